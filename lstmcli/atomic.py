@@ -1,0 +1,57 @@
+"""Files written wholly or not at all.
+
+The bytes go to a temporary file in the same folder, reach the disk, and take the name in one step;
+whoever looks sees the old file or the new one, never a part.
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+from lstmcli.errors import FileError
+
+TEMPORARY_SUFFIX = ".lstmcli-tmp"
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace `path` by `data`, or leave it as it was and raise FileError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(path, data)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise FileError(
+            "cannot write the file",
+            where=path,
+            why=error.strerror or str(error),
+            next_step="Check the folder, its permissions and the free space.",
+        ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace `path` by `text` in UTF-8."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the rename itself durable, where the platform lets a folder be opened."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

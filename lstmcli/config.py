@@ -1,0 +1,292 @@
+"""The settings of a run: one frozen model a section, read from TOML and `--set KEY=VALUE`.
+
+A recipe names only what it changes; `configs/default.toml` lists and explains every key. An unknown
+key is an error that names the nearest one. Empty text stands for "not set", since TOML has no null.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from lstmcli.errors import FileError, UsageError
+
+_PACKAGE = Path(__file__).parent
+_MAX_BYTES = 1_000_000
+
+
+def _none_if_empty(value: object) -> object:
+    return None if value == "" else value
+
+
+OptionalDate = Annotated[date | None, BeforeValidator(_none_if_empty)]
+OptionalCount = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_none_if_empty)]
+OptionalPurge = Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_none_if_empty)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Data(_Section):
+    """Which prices."""
+
+    csv: tuple[str, ...] = ()
+    symbols: tuple[str, ...] = ()
+    price: Literal["auto", "close", "adj_close"] = "auto"
+    interval: Literal["1d", "1wk", "1mo"] = "1d"
+    start: OptionalDate = None
+    end: OptionalDate = None
+
+
+class Window(_Section):
+    """What a forecast sees, and how far it goes."""
+
+    context_length: int = Field(50, ge=3, le=5000)
+    horizon: int = Field(50, ge=1, le=1000)
+    features: tuple[Literal["close", "open", "high", "low", "volume"], ...] = ("close",)
+    scaling: Literal["relative", "zscore", "batch", "log_return"] = "log_return"
+    rebase: bool = True
+
+    @model_validator(mode="after")
+    def _features_once(self) -> Self:
+        if not self.features or len(set(self.features)) != len(self.features):
+            raise ValueError("features must name at least one column, each once")
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_frame_to_keep(self) -> Self:
+        if self.scaling == "log_return" and not self.rebase:
+            raise ValueError("rebase = false needs scaling relative, zscore or batch")
+        return self
+
+
+class Split(_Section):
+    """Which rows train, choose and test."""
+
+    method: Literal["chronological", "shuffled"] = "chronological"
+    train_end: OptionalDate = None
+    train_fraction: float = Field(0.85, gt=0, lt=1)
+    validation_fraction: float = Field(0.15, gt=0, lt=1)
+    purge: OptionalPurge = None
+
+
+class Model(_Section):
+    """The network."""
+
+    network: Literal["lstm"] = "lstm"
+    head: Literal["recursive"] = "recursive"
+    hidden_sizes: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field((50, 100), min_length=1)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    dense_sizes: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = ()
+    activation: Literal["relu", "tanh", "gelu", "sigmoid"] = "relu"
+    forget_bias: float = Field(1.0, ge=-10, le=10)
+
+
+class Train(_Section):
+    """How the network is fitted."""
+
+    seed: int = Field(0, ge=0, lt=2**63)
+    epochs: int = Field(20, ge=1, le=100_000)
+    batch_size: int = Field(64, ge=1, le=1_000_000)
+    optimizer: Literal["adam", "adamw", "rmsprop"] = "adam"
+    learning_rate: float = Field(1e-3, gt=0, le=1)
+    schedule: Literal["constant", "cosine", "plateau"] = "constant"
+    weight_decay: float = Field(0.0, ge=0, le=1)
+    loss: Literal["mse", "mae", "huber"] = "mse"
+    clip_norm: float = Field(1.0, ge=0)
+    patience: int = Field(5, ge=1)
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    threads: int = Field(1, ge=0, le=1024)
+
+
+class Evaluate(_Section):
+    """Which past cutoffs are forecast, and when a trend counts as flat."""
+
+    start: OptionalDate = None
+    end: OptionalDate = None
+    step_size: OptionalCount = None
+    n_windows: OptionalCount = None
+    flat_band: float = Field(0.25, ge=0, le=10)
+
+
+class Settings(_Section):
+    """Everything a run depends on besides its prices."""
+
+    data: Data = Data()
+    window: Window = Window()
+    split: Split = Split()
+    model: Model = Model()
+    train: Train = Train()
+    evaluate: Evaluate = Evaluate()
+
+    @model_validator(mode="after")
+    def _keeps_the_parts_apart(self) -> Self:
+        if self.split.method == "shuffled":
+            return self
+        if not 0.10 <= self.split.validation_fraction <= 0.15:
+            raise ValueError("split.validation_fraction must lie between 0.10 and 0.15")
+        if self.purge < self.window.horizon:
+            raise ValueError(
+                f"split.purge must be at least window.horizon ({self.window.horizon}), "
+                f"found {self.purge}"
+            )
+        return self
+
+    @property
+    def purge(self) -> int:
+        """Cutoffs left out between two parts; the horizon unless set."""
+        return self.window.horizon if self.split.purge is None else self.split.purge
+
+    @property
+    def step_size(self) -> int:
+        """Rows from one test cutoff to the next; the horizon unless set."""
+        return self.evaluate.step_size or self.window.horizon
+
+
+def load_settings(config: str | Path = "default", overrides: Sequence[str] = ()) -> Settings:
+    """Read a recipe by name or path, apply `KEY=VALUE` overrides in order, and check it.
+
+    Relative paths in `data.csv` are taken from the recipe's folder, those in an override from the
+    current one. Raises UsageError for a wrong key or value, FileError for an unreadable file.
+    """
+    path = find_recipe(config)
+    tree = _anchored(_parse(_read(path), where=str(path)), path.parent)
+    for text in overrides:
+        _merge(tree, _anchored(_override(text), Path.cwd()))
+    return check_settings(tree, where=str(path) if not overrides else f"{path} with --set")
+
+
+def check_settings(tree: dict[str, Any], *, where: str) -> Settings:
+    """Turn plain tables into Settings; the first fault becomes a UsageError naming its key."""
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise UsageError(
+                f"unknown key {key}", where=where, why=_nearest(key), next_step=_SEE_DEFAULTS
+            ) from error
+        why = first["msg"].removeprefix("Value error, ")
+        if key:
+            why = f"{why}, found {first['input']!r}"
+        raise UsageError(
+            f"bad setting {key}".rstrip(), where=where, why=why, next_step=_SEE_DEFAULTS
+        ) from error
+
+
+def find_recipe(config: str | Path) -> Path:
+    """Return the path of a recipe given as a file or as the name of one that ships."""
+    path = Path(config)
+    if os.path.isfile(path):  # unlike Path.is_file, false for a name too long to be a file's
+        return path
+    shipped = shipped_file(f"configs/{config}.toml")
+    if path.name == str(config) and os.path.isfile(shipped):
+        return shipped
+    names = sorted(file.stem for file in shipped_file("configs").glob("*.toml"))
+    raise UsageError(
+        "no such recipe",
+        where=config,
+        why="it is neither a file nor one of " + ", ".join(names),
+        next_step="Pass --config NAME or --config FILE.toml.",
+    )
+
+
+def shipped_file(relative: str) -> Path:
+    """Return where a recipe or sample that ships lies: inside the wheel, or in the clone."""
+    packaged = _PACKAGE / "shipped" / relative
+    return packaged if packaged.exists() else _PACKAGE.parent / relative
+
+
+def keys(model: type[BaseModel] = Settings, prefix: str = "") -> list[str]:
+    """Return every key of the settings as `section.key`, in order."""
+    found: list[str] = []
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            found += keys(kind, f"{prefix}{name}.")
+        else:
+            found.append(prefix + name)
+    return found
+
+
+_SEE_DEFAULTS = "configs/default.toml lists every key."
+
+
+def _read(path: Path) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > _MAX_BYTES:
+            raise UsageError("not a recipe", where=path, why=f"{size} bytes is too large")
+        return path.read_bytes()
+    except OSError as error:
+        raise FileError(
+            "cannot read the recipe", where=path, why=error.strerror or str(error)
+        ) from error
+
+
+def _parse(data: bytes, *, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(data.decode("utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError("not valid TOML", where=where, why=str(error)) from error
+
+
+def _override(text: str) -> dict[str, Any]:
+    """Read `section.key=value`; the value is TOML, or plain text where it is not."""
+    key, equals, value = text.partition("=")
+    parts = key.strip().split(".")
+    if not equals or len(parts) != 2 or not all(parts):
+        raise UsageError(
+            "bad --set", where=text, why="expected SECTION.KEY=VALUE", next_step=_SEE_DEFAULTS
+        )
+    try:
+        parsed = tomllib.loads(f"value = {value.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    return {parts[0]: {parts[1]: parsed}}
+
+
+def _merge(tree: dict[str, Any], other: dict[str, Any]) -> None:
+    for section, table in other.items():
+        if not isinstance(tree.setdefault(section, {}), dict):
+            raise UsageError("bad setting", where=section, why="expected a table")
+        tree[section].update(table)
+
+
+def _anchored(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Make the paths in `data.csv` absolute."""
+    data = tree.get("data")
+    if isinstance(data, dict) and isinstance(data.get("csv"), list):
+        data["csv"] = [_absolute(entry, folder) for entry in data["csv"]]
+    return tree
+
+
+def _absolute(entry: object, folder: Path) -> object:
+    if not isinstance(entry, str):
+        return entry
+    name, equals, file = entry.partition("=")
+    if not (name and file) or os.path.exists(folder / entry):
+        name, equals, file = "", "", entry
+    if file == "-":
+        return entry
+    return f"{name}{equals}{os.path.normpath(folder.absolute() / file)}"
+
+
+def _nearest(key: str) -> str:
+    known = keys() if "." in key else list(Settings.model_fields)
+    matches = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+    return f"the nearest is {matches[0]}" if matches else "no key is like it"

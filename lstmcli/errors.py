@@ -1,0 +1,74 @@
+"""The errors that a user can meet, each with the exit code it ends the command with.
+
+LstmcliError                1  failed
+├── FileError               1  a file cannot be read or written
+├── ModelError              1  a model is missing, damaged or of another kind
+├── TrainingError           1  training broke down
+├── UsageError              2  an option, a recipe or a symbol is wrong
+├── PartialError            3  some symbols failed, the others are done
+├── DataError               4  no data, or data that cannot be used
+├── LockedError             5  another run holds the lock
+└── NetworkError            6  the network or the feed failed
+
+Every message is one line, `WHAT (WHERE): WHY. NEXT STEP`.
+"""
+
+
+class LstmcliError(Exception):
+    """An expected failure: what happened, where, why, and what the user can do next."""
+
+    exit_code = 1
+
+    def __init__(
+        self, what: str, *, where: object = "", why: str = "", next_step: str = ""
+    ) -> None:
+        place = f" ({where})" if str(where) else ""
+        reason = f": {why}" if why else ""
+        advice = f". {next_step}" if next_step else ""
+        super().__init__(" ".join(f"{what}{place}{reason}{advice}".split()))
+        self.what = what
+        self.where = str(where)
+        self.why = why
+        self.next_step = next_step
+
+
+class FileError(LstmcliError):
+    """A file or folder cannot be read or written."""
+
+
+class ModelError(LstmcliError):
+    """A model bundle is missing, damaged, or not one of ours."""
+
+
+class TrainingError(LstmcliError):
+    """Training produced no usable network."""
+
+
+class UsageError(LstmcliError):
+    """An option, a setting or a symbol is not acceptable."""
+
+    exit_code = 2
+
+
+class PartialError(LstmcliError):
+    """Some symbols failed while the others were done."""
+
+    exit_code = 3
+
+
+class DataError(LstmcliError):
+    """There are no prices, or prices that no forecast should rest on."""
+
+    exit_code = 4
+
+
+class LockedError(LstmcliError):
+    """Another run holds the lock."""
+
+    exit_code = 5
+
+
+class NetworkError(LstmcliError):
+    """The network failed, or the feed refused to answer."""
+
+    exit_code = 6

@@ -1,0 +1,69 @@
+"""A write that breaks off leaves the old file and nothing else."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lstmcli import atomic
+from lstmcli.errors import FileError
+
+
+def test_a_write_makes_the_folders_and_leaves_only_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "prices.csv"
+    atomic.write_text(path, "Größe\n")
+    assert path.read_bytes() == "Größe\n".encode()
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_write_replaces_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    atomic.write_bytes(path, b"a long old text")
+    atomic.write_bytes(path, b"new")
+    assert path.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_write_that_breaks_off_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException
+) -> None:
+    path = tmp_path / "file"
+    atomic.write_bytes(path, b"old")
+
+    def fail(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, step, fail)
+        expected = FileError if isinstance(error, OSError) else KeyboardInterrupt
+        with pytest.raises(expected):
+            atomic.write_bytes(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_bytes_reach_the_disk_before_the_name_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: (done.append("fsync"), fsync(handle)))
+    monkeypatch.setattr(os, "replace", lambda *names: (done.append("replace"), replace(*names)))
+    atomic.write_bytes(tmp_path / "file", b"data")
+    assert done[:2] == ["fsync", "replace"]
+
+
+def test_a_place_that_cannot_be_written_is_a_file_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(FileError, match="cannot write the file") as caught:
+        atomic.write_bytes(tmp_path / "file" / "inside", b"data")
+    assert caught.value.exit_code == 1
+    assert str(tmp_path / "file" / "inside") in str(caught.value)
+
+
+@pytest.mark.parametrize("letter", ["x", "ß", "株", "📈"])
+def test_the_longest_names_a_folder_takes_can_be_written(tmp_path: Path, letter: str) -> None:
+    path = tmp_path / (letter * (250 // len(letter.encode())))
+    atomic.write_bytes(path, b"data")
+    assert path.read_bytes() == b"data"

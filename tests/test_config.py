@@ -1,0 +1,211 @@
+"""Settings: recipes, overrides, and the words said about a wrong one."""
+
+import os
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from lstmcli.config import (
+    Settings,
+    check_settings,
+    find_recipe,
+    keys,
+    load_settings,
+)
+from lstmcli.errors import FileError, UsageError
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "recipes" / "mine.toml"
+    path.parent.mkdir()
+    path.write_text("[train]\nepochs = 3\n\n[split]\ntrain_end = 2015-11-12\n")
+    return path
+
+
+def test_a_recipe_changes_only_what_it_names(recipe: Path) -> None:
+    settings = load_settings(recipe)
+    assert settings.train.epochs == 3
+    assert settings.split.train_end == date(2015, 11, 12)
+    assert settings.window == Settings().window
+    assert settings.train.model_copy(update={"epochs": 20}) == Settings().train
+
+
+def test_overrides_win_over_the_recipe_and_the_last_over_the_first(recipe: Path) -> None:
+    settings = load_settings(
+        recipe,
+        [
+            "train.epochs=5",
+            "train.epochs = 7",
+            "train.optimizer=rmsprop",
+            'train.loss="huber"',
+            "model.hidden_sizes=[8, 4]",
+            "split.train_end=2016-01-04",
+            "window.rebase=true",
+        ],
+    )
+    assert settings.train.epochs == 7
+    assert (settings.train.optimizer, settings.train.loss) == ("rmsprop", "huber")
+    assert settings.model.hidden_sizes == (8, 4)
+    assert settings.split.train_end == date(2016, 1, 4)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "data.start",
+        "data.end",
+        "split.train_end",
+        "split.purge",
+        "evaluate.start",
+        "evaluate.end",
+        "evaluate.step_size",
+        "evaluate.n_windows",
+    ],
+)
+def test_empty_text_and_none_both_mean_not_set(recipe: Path, key: str) -> None:
+    section, name = key.split(".")
+    assert getattr(getattr(load_settings(recipe, [f"{key}="]), section), name) is None
+    settings = check_settings({section: {name: None}}, where="test")
+    assert getattr(getattr(settings, section), name) is None
+
+
+@pytest.mark.parametrize("key", ["split.purge", "evaluate.step_size", "evaluate.n_windows"])
+def test_a_negative_count_is_refused(recipe: Path, key: str) -> None:
+    with pytest.raises(UsageError, match=f"bad setting {key}.*found -1"):
+        load_settings(recipe, [f"{key}=-1"])
+
+
+@pytest.mark.parametrize(
+    "text", ["epochs=3", "train.epochs", "=3", "a.b.c=3", ".epochs=3", "train.=3"]
+)
+def test_an_override_that_is_no_key_and_value_is_refused(recipe: Path, text: str) -> None:
+    with pytest.raises(UsageError, match=r"expected SECTION\.KEY=VALUE"):
+        load_settings(recipe, [text])
+
+
+@pytest.mark.parametrize(
+    ("tree", "words"),
+    [
+        ({"train": {"epcohs": 3}}, "unknown key train.epcohs.*the nearest is train.epochs"),
+        ({"trian": {"epochs": 3}}, r"unknown key trian.*the nearest is train. "),
+        ({"qqqqqqqq": {"zzz": 3}}, "no key is like it"),
+        ({"train": {"epochs": 0}}, "bad setting train.epochs.*greater than or equal to 1.*found 0"),
+        ({"train": {"epochs": "many"}}, "bad setting train.epochs.*found 'many'"),
+        ({"train": {"learning_rate": float("nan")}}, "bad setting train.learning_rate.*finite"),
+        ({"train": {"device": "tpu"}}, "bad setting train.device.*found 'tpu'"),
+        ({"train": 3}, "bad setting train.*found 3"),
+        ({"window": {"scaling": "minmax"}}, "'relative', 'zscore', 'batch' or 'log_return'"),
+        ({"window": {"features": []}}, "at least one column"),
+        ({"window": {"features": ["close", "close"]}}, "each once"),
+        ({"window": {"context_length": 2}}, "bad setting window.context_length"),
+        ({"window": {"rebase": False}}, "rebase = false needs scaling relative"),
+        ({"split": {"purge": 49}}, r"at least window.horizon \(50\), found 49"),
+        ({"split": {"validation_fraction": 0.2}}, "between 0.10 and 0.15"),
+        ({"model": {"hidden_sizes": []}}, "bad setting model.hidden_sizes"),
+        ({"model": {"hidden_sizes": [0]}}, "bad setting model.hidden_sizes.0"),
+    ],
+)
+def test_a_fault_is_a_usage_error_that_names_key_and_finding(
+    tree: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(UsageError, match=words) as caught:
+        check_settings(tree, where="mine.toml")
+    assert caught.value.exit_code == 2
+    assert "mine.toml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_published_lab_may_overlap_its_parts() -> None:
+    split = {"method": "shuffled", "purge": 0, "validation_fraction": 0.05}
+    settings = check_settings({"split": split}, where="test")
+    assert settings.purge == 0
+
+
+def test_purge_and_step_size_are_the_horizon_unless_set() -> None:
+    settings = check_settings({"window": {"horizon": 7}}, where="test")
+    assert (settings.purge, settings.step_size) == (7, 7)
+    tree = {"window": {"horizon": 7}, "split": {"purge": 9}, "evaluate": {"step_size": 3}}
+    settings = check_settings(tree, where="test")
+    assert (settings.purge, settings.step_size) == (9, 3)
+
+
+def test_settings_cannot_be_changed_after_they_were_checked() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().train.epochs = 5  # type: ignore[misc]
+
+
+def test_keys_lists_every_setting_once() -> None:
+    listed = keys()
+    assert len(listed) == len(set(listed))
+    dumped = Settings().model_dump()
+    assert listed == [f"{section}.{key}" for section in dumped for key in dumped[section]]
+
+
+def test_paths_of_a_recipe_are_relative_to_it_and_paths_of_an_override_to_the_current_folder(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (recipe.parent / "odd=name.csv").touch()
+    recipe.write_text(
+        '[data]\ncsv = ["../a.csv", "X=b.csv", "odd=name.csv", "-", "S=-", "N=c=d.csv"]\n'
+    )
+    folder = os.path.realpath(recipe.parent)
+    assert load_settings(Path(folder) / "mine.toml").data.csv == (
+        os.path.join(os.path.dirname(folder), "a.csv"),
+        f"X={folder}/b.csv",
+        f"{folder}/odd=name.csv",
+        "-",
+        "S=-",
+        f"N={folder}/c=d.csv",
+    )
+    changed = load_settings(recipe, ['data.csv=["a.csv"]'])
+    assert changed.data.csv == (str(Path.cwd() / "a.csv"),)
+
+
+@pytest.mark.parametrize("name", ["no-such-recipe", "", "..", "../configs/default", "x" * 300])
+def test_an_unknown_recipe_is_a_usage_error(name: str) -> None:
+    with pytest.raises(UsageError, match="no such recipe"):
+        find_recipe(name)
+
+
+def test_a_file_is_taken_before_a_recipe_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("default").write_text("[train]\nepochs = 4\n")
+    assert load_settings("default").train.epochs == 4
+
+
+@pytest.mark.parametrize(
+    "data", [b"epochs = ", b"[train]\nepochs = 3\nepochs = 4", b"\xff\xfe[\x00t\x00"]
+)
+def test_what_is_not_toml_is_a_usage_error(recipe: Path, data: bytes) -> None:
+    recipe.write_bytes(data)
+    with pytest.raises(UsageError, match="not valid TOML"):
+        load_settings(recipe)
+
+
+def test_a_byte_order_mark_is_passed_over(recipe: Path) -> None:
+    recipe.write_bytes(b"\xef\xbb\xbf[train]\nepochs = 6\n")
+    assert load_settings(recipe).train.epochs == 6
+
+
+def test_a_huge_file_is_refused_unread(recipe: Path) -> None:
+    recipe.write_bytes(b"#" * 1_000_001)
+    with pytest.raises(UsageError, match="1000001 bytes is too large"):
+        load_settings(recipe)
+
+
+def test_an_unreadable_recipe_is_a_file_error(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(FileError, match=r"cannot read the recipe.*Permission denied"):
+        load_settings(recipe)
