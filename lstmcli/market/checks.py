@@ -1,0 +1,135 @@
+"""What is marked missing and what is merely told: bad optional values, jumps, holes in the dates.
+
+A price that is forecast must be right; an open, high, low or volume that is not becomes NaN, is
+counted, and leaves the row in use.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from lstmcli.errors import DataError
+from lstmcli.market.bars import Bars, Noted
+from lstmcli.market.sessions import missing_sessions
+
+LONG_GAP = np.timedelta64(120, "D")
+ROUNDING = 1e-6
+_FEATURES = ("Open", "High", "Low", "Volume")
+_ACTIONS = ("Dividends", "Stock Splits")
+_SHOWN = 3
+
+
+def drop_empty_columns(bars: Bars, targets: Sequence[str]) -> Noted:
+    """Without the optional columns that hold no value at all."""
+    empty = [
+        name
+        for name, values in bars.columns.items()
+        if name not in targets and bool(np.isnan(values).all())
+    ]
+    if not empty:
+        return bars, []
+    columns = {name: values for name, values in bars.columns.items() if name not in empty}
+    told = [name for name in empty if name not in _ACTIONS]
+    notes = [f"{_and(told)} had no values and {_was(told)} left out."] if told else []
+    return replace(bars, columns=columns), notes
+
+
+def mark_bad_values(bars: Bars, targets: Sequence[str]) -> Noted:
+    """Optional values that cannot be true become NaN, counted column by column."""
+    columns, notes = dict(bars.columns), []
+    for name in [name for name in columns if name not in targets]:
+        values = columns[name]
+        low = values < 0 if name in _ACTIONS else values <= 0
+        bad = low | np.isinf(values)
+        columns[name] = np.where(bad, np.nan, values)
+        missing = int(np.isnan(columns[name]).sum())
+        if missing and name not in _ACTIONS:
+            zero, null = int((values == 0).sum()), int(np.isnan(values).sum())
+            kinds = {"zero": zero, "empty": null, "impossible": missing - zero - null}
+            detail = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
+            notes.append(f"{name} is missing in {missing} of {values.size} rows ({detail}).")
+        elif bad.any():
+            notes.append(f"{name} was impossible in {int(bad.sum())} rows and marked missing.")
+    marked, more = _mark_crossed_ranges(replace(bars, columns=columns))
+    return drop_empty_columns(marked, targets)[0], notes + more
+
+
+def tell_jumps(bars: Bars, price: str, interval: str) -> list[str]:
+    """A note on daily or weekly moves beyond a factor of two without a split in `Stock Splits`."""
+    if interval not in ("1d", "1wk"):
+        return []
+    moves = np.diff(np.log(bars.columns[price]))
+    jumps = np.abs(moves) > np.log(2)
+    splits = bars.columns.get("Stock Splits")
+    if splits is not None:
+        jumps &= ~(np.isfinite(splits[1:]) & (splits[1:] != 0) & (splits[1:] != 1))
+    at = np.flatnonzero(jumps)
+    if at.size == 0:
+        return []
+    shown = [f"{bars.days[i + 1]} (x{np.exp(moves[i]):.3g})" for i in at[:_SHOWN]]
+    more = f" and {at.size - _SHOWN} more" if at.size > _SHOWN else ""
+    return [
+        f"{price} moves by more than a factor of two on {', '.join(shown)}{more}: "
+        "if that is no real move, it looks like an unadjusted split."
+    ]
+
+
+def tell_gaps(bars: Bars, interval: str, strict: bool) -> list[str]:
+    """Notes on missing sessions and long gaps; with `strict` they raise DataError."""
+    notes = []
+    missing = missing_sessions(bars.days, bars.symbol) if interval == "1d" else bars.days[:0]
+    if missing.size:
+        shown = ", ".join(str(day) for day in missing[:_SHOWN])
+        more = " and so on" if missing.size > _SHOWN else ""
+        sessions = "session is" if missing.size == 1 else "sessions are"
+        notes.append(f"{missing.size} exchange {sessions} missing: {shown}{more}.")
+    gaps = np.diff(bars.days)
+    # Yearly bars lie further apart than a long gap in daily ones.
+    limit = max(LONG_GAP, 3 * np.median(gaps)) if gaps.size else LONG_GAP
+    long = np.flatnonzero(gaps > limit)
+    if long.size:
+        i = int(long[np.argmax(gaps[long])])
+        holes = "gap is" if long.size == 1 else "gaps are"
+        days = int(gaps[i] / np.timedelta64(1, "D"))
+        notes.append(
+            f"{long.size} {holes} longer than {int(limit / np.timedelta64(1, 'D'))} days: "
+            f"{bars.days[i]} to {bars.days[i + 1]} ({days} days)."
+        )
+    if notes and strict:
+        raise DataError(
+            "missing sessions",
+            where=bars.where(),
+            why=" ".join(notes).rstrip("."),
+            next_step="Mend the series or leave out --strict.",
+        )
+    return notes
+
+
+def _mark_crossed_ranges(bars: Bars) -> Noted:
+    """High below, or Low above, the open or close beyond rounding becomes NaN."""
+    columns, notes = dict(bars.columns), []
+    close = columns["Close"]
+    opened = columns.get("Open", close)
+    top, bottom = np.fmax(opened, close), np.fmin(opened, close)
+    for name, side in (("High", "below"), ("Low", "above")):
+        if name not in columns:
+            continue
+        values = columns[name]
+        if name == "High":
+            crossed = values < top * (1 - ROUNDING)
+        else:
+            crossed = values > bottom * (1 + ROUNDING)
+        if crossed.any():
+            columns[name] = np.where(crossed, np.nan, values)
+            count = int(crossed.sum())
+            notes.append(f"{name} lay {side} open or close in {count} rows and was marked missing.")
+    return replace(bars, columns=columns), notes
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _was(names: Sequence[str]) -> str:
+    return "were" if len(names) > 1 else "was"

@@ -1,0 +1,140 @@
+"""Any CSV of prices -> valid price tables, or an error that names the line and the way out.
+
+Nothing is guessed: dates are ISO, the separator is the one given, every line has as many fields as
+the header. What could be read in two ways is refused.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lstmcli.errors import DataError, UsageError
+from lstmcli.market.csv_bytes import open_bytes, read_blocks
+from lstmcli.market.csv_layout import Series
+from lstmcli.market.csv_table import CsvTable, read_table
+from lstmcli.market.prices import PriceChoice, Prices, check_prices
+from lstmcli.market.symbols import decode_symbol
+
+_SEPARATORS = {",": ",", ";": ";", "|": "|", "\t": "\t", "\\t": "\t", "tab": "\t"}
+_SUFFIXES = {".csv", ".tsv", ".txt", ".dat"}
+
+
+def read_prices(
+    source: str | Path,
+    *,
+    name: str | None = None,
+    symbols: Sequence[str] = (),
+    sep: str = ",",
+    decimal: str = ".",
+    price: PriceChoice = "auto",
+    strict: bool = False,
+    today: date,
+    stdin: IO[bytes] | None = None,
+    interval: str | None = None,
+    failures: dict[str, DataError] | None = None,
+) -> list[Prices]:
+    """The price tables of a CSV file, plain or gzipped, or of standard input for "-".
+
+    name : the symbol of a file with one series; by default its column's name in a wide file, the
+        ticker in yfinance's own CSV, else the file's stem.
+    symbols : which series of a file with several, in this order; all by default.
+    price, strict, today, interval : as for `check_prices`.
+    failures : when given, a series that is unsuitable is put here and the others are returned;
+        otherwise the first one raises.
+
+    Raises FileError when the file cannot be read, UsageError for bad options, DataError otherwise.
+    """
+    sep = _check_separator(sep, decimal)
+    with open_bytes(source, stdin) as (stream, label):
+        table = read_table(read_blocks(stream, label), sep, decimal, symbols, label)
+    if name is not None:
+        _refuse_shared_name(name, table, label)
+    found = []
+    for series in table.series:
+        symbol = name or series.name or _stem(source)
+        try:
+            frame, lines = _series_frame(table, series, f"{symbol}, {label}")
+            prices = check_prices(
+                frame,
+                symbol=symbol,
+                source=label,
+                price=price,
+                strict=strict,
+                today=today,
+                line_of=lines.__getitem__,
+                interval=interval,
+            )
+        except DataError as error:
+            if failures is None:
+                raise
+            failures[symbol] = error
+        else:
+            found.append(replace(prices, notes=(*table.notes, *prices.notes)))
+    return found
+
+
+def parse_csv_option(text: str) -> tuple[str | None, str]:
+    """`NAME=FILE` as (name, file), `FILE` as (None, file); a path that exists is always a file."""
+    name, equals, file = text.partition("=")
+    if not equals or not name or not file or Path(text).exists():
+        return None, text
+    return name, file
+
+
+def _check_separator(sep: str, decimal: str) -> str:
+    if sep not in _SEPARATORS:
+        raise UsageError(f"unknown separator {sep!r}", why="expected one of , ; | or tab")
+    if decimal not in (".", ","):
+        raise UsageError(f"unknown decimal mark {decimal!r}", why="expected . or ,")
+    if sep == decimal:
+        raise UsageError(
+            "separator and decimal mark are the same",
+            why=f"both are {sep!r}",
+            next_step="Pass --sep ';' beside --decimal ','.",
+        )
+    return _SEPARATORS[sep]
+
+
+def _refuse_shared_name(name: str, table: CsvTable, label: str) -> None:
+    if len(table.series) > 1:
+        raise UsageError(
+            f"one name for {len(table.series)} series",
+            where=f"{name}={label}",
+            next_step="Leave the name out, or choose one series by its symbol.",
+        )
+
+
+def _stem(source: str | Path) -> str:
+    """The symbol that a file's name stands for."""
+    if str(source) == "-":
+        return "stdin"
+    path = Path(source)
+    if path.suffix.lower() == ".gz":
+        path = path.with_suffix("")
+    return decode_symbol(path.stem if path.suffix.lower() in _SUFFIXES else path.name)
+
+
+def _series_frame(
+    table: CsvTable, series: Series, where: str
+) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """One series' raw rows and their line numbers.
+
+    Beside others a series may begin later or end earlier: its empty rows at both ends are cut.
+    """
+    columns = {name: table.values[position] for name, position in series.fields.items()}
+    rows = np.arange(table.days.size)
+    if table.layout.wide:
+        filled = np.flatnonzero(~np.all([np.isnan(values) for values in columns.values()], axis=0))
+        if filled.size == 0:
+            raise DataError("no prices", where=where, why="all its fields are empty")
+        begin, end = table.days[filled].min(), table.days[filled].max()
+        rows = np.flatnonzero((table.days >= begin) & (table.days <= end))
+    index = pd.DatetimeIndex(table.days[rows].astype("datetime64[ns]"), name="Date")
+    frame = pd.DataFrame({name: values[rows] for name, values in columns.items()}, index=index)
+    return frame, table.lines[rows]

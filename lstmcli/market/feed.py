@@ -1,0 +1,90 @@
+"""Bars fresh from the feed that are fit to be stored: finished, checked, in our own columns."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import pandas as pd
+
+from lstmcli.market.prices import COLUMNS, check_prices
+from lstmcli.market.unfinished import drop_unfinished
+from lstmcli.market.yahoo import Interval, YahooBars, fetch_bars
+from lstmcli.market.yahoo_answers import NothingInRange
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the feed has for one symbol.
+
+    frame : all of COLUMNS by session date, oldest first; never empty.
+    time_zone, currency : of the exchange, "" where the feed does not say.
+    partial : date of a bar that is kept although its session is still open.
+    notes : one phrase for everything that was left out, marked missing or looks odd.
+    """
+
+    frame: pd.DataFrame
+    time_zone: str
+    currency: str
+    partial: str | None
+    notes: tuple[str, ...]
+
+
+def ask_feed(
+    symbol: str,
+    *,
+    start: date | None,
+    end: date | None,
+    interval: Interval,
+    time_zone: str,
+    include_partial: bool,
+    now: datetime,
+    timeout: float,
+    sleep: Callable[[float], None],
+) -> Answer:
+    """Ask for the bars from `start` to `end`, both included, as they stand at `now`.
+
+    Raises what `fetch_bars` and `check_prices` raise, and NothingInRange when the only bar there
+    is has not been finished.
+    """
+    bars = fetch_bars(
+        symbol,
+        start=start,
+        end=end,
+        interval=interval,
+        timeout=timeout,
+        time_zone=time_zone,
+        sleep=sleep,
+    )
+    done = drop_unfinished(
+        bars.frame, symbol=symbol, interval=interval, time_zone=bars.time_zone, now=now
+    )
+    partial = None if len(done) == len(bars.frame) else str(bars.frame.index[len(done)].date())
+    frame = bars.frame if include_partial else done
+    if frame.empty:
+        raise NothingInRange(
+            "no prices from Yahoo",
+            where=symbol,
+            why=f"its only bar, of {partial}, is not finished",
+            next_step="Try again after the close.",
+        )
+    checked = check_prices(
+        frame, symbol=symbol, source="Yahoo", today=now.date(), interval=interval
+    )
+    told = [note.rstrip(".") for note in checked.notes]
+    return Answer(
+        frame=checked.frame.reindex(columns=list(COLUMNS)),
+        time_zone=bars.time_zone,
+        currency=bars.currency,
+        partial=partial if include_partial else None,
+        notes=tuple(_left_out(bars, partial, include_partial) + told),
+    )
+
+
+def _left_out(bars: YahooBars, partial: str | None, kept: bool) -> list[str]:
+    notes = []
+    if bars.n_dropped:
+        rows = "row" if bars.n_dropped == 1 else "rows"
+        notes.append(f"{bars.n_dropped} {rows} without a price left out")
+    if partial:
+        notes.append(f"the unfinished bar of {partial} {'kept' if kept else 'left out'}")
+    return notes

@@ -1,0 +1,121 @@
+"""How far apart the bars of a series lie, and the dates that follow without an exchange calendar.
+
+Everything is read off the dates themselves: weekdays in use, the weekday of weekly bars, the day
+pattern of monthly ones (first, last, first or last business day, or a fixed day of the month).
+"""
+
+import calendar
+from datetime import date
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Days = NDArray[np.datetime64]
+
+_DAY = np.timedelta64(1, "D")
+_RECENT = 250
+MONTHS = {"1mo": 1, "3mo": 3, "6mo": 6, "1y": 12}
+_AGREES = 0.9
+
+
+def infer_interval(index: pd.DatetimeIndex | Days) -> str:
+    """ "1d", "1wk", "1mo", "3mo", "6mo", "1y" or, for another spacing, a word such as "14D".
+
+    The median distance decides, so that holidays and gaps do not; fewer than three dates are "1d".
+    """
+    days = as_days(index)
+    if days.size < 3:
+        return "1d"
+    gap = float(np.median(np.diff(days) / _DAY))
+    if gap < 2:
+        return "1d"
+    named = {"1wk": (6, 8), "1mo": (27, 32), "3mo": (88, 93), "6mo": (180, 185), "1y": (364, 367)}
+    for word, (low, high) in named.items():
+        if low <= gap <= high:
+            return word
+    return f"{round(gap)}D"
+
+
+def as_days(index: pd.DatetimeIndex | Days) -> Days:
+    """The dates as datetime64[D], whatever unit they came in."""
+    days: Days = np.asarray(index).astype("datetime64[D]")
+    return days
+
+
+def dates_after(days: Days, n: int, interval: str) -> Days:
+    """The n dates that continue the pattern of `days` (N,), strictly increasing, shape (n,)."""
+    if interval in MONTHS:
+        return _monthly(days, n, MONTHS[interval])
+    if interval == "1wk":
+        return _weekly(days, n)
+    if interval == "1d":
+        first = np.busday_offset(days[-1] + _DAY, 0, roll="forward", weekmask=weekmask(days))
+        following: Days = np.busday_offset(first, np.arange(n), weekmask=weekmask(days))
+        return following
+    step = int(interval.rstrip("dD"))
+    spaced: Days = days[-1] + np.arange(1, n + 1) * np.timedelta64(step, "D")
+    return spaced
+
+
+def weekmask(days: Days) -> list[bool]:
+    """Monday to Sunday: which weekdays carry bars, by the last 250 dates.
+
+    Monday to Friday, with a weekend day added where it is in use and a weekday left out only when
+    50 dates or more never show it.
+    """
+    recent = days[-_RECENT:]
+    counts = np.bincount(_weekday(recent), minlength=7)
+    mask = [count > 0 or (day < 5 and recent.size < 50) for day, count in enumerate(counts)]
+    for day in (5, 6):
+        mask[day] = bool(counts[day] >= max(1, 0.02 * recent.size))
+    return mask
+
+
+def _weekday(days: Days) -> NDArray[np.int64]:
+    """0 for Monday; 1970-01-01 was a Thursday."""
+    weekday: NDArray[np.int64] = (days.astype("datetime64[D]").astype(np.int64) + 3) % 7
+    return weekday
+
+
+def _weekly(days: Days, n: int) -> Days:
+    """Steps of seven days from the usual weekday of the last bar's week.
+
+    A last bar moved by a holiday (Thursday before Good Friday) does not move the ones after.
+    """
+    weekdays = _weekday(days[-52:])
+    usual = int(np.bincount(weekdays, minlength=7).argmax())
+    monday = days[-1] - np.timedelta64(int(weekdays[-1]), "D")
+    anchor = monday + np.timedelta64(usual, "D")
+    following: Days = anchor + np.arange(1, n + 1) * np.timedelta64(7, "D")
+    return following
+
+
+def _monthly(days: Days, n: int, step: int) -> Days:
+    past = days[-36:].astype(object).tolist()
+    months = (past[-1].year * 12 + past[-1].month - 1) + step * np.arange(1, n + 1)
+    pattern = _month_pattern(past)
+    made = [_day_in_month(int(month) // 12, int(month) % 12 + 1, pattern) for month in months]
+    return np.array(made, dtype="datetime64[D]")
+
+
+def _month_pattern(past: list[date]) -> str | int:
+    """The rule that at least nine in ten dates follow; without one, the last date's own day."""
+    for pattern in ("first", "last", "first business", "last business"):
+        hits = sum(day == _day_in_month(day.year, day.month, pattern) for day in past)
+        if hits >= _AGREES * len(past):
+            return pattern
+    wanted = max(day.day for day in past)
+    hits = sum(day == _day_in_month(day.year, day.month, wanted) for day in past)
+    return wanted if hits >= _AGREES * len(past) else past[-1].day
+
+
+def _day_in_month(year: int, month: int, pattern: str | int) -> date:
+    length = calendar.monthrange(year, month)[1]
+    if isinstance(pattern, int):
+        return date(year, month, min(pattern, length))
+    choices = range(1, length + 1) if pattern.startswith("first") else range(length, 0, -1)
+    if pattern.endswith("business"):
+        choices_in_week = [day for day in choices if calendar.weekday(year, month, day) < 5]
+        return date(year, month, choices_in_week[0])
+    return date(year, month, choices[0])

@@ -1,0 +1,93 @@
+"""Symbols: which text is a ticker, and which file name a symbol may have.
+
+A feed puts the ticker into its address as it stands, so anything but a ticker's own characters is
+refused before it gets there. File names are percent-encoded: reversible, free of the names that
+Windows reserves, and distinct on file systems that do not tell `a` from `A`.
+"""
+
+import re
+from collections.abc import Iterable
+from urllib.parse import unquote_to_bytes
+
+from lstmcli.errors import UsageError
+
+MAX_LENGTH = 25
+_TICKER = re.compile(r"\^?[A-Z0-9]+(?:[.&=-][A-Z0-9]+)*")
+_ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]")
+_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_^=+")
+_RESERVED = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(\.|$)")
+_SHOWN = 40
+
+
+def check_symbol(symbol: str) -> str:
+    """The symbol in capitals, as the feed and the store know it.
+
+    Raises UsageError when the text is not a ticker. Blanks and line ends are not stripped: they
+    are refused, because a feed would answer for another symbol under a false name.
+    """
+    capitals = symbol.upper() if symbol.isascii() else ""
+    if not _TICKER.fullmatch(capitals) or len(capitals) > MAX_LENGTH:
+        why = f"expected up to {MAX_LENGTH} letters and digits with . - = & between, or ^ before"
+    elif _ISIN.fullmatch(capitals):
+        why = "it has the shape of an ISIN"
+    else:
+        return capitals
+    raise UsageError(
+        "not a ticker",
+        where=_shown(symbol),
+        why=why,
+        next_step="Give a symbol such as AAPL, ^GSPC, BRK-B or 0700.HK.",
+    )
+
+
+def read_symbols(lines: Iterable[str]) -> list[str]:
+    """The symbols of a list, one a line, each once, in the order of their first appearance.
+
+    Blank lines and what follows a `#` are skipped. Raises UsageError naming the line.
+    """
+    found: dict[str, None] = {}
+    for number, line in enumerate(lines, start=1):
+        text = line.removeprefix("\ufeff").split("#", 1)[0].strip()
+        if not text:
+            continue
+        try:
+            found[check_symbol(text)] = None
+        except UsageError as error:
+            where = f"line {number}, {error.where}"
+            raise UsageError(
+                error.what, where=where, why=error.why, next_step=error.next_step
+            ) from error
+    return list(found)
+
+
+def encode_symbol(symbol: str) -> str:
+    """A file stem for any symbol or series name; `decode_symbol` gives the name back."""
+    if not symbol:
+        return "%"
+    encoded = "".join(ch if ch in _PLAIN else _escape(ch) for ch in symbol)
+    if _RESERVED.match(encoded) or encoded[0] in ".-":
+        encoded = _escape(encoded[0]) + encoded[1:]
+    if encoded[-1] == ".":
+        encoded = encoded[:-1] + _escape(".")
+    return encoded
+
+
+def decode_symbol(name: str) -> str:
+    """The symbol that `encode_symbol` made this stem of; any other stem stands for itself."""
+    if name == "%":
+        return ""
+    try:
+        return unquote_to_bytes(name.encode("utf-8", "surrogatepass")).decode(
+            "utf-8", "surrogatepass"
+        )
+    except UnicodeDecodeError:
+        return name
+
+
+def _escape(character: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
+
+
+def _shown(text: str) -> str:
+    shown = ascii(text)
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."

@@ -1,0 +1,92 @@
+"""What Yahoo's answers mean: four kinds of failure, told apart so that nothing is called delisted
+which is not, and only what may pass is tried again."""
+
+import json
+from typing import Any
+
+from lstmcli.errors import DataError, LstmcliError, NetworkError
+
+
+class NotFound(DataError):
+    """Yahoo knows no such symbol."""
+
+
+class NothingInRange(DataError):
+    """Yahoo knows the symbol and answers without a single bar."""
+
+
+class RateLimited(NetworkError):
+    """Yahoo refuses to answer for now (HTTP 429)."""
+
+
+class Transient(NetworkError):
+    """No answer, a broken one or a server error: it may well work the next time."""
+
+
+def read_facts(symbol: str, status: int, body: bytes) -> dict[str, Any]:
+    """What a chart's answer says of the symbol; raises what an answer without a chart means."""
+    if status == 429:
+        raise rate_limited(symbol)
+    if status in (401, 403):
+        raise transient(symbol, f"HTTP {status}, access refused")
+    try:
+        chart = json.loads(body)["chart"]
+        error, result = chart.get("error"), chart.get("result")
+    except (ValueError, LookupError, TypeError, AttributeError) as problem:
+        raise transient(symbol, f"HTTP {status} and no chart in the answer") from problem
+    if error:
+        raise _refusal(symbol, status, error)
+    if status >= 400:
+        raise transient(symbol, f"HTTP {status}")
+    if not result:
+        raise nothing(symbol, "an empty answer")
+    try:
+        return dict(result[0]["meta"])
+    except (LookupError, TypeError, ValueError) as problem:
+        raise transient(symbol, f"HTTP {status} and a chart without its metadata") from problem
+
+
+def rate_limited(symbol: str) -> RateLimited:
+    """The error for HTTP 429."""
+    return RateLimited(
+        "rate limited by Yahoo",
+        where=symbol,
+        why="too many requests (HTTP 429)",
+        next_step="Wait some minutes and run the same command again.",
+    )
+
+
+def nothing(symbol: str, why: str) -> NothingInRange:
+    """The error for an answer without bars, `why` saying what it held instead."""
+    return NothingInRange(
+        "no prices from Yahoo",
+        where=symbol,
+        why=f"found {why}, expected at least one bar",
+        next_step="Check --start, --end and --interval.",
+    )
+
+
+def transient(symbol: str, why: str) -> Transient:
+    """The error for what may pass."""
+    return Transient(
+        "no usable answer from Yahoo",
+        where=symbol,
+        why=why,
+        next_step="Try again later; what is stored is kept.",
+    )
+
+
+def _refusal(symbol: str, status: int, error: Any) -> LstmcliError:
+    """What Yahoo's own error object means; only a plain "Not Found" says there is no symbol."""
+    told = error if isinstance(error, dict) else {}
+    description = str(told.get("description") or "no reason given")
+    if status < 500 and told.get("code") == "Not Found":
+        return NotFound(
+            "no such symbol at Yahoo",
+            where=symbol,
+            why=f"it answers {description!r}",
+            next_step="Check the spelling on finance.yahoo.com.",
+        )
+    if status < 500 and ("Data doesn't exist" in description or "not available" in description):
+        return nothing(symbol, description)
+    return transient(symbol, f"HTTP {status}, {description}")

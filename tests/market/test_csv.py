@@ -1,0 +1,522 @@
+import gzip
+import io
+import json
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lstmcli.errors import DataError, FileError, UsageError
+from lstmcli.market import csv_bytes, csv_table
+from lstmcli.market.csv import parse_csv_option, read_prices
+from lstmcli.market.prices import Prices
+
+TODAY = date(2024, 7, 1)
+SAMPLES = Path(__file__).parents[2] / "data"
+HEADER = "Date,Open,High,Low,Close,Adj Close,Volume"
+ROWS = [
+    f"2024-01-{day:02d},{day}.25,{day}.75,{day}.000000,{day}.50,{day}.450000,{day}000"
+    for day in (2, 3, 4, 5, 8, 9, 10, 11, 12, 16)
+]
+PLAIN = "\n".join([HEADER, *ROWS]) + "\n"
+CLOSES = [2.5, 3.5, 4.5, 5.5, 8.5, 9.5, 10.5, 11.5, 12.5, 16.5]
+
+
+def read(text: str | bytes, **options: Any) -> list[Prices]:
+    data = text if isinstance(text, bytes) else text.encode()
+    return read_prices("-", **{"today": TODAY, "stdin": io.BytesIO(data), **options})
+
+
+def read_one(text: str | bytes, **options: Any) -> Prices:
+    [prices] = read(text, **options)
+    return prices
+
+
+def closes(prices: Prices) -> list[float]:
+    return prices.frame["Close"].tolist()
+
+
+def two(*rows: str, header: str = "Date,Close") -> str:
+    return "\n".join([header, *rows]) + "\n"
+
+
+def refused(text: str | bytes, match: str, **options: Any) -> None:
+    with pytest.raises(DataError, match=match) as caught:
+        read(text, **options)
+    assert "\n" not in str(caught.value)
+
+
+# What is accepted
+
+
+def test_a_plain_csv_is_read_exactly() -> None:
+    prices = read_one(PLAIN)
+    assert closes(prices) == CLOSES
+    assert prices.frame["Volume"].tolist()[0] == 2000
+    assert list(prices.frame.columns) == HEADER.split(",")[1:]
+    assert (prices.symbol, prices.source, prices.notes) == ("stdin", "stdin", ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PLAIN.encode("utf-8-sig"),
+        PLAIN.replace("\n", "\r\n").encode(),
+        "\n\n" + PLAIN + "\n\n",
+        PLAIN.removesuffix("\n"),
+        PLAIN.replace("\n2024-01-05", "\n\n2024-01-05"),
+        PLAIN.replace(HEADER, HEADER.lower()),
+        PLAIN.replace(HEADER, "timestamp,OPEN,high,Low,close,adj_close,volume"),
+        PLAIN.replace(HEADER, "Datetime,open,High,low,Close,AdjClose,VOLUME"),
+        PLAIN.replace("Date,", ",", 1),
+        gzip.compress(PLAIN.encode(), mtime=0),
+        "\n".join(",".join(f'"{field}"' for field in row.split(",")) for row in PLAIN.splitlines()),
+        PLAIN.replace(",", ", "),
+        PLAIN + ",,,,,,\n",
+    ],
+    ids=lambda text: repr(text[:12]),
+)
+def test_the_same_prices_in_other_clothes(text: str | bytes) -> None:
+    assert closes(read_one(text)) == CLOSES
+
+
+def test_a_date_and_a_close_are_enough_in_any_order() -> None:
+    assert closes(read_one(two("3,2024-01-02", "4,2024-01-03", header="close,DATE"))) == [3, 4]
+
+
+@pytest.mark.parametrize("sep", [";", "|", "\t", "tab", "\\t"])
+def test_other_separators_are_taken_when_given(sep: str) -> None:
+    text = PLAIN.replace(",", "\t" if sep in ("tab", "\\t") else sep)
+    assert closes(read_one(text, sep=sep)) == CLOSES
+
+
+def test_decimal_commas_are_taken_when_given() -> None:
+    text = PLAIN.replace(",", ";").replace(".", ",")
+    assert closes(read_one(text, sep=";", decimal=",")) == CLOSES
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        "T00:00:00Z", " 00:00:00-05:00", " 16:00", "T09:30:00.123456789+09:00",
+        " 00:00:00+0100", "T00:00+01",
+    ],
+)  # fmt: skip
+def test_timestamps_count_by_their_own_local_date(tail: str) -> None:
+    prices = read_one(two(f"2024-01-02{tail},1", f"2024-01-03{tail},2"))
+    days = prices.frame.index.to_numpy().astype("datetime64[D]").astype(str)
+    assert days.tolist() == ["2024-01-02", "2024-01-03"]
+
+
+def test_summer_and_winter_time_may_follow_each_other() -> None:
+    text = two("2024-03-08 00:00:00-05:00,1", "2024-03-11 00:00:00-04:00,2")
+    assert len(read_one(text).frame) == 2
+
+
+def test_unknown_columns_are_not_read_but_told() -> None:
+    text = two('2024-01-02,1,"Apple, Inc.",x', "2024-01-03,2,,y", header="Date,Close,Name,Sector")
+    prices = read_one(text)
+    assert closes(prices) == [1, 2]
+    assert prices.notes == ("Columns that are not used: Name, Sector.",)
+
+
+@pytest.mark.parametrize("null", ["", "null", "NaN", "nan", "N/A", "None", "."])
+def test_missing_prices_have_many_names(null: str) -> None:
+    rows = [f"{date(2024, 1, 1) + timedelta(days=i)},{i + 1}" for i in range(30)]
+    rows[4] = f"2024-01-05,{null}"
+    prices = read_one(two(*rows))
+    assert len(prices.frame) == 29
+    assert any("Dropped 1 row without a price" in note for note in prices.notes)
+
+
+def test_repeated_and_unsorted_rows_are_mended_with_notes() -> None:
+    prices = read_one("\n".join([HEADER, *reversed(ROWS), ROWS[3]]) + "\n")
+    assert closes(prices) == CLOSES
+    assert len(prices.notes) == 2
+
+
+# Wide files and yfinance's own
+
+
+def wide(n: int = 40) -> pd.DataFrame:
+    index = pd.bdate_range("2024-01-02", periods=n, name="Date")
+    values = np.round(np.linspace(10, 20, n * 3).reshape(n, 3), 3)
+    return pd.DataFrame(values, index=index, columns=["AAPL", "LOW", "my series"])
+
+
+def test_a_wide_file_gives_one_series_a_column() -> None:
+    frame = wide()
+    found = read(frame.to_csv())
+    assert [prices.symbol for prices in found] == ["AAPL", "LOW", "my series"]
+    for prices in found:
+        assert closes(prices) == frame[prices.symbol].tolist()
+        assert list(prices.frame.columns) == ["Close"]
+
+
+def test_symbols_choose_columns_in_their_order() -> None:
+    found = read(wide().to_csv(), symbols=["my series", "aapl", "AAPL"])
+    assert [prices.symbol for prices in found] == ["my series", "AAPL"]
+
+
+def test_an_unknown_symbol_names_the_columns_and_the_nearest() -> None:
+    match = r"no column APPL .*AAPL, LOW, my series.*Did you mean AAPL\?"
+    refused(wide().to_csv(), match, symbols=["APPL"])
+
+
+def test_a_series_may_begin_later_and_end_earlier_than_the_others() -> None:
+    frame = wide()
+    frame.iloc[:15, 0] = np.nan
+    frame.iloc[-10:, 1] = np.nan
+    found = read(frame.iloc[::-1].to_csv())
+    assert [len(prices.frame) for prices in found] == [25, 30, 40]
+    assert found[0].frame.index[0] == frame.index[15]
+    assert not any("without a price" in note for prices in found for note in prices.notes)
+
+
+def test_a_hole_inside_a_wide_series_still_counts() -> None:
+    frame = wide()
+    frame.iloc[10:15, 0] = np.nan
+    refused(frame.to_csv(), "too many rows without a price .AAPL")
+
+
+def test_unsuitable_series_can_be_set_aside() -> None:
+    frame = wide()
+    frame.iloc[7, 1] = 0.0
+    frame["empty"] = np.nan
+    failures: dict[str, DataError] = {}
+    found = read(frame.to_csv(), failures=failures)
+    assert [prices.symbol for prices in found] == ["AAPL", "my series"]
+    assert list(failures) == ["LOW", "empty"]
+    assert "bad price (LOW, stdin line 9)" in str(failures["LOW"])
+    assert "no prices (empty, stdin)" in str(failures["empty"])
+
+
+def test_a_single_unknown_column_is_its_own_series() -> None:
+    prices = read_one(two("2024-01-02,1", "2024-01-03,2", header="observation_date,SP500"))
+    assert (prices.symbol, closes(prices)) == ("SP500", [1, 2])
+
+
+def test_one_name_cannot_serve_many_series() -> None:
+    with pytest.raises(UsageError, match="one name for 3 series"):
+        read(wide().to_csv(), name="X")
+    assert read_one(wide().to_csv(), name="X", symbols=["LOW"]).symbol == "X"
+
+
+def yfinance_frame(tickers: list[str], by: str) -> pd.DataFrame:
+    index = pd.bdate_range("2024-01-02", periods=30, name="Date")
+    columns = pd.MultiIndex.from_product(
+        [["Close", "High", "Low", "Open", "Volume"], tickers], names=["Price", "Ticker"]
+    )
+    base = np.arange(30)[:, None] + np.arange(1, len(tickers) + 1)[None, :] * 100.0
+    parts = [base, base + 1, base - 1, base, base * 10]
+    frame = pd.DataFrame(np.concatenate(parts, axis=1), index=index, columns=columns)
+    if by == "ticker":
+        return frame.swaplevel(axis=1).sort_index(axis=1)
+    return frame
+
+
+@pytest.mark.parametrize("by", ["column", "ticker"])
+@pytest.mark.parametrize("tickers", [["AAPL"], ["AAPL", "^GSPC", "0700.HK"]])
+def test_yfinances_three_header_lines_are_understood(tickers: list[str], by: str) -> None:
+    found = read(yfinance_frame(tickers, by).to_csv())
+    assert [prices.symbol for prices in found] == sorted(tickers) or by == "column"
+    assert {prices.symbol for prices in found} == set(tickers)
+    for prices in found:
+        assert list(prices.frame.columns) == ["Open", "High", "Low", "Close", "Volume"]
+        base = 100.0 * (tickers.index(prices.symbol) + 1)
+        assert closes(prices) == (base + np.arange(30)).tolist()
+        assert prices.notes == ()
+
+
+def test_yfinance_history_with_actions_is_understood() -> None:
+    text = two(
+        "2024-06-27 00:00:00-04:00,1,2,0.5,1.5,100,0.0,0.0,0.0",
+        "2024-06-28 00:00:00-04:00,1,2,0.5,1.6,100,0.1,2.0,0.0",
+        header="Date,Open,High,Low,Close,Volume,Dividends,Stock Splits,Capital Gains",
+    )
+    prices = read_one(text)
+    assert prices.frame["Stock Splits"].tolist() == [0, 2]
+    assert prices.notes == ("Columns that are not used: Capital Gains.",)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", HEADER, HEADER + "\n", "\ufeff", HEADER + "\n\n\n"])
+def test_no_rows(text: str) -> None:
+    refused(text, "no rows")
+
+
+def test_missing_columns_name_those_found() -> None:
+    refused("Day one,Close\n2024-01-02,1\n", "no Date column .*Day one, Close")
+    refused("Date,Open,High\n2024-01-02,1,2\n", "no Close column .*Date, Open, High")
+    refused("Date,Adj Close\n2024-01-02,1\n", "no Close column")
+    refused("2024-01-02,1\n2024-01-03,2\n", "no Date column .*2024-01-02, 1")
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Date,Close,Close", "Date,Close,close", "Date,Adj Close,adj_close,Close", "Date,AAPL,AAPL"],
+)
+def test_a_column_twice_is_refused(header: str) -> None:
+    row = "2024-01-02" + ",1" * header.count(",")
+    refused(f"{header}\n{row}\n", "a column stands there twice")
+
+
+def test_a_short_row_is_refused_with_its_line() -> None:
+    match = r"too short \(stdin line 6\): found 6 fields, the header has 7"
+    refused(PLAIN.replace(",8.450000,8000", ",8.450000"), match)
+
+
+def test_rows_longer_than_the_header_never_shift() -> None:
+    longer = "\n".join([HEADER, *(row + ",1" for row in ROWS)]) + "\n"
+    refused(longer, "longer than the header .stdin line 2.: found 8 fields, the header has 7")
+    refused("Date,Close\n2024-01-02,1,\n", "longer than the header")
+
+
+def test_every_cut_of_the_last_line_gives_the_right_prices_or_an_error() -> None:
+    rows = [f"2024-01-{day:02d},{day}00.123456,{1000 + day}.654321" for day in range(2, 30)]
+    whole = two(*rows, header="Date,Adj Close,Close")
+    expected = read_one(whole).frame
+    for length in range(len(whole) - len(rows[-1]), len(whole)):
+        try:
+            found = read_one(whole[:length]).frame
+        except DataError:
+            continue
+        np.testing.assert_allclose(found, expected.iloc[: len(found)], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        (PLAIN.replace(",", ";"), "--sep ';'"),
+        (PLAIN.replace(",", "\t"), "--sep 'tab'"),
+        (PLAIN.replace(",", ";").replace(".", ","), "--sep ';'.*--decimal"),
+        (two("2024-01-02,1,5", "2024-01-03,2,5"), "--decimal"),
+        (two("2024-01-02,1,234.5"), "--decimal"),
+        (two('2024-01-02,"1,234.5"'), "line 2.*'1,234.5'.*--decimal"),
+        (two('2024-01-02,"1,5"'), "line 2.*'1,5'.*--decimal"),
+    ],
+)
+def test_other_separators_name_the_option(text: str, advice: str) -> None:
+    refused(text, advice)
+
+
+def test_a_decimal_comma_under_another_separator_names_the_option() -> None:
+    refused(PLAIN.replace(",", ";").replace(".", ","), "--decimal ','", sep=";")
+    refused(PLAIN.replace(",", ";"), "--decimal '.'", sep=";", decimal=",")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        PLAIN.encode("utf-16"),
+        PLAIN.encode("utf-16-le"),
+        PLAIN.replace("2024-01-05", "2024-01-0\x005").encode(),
+        b"\x89PNG\r\n\x1a\n" + bytes(range(256)),
+        b"PAR1" + bytes(range(256)),
+        b"PK\x03\x04" + bytes(64),
+        b"<!DOCTYPE html>\n<html><body>Date,Close</body></html>\n",
+        b"\n  <html>\n",
+        b'{"chart": {"result": null}}',
+        PLAIN.replace("Volume", "Volum\xe9").encode("latin-1"),
+        two("2024-01-02,1,caf\xe9", header="Date,Close,Name").encode("latin-1"),
+        PLAIN.replace("\n", "\r").encode(),
+        b"hello world\n",
+        b"x" * 1000,
+        b"Date,Close,\x1b[2J\n2024-01-02,1,2\n",
+    ],
+    ids=range(15),
+)
+def test_what_is_no_csv_of_prices_is_refused(data: bytes) -> None:
+    refused(data, "not a CSV of prices")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "02.01.2024", "01/02/2024", "2/1/2024", "2024-1-2", "20240102", "1704153600", "1e9",
+        "Jan 2, 2024",
+        "2024-02-30", "2023-02-29", "2024-13-01", "2024-00-10", "2024-01-00", "2024/01/02", "x",
+        "2024-01-02x", "2024-01-02 25:00", "2024-01-02T00:00:00+5", "2024-01-0", "0001-01-01",
+        "9999-01-01", "2024-01-02 00:00:00 EST", "-024-01-02", "2024-01-02" + "0" * 50,
+    ],
+)  # fmt: skip
+def test_a_bad_date_is_refused_with_its_line(text: str) -> None:
+    quoted = f'"{text}"'
+    refused(two("2024-01-01,1", f"{quoted},2"), r"bad date \(stdin line 3\)")
+
+
+def test_mixed_time_zones_are_refused_with_the_line() -> None:
+    first = "2024-01-02 00:00:00-05:00,1"
+    refused(two(first, "2024-01-03 00:00:00+09:00,2"), r"mixed time zones \(stdin line 3\)")
+    refused(two(first, "2024-01-03,2"), r"mixed time zones \(stdin line 3\)")
+    refused(two(first, "2024-01-03 00:00:00,2"), r"mixed time zones \(stdin line 3\)")
+
+
+def test_a_future_date_is_refused_with_its_line() -> None:
+    refused(two("2024-01-02,1", "2025-01-02,2"), r"date out of range \(stdin, stdin line 3\)")
+
+
+def test_a_value_without_a_date_is_refused() -> None:
+    refused(two("2024-01-02,1", ",2"), r"missing date \(stdin line 3\)")
+
+
+def test_intraday_bars_are_refused() -> None:
+    refused(two("2024-01-02 09:30:00,1", "2024-01-02 09:31:00,2"), "contradictory.*intraday")
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "inf", "-inf", "1e400", "0.0", "Infinity"])
+def test_a_bad_price_is_refused_with_its_date(value: str) -> None:
+    match = r"bad price \(stdin, stdin line 3\).*2024-01-03"
+    refused(two("2024-01-02,1", f"2024-01-03,{value}"), match)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "inf", "1e400", ""])
+def test_a_bad_feature_is_only_counted(value: str) -> None:
+    prices = read_one(PLAIN.replace("5.25", value))
+    assert np.isnan(prices.frame["Open"].iloc[3])
+    assert closes(prices) == CLOSES
+    assert prices.notes[0].startswith("Open is missing in 1 of 10 rows")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "abc", "1_000", "0x10", "1e", "1.2.3", "$5", "5%", "1 234.5", "True", "--1", "\u0661",
+        "(5)", "1d5", "nan(1)",
+    ],
+)  # fmt: skip
+def test_what_is_no_number_is_refused_with_line_and_column(value: str) -> None:
+    text = two(f"2024-01-02,{value}", f"2024-01-03,{value}")
+    refused(text, r"bad number in column Close \(stdin line 2\)")
+
+
+@pytest.mark.parametrize(
+    "row", ['2024-01-02,"1', '2024-01-02,1"', '2024-01-02,"1"2', '"2024-01-02,1']
+)
+def test_misplaced_quotes_are_refused(row: str) -> None:
+    refused(two("2024-01-01,1", row), r"misplaced quote \(stdin line \d\)")
+
+
+def test_options_are_checked() -> None:
+    for options in ({"sep": "x"}, {"sep": ""}, {"decimal": "x"}, {"decimal": ","}):
+        with pytest.raises(UsageError):
+            read(PLAIN, **options)
+
+
+# Sources
+
+
+def test_stdin_that_is_closed_or_not_there_has_no_rows() -> None:
+    closed = io.BytesIO(b"")
+    closed.close()
+    for stdin in (None, closed):
+        with pytest.raises(DataError, match="standard input is closed"):
+            read_prices("-", today=TODAY, stdin=stdin)
+
+
+def test_a_file_that_cannot_be_read_is_a_file_error_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match=r"cannot read the file \(.*gone.csv\): No such file"):
+        read_prices(tmp_path / "gone.csv", today=TODAY)
+    with pytest.raises(FileError, match="Is a directory"):
+        read_prices(tmp_path, today=TODAY)
+    with pytest.raises(FileError, match="cannot read the file"):
+        read_prices("a\0b", today=TODAY)
+
+
+@pytest.mark.parametrize(
+    ("file", "symbol"),
+    [
+        ("AAPL.csv", "AAPL"), ("AAPL.csv.gz", "AAPL"), ("0700.HK.csv", "0700.HK"), ("x.TXT", "x"),
+        ("%43ON.DE.csv", "CON.DE"), ("my prices.tsv", "my prices"), ("BRK.B", "BRK.B"),
+    ],
+)  # fmt: skip
+def test_the_symbol_is_the_files_stem(tmp_path: Path, file: str, symbol: str) -> None:
+    data = PLAIN.encode()
+    (tmp_path / file).write_bytes(gzip.compress(data) if file.endswith("gz") else data)
+    [prices] = read_prices(tmp_path / file, today=TODAY)
+    assert (prices.symbol, prices.source) == (symbol, str(tmp_path / file))
+    [named] = read_prices(str(tmp_path / file), name="other", today=TODAY)
+    assert named.symbol == "other"
+
+
+@pytest.mark.parametrize("cut", [5, 30, -1, -9])
+def test_a_cut_gzip_file_is_refused(cut: int) -> None:
+    refused(gzip.compress(PLAIN.encode())[:cut], "damaged gzip file")
+
+
+def test_a_file_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_bytes, "MAX_BYTES", 100)
+    refused(PLAIN, "the CSV is too large")
+
+
+def test_small_blocks_and_thinning_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [f"{date(2023, 1, 1) + timedelta(days=i)},{i + 1}.5" for i in range(400)]
+    text = two(*rows, *rows[:50], "", *rows[100:120])
+    expected = read_one(text)
+    monkeypatch.setattr(csv_table, "MAX_HELD_ROWS", 60)
+    small = csv_bytes.read_blocks(io.BytesIO(text.encode()), "x", size=100)
+    table = csv_table.read_table(small, ",", ".", (), "x")
+    assert table.days.tolist() == expected.frame.index.date.tolist()
+    assert table.values[1].tolist() == closes(expected)
+    assert table.notes == ("Dropped rows that repeated another of the same date: 70.",)
+
+
+def test_contradictions_are_found_while_thinning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_table, "MAX_HELD_ROWS", 2)
+    refused(two("2024-01-02,1", "2024-01-03,2", "2024-01-02,3"), "contradictory rows .*line 4")
+
+
+def test_line_numbers_hold_across_blocks() -> None:
+    rows = [f"{date(2023, 1, 1) + timedelta(days=i)},{i + 1}.5" for i in range(100)]
+    rows[80] = "oops,1"
+    data = two("", *rows).encode()
+    blocks = csv_bytes.read_blocks(io.BytesIO(data), "x", size=64)
+    with pytest.raises(DataError, match=r"bad date \(x line 83\)"):
+        csv_table.read_table(blocks, ",", ".", (), "x")
+
+
+@pytest.mark.parametrize(
+    ("file", "rows", "first", "last", "interval"),
+    [
+        ("sp500.csv", 5031, "1999-01-04", "2018-12-31", "1d"),
+        ("us20.csv.gz", 8313, "1990-01-02", "2022-12-28", "1d"),
+        ("wine.csv", 176, "1980-01-01", "1994-08-01", "1mo"),
+    ],
+)
+def test_the_samples_are_read_whole(
+    file: str, rows: int, first: str, last: str, interval: str
+) -> None:
+    found = read_prices(SAMPLES / file, today=TODAY)
+    assert len(found) == (21 if file.startswith("us20") else 1)
+    reference = pd.read_csv(SAMPLES / file)
+    for prices in found:
+        assert len(prices.frame) == rows
+        assert [f"{prices.frame.index[i]:%Y-%m-%d}" for i in (0, -1)] == [first, last]
+        assert prices.interval == interval
+        column = "Close" if len(found) == 1 else prices.symbol
+        np.testing.assert_allclose(prices.frame["Close"], reference[column], rtol=1e-15)
+
+
+def test_an_option_may_name_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a=b.csv").write_text(PLAIN)
+    assert parse_csv_option("prices.csv") == (None, "prices.csv")
+    assert parse_csv_option("SPX=prices.csv") == ("SPX", "prices.csv")
+    assert parse_csv_option("SPX=-") == ("SPX", "-")
+    assert parse_csv_option("a=b.csv") == (None, "a=b.csv")
+    assert parse_csv_option("X=a=b.csv") == ("X", "a=b.csv")
+    assert parse_csv_option("=x.csv") == (None, "=x.csv")
+    assert parse_csv_option("x=") == (None, "x=")
+
+
+def test_errors_are_one_short_line() -> None:
+    header = "Date," + ",".join(f"column {i}" for i in range(1000)) + ",Volume"
+    with pytest.raises(DataError) as caught:
+        read(header + "\n")
+    assert len(str(caught.value)) < 400
+    assert json.dumps(str(caught.value)).isascii()

@@ -1,0 +1,177 @@
+import json
+import os
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lstmcli.errors import DataError, FileError
+from lstmcli.market.prices import COLUMNS
+from lstmcli.market.store import (
+    price_path,
+    read_raw,
+    read_sidecar,
+    read_stored,
+    stored_symbols,
+    write_stored,
+)
+
+TODAY = date(2024, 7, 1)
+
+
+def bars(n: int = 40, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    close = 100 * np.exp(rng.normal(0, 0.01, n).cumsum())
+    values = np.column_stack(
+        [close, close * 1.01, close * 0.99, close, close * 0.9, rng.integers(1, 10**10, n)]
+        + [np.zeros(n), np.zeros(n)]
+    )
+    index = pd.bdate_range("2024-01-02", periods=n, name="Date")
+    return pd.DataFrame(values, index=index, columns=list(COLUMNS))
+
+
+def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {
+        str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_what_is_written_is_read_back_to_seven_digits(tmp_path: Path) -> None:
+    frame = bars()
+    assert write_stored(tmp_path, "AAPL", "1d", frame, {"currency": "USD"})
+    prices = read_stored(tmp_path, "AAPL", today=TODAY)
+    assert (prices.symbol, prices.interval, prices.source) == ("AAPL", "1d", "store")
+    np.testing.assert_allclose(prices.frame, frame, rtol=5e-7)
+    assert prices.frame["Volume"].tolist() == frame["Volume"].tolist()
+    first = (tmp_path / "prices/1d/AAPL.csv").read_text().splitlines()[:2]
+    assert first[0] == "Date,Open,High,Low,Close,Adj Close,Volume,Dividends,Stock Splits"
+    assert first[1].startswith("2024-01-02,")
+
+
+def test_writing_the_same_bars_again_touches_nothing(tmp_path: Path) -> None:
+    write_stored(tmp_path, "AAPL", "1d", bars(), {"fetched": "yesterday"})
+    before = tree(tmp_path)
+    jitter = bars() * (1 + 1e-12)
+    assert not write_stored(tmp_path, "AAPL", "1d", jitter.round(9), {"fetched": "today"})
+    again = read_stored(tmp_path, "AAPL", today=TODAY).frame
+    assert not write_stored(tmp_path, "AAPL", "1d", again, {"fetched": "today"})
+    assert tree(tmp_path) == before
+    assert write_stored(tmp_path, "AAPL", "1d", bars(41), {"fetched": "today"})
+    assert read_sidecar(tmp_path, "AAPL")["fetched"] == "today"
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(1e-8, 1e12), min_size=1, max_size=12))
+def test_reading_and_writing_again_gives_the_same_bytes(
+    tmp_path_factory: pytest.TempPathFactory, values: list[float]
+) -> None:
+    folder = tmp_path_factory.mktemp("store")
+    index = pd.date_range("2024-01-02", periods=len(values))
+    frame = pd.DataFrame({"Close": values, "Volume": np.round(values)}, index=index)
+    write_stored(folder, "X", "1d", frame, {})
+    read = read_raw(folder, "X")
+    np.testing.assert_allclose(read["Close"], values, rtol=5e-7)
+    assert read["Volume"].tolist() == np.round(values).tolist()
+    assert not write_stored(folder, "X", "1d", read, {})
+    assert b"e" not in price_path(folder, "X").read_bytes().split(b"\n", 1)[1]
+
+
+def test_missing_values_and_columns_are_empty_fields(tmp_path: Path) -> None:
+    frame = bars()[["Close", "Open"]].copy()
+    frame.iloc[3, 1] = np.nan
+    write_stored(tmp_path, "AAPL", "1d", frame, {})
+    lines = price_path(tmp_path, "AAPL").read_text().splitlines()
+    assert lines[4].split(",")[1:4] == ["", "", ""]
+    prices = read_stored(tmp_path, "AAPL", today=TODAY)
+    assert list(prices.frame.columns) == ["Open", "Close"]
+
+
+def test_a_symbol_that_is_not_stored_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no prices stored \(AAPL\).*Run: lstmcli fetch AAPL\.$"):
+        read_stored(tmp_path, "AAPL", today=TODAY)
+    with pytest.raises(DataError, match=r"fetch AAPL --interval 1wk"):
+        read_stored(tmp_path, "AAPL", "1wk", today=TODAY)
+
+
+def test_raw_rows_are_all_there_unchecked(tmp_path: Path) -> None:
+    frame = bars()
+    frame.iloc[3, 5] = 0.0
+    frame.iloc[4, 3] = np.nan
+    write_stored(tmp_path, "AAPL", "1d", frame, {})
+    raw = read_raw(tmp_path, "AAPL")
+    assert tuple(raw.columns) == COLUMNS
+    assert len(raw) == 40
+    assert raw["Volume"].iloc[3] == 0
+    assert np.isnan(raw["Close"].iloc[4])
+    assert not write_stored(tmp_path, "AAPL", "1d", raw, {})
+    with pytest.raises(DataError, match="no prices stored"):
+        read_raw(tmp_path, "MSFT")
+
+
+def test_intervals_and_symbols_keep_apart(tmp_path: Path) -> None:
+    for symbol in ("CON.DE", "^GSPC", "BRK-B", "brk-b", "M&M.NS"):
+        write_stored(tmp_path, symbol, "1d", bars(), {})
+    write_stored(tmp_path, "AAPL", "1mo", bars(), {})
+    assert stored_symbols(tmp_path) == ["BRK-B", "CON.DE", "M&M.NS", "^GSPC", "brk-b"]
+    assert stored_symbols(tmp_path, "1mo") == ["AAPL"]
+    assert stored_symbols(tmp_path, "1wk") == []
+    assert read_stored(tmp_path, "AAPL", "1mo", today=TODAY).interval == "1mo"
+    assert read_stored(tmp_path, "CON.DE", today=TODAY).symbol == "CON.DE"
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"{", b"[1]", b"\xff\xfe"])
+def test_a_lost_or_damaged_sidecar_is_no_error_and_is_rebuilt(
+    tmp_path: Path, damage: bytes | None
+) -> None:
+    write_stored(tmp_path, "AAPL", "1d", bars(), {"currency": "USD"})
+    sidecar = tmp_path / "prices/1d/AAPL.json"
+    if damage is None:
+        sidecar.unlink()
+    else:
+        sidecar.write_bytes(damage)
+    assert read_sidecar(tmp_path, "AAPL") == {}
+    assert len(read_stored(tmp_path, "AAPL", today=TODAY).frame) == 40
+    assert not write_stored(tmp_path, "AAPL", "1d", bars(), {"currency": "EUR"})
+    assert json.loads(sidecar.read_text())["currency"] == "EUR"
+
+
+def test_damaged_bars_are_an_error_and_not_fewer_bars(tmp_path: Path) -> None:
+    write_stored(tmp_path, "AAPL", "1d", bars(), {})
+    path = price_path(tmp_path, "AAPL")
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(DataError, match=r"AAPL\.csv line 41"):
+        read_stored(tmp_path, "AAPL", today=TODAY)
+
+
+def test_links_out_of_the_data_folder_are_not_followed(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "data", tmp_path / "elsewhere"
+    outside.mkdir()
+    write_stored(outside, "AAPL", "1d", bars(), {})
+    before = tree(outside)
+    (inside / "prices/1d").mkdir(parents=True)
+    os.symlink(outside / "prices/1d/AAPL.csv", inside / "prices/1d/AAPL.csv")
+    os.symlink(outside / "prices/1d", inside / "prices/1wk")
+    for interval in ("1d", "1wk"):
+        with pytest.raises(FileError, match="leads out of the data folder"):
+            read_stored(inside, "AAPL", interval, today=TODAY)
+        with pytest.raises(FileError, match="leads out of the data folder"):
+            write_stored(inside, "AAPL", interval, bars(10), {})
+    assert tree(outside) == before
+
+
+def test_the_data_folder_itself_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    os.symlink(tmp_path / "real", tmp_path / "link")
+    write_stored(tmp_path / "link", "AAPL", "1d", bars(), {})
+    assert len(read_stored(tmp_path / "link", "AAPL", today=TODAY).frame) == 40
+
+
+def test_a_name_cannot_leave_the_store(tmp_path: Path) -> None:
+    path = price_path(tmp_path, "../../x")
+    assert path.parent == tmp_path / "prices" / "1d"

@@ -1,0 +1,84 @@
+"""Which bars are final at a given moment."""
+
+from datetime import UTC, datetime
+
+import pandas as pd
+import pytest
+
+from lstmcli.market.unfinished import drop_unfinished
+
+
+def last_kept(
+    dates: list[str],
+    now: str,
+    symbol: str = "AAPL",
+    interval: str = "1d",
+    zone: str = "America/New_York",
+) -> str:
+    frame = pd.DataFrame({"Close": 1.0}, index=pd.DatetimeIndex(dates, name="Date"))
+    kept = drop_unfinished(
+        frame,
+        symbol=symbol,
+        interval=interval,
+        time_zone=zone,
+        now=datetime.fromisoformat(now).replace(tzinfo=UTC),
+    )
+    return str(kept.index[-1].date()) if len(kept) else "none"
+
+
+@pytest.mark.parametrize(
+    ("now", "kept"),
+    [
+        ("2024-07-01 19:59", "2024-06-28"),  # before the close, 16:00 in New York
+        ("2024-07-01 20:15", "2024-06-28"),  # quotes lag
+        ("2024-07-01 20:31", "2024-07-01"),
+        ("2024-07-02 09:00", "2024-07-01"),
+    ],
+)
+def test_a_daily_bar_counts_half_an_hour_after_the_close(now: str, kept: str) -> None:
+    assert last_kept(["2024-06-28", "2024-07-01"], now) == kept
+
+
+def test_a_half_day_closes_early() -> None:
+    assert last_kept(["2024-07-02", "2024-07-03"], "2024-07-03 17:31") == "2024-07-03"
+    assert last_kept(["2024-07-02", "2024-07-03"], "2024-07-03 17:00") == "2024-07-02"
+
+
+def test_days_are_those_of_the_exchange_not_of_the_clock() -> None:
+    dates = ["2024-07-01", "2024-07-02"]
+    # Tokyo closed at 06:00 UTC (15:00 there), while it is still Monday evening in New York.
+    assert last_kept(dates, "2024-07-02 06:31", "7203.T", zone="Asia/Tokyo") == "2024-07-02"
+    assert last_kept(dates, "2024-07-02 05:00", "7203.T", zone="Asia/Tokyo") == "2024-07-01"
+    assert last_kept(dates, "2024-07-02 03:00", "AAPL") == "2024-07-01"
+
+
+@pytest.mark.parametrize("symbol", ["BTC-USD", "UNKNOWN.ZZ", "EURUSD=X"])
+def test_without_a_closing_time_the_day_has_to_end(symbol: str) -> None:
+    dates = ["2024-06-28", "2024-07-01"]
+    assert last_kept(dates, "2024-07-01 23:59", symbol, zone="UTC") == "2024-06-28"
+    assert last_kept(dates, "2024-07-02 00:00", symbol, zone="UTC") == "2024-07-01"
+    assert last_kept(dates, "2024-07-02 00:00", symbol, zone="") == "2024-07-01"
+    assert last_kept(dates, "2024-07-02 00:00", symbol, zone="No/Where") == "2024-07-01"
+
+
+def test_a_bar_on_a_holiday_has_to_see_its_day_end() -> None:
+    assert last_kept(["2024-07-03", "2024-07-04"], "2024-07-04 23:00") == "2024-07-03"
+    assert last_kept(["2024-07-03", "2024-07-04"], "2024-07-05 04:00") == "2024-07-04"
+
+
+def test_weeks_and_months_have_to_be_past() -> None:
+    weeks, months = ["2024-06-24", "2024-07-01"], ["2024-06-01", "2024-07-01"]
+    assert last_kept(weeks, "2024-07-06 12:00", interval="1wk") == "2024-06-24"
+    assert last_kept(weeks, "2024-07-08 05:00", interval="1wk") == "2024-07-01"
+    assert last_kept(months, "2024-07-31 23:00", interval="1mo") == "2024-06-01"
+    assert last_kept(months, "2024-08-01 04:00", interval="1mo") == "2024-07-01"
+
+
+def test_bars_from_the_future_go_and_nothing_is_left_of_nothing() -> None:
+    assert last_kept(["2024-06-28", "2024-07-09"], "2024-07-01 12:00") == "2024-06-28"
+    assert last_kept(["2024-07-09"], "2024-07-01 12:00") == "none"
+
+
+def test_a_day_beyond_the_calendar_has_to_end() -> None:
+    assert last_kept(["2099-07-01"], "2099-07-01 21:00") in ("none", "2099-07-01")
+    assert last_kept(["2099-07-01"], "2099-07-02 04:00") == "2099-07-01"

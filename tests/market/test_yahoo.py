@@ -1,0 +1,261 @@
+"""The real yfinance against the stand-in: what comes out of every kind of answer."""
+
+import logging
+import os
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lstmcli.errors import DataError, NetworkError
+from lstmcli.market import yahoo
+from lstmcli.market.prices import COLUMNS
+from lstmcli.market.yahoo_answers import NotFound, NothingInRange, RateLimited, Transient
+from tests.yahoo_stand_in import Fault, StandIn, dividend, random_walk, split, stand_in
+
+NEW_YORK = "America/New_York"
+
+
+@pytest.fixture
+def server() -> Iterator[StandIn]:
+    with stand_in() as script:
+        yield script
+
+
+def ask(
+    symbol: str = "AAPL",
+    *,
+    start: date | None = None,
+    end: date | None = None,
+    interval: yahoo.Interval = "1d",
+    timeout: float = 10.0,
+    time_zone: str = "",
+    pauses: list[float] | None = None,
+) -> yahoo.YahooBars:
+    return yahoo.fetch_bars(
+        symbol,
+        start=start,
+        end=end,
+        interval=interval,
+        timeout=timeout,
+        time_zone=time_zone,
+        sleep=(pauses if pauses is not None else []).append,
+    )
+
+
+def test_bars_come_in_our_own_schema_with_zone_and_currency(server: StandIn) -> None:
+    listed = dividend(split(random_walk(60), "2024-02-05", 4), "2024-03-01", 0.25)
+    server.serve("0700.HK", listed, zone="Asia/Hong_Kong", currency="HKD")
+    bars = ask("0700.HK")
+    assert tuple(bars.frame.columns) == COLUMNS
+    assert bars.frame.index.name == "Date"
+    assert pd.DatetimeIndex(bars.frame.index).tz is None
+    assert (bars.time_zone, bars.currency, bars.n_dropped) == ("Asia/Hong_Kong", "HKD", 0)
+    assert (bars.frame.dtypes == "float64").all()
+    assert list(bars.frame.index) == list(listed.index)
+    np.testing.assert_allclose(bars.frame.to_numpy(), listed.to_numpy(), rtol=1e-7)
+
+
+def test_start_and_end_are_both_included(server: StandIn) -> None:
+    server.serve("AAPL", random_walk(60))
+    frame = ask(start=date(2024, 1, 10), end=date(2024, 1, 12)).frame
+    assert [str(day.date()) for day in frame.index] == ["2024-01-10", "2024-01-11", "2024-01-12"]
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Auckland", "America/Los_Angeles", "UTC"])
+def test_session_dates_hold_in_every_time_zone(server: StandIn, zone: str) -> None:
+    server.serve("X", random_walk(200), zone=zone)
+    frame = ask("X", start=date(2024, 3, 1), end=date(2024, 4, 30)).frame
+    assert list(frame.index) == list(random_walk(200)["2024-03-01":"2024-04-30"].index)
+
+
+def test_a_known_time_zone_saves_the_look_up(server: StandIn) -> None:
+    server.serve("AAPL", random_walk(60))
+    ask()
+    assert len(server.asked("AAPL")) == 2
+    server.forget()
+    ask(time_zone=NEW_YORK)
+    assert len(server.asked("AAPL")) == 1
+
+
+@pytest.mark.parametrize("interval", ["1wk", "1mo"])
+def test_weekly_and_monthly_bars_are_asked_for_as_such(
+    server: StandIn, interval: yahoo.Interval
+) -> None:
+    frequency = {"1wk": "W-MON", "1mo": "MS"}[interval]
+    server.serve("AAPL", random_walk(24, frequency=frequency))
+    bars = ask(interval=interval)
+    assert len(bars.frame) == 24
+    assert server.asked("AAPL")[-1]["interval"] == interval
+
+
+def test_rows_without_a_price_are_dropped_and_counted(server: StandIn) -> None:
+    listed = random_walk(20)
+    listed.iloc[5, :5] = np.nan
+    listed.loc[listed.index[7], "Close"] = np.nan
+    listed.loc[listed.index[9], "Open"] = np.nan
+    server.serve("AAPL", listed)
+    bars = ask()
+    assert bars.n_dropped == 2
+    assert len(bars.frame) == 18
+    assert bars.frame["Close"].notna().all()
+    assert np.isnan(bars.frame.loc[listed.index[9], "Open"])
+
+
+def test_rows_that_all_lack_a_price_are_no_prices(server: StandIn) -> None:
+    listed = random_walk(5)
+    listed["Close"] = np.nan
+    server.serve("AAPL", listed)
+    with pytest.raises(NothingInRange, match="5 rows without a price"):
+        ask()
+
+
+def test_a_past_range_is_asked_again_and_shows_a_restatement(server: StandIn) -> None:
+    server.serve("AAPL", random_walk(60))
+    before = ask(start=date(2024, 1, 2), end=date(2024, 1, 31)).frame
+    server.serve("AAPL", split(random_walk(60), "2024-02-05", 4))
+    after = ask(start=date(2024, 1, 2), end=date(2024, 1, 31)).frame
+    np.testing.assert_allclose(before["Close"] / 4, after["Close"], rtol=1e-6)
+
+
+def test_an_unknown_symbol_is_not_found_after_one_request(server: StandIn) -> None:
+    with pytest.raises(NotFound, match=r"no such symbol at Yahoo \(NOPE\)") as caught:
+        ask("NOPE")
+    assert len(server.asked("NOPE")) == 1
+    assert isinstance(caught.value, DataError)
+
+
+def test_a_rate_limit_is_told_after_one_request(server: StandIn) -> None:
+    server.always["AAPL"] = "429"
+    pauses: list[float] = []
+    with pytest.raises(RateLimited, match="rate limited"):
+        ask(pauses=pauses)
+    assert len(server.asked("AAPL")) == 1
+    assert pauses == []
+
+
+@pytest.mark.parametrize(
+    "fault", ["404 page", "500", "503", "html", "truncated", "cut", "reset", "ragged"]
+)
+@pytest.mark.parametrize("time_zone", ["", NEW_YORK])
+def test_what_may_pass_is_tried_three_times_and_never_called_delisted(
+    server: StandIn, fault: Fault, time_zone: str
+) -> None:
+    server.always["AAPL"] = fault
+    pauses: list[float] = []
+    with pytest.raises(Transient) as caught:
+        ask(time_zone=time_zone, pauses=pauses)
+    assert len(pauses) == 2
+    assert isinstance(caught.value, NetworkError)
+    assert "delisted" not in str(caught.value)
+    assert "AAPL" in str(caught.value)
+
+
+@pytest.mark.parametrize("fault", ["500", "html", "truncated", "cut", "reset", "ragged", "refused"])
+def test_a_passing_fault_costs_nothing_but_a_try(server: StandIn, fault: Fault) -> None:
+    server.serve("AAPL", random_walk(60))
+    server.faults["AAPL"] = [fault]
+    assert len(ask().frame) == 60
+
+
+def test_access_that_stays_refused_is_no_missing_data(server: StandIn) -> None:
+    server.always["AAPL"] = "refused"
+    with pytest.raises(Transient, match="access refused"):
+        ask()
+
+
+@pytest.mark.parametrize("fault", ["null", "empty", "no data"])
+@pytest.mark.parametrize("time_zone", ["", NEW_YORK])
+def test_an_empty_answer_is_nothing_in_range(server: StandIn, fault: Fault, time_zone: str) -> None:
+    server.always["AAPL"] = fault
+    with pytest.raises(NothingInRange, match="no prices from Yahoo"):
+        ask(time_zone=time_zone)
+
+
+@pytest.mark.parametrize("fault", ["hang", "drip"])
+def test_the_timeout_bounds_all_tries_and_look_ups(server: StandIn, fault: Fault) -> None:
+    server.serve("AAPL", random_walk(60))
+    server.always["AAPL"] = fault
+    began = time.monotonic()
+    with pytest.raises(Transient, match="timed out"):
+        ask(timeout=0.9)
+    assert time.monotonic() - began < 2.0
+
+
+def test_cookie_hosts_that_hang_leave_time_for_the_prices() -> None:
+    # In a process of its own: this one may hold a cookie already.
+    script = (
+        "import sys; from datetime import date; from lstmcli.market.yahoo import fetch_bars\n"
+        "bars = fetch_bars('AAPL', start=None, end=None, interval='1d', timeout=6.0)\n"
+        "print(len(bars.frame))"
+    )
+    with stand_in() as server:
+        server.serve("AAPL", random_walk(30))
+        server.helpers_hang = True
+        done = run_python(script, server)
+    assert (done.stdout, done.stderr) == ("30\n", "")
+
+
+def test_no_home_and_no_cache_folder_are_needed(tmp_path: Path) -> None:
+    """Also: nothing is printed, whatever pandas and yfinance deprecate."""
+    script = (
+        "from lstmcli.market.yahoo import fetch_bars\n"
+        "for _ in range(2):\n"
+        "    bars = fetch_bars('AAPL', start=None, end=None, interval='1d', timeout=10.0)\n"
+        "print(len(bars.frame))"
+    )
+    tmp_path.chmod(0o555)
+    with stand_in() as server:
+        server.serve("AAPL", dividend(random_walk(30), "2024-01-10", 0.2))
+        done = run_python(script, server, XDG_CACHE_HOME=str(tmp_path), cwd=tmp_path)
+    assert (done.stdout, done.stderr) == ("30\n", "")
+    assert list(tmp_path.iterdir()) == []
+    assert len([place for place in server.others if "fc.yahoo.com" in place]) == 1
+
+
+def test_yfinance_says_nothing_and_its_filters_do_not_leak(
+    server: StandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.serve("AAPL", random_walk(5))
+    with caplog.at_level(logging.DEBUG, logger="yfinance"):
+        ask()
+    assert caplog.records == []
+    with pytest.warns(DeprecationWarning, match="still heard"):
+        warnings.warn("still heard", DeprecationWarning, stacklevel=1)
+
+
+def test_importing_the_room_does_not_import_yfinance() -> None:
+    script = "import sys, lstmcli.market.yahoo; print('yfinance' in sys.modules)"
+    assert run_python(script).stdout == "False\n"
+
+
+def run_python(
+    script: str, server: StandIn | None = None, cwd: Path | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a script in a fresh process without HOME, its yfinance sent to the stand-in."""
+    environment = {name: value for name, value in os.environ.items() if name != "HOME"} | variables
+    if server:
+        environment["LSTMCLI_TEST_YAHOO"] = server.url
+        environment["PYTHONPATH"] = str(Path(__file__).parents[1] / "stand_in_site")
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_stand_in_tells_a_split_as_yahoo_does() -> None:
+    plain, after = random_walk(10), split(random_walk(10), "2024-01-05", 4)
+    np.testing.assert_allclose(plain["Close"].iloc[:3] / 4, after["Close"].iloc[:3])
+    pd.testing.assert_series_equal(plain["Close"].iloc[3:], after["Close"].iloc[3:])
