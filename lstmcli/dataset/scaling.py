@@ -1,0 +1,139 @@
+"""How a window of prices becomes numbers of about one size, and back.
+
+A frame is a value: the scaled window with the affine map that made it, so that the network's answer
+can be turned into a price again. Every map is fitted on the window's own rows (`relative`,
+`zscore`) or on training rows (`log_return`, `batch`), never on what follows the cutoff.
+
+    relative     p / p_0 - 1, p_0 the window's first price (the lab's)
+    zscore       (p - mean) / standard deviation, of the window
+    batch        relative, then standardised by the mean and deviation of the training batch; a
+                 forecast uses those of all training windows, so that it never depends on its
+                 neighbours
+    log_return   log(p_t / p_(t-1)), standardised by training rows; one row shorter
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+FITTED_SCALINGS = ("log_return", "batch")
+"""Those whose scale is fitted on training rows; the others take each window's own."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """`loc` and `scale`, (C,) float64 each, fitted on training rows."""
+
+    loc: Tensor
+    scale: Tensor
+
+    def to(self, device: torch.device) -> "Scale":
+        """Return the same value on `device`."""
+        return Scale(self.loc.to(device), self.scale.to(device))
+
+
+@dataclass(frozen=True)
+class Frame:
+    """N scaled windows and the way back.
+
+    x : (N, L, C) float64, missing values 0 (the neutral value).
+    base, loc, scale : (N, C); a value v of the next row is `(v / base - 1 - loc) / scale`, or
+        `(log(v / base) - loc) / scale` where `log` is set.
+    """
+
+    x: Tensor
+    base: Tensor
+    loc: Tensor
+    scale: Tensor
+    log: bool = False
+
+    def apply(self, values: Tensor) -> Tensor:
+        """Scale values of the frame's columns, (N, C) or (N, L, C)."""
+        base, loc, scale = (
+            (part if values.dim() == 2 else part[:, None])
+            for part in (self.base, self.loc, self.scale)
+        )
+        moved = (values / base).log() if self.log else values / base - 1
+        return (moved - loc) / scale
+
+    def invert(self, scaled: Tensor) -> Tensor:
+        """Turn scaled next values (N, C) into prices and volumes again."""
+        moved = scaled * self.scale + self.loc
+        return self.base * moved.exp() if self.log else self.base * (1 + moved)
+
+
+def make_frame(contexts: Tensor, scaling: str, fitted: Scale | None = None) -> Frame:
+    """Scale contexts (N, L, C) for the network.
+
+    `fitted` is needed by `log_return` and, outside training, by `batch`; without it `batch` uses
+    the mean and deviation of these very windows.
+    """
+    if scaling == "log_return":
+        return _log_return_frame(contexts, fitted)
+    first = first_known(contexts)
+    ones, zeros = torch.ones_like(first), torch.zeros_like(first)
+    if scaling == "relative":
+        frame = Frame(contexts, first, zeros, ones)
+    elif scaling == "zscore":
+        moved = contexts / first[:, None] - 1
+        loc = moved.nanmean(1).nan_to_num(0.0)
+        deviation = (moved - loc[:, None]).square().nanmean(1).sqrt()
+        frame = Frame(contexts, first, loc, _positive(deviation))
+    else:
+        batch = fitted or fit_batch_scale(contexts)
+        frame = Frame(contexts, first, batch.loc.expand_as(first), batch.scale.expand_as(first))
+    return _scaled(frame, contexts)
+
+
+def fit_return_scale(values: Tensor, parts: list[range]) -> Scale:
+    """Fit `log_return` on the rows of the training parts of flat values (R, C)."""
+    returns = torch.cat([values[part.start : part.stop].log().diff(dim=0) for part in parts])
+    returns = returns.masked_fill(~returns.isfinite(), torch.nan)
+    loc = returns.nanmean(0).nan_to_num(0.0)
+    return Scale(loc, _positive((returns - loc).square().nanmean(0).sqrt()))
+
+
+def fit_batch_scale(contexts: Tensor) -> Scale:
+    """Fit `batch` on window-relative values of contexts (N, L, C)."""
+    moved = (contexts / first_known(contexts)[:, None] - 1).flatten(0, 1)
+    loc = moved.nanmean(0).nan_to_num(0.0)
+    return Scale(loc, _positive((moved - loc).square().nanmean(0).sqrt()))
+
+
+def first_known(contexts: Tensor) -> Tensor:
+    """Return the first positive value of each column, 1 where there is none: (N, L, C) -> (N, C).
+
+    A volume of zero is passed over like one that is missing: nothing can be divided by it.
+    """
+    known = contexts > 0
+    index = known.to(torch.uint8).argmax(1, keepdim=True)
+    values = contexts.gather(1, index).squeeze(1)
+    return torch.where(known.any(1), values, torch.ones_like(values))
+
+
+def last_known(contexts: Tensor) -> Tensor:
+    """Return the last positive value of each column, 1 where there is none: (N, C)."""
+    return first_known(contexts.flip(1))
+
+
+def _log_return_frame(contexts: Tensor, fitted: Scale | None) -> Frame:
+    assert fitted is not None, "log_return needs a scale fitted on training rows"
+    last = last_known(contexts)
+    loc, scale = fitted.loc.expand_as(last), fitted.scale.expand_as(last)
+    returns = (contexts.log().diff(dim=1) - loc[:, None]) / scale[:, None]
+    return Frame(_neutral(returns), last, loc, scale, log=True)
+
+
+def _scaled(frame: Frame, contexts: Tensor) -> Frame:
+    return Frame(_neutral(frame.apply(contexts)), frame.base, frame.loc, frame.scale)
+
+
+def _neutral(x: Tensor) -> Tensor:
+    return x.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _positive(deviation: Tensor) -> Tensor:
+    """Replace a zero or missing deviation (a constant column) by 1: never divide by nothing."""
+    usable = deviation.isfinite() & (deviation > 1e-12)
+    return torch.where(usable, deviation, torch.ones_like(deviation))

@@ -1,0 +1,92 @@
+"""One symbol's bars as one tensor, from which every window is only a view.
+
+Column 0 is the price that is forecast; the other columns are the features in the order asked for.
+Missing values stay NaN until a window is scaled.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lstmcli.errors import DataError
+from lstmcli.market.prices import PriceChoice, Prices, price_column
+
+
+@dataclass(frozen=True)
+class Series:
+    """T bars of one symbol.
+
+    dates : (T,) datetime64[D], strictly increasing.
+    values : (T, C) float64; column 0 is the forecast price, adjusted as `price` says.
+    last_close : (T,) float64, the unadjusted close that forecasts are multiplied onto.
+    inputs : which of the C columns the network reads, in order (F of them).
+    price : the column that column 0 was taken from.
+    """
+
+    symbol: str
+    dates: NDArray[np.datetime64]
+    values: Tensor
+    last_close: NDArray[np.float64]
+    inputs: tuple[int, ...]
+    price: str
+
+    def __len__(self) -> int:
+        return len(self.dates)
+
+    def until(self, rows: NDArray[np.int64]) -> "Series":
+        """Return the series without what follows the latest of `rows`."""
+        stop = int(rows.max()) + 1 if len(rows) else 0
+        return replace(
+            self,
+            dates=self.dates[:stop],
+            values=self.values[:stop],
+            last_close=self.last_close[:stop],
+        )
+
+    @property
+    def log_prices(self) -> NDArray[np.float64]:
+        """(T,) natural logarithm of the forecast price."""
+        return np.asarray(self.values[:, 0].log().numpy())
+
+
+def make_series(prices: Prices, *, features: Sequence[str], price: PriceChoice = "auto") -> Series:
+    """Take the forecast price and the features out of a price table.
+
+    Open, high and low are moved by the ratio of the forecast price to the close, so that an
+    adjusted close is met by adjusted bars. Raises DataError when a feature's column is missing.
+    """
+    column = price_column(prices, price)
+    target = prices.frame[column].to_numpy(np.float64)
+    close = prices.frame["Close"].to_numpy(np.float64)
+    columns, inputs = [target], []
+    for feature in features:
+        if feature == "close":
+            inputs.append(0)
+            continue
+        inputs.append(len(columns))
+        columns.append(_feature(prices, feature, target / close))
+    return Series(
+        symbol=prices.symbol,
+        dates=prices.frame.index.to_numpy().astype("datetime64[D]"),
+        values=torch.from_numpy(np.column_stack(columns)),
+        last_close=close,
+        inputs=tuple(inputs),
+        price=column,
+    )
+
+
+def _feature(prices: Prices, feature: str, adjustment: NDArray[np.float64]) -> NDArray[np.float64]:
+    name = feature.capitalize()
+    if name not in prices.frame:
+        raise DataError(
+            f"no {name} column",
+            where=f"{prices.symbol} in {prices.source}",
+            why="found " + ", ".join(prices.frame.columns),
+            next_step="Leave it out of window.features.",
+        )
+    raw = prices.frame[name].to_numpy(np.float64)
+    return raw if feature == "volume" else raw * adjustment

@@ -1,0 +1,168 @@
+"""Which cutoffs train, choose and test: chronological parts with a purge between them.
+
+Rows are cut into three spans by date. A window belongs to the span that its cutoff lies in, and the
+last `purge` cutoffs of the training and of the validation span are left out; with a purge of at
+least the horizon, no label of one part reaches a row of the next. Contexts may look back over a
+border: the past is no leak.
+
+    rows      |---------- training ---------|------ validation ------|-------- test --------|
+    cutoffs       |==== train ====|  purge  |== validate ==|  purge  |======= test =======|
+                                             \\ validation_start       \\ first row after train_end
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lstmcli.dataset.series import Series
+from lstmcli.errors import DataError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Cutoff rows of one series.
+
+    train_rows, fit_rows : how many rows come before the validation and before the test span.
+    """
+
+    train: range
+    validation: range
+    test: range
+    train_rows: int
+    fit_rows: int
+
+
+@dataclass(frozen=True)
+class Borders:
+    """The two dates that cut every series: first day of validation, last day before the test."""
+
+    validation_start: np.datetime64
+    train_end: np.datetime64
+
+
+def find_borders(
+    series: Sequence[Series],
+    *,
+    train_end: np.datetime64 | None,
+    train_fraction: float,
+    validation_fraction: float,
+) -> Borders:
+    """Cut the dates of all series together, so that no symbol trains on days another is tested on.
+
+    `train_end` is the last day that trains or validates; without it the first `train_fraction` of
+    the dates do. The last `validation_fraction` of those validate.
+    """
+    dates = np.unique(np.concatenate([each.dates for each in series]))
+    if train_end is None:
+        fitted = dates[: round(train_fraction * len(dates))]
+    else:
+        fitted = dates[dates <= train_end]
+    n_train = len(fitted) - round(validation_fraction * len(fitted))
+    if not 0 < n_train < len(fitted):
+        raise DataError(
+            "too few rows to split",
+            where=f"split.train_end {train_end}" if train_end is not None else "split",
+            why=f"{len(fitted)} of {len(dates)} rows come before the test span",
+            next_step="Give more rows or another split.train_end.",
+        )
+    return Borders(validation_start=fitted[n_train], train_end=fitted[-1])
+
+
+def split_series(
+    series: Series, borders: Borders, *, context_length: int, horizon: int, purge: int
+) -> Split:
+    """Cut one series at the borders. Parts may be empty; `check_split` says which may not be."""
+    first = context_length - 1
+    validation_row = int(np.searchsorted(series.dates, borders.validation_start))
+    fit_rows = int(np.searchsorted(series.dates, borders.train_end, side="right"))
+    return Split(
+        train=_span(first, validation_row - purge),
+        validation=_span(max(first, validation_row), fit_rows - purge),
+        test=_span(max(first, fit_rows), len(series) - horizon),
+        train_rows=validation_row,
+        fit_rows=fit_rows,
+    )
+
+
+def check_split(
+    series: Series,
+    split: Split,
+    *,
+    context_length: int,
+    purge: int,
+    train_fraction: float | None,
+    validation_fraction: float,
+) -> None:
+    """Raise DataError unless the series has windows that train and windows that validate.
+
+    `train_fraction` is None where a date ends the fitted rows.
+    """
+    if split.train and split.validation:
+        return
+    if train_fraction is None:
+        found, span = split.fit_rows, " up to split.train_end"
+    else:
+        found, span = len(series), ""
+    needs = found + 1
+    while not _is_enough(needs, context_length, purge, train_fraction, validation_fraction):
+        needs += 1
+    raise DataError(
+        f"needs {needs} rows{span}, has {found}",
+        where=series.symbol,
+        why=f"a context of {context_length} and two purges of {purge} leave "
+        f"{len(split.train)} windows to train and {len(split.validation)} to validate",
+        next_step="Give a longer series, or a smaller window.context_length or window.horizon.",
+    )
+
+
+def split_shuffled(
+    series: Series,
+    *,
+    context_length: int,
+    train_fraction: float,
+    validation_fraction: float,
+    generator: torch.Generator,
+) -> tuple[Split, NDArray[np.int64]]:
+    """Split one series as the lab did: the first windows train, a random few of them validate.
+
+    Windows overlap across the border and no row is purged: this is the published flaw, kept so
+    that it can be shown. Returns the split (whose `train` still holds the validating windows) and
+    the shuffled cutoff rows of the validating windows.
+    """
+    first, count = context_length - 1, len(series) - context_length
+    if count < 20:
+        raise DataError(
+            f"needs {context_length + 20} rows, has {len(series)}",
+            where=series.symbol,
+            next_step="Give a longer series.",
+        )
+    n_train = round(train_fraction * count)
+    order = torch.randperm(n_train, generator=generator).numpy() + first
+    split = Split(
+        train=range(first, first + n_train),
+        validation=range(first, first),
+        test=range(first + n_train, first + count),
+        train_rows=first + n_train + 1,
+        fit_rows=first + n_train + 1,
+    )
+    return split, np.sort(order[: max(1, round(validation_fraction * n_train))])
+
+
+def _is_enough(
+    rows: int,
+    context_length: int,
+    purge: int,
+    train_fraction: float | None,
+    validation_fraction: float,
+) -> bool:
+    """Whether a series of so many rows has a window for each part, by the rules above."""
+    fitted = rows if train_fraction is None else round(train_fraction * rows)
+    train = fitted - round(validation_fraction * fitted)
+    return train - purge >= context_length and fitted - purge > train
+
+
+def _span(start: int, stop: int) -> range:
+    return range(start, max(start, stop))

@@ -1,0 +1,175 @@
+"""Each scaling against a loop over single windows, the way back, and what must never be NaN."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from lstmcli.dataset.scaling import (
+    FITTED_SCALINGS,
+    Scale,
+    first_known,
+    fit_batch_scale,
+    fit_return_scale,
+    last_known,
+    make_frame,
+)
+from tests.synthetic import random_walk
+
+SCALINGS = ("relative", "zscore", "batch", "log_return")
+NAN = math.nan
+
+
+def a_batch(windows: int = 5, length: int = 7, columns: int = 2, seed: int = 0) -> torch.Tensor:
+    generator = np.random.default_rng(seed)
+    moves = generator.normal(0, 0.02, (windows, length, columns)).cumsum(axis=1)
+    return torch.from_numpy(generator.uniform(1, 1000, (windows, 1, columns)) * np.exp(moves))
+
+
+def a_scale(contexts: torch.Tensor, scaling: str) -> Scale | None:
+    if scaling == "batch":
+        return fit_batch_scale(contexts)
+    if scaling == "log_return":
+        return fit_return_scale(contexts.flatten(0, 1), [range(7), range(7, 14)])
+    return None
+
+
+def twin(window: NDArray[np.float64], scaling: str, fitted: Scale | None) -> NDArray[np.float64]:
+    """Scale one complete window (L, C) column by column, row by row."""
+    columns = []
+    for c in range(window.shape[1]):
+        prices = [float(value) for value in window[:, c]]
+        if scaling == "log_return":
+            values = [math.log(b / a) for a, b in itertools.pairwise(prices)]
+        else:
+            values = [price / prices[0] - 1 for price in prices]
+        if scaling == "zscore":
+            mean = sum(prices) / len(prices)
+            deviation = math.sqrt(sum((price - mean) ** 2 for price in prices) / len(prices))
+            values = [(price - mean) / deviation for price in prices]
+        if fitted is not None:
+            values = [(value - float(fitted.loc[c])) / float(fitted.scale[c]) for value in values]
+        columns.append(values)
+    return np.array(columns).T
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_a_frame_is_what_a_loop_over_windows_gives(scaling: str) -> None:
+    contexts = a_batch()
+    fitted = a_scale(contexts, scaling)
+    expected = [twin(window, scaling, fitted) for window in contexts.numpy()]
+    frame = make_frame(contexts, scaling, fitted)
+    np.testing.assert_allclose(frame.x.numpy(), np.stack(expected), rtol=1e-9, atol=1e-12)
+
+
+def test_batch_scaling_takes_these_very_windows_unless_a_scale_is_given() -> None:
+    contexts = a_batch()
+    alone = make_frame(contexts, "batch").x
+    torch.testing.assert_close(alone, make_frame(contexts, "batch", fit_batch_scale(contexts)).x)
+    torch.testing.assert_close(alone.mean((0, 1)), torch.zeros(2, dtype=torch.float64))
+    torch.testing.assert_close(alone.square().mean((0, 1)), torch.ones(2, dtype=torch.float64))
+    fixed = Scale(torch.zeros(2).double(), torch.ones(2).double())
+    torch.testing.assert_close(
+        make_frame(contexts, "batch", fixed).x, make_frame(contexts, "relative").x
+    )
+
+
+def test_the_scale_of_returns_is_their_mean_and_deviation_within_the_parts() -> None:
+    first, second = random_walk(20, seed=1), random_walk(30, seed=2) * 50
+    values = torch.from_numpy(np.concatenate([first, second])[:, None])
+    scale = fit_return_scale(values, [range(15), range(20, 45)])
+    returns = np.concatenate([np.diff(np.log(first[:15])), np.diff(np.log(second[:25]))])
+    np.testing.assert_allclose(scale.loc.numpy(), [returns.mean()])
+    np.testing.assert_allclose(scale.scale.numpy(), [returns.std()])
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+@given(seed=st.integers(0, 1000), size=st.floats(1e-3, 1e3))
+def test_apply_and_invert_undo_each_other(scaling: str, seed: int, size: float) -> None:
+    contexts = a_batch(seed=seed) * size
+    frame = make_frame(contexts, scaling, a_scale(contexts, scaling))
+    following = contexts[:, -1] * torch.from_numpy(
+        np.exp(np.random.default_rng(seed).normal(0, 0.1, (5, 2)))
+    )
+    torch.testing.assert_close(frame.invert(frame.apply(following)), following)
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+@given(size=st.floats(1e-6, 1e6))
+def test_a_frame_does_not_depend_on_the_unit_of_the_price(scaling: str, size: float) -> None:
+    contexts = a_batch()
+    fitted = a_scale(contexts, scaling)
+    torch.testing.assert_close(
+        make_frame(contexts * size, scaling, fitted).x, make_frame(contexts, scaling, fitted).x
+    )
+
+
+WINDOWS = {
+    "constant": [5.0] * 7,
+    "a huge outlier": [5.0, 5.1, 5.2e6, 5.0, 4.9, 5.0, 5.1],
+    "tiny": [1e-6, 1.1e-6, 1e-6, 0.9e-6, 1e-6, 1e-6, 1.2e-6],
+    "large": [1e6, 1.1e6, 1e6, 0.9e6, 1e6, 1e6, 1.2e6],
+}
+VOLUMES = {
+    "none": [NAN] * 7,
+    "zero": [0.0] * 7,
+    "zero at first": [0.0, 10, 20, 30, 20, 10, 30],
+    "zero at last": [10.0, 20, 30, 20, 10, 30, 0],
+    "missing at first": [NAN, 10, 20, 30, 20, 10, 30],
+    "missing at last": [10.0, 20, 30, 20, 10, 30, NAN],
+    "alternating": [0.0, 10, NAN, 30, 0, 10, NAN],
+}
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+@pytest.mark.parametrize("own", [True, False], ids=["own scale", "another's scale"])
+@pytest.mark.parametrize("volume", VOLUMES.values(), ids=VOLUMES.keys())
+@pytest.mark.parametrize("prices", WINDOWS.values(), ids=WINDOWS.keys())
+def test_what_the_network_reads_is_always_a_moderate_number(
+    prices: list[float], volume: list[float], own: bool, scaling: str
+) -> None:
+    window = torch.tensor([prices, volume], dtype=torch.float64).T
+    contexts = torch.stack([window, a_batch(1)[0]])
+    fitted = a_scale(contexts if own else a_batch(), scaling)
+    frame = make_frame(contexts, scaling, fitted)
+    assert frame.x.isfinite().all()
+    assert frame.x.abs().max() < 1e12
+    assert (frame.base > 0).all()
+    assert (frame.scale > 0).all()
+    assert frame.invert(torch.zeros(2, 2, dtype=torch.float64)).isfinite().all()
+
+
+def test_one_window_with_a_zero_volume_does_not_spoil_the_scale_of_the_others() -> None:
+    contexts = a_batch()
+    contexts[0, 0, 1] = 0.0
+    scale = fit_batch_scale(contexts)
+    assert scale.loc.abs().max() < 1
+    assert scale.scale.max() < 1
+
+
+def test_missing_values_become_the_neutral_value_and_leave_the_rest_alone() -> None:
+    contexts = a_batch()
+    frame = make_frame(contexts, "relative")
+    contexts[2, 3, 1] = NAN
+    holed = make_frame(contexts, "relative")
+    assert holed.x[2, 3, 1] == 0
+    frame.x[2, 3, 1] = 0
+    assert torch.equal(holed.x, frame.x)
+
+
+def test_the_first_and_last_known_values_pass_over_what_cannot_divide() -> None:
+    columns = [[NAN, 0.0, 3.0, 4.0], [1.0, 2.0, 0.0, NAN], [NAN, NAN, 0.0, NAN]]
+    contexts = torch.tensor(columns, dtype=torch.float64).T[None]
+    assert first_known(contexts).tolist() == [[3.0, 1.0, 1.0]]
+    assert last_known(contexts).tolist() == [[4.0, 2.0, 1.0]]
+
+
+def test_the_scalings_that_need_a_fitted_scale_are_named() -> None:
+    assert set(FITTED_SCALINGS) == {"batch", "log_return"}
+    with pytest.raises(AssertionError):
+        make_frame(a_batch(), "log_return")

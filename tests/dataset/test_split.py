@@ -1,0 +1,227 @@
+"""Chronological parts that no label crosses, and the figures of the published lab."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from lstmcli.dataset.series import Series
+from lstmcli.dataset.split import (
+    Borders,
+    Split,
+    check_split,
+    find_borders,
+    split_series,
+    split_shuffled,
+)
+from lstmcli.errors import DataError
+from tests.synthetic import random_walk, series_of
+
+SAMPLE = Path(__file__).parents[2] / "data" / "sp500.csv"
+
+
+def lab_series(first: str, last: str) -> Series:
+    frame = pd.read_csv(SAMPLE, index_col="Date", parse_dates=True).loc[first:last]  # type: ignore[misc]
+    close = frame["Close"].to_numpy(np.float64)
+    return Series(
+        symbol="^GSPC",
+        dates=frame.index.to_numpy().astype("datetime64[D]"),
+        values=torch.tensor(close[:, None]),
+        last_close=close,
+        inputs=(0,),
+        price="Close",
+    )
+
+
+def borders_of(
+    *series: Series,
+    train_end: str | None = None,
+    train_fraction: float = 0.85,
+    validation_fraction: float = 0.15,
+) -> Borders:
+    return find_borders(
+        series,
+        train_end=None if train_end is None else np.datetime64(train_end),
+        train_fraction=train_fraction,
+        validation_fraction=validation_fraction,
+    )
+
+
+def test_the_published_lab_has_3709_training_and_412_test_windows() -> None:
+    series = lab_series("2000-01-03", "2016-08-01")
+    assert len(series) == 4171
+    split, validation = split_shuffled(
+        series,
+        context_length=50,
+        train_fraction=0.9,
+        validation_fraction=0.05,
+        generator=torch.Generator().manual_seed(0),
+    )
+    assert (len(split.train), len(split.test)) == (3709, 412)
+    assert len(validation) == 185
+    assert len(np.unique(validation)) == 185
+    assert set(validation) <= set(split.train)
+    assert split.train.start == 49
+    assert split.train.stop == split.test.start
+    # The last test window's label is the last row.
+    assert split.test[-1] + 1 == len(series) - 1
+
+
+def test_the_corrected_lab_has_3992_rows_before_705_test_rows() -> None:
+    series = lab_series("2000-01-03", "2018-08-31")
+    assert len(series) == 4697
+    borders = borders_of(series, train_end="2015-11-12", validation_fraction=0.1)
+    split = split_series(series, borders, context_length=50, horizon=50, purge=50)
+    assert split.fit_rows == 3992
+    assert split.train_rows == 3992 - 399
+    assert str(series.dates[split.fit_rows]) == "2015-11-13"
+    assert split.train == range(49, split.train_rows - 50)
+    assert split.validation == range(split.train_rows, 3992 - 50)
+    assert split.test == range(3992, 4697 - 50)
+    # The 49th test row, counted from 1, is the first cutoff of the corrected protocol.
+    assert str(series.dates[3992 + 48]) == "2016-01-26"
+    assert len(range(3992 + 48, split.test.stop)) == 607
+    assert len(range(3992 + 48, split.test.stop, 50)) == 13
+
+
+@given(
+    rows=st.integers(20, 400),
+    context_length=st.integers(3, 30),
+    horizon=st.integers(1, 20),
+    more=st.integers(0, 10),
+    train_fraction=st.floats(0.3, 0.95),
+    validation_fraction=st.floats(0.10, 0.15),
+)
+def test_no_label_of_a_part_reaches_a_row_of_the_next(
+    rows: int,
+    context_length: int,
+    horizon: int,
+    more: int,
+    train_fraction: float,
+    validation_fraction: float,
+) -> None:
+    series = series_of(random_walk(rows))
+    borders = borders_of(
+        series, train_fraction=train_fraction, validation_fraction=validation_fraction
+    )
+    split = split_series(
+        series, borders, context_length=context_length, horizon=horizon, purge=horizon + more
+    )
+    assert series.dates[split.train_rows] == borders.validation_start
+    assert series.dates[split.fit_rows - 1] == borders.train_end
+    for part, first, limit in (
+        (split.train, 0, split.train_rows),
+        (split.validation, split.train_rows, split.fit_rows),
+        (split.test, split.fit_rows, rows),
+    ):
+        for cutoff in part:
+            labels = range(cutoff + 1, cutoff + horizon + 1)
+            assert first <= cutoff
+            assert labels[-1] < limit
+            assert cutoff - context_length + 1 >= 0
+
+
+def test_all_series_are_cut_on_the_same_days() -> None:
+    long = series_of(random_walk(300))
+    short = series_of(random_walk(120), symbol="BBB", first=str(long.dates[150]))
+    borders = borders_of(long, short)
+    for series in (long, short):
+        split = split_series(series, borders, context_length=5, horizon=3, purge=3)
+        assert series.dates[split.fit_rows - 1] <= borders.train_end < series.dates[split.fit_rows]
+        assert series.dates[split.train_rows - 1] < borders.validation_start
+        assert borders.validation_start <= series.dates[split.train_rows]
+
+
+def test_values_play_no_part_in_where_series_are_cut() -> None:
+    one, other = series_of(random_walk(200, seed=1)), series_of(random_walk(200, seed=2))
+    assert borders_of(one) == borders_of(other)
+
+
+def test_a_train_end_on_a_day_without_a_bar_cuts_before_it() -> None:
+    series = series_of(random_walk(200))
+    friday = series.dates[99]
+    assert np.is_busday(friday + 3)
+    borders = borders_of(series, train_end=str(friday + 1))
+    assert borders.train_end == friday
+
+
+@pytest.mark.parametrize("train_end", ["1999-12-31", "2000-01-03"])
+def test_a_train_end_before_the_data_is_a_data_error(train_end: str) -> None:
+    with pytest.raises(DataError, match=f"too few rows to split.*{train_end}.* of 200 rows"):
+        borders_of(series_of(random_walk(200)), train_end=train_end)
+
+
+def checked(
+    rows: int, context_length: int, purge: int, train_fraction: float, validation_fraction: float
+) -> Split:
+    series = series_of(random_walk(rows))
+    borders = borders_of(
+        series, train_fraction=train_fraction, validation_fraction=validation_fraction
+    )
+    split = split_series(series, borders, context_length=context_length, horizon=purge, purge=purge)
+    check_split(
+        series,
+        split,
+        context_length=context_length,
+        purge=purge,
+        train_fraction=train_fraction,
+        validation_fraction=validation_fraction,
+    )
+    return split
+
+
+@given(
+    context_length=st.integers(3, 60),
+    purge=st.integers(1, 60),
+    train_fraction=st.sampled_from([0.5, 0.7, 0.85, 0.9]),
+    validation_fraction=st.floats(0.10, 0.15),
+)
+def test_the_number_of_rows_that_a_message_asks_for_is_enough(
+    context_length: int, purge: int, train_fraction: float, validation_fraction: float
+) -> None:
+    rest = context_length, purge, train_fraction, validation_fraction
+    with pytest.raises(DataError) as caught:
+        checked(14, *rest)
+    assume(caught.value.what.startswith("needs"))
+    split = checked(int(caught.value.what.split()[1]), *rest)
+    assert split.train
+    assert split.validation
+
+
+def test_too_short_a_series_is_named_with_what_it_needs() -> None:
+    with pytest.raises(
+        DataError, match=r"needs 396 rows, has 300 \(AAA\).*context of 50"
+    ) as caught:
+        checked(300, 50, 50, 0.85, 0.15)
+    assert caught.value.exit_code == 4
+
+
+def test_the_shuffled_split_depends_on_its_generator_alone() -> None:
+    series = series_of(random_walk(300))
+
+    def drawn(seed: int) -> list[int]:
+        _, validation = split_shuffled(
+            series,
+            context_length=10,
+            train_fraction=0.9,
+            validation_fraction=0.1,
+            generator=torch.Generator().manual_seed(seed),
+        )
+        return [int(row) for row in validation]
+
+    assert drawn(1) == drawn(1) != drawn(2)
+
+
+def test_the_shuffled_split_needs_twenty_windows() -> None:
+    with pytest.raises(DataError, match="needs 30 rows, has 29"):
+        split_shuffled(
+            series_of(random_walk(29)),
+            context_length=10,
+            train_fraction=0.9,
+            validation_fraction=0.1,
+            generator=torch.Generator(),
+        )

@@ -1,0 +1,58 @@
+"""Gathers of windows against plain loops, and without a copy of every window."""
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lstmcli.dataset.windows import contexts, flat_cutoffs, futures, join
+from tests.synthetic import series_of
+
+
+def test_windows_of_two_series_are_what_a_loop_over_their_rows_gives() -> None:
+    first = series_of(np.arange(10.0), np.arange(10.0) * 10)
+    second = series_of(np.arange(100.0, 107.0), np.arange(100.0, 107.0) * 10, symbol="BBB")
+    cutoffs = [np.array([2, 5]), np.array([3, 2, 4])]
+    windows = join([first, second])
+    index = flat_cutoffs(windows, cutoffs)
+    behind, ahead = [], []
+    for series, rows in zip([first, second], cutoffs, strict=True):
+        for cutoff in rows:
+            behind.append([series.values[cutoff - 2 + step].tolist() for step in range(3)])
+            ahead.append([series.values[cutoff + 1 + step].tolist() for step in range(2)])
+    assert contexts(windows, index, 3).tolist() == behind
+    assert futures(windows, index, 2).tolist() == ahead
+    assert windows.offsets == (0, 10)
+
+
+@given(rows=st.integers(5, 40), length=st.integers(1, 5), horizon=st.integers(1, 5), data=st.data())
+def test_context_and_future_meet_at_the_cutoff(
+    rows: int, length: int, horizon: int, data: st.DataObject
+) -> None:
+    windows = join([series_of(np.arange(1.0, rows + 1))])
+    last = rows - 1 - horizon
+    cutoff = data.draw(st.integers(length - 1, max(length - 1, last)))
+    if cutoff > last:
+        return
+    index = torch.tensor([cutoff])
+    values = windows.values[:, 0].tolist()
+    assert (
+        contexts(windows, index, length)[0, :, 0].tolist()
+        == (values[cutoff - length + 1 : cutoff + 1])
+    )
+    assert (
+        futures(windows, index, horizon)[0, :, 0].tolist()
+        == (values[cutoff + 1 : cutoff + 1 + horizon])
+    )
+
+
+def test_no_cutoffs_make_no_windows() -> None:
+    windows = join([series_of(np.arange(1.0, 9.0))])
+    index = flat_cutoffs(windows, [np.array([], dtype=np.int64)])
+    assert contexts(windows, index, 3).shape == (0, 3, 1)
+    assert futures(windows, index, 2).shape == (0, 2, 1)
+
+
+def test_joined_series_hold_each_row_once() -> None:
+    windows = join([series_of(np.arange(1.0, 1001.0)), series_of(np.arange(1.0, 501.0))])
+    assert windows.values.shape == (1500, 1)

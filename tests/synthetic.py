@@ -1,0 +1,71 @@
+"""Made-up prices, series and settings, small enough to train on within a second."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from lstmcli.config import Settings, check_settings
+from lstmcli.dataset.series import Series
+from lstmcli.forecasting.model import TrainedModel, new_network
+from lstmcli.market.prices import Prices
+from lstmcli.training.device import seeded
+from lstmcli.workflows.fit import Fit, fit, make_plan
+
+CPU = torch.device("cpu")
+
+
+def random_walk(rows: int, seed: int = 0, volatility: float = 0.01) -> NDArray[np.float64]:
+    """Return prices that start near 100 and move by independent normal log returns."""
+    moves = np.random.default_rng(seed).normal(0, volatility, rows)
+    return np.asarray(100 * np.exp(np.cumsum(moves)))
+
+
+def make_prices(symbol: str = "AAA", **columns: NDArray[np.float64]) -> Prices:
+    """Return a price table on business days from 2000-01-03; underscores stand for blanks."""
+    frame = pd.DataFrame({name.replace("_", " "): values for name, values in columns.items()})
+    frame.index = pd.bdate_range("2000-01-03", periods=len(frame), name="Date")
+    return Prices(symbol, frame, "1d", f"{symbol}.csv")
+
+
+def series_of(
+    *columns: NDArray[np.float64],
+    symbol: str = "AAA",
+    first: str = "2000-01-03",
+    inputs: tuple[int, ...] | None = None,
+) -> Series:
+    """Return a series whose columns are given, the forecast price first."""
+    start = np.busday_offset(np.datetime64(first, "D"), 0, roll="forward")
+    return Series(
+        symbol=symbol,
+        dates=np.busday_offset(start, np.arange(len(columns[0]))),
+        values=torch.from_numpy(np.column_stack(columns)),
+        last_close=columns[0],
+        inputs=tuple(range(len(columns))) if inputs is None else inputs,
+        price="Close",
+    )
+
+
+def tiny_settings(**sections: dict[str, Any]) -> Settings:
+    """Return settings of a very small network, changed section by section."""
+    tree: dict[str, dict[str, Any]] = {
+        "window": {"context_length": 8, "horizon": 4},
+        "model": {"hidden_sizes": [4, 3]},
+        "train": {"epochs": 2, "batch_size": 32, "device": "cpu"},
+    }
+    for section, table in sections.items():
+        tree.setdefault(section, {}).update(table)
+    return check_settings(tree, where="test")
+
+
+def untrained(settings: Settings, fitted: Any = None, seed: int = 0) -> TrainedModel:
+    """Return a model whose weights were only drawn."""
+    with seeded(seed, CPU):
+        return TrainedModel(new_network(settings), settings, fitted, ("AAA",))
+
+
+def fit_on(series: list[Series], settings: Settings) -> Fit:
+    """Plan and fit on the CPU."""
+    return fit(make_plan(series, settings), settings, CPU)
