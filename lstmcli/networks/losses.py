@@ -1,0 +1,23 @@
+"""Losses that pass over missing targets."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+from torch.nn import functional
+
+_LOSSES: dict[str, Callable[..., Tensor]] = {
+    "mse": functional.mse_loss,
+    "mae": functional.l1_loss,
+    "huber": functional.huber_loss,
+}
+
+
+def point_loss(predicted: Tensor, target: Tensor, name: str = "mse") -> Tensor:
+    """Mean loss over the targets that are finite, both (N, C); a scalar.
+
+    `huber` is quadratic up to 1 and linear beyond (Huber 1964). Targets that are NaN (a volume
+    that was never recorded) count for nothing, without a data-dependent shape.
+    """
+    known = target.isfinite()
+    each = _LOSSES[name](predicted, target.where(known, predicted.detach()), reduction="none")
+    return (each * known).sum() / known.sum().clamp(min=1)

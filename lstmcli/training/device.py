@@ -1,0 +1,48 @@
+"""Where the arithmetic runs, and the random state that it runs with."""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+from lstmcli.errors import UsageError
+
+
+def choose_device(name: str) -> torch.device:
+    """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device; UsageError where there is none."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = name.partition(":")
+    found = torch.cuda.device_count() if kind == "cuda" else 0
+    # Compared before PyTorch reads it, which takes cuda:256 for cuda:0.
+    if kind == "cuda" and int(number or 0) >= found:
+        raise UsageError(
+            "no such device",
+            where=f"--device {name}",
+            why=f"PyTorch finds {found} CUDA devices",
+            next_step="Pass --device cpu or --device auto.",
+        )
+    return torch.device(kind, int(number)) if number else torch.device(kind)
+
+
+@contextlib.contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Draw weights and dropout from `seed`, and leave the caller's random state as it was."""
+    on_gpu = device.type == "cuda"
+    with torch.random.fork_rng([device] if on_gpu else []):
+        torch.default_generator.manual_seed(seed)
+        if on_gpu:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
+@contextlib.contextmanager
+def threads(number: int) -> Iterator[int]:
+    """Use `number` CPU threads, 0 for PyTorch's own choice; yields the number in use."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,170 @@
+"""The training loop: a generator that yields one record an epoch and keeps the best one.
+
+It prints nothing and stops by itself; however it ends, the network then holds the weights of the
+best epoch on validation.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lstmcli.errors import TrainingError
+from lstmcli.training.objective import Objective
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the training windows came to. Losses are means over windows."""
+
+    epoch: int
+    loss: float
+    validation_loss: float
+    learning_rate: float
+    gradient_norm: float
+    seconds: float
+    best: bool
+
+
+def train_epochs(
+    network: nn.Module,
+    objective: Objective,
+    train: Tensor,
+    validation: Tensor,
+    *,
+    epochs: int,
+    batch_size: int,
+    optimizer: str,
+    learning_rate: float,
+    weight_decay: float,
+    schedule: str,
+    clip_norm: float,
+    patience: int,
+    generator: torch.Generator,
+) -> Iterator[Epoch]:
+    """Fit `network` on the flat cutoff rows `train`, choosing the epoch on `validation`.
+
+    `generator` (on the CPU) shuffles the windows; `clip_norm` 0 clips nothing. Raises
+    TrainingError when a loss or gradient is not finite, or the device's memory too small. However
+    it ends, also when it is closed or an error comes through, the best epoch so far is restored.
+    """
+    weights = list(network.parameters())
+    steps = _optimizer(optimizer, weights, learning_rate, weight_decay)
+    rates = _schedule(schedule, steps, epochs)
+    best, best_state, waited = math.inf, None, 0
+    try:
+        for number in range(1, epochs + 1):
+            began = time.perf_counter()
+            loss, norm = _one_pass(
+                network, objective, train, batch_size, steps, weights, clip_norm, generator
+            )
+            validation_loss = _mean_loss(network, objective, validation)
+            _check_finite(number, loss, validation_loss, norm)
+            is_best = validation_loss < best
+            waited = 0 if is_best else waited + 1
+            if is_best:
+                best = validation_loss
+                best_state = {name: value.clone() for name, value in network.state_dict().items()}
+            yield Epoch(
+                epoch=number,
+                loss=loss,
+                validation_loss=validation_loss,
+                learning_rate=steps.param_groups[0]["lr"],
+                gradient_norm=norm,
+                seconds=time.perf_counter() - began,
+                best=is_best,
+            )
+            if waited >= patience:
+                return
+            _advance(rates, validation_loss)
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            "out of device memory",
+            where=f"epoch {number}",
+            why=f"batches of train.batch_size {batch_size} do not fit",
+            next_step="Lower train.batch_size.",
+        ) from error
+    finally:
+        if best_state is not None:
+            network.load_state_dict(best_state)
+
+
+def _one_pass(
+    network: nn.Module,
+    objective: Objective,
+    train: Tensor,
+    batch_size: int,
+    optimizer: torch.optim.Optimizer,
+    weights: list[nn.Parameter],
+    clip_norm: float,
+    generator: torch.Generator,
+) -> tuple[float, float]:
+    """One shuffled pass; returns the mean loss and the mean gradient norm before clipping.
+
+    Sums stay on the device until the end: nothing inside the loop waits for them.
+    """
+    network.train()
+    order = train[torch.randperm(len(train), generator=generator).to(train.device)]
+    total = torch.zeros((), device=train.device)
+    norms = torch.zeros((), device=train.device)
+    batches = torch.split(order, batch_size)
+    for batch in batches:
+        optimizer.zero_grad(set_to_none=True)
+        loss = objective(network, batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norms += nn.utils.clip_grad_norm_(weights, clip_norm or math.inf, foreach=True)
+        optimizer.step()
+        total += loss.detach() * len(batch)
+    return total.item() / len(train), norms.item() / len(batches)
+
+
+def _mean_loss(network: nn.Module, objective: Objective, cutoffs: Tensor) -> float:
+    network.eval()
+    with torch.inference_mode():
+        losses = [objective(network, part) * len(part) for part in torch.split(cutoffs, 1024)]
+    return torch.stack(losses).sum().item() / len(cutoffs)
+
+
+def _check_finite(number: int, loss: float, validation_loss: float, norm: float) -> None:
+    if not all(map(math.isfinite, (loss, norm, validation_loss))):
+        raise TrainingError(
+            "training diverged",
+            where=f"epoch {number}",
+            why=f"loss {loss:g}, validation loss {validation_loss:g}, gradient norm {norm:g}",
+            next_step="Lower train.learning_rate or set train.clip_norm.",
+        )
+
+
+def _optimizer(
+    name: str, weights: list[nn.Parameter], learning_rate: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    kinds: dict[str, Any] = {
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+        "rmsprop": torch.optim.RMSprop,
+    }
+    made: torch.optim.Optimizer = kinds[name](
+        weights, lr=learning_rate, weight_decay=weight_decay, foreach=True
+    )
+    return made
+
+
+def _schedule(
+    name: str, optimizer: torch.optim.Optimizer, epochs: int
+) -> torch.optim.lr_scheduler.LRScheduler | None:
+    if name == "cosine":
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
+    if name == "plateau":
+        return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=2)
+    return None
+
+
+def _advance(rates: torch.optim.lr_scheduler.LRScheduler | None, validation_loss: float) -> None:
+    if isinstance(rates, torch.optim.lr_scheduler.ReduceLROnPlateau):
+        rates.step(validation_loss)
+    elif rates is not None:
+        rates.step()

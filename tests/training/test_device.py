@@ -1,0 +1,73 @@
+"""Devices that are there, seeds that disturb no one, threads that are put back."""
+
+import pytest
+import torch
+
+from lstmcli.errors import UsageError
+from lstmcli.training.device import choose_device, seeded, threads
+
+without_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+with_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+
+
+def test_the_cpu_is_always_there() -> None:
+    assert choose_device("cpu") == torch.device("cpu")
+
+
+@without_cuda
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:256", "cuda:99999999999"])
+def test_a_device_that_is_not_there_is_a_usage_error(name: str) -> None:
+    with pytest.raises(UsageError, match=f"no such device.*--device {name}.*0 CUDA") as caught:
+        choose_device(name)
+    assert caught.value.exit_code == 2
+
+
+@without_cuda
+def test_auto_is_the_cpu_where_there_is_nothing_better() -> None:
+    assert choose_device("auto") == torch.device("cpu")
+
+
+@with_cuda
+def test_auto_is_cuda_where_it_is_there() -> None:
+    assert choose_device("auto").type == "cuda"
+    assert choose_device("cuda:0") == torch.device("cuda:0")
+    for name in (f"cuda:{torch.cuda.device_count()}", "cuda:256"):
+        with pytest.raises(UsageError, match="no such device"):
+            choose_device(name)
+
+
+def test_a_seed_repeats_its_draws_and_leaves_the_callers_alone() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    with seeded(1, torch.device("cpu")):
+        first = torch.rand(3)
+    assert torch.equal(torch.rand(3), expected)
+    with seeded(1, torch.device("cpu")):
+        assert torch.equal(torch.rand(3), first)
+    with seeded(2**63 - 1, torch.device("cpu")):
+        assert not torch.equal(torch.rand(3), first)
+
+
+@with_cuda
+def test_a_seed_on_the_gpu_leaves_the_callers_random_state_alone() -> None:
+    device = torch.device("cuda")
+    state = torch.cuda.get_rng_state()
+    with seeded(1, device):
+        first = torch.rand(3, device=device)
+    with seeded(1, device):
+        assert torch.equal(torch.rand(3, device=device), first)
+    with seeded(1, torch.device("cpu")):
+        torch.rand(3)
+    assert torch.equal(torch.cuda.get_rng_state(), state)
+
+
+def test_threads_are_put_back_also_after_an_error() -> None:
+    before = torch.get_num_threads()
+    with threads(1) as number:
+        assert (number, torch.get_num_threads()) == (1, 1)
+    with threads(0) as number:
+        assert number == before
+    with pytest.raises(KeyboardInterrupt), threads(before + 1):
+        raise KeyboardInterrupt
+    assert torch.get_num_threads() == before

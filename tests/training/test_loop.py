@@ -1,0 +1,254 @@
+"""The loop on a network of one weight, where every number can be worked out by hand."""
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lstmcli.errors import TrainingError
+from lstmcli.training.loop import Epoch, train_epochs
+
+TRAIN, VALIDATION = torch.arange(10), torch.arange(10, 14)
+
+
+class OneWeight(nn.Module):
+    def __init__(self, start: float = 0.0) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.tensor(start))
+
+
+def pull(network: nn.Module, cutoffs: Tensor) -> Tensor:
+    """Draw the weight to 1 on every window."""
+    return (network.get_parameter("w") - 1) ** 2 + 0.0 * cutoffs.sum()
+
+
+def scripted(losses: list[float]) -> Callable[[nn.Module, Tensor], Tensor]:
+    """Train as `pull` does, and score validation by a list."""
+    answers = iter(losses)
+
+    def objective(network: nn.Module, cutoffs: Tensor) -> Tensor:
+        return pull(network, cutoffs) if network.training else torch.tensor(next(answers))
+
+    return objective
+
+
+def run(
+    network: nn.Module,
+    objective: Callable[[nn.Module, Tensor], Tensor] = pull,
+    **changes: Any,
+) -> list[Epoch]:
+    options: dict[str, Any] = {
+        "epochs": 3,
+        "batch_size": 4,
+        "optimizer": "adam",
+        "learning_rate": 0.01,
+        "weight_decay": 0.0,
+        "schedule": "constant",
+        "clip_norm": 0.0,
+        "patience": 100,
+        "generator": torch.Generator().manual_seed(0),
+    }
+    return list(train_epochs(network, objective, TRAIN, VALIDATION, **{**options, **changes}))
+
+
+def test_every_window_is_seen_once_an_epoch_in_batches_of_the_size_asked_for() -> None:
+    seen: list[list[int]] = []
+    grad: list[bool] = []
+
+    def objective(network: nn.Module, cutoffs: Tensor) -> Tensor:
+        seen.append(cutoffs.tolist())
+        grad.append(torch.is_grad_enabled())
+        return pull(network, cutoffs)
+
+    run(OneWeight(), objective, epochs=2)
+    assert [len(batch) for batch in seen] == [4, 4, 2, 4] * 2
+    for epoch in (seen[:4], seen[4:]):
+        assert sorted(itertools.chain(*epoch[:3])) == TRAIN.tolist()
+        assert epoch[3] == VALIDATION.tolist()
+    assert seen[:3] != seen[4:7]
+    assert seen[0] != TRAIN[:4].tolist()
+    assert grad == [True, True, True, False] * 2
+
+
+def test_validation_rows_never_move_a_weight() -> None:
+    def path(lure: float) -> list[float]:
+        weights: list[float] = []
+
+        def objective(network: nn.Module, cutoffs: Tensor) -> Tensor:
+            weight = network.get_parameter("w")
+            if network.training:
+                assert cutoffs.max() < 10
+                return (weight - 1) ** 2
+            weights.append(weight.item())
+            return (weight - lure) ** 2
+
+        run(OneWeight(), objective)
+        return weights
+
+    assert path(100.0) == path(-100.0)
+
+
+def test_losses_are_means_over_windows_not_over_batches() -> None:
+    def objective(network: nn.Module, cutoffs: Tensor) -> Tensor:
+        return cutoffs.float().mean() + 0.0 * network.get_parameter("w")
+
+    (epoch,) = run(OneWeight(), objective, epochs=1)
+    assert epoch.loss == pytest.approx(4.5)
+    assert epoch.validation_loss == pytest.approx(11.5)
+
+
+def test_the_best_epoch_on_validation_is_kept_and_marked() -> None:
+    network = OneWeight()
+    after: list[float] = []
+
+    def objective(net: nn.Module, cutoffs: Tensor) -> Tensor:
+        if net.training:
+            return pull(net, cutoffs)
+        after.append(net.get_parameter("w").item())
+        return torch.tensor([5.0, 3.0, 4.0, 3.0, 6.0][len(after) - 1])
+
+    history = run(network, objective, epochs=5)
+    assert [epoch.best for epoch in history] == [True, True, False, False, False]
+    assert [epoch.epoch for epoch in history] == [1, 2, 3, 4, 5]
+    assert network.w.item() == after[1]
+    assert len(set(after)) == 5
+
+
+@pytest.mark.parametrize(("patience", "epochs"), [(1, 3), (2, 4), (3, 7), (9, 8)])
+def test_training_stops_after_so_many_epochs_without_a_better_one(
+    patience: int, epochs: int
+) -> None:
+    losses = [5.0, 4.0, 4.5, 4.6, 3.0, 3.0, 3.1, 3.2]
+    expected = {1: 3, 2: 4, 3: 8, 9: 8}[patience]
+    assert len(run(OneWeight(), scripted(losses), epochs=8, patience=patience)) == expected
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_ends_training_with_the_best_epoch_restored(bad: float) -> None:
+    network = OneWeight()
+    weights: list[float] = []
+
+    def objective(net: nn.Module, cutoffs: Tensor) -> Tensor:
+        if not net.training:
+            weights.append(net.get_parameter("w").item())
+        return pull(net, cutoffs) * (bad if len(weights) == 2 and net.training else 1.0)
+
+    with pytest.raises(TrainingError, match=r"training diverged \(epoch 3\).*learning_rate"):
+        run(network, objective)
+    assert network.w.item() == weights[1]
+
+
+def test_a_gradient_that_is_not_finite_ends_training_too() -> None:
+    def objective(network: nn.Module, cutoffs: Tensor) -> Tensor:
+        return (network.get_parameter("w") * 0).sqrt()  # finite, with an infinite slope
+
+    with pytest.raises(TrainingError, match="gradient norm nan"):
+        run(OneWeight(), objective)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_validation_loss_that_is_not_finite_ends_training_too(bad: float) -> None:
+    with pytest.raises(TrainingError, match=rf"epoch 1\).*validation loss {bad}"):
+        run(OneWeight(), scripted([bad]))
+
+
+def test_the_best_epoch_is_restored_when_the_caller_stops_early() -> None:
+    network = OneWeight()
+    losses = scripted([1.0, 2.0, 3.0])
+    epochs = train_epochs(
+        network,
+        losses,
+        TRAIN,
+        VALIDATION,
+        epochs=3,
+        batch_size=4,
+        optimizer="adam",
+        learning_rate=0.01,
+        weight_decay=0.0,
+        schedule="constant",
+        clip_norm=0.0,
+        patience=5,
+        generator=torch.Generator(),
+    )
+    next(epochs)
+    best = network.w.item()
+    next(epochs)
+    assert network.w.item() != best
+    epochs.close()  # type: ignore[attr-defined]
+    assert network.w.item() == best
+
+
+def test_too_little_memory_is_an_error_that_names_the_batch_size() -> None:
+    def objective(network: nn.Module, cutoffs: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(TrainingError, match=r"train.batch_size 4 .*Lower train.batch_size"):
+        run(OneWeight(), objective)
+
+
+def steep(network: nn.Module, cutoffs: Tensor) -> Tensor:
+    return 1000 * network.get_parameter("w") + 0.0 * cutoffs.sum()
+
+
+def test_the_gradient_norm_is_told_as_it_was_before_clipping() -> None:
+    (epoch,) = run(OneWeight(), steep, epochs=1, clip_norm=1.0)
+    assert epoch.gradient_norm == pytest.approx(1000.0)
+
+
+def test_clipping_bounds_the_gradient_and_zero_clips_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    norms: list[float] = []
+    step = torch.optim.Adam.step
+
+    def spy(self: torch.optim.Adam) -> None:
+        norms.append(self.param_groups[0]["params"][0].grad.item())
+        step(self)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", spy)
+    run(OneWeight(), steep, epochs=1, clip_norm=0.5)
+    run(OneWeight(), steep, epochs=1, clip_norm=0.0)
+    assert norms == pytest.approx([0.5] * 3 + [1000.0] * 3, rel=1e-5)
+
+
+def test_the_cosine_schedule_falls_from_the_rate_to_almost_nothing() -> None:
+    rates = [epoch.learning_rate for epoch in run(OneWeight(), schedule="cosine", epochs=8)]
+    expected = [0.01 * (1 + math.cos(math.pi * number / 8)) / 2 for number in range(8)]
+    assert rates == pytest.approx(expected)
+
+
+def test_the_plateau_schedule_halves_the_rate_after_three_epochs_without_progress() -> None:
+    losses = scripted([1.0] * 8)
+    rates = [
+        epoch.learning_rate for epoch in run(OneWeight(), losses, schedule="plateau", epochs=8)
+    ]
+    assert rates == pytest.approx([0.01] * 4 + [0.005] * 3 + [0.0025])
+
+
+def test_the_constant_schedule_keeps_the_rate() -> None:
+    assert {epoch.learning_rate for epoch in run(OneWeight())} == {0.01}
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("adam", torch.optim.Adam),
+        ("adamw", torch.optim.AdamW),
+        ("rmsprop", torch.optim.RMSprop),
+    ],
+)
+def test_an_optimizer_moves_the_weight_as_pytorchs_own_does(
+    name: str, theirs: Callable[..., torch.optim.Optimizer]
+) -> None:
+    ours, by_hand = OneWeight(0.5), OneWeight(0.5)
+    run(ours, epochs=1, optimizer=name, weight_decay=0.1)
+    optimizer = theirs(by_hand.parameters(), lr=0.01, weight_decay=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        pull(by_hand, TRAIN).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    assert ours.w.item() == pytest.approx(by_hand.w.item(), rel=1e-6)

@@ -1,0 +1,112 @@
+"""The loss of a batch of cutoffs against one window at a time."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lstmcli.dataset.scaling import Scale, fit_batch_scale, fit_return_scale
+from lstmcli.dataset.windows import contexts, join
+from lstmcli.networks.build import build_network
+from lstmcli.training.objective import next_step_objective
+from tests.synthetic import random_walk, series_of
+
+LENGTH = 6
+PRICES = random_walk(40)
+VOLUMES = 1000 * random_walk(40, seed=1, volatility=0.3)
+WINDOWS = join([series_of(PRICES, VOLUMES)])
+INDEX = torch.tensor([7, 20, 33])
+
+
+def a_network(features: int = 2) -> nn.Module:
+    return build_network(
+        num_features=features,
+        num_outputs=2,
+        hidden_sizes=(3,),
+        dropout=0.0,
+        dense_sizes=(),
+        activation="relu",
+        forget_bias=1.0,
+    )
+
+
+def a_scale(scaling: str) -> Scale | None:
+    if scaling == "log_return":
+        return fit_return_scale(WINDOWS.values, [range(30)])
+    if scaling == "batch":
+        return fit_batch_scale(contexts(WINDOWS, torch.arange(LENGTH - 1, 30), LENGTH))
+    return None
+
+
+@pytest.mark.parametrize("inputs", [(0, 1), (1,)])
+@pytest.mark.parametrize("scaling", ["relative", "zscore", "batch", "log_return"])
+def test_the_loss_is_the_mean_over_windows_scaled_one_at_a_time(
+    scaling: str, inputs: tuple[int, ...]
+) -> None:
+    fitted = a_scale(scaling)
+    network = a_network(len(inputs)).eval()
+    objective = next_step_objective(
+        WINDOWS,
+        context_length=LENGTH,
+        inputs=inputs,
+        scaling=scaling,
+        fitted=fitted,
+        loss="mse",
+    )
+    table = WINDOWS.values.numpy()
+    errors = []
+    for cutoff in INDEX.tolist():
+        rows, label = table[cutoff - LENGTH + 1 : cutoff + 1], table[cutoff + 1]
+        if scaling == "log_return":
+            x, y = np.diff(np.log(rows), axis=0), np.log(label / rows[-1])
+        else:
+            x, y = rows / rows[0] - 1, label / rows[0] - 1
+        if scaling == "zscore":
+            loc, size = x.mean(0), x.std(0)
+            x, y = (x - loc) / size, (y - loc) / size
+        if fitted is not None:
+            loc, size = fitted.loc.numpy(), fitted.scale.numpy()
+            x, y = (x - loc) / size, (y - loc) / size
+        window = torch.tensor(x[None][:, :, list(inputs)], dtype=torch.float32)
+        errors.append((network(window)[0].detach().numpy() - y) ** 2)
+    assert objective(network, INDEX).item() == pytest.approx(np.mean(errors), rel=1e-5)
+
+
+def test_batch_scaling_trains_on_its_own_batch_and_scores_on_the_fitted_scale() -> None:
+    def loss(fitted: Scale | None, *, training: bool) -> float:
+        objective = next_step_objective(
+            WINDOWS,
+            context_length=LENGTH,
+            inputs=(0, 1),
+            scaling="batch",
+            fitted=fitted,
+            loss="mse",
+        )
+        return objective(network.train(training), INDEX).item()
+
+    network = a_network()
+    own = fit_batch_scale(contexts(WINDOWS, INDEX, LENGTH))
+    other = a_scale("batch")
+    assert loss(other, training=True) == loss(own, training=True) == loss(own, training=False)
+    assert loss(other, training=False) != loss(own, training=False)
+
+
+@pytest.mark.parametrize("scaling", ["relative", "zscore", "batch", "log_return"])
+@pytest.mark.parametrize("hole", [math.nan, 0.0])
+def test_a_volume_that_is_missing_takes_no_part_in_the_loss(scaling: str, hole: float) -> None:
+    windows = join([series_of(PRICES, np.where(np.arange(40) % 3 == 0, hole, VOLUMES))])
+    objective = next_step_objective(
+        windows,
+        context_length=LENGTH,
+        inputs=(0, 1),
+        scaling=scaling,
+        fitted=a_scale(scaling),
+        loss="huber",
+    )
+    network = a_network()
+    loss = objective(network, torch.arange(LENGTH - 1, 39))
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.isfinite()
+    assert all(w.grad is not None and w.grad.isfinite().all() for w in network.parameters())
