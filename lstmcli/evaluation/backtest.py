@@ -1,0 +1,111 @@
+"""A walk-forward backtest: what was forecast from past cutoffs, and what happened.
+
+Forecasters see a series cut at the last cutoff, so that none can read beyond it by mistake.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstmcli.dataset.series import Series
+from lstmcli.forecasting.forecast import Forecast
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """N past cutoffs, in the order of the symbols given and by date within each.
+
+    symbol, cutoff, last_close : (N,).
+    sigma : (N,) standard deviation of the context's one-step log returns.
+    dates : (N, H) the session of each step.
+    actual : (N, H) cumulative log moves; NaN where they have not happened yet.
+    forecasts : by model name, networks first, baselines after.
+    """
+
+    symbol: NDArray[np.str_]
+    cutoff: NDArray[np.datetime64]
+    last_close: NDArray[np.float64]
+    sigma: NDArray[np.float64]
+    dates: NDArray[np.datetime64]
+    actual: NDArray[np.float64]
+    forecasts: dict[str, Forecast]
+
+
+Rows = NDArray[np.int64]
+Forecaster = Callable[[Sequence[Series], Sequence[Rows]], Forecast]
+"""(S series, their cutoff rows) -> N forecasts in that order, each from rows up to its cutoff."""
+
+
+def run_backtest(
+    series: Sequence[Series],
+    cutoffs: Sequence[Rows],
+    forecasters: Mapping[str, Forecaster],
+    *,
+    horizon: int,
+    context_length: int,
+) -> Backtest:
+    """Forecast every series from its cutoff rows, all with `horizon` rows behind them.
+
+    The rows after a cutoff reach `actual` alone: forecasters are handed the series up to the last
+    cutoff and no row beyond it.
+    """
+    pairs = list(zip(series, cutoffs, strict=True))
+    return Backtest(
+        symbol=np.concatenate([np.full(len(rows), each.symbol) for each, rows in pairs]),
+        cutoff=np.concatenate([each.dates[rows] for each, rows in pairs]),
+        last_close=np.concatenate([each.last_close[rows] for each, rows in pairs]),
+        sigma=np.concatenate([context_sigma(each, rows, context_length) for each, rows in pairs]),
+        dates=np.concatenate([each.dates[future_rows(rows, horizon)] for each, rows in pairs]),
+        actual=np.concatenate([actual_moves(each, rows, horizon) for each, rows in pairs]),
+        forecasts={
+            name: forecaster([each.until(rows) for each, rows in pairs], cutoffs)
+            for name, forecaster in forecasters.items()
+        },
+    )
+
+
+def one_by_one(forecast: Callable[[Series, Rows], Forecast]) -> Forecaster:
+    """Turn a forecaster of one series into one of many."""
+
+    def forecaster(series: Sequence[Series], cutoffs: Sequence[Rows]) -> Forecast:
+        return _join(
+            [forecast(each, rows) for each, rows in zip(series, cutoffs, strict=True) if len(rows)]
+        )
+
+    return forecaster
+
+
+_SMALLEST_SIGMA = 1e-12
+
+
+def future_rows(cutoffs: Rows, horizon: int) -> Rows:
+    """Return the rows of steps 1..horizon of each cutoff: (N, H)."""
+    return cutoffs[:, None] + np.arange(1, horizon + 1)
+
+
+def actual_moves(series: Series, cutoffs: Rows, horizon: int) -> NDArray[np.float64]:
+    """Return what happened after each cutoff, as cumulative log moves: (N, H)."""
+    prices = series.log_prices
+    return prices[future_rows(cutoffs, horizon)] - prices[cutoffs][:, None]
+
+
+def context_sigma(series: Series, cutoffs: Rows, context_length: int) -> NDArray[np.float64]:
+    """Return the standard deviation of the one-step log returns of each context: (N,).
+
+    Never zero, so that a constant window can be divided by it.
+    """
+    returns = np.diff(series.log_prices)
+    steps = np.arange(1 - context_length, 0)
+    sigma = returns[cutoffs[:, None] + steps].std(axis=1, ddof=1)
+    return np.asarray(np.maximum(sigma, _SMALLEST_SIGMA))
+
+
+def _join(forecasts: Sequence[Forecast]) -> Forecast:
+    quantiles = [each.quantiles for each in forecasts if each.quantiles is not None]
+    return Forecast(
+        median=np.concatenate([each.median for each in forecasts]),
+        quantiles=np.concatenate(quantiles) if quantiles else None,
+        levels=forecasts[0].levels,
+    )

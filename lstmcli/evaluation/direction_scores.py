@@ -1,0 +1,74 @@
+"""All about the direction of the move up to one step, for one model."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from lstmcli.evaluation import trend
+from lstmcli.evaluation.backtest import Backtest
+from lstmcli.evaluation.direction import TwoWay, two_way
+from lstmcli.evaluation.tails import Tails, TailWindows, tail_windows
+from lstmcli.evaluation.trend import ThreeWay, Thresholds
+
+
+@dataclass(frozen=True)
+class DirectionScores:
+    """The direction of the move up to one step.
+
+    trend_from : what decides the three-way calls: the fan, thresholds, or the sign alone (then
+        there is no three-way score, and crash and spike windows count calls of up and down).
+    """
+
+    step: int
+    two_way: TwoWay
+    three_way: ThreeWay | None
+    trend_from: Literal["fan", "thresholds", "sign"]
+    crash: TailWindows | None
+    spike: TailWindows | None
+
+
+def direction_scores(
+    backtest: Backtest,
+    name: str,
+    step: int,
+    *,
+    flat_band: float,
+    thresholds: Thresholds | None = None,
+    tails: Tails | None = None,
+) -> DirectionScores:
+    """Score the directions that model `name` called at a step, on what has happened."""
+    column = step - 1
+    known = ~np.isnan(backtest.actual[:, column])
+    forecast, actual = backtest.forecasts[name], backtest.actual[known, column]
+    predicted = forecast.median[known, column]
+    cutoff, end = backtest.cutoff[known], backtest.dates[known, column]
+    sigma = backtest.sigma[known]
+    called = trend.predicted_trend(forecast, backtest.sigma, step, flat_band, thresholds)
+    calls = None if called is None else called[known]
+    happened = trend.actual_trend(actual, sigma, step, flat_band)
+    by_sign = (np.sign(predicted) + trend.FLAT).astype(np.int8)
+
+    def windows(kind: Literal["crash", "spike"]) -> TailWindows | None:
+        if tails is None:
+            return None
+        return tail_windows(
+            kind,
+            float((tails.crash if kind == "crash" else tails.spike)[column]),
+            step=step,
+            actual=actual,
+            predicted=predicted,
+            calls=by_sign if calls is None else calls,
+            sigma=sigma,
+            cutoff=cutoff,
+            end=end,
+        )
+
+    return DirectionScores(
+        step=step,
+        two_way=two_way(predicted, actual, cutoff, end),
+        three_way=None if calls is None else trend.three_way(calls, happened, cutoff, end),
+        trend_from="sign" if calls is None else "thresholds" if not forecast.levels else "fan",
+        crash=windows("crash"),
+        spike=windows("spike"),
+    )

@@ -1,0 +1,121 @@
+"""Errors and skills of one model: over the whole path, at each step, and for each symbol."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstmcli.evaluation.losses import Losses
+from lstmcli.evaluation.metrics import skill
+from lstmcli.evaluation.pooling import float_or_none, pooled
+
+
+@dataclass(frozen=True)
+class PathScores:
+    """Errors over all steps of all windows.
+
+    skill : by baseline, 1 - rmse / its rmse; `mae_skill` and `crps_skill` likewise. A model has no
+        skill against itself. crps : None for point forecasts.
+    """
+
+    rmse: float | None
+    mae: float | None
+    mase: float | None
+    crps: float | None
+    skill: dict[str, float | None]
+    mae_skill: dict[str, float | None]
+    crps_skill: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class StepScores:
+    """Errors of each step 1..H, lists of length H; `skill` by baseline, on rmse."""
+
+    rmse: list[float | None]
+    mae: list[float | None]
+    mase: list[float | None]
+    crps: list[float | None] | None
+    skill: dict[str, list[float | None]]
+
+
+def path_scores(
+    name: str,
+    reduced: Mapping[str, Losses],
+    against: tuple[str, ...],
+    cutoff: NDArray[np.datetime64],
+    rows: NDArray[np.bool_],
+) -> PathScores:
+    """Score model `name` over the chosen rows; `cutoff` and `rows` are (N,)."""
+    ours, dates = reduced[name], cutoff[rows]
+    rmse = _root(float_or_none(pooled(ours.squared[rows], dates)))
+    mae = float_or_none(pooled(ours.absolute[rows], dates))
+    crps = None if ours.crps is None else float_or_none(pooled(ours.crps[rows], dates))
+    others = {other: reduced[other] for other in against if other != name}
+    fans = {
+        other: their.crps for other, their in reduced.items() if other != name and crps is not None
+    }
+    return PathScores(
+        rmse=rmse,
+        mae=mae,
+        mase=float_or_none(pooled(ours.scaled[rows], dates)),
+        crps=crps,
+        skill={
+            other: skill(rmse, _root(float_or_none(pooled(their.squared[rows], dates))))
+            for other, their in others.items()
+        },
+        mae_skill={
+            other: skill(mae, float_or_none(pooled(their.absolute[rows], dates)))
+            for other, their in others.items()
+        },
+        crps_skill={
+            other: skill(crps, float_or_none(pooled(their[rows], dates)))
+            for other, their in fans.items()
+            if their is not None
+        },
+    )
+
+
+def step_scores(name: str, reduced: Mapping[str, Losses], against: tuple[str, ...]) -> StepScores:
+    """Score model `name` at every step, pooled by date."""
+    ours = reduced[name]
+    rmse = _numbers(np.sqrt(ours.step_squared))
+    return StepScores(
+        rmse=rmse,
+        mae=_numbers(ours.step_absolute),
+        mase=_numbers(ours.step_scaled),
+        crps=None if ours.step_crps is None else _numbers(ours.step_crps),
+        skill={
+            other: [
+                skill(mine, theirs)
+                for mine, theirs in zip(
+                    rmse, _numbers(np.sqrt(reduced[other].step_squared)), strict=True
+                )
+            ]
+            for other in against
+            if other != name
+        },
+    )
+
+
+def symbol_scores(
+    name: str,
+    reduced: Mapping[str, Losses],
+    against: tuple[str, ...],
+    cutoff: NDArray[np.datetime64],
+    symbol: NDArray[np.str_],
+) -> dict[str, PathScores]:
+    """The path's scores of each symbol apart, in the order given; empty for a single symbol."""
+    symbols = list(dict.fromkeys(symbol.tolist()))
+    if len(symbols) < 2:
+        return {}
+    return {each: path_scores(name, reduced, against, cutoff, symbol == each) for each in symbols}
+
+
+def _root(value: float | None) -> float | None:
+    return None if value is None else math.sqrt(value)
+
+
+def _numbers(values: NDArray[np.float64]) -> list[float | None]:
+    return [float_or_none(value) for value in values.tolist()]

@@ -1,0 +1,103 @@
+"""How far a figure can be trusted: intervals and standard errors for few, dependent windows.
+
+An interval that cannot be had says why and never holds NaN.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstmcli.evaluation.distributions import beta_quantile
+
+MIN_WINDOWS = 20
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval from n independent windows (or dependent dates, where blocks are said).
+
+    low, high : None where undefined; then `why` says the reason.
+    """
+
+    low: float | None
+    high: float | None
+    confidence: float
+    n: int
+    why: str | None = None
+
+
+def clopper_pearson(hits: float, n: int, confidence: float = 0.95) -> Interval:
+    """The exact binomial interval of Clopper & Pearson (1934).
+
+    hits : may lie between whole numbers where each window is the mean over several symbols; the
+        beta form then holds it as Korn & Graubard (1998) do, every date counting as one trial.
+    """
+    if n < 1:
+        return Interval(None, None, confidence, n, "there is no independent window")
+    tail = (1.0 - confidence) / 2.0
+    low = 0.0 if hits <= 0.0 else beta_quantile(tail, hits, n - hits + 1.0)
+    high = 1.0 if hits >= n else beta_quantile(1.0 - tail, hits + 1.0, n - hits)
+    return Interval(low, high, confidence, n)
+
+
+def hac_standard_error(series: NDArray[np.float64], lag: int) -> float | None:
+    """The standard error of the mean of a dependent series, Newey & West (1987).
+
+    Bartlett weights 1 - k / (lag + 1) on the autocovariances (each divided by n) up to `lag`, which
+    keep the variance from going negative. None for fewer than two values.
+
+    series : (D,) in the order of time.
+    """
+    n = series.size
+    if n < 2:
+        return None
+    gamma = autocovariances(series, min(lag, n - 1))
+    weights = 1.0 - np.arange(1, gamma.size) / (lag + 1.0)
+    return math.sqrt(max(0.0, float(gamma[0] + 2.0 * np.sum(weights * gamma[1:]))) / n)
+
+
+def autocovariances(series: NDArray[np.float64], lag: int) -> NDArray[np.float64]:
+    """Autocovariances at 0..lag, each a sum divided by the full n; returns (lag + 1,)."""
+    n = series.size
+    centred = series - series.mean()
+    return np.array([float(centred[k:] @ centred[: n - k]) / n for k in range(lag + 1)])
+
+
+def block_bootstrap_skill(
+    loss: NDArray[np.float64],
+    baseline_loss: NDArray[np.float64],
+    *,
+    block: int,
+    generator: np.random.Generator,
+    root: bool = False,
+    confidence: float = 0.95,
+    n_resamples: int = 2000,
+) -> Interval:
+    """The percentile interval of a skill, from resampled blocks of consecutive dates.
+
+    Circular blocks of Politis & Romano (1992): `ceil(D / block)` of them, both losses from the same
+    blocks. The skill is of means, or of roots of means with `root` (for RMSE from squared losses).
+
+    loss, baseline_loss : (D,) by date, in the order of time. block : dates a block, at least the
+        number of cutoffs that one window reaches across.
+    """
+    n = loss.size
+    if n < max(2 * block, MIN_WINDOWS):
+        need = max(2 * block, MIN_WINDOWS)
+        return Interval(None, None, confidence, n, f"too few cutoffs ({n}, at least {need} needed)")
+    # Sums of every circular block once; a resample is then a few additions however long it is.
+    around = np.concatenate([np.arange(n), np.arange(block - 1)])
+    sums = [
+        np.convolve(series[around], np.ones(block), mode="valid")
+        for series in (loss, baseline_loss)
+    ]
+    starts = generator.integers(0, n, size=(n_resamples, math.ceil(n / block)))
+    ours, theirs = sums[0][starts].sum(axis=1), sums[1][starts].sum(axis=1)
+    if not np.all(theirs > 0.0):
+        return Interval(None, None, confidence, n, "the baseline makes no error in some resamples")
+    ratio = np.sqrt(ours / theirs) if root else ours / theirs
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.quantile(1.0 - ratio, [tail, 1.0 - tail])
+    return Interval(float(low), float(high), confidence, n)

@@ -1,0 +1,110 @@
+"""What one forecast costs, element by element, before any averaging.
+
+All errors are in units of the last price (0.03 is 3 % of it), so that symbols and years can be
+averaged. Forecasts and actuals are cumulative log moves; a NaN actual has not happened yet and
+gives a NaN loss, which `pooling` leaves out.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+CRPS_LEVELS = (0.05, 0.95)
+_LEVEL_TOLERANCE = 1e-9
+
+
+def path_error(forecast: Floats, actual: Floats) -> Floats:
+    """exp(forecast) - exp(actual): forecast price minus actual price, over the last price."""
+    return np.exp(forecast) - np.exp(actual)
+
+
+def squared_error(forecast: Floats, actual: Floats) -> Floats:
+    """The square of the path error; `rmse` is the root of its pooled mean."""
+    return path_error(forecast, actual) ** 2
+
+
+def absolute_error(forecast: Floats, actual: Floats) -> Floats:
+    """The size of the path error; `mae` is its pooled mean."""
+    return np.abs(path_error(forecast, actual))
+
+
+def pinball(forecast: Floats, actual: Floats, level: float) -> Floats:
+    """The quantile loss of Koenker & Bassett (1978), without the factor 2 that some apply.
+
+    max(level * d, (level - 1) * d) with d = exp(actual) - exp(forecast). At level 0.5 it is half
+    the absolute error.
+    """
+    over = -path_error(forecast, actual)
+    return np.maximum(level * over, (level - 1.0) * over)
+
+
+def crps(quantiles: Floats, levels: Sequence[float], actual: Floats) -> Floats:
+    """The continuous ranked probability score, as twice the mean pinball loss over levels.
+
+    The score of Gneiting & Raftery (2007) in the quantile form of Laio & Tamea (2007), its integral
+    as a mean over the levels from 0.05 to 0.95. The outer levels are left out, so that fans with
+    other tails compare. A fan that is one point at symmetric levels scores its absolute error.
+
+    quantiles : (N, H, Q). actual : (N, H). Returns (N, H). Raises ValueError without such levels.
+    """
+    low, high = CRPS_LEVELS[0] - _LEVEL_TOLERANCE, CRPS_LEVELS[1] + _LEVEL_TOLERANCE
+    inner = [(q, level) for q, level in enumerate(levels) if low <= level <= high]
+    if not inner:
+        raise ValueError(f"no level between {CRPS_LEVELS[0]} and {CRPS_LEVELS[1]} in {levels}")
+    total = np.zeros(actual.shape)
+    for q, level in inner:  # a level at a time, so that memory does not grow with Q
+        total += pinball(quantiles[..., q], actual, level)
+    return total * (2.0 / len(inner))
+
+
+def central_bands(levels: Sequence[float]) -> tuple[tuple[float, int, int], ...]:
+    """The central bands that the levels hold, widest first, as (nominal, low, high) indices.
+
+    Levels 0.1 and 0.9 make the band of nominal coverage 0.8.
+    """
+    bands = []
+    for low, level in enumerate(levels):
+        for high in range(low + 1, len(levels)):
+            if abs(level + levels[high] - 1.0) < _LEVEL_TOLERANCE:
+                bands.append((round(float(levels[high] - level), 9), low, high))
+    return tuple(bands)
+
+
+def inside(low: Floats, high: Floats, actual: Floats) -> Floats:
+    """1 where low <= actual <= high, 0 where not, NaN where it has not happened.
+
+    `coverage` is the pooled mean.
+    """
+    hit = ((low <= actual) & (actual <= high)).astype(np.float64)
+    return np.where(np.isnan(actual), np.nan, hit)
+
+
+def width(low: Floats, high: Floats) -> Floats:
+    """exp(high) - exp(low): the width of a band in units of the last price."""
+    return np.exp(high) - np.exp(low)
+
+
+def mase_scale(prices: Floats) -> float | None:
+    """The mean absolute one-step change of the training prices, which MASE divides by.
+
+    Hyndman & Koehler (2006), the in-sample error of the naive forecast, in price units; errors that
+    are divided by it are in price units too. None where prices never change or are fewer than two.
+    """
+    if prices.size < 2:
+        return None
+    scale = float(np.mean(np.abs(np.diff(prices))))
+    return scale if scale > 0.0 else None
+
+
+def skill(score: float | None, baseline: float | None) -> float | None:
+    """1 - score / baseline: the share of the baseline's error that is saved.
+
+    Both are pooled means, so that this is a ratio of means. None where either is unknown, or where
+    the baseline is never wrong.
+    """
+    if score is None or baseline is None or not baseline > 0.0:
+        return None
+    return 1.0 - score / baseline

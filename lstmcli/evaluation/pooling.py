@@ -1,0 +1,95 @@
+"""How losses of many symbols and overlapping windows become one number, and how many count.
+
+Symbols forecast on the same date are no independent evidence, so a loss is averaged over the
+symbols of each cutoff date first and over the dates after; every test runs on that series of
+dates. NaN is what has not happened yet and is left out of every mean.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def by_date(
+    values: NDArray[np.float64], cutoff: NDArray[np.datetime64]
+) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
+    """Average over the symbols of each cutoff date.
+
+    values : (N,) or (N, K). cutoff : (N,), in any order.
+    Returns the D dates, ascending, and their means, (D,) or (D, K), NaN where nothing is known.
+    """
+    dates, group = np.unique(cutoff, return_inverse=True)
+    if not dates.size:
+        return dates, np.empty((0, *values.shape[1:]))
+    order = np.argsort(group, kind="stable")
+    starts = np.searchsorted(group[order], np.arange(dates.size))
+    known = ~np.isnan(values[order])
+    sums = np.add.reduceat(np.where(known, values[order], 0.0), starts, axis=0)
+    return dates, _ratio(sums, np.add.reduceat(known.astype(np.int64), starts, axis=0))
+
+
+def pooled(values: NDArray[np.float64], cutoff: NDArray[np.datetime64]) -> NDArray[np.float64]:
+    """Average over the symbols at each cutoff date, then over the dates.
+
+    values : (N,) or (N, K). Returns () or (K,), NaN where nothing is known.
+    """
+    return mean_known(by_date(values, cutoff)[1], axis=0)
+
+
+def mean_known(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Average over an axis without its NaNs; NaN where there is nothing else."""
+    known = ~np.isnan(values)
+    return _ratio(np.where(known, values, 0.0).sum(axis=axis), known.sum(axis=axis))
+
+
+def independent(cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64]) -> NDArray[np.bool_]:
+    """Choose the rows whose forecast windows do not overlap in time.
+
+    The first cutoff date is taken, then each time the first one that is not before the last end of
+    the windows taken so far. All symbols of a chosen date are chosen, and count as one.
+
+    cutoff : (N,) last date known. end : (N,) last date forecast. Returns (N,).
+    """
+    dates, last = _last_end(cutoff, end)
+    chosen = []
+    at = 0
+    while at < dates.size:
+        chosen.append(dates[at])
+        at = max(at + 1, int(np.searchsorted(dates, last[at])))
+    return np.isin(cutoff, np.array(chosen, dtype=cutoff.dtype))
+
+
+def count_dates(cutoff: NDArray[np.datetime64]) -> int:
+    """The number of distinct cutoff dates."""
+    return int(np.unique(cutoff).size)
+
+
+def overlap(cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64]) -> int:
+    """The `h` of the design: how many cutoff dates one window reaches across, itself included.
+
+    For one series it equals ceil(step / step_size). Losses at cutoffs that far apart, or further,
+    share no day. At least 1.
+    """
+    dates, last = _last_end(cutoff, end)
+    reach = np.searchsorted(dates, last) - np.arange(dates.size)
+    return max(1, int(reach.max(initial=1)))
+
+
+def float_or_none(value: NDArray[np.float64] | float) -> float | None:
+    """A plain float for the records, None in place of NaN."""
+    number = float(value)
+    return None if np.isnan(number) else number
+
+
+def _last_end(
+    cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64]
+) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:
+    dates, group = np.unique(cutoff, return_inverse=True)
+    last = dates.astype(end.dtype)
+    np.maximum.at(last, group, end)
+    return dates, last
+
+
+def _ratio(sums: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    means = np.full(np.shape(sums), np.nan)
+    np.divide(sums, counts, out=means, where=counts > 0)
+    return means

@@ -1,0 +1,170 @@
+"""Up, flat or down: the three-way trend, its thresholds, and the table of what was called when.
+
+A move is flat when it is smaller than `flat_band` times the window's own volatility times
+sqrt(step). Moves divided by that volatility and sqrt(step) are called scaled. What a forecast calls
+is the most probable class of its fan, or, for a point forecast, decided by thresholds from training
+rows.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstmcli.errors import DataError
+from lstmcli.evaluation.direction import probability_below
+from lstmcli.evaluation.pooling import count_dates, independent, pooled
+from lstmcli.forecasting.forecast import Forecast
+
+DOWN, FLAT, UP = 0, 1, 2
+CLASSES: tuple[Literal["down"], Literal["flat"], Literal["up"]] = ("down", "flat", "up")
+FLAT_BAND = 0.25
+
+Trend = Literal["down", "flat", "up"]
+Classes = NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Where a scaled predicted move is called down (below `low`) or up (above `high`), (H,)."""
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How the calls, or the outcomes, of some windows divide; they add up to 1."""
+
+    down: float
+    flat: float
+    up: float
+
+
+@dataclass(frozen=True)
+class ThreeWay:
+    """The three-way score of one step.
+
+    confusion : counts of windows, rows what happened, columns what was called, in the order down,
+        flat, up.
+    actual, predicted : shares of the outcomes and of the calls.
+    accuracy : pooled by date. balanced_accuracy : mean hit rate of the classes that happened.
+    always, always_accuracy : the best constant answer.
+    """
+
+    accuracy: float
+    balanced_accuracy: float
+    always: Trend
+    always_accuracy: float
+    confusion: tuple[tuple[int, int, int], ...]
+    actual: Shares
+    predicted: Shares
+    n_windows: int
+    n_independent: int
+
+
+def scaled_moves(moves: NDArray[np.float64], sigma: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Divide log moves by each window's volatility times sqrt(step).
+
+    moves : (N, H). sigma : (N,). Returns (N, H), NaN where the volatility is zero.
+    """
+    spread = sigma[:, None] * np.sqrt(np.arange(1, moves.shape[1] + 1))
+    scaled = np.full(moves.shape, np.nan)
+    np.divide(moves, spread, out=scaled, where=spread > 0.0)
+    return scaled
+
+
+def fit_thresholds(
+    predicted_scaled: NDArray[np.float64],
+    actual_scaled: NDArray[np.float64],
+    flat_band: float = FLAT_BAND,
+) -> Thresholds:
+    """Choose thresholds so that calls are as frequent as outcomes on the training rows.
+
+    A point forecast is an average and moves far less than prices do: cut at the band of the actual
+    moves it would be flat nearly always. So the lowest predictions of each step, as many as there
+    were downs, are called down, and the highest, as many as there were ups, are called up. The
+    shares are matched and not the accuracy, because the most accurate thresholds of a weak model
+    are a constant answer.
+
+    predicted_scaled, actual_scaled : (M, H) training windows; windows with a NaN in either are left
+        out of that step. Raises DataError when a step has none.
+    """
+    known = ~(np.isnan(predicted_scaled) | np.isnan(actual_scaled))
+    if not known.any(axis=0).all():
+        raise DataError("No training window to fit the trend thresholds on")
+    low, high = np.empty(known.shape[1]), np.empty(known.shape[1])
+    for h in range(known.shape[1]):
+        actual, predicted = actual_scaled[known[:, h], h], predicted_scaled[known[:, h], h]
+        low[h] = np.quantile(predicted, np.mean(actual <= -flat_band))
+        high[h] = np.quantile(predicted, 1.0 - np.mean(actual >= flat_band))
+    return Thresholds(low, high)
+
+
+def actual_trend(
+    actual: NDArray[np.float64], sigma: NDArray[np.float64], step: int, flat_band: float
+) -> Classes:
+    """Class of each actual move, (N,): flat when |move| < flat_band * sigma * sqrt(step)."""
+    bound = flat_band * sigma * np.sqrt(step)
+    moved = np.where(actual > 0.0, UP, np.where(actual < 0.0, DOWN, FLAT))
+    return np.where(np.abs(actual) < bound, FLAT, moved).astype(np.int8)
+
+
+def predicted_trend(
+    forecast: Forecast,
+    sigma: NDArray[np.float64],
+    step: int,
+    flat_band: float,
+    thresholds: Thresholds | None,
+) -> Classes | None:
+    """Class that a forecast calls at a step, (N,); None for a point forecast without thresholds."""
+    spread = sigma * np.sqrt(step)
+    if forecast.quantiles is not None:
+        fan = forecast.quantiles[:, step - 1, :]
+        down = probability_below(fan, forecast.levels, -flat_band * spread)
+        up = 1.0 - probability_below(fan, forecast.levels, flat_band * spread)
+        likely: Classes = np.argmax(np.column_stack([down, 1.0 - down - up, up]), axis=1).astype(
+            np.int8
+        )
+        return likely
+    if thresholds is None:
+        return None
+    move = forecast.median[:, step - 1]
+    called_up = move > thresholds.high[step - 1] * spread
+    called_down = move < thresholds.low[step - 1] * spread
+    return np.where(called_up, UP, np.where(called_down, DOWN, FLAT)).astype(np.int8)
+
+
+def three_way(
+    predicted: Classes,
+    actual: Classes,
+    cutoff: NDArray[np.datetime64],
+    end: NDArray[np.datetime64],
+) -> ThreeWay | None:
+    """Score called against actual trends, (N,) each; None when there is no window."""
+    if not actual.size:
+        return None
+    confusion = np.zeros((3, 3), dtype=np.int64)
+    np.add.at(confusion, (actual, predicted), 1)
+    happened = confusion.sum(axis=1)
+    recall = np.diag(confusion)[happened > 0] / happened[happened > 0]
+    constant = [float(pooled((actual == kind).astype(np.float64), cutoff)) for kind in range(3)]
+    best = int(np.argmax(constant))
+    return ThreeWay(
+        accuracy=float(pooled((predicted == actual).astype(np.float64), cutoff)),
+        balanced_accuracy=float(recall.mean()),
+        always=CLASSES[best],
+        always_accuracy=constant[best],
+        confusion=tuple((int(row[0]), int(row[1]), int(row[2])) for row in confusion),
+        actual=shares(actual),
+        predicted=shares(predicted),
+        n_windows=actual.size,
+        n_independent=count_dates(cutoff[independent(cutoff, end)]),
+    )
+
+
+def shares(classes: Classes) -> Shares:
+    """How at least one window's classes divide."""
+    down, flat, up = (float(np.mean(classes == kind)) for kind in (DOWN, FLAT, UP))
+    return Shares(down, flat, up)

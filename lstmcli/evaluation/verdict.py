@@ -1,0 +1,167 @@
+"""The whole backtest of one model in a few plain words, from fixed rules.
+
+A model beats drift only where Diebold-Mariano says so at 5 % on windows that do not overlap; a
+lower error alone is called what it is. Another baseline is mentioned where it was the harder one.
+"""
+
+from lstmcli.evaluation.bands import TOLERANCE
+from lstmcli.evaluation.direction import TwoWay
+from lstmcli.evaluation.scores import ModelScores, Scores
+from lstmcli.evaluation.significance import SignificanceTest
+
+SIGNIFICANT = 0.05
+_SAME = 5e-4
+_LOOSE = 0.05
+
+
+def verdict(scores: Scores, model: str | None = None) -> str:
+    """Say in plain ASCII what the scores of a model (the network, unless named) are worth."""
+    name = scores.model if model is None else model
+    own = scores.models[name]
+    if own.path.rmse is None:
+        return f"Nothing to judge {name} by: none of its windows has its outcome yet."
+    rivals = _rivals(scores, own)
+    sentences = [
+        f"{_sample(scores)} {_against(own, scores, rival, first=rank == 0)}."
+        if rank == 0
+        else f"{_capital(_against(own, scores, rival, first=False))}."
+        for rank, rival in enumerate(rivals)
+    ] or [f"{_sample(scores)} {name} has a path RMSE of {percent(own.path.rmse)}; no baseline."]
+    if own.movement.flat_line:
+        sentences.append("Its forecasts hardly move: in effect it copies the last price.")
+    sentences += [_direction(own.direction[-1].two_way), *_bands(own)]
+    return " ".join(sentences)
+
+
+def percent(share: float) -> str:
+    """A share of 1 as a percentage with four significant digits: 0.03323 is "3.323 %"."""
+    return f"{100.0 * share:.4g} %"
+
+
+def p_value(p: float) -> str:
+    """A p-value with two significant digits: "p = 0.41", "p < 0.001"."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+def _rivals(scores: Scores, own: ModelScores) -> list[str]:
+    """Drift first; then baselines that were harder, or that it cannot claim as well."""
+    present = [name for name in scores.against if name != own.model]
+    main = "drift" if "drift" in present else next(iter(present), None)
+    if main is None:
+        return []
+    others = [
+        name
+        for name in present
+        if name != main
+        and (
+            _rmse(scores, name) < _rmse(scores, main)
+            or (
+                _standing(own, main) in ("beats", "ahead")
+                and _standing(own, name) not in ("beats", _standing(own, main))
+            )
+        )
+    ]
+    return [main, *others]
+
+
+def _standing(own: ModelScores, rival: str) -> str:
+    """One of same, beats, loses, level (tested), ahead, behind (too little to test)."""
+    test, skill = own.tests[rival], own.path.skill[rival] or 0.0
+    if abs(skill) < _SAME:
+        return "same"
+    if test.p is None:
+        return "ahead" if skill > 0.0 else "behind"
+    if test.p < SIGNIFICANT and test.statistic is not None:
+        # The test sees the windows that do not overlap, the skill all; a claim needs both.
+        if test.statistic < 0.0 and skill > 0.0:
+            return "beats"
+        if test.statistic > 0.0 and skill < 0.0:
+            return "loses"
+    return "level"
+
+
+def _against(own: ModelScores, scores: Scores, rival: str, *, first: bool) -> str:
+    standing = _standing(own, rival)
+    subject = own.model if first else "it"
+    claim = {
+        "beats": f"{subject} beats {rival}",
+        "loses": f"{subject} is significantly worse than {rival}",
+        "level": f"there is no evidence that {subject} beats {rival}",
+        "ahead": f"{subject} has a lower error than {rival}, which proves nothing yet",
+        "behind": f"{subject} does not beat {rival}",
+        "same": f"{subject} has the same error as {rival}",
+    }[standing]
+    own_rmse = f"path RMSE {percent(own.path.rmse or 0.0)} of the last price against "
+    skill = own.path.skill[rival]
+    errors = (
+        f"{own_rmse if first else ''}{percent(_rmse(scores, rival))} "
+        f"(skill {_skill(skill)}); {_test(own.tests[rival])}"
+    )
+    return f"{claim}: {errors}"
+
+
+def _test(test: SignificanceTest) -> str:
+    if test.p is None:
+        return test.why or "no test"
+    return f"Diebold-Mariano {p_value(test.p)} on {test.n} independent windows"
+
+
+def _sample(scores: Scores) -> str:
+    windows = f"{scores.n_independent} independent windows"
+    if scores.n_independent == 1:
+        windows = "1 independent window"
+    if scores.n_symbols > 1:
+        return f"On {windows} ({scores.n_cutoffs} cutoffs, {scores.n_symbols} symbols)"
+    if scores.n_cutoffs > scores.n_independent:
+        return f"On {windows} ({scores.n_cutoffs} cutoffs)"
+    return f"On {windows}"
+
+
+def _direction(two_way: TwoWay) -> str:
+    constant = ""
+    if two_way.always_accuracy is not None:
+        constant = f"(always {two_way.always}, {_rate(two_way.always_accuracy)})"
+    if two_way.accuracy is None or two_way.always_accuracy is None:
+        return f"No direction: {two_way.why}; the best constant answer {constant}."
+    gap = two_way.accuracy - two_way.always_accuracy
+    words = "equals" if abs(gap) < _SAME else "is above" if gap > 0.0 else "is below"
+    sentence = f"Direction {_rate(two_way.accuracy)} {words} the best constant answer {constant}"
+    if words != "is above":
+        return f"{sentence}."
+    if two_way.test.p is None:
+        return f"{sentence}; {two_way.test.why}."
+    return f"{sentence}; Pesaran-Timmermann {p_value(two_way.test.p)}."
+
+
+def _bands(own: ModelScores) -> list[str]:
+    """One sentence on the 80 % band of the last step, or on the widest, where there is a fan."""
+    last = [band for band in own.bands if band.step == own.direction[-1].step]
+    if not last:
+        return []
+    band = next((each for each in last if abs(each.nominal - 0.8) < 1e-6), last[0])
+    error = "" if band.standard_error is None else f" +- {100.0 * band.standard_error:.1f}"
+    quality = "Bands calibrated" if band.good else "Bands not calibrated"
+    off = abs(band.coverage - band.nominal)
+    if band.good and off > TOLERANCE and (band.standard_error or 0.0) > _LOOSE:
+        quality = "Too few windows to judge the bands"
+    nominal, coverage = 100.0 * band.nominal, 100.0 * band.coverage
+    return [f"{quality}: {nominal:.3g} % covers {coverage:.1f} %{error}."]
+
+
+def _rmse(scores: Scores, name: str) -> float:
+    return scores.models[name].path.rmse or 0.0
+
+
+def _rate(share: float) -> str:
+    return f"{100.0 * share:.1f} %"
+
+
+def _skill(skill: float | None) -> str:
+    if skill is None:
+        return "undefined"
+    shown = round(100.0 * skill, 1) + 0.0  # no "-0.0"
+    return f"{shown:+.1f} %" if abs(shown) < 10.0 else f"{100.0 * skill:+.0f} %"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

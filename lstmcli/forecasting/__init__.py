@@ -1,0 +1,1 @@
+"""From a trained network and a context to a forecast, and the baselines it has to beat."""

@@ -1,0 +1,161 @@
+"""The forecasts that any model must beat, in the same shape as a network's.
+
+Each takes one series of log prices and the row numbers of its cutoffs, and `median[i]` uses rows up
+to `cutoffs[i]` and none after (`drift` and `scaled_climatology` use only the first `fit_rows` rows
+besides, which must end at or before every cutoff). Fans are centred as their docstrings say.
+"""
+
+from collections.abc import Sequence
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstmcli.errors import DataError
+from lstmcli.forecasting.forecast import Forecast
+from lstmcli.forecasting.volatility import EWMA_START, ewma_sigma, trailing_sigma
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+ALWAYS_UP_MOVE = 1e-6
+CONE_SESSIONS = 250
+MIN_CLIMATOLOGY_MOVES = 50
+_STANDARD_NORMAL = NormalDist()
+
+
+def naive(log_prices: Floats, cutoffs: Rows, horizon: int) -> Forecast:
+    """No change: the last price stays."""
+    del log_prices
+    return Forecast(np.zeros((len(cutoffs), horizon)))
+
+
+def drift(log_prices: Floats, cutoffs: Rows, horizon: int, *, fit_rows: int) -> Forecast:
+    """The last price grows by the mean log return of the first `fit_rows` rows at every step.
+
+    `fit_rows` is the number of rows before the test span; the drift stays fixed until a refit.
+    Raises DataError with fewer than two such rows, or when they reach past a cutoff.
+    """
+    _check_fit(cutoffs, fit_rows, needed=2)
+    daily = (log_prices[fit_rows - 1] - log_prices[0]) / (fit_rows - 1)
+    return Forecast(np.tile(daily * _steps(horizon), (len(cutoffs), 1)))
+
+
+def always_up(log_prices: Floats, cutoffs: Rows, horizon: int) -> Forecast:
+    """A rise of 1e-6 that stays: "up" to every count of directions, naive to every error.
+
+    Its errors are those of the naive forecast to 1e-6 of the last price.
+    """
+    del log_prices
+    return Forecast(np.full((len(cutoffs), horizon), ALWAYS_UP_MOVE))
+
+
+def seasonal_naive(log_prices: Floats, cutoffs: Rows, horizon: int, *, period: int) -> Forecast:
+    """The price of one season ago: row cutoff + h - period * ceil(h / period).
+
+    Hyndman & Athanasopoulos (2021), section 5.2. Raises DataError where a cutoff has less than one
+    season up to it.
+    """
+    first = int(np.min(cutoffs, initial=period)) + 1
+    if first < period:
+        raise DataError(
+            "No season to repeat",
+            why=f"found {first} rows up to the first cutoff, expected at least {period}",
+            next_step="Start the evaluation later.",
+        )
+    steps = np.arange(1, horizon + 1)
+    rows = np.asarray(cutoffs)[:, None] + steps - period * -(-steps // period)  # (N, H)
+    return Forecast(log_prices[rows] - log_prices[cutoffs][:, None])
+
+
+def gaussian_cone(
+    log_prices: Floats,
+    cutoffs: Rows,
+    horizon: int,
+    *,
+    levels: Sequence[float],
+    sessions: int = CONE_SESSIONS,
+) -> Forecast:
+    """A normal fan around no change: trailing standard deviation times sqrt(h).
+
+    The deviation is that of the last `sessions` one-step log returns, of fewer where there are not
+    as many. Raises DataError where a cutoff has fewer than 20 returns up to it.
+    """
+    return _cone(trailing_sigma(log_prices, cutoffs, sessions), horizon, levels)
+
+
+def ewma_cone(
+    log_prices: Floats, cutoffs: Rows, horizon: int, *, levels: Sequence[float]
+) -> Forecast:
+    """A normal fan around no change: RiskMetrics volatility (lambda 0.94) times sqrt(h).
+
+    Raises DataError where a cutoff has fewer than 20 returns up to it.
+    """
+    return _cone(_sigma_at(log_prices, cutoffs), horizon, levels)
+
+
+def scaled_climatology(
+    log_prices: Floats, cutoffs: Rows, horizon: int, *, levels: Sequence[float], fit_rows: int
+) -> Forecast:
+    """What such a move has been in the past, as a multiple of the volatility of its day.
+
+    For each step h the empirical quantiles of (log price at t + h - log price at t) / (EWMA sigma
+    at t * sqrt(h)) over the rows t with t + h < fit_rows, times the sigma at the cutoff and
+    sqrt(h). It holds the drift, the skew and the fat tails of the series; the hardest of the fans
+    to beat. Raises DataError when `fit_rows` leave fewer than 50 moves of some step, or reach past
+    a cutoff.
+    """
+    _check_fit(cutoffs, fit_rows, needed=EWMA_START + horizon + MIN_CLIMATOLOGY_MOVES)
+    sigma = ewma_sigma(log_prices[:fit_rows])
+    wanted = np.array([0.5, *levels])
+    scaled = np.empty((horizon, wanted.size))
+    for h in range(1, horizon + 1):
+        moves, scale = log_prices[h:fit_rows] - log_prices[: fit_rows - h], sigma[: fit_rows - h]
+        usable = scale > 0.0  # neither before the volatility starts nor where prices stand still
+        if np.count_nonzero(usable) < MIN_CLIMATOLOGY_MOVES:
+            raise DataError(
+                "Too few price changes for a climatology",
+                why=f"found {np.count_nonzero(usable)} usable moves of {h} steps, "
+                f"expected at least {MIN_CLIMATOLOGY_MOVES}",
+            )
+        scaled[h - 1] = np.quantile(moves[usable] / (scale[usable] * np.sqrt(h)), wanted)
+    today = _sigma_at(log_prices, cutoffs)[:, None] * np.sqrt(_steps(horizon))  # (N, H)
+    fan = today[:, :, None] * scaled  # (N, H, 1 + Q)
+    return Forecast(fan[:, :, 0].copy(), fan[:, :, 1:].copy(), tuple(levels))
+
+
+def _cone(sigma: Floats, horizon: int, levels: Sequence[float]) -> Forecast:
+    # sigma (N,) -> quantiles (N, H, Q)
+    spread = sigma[:, None] * np.sqrt(_steps(horizon))
+    z = np.array([_STANDARD_NORMAL.inv_cdf(level) for level in levels])
+    return Forecast(np.zeros(spread.shape), spread[:, :, None] * z, tuple(levels))
+
+
+def _sigma_at(log_prices: Floats, cutoffs: Rows) -> Floats:
+    sigma: Floats = ewma_sigma(log_prices)[cutoffs]
+    if np.isnan(sigma).any():
+        raise DataError(
+            "Too few rows for a volatility",
+            why=f"found {int(np.min(cutoffs))} returns up to the first cutoff, "
+            f"expected at least {EWMA_START}",
+        )
+    return sigma
+
+
+def _check_fit(cutoffs: Rows, fit_rows: int, *, needed: int) -> None:
+    if fit_rows < needed:
+        raise DataError(
+            "Too few rows before the test span for a baseline",
+            why=f"found {fit_rows}, expected at least {needed}",
+        )
+    if len(cutoffs) and fit_rows - 1 > int(np.min(cutoffs)):
+        raise DataError(
+            "A baseline would see rows after a cutoff",
+            why=f"it is fitted on the rows before {fit_rows}, but the first cutoff is row "
+            f"{int(np.min(cutoffs))}",
+            next_step="Fit on the rows up to the first cutoff, or start the evaluation later.",
+        )
+
+
+def _steps(horizon: int) -> Floats:
+    return np.arange(1, horizon + 1, dtype=np.float64)

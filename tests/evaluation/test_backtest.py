@@ -1,0 +1,119 @@
+"""A backtest against loops over cutoffs, and what its forecasters are allowed to see."""
+
+import math
+import statistics
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from lstmcli.dataset.series import Series
+from lstmcli.evaluation.backtest import (
+    Backtest,
+    Rows,
+    actual_moves,
+    context_sigma,
+    one_by_one,
+    run_backtest,
+)
+from lstmcli.forecasting.forecast import Forecast
+from tests.synthetic import random_walk, series_of
+
+FIRST = series_of(random_walk(40))
+SECOND = series_of(random_walk(30, seed=1), symbol="BBB", first="2001-01-01")
+CUTOFFS = [np.array([5, 15, 36]), np.array([9, 20])]
+LENGTH, HORIZON = 5, 3
+
+
+def ending(series: Series, rows: Rows) -> Forecast:
+    """Forecast the number of the last row that can be seen, to tell what was handed over."""
+    return Forecast(np.full((len(rows), HORIZON), float(len(series))))
+
+
+def ran(cutoffs: Sequence[Rows] = CUTOFFS) -> Backtest:
+    return run_backtest(
+        [FIRST, SECOND],
+        cutoffs,
+        {"ending": one_by_one(ending)},
+        horizon=HORIZON,
+        context_length=LENGTH,
+    )
+
+
+def test_every_field_is_what_a_loop_over_symbols_and_cutoffs_gives() -> None:
+    result = ran()
+    n = 0
+    for series, rows in zip([FIRST, SECOND], CUTOFFS, strict=True):
+        price = series.values[:, 0].tolist()
+        for row in rows:
+            assert result.symbol[n] == series.symbol
+            assert result.cutoff[n] == series.dates[row]
+            assert result.last_close[n] == series.last_close[row]
+            returns = [math.log(price[i] / price[i - 1]) for i in range(row - LENGTH + 2, row + 1)]
+            assert len(returns) == LENGTH - 1
+            assert result.sigma[n] == pytest.approx(statistics.stdev(returns))
+            for step in range(1, HORIZON + 1):
+                assert result.dates[n, step - 1] == series.dates[row + step]
+                move = math.log(price[row + step] / price[row])
+                assert result.actual[n, step - 1] == pytest.approx(move)
+            n += 1
+    assert n == len(result.cutoff) == 5
+
+
+def test_a_forecaster_sees_no_row_after_the_last_cutoff() -> None:
+    median = ran().forecasts["ending"].median
+    assert median[:, 0].tolist() == [37, 37, 37, 21, 21]
+
+
+def test_rows_after_the_last_cutoff_reach_the_actual_moves_alone() -> None:
+    def last_seen(series: Series, rows: Rows) -> Forecast:
+        return Forecast(np.repeat(series.log_prices[rows][:, None], HORIZON, axis=1))
+
+    values = FIRST.values.clone()
+    values[16:] *= 1.5
+    changed = Series("AAA", FIRST.dates, values, FIRST.last_close, FIRST.inputs, FIRST.price)
+    before, after = (
+        run_backtest(
+            [series],
+            [np.array([5, 15])],
+            {"last": one_by_one(last_seen)},
+            horizon=HORIZON,
+            context_length=LENGTH,
+        )
+        for series in (FIRST, changed)
+    )
+    np.testing.assert_array_equal(before.forecasts["last"].median, after.forecasts["last"].median)
+    np.testing.assert_array_equal(before.sigma, after.sigma)
+    np.testing.assert_array_equal(before.actual[0], after.actual[0])
+    assert (before.actual[1] != after.actual[1]).all()
+
+
+def test_a_series_without_cutoffs_takes_no_part() -> None:
+    result = ran([np.array([], dtype=np.int64), CUTOFFS[1]])
+    assert result.symbol.tolist() == ["BBB", "BBB"]
+    assert result.actual.shape == result.forecasts["ending"].median.shape == (2, HORIZON)
+
+
+def test_quantiles_are_joined_with_their_levels() -> None:
+    def fan(series: Series, rows: Rows) -> Forecast:
+        center = series.log_prices[rows][:, None] * np.ones(HORIZON)
+        return Forecast(center, np.stack([center - 1, center, center + 1], axis=2), (0.1, 0.5, 0.9))
+
+    joined = one_by_one(fan)([FIRST, SECOND], CUTOFFS)
+    assert joined.levels == (0.1, 0.5, 0.9)
+    assert joined.quantiles is not None
+    assert joined.quantiles.shape == (5, HORIZON, 3)
+    np.testing.assert_array_equal(joined.quantiles[:, :, 1], joined.median)
+
+
+def test_the_sigma_of_a_constant_context_can_be_divided_by() -> None:
+    constant = series_of(np.full(20, 5.0))
+    sigma = context_sigma(constant, np.array([9, 12]), LENGTH)
+    assert (sigma > 0).all()
+    moves: NDArray[np.float64] = actual_moves(constant, np.array([9, 12]), HORIZON)
+    assert (moves / sigma[:, None] == 0).all()
+
+
+def test_the_sigma_of_the_shortest_context_is_a_number() -> None:
+    assert np.isfinite(context_sigma(FIRST, np.array([2, 9]), 3)).all()

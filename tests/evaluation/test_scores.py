@@ -1,0 +1,269 @@
+"""Scores of whole backtests: the lab's published bar, slow twins, missing futures, size."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from lstmcli.errors import DataError
+from lstmcli.evaluation.backtest import Backtest
+from lstmcli.evaluation.metrics import mase_scale
+from lstmcli.evaluation.scores import score
+from lstmcli.evaluation.tails import fit_tails
+from lstmcli.evaluation.trend import Thresholds, fit_thresholds, scaled_moves
+from lstmcli.forecasting import baselines
+from lstmcli.forecasting.forecast import Forecast
+
+SAMPLE = Path(__file__).parents[2] / "data" / "sp500.csv"
+HORIZON = 50
+LEVELS = (0.025, *(round(0.05 * k, 2) for k in range(1, 20)), 0.975)
+
+
+@pytest.fixture(scope="module")
+def lab_closes():
+    frame = pd.read_csv(SAMPLE, parse_dates=["Date"], index_col="Date")
+    return frame.loc["2000-01-03":"2018-08-31", "Close"]
+
+
+def lab_backtest(closes, cutoffs):
+    prices = closes.to_numpy(dtype=np.float64)
+    moves, dates = np.log(prices), closes.index.to_numpy().astype("datetime64[D]")
+    ahead = cutoffs[:, None] + np.arange(1, HORIZON + 1)
+    sigma = np.array([np.diff(moves[row - 49 : row + 1]).std(ddof=1) for row in cutoffs])
+    return Backtest(
+        symbol=np.full(len(cutoffs), "^GSPC"),
+        cutoff=dates[cutoffs],
+        last_close=prices[cutoffs],
+        sigma=sigma,
+        dates=dates[ahead],
+        actual=moves[ahead] - moves[cutoffs][:, None],
+        forecasts={
+            "net": Forecast(0.5 * (moves[ahead] - moves[cutoffs][:, None])),
+            "naive": baselines.naive(moves, cutoffs, HORIZON),
+            "drift": baselines.drift(moves, cutoffs, HORIZON, fit_rows=3992),
+            "always_up": baselines.always_up(moves, cutoffs, HORIZON),
+            "scaled_climatology": baselines.scaled_climatology(
+                moves, cutoffs, HORIZON, levels=LEVELS, fit_rows=3992
+            ),
+        },
+    )
+
+
+def test_the_thirteen_windows_of_the_lab_reproduce_its_bar(lab_closes):
+    assert len(lab_closes) == 4697
+    found = score(lab_backtest(lab_closes, 4040 + 50 * np.arange(13)), model="net", mase_scales={})
+    naive, drift = found.models["naive"].path, found.models["drift"].path
+    assert f"{100 * naive.rmse:.3f} {100 * naive.mae:.3f}" == "3.475 2.816"
+    assert f"{100 * drift.rmse:.3f} {100 * drift.mae:.3f}" == "3.323 2.683"
+    assert (found.n_windows, found.n_cutoffs, found.n_independent) == (13, 13, 13)
+    assert (found.first_cutoff, found.horizon) == ("2016-01-26", 50)
+    always_up = found.models["always_up"].direction[-1].two_way
+    assert always_up.accuracy == always_up.always_accuracy == pytest.approx(11 / 13)
+    assert always_up.always == "up"
+    assert found.models["naive"].direction[-1].two_way.accuracy is None
+    test = found.models["net"].tests["drift"]
+    assert test.why == "too few windows for a test (13, at least 20 are needed)"
+
+
+def test_all_cutoffs_of_the_lab_reproduce_its_overlapping_figures(lab_closes):
+    found = score(lab_backtest(lab_closes, np.arange(4040, 4647)), model="net", mase_scales={})
+    assert (found.n_windows, found.n_independent) == (607, 13)
+    assert f"{100 * found.models['naive'].path.rmse:.3f}" == "3.113"
+    assert f"{100 * found.models['drift'].path.rmse:.3f}" == "2.974"
+
+
+def test_always_up_scores_as_naive_on_the_path(lab_closes):
+    found = score(lab_backtest(lab_closes, 4040 + 50 * np.arange(13)), model="net", mase_scales={})
+    assert abs(found.models["always_up"].path.skill["naive"]) < 1e-4
+
+
+def panel(n_symbols=3, n_cutoffs=40, horizon=5, step_size=5, seed=0, quantiles=True):
+    """Random walks, a model that knows a little, and the baselines."""
+    generator = np.random.default_rng(seed)
+    rows = n_symbols * n_cutoffs
+    start = np.datetime64("2015-01-05") + step_size * np.arange(n_cutoffs)
+    cutoff = np.tile(start, n_symbols)
+    actual = np.cumsum(generator.normal(0, 0.01, (rows, horizon)), axis=1)
+    median = 0.2 * actual + generator.normal(0, 0.002, actual.shape)
+    z = stats.norm.ppf(LEVELS)
+    spread = 0.01 * np.sqrt(np.arange(1, horizon + 1))[None, :, None]
+    fan = median[:, :, None] + spread * z
+    return Backtest(
+        symbol=np.repeat([f"S{k}" for k in range(n_symbols)], n_cutoffs),
+        cutoff=cutoff,
+        last_close=generator.uniform(10, 1000, rows),
+        sigma=np.full(rows, 0.01),
+        dates=cutoff[:, None] + np.arange(1, horizon + 1),
+        actual=actual,
+        forecasts={
+            "net": Forecast(median, fan, LEVELS) if quantiles else Forecast(median),
+            "naive": Forecast(np.zeros_like(actual)),
+            "drift": Forecast(np.full_like(actual, 1e-4)),
+            "gaussian_cone": Forecast(
+                np.zeros_like(actual), np.broadcast_to(spread * z, fan.shape), LEVELS
+            ),
+        },
+    )
+
+
+def slow_rmse(backtest, name, rows):
+    by_date = {}
+    for i in rows:
+        losses = [
+            (np.exp(backtest.forecasts[name].median[i, h]) - np.exp(backtest.actual[i, h])) ** 2
+            for h in range(backtest.actual.shape[1])
+            if not np.isnan(backtest.actual[i, h])
+        ]
+        if losses:
+            by_date.setdefault(backtest.cutoff[i], []).append(np.mean(losses))
+    return float(np.sqrt(np.mean([np.mean(v) for v in by_date.values()])))
+
+
+def test_path_and_symbol_errors_agree_with_their_slow_twins():
+    backtest = panel()
+    backtest.actual[5, 3:] = np.nan
+    backtest.actual[39] = np.nan
+    found = score(backtest, model="net", mase_scales={})
+    for name in ("net", "drift"):
+        expected = slow_rmse(backtest, name, range(120))
+        assert found.models[name].path.rmse == pytest.approx(expected, rel=1e-12)
+        for k in range(3):
+            expected = slow_rmse(backtest, name, range(40 * k, 40 * k + 40))
+            got = found.models[name].symbols[f"S{k}"]
+            assert got.rmse == pytest.approx(expected, rel=1e-12)
+    net, drift = found.models["net"].path, found.models["drift"].path
+    assert net.skill["drift"] == pytest.approx(1 - net.rmse / drift.rmse)
+    assert net.mae_skill["drift"] == pytest.approx(1 - net.mae / drift.mae)
+    assert "naive" not in found.models["naive"].path.skill
+
+
+def test_mase_is_the_price_error_over_the_training_scale_of_its_symbol():
+    backtest = panel(n_symbols=2)
+    scales = {"S0": mase_scale(np.array([1.0, 3.0, 2.0])), "S1": 4.0}
+    found = score(backtest, model="net", mase_scales=scales)
+    error = np.abs(np.exp(backtest.forecasts["net"].median) - np.exp(backtest.actual))
+    price = error * backtest.last_close[:, None]
+    expected = [price[:40].mean() / 1.5, price[40:].mean() / 4.0]
+    symbols = found.models["net"].symbols
+    assert [symbols["S0"].mase, symbols["S1"].mase] == pytest.approx(expected)
+    assert found.models["net"].path.mase == pytest.approx(np.mean(expected))
+    assert score(backtest, model="net", mase_scales={}).models["net"].path.mase is None
+
+
+def test_steps_are_scored_apart():
+    backtest = panel()
+    found = score(backtest, model="net", mase_scales={})
+    error = np.exp(backtest.forecasts["net"].median) - np.exp(backtest.actual)
+    steps = found.models["net"].steps
+    np.testing.assert_allclose(steps.rmse, np.sqrt((error**2).mean(axis=0)))
+    np.testing.assert_allclose(steps.mae, np.abs(error).mean(axis=0))
+    baseline = found.models["drift"].steps
+    assert steps.skill["drift"][2] == pytest.approx(1 - steps.rmse[2] / baseline.rmse[2])
+    assert len(steps.crps) == 5
+    assert baseline.crps is None
+    assert [each.step for each in found.models["net"].direction] == [1, 5]
+
+
+def test_the_tests_run_on_the_dates_that_do_not_overlap():
+    backtest = panel(n_symbols=2, n_cutoffs=120, step_size=1)
+    found = score(backtest, model="net", mase_scales={})
+    assert (found.n_cutoffs, found.n_independent) == (120, 24)
+    chosen = [i for i in range(240) if (i % 120) % 5 == 0]
+    differences = []
+    for date in sorted({backtest.cutoff[i] for i in chosen}):
+        at = [i for i in chosen if backtest.cutoff[i] == date]
+        net, drift = (
+            np.mean((np.exp(backtest.forecasts[n].median[at]) - np.exp(backtest.actual[at])) ** 2)
+            for n in ("net", "drift")
+        )
+        differences.append(net - drift)
+    expected = stats.ttest_1samp(differences, 0.0)
+    test = found.models["net"].tests["drift"]
+    assert test.n == 24
+    assert test.statistic == pytest.approx(expected.statistic, rel=1e-9)
+    assert test.p == pytest.approx(expected.pvalue, rel=1e-9)
+
+
+def test_a_fan_is_scored_on_crps_and_bands_and_a_point_is_not():
+    found = score(panel(n_cutoffs=200), model="net", mase_scales={})
+    net = found.models["net"]
+    assert net.path.crps < found.models["gaussian_cone"].path.crps
+    assert net.path.crps_skill["gaussian_cone"] > 0
+    assert {band.step for band in net.bands} == {1, 5}
+    assert len(net.bands) == 20
+    drift = found.models["drift"]
+    assert drift.path.crps is None
+    assert drift.bands == ()
+
+
+def test_three_way_calls_come_from_the_fan_or_from_thresholds_or_not_at_all():
+    backtest = panel(quantiles=False)
+    scaled = [scaled_moves(m, backtest.sigma) for m in (backtest.actual * 0.3, backtest.actual)]
+    thresholds = fit_thresholds(*scaled)
+    found = score(
+        backtest,
+        model="net",
+        mase_scales={},
+        thresholds={"net": thresholds},
+        tails=fit_tails(scaled[1]),
+    )
+    last = {name: each.direction[-1] for name, each in found.models.items()}
+    assert last["net"].trend_from == "thresholds"
+    assert last["gaussian_cone"].trend_from == "fan"
+    assert last["drift"].trend_from == "sign"
+    assert last["drift"].three_way is None
+    assert sum(map(sum, last["net"].three_way.confusion)) == 120
+    assert last["net"].crash.n_windows == last["net"].spike.n_windows == 12
+    assert last["net"].crash.calls.down > last["net"].crash.calls_always.down
+    assert last["drift"].spike.calls.up == last["drift"].spike.calls_always.up == 1.0
+
+
+def test_futures_that_have_not_happened_are_no_windows():
+    backtest = panel(n_symbols=1, n_cutoffs=30)
+    backtest.actual[-1] = np.nan
+    backtest.actual[-2, 2:] = np.nan
+    found = score(backtest, model="net", mase_scales={})
+    assert (found.n_windows, found.n_cutoffs, found.n_independent) == (29, 29, 28)
+    assert found.models["net"].direction[-1].two_way.n_windows == 28
+    assert found.models["net"].direction[0].two_way.n_windows == 29
+    nothing = score(
+        replace(backtest, actual=np.full_like(backtest.actual, np.nan)),
+        model="net",
+        mase_scales={},
+    )
+    assert (nothing.n_windows, nothing.n_independent, nothing.first_cutoff) == (0, 0, None)
+    assert nothing.models["net"].path.rmse is None
+    json.dumps(asdict(nothing), allow_nan=False)
+
+
+def test_scores_are_ready_for_json():
+    found = score(panel(), model="net", mase_scales={"S0": 1.0})
+    text = json.dumps(asdict(found), allow_nan=False)
+    assert json.loads(text)["models"]["net"]["path"]["rmse"] == found.models["net"].path.rmse
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, 400.0])
+def test_a_forecast_that_is_no_number_is_an_error_and_not_a_missing_future(wrong):
+    backtest = panel()
+    backtest.forecasts["net"].median[3, 2] = wrong
+    with pytest.raises(DataError, match=r"not a usable number \(net\): found 1 of 600"):
+        score(backtest, model="net", mase_scales={})
+
+
+def test_what_does_not_line_up_or_does_not_exist_is_an_error():
+    backtest = panel()
+    with pytest.raises(DataError, match="No forecasts to score"):
+        score(backtest, model="other", mase_scales={})
+    backtest.forecasts["net"] = Forecast(np.zeros((3, 5)))
+    with pytest.raises(DataError, match="do not line up"):
+        score(backtest, model="net", mase_scales={})
+
+
+def test_unused_thresholds_do_no_harm():
+    limits = Thresholds(np.zeros(5), np.zeros(5))
+    found = score(panel(), model="net", mase_scales={}, thresholds={"other": limits})
+    assert found.models["net"].direction[-1].trend_from == "fan"

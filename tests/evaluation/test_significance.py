@@ -1,0 +1,214 @@
+"""The formal tests against published values and slow twins."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from lstmcli.evaluation.distributions import student_t_two_sided
+from lstmcli.evaluation.significance import (
+    christoffersen_unconditional,
+    diebold_mariano,
+    harvey_statistic,
+    holm,
+    pesaran_timmermann,
+    pesaran_timmermann_by_date,
+)
+
+DAY = np.datetime64("2020-01-01")
+
+
+def slow_diebold_mariano(a, b, h):
+    d = [x - y for x, y in zip(a, b, strict=True)]
+    n, mean = len(d), sum(d) / len(d)
+    variance = 0.0
+    for lag in range(-(h - 1), h):
+        variance += sum((d[i] - mean) * (d[i - abs(lag)] - mean) for i in range(abs(lag), n)) / n
+    statistic = mean / math.sqrt(variance / n)
+    statistic *= math.sqrt((n + 1 - 2 * h + h * (h - 1) / n) / n)
+    return statistic, 2 * stats.t.sf(abs(statistic), n - 1)
+
+
+def test_diebold_mariano_reproduces_a_published_example():
+    """Squared errors 0..5 against 0, 2, 3, 3, 5, 6: -2.4905, p 0.05513 (dieboldmariano 1.1)."""
+    a = np.array([0.0, 1, 2, 3, 4, 5]) ** 2
+    b = np.array([0.0, 2, 3, 3, 5, 6]) ** 2
+    statistic, kernel = harvey_statistic(a - b, 1)
+    assert statistic == pytest.approx(-2.4905, abs=5e-5)
+    assert student_t_two_sided(statistic, 5) == pytest.approx(0.05513, abs=5e-6)
+    assert kernel == "rectangular"
+
+
+@pytest.mark.parametrize("h", [1, 2, 5, 10])
+@pytest.mark.parametrize("n", [20, 49, 300])
+def test_diebold_mariano_agrees_with_its_slow_twin(n, h):
+    generator = np.random.default_rng(n + h)
+    shock = generator.normal(size=(2, n + h))
+    a, b = (np.convolve(s**2, np.ones(h) / h, mode="valid")[:n] for s in shock)
+    found = diebold_mariano(a, b + 0.1, h)
+    statistic, p = slow_diebold_mariano(a, b + 0.1, h)
+    assert found.note is None
+    assert found.statistic == pytest.approx(statistic, rel=1e-6)
+    assert found.p == pytest.approx(p, rel=1e-6)
+    assert found.n == n
+
+
+def test_diebold_mariano_of_one_step_is_a_one_sample_t_test():
+    """With h = 1 the factor turns the n-divisor into n - 1, so scipy's t test is a check."""
+    a, b = np.random.default_rng(0).gamma(2.0, 1.0, (2, 49))
+    expected = stats.ttest_1samp(a - b, 0.0)
+    found = diebold_mariano(a, b)
+    assert found.statistic == pytest.approx(expected.statistic, rel=1e-10)
+    assert found.p == pytest.approx(expected.pvalue, rel=1e-10)
+
+
+def test_diebold_mariano_changes_sign_with_its_arguments():
+    a, b = np.random.default_rng(1).gamma(2.0, 1.0, (2, 40))
+    there, back = diebold_mariano(a, b, 3), diebold_mariano(b, a, 3)
+    assert there.statistic == pytest.approx(-back.statistic)
+    assert there.p == pytest.approx(back.p)
+
+
+def test_a_negative_variance_falls_back_to_bartlett_and_says_so():
+    a = np.tile([1.0, 0.0], 20) + np.arange(40) * 1e-3
+    found = diebold_mariano(a, np.full(40, 0.45), 2)
+    assert found.p is not None
+    assert "Bartlett" in found.note
+
+
+@pytest.mark.parametrize(("n", "h", "needed"), [(13, 1, 20), (19, 1, 20), (99, 50, 100)])
+def test_diebold_mariano_is_undefined_for_few_windows(n, h, needed):
+    a, b = np.random.default_rng(0).gamma(2.0, 1.0, (2, n))
+    found = diebold_mariano(a, b, h)
+    assert found.p is None
+    assert found.statistic is None
+    assert found.why == f"too few windows for a test ({n}, at least {needed} are needed)"
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.25])
+def test_diebold_mariano_is_undefined_for_losses_that_always_differ_alike(gap):
+    a = np.random.default_rng(0).gamma(2.0, 1.0, 30)
+    found = diebold_mariano(a, a + gap)
+    assert found.p is None
+    assert "same amount" in found.why
+
+
+def test_diebold_mariano_is_undefined_for_losses_that_are_not_finite():
+    a = np.random.default_rng(0).gamma(2.0, 1.0, 30)
+    b = a[::-1].copy()
+    b[3] = np.inf
+    assert diebold_mariano(a, b).why == "some losses are not finite"
+
+
+def test_diebold_mariano_rejects_about_one_true_null_in_twenty():
+    generator = np.random.default_rng(4)
+    rejected = [diebold_mariano(*generator.gamma(2.0, 1.0, (2, 49))).p < 0.05 for _ in range(2000)]
+    assert 0.03 < np.mean(rejected) < 0.07
+
+
+def test_pesaran_timmermann_agrees_with_the_table_worked_by_hand():
+    """40 windows: 15 up called up, 5 up called down, 7 down called up, 13 down called down.
+
+    P = 28/40, Py = 20/40, Px = 22/40, P* = 1/2, V(P) = 1/160, V(P*) = 0.01 * 0.25 / 40 +
+    4 * 0.25 * 0.2475 / 1600.
+    """
+    actual = np.array([True] * 20 + [False] * 20)
+    called = np.array([True] * 15 + [False] * 5 + [True] * 7 + [False] * 13)
+    variance = 0.25 / 40 - (0.01 * 0.25 / 40 + 4 * 0.25 * 0.2475 / 1600)
+    found = pesaran_timmermann(called, actual)
+    assert found.statistic == pytest.approx(0.2 / math.sqrt(variance), rel=1e-12)
+    assert found.p == pytest.approx(stats.norm.sf(0.2 / math.sqrt(variance)), rel=1e-10)
+
+
+def test_pesaran_timmermann_is_close_to_the_chi_squared_test_of_independence():
+    """Its square is asymptotically Pearson's (Pesaran & Timmermann 1992)."""
+    generator = np.random.default_rng(2)
+    actual = generator.random(20_000) < 0.6
+    called = np.where(generator.random(20_000) < 0.03, actual, generator.random(20_000) < 0.7)
+    table = [[np.sum(called & actual), np.sum(called & ~actual)]]
+    table += [[np.sum(~called & actual), np.sum(~called & ~actual)]]
+    pearson = stats.chi2_contingency(table, correction=False).statistic
+    found = pesaran_timmermann(called, actual).statistic
+    assert found**2 == pytest.approx(pearson, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("called", "actual", "why"),
+    [
+        (np.ones(30, bool), np.arange(30) % 2 == 0, "same answer"),
+        (np.arange(30) % 2 == 0, np.ones(30, bool), "outcome was the same"),
+        (np.arange(13) % 2 == 0, np.arange(13) % 3 == 0, "too few windows"),
+    ],
+)
+def test_pesaran_timmermann_says_why_it_is_undefined(called, actual, why):
+    dates = DAY + np.arange(called.size)
+    for found in (
+        pesaran_timmermann(called, actual),
+        pesaran_timmermann_by_date(called, actual, dates),
+    ):
+        assert found.p is None
+        assert why in found.why
+
+
+def test_the_form_by_date_is_close_to_the_plain_one_for_one_series():
+    generator = np.random.default_rng(8)
+    actual = generator.random(2000) < 0.55
+    called = np.where(generator.random(2000) < 0.05, actual, generator.random(2000) < 0.5)
+    plain = pesaran_timmermann(called, actual)
+    dated = pesaran_timmermann_by_date(called, actual, DAY + np.arange(2000))
+    assert dated.statistic == pytest.approx(plain.statistic, rel=0.02)
+
+
+def test_the_form_by_date_agrees_with_its_slow_twin():
+    generator = np.random.default_rng(9)
+    cutoff = DAY + np.repeat(np.arange(30), 3)[:-1]
+    called, actual = generator.random((2, 89)) < 0.5
+    found = pesaran_timmermann_by_date(called, actual, cutoff)
+    days = sorted(set(cutoff.tolist()))
+    rows = [[i for i, c in enumerate(cutoff.tolist()) if c == day] for day in days]
+    mean_x = sum(sum(called[i] for i in r) / len(r) for r in rows) / 30
+    mean_y = sum(sum(actual[i] for i in r) / len(r) for r in rows) / 30
+    terms = [sum((called[i] - mean_x) * (actual[i] - mean_y) for i in r) / len(r) for r in rows]
+    expected = stats.ttest_1samp(terms, 0.0, alternative="greater")
+    assert found.statistic == pytest.approx(expected.statistic, rel=1e-9)
+    assert found.p == pytest.approx(expected.pvalue, rel=1e-9)
+    assert found.n == 30
+
+
+def test_copies_of_one_series_add_no_evidence():
+    generator = np.random.default_rng(10)
+    called, actual = generator.random((2, 40)) < 0.5
+    cutoff = DAY + np.arange(40)
+    one = pesaran_timmermann_by_date(called, actual, cutoff)
+    ten = pesaran_timmermann_by_date(*(np.tile(x, 10) for x in (called, actual, cutoff)))
+    assert ten.statistic == pytest.approx(one.statistic)
+    assert ten.n == one.n == 40
+
+
+def test_the_coverage_test_reproduces_a_published_example():
+    """20 exceptions to a 95 % value at risk in 252 days: 3.91 (Jorion, Value at Risk)."""
+    found = christoffersen_unconditional(232, 252, 0.95)
+    assert found.statistic == pytest.approx(3.91, abs=5e-3)
+    assert found.p == pytest.approx(stats.chi2.sf(found.statistic, 1), rel=1e-10)
+
+
+@pytest.mark.parametrize(("hits", "n", "nominal"), [(0, 20, 0.8), (20, 20, 0.8), (39, 49, 0.8)])
+def test_the_coverage_test_agrees_with_scipys_binomial(hits, n, nominal):
+    expected = 2 * (stats.binom.logpmf(hits, n, hits / n) - stats.binom.logpmf(hits, n, nominal))
+    found = christoffersen_unconditional(hits, n, nominal)
+    assert found.statistic == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_coverage_test_is_undefined_for_few_windows():
+    assert "too few windows" in christoffersen_unconditional(10, 13, 0.8).why
+
+
+def test_holm_reproduces_a_textbook_example():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_holm_leaves_undefined_tests_out():
+    assert holm([None, 0.04, 0.03]) == [None, pytest.approx(0.06), pytest.approx(0.06)]
+    assert holm([]) == []
+    assert holm([0.9, 0.8]) == [1.0, 1.0]

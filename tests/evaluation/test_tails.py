@@ -1,0 +1,56 @@
+"""Crash and spike windows, and what had been predicted for them."""
+
+import numpy as np
+import pytest
+
+from lstmcli.errors import DataError
+from lstmcli.evaluation.tails import fit_tails, tail_windows
+from lstmcli.evaluation.trend import DOWN, UP, Shares
+
+DAY = np.datetime64("2020-01-01")
+
+
+def test_tails_are_the_outer_tenths_of_the_training_moves():
+    actual = np.random.default_rng(0).normal(size=(5000, 2))
+    tails = fit_tails(actual)
+    assert np.mean(actual[:, 0] < tails.crash[0]) == pytest.approx(0.1, abs=1e-3)
+    assert np.mean(actual[:, 1] > tails.spike[1]) == pytest.approx(0.1, abs=1e-3)
+    with pytest.raises(DataError, match="No training window"):
+        fit_tails(np.full((3, 2), np.nan))
+
+
+def windows(kind, bound, actual, predicted, calls):
+    cutoff = DAY + np.arange(actual.size)
+    return tail_windows(
+        kind,
+        bound,
+        step=4,
+        actual=actual,
+        predicted=predicted,
+        calls=calls,
+        sigma=np.full(actual.size, 0.01),
+        cutoff=cutoff,
+        end=cutoff + 2,
+    )
+
+
+def test_crash_windows_show_what_had_been_predicted_beside_the_usual_calls():
+    actual = np.array([-0.05, -0.05, 0.0, 0.05])
+    calls = np.array([UP, DOWN, UP, UP], dtype=np.int8)
+    found = windows("crash", -1.5, actual, np.array([0.01, -0.01, 0.02, 0.02]), calls)
+    assert (found.n_windows, found.n_independent) == (2, 1)
+    assert found.calls == Shares(0.5, 0.0, 0.5)
+    assert found.calls_always == Shares(0.25, 0.0, 0.75)
+    assert found.predicted == pytest.approx(0.0)
+    assert found.predicted_always == pytest.approx(0.01)
+    assert found.actual == pytest.approx(-0.05)
+
+
+def test_spike_windows_lie_beyond_the_upper_bound():
+    found = windows("spike", 1.5, np.array([0.05, 0.02]), np.zeros(2), None)
+    assert (found.n_windows, found.calls, found.actual) == (1, None, 0.05)
+
+
+def test_a_market_without_a_crash_has_no_crash_windows():
+    found = windows("crash", -9.0, np.array([0.05, 0.02]), np.zeros(2), None)
+    assert (found.n_windows, found.n_independent, found.predicted) == (0, 0, None)

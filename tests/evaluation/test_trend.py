@@ -1,0 +1,104 @@
+"""Three-way trends: up, flat, down, from fans and from thresholds."""
+
+import numpy as np
+import pytest
+
+from lstmcli.errors import DataError
+from lstmcli.evaluation.trend import (
+    DOWN,
+    FLAT,
+    UP,
+    Shares,
+    Thresholds,
+    actual_trend,
+    fit_thresholds,
+    predicted_trend,
+    scaled_moves,
+    three_way,
+)
+from lstmcli.forecasting.forecast import Forecast
+
+DAY = np.datetime64("2020-01-01")
+
+
+def test_moves_are_scaled_by_the_windows_volatility_and_the_root_of_the_step():
+    found = scaled_moves(np.array([[0.02, 0.02], [0.02, 0.02]]), np.array([0.01, 0.0]))
+    np.testing.assert_allclose(found[0], [2.0, 2.0 / np.sqrt(2)])
+    assert np.isnan(found[1]).all()
+
+
+def test_a_move_is_flat_within_a_quarter_of_its_scale():
+    actual = np.array([-0.03, -0.024, 0.0, 0.024, 0.03])
+    found = actual_trend(actual, np.full(5, 0.02), step=25, flat_band=0.25)
+    assert found.tolist() == [DOWN, FLAT, FLAT, FLAT, UP]
+
+
+def test_a_window_without_volatility_is_flat_only_where_nothing_moved():
+    found = actual_trend(np.array([-0.1, 0.0, 0.1]), np.zeros(3), step=5, flat_band=0.25)
+    assert found.tolist() == [DOWN, FLAT, UP]
+
+
+def test_thresholds_make_calls_as_frequent_as_outcomes_on_the_training_rows():
+    generator = np.random.default_rng(0)
+    actual = generator.normal(0.1, 1.0, (4000, 3))
+    predicted = 0.02 * actual + generator.normal(0.3, 0.01, (4000, 3))
+    sigma = np.ones(4000)
+    thresholds = fit_thresholds(predicted, actual, 0.25)
+    for h in range(3):
+        forecast = Forecast(predicted * np.sqrt(np.arange(1, 4)))
+        called = predicted_trend(forecast, sigma, h + 1, 0.25, thresholds)
+        happened = actual_trend(actual[:, h] * np.sqrt(h + 1), sigma, h + 1, 0.25)
+        for kind in (DOWN, FLAT, UP):
+            assert np.mean(called == kind) == pytest.approx(np.mean(happened == kind), abs=1e-3)
+
+
+def test_a_forecast_that_never_changes_is_called_flat():
+    actual = np.random.default_rng(0).normal(size=(100, 1))
+    thresholds = fit_thresholds(np.full((100, 1), 0.7), actual, 0.25)
+    found = predicted_trend(Forecast(np.full((3, 1), 0.7)), np.ones(3), 1, 0.25, thresholds)
+    assert found.tolist() == [FLAT] * 3
+
+
+def test_thresholds_leave_out_what_has_not_happened_and_need_something():
+    actual = np.array([[1.0], [-1.0], [np.nan]])
+    assert np.isfinite(fit_thresholds(np.array([[1.0], [2.0], [9.0]]), actual).low).all()
+    with pytest.raises(DataError, match="No training window"):
+        fit_thresholds(np.ones((2, 1)), np.full((2, 1), np.nan))
+
+
+def test_a_point_forecast_without_thresholds_makes_no_three_way_call():
+    assert predicted_trend(Forecast(np.ones((2, 1))), np.ones(2), 1, 0.25, None) is None
+
+
+def test_a_fan_calls_its_most_probable_class():
+    levels = tuple(np.round(np.arange(0.05, 0.96, 0.05), 2).tolist())
+    centre = np.array([-2.0, -0.4, 0.0, 0.0, 2.0])
+    width = np.array([1.0, 1.0, 1.0, 0.1, 1.0])
+    quantiles = centre[:, None] + width[:, None] * np.linspace(-2, 2, 19)
+    forecast = Forecast(centre[:, None], quantiles[:, None, :], levels)
+    found = predicted_trend(forecast, np.ones(5), 1, 0.25, Thresholds(np.ones(1), np.ones(1)))
+    # A wide fan around zero gives up and down more than flat; ties go to the first, down.
+    assert found.tolist() == [DOWN, DOWN, DOWN, FLAT, UP]
+
+
+def test_the_confusion_table_counts_what_happened_by_what_was_called():
+    actual = np.array([DOWN, DOWN, FLAT, UP, UP, UP], dtype=np.int8)
+    called = np.array([DOWN, UP, UP, UP, UP, FLAT], dtype=np.int8)
+    cutoff = DAY + np.arange(6)
+    found = three_way(called, actual, cutoff, cutoff + 2)
+    assert found.confusion == ((1, 0, 1), (0, 0, 1), (0, 1, 2))
+    assert found.accuracy == pytest.approx(3 / 6)
+    assert found.balanced_accuracy == pytest.approx((1 / 2 + 0 + 2 / 3) / 3)
+    assert (found.always, found.always_accuracy) == ("up", pytest.approx(0.5))
+    assert found.actual == Shares(pytest.approx(2 / 6), pytest.approx(1 / 6), pytest.approx(3 / 6))
+    assert found.predicted.up == pytest.approx(4 / 6)
+    assert (found.n_windows, found.n_independent) == (6, 3)
+
+
+def test_classes_that_never_happened_do_not_enter_the_balance():
+    both_up = np.array([UP, UP], dtype=np.int8)
+    assert (
+        three_way(both_up, both_up, DAY + np.arange(2), DAY + np.arange(2)).balanced_accuracy == 1
+    )
+    none = np.array([], dtype=np.int8)
+    assert three_way(none, none, DAY + np.arange(0), DAY + np.arange(0)) is None

@@ -1,0 +1,188 @@
+"""The baselines against slow twins, and that none sees a row after its cutoff."""
+
+import math
+import statistics
+
+import numpy as np
+import pytest
+
+from lstmcli.errors import DataError
+from lstmcli.forecasting import baselines
+from lstmcli.forecasting.volatility import EWMA_START, ewma_sigma, trailing_sigma
+
+LEVELS = (0.05, 0.1, 0.5, 0.9, 0.95)
+HORIZON = 7
+FIT_ROWS = 300
+CUTOFFS = np.array([299, 310, 350, 399])
+
+EVERY = {
+    "naive": lambda p, c: baselines.naive(p, c, HORIZON),
+    "drift": lambda p, c: baselines.drift(p, c, HORIZON, fit_rows=FIT_ROWS),
+    "always_up": lambda p, c: baselines.always_up(p, c, HORIZON),
+    "seasonal_naive": lambda p, c: baselines.seasonal_naive(p, c, HORIZON, period=5),
+    "gaussian_cone": lambda p, c: baselines.gaussian_cone(p, c, HORIZON, levels=LEVELS),
+    "ewma_cone": lambda p, c: baselines.ewma_cone(p, c, HORIZON, levels=LEVELS),
+    "scaled_climatology": lambda p, c: baselines.scaled_climatology(
+        p, c, HORIZON, levels=LEVELS, fit_rows=FIT_ROWS
+    ),
+}
+FANS = ("gaussian_cone", "ewma_cone", "scaled_climatology")
+
+
+@pytest.fixture
+def log_prices():
+    return 4.0 + np.cumsum(np.random.default_rng(0).normal(2e-4, 0.01, 400))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_baseline_has_the_shape_of_a_forecast(name, log_prices):
+    found = EVERY[name](log_prices, CUTOFFS)
+    assert found.median.shape == (4, HORIZON)
+    assert found.median.dtype == np.float64
+    if name in FANS:
+        assert found.quantiles.shape == (4, HORIZON, 5)
+        assert found.levels == LEVELS
+        assert (np.diff(found.quantiles, axis=-1) >= 0).all()
+        np.testing.assert_allclose(found.median, found.quantiles[:, :, 2], atol=1e-15)
+    else:
+        assert found.quantiles is None
+        assert found.levels == ()
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("cutoff", [299, 350])
+def test_nothing_after_the_cutoff_changes_a_baseline(name, cutoff, log_prices):
+    changed = log_prices.copy()
+    changed[cutoff + 1 :] = np.random.default_rng(9).normal(0, 50, 399 - cutoff)
+    before, after = (EVERY[name](p, np.array([cutoff])) for p in (log_prices, changed))
+    np.testing.assert_array_equal(before.median, after.median)
+    if before.quantiles is not None:
+        np.testing.assert_array_equal(before.quantiles, after.quantiles)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_cutoffs_are_forecast_alike_together_and_alone(name, log_prices):
+    together = EVERY[name](log_prices, CUTOFFS)
+    for i, cutoff in enumerate(CUTOFFS):
+        alone = EVERY[name](log_prices, np.array([cutoff]))
+        np.testing.assert_array_equal(together.median[i], alone.median[0])
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_level_of_prices_does_not_matter(name, log_prices):
+    here, there = (EVERY[name](p, CUTOFFS) for p in (log_prices, log_prices + 3.0))
+    np.testing.assert_allclose(here.median, there.median, atol=1e-12)
+
+
+def test_drift_is_the_mean_log_return_of_the_rows_before_the_test_span(log_prices):
+    returns = [log_prices[t] - log_prices[t - 1] for t in range(1, FIT_ROWS)]
+    expected = [h * sum(returns) / len(returns) for h in range(1, HORIZON + 1)]
+    found = baselines.drift(log_prices, CUTOFFS, HORIZON, fit_rows=FIT_ROWS).median
+    np.testing.assert_allclose(found, [expected] * 4, rtol=1e-9)
+
+
+def test_always_up_is_up_and_otherwise_naive(log_prices):
+    found = baselines.always_up(log_prices, CUTOFFS, HORIZON).median
+    assert (found > 0).all()
+    assert found.max() <= 1e-6
+
+
+def test_seasonal_naive_repeats_the_last_season(log_prices):
+    found = baselines.seasonal_naive(log_prices, CUTOFFS, HORIZON, period=5).median
+    for i, cutoff in enumerate(CUTOFFS):
+        for h in range(1, HORIZON + 1):
+            season_ago = cutoff + h - 5 * math.ceil(h / 5)
+            assert season_ago <= cutoff
+            assert found[i, h - 1] == log_prices[season_ago] - log_prices[cutoff]
+
+
+def test_seasonal_naive_needs_one_season(log_prices):
+    baselines.seasonal_naive(log_prices, np.array([11]), HORIZON, period=12)
+    with pytest.raises(DataError, match=r"found 11 rows .* expected at least 12"):
+        baselines.seasonal_naive(log_prices, np.array([10]), HORIZON, period=12)
+
+
+def test_the_gaussian_cone_is_the_trailing_deviation_times_the_root_of_the_step(log_prices):
+    found = baselines.gaussian_cone(log_prices, CUTOFFS, HORIZON, levels=LEVELS)
+    normal = statistics.NormalDist()
+    for i, cutoff in enumerate(CUTOFFS):
+        returns = [log_prices[t] - log_prices[t - 1] for t in range(cutoff - 249, cutoff + 1)]
+        assert len(returns) == 250
+        sigma = statistics.stdev(returns)
+        for h in range(1, HORIZON + 1):
+            expected = [sigma * math.sqrt(h) * normal.inv_cdf(level) for level in LEVELS]
+            np.testing.assert_allclose(found.quantiles[i, h - 1], expected, rtol=1e-9, atol=1e-15)
+
+
+def test_the_trailing_deviation_makes_do_with_fewer_sessions(log_prices):
+    found = trailing_sigma(log_prices, np.array([30]), 250)
+    assert found[0] == pytest.approx(np.diff(log_prices[:31]).std(ddof=1))
+    with pytest.raises(DataError, match="found 19 returns"):
+        trailing_sigma(log_prices, np.array([19]), 250)
+
+
+def test_the_ewma_volatility_agrees_with_its_slow_twin(log_prices):
+    squares = [(log_prices[t] - log_prices[t - 1]) ** 2 for t in range(1, 400)]
+    variance = sum(squares[:20]) / 20
+    found = ewma_sigma(log_prices)
+    assert np.isnan(found[:20]).all()
+    assert found[20] == pytest.approx(math.sqrt(variance))
+    for t in range(21, 400):
+        variance = 0.94 * variance + 0.06 * squares[t - 1]
+        assert found[t] == pytest.approx(math.sqrt(variance), rel=1e-12)
+    assert np.isnan(ewma_sigma(log_prices[:EWMA_START])).all()
+
+
+def test_the_ewma_cone_is_its_volatility_times_the_root_of_the_step(log_prices):
+    found = baselines.ewma_cone(log_prices, CUTOFFS, HORIZON, levels=LEVELS)
+    sigma = ewma_sigma(log_prices)[CUTOFFS]
+    z = statistics.NormalDist().inv_cdf(0.9)
+    for h in range(1, HORIZON + 1):
+        np.testing.assert_allclose(found.quantiles[:, h - 1, 3], sigma * z * math.sqrt(h))
+    with pytest.raises(DataError, match="found 19 returns"):
+        baselines.ewma_cone(log_prices, np.array([19]), HORIZON, levels=LEVELS)
+
+
+def test_the_climatology_agrees_with_its_slow_twin(log_prices):
+    found = baselines.scaled_climatology(
+        log_prices, CUTOFFS, HORIZON, levels=LEVELS, fit_rows=FIT_ROWS
+    )
+    sigma = ewma_sigma(log_prices)
+    for h in range(1, HORIZON + 1):
+        moves = [
+            (log_prices[t + h] - log_prices[t]) / (sigma[t] * math.sqrt(h))
+            for t in range(20, FIT_ROWS)
+            if t + h < FIT_ROWS
+        ]
+        expected = np.quantile(moves, LEVELS)
+        for i, cutoff in enumerate(CUTOFFS):
+            np.testing.assert_allclose(
+                found.quantiles[i, h - 1], expected * sigma[cutoff] * math.sqrt(h), rtol=1e-9
+            )
+
+
+def test_the_climatology_leaves_out_days_without_volatility():
+    still = np.concatenate([np.zeros(60), np.cumsum(np.tile([0.01, -0.02], 170))])
+    found = baselines.scaled_climatology(still, CUTOFFS, HORIZON, levels=LEVELS, fit_rows=300)
+    assert np.isfinite(found.quantiles).all()
+    with pytest.raises(DataError, match="Too few price changes"):
+        baselines.scaled_climatology(np.zeros(400), CUTOFFS, HORIZON, levels=LEVELS, fit_rows=300)
+
+
+@pytest.mark.parametrize("name", ["drift", "scaled_climatology"])
+def test_a_fit_that_reaches_past_a_cutoff_is_refused(name, log_prices):
+    with pytest.raises(DataError, match="see rows after a cutoff"):
+        EVERY[name](log_prices, np.array([298, 350]))
+
+
+def test_a_fit_on_too_few_rows_is_refused(log_prices):
+    with pytest.raises(DataError, match="found 1, expected at least 2"):
+        baselines.drift(log_prices, CUTOFFS, HORIZON, fit_rows=1)
+    with pytest.raises(DataError, match="found 76, expected at least 77"):
+        baselines.scaled_climatology(log_prices, CUTOFFS, HORIZON, levels=LEVELS, fit_rows=76)
+
+
+def test_no_cutoff_gives_no_forecast(log_prices):
+    none = np.array([], dtype=np.int64)
+    for name, forecast in EVERY.items():
+        assert forecast(log_prices, none).median.shape == (0, HORIZON), name

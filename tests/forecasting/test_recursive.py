@@ -1,0 +1,185 @@
+"""Recursion for all windows at once against one window at a time, and whatever the weights are."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from lstmcli.dataset.scaling import Scale, fit_batch_scale, fit_return_scale
+from lstmcli.forecasting.model import TrainedModel
+from lstmcli.forecasting.recursive import recurse
+from tests.synthetic import random_walk, tiny_settings, untrained
+
+HORIZON = 6
+CASES = [
+    ("relative", True),
+    ("relative", False),
+    ("zscore", True),
+    ("zscore", False),
+    ("batch", True),
+    ("batch", False),
+    ("log_return", True),
+]
+SCALINGS = ("relative", "zscore", "batch", "log_return")
+
+
+def some_contexts() -> torch.Tensor:
+    """Return 3 windows of 8 rows of price and volume."""
+    prices, volumes = random_walk(60), 1e6 * random_walk(60, seed=1, volatility=0.2)
+    table = np.column_stack([prices, volumes])
+    return torch.from_numpy(np.stack([table[start : start + 8] for start in (0, 20, 45)]))
+
+
+def a_scale(scaling: str) -> Scale | None:
+    contexts = some_contexts()
+    if scaling == "log_return":
+        return fit_return_scale(contexts.flatten(0, 1), [range(8)])
+    return fit_batch_scale(contexts) if scaling == "batch" else None
+
+
+def a_model(scaling: str, seed: int = 0) -> TrainedModel:
+    settings = tiny_settings(window={"scaling": scaling, "features": ["close", "volume"]})
+    return untrained(settings, a_scale(scaling), seed)
+
+
+def forecast(
+    model: TrainedModel, contexts: torch.Tensor, horizon: int = HORIZON, *, rebase: bool = True
+) -> NDArray[np.float64]:
+    result = recurse(
+        model.network,
+        contexts,
+        horizon=horizon,
+        inputs=(0, 1),
+        scaling=model.settings.window.scaling,
+        fitted=model.fitted,
+        rebase=rebase,
+    )
+    assert result.quantiles is None
+    assert result.median.dtype == np.float64
+    return result.median
+
+
+def twin(
+    model: TrainedModel, window: NDArray[np.float64], scaling: str, *, rebase: bool
+) -> list[float]:
+    """Forecast from one window (L, C), one step at a time."""
+    rows = [row for row in window]
+    loc = scale = base = np.ones(2)
+    moves = []
+    for step in range(HORIZON):
+        seen = np.array(rows[-len(window) :])
+        if step == 0 or rebase:
+            base = seen[-1] if scaling == "log_return" else seen[0]
+            loc, scale = np.zeros(2), np.ones(2)
+            if scaling == "zscore":
+                loc, scale = (seen / base - 1).mean(0), (seen / base - 1).std(0)
+            if model.fitted is not None:
+                loc, scale = model.fitted.loc.numpy(), model.fitted.scale.numpy()
+        moved = np.log(seen[1:] / seen[:-1]) if scaling == "log_return" else seen / base - 1
+        x = torch.tensor(((moved - loc) / scale)[None], dtype=torch.float32)
+        answer = model.network(x)[0].detach().double().numpy() * scale + loc
+        rows.append(base * np.exp(answer) if scaling == "log_return" else base * (1 + answer))
+        moves.append(math.log(rows[-1][0] / window[-1, 0]))
+    return moves
+
+
+@pytest.mark.parametrize(("scaling", "rebase"), CASES)
+def test_recursion_is_what_a_loop_over_windows_and_steps_gives(scaling: str, rebase: bool) -> None:
+    model = a_model(scaling)
+    contexts = some_contexts()
+    expected = [twin(model, each, scaling, rebase=rebase) for each in contexts.numpy()]
+    got = forecast(model, contexts, rebase=rebase)
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("scaling", ["relative", "zscore"])
+def test_keeping_the_first_frame_is_another_forecast_after_the_first_step(scaling: str) -> None:
+    model = a_model(scaling)
+    moving = forecast(model, some_contexts())
+    kept = forecast(model, some_contexts(), rebase=False)
+    np.testing.assert_array_equal(moving[:, 0], kept[:, 0])
+    assert (moving[:, 1:] != kept[:, 1:]).all()
+
+
+@pytest.mark.parametrize(("scaling", "rebase"), CASES)
+@given(size=st.floats(1e-6, 1e6))
+def test_the_unit_of_the_prices_changes_no_log_move(
+    scaling: str, rebase: bool, size: float
+) -> None:
+    model = a_model(scaling)
+    contexts = some_contexts()
+    np.testing.assert_allclose(
+        forecast(model, contexts * size, rebase=rebase),
+        forecast(model, contexts, rebase=rebase),
+        rtol=1e-4,
+        atol=1e-6,
+    )
+
+
+PRICES = {
+    "constant": [5.0] * 8,
+    "a huge outlier": [5.0, 5.1, 5.2e6, 5.0, 4.9, 5.0, 5.1, 5.0],
+    "a huge last value": [5.0, 5.1, 5.2, 5.0, 4.9, 5.0, 5.1, 5.0e6],
+    "tiny": [1e-6, 1.1e-6, 1e-6, 0.9e-6, 1e-6, 1e-6, 1.2e-6, 1e-6],
+    "large": [1e6, 1.1e6, 1e6, 0.9e6, 1e6, 1e6, 1.2e6, 1e6],
+}
+VOLUMES = {
+    "none": [math.nan] * 8,
+    "zero": [0.0] * 8,
+    "zero at last": [9.0, 1, 2, 3, 2, 1, 3, 0],
+    "one alone": [math.nan, math.nan, 7, math.nan, math.nan, math.nan, math.nan, math.nan],
+}
+
+
+@pytest.mark.parametrize(("scaling", "rebase"), CASES)
+@pytest.mark.parametrize("volume", VOLUMES.values(), ids=VOLUMES.keys())
+@pytest.mark.parametrize("prices", PRICES.values(), ids=PRICES.keys())
+def test_a_forecast_is_never_missing(
+    prices: list[float], volume: list[float], scaling: str, rebase: bool
+) -> None:
+    window = torch.tensor([prices, volume], dtype=torch.float64).T[None]
+    moves = forecast(a_model(scaling), window, horizon=30, rebase=rebase)
+    assert np.isfinite(moves).all()
+
+
+@pytest.mark.parametrize(("scaling", "rebase"), CASES)
+@pytest.mark.parametrize("bias", [-1e30, -20.0, 20.0, 1e30])
+def test_a_network_gone_wild_still_gives_log_moves_within_a_millionfold(
+    scaling: str, rebase: bool, bias: float
+) -> None:
+    model = a_model(scaling)
+    with torch.no_grad():
+        list(model.network.parameters())[-1].fill_(bias)
+    moves = forecast(model, some_contexts(), horizon=120, rebase=rebase)
+    assert np.isfinite(moves).all()
+    assert np.abs(moves).max() <= math.log(1e6) * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_a_longer_horizon_begins_with_the_shorter_one(scaling: str) -> None:
+    model = a_model(scaling)
+    longer = forecast(model, some_contexts(), horizon=20)
+    assert longer.shape == (3, 20)
+    np.testing.assert_array_equal(longer[:, :HORIZON], forecast(model, some_contexts()))
+
+
+def test_no_window_gives_no_forecast() -> None:
+    model = a_model("log_return")
+    assert forecast(model, some_contexts()[:0]).shape == (0, HORIZON)
+
+
+def test_dropout_is_off_and_contexts_are_not_changed() -> None:
+    settings = tiny_settings(
+        window={"scaling": "relative", "features": ["close", "volume"]}, model={"dropout": 0.5}
+    )
+    model = untrained(settings)
+    model.network.train()
+    contexts = some_contexts()
+    before = contexts.clone()
+    first = forecast(model, contexts)
+    np.testing.assert_array_equal(first, forecast(model, contexts))
+    assert torch.equal(contexts, before)
