@@ -1,0 +1,149 @@
+"""Which versions there are of a model name, and which of them is champion."""
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from lstmcli import atomic
+from lstmcli.errors import ModelError, UsageError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_VERSION = re.compile(r"v\d{4,}")
+_CHAMPION = "champion"
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """One model version: `name/version`, and the folder it lies in."""
+
+    name: str
+    version: str
+    folder: Path
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.version}"
+
+
+def check_name(name: str) -> str:
+    """Return `name` if it can name a model, else raise UsageError."""
+    if not _NAME.fullmatch(name) or name.endswith("."):
+        raise UsageError(
+            "not a model name",
+            where=name,
+            why="letters, digits, '.', '_' and '-' make one, 64 at most",
+            next_step="Pass another --name.",
+        )
+    return name
+
+
+def model_folder(data_dir: Path, name: str) -> Path:
+    """Return the folder of all versions of a model name."""
+    return data_dir / "models" / check_name(name)
+
+
+def versions(data_dir: Path, name: str) -> list[str]:
+    """Return the versions of a model name, oldest first."""
+    folder = model_folder(data_dir, name)
+    if not folder.is_dir():
+        return []
+    found = [path.name for path in folder.iterdir() if _VERSION.fullmatch(path.name)]
+    return sorted(found, key=lambda version: int(version[1:]))
+
+
+def next_version(data_dir: Path, name: str) -> ModelRef:
+    """Name the version that comes after the newest; the caller holds the name's lock.
+
+    What an interrupted run left behind is cleared on the way.
+    """
+    folder = model_folder(data_dir, name)
+    for stray in folder.glob(f".*{atomic.TEMPORARY_SUFFIX}"):
+        if stray.is_dir():
+            shutil.rmtree(stray, ignore_errors=True)
+        else:
+            stray.unlink(missing_ok=True)
+    known = versions(data_dir, name)
+    number = int(known[-1][1:]) + 1 if known else 1
+    version = f"v{number:04d}"
+    return ModelRef(name, version, folder / version)
+
+
+def champion(data_dir: Path, name: str) -> ModelRef | None:
+    """Return the champion of a model name, or None before the first."""
+    folder = model_folder(data_dir, name)
+    try:
+        version = (folder / _CHAMPION).read_text(encoding="ascii").strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError("cannot read the champion", where=folder, why=str(error)) from error
+    if not _VERSION.fullmatch(version) or not (folder / version).is_dir():
+        raise ModelError(
+            "the champion is missing",
+            where=folder / _CHAMPION,
+            why=f"it points to {version[:40]!r}",
+            next_step=f"Pass --model {name}/VERSION, or train again.",
+        )
+    return ModelRef(name, version, folder / version)
+
+
+def promote(data_dir: Path, model: ModelRef) -> None:
+    """Make a version the champion of its name."""
+    atomic.write_text(model_folder(data_dir, model.name) / _CHAMPION, model.version + "\n")
+
+
+def find_model(data_dir: Path, reference: str | None) -> ModelRef:
+    """Resolve `NAME` (its champion), `NAME/VERSION`, a folder, or None (the only model there is).
+
+    Raises UsageError when the choice is open, ModelError when there is no such model.
+    """
+    if reference is None:
+        return _only_model(data_dir)
+    name, slash, version = reference.partition("/")
+    if _NAME.fullmatch(name) and (not slash or _VERSION.fullmatch(version)):
+        if slash and version in versions(data_dir, name):
+            return ModelRef(name, version, model_folder(data_dir, name) / version)
+        leader = None if slash else champion(data_dir, name)
+        if leader is not None:
+            return leader
+    folder = Path(reference)
+    if os.path.isfile(folder / "metadata.json"):
+        return ModelRef(folder.absolute().parent.name, folder.absolute().name, folder)
+    raise ModelError(
+        "no such model",
+        where=reference,
+        why="there are " + (", ".join(_names(data_dir)) or "none") + f" in {data_dir / 'models'}",
+        next_step="Train one: lstmcli train --name NAME.",
+    )
+
+
+def _only_model(data_dir: Path) -> ModelRef:
+    names = _names(data_dir)
+    if len(names) == 1:
+        leader = champion(data_dir, names[0])
+        assert leader is not None
+        return leader
+    if not names:
+        raise ModelError(
+            "no model yet",
+            where=data_dir / "models",
+            next_step="Train one: lstmcli train --config lab-corrected.",
+        )
+    raise UsageError(
+        "which model?",
+        where=data_dir / "models",
+        why="there are " + ", ".join(names),
+        next_step="Pass --model NAME.",
+    )
+
+
+def _names(data_dir: Path) -> list[str]:
+    folder = data_dir / "models"
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path.name
+        for path in folder.iterdir()
+        if _NAME.fullmatch(path.name) and (path / _CHAMPION).is_file()
+    )

@@ -1,0 +1,152 @@
+"""Names, versions, champions, and what `--model` means."""
+
+from pathlib import Path
+
+import pytest
+
+from lstmcli import atomic
+from lstmcli.errors import ModelError, UsageError
+from lstmcli.runs.registry import (
+    ModelRef,
+    champion,
+    check_name,
+    find_model,
+    model_folder,
+    next_version,
+    promote,
+    versions,
+)
+
+
+def add(data_dir: Path, name: str, *, promoted: bool = False) -> ModelRef:
+    """Make an empty version."""
+    version = next_version(data_dir, name)
+    version.folder.mkdir(parents=True)
+    (version.folder / "metadata.json").write_text("{}")
+    if promoted:
+        promote(data_dir, version)
+    return version
+
+
+@pytest.mark.parametrize("name", ["a", "SP500", "lab-corrected", "a.b_c-1", "x" * 64])
+def test_a_plain_word_names_a_model(name: str) -> None:
+    assert check_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "../a", "-a", ".a", "a.", "a b", "ä", "a\n", "x" * 65, "a\\b"]
+)
+def test_what_could_leave_the_folder_names_none(name: str) -> None:
+    with pytest.raises(UsageError, match="not a model name") as caught:
+        model_folder(Path("data"), name)
+    assert caught.value.exit_code == 2
+
+
+def test_versions_are_counted_up_from_one(tmp_path: Path) -> None:
+    assert versions(tmp_path, "mine") == []
+    assert [str(add(tmp_path, "mine")) for _ in range(3)] == [
+        "mine/v0001",
+        "mine/v0002",
+        "mine/v0003",
+    ]
+    assert versions(tmp_path, "mine") == ["v0001", "v0002", "v0003"]
+
+
+def test_versions_are_ordered_as_numbers_and_gaps_are_not_filled(tmp_path: Path) -> None:
+    for version in ("v10000", "v0002", "v9999"):
+        (tmp_path / "models" / "mine" / version).mkdir(parents=True)
+    assert versions(tmp_path, "mine") == ["v0002", "v9999", "v10000"]
+    assert next_version(tmp_path, "mine").version == "v10001"
+
+
+def test_what_an_interrupted_run_left_is_no_version_and_is_cleared(tmp_path: Path) -> None:
+    add(tmp_path, "mine")
+    folder = model_folder(tmp_path, "mine")
+    stray = folder / f".v0002.123{atomic.TEMPORARY_SUFFIX}"
+    stray.mkdir()
+    (stray / "model.safetensors").touch()
+    (folder / f".champion.0a1b{atomic.TEMPORARY_SUFFIX}").touch()
+    (folder / "v2").mkdir()
+    (folder / ".lock").touch()
+    assert versions(tmp_path, "mine") == ["v0001"]
+    assert next_version(tmp_path, "mine").version == "v0002"
+    assert sorted(path.name for path in folder.iterdir()) == [".lock", "v0001", "v2"]
+
+
+def test_a_champion_is_the_version_promoted_last(tmp_path: Path) -> None:
+    first, second = add(tmp_path, "mine"), add(tmp_path, "mine")
+    assert champion(tmp_path, "mine") is None
+    promote(tmp_path, second)
+    assert champion(tmp_path, "mine") == second
+    promote(tmp_path, first)
+    assert champion(tmp_path, "mine") == first
+
+
+@pytest.mark.parametrize("text", ["v0009\n", "", "../../etc", "v0001/../v0001", "\xff"])
+def test_a_champion_that_points_nowhere_is_a_model_error(tmp_path: Path, text: str) -> None:
+    add(tmp_path, "mine", promoted=True)
+    (model_folder(tmp_path, "mine") / "champion").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ModelError, match="champion") as caught:
+        find_model(tmp_path, "mine")
+    assert caught.value.exit_code == 1
+
+
+def test_a_name_is_its_champion_and_a_version_is_itself(tmp_path: Path) -> None:
+    first = add(tmp_path, "mine", promoted=True)
+    second = add(tmp_path, "mine")
+    other = add(tmp_path, "other", promoted=True)
+    assert find_model(tmp_path, "mine") == first
+    assert find_model(tmp_path, "mine/v0002") == second
+    assert find_model(tmp_path, "other") == other
+
+
+def test_a_path_is_the_folder_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = add(tmp_path / "elsewhere", "mine")
+    found = find_model(tmp_path, str(version.folder))
+    assert (str(found), found.folder) == ("mine/v0001", version.folder)
+    monkeypatch.chdir(version.folder.parent)
+    assert str(find_model(tmp_path, "v0001")) == "mine/v0001"
+    assert str(find_model(tmp_path, "./v0001/")) == "mine/v0001"
+
+
+def test_a_known_name_is_taken_before_a_folder_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = add(tmp_path, "mine", promoted=True)
+    monkeypatch.chdir(tmp_path)
+    Path("mine").mkdir()
+    Path("mine/metadata.json").write_text("{}")
+    assert find_model(tmp_path, "mine") == version
+    assert find_model(tmp_path, "./mine").folder == Path("mine")
+
+
+@pytest.mark.parametrize(
+    "reference", ["nope", "mine/v0009", "mine/v1", "mine/", "nope/v0001", "", "/nowhere", "x" * 300]
+)
+def test_an_unknown_model_is_an_error_that_lists_the_known(tmp_path: Path, reference: str) -> None:
+    add(tmp_path, "mine", promoted=True)
+    with pytest.raises(ModelError, match=r"no such model.*there are mine in") as caught:
+        find_model(tmp_path, reference)
+    assert caught.value.exit_code == 1
+
+
+def test_without_a_reference_the_only_model_is_meant(tmp_path: Path) -> None:
+    version = add(tmp_path, "mine", promoted=True)
+    add(tmp_path, "mine")
+    assert find_model(tmp_path, None) == version
+
+
+def test_without_a_reference_two_models_are_one_too_many(tmp_path: Path) -> None:
+    add(tmp_path, "mine", promoted=True)
+    add(tmp_path, "other", promoted=True)
+    with pytest.raises(UsageError, match=r"there are mine, other. Pass --model NAME") as caught:
+        find_model(tmp_path, None)
+    assert caught.value.exit_code == 2
+
+
+def test_without_a_reference_and_a_model_the_error_says_how_to_train_one(tmp_path: Path) -> None:
+    add(tmp_path, "never-promoted")
+    with pytest.raises(ModelError, match=r"no model yet.*lstmcli train"):
+        find_model(tmp_path, None)
+    with pytest.raises(ModelError, match="no model yet"):
+        find_model(tmp_path / "nowhere", None)
