@@ -1,0 +1,1 @@
+"""Fetch, train, predict and evaluate as plain functions: the Python API of the tool."""

@@ -1,0 +1,239 @@
+"""Train: prices in, one model version kept, the champion replaced only by a better one."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from lstmcli import __version__
+from lstmcli.config import Settings
+from lstmcli.dataset.series import Series, make_series
+from lstmcli.errors import DataError, TrainingError
+from lstmcli.evaluation.cutoffs import choose_cutoffs
+from lstmcli.evaluation.scores import Scores
+from lstmcli.forecasting.model import TrainedModel
+from lstmcli.market.prices import Prices
+from lstmcli.networks.build import count_parameters
+from lstmcli.runs.bundle import save_bundle
+from lstmcli.runs.locks import hold
+from lstmcli.runs.registry import ModelRef, champion, model_folder, next_version, promote
+from lstmcli.training.device import choose_device, threads
+from lstmcli.training.loop import Epoch
+from lstmcli.workflows.fit import Fit, Plan, fit, make_plan
+from lstmcli.workflows.prices import (
+    AllFailedError,
+    Failure,
+    Source,
+    lasting_data,
+    load_prices,
+)
+from lstmcli.workflows.promotion import Decision, decide
+from lstmcli.workflows.scoring import backtest, learn_trend, score_backtest
+
+Promote = Literal["if-better", "always", "never"]
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What was trained and kept.
+
+    scores : of the validation windows, beside the baselines; None where they overlap training.
+    decision : whether the version became champion, and why.
+    notes : one sentence for everything that was mended in the prices.
+    """
+
+    model: ModelRef
+    metadata: dict[str, Any]
+    history: tuple[Epoch, ...]
+    scores: Scores | None
+    decision: Decision
+    notes: tuple[str, ...]
+    failures: tuple[Failure, ...]
+
+
+def train(
+    settings: Settings,
+    source: Source,
+    *,
+    name: str,
+    promotion: Promote = "if-better",
+    wait: float = 0.0,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> TrainReport:
+    """Fit one network on all the symbols given and keep it as a new version of `name`.
+
+    Raises DataError when a series is too short, LockedError when another run trains the same name,
+    TrainingError when training broke down (the last good epoch is kept, but never promoted).
+    """
+    device = choose_device(settings.train.device)
+    folder = model_folder(source.data_dir, name)
+    began = time.perf_counter()
+    loaded, failures = load_prices(source, settings.data)
+    plan, failures = _plan(loaded, settings, failures)
+    used = [each for each in loaded if each.symbol in {one.symbol for one in plan.series}]
+    settings = settings.model_copy(update={"data": lasting_data(source, settings.data)})
+    with hold(folder / ".lock", wait=wait), threads(settings.train.threads) as number:
+        fitted = fit(plan, settings, device, on_epoch)
+        trend = learn_trend(fitted.model, plan.series, plan.splits)
+        scores = _score_validation(fitted.model, plan, trend, used[0].interval)
+        version = next_version(source.data_dir, name)
+        metadata = {
+            **_metadata(fitted, plan, device, number, time.perf_counter() - began),
+            "interval": used[0].interval,
+            "trend": trend,
+            "validation": _summary(scores),
+        }
+        save_bundle(version.folder, fitted.model, metadata, fitted.history)
+        if fitted.error is not None:
+            raise _with_version(fitted.error, version) from fitted.error
+        decision = decide(
+            promotion, fitted.model, plan.test_start, used, champion(source.data_dir, name)
+        )
+        if decision.promoted:
+            promote(source.data_dir, version)
+    notes = tuple(f"{each.symbol}: {note}" for each in used for note in each.notes)
+    return TrainReport(
+        model=version,
+        metadata=metadata,
+        history=tuple(fitted.history),
+        scores=scores,
+        decision=decision,
+        notes=notes,
+        failures=tuple(failures),
+    )
+
+
+def _plan(
+    loaded: Sequence[Prices], settings: Settings, failures: Sequence[Failure]
+) -> tuple[Plan, list[Failure]]:
+    """Split all series but those that are unsuitable, which become failures too."""
+    failed = list(failures)
+    series: dict[str, Series] = {}
+    for each in loaded:
+        try:
+            series[each.symbol] = make_series(
+                each, features=settings.window.features, price=settings.data.price
+            )
+        except DataError as error:
+            failed.append(Failure(each.symbol, str(error), error.exit_code))
+    while series:
+        try:
+            return make_plan(list(series.values()), settings), failed
+        except DataError as error:
+            if error.where not in series:
+                raise
+            del series[error.where]
+            failed.append(Failure(error.where, str(error), error.exit_code))
+    raise AllFailedError(failed)
+
+
+def _score_validation(
+    model: TrainedModel, plan: Plan, trend: dict[str, list[float]], interval: str
+) -> Scores | None:
+    """Score the model on non-overlapping validation cutoffs, with baselines of training rows."""
+    if model.settings.split.method == "shuffled":
+        return None
+    window = model.settings.window
+    fit_rows = [split.train_rows for split in plan.splits]
+    before = [
+        each.until(np.array([split.fit_rows - 1]))
+        for each, split in zip(plan.series, plan.splits, strict=True)
+    ]
+    cutoffs = choose_cutoffs(
+        before,
+        first=min(
+            each.dates[rows[0]] for each, rows in zip(plan.series, plan.validation, strict=True)
+        ),
+        step_size=window.horizon,
+        context_length=window.context_length,
+        horizon=window.horizon,
+    )
+    result = backtest(
+        {"network": (model, before)},
+        before,
+        cutoffs,
+        fit_rows=fit_rows,
+        horizon=window.horizon,
+        context_length=window.context_length,
+        interval=interval,
+    )
+    return score_backtest(
+        result,
+        "network",
+        before,
+        fit_rows,
+        flat_band=model.settings.evaluate.flat_band,
+        trend={"network": trend},
+    )
+
+
+def _metadata(
+    fitted: Fit, plan: Plan, device: torch.device, number: int, seconds: float
+) -> dict[str, Any]:
+    """Say where a version came from, as far as it does not stand in its settings."""
+    best = max((epoch for epoch in fitted.history if epoch.best), key=lambda epoch: epoch.epoch)
+    return {
+        "lstmcli_version": __version__,
+        "torch_version": torch.__version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": fitted.model.settings.train.seed,
+        "threads": number,
+        "device": str(device),
+        "duration_seconds": round(seconds, 3),
+        "parameters": count_parameters(fitted.model.network),
+        "data": {
+            "fingerprint": plan.fingerprint(),
+            "price": plan.series[0].price,
+            "symbols": [
+                {
+                    "symbol": each.symbol,
+                    "rows": len(each),
+                    "first": str(each.dates[0]),
+                    "last": str(each.dates[-1]),
+                }
+                for each in plan.series
+            ],
+        },
+        "split": {
+            "method": fitted.model.settings.split.method,
+            "purge": fitted.model.settings.purge,
+            "validation_start": plan.validation_start and str(plan.validation_start),
+            "test_start": str(plan.test_start),
+        },
+        "windows": plan.counts(),
+        "epochs": {"run": len(fitted.history), "best": best.epoch},
+        "validation_loss": best.validation_loss,
+    }
+
+
+def _summary(scores: Scores | None) -> dict[str, Any] | None:
+    """Keep of the validation scores what a forecast is later shown with."""
+    if scores is None:
+        return None
+    return {
+        "n_windows": scores.n_windows,
+        "n_independent": scores.n_independent,
+        "models": {
+            name: {
+                "rmse": each.path.rmse,
+                "mae": each.path.mae,
+                "skill": each.path.skill,
+                "direction_accuracy": each.direction[-1].two_way
+                and asdict(each.direction[-1].two_way),
+            }
+            for name, each in scores.models.items()
+        },
+    }
+
+
+def _with_version(error: TrainingError, version: ModelRef) -> TrainingError:
+    return TrainingError(
+        error.what,
+        where=error.where,
+        why=error.why,
+        next_step=f"{error.next_step} The best epoch before it is kept as {version}, not promoted.",
+    )

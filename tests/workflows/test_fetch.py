@@ -1,0 +1,457 @@
+"""Fetch as a user meets it: the real yfinance, a local server, a store on disk."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lstmcli.atomic import TEMPORARY_SUFFIX
+from lstmcli.errors import LockedError, UsageError
+from lstmcli.runs.locks import hold
+from lstmcli.workflows.fetch import FetchReport, FetchResult, fetch
+from tests.yahoo_stand_in import Fault, StandIn, dividend, random_walk, split, stand_in
+
+BARS = random_walk(80)  # to 2024-04-22
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def server() -> Iterator[StandIn]:
+    with stand_in() as script:
+        yield script
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Any:
+    def run(*symbols: str, now: datetime = NOW, **options: Any) -> FetchReport:
+        options = {"timeout": 10.0, "sleep": lambda seconds: None, **options}
+        return fetch(symbols, data_dir=tmp_path / "data", now=now, **options)
+
+    return run
+
+
+def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Every file's bytes and time of writing."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
+    return {str(p.relative_to(folder)): (p.read_bytes(), p.stat().st_mtime_ns) for p in files}
+
+
+def stored(folder: Path, symbol: str = "AAPL") -> pd.DataFrame:
+    path = folder / "data" / "prices" / "1d" / f"{symbol}.csv"
+    return pd.read_csv(path, index_col="Date", parse_dates=True)
+
+
+def sidecar(folder: Path, symbol: str = "AAPL") -> dict[str, Any]:
+    path = folder / "data" / "prices" / "1d" / f"{symbol}.json"
+    facts: dict[str, Any] = json.loads(path.read_text())
+    return facts
+
+
+def period(query: dict[str, str]) -> tuple[date, date]:
+    begin, end = (datetime.fromtimestamp(int(query[name]), UTC) for name in ("period1", "period2"))
+    return begin.date(), end.date()
+
+
+def same(left: pd.DataFrame, right: pd.DataFrame) -> None:
+    assert list(left.index) == list(right.index)
+    np.testing.assert_allclose(left["Close"], right["Close"], rtol=1e-6)
+    np.testing.assert_allclose(left["Adj Close"], right["Adj Close"], rtol=1e-6)
+
+
+def test_a_first_fetch_stores_all_of_history(server: StandIn, run: Any, tmp_path: Path) -> None:
+    server.serve("0700.HK", BARS, zone="Asia/Hong_Kong", currency="HKD")
+    report = run("0700.hk")
+    assert report.exit_code == 0
+    assert report.results == (
+        FetchResult("0700.HK", "new", 80, 80, "2024-01-02", "2024-04-22", report.results[0].note),
+    )
+    same(stored(tmp_path, "0700.HK"), BARS)
+    facts = sidecar(tmp_path, "0700.HK")
+    assert (facts["time_zone"], facts["currency"]) == ("Asia/Hong_Kong", "HKD")
+    assert (facts["first"], facts["last"], facts["rows"]) == ("2024-01-02", "2024-04-22", 80)
+    assert (facts["interval"], facts["fetched_at"]) == ("1d", "2024-06-01T00:00:00+00:00")
+    assert (facts["restatements"], facts["partial"]) == ([], None)
+
+
+def test_the_next_fetch_asks_once_for_ten_rows_and_what_follows(
+    server: StandIn, run: Any, tmp_path: Path
+) -> None:
+    server.serve("AAPL", BARS[:70])
+    run("AAPL")
+    server.forget()
+    server.serve("AAPL", BARS)
+    (result,) = run("AAPL").results
+    assert (result.status, result.added, result.rows, result.last) == (
+        "updated", 10, 80, "2024-04-22",
+    )  # fmt: skip
+    (query,) = server.asked("AAPL")
+    assert period(query)[0] == BARS.index[60].date()
+    same(stored(tmp_path), BARS)
+
+
+def test_an_overlap_reaches_back_to_the_last_action(server: StandIn, run: Any) -> None:
+    server.serve("AAPL", dividend(BARS, "2024-02-09", 0.24))
+    run("AAPL")
+    server.forget()
+    assert run("AAPL").results[0].status == "unchanged"
+    (query,) = server.asked("AAPL")
+    assert period(query)[0] == date(2024, 2, 9)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_run_that_finds_nothing_new_writes_no_byte(
+    server: StandIn, run: Any, tmp_path: Path, full: bool
+) -> None:
+    server.serve("AAPL", BARS)
+    run("AAPL")
+    before = snapshot(tmp_path)
+    server.serve("AAPL", BARS * (1 + 2e-7))  # the seventh digit
+    (result,) = run("AAPL", full=full, now=datetime(2024, 7, 1, tzinfo=UTC)).results
+    assert (result.status, result.added, result.rows) == ("unchanged", 0, 80)
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("volume", [0.0, np.nan])
+def test_an_index_without_volume_is_stable_too(
+    server: StandIn, run: Any, tmp_path: Path, volume: float
+) -> None:
+    server.serve("^GSPC", BARS.assign(Volume=volume))
+    assert run("^GSPC").results[0].status == "new"
+    before = snapshot(tmp_path)
+    assert run("^GSPC").results[0].status == "unchanged"
+    assert snapshot(tmp_path) == before
+
+
+def test_a_split_makes_the_whole_history_new_and_says_so(
+    server: StandIn, run: Any, tmp_path: Path
+) -> None:
+    server.serve("AAPL", BARS[:70])
+    run("AAPL")
+    server.forget()
+    after = split(BARS, "2024-04-15", 4)
+    server.serve("AAPL", after)
+    (result,) = run("AAPL").results
+    assert (result.status, result.added, result.rows) == ("restated", 10, 80)
+    assert result.note.startswith("restated: 4:1 split 2024-04-15")
+    same(stored(tmp_path), after)
+    begins = [period(query)[0].year for query in server.asked("AAPL")]
+    assert begins == [2024, datetime.now(UTC).year - 99]
+    assert sidecar(tmp_path)["restatements"] == [
+        {"fetched": "2024-06-01", "reason": "4:1 split 2024-04-15"}
+    ]
+    assert run("AAPL").results[0].status == "unchanged"
+
+
+def test_a_dividend_rewrites_the_adjusted_closes(server: StandIn, run: Any, tmp_path: Path) -> None:
+    server.serve("AAPL", BARS[:70])
+    run("AAPL")
+    after = dividend(BARS, "2024-04-15", 0.25)
+    server.serve("AAPL", after)
+    assert run("AAPL").results[0].note.startswith("restated: dividend 0.25 2024-04-15")
+    same(stored(tmp_path), after)
+
+
+def test_a_restated_history_that_cannot_be_had_leaves_the_old_one(
+    server: StandIn, run: Any, tmp_path: Path
+) -> None:
+    server.serve("AAPL", BARS[:70])
+    run("AAPL")
+    before = snapshot(tmp_path)
+    after = split(BARS, "2024-04-15", 4)
+    server.serve("AAPL", after[30:])
+    report = run("AAPL")
+    assert report.exit_code == 4
+    assert "30 of 70 stored rows are not in Yahoo's answer" in report.results[0].reason
+    assert snapshot(tmp_path) == before
+
+
+def test_an_unknown_symbol_makes_no_file(server: StandIn, run: Any, tmp_path: Path) -> None:
+    report = run("NOPE")
+    assert report.exit_code == 4
+    assert "no such symbol at Yahoo (NOPE)" in report.results[0].reason
+    assert len(server.asked("NOPE")) == 1
+    assert snapshot(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "word"),
+    [
+        ("404", 4, "no such symbol"),
+        ("429", 6, "rate limited"),
+        ("500", 6, "HTTP 500"),
+        ("503", 6, "HTTP 503"),
+        ("html", 6, "no chart in the answer"),
+        ("truncated", 6, "no chart in the answer"),
+        ("cut", 6, "connection failed"),
+        ("reset", 6, "connection failed"),
+        ("hang", 6, "timed out"),
+        ("null", 4, "empty answer"),
+        ("empty", 4, "no bars"),
+        ("no data", 4, "Data doesn't exist"),
+    ],
+)
+@pytest.mark.parametrize("full", [False, True])
+def test_a_failure_keeps_what_is_stored_and_tells_the_truth(
+    server: StandIn, run: Any, tmp_path: Path, fault: Fault, code: int, word: str, full: bool
+) -> None:
+    server.serve("AAPL", BARS[:70])
+    run("AAPL")
+    before = snapshot(tmp_path)
+    server.serve("AAPL", BARS)
+    server.always["AAPL"] = fault
+    report = run("AAPL", full=full, timeout=0.6 if fault == "hang" else 10.0)
+    (result,) = report.results
+    assert (result.status, result.exit_code, report.exit_code) == ("failed", code, code)
+    assert word in result.reason
+    assert fault == "404" or "delisted" not in result.reason
+    assert snapshot(tmp_path) == before
+
+
+def test_one_bad_symbol_among_good_ones_is_partial(server: StandIn, run: Any) -> None:
+    for symbol in ("AAPL", "MSFT"):
+        server.serve(symbol, BARS)
+    seen: list[FetchResult] = []
+    report = run("AAPL", "NOPE", "MSFT", "aapl", on_result=seen.append)
+    assert [result.status for result in report.results] == ["new", "failed", "new"]
+    assert report.exit_code == 3
+    assert tuple(seen) == report.results
+
+
+def test_failing_differently_is_a_matter_of_data(server: StandIn, run: Any) -> None:
+    server.always["AAPL"] = "500"
+    assert run("AAPL", "NOPE").exit_code == 4
+    server.always["MSFT"] = "429"
+    assert run("AAPL", "MSFT").exit_code == 6
+
+
+@pytest.mark.parametrize(
+    "bad", ["../../x", "a/b", "AAPL?x=1", "AAPL#x", "AAPL\n", " ", "", "A" * 300, "😀", "-rf"]
+)
+def test_a_bad_symbol_is_refused_before_anything_is_asked_or_written(
+    server: StandIn, run: Any, tmp_path: Path, bad: str
+) -> None:
+    server.serve("AAPL", BARS)
+    with pytest.raises(UsageError, match="not a ticker"):
+        run("AAPL", bad)
+    assert server.charts == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_odd_symbols_are_fetched_under_their_own_names(
+    server: StandIn, run: Any, tmp_path: Path
+) -> None:
+    symbols = ["^GSPC", "BRK-B", "EURUSD=X", "BTC-USD", "0700.HK", "CON.DE"]
+    for position, symbol in enumerate(symbols):
+        server.serve(symbol, random_walk(30, price=10.0 + position))
+    assert [result.status for result in run(*symbols).results] == ["new"] * 6
+    files = list((tmp_path / "data" / "prices" / "1d").glob("*.csv"))
+    assert len({file.name.lower() for file in files}) == 6
+    assert [result.status for result in run(*symbols).results] == ["unchanged"] * 6
+
+
+def test_no_symbols_and_an_empty_range_are_usage_errors(run: Any) -> None:
+    with pytest.raises(UsageError, match="no symbols"):
+        run()
+    with pytest.raises(UsageError, match="empty range"):
+        run("AAPL", start=date(2024, 2, 1), end=date(2024, 1, 1))
+    with pytest.raises(UsageError, match="up to 2024-06-01"):
+        run("AAPL", start=date(2024, 6, 2))
+
+
+def test_start_and_end_are_included_and_an_earlier_start_extends_backwards(
+    server: StandIn, run: Any, tmp_path: Path
+) -> None:
+    server.serve("AAPL", BARS)
+    assert run("AAPL", start=date(2024, 2, 1), end=date(2024, 2, 29)).results[0].rows == 21
+    same(stored(tmp_path), BARS["2024-02-01":"2024-02-29"])
+    server.forget()
+    assert run("AAPL", end=date(2024, 2, 15)).results[0].status == "unchanged"
+    assert server.charts == []
+    (result,) = run("AAPL", start=date(2024, 1, 10)).results
+    assert (result.status, result.first, result.last) == ("updated", "2024-01-10", "2024-04-22")
+    assert sidecar(tmp_path)["asked_start"] == "2024-01-10"
+    (result,) = run("AAPL", start=date(2024, 4, 1), full=True).results
+    assert (result.status, result.rows) == ("unchanged", len(BARS["2024-01-10":]))
+    (result,) = run("AAPL", full=True).results
+    assert (result.status, result.first) == ("updated", "2024-01-02")
+
+
+def test_a_split_replaces_only_the_range_that_was_asked_for(server: StandIn, run: Any) -> None:
+    server.serve("AAPL", BARS[:70])
+    run("AAPL", start=date(2024, 2, 1))
+    server.serve("AAPL", split(BARS, "2024-04-15", 4))
+    (result,) = run("AAPL").results
+    assert (result.status, result.first) == ("restated", "2024-02-01")
+
+
+def test_rows_without_a_price_are_left_out_told_and_fetched_later(
+    server: StandIn, run: Any, tmp_path: Path
+) -> None:
+    holed = BARS.copy()
+    holed.loc[BARS.index[[40, 79]], "Close"] = np.nan
+    server.serve("AAPL", holed)
+    (result,) = run("AAPL").results
+    assert (result.rows, result.last) == (78, "2024-04-19")
+    assert "2 rows without a price left out" in result.note
+    server.serve("AAPL", BARS)
+    (result,) = run("AAPL").results
+    assert (result.status, result.added, result.last) == ("updated", 1, "2024-04-22")
+    assert run("AAPL", full=True).results[0].added == 1
+    same(stored(tmp_path), BARS)
+
+
+def test_an_impossible_price_is_never_stored(server: StandIn, run: Any, tmp_path: Path) -> None:
+    server.serve("AAPL", BARS[:70])
+    run("AAPL")
+    before = snapshot(tmp_path)
+    bad = BARS.copy()
+    bad.loc[BARS.index[75], "Close"] = -1.0
+    server.serve("AAPL", bad)
+    report = run("AAPL")
+    assert report.exit_code == 4
+    assert "bad price" in report.results[0].reason
+    assert snapshot(tmp_path) == before
+
+
+def test_the_bar_of_an_open_session_is_left_out_until_it_is_done(
+    server: StandIn, run: Any, tmp_path: Path
+) -> None:
+    half_made = BARS.copy()
+    half_made.loc[BARS.index[-1], ["High", "Low", "Close", "Adj Close"]] = BARS["Open"].iloc[-1] + 9
+    server.serve("AAPL", half_made)
+    noon = datetime(2024, 4, 22, 16, 0, tzinfo=UTC)
+    (result,) = run("AAPL", now=noon).results
+    assert (result.rows, result.last) == (79, "2024-04-19")
+    assert "unfinished bar of 2024-04-22 left out" in result.note
+    server.serve("AAPL", BARS)
+    assert run("AAPL", now=datetime(2024, 4, 22, 21, 0, tzinfo=UTC)).results[0].added == 1
+    same(stored(tmp_path), BARS)
+
+
+def test_an_unfinished_bar_that_was_asked_for_is_marked_and_replaced(
+    server: StandIn, run: Any, tmp_path: Path
+) -> None:
+    half_made = BARS.copy()
+    half_made.loc[BARS.index[-1], ["High", "Close", "Adj Close"]] += 30
+    server.serve("AAPL", half_made)
+    noon = datetime(2024, 4, 22, 16, 0, tzinfo=UTC)
+    (result,) = run("AAPL", now=noon, include_partial=True).results
+    assert (result.rows, sidecar(tmp_path)["partial"]) == (80, "2024-04-22")
+    assert "unfinished bar of 2024-04-22 kept" in result.note
+    server.serve("AAPL", BARS)
+    assert run("AAPL").results[0].status == "updated"
+    assert sidecar(tmp_path)["partial"] is None
+    same(stored(tmp_path), BARS)
+
+
+def test_a_share_whose_only_bar_is_unfinished_is_told_so(server: StandIn, run: Any) -> None:
+    server.serve("NEWCO", BARS[-1:])
+    report = run("NEWCO", now=datetime(2024, 4, 22, 16, 0, tzinfo=UTC))
+    assert "its only bar, of 2024-04-22, is not finished" in report.results[0].reason
+
+
+def test_the_last_stored_bar_may_be_corrected(server: StandIn, run: Any, tmp_path: Path) -> None:
+    early = BARS[:70].copy()
+    early.loc[BARS.index[69], ["Close", "Adj Close"]] += 0.2
+    server.serve("AAPL", early)
+    run("AAPL")
+    server.serve("AAPL", BARS)
+    (result,) = run("AAPL").results
+    assert (result.status, result.added) == ("updated", 10)
+    same(stored(tmp_path), BARS)
+
+
+def test_a_dry_run_tells_what_it_would_ask_and_touches_nothing(
+    server: StandIn, run: Any, tmp_path: Path
+) -> None:
+    server.serve("AAPL", BARS)
+    run("AAPL")
+    before = snapshot(tmp_path)
+    server.forget()
+    known, unknown = run("AAPL", "MSFT", dry_run=True).results
+    assert (known.status, known.rows) == ("updated", 80)
+    assert known.note == f"would ask from {BARS.index[-10].date()}"
+    assert (unknown.status, unknown.note) == ("new", "would ask from the first bar")
+    assert run("AAPL", dry_run=True, full=True).results[0].note == "would ask from the first bar"
+    assert server.charts == []
+    assert snapshot(tmp_path) == before
+
+
+def test_a_second_run_is_refused_while_the_first_holds_the_store(
+    server: StandIn, tmp_path: Path
+) -> None:
+    with (
+        hold(tmp_path / "prices" / ".lock"),
+        pytest.raises(LockedError),
+    ):
+        fetch(["AAPL"], data_dir=tmp_path, now=NOW)
+    assert server.charts == []
+
+
+def test_what_a_killed_run_left_is_swept_away(server: StandIn, run: Any, tmp_path: Path) -> None:
+    server.serve("AAPL", BARS)
+    run("AAPL")
+    before = snapshot(tmp_path)
+    stray = tmp_path / "data" / "prices" / "1d" / f".AAPL.csv.0123abcd{TEMPORARY_SUFFIX}"
+    stray.write_text("Date,Op")
+    run("AAPL", dry_run=True)
+    assert stray.exists()
+    run("AAPL")
+    assert snapshot(tmp_path) == before
+
+
+def test_a_folder_that_cannot_be_written_is_a_file_error(
+    server: StandIn, run: Any, tmp_path: Path
+) -> None:
+    server.serve("AAPL", BARS)
+    (tmp_path / "data" / "prices").mkdir(parents=True)
+    (tmp_path / "data" / "prices" / "1d").write_text("in the way")
+    report = run("AAPL")
+    assert report.exit_code == 1
+    assert report.results[0].status == "failed"
+
+
+def test_a_damaged_file_is_left_for_the_user_and_mended_by_full(
+    server: StandIn, run: Any, tmp_path: Path
+) -> None:
+    server.serve("AAPL", BARS)
+    run("AAPL")
+    path = tmp_path / "data" / "prices" / "1d" / "AAPL.csv"
+    path.write_bytes(path.read_bytes()[:-20])
+    before = snapshot(tmp_path)
+    assert run("AAPL").results[0].exit_code == 4
+    assert snapshot(tmp_path) == before
+    assert run("AAPL", full=True).exit_code == 0
+    same(stored(tmp_path), BARS)
+
+
+def test_a_lost_sidecar_is_made_again(server: StandIn, run: Any, tmp_path: Path) -> None:
+    server.serve("AAPL", BARS)
+    run("AAPL")
+    facts = sidecar(tmp_path)
+    path = tmp_path / "data" / "prices" / "1d" / "AAPL.json"
+    nonsense = {name: 7 for name in facts} | {"time_zone": "No/Where", "asked_start": "soon"}
+    for damage in (b"", b"[1]", b"\xff{", json.dumps(nonsense).encode()):
+        path.write_bytes(damage)
+        assert run("AAPL").results[0].status == "unchanged"
+        if damage[:1] != b"{":
+            assert sidecar(tmp_path)["time_zone"] == facts["time_zone"]
+    assert run("AAPL", full=True).exit_code == 0
+
+
+@pytest.mark.parametrize(("interval", "frequency"), [("1wk", "W-MON"), ("1mo", "MS")])
+def test_weeks_and_months_have_files_of_their_own(
+    server: StandIn, run: Any, tmp_path: Path, interval: str, frequency: str
+) -> None:
+    listed = random_walk(30, frequency=frequency)
+    server.serve("AAPL", listed[:25])
+    now = datetime(2027, 1, 1, tzinfo=UTC)
+    assert run("AAPL", interval=interval, now=now).results[0].rows == 25
+    server.serve("AAPL", listed)
+    assert run("AAPL", interval=interval, now=now).results[0].added == 5
+    assert (tmp_path / "data" / "prices" / interval / "AAPL.csv").exists()
