@@ -1,0 +1,119 @@
+"""The command `lstmcli`: its commands, and the one place where errors become exit codes."""
+
+import os
+import signal
+import sys
+import traceback
+from typing import Annotated, NoReturn
+
+import typer
+
+from lstmcli import __version__
+from lstmcli.cli import evaluate, fetch, predict, train
+from lstmcli.errors import LstmcliError
+
+_EXIT_CODES = """
+Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 some symbols failed; 4 no or unsuitable
+data; 5 another run holds the lock; 6 network or rate limit; 130, 143 stopped by a signal.
+
+Environment: LSTMCLI_DATA_DIR, LSTMCLI_CONFIG, LSTMCLI_MODEL, LSTMCLI_DEVICE, LSTMCLI_THREADS,
+LSTMCLI_SEED and LSTMCLI_FORMAT stand in for the options of that name; NO_COLOR turns colours off.
+Options win over the environment, the environment over the recipe, the recipe over the defaults.
+"""
+
+app = typer.Typer(
+    name="lstmcli",
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=_EXIT_CODES,
+)
+app.command(short_help="Bring new bars from Yahoo into the store.")(fetch.fetch)
+app.command(short_help="Fit a network and keep it as a new model version.")(train.train)
+app.command(short_help="Forecast the sessions after the last bar.")(predict.predict)
+app.command(short_help="Walk forward over past cutoffs, to a verdict.")(evaluate.evaluate)
+
+# The public name of typer's usage errors is that of a subclass; they share this base.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Forecast stock prices with an LSTM, and see what the forecasts are worth.
+
+    The main job, on the data that ships: lstmcli train --config lab-corrected, then
+    lstmcli predict, then lstmcli evaluate. This is no investment advice.
+    """
+    if version:
+        print(f"lstmcli {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help(), file=sys.stderr)
+        raise typer.Exit(2)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    # Where the caller closed a stream, what it would have said is not wanted.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        # A symbol that the terminal cannot show is escaped rather than fatal.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.exit(_run())
+
+
+def _run() -> int:
+    """Run the command to the last byte of its output."""
+    code = 0
+    try:
+        code = _dispatch()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has seen enough (`| head`); nothing more can be written, and nothing is wrong.
+        _discard_output()
+    except OSError as error:
+        _discard_output()
+        where = f" ({error.filename})" if error.filename else ""
+        return _fail(error, f"cannot write the output{where}: {error.strerror or error}", 1)
+    return code
+
+
+def _dispatch() -> int:
+    """Run the command; its errors become a line on standard error and an exit code."""
+    try:
+        return int(app(prog_name="lstmcli", standalone_mode=False) or 0)
+    except LstmcliError as error:
+        return _fail(error, str(error), error.exit_code)
+    except _UsageError as error:
+        return _fail(error, _usage_text(error), 2)
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+
+
+def _discard_output() -> None:
+    """Let the interpreter's own last flush of what could not be written go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _usage_text(error: BaseException) -> str:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "lstmcli"
+    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    return f"{' '.join(message.split()).rstrip('.')}. See {command} --help."
+
+
+def _fail(error: BaseException, text: str, code: int) -> int:
+    if "--debug" in sys.argv:
+        traceback.print_exception(error)
+    print(f"lstmcli: error: {text}", file=sys.stderr)
+    return code
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    """Leave by an exception, so that temporary files are removed on the way."""
+    raise SystemExit(128 + number)

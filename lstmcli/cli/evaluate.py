@@ -1,0 +1,113 @@
+"""`lstmcli evaluate`."""
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from lstmcli.cli import options
+
+_DAY = ["%Y-%m-%d"]
+
+
+def evaluate(
+    symbols: options.Symbols = None,
+    models: options.Models = None,
+    horizon: options.Horizon = None,
+    start: Annotated[
+        datetime | None,
+        typer.Option(
+            "--start",
+            formats=_DAY,
+            metavar="DATE",
+            help="First cutoff, as 2016-01-26.",
+            show_default="the recipe's, else the start of the test span",
+        ),
+    ] = None,
+    end: Annotated[
+        datetime | None,
+        typer.Option(
+            "--end",
+            formats=_DAY,
+            metavar="DATE",
+            help="Last cutoff.",
+            show_default="the recipe's, else the last that has a whole horizon after it",
+        ),
+    ] = None,
+    step_size: Annotated[
+        int | None,
+        typer.Option(
+            "--step-size",
+            metavar="N",
+            min=1,
+            help="Bars from one cutoff to the next.",
+            show_default="the recipe's, else the horizon",
+        ),
+    ] = None,
+    n_windows: Annotated[
+        int | None,
+        typer.Option(
+            "--n-windows",
+            metavar="N",
+            min=1,
+            help="Only the latest so many cutoffs.",
+            show_default="the recipe's, else all",
+        ),
+    ] = None,
+    forecasts: Annotated[
+        str | None,
+        typer.Option(
+            "--forecasts",
+            metavar="FILE",
+            help="Write every forecast, baselines too, as one long CSV.",
+            show_default="none",
+        ),
+    ] = None,
+    device: options.Device = None,
+    threads: options.Threads = None,
+    csv: options.Csv = None,
+    symbols_file: options.SymbolsFile = None,
+    sep: options.Sep = ",",
+    decimal: options.Decimal = ".",
+    strict: options.Strict = False,
+    data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
+    form: options.FormatOption = "table",
+    output: options.Output = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    debug: options.Debug = False,
+) -> None:
+    """Walk forward over past cutoffs: what was forecast, what happened, and what that is worth.
+
+    Every figure stands beside those of the baselines, with the number of independent windows and a
+    verdict in words. Without symbols or --csv the data that the model was trained on are used.
+
+    Example: lstmcli evaluate --model lab-corrected --step-size 10
+    """
+    from pathlib import Path
+
+    from lstmcli.cli import messages
+    from lstmcli.cli.source import make_source
+    from lstmcli.report.evaluate import evaluate_view
+    from lstmcli.report.long_table import backtest_rows
+    from lstmcli.report.output import check_file, check_output, emit, rows_csv, write_file
+    from lstmcli.workflows.evaluate import evaluate as run
+
+    check_output(output, form)
+    check_file(forecasts)
+    report = run(
+        make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict),
+        models=models or (),
+        horizon=horizon,
+        start=start and start.date(),
+        end=end and end.date(),
+        step_size=step_size,
+        n_windows=n_windows,
+        device=device or "auto",
+        number_of_threads=1 if threads is None else threads,
+    )
+    messages.tell(report.notes, quiet=quiet, every=verbose)
+    if forecasts is not None:
+        write_file(Path(forecasts), rows_csv(list(backtest_rows(report.backtest))))
+    emit(evaluate_view(report), form, output)
+    messages.finish(report.failures, report.scores.n_symbols)

@@ -1,0 +1,53 @@
+"""What goes to standard error besides errors: notes, warnings, failed symbols."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from lstmcli.errors import PartialError
+from lstmcli.report.output import rows_csv, write_file
+from lstmcli.workflows.prices import AllFailedError, Failure
+
+_MOST_NOTES = 5
+
+
+def tell(lines: Sequence[str], *, quiet: bool, every: bool = True) -> None:
+    """Print lines to stderr, the first few of them unless `every` is set."""
+    if quiet:
+        return
+    shown = lines if every else lines[:_MOST_NOTES]
+    for line in shown:
+        print(f"lstmcli: {line}", file=sys.stderr)
+    if len(shown) < len(lines):
+        print(f"lstmcli: {len(lines) - len(shown)} more notes with --verbose", file=sys.stderr)
+
+
+@contextmanager
+def failures_listed(errors: str | None) -> Iterator[None]:
+    """List the symbols in the file asked for also when all of them failed."""
+    try:
+        yield
+    except AllFailedError as error:
+        list_failures(errors, error.failures)
+        raise
+
+
+def list_failures(errors: str | None, failures: Sequence[Failure]) -> None:
+    """Write the symbols that failed to the file `errors` as CSV, if one was asked for."""
+    if errors is None:
+        return
+    rows = [
+        {"symbol": each.symbol, "exit_code": each.exit_code, "reason": each.reason}
+        for each in failures
+    ]
+    write_file(Path(errors), rows_csv(rows, columns=("symbol", "exit_code", "reason")))
+
+
+def finish(failures: Sequence[Failure], done: int) -> None:
+    """Name the symbols that failed, and end with exit code 3 if there are any."""
+    if not failures:
+        return
+    for failure in failures:
+        print(f"lstmcli: failed: {failure.symbol}: {failure.reason}", file=sys.stderr)
+    raise PartialError(f"{len(failures)} of {len(failures) + done} symbols failed", why="see above")

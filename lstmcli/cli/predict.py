@@ -1,0 +1,86 @@
+"""`lstmcli predict`."""
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from lstmcli.cli import options
+
+
+def predict(
+    symbols: options.Symbols = None,
+    model: options.Model = None,
+    horizon: options.Horizon = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(
+            "--as-of",
+            formats=["%Y-%m-%d"],
+            metavar="DATE",
+            help="Forecast as on that day (2018-08-31), from the last bar up to it.",
+            show_default="the last bar",
+        ),
+    ] = None,
+    all_steps: Annotated[
+        bool,
+        typer.Option("--all-steps", help="Show every step, not only 1, 5, 20, 50 and the last."),
+    ] = False,
+    max_data_age: Annotated[
+        int,
+        typer.Option(
+            "--max-data-age", min=0, metavar="SESSIONS", help="Warn of a last bar older than that."
+        ),
+    ] = 3,
+    errors: Annotated[
+        str | None,
+        typer.Option(
+            "--errors",
+            metavar="FILE",
+            help="List the symbols that failed, with reasons, as CSV.",
+            show_default="none",
+        ),
+    ] = None,
+    device: options.Device = None,
+    threads: options.Threads = None,
+    csv: options.Csv = None,
+    symbols_file: options.SymbolsFile = None,
+    sep: options.Sep = ",",
+    decimal: options.Decimal = ".",
+    strict: options.Strict = False,
+    data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
+    form: options.FormatOption = "table",
+    output: options.Output = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    debug: options.Debug = False,
+) -> None:
+    """Forecast the sessions after the last bar, in prices, with their dates.
+
+    Without symbols or --csv the data that the model was trained on are used.
+
+    Example: lstmcli predict --model lab-corrected --format csv --output forecast.csv
+    """
+    from lstmcli.cli import messages
+    from lstmcli.cli.source import make_source
+    from lstmcli.report.output import check_file, check_output, emit
+    from lstmcli.report.predict import predict_view
+    from lstmcli.workflows.predict import predict as run
+
+    check_output(output, form)
+    check_file(errors)
+    with messages.failures_listed(errors):
+        report = run(
+            make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict),
+            model=model,
+            horizon=horizon,
+            as_of=as_of and as_of.date(),
+            max_data_age=max_data_age,
+            device=device or "auto",
+            number_of_threads=1 if threads is None else threads,
+        )
+        messages.list_failures(errors, report.failures)
+    messages.tell([line for each in report.forecasts for line in each.warnings], quiet=quiet)
+    messages.tell(report.notes, quiet=quiet, every=verbose)
+    emit(predict_view(report, all_steps=all_steps), form, output)
+    messages.finish(report.failures, len(report.forecasts))

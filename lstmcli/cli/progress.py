@@ -1,0 +1,64 @@
+"""The progress of training: a bar on a terminal's stderr, a line an epoch with --verbose."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+
+from lstmcli.training.loop import Epoch
+
+_FULL_WIDTH = 100
+
+
+@contextlib.contextmanager
+def epochs_shown(total: int, *, quiet: bool, verbose: bool) -> Iterator[Callable[[Epoch], None]]:
+    """Yield what to call with each epoch."""
+    if verbose and not quiet:
+        yield _print_epoch
+    elif quiet or not sys.stderr.isatty():
+        yield lambda epoch: None
+    else:
+        with _bar(total) as advance:
+            yield advance
+
+
+@contextlib.contextmanager
+def _bar(total: int) -> Iterator[Callable[[Epoch], None]]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    counter = (TextColumn("epoch"), MofNCompleteColumn())
+    rest = (
+        BarColumn(),
+        TextColumn("loss {task.fields[loss]}  validation {task.fields[validation]}"),
+        TimeRemainingColumn(),
+    )
+    # Where there is no room for all of it, rich would cut the numbers.
+    columns = (*counter, *rest) if console.width >= _FULL_WIDTH else counter
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("train", total=total, loss="-", validation="-")
+
+        def advance(epoch: Epoch) -> None:
+            progress.update(
+                task,
+                advance=1,
+                loss=f"{epoch.loss:.3g}",
+                validation=f"{epoch.validation_loss:.3g}",
+            )
+
+        yield advance
+
+
+def _print_epoch(epoch: Epoch) -> None:
+    print(
+        f"epoch {epoch.epoch}: loss {epoch.loss:.6g}, validation {epoch.validation_loss:.6g}, "
+        f"gradient norm {epoch.gradient_norm:.3g}, {epoch.seconds:.2f} s"
+        + (", the best so far" if epoch.best else ""),
+        file=sys.stderr,
+    )

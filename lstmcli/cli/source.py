@@ -1,0 +1,51 @@
+"""From the shared options to the source of a run's prices."""
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lstmcli.errors import FileError, UsageError
+from lstmcli.market.symbols import read_symbols
+from lstmcli.workflows.prices import Source
+
+
+def make_source(
+    symbols: Sequence[str] | None,
+    data_dir: Path,
+    csv: Sequence[str] | None,
+    symbols_file: str | None,
+    sep: str,
+    decimal: str,
+    strict: bool,
+) -> Source:
+    """Gather what the options say about the prices."""
+    return Source(
+        data_dir=data_dir,
+        today=datetime.now(UTC).date(),
+        symbols=all_symbols(symbols, symbols_file),
+        csv=tuple(csv or ()),
+        sep=sep,
+        decimal=decimal,
+        strict=strict,
+        stdin=None if sys.stdin is None or sys.stdin.closed else sys.stdin.buffer,
+    )
+
+
+def all_symbols(symbols: Sequence[str] | None, symbols_file: str | None) -> tuple[str, ...]:
+    """Return the symbols of the command line and of the file, each once."""
+    listed = [] if symbols_file is None else read_symbols(_lines(symbols_file))
+    return tuple(dict.fromkeys([*(symbols or ()), *listed]))
+
+
+def _lines(symbols_file: str) -> list[str]:
+    try:
+        if symbols_file == "-":
+            return sys.stdin.read().splitlines()
+        return Path(symbols_file).read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise FileError(
+            "cannot read the symbols", where=symbols_file, why=error.strerror or str(error)
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UsageError("not a list of symbols", where=symbols_file, why=str(error)) from error

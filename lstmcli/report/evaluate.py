@@ -1,0 +1,120 @@
+"""The backtest for a reader: every window, the scores beside the baselines, the verdict."""
+
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import RenderableType
+
+from lstmcli.evaluation.scores import ModelScores
+from lstmcli.report.console import make_table
+from lstmcli.report.directions import direction_tables
+from lstmcli.report.numbers import number, percent
+from lstmcli.report.view import SCHEMA_VERSION, View
+from lstmcli.report.windows import window_rows, windows_table
+from lstmcli.workflows.evaluate import EvaluateReport
+
+
+def evaluate_view(report: EvaluateReport) -> View:
+    """Show the windows, the scores and the verdict; the rows are the windows of every network."""
+    return View(lambda: _tables(report), lambda: _document(report), lambda: window_rows(report))
+
+
+def counts(report: EvaluateReport) -> dict[str, int]:
+    """Return rows, training and test windows as trained, and the cutoffs evaluated here."""
+    windows = report.metadata[0]["windows"]
+    return {
+        "rows": windows["rows"],
+        "train": windows["train"],
+        "validation": windows["validation"],
+        "test": windows["test"],
+        "evaluated": report.scores.n_windows,
+    }
+
+
+def _document(report: EvaluateReport) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "command": "evaluate",
+        "models": [str(model) for model in report.models],
+        "price": report.price,
+        "horizon": report.horizon,
+        "step_size": report.step_size,
+        "test_start": str(report.test_start),
+        "fitted_cutoffs": report.fitted_cutoffs,
+        "split_method": report.settings.split.method,
+        "windows": counts(report),
+        "verdicts": report.verdicts,
+        "scores": asdict(report.scores),
+        "forecasts": window_rows(report),
+        "notes": list(report.notes),
+        "failures": [asdict(failure) for failure in report.failures],
+    }
+
+
+def _tables(report: EvaluateReport) -> list[RenderableType]:
+    found = counts(report)
+    main = report.scores.models[report.scores.model]
+    caveats = []
+    if report.settings.split.method == "shuffled":
+        caveats.append(
+            "This recipe repeats the published lab with its flaws: windows overlap between "
+            "training, validation and test, without a purge; the scores below are honest."
+        )
+    if report.fitted_cutoffs:
+        caveats.append(
+            f"{report.fitted_cutoffs} of {report.scores.n_windows} windows start before "
+            f"{report.test_start}, in rows that the model was fitted on: they prove nothing."
+        )
+    return [
+        windows_table(report),
+        f"{found['rows']} rows; {found['train']} training, {found['test']} test windows; "
+        f"{found['evaluated']} evaluated, {report.step_size} rows apart "
+        f"({report.scores.n_independent} independent).",
+        _scores(report),
+        _steps(report, main),
+        *direction_tables(report.scores, main),
+        *caveats,
+        *(f"Verdict: {text}" for text in report.verdicts.values()),
+    ]
+
+
+def _scores(report: EvaluateReport) -> RenderableType:
+    against = report.scores.against
+    table = make_table(
+        f"Scores over steps 1 to {report.horizon}, in % of the last price",
+        ["", "Path RMSE", "Path MAE", "MASE"]
+        + [f"Skill vs {name}" for name in against]
+        + ["p vs drift", "Direction", "Balanced"],
+    )
+    for name, scores in report.scores.models.items():
+        two_way = scores.direction[-1].two_way
+        test = scores.tests.get("drift")
+        table.add_row(
+            name,
+            percent(scores.path.rmse, 3),
+            percent(scores.path.mae, 3),
+            number(scores.path.mase),
+            *(percent(scores.path.skill.get(other), 1, sign=True) for other in against),
+            number(test.p if test else None),
+            percent(two_way.accuracy, 1),
+            percent(two_way.balanced_accuracy, 1),
+        )
+    return table
+
+
+def _steps(report: EvaluateReport, main: ModelScores) -> RenderableType:
+    against = report.scores.against
+    table = make_table(
+        "RMSE by step, in % of the last price",
+        ["Step", main.model, *against, *(f"Skill vs {name}" for name in against)],
+        left=0,
+    )
+    models = report.scores.models
+    for step in (direction.step for direction in main.direction):
+        table.add_row(
+            str(step),
+            percent(main.steps.rmse[step - 1], 3),
+            *(percent(models[name].steps.rmse[step - 1], 3) for name in against),
+            *(percent(main.steps.skill[name][step - 1], 1, sign=True) for name in against),
+        )
+    return table

@@ -1,0 +1,25 @@
+"""How figures are written for a reader: enough digits to recompute with, never cut."""
+
+import math
+
+
+def price(value: float) -> str:
+    """A price with two decimals, or six significant digits where it is small."""
+    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.6g}"
+
+
+def percent(share: float | None, digits: int = 2, *, sign: bool = False) -> str:
+    """A share of 1 as a percentage; a dash where it is undefined."""
+    if share is None or math.isnan(share):
+        return "-"
+    return f"{100 * share:{'+' if sign else ''}.{digits}f} %"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A plain number; a dash where it is undefined."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def move(log_move: float) -> str:
+    """A log move as a percentage of the price it starts from."""
+    return percent(math.expm1(log_move), sign=True)

@@ -1,0 +1,80 @@
+"""What a training run came to: where the model lies, and how it scored beside the baselines."""
+
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import RenderableType
+
+from lstmcli.evaluation.verdict import verdict
+from lstmcli.report.console import make_table
+from lstmcli.report.numbers import percent
+from lstmcli.report.view import SCHEMA_VERSION, View
+from lstmcli.workflows.train import TrainReport
+
+
+def train_view(report: TrainReport) -> View:
+    """Show the run, its validation scores and the decision; the rows are the epochs."""
+
+    def document() -> dict[str, Any]:
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "command": "train",
+            "model": str(report.model),
+            "path": str(report.model.folder),
+            "promoted": report.decision.promoted,
+            "why": report.decision.why,
+            "metadata": report.metadata,
+            "notes": list(report.notes),
+            "failures": [asdict(failure) for failure in report.failures],
+        }
+
+    def rows() -> list[dict[str, Any]]:
+        return [asdict(epoch) for epoch in report.history]
+
+    return View(lambda: _tables(report), document, rows)
+
+
+def _tables(report: TrainReport) -> list[RenderableType]:
+    found = report.metadata
+    windows, epochs = found["windows"], found["epochs"]
+    run = make_table(f"Trained {report.model}", ["", ""], left=2)
+    for label, text in (
+        ("Network", f"{found['parameters']} weights on {found['device']}"),
+        ("Rows", f"{windows['rows']} of {len(found['data']['symbols'])} series"),
+        (
+            "Windows",
+            f"{windows['train']} train, {windows['validation']} validate, "
+            f"{windows['test']} held back",
+        ),
+        ("Test span", f"from {found['split']['test_start']}"),
+        ("Epochs", f"{epochs['run']}, the best is {epochs['best']}"),
+        ("Seconds", f"{found['duration_seconds']:.1f}"),
+        ("Kept in", str(report.model.folder)),
+    ):
+        run.add_row(label, text)
+    promoted = "is the champion" if report.decision.promoted else "is not the champion"
+    return [
+        run,
+        *_validation(report),
+        f"{report.model} {promoted}: {report.decision.why}.",
+    ]
+
+
+def _validation(report: TrainReport) -> list[RenderableType]:
+    if report.scores is None:
+        return [
+            "No validation score: the validating windows overlap the training windows, "
+            "so it would prove nothing."
+        ]
+    table = make_table(
+        f"Validation, {report.scores.n_independent} independent windows",
+        ["", "Path RMSE", "Path MAE", "Direction"],
+    )
+    for name, scores in report.scores.models.items():
+        table.add_row(
+            name,
+            percent(scores.path.rmse, 3),
+            percent(scores.path.mae, 3),
+            percent(scores.direction[-1].two_way.accuracy, 1),
+        )
+    return [table, f"Validation chose the epoch, so this flatters: {verdict(report.scores)}"]

@@ -1,0 +1,90 @@
+"""The windows of a backtest one by one: what was predicted `horizon` ahead, and what came."""
+
+from typing import Any
+
+import numpy as np
+from rich.console import RenderableType
+
+from lstmcli.evaluation.trend import CLASSES, Thresholds, actual_trend, predicted_trend
+from lstmcli.report.console import make_table
+from lstmcli.report.numbers import price
+from lstmcli.workflows.evaluate import EvaluateReport
+
+_MOST_ROWS = 60
+
+
+def window_rows(report: EvaluateReport) -> list[dict[str, Any]]:
+    """Return one record a network and window, at the last step."""
+    result, last = report.backtest, report.horizon - 1
+    happened = actual_trend(
+        result.actual[:, last], result.sigma, report.horizon, report.scores.flat_band
+    )
+    rows = []
+    for model, metadata in zip(report.models, report.metadata, strict=True):
+        forecast = result.forecasts[str(model)]
+        calls = predicted_trend(
+            forecast,
+            result.sigma,
+            report.horizon,
+            report.scores.flat_band,
+            _thresholds(metadata["trend"], report.horizon),
+        )
+        predicted = result.last_close * np.exp(forecast.median[:, last])
+        actual = result.last_close * np.exp(result.actual[:, last])
+        for index in range(len(result.cutoff)):
+            up = forecast.median[index, last] > 0, result.actual[index, last] > 0
+            rows.append(
+                {
+                    "model": str(model),
+                    "symbol": str(result.symbol[index]),
+                    "cutoff": str(result.cutoff[index]),
+                    "date": str(result.dates[index, last]),
+                    "last_close": float(result.last_close[index]),
+                    "predicted": float(predicted[index]),
+                    "actual": float(actual[index]),
+                    "predicted_trend": None if calls is None else CLASSES[calls[index]],
+                    "actual_trend": CLASSES[happened[index]],
+                    "trend_hit": None if calls is None else bool(calls[index] == happened[index]),
+                    "direction_hit": bool(up[0] == up[1]),
+                }
+            )
+    return rows
+
+
+def windows_table(report: EvaluateReport) -> RenderableType:
+    """Show the first network's windows, the latest ones where there are many."""
+    rows = [row for row in window_rows(report) if row["model"] == str(report.models[0])]
+    shown = rows[-_MOST_ROWS:]
+    title = f"{report.models[0]}, {report.horizon} steps ahead, {report.price}"
+    if len(shown) < len(rows):
+        title += f" (the last {len(shown)} of {len(rows)} windows; all with --format csv)"
+    table = make_table(
+        title,
+        ["Symbol", "Cutoff", "Ahead", "Predicted trend", "Actual trend", "Trend", "Direction"]
+        + ["Last close", "Predicted", "Actual"],
+        left=7,
+    )
+    for row in shown:
+        table.add_row(
+            row["symbol"],
+            row["cutoff"],
+            row["date"],
+            row["predicted_trend"] or "-",
+            row["actual_trend"],
+            _hit(row["trend_hit"]),
+            _hit(row["direction_hit"]),
+            price(row["last_close"]),
+            price(row["predicted"]),
+            price(row["actual"]),
+        )
+    return table
+
+
+def _hit(hit: bool | None) -> str:
+    return "-" if hit is None else "hit" if hit else "miss"
+
+
+def _thresholds(trend: dict[str, list[float]], horizon: int) -> Thresholds | None:
+    if len(trend["low"]) < horizon:
+        return None
+    return Thresholds(np.asarray(trend["low"]), np.asarray(trend["high"]))

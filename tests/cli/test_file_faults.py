@@ -1,0 +1,81 @@
+"""Files that no forecast may rest on: each command refuses them alike and leaves all as it was.
+
+The numbers are the rows of the list of faults that the tool survives.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import assert_one_error, csv_text, hashes, in_process, sessions, walk
+
+ROWS = 60
+GOOD = csv_text(walk(ROWS))
+LINES = GOOD.splitlines(keepends=True)
+COMMANDS = {
+    "train": ("train", "--config", "tiny.toml"),
+    "predict": ("predict",),
+    "evaluate": ("evaluate",),
+}
+
+
+def changed(row: int, line: str) -> str:
+    """The good file with one data row replaced."""
+    return "".join([*LINES[: row + 1], line + "\n", *LINES[row + 2 :]])
+
+
+def priced(row: int, price: str) -> str:
+    return changed(row, f"{sessions(ROWS)[row]},{price}")
+
+
+def null_rows(count: int) -> str:
+    days = sessions(ROWS)
+    return "".join(
+        f"{days[row - 1]},\n" if 1 < row < count + 2 else line for row, line in enumerate(LINES)
+    )
+
+
+FAULTS = {
+    "2 empty": (b"", "no rows"),
+    "2 header only": (LINES[0], "no rows"),
+    "3 no Close": (GOOD.replace("Date,Close", "Date,Volume"), "no Close column", "Volume"),
+    "3 no Date": (GOOD.replace("Date,Close", "Name,Close"), "no Date column", "Name, Close"),
+    "4 short row": (changed(30, sessions(ROWS)[30]), "line 32"),
+    "4 cut last line": (GOOD[:-9].rstrip("\n"), f"line {ROWS + 1}"),
+    "5 rows longer than the header": (GOOD.replace("\n2", "\nx,2"), "line 2"),
+    "6 semicolons": (GOOD.replace(",", ";"), "--sep ';'"),
+    "6 decimal commas": (
+        GOOD.replace(",", ";").replace(".", ","),
+        "--sep ';'",
+        "--decimal ','",
+    ),
+    "6 thousands": (priced(30, '"1,234.5"'), "line 32", "--decimal"),
+    "7 NUL bytes": (GOOD.replace("\n20", "\n\0", 1), "not a CSV of prices"),
+    "7 binary": (bytes(range(256)) * 40, "not a CSV of prices"),
+    "7 HTML": ("<!DOCTYPE html>\n<html><body>Will be right back</body></html>\n", "not a CSV"),
+    "7 UTF-16": (GOOD.encode("utf-16"), "not a CSV of prices"),
+    "7 latin-1": (GOOD.replace("Close", "Clos\xe9").encode("latin-1"), "not a CSV of prices"),
+    "9 contradictory dates": (GOOD + f"{sessions(ROWS)[-1]},1\n", sessions(ROWS)[-1]),
+    "11 bad date": (changed(30, "soon,100"), "line 32", "soon"),
+    "11 day first": (changed(30, "31/08/2018,100"), "line 32"),
+    "11 future": (GOOD + "2999-01-04,100\n", f"line {ROWS + 2}", "2999-01-04"),
+    "11 number": (changed(30, "1e9,100"), "line 32"),
+    "12 all null": (null_rows(ROWS), "Close"),
+    "12 many nulls": (null_rows(10), "10"),
+    "13 zero": (priced(30, "0"), sessions(ROWS)[30]),
+    "13 negative": (priced(30, "-3"), sessions(ROWS)[30]),
+    "13 inf": (priced(30, "inf"), sessions(ROWS)[30]),
+    "13 too large": (priced(30, "1e400"), sessions(ROWS)[30]),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_bad_file_is_refused_and_nothing_is_touched(home: Path, fault: str, command: str) -> None:
+    content, *words = FAULTS[fault]
+    path = home / "bad.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    before = hashes(home)
+    outcome = in_process(*COMMANDS[command], "--csv", "bad.csv", folder=home)
+    assert_one_error(outcome, 4, "bad.csv", *words)
+    assert hashes(home) == before

@@ -1,0 +1,191 @@
+"""Files that are odd but clear: read as they are meant, and said so where something was mended.
+
+The numbers are the rows of the list of faults that the tool survives.
+"""
+
+import gzip
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.command_line import (
+    assert_one_error,
+    csv_text,
+    hashes,
+    in_process,
+    lstmcli,
+    sessions,
+    walk,
+)
+
+ROWS = 60
+PRICES = walk(ROWS)
+GOOD = csv_text(PRICES)
+DAYS = sessions(ROWS)
+LINES = GOOD.splitlines(keepends=True)
+LONG = csv_text(walk(200)).splitlines()[1:]
+YFINANCE = "Price,Close\nTicker,AAPL\nDate,\n" + "".join(LINES[1:])
+
+
+def forecast(home: Path, content: str | bytes, *options: str) -> tuple[dict[str, Any], str]:
+    """Predict from a file; the forecast as JSON, and what was said on standard error."""
+    (home / "odd.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    outcome = in_process("predict", "--csv", "odd.csv", "--format", "json", *options, folder=home)
+    assert outcome.code == 0, outcome.err
+    (found,) = json.loads(outcome.out)["forecasts"]
+    return found, outcome.err
+
+
+SAME = {
+    "3 other case": GOOD.replace("Date,Close", "dATE,close"),
+    "7 BOM and CRLF": b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode(),
+    "8 yfinance": YFINANCE,
+    "9 equal dates": GOOD + LINES[-1],
+    "10 descending": "".join([LINES[0], *LINES[:0:-1]]),
+    "10 unsorted": "".join([LINES[0], *LINES[30:], *LINES[1:30]]),
+    "11 zone-aware": GOOD.replace(",", " 00:00:00-05:00,").replace("Date 00:00:00-05:00", "Date"),
+    "12 a null row": "".join([*LINES[:5], "2018-07-04,\n", *LINES[5:]]),
+    "zipped": gzip.compress(GOOD.encode()),
+}
+
+
+@pytest.mark.parametrize("kind", SAME)
+def test_odd_file_gives_the_same_forecast(home: Path, kind: str) -> None:
+    expected, _ = forecast(home, GOOD)
+    found, _ = forecast(home, SAME[kind])
+    assert found["steps"] == expected["steps"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [("9 equal dates", "1"), ("10 descending", "Sorted"), ("12 a null row", "1")],
+)
+def test_what_was_mended_is_said(home: Path, kind: str, word: str) -> None:
+    _, said = forecast(home, SAME[kind])
+    assert any(word in line for line in said.splitlines() if "sessions old" not in line), said
+
+
+@pytest.mark.parametrize(
+    "options", [("--sep", ";", "--decimal", ","), ("--sep", "tab", "--decimal", ",")]
+)
+def test_6_separator_and_decimal_mark_are_taken_as_given(
+    home: Path, options: tuple[str, ...]
+) -> None:
+    expected, _ = forecast(home, GOOD)
+    mark = "\t" if "tab" in options else ";"
+    found, _ = forecast(home, GOOD.replace(",", mark).replace(".", ","), *options)
+    assert found["steps"] == expected["steps"]
+
+
+def test_3_adjusted_close_is_forecast_in_any_case_and_named(home: Path) -> None:
+    rows = "".join(
+        f"{line.strip()},{price / 2:.6f}\n" for line, price in zip(LINES[1:], PRICES, strict=True)
+    )
+    found, _ = forecast(home, "date,close,Adj close\n" + rows)
+    assert found["price"] == "Adj Close"
+    assert found["last_close"] == PRICES[-1]
+
+
+def test_13_bad_opens_and_volumes_are_counted_and_change_nothing(home: Path) -> None:
+    expected, _ = forecast(home, GOOD)
+    rows = "".join(f"{line.strip()},0,-1\n" for line in LINES[1:])
+    found, said = forecast(home, "Date,Close,Open,Volume\n" + rows)
+    assert found["steps"] == expected["steps"]
+    assert "Open" in said
+    assert str(ROWS) in said
+
+
+def test_16_split_cliff_is_warned_of_with_its_date(home: Path) -> None:
+    prices = np.where(np.arange(ROWS) < 40, PRICES, PRICES / 4)
+    _, said = forecast(home, csv_text(prices))
+    assert DAYS[40] in said
+    assert "split" in said
+
+
+def test_17_gap_is_noted_and_refused_with_strict(home: Path) -> None:
+    gapped = "".join([*LINES[:20], *LINES[35:]])
+    _, said = forecast(home, gapped)
+    assert "15" in said
+    outcome = in_process("predict", "--csv", "odd.csv", "--strict", folder=home)
+    assert_one_error(outcome, 4, "odd.csv")
+
+
+def test_quiet_says_nothing_but_errors(home: Path) -> None:
+    _, said = forecast(home, SAME["10 descending"], "--quiet")
+    assert said == ""
+
+
+@pytest.mark.parametrize("scaling", ["relative", "zscore", "batch", "log_return"])
+def test_14_constant_prices_train_and_score_without_nan(home: Path, scaling: str) -> None:
+    (home / "flat.csv").write_text(csv_text(np.full(200, 100.0)))
+    options = ("--config", "tiny.toml", "--csv", "flat.csv", "--name", "flat", "--format", "json")
+    done = in_process("train", *options, "--set", f"window.scaling={scaling}", folder=home)
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["metadata"]["validation_loss"] is not None
+    for command in ("predict", "evaluate"):
+        for form in ("json", "table", "csv"):
+            done = in_process(command, "-m", "flat", "--format", form, folder=home)
+            assert done.code == 0, done.err
+            assert "nan" not in done.out.lower()
+
+
+@pytest.mark.parametrize("scaling", ["relative", "log_return"])
+def test_14_zero_volumes_train_without_nan(home: Path, scaling: str) -> None:
+    rows = (f"{line.strip()},{1000 if i > 190 else 0}\n" for i, line in enumerate(LONG))
+    (home / "still.csv").write_text("Date,Close,Volume\n" + "".join(rows))
+    settings = ("--set", 'window.features=["close","volume"]', "--set", f"window.scaling={scaling}")
+    options = ("--config", "tiny.toml", "--csv", "still.csv", "--name", "still", *settings)
+    done = in_process("train", *options, folder=home)
+    assert done.code == 0, done.err
+    done = in_process("predict", "-m", "still", "--format", "json", folder=home)
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["forecasts"][0]["steps"][4]["median"] > 0
+
+
+def test_14_volume_of_nothing_but_zeros_is_no_feature(home: Path) -> None:
+    rows = (f"{line.strip()},0\n" for line in LONG)
+    (home / "still.csv").write_text("Date,Close,Volume\n" + "".join(rows))
+    settings = ("--set", 'window.features=["close","volume"]')
+    outcome = in_process(
+        "train", "--config", "tiny.toml", "--csv", "still.csv", *settings, folder=home
+    )
+    assert_one_error(outcome, 4, "still.csv", "Volume")
+
+
+@pytest.mark.parametrize("command", ["train", "predict", "evaluate"])
+@pytest.mark.parametrize(
+    ("path", "reason"), [("absent.csv", "No such file"), (".", "Is a directory")]
+)
+def test_1_unreadable_path_is_named_with_the_reason(
+    home: Path, command: str, path: str, reason: str
+) -> None:
+    before = hashes(home)
+    options = ("--config", "tiny.toml") if command == "train" else ()
+    outcome = in_process(command, *options, "--csv", path, folder=home)
+    assert_one_error(outcome, 1, f"({path})", reason)
+    assert hashes(home) == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_1_file_without_read_permission_is_named(home: Path) -> None:
+    (home / "prices.csv").chmod(0)
+    outcome = in_process("predict", "--csv", "prices.csv", folder=home)
+    assert_one_error(outcome, 1, "prices.csv", "Permission denied")
+
+
+@pytest.mark.parametrize("content", [b"", bytes(range(256))])
+def test_19_bad_standard_input_is_refused(home: Path, content: bytes) -> None:
+    outcome = in_process("predict", "--csv", "-", folder=home, stdin=content)
+    assert_one_error(outcome, 4, "stdin")
+
+
+def test_19_standard_input_is_read_whole(home: Path) -> None:
+    expected, _ = forecast(home, GOOD)
+    outcome = lstmcli("predict", "--csv", "-", "--format", "json", folder=home, stdin=GOOD.encode())
+    (found,) = json.loads(outcome.out)["forecasts"]
+    assert found["symbol"] == "stdin"
+    assert found["steps"] == expected["steps"]

@@ -1,0 +1,358 @@
+"""`lstmcli predict`: what is forecast, from which bar, for which symbols, with which model."""
+
+import csv
+import json
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lstmcli.market.calendars import sessions_of
+from tests.command_line import (
+    Outcome,
+    assert_one_error,
+    csv_text,
+    hashes,
+    in_process,
+    sessions,
+    walk,
+)
+
+HORIZON = 5
+
+
+def predict(home: Path, *options: object, **rest: Any) -> Outcome:
+    return in_process("predict", *options, folder=home, **rest)
+
+
+def document(home: Path, *options: object, **rest: Any) -> dict[str, Any]:
+    outcome = predict(home, "--format", "json", *options, **rest)
+    assert outcome.code == 0, outcome.err
+    found: dict[str, Any] = json.loads(outcome.out)
+    return found
+
+
+def steps(home: Path, *options: object, **rest: Any) -> list[dict[str, Any]]:
+    (found,) = document(home, *options, **rest)["forecasts"]
+    listed: list[dict[str, Any]] = found["steps"]
+    return listed
+
+
+def wide(home: Path, names: str = "AAA BBB CCC", rows: int = 60) -> list[str]:
+    """Write wide.csv with a column a symbol and return their names."""
+    symbols = names.split()
+    columns = np.column_stack([walk(rows, seed) for seed in range(len(symbols))])
+    lines = [",".join(["Date", *symbols])]
+    lines += [
+        ",".join([day, *(f"{price:.6f}" for price in row)])
+        for day, row in zip(sessions(rows), columns, strict=True)
+    ]
+    (home / "wide.csv").write_text("\n".join(lines) + "\n")
+    return symbols
+
+
+def test_reading_changes_nothing(home: Path) -> None:
+    before = hashes(home)
+    assert predict(home).code == 0
+    assert hashes(home) == before
+
+
+def test_as_of_forecasts_what_the_file_cut_at_that_day_would_have_given(home: Path) -> None:
+    lines = (home / "prices.csv").read_text().splitlines(keepends=True)
+    (home / "cut").mkdir()
+    (home / "cut" / "prices.csv").write_text("".join(lines[:-20]))
+    day, last = (lines[-21].split(",")[0], lines[-1].split(",")[0])
+    then = steps(home, "--as-of", day)
+    cut = steps(home, "--csv", "cut/prices.csv")
+    assert [each["median"] for each in then] == [each["median"] for each in cut]
+    assert [each["date"] for each in then] == [each["date"] for each in cut]
+    assert [each["actual"] for each in cut] == [None] * HORIZON
+    for each, line in zip(then, lines[-20:], strict=False):
+        assert each["date"] == line.split(",")[0]
+        assert each["actual"] == pytest.approx(float(line.split(",")[1]), rel=1e-12)
+    assert steps(home, "--as-of", last) == steps(home)
+
+
+def test_as_of_a_day_without_a_bar_takes_the_last_one_before(home: Path) -> None:
+    saturday = "2018-08-25"
+    found = document(home, "--as-of", saturday)["forecasts"][0]
+    assert found["cutoff"] == "2018-08-24"
+    assert found["warnings"] == []
+
+
+def test_as_of_long_after_the_last_bar_warns(home: Path) -> None:
+    (found,) = document(home, "--as-of", "2018-12-31")["forecasts"]
+    assert found["cutoff"] == "2018-08-31"
+    assert "sessions old" in found["warnings"][0]
+
+
+def test_as_of_before_the_first_bar_is_refused(home: Path) -> None:
+    assert_one_error(predict(home, "--as-of", "1999-01-04"), 4, "needs 10 rows", "has 0")
+
+
+def test_shorter_horizon_cuts_and_a_longer_one_goes_on(home: Path) -> None:
+    trained = steps(home)
+    assert steps(home, "--horizon", 2) == trained[:2]
+    longer = steps(home, "--horizon", 30)
+    assert longer[:HORIZON] == trained
+    assert [each["step"] for each in longer] == list(range(1, 31))
+
+
+def test_table_shows_the_headline_steps_and_the_last_or_all(home: Path) -> None:
+    def shown(*options: object) -> list[int]:
+        rows = predict(home, *options).out.splitlines()
+        return [int(row.split()[3]) for row in rows if row.startswith("  prices ")]
+
+    assert shown() == [1, 5]
+    assert shown("--horizon", 30) == [1, 5, 20, 30]
+    assert shown("--horizon", 8, "--all-steps") == list(range(1, 9))
+
+
+def test_table_names_the_column_and_the_worth_beside_the_baselines(home: Path) -> None:
+    text = predict(home).out
+    assert "Log moves of Close, on the last Close." in text
+    assert "independent validation windows" in text
+    assert "naive" in text
+    assert "drift" in text
+
+
+def test_old_last_bar_is_warned_of_in_the_forecast_and_on_standard_error(home: Path) -> None:
+    outcome = predict(home, "--format", "json")
+    (found,) = json.loads(outcome.out)["forecasts"]
+    assert found["warnings"] == [outcome.err.removeprefix("lstmcli: ").strip()]
+    assert "2018-08-31" in found["warnings"][0]
+    patient = predict(home, "--format", "json", "--max-data-age", 10**6)
+    assert json.loads(patient.out)["forecasts"][0]["warnings"] == []
+    assert patient.err == ""
+
+
+@pytest.mark.parametrize(("behind", "warned"), [(3, False), (4, True)])
+def test_more_than_three_sessions_count_as_old(home: Path, behind: int, warned: bool) -> None:
+    today = np.datetime64(datetime.now(UTC).date())
+    days = sessions_of("XNYS")
+    last = days[days < today][-1 - behind]
+    (home / "AAPL.csv").write_text(csv_text(walk(60), last))
+    (found,) = document(home, "--csv", "AAPL.csv")["forecasts"]
+    assert bool(found["warnings"]) == warned
+
+
+def test_series_of_a_wide_file_are_all_forecast_or_those_asked_for(home: Path) -> None:
+    symbols = wide(home)
+
+    def forecast(*options: str) -> list[str]:
+        found = document(home, "--csv", "wide.csv", *options)["forecasts"]
+        return [each["symbol"] for each in found]
+
+    assert forecast() == symbols
+    assert forecast("CCC", "AAA", "CCC") == ["CCC", "AAA"]
+    assert forecast("ccc") == ["CCC"]
+
+
+def test_batch_gives_each_symbol_what_it_gets_alone(home: Path) -> None:
+    wide(home)
+    together = document(home, "--csv", "wide.csv")["forecasts"]
+    for each in together:
+        (alone,) = document(home, "--csv", "wide.csv", each["symbol"])["forecasts"]
+        expected = [step["median"] for step in alone["steps"]]
+        assert [step["median"] for step in each["steps"]] == pytest.approx(expected, rel=1e-6)
+
+
+def test_symbols_come_from_a_file_or_standard_input_too(home: Path) -> None:
+    wide(home)
+    (home / "list.txt").write_text("# mine\r\nBBB\r\n\r\nAAA # and a word\r\nBBB\r\n")
+
+    def forecast(*options: str, **rest: Any) -> list[str]:
+        found = document(home, "--csv", "wide.csv", *options, **rest)["forecasts"]
+        return [each["symbol"] for each in found]
+
+    assert forecast("--symbols-file", "list.txt") == ["BBB", "AAA"]
+    assert forecast("AAA", "--symbols-file", "list.txt") == ["AAA", "BBB"]
+    assert forecast("--symbols-file", "-", stdin=b"CCC\n") == ["CCC"]
+    outcome = predict(home, "--symbols-file", "absent.txt")
+    assert_one_error(outcome, 1, "absent.txt", "No such file")
+
+
+def test_unknown_symbol_alone_is_an_error_and_beside_others_a_failure(home: Path) -> None:
+    wide(home)
+    assert_one_error(predict(home, "--csv", "wide.csv", "NOPE"), 4, "NOPE", "AAA, BBB, CCC")
+    outcome = predict(
+        home, "--csv", "wide.csv", "AAA", "NOPE", "--errors", "errors.csv", "--format", "json"
+    )
+    assert outcome.code == 3
+    found = json.loads(outcome.out)
+    assert [each["symbol"] for each in found["forecasts"]] == ["AAA"]
+    assert [each["symbol"] for each in found["failures"]] == ["NOPE"]
+    assert "lstmcli: failed: NOPE: " in outcome.err
+    assert outcome.err.splitlines()[-1] == "lstmcli: error: 1 of 2 symbols failed: see above"
+    (row,) = csv.DictReader((home / "errors.csv").read_text().splitlines())
+    assert (row["symbol"], row["exit_code"]) == ("NOPE", "4")
+    assert row["reason"] == found["failures"][0]["reason"]
+
+
+def test_symbol_that_a_single_series_does_not_bear_is_not_made_up(home: Path) -> None:
+    outcome = predict(home, "--csv", "prices.csv", "AAPL")
+    assert_one_error(outcome, 4, "AAPL", "prices", "--csv NAME=FILE")
+
+
+def test_symbol_that_was_never_fetched_names_the_command(home: Path) -> None:
+    assert_one_error(predict(home, "AAPL"), 4, "AAPL", "lstmcli fetch AAPL")
+
+
+@pytest.mark.parametrize("symbol", ["../../x", "a/b", "AAPL?x=1"])
+def test_symbol_that_is_none_is_a_usage_error(home: Path, symbol: str) -> None:
+    assert_one_error(predict(home, symbol), 2)
+
+
+def test_one_bad_series_of_a_wide_file_fails_alone(home: Path) -> None:
+    wide(home)
+    text = (home / "wide.csv").read_text().replace("AAA", "BAD", 1).splitlines()
+    text[30] = text[30].replace(text[30].split(",")[1], "-1")
+    (home / "wide.csv").write_text("\n".join(text) + "\n")
+    outcome = predict(home, "--csv", "wide.csv", "--format", "json")
+    assert outcome.code == 3
+    assert [each["symbol"] for each in json.loads(outcome.out)["forecasts"]] == ["BBB", "CCC"]
+    assert "failed: BAD: " in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("other", "code"), [("also_absent.csv", 1), ("empty.csv", 4)], ids=["alike", "differently"]
+)
+def test_all_failing_ends_with_their_common_code_or_4(home: Path, other: str, code: int) -> None:
+    (home / "empty.csv").touch()
+    files = ("--csv", "absent.csv", "--csv", other, "--errors", "errors.csv")
+    assert_one_error(predict(home, *files), code, "all 2 symbols failed", "absent.csv", other)
+    rows = list(csv.DictReader((home / "errors.csv").read_text().splitlines()))
+    assert [row["symbol"] for row in rows] == ["absent.csv", other]
+
+
+def test_errors_file_holds_its_header_alone_where_nothing_failed(home: Path) -> None:
+    assert predict(home, "--errors", "errors.csv").code == 0
+    assert (home / "errors.csv").read_text() == "symbol,exit_code,reason\n"
+
+
+def test_files_can_be_named_and_must_be_told_apart(home: Path) -> None:
+    (home / "sub").mkdir()
+    shutil.copy(home / "prices.csv", home / "sub" / "prices.csv")
+    files = ("--csv", "prices.csv", "--csv", "sub/prices.csv")
+    assert_one_error(predict(home, *files), 2, "prices", "--csv NAME=FILE")
+    named = ("--csv", "ONE=prices.csv", "--csv", "TWO=sub/prices.csv")
+    found = document(home, *named)["forecasts"]
+    assert [each["symbol"] for each in found] == ["ONE", "TWO"]
+    assert found[0]["steps"] == found[1]["steps"]
+
+
+def test_symbol_that_training_never_saw_is_marked_and_noted_once(home: Path) -> None:
+    wide(home)
+    files = ("--csv", "prices.csv", "--csv", "wide.csv")
+    outcome = predict(home, *files, "--format", "json")
+    found = json.loads(outcome.out)["forecasts"]
+    assert {each["symbol"]: each["trained_on"] for each in found} == {
+        "prices": True, "AAA": False, "BBB": False, "CCC": False,
+    }  # fmt: skip
+    notes = [line for line in outcome.err.splitlines() if "not trained on" in line]
+    assert notes == ["lstmcli: the model was not trained on AAA, BBB, CCC"]
+
+
+def test_model_is_found_by_name_version_and_path(home: Path) -> None:
+    expected = document(home)
+    folder = home / "data/models/tiny/v0001"
+    for reference in ("tiny", "tiny/v0001", folder, "data/models/tiny/v0001"):
+        assert document(home, "--model", reference) == expected
+    assert document(home, env={"LSTMCLI_MODEL": "tiny/v0001"}) == expected
+    moved = home / "elsewhere"
+    folder.rename(moved)
+    (home / "data/models/tiny/champion").unlink()
+    assert document(home, "--model", "elsewhere")["forecasts"] == expected["forecasts"]
+
+
+def test_data_folder_is_taken_from_the_option_or_the_environment(home: Path) -> None:
+    expected = document(home)
+    (home / "data").rename(home / "other")
+    assert_one_error(predict(home), 1, "no model yet", "lstmcli train")
+    assert document(home, "--data-dir", "other") == expected
+    assert document(home, env={"LSTMCLI_DATA_DIR": "other"}) == expected
+    env = {"LSTMCLI_DATA_DIR": "nowhere"}
+    assert document(home, "--data-dir", "other", env=env) == expected
+
+
+def test_several_models_must_be_told_apart(home: Path) -> None:
+    shutil.copytree(home / "data/models/tiny", home / "data/models/second")
+    assert_one_error(predict(home), 2, "which model?", "second, tiny", "--model NAME")
+    assert predict(home, "--model", "second").code == 0
+
+
+@pytest.mark.parametrize("reference", ["absent", "tiny/v0009", "./tiny.toml", "/", "a b"])
+def test_model_that_is_not_there_lists_those_that_are(home: Path, reference: str) -> None:
+    assert_one_error(predict(home, "--model", reference), 1, "no such model", "there are tiny")
+
+
+def _flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def _disguise(path: Path) -> None:
+    path.write_bytes(b"cposix\nsystem\n(S'touch executed'\ntR.")
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, _flip, _truncate, _disguise])
+@pytest.mark.parametrize("file", ["model.safetensors", "config.toml"])
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_damaged_model_is_refused(home: Path, file: str, harm: Any, command: str) -> None:
+    harm(home / "data/models/tiny/v0001" / file)
+    outcome = in_process(command, folder=home)
+    assert_one_error(outcome, 1, "not a lstmcli model", "v0001", file)
+    assert not (home / "executed").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema_version": 99}'])
+def test_damaged_metadata_is_refused(home: Path, text: str) -> None:
+    (home / "data/models/tiny/v0001/metadata.json").write_text(text)
+    assert_one_error(predict(home), 1, "not a lstmcli model", "metadata.json")
+
+
+def test_champion_that_points_nowhere_is_refused(home: Path) -> None:
+    (home / "data/models/tiny/champion").write_text("v0007\n")
+    assert_one_error(predict(home), 1, "the champion is missing", "v0007")
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [
+        ("2020-02-27", "2020-02-28 2020-03-02 2020-03-03 2020-03-04 2020-03-05"),
+        ("2018-12-28", "2018-12-31 2019-01-02 2019-01-03 2019-01-04 2019-01-07"),
+        ("2018-11-20", "2018-11-21 2018-11-23 2018-11-26 2018-11-27 2018-11-28"),
+        ("2018-03-08", "2018-03-09 2018-03-12 2018-03-13 2018-03-14 2018-03-15"),
+        ("2018-12-03", "2018-12-04 2018-12-06 2018-12-07 2018-12-10 2018-12-11"),
+    ],
+    ids=["leap year", "New Year", "Thanksgiving", "summer time", "day of mourning"],
+)
+def test_46_steps_fall_on_sessions(home: Path, last: str, expected: str) -> None:
+    (home / "AAPL.csv").write_text(csv_text(walk(300), np.datetime64(last)))
+    assert [each["date"] for each in steps(home, "--csv", "AAPL.csv")] == expected.split()
+
+
+def test_46_coin_has_a_leap_day_and_weekends(home: Path) -> None:
+    last = datetime(2020, 2, 27, tzinfo=UTC)
+    days = [last - timedelta(days=back) for back in range(59, -1, -1)]
+    rows = zip(days, walk(60), strict=True)
+    text = "Date,Close\n" + "".join(f"{day:%Y-%m-%d},{price}\n" for day, price in rows)
+    (home / "BTC-USD.csv").write_text(text)
+    found = [each["date"] for each in steps(home, "--csv", "BTC-USD.csv", "--horizon", 4)]
+    assert found == ["2020-02-28", "2020-02-29", "2020-03-01", "2020-03-02"]
+
+
+def test_46_horizon_beyond_a_year_goes_on_along_the_sessions(home: Path) -> None:
+    found = steps(home, "--horizon", 400)
+    days = sessions_of("XNYS")
+    expected = days[days > np.datetime64("2018-08-31")][:400]
+    assert [each["date"] for each in found] == [str(day) for day in expected]
+    assert all(each["median"] > 0 for each in found)

@@ -1,0 +1,190 @@
+"""Where results go: files, devices, pipes and terminals of every kind.
+
+The numbers are the rows of the list of faults that the tool survives.
+"""
+
+import json
+import os
+import pty
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import (
+    PROGRAM,
+    assert_one_error,
+    csv_text,
+    environment,
+    hashes,
+    in_process,
+    lstmcli,
+    walk,
+)
+
+COMMANDS = {
+    "train": ("train", "--config", "tiny.toml", "--promote", "never"),
+    "predict": ("predict",),
+    "evaluate": ("evaluate",),
+}
+FULL = Path("/dev/full")
+
+
+@pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv"])
+def test_44_output_file_is_replaced_and_holds_what_standard_output_would(
+    home: Path, form: str
+) -> None:
+    (home / "result").write_text("old")
+    options = ("predict", "--format", form)
+    shown = in_process(*options, folder=home)
+    for name in ("result", "new"):
+        done = in_process(*options, "--output", name, folder=home)
+        assert (done.code, done.out) == (0, "")
+        assert (home / name).read_text() == shown.out
+    assert in_process(*options, "-o", "-", folder=home).out == shown.out
+    assert not list(home.glob("*tmp*"))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("output", "reason"), [("data", "folder"), ("absent/result", "no such folder")]
+)
+def test_44_output_that_cannot_be_is_refused_before_any_work(
+    home: Path, command: str, output: str, reason: str
+) -> None:
+    before = hashes(home)
+    outcome = in_process(*COMMANDS[command], "--output", output, folder=home)
+    assert_one_error(outcome, 1, f"({output})", reason)
+    assert hashes(home) == before
+
+
+@pytest.mark.parametrize(
+    ("command", "option"), [("predict", "--errors"), ("evaluate", "--forecasts")]
+)
+@pytest.mark.parametrize(
+    ("file", "code"), [("data", 1), ("absent/result", 1), ("-", 2), ("/dev/full", 1)]
+)
+def test_44_side_file_that_cannot_be_is_refused(
+    home: Path, command: str, option: str, file: str, code: int
+) -> None:
+    before = hashes(home)
+    assert_one_error(in_process(command, option, file, folder=home), code, f"({file})")
+    assert hashes(home) == before
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
+@pytest.mark.parametrize("form", ["table", "csv"])
+def test_44_full_device_as_a_file_is_an_error(home: Path, form: str) -> None:
+    options = ("predict", "--format", form, "-o", "/dev/full")
+    assert_one_error(in_process(*options, folder=home), 1, "(/dev/full)", "No space left")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
+def test_44_full_device_as_standard_output_is_an_error(home: Path) -> None:
+    with FULL.open("wb") as full:
+        done = subprocess.run(
+            [PROGRAM, "predict"], cwd=home, env=environment(), stdout=full, stderr=subprocess.PIPE
+        )
+    assert done.returncode == 1
+    last = done.stderr.decode().splitlines()[-1]
+    assert last == "lstmcli: error: cannot write the output: No space left on device"
+
+
+def test_45_closed_pipe_is_no_error(home: Path) -> None:
+    (home / "long.csv").write_text(csv_text(walk(5000)))
+    command = f"{PROGRAM} evaluate --csv long.csv --start 2000-01-03 --format csv | head -1"
+    script = f"set -o pipefail; {command}"
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=home, env=environment(), capture_output=True, check=False
+    )
+    assert done.returncode == 0
+    assert done.stdout.decode().startswith("model,symbol,cutoff")
+    assert "Traceback" not in done.stderr.decode()
+    assert "rror" not in done.stderr.decode()
+
+
+def test_45_closed_standard_streams_are_no_error(home: Path) -> None:
+    script = f"{PROGRAM} predict --quiet -o kept <&- >&- 2>&-"
+    assert subprocess.run(["bash", "-c", script], cwd=home, env=environment()).returncode == 0
+    assert (home / "kept").read_text().startswith("Forecast by")
+
+
+def test_45_piped_tables_are_whole_plain_and_ascii(home: Path) -> None:
+    plain = in_process("evaluate", folder=home, env={"COLUMNS": "200"}).out
+    assert plain.isascii()
+    assert "\x1b" not in plain
+    poor = {"COLUMNS": "20", "LC_ALL": "C", "LANG": "C", "TERM": "dumb"}
+    assert lstmcli("evaluate", folder=home, env=poor).out == plain
+
+
+def test_45_symbol_that_cannot_be_shown_is_escaped(home: Path) -> None:
+    (home / "K\u00f6ln.csv").write_text(csv_text(walk(60)))
+    env = {"PYTHONIOENCODING": "ascii"}
+    done = lstmcli("predict", "--csv", "K\u00f6ln.csv", folder=home, env=env)
+    assert done.code == 0, done.err
+    assert "K\\xf6ln" in done.out
+
+
+def on_terminal(*arguments: str, folder: Path, env: dict[str, str]) -> tuple[int, str]:
+    """Run the command with a terminal as its standard output and error."""
+    controller, terminal = pty.openpty()
+    with subprocess.Popen(
+        [PROGRAM, *arguments],
+        cwd=folder,
+        env=environment({"TERM": "xterm-256color", **env}),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    ) as process:
+        os.close(terminal)
+        shown = b""
+        while True:
+            try:
+                part = os.read(controller, 65536)
+            except OSError:  # Linux's way to say that the other end is closed
+                break
+            if not part:
+                break
+            shown += part
+    os.close(controller)
+    return process.returncode, shown.decode()
+
+
+@pytest.mark.parametrize("env", [{"COLUMNS": "20", "NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_45_terminal_shows_whole_numbers(home: Path, env: dict[str, str]) -> None:
+    plain = in_process("evaluate", folder=home).out
+    code, shown = on_terminal("evaluate", folder=home, env=env)
+    assert code == 0
+    assert ("\x1b" in shown) == ("NO_COLOR" in env)  # bold is no colour
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    assert "\u2026" not in shown
+    for line in plain.splitlines():
+        if line.startswith("  "):  # a table's row
+            assert line.rstrip() in shown
+
+
+def test_45_terminal_gets_a_progress_bar(home: Path) -> None:
+    options = ("train", "--config", "tiny.toml", "--set", "train.epochs=3")
+    code, shown = on_terminal(*options, folder=home, env={"COLUMNS": "100"})
+    assert code == 0
+    assert "validation" in shown.partition("Trained")[0]
+
+
+def test_45_narrow_terminal_cuts_no_number_of_the_progress(home: Path) -> None:
+    options = ("train", "--config", "tiny.toml")
+    code, shown = on_terminal(*options, folder=home, env={"COLUMNS": "20"})
+    assert code == 0
+    assert "\u2026" not in shown
+
+
+def test_verbose_prints_a_line_an_epoch_to_standard_error(home: Path) -> None:
+    done = in_process(*COMMANDS["train"], "--verbose", "--format", "json", folder=home)
+    json.loads(done.out)
+    epochs = [line for line in done.err.splitlines() if line.startswith("epoch ")]
+    assert len(epochs) == 2
+    assert "validation" in epochs[0]
+
+
+def test_without_a_terminal_training_prints_no_progress(home: Path) -> None:
+    assert in_process(*COMMANDS["train"], folder=home).err == ""

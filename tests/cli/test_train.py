@@ -1,0 +1,264 @@
+"""`lstmcli train`: which settings hold, what is kept, and who becomes champion."""
+
+import csv
+import json
+import shutil
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lstmcli import __version__
+from tests.command_line import (
+    Outcome,
+    assert_one_error,
+    csv_text,
+    hashes,
+    in_process,
+    sessions,
+    walk,
+)
+
+WEIGHTS = "model.safetensors"
+
+
+def train(home: Path, *options: object, **rest: Any) -> Outcome:
+    return in_process("train", *options, folder=home, **rest)
+
+
+def kept(home: Path, *options: object, **rest: Any) -> Path:
+    """Train and return the folder of the new version."""
+    outcome = train(home, "--format", "json", *options, **rest)
+    assert outcome.code == 0, outcome.err
+    return home / str(json.loads(outcome.out)["path"])
+
+
+def setting(folder: Path, section: str, key: str) -> Any:
+    return tomllib.loads((folder / "config.toml").read_text())[section][key]
+
+
+def metadata(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "metadata.json").read_text())
+    return found
+
+
+def test_version_holds_its_four_files_and_nothing_else_appears(home: Path) -> None:
+    before = hashes(home)
+    folder = kept(home, "--config", "tiny.toml", "--promote", "never")
+    assert folder == home / "data/models/tiny/v0002"
+    files = ["config.toml", "history.csv", "metadata.json", WEIGHTS]
+    assert sorted(path.name for path in folder.iterdir()) == files
+    after = hashes(home)
+    assert {path: after[path] for path in before} == before
+    assert len(after) == len(before) + len(files)
+
+
+def test_metadata_says_where_the_version_came_from(home: Path) -> None:
+    found = metadata(home / "data/models/tiny/v0001")
+    assert found["schema_version"] == 1
+    assert (found["lstmcli_version"], found["torch_version"]) == (__version__, torch.__version__)
+    assert (found["seed"], found["threads"], found["device"]) == (0, 1, "cpu")
+    days = sessions(300)
+    (symbol,) = found["data"]["symbols"]
+    assert symbol == {"symbol": "prices", "rows": 300, "first": days[0], "last": days[-1]}
+    assert len(found["data"]["fingerprint"]) == 64
+    # 255 rows are fitted on, 38 of them validate; cutoffs start at row 9; 5 are purged twice.
+    assert found["windows"] == {"rows": 300, "train": 203, "validation": 33, "test": 40}
+    assert found["split"]["validation_start"] == days[217]
+    assert days[254] < found["split"]["test_start"] <= days[255]
+    assert found["split"]["purge"] == 5
+    assert set(found["validation"]["models"]) == {"network", "naive", "drift", "always_up"}
+    assert found["validation"]["models"]["network"]["rmse"] > 0
+    assert found["duration_seconds"] > 0
+    assert found["created"].endswith("+00:00")
+
+
+def test_history_has_a_row_an_epoch(home: Path) -> None:
+    folder = kept(home, "--config", "tiny.toml", "--set", "train.epochs=3")
+    rows = list(csv.DictReader((folder / "history.csv").read_text().splitlines()))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    best = min(rows, key=lambda row: float(row["validation_loss"]))
+    assert metadata(folder)["epochs"] == {"run": 3, "best": int(best["epoch"])}
+    assert metadata(folder)["validation_loss"] == float(best["validation_loss"])
+
+
+def test_same_seed_gives_the_same_bytes_and_another_seed_others(home: Path) -> None:
+    first = (home / "data/models/tiny/v0001" / WEIGHTS).read_bytes()
+    again = kept(home, "--config", "tiny.toml", "--name", "again")
+    other = kept(home, "--config", "tiny.toml", "--name", "other", "--seed", 1)
+    assert (again / WEIGHTS).read_bytes() == first
+    assert (other / WEIGHTS).read_bytes() != first
+    assert metadata(other)["seed"] == 1
+
+
+def test_config_of_a_version_is_enough_to_repeat_it(home: Path, tmp_path: Path) -> None:
+    options = ("--csv", "X=prices.csv", "--seed", 3, "--set", "window.scaling=relative")
+    first = kept(home, "--config", "tiny.toml", *options)
+    again = kept(tmp_path, "--config", first / "config.toml", "--name", "again")
+    for file in (WEIGHTS, "config.toml"):
+        assert (again / file).read_bytes() == (first / file).read_bytes()
+    assert metadata(again)["data"] == metadata(first)["data"]
+
+
+def test_default_name_is_the_recipes(home: Path) -> None:
+    assert kept(home, "--config", "tiny.toml").parent.name == "tiny"
+    assert kept(home, "--config", "tiny.toml", "--name", "my-1.0").parent.name == "my-1.0"
+
+
+def test_relative_paths_in_a_recipe_are_relative_to_it(home: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    folder = kept(elsewhere, "--config", home / "tiny.toml")
+    assert (folder / WEIGHTS).read_bytes() == (
+        home / "data/models/tiny/v0001" / WEIGHTS
+    ).read_bytes()
+    assert in_process("predict", folder=elsewhere).code == 0
+
+
+def test_recipe_that_ships_works_by_name_outside_a_clone(tmp_path: Path) -> None:
+    small = ("--set", "train.epochs=1", "--set", "model.hidden_sizes=[2]", "--quiet")
+    folder = kept(tmp_path, "--config", "wine", *small)
+    assert folder == tmp_path / "data/models/wine/v0001"
+    found = json.loads(in_process("predict", "--format", "json", folder=tmp_path).out)
+    dates = [step["date"] for step in found["forecasts"][0]["steps"]]
+    assert dates == [f"1994-{month:02}-01" for month in range(9, 13)] + [
+        f"1995-{month:02}-01" for month in range(1, 9)
+    ]
+
+
+def test_file_of_that_name_comes_before_the_recipe_that_ships(home: Path) -> None:
+    shutil.copy(home / "tiny.toml", home / "wine")
+    assert setting(kept(home, "--config", "wine"), "window", "horizon") == 5
+
+
+ENVIRONMENT = {"LSTMCLI_SEED": "5", "LSTMCLI_DEVICE": "auto"}
+
+
+@pytest.mark.parametrize(
+    ("options", "env", "seed"),
+    [
+        ((), {}, 7),
+        ((), ENVIRONMENT, 5),
+        (("--seed", "3"), ENVIRONMENT, 3),
+        (("--set", "train.seed=4"), ENVIRONMENT, 4),
+        (("--set", "train.seed=4"), {}, 4),
+    ],
+)
+def test_options_win_over_the_environment_and_that_over_the_recipe(
+    home: Path, options: tuple[str, ...], env: dict[str, str], seed: int
+) -> None:
+    with (home / "tiny.toml").open("a") as recipe:
+        recipe.write("seed = 7\n")
+    folder = kept(home, *options, env={**env, "LSTMCLI_CONFIG": "tiny.toml"})
+    assert setting(folder, "train", "seed") == seed
+    assert setting(folder, "train", "device") == ("auto" if env else "cpu")
+
+
+def test_format_is_taken_from_the_environment(home: Path) -> None:
+    env = {"LSTMCLI_FORMAT": "json"}
+    assert json.loads(train(home, "-c", "tiny.toml", env=env).out)["command"] == "train"
+    assert train(home, "-c", "tiny.toml", "--format", "csv", env=env).out.startswith("epoch,loss")
+    outcome = train(home, "-c", "tiny.toml", env={"LSTMCLI_FORMAT": "xml"})
+    assert_one_error(outcome, 2, "LSTMCLI_FORMAT")
+
+
+def test_set_takes_lists_words_and_paths(home: Path) -> None:
+    shutil.copy(home / "prices.csv", home / "own.csv")
+    folder = kept(
+        home,
+        *("--config", "tiny.toml"),
+        *("--set", "model.hidden_sizes=[3, 2]"),
+        *("--set", "train.optimizer=rmsprop"),
+        *("--set", 'data.csv=["own.csv"]'),
+    )
+    assert setting(folder, "model", "hidden_sizes") == [3, 2]
+    assert setting(folder, "train", "optimizer") == "rmsprop"
+    assert setting(folder, "data", "csv") == [str(home / "own.csv")]
+
+
+def champion(home: Path) -> str:
+    return (home / "data/models/tiny/champion").read_text().strip()
+
+
+def decision(home: Path, *options: str) -> dict[str, Any]:
+    outcome = train(home, "--config", "tiny.toml", "--format", "json", *options)
+    assert outcome.code == 0, outcome.err
+    found: dict[str, Any] = json.loads(outcome.out)
+    return found
+
+
+def test_first_version_becomes_champion_unless_told_never(home: Path) -> None:
+    assert champion(home) == "v0001"
+    assert decision(home, "--name", "unsure", "--promote", "never")["promoted"] is False
+    assert not (home / "data/models/unsure/champion").exists()
+    assert_one_error(in_process("predict", "-m", "unsure", folder=home), 1, "no such model")
+    assert in_process("predict", "-m", "unsure/v0001", folder=home).code == 0
+
+
+def test_equal_version_is_not_better(home: Path) -> None:
+    found = decision(home)
+    assert (found["promoted"], champion(home)) == (False, "v0001")
+    assert "path RMSE" in found["why"]
+    assert "independent windows" in found["why"]
+
+
+def test_worse_version_is_kept_beside_the_champion(home: Path) -> None:
+    # A network that was hardly trained, with its steps blown up by a wrong scale, is worse.
+    found = decision(home, "--set", "window.scaling=relative", "--set", "train.learning_rate=1")
+    assert (found["promoted"], champion(home)) == (False, "v0001")
+    assert in_process("predict", "-m", "tiny/v0002", folder=home).code == 0
+
+
+def test_better_version_becomes_champion(home: Path) -> None:
+    decision(home, "--set", "window.scaling=relative", "--set", "train.learning_rate=1",
+             "--name", "bad")  # fmt: skip
+    found = decision(home, "--name", "bad")
+    assert found["promoted"] is True
+    assert (home / "data/models/bad/champion").read_text() == "v0002\n"
+
+
+@pytest.mark.parametrize(("promote", "expected"), [("always", "v0002"), ("never", "v0001")])
+def test_promotion_can_be_forced_or_forbidden(home: Path, promote: str, expected: str) -> None:
+    found = decision(home, "--promote", promote)
+    assert champion(home) == expected
+    assert found["promoted"] == (promote == "always")
+
+
+def test_symbols_train_together_and_a_short_one_fails_alone(home: Path) -> None:
+    (home / "a.csv").write_text(csv_text(walk(200, 1)))
+    (home / "b.csv").write_text(csv_text(walk(200, 2)))
+    (home / "c.csv").write_text(csv_text(walk(12, 3)))
+    files = ("--csv", "a.csv", "--csv", "b.csv", "--csv", "c.csv", "--csv", "absent.csv")
+    outcome = train(home, "--config", "tiny.toml", "--name", "many", "--format", "json", *files)
+    assert outcome.code == 3, outcome.err
+    found = json.loads(outcome.out)
+    trained = [each["symbol"] for each in found["metadata"]["data"]["symbols"]]
+    assert trained == ["a", "b"]
+    assert [each["symbol"] for each in found["failures"]] == ["absent.csv", "c"]
+    assert outcome.err.splitlines()[-1] == "lstmcli: error: 2 of 4 symbols failed: see above"
+
+
+def test_failure_leaves_no_trace_of_a_name(home: Path) -> None:
+    before = sorted(home.rglob("*"))
+    assert train(home, "--config", "tiny.toml", "--name", "x", "--csv", "absent.csv").code == 1
+    assert sorted(home.rglob("*")) == before
+
+
+def test_kept_history_matches_what_is_printed(home: Path) -> None:
+    outcome = train(home, "--config", "tiny.toml", "--format", "csv")
+    assert outcome.out == (home / "data/models/tiny/v0002/history.csv").read_text()
+
+
+def test_table_names_the_model_its_place_and_its_worth(home: Path) -> None:
+    text = train(home, "--config", "tiny.toml", "--promote", "never").out
+    for words in (
+        "Trained tiny/v0002",
+        "203 train, 33 validate, 40 held back",
+        "naive",
+        "drift",
+        "independent windows",
+        "tiny/v0002 is not the champion: --promote never.",
+    ):
+        assert words in text

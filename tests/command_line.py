@@ -1,0 +1,129 @@
+"""The installed command from outside, as its own process or in this one, and what it leaves.
+
+`lstmcli` starts a process and is for what only a process has: streams, signals, environments.
+`in_process` calls the same entry point with streams of its own, two seconds quicker.
+"""
+
+import hashlib
+import io
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack, chdir
+from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstmcli.cli.app import main
+from lstmcli.market.calendars import sessions_of
+
+PROGRAM = str(Path(sys.executable).parent / "lstmcli")
+LAST_DAY = np.datetime64("2018-08-31")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment without what would steer the command, and with the changes."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LSTMCLI_")}
+    return {**kept, **(changes or {})}
+
+
+def lstmcli(
+    *arguments: object,
+    folder: Path,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+) -> Outcome:
+    """Run the installed command in a folder as a process of its own."""
+    done = subprocess.run(
+        [PROGRAM, *map(str, arguments)],
+        cwd=folder,
+        env=environment(env),
+        input=stdin,
+        capture_output=True,
+        check=False,
+    )
+    return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def in_process(
+    *arguments: object,
+    folder: Path,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+) -> Outcome:
+    """Run the command's entry point in a folder, inside this process."""
+    streams = {
+        name: io.TextIOWrapper(io.BytesIO(stdin if name == "stdin" else b""), encoding="utf-8")
+        for name in ("stdin", "stdout", "stderr")
+    }
+    handler = signal.getsignal(signal.SIGTERM)
+    code: object = None
+    with ExitStack() as stack:
+        stack.callback(signal.signal, signal.SIGTERM, handler)
+        stack.enter_context(chdir(folder))
+        stack.enter_context(patch.dict(os.environ, environment(env), clear=True))
+        stack.enter_context(patch.multiple(sys, argv=["lstmcli", *map(str, arguments)], **streams))
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+    texts = []
+    for name in ("stdout", "stderr"):
+        streams[name].flush()
+        texts.append(streams[name].buffer.getvalue().decode())  # type: ignore[attr-defined]
+    assert isinstance(code, int)
+    return Outcome(code, *texts)
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file in a folder but empty lock files, by path."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and (path.name != ".lock" or path.read_bytes())
+    }
+
+
+def assert_one_error(outcome: Outcome, code: int, *words: str) -> None:
+    """Hold that a run failed as the design says: the code, one error line, nothing on stdout."""
+    assert outcome.code == code, outcome
+    assert outcome.out == ""
+    lines = outcome.err.splitlines()
+    errors = [line for line in lines if line.startswith("lstmcli: error: ")]
+    assert len(errors) == 1, outcome.err
+    assert lines[-1] == errors[0]
+    assert all(line.startswith("lstmcli: ") for line in lines), outcome.err
+    missing = [word for word in words if word not in errors[0]]
+    assert not missing, (missing, errors[0])
+
+
+def sessions(rows: int, last: np.datetime64 = LAST_DAY) -> list[str]:
+    """Return the last New York sessions up to a day, as ISO dates."""
+    days = sessions_of("XNYS")
+    return [str(day) for day in days[days <= last][-rows:]]
+
+
+def walk(rows: int, seed: int = 0) -> NDArray[np.float64]:
+    """Return a random walk of prices near 100."""
+    moves = np.random.default_rng(seed).normal(3e-4, 0.01, rows)
+    return np.asarray(100 * np.exp(np.cumsum(moves))).round(6)
+
+
+def csv_text(prices: NDArray[np.float64], last: np.datetime64 = LAST_DAY) -> str:
+    """Return prices as a CSV of dates and closes."""
+    rows = zip(sessions(len(prices), last), prices, strict=True)
+    return "Date,Close\n" + "".join(f"{day},{price:.6f}\n" for day, price in rows)

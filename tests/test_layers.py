@@ -1,0 +1,118 @@
+"""The rooms of the design: who may import whom, and what `--help` must not import."""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import lstmcli
+
+PACKAGE = Path(lstmcli.__file__).parent
+ROOMS = (
+    "market",
+    "dataset",
+    "networks",
+    "training",
+    "forecasting",
+    "evaluation",
+    "runs",
+    "workflows",
+    "report",
+    "cli",
+)
+SHARED = ("errors", "config", "atomic")
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "shipped" not in path.parts)
+ALLOWED = {
+    "typer": lambda name: name.startswith("cli/"),
+    "click": lambda name: name.startswith("cli/"),
+    "rich": lambda name: name.startswith("report/") or name == "cli/progress.py",
+    "yfinance": lambda name: name == "market/yahoo.py",
+    "pydantic": lambda name: name == "config.py",
+}
+
+
+def imported(source: str) -> Iterator[str]:
+    """Yield the full name of every module that the source imports, at any depth."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            assert node.module is not None
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_room_imports_only_from_rooms_above_it(path: Path) -> None:
+    room = name_of(path).split("/")[0].removesuffix(".py")
+    above = set(ROOMS[: ROOMS.index(room) + 1]) if room in ROOMS else set()
+    if room == "__main__":
+        above = {"cli"}
+    ours = [name.split(".") for name in imported(path.read_text("utf-8"))]
+    # `from lstmcli import __version__` and `from lstmcli import atomic` are both met here.
+    found = {parts[1] for parts in ours if parts[0] == "lstmcli" and len(parts) > 1}
+    assert found <= above | {*SHARED, "__version__"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_library_with_one_place_is_imported_only_there(path: Path) -> None:
+    libraries = {name.split(".")[0] for name in imported(path.read_text("utf-8"))}
+    outside = [name for name in libraries & set(ALLOWED) if not ALLOWED[name](name_of(path))]
+    assert outside == []
+
+
+def test_every_folder_of_the_package_is_a_room() -> None:
+    folders = {name_of(path).split("/")[0] for path in MODULES if "/" in name_of(path)}
+    assert folders <= set(ROOMS)
+
+
+def test_the_shared_modules_import_no_room() -> None:
+    for name in SHARED:
+        ours = {
+            module
+            for module in imported((PACKAGE / f"{name}.py").read_text("utf-8"))
+            if module.startswith("lstmcli.")
+        }
+        assert ours <= {"lstmcli.errors", *(m for m in ours if m.startswith("lstmcli.errors."))}
+
+
+def modules_after(code: str) -> set[str]:
+    """Return the modules that a fresh interpreter has loaded after running `code`."""
+    program = (
+        f"import sys, json\ntry:\n    {code}\nexcept SystemExit:\n    pass\n"
+        "sys.stderr.write(json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+@pytest.mark.skipif(not (PACKAGE / "cli" / "app.py").exists(), reason="no command line yet")
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["--version"], ["train", "--help"], ["predict", "--help"], ["fetch", "--help"]],
+    ids=" ".join,
+)
+def test_help_and_version_load_nothing_heavy(words: list[str]) -> None:
+    loaded = modules_after(
+        f"sys.argv = ['lstmcli', *{words!r}]; from lstmcli.cli.app import main; main()"
+    )
+    assert "lstmcli.cli.app" in loaded
+    # typer brings in pydantic for some options where it is installed; ours comes with the settings.
+    assert loaded.isdisjoint({"torch", "pandas", "yfinance", "lstmcli.config"})
+
+
+def test_the_package_itself_loads_nothing_heavy() -> None:
+    assert modules_after("import lstmcli, lstmcli.errors, lstmcli.atomic").isdisjoint(
+        {"torch", "pandas", "yfinance", "pydantic"}
+    )

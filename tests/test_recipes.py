@@ -1,0 +1,106 @@
+"""The recipes that ship: complete, explained, loadable, and their data where they say."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from lstmcli.config import Settings, find_recipe, keys, load_settings, shipped_file
+from lstmcli.errors import UsageError
+from lstmcli.market.csv import parse_csv_option
+
+RECIPES = sorted(path.stem for path in shipped_file("configs").glob("*.toml"))
+DEFAULT = shipped_file("configs/default.toml")
+NAMES_ITS_DATA = {"data.csv", "data.symbols"}
+
+
+def value_of(settings: Settings, key: str) -> object:
+    section, name = key.split(".")
+    return getattr(getattr(settings, section), name)
+
+
+def test_the_recipes_of_the_design_ship() -> None:
+    assert {"default", "lab", "lab-corrected", "wine"} <= set(RECIPES)
+
+
+def test_default_lists_every_key() -> None:
+    tree = tomllib.loads(DEFAULT.read_text(encoding="utf-8"))
+    listed = [f"{section}.{key}" for section, table in tree.items() for key in table]
+    assert sorted(listed) == sorted(keys())
+
+
+@pytest.mark.parametrize("key", keys())
+def test_default_holds_the_default_of_every_key(key: str) -> None:
+    if key in NAMES_ITS_DATA:
+        assert value_of(load_settings("default"), key)
+    else:
+        assert value_of(load_settings("default"), key) == value_of(Settings(), key)
+
+
+def test_every_key_of_the_default_stands_in_a_block_that_a_comment_opens() -> None:
+    explained: set[str] = set()
+    section, comment = "", False
+    for line in DEFAULT.read_text(encoding="utf-8").splitlines():
+        if header := re.fullmatch(r"\[(\w+)\]", line):
+            section, comment = header[1], False
+        elif line.startswith("#"):
+            comment = True
+        elif not line:
+            comment = False
+        elif comment and (entry := re.match(r"(\w+) = ", line)):
+            explained.add(f"{section}.{entry[1]}")
+    # The name and its only value say all there is to say.
+    assert set(keys()) - explained <= {"model.network"}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipe_says_first_what_it_is_for(name: str) -> None:
+    assert find_recipe(name).read_text(encoding="utf-8").startswith("# ")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipe_loads_and_its_data_are_there(name: str) -> None:
+    settings = load_settings(name)
+    assert settings.data.csv
+    for entry in settings.data.csv:
+        assert Path(parse_csv_option(entry)[1]).is_file()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipe_names_only_what_it_changes(name: str) -> None:
+    if name == "default":
+        return
+    tree = tomllib.loads(find_recipe(name).read_text(encoding="utf-8"))
+    changed = {f"{section}.{key}" for section, table in tree.items() for key in table}
+    assert changed < set(keys())
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "lab"])
+def test_recipe_purges_and_validates_as_it_should(name: str) -> None:
+    settings = load_settings(name)
+    assert settings.split.method == "chronological"
+    assert settings.purge >= settings.window.horizon
+    assert 0.10 <= settings.split.validation_fraction <= 0.15
+
+
+def test_lab_alone_is_exempt_and_says_so() -> None:
+    text = find_recipe("lab").read_text(encoding="utf-8")
+    assert load_settings("lab").split.method == "shuffled"
+    assert "with its flaws" in text
+    assert "nothing is purged" in " ".join(text.replace("#", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("setting", "nearest"),
+    [
+        ("train.learning_rates=1", "train.learning_rate"),
+        ("train.lr=1", "train."),
+        ("window.contextlength=5", "window.context_length"),
+        ("windows.horizon=5", "window"),
+    ],
+)
+def test_unknown_key_names_the_nearest(setting: str, nearest: str) -> None:
+    with pytest.raises(UsageError, match=r"unknown key .*the nearest is") as caught:
+        load_settings("default", [setting])
+    assert nearest in caught.value.why
