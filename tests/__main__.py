@@ -1,0 +1,25 @@
+"""All checks in one command, `python -m tests`: format, lint, types, tests.
+
+Further arguments go to pytest: `python -m tests -m slow`.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+_CHECKS = (["ruff", "format", "--check"], ["ruff", "check"], ["mypy"])
+
+
+def main() -> int:
+    """Run the checks one after the other and stop at the first that fails."""
+    for check in [*_CHECKS, ["pytest", "-n", "2", *sys.argv[1:]]]:
+        done = subprocess.run(
+            [sys.executable, "-m", *check], cwd=Path(__file__).parent.parent, check=False
+        )
+        if done.returncode:
+            return done.returncode
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""The README cannot drift: its outputs, map, Python example and commands are checked."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.readme import README, run_shown, shown_outputs
+
+ROOT = README.parent
+TEXT = README.read_text(encoding="utf-8")
+
+
+def test_shown_outputs_have_the_shape_of_real_ones(tmp_path: Path) -> None:
+    """Figures differ from machine to machine; everything around them does not."""
+    for command, shown in shown_outputs():
+        real = run_shown(command, tmp_path)
+        assert _shape(shown) == _shape(real), command
+
+
+def test_baselines_shown_are_exact(tmp_path: Path) -> None:
+    """The baselines do not depend on the machine."""
+    (evaluated,) = [shown for command, shown in shown_outputs() if command == "lstmcli evaluate"]
+    assert re.search(r"naive +3\.475 % +2\.816 %", evaluated)
+    assert re.search(r"drift +3\.323 % +2\.683 %", evaluated)
+
+
+def test_python_example_runs(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "independent windows" in done.stdout
+
+
+def test_map_names_every_room_and_no_other() -> None:
+    (drawn,) = re.findall(r"```\nlstmcli/\n(.*?)```", TEXT, re.DOTALL)
+    named = set(re.findall(r"^  (\S+)", drawn, re.MULTILINE))
+    package = ROOT / "lstmcli"
+    rooms = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
+    files = {path.name for path in package.glob("*.py")} - {"__init__.py"}
+    assert named == rooms | files
+
+
+def test_ci_runs_the_command_that_the_readme_names() -> None:
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    (line,) = [line for line in TEXT.splitlines() if line.endswith("-m tests")]
+    assert line in ci.splitlines()
+
+
+def test_recipes_named_are_those_that_ship() -> None:
+    named = set(re.findall(r"^\| `([\w-]+)` \|", TEXT, re.MULTILINE))
+    assert {path.stem for path in (ROOT / "configs").glob("*.toml")} <= named
+
+
+def _shape(text: str) -> list[str]:
+    """Blank out numbers, the words that follow from them, and the space that pads them."""
+    lines = []
+    for line in text.splitlines():
+        if line.startswith(("Verdict:", "Validation chose")):
+            line = line.split(":")[0]
+        line = re.sub(r"[-+]?\d[\d.]*( %)?|(?<!\S)-(?!\S)", "0", line)
+        line = re.sub(r"\b(up|down|flat|hit|miss)\b", "call", line)
+        lines.append(re.sub(r"[\s─-]+", " ", line).strip())
+    return [line for line in lines if line]

@@ -1,0 +1,65 @@
+"""The wheel carries all that the tool needs: it does the main job outside a clone."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TINY = ("--set", "train.epochs=1", "--set", "model.hidden_sizes=[4]")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    _run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)], ROOT)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_wheel_does_the_main_job_outside_a_clone(wheel: Path, tmp_path: Path) -> None:
+    """The dependencies are those of the running environment, the package only the wheel."""
+    python = _environment(tmp_path)
+    _run([str(python), "-m", "pip", "install", "-q", "--no-index", "--no-deps", str(wheel)])
+    packages = next((tmp_path / "env").glob("lib/python*/site-packages"))
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    _main_job(python, tmp_path)
+
+
+@pytest.mark.install
+def test_wheel_installs_into_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
+    python = _environment(tmp_path)
+    constraints = str(ROOT / "constraints.txt")
+    _run([str(python), "-m", "pip", "install", "-q", "-c", constraints, str(wheel)])
+    _main_job(python, tmp_path)
+
+
+def _environment(folder: Path) -> Path:
+    venv.create(folder / "env", with_pip=True, symlinks=True)
+    return folder / "env" / "bin" / "python"
+
+
+def _main_job(python: Path, folder: Path) -> None:
+    home = folder / "elsewhere"
+    home.mkdir()
+    command = str(python.parent / "lstmcli")
+    where = _run([str(python), "-c", "import lstmcli; print(lstmcli.__file__)"], home)
+    assert str(folder) in where
+    assert "champion" in _run([command, "train", "--config", "lab-corrected", *TINY], home)
+    assert "Forecast by lab-corrected/v0001" in _run([command, "predict"], home)
+    assert "Verdict: On 13 independent windows" in _run([command, "evaluate"], home)
+    for recipe in ("default", "lab", "wine"):
+        _run([command, "train", "--config", recipe, "--name", "other", *TINY], home)
+
+
+def _run(command: list[str], folder: Path | None = None) -> str:
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
