@@ -23,6 +23,8 @@ from pydantic import (
 
 from lstmcli.errors import FileError, UsageError
 
+DEFAULT_LEVELS = (0.025, *(round(0.05 * k, 2) for k in range(1, 20)), 0.975)
+SHORTEST_VOLATILITY_CONTEXT = 40
 _PACKAGE = Path(__file__).parent
 _MAX_BYTES = 1_000_000
 
@@ -54,10 +56,16 @@ class Data(_Section):
 class Window(_Section):
     """What a forecast sees, and how far it goes."""
 
-    context_length: int = Field(50, ge=3, le=5000)
+    context_length: int = Field(250, ge=3, le=5000)
     horizon: int = Field(50, ge=1, le=1000)
-    features: tuple[Literal["close", "open", "high", "low", "volume"], ...] = ("close",)
-    scaling: Literal["relative", "zscore", "batch", "log_return"] = "log_return"
+    features: tuple[Literal["close", "open", "high", "low", "volume"], ...] = (
+        "close",
+        "open",
+        "high",
+        "low",
+        "volume",
+    )
+    scaling: Literal["volatility", "relative", "zscore", "batch", "log_return"] = "volatility"
     rebase: bool = True
 
     @model_validator(mode="after")
@@ -68,7 +76,7 @@ class Window(_Section):
 
     @model_validator(mode="after")
     def _has_a_frame_to_keep(self) -> Self:
-        if self.scaling == "log_return" and not self.rebase:
+        if self.scaling in ("log_return", "volatility") and not self.rebase:
             raise ValueError("rebase = false needs scaling relative, zscore or batch")
         return self
 
@@ -87,8 +95,9 @@ class Model(_Section):
     """The network."""
 
     network: Literal["lstm"] = "lstm"
-    head: Literal["recursive"] = "recursive"
-    hidden_sizes: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field((50, 100), min_length=1)
+    head: Literal["direct", "recursive"] = "direct"
+    hidden_sizes: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field((32,), min_length=1)
+    basis_size: int = Field(4, ge=1, le=16)
     dropout: float = Field(0.0, ge=0, lt=1)
     dense_sizes: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = ()
     activation: Literal["relu", "tanh", "gelu", "sigmoid"] = "relu"
@@ -99,17 +108,38 @@ class Train(_Section):
     """How the network is fitted."""
 
     seed: int = Field(0, ge=0, lt=2**63)
-    epochs: int = Field(20, ge=1, le=100_000)
+    members: int = Field(1, ge=1, le=100)
+    epochs: int = Field(32, ge=1, le=100_000)
     batch_size: int = Field(64, ge=1, le=1_000_000)
-    optimizer: Literal["adam", "adamw", "rmsprop"] = "adam"
-    learning_rate: float = Field(1e-3, gt=0, le=1)
-    schedule: Literal["constant", "cosine", "plateau"] = "constant"
-    weight_decay: float = Field(0.0, ge=0, le=1)
+    labels: Literal["sequence", "window"] = "sequence"
+    chunk_length: int = Field(192, ge=3, le=100_000)
+    burn_in: int = Field(64, ge=20, le=100_000)  # not below dataset.volatility.START
+    steps_per_batch: int = Field(8, ge=1)
+    volatility_weight: float = Field(1.0, ge=0, le=4)
+    optimizer: Literal["adam", "adamw", "rmsprop"] = "adamw"
+    learning_rate: float = Field(3e-3, gt=0, le=1)
+    schedule: Literal["constant", "cosine", "plateau"] = "cosine"
+    weight_decay: float = Field(1e-3, ge=0, le=1)
     loss: Literal["mse", "mae", "huber"] = "mse"
     clip_norm: float = Field(1.0, ge=0)
-    patience: int = Field(5, ge=1)
+    patience: int = Field(8, ge=1)
+    precision: Literal["fp32", "bf16"] = "fp32"
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     threads: int = Field(1, ge=0, le=1024)
+
+
+class Forecast(_Section):
+    """What a probabilistic forecast consists of."""
+
+    quantile_levels: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = DEFAULT_LEVELS
+    calibrate: bool = True
+
+    @model_validator(mode="after")
+    def _ascend_around_the_median(self) -> Self:
+        levels = self.quantile_levels
+        if list(levels) != sorted(set(levels)) or 0.5 not in levels or len(levels) < 3:
+            raise ValueError("quantile_levels must ascend and hold 0.5 and one on either side")
+        return self
 
 
 class Evaluate(_Section):
@@ -130,6 +160,7 @@ class Settings(_Section):
     split: Split = Split()
     model: Model = Model()
     train: Train = Train()
+    forecast: Forecast = Forecast()
     evaluate: Evaluate = Evaluate()
 
     @model_validator(mode="after")
@@ -142,6 +173,27 @@ class Settings(_Section):
             raise ValueError(
                 f"split.purge must be at least window.horizon ({self.window.horizon}), "
                 f"found {self.purge}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        direct = self.model.head == "direct"
+        if direct != (self.window.scaling == "volatility"):
+            raise ValueError(
+                "model.head direct goes with window.scaling volatility, recursive with the others"
+            )
+        if direct and self.window.context_length < SHORTEST_VOLATILITY_CONTEXT:
+            raise ValueError(
+                f"window.scaling volatility needs window.context_length of at least "
+                f"{SHORTEST_VOLATILITY_CONTEXT}, found {self.window.context_length}"
+            )
+        if not direct and self.train.members > 1:
+            raise ValueError("train.members above 1 needs model.head direct")
+        shortest = min(self.train.chunk_length, self.window.context_length)
+        if direct and self.train.labels == "sequence" and self.train.burn_in >= shortest:
+            raise ValueError(
+                "train.burn_in must be less than train.chunk_length and window.context_length"
             )
         return self
 

@@ -12,7 +12,8 @@ from lstmcli.dataset.series import Series
 from lstmcli.forecasting.model import TrainedModel, new_network
 from lstmcli.market.prices import Prices
 from lstmcli.training.device import seeded
-from lstmcli.workflows.fit import Fit, fit, make_plan
+from lstmcli.workflows.fit import Fit, fit
+from lstmcli.workflows.plan import make_plan
 
 CPU = torch.device("cpu")
 
@@ -49,10 +50,15 @@ def series_of(
 
 
 def tiny_settings(**sections: dict[str, Any]) -> Settings:
-    """Return settings of a very small network, changed section by section."""
+    """Return settings of a very small recursive network, changed section by section."""
     tree: dict[str, dict[str, Any]] = {
-        "window": {"context_length": 8, "horizon": 4},
-        "model": {"hidden_sizes": [4, 3]},
+        "window": {
+            "context_length": 8,
+            "horizon": 4,
+            "features": ["close"],
+            "scaling": "log_return",
+        },
+        "model": {"head": "recursive", "hidden_sizes": [4, 3]},
         "train": {"epochs": 2, "batch_size": 32, "device": "cpu"},
     }
     for section, table in sections.items():

@@ -31,7 +31,7 @@ def test_a_recipe_changes_only_what_it_names(recipe: Path) -> None:
     assert settings.train.epochs == 3
     assert settings.split.train_end == date(2015, 11, 12)
     assert settings.window == Settings().window
-    assert settings.train.model_copy(update={"epochs": 20}) == Settings().train
+    assert settings.train.model_copy(update={"epochs": 32}) == Settings().train
 
 
 def test_overrides_win_over_the_recipe_and_the_last_over_the_first(recipe: Path) -> None:
@@ -102,7 +102,16 @@ def test_an_override_that_is_no_key_and_value_is_refused(recipe: Path, text: str
         ({"window": {"features": []}}, "at least one column"),
         ({"window": {"features": ["close", "close"]}}, "each once"),
         ({"window": {"context_length": 2}}, "bad setting window.context_length"),
-        ({"window": {"rebase": False}}, "rebase = false needs scaling relative"),
+        (
+            {"window": {"scaling": "log_return", "rebase": False}},
+            "rebase = false needs scaling relative",
+        ),
+        ({"window": {"scaling": "relative"}}, "model.head direct goes with window.scaling"),
+        ({"window": {"context_length": 30}}, "at least 40, found 30"),
+        ({"train": {"burn_in": 192}}, "train.burn_in must be less than"),
+        ({"train": {"burn_in": 250, "chunk_length": 300}}, "train.burn_in must be less than"),
+        ({"forecast": {"quantile_levels": [0.1, 0.9]}}, "hold 0.5"),
+        ({"forecast": {"quantile_levels": [0.5, 0.4, 0.9]}}, "must ascend"),
         ({"split": {"purge": 49}}, r"at least window.horizon \(50\), found 49"),
         ({"split": {"validation_fraction": 0.2}}, "between 0.10 and 0.15"),
         ({"model": {"hidden_sizes": []}}, "bad setting model.hidden_sizes"),

@@ -172,7 +172,7 @@ def test_scale_fitted_on_all_rows_is_noticed(
 
     monkeypatch.setattr(fit, "fit_return_scale", leaky)
     with pytest.raises(AssertionError, match="assert"):
-        test_training_is_the_same_whatever_follows_the_fitted_rows(World("default", tmp_path))
+        test_training_is_the_same_whatever_follows_the_fitted_rows(World("wine", tmp_path))
 
 
 def test_forecast_from_the_bar_after_the_cutoff_is_noticed(

@@ -12,7 +12,7 @@ from lstmcli.market.csv import parse_csv_option
 
 RECIPES = sorted(path.stem for path in shipped_file("configs").glob("*.toml"))
 DEFAULT = shipped_file("configs/default.toml")
-NAMES_ITS_DATA = {"data.csv", "data.symbols"}
+NAMES_ITS_DATA = {"data.csv"}
 
 
 def value_of(settings: Settings, key: str) -> object:

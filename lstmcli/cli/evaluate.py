@@ -54,6 +54,15 @@ def evaluate(
             show_default="the recipe's, else all",
         ),
     ] = None,
+    baselines: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--baselines",
+            metavar="NAME",
+            help="A further baseline beside those always shown: gjr_garch (20 ms a cutoff).",
+            show_default="none",
+        ),
+    ] = None,
     forecasts: Annotated[
         str | None,
         typer.Option(
@@ -103,6 +112,7 @@ def evaluate(
         end=end and end.date(),
         step_size=step_size,
         n_windows=n_windows,
+        baselines=baselines or (),
         device=device or "auto",
         number_of_threads=1 if threads is None else threads,
     )

@@ -32,6 +32,15 @@ def predict(
             "--max-data-age", min=0, metavar="SESSIONS", help="Warn of a last bar older than that."
         ),
     ] = 3,
+    plot: Annotated[
+        str | None,
+        typer.Option(
+            "--plot",
+            metavar="FILE",
+            help="Draw the fans to a .png or .svg file (`-`: in the terminal).",
+            show_default="none",
+        ),
+    ] = None,
     errors: Annotated[
         str | None,
         typer.Option(
@@ -64,11 +73,12 @@ def predict(
     from lstmcli.cli import messages
     from lstmcli.cli.source import make_source
     from lstmcli.report.output import check_file, check_output, emit
-    from lstmcli.report.predict import predict_view
+    from lstmcli.report.predict import check_forecast_plot, plot_forecasts, predict_view
     from lstmcli.workflows.predict import predict as run
 
     check_output(output, form)
     check_file(errors)
+    check_forecast_plot(plot, form)
     with messages.failures_listed(errors):
         report = run(
             make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict),
@@ -83,4 +93,5 @@ def predict(
     messages.tell([line for each in report.forecasts for line in each.warnings], quiet=quiet)
     messages.tell(report.notes, quiet=quiet, every=verbose)
     emit(predict_view(report, all_steps=all_steps), form, output)
+    plot_forecasts(report, plot)
     messages.finish(report.failures, len(report.forecasts))

@@ -53,11 +53,18 @@ class Series:
         return np.asarray(self.values[:, 0].log().numpy())
 
 
-def make_series(prices: Prices, *, features: Sequence[str], price: PriceChoice = "auto") -> Series:
+def make_series(
+    prices: Prices,
+    *,
+    features: Sequence[str],
+    price: PriceChoice = "auto",
+    optional: bool = False,
+) -> Series:
     """Take the forecast price and the features out of a price table.
 
     Open, high and low are moved by the ratio of the forecast price to the close, so that an
-    adjusted close is met by adjusted bars. Raises DataError when a feature's column is missing.
+    adjusted close is met by adjusted bars. A feature whose column is missing is NaN throughout
+    where features are `optional`; else it raises DataError.
     """
     column = price_column(prices, price)
     target = prices.frame[column].to_numpy(np.float64)
@@ -68,7 +75,10 @@ def make_series(prices: Prices, *, features: Sequence[str], price: PriceChoice =
             inputs.append(0)
             continue
         inputs.append(len(columns))
-        columns.append(_feature(prices, feature, target / close))
+        if optional and feature not in known_features(prices):
+            columns.append(np.full(len(target), np.nan))
+        else:
+            columns.append(_feature(prices, feature, target / close))
     return Series(
         symbol=prices.symbol,
         dates=prices.frame.index.to_numpy().astype("datetime64[D]"),
@@ -76,6 +86,17 @@ def make_series(prices: Prices, *, features: Sequence[str], price: PriceChoice =
         last_close=close,
         inputs=tuple(inputs),
         price=column,
+    )
+
+
+def known_features(prices: Prices) -> tuple[str, ...]:
+    """Return the features that a price table holds at least one value of."""
+    names = ("close", "open", "high", "low", "volume")
+    frame = prices.frame
+    return tuple(
+        name
+        for name in names
+        if name.capitalize() in frame and frame[name.capitalize()].notna().any()
     )
 
 

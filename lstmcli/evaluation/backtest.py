@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.dataset.series import Series
-from lstmcli.forecasting.forecast import Forecast
+from lstmcli.forecasting.forecast import Forecast, join_forecasts
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def one_by_one(forecast: Callable[[Series, Rows], Forecast]) -> Forecaster:
     """Turn a forecaster of one series into one of many."""
 
     def forecaster(series: Sequence[Series], cutoffs: Sequence[Rows]) -> Forecast:
-        return _join(
+        return join_forecasts(
             [forecast(each, rows) for each, rows in zip(series, cutoffs, strict=True) if len(rows)]
         )
 
@@ -100,12 +100,3 @@ def context_sigma(series: Series, cutoffs: Rows, context_length: int) -> NDArray
     steps = np.arange(1 - context_length, 0)
     sigma = returns[cutoffs[:, None] + steps].std(axis=1, ddof=1)
     return np.asarray(np.maximum(sigma, _SMALLEST_SIGMA))
-
-
-def _join(forecasts: Sequence[Forecast]) -> Forecast:
-    quantiles = [each.quantiles for each in forecasts if each.quantiles is not None]
-    return Forecast(
-        median=np.concatenate([each.median for each in forecasts]),
-        quantiles=np.concatenate(quantiles) if quantiles else None,
-        levels=forecasts[0].levels,
-    )

@@ -25,7 +25,7 @@ from lstmcli.evaluation.error_scores import (
 )
 from lstmcli.evaluation.losses import Losses, losses
 from lstmcli.evaluation.movement import Movement, movement
-from lstmcli.evaluation.pooling import by_date, count_dates, independent
+from lstmcli.evaluation.pooling import by_date, count_dates, independent, overlap
 from lstmcli.evaluation.significance import SignificanceTest, diebold_mariano
 from lstmcli.evaluation.tails import Tails
 from lstmcli.evaluation.trend import Thresholds
@@ -36,13 +36,20 @@ AGAINST = ("naive", "drift", "seasonal_naive")
 
 @dataclass(frozen=True)
 class ModelScores:
-    """All about one model; `tests` by baseline: Diebold-Mariano on the path's squared error."""
+    """All about one model.
+
+    tests : by baseline, Diebold-Mariano on the path's squared error, where no windows overlap.
+    crps_tests : the same on the path's CRPS, against every other fan; `crps_tests_all` on all
+        cutoffs, their overlap in the variance.
+    """
 
     model: str
     path: PathScores
     steps: StepScores
     symbols: dict[str, PathScores]
     tests: dict[str, SignificanceTest]
+    crps_tests: dict[str, SignificanceTest]
+    crps_tests_all: dict[str, SignificanceTest]
     bands: tuple[Band, ...]
     direction: tuple[DirectionScores, ...]
     movement: Movement
@@ -154,6 +161,8 @@ def _model(
         steps=step_scores(name, reduced, against),
         symbols=symbol_scores(name, reduced, against, backtest.cutoff, backtest.symbol),
         tests=_tests(name, reduced, against, backtest.cutoff, apart),
+        crps_tests=_crps_tests(name, reduced, backtest.cutoff, apart, 1),
+        crps_tests_all=_crps_tests_all(name, reduced, backtest),
         bands=tuple(band for each in directions for band in _bands(backtest, name, each.step)),
         direction=directions,
         movement=_movement(backtest, name),
@@ -182,6 +191,34 @@ def _tests(
         for other in against
         if other != name
     }
+
+
+def _crps_tests(
+    name: str,
+    reduced: Mapping[str, Losses],
+    cutoff: NDArray[np.datetime64],
+    rows: NDArray[np.bool_],
+    h: int,
+) -> dict[str, SignificanceTest]:
+    """Test the CRPS of a fan against that of every other, `h` counted in cutoffs."""
+    mine = reduced[name].crps
+    if mine is None:
+        return {}
+    dates = cutoff[rows]
+    ours = by_date(mine[rows], dates)[1]
+    return {
+        other: diebold_mariano(ours, by_date(theirs.crps[rows], dates)[1], h)
+        for other, theirs in reduced.items()
+        if other != name and theirs.crps is not None
+    }
+
+
+def _crps_tests_all(
+    name: str, reduced: Mapping[str, Losses], backtest: Backtest
+) -> dict[str, SignificanceTest]:
+    whole = np.asarray(~np.isnan(backtest.actual).any(axis=1))
+    reach = overlap(backtest.cutoff[whole], backtest.dates[whole, -1])
+    return _crps_tests(name, reduced, backtest.cutoff, whole, reach)
 
 
 def _bands(backtest: Backtest, name: str, step: int) -> tuple[Band, ...]:

@@ -29,7 +29,7 @@ def verdict(scores: Scores, model: str | None = None) -> str:
     ] or [f"{_sample(scores)} {name} has a path RMSE of {percent(own.path.rmse)}; no baseline."]
     if own.movement.flat_line:
         sentences.append("Its forecasts hardly move: in effect it copies the last price.")
-    sentences += [_direction(own.direction[-1].two_way), *_bands(own)]
+    sentences += [_direction(own.direction[-1].two_way), *_fan(own), *_bands(own)]
     return " ".join(sentences)
 
 
@@ -131,6 +131,26 @@ def _direction(two_way: TwoWay) -> str:
     if two_way.test.p is None:
         return f"{sentence}; {two_way.test.why}."
     return f"{sentence}; Pesaran-Timmermann {p_value(two_way.test.p)}."
+
+
+_HARDEST_FAN = "scaled_climatology"
+
+
+def _fan(own: ModelScores) -> list[str]:
+    """One sentence on the whole fan against the hardest of the baseline fans."""
+    test = own.crps_tests.get(_HARDEST_FAN)
+    skill = own.path.crps_skill.get(_HARDEST_FAN)
+    if test is None or skill is None:
+        return []
+    if test.p is None or test.p >= SIGNIFICANT:
+        claim = f"There is no evidence that its fan beats {_HARDEST_FAN}"
+    elif skill > 0.0 and (test.statistic or 0.0) < 0.0:
+        claim = f"Its fan beats {_HARDEST_FAN}"
+    elif skill < 0.0 and (test.statistic or 0.0) > 0.0:
+        claim = f"Its fan is significantly worse than {_HARDEST_FAN}"
+    else:
+        claim = f"There is no evidence that its fan beats {_HARDEST_FAN}"
+    return [f"{claim} (CRPS skill {_skill(skill)}; {_test(test)})."]
 
 
 def _bands(own: ModelScores) -> list[str]:

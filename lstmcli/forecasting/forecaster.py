@@ -5,11 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lstmcli.dataset.series import Series
 from lstmcli.dataset.windows import contexts, flat_cutoffs, join
-from lstmcli.errors import DataError
-from lstmcli.forecasting.forecast import Forecast
+from lstmcli.errors import DataError, UsageError
+from lstmcli.forecasting.direct import fan
+from lstmcli.forecasting.forecast import Forecast, join_forecasts
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.forecasting.recursive import recurse
 
@@ -39,16 +41,39 @@ def forecast(
             )
     windows = join(series).to(model.device)
     index = flat_cutoffs(windows, cutoffs).to(model.device)
-    parts = [
-        recurse(
-            model.network,
-            contexts(windows, batch, window.context_length),
-            horizon=horizon or window.horizon,
-            inputs=series[0].inputs,
-            scaling=window.scaling,
-            fitted=model.fitted,
-            rebase=window.rebase,
-        )
+    steps = horizon or window.horizon
+    batches = [
+        _forecast(model, contexts(windows, batch, window.context_length), series[0].inputs, steps)
         for batch in torch.split(index, _BATCH)
     ]
-    return Forecast(median=np.concatenate([part.median for part in parts]))
+    return join_forecasts(batches)
+
+
+def _forecast(model: TrainedModel, raw: Tensor, inputs: Sequence[int], horizon: int) -> Forecast:
+    """Forecast from contexts (n, L, C), directly or by recursion as the model was trained."""
+    window = model.settings.window
+    if model.settings.model.head == "direct":
+        if horizon > window.horizon:
+            raise UsageError(
+                "the horizon is too long",
+                where=f"--horizon {horizon}",
+                why=f"this model answers {window.horizon} steps at once and cannot go beyond",
+                next_step="Train with --set window.horizon=N.",
+            )
+        return fan(
+            model.members,
+            raw,
+            features=window.features,
+            levels=model.levels,
+            horizon=horizon,
+            calibration=model.calibration,
+        )
+    return recurse(
+        model.network,
+        raw,
+        horizon=horizon,
+        inputs=inputs,
+        scaling=window.scaling,
+        fitted=model.fitted,
+        rebase=window.rebase,
+    )

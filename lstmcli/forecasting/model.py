@@ -7,7 +7,9 @@ from torch import nn
 
 from lstmcli.config import Settings
 from lstmcli.dataset.scaling import Scale
-from lstmcli.networks.build import build_network
+from lstmcli.dataset.volatility import count_inputs
+from lstmcli.forecasting.calibration import Calibration
+from lstmcli.networks.build import build_fan, build_next_step
 
 
 @dataclass(frozen=True)
@@ -15,6 +17,7 @@ class TrainedModel:
     """A network on its device, with the settings and the scale it was fitted with.
 
     fitted : the scale of the training rows, None where each window scales itself.
+    calibration : the conformal adjustment of the fan, None before or without it.
     trained_on : the symbols of the training rows.
     """
 
@@ -22,6 +25,19 @@ class TrainedModel:
     settings: Settings
     fitted: Scale | None
     trained_on: tuple[str, ...]
+    calibration: Calibration | None = None
+
+    @property
+    def members(self) -> tuple[nn.Module, ...]:
+        """The networks of an ensemble, or the one network."""
+        several = isinstance(self.network, nn.ModuleList)
+        return tuple(self.network.children()) if several else (self.network,)
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The levels of its quantiles; none for a point forecast."""
+        direct = self.settings.model.head == "direct"
+        return self.settings.forecast.quantile_levels if direct else ()
 
     @property
     def device(self) -> torch.device:
@@ -35,10 +51,25 @@ def num_columns(settings: Settings) -> int:
 
 
 def new_network(settings: Settings) -> nn.Module:
-    """Build the untrained network that the settings describe, on the CPU."""
-    model = settings.model
-    return build_network(
-        num_features=len(settings.window.features),
+    """Build the untrained network that the settings describe, on the CPU: one for each member."""
+    members = [new_member(settings) for _ in range(settings.train.members)]
+    return members[0] if len(members) == 1 else nn.ModuleList(members)
+
+
+def new_member(settings: Settings) -> nn.Module:
+    model, window = settings.model, settings.window
+    if model.head == "direct":
+        return build_fan(
+            num_features=count_inputs(window.features),
+            hidden_sizes=model.hidden_sizes,
+            dropout=model.dropout,
+            forget_bias=model.forget_bias,
+            levels=settings.forecast.quantile_levels,
+            horizon=window.horizon,
+            basis_size=model.basis_size,
+        )
+    return build_next_step(
+        num_features=len(window.features),
         num_outputs=num_columns(settings),
         hidden_sizes=model.hidden_sizes,
         dropout=model.dropout,

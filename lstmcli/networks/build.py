@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from lstmcli.networks.fan import QuantileFan
 from lstmcli.networks.heads import NextStep
 from lstmcli.networks.lstm import LSTM
 
 
-def build_network(
+def build_next_step(
     *,
     num_features: int,
     num_outputs: int,
@@ -18,9 +19,25 @@ def build_network(
     activation: str,
     forget_bias: float,
 ) -> nn.Sequential:
-    """Return body and head, (N, L, F) -> (N, C), with freshly drawn weights."""
+    """Return a network for recursion, (N, L, F) -> (N, C), with freshly drawn weights."""
     body = LSTM(num_features, hidden_sizes, dropout=dropout, forget_bias=forget_bias)
     head = NextStep(body.num_outputs, num_outputs, dense_sizes=dense_sizes, activation=activation)
+    return nn.Sequential(body, head)
+
+
+def build_fan(
+    *,
+    num_features: int,
+    hidden_sizes: Sequence[int],
+    dropout: float,
+    forget_bias: float,
+    levels: Sequence[float],
+    horizon: int,
+    basis_size: int,
+) -> nn.Sequential:
+    """Return a network for quantiles at every bar, (N, L, F) -> (N, L, H, Q)."""
+    body = LSTM(num_features, hidden_sizes, dropout=dropout, forget_bias=forget_bias)
+    head = QuantileFan(body.num_outputs, levels=levels, horizon=horizon, basis_size=basis_size)
     return nn.Sequential(body, head)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -21,3 +22,9 @@ def point_loss(predicted: Tensor, target: Tensor, name: str = "mse") -> Tensor:
     known = target.isfinite()
     each = _LOSSES[name](predicted, target.where(known, predicted.detach()), reduction="none")
     return (each * known).sum() / known.sum().clamp(min=1)
+
+
+def pinball_loss(quantiles: Tensor, target: Tensor, levels: Tensor) -> Tensor:
+    """Mean quantile loss over the levels (Koenker & Bassett 1978), (..., Q) and (...) -> (...)."""
+    over = target[..., None] - quantiles
+    return torch.maximum(levels * over, (levels - 1) * over).mean(dim=-1)

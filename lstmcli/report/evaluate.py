@@ -13,6 +13,8 @@ from lstmcli.report.view import SCHEMA_VERSION, View
 from lstmcli.report.windows import window_rows, windows_table
 from lstmcli.workflows.evaluate import EvaluateReport
 
+_SHOWN_BANDS = (0.5, 0.8, 0.95)
+
 
 def evaluate_view(report: EvaluateReport) -> View:
     """Show the windows, the scores and the verdict; the rows are the windows of every network."""
@@ -72,6 +74,7 @@ def _tables(report: EvaluateReport) -> list[RenderableType]:
         f"({report.scores.n_independent} independent).",
         _scores(report),
         _steps(report, main),
+        *_fans(report, main),
         *direction_tables(report.scores, main),
         *caveats,
         *(f"Verdict: {text}" for text in report.verdicts.values()),
@@ -80,11 +83,13 @@ def _tables(report: EvaluateReport) -> list[RenderableType]:
 
 def _scores(report: EvaluateReport) -> RenderableType:
     against = report.scores.against
+    fans = report.scores.models[report.scores.model].path.crps is not None
     table = make_table(
         f"Scores over steps 1 to {report.horizon}, in % of the last price",
         ["", "Path RMSE", "Path MAE", "MASE"]
         + [f"Skill vs {name}" for name in against]
-        + ["p vs drift", "Direction", "Balanced"],
+        + ["p vs drift", "Direction", "Balanced"]
+        + (["CRPS"] if fans else []),
     )
     for name, scores in report.scores.models.items():
         two_way = scores.direction[-1].two_way
@@ -98,6 +103,50 @@ def _scores(report: EvaluateReport) -> RenderableType:
             number(test.p if test else None),
             percent(two_way.accuracy, 1),
             percent(two_way.balanced_accuracy, 1),
+            *([percent(scores.path.crps, 3)] if fans else []),
+        )
+    return table
+
+
+def _fans(report: EvaluateReport, main: ModelScores) -> list[RenderableType]:
+    """Show the fan of the first model against every other one, and what its bands covered."""
+    if main.path.crps is None:
+        return []
+    table = make_table(
+        f"CRPS of {main.model} against other fans", ["", "Ratio", "Skill", "p", "p, all cutoffs"]
+    )
+    for name, skill in main.path.crps_skill.items():
+        table.add_row(
+            name,
+            number(None if skill is None else 1 - skill),
+            percent(skill, 1, sign=True),
+            number(main.crps_tests[name].p),
+            number(main.crps_tests_all[name].p),
+        )
+    return [table, _bands(report, main)]
+
+
+def _bands(report: EvaluateReport, main: ModelScores) -> RenderableType:
+    rival = report.scores.models.get("scaled_climatology")
+    table = make_table(
+        "What the bands covered",
+        ["Step", "Band", "Covered", "+-", "Good", "Width", "Climatology covered", "Width"],
+        left=0,
+    )
+    theirs = {(band.step, band.nominal): band for band in (rival.bands if rival else ())}
+    for band in main.bands:
+        if not any(abs(band.nominal - shown) < 1e-9 for shown in _SHOWN_BANDS):
+            continue
+        other = theirs.get((band.step, band.nominal))
+        table.add_row(
+            str(band.step),
+            percent(band.nominal, 0),
+            percent(band.coverage, 1),
+            percent(band.standard_error, 1),
+            "yes" if band.good else "no",
+            percent(band.width),
+            percent(other.coverage if other else None, 1),
+            percent(other.width if other else None),
         )
     return table
 

@@ -1,15 +1,23 @@
 """Forecasts of the sessions ahead, in prices, beside the naive forecast."""
 
 import math
+import shutil
+import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import RenderableType
 
+from lstmcli.errors import UsageError
 from lstmcli.report.console import make_table
 from lstmcli.report.long_table import forecast_rows
 from lstmcli.report.numbers import move, percent, price
-from lstmcli.report.view import SCHEMA_VERSION, View
+from lstmcli.report.output import check_file
+from lstmcli.report.plot import Fan, bands_of, check_plot, draw_fans
+from lstmcli.report.terminal_plot import text_fans
+from lstmcli.report.view import SCHEMA_VERSION, Format, View
 from lstmcli.workflows.predict import PredictReport, SymbolForecast
 
 _SHOWN_STEPS = (1, 5, 20, 50)
@@ -36,7 +44,7 @@ def predict_view(report: PredictReport, *, all_steps: bool = False) -> View:
                     "price": each.price,
                     "trained_on": each.trained_on,
                     "warnings": list(each.warnings),
-                    "steps": [_step(row) for row in _rows(each)],
+                    "steps": [_step(each, row) for row in _rows(each)],
                 }
                 for each in report.forecasts
             ],
@@ -47,6 +55,53 @@ def predict_view(report: PredictReport, *, all_steps: bool = False) -> View:
     return View(lambda: _tables(report, all_steps), document, rows)
 
 
+def check_forecast_plot(target: str | None, form: Format) -> None:
+    """Raise before any work is done if `--plot TARGET` could not be followed."""
+    if target is None:
+        return
+    check_plot(target)
+    if target == "-" and form != "table":
+        raise UsageError(
+            "two results on standard output",
+            where=f"--plot - with --format {form}",
+            next_step="Draw to a file, or leave --format out.",
+        )
+    if target != "-":
+        check_file(target)
+
+
+def plot_forecasts(report: PredictReport, target: str | None) -> None:
+    """Draw the fans to a file, or below the table with `-`; nothing where no plot is asked for."""
+    if target is None:
+        return
+    fans = _fans(report)
+    if target == "-":
+        sys.stdout.write(text_fans(fans, shutil.get_terminal_size((100, 30)).columns))
+    else:
+        draw_fans(fans, Path(target))
+
+
+def _fans(report: PredictReport) -> list[Fan]:
+    """Return the fans of a report as pictures need them."""
+    return [
+        Fan(
+            symbol=each.symbol,
+            title=f"{report.model}, cutoff {each.cutoff}",
+            history_dates=each.history_dates,
+            history=each.history,
+            dates=each.dates,
+            median=each.last_close * np.exp(each.forecast.median[0]),
+            bands=()
+            if each.forecast.quantiles is None
+            else bands_of(
+                each.forecast.levels, each.last_close * np.exp(each.forecast.quantiles[0])
+            ),
+            actual=each.last_close * np.exp(each.actual),
+        )
+        for each in report.forecasts
+    ]
+
+
 def _rows(each: SymbolForecast) -> list[dict[str, Any]]:
     return list(
         forecast_rows(
@@ -55,15 +110,26 @@ def _rows(each: SymbolForecast) -> list[dict[str, Any]]:
     )
 
 
-def _step(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: row[key] for key in row if key not in ("symbol", "cutoff", "last_close")}
+def _step(each: SymbolForecast, row: dict[str, Any]) -> dict[str, Any]:
+    """Return one step without what stands above it, and what the long table has no column for."""
+    step = row["step"]
+    own = {key: row[key] for key in row if key not in ("symbol", "cutoff", "last_close")}
+    if each.forecast.quantiles is not None:
+        own["probability_of_rise"] = each.probability_of_rise(step)
+    if each.forecast.spread is not None:
+        own["spread"] = float(each.forecast.spread[0, step - 1])
+    return own
 
 
 def _tables(report: PredictReport, all_steps: bool) -> list[RenderableType]:
+    fans = all(each.forecast.quantiles is not None for each in report.forecasts)
+    spreads = all(each.forecast.spread is not None for each in report.forecasts)
     happened = any(not math.isnan(each.actual[0]) for each in report.forecasts)
     table = make_table(
         f"Forecast by {report.model}, {report.horizon} steps ahead",
-        ["Symbol", "Cutoff", "Date", "Step", "Last close = naive", "Forecast", "Change"]
+        ["Symbol", "Cutoff", "Date", "Step", "Last close = naive"]
+        + (["Median", "Change", "80 % from", "to", "Rise"] if fans else ["Forecast", "Change"])
+        + (["Spread"] if spreads else [])
         + (["Actual"] if happened else []),
         left=3,
     )
@@ -74,10 +140,18 @@ def _tables(report: PredictReport, all_steps: bool) -> list[RenderableType]:
                 continue
             cells = [each.symbol, row["cutoff"], row["date"], str(step)]
             cells += [price(each.last_close), price(row["median"]), move(log_move)]
+            if fans:
+                low, high = each.band(step, 0.8)
+                cells += [price(low), price(high), percent(each.probability_of_rise(step), 1)]
+            if each.forecast.spread is not None:
+                cells.append(percent(float(each.forecast.spread[0, step - 1])))
             actual = "-" if row["actual"] is None else price(row["actual"])
             table.add_row(*cells, *([actual] if happened else []))
     columns = sorted({each.price for each in report.forecasts})
-    return [table, f"Log moves of {' and '.join(columns)}, on the last Close.", _record(report)]
+    basis = f"Log moves of {' and '.join(columns)}, on the last Close."
+    if spreads:
+        basis += " Spread: standard deviation of the members' medians."
+    return [table, basis, _record(report)]
 
 
 def _record(report: PredictReport) -> str:

@@ -29,10 +29,12 @@ from lstmcli import atomic
 from lstmcli.config import Settings, check_settings
 from lstmcli.dataset.scaling import FITTED_SCALINGS, Scale
 from lstmcli.errors import FileError, ModelError, UsageError
+from lstmcli.forecasting.calibration import Calibration
 from lstmcli.forecasting.model import TrainedModel, new_network, num_columns
 from lstmcli.training.loop import Epoch
 
 SCHEMA_VERSION = 1
+_FACTORS = "calibration.factors"
 _NEEDED = ("split", "windows", "trend", "validation", "weights_sha256", "config_sha256")
 _WEIGHTS, _CONFIG, _METADATA, _HISTORY = (
     "model.safetensors",
@@ -83,6 +85,7 @@ def load_bundle(folder: Path, device: torch.device) -> tuple[TrainedModel, dict[
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise _not_a_model(folder, f"{_WEIGHTS}: {error}") from error
     fitted = _take_scale(folder, tensors, settings)
+    calibration = _take_calibration(folder, tensors, settings)
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
         network = new_network(settings)
     try:
@@ -91,7 +94,8 @@ def load_bundle(folder: Path, device: torch.device) -> tuple[TrainedModel, dict[
         raise _not_a_model(folder, f"the weights do not fit config.toml: {error}") from error
     trained_on = tuple(str(symbol) for symbol in metadata["trained_on"])
     fitted = None if fitted is None else fitted.to(device)
-    return TrainedModel(network.to(device).eval(), settings, fitted, trained_on), metadata
+    model = TrainedModel(network.to(device).eval(), settings, fitted, trained_on, calibration)
+    return model, metadata
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
@@ -119,6 +123,18 @@ def settings_toml(settings: Settings) -> str:
     return tomli_w.dumps(tree)
 
 
+def _take_calibration(
+    folder: Path, tensors: dict[str, torch.Tensor], settings: Settings
+) -> Calibration | None:
+    """Take the calibration out of the tensors, where there is one."""
+    factors = tensors.pop(_FACTORS, None)
+    if factors is None:
+        return None
+    if factors.shape != (settings.window.horizon, len(settings.forecast.quantile_levels)):
+        raise _not_a_model(folder, f"the calibration does not fit {_CONFIG}")
+    return Calibration(factors.double().numpy())
+
+
 def _tensors(model: TrainedModel) -> dict[str, torch.Tensor]:
     # On the CPU, so that a model trained on a GPU loads on a machine without one.
     tensors = {
@@ -128,6 +144,8 @@ def _tensors(model: TrainedModel) -> dict[str, torch.Tensor]:
     if model.fitted is not None:
         tensors["fitted.loc"] = model.fitted.loc.cpu().contiguous()
         tensors["fitted.scale"] = model.fitted.scale.cpu().contiguous()
+    if model.calibration is not None:
+        tensors[_FACTORS] = torch.from_numpy(model.calibration.factors).contiguous()
     return tensors
 
 

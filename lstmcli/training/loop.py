@@ -19,7 +19,10 @@ from lstmcli.training.objective import Objective
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the training windows came to. Losses are means over windows."""
+    """What one pass over the training windows came to. Losses are means over windows.
+
+    member : which network of an ensemble, counted from 1.
+    """
 
     epoch: int
     loss: float
@@ -28,6 +31,7 @@ class Epoch:
     gradient_norm: float
     seconds: float
     best: bool
+    member: int = 1
 
 
 def train_epochs(
@@ -45,10 +49,12 @@ def train_epochs(
     clip_norm: float,
     patience: int,
     generator: torch.Generator,
+    labels_per_sample: int = 1,
 ) -> Iterator[Epoch]:
     """Fit `network` on the flat cutoff rows `train`, choosing the epoch on `validation`.
 
-    `generator` (on the CPU) shuffles the windows; `clip_norm` 0 clips nothing. Raises
+    `generator` (on the CPU) shuffles the windows; `clip_norm` 0 clips nothing. Where each sample
+    holds several labels, an epoch draws as many fewer of them. Raises
     TrainingError when a loss or gradient is not finite, or the device's memory too small. However
     it ends, also when it is closed or an error comes through, the best epoch so far is restored.
     """
@@ -60,9 +66,15 @@ def train_epochs(
         for number in range(1, epochs + 1):
             began = time.perf_counter()
             loss, norm = _one_pass(
-                network, objective, train, batch_size, steps, weights, clip_norm, generator
+                network,
+                objective,
+                _shuffled(train, labels_per_sample, generator),
+                batch_size,
+                steps,
+                weights,
+                clip_norm,
             )
-            validation_loss = _mean_loss(network, objective, validation)
+            validation_loss = _mean_loss(network, objective, validation, batch_size)
             _check_finite(number, loss, validation_loss, norm)
             is_best = validation_loss < best
             waited = 0 if is_best else waited + 1
@@ -96,21 +108,19 @@ def train_epochs(
 def _one_pass(
     network: nn.Module,
     objective: Objective,
-    train: Tensor,
+    order: Tensor,
     batch_size: int,
     optimizer: torch.optim.Optimizer,
     weights: list[nn.Parameter],
     clip_norm: float,
-    generator: torch.Generator,
 ) -> tuple[float, float]:
-    """One shuffled pass; returns the mean loss and the mean gradient norm before clipping.
+    """One pass in the given order; returns the mean loss and gradient norm before clipping.
 
     Sums stay on the device until the end: nothing inside the loop waits for them.
     """
     network.train()
-    order = train[torch.randperm(len(train), generator=generator).to(train.device)]
-    total = torch.zeros((), device=train.device)
-    norms = torch.zeros((), device=train.device)
+    total = torch.zeros((), device=order.device)
+    norms = torch.zeros((), device=order.device)
     batches = torch.split(order, batch_size)
     for batch in batches:
         optimizer.zero_grad(set_to_none=True)
@@ -119,13 +129,18 @@ def _one_pass(
         norms += nn.utils.clip_grad_norm_(weights, clip_norm or math.inf, foreach=True)
         optimizer.step()
         total += loss.detach() * len(batch)
-    return total.item() / len(train), norms.item() / len(batches)
+    return total.item() / len(order), norms.item() / len(batches)
 
 
-def _mean_loss(network: nn.Module, objective: Objective, cutoffs: Tensor) -> float:
+def _shuffled(train: Tensor, labels_per_sample: int, generator: torch.Generator) -> Tensor:
+    number = max(1, len(train) // labels_per_sample)
+    return train[torch.randperm(len(train), generator=generator)[:number].to(train.device)]
+
+
+def _mean_loss(network: nn.Module, objective: Objective, cutoffs: Tensor, batch_size: int) -> float:
     network.eval()
     with torch.inference_mode():
-        losses = [objective(network, part) * len(part) for part in torch.split(cutoffs, 1024)]
+        losses = [objective(network, part) * len(part) for part in torch.split(cutoffs, batch_size)]
     return torch.stack(losses).sum().item() / len(cutoffs)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lstmcli.config import Settings
-from lstmcli.dataset.series import Series, make_series
+from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, UsageError
 from lstmcli.evaluation.backtest import Backtest, Rows
 from lstmcli.evaluation.cutoffs import choose_cutoffs
@@ -25,9 +25,10 @@ from lstmcli.workflows.prices import (
     Source,
     load_prices,
     raise_if_all_failed,
+    series_for,
     tell_untrained,
 )
-from lstmcli.workflows.scoring import backtest, score_backtest
+from lstmcli.workflows.scoring import EXTRA_BASELINES, backtest, score_backtest
 
 _FEWEST_FIT_ROWS = 2
 
@@ -65,6 +66,7 @@ def evaluate(
     end: date | None = None,
     step_size: int | None = None,
     n_windows: int | None = None,
+    baselines: Sequence[str] = (),
     device: str = "auto",
     number_of_threads: int = 1,
 ) -> EvaluateReport:
@@ -73,6 +75,14 @@ def evaluate(
     Without `start` the cutoffs begin where the recipe says, else with the test span. Raises
     DataError when no cutoff has a whole horizon of bars behind it.
     """
+    unknown = set(baselines) - set(EXTRA_BASELINES)
+    if unknown:
+        raise UsageError(
+            "no such baseline",
+            where=", ".join(sorted(unknown)),
+            why="there is " + ", ".join(EXTRA_BASELINES),
+            next_step="The others are always shown.",
+        )
     references = [find_model(source.data_dir, model) for model in models or (None,)]
     _check_unique(references)
     bundles = [load_bundle(each.folder, choose_device(device)) for each in references]
@@ -114,6 +124,7 @@ def evaluate(
             horizon=steps,
             context_length=settings.window.context_length,
             interval=loaded[0].interval,
+            extra=baselines,
         )
     scores = score_backtest(
         result,
@@ -151,14 +162,7 @@ def _own_series(
     unsuitable = []
     for prices in loaded:
         try:
-            found = [
-                make_series(
-                    prices,
-                    features=model.settings.window.features,
-                    price=model.settings.data.price,
-                )
-                for model in networks.values()
-            ]
+            found = [series_for(model.settings, prices) for model in networks.values()]
         except DataError as error:
             unsuitable.append(Failure(prices.symbol, str(error), error.exit_code))
             continue

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.dataset.series import Series, make_series
+from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError
+from lstmcli.evaluation.direction import probability_below
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel
@@ -22,10 +23,12 @@ from lstmcli.workflows.prices import (
     Source,
     load_prices,
     raise_if_all_failed,
+    series_for,
     tell_untrained,
 )
 
 STALE_SESSIONS = 3
+HISTORY = 120  # closes kept beside a forecast, for its picture
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class SymbolForecast:
 
     forecast : one row, N = 1. dates : (H,) the sessions forecast.
     actual : (H,) log moves, NaN where they have not happened.
+    history_dates, history : (T,) the latest closes up to the cutoff.
     price : the column whose moves are forecast. trained_on : whether training saw this symbol.
     warnings : what to know before trusting it.
     """
@@ -44,9 +48,25 @@ class SymbolForecast:
     dates: NDArray[np.datetime64]
     forecast: Forecast
     actual: NDArray[np.float64]
+    history_dates: NDArray[np.datetime64]
+    history: NDArray[np.float64]
     price: str
     trained_on: bool
     warnings: tuple[str, ...]
+
+    def probability_of_rise(self, step: int) -> float:
+        """Return the share of the fan above the last price; only for a fan."""
+        assert self.forecast.quantiles is not None
+        fan = self.forecast.quantiles[:, step - 1]
+        return float(1 - probability_below(fan, self.forecast.levels, np.zeros(1))[0])
+
+    def band(self, step: int, nominal: float) -> tuple[float, float]:
+        """Return the prices between which the central `nominal` of the fan lies."""
+        assert self.forecast.quantiles is not None
+        fan = self.forecast.quantiles[0, step - 1]
+        ends = np.interp([(1 - nominal) / 2, (1 + nominal) / 2], self.forecast.levels, fan)
+        low, high = self.last_close * np.exp(ends)
+        return float(low), float(high)
 
 
 @dataclass(frozen=True)
@@ -100,7 +120,15 @@ def predict(
         metadata=metadata,
         horizon=steps,
         forecasts=tuple(
-            _one(trained, prices, series, row, _row(batch, index), today, max_data_age)
+            _one(
+                trained,
+                prices,
+                series,
+                row,
+                batch.rows(slice(index, index + 1)),
+                today,
+                max_data_age,
+            )
             for index, (prices, series, row) in enumerate(ready)
         ),
         notes=(
@@ -114,7 +142,7 @@ def predict(
 def _at_cutoff(model: TrainedModel, prices: Prices, as_of: date | None) -> tuple[Series, int]:
     """Return the series and the row of its cutoff; raises DataError where there are too few."""
     settings = model.settings
-    series = make_series(prices, features=settings.window.features, price=settings.data.price)
+    series = series_for(settings, prices)
     row = len(series) - 1
     if as_of is not None:
         row = int(np.searchsorted(series.dates, np.datetime64(as_of), side="right")) - 1
@@ -148,6 +176,8 @@ def _one(
         dates=future_dates(replace(prices, frame=prices.frame.iloc[: row + 1]), steps),
         forecast=forecast,
         actual=actual,
+        history_dates=series.dates[max(0, row + 1 - HISTORY) : row + 1],
+        history=series.last_close[max(0, row + 1 - HISTORY) : row + 1],
         price=series.price,
         trained_on=series.symbol in model.trained_on,
         warnings=_age_warning(prices, row, today, max_data_age),
@@ -160,8 +190,3 @@ def _age_warning(prices: Prices, row: int, today: date, max_data_age: int) -> tu
     if behind <= max_data_age:
         return ()
     return (f"{prices.symbol}: the last bar, {last}, is {behind} sessions old",)
-
-
-def _row(batch: Forecast, index: int) -> Forecast:
-    quantiles = None if batch.quantiles is None else batch.quantiles[index : index + 1]
-    return Forecast(batch.median[index : index + 1], quantiles, batch.levels)

@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 import torch
 
-from lstmcli.dataset.series import make_series
 from lstmcli.errors import DataError, ModelError
 from lstmcli.evaluation.backtest import run_backtest
 from lstmcli.evaluation.cutoffs import choose_cutoffs
@@ -19,6 +18,7 @@ from lstmcli.forecasting.model import TrainedModel
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.registry import ModelRef
+from lstmcli.workflows.prices import series_for
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,7 @@ def _path_rmse(
     errors = []
     dates = 0
     for model in (challenger, champion):
-        settings = model.settings
-        series = [
-            make_series(each, features=settings.window.features, price=settings.data.price)
-            for each in prices
-        ]
+        series = [series_for(model.settings, each) for each in prices]
         cutoffs = choose_cutoffs(
             series,
             first=start,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lstmcli.config import DEFAULT_LEVELS
 from lstmcli.dataset.series import Series
 from lstmcli.dataset.split import Split
 from lstmcli.evaluation.backtest import Backtest, Forecaster, Rows, one_by_one, run_backtest
@@ -17,8 +18,10 @@ from lstmcli.evaluation.trend import Thresholds, fit_thresholds, scaled_moves
 from lstmcli.forecasting import baselines
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.forecaster import forecast
+from lstmcli.forecasting.garch import gjr_garch
 from lstmcli.forecasting.model import TrainedModel
 
+EXTRA_BASELINES = ("gjr_garch",)
 _SEASON = {"1mo": 12}
 _TREND_WINDOWS = 512
 
@@ -32,10 +35,12 @@ def backtest(
     horizon: int,
     context_length: int,
     interval: str = "1d",
+    extra: Sequence[str] = (),
 ) -> Backtest:
     """Forecast from every cutoff with every model, and with the baselines fitted on `fit_rows`.
 
-    Each model brings the same series with its own features.
+    Each model brings the same series with its own features. `extra` may name `gjr_garch`, which
+    takes some 25 ms a cutoff.
     """
     rows = {each.symbol: number for each, number in zip(series, fit_rows, strict=True)}
 
@@ -52,6 +57,15 @@ def backtest(
         forecasters["seasonal_naive"] = one_by_one(
             lambda each, at: baselines.seasonal_naive(
                 each.log_prices, at, horizon, period=_SEASON[interval]
+            )
+        )
+    levels = next((model.levels for model, _ in models.values() if model.levels), ())
+    if levels:
+        forecasters |= _cones(rows, horizon, levels)
+    if "gjr_garch" in extra:
+        forecasters["gjr_garch"] = one_by_one(
+            lambda each, at: gjr_garch(
+                each.log_prices, at, horizon, levels=levels or DEFAULT_LEVELS
             )
         )
     forecasters["always_up"] = one_by_one(
@@ -124,6 +138,25 @@ def learn_trend(
         "high": thresholds.high.tolist(),
         "crash": tails.crash.tolist(),
         "spike": tails.spike.tolist(),
+    }
+
+
+def _cones(
+    fit_rows: Mapping[str, int], horizon: int, levels: Sequence[float]
+) -> dict[str, Forecaster]:
+    """Return the fans that any probabilistic model must beat."""
+    return {
+        "gaussian_cone": one_by_one(
+            lambda each, at: baselines.gaussian_cone(each.log_prices, at, horizon, levels=levels)
+        ),
+        "ewma_cone": one_by_one(
+            lambda each, at: baselines.ewma_cone(each.log_prices, at, horizon, levels=levels)
+        ),
+        "scaled_climatology": one_by_one(
+            lambda each, at: baselines.scaled_climatology(
+                each.log_prices, at, horizon, levels=levels, fit_rows=fit_rows[each.symbol]
+            )
+        ),
     }
 
 

@@ -11,7 +11,7 @@ import torch
 
 from lstmcli import __version__
 from lstmcli.config import Settings
-from lstmcli.dataset.series import Series, make_series
+from lstmcli.dataset.series import Series, known_features
 from lstmcli.errors import DataError, TrainingError
 from lstmcli.evaluation.cutoffs import choose_cutoffs
 from lstmcli.evaluation.scores import Scores
@@ -23,13 +23,16 @@ from lstmcli.runs.locks import hold
 from lstmcli.runs.registry import ModelRef, champion, model_folder, next_version, promote
 from lstmcli.training.device import choose_device, threads
 from lstmcli.training.loop import Epoch
-from lstmcli.workflows.fit import Fit, Plan, fit, make_plan
+from lstmcli.workflows.calibrate import calibrated
+from lstmcli.workflows.fit import Fit, fit
+from lstmcli.workflows.plan import Plan, make_plan
 from lstmcli.workflows.prices import (
     AllFailedError,
     Failure,
     Source,
     lasting_data,
     load_prices,
+    series_for,
 )
 from lstmcli.workflows.promotion import Decision, decide
 from lstmcli.workflows.scoring import backtest, learn_trend, score_backtest
@@ -73,13 +76,15 @@ def train(
     folder = model_folder(source.data_dir, name)
     began = time.perf_counter()
     loaded, failures = load_prices(source, settings.data)
+    settings = _with_known_features(settings, loaded)
     plan, failures = _plan(loaded, settings, failures)
     used = [each for each in loaded if each.symbol in {one.symbol for one in plan.series}]
     settings = settings.model_copy(update={"data": lasting_data(source, settings.data)})
     with hold(folder / ".lock", wait=wait), threads(settings.train.threads) as number:
         fitted = fit(plan, settings, device, on_epoch)
-        trend = learn_trend(fitted.model, plan.series, plan.splits)
-        scores = _score_validation(fitted.model, plan, trend, used[0].interval)
+        model = calibrated(fitted.model, plan)
+        trend = learn_trend(model, plan.series, plan.splits)
+        scores = _score_validation(model, plan, trend, used[0].interval)
         version = next_version(source.data_dir, name)
         metadata = {
             **_metadata(fitted, plan, device, number, time.perf_counter() - began),
@@ -87,12 +92,10 @@ def train(
             "trend": trend,
             "validation": _summary(scores),
         }
-        save_bundle(version.folder, fitted.model, metadata, fitted.history)
+        save_bundle(version.folder, model, metadata, fitted.history)
         if fitted.error is not None:
             raise _with_version(fitted.error, version) from fitted.error
-        decision = decide(
-            promotion, fitted.model, plan.test_start, used, champion(source.data_dir, name)
-        )
+        decision = decide(promotion, model, plan.test_start, used, champion(source.data_dir, name))
         if decision.promoted:
             promote(source.data_dir, version)
     notes = tuple(f"{each.symbol}: {note}" for each in used for note in each.notes)
@@ -107,6 +110,18 @@ def train(
     )
 
 
+def _with_known_features(settings: Settings, loaded: Sequence[Prices]) -> Settings:
+    """Leave out features that no series has: the network would never learn what they say."""
+    if settings.window.scaling != "volatility":
+        return settings
+    known = {name for each in loaded for name in known_features(each)}
+    if not {"high", "low"} <= known:
+        known -= {"high", "low"}
+    features = tuple(name for name in settings.window.features if name in known)
+    window = settings.window.model_copy(update={"features": features})
+    return settings.model_copy(update={"window": window})
+
+
 def _plan(
     loaded: Sequence[Prices], settings: Settings, failures: Sequence[Failure]
 ) -> tuple[Plan, list[Failure]]:
@@ -115,9 +130,7 @@ def _plan(
     series: dict[str, Series] = {}
     for each in loaded:
         try:
-            series[each.symbol] = make_series(
-                each, features=settings.window.features, price=settings.data.price
-            )
+            series[each.symbol] = series_for(settings, each)
         except DataError as error:
             failed.append(Failure(each.symbol, str(error), error.exit_code))
     while series:

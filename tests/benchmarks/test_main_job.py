@@ -19,7 +19,8 @@ from torch import nn
 from lstmcli.config import Settings, load_settings
 from lstmcli.dataset.series import make_series
 from lstmcli.training.device import seeded
-from lstmcli.workflows.fit import Plan, fit, make_plan
+from lstmcli.workflows.fit import fit
+from lstmcli.workflows.plan import Plan, make_plan
 from lstmcli.workflows.prices import Source, load_prices
 
 pytestmark = pytest.mark.slow

@@ -15,8 +15,11 @@ csv = ["prices.csv"]
 [window]
 context_length = 10
 horizon = 5
+features = ["close"]
+scaling = "log_return"
 
 [model]
+head = "recursive"
 hidden_sizes = [4]
 
 [train]

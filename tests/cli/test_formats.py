@@ -17,7 +17,7 @@ COMMANDS = {
     "evaluate": ("evaluate",),
 }
 COLUMNS = {
-    "train": "epoch loss validation_loss learning_rate gradient_norm seconds best",
+    "train": "epoch loss validation_loss learning_rate gradient_norm seconds best member",
     "predict": "symbol cutoff step date last_close actual median",
     "evaluate": "model symbol cutoff date last_close predicted actual predicted_trend "
     "actual_trend trend_hit direction_hit",

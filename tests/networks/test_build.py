@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from lstmcli.networks.build import build_network, count_parameters
+from lstmcli.networks.build import build_next_step, count_parameters
 
 
 @pytest.mark.parametrize("num_features", [1, 5])
@@ -13,7 +13,7 @@ from lstmcli.networks.build import build_network, count_parameters
 def test_a_network_has_the_shapes_and_weights_asked_for(
     num_features: int, dense_sizes: tuple[int, ...]
 ) -> None:
-    network = build_network(
+    network = build_next_step(
         num_features=num_features,
         num_outputs=2,
         hidden_sizes=(50, 100),

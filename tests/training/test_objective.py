@@ -9,7 +9,7 @@ from torch import nn
 
 from lstmcli.dataset.scaling import Scale, fit_batch_scale, fit_return_scale
 from lstmcli.dataset.windows import contexts, join
-from lstmcli.networks.build import build_network
+from lstmcli.networks.build import build_next_step
 from lstmcli.training.objective import next_step_objective
 from tests.synthetic import random_walk, series_of
 
@@ -21,7 +21,7 @@ INDEX = torch.tensor([7, 20, 33])
 
 
 def a_network(features: int = 2) -> nn.Module:
-    return build_network(
+    return build_next_step(
         num_features=features,
         num_outputs=2,
         hidden_sizes=(3,),

@@ -19,7 +19,9 @@ from lstmcli.forecasting.forecaster import forecast
 from lstmcli.training import objective as objective_module
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows import fit as fit_module
-from lstmcli.workflows.fit import Fit, fit, make_plan
+from lstmcli.workflows import samples as samples_module
+from lstmcli.workflows.fit import Fit, fit
+from lstmcli.workflows.plan import make_plan
 from tests.synthetic import CPU, fit_on, random_walk, series_of, tiny_settings
 
 SCALINGS = ("relative", "zscore", "batch", "log_return")
@@ -257,7 +259,7 @@ def test_every_epoch_is_told_and_kept() -> None:
 
 def breaking(epoch: int, batches: int) -> Callable[..., Callable[[nn.Module, Tensor], Tensor]]:
     """Return a maker of objectives whose training loss is NaN from the given epoch on."""
-    make, calls = fit_module.next_step_objective, iter(range(10**6))
+    make, calls = samples_module.next_step_objective, iter(range(10**6))
 
     def made(*args: Any, **options: Any) -> Callable[[nn.Module, Tensor], Tensor]:
         inner = make(*args, **options)
@@ -277,7 +279,7 @@ def test_training_that_breaks_down_keeps_the_good_epochs_before(
     settings = settings_with(train={"epochs": 4})
     plan = make_plan([SERIES], settings)
     batches = -(-len(plan.train[0]) // settings.train.batch_size)
-    monkeypatch.setattr(fit_module, "next_step_objective", breaking(3, batches))
+    monkeypatch.setattr(samples_module, "next_step_objective", breaking(3, batches))
     done = fit(plan, settings, CPU)
     assert isinstance(done.error, TrainingError)
     assert len(done.history) == 2
@@ -288,6 +290,6 @@ def test_training_that_breaks_down_keeps_the_good_epochs_before(
 
 def test_training_that_breaks_down_at_once_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_with()
-    monkeypatch.setattr(fit_module, "next_step_objective", breaking(1, 1))
+    monkeypatch.setattr(samples_module, "next_step_objective", breaking(1, 1))
     with pytest.raises(TrainingError, match=r"training diverged \(epoch 1\)"):
         fit(make_plan([SERIES], settings), settings, CPU)

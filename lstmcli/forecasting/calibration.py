@@ -1,0 +1,162 @@
+"""Conformal adjustment: fans are made wider or narrower until they cover what they promise.
+
+For each central band and step one factor multiplies the distance of both its levels from the
+median, so that the median stays where it was and a scaled series has a scaled fan. Factors come
+from validation windows alone, are smooth over the steps, and are drawn towards 1 (none) where
+validation holds few independent windows. The dependence of overlapping windows voids the finite
+sample guarantee of the papers; what remains is an empirical correction, judged by its coverage.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_PRIOR = 100.0  # independent windows at which half of the log factor is believed
+_DEGREE = 2  # of the polynomial in the log of the step
+_LARGEST = 10.0
+_SAME_LEVEL = 1e-9
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Factors of the distances from the median.
+
+    factors : (H, Q) float64, positive; 0 at the median, which marks what distances are taken from.
+    """
+
+    factors: NDArray[np.float64]
+
+
+def fit_calibration(
+    quantiles: NDArray[np.float64],
+    levels: Sequence[float],
+    actual: NDArray[np.float64],
+    *,
+    n_independent: NDArray[np.float64],
+) -> Calibration:
+    """Fit on validation windows, all symbols together: the rows may lie in any order.
+
+    quantiles : (N, H, Q) log moves, in the order of `levels`, which ascend and hold 0.5.
+    actual : (N, H), NaN where it has not happened.
+    n_independent : (H,) validation windows of that many steps that do not overlap in time,
+        whatever the number of symbols.
+    Raises ValueError when shapes or levels do not fit.
+    """
+    _check(quantiles, levels, actual, n_independent)
+    middle = list(levels).index(0.5)
+    factors = np.ones(quantiles.shape[1:])
+    factors[:, middle] = 0.0
+    bands = _bands(levels)
+    fitted = [
+        _fit_band(_scores(quantiles, actual, low, middle, high), nominal, n_independent)
+        for low, high, nominal in bands
+    ]
+    for index, level in enumerate(levels):
+        if index != middle and bands:
+            # A level without a mirror image follows the band that ends nearest to it.
+            apart = [abs(nominal / 2 - abs(level - 0.5)) for *_, nominal in bands]
+            factors[:, index] = fitted[int(np.argmin(apart))]
+    return Calibration(factors)
+
+
+def calibrate(quantiles: NDArray[np.float64], calibration: Calibration) -> NDArray[np.float64]:
+    """Return the adjusted quantiles, (..., n, Q) for the first n of the H steps fitted.
+
+    The median is unchanged and no two quantiles cross, whatever the factors: from the median
+    outwards no level lies nearer to it than the one before. Raises ValueError when shapes differ.
+    """
+    steps, count = quantiles.shape[-2:]
+    factors = calibration.factors
+    if steps > len(factors) or count != factors.shape[1]:
+        raise ValueError(f"quantiles {quantiles.shape} do not fit factors {factors.shape}")
+    middle = int(np.argmin(factors[0]))
+    median = quantiles[..., middle, None]
+    above = (quantiles[..., middle + 1 :] - median) * factors[:steps, middle + 1 :]
+    below = (median - quantiles[..., :middle])[..., ::-1] * factors[:steps, :middle][:, ::-1]
+    lower = median - _outwards(below)
+    return np.concatenate([lower[..., ::-1], median, median + _outwards(above)], axis=-1)
+
+
+def _bands(levels: Sequence[float]) -> list[tuple[int, int, float]]:
+    """Pairs of levels around 0.5 by index, with the probability between them."""
+    return [
+        (low, high, levels[high] - levels[low])
+        for low in range(len(levels))
+        for high in range(low + 1, len(levels))
+        if abs(levels[low] + levels[high] - 1.0) < _SAME_LEVEL
+    ]
+
+
+def _scores(
+    quantiles: NDArray[np.float64], actual: NDArray[np.float64], low: int, middle: int, high: int
+) -> NDArray[np.float64]:
+    """(N, H): the factor at which each band would just have held what happened; NaN unknown.
+
+    max((median - y) / (median - low), (y - median) / (high - median)): the score of conformalized
+    quantile regression in relative form, Romano, Patterson & Candes (2019), eq. 6; that of theirs
+    is a distance, which would not follow the scale of the series.
+    """
+    moved = actual - quantiles[..., middle]
+    edge = np.where(moved > 0, quantiles[..., high], quantiles[..., low])
+    width = np.abs(edge - quantiles[..., middle])
+    scores = np.full(actual.shape, np.inf)  # beyond a side of no width
+    np.divide(np.abs(moved), width, out=scores, where=width > 0)
+    scores[moved == 0] = 0.0
+    scores[np.isnan(moved)] = np.nan
+    return scores
+
+
+def _fit_band(
+    scores: NDArray[np.float64], nominal: float, n_independent: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(N, H) scores of one band -> (H,) factors, smooth over the steps and shrunk."""
+    known = (~np.isnan(scores)).sum(axis=0)
+    # Vovk, Gammerman & Shafer (2005); Romano et al. (2019), eq. 8: the ceil((n + 1) nominal)-th
+    # smallest of n scores. Where that is beyond the last (theirs is infinite) it is the last.
+    ranks = np.ceil(np.round((known + 1) * nominal, 9)).astype(np.int64)
+    ascending = np.sort(scores.T, axis=1)  # NaN last
+    at = np.clip(ranks, 1, np.maximum(known, 1)) - 1
+    chosen = np.take_along_axis(ascending, at[:, None], axis=1)[:, 0] if len(scores) else 1.0
+    logs = np.log(np.clip(np.where(known > 0, chosen, 1.0), 1 / _LARGEST, _LARGEST))
+    smooth = _smoothed(logs, np.where(known > 0, n_independent, 0.0))
+    shrunk = smooth * n_independent / (n_independent + _PRIOR)
+    return np.asarray(np.exp(np.clip(shrunk, -math.log(_LARGEST), math.log(_LARGEST))))
+
+
+def _smoothed(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(H,): the weighted least-squares polynomial in the log of the step; 0 without weights."""
+    used = weights > 0
+    if not used.any():
+        return np.zeros_like(values)
+    steps = np.log(np.arange(1.0, len(values) + 1))
+    degree = min(_DEGREE, int(used.sum()) - 1)
+    powers = (steps - steps[used].mean())[:, None] ** np.arange(degree + 1)
+    root = np.sqrt(weights[used])
+    found, *_ = np.linalg.lstsq(powers[used] * root[:, None], values[used] * root, rcond=None)
+    return np.asarray(powers @ found)
+
+
+def _outwards(distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distances from the median, the nearest first, made never to fall."""
+    return np.maximum.accumulate(np.maximum(distances, 0.0), axis=-1)
+
+
+def _check(
+    quantiles: NDArray[np.float64],
+    levels: Sequence[float],
+    actual: NDArray[np.float64],
+    n_independent: NDArray[np.float64],
+) -> None:
+    if list(levels) != sorted(set(levels)) or 0.5 not in levels:
+        raise ValueError(f"levels must ascend and hold 0.5, found {tuple(levels)}")
+    if quantiles.ndim != 3 or quantiles.shape != (*actual.shape, len(levels)):
+        raise ValueError(
+            f"quantiles {quantiles.shape}, actual {actual.shape} and {len(levels)} levels differ"
+        )
+    if n_independent.shape != actual.shape[1:] or not (n_independent >= 0).all():
+        raise ValueError(f"n_independent must be {actual.shape[1:]} and not negative")
+    if not np.isfinite(quantiles).all():
+        raise ValueError("quantiles must be finite")

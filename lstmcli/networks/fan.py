@@ -1,0 +1,74 @@
+"""The quantile fan: for every step ahead the quantiles of the log move, in units of volatility.
+
+The fan is a location, a scale and a shape. Location and scale follow the state of the network; the
+shape (how far each level lies from the median) is learned once for all windows. All are smooth in
+the step: weights of a few polynomials of its logarithm. Quantiles never cross, because the gaps
+between levels are exponentials, and before any training they are those of the normal distribution:
+an untrained network is a volatility cone. Location, log scale and log gaps are softly bounded, so
+that no state, however strange, makes a fan of no width or without end.
+"""
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+
+import torch
+from torch import Tensor, nn
+
+_FURTHEST = 3.0  # a scale of 20 or 1/20, a location of three deviations
+
+
+class QuantileFan(nn.Module):
+    """(..., D) -> (..., n, Q): quantiles of the log move over each of n steps, divided by
+    volatility times sqrt(step).
+
+    levels : the Q probability levels, ascending. basis_size : polynomials over the horizon.
+    """
+
+    def __init__(
+        self, num_inputs: int, *, levels: Sequence[float], horizon: int, basis_size: int = 4
+    ) -> None:
+        super().__init__()
+        self.register_buffer("basis", step_basis(horizon, basis_size), persistent=False)
+        self.size = self.get_buffer("basis").shape[1]
+        normal = torch.tensor([NormalDist().inv_cdf(level) for level in levels])
+        self.register_buffer("normal_gaps", normal.diff().log(), persistent=False)
+        self.middle = min(range(len(levels)), key=lambda index: abs(levels[index] - 0.5))
+        self.offset = float(normal[self.middle])
+        self.outputs = nn.Linear(num_inputs, self.size + 1)
+        nn.init.zeros_(self.outputs.weight)
+        nn.init.zeros_(self.outputs.bias)
+        self.gaps = nn.Parameter(torch.zeros(self.size, len(levels) - 1))
+        self.location = nn.Parameter(torch.zeros(self.size))
+
+    def forward(self, states: Tensor, steps: Tensor | None = None) -> Tensor:
+        """`steps` : (n,) steps less one; all of the horizon where None."""
+        basis = self.get_buffer("basis")
+        basis = basis if steps is None else basis[steps]
+        answer = self.outputs(states)
+        # One number moves the location of all steps: a location free at each step overfits.
+        location = _bounded(answer[..., -1:] + basis @ self.location)
+        scale = _bounded(answer[..., : self.size] @ basis.T).exp()
+        return location[..., None] + scale[..., None] * self.shape(basis)
+
+    def shape(self, basis: Tensor) -> Tensor:
+        """(n, Q) distance of each level from the middle one, where the scale is neutral."""
+        gaps = (self.get_buffer("normal_gaps") + _bounded(basis @ self.gaps)).exp()
+        distance = torch.cat([torch.zeros_like(gaps[:, :1]), gaps.cumsum(dim=1)], dim=1)
+        return distance - distance[:, self.middle, None] + self.offset
+
+
+def step_basis(horizon: int, size: int) -> Tensor:
+    """(H, K) orthogonal polynomials of the log of the step, the first constant 1."""
+    logs = torch.arange(1, horizon + 1, dtype=torch.float64).log()
+    powers = torch.stack([(logs - logs.mean()) ** k for k in range(min(size, horizon))], dim=1)
+    orthogonal, _ = torch.linalg.qr(powers)
+    signs = torch.where(orthogonal[-1] < 0, -1.0, 1.0)
+    basis: Tensor = orthogonal * signs * math.sqrt(horizon)
+    return basis.float()
+
+
+def _bounded(values: Tensor) -> Tensor:
+    """About the same values within +-1, never beyond +-3; unlike a clamp, with a gradient."""
+    bounded: Tensor = _FURTHEST * torch.tanh(values / _FURTHEST)
+    return bounded

@@ -1,0 +1,113 @@
+"""Which rows of which series train, choose and test."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lstmcli.config import Settings
+from lstmcli.dataset.series import Series
+from lstmcli.dataset.split import Split, check_split, find_borders, split_series, split_shuffled
+from lstmcli.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which rows of which series train, choose and test.
+
+    validation : the validating cutoff rows of each series.
+    train : the training cutoff rows of each series, without those that validate.
+    validation_start : the first day that validates, None where validation is drawn at random.
+    test_start : the first day whose bar may be a test cutoff.
+    """
+
+    series: tuple[Series, ...]
+    splits: tuple[Split, ...]
+    train: tuple[NDArray[np.int64], ...]
+    validation: tuple[NDArray[np.int64], ...]
+    validation_start: np.datetime64 | None
+    test_start: np.datetime64
+
+    def counts(self) -> dict[str, int]:
+        """Return the rows of all series and the windows of each part."""
+        return {
+            "rows": sum(len(each) for each in self.series),
+            "train": sum(len(split.train) for split in self.splits),
+            "validation": sum(len(rows) for rows in self.validation),
+            "test": sum(len(split.test) for split in self.splits),
+        }
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 of every symbol, date and value."""
+        digest = hashlib.sha256()
+        for each in self.series:
+            digest.update(each.symbol.encode())
+            digest.update(each.dates.astype("datetime64[D]").astype("<i8").tobytes())
+            digest.update(each.values.numpy().astype("<f8").tobytes())
+        return digest.hexdigest()
+
+
+def make_plan(series: Sequence[Series], settings: Settings) -> Plan:
+    """Split every series as the settings say; raises DataError when one is too short."""
+    if settings.split.method == "shuffled":
+        return _shuffled_plan(series, settings)
+    split, window = settings.split, settings.window
+    borders = find_borders(
+        series,
+        train_end=None if split.train_end is None else np.datetime64(split.train_end),
+        train_fraction=split.train_fraction,
+        validation_fraction=split.validation_fraction,
+    )
+    splits = []
+    for each in series:
+        part = split_series(
+            each,
+            borders,
+            context_length=window.context_length,
+            horizon=window.horizon,
+            purge=settings.purge,
+        )
+        check_split(
+            each,
+            part,
+            context_length=window.context_length,
+            purge=settings.purge,
+            train_fraction=None if split.train_end else split.train_fraction,
+            validation_fraction=split.validation_fraction,
+        )
+        splits.append(part)
+    return Plan(
+        series=tuple(series),
+        splits=tuple(splits),
+        train=tuple(np.asarray(part.train, dtype=np.int64) for part in splits),
+        validation=tuple(np.asarray(part.validation, dtype=np.int64) for part in splits),
+        validation_start=borders.validation_start,
+        test_start=borders.train_end + np.timedelta64(1, "D"),
+    )
+
+
+def _shuffled_plan(series: Sequence[Series], settings: Settings) -> Plan:
+    if len(series) != 1:
+        raise UsageError(
+            "split.method shuffled takes one series",
+            why=f"found {len(series)}",
+            next_step="Use the chronological split.",
+        )
+    split, validation = split_shuffled(
+        series[0],
+        context_length=settings.window.context_length,
+        train_fraction=settings.split.train_fraction,
+        validation_fraction=settings.split.validation_fraction,
+        generator=torch.Generator().manual_seed(settings.train.seed),
+    )
+    return Plan(
+        series=tuple(series),
+        splits=(split,),
+        train=(np.setdiff1d(np.asarray(split.train, dtype=np.int64), validation),),
+        validation=(validation,),
+        validation_start=None,
+        test_start=series[0].dates[split.test.start],
+    )

@@ -1,0 +1,116 @@
+"""What a network learns from: the rows that name its samples, and the loss of a batch of them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lstmcli.config import Settings
+from lstmcli.dataset.scaling import Scale
+from lstmcli.dataset.windows import Windows, flat_cutoffs
+from lstmcli.training.fan_objective import fan_objective
+from lstmcli.training.objective import Objective, next_step_objective
+from lstmcli.workflows.plan import Plan
+
+_TRAIN, _VALIDATE = 1, 2
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Flat rows of the last bar of each sample, and how many labels a training sample holds."""
+
+    objective: Objective
+    train: Tensor
+    validation: Tensor
+    labels_per_sample: int = 1
+
+
+def make_samples(
+    rows: Windows, plan: Plan, settings: Settings, fitted: Scale | None, seed: int
+) -> Samples:
+    """Return windows with one label each, or long chunks with a label at every bar."""
+    if settings.model.head == "recursive":
+        return _windows(rows, plan, settings, fitted)
+    if settings.train.labels == "window":
+        length = settings.window.context_length
+        return Samples(
+            _fan(rows, plan, settings, seed, chunk_length=length, burn_in=length - 1),
+            flat_cutoffs(rows, plan.train).to(rows.values.device),
+            flat_cutoffs(rows, plan.validation).to(rows.values.device),
+        )
+    return _chunks(rows, plan, settings, seed)
+
+
+def _windows(rows: Windows, plan: Plan, settings: Settings, fitted: Scale | None) -> Samples:
+    objective = next_step_objective(
+        rows,
+        context_length=settings.window.context_length,
+        inputs=plan.series[0].inputs,
+        scaling=settings.window.scaling,
+        fitted=fitted,
+        loss=settings.train.loss,
+    )
+    device = rows.values.device
+    train = flat_cutoffs(rows, plan.train).to(device)
+    return Samples(objective, train, flat_cutoffs(rows, plan.validation).to(device))
+
+
+def _chunks(rows: Windows, plan: Plan, settings: Settings, seed: int) -> Samples:
+    """A training chunk may end at any bar; those that validate lie end to end."""
+    burn_in = settings.train.burn_in
+    # The shortest series still gives a chunk: its training part holds a whole context.
+    shortest = min(split.train.stop for split in plan.splits)
+    length = min(settings.train.chunk_length, shortest)
+    labels = length - burn_in
+    train = [np.arange(length - 1, split.train.stop) for split in plan.splits]
+    validation = [
+        np.unique(np.append(np.arange(rows_[0] + labels - 1, rows_[-1], labels), rows_[-1]))
+        for rows_ in plan.validation
+        if len(rows_)
+    ]
+    device = rows.values.device
+    return Samples(
+        _fan(rows, plan, settings, seed, chunk_length=length, burn_in=burn_in),
+        flat_cutoffs(rows, train).to(device),
+        flat_cutoffs(rows, validation).to(device),
+        labels_per_sample=labels,
+    )
+
+
+def _fan(
+    rows: Windows, plan: Plan, settings: Settings, seed: int, *, chunk_length: int, burn_in: int
+) -> Objective:
+    device = rows.values.device
+    return fan_objective(
+        rows,
+        _parts(rows, plan).to(device),
+        _typical(rows, plan).to(device),
+        features=settings.window.features,
+        levels=settings.forecast.quantile_levels,
+        horizon=settings.window.horizon,
+        chunk_length=chunk_length,
+        burn_in=burn_in,
+        steps_per_batch=settings.train.steps_per_batch,
+        volatility_weight=settings.train.volatility_weight,
+        precision=settings.train.precision,
+        generator=torch.Generator(device).manual_seed(seed),
+    )
+
+
+def _parts(rows: Windows, plan: Plan) -> Tensor:
+    """(R,) what each flat row is as a cutoff; the purge belongs to no part."""
+    parts = torch.zeros(len(rows.values), dtype=torch.int8)
+    for offset, split, validation in zip(rows.offsets, plan.splits, plan.validation, strict=True):
+        parts[offset : offset + split.train.stop] = _TRAIN
+        parts[torch.from_numpy(validation) + offset] = _VALIDATE
+    return parts
+
+
+def _typical(rows: Windows, plan: Plan) -> Tensor:
+    """(R,) the standard deviation of each series' one-step log returns in its training rows."""
+    typical = torch.ones(len(rows.values), dtype=rows.values.dtype)
+    for offset, each, split in zip(rows.offsets, plan.series, plan.splits, strict=True):
+        returns = np.diff(each.log_prices[: split.train_rows])
+        typical[offset : offset + len(each)] = max(float(returns.std()), 1e-8)
+    return typical

@@ -1,0 +1,176 @@
+"""A probabilistic model through the commands: its fan in every format, its scores, its picture."""
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.command_line import assert_one_error, csv_text, in_process, walk
+
+RECIPE = """\
+[data]
+csv = ["one.csv", "two.csv"]
+
+[window]
+context_length = 60
+horizon = 10
+
+[model]
+hidden_sizes = [4]
+
+[train]
+members = 2
+epochs = 2
+chunk_length = 60
+burn_in = 40
+
+[forecast]
+quantile_levels = [0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975]
+"""
+
+
+@pytest.fixture(scope="module")
+def trained_fan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fan")
+    (folder / "one.csv").write_text(csv_text(walk(700)))
+    (folder / "two.csv").write_text(csv_text(walk(700, seed=1)))
+    (folder / "fan.toml").write_text(RECIPE)
+    done = in_process("train", "--config", "fan.toml", folder=folder)
+    assert done.code == 0, done.err
+    return folder
+
+
+@pytest.fixture
+def fan_home(trained_fan: Path, tmp_path: Path) -> Path:
+    shutil.copytree(trained_fan, tmp_path / "home")
+    return tmp_path / "home"
+
+
+def output(home: Path, *arguments: str) -> str:
+    done = in_process(*arguments, folder=home)
+    assert done.code == 0, done.err
+    return done.out
+
+
+def test_features_that_no_series_has_are_left_out_of_the_kept_settings(fan_home: Path) -> None:
+    kept = (fan_home / "data/models/fan/v0001/config.toml").read_text()
+    assert 'features = [\n    "close",\n]' in kept
+
+
+def test_history_tells_the_members_apart(fan_home: Path) -> None:
+    history = pd.read_csv(fan_home / "data/models/fan/v0001/history.csv")
+    assert history["member"].tolist() == [1, 1, 2, 2]
+
+
+def test_table_shows_median_band_chance_of_a_rise_and_spread(fan_home: Path) -> None:
+    shown = output(fan_home, "predict")
+    for heading in ("Median", "80 % from", "to", "Rise", "Spread"):
+        assert heading in shown
+
+
+def test_long_table_and_json_carry_all_levels_in_order(fan_home: Path) -> None:
+    table = pd.read_csv(io.StringIO(output(fan_home, "predict", "--format", "csv")))
+    columns = ["q0.025", "q0.1", "q0.25", "q0.5", "q0.75", "q0.9", "q0.975"]
+    assert list(table.columns[-7:]) == columns
+    assert (np.diff(table[columns], axis=1) > 0).all()
+    assert table["q0.5"].equals(table["median"])
+    found = json.loads(output(fan_home, "predict", "--format", "json"))
+    steps = found["forecasts"][0]["steps"]
+    assert [step["q0.9"] for step in steps] == table["q0.9"][:10].tolist()
+    for step in steps:
+        assert 0 < step["probability_of_rise"] < 1
+        assert step["spread"] >= 0
+        assert (step["probability_of_rise"] > 0.5) == (step["median"] > table["last_close"][0])
+
+
+def test_crps_and_coverage_follow_from_the_long_table(fan_home: Path) -> None:
+    arguments = ("evaluate", "--step-size", "4", "--format", "json", "--forecasts", "long.csv")
+    found = json.loads(output(fan_home, *arguments))["scores"]
+    table = pd.read_csv(fan_home / "long.csv")
+    for name in ("fan/v0001", "gaussian_cone", "ewma_cone", "scaled_climatology"):
+        rows = table[table["model"] == name]
+        total = 0.0
+        inner = (0.1, 0.25, 0.5, 0.75, 0.9)
+        for level in inner:
+            over = (rows["actual"] - rows[f"q{level}"]) / rows["last_close"]
+            total = total + np.maximum(level * over, (level - 1) * over) * 2 / len(inner)
+        by_date = total.groupby(rows["cutoff"]).mean()
+        assert found["models"][name]["path"]["crps"] == pytest.approx(by_date.mean(), rel=1e-9)
+        last = rows[rows["step"] == 10]
+        inside = last["actual"].between(last["q0.1"], last["q0.9"])
+        band = next(
+            each
+            for each in found["models"][name]["bands"]
+            if each["step"] == 10 and each["nominal"] == pytest.approx(0.8)
+        )
+        assert band["coverage"] == pytest.approx(inside.groupby(last["cutoff"]).mean().mean())
+
+
+def test_evaluation_says_what_predict_says_for_the_same_cutoff(fan_home: Path) -> None:
+    output(fan_home, "evaluate", "--n-windows", "3", "--forecasts", "long.csv")
+    table = pd.read_csv(fan_home / "long.csv")
+    mine = table[(table["model"] == "fan/v0001") & (table["symbol"] == "two")]
+    cutoff = mine["cutoff"].iloc[0]
+    text = output(fan_home, "predict", "--as-of", cutoff, "--format", "csv")
+    alone = pd.read_csv(io.StringIO(text))
+    alone = alone[alone["symbol"] == "two"]
+    columns = [column for column in alone.columns if column.startswith("q")]
+    expected = mine[mine["cutoff"] == cutoff][columns].to_numpy()
+    assert alone[columns].to_numpy() == pytest.approx(expected, rel=1e-6)
+
+
+def test_scores_stand_beside_the_cones_and_the_verdict_names_the_hardest(fan_home: Path) -> None:
+    shown = output(fan_home, "evaluate")
+    for words in ("CRPS of fan/v0001", "What the bands covered", "Climatology covered"):
+        assert words in shown
+    verdict = shown[shown.index("Verdict:") :]
+    assert "scaled_climatology (CRPS skill" in verdict
+
+
+def test_garch_is_one_more_baseline_where_it_is_asked_for(fan_home: Path) -> None:
+    arguments = ("evaluate", "one", "--csv", "one.csv", "--n-windows", "2")
+    assert "gjr_garch" not in output(fan_home, *arguments)
+    assert "gjr_garch" in output(fan_home, *arguments, "--baselines", "gjr_garch")
+    done = in_process(*arguments, "--baselines", "arima", folder=fan_home)
+    assert_one_error(done, 2, "no such baseline", "gjr_garch")
+
+
+@pytest.mark.parametrize("name", ["fan.png", "fan.svg"])
+def test_picture_is_drawn_to_a_file(fan_home: Path, name: str) -> None:
+    output(fan_home, "predict", "--plot", name)
+    start = (fan_home / name).read_bytes()[:5]
+    assert start in (b"\x89PNG\r", b"<?xml")
+
+
+def test_picture_is_drawn_below_the_table(fan_home: Path) -> None:
+    shown = output(fan_home, "predict", "--plot", "-")
+    assert shown.index("Rise") < shown.index("80 %", shown.index("On test data"))
+
+
+def test_picture_that_cannot_be_drawn_is_refused_before_any_work(fan_home: Path) -> None:
+    for arguments, words in (
+        (("--plot", "fan.gif"), "expected .png or .svg"),
+        (("--plot", "-", "--format", "csv"), "two results on standard output"),
+        (("--horizon", "11"), "answers 10 steps at once"),
+    ):
+        assert_one_error(in_process("predict", *arguments, folder=fan_home), 2, words)
+
+
+def test_labels_at_windows_and_at_every_bar_both_train(fan_home: Path) -> None:
+    shown = output(fan_home, "train", "--config", "fan.toml", "--set", "train.labels=window")
+    assert "fan/v0002" in shown
+
+
+def test_model_of_several_features_forecasts_a_series_of_closes_alone(fan_home: Path) -> None:
+    closes = pd.read_csv(fan_home / "one.csv")
+    bars = closes.assign(Open=closes["Close"], High=closes["Close"] * 1.01)
+    bars = bars.assign(Low=closes["Close"] * 0.99, Volume=1000 + np.arange(len(bars)))
+    bars.to_csv(fan_home / "bars.csv", index=False)
+    output(fan_home, "train", "--config", "fan.toml", "--csv", "bars.csv", "--name", "bars")
+    kept = (fan_home / "data/models/bars/v0001/config.toml").read_text()
+    assert '"volume"' in kept
+    output(fan_home, "predict", "--model", "bars", "--csv", "two.csv")

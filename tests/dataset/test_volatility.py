@@ -1,0 +1,245 @@
+"""The inputs against loops over single rows, what they may know, and what must never be NaN."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from lstmcli.dataset.volatility import (
+    DECAY,
+    LONGER,
+    SHORTER,
+    START,
+    VolatilityFrame,
+    count_inputs,
+    volatility_frame,
+)
+from lstmcli.forecasting.volatility import EWMA_DECAY, EWMA_START, ewma_sigma
+
+FEATURES = ("close", "open", "high", "low", "volume")
+LENGTH = 60
+NAN = math.nan
+
+
+def a_batch(windows: int = 3, length: int = LENGTH, seed: int = 0) -> torch.Tensor:
+    """Return raw windows (N, L, 5): price, open, high, low, volume, with a volume missing."""
+    generator = np.random.default_rng(seed)
+    moves = generator.normal(0, 0.02, (windows, length)).cumsum(axis=1)
+    close = generator.uniform(1, 1000, (windows, 1)) * np.exp(moves)
+    opened = close * np.exp(generator.normal(0, 0.005, close.shape))
+    high = np.maximum(opened, close) * np.exp(np.abs(generator.normal(0, 0.01, close.shape)))
+    low = np.minimum(opened, close) * np.exp(-np.abs(generator.normal(0, 0.01, close.shape)))
+    volume = np.exp(generator.normal(12, 0.5, close.shape))
+    volume[:, [0, 7, 30]], volume[:, 31] = NAN, 0.0
+    return torch.from_numpy(np.stack([close, opened, high, low, volume], axis=-1))
+
+
+def mean_path(values: list[float], decay: float) -> list[float]:
+    """Return the exponentially weighted mean after each value, the first START sharing theirs."""
+    start = values[:START]
+    mean = sum(start) / len(start)
+    path = [mean] * len(start)
+    for value in values[START:]:
+        mean = decay * mean + (1 - decay) * value
+        path.append(mean)
+    return path
+
+
+def twin(window: NDArray[np.float64]) -> tuple[list[list[float]], list[float]]:
+    """Return inputs and sigma of one window (L, 5) that is nowhere constant, row by row."""
+    close, opened, high, low, volume = (window[:, c].tolist() for c in range(5))
+    squares = [math.log(close[i] / close[i - 1]) ** 2 for i in range(1, len(close))]
+    sigma, shorter, longer = (
+        [math.sqrt(mean) for mean in mean_path(squares, decay)]
+        for decay in (DECAY, SHORTER, LONGER)
+    )
+    known = [float(value > 0) for value in volume[1:]]
+    logs = [math.log(value) if value > 0 else 0.0 for value in volume[1:]]
+    usual = [
+        total / share if share else NAN
+        for total, share in zip(mean_path(logs, LONGER), mean_path(known, LONGER), strict=True)
+    ]
+    rows = []
+    for i in range(1, len(close)):
+        before = sigma[max(i - 2, 0)]
+        rows.append(
+            [
+                math.log(close[i] / close[i - 1]) / before,
+                math.log(sigma[i - 1]) + 4.2,
+                math.log(shorter[i - 1] / sigma[i - 1]),
+                math.log(longer[i - 1] / sigma[i - 1]),
+                math.log(opened[i] / close[i - 1]) / before,
+                math.log(high[i] / low[i]) / before - 1.5,
+                logs[i - 1] - usual[i - 1] if known[i - 1] else 0.0,
+            ]
+        )
+    return [[min(8.0, max(-8.0, value)) for value in row] for row in rows], sigma
+
+
+def assert_sane(frame: VolatilityFrame) -> None:
+    assert frame.x.dtype == torch.float32
+    assert frame.x.isfinite().all()
+    assert frame.x.abs().max() <= 8.0
+    assert frame.sigma.isfinite().all()
+    assert (frame.sigma > 0).all()
+
+
+@pytest.mark.parametrize("length", [3, START, START + 1, START + 2, LENGTH])
+def test_the_frame_is_that_of_a_loop_over_rows(length: int) -> None:
+    contexts = a_batch(length=LENGTH)[:, :length]
+    frame = volatility_frame(contexts, FEATURES)
+    assert frame.x.shape == (3, length - 1, 7)
+    assert_sane(frame)
+    for n in range(3):
+        x, sigma = twin(contexts[n].numpy())
+        np.testing.assert_allclose(frame.x[n].numpy(), x, atol=2e-6)
+        np.testing.assert_allclose(frame.sigma[n].numpy(), sigma, rtol=1e-12)
+
+
+def test_sigma_is_the_volatility_that_the_baselines_are_measured_in() -> None:
+    assert (DECAY, START) == (EWMA_DECAY, EWMA_START)
+    contexts = a_batch()
+    sigma = volatility_frame(contexts, ["close"]).sigma
+    for n in range(len(contexts)):
+        expected = ewma_sigma(contexts[n, :, 0].log().numpy())
+        np.testing.assert_allclose(sigma[n, START - 1 :].numpy(), expected[START:], rtol=1e-12)
+
+
+def test_rows_up_to_start_share_the_starting_value() -> None:
+    sigma = volatility_frame(a_batch(), ["close"]).sigma
+    torch.testing.assert_close(sigma[:, :START], sigma[:, :1].expand(-1, START))
+
+
+@pytest.mark.parametrize(
+    ("features", "count"),
+    [
+        (["close"], 4),
+        (["close", "volume"], 5),
+        (["open", "close"], 5),
+        (["close", "high"], 4),
+        (["low", "volume", "close", "high"], 6),
+        (FEATURES, 7),
+    ],
+)
+def test_a_frame_has_as_many_inputs_as_are_counted(features: list[str], count: int) -> None:
+    order = ["close", *(name for name in features if name != "close")]
+    columns = [FEATURES.index(name) for name in order]
+    contexts = a_batch()
+    frame = volatility_frame(contexts[:, :, columns], features)
+    assert frame.x.shape[-1] == count_inputs(features) == count
+    # Whatever the order they are named in, the inputs keep theirs.
+    full = volatility_frame(contexts, FEATURES).x
+    present = [0, 1, 2, 3]
+    present += [4] if "open" in features else []
+    present += [5] if {"high", "low"} <= set(features) else []
+    present += [6] if "volume" in features else []
+    assert torch.equal(frame.x, full[:, :, present])
+
+
+@pytest.mark.parametrize("changed", [START + 1, START + 2, 40, LENGTH - 1])
+@pytest.mark.parametrize("factor", [1.5, 1e6, 0.0])
+def test_no_row_knows_what_follows_it(changed: int, factor: float) -> None:
+    contexts = a_batch()
+    other = contexts.clone()
+    other[:, changed:, 1:] *= factor
+    other[:, changed:, 0] *= factor or 0.5
+    first, second = volatility_frame(contexts, FEATURES), volatility_frame(other, FEATURES)
+    # Row i of the frame is row i + 1 of the window.
+    assert torch.equal(first.x[:, : changed - 1], second.x[:, : changed - 1])
+    assert torch.equal(first.sigma[:, : changed - 1], second.sigma[:, : changed - 1])
+    assert not torch.equal(first.x[:, changed - 1], second.x[:, changed - 1])
+
+
+def test_a_frame_does_not_depend_on_the_other_windows_of_its_batch() -> None:
+    contexts = a_batch(windows=5)
+    together = volatility_frame(contexts, FEATURES)
+    for n in range(5):
+        alone = volatility_frame(contexts[n : n + 1], FEATURES)
+        torch.testing.assert_close(alone.x[0], together.x[n])
+        torch.testing.assert_close(alone.sigma[0], together.sigma[n])
+
+
+@pytest.mark.parametrize("price", [1e-6, 1e-3, 7.3, 1e6])
+@pytest.mark.parametrize("volume", [1e-6, 3.0, 1e9])
+def test_the_unit_of_prices_and_of_volume_changes_nothing(price: float, volume: float) -> None:
+    contexts = a_batch()
+    unit = torch.tensor([price, price, price, price, volume], dtype=torch.float64)
+    expected = volatility_frame(contexts, FEATURES)
+    found = volatility_frame(contexts * unit, FEATURES)
+    torch.testing.assert_close(found.x, expected.x, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found.sigma, expected.sigma, atol=0.0, rtol=1e-9)
+
+
+@pytest.mark.parametrize("level", [1e-6, 0.1, 1.0, 1e6])
+def test_a_constant_series_gives_finite_inputs_and_a_least_sigma(level: float) -> None:
+    frame = volatility_frame(torch.full((2, LENGTH, 5), level, dtype=torch.float64), FEATURES)
+    assert_sane(frame)
+    assert (frame.sigma == 1e-8).all()
+    assert (frame.x[..., [0, 2, 3, 4]] == 0).all()
+    assert (frame.x[..., 6].abs() < 1e-12).all()
+
+
+@pytest.mark.parametrize("value", [0.0, NAN, -1.0, math.inf])
+def test_a_volume_that_is_never_known_is_neutral(value: float) -> None:
+    contexts = a_batch()
+    contexts[:, :, 4] = value
+    frame = volatility_frame(contexts, FEATURES)
+    assert_sane(frame)
+    assert (frame.x[..., 6] == 0).all()
+
+
+@pytest.mark.parametrize("column", [1, 2, 3, 4])
+@pytest.mark.parametrize("value", [0.0, NAN, -1.0])
+def test_a_missing_value_is_neutral_where_it_is_missing_alone(column: int, value: float) -> None:
+    contexts = a_batch()
+    expected = volatility_frame(contexts, FEATURES)
+    contexts[:, 45, column] = value
+    found = volatility_frame(contexts, FEATURES)
+    assert_sane(found)
+    missing = {1: 4, 2: 5, 3: 5, 4: 6}[column]
+    assert (found.x[:, 44, missing] == 0).all()
+    elsewhere = [c for c in range(7) if c != missing]
+    assert torch.equal(found.x[..., elsewhere], expected.x[..., elsewhere])
+    if column != 4:  # a volume also leaves the average of those after it
+        assert torch.equal(found.x[:, 45:], expected.x[:, 45:])
+
+
+@pytest.mark.parametrize("row", [0, 5, START, 40, LENGTH - 1])
+@pytest.mark.parametrize("factor", [1e6, 1e-6])
+def test_one_huge_outlier_leaves_everything_finite(row: int, factor: float) -> None:
+    contexts = a_batch()
+    contexts[:, row] *= factor
+    frame = volatility_frame(contexts, FEATURES)
+    assert_sane(frame)
+    for n in range(3):
+        np.testing.assert_allclose(frame.x[n].numpy(), twin(contexts[n].numpy())[0], atol=2e-6)
+
+
+def test_float32_windows_are_scaled_too() -> None:
+    contexts = a_batch()
+    frame = volatility_frame(contexts.float(), FEATURES)
+    expected = volatility_frame(contexts, FEATURES)
+    torch.testing.assert_close(frame.x, expected.x, atol=1e-3, rtol=1e-3)
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    length=st.integers(2, 80),
+    volatility=st.sampled_from([0.0, 1e-12, 1e-6, 0.01, 1.0, 5.0]),
+    scale=st.sampled_from([1e-6, 1.0, 1e6]),
+    missing=st.floats(0, 1),
+)
+def test_any_positive_series_gives_finite_bounded_inputs(
+    seed: int, length: int, volatility: float, scale: float, missing: float
+) -> None:
+    generator = np.random.default_rng(seed)
+    values = scale * np.exp(generator.normal(0, volatility, (2, length, 5)).cumsum(axis=1))
+    holes = generator.random(values.shape) < missing
+    values[..., 1:][holes[..., 1:]] = generator.choice([NAN, 0.0, 1e-300, 1e300])
+    frame = volatility_frame(torch.from_numpy(values), FEATURES)
+    assert frame.x.shape == (2, length - 1, 7)
+    assert_sane(frame)

@@ -1,0 +1,284 @@
+"""The adjustment mends a known fault, leaves alone what little evidence speaks against."""
+
+import math
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from lstmcli.forecasting.calibration import Calibration, calibrate, fit_calibration
+
+LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
+BANDS = ((0, 6, 0.95), (1, 5, 0.8), (2, 4, 0.5))
+MIDDLE = 3
+NORMAL = np.array([NormalDist().inv_cdf(level) for level in LEVELS])
+MANY = 1e9
+
+Array = NDArray[np.float64]
+
+
+def fans(
+    count: int,
+    horizon: int,
+    *,
+    too_narrow: float | Array = 1.0,
+    seed: int = 0,
+    levels: tuple[float, ...] = LEVELS,
+) -> tuple[Array, Array]:
+    """Return normal fans (N, H, Q) of changing width, divided by `too_narrow`, and outcomes."""
+    generator = np.random.default_rng(seed)
+    sigma = generator.uniform(0.005, 0.03, (count, 1)) * np.sqrt(np.arange(1, horizon + 1))
+    loc = 0.1 * sigma * generator.normal(size=(count, 1))
+    actual = loc + sigma * generator.normal(size=(count, horizon))
+    normal = np.array([NormalDist().inv_cdf(level) for level in levels])
+    narrow = np.broadcast_to(too_narrow, (horizon,))[:, None]
+    return loc[..., None] + sigma[..., None] * normal / narrow, actual
+
+
+def enough(horizon: int, count: float = MANY) -> Array:
+    return np.full(horizon, float(count))
+
+
+def covered(quantiles: Array, actual: Array, low: int, high: int) -> Array:
+    """Return the share of outcomes within a band at each step."""
+    return np.mean((quantiles[..., low] <= actual) & (actual <= quantiles[..., high]), axis=0)
+
+
+def conformal_factor(
+    quantiles: Array, actual: Array, step: int, band: tuple[int, int, float]
+) -> float:
+    """Return the factor of one band and step by a loop over its windows."""
+    low, high, nominal = band
+    scores = []
+    for n in range(len(actual)):
+        y = actual[n, step]
+        if math.isnan(y):
+            continue
+        median = quantiles[n, step, MIDDLE]
+        below = (median - y) / (median - quantiles[n, step, low])
+        above = (y - median) / (quantiles[n, step, high] - median)
+        scores.append(max(below, above))
+    scores.sort()
+    rank = math.ceil(round((len(scores) + 1) * nominal, 9))
+    return float(scores[min(rank, len(scores)) - 1])
+
+
+@pytest.mark.parametrize("count", [5, 19, 99, 400])
+def test_up_to_three_steps_factors_are_those_of_a_loop_over_windows(count: int) -> None:
+    quantiles, actual = fans(count, 3, too_narrow=1.3)
+    median = quantiles[..., MIDDLE, None]
+    skewed = np.where(NORMAL < 0, 1.6, 0.7)
+    quantiles = median + (quantiles - median) * skewed
+    actual[::7, 1] = math.nan
+    factors = fit_calibration(quantiles, LEVELS, actual, n_independent=enough(3)).factors
+    for band in BANDS:
+        for step in range(3):
+            expected = conformal_factor(quantiles, actual, step, band)
+            np.testing.assert_allclose(factors[step, list(band[:2])], expected, rtol=1e-6)
+    assert (factors[:, MIDDLE] == 0).all()
+
+
+@pytest.mark.parametrize("count", [20, 100])
+def test_log_factors_are_smoothed_by_weight_and_shrunk(count: int) -> None:
+    horizon = 12
+    quantiles, actual = fans(count, horizon, too_narrow=2.0)
+    independent = 600 / np.arange(1.0, horizon + 1)
+    factors = fit_calibration(quantiles, LEVELS, actual, n_independent=independent).factors
+    for band in BANDS:
+        logs = [math.log(conformal_factor(quantiles, actual, h, band)) for h in range(horizon)]
+        steps = np.log(np.arange(1, horizon + 1))
+        fitted = np.polyval(np.polyfit(steps, logs, 2, w=np.sqrt(independent)), steps)
+        expected = np.exp(fitted * independent / (independent + 100))
+        np.testing.assert_allclose(factors[:, band[0]], expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("fault", [0.4, 1.0, 1.6, 3.0])
+def test_a_known_fault_is_mended_within_the_finite_sample_bound(fault: float) -> None:
+    horizon, count = 10, 4000
+    too_narrow = fault * np.arange(1.0, horizon + 1) ** 0.1
+    quantiles, actual = fans(count, horizon, too_narrow=too_narrow)
+    calibration = fit_calibration(quantiles, LEVELS, actual, n_independent=enough(horizon))
+    fresh, happened = fans(count, horizon, too_narrow=too_narrow, seed=1)
+    mended = calibrate(fresh, calibration)
+    for low, high, nominal in BANDS:
+        # Beta(n p, n (1 - p)) over validation samples, and the sampling of the fresh windows.
+        allowed = 4 * math.sqrt(2 * nominal * (1 - nominal) / count)
+        assert np.abs(covered(mended, happened, low, high) - nominal).max() < allowed
+        if fault == 3.0:
+            assert covered(fresh, happened, low, high).max() < nominal - 0.2
+
+
+def test_with_few_independent_windows_nearly_nothing_is_done() -> None:
+    quantiles, actual = fans(500, 8, too_narrow=2.0)
+    few = fit_calibration(quantiles, LEVELS, actual, n_independent=enough(8, 3)).factors
+    none = fit_calibration(quantiles, LEVELS, actual, n_independent=enough(8, 0)).factors
+    half = fit_calibration(quantiles, LEVELS, actual, n_independent=enough(8, 100)).factors
+    full = fit_calibration(quantiles, LEVELS, actual, n_independent=enough(8)).factors
+    sides = [0, 1, 2, 4, 5, 6]
+    assert (np.abs(few[:, sides] - 1) < 0.03).all()
+    assert (none[:, sides] == 1).all()
+    np.testing.assert_allclose(half[:, sides], np.sqrt(full[:, sides]), rtol=1e-6)
+
+
+def test_the_more_independent_windows_the_more_is_done() -> None:
+    quantiles, actual = fans(500, 20, too_narrow=2.0)
+    independent = 1000 / np.arange(1.0, 21)
+    factors = fit_calibration(quantiles, LEVELS, actual, n_independent=independent).factors
+    assert (factors[0, [0, 6]] > 1.7).all()
+    assert (factors[19, [0, 6]] < 1.4).all()
+
+
+def test_outcomes_that_are_unknown_do_not_count() -> None:
+    quantiles, actual = fans(200, 4, too_narrow=1.5)
+    known = fit_calibration(quantiles, LEVELS, actual, n_independent=enough(4))
+    more = np.concatenate([quantiles, 50 * quantiles]), np.concatenate([actual, actual * math.nan])
+    found = fit_calibration(more[0], LEVELS, more[1], n_independent=enough(4))
+    np.testing.assert_array_equal(found.factors, known.factors)
+
+
+def test_a_step_that_nothing_is_known_of_follows_its_neighbours() -> None:
+    quantiles, actual = fans(3000, 5, too_narrow=1.5)
+    actual[:, 2] = math.nan
+    factors = fit_calibration(quantiles, LEVELS, actual, n_independent=enough(5)).factors
+    np.testing.assert_allclose(factors[2, [0, 1, 2]], 1.5, rtol=0.1)
+
+
+@pytest.mark.parametrize("count", [0, 4])
+def test_without_any_outcome_nothing_is_done(count: int) -> None:
+    quantiles, actual = fans(count, 5)
+    calibration = fit_calibration(quantiles, LEVELS, actual * math.nan, n_independent=enough(5))
+    np.testing.assert_allclose(calibrate(quantiles, calibration), quantiles, rtol=1e-12)
+
+
+def test_fans_of_no_width_give_bounded_factors() -> None:
+    still = fit_calibration(np.zeros((9, 3, 7)), LEVELS, np.zeros((9, 3)), n_independent=enough(3))
+    moved = fit_calibration(np.zeros((9, 3, 7)), LEVELS, np.ones((9, 3)), n_independent=enough(3))
+    sides = [0, 1, 2, 4, 5, 6]
+    np.testing.assert_allclose(still.factors[:, sides], 0.1, rtol=1e-6)
+    np.testing.assert_allclose(moved.factors[:, sides], 10.0, rtol=1e-6)
+    assert (calibrate(np.zeros((2, 3, 7)), moved) == 0).all()
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    spread=st.floats(0, 3),
+    size=st.sampled_from([1e-8, 1.0, 1e3]),
+)
+def test_whatever_the_factors_nothing_crosses_and_the_median_stays(
+    seed: int, spread: float, size: float
+) -> None:
+    generator = np.random.default_rng(seed)
+    quantiles = np.sort(size * generator.normal(size=(6, 4, 7)), axis=-1)
+    factors = np.exp(spread * generator.normal(size=(4, 7)))
+    factors[:, MIDDLE] = 0.0
+    found = calibrate(quantiles, Calibration(factors))
+    assert found.dtype == np.float64
+    assert (np.diff(found, axis=-1) >= 0).all()
+    np.testing.assert_array_equal(found[..., MIDDLE], quantiles[..., MIDDLE])
+    for n, h in np.ndindex(6, 4):
+        median, row = quantiles[n, h, MIDDLE], list(quantiles[n, h])
+        above = below = 0.0
+        for k in (1, 2, 3):
+            above = max(above, (row[MIDDLE + k] - median) * factors[h, MIDDLE + k])
+            below = max(below, (median - row[MIDDLE - k]) * factors[h, MIDDLE - k])
+            assert found[n, h, MIDDLE + k] == median + above
+            assert found[n, h, MIDDLE - k] == median - below
+
+
+def test_crossed_quantiles_come_back_in_order() -> None:
+    ones = np.where(np.arange(7) == MIDDLE, 0.0, 1.0)[None]
+    found = calibrate(np.array([[[3.0, 1.0, 2.0, 0.0, -1.0, 5.0, 4.0]]]), Calibration(ones))
+    np.testing.assert_array_equal(found[0, 0], [0, 0, 0, 0, 0, 5, 5])
+
+
+@given(seed=st.integers(0, 1000), scale=st.floats(1e-6, 1e6))
+def test_a_scaled_series_has_the_same_factors_and_a_scaled_fan(seed: int, scale: float) -> None:
+    quantiles, actual = fans(40, 6, too_narrow=1.4, seed=seed)
+    once = fit_calibration(quantiles, LEVELS, actual, n_independent=enough(6, 50))
+    again = fit_calibration(scale * quantiles, LEVELS, scale * actual, n_independent=enough(6, 50))
+    np.testing.assert_allclose(again.factors, once.factors, rtol=1e-9)
+    expected = scale * calibrate(quantiles, once)
+    np.testing.assert_allclose(calibrate(scale * quantiles, once), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_the_order_of_the_rows_does_not_matter() -> None:
+    quantiles, actual = fans(100, 6, too_narrow=1.4)
+    shuffled = np.random.default_rng(1).permutation(100)
+    once = fit_calibration(quantiles, LEVELS, actual, n_independent=enough(6))
+    again = fit_calibration(quantiles[shuffled], LEVELS, actual[shuffled], n_independent=enough(6))
+    np.testing.assert_array_equal(again.factors, once.factors)
+
+
+def test_levels_without_a_mirror_image_follow_the_nearest_band() -> None:
+    levels = (0.05, 0.1, 0.5, 0.85, 0.9, 0.99)
+    quantiles, actual = fans(500, 4, too_narrow=1.5, levels=levels)
+    factors = fit_calibration(quantiles, levels, actual, n_independent=enough(4)).factors
+    assert (factors[:, 2] == 0).all()
+    for index in (0, 1, 3, 4, 5):
+        np.testing.assert_array_equal(factors[:, index], factors[:, 4])
+    found = calibrate(quantiles, Calibration(factors))
+    np.testing.assert_array_equal(found[..., 2], quantiles[..., 2])
+    assert (np.diff(found, axis=-1) >= 0).all()
+
+
+def test_levels_without_any_band_are_left_alone() -> None:
+    levels = (0.5, 0.6, 0.9)
+    quantiles, actual = fans(100, 4, too_narrow=3.0, levels=levels)
+    factors = fit_calibration(quantiles, levels, actual, n_independent=enough(4)).factors
+    np.testing.assert_array_equal(factors, [[0, 1, 1]] * 4)
+    found = calibrate(quantiles, Calibration(factors))
+    np.testing.assert_allclose(found, quantiles, rtol=1e-12)
+
+
+def test_levels_with_rounding_errors_are_still_mirror_images() -> None:
+    levels = (0.1 + 1e-12, 0.3 - 1e-12, 0.5, 0.7, 0.9)
+    quantiles, actual = fans(500, 2, too_narrow=1.5, levels=levels)
+    factors = fit_calibration(quantiles, levels, actual, n_independent=enough(2)).factors
+    np.testing.assert_array_equal(factors, factors[:, ::-1])
+    assert (factors[:, [0, 1]] > 1.2).all()
+
+
+def test_fewer_steps_take_the_factors_of_the_first() -> None:
+    quantiles, actual = fans(50, 6, too_narrow=1.5)
+    calibration = fit_calibration(quantiles, LEVELS, actual, n_independent=enough(6))
+    cut = calibrate(quantiles[:, :2], calibration)
+    np.testing.assert_array_equal(cut, calibrate(quantiles, calibration)[:, :2])
+
+
+def test_calibrate_changes_no_input_and_takes_any_leading_axes() -> None:
+    quantiles, actual = fans(12, 3, too_narrow=1.5)
+    before = quantiles.copy()
+    calibration = fit_calibration(quantiles, LEVELS, actual, n_independent=enough(3))
+    found = calibrate(quantiles, calibration)
+    np.testing.assert_array_equal(quantiles, before)
+    np.testing.assert_array_equal(
+        calibrate(quantiles.reshape(3, 4, 3, 7), calibration), found.reshape(3, 4, 3, 7)
+    )
+    np.testing.assert_array_equal(calibrate(quantiles[0], calibration), found[0])
+
+
+def test_shapes_and_levels_that_do_not_fit_raise() -> None:
+    quantiles, actual = fans(10, 3)
+    with pytest.raises(ValueError, match="differ"):
+        fit_calibration(quantiles, LEVELS, actual[:, :2], n_independent=enough(2))
+    with pytest.raises(ValueError, match="differ"):
+        fit_calibration(quantiles[0], LEVELS, actual[0], n_independent=enough(3))
+    with pytest.raises(ValueError, match="differ"):
+        fit_calibration(quantiles, (0.1, 0.5, 0.9), actual, n_independent=enough(3))
+    with pytest.raises(ValueError, match="must ascend and hold"):
+        fit_calibration(quantiles, (*LEVELS[:3], 0.6, *LEVELS[4:]), actual, n_independent=enough(3))
+    with pytest.raises(ValueError, match="ascend"):
+        fit_calibration(quantiles, LEVELS[::-1], actual, n_independent=enough(3))
+    with pytest.raises(ValueError, match="n_independent"):
+        fit_calibration(quantiles, LEVELS, actual, n_independent=enough(4))
+    with pytest.raises(ValueError, match="n_independent"):
+        fit_calibration(quantiles, LEVELS, actual, n_independent=enough(3, -1))
+    with pytest.raises(ValueError, match="finite"):
+        fit_calibration(quantiles * math.nan, LEVELS, actual, n_independent=enough(3))
+    factors = Calibration(np.ones((3, 7)))
+    for wrong in (np.zeros((10, 4, 7)), np.zeros((10, 3, 6))):
+        with pytest.raises(ValueError, match="do not fit"):
+            calibrate(wrong, factors)

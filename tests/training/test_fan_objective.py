@@ -1,0 +1,137 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lstmcli.dataset.volatility import volatility_frame
+from lstmcli.dataset.windows import Windows
+from lstmcli.networks.build import build_fan
+from lstmcli.training.fan_objective import fan_objective
+from lstmcli.training.objective import Objective
+
+LEVELS = (0.1, 0.5, 0.9)
+HORIZON = 6
+ROWS = 200
+
+
+def windows(seed: int = 0) -> Windows:
+    moves = np.random.default_rng(seed).normal(0.0, 0.01, ROWS)
+    prices = torch.from_numpy(100 * np.exp(np.cumsum(moves)))
+    return Windows(prices[:, None], (0,))
+
+
+def network(seed: int = 0) -> nn.Sequential:
+    torch.manual_seed(seed)
+    made = build_fan(
+        num_features=4,
+        hidden_sizes=(5,),
+        dropout=0.0,
+        forget_bias=1.0,
+        levels=LEVELS,
+        horizon=HORIZON,
+        basis_size=3,
+    )
+    for weight in made.parameters():
+        nn.init.normal_(weight, std=0.2)
+    return made.eval()
+
+
+def objective(rows: Windows, parts: Tensor | None = None, **changes: object) -> Objective:
+    options: dict[str, object] = {
+        "features": ("close",),
+        "levels": LEVELS,
+        "horizon": HORIZON,
+        "chunk_length": 60,
+        "burn_in": 40,
+        "steps_per_batch": 3,
+        "volatility_weight": 1.0,
+        "precision": "fp32",
+        "generator": torch.Generator().manual_seed(0),
+    }
+    parts = torch.ones(ROWS, dtype=torch.int8) if parts is None else parts
+    typical = torch.full((ROWS,), 0.01, dtype=torch.float64)
+    return fan_objective(rows, parts, typical, **(options | changes))  # type: ignore[arg-type]
+
+
+def one_label(net: nn.Module, rows: Windows, start: int, cutoff: int) -> tuple[float, float]:
+    """The pinball loss of one bar, step by step and level by level, and its weight."""
+    body, head = net.children()
+    frame = volatility_frame(rows.values[None, start : cutoff + 1], ("close",))
+    fan = head(body(frame.x)[:, -1])[0]
+    sigma = frame.sigma[0, -1].item()
+    losses = []
+    for step in range(HORIZON):
+        move = math.log(rows.values[cutoff + step + 1, 0] / rows.values[cutoff, 0])
+        scaled = move / (sigma * math.sqrt(step + 1))
+        for q, level in enumerate(LEVELS):
+            over = scaled - fan[step, q].item()
+            losses.append(max(level * over, (level - 1) * over))
+    return float(np.mean(losses)), sigma / 0.01
+
+
+def test_loss_is_what_a_loop_over_bars_steps_and_levels_gives() -> None:
+    rows, net = windows(), network()
+    ends = torch.tensor([70, 150])
+    with torch.no_grad():
+        found = objective(rows)(net, ends).item()
+        each = [
+            one_label(net, rows, end - 59, cutoff)
+            for end in ends.tolist()
+            for cutoff in range(end - 19, end + 1)
+        ]
+    total = sum(weight for _, weight in each)
+    assert found == pytest.approx(sum(loss * weight for loss, weight in each) / total, rel=1e-5)
+
+
+def test_window_is_a_chunk_whose_burn_in_is_all_but_its_last_row() -> None:
+    rows, net = windows(), network()
+    with torch.no_grad():
+        found = objective(rows, burn_in=59)(net, torch.tensor([120])).item()
+        expected, _ = one_label(net, rows, 61, 120)
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_bars_of_another_part_than_the_last_count_for_nothing() -> None:
+    """The bars before row 140 belong to no part: what follows them must not matter."""
+    net, ends = network(), torch.tensor([150])
+    parts = torch.zeros(ROWS, dtype=torch.int8)
+    parts[140:] = 2
+    rows = windows()
+    with torch.no_grad():
+        whole = objective(rows)(net, ends)
+        own = objective(rows, parts)(net, ends)
+        each = [one_label(net, rows, 91, cutoff) for cutoff in range(140, 151)]
+    total = sum(weight for _, weight in each)
+    assert whole != own
+    assert own.item() == pytest.approx(sum(a * b for a, b in each) / total, rel=1e-5)
+
+
+def test_training_draws_steps_and_validation_takes_all() -> None:
+    rows, net, ends = windows(), network(), torch.tensor([100])
+    loss = objective(rows)
+    with torch.no_grad():
+        all_steps = {loss(net, ends).item() for _ in range(4)}
+        net.train()
+        drawn = {loss(net, ends).item() for _ in range(8)}
+        again = {objective(rows)(net, ends).item() for _ in range(3)}
+    assert len(all_steps) == 1
+    assert len(drawn) > 1
+    assert len(again) == 1
+
+
+def test_rows_after_the_labels_change_no_bit_of_the_loss() -> None:
+    rows, net, ends = windows(), network(), torch.tensor([100, 130])
+    later = Windows(rows.values.clone(), rows.offsets)
+    later.values[130 + HORIZON + 1 :] *= 3.0
+    with torch.no_grad():
+        assert objective(rows)(net, ends).equal(objective(later)(net, ends))
+
+
+def test_bf16_is_close_to_fp32() -> None:
+    rows, net, ends = windows(), network(), torch.tensor([100, 130])
+    with torch.no_grad():
+        exact = objective(rows)(net, ends).item()
+        rough = objective(rows, precision="bf16")(net, ends).item()
+    assert rough == pytest.approx(exact, rel=0.02)
