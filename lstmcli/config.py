@@ -109,7 +109,7 @@ class Train(_Section):
 
     seed: int = Field(0, ge=0, lt=2**63)
     members: int = Field(1, ge=1, le=100)
-    epochs: int = Field(32, ge=1, le=100_000)
+    epochs: int = Field(12, ge=1, le=100_000)
     batch_size: int = Field(64, ge=1, le=1_000_000)
     labels: Literal["sequence", "window"] = "sequence"
     chunk_length: int = Field(192, ge=3, le=100_000)

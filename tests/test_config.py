@@ -31,7 +31,7 @@ def test_a_recipe_changes_only_what_it_names(recipe: Path) -> None:
     assert settings.train.epochs == 3
     assert settings.split.train_end == date(2015, 11, 12)
     assert settings.window == Settings().window
-    assert settings.train.model_copy(update={"epochs": 32}) == Settings().train
+    assert settings.train.model_copy(update={"epochs": 12}) == Settings().train
 
 
 def test_overrides_win_over_the_recipe_and_the_last_over_the_first(recipe: Path) -> None:

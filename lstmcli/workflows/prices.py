@@ -53,10 +53,8 @@ class AllFailedError(LstmcliError):
         if len(reasons) == 1:
             super().__init__(reasons[0])
         else:
-            more = f"; and {len(reasons) - 3} more" if len(reasons) > 3 else ""
-            super().__init__(
-                f"all {len(reasons)} symbols failed", why="; ".join(reasons[:3]) + more
-            )
+            shown = reasons if len(reasons) <= 3 else [reasons[0], f"and {len(reasons) - 1} more"]
+            super().__init__(f"all {len(reasons)} symbols failed", why="; ".join(shown))
         self.failures = tuple(failures)
         codes = {failure.exit_code for failure in failures}
         self.exit_code = codes.pop() if len(codes) == 1 else DataError.exit_code

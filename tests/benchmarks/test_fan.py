@@ -1,0 +1,94 @@
+"""How fast a pooled fan learns: `pytest tests/benchmarks -m slow --benchmark-enable -s`.
+
+The yardstick is a plain loop in the same process: the same network and loss, one label a window,
+windows copied out beforehand, as a tutorial would write it.
+"""
+
+import resource
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lstmcli.config import Settings, load_settings
+from lstmcli.dataset.series import Series
+from lstmcli.dataset.volatility import volatility_frame
+from lstmcli.dataset.windows import contexts, flat_cutoffs, futures, join
+from lstmcli.forecasting.model import new_member
+from lstmcli.networks.losses import pinball_loss
+from lstmcli.training.device import seeded
+from lstmcli.workflows.fit import fit
+from lstmcli.workflows.plan import Plan, make_plan
+from lstmcli.workflows.prices import Source, load_prices, series_for
+
+pytestmark = pytest.mark.slow
+CPU = torch.device("cpu")
+
+
+def test_labels_at_every_bar_against_one_a_window(benchmark: Any) -> None:
+    settings = load_settings(
+        "default",
+        ["split.train_end=2012-12-31", 'window.features=["close"]', "train.epochs=3"],
+    )
+    loaded, _ = load_prices(Source(Path("data"), date(2026, 1, 1)), settings.data)
+    plan = make_plan([series_for(settings, each) for each in loaded], settings)
+    labels = sum(len(rows) for rows in plan.train)
+    plain = _plain_labels_per_second(plan, settings)
+    benchmark.pedantic(lambda: fit(plan, settings, CPU), rounds=3, warmup_rounds=1, iterations=1)
+    if benchmark.stats is not None:
+        ours = labels * settings.train.epochs / benchmark.stats.stats.median
+        print(
+            f"\nfan: {ours:.0f} labels/s with validation, plain windowed loop {plain:.0f} "
+            f"without: ratio {ours / plain:.1f}"
+        )
+
+
+def test_memory_grows_with_rows_and_not_with_windows(benchmark: Any) -> None:
+    """500 symbols of 5,000 rows: 2.1 million windows of 250 rows."""
+    settings = load_settings("default", ['window.features=["close"]', "train.epochs=1"])
+    generator = np.random.default_rng(0)
+    dates = np.datetime64("2000-01-03") + np.arange(5000)
+    series = [
+        Series(
+            symbol=f"S{number}",
+            dates=dates,
+            values=torch.from_numpy(prices[:, None]),
+            last_close=prices,
+            inputs=(0,),
+            price="Close",
+        )
+        for number in range(500)
+        for prices in [np.exp(np.cumsum(generator.normal(0, 0.01, 5000)))]
+    ]
+    plan = make_plan(series, settings)
+    benchmark.pedantic(lambda: fit(plan, settings, CPU), rounds=1, iterations=1)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"\n500 symbols x 5,000 rows, an epoch: peak memory of the process {peak:.0f} MiB")
+
+
+def _plain_labels_per_second(plan: Plan, settings: Settings) -> float:
+    window = settings.window
+    rows = join(plan.series)
+    cutoffs = flat_cutoffs(rows, [part[::40] for part in plan.train])
+    frame = volatility_frame(contexts(rows, cutoffs, window.context_length), window.features)
+    moves = (futures(rows, cutoffs, window.horizon)[..., 0] / rows.values[cutoffs, :1]).log()
+    steps = torch.arange(1, window.horizon + 1).sqrt()
+    target = (moves / (frame.sigma[:, -1:] * steps)).float()
+    levels = torch.tensor(settings.forecast.quantile_levels)
+    with seeded(0, CPU):
+        network = new_member(settings)
+        body, head = network.children()
+        optimizer = torch.optim.Adam(network.parameters())
+        began = time.perf_counter()
+        for batch in torch.split(torch.randperm(len(cutoffs)), 64):
+            optimizer.zero_grad()
+            loss = pinball_loss(head(body(frame.x[batch])[:, -1]), target[batch], levels).mean()
+            loss.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+        return len(cutoffs) / (time.perf_counter() - began)
