@@ -14,9 +14,11 @@ from collections.abc import Mapping
 from contextlib import ExitStack, chdir
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from lstmcli.cli.app import main
@@ -127,3 +129,9 @@ def csv_text(prices: NDArray[np.float64], last: np.datetime64 = LAST_DAY) -> str
     """Return prices as a CSV of dates and closes."""
     rows = zip(sessions(len(prices), last), prices, strict=True)
     return "Date,Close\n" + "".join(f"{day},{price:.6f}\n" for day, price in rows)
+
+
+def read_exactly(text: str) -> pd.DataFrame:
+    """Read a CSV with every digit of its numbers, which pandas 2 does only when asked to."""
+    options: dict[str, Any] = {} if pd.__version__ >= "3" else {"float_precision": "round_trip"}
+    return pd.read_csv(io.StringIO(text), **options)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.command_line import assert_one_error, csv_text, in_process, walk
+from tests.command_line import assert_one_error, csv_text, in_process, read_exactly, walk
 
 RECIPE = """\
 [data]
@@ -73,8 +73,7 @@ def test_table_shows_median_band_chance_of_a_rise_and_spread(fan_home: Path) -> 
 
 
 def test_long_table_and_json_carry_all_levels_in_order(fan_home: Path) -> None:
-    text = io.StringIO(output(fan_home, "predict", "--format", "csv"))
-    table = pd.read_csv(text, engine="python")
+    table = read_exactly(output(fan_home, "predict", "--format", "csv"))
     columns = ["q0.025", "q0.1", "q0.25", "q0.5", "q0.75", "q0.9", "q0.975"]
     assert list(table.columns[-7:]) == columns
     assert (np.diff(table[columns], axis=1) > 0).all()

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.command_line import in_process
+from tests.command_line import in_process, read_exactly
 
 COMMANDS = {
     "train": ("train", "--config", "tiny.toml", "--promote", "never"),
@@ -49,8 +49,7 @@ def test_json_is_one_object_with_its_schema_version(home: Path, command: str) ->
 
 @pytest.mark.parametrize("command", ["predict", "evaluate"])
 def test_csv_json_lines_and_parquet_hold_the_same_rows(home: Path, command: str) -> None:
-    text = io.StringIO(output(home, command, "csv"))
-    table = pd.read_csv(text, engine="python")
+    table = read_exactly(output(home, command, "csv"))
     assert list(table.columns) == COLUMNS[command].split()
     lines = [json.loads(line) for line in output(home, command, "jsonl").splitlines()]
     done = in_process(*COMMANDS[command], "--format", "parquet", "-o", "rows.parquet", folder=home)
