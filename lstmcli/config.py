@@ -1,15 +1,11 @@
-"""The settings of a run: one frozen model a section, read from TOML and `--set KEY=VALUE`.
+"""The settings of a run: one frozen model a section.
 
-A recipe names only what it changes; `configs/default.toml` lists and explains every key. An unknown
-key is an error that names the nearest one. Empty text stands for "not set", since TOML has no null.
+`configs/default.toml` lists and explains every key. An unknown key is an error that names the
+nearest one. Empty text stands for "not set", since TOML has no null.
 """
 
 import difflib
-import os
-import tomllib
-from collections.abc import Sequence
 from datetime import date
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -21,12 +17,10 @@ from pydantic import (
     model_validator,
 )
 
-from lstmcli.errors import FileError, UsageError
+from lstmcli.errors import UsageError
 
 DEFAULT_LEVELS = (0.025, *(round(0.05 * k, 2) for k in range(1, 20)), 0.975)
 SHORTEST_VOLATILITY_CONTEXT = 40
-_PACKAGE = Path(__file__).parent
-_MAX_BYTES = 1_000_000
 
 
 def _none_if_empty(value: object) -> object:
@@ -208,19 +202,6 @@ class Settings(_Section):
         return self.evaluate.step_size or self.window.horizon
 
 
-def load_settings(config: str | Path = "default", overrides: Sequence[str] = ()) -> Settings:
-    """Read a recipe by name or path, apply `KEY=VALUE` overrides in order, and check it.
-
-    Relative paths in `data.csv` are taken from the recipe's folder, those in an override from the
-    current one. Raises UsageError for a wrong key or value, FileError for an unreadable file.
-    """
-    path = find_recipe(config)
-    tree = _anchored(_parse(_read(path), where=str(path)), path.parent)
-    for text in overrides:
-        _merge(tree, _anchored(_override(text), Path.cwd()))
-    return check_settings(tree, where=str(path) if not overrides else f"{path} with --set")
-
-
 def check_settings(tree: dict[str, Any], *, where: str) -> Settings:
     """Turn plain tables into Settings; the first fault becomes a UsageError naming its key."""
     try:
@@ -230,37 +211,14 @@ def check_settings(tree: dict[str, Any], *, where: str) -> Settings:
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise UsageError(
-                f"unknown key {key}", where=where, why=_nearest(key), next_step=_SEE_DEFAULTS
+                f"unknown key {key}", where=where, why=_nearest(key), next_step=SEE_DEFAULTS
             ) from error
         why = first["msg"].removeprefix("Value error, ")
         if key:
             why = f"{why}, found {first['input']!r}"
         raise UsageError(
-            f"bad setting {key}".rstrip(), where=where, why=why, next_step=_SEE_DEFAULTS
+            f"bad setting {key}".rstrip(), where=where, why=why, next_step=SEE_DEFAULTS
         ) from error
-
-
-def find_recipe(config: str | Path) -> Path:
-    """Return the path of a recipe given as a file or as the name of one that ships."""
-    path = Path(config)
-    if os.path.isfile(path):  # unlike Path.is_file, false for a name too long to be a file's
-        return path
-    shipped = shipped_file(f"configs/{config}.toml")
-    if path.name == str(config) and os.path.isfile(shipped):
-        return shipped
-    names = sorted(file.stem for file in shipped_file("configs").glob("*.toml"))
-    raise UsageError(
-        "no such recipe",
-        where=config,
-        why="it is neither a file nor one of " + ", ".join(names),
-        next_step="Pass --config NAME or --config FILE.toml.",
-    )
-
-
-def shipped_file(relative: str) -> Path:
-    """Return where a recipe or sample that ships lies: inside the wheel, or in the clone."""
-    packaged = _PACKAGE / "shipped" / relative
-    return packaged if packaged.exists() else _PACKAGE.parent / relative
 
 
 def keys(model: type[BaseModel] = Settings, prefix: str = "") -> list[str]:
@@ -275,67 +233,7 @@ def keys(model: type[BaseModel] = Settings, prefix: str = "") -> list[str]:
     return found
 
 
-_SEE_DEFAULTS = "configs/default.toml lists every key."
-
-
-def _read(path: Path) -> bytes:
-    try:
-        size = path.stat().st_size
-        if size > _MAX_BYTES:
-            raise UsageError("not a recipe", where=path, why=f"{size} bytes is too large")
-        return path.read_bytes()
-    except OSError as error:
-        raise FileError(
-            "cannot read the recipe", where=path, why=error.strerror or str(error)
-        ) from error
-
-
-def _parse(data: bytes, *, where: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(data.decode("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError("not valid TOML", where=where, why=str(error)) from error
-
-
-def _override(text: str) -> dict[str, Any]:
-    """Read `section.key=value`; the value is TOML, or plain text where it is not."""
-    key, equals, value = text.partition("=")
-    parts = key.strip().split(".")
-    if not equals or len(parts) != 2 or not all(parts):
-        raise UsageError(
-            "bad --set", where=text, why="expected SECTION.KEY=VALUE", next_step=_SEE_DEFAULTS
-        )
-    try:
-        parsed = tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
-    return {parts[0]: {parts[1]: parsed}}
-
-
-def _merge(tree: dict[str, Any], other: dict[str, Any]) -> None:
-    for section, table in other.items():
-        if not isinstance(tree.setdefault(section, {}), dict):
-            raise UsageError("bad setting", where=section, why="expected a table")
-        tree[section].update(table)
-
-
-def _anchored(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Make the paths in `data.csv` absolute."""
-    data = tree.get("data")
-    if isinstance(data, dict) and isinstance(data.get("csv"), list):
-        data["csv"] = [_absolute(entry, folder) for entry in data["csv"]]
-    return tree
-
-
-def _absolute(entry: object, folder: Path) -> object:
-    if not isinstance(entry, str):
-        return entry
-    name, equals, file = entry.partition("=")
-    if not (name and file) or os.path.exists(folder / entry):
-        name, equals, file = "", "", entry
-    if file == "-":
-        return entry
-    return f"{name}{equals}{os.path.normpath(folder.absolute() / file)}"
+SEE_DEFAULTS = "configs/default.toml lists every key."
 
 
 def _nearest(key: str) -> str:

@@ -8,14 +8,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from lstmcli.config import (
-    Settings,
-    check_settings,
-    find_recipe,
-    keys,
-    load_settings,
-)
+from lstmcli.config import Settings, check_settings, keys
 from lstmcli.errors import FileError, UsageError
+from lstmcli.recipes import find_recipe, load_settings
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lstmcli.config import Settings, load_settings, shipped_file
+from lstmcli.config import Settings
 from lstmcli.dataset.scaling import Scale
+from lstmcli.recipes import load_settings, shipped_file
 from lstmcli.workflows import fit, predict, train
 from lstmcli.workflows.evaluate import evaluate
 from lstmcli.workflows.prices import Source

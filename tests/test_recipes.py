@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lstmcli.config import Settings, find_recipe, keys, load_settings, shipped_file
+from lstmcli.config import Settings, keys
 from lstmcli.errors import UsageError
 from lstmcli.market.csv import parse_csv_option
+from lstmcli.recipes import find_recipe, load_settings, shipped_file
 
 RECIPES = sorted(path.stem for path in shipped_file("configs").glob("*.toml"))
 DEFAULT = shipped_file("configs/default.toml")

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from lstmcli.config import Settings, load_settings
+from lstmcli.config import Settings
+from lstmcli.recipes import load_settings
 
 
 def settings_of(

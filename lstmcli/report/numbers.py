@@ -23,3 +23,8 @@ def number(value: float | None, digits: int = 3) -> str:
 def move(log_move: float) -> str:
     """A log move as a percentage of the price it starts from."""
     return percent(math.expm1(log_move), sign=True)
+
+
+def count(number: int, noun: str) -> str:
+    """A number of things: "1 window", "13 windows"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

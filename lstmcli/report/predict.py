@@ -13,7 +13,7 @@ from rich.console import RenderableType
 from lstmcli.errors import UsageError
 from lstmcli.report.console import make_table
 from lstmcli.report.long_table import forecast_rows
-from lstmcli.report.numbers import move, percent, price
+from lstmcli.report.numbers import count, move, percent, price
 from lstmcli.report.output import check_file
 from lstmcli.report.plot import Fan, bands_of, check_plot, draw_fans
 from lstmcli.report.terminal_plot import text_fans
@@ -161,7 +161,7 @@ def _record(report: PredictReport) -> str:
         return "This model has no validation score; see lstmcli evaluate."
     errors = {name: percent(each["rmse"], 3) for name, each in found["models"].items()}
     return (
-        f"Path RMSE on {found['n_independent']} independent validation windows: "
+        f"Path RMSE on {count(found['n_independent'], 'independent validation window')}: "
         f"{errors['network']}, naive {errors['naive']}, drift {errors['drift']}. "
         "On test data: lstmcli evaluate."
     )

@@ -7,7 +7,7 @@ from rich.console import RenderableType
 
 from lstmcli.evaluation.verdict import verdict
 from lstmcli.report.console import make_table
-from lstmcli.report.numbers import percent
+from lstmcli.report.numbers import count, percent
 from lstmcli.report.view import SCHEMA_VERSION, View
 from lstmcli.workflows.train import TrainReport
 
@@ -67,7 +67,7 @@ def _validation(report: TrainReport) -> list[RenderableType]:
             "so it would prove nothing."
         ]
     table = make_table(
-        f"Validation, {report.scores.n_independent} independent windows",
+        f"Validation, {count(report.scores.n_independent, 'independent window')}",
         ["", "Path RMSE", "Path MAE", "Direction"],
     )
     for name, scores in report.scores.models.items():

@@ -15,12 +15,13 @@ import pytest
 import torch
 from torch import nn
 
-from lstmcli.config import Settings, load_settings
+from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
 from lstmcli.dataset.volatility import volatility_frame
 from lstmcli.dataset.windows import contexts, flat_cutoffs, futures, join
 from lstmcli.forecasting.model import new_member
 from lstmcli.networks.losses import pinball_loss
+from lstmcli.recipes import load_settings
 from lstmcli.training.device import seeded
 from lstmcli.workflows.fit import fit
 from lstmcli.workflows.plan import Plan, make_plan

@@ -16,8 +16,9 @@ import pytest
 import torch
 from torch import nn
 
-from lstmcli.config import Settings, load_settings
+from lstmcli.config import Settings
 from lstmcli.dataset.series import make_series
+from lstmcli.recipes import load_settings
 from lstmcli.training.device import seeded
 from lstmcli.workflows.fit import fit
 from lstmcli.workflows.plan import Plan, make_plan

@@ -18,10 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lstmcli import atomic
-from lstmcli.config import Settings, load_settings
+from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
 from lstmcli.errors import FileError, ModelError
 from lstmcli.forecasting.forecaster import forecast
+from lstmcli.recipes import load_settings
 from lstmcli.runs.bundle import load_bundle, read_metadata, save_bundle, settings_toml
 from lstmcli.workflows.fit import Fit
 from tests.synthetic import CPU, fit_on, random_walk, series_of, tiny_settings

@@ -1,0 +1,109 @@
+"""Recipes: the TOML files that name what a run changes of the defaults, and `--set KEY=VALUE`."""
+
+import os
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lstmcli.config import SEE_DEFAULTS, Settings, check_settings
+from lstmcli.errors import FileError, UsageError
+
+_PACKAGE = Path(__file__).parent
+_MAX_BYTES = 1_000_000
+
+
+def load_settings(config: str | Path = "default", overrides: Sequence[str] = ()) -> Settings:
+    """Read a recipe by name or path, apply `KEY=VALUE` overrides in order, and check it.
+
+    Relative paths in `data.csv` are taken from the recipe's folder, those in an override from the
+    current one. Raises UsageError for a wrong key or value, FileError for an unreadable file.
+    """
+    path = find_recipe(config)
+    tree = _anchored(_parse(_read(path), where=str(path)), path.parent)
+    for text in overrides:
+        _merge(tree, _anchored(_override(text), Path.cwd()))
+    return check_settings(tree, where=str(path) if not overrides else f"{path} with --set")
+
+
+def find_recipe(config: str | Path) -> Path:
+    """Return the path of a recipe given as a file or as the name of one that ships."""
+    path = Path(config)
+    if os.path.isfile(path):  # unlike Path.is_file, false for a name too long to be a file's
+        return path
+    shipped = shipped_file(f"configs/{config}.toml")
+    if path.name == str(config) and os.path.isfile(shipped):
+        return shipped
+    names = sorted(file.stem for file in shipped_file("configs").glob("*.toml"))
+    raise UsageError(
+        "no such recipe",
+        where=config,
+        why="it is neither a file nor one of " + ", ".join(names),
+        next_step="Pass --config NAME or --config FILE.toml.",
+    )
+
+
+def shipped_file(relative: str) -> Path:
+    """Return where a recipe or sample that ships lies: inside the wheel, or in the clone."""
+    packaged = _PACKAGE / "shipped" / relative
+    return packaged if packaged.exists() else _PACKAGE.parent / relative
+
+
+def _read(path: Path) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > _MAX_BYTES:
+            raise UsageError("not a recipe", where=path, why=f"{size} bytes is too large")
+        return path.read_bytes()
+    except OSError as error:
+        raise FileError(
+            "cannot read the recipe", where=path, why=error.strerror or str(error)
+        ) from error
+
+
+def _parse(data: bytes, *, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(data.decode("utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError("not valid TOML", where=where, why=str(error)) from error
+
+
+def _override(text: str) -> dict[str, Any]:
+    """Read `section.key=value`; the value is TOML, or plain text where it is not."""
+    key, equals, value = text.partition("=")
+    parts = key.strip().split(".")
+    if not equals or len(parts) != 2 or not all(parts):
+        raise UsageError(
+            "bad --set", where=text, why="expected SECTION.KEY=VALUE", next_step=SEE_DEFAULTS
+        )
+    try:
+        parsed = tomllib.loads(f"value = {value.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    return {parts[0]: {parts[1]: parsed}}
+
+
+def _merge(tree: dict[str, Any], other: dict[str, Any]) -> None:
+    for section, table in other.items():
+        if not isinstance(tree.setdefault(section, {}), dict):
+            raise UsageError("bad setting", where=section, why="expected a table")
+        tree[section].update(table)
+
+
+def _anchored(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Make the paths in `data.csv` absolute."""
+    data = tree.get("data")
+    if isinstance(data, dict) and isinstance(data.get("csv"), list):
+        data["csv"] = [_absolute(entry, folder) for entry in data["csv"]]
+    return tree
+
+
+def _absolute(entry: object, folder: Path) -> object:
+    if not isinstance(entry, str):
+        return entry
+    name, equals, file = entry.partition("=")
+    if not (name and file) or os.path.exists(folder / entry):
+        name, equals, file = "", "", entry
+    if file == "-":
+        return entry
+    return f"{name}{equals}{os.path.normpath(folder.absolute() / file)}"
