@@ -18,8 +18,9 @@ from lstmcli.errors import DataError, UsageError
 from lstmcli.market.csv_bytes import open_bytes, read_blocks
 from lstmcli.market.csv_layout import Series
 from lstmcli.market.csv_table import CsvTable, read_table
-from lstmcli.market.prices import PriceChoice, Prices, check_prices
+from lstmcli.market.prices import PriceChoice, Prices
 from lstmcli.market.symbols import decode_symbol
+from lstmcli.market.validate import check_prices
 
 _SEPARATORS = {",": ",", ";": ";", "|": "|", "\t": "\t", "\\t": "\t", "tab": "\t"}
 _SUFFIXES = {".csv", ".tsv", ".txt", ".dat"}

@@ -6,8 +6,9 @@ from datetime import date, datetime
 
 import pandas as pd
 
-from lstmcli.market.prices import COLUMNS, check_prices
+from lstmcli.market.prices import COLUMNS
 from lstmcli.market.unfinished import drop_unfinished
+from lstmcli.market.validate import check_prices
 from lstmcli.market.yahoo import Interval, YahooBars, fetch_bars
 from lstmcli.market.yahoo_answers import NothingInRange
 

@@ -1,23 +1,11 @@
-"""What a price table is: one symbol's bars, checked once, trusted everywhere after."""
+"""What a valid price table is: one symbol's bars, checked once (`validate.py`), trusted after."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
 from typing import Literal
 
 import pandas as pd
 
 from lstmcli.errors import DataError
-from lstmcli.market.bars import (
-    Bars,
-    bars_from_frame,
-    drop_null_rows,
-    order_bars,
-    refuse_bad_dates,
-    refuse_bad_prices,
-)
-from lstmcli.market.checks import drop_empty_columns, mark_bad_values, tell_gaps, tell_jumps
-from lstmcli.market.intervals import infer_interval
 
 COLUMNS = (
     "Open",
@@ -51,45 +39,6 @@ class Prices:
     notes: tuple[str, ...] = ()
 
 
-def check_prices(
-    frame: pd.DataFrame,
-    *,
-    symbol: str,
-    source: str,
-    price: PriceChoice = "auto",
-    strict: bool = False,
-    today: date,
-    line_of: Callable[[int], int] | None = None,
-    interval: str | None = None,
-) -> Prices:
-    """The valid price table in a raw frame, or DataError.
-
-    frame : columns named as in COLUMNS (others are left out), dates parsed, in the index or in a
-        column `Date`; a zone-aware date counts by its local day. Not changed.
-    price : which column is forecast, as for `price_column`; it and Close must be right in every
-        row, while bad values of the others are marked missing.
-    strict : missing sessions and long gaps raise instead of being noted.
-    today : dates after the day that follows it are refused.
-    line_of : the line of the source for a row number of `frame`, for messages.
-    interval : taken from the dates when it is not given.
-    """
-    bars = bars_from_frame(frame, COLUMNS, symbol, source, line_of)
-    _refuse_unusable(bars, frame)
-    refuse_bad_dates(bars, today)
-    bars, notes = order_bars(bars)
-    bars, more = drop_empty_columns(bars, ["Close"])
-    notes += more
-    column = price_column(list(bars.columns), price, where=bars.where())
-    targets = list(dict.fromkeys(["Close", column]))
-    bars, more = drop_null_rows(bars, targets)
-    notes += more
-    refuse_bad_prices(bars, targets)
-    bars, more = mark_bad_values(bars, targets)
-    interval = interval or infer_interval(bars.days)
-    notes += [*more, *tell_jumps(bars, column, interval), *tell_gaps(bars, interval, strict)]
-    return Prices(symbol, _frame(bars), interval, source, tuple(notes))
-
-
 def price_column(
     prices: Prices | pd.DataFrame | list[str], price: PriceChoice, *, where: str = ""
 ) -> str:
@@ -108,17 +57,3 @@ def price_column(
             next_step='Set data.price to "auto" or "close".',
         )
     return "Adj Close" if has_adjusted and price != "close" else "Close"
-
-
-def _refuse_unusable(bars: Bars, frame: pd.DataFrame) -> None:
-    if bars.days.size == 0:
-        raise DataError("no rows", where=bars.where(), next_step="Give a file with prices in it.")
-    if "Close" not in bars.columns:
-        found = ", ".join(map(str, frame.columns)) or "none"
-        raise DataError("no Close column", where=bars.where(), why=f"the columns found are {found}")
-
-
-def _frame(bars: Bars) -> pd.DataFrame:
-    index = pd.DatetimeIndex(bars.days.astype("datetime64[ns]"), name="Date")
-    kept = {name: bars.columns[name] for name in COLUMNS if name in bars.columns}
-    return pd.DataFrame(kept, index=index)

@@ -7,7 +7,8 @@ import pytest
 
 from lstmcli.errors import DataError
 from lstmcli.market.calendars import sessions_of
-from lstmcli.market.prices import COLUMNS, Prices, check_prices, price_column
+from lstmcli.market.prices import COLUMNS, Prices, price_column
+from lstmcli.market.validate import check_prices
 
 TODAY = date(2024, 7, 1)
 
