@@ -235,8 +235,18 @@ def _summary(scores: Scores | None) -> dict[str, Any] | None:
                 "rmse": each.path.rmse,
                 "mae": each.path.mae,
                 "skill": each.path.skill,
-                "direction_accuracy": each.direction[-1].two_way
-                and asdict(each.direction[-1].two_way),
+                "crps": each.path.crps,
+                "direction_accuracy": asdict(each.direction[-1].two_way),
+                "bands": [
+                    {
+                        "step": band.step,
+                        "nominal": band.nominal,
+                        "coverage": band.coverage,
+                        "standard_error": band.standard_error,
+                        "width": band.width,
+                    }
+                    for band in each.bands
+                ],
             }
             for name, each in scores.models.items()
         },

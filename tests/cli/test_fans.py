@@ -61,6 +61,20 @@ def test_features_that_no_series_has_are_left_out_of_the_kept_settings(fan_home:
     assert 'features = [\n    "close",\n]' in kept
 
 
+def test_coverage_and_width_are_kept_beside_those_of_the_cones(fan_home: Path) -> None:
+    text = (fan_home / "data/models/fan/v0001/metadata.json").read_text()
+    models = json.loads(text)["validation"]["models"]
+    for name in ("network", "gaussian_cone", "ewma_cone", "scaled_climatology"):
+        bands = {(each["step"], round(each["nominal"], 3)): each for each in models[name]["bands"]}
+        assert set(bands) == {
+            (step, nominal) for step in (1, 5, 10) for nominal in (0.5, 0.8, 0.95)
+        }
+        for band in bands.values():
+            assert 0 <= band["coverage"] <= 1
+            assert band["width"] > 0
+    assert models["naive"]["bands"] == []
+
+
 def test_history_tells_the_members_apart(fan_home: Path) -> None:
     history = pd.read_csv(fan_home / "data/models/fan/v0001/history.csv")
     assert history["member"].tolist() == [1, 1, 2, 2]
