@@ -13,6 +13,14 @@ LstmcliError                1  failed
 Every message is one line, `WHAT (WHERE): WHY. NEXT STEP`.
 """
 
+from collections.abc import Iterable
+
+
+def common_exit_code(codes: Iterable[int]) -> int:
+    """Return the code of failures that are all alike, and that of unsuitable data otherwise."""
+    different = set(codes)
+    return different.pop() if len(different) == 1 else DataError.exit_code
+
 
 class LstmcliError(Exception):
     """An expected failure: what happened, where, why, and what the user can do next."""

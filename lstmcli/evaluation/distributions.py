@@ -5,21 +5,14 @@ scipy to 1e-10.
 """
 
 import math
-from statistics import NormalDist
 
 _MAX_TERMS = 10_000
 _TINY = 1e-300
-_STANDARD = NormalDist()
 
 
 def normal_sf(x: float) -> float:
     """P(Z > x) for a standard normal Z."""
     return 0.5 * math.erfc(x / math.sqrt(2.0))
-
-
-def normal_quantile(level: float) -> float:
-    """The value that a standard normal stays below with probability `level` in (0, 1)."""
-    return _STANDARD.inv_cdf(level)
 
 
 def student_t_two_sided(t: float, df: float) -> float:

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 from lstmcli.atomic import TEMPORARY_SUFFIX
-from lstmcli.errors import DataError, LstmcliError, PartialError, UsageError
+from lstmcli.errors import LstmcliError, PartialError, UsageError, common_exit_code
 from lstmcli.market.symbols import check_symbol
 from lstmcli.market.yahoo import Interval
 from lstmcli.runs.locks import hold
@@ -31,7 +31,7 @@ class FetchReport:
             return 0
         if len(codes) < len(self.results):
             return PartialError.exit_code
-        return codes[0] if len(set(codes)) == 1 else DataError.exit_code
+        return common_exit_code(codes)
 
 
 def fetch(

@@ -10,7 +10,7 @@ from typing import IO
 
 from lstmcli.config import Data, Settings
 from lstmcli.dataset.series import Series, make_series
-from lstmcli.errors import DataError, FileError, LstmcliError, UsageError
+from lstmcli.errors import DataError, FileError, LstmcliError, UsageError, common_exit_code
 from lstmcli.market.csv import parse_csv_option, read_prices
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import read_stored
@@ -56,8 +56,7 @@ class AllFailedError(LstmcliError):
             shown = reasons if len(reasons) <= 3 else [reasons[0], f"and {len(reasons) - 1} more"]
             super().__init__(f"all {len(reasons)} symbols failed", why="; ".join(shown))
         self.failures = tuple(failures)
-        codes = {failure.exit_code for failure in failures}
-        self.exit_code = codes.pop() if len(codes) == 1 else DataError.exit_code
+        self.exit_code = common_exit_code(failure.exit_code for failure in failures)
 
 
 def raise_if_all_failed(done: int, failures: Sequence[Failure]) -> None:

@@ -11,7 +11,6 @@ from lstmcli.evaluation.distributions import (
     beta_cdf,
     beta_quantile,
     chi2_sf,
-    normal_quantile,
     normal_sf,
     student_t_two_sided,
 )
@@ -22,11 +21,6 @@ NEAR = {"rel": 1e-10, "abs": 1e-10}
 @given(x=st.floats(-8, 8))
 def test_the_normal_agrees_with_scipy(x: float) -> None:
     assert normal_sf(x) == pytest.approx(stats.norm.sf(x), **NEAR)
-
-
-@given(level=st.floats(0.001, 0.999))
-def test_the_normal_quantile_agrees_with_scipy(level: float) -> None:
-    assert normal_quantile(level) == pytest.approx(stats.norm.ppf(level), **NEAR)
 
 
 @given(t=st.floats(1e-3, 50), df=st.integers(1, 5000))
