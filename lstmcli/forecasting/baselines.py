@@ -94,6 +94,11 @@ def ewma_cone(
     return _cone(_sigma_at(log_prices, cutoffs), horizon, levels)
 
 
+def fewest_climatology_rows(horizon: int) -> int:
+    """Return how many rows `scaled_climatology` must be fitted on at least."""
+    return EWMA_START + horizon + MIN_CLIMATOLOGY_MOVES
+
+
 def scaled_climatology(
     log_prices: Floats, cutoffs: Rows, horizon: int, *, levels: Sequence[float], fit_rows: int
 ) -> Forecast:
@@ -105,7 +110,7 @@ def scaled_climatology(
     to beat. Raises DataError when `fit_rows` leave fewer than 50 moves of some step, or reach past
     a cutoff.
     """
-    _check_fit(cutoffs, fit_rows, needed=EWMA_START + horizon + MIN_CLIMATOLOGY_MOVES)
+    _check_fit(cutoffs, fit_rows, needed=fewest_climatology_rows(horizon))
     sigma = ewma_sigma(log_prices[:fit_rows])
     wanted = np.array([0.5, *levels])
     scaled = np.empty((horizon, wanted.size))

@@ -15,6 +15,7 @@ from lstmcli.evaluation.backtest import Backtest, Rows
 from lstmcli.evaluation.cutoffs import choose_cutoffs
 from lstmcli.evaluation.scores import Scores
 from lstmcli.evaluation.verdict import verdict
+from lstmcli.forecasting.baselines import fewest_climatology_rows
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle
@@ -112,8 +113,11 @@ def evaluate(
     raise_if_all_failed(sum(some), failures)
     own = {name: list(compress(each, some)) for name, each in own.items()}
     series, cutoffs = own[str(references[0])], list(compress(cutoffs, some))
+    fans = any(model.levels for model in networks.values())
+    fewest = fewest_climatology_rows(steps) if fans else _FEWEST_FIT_ROWS
     fit_rows = [
-        _fit_rows(each, rows, test_start) for each, rows in zip(series, cutoffs, strict=True)
+        _fit_rows(each, rows, test_start, fewest)
+        for each, rows in zip(series, cutoffs, strict=True)
     ]
     with threads(number_of_threads):
         result = backtest(
@@ -180,15 +184,15 @@ def _last(end: date | None) -> np.datetime64 | None:
     return None if end is None else np.datetime64(end)
 
 
-def _fit_rows(series: Series, cutoffs: Rows, test_start: np.datetime64) -> int:
+def _fit_rows(series: Series, cutoffs: Rows, test_start: np.datetime64, fewest: int) -> int:
     """Return how many rows a baseline may be fitted on: those before the test span.
 
-    Where there are none, the model came from other prices, and those up to the first cutoff stand
-    in; no baseline is ever fitted past a cutoff.
+    Where these are fewer than `fewest`, the model came from other prices, and the rows up to the
+    first cutoff stand in; no baseline is ever fitted past a cutoff.
     """
     first = int(cutoffs[0]) + 1 if len(cutoffs) else len(series)
     before = int(np.searchsorted(series.dates, test_start))
-    return min(before, first) if before >= _FEWEST_FIT_ROWS else first
+    return min(before, first) if before >= fewest else first
 
 
 def _check_unique(references: Sequence[ModelRef]) -> None:

@@ -144,20 +144,22 @@ def learn_trend(
 def _cones(
     fit_rows: Mapping[str, int], horizon: int, levels: Sequence[float]
 ) -> dict[str, Forecaster]:
-    """Return the fans that any probabilistic model must beat."""
-    return {
+    """Return the fans that any probabilistic model must beat, as far as there are rows for them."""
+    cones: dict[str, Forecaster] = {
         "gaussian_cone": one_by_one(
             lambda each, at: baselines.gaussian_cone(each.log_prices, at, horizon, levels=levels)
         ),
         "ewma_cone": one_by_one(
             lambda each, at: baselines.ewma_cone(each.log_prices, at, horizon, levels=levels)
         ),
-        "scaled_climatology": one_by_one(
+    }
+    if min(fit_rows.values()) >= baselines.fewest_climatology_rows(horizon):
+        cones["scaled_climatology"] = one_by_one(
             lambda each, at: baselines.scaled_climatology(
                 each.log_prices, at, horizon, levels=levels, fit_rows=fit_rows[each.symbol]
             )
-        ),
-    }
+        )
+    return cones
 
 
 def _network(model: TrainedModel, own: Sequence[Series], horizon: int) -> Forecaster:

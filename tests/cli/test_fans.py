@@ -188,3 +188,17 @@ def test_model_of_several_features_forecasts_a_series_of_closes_alone(fan_home: 
     kept = (fan_home / "data/models/bars/v0001/config.toml").read_text()
     assert '"volume"' in kept
     output(fan_home, "predict", "--model", "bars", "--csv", "two.csv")
+
+
+def test_prices_that_begin_just_before_the_test_span_are_judged_all_the_same(
+    fan_home: Path,
+) -> None:
+    """Too few rows before the test span: those up to the first cutoff stand in."""
+    metadata = json.loads((fan_home / "data/models/fan/v0001/metadata.json").read_text())
+    closes = pd.read_csv(fan_home / "one.csv")
+    first = int((closes["Date"] < metadata["split"]["test_start"]).sum()) - 15
+    closes.iloc[first:].to_csv(fan_home / "late.csv", index=False)
+    arguments = ("evaluate", "--csv", "late.csv", "--step-size", "3")
+    shown = output(fan_home, *arguments)
+    assert "CRPS of fan/v0001" in shown
+    assert "gaussian_cone" in shown
