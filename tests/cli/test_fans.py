@@ -202,3 +202,14 @@ def test_prices_that_begin_just_before_the_test_span_are_judged_all_the_same(
     shown = output(fan_home, *arguments)
     assert "CRPS of fan/v0001" in shown
     assert "gaussian_cone" in shown
+
+
+def test_constant_series_is_left_out_by_name_and_the_others_are_trained(fan_home: Path) -> None:
+    (fan_home / "flat.csv").write_text(csv_text(np.full(700, 5.0)))
+    arguments = ("train", "--config", "fan.toml", "--name", "mixed", "--csv", "flat.csv")
+    assert_one_error(in_process(*arguments, folder=fan_home), 4, "no variation", "flat")
+    assert not (fan_home / "data/models/mixed").exists()
+    done = in_process(*arguments, "--csv", "one.csv", folder=fan_home)
+    assert done.code == 3
+    assert "failed: flat: no variation" in done.err
+    assert (fan_home / "data/models/mixed/champion").exists()
