@@ -105,6 +105,18 @@ def test_an_override_that_is_no_key_and_value_is_refused(recipe: Path, text: str
         ({"window": {"context_length": 30}}, "at least 40, found 30"),
         ({"train": {"burn_in": 192}}, "train.burn_in must be less than"),
         ({"train": {"burn_in": 250, "chunk_length": 300}}, "train.burn_in must be less than"),
+        (
+            {"train": {"stateful": True, "labels": "window"}},
+            "train.stateful reads every series bar by bar.*head direct and train.labels sequence",
+        ),
+        (
+            {
+                "train": {"stateful": True},
+                "model": {"head": "recursive"},
+                "window": {"scaling": "relative"},
+            },
+            "train.stateful reads every series bar by bar",
+        ),
         ({"forecast": {"quantile_levels": [0.1, 0.9]}}, "hold 0.5"),
         ({"forecast": {"quantile_levels": [0.5, 0.4, 0.9]}}, "must ascend"),
         ({"split": {"purge": 49}}, r"at least window.horizon \(50\), found 49"),

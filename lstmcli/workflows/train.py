@@ -130,7 +130,7 @@ def _plan(
     series: dict[str, Series] = {}
     for each in loaded:
         try:
-            series[each.symbol] = _varied(series_for(settings, each), settings)
+            series[each.symbol] = series_for(settings, each)
         except DataError as error:
             failed.append(Failure(each.symbol, str(error), error.exit_code))
     while series:
@@ -142,18 +142,6 @@ def _plan(
             del series[error.where]
             failed.append(Failure(error.where, str(error), error.exit_code))
     raise AllFailedError(failed)
-
-
-def _varied(series: Series, settings: Settings) -> Series:
-    """Return a series that a volatility can be learned from; raises DataError for a constant."""
-    if settings.window.scaling == "volatility" and not np.diff(series.log_prices).any():
-        raise DataError(
-            "no variation",
-            where=series.symbol,
-            why=f"{series.price} is {series.last_close[-1]:g} on all {len(series)} days",
-            next_step="Leave it out.",
-        )
-    return series
 
 
 def _score_validation(
