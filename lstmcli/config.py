@@ -178,6 +178,10 @@ class Settings(_Section):
             raise ValueError(
                 "model.head direct goes with window.scaling volatility, recursive with the others"
             )
+        if direct and self.split.method == "shuffled":
+            raise ValueError(
+                "split.method shuffled, the published lab's, goes with model.head recursive"
+            )
         if direct and self.window.context_length < SHORTEST_VOLATILITY_CONTEXT:
             raise ValueError(
                 f"window.scaling volatility needs window.context_length of at least "

@@ -137,8 +137,11 @@ def test_a_fault_is_a_usage_error_that_names_key_and_finding(
 
 def test_the_published_lab_may_overlap_its_parts() -> None:
     split = {"method": "shuffled", "purge": 0, "validation_fraction": 0.05}
-    settings = check_settings({"split": split}, where="test")
+    recursive = {"window": {"scaling": "relative"}, "model": {"head": "recursive"}}
+    settings = check_settings({"split": split, **recursive}, where="test")
     assert settings.purge == 0
+    with pytest.raises(UsageError, match="split.method shuffled"):
+        check_settings({"split": split}, where="test")
 
 
 def test_purge_and_step_size_are_the_horizon_unless_set() -> None:
