@@ -41,7 +41,8 @@ def all_symbols(symbols: Sequence[str] | None, symbols_file: str | None) -> tupl
 def _lines(symbols_file: str) -> list[str]:
     try:
         if symbols_file == "-":
-            return sys.stdin.read().splitlines()
+            # A standard input that the caller has closed holds no symbols.
+            return [] if sys.stdin is None else sys.stdin.read().splitlines()
         return Path(symbols_file).read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise FileError(
