@@ -91,6 +91,10 @@ class Gate:
             if pause and self._on_pause:
                 self._on_pause(turn.outcome, pause)
 
+    def check_time(self, symbol: str) -> None:
+        """Raise OutOfTime when the run has lasted as long as it may."""
+        self._refuse_when_late(symbol, self._clock())
+
     def limit(self, seconds: float) -> float:
         """As many seconds, or those that are left of the run."""
         return min(seconds, max(0.001, self._deadline - self._clock()))
@@ -122,6 +126,9 @@ class Gate:
             raise rate_limited(symbol, f"too many requests (HTTP 429), {paused}", AGAIN)
         if breaker.gave_up:
             raise transient(symbol, f"one failure after the other, {paused}", AGAIN)
+        self._refuse_when_late(symbol, leaving)
+
+    def _refuse_when_late(self, symbol: str, leaving: float) -> None:
         if leaving >= self._deadline:
             raise OutOfTime(
                 "not fetched",
