@@ -140,7 +140,7 @@ def test_the_published_lab_may_overlap_its_parts() -> None:
     recursive = {"window": {"scaling": "relative"}, "model": {"head": "recursive"}}
     settings = check_settings({"split": split, **recursive}, where="test")
     assert settings.purge == 0
-    with pytest.raises(UsageError, match="split.method shuffled"):
+    with pytest.raises(UsageError, match="method shuffled"):
         check_settings({"split": split}, where="test")
 
 
