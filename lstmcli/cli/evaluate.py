@@ -1,7 +1,7 @@
 """`lstmcli evaluate`."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -72,6 +72,23 @@ def evaluate(
             show_default="none",
         ),
     ] = None,
+    audit: Annotated[
+        bool,
+        typer.Option(
+            "--audit",
+            help="Instead of scoring, prove that no bar after a cutoff is used: later bars become "
+            "noise, and forecasts and a refit must stay the same to the last bit.",
+        ),
+    ] = False,
+    audit_epochs: Annotated[
+        int,
+        typer.Option(
+            "--audit-epochs",
+            metavar="N",
+            min=1,
+            help="Epochs of the audit's refits, at most the recipe's.",
+        ),
+    ] = 2,
     device: options.Device = None,
     threads: options.Threads = None,
     csv: options.Csv = None,
@@ -97,15 +114,17 @@ def evaluate(
 
     from lstmcli.cli import messages
     from lstmcli.cli.source import make_source
+    from lstmcli.report.audit import audit_view
     from lstmcli.report.evaluate import evaluate_view
     from lstmcli.report.long_table import backtest_rows
     from lstmcli.report.output import check_file, check_output, emit, rows_csv, write_file
+    from lstmcli.workflows.audit import audit as run_audit
     from lstmcli.workflows.evaluate import evaluate as run
 
     check_output(output, form)
     check_file(forecasts)
-    report = run(
-        make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict),
+    source = make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict)
+    asked: dict[str, Any] = dict(
         models=models or (),
         horizon=horizon,
         start=start and start.date(),
@@ -116,6 +135,14 @@ def evaluate(
         device=device or "auto",
         number_of_threads=1 if threads is None else threads,
     )
+    if audit:
+        audited = run_audit(source, epochs=audit_epochs, **asked)
+        messages.tell(audited.notes, quiet=quiet, every=verbose)
+        emit(audit_view(audited), form, output)
+        audited.raise_if_leaking()
+        messages.finish(audited.failures, len(audited.symbols))
+        return
+    report = run(source, **asked)
     messages.tell(report.notes, quiet=quiet, every=verbose)
     if forecasts is not None:
         write_file(Path(forecasts), rows_csv(list(backtest_rows(report.backtest))))
