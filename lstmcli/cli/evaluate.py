@@ -1,11 +1,16 @@
 """`lstmcli evaluate`."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lstmcli.cli import options
+from lstmcli.errors import UsageError
+from lstmcli.report.view import Format
+
+if TYPE_CHECKING:
+    from lstmcli.workflows.prices import Source
 
 _DAY = ["%Y-%m-%d"]
 
@@ -114,11 +119,9 @@ def evaluate(
 
     from lstmcli.cli import messages
     from lstmcli.cli.source import make_source
-    from lstmcli.report.audit import audit_view
     from lstmcli.report.evaluate import evaluate_view
     from lstmcli.report.long_table import backtest_rows
     from lstmcli.report.output import check_file, check_output, emit, rows_csv, write_file
-    from lstmcli.workflows.audit import audit as run_audit
     from lstmcli.workflows.evaluate import evaluate as run
 
     check_output(output, form)
@@ -136,11 +139,7 @@ def evaluate(
         number_of_threads=1 if threads is None else threads,
     )
     if audit:
-        audited = run_audit(source, epochs=audit_epochs, **asked)
-        messages.tell(audited.notes, quiet=quiet, every=verbose)
-        emit(audit_view(audited), form, output)
-        audited.raise_if_leaking()
-        messages.finish(audited.failures, len(audited.symbols))
+        _audit(source, asked, audit_epochs, forecasts, form, output, quiet, verbose)
         return
     report = run(source, **asked)
     messages.tell(report.notes, quiet=quiet, every=verbose)
@@ -148,3 +147,33 @@ def evaluate(
         write_file(Path(forecasts), rows_csv(list(backtest_rows(report.backtest))))
     emit(evaluate_view(report), form, output)
     messages.finish(report.failures, report.scores.n_symbols)
+
+
+def _audit(
+    source: "Source",
+    asked: dict[str, Any],
+    epochs: int,
+    forecasts: str | None,
+    form: Format,
+    output: str | None,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Show what was compared, and end with an error where it differs."""
+    from lstmcli.cli import messages
+    from lstmcli.report.audit import audit_view
+    from lstmcli.report.output import emit
+    from lstmcli.workflows.audit import audit
+
+    if forecasts is not None:
+        raise UsageError(
+            "nothing to write",
+            where="--forecasts",
+            why="--audit compares forecasts and keeps none",
+            next_step="Leave one of the two out.",
+        )
+    report = audit(source, epochs=epochs, **asked)
+    messages.tell(report.notes, quiet=quiet, every=verbose)
+    emit(audit_view(report), form, output)
+    report.raise_if_leaking()
+    messages.finish(report.failures, len(report.symbols))

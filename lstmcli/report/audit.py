@@ -54,7 +54,8 @@ def _row(found: Comparison) -> dict[str, Any]:
         "result": "identical" if difference is None else "differs",
         "name": difference and difference.name,
         "symbol": difference and difference.symbol,
-        "cutoff": difference and str(difference.cutoff or difference.after),
+        "cutoff": difference
+        and str(difference.after if difference.cutoff is None else difference.cutoff),
         "step": difference and difference.step,
         "expected": difference and _finite(difference.expected),
         "found": difference and _finite(difference.found),

@@ -26,6 +26,7 @@ from lstmcli.forecasting.model import TrainedModel
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.registry import ModelRef, find_model
 from lstmcli.training.device import choose_device, threads
+from lstmcli.training.loop import Epoch
 from lstmcli.workflows.evaluate import EvaluateReport, evaluate
 from lstmcli.workflows.fit import Fit, fit
 from lstmcli.workflows.learn import Learned, learn, plan_prices
@@ -192,18 +193,20 @@ def _from_training(name: str, done: Fit) -> Iterator[Figures]:
         yield Figures(name, "scaler", "loc", fitted.loc.cpu().numpy())
         yield Figures(name, "scaler", "scale", fitted.scale.cpu().numpy())
     for each in done.history:
-        which = f"member {each.member}, epoch {each.epoch} at rate {each.learning_rate:g}"
-        losses = np.array([each.loss, each.gradient_norm])
-        yield Figures(name, "training losses and gradients", which, losses)
+        which = f"{_epoch(each)} at rate {each.learning_rate:g}"
+        yield Figures(name, "training losses", which, np.array(each.loss))
+        yield Figures(name, "gradient norms", which, np.array(each.gradient_norm))
 
 
 def _from_validation(name: str, learned: Learned) -> Iterator[Figures]:
     """Yield what validation has a say in."""
     history = learned.fit.history
-    losses = np.array([each.validation_loss for each in history])
-    yield Figures(name, "validation losses", "epochs", losses)
-    chosen = {each.member: each.epoch for each in history if each.best}
-    yield Figures(name, "chosen epoch", "members", np.array(list(chosen.values())))
+    for each in history:
+        loss = np.array(each.validation_loss)
+        yield Figures(name, "validation losses", _epoch(each), loss)
+    yield Figures(name, "chosen epoch", "epochs run", np.array(len(history)))
+    for member, epoch in {each.member: each.epoch for each in history if each.best}.items():
+        yield Figures(name, "chosen epoch", f"member {member}", np.array(epoch))
     for weight, value in learned.model.network.state_dict().items():
         yield Figures(name, "weights", weight, value.cpu().numpy())
     if learned.model.calibration is not None:
@@ -214,6 +217,10 @@ def _from_validation(name: str, learned: Learned) -> Iterator[Figures]:
         for model, scores in learned.scores.models.items():
             values = np.array(list(_numbers(asdict(scores))))
             yield Figures(name, "validation scores", model, values)
+
+
+def _epoch(epoch: Epoch) -> str:
+    return f"member {epoch.member}, epoch {epoch.epoch}"
 
 
 def _numbers(tree: Any) -> Iterator[float]:
