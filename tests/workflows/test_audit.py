@@ -26,13 +26,15 @@ from lstmcli.forecasting import baselines, forecaster
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.market.prices import Prices
+from lstmcli.runs.bundle import load_bundle
+from lstmcli.workflows import audit as audit_module
 from lstmcli.workflows import fit, learn, plan, prices
 from lstmcli.workflows.audit import AuditReport, audit
 from lstmcli.workflows.plan import Plan
-from lstmcli.workflows.prices import Source
+from lstmcli.workflows.prices import Source, load_prices
 from lstmcli.workflows.samples import Samples
 from lstmcli.workflows.train import train
-from tests.synthetic import make_prices, random_walk, tiny_settings
+from tests.synthetic import CPU, make_prices, random_walk, tiny_settings
 
 ROWS = 500
 FEATURES = ["close", "open", "high", "low", "volume"]
@@ -96,7 +98,7 @@ def source(folder: Path, *symbols: str) -> Source:
 
 
 def run(home: Path, model: str, **options: Any) -> AuditReport:
-    return audit(source(home), models=[model], **options)
+    return audit(source(home), models=[model], **{"n_windows": 9, **options})
 
 
 def leaks(report: AuditReport) -> list[tuple[str, str]]:
@@ -162,6 +164,21 @@ def test_the_fitted_rows_stay_those_of_the_kept_model_when_rows_were_added(
         for report in (run(home, "recursive"), audit(more, models=["recursive"]))
     ]
     assert borders[0] == borders[1]
+
+
+@pytest.mark.parametrize("model", ["recursive", "steered", "ensemble", "shuffled"])
+def test_the_refit_is_the_training_that_made_the_kept_model(home: Path, model: str) -> None:
+    kept, metadata = load_bundle(home / f"models/{model}/v0001", CPU)
+    settings = audit_module._refit_settings(kept, metadata, 99)
+    loaded, _ = load_prices(source(home), settings.data)
+    parts, _ = learn.plan_prices(loaded, settings, ())
+    again = learn.learn(parts, settings, CPU, "1d")
+    assert parts.fingerprint() == metadata["data"]["fingerprint"]
+    assert again.trend == metadata["trend"]
+    weights = kept.network.state_dict()
+    assert weights.keys() == again.model.network.state_dict().keys()
+    for name, value in again.model.network.state_dict().items():
+        assert torch.equal(value, weights[name])
 
 
 def test_several_models_and_every_baseline_are_audited(home: Path) -> None:
