@@ -5,7 +5,7 @@ ones, and whatever may not depend on the rewritten rows must come out the same t
 the numbers are made is not looked at, so no kind of leak has to be thought of beforehand.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from lstmcli.errors import LeakError
 from lstmcli.evaluation.backtest import Backtest
+from lstmcli.evaluation.noise import rewritten
 from lstmcli.market.prices import Prices
 
 Stage = Literal["forecast", "training", "fit"]
 Table = Sequence[Prices]
 
 EVEN_DAYS, RANDOM_DAYS = 5, 3
-_NOISE = 0.5  # standard deviation of the log of each rewritten value
 
 
 @dataclass(frozen=True)
@@ -71,33 +71,19 @@ class Comparison:
     difference: Difference | None
 
 
-def rewritten(prices: Prices, after: np.datetime64, generator: np.random.Generator) -> Prices:
-    """Return the prices with every value of every bar later than `after` replaced by noise.
-
-    The noise is independent of what stood there: lognormal about the last positive value of its
-    column that stays, about 1 where there is none. Missing values are filled too; dates stay.
-    """
-    frame = prices.frame.copy()
-    kept = int((frame.index.to_numpy() <= after).sum())
-    values = frame.to_numpy(np.float64, copy=True)
-    for column in values.T:
-        known = column[:kept][column[:kept] > 0]
-        level = known[-1] if len(known) else 1.0
-        column[kept:] = level * np.exp(generator.normal(0.0, _NOISE, len(column) - kept))
-    frame.iloc[kept:] = values[kept:]
-    return replace(prices, frame=frame)
-
-
 def audit_forecasts(
-    walk: Callable[[Table], Backtest], prices: Table, generator: np.random.Generator
+    walk: Callable[[Table], Backtest],
+    prices: Table,
+    true: Backtest,
+    generator: np.random.Generator,
 ) -> list[Comparison]:
-    """Compare all forecasts up to some cutoffs with those made when later bars are noise.
+    """Compare `true`, the backtest of `prices`, with those where the bars after a cutoff are noise.
 
-    The cutoffs are five spread evenly over those of the backtest, first and last among them, and
-    three drawn by `generator`. Each time the whole backtest is repeated, so that its batches have
-    the same shape. Raises LeakError where the same prices do not give the same forecasts twice.
+    All that is said from the cutoffs up to that one is compared. They are five spread evenly over
+    the backtest, first and last among them, and three drawn by `generator`. Each time the whole
+    backtest is repeated, so that its batches have the same shape. Raises LeakError where the same
+    prices do not give the same forecasts twice.
     """
-    true = walk(prices)
     found: list[Comparison] = []
     for day in sample_days(true.cutoff, generator):
         other = walk([rewritten(each, day, generator) for each in prices])
@@ -144,24 +130,21 @@ def compare(
     stage: Stage, after: np.datetime64, expected: Sequence[Figures], found: Sequence[Figures]
 ) -> list[Comparison]:
     """Compare figures pairwise to the last bit."""
-    pairs = zip(expected, found, strict=True)
     return _merged(
-        [
-            Comparison(stage, a.model, a.kind, (after,), a.values.size, _first(after, a, b))
-            for a, b in pairs
-        ]
+        Comparison(stage, a.model, a.kind, (after,), a.values.size, _first(after, a, b))
+        for a, b in zip(expected, found, strict=True)
     )
 
 
 def leak_error(leak: Comparison, next_step: str = "") -> LeakError:
     """Say where a comparison first differs."""
-    assert leak.difference is not None
-    day = leak.difference.after
+    found = leak.difference
+    assert found is not None
     return LeakError(
         "what comes after a cutoff was used",
         where=_place(leak),
-        why=f"{_values(leak.difference)[0]} with the true bars after {day}, "
-        f"{_values(leak.difference)[1]} with noise in their place",
+        why=f"{found.expected!r} with the true bars after {found.after}, {found.found!r} with "
+        "noise in their place",
         next_step=next_step,
     )
 
@@ -199,7 +182,7 @@ def _first(after: np.datetime64, expected: Figures, found: Figures) -> Differenc
     if not len(changed):
         return None
     index = tuple(changed[0].tolist())
-    values = float(ours[index]), float(theirs[index])
+    values = ours[index].item(), theirs[index].item()
     if expected.symbol is None or expected.cutoff is None:
         return Difference(after, f"{expected.name}{list(index) if index else ''}", *values)
     row, step = index
@@ -218,7 +201,7 @@ def _bits(values: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}").reshape(values.shape)
 
 
-def _merged(found: Sequence[Comparison]) -> list[Comparison]:
+def _merged(found: Iterable[Comparison]) -> list[Comparison]:
     """Put comparisons of the same kind of the same model together."""
     merged: dict[tuple[str, str], Comparison] = {}
     for each in found:
@@ -252,23 +235,16 @@ def _check_repeats(control: Sequence[Comparison]) -> None:
             raise LeakError(
                 "the audit proves nothing here",
                 where=_place(each),
-                why="the same prices gave {} and then {}".format(*_values(each.difference)),
+                why=f"the same prices gave {each.difference.expected!r} and then "
+                f"{each.difference.found!r}",
                 next_step="Pass --device cpu.",
             )
 
 
-def _place(found: Comparison) -> str:
-    difference = found.difference
-    assert difference is not None
-    what = f"{found.kind} of {found.model}, {difference.name}"
-    if difference.symbol is None:
-        return f"{found.stage} stage, cutoff {difference.after}, {what}"
-    return (
-        f"{found.stage} stage, {difference.symbol}, cutoff {difference.cutoff}, "
-        f"step {difference.step}, {what}"
-    )
-
-
-def _values(difference: Difference) -> tuple[str, str]:
-    """Both values, with all the digits that tell them apart."""
-    return repr(difference.expected), repr(difference.found)
+def _place(leak: Comparison) -> str:
+    found = leak.difference
+    assert found is not None
+    what = f"{leak.kind} of {leak.model}, {found.name}"
+    if found.symbol is None:
+        return f"{leak.stage} stage, cutoff {found.after}, {what}"
+    return f"{leak.stage} stage, {found.symbol}, cutoff {found.cutoff}, step {found.step}, {what}"

@@ -42,8 +42,8 @@ UNSEEN = (
 """What no rewriting of prices can show."""
 
 SHUFFLED = (
-    "split.method shuffled leaks by design: its windows overlap between training, validation and "
-    "test, and the last labels that it is fitted on lie in the test span"
+    "split.method shuffled leaks by design: its windows overlap between training, "
+    "validation and test, and the last labels that it is fitted on lie in the test span"
 )
 _SEED = 0  # of the noise and of the cutoffs drawn at random
 
@@ -53,26 +53,35 @@ class AuditReport:
     """What was compared, and what came of it.
 
     fitted_cutoffs : how many of the windows lie in rows that a model was fitted on.
-    epochs : of each model's refits. shuffled : the models whose recipe leaks by design.
-    comparisons : in the order of the stages.
+    refits : by model, the settings of its refits. comparisons : in the order of the stages.
     """
 
     models: tuple[ModelRef, ...]
     symbols: tuple[str, ...]
     n_windows: int
     fitted_cutoffs: int
-    epochs: dict[str, int]
-    shuffled: tuple[str, ...]
+    refits: dict[str, Settings]
     comparisons: tuple[Comparison, ...]
     notes: tuple[str, ...]
     failures: tuple[Failure, ...]
+
+    @property
+    def epochs(self) -> dict[str, int]:
+        """How many epochs each model's refits may take."""
+        return {name: settings.train.epochs for name, settings in self.refits.items()}
+
+    @property
+    def shuffled(self) -> tuple[str, ...]:
+        """The models whose recipe leaks by design."""
+        return tuple(name for name, each in self.refits.items() if each.split.method == "shuffled")
 
     def raise_if_leaking(self) -> None:
         """Raise LeakError with the first difference, if there is one."""
         for each in self.comparisons:
             if each.difference is not None:
-                by_design = f"{each.model}: {SHUFFLED}. Train it with split.method=chronological."
-                raise leak_error(each, by_design if each.model in self.shuffled else "")
+                why = f"{each.model}: {SHUFFLED}. Train it with --set split.method=chronological."
+                by_design = each.stage != "forecast" and each.model in self.shuffled
+                raise leak_error(each, why if by_design else "")
 
 
 def audit(
@@ -108,11 +117,13 @@ def audit(
 
     generator = np.random.default_rng(_SEED)
     report = walk(loaded)
-    found = audit_forecasts(lambda prices: walk(prices).backtest, loaded, generator)
+    found = audit_forecasts(
+        lambda prices: walk(prices).backtest, loaded, report.backtest, generator
+    )
+    refits = {name: _refit_settings(*bundle, epochs) for name, bundle in bundles.items()}
     failed = {each.symbol: each for each in report.failures}
     with threads(number_of_threads):
-        for name, (model, metadata) in bundles.items():
-            settings = _refit_settings(model, metadata, epochs)
+        for name, settings in refits.items():
             compared, unfit = _audit_refit(name, settings, loaded, place, generator)
             found += compared
             failed = {**{each.symbol: each for each in unfit}, **failed}
@@ -121,14 +132,7 @@ def audit(
         symbols=tuple(dict.fromkeys(report.backtest.symbol.tolist())),
         n_windows=len(report.backtest.cutoff),
         fitted_cutoffs=report.fitted_cutoffs,
-        epochs={
-            name: min(epochs, model.settings.train.epochs) for name, (model, _) in bundles.items()
-        },
-        shuffled=tuple(
-            name
-            for name, (model, _) in bundles.items()
-            if model.settings.split.method == "shuffled"
-        ),
+        refits=refits,
         comparisons=tuple(found),
         notes=report.notes,
         failures=tuple(failed.values()),

@@ -117,7 +117,7 @@ def test_a_shuffled_recipe_is_told_to_leak_by_design(home: Path) -> None:
     assert outcome.code == 1
     assert "split.method shuffled leaks by design" in outcome.out
     assert "split.method shuffled leaks by design" in outcome.err
-    assert outcome.err.endswith("Train it with split.method=chronological.\n")
+    assert outcome.err.endswith("Train it with --set split.method=chronological.\n")
 
 
 def test_an_audit_writes_no_forecasts(home: Path) -> None:

@@ -15,7 +15,6 @@ from lstmcli.evaluation.audit import (
     audit_forecasts,
     compare,
     leak_error,
-    rewritten,
     sample_days,
 )
 from lstmcli.evaluation.backtest import Backtest
@@ -63,37 +62,6 @@ def backtest_by(
     return walk
 
 
-@given(kept=st.integers(0, ROWS), seed=st.integers(0, 2**32))
-def test_every_value_after_the_day_changes_and_no_other_does(kept: int, seed: int) -> None:
-    after = DAYS[0] - 1 if kept == 0 else DAYS[kept - 1]
-    table = make_prices(
-        Open=np.full(ROWS, np.nan),
-        Close=random_walk(ROWS),
-        Volume=np.zeros(ROWS),
-    )
-    before = table.frame.copy()
-    other = rewritten(table, after, np.random.default_rng(seed))
-    assert table.frame.equals(before)
-    assert other.frame[:kept].equals(before[:kept])
-    assert other.frame.index.equals(before.index)
-    assert list(other.frame) == list(before)
-    noise = other.frame[kept:].to_numpy()
-    assert (noise > 0).all()
-    assert np.isfinite(noise).all()
-    assert not (noise == before[kept:].to_numpy()).any()
-
-
-def test_noise_does_not_depend_on_what_stood_there() -> None:
-    close = random_walk(ROWS)
-    other = close.copy()
-    other[30:] *= 7
-    first, second = (
-        rewritten(make_prices(Close=each), DAYS[29], generator()) for each in (close, other)
-    )
-    assert first.frame.equals(second.frame)
-    assert np.abs(np.log(closes(first)[30:] / close[29])).std() > 0.2
-
-
 @given(number=st.integers(1, 40), seed=st.integers(0, 2**32))
 def test_sampled_days_are_spread_from_the_first_to_the_last(number: int, seed: int) -> None:
     cutoffs = np.tile(DAYS[:number], 3)
@@ -107,7 +75,7 @@ def test_sampled_days_are_spread_from_the_first_to_the_last(number: int, seed: i
 
 def test_forecasts_from_rows_up_to_the_cutoff_are_clean() -> None:
     walk = backtest_by(lambda close, row: float(close[: row + 1].mean()))
-    found = audit_forecasts(walk, PRICES, generator())
+    found = audit_forecasts(walk, PRICES, walk(PRICES), generator())
     assert [(each.model, each.kind) for each in found] == [
         ("all", "contexts"),
         ("model", "forecasts"),
@@ -122,7 +90,7 @@ def test_forecasts_from_rows_up_to_the_cutoff_are_clean() -> None:
 @pytest.mark.parametrize("ahead", [1, 5])
 def test_a_forecast_that_reads_ahead_is_named_with_symbol_cutoff_and_step(ahead: int) -> None:
     walk = backtest_by(lambda close, row: float(close[row + ahead]))
-    _, leak = audit_forecasts(walk, PRICES, generator())
+    _, leak = audit_forecasts(walk, PRICES, walk(PRICES), generator())
     difference = leak.difference
     assert difference is not None
     row = int(np.searchsorted(DAYS, difference.cutoff))
@@ -193,7 +161,7 @@ def test_runs_that_differ_by_themselves_prove_nothing() -> None:
         return result
 
     with pytest.raises(LeakError, match=r"proves nothing here .*median\): .*gave 0\.0 and then"):
-        audit_forecasts(drifting, PRICES, generator())
+        audit_forecasts(drifting, PRICES, drifting(PRICES), generator())
 
     def fit(prices: Sequence[Prices]) -> list[Figures]:
         return [weights(np.array([float(next(calls))]))]
