@@ -29,7 +29,7 @@ from lstmcli.workflows.prices import (
     series_for,
     tell_untrained,
 )
-from lstmcli.workflows.scoring import EXTRA_BASELINES, backtest, score_backtest
+from lstmcli.workflows.scoring import EXTRA_BASELINES, backtest, check_moves, score_backtest
 
 _FEWEST_FIT_ROWS = 2
 
@@ -108,18 +108,16 @@ def evaluate(
         context_length=max(model.settings.window.context_length for model in networks.values()),
         horizon=steps,
     )
-    some = [len(rows) > 0 for rows in cutoffs]
-    for each in compress(own[str(references[0])], np.logical_not(some)):
-        failures.append(_no_window(each, first, steps))
-    raise_if_all_failed(sum(some), failures)
+    fans = any(model.levels for model in networks.values())
+    numbers, unsuitable = _fit_rows(
+        own[str(references[0])], cutoffs, first, test_start, steps, fans
+    )
+    failures += unsuitable
+    raise_if_all_failed(len(numbers), failures)
+    some = [each.symbol in numbers for each in own[str(references[0])]]
     own = {name: list(compress(each, some)) for name, each in own.items()}
     series, cutoffs = own[str(references[0])], list(compress(cutoffs, some))
-    fans = any(model.levels for model in networks.values())
-    fewest = fewest_climatology_rows(steps) if fans else _FEWEST_FIT_ROWS
-    fit_rows = [
-        _fit_rows(each, rows, test_start, fewest)
-        for each, rows in zip(series, cutoffs, strict=True)
-    ]
+    fit_rows = list(numbers.values())
     with threads(number_of_threads):
         result = backtest(
             {name: (model, own[name]) for name, model in networks.items()},
@@ -185,15 +183,33 @@ def _last(end: date | None) -> np.datetime64 | None:
     return None if end is None else np.datetime64(end)
 
 
-def _fit_rows(series: Series, cutoffs: Rows, test_start: np.datetime64, fewest: int) -> int:
-    """Return how many rows a baseline may be fitted on: those before the test span.
+def _fit_rows(
+    series: Sequence[Series],
+    cutoffs: Sequence[Rows],
+    first: np.datetime64,
+    test_start: np.datetime64,
+    horizon: int,
+    fans: bool,
+) -> tuple[dict[str, int], list[Failure]]:
+    """Return how many rows of each symbol a baseline may be fitted on: those before the test span.
 
-    Where these are fewer than `fewest`, the model came from other prices, and the rows up to the
-    first cutoff stand in; no baseline is ever fitted past a cutoff.
+    Where these are too few, the model came from other prices, and the rows up to the first cutoff
+    stand in; no baseline is ever fitted past a cutoff. Symbols that cannot be judged come second.
     """
-    first = int(cutoffs[0]) + 1 if len(cutoffs) else len(series)
-    before = int(np.searchsorted(series.dates, test_start))
-    return min(before, first) if before >= fewest else first
+    fewest = fewest_climatology_rows(horizon) if fans else _FEWEST_FIT_ROWS
+    numbers, unsuitable = {}, []
+    for each, rows in zip(series, cutoffs, strict=True):
+        try:
+            _check_windows(each, rows, first, horizon)
+            before, known = int(np.searchsorted(each.dates, test_start)), int(rows[0]) + 1
+            number = min(before, known) if before >= fewest else known
+            if fans:
+                check_moves(each, number, horizon)
+        except DataError as error:
+            unsuitable.append(Failure(each.symbol, str(error), error.exit_code))
+        else:
+            numbers[each.symbol] = number
+    return numbers, unsuitable
 
 
 def _check_unique(references: Sequence[ModelRef]) -> None:
@@ -207,12 +223,12 @@ def _check_unique(references: Sequence[ModelRef]) -> None:
         )
 
 
-def _no_window(series: Series, first: np.datetime64, horizon: int) -> Failure:
-    error = DataError(
-        "no window to evaluate",
-        where=series.symbol,
-        why=f"no cutoff from {first} on has {horizon} bars after it; its {len(series)} bars run "
-        f"from {series.dates[0]} to {series.dates[-1]}",
-        next_step="Pass an earlier --start, or --csv FILE with later prices.",
-    )
-    return Failure(series.symbol, str(error), error.exit_code)
+def _check_windows(series: Series, cutoffs: Rows, first: np.datetime64, horizon: int) -> None:
+    if not len(cutoffs):
+        raise DataError(
+            "no window to evaluate",
+            where=series.symbol,
+            why=f"no cutoff from {first} on has {horizon} bars after it; its {len(series)} bars "
+            f"run from {series.dates[0]} to {series.dates[-1]}",
+            next_step="Pass an earlier --start, or --csv FILE with later prices.",
+        )

@@ -46,7 +46,7 @@ def plan_prices(
     series: dict[str, Series] = {}
     for each in loaded:
         try:
-            series[each.symbol] = _varied(series_for(settings, each), settings)
+            series[each.symbol] = series_for(settings, each)
         except DataError as error:
             failed.append(Failure(each.symbol, str(error), error.exit_code))
     while series:
@@ -72,18 +72,6 @@ def learn(
     model = calibrated(fitted.model, plan)
     trend = learn_trend(model, plan.series, plan.splits)
     return Learned(fitted, model, trend, _score_validation(model, plan, trend, interval))
-
-
-def _varied(series: Series, settings: Settings) -> Series:
-    """Return a series that a volatility can be learned from; raises DataError for a constant."""
-    if settings.window.scaling == "volatility" and not np.diff(series.log_prices).any():
-        raise DataError(
-            "no variation",
-            where=series.symbol,
-            why=f"{series.price} is {series.last_close[-1]:g} on all {len(series)} days",
-            next_step="Leave it out.",
-        )
-    return series
 
 
 def _score_validation(

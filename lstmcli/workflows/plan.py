@@ -12,6 +12,7 @@ from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
 from lstmcli.dataset.split import Split, check_split, find_borders, split_series, split_shuffled
 from lstmcli.errors import UsageError
+from lstmcli.workflows.scoring import check_moves
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,10 @@ class Plan:
 
 
 def make_plan(series: Sequence[Series], settings: Settings) -> Plan:
-    """Split every series as the settings say; raises DataError when one is too short."""
+    """Split every series as the settings say.
+
+    Raises DataError when one is too short, or a fan has no moves of it to learn from.
+    """
     if settings.split.method == "shuffled":
         return _shuffled_plan(series, settings)
     split, window = settings.split, settings.window
@@ -61,15 +65,18 @@ def make_plan(series: Sequence[Series], settings: Settings) -> Plan:
         train_fraction=split.train_fraction,
         validation_fraction=split.validation_fraction,
     )
-    splits = []
-    for each in series:
-        part = split_series(
+    splits = [
+        split_series(
             each,
             borders,
             context_length=window.context_length,
             horizon=window.horizon,
             purge=settings.purge,
         )
+        for each in series
+    ]
+    _check_moves(series, splits, settings)
+    for each, part in zip(series, splits, strict=True):
         check_split(
             each,
             part,
@@ -78,7 +85,6 @@ def make_plan(series: Sequence[Series], settings: Settings) -> Plan:
             train_fraction=None if split.train_end else split.train_fraction,
             validation_fraction=split.validation_fraction,
         )
-        splits.append(part)
     return Plan(
         series=tuple(series),
         splits=tuple(splits),
@@ -103,6 +109,7 @@ def _shuffled_plan(series: Sequence[Series], settings: Settings) -> Plan:
         validation_fraction=settings.split.validation_fraction,
         generator=torch.Generator().manual_seed(settings.train.seed),
     )
+    _check_moves(series, [split], settings)
     return Plan(
         series=tuple(series),
         splits=(split,),
@@ -111,3 +118,9 @@ def _shuffled_plan(series: Sequence[Series], settings: Settings) -> Plan:
         validation_start=None,
         test_start=series[0].dates[split.test.start],
     )
+
+
+def _check_moves(series: Sequence[Series], splits: Sequence[Split], settings: Settings) -> None:
+    if settings.model.head == "direct":
+        for each, split in zip(series, splits, strict=True):
+            check_moves(each, split.train_rows, settings.window.horizon)

@@ -60,6 +60,7 @@ SETTINGS = {
     ),
     "fan": fan_settings(),
     "windows": fan_settings(labels="window"),
+    "stateful": fan_settings(stateful=True),
     "ensemble": fan_settings(members=2),
     "shuffled": tiny_settings(
         window={"scaling": "relative"}, split={"method": "shuffled", "purge": 0}
