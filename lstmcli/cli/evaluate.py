@@ -1,11 +1,16 @@
 """`lstmcli evaluate`."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lstmcli.cli import options
+from lstmcli.errors import UsageError
+from lstmcli.report.view import Format
+
+if TYPE_CHECKING:
+    from lstmcli.workflows.prices import Source
 
 _DAY = ["%Y-%m-%d"]
 
@@ -72,6 +77,23 @@ def evaluate(
             show_default="none",
         ),
     ] = None,
+    audit: Annotated[
+        bool,
+        typer.Option(
+            "--audit",
+            help="Instead of scoring, prove that no bar after a cutoff is used: later bars become "
+            "noise, and forecasts and a refit must stay the same to the last bit.",
+        ),
+    ] = False,
+    audit_epochs: Annotated[
+        int,
+        typer.Option(
+            "--audit-epochs",
+            metavar="N",
+            min=1,
+            help="Epochs of the audit's refits, at most the recipe's.",
+        ),
+    ] = 2,
     device: options.Device = None,
     threads: options.Threads = None,
     csv: options.Csv = None,
@@ -104,8 +126,8 @@ def evaluate(
 
     check_output(output, form)
     check_file(forecasts)
-    report = run(
-        make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict),
+    source = make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict)
+    asked: dict[str, Any] = dict(
         models=models or (),
         horizon=horizon,
         start=start and start.date(),
@@ -116,8 +138,42 @@ def evaluate(
         device=device or "auto",
         number_of_threads=1 if threads is None else threads,
     )
+    if audit:
+        _audit(source, asked, audit_epochs, forecasts, form, output, quiet, verbose)
+        return
+    report = run(source, **asked)
     messages.tell(report.notes, quiet=quiet, every=verbose)
     if forecasts is not None:
         write_file(Path(forecasts), rows_csv(list(backtest_rows(report.backtest))))
     emit(evaluate_view(report), form, output)
     messages.finish(report.failures, report.scores.n_symbols)
+
+
+def _audit(
+    source: "Source",
+    asked: dict[str, Any],
+    epochs: int,
+    forecasts: str | None,
+    form: Format,
+    output: str | None,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Show what was compared, and end with an error where it differs."""
+    from lstmcli.cli import messages
+    from lstmcli.report.audit import audit_view
+    from lstmcli.report.output import emit
+    from lstmcli.workflows.audit import audit
+
+    if forecasts is not None:
+        raise UsageError(
+            "nothing to write",
+            where="--forecasts",
+            why="--audit compares forecasts and keeps none",
+            next_step="Leave one of the two out.",
+        )
+    report = audit(source, epochs=epochs, **asked)
+    messages.tell(report.notes, quiet=quiet, every=verbose)
+    emit(audit_view(report), form, output)
+    report.raise_if_leaking()
+    messages.finish(report.failures, len(report.symbols))

@@ -1,6 +1,6 @@
 """Evaluate: walk forward over past cutoffs, beside the baselines, to a verdict."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import compress
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lstmcli.config import Settings
+from lstmcli.config import Data, Settings
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, UsageError
 from lstmcli.evaluation.backtest import Backtest, Rows
@@ -70,11 +70,12 @@ def evaluate(
     baselines: Sequence[str] = (),
     device: str = "auto",
     number_of_threads: int = 1,
+    load: Callable[[Source, Data], tuple[list[Prices], list[Failure]]] = load_prices,
 ) -> EvaluateReport:
     """Forecast every symbol from past cutoffs with each model and each baseline, and score them.
 
-    Without `start` the cutoffs begin where the recipe says, else with the test span. Raises
-    DataError when no cutoff has a whole horizon of bars behind it.
+    Without `start` the cutoffs begin where the recipe says, else with the test span. `load` brings
+    the prices. Raises DataError when no cutoff has a whole horizon of bars behind it.
     """
     unknown = set(baselines) - set(EXTRA_BASELINES)
     if unknown:
@@ -89,7 +90,7 @@ def evaluate(
     bundles = [load_bundle(each.folder, choose_device(device)) for each in references]
     networks = {str(ref): model for ref, (model, _) in zip(references, bundles, strict=True)}
     settings = bundles[0][0].settings
-    loaded, failures = load_prices(source, settings.data)
+    loaded, failures = load(source, settings.data)
     own, unsuitable = _own_series(networks, loaded)
     failures += unsuitable
     raise_if_all_failed(len(loaded) - len(unsuitable), failures)
