@@ -11,7 +11,7 @@ import torch
 
 from lstmcli import __version__
 from lstmcli.config import Settings
-from lstmcli.dataset.series import Series, known_features
+from lstmcli.dataset.series import known_features
 from lstmcli.errors import DataError, TrainingError
 from lstmcli.evaluation.cutoffs import choose_cutoffs
 from lstmcli.evaluation.scores import Scores
@@ -25,9 +25,8 @@ from lstmcli.training.device import choose_device, threads
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.calibrate import calibrated
 from lstmcli.workflows.fit import Fit, fit
-from lstmcli.workflows.plan import Plan, make_plan
+from lstmcli.workflows.plan import Plan, plan_suitable
 from lstmcli.workflows.prices import (
-    AllFailedError,
     Failure,
     Source,
     lasting_data,
@@ -35,7 +34,7 @@ from lstmcli.workflows.prices import (
     series_for,
 )
 from lstmcli.workflows.promotion import Decision, decide
-from lstmcli.workflows.scoring import backtest, learn_trend, score_backtest
+from lstmcli.workflows.scoring import Fitted, backtest, learn_trend, score_backtest
 
 Promote = Literal["if-better", "always", "never"]
 
@@ -126,34 +125,13 @@ def _plan(
     loaded: Sequence[Prices], settings: Settings, failures: Sequence[Failure]
 ) -> tuple[Plan, list[Failure]]:
     """Split all series but those that are unsuitable, which become failures too."""
-    failed = list(failures)
-    series: dict[str, Series] = {}
+    failed, series = list(failures), []
     for each in loaded:
         try:
-            series[each.symbol] = _varied(series_for(settings, each), settings)
+            series.append(series_for(settings, each))
         except DataError as error:
             failed.append(Failure(each.symbol, str(error), error.exit_code))
-    while series:
-        try:
-            return make_plan(list(series.values()), settings), failed
-        except DataError as error:
-            if error.where not in series:
-                raise
-            del series[error.where]
-            failed.append(Failure(error.where, str(error), error.exit_code))
-    raise AllFailedError(failed)
-
-
-def _varied(series: Series, settings: Settings) -> Series:
-    """Return a series that a volatility can be learned from; raises DataError for a constant."""
-    if settings.window.scaling == "volatility" and not np.diff(series.log_prices).any():
-        raise DataError(
-            "no variation",
-            where=series.symbol,
-            why=f"{series.price} is {series.last_close[-1]:g} on all {len(series)} days",
-            next_step="Leave it out.",
-        )
-    return series
+    return plan_suitable(series, settings, failed)
 
 
 def _score_validation(
@@ -163,7 +141,6 @@ def _score_validation(
     if model.settings.split.method == "shuffled":
         return None
     window = model.settings.window
-    fit_rows = [split.train_rows for split in plan.splits]
     before = [
         each.until(np.array([split.fit_rows - 1]))
         for each, split in zip(plan.series, plan.splits, strict=True)
@@ -177,11 +154,19 @@ def _score_validation(
         context_length=window.context_length,
         horizon=window.horizon,
     )
+    fitted = Fitted(
+        models={"network": model},
+        trend={"network": trend},
+        rows={
+            each.symbol: range(split.train_rows)
+            for each, split in zip(plan.series, plan.splits, strict=True)
+        },
+    )
     result = backtest(
-        {"network": (model, before)},
+        [fitted],
+        {"network": before},
         before,
         cutoffs,
-        fit_rows=fit_rows,
         horizon=window.horizon,
         context_length=window.context_length,
         interval=interval,
@@ -190,9 +175,8 @@ def _score_validation(
         result,
         "network",
         before,
-        fit_rows,
+        [fitted],
         flat_band=model.settings.evaluate.flat_band,
-        trend={"network": trend},
     )
 
 
@@ -226,6 +210,8 @@ def _metadata(
         "split": {
             "method": fitted.model.settings.split.method,
             "purge": fitted.model.settings.purge,
+            "embargo": fitted.model.settings.split.embargo,
+            "dates": plan.count_dates(),
             "validation_start": plan.validation_start and str(plan.validation_start),
             "test_start": str(plan.test_start),
         },
