@@ -40,10 +40,11 @@ from lstmcli.workflows.refit import (
     check_refittable,
     refit_dates,
     refits,
+    tell_refits,
 )
 from lstmcli.workflows.scoring import (
-    EXTRA_BASELINES,
     backtest,
+    check_baselines,
     score_backtest,
     since_of,
     thresholds_by_window,
@@ -103,7 +104,7 @@ def evaluate(
     all that is fitted is fitted again after every so many cutoff dates. Raises DataError when no
     cutoff has a whole horizon of bars behind it.
     """
-    _check_baselines(baselines)
+    check_baselines(baselines)
     references = [find_model(source.data_dir, model) for model in models or (None,)]
     _check_unique(references)
     bundles = [load_bundle(each.folder, choose_device(device)) for each in references]
@@ -184,7 +185,7 @@ def evaluate(
         notes=(
             *uncounted,
             *tell_untrained([each.symbol for each in series], bundles[0][0].trained_on),
-            *(f"refit of {each.since}: {why}" for each in done for why in each.left_out),
+            *tell_refits(done, networks),
             *(f"{each.symbol}: {note}" for each in loaded for note in each.notes),
         ),
         failures=tuple(failures),
@@ -215,17 +216,6 @@ def _horizon(asked: int | None, networks: Mapping[str, TrainedModel]) -> int:
 
 def _last(end: date | None) -> np.datetime64 | None:
     return None if end is None else np.datetime64(end)
-
-
-def _check_baselines(asked: Sequence[str]) -> None:
-    unknown = set(asked) - set(EXTRA_BASELINES)
-    if unknown:
-        raise UsageError(
-            "no such baseline",
-            where=", ".join(sorted(unknown)),
-            why="there is " + ", ".join(EXTRA_BASELINES),
-            next_step="The others are always shown.",
-        )
 
 
 def _check_unique(references: Sequence[ModelRef]) -> None:

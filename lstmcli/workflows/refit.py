@@ -116,6 +116,27 @@ def refits(
     return fits, done
 
 
+def tell_refits(done: Sequence[Refit], models: Mapping[str, TrainedModel]) -> tuple[str, ...]:
+    """Return notes on what refits lacked: prices of symbols trained on, and series too short."""
+    most = {name: 0 for name in models}
+    for each in done:
+        most[each.model] = max(most[each.model], each.symbols)
+    fewer = (
+        f"refits of {name} have {count} of the {len(models[name].trained_on)} symbols that it was "
+        "trained on"
+        for name, count in most.items()
+        if 0 < count < len(models[name].trained_on)
+    )
+    return (
+        *fewer,
+        *(
+            f"refit of {each.model} at {each.since}: {why}"
+            for each in done
+            for why in each.left_out
+        ),
+    )
+
+
 def trained_dates(name: str, metadata: Mapping[str, Any]) -> int:
     """Return how many dates a model was fitted on; raises ModelError where it does not say."""
     count = metadata["split"].get("dates")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lstmcli.config import DEFAULT_LEVELS
 from lstmcli.dataset.series import Series
 from lstmcli.dataset.split import Split
+from lstmcli.errors import UsageError
 from lstmcli.evaluation.backtest import (
     Backtest,
     Forecaster,
@@ -49,6 +50,18 @@ class Fitted:
     trend: Mapping[str, Mapping[str, Any]]
     rows: Mapping[str, range]
     since: np.datetime64 = ALWAYS
+
+
+def check_baselines(asked: Sequence[str]) -> None:
+    """Raise UsageError for a further baseline that there is not."""
+    unknown = set(asked) - set(EXTRA_BASELINES)
+    if unknown:
+        raise UsageError(
+            "no such baseline",
+            where=", ".join(sorted(unknown)),
+            why="there is " + ", ".join(EXTRA_BASELINES),
+            next_step="The others are always shown.",
+        )
 
 
 def backtest(

@@ -261,6 +261,18 @@ def test_cutoffs_from_a_refit_on_are_none_that_the_model_was_fitted_on(tmp_path:
     assert world.evaluate(start=start, refit=4).fitted_cutoffs == 8
 
 
+def test_refits_tell_what_they_lack(tmp_path: Path) -> None:
+    world = World("point", tmp_path)
+    assert world.evaluate(refit=9).notes == ()
+    prices = world.prices.copy()
+    prices[:360, 1] = np.nan
+    notes = world.evaluate(prices, refit=9).notes
+    assert notes[0] == "refits of m/v0001 have 1 of the 2 symbols that it was trained on"
+    assert notes[1].startswith("refit of m/v0001 at ")
+    assert "BBB" in notes[1]
+    assert len(notes) == 2
+
+
 def test_a_refit_on_too_few_rows_says_what_it_needs(tmp_path: Path) -> None:
     world = World("point", tmp_path)
     prices = world.prices.copy()
