@@ -107,6 +107,7 @@ class Train(_Section):
     epochs: int = Field(12, ge=1, le=100_000)
     batch_size: int = Field(64, ge=1, le=1_000_000)
     labels: Literal["sequence", "window"] = "sequence"
+    stateful: bool = False
     chunk_length: int = Field(192, ge=3, le=100_000)
     burn_in: int = Field(64, ge=20, le=100_000)  # not below dataset.volatility.START
     steps_per_batch: int = Field(8, ge=1)
@@ -182,6 +183,10 @@ class Settings(_Section):
             raise ValueError(
                 "model.head direct goes with window.scaling volatility, recursive with the others"
             )
+        if direct and self.split.method == "shuffled":
+            raise ValueError(
+                "split.method shuffled, the published lab's, goes with model.head recursive"
+            )
         if direct and self.window.context_length < SHORTEST_VOLATILITY_CONTEXT:
             raise ValueError(
                 f"window.scaling volatility needs window.context_length of at least "
@@ -189,6 +194,11 @@ class Settings(_Section):
             )
         if not direct and self.train.members > 1:
             raise ValueError("train.members above 1 needs model.head direct")
+        if self.train.stateful and not (direct and self.train.labels == "sequence"):
+            raise ValueError(
+                "train.stateful reads every series bar by bar, which needs model.head direct and "
+                "train.labels sequence"
+            )
         shortest = min(self.train.chunk_length, self.window.context_length)
         if direct and self.train.labels == "sequence" and self.train.burn_in >= shortest:
             raise ValueError(

@@ -109,6 +109,18 @@ def test_an_override_that_is_no_key_and_value_is_refused(recipe: Path, text: str
         ({"window": {"context_length": 30}}, "at least 40, found 30"),
         ({"train": {"burn_in": 192}}, "train.burn_in must be less than"),
         ({"train": {"burn_in": 250, "chunk_length": 300}}, "train.burn_in must be less than"),
+        (
+            {"train": {"stateful": True, "labels": "window"}},
+            "train.stateful reads every series bar by bar.*head direct and train.labels sequence",
+        ),
+        (
+            {
+                "train": {"stateful": True},
+                "model": {"head": "recursive"},
+                "window": {"scaling": "relative"},
+            },
+            "train.stateful reads every series bar by bar",
+        ),
         ({"forecast": {"quantile_levels": [0.1, 0.9]}}, "hold 0.5"),
         ({"forecast": {"quantile_levels": [0.5, 0.4, 0.9]}}, "must ascend"),
         ({"split": {"purge": 49}}, r"at least window.horizon \(50\), found 49"),
@@ -131,8 +143,11 @@ def test_a_fault_is_a_usage_error_that_names_key_and_finding(
 
 def test_the_published_lab_may_overlap_its_parts() -> None:
     split = {"method": "shuffled", "purge": 0, "validation_fraction": 0.05}
-    settings = check_settings({"split": split}, where="test")
+    recursive = {"window": {"scaling": "relative"}, "model": {"head": "recursive"}}
+    settings = check_settings({"split": split, **recursive}, where="test")
     assert settings.purge == 0
+    with pytest.raises(UsageError, match=r"split.method shuffled"):
+        check_settings({"split": split}, where="test")
 
 
 def test_purge_and_step_size_are_the_horizon_unless_set() -> None:

@@ -111,11 +111,21 @@ def scaled_climatology(
     a cutoff.
     """
     _check_fit(cutoffs, fit_rows, needed=fewest_climatology_rows(horizon))
-    sigma = ewma_sigma(log_prices[:fit_rows])
-    wanted = np.array([0.5, *levels])
-    scaled = np.empty((horizon, wanted.size))
+    scaled = climatology(log_prices[:fit_rows], horizon, levels=(0.5, *levels))
+    today = _sigma_at(log_prices, cutoffs)[:, None] * np.sqrt(_steps(horizon))  # (N, H)
+    fan = today[:, :, None] * scaled  # (N, H, 1 + Q)
+    return Forecast(fan[:, :, 0].copy(), fan[:, :, 1:].copy(), tuple(levels))
+
+
+def climatology(log_prices: Floats, horizon: int, *, levels: Sequence[float]) -> Floats:
+    """Return the empirical quantiles of past moves as multiples of EWMA sigma * sqrt(h), (H, Q).
+
+    Raises DataError when the prices leave fewer than 50 moves of some step.
+    """
+    sigma = ewma_sigma(log_prices)
+    scaled = np.empty((horizon, len(levels)))
     for h in range(1, horizon + 1):
-        moves, scale = log_prices[h:fit_rows] - log_prices[: fit_rows - h], sigma[: fit_rows - h]
+        moves, scale = log_prices[h:] - log_prices[:-h], sigma[:-h]
         usable = scale > 0.0  # neither before the volatility starts nor where prices stand still
         if np.count_nonzero(usable) < MIN_CLIMATOLOGY_MOVES:
             raise DataError(
@@ -123,17 +133,20 @@ def scaled_climatology(
                 why=f"found {np.count_nonzero(usable)} usable moves of {h} steps, "
                 f"expected at least {MIN_CLIMATOLOGY_MOVES}",
             )
-        scaled[h - 1] = np.quantile(moves[usable] / (scale[usable] * np.sqrt(h)), wanted)
-    today = _sigma_at(log_prices, cutoffs)[:, None] * np.sqrt(_steps(horizon))  # (N, H)
-    fan = today[:, :, None] * scaled  # (N, H, 1 + Q)
-    return Forecast(fan[:, :, 0].copy(), fan[:, :, 1:].copy(), tuple(levels))
+        scaled[h - 1] = np.quantile(moves[usable] / (scale[usable] * np.sqrt(h)), levels)
+    return scaled
+
+
+def gaussian_quantiles(levels: Sequence[float]) -> Floats:
+    """Return the quantiles of the standard normal distribution, (Q,)."""
+    return np.array([_STANDARD_NORMAL.inv_cdf(level) for level in levels])
 
 
 def _cone(sigma: Floats, horizon: int, levels: Sequence[float]) -> Forecast:
     # sigma (N,) -> quantiles (N, H, Q)
     spread = sigma[:, None] * np.sqrt(_steps(horizon))
-    z = np.array([_STANDARD_NORMAL.inv_cdf(level) for level in levels])
-    return Forecast(np.zeros(spread.shape), spread[:, :, None] * z, tuple(levels))
+    quantiles = spread[:, :, None] * gaussian_quantiles(levels)
+    return Forecast(np.zeros(spread.shape), quantiles, tuple(levels))
 
 
 def _sigma_at(log_prices: Floats, cutoffs: Rows) -> Floats:

@@ -1,11 +1,12 @@
 """The quantile fan: for every step ahead the quantiles of the log move, in units of volatility.
 
-The fan is a location, a scale and a shape. Location and scale follow the state of the network; the
-shape (how far each level lies from the median) is learned once for all windows. All are smooth in
-the step: weights of a few polynomials of its logarithm. Quantiles never cross, because the gaps
-between levels are exponentials, and before any training they are those of the normal distribution:
-an untrained network is a volatility cone. Location, log scale and log gaps are softly bounded, so
-that no state, however strange, makes a fan of no width or without end.
+The fan is a location, a scale and a shape. The scale follows the state of the network; location and
+shape (how far each level lies from the median) are learned once for all windows, since a location
+that follows the state was worse on every past span. All are smooth in the step: weights of a few
+polynomials of its logarithm. Quantiles never cross, because the gaps between levels are
+exponentials, and before any training they are those of the normal distribution: an untrained
+network is a volatility cone. Location, log scale and log gaps are softly bounded, so that no state,
+however strange, makes a fan of no width or without end.
 """
 
 import math
@@ -15,6 +16,7 @@ from statistics import NormalDist
 import torch
 from torch import Tensor, nn
 
+_SMALLEST_GAP = 1e-3
 _FURTHEST = 3.0  # a scale of 20 or 1/20, a location of three deviations
 
 
@@ -35,7 +37,7 @@ class QuantileFan(nn.Module):
         self.register_buffer("normal_gaps", normal.diff().log(), persistent=False)
         self.middle = min(range(len(levels)), key=lambda index: abs(levels[index] - 0.5))
         self.offset = float(normal[self.middle])
-        self.outputs = nn.Linear(num_inputs, self.size + 1)
+        self.outputs = nn.Linear(num_inputs, self.size)
         nn.init.zeros_(self.outputs.weight)
         nn.init.zeros_(self.outputs.bias)
         self.gaps = nn.Parameter(torch.zeros(self.size, len(levels) - 1))
@@ -45,10 +47,8 @@ class QuantileFan(nn.Module):
         """`steps` : (n,) steps less one; all of the horizon where None."""
         basis = self.get_buffer("basis")
         basis = basis if steps is None else basis[steps]
-        answer = self.outputs(states)
-        # One number moves the location of all steps: a location free at each step overfits.
-        location = _bounded(answer[..., -1:] + basis @ self.location)
-        scale = _bounded(answer[..., : self.size] @ basis.T).exp()
+        location = _bounded(basis @ self.location)
+        scale = _bounded(self.outputs(states) @ basis.T).exp()
         return location[..., None] + scale[..., None] * self.shape(basis)
 
     def shape(self, basis: Tensor) -> Tensor:
@@ -56,6 +56,15 @@ class QuantileFan(nn.Module):
         gaps = (self.get_buffer("normal_gaps") + _bounded(basis @ self.gaps)).exp()
         distance = torch.cat([torch.zeros_like(gaps[:, :1]), gaps.cumsum(dim=1)], dim=1)
         return distance - distance[:, self.middle, None] + self.offset
+
+    def start_at(self, quantiles: Tensor) -> None:
+        """Set location and shape to the nearest that they can be to (H, Q) scaled quantiles."""
+        gaps = quantiles.diff(dim=1).clamp(min=_SMALLEST_GAP).log() - self.get_buffer("normal_gaps")
+        location = quantiles[:, self.middle] - self.offset
+        basis = self.get_buffer("basis")[:, :, None]  # (H, K, 1); orthonormal, so means project
+        with torch.no_grad():
+            self.gaps.copy_((basis * _unbounded(gaps)[:, None]).mean(dim=0))
+            self.location.copy_((basis[..., 0] * _unbounded(location)[:, None]).mean(dim=0))
 
 
 def step_basis(horizon: int, size: int) -> Tensor:
@@ -72,3 +81,9 @@ def _bounded(values: Tensor) -> Tensor:
     """About the same values within +-1, never beyond +-3; unlike a clamp, with a gradient."""
     bounded: Tensor = _FURTHEST * torch.tanh(values / _FURTHEST)
     return bounded
+
+
+def _unbounded(values: Tensor) -> Tensor:
+    """The inverse of `_bounded`, for values within two thirds of its bounds."""
+    nearest = (values / _FURTHEST).clamp(-2 / 3, 2 / 3)
+    return _FURTHEST * torch.atanh(nearest)

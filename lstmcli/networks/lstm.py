@@ -10,6 +10,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+State = list[tuple[Tensor, Tensor]]
+"""Of every layer the hidden and the cell state after the last row, (1, N, D) each."""
+
 
 class LSTM(nn.Module):
     """(N, L, F) -> (N, L, D), D the size of the last layer; dropout after every layer.
@@ -37,11 +40,17 @@ class LSTM(nn.Module):
             _start_layer(layer, forget_bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.read_on(x, None)[0]
+
+    def read_on(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """Go on from the state that an earlier call returned, None for zero; return the new one."""
         x = x.transpose(0, 1)
-        for layer in self.layers:
-            x, _ = layer(x)
+        after: State = []
+        for number, layer in enumerate(self.layers):
+            x, kept = layer(x, None if state is None else state[number])
+            after.append(kept)
             x = self.dropout(x)
-        return x.transpose(0, 1)
+        return x.transpose(0, 1), after
 
 
 def _start_layer(layer: nn.Module, forget_bias: float) -> None:

@@ -1,18 +1,20 @@
 """The quantile loss of a fan, with a label at every bar of a chunk after its burn-in.
 
 One chunk of `chunk_length` rows gives `chunk_length - burn_in` labels for one pass of the network,
-where a window gives one; a chunk whose burn-in is all but its last row is a window.
+where a window gives one; a chunk whose burn-in is all but its last row is a window. In stateful
+training the chunks of a series follow one another, and the network goes on from its state.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from lstmcli.dataset.volatility import volatility_frame
-from lstmcli.dataset.windows import Windows, contexts
+from lstmcli.dataset.windows import Windows
 from lstmcli.networks.losses import pinball_loss
-from lstmcli.training.objective import Objective
+from lstmcli.networks.lstm import LSTM, State
+from lstmcli.training.objective import Lanes, Objective
 
 
 def fan_objective(
@@ -30,7 +32,7 @@ def fan_objective(
     precision: str,
     generator: torch.Generator,
 ) -> Objective:
-    """Return the loss of chunks named by the flat row of their last bar, (N,).
+    """Return the loss of chunks named by the flat row of their last bar, (N,), or of Lanes.
 
     parts : (R,) what each flat row is as a cutoff: 0 none, 1 train, 2 validate. A chunk's labels
         are those of its bars that belong to the part of its last, so that none crosses over.
@@ -44,28 +46,54 @@ def fan_objective(
     log_prices = windows.values[:, 0].log()
     targets = torch.tensor(levels, device=device, dtype=torch.float32)
     every_step = torch.arange(horizon, device=device)
-    bars = torch.arange(burn_in + 1 - chunk_length, 1, device=device)
+    bars = torch.arange(1 - chunk_length, 1, device=device)
     last_row = len(log_prices) - 1
 
-    def objective(network: nn.Module, ends: Tensor) -> Tensor:
-        frame = volatility_frame(contexts(windows, ends, chunk_length), features)
+    def loss(
+        network: nn.Module, ends: Tensor, lasts: Tensor, before: State | None
+    ) -> tuple[Tensor, State]:
+        rows = ends[:, None] + bars
+        inside = (rows <= lasts[:, None])[:, burn_in:]
+        rows = rows.minimum(lasts[:, None])  # a series that ends stands still, without labels
+        frame = volatility_frame(windows.values[rows], features)
         steps = every_step
         if network.training and steps_per_batch < horizon:
             drawn = torch.randperm(horizon, generator=generator, device=device)
             steps = drawn[:steps_per_batch]
         body, head = network.children()
+        assert isinstance(body, LSTM)
+        x = frame.x if before is None else frame.x[:, burn_in - 1 :]
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            states = body(frame.x)[:, burn_in - 1 :]
-        quantiles = head(states.float(), steps)  # (N, S, n, Q)
-        cutoffs = ends[:, None] + bars  # (N, S)
+            states, after = body.read_on(x, before)
+        cutoffs = rows[:, burn_in:]  # (N, S)
+        quantiles = head(states[:, -cutoffs.shape[1] :].float(), steps)  # (N, S, n, Q)
         ahead = (cutoffs[..., None] + steps + 1).clamp(max=last_row)
         moves = log_prices[ahead] - log_prices[cutoffs][..., None]
         sigma = frame.sigma[:, burn_in - 1 :, None]
         scaled = (moves / (sigma * (steps + 1).sqrt())).float()
-        labelled = parts[cutoffs] == parts[ends][:, None]
-        unusual = (sigma[..., 0] / typical[ends][:, None]).float()
+        labelled = inside & (parts[cutoffs] == parts[lasts][:, None])
+        unusual = (sigma[..., 0] / typical[lasts][:, None]).float()
         weights = labelled * unusual**volatility_weight
         losses = pinball_loss(quantiles, scaled, targets).mean(dim=-1)
-        return (losses * weights).sum() / weights.sum()
+        return (losses * weights).sum() / weights.sum(), after
+
+    return _read_on(loss)
+
+
+def _read_on(
+    loss: Callable[[nn.Module, Tensor, Tensor, State | None], tuple[Tensor, State]],
+) -> Objective:
+    """Keep the state of lanes from chunk to chunk, without its gradient; others start from zero."""
+    kept: State = []
+
+    def objective(network: nn.Module, batch: Tensor | Lanes) -> Tensor:
+        nonlocal kept
+        if isinstance(batch, Tensor):
+            return loss(network, batch, batch, None)[0]
+        lanes = len(batch)
+        before = None if batch.first else [(h[:, :lanes], c[:, :lanes]) for h, c in kept]
+        answer, after = loss(network, batch.ends, batch.lasts, before)
+        kept = [(h.detach(), c.detach()) for h, c in after]
+        return answer
 
     return objective

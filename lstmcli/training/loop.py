@@ -6,7 +6,7 @@ best epoch on validation.
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lstmcli.errors import TrainingError
-from lstmcli.training.objective import Objective
+from lstmcli.training.objective import Lanes, Objective
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Epoch:
 def train_epochs(
     network: nn.Module,
     objective: Objective,
-    train: Tensor,
+    train: Tensor | Sequence[Lanes],
     validation: Tensor,
     *,
     epochs: int,
@@ -53,10 +53,11 @@ def train_epochs(
 ) -> Iterator[Epoch]:
     """Fit `network` on the flat cutoff rows `train`, choosing the epoch on `validation`.
 
-    `generator` (on the CPU) shuffles the windows; `clip_norm` 0 clips nothing. Where each sample
-    holds several labels, an epoch draws as many fewer of them. Raises
-    TrainingError when a loss or gradient is not finite, or the device's memory too small. However
-    it ends, also when it is closed or an error comes through, the best epoch so far is restored.
+    `generator` (on the CPU) shuffles the windows; lanes are batches already, taken in their order.
+    `clip_norm` 0 clips nothing. Where each sample holds several labels, an epoch draws as many
+    fewer of them. Raises TrainingError when a loss or gradient is not finite, or the device's
+    memory too small. However it ends, also when it is closed or an error comes through, the best
+    epoch so far is restored.
     """
     weights = list(network.parameters())
     steps = _optimizer(optimizer, weights, learning_rate, weight_decay)
@@ -68,8 +69,7 @@ def train_epochs(
             loss, norm = _one_pass(
                 network,
                 objective,
-                _shuffled(train, labels_per_sample, generator),
-                batch_size,
+                _batches(train, labels_per_sample, batch_size, generator),
                 steps,
                 weights,
                 clip_norm,
@@ -108,8 +108,7 @@ def train_epochs(
 def _one_pass(
     network: nn.Module,
     objective: Objective,
-    order: Tensor,
-    batch_size: int,
+    batches: Sequence[Tensor | Lanes],
     optimizer: torch.optim.Optimizer,
     weights: list[nn.Parameter],
     clip_norm: float,
@@ -119,9 +118,8 @@ def _one_pass(
     Sums stay on the device until the end: nothing inside the loop waits for them.
     """
     network.train()
-    total = torch.zeros((), device=order.device)
-    norms = torch.zeros((), device=order.device)
-    batches = torch.split(order, batch_size)
+    total = torch.zeros((), device=weights[0].device)
+    norms = torch.zeros((), device=weights[0].device)
     for batch in batches:
         optimizer.zero_grad(set_to_none=True)
         loss = objective(network, batch)
@@ -129,12 +127,20 @@ def _one_pass(
         norms += nn.utils.clip_grad_norm_(weights, clip_norm or math.inf, foreach=True)
         optimizer.step()
         total += loss.detach() * len(batch)
-    return total.item() / len(order), norms.item() / len(batches)
+    return total.item() / sum(map(len, batches)), norms.item() / len(batches)
 
 
-def _shuffled(train: Tensor, labels_per_sample: int, generator: torch.Generator) -> Tensor:
+def _batches(
+    train: Tensor | Sequence[Lanes],
+    labels_per_sample: int,
+    batch_size: int,
+    generator: torch.Generator,
+) -> Sequence[Tensor | Lanes]:
+    if not isinstance(train, Tensor):
+        return train
     number = max(1, len(train) // labels_per_sample)
-    return train[torch.randperm(len(train), generator=generator)[:number].to(train.device)]
+    drawn = torch.randperm(len(train), generator=generator)[:number].to(train.device)
+    return torch.split(train[drawn], batch_size)
 
 
 def _mean_loss(network: nn.Module, objective: Objective, cutoffs: Tensor, batch_size: int) -> float:

@@ -1,6 +1,8 @@
 """What is minimised: the loss of a batch of cutoffs, as one function of the network."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -8,8 +10,26 @@ from lstmcli.dataset.scaling import Scale, make_frame
 from lstmcli.dataset.windows import Windows, contexts, futures
 from lstmcli.networks.losses import point_loss
 
-Objective = Callable[[nn.Module, Tensor], Tensor]
-"""(network, flat cutoff rows (N,)) -> scalar loss."""
+Objective = Callable[[nn.Module, Any], Tensor]
+"""(network, batch) -> scalar loss. A batch is flat cutoff rows (N,), or Lanes."""
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """The next chunk of each of N series, read on from where the one before left it.
+
+    ends : (N,) flat row that the chunk ends at, were every series long enough.
+    lasts : (N,) flat row of the last bar of each series that may be read and labelled.
+    first : whether nothing was read before. Else lane i goes on from lane i of the batch before,
+        where there may have been more of them behind.
+    """
+
+    ends: Tensor
+    lasts: Tensor
+    first: bool
+
+    def __len__(self) -> int:
+        return len(self.ends)
 
 
 def next_step_objective(

@@ -12,7 +12,7 @@ import numpy as np
 from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, UsageError
-from lstmcli.evaluation.backtest import Backtest, turn_of
+from lstmcli.evaluation.backtest import Backtest, Rows, turn_of
 from lstmcli.evaluation.cutoffs import choose_cutoffs
 from lstmcli.evaluation.scores import Scores
 from lstmcli.evaluation.trend import Thresholds
@@ -41,10 +41,13 @@ from lstmcli.workflows.refit import (
     refit_dates,
     refits,
     tell_refits,
+    trained_span,
 )
 from lstmcli.workflows.scoring import (
+    ALWAYS,
     backtest,
     check_baselines,
+    check_moves,
     score_backtest,
     since_of,
     thresholds_by_window,
@@ -133,14 +136,16 @@ def evaluate(
         context_length=max(model.settings.window.context_length for model in networks.values()),
         horizon=steps,
     )
-    some = [len(rows) > 0 for rows in cutoffs]
-    for each in compress(own[main], np.logical_not(some)):
-        failures.append(_no_window(each, first, steps))
+    fans = any(model.levels for model in networks.values())
+    fewest = fewest_climatology_rows(steps) if fans else _FEWEST_FIT_ROWS
+    span = trained_span(own[main], test_start, settings.split.embargo)
+    fit_rows = baseline_rows(own[main], cutoffs, ALWAYS, span, fewest)
+    unsuitable = _unsuitable(own[main], cutoffs, first, fit_rows, steps, fans)
+    failures += unsuitable
+    some = [each.symbol not in {one.symbol for one in unsuitable} for each in own[main]]
     raise_if_all_failed(sum(some), failures)
     evaluated = {name: list(compress(each, some)) for name, each in own.items()}
     series, cutoffs = evaluated[main], list(compress(cutoffs, some))
-    fans = any(model.levels for model in networks.values())
-    fewest = fewest_climatology_rows(steps) if fans else _FEWEST_FIT_ROWS
     with threads(number_of_threads):
         fits, done = refits(
             networks,
@@ -218,6 +223,26 @@ def _last(end: date | None) -> np.datetime64 | None:
     return None if end is None else np.datetime64(end)
 
 
+def _unsuitable(
+    series: Sequence[Series],
+    cutoffs: Sequence[Rows],
+    first: np.datetime64,
+    fit_rows: Mapping[str, range],
+    horizon: int,
+    fans: bool,
+) -> list[Failure]:
+    """Return the symbols that cannot be judged: no cutoff, or no moves to learn from."""
+    failures = []
+    for each, rows in zip(series, cutoffs, strict=True):
+        try:
+            _check_windows(each, rows, first, horizon)
+            if fans:
+                check_moves(each, fit_rows[each.symbol].stop, horizon)
+        except DataError as error:
+            failures.append(Failure(each.symbol, str(error), error.exit_code))
+    return failures
+
+
 def _check_unique(references: Sequence[ModelRef]) -> None:
     names = [str(each) for each in references]
     if len(set(names)) < len(names):
@@ -229,12 +254,12 @@ def _check_unique(references: Sequence[ModelRef]) -> None:
         )
 
 
-def _no_window(series: Series, first: np.datetime64, horizon: int) -> Failure:
-    error = DataError(
-        "no window to evaluate",
-        where=series.symbol,
-        why=f"no cutoff from {first} on has {horizon} bars after it; its {len(series)} bars run "
-        f"from {series.dates[0]} to {series.dates[-1]}",
-        next_step="Pass an earlier --start, or --csv FILE with later prices.",
-    )
-    return Failure(series.symbol, str(error), error.exit_code)
+def _check_windows(series: Series, cutoffs: Rows, first: np.datetime64, horizon: int) -> None:
+    if not len(cutoffs):
+        raise DataError(
+            "no window to evaluate",
+            where=series.symbol,
+            why=f"no cutoff from {first} on has {horizon} bars after it; its {len(series)} bars "
+            f"run from {series.dates[0]} to {series.dates[-1]}",
+            next_step="Pass an earlier --start, or --csv FILE with later prices.",
+        )

@@ -15,6 +15,7 @@ from lstmcli.training.device import seeded
 from lstmcli.training.loop import Epoch, train_epochs
 from lstmcli.workflows.plan import Plan
 from lstmcli.workflows.samples import make_samples
+from lstmcli.workflows.start import start_fan
 
 _SCALE_ROWS = 1_000_000  # of the windows that `batch` is fitted on: memory stays flat
 
@@ -71,7 +72,9 @@ def _fit_member(
     seed = train.seed + number - 1
     history: list[Epoch] = []
     with seeded(seed, device):
-        network = new_member(settings).to(device)
+        network = new_member(settings)
+        start_fan(network, plan, settings)
+        network = network.to(device)
         samples = make_samples(rows, plan, settings, fitted, seed)
         epochs = train_epochs(
             network,

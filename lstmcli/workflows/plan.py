@@ -13,6 +13,7 @@ from lstmcli.dataset.series import Series
 from lstmcli.dataset.split import Split, check_split, find_borders, split_series, split_shuffled
 from lstmcli.errors import DataError, UsageError
 from lstmcli.workflows.prices import AllFailedError, Failure
+from lstmcli.workflows.scoring import check_moves
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,10 @@ class Plan:
 
 
 def make_plan(series: Sequence[Series], settings: Settings) -> Plan:
-    """Split every series as the settings say; raises DataError when one is too short."""
+    """Split every series as the settings say.
+
+    Raises DataError when one is too short, or a fan has no moves of it to learn from.
+    """
     if settings.split.method == "shuffled":
         return _shuffled_plan(series, settings)
     split, window = settings.split, settings.window
@@ -68,15 +72,18 @@ def make_plan(series: Sequence[Series], settings: Settings) -> Plan:
         validation_fraction=split.validation_fraction,
         embargo=split.embargo,
     )
-    splits = []
-    for each in series:
-        part = split_series(
+    splits = [
+        split_series(
             each,
             borders,
             context_length=window.context_length,
             horizon=window.horizon,
             purge=settings.purge,
         )
+        for each in series
+    ]
+    _check_moves(series, splits, settings)
+    for each, part in zip(series, splits, strict=True):
         check_split(
             each,
             part,
@@ -85,7 +92,6 @@ def make_plan(series: Sequence[Series], settings: Settings) -> Plan:
             train_fraction=None if split.train_end else split.train_fraction,
             validation_fraction=split.validation_fraction,
         )
-        splits.append(part)
     return Plan(
         series=tuple(series),
         splits=tuple(splits),
@@ -104,13 +110,7 @@ def plan_suitable(
     Raises AllFailedError when none is left.
     """
     failed = list(failures)
-    left: dict[str, Series] = {}
-    for each in series:
-        if settings.window.scaling == "volatility" and not np.diff(each.log_prices).any():
-            error = _no_variation(each)
-            failed.append(Failure(each.symbol, str(error), error.exit_code))
-        else:
-            left[each.symbol] = each
+    left = {each.symbol: each for each in series}
     while left:
         try:
             return make_plan(list(left.values()), settings), failed
@@ -120,15 +120,6 @@ def plan_suitable(
             del left[error.where]
             failed.append(Failure(error.where, str(error), error.exit_code))
     raise AllFailedError(failed)
-
-
-def _no_variation(series: Series) -> DataError:
-    return DataError(
-        "no variation",
-        where=series.symbol,
-        why=f"{series.price} is {series.last_close[-1]:g} on all {len(series)} days",
-        next_step="Leave it out.",
-    )
 
 
 def _shuffled_plan(series: Sequence[Series], settings: Settings) -> Plan:
@@ -145,6 +136,7 @@ def _shuffled_plan(series: Sequence[Series], settings: Settings) -> Plan:
         validation_fraction=settings.split.validation_fraction,
         generator=torch.Generator().manual_seed(settings.train.seed),
     )
+    _check_moves(series, [split], settings)
     return Plan(
         series=tuple(series),
         splits=(split,),
@@ -153,3 +145,9 @@ def _shuffled_plan(series: Sequence[Series], settings: Settings) -> Plan:
         validation_start=None,
         test_start=series[0].dates[split.test.start],
     )
+
+
+def _check_moves(series: Sequence[Series], splits: Sequence[Split], settings: Settings) -> None:
+    if settings.model.head == "direct":
+        for each, split in zip(series, splits, strict=True):
+            check_moves(each, split.train_rows, settings.window.horizon)

@@ -98,8 +98,7 @@ def refits(
     Raises AllFailedError when no series is long enough, TrainingError when training breaks down.
     """
     main = next(iter(models))
-    embargo = models[main].settings.split.embargo
-    before = known_span(series[main], test_start - _DAY, embargo)
+    before = trained_span(series[main], test_start, models[main].settings.split.embargo)
     trend = {name: metadata[name]["trend"] for name in models}
     fits, done = [Fitted(models, trend, rows(ALWAYS, before))], []
     for day in dates:
@@ -161,6 +160,11 @@ def known_span(
     known = max(1, int(np.searchsorted(dates, day, side="right")) - embargo)
     first = 0 if length is None else max(0, known - length)
     return Span(dates[first], dates[known - 1])
+
+
+def trained_span(series: Sequence[Series], test_start: np.datetime64, embargo: int) -> Span:
+    """Return the days that a model was fitted on whose test span begins at `test_start`."""
+    return known_span(series, test_start - _DAY, embargo)
 
 
 def baseline_rows(

@@ -1,6 +1,7 @@
 """What a network learns from: the rows that name its samples, and the loss of a batch of them."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from lstmcli.config import Settings
 from lstmcli.dataset.scaling import Scale
 from lstmcli.dataset.windows import Windows, flat_cutoffs
 from lstmcli.training.fan_objective import fan_objective
-from lstmcli.training.objective import Objective, next_step_objective
+from lstmcli.training.objective import Lanes, Objective, next_step_objective
 from lstmcli.workflows.plan import Plan
 
 _TRAIN, _VALIDATE = 1, 2
@@ -18,10 +19,13 @@ _TRAIN, _VALIDATE = 1, 2
 
 @dataclass(frozen=True)
 class Samples:
-    """Flat rows of the last bar of each sample, and how many labels a training sample holds."""
+    """Flat rows of the last bar of each sample, and how many labels a training sample holds.
+
+    train : samples to shuffle, or the batches of an epoch in their order.
+    """
 
     objective: Objective
-    train: Tensor
+    train: Tensor | Sequence[Lanes]
     validation: Tensor
     labels_per_sample: int = 1
 
@@ -39,7 +43,10 @@ def make_samples(
             flat_cutoffs(rows, plan.train).to(rows.values.device),
             flat_cutoffs(rows, plan.validation).to(rows.values.device),
         )
-    return _chunks(rows, plan, settings, seed)
+    chunks = _chunks(rows, plan, settings, seed)
+    if settings.train.stateful:
+        return replace(chunks, train=_in_order(rows, plan, settings, chunks.labels_per_sample))
+    return chunks
 
 
 def _windows(rows: Windows, plan: Plan, settings: Settings, fitted: Scale | None) -> Samples:
@@ -76,6 +83,34 @@ def _chunks(rows: Windows, plan: Plan, settings: Settings, seed: int) -> Samples
         flat_cutoffs(rows, validation).to(device),
         labels_per_sample=labels,
     )
+
+
+def _in_order(rows: Windows, plan: Plan, settings: Settings, labels: int) -> list[Lanes]:
+    """Read the training part of every series from end to end, `batch_size` series side by side.
+
+    The longest come first, so that those which have ended drop out from behind.
+    """
+    device = rows.values.device
+    firsts = np.array(rows.offsets) + settings.train.burn_in
+    lasts = np.array(
+        [offset + part[-1] for offset, part in zip(rows.offsets, plan.train, strict=True)]
+    )
+    counts = 1 + (lasts - firsts) // labels
+    order = np.argsort(-counts, kind="stable")
+    batches = []
+    for start in range(0, len(order), settings.train.batch_size):
+        group = order[start : start + settings.train.batch_size]
+        for number in range(counts[group[0]]):
+            lanes = group[counts[group] > number]
+            ends = firsts[lanes] + (number + 1) * labels - 1
+            batches.append(
+                Lanes(
+                    torch.from_numpy(ends).to(device),
+                    torch.from_numpy(lasts[lanes]).to(device),
+                    first=number == 0,
+                )
+            )
+    return batches
 
 
 def _fan(

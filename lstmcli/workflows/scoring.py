@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lstmcli.config import DEFAULT_LEVELS
 from lstmcli.dataset.series import Series
 from lstmcli.dataset.split import Split
-from lstmcli.errors import UsageError
+from lstmcli.errors import DataError, UsageError
 from lstmcli.evaluation.backtest import (
     Backtest,
     Forecaster,
@@ -30,6 +30,7 @@ from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.garch import gjr_garch
 from lstmcli.forecasting.model import TrainedModel
+from lstmcli.forecasting.volatility import EWMA_START
 
 EXTRA_BASELINES = ("gjr_garch",)
 ALWAYS = np.datetime64("0001-01-01")
@@ -61,6 +62,25 @@ def check_baselines(asked: Sequence[str]) -> None:
             where=", ".join(sorted(unknown)),
             why="there is " + ", ".join(EXTRA_BASELINES),
             next_step="The others are always shown.",
+        )
+
+
+def check_moves(series: Series, fit_rows: int, horizon: int) -> None:
+    """Raise DataError where no fan can be learned from the first `fit_rows` rows, nor judged.
+
+    Rows before the first change of price say nothing of how far it moves. The others must be as
+    many as `scaled_climatology` needs, or all but its start where there are too few for it.
+    """
+    needed = min(fit_rows, baselines.fewest_climatology_rows(horizon)) - EWMA_START
+    changes = np.flatnonzero(np.diff(series.log_prices[:fit_rows]))
+    still = int(changes[0]) + 1 if len(changes) else fit_rows
+    if fit_rows - still < needed:
+        raise DataError(
+            "no variation",
+            where=series.symbol,
+            why=f"{series.price} stands still from {series.dates[0]} to {series.dates[still - 1]}, "
+            f"found {fit_rows - still} rows after that to learn from, expected at least {needed}",
+            next_step="Leave it out.",
         )
 
 

@@ -23,7 +23,7 @@ from lstmcli.forecasting.model import new_member
 from lstmcli.networks.losses import pinball_loss
 from lstmcli.recipes import load_settings
 from lstmcli.training.device import seeded
-from lstmcli.workflows.fit import fit
+from lstmcli.workflows.fit import Fit, fit
 from lstmcli.workflows.plan import Plan, make_plan
 from lstmcli.workflows.prices import Source, load_prices, series_for
 
@@ -32,12 +32,7 @@ CPU = torch.device("cpu")
 
 
 def test_labels_at_every_bar_against_one_a_window(benchmark: Any) -> None:
-    settings = load_settings(
-        "default",
-        ["split.train_end=2012-12-31", 'window.features=["close"]', "train.epochs=3"],
-    )
-    loaded, _ = load_prices(Source(Path("data"), date(2026, 1, 1)), settings.data)
-    plan = make_plan([series_for(settings, each) for each in loaded], settings)
+    settings, plan = _default("train.epochs=3")
     labels = sum(len(rows) for rows in plan.train)
     plain = _plain_labels_per_second(plan, settings)
     benchmark.pedantic(lambda: fit(plan, settings, CPU), rounds=3, warmup_rounds=1, iterations=1)
@@ -47,6 +42,22 @@ def test_labels_at_every_bar_against_one_a_window(benchmark: Any) -> None:
             f"\nfan: {ours:.0f} labels/s with validation, plain windowed loop {plain:.0f} "
             f"without: ratio {ours / plain:.1f}"
         )
+
+
+def test_default_recipe_comes_close_to_a_run_ten_times_as_long(benchmark: Any) -> None:
+    settings, plan = _default()
+    epochs = 10 * settings.train.epochs
+    longer, _ = _default(f"train.epochs={epochs}", f"train.patience={epochs}")
+    plain = sum(len(rows) for rows in plan.train) / _plain_labels_per_second(plan, settings)
+    short = benchmark.pedantic(lambda: fit(plan, settings, CPU), rounds=1, iterations=1)
+    best, seconds = _best_and_seconds(short)
+    best_of_longer, seconds_of_longer = _best_and_seconds(fit(plan, longer, CPU))
+    print(
+        f"\nbest validation loss {best:.5f} in {len(short.history)} epochs, {seconds:.1f} s; "
+        f"{best_of_longer:.5f} in {epochs} epochs, {seconds_of_longer:.1f} s: ratio "
+        f"{best / best_of_longer:.4f}; one pass of the plain windowed loop takes {plain:.0f} s"
+    )
+    assert best <= 1.005 * best_of_longer
 
 
 def test_memory_grows_with_rows_and_not_with_windows(benchmark: Any) -> None:
@@ -70,6 +81,21 @@ def test_memory_grows_with_rows_and_not_with_windows(benchmark: Any) -> None:
     benchmark.pedantic(lambda: fit(plan, settings, CPU), rounds=1, iterations=1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"\n500 symbols x 5,000 rows, an epoch: peak memory of the process {peak:.0f} MiB")
+
+
+def _default(*changes: str) -> tuple[Settings, Plan]:
+    """Return the default recipe up to 2012, with the features its data have, and its plan."""
+    settings = load_settings(
+        "default", ["split.train_end=2012-12-31", 'window.features=["close"]', *changes]
+    )
+    loaded, _ = load_prices(Source(Path("data"), date(2026, 1, 1)), settings.data)
+    return settings, make_plan([series_for(settings, each) for each in loaded], settings)
+
+
+def _best_and_seconds(done: Fit) -> tuple[float, float]:
+    """Return the best validation loss and how long all epochs took, validation included."""
+    best = min(epoch.validation_loss for epoch in done.history)
+    return best, sum(epoch.seconds for epoch in done.history)
 
 
 def _plain_labels_per_second(plan: Plan, settings: Settings) -> float:

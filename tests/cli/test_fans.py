@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 from tests.command_line import assert_one_error, csv_text, in_process, read_exactly, walk
 
@@ -179,6 +180,24 @@ def test_labels_at_windows_and_at_every_bar_both_train(fan_home: Path) -> None:
     assert "fan/v0002" in shown
 
 
+def test_series_read_in_order_train_a_model_that_forecasts_as_any_other(fan_home: Path) -> None:
+    (fan_home / "short.csv").write_text(csv_text(walk(500, seed=2)))
+    arguments = ("train", "--config", "fan.toml", "--csv", "one.csv", "--csv", "short.csv")
+    output(fan_home, *arguments, "--set", "train.stateful=true", "--name", "order")
+    assert "stateful = true" in (fan_home / "data/models/order/v0001/config.toml").read_text()
+    table = read_exactly(output(fan_home, "predict", "--model", "order", "--format", "csv"))
+    fan = table.filter(regex="^q").to_numpy()
+    assert len(table) == 20
+    assert (np.diff(fan, axis=1) > 0).all()
+    assert "CRPS of order/v0001" in output(fan_home, "evaluate", "--model", "order")
+
+
+def test_series_read_in_order_need_a_label_at_every_bar(fan_home: Path) -> None:
+    arguments = ("train", "--config", "fan.toml", "--set", "train.stateful=true")
+    done = in_process(*arguments, "--set", "train.labels=window", folder=fan_home)
+    assert_one_error(done, 2, "train.stateful", "model.head direct and train.labels sequence")
+
+
 def test_model_of_several_features_forecasts_a_series_of_closes_alone(fan_home: Path) -> None:
     closes = pd.read_csv(fan_home / "one.csv")
     bars = closes.assign(Open=closes["Close"], High=closes["Close"] * 1.01)
@@ -204,12 +223,53 @@ def test_prices_that_begin_just_before_the_test_span_are_judged_all_the_same(
     assert "gaussian_cone" in shown
 
 
-def test_constant_series_is_left_out_by_name_and_the_others_are_trained(fan_home: Path) -> None:
-    (fan_home / "flat.csv").write_text(csv_text(np.full(700, 5.0)))
+@pytest.mark.parametrize("still", [470, 540, 700])
+def test_series_that_stands_still_is_left_out_by_name_and_the_others_are_trained(
+    fan_home: Path, still: int
+) -> None:
+    """All of its prices are the same, those of its training rows are, or all but 35 of those."""
+    (fan_home / "flat.csv").write_text(csv_text(standing_still(still)))
     arguments = ("train", "--config", "fan.toml", "--name", "mixed", "--csv", "flat.csv")
     assert_one_error(in_process(*arguments, folder=fan_home), 4, "no variation", "flat")
     assert not (fan_home / "data/models/mixed").exists()
     done = in_process(*arguments, "--csv", "one.csv", folder=fan_home)
     assert done.code == 3
-    assert "failed: flat: no variation" in done.err
-    assert (fan_home / "data/models/mixed/champion").exists()
+    assert "failed: flat: no variation (flat): Close stands still from" in done.err
+    kept = json.loads((fan_home / "data/models/mixed/v0001/metadata.json").read_text())
+    assert [each["symbol"] for each in kept["data"]["symbols"]] == ["one"]
+
+
+@pytest.mark.parametrize("still", [540, 700])
+def test_series_that_stood_still_is_left_out_by_name_and_the_others_are_judged(
+    fan_home: Path, still: int
+) -> None:
+    (fan_home / "flat.csv").write_text(csv_text(standing_still(still)))
+    arguments = ("evaluate", "--csv", "flat.csv")
+    assert_one_error(in_process(*arguments, folder=fan_home), 4, "no variation", "flat")
+    done = in_process(*arguments, "--csv", "one.csv", "--format", "json", folder=fan_home)
+    assert done.code == 3
+    assert "failed: flat: no variation (flat): Close stands still from" in done.err
+    alone = json.loads(output(fan_home, "evaluate", "--csv", "one.csv", "--format", "json"))
+    assert json.loads(done.out)["scores"] == alone["scores"]
+
+
+@pytest.mark.parametrize("resting", [slice(300, 600), slice(560, None)])
+def test_series_that_stands_still_later_is_trained_on_and_judged(
+    fan_home: Path, resting: slice
+) -> None:
+    prices = walk(700, seed=2)
+    prices[resting] = prices[resting.start]
+    (fan_home / "rest.csv").write_text(csv_text(prices))
+    arguments = ("--csv", "one.csv", "--csv", "rest.csv")
+    output(fan_home, "train", "--config", "fan.toml", "--name", "mixed", *arguments)
+    found = json.loads(
+        output(fan_home, "evaluate", "--model", "mixed", *arguments, "--format", "json")
+    )
+    assert found["failures"] == []
+
+
+def standing_still(rows: int) -> NDArray[np.float64]:
+    """Return 700 prices whose first `rows` are the same."""
+    prices = walk(700, seed=2)
+    prices[:rows] = prices[rows - 1]
+    return prices

@@ -90,12 +90,33 @@ def test_the_fan_is_smooth_in_the_step() -> None:
         np.testing.assert_allclose(curve, fitted, atol=1e-5)
 
 
-def test_one_number_of_the_state_moves_the_location_of_all_steps() -> None:
-    fan = a_fan()
+def test_the_state_moves_the_scale_and_never_the_median() -> None:
+    fan = a_fan(0.5)
+    found = fan(states(8, size=10.0))
+    median = found[..., LEVELS.index(0.5)]
+    torch.testing.assert_close(median, median[:1].expand_as(median))
+    width = found[..., -1] - found[..., 0]
+    assert (width.std(dim=0) > 0).all()
+
+
+@pytest.mark.parametrize("horizon", [1, 3, 50])
+def test_it_can_be_started_at_quantiles_that_are_smooth_in_the_step(horizon: int) -> None:
+    known = a_fan(0.2, horizon=horizon, seed=3)
     with torch.no_grad():
-        fan.outputs.bias[-1] = 0.1
-    moved = fan(states(2)) - a_fan()(states(2))
-    torch.testing.assert_close(moved, torch.full_like(moved, 0.1), atol=1e-4, rtol=0.0)
+        known.outputs.weight.zero_()
+        known.outputs.bias.zero_()
+    quantiles = known(states(1))[0].detach()
+    fan = a_fan(horizon=horizon)
+    fan.start_at(quantiles)
+    torch.testing.assert_close(fan(states(1))[0], quantiles, atol=2e-3, rtol=2e-3)
+
+
+def test_a_start_at_quantiles_that_coincide_still_has_a_width() -> None:
+    fan = a_fan()
+    fan.start_at(torch.zeros(HORIZON, len(LEVELS)))
+    found = fan(states(2))
+    assert found.isfinite().all()
+    assert (found.diff(dim=-1) > 0).all()
 
 
 @pytest.mark.parametrize("chosen", [[0], [49], [3, 1, 20], list(range(50))])
@@ -138,7 +159,7 @@ def test_an_extreme_scale_still_has_a_gradient() -> None:
 def test_scale_and_location_stay_within_their_bounds(sign: int) -> None:
     fan = a_fan()
     with torch.no_grad():
-        fan.outputs.bias[:] = sign * torch.tensor([1e9, 0.0, 0.0, 0.0, 1e9])
+        fan.outputs.bias[0] = fan.location[0] = sign * 1e9
     found = fan(states(1))[0]
     middle = LEVELS.index(0.5)
     torch.testing.assert_close(found[:, middle], torch.full((HORIZON,), 3.0 * sign))

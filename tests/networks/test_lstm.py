@@ -85,6 +85,21 @@ def test_dropout_follows_every_layer_in_training_and_none_in_use() -> None:
     assert torch.equal(body(x), body(x))
 
 
+@pytest.mark.parametrize("sizes", [(5,), (5, 3)])
+def test_reading_on_from_a_kept_state_is_reading_all_in_one_go(sizes: tuple[int, ...]) -> None:
+    body = LSTM(2, sizes)
+    x = torch.randn(3, 11, 2)
+    answers, state = [], None
+    for part in x.split([4, 1, 6], dim=1):
+        answer, state = body.read_on(part, state)
+        answers.append(answer)
+    torch.testing.assert_close(torch.cat(answers, dim=1), body(x))
+    assert state is not None
+    assert [tuple(kept.shape) for layer in state for kept in layer] == [
+        (1, 3, size) for size in sizes for _ in range(2)
+    ]
+
+
 def test_a_later_row_changes_no_earlier_state() -> None:
     body = LSTM(1, (4, 3))
     x = torch.randn(2, 6, 1)

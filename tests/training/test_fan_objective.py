@@ -9,7 +9,7 @@ from lstmcli.dataset.volatility import volatility_frame
 from lstmcli.dataset.windows import Windows
 from lstmcli.networks.build import build_fan
 from lstmcli.training.fan_objective import fan_objective
-from lstmcli.training.objective import Objective
+from lstmcli.training.objective import Lanes, Objective
 
 LEVELS = (0.1, 0.5, 0.9)
 HORIZON = 6
@@ -127,6 +127,109 @@ def test_rows_after_the_labels_change_no_bit_of_the_loss() -> None:
     later.values[130 + HORIZON + 1 :] *= 3.0
     with torch.no_grad():
         assert objective(rows)(net, ends).equal(objective(later)(net, ends))
+
+
+def lanes(ends: list[int], lasts: list[int], *, first: bool) -> Lanes:
+    return Lanes(torch.tensor(ends), torch.tensor(lasts), first)
+
+
+def in_one_go(net: nn.Module, rows: Windows, ends: list[int], last: int) -> list[float]:
+    """The loss of each chunk of one lane, the recurrent layers run over all chunks at once.
+
+    Each bar's inputs are those of its own chunk; in front come those of the first burn-in.
+    """
+    body, head = net.children()
+    frames = [volatility_frame(rows.values[None, end - 59 : end + 1], ("close",)) for end in ends]
+    x = torch.cat([frames[0].x] + [frame.x[:, 39:] for frame in frames[1:]], dim=1)
+    fans = head(body(x)[0, 39:])
+    losses = []
+    for number, (end, frame) in enumerate(zip(ends, frames, strict=True)):
+        total = weight = 0.0
+        for bar in range(20):
+            cutoff, sigma = end - 19 + bar, frame.sigma[0, 39 + bar].item()
+            if cutoff > last:
+                continue
+            for step in range(HORIZON):
+                move = math.log(rows.values[cutoff + step + 1, 0] / rows.values[cutoff, 0])
+                scaled = move / (sigma * math.sqrt(step + 1))
+                for q, level in enumerate(LEVELS):
+                    over = scaled - fans[20 * number + bar, step, q].item()
+                    total += sigma * max(level * over, (level - 1) * over)
+                    weight += sigma
+        losses.append(total / weight)
+    return losses
+
+
+def test_lanes_read_chunk_after_chunk_are_one_pass_over_the_whole_series() -> None:
+    rows, net = windows(), network()
+    loss, ends = objective(rows), [59, 79, 99, 119, 139]
+    with torch.no_grad():
+        expected = in_one_go(net, rows, ends, 130)
+        for _ in range(2):  # a second epoch starts from zero again
+            found = [loss(net, lanes([end], [130], first=end == 59)).item() for end in ends]
+            assert found == pytest.approx(expected, rel=1e-5)
+        assert loss(net, torch.tensor([79])).item() != pytest.approx(expected[1], rel=1e-5)
+
+
+def test_chunks_between_leave_the_state_of_lanes_alone() -> None:
+    rows, net = windows(), network()
+    loss = objective(rows)
+    with torch.no_grad():
+        loss(net, lanes([59], [190], first=True))
+        loss(net, torch.tensor([150, 170]))
+        found = loss(net, lanes([79], [190], first=False)).item()
+        assert found == pytest.approx(in_one_go(net, rows, [59, 79], 190)[1], rel=1e-5)
+
+
+def test_a_lane_that_has_ended_drops_out_and_leaves_the_others_their_states() -> None:
+    rows, net = windows(), network()
+    together, alone = objective(rows), objective(rows)
+    with torch.no_grad():
+        together(net, lanes([59, 99], [139, 95], first=True))
+        alone(net, lanes([59], [139], first=True))
+        both = together(net, lanes([79], [139], first=False))
+        assert both.item() == pytest.approx(alone(net, lanes([79], [139], first=False)).item())
+
+
+def test_no_row_after_the_last_of_a_lane_but_its_labels_changes_a_bit_or_a_gradient() -> None:
+    def learnt(rows: Windows) -> list[Tensor]:
+        net = network()
+        loss = objective(rows)
+        found = []
+        for end in (59, 79):
+            answer = loss(net, lanes([end], [70], first=end == 59))
+            answer.backward()  # type: ignore[no-untyped-call]
+            found.append(answer.detach())
+        return found + [weight.grad for weight in net.parameters() if weight.grad is not None]
+
+    rows = windows()
+    later = Windows(rows.values.clone(), rows.offsets)
+    later.values[70 + HORIZON + 1 :] *= 3.0
+    before, after = learnt(rows), learnt(later)
+    assert len(before) > 2
+    assert all(a.equal(b) for a, b in zip(before, after, strict=True))
+
+
+def test_no_gradient_reaches_the_chunk_before() -> None:
+    rows, net = windows(), network()
+    rows.values.requires_grad_()
+    loss = objective(rows)
+    loss(net, lanes([59], [190], first=True))
+    (slope,) = torch.autograd.grad(loss(net, lanes([79], [190], first=False)), rows.values)
+    assert slope[20:80].any()
+    assert not slope[:20].any()  # read by the chunk before alone
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_bf16_reads_on_too(first: bool) -> None:
+    rows, net = windows(), network()
+    found = []
+    with torch.no_grad():
+        for precision in ("fp32", "bf16"):
+            loss = objective(rows, precision=precision)
+            loss(net, lanes([59, 99], [190, 190], first=True))
+            found.append(loss(net, lanes([79, 119], [190, 190], first=first)).item())
+    assert found[1] == pytest.approx(found[0], rel=0.02)
 
 
 def test_bf16_is_close_to_fp32() -> None:

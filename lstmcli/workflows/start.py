@@ -1,0 +1,43 @@
+"""Where the fan of a new network starts: at what moves of each step have been in training rows.
+
+Its location and shape are the same for all windows, so they can be read off the data; learning them
+from the normal ones takes longer than early stopping lets it, the first step's most of all.
+"""
+
+import numpy as np
+from torch import from_numpy, nn
+
+from lstmcli.config import Settings
+from lstmcli.errors import DataError
+from lstmcli.forecasting.baselines import climatology, gaussian_quantiles
+from lstmcli.networks.fan import QuantileFan
+from lstmcli.workflows.plan import Plan
+
+_PRIOR = 20.0  # independent windows at which half of the climatology is believed
+_MOST_SERIES = 100
+
+
+def start_fan(network: nn.Module, plan: Plan, settings: Settings) -> None:
+    """Start the fan of an untrained network near the climatology of the training rows.
+
+    The mean over the series (over a hundred of them where there are more), drawn towards the normal
+    quantiles where the rows hold few windows of that many steps that do not overlap. Nothing
+    happens to a network without a fan, or without a series that is long enough.
+    """
+    *_, head = network.children()
+    if not isinstance(head, QuantileFan):
+        return
+    horizon, levels = settings.window.horizon, settings.forecast.quantile_levels
+    every = -(-len(plan.series) // _MOST_SERIES)
+    known, longest = [], 0
+    for each, split in list(zip(plan.series, plan.splits, strict=True))[::every]:
+        try:
+            known.append(climatology(each.log_prices[: split.train_rows], horizon, levels=levels))
+        except DataError:
+            continue  # too short to say what is usual
+        longest = max(longest, split.train_rows)
+    if known:
+        independent = longest / np.arange(1.0, horizon + 1)[:, None]
+        share = independent / (independent + _PRIOR)
+        start = share * np.mean(known, axis=0) + (1 - share) * gaussian_quantiles(levels)
+        head.start_at(from_numpy(start).float())
