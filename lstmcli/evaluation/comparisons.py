@@ -118,13 +118,14 @@ def loss_tests(
 
 def skill_intervals(dated: DatedLosses, generator: np.random.Generator) -> SkillIntervals:
     """The 95 % block-bootstrap interval of the skill of every model against every other."""
+    block = 1 if dated.h == 1 else 2 * dated.h
     found: SkillIntervals = {}
     for loss in LOSSES:
         losses = dated.squared if loss == "squared" else dated.crps
         intervals = bootstrap_skills(
             losses,
             permutations(losses, 2),
-            block=dated.h,
+            block=block,
             generator=generator,
             root=loss == "squared",
         )

@@ -48,7 +48,7 @@ def test_pairs_are_tested_apart_and_on_all_cutoffs():
     assert pair.test_all == diebold_mariano(ours, theirs, 5)
 
 
-def test_intervals_are_drawn_for_every_pair_in_blocks_as_long_as_a_window():
+def test_intervals_are_drawn_for_every_pair_in_blocks_twice_as_long_as_a_window():
     backtest = panel(n_symbols=1, n_cutoffs=120, step_size=1)
     reduced, _, dated = everything(backtest)
     found = skill_intervals(dated.some, np.random.default_rng(3))
@@ -56,7 +56,7 @@ def test_intervals_are_drawn_for_every_pair_in_blocks_as_long_as_a_window():
     alone = bootstrap_skills(
         {name: each.squared for name, each in reduced.items()},
         [("net", "drift")],
-        block=5,
+        block=10,
         generator=np.random.default_rng(3),
         root=True,
     )

@@ -119,7 +119,7 @@ def test_pesaran_timmermann_agrees_with_statsmodels_and_with_a_correlation(seed)
     assert found.p == pytest.approx(stats.norm.sf(found.statistic), rel=1e-9)
 
 
-def test_the_coverage_test_reproduces_the_examples_of_two_books():
+def test_the_coverage_test_reproduces_published_examples():
     """20 exceptions to a 95 % value at risk in 252 days: 3.91 (Jorion, Value at Risk).
 
     57 of 1043 to one of 95 %: 0.46147, p 0.49694 (MATLAB Risk Management Toolbox, varbacktest.pof).
