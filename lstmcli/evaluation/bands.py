@@ -55,11 +55,14 @@ def bands(
     fan, actual = forecast.quantiles[known, step - 1, :], actual[known]
     cutoff, end = cutoff[known], end[known]
     lag, apart = overlap(cutoff, end) - 1, independent(cutoff, end)
+    central = central_bands(forecast.levels)
+    low, high = [band[1] for band in central], [band[2] for band in central]
+    held = inside(fan[:, low], fan[:, high], actual[:, None])  # (N, B)
+    series = by_date(held, cutoff)[1]
+    widths = pooled(width(fan[:, low], fan[:, high]), cutoff)
     found = []
-    for nominal, low, high in central_bands(forecast.levels):
-        held = inside(fan[:, low], fan[:, high], actual)
-        series = by_date(held, cutoff)[1]
-        coverage, error = float(series.mean()), hac_standard_error(series, lag)
+    for b, (nominal, _, _) in enumerate(central):
+        coverage, error = float(series[:, b].mean()), hac_standard_error(series[:, b], lag)
         if error is not None and coverage in (0.0, 1.0):
             error = math.sqrt(nominal * (1.0 - nominal) / count_dates(cutoff[apart]))
         allowed = max(TOLERANCE, 2.0 * (error or 0.0))
@@ -70,9 +73,9 @@ def bands(
                 coverage=coverage,
                 standard_error=error,
                 good=abs(coverage - nominal) <= allowed + 1e-12,
-                width=float(pooled(width(fan[:, low], fan[:, high]), cutoff)),
-                n_dates=series.size,
-                test=_test(held[apart], cutoff[apart], nominal),
+                width=float(widths[b]),
+                n_dates=len(series),
+                test=_test(held[apart, b], cutoff[apart], nominal),
             )
         )
     return tuple(found)

@@ -1,8 +1,8 @@
 """A fan level by level: what each quantile costs, and how often the actual lies below it.
 
 The shares below are the reliability of the fan: a true quantile of level 0.9 has 90 % of the
-actuals at or below it. One pass over the levels gives the CRPS as well, so that memory does not
-grow with their number.
+actuals at or below it. One pass over the windows gives the CRPS as well, in chunks that fit a
+processor's cache.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,8 @@ from lstmcli.evaluation import metrics
 from lstmcli.evaluation.pooling import date_weights
 
 Floats = NDArray[np.float64]
+
+_CHUNK = 128
 
 
 @dataclass(frozen=True)
@@ -65,16 +67,18 @@ def reduce_fan(
     """
     known = ~np.isnan(actual)
     weights, nothing = date_weights(known, cutoff), ~known.any(axis=0)
-    truth, share = np.exp(actual), metrics.crps_weights(levels)
-    crps = np.zeros(actual.shape)
-    means = np.empty((4, len(levels), actual.shape[1]))
-    for q, level in enumerate(levels):
-        quantile = quantiles[..., q]
-        price = np.exp(quantile)
-        loss = metrics.pinball(truth - price, level)
-        crps += share[q] * loss
-        for into, values in enumerate((loss, actual <= quantile, actual < quantile, price)):
-            means[into, q] = np.einsum("nh,nh->h", weights, np.where(known, values, 0.0))
+    at, share = np.asarray(levels, dtype=np.float64), metrics.crps_weights(levels)
+    crps = np.empty(actual.shape)
+    means = np.zeros((4, at.size, actual.shape[1]))
+    for first in range(0, len(actual), _CHUNK):
+        rows = slice(first, first + _CHUNK)
+        fan, truth = quantiles[rows], np.where(known[rows], actual[rows], 0.0)[..., None]
+        price = np.exp(fan)
+        loss = metrics.pinball(np.exp(truth) - price, at)
+        crps[rows] = loss @ share
+        for into, values in zip(means, (loss, truth <= fan, truth < fan, price), strict=True):
+            into += np.einsum("nh,nhq->qh", weights[rows], values)
+    crps[~known] = np.nan
     means[..., nothing] = np.nan
     return crps, FanSteps(tuple(levels), *means)
 

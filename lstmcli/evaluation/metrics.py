@@ -31,7 +31,7 @@ def absolute_error(forecast: Floats, actual: Floats) -> Floats:
     return np.abs(path_error(forecast, actual))
 
 
-def pinball(over: Floats, level: float) -> Floats:
+def pinball(over: Floats, level: float | Floats) -> Floats:
     """The quantile loss of Koenker & Bassett (1978), without the factor 2 that some apply.
 
     max(level * over, (level - 1) * over), where `over` is the actual price less the forecast one,
