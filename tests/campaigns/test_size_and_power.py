@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from lstmcli.evaluation.backtest import Backtest
+from lstmcli.evaluation.intervals import bootstrap_skills
 from lstmcli.evaluation.scores import score
 from lstmcli.evaluation.verdict import sentences
 from lstmcli.forecasting.forecast import Forecast
@@ -76,6 +77,26 @@ def test_a_planted_signal_is_found_as_often_as_an_independent_simulation_says(ho
     )
     assert 0.2 < expected < 0.9
     assert abs(np.mean(fired) - expected) < 3.0 * error
+
+
+@pytest.mark.parametrize(("n", "reach"), [(20, 1), (49, 1), (500, 1), (1000, 50), (2450, 50)])
+def test_the_interval_of_a_skill_covers_it_nearly_as_often_as_it_says(n, reach):
+    """Losses that depend on their neighbours as those of overlapping windows do."""
+    generator = np.random.default_rng(n)
+    block = 1 if reach == 1 else 2 * reach
+    truth, held = 1.0 - math.sqrt(0.68), []
+    for _ in range(WALKS):
+        kernel = np.full(reach, math.sqrt(1.0 / reach))
+        move, noise = (
+            np.convolve(each, kernel, mode="valid")
+            for each in generator.standard_normal((2, n + reach - 1))
+        )
+        losses = {"net": (move - 0.2 * (move + noise)) ** 2, "naive": move**2}
+        pair = ("net", "naive")
+        found = bootstrap_skills(losses, [pair], block=block, generator=generator, root=True)[pair]
+        held.append(found.low <= truth <= found.high)
+    print(f"\n{n} cutoffs, {reach} in a window: the 95 % interval covers {np.mean(held):.1%}")
+    assert 0.90 <= np.mean(held) <= 0.97
 
 
 def paths(totals, horizon):
