@@ -68,7 +68,8 @@ def _copy(found: Movement) -> list[str]:
     link = (
         "its predicted moves never change"
         if found.of_moves is None
-        else f"its predicted moves show no link with the actual ones ({found.of_moves:+.2f})"
+        else "its predicted moves correlate with the actual ones no more than luck would "
+        f"({found.of_moves:+.2f})"
     )
     return [
         f"No sign that it does more than copy the last price: correlation {found.with_last:.3f} "

@@ -285,6 +285,13 @@ def test_two_models_stand_side_by_side(home: Path) -> None:
     assert beside == pytest.approx(alone, rel=1e-12)
     text = evaluate(home, "--model", "other", "--model", "tiny").out
     assert text.count("Verdict: ") == 2
+    pairs = [
+        line.split()[:3] for line in text.splitlines() if " RMSE " in line and "/v0001" in line
+    ]
+    assert ["other/v0001", "tiny/v0001", "RMSE"] in pairs
+    assert ["tiny/v0001", "drift", "RMSE"] in pairs
+    pair = found["scores"]["pairwise"][0]
+    assert (pair["model"], pair["other"], pair["loss"]) == (*found["models"], "squared")
     assert_one_error(evaluate(home), 2, "which model?", "other, tiny")
     twice = evaluate(home, "--model", "tiny", "--model", "tiny/v0001")
     assert_one_error(twice, 2, "twice", "tiny/v0001")
