@@ -15,7 +15,8 @@ from lstmcli.report.console import make_table
 from lstmcli.report.long_table import forecast_rows
 from lstmcli.report.numbers import count, move, percent, price
 from lstmcli.report.output import check_file
-from lstmcli.report.plot import Fan, bands_of, check_plot, draw_fans
+from lstmcli.report.picture import check_plot
+from lstmcli.report.plot import Fan, bands_of, draw_fans
 from lstmcli.report.terminal_plot import text_fans
 from lstmcli.report.view import SCHEMA_VERSION, Format, View
 from lstmcli.workflows.predict import PredictReport, SymbolForecast

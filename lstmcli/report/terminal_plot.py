@@ -13,7 +13,8 @@ from typing import Any, TextIO
 import numpy as np
 
 from lstmcli.report.numbers import price
-from lstmcli.report.plot import Fan, missing, tick_sessions
+from lstmcli.report.picture import missing
+from lstmcli.report.plot import Fan, tick_sessions
 
 HEIGHT = 22
 LEAST_WIDTH = 40
