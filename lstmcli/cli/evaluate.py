@@ -72,6 +72,24 @@ def evaluate(
             show_default="none",
         ),
     ] = None,
+    page: Annotated[
+        str | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            help="Write verdict, charts and tables as one .html file.",
+            show_default="none",
+        ),
+    ] = None,
+    plot: Annotated[
+        str | None,
+        typer.Option(
+            "--plot",
+            metavar="FILE",
+            help="Draw the windows over the prices to a .png or .svg file (`-`: in the terminal).",
+            show_default="none",
+        ),
+    ] = None,
     device: options.Device = None,
     threads: options.Threads = None,
     csv: options.Csv = None,
@@ -98,12 +116,17 @@ def evaluate(
     from lstmcli.cli import messages
     from lstmcli.cli.source import make_source
     from lstmcli.report.evaluate import evaluate_view
+    from lstmcli.report.evaluate_plot import plot_backtest
+    from lstmcli.report.html import check_page, write_page
     from lstmcli.report.long_table import backtest_rows
     from lstmcli.report.output import check_file, check_output, emit, rows_csv, write_file
+    from lstmcli.report.picture import check_plot
     from lstmcli.workflows.evaluate import evaluate as run
 
     check_output(output, form)
     check_file(forecasts)
+    check_page(page)
+    check_plot(plot, form)
     report = run(
         make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict),
         models=models or (),
@@ -119,5 +142,7 @@ def evaluate(
     messages.tell(report.notes, quiet=quiet, every=verbose)
     if forecasts is not None:
         write_file(Path(forecasts), rows_csv(list(backtest_rows(report.backtest))))
+    write_page(report, page)
     emit(evaluate_view(report), form, output)
+    plot_backtest(report, plot)
     messages.finish(report.failures, report.scores.n_symbols)

@@ -33,6 +33,22 @@ def counts(report: EvaluateReport) -> dict[str, int]:
     }
 
 
+def caveats(report: EvaluateReport) -> list[str]:
+    """Say what stands in the way of believing the figures."""
+    found = []
+    if report.settings.split.method == "shuffled":
+        found.append(
+            "This recipe repeats the published lab with its flaws: windows overlap between "
+            "training, validation and test, without a purge; the scores below are honest."
+        )
+    if report.fitted_cutoffs:
+        found.append(
+            f"{report.fitted_cutoffs} of {report.scores.n_windows} windows start before "
+            f"{report.test_start}, in rows that the model was fitted on: they prove nothing."
+        )
+    return found
+
+
 def _document(report: EvaluateReport) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
@@ -56,17 +72,6 @@ def _document(report: EvaluateReport) -> dict[str, Any]:
 def _tables(report: EvaluateReport) -> list[RenderableType]:
     found = counts(report)
     main = report.scores.models[report.scores.model]
-    caveats = []
-    if report.settings.split.method == "shuffled":
-        caveats.append(
-            "This recipe repeats the published lab with its flaws: windows overlap between "
-            "training, validation and test, without a purge; the scores below are honest."
-        )
-    if report.fitted_cutoffs:
-        caveats.append(
-            f"{report.fitted_cutoffs} of {report.scores.n_windows} windows start before "
-            f"{report.test_start}, in rows that the model was fitted on: they prove nothing."
-        )
     return [
         windows_table(report),
         f"{found['rows']} rows; {found['train']} training, {found['test']} test windows; "
@@ -76,7 +81,7 @@ def _tables(report: EvaluateReport) -> list[RenderableType]:
         _steps(report, main),
         *_fans(report, main),
         *direction_tables(report.scores, main),
-        *caveats,
+        *caveats(report),
         *(f"Verdict: {text}" for text in report.verdicts.values()),
     ]
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lstmcli.errors import UsageError
-from lstmcli.report.output import write_file
+from lstmcli.report.output import check_file, write_file
+from lstmcli.report.view import Format
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -36,8 +37,10 @@ _STYLE = {
     "axes.edgecolor": GREY,
     "axes.axisbelow": True,
     "axes.grid": True,
+    "date.converter": "concise",
     "grid.color": GRID,
     "text.color": INK,
+    "axes.labelcolor": INK,
     "xtick.color": INK,
     "ytick.color": INK,
 }
@@ -48,15 +51,22 @@ _METADATA: dict[str, dict[str, None]] = {
 }
 
 
-def check_plot(target: str) -> None:
-    """Raise UsageError before any work is done if no picture could be made for `--plot TARGET`."""
-    if target != "-" and Path(target).suffix.lower() not in SUFFIXES:
+def check_plot(target: str | None, form: Format = "table") -> None:
+    """Raise before any work is done if `--plot TARGET` could not be followed; None asks for none.
+
+    form : of the result, which standard output holds too.
+    """
+    if target is None:
+        return
+    if target == "-" and form != "table":
         raise UsageError(
-            "Not a kind of picture",
-            where=f"--plot {target}",
-            why=f"found {Path(target).suffix or 'no suffix'}, expected .png or .svg",
-            next_step="Name the file so, or pass --plot - to draw in the terminal.",
+            "two results on standard output",
+            where=f"--plot - with --format {form}",
+            next_step="Draw to a file, or leave --format out.",
         )
+    if target != "-":
+        _check_picture(target)
+        check_file(target)
     check_package("plotext" if target == "-" else "matplotlib")
 
 
@@ -118,7 +128,7 @@ def write_panels(
     legend : the labels that may occur, in order. Raises UsageError for another kind of file or
         without matplotlib, FileError where the file cannot be written.
     """
-    check_plot(str(path))
+    _check_picture(str(path))
     shown = items[:MAX_PANELS]
     rows, columns = _grid(len(shown))
     size = (9.0, 5.2) if columns == 1 else (5.0 * columns, 3.4 * rows + 0.6)
@@ -139,6 +149,16 @@ def draw_title(axes: "Axes", title: str, subtitle: str) -> None:
     axes.text(
         0, 1.03, subtitle, transform=axes.transAxes, fontsize=9, color=QUIET, parse_math=False
     )
+
+
+def _check_picture(target: str) -> None:
+    if Path(target).suffix.lower() not in SUFFIXES:
+        raise UsageError(
+            "Not a kind of picture",
+            where=f"--plot {target}",
+            why=f"found {Path(target).suffix or 'no suffix'}, expected .png or .svg",
+            next_step="Name the file so, or pass --plot - to draw in the terminal.",
+        )
 
 
 def _grid(panels: int) -> tuple[int, int]:

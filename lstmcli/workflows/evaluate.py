@@ -41,11 +41,15 @@ class EvaluateReport:
     models : the networks, in the order asked for; the scores are about the first.
     test_start : the first day whose bar may be a test cutoff. fitted_cutoffs : how many cutoffs lie
         before it, in rows that a model was fitted on; figures from them prove nothing.
+    recipes : the settings of each model. series : what was evaluated, as the first model reads it,
+        in the order of the backtest.
     """
 
     models: tuple[ModelRef, ...]
     metadata: tuple[dict[str, Any], ...]
     settings: Settings
+    recipes: tuple[Settings, ...]
+    series: tuple[Series, ...]
     price: str
     horizon: int
     step_size: int
@@ -142,6 +146,8 @@ def evaluate(
         models=tuple(references),
         metadata=tuple(metadata for _, metadata in bundles),
         settings=settings,
+        recipes=tuple(model.settings for model, _ in bundles),
+        series=tuple(series),
         price=series[0].price,
         horizon=steps,
         step_size=step,
