@@ -4,6 +4,7 @@ An interval that cannot be had says why and never holds NaN.
 """
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,36 +66,58 @@ def autocovariances(series: NDArray[np.float64], lag: int) -> NDArray[np.float64
     return np.array([float(centred[k:] @ centred[: n - k]) / n for k in range(lag + 1)])
 
 
-def block_bootstrap_skill(
-    loss: NDArray[np.float64],
-    baseline_loss: NDArray[np.float64],
+def bootstrap_skills(
+    losses: Mapping[str, NDArray[np.float64]],
+    pairs: Iterable[tuple[str, str]],
     *,
     block: int,
     generator: np.random.Generator,
     root: bool = False,
     confidence: float = 0.95,
     n_resamples: int = 2000,
-) -> Interval:
-    """The percentile interval of a skill, from resampled blocks of consecutive dates.
+) -> dict[tuple[str, str], Interval]:
+    """The percentile interval of each pair's skill, from resampled blocks of consecutive dates.
 
-    Circular blocks of Politis & Romano (1992): `ceil(D / block)` of them, both losses from the same
-    blocks. The skill is of means, or of roots of means with `root` (for RMSE from squared losses).
+    Circular blocks of Politis & Romano (1992): `ceil(D / block)` of them, the same for every loss.
+    The skill of (model, baseline) is 1 - ratio of means, or of roots of means with `root` (for RMSE
+    from squared losses).
 
-    loss, baseline_loss : (D,) by date, in the order of time. block : dates a block, at least the
+    losses : by model, (D,) by date, in the order of time. block : dates a block, at least the
         number of cutoffs that one window reaches across.
     """
-    n = loss.size
-    if n < max(2 * block, MIN_WINDOWS):
-        need = max(2 * block, MIN_WINDOWS)
-        return Interval(None, None, confidence, n, f"too few cutoffs ({n}, at least {need} needed)")
-    # Sums of every circular block once; a resample is then a few additions however long it is.
-    around = np.concatenate([np.arange(n), np.arange(block - 1)])
-    sums = [
-        np.convolve(series[around], np.ones(block), mode="valid")
-        for series in (loss, baseline_loss)
-    ]
+    n = next((loss.size for loss in losses.values()), 0)
+    needed = max(2 * block, MIN_WINDOWS)
+    if n < needed:
+        why = f"too few cutoffs ({n}, at least {needed} needed)"
+        return {pair: Interval(None, None, confidence, n, why) for pair in pairs}
     starts = generator.integers(0, n, size=(n_resamples, math.ceil(n / block)))
-    ours, theirs = sums[0][starts].sum(axis=1), sums[1][starts].sum(axis=1)
+    resampled = {name: _resampled_sums(loss, starts, block) for name, loss in losses.items()}
+    return {
+        (model, baseline): _skill_interval(
+            resampled[model], resampled[baseline], n, root=root, confidence=confidence
+        )
+        for model, baseline in pairs
+    }
+
+
+def _resampled_sums(
+    loss: NDArray[np.float64], starts: NDArray[np.int64], block: int
+) -> NDArray[np.float64]:
+    # Sums of every circular block once; a resample is then a few additions however long it is.
+    around = np.concatenate([np.arange(loss.size), np.arange(block - 1)])
+    sums = np.convolve(loss[around], np.ones(block), mode="valid")
+    total: NDArray[np.float64] = sums[starts].sum(axis=1)
+    return total
+
+
+def _skill_interval(
+    ours: NDArray[np.float64],
+    theirs: NDArray[np.float64],
+    n: int,
+    *,
+    root: bool,
+    confidence: float,
+) -> Interval:
     if not np.all(theirs > 0.0):
         return Interval(None, None, confidence, n, "the baseline makes no error in some resamples")
     ratio = np.sqrt(ours / theirs) if root else ours / theirs

@@ -24,6 +24,8 @@ from lstmcli.forecasting.model import TrainedModel
 EXTRA_BASELINES = ("gjr_garch",)
 _SEASON = {"1mo": 12}
 _TREND_WINDOWS = 512
+# Fixed, so that the same forecasts give the same intervals.
+_BLOCKS_SEED = 0
 
 
 def backtest(
@@ -95,6 +97,7 @@ def score_backtest(
             each.symbol: mase_scale(np.exp(each.log_prices[:rows]))
             for each, rows in zip(series, fit_rows, strict=True)
         },
+        networks=tuple(trend),
         flat_band=flat_band,
         thresholds={
             name: Thresholds(_first(table["low"], horizon), _first(table["high"], horizon))
@@ -104,6 +107,7 @@ def score_backtest(
         tails=None
         if known is None or len(known["crash"]) < horizon
         else Tails(_first(known["crash"], horizon), _first(known["spike"], horizon)),
+        generator=np.random.default_rng(_BLOCKS_SEED),
     )
 
 
