@@ -89,15 +89,15 @@ def pit_chart(edges: Sequence[float], shares: Sequence[float], label: str) -> st
 
     def draw(figure: "Figure") -> None:
         axes = figure.add_subplot()
-        widths = np.diff(edges)
-        # Density, so that columns of different width compare.
-        density = np.asarray(shares) / widths
-        axes.bar(edges[:-1], density, widths, align="edge", color=BLUE, alpha=0.75, linewidth=0)
-        axes.axhline(1, color=INK, linewidth=1)
-        axes.set_xlim(0, 1)
-        axes.set_ylim(0, max(1.5, 1.05 * float(density.max(initial=0))))
-        axes.set_xlabel("quantile of the fan that the outcome fell on")
-        axes.set_ylabel("times as often")
+        percent = 100 * np.array(shares)
+        left, widths = 100 * np.array(edges[:-1]), 100 * np.diff(edges)
+        axes.bar(left, percent, 0.94 * widths, align="edge", color=BLUE, alpha=0.8, linewidth=0)
+        axes.axhline(100 / percent.size, color=INK, linewidth=1)
+        axes.set_xlim(0, 100)
+        axes.set_xlabel("from the lowest to the highest of the fan")
+        axes.set_ylabel("outcomes")
+        axes.xaxis.set_major_formatter("{x:.0f} %")
+        axes.yaxis.set_major_formatter("{x:.0f} %")
 
     return inline_svg(draw, label)
 

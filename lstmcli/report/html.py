@@ -16,8 +16,8 @@ from lstmcli.report.html_sections import (
     bands_section,
     skill_section,
     trend_section,
-    windows_section,
 )
+from lstmcli.report.html_windows import windows_section
 from lstmcli.report.numbers import count
 from lstmcli.report.output import check_file, write_file
 from lstmcli.report.picture import check_package

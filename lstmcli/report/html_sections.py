@@ -1,4 +1,4 @@
-"""The charts of an evaluation's page and what they say: windows, trend, bands, skill."""
+"""The charts of an evaluation's page and what they say: trend, bands, skill."""
 
 import math
 from collections.abc import Sequence
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from lstmcli.evaluation.direction_scores import DirectionScores
+from lstmcli.evaluation.intervals import Interval
 from lstmcli.evaluation.metrics import skill
 from lstmcli.evaluation.scores import ModelScores
 from lstmcli.evaluation.trend import CLASSES, ThreeWay
 from lstmcli.report import charts
-from lstmcli.report.evaluate_plot import Chosen, choose_windows, fan_of, walks_of
 from lstmcli.report.html_parts import (
     Key,
     figure,
@@ -18,57 +18,14 @@ from lstmcli.report.html_parts import (
     heading,
     legend,
     section,
-    text,
     tiles,
 )
-from lstmcli.report.numbers import count, percent
-from lstmcli.report.picture import BLUE, INK, TINTS, VERMILLION
+from lstmcli.report.numbers import percent
+from lstmcli.report.picture import BLUE, INK, VERMILLION
 from lstmcli.workflows.evaluate import EvaluateReport
 
 CLIMATOLOGY = "scaled_climatology"
 _CRPS_RIVALS = (CLIMATOLOGY, "gaussian_cone")
-
-
-def windows_section(report: EvaluateReport) -> str:
-    """Show the latest, the best, the middle and the worst window, and all of one symbol."""
-    chosen = choose_windows(report)
-    fans = report.scores.models[report.scores.model].path.crps is not None
-    score = "CRPS" if fans else "path RMSE"
-    figures = [
-        _window(report, each, str(model), score) for each in chosen for model in report.models
-    ]
-    walk = next(iter(walks_of(report)))
-    known = int((~np.isnan(report.backtest.actual).any(axis=1)).sum())
-    return section(
-        "Forecasts and what happened",
-        text(
-            f"The latest of {count(known, 'window')}, and the best, the middle and the worst by "
-            f"the {score} of {report.models[0]}, so that none is picked for its looks."
-        ),
-        legend(
-            [
-                *(
-                    Key("area", TINTS[share], f"{100 * share:.0f} % band")
-                    for share in TINTS
-                    if fans
-                ),
-                Key("line", BLUE, "median" if fans else "forecast"),
-                Key("dashes", VERMILLION, "no change (naive)"),
-                Key("thin", INK, "price before the cutoff"),
-                Key("dots", INK, "what happened"),
-            ]
-        ),
-        grid(
-            [
-                *figures,
-                figure(
-                    f"{walk.symbol}: window after window",
-                    walk.title + (", with the 80 % band" if fans else ""),
-                    charts.walk_chart(walk),
-                ),
-            ]
-        ),
-    )
 
 
 def trend_section(report: EvaluateReport) -> str:
@@ -102,9 +59,11 @@ def bands_section(report: EvaluateReport) -> str:
         steps = sorted({band.step for band in own.bands})
         if steps:
             ends = dict.fromkeys((steps[-1], steps[0]))
-            figures = [_calibration(own, rival, step) for step in ends]
-            figures += [_pit(own, step) for step in ends]
-            parts += [_named(report, name), grid(figures)]
+            parts += [
+                _named(report, name),
+                grid(_calibration(own, rival, step) for step in ends),
+                grid(_pit(own, step) for step in ends),
+            ]
     if not parts:
         return ""
     keys = [Key("dot", BLUE, "the model, with two standard errors each way")]
@@ -120,36 +79,22 @@ def skill_section(report: EvaluateReport) -> str:
     for other in report.scores.against:
         if other != "naive" or "drift" not in report.scores.against:
             skills = [model.steps.skill[other] for model in models]
-            figures.append(_skill(f"Error against {other}", "RMSE", skills))
+            saved = [_saved(m.path.skill[other], m.skill_intervals.get(other)) for m in models]
+            figures.append(_skill(f"Error against {other}", "RMSE", skills, saved))
     for other in _CRPS_RIVALS:
         theirs = report.scores.models.get(other)
         if theirs is None or theirs.steps.crps is None:
             continue
+        fans = [model for model in models if model.steps.crps is not None]
         lines = [_crps_skill(model, theirs.steps.crps) for model in models]
-        if any(lines):
-            figures.append(_skill(f"Fan against {other}", "CRPS", lines))
+        saved = [_saved(m.path.crps_skill[other], m.crps_skill_intervals.get(other)) for m in fans]
+        if fans:
+            figures.append(_skill(f"Fan against {other}", "CRPS", lines, saved))
     keys = [
         Key("line", charts.COLOURS[place % len(charts.COLOURS)], model.model)
         for place, model in enumerate(models)
     ]
     return section("Skill by step", legend(keys) if len(keys) > 1 else "", grid(figures))
-
-
-def _window(report: EvaluateReport, chosen: Chosen, model: str, score: str) -> str:
-    result, index = report.backtest, chosen.index
-    fans = [fan_of(report, str(each), index) for each in report.models]
-    fan = fans[[str(each) for each in report.models].index(model)]
-    of_all = f"place {chosen.place} of {len(result.cutoff)}"
-    words = f"{score} {percent(chosen.score)} of the last price, {of_all}"
-    return figure(
-        f"{chosen.why.capitalize()}: {fan.symbol} from {result.cutoff[index]}",
-        words
-        if len(fans) == 1
-        else model
-        if model != str(report.models[0])
-        else f"{model}: {words}",
-        charts.fan_chart(fan, fans),
-    )
 
 
 def _moves(report: EvaluateReport, name: str, last: DirectionScores) -> str:
@@ -214,15 +159,34 @@ def _calibration(own: ModelScores, rival: ModelScores | None, step: int) -> str:
 
 
 def _pit(own: ModelScores, step: int) -> str:
-    return ""
+    found = next((each for each in own.pit if each.step == step), None)
+    if found is None:
+        return ""
+    return figure(
+        f"Step {step}: where in the fan the outcomes fell",
+        "Share of the outcomes in each tenth. A calibrated fan is flat at the line; one too narrow "
+        "is high at both ends, one too wide in the middle, one that leans at one end.",
+        charts.pit_chart(found.edges, found.shares, f"PIT histogram of {own.model} at step {step}"),
+    )
 
 
-def _skill(title: str, score: str, skills: Sequence[Sequence[float | None]]) -> str:
+def _skill(
+    title: str, score: str, skills: Sequence[Sequence[float | None]], saved: Sequence[str]
+) -> str:
     return figure(
         title,
-        f"{score} saved, in percent of the baseline's. Above the line the model is better.",
+        f"{score} saved, in percent of the baseline's; above the line the model is better. Over "
+        f"the whole path {'; '.join(saved)}.",
         charts.skill_chart(skills, title),
     )
+
+
+def _saved(skill: float | None, interval: Interval | None) -> str:
+    words = percent(skill, 1, sign=True)
+    if interval is None or interval.low is None or interval.high is None:
+        return words
+    low, high = (percent(end, 1, sign=True) for end in (interval.low, interval.high))
+    return f"{words} (95 % interval {low} to {high})"
 
 
 def _crps_skill(model: ModelScores, theirs: list[float | None]) -> list[float | None]:
