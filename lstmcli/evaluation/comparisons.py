@@ -5,7 +5,7 @@ Everything here runs on the losses of whole paths, averaged over the symbols of 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import Literal
 
 import numpy as np
@@ -20,7 +20,10 @@ from lstmcli.evaluation.pooling import by_date, independent, overlap
 from lstmcli.evaluation.significance import SignificanceTest, diebold_mariano
 
 Loss = Literal["squared", "crps"]
+LOSSES: tuple[Loss, Loss] = ("squared", "crps")
 Floats = NDArray[np.float64]
+SkillIntervals = dict[tuple[Loss, str, str], Interval]
+"""By loss, model and the other model; empty where none were drawn."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class DatedLosses:
 class Pair:
     """Two models side by side on the same windows.
 
-    loss : squared error or CRPS of the path. skill : of `model` against `other`, on RMSE or CRPS.
+    loss : squared error or CRPS of the path. skill : of `model` against `other`, on RMSE or CRPS,
+    with its 95 % block-bootstrap interval.
     test : Diebold-Mariano where no windows overlap; `test_all` on all cutoffs, their overlap in the
     variance. A negative statistic is in favour of `model`.
     """
@@ -48,6 +52,7 @@ class Pair:
     other: str
     loss: Loss
     skill: float | None
+    interval: Interval | None
     test: SignificanceTest
     test_all: SignificanceTest
 
@@ -111,21 +116,27 @@ def loss_tests(
     }
 
 
-def skill_intervals(
-    dated: DatedLosses, loss: Loss, against: Iterable[str], generator: np.random.Generator
-) -> dict[str, dict[str, Interval]]:
-    """By model and baseline, the 95 % block-bootstrap interval of the skill on RMSE or CRPS."""
-    losses, root = (dated.squared, True) if loss == "squared" else (dated.crps, False)
-    others = [name for name in against if name in losses]
-    pairs = [(name, other) for name in losses for other in others if other != name]
-    found = bootstrap_skills(losses, pairs, block=dated.h, generator=generator, root=root)
-    return {
-        name: {other: found[name, other] for other in others if other != name} for name in losses
-    }
+def skill_intervals(dated: DatedLosses, generator: np.random.Generator) -> SkillIntervals:
+    """The 95 % block-bootstrap interval of the skill of every model against every other."""
+    found: SkillIntervals = {}
+    for loss in LOSSES:
+        losses = dated.squared if loss == "squared" else dated.crps
+        intervals = bootstrap_skills(
+            losses,
+            permutations(losses, 2),
+            block=dated.h,
+            generator=generator,
+            root=loss == "squared",
+        )
+        found |= {(loss, *pair): interval for pair, interval in intervals.items()}
+    return found
 
 
 def pairwise(
-    networks: Sequence[str], paths: Mapping[str, PathScores], dated: Comparable
+    networks: Sequence[str],
+    paths: Mapping[str, PathScores],
+    dated: Comparable,
+    intervals: SkillIntervals,
 ) -> tuple[Pair, ...]:
     """Every network beside every other and every baseline; CRPS where both are fans.
 
@@ -134,9 +145,9 @@ def pairwise(
     rivals = [name for name in paths if name not in networks]
     pairs = [*combinations(networks, 2), *((name, other) for name in networks for other in rivals)]
     return tuple(
-        _pair(name, other, loss, paths, dated)
+        _pair(name, other, loss, paths, dated, intervals.get((loss, name, other)))
         for name, other in pairs
-        for loss in ("squared", "crps")
+        for loss in LOSSES
         if loss == "squared" or {name, other} <= set(dated.whole.crps)
     )
 
@@ -147,6 +158,7 @@ def _pair(
     loss: Loss,
     paths: Mapping[str, PathScores],
     dated: Comparable,
+    interval: Interval | None,
 ) -> Pair:
     near, far = (
         each.squared if loss == "squared" else each.crps for each in (dated.apart, dated.whole)
@@ -159,6 +171,7 @@ def _pair(
         other=other,
         loss=loss,
         skill=skill(ours, theirs),
+        interval=interval,
         test=diebold_mariano(near[name], near[other]),
         test_all=diebold_mariano(far[name], far[other], dated.whole.h),
     )

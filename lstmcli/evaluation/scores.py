@@ -5,7 +5,7 @@ where a figure is undefined. `dataclasses.asdict` of a `Scores` is ready for JSO
 over symbols at each cutoff date, then over dates; the tests use only cutoffs that do not overlap.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,9 @@ from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.bands import Band, bands
 from lstmcli.evaluation.comparisons import (
     Comparable,
+    Loss,
     Pair,
+    SkillIntervals,
     comparable,
     loss_tests,
     pairwise,
@@ -45,7 +47,7 @@ from lstmcli.evaluation.trend import Thresholds
 from lstmcli.forecasting.forecast import Forecast
 
 HEADLINE_STEPS = (1, 5, 20, 50)
-AGAINST = ("naive", "drift", "seasonal_naive")
+AGAINST = ("naive", "drift", "seasonal_naive", "scaled_climatology")
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,8 @@ def score(
         for name in reduced
     }
     dated = comparable(backtest, reduced)
-    models = _models(backtest, reduced, dated, against, directions, generator)
+    intervals = {} if generator is None else skill_intervals(dated.some, generator)
+    models = _models(backtest, reduced, dated, against, directions, intervals)
     some: NDArray[np.bool_] = np.any(~np.isnan(backtest.actual), axis=1)
     dates = backtest.cutoff[some]
     return Scores(
@@ -170,7 +173,10 @@ def score(
         flat_band=flat_band,
         models=models,
         pairwise=pairwise(
-            networks or (model,), {name: each.path for name, each in models.items()}, dated
+            networks or (model,),
+            {name: each.path for name, each in models.items()},
+            dated,
+            intervals,
         ),
     )
 
@@ -181,28 +187,24 @@ def _models(
     dated: Comparable,
     against: tuple[str, ...],
     directions: Mapping[str, tuple[DirectionScores, ...]],
-    generator: np.random.Generator | None,
+    intervals: SkillIntervals,
 ) -> dict[str, ModelScores]:
     some: NDArray[np.bool_] = np.any(~np.isnan(backtest.actual), axis=1)
-    intervals: dict[str, dict[str, Interval]] = {}
-    crps_intervals: dict[str, dict[str, Interval]] = {}
-    if generator is not None:
-        intervals = skill_intervals(dated.some, "squared", against, generator)
-        crps_intervals = skill_intervals(dated.some, "crps", dated.some.crps, generator)
     found = {}
     for name, each in reduced.items():
         steps = [direction.step for direction in directions[name]]
         fan = [_at(backtest, name, step) for step in steps]
+        path = path_scores(name, reduced, against, backtest.cutoff, some)
         found[name] = ModelScores(
             model=name,
-            path=path_scores(name, reduced, against, backtest.cutoff, some),
+            path=path,
             steps=step_scores(name, reduced, against),
             symbols=symbol_scores(name, reduced, against, backtest.cutoff, backtest.symbol),
             tests=loss_tests(dated.apart.squared, name, against),
             crps_tests=loss_tests(dated.apart.crps, name, reduced),
             crps_tests_all=loss_tests(dated.whole.crps, name, reduced, dated.whole.h),
-            skill_intervals=intervals.get(name, {}),
-            crps_skill_intervals=crps_intervals.get(name, {}),
+            skill_intervals=_intervals(intervals, "squared", name, path.skill),
+            crps_skill_intervals=_intervals(intervals, "crps", name, path.crps_skill),
             symbol_tests=symbol_tests(backtest, reduced, name),
             levels=() if each.fan is None else level_scores(each.fan, steps),
             bands=tuple(band for one in fan for band in bands(*one)),
@@ -211,6 +213,12 @@ def _models(
             movement=_movement(backtest, name),
         )
     return found
+
+
+def _intervals(
+    intervals: SkillIntervals, loss: Loss, name: str, against: Iterable[str]
+) -> dict[str, Interval]:
+    return {other: intervals[loss, name, other] for other in against} if intervals else {}
 
 
 _AtStep = tuple[Forecast, int, NDArray[np.float64], NDArray[np.datetime64], NDArray[np.datetime64]]
@@ -229,4 +237,5 @@ def _movement(backtest: Backtest, name: str) -> Movement:
         backtest.actual[known, -1],
         backtest.last_close[known],
         backtest.symbol[known],
+        n_independent=count_dates(backtest.cutoff[windows_apart(backtest)]),
     )

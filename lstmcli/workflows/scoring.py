@@ -63,7 +63,22 @@ def backtest(
         )
     levels = next((model.levels for model, _ in models.values() if model.levels), ())
     if levels:
-        forecasters |= _cones(rows, horizon, levels)
+        forecasters |= _cones(horizon, levels)
+    if all(
+        baselines.climatology_fits(each.log_prices, horizon, fit_rows=rows[each.symbol])
+        for each in series
+    ):
+        # Beside point models too: no point forecast from past prices alone is harder to beat than
+        # its median.
+        forecasters["scaled_climatology"] = one_by_one(
+            lambda each, at: baselines.scaled_climatology(
+                each.log_prices,
+                at,
+                horizon,
+                levels=levels or DEFAULT_LEVELS,
+                fit_rows=rows[each.symbol],
+            )
+        )
     if "gjr_garch" in extra:
         forecasters["gjr_garch"] = one_by_one(
             lambda each, at: gjr_garch(
@@ -145,11 +160,8 @@ def learn_trend(
     }
 
 
-def _cones(
-    fit_rows: Mapping[str, int], horizon: int, levels: Sequence[float]
-) -> dict[str, Forecaster]:
-    """Return the fans that any probabilistic model must beat, as far as there are rows for them."""
-    cones: dict[str, Forecaster] = {
+def _cones(horizon: int, levels: Sequence[float]) -> dict[str, Forecaster]:
+    return {
         "gaussian_cone": one_by_one(
             lambda each, at: baselines.gaussian_cone(each.log_prices, at, horizon, levels=levels)
         ),
@@ -157,13 +169,6 @@ def _cones(
             lambda each, at: baselines.ewma_cone(each.log_prices, at, horizon, levels=levels)
         ),
     }
-    if min(fit_rows.values()) >= baselines.fewest_climatology_rows(horizon):
-        cones["scaled_climatology"] = one_by_one(
-            lambda each, at: baselines.scaled_climatology(
-                each.log_prices, at, horizon, levels=levels, fit_rows=fit_rows[each.symbol]
-            )
-        )
-    return cones
 
 
 def _network(model: TrainedModel, own: Sequence[Series], horizon: int) -> Forecaster:
