@@ -33,6 +33,7 @@ class Chosen:
     index: int
     score: float
     place: int
+    of: int
 
 
 def plot_backtest(report: EvaluateReport, target: str | None) -> None:
@@ -109,7 +110,13 @@ def choose_windows(report: EvaluateReport) -> tuple[Chosen, ...]:
     for why, index in wanted.items():
         whys.setdefault(int(index), []).append(why)
     return tuple(
-        Chosen(", ".join(words), at, float(score[at]), 1 + int(np.flatnonzero(order == at)[0]))
+        Chosen(
+            ", ".join(words),
+            at,
+            float(score[at]),
+            place=1 + order.tolist().index(at),
+            of=order.size,
+        )
         for at, words in whys.items()
     )
 

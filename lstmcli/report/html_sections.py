@@ -79,7 +79,7 @@ def skill_section(report: EvaluateReport) -> str:
     for other in report.scores.against:
         if other != "naive" or "drift" not in report.scores.against:
             skills = [model.steps.skill[other] for model in models]
-            saved = [_saved(m.path.skill[other], m.skill_intervals.get(other)) for m in models]
+            saved = [(m.model, m.path.skill[other], m.skill_intervals.get(other)) for m in models]
             figures.append(_skill(f"Error against {other}", "RMSE", skills, saved))
     for other in _CRPS_RIVALS:
         theirs = report.scores.models.get(other)
@@ -87,7 +87,9 @@ def skill_section(report: EvaluateReport) -> str:
             continue
         fans = [model for model in models if model.steps.crps is not None]
         lines = [_crps_skill(model, theirs.steps.crps) for model in models]
-        saved = [_saved(m.path.crps_skill[other], m.crps_skill_intervals.get(other)) for m in fans]
+        saved = [
+            (m.model, m.path.crps_skill[other], m.crps_skill_intervals.get(other)) for m in fans
+        ]
         if fans:
             figures.append(_skill(f"Fan against {other}", "CRPS", lines, saved))
     keys = [
@@ -171,17 +173,24 @@ def _pit(own: ModelScores, step: int) -> str:
 
 
 def _skill(
-    title: str, score: str, skills: Sequence[Sequence[float | None]], saved: Sequence[str]
+    title: str,
+    score: str,
+    lines: Sequence[Sequence[float | None]],
+    saved: Sequence[tuple[str, float | None, Interval | None]],
 ) -> str:
+    told = [
+        (f"{name}: " if len(saved) > 1 else "") + _with_interval(skill, interval)
+        for name, skill, interval in saved
+    ]
     return figure(
         title,
         f"{score} saved, in percent of the baseline's; above the line the model is better. Over "
-        f"the whole path {'; '.join(saved)}.",
-        charts.skill_chart(skills, title),
+        f"the whole path {'; '.join(told)}.",
+        charts.skill_chart(lines, title),
     )
 
 
-def _saved(skill: float | None, interval: Interval | None) -> str:
+def _with_interval(skill: float | None, interval: Interval | None) -> str:
     words = percent(skill, 1, sign=True)
     if interval is None or interval.low is None or interval.high is None:
         return words

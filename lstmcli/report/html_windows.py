@@ -1,7 +1,5 @@
 """Past forecasts on an evaluation's page: four windows chosen by rule, and those of one symbol."""
 
-import numpy as np
-
 from lstmcli.report import charts
 from lstmcli.report.evaluate_plot import Chosen, choose_windows, fan_of, walks_of
 from lstmcli.report.html_parts import Key, figure, grid, legend, section, text
@@ -19,13 +17,14 @@ def windows_section(report: EvaluateReport) -> str:
         _window(report, each, str(model), score) for each in chosen for model in report.models
     ]
     walk = next(iter(walks_of(report)))
-    known = int((~np.isnan(report.backtest.actual).any(axis=1)).sum())
     return section(
         "Forecasts and what happened",
         text(
-            f"The latest of {count(known, 'window')}, and the best, the middle and the worst by "
-            f"the {score} of {report.models[0]}, so that none is picked for its looks."
-        ),
+            f"The latest of {count(chosen[0].of, 'window')}, and the best, the middle and the "
+            f"worst by the {score} of {report.models[0]}, so that none is picked for its looks."
+        )
+        if chosen
+        else "",
         legend(
             [
                 *(
@@ -54,16 +53,14 @@ def windows_section(report: EvaluateReport) -> str:
 
 def _window(report: EvaluateReport, chosen: Chosen, model: str, score: str) -> str:
     result, index = report.backtest, chosen.index
-    fans = [fan_of(report, str(each), index) for each in report.models]
-    fan = fans[[str(each) for each in report.models].index(model)]
-    of_all = f"place {chosen.place} of {len(result.cutoff)}"
-    words = f"{score} {percent(chosen.score)} of the last price, {of_all}"
+    names = [str(each) for each in report.models]
+    fans = {name: fan_of(report, name, index) for name in names}
+    about = [model] if len(names) > 1 else []
+    if model == names[0]:
+        place = f"place {chosen.place} of {chosen.of}"
+        about.append(f"{score} {percent(chosen.score)} of the last price, {place}")
     return figure(
-        f"{chosen.why.capitalize()}: {fan.symbol} from {result.cutoff[index]}",
-        words
-        if len(fans) == 1
-        else model
-        if model != str(report.models[0])
-        else f"{model}: {words}",
-        charts.fan_chart(fan, fans),
+        f"{chosen.why.capitalize()}: {result.symbol[index]} from {result.cutoff[index]}",
+        ": ".join(about),
+        charts.fan_chart(fans[model], list(fans.values())),
     )
