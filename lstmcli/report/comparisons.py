@@ -1,5 +1,7 @@
 """Models side by side: who is better and by more than luck, and who only copies the last price."""
 
+from collections.abc import Sequence
+
 from rich.console import RenderableType
 
 from lstmcli.evaluation.comparisons import Pair
@@ -8,15 +10,23 @@ from lstmcli.evaluation.scores import Scores
 from lstmcli.report.console import make_table
 from lstmcli.report.numbers import number, percent
 
+_SAME_AS_NAIVE = ("gaussian_cone", "ewma_cone", "always_up")
+
 
 def pairs_tables(scores: Scores) -> list[RenderableType]:
-    """Show every network beside every other model, and why a p-value is missing."""
+    """Show every network beside every other model, and why a figure is missing.
+
+    The squared errors of the cones and of always_up are those of naive and stand in the JSON alone.
+    """
+    shown = [
+        pair for pair in scores.pairwise if pair.loss == "crps" or pair.other not in _SAME_AS_NAIVE
+    ]
     table = make_table(
         "Pair by pair: skill, its 95 % interval, and Diebold-Mariano's p",
         ["", "Against", "On", "Skill", "95 % interval", "p", "p, all cutoffs"],
         left=3,
     )
-    for pair in scores.pairwise:
+    for pair in shown:
         table.add_row(
             pair.model,
             pair.other,
@@ -26,7 +36,7 @@ def pairs_tables(scores: Scores) -> list[RenderableType]:
             number(pair.test.p),
             number(pair.test_all.p),
         )
-    return [table, *_reasons(scores.pairwise)]
+    return [table, *_reasons(shown)]
 
 
 def interval_text(interval: Interval | None, *, sign: bool = False) -> str:
@@ -39,7 +49,7 @@ def interval_text(interval: Interval | None, *, sign: bool = False) -> str:
 def movement_table(scores: Scores) -> RenderableType:
     """Show how much each model moves at the last step, and whether it copies the last price."""
     table = make_table(
-        f"Does it only copy the last price? Moves over {scores.horizon} steps, as predicted",
+        f"Does it only copy the last price? Moves over {scores.horizon} steps",
         ["", "Size", "Spread", "Correlation with last", "with next", "of moves", "Copy"],
     )
     for name, each in scores.models.items():
@@ -56,7 +66,7 @@ def movement_table(scores: Scores) -> RenderableType:
     return table
 
 
-def _reasons(pairs: tuple[Pair, ...]) -> list[RenderableType]:
+def _reasons(pairs: Sequence[Pair]) -> list[RenderableType]:
     """Each reason for a missing figure once."""
     found = {
         "p": [pair.test.why for pair in pairs],

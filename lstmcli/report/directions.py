@@ -12,7 +12,7 @@ from lstmcli.report.numbers import move, number, percent
 
 def direction_tables(scores: Scores, main: ModelScores) -> list[RenderableType]:
     """Show the directions, the trends and the crashes of one model at every reported step."""
-    tables = [_two_way(main)]
+    tables = [_two_way(main), *_no_test(main)]
     if any(each.three_way is not None for each in main.direction):
         tables.append(_three_way(main, scores.flat_band))
     if any(each.crash is not None for each in main.direction):
@@ -42,6 +42,15 @@ def _two_way(main: ModelScores) -> RenderableType:
             number(found.test.p),
         )
     return table
+
+
+def _no_test(main: ModelScores) -> list[RenderableType]:
+    """Each reason for a missing p once, with the steps that it holds for."""
+    steps: dict[str, list[str]] = {}
+    for each in main.direction:
+        if each.two_way.test.why is not None:
+            steps.setdefault(each.two_way.test.why, []).append(str(each.step))
+    return [f"No p at step {', '.join(at)}: {why}." for why, at in steps.items()]
 
 
 def _three_way(main: ModelScores, flat_band: float) -> RenderableType:

@@ -147,7 +147,8 @@ def test_figures_follow_from_the_long_table(home: Path, options: tuple[str, ...]
     assert list(table.columns) == [
         "model", "symbol", "cutoff", "step", "date", "last_close", "actual", "median",
     ]  # fmt: skip
-    assert list(table["model"].unique()) == ["tiny/v0001", *BASELINES]
+    shown = ["tiny/v0001", "naive", "drift", "always_up"]  # CCC has too few rows for a climatology
+    assert list(table["model"].unique()) == shown
     assert len(table) == 4 * found["windows"]["evaluated"] * found["horizon"]
     scores = {name: recomputed(rows) for name, rows in table.groupby("model")}
     for name, model in found["scores"]["models"].items():
@@ -214,7 +215,10 @@ def test_table_shows_each_window_the_baselines_and_the_verdict(home: Path) -> No
         "Skill vs naive",
         "Skill vs drift",
         "Best constant",
-        "Crashes and spikes over 5 steps",
+        "Crashes and spikes: what had been predicted?",
+        "Pair by pair",
+        "No p and no p, all cutoffs: too few windows for a test (8, at least 20 are needed).",
+        "Does it only copy the last price? Moves over 5 steps",
         "went flat",
         "Verdict: On 8 independent windows tiny/v0001",
     ):
@@ -225,7 +229,7 @@ def test_printed_figures_are_those_of_the_json(home: Path) -> None:
     found = document(home)["scores"]["models"]
     lines = evaluate(home).out.splitlines()
     for name, model in found.items():
-        (row,) = [line for line in lines if line.startswith(f"  {name} ") and "%" in line]
+        row = next(line for line in lines if line.startswith(f"  {name} ") and "%" in line)
         assert f"{100 * model['path']['rmse']:.3f} %" in row
         assert f"{100 * model['path']['mae']:.3f} %" in row
 
