@@ -157,7 +157,7 @@ def _tile(count: int, total: int, *, hit: bool) -> str:
     share = count / total if total else 0.0
     return (
         f'<td{_class("hit" if hit else "")} style="--share:{0.75 * share:.3f}">'
-        f"<b>{count}</b>{100 * share:.0f} %</td>"
+        f"<b>{count}</b><span>{100 * share:.0f} %</span></td>"
     )
 
 

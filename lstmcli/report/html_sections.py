@@ -7,7 +7,6 @@ import numpy as np
 
 from lstmcli.evaluation.direction_scores import DirectionScores
 from lstmcli.evaluation.intervals import Interval
-from lstmcli.evaluation.metrics import skill
 from lstmcli.evaluation.scores import ModelScores
 from lstmcli.evaluation.trend import CLASSES, ThreeWay
 from lstmcli.report import charts
@@ -82,11 +81,8 @@ def skill_section(report: EvaluateReport) -> str:
             saved = [(m.model, m.path.skill[other], m.skill_intervals.get(other)) for m in models]
             figures.append(_skill(f"Error against {other}", "RMSE", skills, saved))
     for other in _CRPS_RIVALS:
-        theirs = report.scores.models.get(other)
-        if theirs is None or theirs.steps.crps is None:
-            continue
-        fans = [model for model in models if model.steps.crps is not None]
-        lines = [_crps_skill(model, theirs.steps.crps) for model in models]
+        fans = [model for model in models if other in model.path.crps_skill]
+        lines = [model.steps.crps_skill.get(other, []) for model in models]
         saved = [
             (m.model, m.path.crps_skill[other], m.crps_skill_intervals.get(other)) for m in fans
         ]
@@ -196,10 +192,6 @@ def _with_interval(skill: float | None, interval: Interval | None) -> str:
         return words
     low, high = (percent(end, 1, sign=True) for end in (interval.low, interval.high))
     return f"{words} (95 % interval {low} to {high})"
-
-
-def _crps_skill(model: ModelScores, theirs: list[float | None]) -> list[float | None]:
-    return [skill(*pair) for pair in zip(model.steps.crps or (), theirs, strict=False)]
 
 
 def _named(report: EvaluateReport, name: str) -> str:
