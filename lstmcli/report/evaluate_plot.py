@@ -17,7 +17,7 @@ from lstmcli.report.terminal_plot import text_walks
 from lstmcli.report.walk import NOMINAL, Walk, Window, draw_walks
 from lstmcli.workflows.evaluate import EvaluateReport
 
-HISTORY = 100
+_FEWEST_BEFORE = 20
 _MOST_WINDOWS = 40
 
 
@@ -127,7 +127,7 @@ def fan_of(report: EvaluateReport, model: str, index: int) -> Fan:
     symbol, last = str(result.symbol[index]), float(result.last_close[index])
     series = next(each for each in report.series if each.symbol == symbol)
     row = int(np.searchsorted(series.dates, result.cutoff[index]))
-    rows = slice(max(0, row + 1 - HISTORY), row + 1)
+    rows = slice(max(0, row + 1 - max(_FEWEST_BEFORE, 2 * report.horizon)), row + 1)
     past = series.log_prices[rows]
     forecast = result.forecasts[model]
     return Fan(

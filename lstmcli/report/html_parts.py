@@ -1,5 +1,6 @@
 """The pieces of a page: every text that comes from outside is escaped here and nowhere else."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -42,7 +43,7 @@ def page(title: str, style: str, body: str) -> str:
 
 def text(words: str, kind: str = "") -> str:
     """Return a paragraph; `kind` is its class."""
-    return f"<p{_class(kind)}>{escape(words)}</p>"
+    return f"<p{_class(kind)}>{_dated(words)}</p>"
 
 
 def section(title: str, *parts: str) -> str:
@@ -143,8 +144,13 @@ def code(words: str) -> str:
 
 
 def _unbroken(words: str) -> str:
-    """Escape, and keep a number and its sign of percent on one line."""
-    return escape(words).replace(" %", "&nbsp;%").replace(" ± ", "&nbsp;±&nbsp;")
+    """Escape, and keep a date, and a number and its sign of percent, on one line."""
+    return _dated(words).replace(" %", "&nbsp;%").replace(" ± ", "&nbsp;±&nbsp;")
+
+
+def _dated(words: str) -> str:
+    """Escape, and keep a date on one line."""
+    return re.sub(r"\b\d{4}-\d\d-\d\d\b", r"<time>\g<0></time>", escape(words))
 
 
 def _key(key: Key) -> str:
