@@ -117,7 +117,7 @@ def moves_chart(predicted: Floats, actual: Floats, corners: Sequence[str], label
         axes.axhline(0, color=GREY, linewidth=1)
         axes.axvline(0, color=GREY, linewidth=1)
         axes.plot([-reach, reach], [-reach, reach], color=INK, linestyle=(0, (4, 3)), linewidth=1)
-        right = np.sign(predicted) == np.sign(actual)
+        right = np.where(actual > 0, predicted > 0, predicted < 0)
         for chosen, colour in ((~right, VERMILLION), (right, BLUE)):
             axes.plot(
                 np.clip(predicted[chosen], -wide, wide),

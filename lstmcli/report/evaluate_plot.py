@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.dataset.series import Series
+from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.losses import losses
+from lstmcli.forecasting.forecast import Forecast
 from lstmcli.report.numbers import count
 from lstmcli.report.plot import Fan, bands_of
 from lstmcli.report.terminal_plot import text_walks
@@ -26,7 +28,8 @@ class Chosen:
     """A window to show, and why.
 
     index : in the backtest. score : its CRPS, or the root mean square error of its path for a point
-        forecast, in units of the last price. place : among all windows, from 1 for the best.
+        forecast, in units of the last price. place, of : its rank from 1 for the best, among how
+        many windows.
     """
 
     why: str
@@ -56,34 +59,17 @@ def walks_of(report: EvaluateReport) -> Iterator[Walk]:
     for series in report.series:
         chosen = _apart(report, series)
         shown = chosen[-_MOST_WINDOWS:]
-        windows = []
-        for index, row in shown:
-            price = float(np.exp(series.log_prices[row]))
-            bands = (
-                ()
-                if forecast.quantiles is None
-                else bands_of(
-                    forecast.levels, price * np.exp(_from_zero(forecast.quantiles[index]))
-                )
-            )
-            windows.append(
-                Window(
-                    dates=np.r_[report.backtest.cutoff[index], report.backtest.dates[index]],
-                    median=price * np.exp(_from_zero(forecast.median[index])),
-                    band=next((band for band in bands if band[0] == NOMINAL), None),
-                )
-            )
-        rows = slice(
-            max(0, shown[0][1] - report.horizon),
-            min(len(series), shown[-1][1] + report.horizon + 1),
-        )
+        prices = np.exp(series.log_prices)
+        rows = slice(max(0, shown[0][1] - report.horizon), shown[-1][1] + report.horizon + 1)
         yield Walk(
             symbol=series.symbol,
             title=f"{report.models[0]}, {_told(len(shown), len(chosen))} of {report.horizon} "
             f"steps, {series.price}",
             dates=series.dates[rows],
-            prices=np.exp(series.log_prices[rows]),
-            windows=tuple(windows),
+            prices=prices[rows],
+            windows=tuple(
+                _window(report.backtest, forecast, index, prices[row]) for index, row in shown
+            ),
         )
 
 
@@ -157,6 +143,21 @@ def _apart(report: EvaluateReport, series: Series) -> list[tuple[int, int]]:
         if not chosen or row + report.horizon <= chosen[-1][1]:
             chosen.append((place, row))
     return chosen[::-1]
+
+
+def _window(result: Backtest, forecast: Forecast, index: int, price: float) -> Window:
+    """Lay one past forecast over the price of its cutoff."""
+    quantiles = forecast.quantiles
+    bands = (
+        ()
+        if quantiles is None
+        else bands_of(forecast.levels, price * np.exp(_from_zero(quantiles[index])))
+    )
+    return Window(
+        dates=np.r_[result.cutoff[index], result.dates[index]],
+        median=price * np.exp(_from_zero(forecast.median[index])),
+        band=next((band for band in bands if band[0] == NOMINAL), None),
+    )
 
 
 def _from_zero(moves: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -111,7 +111,7 @@ def _moves(report: EvaluateReport, name: str, last: DirectionScores) -> str:
     title = f"Direction right in {percent(two_way.accuracy, 1)}"
     if two_way.always is not None:
         title += f", always {two_way.always} in {percent(two_way.always_accuracy, 1)}"
-    dots = "one dot a window" if every == 1 else f"a dot for every {every}th of the windows"
+    dots = "one dot a window" if every == 1 else f"a dot for {every} windows"
     return figure(
         title,
         f"Moves over {last.step} steps, {dots}; the two scales differ, and what lies beyond "

@@ -21,7 +21,7 @@ def windows_section(report: EvaluateReport) -> str:
         "Forecasts and what happened",
         text(
             f"The latest of {count(chosen[0].of, 'window')}, and the best, the middle and the "
-            f"worst by the {score} of {report.models[0]}, so that none is picked for its looks."
+            f"worst by the {score} of {report.models[0]}, chosen by rule."
         )
         if chosen
         else "",
