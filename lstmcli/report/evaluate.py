@@ -36,6 +36,22 @@ def counts(report: EvaluateReport) -> dict[str, int]:
     }
 
 
+def caveats(report: EvaluateReport) -> list[str]:
+    """Say what stands in the way of believing the figures."""
+    found = []
+    if report.settings.split.method == "shuffled":
+        found.append(
+            "This recipe repeats the published lab with its flaws: windows overlap between "
+            "training, validation and test, without a purge; the scores below are honest."
+        )
+    if report.fitted_cutoffs:
+        found.append(
+            f"{report.fitted_cutoffs} of {report.scores.n_windows} windows start before "
+            f"{report.test_start}, in rows that the model was fitted on: they prove nothing."
+        )
+    return [*found, *map(_looks, report.looks)]
+
+
 def _document(report: EvaluateReport) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
@@ -61,17 +77,6 @@ def _document(report: EvaluateReport) -> dict[str, Any]:
 def _tables(report: EvaluateReport) -> list[RenderableType]:
     found = counts(report)
     main = report.scores.models[report.scores.model]
-    caveats = []
-    if report.settings.split.method == "shuffled":
-        caveats.append(
-            "This recipe repeats the published lab with its flaws: windows overlap between "
-            "training, validation and test, without a purge; the scores below are honest."
-        )
-    if report.fitted_cutoffs:
-        caveats.append(
-            f"{report.fitted_cutoffs} of {report.scores.n_windows} windows start before "
-            f"{report.test_start}, in rows that the model was fitted on: they prove nothing."
-        )
     return [
         windows_table(report),
         f"{found['rows']} rows; {found['train']} training, {found['test']} test windows; "
@@ -84,8 +89,7 @@ def _tables(report: EvaluateReport) -> list[RenderableType]:
         *direction_tables(report.scores, main),
         movement_table(report.scores),
         *_refits(report),
-        *caveats,
-        *map(_looks, report.looks),
+        *caveats(report),
         *(f"Verdict: {text}" for text in report.verdicts.values()),
     ]
 
