@@ -1,13 +1,18 @@
 """From the shared options to the source of a run's prices."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lstmcli.errors import FileError, UsageError
 from lstmcli.market.symbols import read_symbols
-from lstmcli.workflows.prices import Source
+
+if TYPE_CHECKING:
+    from lstmcli.workflows.prices import Source
 
 
 def make_source(
@@ -20,6 +25,8 @@ def make_source(
     strict: bool,
 ) -> Source:
     """Gather what the options say about the prices."""
+    from lstmcli.workflows.prices import Source
+
     return Source(
         data_dir=data_dir,
         today=datetime.now(UTC).date(),
@@ -41,7 +48,8 @@ def all_symbols(symbols: Sequence[str] | None, symbols_file: str | None) -> tupl
 def _lines(symbols_file: str) -> list[str]:
     try:
         if symbols_file == "-":
-            return sys.stdin.read().splitlines()
+            # A standard input that the caller has closed holds no symbols.
+            return [] if sys.stdin is None else sys.stdin.read().splitlines()
         return Path(symbols_file).read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise FileError(

@@ -17,9 +17,10 @@ from lstmcli.forecasting.model import TrainedModel
 from lstmcli.market.prices import Prices
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.calibrate import calibrated
+from lstmcli.workflows.failures import Failure
 from lstmcli.workflows.fit import Fit, fit
 from lstmcli.workflows.plan import Plan, plan_suitable
-from lstmcli.workflows.prices import Failure, series_for
+from lstmcli.workflows.prices import series_for
 from lstmcli.workflows.scoring import Fitted, backtest, learn_trend, score_backtest
 
 

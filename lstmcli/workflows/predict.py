@@ -18,14 +18,8 @@ from lstmcli.market.sessions import future_dates, sessions_behind
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.registry import ModelRef, find_model
 from lstmcli.training.device import choose_device, threads
-from lstmcli.workflows.prices import (
-    Failure,
-    Source,
-    load_prices,
-    raise_if_all_failed,
-    series_for,
-    tell_untrained,
-)
+from lstmcli.workflows.failures import Failure, raise_if_all_failed
+from lstmcli.workflows.prices import Source, load_prices, series_for, tell_untrained
 
 STALE_SESSIONS = 3
 HISTORY = 120  # closes kept beside a forecast, for its picture
