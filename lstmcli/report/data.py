@@ -76,9 +76,9 @@ def check_view(report: CheckReport) -> View:
     """Show one line a finding."""
 
     def tables() -> list[RenderableType]:
-        checked = f"{count(report.checked, 'series').removesuffix('s')}s checked"
+        checked = f"{report.checked} series checked"
         if not report.findings:
-            return [f"{report.checked} series checked, nothing found."]
+            return [f"{checked}, nothing found."]
         table = make_table(checked, ["Symbol", "Bars", "Kind", "Date", "Found", "Next"], left=6)
         for each in _shortened(report.findings):
             table.add_row(
