@@ -50,12 +50,14 @@ def show_view(report: StoredDetail) -> View:
     """Show what is known of a series, and its last bars; the rows are the bars."""
 
     def rows() -> list[dict[str, Any]]:
+        names = ["Date", *map(str, report.bars.columns)]
+        days = [f"{day:%Y-%m-%d}" for day in report.bars.index]
+        bars = [
+            [None if np.isnan(value) else value for value in bar]
+            for bar in report.bars.to_numpy(np.float64).tolist()
+        ]
         return [
-            {"Date": f"{day:%Y-%m-%d}"}
-            | {name: None if np.isnan(value) else float(value) for name, value in bar.items()}
-            for day, bar in zip(
-                report.bars.index, report.bars.to_dict(orient="records"), strict=True
-            )
+            dict(zip(names, [day, *bar], strict=True)) for day, bar in zip(days, bars, strict=True)
         ]
 
     def document() -> dict[str, Any]:

@@ -19,7 +19,8 @@ from lstmcli.forecasting.baselines import fewest_climatology_rows
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle
-from lstmcli.runs.registry import ModelRef, find_model
+from lstmcli.runs.ownership import tell_doubts
+from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model
 from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.prices import (
     Failure,
@@ -149,6 +150,7 @@ def evaluate(
         scores=scores,
         verdicts={name: verdict(scores, name) for name in networks},
         notes=(
+            *(note for each in references for note in tell_doubts(doubtful_paths(each))),
             *tell_untrained([each.symbol for each in series], bundles[0][0].trained_on),
             *(f"{each.symbol}: {note}" for each in loaded for note in each.notes),
         ),

@@ -14,7 +14,9 @@ from lstmcli.errors import DataError, FileError, LstmcliError, UsageError, commo
 from lstmcli.market.csv import parse_csv_option, read_prices
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import read_stored
+from lstmcli.market.store_folder import price_path
 from lstmcli.market.symbols import check_symbol
+from lstmcli.runs.ownership import tell_doubts
 
 
 @dataclass(frozen=True)
@@ -203,14 +205,17 @@ def _no_series(symbol: str, data: Data, found: Sequence[Prices]) -> DataError:
 
 
 def _stored(source: Source, data: Data, symbol: str) -> Prices:
-    return read_stored(
+    symbol = check_symbol(symbol)
+    prices = read_stored(
         source.data_dir,
-        check_symbol(symbol),
+        symbol,
         data.interval,
         price=data.price,
         strict=source.strict,
         today=source.today,
     )
+    doubts = tell_doubts([price_path(source.data_dir, symbol, data.interval)])
+    return replace(prices, notes=(*prices.notes, *doubts))
 
 
 def _between(prices: Prices, start: date | None, end: date | None) -> Prices:
