@@ -4,6 +4,7 @@ LstmcliError                1  failed
 ├── FileError               1  a file cannot be read or written
 ├── ModelError              1  a model is missing, damaged or of another kind
 ├── TrainingError           1  training broke down
+├── LeakError               1  the leak audit found that later bars were used
 ├── UsageError              2  an option, a recipe or a symbol is wrong
 ├── PartialError            3  some symbols failed, the others are done
 ├── DataError               4  no data, or data that cannot be used
@@ -50,6 +51,10 @@ class ModelError(LstmcliError):
 
 class TrainingError(LstmcliError):
     """Training produced no usable network."""
+
+
+class LeakError(LstmcliError):
+    """The leak audit found that later bars were used, or could prove nothing."""
 
 
 class UsageError(LstmcliError):

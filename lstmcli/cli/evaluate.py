@@ -1,13 +1,24 @@
 """`lstmcli evaluate`."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from lstmcli.cli import options
+from lstmcli.errors import UsageError
+from lstmcli.report.view import Format
+
+if TYPE_CHECKING:
+    from lstmcli.workflows.prices import Source
 
 _DAY = ["%Y-%m-%d"]
+
+
+def _check_refit(text: str | None) -> str | None:
+    if text is None or text == "never" or (text.isdecimal() and int(text) > 0):
+        return text
+    raise typer.BadParameter(f"found {text!r}, expected a number of cutoffs, or never")
 
 
 def evaluate(
@@ -54,6 +65,24 @@ def evaluate(
             show_default="the recipe's, else all",
         ),
     ] = None,
+    refit: Annotated[
+        str | None,
+        typer.Option(
+            "--refit",
+            metavar="K|never",
+            callback=_check_refit,
+            help="Fit models and baselines again after every K cutoffs, on what was known by then.",
+            show_default="the recipe's, else never",
+        ),
+    ] = None,
+    refit_window: Annotated[
+        Literal["expanding", "rolling"] | None,
+        typer.Option(
+            "--refit-window",
+            help="Refit on all rows so far, or on the latest, as long a span as at first.",
+            show_default="the recipe's, else expanding",
+        ),
+    ] = None,
     baselines: Annotated[
         list[str] | None,
         typer.Option(
@@ -72,6 +101,23 @@ def evaluate(
             show_default="none",
         ),
     ] = None,
+    audit: Annotated[
+        bool,
+        typer.Option(
+            "--audit",
+            help="Instead of scoring, prove that no bar after a cutoff is used: later bars become "
+            "noise, and forecasts and a refit must stay the same to the last bit.",
+        ),
+    ] = False,
+    audit_epochs: Annotated[
+        int,
+        typer.Option(
+            "--audit-epochs",
+            metavar="N",
+            min=1,
+            help="Epochs of the audit's refits, at most the recipe's.",
+        ),
+    ] = 2,
     device: options.Device = None,
     threads: options.Threads = None,
     csv: options.Csv = None,
@@ -96,6 +142,7 @@ def evaluate(
     from pathlib import Path
 
     from lstmcli.cli import messages
+    from lstmcli.cli.progress import refits_shown
     from lstmcli.cli.source import make_source
     from lstmcli.report.evaluate import evaluate_view
     from lstmcli.report.long_table import backtest_rows
@@ -104,20 +151,57 @@ def evaluate(
 
     check_output(output, form)
     check_file(forecasts)
-    report = run(
-        make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict),
+    source = make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict)
+    asked: dict[str, Any] = dict(
         models=models or (),
         horizon=horizon,
         start=start and start.date(),
         end=end and end.date(),
         step_size=step_size,
         n_windows=n_windows,
+        refit=None if refit is None else "never" if refit == "never" else int(refit),
+        refit_window=refit_window,
         baselines=baselines or (),
         device=device or "auto",
         number_of_threads=1 if threads is None else threads,
     )
+    if audit:
+        _audit(source, asked, audit_epochs, forecasts, form, output, quiet, verbose)
+        return
+    with refits_shown(quiet=quiet, verbose=verbose) as on_refit:
+        report = run(source, on_refit=on_refit, **asked)
     messages.tell(report.notes, quiet=quiet, every=verbose)
     if forecasts is not None:
         write_file(Path(forecasts), rows_csv(list(backtest_rows(report.backtest))))
     emit(evaluate_view(report), form, output)
     messages.finish(report.failures, report.scores.n_symbols)
+
+
+def _audit(
+    source: "Source",
+    asked: dict[str, Any],
+    epochs: int,
+    forecasts: str | None,
+    form: Format,
+    output: str | None,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Show what was compared, and end with an error where it differs."""
+    from lstmcli.cli import messages
+    from lstmcli.report.audit import audit_view
+    from lstmcli.report.output import emit
+    from lstmcli.workflows.audit import audit
+
+    if forecasts is not None:
+        raise UsageError(
+            "nothing to write",
+            where="--forecasts",
+            why="--audit compares forecasts and keeps none",
+            next_step="Leave one of the two out.",
+        )
+    report = audit(source, epochs=epochs, **asked)
+    messages.tell(report.notes, quiet=quiet, every=verbose)
+    emit(audit_view(report), form, output)
+    report.raise_if_leaking()
+    messages.finish(report.failures, len(report.symbols))

@@ -12,7 +12,7 @@ from lstmcli.errors import DataError
 from lstmcli.evaluation.direction import probability_below
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.forecaster import forecast
-from lstmcli.forecasting.model import TrainedModel
+from lstmcli.forecasting.model import TrainedModel, series_for
 from lstmcli.market.prices import Prices
 from lstmcli.market.sessions import future_dates, sessions_behind
 from lstmcli.runs.bundle import load_bundle
@@ -24,7 +24,6 @@ from lstmcli.workflows.prices import (
     Source,
     load_prices,
     raise_if_all_failed,
-    series_for,
     tell_untrained,
 )
 

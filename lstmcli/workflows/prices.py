@@ -8,8 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from lstmcli.config import Data, Settings
-from lstmcli.dataset.series import Series, make_series
+from lstmcli.config import Data
 from lstmcli.errors import DataError, FileError, LstmcliError, UsageError, common_exit_code
 from lstmcli.market.csv import parse_csv_option, read_prices
 from lstmcli.market.prices import Prices
@@ -65,19 +64,6 @@ def raise_if_all_failed(done: int, failures: Sequence[Failure]) -> None:
     """Raise AllFailedError when nothing was done."""
     if failures and not done:
         raise AllFailedError(failures)
-
-
-def series_for(settings: Settings, prices: Prices) -> Series:
-    """Return the series that a model of these settings reads from a price table.
-
-    The probabilistic recipe takes features where they exist; the others insist on them.
-    """
-    return make_series(
-        prices,
-        features=settings.window.features,
-        price=settings.data.price,
-        optional=settings.window.scaling == "volatility",
-    )
 
 
 def load_prices(source: Source, data: Data) -> tuple[list[Prices], list[Failure]]:

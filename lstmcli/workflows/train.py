@@ -6,16 +6,13 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-import numpy as np
 import torch
 
 from lstmcli import __version__
 from lstmcli.config import Settings
-from lstmcli.dataset.series import Series, known_features
-from lstmcli.errors import DataError, TrainingError
-from lstmcli.evaluation.cutoffs import choose_cutoffs
+from lstmcli.dataset.series import known_features
+from lstmcli.errors import TrainingError
 from lstmcli.evaluation.scores import Scores
-from lstmcli.forecasting.model import TrainedModel
 from lstmcli.market.prices import Prices
 from lstmcli.networks.build import count_parameters
 from lstmcli.runs.bundle import save_bundle
@@ -23,19 +20,11 @@ from lstmcli.runs.locks import hold
 from lstmcli.runs.registry import ModelRef, champion, model_folder, next_version, promote
 from lstmcli.training.device import choose_device, threads
 from lstmcli.training.loop import Epoch
-from lstmcli.workflows.calibrate import calibrated
-from lstmcli.workflows.fit import Fit, fit
-from lstmcli.workflows.plan import Plan, make_plan
-from lstmcli.workflows.prices import (
-    AllFailedError,
-    Failure,
-    Source,
-    lasting_data,
-    load_prices,
-    series_for,
-)
+from lstmcli.workflows.fit import Fit
+from lstmcli.workflows.learn import learn, plan_prices
+from lstmcli.workflows.plan import Plan
+from lstmcli.workflows.prices import Failure, Source, lasting_data, load_prices
 from lstmcli.workflows.promotion import Decision, decide
-from lstmcli.workflows.scoring import backtest, learn_trend, score_backtest
 
 Promote = Literal["if-better", "always", "never"]
 
@@ -77,33 +66,32 @@ def train(
     began = time.perf_counter()
     loaded, failures = load_prices(source, settings.data)
     settings = _with_known_features(settings, loaded)
-    plan, failures = _plan(loaded, settings, failures)
+    plan, failures = plan_prices(loaded, settings, failures)
     used = [each for each in loaded if each.symbol in {one.symbol for one in plan.series}]
     settings = settings.model_copy(update={"data": lasting_data(source, settings.data)})
     with hold(folder / ".lock", wait=wait), threads(settings.train.threads) as number:
-        fitted = fit(plan, settings, device, on_epoch)
-        model = calibrated(fitted.model, plan)
-        trend = learn_trend(model, plan.series, plan.splits)
-        scores = _score_validation(model, plan, trend, used[0].interval)
+        learned = learn(plan, settings, device, used[0].interval, on_epoch)
         version = next_version(source.data_dir, name)
         metadata = {
-            **_metadata(fitted, plan, device, number, time.perf_counter() - began),
+            **_metadata(learned.fit, plan, device, number, time.perf_counter() - began),
             "interval": used[0].interval,
-            "trend": trend,
-            "validation": _summary(scores),
+            "trend": learned.trend,
+            "validation": _summary(learned.scores),
         }
-        save_bundle(version.folder, model, metadata, fitted.history)
-        if fitted.error is not None:
-            raise _with_version(fitted.error, version) from fitted.error
-        decision = decide(promotion, model, plan.test_start, used, champion(source.data_dir, name))
+        save_bundle(version.folder, learned.model, metadata, learned.fit.history)
+        if learned.fit.error is not None:
+            raise _with_version(learned.fit.error, version) from learned.fit.error
+        decision = decide(
+            promotion, learned.model, plan.test_start, used, champion(source.data_dir, name)
+        )
         if decision.promoted:
             promote(source.data_dir, version)
     notes = tuple(f"{each.symbol}: {note}" for each in used for note in each.notes)
     return TrainReport(
         model=version,
         metadata=metadata,
-        history=tuple(fitted.history),
-        scores=scores,
+        history=tuple(learned.fit.history),
+        scores=learned.scores,
         decision=decision,
         notes=notes,
         failures=tuple(failures),
@@ -120,68 +108,6 @@ def _with_known_features(settings: Settings, loaded: Sequence[Prices]) -> Settin
     features = tuple(name for name in settings.window.features if name in known)
     window = settings.window.model_copy(update={"features": features})
     return settings.model_copy(update={"window": window})
-
-
-def _plan(
-    loaded: Sequence[Prices], settings: Settings, failures: Sequence[Failure]
-) -> tuple[Plan, list[Failure]]:
-    """Split all series but those that are unsuitable, which become failures too."""
-    failed = list(failures)
-    series: dict[str, Series] = {}
-    for each in loaded:
-        try:
-            series[each.symbol] = series_for(settings, each)
-        except DataError as error:
-            failed.append(Failure(each.symbol, str(error), error.exit_code))
-    while series:
-        try:
-            return make_plan(list(series.values()), settings), failed
-        except DataError as error:
-            if error.where not in series:
-                raise
-            del series[error.where]
-            failed.append(Failure(error.where, str(error), error.exit_code))
-    raise AllFailedError(failed)
-
-
-def _score_validation(
-    model: TrainedModel, plan: Plan, trend: dict[str, list[float]], interval: str
-) -> Scores | None:
-    """Score the model on non-overlapping validation cutoffs, with baselines of training rows."""
-    if model.settings.split.method == "shuffled":
-        return None
-    window = model.settings.window
-    fit_rows = [split.train_rows for split in plan.splits]
-    before = [
-        each.until(np.array([split.fit_rows - 1]))
-        for each, split in zip(plan.series, plan.splits, strict=True)
-    ]
-    cutoffs = choose_cutoffs(
-        before,
-        first=min(
-            each.dates[rows[0]] for each, rows in zip(plan.series, plan.validation, strict=True)
-        ),
-        step_size=window.horizon,
-        context_length=window.context_length,
-        horizon=window.horizon,
-    )
-    result = backtest(
-        {"network": (model, before)},
-        before,
-        cutoffs,
-        fit_rows=fit_rows,
-        horizon=window.horizon,
-        context_length=window.context_length,
-        interval=interval,
-    )
-    return score_backtest(
-        result,
-        "network",
-        before,
-        fit_rows,
-        flat_band=model.settings.evaluate.flat_band,
-        trend={"network": trend},
-    )
 
 
 def _metadata(
@@ -214,6 +140,8 @@ def _metadata(
         "split": {
             "method": fitted.model.settings.split.method,
             "purge": fitted.model.settings.purge,
+            "embargo": fitted.model.settings.split.embargo,
+            "dates": plan.count_dates(),
             "validation_start": plan.validation_start and str(plan.validation_start),
             "test_start": str(plan.test_start),
         },

@@ -1,0 +1,110 @@
+"""From price tables to all that training settles, with nothing kept on disk.
+
+`train` keeps what comes out; the leak audit runs the same code on true and on rewritten prices.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from lstmcli.config import Settings
+from lstmcli.errors import DataError
+from lstmcli.evaluation.cutoffs import choose_cutoffs
+from lstmcli.evaluation.scores import Scores
+from lstmcli.forecasting.model import TrainedModel, series_for
+from lstmcli.market.prices import Prices
+from lstmcli.training.loop import Epoch
+from lstmcli.workflows.calibrate import calibrated
+from lstmcli.workflows.fit import Fit, fit
+from lstmcli.workflows.plan import Plan, plan_suitable
+from lstmcli.workflows.prices import Failure
+from lstmcli.workflows.scoring import Fitted, backtest, learn_trend, score_backtest
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What training settles.
+
+    model : the fitted network, calibrated where it has a fan. trend : thresholds and bounds by
+    step. scores : of the validation windows; None where they overlap training.
+    """
+
+    fit: Fit
+    model: TrainedModel
+    trend: dict[str, list[float]]
+    scores: Scores | None
+
+
+def plan_prices(
+    loaded: Sequence[Prices], settings: Settings, failures: Sequence[Failure]
+) -> tuple[Plan, list[Failure]]:
+    """Split all series but those that are unsuitable, which become failures too."""
+    failed, series = list(failures), []
+    for each in loaded:
+        try:
+            series.append(series_for(settings, each))
+        except DataError as error:
+            failed.append(Failure(each.symbol, str(error), error.exit_code))
+    return plan_suitable(series, settings, failed)
+
+
+def learn(
+    plan: Plan,
+    settings: Settings,
+    device: torch.device,
+    interval: str,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> Learned:
+    """Fit, calibrate and score one network; raises TrainingError if no epoch was good."""
+    fitted = fit(plan, settings, device, on_epoch)
+    model = calibrated(fitted.model, plan)
+    trend = learn_trend(model, plan.series, plan.splits)
+    return Learned(fitted, model, trend, _score_validation(model, plan, trend, interval))
+
+
+def _score_validation(
+    model: TrainedModel, plan: Plan, trend: dict[str, list[float]], interval: str
+) -> Scores | None:
+    """Score the model on non-overlapping validation cutoffs, with baselines of training rows."""
+    if model.settings.split.method == "shuffled":
+        return None
+    window = model.settings.window
+    before = [
+        each.until(np.array([split.fit_rows - 1]))
+        for each, split in zip(plan.series, plan.splits, strict=True)
+    ]
+    cutoffs = choose_cutoffs(
+        before,
+        first=min(
+            each.dates[rows[0]] for each, rows in zip(plan.series, plan.validation, strict=True)
+        ),
+        step_size=window.horizon,
+        context_length=window.context_length,
+        horizon=window.horizon,
+    )
+    fitted = Fitted(
+        models={"network": model},
+        trend={"network": trend},
+        rows={
+            each.symbol: range(split.train_rows)
+            for each, split in zip(plan.series, plan.splits, strict=True)
+        },
+    )
+    result = backtest(
+        [fitted],
+        {"network": before},
+        before,
+        cutoffs,
+        horizon=window.horizon,
+        context_length=window.context_length,
+        interval=interval,
+    )
+    return score_backtest(
+        result,
+        "network",
+        before,
+        [fitted],
+        flat_band=model.settings.evaluate.flat_band,
+    )

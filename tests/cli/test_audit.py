@@ -1,0 +1,129 @@
+"""`lstmcli evaluate --audit`: what it shows, and how it ends."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lstmcli.forecasting import forecaster
+from tests.command_line import Outcome, assert_one_error, hashes, in_process
+
+COLUMNS = ("stage", "model", "compared", "rewritings", "first_after", "last_after", "numbers")
+
+
+def audit(home: Path, *options: object) -> Outcome:
+    return in_process("evaluate", "--audit", *options, folder=home)
+
+
+@pytest.fixture
+def leak(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let forecasts read one bar beyond their cutoff."""
+    honest = forecaster.contexts
+
+    def leaky(windows: Any, cutoffs: Any, length: int) -> Any:
+        return honest(windows, (cutoffs + 1).clamp(max=len(windows.values) - 1), length)
+
+    monkeypatch.setattr(forecaster, "contexts", leaky)
+
+
+def test_a_clean_audit_says_so_and_changes_nothing(home: Path) -> None:
+    before = hashes(home)
+    outcome = audit(home)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert hashes(home) == before
+    assert "Leak audit: 8 windows of 1 series" in outcome.out
+    assert "Refits: tiny/v0001 2 epochs." in outcome.out
+    assert "cannot see: prices that the maker of the file or feed adjusted" in outcome.out
+    assert "Audit: clean." in outcome.out
+    assert "differs" not in outcome.out
+    assert "Verdict" not in outcome.out
+
+
+def test_the_same_audit_gives_the_same_bytes(home: Path) -> None:
+    assert audit(home, "--format", "csv").out == audit(home, "--format", "csv").out
+
+
+def test_a_leak_is_shown_and_named_in_one_line_with_exit_code_1(home: Path, leak: None) -> None:
+    outcome = audit(home)
+    assert outcome.code == 1
+    assert "Audit: not clean. 1 of" in outcome.out
+    assert_one_error(
+        Outcome(1, "", outcome.err),
+        1,
+        "what comes after a cutoff was used (forecast stage, prices, cutoff 2018-",
+        "step 1, forecasts of tiny/v0001, median",
+        "with the true bars after",
+        "with noise in their place",
+    )
+
+
+def test_json_has_what_the_table_has(home: Path) -> None:
+    outcome = audit(home, "--format", "json", "--audit-epochs", 1)
+    found = json.loads(outcome.out)
+    assert (outcome.code, found["clean"], found["audit"]) == (0, True, True)
+    assert found["refit_epochs"] == {"tiny/v0001": 1}
+    assert found["models"] == ["tiny/v0001"]
+    assert len(found["cannot_see"]) == 4
+    shown = audit(home, "--audit-epochs", 1).out.splitlines()
+    for each in found["comparisons"]:
+        assert each["result"] == "identical"
+        assert each["expected"] is each["found"] is each["name"] is None
+        words = (each["stage"], each["compared"], str(each["numbers"]))
+        assert any(all(word in line for word in words) for line in shown), words
+
+
+def test_json_names_the_difference(home: Path, leak: None) -> None:
+    outcome = audit(home, "--format", "json")
+    found = json.loads(outcome.out)
+    (differs,) = [each for each in found["comparisons"] if each["result"] == "differs"]
+    assert (outcome.code, found["clean"]) == (1, False)
+    assert (differs["symbol"], differs["name"], differs["step"]) == ("prices", "median", 1)
+    assert differs["cutoff"] in outcome.err
+    assert str(differs["expected"]) in outcome.err
+    assert str(differs["found"]) in outcome.err
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_rows_are_the_comparisons(home: Path, form: str) -> None:
+    outcome = audit(home, "--format", form, "--output", "out")
+    assert outcome == Outcome(0, "", "")
+    written = (home / "out").read_bytes()
+    if form == "csv":
+        assert written.decode().startswith(",".join(COLUMNS))
+    if form == "jsonl":
+        assert set(COLUMNS) < set(json.loads(written.splitlines()[0]))
+
+
+def test_windows_are_chosen_as_for_scores(home: Path) -> None:
+    found = json.loads(audit(home, "--format", "json", "--n-windows", 3).out)
+    days = [each for each in found["comparisons"] if each["stage"] == "forecast"]
+    assert found["windows"] == 3
+    assert {each["rewritings"] for each in days} == {3}
+
+
+def test_windows_in_fitted_rows_are_told(home: Path) -> None:
+    out = audit(home, "--start", "2018-01-02").out
+    assert "windows lie in rows that a model was fitted on" in out
+
+
+def test_a_shuffled_recipe_is_told_to_leak_by_design(home: Path) -> None:
+    shuffled = ("--set", "split.method=shuffled", "--set", "window.scaling=relative")
+    done = in_process(
+        "train", "--config", "tiny.toml", *shuffled, "--name", "shuffled", folder=home
+    )
+    assert done.code == 0, done.err
+    outcome = audit(home, "--model", "shuffled")
+    assert outcome.code == 1
+    assert "split.method shuffled leaks by design" in outcome.out
+    assert "split.method shuffled leaks by design" in outcome.err
+    assert outcome.err.endswith("Train it with --set split.method=chronological.\n")
+
+
+def test_an_audit_writes_no_forecasts(home: Path) -> None:
+    assert_one_error(audit(home, "--forecasts", "f.csv"), 2, "--forecasts", "--audit")
+    assert not (home / "f.csv").exists()
+
+
+def test_audit_epochs_below_one_are_refused(home: Path) -> None:
+    assert_one_error(audit(home, "--audit-epochs", 0), 2, "--audit-epochs")
