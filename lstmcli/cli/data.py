@@ -128,8 +128,8 @@ def remove(
 
     if not yes and not sys.stdin.isatty():
         raise UsageError("nobody to ask", where="--yes", next_step="Pass --yes to remove unasked.")
-    asked = f"Remove the {interval} bars of {', '.join(symbols)} from {data_dir}?"
-    if not yes and not typer.confirm(asked, err=True):
+    question = f"Remove the {interval} bars of {', '.join(symbols)} from {data_dir}?"
+    if not yes and not messages.confirmed(question):
         raise typer.Exit(1)
     report = remove_data(data_dir, symbols, interval=interval, wait=wait)
     messages.tell([f"removed {symbol}" for symbol in report.removed], quiet=quiet)

@@ -1,5 +1,6 @@
 """What is in the store, what is wrong with it, and what was imported."""
 
+from collections import Counter
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -82,7 +83,8 @@ def check_view(report: CheckReport) -> View:
         if not report.findings:
             return [f"{checked}, nothing found."]
         table = make_table(checked, ["Symbol", "Bars", "Kind", "Date", "Found", "Next"], left=6)
-        for each in _shortened(report.findings):
+        shown, more = _first_gaps(report.findings)
+        for each in shown:
             table.add_row(
                 each.symbol or "-",
                 each.interval or "-",
@@ -91,7 +93,7 @@ def check_view(report: CheckReport) -> View:
                 each.what,
                 each.next_step,
             )
-        return [table]
+        return [table, *more]
 
     def rows() -> list[dict[str, Any]]:
         return [asdict(each) for each in report.findings]
@@ -174,13 +176,16 @@ def _restated(restatements: object) -> str:
     return f"{count(len(restatements), 'time')}{told}"
 
 
-def _shortened(findings: tuple[Finding, ...]) -> list[Finding]:
-    """The findings with no more than the first few gaps of a series; the other formats have all."""
+def _first_gaps(findings: tuple[Finding, ...]) -> tuple[list[Finding], list[str]]:
+    """The findings without all but the first gaps of a series, and a line on each such series."""
     shown: list[Finding] = []
-    gaps: dict[tuple[str, str], int] = {}
+    gaps: Counter[str] = Counter()
     for each in findings:
-        key = (each.symbol, each.interval)
-        gaps[key] = gaps.get(key, 0) + (each.kind == "gap")
-        if each.kind != "gap" or gaps[key] <= _MOST_GAPS:
+        gaps[each.symbol] += each.kind == "gap"
+        if each.kind != "gap" or gaps[each.symbol] <= _MOST_GAPS:
             shown.append(each)
-    return shown
+    more = {symbol: number - _MOST_GAPS for symbol, number in gaps.items() if number > _MOST_GAPS}
+    return shown, [
+        f"{count(number, 'more gap')} of {symbol}; --format csv has all."
+        for symbol, number in more.items()
+    ]
