@@ -110,7 +110,7 @@ def check(
 
 @app.command(short_help="Remove series from the store.")
 def remove(
-    symbols: Annotated[list[str], typer.Argument(metavar="SYMBOL...", help="What to remove.")],
+    symbols: Annotated[list[str], typer.Argument(metavar="SYMBOL", help="What to remove.")],
     interval: OneInterval = "1d",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
@@ -140,7 +140,7 @@ def remove(
 def import_(
     files: Annotated[
         list[str],
-        typer.Argument(metavar="[NAME=]FILE...", help="CSV files (`-`: standard input)."),
+        typer.Argument(metavar="[NAME=]FILE", help="CSV files (`-`: standard input)."),
     ],
     interval: FileInterval = None,
     replace: Annotated[
