@@ -82,7 +82,12 @@ def show(
 
 @app.command(short_help="Gaps, jumps, restatements, damage; exit 3 or 4 where there is any.")
 def check(
-    symbols: options.Symbols = None,
+    symbols: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SYMBOL", help="What to look through.", show_default="the whole store"
+        ),
+    ] = None,
     interval: AnyInterval = None,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     form: options.FormatOption = "table",
@@ -126,7 +131,7 @@ def remove(
     from lstmcli.errors import UsageError
     from lstmcli.workflows.data import remove_data
 
-    if not yes and not sys.stdin.isatty():
+    if not yes and not (sys.stdin and sys.stdin.isatty()):
         raise UsageError("nobody to ask", where="--yes", next_step="Pass --yes to remove unasked.")
     question = f"Remove the {interval} bars of {', '.join(symbols)} from {data_dir}?"
     if not yes and not messages.confirmed(question):

@@ -62,11 +62,13 @@ def show_view(report: StoredDetail) -> View:
         ]
 
     def document() -> dict[str, Any]:
-        known = {name: report.facts.get(name, "") for name in ("file", "time_zone", "currency")}
-        restatements = report.facts.get("restatements", [])
+        restatements = [{"fetched": day, "reason": reason} for day, reason in report.restatements]
         return _document(
             "data show",
-            **asdict(report.series) | known | {"restatements": restatements},
+            **asdict(report.series) | {"restatements": restatements},
+            file=report.file,
+            time_zone=report.time_zone,
+            currency=report.currency,
             missing=list(report.missing),
             notes=list(report.notes),
             bars=rows(),
@@ -142,17 +144,16 @@ def _document(command: str, **content: Any) -> dict[str, Any]:
 
 
 def _detail(report: StoredDetail, bars: list[dict[str, Any]]) -> list[RenderableType]:
-    series, facts = report.series, report.facts
-    source = " ".join(filter(None, [series.source or "unknown", str(facts.get("file", ""))]))
+    series = report.series
     table = make_table(f"{series.symbol}, {series.interval}", ["", ""], left=2)
     for label, text in (
         ("Rows", f"{series.rows}, {series.first} to {series.last}"),
         ("Behind", count(series.behind, "bar")),
-        ("Source", source),
+        ("Source", f"{series.source or 'unknown'} {report.file}".rstrip()),
         ("Changed", series.fetched_at or "-"),
-        ("Time zone", str(facts.get("time_zone") or "-")),
-        ("Currency", str(facts.get("currency") or "-")),
-        ("Restated", _restated(facts.get("restatements"))),
+        ("Time zone", report.time_zone or "-"),
+        ("Currency", report.currency or "-"),
+        ("Restated", _restated(report.restatements)),
         ("Missing", count(len(report.missing), "session")),
     ):
         table.add_row(label, text)
@@ -168,12 +169,11 @@ def _cell(value: str | float | None) -> str:
     return value if isinstance(value, str) else np.format_float_positional(value, trim="-")
 
 
-def _restated(restatements: object) -> str:
-    if not isinstance(restatements, list) or not restatements:
+def _restated(restatements: tuple[tuple[str, str], ...]) -> str:
+    if not restatements:
         return "never"
-    last = restatements[-1]
-    told = f", last {last.get('fetched')}: {last.get('reason')}" if isinstance(last, dict) else ""
-    return f"{count(len(restatements), 'time')}{told}"
+    day, reason = restatements[-1]
+    return f"{count(len(restatements), 'time')}, last {day}: {reason}"
 
 
 def _first_gaps(findings: tuple[Finding, ...]) -> tuple[list[Finding], list[str]]:

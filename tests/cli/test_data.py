@@ -324,3 +324,32 @@ def test_48_a_model_that_every_user_may_write_to_is_warned_of(home: Path, comman
     assert outcome.code == 0
     (warned,) = [line for line in outcome.err.splitlines() if "may not be yours" in line]
     assert "tiny/v0001 may not be yours: every user may write to it" in warned
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+@pytest.mark.parametrize("at", [0, 1])
+def test_34_an_import_that_cannot_be_written_is_1_and_leaves_what_reads_fine(
+    shelf: Path, monkeypatch: pytest.MonkeyPatch, call: str, at: int
+) -> None:
+    (shelf / "fund.csv").write_text(csv_text(walk(ROWS, seed=1)))
+    before = hashes(shelf / "data")
+    calls, real = iter(range(9)), getattr(os, call)
+
+    def full(*arguments: object) -> None:
+        if next(calls) == at:
+            raise OSError(28, "No space left on device")
+        real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, full)
+        outcome = run(shelf, "import", "fund.csv")
+    assert_one_error(outcome, 1, "No space left on device")
+    after = hashes(shelf / "data")
+    # A rename that fails after another needs a broken disk; then the older bars are all there.
+    expected = ["prices/1d/FUND.json"] if (call, at) == ("replace", 1) else []
+    assert (
+        sorted(name for name in before | after if before.get(name) != after.get(name)) == expected
+    )
+    assert run(shelf, "show", "FUND").code == 0
+    assert run(shelf, "import", "fund.csv").code == 0
+    assert run(shelf, "check", "FUND").code == 0
