@@ -150,7 +150,7 @@ def test_series_read_in_order_train_a_model_that_forecasts_as_any_other(fan_home
     fan = table.filter(regex="^q").to_numpy()
     assert len(table) == 20
     assert (np.diff(fan, axis=1) > 0).all()
-    assert "CRPS of order/v0001" in output(fan_home, "evaluate", "--model", "order")
+    assert "CRPS by step" in output(fan_home, "evaluate", "--model", "order")
 
 
 def test_series_read_in_order_need_a_label_at_every_bar(fan_home: Path) -> None:
