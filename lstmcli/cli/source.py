@@ -1,13 +1,18 @@
 """From the shared options to the source of a run's prices."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lstmcli.errors import FileError, UsageError
 from lstmcli.market.symbols import read_symbols
-from lstmcli.workflows.prices import Source
+
+if TYPE_CHECKING:
+    from lstmcli.workflows.prices import Source
 
 _MOST_CHARACTERS = 1_000_000
 
@@ -22,6 +27,8 @@ def make_source(
     strict: bool,
 ) -> Source:
     """Gather what the options say about the prices."""
+    from lstmcli.workflows.prices import Source
+
     return Source(
         data_dir=data_dir,
         today=datetime.now(UTC).date(),
@@ -43,7 +50,8 @@ def all_symbols(symbols: Sequence[str] | None, symbols_file: str | None) -> tupl
 def _lines(symbols_file: str) -> list[str]:
     try:
         if symbols_file == "-":
-            text = sys.stdin.read(_MOST_CHARACTERS + 1)
+            # A standard input that the caller has closed holds no symbols.
+            text = "" if sys.stdin is None else sys.stdin.read(_MOST_CHARACTERS + 1)
         else:
             with open(symbols_file, encoding="utf-8-sig") as file:
                 text = file.read(_MOST_CHARACTERS + 1)
