@@ -99,7 +99,14 @@ def modules_after(code: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "words",
-    [["--help"], ["--version"], ["train", "--help"], ["predict", "--help"], ["fetch", "--help"]],
+    [
+        ["--help"],
+        ["--version"],
+        ["train", "--help"],
+        ["predict", "--help"],
+        ["fetch", "--help"],
+        ["data", "list", "--help"],
+    ],
     ids=" ".join,
 )
 def test_help_and_version_load_nothing_heavy(words: list[str]) -> None:
@@ -124,3 +131,12 @@ def test_the_package_itself_loads_nothing_heavy() -> None:
     assert modules_after("import lstmcli, lstmcli.errors, lstmcli.atomic").isdisjoint(
         {"torch", "pandas", "yfinance", "pydantic"}
     )
+
+
+def test_a_list_of_the_store_loads_no_torch(tmp_path: Path) -> None:
+    loaded = modules_after(
+        f"sys.argv = ['lstmcli', 'data', 'list', '--data-dir', {str(tmp_path)!r}]; "
+        "from lstmcli.cli.app import main; main()"
+    )
+    assert "lstmcli.workflows.data" in loaded
+    assert "torch" not in loaded

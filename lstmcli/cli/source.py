@@ -14,6 +14,8 @@ from lstmcli.market.symbols import read_symbols
 if TYPE_CHECKING:
     from lstmcli.workflows.prices import Source
 
+_MOST_CHARACTERS = 1_000_000
+
 
 def make_source(
     symbols: Sequence[str] | None,
@@ -49,11 +51,17 @@ def _lines(symbols_file: str) -> list[str]:
     try:
         if symbols_file == "-":
             # A standard input that the caller has closed holds no symbols.
-            return [] if sys.stdin is None else sys.stdin.read().splitlines()
-        return Path(symbols_file).read_text(encoding="utf-8-sig").splitlines()
+            text = "" if sys.stdin is None else sys.stdin.read(_MOST_CHARACTERS + 1)
+        else:
+            with open(symbols_file, encoding="utf-8-sig") as file:
+                text = file.read(_MOST_CHARACTERS + 1)
     except OSError as error:
         raise FileError(
             "cannot read the symbols", where=symbols_file, why=error.strerror or str(error)
         ) from error
     except UnicodeDecodeError as error:
         raise UsageError("not a list of symbols", where=symbols_file, why=str(error)) from error
+    if len(text) > _MOST_CHARACTERS:
+        why = f"it has more than {_MOST_CHARACTERS} characters"
+        raise UsageError("not a list of symbols", where=symbols_file, why=why)
+    return text.splitlines()

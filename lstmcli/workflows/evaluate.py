@@ -18,14 +18,15 @@ from lstmcli.evaluation.scores import Scores
 from lstmcli.evaluation.trend import Thresholds
 from lstmcli.evaluation.verdict import verdict
 from lstmcli.forecasting.baselines import fewest_climatology_rows
-from lstmcli.forecasting.model import TrainedModel
+from lstmcli.forecasting.model import TrainedModel, series_for
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle
-from lstmcli.runs.registry import ModelRef, find_model
+from lstmcli.runs.ownership import tell_doubts
+from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model
 from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.failures import Failure, raise_if_all_failed
 from lstmcli.workflows.looks import Looks, count_looks
-from lstmcli.workflows.prices import Source, load_prices, series_for, tell_untrained
+from lstmcli.workflows.prices import Source, load_prices, tell_untrained
 from lstmcli.workflows.refit import (
     OnRefit,
     Refit,
@@ -194,6 +195,7 @@ def evaluate(
         looks=looks,
         verdicts={name: verdict(scores, name) for name in networks},
         notes=(
+            *(note for each in references for note in tell_doubts(doubtful_paths(each))),
             *uncounted,
             *tell_untrained([each.symbol for each in series], bundles[0][0].trained_on),
             *tell_refits(done, networks),

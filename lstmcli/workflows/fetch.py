@@ -7,17 +7,15 @@ has not is asked for first.
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from random import Random
 
-from lstmcli.atomic import TEMPORARY_SUFFIX
 from lstmcli.errors import DataError, LstmcliError, PartialError, UsageError, common_exit_code
 from lstmcli.market.breaker import Outcome
 from lstmcli.market.gate import Gate
-from lstmcli.market.store import price_path
+from lstmcli.market.store_folder import price_path
 from lstmcli.market.symbols import check_symbol
 from lstmcli.market.yahoo import Interval, hushed
 from lstmcli.market.yahoo_answers import (
@@ -27,7 +25,7 @@ from lstmcli.market.yahoo_answers import (
     RateLimited,
     Transient,
 )
-from lstmcli.runs.locks import hold
+from lstmcli.runs.locks import hold_store
 from lstmcli.workflows.ask import Task
 from lstmcli.workflows.failures import Failure
 from lstmcli.workflows.refresh import FetchResult, Status, preview, refresh
@@ -125,9 +123,7 @@ def fetch(
     task = Task(data_dir, interval, start, end, full, include_partial, now, gate)
     if dry_run:
         return FetchReport(tuple(_attempt(symbol, task, preview) for symbol in wanted))
-    prices = data_dir / "prices"
-    with hold(prices / ".lock", wait=wait), hushed():
-        _remove_strays(prices)
+    with hold_store(data_dir, wait=wait), hushed():
         results = _in_threads(wanted, task, on_result or (lambda result: None))
     return FetchReport(results, gate.requests, gate.waited)
 
@@ -161,13 +157,6 @@ def _oldest_first(symbols: Collection[str], task: Task) -> list[str]:
             return 0.0
 
     return sorted(symbols, key=written)
-
-
-def _remove_strays(prices: Path) -> None:
-    """Remove what a run that was killed while it wrote has left; the lock says that none is."""
-    for path in prices.glob(f"*/.*{TEMPORARY_SUFFIX}"):
-        with suppress(OSError):
-            path.unlink()
 
 
 def _attempt(symbol: str, task: Task, work: Callable[[str, Task], FetchResult]) -> FetchResult:

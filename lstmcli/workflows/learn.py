@@ -13,14 +13,13 @@ from lstmcli.config import Settings
 from lstmcli.errors import DataError
 from lstmcli.evaluation.cutoffs import choose_cutoffs
 from lstmcli.evaluation.scores import Scores
-from lstmcli.forecasting.model import TrainedModel
+from lstmcli.forecasting.model import TrainedModel, series_for
 from lstmcli.market.prices import Prices
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.calibrate import calibrated
 from lstmcli.workflows.failures import Failure
 from lstmcli.workflows.fit import Fit, fit
 from lstmcli.workflows.plan import Plan, plan_suitable
-from lstmcli.workflows.prices import series_for
 from lstmcli.workflows.scoring import Fitted, backtest, learn_trend, score_backtest
 
 
