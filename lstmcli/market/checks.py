@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
 from lstmcli.market.bars import Bars, Noted
@@ -55,19 +56,29 @@ def mark_bad_values(bars: Bars, targets: Sequence[str]) -> Noted:
     return drop_empty_columns(marked, targets)[0], notes + more
 
 
-def tell_jumps(bars: Bars, price: str, interval: str) -> list[str]:
-    """A note on daily or weekly moves beyond a factor of two without a split in `Stock Splits`."""
+def find_jumps(
+    prices: NDArray[np.float64], splits: NDArray[np.float64] | None, interval: str
+) -> NDArray[np.int64]:
+    """The rows whose price is beyond a factor of two from the row before, without a split.
+
+    prices, splits : (N,) positive; split ratios, 0 or NaN for none. Empty for other than daily and
+    weekly bars.
+    """
     if interval not in ("1d", "1wk"):
-        return []
-    moves = np.diff(np.log(bars.columns[price]))
-    jumps = np.abs(moves) > np.log(2)
-    splits = bars.columns.get("Stock Splits")
+        return np.array([], dtype=np.int64)
+    jumps = np.abs(np.diff(np.log(prices))) > np.log(2)
     if splits is not None:
         jumps &= ~(np.isfinite(splits[1:]) & (splits[1:] != 0) & (splits[1:] != 1))
-    at = np.flatnonzero(jumps)
+    return np.flatnonzero(jumps) + 1
+
+
+def tell_jumps(bars: Bars, price: str, interval: str) -> list[str]:
+    """A note on the moves of `find_jumps`."""
+    prices = bars.columns[price]
+    at = find_jumps(prices, bars.columns.get("Stock Splits"), interval)
     if at.size == 0:
         return []
-    shown = [f"{bars.days[i + 1]} (x{np.exp(moves[i]):.3g})" for i in at[:_SHOWN]]
+    shown = [f"{bars.days[i]} (x{prices[i] / prices[i - 1]:.3g})" for i in at[:_SHOWN]]
     more = f" and {at.size - _SHOWN} more" if at.size > _SHOWN else ""
     return [
         f"{price} moves by more than a factor of two on {', '.join(shown)}{more}: "

@@ -2,7 +2,7 @@
 
 A write that would change nothing touches nothing, and values are rounded so that reading and
 writing again gives the same bytes. The sidecar is a convenience: lost or damaged, it is rebuilt by
-the next fetch. Symbolic links out of the store are not followed.
+the next fetch. Bars of one's own stand beside Yahoo's, to their last digit; their sidecar says so.
 """
 
 import hashlib
@@ -16,22 +16,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lstmcli.atomic import write_bytes, write_text
+from lstmcli.atomic import sync_folder, write_bytes, write_text
 from lstmcli.errors import DataError, FileError
-from lstmcli.market.csv import read_prices
 from lstmcli.market.csv_bytes import open_bytes, read_blocks
 from lstmcli.market.csv_table import read_table
 from lstmcli.market.intervals import as_days
 from lstmcli.market.prices import COLUMNS, PriceChoice, Prices
-from lstmcli.market.symbols import decode_symbol, encode_symbol
+from lstmcli.market.store_folder import inside, interval_option, price_path, sidecar_path
+from lstmcli.market.validate import check_prices
 
 SIGNIFICANT_DIGITS = 7
+IMPORTED = "import"
 _HASH = "prices_sha256"
-
-
-def price_path(data_dir: Path, symbol: str, interval: str = "1d") -> Path:
-    """Where a symbol's bars lie, whether or not they are there."""
-    return data_dir / "prices" / interval / f"{encode_symbol(symbol)}.csv"
+_MAX_SIDECAR_BYTES = 4 * 1024**2
 
 
 def read_stored(
@@ -44,18 +41,26 @@ def read_stored(
     today: date,
 ) -> Prices:
     """A symbol's valid price table; DataError when the store has none."""
-    path = _existing(data_dir, symbol, interval)
-    [prices] = read_prices(
-        path, name=symbol, price=price, strict=strict, today=today, interval=interval
+    raw = read_raw(data_dir, symbol, interval)
+    # Every column has its place in the file; one that the source never had is nothing to tell.
+    empty = [name for name in raw.columns if name != "Close" and raw[name].isna().all()]
+    prices = check_prices(
+        raw.drop(columns=empty),
+        symbol=symbol,
+        source=str(price_path(data_dir, symbol, interval)),
+        price=price,
+        strict=strict,
+        today=today,
+        line_of=lambda row: row + 2,
+        interval=interval,
     )
     return replace(prices, source="store")
 
 
 def read_raw(data_dir: Path, symbol: str, interval: str = "1d") -> pd.DataFrame:
-    """Every stored row as it was stored, NaN where a field is empty, for joining new bars to it.
+    """Every stored row as it was stored, NaN where a field is empty, unchecked beyond its form.
 
-    Not checked beyond its form: `write_stored` of it would change nothing. Raises DataError when
-    nothing is stored or the file is damaged.
+    Raises DataError when nothing is stored or the file is damaged.
     """
     path = _existing(data_dir, symbol, interval)
     with open_bytes(path, None) as (stream, label):
@@ -74,70 +79,113 @@ def write_stored(
     frame : dates as index; columns among COLUMNS. The sidecar is then written only if the one
     there is damaged or belongs to other bars.
     """
-    path = _inside(data_dir, price_path(data_dir, symbol, interval))
-    data = _csv(frame)
-    changed = not path.is_file() or path.read_bytes() != data
-    digest = hashlib.sha256(data).hexdigest()
+    path = inside(data_dir, price_path(data_dir, symbol, interval))
+    data = _csv(frame, _rounded, _whole)
+    changed = not path.is_file() or _bytes(path) != data
     if changed:
         write_bytes(path, data)
-    if changed or read_sidecar(data_dir, symbol, interval).get(_HASH) != digest:
-        text = json.dumps({**sidecar, _HASH: digest}, indent=2, sort_keys=True, ensure_ascii=False)
-        write_text(_sidecar_path(path), text + "\n")
+    if not sidecar_fits(data_dir, symbol, interval):
+        _write_sidecar(sidecar_path(data_dir, symbol, interval), sidecar, data)
     return changed
 
 
-def read_sidecar(data_dir: Path, symbol: str, interval: str = "1d") -> dict[str, Any]:
-    """What was noted at the last fetch; empty when the sidecar is missing or damaged."""
-    path = _inside(data_dir, _sidecar_path(price_path(data_dir, symbol, interval)))
+def write_imported(
+    data_dir: Path, symbol: str, interval: str, frame: pd.DataFrame, sidecar: dict[str, Any]
+) -> bool:
+    """The same for bars of one's own: every digit is kept, and the sidecar says `IMPORTED`.
+
+    It is written first, so that a run that dies in between never leaves bars of one's own that pass
+    for Yahoo's.
+    """
+    path = inside(data_dir, price_path(data_dir, symbol, interval))
+    data = _csv(frame, _exact, _exact)
+    changed = not path.is_file() or _bytes(path) != data
+    earlier = read_sidecar(data_dir, symbol, interval)
+    is_ours = earlier.get("source") == IMPORTED and earlier.get(_HASH) == _digest(data)
+    if changed or not is_ours:
+        facts = {**sidecar, "source": IMPORTED}
+        _write_sidecar(sidecar_path(data_dir, symbol, interval), facts, data)
+    if changed:
+        write_bytes(path, data)
+    return changed or not is_ours
+
+
+def remove_stored(data_dir: Path, symbol: str, interval: str = "1d") -> None:
+    """Remove a symbol's bars and sidecar; DataError when the store has none.
+
+    The bars go first: what a run that dies in between leaves is a sidecar of nothing.
+    """
+    path = _existing(data_dir, symbol, interval)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        path.unlink()
+        sidecar_path(data_dir, symbol, interval).unlink(missing_ok=True)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise FileError(
+            "cannot remove the file",
+            where=error.filename or path,
+            why=error.strerror or str(error),
+            next_step="Check the folder and its permissions.",
+        ) from error
+
+
+def read_sidecar(data_dir: Path, symbol: str, interval: str = "1d") -> dict[str, Any]:
+    """What was noted when the bars were stored; empty when the sidecar is missing or damaged."""
+    path = inside(data_dir, sidecar_path(data_dir, symbol, interval))
+    try:
+        with open(path, "rb") as file:
+            found = json.loads(file.read(_MAX_SIDECAR_BYTES))
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def stored_symbols(data_dir: Path, interval: str = "1d") -> list[str]:
-    """The symbols that have bars, in alphabetical order."""
-    folder = data_dir / "prices" / interval
-    return sorted(
-        decode_symbol(path.stem) for path in folder.glob("*.csv") if not path.name.startswith(".")
-    )
+def sidecar_fits(data_dir: Path, symbol: str, interval: str = "1d") -> bool:
+    """Whether the sidecar is whole and belongs to the very bars that are stored."""
+    noted = read_sidecar(data_dir, symbol, interval).get(_HASH)
+    return noted == _digest(_bytes(_existing(data_dir, symbol, interval)))
 
 
 def _existing(data_dir: Path, symbol: str, interval: str) -> Path:
-    path = _inside(data_dir, price_path(data_dir, symbol, interval))
+    path = inside(data_dir, price_path(data_dir, symbol, interval))
     if path.is_file():
         return path
-    option = "" if interval == "1d" else f" --interval {interval}"
     raise DataError(
         "no prices stored",
         where=symbol,
         why=f"{path} does not exist",
-        next_step=f"Run: lstmcli fetch {symbol}{option}.",
+        next_step=f"Run: lstmcli fetch {symbol}{interval_option(interval)}.",
     )
 
 
-def _sidecar_path(path: Path) -> Path:
-    return path.with_name(path.name.removesuffix(".csv") + ".json")
+def _write_sidecar(path: Path, sidecar: dict[str, Any], bars: bytes) -> None:
+    noted = {**sidecar, _HASH: _digest(bars)}
+    write_text(path, json.dumps(noted, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
-def _inside(data_dir: Path, path: Path) -> Path:
-    """The path, unless a symbolic link leads it out of the data folder."""
-    if not path.resolve().is_relative_to(data_dir.resolve()):
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
         raise FileError(
-            "the path leads out of the data folder",
+            "cannot read the file",
             where=path,
-            why=f"a symbolic link points to {path.resolve()}",
-            next_step="Remove the link.",
-        )
-    return path
+            why=error.strerror or str(error),
+            next_step="Check the path and its permissions.",
+        ) from error
 
 
-def _csv(frame: pd.DataFrame) -> bytes:
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _csv(
+    frame: pd.DataFrame, price: Callable[[float], str], volume: Callable[[float], str]
+) -> bytes:
     """The file's bytes: ISO dates, every column, empty where there is no value."""
     columns = [as_days(pd.DatetimeIndex(frame.index)).astype(str).tolist()]
     for name in COLUMNS:
-        shown = _whole if name == "Volume" else _rounded
+        shown = volume if name == "Volume" else price
         if name in frame.columns:
             columns.append(_texts(frame[name].to_numpy(dtype=np.float64), shown))
         else:
@@ -155,7 +203,12 @@ def _texts(
 def _rounded(value: float) -> str:
     """Seven significant digits, without an exponent: the feed's own prices jitter beyond them."""
     text = f"{value:.{SIGNIFICANT_DIGITS}g}"
-    return np.format_float_positional(float(text), trim="-") if "e" in text else text
+    return _exact(float(text)) if "e" in text else text
+
+
+def _exact(value: float) -> str:
+    """The fewest digits that read as the same number, without an exponent."""
+    return np.format_float_positional(value, trim="-")
 
 
 def _whole(value: float) -> str:

@@ -106,7 +106,7 @@ def _encode(view: View, form: Format) -> str | bytes:
     if form == "jsonl":
         return "".join(json.dumps(row, allow_nan=False) + "\n" for row in view.rows())
     if form == "csv":
-        return rows_csv(view.rows())
+        return rows_csv(view.rows(), view.columns)
     return _parquet(view.rows())
 
 

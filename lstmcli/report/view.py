@@ -1,6 +1,6 @@
 """The three faces of a result, made only when asked for: tables, one document, flat rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,9 +15,10 @@ class View:
     """What a command has to show.
 
     tables : what is printed for a reader. document : one JSON object. rows : flat records of the
-    same keys, for JSON lines, CSV and Parquet.
+    same keys, for JSON lines, CSV and Parquet. columns : those keys, where there may be no row.
     """
 
     tables: Callable[[], list[RenderableType]]
     document: Callable[[], dict[str, Any]]
     rows: Callable[[], list[dict[str, Any]]]
+    columns: Sequence[str] = ()

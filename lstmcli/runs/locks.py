@@ -7,6 +7,15 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lstmcli.errors import FileError, LockedError
+from lstmcli.market.store_folder import LOCK, remove_temporaries, store_folder
+
+
+@contextmanager
+def hold_store(data_dir: Path, *, wait: float = 0.0) -> Iterator[None]:
+    """Hold the store's one lock, and clear what a writer that was killed has left in the store."""
+    with hold(store_folder(data_dir) / LOCK, wait=wait):
+        remove_temporaries(data_dir)
+        yield
 
 
 @contextmanager
@@ -17,6 +26,8 @@ def hold(path: Path, *, wait: float = 0.0) -> Iterator[None]:
     Raises LockedError when another run still holds it, FileError when it cannot be made.
     """
     lock = FileLock(path, timeout=max(wait, 0.0))
+    if path.is_symlink():  # to open it would empty the file that it points to
+        raise FileError("cannot lock", where=path, why="it is a link", next_step="Remove the link.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()

@@ -2,16 +2,15 @@
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
-from lstmcli.atomic import TEMPORARY_SUFFIX
 from lstmcli.errors import LstmcliError, PartialError, UsageError, common_exit_code
 from lstmcli.market.symbols import check_symbol
 from lstmcli.market.yahoo import Interval
-from lstmcli.runs.locks import hold
+from lstmcli.runs.locks import hold_store
 from lstmcli.workflows.refresh import FetchResult, Status, Task, preview, refresh
 
 __all__ = ["FetchReport", "FetchResult", "Interval", "Status", "fetch"]
@@ -65,23 +64,13 @@ def fetch(
     _check(wanted, start, end, now)
     task = Task(data_dir, interval, start, end, full, include_partial, timeout, now, sleep)
     results = []
-    prices = data_dir / "prices"
-    with nullcontext() if dry_run else hold(prices / ".lock", wait=wait):
-        if not dry_run:
-            _remove_strays(prices)
+    with nullcontext() if dry_run else hold_store(data_dir, wait=wait):
         for symbol in wanted:
             result = _attempt(symbol, task, preview if dry_run else refresh)
             results.append(result)
             if on_result:
                 on_result(result)
     return FetchReport(tuple(results))
-
-
-def _remove_strays(prices: Path) -> None:
-    """Remove what a run that was killed while it wrote has left; the lock says that none is."""
-    for path in prices.glob(f"*/.*{TEMPORARY_SUFFIX}"):
-        with suppress(OSError):
-            path.unlink()
 
 
 def _attempt(symbol: str, task: Task, work: Callable[[str, Task], FetchResult]) -> FetchResult:

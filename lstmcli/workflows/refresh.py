@@ -17,7 +17,14 @@ from lstmcli.errors import DataError
 from lstmcli.market.feed import Answer, ask_feed
 from lstmcli.market.merge import merge_overlap, overlap_start, replace_history
 from lstmcli.market.prices import COLUMNS
-from lstmcli.market.store import price_path, read_sidecar, read_stored, write_stored
+from lstmcli.market.store import (
+    IMPORTED,
+    read_sidecar,
+    read_stored,
+    sidecar_fits,
+    write_stored,
+)
+from lstmcli.market.store_folder import inside, interval_option, price_path
 from lstmcli.market.yahoo import Interval
 
 Status = Literal["new", "updated", "unchanged", "restated", "failed"]
@@ -78,7 +85,8 @@ def refresh(symbol: str, task: Task) -> FetchResult:
         frame = _replaced(symbol, stored, answer, task)
     asked_start = plan.start if plan.whole else stored.asked_start
     changed = False
-    if not stored.facts or not frame.equals(stored.frame):
+    known = sidecar_fits(task.data_dir, symbol, task.interval)
+    if not known or not frame.equals(stored.frame):
         changed = _write(symbol, task, stored, answer, frame, asked_start, merge.restated)
     status: Status = "restated" if merge.restated else "updated" if changed else "unchanged"
     told = (f"restated: {merge.restated}",) if merge.restated else ()
@@ -123,9 +131,10 @@ class _Plan:
 def _read(symbol: str, task: Task) -> _Stored:
     empty = pd.DataFrame(columns=list(COLUMNS), index=pd.DatetimeIndex([]), dtype="float64")
     nothing = _Stored(empty, empty.index, {}, None)
-    if not price_path(task.data_dir, symbol, task.interval).exists():
+    if not inside(task.data_dir, price_path(task.data_dir, symbol, task.interval)).exists():
         return nothing
     facts = read_sidecar(task.data_dir, symbol, task.interval)
+    _refuse_imported(symbol, facts, task)
     try:
         prices = read_stored(task.data_dir, symbol, task.interval, today=task.now.date())
     except DataError:
@@ -141,6 +150,18 @@ def _read(symbol: str, task: Task) -> _Stored:
     had_all = "asked_start" in facts and facts["asked_start"] is None
     asked_start = None if had_all else _date(facts.get("asked_start")) or dates[0].date()
     return _Stored(frame, dates, facts, asked_start)
+
+
+def _refuse_imported(symbol: str, facts: dict[str, Any], task: Task) -> None:
+    """Raise DataError for bars of the user's own: Yahoo's are never mixed into them."""
+    if facts.get("source") == IMPORTED:
+        raise DataError(
+            "not fetched: the stored prices are imported ones",
+            where=symbol,
+            why=f"they come from {facts.get('file', 'a file')}",
+            next_step="Import a newer file, or first run: lstmcli data remove "
+            f"{symbol}{interval_option(task.interval)}.",
+        )
 
 
 def _date(value: object) -> date | None:

@@ -11,14 +11,8 @@ from hypothesis import strategies as st
 
 from lstmcli.errors import DataError, FileError
 from lstmcli.market.prices import COLUMNS
-from lstmcli.market.store import (
-    price_path,
-    read_raw,
-    read_sidecar,
-    read_stored,
-    stored_symbols,
-    write_stored,
-)
+from lstmcli.market.store import read_raw, read_sidecar, read_stored, write_stored
+from lstmcli.market.store_folder import price_path, stored_symbols
 
 TODAY = date(2024, 7, 1)
 

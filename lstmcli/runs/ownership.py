@@ -1,0 +1,21 @@
+"""Who else may have written a file or folder: what to warn of before what it says is trusted."""
+
+import os
+import stat
+from pathlib import Path
+
+
+def ownership_doubt(path: Path) -> str:
+    """Why another user may have written `path`; empty where none may, or where nobody can tell.
+
+    What belongs to root is trusted: an administrator may have put it there.
+    """
+    if os.name == "nt":
+        return ""
+    try:
+        found = path.stat()
+    except OSError:
+        return ""  # whoever reads it says why it cannot be read
+    if found.st_uid not in (0, os.geteuid()):
+        return f"it belongs to another user (uid {found.st_uid})"
+    return "every user may write to it" if found.st_mode & stat.S_IWOTH else ""

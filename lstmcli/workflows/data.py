@@ -1,0 +1,194 @@
+"""What is in the store: every series at a glance, one of them in full, and removing some.
+
+Reading takes no lock. What a sidecar says of its bars is believed only where it belongs to them.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lstmcli.errors import DataError, FileError, LstmcliError
+from lstmcli.market.sessions import missing_sessions, sessions_behind
+from lstmcli.market.store import (
+    read_raw,
+    read_sidecar,
+    read_stored,
+    remove_stored,
+    sidecar_fits,
+)
+from lstmcli.market.store_folder import INTERVALS, stored_symbols
+from lstmcli.market.symbols import check_symbol
+from lstmcli.runs.locks import hold_store
+from lstmcli.workflows.prices import Failure, raise_if_all_failed
+
+
+@dataclass(frozen=True)
+class StoredSeries:
+    """One series of the store.
+
+    first, last : dates in ISO form. behind : complete bars of the exchange's calendar since `last`.
+    source : "Yahoo", "import", or "" where no sidecar says. fetched_at : when it was last changed.
+    restatements : how often its history was replaced.
+    """
+
+    symbol: str
+    interval: str
+    rows: int
+    first: str
+    last: str
+    behind: int
+    source: str
+    fetched_at: str
+    restatements: int
+
+
+@dataclass(frozen=True)
+class StoreList:
+    """All series, and those that cannot be read."""
+
+    series: tuple[StoredSeries, ...]
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True)
+class StoredDetail:
+    """One series in full.
+
+    facts : what its sidecar says. missing : sessions without a bar, ISO dates. notes : what its
+    readers are told. bars : the last rows as they are stored.
+    """
+
+    series: StoredSeries
+    facts: dict[str, Any]
+    missing: tuple[str, ...]
+    notes: tuple[str, ...]
+    bars: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class RemoveReport:
+    """The symbols that were removed, and those that could not be."""
+
+    removed: tuple[str, ...]
+    failures: tuple[Failure, ...]
+
+
+def list_data(data_dir: Path, *, interval: str | None = None, today: date) -> StoreList:
+    """Every series of an interval, or of all of them; raises DataError where there is none."""
+    found, failures = [], []
+    for symbol, each in all_stored(data_dir, interval):
+        try:
+            found.append(_series(data_dir, symbol, each, today))
+        except (DataError, FileError) as error:
+            failures.append(Failure(symbol, str(error), error.exit_code))
+    raise_if_all_failed(len(found), failures)
+    return StoreList(tuple(found), tuple(failures))
+
+
+def show_data(
+    data_dir: Path, symbol: str, *, interval: str = "1d", rows: int = 10, today: date
+) -> StoredDetail:
+    """One series with its last rows; raises DataError where it is not stored or damaged."""
+    symbol = check_symbol(symbol)
+    prices = read_stored(data_dir, symbol, interval, today=today)
+    days = np.asarray(prices.frame.index).astype("datetime64[D]")
+    return StoredDetail(
+        series=_series(data_dir, symbol, interval, today),
+        facts=read_sidecar(data_dir, symbol, interval),
+        missing=tuple(map(str, missing_sessions(days, symbol))) if interval == "1d" else (),
+        notes=prices.notes,
+        bars=read_raw(data_dir, symbol, interval).tail(rows),
+    )
+
+
+def remove_data(
+    data_dir: Path, symbols: Sequence[str], *, interval: str = "1d", wait: float = 0.0
+) -> RemoveReport:
+    """Remove series and their sidecars, one after the other, while no other run writes.
+
+    Raises UsageError before anything is touched, LockedError while another run writes.
+    """
+    wanted = tuple(dict.fromkeys(map(check_symbol, symbols)))
+    _refuse_empty(data_dir)
+    removed, failures = [], []
+    with hold_store(data_dir, wait=wait):
+        for symbol in wanted:
+            try:
+                remove_stored(data_dir, symbol, interval)
+            except LstmcliError as error:
+                failures.append(Failure(symbol, str(error), error.exit_code))
+            else:
+                removed.append(symbol)
+    raise_if_all_failed(len(removed), failures)
+    return RemoveReport(tuple(removed), tuple(failures))
+
+
+def all_stored(
+    data_dir: Path, interval: str | None, symbols: Collection[str] = ()
+) -> list[tuple[str, str]]:
+    """Symbol and interval of every series, or of the symbols named, by name; never none.
+
+    Raises DataError where nothing is stored, UsageError for what is no ticker.
+    """
+    intervals = INTERVALS if interval is None else (interval,)
+    every = [(name, each) for each in intervals for name in stored_symbols(data_dir, each)]
+    if not symbols:
+        if not every:
+            raise _nothing_stored(data_dir)
+        return sorted(every, key=lambda pair: (pair[0], intervals.index(pair[1])))
+    found = []
+    for symbol in dict.fromkeys(map(check_symbol, symbols)):
+        # One that is not stored is asked for all the same, to fail by name.
+        found += [pair for pair in every if pair[0] == symbol] or [(symbol, intervals[0])]
+    return found
+
+
+def _refuse_empty(data_dir: Path) -> None:
+    """Raise before a lock makes folders where there is nothing to remove."""
+    if not any(stored_symbols(data_dir, interval) for interval in INTERVALS):
+        raise _nothing_stored(data_dir)
+
+
+def _nothing_stored(data_dir: Path) -> DataError:
+    return DataError(
+        "no prices stored",
+        where=data_dir / "prices",
+        next_step="Bring some: lstmcli fetch SYMBOL, or lstmcli data import FILE.",
+    )
+
+
+def _series(data_dir: Path, symbol: str, interval: str, today: date) -> StoredSeries:
+    facts = read_sidecar(data_dir, symbol, interval)
+    fits = sidecar_fits(data_dir, symbol, interval)
+    rows, first, last = (fits and _span(facts)) or _read_span(data_dir, symbol, interval)
+    restatements = facts.get("restatements")
+    return StoredSeries(
+        symbol=symbol,
+        interval=interval,
+        rows=rows,
+        first=str(first),
+        last=str(last),
+        behind=sessions_behind(last, symbol, interval, today),
+        source=str(facts.get("source", "")),
+        fetched_at=str(facts.get("fetched_at", "")),
+        restatements=len(restatements) if isinstance(restatements, list) else 0,
+    )
+
+
+def _span(facts: dict[str, Any]) -> tuple[int, date, date] | None:
+    """Rows, first and last date as the sidecar has them, None where it does not."""
+    try:
+        first, last = (date.fromisoformat(facts[name]) for name in ("first", "last"))
+        return int(facts["rows"]), first, last
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _read_span(data_dir: Path, symbol: str, interval: str) -> tuple[int, date, date]:
+    index = read_raw(data_dir, symbol, interval).index
+    return len(index), index.min().date(), index.max().date()

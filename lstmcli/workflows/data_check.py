@@ -1,0 +1,171 @@
+"""What is wrong with the store, one finding a line: its date, and what to do about it.
+
+Nothing is written and nothing is mended here; a restated history is told, but it is no fault.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from lstmcli.atomic import TEMPORARY_SUFFIX
+from lstmcli.errors import DataError, FileError, PartialError
+from lstmcli.market.checks import find_jumps
+from lstmcli.market.prices import Prices, price_column
+from lstmcli.market.sessions import missing_sessions
+from lstmcli.market.store import IMPORTED, read_raw, read_sidecar, read_stored, sidecar_fits
+from lstmcli.market.store_folder import interval_option, price_path, store_folder, stray_paths
+from lstmcli.runs.ownership import ownership_doubt
+from lstmcli.workflows.data import all_stored
+
+Kind = Literal["unreadable", "bad row", "gap", "jump", "restated", "sidecar", "owner", "stray"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found.
+
+    symbol, interval : whose bars; empty for what belongs to none.
+    date : in ISO form, empty where there is none. next_step : a command or what to do by hand.
+    """
+
+    symbol: str
+    interval: str
+    kind: Kind
+    date: str
+    what: str
+    next_step: str
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """All that was found in `checked` series."""
+
+    checked: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 for nothing but restatements, 4 when every series has a fault, 3 when some have."""
+        faults = [each for each in self.findings if each.kind != "restated"]
+        if not faults:
+            return 0
+        faulty = {(each.symbol, each.interval) for each in faults if each.symbol}
+        return DataError.exit_code if len(faulty) == self.checked else PartialError.exit_code
+
+
+def check_data(
+    data_dir: Path, symbols: Sequence[str] = (), *, interval: str | None = None, today: date
+) -> CheckReport:
+    """Look through the series named, or through the whole store with what else lies in it.
+
+    Raises DataError where nothing is stored, FileError where a folder leads out of the store.
+    """
+    series = all_stored(data_dir, interval, symbols)
+    findings = [] if symbols else list(_strays(data_dir))
+    for symbol, each in series:
+        findings += _Series(data_dir, symbol, each, today).findings()
+    return CheckReport(len(series), tuple(findings))
+
+
+@dataclass(frozen=True)
+class _Series:
+    data_dir: Path
+    symbol: str
+    interval: str
+    today: date
+
+    def findings(self) -> list[Finding]:
+        try:
+            known = list(self._sidecar())
+            raw = read_raw(self.data_dir, self.symbol, self.interval)
+            prices = read_stored(self.data_dir, self.symbol, self.interval, today=self.today)
+        except (DataError, FileError) as error:
+            where = f" ({error.where})" if error.where else ""
+            what = f"{error.what}{where}: {error.why}" if error.why else f"{error.what}{where}"
+            return [self._found("unreadable", "", what, error.next_step or self._again())]
+        return [*known, *self._bad_rows(raw, prices), *self._jumps(prices), *self._gaps(prices)]
+
+    def _sidecar(self) -> Iterator[Finding]:
+        facts = read_sidecar(self.data_dir, self.symbol, self.interval)
+        if not facts:
+            what = "no sidecar, or a damaged one: nobody knows where the prices come from"
+            yield self._found("sidecar", "", what, self._again("fetch", mend="rebuilds it"))
+        elif not sidecar_fits(self.data_dir, self.symbol, self.interval):
+            what = "the sidecar belongs to other bars: a write was cut short, or the bars edited"
+            yield self._found("sidecar", "", what, self._again())
+        if doubt := ownership_doubt(price_path(self.data_dir, self.symbol, self.interval)):
+            yield self._found("owner", "", doubt, "Take over the file, or remove it.")
+        restatements = facts.get("restatements")
+        for each in restatements if isinstance(restatements, list) else []:
+            if isinstance(each, dict):
+                what = f"the history was replaced: {each.get('reason', 'no reason noted')}"
+                day = str(each.get("fetched", ""))
+                yield self._found("restated", day, what, "Train models of before that day again.")
+
+    def _bad_rows(self, raw: pd.DataFrame, prices: Prices) -> Iterator[Finding]:
+        """What stands in the file and not in what is read from it, column by column."""
+        dropped = raw.index.difference(prices.frame.index)
+        for day in dropped:
+            yield self._found("bad row", f"{day:%Y-%m-%d}", "no price", self._again())
+        kept = raw[~raw.index.duplicated()].reindex(prices.frame.index)
+        for name in raw.columns:
+            is_left = np.isfinite(prices.frame[name]) if name in prices.frame else False
+            bad = kept.index[kept[name].notna() & ~pd.Series(is_left, index=kept.index)]
+            # An index has no volume on any day, and a share none on a day without trade.
+            bad = bad[kept.loc[bad, name] != 0] if name == "Volume" else bad
+            if len(bad):
+                what = f"{name} cannot be right in {len(bad)} rows and counts as missing"
+                yield self._found("bad row", f"{bad[0]:%Y-%m-%d}", what, self._again())
+
+    def _jumps(self, prices: Prices) -> Iterator[Finding]:
+        column = price_column(prices, "auto")
+        values = prices.frame[column].to_numpy(np.float64)
+        splits = prices.frame.get("Stock Splits")
+        ratios = None if splits is None else splits.to_numpy(np.float64)
+        for row in find_jumps(values, ratios, self.interval):
+            day = f"{prices.frame.index[row]:%Y-%m-%d}"
+            what = f"{column} x{values[row] / values[row - 1]:.3g} without a split"
+            yield self._found("jump", day, what, self._again())
+
+    def _gaps(self, prices: Prices) -> Iterator[Finding]:
+        """One finding for each run of missing sessions."""
+        if self.interval != "1d":
+            return
+        days = np.asarray(prices.frame.index).astype("datetime64[D]")
+        missing = missing_sessions(days, self.symbol)
+        before = np.searchsorted(days, missing)
+        for hole in np.split(missing, np.flatnonzero(np.diff(before)) + 1):
+            if hole.size:
+                count = "1 session" if hole.size == 1 else f"{hole.size} sessions up to {hole[-1]}"
+                yield self._found("gap", str(hole[0]), f"{count} missing", self._again())
+
+    def _again(self, verb: str = "fetch --full", mend: str = "asks for it again") -> str:
+        option = interval_option(self.interval)
+        if read_sidecar(self.data_dir, self.symbol, self.interval).get("source") == IMPORTED:
+            return f"Import a mended file: lstmcli data import --replace {self.symbol}=FILE."
+        return f"lstmcli {verb} {self.symbol}{option} {mend}."
+
+    def _found(self, kind: Kind, day: str, what: str, next_step: str) -> Finding:
+        return Finding(self.symbol, self.interval, kind, day, what, next_step)
+
+
+def _strays(data_dir: Path) -> Iterator[Finding]:
+    """What lies in the store and belongs to no series, and who else may write there."""
+    store = store_folder(data_dir)
+    for path in stray_paths(data_dir):
+        if path.name.endswith(TEMPORARY_SUFFIX):
+            what, then = "left by a write that was cut short", "The next fetch removes it."
+        elif path.suffix == ".json":
+            what, then = "a sidecar without bars", "Remove it."
+        else:
+            what, then = "no file of the store", "Move it away, or import it: lstmcli data import."
+        yield Finding("", "", "stray", "", f"{path}: {what}", then)
+    for folder in (store, *sorted(path for path in store.iterdir() if path.is_dir())):
+        if doubt := ownership_doubt(folder):
+            what, then = f"{folder}: {doubt}", f"chmod o-w {folder}, or move the store."
+            yield Finding("", "", "owner", "", what, then)
