@@ -83,6 +83,7 @@ class Split(_Section):
     train_fraction: float = Field(0.85, gt=0, lt=1)
     validation_fraction: float = Field(0.15, gt=0, lt=1)
     purge: OptionalPurge = None
+    embargo: int = Field(0, ge=0, le=5000)
 
 
 class Model(_Section):
@@ -144,6 +145,8 @@ class Evaluate(_Section):
     end: OptionalDate = None
     step_size: OptionalCount = None
     n_windows: OptionalCount = None
+    refit: OptionalCount = None
+    refit_window: Literal["expanding", "rolling"] = "expanding"
     flat_band: float = Field(0.25, ge=0, le=10)
 
 
@@ -161,6 +164,8 @@ class Settings(_Section):
     @model_validator(mode="after")
     def _keeps_the_parts_apart(self) -> Self:
         if self.split.method == "shuffled":
+            if self.split.embargo:
+                raise ValueError("split.embargo needs split.method chronological")
             return self
         if not 0.10 <= self.split.validation_fraction <= 0.15:
             raise ValueError("split.validation_fraction must lie between 0.10 and 0.15")

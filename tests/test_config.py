@@ -59,6 +59,7 @@ def test_overrides_win_over_the_recipe_and_the_last_over_the_first(recipe: Path)
         "evaluate.end",
         "evaluate.step_size",
         "evaluate.n_windows",
+        "evaluate.refit",
     ],
 )
 def test_empty_text_and_none_both_mean_not_set(recipe: Path, key: str) -> None:
@@ -68,7 +69,10 @@ def test_empty_text_and_none_both_mean_not_set(recipe: Path, key: str) -> None:
     assert getattr(getattr(settings, section), name) is None
 
 
-@pytest.mark.parametrize("key", ["split.purge", "evaluate.step_size", "evaluate.n_windows"])
+@pytest.mark.parametrize(
+    "key",
+    ["split.purge", "split.embargo", "evaluate.step_size", "evaluate.n_windows", "evaluate.refit"],
+)
 def test_a_negative_count_is_refused(recipe: Path, key: str) -> None:
     with pytest.raises(UsageError, match=f"bad setting {key}.*found -1"):
         load_settings(recipe, [f"{key}=-1"])
@@ -121,6 +125,8 @@ def test_an_override_that_is_no_key_and_value_is_refused(recipe: Path, text: str
         ({"forecast": {"quantile_levels": [0.5, 0.4, 0.9]}}, "must ascend"),
         ({"split": {"purge": 49}}, r"at least window.horizon \(50\), found 49"),
         ({"split": {"validation_fraction": 0.2}}, "between 0.10 and 0.15"),
+        ({"split": {"method": "shuffled", "embargo": 1}}, "needs split.method chronological"),
+        ({"evaluate": {"refit_window": "sliding"}}, "'expanding' or 'rolling'"),
         ({"model": {"hidden_sizes": []}}, "bad setting model.hidden_sizes"),
         ({"model": {"hidden_sizes": [0]}}, "bad setting model.hidden_sizes.0"),
     ],
@@ -140,7 +146,7 @@ def test_the_published_lab_may_overlap_its_parts() -> None:
     recursive = {"window": {"scaling": "relative"}, "model": {"head": "recursive"}}
     settings = check_settings({"split": split, **recursive}, where="test")
     assert settings.purge == 0
-    with pytest.raises(UsageError, match="method shuffled"):
+    with pytest.raises(UsageError, match=r"split.method shuffled"):
         check_settings({"split": split}, where="test")
 
 

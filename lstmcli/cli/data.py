@@ -1,4 +1,4 @@
-"""`lstmcli data`: what is in the store, whether it is sound, removing from it, importing into it."""
+"""`lstmcli data`: see what the store holds, check it, remove from it, import into it."""
 
 import sys
 from datetime import UTC, datetime

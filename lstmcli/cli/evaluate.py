@@ -1,7 +1,7 @@
 """`lstmcli evaluate`."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from lstmcli.workflows.prices import Source
 
 _DAY = ["%Y-%m-%d"]
+
+
+def _check_refit(text: str | None) -> str | None:
+    if text is None or text == "never" or (text.isdecimal() and int(text) > 0):
+        return text
+    raise typer.BadParameter(f"found {text!r}, expected a number of cutoffs, or never")
 
 
 def evaluate(
@@ -57,6 +63,24 @@ def evaluate(
             min=1,
             help="Only the latest so many cutoffs.",
             show_default="the recipe's, else all",
+        ),
+    ] = None,
+    refit: Annotated[
+        str | None,
+        typer.Option(
+            "--refit",
+            metavar="K|never",
+            callback=_check_refit,
+            help="Fit models and baselines again after every K cutoffs, on what was known by then.",
+            show_default="the recipe's, else never",
+        ),
+    ] = None,
+    refit_window: Annotated[
+        Literal["expanding", "rolling"] | None,
+        typer.Option(
+            "--refit-window",
+            help="Refit on all rows so far, or on the latest, as long a span as at first.",
+            show_default="the recipe's, else expanding",
         ),
     ] = None,
     baselines: Annotated[
@@ -118,6 +142,7 @@ def evaluate(
     from pathlib import Path
 
     from lstmcli.cli import messages
+    from lstmcli.cli.progress import refits_shown
     from lstmcli.cli.source import make_source
     from lstmcli.report.evaluate import evaluate_view
     from lstmcli.report.long_table import backtest_rows
@@ -134,6 +159,8 @@ def evaluate(
         end=end and end.date(),
         step_size=step_size,
         n_windows=n_windows,
+        refit=None if refit is None else "never" if refit == "never" else int(refit),
+        refit_window=refit_window,
         baselines=baselines or (),
         device=device or "auto",
         number_of_threads=1 if threads is None else threads,
@@ -141,7 +168,8 @@ def evaluate(
     if audit:
         _audit(source, asked, audit_epochs, forecasts, form, output, quiet, verbose)
         return
-    report = run(source, **asked)
+    with refits_shown(quiet=quiet, verbose=verbose) as on_refit:
+        report = run(source, on_refit=on_refit, **asked)
     messages.tell(report.notes, quiet=quiet, every=verbose)
     if forecasts is not None:
         write_file(Path(forecasts), rows_csv(list(backtest_rows(report.backtest))))

@@ -1,10 +1,11 @@
-"""The progress of training: a bar on a terminal's stderr, a line an epoch with --verbose."""
+"""The progress of training and of refits: a bar on a terminal's stderr, lines with --verbose."""
 
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
 
 from lstmcli.training.loop import Epoch
+from lstmcli.workflows.refit import OnRefit, Refit
 
 _FULL_WIDTH = 100
 
@@ -19,6 +20,25 @@ def epochs_shown(total: int, *, quiet: bool, verbose: bool) -> Iterator[Callable
     else:
         with _bar(total) as advance:
             yield advance
+
+
+@contextlib.contextmanager
+def refits_shown(*, quiet: bool, verbose: bool) -> Iterator[OnRefit]:
+    """Yield what to call with each refit of a backtest."""
+    if verbose and not quiet:
+        yield _print_refit
+    elif quiet or not sys.stderr.isatty():
+        yield lambda refit, number, total: None
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        columns = (TextColumn("refit"), MofNCompleteColumn(), BarColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("refit", total=None, visible=False)
+            yield lambda refit, number, total: progress.update(
+                task, completed=number, total=total, visible=True
+            )
 
 
 @contextlib.contextmanager
@@ -53,6 +73,14 @@ def _bar(total: int) -> Iterator[Callable[[Epoch], None]]:
             )
 
         yield advance
+
+
+def _print_refit(refit: Refit, number: int, total: int) -> None:
+    print(
+        f"refit {number} of {total}: {refit.model} from {refit.since}, fitted on {refit.rows} rows "
+        f"of {refit.first} to {refit.last}, best epoch {refit.epoch}",
+        file=sys.stderr,
+    )
 
 
 def _print_epoch(epoch: Epoch) -> None:

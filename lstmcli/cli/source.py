@@ -9,6 +9,8 @@ from lstmcli.errors import FileError, UsageError
 from lstmcli.market.symbols import read_symbols
 from lstmcli.workflows.prices import Source
 
+_MOST_CHARACTERS = 1_000_000
+
 
 def make_source(
     symbols: Sequence[str] | None,
@@ -41,11 +43,17 @@ def all_symbols(symbols: Sequence[str] | None, symbols_file: str | None) -> tupl
 def _lines(symbols_file: str) -> list[str]:
     try:
         if symbols_file == "-":
-            return sys.stdin.read().splitlines()
-        return Path(symbols_file).read_text(encoding="utf-8-sig").splitlines()
+            text = sys.stdin.read(_MOST_CHARACTERS + 1)
+        else:
+            with open(symbols_file, encoding="utf-8-sig") as file:
+                text = file.read(_MOST_CHARACTERS + 1)
     except OSError as error:
         raise FileError(
             "cannot read the symbols", where=symbols_file, why=error.strerror or str(error)
         ) from error
     except UnicodeDecodeError as error:
         raise UsageError("not a list of symbols", where=symbols_file, why=str(error)) from error
+    if len(text) > _MOST_CHARACTERS:
+        why = f"it has more than {_MOST_CHARACTERS} characters"
+        raise UsageError("not a list of symbols", where=symbols_file, why=why)
+    return text.splitlines()

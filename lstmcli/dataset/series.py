@@ -39,12 +39,15 @@ class Series:
 
     def until(self, rows: NDArray[np.int64]) -> "Series":
         """Return the series without what follows the latest of `rows`."""
-        stop = int(rows.max()) + 1 if len(rows) else 0
+        return self.part(slice(int(rows.max()) + 1 if len(rows) else 0))
+
+    def part(self, rows: slice) -> "Series":
+        """Return some of its bars."""
         return replace(
             self,
-            dates=self.dates[:stop],
-            values=self.values[:stop],
-            last_close=self.last_close[:stop],
+            dates=self.dates[rows],
+            values=self.values[rows],
+            last_close=self.last_close[rows],
         )
 
     @property

@@ -2,11 +2,12 @@
 
 Rows are cut into three spans by date. A window belongs to the span that its cutoff lies in, and the
 last `purge` cutoffs of the training and of the validation span are left out; with a purge of at
-least the horizon, no label of one part reaches a row of the next. Contexts may look back over a
-border: the past is no leak.
+least the horizon, no label of one part reaches a row of the next. An embargo leaves out cutoffs
+after the fitted rows too (Lopez de Prado 2018, section 7.4.2, where it is training rows after a
+test that are left out). Contexts may look back over a border: the past is no leak.
 
     rows      |---------- training ---------|------ validation ------|-------- test --------|
-    cutoffs       |==== train ====|  purge  |== validate ==|  purge  |======= test =======|
+    cutoffs       |==== train ====|  purge  |== validate ==|  purge  | embargo |== test ==|
                                              \\ validation_start       \\ first row after train_end
 """
 
@@ -37,10 +38,15 @@ class Split:
 
 @dataclass(frozen=True)
 class Borders:
-    """The two dates that cut every series: first day of validation, last day before the test."""
+    """The dates that cut every series.
+
+    validation_start : the first day that validates. train_end : the last day that is fitted on.
+    test_start : the first day whose bar may be a test cutoff.
+    """
 
     validation_start: np.datetime64
     train_end: np.datetime64
+    test_start: np.datetime64
 
 
 def find_borders(
@@ -49,11 +55,13 @@ def find_borders(
     train_end: np.datetime64 | None,
     train_fraction: float,
     validation_fraction: float,
+    embargo: int = 0,
 ) -> Borders:
     """Cut the dates of all series together, so that no symbol trains on days another is tested on.
 
     `train_end` is the last day that trains or validates; without it the first `train_fraction` of
-    the dates do. The last `validation_fraction` of those validate.
+    the dates do. The last `validation_fraction` of those validate. `embargo` counts dates after
+    them that are no test cutoffs.
     """
     dates = np.unique(np.concatenate([each.dates for each in series]))
     if train_end is None:
@@ -68,7 +76,11 @@ def find_borders(
             why=f"{len(fitted)} of {len(dates)} rows come before the test span",
             next_step="Give more rows or another split.train_end.",
         )
-    return Borders(validation_start=fitted[n_train], train_end=fitted[-1])
+    return Borders(
+        validation_start=fitted[n_train],
+        train_end=fitted[-1],
+        test_start=_after(dates, len(fitted) - 1 + embargo),
+    )
 
 
 def split_series(
@@ -78,10 +90,11 @@ def split_series(
     first = context_length - 1
     validation_row = int(np.searchsorted(series.dates, borders.validation_start))
     fit_rows = int(np.searchsorted(series.dates, borders.train_end, side="right"))
+    test_row = int(np.searchsorted(series.dates, borders.test_start))
     return Split(
         train=_span(first, validation_row - purge),
         validation=_span(max(first, validation_row), fit_rows - purge),
-        test=_span(max(first, fit_rows), len(series) - horizon),
+        test=_span(max(first, test_row), len(series) - horizon),
         train_rows=validation_row,
         fit_rows=fit_rows,
     )
@@ -149,6 +162,16 @@ def split_shuffled(
         fit_rows=first + n_train + 1,
     )
     return split, np.sort(order[: max(1, round(validation_fraction * n_train))])
+
+
+def _after(dates: NDArray[np.datetime64], row: int) -> np.datetime64:
+    """Return the day after that of a row, which may still be to come.
+
+    Rows to come are given the longest time that as many have ever taken, so that none is too early.
+    """
+    day: np.datetime64 = dates[min(row, len(dates) - 1)] + np.timedelta64(1, "D")
+    to_come = min(row, 2 * (len(dates) - 1)) - (len(dates) - 1)
+    return day if to_come <= 0 else day + (dates[to_come:] - dates[:-to_come]).max()
 
 
 def _is_enough(

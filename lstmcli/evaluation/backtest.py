@@ -3,7 +3,7 @@
 Forecasters see a series cut at the last cutoff, so that none can read beyond it by mistake.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,11 +70,35 @@ def one_by_one(forecast: Callable[[Series, Rows], Forecast]) -> Forecaster:
     """Turn a forecaster of one series into one of many."""
 
     def forecaster(series: Sequence[Series], cutoffs: Sequence[Rows]) -> Forecast:
+        pairs = zip(series, cutoffs, strict=True)
         return join_forecasts(
-            [forecast(each, rows) for each, rows in zip(series, cutoffs, strict=True) if len(rows)]
+            (forecast(each, rows) for each, rows in pairs if len(rows)), sum(map(len, cutoffs))
         )
 
     return forecaster
+
+
+def in_turn(forecasters: Sequence[Forecaster], since: Sequence[np.datetime64]) -> Forecaster:
+    """Forecast from each cutoff with the latest forecaster whose turn has come.
+
+    since : ascending, the first cutoff date of each forecaster's turn.
+    """
+    if len(forecasters) == 1:
+        return forecasters[0]
+
+    def parts(series: Sequence[Series], cutoffs: Sequence[Rows]) -> Iterator[Forecast]:
+        for each, rows in zip(series, cutoffs, strict=True):
+            turns = turn_of(each.dates[rows], since)
+            for turn in np.unique(turns):
+                at = rows[turns == turn]
+                yield forecasters[turn]([each.until(at)], [at])
+
+    return lambda series, cutoffs: join_forecasts(parts(series, cutoffs), sum(map(len, cutoffs)))
+
+
+def turn_of(cutoff: NDArray[np.datetime64], since: Sequence[np.datetime64]) -> NDArray[np.intp]:
+    """Return whose turn it is at each cutoff date: (N,) indices of `since`."""
+    return np.searchsorted(np.array(since), cutoff, side="right") - 1
 
 
 _SMALLEST_SIGMA = 1e-12

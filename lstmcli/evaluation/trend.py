@@ -27,7 +27,10 @@ Classes = NDArray[np.int8]
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Where a scaled predicted move is called down (below `low`) or up (above `high`), (H,)."""
+    """Where a scaled predicted move is called down (below `low`) or up (above `high`).
+
+    low, high : (H,), or (N, H) where they differ by window.
+    """
 
     low: NDArray[np.float64]
     high: NDArray[np.float64]
@@ -131,8 +134,8 @@ def predicted_trend(
     if thresholds is None:
         return None
     move = forecast.median[:, step - 1]
-    called_up = move > thresholds.high[step - 1] * spread
-    called_down = move < thresholds.low[step - 1] * spread
+    called_up = move > thresholds.high[..., step - 1] * spread
+    called_down = move < thresholds.low[..., step - 1] * spread
     return np.where(called_up, UP, np.where(called_down, DOWN, FLAT)).astype(np.int8)
 
 

@@ -1,6 +1,6 @@
 """The one shape of every forecast, from a network or a baseline."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,13 +35,29 @@ class Forecast:
         )
 
 
-def join_forecasts(forecasts: Sequence[Forecast]) -> Forecast:
-    """Put forecasts of the same kind behind one another."""
-    quantiles = [each.quantiles for each in forecasts if each.quantiles is not None]
-    spreads = [each.spread for each in forecasts if each.spread is not None]
-    return Forecast(
-        median=np.concatenate([each.median for each in forecasts]),
-        quantiles=np.concatenate(quantiles) if quantiles else None,
-        levels=forecasts[0].levels,
-        spread=np.concatenate(spreads) if spreads else None,
-    )
+def join_forecasts(parts: Iterable[Forecast], count: int) -> Forecast:
+    """Put forecasts of the same kind behind one another, `count` in all.
+
+    Each part is copied as it comes, so that no more than one is held beside the whole.
+    """
+    whole, done = None, 0
+    for part in parts:
+        if whole is None:
+            whole = Forecast(
+                np.empty((count, *part.median.shape[1:])),
+                None if part.quantiles is None else np.empty((count, *part.quantiles.shape[1:])),
+                part.levels,
+                None if part.spread is None else np.empty((count, *part.spread.shape[1:])),
+            )
+        rows = slice(done, done + len(part.median))
+        for into, given in (
+            (whole.median, part.median),
+            (whole.quantiles, part.quantiles),
+            (whole.spread, part.spread),
+        ):
+            if into is not None and given is not None:
+                into[rows] = given
+        done = rows.stop
+    if whole is None or done != count:
+        raise ValueError(f"{done} of {count} forecasts")
+    return whole

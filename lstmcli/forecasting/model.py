@@ -7,8 +7,10 @@ from torch import nn
 
 from lstmcli.config import Settings
 from lstmcli.dataset.scaling import Scale
+from lstmcli.dataset.series import Series, make_series
 from lstmcli.dataset.volatility import count_inputs
 from lstmcli.forecasting.calibration import Calibration
+from lstmcli.market.prices import Prices
 from lstmcli.networks.build import build_fan, build_next_step
 
 
@@ -43,6 +45,19 @@ class TrainedModel:
     def device(self) -> torch.device:
         """Where the network lies."""
         return next(self.network.parameters()).device
+
+
+def series_for(settings: Settings, prices: Prices) -> Series:
+    """Return the series that a model of these settings reads from a price table.
+
+    The probabilistic recipe takes features where they exist; the others insist on them.
+    """
+    return make_series(
+        prices,
+        features=settings.window.features,
+        price=settings.data.price,
+        optional=settings.window.scaling == "volatility",
+    )
 
 
 def num_columns(settings: Settings) -> int:

@@ -134,7 +134,7 @@ def read_sidecar(data_dir: Path, symbol: str, interval: str = "1d") -> dict[str,
     path = inside(data_dir, sidecar_path(data_dir, symbol, interval))
     try:
         with open(path, "rb") as file:
-            found = json.loads(file.read(_MAX_SIDECAR_BYTES))
+            found = json.loads(file.read(_MAX_SIDECAR_BYTES), parse_constant=str)
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

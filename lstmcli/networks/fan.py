@@ -33,10 +33,11 @@ class QuantileFan(nn.Module):
         super().__init__()
         self.register_buffer("basis", step_basis(horizon, basis_size), persistent=False)
         self.size = self.get_buffer("basis").shape[1]
-        normal = torch.tensor([NormalDist().inv_cdf(level) for level in levels])
-        self.register_buffer("normal_gaps", normal.diff().log(), persistent=False)
+        normal = [NormalDist().inv_cdf(level) for level in levels]
+        gaps = torch.tensor(normal).diff().log()
+        self.register_buffer("normal_gaps", gaps, persistent=False)
         self.middle = min(range(len(levels)), key=lambda index: abs(levels[index] - 0.5))
-        self.offset = float(normal[self.middle])
+        self.offset = normal[self.middle]
         self.outputs = nn.Linear(num_inputs, self.size)
         nn.init.zeros_(self.outputs.weight)
         nn.init.zeros_(self.outputs.bias)

@@ -50,12 +50,14 @@ def show_view(report: StoredDetail) -> View:
     """Show what is known of a series, and its last bars; the rows are the bars."""
 
     def rows() -> list[dict[str, Any]]:
+        names = ["Date", *map(str, report.bars.columns)]
+        days = [f"{day:%Y-%m-%d}" for day in report.bars.index]
+        bars = [
+            [None if np.isnan(value) else value for value in bar]
+            for bar in report.bars.to_numpy(np.float64).tolist()
+        ]
         return [
-            {"Date": f"{day:%Y-%m-%d}"}
-            | {name: None if np.isnan(value) else float(value) for name, value in bar.items()}
-            for day, bar in zip(
-                report.bars.index, report.bars.to_dict(orient="records"), strict=True
-            )
+            dict(zip(names, [day, *bar], strict=True)) for day, bar in zip(days, bars, strict=True)
         ]
 
     def document() -> dict[str, Any]:
@@ -76,9 +78,9 @@ def check_view(report: CheckReport) -> View:
     """Show one line a finding."""
 
     def tables() -> list[RenderableType]:
-        checked = f"{count(report.checked, 'series').removesuffix('s')}s checked"
+        checked = f"{report.checked} series checked"
         if not report.findings:
-            return [f"{report.checked} series checked, nothing found."]
+            return [f"{checked}, nothing found."]
         table = make_table(checked, ["Symbol", "Bars", "Kind", "Date", "Found", "Next"], left=6)
         for each in _shortened(report.findings):
             table.add_row(

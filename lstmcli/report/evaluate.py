@@ -8,11 +8,13 @@ from rich.console import RenderableType
 from lstmcli.evaluation.scores import ModelScores
 from lstmcli.report.console import make_table
 from lstmcli.report.directions import direction_tables
-from lstmcli.report.numbers import number, percent
+from lstmcli.report.numbers import count, number, percent
 from lstmcli.report.view import SCHEMA_VERSION, View
 from lstmcli.report.windows import window_rows, windows_table
 from lstmcli.workflows.evaluate import EvaluateReport
+from lstmcli.workflows.looks import Looks
 
+_MOST_REFITS = 12
 _SHOWN_BANDS = (0.5, 0.8, 0.95)
 
 
@@ -43,6 +45,8 @@ def _document(report: EvaluateReport) -> dict[str, Any]:
         "step_size": report.step_size,
         "test_start": str(report.test_start),
         "fitted_cutoffs": report.fitted_cutoffs,
+        "refits": [asdict(refit) for refit in report.refits],
+        "looks": [asdict(looks) for looks in report.looks],
         "split_method": report.settings.split.method,
         "windows": counts(report),
         "verdicts": report.verdicts,
@@ -76,9 +80,43 @@ def _tables(report: EvaluateReport) -> list[RenderableType]:
         _steps(report, main),
         *_fans(report, main),
         *direction_tables(report.scores, main),
+        *_refits(report),
         *caveats,
+        *map(_looks, report.looks),
         *(f"Verdict: {text}" for text in report.verdicts.values()),
     ]
+
+
+def _refits(report: EvaluateReport) -> list[RenderableType]:
+    """Show when each model was fitted again, the latest times where there are many."""
+    if not report.refits:
+        return []
+    shown = report.refits[-_MOST_REFITS:]
+    title = (
+        f"Fitted again {count(len(report.refits), 'time')} on the rows known at the first cutoff"
+    )
+    if len(shown) < len(report.refits):
+        title += f" (the last {len(shown)}; all with --format json)"
+    table = make_table(
+        title,
+        ["Model", "First cutoff", "Rows from", "to", "Symbols", "Rows", "Training", "Validation"]
+        + ["Best epoch"],
+        left=4,
+    )
+    for refit in shown:
+        counts = (refit.symbols, refit.rows, refit.train, refit.validation, refit.epoch)
+        table.add_row(refit.model, refit.since, refit.first, refit.last, *map(str, counts))
+    return [table]
+
+
+def _looks(looks: Looks) -> str:
+    times = f"The test span of {looks.name} from {looks.test_start} has been looked at "
+    if looks.count == 1:
+        return times + "once, by this evaluation."
+    return (
+        times + f"{looks.count} times; a model or setting chosen by an earlier look scores better "
+        "here than it will on new data."
+    )
 
 
 def _scores(report: EvaluateReport) -> RenderableType:

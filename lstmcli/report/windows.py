@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from rich.console import RenderableType
 
-from lstmcli.evaluation.trend import CLASSES, Thresholds, actual_trend, predicted_trend
+from lstmcli.evaluation.trend import CLASSES, actual_trend, predicted_trend
 from lstmcli.report.console import make_table
 from lstmcli.report.numbers import price
 from lstmcli.workflows.evaluate import EvaluateReport
@@ -20,14 +20,14 @@ def window_rows(report: EvaluateReport) -> list[dict[str, Any]]:
         result.actual[:, last], result.sigma, report.horizon, report.scores.flat_band
     )
     rows = []
-    for model, metadata in zip(report.models, report.metadata, strict=True):
+    for model in report.models:
         forecast = result.forecasts[str(model)]
         calls = predicted_trend(
             forecast,
             result.sigma,
             report.horizon,
             report.scores.flat_band,
-            _thresholds(metadata["trend"], report.horizon),
+            report.thresholds.get(str(model)),
         )
         predicted = result.last_close * np.exp(forecast.median[:, last])
         actual = result.last_close * np.exp(result.actual[:, last])
@@ -82,9 +82,3 @@ def windows_table(report: EvaluateReport) -> RenderableType:
 
 def _hit(hit: bool | None) -> str:
     return "-" if hit is None else "hit" if hit else "miss"
-
-
-def _thresholds(trend: dict[str, list[float]], horizon: int) -> Thresholds | None:
-    if len(trend["low"]) < horizon:
-        return None
-    return Thresholds(np.asarray(trend["low"]), np.asarray(trend["high"]))

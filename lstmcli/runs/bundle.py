@@ -18,7 +18,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import safetensors
 import safetensors.torch
@@ -31,10 +31,13 @@ from lstmcli.dataset.scaling import FITTED_SCALINGS, Scale
 from lstmcli.errors import FileError, ModelError, UsageError
 from lstmcli.forecasting.calibration import Calibration
 from lstmcli.forecasting.model import TrainedModel, new_network, num_columns
+from lstmcli.runs.weights import read_weights
 from lstmcli.training.loop import Epoch
 
 SCHEMA_VERSION = 1
-_FACTORS = "calibration.factors"
+_LOC, _SCALE, _FACTORS = "fitted.loc", "fitted.scale", "calibration.factors"
+_OPTIONAL = frozenset({_FACTORS})
+_MAX_BYTES = 16 * 1024**2
 _NEEDED = ("split", "windows", "trend", "validation", "weights_sha256", "config_sha256")
 _WEIGHTS, _CONFIG, _METADATA, _HISTORY = (
     "model.safetensors",
@@ -79,21 +82,16 @@ def load_bundle(folder: Path, device: torch.device) -> tuple[TrainedModel, dict[
     """
     metadata = read_metadata(folder)
     settings = _read_settings(folder, metadata)
-    data = _read_hashed(folder / _WEIGHTS, metadata.get("weights_sha256"))
-    try:
-        tensors = safetensors.torch.load(data)
-    except (safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise _not_a_model(folder, f"{_WEIGHTS}: {error}") from error
-    fitted = _take_scale(folder, tensors, settings)
-    calibration = _take_calibration(folder, tensors, settings)
+    tensors = _read_tensors(folder, metadata, settings)
+    fitted = None
+    if settings.window.scaling in FITTED_SCALINGS:
+        fitted = Scale(tensors.pop(_LOC), tensors.pop(_SCALE)).to(device)
+    factors = tensors.pop(_FACTORS, None)
+    calibration = None if factors is None else Calibration(factors.numpy())
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
         network = new_network(settings)
-    try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise _not_a_model(folder, f"the weights do not fit config.toml: {error}") from error
+    network.load_state_dict(tensors)
     trained_on = tuple(str(symbol) for symbol in metadata["trained_on"])
-    fitted = None if fitted is None else fitted.to(device)
     model = TrainedModel(network.to(device).eval(), settings, fitted, trained_on, calibration)
     return model, metadata
 
@@ -123,18 +121,6 @@ def settings_toml(settings: Settings) -> str:
     return tomli_w.dumps(tree)
 
 
-def _take_calibration(
-    folder: Path, tensors: dict[str, torch.Tensor], settings: Settings
-) -> Calibration | None:
-    """Take the calibration out of the tensors, where there is one."""
-    factors = tensors.pop(_FACTORS, None)
-    if factors is None:
-        return None
-    if factors.shape != (settings.window.horizon, len(settings.forecast.quantile_levels)):
-        raise _not_a_model(folder, f"the calibration does not fit {_CONFIG}")
-    return Calibration(factors.double().numpy())
-
-
 def _tensors(model: TrainedModel) -> dict[str, torch.Tensor]:
     # On the CPU, so that a model trained on a GPU loads on a machine without one.
     tensors = {
@@ -142,8 +128,8 @@ def _tensors(model: TrainedModel) -> dict[str, torch.Tensor]:
         for name, value in model.network.state_dict().items()
     }
     if model.fitted is not None:
-        tensors["fitted.loc"] = model.fitted.loc.cpu().contiguous()
-        tensors["fitted.scale"] = model.fitted.scale.cpu().contiguous()
+        tensors[_LOC] = model.fitted.loc.cpu().contiguous()
+        tensors[_SCALE] = model.fitted.scale.cpu().contiguous()
     if model.calibration is not None:
         tensors[_FACTORS] = torch.from_numpy(model.calibration.factors).contiguous()
     return tensors
@@ -158,19 +144,39 @@ def _history_csv(history: Iterable[Epoch]) -> str:
     return text.getvalue()
 
 
-def _take_scale(folder: Path, tensors: dict[str, torch.Tensor], settings: Settings) -> Scale | None:
-    """Take the scale fitted on training rows out of the tensors, where the settings need one."""
-    if settings.window.scaling not in FITTED_SCALINGS:
-        return None
-    shape = (num_columns(settings),)
-    loc, scale = tensors.pop("fitted.loc", None), tensors.pop("fitted.scale", None)
-    if loc is None or scale is None or loc.shape != shape or scale.shape != shape:
-        raise _not_a_model(folder, f"the fitted scale does not fit {_CONFIG}")
-    return Scale(loc, scale)
+def _read_tensors(
+    folder: Path, metadata: Mapping[str, Any], settings: Settings
+) -> dict[str, torch.Tensor]:
+    """The tensors of the weights' file: those that the settings need, of their types and shapes."""
+    path = folder / _WEIGHTS
+    expected = _expected_tensors(settings)
+    with _opened(path) as file:
+        try:
+            data = read_weights(file, os.fstat(file.fileno()).st_size, expected, _OPTIONAL)
+            _check_hash(path, data, metadata.get("weights_sha256"))
+            return safetensors.torch.load(data)
+        except OSError as error:
+            raise _not_a_model(folder, f"{_WEIGHTS}: {error.strerror}") from error
+        except (safetensors.SafetensorError, ValueError) as error:
+            raise _not_a_model(folder, f"{_WEIGHTS}: {error}") from error
+
+
+def _expected_tensors(settings: Settings) -> dict[str, torch.Tensor]:
+    """What the settings need, as tensors that hold nothing."""
+    with torch.device("meta"):
+        expected = dict(new_network(settings).state_dict())
+        if settings.window.scaling in FITTED_SCALINGS:
+            for name in (_LOC, _SCALE):
+                expected[name] = torch.empty(num_columns(settings), dtype=torch.float64)
+        if settings.model.head == "direct":
+            shape = (settings.window.horizon, len(settings.forecast.quantile_levels))
+            expected[_FACTORS] = torch.empty(shape, dtype=torch.float64)
+    return expected
 
 
 def _read_settings(folder: Path, metadata: Mapping[str, Any]) -> Settings:
-    data = _read_hashed(folder / _CONFIG, metadata.get("config_sha256"))
+    data = _read(folder / _CONFIG)
+    _check_hash(folder / _CONFIG, data, metadata.get("config_sha256"))
     try:
         tree = tomllib.loads(data.decode("utf-8"))
         return check_settings(tree, where=str(folder / _CONFIG))
@@ -179,20 +185,34 @@ def _read_settings(folder: Path, metadata: Mapping[str, Any]) -> Settings:
 
 
 def _read(path: Path) -> bytes:
+    with _opened(path) as file:
+        try:
+            data = file.read(_MAX_BYTES + 1)
+        except OSError as error:
+            raise _not_a_model(path.parent, f"{path.name}: {error.strerror}") from error
+    if len(data) > _MAX_BYTES:
+        raise _not_a_model(path.parent, f"{path.name} has more than {_MAX_BYTES // 1024**2} MiB")
+    return data
+
+
+def _opened(path: Path) -> IO[bytes]:
     try:
-        return path.read_bytes()
+        if path.exists() and not path.is_file():  # to open a pipe would wait for its writer
+            raise _not_a_model(path.parent, f"{path.name} is no file")
+        return open(path, "rb")
     except OSError as error:
         raise _not_a_model(path.parent, f"{path.name}: {error.strerror}") from error
 
 
-def _read_hashed(path: Path, sha256: object) -> bytes:
-    data = _read(path)
+def _check_hash(path: Path, data: bytes, sha256: object) -> None:
     if hashlib.sha256(data).hexdigest() != sha256:
         raise _not_a_model(path.parent, f"{path.name} does not match the hash in {_METADATA}")
-    return data
 
 
 def _not_a_model(folder: Path, why: str) -> ModelError:
     return ModelError(
-        "not a lstmcli model", where=folder, why=why, next_step="Train it again: lstmcli train."
+        "not a lstmcli model",
+        where=folder,
+        why=why.rstrip("."),
+        next_step="Train it again: lstmcli train.",
     )

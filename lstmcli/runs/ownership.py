@@ -2,7 +2,14 @@
 
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
+
+
+def tell_doubts(paths: Iterable[Path]) -> tuple[str, ...]:
+    """Return one note for each path that another user may have written."""
+    doubts = {path: ownership_doubt(path) for path in paths}
+    return tuple(f"{path} may not be yours: {doubt}" for path, doubt in doubts.items() if doubt)
 
 
 def ownership_doubt(path: Path) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lstmcli import atomic
 from lstmcli.errors import ModelError, UsageError
+from lstmcli.market.store_folder import inside
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _VERSION = re.compile(r"v\d{4,}")
@@ -39,8 +40,8 @@ def check_name(name: str) -> str:
 
 
 def model_folder(data_dir: Path, name: str) -> Path:
-    """Return the folder of all versions of a model name."""
-    return data_dir / "models" / check_name(name)
+    """Return the folder of all versions of a model name; FileError where a link leads it away."""
+    return inside(data_dir, data_dir / "models" / check_name(name))
 
 
 def versions(data_dir: Path, name: str) -> list[str]:
@@ -85,7 +86,13 @@ def champion(data_dir: Path, name: str) -> ModelRef | None:
             why=f"it points to {version[:40]!r}",
             next_step=f"Pass --model {name}/VERSION, or train again.",
         )
-    return ModelRef(name, version, folder / version)
+    return _version(data_dir, name, version)
+
+
+def doubtful_paths(model: ModelRef) -> list[Path]:
+    """Return what a model's word rests on, for `ownership.tell_doubts`: its folders and files."""
+    of_its_name = [model.folder.parent] if (model.folder.parent / _CHAMPION).is_file() else []
+    return [*of_its_name, model.folder, *sorted(model.folder.iterdir())]
 
 
 def promote(data_dir: Path, model: ModelRef) -> None:
@@ -103,7 +110,7 @@ def find_model(data_dir: Path, reference: str | None) -> ModelRef:
     name, slash, version = reference.partition("/")
     if _NAME.fullmatch(name) and (not slash or _VERSION.fullmatch(version)):
         if slash and version in versions(data_dir, name):
-            return ModelRef(name, version, model_folder(data_dir, name) / version)
+            return _version(data_dir, name, version)
         leader = None if slash else champion(data_dir, name)
         if leader is not None:
             return leader
@@ -116,6 +123,10 @@ def find_model(data_dir: Path, reference: str | None) -> ModelRef:
         why="there are " + (", ".join(_names(data_dir)) or "none") + f" in {data_dir / 'models'}",
         next_step="Train one: lstmcli train --name NAME.",
     )
+
+
+def _version(data_dir: Path, name: str, version: str) -> ModelRef:
+    return ModelRef(name, version, inside(data_dir, model_folder(data_dir, name) / version))
 
 
 def _only_model(data_dir: Path) -> ModelRef:

@@ -112,6 +112,7 @@ def audit(
             device=device,
             number_of_threads=number_of_threads,
             load=lambda *_: (list(prices), list(failures)),
+            counted=False,
             **asked,
         )
 

@@ -147,7 +147,7 @@ class _Series:
     def _again(self, verb: str = "fetch --full", mend: str = "asks for it again") -> str:
         option = interval_option(self.interval)
         if read_sidecar(self.data_dir, self.symbol, self.interval).get("source") == IMPORTED:
-            return f"Import a mended file: lstmcli data import --replace {self.symbol}=FILE."
+            return f"Import a mended file: lstmcli data import {self.symbol}=FILE."
         return f"lstmcli {verb} {self.symbol}{option} {mend}."
 
     def _found(self, kind: Kind, day: str, what: str, next_step: str) -> Finding:

@@ -85,9 +85,7 @@ def import_data(
     return ImportReport(tuple(done), tuple(notes), tuple(failures))
 
 
-def _checked(
-    loaded: Sequence[Prices], interval: str | None
-) -> tuple[list[Prices], list[Failure]]:
+def _checked(loaded: Sequence[Prices], interval: str | None) -> tuple[list[Prices], list[Failure]]:
     """The series that may be stored, under the names that the store knows."""
     ready: dict[tuple[str, str], Prices] = {}
     failures = []

@@ -3,33 +3,55 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from itertools import compress
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from lstmcli.config import Data, Settings
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, UsageError
-from lstmcli.evaluation.backtest import Backtest, Rows
+from lstmcli.evaluation.backtest import Backtest, Rows, turn_of
 from lstmcli.evaluation.cutoffs import choose_cutoffs
 from lstmcli.evaluation.scores import Scores
+from lstmcli.evaluation.trend import Thresholds
 from lstmcli.evaluation.verdict import verdict
 from lstmcli.forecasting.baselines import fewest_climatology_rows
-from lstmcli.forecasting.model import TrainedModel
+from lstmcli.forecasting.model import TrainedModel, series_for
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle
-from lstmcli.runs.registry import ModelRef, find_model
+from lstmcli.runs.ownership import tell_doubts
+from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model
 from lstmcli.training.device import choose_device, threads
+from lstmcli.workflows.looks import Looks, count_looks
 from lstmcli.workflows.prices import (
     Failure,
     Source,
     load_prices,
     raise_if_all_failed,
-    series_for,
     tell_untrained,
 )
-from lstmcli.workflows.scoring import EXTRA_BASELINES, backtest, check_moves, score_backtest
+from lstmcli.workflows.refit import (
+    OnRefit,
+    Refit,
+    RefitWindow,
+    baseline_rows,
+    check_refittable,
+    refit_dates,
+    refits,
+    tell_refits,
+    trained_span,
+)
+from lstmcli.workflows.scoring import (
+    ALWAYS,
+    backtest,
+    check_baselines,
+    check_moves,
+    score_backtest,
+    since_of,
+    thresholds_by_window,
+)
 
 _FEWEST_FIT_ROWS = 2
 
@@ -41,6 +63,8 @@ class EvaluateReport:
     models : the networks, in the order asked for; the scores are about the first.
     test_start : the first day whose bar may be a test cutoff. fitted_cutoffs : how many cutoffs lie
         before it, in rows that a model was fitted on; figures from them prove nothing.
+    thresholds : of the trends that each model calls. refits : every fit during the backtest.
+    looks : how often each name's test span was looked at, where this backtest looks at it.
     """
 
     models: tuple[ModelRef, ...]
@@ -53,6 +77,9 @@ class EvaluateReport:
     fitted_cutoffs: int
     backtest: Backtest
     scores: Scores
+    thresholds: dict[str, Thresholds]
+    refits: tuple[Refit, ...]
+    looks: tuple[Looks, ...]
     verdicts: dict[str, str]
     notes: tuple[str, ...]
     failures: tuple[Failure, ...]
@@ -67,40 +94,44 @@ def evaluate(
     end: date | None = None,
     step_size: int | None = None,
     n_windows: int | None = None,
+    refit: int | Literal["never"] | None = None,
+    refit_window: RefitWindow | None = None,
     baselines: Sequence[str] = (),
     device: str = "auto",
     number_of_threads: int = 1,
+    on_refit: OnRefit = lambda refit, number, total: None,
     load: Callable[[Source, Data], tuple[list[Prices], list[Failure]]] = load_prices,
+    counted: bool = True,
 ) -> EvaluateReport:
     """Forecast every symbol from past cutoffs with each model and each baseline, and score them.
 
-    Without `start` the cutoffs begin where the recipe says, else with the test span. `load` brings
-    the prices. Raises DataError when no cutoff has a whole horizon of bars behind it.
+    Without `start` the cutoffs begin where the recipe says, else with the test span. With `refit`
+    all that is fitted is fitted again after every so many cutoff dates. `load` brings the prices;
+    `counted` says whether this is a look at the test span. Raises DataError when no cutoff has a
+    whole horizon of bars behind it.
     """
-    unknown = set(baselines) - set(EXTRA_BASELINES)
-    if unknown:
-        raise UsageError(
-            "no such baseline",
-            where=", ".join(sorted(unknown)),
-            why="there is " + ", ".join(EXTRA_BASELINES),
-            next_step="The others are always shown.",
-        )
+    check_baselines(baselines)
     references = [find_model(source.data_dir, model) for model in models or (None,)]
     _check_unique(references)
     bundles = [load_bundle(each.folder, choose_device(device)) for each in references]
     networks = {str(ref): model for ref, (model, _) in zip(references, bundles, strict=True)}
-    settings = bundles[0][0].settings
+    metadata = {str(ref): data for ref, (_, data) in zip(references, bundles, strict=True)}
+    settings, main = bundles[0][0].settings, str(references[0])
+    every = settings.evaluate.refit if refit is None else None if refit == "never" else refit
+    if every is not None:
+        check_refittable(networks)
     loaded, failures = load(source, settings.data)
     own, unsuitable = _own_series(networks, loaded)
     failures += unsuitable
     raise_if_all_failed(len(loaded) - len(unsuitable), failures)
-    test_start = max(np.datetime64(metadata["split"]["test_start"]) for _, metadata in bundles)
+    starts = [np.datetime64(each["split"]["test_start"]) for each in metadata.values()]
+    test_start = max(starts)
     steps = _horizon(horizon, networks)
     step = step_size or settings.evaluate.step_size or steps
     asked = start or settings.evaluate.start
     first = test_start if asked is None else np.datetime64(asked)
     cutoffs = choose_cutoffs(
-        own[str(references[0])],
+        own[main],
         first=first,
         last=_last(end or settings.evaluate.end),
         step_size=step,
@@ -109,48 +140,64 @@ def evaluate(
         horizon=steps,
     )
     fans = any(model.levels for model in networks.values())
-    numbers, unsuitable = _fit_rows(
-        own[str(references[0])], cutoffs, first, test_start, steps, fans
-    )
+    fewest = fewest_climatology_rows(steps) if fans else _FEWEST_FIT_ROWS
+    span = trained_span(own[main], test_start, settings.split.embargo)
+    fit_rows = baseline_rows(own[main], cutoffs, ALWAYS, span, fewest)
+    unsuitable = _unsuitable(own[main], cutoffs, first, fit_rows, steps, fans)
     failures += unsuitable
-    raise_if_all_failed(len(numbers), failures)
-    some = [each.symbol in numbers for each in own[str(references[0])]]
-    own = {name: list(compress(each, some)) for name, each in own.items()}
-    series, cutoffs = own[str(references[0])], list(compress(cutoffs, some))
-    fit_rows = list(numbers.values())
+    some = [each.symbol not in {one.symbol for one in unsuitable} for each in own[main]]
+    raise_if_all_failed(sum(some), failures)
+    evaluated = {name: list(compress(each, some)) for name, each in own.items()}
+    series, cutoffs = evaluated[main], list(compress(cutoffs, some))
     with threads(number_of_threads):
+        fits, done = refits(
+            networks,
+            metadata,
+            own,
+            refit_dates(series, cutoffs, every),
+            test_start=test_start,
+            window=refit_window or settings.evaluate.refit_window,
+            rows=partial(baseline_rows, series, cutoffs, fewest=fewest),
+            on_refit=on_refit,
+        )
         result = backtest(
-            {name: (model, own[name]) for name, model in networks.items()},
+            fits,
+            evaluated,
             series,
             cutoffs,
-            fit_rows=fit_rows,
             horizon=steps,
             context_length=settings.window.context_length,
             interval=loaded[0].interval,
             extra=baselines,
         )
-    scores = score_backtest(
+    scores = score_backtest(result, main, series, fits, flat_band=settings.evaluate.flat_band)
+    looks, uncounted = count_looks(
+        source.data_dir,
+        dict(zip(references, starts, strict=True)) if counted else {},
         result,
-        str(references[0]),
-        series,
-        fit_rows,
-        flat_band=settings.evaluate.flat_band,
-        trend={str(r): data["trend"] for r, (_, data) in zip(references, bundles, strict=True)},
+        series[0].price,
     )
+    fitted = (result.cutoff < test_start) & (turn_of(result.cutoff, since_of(fits)) == 0)
     return EvaluateReport(
         models=tuple(references),
-        metadata=tuple(metadata for _, metadata in bundles),
+        metadata=tuple(metadata.values()),
         settings=settings,
         price=series[0].price,
         horizon=steps,
         step_size=step,
         test_start=test_start,
-        fitted_cutoffs=int((result.cutoff < test_start).sum()),
+        fitted_cutoffs=int(fitted.sum()),
         backtest=result,
         scores=scores,
+        thresholds=thresholds_by_window(result, fits),
+        refits=tuple(done),
+        looks=looks,
         verdicts={name: verdict(scores, name) for name in networks},
         notes=(
+            *(note for each in references for note in tell_doubts(doubtful_paths(each))),
+            *uncounted,
             *tell_untrained([each.symbol for each in series], bundles[0][0].trained_on),
+            *tell_refits(done, networks),
             *(f"{each.symbol}: {note}" for each in loaded for note in each.notes),
         ),
         failures=tuple(failures),
@@ -183,33 +230,24 @@ def _last(end: date | None) -> np.datetime64 | None:
     return None if end is None else np.datetime64(end)
 
 
-def _fit_rows(
+def _unsuitable(
     series: Sequence[Series],
     cutoffs: Sequence[Rows],
     first: np.datetime64,
-    test_start: np.datetime64,
+    fit_rows: Mapping[str, range],
     horizon: int,
     fans: bool,
-) -> tuple[dict[str, int], list[Failure]]:
-    """Return how many rows of each symbol a baseline may be fitted on: those before the test span.
-
-    Where these are too few, the model came from other prices, and the rows up to the first cutoff
-    stand in; no baseline is ever fitted past a cutoff. Symbols that cannot be judged come second.
-    """
-    fewest = fewest_climatology_rows(horizon) if fans else _FEWEST_FIT_ROWS
-    numbers, unsuitable = {}, []
+) -> list[Failure]:
+    """Return the symbols that cannot be judged: no cutoff, or no moves to learn from."""
+    failures = []
     for each, rows in zip(series, cutoffs, strict=True):
         try:
             _check_windows(each, rows, first, horizon)
-            before, known = int(np.searchsorted(each.dates, test_start)), int(rows[0]) + 1
-            number = min(before, known) if before >= fewest else known
             if fans:
-                check_moves(each, number, horizon)
+                check_moves(each, fit_rows[each.symbol].stop, horizon)
         except DataError as error:
-            unsuitable.append(Failure(each.symbol, str(error), error.exit_code))
-        else:
-            numbers[each.symbol] = number
-    return numbers, unsuitable
+            failures.append(Failure(each.symbol, str(error), error.exit_code))
+    return failures
 
 
 def _check_unique(references: Sequence[ModelRef]) -> None:

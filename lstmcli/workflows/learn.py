@@ -10,18 +10,17 @@ import numpy as np
 import torch
 
 from lstmcli.config import Settings
-from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError
 from lstmcli.evaluation.cutoffs import choose_cutoffs
 from lstmcli.evaluation.scores import Scores
-from lstmcli.forecasting.model import TrainedModel
+from lstmcli.forecasting.model import TrainedModel, series_for
 from lstmcli.market.prices import Prices
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.calibrate import calibrated
 from lstmcli.workflows.fit import Fit, fit
-from lstmcli.workflows.plan import Plan, make_plan
-from lstmcli.workflows.prices import AllFailedError, Failure, series_for
-from lstmcli.workflows.scoring import backtest, learn_trend, score_backtest
+from lstmcli.workflows.plan import Plan, plan_suitable
+from lstmcli.workflows.prices import Failure
+from lstmcli.workflows.scoring import Fitted, backtest, learn_trend, score_backtest
 
 
 @dataclass(frozen=True)
@@ -42,22 +41,13 @@ def plan_prices(
     loaded: Sequence[Prices], settings: Settings, failures: Sequence[Failure]
 ) -> tuple[Plan, list[Failure]]:
     """Split all series but those that are unsuitable, which become failures too."""
-    failed = list(failures)
-    series: dict[str, Series] = {}
+    failed, series = list(failures), []
     for each in loaded:
         try:
-            series[each.symbol] = series_for(settings, each)
+            series.append(series_for(settings, each))
         except DataError as error:
             failed.append(Failure(each.symbol, str(error), error.exit_code))
-    while series:
-        try:
-            return make_plan(list(series.values()), settings), failed
-        except DataError as error:
-            if error.where not in series:
-                raise
-            del series[error.where]
-            failed.append(Failure(error.where, str(error), error.exit_code))
-    raise AllFailedError(failed)
+    return plan_suitable(series, settings, failed)
 
 
 def learn(
@@ -81,7 +71,6 @@ def _score_validation(
     if model.settings.split.method == "shuffled":
         return None
     window = model.settings.window
-    fit_rows = [split.train_rows for split in plan.splits]
     before = [
         each.until(np.array([split.fit_rows - 1]))
         for each, split in zip(plan.series, plan.splits, strict=True)
@@ -95,11 +84,19 @@ def _score_validation(
         context_length=window.context_length,
         horizon=window.horizon,
     )
+    fitted = Fitted(
+        models={"network": model},
+        trend={"network": trend},
+        rows={
+            each.symbol: range(split.train_rows)
+            for each, split in zip(plan.series, plan.splits, strict=True)
+        },
+    )
     result = backtest(
-        {"network": (model, before)},
+        [fitted],
+        {"network": before},
         before,
         cutoffs,
-        fit_rows=fit_rows,
         horizon=window.horizon,
         context_length=window.context_length,
         interval=interval,
@@ -108,7 +105,6 @@ def _score_validation(
         result,
         "network",
         before,
-        fit_rows,
+        [fitted],
         flat_band=model.settings.evaluate.flat_band,
-        trend={"network": trend},
     )

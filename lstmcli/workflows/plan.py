@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
 from lstmcli.dataset.split import Split, check_split, find_borders, split_series, split_shuffled
-from lstmcli.errors import UsageError
+from lstmcli.errors import DataError, UsageError
+from lstmcli.workflows.prices import AllFailedError, Failure
 from lstmcli.workflows.scoring import check_moves
 
 
@@ -41,6 +42,11 @@ class Plan:
             "test": sum(len(split.test) for split in self.splits),
         }
 
+    def count_dates(self) -> int:
+        """Return how many dates train or validate, of all series together."""
+        pairs = zip(self.series, self.splits, strict=True)
+        return len(np.unique(np.concatenate([each.dates[: part.fit_rows] for each, part in pairs])))
+
     def fingerprint(self) -> str:
         """Return a SHA-256 of every symbol, date and value."""
         digest = hashlib.sha256()
@@ -64,6 +70,7 @@ def make_plan(series: Sequence[Series], settings: Settings) -> Plan:
         train_end=None if split.train_end is None else np.datetime64(split.train_end),
         train_fraction=split.train_fraction,
         validation_fraction=split.validation_fraction,
+        embargo=split.embargo,
     )
     splits = [
         split_series(
@@ -91,8 +98,28 @@ def make_plan(series: Sequence[Series], settings: Settings) -> Plan:
         train=tuple(np.asarray(part.train, dtype=np.int64) for part in splits),
         validation=tuple(np.asarray(part.validation, dtype=np.int64) for part in splits),
         validation_start=borders.validation_start,
-        test_start=borders.train_end + np.timedelta64(1, "D"),
+        test_start=borders.test_start,
     )
+
+
+def plan_suitable(
+    series: Sequence[Series], settings: Settings, failures: Sequence[Failure] = ()
+) -> tuple[Plan, list[Failure]]:
+    """Split all series but those that are unsuitable, which join the failures.
+
+    Raises AllFailedError when none is left.
+    """
+    failed = list(failures)
+    left = {each.symbol: each for each in series}
+    while left:
+        try:
+            return make_plan(list(left.values()), settings), failed
+        except DataError as error:
+            if error.where not in left:
+                raise
+            del left[error.where]
+            failed.append(Failure(error.where, str(error), error.exit_code))
+    raise AllFailedError(failed)
 
 
 def _shuffled_plan(series: Sequence[Series], settings: Settings) -> Plan:

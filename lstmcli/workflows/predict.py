@@ -12,18 +12,18 @@ from lstmcli.errors import DataError
 from lstmcli.evaluation.direction import probability_below
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.forecaster import forecast
-from lstmcli.forecasting.model import TrainedModel
+from lstmcli.forecasting.model import TrainedModel, series_for
 from lstmcli.market.prices import Prices
 from lstmcli.market.sessions import future_dates, sessions_behind
 from lstmcli.runs.bundle import load_bundle
-from lstmcli.runs.registry import ModelRef, find_model
+from lstmcli.runs.ownership import tell_doubts
+from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model
 from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.prices import (
     Failure,
     Source,
     load_prices,
     raise_if_all_failed,
-    series_for,
     tell_untrained,
 )
 
@@ -132,6 +132,7 @@ def predict(
             for index, (prices, series, row) in enumerate(ready)
         ),
         notes=(
+            *tell_doubts(doubtful_paths(reference)),
             *tell_untrained([prices.symbol for prices, _, _ in ready], trained.trained_on),
             *(f"{each.symbol}: {note}" for each in loaded for note in each.notes),
         ),

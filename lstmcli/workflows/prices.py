@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from lstmcli.config import Data, Settings
-from lstmcli.dataset.series import Series, make_series
+from lstmcli.config import Data
 from lstmcli.errors import DataError, FileError, LstmcliError, UsageError, common_exit_code
 from lstmcli.market.csv import parse_csv_option, read_prices
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import read_stored
+from lstmcli.market.store_folder import price_path
 from lstmcli.market.symbols import check_symbol
+from lstmcli.runs.ownership import tell_doubts
 
 
 @dataclass(frozen=True)
@@ -63,19 +64,6 @@ def raise_if_all_failed(done: int, failures: Sequence[Failure]) -> None:
     """Raise AllFailedError when nothing was done."""
     if failures and not done:
         raise AllFailedError(failures)
-
-
-def series_for(settings: Settings, prices: Prices) -> Series:
-    """Return the series that a model of these settings reads from a price table.
-
-    The probabilistic recipe takes features where they exist; the others insist on them.
-    """
-    return make_series(
-        prices,
-        features=settings.window.features,
-        price=settings.data.price,
-        optional=settings.window.scaling == "volatility",
-    )
 
 
 def load_prices(source: Source, data: Data) -> tuple[list[Prices], list[Failure]]:
@@ -203,14 +191,17 @@ def _no_series(symbol: str, data: Data, found: Sequence[Prices]) -> DataError:
 
 
 def _stored(source: Source, data: Data, symbol: str) -> Prices:
-    return read_stored(
+    symbol = check_symbol(symbol)
+    prices = read_stored(
         source.data_dir,
-        check_symbol(symbol),
+        symbol,
         data.interval,
         price=data.price,
         strict=source.strict,
         today=source.today,
     )
+    doubts = tell_doubts([price_path(source.data_dir, symbol, data.interval)])
+    return replace(prices, notes=(*prices.notes, *doubts))
 
 
 def _between(prices: Prices, start: date | None, end: date | None) -> Prices:

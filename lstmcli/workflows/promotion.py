@@ -14,11 +14,10 @@ from lstmcli.evaluation.cutoffs import choose_cutoffs
 from lstmcli.evaluation.metrics import squared_error
 from lstmcli.evaluation.pooling import count_dates, pooled
 from lstmcli.forecasting.forecaster import forecast
-from lstmcli.forecasting.model import TrainedModel
+from lstmcli.forecasting.model import TrainedModel, series_for
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.registry import ModelRef
-from lstmcli.workflows.prices import series_for
 
 
 @dataclass(frozen=True)

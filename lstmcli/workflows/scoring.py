@@ -1,6 +1,7 @@
 """Networks and baselines over the same cutoffs: what train and evaluate have in common."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -10,8 +11,16 @@ from numpy.typing import NDArray
 from lstmcli.config import DEFAULT_LEVELS
 from lstmcli.dataset.series import Series
 from lstmcli.dataset.split import Split
-from lstmcli.errors import DataError
-from lstmcli.evaluation.backtest import Backtest, Forecaster, Rows, one_by_one, run_backtest
+from lstmcli.errors import DataError, UsageError
+from lstmcli.evaluation.backtest import (
+    Backtest,
+    Forecaster,
+    Rows,
+    in_turn,
+    one_by_one,
+    run_backtest,
+    turn_of,
+)
 from lstmcli.evaluation.metrics import mase_scale
 from lstmcli.evaluation.scores import Scores, score
 from lstmcli.evaluation.tails import Tails, fit_tails
@@ -24,8 +33,36 @@ from lstmcli.forecasting.model import TrainedModel
 from lstmcli.forecasting.volatility import EWMA_START
 
 EXTRA_BASELINES = ("gjr_garch",)
+ALWAYS = np.datetime64("0001-01-01")
 _SEASON = {"1mo": 12}
 _TREND_WINDOWS = 512
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What was fitted by a date, and is forecast from until the next such date.
+
+    models, trend : the networks, and what each learned of trends, by name.
+    rows : by symbol, the rows that baselines are fitted on.
+    since : the first cutoff date that it serves.
+    """
+
+    models: Mapping[str, TrainedModel]
+    trend: Mapping[str, Mapping[str, Any]]
+    rows: Mapping[str, range]
+    since: np.datetime64 = ALWAYS
+
+
+def check_baselines(asked: Sequence[str]) -> None:
+    """Raise UsageError for a further baseline that there is not."""
+    unknown = set(asked) - set(EXTRA_BASELINES)
+    if unknown:
+        raise UsageError(
+            "no such baseline",
+            where=", ".join(sorted(unknown)),
+            why="there is " + ", ".join(EXTRA_BASELINES),
+            next_step="The others are always shown.",
+        )
 
 
 def check_moves(series: Series, fit_rows: int, horizon: int) -> None:
@@ -48,31 +85,31 @@ def check_moves(series: Series, fit_rows: int, horizon: int) -> None:
 
 
 def backtest(
-    models: Mapping[str, tuple[TrainedModel, Sequence[Series]]],
+    fitted: Sequence[Fitted],
+    own: Mapping[str, Sequence[Series]],
     series: Sequence[Series],
     cutoffs: Sequence[NDArray[np.int64]],
     *,
-    fit_rows: Sequence[int],
     horizon: int,
     context_length: int,
     interval: str = "1d",
     extra: Sequence[str] = (),
 ) -> Backtest:
-    """Forecast from every cutoff with every model, and with the baselines fitted on `fit_rows`.
+    """Forecast from every cutoff with every model and baseline, as they were last fitted by then.
 
-    Each model brings the same series with its own features. `extra` may name `gjr_garch`, which
-    takes some 25 ms a cutoff.
+    own : by model, the same series with the features that it reads. `extra` may name `gjr_garch`,
+    which takes some 25 ms a cutoff.
     """
-    rows = {each.symbol: number for each, number in zip(series, fit_rows, strict=True)}
-
+    since = since_of(fitted)
     forecasters: dict[str, Forecaster] = {
-        name: _network(model, own, horizon) for name, (model, own) in models.items()
+        name: in_turn([_network(each.models[name], seen, horizon) for each in fitted], since)
+        for name, seen in own.items()
     }
     forecasters["naive"] = one_by_one(
         lambda each, at: baselines.naive(each.log_prices, at, horizon)
     )
-    forecasters["drift"] = one_by_one(
-        lambda each, at: baselines.drift(each.log_prices, at, horizon, fit_rows=rows[each.symbol])
+    forecasters["drift"] = in_turn(
+        [_on_rows(baselines.drift, each.rows, horizon) for each in fitted], since
     )
     if interval in _SEASON:
         forecasters["seasonal_naive"] = one_by_one(
@@ -80,9 +117,9 @@ def backtest(
                 each.log_prices, at, horizon, period=_SEASON[interval]
             )
         )
-    levels = next((model.levels for model, _ in models.values() if model.levels), ())
+    levels = next((model.levels for model in fitted[0].models.values() if model.levels), ())
     if levels:
-        forecasters |= _cones(rows, horizon, levels)
+        forecasters |= _cones(fitted, horizon, levels)
     if "gjr_garch" in extra:
         forecasters["gjr_garch"] = one_by_one(
             lambda each, at: gjr_garch(
@@ -101,31 +138,52 @@ def score_backtest(
     result: Backtest,
     model: str,
     series: Sequence[Series],
-    fit_rows: Sequence[int],
+    fitted: Sequence[Fitted],
     *,
     flat_band: float,
-    trend: Mapping[str, Mapping[str, Any]],
 ) -> Scores:
-    """Score a backtest with what was learned of trends on training rows, by model name."""
+    """Score a backtest with what was learned of trends on training rows.
+
+    A refit learns thresholds of its own; what counts as a crash or a spike, and the scale of MASE,
+    stay those of the first fit, so that one score has one meaning.
+    """
     horizon = result.actual.shape[1]
-    known = trend.get(model)
+    known = fitted[0].trend.get(model)
     return score(
         result,
         model=model,
         mase_scales={
-            each.symbol: mase_scale(np.exp(each.log_prices[:rows]))
-            for each, rows in zip(series, fit_rows, strict=True)
+            each.symbol: mase_scale(np.exp(each.log_prices[: fitted[0].rows[each.symbol].stop]))
+            for each in series
         },
         flat_band=flat_band,
-        thresholds={
-            name: Thresholds(_first(table["low"], horizon), _first(table["high"], horizon))
-            for name, table in trend.items()
-            if len(table["low"]) >= horizon
-        },
+        thresholds=thresholds_by_window(result, fitted),
         tails=None
         if known is None or len(known["crash"]) < horizon
         else Tails(_first(known["crash"], horizon), _first(known["spike"], horizon)),
     )
+
+
+def since_of(fitted: Sequence[Fitted]) -> list[np.datetime64]:
+    """Return from when on each serves."""
+    return [each.since for each in fitted]
+
+
+def thresholds_by_window(result: Backtest, fitted: Sequence[Fitted]) -> dict[str, Thresholds]:
+    """Return the thresholds of each model's calls: (H,), or (N, H) where it was refitted."""
+    horizon = result.actual.shape[1]
+    turns = turn_of(result.cutoff, since_of(fitted))
+    found = {}
+    for name, table in fitted[0].trend.items():
+        if len(table["low"]) < horizon:
+            continue
+        low, high = (
+            np.array([each.trend[name][side][:horizon] for each in fitted])
+            for side in ("low", "high")
+        )
+        several = len(fitted) > 1
+        found[name] = Thresholds(low[turns if several else 0], high[turns if several else 0])
+    return found
 
 
 def learn_trend(
@@ -163,7 +221,7 @@ def learn_trend(
 
 
 def _cones(
-    fit_rows: Mapping[str, int], horizon: int, levels: Sequence[float]
+    fitted: Sequence[Fitted], horizon: int, levels: Sequence[float]
 ) -> dict[str, Forecaster]:
     """Return the fans that any probabilistic model must beat, as far as there are rows for them."""
     cones: dict[str, Forecaster] = {
@@ -174,18 +232,33 @@ def _cones(
             lambda each, at: baselines.ewma_cone(each.log_prices, at, horizon, levels=levels)
         ),
     }
-    if min(fit_rows.values()) >= baselines.fewest_climatology_rows(horizon):
-        cones["scaled_climatology"] = one_by_one(
-            lambda each, at: baselines.scaled_climatology(
-                each.log_prices, at, horizon, levels=levels, fit_rows=fit_rows[each.symbol]
-            )
+    fewest = baselines.fewest_climatology_rows(horizon)
+    if min(len(rows) for each in fitted for rows in each.rows.values()) >= fewest:
+        climatology = partial(baselines.scaled_climatology, levels=levels)
+        cones["scaled_climatology"] = in_turn(
+            [_on_rows(climatology, each.rows, horizon) for each in fitted], since_of(fitted)
         )
     return cones
 
 
+def _on_rows(
+    baseline: Callable[..., Forecast], rows: Mapping[str, range], horizon: int
+) -> Forecaster:
+    """Fit a baseline on some rows of each symbol; it sees none before them."""
+
+    def forecast_one(each: Series, at: Rows) -> Forecast:
+        first, stop = rows[each.symbol].start, rows[each.symbol].stop
+        return baseline(each.log_prices[first:], at - first, horizon, fit_rows=stop - first)
+
+    return one_by_one(forecast_one)
+
+
 def _network(model: TrainedModel, own: Sequence[Series], horizon: int) -> Forecaster:
+    features = {each.symbol: each for each in own}
+
     def forecaster(series: Sequence[Series], cutoffs: Sequence[Rows]) -> Forecast:
-        seen = [each.until(rows) for each, rows in zip(own, cutoffs, strict=True)]
+        pairs = zip(series, cutoffs, strict=True)
+        seen = [features[each.symbol].until(rows) for each, rows in pairs]
         return forecast(model, seen, cutoffs, horizon=horizon)
 
     return forecaster

@@ -140,6 +140,8 @@ def _metadata(
         "split": {
             "method": fitted.model.settings.split.method,
             "purge": fitted.model.settings.purge,
+            "embargo": fitted.model.settings.split.embargo,
+            "dates": plan.count_dates(),
             "validation_start": plan.validation_start and str(plan.validation_start),
             "test_start": str(plan.test_start),
         },

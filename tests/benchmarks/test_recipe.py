@@ -17,11 +17,12 @@ from lstmcli.evaluation.backtest import Forecaster, one_by_one, run_backtest
 from lstmcli.evaluation.metrics import crps
 from lstmcli.forecasting import baselines
 from lstmcli.forecasting.forecaster import forecast
+from lstmcli.forecasting.model import series_for
 from lstmcli.market.prices import Prices
 from lstmcli.recipes import load_settings
 from lstmcli.workflows.fit import fit
 from lstmcli.workflows.plan import make_plan
-from lstmcli.workflows.prices import Source, load_prices, series_for
+from lstmcli.workflows.prices import Source, load_prices
 
 pytestmark = pytest.mark.slow
 

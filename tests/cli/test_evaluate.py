@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lstmcli.runs.locks import hold
 from tests.command_line import (
     Outcome,
     assert_one_error,
@@ -54,7 +56,9 @@ def wide(home: Path) -> None:
 def test_default_cutoffs_are_a_horizon_apart_in_the_test_span(home: Path) -> None:
     before = hashes(home)
     found = document(home)
-    assert hashes(home) == before
+    after = hashes(home)
+    del after["data/models/tiny/state.json"]  # that the test span was looked at
+    assert after == before
     expected = DAYS[TEST_START : 300 - HORIZON : HORIZON]
     assert [row["cutoff"] for row in found["forecasts"]] == expected
     assert found["fitted_cutoffs"] == 0
@@ -80,6 +84,88 @@ def test_options_choose_the_cutoffs(
     home: Path, options: tuple[object, ...], expected: slice
 ) -> None:
     assert cutoffs(home, *options) == DAYS[expected]
+
+
+def test_refits_are_shown_with_their_spans(home: Path) -> None:
+    found = document(home, "--refit", 3)
+    assert [row["since"] for row in found["refits"]] == [DAYS[270], DAYS[285]]
+    assert all(row["last"] == row["since"] for row in found["refits"])
+    lines = evaluate(home, "--refit", 3, "--refit-window", "rolling").out.splitlines()
+    at = lines.index("Fitted again 2 times on the rows known at the first cutoff")
+    rows = [line.split() for line in lines[at + 4 : at + 6]]
+    assert [row[:4] for row in rows] == [
+        ["tiny/v0001", DAYS[270], DAYS[16], DAYS[270]],
+        ["tiny/v0001", DAYS[285], DAYS[31], DAYS[285]],
+    ]
+
+
+def test_many_refits_show_the_latest_and_say_so(home: Path) -> None:
+    lines = evaluate(home, "--refit", 1, "--step-size", 2).out.splitlines()
+    (title,) = [line for line in lines if line.startswith("Fitted again")]
+    assert "19 times" in title
+    assert "(the last 12; all with --format json)" in title
+
+
+def test_refits_are_told_on_standard_error_when_asked_to(home: Path) -> None:
+    assert evaluate(home, "--refit", 3).err == ""
+    lines = evaluate(home, "--refit", 3, "--verbose").err.splitlines()
+    assert lines[0].startswith(f"refit 1 of 2: tiny/v0001 from {DAYS[270]}, fitted on 271 rows")
+    assert len(lines) == 2
+
+
+def test_refit_takes_a_number_of_cutoffs_or_never(home: Path) -> None:
+    for wrong in ("0", "-1", "often", "1.5", ""):
+        assert_one_error(evaluate(home, "--refit", wrong), 2, "--refit", "or never")
+    assert document(home, "--refit", "never")["refits"] == []
+    assert document(home, "--refit", 100)["refits"] == []
+
+
+def test_looks_at_a_test_span_are_counted_also_across_training_again(home: Path) -> None:
+    looks = [document(home)["looks"] for _ in range(2)]
+    assert [each["count"] for (each,) in looks] == [1, 2]
+    assert looks[0][0] == {"name": "tiny", "test_start": DAYS[TEST_START], "count": 1}
+    assert "has been looked at 3 times; a model or setting chosen" in evaluate(home).out
+    again = ("train", "--config", "tiny.toml", "--promote", "always")
+    assert in_process(*again, "--set", "split.train_fraction=0.9", folder=home).code == 0
+    (look,) = document(home)["looks"]
+    assert DAYS[269] < look["test_start"] <= DAYS[270]
+    assert look["count"] == 4
+
+
+def test_cutoffs_before_the_test_span_are_no_look_at_it(home: Path) -> None:
+    assert document(home, "--start", DAYS[200], "--end", DAYS[240])["looks"] == []
+    assert not (home / "data/models/tiny/state.json").exists()
+    text = evaluate(home).out
+    assert f"The test span of tiny from {DAYS[TEST_START]} has been looked at once" in text
+
+
+def test_two_versions_of_a_name_are_one_look(home: Path) -> None:
+    assert in_process("train", "--config", "tiny.toml", folder=home).code == 0
+    (look,) = document(home, "--model", "tiny/v0001", "--model", "tiny/v0002")["looks"]
+    assert look["count"] == 1
+
+
+def test_a_look_that_cannot_be_counted_is_told_and_harms_nothing(home: Path) -> None:
+    folder = home / "data/models/tiny"
+    with hold(folder / ".lock"):
+        outcome = evaluate(home, "--format", "json")
+    assert outcome.code == 0
+    assert json.loads(outcome.out)["looks"] == []
+    assert "this look at the test span of tiny was not counted: another run" in outcome.err
+    (folder / "state.json").write_text("{")
+    outcome = evaluate(home)
+    assert outcome.code == 0
+    assert "state.json was damaged" in outcome.err
+    assert "has been looked at once" in outcome.out
+    assert (folder / "state.json.damaged").read_text() == "{"
+
+
+def test_a_model_elsewhere_is_evaluated_and_its_look_uncounted(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home / "data/models/tiny/v0001", tmp_path / "else/v0001")
+    outcome = evaluate(home, "--model", str(tmp_path / "else/v0001"))
+    assert outcome.code == 0
+    assert "this look at its test span is uncounted" in outcome.err
+    assert [path.name for path in (tmp_path / "else").iterdir()] == ["v0001"]
 
 
 def test_overlapping_cutoffs_count_as_independent_only_when_they_do_not_overlap(home: Path) -> None:

@@ -42,12 +42,14 @@ def borders_of(
     train_end: str | None = None,
     train_fraction: float = 0.85,
     validation_fraction: float = 0.15,
+    embargo: int = 0,
 ) -> Borders:
     return find_borders(
         series,
         train_end=None if train_end is None else np.datetime64(train_end),
         train_fraction=train_fraction,
         validation_fraction=validation_fraction,
+        embargo=embargo,
     )
 
 
@@ -93,6 +95,7 @@ def test_the_corrected_lab_has_3992_rows_before_705_test_rows() -> None:
     context_length=st.integers(3, 30),
     horizon=st.integers(1, 20),
     more=st.integers(0, 10),
+    embargo=st.integers(0, 30),
     train_fraction=st.floats(0.3, 0.95),
     validation_fraction=st.floats(0.10, 0.15),
 )
@@ -101,12 +104,16 @@ def test_no_label_of_a_part_reaches_a_row_of_the_next(
     context_length: int,
     horizon: int,
     more: int,
+    embargo: int,
     train_fraction: float,
     validation_fraction: float,
 ) -> None:
     series = series_of(random_walk(rows))
     borders = borders_of(
-        series, train_fraction=train_fraction, validation_fraction=validation_fraction
+        series,
+        train_fraction=train_fraction,
+        validation_fraction=validation_fraction,
+        embargo=embargo,
     )
     split = split_series(
         series, borders, context_length=context_length, horizon=horizon, purge=horizon + more
@@ -116,7 +123,7 @@ def test_no_label_of_a_part_reaches_a_row_of_the_next(
     for part, first, limit in (
         (split.train, 0, split.train_rows),
         (split.validation, split.train_rows, split.fit_rows),
-        (split.test, split.fit_rows, rows),
+        (split.test, split.fit_rows + embargo, rows),
     ):
         for cutoff in part:
             labels = range(cutoff + 1, cutoff + horizon + 1)
@@ -134,6 +141,34 @@ def test_all_series_are_cut_on_the_same_days() -> None:
         assert series.dates[split.fit_rows - 1] <= borders.train_end < series.dates[split.fit_rows]
         assert series.dates[split.train_rows - 1] < borders.validation_start
         assert borders.validation_start <= series.dates[split.train_rows]
+
+
+def test_an_embargo_is_counted_on_the_dates_of_all_series_together() -> None:
+    long = series_of(random_walk(300))
+    sparse = series_of(random_walk(300), symbol="BBB").part(slice(0, None, 3))
+    borders = borders_of(long, sparse, embargo=10)
+    splits = [
+        split_series(each, borders, context_length=5, horizon=3, purge=3) for each in (long, sparse)
+    ]
+    assert splits[0].test.start == splits[0].fit_rows + 10
+    assert sparse.dates[splits[1].test.start] >= long.dates[splits[0].test.start]
+    assert sparse.dates[splits[1].test.start - 1] < long.dates[splits[0].test.start]
+
+
+@given(ahead=st.integers(1, 40), embargo=st.integers(0, 60))
+def test_an_embargo_longer_than_the_rows_ends_late_enough_for_those_to_come(
+    ahead: int, embargo: int
+) -> None:
+    whole = series_of(random_walk(400))
+    known = whole.part(slice(300))
+    train_end = str(known.dates[-ahead])
+    borders = borders_of(known, train_end=train_end, embargo=embargo)
+    later = whole.dates[whole.dates >= borders.test_start]
+    left_out = int((whole.dates > np.datetime64(train_end)).sum()) - len(later)
+    assert left_out >= embargo
+    if embargo < ahead:
+        assert left_out == embargo
+    assert left_out <= embargo + 5
 
 
 def test_values_play_no_part_in_where_series_are_cut() -> None:

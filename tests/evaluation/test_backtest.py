@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from lstmcli.dataset.series import Series
 from lstmcli.evaluation.backtest import (
     Backtest,
+    Forecaster,
     Rows,
     actual_moves,
     context_sigma,
+    in_turn,
     one_by_one,
     run_backtest,
+    turn_of,
 )
-from lstmcli.forecasting.forecast import Forecast
+from lstmcli.forecasting.forecast import Forecast, join_forecasts
 from tests.synthetic import random_walk, series_of
 
 FIRST = series_of(random_walk(40))
@@ -105,6 +108,43 @@ def test_quantiles_are_joined_with_their_levels() -> None:
     assert joined.quantiles is not None
     assert joined.quantiles.shape == (5, HORIZON, 3)
     np.testing.assert_array_equal(joined.quantiles[:, :, 1], joined.median)
+
+
+def test_each_cutoff_is_forecast_by_the_latest_whose_turn_has_come() -> None:
+    def saying(number: int) -> Forecaster:
+        return one_by_one(lambda series, rows: Forecast(np.full((len(rows), HORIZON), number)))
+
+    since = [np.datetime64("0001-01-01"), FIRST.dates[15], SECOND.dates[20]]
+    joined = in_turn([saying(number) for number in range(3)], since)([FIRST, SECOND], CUTOFFS)
+    days = [
+        each.dates[row] for each, at in zip((FIRST, SECOND), CUTOFFS, strict=True) for row in at
+    ]
+    expected = [max(n for n in range(3) if since[n] <= day) for day in days]
+    assert expected == [0, 1, 1, 1, 2]
+    assert joined.median[:, 0].tolist() == expected
+    assert turn_of(np.array(days), since).tolist() == expected
+
+
+def test_in_turn_each_forecaster_sees_no_row_after_its_own_last_cutoff() -> None:
+    since = [np.datetime64("0001-01-01"), FIRST.dates[20]]
+    seen: list[int] = []
+
+    def spy(series: Sequence[Series], cutoffs: Sequence[Rows]) -> Forecast:
+        seen.extend(len(each) for each in series)
+        return one_by_one(ending)(series, cutoffs)
+
+    in_turn([spy, spy], since)([FIRST.until(CUTOFFS[0])], CUTOFFS[:1])
+    assert seen == [16, 37]
+
+
+def test_forecasts_joined_must_be_as_many_as_announced() -> None:
+    part = Forecast(np.zeros((2, HORIZON)), spread=np.ones((2, HORIZON)))
+    joined = join_forecasts(iter([part, part]), 4)
+    assert joined.spread is not None
+    np.testing.assert_array_equal(joined.spread, np.ones((4, HORIZON)))
+    for parts, count in (([part], 3), ([part, part], 3), ([], 1)):
+        with pytest.raises(ValueError, match=r"of [13]|broadcast"):
+            join_forecasts(parts, count)
 
 
 def test_the_sigma_of_a_constant_context_can_be_divided_by() -> None:

@@ -180,9 +180,9 @@ def test_settings_edited_by_hand_are_refused(bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("    4,\n    3,", "    4,\n    5,", "weights do not fit config.toml"),
-        ('    "volume",\n', "", "fitted scale does not fit config.toml"),
-        ('scaling = "log_return"', 'scaling = "relative"', "Unexpected key"),
+        ("    4,\n    3,", "    4,\n    5,", r"the settings need F32 \["),
+        ('    "volume",\n', "", r"the settings need F\d\d \["),
+        ('scaling = "log_return"', 'scaling = "relative"', "has besides .*fitted.loc"),
         ("horizon = 4", "horizont = 4", "config.toml: unknown key"),
         ("[window]", "[window", "config.toml"),
     ],
@@ -203,13 +203,16 @@ def changed(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda tensors: tensors.update(more=torch.ones(1)), "Unexpected key"),
-        (lambda tensors: tensors.pop("0.layers.0.bias_ih_l0"), "Missing key"),
-        (lambda tensors: tensors.pop("fitted.loc"), "fitted scale"),
-        (lambda tensors: (tensors.pop("fitted.loc"), tensors.pop("fitted.scale")), "fitted scale"),
-        (lambda tensors: tensors.update({"fitted.scale": torch.ones(3)}), "fitted scale"),
+        (lambda tensors: tensors.update(more=torch.ones(1)), "has besides .* more"),
+        (lambda tensors: tensors.pop("0.layers.0.bias_ih_l0"), "lacks 0.layers"),
+        (lambda tensors: tensors.pop("fitted.loc"), "lacks fitted.loc"),
+        (lambda tensors: tensors.update({"fitted.scale": torch.ones(3)}), "fitted.scale is F32"),
+        (
+            lambda tensors: tensors.update({"0.layers.0.bias_ih_l0": torch.ones(16).half()}),
+            r"is F16 \[16\], the settings need F32 \[16\]",
+        ),
     ],
-    ids=["extra", "missing", "half a scale", "no scale", "another's scale"],
+    ids=["extra", "missing", "half a scale", "another's scale", "another type"],
 )
 def test_other_tensors_are_refused(
     bundle: Path, change: Callable[[dict[str, torch.Tensor]], object], words: str
@@ -255,6 +258,19 @@ def test_weights_of_any_bytes_are_refused_or_fit(bundle: Path, data: st.DataObje
     set_weights(bundle, bytes(whole[: data.draw(st.integers(len(whole) - 9, len(whole)))]))
     with contextlib.suppress(ModelError):
         load_bundle(bundle, CPU)
+
+
+@pytest.mark.parametrize("name", FILES[:3])
+def test_what_is_no_file_is_refused_unopened(bundle: Path, name: str) -> None:
+    (bundle / name).unlink()
+    os.mkfifo(bundle / name)
+    refused(bundle, f"{name} is no file")
+
+
+@pytest.mark.parametrize("name", FILES[1:3])
+def test_a_file_too_large_to_be_ours_is_refused(bundle: Path, name: str) -> None:
+    os.truncate(bundle / name, 20 * 1024**2)
+    refused(bundle, f"{name} has more than 16 MiB")
 
 
 @pytest.mark.parametrize(

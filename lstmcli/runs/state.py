@@ -1,0 +1,100 @@
+"""What changes about a model name, in `state.json` beside its versions: looks at test spans.
+
+Every evaluation on a test span is a look at it, and whoever chooses by what they saw has used it
+up. A look is kept as the symbols and days that it saw, not as a version, so that training again,
+also with another split, does not reset the count.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lstmcli import atomic
+from lstmcli.errors import FileError
+from lstmcli.runs.locks import hold
+
+SCHEMA_VERSION = 1
+_STATE = "state.json"
+_NOT_A_STATE = (ValueError, TypeError, KeyError, OverflowError, RecursionError)
+_WAIT = 0.5  # seconds for another evaluation to add its look; training holds the lock for longer
+
+
+@dataclass(frozen=True)
+class Look:
+    """Evaluations that saw the same: `symbols` of a `price` column, days `first` to `last`."""
+
+    symbols: tuple[str, ...]
+    price: str
+    first: str
+    last: str
+    count: int = 1
+
+
+def count_look(folder: Path, look: Look, test_start: str) -> tuple[int, str | None]:
+    """Add a look to the state of the model name in `folder`.
+
+    Returns how often, this time included, any day from `test_start` on of any of its symbols was
+    looked at, and a note where the file was damaged: it is put aside, and counting begins anew.
+    Raises LockedError when another run is at work there, FileError when nothing can be written.
+    """
+    with hold(folder / ".lock", wait=_WAIT):
+        state, note = _read(folder / _STATE)
+        looks = _with(_looks(state), look)
+        state |= {"schema_version": SCHEMA_VERSION, "looks": [asdict(each) for each in looks]}
+        atomic.write_text(folder / _STATE, json.dumps(state, indent=2) + "\n")
+    return sum(each.count for each in looks if _saw(each, look, test_start)), note
+
+
+def _with(looks: Sequence[Look], look: Look) -> list[Look]:
+    """Add a look, to the count of one that saw the same where there is one."""
+    same = [each for each in looks if replace(each, count=look.count) == look]
+    rest = [each for each in looks if each not in same]
+    return [*rest, replace(look, count=look.count + sum(each.count for each in same))]
+
+
+def _saw(earlier: Look, look: Look, test_start: str) -> bool:
+    shared = set(earlier.symbols) & set(look.symbols)
+    return bool(shared) and earlier.price == look.price and earlier.last >= test_start
+
+
+def _read(path: Path) -> tuple[dict[str, Any], str | None]:
+    """Return the state, and a note where a damaged one was put aside."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return {}, None
+    except OSError as error:
+        raise FileError("cannot read the file", where=path, why=error.strerror or "") from error
+    try:
+        state = json.loads(data)
+        _looks(state)
+    except _NOT_A_STATE as error:
+        return {}, _put_aside(path, error)
+    return state, None
+
+
+def _looks(state: Any) -> list[Look]:
+    """Return the looks of a state; raises one of `_NOT_A_STATE` for anything else."""
+    if not isinstance(state, dict):
+        raise TypeError(f"expected an object, found {type(state).__name__}")
+    looks = []
+    for each in state.get("looks", []):
+        days = str(each["first"]), str(each["last"])
+        symbols = tuple(str(symbol) for symbol in each["symbols"])
+        looks.append(Look(symbols, str(each["price"]), *days, int(each["count"])))
+    return looks
+
+
+def _put_aside(path: Path, error: Exception) -> str:
+    numbers = (f"{path.name}.damaged{number or ''}" for number in range(1000))
+    aside = next(path.with_name(name) for name in numbers if not path.with_name(name).exists())
+    try:
+        path.rename(aside)
+    except OSError as failed:
+        raise FileError("cannot put aside", where=path, why=failed.strerror or "") from failed
+    return (
+        f"{path} was damaged ({' '.join(str(error).split())}) and is kept as {aside.name}; "
+        "looks at the test span are counted anew"
+    )
