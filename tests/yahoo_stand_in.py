@@ -8,6 +8,8 @@ import json
 import socket
 import struct
 import threading
+import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -37,6 +39,7 @@ Fault = Literal[
     "no data",
     "refused",
     "ragged",
+    "blank",
 ]
 
 PAGE = b"<html><body>Will be right back...</body></html>"
@@ -91,6 +94,28 @@ class Listing:
 
 
 @dataclass
+class Limit:
+    """At most `most` requests in any `seconds`; those refused do not count."""
+
+    most: int
+    seconds: float
+    refused: int = 0
+    recent: deque[float] = field(default_factory=deque)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def refuses(self) -> bool:
+        with self.lock:
+            now = time.monotonic()
+            while self.recent and self.recent[0] <= now - self.seconds:
+                self.recent.popleft()
+            if len(self.recent) >= self.most:
+                self.refused += 1
+                return True
+            self.recent.append(now)
+            return False
+
+
+@dataclass
 class StandIn:
     """The server's script and its record."""
 
@@ -101,6 +126,8 @@ class StandIn:
     charts: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     helpers_hang: bool = False  # cookie and crumb hosts that never answer
+    limit: Limit | None = None
+    retry_after: str | None = None  # header of every 429
     closing: threading.Event = field(default_factory=threading.Event)
 
     def serve(self, symbol: str, bars: pd.DataFrame, **facts: str) -> None:
@@ -110,6 +137,11 @@ class StandIn:
     def asked(self, symbol: str) -> list[dict[str, str]]:
         """Parameters of all chart requests for `symbol` so far."""
         return [query for name, query in self.charts if name == symbol]
+
+    @property
+    def requests(self) -> int:
+        """All requests so far, for prices, cookies and crumbs."""
+        return len(self.charts) + len(self.others)
 
     def forget(self) -> None:
         """Start a new record."""
@@ -153,6 +185,9 @@ def _handler(script: StandIn) -> type[BaseHTTPRequestHandler]:
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
             if "/v8/finance/chart/" not in place:
                 script.others.append(place)
+                if script.limit and script.limit.refuses():
+                    self._answer(429, b"Too Many Requests")
+                    return
                 if script.helpers_hang:
                     script.closing.wait(30)
                     return
@@ -163,6 +198,8 @@ def _handler(script: StandIn) -> type[BaseHTTPRequestHandler]:
             script.charts.append((symbol, query))
             queue = script.faults.get(symbol, [])
             fault = queue.pop(0) if queue else script.always.get(symbol)
+            if script.limit and script.limit.refuses():
+                fault = "429"
             if fault:
                 self._fail(fault, symbol, query)
             elif symbol not in script.listings:
@@ -175,6 +212,8 @@ def _handler(script: StandIn) -> type[BaseHTTPRequestHandler]:
         def _answer(self, status: int, body: bytes, length: int | None = None) -> None:
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
+            if status == 429 and script.retry_after:
+                self.send_header("Retry-After", script.retry_after)
             self.send_header("Content-Length", str(len(body) if length is None else length))
             self.end_headers()
             self.wfile.write(body)
@@ -193,6 +232,8 @@ def _handler(script: StandIn) -> type[BaseHTTPRequestHandler]:
                     self._answer(401, _error("Unauthorized", "Invalid Crumb", "finance"))
                 case "404 page" | "429" | "500" | "503":
                     self._answer(int(fault[:3]), PAGE)
+                case "blank":
+                    self._answer(200, b"")
                 case "html":
                     self._answer(200, PAGE)
                 case "truncated":

@@ -35,12 +35,35 @@ def fetch(
     include_partial: Annotated[
         bool, typer.Option("--include-partial", help="Keep the bar of a session still open.")
     ] = False,
+    rate: Annotated[
+        float,
+        typer.Option(
+            "--rate", min=0.01, max=100, metavar="N", help="Most requests a second, all told."
+        ),
+    ] = 2.0,
+    max_wait: Annotated[
+        float,
+        typer.Option(
+            "--max-wait",
+            min=0,
+            metavar="SECONDS",
+            help="Pause so long, in all, while Yahoo refuses or fails; then list what is left.",
+        ),
+    ] = 600.0,
     timeout: Annotated[
-        float, typer.Option("--timeout", min=1, metavar="SECONDS", help="For one symbol.")
-    ] = 30.0,
+        float | None,
+        typer.Option(
+            "--timeout",
+            min=0.1,
+            metavar="SECONDS",
+            help="End the whole run after that, and list what is left.",
+            show_default="as long as it takes",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be asked for; ask and write nothing.")
     ] = False,
+    errors: options.Errors = None,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     wait: options.Wait = 0.0,
     form: options.FormatOption = "table",
@@ -50,33 +73,44 @@ def fetch(
 ) -> None:
     """Bring daily (or weekly, monthly) bars from Yahoo into the store, only what is missing.
 
-    What is stored is never harmed by a failure. Yahoo's data are for personal use.
+    What is stored is never harmed by a failure. Where a run was broken off, the same command goes
+    on with what is left. Yahoo's data are for personal use.
 
     Example: lstmcli fetch ^GSPC AAPL MSFT
     """
     from datetime import UTC
 
     from lstmcli.cli import messages
+    from lstmcli.cli.progress import symbols_shown
     from lstmcli.cli.source import all_symbols
-    from lstmcli.report.fetch import fetch_view
-    from lstmcli.report.output import check_output, emit
+    from lstmcli.report.fetch import fetch_view, pause_told
+    from lstmcli.report.output import check_file, check_output, emit
     from lstmcli.workflows.fetch import fetch as run
 
     check_output(output, form)
-    report = run(
-        all_symbols(symbols, symbols_file),
-        data_dir=data_dir,
-        interval=interval,
-        start=start and start.date(),
-        end=end and end.date(),
-        full=full,
-        include_partial=include_partial,
-        timeout=timeout,
-        wait=wait,
-        dry_run=dry_run,
-        now=datetime.now(UTC),
-    )
+    check_file(errors)
+    wanted = all_symbols(symbols, symbols_file)
+    with symbols_shown(len(wanted), quiet=quiet) as advance:
+        report = run(
+            wanted,
+            data_dir=data_dir,
+            interval=interval,
+            start=start and start.date(),
+            end=end and end.date(),
+            full=full,
+            include_partial=include_partial,
+            rate=rate,
+            max_wait=max_wait,
+            timeout=timeout,
+            wait=wait,
+            dry_run=dry_run,
+            now=datetime.now(UTC),
+            on_result=lambda result: advance(),
+            on_pause=lambda *pause: messages.tell([pause_told(*pause)], quiet=quiet),
+        )
     emit(fetch_view(report), form, output)
-    failed = [result for result in report.results if result.status == "failed"]
-    messages.tell([f"failed: {each.symbol}: {each.reason}" for each in failed], quiet=False)
+    messages.list_failures(errors, report.failures)
+    messages.tell(
+        [f"failed: {each.symbol}: {each.reason}" for each in report.failures], quiet=False
+    )
     raise typer.Exit(report.exit_code)

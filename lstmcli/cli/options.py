@@ -106,6 +106,15 @@ Output = Annotated[
         show_default="-, standard output",
     ),
 ]
+Errors = Annotated[
+    str | None,
+    typer.Option(
+        "--errors",
+        metavar="FILE",
+        help="List the symbols that failed, with reasons, as CSV.",
+        show_default="none",
+    ),
+]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="No notes, warnings or progress on standard error.")
 ]

@@ -41,15 +41,7 @@ def predict(
             show_default="none",
         ),
     ] = None,
-    errors: Annotated[
-        str | None,
-        typer.Option(
-            "--errors",
-            metavar="FILE",
-            help="List the symbols that failed, with reasons, as CSV.",
-            show_default="none",
-        ),
-    ] = None,
+    errors: options.Errors = None,
     device: options.Device = None,
     threads: options.Threads = None,
     csv: options.Csv = None,

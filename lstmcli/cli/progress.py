@@ -1,4 +1,4 @@
-"""The progress of training and of refits: a bar on a terminal's stderr, lines with --verbose."""
+"""The progress of long work: a bar on a terminal's stderr, lines with --verbose."""
 
 import contextlib
 import sys
@@ -39,6 +39,21 @@ def refits_shown(*, quiet: bool, verbose: bool) -> Iterator[OnRefit]:
             yield lambda refit, number, total: progress.update(
                 task, completed=number, total=total, visible=True
             )
+
+
+@contextlib.contextmanager
+def symbols_shown(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    """Yield what to call with each symbol that is done."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("symbol"), MofNCompleteColumn(), BarColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("fetch", total=total)
+        yield lambda: progress.advance(task)
 
 
 @contextlib.contextmanager

@@ -43,7 +43,8 @@ def all_symbols(symbols: Sequence[str] | None, symbols_file: str | None) -> tupl
 def _lines(symbols_file: str) -> list[str]:
     try:
         if symbols_file == "-":
-            text = sys.stdin.read(_MOST_CHARACTERS + 1)
+            # A standard input that the caller has closed holds no symbols.
+            text = sys.stdin.read(_MOST_CHARACTERS + 1) if sys.stdin else ""
         else:
             with open(symbols_file, encoding="utf-8-sig") as file:
                 text = file.read(_MOST_CHARACTERS + 1)

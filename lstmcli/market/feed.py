@@ -1,11 +1,11 @@
 """Bars fresh from the feed that are fit to be stored: finished, checked, in our own columns."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 
 import pandas as pd
 
+from lstmcli.market.gate import Gate
 from lstmcli.market.prices import COLUMNS
 from lstmcli.market.unfinished import drop_unfinished
 from lstmcli.market.validate import check_prices
@@ -39,8 +39,7 @@ def ask_feed(
     time_zone: str,
     include_partial: bool,
     now: datetime,
-    timeout: float,
-    sleep: Callable[[float], None],
+    gate: Gate,
 ) -> Answer:
     """Ask for the bars from `start` to `end`, both included, as they stand at `now`.
 
@@ -48,13 +47,7 @@ def ask_feed(
     is has not been finished.
     """
     bars = fetch_bars(
-        symbol,
-        start=start,
-        end=end,
-        interval=interval,
-        timeout=timeout,
-        time_zone=time_zone,
-        sleep=sleep,
+        symbol, start=start, end=end, interval=interval, time_zone=time_zone, gate=gate
     )
     done = drop_unfinished(
         bars.frame, symbol=symbol, interval=interval, time_zone=bars.time_zone, now=now

@@ -8,9 +8,10 @@ import warnings
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import numpy as np
 import pandas as pd
 
-from lstmcli.market.calendars import calendar_of
+from lstmcli.market.calendars import calendar_of, sessions_of
 
 SETTLING = timedelta(minutes=30)  # quotes lag by up to 20 minutes, and closing auctions take some
 
@@ -29,12 +30,36 @@ def drop_unfinished(
     return frame.iloc[:rows]
 
 
+def is_up_to_date(last: date, *, symbol: str, interval: str, time_zone: str, now: datetime) -> bool:
+    """Whether no bar after `last` can be final at `now`; False where no calendar tells."""
+    zone, following = zone_of(time_zone), _next_bar(last, symbol, interval)
+    if zone is None or following is None:
+        return False
+    return not _is_over(following, symbol, interval, zone, now)
+
+
 def zone_of(name: str) -> ZoneInfo | None:
     """The time zone of that name, None where there is none."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return None
+
+
+def _next_bar(last: date, symbol: str, interval: str) -> date | None:
+    """The date of the bar after the one of `last`, None where no calendar knows both."""
+    if interval == "1mo":
+        return (last.replace(day=1) + timedelta(days=32)).replace(day=1)
+    if interval == "1wk":
+        return last + timedelta(days=7)
+    calendar = calendar_of(symbol)
+    sessions = sessions_of(calendar) if calendar else np.array([], dtype="datetime64[D]")
+    day = np.datetime64(last, "D")
+    at = int(np.searchsorted(sessions, day))
+    if at + 1 >= sessions.size or sessions[at] != day:
+        return None
+    following: date = sessions[at + 1].item()
+    return following
 
 
 def _is_over(day: date, symbol: str, interval: str, zone: ZoneInfo, now: datetime) -> bool:

@@ -2,16 +2,17 @@
 
 yfinance parses the answers; the requests pass through a session of our own, because yfinance takes
 a server error, a rate limit and an unknown symbol alike for "possibly delisted", repeats refused
-requests at once, and does not bound its own look-ups. This is the only file that imports it.
+requests at once, and does not bound its own look-ups. Every one of them, cookies and time zones
+too, waits at the gate. This is the only file that imports it.
 """
 
 import functools
 import logging
 import os
 import re
-import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -19,21 +20,24 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from lstmcli.errors import LstmcliError
+from lstmcli.errors import DataError, LstmcliError
+from lstmcli.market.gate import Gate
 from lstmcli.market.prices import COLUMNS
 from lstmcli.market.unfinished import zone_of
 from lstmcli.market.yahoo_answers import (
+    RateLimited,
     Transient,
     nothing,
-    rate_limited,
     read_facts,
+    retry_after,
     transient,
 )
 
 Interval = Literal["1d", "1wk", "1mo"]
 
 TRIES = 3
-PAUSES = (1.0, 2.0)  # seconds before the second and the third try
+REQUEST_TIMEOUT = 10.0  # seconds for one request
+HELPER_TIMEOUT = 2.5  # for a cookie or a crumb, which are optional
 
 
 @dataclass(frozen=True)
@@ -58,20 +62,18 @@ def fetch_bars(
     start: date | None,
     end: date | None,
     interval: Interval,
-    timeout: float,
     time_zone: str = "",
-    sleep: Callable[[float], None] = time.sleep,
+    gate: Gate,
 ) -> YahooBars:
     """Ask Yahoo for the bars of one valid symbol from `start` to `end`, both included.
 
-    timeout : seconds for all tries and look-ups together; a single request gets a third of them.
     time_zone : of the exchange, where it is known; saves one request.
-    Raises NotFound, NothingInRange, RateLimited, or Transient after three tries.
+    gate : what every request waits for. Call inside `hushed`, from as many threads as you like.
+    Raises NotFound, NothingInRange, Transient after three tries, or what the gate raises.
     """
-    deadline = time.monotonic() + timeout
 
     def ask() -> YahooBars:
-        attempt = _Attempt(symbol, deadline, timeout / TRIES)
+        attempt = _Attempt(symbol, gate)
         token = _attempt.set(attempt)
         try:
             raw = _history(symbol, start, end, interval, time_zone)
@@ -79,77 +81,72 @@ def fetch_bars(
             _attempt.reset(token)
         return _bars(symbol, raw, attempt.facts, start, end)
 
-    return _with_retries(ask, deadline, sleep)
-
-
-def _with_retries(
-    ask: Callable[[], YahooBars], deadline: float, sleep: Callable[[float], None]
-) -> YahooBars:
-    """Repeat what may work the next time, as long as the deadline allows the pause."""
-    for pause in PAUSES:
+    for number in range(TRIES - 1):
         try:
             return ask()
         except Transient:
-            if time.monotonic() + pause >= deadline:
+            if not gate.rest(number):
                 raise
-        sleep(pause)
     return ask()
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Import and prepare yfinance, and keep it quiet, around all threads that ask.
+
+    Around them, because the filters of warnings belong to the process: threads that each set and
+    restored them would leave behind what another had set.
+    """
+    with warnings.catch_warnings():
+        import yfinance as yf
+
+        warnings.simplefilter("ignore")  # it trips over pandas' deprecations on every call
+        yf.config.debug.hide_exceptions = False
+        # Its cookies would lie pickled in a database whose lock or damage costs all data. A folder
+        # that cannot exist makes it do without; the session keeps the cookie of this process.
+        yf.set_tz_cache_location(os.path.join(os.devnull, "lstmcli"))
+        logging.getLogger("yfinance").setLevel(logging.CRITICAL + 1)
+        _session()
+        yield
 
 
 def _history(
     symbol: str, start: date | None, end: date | None, interval: Interval, time_zone: str
 ) -> pd.DataFrame:
     """Yahoo's own table, through yfinance."""
-    with warnings.catch_warnings():
-        import yfinance as yf
-        from yfinance.data import YfData
-        from yfinance.exceptions import YFException, YFPricesMissingError, YFRateLimitError
-
-        warnings.simplefilter("ignore")  # it trips over pandas' deprecations on every call
-        _prepare()
-        # Past ranges are answered from this cache, which would hide a restatement or keep an error.
-        YfData.cache_get.cache_clear()
-        ticker = yf.Ticker(symbol, session=_session())
-        if zone_of(time_zone):
-            ticker._tz = time_zone
-        span = {"period": "max"} if start is None else {"start": start.isoformat()}
-        if end is not None:
-            span["end"] = (end + timedelta(days=1)).isoformat()
-        try:
-            raw: pd.DataFrame = ticker.history(
-                **span, interval=interval, auto_adjust=False, actions=True, keepna=True
-            )
-            return raw
-        except LstmcliError:
-            raise
-        except YFRateLimitError as error:
-            raise rate_limited(symbol) from error
-        except YFPricesMissingError as error:
-            raise nothing(symbol, "no bars in its answer") from error
-        except OSError as error:
-            raise transient(symbol, f"the connection failed ({_brief(error)})") from error
-        except (YFException, LookupError, ValueError, TypeError, AttributeError) as error:
-            raise transient(symbol, f"an unreadable answer ({_brief(error)})") from error
-
-
-def _prepare() -> None:
-    """Let yfinance tell its exceptions and keep quiet otherwise."""
     import yfinance as yf
+    from yfinance.data import YfData
+    from yfinance.exceptions import YFException, YFPricesMissingError
 
-    yf.config.debug.hide_exceptions = False
-    # Its cookies would lie pickled in a database whose lock or damage costs all data. A folder
-    # that cannot exist makes it do without; the session keeps the cookie of this process.
-    yf.set_tz_cache_location(os.path.join(os.devnull, "lstmcli"))
-    logging.getLogger("yfinance").setLevel(logging.CRITICAL + 1)
+    # Past ranges are answered from this cache, which would hide a restatement or keep an error.
+    YfData.cache_get.cache_clear()
+    ticker = yf.Ticker(symbol, session=_session())
+    if zone_of(time_zone):
+        ticker._tz = time_zone
+    span = {"period": "max"} if start is None else {"start": start.isoformat()}
+    if end is not None:
+        span["end"] = (end + timedelta(days=1)).isoformat()
+    try:
+        raw: pd.DataFrame = ticker.history(
+            **span, interval=interval, auto_adjust=False, actions=True, keepna=True
+        )
+        return raw
+    except LstmcliError:
+        raise
+    except YFPricesMissingError as error:
+        raise nothing(symbol, "no bars in its answer") from error
+    except OSError as error:
+        raise transient(symbol, f"the connection failed ({_brief(error)})") from error
+    except (YFException, LookupError, ValueError, TypeError, AttributeError) as error:
+        raise transient(symbol, f"an unreadable answer ({_brief(error)})") from error
 
 
 @dataclass
 class _Attempt:
-    """What one try may still spend, and what it heard of the symbol."""
+    """One try for a symbol, and what it heard of it."""
 
     symbol: str
-    deadline: float  # of time.monotonic()
-    limit: float  # seconds for one request
+    gate: Gate
     has_changed_cookie: bool = False
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -168,31 +165,55 @@ def _session() -> Any:
     """One session a process: it holds the cookie that yfinance thinks it has."""
     from curl_cffi import requests
 
-    class BoundedSession(requests.Session):  # type: ignore[type-arg]
-        """Bounds every request by the attempt's deadline and looks at every answer first."""
+    class GatedSession(requests.Session):  # type: ignore[type-arg]
+        """Lets every request wait at the gate, and looks at every answer first."""
 
-        cookie_answer: Any = None
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self.helped: dict[str, Any] = {}  # cookies and crumbs: the answer, None for a failure
 
         def request(  # type: ignore[override]
             self, method: Any, url: str, **options: Any
         ) -> Any:
             attempt = _attempt.get()
-            is_chart, is_cookie = "/v8/finance/chart/" in url, "//fc.yahoo.com" in url
-            if is_cookie and self.cookie_answer is not None:
-                return self.cookie_answer  # its cookie is in the jar already
-            left = attempt.deadline - time.monotonic()
-            if left <= 0:
-                raise requests.exceptions.Timeout("out of time")
-            # Cookies and crumbs are optional: they must leave time for the prices.
-            limit = min(left, attempt.limit if is_chart else attempt.limit / 4)
-            response = super().request(method, url, **(options | {"timeout": limit}))
-            if is_chart and not attempt.may_change_cookie(response.status_code):
-                attempt.facts = read_facts(attempt.symbol, response.status_code, response.content)
-            if is_cookie and response.status_code < 429:
-                self.cookie_answer = response
-            return response
+            if "/v8/finance/chart/" not in url:
+                return self.help(attempt, method, url, options)
+            while True:
+                with attempt.gate.turn(attempt.symbol) as turn:
+                    turn.outcome = "failed"
+                    limit = attempt.gate.limit(REQUEST_TIMEOUT)
+                    response = super().request(method, url, **(options | {"timeout": limit}))
+                    turn.retry_after = retry_after(response.headers)
+                    if attempt.may_change_cookie(response.status_code):
+                        turn.outcome = "unknown"
+                        self.helped.clear()
+                        return response
+                    try:
+                        attempt.facts = read_facts(
+                            attempt.symbol, response.status_code, response.content
+                        )
+                    except RateLimited:
+                        turn.outcome = "refused"
+                        continue  # the gate knows how long to wait, and when to stop
+                    except DataError:
+                        turn.outcome = "answered"
+                        raise
+                    turn.outcome = "answered"
+                    return response
 
-    return BoundedSession(impersonate="chrome")
+        def help(self, attempt: _Attempt, method: Any, url: str, options: Any) -> Any:
+            """Answer for cookies and crumbs, which prices can do without: each asked for once."""
+            if url not in self.helped:
+                self.helped[url] = None
+                with attempt.gate.turn(attempt.symbol):
+                    limit = attempt.gate.limit(HELPER_TIMEOUT)
+                    options = options | {"timeout": limit}
+                    self.helped[url] = super().request(method, url, **options)
+            if self.helped[url] is None:
+                raise requests.exceptions.ConnectionError("no answer before")
+            return self.helped[url]
+
+    return GatedSession(impersonate="chrome")
 
 
 def _brief(error: Exception) -> str:

@@ -1,7 +1,9 @@
-"""What Yahoo's answers mean: four kinds of failure, told apart so that nothing is called delisted
-which is not, and only what may pass is tried again."""
+"""What Yahoo's answers mean: kinds of failure, told apart so that nothing is called delisted which
+is not, and only what may pass is tried again."""
 
 import json
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from lstmcli.errors import DataError, LstmcliError, NetworkError
@@ -21,6 +23,10 @@ class RateLimited(NetworkError):
 
 class Transient(NetworkError):
     """No answer, a broken one or a server error: it may well work the next time."""
+
+
+class OutOfTime(NetworkError):
+    """The run ended before the symbol's turn."""
 
 
 def read_facts(symbol: str, status: int, body: bytes) -> dict[str, Any]:
@@ -46,14 +52,29 @@ def read_facts(symbol: str, status: int, body: bytes) -> dict[str, Any]:
         raise transient(symbol, f"HTTP {status} and a chart without its metadata") from problem
 
 
-def rate_limited(symbol: str) -> RateLimited:
+def retry_after(headers: Mapping[str, str | None]) -> float:
+    """Seconds for which the answer asks to be left alone; 0 where it does not say.
+
+    Source: RFC 9110, section 10.2.3. A date counts from the answer's own.
+    """
+    told = (headers.get("Retry-After") or "").strip()
+    if told.isdecimal():
+        return float(told)
+    try:
+        until = parsedate_to_datetime(told)
+        since = parsedate_to_datetime(headers.get("Date") or "")
+        return max(0.0, (until - since).total_seconds())
+    except (TypeError, ValueError):  # no date, or only one of them with a time zone
+        return 0.0
+
+
+def rate_limited(
+    symbol: str,
+    why: str = "too many requests (HTTP 429)",
+    next_step: str = "Wait some minutes and run the same command again.",
+) -> RateLimited:
     """The error for HTTP 429."""
-    return RateLimited(
-        "rate limited by Yahoo",
-        where=symbol,
-        why="too many requests (HTTP 429)",
-        next_step="Wait some minutes and run the same command again.",
-    )
+    return RateLimited("rate limited by Yahoo", where=symbol, why=why, next_step=next_step)
 
 
 def nothing(symbol: str, why: str) -> NothingInRange:
@@ -66,14 +87,11 @@ def nothing(symbol: str, why: str) -> NothingInRange:
     )
 
 
-def transient(symbol: str, why: str) -> Transient:
+def transient(
+    symbol: str, why: str, next_step: str = "Try again later; what is stored is kept."
+) -> Transient:
     """The error for what may pass."""
-    return Transient(
-        "no usable answer from Yahoo",
-        where=symbol,
-        why=why,
-        next_step="Try again later; what is stored is kept.",
-    )
+    return Transient("no usable answer from Yahoo", where=symbol, why=why, next_step=next_step)
 
 
 def _refusal(symbol: str, status: int, error: Any) -> LstmcliError:

@@ -1,31 +1,71 @@
-"""Fetch: bring new bars into the store, symbol by symbol, and never harm what is there."""
+"""Fetch: bring new bars into the store, a few symbols at a time, and never harm what is there.
+
+The store is the list of what is left: what has arrived needs no request in the next run, and what
+has not is asked for first.
+"""
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import nullcontext
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from random import Random
 
-from lstmcli.errors import LstmcliError, PartialError, UsageError, common_exit_code
+from lstmcli.errors import DataError, LstmcliError, PartialError, UsageError, common_exit_code
+from lstmcli.market.breaker import Outcome
+from lstmcli.market.gate import Gate
+from lstmcli.market.store_folder import price_path
 from lstmcli.market.symbols import check_symbol
-from lstmcli.market.yahoo import Interval
+from lstmcli.market.yahoo import Interval, hushed
+from lstmcli.market.yahoo_answers import (
+    NotFound,
+    NothingInRange,
+    OutOfTime,
+    RateLimited,
+    Transient,
+)
 from lstmcli.runs.locks import hold_store
-from lstmcli.workflows.refresh import FetchResult, Status, Task, preview, refresh
+from lstmcli.workflows.ask import Task
+from lstmcli.workflows.prices import Failure
+from lstmcli.workflows.refresh import FetchResult, Status, preview, refresh
 
-__all__ = ["FetchReport", "FetchResult", "Interval", "Status", "fetch"]
+__all__ = ["FetchReport", "FetchResult", "Interval", "Outcome", "Status", "fetch"]
+
+WORKERS = 4  # they share one rate; more than one, so that a slow answer holds nobody up
+
+_KINDS: tuple[tuple[type[LstmcliError], str], ...] = (
+    (NotFound, "not found"),
+    (NothingInRange, "no prices"),
+    (RateLimited, "rate limited"),
+    (Transient, "no answer"),
+    (OutOfTime, "out of time"),
+    (DataError, "bad data"),
+    (LstmcliError, "not stored"),
+)
 
 
 @dataclass(frozen=True)
 class FetchReport:
-    """The results, in the order in which the symbols were given."""
+    """The results, in the order in which the symbols were given, and what they took.
+
+    requests : sent to the feed, all told. waited : seconds of pauses for a feed that refused.
+    """
 
     results: tuple[FetchResult, ...]
+    requests: int = 0
+    waited: float = 0.0
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """The symbols that failed, and why."""
+        failed = [each for each in self.results if each.status == "failed"]
+        return tuple(Failure(each.symbol, each.reason, each.exit_code) for each in failed)
 
     @property
     def exit_code(self) -> int:
         """0, or 3 when some failed, the common code when all failed alike, 4 when differently."""
-        codes = [result.exit_code for result in self.results if result.status == "failed"]
+        codes = [failure.exit_code for failure in self.failures]
         if not codes:
             return 0
         if len(codes) < len(self.results):
@@ -42,35 +82,81 @@ def fetch(
     end: date | None = None,
     full: bool = False,
     include_partial: bool = False,
-    timeout: float = 30.0,
+    rate: float = 2.0,
+    max_wait: float = 600.0,
+    timeout: float | None = None,
     wait: float = 0.0,
     dry_run: bool = False,
     now: datetime,
     on_result: Callable[[FetchResult], None] | None = None,
-    sleep: Callable[[float], None] = time.sleep,
+    on_pause: Callable[[Outcome, float], None] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], object] | None = None,
+    random: Random | None = None,
 ) -> FetchReport:
     """Bring the bars of every symbol up to `now` (zone-aware); one that fails keeps what it had.
 
     start, end : both included. A stored history grows back to an earlier start and is never cut.
     full : ask for the whole history again and replace what differs; mends a damaged file.
     include_partial : keep the bar of a session that is still open; the next run replaces it.
-    timeout : seconds for one symbol's request with its tries.
+    rate : most requests a second, of all symbols together.
+    max_wait : seconds to pause, in all, for a feed that refuses or fails; then the run ends.
+    timeout : seconds that the run may last; None for as long as it takes.
     wait : seconds to wait for another run.
     dry_run : tell what would be asked for; ask and write nothing.
-    on_result : called with each result as it comes.
+    on_result, on_pause : called with each result as it comes, and with the cause ("refused" or
+        "failed") and the seconds of each pause as it begins.
+    clock, sleep, random : for pauses and their jitter; the real ones where they are not given.
     Raises UsageError before anything is asked, LockedError while another run fetches.
     """
     wanted = dict.fromkeys(check_symbol(symbol) for symbol in symbols)
     _check(wanted, start, end, now)
-    task = Task(data_dir, interval, start, end, full, include_partial, timeout, now, sleep)
-    results = []
-    with nullcontext() if dry_run else hold_store(data_dir, wait=wait):
-        for symbol in wanted:
-            result = _attempt(symbol, task, preview if dry_run else refresh)
-            results.append(result)
-            if on_result:
-                on_result(result)
-    return FetchReport(tuple(results))
+    gate = Gate(
+        rate=rate,
+        max_wait=max_wait,
+        timeout=timeout,
+        clock=clock,
+        random=random or Random(),
+        sleep=sleep,
+        on_pause=on_pause,
+    )
+    task = Task(data_dir, interval, start, end, full, include_partial, now, gate)
+    if dry_run:
+        return FetchReport(tuple(_attempt(symbol, task, preview) for symbol in wanted))
+    with hold_store(data_dir, wait=wait), hushed():
+        results = _in_threads(wanted, task, on_result or (lambda result: None))
+    return FetchReport(results, gate.requests, gate.waited)
+
+
+def _in_threads(
+    symbols: Collection[str], task: Task, tell: Callable[[FetchResult], None]
+) -> tuple[FetchResult, ...]:
+    """Refresh the symbols a few at a time; results in the order given, told as they come."""
+    pool = ThreadPoolExecutor(WORKERS)
+    try:
+        futures = {
+            symbol: pool.submit(_attempt, symbol, task, refresh)
+            for symbol in _oldest_first(symbols, task)
+        }
+        for future in as_completed(futures.values()):
+            tell(future.result())
+        return tuple(futures[symbol].result() for symbol in symbols)
+    finally:
+        # Only where something broke off, such as Ctrl-C, does anyone still wait.
+        task.gate.stop()
+        pool.shutdown(cancel_futures=True)
+
+
+def _oldest_first(symbols: Collection[str], task: Task) -> list[str]:
+    """What is not stored first, then by the time of writing: first what a broken-off run left."""
+
+    def written(symbol: str) -> float:
+        try:
+            return price_path(task.data_dir, symbol, task.interval).stat().st_mtime
+        except OSError:
+            return 0.0
+
+    return sorted(symbols, key=written)
 
 
 def _attempt(symbol: str, task: Task, work: Callable[[str, Task], FetchResult]) -> FetchResult:
@@ -78,7 +164,10 @@ def _attempt(symbol: str, task: Task, work: Callable[[str, Task], FetchResult]) 
     try:
         return work(symbol, task)
     except LstmcliError as error:
-        return FetchResult(symbol, "failed", reason=str(error), exit_code=error.exit_code)
+        kind = next(kind for type_, kind in _KINDS if isinstance(error, type_))
+        return FetchResult(
+            symbol, "failed", reason=str(error), exit_code=error.exit_code, failure=kind
+        )
 
 
 def _check(symbols: Collection[str], start: date | None, end: date | None, now: datetime) -> None:

@@ -1,31 +1,21 @@
-"""One symbol brought up to date: what to ask for, how it joins what is stored, what is written.
+"""One symbol brought up to date: what is asked, how it joins what is stored, what is written.
 
-A stored symbol is asked only for a short overlap and what follows. When the overlap shows that a
-split or a dividend restated history, all of it is asked for again and replaced in one step; an
-answer that would lose rows is refused.
+When the overlap shows that a split or a dividend restated history, all of it is asked for again and
+replaced in one step; an answer that would lose rows is refused.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
-from pathlib import Path
-from typing import Any, Literal
+from datetime import UTC, date
+from typing import Literal
 
 import pandas as pd
 
 from lstmcli.errors import DataError
 from lstmcli.market.feed import Answer, ask_feed
-from lstmcli.market.merge import merge_overlap, overlap_start, replace_history
-from lstmcli.market.prices import COLUMNS
-from lstmcli.market.store import (
-    IMPORTED,
-    read_sidecar,
-    read_stored,
-    sidecar_fits,
-    write_stored,
-)
-from lstmcli.market.store_folder import inside, interval_option, price_path
-from lstmcli.market.yahoo import Interval
+from lstmcli.market.merge import merge_overlap, replace_history
+from lstmcli.market.store import sidecar_fits, write_stored
+from lstmcli.market.store_folder import price_path
+from lstmcli.workflows.ask import Stored, Task, make_plan, read
 
 Status = Literal["new", "updated", "unchanged", "restated", "failed"]
 
@@ -38,7 +28,7 @@ class FetchResult:
 
     rows, first, last : of the stored table now, dates in ISO form; `added` of its rows are new.
     note : what a user should know although it went well; `reason` : why it failed.
-    exit_code : of the failure, 0 where there is none.
+    exit_code, failure : of what failed, 0 and "" where nothing did; `failure` is its kind in words.
     """
 
     symbol: str
@@ -50,27 +40,13 @@ class FetchResult:
     note: str = ""
     reason: str = ""
     exit_code: int = 0
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is the same for every symbol of a run; the words are those of `fetch`."""
-
-    data_dir: Path
-    interval: Interval
-    start: date | None
-    end: date | None
-    full: bool
-    include_partial: bool
-    timeout: float
-    now: datetime
-    sleep: Callable[[float], None]
+    failure: str = ""
 
 
 def refresh(symbol: str, task: Task) -> FetchResult:
     """Ask, join and store. Raises LstmcliError and leaves what is stored when anything fails."""
-    stored = _read(symbol, task)
-    plan = _plan(stored, task)
+    stored = read(symbol, task)
+    plan = make_plan(symbol, stored, task)
     if plan is None:
         return _result(symbol, "unchanged", stored.frame, 0, ())
     answer = _ask(symbol, plan.start, stored, task)
@@ -96,8 +72,8 @@ def refresh(symbol: str, task: Task) -> FetchResult:
 
 def preview(symbol: str, task: Task) -> FetchResult:
     """What `refresh` would ask for; asks and writes nothing."""
-    stored = _read(symbol, task)
-    plan = _plan(stored, task)
+    stored = read(symbol, task)
+    plan = make_plan(symbol, stored, task)
     if plan is None:
         return _result(symbol, "unchanged", stored.frame, 0, ("nothing to ask for",))
     status: Status = "updated" if len(stored.frame) else "new"
@@ -105,88 +81,7 @@ def preview(symbol: str, task: Task) -> FetchResult:
     return _result(symbol, status, stored.frame, 0, (note,))
 
 
-@dataclass(frozen=True)
-class _Stored:
-    """What is there.
-
-    frame : all of COLUMNS, without a bar that was stored unfinished; empty for nothing.
-    dates : of every stored bar.
-    asked_start : what the whole history was asked from; None for all that there is.
-    """
-
-    frame: pd.DataFrame
-    dates: pd.Index
-    facts: dict[str, Any]
-    asked_start: date | None
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What to ask for; `whole` when it is meant to hold every stored row."""
-
-    start: date | None
-    whole: bool
-
-
-def _read(symbol: str, task: Task) -> _Stored:
-    empty = pd.DataFrame(columns=list(COLUMNS), index=pd.DatetimeIndex([]), dtype="float64")
-    nothing = _Stored(empty, empty.index, {}, None)
-    if not inside(task.data_dir, price_path(task.data_dir, symbol, task.interval)).exists():
-        return nothing
-    facts = read_sidecar(task.data_dir, symbol, task.interval)
-    _refuse_imported(symbol, facts, task)
-    try:
-        prices = read_stored(task.data_dir, symbol, task.interval, today=task.now.date())
-    except DataError:
-        if not task.full:
-            raise
-        return nothing  # --full mends a damaged file
-    frame = prices.frame.reindex(columns=list(COLUMNS))
-    dates = frame.index
-    if partial := _date(facts.get("partial")):
-        frame = frame[dates != pd.Timestamp(partial)]
-    if frame.empty:
-        return replace(nothing, dates=dates, facts=facts)
-    had_all = "asked_start" in facts and facts["asked_start"] is None
-    asked_start = None if had_all else _date(facts.get("asked_start")) or dates[0].date()
-    return _Stored(frame, dates, facts, asked_start)
-
-
-def _refuse_imported(symbol: str, facts: dict[str, Any], task: Task) -> None:
-    """Raise DataError for bars of the user's own: Yahoo's are never mixed into them."""
-    if facts.get("source") == IMPORTED:
-        raise DataError(
-            "not fetched: the stored prices are imported ones",
-            where=symbol,
-            why=f"they come from {facts.get('file', 'a file')}",
-            next_step="Import a newer file, or first run: lstmcli data remove "
-            f"{symbol}{interval_option(task.interval)}.",
-        )
-
-
-def _date(value: object) -> date | None:
-    """A date noted in a sidecar, which may hold anything."""
-    try:
-        return date.fromisoformat(str(value))
-    except ValueError:
-        return None
-
-
-def _plan(stored: _Stored, task: Task) -> _Plan | None:
-    """None where the stored rows reach up to the end that is asked for."""
-    if not len(stored.frame):
-        return _Plan(task.start, whole=True)
-    first, last = stored.frame.index[0].date(), stored.frame.index[-1].date()
-    if task.full:
-        return _Plan(min(task.start, first) if task.start else None, whole=True)
-    if task.start and stored.asked_start and task.start < stored.asked_start:
-        return _Plan(task.start, whole=True)
-    if task.end and task.end <= last:
-        return None
-    return _Plan(overlap_start(stored.frame), whole=False)
-
-
-def _ask(symbol: str, start: date | None, stored: _Stored, task: Task) -> Answer:
+def _ask(symbol: str, start: date | None, stored: Stored, task: Task) -> Answer:
     end = task.end
     if end and len(stored.frame):
         end = max(end, stored.frame.index[-1].date())
@@ -198,12 +93,11 @@ def _ask(symbol: str, start: date | None, stored: _Stored, task: Task) -> Answer
         time_zone=str(stored.facts.get("time_zone", "")),
         include_partial=task.include_partial,
         now=task.now,
-        timeout=task.timeout,
-        sleep=task.sleep,
+        gate=task.gate,
     )
 
 
-def _replaced(symbol: str, stored: _Stored, answer: Answer, task: Task) -> pd.DataFrame:
+def _replaced(symbol: str, stored: Stored, answer: Answer, task: Task) -> pd.DataFrame:
     """The whole restated history; DataError where it lacks more than a few of the stored rows."""
     lost = stored.frame.index.difference(answer.frame.index)
     if len(lost) > max(1, MAX_LOST * len(stored.frame)):
@@ -221,7 +115,7 @@ def _replaced(symbol: str, stored: _Stored, answer: Answer, task: Task) -> pd.Da
 def _write(
     symbol: str,
     task: Task,
-    stored: _Stored,
+    stored: Stored,
     answer: Answer,
     frame: pd.DataFrame,
     asked_start: date | None,

@@ -1,11 +1,11 @@
 """Which bars are final at a given moment."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pandas as pd
 import pytest
 
-from lstmcli.market.unfinished import drop_unfinished
+from lstmcli.market.unfinished import drop_unfinished, is_up_to_date
 
 
 def last_kept(
@@ -82,3 +82,36 @@ def test_bars_from_the_future_go_and_nothing_is_left_of_nothing() -> None:
 def test_a_day_beyond_the_calendar_has_to_end() -> None:
     assert last_kept(["2099-07-01"], "2099-07-01 21:00") in ("none", "2099-07-01")
     assert last_kept(["2099-07-01"], "2099-07-02 04:00") == "2099-07-01"
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "symbol", "interval", "zone", "expected"),
+    [
+        ("2024-07-01", "2024-07-02 20:00", "AAPL", "1d", "America/New_York", True),
+        ("2024-07-01", "2024-07-02 20:30", "AAPL", "1d", "America/New_York", False),
+        ("2024-07-03", "2024-07-05 20:00", "AAPL", "1d", "America/New_York", True),  # a holiday
+        ("2024-07-05", "2024-07-08 12:00", "^GSPC", "1d", "America/New_York", True),  # a weekend
+        ("2024-06-28", "2024-07-02 01:00", "AAPL", "1d", "America/New_York", False),
+        ("2024-07-04", "2024-07-05 20:00", "AAPL", "1d", "America/New_York", False),  # no session
+        ("2024-07-01", "2024-07-02 12:00", "AAPL", "1d", "No/Where", False),
+        ("2024-07-01", "2024-07-02 12:00", "X1.ZZ", "1d", "UTC", False),  # no calendar
+        ("2024-07-05", "2024-07-06 23:59", "BTC-USD", "1d", "UTC", True),
+        ("2024-07-05", "2024-07-07 00:00", "BTC-USD", "1d", "UTC", False),
+        ("2024-07-05", "2024-07-08 20:00", "EURUSD=X", "1d", "Europe/London", True),
+        ("2200-01-03", "2200-01-03 20:00", "AAPL", "1d", "America/New_York", False),
+        ("2024-07-01", "2024-07-14 12:00", "AAPL", "1wk", "America/New_York", True),
+        ("2024-07-01", "2024-07-15 12:00", "AAPL", "1wk", "America/New_York", False),
+        ("2024-07-01", "2024-08-31 12:00", "AAPL", "1mo", "America/New_York", True),
+        ("2024-07-01", "2024-09-01 12:00", "AAPL", "1mo", "America/New_York", False),
+    ],
+)
+def test_a_history_is_up_to_date_until_the_next_bar_is_final(
+    last: str, now: str, symbol: str, interval: str, zone: str, expected: bool
+) -> None:
+    assert expected == is_up_to_date(
+        date.fromisoformat(last),
+        symbol=symbol,
+        interval=interval,
+        time_zone=zone,
+        now=datetime.fromisoformat(now).replace(tzinfo=UTC),
+    )

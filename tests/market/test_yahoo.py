@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pandas as pd
@@ -16,8 +18,11 @@ import pytest
 
 from lstmcli.errors import DataError, NetworkError
 from lstmcli.market import yahoo
+from lstmcli.market.gate import Gate
 from lstmcli.market.prices import COLUMNS
 from lstmcli.market.yahoo_answers import NotFound, NothingInRange, RateLimited, Transient
+from tests.clockwork import Clockwork
+from tests.command_line import hashes
 from tests.yahoo_stand_in import Fault, StandIn, dividend, random_walk, split, stand_in
 
 NEW_YORK = "America/New_York"
@@ -25,7 +30,7 @@ NEW_YORK = "America/New_York"
 
 @pytest.fixture
 def server() -> Iterator[StandIn]:
-    with stand_in() as script:
+    with stand_in() as script, yahoo.hushed():
         yield script
 
 
@@ -35,18 +40,12 @@ def ask(
     start: date | None = None,
     end: date | None = None,
     interval: yahoo.Interval = "1d",
-    timeout: float = 10.0,
     time_zone: str = "",
-    pauses: list[float] | None = None,
+    gate: Gate | None = None,
 ) -> yahoo.YahooBars:
+    gate = gate or Clockwork().gate()
     return yahoo.fetch_bars(
-        symbol,
-        start=start,
-        end=end,
-        interval=interval,
-        timeout=timeout,
-        time_zone=time_zone,
-        sleep=(pauses if pauses is not None else []).append,
+        symbol, start=start, end=end, interval=interval, time_zone=time_zone, gate=gate
     )
 
 
@@ -132,33 +131,70 @@ def test_an_unknown_symbol_is_not_found_after_one_request(server: StandIn) -> No
     assert isinstance(caught.value, DataError)
 
 
-def test_a_rate_limit_is_told_after_one_request(server: StandIn) -> None:
+def test_a_rate_limit_that_may_not_be_waited_for_is_told_after_one_request(
+    server: StandIn,
+) -> None:
     server.always["AAPL"] = "429"
-    pauses: list[float] = []
     with pytest.raises(RateLimited, match="rate limited"):
-        ask(pauses=pauses)
+        ask(gate=Clockwork().gate(max_wait=0.0))
     assert len(server.asked("AAPL")) == 1
-    assert pauses == []
+
+
+@pytest.mark.parametrize("time_zone", ["", NEW_YORK])
+def test_a_rate_limit_is_waited_out_at_the_request_that_met_it(
+    server: StandIn, time_zone: str
+) -> None:
+    server.serve("AAPL", random_walk(60))
+    server.faults["AAPL"] = ["429"] * 3
+    clockwork = Clockwork()
+    gate = clockwork.gate()
+    assert len(ask(gate=gate, time_zone=time_zone).frame) == 60
+    assert len(server.asked("AAPL")) == 3 + (1 if time_zone else 2)
+    assert gate.requests == server.requests
+    assert 17.5 <= gate.waited <= 35.0
 
 
 @pytest.mark.parametrize(
-    "fault", ["404 page", "500", "503", "html", "truncated", "cut", "reset", "ragged"]
+    ("header", "seconds"),
+    [("77", 77.0), ("Wed, 21 Oct 2099 07:28:00 GMT", 600.0), ("soon", 5.0), ("-1", 5.0)],
+)
+def test_the_wait_that_the_feed_asks_for_is_respected(
+    server: StandIn, header: str, seconds: float
+) -> None:
+    server.serve("AAPL", random_walk(60))
+    server.faults["AAPL"], server.retry_after = ["429"], header
+    gate = Clockwork().gate()
+    if seconds == 600.0:  # decades are more than --max-wait
+        with pytest.raises(RateLimited):
+            ask(gate=gate)
+        return
+    ask(gate=gate)
+    assert 0.5 * seconds <= gate.waited <= seconds
+    assert header != "77" or gate.waited == 77.0
+
+
+@pytest.mark.parametrize(
+    "fault", ["404 page", "500", "503", "html", "blank", "truncated", "cut", "reset", "ragged"]
 )
 @pytest.mark.parametrize("time_zone", ["", NEW_YORK])
 def test_what_may_pass_is_tried_three_times_and_never_called_delisted(
     server: StandIn, fault: Fault, time_zone: str
 ) -> None:
     server.always["AAPL"] = fault
-    pauses: list[float] = []
+    clockwork = Clockwork()
     with pytest.raises(Transient) as caught:
-        ask(time_zone=time_zone, pauses=pauses)
-    assert len(pauses) == 2
+        ask(time_zone=time_zone, gate=clockwork.gate(rate=1e9))
+    assert 3.0 <= clockwork.now - 1000.0 <= 6.0 + 1e-6
+    tries = 6 if fault == "ragged" and not time_zone else 3
+    assert len(server.asked("AAPL")) == tries
     assert isinstance(caught.value, NetworkError)
     assert "delisted" not in str(caught.value)
     assert "AAPL" in str(caught.value)
 
 
-@pytest.mark.parametrize("fault", ["500", "html", "truncated", "cut", "reset", "ragged", "refused"])
+@pytest.mark.parametrize(
+    "fault", ["500", "html", "blank", "truncated", "cut", "reset", "ragged", "refused"]
+)
 def test_a_passing_fault_costs_nothing_but_a_try(server: StandIn, fault: Fault) -> None:
     server.serve("AAPL", random_walk(60))
     server.faults["AAPL"] = [fault]
@@ -180,52 +216,87 @@ def test_an_empty_answer_is_nothing_in_range(server: StandIn, fault: Fault, time
 
 
 @pytest.mark.parametrize("fault", ["hang", "drip"])
-def test_the_timeout_bounds_all_tries_and_look_ups(server: StandIn, fault: Fault) -> None:
+@pytest.mark.parametrize("time_zone", ["", NEW_YORK])
+def test_each_request_is_bounded_the_look_up_of_the_time_zone_too(
+    server: StandIn, fault: Fault, time_zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(yahoo, "REQUEST_TIMEOUT", 0.2)
     server.serve("AAPL", random_walk(60))
     server.always["AAPL"] = fault
     began = time.monotonic()
     with pytest.raises(Transient, match="timed out"):
-        ask(timeout=0.9)
-    assert time.monotonic() - began < 2.0
+        ask(time_zone=time_zone)
+    assert time.monotonic() - began < 10.0
+
+
+def test_the_end_of_the_run_bounds_a_request_that_hangs(server: StandIn) -> None:
+    server.always["AAPL"] = "hang"
+    gate = Gate(rate=1000.0, max_wait=0.0, timeout=0.3, clock=time.monotonic, random=Random(7))
+    began = time.monotonic()
+    with pytest.raises(NetworkError, match="AAPL"):
+        ask(gate=gate)
+    assert time.monotonic() - began < yahoo.REQUEST_TIMEOUT
+
+
+SCRIPT = """
+import time
+from random import Random
+from lstmcli.market.gate import Gate
+from lstmcli.market.yahoo import fetch_bars, hushed
+gate = Gate(rate=100.0, max_wait=0.0, timeout=60.0, clock=time.monotonic, random=Random())
+with hushed():
+    for _ in range(2):
+        bars = fetch_bars("AAPL", start=None, end=None, interval="1d", gate=gate)
+print(len(bars.frame), gate.requests)
+"""
 
 
 def test_cookie_hosts_that_hang_leave_time_for_the_prices() -> None:
     # In a process of its own: this one may hold a cookie already.
-    script = (
-        "import sys; from datetime import date; from lstmcli.market.yahoo import fetch_bars\n"
-        "bars = fetch_bars('AAPL', start=None, end=None, interval='1d', timeout=6.0)\n"
-        "print(len(bars.frame))"
-    )
+    script = SCRIPT.replace("import time", "import time, lstmcli.market.yahoo as yahoo", 1)
+    script = script.replace("gate =", "yahoo.HELPER_TIMEOUT = 0.3\ngate =", 1)
     with stand_in() as server:
         server.serve("AAPL", random_walk(30))
         server.helpers_hang = True
         done = run_python(script, server)
-    assert (done.stdout, done.stderr) == ("30\n", "")
+        assert len(server.asked("AAPL")) == 4
+        assert len(server.others) == len(set(server.others))  # each asked once, though in vain
+    assert (done.stdout, done.stderr) == (f"30 {server.requests}\n", "")
 
 
-def test_no_home_and_no_cache_folder_are_needed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cache", ["read-only", "corrupt", "locked"])
+def test_no_home_and_no_cache_folder_are_needed(tmp_path: Path, cache: str) -> None:
     """Also: nothing is printed, whatever pandas and yfinance deprecate."""
-    script = (
-        "from lstmcli.market.yahoo import fetch_bars\n"
-        "for _ in range(2):\n"
-        "    bars = fetch_bars('AAPL', start=None, end=None, interval='1d', timeout=10.0)\n"
-        "print(len(bars.frame))"
-    )
-    tmp_path.chmod(0o555)
+    holder = None
+    if cache == "read-only":
+        tmp_path.chmod(0o555)
+    else:
+        folder = tmp_path / "py-yfinance"
+        folder.mkdir()
+        for name in ("tkr-tz.db", "cookies.db", "isin-tkr.db"):
+            (folder / name).write_bytes(b"" if cache == "locked" else b"no database")
+        if cache == "locked":
+            holder = sqlite3.connect(folder / "tkr-tz.db", isolation_level=None)
+            holder.execute("BEGIN EXCLUSIVE")
+    before = hashes(tmp_path)
     with stand_in() as server:
         server.serve("AAPL", dividend(random_walk(30), "2024-01-10", 0.2))
-        done = run_python(script, server, XDG_CACHE_HOME=str(tmp_path), cwd=tmp_path)
-    assert (done.stdout, done.stderr) == ("30\n", "")
-    assert list(tmp_path.iterdir()) == []
+        done = run_python(SCRIPT, server, XDG_CACHE_HOME=str(tmp_path), cwd=tmp_path)
+        assert done.stdout == f"30 {server.requests}\n"
+    assert done.stderr == ""
+    assert hashes(tmp_path) == before
     assert len([place for place in server.others if "fc.yahoo.com" in place]) == 1
+    if holder:
+        holder.close()
 
 
 def test_yfinance_says_nothing_and_its_filters_do_not_leak(
-    server: StandIn, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    server.serve("AAPL", random_walk(5))
-    with caplog.at_level(logging.DEBUG, logger="yfinance"):
-        ask()
+    with stand_in() as server:
+        server.serve("AAPL", random_walk(5))
+        with caplog.at_level(logging.DEBUG, logger="yfinance"), yahoo.hushed():
+            ask()
     assert caplog.records == []
     with pytest.warns(DeprecationWarning, match="still heard"):
         warnings.warn("still heard", DeprecationWarning, stacklevel=1)
@@ -243,7 +314,8 @@ def run_python(
     environment = {name: value for name, value in os.environ.items() if name != "HOME"} | variables
     if server:
         environment["LSTMCLI_TEST_YAHOO"] = server.url
-        environment["PYTHONPATH"] = str(Path(__file__).parents[1] / "stand_in_site")
+        site = str(Path(__file__).parents[1] / "stand_in_site")
+        environment["PYTHONPATH"] = os.pathsep.join([site, os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
         [sys.executable, "-c", script],
         env=environment,
