@@ -18,7 +18,7 @@ from lstmcli.market.yahoo_answers import OutOfTime, rate_limited, transient
 AGAIN = "Run the same command again later: what arrived is kept, the rest is asked for first."
 
 _SLOWER = 0.9  # of the rate, after every refusal
-_FIRST_REST, _LONGEST_REST = 2.0, 8.0  # seconds between two tries of one symbol
+FIRST_REST, LONGEST_REST = 2.0, 8.0  # seconds between two tries of one symbol
 
 
 @dataclass
@@ -97,7 +97,7 @@ class Gate:
 
     def rest(self, attempt: int) -> bool:
         """Rest before a symbol's next try; False, at once, when the run would be over by then."""
-        seconds = backoff(attempt, first=_FIRST_REST, longest=_LONGEST_REST, random=self._random)
+        seconds = backoff(attempt, first=FIRST_REST, longest=LONGEST_REST, random=self._random)
         if self._breaker.gave_up or self._clock() + seconds >= self._deadline:
             return False
         self._sleep(seconds)

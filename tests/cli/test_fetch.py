@@ -1,0 +1,248 @@
+"""The command that asks the feed, whole: symbols in, what the feed does, what is said and stored.
+
+The numbers are the rows of the list of faults that the tool survives.
+"""
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lstmcli.market import breaker, gate, yahoo
+from tests.command_line import Outcome, assert_one_error, hashes, in_process, lstmcli
+from tests.yahoo_stand_in import Fault, StandIn, random_walk, split, stand_in
+
+BARS = random_walk(80)
+NAMES = ["AAPL", "MSFT", "IBM", "KO"]
+SITE = Path(__file__).parents[1] / "stand_in_site"
+
+
+@pytest.fixture
+def server() -> Iterator[StandIn]:
+    with stand_in() as script:
+        for symbol in NAMES:
+            script.serve(symbol, BARS)
+        yield script
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(breaker, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(gate, "FIRST_REST", 0.01)
+
+
+def fetch(*arguments: object, folder: Path, stdin: bytes = b"") -> Outcome:
+    return in_process("fetch", "--rate", 100, *arguments, folder=folder, stdin=stdin)
+
+
+def found(outcome: Outcome) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(outcome.out)
+    return document
+
+
+def test_a_fetch_shows_a_table_and_says_nothing_else(server: StandIn, tmp_path: Path) -> None:
+    done = fetch(*NAMES, folder=tmp_path)
+    assert (done.code, done.err) == (0, "")
+    assert re.search(r"AAPL +new +2024-01-02 +2024-04-22 +80 +80", done.out)
+    assert done.out.splitlines()[-1] == f"4 symbols: 4 new. {server.requests} requests."
+    server.forget()
+    server.serve("MSFT", split(BARS, "2024-04-15", 4))
+    server.always["IBM"] = "404"
+    done = fetch(*NAMES, "NOPE", folder=tmp_path)
+    assert done.code == 3
+    assert "MSFT: restated: 4:1 split 2024-04-15" in done.out
+    assert done.out.splitlines()[-1] == (
+        "5 symbols: 2 unchanged, 1 restated, 2 failed (2 not found). 6 requests."
+    )
+    failed = [line.split(": ")[:3] for line in done.err.splitlines()]
+    assert failed == [["lstmcli", "failed", "IBM"], ["lstmcli", "failed", "NOPE"]]
+
+
+def test_the_document_counts_what_happened(server: StandIn, tmp_path: Path) -> None:
+    server.faults["KO"] = ["429"]
+    done = fetch(*NAMES, "NOPE", "--format", "json", "--errors", "left.csv", folder=tmp_path)
+    document = found(done)
+    assert (document["schema_version"], document["command"]) == (1, "fetch")
+    assert document["counts"] == {"new": 4, "failed": 1}
+    assert document["failures"] == {"not found": 1}
+    assert document["requests"] == server.requests
+    assert document["seconds_waited"] > 0
+    assert [each["symbol"] for each in document["results"]] == [*NAMES, "NOPE"]
+    assert document["results"][-1]["failure"] == "not found"
+    head, line = (tmp_path / "left.csv").read_text().splitlines()
+    assert head == "symbol,exit_code,reason"
+    assert line.startswith('NOPE,4,"no such symbol' if "," in line[7:] else "NOPE,4,no such symbol")
+
+
+def test_a_dry_run_asks_and_writes_nothing(server: StandIn, tmp_path: Path) -> None:
+    done = fetch(*NAMES, "--dry-run", folder=tmp_path)
+    assert done.code == 0
+    assert "AAPL: would ask from the first bar" in done.out
+    assert done.out.endswith("4 symbols: 4 new. 0 requests.\n")
+    assert (server.requests, hashes(tmp_path)) == (0, {})
+
+
+@pytest.mark.parametrize(
+    "bad", ["../../x", "a/b", "AAPL?x=1", "AAPL#x", "AAPL\n", " ", "", "A" * 300, "\U0001f600"]
+)
+def test_20_what_is_no_ticker_is_refused_before_anything_is_asked(
+    server: StandIn, tmp_path: Path, bad: str
+) -> None:
+    assert_one_error(fetch("AAPL", bad, folder=tmp_path), 2, "not a ticker")
+    assert (server.requests, list(tmp_path.iterdir())) == (0, [])
+
+
+def test_20_what_looks_like_an_option_is_usage(server: StandIn, tmp_path: Path) -> None:
+    assert_one_error(fetch("-rf", folder=tmp_path), 2, "-r")
+    assert_one_error(fetch("--", "-rf", folder=tmp_path), 2, "not a ticker")
+    assert (server.requests, list(tmp_path.iterdir())) == (0, [])
+
+
+LIST = b"\xef\xbb\xbf# mine\r\nmsft\r\n\r\n  AAPL  # the first\r\nMSFT\r\n\tko\r\naapl\r\n"
+
+
+@pytest.mark.parametrize("source", ["list.txt", "-"])
+def test_22_a_list_of_symbols_may_hold_comments_blanks_and_duplicates(
+    server: StandIn, tmp_path: Path, source: str
+) -> None:
+    (tmp_path / "list.txt").write_bytes(LIST)
+    options = ("IBM", "KO", "--symbols-file", source, "--format", "json")
+    done = fetch(*options, folder=tmp_path, stdin=LIST)
+    symbols = [each["symbol"] for each in found(done)["results"]]
+    assert symbols == ["IBM", "KO", "MSFT", "AAPL"]
+    assert (done.code, done.err) == (0, "")
+
+
+def test_22_five_thousand_names_keep_their_order(server: StandIn, tmp_path: Path) -> None:
+    names = [f"{number}.HK" for number in range(5000)]
+    listed = "\n".join(f"{name}\n{name.lower()}" for name in names).encode()
+    options = ("--symbols-file", "-", "--dry-run", "--format", "json")
+    done = fetch(*options, folder=tmp_path, stdin=listed)
+    assert [each["symbol"] for each in found(done)["results"]] == names
+    assert server.requests == 0
+
+
+@pytest.mark.parametrize(
+    ("listed", "words"),
+    [
+        (b"", ("no symbols", "--symbols-file")),
+        (b"# none\r\n\r\n", ("no symbols",)),
+        (b"AAPL\nMS FT\n", ("not a ticker", "line 2")),
+        (b"\x00\x01\x02", ("not a ticker", "line 1")),
+        (b"\xff\xfeA\x00", ("not a list of symbols",)),
+    ],
+)
+@pytest.mark.parametrize("source", ["list.txt", "-"])
+def test_22_a_list_without_symbols_is_usage(
+    server: StandIn, tmp_path: Path, source: str, listed: bytes, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "list.txt").write_bytes(listed)
+    done = fetch("--symbols-file", source, folder=tmp_path, stdin=listed)
+    assert_one_error(done, 2, *words)
+    assert server.requests == 0
+
+
+def test_23_an_unknown_ticker_costs_one_request_and_no_file(
+    server: StandIn, tmp_path: Path
+) -> None:
+    done = fetch("NOPE", folder=tmp_path)
+    assert (done.code, len(server.charts), hashes(tmp_path)) == (4, 1, {})
+    assert "no such symbol at Yahoo (NOPE)" in done.err
+
+
+def test_24_a_rate_limit_is_waited_out_and_told(server: StandIn, tmp_path: Path) -> None:
+    server.faults["MSFT"] = ["429"] * 3
+    done = fetch(*NAMES, folder=tmp_path)
+    assert done.code == 0
+    assert done.err == "lstmcli: Yahoo limits the rate: waiting 0 s\n" * 3
+    assert "4 symbols: 4 new. " in done.out
+    server.faults["MSFT"] = ["429"]
+    assert fetch(*NAMES, "--quiet", folder=tmp_path).err == ""
+
+
+@pytest.mark.parametrize("option", ["--max-wait", "--timeout"])
+def test_25_a_rate_limit_without_end_is_left_by_then_and_resumed(
+    server: StandIn, tmp_path: Path, option: str
+) -> None:
+    server.always = dict.fromkeys(NAMES[1:], "429")
+    fetch("AAPL", folder=tmp_path)
+    before = hashes(tmp_path)
+    began = time.monotonic()
+    done = fetch(*NAMES[1:], option, 0.5, folder=tmp_path)
+    assert time.monotonic() - began < 10.0
+    assert (done.code, hashes(tmp_path)) == (6, before)
+    assert "3 symbols: 3 failed" in done.out
+    assert done.err.count("lstmcli: failed: ") == 3
+    assert option in done.err
+    server.always.clear()
+    done = fetch(*NAMES, folder=tmp_path)
+    assert (done.code, done.err) == (0, "")
+    assert "3 new" in done.out
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ("500", 6),
+        ("503", 6),
+        ("html", 6),
+        ("blank", 6),
+        ("truncated", 6),
+        ("cut", 6),
+        ("reset", 6),
+        ("hang", 6),
+        ("drip", 6),
+        ("404", 4),
+        ("empty", 4),
+        ("null", 4),
+    ],
+)
+def test_26_to_29_what_goes_wrong_keeps_what_is_stored_and_spares_the_others(
+    server: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Fault, code: int
+) -> None:
+    fetch("AAPL", "KO", folder=tmp_path)
+    if fault in ("hang", "drip"):
+        monkeypatch.setattr(yahoo, "REQUEST_TIMEOUT", 0.3)
+    before = hashes(tmp_path)
+    server.always["AAPL"] = fault
+    done = fetch("AAPL", "KO", folder=tmp_path)
+    assert (done.code, hashes(tmp_path)) == (3, before)
+    assert re.search(r"AAPL +failed", done.out)
+    assert re.search(r"KO +unchanged", done.out)
+    (line,) = done.err.splitlines()
+    assert line.startswith("lstmcli: failed: AAPL: ")
+    assert fault == "404" or "delisted" not in line
+    assert fetch("AAPL", folder=tmp_path).code == code
+
+
+def test_33_under_cron_a_fetch_is_silent_and_leaves_nothing_but_its_files(
+    server: StandIn, tmp_path: Path
+) -> None:
+    """Without HOME, in a process of its own, from a folder where nothing else may be written."""
+    env = {
+        "LSTMCLI_TEST_YAHOO": server.url,
+        "PYTHONPATH": os.pathsep.join([str(SITE), os.environ.get("PYTHONPATH", "")]),
+        "XDG_CACHE_HOME": str(tmp_path / "no" / "cache"),
+        "HOME": "",
+        "LC_ALL": "C",
+    }
+    for new in (80, 0):
+        done = lstmcli("fetch", "AAPL", "--rate", 100, folder=tmp_path, env=env)
+        assert (done.code, done.err) == (0, "")
+        assert re.search(rf"AAPL .* 80 +{new} *\n", done.out)
+    assert sorted(hashes(tmp_path)) == ["data/prices/1d/AAPL.csv", "data/prices/1d/AAPL.json"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--rate", 0), ("--rate", -1), ("--max-wait", -1), ("--timeout", 0)]
+)
+def test_limits_without_sense_are_usage(
+    server: StandIn, tmp_path: Path, option: str, value: int
+) -> None:
+    assert_one_error(fetch("AAPL", option, value, folder=tmp_path), 2, option)
+    assert (server.requests, list(tmp_path.iterdir())) == (0, [])
