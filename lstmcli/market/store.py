@@ -84,7 +84,7 @@ def write_stored(
     changed = not path.is_file() or _bytes(path) != data
     if changed:
         write_bytes(path, data)
-    if not sidecar_fits(data_dir, symbol, interval):
+    if changed or not sidecar_fits(data_dir, symbol, interval):
         _write_sidecar(sidecar_path(data_dir, symbol, interval), sidecar, data)
     return changed
 

@@ -11,8 +11,16 @@ from hypothesis import strategies as st
 
 from lstmcli.errors import DataError, FileError
 from lstmcli.market.prices import COLUMNS
-from lstmcli.market.store import read_raw, read_sidecar, read_stored, write_stored
-from lstmcli.market.store_folder import price_path, stored_symbols
+from lstmcli.market.store import (
+    read_raw,
+    read_sidecar,
+    read_stored,
+    remove_stored,
+    sidecar_fits,
+    write_imported,
+    write_stored,
+)
+from lstmcli.market.store_folder import price_path, sidecar_path, stored_symbols
 
 TODAY = date(2024, 7, 1)
 
@@ -169,3 +177,108 @@ def test_the_data_folder_itself_may_be_a_link(tmp_path: Path) -> None:
 def test_a_name_cannot_leave_the_store(tmp_path: Path) -> None:
     path = price_path(tmp_path, "../../x")
     assert path.parent == tmp_path / "prices" / "1d"
+
+
+OWN = {"source": "import", "file": "mine.csv"}
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(1e-8, 1e12), min_size=1, max_size=12))
+def test_imported_bars_keep_every_digit(
+    tmp_path_factory: pytest.TempPathFactory, values: list[float]
+) -> None:
+    folder = tmp_path_factory.mktemp("store")
+    index = pd.date_range("2024-01-02", periods=len(values))
+    frame = pd.DataFrame({"Close": values, "Volume": values}, index=index)
+    assert write_imported(folder, "X", "1d", frame, OWN)
+    prices = read_stored(folder, "X", today=TODAY)
+    assert prices.frame["Close"].tolist() == values
+    assert prices.frame["Volume"].tolist() == values
+    assert list(prices.frame.columns) == ["Close", "Volume"]
+    assert not any("left out" in note for note in prices.notes)
+    before = tree(folder)
+    assert not write_imported(folder, "X", "1d", prices.frame, {"file": "again.csv"})
+    assert tree(folder) == before
+
+
+def test_the_same_bars_imported_over_yahoos_become_imported_ones(tmp_path: Path) -> None:
+    frame = read_raw_after_writing(tmp_path)
+    assert write_imported(tmp_path, "AAPL", "1d", frame, {"file": "mine.csv"})
+    assert read_sidecar(tmp_path, "AAPL")["source"] == "import"
+    assert sidecar_fits(tmp_path, "AAPL")
+
+
+def read_raw_after_writing(folder: Path) -> pd.DataFrame:
+    write_stored(folder, "AAPL", "1d", bars(), {"source": "Yahoo"})
+    return read_raw(folder, "AAPL")
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_kill_in_an_import_never_leaves_own_bars_that_pass_for_yahoos(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    old = price_path(tmp_path, "AAPL")
+    write_stored(tmp_path, "AAPL", "1d", bars(), {"source": "Yahoo"})
+    yahoos = old.read_bytes()
+    calls, replace = iter(range(9)), os.replace
+
+    def dying(source: Path, target: Path) -> None:
+        if next(calls) == at:
+            raise Killed
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", dying)
+        with pytest.raises(Killed):
+            write_imported(tmp_path, "AAPL", "1d", bars(seed=1), OWN)
+    assert old.read_bytes() == yahoos
+    assert read_sidecar(tmp_path, "AAPL")["source"] == ("Yahoo", "import")[at]
+    assert sidecar_fits(tmp_path, "AAPL") == (at == 0)
+    assert len(read_stored(tmp_path, "AAPL", today=TODAY).frame) == 40
+    assert write_imported(tmp_path, "AAPL", "1d", bars(seed=1), OWN)
+    assert sidecar_fits(tmp_path, "AAPL")
+
+
+def test_removing_leaves_nothing_of_a_symbol_and_all_of_the_others(tmp_path: Path) -> None:
+    write_stored(tmp_path, "AAPL", "1d", bars(), {})
+    write_stored(tmp_path, "AAPL", "1wk", bars(), {})
+    write_stored(tmp_path, "MSFT", "1d", bars(), {})
+    remove_stored(tmp_path, "AAPL")
+    left = {"prices/1wk/AAPL.csv", "prices/1wk/AAPL.json", "prices/1d/MSFT.csv"}
+    assert set(tree(tmp_path)) == {*left, "prices/1d/MSFT.json"}
+    with pytest.raises(DataError, match="no prices stored"):
+        remove_stored(tmp_path, "AAPL")
+
+
+def test_a_kill_while_removing_leaves_a_store_that_reads_fine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_stored(tmp_path, "AAPL", "1d", bars(), OWN)
+    unlink = Path.unlink
+
+    def dying(path: Path, missing_ok: bool = False) -> None:
+        if path.suffix == ".json":
+            raise Killed
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", dying)
+        with pytest.raises(Killed):
+            remove_stored(tmp_path, "AAPL")
+    assert stored_symbols(tmp_path) == []
+    with pytest.raises(DataError, match="no prices stored"):
+        read_stored(tmp_path, "AAPL", today=TODAY)
+    assert write_stored(tmp_path, "AAPL", "1d", bars(), {"source": "Yahoo"})
+    assert read_sidecar(tmp_path, "AAPL")["source"] == "Yahoo"
+
+
+def test_a_sidecar_too_large_or_too_deep_to_be_ours_is_a_damaged_one(tmp_path: Path) -> None:
+    write_stored(tmp_path, "AAPL", "1d", bars(), {})
+    path = sidecar_path(tmp_path, "AAPL")
+    for text in ('{"a": "' + "x" * 5_000_000 + '"}', "[" * 100_000):
+        path.write_text(text)
+        assert read_sidecar(tmp_path, "AAPL") == {}
