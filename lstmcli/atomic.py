@@ -6,6 +6,8 @@ whoever looks sees the old file or the new one, never a part.
 
 import os
 import secrets
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from lstmcli.errors import FileError
@@ -15,10 +17,27 @@ TEMPORARY_SUFFIX = ".lstmcli-tmp"
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace `path` by `data`, or leave it as it was and raise FileError."""
+    write_files([(path, data)])
+
+
+def write_files(files: Sequence[tuple[Path, bytes]]) -> None:
+    """Replace several files in this order; none where there is no room for all of them.
+
+    Raises FileError naming the file that cannot be written.
+    """
+    staged: list[tuple[Path, Path]] = []
+    path = Path()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, data)
-        sync_folder(path.parent)
+        for path, data in files:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_name(
+                f".{path.name[:50]}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
+            )
+            staged.append((temporary, path))
+            _write(temporary, data)
+        for temporary, path in staged:
+            os.replace(temporary, path)
+            sync_folder(path.parent)
     except OSError as error:
         raise FileError(
             "cannot write the file",
@@ -26,6 +45,10 @@ def write_bytes(path: Path, data: bytes) -> None:
             why=error.strerror or str(error),
             next_step="Check the folder, its permissions and the free space.",
         ) from error
+    finally:
+        for temporary, _ in staged:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -44,14 +67,8 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+def _write(temporary: Path, data: bytes) -> None:
+    with open(temporary, "xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

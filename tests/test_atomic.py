@@ -67,3 +67,38 @@ def test_the_longest_names_a_folder_takes_can_be_written(tmp_path: Path, letter:
     path = tmp_path / (letter * (250 // len(letter.encode())))
     atomic.write_bytes(path, b"data")
     assert path.read_bytes() == b"data"
+
+
+def test_several_files_are_replaced_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, replace = [], os.replace
+
+    def watched(source: Path, target: Path) -> None:
+        order.append(target.name)
+        assert len(list(tmp_path.glob(f".*{atomic.TEMPORARY_SUFFIX}"))) == 3 - len(order)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", watched)
+    atomic.write_files([(tmp_path / "b", b"1"), (tmp_path / "a", b"2")])
+    assert order == ["b", "a"]
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"2", "b": b"1"}
+
+
+def test_of_several_files_none_is_replaced_where_one_has_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        atomic.write_text(tmp_path / name, "old")
+    calls, fsync = iter(range(9)), os.fsync
+
+    def full(handle: int) -> None:
+        if next(calls) == 1:
+            raise OSError(28, "No space left on device")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(FileError, match=r"b\): No space left on device"):
+        atomic.write_files([(tmp_path / "a", b"new"), (tmp_path / "b", b"new")])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+    assert (tmp_path / "a").read_text() == (tmp_path / "b").read_text() == "old"

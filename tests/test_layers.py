@@ -99,7 +99,14 @@ def modules_after(code: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "words",
-    [["--help"], ["--version"], ["train", "--help"], ["predict", "--help"], ["fetch", "--help"]],
+    [
+        ["--help"],
+        ["--version"],
+        ["train", "--help"],
+        ["predict", "--help"],
+        ["fetch", "--help"],
+        ["data", "list", "--help"],
+    ],
     ids=" ".join,
 )
 def test_help_and_version_load_nothing_heavy(words: list[str]) -> None:
@@ -115,3 +122,13 @@ def test_the_package_itself_loads_nothing_heavy() -> None:
     assert modules_after("import lstmcli, lstmcli.errors, lstmcli.atomic").isdisjoint(
         {"torch", "pandas", "yfinance", "pydantic"}
     )
+
+
+@pytest.mark.parametrize("words", [["data", "list"], ["fetch", "--dry-run", "AAPL"]], ids=" ".join)
+def test_commands_without_a_model_load_no_torch(words: list[str], tmp_path: Path) -> None:
+    words = [*words, "--data-dir", str(tmp_path)]
+    loaded = modules_after(
+        f"sys.argv = ['lstmcli', *{words!r}]; from lstmcli.cli.app import main; main()"
+    )
+    assert "pandas" in loaded
+    assert "torch" not in loaded

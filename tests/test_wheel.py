@@ -5,6 +5,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,10 @@ def test_wheel_does_the_main_job_outside_a_clone(wheel: Path, tmp_path: Path) ->
     packages = next((tmp_path / "env").glob("lib/python*/site-packages"))
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     _main_job(python, tmp_path)
+
+
+def test_wheel_carries_the_style_of_the_page(wheel: Path) -> None:
+    assert "lstmcli/report/report.css" in zipfile.ZipFile(wheel).namelist()
 
 
 @pytest.mark.install

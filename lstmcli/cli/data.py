@@ -82,7 +82,12 @@ def show(
 
 @app.command(short_help="Gaps, jumps, restatements, damage; exit 3 or 4 where there is any.")
 def check(
-    symbols: options.Symbols = None,
+    symbols: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SYMBOL", help="What to look through.", show_default="the whole store"
+        ),
+    ] = None,
     interval: AnyInterval = None,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     form: options.FormatOption = "table",
@@ -110,7 +115,7 @@ def check(
 
 @app.command(short_help="Remove series from the store.")
 def remove(
-    symbols: Annotated[list[str], typer.Argument(metavar="SYMBOL...", help="What to remove.")],
+    symbols: Annotated[list[str], typer.Argument(metavar="SYMBOL", help="What to remove.")],
     interval: OneInterval = "1d",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
@@ -126,10 +131,10 @@ def remove(
     from lstmcli.errors import UsageError
     from lstmcli.workflows.data import remove_data
 
-    if not yes and not sys.stdin.isatty():
+    if not yes and not (sys.stdin and sys.stdin.isatty()):
         raise UsageError("nobody to ask", where="--yes", next_step="Pass --yes to remove unasked.")
-    asked = f"Remove the {interval} bars of {', '.join(symbols)} from {data_dir}?"
-    if not yes and not typer.confirm(asked, err=True):
+    question = f"Remove the {interval} bars of {', '.join(symbols)} from {data_dir}?"
+    if not yes and not messages.confirmed(question):
         raise typer.Exit(1)
     report = remove_data(data_dir, symbols, interval=interval, wait=wait)
     messages.tell([f"removed {symbol}" for symbol in report.removed], quiet=quiet)
@@ -140,7 +145,7 @@ def remove(
 def import_(
     files: Annotated[
         list[str],
-        typer.Argument(metavar="[NAME=]FILE...", help="CSV files (`-`: standard input)."),
+        typer.Argument(metavar="[NAME=]FILE", help="CSV files (`-`: standard input)."),
     ],
     interval: FileInterval = None,
     replace: Annotated[

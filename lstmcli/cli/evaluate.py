@@ -101,6 +101,24 @@ def evaluate(
             show_default="none",
         ),
     ] = None,
+    page: Annotated[
+        str | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            help="Write verdict, charts and tables as one .html file.",
+            show_default="none",
+        ),
+    ] = None,
+    plot: Annotated[
+        str | None,
+        typer.Option(
+            "--plot",
+            metavar="FILE",
+            help="Draw the windows over the prices to a .png or .svg file (`-`: in the terminal).",
+            show_default="none",
+        ),
+    ] = None,
     audit: Annotated[
         bool,
         typer.Option(
@@ -145,12 +163,17 @@ def evaluate(
     from lstmcli.cli.progress import refits_shown
     from lstmcli.cli.source import make_source
     from lstmcli.report.evaluate import evaluate_view
+    from lstmcli.report.evaluate_plot import plot_backtest
+    from lstmcli.report.html import check_page, write_page
     from lstmcli.report.long_table import backtest_rows
     from lstmcli.report.output import check_file, check_output, emit, rows_csv, write_file
+    from lstmcli.report.picture import check_plot
     from lstmcli.workflows.evaluate import evaluate as run
 
     check_output(output, form)
     check_file(forecasts)
+    check_page(page)
+    check_plot(plot, form)
     source = make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict)
     asked: dict[str, Any] = dict(
         models=models or (),
@@ -166,14 +189,17 @@ def evaluate(
         number_of_threads=1 if threads is None else threads,
     )
     if audit:
-        _audit(source, asked, audit_epochs, forecasts, form, output, quiet, verbose)
+        files = {"--forecasts": forecasts, "--report": page, "--plot": plot}
+        _audit(source, asked, audit_epochs, files, form, output, quiet, verbose)
         return
     with refits_shown(quiet=quiet, verbose=verbose) as on_refit:
         report = run(source, on_refit=on_refit, **asked)
     messages.tell(report.notes, quiet=quiet, every=verbose)
     if forecasts is not None:
         write_file(Path(forecasts), rows_csv(list(backtest_rows(report.backtest))))
+    write_page(report, page)
     emit(evaluate_view(report), form, output)
+    plot_backtest(report, plot)
     messages.finish(report.failures, report.scores.n_symbols)
 
 
@@ -181,7 +207,7 @@ def _audit(
     source: "Source",
     asked: dict[str, Any],
     epochs: int,
-    forecasts: str | None,
+    files: dict[str, str | None],
     form: Format,
     output: str | None,
     quiet: bool,
@@ -193,10 +219,12 @@ def _audit(
     from lstmcli.report.output import emit
     from lstmcli.workflows.audit import audit
 
-    if forecasts is not None:
+    for option, file in files.items():
+        if file is None:
+            continue
         raise UsageError(
             "nothing to write",
-            where="--forecasts",
+            where=option,
             why="--audit compares forecasts and keeps none",
             next_step="Leave one of the two out.",
         )

@@ -23,6 +23,12 @@ def tell(lines: Sequence[str], *, quiet: bool, every: bool = True) -> None:
         print(f"lstmcli: {len(lines) - len(shown)} more notes with --verbose", file=sys.stderr)
 
 
+def confirmed(question: str) -> bool:
+    """Ask on stderr, so that stdout stays the result's; no is the answer unless it is yes."""
+    print(f"{question} [y/N]: ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 @contextmanager
 def failures_listed(errors: str | None) -> Iterator[None]:
     """List the symbols in the file asked for also when all of them failed."""

@@ -65,12 +65,13 @@ def predict(
     from lstmcli.cli import messages
     from lstmcli.cli.source import make_source
     from lstmcli.report.output import check_file, check_output, emit
-    from lstmcli.report.predict import check_forecast_plot, plot_forecasts, predict_view
+    from lstmcli.report.picture import check_plot
+    from lstmcli.report.predict import plot_forecasts, predict_view
     from lstmcli.workflows.predict import predict as run
 
     check_output(output, form)
     check_file(errors)
-    check_forecast_plot(plot, form)
+    check_plot(plot, form)
     with messages.failures_listed(errors):
         report = run(
             make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict),

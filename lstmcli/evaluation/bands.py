@@ -1,5 +1,6 @@
 """Whether a fan's bands hold what they promise: coverage, its standard error, and width."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,7 @@ from numpy.typing import NDArray
 
 from lstmcli.evaluation.intervals import hac_standard_error
 from lstmcli.evaluation.metrics import central_bands, inside, width
-from lstmcli.evaluation.pooling import by_date, independent, overlap, pooled
+from lstmcli.evaluation.pooling import by_date, count_dates, independent, overlap, pooled
 from lstmcli.evaluation.significance import SignificanceTest, christoffersen_unconditional
 from lstmcli.forecasting.forecast import Forecast
 
@@ -19,7 +20,9 @@ class Band:
     """One central band at one step.
 
     nominal : the share that it promises to hold. coverage : the share that it held, pooled by date.
-    standard_error : HAC, across the cutoffs that one window reaches over; None for one date.
+    standard_error : HAC, across the cutoffs that one window reaches over; None for one date. Where
+        every window was held, or none, that is 0 and knows nothing: the binomial error of the
+        nominal share on the windows that do not overlap takes its place.
     good : |coverage - nominal| at most 2 points or 2 standard errors, whichever is larger.
     width : mean, in units of the last price. n_dates : cutoff dates.
     test : Christoffersen's, on windows that do not overlap; for one series only.
@@ -52,11 +55,16 @@ def bands(
     fan, actual = forecast.quantiles[known, step - 1, :], actual[known]
     cutoff, end = cutoff[known], end[known]
     lag, apart = overlap(cutoff, end) - 1, independent(cutoff, end)
+    central = central_bands(forecast.levels)
+    low, high = [band[1] for band in central], [band[2] for band in central]
+    held = inside(fan[:, low], fan[:, high], actual[:, None])  # (N, B)
+    series = by_date(held, cutoff)[1]
+    widths = pooled(width(fan[:, low], fan[:, high]), cutoff)
     found = []
-    for nominal, low, high in central_bands(forecast.levels):
-        held = inside(fan[:, low], fan[:, high], actual)
-        series = by_date(held, cutoff)[1]
-        coverage, error = float(series.mean()), hac_standard_error(series, lag)
+    for b, (nominal, _, _) in enumerate(central):
+        coverage, error = float(series[:, b].mean()), hac_standard_error(series[:, b], lag)
+        if error is not None and coverage in (0.0, 1.0):
+            error = math.sqrt(nominal * (1.0 - nominal) / count_dates(cutoff[apart]))
         allowed = max(TOLERANCE, 2.0 * (error or 0.0))
         found.append(
             Band(
@@ -65,9 +73,9 @@ def bands(
                 coverage=coverage,
                 standard_error=error,
                 good=abs(coverage - nominal) <= allowed + 1e-12,
-                width=float(pooled(width(fan[:, low], fan[:, high]), cutoff)),
-                n_dates=series.size,
-                test=_test(held[apart], cutoff[apart], nominal),
+                width=float(widths[b]),
+                n_dates=len(series),
+                test=_test(held[apart, b], cutoff[apart], nominal),
             )
         )
     return tuple(found)

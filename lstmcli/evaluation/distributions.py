@@ -27,6 +27,12 @@ def student_t_two_sided(t: float, df: float) -> float:
     return beta_cdf(df / (df + square), df / 2.0, 0.5)
 
 
+def student_t_quantile(confidence: float, df: float) -> float:
+    """The t that Student's t with `df` degrees of freedom stays within, in size, so often."""
+    x = beta_quantile(1.0 - confidence, df / 2.0, 0.5)  # Abramowitz & Stegun (1964), 26.7.1
+    return math.sqrt(df * (1.0 - x) / x)
+
+
 def chi2_sf(x: float, df: int) -> float:
     """P(X > x) for a chi-squared X with a whole number of degrees of freedom."""
     half = x / 2.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lstmcli.evaluation.levels import StepBand, step_bands
 from lstmcli.evaluation.losses import Losses
 from lstmcli.evaluation.metrics import skill
 from lstmcli.evaluation.pooling import float_or_none, pooled
@@ -31,13 +32,19 @@ class PathScores:
 
 @dataclass(frozen=True)
 class StepScores:
-    """Errors of each step 1..H, lists of length H; `skill` by baseline, on rmse."""
+    """Errors of each step 1..H, lists of length H.
+
+    skill : by baseline, on rmse. crps_skill : by every other fan. bands : coverage and width of
+    each central band. For point forecasts `crps` is None and the last two are empty.
+    """
 
     rmse: list[float | None]
     mae: list[float | None]
     mase: list[float | None]
     crps: list[float | None] | None
     skill: dict[str, list[float | None]]
+    crps_skill: dict[str, list[float | None]]
+    bands: tuple[StepBand, ...]
 
 
 def path_scores(
@@ -81,21 +88,23 @@ def step_scores(name: str, reduced: Mapping[str, Losses], against: tuple[str, ..
     """Score model `name` at every step, pooled by date."""
     ours = reduced[name]
     rmse = _numbers(np.sqrt(ours.step_squared))
+    crps = None if ours.step_crps is None else _numbers(ours.step_crps)
     return StepScores(
         rmse=rmse,
         mae=_numbers(ours.step_absolute),
         mase=_numbers(ours.step_scaled),
-        crps=None if ours.step_crps is None else _numbers(ours.step_crps),
+        crps=crps,
         skill={
-            other: [
-                skill(mine, theirs)
-                for mine, theirs in zip(
-                    rmse, _numbers(np.sqrt(reduced[other].step_squared)), strict=True
-                )
-            ]
+            other: _skills(rmse, np.sqrt(reduced[other].step_squared))
             for other in against
             if other != name
         },
+        crps_skill={
+            other: _skills(crps, their.step_crps)
+            for other, their in reduced.items()
+            if other != name and crps is not None and their.step_crps is not None
+        },
+        bands=() if ours.fan is None else step_bands(ours.fan),
     )
 
 
@@ -115,6 +124,10 @@ def symbol_scores(
 
 def _root(value: float | None) -> float | None:
     return None if value is None else math.sqrt(value)
+
+
+def _skills(ours: list[float | None], theirs: NDArray[np.float64]) -> list[float | None]:
+    return [skill(mine, their) for mine, their in zip(ours, _numbers(theirs), strict=True)]
 
 
 def _numbers(values: NDArray[np.float64]) -> list[float | None]:

@@ -4,14 +4,16 @@ An interval that cannot be had says why and never holds NaN.
 """
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.evaluation.distributions import beta_quantile
+from lstmcli.evaluation.distributions import beta_quantile, normal_sf, student_t_quantile
 
 MIN_WINDOWS = 20
+_MIN_BLOCKS = 10
 
 
 @dataclass(frozen=True)
@@ -65,39 +67,67 @@ def autocovariances(series: NDArray[np.float64], lag: int) -> NDArray[np.float64
     return np.array([float(centred[k:] @ centred[: n - k]) / n for k in range(lag + 1)])
 
 
-def block_bootstrap_skill(
-    loss: NDArray[np.float64],
-    baseline_loss: NDArray[np.float64],
+def bootstrap_skills(
+    losses: Mapping[str, NDArray[np.float64]],
+    pairs: Iterable[tuple[str, str]],
     *,
     block: int,
     generator: np.random.Generator,
     root: bool = False,
     confidence: float = 0.95,
     n_resamples: int = 2000,
-) -> Interval:
-    """The percentile interval of a skill, from resampled blocks of consecutive dates.
+) -> dict[tuple[str, str], Interval]:
+    """The expanded percentile interval of each pair's skill, from blocks of consecutive dates.
 
-    Circular blocks of Politis & Romano (1992): `ceil(D / block)` of them, both losses from the same
-    blocks. The skill is of means, or of roots of means with `root` (for RMSE from squared losses).
+    Circular blocks of Politis & Romano (1992): `ceil(D / block)` of them, the same for every loss.
+    The fewer blocks there are, the further out lie the percentiles, as in the expanded interval of
+    Hesterberg (2015), because resamples of few blocks spread too little.
+    The skill of (model, baseline) is 1 - ratio of means, or of roots of means with `root` (for RMSE
+    from squared losses).
 
-    loss, baseline_loss : (D,) by date, in the order of time. block : dates a block, at least the
-        number of cutoffs that one window reaches across.
+    losses : by model, (D,) by date, in the order of time. block : dates a block; 1 where windows do
+        not overlap, else twice the cutoffs that one window reaches across (a block of one reach
+        would see but two thirds of the variance). Undefined below ten blocks or 20 dates.
     """
-    n = loss.size
-    if n < max(2 * block, MIN_WINDOWS):
-        need = max(2 * block, MIN_WINDOWS)
-        return Interval(None, None, confidence, n, f"too few cutoffs ({n}, at least {need} needed)")
+    n = next((loss.size for loss in losses.values()), 0)
+    needed = max(_MIN_BLOCKS * block, MIN_WINDOWS)
+    if n < needed:
+        why = f"too few cutoffs ({n}, at least {needed} needed)"
+        return {pair: Interval(None, None, confidence, n, why) for pair in pairs}
+    blocks = math.ceil(n / block)
+    starts = generator.integers(0, n, size=(n_resamples, blocks))
+    resampled = {name: _resampled_sums(loss, starts, block) for name, loss in losses.items()}
+    return {
+        (model, baseline): _skill_interval(
+            resampled[model], resampled[baseline], n, blocks, root=root, confidence=confidence
+        )
+        for model, baseline in pairs
+    }
+
+
+def _resampled_sums(
+    loss: NDArray[np.float64], starts: NDArray[np.int64], block: int
+) -> NDArray[np.float64]:
     # Sums of every circular block once; a resample is then a few additions however long it is.
-    around = np.concatenate([np.arange(n), np.arange(block - 1)])
-    sums = [
-        np.convolve(series[around], np.ones(block), mode="valid")
-        for series in (loss, baseline_loss)
-    ]
-    starts = generator.integers(0, n, size=(n_resamples, math.ceil(n / block)))
-    ours, theirs = sums[0][starts].sum(axis=1), sums[1][starts].sum(axis=1)
+    around = np.concatenate([np.arange(loss.size), np.arange(block - 1)])
+    sums = np.convolve(loss[around], np.ones(block), mode="valid")
+    total: NDArray[np.float64] = sums[starts].sum(axis=1)
+    return total
+
+
+def _skill_interval(
+    ours: NDArray[np.float64],
+    theirs: NDArray[np.float64],
+    n: int,
+    blocks: int,
+    *,
+    root: bool,
+    confidence: float,
+) -> Interval:
     if not np.all(theirs > 0.0):
         return Interval(None, None, confidence, n, "the baseline makes no error in some resamples")
     ratio = np.sqrt(ours / theirs) if root else ours / theirs
-    tail = (1.0 - confidence) / 2.0
+    wider = math.sqrt(blocks / (blocks - 1.0))
+    tail = normal_sf(wider * student_t_quantile(confidence, blocks - 1))
     low, high = np.quantile(1.0 - ratio, [tail, 1.0 - tail])
     return Interval(float(low), float(high), confidence, n)

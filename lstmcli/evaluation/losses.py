@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lstmcli.errors import DataError
 from lstmcli.evaluation import metrics
 from lstmcli.evaluation.backtest import Backtest
+from lstmcli.evaluation.levels import FanSteps, reduce_fan
 from lstmcli.evaluation.pooling import mean_known, pooled
 from lstmcli.forecasting.forecast import Forecast
 
@@ -28,7 +29,7 @@ class Losses:
     squared, absolute, scaled, crps : (N,) of each window, the mean over its steps.
     step_squared, step_absolute, step_scaled, step_crps : (H,) of each step, pooled by date.
     `scaled` is the absolute error in price units over the symbol's MASE scale; `crps` is None for
-    point forecasts.
+    point forecasts. fan : its levels, pooled by date; None for point forecasts.
     """
 
     squared: Floats
@@ -39,6 +40,7 @@ class Losses:
     step_absolute: Floats
     step_scaled: Floats
     step_crps: Floats | None
+    fan: FanSteps | None
 
 
 def losses(backtest: Backtest, name: str, scale: Floats) -> Losses:
@@ -51,9 +53,9 @@ def losses(backtest: Backtest, name: str, scale: Floats) -> Losses:
     check_forecast(name, forecast, actual)
     absolute = metrics.absolute_error(forecast.median, actual)  # (N, H)
     squared, scaled = absolute**2, absolute / scale[:, None]
-    crps = None
+    crps, fan = None, None
     if forecast.quantiles is not None:
-        crps = metrics.crps(forecast.quantiles, forecast.levels, actual)
+        crps, fan = reduce_fan(forecast.quantiles, forecast.levels, actual, cutoff)
     return Losses(
         squared=mean_known(squared, axis=1),
         absolute=mean_known(absolute, axis=1),
@@ -63,6 +65,7 @@ def losses(backtest: Backtest, name: str, scale: Floats) -> Losses:
         step_absolute=pooled(absolute, cutoff),
         step_scaled=pooled(scaled, cutoff),
         step_crps=None if crps is None else pooled(crps, cutoff),
+        fan=fan,
     )
 
 

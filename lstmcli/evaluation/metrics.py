@@ -31,33 +31,28 @@ def absolute_error(forecast: Floats, actual: Floats) -> Floats:
     return np.abs(path_error(forecast, actual))
 
 
-def pinball(forecast: Floats, actual: Floats, level: float) -> Floats:
+def pinball(over: Floats, level: float | Floats) -> Floats:
     """The quantile loss of Koenker & Bassett (1978), without the factor 2 that some apply.
 
-    max(level * d, (level - 1) * d) with d = exp(actual) - exp(forecast). At level 0.5 it is half
-    the absolute error.
+    max(level * over, (level - 1) * over), where `over` is the actual price less the forecast one,
+    exp(actual) - exp(forecast). At level 0.5 it is half the absolute error.
     """
-    over = -path_error(forecast, actual)
     return np.maximum(level * over, (level - 1.0) * over)
 
 
-def crps(quantiles: Floats, levels: Sequence[float], actual: Floats) -> Floats:
-    """The continuous ranked probability score, as twice the mean pinball loss over levels.
+def crps_weights(levels: Sequence[float]) -> Floats:
+    """What each level's pinball loss counts in the continuous ranked probability score, (Q,).
 
     The score of Gneiting & Raftery (2007) in the quantile form of Laio & Tamea (2007), its integral
-    as a mean over the levels from 0.05 to 0.95. The outer levels are left out, so that fans with
-    other tails compare. A fan that is one point at symmetric levels scores its absolute error.
-
-    quantiles : (N, H, Q). actual : (N, H). Returns (N, H). Raises ValueError without such levels.
+    as a mean over the levels from 0.05 to 0.95: `crps` is twice their mean pinball loss. The outer
+    levels are left out, so that fans with other tails compare. A fan that is one point at symmetric
+    levels scores its absolute error. Raises ValueError without such levels.
     """
     low, high = CRPS_LEVELS[0] - _LEVEL_TOLERANCE, CRPS_LEVELS[1] + _LEVEL_TOLERANCE
-    inner = [(q, level) for q, level in enumerate(levels) if low <= level <= high]
-    if not inner:
+    inner = np.array([low <= level <= high for level in levels], dtype=np.float64)
+    if not inner.any():
         raise ValueError(f"no level between {CRPS_LEVELS[0]} and {CRPS_LEVELS[1]} in {levels}")
-    total = np.zeros(actual.shape)
-    for q, level in inner:  # a level at a time, so that memory does not grow with Q
-        total += pinball(quantiles[..., q], actual, level)
-    return total * (2.0 / len(inner))
+    return np.asarray(inner * (2.0 / inner.sum()))
 
 
 def central_bands(levels: Sequence[float]) -> tuple[tuple[float, int, int], ...]:

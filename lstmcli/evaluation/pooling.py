@@ -35,6 +35,22 @@ def pooled(values: NDArray[np.float64], cutoff: NDArray[np.datetime64]) -> NDArr
     return mean_known(by_date(values, cutoff)[1], axis=0)
 
 
+def date_weights(known: NDArray[np.bool_], cutoff: NDArray[np.datetime64]) -> NDArray[np.float64]:
+    """The weight of each value in its pooled mean, for many means of values known alike.
+
+    known : (N, K). cutoff : (N,). Returns (N, K), 0 where not known: `pooled` of such values is
+    `(weights * values).sum(axis=0)`, as far as anything is known.
+    """
+    group = np.unique(cutoff, return_inverse=True)[1]
+    counts = np.zeros((int(group.max(initial=-1)) + 1, known.shape[1]))
+    for column in range(known.shape[1]):
+        counts[:, column] = np.bincount(group, known[:, column], counts.shape[0])
+    shares = counts[group] * np.count_nonzero(counts, axis=0)
+    weights = np.zeros(known.shape)
+    np.divide(1.0, shares, out=weights, where=known)
+    return weights
+
+
 def mean_known(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     """Average over an axis without its NaNs; NaN where there is nothing else."""
     known = ~np.isnan(values)

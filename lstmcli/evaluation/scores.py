@@ -5,7 +5,7 @@ where a figure is undefined. `dataclasses.asdict` of a `Scores` is ready for JSO
 over symbols at each cutoff date, then over dates; the tests use only cutoffs that do not overlap.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,17 @@ from lstmcli.errors import DataError
 from lstmcli.evaluation import trend
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.bands import Band, bands
+from lstmcli.evaluation.comparisons import (
+    Comparable,
+    Loss,
+    Pair,
+    SkillIntervals,
+    comparable,
+    loss_tests,
+    pairwise,
+    skill_intervals,
+    windows_apart,
+)
 from lstmcli.evaluation.direction_scores import DirectionScores, direction_scores
 from lstmcli.evaluation.error_scores import (
     PathScores,
@@ -23,15 +34,20 @@ from lstmcli.evaluation.error_scores import (
     step_scores,
     symbol_scores,
 )
+from lstmcli.evaluation.intervals import Interval
+from lstmcli.evaluation.levels import LevelScore, level_scores
 from lstmcli.evaluation.losses import Losses, losses
 from lstmcli.evaluation.movement import Movement, movement
-from lstmcli.evaluation.pooling import by_date, count_dates, independent, overlap
-from lstmcli.evaluation.significance import SignificanceTest, diebold_mariano
+from lstmcli.evaluation.pit import PitHistogram, pit_histogram
+from lstmcli.evaluation.pooling import count_dates
+from lstmcli.evaluation.significance import SignificanceTest
+from lstmcli.evaluation.symbol_tests import SymbolTest, symbol_tests
 from lstmcli.evaluation.tails import Tails
 from lstmcli.evaluation.trend import Thresholds
+from lstmcli.forecasting.forecast import Forecast
 
 HEADLINE_STEPS = (1, 5, 20, 50)
-AGAINST = ("naive", "drift", "seasonal_naive")
+AGAINST = ("naive", "drift", "seasonal_naive", "scaled_climatology")
 
 
 @dataclass(frozen=True)
@@ -41,6 +57,10 @@ class ModelScores:
     tests : by baseline, Diebold-Mariano on the path's squared error, where no windows overlap.
     crps_tests : the same on the path's CRPS, against every other fan; `crps_tests_all` on all
         cutoffs, their overlap in the variance.
+    skill_intervals, crps_skill_intervals : 95 % block-bootstrap intervals of `path.skill` and
+        `path.crps_skill`; empty where no generator was given.
+    symbol_tests : symbol by symbol, with Holm's correction.
+    levels, bands, pit : of the fan at the headline steps; empty for point forecasts.
     """
 
     model: str
@@ -50,7 +70,12 @@ class ModelScores:
     tests: dict[str, SignificanceTest]
     crps_tests: dict[str, SignificanceTest]
     crps_tests_all: dict[str, SignificanceTest]
+    skill_intervals: dict[str, Interval]
+    crps_skill_intervals: dict[str, Interval]
+    symbol_tests: dict[str, SymbolTest]
+    levels: tuple[LevelScore, ...]
     bands: tuple[Band, ...]
+    pit: tuple[PitHistogram, ...]
     direction: tuple[DirectionScores, ...]
     movement: Movement
 
@@ -62,7 +87,7 @@ class Scores:
     model : the network that the report is about. against : baselines that skills refer to.
     n_windows : symbols times cutoffs of which anything has happened. n_cutoffs : their dates.
     n_independent : dates whose complete windows do not overlap. `symbols` of each model is empty
-    when there is only one symbol.
+    when there is only one symbol. pairwise : each network beside every other model.
     """
 
     model: str
@@ -76,6 +101,7 @@ class Scores:
     last_cutoff: str | None
     flat_band: float
     models: dict[str, ModelScores]
+    pairwise: tuple[Pair, ...]
 
 
 def score(
@@ -83,19 +109,23 @@ def score(
     *,
     model: str,
     mase_scales: Mapping[str, float | None],
+    networks: Sequence[str] = (),
     flat_band: float = trend.FLAT_BAND,
     thresholds: Mapping[str, Thresholds] | None = None,
     tails: Tails | None = None,
     steps: tuple[int, ...] = HEADLINE_STEPS,
     against: tuple[str, ...] = AGAINST,
+    generator: np.random.Generator | None = None,
 ) -> Scores:
     """Score every forecast of a backtest beside the baselines.
 
     mase_scales : by symbol, `metrics.mase_scale` of its training prices; without one, no MASE.
+    networks : those compared with every other model pair by pair; `model` alone unless given.
     thresholds : by model, from training rows; a point forecast without has no three-way score.
     tails : crash and spike bounds of training rows; without them, no such windows.
     steps : steps to report directions and bands at; the horizon is always the last.
     against : names of baselines; those that the backtest does not hold are left out.
+    generator : draws the blocks of the skills' intervals; without one there are none.
     Raises DataError when there is no `model`, or a forecast is no usable number.
     """
     if model not in backtest.forecasts:
@@ -105,14 +135,12 @@ def score(
             why=f"the backtest holds {', '.join(backtest.forecasts) or 'none'}",
         )
     horizon = backtest.actual.shape[1]
-    some: NDArray[np.bool_] = np.any(~np.isnan(backtest.actual), axis=1)
-    apart = _apart(backtest)
+    at = (*sorted({step for step in steps if 0 < step < horizon}), horizon)
     scale = np.array([mase_scales.get(str(symbol)) or np.nan for symbol in backtest.symbol])
     reduced = {
         name: losses(backtest, name, scale / backtest.last_close) for name in backtest.forecasts
     }
     against = tuple(name for name in against if name in reduced)
-    at = (*sorted({step for step in steps if 0 < step < horizon}), horizon)
     directions = {
         name: tuple(
             direction_scores(
@@ -127,6 +155,10 @@ def score(
         )
         for name in reduced
     }
+    dated = comparable(backtest, reduced)
+    intervals = {} if generator is None else skill_intervals(dated.some, generator)
+    models = _models(backtest, reduced, dated, against, directions, intervals)
+    some: NDArray[np.bool_] = np.any(~np.isnan(backtest.actual), axis=1)
     dates = backtest.cutoff[some]
     return Scores(
         model=model,
@@ -135,101 +167,67 @@ def score(
         n_symbols=int(np.unique(backtest.symbol).size),
         n_windows=int(some.sum()),
         n_cutoffs=count_dates(dates),
-        n_independent=count_dates(backtest.cutoff[apart]),
+        n_independent=count_dates(backtest.cutoff[windows_apart(backtest)]),
         first_cutoff=str(dates.min()) if dates.size else None,
         last_cutoff=str(dates.max()) if dates.size else None,
         flat_band=flat_band,
-        models={
-            name: _model(name, backtest, reduced, against, some, apart, directions[name])
-            for name in reduced
-        },
+        models=models,
+        pairwise=pairwise(
+            networks or (model,),
+            {name: each.path for name, each in models.items()},
+            dated,
+            intervals,
+        ),
     )
 
 
-def _model(
-    name: str,
+def _models(
     backtest: Backtest,
     reduced: Mapping[str, Losses],
+    dated: Comparable,
     against: tuple[str, ...],
-    some: NDArray[np.bool_],
-    apart: NDArray[np.bool_],
-    directions: tuple[DirectionScores, ...],
-) -> ModelScores:
-    return ModelScores(
-        model=name,
-        path=path_scores(name, reduced, against, backtest.cutoff, some),
-        steps=step_scores(name, reduced, against),
-        symbols=symbol_scores(name, reduced, against, backtest.cutoff, backtest.symbol),
-        tests=_tests(name, reduced, against, backtest.cutoff, apart),
-        crps_tests=_crps_tests(name, reduced, backtest.cutoff, apart, 1),
-        crps_tests_all=_crps_tests_all(name, reduced, backtest),
-        bands=tuple(band for each in directions for band in _bands(backtest, name, each.step)),
-        direction=directions,
-        movement=_movement(backtest, name),
-    )
+    directions: Mapping[str, tuple[DirectionScores, ...]],
+    intervals: SkillIntervals,
+) -> dict[str, ModelScores]:
+    some: NDArray[np.bool_] = np.any(~np.isnan(backtest.actual), axis=1)
+    found = {}
+    for name, each in reduced.items():
+        steps = [direction.step for direction in directions[name]]
+        fan = [_at(backtest, name, step) for step in steps]
+        path = path_scores(name, reduced, against, backtest.cutoff, some)
+        found[name] = ModelScores(
+            model=name,
+            path=path,
+            steps=step_scores(name, reduced, against),
+            symbols=symbol_scores(name, reduced, against, backtest.cutoff, backtest.symbol),
+            tests=loss_tests(dated.apart.squared, name, against),
+            crps_tests=loss_tests(dated.apart.crps, name, reduced),
+            crps_tests_all=loss_tests(dated.whole.crps, name, reduced, dated.whole.h),
+            skill_intervals=_intervals(intervals, "squared", name, path.skill),
+            crps_skill_intervals=_intervals(intervals, "crps", name, path.crps_skill),
+            symbol_tests=symbol_tests(backtest, reduced, name),
+            levels=() if each.fan is None else level_scores(each.fan, steps),
+            bands=tuple(band for one in fan for band in bands(*one)),
+            pit=tuple(pit for one in fan if (pit := pit_histogram(*one)) is not None),
+            direction=directions[name],
+            movement=_movement(backtest, name),
+        )
+    return found
 
 
-def _apart(backtest: Backtest) -> NDArray[np.bool_]:
-    """Rows whose windows are complete and do not overlap, (N,)."""
-    whole: NDArray[np.bool_] = np.all(~np.isnan(backtest.actual), axis=1)
-    apart = np.zeros(whole.shape, dtype=np.bool_)
-    apart[whole] = independent(backtest.cutoff[whole], backtest.dates[whole, -1])
-    return apart
+def _intervals(
+    intervals: SkillIntervals, loss: Loss, name: str, against: Iterable[str]
+) -> dict[str, Interval]:
+    return {other: intervals[loss, name, other] for other in against} if intervals else {}
 
 
-def _tests(
-    name: str,
-    reduced: Mapping[str, Losses],
-    against: tuple[str, ...],
-    cutoff: NDArray[np.datetime64],
-    apart: NDArray[np.bool_],
-) -> dict[str, SignificanceTest]:
-    dates = cutoff[apart]
-    ours = by_date(reduced[name].squared[apart], dates)[1]
-    return {
-        other: diebold_mariano(ours, by_date(reduced[other].squared[apart], dates)[1])
-        for other in against
-        if other != name
-    }
+_AtStep = tuple[Forecast, int, NDArray[np.float64], NDArray[np.datetime64], NDArray[np.datetime64]]
 
 
-def _crps_tests(
-    name: str,
-    reduced: Mapping[str, Losses],
-    cutoff: NDArray[np.datetime64],
-    rows: NDArray[np.bool_],
-    h: int,
-) -> dict[str, SignificanceTest]:
-    """Test the CRPS of a fan against that of every other, `h` counted in cutoffs."""
-    mine = reduced[name].crps
-    if mine is None:
-        return {}
-    dates = cutoff[rows]
-    ours = by_date(mine[rows], dates)[1]
-    return {
-        other: diebold_mariano(ours, by_date(theirs.crps[rows], dates)[1], h)
-        for other, theirs in reduced.items()
-        if other != name and theirs.crps is not None
-    }
-
-
-def _crps_tests_all(
-    name: str, reduced: Mapping[str, Losses], backtest: Backtest
-) -> dict[str, SignificanceTest]:
-    whole = np.asarray(~np.isnan(backtest.actual).any(axis=1))
-    reach = overlap(backtest.cutoff[whole], backtest.dates[whole, -1])
-    return _crps_tests(name, reduced, backtest.cutoff, whole, reach)
-
-
-def _bands(backtest: Backtest, name: str, step: int) -> tuple[Band, ...]:
-    column = step - 1
-    return bands(
-        backtest.forecasts[name],
-        step,
-        backtest.actual[:, column],
-        backtest.cutoff,
-        backtest.dates[:, column],
-    )
+def _at(backtest: Backtest, name: str, step: int) -> _AtStep:
+    """A forecast, a step, and there the actual moves, the cutoffs and the ends of the windows."""
+    actual, end = backtest.actual[:, step - 1], backtest.dates[:, step - 1]
+    return backtest.forecasts[name], step, actual, backtest.cutoff, end
 
 
 def _movement(backtest: Backtest, name: str) -> Movement:
@@ -239,4 +237,5 @@ def _movement(backtest: Backtest, name: str) -> Movement:
         backtest.actual[known, -1],
         backtest.last_close[known],
         backtest.symbol[known],
+        n_independent=count_dates(backtest.cutoff[windows_apart(backtest)]),
     )

@@ -6,31 +6,35 @@ lower error alone is called what it is. Another baseline is mentioned where it w
 
 from lstmcli.evaluation.bands import TOLERANCE
 from lstmcli.evaluation.direction import TwoWay
+from lstmcli.evaluation.movement import Movement
 from lstmcli.evaluation.scores import ModelScores, Scores
 from lstmcli.evaluation.significance import SignificanceTest
 
 SIGNIFICANT = 0.05
+_HARDEST_FAN = "scaled_climatology"
 _SAME = 5e-4
 _LOOSE = 0.05
 
 
 def verdict(scores: Scores, model: str | None = None) -> str:
     """Say in plain ASCII what the scores of a model (the network, unless named) are worth."""
+    return " ".join(sentences(scores, model))
+
+
+def sentences(scores: Scores, model: str | None = None) -> tuple[str, ...]:
+    """The same, a sentence each: errors, whether it copies, direction, fan, bands, symbols."""
     name = scores.model if model is None else model
     own = scores.models[name]
     if own.path.rmse is None:
-        return f"Nothing to judge {name} by: none of its windows has its outcome yet."
-    rivals = _rivals(scores, own)
-    sentences = [
-        f"{_sample(scores)} {_against(own, scores, rival, first=rank == 0)}."
-        if rank == 0
-        else f"{_capital(_against(own, scores, rival, first=False))}."
-        for rank, rival in enumerate(rivals)
-    ] or [f"{_sample(scores)} {name} has a path RMSE of {percent(own.path.rmse)}; no baseline."]
-    if own.movement.flat_line:
-        sentences.append("Its forecasts hardly move: in effect it copies the last price.")
-    sentences += [_direction(own.direction[-1].two_way), *_fan(own), *_bands(own)]
-    return " ".join(sentences)
+        return (f"Nothing to judge {name} by: none of its windows has its outcome yet.",)
+    return (
+        *_errors(own, scores),
+        *_copy(own.movement),
+        _direction(own.direction[-1].two_way),
+        *_fan(own),
+        *_bands(own),
+        *_symbols(own),
+    )
 
 
 def percent(share: float) -> str:
@@ -41,6 +45,36 @@ def percent(share: float) -> str:
 def p_value(p: float) -> str:
     """A p-value with two significant digits: "p = 0.41", "p < 0.001"."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+def _errors(own: ModelScores, scores: Scores) -> list[str]:
+    """One sentence on each baseline that matters; the first says the sample as well."""
+    rivals = _rivals(scores, own)
+    if not rivals:
+        error = percent(own.path.rmse or 0.0)
+        return [f"{_sample(scores)} {own.model} has a path RMSE of {error}; no baseline."]
+    first, *others = rivals
+    return [
+        f"{_sample(scores)} {_against(own, scores, first, first=True)}.",
+        *(f"{_capital(_against(own, scores, other, first=False))}." for other in others),
+    ]
+
+
+def _copy(found: Movement) -> list[str]:
+    if found.flat_line:
+        return ["Its forecasts hardly move: in effect it copies the last price."]
+    if not found.copy:
+        return []
+    link = (
+        "its predicted moves never change"
+        if found.of_moves is None
+        else "its predicted moves correlate with the actual ones no more than luck would "
+        f"({found.of_moves:+.2f})"
+    )
+    return [
+        f"No sign that it does more than copy the last price: correlation {found.with_last:.3f} "
+        f"with the last price, {found.with_next:.3f} with the next, and {link}."
+    ]
 
 
 def _rivals(scores: Scores, own: ModelScores) -> list[str]:
@@ -133,9 +167,6 @@ def _direction(two_way: TwoWay) -> str:
     return f"{sentence}; Pesaran-Timmermann {p_value(two_way.test.p)}."
 
 
-_HARDEST_FAN = "scaled_climatology"
-
-
 def _fan(own: ModelScores) -> list[str]:
     """One sentence on the whole fan against the hardest of the baseline fans."""
     test = own.crps_tests.get(_HARDEST_FAN)
@@ -166,6 +197,26 @@ def _bands(own: ModelScores) -> list[str]:
         quality = "Too few windows to judge the bands"
     nominal, coverage = 100.0 * band.nominal, 100.0 * band.coverage
     return [f"{quality}: {nominal:.3g} % covers {coverage:.1f} %{error}."]
+
+
+def _symbols(own: ModelScores) -> list[str]:
+    """One sentence on the symbols tested one by one, with Holm's correction."""
+    parts = []
+    for rival, tests in (
+        ("drift", [(each.drift, each.drift_holm) for each in own.symbol_tests.values()]),
+        (
+            _HARDEST_FAN,
+            [(each.climatology, each.climatology_holm) for each in own.symbol_tests.values()],
+        ),
+    ):
+        tested = [(test, p) for test, p in tests if test is not None and p is not None]
+        if not tested:
+            continue
+        found = [test.statistic or 0.0 for test, p in tested if p < SIGNIFICANT]
+        better, worse = sum(each < 0.0 for each in found), sum(each > 0.0 for each in found)
+        loss = "CRPS " if rival == _HARDEST_FAN else ""
+        parts.append(f"{loss}better than {rival} on {better} of {len(tested)}, worse on {worse}")
+    return [f"Symbol by symbol (Holm): {'; '.join(parts)}."] if parts else []
 
 
 def _rmse(scores: Scores, name: str) -> float:

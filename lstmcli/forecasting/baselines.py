@@ -99,6 +99,14 @@ def fewest_climatology_rows(horizon: int) -> int:
     return EWMA_START + horizon + MIN_CLIMATOLOGY_MOVES
 
 
+def climatology_fits(log_prices: Floats, horizon: int, *, fit_rows: int) -> bool:
+    """Whether the first `fit_rows` rows hold moves enough for `scaled_climatology`."""
+    if fit_rows < fewest_climatology_rows(horizon):
+        return False
+    sigma = ewma_sigma(log_prices[:fit_rows])[: fit_rows - horizon]
+    return int(np.count_nonzero(sigma > 0.0)) >= MIN_CLIMATOLOGY_MOVES
+
+
 def scaled_climatology(
     log_prices: Floats, cutoffs: Rows, horizon: int, *, levels: Sequence[float], fit_rows: int
 ) -> Forecast:

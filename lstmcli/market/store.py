@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lstmcli.atomic import sync_folder, write_bytes, write_text
+from lstmcli.atomic import sync_folder, write_files
 from lstmcli.errors import DataError, FileError
 from lstmcli.market.csv_bytes import open_bytes, read_blocks
 from lstmcli.market.csv_table import read_table
@@ -82,10 +82,11 @@ def write_stored(
     path = inside(data_dir, price_path(data_dir, symbol, interval))
     data = _csv(frame, _rounded, _whole)
     changed = not path.is_file() or _bytes(path) != data
+    noted = (sidecar_path(data_dir, symbol, interval), _noted(sidecar, data))
     if changed:
-        write_bytes(path, data)
-    if changed or not sidecar_fits(data_dir, symbol, interval):
-        _write_sidecar(sidecar_path(data_dir, symbol, interval), sidecar, data)
+        write_files([(path, data), noted])
+    elif not sidecar_fits(data_dir, symbol, interval):
+        write_files([noted])
     return changed
 
 
@@ -94,20 +95,18 @@ def write_imported(
 ) -> bool:
     """The same for bars of one's own: every digit is kept, and the sidecar says `IMPORTED`.
 
-    It is written first, so that a run that dies in between never leaves bars of one's own that pass
-    for Yahoo's.
+    The sidecar is replaced first, so that a run that dies in between never leaves bars of one's own
+    that pass for Yahoo's. False when they were imported before.
     """
     path = inside(data_dir, price_path(data_dir, symbol, interval))
     data = _csv(frame, _exact, _exact)
-    changed = not path.is_file() or _bytes(path) != data
+    is_same = path.is_file() and _bytes(path) == data
     earlier = read_sidecar(data_dir, symbol, interval)
-    is_ours = earlier.get("source") == IMPORTED and earlier.get(_HASH) == _digest(data)
-    if changed or not is_ours:
-        facts = {**sidecar, "source": IMPORTED}
-        _write_sidecar(sidecar_path(data_dir, symbol, interval), facts, data)
-    if changed:
-        write_bytes(path, data)
-    return changed or not is_ours
+    if is_same and earlier.get("source") == IMPORTED and earlier.get(_HASH) == _digest(data):
+        return False
+    noted = _noted({**sidecar, "source": IMPORTED}, data)
+    write_files([(sidecar_path(data_dir, symbol, interval), noted), (path, data)])
+    return True
 
 
 def remove_stored(data_dir: Path, symbol: str, interval: str = "1d") -> None:
@@ -158,9 +157,10 @@ def _existing(data_dir: Path, symbol: str, interval: str) -> Path:
     )
 
 
-def _write_sidecar(path: Path, sidecar: dict[str, Any], bars: bytes) -> None:
-    noted = {**sidecar, _HASH: _digest(bars)}
-    write_text(path, json.dumps(noted, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+def _noted(sidecar: dict[str, Any], bars: bytes) -> bytes:
+    """The sidecar's bytes, with what tells to which bars it belongs."""
+    facts = {**sidecar, _HASH: _digest(bars)}
+    return (json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
 def _bytes(path: Path) -> bytes:

@@ -1,5 +1,6 @@
 """What is in the store, what is wrong with it, and what was imported."""
 
+from collections import Counter
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -61,11 +62,13 @@ def show_view(report: StoredDetail) -> View:
         ]
 
     def document() -> dict[str, Any]:
-        known = {name: report.facts.get(name, "") for name in ("file", "time_zone", "currency")}
-        restatements = report.facts.get("restatements", [])
+        restatements = [{"fetched": day, "reason": reason} for day, reason in report.restatements]
         return _document(
             "data show",
-            **asdict(report.series) | known | {"restatements": restatements},
+            **asdict(report.series) | {"restatements": restatements},
+            file=report.file,
+            time_zone=report.time_zone,
+            currency=report.currency,
             missing=list(report.missing),
             notes=list(report.notes),
             bars=rows(),
@@ -82,7 +85,8 @@ def check_view(report: CheckReport) -> View:
         if not report.findings:
             return [f"{checked}, nothing found."]
         table = make_table(checked, ["Symbol", "Bars", "Kind", "Date", "Found", "Next"], left=6)
-        for each in _shortened(report.findings):
+        shown, more = _first_gaps(report.findings)
+        for each in shown:
             table.add_row(
                 each.symbol or "-",
                 each.interval or "-",
@@ -91,7 +95,7 @@ def check_view(report: CheckReport) -> View:
                 each.what,
                 each.next_step,
             )
-        return [table]
+        return [table, *more]
 
     def rows() -> list[dict[str, Any]]:
         return [asdict(each) for each in report.findings]
@@ -140,17 +144,16 @@ def _document(command: str, **content: Any) -> dict[str, Any]:
 
 
 def _detail(report: StoredDetail, bars: list[dict[str, Any]]) -> list[RenderableType]:
-    series, facts = report.series, report.facts
-    source = " ".join(filter(None, [series.source or "unknown", str(facts.get("file", ""))]))
+    series = report.series
     table = make_table(f"{series.symbol}, {series.interval}", ["", ""], left=2)
     for label, text in (
         ("Rows", f"{series.rows}, {series.first} to {series.last}"),
         ("Behind", count(series.behind, "bar")),
-        ("Source", source),
+        ("Source", f"{series.source or 'unknown'} {report.file}".rstrip()),
         ("Changed", series.fetched_at or "-"),
-        ("Time zone", str(facts.get("time_zone") or "-")),
-        ("Currency", str(facts.get("currency") or "-")),
-        ("Restated", _restated(facts.get("restatements"))),
+        ("Time zone", report.time_zone or "-"),
+        ("Currency", report.currency or "-"),
+        ("Restated", _restated(report.restatements)),
         ("Missing", count(len(report.missing), "session")),
     ):
         table.add_row(label, text)
@@ -166,21 +169,23 @@ def _cell(value: str | float | None) -> str:
     return value if isinstance(value, str) else np.format_float_positional(value, trim="-")
 
 
-def _restated(restatements: object) -> str:
-    if not isinstance(restatements, list) or not restatements:
+def _restated(restatements: tuple[tuple[str, str], ...]) -> str:
+    if not restatements:
         return "never"
-    last = restatements[-1]
-    told = f", last {last.get('fetched')}: {last.get('reason')}" if isinstance(last, dict) else ""
-    return f"{count(len(restatements), 'time')}{told}"
+    day, reason = restatements[-1]
+    return f"{count(len(restatements), 'time')}, last {day}: {reason}"
 
 
-def _shortened(findings: tuple[Finding, ...]) -> list[Finding]:
-    """The findings with no more than the first few gaps of a series; the other formats have all."""
+def _first_gaps(findings: tuple[Finding, ...]) -> tuple[list[Finding], list[str]]:
+    """The findings without all but the first gaps of a series, and a line on each such series."""
     shown: list[Finding] = []
-    gaps: dict[tuple[str, str], int] = {}
+    gaps: Counter[str] = Counter()
     for each in findings:
-        key = (each.symbol, each.interval)
-        gaps[key] = gaps.get(key, 0) + (each.kind == "gap")
-        if each.kind != "gap" or gaps[key] <= _MOST_GAPS:
+        gaps[each.symbol] += each.kind == "gap"
+        if each.kind != "gap" or gaps[each.symbol] <= _MOST_GAPS:
             shown.append(each)
-    return shown
+    more = {symbol: number - _MOST_GAPS for symbol, number in gaps.items() if number > _MOST_GAPS}
+    return shown, [
+        f"{count(number, 'more gap')} of {symbol}; --format csv has all."
+        for symbol, number in more.items()
+    ]

@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from lstmcli.evaluation.scores import ModelScores
+from lstmcli.report.comparisons import movement_table, pairs_tables
 from lstmcli.report.console import make_table
 from lstmcli.report.directions import direction_tables
 from lstmcli.report.numbers import count, number, percent
@@ -35,6 +36,22 @@ def counts(report: EvaluateReport) -> dict[str, int]:
     }
 
 
+def caveats(report: EvaluateReport) -> list[str]:
+    """Say what stands in the way of believing the figures."""
+    found = []
+    if report.settings.split.method == "shuffled":
+        found.append(
+            "This recipe repeats the published lab with its flaws: windows overlap between "
+            "training, validation and test, without a purge; the scores below are honest."
+        )
+    if report.fitted_cutoffs:
+        found.append(
+            f"{report.fitted_cutoffs} of {report.scores.n_windows} windows start before "
+            f"{report.test_start}, in rows that the model was fitted on: they prove nothing."
+        )
+    return [*found, *map(_looks, report.looks)]
+
+
 def _document(report: EvaluateReport) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
@@ -60,29 +77,19 @@ def _document(report: EvaluateReport) -> dict[str, Any]:
 def _tables(report: EvaluateReport) -> list[RenderableType]:
     found = counts(report)
     main = report.scores.models[report.scores.model]
-    caveats = []
-    if report.settings.split.method == "shuffled":
-        caveats.append(
-            "This recipe repeats the published lab with its flaws: windows overlap between "
-            "training, validation and test, without a purge; the scores below are honest."
-        )
-    if report.fitted_cutoffs:
-        caveats.append(
-            f"{report.fitted_cutoffs} of {report.scores.n_windows} windows start before "
-            f"{report.test_start}, in rows that the model was fitted on: they prove nothing."
-        )
     return [
         windows_table(report),
         f"{found['rows']} rows; {found['train']} training, {found['test']} test windows; "
         f"{found['evaluated']} evaluated, {report.step_size} rows apart "
         f"({report.scores.n_independent} independent).",
         _scores(report),
+        *pairs_tables(report.scores),
         _steps(report, main),
         *_fans(report, main),
         *direction_tables(report.scores, main),
+        movement_table(report.scores),
         *_refits(report),
-        *caveats,
-        *map(_looks, report.looks),
+        *caveats(report),
         *(f"Verdict: {text}" for text in report.verdicts.values()),
     ]
 
@@ -120,14 +127,14 @@ def _looks(looks: Looks) -> str:
 
 
 def _scores(report: EvaluateReport) -> RenderableType:
-    against = report.scores.against
+    against = _points(report)
     fans = report.scores.models[report.scores.model].path.crps is not None
     table = make_table(
         f"Scores over steps 1 to {report.horizon}, in % of the last price",
         ["", "Path RMSE", "Path MAE", "MASE"]
+        + (["CRPS"] if fans else [])
         + [f"Skill vs {name}" for name in against]
-        + ["p vs drift", "Direction", "Balanced"]
-        + (["CRPS"] if fans else []),
+        + ["p vs drift", "Direction", "Balanced"],
     )
     for name, scores in report.scores.models.items():
         two_way = scores.direction[-1].two_way
@@ -137,29 +144,34 @@ def _scores(report: EvaluateReport) -> RenderableType:
             percent(scores.path.rmse, 3),
             percent(scores.path.mae, 3),
             number(scores.path.mase),
+            *([percent(scores.path.crps, 3)] if fans else []),
             *(percent(scores.path.skill.get(other), 1, sign=True) for other in against),
             number(test.p if test else None),
             percent(two_way.accuracy, 1),
             percent(two_way.balanced_accuracy, 1),
-            *([percent(scores.path.crps, 3)] if fans else []),
         )
     return table
 
 
+def _points(report: EvaluateReport) -> list[str]:
+    """The baselines that skills are shown against in columns; the others stand pair by pair."""
+    return [name for name in report.scores.against if name != "scaled_climatology"]
+
+
 def _fans(report: EvaluateReport, main: ModelScores) -> list[RenderableType]:
-    """Show the fan of the first model against every other one, and what its bands covered."""
-    if main.path.crps is None:
+    """Show the fan of the first model by step beside the others, and what its bands covered."""
+    if main.steps.crps is None:
         return []
     table = make_table(
-        f"CRPS of {main.model} against other fans", ["", "Ratio", "Skill", "p", "p, all cutoffs"]
+        "CRPS by step, in % of the last price",
+        ["Step", main.model, *(f"Skill vs {name}" for name in main.steps.crps_skill)],
+        left=0,
     )
-    for name, skill in main.path.crps_skill.items():
+    for step in (direction.step for direction in main.direction):
         table.add_row(
-            name,
-            number(None if skill is None else 1 - skill),
-            percent(skill, 1, sign=True),
-            number(main.crps_tests[name].p),
-            number(main.crps_tests_all[name].p),
+            str(step),
+            percent(main.steps.crps[step - 1], 3),
+            *(percent(skill[step - 1], 1, sign=True) for skill in main.steps.crps_skill.values()),
         )
     return [table, _bands(report, main)]
 
@@ -190,7 +202,7 @@ def _bands(report: EvaluateReport, main: ModelScores) -> RenderableType:
 
 
 def _steps(report: EvaluateReport, main: ModelScores) -> RenderableType:
-    against = report.scores.against
+    against = _points(report)
     table = make_table(
         "RMSE by step, in % of the last price",
         ["Step", main.model, *against, *(f"Skill vs {name}" for name in against)],

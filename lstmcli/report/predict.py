@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 from rich.console import RenderableType
 
-from lstmcli.errors import UsageError
 from lstmcli.report.console import make_table
 from lstmcli.report.long_table import forecast_rows
 from lstmcli.report.numbers import count, move, percent, price
-from lstmcli.report.output import check_file
-from lstmcli.report.plot import Fan, bands_of, check_plot, draw_fans
+from lstmcli.report.plot import Fan, bands_of, draw_fans
 from lstmcli.report.terminal_plot import text_fans
-from lstmcli.report.view import SCHEMA_VERSION, Format, View
+from lstmcli.report.view import SCHEMA_VERSION, View
 from lstmcli.workflows.predict import PredictReport, SymbolForecast
 
 _SHOWN_STEPS = (1, 5, 20, 50)
@@ -53,21 +51,6 @@ def predict_view(report: PredictReport, *, all_steps: bool = False) -> View:
         }
 
     return View(lambda: _tables(report, all_steps), document, rows)
-
-
-def check_forecast_plot(target: str | None, form: Format) -> None:
-    """Raise before any work is done if `--plot TARGET` could not be followed."""
-    if target is None:
-        return
-    check_plot(target)
-    if target == "-" and form != "table":
-        raise UsageError(
-            "two results on standard output",
-            where=f"--plot - with --format {form}",
-            next_step="Draw to a file, or leave --format out.",
-        )
-    if target != "-":
-        check_file(target)
 
 
 def plot_forecasts(report: PredictReport, target: str | None) -> None:

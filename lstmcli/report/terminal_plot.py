@@ -1,4 +1,4 @@
-"""The fan of a forecast in characters, for `--plot -`: through plotext (extra `plot`).
+"""Fans and walks in characters, for `--plot -`: through plotext (extra `plot`).
 
 A terminal that cannot show UTF gets ASCII, and one that should not have colours gets none; which is
 told from the stream. plotext draws on one figure of its own, wiped before and after each use.
@@ -6,14 +6,18 @@ told from the stream. plotext draws on one figure of its own, wiped before and a
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 import numpy as np
 
 from lstmcli.report.numbers import price
-from lstmcli.report.plot import Fan, missing, tick_sessions
+from lstmcli.report.picture import missing
+from lstmcli.report.plot import Dates, Fan, Floats, tick_sessions
+from lstmcli.report.walk import Walk
+
+T = TypeVar("T", Fan, Walk)
 
 HEIGHT = 22
 LEAST_WIDTH = 40
@@ -37,6 +41,44 @@ _COLORS = {"history": "default", "median": 33, "naive": 208, "actual": 213}
 _BAND_COLORS = {0.5: 75, 0.8: 110, 0.95: 152}
 
 
+@dataclass(frozen=True)
+class _Canvas:
+    """The one figure of plotext, wiped, and how to draw on it."""
+
+    plotext: Any
+    width: int
+    marks: _Marks
+    colour: bool
+
+    @property
+    def most_labels(self) -> int:
+        return max(2, self.width // _LABEL - 1)
+
+    def line(self, x: Floats, y: Floats, mark: str, color: Any) -> Any:
+        figure, known = self.plotext.figure, np.isfinite(y)
+        pixel = self.plotext.pixel(foreground=color)
+        points = x[known].tolist(), y[known].tolist()
+        made = figure.signal(*points, marker=self.plotext.marker(mark, pixel)).lines()
+        figure.draw(made)
+        return made
+
+    def band(self, x: Floats, low: Floats, high: Floats, nominal: float) -> None:
+        # More points than columns, so that a wide terminal has no gaps between the sessions.
+        fine = np.linspace(x[0], x[-1], 2 * self.width)
+        mark, color = self.marks.bands[nominal], _BAND_COLORS[nominal]
+        lower, upper = (self.line(fine, np.interp(fine, x, y), mark, color) for y in (low, high))
+        self.plotext.figure.draw(upper.fill(lower))
+
+    def text(self, ticks: Sequence[float], labels: Sequence[str], drawn: Sequence[Floats]) -> str:
+        """Return the drawing; labels below, and round prices of what was drawn at the left."""
+        figure, heights = self.plotext.figure, _price_ticks(np.concatenate(drawn))
+        figure.ruler("x", "lower").ticks(ticks, labels)
+        figure.ruler("y", "left").ticks(heights, [f"{height:,.7g}" for height in heights])
+        text: str = figure.build().string(colorless=not self.colour)
+        figure.clear.all()
+        return "\n".join(row.rstrip() for row in text.splitlines())
+
+
 def text_fans(fans: Sequence[Fan], width: int, *, stream: TextIO | None = None) -> str:
     """Return the fans below one another, each `width` columns wide (40 at least).
 
@@ -44,6 +86,21 @@ def text_fans(fans: Sequence[Fan], width: int, *, stream: TextIO | None = None) 
     and ASCII, and colours are used only on a terminal and without NO_COLOR in the environment.
     Raises UsageError where plotext is not installed.
     """
+    return _below_one_another(fans, _draw_fan, _fan_legend, width, stream)
+
+
+def text_walks(walks: Sequence[Walk], width: int, *, stream: TextIO | None = None) -> str:
+    """Return past forecasts over the prices, as `text_fans` does."""
+    return _below_one_another(walks, _draw_walk, _walk_legend, width, stream)
+
+
+def _below_one_another(
+    items: Sequence[T],
+    draw: Callable[[_Canvas, T], str],
+    legend: Callable[[T, _Marks], str],
+    width: int,
+    stream: TextIO | None,
+) -> str:
     try:
         import plotext
     except ImportError as error:
@@ -51,59 +108,60 @@ def text_fans(fans: Sequence[Fan], width: int, *, stream: TextIO | None = None) 
     target = sys.stdout if stream is None else stream
     utf = (getattr(target, "encoding", None) or "").lower().startswith("utf")
     colour = target.isatty() and not os.environ.get("NO_COLOR")
-    marks = _UTF if utf else _ASCII
+    canvas = _Canvas(plotext, max(width, LEAST_WIDTH), _UTF if utf else _ASCII, colour)
     texts = []
-    for fan in fans:
-        drawn = _draw(plotext, fan, max(width, LEAST_WIDTH), marks, colour)
-        parts = [f"{fan.symbol}  {fan.title}", drawn, _legend(fan, marks)]
+    for item in items:
+        plotext.terminal.limit(False, False)
+        plotext.figure.clear.all()
+        plotext.figure.plot_size(canvas.width, HEIGHT)
+        plotext.figure.theme("colorless")
+        parts = [f"{item.symbol}  {item.title}", draw(canvas, item), legend(item, canvas.marks)]
         text = "\n".join(parts)
         texts.append(text if utf else _to_ascii(text))
     return "\n\n".join(texts) + "\n"
 
 
-def _draw(plotext: Any, fan: Fan, width: int, marks: _Marks, colour: bool) -> str:
-    figure = plotext.figure
-    plotext.terminal.limit(False, False)
-    figure.clear.all()
-    figure.plot_size(width, HEIGHT)
-    figure.theme("colorless")
-    last, horizon = float(fan.history[-1]), fan.median.size
+def _draw_fan(canvas: _Canvas, fan: Fan) -> str:
+    last, horizon, marks = float(fan.history[-1]), fan.median.size, canvas.marks
     ahead = np.arange(horizon + 1.0)
-    # More points than columns, so that a wide terminal has no gaps between the sessions.
-    fine = np.linspace(0.0, horizon, 2 * width)
-
-    def line(x: Any, y: Any, mark: str, color: Any) -> Any:
-        known = np.isfinite(y)
-        points = np.asarray(x)[known].tolist(), np.asarray(y)[known].tolist()
-        made = figure.signal(*points, marker=plotext.marker(mark, plotext.pixel(foreground=color)))
-        return made.lines()
-
     for nominal, low, high in reversed(fan.bands):
-        mark, color = marks.bands[nominal], _BAND_COLORS[nominal]
-        ends = [np.interp(fine, ahead, np.r_[last, end]) for end in (low, high)]
-        lower, upper = (line(fine, end, mark, color) for end in ends)
-        figure.draw(upper.fill(lower))
-    figure.draw(line(ahead, np.full(horizon + 1, last), marks.naive, _COLORS["naive"]))
-    figure.draw(line(ahead, np.r_[last, fan.median], marks.median, _COLORS["median"]))
-    figure.draw(line(ahead, np.r_[last, fan.actual], marks.actual, _COLORS["actual"]))
+        canvas.band(ahead, np.r_[last, low], np.r_[last, high], nominal)
+    canvas.line(ahead, np.full(horizon + 1, last), marks.naive, _COLORS["naive"])
+    canvas.line(ahead, np.r_[last, fan.median], marks.median, _COLORS["median"])
+    canvas.line(ahead, np.r_[last, fan.actual], marks.actual, _COLORS["actual"])
     before = np.arange(1.0 - fan.history.size, 1.0)
-    figure.draw(line(before, fan.history, marks.history, _COLORS["history"]))
-
+    canvas.line(before, fan.history, marks.history, _COLORS["history"])
     sessions = np.r_[fan.history_dates, fan.dates]
-    ticks = tick_sessions(fan.history.size - 1, horizon, max(2, width // _LABEL - 1))
+    ticks = tick_sessions(fan.history.size - 1, horizon, canvas.most_labels)
     labels = [str(sessions[fan.history.size - 1 + tick]) for tick in ticks]
-    figure.ruler("x", "lower").ticks(ticks, labels)
-    heights = _price_ticks(fan)
-    figure.ruler("y", "left").ticks(heights, [f"{height:,.7g}" for height in heights])
-    text: str = figure.build().string(colorless=not colour)
-    figure.clear.all()
-    return "\n".join(row.rstrip() for row in text.splitlines())
+    ends = [end for _, *both in fan.bands for end in both]
+    return canvas.text(ticks, labels, [fan.history, fan.median, fan.actual, *ends])
 
 
-def _price_ticks(fan: Fan) -> list[float]:
+def _draw_walk(canvas: _Canvas, walk: Walk) -> str:
+    first, drawn = walk.dates[0], [walk.prices]
+    for window in walk.windows:
+        if window.band is not None:
+            nominal, low, high = window.band
+            canvas.band(_days(window.dates, first), low, high, nominal)
+            drawn += [low, high]
+    canvas.line(_days(walk.dates, first), walk.prices, canvas.marks.history, _COLORS["history"])
+    for window in walk.windows:
+        canvas.line(
+            _days(window.dates, first), window.median, canvas.marks.median, _COLORS["median"]
+        )
+        drawn.append(window.median)
+    places = np.linspace(0, len(walk.dates) - 1, min(canvas.most_labels, len(walk.dates)))
+    days = walk.dates[places.astype(np.int64)]
+    return canvas.text(_days(days, first).tolist(), [str(day) for day in days], drawn)
+
+
+def _days(dates: Dates, first: np.datetime64) -> Floats:
+    return (dates - first).astype("timedelta64[D]").astype(np.float64)
+
+
+def _price_ticks(drawn: Floats) -> list[float]:
     """Choose round prices, about five over the height of the plot."""
-    parts = [fan.history, fan.median, fan.actual, *(end for _, *ends in fan.bands for end in ends)]
-    drawn = np.concatenate(parts)
     low, high = float(np.nanmin(drawn)), float(np.nanmax(drawn))
     if not high > low:
         return [low]
@@ -112,14 +170,24 @@ def _price_ticks(fan: Fan) -> list[float]:
     return [step * k for k in range(int(np.ceil(low / step)), int(np.floor(high / step)) + 1)]
 
 
-def _legend(fan: Fan, marks: _Marks) -> str:
-    history = marks.history if len(marks.history) == 1 else "⠒"
-    entries = [f"{history} history", f"{marks.median} median"]
+def _fan_legend(fan: Fan, marks: _Marks) -> str:
+    entries = [f"{_line_mark(marks)} history", f"{marks.median} median"]
     entries += [f"{marks.bands[nominal]} {100 * nominal:.0f} %" for nominal, _, _ in fan.bands]
     entries.append(f"{marks.naive} naive {price(float(fan.history[-1]))}")
     if np.isfinite(fan.actual).any():
         entries.append(f"{marks.actual} actual")
     return "  ".join(entries)
+
+
+def _walk_legend(walk: Walk, marks: _Marks) -> str:
+    entries = [f"{_line_mark(marks)} price", f"{marks.median} median"]
+    bands = {window.band[0] for window in walk.windows if window.band is not None}
+    entries += [f"{marks.bands[nominal]} {100 * nominal:.0f} %" for nominal in bands]
+    return "  ".join(entries)
+
+
+def _line_mark(marks: _Marks) -> str:
+    return marks.history if len(marks.history) == 1 else "⠒"
 
 
 def _to_ascii(text: str) -> str:

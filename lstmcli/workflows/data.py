@@ -59,12 +59,16 @@ class StoreList:
 class StoredDetail:
     """One series in full.
 
-    facts : what its sidecar says. missing : sessions without a bar, ISO dates. notes : what its
+    file, time_zone, currency : empty where its sidecar does not say. restatements : when its
+    history was replaced, and why. missing : sessions without a bar, ISO dates. notes : what its
     readers are told. bars : the last rows as they are stored.
     """
 
     series: StoredSeries
-    facts: dict[str, Any]
+    file: str
+    time_zone: str
+    currency: str
+    restatements: tuple[tuple[str, str], ...]
     missing: tuple[str, ...]
     notes: tuple[str, ...]
     bars: pd.DataFrame
@@ -97,9 +101,13 @@ def show_data(
     symbol = check_symbol(symbol)
     prices = read_stored(data_dir, symbol, interval, today=today)
     days = np.asarray(prices.frame.index).astype("datetime64[D]")
+    facts = read_sidecar(data_dir, symbol, interval)
     return StoredDetail(
         series=_series(data_dir, symbol, interval, today),
-        facts=read_sidecar(data_dir, symbol, interval),
+        file=str(facts.get("file", "")),
+        time_zone=str(facts.get("time_zone", "")),
+        currency=str(facts.get("currency", "")),
+        restatements=restatements_of(facts),
         missing=tuple(map(str, missing_sessions(days, symbol))) if interval == "1d" else (),
         notes=prices.notes,
         bars=read_raw(data_dir, symbol, interval).tail(rows),
@@ -148,6 +156,13 @@ def all_stored(
     return found
 
 
+def restatements_of(facts: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Date and reason of every time a history was replaced, as its sidecar has them."""
+    noted = facts.get("restatements")
+    known = [each for each in noted if isinstance(each, dict)] if isinstance(noted, list) else []
+    return tuple((str(each.get("fetched", "")), str(each.get("reason", ""))) for each in known)
+
+
 def _refuse_empty(data_dir: Path) -> None:
     """Raise before a lock makes folders where there is nothing to remove."""
     if not any(stored_symbols(data_dir, interval) for interval in INTERVALS):
@@ -166,7 +181,6 @@ def _series(data_dir: Path, symbol: str, interval: str, today: date) -> StoredSe
     facts = read_sidecar(data_dir, symbol, interval)
     fits = sidecar_fits(data_dir, symbol, interval)
     rows, first, last = (fits and _span(facts)) or _read_span(data_dir, symbol, interval)
-    restatements = facts.get("restatements")
     return StoredSeries(
         symbol=symbol,
         interval=interval,
@@ -176,7 +190,7 @@ def _series(data_dir: Path, symbol: str, interval: str, today: date) -> StoredSe
         behind=sessions_behind(last, symbol, interval, today),
         source=str(facts.get("source", "")),
         fetched_at=str(facts.get("fetched_at", "")),
-        restatements=len(restatements) if isinstance(restatements, list) else 0,
+        restatements=len(restatements_of(facts)),
     )
 
 

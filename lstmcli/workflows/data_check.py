@@ -20,7 +20,7 @@ from lstmcli.market.sessions import missing_sessions
 from lstmcli.market.store import IMPORTED, read_raw, read_sidecar, read_stored, sidecar_fits
 from lstmcli.market.store_folder import interval_option, price_path, store_folder, stray_paths
 from lstmcli.runs.ownership import ownership_doubt
-from lstmcli.workflows.data import all_stored
+from lstmcli.workflows.data import all_stored, restatements_of
 
 Kind = Literal["unreadable", "bad row", "gap", "jump", "restated", "sidecar", "owner", "stray"]
 
@@ -100,12 +100,9 @@ class _Series:
             yield self._found("sidecar", "", what, self._again())
         if doubt := ownership_doubt(price_path(self.data_dir, self.symbol, self.interval)):
             yield self._found("owner", "", doubt, "Take over the file, or remove it.")
-        restatements = facts.get("restatements")
-        for each in restatements if isinstance(restatements, list) else []:
-            if isinstance(each, dict):
-                what = f"the history was replaced: {each.get('reason', 'no reason noted')}"
-                day = str(each.get("fetched", ""))
-                yield self._found("restated", day, what, "Train models of before that day again.")
+        for day, reason in restatements_of(facts):
+            what = f"the history was replaced: {reason}"
+            yield self._found("restated", day, what, "Train models of before that day again.")
 
     def _bad_rows(self, raw: pd.DataFrame, prices: Prices) -> Iterator[Finding]:
         """What stands in the file and not in what is read from it, column by column."""

@@ -65,11 +65,15 @@ class EvaluateReport:
         before it, in rows that a model was fitted on; figures from them prove nothing.
     thresholds : of the trends that each model calls. refits : every fit during the backtest.
     looks : how often each name's test span was looked at, where this backtest looks at it.
+    recipes : the settings of each model. series : what was evaluated, as the first model reads it,
+        in the order of the backtest.
     """
 
     models: tuple[ModelRef, ...]
     metadata: tuple[dict[str, Any], ...]
     settings: Settings
+    recipes: tuple[Settings, ...]
+    series: tuple[Series, ...]
     price: str
     horizon: int
     step_size: int
@@ -182,6 +186,8 @@ def evaluate(
         models=tuple(references),
         metadata=tuple(metadata.values()),
         settings=settings,
+        recipes=tuple(model.settings for model, _ in bundles),
+        series=tuple(series),
         price=series[0].price,
         horizon=steps,
         step_size=step,

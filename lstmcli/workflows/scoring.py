@@ -36,6 +36,8 @@ EXTRA_BASELINES = ("gjr_garch",)
 ALWAYS = np.datetime64("0001-01-01")
 _SEASON = {"1mo": 12}
 _TREND_WINDOWS = 512
+# Fixed, so that the same forecasts give the same intervals.
+_BLOCKS_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,14 @@ def backtest(
         )
     levels = next((model.levels for model in fitted[0].models.values() if model.levels), ())
     if levels:
-        forecasters |= _cones(fitted, horizon, levels)
+        forecasters |= _cones(horizon, levels)
+    if all(_long_enough(each, series, horizon) for each in fitted):
+        # Beside point models too: no point forecast from past prices alone is harder to beat than
+        # its median.
+        climatology = partial(baselines.scaled_climatology, levels=levels or DEFAULT_LEVELS)
+        forecasters["scaled_climatology"] = in_turn(
+            [_on_rows(climatology, each.rows, horizon) for each in fitted], since
+        )
     if "gjr_garch" in extra:
         forecasters["gjr_garch"] = one_by_one(
             lambda each, at: gjr_garch(
@@ -156,11 +165,13 @@ def score_backtest(
             each.symbol: mase_scale(np.exp(each.log_prices[: fitted[0].rows[each.symbol].stop]))
             for each in series
         },
+        networks=tuple(fitted[0].models),
         flat_band=flat_band,
         thresholds=thresholds_by_window(result, fitted),
         tails=None
         if known is None or len(known["crash"]) < horizon
         else Tails(_first(known["crash"], horizon), _first(known["spike"], horizon)),
+        generator=np.random.default_rng(_BLOCKS_SEED),
     )
 
 
@@ -220,11 +231,8 @@ def learn_trend(
     }
 
 
-def _cones(
-    fitted: Sequence[Fitted], horizon: int, levels: Sequence[float]
-) -> dict[str, Forecaster]:
-    """Return the fans that any probabilistic model must beat, as far as there are rows for them."""
-    cones: dict[str, Forecaster] = {
+def _cones(horizon: int, levels: Sequence[float]) -> dict[str, Forecaster]:
+    return {
         "gaussian_cone": one_by_one(
             lambda each, at: baselines.gaussian_cone(each.log_prices, at, horizon, levels=levels)
         ),
@@ -232,13 +240,15 @@ def _cones(
             lambda each, at: baselines.ewma_cone(each.log_prices, at, horizon, levels=levels)
         ),
     }
-    fewest = baselines.fewest_climatology_rows(horizon)
-    if min(len(rows) for each in fitted for rows in each.rows.values()) >= fewest:
-        climatology = partial(baselines.scaled_climatology, levels=levels)
-        cones["scaled_climatology"] = in_turn(
-            [_on_rows(climatology, each.rows, horizon) for each in fitted], since_of(fitted)
-        )
-    return cones
+
+
+def _long_enough(fitted: Fitted, series: Sequence[Series], horizon: int) -> bool:
+    """Whether the rows fitted on allow a climatology of every symbol."""
+    spans = [(each.log_prices, fitted.rows[each.symbol]) for each in series]
+    return all(
+        baselines.climatology_fits(prices[rows.start :], horizon, fit_rows=len(rows))
+        for prices, rows in spans
+    )
 
 
 def _on_rows(

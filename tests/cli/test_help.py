@@ -3,6 +3,7 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -12,7 +13,16 @@ from lstmcli.cli.app import app
 from tests.command_line import Outcome, assert_one_error, in_process, lstmcli
 
 COMMANDS = ("fetch", "train", "predict", "evaluate")
+VERBS = ("data list", "data show", "data check", "data remove", "data import")
 ROOT = typer.main.get_command(app)
+
+
+def command_of(name: str) -> Any:
+    """The command of a name, or the verb of a group of them."""
+    found: Any = ROOT
+    for word in name.split():
+        found = found.commands[word]
+    return found
 
 
 def helped(*arguments: str, folder: Path) -> str:
@@ -21,41 +31,47 @@ def helped(*arguments: str, folder: Path) -> str:
     return outcome.out
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *VERBS])
 def test_each_option_is_explained_with_its_default(command: str, tmp_path: Path) -> None:
-    text = " ".join(helped(command, folder=tmp_path).split())
+    text = " ".join(helped(*command.split(), folder=tmp_path).split())
     listed = text.partition("Options:")[2]
-    for option in ROOT.commands[command].params:  # type: ignore[attr-defined]
+    for option in command_of(command).params:
         if option.name == "help":
             continue
         assert option.help, option.name
         assert option.help.endswith("."), option.help
         assert option.help in text
-        name = next((name for name in option.opts if name.startswith("--")), "SYMBOL")
-        if name != "SYMBOL" and not option.is_flag:
+        name = next((name for name in option.opts if name.startswith("--")), None)
+        if name and not option.is_flag:
             entry = re.match(rf".*?{name} (.*?)( --|$)", listed)
             assert entry is not None
             assert re.search(r"\[(env var: \w+; )?default: ", entry[1]), (name, entry[1])
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *VERBS])
 def test_help_holds_one_example_that_parses(command: str, tmp_path: Path) -> None:
-    examples = re.findall(r"Example: (lstmcli .*?)\n\n", helped(command, folder=tmp_path), re.S)
+    examples = re.findall(
+        r"Example: (lstmcli .*?)\n\n", helped(*command.split(), folder=tmp_path), re.S
+    )
     assert len(examples) == 1
-    program, name, *arguments = shlex.split(examples[0])
-    assert (program, name) == ("lstmcli", command)
-    ROOT.commands[command].make_context(name, arguments)  # type: ignore[attr-defined]
+    _, *arguments = shlex.split(examples[0])
+    words = command.split()
+    assert arguments[: len(words)] == words
+    command_of(command).make_context(command, arguments[len(words) :])
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *VERBS])
 def test_help_fits_its_columns(command: str, tmp_path: Path) -> None:
-    for text in (helped(command, folder=tmp_path), helped(folder=tmp_path)):
+    for text in (helped(*command.split(), folder=tmp_path), helped(folder=tmp_path)):
         assert max(map(len, text.splitlines())) <= 100
 
 
 def test_main_help_names_commands_exit_codes_and_environment(tmp_path: Path) -> None:
     text = helped(folder=tmp_path)
-    assert all(re.search(rf"^  {command} +\w", text, re.M) for command in COMMANDS)
+    assert all(re.search(rf"^  {command} +\w", text, re.M) for command in (*COMMANDS, "data"))
+    verbs = helped("data", folder=tmp_path)
+    assert all(re.search(rf"^  {verb.split()[1]} +\w", verbs, re.M) for verb in VERBS)
+    assert "..." not in verbs.partition("Commands:")[2]
     assert "..." not in text.partition("Commands:")[2].partition("Exit codes")[0]
     for word in ("Exit codes: 0 done; 1 failed", "130, 143", "LSTMCLI_DATA_DIR", "NO_COLOR"):
         assert word in " ".join(text.split())
@@ -65,7 +81,7 @@ def test_every_environment_variable_is_named_in_the_main_help(tmp_path: Path) ->
     text = helped(folder=tmp_path)
     variables = {
         option.envvar
-        for command in ROOT.commands.values()  # type: ignore[attr-defined]
+        for command in map(command_of, (*COMMANDS, *VERBS))
         for option in command.params
         if option.envvar
     }
@@ -130,6 +146,11 @@ def test_completion_can_be_shown_and_installed(tmp_path: Path) -> None:
         (("train", "--output"), ("--output",)),
         (("train", "--name", "../up"), ("../up", "--name")),
         (("train", "--name", ""), ("--name",)),
+        (("data",), ("lstmcli data --help",)),
+        (("data", "lst"), ("lst", "lstmcli data --help")),
+        (("data", "show"), ("SYMBOL", "lstmcli data show --help")),
+        (("data", "show", "AAPL", "--rows", "0"), ("--rows",)),
+        (("data", "list", "--interval", "1h"), ("--interval", "1wk")),
         (("train", "--sep", ";;", "--csv", "x.csv"), (";;",)),
     ],
 )

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -173,6 +174,9 @@ def test_symbols_come_from_a_file_or_standard_input_too(home: Path) -> None:
     assert forecast("--symbols-file", "-", stdin=b"CCC\n") == ["CCC"]
     outcome = predict(home, "--symbols-file", "absent.txt")
     assert_one_error(outcome, 1, "absent.txt", "No such file")
+    (home / "endless.txt").write_text("AAA\n" * 300_000)
+    outcome = predict(home, "--symbols-file", "endless.txt")
+    assert_one_error(outcome, 2, "endless.txt", "more than 1000000 characters")
 
 
 def test_unknown_symbol_alone_is_an_error_and_beside_others_a_failure(home: Path) -> None:
@@ -303,7 +307,11 @@ def _disguise(path: Path) -> None:
     path.write_bytes(b"cposix\nsystem\n(S'touch executed'\ntR.")
 
 
-@pytest.mark.parametrize("harm", [Path.unlink, _flip, _truncate, _disguise])
+def _swell(path: Path) -> None:
+    os.truncate(path, 2**33)  # takes no room on the disk, and must take none in memory
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, _flip, _truncate, _disguise, _swell])
 @pytest.mark.parametrize("file", ["model.safetensors", "config.toml"])
 @pytest.mark.parametrize("command", ["predict", "evaluate"])
 def test_damaged_model_is_refused(home: Path, file: str, harm: Any, command: str) -> None:

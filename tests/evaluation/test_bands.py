@@ -46,6 +46,14 @@ def test_a_deviation_within_two_points_is_good_whatever_the_error():
     assert found.good
 
 
+def test_a_band_that_held_every_window_still_has_an_error():
+    cutoff = DAY + np.arange(22)
+    found = bands(fan(22, 0.02), 1, np.zeros(22), cutoff, cutoff + 2)[0]
+    assert found.coverage == 1.0
+    assert found.standard_error == pytest.approx(np.sqrt(0.8 * 0.2 / 11))
+    assert found.good
+
+
 def test_several_symbols_get_an_error_but_no_independent_test():
     actual = np.random.default_rng(2).normal(0, 0.02, 80)
     cutoff = np.tile(DAY + np.arange(40), 2)

@@ -12,6 +12,7 @@ from lstmcli.evaluation.distributions import (
     beta_quantile,
     chi2_sf,
     normal_sf,
+    student_t_quantile,
     student_t_two_sided,
 )
 
@@ -26,6 +27,12 @@ def test_the_normal_agrees_with_scipy(x: float) -> None:
 @given(t=st.floats(1e-3, 50), df=st.integers(1, 5000))
 def test_students_t_agrees_with_scipy(t: float, df: int) -> None:
     assert student_t_two_sided(t, df) == pytest.approx(2 * stats.t.sf(t, df), **NEAR)
+
+
+@given(confidence=st.floats(0.5, 0.999), df=st.integers(1, 2000))
+def test_the_quantile_of_students_t_agrees_with_scipy(confidence: float, df: int) -> None:
+    expected = stats.t.ppf(0.5 + confidence / 2.0, df)
+    assert student_t_quantile(confidence, df) == pytest.approx(expected, rel=1e-8)
 
 
 @pytest.mark.parametrize("t", [0.0, 1e-9, -1e-9, 1e-4])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lstmcli.evaluation.intervals import (
-    block_bootstrap_skill,
+    bootstrap_skills,
     clopper_pearson,
     hac_standard_error,
 )
@@ -65,12 +65,17 @@ def test_the_hac_error_without_lags_is_the_plain_one():
     assert hac_standard_error(series[:1], 0) is None
 
 
+def bootstrap(ours, theirs, **options):
+    pair = ("net", "drift")
+    return bootstrap_skills({"net": ours, "drift": theirs}, [pair], **options)[pair]
+
+
 def test_the_bootstrap_interval_holds_the_skill_and_repeats_with_its_generator():
     generator = np.random.default_rng(3)
     theirs = generator.gamma(2.0, 1.0, 200)
     ours = theirs * generator.uniform(0.5, 1.1, 200)
     found = [
-        block_bootstrap_skill(ours, theirs, block=5, generator=np.random.default_rng(7), root=True)
+        bootstrap(ours, theirs, block=5, generator=np.random.default_rng(7), root=True)
         for _ in range(2)
     ]
     skill = 1 - math.sqrt(ours.mean() / theirs.mean())
@@ -80,17 +85,19 @@ def test_the_bootstrap_interval_holds_the_skill_and_repeats_with_its_generator()
 
 def test_the_bootstrap_agrees_with_its_slow_twin():
     generator = np.random.default_rng(5)
-    ours, theirs = generator.gamma(2.0, 1.0, (2, 30))
+    ours, theirs = generator.gamma(2.0, 1.0, (2, 42))
     block, count = 4, 50
-    found = block_bootstrap_skill(
+    found = bootstrap(
         ours, theirs, block=block, generator=np.random.default_rng(1), n_resamples=count
     )
-    starts = np.random.default_rng(1).integers(0, 30, size=(count, 8))
+    starts = np.random.default_rng(1).integers(0, 42, size=(count, 11))
     skills = []
     for row in starts:
-        days = [(start + k) % 30 for start in row for k in range(block)]
+        days = [(start + k) % 42 for start in row for k in range(block)]
         skills.append(1 - np.mean(ours[days]) / np.mean(theirs[days]))
-    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(skills, [0.025, 0.975])))
+    tail = stats.norm.cdf(math.sqrt(11 / 10) * stats.t.ppf(0.025, 10))  # of 11 blocks
+    assert 0.005 < tail < 0.025
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(skills, [tail, 1 - tail])))
 
 
 def test_the_bootstrap_widens_where_losses_depend_on_their_neighbours():
@@ -98,23 +105,29 @@ def test_the_bootstrap_widens_where_losses_depend_on_their_neighbours():
     slow = np.repeat(generator.gamma(2.0, 1.0, 50), 10)
     base = np.full(500, 2.0)
     narrow, wide = (
-        block_bootstrap_skill(slow, base, block=block, generator=np.random.default_rng(2))
-        for block in (1, 20)
+        bootstrap(slow, base, block=block, generator=np.random.default_rng(2)) for block in (1, 20)
     )
     assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
 
 
-@pytest.mark.parametrize(("n", "block", "why"), [(19, 1, "at least 20"), (50, 30, "at least 60")])
+@pytest.mark.parametrize(("n", "block", "why"), [(19, 1, "at least 20"), (50, 6, "at least 60")])
 def test_the_bootstrap_is_undefined_for_few_cutoffs(n, block, why):
     losses = np.ones(n)
-    found = block_bootstrap_skill(losses, losses, block=block, generator=np.random.default_rng(0))
+    found = bootstrap(losses, losses, block=block, generator=np.random.default_rng(0))
     assert found.low is None
     assert why in found.why
 
 
 def test_the_bootstrap_is_undefined_against_a_baseline_without_error():
-    found = block_bootstrap_skill(
-        np.ones(30), np.zeros(30), block=1, generator=np.random.default_rng(0)
-    )
+    found = bootstrap(np.ones(30), np.zeros(30), block=1, generator=np.random.default_rng(0))
     assert found.low is None
     assert "no error" in found.why
+
+
+def test_a_pair_has_the_same_interval_whoever_is_beside_it():
+    losses = dict(zip("abc", np.random.default_rng(0).gamma(2.0, 1.0, (3, 40)), strict=True))
+    both = bootstrap_skills(
+        losses, [("c", "b"), ("a", "b")], block=2, generator=np.random.default_rng(1)
+    )
+    alone = bootstrap(losses["a"], losses["b"], block=2, generator=np.random.default_rng(1))
+    assert both["a", "b"] == alone

@@ -11,13 +11,15 @@ def test_a_copy_of_the_last_price_is_a_flat_line():
     actual = generator.normal(0, 0.05, 50)
     last = 100 * np.exp(np.cumsum(generator.normal(0, 0.05, 50)))
     symbol = np.full(50, "A")
-    copy = movement(np.full(50, 1e-6), actual, last, symbol)
+    copy = movement(np.full(50, 1e-6), actual, last, symbol, 50)
     assert copy.flat_line
     assert copy.with_last == pytest.approx(1.0)
     assert copy.with_next < 1.0
+    assert copy.copy
     assert copy.spread == pytest.approx(0.0, abs=1e-9)
-    oracle = movement(actual, actual, last, symbol)
+    oracle = movement(actual, actual, last, symbol, 50)
     assert not oracle.flat_line
+    assert not oracle.copy
     assert (oracle.size, oracle.with_next) == (pytest.approx(1.0), pytest.approx(1.0))
 
 
@@ -27,12 +29,34 @@ def test_correlations_are_taken_within_symbols():
     last = np.concatenate([np.full(20, 1.0), np.full(20, 1000.0)])
     symbol = np.repeat(["A", "B"], 20)
     predicted, actual = generator.normal(0, 0.05, (2, 40))
-    found = movement(predicted, actual, last, symbol)
+    found = movement(predicted, actual, last, symbol, 50)
     assert found.with_last is None  # the last price never changes within a symbol
     assert abs(found.with_next) < 0.5
 
 
 def test_nothing_to_compare_leaves_movement_undefined():
     none = np.array([])
-    found = movement(none, none, none, np.array([], dtype=str))
+    found = movement(none, none, none, np.array([], dtype=str), 0)
     assert (found.size, found.with_last, found.flat_line) == (None, None, False)
+    assert not found.copy
+
+
+def test_moves_that_know_nothing_are_a_copy_and_moves_that_know_a_little_are_none():
+    """Both are closer to the last price than to the next; the moves tell them apart."""
+    generator = np.random.default_rng(6)
+    actual = generator.normal(0, 0.05, 100)
+    last = 100 * np.exp(np.cumsum(actual) - actual)
+    symbol = np.full(100, "A")
+    chance = generator.normal(0, 0.02, 100)
+    knows = 0.1 * actual + 0.1 * generator.normal(0, 0.05, 100)
+    nothing, little = (movement(each, actual, last, symbol, 100) for each in (chance, knows))
+    for found in (nothing, little):
+        assert found.with_last > found.with_next
+        assert not found.flat_line
+    assert nothing.copy
+    assert not little.copy
+    assert little.of_moves == pytest.approx(np.corrcoef(knows, actual)[0, 1])
+    assert nothing.with_last == pytest.approx(
+        np.corrcoef(np.log(last) + chance, np.log(last))[0, 1]
+    )
+    assert movement(knows, actual, last, symbol, 4).copy  # too few windows to tell

@@ -1,4 +1,4 @@
-"""The formal tests against published values and slow twins."""
+"""The formal tests against slow twins, and where they are undefined."""
 
 import math
 
@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lstmcli.evaluation.distributions import student_t_two_sided
 from lstmcli.evaluation.significance import (
     christoffersen_unconditional,
     diebold_mariano,
-    harvey_statistic,
     holm,
     pesaran_timmermann,
     pesaran_timmermann_by_date,
@@ -28,16 +26,6 @@ def slow_diebold_mariano(a, b, h):
     statistic = mean / math.sqrt(variance / n)
     statistic *= math.sqrt((n + 1 - 2 * h + h * (h - 1) / n) / n)
     return statistic, 2 * stats.t.sf(abs(statistic), n - 1)
-
-
-def test_diebold_mariano_reproduces_a_published_example():
-    """Squared errors 0..5 against 0, 2, 3, 3, 5, 6: -2.4905, p 0.05513 (dieboldmariano 1.1)."""
-    a = np.array([0.0, 1, 2, 3, 4, 5]) ** 2
-    b = np.array([0.0, 2, 3, 3, 5, 6]) ** 2
-    statistic, kernel = harvey_statistic(a - b, 1)
-    assert statistic == pytest.approx(-2.4905, abs=5e-5)
-    assert student_t_two_sided(statistic, 5) == pytest.approx(0.05513, abs=5e-6)
-    assert kernel == "rectangular"
 
 
 @pytest.mark.parametrize("h", [1, 2, 5, 10])
@@ -186,13 +174,6 @@ def test_copies_of_one_series_add_no_evidence():
     assert ten.n == one.n == 40
 
 
-def test_the_coverage_test_reproduces_a_published_example():
-    """20 exceptions to a 95 % value at risk in 252 days: 3.91 (Jorion, Value at Risk)."""
-    found = christoffersen_unconditional(232, 252, 0.95)
-    assert found.statistic == pytest.approx(3.91, abs=5e-3)
-    assert found.p == pytest.approx(stats.chi2.sf(found.statistic, 1), rel=1e-10)
-
-
 @pytest.mark.parametrize(("hits", "n", "nominal"), [(0, 20, 0.8), (20, 20, 0.8), (39, 49, 0.8)])
 def test_the_coverage_test_agrees_with_scipys_binomial(hits, n, nominal):
     expected = 2 * (stats.binom.logpmf(hits, n, hits / n) - stats.binom.logpmf(hits, n, nominal))
@@ -202,10 +183,6 @@ def test_the_coverage_test_agrees_with_scipys_binomial(hits, n, nominal):
 
 def test_the_coverage_test_is_undefined_for_few_windows():
     assert "too few windows" in christoffersen_unconditional(10, 13, 0.8).why
-
-
-def test_holm_reproduces_a_textbook_example():
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
 def test_holm_leaves_undefined_tests_out():

@@ -1,12 +1,15 @@
 """The verdict's fixed rules, one sentence each."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.scores import score
-from lstmcli.evaluation.verdict import p_value, percent, verdict
+from lstmcli.evaluation.verdict import p_value, percent, sentences, verdict
 from lstmcli.forecasting.forecast import Forecast
+from tests.evaluation.test_scores import panel
 
 DAY = np.datetime64("2015-01-05")
 
@@ -79,6 +82,66 @@ def test_few_windows_allow_no_claim(net, claim):
 def test_a_flat_line_is_called_a_copy():
     text = judge(lambda actual, _: np.full(actual.shape, 1e-5))
     assert "Its forecasts hardly move: in effect it copies the last price." in text
+
+
+def test_moves_that_know_nothing_are_called_a_copy():
+    text = judge(noise)
+    assert "No sign that it does more than copy the last price" not in text  # the price stands
+    generator = np.random.default_rng(1)
+    moves = generator.normal(0, 0.02, 60)
+    backtest = Backtest(
+        symbol=np.full(60, "S"),
+        cutoff=DAY + np.arange(60),
+        last_close=100 * np.exp(np.cumsum(moves) - moves),
+        sigma=np.full(60, 0.02),
+        dates=(DAY + np.arange(60) + 1)[:, None],
+        actual=moves[:, None],
+        forecasts={
+            "net": Forecast(generator.normal(0, 0.005, (60, 1))),
+            "drift": Forecast(np.full((60, 1), 1e-3)),
+        },
+    )
+    copied = [
+        each for each in sentences(score(backtest, model="net", mase_scales={})) if "copy" in each
+    ]
+    assert len(copied) == 1
+    assert copied[0].startswith("No sign that it does more than copy the last price: correlation ")
+    assert (
+        "its predicted moves correlate with the actual ones no more than luck would (" in copied[0]
+    )
+    assert not any(
+        "copy" in each for each in sentences(score(knowing(backtest), model="net", mase_scales={}))
+    )
+
+
+def knowing(backtest):
+    own = backtest.forecasts["net"].median
+    return replace(
+        backtest,
+        forecasts={**backtest.forecasts, "net": Forecast(own + 0.2 * backtest.actual)},
+    )
+
+
+def test_the_sentences_are_the_verdict():
+    found = score(knowing_panel(), model="net", mase_scales={})
+    assert " ".join(sentences(found)) == verdict(found)
+    assert all(each.endswith(".") for each in sentences(found))
+
+
+def knowing_panel():
+    backtest = panel(n_symbols=3)
+    backtest.forecasts["scaled_climatology"] = backtest.forecasts["gaussian_cone"]
+    return backtest
+
+
+def test_several_symbols_are_counted_after_the_correction():
+    *_, last = sentences(score(knowing_panel(), model="net", mase_scales={}))
+    assert last == (
+        "Symbol by symbol (Holm): better than drift on 3 of 3, worse on 0; CRPS better than "
+        "scaled_climatology on 3 of 3, worse on 0."
+    )
+    few = sentences(score(panel(n_symbols=3, n_cutoffs=12), model="net", mase_scales={}))
+    assert not any("Holm" in each for each in few)
 
 
 def test_no_call_of_direction_is_said():

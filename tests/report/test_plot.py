@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from lstmcli.errors import FileError, UsageError
-from lstmcli.report import plot
-from lstmcli.report.plot import Fan, bands_of, check_plot, draw_fans, tick_sessions
+from lstmcli.report import picture
+from lstmcli.report.picture import check_plot
+from lstmcli.report.plot import Fan, bands_of, draw_fan, draw_fans, tick_sessions
 
 matplotlib = pytest.importorskip("matplotlib")
 
@@ -120,7 +121,7 @@ def test_every_label_of_the_axis_is_a_session_and_the_right_one():
 
     fan = make_fan(rows=60, horizon=20)
     axes = Figure().add_subplot()
-    plot._draw_panel(axes, fan, most_ticks=9)
+    draw_fan(axes, fan, most_ticks=9)
     sessions = np.concatenate([fan.history_dates, fan.dates]).astype(str)
     for tick, label in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True):
         assert label.get_text() == sessions[59 + int(tick)]
@@ -132,7 +133,7 @@ def test_lines_start_at_the_last_close_and_end_where_the_forecast_does():
 
     fan = make_fan(known=5)
     axes = Figure().add_subplot()
-    plot._draw_panel(axes, fan, most_ticks=9)
+    draw_fan(axes, fan, most_ticks=9)
     lines = {line.get_label(): line.get_xydata() for line in axes.lines}
     for name in ("naive", "median", "actual", "last close"):
         np.testing.assert_array_equal(lines[name][0], [0, fan.history[-1]])
@@ -219,13 +220,13 @@ def test_a_picture_that_cannot_be_written_says_so(tmp_path):
 @pytest.mark.parametrize(("target", "package"), [("fan.png", "matplotlib"), ("-", "plotext")])
 def test_a_missing_package_names_the_extra(target, package, monkeypatch):
     check_plot(target)
-    monkeypatch.setattr(plot.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(picture.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(UsageError, match=rf"{package} .* pip install 'lstmcli\[plot\]'"):
         check_plot(target)
 
 
 def test_a_broken_matplotlib_names_the_extra_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(plot, "check_plot", lambda _: None)
+    monkeypatch.setattr(picture, "check_plot", lambda _: None)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(UsageError, match=r"pip install 'lstmcli\[plot\]'"):
         draw_fans([make_fan()], tmp_path / "fan.png")

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from lstmcli.atomic import TEMPORARY_SUFFIX
 from lstmcli.errors import FileError, LockedError
-from lstmcli.runs.locks import hold
+from lstmcli.runs.locks import hold, hold_store
 
 HOLDER = (
     "import sys, time; from pathlib import Path; from lstmcli.runs.locks import hold\n"
@@ -72,3 +73,27 @@ def test_a_folder_that_cannot_be_made_is_a_file_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(FileError, match="cannot lock"), hold(tmp_path / "file" / ".lock"):
         pass
+
+
+def test_a_lock_that_is_a_link_is_refused_and_what_it_points_to_is_untouched(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "precious").write_text("kept")
+    (tmp_path / ".lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(FileError, match=r"cannot lock .*it is a link"), hold(tmp_path / ".lock"):
+        pass
+    assert (tmp_path / "precious").read_text() == "kept"
+
+
+def test_the_store_is_one_lock_and_is_cleared_of_what_a_killed_writer_left(tmp_path: Path) -> None:
+    stray = tmp_path / f"prices/1d/.AAPL.csv.0a1b{TEMPORARY_SUFFIX}"
+    stray.parent.mkdir(parents=True)
+    stray.write_text("half")
+    with another_holder(tmp_path / "prices" / ".lock"):
+        with pytest.raises(LockedError), hold_store(tmp_path):
+            pass
+        assert stray.exists()  # it may be the other run's
+    with hold_store(tmp_path):
+        assert not stray.exists()
+        with pytest.raises(LockedError), hold_store(tmp_path):
+            pass

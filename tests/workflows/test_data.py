@@ -92,7 +92,8 @@ def test_one_series_is_shown_with_its_facts_and_its_last_rows(tmp_path: Path) ->
     shown = show_data(tmp_path, "aapl", rows=3, today=TODAY)
     assert shown.series.symbol == "AAPL"
     assert shown.missing == (sessions(40)[20],)
-    assert shown.facts["currency"] == "USD"
+    assert (shown.time_zone, shown.currency, shown.file) == ("America/New_York", "USD", "")
+    assert shown.restatements == (("2018-08-31", "4:1 split 2018-08-30"),)
     np.testing.assert_allclose(shown.bars["Close"], frame["Close"].iloc[-3:], rtol=1e-6)
     with pytest.raises(DataError, match="lstmcli fetch MSFT"):
         show_data(tmp_path, "MSFT", today=TODAY)

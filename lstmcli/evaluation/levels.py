@@ -1,0 +1,109 @@
+"""A fan level by level: what each quantile costs, and how often the actual lies below it.
+
+The shares below are the reliability of the fan: a true quantile of level 0.9 has 90 % of the
+actuals at or below it. One pass over the windows gives the CRPS as well, in chunks that fit a
+processor's cache.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstmcli.evaluation import metrics
+from lstmcli.evaluation.pooling import date_weights
+
+Floats = NDArray[np.float64]
+
+_CHUNK = 128
+
+
+@dataclass(frozen=True)
+class LevelScore:
+    """One quantile level at one step, pooled by date.
+
+    pinball : mean, in units of the last price, without a factor 2. below : share of the actuals at
+    or below the quantile.
+    """
+
+    step: int
+    level: float
+    pinball: float
+    below: float
+
+
+@dataclass(frozen=True)
+class StepBand:
+    """Coverage and mean width (in the last price) of one central band at each step 1..H."""
+
+    nominal: float
+    coverage: list[float | None]
+    width: list[float | None]
+
+
+@dataclass(frozen=True)
+class FanSteps:
+    """A fan reduced to its levels and steps, (Q, H) each; NaN where nothing has happened.
+
+    All are pooled by date. below, strictly_below : shares of the actuals that are at or below, or
+    below, the quantile. price : the mean quantile as a price over the last one.
+    """
+
+    levels: tuple[float, ...]
+    pinball: Floats
+    below: Floats
+    strictly_below: Floats
+    price: Floats
+
+
+def reduce_fan(
+    quantiles: Floats, levels: Sequence[float], actual: Floats, cutoff: NDArray[np.datetime64]
+) -> tuple[Floats, FanSteps]:
+    """The CRPS of each window and step, (N, H), and the levels pooled by date.
+
+    quantiles : (N, H, Q) of cumulative log moves. actual : (N, H), NaN where it has not happened
+    yet; the CRPS is NaN there. Raises ValueError when no level lies between 0.05 and 0.95.
+    """
+    known = ~np.isnan(actual)
+    weights, nothing = date_weights(known, cutoff), ~known.any(axis=0)
+    at, share = np.asarray(levels, dtype=np.float64), metrics.crps_weights(levels)
+    crps = np.empty(actual.shape)
+    means = np.zeros((4, at.size, actual.shape[1]))
+    for first in range(0, len(actual), _CHUNK):
+        rows = slice(first, first + _CHUNK)
+        fan, truth = quantiles[rows], np.where(known[rows], actual[rows], 0.0)[..., None]
+        price = np.exp(fan)
+        loss = metrics.pinball(np.exp(truth) - price, at)
+        crps[rows] = loss @ share
+        for into, values in zip(means, (loss, truth <= fan, truth < fan, price), strict=True):
+            into += np.einsum("nh,nhq->qh", weights[rows], values)
+    crps[~known] = np.nan
+    means[..., nothing] = np.nan
+    return crps, FanSteps(tuple(levels), *means)
+
+
+def level_scores(fan: FanSteps, steps: Sequence[int]) -> tuple[LevelScore, ...]:
+    """Every level at the chosen steps, as far as anything has happened there."""
+    return tuple(
+        LevelScore(step, float(level), float(fan.pinball[q, step - 1]), float(below))
+        for step in steps
+        for q, level in enumerate(fan.levels)
+        if not np.isnan(below := fan.below[q, step - 1])
+    )
+
+
+def step_bands(fan: FanSteps) -> tuple[StepBand, ...]:
+    """Every central band at every step, widest first."""
+    return tuple(
+        StepBand(
+            nominal,
+            _numbers(fan.below[high] - fan.strictly_below[low]),
+            _numbers(fan.price[high] - fan.price[low]),
+        )
+        for nominal, low, high in metrics.central_bands(fan.levels)
+    )
+
+
+def _numbers(values: Floats) -> list[float | None]:
+    return [None if np.isnan(value) else float(value) for value in values]

@@ -1,0 +1,116 @@
+"""Where in its fan did the actual fall? The PIT histogram, flat for a calibrated fan.
+
+Between two quantiles the probability is interpolated linearly. Where a fan does not say more (an
+actual beyond its outermost quantiles, or on several quantiles that coincide) the window's mass is
+spread evenly over the levels that are possible.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstmcli.evaluation.distributions import chi2_sf
+from lstmcli.evaluation.intervals import MIN_WINDOWS
+from lstmcli.evaluation.pooling import by_date, independent, pooled
+from lstmcli.evaluation.significance import SignificanceTest
+from lstmcli.forecasting.forecast import Forecast
+
+BINS = 10
+_TEST = "Pearson chi-squared"
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PitHistogram:
+    """The histogram at one step.
+
+    edges : of the 10 bins, from 0 to 1. shares : of the actuals in each bin, pooled by date; they
+    add up to 1, and each is 0.1 for a calibrated fan. n : cutoff dates.
+    deviation : half the sum of |share - 0.1|, the share of windows in the wrong bin.
+    test : Pearson's chi-squared of a flat histogram, on windows apart; for one series only.
+    """
+
+    step: int
+    edges: tuple[float, ...]
+    shares: tuple[float, ...]
+    n: int
+    deviation: float
+    test: SignificanceTest
+
+
+def pit_histogram(
+    forecast: Forecast,
+    step: int,
+    actual: Floats,
+    cutoff: NDArray[np.datetime64],
+    end: NDArray[np.datetime64],
+) -> PitHistogram | None:
+    """The histogram of a fan at one step; None for a point forecast, or before anything happened.
+
+    actual, cutoff, end : (N,) at that step; NaN where it has not happened.
+    """
+    known = ~np.isnan(actual)
+    if forecast.quantiles is None or not known.any():
+        return None
+    edges = np.linspace(0.0, 1.0, BINS + 1)
+    mass = bin_masses(forecast.quantiles[known, step - 1, :], forecast.levels, actual[known], edges)
+    cutoff, end = cutoff[known], end[known]
+    shares, apart = pooled(mass, cutoff), independent(cutoff, end)
+    return PitHistogram(
+        step=step,
+        edges=tuple(edges.round(9).tolist()),
+        shares=tuple(shares.tolist()),
+        n=by_date(mass, cutoff)[0].size,
+        deviation=float(np.abs(shares - 1.0 / BINS).sum() / 2.0),
+        test=_flat(mass[apart], cutoff[apart]),
+    )
+
+
+def bin_masses(fan: Floats, levels: Sequence[float], actual: Floats, edges: Floats) -> Floats:
+    """How the mass 1 of each window divides among the bins; (N, Q), (N,) and (B + 1,) to (N, B).
+
+    The non-randomised form of Czado, Gneiting & Held (2009, equation 2), with the levels below and
+    above the actual as its P(x - 1) and P(x).
+    """
+    low, high = _possible_levels(fan, np.asarray(levels, dtype=np.float64), actual)
+    gap = (high - low)[:, None]
+    below = (edges >= high[:, None]).astype(np.float64)
+    np.divide(edges - low[:, None], gap, out=below, where=gap > 0.0)
+    below = np.clip(below, 0.0, 1.0)
+    below[:, 0], below[:, -1] = 0.0, 1.0
+    return np.diff(below, axis=1)
+
+
+def _possible_levels(fan: Floats, levels: Floats, actual: Floats) -> tuple[Floats, Floats]:
+    """The lowest and the highest level that the actual can have, (N,) each; mostly the same."""
+    strictly = (fan < actual[:, None]).sum(axis=1)
+    at_most = (fan <= actual[:, None]).sum(axis=1)
+    padded = np.concatenate([[0.0], levels, [1.0]])
+    tied = at_most > strictly  # the first and the last quantile that the actual equals
+    low = np.where(tied, padded[strictly + 1], padded[strictly])
+    high = np.where(tied, padded[at_most], padded[at_most + 1])
+    between = ~tied & (strictly > 0) & (strictly < levels.size)
+    rows, left = np.flatnonzero(between), strictly[between] - 1
+    below, above = fan[rows, left], fan[rows, left + 1]
+    exact = low[between] + (high - low)[between] * (actual[between] - below) / (above - below)
+    low[between], high[between] = exact, exact
+    return low, high
+
+
+def _flat(mass: Floats, cutoff: NDArray[np.datetime64]) -> SignificanceTest:
+    n = by_date(mass, cutoff)[0].size
+    why = None
+    if n < cutoff.size:
+        why = "symbols on one date are not independent; the deviation takes its place"
+    elif n < MIN_WINDOWS:
+        # Roscoe & Byars (1971): at 5 % the expected count a bin may be as low as 1 where all are
+        # equal; 20 windows make it 2.
+        why = f"too few windows for a test ({n}, at least {MIN_WINDOWS} are needed)"
+    if why is not None:
+        return SignificanceTest(_TEST, None, None, n, why)
+    expected = n / BINS
+    statistic = float(np.sum((mass.sum(axis=0) - expected) ** 2) / expected)
+    return SignificanceTest(_TEST, statistic, chi2_sf(statistic, BINS - 1), n)

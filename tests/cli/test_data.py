@@ -1,0 +1,355 @@
+"""`lstmcli data` from outside: what it prints, what it leaves, how it ends."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from lstmcli.atomic import TEMPORARY_SUFFIX
+from lstmcli.market.store import write_stored
+from lstmcli.market.store_folder import price_path
+from lstmcli.runs.locks import hold
+from tests.command_line import (
+    PROGRAM,
+    Outcome,
+    assert_one_error,
+    csv_text,
+    environment,
+    hashes,
+    in_process,
+    read_exactly,
+    sessions,
+    walk,
+)
+from tests.stand_in_site import sitecustomize
+from tests.workflows.test_data import FACTS, bars
+from tests.yahoo_stand_in import random_walk, stand_in
+
+ROWS = 60
+SITE = Path(sitecustomize.__file__).parent
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    """A folder with FUND, imported, and AAPL and a weekly ^GSPC, as from Yahoo, in its store."""
+    (tmp_path / "fund.csv").write_text(csv_text(walk(ROWS)))
+    assert run(tmp_path, "import", "fund.csv").code == 0
+    write_stored(tmp_path / "data", "AAPL", "1d", bars(), FACTS)
+    weekly = random_walk(40, start="2017-11-27", frequency="7D")
+    write_stored(tmp_path / "data", "^GSPC", "1wk", weekly, {**FACTS, "restatements": []})
+    return tmp_path
+
+
+def run(folder: Path, *arguments: str) -> Outcome:
+    return in_process("data", *arguments, folder=folder)
+
+
+def test_list_names_every_series_in_every_format(shelf: Path) -> None:
+    named = [("AAPL", "1d", "Yahoo"), ("FUND", "1d", "import"), ("^GSPC", "1wk", "Yahoo")]
+    table = run(shelf, "list")
+    assert (table.code, table.err) == (0, "")
+    assert [
+        tuple(line.split()[:3])
+        for line in table.out.splitlines()
+        if "Y" in line or "import" in line
+    ] == named
+    document = json.loads(run(shelf, "list", "--format", "json").out)
+    assert (document["schema_version"], document["command"]) == (1, "data list")
+    first = document["series"][0]
+    assert (first["rows"], first["last"], first["restatements"]) == (40, "2018-08-31", 1)
+    assert first["behind"] > 1900
+    flat = read_exactly(run(shelf, "list", "--format", "csv").out)
+    assert list(zip(flat.symbol, flat.interval, flat.source, strict=True)) == named
+    assert flat.rows.tolist() == [40, ROWS, 40]
+    weekly = run(shelf, "list", "--interval", "1wk", "--format", "jsonl").out.splitlines()
+    assert [json.loads(line)["symbol"] for line in weekly] == ["^GSPC"]
+
+
+def test_show_tells_what_is_known_and_the_last_bars(shelf: Path) -> None:
+    shown = run(shelf, "show", "AAPL", "--rows", "2")
+    assert (shown.code, shown.err) == (0, "")
+    for words in ("America/New_York", "USD", "Yahoo", "4:1 split 2018-08-30", "2018-08-31"):
+        assert words in shown.out
+    document = json.loads(run(shelf, "show", "fund", "--rows", "3", "--format", "json").out)
+    assert (document["source"], document["file"]) == ("import", "fund.csv")
+    assert [bar["Date"] for bar in document["bars"]] == sessions(3)
+    assert [bar["Close"] for bar in document["bars"]] == walk(ROWS)[-3:].tolist()
+    assert document["bars"][0]["Open"] is None
+    assert run(shelf, "show", "^GSPC", "--interval", "1wk").code == 0
+    assert_one_error(run(shelf, "show", "^GSPC"), 4, "no prices stored", "^GSPC")
+    assert_one_error(run(shelf, "show", "../x"), 2, "not a ticker")
+
+
+def test_check_of_a_sound_store_finds_nothing_in_any_format(shelf: Path) -> None:
+    outcome = run(shelf, "check", "FUND")
+    assert outcome == Outcome(0, "1 series checked, nothing found.\n", "")
+    empty = run(shelf, "check", "FUND", "--format", "csv")
+    assert empty == Outcome(0, "symbol,interval,kind,date,what,next_step\n", "")
+    assert json.loads(run(shelf, "check", "FUND", "--format", "json").out)["findings"] == []
+    assert run(shelf, "check").code == 0  # a restatement is no fault
+    assert "4:1 split" in run(shelf, "check").out
+
+
+def test_check_names_each_fault_with_its_date_and_what_next(shelf: Path) -> None:
+    lines = csv_text(walk(ROWS)).splitlines(keepends=True)
+    (shelf / "hole.csv").write_text(
+        "".join([*lines[:20], *lines[23:40], lines[40].split(",")[0], ",999\n", *lines[41:]])
+    )
+    assert run(shelf, "import", "hole.csv", "--quiet").code == 0
+    outcome = run(shelf, "check", "HOLE", "FUND")
+    assert (outcome.code, outcome.err) == (3, "")
+    found = read_exactly(run(shelf, "check", "HOLE", "--format", "csv").out)
+    assert run(shelf, "check", "HOLE").code == 4
+    days = sessions(ROWS)
+    assert list(zip(found.kind, found.date, strict=True)) == [
+        ("jump", days[39]), ("jump", days[40]), ("gap", days[19]),
+    ]  # fmt: skip
+    assert all("data import HOLE=FILE" in step for step in found.next_step)
+    for day in found.date:
+        assert day in outcome.out
+
+
+def test_many_gaps_are_all_in_the_csv_and_the_first_in_the_table(shelf: Path) -> None:
+    lines = csv_text(walk(400)).splitlines(keepends=True)
+    kept = [line for number, line in enumerate(lines) if number % 25 != 20]
+    (shelf / "holes.csv").write_text("".join(kept))
+    assert run(shelf, "import", "holes.csv", "--quiet").code == 0
+    assert len(read_exactly(run(shelf, "check", "HOLES", "--format", "csv").out)) == 16
+    table = run(shelf, "check", "HOLES").out
+    assert table.count("1 session missing") == 10
+    assert "6 more gaps of HOLES" in table
+
+
+def test_an_empty_store_is_no_data_and_is_not_made(tmp_path: Path) -> None:
+    for verb in ("list", "check"):
+        assert_one_error(run(tmp_path, verb), 4, "no prices stored", "lstmcli data import FILE")
+    assert_one_error(run(tmp_path, "remove", "AAPL", "--yes"), 4, "no prices stored")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_remove_unasked_takes_exactly_what_is_named(shelf: Path) -> None:
+    before = hashes(shelf)
+    assert_one_error(run(shelf, "remove", "AAPL"), 2, "--yes")
+    assert_one_error(run(shelf, "remove", "AAPL", "../x", "--yes"), 2, "not a ticker")
+    assert hashes(shelf) == before
+    outcome = run(shelf, "remove", "aapl", "NOPE", "--yes")
+    assert (outcome.code, outcome.out) == (3, "")
+    assert "removed AAPL" in outcome.err
+    assert "NOPE: no prices stored" in outcome.err
+    gone = {"data/prices/1d/AAPL.csv", "data/prices/1d/AAPL.json"}
+    assert hashes(shelf) == {name: value for name, value in before.items() if name not in gone}
+    assert_one_error(run(shelf, "remove", "^GSPC", "--yes"), 4, "no prices stored")
+    assert run(shelf, "remove", "^GSPC", "--interval", "1wk", "--yes", "-q") == Outcome(0, "", "")
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 1), ("\n", 1)])
+def test_remove_asks_on_a_terminal(shelf: Path, answer: str, code: int) -> None:
+    master, slave = pty.openpty()
+    command = [PROGRAM, "data", "remove", "AAPL"]
+    with subprocess.Popen(
+        command,
+        cwd=shelf,
+        env=environment(),
+        stdin=slave,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        os.write(master, answer.encode())
+        out, err = process.communicate()
+    os.close(slave)
+    os.close(master)
+    assert (process.returncode, out) == (code, "")
+    assert "Remove the 1d bars of AAPL from data?" in err
+    assert price_path(shelf / "data", "AAPL").exists() == (code != 0)
+
+
+def test_import_is_told_what_it_did(shelf: Path) -> None:
+    again = run(shelf, "import", "fund.csv", "--format", "json")
+    (done,) = json.loads(again.out)["imported"]
+    assert (again.code, done["status"], done["rows"]) == (0, "unchanged", ROWS)
+    (shelf / "AAPL.csv").write_text(csv_text(walk(ROWS)))
+    before = hashes(shelf)
+    assert_one_error(run(shelf, "import", "AAPL.csv"), 4, "come from Yahoo", "--replace")
+    assert hashes(shelf) == before
+    both = run(shelf, "import", "AAPL.csv", "NEW=fund.csv")
+    assert both.code == 3
+    assert "failed: AAPL: not imported" in both.err
+    assert "NEW" in both.out
+    assert run(shelf, "import", "AAPL.csv", "--replace").code == 0
+
+
+def test_import_takes_what_csv_takes(shelf: Path) -> None:
+    text = csv_text(walk(ROWS)).replace(",", ";").replace(".", ",")
+    (shelf / "german.csv").write_text(text)
+    assert_one_error(run(shelf, "import", "german.csv"), 4, "--sep ';'")
+    assert run(shelf, "import", "german.csv", "--sep", ";", "--decimal", ",").code == 0
+    piped = in_process("data", "import", "PIPED=-", folder=shelf, stdin=csv_text(walk(9)).encode())
+    assert piped.code == 0
+    assert_one_error(run(shelf, "import", "nowhere.csv"), 1, "nowhere.csv")
+    assert_one_error(run(shelf, "import", "../../x=fund.csv"), 2, "not a symbol", "../../x")
+    assert_one_error(run(shelf, "import", "fund.csv", "--interval", "1wk"), 4, "--interval")
+    assert_one_error(run(shelf, "import"), 2, "FILE")
+
+
+def test_forecasts_from_the_store_are_those_from_the_file(home: Path) -> None:
+    assert run(home, "import", "SP=prices.csv").code == 0
+    for command in ("predict", "evaluate"):
+        options = ("--format", "csv")
+        stored = in_process(command, "SP", *options, folder=home)
+        direct = in_process(command, "--csv", "SP=prices.csv", *options, folder=home)
+        assert stored.code == 0, stored.err
+        assert stored.out == direct.out
+    assert (
+        in_process("train", "SP", "--config", "tiny.toml", "--name", "own", folder=home).code == 0
+    )
+
+
+def test_a_held_store_is_refused_with_5(shelf: Path) -> None:
+    with hold(shelf / "data/prices/.lock"):
+        before = hashes(shelf)
+        for arguments in (("import", "NEW=fund.csv"), ("remove", "FUND", "--yes")):
+            assert_one_error(run(shelf, *arguments), 5, "--wait")
+            assert_one_error(run(shelf, *arguments, "--wait", "0.1"), 5, "0.1 s")
+        assert hashes(shelf) == before
+        for arguments in (("list",), ("show", "FUND"), ("check",)):
+            assert run(shelf, *arguments).code == 0  # readers take no lock
+    assert run(shelf, "remove", "FUND", "--yes").code == 0
+
+
+@contextmanager
+def hanging_fetch(folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """A fetch that holds the store's lock and waits for an answer that does not come."""
+    with stand_in() as server:
+        server.serve("MSFT", random_walk(40))
+        server.always["MSFT"] = "hang"
+        env = {"LSTMCLI_TEST_YAHOO": server.url, "PYTHONPATH": f"{SITE}:{SITE.parent.parent}"}
+        with subprocess.Popen(
+            [PROGRAM, "fetch", "MSFT"], cwd=folder, env=environment(env), stderr=subprocess.DEVNULL
+        ) as process:
+            try:
+                while not server.charts:
+                    time.sleep(0.01)
+                yield process
+            finally:
+                process.kill()
+
+
+def test_the_lock_of_a_fetch_that_is_killed_is_free_at_once(shelf: Path) -> None:
+    stray = shelf / f"data/prices/1d/.MSFT.csv.0a1b{TEMPORARY_SUFFIX}"
+    with hanging_fetch(shelf) as process:
+        stray.write_text("half")
+        assert_one_error(run(shelf, "import", "NEW=fund.csv"), 5, "another run is at work here")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert run(shelf, "import", "NEW=fund.csv").code == 0
+    assert not stray.exists()
+
+
+def outside(folder: Path, link: str) -> Path:
+    """A folder whose store has a link out of it at `link`."""
+    (folder / "data").mkdir()
+    elsewhere = folder / "elsewhere"
+    for interval in ("1d", "1wk"):
+        write_stored(elsewhere, "AAPL", interval, bars(), FACTS)
+    place = folder / "data" / link
+    place.parent.mkdir(parents=True, exist_ok=True)
+    os.symlink(elsewhere / link, place)
+    return elsewhere
+
+
+@pytest.mark.parametrize(
+    "link", ["prices", "prices/1d", "prices/1d/AAPL.csv", "prices/1d/AAPL.json"]
+)
+def test_48_no_link_is_followed_out_of_the_data_folder(tmp_path: Path, link: str) -> None:
+    elsewhere = outside(tmp_path, link)
+    if link.endswith("json"):
+        write_stored(tmp_path / "other", "AAPL", "1d", bars(), FACTS)
+        price_path(tmp_path / "other", "AAPL").rename(tmp_path / "data/prices/1d/AAPL.csv")
+    (tmp_path / "AAPL.csv").write_text(csv_text(walk(ROWS)))
+    before = hashes(elsewhere)
+    listing = sorted(elsewhere.rglob("*"))
+    commands = [
+        ("data", "list"),
+        ("data", "show", "AAPL"),
+        ("data", "import", "AAPL.csv", "--replace"),
+        ("fetch", "AAPL"),
+        ("data", "remove", "AAPL", "--yes"),
+    ]
+    if link.endswith("json"):
+        commands.pop()  # of which it is the link that is removed
+    with stand_in() as server:
+        server.serve("AAPL", random_walk(80))
+        for command in commands:
+            outcome = in_process(*command, folder=tmp_path)
+            assert outcome.code == 1, (command, outcome)
+            assert "leads out of the data folder" in outcome.err
+            assert "Traceback" not in outcome.err
+        assert server.charts == []
+    assert hashes(elsewhere) == before
+    assert sorted(elsewhere.rglob("*")) == listing
+
+
+def test_48_the_data_folder_itself_may_be_a_link(shelf: Path) -> None:
+    (shelf / "data").rename(shelf / "disk")
+    os.symlink(shelf / "disk", shelf / "data")
+    assert run(shelf, "list").code == 0
+    assert run(shelf, "import", "NEW=fund.csv").code == 0
+    assert price_path(shelf / "disk", "NEW").exists()
+
+
+def test_48_models_outside_the_data_folder_are_refused_by_name(home: Path) -> None:
+    (home / "data/models/tiny").rename(home / "tiny")
+    os.symlink(home / "tiny", home / "data/models/tiny")
+    before = hashes(home / "tiny")
+    for command in (("predict",), ("evaluate", "-m", "tiny/v0001"), ("train", "-c", "tiny.toml")):
+        outcome = in_process(*command, folder=home)
+        assert_one_error(outcome, 1, "leads out of the data folder", "models/tiny")
+    assert hashes(home / "tiny") == before
+    assert in_process("predict", "-m", "tiny/v0001", folder=home).code == 1
+    assert in_process("predict", "-m", "./tiny/v0001", folder=home).code == 0  # named by its path
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_48_a_model_that_every_user_may_write_to_is_warned_of(home: Path, command: str) -> None:
+    (home / "data/models/tiny/v0001").chmod(0o777)
+    outcome = in_process(command, folder=home)
+    assert outcome.code == 0
+    (warned,) = [line for line in outcome.err.splitlines() if "may not be yours" in line]
+    assert "tiny/v0001 may not be yours: every user may write to it" in warned
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+@pytest.mark.parametrize("at", [0, 1])
+def test_34_an_import_that_cannot_be_written_is_1_and_leaves_what_reads_fine(
+    shelf: Path, monkeypatch: pytest.MonkeyPatch, call: str, at: int
+) -> None:
+    (shelf / "fund.csv").write_text(csv_text(walk(ROWS, seed=1)))
+    before = hashes(shelf / "data")
+    calls, real = iter(range(9)), getattr(os, call)
+
+    def full(*arguments: object) -> None:
+        if next(calls) == at:
+            raise OSError(28, "No space left on device")
+        real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, full)
+        outcome = run(shelf, "import", "fund.csv")
+    assert_one_error(outcome, 1, "No space left on device")
+    after = hashes(shelf / "data")
+    # A rename that fails after another needs a broken disk; then the older bars are all there.
+    expected = ["prices/1d/FUND.json"] if (call, at) == ("replace", 1) else []
+    assert (
+        sorted(name for name in before | after if before.get(name) != after.get(name)) == expected
+    )
+    assert run(shelf, "show", "FUND").code == 0
+    assert run(shelf, "import", "fund.csv").code == 0
+    assert run(shelf, "check", "FUND").code == 0

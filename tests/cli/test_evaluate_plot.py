@@ -1,0 +1,56 @@
+"""`evaluate --plot`: the windows over the prices, as a file or in the terminal."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import assert_one_error, hashes, in_process
+
+pytest.importorskip("matplotlib")
+
+
+def test_a_picture_is_drawn_beside_the_table(fan_home: Path) -> None:
+    done = in_process("evaluate", "--plot", "walk.svg", folder=fan_home)
+    assert done.code == 0, done.err
+    assert "Verdict: " in done.out
+    ElementTree.parse(fan_home / "walk.svg")
+    words = re.findall(r"<!-- (.*?) -->", (fan_home / "walk.svg").read_text("utf-8"))
+    assert {"one", "two", "price", "80 % band"} <= set(words)
+    assert in_process("evaluate", "--plot", "walk.png", folder=fan_home).code == 0
+    assert (fan_home / "walk.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "8 windows of 5 steps"),
+        (("--step-size", "1"), "8 windows of 5 steps"),
+        (("--step-size", "20"), "2 windows of 5 steps"),
+        (("--start", "2017-08-01"), "the last 40 of 54 windows of 5 steps"),
+    ],
+)
+def test_windows_drawn_do_not_overlap_and_are_counted(
+    home: Path, options: tuple[str, ...], words: str
+) -> None:
+    done = in_process("evaluate", "--plot", "-", *options, folder=home)
+    assert done.code == 0, done.err
+    assert f"prices  tiny/v0001, {words}, Close" in done.out
+    assert "Verdict: " in done.out
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (("--plot", "walk.gif"), 2, "expected .png or .svg"),
+        (("--plot", "none/walk.png"), 1, "no such folder"),
+        (("--plot", "-", "--format", "json"), 2, "two results on standard output"),
+    ],
+)
+def test_a_plot_that_cannot_be_made_stops_before_any_work(
+    home: Path, options: tuple[str, ...], code: int, words: str
+) -> None:
+    before = hashes(home)
+    assert_one_error(in_process("evaluate", *options, folder=home), code, words)
+    assert hashes(home) == before

@@ -1,0 +1,309 @@
+"""`evaluate --report`: one whole page that stands alone, says what the table says, and fits."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.command_line import Outcome, assert_one_error, in_process, walk
+
+pytest.importorskip("matplotlib")
+
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+PARTS = [
+    "Forecasts and what happened",
+    "Predicted against actual trend",
+    "Do the bands hold what they promise?",
+    "Skill by step",
+    "The figures",
+    "Where it came from",
+    "The recipe, complete",
+]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+
+
+class Page(HTMLParser):
+    """What a page consists of; an element left open or closed twice is an error."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.texts: list[tuple[str, str]] = []
+        self.feed(re.sub("</?time>", "", text))
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if data.strip():
+            self.texts.append((self.open[-1] if self.open else "", data.strip()))
+
+    def of(self, tag: str) -> list[str]:
+        return [text for at, text in self.texts if at == tag]
+
+
+def evaluate(home: Path, *options: object) -> Outcome:
+    done = in_process("evaluate", *options, folder=home)
+    assert done.code in (0, 3), done.err
+    return done
+
+
+def page_of(home: Path, *options: object) -> Page:
+    evaluate(home, "--report", "page.html", *options)
+    return Page((home / "page.html").read_text("utf-8"))
+
+
+def second_model(fan_home: Path) -> None:
+    """Add a point model beside the fan."""
+    scaling = ("window.scaling=log_return", "window.features=['close']")
+    settings = (*scaling, "model.head=recursive", "train.members=1")
+    options = [word for setting in settings for word in ("--set", setting)]
+    done = in_process("train", "--config", "fan.toml", "--name", "point", *options, folder=fan_home)
+    assert done.code == 0, done.err
+
+
+def test_the_verdict_comes_first_and_is_that_of_the_json(fan_home: Path) -> None:
+    done = evaluate(fan_home, "--report", "page.html", "--format", "json")
+    page = Page((fan_home / "page.html").read_text("utf-8"))
+    assert page.of("p")[0] == json.loads(done.out)["verdicts"]["fan/v0001"]
+    assert page.of("title") == ["Evaluation of fan/v0001"]
+
+
+def test_the_page_asks_for_nothing_and_runs_nothing(fan_home: Path) -> None:
+    evaluate(fan_home, "--report", "page.html")
+    text = (fan_home / "page.html").read_text("utf-8")
+    assert "://" not in text
+    assert not re.search(r"@import|url\((?!#)", text)
+    page = Page(text)
+    assert {"script", "link", "img", "iframe", "object", "embed"}.isdisjoint(page.tags)
+    assert not [name for name, _ in page.attributes if name.startswith("on") or name == "src"]
+    assert ("content", "default-src 'none'; style-src 'unsafe-inline'") in page.attributes
+
+
+def test_every_reference_inside_a_drawing_has_its_target(fan_home: Path) -> None:
+    page = page_of(fan_home)
+    targets = {value for name, value in page.attributes if name == "id"}
+    used = {value[1:] for name, value in page.attributes if name == "href"}
+    used |= {value[5:-1] for name, value in page.attributes if name == "clip-path"}
+    assert used
+    assert used <= targets
+
+
+def test_the_same_evaluation_makes_the_same_bytes(fan_home: Path) -> None:
+    twin = Path(shutil.copytree(fan_home, fan_home.with_name("twin")))
+    for folder in (fan_home, twin):
+        evaluate(folder, "--report", "page.html")
+    assert (fan_home / "page.html").read_bytes() == (twin / "page.html").read_bytes()
+
+
+def test_a_fan_has_every_part(fan_home: Path) -> None:
+    page = page_of(fan_home)
+    assert page.of("h2") == PARTS
+    # four windows and the walk, moves, coverage and histogram at two steps, four skills
+    assert page.tags.count("svg") == 5 + 1 + 4 + 4
+
+
+def test_a_point_forecast_has_no_bands(home: Path) -> None:
+    page = page_of(home)
+    assert page.of("h2") == [part for part in PARTS if "bands" not in part]
+    assert "80 % band" not in " ".join(text for _, text in page.texts)
+
+
+def test_two_models_each_have_their_own(fan_home: Path) -> None:
+    second_model(fan_home)
+    models = ("--model", "fan", "--model", "point")
+    done = evaluate(fan_home, *models, "--report", "page.html", "--format", "json")
+    page = Page((fan_home / "page.html").read_text("utf-8"))
+    found = json.loads(done.out)["verdicts"]
+    assert page.of("p")[:2] == list(found.values())
+    assert page.of("h3").count("fan/v0001") == 4  # verdict, trend, bands, recipe
+    assert page.of("h3").count("point/v0001") == 3
+    recipes = page.of("pre")
+    assert 'head = "direct"' in recipes[0]
+    assert 'head = "recursive"' in recipes[1]
+
+
+def test_the_tables_are_those_of_the_terminal(fan_home: Path) -> None:
+    page = page_of(fan_home)
+    terminal = evaluate(fan_home).out
+    cells = [cell for cell in page.of("td") if cell]
+    assert len(cells) > 200
+    lines = " ".join(terminal.split())
+    assert [cell for cell in cells if " ".join(cell.split()) not in lines] == []
+
+
+def test_windows_shown_are_the_latest_best_middle_and_worst(fan_home: Path) -> None:
+    page = page_of(fan_home, "--forecasts", "long.csv")
+    table = pd.read_csv(fan_home / "long.csv").query("model == 'fan/v0001'")
+    inner = [0.1, 0.25, 0.5, 0.75, 0.9]
+    gaps = [table["actual"] - table[f"q{level:g}"] for level in inner]
+    losses = [
+        np.maximum(level * gap, (level - 1) * gap) for level, gap in zip(inner, gaps, strict=True)
+    ]
+    table["crps"] = 2 * sum(losses) / len(inner) / table["last_close"]
+    scores = table.groupby(["symbol", "cutoff"], sort=False)["crps"].mean().sort_values()
+    rows = scores.reset_index()
+    latest = table[table["cutoff"] == table["cutoff"].max()].iloc[0]
+    expected = {
+        "Latest": (latest["symbol"], latest["cutoff"]),
+        "Best": tuple(rows.iloc[0][["symbol", "cutoff"]]),
+        "Middle": tuple(rows.iloc[(len(rows) - 1) // 2][["symbol", "cutoff"]]),
+        "Worst": tuple(rows.iloc[-1][["symbol", "cutoff"]]),
+    }
+    captions = page.of("strong")
+    for why, (symbol, cutoff) in expected.items():
+        assert f"{why}: {symbol} from {cutoff}" in captions
+
+
+def test_one_window_is_all_of_them_and_shown_once(home: Path) -> None:
+    captions = page_of(home, "--n-windows", "1").of("strong")
+    assert len([each for each in captions if each.startswith("Latest, best, middle, worst: ")]) == 1
+
+
+def test_data_and_tools_are_named(fan_home: Path) -> None:
+    path = fan_home / "data/models/fan/v0001/metadata.json"
+    metadata = json.loads(path.read_text("utf-8"))
+    page = page_of(fan_home)
+    assert metadata["data"]["fingerprint"] in page.of("dd")
+    made = f"lstmcli {metadata['lstmcli_version']}, PyTorch {metadata['torch_version']}"
+    assert [text for text in page.of("dd") if text.startswith(made)]
+    assert "one, two" in page.of("dd")
+    kept = (fan_home / "data/models/fan/v0001/config.toml").read_text("utf-8")
+    assert page.of("pre") == [kept.strip()]
+
+
+NAMES = ["<img src=x onerror=alert(1)>", "</svg></style><script>x", 'a&b "q" \'$x$', "價格"]
+
+
+@pytest.fixture
+def odd_names(fan_home: Path) -> Path:
+    first = pd.read_csv(fan_home / "one.csv")
+    for seed, name in enumerate(NAMES):
+        first[name] = walk(len(first), seed)
+    first.drop(columns="Close").to_csv(fan_home / "odd.csv", index=False)
+    return fan_home
+
+
+def test_names_are_shown_as_they_are_spelt_and_do_nothing(odd_names: Path) -> None:
+    page = page_of(odd_names, "--csv", "odd.csv")
+    assert {"script", "img"}.isdisjoint(page.tags)
+    assert set(NAMES) <= set(page.of("td"))
+
+
+def test_caveats_stand_at_the_head(home: Path) -> None:
+    page = page_of(home, "--start", "2018-06-01")
+    (caveat,) = [text for text in page.of("p") if "prove nothing" in text and "start" in text]
+    assert page.of("p").index(caveat) == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("page.pdf", ("Not a kind of report", ".html")),
+        ("-", ("not a file",)),
+        ("none/page.html", ("no such folder",)),
+    ],
+)
+def test_a_page_that_cannot_be_written_stops_before_any_work(
+    home: Path, target: str, words: tuple[str, ...]
+) -> None:
+    done = in_process("evaluate", "--report", target, folder=home)
+    assert_one_error(done, 1 if "/" in target else 2, *words)
+
+
+def test_without_matplotlib_the_extra_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    done = in_process("evaluate", "--report", "page.html", folder=home)
+    assert_one_error(done, 2, "matplotlib", "--report", "lstmcli[plot]")
+
+
+def in_chromium(page: Path, folder: Path, width: int) -> tuple[dict[str, object], list[str]]:
+    """Measure a page in a frame `width` pixels wide; also return the requests that it made."""
+    text = page.read_text("utf-8")
+    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)  # shows requests
+    (folder / "frame.html").write_text(
+        f"""<!DOCTYPE html>
+<iframe style="width:{width}px;height:800px;border:0" srcdoc="{html.escape(text)}"></iframe>
+<script>onload = () => {{
+  const inside = document.querySelector("iframe").contentDocument, root = inside.documentElement;
+  const texts = [...inside.querySelectorAll("svg text")].map(text => {{
+    const svg = text.ownerSVGElement, box = svg.getBoundingClientRect();
+    const own = text.getBoundingClientRect();
+    return {{size: parseFloat(text.style.fontSize) * box.width / svg.viewBox.baseVal.width,
+      cut: Math.max(box.left - own.left, own.right - box.right,
+        box.top - own.top, own.bottom - box.bottom)}};
+  }});
+  document.title = JSON.stringify({{wide: root.scrollWidth, room: root.clientWidth,
+    texts: texts.length, smallest: Math.min(...texts.map(text => text.size)),
+    cut: Math.max(...texts.map(text => text.cut))}});
+}}</script>""",
+        encoding="utf-8",
+    )
+    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync"
+    still = "--disable-background-networking --disable-component-update"
+    done = subprocess.run(
+        [CHROMIUM, *flags.split(), *still.split(), "--host-resolver-rules=MAP * ~NOTFOUND"]
+        + [f"--user-data-dir={folder / 'profile'}", f"--log-net-log={folder / 'net.json'}"]
+        + ["--dump-dom", (folder / "frame.html").as_uri()],
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    (title,) = re.findall(r"<title>(.*?)</title></head>", done.stdout.decode("utf-8"))
+    events = json.loads((folder / "net.json").read_text("utf-8"))["events"]
+    asked = [event["params"] for event in events if "initiator" in event.get("params", {})]
+    # The browser's own requests have no origin; those of a page in a file have "null".
+    pages = [each["url"] for each in asked if each["initiator"] != "not an origin"]
+    return json.loads(html.unescape(title)), pages
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CHROMIUM or sys.platform != "linux", reason="there is no Chromium here")
+@pytest.mark.parametrize("width", [360, 1200])
+def test_in_a_browser_nothing_is_asked_for_cut_or_too_wide(odd_names: Path, width: int) -> None:
+    second_model(odd_names)
+    page = odd_names / "page.html"
+    models = ("--model", "fan", "--model", "point")
+    evaluate(odd_names, *models, "--csv", "odd.csv", "--report", page.name)
+    found, requests = in_chromium(page, odd_names, width)
+    assert requests == []
+    assert found["texts"] > 100
+    assert found["wide"] == found["room"]
+    assert found["smallest"] > 10
+    assert found["cut"] < 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CHROMIUM or sys.platform != "linux", reason="there is no Chromium here")
+def test_the_browser_check_sees_a_request_and_what_is_too_wide(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(
+        '<title>x</title><img src="http://lstmcli.invalid/x.png"><p style="width:900px">'
+        '<svg viewBox="0 0 10 10"><text style="font-size: 5px" x="9" y="5">out</text></svg>'
+    )
+    found, requests = in_chromium(page, tmp_path, 360)
+    assert requests == ["http://lstmcli.invalid/x.png"]
+    assert found["wide"] > found["room"]
+    assert found["cut"] > 1

@@ -1,0 +1,113 @@
+"""CRPS and reliability of a fan, level by level."""
+
+import numpy as np
+import pytest
+from scipy import integrate, stats
+
+from lstmcli.evaluation.levels import level_scores, reduce_fan, step_bands
+from lstmcli.evaluation.metrics import absolute_error
+
+LEVELS = (0.025, *(round(0.05 * k, 2) for k in range(1, 20)), 0.975)
+DAY = np.datetime64("2020-01-01")
+
+
+def pinball(quantile, actual, level):
+    over = np.exp(actual) - np.exp(quantile)
+    return level * over if over >= 0 else (level - 1) * over
+
+
+def crps(quantiles, levels, actual):
+    return reduce_fan(quantiles, levels, actual, DAY + np.arange(len(actual)))[0]
+
+
+def test_crps_is_twice_the_mean_pinball_of_the_inner_levels():
+    generator = np.random.default_rng(1)
+    quantiles = np.sort(generator.normal(0, 0.1, (3, 4, len(LEVELS))), axis=-1)
+    actual = generator.normal(0, 0.1, (3, 4))
+    found = crps(quantiles, LEVELS, actual)
+    for i in range(3):
+        for h in range(4):
+            inner = [
+                pinball(quantiles[i, h, q], actual[i, h], level)
+                for q, level in enumerate(LEVELS)
+                if 0.05 <= level <= 0.95
+            ]
+            assert len(inner) == 19
+            assert found[i, h] == pytest.approx(2 * sum(inner) / 19)
+
+
+def test_crps_of_a_single_point_is_its_absolute_error():
+    actual = np.array([[0.1, -0.2]])
+    np.testing.assert_allclose(
+        crps(np.full((1, 2, len(LEVELS)), 0.03), LEVELS, actual),
+        absolute_error(np.full((1, 2), 0.03), actual),
+    )
+
+
+def test_crps_comes_close_to_the_integral_of_the_inner_levels():
+    """Against the integral of twice the pinball over 0.025..0.975, for a log-normal."""
+    spread, actual = 0.1, 0.07
+    quantiles = np.array([[spread * stats.norm.ppf(LEVELS)]])
+    whole, _ = integrate.quad(
+        lambda u: 2.0 * pinball(spread * stats.norm.ppf(u), actual, u), 0.025, 0.975
+    )
+    found = float(crps(quantiles, LEVELS, np.array([[actual]]))[0, 0])
+    assert found == pytest.approx(whole / 0.95, rel=0.01)
+
+
+def test_crps_needs_an_inner_level():
+    with pytest.raises(ValueError, match="no level between"):
+        crps(np.zeros((1, 1, 1)), (0.01,), np.zeros((1, 1)))
+
+
+def panel():
+    """Two symbols on 30 dates, one of them absent at first, and a few futures still unknown."""
+    generator = np.random.default_rng(2)
+    cutoff = DAY + np.concatenate([np.arange(30), np.arange(12, 30)])
+    actual = generator.normal(0, 0.1, (48, 3))
+    actual[29, 1:] = np.nan
+    actual[47] = np.nan
+    fan = np.sort(generator.normal(0, 0.1, (48, 3, 5)), axis=-1)
+    fan[3, 0, 2] = actual[3, 0]
+    return fan, (0.1, 0.3, 0.5, 0.7, 0.9), actual, cutoff
+
+
+def slow_pool(values, actual, cutoff, h):
+    days = {}
+    for value, truth, day in zip(values, actual[:, h], cutoff, strict=True):
+        if not np.isnan(truth):
+            days.setdefault(day, []).append(value)
+    return float(np.mean([np.mean(each) for each in days.values()]))
+
+
+def test_levels_agree_with_their_slow_twins():
+    fan, levels, actual, cutoff = panel()
+    found = level_scores(reduce_fan(fan, levels, actual, cutoff)[1], (1, 3))
+    assert [(each.step, each.level) for each in found] == [(h, q) for h in (1, 3) for q in levels]
+    for each in found:
+        h, q = each.step - 1, levels.index(each.level)
+        losses = [pinball(fan[i, h, q], actual[i, h], each.level) for i in range(48)]
+        below = [float(actual[i, h] <= fan[i, h, q]) for i in range(48)]
+        assert each.pinball == pytest.approx(slow_pool(losses, actual, cutoff, h), rel=1e-12)
+        assert each.below == pytest.approx(slow_pool(below, actual, cutoff, h), rel=1e-12)
+
+
+def test_bands_by_step_agree_with_their_slow_twins():
+    fan, levels, actual, cutoff = panel()
+    fan[5, 1, 0] = actual[5, 1]  # an edge counts as inside
+    found = step_bands(reduce_fan(fan, levels, actual, cutoff)[1])
+    assert [band.nominal for band in found] == [0.8, 0.4]
+    for band, (low, high) in zip(found, ((0, 4), (1, 3)), strict=True):
+        for h in range(3):
+            held = [float(fan[i, h, low] <= actual[i, h] <= fan[i, h, high]) for i in range(48)]
+            wide = np.exp(fan[:, h, high]) - np.exp(fan[:, h, low])
+            assert band.coverage[h] == pytest.approx(slow_pool(held, actual, cutoff, h), abs=1e-12)
+            assert band.width[h] == pytest.approx(slow_pool(wide, actual, cutoff, h), rel=1e-12)
+
+
+def test_a_step_that_has_not_happened_has_no_levels():
+    fan, levels, actual, cutoff = panel()
+    actual[:, 2] = np.nan
+    steps = reduce_fan(fan, levels, actual, cutoff)[1]
+    assert {each.step for each in level_scores(steps, (1, 2, 3))} == {1, 2}
+    assert step_bands(steps)[0].coverage[2] is None
