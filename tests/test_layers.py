@@ -118,6 +118,15 @@ def test_help_and_version_load_nothing_heavy(words: list[str]) -> None:
     assert loaded.isdisjoint({"torch", "pandas", "yfinance", "lstmcli.config"})
 
 
+def test_a_fetch_loads_no_torch() -> None:
+    loaded = modules_after(
+        "sys.argv = ['lstmcli', 'fetch', 'AAPL', '--dry-run']; "
+        "from lstmcli.cli.app import main; main()"
+    )
+    assert "lstmcli.workflows.fetch" in loaded
+    assert loaded.isdisjoint({"torch", "yfinance", "lstmcli.config"})
+
+
 def test_the_package_itself_loads_nothing_heavy() -> None:
     assert modules_after("import lstmcli, lstmcli.errors, lstmcli.atomic").isdisjoint(
         {"torch", "pandas", "yfinance", "pydantic"}

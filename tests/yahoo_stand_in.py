@@ -10,7 +10,7 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -127,6 +127,7 @@ class StandIn:
     others: list[str] = field(default_factory=list)
     helpers_hang: bool = False  # cookie and crumb hosts that never answer
     limit: Limit | None = None
+    mangle: Callable[[bytes], bytes] = bytes  # what becomes of every chart on its way
     retry_after: str | None = None  # header of every 429
     closing: threading.Event = field(default_factory=threading.Event)
 
@@ -205,7 +206,8 @@ def _handler(script: StandIn) -> type[BaseHTTPRequestHandler]:
             elif symbol not in script.listings:
                 self._fail("404", symbol, query)
             else:
-                self._answer(200, _chart(symbol, script.listings[symbol], query))
+                chart = _chart(symbol, script.listings[symbol], query)
+                self._answer(200, script.mangle(chart))
 
         do_POST = do_GET
 

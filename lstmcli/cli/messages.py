@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lstmcli.errors import PartialError
 from lstmcli.report.output import rows_csv, write_file
-from lstmcli.workflows.prices import AllFailedError, Failure
+from lstmcli.workflows.failures import AllFailedError, Failure
 
 _MOST_NOTES = 5
 

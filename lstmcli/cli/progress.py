@@ -1,11 +1,17 @@
 """The progress of long work: a bar on a terminal's stderr, lines with --verbose."""
 
+from __future__ import annotations
+
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-from lstmcli.training.loop import Epoch
-from lstmcli.workflows.refit import OnRefit, Refit
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from lstmcli.training.loop import Epoch
+    from lstmcli.workflows.refit import OnRefit, Refit
 
 _FULL_WIDTH = 100
 
@@ -30,11 +36,7 @@ def refits_shown(*, quiet: bool, verbose: bool) -> Iterator[OnRefit]:
     elif quiet or not sys.stderr.isatty():
         yield lambda refit, number, total: None
     else:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-        columns = (TextColumn("refit"), MofNCompleteColumn(), BarColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        with _counter("refit") as progress:
             task = progress.add_task("refit", total=None, visible=False)
             yield lambda refit, number, total: progress.update(
                 task, completed=number, total=total, visible=True
@@ -46,14 +48,18 @@ def symbols_shown(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
     """Yield what to call with each symbol that is done."""
     if quiet or not sys.stderr.isatty():
         yield lambda: None
-        return
+    else:
+        with _counter("symbol") as progress:
+            task = progress.add_task("symbol", total=total)
+            yield lambda: progress.advance(task)
+
+
+def _counter(noun: str) -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns = (TextColumn("symbol"), MofNCompleteColumn(), BarColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("fetch", total=total)
-        yield lambda: progress.advance(task)
+    columns = (TextColumn(noun), MofNCompleteColumn(), BarColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
 @contextlib.contextmanager

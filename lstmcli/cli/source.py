@@ -1,13 +1,18 @@
 """From the shared options to the source of a run's prices."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lstmcli.errors import FileError, UsageError
 from lstmcli.market.symbols import read_symbols
-from lstmcli.workflows.prices import Source
+
+if TYPE_CHECKING:
+    from lstmcli.workflows.prices import Source
 
 _MOST_CHARACTERS = 1_000_000
 
@@ -22,6 +27,8 @@ def make_source(
     strict: bool,
 ) -> Source:
     """Gather what the options say about the prices."""
+    from lstmcli.workflows.prices import Source
+
     return Source(
         data_dir=data_dir,
         today=datetime.now(UTC).date(),

@@ -15,7 +15,7 @@ from lstmcli.market.breaker import CircuitBreaker, Outcome, backoff
 from lstmcli.market.rate import TokenBucket
 from lstmcli.market.yahoo_answers import OutOfTime, rate_limited, transient
 
-AGAIN = "Run the same command again later: what arrived is kept, the rest is asked for first."
+_AGAIN = "Run the same command again later: what arrived is kept, the rest is asked for first."
 
 _SLOWER = 0.9  # of the rate, after every refusal
 FIRST_REST, LONGEST_REST = 2.0, 8.0  # seconds between two tries of one symbol
@@ -91,6 +91,10 @@ class Gate:
             if pause and self._on_pause:
                 self._on_pause(turn.outcome, pause)
 
+    def check_time(self, symbol: str) -> None:
+        """Raise OutOfTime when the run has lasted as long as it may."""
+        self._refuse_when_late(symbol, self._clock())
+
     def limit(self, seconds: float) -> float:
         """As many seconds, or those that are left of the run."""
         return min(seconds, max(0.001, self._deadline - self._clock()))
@@ -119,13 +123,16 @@ class Gate:
         breaker = self._breaker
         paused = f"paused for {breaker.waited:.0f} s in all, --max-wait is {breaker.max_wait:g} s"
         if breaker.gave_up == "refused":
-            raise rate_limited(symbol, f"too many requests (HTTP 429), {paused}", AGAIN)
+            raise rate_limited(symbol, f"too many requests (HTTP 429), {paused}", _AGAIN)
         if breaker.gave_up:
-            raise transient(symbol, f"one failure after the other, {paused}", AGAIN)
+            raise transient(symbol, f"one failure after the other, {paused}", _AGAIN)
+        self._refuse_when_late(symbol, leaving)
+
+    def _refuse_when_late(self, symbol: str, leaving: float) -> None:
         if leaving >= self._deadline:
             raise OutOfTime(
                 "not fetched",
                 where=symbol,
                 why=f"its turn would come after the {self._timeout or 0:g} s of --timeout",
-                next_step=AGAIN,
+                next_step=_AGAIN,
             )

@@ -113,7 +113,7 @@ def hushed() -> Iterator[None]:
 def _history(
     symbol: str, start: date | None, end: date | None, interval: Interval, time_zone: str
 ) -> pd.DataFrame:
-    """Yahoo's own table, through yfinance."""
+    """Yahoo's own table in our columns, through yfinance."""
     import yfinance as yf
     from yfinance.data import YfData
     from yfinance.exceptions import YFException, YFPricesMissingError
@@ -130,14 +130,21 @@ def _history(
         raw: pd.DataFrame = ticker.history(
             **span, interval=interval, auto_adjust=False, actions=True, keepna=True
         )
-        return raw
+        return raw.reindex(columns=list(COLUMNS)).astype("float64")
     except LstmcliError:
         raise
     except YFPricesMissingError as error:
         raise nothing(symbol, "no bars in its answer") from error
     except OSError as error:
         raise transient(symbol, f"the connection failed ({_brief(error)})") from error
-    except (YFException, LookupError, ValueError, TypeError, AttributeError) as error:
+    except (
+        YFException,
+        ArithmeticError,
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ) as error:
         raise transient(symbol, f"an unreadable answer ({_brief(error)})") from error
 
 
@@ -207,11 +214,13 @@ def _session() -> Any:
                 self.helped[url] = None
                 with attempt.gate.turn(attempt.symbol):
                     limit = attempt.gate.limit(HELPER_TIMEOUT)
-                    options = options | {"timeout": limit}
-                    self.helped[url] = super().request(method, url, **options)
-            if self.helped[url] is None:
+                    answer = super().request(method, url, **(options | {"timeout": limit}))
+                self.helped[url] = answer
+                return answer
+            known = self.helped.get(url)  # another thread may just have forgotten it
+            if known is None:
                 raise requests.exceptions.ConnectionError("no answer before")
-            return self.helped[url]
+            return known
 
     return GatedSession(impersonate="chrome")
 
@@ -228,8 +237,7 @@ def _bars(
     start: date | None,
     end: date | None,
 ) -> YahooBars:
-    frame = raw.reindex(columns=list(COLUMNS)).astype("float64")
-    frame.index = pd.DatetimeIndex(raw.index).tz_localize(None).normalize().rename("Date")
+    frame = raw.set_axis(pd.DatetimeIndex(raw.index).tz_localize(None).normalize().rename("Date"))
     if start is not None:
         frame = frame[frame.index >= pd.Timestamp(start)]
     if end is not None:

@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from lstmcli.report.console import make_table
 from lstmcli.report.numbers import count
 from lstmcli.report.view import SCHEMA_VERSION, View
-from lstmcli.workflows.fetch import FetchReport, Outcome, Status
+from lstmcli.workflows.fetch import FetchReport, Outcome
 
 
 def fetch_view(report: FetchReport) -> View:
@@ -54,7 +54,7 @@ def pause_told(cause: Outcome, seconds: float) -> str:
 
 def _summary(report: FetchReport) -> str:
     """Return one line such as `3 symbols: 2 new, 1 failed (1 not found). 7 requests.`"""
-    told = _counted(Counter(each.status for each in report.results))
+    told = _counted(Counter(str(each.status) for each in report.results))
     if kinds := _kinds(report):
         told += f" ({_counted(kinds)})"
     waited = f", {report.waited:.0f} s waited" if report.waited else ""
@@ -62,7 +62,7 @@ def _summary(report: FetchReport) -> str:
     return f"{count(len(report.results), 'symbol')}: {told}. {asked}."
 
 
-def _counted(numbers: Counter[Status] | Counter[str]) -> str:
+def _counted(numbers: Counter[str]) -> str:
     """Return `2 new, 1 failed`; failures last, as their kinds follow."""
     names = sorted(numbers, key=lambda name: name == "failed")
     return ", ".join(f"{numbers[name]} {name}" for name in names)

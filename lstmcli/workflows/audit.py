@@ -28,10 +28,11 @@ from lstmcli.runs.registry import ModelRef, find_model
 from lstmcli.training.device import choose_device, threads
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.evaluate import EvaluateReport, evaluate
+from lstmcli.workflows.failures import Failure
 from lstmcli.workflows.fit import Fit, fit
 from lstmcli.workflows.learn import Learned, learn, plan_prices
 from lstmcli.workflows.plan import Plan
-from lstmcli.workflows.prices import Failure, Source, load_prices
+from lstmcli.workflows.prices import Source, load_prices
 
 UNSEEN = (
     "prices that the maker of the file or feed adjusted for later splits and dividends",

@@ -24,7 +24,7 @@ from lstmcli.market.store import (
 from lstmcli.market.store_folder import INTERVALS, stored_symbols
 from lstmcli.market.symbols import check_symbol
 from lstmcli.runs.locks import hold_store
-from lstmcli.workflows.prices import Failure, raise_if_all_failed
+from lstmcli.workflows.failures import Failure, raise_if_all_failed
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from lstmcli.market.store import IMPORTED, read_raw, read_sidecar, write_importe
 from lstmcli.market.store_folder import INTERVALS, inside, price_path, store_folder
 from lstmcli.market.symbols import check_symbol
 from lstmcli.runs.locks import hold_store
-from lstmcli.workflows.prices import Failure, Source, load_prices, raise_if_all_failed
+from lstmcli.workflows.failures import Failure, raise_if_all_failed
+from lstmcli.workflows.prices import Source, load_prices
 
 
 @dataclass(frozen=True)

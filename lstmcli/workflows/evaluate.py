@@ -24,14 +24,9 @@ from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.ownership import tell_doubts
 from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model
 from lstmcli.training.device import choose_device, threads
+from lstmcli.workflows.failures import Failure, raise_if_all_failed
 from lstmcli.workflows.looks import Looks, count_looks
-from lstmcli.workflows.prices import (
-    Failure,
-    Source,
-    load_prices,
-    raise_if_all_failed,
-    tell_untrained,
-)
+from lstmcli.workflows.prices import Source, load_prices, tell_untrained
 from lstmcli.workflows.refit import (
     OnRefit,
     Refit,

@@ -27,7 +27,7 @@ from lstmcli.market.yahoo_answers import (
 )
 from lstmcli.runs.locks import hold_store
 from lstmcli.workflows.ask import Task
-from lstmcli.workflows.prices import Failure
+from lstmcli.workflows.failures import Failure
 from lstmcli.workflows.refresh import FetchResult, Status, preview, refresh
 
 __all__ = ["FetchReport", "FetchResult", "Interval", "Outcome", "Status", "fetch"]

@@ -17,9 +17,9 @@ from lstmcli.forecasting.model import TrainedModel, series_for
 from lstmcli.market.prices import Prices
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.calibrate import calibrated
+from lstmcli.workflows.failures import Failure
 from lstmcli.workflows.fit import Fit, fit
 from lstmcli.workflows.plan import Plan, plan_suitable
-from lstmcli.workflows.prices import Failure
 from lstmcli.workflows.scoring import Fitted, backtest, learn_trend, score_backtest
 
 

@@ -12,7 +12,7 @@ from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
 from lstmcli.dataset.split import Split, check_split, find_borders, split_series, split_shuffled
 from lstmcli.errors import DataError, UsageError
-from lstmcli.workflows.prices import AllFailedError, Failure
+from lstmcli.workflows.failures import AllFailedError, Failure
 from lstmcli.workflows.scoring import check_moves
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import IO
 
 from lstmcli.config import Data
-from lstmcli.errors import DataError, FileError, LstmcliError, UsageError, common_exit_code
+from lstmcli.errors import DataError, FileError, UsageError
 from lstmcli.market.csv import parse_csv_option, read_prices
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import read_stored
 from lstmcli.market.store_folder import price_path
 from lstmcli.market.symbols import check_symbol
 from lstmcli.runs.ownership import tell_doubts
+from lstmcli.workflows.failures import Failure
 
 
 @dataclass(frozen=True)
@@ -35,35 +36,6 @@ class Source:
     decimal: str = "."
     strict: bool = False
     stdin: IO[bytes] | None = None
-
-
-@dataclass(frozen=True)
-class Failure:
-    """One symbol that could not be done, and why."""
-
-    symbol: str
-    reason: str
-    exit_code: int
-
-
-class AllFailedError(LstmcliError):
-    """Nothing was done; ends with the failures' common exit code, or with 4 where they differ."""
-
-    def __init__(self, failures: Sequence[Failure]) -> None:
-        reasons = [failure.reason for failure in failures]
-        if len(reasons) == 1:
-            super().__init__(reasons[0])
-        else:
-            shown = reasons if len(reasons) <= 3 else [reasons[0], f"and {len(reasons) - 1} more"]
-            super().__init__(f"all {len(reasons)} symbols failed", why="; ".join(shown))
-        self.failures = tuple(failures)
-        self.exit_code = common_exit_code(failure.exit_code for failure in failures)
-
-
-def raise_if_all_failed(done: int, failures: Sequence[Failure]) -> None:
-    """Raise AllFailedError when nothing was done."""
-    if failures and not done:
-        raise AllFailedError(failures)
 
 
 def load_prices(source: Source, data: Data) -> tuple[list[Prices], list[Failure]]:

@@ -45,6 +45,7 @@ class FetchResult:
 
 def refresh(symbol: str, task: Task) -> FetchResult:
     """Ask, join and store. Raises LstmcliError and leaves what is stored when anything fails."""
+    task.gate.check_time(symbol)
     stored = read(symbol, task)
     plan = make_plan(symbol, stored, task)
     if plan is None:

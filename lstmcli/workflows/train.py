@@ -20,10 +20,11 @@ from lstmcli.runs.locks import hold
 from lstmcli.runs.registry import ModelRef, champion, model_folder, next_version, promote
 from lstmcli.training.device import choose_device, threads
 from lstmcli.training.loop import Epoch
+from lstmcli.workflows.failures import Failure
 from lstmcli.workflows.fit import Fit
 from lstmcli.workflows.learn import learn, plan_prices
 from lstmcli.workflows.plan import Plan
-from lstmcli.workflows.prices import Failure, Source, lasting_data, load_prices
+from lstmcli.workflows.prices import Source, lasting_data, load_prices
 from lstmcli.workflows.promotion import Decision, decide
 
 Promote = Literal["if-better", "always", "never"]

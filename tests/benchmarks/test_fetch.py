@@ -1,7 +1,7 @@
 """A nightly fetch against a limited feed: `pytest tests/benchmarks/test_fetch.py -m slow -s`.
 
 300 symbols that were never fetched, a feed that allows 60 requests in any ten seconds, and a run at
-exactly that rate.
+exactly that rate. A second run finds nothing new: it changes no byte, with a request a symbol.
 """
 
 import time
@@ -13,6 +13,7 @@ from string import ascii_uppercase
 import pytest
 
 from lstmcli.workflows.fetch import fetch
+from tests.command_line import hashes
 from tests.yahoo_stand_in import Limit, random_walk, stand_in
 
 pytestmark = pytest.mark.slow
@@ -31,6 +32,11 @@ def test_300_symbols_at_the_rate_that_the_feed_allows(tmp_path: Path) -> None:
         report = fetch(SYMBOLS, data_dir=tmp_path, rate=RATE, now=datetime.now(UTC))
         seconds = time.monotonic() - began
         refused, requests = server.limit.refused, server.requests
+        before = hashes(tmp_path)
+        server.limit = None
+        server.forget()
+        again = fetch(SYMBOLS, data_dir=tmp_path, rate=1000.0, now=datetime.now(UTC))
+        asked_again = server.requests
     arrived = sum(result.status == "new" for result in report.results)
     ideal = requests / RATE
     print(
@@ -41,3 +47,6 @@ def test_300_symbols_at_the_rate_that_the_feed_allows(tmp_path: Path) -> None:
     assert report.requests == requests
     assert refused < 0.02 * requests
     assert seconds < 1.3 * ideal
+    assert {result.status for result in again.results} == {"unchanged"}
+    assert asked_again <= len(SYMBOLS)
+    assert hashes(tmp_path) == before

@@ -6,6 +6,8 @@ The numbers are the rows of the list of faults that the tool survives.
 import json
 import os
 import re
+import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,15 @@ from typing import Any
 import pytest
 
 from lstmcli.market import breaker, gate, yahoo
-from tests.command_line import Outcome, assert_one_error, hashes, in_process, lstmcli
+from tests.command_line import (
+    PROGRAM,
+    Outcome,
+    assert_one_error,
+    environment,
+    hashes,
+    in_process,
+    lstmcli,
+)
 from tests.yahoo_stand_in import Fault, StandIn, random_walk, split, stand_in
 
 BARS = random_walk(80)
@@ -224,18 +234,39 @@ def test_33_under_cron_a_fetch_is_silent_and_leaves_nothing_but_its_files(
     server: StandIn, tmp_path: Path
 ) -> None:
     """Without HOME, in a process of its own, from a folder where nothing else may be written."""
-    env = {
-        "LSTMCLI_TEST_YAHOO": server.url,
-        "PYTHONPATH": os.pathsep.join([str(SITE), os.environ.get("PYTHONPATH", "")]),
-        "XDG_CACHE_HOME": str(tmp_path / "no" / "cache"),
-        "HOME": "",
-        "LC_ALL": "C",
-    }
     for new in (80, 0):
-        done = lstmcli("fetch", "AAPL", "--rate", 100, folder=tmp_path, env=env)
+        done = lstmcli("fetch", "AAPL", "--rate", 100, folder=tmp_path, env=cron(server, tmp_path))
         assert (done.code, done.err) == (0, "")
         assert re.search(rf"AAPL .* 80 +{new} *\n", done.out)
     assert sorted(hashes(tmp_path)) == ["data/prices/1d/AAPL.csv", "data/prices/1d/AAPL.json"]
+
+
+def cron(server: StandIn, folder: Path) -> dict[str, str]:
+    """The environment of a process that asks the stand-in, without HOME or a cache."""
+    return {
+        "LSTMCLI_TEST_YAHOO": server.url,
+        "PYTHONPATH": os.pathsep.join([str(SITE), os.environ.get("PYTHONPATH", "")]),
+        "XDG_CACHE_HOME": str(folder / "no" / "cache"),
+        "HOME": "",
+        "LC_ALL": "C",
+    }
+
+
+def test_a_signal_ends_a_pause_at_once_and_frees_the_lock(server: StandIn, tmp_path: Path) -> None:
+    server.always["AAPL"], server.retry_after = "429", "500"
+    with subprocess.Popen(
+        [PROGRAM, "fetch", "AAPL"],
+        cwd=tmp_path,
+        env=environment(cron(server, tmp_path)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == b"lstmcli: Yahoo limits the rate: waiting 500 s\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=60) == (b"", b"")
+    assert process.returncode == 143
+    assert fetch("MSFT", folder=tmp_path).code == 0
 
 
 @pytest.mark.parametrize(

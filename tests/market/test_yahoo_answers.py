@@ -10,6 +10,7 @@ from lstmcli.market.yahoo_answers import (
     RateLimited,
     Transient,
     read_facts,
+    retry_after,
 )
 
 
@@ -52,3 +53,28 @@ def test_every_other_body_is_one_of_four_failures(
 ) -> None:
     with pytest.raises(kind, match=r"\(AAPL\)"):
         read_facts("AAPL", status, body.encode())
+
+
+NOON = "Wed, 21 Oct 2026 12:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("told", "date", "seconds"),
+    [
+        ("120", None, 120.0),
+        (" 0 ", None, 0.0),
+        ("Wed, 21 Oct 2026 12:01:30 GMT", NOON, 90.0),
+        ("Wed, 21 Oct 2026 11:00:00 GMT", NOON, 0.0),
+        ("Wed, 21 Oct 2026 12:01:30 GMT", None, 0.0),
+        ("Wed, 21 Oct 2026 12:01:30", NOON, 0.0),  # no time zone
+        ("soon", NOON, 0.0),
+        ("-5", NOON, 0.0),
+        ("1.5", NOON, 0.0),
+        ("", NOON, 0.0),
+        (None, NOON, 0.0),
+    ],
+)
+def test_a_wish_to_be_left_alone_is_read_in_both_its_forms(
+    told: str | None, date: str | None, seconds: float
+) -> None:
+    assert retry_after({"Retry-After": told, "Date": date}) == seconds

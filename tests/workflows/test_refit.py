@@ -14,7 +14,8 @@ from lstmcli.evaluation.trend import Thresholds
 from lstmcli.recipes import load_settings
 from lstmcli.workflows import refit as refit_module
 from lstmcli.workflows.evaluate import EvaluateReport, evaluate
-from lstmcli.workflows.prices import AllFailedError, Source
+from lstmcli.workflows.failures import AllFailedError
+from lstmcli.workflows.prices import Source
 from lstmcli.workflows.refit import Span, check_refittable, known_span, refit_dates
 from lstmcli.workflows.train import train
 from tests.command_line import hashes, sessions, walk

@@ -1,0 +1,30 @@
+"""The bar of symbols: on a terminal alone."""
+
+import io
+import sys
+
+import pytest
+
+from lstmcli.cli.progress import symbols_shown
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "quiet", "shown"),
+    [(Terminal, False, True), (Terminal, True, False), (io.StringIO, False, False)],
+)
+def test_symbols_that_are_done_are_counted_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, stream: type[io.StringIO], quiet: bool, shown: bool
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", stream())
+    with symbols_shown(3, quiet=quiet) as advance:
+        for _ in range(3):
+            advance()
+    assert ("3/3" in sys.stderr.getvalue()) == shown  # type: ignore[attr-defined]
