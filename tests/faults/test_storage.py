@@ -302,27 +302,6 @@ def wait_until_held(lock: Path) -> None:
         time.sleep(0.01)
 
 
-def test_37_a_second_run_is_refused_and_a_killed_one_frees_the_lock_at_once(
-    fetched: Path, yahoo: StandIn, forks: ForkServer
-) -> None:
-    yahoo.always["AAPL"] = "hang"
-    first = forks.start(*FETCH, folder=fetched)
-    wait_until_held(fetched / "data/prices/.lock")
-    before = hashes(fetched)
-    assert_one_error(forks.run(*FETCH, folder=fetched), 5, "data/prices/.lock", "--wait")
-    (fetched / "mine.csv").write_text(csv_text(walk(60)))
-    assert_one_error(forks.run(*IMPORT, folder=fetched), 5, "data/prices/.lock")
-    refused = forks.run("data", "remove", "AAPL", "--yes", folder=fetched)
-    assert_one_error(refused, 5, "data/prices/.lock")
-    (fetched / "mine.csv").unlink()
-    assert hashes(fetched) == before
-    assert forks.run("data", "list", folder=fetched).code == 0  # readers take no lock
-    os.kill(first, signal.SIGKILL)
-    assert forks.wait(first).code == -signal.SIGKILL
-    del yahoo.always["AAPL"]
-    assert forks.run(*FETCH, folder=fetched).code == 0
-
-
 def test_37_a_run_that_may_wait_comes_after_the_other(
     fetched: Path, yahoo: StandIn, forks: ForkServer
 ) -> None:
@@ -332,53 +311,6 @@ def test_37_a_run_that_may_wait_comes_after_the_other(
     second = forks.run(*FETCH, "--wait", "30", folder=fetched)
     assert (forks.wait(first).code, second.code) == (0, 0)
     assert holds((fetched / CSV).read_bytes(), AFTER)
-
-
-@pytest.mark.parametrize(
-    ("link", "target"),
-    [
-        pytest.param("data/prices", "outside", id="48-the-store-is-a-link"),
-        pytest.param("data/prices/1d", "outside", id="48-an-interval-is-a-link"),
-        pytest.param("data/prices/1d/AAPL.csv", "outside/AAPL.csv", id="48-bars-are-a-link"),
-        pytest.param("data/prices/1d/AAPL.json", "outside/x.json", id="48-a-sidecar-is-a-link"),
-        pytest.param("data/prices/.lock", "outside/x.json", id="48-the-lock-is-a-link"),
-    ],
-)
-def test_48_links_out_of_the_data_folder_are_not_followed(
-    fetched: Path, forks: ForkServer, link: str, target: str
-) -> None:
-    outside = fetched.parent / f"{fetched.name}-outside"
-    shutil.rmtree(outside, ignore_errors=True)
-    outside.mkdir()
-    for name in ("AAPL.csv", "x.json"):
-        (outside / name).write_text("mine")
-    if (fetched / link).is_dir():
-        shutil.rmtree(fetched / link)
-    else:
-        (fetched / link).unlink()
-    (fetched / link).symlink_to(fetched.parent / target.replace("outside", outside.name))
-    before = hashes(outside)
-    run = forks.run(*FETCH, folder=fetched)
-    assert run.code == 1, run
-    assert len(run.err.splitlines()) == 1
-    assert "link" in run.err
-    assert hashes(outside) == before
-    shutil.rmtree(outside)
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
-def test_48_files_of_another_user_are_warned_of(home: Path, forks: ForkServer) -> None:
-    quiet = forks.run("predict", folder=home)
-    assert "may not be yours" not in quiet.err
-    (home / "data/models/tiny/v0001").chmod(0o777)
-    done = forks.run("predict", folder=home)
-    assert done.code == 0
-    assert "v0001 may not be yours: every user may write to it" in done.err
-    (home / "data/models/tiny/v0001").chmod(0o755)
-    os.chown(home / "data/models/tiny/v0001/model.safetensors", NOBODY, NOBODY)
-    done = forks.run("predict", folder=home)
-    assert "belongs to another user" in done.err
-    assert done.out == quiet.out
 
 
 def test_48_a_file_that_may_not_be_read_is_told(fetched: Path, forks: ForkServer) -> None:
