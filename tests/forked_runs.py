@@ -28,6 +28,8 @@ _IMPORTED_ONCE = (
     "lstmcli.workflows.train",
     "lstmcli.workflows.predict",
     "tests.stand_in_site.sitecustomize",
+    "encodings.ascii",  # what a run without any rights may not look for
+    "encodings.utf_8_sig",
 )
 
 

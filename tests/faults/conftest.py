@@ -79,4 +79,5 @@ def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def home(trained_home: Path, place: Path) -> Path:
     """A folder of one's own with the same in it."""
     shutil.copytree(trained_home, place / "home")
+    (place / "home").chmod(0o755)
     return place / "home"

@@ -317,3 +317,9 @@ def test_48_a_file_that_may_not_be_read_is_told(fetched: Path, forks: ForkServer
     (fetched / CSV).chmod(0)
     run = forks.run("data", "show", "AAPL", folder=fetched, user=NOBODY)
     assert_one_error(run, 1, "AAPL.csv", "Permission denied")
+
+
+def test_48_models_that_may_not_be_looked_at_are_told(home: Path, forks: ForkServer) -> None:
+    (home / "data/models").chmod(0)
+    run = forks.run("predict", folder=home, user=NOBODY)
+    assert_one_error(run, 1, "cannot use (data/models)", "Permission denied")
