@@ -51,7 +51,7 @@ def _lines(symbols_file: str) -> list[str]:
     try:
         if symbols_file == "-":
             # A standard input that the caller has closed holds no symbols.
-            text = sys.stdin.read(_MOST_CHARACTERS + 1) if sys.stdin else ""
+            text = "" if sys.stdin is None else sys.stdin.read(_MOST_CHARACTERS + 1)
         else:
             with open(symbols_file, encoding="utf-8-sig") as file:
                 text = file.read(_MOST_CHARACTERS + 1)

@@ -16,7 +16,7 @@ from lstmcli.market.gate import Gate
 from lstmcli.market.merge import overlap_start
 from lstmcli.market.prices import COLUMNS
 from lstmcli.market.sessions import missing_sessions
-from lstmcli.market.store import IMPORTED, read_sidecar, read_stored
+from lstmcli.market.store import IMPORTED, read_sidecar, read_stored, sidecar_fits
 from lstmcli.market.store_folder import inside, interval_option, price_path
 from lstmcli.market.unfinished import is_up_to_date
 from lstmcli.market.yahoo import Interval
@@ -62,7 +62,10 @@ class Plan:
 
 
 def read(symbol: str, task: Task) -> Stored:
-    """What is stored of a symbol. Raises DataError where that is damaged, unless it is replaced."""
+    """What is stored of a symbol.
+
+    Raises DataError where that is damaged, unless it is replaced, and where it was imported.
+    """
     empty = pd.DataFrame(columns=list(COLUMNS), index=pd.DatetimeIndex([]), dtype="float64")
     nothing = Stored(empty, empty.index, {}, None)
     if not inside(task.data_dir, price_path(task.data_dir, symbol, task.interval)).exists():
@@ -86,6 +89,18 @@ def read(symbol: str, task: Task) -> Stored:
     return Stored(frame, dates, facts, asked_start)
 
 
+def _refuse_imported(symbol: str, facts: dict[str, Any], task: Task) -> None:
+    """Raise DataError for bars of the user's own: Yahoo's are never mixed into them."""
+    if facts.get("source") == IMPORTED:
+        raise DataError(
+            "not fetched: the stored prices are imported ones",
+            where=symbol,
+            why=f"they come from {facts.get('file', 'a file')}",
+            next_step="Import a newer file, or first run: lstmcli data remove "
+            f"{symbol}{interval_option(task.interval)}.",
+        )
+
+
 def make_plan(symbol: str, stored: Stored, task: Task) -> Plan | None:
     """None where the stored rows reach up to the end that is asked for, or to the last session."""
     if not len(stored.frame):
@@ -102,21 +117,11 @@ def make_plan(symbol: str, stored: Stored, task: Task) -> Plan | None:
     return Plan(_overlap_start(symbol, stored.frame, task), whole=False)
 
 
-def _refuse_imported(symbol: str, facts: dict[str, Any], task: Task) -> None:
-    """Raise DataError for bars of the user's own: Yahoo's are never mixed into them."""
-    if facts.get("source") == IMPORTED:
-        raise DataError(
-            "not fetched: the stored prices are imported ones",
-            where=symbol,
-            why=f"they come from {facts.get('file', 'a file')}",
-            next_step="Import a newer file, or first run: lstmcli data remove "
-            f"{symbol}{interval_option(task.interval)}.",
-        )
-
-
 def _is_fresh(symbol: str, stored: Stored, last: date, task: Task) -> bool:
     """Whether Yahoo can have no finished bar that is not stored."""
-    if task.include_partial or not stored.facts or len(stored.dates) > len(stored.frame):
+    if task.include_partial or len(stored.dates) > len(stored.frame):
+        return False
+    if not sidecar_fits(task.data_dir, symbol, task.interval):
         return False
     return is_up_to_date(
         last,

@@ -14,7 +14,7 @@ from lstmcli.errors import DataError
 from lstmcli.market.feed import Answer, ask_feed
 from lstmcli.market.merge import merge_overlap, replace_history
 from lstmcli.market.store import sidecar_fits, write_stored
-from lstmcli.market.store_folder import price_path
+from lstmcli.market.store_folder import interval_option
 from lstmcli.workflows.ask import Stored, Task, make_plan, read
 
 Status = Literal["new", "updated", "unchanged", "restated", "failed"]
@@ -107,8 +107,8 @@ def _replaced(symbol: str, stored: Stored, answer: Answer, task: Task) -> pd.Dat
             where=symbol,
             why=f"{len(lost)} of {len(stored.frame)} stored rows are not in Yahoo's answer, "
             f"the first of {lost[0].date()}",
-            next_step="What is stored is kept; remove "
-            f"{price_path(task.data_dir, symbol, task.interval)} to take the shorter one.",
+            next_step="What is stored is kept; to take the shorter one, first run: "
+            f"lstmcli data remove {symbol}{interval_option(task.interval)}.",
         )
     return replace_history(stored.frame, answer.frame)
 

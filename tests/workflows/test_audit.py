@@ -23,12 +23,13 @@ from lstmcli.dataset.series import Series
 from lstmcli.dataset.windows import Windows, flat_cutoffs
 from lstmcli.errors import LeakError
 from lstmcli.forecasting import baselines, forecaster
+from lstmcli.forecasting import model as trained_model
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.workflows import audit as audit_module
-from lstmcli.workflows import fit, learn, plan, prices
+from lstmcli.workflows import fit, learn, plan
 from lstmcli.workflows.audit import AuditReport, audit
 from lstmcli.workflows.plan import Plan
 from lstmcli.workflows.prices import Source, load_prices
@@ -266,26 +267,26 @@ def test_off_by_one_window(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_centred_moving_average(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = prices.make_series
+    honest = trained_model.make_series
 
     def leaky(table: Prices, **options: Any) -> Series:
         smooth = table.frame.rolling(5, center=True, min_periods=1).mean()
         return honest(replace(table, frame=smooth), **options)
 
-    monkeypatch.setattr(prices, "make_series", leaky)
+    monkeypatch.setattr(trained_model, "make_series", leaky)
     found = leaks(run(home, "recursive"))
     assert {("forecast", "all"), ("forecast", "forecasts"), ("training", "scaler")} <= set(found)
 
 
 def test_future_dated_resample(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = prices.make_series
+    honest = trained_model.make_series
 
     def leaky(table: Prices, **options: Any) -> Series:
         # A week's bar under the date of its Monday holds what the week's other days brought.
         weeks = table.frame.resample("W-MON", label="left", closed="left").last()
         return honest(replace(table, frame=weeks), **options)
 
-    monkeypatch.setattr(prices, "make_series", leaky)
+    monkeypatch.setattr(trained_model, "make_series", leaky)
     found = leaks(run(home, "recursive"))
     assert {("forecast", "all"), ("forecast", "forecasts")} <= set(found)
 
