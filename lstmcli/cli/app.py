@@ -79,8 +79,8 @@ def _run() -> int:
         _discard_output()
     except OSError as error:
         _discard_output()
-        where = f" ({error.filename})" if error.filename else ""
-        return _fail(error, f"cannot write the output{where}: {error.strerror or error}", 1)
+        what = f"cannot use ({error.filename})" if error.filename else "cannot write the output"
+        return _fail(error, f"{what}: {error.strerror or error}", 1)
     return code
 
 

@@ -100,9 +100,12 @@ def _agrees(recent: Days, sessions: Days) -> bool:
     if sessions.size == 0 or recent[-1] > sessions[-1]:
         return False
     recent = recent[recent >= sessions[0]]
-    if recent.size == 0 or np.isin(recent, sessions).mean() < _DATES_THAT_ARE_SESSIONS:
+    if recent.size == 0:
         return False
+    # Only the span is compared: the whole calendar costs milliseconds for each of many series.
     span = sessions[(sessions >= recent[0]) & (sessions <= recent[-1])]
+    if np.isin(recent, span).mean() < _DATES_THAT_ARE_SESSIONS:
+        return False
     missing = np.setdiff1d(span, recent, assume_unique=True)
     # A long hole says that data are missing, not that the exchange was closed each of those days.
     after = np.searchsorted(recent, missing)

@@ -1,0 +1,83 @@
+"""What the tests of faults share: a feed, processes to kill, a folder that any user may enter."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import csv_text, in_process, walk
+from tests.forked_runs import ForkServer, fork_server
+from tests.yahoo_stand_in import StandIn, stand_in
+
+ROWS = 120
+RECIPE = """\
+[data]
+csv = ["prices.csv"]
+
+[window]
+context_length = 10
+horizon = 5
+features = ["close"]
+scaling = "log_return"
+
+[model]
+head = "recursive"
+hidden_sizes = [4]
+
+[train]
+epochs = 1
+threads = 1
+device = "cpu"
+"""
+
+
+@pytest.fixture(scope="session")
+def world() -> Iterator[tuple[StandIn, ForkServer]]:
+    with stand_in() as script, fork_server(script.url) as server:
+        yield script, server
+
+
+@pytest.fixture
+def yahoo(world: tuple[StandIn, ForkServer]) -> StandIn:
+    """The feed, which knows nothing yet and has no fault."""
+    script, _ = world
+    for one in (script.listings, script.faults, script.always):
+        one.clear()
+    script.forget()
+    return script
+
+
+@pytest.fixture
+def forks(world: tuple[StandIn, ForkServer], yahoo: StandIn) -> ForkServer:
+    """The command in processes of its own, asking the feed."""
+    return world[1]
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """An empty folder that every user may enter, unlike pytest's own."""
+    folder = Path(tempfile.mkdtemp(prefix="lstmcli-"))
+    folder.chmod(0o755)
+    yield folder.resolve()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with prices, a recipe and a model; not to be changed."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "prices.csv").write_text(csv_text(walk(ROWS)))
+    (folder / "tiny.toml").write_text(RECIPE)
+    done = in_process("train", "--config", "tiny.toml", folder=folder)
+    assert done.code == 0, done.err
+    return folder
+
+
+@pytest.fixture
+def home(trained_home: Path, place: Path) -> Path:
+    """A folder of one's own with the same in it."""
+    shutil.copytree(trained_home, place / "home")
+    (place / "home").chmod(0o755)
+    return place / "home"

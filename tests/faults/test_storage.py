@@ -1,0 +1,325 @@
+"""Rows 34, 35, 37 and 48: disks that fail, processes that die, runs that meet, links.
+
+Kills and errors strike at every step that changes the folder, one after the other, in processes of
+their own. After each, every file is wholly the old one or wholly the new one.
+"""
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from lstmcli.runs.bundle import load_bundle
+from lstmcli.runs.registry import versions
+from tests.command_line import assert_one_error, csv_text, hashes, in_process, walk
+from tests.forked_runs import NOBODY, DiskFault, ForkServer, Run
+from tests.store_state import holds, is_free, sidecar_fits, strays
+from tests.yahoo_stand_in import StandIn, random_walk, split
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes to kill")
+
+SLOW = pytest.mark.slow
+BARS = random_walk(60)
+AFTER = split(BARS, "2024-03-15", 4)
+FETCH = ("fetch", "AAPL", "--rate", "100")
+IMPORT = ("data", "import", "mine.csv", "--quiet")
+TRAIN = ("train", "--config", "tiny.toml", "--quiet")
+ERRORS = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS)
+MOST_STEPS = 80
+CSV = Path("data/prices/1d/AAPL.csv")
+EVERY_STEP = pytest.mark.parametrize(
+    "stride", [pytest.param(4, id="some-steps"), pytest.param(1, id="every-step", marks=SLOW)]
+)
+
+
+@pytest.fixture
+def fetched(yahoo: StandIn, forks: ForkServer, place: Path) -> Path:
+    """A folder with one symbol, whose history the feed has restated since."""
+    yahoo.serve("AAPL", BARS[:50])
+    assert forks.run(*FETCH, folder=place).code == 0
+    yahoo.serve("AAPL", AFTER)
+    return place
+
+
+@pytest.fixture
+def imported(forks: ForkServer, place: Path) -> Path:
+    """A folder with imported prices, and a longer file of them to come."""
+    prices = walk(80)
+    (place / "mine.csv").write_text(csv_text(prices[:60]))
+    assert forks.run(*IMPORT, folder=place).code == 0
+    (place / "mine.csv").write_text(csv_text(prices))
+    return place
+
+
+def copies(folder: Path, stride: int) -> Iterator[tuple[int, Path]]:
+    """A fresh copy of a folder for each step, as often as they are asked for."""
+    for step in range(stride, MOST_STEPS, stride):
+        copy = folder / f"step-{step}"
+        shutil.copytree(folder / "data", copy / "data")
+        for extra in folder.glob("*.csv"):
+            shutil.copy(extra, copy)
+        yield step, copy
+        shutil.rmtree(copy)
+
+
+def assert_sound(folder: Path, new: pd.DataFrame) -> None:
+    """The bars are those of before or those of now."""
+    data = (folder / CSV).read_bytes()
+    assert holds(data, BARS[:50]) or holds(data, new)
+    assert is_free(folder / "data/prices/.lock")
+
+
+@EVERY_STEP
+def test_35_a_fetch_killed_at_any_step_leaves_old_or_new_and_the_next_one_mends(
+    fetched: Path, forks: ForkServer, stride: int
+) -> None:
+    for step, folder in copies(fetched, stride):
+        run = forks.run(*FETCH, folder=folder, fault=DiskFault("kill", step))
+        assert_sound(folder, AFTER)
+        if run.code == 0:
+            break
+        assert run.code == -signal.SIGKILL
+        done = forks.run(*FETCH, folder=folder)
+        assert done.code == 0, done.err
+        assert holds((folder / CSV).read_bytes(), AFTER)
+        assert sidecar_fits(folder / CSV)
+        assert strays(folder) == []
+    assert step > 8
+
+
+@EVERY_STEP
+def test_35_an_import_killed_at_any_step_leaves_old_or_new_and_the_next_one_mends(
+    imported: Path, forks: ForkServer, stride: int
+) -> None:
+    stored = Path("data/prices/1d/MINE.csv")
+    old = (imported / stored).read_bytes()
+    seen = set()
+    for step, folder in copies(imported, stride):
+        run = forks.run(*IMPORT, folder=folder, fault=DiskFault("kill", step))
+        seen.add((folder / stored).read_bytes())
+        if run.code == 0:
+            break
+        assert run.code == -signal.SIGKILL
+        done = forks.run(*IMPORT, folder=folder)
+        assert done.code == 0, done.err
+        assert sidecar_fits(folder / stored)
+        assert strays(folder) == []
+        seen.add((folder / stored).read_bytes())
+    assert step > 8
+    assert len(seen) == 2
+    assert old in seen
+
+
+@EVERY_STEP
+def test_35_a_training_killed_at_any_step_leaves_whole_versions_and_the_champion(
+    home: Path, forks: ForkServer, stride: int
+) -> None:
+    """One run after the other in the same folder, so that each finds what the last one left."""
+    before = hashes(home)
+    models = home / "data"
+    for step in range(2, MOST_STEPS, stride):
+        run = forks.run(*TRAIN, folder=home, fault=DiskFault("kill", step))
+        for version in versions(models, "tiny"):
+            load_bundle(models / "models/tiny" / version, torch.device("cpu"))
+        after = hashes(home)
+        assert {name: after[name] for name in before} == before
+        assert is_free(models / "models/tiny/.lock")
+        if run.code == 0:
+            break
+        assert run.code == -signal.SIGKILL
+    assert step > 20
+    assert run.code == 0
+    assert strays(home) == []
+    assert in_process("predict", folder=home).code == 0
+
+
+def test_35_a_first_training_killed_at_its_end_is_a_version_or_none(
+    home: Path, forks: ForkServer
+) -> None:
+    shutil.rmtree(home / "data")
+    for step in (27, 29, 31, 34):  # round the rename of the version and the champion
+        run = forks.run(*TRAIN, folder=home, fault=DiskFault("kill", step))
+        assert run.code == -signal.SIGKILL
+        for version in versions(home / "data", "tiny"):
+            done = forks.run("predict", "-m", f"tiny/{version}", folder=home)
+            assert done.code == 0, done.err
+    assert forks.run(*TRAIN, folder=home).code == 0
+    assert forks.run("predict", folder=home).code == 0
+
+
+@EVERY_STEP
+def test_35_a_removal_killed_at_any_step_is_done_by_the_next_one(
+    imported: Path, forks: ForkServer, stride: int
+) -> None:
+    remove = ("data", "remove", "MINE", "--yes", "--quiet")
+    for step, folder in copies(imported, stride):
+        run = forks.run(*remove, folder=folder, fault=DiskFault("kill", step))
+        if run.code == 0:
+            break
+        assert run.code == -signal.SIGKILL
+        done = forks.run(*IMPORT, folder=folder)
+        assert done.code == 0, done.err
+        assert forks.run(*remove, folder=folder).code == 0
+        assert not list((folder / "data/prices/1d").iterdir())
+    assert step >= 4
+
+
+def assert_one_failed(run: Run, number: int) -> None:
+    """A batch of one symbol that could not be stored: exit 1, a line of why, no traceback."""
+    assert run.code == 1, run
+    assert os.strerror(number) in run.err
+    assert "Traceback" not in run.err
+    assert len(run.err.splitlines()) == 1
+    assert run.err.startswith(("lstmcli: failed: AAPL: cannot ", "lstmcli: error: cannot "))
+
+
+@EVERY_STEP
+@pytest.mark.parametrize("lasting", [False, True], ids=["once", "from-then-on"])
+def test_34_a_fetch_that_cannot_write_says_so_and_leaves_old_or_new(
+    fetched: Path, forks: ForkServer, lasting: bool, stride: int
+) -> None:
+    for step, folder in copies(fetched, stride):
+        number = ERRORS[step % len(ERRORS)]
+        fault = DiskFault("error", step, number, lasting)
+        run = forks.run(*FETCH, folder=folder, fault=fault)
+        assert_sound(folder, AFTER)
+        assert strays(folder) == []
+        if run.code == 0 and len(run.steps) < step:
+            break
+        if run.code == 0:  # a folder that was there already need not be made
+            assert run.steps[step - 1].startswith("mkdir"), run
+        else:
+            assert_one_failed(run, number)
+        assert forks.run(*FETCH, folder=folder).code == 0
+        assert holds((folder / CSV).read_bytes(), AFTER)
+        assert sidecar_fits(folder / CSV)
+    assert step > 8
+
+
+@EVERY_STEP
+def test_34_an_import_that_cannot_write_says_so_and_leaves_old_or_new(
+    imported: Path, forks: ForkServer, stride: int
+) -> None:
+    stored = Path("data/prices/1d/MINE.csv")
+    seen = set()
+    for step, folder in copies(imported, stride):
+        number = ERRORS[step % len(ERRORS)]
+        run = forks.run(*IMPORT, folder=folder, fault=DiskFault("error", step, number))
+        seen.add((folder / stored).read_bytes())
+        assert strays(folder) == []
+        if run.code == 0 and len(run.steps) < step:
+            break
+        if run.code:
+            assert_one_error(run, 1, os.strerror(number))
+    assert step > 8
+    assert len(seen) == 2
+
+
+@EVERY_STEP
+def test_34_a_training_that_cannot_write_says_so_and_keeps_the_models(
+    home: Path, forks: ForkServer, stride: int
+) -> None:
+    before = hashes(home)
+    for step in range(2, MOST_STEPS, stride):
+        number = ERRORS[step % len(ERRORS)]
+        run = forks.run(*TRAIN, folder=home, fault=DiskFault("error", step, number))
+        for version in versions(home / "data", "tiny"):
+            load_bundle(home / "data/models/tiny" / version, torch.device("cpu"))
+        after = hashes(home)
+        assert {name: after[name] for name in before} == before
+        assert strays(home) == []
+        if run.code == 0 and len(run.steps) < step:
+            break
+        if run.code:
+            assert_one_error(run, 1, os.strerror(number))
+    assert step > 20
+
+
+@EVERY_STEP
+def test_34_a_forecast_that_cannot_be_written_leaves_the_old_file(
+    home: Path, forks: ForkServer, stride: int
+) -> None:
+    (home / "out.csv").write_text("old")
+    for step in range(stride, MOST_STEPS, stride):
+        number = ERRORS[step % len(ERRORS)]
+        options = ("predict", "--format", "csv", "-o", "out.csv", "--quiet")
+        run = forks.run(*options, folder=home, fault=DiskFault("error", step, number))
+        if run.code == 0 and len(run.steps) < step:
+            break
+        assert strays(home) == []
+        if run.code:
+            assert_one_error(run, 1, "out.csv", os.strerror(number))
+        if run.steps[-1].startswith("fsync") and not run.steps[-1].endswith("tmp"):
+            (home / "out.csv").write_text("old")  # it has the name, and may not survive a power cut
+        assert (home / "out.csv").read_text() == "old"
+    assert step >= 4
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_34_a_disk_that_is_really_full_is_told_and_emptied_of_strays(
+    yahoo: StandIn, forks: ForkServer, place: Path
+) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no tmpfs can be mounted here")
+    try:
+        yahoo.serve("AAPL", BARS[:50])
+        assert forks.run(*FETCH, folder=place).code == 0
+        before = hashes(place)
+        yahoo.serve("AAPL", random_walk(400))
+        run = forks.run(*FETCH, "--full", folder=place)
+        assert_one_failed(run, errno.ENOSPC)
+        assert hashes(place) == before
+        assert strays(place) == []
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.parametrize("what", ["data/prices/1d", "data/prices", "data"])
+def test_34_a_folder_that_is_not_ones_own_to_write_is_told(
+    fetched: Path, forks: ForkServer, what: str
+) -> None:
+    (fetched / what).chmod(0o555)
+    before = hashes(fetched)
+    run = forks.run(*FETCH, folder=fetched, user=NOBODY)
+    (fetched / what).chmod(0o755)
+    assert_one_failed(run, errno.EACCES)
+    assert hashes(fetched) == before
+
+
+def wait_until_held(lock: Path) -> None:
+    deadline = time.monotonic() + 20.0
+    while is_free(lock):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_37_a_run_that_may_wait_comes_after_the_other(
+    fetched: Path, yahoo: StandIn, forks: ForkServer
+) -> None:
+    yahoo.faults["AAPL"] = ["hang"]
+    first = forks.start(*FETCH, folder=fetched)
+    wait_until_held(fetched / "data/prices/.lock")
+    second = forks.run(*FETCH, "--wait", "30", folder=fetched)
+    assert (forks.wait(first).code, second.code) == (0, 0)
+    assert holds((fetched / CSV).read_bytes(), AFTER)
+
+
+def test_48_a_file_that_may_not_be_read_is_told(fetched: Path, forks: ForkServer) -> None:
+    (fetched / CSV).chmod(0)
+    run = forks.run("data", "show", "AAPL", folder=fetched, user=NOBODY)
+    assert_one_error(run, 1, "AAPL.csv", "Permission denied")
+
+
+def test_48_models_that_may_not_be_looked_at_are_told(home: Path, forks: ForkServer) -> None:
+    (home / "data/models").chmod(0)
+    run = forks.run("predict", folder=home, user=NOBODY)
+    assert_one_error(run, 1, "cannot use (data/models)", "Permission denied")
