@@ -33,8 +33,8 @@ def origin_of(settings: Settings, fingerprint: str, device: torch.device, thread
     tree = settings.model_dump(mode="json")
     tree["train"] |= {"device": str(device), "threads": threads}
     return {
-        **{f"{section}.{key}": value for section in tree for key, value in tree[section].items()},
         "data": fingerprint,
+        **{f"{section}.{key}": value for section in tree for key, value in tree[section].items()},
         "lstmcli": __version__,
         "torch": str(torch.__version__),
     }
@@ -106,18 +106,13 @@ def _differences(kept: Mapping[str, Any], origin: Mapping[str, Any]) -> str:
     """Say what a checkpoint was made with instead."""
     keys = [key for key in {**origin, **kept} if kept.get(key) != origin.get(key)]
     told = [
-        f"{key} {_short(kept.get(key))}, not {_short(origin.get(key))}"
+        "other data"
+        if key == "data"
+        else f"{key} {_short(kept.get(key))}, not {_short(origin.get(key))}"
         for key in keys[:_MOST_DIFFERENCES]
-        if key != "data"
     ]
-    more = len(keys) - _MOST_DIFFERENCES
-    return "; ".join(
-        [
-            *(["other data"] if "data" in keys else []),
-            *told,
-            *([f"{more} more differences"] if more > 0 else []),
-        ]
-    )
+    more = len(keys) - len(told)
+    return "; ".join([*told, *([f"{more} more differences"] if more else [])])
 
 
 def _short(value: object) -> str:

@@ -179,8 +179,8 @@ def _unchanged(
 
 def _cut_short(fitted: Fit, version: ModelRef) -> str:
     return (
-        f"--timeout cut training short after {len(fitted.history)} epochs; the best is kept as "
-        f"{version}, and --resume goes on"
+        f"--timeout ended training after epoch {fitted.history[-1].epoch}; the best one is kept as "
+        f"{version}, --resume goes on"
     )
 
 
