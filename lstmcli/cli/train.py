@@ -40,6 +40,23 @@ def train(
         Literal["if-better", "always", "never"],
         typer.Option("--promote", help="When the new version becomes the name's champion."),
     ] = "if-better",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint of a run broken off.")
+    ] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Train also where settings, data and versions are unchanged."),
+    ] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--timeout",
+            min=0.1,
+            metavar="SECONDS",
+            help="Train no further epoch after that, and keep the best one so far.",
+            show_default="as long as it takes",
+        ),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -68,7 +85,8 @@ def train(
 ) -> None:
     """Fit one network on all the symbols given and keep the best epoch as a new model version.
 
-    Without symbols or --csv the recipe's own data are used.
+    Without symbols or --csv the recipe's own data are used. A checkpoint is kept after each epoch
+    until the version is: a run that was broken off goes on with --resume, to the same bytes.
 
     Example: lstmcli train --config lab-corrected
     """
@@ -90,6 +108,9 @@ def train(
             name=Path(config).stem if name is None else name,
             promotion=promote,
             wait=wait,
+            resume=resume,
+            force=force,
+            timeout=timeout,
             on_epoch=on_epoch,
         )
     messages.tell(report.notes, quiet=quiet, every=verbose)

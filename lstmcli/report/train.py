@@ -1,6 +1,6 @@
 """What a training run came to: where the model lies, and how it scored beside the baselines."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from rich.console import RenderableType
@@ -9,6 +9,7 @@ from lstmcli.evaluation.verdict import verdict
 from lstmcli.report.console import make_table
 from lstmcli.report.numbers import count, percent
 from lstmcli.report.view import SCHEMA_VERSION, View
+from lstmcli.training.loop import Epoch
 from lstmcli.workflows.train import TrainReport
 
 
@@ -21,6 +22,7 @@ def train_view(report: TrainReport) -> View:
             "command": "train",
             "model": str(report.model),
             "path": str(report.model.folder),
+            "unchanged": report.unchanged,
             "promoted": report.decision.promoted,
             "why": report.decision.why,
             "metadata": report.metadata,
@@ -31,12 +33,19 @@ def train_view(report: TrainReport) -> View:
     def rows() -> list[dict[str, Any]]:
         return [asdict(epoch) for epoch in report.history]
 
-    return View(lambda: _tables(report), document, rows)
+    columns = [field.name for field in fields(Epoch)]  # nothing is trained where all is unchanged
+    return View(lambda: _tables(report), document, rows, columns)
 
 
 def _tables(report: TrainReport) -> list[RenderableType]:
+    if report.unchanged:
+        return [
+            f"unchanged: {report.model} was made by the same settings, data and versions, "
+            "so nothing was trained. --force trains anyway."
+        ]
     found = report.metadata
     windows, epochs = found["windows"], found["epochs"]
+    cut = ", cut short by --timeout" if found["stopped"] == "timeout" else ""
     run = make_table(f"Trained {report.model}", ["", ""], left=2)
     for label, text in (
         ("Network", f"{found['parameters']} weights on {found['device']}"),
@@ -47,7 +56,10 @@ def _tables(report: TrainReport) -> list[RenderableType]:
             f"{windows['test']} held back",
         ),
         ("Test span", f"from {found['split']['test_start']}"),
-        ("Epochs", f"{epochs['run']}, the best is {epochs['best']}"),
+        (
+            "Epochs",
+            f"{epochs['run']}, the best is {epochs['best']}{cut}",
+        ),
         ("Seconds", f"{found['duration_seconds']:.1f}"),
         ("Kept in", str(report.model.folder)),
     ):

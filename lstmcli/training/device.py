@@ -37,6 +37,14 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
+def drawn_from(device: torch.device) -> dict[str, torch.Generator]:
+    """Return, by name, the generators that `seeded` has seeded: dropout draws from the last."""
+    if device.type != "cuda":
+        return {"cpu": torch.default_generator}
+    index = torch.cuda.current_device() if device.index is None else device.index
+    return {"cpu": torch.default_generator, "cuda": torch.cuda.default_generators[index]}
+
+
 @contextlib.contextmanager
 def threads(number: int) -> Iterator[int]:
     """Use `number` CPU threads, 0 for PyTorch's own choice; yields the number in use."""

@@ -6,15 +6,15 @@ best epoch on validation.
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lstmcli.errors import TrainingError
 from lstmcli.training.objective import Lanes, Objective
+from lstmcli.training.trainee import Trainee
 
 
 @dataclass(frozen=True)
@@ -35,64 +35,42 @@ class Epoch:
 
 
 def train_epochs(
-    network: nn.Module,
+    trainee: Trainee,
     objective: Objective,
     train: Tensor | Sequence[Lanes],
     validation: Tensor,
     *,
-    epochs: int,
     batch_size: int,
-    optimizer: str,
-    learning_rate: float,
-    weight_decay: float,
-    schedule: str,
     clip_norm: float,
-    patience: int,
-    generator: torch.Generator,
     labels_per_sample: int = 1,
-) -> Iterator[Epoch]:
-    """Fit `network` on the flat cutoff rows `train`, choosing the epoch on `validation`.
+) -> Generator[Epoch, None, None]:
+    """Fit the trainee on the flat cutoff rows `train`, choosing the epoch on `validation`.
 
-    `generator` (on the CPU) shuffles the windows; lanes are batches already, taken in their order.
-    `clip_norm` 0 clips nothing. Where each sample holds several labels, an epoch draws as many
-    fewer of them. Raises TrainingError when a loss or gradient is not finite, or the device's
-    memory too small. However it ends, also when it is closed or an error comes through, the best
-    epoch so far is restored.
+    Samples are shuffled; lanes are batches already, taken in their order. `clip_norm` 0 clips
+    nothing. Where each sample holds several labels, an epoch draws as many fewer of them. Between
+    two epochs a snapshot may be taken of the trainee. Raises TrainingError when a loss or gradient
+    is not finite, or the device's memory too small. However it ends, also when it is closed or an
+    error comes through, the best epoch so far is restored.
     """
-    weights = list(network.parameters())
-    steps = _optimizer(optimizer, weights, learning_rate, weight_decay)
-    rates = _schedule(schedule, steps, epochs)
-    best, best_state, waited = math.inf, None, 0
+    network = trainee.network
+    shuffle = trainee.generators["shuffle"]
     try:
-        for number in range(1, epochs + 1):
-            began = time.perf_counter()
-            loss, norm = _one_pass(
-                network,
-                objective,
-                _batches(train, labels_per_sample, batch_size, generator),
-                steps,
-                weights,
-                clip_norm,
-            )
+        while trainee.stopped is None:
+            number, rate, began = trainee.epoch + 1, trainee.rate, time.perf_counter()
+            batches = _batches(train, labels_per_sample, batch_size, shuffle)
+            loss, norm = _one_pass(network, objective, batches, trainee.optimizer, clip_norm)
             validation_loss = _mean_loss(network, objective, validation, batch_size)
             _check_finite(number, loss, validation_loss, norm)
-            is_best = validation_loss < best
-            waited = 0 if is_best else waited + 1
-            if is_best:
-                best = validation_loss
-                best_state = {name: value.clone() for name, value in network.state_dict().items()}
+            is_best = trainee.end_epoch(validation_loss)
             yield Epoch(
                 epoch=number,
                 loss=loss,
                 validation_loss=validation_loss,
-                learning_rate=steps.param_groups[0]["lr"],
+                learning_rate=rate,
                 gradient_norm=norm,
                 seconds=time.perf_counter() - began,
                 best=is_best,
             )
-            if waited >= patience:
-                return
-            _advance(rates, validation_loss)
     except torch.OutOfMemoryError as error:
         raise TrainingError(
             "out of device memory",
@@ -101,8 +79,7 @@ def train_epochs(
             next_step="Lower train.batch_size.",
         ) from error
     finally:
-        if best_state is not None:
-            network.load_state_dict(best_state)
+        trainee.take_best()
 
 
 def _one_pass(
@@ -110,7 +87,6 @@ def _one_pass(
     objective: Objective,
     batches: Sequence[Tensor | Lanes],
     optimizer: torch.optim.Optimizer,
-    weights: list[nn.Parameter],
     clip_norm: float,
 ) -> tuple[float, float]:
     """One pass in the given order; returns the mean loss and gradient norm before clipping.
@@ -118,6 +94,7 @@ def _one_pass(
     Sums stay on the device until the end: nothing inside the loop waits for them.
     """
     network.train()
+    weights = list(network.parameters())
     total = torch.zeros((), device=weights[0].device)
     norms = torch.zeros((), device=weights[0].device)
     for batch in batches:
@@ -158,34 +135,3 @@ def _check_finite(number: int, loss: float, validation_loss: float, norm: float)
             why=f"loss {loss:g}, validation loss {validation_loss:g}, gradient norm {norm:g}",
             next_step="Lower train.learning_rate or set train.clip_norm.",
         )
-
-
-def _optimizer(
-    name: str, weights: list[nn.Parameter], learning_rate: float, weight_decay: float
-) -> torch.optim.Optimizer:
-    kinds: dict[str, Any] = {
-        "adam": torch.optim.Adam,
-        "adamw": torch.optim.AdamW,
-        "rmsprop": torch.optim.RMSprop,
-    }
-    made: torch.optim.Optimizer = kinds[name](
-        weights, lr=learning_rate, weight_decay=weight_decay, foreach=True
-    )
-    return made
-
-
-def _schedule(
-    name: str, optimizer: torch.optim.Optimizer, epochs: int
-) -> torch.optim.lr_scheduler.LRScheduler | None:
-    if name == "cosine":
-        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
-    if name == "plateau":
-        return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=2)
-    return None
-
-
-def _advance(rates: torch.optim.lr_scheduler.LRScheduler | None, validation_loss: float) -> None:
-    if isinstance(rates, torch.optim.lr_scheduler.ReduceLROnPlateau):
-        rates.step(validation_loss)
-    elif rates is not None:
-        rates.step()

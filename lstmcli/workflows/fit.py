@@ -1,106 +1,196 @@
 """From series and settings to a trained model: the part of training that keeps nothing on disk."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from lstmcli.config import Settings
+from lstmcli.config import Settings, Train
 from lstmcli.dataset.scaling import Scale, fit_batch_scale, fit_return_scale
 from lstmcli.dataset.windows import Windows, contexts, flat_cutoffs, join
 from lstmcli.errors import TrainingError
 from lstmcli.forecasting.model import TrainedModel, new_member
-from lstmcli.training.device import seeded
+from lstmcli.runs.checkpoint import Checkpoint
+from lstmcli.training.device import drawn_from, seeded
 from lstmcli.training.loop import Epoch, train_epochs
+from lstmcli.training.objective import Lanes
+from lstmcli.training.trainee import Stop, Trainee, new_trainee
 from lstmcli.workflows.plan import Plan
-from lstmcli.workflows.samples import make_samples
+from lstmcli.workflows.samples import Samples, make_samples
 from lstmcli.workflows.start import start_fan
 
+Stopped = Stop | Literal["timeout", "error"]
 _SCALE_ROWS = 1_000_000  # of the windows that `batch` is fitted on: memory stays flat
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a fit is watched, kept between its epochs, broken off and taken up again.
+
+    on_epoch, keep : called after each epoch, `keep` first. has_time : whether a number of seconds
+    are left. start : where an earlier fit of the same plan and settings was broken off.
+    """
+
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None
+    keep: Callable[[Checkpoint], None] = lambda checkpoint: None
+    has_time: Callable[[float], bool] = lambda seconds: True
+    start: Checkpoint | None = None
+
+
+UNWATCHED = Course()
 
 
 @dataclass
 class Fit:
-    """A model as far as training came: `error` is set where it broke down after a good epoch."""
+    """A model as far as training came.
+
+    stopped : why the last of its networks had no further epoch. error : set where one broke down
+    after a good epoch.
+    """
 
     model: TrainedModel
-    history: list[Epoch] = field(default_factory=list)
+    history: list[Epoch]
+    stopped: Stopped
     error: TrainingError | None = None
 
 
-def fit(
-    plan: Plan,
-    settings: Settings,
-    device: torch.device,
-    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
-) -> Fit:
+def fit(plan: Plan, settings: Settings, device: torch.device, course: Course = UNWATCHED) -> Fit:
     """Train a new network on the plan's windows, each member of an ensemble from its own seed.
 
-    Raises TrainingError if no epoch was good.
+    Raises TrainingError if a network had no good epoch, or the time allowed no new one.
     """
     rows = join(plan.series)
     fitted = _fit_scale(rows, plan, flat_cutoffs(rows, plan.train), settings)
     rows = rows.to(device)
     fitted = None if fitted is None else fitted.to(device)
-    members, history, error = [], [], None
-    for number in range(1, settings.train.members + 1):
-        member, epochs, failed = _fit_member(number, rows, plan, settings, fitted, device, on_epoch)
-        members.append(member)
-        history += epochs
-        error = error or failed
+    run = _begin(course.start, settings, device)
+    known, snapshot = len(run.history), course.start.snapshot if course.start else None
+    while len(run.members) < settings.train.members and run.stopped != "timeout":
+        seed = settings.train.seed + len(run.members)
+        with seeded(seed, device):
+            trainee = _new_trainee(seed, plan, settings, device)
+            if snapshot is not None:
+                trainee.restore(snapshot)
+                snapshot = None
+            samples = make_samples(rows, plan, settings, fitted, trainee.generators["steps"])
+            _fit_member(run, trainee, samples, settings.train, course)
+    if run.stopped == "timeout":
+        _check_new_epochs(run.history, known, settings.train.members)
     model = TrainedModel(
-        network=members[0] if len(members) == 1 else nn.ModuleList(members),
+        network=run.members[0] if len(run.members) == 1 else nn.ModuleList(run.members),
         settings=settings,
         fitted=fitted,
         trained_on=tuple(each.symbol for each in plan.series),
     )
-    return Fit(model, history, error)
+    return Fit(model, run.history, "error" if run.error else run.stopped, run.error)
+
+
+@dataclass
+class _Run:
+    """How far a fit has come: the networks that are done, all epochs, the first failure."""
+
+    members: list[nn.Module]
+    history: list[Epoch]
+    error: TrainingError | None
+    stopped: Stopped = "epochs"
+
+    def checkpoint(self, trainee: Trainee) -> Checkpoint:
+        members = tuple(each.state_dict() for each in self.members)
+        return Checkpoint(members, trainee.snapshot(), tuple(self.history), self.error)
+
+
+class _OutOfTime(Exception):
+    """The seconds allowed are over; it never leaves this file."""
+
+
+def _begin(start: Checkpoint | None, settings: Settings, device: torch.device) -> _Run:
+    if start is None:
+        return _Run([], [], None)
+    members = []
+    for weights in start.members:
+        with seeded(0, device):  # the weights drawn here are replaced at once
+            network = new_member(settings)
+        network.load_state_dict(weights)
+        members.append(network.to(device))
+    return _Run(members, list(start.history), start.error)
+
+
+def _new_trainee(seed: int, plan: Plan, settings: Settings, device: torch.device) -> Trainee:
+    """Draw a network from the seed set, with generators of its own for what it is shown."""
+    network = new_member(settings)
+    start_fan(network, plan, settings)
+    train = settings.train
+    return new_trainee(
+        network.to(device),
+        epochs=train.epochs,
+        optimizer=train.optimizer,
+        learning_rate=train.learning_rate,
+        weight_decay=train.weight_decay,
+        schedule=train.schedule,
+        patience=train.patience,
+        generators={
+            "shuffle": torch.Generator().manual_seed(seed),
+            "steps": torch.Generator(device).manual_seed(seed),
+            **drawn_from(device),
+        },
+    )
 
 
 def _fit_member(
-    number: int,
-    rows: Windows,
-    plan: Plan,
-    settings: Settings,
-    fitted: Scale | None,
-    device: torch.device,
-    on_epoch: Callable[[Epoch], None],
-) -> tuple[nn.Module, list[Epoch], TrainingError | None]:
-    """Train one network; an error after a good epoch is returned, with that epoch's weights."""
-    train = settings.train
-    seed = train.seed + number - 1
-    history: list[Epoch] = []
-    with seeded(seed, device):
-        network = new_member(settings)
-        start_fan(network, plan, settings)
-        network = network.to(device)
-        samples = make_samples(rows, plan, settings, fitted, seed)
-        epochs = train_epochs(
-            network,
-            samples.objective,
-            samples.train,
-            samples.validation,
-            epochs=train.epochs,
-            batch_size=train.batch_size,
-            optimizer=train.optimizer,
-            learning_rate=train.learning_rate,
-            weight_decay=train.weight_decay,
-            schedule=train.schedule,
-            clip_norm=train.clip_norm,
-            patience=train.patience,
-            generator=torch.Generator().manual_seed(seed),
-            labels_per_sample=samples.labels_per_sample,
-        )
-        try:
+    run: _Run, trainee: Trainee, samples: Samples, train: Train, course: Course
+) -> None:
+    """Train one network to its end; an error after a good epoch is kept, with that epoch."""
+
+    def objective(network: nn.Module, batch: Tensor | Lanes) -> Tensor:
+        if not course.has_time(0.0):
+            raise _OutOfTime
+        return samples.objective(network, batch)
+
+    epochs = train_epochs(
+        trainee,
+        objective,
+        samples.train,
+        samples.validation,
+        batch_size=train.batch_size,
+        clip_norm=train.clip_norm,
+        labels_per_sample=samples.labels_per_sample,
+    )
+    try:
+        with closing(epochs):
             for epoch in epochs:
-                history.append(replace(epoch, member=number))
-                on_epoch(history[-1])
-        except TrainingError as error:
-            if not history:
-                raise
-            return network, history, error
-    return network, history, None
+                run.history.append(replace(epoch, member=len(run.members) + 1))
+                course.keep(run.checkpoint(trainee))
+                course.on_epoch(run.history[-1])
+                if trainee.stopped is None and not course.has_time(epoch.seconds):
+                    raise _OutOfTime  # the next epoch would not fit
+        run.stopped = trainee.stopped or "epochs"
+    except _OutOfTime:
+        run.stopped = "timeout"
+    except TrainingError as error:
+        if not trainee.epoch:
+            raise
+        run.error, run.stopped = run.error or error, "error"
+    run.members.append(trainee.network)
+
+
+def _check_new_epochs(history: Sequence[Epoch], known: int, members: int) -> None:
+    """Raise TrainingError where time ran out before there was anything new to keep."""
+    trained = len({epoch.member for epoch in history})
+    if len(history) > known and trained == members:
+        return
+    if not history:
+        raise TrainingError(
+            "out of time", why="no epoch was done", next_step="Pass a longer --timeout."
+        )
+    new = len(history) - known
+    raise TrainingError(
+        "out of time",
+        why=f"{trained} of {members} networks had an epoch, {new} epochs were new",
+        next_step="What was done is kept in a checkpoint: pass --resume, or a longer --timeout.",
+    )
 
 
 def _fit_scale(

@@ -3,7 +3,7 @@
 `train` keeps what comes out; the leak audit runs the same code on true and on rewritten prices.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +15,9 @@ from lstmcli.evaluation.cutoffs import choose_cutoffs
 from lstmcli.evaluation.scores import Scores
 from lstmcli.forecasting.model import TrainedModel, series_for
 from lstmcli.market.prices import Prices
-from lstmcli.training.loop import Epoch
 from lstmcli.workflows.calibrate import calibrated
 from lstmcli.workflows.failures import Failure
-from lstmcli.workflows.fit import Fit, fit
+from lstmcli.workflows.fit import UNWATCHED, Course, Fit, fit
 from lstmcli.workflows.plan import Plan, plan_suitable
 from lstmcli.workflows.scoring import Fitted, backtest, learn_trend, score_backtest
 
@@ -55,10 +54,10 @@ def learn(
     settings: Settings,
     device: torch.device,
     interval: str,
-    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    course: Course = UNWATCHED,
 ) -> Learned:
-    """Fit, calibrate and score one network; raises TrainingError if no epoch was good."""
-    fitted = fit(plan, settings, device, on_epoch)
+    """Fit, calibrate and score one network; raises TrainingError as `fit` does."""
+    fitted = fit(plan, settings, device, course)
     model = calibrated(fitted.model, plan)
     trend = learn_trend(model, plan.series, plan.splits)
     return Learned(fitted, model, trend, _score_validation(model, plan, trend, interval))

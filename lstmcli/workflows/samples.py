@@ -31,19 +31,22 @@ class Samples:
 
 
 def make_samples(
-    rows: Windows, plan: Plan, settings: Settings, fitted: Scale | None, seed: int
+    rows: Windows, plan: Plan, settings: Settings, fitted: Scale | None, generator: torch.Generator
 ) -> Samples:
-    """Return windows with one label each, or long chunks with a label at every bar."""
+    """Return windows with one label each, or long chunks with a label at every bar.
+
+    generator : on the device of the rows; draws the steps of the horizon for each batch of a fan.
+    """
     if settings.model.head == "recursive":
         return _windows(rows, plan, settings, fitted)
     if settings.train.labels == "window":
         length = settings.window.context_length
         return Samples(
-            _fan(rows, plan, settings, seed, chunk_length=length, burn_in=length - 1),
+            _fan(rows, plan, settings, generator, chunk_length=length, burn_in=length - 1),
             flat_cutoffs(rows, plan.train).to(rows.values.device),
             flat_cutoffs(rows, plan.validation).to(rows.values.device),
         )
-    chunks = _chunks(rows, plan, settings, seed)
+    chunks = _chunks(rows, plan, settings, generator)
     if settings.train.stateful:
         return replace(chunks, train=_in_order(rows, plan, settings, chunks.labels_per_sample))
     return chunks
@@ -63,7 +66,7 @@ def _windows(rows: Windows, plan: Plan, settings: Settings, fitted: Scale | None
     return Samples(objective, train, flat_cutoffs(rows, plan.validation).to(device))
 
 
-def _chunks(rows: Windows, plan: Plan, settings: Settings, seed: int) -> Samples:
+def _chunks(rows: Windows, plan: Plan, settings: Settings, generator: torch.Generator) -> Samples:
     """A training chunk may end at any bar; those that validate lie end to end."""
     burn_in = settings.train.burn_in
     # The shortest series still gives a chunk: its training part holds a whole context.
@@ -78,7 +81,7 @@ def _chunks(rows: Windows, plan: Plan, settings: Settings, seed: int) -> Samples
     ]
     device = rows.values.device
     return Samples(
-        _fan(rows, plan, settings, seed, chunk_length=length, burn_in=burn_in),
+        _fan(rows, plan, settings, generator, chunk_length=length, burn_in=burn_in),
         flat_cutoffs(rows, train).to(device),
         flat_cutoffs(rows, validation).to(device),
         labels_per_sample=labels,
@@ -114,7 +117,13 @@ def _in_order(rows: Windows, plan: Plan, settings: Settings, labels: int) -> lis
 
 
 def _fan(
-    rows: Windows, plan: Plan, settings: Settings, seed: int, *, chunk_length: int, burn_in: int
+    rows: Windows,
+    plan: Plan,
+    settings: Settings,
+    generator: torch.Generator,
+    *,
+    chunk_length: int,
+    burn_in: int,
 ) -> Objective:
     device = rows.values.device
     return fan_objective(
@@ -129,7 +138,7 @@ def _fan(
         steps_per_batch=settings.train.steps_per_batch,
         volatility_weight=settings.train.volatility_weight,
         precision=settings.train.precision,
-        generator=torch.Generator(device).manual_seed(seed),
+        generator=generator,
     )
 
 

@@ -2,30 +2,36 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
-from lstmcli import __version__
 from lstmcli.config import Settings
 from lstmcli.dataset.series import known_features
 from lstmcli.errors import TrainingError
 from lstmcli.evaluation.scores import Scores
 from lstmcli.market.prices import Prices
-from lstmcli.networks.build import count_parameters
 from lstmcli.runs.bundle import save_bundle
+from lstmcli.runs.checkpoint import remove_checkpoint, save_checkpoint
 from lstmcli.runs.locks import hold
 from lstmcli.runs.registry import ModelRef, champion, model_folder, next_version, promote
 from lstmcli.training.device import choose_device, threads
 from lstmcli.training.loop import Epoch
+from lstmcli.workflows.describe import describe, summarize
 from lstmcli.workflows.failures import Failure
-from lstmcli.workflows.fit import Fit
-from lstmcli.workflows.learn import learn, plan_prices
+from lstmcli.workflows.fit import Course, Fit
+from lstmcli.workflows.learn import Learned, learn, plan_prices
 from lstmcli.workflows.plan import Plan
 from lstmcli.workflows.prices import Source, lasting_data, load_prices
 from lstmcli.workflows.promotion import Decision, decide
+from lstmcli.workflows.resume import (
+    find_unchanged,
+    origin_of,
+    origin_sha256,
+    take_up,
+    told_when_stopped,
+)
 
 Promote = Literal["if-better", "always", "never"]
 
@@ -36,7 +42,8 @@ class TrainReport:
 
     scores : of the validation windows, beside the baselines; None where they overlap training.
     decision : whether the version became champion, and why.
-    notes : one sentence for everything that was mended in the prices.
+    notes : one sentence for all there is to tell of the run and of what was mended in the prices.
+    unchanged : nothing was trained: `model` is the newest version, which a new one would repeat.
     """
 
     model: ModelRef
@@ -46,6 +53,7 @@ class TrainReport:
     decision: Decision
     notes: tuple[str, ...]
     failures: tuple[Failure, ...]
+    unchanged: bool = False
 
 
 def train(
@@ -55,47 +63,124 @@ def train(
     name: str,
     promotion: Promote = "if-better",
     wait: float = 0.0,
+    resume: bool = False,
+    force: bool = False,
+    timeout: float | None = None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> TrainReport:
     """Fit one network on all the symbols given and keep it as a new version of `name`.
 
+    After each epoch a checkpoint is kept, until the version is.
+
+    resume : go on from the checkpoint, if there is one of the same data and settings.
+    force : train also where nothing has changed since the newest version.
+    timeout : seconds after which no further epoch is trained; the best one so far is kept, and the
+        checkpoint too. clock : that they are counted by.
     Raises DataError when a series is too short, LockedError when another run trains the same name,
-    TrainingError when training broke down (the last good epoch is kept, but never promoted).
+    TrainingError when training broke down (the last good epoch is kept, but never promoted) or had
+    no time for an epoch.
     """
     device = choose_device(settings.train.device)
     folder = model_folder(source.data_dir, name)
-    began = time.perf_counter()
-    loaded, failures = load_prices(source, settings.data)
-    settings = _with_known_features(settings, loaded)
-    plan, failures = plan_prices(loaded, settings, failures)
-    used = [each for each in loaded if each.symbol in {one.symbol for one in plan.series}]
-    settings = settings.model_copy(update={"data": lasting_data(source, settings.data)})
-    with hold(folder / ".lock", wait=wait), threads(settings.train.threads) as number:
-        learned = learn(plan, settings, device, used[0].interval, on_epoch)
-        version = next_version(source.data_dir, name)
-        metadata = {
-            **_metadata(learned.fit, plan, device, number, time.perf_counter() - began),
-            "interval": used[0].interval,
-            "trend": learned.trend,
-            "validation": _summary(learned.scores),
-        }
-        save_bundle(version.folder, learned.model, metadata, learned.fit.history)
-        if learned.fit.error is not None:
-            raise _with_version(learned.fit.error, version) from learned.fit.error
-        decision = decide(
-            promotion, learned.model, plan.test_start, used, champion(source.data_dir, name)
-        )
-        if decision.promoted:
-            promote(source.data_dir, version)
+    began = clock()
+    settings, plan, used, failures = _prepare(settings, source)
     notes = tuple(f"{each.symbol}: {note}" for each in used for note in each.notes)
+    with hold(folder / ".lock", wait=wait), threads(settings.train.threads) as number:
+        version = next_version(source.data_dir, name)
+        origin = origin_of(settings, plan.fingerprint(), device, number)
+        same = None if force else find_unchanged(source.data_dir, name, origin)
+        if same is not None:
+            return _unchanged(*same, notes, failures)
+        start, told = take_up(folder, origin, resume=resume)
+        before = sum(epoch.seconds for epoch in start.history) if start else 0.0
+        course = Course(
+            on_epoch=on_epoch,
+            keep=partial(save_checkpoint, folder, origin),
+            has_time=lambda seconds: timeout is None or clock() - began + seconds < timeout,
+            start=start,
+        )
+        with told_when_stopped(folder, name, origin):
+            learned = learn(plan, settings, device, used[0].interval, course)
+            metadata = {
+                **describe(learned.fit, plan, device, number, before + clock() - began),
+                "interval": used[0].interval,
+                "origin_sha256": origin_sha256(origin),
+                "trend": learned.trend,
+                "validation": summarize(learned.scores),
+            }
+            decision = _keep(source.data_dir, version, learned, metadata, plan, used, promotion)
+    if learned.fit.stopped == "timeout":
+        told = (*told, _cut_short(learned.fit, version))
     return TrainReport(
         model=version,
         metadata=metadata,
         history=tuple(learned.fit.history),
         scores=learned.scores,
         decision=decision,
+        notes=(*told, *notes),
+        failures=tuple(failures),
+    )
+
+
+def _prepare(
+    settings: Settings, source: Source
+) -> tuple[Settings, Plan, list[Prices], list[Failure]]:
+    """Return the settings and the plan of all that is suitable, its prices, and what is not."""
+    loaded, failures = load_prices(source, settings.data)
+    settings = _with_known_features(settings, loaded)
+    plan, failures = plan_prices(loaded, settings, failures)
+    used = [each for each in loaded if each.symbol in {one.symbol for one in plan.series}]
+    lasting = settings.model_copy(update={"data": lasting_data(source, settings.data)})
+    return lasting, plan, used, failures
+
+
+def _keep(
+    data_dir: Path,
+    version: ModelRef,
+    learned: Learned,
+    metadata: dict[str, Any],
+    plan: Plan,
+    prices: Sequence[Prices],
+    promotion: Promote,
+) -> Decision:
+    """Write a version and decide on it; the checkpoint goes last, unless training can go on."""
+    save_bundle(version.folder, learned.model, metadata, learned.fit.history)
+    if learned.fit.error is not None:
+        remove_checkpoint(version.folder.parent)
+        raise _with_version(learned.fit.error, version) from learned.fit.error
+    leader = champion(data_dir, version.name)
+    decision = decide(promotion, learned.model, plan.test_start, prices, leader)
+    if decision.promoted:
+        promote(data_dir, version)
+    if learned.fit.stopped != "timeout":
+        remove_checkpoint(version.folder.parent)
+    return decision
+
+
+def _unchanged(
+    version: ModelRef,
+    metadata: dict[str, Any],
+    notes: tuple[str, ...],
+    failures: Sequence[Failure],
+) -> TrainReport:
+    why = f"settings, data and versions are those of {version}"
+    return TrainReport(
+        model=version,
+        metadata=metadata,
+        history=(),
+        scores=None,
+        decision=Decision(False, why),
         notes=notes,
         failures=tuple(failures),
+        unchanged=True,
+    )
+
+
+def _cut_short(fitted: Fit, version: ModelRef) -> str:
+    return (
+        f"--timeout ended training after epoch {fitted.history[-1].epoch}; the best one is kept as "
+        f"{version}, --resume goes on"
     )
 
 
@@ -109,77 +194,6 @@ def _with_known_features(settings: Settings, loaded: Sequence[Prices]) -> Settin
     features = tuple(name for name in settings.window.features if name in known)
     window = settings.window.model_copy(update={"features": features})
     return settings.model_copy(update={"window": window})
-
-
-def _metadata(
-    fitted: Fit, plan: Plan, device: torch.device, number: int, seconds: float
-) -> dict[str, Any]:
-    """Say where a version came from, as far as it does not stand in its settings."""
-    best = max((epoch for epoch in fitted.history if epoch.best), key=lambda epoch: epoch.epoch)
-    return {
-        "lstmcli_version": __version__,
-        "torch_version": torch.__version__,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seed": fitted.model.settings.train.seed,
-        "threads": number,
-        "device": str(device),
-        "duration_seconds": round(seconds, 3),
-        "parameters": count_parameters(fitted.model.network),
-        "data": {
-            "fingerprint": plan.fingerprint(),
-            "price": plan.series[0].price,
-            "symbols": [
-                {
-                    "symbol": each.symbol,
-                    "rows": len(each),
-                    "first": str(each.dates[0]),
-                    "last": str(each.dates[-1]),
-                }
-                for each in plan.series
-            ],
-        },
-        "split": {
-            "method": fitted.model.settings.split.method,
-            "purge": fitted.model.settings.purge,
-            "embargo": fitted.model.settings.split.embargo,
-            "dates": plan.count_dates(),
-            "validation_start": plan.validation_start and str(plan.validation_start),
-            "test_start": str(plan.test_start),
-        },
-        "windows": plan.counts(),
-        "epochs": {"run": len(fitted.history), "best": best.epoch},
-        "validation_loss": best.validation_loss,
-    }
-
-
-def _summary(scores: Scores | None) -> dict[str, Any] | None:
-    """Keep of the validation scores what a forecast is later shown with."""
-    if scores is None:
-        return None
-    return {
-        "n_windows": scores.n_windows,
-        "n_independent": scores.n_independent,
-        "models": {
-            name: {
-                "rmse": each.path.rmse,
-                "mae": each.path.mae,
-                "skill": each.path.skill,
-                "crps": each.path.crps,
-                "direction_accuracy": asdict(each.direction[-1].two_way),
-                "bands": [
-                    {
-                        "step": band.step,
-                        "nominal": band.nominal,
-                        "coverage": band.coverage,
-                        "standard_error": band.standard_error,
-                        "width": band.width,
-                    }
-                    for band in each.bands
-                ],
-            }
-            for name, each in scores.models.items()
-        },
-    }
 
 
 def _with_version(error: TrainingError, version: ModelRef) -> TrainingError:

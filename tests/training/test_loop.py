@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lstmcli.errors import TrainingError
 from lstmcli.training.loop import Epoch, train_epochs
+from lstmcli.training.trainee import new_trainee
 
 TRAIN, VALIDATION = torch.arange(10), torch.arange(10, 14)
 
@@ -36,11 +37,11 @@ def scripted(losses: list[float]) -> Callable[[nn.Module, Tensor], Tensor]:
     return objective
 
 
-def run(
+def begin(
     network: nn.Module,
     objective: Callable[[nn.Module, Tensor], Tensor] = pull,
     **changes: Any,
-) -> list[Epoch]:
+) -> Iterator[Epoch]:
     options: dict[str, Any] = {
         "epochs": 3,
         "batch_size": 4,
@@ -50,9 +51,15 @@ def run(
         "schedule": "constant",
         "clip_norm": 0.0,
         "patience": 100,
-        "generator": torch.Generator().manual_seed(0),
+        "generators": {"shuffle": torch.Generator().manual_seed(0)},
     }
-    return list(train_epochs(network, objective, TRAIN, VALIDATION, **{**options, **changes}))
+    options |= changes
+    sizes = {name: options.pop(name) for name in ("batch_size", "clip_norm")}
+    return train_epochs(new_trainee(network, **options), objective, TRAIN, VALIDATION, **sizes)
+
+
+def run(*arguments: Any, **changes: Any) -> list[Epoch]:
+    return list(begin(*arguments, **changes))
 
 
 def test_every_window_is_seen_once_an_epoch_in_batches_of_the_size_asked_for() -> None:
@@ -158,22 +165,7 @@ def test_a_validation_loss_that_is_not_finite_ends_training_too(bad: float) -> N
 
 def test_the_best_epoch_is_restored_when_the_caller_stops_early() -> None:
     network = OneWeight()
-    losses = scripted([1.0, 2.0, 3.0])
-    epochs = train_epochs(
-        network,
-        losses,
-        TRAIN,
-        VALIDATION,
-        epochs=3,
-        batch_size=4,
-        optimizer="adam",
-        learning_rate=0.01,
-        weight_decay=0.0,
-        schedule="constant",
-        clip_norm=0.0,
-        patience=5,
-        generator=torch.Generator(),
-    )
+    epochs = begin(network, scripted([1.0, 2.0, 3.0]))
     next(epochs)
     best = network.w.item()
     next(epochs)

@@ -20,7 +20,7 @@ from lstmcli.training import objective as objective_module
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows import fit as fit_module
 from lstmcli.workflows import samples as samples_module
-from lstmcli.workflows.fit import Fit, fit
+from lstmcli.workflows.fit import Course, Fit, fit
 from lstmcli.workflows.plan import make_plan
 from tests.synthetic import CPU, fit_on, random_walk, series_of, tiny_settings
 
@@ -250,7 +250,7 @@ def test_what_repeats_itself_is_learnt(scaling: str) -> None:
 def test_every_epoch_is_told_and_kept() -> None:
     told: list[Epoch] = []
     settings = settings_with(train={"epochs": 3})
-    done = fit(make_plan([SERIES], settings), settings, CPU, told.append)
+    done = fit(make_plan([SERIES], settings), settings, CPU, Course(on_epoch=told.append))
     assert told == done.history
     assert [epoch.epoch for epoch in told] == [1, 2, 3]
     assert done.model.trained_on == ("AAA",)

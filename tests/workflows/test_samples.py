@@ -44,7 +44,7 @@ def three_series() -> list[Series]:
 
 def samples_of(settings: Settings) -> tuple[Plan, Samples]:
     plan = make_plan(three_series(), settings)
-    return plan, make_samples(join(plan.series), plan, settings, None, 0)
+    return plan, make_samples(join(plan.series), plan, settings, None, torch.Generator())
 
 
 def batches_of(samples: Samples) -> list[Lanes]:
@@ -144,6 +144,6 @@ def test_training_stops_early_and_learns() -> None:
 
 def untrained_loss(series: Series, settings: Settings) -> float:
     plan = make_plan([series], settings)
-    samples = make_samples(join(plan.series), plan, settings, None, 0)
+    samples = make_samples(join(plan.series), plan, settings, None, torch.Generator())
     with torch.no_grad():
         return float(samples.objective(new_member(settings).eval(), samples.validation))

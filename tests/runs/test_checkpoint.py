@@ -1,0 +1,162 @@
+"""A checkpoint on disk: what goes in comes out, or is told to be damaged."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from lstmcli import atomic
+from lstmcli.errors import FileError, ModelError, TrainingError
+from lstmcli.runs import checkpoint as checkpoint_module
+from lstmcli.runs.checkpoint import (
+    CHECKPOINT,
+    Checkpoint,
+    has_checkpoint,
+    read_checkpoint,
+    remove_checkpoint,
+    save_checkpoint,
+)
+from lstmcli.training.loop import Epoch
+from lstmcli.training.trainee import Snapshot
+
+ORIGIN = {"data": "ab12", "train.epochs": 3, "window.features": ["close"], "data.start": None}
+HISTORY = (
+    Epoch(1, 0.1, 0.3, 1e-3, 2.0, 0.5, best=True),
+    Epoch(1, 1 / 3, 0.2, 1e-3, 2.0, 0.5, best=True, member=2),
+)
+NUMBERS = {"epoch": 1, "rate": 0.1 + 0.2, "best_loss": float("inf"), "rates": {"base_lrs": [0.1]}}
+
+
+def checkpoint(error: TrainingError | None = None) -> Checkpoint:
+    tensors = {
+        "weights.w": torch.randn(3, 2),
+        "weights.transposed": torch.randn(2, 3).T,
+        "optimizer.0.step": torch.tensor(7.0),
+        "generator.cpu": torch.get_rng_state(),
+        "weights.none": torch.empty(0, 3, dtype=torch.float64),
+    }
+    return Checkpoint(({"w": torch.randn(4)},), Snapshot(tensors, NUMBERS), HISTORY, error)
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return sorted(one) == sorted(other) and all(
+        value.dtype == other[name].dtype and value.equal(other[name]) for name, value in one.items()
+    )
+
+
+def test_all_of_a_checkpoint_comes_back(tmp_path: Path) -> None:
+    error = TrainingError("training diverged", where="epoch 2", why="nan", next_step="Lower it.")
+    saved = checkpoint(error)
+    save_checkpoint(tmp_path, ORIGIN, saved)
+    found = read_checkpoint(tmp_path)
+    assert found is not None
+    origin, read = found
+    assert origin == ORIGIN
+    assert same(read.snapshot.tensors, saved.snapshot.tensors)
+    assert read.snapshot.numbers == NUMBERS
+    assert len(read.members) == 1
+    assert same(read.members[0], saved.members[0])
+    assert read.history == HISTORY
+    assert str(read.error) == str(error)
+    assert str(read) == "epoch 1 of member 2"
+
+
+def test_a_run_without_a_failure_has_none_when_it_comes_back(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, ORIGIN, checkpoint())
+    found = read_checkpoint(tmp_path)
+    assert found is not None
+    assert found[1].error is None
+
+
+def test_there_is_one_file_which_the_next_checkpoint_replaces(tmp_path: Path) -> None:
+    assert read_checkpoint(tmp_path) is None
+    assert not has_checkpoint(tmp_path)
+    for data in ("first", "second"):
+        save_checkpoint(tmp_path, {"data": data}, checkpoint())
+        found = read_checkpoint(tmp_path)
+        assert found is not None
+        assert found[0] == {"data": data}
+        assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
+    remove_checkpoint(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    remove_checkpoint(tmp_path)
+
+
+def test_every_flipped_byte_and_every_lost_end_is_told(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, ORIGIN, checkpoint())
+    path = tmp_path / CHECKPOINT
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 37):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        assert_damaged(tmp_path)
+        path.write_bytes(whole[:place])
+        assert_damaged(tmp_path)
+    path.write_bytes(whole)
+    assert read_checkpoint(tmp_path) is not None
+
+
+def assert_damaged(folder: Path) -> None:
+    with pytest.raises(ModelError, match="the checkpoint is damaged") as error:
+        read_checkpoint(folder)
+    assert str(error.value).count("\n") == 0
+    assert has_checkpoint(folder)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x80\x05pickle", b"{}", json.dumps([1]).encode() * 99])
+def test_what_is_no_checkpoint_is_told(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / CHECKPOINT).write_bytes(data)
+    assert_damaged(tmp_path)
+
+
+@pytest.mark.parametrize("facts", ["[]", "{}", '{"origin": 1}', "nonsense", "null"])
+def test_facts_of_another_shape_are_told(tmp_path: Path, facts: str) -> None:
+    for metadata in ({"lstmcli": facts, "sha256": checkpoint_module._digest(facts, {})}, None):
+        data = safetensors.torch.save({}, metadata=metadata)
+        (tmp_path / CHECKPOINT).write_bytes(data)
+        assert_damaged(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_folder_a_link_or_a_pipe_of_that_name_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / CHECKPOINT
+    path.mkdir()
+    assert_damaged(tmp_path)
+    path.rmdir()
+    os.mkfifo(path)
+    assert_damaged(tmp_path)
+    path.unlink()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    save_checkpoint(elsewhere, ORIGIN, checkpoint())
+    path.symlink_to(elsewhere / CHECKPOINT)
+    assert_damaged(tmp_path)
+    path.unlink()
+    path.symlink_to(tmp_path / "absent")
+    assert_damaged(tmp_path)
+
+
+def test_one_that_cannot_be_written_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_checkpoint(tmp_path, ORIGIN, checkpoint())
+    before = (tmp_path / CHECKPOINT).read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(atomic.os, "fsync", full)
+    with pytest.raises(FileError, match=rf"{CHECKPOINT}\): No space left"):
+        save_checkpoint(tmp_path, ORIGIN, checkpoint())
+    assert (tmp_path / CHECKPOINT).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
+
+
+def test_one_that_cannot_be_removed_is_told(tmp_path: Path) -> None:
+    (tmp_path / CHECKPOINT).mkdir()
+    with pytest.raises(FileError, match="cannot remove the checkpoint"):
+        remove_checkpoint(tmp_path)

@@ -1,0 +1,107 @@
+"""A trainee taken down between two epochs, and taken up again by another one."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lstmcli.training.device import drawn_from, seeded
+from lstmcli.training.loop import Epoch, train_epochs
+from lstmcli.training.trainee import Snapshot, Trainee, new_trainee
+
+CPU = torch.device("cpu")
+TRAIN, VALIDATION = torch.arange(20), torch.arange(20, 30)
+ROWS = torch.randn(30, 3, generator=torch.Generator().manual_seed(0))
+
+
+def objective(network: nn.Module, rows: Tensor) -> Tensor:
+    loss: Tensor = (network(ROWS[rows]) - ROWS[rows].sum(dim=1, keepdim=True)).square().mean()
+    return loss
+
+
+def begin(**changes: Any) -> Trainee:
+    """A network that draws: its weights, the order of its samples, its dropout."""
+    options: dict[str, Any] = {
+        "epochs": 8,
+        "optimizer": "adamw",
+        "learning_rate": 0.3,  # so high that the best epoch is not the last
+        "weight_decay": 0.1,
+        "schedule": "cosine",
+        "patience": 3,
+    }
+    network = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.3), nn.Linear(4, 1))
+    generators = {"shuffle": torch.Generator().manual_seed(1), **drawn_from(CPU)}
+    return new_trainee(network, generators=generators, **{**options, **changes})
+
+
+def run(trainee: Trainee) -> tuple[list[tuple[object, ...]], list[Snapshot]]:
+    """Train to the end; what each epoch came to, and the snapshots between them."""
+    history, snapshots = [], []
+    for epoch in train_epochs(trainee, objective, TRAIN, VALIDATION, batch_size=4, clip_norm=1.0):
+        history.append(figures(epoch))
+        snapshots.append(trainee.snapshot())
+    return history, snapshots
+
+
+def figures(epoch: Epoch) -> tuple[object, ...]:
+    return (
+        epoch.epoch, epoch.loss, epoch.validation_loss, epoch.learning_rate, epoch.gradient_norm,
+        epoch.best,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop"])
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "plateau"])
+def test_whichever_epoch_it_is_taken_up_after_the_rest_is_the_same_to_the_bit(
+    optimizer: str, schedule: str
+) -> None:
+    with seeded(0, CPU):
+        unbroken = begin(optimizer=optimizer, schedule=schedule)
+        history, snapshots = run(unbroken)
+    assert len(history) >= 4
+    for done, snapshot in enumerate(snapshots, 1):
+        with seeded(99, CPU):
+            again = begin(optimizer=optimizer, schedule=schedule)
+            again.restore(snapshot)
+            rest, _ = run(again)
+        assert rest == history[done:]
+        for one, other in zip(
+            unbroken.network.parameters(), again.network.parameters(), strict=True
+        ):
+            assert torch.equal(one, other)
+
+
+def test_a_snapshot_is_a_copy_that_training_on_leaves_alone() -> None:
+    with seeded(0, CPU):
+        trainee = begin()
+        snapshot = trainee.snapshot()
+        before = {name: value.clone() for name, value in snapshot.tensors.items()}
+        run(trainee)
+    assert all(value.equal(before[name]) for name, value in snapshot.tensors.items())
+    assert snapshot.numbers["epoch"] == 0
+
+
+def test_one_that_has_stopped_trains_no_further_and_has_its_best_weights() -> None:
+    with seeded(0, CPU):
+        trainee = begin(epochs=2)
+        _, (_, last) = run(trainee)
+        again = begin(epochs=2)
+        again.restore(last)
+        assert again.stopped == "epochs"
+        assert run(again) == ([], [])
+    for one, other in zip(trainee.network.parameters(), again.network.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_it_stops_for_want_of_epochs_or_of_patience() -> None:
+    trainee = begin(epochs=4, patience=2, schedule="constant")
+    said = []
+    for loss in (2.0, 1.0, 1.0, 1.5):
+        said.append((trainee.stopped, trainee.end_epoch(loss)))
+    assert said == [(None, True), (None, True), (None, False), (None, False)]
+    assert trainee.stopped == "epochs"
+    patient = begin(epochs=9, patience=2, schedule="constant")
+    for loss in (1.0, 2.0, 3.0):
+        patient.end_epoch(loss)
+    assert patient.stopped == "patience"
