@@ -40,6 +40,7 @@ def train(
         Literal["if-better", "always", "never"],
         typer.Option("--promote", help="When the new version becomes the name's champion."),
     ] = "if-better",
+    promote_level: options.PromoteLevel = 0.01,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -89,6 +90,7 @@ def train(
             source,
             name=Path(config).stem if name is None else name,
             promotion=promote,
+            level=promote_level,
             wait=wait,
             on_epoch=on_epoch,
         )

@@ -1,13 +1,18 @@
-"""Which versions there are of a model name, and which of them is champion."""
+"""Which versions there are of a model name, and which of them is champion.
+
+The file `champion` names it in its first line, and in the following ones the champions before it,
+latest first: one file, so that a champion and the way back to the last one change in one step.
+"""
 
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lstmcli import atomic
-from lstmcli.errors import ModelError, UsageError
+from lstmcli.errors import FileError, ModelError, UsageError
 from lstmcli.market.store_folder import inside
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -53,28 +58,43 @@ def versions(data_dir: Path, name: str) -> list[str]:
     return sorted(found, key=lambda version: int(version[1:]))
 
 
+def all_names(data_dir: Path) -> list[str]:
+    """Return the names that have a folder, with a champion or without, in alphabetical order."""
+    folder = data_dir / "models"
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path.name for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()
+    )
+
+
 def next_version(data_dir: Path, name: str) -> ModelRef:
     """Name the version that comes after the newest; the caller holds the name's lock.
 
     What an interrupted run left behind is cleared on the way.
     """
     folder = model_folder(data_dir, name)
-    for stray in folder.glob(f".*{atomic.TEMPORARY_SUFFIX}"):
-        if stray.is_dir():
-            shutil.rmtree(stray, ignore_errors=True)
-        else:
-            stray.unlink(missing_ok=True)
+    clear_strays(folder)
     known = versions(data_dir, name)
     number = int(known[-1][1:]) + 1 if known else 1
     version = f"v{number:04d}"
     return ModelRef(name, version, folder / version)
 
 
+def clear_strays(folder: Path) -> None:
+    """Remove what an interrupted run left in a name's folder; the caller holds the lock."""
+    for stray in folder.glob(f".*{atomic.TEMPORARY_SUFFIX}"):
+        if stray.is_dir():
+            shutil.rmtree(stray, ignore_errors=True)
+        else:
+            stray.unlink(missing_ok=True)
+
+
 def champion(data_dir: Path, name: str) -> ModelRef | None:
     """Return the champion of a model name, or None before the first."""
     folder = model_folder(data_dir, name)
     try:
-        version = (folder / _CHAMPION).read_text(encoding="ascii").strip()
+        version = _lines(folder)[0]
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError) as error:
@@ -89,6 +109,16 @@ def champion(data_dir: Path, name: str) -> ModelRef | None:
     return _version(data_dir, name, version)
 
 
+def earlier_champions(data_dir: Path, name: str) -> list[ModelRef]:
+    """Return the champions before the present one that are still there, latest first."""
+    folder = model_folder(data_dir, name)
+    return [
+        _version(data_dir, name, version)
+        for version in _known(folder)[1:]
+        if (folder / version).is_dir()
+    ]
+
+
 def doubtful_paths(model: ModelRef) -> list[Path]:
     """Return what a model's word rests on, for `ownership.tell_doubts`: its folders and files."""
     of_its_name = [model.folder.parent] if (model.folder.parent / _CHAMPION).is_file() else []
@@ -96,8 +126,47 @@ def doubtful_paths(model: ModelRef) -> list[Path]:
 
 
 def promote(data_dir: Path, model: ModelRef) -> None:
-    """Make a version the champion of its name."""
-    atomic.write_text(model_folder(data_dir, model.name) / _CHAMPION, model.version + "\n")
+    """Make a version the champion of its name; the caller holds the name's lock."""
+    folder = model_folder(data_dir, model.name)
+    before = [each for each in _known(folder) if (folder / each).is_dir()]
+    _point(folder, [model.version, *(each for each in before if each != model.version)])
+
+
+def rollback(data_dir: Path, name: str) -> ModelRef:
+    """Make the last champion before the present one champion again; the caller holds the lock.
+
+    Raises ModelError where there is none.
+    """
+    earlier = earlier_champions(data_dir, name)
+    if not earlier:
+        raise ModelError(
+            "no earlier champion",
+            where=name,
+            why=f"it has {len(versions(data_dir, name))} versions",
+            next_step=f"See lstmcli models list; promote one: lstmcli models promote "
+            f"{name}/VERSION.",
+        )
+    _point(model_folder(data_dir, name), [each.version for each in earlier])
+    return earlier[0]
+
+
+def remove_version(model: ModelRef) -> None:
+    """Remove a version: it is no more as soon as it has lost its name; the caller holds the lock.
+
+    Raises FileError where it cannot be removed.
+    """
+    hidden = model.folder.with_name(f".{model.version}.{os.getpid()}{atomic.TEMPORARY_SUFFIX}")
+    try:
+        os.rename(model.folder, hidden)
+        atomic.sync_folder(model.folder.parent)
+        shutil.rmtree(hidden)
+    except OSError as error:
+        raise FileError(
+            "cannot remove the version",
+            where=model.folder,
+            why=error.strerror or str(error),
+            next_step="Check the folder and its permissions.",
+        ) from error
 
 
 def find_model(data_dir: Path, reference: str | None) -> ModelRef:
@@ -123,6 +192,23 @@ def find_model(data_dir: Path, reference: str | None) -> ModelRef:
         why="there are " + (", ".join(_names(data_dir)) or "none") + f" in {data_dir / 'models'}",
         next_step="Train one: lstmcli train --name NAME.",
     )
+
+
+def _lines(folder: Path) -> list[str]:
+    """Return the lines of the pointer, at least one."""
+    return (folder / _CHAMPION).read_text(encoding="ascii").strip().split("\n")
+
+
+def _known(folder: Path) -> list[str]:
+    """Return all champions as far as the pointer can be read, the present one first."""
+    try:
+        return [each for each in _lines(folder) if _VERSION.fullmatch(each)]
+    except (OSError, UnicodeDecodeError):
+        return []
+
+
+def _point(folder: Path, champions: Sequence[str]) -> None:
+    atomic.write_text(folder / _CHAMPION, "".join(f"{each}\n" for each in champions))
 
 
 def _version(data_dir: Path, name: str, version: str) -> ModelRef:

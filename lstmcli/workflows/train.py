@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -14,10 +14,11 @@ from lstmcli.dataset.series import known_features
 from lstmcli.errors import TrainingError
 from lstmcli.evaluation.scores import Scores
 from lstmcli.market.prices import Prices
+from lstmcli.market.store import STORE
 from lstmcli.networks.build import count_parameters
 from lstmcli.runs.bundle import save_bundle
 from lstmcli.runs.locks import hold
-from lstmcli.runs.registry import ModelRef, champion, model_folder, next_version, promote
+from lstmcli.runs.registry import ModelRef, model_folder, next_version, promote
 from lstmcli.training.device import choose_device, threads
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.failures import Failure
@@ -25,9 +26,7 @@ from lstmcli.workflows.fit import Fit
 from lstmcli.workflows.learn import learn, plan_prices
 from lstmcli.workflows.plan import Plan
 from lstmcli.workflows.prices import Source, lasting_data, load_prices
-from lstmcli.workflows.promotion import Decision, decide
-
-Promote = Literal["if-better", "always", "never"]
+from lstmcli.workflows.promotion import BROKE_DOWN, LEVEL, Decision, Promote, decide
 
 
 @dataclass(frozen=True)
@@ -54,17 +53,19 @@ def train(
     *,
     name: str,
     promotion: Promote = "if-better",
+    level: float = LEVEL,
     wait: float = 0.0,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> TrainReport:
     """Fit one network on all the symbols given and keep it as a new version of `name`.
 
+    promotion, level : whether it becomes champion; see `promotion.decide`.
     Raises DataError when a series is too short, LockedError when another run trains the same name,
     TrainingError when training broke down (the last good epoch is kept, but never promoted).
     """
     device = choose_device(settings.train.device)
     folder = model_folder(source.data_dir, name)
-    began = time.perf_counter()
+    began, read_at = time.perf_counter(), datetime.now(UTC)
     loaded, failures = load_prices(source, settings.data)
     settings = _with_known_features(settings, loaded)
     plan, failures = plan_prices(loaded, settings, failures)
@@ -72,19 +73,32 @@ def train(
     settings = settings.model_copy(update={"data": lasting_data(source, settings.data)})
     with hold(folder / ".lock", wait=wait), threads(settings.train.threads) as number:
         learned = learn(plan, settings, device, used[0].interval, on_epoch)
+        error = learned.fit.error
+        decision = (
+            BROKE_DOWN
+            if error
+            else decide(
+                promotion,
+                learned.model,
+                plan.test_start,
+                used,
+                data_dir=source.data_dir,
+                name=name,
+                level=level,
+            )
+        )
         version = next_version(source.data_dir, name)
         metadata = {
             **_metadata(learned.fit, plan, device, number, time.perf_counter() - began),
             "interval": used[0].interval,
+            "source": {"store": used[0].source == STORE, "read_at": read_at.isoformat()},
             "trend": learned.trend,
             "validation": _summary(learned.scores),
+            "decision": asdict(decision),
         }
         save_bundle(version.folder, learned.model, metadata, learned.fit.history)
-        if learned.fit.error is not None:
-            raise _with_version(learned.fit.error, version) from learned.fit.error
-        decision = decide(
-            promotion, learned.model, plan.test_start, used, champion(source.data_dir, name)
-        )
+        if error is not None:
+            raise _with_version(error, version) from error
         if decision.promoted:
             promote(source.data_dir, version)
     notes = tuple(f"{each.symbol}: {note}" for each in used for note in each.notes)

@@ -181,7 +181,7 @@ def test_set_takes_lists_words_and_paths(home: Path) -> None:
 
 
 def champion(home: Path) -> str:
-    return (home / "data/models/tiny/champion").read_text().strip()
+    return (home / "data/models/tiny/champion").read_text().splitlines()[0]
 
 
 def decision(home: Path, *options: str) -> dict[str, Any]:
@@ -202,8 +202,11 @@ def test_first_version_becomes_champion_unless_told_never(home: Path) -> None:
 def test_equal_version_is_not_better(home: Path) -> None:
     found = decision(home)
     assert (found["promoted"], champion(home)) == (False, "v0001")
-    assert "path RMSE" in found["why"]
-    assert "independent windows" in found["why"]
+    assert "RMSE of steps 1 to 5" in found["why"]
+    assert "on 40 cutoffs (8 independent): the two losses differ by the same amount" in found["why"]
+    compared = found["metadata"]["decision"]["comparison"]
+    assert (compared["p"], compared["level"], compared["n_independent"]) == (None, 0.01, 8)
+    assert compared["challenger"] == compared["champion"]
 
 
 def test_worse_version_is_kept_beside_the_champion(home: Path) -> None:
@@ -218,7 +221,22 @@ def test_better_version_becomes_champion(home: Path) -> None:
              "--name", "bad")  # fmt: skip
     found = decision(home, "--name", "bad")
     assert found["promoted"] is True
-    assert (home / "data/models/bad/champion").read_text() == "v0002\n"
+    compared = found["metadata"]["decision"]["comparison"]
+    assert (compared["loss"], compared["steps"], compared["symbols"]) == ("rmse", 5, 1)
+    assert compared["challenger"] < compared["champion"]
+    assert compared["p"] < 0.01
+    assert "better at the 1 % level" in found["why"]
+    assert (home / "data/models/bad/champion").read_text() == "v0002\nv0001\n"
+
+
+def test_level_of_the_comparison_can_be_set(home: Path) -> None:
+    bad = ("--set", "window.scaling=relative", "--set", "train.learning_rate=1")
+    decision(home, *bad, "--name", "bad")
+    found = decision(home, "--name", "bad", "--promote-level", "0.000001")
+    assert found["promoted"] is False
+    assert "not better at the 0.0001 % level" in found["why"]
+    outcome = train(home, "--config", "tiny.toml", "--promote-level", "0.7")
+    assert_one_error(outcome, 2, "--promote-level", "0.5")
 
 
 @pytest.mark.parametrize(("promote", "expected"), [("always", "v0002"), ("never", "v0001")])
