@@ -145,6 +145,7 @@ def _metadata(
             "symbols": [
                 {
                     "symbol": each.symbol,
+                    "price": each.price,
                     "rows": len(each),
                     "first": str(each.dates[0]),
                     "last": str(each.dates[-1]),

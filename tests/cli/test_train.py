@@ -62,7 +62,8 @@ def test_metadata_says_where_the_version_came_from(home: Path) -> None:
     assert (found["seed"], found["threads"], found["device"]) == (0, 1, "cpu")
     days = sessions(300)
     (symbol,) = found["data"]["symbols"]
-    assert symbol == {"symbol": "prices", "rows": 300, "first": days[0], "last": days[-1]}
+    span = {"first": days[0], "last": days[-1]}
+    assert symbol == {"symbol": "prices", "price": "Close", "rows": 300, **span}
     assert len(found["data"]["fingerprint"]) == 64
     # 255 rows are fitted on, 38 of them validate; cutoffs start at row 9; 5 are purged twice.
     assert found["windows"] == {"rows": 300, "train": 203, "validation": 33, "test": 40}
@@ -230,11 +231,10 @@ def test_better_version_becomes_champion(home: Path) -> None:
 
 
 def test_level_of_the_comparison_can_be_set(home: Path) -> None:
-    bad = ("--set", "window.scaling=relative", "--set", "train.learning_rate=1")
-    decision(home, *bad, "--name", "bad")
-    found = decision(home, "--name", "bad", "--promote-level", "0.000001")
-    assert found["promoted"] is False
-    assert "not better at the 0.0001 % level" in found["why"]
+    compared = decision(home, "--seed", "1", "--promote-level", "0.2")["metadata"]["decision"]
+    assert compared["comparison"]["level"] == 0.2
+    assert compared["promoted"] == (compared["comparison"]["p"] < 0.2)
+    assert "better at the 20 % level" in compared["why"]
     outcome = train(home, "--config", "tiny.toml", "--promote-level", "0.7")
     assert_one_error(outcome, 2, "--promote-level", "0.5")
 
