@@ -1,13 +1,8 @@
-"""Which versions there are of a model name, and which of them is champion.
-
-The file `champion` names it in its first line, and in the following ones the champions before it,
-latest first: one file, so that a champion and the way back to the last one change in one step.
-"""
+"""Which versions there are of a model name, and which of them is champion."""
 
 import os
 import re
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +12,7 @@ from lstmcli.market.store_folder import inside
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _VERSION = re.compile(r"v\d{4,}")
-_CHAMPION = "champion"
+CHAMPION = "champion"
 
 
 @dataclass(frozen=True)
@@ -58,6 +53,11 @@ def versions(data_dir: Path, name: str) -> list[str]:
     return sorted(found, key=lambda version: int(version[1:]))
 
 
+def version_of(data_dir: Path, name: str, version: str) -> ModelRef:
+    """Return one version of a name, there or not; FileError where a link leads it away."""
+    return ModelRef(name, version, inside(data_dir, model_folder(data_dir, name) / version))
+
+
 def all_names(data_dir: Path) -> list[str]:
     """Return the names that have a folder, with a champion or without, in alphabetical order."""
     folder = data_dir / "models"
@@ -94,7 +94,7 @@ def champion(data_dir: Path, name: str) -> ModelRef | None:
     """Return the champion of a model name, or None before the first."""
     folder = model_folder(data_dir, name)
     try:
-        version = _lines(folder)[0]
+        version = pointer_lines(folder)[0]
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError) as error:
@@ -102,52 +102,22 @@ def champion(data_dir: Path, name: str) -> ModelRef | None:
     if not _VERSION.fullmatch(version) or not (folder / version).is_dir():
         raise ModelError(
             "the champion is missing",
-            where=folder / _CHAMPION,
+            where=folder / CHAMPION,
             why=f"it points to {version[:40]!r}",
             next_step=f"Pass --model {name}/VERSION, or train again.",
         )
-    return _version(data_dir, name, version)
+    return version_of(data_dir, name, version)
 
 
-def earlier_champions(data_dir: Path, name: str) -> list[ModelRef]:
-    """Return the champions before the present one that are still there, latest first."""
-    folder = model_folder(data_dir, name)
-    return [
-        _version(data_dir, name, version)
-        for version in _known(folder)[1:]
-        if (folder / version).is_dir()
-    ]
+def pointer_lines(folder: Path) -> list[str]:
+    """Return the lines of the pointer in a name's folder, at least one; see `runs.champions`."""
+    return (folder / CHAMPION).read_text(encoding="ascii").strip().split("\n")
 
 
 def doubtful_paths(model: ModelRef) -> list[Path]:
     """Return what a model's word rests on, for `ownership.tell_doubts`: its folders and files."""
-    of_its_name = [model.folder.parent] if (model.folder.parent / _CHAMPION).is_file() else []
+    of_its_name = [model.folder.parent] if (model.folder.parent / CHAMPION).is_file() else []
     return [*of_its_name, model.folder, *sorted(model.folder.iterdir())]
-
-
-def promote(data_dir: Path, model: ModelRef) -> None:
-    """Make a version the champion of its name; the caller holds the name's lock."""
-    folder = model_folder(data_dir, model.name)
-    before = [each for each in _known(folder) if (folder / each).is_dir()]
-    _point(folder, [model.version, *(each for each in before if each != model.version)])
-
-
-def rollback(data_dir: Path, name: str) -> ModelRef:
-    """Make the last champion before the present one champion again; the caller holds the lock.
-
-    Raises ModelError where there is none.
-    """
-    earlier = earlier_champions(data_dir, name)
-    if not earlier:
-        raise ModelError(
-            "no earlier champion",
-            where=name,
-            why=f"it has {len(versions(data_dir, name))} versions",
-            next_step=f"See lstmcli models list; promote one: lstmcli models promote "
-            f"{name}/VERSION.",
-        )
-    _point(model_folder(data_dir, name), [each.version for each in earlier])
-    return earlier[0]
 
 
 def remove_version(model: ModelRef) -> None:
@@ -169,6 +139,23 @@ def remove_version(model: ModelRef) -> None:
         ) from error
 
 
+def find_version(data_dir: Path, reference: str) -> ModelRef:
+    """Resolve `NAME/VERSION`, a version that lies in the data folder.
+
+    Raises UsageError for anything else, ModelError when there is no such version.
+    """
+    name, _, version = reference.partition("/")
+    if not _VERSION.fullmatch(version):
+        raise UsageError(
+            "not a version",
+            where=reference,
+            next_step="Pass NAME/VERSION, as lstmcli models list shows them.",
+        )
+    if version not in versions(data_dir, name):
+        raise unknown_model(data_dir, reference)
+    return version_of(data_dir, name, version)
+
+
 def find_model(data_dir: Path, reference: str | None) -> ModelRef:
     """Resolve `NAME` (its champion), `NAME/VERSION`, a folder, or None (the only model there is).
 
@@ -179,40 +166,24 @@ def find_model(data_dir: Path, reference: str | None) -> ModelRef:
     name, slash, version = reference.partition("/")
     if _NAME.fullmatch(name) and (not slash or _VERSION.fullmatch(version)):
         if slash and version in versions(data_dir, name):
-            return _version(data_dir, name, version)
+            return version_of(data_dir, name, version)
         leader = None if slash else champion(data_dir, name)
         if leader is not None:
             return leader
     folder = Path(reference)
     if os.path.isfile(folder / "metadata.json"):
         return ModelRef(folder.absolute().parent.name, folder.absolute().name, folder)
-    raise ModelError(
+    raise unknown_model(data_dir, reference)
+
+
+def unknown_model(data_dir: Path, reference: str) -> ModelError:
+    """Return the error for a model that there is not."""
+    return ModelError(
         "no such model",
         where=reference,
         why="there are " + (", ".join(_names(data_dir)) or "none") + f" in {data_dir / 'models'}",
         next_step="Train one: lstmcli train --name NAME.",
     )
-
-
-def _lines(folder: Path) -> list[str]:
-    """Return the lines of the pointer, at least one."""
-    return (folder / _CHAMPION).read_text(encoding="ascii").strip().split("\n")
-
-
-def _known(folder: Path) -> list[str]:
-    """Return all champions as far as the pointer can be read, the present one first."""
-    try:
-        return [each for each in _lines(folder) if _VERSION.fullmatch(each)]
-    except (OSError, UnicodeDecodeError):
-        return []
-
-
-def _point(folder: Path, champions: Sequence[str]) -> None:
-    atomic.write_text(folder / _CHAMPION, "".join(f"{each}\n" for each in champions))
-
-
-def _version(data_dir: Path, name: str, version: str) -> ModelRef:
-    return ModelRef(name, version, inside(data_dir, model_folder(data_dir, name) / version))
 
 
 def _only_model(data_dir: Path) -> ModelRef:
@@ -242,5 +213,5 @@ def _names(data_dir: Path) -> list[str]:
     return sorted(
         path.name
         for path in folder.iterdir()
-        if _NAME.fullmatch(path.name) and (path / _CHAMPION).is_file()
+        if _NAME.fullmatch(path.name) and (path / CHAMPION).is_file()
     )

@@ -17,8 +17,9 @@ from lstmcli.market.prices import Prices
 from lstmcli.market.store import STORE
 from lstmcli.networks.build import count_parameters
 from lstmcli.runs.bundle import save_bundle
+from lstmcli.runs.champions import promote
 from lstmcli.runs.locks import hold
-from lstmcli.runs.registry import ModelRef, model_folder, next_version, promote
+from lstmcli.runs.registry import ModelRef, model_folder, next_version
 from lstmcli.training.device import choose_device, threads
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.failures import Failure
