@@ -96,7 +96,7 @@ def hashes(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and (path.name != ".lock" or path.read_bytes())
+        if path.is_file() and (not path.name.endswith(".lock") or path.read_bytes())
     }
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from lstmcli import __version__
-from lstmcli.cli import data, evaluate, fetch, predict, train
+from lstmcli.cli import data, evaluate, fetch, models, predict, train
 from lstmcli.errors import LstmcliError
 
 _EXIT_CODES = """
@@ -33,6 +33,7 @@ app.command(short_help="Fit a network and keep it as a new model version.")(trai
 app.command(short_help="Forecast the sessions after the last bar.")(predict.predict)
 app.command(short_help="Walk forward over past cutoffs, to a verdict.")(evaluate.evaluate)
 app.add_typer(data.app, short_help="See, check, remove and import stored prices.")
+app.add_typer(models.app, short_help="See, promote, roll back and prune model versions.")
 
 # The public name of typer's usage errors is that of a subclass; they share this base.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]

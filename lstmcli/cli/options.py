@@ -144,6 +144,16 @@ Model = Annotated[
         show_default="the only one there is",
     ),
 ]
+PromoteLevel = Annotated[
+    float,
+    typer.Option(
+        "--promote-level",
+        metavar="P",
+        min=1e-6,
+        max=0.5,
+        help="Level of the one-sided test by which a version is better than the champion.",
+    ),
+]
 Horizon = Annotated[
     int | None,
     typer.Option(

@@ -40,6 +40,7 @@ def train(
         Literal["if-better", "always", "never"],
         typer.Option("--promote", help="When the new version becomes the name's champion."),
     ] = "if-better",
+    promote_level: options.PromoteLevel = 0.01,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint of a run broken off.")
     ] = False,
@@ -107,6 +108,7 @@ def train(
             source,
             name=Path(config).stem if name is None else name,
             promotion=promote,
+            level=promote_level,
             wait=wait,
             resume=resume,
             force=force,

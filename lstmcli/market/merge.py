@@ -17,6 +17,7 @@ OVERLAP = 10  # stored rows that are fetched again
 TOLERANCE = 1e-5  # relative; identical requests differ by about 1e-7
 
 _PRICES = ("Open", "High", "Low", "Close", "Adj Close")
+_LEARNED = ("Close", "Adj Close")
 _ACTIONS = ("Stock Splits", "Dividends")
 _SHOWN = 3  # actions named in a reason
 
@@ -77,6 +78,24 @@ def replace_history(
         new = fresh.loc[common, column].to_numpy(np.float64)
         result.loc[common, column] = np.where(_same(old, new, tolerance) | np.isnan(new), old, new)
     return result
+
+
+def changed_prices(
+    stored: pd.DataFrame, fresh: pd.DataFrame, *, tolerance: float = TOLERANCE
+) -> tuple[str, ...]:
+    """Which of the columns that models learn from have other values in rows that are in both."""
+    common = fresh.index.intersection(stored.index)
+    found = []
+    for column in _LEARNED:
+        old, new = (
+            each[column].reindex(common).to_numpy(np.float64)
+            if column in each
+            else np.full(len(common), np.nan)
+            for each in (stored, fresh)
+        )
+        if not _same(old, new, tolerance).all():
+            found.append(column)
+    return tuple(found)
 
 
 def _no_common_row(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:

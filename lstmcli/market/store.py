@@ -27,6 +27,7 @@ from lstmcli.market.validate import check_prices
 
 SIGNIFICANT_DIGITS = 7
 IMPORTED = "import"
+STORE = "store"  # the source of prices that were read from here
 _HASH = "prices_sha256"
 _MAX_SIDECAR_BYTES = 4 * 1024**2
 
@@ -54,7 +55,7 @@ def read_stored(
         line_of=lambda row: row + 2,
         interval=interval,
     )
-    return replace(prices, source="store")
+    return replace(prices, source=STORE)
 
 
 def read_raw(data_dir: Path, symbol: str, interval: str = "1d") -> pd.DataFrame:

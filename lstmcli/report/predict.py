@@ -33,6 +33,8 @@ def predict_view(report: PredictReport, *, all_steps: bool = False) -> View:
             "command": "predict",
             "model": str(report.model),
             "horizon": report.horizon,
+            "trained_price": report.metadata.get("data", {}).get("price"),
+            "stale": [asdict(mark) for mark in report.stale],
             "validation": report.metadata["validation"],
             "forecasts": [
                 {

@@ -18,7 +18,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -94,6 +94,22 @@ def load_bundle(folder: Path, device: torch.device) -> tuple[TrainedModel, dict[
     trained_on = tuple(str(symbol) for symbol in metadata["trained_on"])
     model = TrainedModel(network.to(device).eval(), settings, fitted, trained_on, calibration)
     return model, metadata
+
+
+def check_bundle(folder: Path) -> dict[str, Any]:
+    """Read the metadata and hold the other files against their hashes; builds no network.
+
+    Raises ModelError when a file is missing or damaged.
+    """
+    metadata = read_metadata(folder)
+    _read_settings(folder, metadata)
+    with _opened(folder / _WEIGHTS) as file:
+        try:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise _not_a_model(folder, f"{_WEIGHTS}: {error.strerror}") from error
+    _check_digest(folder / _WEIGHTS, found, metadata["weights_sha256"])
+    return metadata
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
@@ -195,7 +211,7 @@ def _read(path: Path) -> bytes:
     return data
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _opened(path: Path) -> io.BufferedReader:
     try:
         if path.exists() and not path.is_file():  # to open a pipe would wait for its writer
             raise _not_a_model(path.parent, f"{path.name} is no file")
@@ -205,7 +221,11 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 def _check_hash(path: Path, data: bytes, sha256: object) -> None:
-    if hashlib.sha256(data).hexdigest() != sha256:
+    _check_digest(path, hashlib.sha256(data).hexdigest(), sha256)
+
+
+def _check_digest(path: Path, found: str, sha256: object) -> None:
+    if found != sha256:
         raise _not_a_model(path.parent, f"{path.name} does not match the hash in {_METADATA}")
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lstmcli import atomic
-from lstmcli.errors import ModelError, UsageError
+from lstmcli.errors import FileError, ModelError, UsageError
 from lstmcli.market.store_folder import inside
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _VERSION = re.compile(r"v\d{4,}")
-_CHAMPION = "champion"
+CHAMPION = "champion"
 
 
 @dataclass(frozen=True)
@@ -53,28 +53,48 @@ def versions(data_dir: Path, name: str) -> list[str]:
     return sorted(found, key=lambda version: int(version[1:]))
 
 
+def version_of(data_dir: Path, name: str, version: str) -> ModelRef:
+    """Return one version of a name, there or not; FileError where a link leads it away."""
+    return ModelRef(name, version, inside(data_dir, model_folder(data_dir, name) / version))
+
+
+def all_names(data_dir: Path) -> list[str]:
+    """Return the names that have a folder, with a champion or without, in alphabetical order."""
+    folder = data_dir / "models"
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path.name for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()
+    )
+
+
 def next_version(data_dir: Path, name: str) -> ModelRef:
     """Name the version that comes after the newest; the caller holds the name's lock.
 
     What an interrupted run left behind is cleared on the way.
     """
     folder = model_folder(data_dir, name)
-    for stray in folder.glob(f".*{atomic.TEMPORARY_SUFFIX}"):
-        if stray.is_dir():
-            shutil.rmtree(stray, ignore_errors=True)
-        else:
-            stray.unlink(missing_ok=True)
+    clear_strays(folder)
     known = versions(data_dir, name)
     number = int(known[-1][1:]) + 1 if known else 1
     version = f"v{number:04d}"
     return ModelRef(name, version, folder / version)
 
 
+def clear_strays(folder: Path) -> None:
+    """Remove what an interrupted run left in a name's folder; the caller holds the lock."""
+    for stray in folder.glob(f".*{atomic.TEMPORARY_SUFFIX}"):
+        if stray.is_dir():
+            shutil.rmtree(stray, ignore_errors=True)
+        else:
+            stray.unlink(missing_ok=True)
+
+
 def champion(data_dir: Path, name: str) -> ModelRef | None:
     """Return the champion of a model name, or None before the first."""
     folder = model_folder(data_dir, name)
     try:
-        version = (folder / _CHAMPION).read_text(encoding="ascii").strip()
+        version = pointer_lines(folder)[0]
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError) as error:
@@ -82,22 +102,58 @@ def champion(data_dir: Path, name: str) -> ModelRef | None:
     if not _VERSION.fullmatch(version) or not (folder / version).is_dir():
         raise ModelError(
             "the champion is missing",
-            where=folder / _CHAMPION,
+            where=folder / CHAMPION,
             why=f"it points to {version[:40]!r}",
             next_step=f"Pass --model {name}/VERSION, or train again.",
         )
-    return _version(data_dir, name, version)
+    return version_of(data_dir, name, version)
+
+
+def pointer_lines(folder: Path) -> list[str]:
+    """Return the lines of the pointer in a name's folder, at least one; see `runs.champions`."""
+    return (folder / CHAMPION).read_text(encoding="ascii").strip().split("\n")
 
 
 def doubtful_paths(model: ModelRef) -> list[Path]:
     """Return what a model's word rests on, for `ownership.tell_doubts`: its folders and files."""
-    of_its_name = [model.folder.parent] if (model.folder.parent / _CHAMPION).is_file() else []
+    of_its_name = [model.folder.parent] if (model.folder.parent / CHAMPION).is_file() else []
     return [*of_its_name, model.folder, *sorted(model.folder.iterdir())]
 
 
-def promote(data_dir: Path, model: ModelRef) -> None:
-    """Make a version the champion of its name."""
-    atomic.write_text(model_folder(data_dir, model.name) / _CHAMPION, model.version + "\n")
+def remove_version(model: ModelRef) -> None:
+    """Remove a version: it is no more as soon as it has lost its name; the caller holds the lock.
+
+    Raises FileError where it cannot be removed.
+    """
+    hidden = model.folder.with_name(f".{model.version}.{os.getpid()}{atomic.TEMPORARY_SUFFIX}")
+    try:
+        os.rename(model.folder, hidden)
+        atomic.sync_folder(model.folder.parent)
+        shutil.rmtree(hidden)
+    except OSError as error:
+        raise FileError(
+            "cannot remove the version",
+            where=model.folder,
+            why=error.strerror or str(error),
+            next_step="Check the folder and its permissions.",
+        ) from error
+
+
+def find_version(data_dir: Path, reference: str) -> ModelRef:
+    """Resolve `NAME/VERSION`, a version that lies in the data folder.
+
+    Raises UsageError for anything else, ModelError when there is no such version.
+    """
+    name, _, version = reference.partition("/")
+    if not _VERSION.fullmatch(version):
+        raise UsageError(
+            "not a version",
+            where=reference,
+            next_step="Pass NAME/VERSION, as lstmcli models list shows them.",
+        )
+    if version not in versions(data_dir, name):
+        raise unknown_model(data_dir, reference)
+    return version_of(data_dir, name, version)
 
 
 def find_model(data_dir: Path, reference: str | None) -> ModelRef:
@@ -110,23 +166,24 @@ def find_model(data_dir: Path, reference: str | None) -> ModelRef:
     name, slash, version = reference.partition("/")
     if _NAME.fullmatch(name) and (not slash or _VERSION.fullmatch(version)):
         if slash and version in versions(data_dir, name):
-            return _version(data_dir, name, version)
+            return version_of(data_dir, name, version)
         leader = None if slash else champion(data_dir, name)
         if leader is not None:
             return leader
     folder = Path(reference)
     if os.path.isfile(folder / "metadata.json"):
         return ModelRef(folder.absolute().parent.name, folder.absolute().name, folder)
-    raise ModelError(
+    raise unknown_model(data_dir, reference)
+
+
+def unknown_model(data_dir: Path, reference: str) -> ModelError:
+    """Return the error for a model that there is not."""
+    return ModelError(
         "no such model",
         where=reference,
         why="there are " + (", ".join(_names(data_dir)) or "none") + f" in {data_dir / 'models'}",
         next_step="Train one: lstmcli train --name NAME.",
     )
-
-
-def _version(data_dir: Path, name: str, version: str) -> ModelRef:
-    return ModelRef(name, version, inside(data_dir, model_folder(data_dir, name) / version))
 
 
 def _only_model(data_dir: Path) -> ModelRef:
@@ -156,5 +213,5 @@ def _names(data_dir: Path) -> list[str]:
     return sorted(
         path.name
         for path in folder.iterdir()
-        if _NAME.fullmatch(path.name) and (path / _CHAMPION).is_file()
+        if _NAME.fullmatch(path.name) and (path / CHAMPION).is_file()
     )

@@ -33,6 +33,7 @@ def describe(
             "symbols": [
                 {
                     "symbol": each.symbol,
+                    "price": each.price,
                     "rows": len(each),
                     "first": str(each.dates[0]),
                     "last": str(each.dates[-1]),

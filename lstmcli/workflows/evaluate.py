@@ -47,6 +47,7 @@ from lstmcli.workflows.scoring import (
     since_of,
     thresholds_by_window,
 )
+from lstmcli.workflows.stale import stale_because, tell_stale
 
 _FEWEST_FIT_ROWS = 2
 
@@ -196,6 +197,11 @@ def evaluate(
         verdicts={name: verdict(scores, name) for name in networks},
         notes=(
             *(note for each in references for note in tell_doubts(doubtful_paths(each))),
+            *(
+                note
+                for each, data in zip(references, metadata.values(), strict=True)
+                for note in tell_stale(each, stale_because(each, data))
+            ),
             *uncounted,
             *tell_untrained([each.symbol for each in series], bundles[0][0].trained_on),
             *tell_refits(done, networks),

@@ -18,9 +18,11 @@ from lstmcli.market.sessions import future_dates, sessions_behind
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.ownership import tell_doubts
 from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model
+from lstmcli.runs.state import StaleMark
 from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.failures import Failure, raise_if_all_failed
 from lstmcli.workflows.prices import Source, load_prices, tell_untrained
+from lstmcli.workflows.stale import stale_because, tell_adjustment, tell_stale
 
 STALE_SESSIONS = 3
 HISTORY = 120  # closes kept beside a forecast, for its picture
@@ -66,11 +68,15 @@ class SymbolForecast:
 
 @dataclass(frozen=True)
 class PredictReport:
-    """What was forecast, by which model, and which symbols could not be."""
+    """What was forecast, by which model, and which symbols could not be.
+
+    stale : what of its data was restated since it was trained.
+    """
 
     model: ModelRef
     metadata: dict[str, Any]
     horizon: int
+    stale: tuple[StaleMark, ...]
     forecasts: tuple[SymbolForecast, ...]
     notes: tuple[str, ...]
     failures: tuple[Failure, ...]
@@ -109,11 +115,13 @@ def predict(
             [np.array([row]) for _, _, row in ready],
             horizon=steps,
         )
+    stale = stale_because(reference, metadata)
     today = min(as_of or source.today, source.today)
     return PredictReport(
         model=reference,
         metadata=metadata,
         horizon=steps,
+        stale=stale,
         forecasts=tuple(
             _one(
                 trained,
@@ -128,6 +136,8 @@ def predict(
         ),
         notes=(
             *tell_doubts(doubtful_paths(reference)),
+            *tell_stale(reference, stale),
+            *tell_adjustment(metadata, {series.symbol: series.price for _, series, _ in ready}),
             *tell_untrained([prices.symbol for prices, _, _ in ready], trained.trained_on),
             *(f"{each.symbol}: {note}" for each in loaded for note in each.notes),
         ),

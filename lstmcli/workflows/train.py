@@ -2,20 +2,23 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from lstmcli.config import Settings
 from lstmcli.dataset.series import known_features
 from lstmcli.errors import TrainingError
 from lstmcli.evaluation.scores import Scores
 from lstmcli.market.prices import Prices
+from lstmcli.market.store import STORE
 from lstmcli.runs.bundle import save_bundle
-from lstmcli.runs.checkpoint import remove_checkpoint, save_checkpoint
+from lstmcli.runs.champions import promote
+from lstmcli.runs.checkpoint import has_checkpoint, remove_checkpoint, save_checkpoint
 from lstmcli.runs.locks import hold
-from lstmcli.runs.registry import ModelRef, champion, model_folder, next_version, promote
+from lstmcli.runs.registry import ModelRef, model_folder, next_version
 from lstmcli.training.device import choose_device, threads
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.describe import describe, summarize
@@ -24,7 +27,7 @@ from lstmcli.workflows.fit import Course, Fit
 from lstmcli.workflows.learn import Learned, learn, plan_prices
 from lstmcli.workflows.plan import Plan
 from lstmcli.workflows.prices import Source, lasting_data, load_prices
-from lstmcli.workflows.promotion import Decision, decide
+from lstmcli.workflows.promotion import BROKE_DOWN, LEVEL, Decision, Promote, decide
 from lstmcli.workflows.resume import (
     find_unchanged,
     origin_of,
@@ -32,8 +35,6 @@ from lstmcli.workflows.resume import (
     take_up,
     told_when_stopped,
 )
-
-Promote = Literal["if-better", "always", "never"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def train(
     *,
     name: str,
     promotion: Promote = "if-better",
+    level: float = LEVEL,
     wait: float = 0.0,
     resume: bool = False,
     force: bool = False,
@@ -77,13 +79,14 @@ def train(
     force : train also where nothing has changed since the newest version.
     timeout : seconds after which no further epoch is trained; the best one so far is kept, and the
         checkpoint too. clock : that they are counted by.
+    promotion, level : whether it becomes champion; see `promotion.decide`.
     Raises DataError when a series is too short, LockedError when another run trains the same name,
     TrainingError when training broke down (the last good epoch is kept, but never promoted) or had
     no time for an epoch.
     """
     device = choose_device(settings.train.device)
     folder = model_folder(source.data_dir, name)
-    began = clock()
+    began, read_at = clock(), datetime.now(UTC)
     settings, plan, used, failures = _prepare(settings, source)
     notes = tuple(f"{each.symbol}: {note}" for each in used for note in each.notes)
     with hold(folder / ".lock", wait=wait), threads(settings.train.threads) as number:
@@ -91,6 +94,7 @@ def train(
         origin = origin_of(settings, plan.fingerprint(), device, number)
         same = None if force else find_unchanged(source.data_dir, name, origin)
         if same is not None:
+            _finish(source.data_dir, *same)
             return _unchanged(*same, notes, failures)
         start, told = take_up(folder, origin, resume=resume)
         before = sum(epoch.seconds for epoch in start.history) if start else 0.0
@@ -102,14 +106,17 @@ def train(
         )
         with told_when_stopped(folder, name, origin):
             learned = learn(plan, settings, device, used[0].interval, course)
+            decision = _decide(promotion, level, learned, plan, used, source.data_dir, name)
             metadata = {
                 **describe(learned.fit, plan, device, number, before + clock() - began),
                 "interval": used[0].interval,
+                "source": {"store": used[0].source == STORE, "read_at": read_at.isoformat()},
                 "origin_sha256": origin_sha256(origin),
                 "trend": learned.trend,
                 "validation": summarize(learned.scores),
+                "decision": asdict(decision),
             }
-            decision = _keep(source.data_dir, version, learned, metadata, plan, used, promotion)
+            _keep(source.data_dir, version, learned, metadata, decision)
     if learned.fit.stopped == "timeout":
         told = (*told, _cut_short(learned.fit, version))
     return TrainReport(
@@ -135,27 +142,47 @@ def _prepare(
     return lasting, plan, used, failures
 
 
+def _decide(
+    promotion: Promote,
+    level: float,
+    learned: Learned,
+    plan: Plan,
+    prices: Sequence[Prices],
+    data_dir: Path,
+    name: str,
+) -> Decision:
+    if learned.fit.error is not None:
+        return BROKE_DOWN
+    start = plan.test_start
+    return decide(
+        promotion, learned.model, start, prices, data_dir=data_dir, name=name, level=level
+    )
+
+
 def _keep(
     data_dir: Path,
     version: ModelRef,
     learned: Learned,
     metadata: dict[str, Any],
-    plan: Plan,
-    prices: Sequence[Prices],
-    promotion: Promote,
-) -> Decision:
-    """Write a version and decide on it; the checkpoint goes last, unless training can go on."""
+    decision: Decision,
+) -> None:
+    """Write a version, then the pointer; the checkpoint goes last, unless training can go on."""
     save_bundle(version.folder, learned.model, metadata, learned.fit.history)
     if learned.fit.error is not None:
         remove_checkpoint(version.folder.parent)
         raise _with_version(learned.fit.error, version) from learned.fit.error
-    leader = champion(data_dir, version.name)
-    decision = decide(promotion, learned.model, plan.test_start, prices, leader)
     if decision.promoted:
         promote(data_dir, version)
     if learned.fit.stopped != "timeout":
         remove_checkpoint(version.folder.parent)
-    return decision
+
+
+def _finish(data_dir: Path, version: ModelRef, metadata: dict[str, Any]) -> None:
+    """Do what a run that was killed after writing its version had still to do."""
+    if has_checkpoint(version.folder.parent):
+        if metadata["decision"]["promoted"]:
+            promote(data_dir, version)
+        remove_checkpoint(version.folder.parent)
 
 
 def _unchanged(

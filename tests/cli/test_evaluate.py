@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lstmcli.runs import state
 from lstmcli.runs.locks import hold
 from tests.command_line import (
     Outcome,
@@ -145,9 +146,14 @@ def test_two_versions_of_a_name_are_one_look(home: Path) -> None:
     assert look["count"] == 1
 
 
-def test_a_look_that_cannot_be_counted_is_told_and_harms_nothing(home: Path) -> None:
+def test_a_look_that_cannot_be_counted_is_told_and_harms_nothing(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = home / "data/models/tiny"
+    monkeypatch.setattr(state, "_WAIT", 0.01)
     with hold(folder / ".lock"):
+        assert len(document(home)["looks"]) == 1  # a training is in nobody's way
+    with hold(folder / ".state.lock"):
         outcome = evaluate(home, "--format", "json")
     assert outcome.code == 0
     assert json.loads(outcome.out)["looks"] == []

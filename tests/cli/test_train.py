@@ -62,7 +62,8 @@ def test_metadata_says_where_the_version_came_from(home: Path) -> None:
     assert (found["seed"], found["threads"], found["device"]) == (0, 1, "cpu")
     days = sessions(300)
     (symbol,) = found["data"]["symbols"]
-    assert symbol == {"symbol": "prices", "rows": 300, "first": days[0], "last": days[-1]}
+    span = {"first": days[0], "last": days[-1]}
+    assert symbol == {"symbol": "prices", "price": "Close", "rows": 300, **span}
     assert len(found["data"]["fingerprint"]) == 64
     # 255 rows are fitted on, 38 of them validate; cutoffs start at row 9; 5 are purged twice.
     assert found["windows"] == {"rows": 300, "train": 203, "validation": 33, "test": 40}
@@ -181,7 +182,7 @@ def test_set_takes_lists_words_and_paths(home: Path) -> None:
 
 
 def champion(home: Path) -> str:
-    return (home / "data/models/tiny/champion").read_text().strip()
+    return (home / "data/models/tiny/champion").read_text().splitlines()[0]
 
 
 def decision(home: Path, *options: str) -> dict[str, Any]:
@@ -202,8 +203,11 @@ def test_first_version_becomes_champion_unless_told_never(home: Path) -> None:
 def test_equal_version_is_not_better(home: Path) -> None:
     found = decision(home)
     assert (found["promoted"], champion(home)) == (False, "v0001")
-    assert "path RMSE" in found["why"]
-    assert "independent windows" in found["why"]
+    assert "RMSE of steps 1 to 5" in found["why"]
+    assert "on 40 cutoffs (8 independent): the two losses differ by the same amount" in found["why"]
+    compared = found["metadata"]["decision"]["comparison"]
+    assert (compared["p"], compared["level"], compared["n_independent"]) == (None, 0.01, 8)
+    assert compared["challenger"] == compared["champion"]
 
 
 def test_worse_version_is_kept_beside_the_champion(home: Path) -> None:
@@ -218,7 +222,21 @@ def test_better_version_becomes_champion(home: Path) -> None:
              "--name", "bad")  # fmt: skip
     found = decision(home, "--name", "bad")
     assert found["promoted"] is True
-    assert (home / "data/models/bad/champion").read_text() == "v0002\n"
+    compared = found["metadata"]["decision"]["comparison"]
+    assert (compared["loss"], compared["steps"], compared["symbols"]) == ("rmse", 5, 1)
+    assert compared["challenger"] < compared["champion"]
+    assert compared["p"] < 0.01
+    assert "better at the 1 % level" in found["why"]
+    assert (home / "data/models/bad/champion").read_text() == "v0002\nv0001\n"
+
+
+def test_level_of_the_comparison_can_be_set(home: Path) -> None:
+    compared = decision(home, "--seed", "1", "--promote-level", "0.2")["metadata"]["decision"]
+    assert compared["comparison"]["level"] == 0.2
+    assert compared["promoted"] == (compared["comparison"]["p"] < 0.2)
+    assert "better at the 20 % level" in compared["why"]
+    outcome = train(home, "--config", "tiny.toml", "--promote-level", "0.7")
+    assert_one_error(outcome, 2, "--promote-level", "0.5")
 
 
 @pytest.mark.parametrize(("promote", "expected"), [("always", "v0002"), ("never", "v0001")])

@@ -6,6 +6,7 @@ import pytest
 
 from lstmcli import atomic
 from lstmcli.errors import ModelError, UsageError
+from lstmcli.runs.champions import promote
 from lstmcli.runs.registry import (
     ModelRef,
     champion,
@@ -13,7 +14,6 @@ from lstmcli.runs.registry import (
     find_model,
     model_folder,
     next_version,
-    promote,
     versions,
 )
 

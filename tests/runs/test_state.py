@@ -1,13 +1,15 @@
 """Looks at a test span: counted across retrainings, and never in the way of anything."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lstmcli.errors import FileError, LockedError
+from lstmcli.runs import state
 from lstmcli.runs.locks import hold
-from lstmcli.runs.state import Look, count_look
+from lstmcli.runs.state import Look, StaleMark, count_look, mark_stale, stale_marks
 
 LOOK = Look(("AAA", "BBB"), "Close", "2016-01-04", "2018-08-31")
 START = "2016-01-01"
@@ -21,9 +23,9 @@ def count(folder: Path, look: Look = LOOK, start: str = START) -> int:
 
 def test_every_look_at_the_same_is_counted_in_one_entry(tmp_path: Path) -> None:
     assert [count(tmp_path) for _ in range(3)] == [1, 2, 3]
-    state = json.loads((tmp_path / "state.json").read_text())
-    assert state["schema_version"] == 1
-    (entry,) = state["looks"]
+    found = json.loads((tmp_path / "state.json").read_text())
+    assert found["schema_version"] == 1
+    (entry,) = found["looks"]
     assert entry == {
         "symbols": ["AAA", "BBB"],
         "price": "Close",
@@ -56,9 +58,9 @@ def test_an_earlier_look_counts_when_it_saw_any_of_the_same_days_and_symbols(
 
 
 def test_what_else_stands_in_the_state_stays(tmp_path: Path) -> None:
-    (tmp_path / "state.json").write_text('{"schema_version": 1, "stale": true}')
+    (tmp_path / "state.json").write_text('{"schema_version": 1, "other": true}')
     assert count(tmp_path) == 1
-    assert json.loads((tmp_path / "state.json").read_text())["stale"] is True
+    assert json.loads((tmp_path / "state.json").read_text())["other"] is True
 
 
 @pytest.mark.parametrize(
@@ -90,10 +92,57 @@ def test_a_damaged_state_is_named_kept_aside_and_begun_anew(tmp_path: Path, dama
     assert count(tmp_path) == 2
 
 
-def test_a_held_lock_and_an_unwritable_state_are_errors_to_go_on_after(tmp_path: Path) -> None:
-    with hold(tmp_path / ".lock"), pytest.raises(LockedError):
+def test_a_held_lock_and_an_unwritable_state_are_errors_to_go_on_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "_WAIT", 0.01)
+    with hold(tmp_path / ".state.lock"), pytest.raises(LockedError):
         count_look(tmp_path, LOOK, START)
     (tmp_path / "state.json").mkdir()
     with pytest.raises(FileError, match="cannot read the file"):
         count_look(tmp_path, LOOK, START)
     assert count(tmp_path / "new") == 1
+
+
+MARK = StaleMark("AAA", "1d", "Adj Close", "2026-01-02T03:04:05+00:00", "4:1 split 2025-12-31")
+
+
+def test_the_latest_mark_on_the_same_prices_stands_for_the_earlier_ones(tmp_path: Path) -> None:
+    later = replace(MARK, restated="2026-02-02T03:04:05+00:00", reason="dividend 0.2 2026-02-01")
+    close = replace(MARK, price="Close")
+    weekly = replace(MARK, interval="1wk")
+    mark_stale(tmp_path, [MARK, close])
+    mark_stale(tmp_path, [weekly])
+    mark_stale(tmp_path, [later])
+    assert stale_marks(tmp_path) == (close, weekly, later)
+
+
+def test_marks_and_looks_leave_each_other_alone(tmp_path: Path) -> None:
+    count(tmp_path)
+    mark_stale(tmp_path, [MARK])
+    assert count(tmp_path) == 2
+    assert stale_marks(tmp_path) == (MARK,)
+
+
+def test_a_mark_can_be_set_while_a_training_holds_the_name(tmp_path: Path) -> None:
+    with hold(tmp_path / ".lock"):
+        mark_stale(tmp_path, [MARK])
+    assert stale_marks(tmp_path) == (MARK,)
+
+
+@pytest.mark.parametrize(
+    "damaged", [b"", b"[]", b'{"stale": 3}', b'{"stale": [3]}', b'{"stale": [{"symbol": "A"}]}']
+)
+def test_a_damaged_state_has_no_marks_and_is_put_aside_by_the_next_one(
+    tmp_path: Path, damaged: bytes
+) -> None:
+    (tmp_path / "state.json").write_bytes(damaged)
+    assert stale_marks(tmp_path) == ()
+    mark_stale(tmp_path, [MARK])
+    assert stale_marks(tmp_path) == (MARK,)
+    assert (tmp_path / "state.json.damaged").read_bytes() == damaged
+
+
+def test_where_nothing_was_marked_there_is_no_mark(tmp_path: Path) -> None:
+    assert stale_marks(tmp_path) == ()
+    assert stale_marks(tmp_path / "nowhere") == ()

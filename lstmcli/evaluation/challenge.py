@@ -1,0 +1,128 @@
+"""Is a challenger better than the champion? One question, asked one-sided, at a level that is said.
+
+A champion stays unless the data speak against it, so that nothing here is symmetric. The losses are
+means over the symbols of each cutoff date, as in every test of the design.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstmcli.evaluation.distributions import student_t_two_sided
+from lstmcli.evaluation.metrics import pinball, squared_error
+from lstmcli.evaluation.pooling import by_date, count_dates, independent, overlap
+from lstmcli.evaluation.significance import diebold_mariano
+from lstmcli.forecasting.forecast import Forecast
+
+Floats = NDArray[np.float64]
+Loss = Literal["pinball", "rmse"]
+
+FEWEST_WINDOWS = 8  # independent windows below which nothing is decided
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What both cost on the same windows, and how likely so great an advantage is by luck.
+
+    loss : "pinball", the mean over the `levels` that both fans have, or "rmse" where either has no
+    fan; in units of the last price. steps : 1 to this one decide. challenger, champion : the
+    losses. symbols, first, last : whose windows, and their first and last cutoff.
+    n_windows : of all symbols. n_dates : their cutoff dates. n_independent : those of the dates
+    whose windows do not overlap.
+    p : one-sided, small where the challenger is better; None where undefined, then `why` says the
+    reason. level : what p must stay below.
+    """
+
+    loss: Loss
+    levels: int
+    steps: int
+    challenger: float
+    champion: float
+    symbols: int
+    first: str
+    last: str
+    n_windows: int
+    n_dates: int
+    n_independent: int
+    p: float | None
+    level: float
+    why: str | None = None
+
+    @property
+    def better(self) -> bool:
+        """Whether the challenger is better by more than luck explains."""
+        return self.p is not None and self.p < self.level
+
+
+def shared_levels(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, ...]:
+    """The levels that both fans have, 0.5 always among them; none where either is no fan."""
+    return tuple(level for level in ours if level in set(theirs))
+
+
+def window_losses(forecast: Forecast, actual: Floats, levels: Sequence[float]) -> Floats:
+    """The mean pinball loss of each window over its steps and the levels, (N,).
+
+    Without levels the squared error of the median. actual : (N, H) log moves.
+    """
+    if not levels:
+        return np.asarray(squared_error(forecast.median, actual).mean(axis=1))
+    assert forecast.quantiles is not None
+    truth, total = np.exp(actual), np.zeros(len(actual))
+    for level in levels:  # one at a time, so that memory stays flat
+        fan = forecast.quantiles[..., forecast.levels.index(level)]
+        total += pinball(truth - np.exp(fan), level).mean(axis=1)
+    return total / len(levels)
+
+
+def compare(
+    challenger: Floats,
+    champion: Floats,
+    symbol: NDArray[np.str_],
+    cutoff: NDArray[np.datetime64],
+    end: NDArray[np.datetime64],
+    *,
+    levels: Sequence[float],
+    steps: int,
+    level: float,
+) -> Comparison:
+    """Compare the losses of two models on the same N windows, N > 0.
+
+    Diebold-Mariano on the series of dates, `h` counted in cutoffs. Student's t has a degree of
+    freedom for each independent window but one, where the textbook counts every date: overlapping
+    ones are no more evidence, and at eight windows of five steps the textbook's 1 % is 3 %.
+
+    challenger, champion, symbol, cutoff, end : (N,); `end` is the last date of each window.
+    """
+    ours, theirs = by_date(challenger, cutoff)[1], by_date(champion, cutoff)[1]
+    n_independent = count_dates(cutoff[independent(cutoff, end)])
+    test = diebold_mariano(ours, theirs, overlap(cutoff, end))
+    p, why = None, test.why
+    if test.statistic is not None and n_independent < FEWEST_WINDOWS:
+        why = f"too few independent windows ({n_independent}, at least {FEWEST_WINDOWS} are needed)"
+    elif test.statistic is not None:
+        tail = student_t_two_sided(test.statistic, n_independent - 1) / 2.0
+        p = tail if test.statistic < 0.0 else 1.0 - tail
+    return Comparison(
+        loss="pinball" if levels else "rmse",
+        levels=len(levels),
+        steps=steps,
+        challenger=_reported(ours, levels),
+        champion=_reported(theirs, levels),
+        symbols=len(np.unique(symbol)),
+        first=str(cutoff.min()),
+        last=str(cutoff.max()),
+        n_windows=len(cutoff),
+        n_dates=ours.size,
+        n_independent=n_independent,
+        p=p,
+        level=level,
+        why=why,
+    )
+
+
+def _reported(losses: Floats, levels: Sequence[float]) -> float:
+    mean = float(losses.mean())
+    return mean if levels else float(np.sqrt(mean))

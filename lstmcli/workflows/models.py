@@ -1,0 +1,184 @@
+"""What versions there are of each model, how they scored and whether they can be used.
+
+Nothing is changed and no lock is taken. A version that cannot be read is listed with the reason.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lstmcli.config import Settings
+from lstmcli.errors import FileError, ModelError
+from lstmcli.runs.bundle import check_bundle, load_bundle, read_metadata
+from lstmcli.runs.champions import champions
+from lstmcli.runs.registry import (
+    ModelRef,
+    all_names,
+    find_model,
+    model_folder,
+    unknown_model,
+    version_of,
+    versions,
+)
+from lstmcli.runs.state import StaleMark
+from lstmcli.workflows.stale import stale_because
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One version at a glance; numbers are None, and texts empty, where its files do not say.
+
+    champion : whether its name means it. next_back : whether a rollback leads to it.
+    damaged : why it cannot be used, "" where it can. created : ISO time. data_last : the last bar
+    that it was given. epochs : passes made. windows : that trained. rmse, naive_rmse : of the path,
+    on validation; crps, baseline_crps : likewise, of fans, beside the scaled climatology.
+    stale : how many of its price series were replaced since. size : bytes of its files.
+    """
+
+    name: str
+    version: str
+    champion: bool
+    next_back: bool
+    damaged: str
+    created: str = ""
+    data_last: str = ""
+    symbols: int | None = None
+    epochs: int | None = None
+    windows: int | None = None
+    rmse: float | None = None
+    naive_rmse: float | None = None
+    crps: float | None = None
+    baseline_crps: float | None = None
+    stale: int = 0
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class ModelList:
+    """All versions, by name, oldest first; notes on names whose champion cannot be told."""
+
+    versions: tuple[ModelVersion, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModelDetail:
+    """One version in full.
+
+    metadata, settings : as they are kept. stale : what was restated since it was trained.
+    decisions : of every version of its name that can be read, oldest first: its version, when, and
+    what was decided and why. champions : the champions of the name, the present one first.
+    """
+
+    version: ModelVersion
+    folder: Path
+    metadata: dict[str, Any]
+    settings: Settings
+    stale: tuple[StaleMark, ...]
+    decisions: tuple[dict[str, Any], ...]
+    champions: tuple[str, ...]
+
+
+def list_models(data_dir: Path, names: Sequence[str] = ()) -> ModelList:
+    """Every version of the names given, or of all; raises ModelError where there is none."""
+    found, notes = [], []
+    for name in dict.fromkeys(names) or all_names(data_dir):
+        known = versions(data_dir, name)
+        if names and not known:
+            raise unknown_model(data_dir, name)
+        try:
+            leaders = [each.version for each in champions(data_dir, name)]
+        except (ModelError, FileError) as error:
+            notes.append(str(error))
+            leaders = []
+        found += [_glance(data_dir, name, version, leaders) for version in known]
+    if not found:
+        raise ModelError(
+            "no model yet", where=data_dir / "models", next_step="Train one: lstmcli train."
+        )
+    return ModelList(tuple(found), tuple(notes))
+
+
+def show_model(data_dir: Path, reference: str | None) -> ModelDetail:
+    """One version in full; raises ModelError where there is no such version or it is damaged."""
+    model = find_model(data_dir, reference)
+    bundle, metadata = load_bundle(model.folder, torch.device("cpu"))
+    is_kept = model.folder.resolve().is_relative_to((data_dir / "models").resolve())
+    leaders = [each.version for each in champions(data_dir, model.name)] if is_kept else []
+    return ModelDetail(
+        version=_version(model, metadata, leaders),
+        folder=model.folder,
+        metadata=metadata,
+        settings=bundle.settings,
+        stale=stale_because(model, metadata),
+        decisions=tuple(_decisions(data_dir, model.name)) if is_kept else (),
+        champions=tuple(leaders),
+    )
+
+
+def _glance(data_dir: Path, name: str, version: str, leaders: Sequence[str]) -> ModelVersion:
+    """One version, damaged or not."""
+    folder = model_folder(data_dir, name) / version
+    try:
+        model = version_of(data_dir, name, version)
+        return _version(model, check_bundle(model.folder), leaders)
+    except (ModelError, FileError) as error:
+        why = f"{error.what}: {error.why}" if error.why else error.what
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        why = f"metadata.json: {type(error).__name__} {error}"
+    return ModelVersion(
+        name=name,
+        version=version,
+        champion=version in leaders[:1],
+        next_back=version in leaders[1:2],
+        damaged=why,
+        size=size_of(folder),
+    )
+
+
+def _version(model: ModelRef, metadata: Mapping[str, Any], leaders: Sequence[str]) -> ModelVersion:
+    scored = (metadata["validation"] or {}).get("models", {})
+    symbols, crps = metadata["data"]["symbols"], _number(scored, "network", "crps")
+    return ModelVersion(
+        name=model.name,
+        version=model.version,
+        champion=model.version in leaders[:1],
+        next_back=model.version in leaders[1:2],
+        damaged="",
+        created=str(metadata["created"]),
+        data_last=max(str(each["last"]) for each in symbols),
+        symbols=len(symbols),
+        epochs=int(metadata["epochs"]["run"]),
+        windows=int(metadata["windows"]["train"]),
+        rmse=_number(scored, "network", "rmse"),
+        naive_rmse=_number(scored, "naive", "rmse"),
+        crps=crps,
+        baseline_crps=None if crps is None else _number(scored, "scaled_climatology", "crps"),
+        stale=len({mark.symbol for mark in stale_because(model, metadata)}),
+        size=size_of(model.folder),
+    )
+
+
+def _number(scored: Mapping[str, Mapping[str, Any]], name: str, score: str) -> float | None:
+    found = scored.get(name, {}).get(score)
+    return None if found is None else float(found)
+
+
+def size_of(folder: Path) -> int:
+    """The bytes of a version's files."""
+    return sum(path.stat().st_size for path in folder.glob("*") if path.is_file())
+
+
+def _decisions(data_dir: Path, name: str) -> Iterator[dict[str, Any]]:
+    """What was decided on each version when it was trained, as far as it can be read."""
+    for version in versions(data_dir, name):
+        try:
+            metadata = read_metadata(version_of(data_dir, name, version).folder)
+        except (ModelError, FileError):
+            continue
+        decision = metadata.get("decision")
+        if isinstance(decision, dict):
+            yield {"version": version, "created": metadata.get("created"), **decision}

@@ -1,0 +1,87 @@
+"""Models whose prices are no longer what they were: marked when these change, told when used.
+
+A mark is set before the prices change, so that a run that dies in between leaves a mark too many
+rather than one too few. It goes to every model name, since a training may be under way of which
+nothing can be read yet; whether a version is stale is found when it is looked at.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lstmcli.runs.registry import ModelRef, all_names, model_folder
+from lstmcli.runs.state import StaleMark, mark_stale, stale_marks
+
+PRICES = ("Close", "Adj Close")
+_SHOWN = 3
+
+
+def mark_restated(
+    data_dir: Path, symbol: str, interval: str, prices: Sequence[str], reason: str
+) -> None:
+    """Mark what was trained on these price columns of a stored symbol up to now.
+
+    Raises LockedError or FileError where a mark cannot be set.
+    """
+    if not prices:
+        return
+    now = datetime.now(UTC).isoformat()
+    marks = [StaleMark(symbol, interval, price, now, reason) for price in prices]
+    for name in all_names(data_dir):
+        mark_stale(model_folder(data_dir, name), marks)
+
+
+def stale_because(model: ModelRef, metadata: Mapping[str, Any]) -> tuple[StaleMark, ...]:
+    """The marks that make a version stale: of what it read from the store before they were set."""
+    source = metadata.get("source", {})
+    if not source.get("store"):
+        return ()
+    trained, read_at = _trained_prices(metadata), str(source.get("read_at"))
+    return tuple(
+        mark
+        for mark in stale_marks(model.folder.parent)
+        if mark.interval == metadata.get("interval")
+        and mark.price == trained.get(mark.symbol)
+        and mark.restated >= read_at
+    )
+
+
+def tell_stale(model: ModelRef, marks: Sequence[StaleMark]) -> tuple[str, ...]:
+    """Return one note on a stale model, none on another."""
+    if not marks:
+        return ()
+    latest = sorted(marks, key=lambda mark: mark.restated, reverse=True)
+    shown = ", ".join(
+        f"{mark.symbol} ({mark.restated[:10]}: {mark.reason})" for mark in latest[:_SHOWN]
+    )
+    more = f" and {len(marks) - _SHOWN} more" if len(marks) > _SHOWN else ""
+    return (f"{model} was trained before the history of {shown}{more} was replaced: train again",)
+
+
+def tell_adjustment(metadata: Mapping[str, Any], prices: Mapping[str, str]) -> tuple[str, ...]:
+    """Return one note on symbols of which another column is forecast than was trained on.
+
+    prices : by symbol, the column. Of a symbol that training did not see any of its columns will
+    do.
+    """
+    trained = _trained_prices(metadata)
+    known = set(trained.values())
+    others = {
+        symbol: column
+        for symbol, column in prices.items()
+        if column not in ({trained[symbol]} if symbol in trained else known)
+    }
+    if not known or not others:
+        return ()
+    more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+    return (
+        f"the model was trained on {' and '.join(sorted(known))}, and forecasts "
+        f"{' and '.join(sorted(set(others.values())))} of {', '.join(list(others)[:_SHOWN])}{more}",
+    )
+
+
+def _trained_prices(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """By symbol, the column that a version was trained on."""
+    symbols = metadata.get("data", {}).get("symbols", [])
+    return {str(each["symbol"]): str(each["price"]) for each in symbols if "price" in each}
