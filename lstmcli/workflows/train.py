@@ -56,9 +56,11 @@ def train(
     promotion: Promote = "if-better",
     wait: float = 0.0,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    run_id: str = "",
 ) -> TrainReport:
     """Fit one network on all the symbols given and keep it as a new version of `name`.
 
+    run_id : kept in the metadata, so that a log can be searched for it.
     Raises DataError when a series is too short, LockedError when another run trains the same name,
     TrainingError when training broke down (the last good epoch is kept, but never promoted).
     """
@@ -76,6 +78,7 @@ def train(
         metadata = {
             **_metadata(learned.fit, plan, device, number, time.perf_counter() - began),
             "interval": used[0].interval,
+            "run_id": run_id,
             "trend": learned.trend,
             "validation": _summary(learned.scores),
         }
