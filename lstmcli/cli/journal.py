@@ -127,20 +127,25 @@ def warn(text: str) -> None:
 
 
 def _end(code: int) -> None:
+    if _run.data_dir is not None:
+        _record(_run.data_dir, code)
     seconds = round(time.monotonic() - _run.clock, 3)
     log("end", exit_code=code, seconds=seconds, counts=_run.counts)
-    if _run.data_dir is None:
-        return
+
+
+def _record(data_dir: Path, code: int) -> None:
+    """Note the end in the data folder; one that may only be read can still be forecast from."""
     from lstmcli.runs.record import RunEnd, note_end
 
     started, ended = (
-        time.isoformat(timespec="seconds") for time in (_run.started, datetime.now(UTC))
+        each.isoformat(timespec="seconds") for each in (_run.started, datetime.now(UTC))
     )
     end = RunEnd(_run.command, _run.run_id, started, ended, code, _run.counts, _run.error)
-    # A folder that may only be read can still be forecast from.
-    with suppress(FileError, LockedError, OSError):
-        if _run.data_dir.is_dir():
-            note_end(_run.data_dir, end)
+    try:
+        if data_dir.is_dir():
+            note_end(data_dir, end)
+    except (FileError, LockedError, OSError) as error:
+        log("warning", message=f"this run is not in the record: {error}")
 
 
 def _append(path: Path, lines: list[str]) -> int:

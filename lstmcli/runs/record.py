@@ -62,7 +62,7 @@ def note_end(data_dir: Path, end: RunEnd) -> None:
             stray.unlink(missing_ok=True)
         known = last_runs(data_dir)
         earlier = known.get(end.command)
-        good = end if end.is_good else earlier and earlier.last_good
+        good = end if end.is_good else earlier.last_good if earlier else None
         runs = {**known, end.command: LastRuns(end, good)}
         tree = {name: asdict(each) for name, each in sorted(runs.items())}
         document = {"schema_version": SCHEMA_VERSION, "runs": tree}
