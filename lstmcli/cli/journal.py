@@ -60,11 +60,10 @@ def open_log(context: typer.Context, name: str | None) -> str | None:
     if name is None or context.resilient_parsing:
         return name
     path = Path(name)
-    with suppress(OSError), open(path, "rb") as file:
-        if path.is_file() and file.read(1) not in (b"", b"{"):
-            raise UsageError(
-                "not a log", where=path, why="its lines are no JSON", next_step="Name another file."
-            )
+    if _begins_otherwise(path):
+        raise UsageError(
+            "not a log", where=path, why="it holds something else", next_step="Name another file."
+        )
     _run.command = context.command_path.partition(" ")[2]
     variables = {key: value for key, value in os.environ.items() if key.startswith("LSTMCLI_")}
     start = {"version": __version__, "arguments": sys.argv[1:], "environment": variables}
@@ -109,21 +108,31 @@ def logged(event: str, show: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
-def count(**numbers: float) -> None:
-    """Keep numbers for the run's end, such as `done` and `failed` symbols."""
+def count(*, error: str = "", **numbers: float) -> None:
+    """Keep numbers for the run's end, such as `done` and `failed` symbols, and why they failed."""
     _run.counts |= numbers
+    _run.error = _run.error or error
 
 
 def fail(text: str) -> None:
-    """Log an error; the first one is kept as the run's."""
+    """Log an error, which is the run's where none is kept yet."""
     log("error", message=text)
-    _run.error = _run.error or text
+    count(error=text)
 
 
 def warn(text: str) -> None:
     """Log a warning, and print it also where notes are not wanted."""
     log("warning", message=text)
     print(f"lstmcli: warning: {text}", file=sys.stderr)
+
+
+def _begins_otherwise(path: Path) -> bool:
+    """Whether a file is there whose last line, cut or not, is none of ours to touch."""
+    with suppress(OSError):
+        if path.is_file():
+            with open(path, "rb") as file:
+                return file.read(1) not in (b"", b"{")
+    return False
 
 
 def _end(code: int) -> None:

@@ -78,5 +78,6 @@ def count_failures(failures: Sequence[Failure], done: int) -> None:
     """Keep how many symbols failed and were done, and why the first of them failed."""
     journal.count(done=done, failed=len(failures))
     if failures:
-        first = f"{failures[0].symbol}: {failures[0].reason}"
-        journal.fail(f"{len(failures)} of {len(failures) + done} symbols failed, first {first}")
+        first = f"first {failures[0].symbol}: {failures[0].reason}"
+        told = f"{len(failures)} of {len(failures) + done} symbols failed, {first}"
+        journal.count(error=told)
