@@ -92,11 +92,15 @@ def in_process(
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file in a folder but empty lock files, by path."""
+    """Return the SHA-256 of every file in a folder but empty lock files, by path.
+
+    The record of runs is left out too: every run that fails changes it.
+    """
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and (not path.name.endswith(".lock") or path.read_bytes())
+        if path.is_file() and path.name != "runs.json"
+        if not path.name.endswith(".lock") or path.read_bytes()
     }
 
 

@@ -9,16 +9,18 @@ from typing import Annotated, NoReturn
 import typer
 
 from lstmcli import __version__
-from lstmcli.cli import data, evaluate, fetch, models, predict, train
+from lstmcli.cli import data, evaluate, fetch, journal, models, predict, status, train
 from lstmcli.errors import LstmcliError
+from lstmcli.workflows.failures import AllFailedError
 
 _EXIT_CODES = """
 Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 some symbols failed; 4 no or unsuitable
 data; 5 another run holds the lock; 6 network or rate limit; 130, 143 stopped by a signal.
 
 Environment: LSTMCLI_DATA_DIR, LSTMCLI_CONFIG, LSTMCLI_MODEL, LSTMCLI_DEVICE, LSTMCLI_THREADS,
-LSTMCLI_SEED and LSTMCLI_FORMAT stand in for the options of that name; NO_COLOR turns colours off.
-Options win over the environment, the environment over the recipe, the recipe over the defaults.
+LSTMCLI_SEED, LSTMCLI_LOG_FILE and LSTMCLI_FORMAT stand in for the options of that name; NO_COLOR
+turns colours off. Options win over the environment, the environment over the recipe, the recipe
+over the defaults.
 """
 
 app = typer.Typer(
@@ -32,6 +34,7 @@ app.command(short_help="Bring new bars from Yahoo into the store.")(fetch.fetch)
 app.command(short_help="Fit a network and keep it as a new model version.")(train.train)
 app.command(short_help="Forecast the sessions after the last bar.")(predict.predict)
 app.command(short_help="Walk forward over past cutoffs, to a verdict.")(evaluate.evaluate)
+app.command(short_help="Whether all is well, how old it is, and what to do.")(status.status)
 app.add_typer(data.app, short_help="See, check, remove and import stored prices.")
 app.add_typer(models.app, short_help="See, promote, roll back and prune model versions.")
 
@@ -68,7 +71,7 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         # A symbol that the terminal cannot show is escaped rather than fatal.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    sys.exit(_run())
+    sys.exit(journal.whole_run(_run))
 
 
 def _run() -> int:
@@ -91,6 +94,11 @@ def _dispatch() -> int:
     """Run the command; its errors become a line on standard error and an exit code."""
     try:
         return int(app(prog_name="lstmcli", standalone_mode=False) or 0)
+    except AllFailedError as error:
+        from lstmcli.cli import messages
+
+        messages.log_failures(error.failures, done=0)
+        return _fail(error, str(error), error.exit_code)
     except LstmcliError as error:
         return _fail(error, str(error), error.exit_code)
     except _UsageError as error:
@@ -118,6 +126,7 @@ def _usage_text(error: BaseException) -> str:
 def _fail(error: BaseException, text: str, code: int) -> int:
     if "--debug" in sys.argv:
         traceback.print_exception(error)
+    journal.fail(text)
     print(f"lstmcli: error: {text}", file=sys.stderr)
     return code
 

@@ -121,6 +121,7 @@ def remove(
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     wait: options.Wait = 0.0,
     quiet: options.Quiet = False,
+    log_file: options.LogFile = None,
     debug: options.Debug = False,
 ) -> None:
     """Remove stored series and what is known of them. Asks first on a terminal.
@@ -161,6 +162,7 @@ def import_(
     output: options.Output = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
+    log_file: options.LogFile = None,
     debug: options.Debug = False,
 ) -> None:
     """Bring CSV files of your own into the store, where symbols name them from then on.

@@ -148,6 +148,7 @@ def evaluate(
     output: options.Output = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
+    log_file: options.LogFile = None,
     debug: options.Debug = False,
 ) -> None:
     """Walk forward over past cutoffs: what was forecast, what happened, and what that is worth.
@@ -159,7 +160,7 @@ def evaluate(
     """
     from pathlib import Path
 
-    from lstmcli.cli import messages
+    from lstmcli.cli import journal, messages
     from lstmcli.cli.progress import refits_shown
     from lstmcli.cli.source import make_source
     from lstmcli.report.evaluate import evaluate_view
@@ -170,6 +171,7 @@ def evaluate(
     from lstmcli.report.picture import check_plot
     from lstmcli.workflows.evaluate import evaluate as run
 
+    journal.begin("evaluate", data_dir)
     check_output(output, form)
     check_file(forecasts)
     check_page(page)
@@ -193,7 +195,7 @@ def evaluate(
         _audit(source, asked, audit_epochs, files, form, output, quiet, verbose)
         return
     with refits_shown(quiet=quiet, verbose=verbose) as on_refit:
-        report = run(source, on_refit=on_refit, **asked)
+        report = run(source, on_refit=journal.logged("refit", on_refit), **asked)
     messages.tell(report.notes, quiet=quiet, every=verbose)
     if forecasts is not None:
         write_file(Path(forecasts), rows_csv(list(backtest_rows(report.backtest))))

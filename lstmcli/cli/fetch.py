@@ -69,6 +69,7 @@ def fetch(
     form: options.FormatOption = "table",
     output: options.Output = None,
     quiet: options.Quiet = False,
+    log_file: options.LogFile = None,
     debug: options.Debug = False,
 ) -> None:
     """Bring daily (or weekly, monthly) bars from Yahoo into the store, only what is missing.
@@ -80,13 +81,15 @@ def fetch(
     """
     from datetime import UTC
 
-    from lstmcli.cli import messages
+    from lstmcli.cli import journal, messages
     from lstmcli.cli.progress import symbols_shown
     from lstmcli.cli.source import all_symbols
     from lstmcli.report.fetch import fetch_view, pause_told
     from lstmcli.report.output import check_file, check_output, emit
     from lstmcli.workflows.fetch import fetch as run
 
+    if not dry_run:
+        journal.begin("fetch", data_dir)
     check_output(output, form)
     check_file(errors)
     wanted = all_symbols(symbols, symbols_file)
@@ -105,12 +108,12 @@ def fetch(
             wait=wait,
             dry_run=dry_run,
             now=datetime.now(UTC),
-            on_result=lambda result: advance(),
+            on_result=journal.logged("symbol", lambda result: advance()),
             on_pause=lambda *pause: messages.tell([pause_told(*pause)], quiet=quiet),
         )
     emit(fetch_view(report), form, output)
     messages.list_failures(errors, report.failures)
-    messages.tell(
-        [f"failed: {each.symbol}: {each.reason}" for each in report.failures], quiet=False
-    )
+    journal.count(requests=report.requests, seconds_waited=report.waited)
+    messages.count_failures(report.failures, len(report.results) - len(report.failures))
+    messages.print_failures(report.failures)
     raise typer.Exit(report.exit_code)

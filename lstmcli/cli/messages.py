@@ -1,10 +1,12 @@
-"""What goes to standard error besides errors: notes, warnings, failed symbols."""
+"""What goes to standard error besides errors: notes, warnings, failed symbols. All is logged."""
 
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
+from lstmcli.cli import journal
 from lstmcli.errors import PartialError
 from lstmcli.report.output import rows_csv, write_file
 from lstmcli.workflows.failures import AllFailedError, Failure
@@ -13,7 +15,8 @@ _MOST_NOTES = 5
 
 
 def tell(lines: Sequence[str], *, quiet: bool, every: bool = True) -> None:
-    """Print lines to stderr, the first few of them unless `every` is set."""
+    """Log lines, and print them to stderr, the first few of them unless `every` is set."""
+    journal.log_each("note", [{"message": line} for line in lines])
     if quiet:
         return
     shown = lines if every else lines[:_MOST_NOTES]
@@ -52,8 +55,29 @@ def list_failures(errors: str | None, failures: Sequence[Failure]) -> None:
 
 def finish(failures: Sequence[Failure], done: int) -> None:
     """Name the symbols that failed, and end with exit code 3 if there are any."""
-    if not failures:
-        return
+    log_failures(failures, done)
+    if failures:
+        print_failures(failures)
+        told = f"{len(failures)} of {len(failures) + done} symbols failed"
+        raise PartialError(told, why="see above")
+
+
+def print_failures(failures: Sequence[Failure]) -> None:
+    """Print a line for every symbol that failed."""
     for failure in failures:
         print(f"lstmcli: failed: {failure.symbol}: {failure.reason}", file=sys.stderr)
-    raise PartialError(f"{len(failures)} of {len(failures) + done} symbols failed", why="see above")
+
+
+def log_failures(failures: Sequence[Failure], done: int) -> None:
+    """Log the symbols that failed, and keep how many did and how many were done."""
+    journal.log_each("symbol", [{"status": "failed", **asdict(each)} for each in failures])
+    count_failures(failures, done)
+
+
+def count_failures(failures: Sequence[Failure], done: int) -> None:
+    """Keep how many symbols failed and were done, and why the first of them failed."""
+    journal.count(done=done, failed=len(failures))
+    if failures:
+        first = f"first {failures[0].symbol}: {failures[0].reason}"
+        told = f"{len(failures)} of {len(failures) + done} symbols failed, {first}"
+        journal.count(error=told)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lstmcli.cli import journal
 from lstmcli.report.view import Format
 
 Symbols = Annotated[
@@ -120,6 +121,18 @@ Quiet = Annotated[
 ]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="One line an epoch, and every note on the prices.")
+]
+LogFile = Annotated[
+    str | None,
+    typer.Option(
+        "--log-file",
+        envvar="LSTMCLI_LOG_FILE",
+        metavar="FILE",
+        is_eager=True,
+        callback=journal.open_log,
+        help="Append one line of JSON for every event, from start to end.",
+        show_default="none",
+    ),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Models = Annotated[

@@ -54,6 +54,7 @@ def predict(
     output: options.Output = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
+    log_file: options.LogFile = None,
     debug: options.Debug = False,
 ) -> None:
     """Forecast the sessions after the last bar, in prices, with their dates.
@@ -62,13 +63,14 @@ def predict(
 
     Example: lstmcli predict --model lab-corrected --format csv --output forecast.csv
     """
-    from lstmcli.cli import messages
+    from lstmcli.cli import journal, messages
     from lstmcli.cli.source import make_source
     from lstmcli.report.output import check_file, check_output, emit
     from lstmcli.report.picture import check_plot
     from lstmcli.report.predict import plot_forecasts, predict_view
     from lstmcli.workflows.predict import predict as run
 
+    journal.begin("predict", data_dir)
     check_output(output, form)
     check_file(errors)
     check_plot(plot, form)

@@ -1,5 +1,6 @@
 """`lstmcli train`."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -82,6 +83,7 @@ def train(
     output: options.Output = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
+    log_file: options.LogFile = None,
     debug: options.Debug = False,
 ) -> None:
     """Fit one network on all the symbols given and keep the best epoch as a new model version.
@@ -91,7 +93,7 @@ def train(
 
     Example: lstmcli train --config lab-corrected
     """
-    from lstmcli.cli import messages
+    from lstmcli.cli import journal, messages
     from lstmcli.cli.progress import epochs_shown
     from lstmcli.cli.settings import settings_of
     from lstmcli.cli.source import make_source
@@ -99,6 +101,7 @@ def train(
     from lstmcli.report.train import train_view
     from lstmcli.workflows.train import train as run
 
+    run_id = journal.begin("train", data_dir)
     check_output(output, form)
     settings = settings_of(config, overrides, seed=seed, device=device, threads=threads)
     source = make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict)
@@ -113,8 +116,11 @@ def train(
             resume=resume,
             force=force,
             timeout=timeout,
-            on_epoch=on_epoch,
+            on_epoch=journal.logged("epoch", on_epoch),
+            run_id=run_id,
         )
+    decision = asdict(report.decision)
+    journal.log("version", model=str(report.model), **decision)
     messages.tell(report.notes, quiet=quiet, every=verbose)
     emit(train_view(report), form, output)
     messages.finish(report.failures, len(report.metadata["data"]["symbols"]))

@@ -44,6 +44,18 @@ def model_folder(data_dir: Path, name: str) -> Path:
     return inside(data_dir, data_dir / "models" / check_name(name))
 
 
+def model_names(data_dir: Path) -> list[str]:
+    """Return the names that have a champion, in alphabetical order."""
+    folder = data_dir / "models"
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path.name
+        for path in folder.iterdir()
+        if _NAME.fullmatch(path.name) and (path / CHAMPION).is_file()
+    )
+
+
 def versions(data_dir: Path, name: str) -> list[str]:
     """Return the versions of a model name, oldest first."""
     folder = model_folder(data_dir, name)
@@ -181,13 +193,15 @@ def unknown_model(data_dir: Path, reference: str) -> ModelError:
     return ModelError(
         "no such model",
         where=reference,
-        why="there are " + (", ".join(_names(data_dir)) or "none") + f" in {data_dir / 'models'}",
+        why="there are "
+        + (", ".join(model_names(data_dir)) or "none")
+        + f" in {data_dir / 'models'}",
         next_step="Train one: lstmcli train --name NAME.",
     )
 
 
 def _only_model(data_dir: Path) -> ModelRef:
-    names = _names(data_dir)
+    names = model_names(data_dir)
     if len(names) == 1:
         leader = champion(data_dir, names[0])
         assert leader is not None
@@ -203,15 +217,4 @@ def _only_model(data_dir: Path) -> ModelRef:
         where=data_dir / "models",
         why="there are " + ", ".join(names),
         next_step="Pass --model NAME.",
-    )
-
-
-def _names(data_dir: Path) -> list[str]:
-    folder = data_dir / "models"
-    if not folder.is_dir():
-        return []
-    return sorted(
-        path.name
-        for path in folder.iterdir()
-        if _NAME.fullmatch(path.name) and (path / CHAMPION).is_file()
     )

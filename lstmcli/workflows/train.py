@@ -69,6 +69,7 @@ def train(
     force: bool = False,
     timeout: float | None = None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    run_id: str = "",
     clock: Callable[[], float] = time.perf_counter,
 ) -> TrainReport:
     """Fit one network on all the symbols given and keep it as a new version of `name`.
@@ -80,6 +81,7 @@ def train(
     timeout : seconds after which no further epoch is trained; the best one so far is kept, and the
         checkpoint too. clock : that they are counted by.
     promotion, level : whether it becomes champion; see `promotion.decide`.
+    run_id : kept in the metadata, so that a log can be searched for it.
     Raises DataError when a series is too short, LockedError when another run trains the same name,
     TrainingError when training broke down (the last good epoch is kept, but never promoted) or had
     no time for an epoch.
@@ -110,6 +112,7 @@ def train(
             metadata = {
                 **describe(learned.fit, plan, device, number, before + clock() - began),
                 "interval": used[0].interval,
+                "run_id": run_id,
                 "source": {"store": used[0].source == STORE, "read_at": read_at.isoformat()},
                 "origin_sha256": origin_sha256(origin),
                 "trend": learned.trend,

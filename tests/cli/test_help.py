@@ -12,7 +12,7 @@ import lstmcli as package
 from lstmcli.cli.app import app
 from tests.command_line import Outcome, assert_one_error, in_process, lstmcli
 
-COMMANDS = ("fetch", "train", "predict", "evaluate")
+COMMANDS = ("fetch", "train", "predict", "evaluate", "status")
 VERBS = ("data list", "data show", "data check", "data remove", "data import")
 ROOT = typer.main.get_command(app)
 

@@ -1,0 +1,175 @@
+"""The run that this process is: its events, a JSON line each in --log-file, and how it ends.
+
+A process is one run, so the run is this module's own; what goes to standard error passes here too.
+The end of a fetch, train, predict or evaluate is kept in the data folder as well, for `status`.
+A log that cannot be written is an error at the start, and one warning later: the work goes on.
+"""
+
+import json
+import os
+import re
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from lstmcli import __version__
+from lstmcli.errors import FileError, LockedError, UsageError
+
+
+@dataclass
+class _Run:
+    run_id: str = field(default_factory=lambda: secrets.token_hex(4))
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    clock: float = field(default_factory=time.monotonic)
+    command: str = ""
+    data_dir: Path | None = None
+    log_file: Path | None = None
+    has_warned: bool = False
+    counts: dict[str, float] = field(default_factory=dict)
+    error: str = ""
+
+
+_run = _Run()
+
+
+def whole_run(work: Callable[[], int]) -> int:
+    """Do the work of a new run, and keep how it ended, whatever ended it."""
+    global _run
+    _run = _Run()
+    code = 1  # that of an error of our own, which leaves a traceback
+    try:
+        code = work()
+    except SystemExit as end:  # a signal
+        code = int(end.code or 0)
+        raise
+    finally:
+        _end(code)
+    return code
+
+
+def open_log(context: typer.Context, name: str | None) -> str | None:
+    """Begin the log, as soon as its option is read; raises FileError where that cannot be."""
+    if name is None or context.resilient_parsing:
+        return name
+    path = Path(name)
+    if _begins_otherwise(path):
+        raise UsageError(
+            "not a log", where=path, why="it holds something else", next_step="Name another file."
+        )
+    _run.command = context.command_path.partition(" ")[2]
+    variables = {key: value for key, value in os.environ.items() if key.startswith("LSTMCLI_")}
+    start = {"version": __version__, "arguments": sys.argv[1:], "environment": variables}
+    torn = _append(path, [_event("start", start)])
+    _run.log_file = path
+    if torn:
+        warn(f"{path}: a last line that was cut short is gone, {torn} bytes")
+    return name
+
+
+def begin(command: str, data_dir: Path) -> str:
+    """Say which command works on which data folder; returns the id of the run."""
+    _run.command, _run.data_dir = command, data_dir
+    return _run.run_id
+
+
+def log(event: str, **facts: Any) -> None:
+    """Log one event."""
+    log_each(event, [facts])
+
+
+def log_each(event: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Log one event a row, all on the disk when this returns."""
+    lines = [] if _run.log_file is None else [_event(event, row) for row in rows]
+    if _run.log_file is None or not lines:
+        return
+    try:
+        _append(_run.log_file, lines)
+    except FileError as error:
+        if not _run.has_warned:
+            _run.has_warned = True
+            print(f"lstmcli: warning: events are missing in the log: {error}", file=sys.stderr)
+
+
+def logged(event: str, show: Callable[..., None]) -> Callable[..., None]:
+    """Wrap a callback, so that the record it is called with is logged first."""
+
+    def call(fact: Any, *rest: Any) -> None:
+        log(event, **asdict(fact))
+        show(fact, *rest)
+
+    return call
+
+
+def count(*, error: str = "", **numbers: float) -> None:
+    """Keep numbers for the run's end, such as `done` and `failed` symbols, and why they failed."""
+    _run.counts |= numbers
+    _run.error = _run.error or error
+
+
+def fail(text: str) -> None:
+    """Log an error, which is the run's where none is kept yet."""
+    log("error", message=text)
+    count(error=text)
+
+
+def warn(text: str) -> None:
+    """Log a warning, and print it also where notes are not wanted."""
+    log("warning", message=text)
+    print(f"lstmcli: warning: {text}", file=sys.stderr)
+
+
+def _begins_otherwise(path: Path) -> bool:
+    """Whether a file is there whose last line, cut or not, is none of ours to touch."""
+    with suppress(OSError):
+        if path.is_file():
+            with open(path, "rb") as file:
+                return file.read(1) not in (b"", b"{")
+    return False
+
+
+def _end(code: int) -> None:
+    if _run.data_dir is not None:
+        _record(_run.data_dir, code)
+    seconds = round(time.monotonic() - _run.clock, 3)
+    log("end", exit_code=code, seconds=seconds, counts=_run.counts)
+
+
+def _record(data_dir: Path, code: int) -> None:
+    """Note the end in the data folder; one that may only be read can still be forecast from."""
+    from lstmcli.runs.record import RunEnd, note_end
+
+    started, ended = (
+        each.isoformat(timespec="seconds") for each in (_run.started, datetime.now(UTC))
+    )
+    end = RunEnd(_run.command, _run.run_id, started, ended, code, _run.counts, _run.error)
+    try:
+        if data_dir.is_dir():
+            note_end(data_dir, end)
+    except (FileError, LockedError, OSError) as error:
+        log("warning", message=f"this run is not in the record: {error}")
+
+
+def _append(path: Path, lines: list[str]) -> int:
+    from lstmcli.runs.append import append_lines
+
+    return append_lines(path, "".join(lines).encode("ascii"))
+
+
+def _event(event: str, facts: Mapping[str, Any]) -> str:
+    """One line of plain JSON, without the password of any address in it."""
+    head = {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "run_id": _run.run_id,
+        "command": _run.command,
+        "event": event,
+    }
+    plain = json.loads(json.dumps({**head, **facts}, default=str), parse_constant=str)
+    return re.sub(r"://[^/@\s\"]*@", "://***@", json.dumps(plain)) + "\n"

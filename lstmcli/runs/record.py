@@ -1,0 +1,92 @@
+"""How the last run of each command ended, and the last good one: `runs.json` of the data folder.
+
+It says when the folder was last well looked after, also where nobody keeps a log.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from lstmcli import atomic
+from lstmcli.errors import PartialError
+from lstmcli.runs.locks import hold
+
+SCHEMA_VERSION = 1
+_FILE = "runs.json"
+_WAIT = 5.0  # seconds for other ends, each of which takes milliseconds
+_MAX_BYTES = 1024**2
+_NOT_A_RECORD = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """How one run ended.
+
+    started, ended : UTC in ISO form. counts : such as how many symbols were done and failed.
+    error : why it failed, or some of its symbols did; empty where nothing did.
+    """
+
+    command: str
+    run_id: str
+    started: str
+    ended: str
+    exit_code: int
+    counts: Mapping[str, float] = field(default_factory=dict)
+    error: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it did its work, for some of the symbols at least."""
+        return self.exit_code in (0, PartialError.exit_code)
+
+
+@dataclass(frozen=True)
+class LastRuns:
+    """The last run of a command, and the last good one where there was one."""
+
+    last: RunEnd
+    last_good: RunEnd | None
+
+
+def note_end(data_dir: Path, end: RunEnd) -> None:
+    """Add a run's end to the record of a data folder that is there.
+
+    Raises LockedError when another end is still being written, FileError when it cannot be.
+    """
+    path = data_dir / _FILE
+    with hold(data_dir / ".lock", wait=_WAIT):
+        for stray in data_dir.glob(f".{_FILE}.*{atomic.TEMPORARY_SUFFIX}"):
+            stray.unlink(missing_ok=True)
+        known = last_runs(data_dir)
+        earlier = known.get(end.command)
+        good = end if end.is_good else earlier.last_good if earlier else None
+        runs = {**known, end.command: LastRuns(end, good)}
+        tree = {name: asdict(each) for name, each in sorted(runs.items())}
+        document = {"schema_version": SCHEMA_VERSION, "runs": tree}
+        atomic.write_text(path, json.dumps(document, indent=2) + "\n")
+
+
+def last_runs(data_dir: Path) -> dict[str, LastRuns]:
+    """The last runs by command; none where there is no record, or a damaged one."""
+    try:
+        with open(data_dir / _FILE, "rb") as file:
+            tree = json.loads(file.read(_MAX_BYTES), parse_constant=str)["runs"]
+        return {
+            str(name): LastRuns(_end(each["last"]), each["last_good"] and _end(each["last_good"]))
+            for name, each in tree.items()
+        }
+    except (OSError, *_NOT_A_RECORD):
+        return {}
+
+
+def _end(tree: Any) -> RunEnd:
+    words = {name: str(tree[name]) for name in ("command", "run_id", "started", "ended", "error")}
+    counts = dict(tree["counts"])
+    if not all(isinstance(number, int | float) for number in counts.values()):
+        raise TypeError("a count is no number")
+    if datetime.fromisoformat(words["ended"]).tzinfo is None:
+        raise ValueError("a time without a zone")
+    return RunEnd(exit_code=int(tree["exit_code"]), counts=counts, **words)

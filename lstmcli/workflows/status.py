@@ -1,0 +1,245 @@
+"""Whether all is well in a data folder, how old it is and what to do: one part a line.
+
+A cheap look: the bars are read only where their sidecar does not fit, which `data check` does for
+all of them. Each champion is loaded, as `predict` would. Nothing is written and no lock is taken.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from lstmcli.errors import DataError, LstmcliError
+from lstmcli.market.calendars import calendar_of, sessions_of
+from lstmcli.market.store import IMPORTED
+from lstmcli.market.store_folder import INTERVALS, interval_option, stored_symbols
+from lstmcli.runs.bundle import load_bundle
+from lstmcli.runs.record import LastRuns, RunEnd, last_runs
+from lstmcli.runs.registry import find_model, model_names, versions
+from lstmcli.training.device import choose_device
+from lstmcli.workflows.data import StoredSeries, list_data
+from lstmcli.workflows.failures import AllFailedError
+
+State = Literal["ok", "old", "bad", "none"]
+
+MOST_BEHIND = 3  # complete bars that a series may lack before it is old, as for a forecast
+LONGEST_LOOK = timedelta(days=120)  # ahead, within which no calendar should end
+NIGHTLY = ("fetch", "predict")
+_Found = tuple[State, str, str, datetime | None]
+_CHECK = "Run: lstmcli data check."
+_SKEW = timedelta(minutes=5)  # between the clocks of machines that share a folder
+_MOST_NAMES = 5
+
+
+@dataclass(frozen=True)
+class Part:
+    """How one part is.
+
+    state : "old" works but should be brought up to date, "bad" does not work, "none" is not there.
+    since : when it last changed, for its age; None for what has none. next_step : "" where well.
+    """
+
+    name: str
+    state: State
+    what: str
+    next_step: str = ""
+    since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class StatusReport:
+    """The parts, the last runs by command, and which of the runs asked about are too old."""
+
+    data_dir: Path
+    now: datetime
+    parts: tuple[Part, ...]
+    runs: dict[str, LastRuns]
+    max_age: timedelta | None
+    too_old: tuple[str, ...]
+
+    def raise_if_too_old(self) -> None:
+        """Raise DataError naming the commands whose last good run lies too far back."""
+        if self.too_old:
+            raise DataError(
+                "the last good run is too old",
+                where=self.data_dir,
+                why="; ".join(self.too_old),
+                next_step="See lstmcli status, and the log of the runs since.",
+            )
+
+
+def status(
+    data_dir: Path,
+    *,
+    now: datetime,
+    commands: Sequence[str] = (),
+    max_age: timedelta | None = None,
+    device: str = "auto",
+) -> StatusReport:
+    """Look at every part as it is at `now`, in UTC.
+
+    commands : whose last good run may be `max_age` old; without them fetch and predict, those of
+    them that were ever run here, and any command where neither was.
+    """
+    runs = last_runs(data_dir)
+    today = now.date()
+    parts = (
+        _part("store", partial(_store, data_dir, today)),
+        *_models(data_dir),
+        _part("calendars", partial(_calendars, data_dir, today)),
+        _part("device", partial(_device, device)),
+        _part("feed", partial(_feed, runs.get("fetch"))),
+    )
+    too_old = () if max_age is None else _too_old(runs, commands, max_age, now)
+    return StatusReport(data_dir, now, parts, runs, max_age, too_old)
+
+
+def _part(name: str, look: Callable[[], _Found]) -> Part:
+    """What a look finds, or that it failed."""
+    try:
+        return Part(name, *look())
+    except LstmcliError as error:
+        where = f" ({error.where})" if error.where else ""
+        what = f"{error.what}{where}" + (f": {error.why}" if error.why else "")
+        is_absent = isinstance(error, DataError)
+        return Part(name, "none" if is_absent else "bad", what or str(error), error.next_step)
+
+
+def _store(data_dir: Path, today: date) -> _Found:
+    try:
+        found = list_data(data_dir, today=today)
+    except AllFailedError as error:
+        return "bad", str(error), _CHECK, None
+    series = found.series
+    last = sorted(each.last for each in series)
+    span = last[0] if last[0] == last[-1] else f"{last[0]} to {last[-1]}"
+    what = f"{len(series)} series, last bars {span}"
+    since = max((_time(each.fetched_at) for each in series), key=_or_never)
+    behind = [each for each in series if each.behind > MOST_BEHIND]
+    if behind:
+        what += f"; {len(behind)} more than {MOST_BEHIND} bars behind: {_first(_names(behind))}"
+    if found.failures:
+        names = [failure.symbol for failure in found.failures]
+        what += f"; {len(names)} cannot be read: {_first(names)}"
+        return "bad", what, _CHECK, since
+    return "old" if behind else "ok", what, _bring(behind), since
+
+
+def _bring(behind: Sequence[StoredSeries]) -> str:
+    """How to bring series up to date: those of the first one's interval and source."""
+    if not behind:
+        return ""
+    first = behind[0]
+    alike = [
+        each
+        for each in behind
+        if (each.interval, each.source == IMPORTED) == (first.interval, first.source == IMPORTED)
+    ]
+    if first.source == IMPORTED:
+        return f"Import newer files: lstmcli data import {first.symbol}=FILE."
+    names = _first(_names(alike), " ")
+    return f"Run: lstmcli fetch {names}{interval_option(first.interval)}."
+
+
+def _models(data_dir: Path) -> list[Part]:
+    names = model_names(data_dir)
+    if not names:
+        return [Part("model", "none", "no model with a champion yet", "Run: lstmcli train.")]
+    return [_part(f"model {name}", partial(_model, data_dir, name)) for name in names]
+
+
+def _model(data_dir: Path, name: str) -> _Found:
+    leader = find_model(data_dir, name)
+    known = len(versions(data_dir, name))
+    model, metadata = load_bundle(leader.folder, torch.device("cpu"))
+    data = metadata.get("data", {}).get("symbols", [])
+    until = max((str(each.get("last", "")) for each in data), default="?")
+    n = len(model.trained_on)
+    what = f"{leader.version} of {known}, trained on {n} symbol{'s' * (n != 1)} up to {until}"
+    return "ok", what, "", _time(str(metadata.get("created", "")))
+
+
+def _calendars(data_dir: Path, today: date) -> _Found:
+    symbols = {name for each in INTERVALS for name in stored_symbols(data_dir, each)}
+    wanted = sorted({calendar_of(symbol) or "24/5" for symbol in symbols} or {"XNYS"})
+    ends = {name: sessions_of(name)[-1:] for name in wanted}
+    unknown = [name for name, end in ends.items() if not end.size]
+    limit = np.datetime64(today + LONGEST_LOOK, "D")
+    short = [name for name, end in ends.items() if end.size and end[0] < limit]
+    told = [f"{name} to {end[0]}" for name, end in ends.items() if end.size]
+    what = ", ".join([*told, *(f"{name} unknown, weekdays are taken" for name in unknown)])
+    if unknown or short:
+        step = "Upgrade the calendars: pip install -U exchange-calendars."
+        return "bad" if unknown else "old", what, step, None
+    return "ok", what, "", None
+
+
+def _device(name: str) -> _Found:
+    device = choose_device(name)
+    shown = f"{torch.cuda.get_device_name(device)}, " if device.type == "cuda" else ""
+    return "ok", f"{device}, {shown}PyTorch {torch.__version__}", "", None
+
+
+def _feed(runs: LastRuns | None) -> _Found:
+    if runs is None:
+        return "none", "never fetched here", "Run: lstmcli fetch SYMBOL.", None
+    last, good = runs.last, runs.last_good
+    counts = {name: number for name, number in last.counts.items() if number}
+    told = ", ".join(f"{number:g} {name.replace('_', ' ')}" for name, number in counts.items())
+    what = f"last fetch {last.ended[:16].replace('T', ' ')}: {told or 'nothing done'}"
+    since = None if good is None else _time(good.ended)
+    if last.is_good:
+        return "ok", what, "", since
+    what += f"; exit code {last.exit_code}" + (f", {last.error}" if last.error else "")
+    return "bad", what, "Run the same fetch again.", since
+
+
+def _too_old(
+    runs: dict[str, LastRuns], commands: Sequence[str], max_age: timedelta, now: datetime
+) -> tuple[str, ...]:
+    """Which runs asked about are too old, and by how much."""
+    asked = tuple(commands) or tuple(name for name in NIGHTLY if name in runs)
+    if not asked:
+        good = [each.last_good for each in runs.values() if each.last_good]
+        fresh = [each for each in good if _is_fresh(each, max_age, now)]
+        return () if fresh else ("no command has had a good run within the limit",)
+    found = []
+    for name in asked:
+        end = runs[name].last_good if name in runs else None
+        if end is None:
+            found.append(f"{name} has had no good run")
+        elif not _is_fresh(end, max_age, now):
+            found.append(f"{name} last ended well at {end.ended}")
+    return tuple(found)
+
+
+def _is_fresh(end: RunEnd, max_age: timedelta, now: datetime) -> bool:
+    """Whether it ended within the limit; not where the clock says that it has yet to end."""
+    return -_SKEW <= now - datetime.fromisoformat(end.ended) <= max_age
+
+
+def _time(text: str) -> datetime | None:
+    """A time noted in a file, which may hold anything."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _or_never(time: datetime | None) -> datetime:
+    return time or datetime.min.replace(tzinfo=UTC)
+
+
+def _names(series: Sequence[StoredSeries]) -> list[str]:
+    return [each.symbol for each in series]
+
+
+def _first(names: Sequence[str], comma: str = ", ") -> str:
+    more = [f"and {len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else []
+    return comma.join([*names[:_MOST_NAMES], *more])

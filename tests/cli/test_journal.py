@@ -1,0 +1,278 @@
+"""The log of events, and the record of how runs ended: complete, and never what stops the work."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lstmcli.cli import journal
+from lstmcli.errors import FileError
+from lstmcli.runs.record import last_runs
+from tests.command_line import (
+    PROGRAM,
+    Outcome,
+    assert_one_error,
+    csv_text,
+    environment,
+    hashes,
+    in_process,
+    walk,
+)
+from tests.yahoo_stand_in import StandIn, random_walk, stand_in
+
+TRAIN = ("train", "--config", "tiny.toml")
+LOG = ("--log-file", "log.jsonl")
+
+
+@pytest.fixture
+def server() -> Iterator[StandIn]:
+    with stand_in() as script:
+        script.serve("AAPL", random_walk(80))
+        yield script
+
+
+def events(folder: Path) -> list[dict[str, Any]]:
+    """The log's lines; every one has the four fields that all have."""
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    for line in lines:
+        assert list(line)[:4] == ["time", "run_id", "command", "event"]
+        assert datetime.fromisoformat(line["time"]).tzinfo is not None
+    return lines
+
+
+def names(folder: Path) -> list[str]:
+    return [line["event"] for line in events(folder)]
+
+
+def last(folder: Path, command: str) -> Any:
+    return last_runs(folder / "data")[command].last
+
+
+def fetch(*arguments: object, folder: Path) -> Outcome:
+    return in_process("fetch", "--rate", 100, *arguments, *LOG, folder=folder)
+
+
+def test_a_training_is_logged_from_start_to_end(home: Path) -> None:
+    before = datetime.now(UTC)
+    done = in_process(*TRAIN, *LOG, "--seed", 3, folder=home)
+    assert (done.code, done.err) == (0, "")
+    found = events(home)
+    assert [each["event"] for each in found] == ["start", "epoch", "epoch", "version", "end"]
+    start, first, _, version, end = found
+    assert start["arguments"] == [*TRAIN, *LOG, "--seed", "3"]
+    assert (first["epoch"], first["best"]) == (1, True)
+    assert first["validation_loss"] > 0
+    assert version["model"] == "tiny/v0002"
+    assert version["promoted"] is False
+    assert "RMSE" in version["why"]
+    assert (end["exit_code"], end["counts"]) == (0, {"done": 1, "failed": 0})
+    times = [datetime.fromisoformat(each["time"]) for each in found]
+    assert [before, *times] == sorted([before, *times])
+    metadata = json.loads((home / "data/models/tiny/v0002/metadata.json").read_text())
+    assert {metadata["run_id"]} == {each["run_id"] for each in found}
+    assert last(home, "train").run_id == metadata["run_id"]
+    assert {each["command"] for each in found} == {"train"}
+
+
+def test_a_fetch_is_logged_symbol_by_symbol(server: StandIn, tmp_path: Path) -> None:
+    assert fetch("AAPL", "NOPE", "--quiet", folder=tmp_path).code == 3
+    found = {each.get("symbol", each["event"]): each for each in events(tmp_path)}
+    assert (found["AAPL"]["status"], found["AAPL"]["rows"]) == ("new", 80)
+    assert (found["NOPE"]["status"], found["NOPE"]["failure"]) == ("failed", "not found")
+    assert "no such symbol" in found["NOPE"]["reason"]
+    assert found["end"]["counts"] == {
+        "requests": server.requests,
+        "seconds_waited": 0.0,
+        "done": 1,
+        "failed": 1,
+    }
+    ended = last(tmp_path, "fetch")
+    assert (ended.exit_code, ended.is_good) == (3, True)
+    assert ended.error.startswith("1 of 2 symbols failed, first NOPE: no such symbol")
+
+
+def test_notes_and_failed_symbols_of_a_batch_are_logged_also_when_quiet(home: Path) -> None:
+    (home / "short.csv").write_text(csv_text(walk(5)))
+    batch = ("predict", "--csv", "prices.csv", "--csv", "short.csv", "--quiet")
+    assert in_process(*batch, *LOG, folder=home).code == 3
+    found = events(home)
+    assert [each["event"] for each in found] == [
+        "start", "note", "symbol", "error", "end",
+    ]  # fmt: skip
+    assert "sessions old" in found[1]["message"]
+    assert (found[2]["symbol"], found[2]["status"], found[2]["exit_code"]) == ("short", "failed", 4)
+    assert (found[-1]["exit_code"], found[-1]["counts"]) == (3, {"done": 1, "failed": 1})
+
+
+def test_refits_and_the_end_of_an_evaluation_are_logged(home: Path) -> None:
+    assert in_process("evaluate", "--refit", 4, *LOG, folder=home).code == 0
+    assert names(home)[1] == "refit"
+    assert names(home)[-1] == "end"
+    assert last(home, "evaluate").counts == {"done": 1, "failed": 0}
+
+
+def test_verbs_that_change_the_store_are_logged(home: Path) -> None:
+    assert in_process("data", "import", "prices.csv", *LOG, folder=home).code == 0
+    assert in_process("data", "remove", "PRICES", "--yes", *LOG, folder=home).code == 0
+    assert {each["command"] for each in events(home)} == {"data import", "data remove"}
+    assert set(last_runs(home / "data")) == {"train"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("predict", "--model", "absent"), 1, "no such model"),
+        (("predict", "--csv", "absent.csv"), 1, "absent.csv"),
+        (("train", "--set", "train.epochs=0"), 2, "train.epochs"),
+        (("predict", "--horizon", "0"), 2, "--horizon"),
+        (("predict", "--output", "data"), 1, "it is a folder"),
+        (("evaluate", "--start", "2100-01-01"), 4, "cutoff"),
+    ],
+)
+def test_an_error_is_logged_and_so_is_the_end(
+    home: Path, arguments: tuple[str, ...], code: int, told: str
+) -> None:
+    done = in_process(*arguments, *LOG, folder=home)
+    assert_one_error(done, code, told)
+    *_, error, end = events(home)
+    assert error["event"] == "error"
+    assert f"lstmcli: error: {error['message']}\n" in done.err
+    assert (end["event"], end["exit_code"]) == ("end", code)
+
+
+def test_a_run_in_which_all_failed_names_them_all(home: Path) -> None:
+    for name in ("a", "b"):
+        (home / f"{name}.csv").write_text(csv_text(walk(5)))
+    assert in_process("predict", "--csv", "a.csv", "--csv", "b.csv", *LOG, folder=home).code == 4
+    failed = [each["symbol"] for each in events(home) if each["event"] == "symbol"]
+    assert failed == ["a", "b"]
+    assert last(home, "predict").counts == {"done": 0, "failed": 2}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_run_that_is_stopped_logs_its_end(home: Path, number: int, code: int) -> None:
+    long = (*TRAIN, "--set", "train.epochs=100000", "--set", "train.patience=100000", *LOG)
+    with subprocess.Popen(
+        [PROGRAM, *long], cwd=home, env=environment(), stderr=subprocess.PIPE
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not (home / "log.jsonl").exists() or "epoch" not in names(home):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(number)
+        process.communicate(timeout=60)
+    assert process.returncode == code
+    end = events(home)[-1]
+    assert (end["event"], end["exit_code"]) == ("end", code)
+    assert last(home, "train").exit_code == code
+    assert last_runs(home / "data")["train"].last_good is not None
+
+
+def test_two_runs_share_a_log_without_mixing_their_lines(home: Path) -> None:
+    runs = [
+        subprocess.Popen(
+            [PROGRAM, *TRAIN, "--name", name, *LOG],
+            cwd=home,
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+        )
+        for name in ("one", "two")
+    ]
+    assert [run.wait() for run in runs] == [0, 0]
+    found = events(home)
+    ids = {each["run_id"] for each in found}
+    assert len(ids) == 2
+    for run_id in ids:
+        own = [each["event"] for each in found if each["run_id"] == run_id]
+        assert own == ["start", "epoch", "epoch", "version", "end"]
+
+
+@pytest.mark.parametrize(
+    ("place", "code", "told"),
+    [
+        ("absent/log", 1, "No such file"),
+        ("data", 1, "it is no file"),
+        ("pipe", 1, "it is no file"),
+        ("prices.csv", 2, "not a log"),
+    ],
+)
+def test_a_log_that_cannot_be_kept_is_refused_before_any_work(
+    home: Path, place: str, code: int, told: str
+) -> None:
+    os.mkfifo(home / "pipe")
+    before = hashes(home)
+    assert_one_error(in_process(*TRAIN, "--log-file", place, folder=home), code, place, told)
+    assert hashes(home) == before
+
+
+def test_a_log_that_fails_later_is_told_once_and_the_work_goes_on(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[list[str]] = []
+
+    def fill_up(path: Path, lines: list[str]) -> int:
+        if written:
+            raise FileError("cannot append to the file", where=path, why="No space left on device")
+        written.append(lines)
+        return 0
+
+    monkeypatch.setattr(journal, "_append", fill_up)
+    done = in_process(*TRAIN, *LOG, "--quiet", folder=home)
+    assert done.code == 0
+    (line,) = done.err.splitlines()
+    assert line.startswith("lstmcli: warning: events are missing in the log: cannot append")
+    assert last(home, "train").exit_code == 0
+
+
+def test_a_torn_last_line_is_cut_and_told_at_the_next_start(home: Path) -> None:
+    (home / "log.jsonl").write_text(
+        '{"time": "2026-01-01T00:00:00+00:00", "run_id": "00", "command": "train", "event": "end"}'
+        '\n{"time": "2026-'
+    )
+    done = in_process("predict", *LOG, "--quiet", folder=home)
+    assert done.code == 0
+    (line,) = done.err.splitlines()
+    assert line.startswith("lstmcli: warning: log.jsonl: a last line that was cut short is gone")
+    assert names(home) == ["end", "start", "warning", "note", "end"]
+
+
+def test_the_environment_names_the_log_and_passwords_are_left_out(home: Path) -> None:
+    env = {"LSTMCLI_LOG_FILE": "log.jsonl", "LSTMCLI_MODEL": "https://me:secret@example.org/x"}
+    assert in_process("predict", folder=home, env=env).code == 1
+    start, error, _ = events(home)
+    assert start["environment"]["LSTMCLI_MODEL"] == "https://***@example.org/x"
+    assert "no such model" in error["message"]
+    assert "secret" not in (home / "log.jsonl").read_text()
+
+
+def test_figures_that_are_none_stay_json() -> None:
+    line = journal._event("epoch", {"loss": float("nan"), "best": float("inf")})
+    found = json.loads(line, parse_constant=pytest.fail)
+    assert (found["loss"], found["best"]) == ("NaN", "Infinity")
+
+
+def test_without_the_option_there_is_a_record_and_no_log(home: Path) -> None:
+    assert in_process("predict", folder=home).code == 0
+    assert not (home / "log.jsonl").exists()
+    assert last(home, "predict").exit_code == 0
+
+
+def test_no_folder_is_made_for_a_record(tmp_path: Path) -> None:
+    assert in_process("predict", folder=tmp_path).code == 1
+    assert in_process("fetch", "AAPL", "--dry-run", folder=tmp_path).code == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_that_cannot_be_written_stops_no_run(home: Path) -> None:
+    (home / "data/runs.json").unlink()
+    (home / "data/runs.json").mkdir()
+    done = in_process("predict", "--quiet", *LOG, folder=home)
+    assert (done.code, done.err) == (0, "")
+    assert names(home) == ["start", "note", "warning", "end"]

@@ -1,0 +1,119 @@
+"""`lstmcli status` from outside: what it prints in every format, and how it ends."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lstmcli.runs.record import RunEnd, note_end
+from tests.command_line import assert_one_error, hashes, in_process, read_exactly
+
+PARTS = ["store", "model tiny", "calendars", "device", "feed"]
+
+
+def ended(folder: Path, command: str, hours_ago: float, code: int = 0, error: str = "") -> None:
+    time = (datetime.now(UTC) - timedelta(hours=hours_ago)).isoformat(timespec="seconds")
+    counts = {"done": 497, "failed": 3}
+    note_end(folder / "data", RunEnd(command, "0011aabb", time, time, code, counts, error))
+
+
+def test_a_table_shows_the_parts_and_the_runs(home: Path) -> None:
+    ended(home, "fetch", 3.0, 3, "3 of 500 symbols failed, first NOPE: no such symbol")
+    ended(home, "predict", 72.0)
+    ended(home, "predict", 0.5, 143)
+    done = in_process("status", folder=home)
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.splitlines()
+    shown = [line[2:].partition("  ")[0].rstrip() for line in lines]
+    assert [name for name in shown if name in PARTS] == PARTS
+    rows = {line.split()[0]: line.split() for line in lines if line.strip()}
+    assert rows["predict"][3:] == ["0011aabb", "3", "days", "ago", "143", "497", "3"]
+    assert rows["fetch"][3:] == ["0011aabb", "3.0", "h", "ago,", "partial", "3", "497", "3"]
+    assert rows["train"][4:7] == ["0", "min", "ago"]
+    assert "The last fetch ended with exit code 3: 3 of 500 symbols failed, first NOPE" in done.out
+
+
+def test_one_document_holds_parts_runs_and_what_is_too_old(home: Path) -> None:
+    ended(home, "fetch", 30.0)
+    done = in_process("status", "--max-age", "26h", "--format", "json", folder=home)
+    assert done.code == 4
+    found = json.loads(done.out)
+    assert (found["schema_version"], found["command"]) == (1, "status")
+    assert (found["data_dir"], found["max_age_hours"]) == ("data", 26.0)
+    assert [each["part"] for each in found["parts"]] == PARTS
+    assert found["parts"][-1]["age_hours"] == pytest.approx(30.0, abs=0.1)
+    assert found["runs"]["fetch"]["last_good"]["exit_code"] == 0
+    (old,) = found["too_old"]
+    assert done.err == (
+        f"lstmcli: error: the last good run is too old (data): {old}. "
+        "See lstmcli status, and the log of the runs since.\n"
+    )
+
+
+def test_rows_are_the_parts(home: Path) -> None:
+    done = in_process("status", "--format", "csv", folder=home)
+    assert list(read_exactly(done.out)["part"]) == PARTS
+    lines = in_process("status", "--format", "jsonl", folder=home).out.splitlines()
+    assert [json.loads(line)["part"] for line in lines] == PARTS
+
+
+@pytest.mark.parametrize(
+    ("age", "code"), [("90m", 4), ("2h", 0), ("0.5d", 0), ("1.4h", 4), ("8d", 0)]
+)
+def test_an_age_is_minutes_hours_or_days(home: Path, age: str, code: int) -> None:
+    ended(home, "fetch", 1.75)
+    assert in_process("status", "--max-age", age, folder=home).code == code
+
+
+@pytest.mark.parametrize("age", ["26", "h", "-1h", "26 h", "1w", "inf", "9999999d", ""])
+def test_an_age_of_another_form_is_usage(tmp_path: Path, age: str) -> None:
+    done = in_process("status", f"--max-age={age}", folder=tmp_path)
+    assert_one_error(done, 2, "--max-age", "26h")
+
+
+def test_commands_can_be_named(home: Path) -> None:
+    ended(home, "fetch", 30.0)
+    assert in_process("status", "--max-age", "1h", folder=home).code == 4
+    assert in_process("status", "train", "--max-age", "1h", folder=home).code == 0
+    assert in_process("status", "train", "fetch", "--max-age", "1h", folder=home).code == 4
+    assert_one_error(in_process("status", "data", folder=home), 2, "data", "fetch")
+
+
+def model(folder: Path) -> dict[str, Any]:
+    document = json.loads(in_process("status", "--format", "json", folder=folder).out)
+    (found,) = [each for each in document["parts"] if each["part"] == "model tiny"]
+    return dict(found)
+
+
+def test_a_champion_is_loaded_to_see_whether_it_is_whole(home: Path) -> None:
+    found = model(home)
+    assert (found["state"], found["next_step"]) == ("ok", "")
+    assert found["found"] == "v0001 of 1, trained on 1 symbol up to 2018-08-31"
+    assert 0 <= found["age_hours"] < 1
+    weights = home / "data/models/tiny/v0001/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    found = model(home)
+    assert (found["state"], found["next_step"]) == ("bad", "Train it again: lstmcli train.")
+    assert "does not match the hash" in found["found"]
+
+
+def test_a_champion_that_is_gone_is_bad(home: Path) -> None:
+    (home / "data/models/tiny/champion").write_text("v0007\n")
+    found = model(home)
+    assert found["state"] == "bad"
+    assert "it points to 'v0007'" in found["found"]
+
+
+def test_nothing_is_written(home: Path) -> None:
+    before = (hashes(home), sorted(home.rglob("*")))
+    assert in_process("status", "--max-age", "26h", folder=home).code == 0
+    assert (hashes(home), sorted(home.rglob("*"))) == before
+
+
+def test_a_folder_without_anything_is_no_error_without_a_limit(tmp_path: Path) -> None:
+    done = in_process("status", folder=tmp_path)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.endswith("No run has ended here yet.\n")
+    assert in_process("status", "--max-age", "26h", folder=tmp_path).code == 4

@@ -1,0 +1,195 @@
+"""Runs that nobody watches: silent when well, in a bare environment, by the README's own files."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from lstmcli.cli.app import app
+from tests.cli.conftest import RECIPE
+from tests.command_line import PROGRAM, csv_text, in_process, walk
+from tests.readme import README
+from tests.stand_in_site import sitecustomize
+from tests.yahoo_stand_in import StandIn, random_walk, stand_in
+
+SECTION = README.read_text("utf-8").partition("## Unattended runs\n")[2].partition("\n## ")[0]
+HOME = "/srv/lstmcli"
+SITE = Path(sitecustomize.__file__).parent
+COMMANDS = """\
+data import {given}/prices.csv
+fetch AAPL --rate 100
+train --config {given}/tiny.toml
+predict
+evaluate
+evaluate --refit 4
+data remove PRICES --yes
+"""
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", SECTION, re.DOTALL)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[StandIn]:
+    with stand_in() as script:
+        script.serve("AAPL", random_walk(80))
+        yield script
+
+
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
+    """A run of every command that has --quiet."""
+    given = tmp_path_factory.mktemp("given")
+    (given / "prices.csv").write_text(csv_text(walk(300)))
+    (given / "tiny.toml").write_text(RECIPE)
+    return [line.format(given=given).split() for line in COMMANDS.splitlines()]
+
+
+def test_quiet_runs_that_go_well_say_nothing_on_standard_error(
+    server: StandIn, commands: list[list[str]], tmp_path: Path
+) -> None:
+    log = ("--quiet", "--log-file", "log.jsonl")
+    for words in commands:
+        done = in_process(*words, *log, folder=tmp_path)
+        assert (done.code, done.err) == (0, ""), words
+    for words in (["data", "list"], ["data", "check"], ["status", "--max-age", "1h"]):
+        assert in_process(*words, folder=tmp_path).err == "", words
+
+
+def test_every_command_works_without_home_path_terminal_or_folder(
+    server: StandIn, commands: list[list[str]], tmp_path: Path
+) -> None:
+    """As cron starts it, and with less: all that is left says where the tests' stand-in is."""
+    paths = os.pathsep.join([str(SITE), os.environ.get("PYTHONPATH", "")])
+    env = {"PYTHONPATH": paths, "LSTMCLI_TEST_YAHOO": server.url}
+    quiet = [[*words, "--quiet"] for words in commands]
+    for words in (*quiet, ["data", "list"], ["status", "--max-age", "1h"]):
+        done = subprocess.run(
+            [PROGRAM, *words, "--data-dir", tmp_path / "data"],
+            cwd="/",
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+        )
+        assert (done.returncode, done.stderr) == (0, b""), words
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+STUB = """\
+#!/bin/sh
+echo "$@" >> "{home}/calls"
+eval "exit \\${{STUB_$1:-0}}"
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder with the README's script, and a stub in the place of the command."""
+    (script,) = [each for each in blocks("sh") if each.startswith("#!/bin/sh")]
+    job = tmp_path / "lstmcli-job"
+    job.write_text(script.replace(HOME, str(tmp_path)))
+    stub = tmp_path / ".venv/bin/lstmcli"
+    stub.parent.mkdir(parents=True)
+    stub.write_text(STUB.format(home=tmp_path))
+    for file in (job, stub):
+        file.chmod(0o755)
+    return tmp_path
+
+
+def run_job(home: Path, *arguments: str, **codes: int) -> tuple[int, str, list[str]]:
+    """Its exit code, what it said, and which commands it ran."""
+    env = {f"STUB_{name}": str(code) for name, code in codes.items()}
+    done = subprocess.run(
+        [home / "lstmcli-job", *arguments], cwd="/", env=env, capture_output=True, text=True
+    )
+    assert done.stdout == ""
+    calls = home / "calls"
+    ran = calls.read_text().splitlines() if calls.exists() else []
+    calls.unlink(missing_ok=True)
+    return done.returncode, done.stderr, [line.split()[0] for line in ran]
+
+
+@pytest.mark.parametrize("shell", ["sh", "dash", "bash --posix", "busybox sh"])
+def test_the_script_is_plain_shell(home: Path, shell: str) -> None:
+    words = shell.split()
+    if shutil.which(words[0]) is None:
+        pytest.skip(f"no {words[0]} here")
+    checked = subprocess.run([*words, "-n", home / "lstmcli-job"], capture_output=True, check=True)
+    assert checked.stderr == b""
+
+
+def test_the_script_is_silent_when_all_is_well(home: Path) -> None:
+    assert run_job(home, "nightly") == (0, "", ["fetch", "predict"])
+    assert run_job(home, "weekly") == (0, "", ["train"])
+
+
+@pytest.mark.parametrize("part", [{"fetch": 3}, {"predict": 3}, {"fetch": 3, "predict": 3}])
+def test_the_script_goes_on_where_only_some_symbols_failed(home: Path, part: Any) -> None:
+    code, said, ran = run_job(home, "nightly", **part)
+    assert (code, ran) == (3, ["fetch", "predict"])
+    assert [line.split(":")[0] for line in said.splitlines()] == [*part]
+
+
+@pytest.mark.parametrize("code", [1, 2, 4, 5, 6, 130, 143])
+def test_the_script_says_what_stopped_it(home: Path, code: int) -> None:
+    found, said, ran = run_job(home, "nightly", fetch=code)
+    assert (found, ran) == (code, ["fetch"])
+    assert said.startswith("fetch: ")
+    assert len(said.splitlines()) == 1
+    assert run_job(home, "nightly", fetch=3, predict=code)[0] == code
+    assert run_job(home, "weekly", train=code)[0] == code
+
+
+@pytest.mark.parametrize("arguments", [(), ("monthly",), ("",)])
+def test_the_script_knows_two_runs(home: Path, arguments: tuple[str, ...]) -> None:
+    assert run_job(home, *arguments) == (2, "usage: lstmcli-job nightly|weekly\n", [])
+
+
+@pytest.mark.parametrize("command", ["fetch", "status"])
+def test_the_calls_shown_are_those_of_the_command(command: str) -> None:
+    script, (crontab,) = "\n".join(blocks("sh")).replace("\\\n", " "), blocks("crontab")
+    steps = [f"{line} --symbols-file f -q" for line in re.findall(r"step (\w+ --.*)", script)]
+    watches = re.findall(r"bin/lstmcli (\w+.*) >/dev/null", crontab)
+    calls = [words for words in map(shlex.split, [*steps, *watches]) if words[0] == command]
+    assert calls
+    root: Any = typer.main.get_command(app)
+    for _, *arguments in calls:
+        root.commands[command].make_context(command, arguments)
+
+
+def test_the_crontab_has_five_fields_and_a_command_a_line() -> None:
+    (crontab,) = blocks("crontab")
+    _, *lines = crontab.splitlines()
+    for line in lines:
+        *when, command = line.split(maxsplit=5)
+        assert all(re.fullmatch(r"\*|\d+(-\d+)?", field) for field in when)
+        assert command.startswith(f"{HOME}/")
+        assert "%" not in command  # which cron takes for the end of the line
+
+
+def test_the_units_pass_their_own_checker(home: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd-analyze here")
+    service, timer = blocks("ini")
+    names = re.findall(r"`/etc/systemd/system/([\w@.-]+)`", SECTION)
+    assert names == ["lstmcli@.service", "lstmcli-nightly.timer"]
+    weekly = timer.replace("Mon..Fri 20:30 America/New_York", "Sat 04:00")
+    files = dict(zip(names, (service, timer), strict=True))
+    files["lstmcli-weekly.timer"] = weekly.replace("@nightly", "@weekly")
+    for name, text in files.items():
+        (home / name).write_text(text.replace(HOME, str(home)))
+    checked = subprocess.run(
+        ["systemd-analyze", "verify", *(home / name for name in files)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")

@@ -1,0 +1,200 @@
+"""Whether all is well: each part well, behind, damaged or absent, and how old the runs may be."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lstmcli.errors import DataError
+from lstmcli.market.store import write_imported
+from lstmcli.market.store_folder import price_path, sidecar_path
+from lstmcli.runs.record import RunEnd, note_end
+from lstmcli.workflows import status as module
+from lstmcli.workflows.status import Part, StatusReport, status
+from tests.workflows.test_data import bars, store
+
+NOW = datetime(2018, 9, 5, 6, 0, tzinfo=UTC)
+MANY = ("AA", "BB", "CC", "DD", "EE", "FF", "GG")
+
+
+def end(command: str, hours_ago: float, code: int = 0, **changes: object) -> RunEnd:
+    time = (NOW - timedelta(hours=hours_ago)).isoformat()
+    return replace(RunEnd(command, "0011aabb", time, time, code), **changes)  # type: ignore[arg-type]
+
+
+def part(folder: Path, name: str, *, now: datetime = NOW) -> Part:
+    (found,) = [each for each in status(folder, now=now).parts if each.name == name]
+    return found
+
+
+def test_an_empty_folder_has_nothing_yet_and_says_how_to_begin(tmp_path: Path) -> None:
+    report = status(tmp_path / "absent", now=NOW)
+    states = {each.name: each.state for each in report.parts}
+    assert states == {
+        "store": "none",
+        "model": "none",
+        "calendars": "ok",
+        "device": "ok",
+        "feed": "none",
+    }
+    assert all(each.next_step for each in report.parts if each.state != "ok")
+    assert not (tmp_path / "absent").exists()
+
+
+def test_a_store_up_to_date_is_well(tmp_path: Path) -> None:
+    for symbol in ("AAPL", "MSFT"):
+        store(tmp_path, symbol)
+    found = part(tmp_path, "store")
+    assert found == Part(
+        "store",
+        "ok",
+        "2 series, last bars 2018-08-31",
+        "",
+        datetime(2018, 8, 31, 22, 0, tzinfo=UTC),
+    )
+
+
+def test_series_behind_are_named_with_the_command_that_brings_them_up(tmp_path: Path) -> None:
+    for symbol in MANY:
+        store(tmp_path, symbol)
+    # 2018-09-03 was a holiday: on the 7th, three sessions are complete.
+    assert part(tmp_path, "store", now=NOW + timedelta(days=2)).state == "ok"
+    found = part(tmp_path, "store", now=NOW + timedelta(days=5))
+    assert found.state == "old"
+    assert found.what.endswith("; 7 more than 3 bars behind: AA, BB, CC, DD, EE, and 2 more")
+    assert found.next_step == "Run: lstmcli fetch AA BB CC DD EE and 2 more."
+
+
+def test_the_command_for_series_behind_is_that_of_their_kind(tmp_path: Path) -> None:
+    later = NOW + timedelta(days=365)
+    store(tmp_path, "AAPL", "1mo")
+    assert part(tmp_path, "store", now=later).next_step == "Run: lstmcli fetch AAPL --interval 1mo."
+    shutil.rmtree(tmp_path / "prices")
+    write_imported(tmp_path, "FUND", "1d", bars(), {})
+    assert "lstmcli data import FUND=FILE" in part(tmp_path, "store", now=later).next_step
+
+
+@pytest.mark.parametrize("all_of_them", [True, False])
+def test_a_damaged_series_is_bad_and_sent_to_the_full_check(
+    tmp_path: Path, all_of_them: bool
+) -> None:
+    for symbol in ("AAPL", "MSFT"):
+        store(tmp_path, symbol)
+        if all_of_them or symbol == "MSFT":
+            price_path(tmp_path, symbol).write_bytes(b"\x00\x01")
+    found = part(tmp_path, "store")
+    assert (found.state, found.next_step) == ("bad", "Run: lstmcli data check.")
+    assert "MSFT" in found.what
+
+
+def test_a_store_that_leads_out_of_the_folder_is_bad(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/prices").symlink_to("/")
+    found = part(tmp_path / "data", "store")
+    assert (found.state, found.next_step) == ("bad", "Remove the link.")
+
+
+def test_a_sidecar_that_says_nothing_hides_no_series(tmp_path: Path) -> None:
+    store(tmp_path, "AAPL")
+    sidecar_path(tmp_path, "AAPL").write_text('{"fetched_at": "some day"}')
+    found = part(tmp_path, "store")
+    assert (found.state, found.since) == ("ok", None)
+
+
+def test_every_calendar_of_the_store_is_followed_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for symbol in ("AAPL", "BTC-USD", "0700.HK"):
+        store(tmp_path, symbol)
+    found = part(tmp_path, "calendars")
+    assert found.state == "ok"
+    assert found.what.startswith("24/7 to 2100-12-31, XHKG to 20")
+
+    def short(calendar: str) -> np.ndarray:  # type: ignore[type-arg]
+        days = ["2018-08-30", "2018-09-06"] if calendar == "XNYS" else []
+        return np.array(days, dtype="datetime64[D]")
+
+    monkeypatch.setattr(module, "sessions_of", short)
+    found = part(tmp_path, "calendars")
+    assert (found.state, "pip install -U exchange-calendars" in found.next_step) == ("bad", True)
+    assert found.what == (
+        "XNYS to 2018-09-06, 24/7 unknown, weekdays are taken, XHKG unknown, weekdays are taken"
+    )
+
+
+def test_a_calendar_about_to_end_is_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    days = np.array(["2018-12-01"], dtype="datetime64[D]")
+    monkeypatch.setattr(module, "sessions_of", lambda calendar: days)
+    assert part(tmp_path, "calendars").state == "old"
+
+
+def test_a_device_that_is_not_there_is_bad(tmp_path: Path) -> None:
+    (found,) = [
+        each for each in status(tmp_path, now=NOW, device="cuda:99").parts if each.name == "device"
+    ]
+    assert found.state == "bad"
+    assert "--device cpu" in found.next_step
+
+
+def test_the_feed_is_as_the_last_fetch_left_it(tmp_path: Path) -> None:
+    good = end("fetch", 30, 3, counts={"done": 497, "failed": 3, "seconds_waited": 0})
+    note_end(tmp_path, good)
+    found = part(tmp_path, "feed")
+    assert (found.state, found.since) == ("ok", NOW - timedelta(hours=30))
+    assert found.what == "last fetch 2018-09-04 00:00: 497 done, 3 failed"
+    refused = end("fetch", 6, 6, error="too many requests (HTTP 429)", counts={"failed": 500})
+    note_end(tmp_path, refused)
+    found = part(tmp_path, "feed")
+    assert (found.state, found.since) == ("bad", NOW - timedelta(hours=30))
+    assert "500 failed; exit code 6, too many requests (HTTP 429)" in found.what
+    assert found.next_step
+
+
+def aged(folder: Path, *ends: RunEnd, asked: Sequence[str] = ()) -> StatusReport:
+    for each in ends:
+        note_end(folder, each)
+    return status(folder, now=NOW, commands=asked, max_age=timedelta(hours=26))
+
+
+@pytest.mark.parametrize(
+    ("ends", "asked", "too_old"),
+    [
+        ([end("fetch", 25)], (), []),
+        ([end("fetch", 27)], (), ["fetch"]),
+        ([end("fetch", 2, 3)], (), []),
+        ([end("fetch", 27), end("fetch", 2, 6)], (), ["fetch"]),
+        ([end("fetch", 20), end("fetch", 2, 6)], (), []),
+        # A weekly training is not asked about unless by name, and hides no fetch that stopped.
+        ([end("fetch", 2), end("predict", 2), end("train", 150)], (), []),
+        ([end("fetch", 27), end("predict", 2), end("train", 2)], (), ["fetch"]),
+        ([end("fetch", 27), end("predict", 28)], (), ["fetch", "predict"]),
+        ([end("fetch", 27), end("train", 2)], ("train",), []),
+        ([end("fetch", 2), end("train", 27)], ("fetch", "train"), ["train"]),
+        ([end("fetch", 2)], ("predict",), ["predict"]),
+        ([end("train", 2)], (), []),
+        ([end("train", 27), end("evaluate", 30)], (), ["no command"]),
+        ([], (), ["no command"]),
+        # A clock that was wrong makes no run young for ever.
+        ([end("fetch", -0.05)], (), []),
+        ([end("fetch", -24)], (), ["fetch"]),
+    ],
+)
+def test_the_last_good_run_may_be_as_old_as_asked(
+    tmp_path: Path, ends: list[RunEnd], asked: tuple[str, ...], too_old: list[str]
+) -> None:
+    report = aged(tmp_path, *ends, asked=asked)
+    assert len(report.too_old) == len(too_old)
+    for told, name in zip(report.too_old, too_old, strict=True):
+        assert told.startswith(name)
+
+
+def test_a_run_too_old_is_an_error_of_data_and_none_is_without_a_limit(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"too old .*fetch last ended well at 2018-09-04T03:00"):
+        aged(tmp_path, end("fetch", 27)).raise_if_too_old()
+    report = status(tmp_path, now=NOW)
+    assert report.too_old == ()
+    report.raise_if_too_old()
