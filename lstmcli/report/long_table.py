@@ -25,18 +25,19 @@ def forecast_rows(
     truths = last_close * np.exp(actual)
     fans = None if forecast.quantiles is None else last_close * np.exp(forecast.quantiles[index])
     columns = [f"q{level:g}" for level in forecast.levels]
-    for step, (day, median, truth) in enumerate(zip(dates, medians, truths, strict=True)):
+    values = zip(forecast.steps, dates, medians, truths, strict=True)
+    for at, (step, day, median, truth) in enumerate(values):
         row = {
             "symbol": symbol,
             "cutoff": str(cutoff),
-            "step": step + 1,
+            "step": step,
             "date": str(day),
             "last_close": last_close,
             "actual": None if math.isnan(truth) else float(truth),
             "median": float(median),
         }
         if fans is not None:
-            row.update(zip(columns, fans[step].tolist(), strict=True))
+            row.update(zip(columns, fans[at].tolist(), strict=True))
         yield row
 
 
