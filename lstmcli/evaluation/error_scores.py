@@ -34,8 +34,9 @@ class PathScores:
 class StepScores:
     """Errors of each step, lists of length H.
 
-    step : the steps, 1..H but where a ledger kept only some. skill : by baseline, on rmse. crps_skill : by every other fan. bands : coverage and width of
-    each central band. For point forecasts `crps` is None and the last two are empty.
+    step : the steps, 1..H but where a ledger kept only some. skill : by baseline, on rmse.
+    crps_skill : by every other fan. bands : coverage and width of each central band. For point
+    forecasts `crps` is None and the last two are empty.
     """
 
     step: list[int]

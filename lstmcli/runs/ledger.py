@@ -6,20 +6,17 @@ Nothing in it is ever changed: lines are only added, those of one run at once an
 before the run shows any of them. A last line that a killed run left torn is cut by the next one.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lstmcli import atomic
 from lstmcli.errors import FileError
-from lstmcli.market.store_folder import LOCK, inside
+from lstmcli.market.store_folder import inside
+from lstmcli.runs.append import append_lines
 from lstmcli.runs.ledger_line import START, Entry, decode, encode
-from lstmcli.runs.locks import hold
 
 _MONTHS = "[0-9][0-9][0-9][0-9]-[0-9][0-9].jsonl"
-_WAIT = 10.0  # seconds; another run holds the lock for the milliseconds of a write
 
 
 @dataclass(frozen=True)
@@ -35,27 +32,29 @@ class Damage:
 
 
 def append(data_dir: Path, entries: Sequence[Entry]) -> tuple[str, ...]:
-    """Add what one run issued, all of it or nothing.
+    """Add what one run issued, on the disk when this returns, or leave the ledger as it was.
 
     Returns one note a torn line that an earlier run has left, which is cut first. Raises FileError
-    when the entries cannot be written, LockedError when another run holds on to the ledger.
+    when the entries cannot be written.
     """
     if not entries:
         return ()
     folder = _folder(data_dir)
-    with hold(folder / LOCK, wait=_WAIT):
-        path = inside(data_dir, folder / f"{entries[0].issued[:7]}.jsonl")
-        try:
-            notes = [_cut_torn_line(each) for each in _files(data_dir)]
-            _add(path, b"".join(map(encode, entries)))
-        except OSError as error:
-            raise FileError(
-                "cannot record the forecasts",
-                where=error.filename or path,
-                why=error.strerror or str(error),
-                next_step="Check the folder, its permissions and the free space.",
-            ) from error
-    return tuple(note for note in notes if note)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(
+            "cannot make the ledger", where=folder, why=error.strerror or str(error)
+        ) from error
+    path = inside(data_dir, folder / f"{entries[0].issued[:7]}.jsonl")
+    torn = [each for each in _files(data_dir) if each != path and _is_torn(each)]
+    cut = {each: append_lines(each, b"") for each in torn}
+    cut[path] = append_lines(path, b"".join(map(encode, entries)))
+    return tuple(
+        f"{each}: the last line was torn by a run that was killed; its {size} bytes are cut"
+        for each, size in cut.items()
+        if size
+    )
 
 
 def read_ledger(data_dir: Path) -> Iterator[Entry | Damage]:
@@ -90,38 +89,8 @@ def _salvaged(path: Path, number: int, line: bytes, error: ValueError) -> Iterat
             yield Damage(path, number, str(again))
 
 
-def _add(path: Path, data: bytes) -> None:
-    """Append all of the data and wait for the disk, or leave the file as long as it was."""
-    is_new = not path.exists()
-    with open(path, "ab", buffering=0) as file:
-        before = file.tell()
-        try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[file.write(rest) :]
-            os.fsync(file.fileno())
-        except OSError:
-            with suppress(OSError):
-                file.truncate(before)
-            raise
-    if is_new:
-        atomic.sync_folder(path.parent)
-
-
-def _cut_torn_line(path: Path) -> str | None:
-    with open(path, "rb") as file:
-        if not file.seek(0, os.SEEK_END):
-            return None
-        file.seek(-1, os.SEEK_END)
-        if file.read() == b"\n":
-            return None
-    data = path.read_bytes()
-    whole = data.rfind(b"\n") + 1
-    with open(path, "rb+", buffering=0) as file:
-        file.truncate(whole)
-        os.fsync(file.fileno())
-    number = data.count(b"\n") + 1
-    return f"{path} line {number} was torn by a run that was killed, and is cut"
+def _is_torn(path: Path) -> bool:
+    return not (b"\n" + _bytes(path)).endswith(b"\n")
 
 
 def _folder(data_dir: Path) -> Path:
