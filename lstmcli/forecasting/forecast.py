@@ -35,7 +35,7 @@ class Forecast:
         """Return which column holds a step."""
         return self.steps.index(step)
 
-    def rows(self, index: slice) -> "Forecast":
+    def rows(self, index: slice | NDArray[np.int64]) -> "Forecast":
         """Return some of the N forecasts."""
         return Forecast(
             self.median[index],

@@ -1,7 +1,7 @@
 """The long table of forecasts: one row a symbol, cutoff and step, prices in the input's units."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,14 +41,17 @@ def forecast_rows(
         yield row
 
 
-def backtest_rows(backtest: Backtest) -> Iterator[dict[str, Any]]:
-    """Yield the rows of every model of a backtest, with a `model` column in front.
+def backtest_rows(
+    backtest: Backtest, models: Sequence[str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of every model of a backtest, or of some, with a `model` column in front.
 
     Models without a fan leave the quantile columns of the others empty.
     """
     levels = sorted({level for each in backtest.forecasts.values() for level in each.levels})
     empty = {f"q{level:g}": None for level in levels}
-    for name, forecast in backtest.forecasts.items():
+    for name in backtest.forecasts if models is None else models:
+        forecast = backtest.forecasts[name]
         for index in range(len(backtest.cutoff)):
             for row in forecast_rows(
                 str(backtest.symbol[index]),

@@ -72,14 +72,22 @@ def decode(line: bytes) -> Entry:
         entry = Entry(**facts)
     except TypeError as error:
         raise ValueError("it lacks some of its fields, or has others") from error
-    if not len(entry.steps) == len(entry.dates) == len(entry.moves) > 0:
-        raise ValueError("its steps, dates and moves do not fit")
+    _check_shape(entry)
     return entry
 
 
 def rounded(moves: Iterable[Iterable[float]]) -> list[list[float]]:
     """Return log moves with the digits that a line keeps."""
     return [[float(f"{move:.{_DIGITS}g}") for move in row] for row in moves]
+
+
+def _check_shape(entry: Entry) -> None:
+    columns = len(entry.levels) or 1
+    fits = len(entry.steps) == len(entry.dates) == len(entry.moves) > 0
+    if not fits or any(len(row) != columns for row in entry.moves):
+        raise ValueError("its steps, dates, levels and moves do not fit")
+    if entry.levels and 0.5 not in entry.levels:
+        raise ValueError("it has no median")
 
 
 def _tail(body: bytes) -> bytes:

@@ -4,6 +4,7 @@ Kept are the steps and levels that a grade needs. What could have been known by 
 forecast: one whose first session was over is left out, and says so.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,16 +38,26 @@ def issue(data_dir: Path, report: PredictReport, now: datetime) -> tuple[str, ..
 
     now : the time of issue. Raises FileError where they cannot be written: none of them is then.
     """
-    late = {each.symbol for each in report.forecasts if _is_late(each, now)}
+    left_out = {each.symbol: why for each in report.forecasts if (why := _unfit(each, now))}
     issued = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    notes = append(
-        data_dir,
-        [_entry(each, report, issued) for each in report.forecasts if each.symbol not in late],
-    )
-    if not late:
-        return notes
-    shown = ", ".join(sorted(late)[:5]) + (f" and {len(late) - 5} more" if len(late) > 5 else "")
-    return (*notes, f"not recorded, since their first session was over already: {shown}")
+    kept = [each for each in report.forecasts if each.symbol not in left_out]
+    notes = append(data_dir, [_entry(each, report, issued) for each in kept])
+    return (*notes, *(_told(why, left_out) for why in dict.fromkeys(left_out.values())))
+
+
+def _told(why: str, left_out: Mapping[str, str]) -> str:
+    symbols = [symbol for symbol, own in left_out.items() if own == why]
+    more = f" and {len(symbols) - 5} more" if len(symbols) > 5 else ""
+    return f"not recorded, since {why}: {', '.join(symbols[:5])}{more}"
+
+
+def _unfit(each: SymbolForecast, now: datetime) -> str | None:
+    """Why a forecast cannot be recorded, or None."""
+    if _is_late(each, now):
+        return "the first session was over already"
+    if not np.isfinite(each.forecast.median).all():
+        return "the forecast is no number"
+    return None
 
 
 def _is_late(each: SymbolForecast, now: datetime) -> bool:
