@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lstmcli.cli import options
+from lstmcli.cli.issued import evaluate_issued
 from lstmcli.errors import UsageError
 from lstmcli.report.view import Format
 
@@ -127,6 +128,14 @@ def evaluate(
             "noise, and forecasts and a refit must stay the same to the last bit.",
         ),
     ] = False,
+    issued: Annotated[
+        bool,
+        typer.Option(
+            "--issued",
+            help="Instead of walking, grade what predict --record wrote down, as far as it has "
+            "happened; --start and --end choose its cutoffs, --model its models.",
+        ),
+    ] = False,
     audit_epochs: Annotated[
         int,
         typer.Option(
@@ -190,6 +199,10 @@ def evaluate(
         device=device or "auto",
         number_of_threads=1 if threads is None else threads,
     )
+    if issued:
+        others = {"--report": page, "--plot": plot, "--audit": audit}
+        evaluate_issued(source, asked, others, forecasts, form, output, quiet, verbose)
+        return
     if audit:
         files = {"--forecasts": forecasts, "--report": page, "--plot": plot}
         _audit(source, asked, audit_epochs, files, form, output, quiet, verbose)

@@ -1,6 +1,6 @@
 """`lstmcli predict`."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -41,6 +41,12 @@ def predict(
             show_default="none",
         ),
     ] = None,
+    record: Annotated[
+        bool,
+        typer.Option(
+            "--record", help="Write it into the ledger first, for evaluate --issued to grade."
+        ),
+    ] = False,
     errors: options.Errors = None,
     device: options.Device = None,
     threads: options.Threads = None,
@@ -68,9 +74,12 @@ def predict(
     from lstmcli.report.output import check_file, check_output, emit
     from lstmcli.report.picture import check_plot
     from lstmcli.report.predict import plot_forecasts, predict_view
+    from lstmcli.workflows.issue import check_issuable, issue
     from lstmcli.workflows.predict import predict as run
 
     journal.begin("predict", data_dir)
+    if record:
+        check_issuable(as_of)
     check_output(output, form)
     check_file(errors)
     check_plot(plot, form)
@@ -85,6 +94,8 @@ def predict(
             number_of_threads=1 if threads is None else threads,
         )
         messages.list_failures(errors, report.failures)
+    if record:
+        messages.tell(issue(data_dir, report, datetime.now(UTC)), quiet=quiet)
     messages.tell([line for each in report.forecasts for line in each.warnings], quiet=quiet)
     messages.tell(report.notes, quiet=quiet, every=verbose)
     emit(predict_view(report, all_steps=all_steps), form, output)

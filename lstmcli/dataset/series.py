@@ -4,6 +4,7 @@ Column 0 is the price that is forecast; the other columns are the features in th
 Missing values stay NaN until a window is scaled.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -49,6 +50,13 @@ class Series:
             values=self.values[rows],
             last_close=self.last_close[rows],
         )
+
+    def fingerprint(self) -> str:
+        """Return a hash of its days, values and last closes, as 16 hexadecimal digits."""
+        found = hashlib.blake2b(digest_size=8)
+        for array in (self.dates.astype(np.int64), self.values.numpy(), self.last_close):
+            found.update(np.ascontiguousarray(array).tobytes())
+        return found.hexdigest()
 
     @property
     def log_prices(self) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ Forecasters see a series cut at the last cutoff, so that none can read beyond it
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ class Backtest:
     sigma : (N,) standard deviation of the context's one-step log returns.
     dates : (N, H) the session of each step.
     actual : (N, H) cumulative log moves; NaN where they have not happened yet.
-    forecasts : by model name, networks first, baselines after.
+    forecasts : by model name, networks first, baselines after; all with the same H steps.
     """
 
     symbol: NDArray[np.str_]
@@ -31,6 +31,26 @@ class Backtest:
     dates: NDArray[np.datetime64]
     actual: NDArray[np.float64]
     forecasts: dict[str, Forecast]
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """(H,) the step of each column."""
+        return next(iter(self.forecasts.values())).steps
+
+    def column(self, step: int) -> int:
+        """Return which column holds a step."""
+        return self.steps.index(step)
+
+    def up_to(self, step: int) -> "Backtest":
+        """Return the same without the later steps."""
+        kept = self.steps[: self.column(step) + 1]
+        columns = slice(len(kept))
+        return replace(
+            self,
+            dates=self.dates[:, columns],
+            actual=self.actual[:, columns],
+            forecasts={name: each.at(kept) for name, each in self.forecasts.items()},
+        )
 
 
 Rows = NDArray[np.int64]

@@ -52,7 +52,7 @@ def bands(
     known = ~np.isnan(actual)
     if forecast.quantiles is None or not known.any():
         return ()
-    fan, actual = forecast.quantiles[known, step - 1, :], actual[known]
+    fan, actual = forecast.quantiles[known, forecast.column(step), :], actual[known]
     cutoff, end = cutoff[known], end[known]
     lag, apart = overlap(cutoff, end) - 1, independent(cutoff, end)
     central = central_bands(forecast.levels)

@@ -38,9 +38,10 @@ def direction_scores(
     tails: Tails | None = None,
 ) -> DirectionScores:
     """Score the directions that model `name` called at a step, on what has happened."""
-    column = step - 1
+    forecast = backtest.forecasts[name]
+    column = forecast.column(step)
     known = ~np.isnan(backtest.actual[:, column])
-    forecast, actual = backtest.forecasts[name], backtest.actual[known, column]
+    actual = backtest.actual[known, column]
     predicted = forecast.median[known, column]
     cutoff, end = backtest.cutoff[known], backtest.dates[known, column]
     sigma = backtest.sigma[known]

@@ -1,7 +1,7 @@
 """Errors and skills of one model: over the whole path, at each step, and for each symbol."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,12 +32,14 @@ class PathScores:
 
 @dataclass(frozen=True)
 class StepScores:
-    """Errors of each step 1..H, lists of length H.
+    """Errors of each step, lists of length H.
 
-    skill : by baseline, on rmse. crps_skill : by every other fan. bands : coverage and width of
-    each central band. For point forecasts `crps` is None and the last two are empty.
+    step : the steps, 1..H but where a ledger kept only some. skill : by baseline, on rmse.
+    crps_skill : by every other fan. bands : coverage and width of each central band. For point
+    forecasts `crps` is None and the last two are empty.
     """
 
+    step: list[int]
     rmse: list[float | None]
     mae: list[float | None]
     mase: list[float | None]
@@ -84,12 +86,15 @@ def path_scores(
     )
 
 
-def step_scores(name: str, reduced: Mapping[str, Losses], against: tuple[str, ...]) -> StepScores:
-    """Score model `name` at every step, pooled by date."""
+def step_scores(
+    name: str, reduced: Mapping[str, Losses], against: tuple[str, ...], steps: Sequence[int]
+) -> StepScores:
+    """Score model `name` at every one of its H steps, pooled by date."""
     ours = reduced[name]
     rmse = _numbers(np.sqrt(ours.step_squared))
     crps = None if ours.step_crps is None else _numbers(ours.step_crps)
     return StepScores(
+        step=list(steps),
         rmse=rmse,
         mae=_numbers(ours.step_absolute),
         mase=_numbers(ours.step_scaled),

@@ -5,7 +5,7 @@ actuals at or below it. One pass over the windows gives the CRPS as well, in chu
 processor's cache.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,13 +83,16 @@ def reduce_fan(
     return crps, FanSteps(tuple(levels), *means)
 
 
-def level_scores(fan: FanSteps, steps: Sequence[int]) -> tuple[LevelScore, ...]:
-    """Every level at the chosen steps, as far as anything has happened there."""
+def level_scores(fan: FanSteps, columns: Mapping[int, int]) -> tuple[LevelScore, ...]:
+    """Every level at the chosen steps, as far as anything has happened there.
+
+    columns : step -> the column that holds it.
+    """
     return tuple(
-        LevelScore(step, float(level), float(fan.pinball[q, step - 1]), float(below))
-        for step in steps
+        LevelScore(step, float(level), float(fan.pinball[q, column]), float(below))
+        for step, column in columns.items()
         for q, level in enumerate(fan.levels)
-        if not np.isnan(below := fan.below[q, step - 1])
+        if not np.isnan(below := fan.below[q, column])
     )
 
 

@@ -56,7 +56,8 @@ def pit_histogram(
     if forecast.quantiles is None or not known.any():
         return None
     edges = np.linspace(0.0, 1.0, BINS + 1)
-    mass = bin_masses(forecast.quantiles[known, step - 1, :], forecast.levels, actual[known], edges)
+    fan = forecast.quantiles[known, forecast.column(step), :]
+    mass = bin_masses(fan, forecast.levels, actual[known], edges)
     cutoff, end = cutoff[known], end[known]
     shares, apart = pooled(mass, cutoff), independent(cutoff, end)
     return PitHistogram(

@@ -134,8 +134,8 @@ def score(
             where=model,
             why=f"the backtest holds {', '.join(backtest.forecasts) or 'none'}",
         )
-    horizon = backtest.actual.shape[1]
-    at = (*sorted({step for step in steps if 0 < step < horizon}), horizon)
+    *before, horizon = backtest.steps
+    at = (*(step for step in before if step in steps), horizon)
     scale = np.array([mase_scales.get(str(symbol)) or np.nan for symbol in backtest.symbol])
     reduced = {
         name: losses(backtest, name, scale / backtest.last_close) for name in backtest.forecasts
@@ -192,13 +192,13 @@ def _models(
     some: NDArray[np.bool_] = np.any(~np.isnan(backtest.actual), axis=1)
     found = {}
     for name, each in reduced.items():
-        steps = [direction.step for direction in directions[name]]
-        fan = [_at(backtest, name, step) for step in steps]
+        columns = {one.step: backtest.column(one.step) for one in directions[name]}
+        fan = [_at(backtest, name, step) for step in columns]
         path = path_scores(name, reduced, against, backtest.cutoff, some)
         found[name] = ModelScores(
             model=name,
             path=path,
-            steps=step_scores(name, reduced, against),
+            steps=step_scores(name, reduced, against, backtest.steps),
             symbols=symbol_scores(name, reduced, against, backtest.cutoff, backtest.symbol),
             tests=loss_tests(dated.apart.squared, name, against),
             crps_tests=loss_tests(dated.apart.crps, name, reduced),
@@ -206,7 +206,7 @@ def _models(
             skill_intervals=_intervals(intervals, "squared", name, path.skill),
             crps_skill_intervals=_intervals(intervals, "crps", name, path.crps_skill),
             symbol_tests=symbol_tests(backtest, reduced, name),
-            levels=() if each.fan is None else level_scores(each.fan, steps),
+            levels=() if each.fan is None else level_scores(each.fan, columns),
             bands=tuple(band for one in fan for band in bands(*one)),
             pit=tuple(pit for one in fan if (pit := pit_histogram(*one)) is not None),
             direction=directions[name],
@@ -226,7 +226,8 @@ _AtStep = tuple[Forecast, int, NDArray[np.float64], NDArray[np.datetime64], NDAr
 
 def _at(backtest: Backtest, name: str, step: int) -> _AtStep:
     """A forecast, a step, and there the actual moves, the cutoffs and the ends of the windows."""
-    actual, end = backtest.actual[:, step - 1], backtest.dates[:, step - 1]
+    column = backtest.column(step)
+    actual, end = backtest.actual[:, column], backtest.dates[:, column]
     return backtest.forecasts[name], step, actual, backtest.cutoff, end
 
 

@@ -122,9 +122,9 @@ def predicted_trend(
     thresholds: Thresholds | None,
 ) -> Classes | None:
     """Class that a forecast calls at a step, (N,); None for a point forecast without thresholds."""
-    spread = sigma * np.sqrt(step)
+    spread, column = sigma * np.sqrt(step), forecast.column(step)
     if forecast.quantiles is not None:
-        fan = forecast.quantiles[:, step - 1, :]
+        fan = forecast.quantiles[:, column, :]
         down = probability_below(fan, forecast.levels, -flat_band * spread)
         up = 1.0 - probability_below(fan, forecast.levels, flat_band * spread)
         likely: Classes = np.argmax(np.column_stack([down, 1.0 - down - up, up]), axis=1).astype(
@@ -133,9 +133,9 @@ def predicted_trend(
         return likely
     if thresholds is None:
         return None
-    move = forecast.median[:, step - 1]
-    called_up = move > thresholds.high[..., step - 1] * spread
-    called_down = move < thresholds.low[..., step - 1] * spread
+    move = forecast.median[:, column]
+    called_up = move > thresholds.high[..., column] * spread
+    called_down = move < thresholds.low[..., column] * spread
     return np.where(called_up, UP, np.where(called_down, DOWN, FLAT)).astype(np.int8)
 
 

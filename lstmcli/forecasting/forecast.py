@@ -1,6 +1,6 @@
 """The one shape of every forecast, from a network or a baseline."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,27 +11,49 @@ from numpy.typing import NDArray
 class Forecast:
     """Forecasts from N cutoffs as cumulative log moves away from the last price.
 
-    `median[i, h - 1]` uses rows up to cutoff i and none after; the price forecast for step h is
-    `last_close[i] * exp(median[i, h - 1])`.
+    `median[i, column(h)]` uses rows up to cutoff i and none after; the price forecast for step h is
+    `last_close[i] * exp(median[i, column(h)])`.
 
     median : (N, H).
     quantiles : (N, H, Q), or None for a point forecast.
     levels : the Q probability levels, ascending; empty for a point forecast.
     spread : (N, H) standard deviation of the median over the members of an ensemble, else None.
+    steps : (H,) the step of each column: 1..H, but where only some were kept.
     """
 
     median: NDArray[np.float64]
     quantiles: NDArray[np.float64] | None = None
     levels: tuple[float, ...] = ()
     spread: NDArray[np.float64] | None = None
+    steps: tuple[int, ...] = ()
 
-    def rows(self, index: slice) -> "Forecast":
+    def __post_init__(self) -> None:
+        if not self.steps:
+            object.__setattr__(self, "steps", tuple(range(1, self.median.shape[1] + 1)))
+
+    def column(self, step: int) -> int:
+        """Return which column holds a step."""
+        return self.steps.index(step)
+
+    def rows(self, index: slice | NDArray[np.int64]) -> "Forecast":
         """Return some of the N forecasts."""
         return Forecast(
             self.median[index],
             None if self.quantiles is None else self.quantiles[index],
             self.levels,
             None if self.spread is None else self.spread[index],
+            self.steps,
+        )
+
+    def at(self, steps: Sequence[int]) -> "Forecast":
+        """Return some of its steps."""
+        columns = [self.column(step) for step in steps]
+        return Forecast(
+            self.median[:, columns],
+            None if self.quantiles is None else self.quantiles[:, columns],
+            self.levels,
+            None if self.spread is None else self.spread[:, columns],
+            tuple(steps),
         )
 
 
@@ -48,6 +70,7 @@ def join_forecasts(parts: Iterable[Forecast], count: int) -> Forecast:
                 None if part.quantiles is None else np.empty((count, *part.quantiles.shape[1:])),
                 part.levels,
                 None if part.spread is None else np.empty((count, *part.spread.shape[1:])),
+                part.steps,
             )
         rows = slice(done, done + len(part.median))
         for into, given in (

@@ -1,7 +1,7 @@
 """The long table of forecasts: one row a symbol, cutoff and step, prices in the input's units."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,29 +25,33 @@ def forecast_rows(
     truths = last_close * np.exp(actual)
     fans = None if forecast.quantiles is None else last_close * np.exp(forecast.quantiles[index])
     columns = [f"q{level:g}" for level in forecast.levels]
-    for step, (day, median, truth) in enumerate(zip(dates, medians, truths, strict=True)):
+    values = zip(forecast.steps, dates, medians, truths, strict=True)
+    for at, (step, day, median, truth) in enumerate(values):
         row = {
             "symbol": symbol,
             "cutoff": str(cutoff),
-            "step": step + 1,
+            "step": step,
             "date": str(day),
             "last_close": last_close,
             "actual": None if math.isnan(truth) else float(truth),
             "median": float(median),
         }
         if fans is not None:
-            row.update(zip(columns, fans[step].tolist(), strict=True))
+            row.update(zip(columns, fans[at].tolist(), strict=True))
         yield row
 
 
-def backtest_rows(backtest: Backtest) -> Iterator[dict[str, Any]]:
-    """Yield the rows of every model of a backtest, with a `model` column in front.
+def backtest_rows(
+    backtest: Backtest, models: Sequence[str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of every model of a backtest, or of some, with a `model` column in front.
 
     Models without a fan leave the quantile columns of the others empty.
     """
     levels = sorted({level for each in backtest.forecasts.values() for level in each.levels})
     empty = {f"q{level:g}": None for level in levels}
-    for name, forecast in backtest.forecasts.items():
+    for name in backtest.forecasts if models is None else models:
+        forecast = backtest.forecasts[name]
         for index in range(len(backtest.cutoff)):
             for row in forecast_rows(
                 str(backtest.symbol[index]),

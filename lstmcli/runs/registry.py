@@ -44,18 +44,6 @@ def model_folder(data_dir: Path, name: str) -> Path:
     return inside(data_dir, data_dir / "models" / check_name(name))
 
 
-def model_names(data_dir: Path) -> list[str]:
-    """Return the names that have a champion, in alphabetical order."""
-    folder = data_dir / "models"
-    if not folder.is_dir():
-        return []
-    return sorted(
-        path.name
-        for path in folder.iterdir()
-        if _NAME.fullmatch(path.name) and (path / CHAMPION).is_file()
-    )
-
-
 def versions(data_dir: Path, name: str) -> list[str]:
     """Return the versions of a model name, oldest first."""
     folder = model_folder(data_dir, name)
@@ -78,6 +66,12 @@ def all_names(data_dir: Path) -> list[str]:
     return sorted(
         path.name for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()
     )
+
+
+def model_names(data_dir: Path) -> list[str]:
+    """Return the names that have a champion, in alphabetical order."""
+    folder = data_dir / "models"
+    return [name for name in all_names(data_dir) if (folder / name / CHAMPION).is_file()]
 
 
 def next_version(data_dir: Path, name: str) -> ModelRef:

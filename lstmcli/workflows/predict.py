@@ -36,7 +36,9 @@ class SymbolForecast:
     actual : (H,) log moves, NaN where they have not happened.
     history_dates, history : (T,) the latest closes up to the cutoff.
     price : the column whose moves are forecast. trained_on : whether training saw this symbol.
-    warnings : what to know before trusting it.
+    warnings : what to know before trusting it. interval : of the bars.
+    behind : complete bars that the cutoff lacks. context_length : rows that the forecast rests on;
+        fingerprint : of those.
     """
 
     symbol: str
@@ -50,6 +52,10 @@ class SymbolForecast:
     price: str
     trained_on: bool
     warnings: tuple[str, ...]
+    interval: str
+    behind: int
+    context_length: int
+    fingerprint: str
 
     def probability_of_rise(self, step: int) -> float:
         """Return the share of the fan above the last price; only for a fan."""
@@ -170,7 +176,10 @@ def _one(
     today: date,
     max_data_age: int,
 ) -> SymbolForecast:
-    steps = forecast.median.shape[1]
+    steps, context_length = forecast.median.shape[1], model.settings.window.context_length
+    last = prices.frame.index[row].date()
+    behind = sessions_behind(last, prices.symbol, prices.interval, today)
+    old = f"{prices.symbol}: the last bar, {last}, is {behind} sessions old"
     actual = np.full(steps, np.nan)
     known = series.log_prices[row + 1 : row + 1 + steps]
     actual[: len(known)] = known - series.log_prices[row]
@@ -186,13 +195,9 @@ def _one(
         history=series.last_close[max(0, row + 1 - HISTORY) : row + 1],
         price=series.price,
         trained_on=series.symbol in model.trained_on,
-        warnings=_age_warning(prices, row, today, max_data_age),
+        warnings=(old,) if behind > max_data_age else (),
+        interval=prices.interval,
+        behind=behind,
+        context_length=context_length,
+        fingerprint=series.part(slice(row + 1 - context_length, row + 1)).fingerprint(),
     )
-
-
-def _age_warning(prices: Prices, row: int, today: date, max_data_age: int) -> tuple[str, ...]:
-    last = prices.frame.index[row].date()
-    behind = sessions_behind(last, prices.symbol, prices.interval, today)
-    if behind <= max_data_age:
-        return ()
-    return (f"{prices.symbol}: the last bar, {last}, is {behind} sessions old",)

@@ -1,6 +1,6 @@
 """Networks and baselines over the same cutoffs: what train and evaluate have in common."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.config import DEFAULT_LEVELS
 from lstmcli.dataset.series import Series
 from lstmcli.dataset.split import Split
 from lstmcli.errors import DataError, UsageError
@@ -17,7 +16,6 @@ from lstmcli.evaluation.backtest import (
     Forecaster,
     Rows,
     in_turn,
-    one_by_one,
     run_backtest,
     turn_of,
 )
@@ -28,13 +26,11 @@ from lstmcli.evaluation.trend import Thresholds, fit_thresholds, scaled_moves
 from lstmcli.forecasting import baselines
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.forecaster import forecast
-from lstmcli.forecasting.garch import gjr_garch
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.forecasting.volatility import EWMA_START
+from lstmcli.workflows.rivals import EXTRA_BASELINES, baseline_forecasters
 
-EXTRA_BASELINES = ("gjr_garch",)
 ALWAYS = np.datetime64("0001-01-01")
-_SEASON = {"1mo": 12}
 _TREND_WINDOWS = 512
 # Fixed, so that the same forecasts give the same intervals.
 _BLOCKS_SEED = 0
@@ -99,44 +95,21 @@ def backtest(
 ) -> Backtest:
     """Forecast from every cutoff with every model and baseline, as they were last fitted by then.
 
-    own : by model, the same series with the features that it reads. `extra` may name `gjr_garch`,
-    which takes some 25 ms a cutoff.
+    own : by model, the same series with the features that it reads. extra : further baselines.
     """
     since = since_of(fitted)
     forecasters: dict[str, Forecaster] = {
         name: in_turn([_network(each.models[name], seen, horizon) for each in fitted], since)
         for name, seen in own.items()
     }
-    forecasters["naive"] = one_by_one(
-        lambda each, at: baselines.naive(each.log_prices, at, horizon)
-    )
-    forecasters["drift"] = in_turn(
-        [_on_rows(baselines.drift, each.rows, horizon) for each in fitted], since
-    )
-    if interval in _SEASON:
-        forecasters["seasonal_naive"] = one_by_one(
-            lambda each, at: baselines.seasonal_naive(
-                each.log_prices, at, horizon, period=_SEASON[interval]
-            )
-        )
-    levels = next((model.levels for model in fitted[0].models.values() if model.levels), ())
-    if levels:
-        forecasters |= _cones(horizon, levels)
-    if all(_long_enough(each, series, horizon) for each in fitted):
-        # Beside point models too: no point forecast from past prices alone is harder to beat than
-        # its median.
-        climatology = partial(baselines.scaled_climatology, levels=levels or DEFAULT_LEVELS)
-        forecasters["scaled_climatology"] = in_turn(
-            [_on_rows(climatology, each.rows, horizon) for each in fitted], since
-        )
-    if "gjr_garch" in extra:
-        forecasters["gjr_garch"] = one_by_one(
-            lambda each, at: gjr_garch(
-                each.log_prices, at, horizon, levels=levels or DEFAULT_LEVELS
-            )
-        )
-    forecasters["always_up"] = one_by_one(
-        lambda each, at: baselines.always_up(each.log_prices, at, horizon)
+    forecasters |= baseline_forecasters(
+        series,
+        [each.rows for each in fitted],
+        since,
+        horizon=horizon,
+        levels=next((model.levels for model in fitted[0].models.values() if model.levels), ()),
+        interval=interval,
+        extra=extra,
     )
     return run_backtest(
         series, cutoffs, forecasters, horizon=horizon, context_length=context_length
@@ -229,38 +202,6 @@ def learn_trend(
         "crash": tails.crash.tolist(),
         "spike": tails.spike.tolist(),
     }
-
-
-def _cones(horizon: int, levels: Sequence[float]) -> dict[str, Forecaster]:
-    return {
-        "gaussian_cone": one_by_one(
-            lambda each, at: baselines.gaussian_cone(each.log_prices, at, horizon, levels=levels)
-        ),
-        "ewma_cone": one_by_one(
-            lambda each, at: baselines.ewma_cone(each.log_prices, at, horizon, levels=levels)
-        ),
-    }
-
-
-def _long_enough(fitted: Fitted, series: Sequence[Series], horizon: int) -> bool:
-    """Whether the rows fitted on allow a climatology of every symbol."""
-    spans = [(each.log_prices, fitted.rows[each.symbol]) for each in series]
-    return all(
-        baselines.climatology_fits(prices[rows.start :], horizon, fit_rows=len(rows))
-        for prices, rows in spans
-    )
-
-
-def _on_rows(
-    baseline: Callable[..., Forecast], rows: Mapping[str, range], horizon: int
-) -> Forecaster:
-    """Fit a baseline on some rows of each symbol; it sees none before them."""
-
-    def forecast_one(each: Series, at: Rows) -> Forecast:
-        first, stop = rows[each.symbol].start, rows[each.symbol].stop
-        return baseline(each.log_prices[first:], at - first, horizon, fit_rows=stop - first)
-
-    return one_by_one(forecast_one)
 
 
 def _network(model: TrainedModel, own: Sequence[Series], horizon: int) -> Forecaster:

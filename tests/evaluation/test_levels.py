@@ -82,7 +82,7 @@ def slow_pool(values, actual, cutoff, h):
 
 def test_levels_agree_with_their_slow_twins():
     fan, levels, actual, cutoff = panel()
-    found = level_scores(reduce_fan(fan, levels, actual, cutoff)[1], (1, 3))
+    found = level_scores(reduce_fan(fan, levels, actual, cutoff)[1], {1: 0, 3: 2})
     assert [(each.step, each.level) for each in found] == [(h, q) for h in (1, 3) for q in levels]
     for each in found:
         h, q = each.step - 1, levels.index(each.level)
@@ -109,5 +109,5 @@ def test_a_step_that_has_not_happened_has_no_levels():
     fan, levels, actual, cutoff = panel()
     actual[:, 2] = np.nan
     steps = reduce_fan(fan, levels, actual, cutoff)[1]
-    assert {each.step for each in level_scores(steps, (1, 2, 3))} == {1, 2}
+    assert {each.step for each in level_scores(steps, {1: 0, 2: 1, 3: 2})} == {1, 2}
     assert step_bands(steps)[0].coverage[2] is None

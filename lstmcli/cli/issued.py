@@ -1,0 +1,59 @@
+"""`lstmcli evaluate --issued`: the forecasts of the ledger, graded."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from lstmcli.errors import UsageError
+from lstmcli.report.view import Format
+
+if TYPE_CHECKING:
+    from lstmcli.workflows.prices import Source
+
+
+_CHOICES = ("models", "start", "end")
+_UNUSED = ("horizon", "step_size", "n_windows", "refit", "refit_window", "baselines")
+
+
+def evaluate_issued(
+    source: "Source",
+    asked: dict[str, Any],
+    others: Mapping[str, object],
+    forecasts: str | None,
+    form: Format,
+    output: str | None,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Grade what was issued, show it, and name damaged lines, which are no failure of this run.
+
+    They were lost when they were damaged, and nothing that is done again would mend them.
+    """
+    from pathlib import Path
+
+    from lstmcli.cli import messages
+    from lstmcli.report.grade import grade_view, graded_rows
+    from lstmcli.report.output import emit, rows_csv, write_file
+    from lstmcli.workflows.grade import grade
+
+    _check_alone({f"--{name.replace('_', '-')}": asked[name] for name in _UNUSED} | dict(others))
+    report = grade(source, **{name: asked[name] for name in _CHOICES})
+    messages.tell([str(each) for each in report.damages], quiet=quiet, every=verbose)
+    messages.tell(report.notes, quiet=quiet, every=verbose)
+    view = grade_view(report)
+    if forecasts is not None:
+        rows = list(graded_rows(report, baselines=True))
+        write_file(Path(forecasts), rows_csv(rows, view.columns))
+    emit(view, form, output)
+    messages.finish(report.failures, report.n_symbols)
+
+
+def _check_alone(others: Mapping[str, object]) -> None:
+    """Raise UsageError for an option that --issued has no use for."""
+    for option, value in others.items():
+        if value:
+            raise UsageError(
+                "nothing to choose",
+                where=option,
+                why="--issued grades forecasts as they were issued",
+                next_step="Leave one of the two out.",
+            )

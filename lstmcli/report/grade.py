@@ -1,0 +1,115 @@
+"""The grades of issued forecasts: what became of them, their scores, the verdict."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import RenderableType
+
+from lstmcli.evaluation.scores import Scores
+from lstmcli.report.console import make_table
+from lstmcli.report.long_table import backtest_rows
+from lstmcli.report.numbers import count
+from lstmcli.report.score_tables import score_tables
+from lstmcli.report.view import SCHEMA_VERSION, View
+from lstmcli.workflows.grade import Grade, GradeReport
+
+_COLUMNS = ("model", "symbol", "cutoff", "step", "date", "last_close", "actual", "median")
+
+
+def grade_view(report: GradeReport) -> View:
+    """Show the grades; the rows are the graded forecasts, a row a step, without the baselines."""
+    return View(
+        lambda: [each for grade in report.grades for each in _tables(grade)],
+        lambda: _document(report),
+        lambda: list(graded_rows(report, baselines=False)),
+        _columns(report),
+    )
+
+
+def graded_rows(report: GradeReport, *, baselines: bool) -> Iterator[dict[str, Any]]:
+    """Yield the long table of what is graded; all rows have the columns of all."""
+    empty = dict.fromkeys(_columns(report))
+    for grade in report.grades:
+        if grade.backtest is None:
+            continue
+        only = None if baselines else (grade.model,)
+        for row in backtest_rows(grade.backtest, only):
+            yield {**empty, **row}
+
+
+def _columns(report: GradeReport) -> tuple[str, ...]:
+    levels = {
+        level
+        for grade in report.grades
+        if grade.backtest is not None
+        for each in grade.backtest.forecasts.values()
+        for level in each.levels
+    }
+    return (*_COLUMNS, *(f"q{level:g}" for level in sorted(levels)))
+
+
+def _document(report: GradeReport) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "command": "evaluate",
+        "issued": [
+            {
+                "model": grade.model,
+                "versions": grade.versions,
+                "interval": grade.interval,
+                "price": grade.price,
+                "steps": list(grade.steps),
+                "counts": asdict(grade.counts),
+                "verdicts": list(grade.verdicts),
+                "scores": [asdict(each) for each in grade.scores],
+            }
+            for grade in report.grades
+        ],
+        "damaged": [
+            {"file": str(each.path), "line": each.line, "reason": each.why}
+            for each in report.damages
+        ],
+        "notes": list(report.notes),
+        "failures": [asdict(failure) for failure in report.failures],
+    }
+
+
+def _tables(grade: Grade) -> list[RenderableType]:
+    found = [_counts(grade), *_told(grade)]
+    for scores, verdict in zip(grade.scores, grade.verdicts, strict=True):
+        over = _steps(scores)
+        found += [*score_tables(scores, over), f"Verdict over steps {over}: {verdict}"]
+    return found
+
+
+def _counts(grade: Grade) -> RenderableType:
+    counts = grade.counts
+    table = make_table(
+        f"Issued by {grade.model}: log moves of {grade.price}, {grade.interval}, "
+        f"steps {', '.join(map(str, grade.steps))}",
+        ["Version", "Issued", "Graded", "Graded in part", "To come", "Repeated", "Left out"],
+    )
+    told = [counts.whole, counts.partly, counts.pending, counts.repeated]
+    told.append(sum(counts.left_out.values()))
+    rest = list(map(str, told))
+    for version, issued in grade.versions.items():
+        table.add_row(version, str(issued), *rest)
+        rest = [""] * len(rest)
+    return table
+
+
+def _told(grade: Grade) -> list[RenderableType]:
+    counts = grade.counts
+    told = [f"Left out: {number}, {why}." for why, number in counts.left_out.items()]
+    if counts.missing_sessions:
+        told.append(f"Without a bar: {count(counts.missing_sessions, 'step')} of those graded.")
+    if counts.next_session is not None:
+        told.append(f"The next session that decides is {counts.next_session}.")
+    if counts.repeated:
+        told.append("Of several forecasts for one cutoff the first that was issued counts.")
+    return list(told)
+
+
+def _steps(scores: Scores) -> str:
+    return ", ".join(map(str, scores.models[scores.model].steps.step))

@@ -1,0 +1,110 @@
+"""The forecast ledger: what was forecast, written down before anyone could know better.
+
+    <data-dir>/ledger/2026-01.jsonl     a file a month of issue (UTC), lines in the order of issue
+
+Nothing in it is ever changed: lines are only added, those of one run at once and with one fsync
+before the run shows any of them. A last line that a killed run left torn is cut by the next one.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from lstmcli.errors import FileError
+from lstmcli.market.store_folder import inside
+from lstmcli.runs.append import append_lines
+from lstmcli.runs.ledger_line import START, Entry, decode, encode
+
+_MONTHS = "[0-9][0-9][0-9][0-9]-[0-9][0-9].jsonl"
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A line that is left out, and why."""
+
+    path: Path
+    line: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.path} line {self.line} is left out: {self.why}"
+
+
+def append(data_dir: Path, entries: Sequence[Entry]) -> tuple[str, ...]:
+    """Add what one run issued, on the disk when this returns, or leave the ledger as it was.
+
+    Returns one note a torn line that an earlier run has left, which is cut first. Raises FileError
+    when the entries cannot be written.
+    """
+    if not entries:
+        return ()
+    folder = _folder(data_dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(
+            "cannot make the ledger", where=folder, why=error.strerror or str(error)
+        ) from error
+    path = inside(data_dir, folder / f"{entries[0].issued[:7]}.jsonl")
+    torn = [each for each in _files(data_dir) if each != path and _is_torn(each)]
+    cut = {each: append_lines(each, b"") for each in torn}
+    cut[path] = append_lines(path, b"".join(map(encode, entries)))
+    return tuple(
+        f"{each}: the last line was torn by a run that was killed; its {size} bytes are cut"
+        for each, size in cut.items()
+        if size
+    )
+
+
+def read_ledger(data_dir: Path) -> Iterator[Entry | Damage]:
+    """Yield every line in the order of issue; raises FileError for a file that cannot be read."""
+    for path in _files(data_dir):
+        *lines, rest = _bytes(path).split(b"\n")
+        for number, line in enumerate(lines, start=1):
+            try:
+                yield decode(line)
+            except ValueError as error:
+                yield from _salvaged(path, number, line, error)
+        if rest:
+            yield Damage(path, len(lines) + 1, "its end was never written")
+
+
+def last_entry(data_dir: Path) -> Entry | None:
+    """Return the forecast issued last, or None where there is none."""
+    for path in reversed(_files(data_dir)):
+        for line in reversed(_bytes(path).split(b"\n")):
+            with suppress(ValueError):
+                return decode(line)
+    return None
+
+
+def _salvaged(path: Path, number: int, line: bytes, error: ValueError) -> Iterator[Entry | Damage]:
+    """Yield a bad line, and the one behind it where the end between the two was hit."""
+    yield Damage(path, number, str(error))
+    for piece in line[1:].split(START)[1:]:  # which stands at the start of an entry alone
+        try:
+            yield decode(START + piece)
+        except ValueError as again:
+            yield Damage(path, number, str(again))
+
+
+def _is_torn(path: Path) -> bool:
+    return not (b"\n" + _bytes(path)).endswith(b"\n")
+
+
+def _folder(data_dir: Path) -> Path:
+    return inside(data_dir, data_dir / "ledger")
+
+
+def _files(data_dir: Path) -> list[Path]:
+    return [inside(data_dir, path) for path in sorted(_folder(data_dir).glob(_MONTHS))]
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FileError(
+            "cannot read the ledger", where=path, why=error.strerror or str(error)
+        ) from error

@@ -1,0 +1,210 @@
+"""Grade: the forecasts of the ledger against what happened since, by the scores of a backtest."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Literal
+
+import numpy as np
+
+from lstmcli.config import Data, Evaluate
+from lstmcli.dataset.series import Series, make_series
+from lstmcli.errors import DataError
+from lstmcli.evaluation.backtest import Backtest
+from lstmcli.evaluation.comparisons import windows_apart
+from lstmcli.evaluation.intervals import MIN_WINDOWS
+from lstmcli.evaluation.pooling import count_dates
+from lstmcli.evaluation.scores import Scores
+from lstmcli.evaluation.verdict import verdict
+from lstmcli.runs.ledger import Damage, read_ledger
+from lstmcli.runs.ledger_line import Entry
+from lstmcli.workflows.failures import Failure, raise_if_all_failed
+from lstmcli.workflows.issued import Issued, collect
+from lstmcli.workflows.outcomes import Counts, Outcome, find_outcome
+from lstmcli.workflows.prices import Source, load_prices
+from lstmcli.workflows.scoring import Fitted, score_backtest
+
+_CHOICES: Mapping[str, Literal["close", "adj_close"]] = {
+    "Close": "close",
+    "Adj Close": "adj_close",
+}
+
+
+@dataclass(frozen=True)
+class Grade:
+    """What the forecasts of one model name are worth.
+
+    model : its name with the version, or with how many there are. versions : forecasts of each.
+    backtest : of the graded forecasts, and of the baselines on the same steps; None where nothing
+        can be graded yet. scores : over all steps of which any has happened; and, where too few
+        such windows do not overlap for a test, over the most steps of which enough do. verdicts :
+        of those, in that order.
+    """
+
+    model: str
+    versions: dict[str, int]
+    interval: str
+    price: str
+    steps: tuple[int, ...]
+    counts: Counts
+    backtest: Backtest | None
+    scores: tuple[Scores, ...]
+    verdicts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class GradeReport:
+    """All that the ledger says, model by model, and the lines of it that are damaged."""
+
+    grades: tuple[Grade, ...]
+    n_symbols: int
+    damages: tuple[Damage, ...]
+    notes: tuple[str, ...]
+    failures: tuple[Failure, ...]
+
+
+def grade(
+    source: Source,
+    *,
+    models: Sequence[str] = (),
+    start: date | None = None,
+    end: date | None = None,
+) -> GradeReport:
+    """Grade what was issued by the models (`NAME` or `NAME/VERSION`) from `start` to `end`.
+
+    Without symbols in the source all of the ledger are graded, with the prices of the store unless
+    the source names files. Damaged lines are left out. Raises DataError where nothing was issued.
+    """
+    damages: list[Damage] = []
+    issued = collect(_wanted(source, models, start, end, damages))
+    if not issued:
+        raise _nothing_issued(source, damages)
+    series, notes, failures = _load(source, issued)
+    grades = []
+    for each in issued:
+        name = _name(each)
+        outcome = find_outcome(each, series[each.interval, each.price], name)
+        grades.append(_grade(each, outcome, name))
+        notes += outcome.notes
+    return GradeReport(
+        grades=tuple(grades),
+        n_symbols=sum(map(len, series.values())),
+        damages=tuple(damages),
+        notes=tuple(notes),
+        failures=tuple(failures),
+    )
+
+
+def _wanted(
+    source: Source,
+    models: Sequence[str],
+    start: date | None,
+    end: date | None,
+    damages: list[Damage],
+) -> Iterator[Entry]:
+    """Yield the entries asked for; put aside what is damaged."""
+    symbols, names = {symbol.upper() for symbol in source.symbols}, set(models)
+    first, last = str(start or "0001-01-01"), str(end or "9999-12-31")
+    for found in read_ledger(source.data_dir):
+        if isinstance(found, Damage):
+            damages.append(found)
+        elif (
+            (not symbols or found.symbol.upper() in symbols)
+            and (not names or not names.isdisjoint((found.model, _reference(found))))
+            and first <= found.cutoff <= last
+        ):
+            yield found
+
+
+def _reference(entry: Entry) -> str:
+    return f"{entry.model}/{entry.version}"
+
+
+def _name(issued: Issued) -> str:
+    """The model's name with its version, or with the number of them; no baseline has such a one."""
+    versions = list(issued.versions)
+    several = f"{len(versions)} versions"
+    return f"{issued.model}/{versions[0] if len(versions) == 1 else several}"
+
+
+def _load(
+    source: Source, issued: Sequence[Issued]
+) -> tuple[dict[tuple[str, str], dict[str, Series]], list[str], list[Failure]]:
+    """Read the prices of every symbol once for each interval and price column.
+
+    Raises AllFailedError where there are none at all.
+    """
+    series: dict[tuple[str, str], dict[str, Series]] = {}
+    notes: list[str] = []
+    failures: list[Failure] = []
+    for interval, price in dict.fromkeys((each.interval, each.price) for each in issued):
+        symbols = dict.fromkeys(
+            symbol
+            for each in issued
+            if (each.interval, each.price) == (interval, price)
+            for symbol in each.symbol.tolist()
+        )
+        choice = _CHOICES[price]
+        data = Data(interval=interval, price=choice)
+        loaded, failed = load_prices(replace(source, symbols=tuple(symbols)), data)
+        series[interval, price] = {
+            each.symbol: make_series(each, features=("close",), price=choice) for each in loaded
+        }
+        notes += [f"{each.symbol}: {note}" for each in loaded for note in each.notes]
+        failures += failed
+    raise_if_all_failed(sum(map(len, series.values())), failures)
+    return series, notes, failures
+
+
+def _grade(issued: Issued, outcome: Outcome, name: str) -> Grade:
+    scores = []
+    if outcome.backtest is not None:
+        scores = [_score(part, outcome, name) for part in _parts(outcome.backtest)]
+    return Grade(
+        model=name,
+        versions=issued.versions,
+        interval=issued.interval,
+        price=issued.price,
+        steps=issued.forecast.steps,
+        counts=outcome.counts,
+        backtest=outcome.backtest,
+        scores=tuple(scores),
+        verdicts=tuple(verdict(each) for each in scores),
+    )
+
+
+def _parts(result: Backtest) -> Iterator[Backtest]:
+    """Yield all steps of which any has happened; then those that leave windows for a test."""
+    happened = np.flatnonzero(np.any(~np.isnan(result.actual), axis=0))
+    whole = result.up_to(result.steps[happened[-1]])
+    yield whole
+    for step in whole.steps[::-1]:
+        part = whole.up_to(step)
+        if count_dates(part.cutoff[windows_apart(part)]) >= MIN_WINDOWS:
+            if part.steps != whole.steps:
+                yield part
+            return
+
+
+def _score(result: Backtest, outcome: Outcome, name: str) -> Scores:
+    fitted = Fitted(models={}, trend={}, rows=outcome.fit_rows)
+    return score_backtest(result, name, outcome.series, [fitted], flat_band=Evaluate().flat_band)
+
+
+def _nothing_issued(source: Source, damages: Sequence[Damage]) -> DataError:
+    entries = (each for each in read_ledger(source.data_dir) if isinstance(each, Entry))
+    known = sorted({_reference(each) for each in entries})
+    if known:
+        more = f" and {len(known) - 5} more" if len(known) > 5 else ""
+        return DataError(
+            "no such forecast was issued",
+            where=source.data_dir / "ledger",
+            why=f"it holds forecasts by {', '.join(known[:5])}{more}",
+            next_step="Ask for other models, symbols or cutoffs.",
+        )
+    return DataError(
+        "no forecast was issued",
+        where=source.data_dir / "ledger",
+        why=f"found {len(damages)} damaged lines and no other" if damages else "it is empty",
+        next_step="Record some: lstmcli predict --record.",
+    )
