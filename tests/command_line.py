@@ -72,10 +72,10 @@ def in_process(
         name: io.TextIOWrapper(io.BytesIO(stdin if name == "stdin" else b""), encoding="utf-8")
         for name in ("stdin", "stdout", "stderr")
     }
-    handler = signal.getsignal(signal.SIGTERM)
     code: object = None
     with ExitStack() as stack:
-        stack.callback(signal.signal, signal.SIGTERM, handler)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            stack.callback(signal.signal, number, signal.getsignal(number))
         stack.enter_context(chdir(folder))
         stack.enter_context(patch.dict(os.environ, environment(env), clear=True))
         stack.enter_context(patch.multiple(sys, argv=["lstmcli", *map(str, arguments)], **streams))

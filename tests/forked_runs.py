@@ -145,6 +145,7 @@ def _fork(job: dict[str, Any]) -> tuple[int, list[IO[str]]]:
 def _child(job: dict[str, Any], files: list[IO[str]]) -> None:
     """Be the command, with a standard input at its end, and never return."""
     out, err, steps = files
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the server ignores it
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(out.fileno(), 1)
     os.dup2(err.fileno(), 2)

@@ -88,7 +88,7 @@ def _bar(total: int) -> Iterator[Callable[[Epoch], None]]:
         def advance(epoch: Epoch) -> None:
             progress.update(
                 task,
-                advance=1,
+                completed=epoch.epoch,  # a run that is resumed begins with a later one
                 loss=f"{epoch.loss:.3g}",
                 validation=f"{epoch.validation_loss:.3g}",
             )

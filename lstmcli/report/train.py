@@ -56,10 +56,7 @@ def _tables(report: TrainReport) -> list[RenderableType]:
             f"{windows['test']} held back",
         ),
         ("Test span", f"from {found['split']['test_start']}"),
-        (
-            "Epochs",
-            f"{epochs['run']}, the best is {epochs['best']}{cut}",
-        ),
+        ("Epochs", f"{epochs['run']}, the best is {epochs['best']}{cut}"),
         ("Seconds", f"{found['duration_seconds']:.1f}"),
         ("Kept in", str(report.model.folder)),
     ):

@@ -177,20 +177,19 @@ def _fit_member(
 
 
 def _check_new_epochs(history: Sequence[Epoch], known: int, members: int) -> None:
-    """Raise TrainingError where time ran out before there was anything new to keep."""
-    trained = len({epoch.member for epoch in history})
-    if len(history) > known and trained == members:
-        return
+    """Raise TrainingError where time ran out before there was anything new to keep as a model."""
+    lacking = members - len({epoch.member for epoch in history})
     if not history:
-        raise TrainingError(
-            "out of time", why="no epoch was done", next_step="Pass a longer --timeout."
-        )
-    new = len(history) - known
-    raise TrainingError(
-        "out of time",
-        why=f"{trained} of {members} networks had an epoch, {new} epochs were new",
-        next_step="What was done is kept in a checkpoint: pass --resume, or a longer --timeout.",
-    )
+        why, advice = "no epoch was done", "Pass a longer --timeout."
+    elif len(history) == known:
+        why = f"no epoch after epoch {history[-1].epoch} was done"
+        advice = "Pass a longer --timeout, with --resume."
+    elif lacking:
+        why = f"{lacking} of {members} networks have no epoch"
+        advice = "What was done is kept in a checkpoint: --resume goes on."
+    else:
+        return
+    raise TrainingError("out of time", why=why, next_step=advice)
 
 
 def _fit_scale(

@@ -23,7 +23,7 @@ COLUMNS = {
     "actual_trend trend_hit direction_hit",
 }
 KEYS = {
-    "train": "model path promoted why metadata notes failures",
+    "train": "model path unchanged promoted why metadata notes failures",
     "predict": "model horizon trained_price stale validation forecasts notes failures",
     "evaluate": "models price horizon step_size test_start fitted_cutoffs refits looks "
     "split_method windows verdicts scores forecasts notes failures",

@@ -1,0 +1,96 @@
+"""Which checkpoint is taken up, and what is told of it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lstmcli.runs.checkpoint import CHECKPOINT, Checkpoint, save_checkpoint
+from lstmcli.training.loop import Epoch
+from lstmcli.training.trainee import Snapshot
+from lstmcli.workflows.resume import origin_of, take_up, told_when_stopped
+from tests.synthetic import CPU, tiny_settings
+
+ORIGIN = {"data": "ab12", "train.epochs": 3}
+HISTORY = (Epoch(1, 0.1, 0.3, 1e-3, 2.0, 0.5, True), Epoch(2, 0.1, 0.2, 1e-3, 2.0, 0.5, True))
+DONE = Checkpoint((), Snapshot({"weights.w": torch.ones(2)}, {"epoch": 2}), HISTORY)
+
+
+def test_without_a_checkpoint_there_is_nothing_to_tell(tmp_path: Path) -> None:
+    assert take_up(tmp_path, ORIGIN, resume=True) == (None, ())
+    assert take_up(tmp_path, ORIGIN, resume=False) == (None, ())
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"data": "cd34"}, "other data"),
+        ({"train.epochs": 9}, "train.epochs 3, not 9"),
+        ({"train.seed": 1}, "train.seed null, not 1"),
+        ({f"window.{n}": n for n in range(5)}, "2 more differences"),
+        ({"forecast.levels": [0.123] * 99}, "forecast.levels"),
+    ],
+)
+def test_a_checkpoint_of_another_origin_is_told_and_left_alone(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    save_checkpoint(tmp_path, ORIGIN, DONE)
+    start, (note,) = take_up(tmp_path, {**ORIGIN, **changes}, resume=True)
+    assert start is None
+    assert words in note
+    assert note.startswith("the checkpoint of epoch 2 has ")
+    assert note.endswith("; training started anew")
+    assert len(note) < 300
+
+
+def test_a_checkpoint_of_the_same_origin_is_taken_up_only_if_asked_for(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, ORIGIN, DONE)
+    start, (note,) = take_up(tmp_path, ORIGIN, resume=True)
+    assert start is not None
+    assert note == "resumed after epoch 2"
+    start, (note,) = take_up(tmp_path, ORIGIN, resume=False)
+    assert start is None
+    assert "--resume" in note
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_damaged_checkpoint_is_told_in_one_line(tmp_path: Path, resume: bool) -> None:
+    (tmp_path / CHECKPOINT).write_bytes(b"\x08" + b"\0" * 7 + b"nonsense")
+    start, (note,) = take_up(tmp_path, ORIGIN, resume=resume)
+    assert start is None
+    assert note.startswith("the checkpoint is damaged (")
+    assert note.endswith("; training started anew")
+    assert "\n" not in note
+
+
+def test_the_origin_is_the_device_and_threads_in_use_and_all_else_by_key() -> None:
+    auto, named = tiny_settings(train={"device": "auto", "threads": 0}), tiny_settings()
+    one = origin_of(auto, "ab", CPU, 2)
+    assert one == origin_of(named, "ab", CPU, 2)
+    assert one != origin_of(named, "ab", CPU, 1)
+    assert one != origin_of(named, "ab", torch.device("cuda"), 2)
+    assert (one["train.device"], one["train.threads"]) == ("cpu", 2)
+    assert {"data", "data.csv", "window.horizon", "evaluate.flat_band", "lstmcli", "torch"} <= set(
+        one
+    )
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), SystemExit(143)])
+def test_a_stop_carries_a_note_of_what_is_kept(tmp_path: Path, stop: BaseException) -> None:
+    def notes(origin: dict[str, Any]) -> list[str]:
+        stop.__notes__ = []
+        with (
+            pytest.raises(type(stop)) as raised,
+            told_when_stopped(tmp_path, "mine", origin),
+        ):
+            raise stop
+        return raised.value.__notes__
+
+    nothing = ["stopped: no epoch of mine was done, nothing is kept"]
+    assert notes(ORIGIN) == nothing
+    save_checkpoint(tmp_path, ORIGIN, DONE)
+    assert notes(ORIGIN) == ["stopped: epoch 2 of mine is kept, --resume goes on from there"]
+    assert notes({"data": "other"}) == nothing
+    (tmp_path / CHECKPOINT).write_bytes(b"")
+    assert notes(ORIGIN) == nothing
