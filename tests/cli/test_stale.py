@@ -159,9 +159,19 @@ def test_39_another_adjustment_than_trained_on_is_told_once_a_batch(home: Path) 
     files = ("--csv", "X.csv", "--csv", "Y.csv")
     outcome = run(home, "predict", *files, "--format", "json")
     found = json.loads(outcome.out)
-    assert found["trained_price"] == "Adj Close"
+    assert found["trained_prices"] == ["Adj Close"]
     assert [each["price"] for each in found["forecasts"]] == ["Close", "Close"]
     told = "the model was trained on Adj Close, and forecasts Close of X, Y"
     assert found["notes"].count(told) == 1
     assert outcome.err.count("Adj Close") == 1
     assert told not in json.loads(run(home, "predict", "IBM", "--format", "json").out)["notes"]
+
+
+@pytest.mark.parametrize("odd", [{"source": ["store"]}, {"data": 3}, {"data": {"symbols": [3]}}])
+def test_metadata_that_say_nothing_of_the_prices_make_no_model_stale(
+    home: Path, odd: dict[str, Any]
+) -> None:
+    path = home / "data/models/tiny/v0001/metadata.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **odd}))
+    run(home, "data", "remove", "AAPL", "--yes")
+    assert json.loads(run(home, "predict", "MSFT", "--format", "json").out)["stale"] == []

@@ -240,6 +240,8 @@ def test_42_a_worse_challenger_is_kept_as_a_candidate_and_the_run_ends_well(home
 
 
 def test_42_a_challenger_that_cannot_be_judged_yet_is_none_the_worse_champion(home: Path) -> None:
+    text = trained(home, *BAD, "--format", "table").out
+    assert text.endswith("Then: lstmcli models promote tiny/v0002 --if-better.\n")
     found = json.loads(trained(home, *BAD).out)
     assert found["promoted"] is False
     decision = found["metadata"]["decision"]

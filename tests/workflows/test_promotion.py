@@ -135,7 +135,7 @@ def test_too_few_sessions_are_told_exactly(tmp_path: Path, horizon: int, found: 
     assert told.promoted is False
     assert told.comparison is None
     assert told.sessions_needed is not None
-    assert f"it can be judged in {told.sessions_needed} sessions" in told.why
+    assert f"it can be judged in {told.sessions_needed} session" in told.why
     assert after(found + told.sessions_needed - 1).sessions_needed == 1
     enough = after(found + told.sessions_needed).comparison
     assert enough is not None
