@@ -83,17 +83,18 @@ def replace_history(
 def changed_prices(
     stored: pd.DataFrame, fresh: pd.DataFrame, *, tolerance: float = TOLERANCE
 ) -> tuple[str, ...]:
-    """Which of the columns that models learn from have other values in rows that are in both."""
+    """Which of the columns that models learn from are other ones now, in rows that are in both.
+
+    Where there is no such row, all that were stored.
+    """
     common = fresh.index.intersection(stored.index)
     found = []
     for column in _LEARNED:
-        old, new = (
-            each[column].reindex(common).to_numpy(np.float64)
-            if column in each
-            else np.full(len(common), np.nan)
-            for each in (stored, fresh)
-        )
-        if not _same(old, new, tolerance).all():
+        if column not in stored:
+            continue
+        old = stored.loc[common, column].to_numpy(np.float64)
+        new = fresh.reindex(index=common, columns=[column]).to_numpy(np.float64)[:, 0]
+        if not len(common) or not _same(old, new, tolerance).all():
             found.append(column)
     return tuple(found)
 

@@ -1,7 +1,8 @@
 """Model versions: a list of them, one in full, and what was changed about them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from rich.console import RenderableType
@@ -164,22 +165,30 @@ def _detail(report: ModelDetail) -> list[RenderableType]:
 
 
 def _facts(report: ModelDetail) -> Iterator[tuple[str, str]]:
-    each, found, settings = report.version, report.metadata, report.settings
-    data, split, windows = found["data"], found["split"], found["windows"]
+    each, settings, found = report.version, report.settings, partial(_found, report.metadata)
     champions = ", ".join(report.champions)
     yield "Champion", f"{'yes' if each.champion else 'no'}; now and before: {champions or 'none'}"
-    yield "Created", f"{each.created} in {found['duration_seconds']:.1f} s on {found['device']}"
-    yield "By", f"lstmcli {found['lstmcli_version']}, PyTorch {found['torch_version']}"
-    yield "Network", f"{found['parameters']} weights, {settings.model.head} head"
+    yield "Created", f"{each.created} in {found('duration_seconds')} s on {found('device')}"
+    yield "By", f"lstmcli {found('lstmcli_version')}, PyTorch {found('torch_version')}"
+    yield "Network", f"{found('parameters')} weights, {settings.model.head} head"
     yield "Window", f"{settings.window.context_length} bars seen, {settings.window.horizon} ahead"
-    yield "Data", f"{data['price']} of {each.symbols} symbols up to {each.data_last}"
-    yield "Symbols", ", ".join(report.metadata["trained_on"])
-    yield "Test span", f"from {split['test_start']}, validation from {split['validation_start']}"
-    yield "Windows", f"{windows['train']} train, {windows['validation']} validate"
-    yield "Epochs", f"{found['epochs']['run']}, the best is {found['epochs']['best']}"
+    yield "Data", f"{found('data', 'price')} of {each.symbols} symbols up to {each.data_last}"
+    yield "Symbols", ", ".join(map(str, report.metadata["trained_on"]))
+    yield "Validation", f"from {found('split', 'validation_start')}"
+    yield "Test span", f"from {found('split', 'test_start')}"
+    yield "Windows", f"{each.windows} train, {found('windows', 'validation')} validate"
+    yield "Epochs", f"{each.epochs}, the best is {found('epochs', 'best')}"
     yield "Path RMSE", f"{percent(each.rmse, 3)}, naive {percent(each.naive_rmse, 3)}"
     if each.crps is not None:
         yield "CRPS", f"{percent(each.crps, 3)}, climatology {percent(each.baseline_crps, 3)}"
     for mark in report.stale:
         yield "Stale", f"{mark.symbol} {mark.price} replaced {mark.restated[:10]}: {mark.reason}"
     yield "Kept in", str(report.folder)
+
+
+def _found(metadata: Mapping[str, Any], *keys: str) -> str:
+    """What the metadata hold under the keys, which may be anything."""
+    value: Any = metadata
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return "-" if value is None else str(value)

@@ -33,7 +33,7 @@ def predict_view(report: PredictReport, *, all_steps: bool = False) -> View:
             "command": "predict",
             "model": str(report.model),
             "horizon": report.horizon,
-            "trained_price": report.metadata.get("data", {}).get("price"),
+            "trained_prices": list(report.trained_prices),
             "stale": [asdict(mark) for mark in report.stale],
             "validation": report.metadata["validation"],
             "forecasts": [

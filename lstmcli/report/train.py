@@ -66,7 +66,14 @@ def _tables(report: TrainReport) -> list[RenderableType]:
         run,
         *_validation(report),
         f"{report.model} {promoted}: {report.decision.why}.",
+        *_later(report),
     ]
+
+
+def _later(report: TrainReport) -> list[RenderableType]:
+    if report.decision.sessions_needed is None:
+        return []
+    return [f"Then: lstmcli models promote {report.model} --if-better."]
 
 
 def _validation(report: TrainReport) -> list[RenderableType]:

@@ -7,7 +7,8 @@ when, and is about every version that read its prices before.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ def count_look(folder: Path, look: Look, test_start: str) -> tuple[int, str | No
     looked at, and a note where the file was damaged: it is put aside, and counting begins anew.
     Raises LockedError when another run is at work there, FileError when nothing can be written.
     """
-    with hold(folder / _LOCK, wait=_WAIT):
+    with _held(folder):
         state, note = _read(folder / _STATE)
         looks = _with(_looks(state), look)
         _write(folder / _STATE, state, looks=looks)
@@ -74,7 +75,7 @@ def mark_stale(folder: Path, marks: Sequence[StaleMark]) -> None:
 
     Raises LockedError when another run is at work there, FileError when nothing can be written.
     """
-    with hold(folder / _LOCK, wait=_WAIT):
+    with _held(folder):
         state, _ = _read(folder / _STATE)
         new = {_about(mark) for mark in marks}
         kept = [mark for mark in _marks(state) if _about(mark) not in new]
@@ -87,6 +88,20 @@ def stale_marks(folder: Path) -> tuple[StaleMark, ...]:
         return tuple(_marks(json.loads((folder / _STATE).read_bytes())))
     except (OSError, *_NOT_A_STATE):
         return ()
+
+
+def is_its_stray(path: Path) -> bool:
+    """Whether a temporary file is the state's: only who holds its lock may remove it."""
+    return path.name.startswith(f".{_STATE}.")
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold the state's lock, and clear what a writer that was killed has left."""
+    with hold(folder / _LOCK, wait=_WAIT):
+        for stray in folder.glob(f".{_STATE}.*{atomic.TEMPORARY_SUFFIX}"):
+            stray.unlink(missing_ok=True)
+        yield
 
 
 def _with(looks: Sequence[Look], look: Look) -> list[Look]:

@@ -81,7 +81,7 @@ def promote_model(
         bundle, metadata = load_bundle(model.folder, _CPU)
         before = _present(data_dir, model.name)
         if before == model.version:
-            return PointerReport(model.name, before, before, Decision(False, "it is champion"))
+            return PointerReport(model.name, before, before, Decision(False, "it was already"))
         decision = Decision(True, "promoted by hand", before)
         if if_better:
             loaded, failures = load_prices(source, bundle.settings.data)

@@ -127,8 +127,6 @@ def _glance(data_dir: Path, name: str, version: str, leaders: Sequence[str]) -> 
         return _version(model, check_bundle(model.folder), leaders)
     except (ModelError, FileError) as error:
         why = f"{error.what}: {error.why}" if error.why else error.what
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        why = f"metadata.json: {type(error).__name__} {error}"
     return ModelVersion(
         name=name,
         version=version,
@@ -140,26 +138,35 @@ def _glance(data_dir: Path, name: str, version: str, leaders: Sequence[str]) -> 
 
 
 def _version(model: ModelRef, metadata: Mapping[str, Any], leaders: Sequence[str]) -> ModelVersion:
-    scored = (metadata["validation"] or {}).get("models", {})
-    symbols, crps = metadata["data"]["symbols"], _number(scored, "network", "crps")
-    return ModelVersion(
-        name=model.name,
-        version=model.version,
-        champion=model.version in leaders[:1],
-        next_back=model.version in leaders[1:2],
-        damaged="",
-        created=str(metadata["created"]),
-        data_last=max(str(each["last"]) for each in symbols),
-        symbols=len(symbols),
-        epochs=int(metadata["epochs"]["run"]),
-        windows=int(metadata["windows"]["train"]),
-        rmse=_number(scored, "network", "rmse"),
-        naive_rmse=_number(scored, "naive", "rmse"),
-        crps=crps,
-        baseline_crps=None if crps is None else _number(scored, "scaled_climatology", "crps"),
-        stale=len({mark.symbol for mark in stale_because(model, metadata)}),
-        size=size_of(model.folder),
-    )
+    """One version that is whole; raises ModelError where its metadata say nonsense."""
+    try:
+        scored = (metadata["validation"] or {}).get("models", {})
+        symbols, crps = metadata["data"]["symbols"], _number(scored, "network", "crps")
+        return ModelVersion(
+            name=model.name,
+            version=model.version,
+            champion=model.version in leaders[:1],
+            next_back=model.version in leaders[1:2],
+            damaged="",
+            created=str(metadata["created"]),
+            data_last=max(str(each["last"]) for each in symbols),
+            symbols=len(symbols),
+            epochs=int(metadata["epochs"]["run"]),
+            windows=int(metadata["windows"]["train"]),
+            rmse=_number(scored, "network", "rmse"),
+            naive_rmse=_number(scored, "naive", "rmse"),
+            crps=crps,
+            baseline_crps=None if crps is None else _number(scored, "scaled_climatology", "crps"),
+            stale=len({mark.symbol for mark in stale_because(model, metadata)}),
+            size=size_of(model.folder),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(
+            "not a lstmcli model",
+            where=model.folder,
+            why=f"metadata.json does not say what it should ({type(error).__name__}: {error})",
+            next_step="Train it again: lstmcli train.",
+        ) from error
 
 
 def _number(scored: Mapping[str, Mapping[str, Any]], name: str, score: str) -> float | None:

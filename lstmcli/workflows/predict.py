@@ -22,7 +22,7 @@ from lstmcli.runs.state import StaleMark
 from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.failures import Failure, raise_if_all_failed
 from lstmcli.workflows.prices import Source, load_prices, tell_untrained
-from lstmcli.workflows.stale import stale_because, tell_adjustment, tell_stale
+from lstmcli.workflows.stale import stale_because, tell_adjustment, tell_stale, trained_prices
 
 STALE_SESSIONS = 3
 HISTORY = 120  # closes kept beside a forecast, for its picture
@@ -76,12 +76,14 @@ class SymbolForecast:
 class PredictReport:
     """What was forecast, by which model, and which symbols could not be.
 
-    stale : what of its data was restated since it was trained.
+    trained_prices : the columns that it was trained on. stale : what of its data was restated
+    since.
     """
 
     model: ModelRef
     metadata: dict[str, Any]
     horizon: int
+    trained_prices: tuple[str, ...]
     stale: tuple[StaleMark, ...]
     forecasts: tuple[SymbolForecast, ...]
     notes: tuple[str, ...]
@@ -127,6 +129,7 @@ def predict(
         model=reference,
         metadata=metadata,
         horizon=steps,
+        trained_prices=trained_prices(metadata),
         stale=stale,
         forecasts=tuple(
             _one(

@@ -117,14 +117,14 @@ def _judge(
 ) -> Decision:
     windows = _windows(models, pairs, start)
     if windows.missing:
+        found, some = count_dates(_taken(pairs, windows.cutoffs)), windows.missing != 1
         why = (
-            f"{count_dates(_taken(pairs, windows.cutoffs))} cutoffs with {_named(windows.steps)} "
-            f"behind them are later than what it and {reference} were fitted on; it can be judged "
-            f"in {windows.missing} sessions"
+            f"too few windows of {_named(windows.steps)} are later than what it and {reference} "
+            f"were fitted on ({found}); it can be judged in {windows.missing} session{'s' * some}"
         )
         return Decision(False, why, str(reference), sessions_needed=windows.missing)
-    found = _compared(models, pairs, windows, level)
-    return Decision(found.better, _told(found, reference), str(reference), found)
+    compared = _compared(models, pairs, windows, level)
+    return Decision(compared.better, _told(compared, reference), str(reference), compared)
 
 
 def _pairs(

@@ -34,8 +34,8 @@ def mark_restated(
 
 def stale_because(model: ModelRef, metadata: Mapping[str, Any]) -> tuple[StaleMark, ...]:
     """The marks that make a version stale: of what it read from the store before they were set."""
-    source = metadata.get("source", {})
-    if not source.get("store"):
+    source = metadata.get("source")
+    if not isinstance(source, Mapping) or not source.get("store"):
         return ()
     trained, read_at = _trained_prices(metadata), str(source.get("read_at"))
     return tuple(
@@ -66,7 +66,7 @@ def tell_adjustment(metadata: Mapping[str, Any], prices: Mapping[str, str]) -> t
     do.
     """
     trained = _trained_prices(metadata)
-    known = set(trained.values())
+    known = trained_prices(metadata)
     others = {
         symbol: column
         for symbol, column in prices.items()
@@ -76,12 +76,22 @@ def tell_adjustment(metadata: Mapping[str, Any], prices: Mapping[str, str]) -> t
         return ()
     more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
     return (
-        f"the model was trained on {' and '.join(sorted(known))}, and forecasts "
+        f"the model was trained on {' and '.join(known)}, and forecasts "
         f"{' and '.join(sorted(set(others.values())))} of {', '.join(list(others)[:_SHOWN])}{more}",
     )
 
 
+def trained_prices(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """The price columns that a version was trained on, none where it does not say."""
+    return tuple(sorted(set(_trained_prices(metadata).values())))
+
+
 def _trained_prices(metadata: Mapping[str, Any]) -> dict[str, str]:
     """By symbol, the column that a version was trained on."""
-    symbols = metadata.get("data", {}).get("symbols", [])
-    return {str(each["symbol"]): str(each["price"]) for each in symbols if "price" in each}
+    data = metadata.get("data")
+    symbols = data.get("symbols") if isinstance(data, Mapping) else None
+    return {
+        str(each.get("symbol")): str(each["price"])
+        for each in (symbols if isinstance(symbols, list) else ())
+        if isinstance(each, Mapping) and "price" in each
+    }

@@ -9,6 +9,7 @@ import pytest
 from lstmcli.errors import FileError, LockedError
 from lstmcli.runs import state
 from lstmcli.runs.locks import hold
+from lstmcli.runs.registry import clear_strays, model_folder
 from lstmcli.runs.state import Look, StaleMark, count_look, mark_stale, stale_marks
 
 LOOK = Look(("AAA", "BBB"), "Close", "2016-01-04", "2018-08-31")
@@ -146,3 +147,14 @@ def test_a_damaged_state_has_no_marks_and_is_put_aside_by_the_next_one(
 def test_where_nothing_was_marked_there_is_no_mark(tmp_path: Path) -> None:
     assert stale_marks(tmp_path) == ()
     assert stale_marks(tmp_path / "nowhere") == ()
+
+
+def test_what_a_killed_writer_left_is_cleared_by_the_next_writer_alone(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path, "mine")
+    folder.mkdir(parents=True)
+    stray = folder / ".state.json.0a1b.lstmcli-tmp"
+    stray.touch()
+    clear_strays(folder)  # a training may do so while another run writes the state
+    assert stray.exists()
+    mark_stale(folder, [MARK])
+    assert not stray.exists()

@@ -1,0 +1,177 @@
+"""Models whose prices were replaced after they read them: marked by whoever replaces, told by all.
+
+The numbers are the rows of the list of faults that the tool survives.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lstmcli.market import breaker, gate
+from lstmcli.runs.locks import hold
+from tests.cli.conftest import RECIPE
+from tests.command_line import Outcome, csv_text, hashes, in_process, walk
+from tests.yahoo_stand_in import StandIn, dividend, random_walk, split, stand_in
+
+BARS = random_walk(200)  # to 2024-10-07
+NAMES = ("AAPL", "MSFT")
+TOLD = "was trained before the history of "
+
+
+@pytest.fixture
+def server() -> Iterator[StandIn]:
+    with stand_in() as script:
+        for symbol in (*NAMES, "IBM"):
+            script.serve(symbol, BARS[:180])
+        yield script
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(breaker, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(gate, "FIRST_REST", 0.01)
+
+
+@pytest.fixture
+def home(server: StandIn, tmp_path: Path) -> Path:
+    """A folder with a store of three symbols, and a model of two of them."""
+    (tmp_path / "tiny.toml").write_text(RECIPE.replace('csv = ["prices.csv"]', ""))
+    fetch(tmp_path, *NAMES, "IBM")
+    train(tmp_path)
+    return tmp_path
+
+
+def run(home: Path, *arguments: object) -> Outcome:
+    outcome = in_process(*arguments, folder=home)
+    assert outcome.code == 0, outcome.err
+    return outcome
+
+
+def fetch(home: Path, *arguments: object) -> Outcome:
+    return run(home, "fetch", "--rate", 100, *arguments)
+
+
+def train(home: Path, *options: object) -> Outcome:
+    return run(home, "train", *NAMES, "-c", "tiny.toml", "--promote", "always", *options)
+
+
+def stale(home: Path, *options: object) -> list[dict[str, Any]]:
+    """The field of a forecast, after every reader was held to say the same."""
+    predicted = run(home, "predict", *options, "--format", "json")
+    found: list[dict[str, Any]] = json.loads(predicted.out)["stale"]
+    evaluated = run(home, "evaluate", *options, "--format", "json")
+    notes = (json.loads(predicted.out)["notes"], json.loads(evaluated.out)["notes"])
+    assert [sum(TOLD in note for note in each) for each in notes] == [bool(found)] * 2
+    assert (TOLD in predicted.err) == bool(found)
+    shown = json.loads(run(home, "models", "show", *options[1:], "--format", "json").out)
+    assert shown["stale"] == found
+    return found
+
+
+def test_30_a_restatement_makes_the_models_stale_that_read_the_old_history(
+    home: Path, server: StandIn
+) -> None:
+    assert stale(home) == []
+    server.serve("AAPL", split(BARS, "2024-09-16", 4))
+    assert "AAPL: restated: 4:1 split 2024-09-16" in fetch(home, *NAMES).out
+    (mark,) = stale(home)
+    assert (mark["symbol"], mark["interval"], mark["price"]) == ("AAPL", "1d", "Adj Close")
+    assert mark["reason"] == "4:1 split 2024-09-16"
+    assert "stale (1 symbol)" in run(home, "models", "list").out
+    train(home)
+    assert stale(home) == []
+    assert len(stale(home, "-m", "tiny/v0001")) == 1
+    rows = json.loads(run(home, "models", "list", "--format", "json").out)["models"]
+    assert [row["stale"] for row in rows] == [1, 0]
+
+
+def test_30_a_mark_comes_through_while_a_training_is_under_way(home: Path, server: StandIn) -> None:
+    server.serve("AAPL", split(BARS, "2024-09-16", 4))
+    with hold(home / "data/models/tiny/.lock"):
+        fetch(home, *NAMES)
+    assert len(stale(home)) == 1
+
+
+def test_30_a_training_that_read_its_prices_before_is_stale_though_it_ends_after(
+    home: Path, server: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lstmcli.workflows import train as workflow
+
+    learn = workflow.learn
+
+    def interrupted(*arguments: Any) -> Any:
+        server.serve("AAPL", split(BARS, "2024-09-16", 4))
+        fetch(home, *NAMES)
+        return learn(*arguments)
+
+    monkeypatch.setattr(workflow, "learn", interrupted)
+    train(home)
+    train(home, "--name", "first")  # of a name that had no version when the mark was set
+    monkeypatch.setattr(workflow, "learn", learn)
+    assert len(stale(home, "-m", "tiny/v0002")) == 1
+
+
+def test_30_new_bars_and_other_symbols_make_nothing_stale(home: Path, server: StandIn) -> None:
+    server.serve("AAPL", BARS)
+    server.serve("IBM", split(BARS, "2024-09-16", 4))
+    fetch(home, *NAMES, "IBM")
+    assert stale(home) == []
+
+
+def test_30_a_dividend_leaves_a_model_of_the_close_as_it_is(home: Path, server: StandIn) -> None:
+    train(home, "--name", "close", "--set", "data.price=close")
+    server.serve("AAPL", dividend(BARS, "2024-09-16", 1.0))
+    fetch(home, *NAMES)
+    assert stale(home, "-m", "close") == []
+    (mark,) = stale(home, "-m", "tiny")
+    assert mark["reason"].startswith("dividend 1 ")
+
+
+def test_a_model_of_a_file_is_not_about_the_store(home: Path, server: StandIn) -> None:
+    (home / "AAPL.csv").write_text(csv_text(walk(200)))
+    run(home, "train", "-c", "tiny.toml", "--csv", "AAPL.csv", "--name", "file",
+        "--set", "data.price=close")  # fmt: skip
+    run(home, "data", "remove", "AAPL", "--yes")
+    assert json.loads(run(home, "predict", "-m", "file", "--format", "json").out)["stale"] == []
+
+
+def test_removed_and_imported_prices_are_others_too(home: Path) -> None:
+    (home / "AAPL.csv").write_text(csv_text(walk(200)))
+    run(home, "data", "import", "AAPL.csv", "--replace")
+    (mark,) = json.loads(run(home, "predict", "MSFT", "--format", "json").out)["stale"]
+    assert mark["reason"] == "replaced by AAPL.csv"
+    run(home, "data", "remove", "MSFT", "--yes")
+    found = json.loads(run(home, "predict", "IBM", "--format", "json").out)["stale"]
+    assert {mark["symbol"]: mark["reason"] for mark in found} == {
+        "AAPL": "replaced by AAPL.csv", "MSFT": "removed from the store",
+    }  # fmt: skip
+    before = hashes(home)
+    assert in_process("data", "remove", "KO", "--yes", folder=home).code == 4
+    assert hashes(home) == before
+
+
+def test_39_another_adjustment_than_trained_on_is_told_once_a_batch(home: Path) -> None:
+    (home / "X.csv").write_text(csv_text(walk(200)))
+    (home / "Y.csv").write_text(csv_text(walk(200, 1)))
+    files = ("--csv", "X.csv", "--csv", "Y.csv")
+    outcome = run(home, "predict", *files, "--format", "json")
+    found = json.loads(outcome.out)
+    assert found["trained_prices"] == ["Adj Close"]
+    assert [each["price"] for each in found["forecasts"]] == ["Close", "Close"]
+    told = "the model was trained on Adj Close, and forecasts Close of X, Y"
+    assert found["notes"].count(told) == 1
+    assert outcome.err.count("Adj Close") == 1
+    assert told not in json.loads(run(home, "predict", "IBM", "--format", "json").out)["notes"]
+
+
+@pytest.mark.parametrize("odd", [{"source": ["store"]}, {"data": 3}, {"data": {"symbols": [3]}}])
+def test_metadata_that_say_nothing_of_the_prices_make_no_model_stale(
+    home: Path, odd: dict[str, Any]
+) -> None:
+    path = home / "data/models/tiny/v0001/metadata.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **odd}))
+    run(home, "data", "remove", "AAPL", "--yes")
+    assert json.loads(run(home, "predict", "MSFT", "--format", "json").out)["stale"] == []

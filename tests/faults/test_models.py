@@ -1,0 +1,250 @@
+"""Rows 30, 35, 38 and 42: champions through kills and full disks, and what is no model of ours.
+
+Kills strike at every step that changes the folder, one after the other, in processes of their own.
+After each the pointer is wholly the old one or wholly the new one, and what it names is there.
+"""
+
+import errno
+import json
+import os
+import pickle
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from lstmcli.runs.bundle import load_bundle
+from lstmcli.runs.registry import versions
+from tests.command_line import Outcome, assert_one_error, hashes, in_process
+from tests.forked_runs import DiskFault, ForkServer
+from tests.runs.test_bundle import Trap, rewrite, set_config, set_weights
+from tests.store_state import is_free, strays
+from tests.yahoo_stand_in import StandIn, random_walk, split
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes to kill")
+
+SLOW = pytest.mark.slow
+MODELS = Path("data/models/tiny")
+TRAIN = ("train", "--config", "tiny.toml", "--quiet", "--promote")
+MOST_STEPS = 80
+EVERY_STEP = pytest.mark.parametrize(
+    "stride", [pytest.param(4, id="some-steps"), pytest.param(1, id="every-step", marks=SLOW)]
+)
+# Each command, the pointer that it leaves and the versions that may be gone after it.
+CHANGES = {
+    "promote": (("promote", "tiny/v0002"), ["v0002", "v0003", "v0001"], set()),
+    "rollback": (("rollback", "tiny"), ["v0001"], set()),
+    "prune": (("prune", "tiny", "--keep", "1"), ["v0003", "v0001"], {"v0002", "v0004"}),
+}
+
+
+@pytest.fixture
+def five(home: Path) -> Path:
+    """Five versions, of which the third is champion after the first."""
+    for promotion in ("never", "always", "never", "never"):
+        assert in_process(*TRAIN, promotion, folder=home).code == 0
+    assert pointer(home) == ["v0003", "v0001"]
+    return home
+
+
+def pointer(home: Path) -> list[str]:
+    return (home / MODELS / "champion").read_text("ascii").splitlines()
+
+
+def copies(home: Path) -> Iterator[tuple[int, Path]]:
+    """A fresh copy for each step, as often as they are asked for."""
+    for step in range(1, MOST_STEPS):
+        copy = home.parent / f"step-{step}"
+        shutil.copytree(home, copy)
+        yield step, copy
+        shutil.rmtree(copy)
+
+
+def assert_sound(home: Path, pointers: list[list[str]], may_be_gone: set[str]) -> None:
+    """The pointer is one of these, all it names is there, and every version is whole."""
+    assert pointer(home) in pointers
+    there = set(versions(home / "data", "tiny"))
+    assert set(pointer(home)) <= there
+    assert {"v0001", "v0002", "v0003", "v0004", "v0005"} - there <= may_be_gone
+    for version in there:
+        load_bundle(home / MODELS / version, torch.device("cpu"))
+    assert is_free(home / MODELS / ".lock")
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_35_a_change_killed_at_any_step_leaves_the_old_champion_or_the_new_one(
+    five: Path, forks: ForkServer, change: str
+) -> None:
+    command, after, may_be_gone = CHANGES[change]
+    old, seen = pointer(five), set()
+    for step, folder in copies(five):
+        run = forks.run("models", *command, folder=folder, fault=DiskFault("kill", step))
+        assert_sound(folder, [old, after], may_be_gone)
+        seen.add((pointer(folder)[0], *versions(folder / "data", "tiny")))
+        if run.code == 0:
+            break
+        assert run.code == -signal.SIGKILL
+        again = forks.run("models", *command, folder=folder)
+        if change == "rollback" and again.code:  # it was done, and leads no further back
+            assert_one_error(again, 1, "no earlier champion")
+        else:
+            assert again.code == 0, again.err
+        assert_sound(folder, [after], may_be_gone)
+        assert forks.run("models", "prune", "tiny", "--keep", "9", folder=folder).code == 0
+        assert strays(folder) == []
+    assert step > 5
+    assert len(seen) >= 2
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_34_a_change_that_the_disk_refuses_is_told_and_leaves_the_old_or_the_new(
+    five: Path, forks: ForkServer, change: str
+) -> None:
+    command, after, may_be_gone = CHANGES[change]
+    old = pointer(five)
+    for step, folder in copies(five):
+        fault = DiskFault("error", step, errno.ENOSPC, lasting=True)
+        run = forks.run("models", *command, folder=folder, fault=fault)
+        assert_sound(folder, [old, after], may_be_gone)
+        if run.code == 0:
+            break
+        assert_one_error(run, 1, os.strerror(errno.ENOSPC))
+    assert step > 3
+
+
+@EVERY_STEP
+def test_35_a_training_that_promotes_killed_at_any_step_leaves_the_old_champion_or_its_own(
+    home: Path, forks: ForkServer, stride: int
+) -> None:
+    """One run after the other in the same folder, so that each finds what the last one left."""
+    moved = 0
+    for step in range(2, MOST_STEPS, stride):
+        before = pointer(home)
+        run = forks.run(*TRAIN, "always", folder=home, fault=DiskFault("kill", step))
+        known = versions(home / "data", "tiny")
+        assert pointer(home) in (before, [known[-1], *before])
+        moved += pointer(home) != before
+        for version in {*known, *pointer(home)}:
+            load_bundle(home / MODELS / version, torch.device("cpu"))
+        if run.code == 0:
+            break
+        assert run.code == -signal.SIGKILL
+    assert step > 20
+    assert run.code == 0
+    assert moved >= 1
+    assert strays(home) == []
+
+
+@EVERY_STEP
+def test_30_prices_that_were_replaced_leave_a_mark_wherever_the_fetch_was_killed(
+    yahoo: StandIn, forks: ForkServer, place: Path, trained_home: Path, stride: int
+) -> None:
+    bars = random_walk(130)
+    yahoo.serve("AAPL", bars[:120])
+    (place / "tiny.toml").write_text((trained_home / "tiny.toml").read_text())
+    assert forks.run("fetch", "AAPL", folder=place).code == 0
+    train = (*TRAIN, "always", "AAPL")
+    assert forks.run(*train, folder=place).code == 0
+    old = (place / "data/prices/1d/AAPL.csv").read_bytes()
+    yahoo.serve("AAPL", split(bars, "2024-06-24", 4))
+    for step, folder in copies_of(place, stride):
+        run = forks.run("fetch", "AAPL", folder=folder, fault=DiskFault("kill", step))
+        if (folder / "data/prices/1d/AAPL.csv").read_bytes() != old:
+            done = forks.run("predict", "--format", "json", folder=folder)
+            assert [mark["symbol"] for mark in json.loads(done.out)["stale"]] == ["AAPL"]
+        if run.code == 0:
+            break
+        assert run.code == -signal.SIGKILL
+        assert forks.run("fetch", "AAPL", folder=folder).code == 0
+        assert strays(folder) == []
+        done = forks.run("predict", "--format", "json", folder=folder)
+        assert [mark["symbol"] for mark in json.loads(done.out)["stale"]] == ["AAPL"]
+    assert step > 12
+
+
+def copies_of(place: Path, stride: int) -> Iterator[tuple[int, Path]]:
+    for step in range(stride, MOST_STEPS, stride):
+        copy = place / f"step-{step}"
+        shutil.copytree(place / "data", copy / "data")
+        yield step, copy
+        shutil.rmtree(copy)
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+NO_MODELS: dict[str, Callable[[Path], object]] = {
+    "weights-missing": lambda folder: (folder / "model.safetensors").unlink(),
+    "metadata-missing": lambda folder: (folder / "metadata.json").unlink(),
+    "config-missing": lambda folder: (folder / "config.toml").unlink(),
+    "weights-truncated": lambda folder: os.truncate(folder / "model.safetensors", 200),
+    "metadata-truncated": lambda folder: os.truncate(folder / "metadata.json", 200),
+    "config-truncated": lambda folder: os.truncate(folder / "config.toml", 200),
+    "weights-flipped": lambda folder: flip(folder / "model.safetensors"),
+    "config-flipped": lambda folder: flip(folder / "config.toml"),
+    "other-schema": lambda folder: rewrite(folder, lambda found: found.update(schema_version=2)),
+    "other-architecture": lambda folder: set_config(folder, "    4,\n", "    8,\n"),
+    "other-head": lambda folder: set_config(folder, 'scaling = "log_return"', 'scaling = "zscore"'),
+    "pickle": lambda folder: set_weights(folder, pickle.dumps(Trap(folder.parent / "sprung"))),
+}
+READERS = {
+    "predict": ("predict",),
+    "evaluate": ("evaluate",),
+    "predict-version": ("predict", "-m", "tiny/v0001"),
+    "show": ("models", "show"),
+    "promote": ("models", "promote", "tiny/v0001"),
+}
+
+
+@pytest.mark.parametrize("fault", NO_MODELS)
+def test_38_what_is_no_model_is_refused_by_every_reader(home: Path, fault: str) -> None:
+    NO_MODELS[fault](home / MODELS / "v0001")
+    before = hashes(home)
+    for command in READERS.values():
+        assert_one_error(in_process(*command, folder=home), 1, "not a lstmcli model", "v0001")
+    assert hashes(home) == before
+    assert not (home / MODELS / "sprung").exists()
+    done = in_process("models", "list", "--format", "json", folder=home)
+    assert done.code == 0
+    (row,) = json.loads(done.out)["models"]
+    # That the settings' network has other weights is seen only by building it.
+    assert bool(row["damaged"]) == (fault not in ("other-architecture", "other-head", "pickle"))
+
+
+def trained(home: Path, *options: str) -> Outcome:
+    return in_process("train", "-c", "tiny.toml", "--format", "json", *options, folder=home)
+
+
+BAD = ("--set", "window.scaling=relative", "--set", "train.learning_rate=1")
+
+
+def test_42_a_worse_challenger_is_kept_as_a_candidate_and_the_run_ends_well(home: Path) -> None:
+    before = hashes(home)
+    outcome = trained(home, *BAD, "--set", "split.train_fraction=0.5")
+    assert outcome.code == 0, outcome.err
+    found = json.loads(outcome.out)
+    assert found["promoted"] is False
+    decision = found["metadata"]["decision"]
+    assert (decision["against"], decision["promoted"]) == ("tiny/v0001", False)
+    assert {name: hashes(home)[name] for name in before} == before
+    assert pointer(home) == ["v0001"]
+    assert in_process("predict", "-m", "tiny/v0002", folder=home).code == 0
+    listed = json.loads(in_process("models", "list", "--format", "json", folder=home).out)
+    assert [row["champion"] for row in listed["models"]] == [True, False]
+
+
+def test_42_a_challenger_that_cannot_be_judged_yet_is_none_the_worse_champion(home: Path) -> None:
+    text = trained(home, *BAD, "--format", "table").out
+    assert text.endswith("Then: lstmcli models promote tiny/v0002 --if-better.\n")
+    found = json.loads(trained(home, *BAD).out)
+    assert found["promoted"] is False
+    decision = found["metadata"]["decision"]
+    assert decision["sessions_needed"] > 0
+    assert f"it can be judged in {decision['sessions_needed']} sessions" in found["why"]
+    assert pointer(home) == ["v0001"]
