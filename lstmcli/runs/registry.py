@@ -44,18 +44,6 @@ def model_folder(data_dir: Path, name: str) -> Path:
     return inside(data_dir, data_dir / "models" / check_name(name))
 
 
-def model_names(data_dir: Path) -> list[str]:
-    """Return the names that have a champion, in alphabetical order."""
-    folder = data_dir / "models"
-    if not folder.is_dir():
-        return []
-    return sorted(
-        path.name
-        for path in folder.iterdir()
-        if _NAME.fullmatch(path.name) and (path / _CHAMPION).is_file()
-    )
-
-
 def versions(data_dir: Path, name: str) -> list[str]:
     """Return the versions of a model name, oldest first."""
     folder = model_folder(data_dir, name)
@@ -63,6 +51,16 @@ def versions(data_dir: Path, name: str) -> list[str]:
         return []
     found = [path.name for path in folder.iterdir() if _VERSION.fullmatch(path.name)]
     return sorted(found, key=lambda version: int(version[1:]))
+
+
+def all_names(data_dir: Path) -> list[str]:
+    """Return the names that have a folder, with a champion or without, in alphabetical order."""
+    folder = data_dir / "models"
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path.name for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()
+    )
 
 
 def next_version(data_dir: Path, name: str) -> ModelRef:
@@ -132,9 +130,7 @@ def find_model(data_dir: Path, reference: str | None) -> ModelRef:
     raise ModelError(
         "no such model",
         where=reference,
-        why="there are "
-        + (", ".join(model_names(data_dir)) or "none")
-        + f" in {data_dir / 'models'}",
+        why="there are " + (", ".join(_names(data_dir)) or "none") + f" in {data_dir / 'models'}",
         next_step="Train one: lstmcli train --name NAME.",
     )
 
@@ -144,7 +140,7 @@ def _version(data_dir: Path, name: str, version: str) -> ModelRef:
 
 
 def _only_model(data_dir: Path) -> ModelRef:
-    names = model_names(data_dir)
+    names = _names(data_dir)
     if len(names) == 1:
         leader = champion(data_dir, names[0])
         assert leader is not None
@@ -160,4 +156,15 @@ def _only_model(data_dir: Path) -> ModelRef:
         where=data_dir / "models",
         why="there are " + ", ".join(names),
         next_step="Pass --model NAME.",
+    )
+
+
+def _names(data_dir: Path) -> list[str]:
+    folder = data_dir / "models"
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path.name
+        for path in folder.iterdir()
+        if _NAME.fullmatch(path.name) and (path / _CHAMPION).is_file()
     )

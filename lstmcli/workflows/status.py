@@ -20,7 +20,7 @@ from lstmcli.market.store import IMPORTED
 from lstmcli.market.store_folder import INTERVALS, interval_option, stored_symbols
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.record import LastRuns, RunEnd, last_runs
-from lstmcli.runs.registry import find_model, model_names, versions
+from lstmcli.runs.registry import all_names, champion, versions
 from lstmcli.training.device import choose_device
 from lstmcli.workflows.data import StoredSeries, list_data
 from lstmcli.workflows.failures import AllFailedError
@@ -147,15 +147,18 @@ def _bring(behind: Sequence[StoredSeries]) -> str:
 
 
 def _models(data_dir: Path) -> list[Part]:
-    names = model_names(data_dir)
+    names = [name for name in all_names(data_dir) if versions(data_dir, name)]
     if not names:
-        return [Part("model", "none", "no model with a champion yet", "Run: lstmcli train.")]
+        return [Part("model", "none", "no model yet", "Run: lstmcli train.")]
     return [_part(f"model {name}", partial(_model, data_dir, name)) for name in names]
 
 
 def _model(data_dir: Path, name: str) -> _Found:
-    leader = find_model(data_dir, name)
+    leader = champion(data_dir, name)
     known = len(versions(data_dir, name))
+    if leader is None:
+        step = f"Run: lstmcli train --name {name} --promote always."
+        return "bad", f"no champion among {known} version{'s' * (known != 1)}", step, None
     model, metadata = load_bundle(leader.folder, torch.device("cpu"))
     data = metadata.get("data", {}).get("symbols", [])
     until = max((str(each.get("last", "")) for each in data), default="?")

@@ -106,6 +106,13 @@ def test_a_champion_that_is_gone_is_bad(home: Path) -> None:
     assert "it points to 'v0007'" in found["found"]
 
 
+def test_versions_without_a_champion_are_told(home: Path) -> None:
+    (home / "data/models/tiny/champion").unlink()
+    (home / "data/models/another").mkdir()  # as a training that failed leaves it
+    found = model(home)
+    assert (found["state"], found["found"]) == ("bad", "no champion among 1 version")
+
+
 def test_nothing_is_written(home: Path) -> None:
     before = (hashes(home), sorted(home.rglob("*")))
     assert in_process("status", "--max-age", "26h", folder=home).code == 0
