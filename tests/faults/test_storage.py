@@ -6,6 +6,7 @@ their own. After each, every file is wholly the old one or wholly the new one.
 
 import errno
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -337,3 +338,24 @@ def test_48_models_that_may_not_be_looked_at_are_told(home: Path, forks: ForkSer
     (home / "data/models").chmod(0)
     run = forks.run("predict", folder=home, user=NOBODY)
     assert_one_error(run, 1, "cannot use (data/models)", "Permission denied")
+
+
+@pytest.mark.parametrize("what", ["data/models", "data/models/tiny"])
+def test_48_folders_that_may_not_be_looked_at_are_bad_in_a_status(
+    home: Path, forks: ForkServer, what: str
+) -> None:
+    (home / what).chmod(0)
+    run = forks.run("status", folder=home, user=NOBODY)
+    (home / what).chmod(0o755)
+    assert run.code == 0, run.err
+    assert re.search(r"model.* bad .*Permission denied", run.out)
+
+
+def test_34_a_data_folder_that_may_only_be_read_is_forecast_from_in_silence(
+    home: Path, forks: ForkServer
+) -> None:
+    (home / "data").chmod(0o555)
+    before = sorted(home.rglob("*"))
+    run = forks.run("predict", "--csv", "prices.csv", "--quiet", folder=home, user=NOBODY)
+    assert (run.code, run.err) == (0, "")
+    assert sorted(home.rglob("*")) == before
