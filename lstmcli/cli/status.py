@@ -33,8 +33,8 @@ def status(
     commands: Annotated[
         list[Recorded] | None,
         typer.Argument(
-            metavar="[fetch|train|predict|evaluate]...",
-            help="Whose last good run --max-age is about.",
+            metavar="[COMMAND]...",
+            help="fetch, train, predict, evaluate: whose last good run --max-age is about.",
             show_default="fetch and predict, as far as they were ever run here",
         ),
     ] = None,

@@ -69,12 +69,6 @@ def all_names(data_dir: Path) -> list[str]:
     )
 
 
-def model_names(data_dir: Path) -> list[str]:
-    """Return the names that have a champion, in alphabetical order."""
-    folder = data_dir / "models"
-    return [name for name in all_names(data_dir) if (folder / name / CHAMPION).is_file()]
-
-
 def next_version(data_dir: Path, name: str) -> ModelRef:
     """Name the version that comes after the newest; the caller holds the name's lock.
 
@@ -190,15 +184,13 @@ def unknown_model(data_dir: Path, reference: str) -> ModelError:
     return ModelError(
         "no such model",
         where=reference,
-        why="there are "
-        + (", ".join(model_names(data_dir)) or "none")
-        + f" in {data_dir / 'models'}",
+        why="there are " + (", ".join(_names(data_dir)) or "none") + f" in {data_dir / 'models'}",
         next_step="Train one: lstmcli train --name NAME.",
     )
 
 
 def _only_model(data_dir: Path) -> ModelRef:
-    names = model_names(data_dir)
+    names = _names(data_dir)
     if len(names) == 1:
         leader = champion(data_dir, names[0])
         assert leader is not None
@@ -215,3 +207,8 @@ def _only_model(data_dir: Path) -> ModelRef:
         why="there are " + ", ".join(names),
         next_step="Pass --model NAME.",
     )
+
+
+def _names(data_dir: Path) -> list[str]:
+    folder = data_dir / "models"
+    return [name for name in all_names(data_dir) if (folder / name / CHAMPION).is_file()]

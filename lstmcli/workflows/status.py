@@ -20,7 +20,7 @@ from lstmcli.market.store import IMPORTED
 from lstmcli.market.store_folder import INTERVALS, interval_option, stored_symbols
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.record import LastRuns, RunEnd, last_runs
-from lstmcli.runs.registry import find_model, model_names, versions
+from lstmcli.runs.registry import all_names, champion, versions
 from lstmcli.training.device import choose_device
 from lstmcli.workflows.data import StoredSeries, list_data
 from lstmcli.workflows.failures import AllFailedError
@@ -107,7 +107,14 @@ def _part(name: str, look: Callable[[], _Found]) -> Part:
         where = f" ({error.where})" if error.where else ""
         what = f"{error.what}{where}" + (f": {error.why}" if error.why else "")
         is_absent = isinstance(error, DataError)
-        return Part(name, "none" if is_absent else "bad", what or str(error), error.next_step)
+        return Part(name, "none" if is_absent else "bad", what, error.next_step)
+    except OSError as error:
+        return _unreadable(name, error)
+
+
+def _unreadable(name: str, error: OSError) -> Part:
+    what = f"cannot use ({error.filename}): {error.strerror or error}"
+    return Part(name, "bad", what, "Check the folder and its permissions.")
 
 
 def _store(data_dir: Path, today: date) -> _Found:
@@ -147,15 +154,21 @@ def _bring(behind: Sequence[StoredSeries]) -> str:
 
 
 def _models(data_dir: Path) -> list[Part]:
-    names = model_names(data_dir)
+    try:
+        names = all_names(data_dir)
+    except OSError as error:
+        return [_unreadable("model", error)]
     if not names:
-        return [Part("model", "none", "no model with a champion yet", "Run: lstmcli train.")]
+        return [Part("model", "none", "no model yet", "Run: lstmcli train.")]
     return [_part(f"model {name}", partial(_model, data_dir, name)) for name in names]
 
 
 def _model(data_dir: Path, name: str) -> _Found:
-    leader = find_model(data_dir, name)
+    leader = champion(data_dir, name)
     known = len(versions(data_dir, name))
+    if leader is None:
+        what = f"no champion among {known} version{'s' * (known != 1)}"
+        return "none", what, f"Run: lstmcli train --name {name} --promote always.", None
     model, metadata = load_bundle(leader.folder, torch.device("cpu"))
     data = metadata.get("data", {}).get("symbols", [])
     until = max((str(each.get("last", "")) for each in data), default="?")

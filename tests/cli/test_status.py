@@ -106,6 +106,20 @@ def test_a_champion_that_is_gone_is_bad(home: Path) -> None:
     assert "it points to 'v0007'" in found["found"]
 
 
+def test_versions_without_a_champion_are_told(home: Path) -> None:
+    (home / "data/models/tiny/champion").unlink()
+    found = model(home)
+    assert (found["state"], found["found"]) == ("none", "no champion among 1 version")
+    assert found["next_step"] == "Run: lstmcli train --name tiny --promote always."
+
+
+def test_a_model_that_leads_out_of_the_folder_is_bad_and_the_rest_is_shown(home: Path) -> None:
+    (home / "data/models/tiny").rename(home / "elsewhere")
+    (home / "data/models/tiny").symlink_to(home / "elsewhere")
+    found = model(home)
+    assert (found["state"], found["next_step"]) == ("bad", "Remove the link.")
+
+
 def test_nothing_is_written(home: Path) -> None:
     before = (hashes(home), sorted(home.rglob("*")))
     assert in_process("status", "--max-age", "26h", folder=home).code == 0

@@ -6,6 +6,7 @@ their own. After each, every file is wholly the old one or wholly the new one.
 
 import errno
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -178,10 +179,15 @@ def test_35_a_removal_killed_at_any_step_is_done_by_the_next_one(
     assert step >= 4
 
 
-def is_of_record(run: Run, step: int) -> bool:
-    """Whether a step was one of noting the run's end, without which it is done all the same."""
-    where = Path(run.steps[step - 1].split(" ", 1)[1])
-    return where.name == "data" or where.parent.name == "data"
+def is_harmless(run: Run, step: int) -> bool:
+    """Whether a run may do without a step.
+
+    What was there already need not be made, nor what has gone removed; and a run that is not in the
+    data folder's record is done all the same.
+    """
+    name, where = run.steps[step - 1].split(" ", 1)
+    of_record = Path(where).name == "data" or Path(where).parent.name == "data"
+    return name in ("mkdir", "remove") or of_record
 
 
 def assert_one_failed(run: Run, number: int) -> None:
@@ -206,9 +212,8 @@ def test_34_a_fetch_that_cannot_write_says_so_and_leaves_old_or_new(
         assert strays(folder) == []
         if run.code == 0 and len(run.steps) < step:
             break
-        if run.code == 0:  # what was there already need not be made, nor what has gone removed
-            harmless = run.steps[step - 1].startswith(("mkdir", "remove"))
-            assert harmless or is_of_record(run, step), run
+        if run.code == 0:
+            assert is_harmless(run, step), run
         else:
             assert_one_failed(run, number)
         assert forks.run(*FETCH, folder=folder).code == 0
@@ -268,12 +273,12 @@ def test_34_a_forecast_that_cannot_be_written_leaves_the_old_file(
         number = ERRORS[step % len(ERRORS)]
         options = ("predict", "--format", "csv", "-o", "out.csv", "--quiet")
         run = forks.run(*options, folder=home, fault=DiskFault("error", step, number))
-        if run.code == 0 and (len(run.steps) < step or is_of_record(run, step)):
+        if run.code == 0 and len(run.steps) < step:
             break
         assert strays(home) == []
         failed = run.steps[step - 1]
-        if run.code == 0:  # what was there already need not be made, nor what has gone removed
-            assert failed.startswith(("mkdir", "remove")), run
+        if run.code == 0:
+            assert is_harmless(run, step), run
         else:
             assert_one_error(run, 1, "out.csv", os.strerror(number))
         if run.code == 0 or (failed.startswith("fsync") and not failed.endswith("tmp")):
@@ -342,3 +347,24 @@ def test_48_models_that_may_not_be_looked_at_are_told(home: Path, forks: ForkSer
     (home / "data/models").chmod(0)
     run = forks.run("predict", folder=home, user=NOBODY)
     assert_one_error(run, 1, "cannot use (data/models)", "Permission denied")
+
+
+@pytest.mark.parametrize("what", ["data/models", "data/models/tiny"])
+def test_48_folders_that_may_not_be_looked_at_are_bad_in_a_status(
+    home: Path, forks: ForkServer, what: str
+) -> None:
+    (home / what).chmod(0)
+    run = forks.run("status", folder=home, user=NOBODY)
+    (home / what).chmod(0o755)
+    assert run.code == 0, run.err
+    assert re.search(r"model.* bad .*Permission denied", run.out)
+
+
+def test_34_a_data_folder_that_may_only_be_read_is_forecast_from_in_silence(
+    home: Path, forks: ForkServer
+) -> None:
+    (home / "data").chmod(0o555)
+    before = sorted(home.rglob("*"))
+    run = forks.run("predict", "--csv", "prices.csv", "--quiet", folder=home, user=NOBODY)
+    assert (run.code, run.err) == (0, "")
+    assert sorted(home.rglob("*")) == before
