@@ -67,6 +67,7 @@ def predict(
     from lstmcli.report.output import check_file, check_output, emit
     from lstmcli.report.picture import check_plot
     from lstmcli.report.predict import plot_forecasts, predict_view
+    from lstmcli.workflows.predict import before_end
     from lstmcli.workflows.predict import predict as run
 
     check_output(output, form)
@@ -81,10 +82,14 @@ def predict(
             max_data_age=max_data_age,
             device=device or "auto",
             number_of_threads=1 if threads is None else threads,
+            stream=plot is None,
         )
+
+    def all_made() -> None:
         messages.list_failures(errors, report.failures)
-    messages.tell([line for each in report.forecasts for line in each.warnings], quiet=quiet)
-    messages.tell(report.notes, quiet=quiet, every=verbose)
-    emit(predict_view(report, all_steps=all_steps), form, output)
+        messages.tell(report.warnings, quiet=quiet)
+        messages.tell(report.notes, quiet=quiet, every=verbose)
+
+    emit(predict_view(before_end(report, all_made), all_steps=all_steps), form, output)
     plot_forecasts(report, plot)
-    messages.finish(report.failures, len(report.forecasts))
+    messages.finish(report.failures, len(report.symbols))
