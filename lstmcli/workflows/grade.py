@@ -151,7 +151,8 @@ def _load(
         data = Data(interval=interval, price=choice)
         loaded, failed = load_prices(replace(source, symbols=tuple(symbols)), data)
         series[interval, price] = {
-            each.symbol: make_series(each, features=("close",), price=choice) for each in loaded
+            each.symbol.upper(): make_series(each, features=("close",), price=choice)
+            for each in loaded
         }
         notes += [f"{each.symbol}: {note}" for each in loaded for note in each.notes]
         failures += failed

@@ -6,7 +6,7 @@ since the forecast does no harm.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,17 +68,19 @@ class _Known:
 def find_outcome(issued: Issued, series: Mapping[str, Series], name: str) -> Outcome:
     """Look up what happened after every cutoff, and forecast from it with every baseline.
 
-    series : those that there are, by symbol. name : of the issued forecasts among the others.
+    series : those that there are, by symbol in capitals. name : of the issued forecasts, among the
+    baselines'.
     """
     tally = _Tally()
     found = []
     starts = np.flatnonzero(issued.symbol[1:] != issued.symbol[:-1]) + 1
     for places in np.split(np.arange(len(issued.symbol)), starts):
-        own = series.get(str(issued.symbol[places[0]]))
+        symbol = str(issued.symbol[places[0]])
+        own = series.get(symbol.upper())
         if own is None:
             tally.left_out["no prices of the symbol"] += len(places)
             continue
-        known = _look_up(issued, own, places, tally)
+        known = _look_up(issued, replace(own, symbol=symbol), places, tally)
         if known is not None:
             found.append(known)
     counts = tally.counts(issued.repeated)
