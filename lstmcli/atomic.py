@@ -6,9 +6,10 @@ whoever looks sees the old file or the new one, never a part.
 
 import os
 import secrets
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from lstmcli.errors import FileError
 
@@ -30,25 +31,39 @@ def write_files(files: Sequence[tuple[Path, bytes]]) -> None:
     try:
         for path, data in files:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(
-                f".{path.name[:50]}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
-            )
+            temporary = _temporary(path)
             staged.append((temporary, path))
             _write(temporary, data)
         for temporary, path in staged:
             os.replace(temporary, path)
             sync_folder(path.parent)
     except OSError as error:
-        raise FileError(
-            "cannot write the file",
-            where=path,
-            why=error.strerror or str(error),
-            next_step="Check the folder, its permissions and the free space.",
-        ) from error
+        raise _unwritable(path, error) from error
     finally:
         for temporary, _ in staged:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file to write to, which takes the place of `path` when the block ends.
+
+    Where the block raises, `path` is as it was and the file is gone; an OSError becomes FileError.
+    """
+    temporary = _temporary(path)
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -65,6 +80,19 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
+
+
+def _unwritable(path: Path, error: OSError) -> FileError:
+    return FileError(
+        "cannot write the file",
+        where=path,
+        why=error.strerror or str(error),
+        next_step="Check the folder, its permissions and the free space.",
+    )
 
 
 def _write(temporary: Path, data: bytes) -> None:

@@ -46,7 +46,7 @@ class FaultyDisk:
 
         def watched_open(file: Any, mode: str = "r", *rest: Any, **options: Any) -> Any:
             opened = original_open(file, mode, *rest, **options)
-            binary_writer = isinstance(opened, io.BufferedWriter)
+            binary_writer = isinstance(opened, io.BufferedWriter | io.FileIO) and opened.writable()
             return _Writer(opened, self) if binary_writer and self._is_ours(file) else opened
 
         def watched_fsync(handle: int) -> None:
@@ -56,7 +56,7 @@ class FaultyDisk:
         builtins.open = watched_open  # type: ignore[assignment]
         os.fsync = watched_fsync  # type: ignore[assignment]
 
-    def write(self, file: io.BufferedWriter, data: bytes) -> int:
+    def write(self, file: io.BufferedWriter | io.FileIO, data: bytes) -> int:
         """Write, or only the first half of it and fail."""
 
         def first_half() -> None:
@@ -101,7 +101,7 @@ class FaultyDisk:
 class _Writer:
     """A binary file whose writes are steps."""
 
-    def __init__(self, file: io.BufferedWriter, disk: FaultyDisk) -> None:
+    def __init__(self, file: io.BufferedWriter | io.FileIO, disk: FaultyDisk) -> None:
         self._file, self._disk = file, disk
 
     def write(self, data: bytes) -> int:

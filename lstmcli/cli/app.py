@@ -83,6 +83,10 @@ def _run() -> int:
     except BrokenPipeError:
         # The reader has seen enough (`| head`); nothing more can be written, and nothing is wrong.
         _discard_output()
+    except SystemExit as end:
+        if end.code != 1:  # a signal
+            raise
+        _discard_output()  # typer and rich make this of a pipe closed while they wrote
     except OSError as error:
         _discard_output()
         what = f"cannot use ({error.filename})" if error.filename else "cannot write the output"

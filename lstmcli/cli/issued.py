@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from lstmcli.workflows.prices import Source
 
 
-_CHOICES = ("models", "start", "end")
+_CHOICES = ("models", "start", "end", "number_of_threads")
 _UNUSED = ("horizon", "step_size", "n_windows", "refit", "refit_window", "baselines")
 
 

@@ -74,7 +74,8 @@ def predict(
     from lstmcli.report.output import check_file, check_output, emit
     from lstmcli.report.picture import check_plot
     from lstmcli.report.predict import plot_forecasts, predict_view
-    from lstmcli.workflows.issue import check_issuable, issue
+    from lstmcli.workflows.issue import check_issuable, recorded
+    from lstmcli.workflows.predict import before_end
     from lstmcli.workflows.predict import predict as run
 
     journal.begin("predict", data_dir)
@@ -92,12 +93,15 @@ def predict(
             max_data_age=max_data_age,
             device=device or "auto",
             number_of_threads=1 if threads is None else threads,
+            stream=plot is None,
         )
+
+    def all_made() -> None:
         messages.list_failures(errors, report.failures)
-    if record:
-        messages.tell(issue(data_dir, report, datetime.now(UTC)), quiet=quiet)
-    messages.tell([line for each in report.forecasts for line in each.warnings], quiet=quiet)
-    messages.tell(report.notes, quiet=quiet, every=verbose)
-    emit(predict_view(report, all_steps=all_steps), form, output)
+        messages.tell(report.warnings, quiet=quiet)
+        messages.tell(report.notes, quiet=quiet, every=verbose)
+
+    issued = recorded(report, data_dir, datetime.now(UTC)) if record else report
+    emit(predict_view(before_end(issued, all_made), all_steps=all_steps), form, output)
     plot_forecasts(report, plot)
-    messages.finish(report.failures, len(report.forecasts))
+    messages.finish(report.failures, len(report.symbols))

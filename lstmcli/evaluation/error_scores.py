@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lstmcli.evaluation.levels import StepBand, step_bands
 from lstmcli.evaluation.losses import Losses
 from lstmcli.evaluation.metrics import skill
-from lstmcli.evaluation.pooling import float_or_none, pooled
+from lstmcli.evaluation.pooling import by_group, by_symbol, float_or_none, pooled
 
 
 @dataclass(frozen=True)
@@ -50,39 +50,14 @@ class StepScores:
 
 
 def path_scores(
-    name: str,
     reduced: Mapping[str, Losses],
     against: tuple[str, ...],
     cutoff: NDArray[np.datetime64],
     rows: NDArray[np.bool_],
-) -> PathScores:
-    """Score model `name` over the chosen rows; `cutoff` and `rows` are (N,)."""
-    ours, dates = reduced[name], cutoff[rows]
-    rmse = _root(float_or_none(pooled(ours.squared[rows], dates)))
-    mae = float_or_none(pooled(ours.absolute[rows], dates))
-    crps = None if ours.crps is None else float_or_none(pooled(ours.crps[rows], dates))
-    others = {other: reduced[other] for other in against if other != name}
-    fans = {
-        other: their.crps for other, their in reduced.items() if other != name and crps is not None
-    }
-    return PathScores(
-        rmse=rmse,
-        mae=mae,
-        mase=float_or_none(pooled(ours.scaled[rows], dates)),
-        crps=crps,
-        skill={
-            other: skill(rmse, _root(float_or_none(pooled(their.squared[rows], dates))))
-            for other, their in others.items()
-        },
-        mae_skill={
-            other: skill(mae, float_or_none(pooled(their.absolute[rows], dates)))
-            for other, their in others.items()
-        },
-        crps_skill={
-            other: skill(crps, float_or_none(pooled(their[rows], dates)))
-            for other, their in fans.items()
-            if their is not None
-        },
+) -> dict[str, PathScores]:
+    """Score every model over the chosen rows; `cutoff` and `rows` are (N,)."""
+    return _paths(
+        {name: pooled(_losses(each)[rows], cutoff[rows]) for name, each in reduced.items()}, against
     )
 
 
@@ -114,17 +89,58 @@ def step_scores(
 
 
 def symbol_scores(
-    name: str,
-    reduced: Mapping[str, Losses],
-    against: tuple[str, ...],
-    cutoff: NDArray[np.datetime64],
-    symbol: NDArray[np.str_],
-) -> dict[str, PathScores]:
-    """The path's scores of each symbol apart, in the order given; empty for a single symbol."""
-    symbols = list(dict.fromkeys(symbol.tolist()))
+    reduced: Mapping[str, Losses], against: tuple[str, ...], symbol: NDArray[np.str_]
+) -> dict[str, dict[str, PathScores]]:
+    """Score every model over the path of each symbol apart; nothing for a single symbol.
+
+    No symbol has two windows from one date. Returns by model, then by symbol in the order given.
+    """
+    symbols, group = by_symbol(symbol)
     if len(symbols) < 2:
-        return {}
-    return {each: path_scores(name, reduced, against, cutoff, symbol == each) for each in symbols}
+        return {name: {} for name in reduced}
+    means = {name: by_group(_losses(each), group, len(symbols)) for name, each in reduced.items()}
+    found = [
+        _paths({name: each[row] for name, each in means.items()}, against)
+        for row in range(len(symbols))
+    ]
+    return {
+        name: {symbol: paths[name] for symbol, paths in zip(symbols, found, strict=True)}
+        for name in reduced
+    }
+
+
+def _losses(reduced: Losses) -> NDArray[np.float64]:
+    """Squared, absolute and scaled errors, and the CRPS, NaN where there is none: (N, 4)."""
+    nothing = np.full(reduced.squared.shape, np.nan)
+    crps = nothing if reduced.crps is None else reduced.crps
+    return np.column_stack([reduced.squared, reduced.absolute, reduced.scaled, crps])
+
+
+def _paths(
+    means: Mapping[str, NDArray[np.float64]], against: tuple[str, ...]
+) -> dict[str, PathScores]:
+    """From the mean of each of `_losses`, (4,) by model, to the scores of all models."""
+    squared, mae, mase, crps = (
+        {name: float_or_none(each[k]) for name, each in means.items()} for k in range(4)
+    )
+    rmse = {name: _root(value) for name, value in squared.items()}
+    fans = [name for name, value in crps.items() if value is not None]
+    return {
+        name: PathScores(
+            rmse=rmse[name],
+            mae=mae[name],
+            mase=mase[name],
+            crps=crps[name],
+            skill={other: skill(rmse[name], rmse[other]) for other in against if other != name},
+            mae_skill={other: skill(mae[name], mae[other]) for other in against if other != name},
+            crps_skill={
+                other: skill(crps[name], crps[other])
+                for other in fans
+                if other != name and name in fans
+            },
+        )
+        for name in means
+    }
 
 
 def _root(value: float | None) -> float | None:

@@ -17,14 +17,50 @@ def by_date(
     values : (N,) or (N, K). cutoff : (N,), in any order.
     Returns the D dates, ascending, and their means, (D,) or (D, K), NaN where nothing is known.
     """
-    dates, group = np.unique(cutoff, return_inverse=True)
-    if not dates.size:
-        return dates, np.empty((0, *values.shape[1:]))
-    order = np.argsort(group, kind="stable")
-    starts = np.searchsorted(group[order], np.arange(dates.size))
-    known = ~np.isnan(values[order])
-    sums = np.add.reduceat(np.where(known, values[order], 0.0), starts, axis=0)
-    return dates, _ratio(sums, np.add.reduceat(known.astype(np.int64), starts, axis=0))
+    dates, group = group_dates(cutoff)
+    return dates, by_group(values, group, dates.size)
+
+
+def by_group(
+    values: NDArray[np.float64], group: NDArray[np.intp], count: int
+) -> NDArray[np.float64]:
+    """Average over the members of each group 0..count - 1, of which none is empty.
+
+    values : (N,) or (N, K). group : (N,). Returns (count,) or (count, K), NaN where nothing is
+    known.
+    """
+    sums = np.empty((count, *values.shape[1:]))
+    counts = np.empty(sums.shape, dtype=np.int64)
+    for column in np.ndindex(values.shape[1:]):
+        own = values[:, *column]
+        known = ~np.isnan(own)
+        sums[:, *column] = np.bincount(group, np.where(known, own, 0.0), count)
+        counts[:, *column] = np.bincount(group[known], minlength=count)
+    return _ratio(sums, counts)
+
+
+def group_dates(
+    dates: NDArray[np.datetime64],
+) -> tuple[NDArray[np.datetime64], NDArray[np.intp]]:
+    """The distinct dates, ascending, and which of them each row has, (N,).
+
+    As np.unique says, without its sorting: days are whole numbers that lie close together.
+    """
+    if not dates.size or dates.dtype != np.dtype("datetime64[D]"):
+        return np.unique(dates, return_inverse=True)
+    days = dates.astype(np.int64)
+    first = days.min()
+    there = np.bincount(days - first) > 0
+    return (first + np.flatnonzero(there)).astype(dates.dtype), (np.cumsum(there) - 1)[days - first]
+
+
+def by_symbol(symbol: NDArray[np.str_]) -> tuple[list[str], NDArray[np.intp]]:
+    """The symbols in the order given, and which of them each row belongs to, (N,)."""
+    names, first, group = np.unique(symbol, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    place = np.empty_like(order)
+    place[order] = np.arange(order.size)
+    return names[order].tolist(), place[group]
 
 
 def pooled(values: NDArray[np.float64], cutoff: NDArray[np.datetime64]) -> NDArray[np.float64]:
@@ -41,8 +77,8 @@ def date_weights(known: NDArray[np.bool_], cutoff: NDArray[np.datetime64]) -> ND
     known : (N, K). cutoff : (N,). Returns (N, K), 0 where not known: `pooled` of such values is
     `(weights * values).sum(axis=0)`, as far as anything is known.
     """
-    group = np.unique(cutoff, return_inverse=True)[1]
-    counts = np.zeros((int(group.max(initial=-1)) + 1, known.shape[1]))
+    dates, group = group_dates(cutoff)
+    counts = np.zeros((dates.size, known.shape[1]))
     for column in range(known.shape[1]):
         counts[:, column] = np.bincount(group, known[:, column], counts.shape[0])
     shares = counts[group] * np.count_nonzero(counts, axis=0)
@@ -76,7 +112,7 @@ def independent(cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64]) -> 
 
 def count_dates(cutoff: NDArray[np.datetime64]) -> int:
     """The number of distinct cutoff dates."""
-    return int(np.unique(cutoff).size)
+    return group_dates(cutoff)[0].size
 
 
 def overlap(cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64]) -> int:
@@ -99,9 +135,10 @@ def float_or_none(value: NDArray[np.float64] | float) -> float | None:
 def _last_end(
     cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64]
 ) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:
-    dates, group = np.unique(cutoff, return_inverse=True)
+    dates, group = group_dates(cutoff)
     last = dates.astype(end.dtype)
-    np.maximum.at(last, group, end)
+    # As whole numbers, for which numpy is quick.
+    np.maximum.at(last.view(np.int64), group, end.view(np.int64))
     return dates, last
 
 

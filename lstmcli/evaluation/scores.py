@@ -190,22 +190,25 @@ def _models(
     intervals: SkillIntervals,
 ) -> dict[str, ModelScores]:
     some: NDArray[np.bool_] = np.any(~np.isnan(backtest.actual), axis=1)
+    paths = path_scores(reduced, against, backtest.cutoff, some)
+    symbols = symbol_scores(reduced, against, backtest.symbol)
+    tests = symbol_tests(backtest, reduced)
     found = {}
     for name, each in reduced.items():
         columns = {one.step: backtest.column(one.step) for one in directions[name]}
         fan = [_at(backtest, name, step) for step in columns]
-        path = path_scores(name, reduced, against, backtest.cutoff, some)
+        path = paths[name]
         found[name] = ModelScores(
             model=name,
             path=path,
             steps=step_scores(name, reduced, against, backtest.steps),
-            symbols=symbol_scores(name, reduced, against, backtest.cutoff, backtest.symbol),
+            symbols=symbols[name],
             tests=loss_tests(dated.apart.squared, name, against),
             crps_tests=loss_tests(dated.apart.crps, name, reduced),
             crps_tests_all=loss_tests(dated.whole.crps, name, reduced, dated.whole.h),
             skill_intervals=_intervals(intervals, "squared", name, path.skill),
             crps_skill_intervals=_intervals(intervals, "crps", name, path.crps_skill),
-            symbol_tests=symbol_tests(backtest, reduced, name),
+            symbol_tests=tests[name],
             levels=() if each.fan is None else level_scores(each.fan, columns),
             bands=tuple(band for one in fan for band in bands(*one)),
             pit=tuple(pit for one in fan if (pit := pit_histogram(*one)) is not None),

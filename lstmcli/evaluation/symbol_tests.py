@@ -1,15 +1,15 @@
 """Several symbols tested one by one, with what it costs to have asked so often."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.evaluation.backtest import Backtest
+from lstmcli.evaluation.backtest import Backtest, Rows
 from lstmcli.evaluation.comparisons import whole_windows
 from lstmcli.evaluation.losses import Losses
-from lstmcli.evaluation.pooling import by_date, independent
+from lstmcli.evaluation.pooling import by_symbol, independent
 from lstmcli.evaluation.significance import SignificanceTest, diebold_mariano, holm
 
 POINT_RIVAL, FAN_RIVAL = "drift", "scaled_climatology"
@@ -31,33 +31,47 @@ class SymbolTest:
 
 
 def symbol_tests(
-    backtest: Backtest, reduced: Mapping[str, Losses], name: str
-) -> dict[str, SymbolTest]:
-    """Test one model symbol by symbol, in the order given; empty for a single symbol."""
-    symbols = list(dict.fromkeys(backtest.symbol.tolist()))
+    backtest: Backtest, reduced: Mapping[str, Losses]
+) -> dict[str, dict[str, SymbolTest]]:
+    """Test every model symbol by symbol; nothing for a single symbol.
+
+    Returns by model, then by symbol in the order given.
+    """
+    symbols, group = by_symbol(backtest.symbol)
     if len(symbols) < 2:
-        return {}
-    found = {each: _test(backtest, reduced, name, each) for each in symbols}
-    drift = holm([_p(each.drift) for each in found.values()])
-    climatology = holm([_p(each.climatology) for each in found.values()])
-    return {
-        symbol: replace(each, drift_holm=p, climatology_holm=q)
-        for (symbol, each), p, q in zip(found.items(), drift, climatology, strict=True)
-    }
+        return {name: {} for name in reduced}
+    rows = _rows_apart(backtest, group, len(symbols))
+    return {name: dict(zip(symbols, _tests(reduced, name, rows), strict=True)) for name in reduced}
 
 
-def _test(backtest: Backtest, reduced: Mapping[str, Losses], name: str, symbol: str) -> SymbolTest:
-    rows = np.flatnonzero((backtest.symbol == symbol) & whole_windows(backtest))
-    rows = rows[independent(backtest.cutoff[rows], backtest.dates[rows, -1])]
+def _rows_apart(backtest: Backtest, group: NDArray[np.intp], count: int) -> list[Rows]:
+    """The complete windows of each symbol that do not overlap, in the order of time."""
+    order = np.lexsort((backtest.cutoff, group))
+    ends = np.searchsorted(group[order], np.arange(1, count))
+    whole = whole_windows(backtest)
+    found = []
+    for rows in np.split(order, ends):
+        rows = rows[whole[rows]]
+        found.append(rows[independent(backtest.cutoff[rows], backtest.dates[rows, -1])])
+    return found
 
+
+def _tests(reduced: Mapping[str, Losses], name: str, rows: Sequence[Rows]) -> list[SymbolTest]:
+    found = [_test(reduced, name, each) for each in rows]
+    drift = holm([_p(each.drift) for each in found])
+    climatology = holm([_p(each.climatology) for each in found])
+    return [
+        replace(each, drift_holm=p, climatology_holm=q)
+        for each, p, q in zip(found, drift, climatology, strict=True)
+    ]
+
+
+def _test(reduced: Mapping[str, Losses], name: str, rows: Rows) -> SymbolTest:
     def test(ours: NDArray[np.float64] | None, rival: str) -> SignificanceTest | None:
         if rival == name or rival not in reduced or ours is None:
             return None
         theirs = reduced[rival].squared if rival == POINT_RIVAL else reduced[rival].crps
-        if theirs is None:
-            return None
-        dates = backtest.cutoff[rows]
-        return diebold_mariano(by_date(ours[rows], dates)[1], by_date(theirs[rows], dates)[1])
+        return None if theirs is None else diebold_mariano(ours[rows], theirs[rows])
 
     own = reduced[name]
     return SymbolTest(test(own.squared, POINT_RIVAL), None, test(own.crps, FAN_RIVAL), None)

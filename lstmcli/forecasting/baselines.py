@@ -108,31 +108,38 @@ def climatology_fits(log_prices: Floats, horizon: int, *, fit_rows: int) -> bool
 
 
 def scaled_climatology(
-    log_prices: Floats, cutoffs: Rows, horizon: int, *, levels: Sequence[float], fit_rows: int
+    log_prices: Floats,
+    cutoffs: Rows,
+    horizon: int,
+    *,
+    levels: Sequence[float],
+    fit_rows: int,
+    steps: Sequence[int] | None = None,
 ) -> Forecast:
     """What such a move has been in the past, as a multiple of the volatility of its day.
 
     For each step h the empirical quantiles of (log price at t + h - log price at t) / (EWMA sigma
     at t * sqrt(h)) over the rows t with t + h < fit_rows, times the sigma at the cutoff and
     sqrt(h). It holds the drift, the skew and the fat tails of the series; the hardest of the fans
-    to beat. Raises DataError when `fit_rows` leave fewer than 50 moves of some step, or reach past
-    a cutoff.
+    to beat. `steps` are those of 1..horizon that are wanted, all unless given. Raises DataError
+    when `fit_rows` leave fewer than 50 moves of some step, or reach past a cutoff.
     """
     _check_fit(cutoffs, fit_rows, needed=fewest_climatology_rows(horizon))
-    scaled = climatology(log_prices[:fit_rows], horizon, levels=(0.5, *levels))
-    today = _sigma_at(log_prices, cutoffs)[:, None] * np.sqrt(_steps(horizon))  # (N, H)
+    steps = tuple(range(1, horizon + 1) if steps is None else steps)
+    scaled = climatology(log_prices[:fit_rows], steps, levels=(0.5, *levels))
+    today = _sigma_at(log_prices, cutoffs)[:, None] * np.sqrt(steps)  # (N, H)
     fan = today[:, :, None] * scaled  # (N, H, 1 + Q)
-    return Forecast(fan[:, :, 0].copy(), fan[:, :, 1:].copy(), tuple(levels))
+    return Forecast(fan[:, :, 0].copy(), fan[:, :, 1:].copy(), tuple(levels), steps=steps)
 
 
-def climatology(log_prices: Floats, horizon: int, *, levels: Sequence[float]) -> Floats:
+def climatology(log_prices: Floats, steps: Sequence[int], *, levels: Sequence[float]) -> Floats:
     """Return the empirical quantiles of past moves as multiples of EWMA sigma * sqrt(h), (H, Q).
 
-    Raises DataError when the prices leave fewer than 50 moves of some step.
+    steps : the H steps. Raises DataError when the prices leave fewer than 50 moves of some step.
     """
     sigma = ewma_sigma(log_prices)
-    scaled = np.empty((horizon, len(levels)))
-    for h in range(1, horizon + 1):
+    scaled = np.empty((len(steps), len(levels)))
+    for row, h in enumerate(steps):
         moves, scale = log_prices[h:] - log_prices[:-h], sigma[:-h]
         usable = scale > 0.0  # neither before the volatility starts nor where prices stand still
         if np.count_nonzero(usable) < MIN_CLIMATOLOGY_MOVES:
@@ -141,7 +148,7 @@ def climatology(log_prices: Floats, horizon: int, *, levels: Sequence[float]) ->
                 why=f"found {np.count_nonzero(usable)} usable moves of {h} steps, "
                 f"expected at least {MIN_CLIMATOLOGY_MOVES}",
             )
-        scaled[h - 1] = np.quantile(moves[usable] / (scale[usable] * np.sqrt(h)), levels)
+        scaled[row] = np.quantile(moves[usable] / (scale[usable] * np.sqrt(h)), levels)
     return scaled
 
 

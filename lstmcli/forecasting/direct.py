@@ -41,5 +41,6 @@ def _scaled_fan(member: nn.Module, x: Tensor, steps: Tensor) -> Tensor:
     """(N, L, F) -> (N, H, Q) in units of volatility times sqrt(step)."""
     member.eval()
     body, head = member.children()
-    scaled: Tensor = head(body(x)[:, -1], steps)
+    precision = next(member.parameters()).dtype
+    scaled: Tensor = head(body(x.to(precision))[:, -1], steps)
     return scaled

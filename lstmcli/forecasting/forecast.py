@@ -47,7 +47,9 @@ class Forecast:
 
     def at(self, steps: Sequence[int]) -> "Forecast":
         """Return some of its steps."""
-        columns = [self.column(step) for step in steps]
+        first, *others = (self.column(step) for step in steps)
+        adjoin = others == list(range(first + 1, first + 1 + len(others)))
+        columns = slice(first, first + len(steps)) if adjoin else [first, *others]
         return Forecast(
             self.median[:, columns],
             None if self.quantiles is None else self.quantiles[:, columns],

@@ -1,6 +1,8 @@
 """The forecasts of a trained model from cutoffs of any number of series, a batch at a time."""
 
 from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -47,6 +49,32 @@ def forecast(
         for batch in torch.split(index, _BATCH)
     )
     return join_forecasts(batches, len(index))
+
+
+def forecast_alike(
+    model: TrainedModel,
+    series: Sequence[Series],
+    cutoffs: Sequence[NDArray[np.int64]],
+    *,
+    horizon: int | None = None,
+) -> Forecast:
+    """The same to the last bit whichever other forecasts are made in the same call.
+
+    A matrix product's last bits depend on how many rows it has and on where a row stands. So the
+    network computes in float64, and what it says is rounded to the float32 that it was trained in.
+    """
+    exact = replace(model, network=deepcopy(model.network).double())
+    made = forecast(exact, series, cutoffs, horizon=horizon)
+    return replace(
+        made,
+        median=_rounded(made.median),
+        quantiles=None if made.quantiles is None else _rounded(made.quantiles),
+        spread=None if made.spread is None else _rounded(made.spread),
+    )
+
+
+def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return values.astype(np.float32).astype(np.float64)
 
 
 def _forecast(model: TrainedModel, raw: Tensor, inputs: Sequence[int], horizon: int) -> Forecast:

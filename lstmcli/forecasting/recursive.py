@@ -51,6 +51,7 @@ def _paths(
     last = last_known(window)
     low, high = last / _FURTHEST_MOVE, last * _FURTHEST_MOVE
     first = make_frame(window, scaling, fitted)
+    precision = next(network.parameters()).dtype
     predicted = []
     for _ in range(horizon):
         if rebase:
@@ -59,7 +60,7 @@ def _paths(
         else:
             frame = first
             x = first.apply(window).nan_to_num(0.0)
-        answer = network(x[:, :, inputs].float()).double()
+        answer = network(x[:, :, inputs].float().to(precision)).double()
         row = torch.minimum(torch.maximum(frame.invert(answer), low), high)
         predicted.append(row[:, 0])
         window = torch.cat([window[:, 1:], row[:, None]], dim=1)

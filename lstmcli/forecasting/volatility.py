@@ -4,6 +4,7 @@ Daily means one step of the data, whatever it is. Nothing after a row enters its
 """
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
@@ -46,6 +47,11 @@ def trailing_sigma(
             "Too few rows for a volatility",
             why=f"found {first} returns up to the first cutoff, expected at least {EWMA_START}",
         )
-    returns = np.diff(log_prices)
-    ends = np.asarray(cutoffs).tolist()
-    return np.array([returns[max(0, end - sessions) : end].std(ddof=1) for end in ends])
+    returns, ends = np.diff(log_prices), np.asarray(cutoffs)
+    sigma = np.empty(len(ends))
+    short = ends < sessions
+    sigma[short] = [returns[:end].std(ddof=1) for end in ends[short].tolist()]
+    if not short.all():
+        spans = sliding_window_view(returns, sessions)[ends[~short] - sessions]
+        sigma[~short] = spans.std(axis=1, ddof=1)
+    return sigma

@@ -1,19 +1,31 @@
-"""Results to stdout or to a file, in the format asked for, whole or not at all."""
+"""Results to stdout or to a file, in the format asked for, whole or not at all.
+
+What is long is written as it is made: into the file that takes the place of the old one in the end,
+or into one without a name whose content goes to stdout when it is complete.
+"""
 
 import csv
 import importlib.util
 import io
 import json
+import shutil
 import stat
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lstmcli import atomic
 from lstmcli.errors import FileError, UsageError
 from lstmcli.report.console import print_tables, tables_text
 from lstmcli.report.view import Format, View
+
+_IN_MEMORY = 16 * 1024**2  # bytes of a result for stdout that are kept out of a temporary file
+_BATCH_ROWS = 5000
+
+Row = dict[str, Any]
 
 
 def check_output(output: str | None, form: Format) -> None:
@@ -57,69 +69,122 @@ def check_file(name: str | None) -> None:
 
 def emit(view: View, form: Format, output: str | None) -> None:
     """Write the view in a format to stdout (None or `-`) or to a file that it replaces."""
-    if form == "table" and output in (None, "-"):
+    if output not in (None, "-"):
+        write_through(Path(str(output)), lambda file: _write(view, form, file))
+    elif form == "table":
         print_tables(view.tables())
-        return
-    data = _encode(view, form)
-    if output in (None, "-"):
-        # Tables, JSON and CSV go through the text layer, so that a terminal's encoding holds.
-        if isinstance(data, str):
-            sys.stdout.write(data)
-        else:
-            sys.stdout.buffer.write(data)
-        return
-    write_file(Path(str(output)), data)
+    else:
+        with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
+            _write(view, form, file)
+            file.seek(0)
+            if form == "parquet":
+                shutil.copyfileobj(file, sys.stdout.buffer)
+            else:
+                # JSON and CSV go through the text layer, so that a terminal's encoding holds.
+                shutil.copyfileobj(io.TextIOWrapper(file, "utf-8", newline=""), sys.stdout)
 
 
-def rows_csv(rows: list[dict[str, Any]], columns: Sequence[str] = ()) -> str:
+def rows_csv(rows: Iterable[Row], columns: Sequence[str] = ()) -> str:
     """Return rows as CSV with a header; None is empty, floats keep every digit.
 
     `columns` stand in the header also where there is no row.
     """
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=columns or list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return "".join(_csv(rows, columns))
 
 
 def write_file(path: Path, data: str | bytes) -> None:
     """Replace a file by the data; a device or pipe is written to as it is."""
     raw = data.encode("utf-8") if isinstance(data, str) else data
+    write_through(path, lambda file: file.write(raw))
+
+
+def write_through(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """The same for data that are written as they are made."""
     try:
         special = path.exists() and not stat.S_ISREG(path.stat().st_mode)
         if special:
-            path.write_bytes(raw)
+            with open(path, "wb") as file:
+                write(file)
     except OSError as error:
         raise FileError(
             "cannot write the output", where=path, why=error.strerror or str(error)
         ) from error
     if not special:
-        atomic.write_bytes(path, raw)
+        with atomic.replacing(path) as file:
+            write(file)
 
 
-def _encode(view: View, form: Format) -> str | bytes:
+def _write(view: View, form: Format, file: IO[bytes]) -> None:
+    if form == "parquet":
+        _write_parquet(view.rows(), file)
+        return
     if form == "table":
-        return tables_text(view.tables())
-    if form == "json":
-        return json.dumps(view.document(), indent=2, allow_nan=False) + "\n"
-    if form == "jsonl":
-        return "".join(json.dumps(row, allow_nan=False) + "\n" for row in view.rows())
-    if form == "csv":
-        return rows_csv(view.rows(), view.columns)
-    return _parquet(view.rows())
+        texts: Iterable[str] = [tables_text(view.tables())]
+    elif form == "json":
+        texts = _json(view.document())
+    elif form == "jsonl":
+        lines = view.lines or view.rows
+        texts = (json.dumps(row, allow_nan=False) + "\n" for row in lines())
+    else:
+        texts = _csv(view.rows(), view.columns)
+    for text in texts:
+        file.write(text.encode("utf-8"))
 
 
-def _parquet(rows: list[dict[str, Any]]) -> bytes:
+def _json(document: dict[str, Any]) -> Iterator[str]:
+    """Yield what json.dumps would make of a document whose iterators are lists."""
+    before = "{\n"
+    for key, value in document.items():
+        yield f"{before}  {json.dumps(key)}: "
+        yield from _json_list(value) if isinstance(value, Iterator) else [_indented(value, 2)]
+        before = ",\n"
+    yield "\n}\n"
+
+
+def _json_list(values: Iterator[Any]) -> Iterator[str]:
+    before = "[\n    "
+    for value in values:
+        yield before + _indented(value, 4)
+        before = ",\n    "
+    yield "[]" if before.startswith("[") else "\n  ]"
+
+
+def _indented(value: Any, depth: int) -> str:
+    return json.dumps(value, indent=2, allow_nan=False).replace("\n", "\n" + depth * " ")
+
+
+def _csv(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[str]:
+    names = tuple(columns)
+    for number, batch in enumerate(_batches(rows)):
+        names = names or tuple(batch[0])
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        if number == 0:
+            writer.writerow(names)
+        writer.writerows([row[name] for name in names] for row in batch)
+        yield text.getvalue()
+
+
+def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Yield the rows some thousands at a time; one empty list where there is none."""
+    left = iter(rows)
+    batch = list(islice(left, _BATCH_ROWS))
+    yield batch
+    while batch := list(islice(left, _BATCH_ROWS)):
+        yield batch
+
+
+def _write_parquet(rows: Iterable[Row], file: IO[bytes]) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    table = pyarrow.Table.from_pylist(rows)
+    batches = _batches(rows)
+    first = next(batches)
     # A column without any value (no `actual` has happened yet) is one of numbers all the same.
-    fields = [
+    schema = pyarrow.schema(
         field.with_type(pyarrow.float64()) if pyarrow.types.is_null(field.type) else field
-        for field in table.schema
-    ]
-    buffer = io.BytesIO()
-    pyarrow.parquet.write_table(table.cast(pyarrow.schema(fields)), buffer)
-    return buffer.getvalue()
+        for field in pyarrow.Table.from_pylist(first).schema
+    )
+    with pyarrow.parquet.ParquetWriter(file, schema) as writer:
+        for batch in (first, *batches):
+            writer.write_table(pyarrow.Table.from_pylist(batch, schema))

@@ -3,6 +3,7 @@
 import math
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,14 @@ from lstmcli.report.numbers import count, move, percent, price
 from lstmcli.report.plot import Fan, bands_of, draw_fans
 from lstmcli.report.terminal_plot import text_fans
 from lstmcli.report.view import SCHEMA_VERSION, View
-from lstmcli.workflows.predict import PredictReport, SymbolForecast
+from lstmcli.workflows.predict import PredictReport
+from lstmcli.workflows.symbol_forecast import SymbolForecast
 
 _SHOWN_STEPS = (1, 5, 20, 50)
 
 
 def predict_view(report: PredictReport, *, all_steps: bool = False) -> View:
     """Show steps 1, 5, 20, 50 and the last, or all of them; the rows are the long table."""
-
-    def rows() -> list[dict[str, Any]]:
-        return [row for each in report.forecasts for row in _rows(each)]
 
     def document() -> dict[str, Any]:
         return {
@@ -36,23 +35,18 @@ def predict_view(report: PredictReport, *, all_steps: bool = False) -> View:
             "trained_prices": list(report.trained_prices),
             "stale": [asdict(mark) for mark in report.stale],
             "validation": report.metadata["validation"],
-            "forecasts": [
-                {
-                    "symbol": each.symbol,
-                    "cutoff": str(each.cutoff),
-                    "last_close": each.last_close,
-                    "price": each.price,
-                    "trained_on": each.trained_on,
-                    "warnings": list(each.warnings),
-                    "steps": [_step(each, row) for row in _rows(each)],
-                }
-                for each in report.forecasts
-            ],
-            "notes": list(report.notes),
-            "failures": [asdict(failure) for failure in report.failures],
+            "forecasts": map(_forecast, report.forecasts),
+            # Iterators, since they are complete only when the forecasts before them are written.
+            "notes": iter(report.notes),
+            "failures": map(asdict, report.failures),
         }
 
-    return View(lambda: _tables(report, all_steps), document, rows)
+    return View(
+        tables=lambda: _tables(report, all_steps),
+        document=document,
+        rows=lambda: (row for each in report.forecasts for row in _rows(each)),
+        lines=lambda: (row | _known(each) for each in report.forecasts for row in _rows(each)),
+    )
 
 
 def plot_forecasts(report: PredictReport, target: str | None) -> None:
@@ -87,12 +81,30 @@ def _fans(report: PredictReport) -> list[Fan]:
     ]
 
 
-def _rows(each: SymbolForecast) -> list[dict[str, Any]]:
-    return list(
-        forecast_rows(
-            each.symbol, each.cutoff, each.last_close, each.dates, each.actual, each.forecast
-        )
+def _rows(each: SymbolForecast) -> Iterator[dict[str, Any]]:
+    return forecast_rows(
+        each.symbol, each.cutoff, each.last_close, each.dates, each.actual, each.forecast
     )
+
+
+def _forecast(each: SymbolForecast) -> dict[str, Any]:
+    return {
+        "symbol": each.symbol,
+        "cutoff": str(each.cutoff),
+        "last_close": each.last_close,
+        **_known(each),
+        "warnings": list(each.warnings),
+        "steps": [_step(each, row) for row in _rows(each)],
+    }
+
+
+def _known(each: SymbolForecast) -> dict[str, Any]:
+    """Say of which column the forecast is, and what of it the model has learned from."""
+    return {
+        "price": each.price,
+        "trained_on": each.trained_on,
+        "price_as_trained": each.price_as_trained,
+    }
 
 
 def _step(each: SymbolForecast, row: dict[str, Any]) -> dict[str, Any]:
@@ -107,9 +119,19 @@ def _step(each: SymbolForecast, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tables(report: PredictReport, all_steps: bool) -> list[RenderableType]:
-    fans = all(each.forecast.quantiles is not None for each in report.forecasts)
-    spreads = all(each.forecast.spread is not None for each in report.forecasts)
-    happened = any(not math.isnan(each.actual[0]) for each in report.forecasts)
+    shown: list[list[str]] = []
+    columns: set[str] = set()
+    fans = spreads = happened = False
+    for each in report.forecasts:
+        columns.add(each.price)
+        # The first two are the model's; a truth in one row makes a column for all.
+        fans, spreads = each.forecast.quantiles is not None, each.forecast.spread is not None
+        happened |= not math.isnan(each.actual[0])
+        shown += [
+            _cells(each, row)
+            for row in _rows(each)
+            if all_steps or row["step"] in (*_SHOWN_STEPS, report.horizon)
+        ]
     table = make_table(
         f"Forecast by {report.model}, {report.horizon} steps ahead",
         ["Symbol", "Cutoff", "Date", "Step", "Last close = naive"]
@@ -118,25 +140,25 @@ def _tables(report: PredictReport, all_steps: bool) -> list[RenderableType]:
         + (["Actual"] if happened else []),
         left=3,
     )
-    for each in report.forecasts:
-        for row, log_move in zip(_rows(each), each.forecast.median[0], strict=True):
-            step = row["step"]
-            if not (all_steps or step in _SHOWN_STEPS or step == report.horizon):
-                continue
-            cells = [each.symbol, row["cutoff"], row["date"], str(step)]
-            cells += [price(each.last_close), price(row["median"]), move(log_move)]
-            if fans:
-                low, high = each.band(step, 0.8)
-                cells += [price(low), price(high), percent(each.probability_of_rise(step), 1)]
-            if each.forecast.spread is not None:
-                cells.append(percent(float(each.forecast.spread[0, step - 1])))
-            actual = "-" if row["actual"] is None else price(row["actual"])
-            table.add_row(*cells, *([actual] if happened else []))
-    columns = sorted({each.price for each in report.forecasts})
-    basis = f"Log moves of {' and '.join(columns)}, on the last Close."
+    for cells in shown:
+        table.add_row(*cells[: len(table.columns)])
+    basis = f"Log moves of {' and '.join(sorted(columns))}, on the last Close."
     if spreads:
         basis += " Spread: standard deviation of the members' medians."
     return [table, basis, _record(report)]
+
+
+def _cells(each: SymbolForecast, row: dict[str, Any]) -> list[str]:
+    """Return the cells of one step, the actual price last."""
+    step = row["step"]
+    cells = [each.symbol, row["cutoff"], row["date"], str(step), price(each.last_close)]
+    cells += [price(row["median"]), move(each.forecast.median[0, step - 1])]
+    if each.forecast.quantiles is not None:
+        low, high = each.band(step, 0.8)
+        cells += [price(low), price(high), percent(each.probability_of_rise(step), 1)]
+    if each.forecast.spread is not None:
+        cells.append(percent(float(each.forecast.spread[0, step - 1])))
+    return [*cells, "-" if row["actual"] is None else price(row["actual"])]
 
 
 def _record(report: PredictReport) -> str:

@@ -14,6 +14,11 @@ class Failure:
     reason: str
     exit_code: int
 
+    @classmethod
+    def of(cls, symbol: str, error: LstmcliError) -> "Failure":
+        """Keep the error that a symbol failed with."""
+        return cls(symbol, str(error), error.exit_code)
+
 
 class AllFailedError(LstmcliError):
     """Nothing was done; ends with the failures' common exit code, or with 4 where they differ."""

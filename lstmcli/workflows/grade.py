@@ -18,6 +18,7 @@ from lstmcli.evaluation.scores import Scores
 from lstmcli.evaluation.verdict import verdict
 from lstmcli.runs.ledger import Damage, read_ledger
 from lstmcli.runs.ledger_line import Entry
+from lstmcli.training.device import threads
 from lstmcli.workflows.failures import Failure, raise_if_all_failed
 from lstmcli.workflows.issued import Issued, collect
 from lstmcli.workflows.outcomes import Counts, Outcome, find_outcome
@@ -69,6 +70,7 @@ def grade(
     models: Sequence[str] = (),
     start: date | None = None,
     end: date | None = None,
+    number_of_threads: int = 1,
 ) -> GradeReport:
     """Grade what was issued by the models (`NAME` or `NAME/VERSION`) from `start` to `end`.
 
@@ -81,11 +83,12 @@ def grade(
         raise _nothing_issued(source, damages)
     series, notes, failures = _load(source, issued)
     grades = []
-    for each in issued:
-        name = _name(each)
-        outcome = find_outcome(each, series[each.interval, each.price], name)
-        grades.append(_grade(each, outcome, name))
-        notes += outcome.notes
+    with threads(number_of_threads):
+        for each in issued:
+            name = _name(each)
+            outcome = find_outcome(each, series[each.interval, each.price], name)
+            grades.append(_grade(each, outcome, name))
+            notes += outcome.notes
     return GradeReport(
         grades=tuple(grades),
         n_symbols=sum(map(len, series.values())),
@@ -148,7 +151,8 @@ def _load(
         data = Data(interval=interval, price=choice)
         loaded, failed = load_prices(replace(source, symbols=tuple(symbols)), data)
         series[interval, price] = {
-            each.symbol: make_series(each, features=("close",), price=choice) for each in loaded
+            each.symbol.upper(): make_series(each, features=("close",), price=choice)
+            for each in loaded
         }
         notes += [f"{each.symbol}: {note}" for each in loaded for note in each.notes]
         failures += failed

@@ -4,7 +4,8 @@ Kept are the steps and levels that a grade needs. What could have been known by 
 forecast: one whose first session was over is left out, and says so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from lstmcli.errors import UsageError
 from lstmcli.evaluation.scores import HEADLINE_STEPS
 from lstmcli.runs.ledger import append
 from lstmcli.runs.ledger_line import Entry
-from lstmcli.workflows.predict import PredictReport, SymbolForecast
+from lstmcli.workflows.predict import PredictReport
+from lstmcli.workflows.symbol_forecast import SymbolForecast
 
 LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 _HEX_DIGITS = 16
@@ -33,16 +35,28 @@ def check_issuable(as_of: object) -> None:
         )
 
 
-def issue(data_dir: Path, report: PredictReport, now: datetime) -> tuple[str, ...]:
-    """Write the forecasts of a report into the ledger; returns notes on what was left out or cut.
+def recorded(report: PredictReport, data_dir: Path, now: datetime) -> PredictReport:
+    """Return the report as a stream that writes the ledger when all is made: before it is shown.
 
-    now : the time of issue. Raises FileError where they cannot be written: none of them is then.
+    now : the time of issue. The report's warnings say what was left out, or cut from the ledger.
+    Raises FileError where the forecasts cannot be written: none of them is then.
     """
-    left_out = {each.symbol: why for each in report.forecasts if (why := _unfit(each, now))}
     issued = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    kept = [each for each in report.forecasts if each.symbol not in left_out]
-    notes = append(data_dir, [_entry(each, report, issued) for each in kept])
-    return (*notes, *(_told(why, left_out) for why in dict.fromkeys(left_out.values())))
+
+    def forecasts() -> Iterator[SymbolForecast]:
+        entries: list[Entry] = []
+        left_out: dict[str, str] = {}
+        for each in report.forecasts:
+            why = _unfit(each, now)
+            if why is None:
+                entries.append(_entry(each, report, issued))
+            else:
+                left_out[each.symbol] = why
+            yield each
+        report.warnings.extend(append(data_dir, entries))
+        report.warnings.extend(_told(why, left_out) for why in dict.fromkeys(left_out.values()))
+
+    return replace(report, forecasts=forecasts())
 
 
 def _told(why: str, left_out: Mapping[str, str]) -> str:
@@ -55,7 +69,8 @@ def _unfit(each: SymbolForecast, now: datetime) -> str | None:
     """Why a forecast cannot be recorded, or None."""
     if _is_late(each, now):
         return "the first session was over already"
-    if not np.isfinite(each.forecast.median).all():
+    fan = each.forecast.quantiles
+    if not np.isfinite(each.forecast.median if fan is None else fan).all():
         return "the forecast is no number"
     return None
 

@@ -6,14 +6,14 @@ since the forecast does no harm.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError
-from lstmcli.evaluation.backtest import Backtest, Forecaster, Rows, context_sigma, one_by_one
+from lstmcli.evaluation.backtest import Backtest, Rows, context_sigma
 from lstmcli.forecasting.baselines import fewest_climatology_rows
 from lstmcli.forecasting.volatility import EWMA_START
 from lstmcli.workflows.issued import Issued
@@ -68,17 +68,19 @@ class _Known:
 def find_outcome(issued: Issued, series: Mapping[str, Series], name: str) -> Outcome:
     """Look up what happened after every cutoff, and forecast from it with every baseline.
 
-    series : those that there are, by symbol. name : of the issued forecasts among the others.
+    series : those that there are, by symbol in capitals. name : of the issued forecasts, among the
+    baselines'.
     """
     tally = _Tally()
     found = []
     starts = np.flatnonzero(issued.symbol[1:] != issued.symbol[:-1]) + 1
     for places in np.split(np.arange(len(issued.symbol)), starts):
-        own = series.get(str(issued.symbol[places[0]]))
+        symbol = str(issued.symbol[places[0]])
+        own = series.get(symbol.upper())
         if own is None:
             tally.left_out["no prices of the symbol"] += len(places)
             continue
-        known = _look_up(issued, own, places, tally)
+        known = _look_up(issued, replace(own, symbol=symbol), places, tally)
         if known is not None:
             found.append(known)
     counts = tally.counts(issued.repeated)
@@ -164,12 +166,17 @@ def _backtest(
     series, rows = [each.series for each in found], [each.rows for each in found]
     places = np.concatenate([each.places for each in found])
     steps, levels = issued.forecast.steps, issued.forecast.levels
-    forecasts = {name: issued.forecast.rows(places)}
-    for rival, forecaster in baseline_forecasters(
-        series, [fit_rows], [ALWAYS], horizon=steps[-1], levels=levels, interval=issued.interval
-    ).items():
-        seen = [each.until(at) for each, at in zip(series, rows, strict=True)]
-        forecasts[rival] = _at_steps(forecaster, steps)(seen, rows)
+    rivals = baseline_forecasters(
+        series,
+        [fit_rows],
+        [ALWAYS],
+        horizon=steps[-1],
+        levels=levels,
+        interval=issued.interval,
+        steps=steps,
+    )
+    seen = [each.until(at) for each, at in zip(series, rows, strict=True)]
+    forecasts = {rival: forecaster(seen, rows) for rival, forecaster in rivals.items()}
     return Backtest(
         symbol=issued.symbol[places],
         cutoff=issued.cutoff[places],
@@ -177,13 +184,8 @@ def _backtest(
         sigma=np.concatenate([_sigma(each, issued.context_length[each.places]) for each in found]),
         dates=issued.dates[places],
         actual=np.concatenate([each.actual for each in found]),
-        forecasts=forecasts,
+        forecasts={name: issued.forecast.rows(places), **forecasts},
     )
-
-
-def _at_steps(forecaster: Forecaster, steps: Sequence[int]) -> Forecaster:
-    """Forecast one symbol at a time, so that the steps between are never held for all of them."""
-    return one_by_one(lambda each, at: forecaster([each], [at]).at(steps))
 
 
 def _sigma(known: _Known, context_length: NDArray[np.int64]) -> NDArray[np.float64]:

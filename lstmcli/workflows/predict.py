@@ -1,83 +1,51 @@
-"""Predict: the next `horizon` sessions of every symbol, from its last bar or an earlier one."""
+"""Predict: the next `horizon` sessions of every symbol, from its last bar or an earlier one.
 
-from dataclasses import dataclass, replace
+Symbols go through batch by batch: what was read of one is dropped as soon as the rows that its
+forecast needs are taken out, and its forecast as soon as whoever asked for it has used it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError
-from lstmcli.evaluation.direction import probability_below
-from lstmcli.forecasting.forecast import Forecast
-from lstmcli.forecasting.forecaster import forecast
-from lstmcli.forecasting.model import TrainedModel, series_for
+from lstmcli.forecasting.forecaster import forecast_alike
+from lstmcli.forecasting.model import TrainedModel
 from lstmcli.market.prices import Prices
-from lstmcli.market.sessions import future_dates, sessions_behind
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.ownership import tell_doubts
 from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model
 from lstmcli.runs.state import StaleMark
 from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.failures import Failure, raise_if_all_failed
-from lstmcli.workflows.prices import Source, load_prices, tell_untrained
-from lstmcli.workflows.stale import stale_because, tell_adjustment, tell_stale, trained_prices
+from lstmcli.workflows.prices import Source, stream_prices, tell_untrained
+from lstmcli.workflows.stale import (
+    all_trained_prices,
+    stale_because,
+    tell_adjustment,
+    tell_stale,
+    trained_prices,
+)
+from lstmcli.workflows.symbol_forecast import Ready, SymbolForecast, make_ready
 
 STALE_SESSIONS = 3
-HISTORY = 120  # closes kept beside a forecast, for its picture
-
-
-@dataclass(frozen=True)
-class SymbolForecast:
-    """The forecast of one symbol from one cutoff.
-
-    forecast : one row, N = 1. dates : (H,) the sessions forecast.
-    actual : (H,) log moves, NaN where they have not happened.
-    history_dates, history : (T,) the latest closes up to the cutoff.
-    price : the column whose moves are forecast. trained_on : whether training saw this symbol.
-    warnings : what to know before trusting it. interval : of the bars.
-    behind : complete bars that the cutoff lacks. context_length : rows that the forecast rests on;
-        fingerprint : of those.
-    """
-
-    symbol: str
-    cutoff: np.datetime64
-    last_close: float
-    dates: NDArray[np.datetime64]
-    forecast: Forecast
-    actual: NDArray[np.float64]
-    history_dates: NDArray[np.datetime64]
-    history: NDArray[np.float64]
-    price: str
-    trained_on: bool
-    warnings: tuple[str, ...]
-    interval: str
-    behind: int
-    context_length: int
-    fingerprint: str
-
-    def probability_of_rise(self, step: int) -> float:
-        """Return the share of the fan above the last price; only for a fan."""
-        assert self.forecast.quantiles is not None
-        fan = self.forecast.quantiles[:, step - 1]
-        return float(1 - probability_below(fan, self.forecast.levels, np.zeros(1))[0])
-
-    def band(self, step: int, nominal: float) -> tuple[float, float]:
-        """Return the prices between which the central `nominal` of the fan lies."""
-        assert self.forecast.quantiles is not None
-        fan = self.forecast.quantiles[0, step - 1]
-        ends = np.interp([(1 - nominal) / 2, (1 + nominal) / 2], self.forecast.levels, fan)
-        low, high = self.last_close * np.exp(ends)
-        return float(low), float(high)
+_BATCH = 128  # symbols in a pass through the network; more gain nothing and take memory
 
 
 @dataclass(frozen=True)
 class PredictReport:
-    """What was forecast, by which model, and which symbols could not be.
+    """What is forecast, by which model, and which symbols could not be.
 
     trained_prices : the columns that it was trained on. stale : what of its data was restated
-    since.
+        since.
+    forecasts : in the order asked for; those of a stream come as they are made, once.
+    symbols, warnings : of the forecasts. notes : one sentence for whatever else there is to know.
+    failures : the symbols that could not be forecast. All four are complete at a stream's end.
     """
 
     model: ModelRef
@@ -85,9 +53,11 @@ class PredictReport:
     horizon: int
     trained_prices: tuple[str, ...]
     stale: tuple[StaleMark, ...]
-    forecasts: tuple[SymbolForecast, ...]
-    notes: tuple[str, ...]
-    failures: tuple[Failure, ...]
+    forecasts: Iterable[SymbolForecast]
+    symbols: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
 
 
 def predict(
@@ -99,108 +69,102 @@ def predict(
     max_data_age: int = STALE_SESSIONS,
     device: str = "auto",
     number_of_threads: int = 1,
+    stream: bool = False,
 ) -> PredictReport:
-    """Forecast from the last bar, or from the last one up to `as_of`, all symbols in one batch.
+    """Forecast from the last bar, or from the last one up to `as_of`, many symbols at a time.
 
     `max_data_age` is how many sessions the last bar may lie back before its forecast carries a
     warning. A symbol that cannot be forecast becomes a Failure; when none can, the error is raised.
+    With `stream` the memory needed does not grow with the number of symbols; what concerns all of
+    them is raised before this returns nevertheless.
     """
     reference = find_model(source.data_dir, model)
     trained, metadata = load_bundle(reference.folder, choose_device(device))
-    steps = horizon or trained.settings.window.horizon
-    loaded, failures = load_prices(source, trained.settings.data)
-    ready: list[tuple[Prices, Series, int]] = []
-    for prices in loaded:
-        try:
-            ready.append((prices, *_at_cutoff(trained, prices, as_of)))
-        except DataError as error:
-            failures.append(Failure(prices.symbol, str(error), error.exit_code))
-    raise_if_all_failed(len(ready), failures)
-    with threads(number_of_threads):
-        batch = forecast(
-            trained,
-            [series.until(np.array([row])) for _, series, row in ready],
-            [np.array([row]) for _, _, row in ready],
-            horizon=steps,
-        )
-    stale = stale_because(reference, metadata)
-    today = min(as_of or source.today, source.today)
-    return PredictReport(
-        model=reference,
-        metadata=metadata,
-        horizon=steps,
+    report = PredictReport(
+        reference,
+        metadata,
+        horizon or trained.settings.window.horizon,
+        trained_prices=all_trained_prices(metadata),
+        stale=stale_because(reference, metadata),
+        forecasts=(),
+    )
+    prepare = partial(
+        make_ready,
+        model=trained,
         trained_prices=trained_prices(metadata),
-        stale=stale,
-        forecasts=tuple(
-            _one(
-                trained,
-                prices,
-                series,
-                row,
-                batch.rows(slice(index, index + 1)),
-                today,
-                max_data_age,
-            )
-            for index, (prices, series, row) in enumerate(ready)
-        ),
-        notes=(
-            *tell_doubts(doubtful_paths(reference)),
-            *tell_stale(reference, stale),
-            *tell_adjustment(metadata, {series.symbol: series.price for _, series, _ in ready}),
-            *tell_untrained([prices.symbol for prices, _, _ in ready], trained.trained_on),
-            *(f"{each.symbol}: {note}" for each in loaded for note in each.notes),
-        ),
-        failures=tuple(failures),
+        as_of=as_of,
+        today=min(as_of or source.today, source.today),
+        max_data_age=max_data_age,
+        steps=report.horizon,
     )
+    made = _forecasts(source, trained, prepare, number_of_threads, report)
+    forecasts = chain(list(islice(made, 1)), made)
+    return replace(report, forecasts=forecasts if stream else tuple(forecasts))
 
 
-def _at_cutoff(model: TrainedModel, prices: Prices, as_of: date | None) -> tuple[Series, int]:
-    """Return the series and the row of its cutoff; raises DataError where there are too few."""
-    settings = model.settings
-    series = series_for(settings, prices)
-    row = len(series) - 1
-    if as_of is not None:
-        row = int(np.searchsorted(series.dates, np.datetime64(as_of), side="right")) - 1
-    if row + 1 < settings.window.context_length:
-        raise DataError(
-            f"needs {settings.window.context_length} rows up to the cutoff, has {row + 1}",
-            where=f"{prices.symbol} in {prices.source}",
-            next_step="Give a longer series or a later --as-of.",
-        )
-    return series, row
+def before_end(report: PredictReport, act: Callable[[], object]) -> PredictReport:
+    """Return the report as a stream that acts when all is made: before a result is shown."""
+
+    def forecasts() -> Iterator[SymbolForecast]:
+        yield from report.forecasts
+        act()
+
+    return replace(report, forecasts=forecasts())
 
 
-def _one(
+def _forecasts(
+    source: Source,
     model: TrainedModel,
-    prices: Prices,
-    series: Series,
-    row: int,
-    forecast: Forecast,
-    today: date,
-    max_data_age: int,
-) -> SymbolForecast:
-    steps, context_length = forecast.median.shape[1], model.settings.window.context_length
-    last = prices.frame.index[row].date()
-    behind = sessions_behind(last, prices.symbol, prices.interval, today)
-    old = f"{prices.symbol}: the last bar, {last}, is {behind} sessions old"
-    actual = np.full(steps, np.nan)
-    known = series.log_prices[row + 1 : row + 1 + steps]
-    actual[: len(known)] = known - series.log_prices[row]
-    return SymbolForecast(
-        symbol=series.symbol,
-        cutoff=series.dates[row],
-        last_close=float(series.last_close[row]),
-        # From the rows up to the cutoff alone: the sessions ahead are not read off the data.
-        dates=future_dates(replace(prices, frame=prices.frame.iloc[: row + 1]), steps),
-        forecast=forecast,
-        actual=actual,
-        history_dates=series.dates[max(0, row + 1 - HISTORY) : row + 1],
-        history=series.last_close[max(0, row + 1 - HISTORY) : row + 1],
-        price=series.price,
-        trained_on=series.symbol in model.trained_on,
-        warnings=(old,) if behind > max_data_age else (),
-        interval=prices.interval,
-        behind=behind,
-        context_length=context_length,
-        fingerprint=series.part(slice(row + 1 - context_length, row + 1)).fingerprint(),
-    )
+    prepare: Callable[[Prices], Ready],
+    number_of_threads: int,
+    report: PredictReport,
+) -> Iterator[SymbolForecast]:
+    """Make the forecasts of a report and fill its lists; raises AllFailedError for none at all."""
+    told: list[str] = []
+    other_prices: dict[str, str] = {}
+    for batch in _batches(source, model, prepare, told, report.failures):
+        with threads(number_of_threads):
+            made = forecast_alike(
+                model,
+                [each.series for each in batch],
+                [np.array([len(each.series) - 1]) for each in batch],
+                horizon=report.horizon,
+            )
+        for number, each in enumerate(batch):
+            finished = each.finish(made.rows(slice(number, number + 1)))
+            report.symbols.append(finished.symbol)
+            report.warnings.extend(finished.warnings)
+            if not finished.price_as_trained:
+                other_prices[finished.symbol] = finished.price
+            yield finished
+    raise_if_all_failed(len(report.symbols), report.failures)
+    report.notes.extend(tell_doubts(doubtful_paths(report.model)))
+    report.notes.extend(tell_stale(report.model, report.stale))
+    report.notes.extend(tell_adjustment(report.metadata, other_prices))
+    report.notes.extend(tell_untrained(report.symbols, model.trained_on))
+    report.notes.extend(told)
+
+
+def _batches(
+    source: Source,
+    model: TrainedModel,
+    prepare: Callable[[Prices], Ready],
+    told: list[str],
+    failures: list[Failure],
+) -> Iterator[list[Ready]]:
+    """Read the prices, and give what can be forecast a batch at a time."""
+    ready: list[Ready] = []
+    for each in stream_prices(source, model.settings.data):
+        if isinstance(each, Failure):
+            failures.append(each)
+            continue
+        told.extend(f"{each.symbol}: {note}" for note in each.notes)
+        try:
+            ready.append(prepare(each))
+        except DataError as error:
+            failures.append(Failure.of(each.symbol, error))
+        if len(ready) == _BATCH:
+            yield ready
+            ready = []
+    if ready:
+        yield ready

@@ -1,7 +1,6 @@
 """Where a run's prices come from: the files or symbols asked for, else those the recipe names."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -17,6 +16,9 @@ from lstmcli.market.store_folder import price_path
 from lstmcli.market.symbols import check_symbol
 from lstmcli.runs.ownership import tell_doubts
 from lstmcli.workflows.failures import Failure
+
+_MOST_NAMED = 5
+_File = list[Prices | Failure] | Failure  # the series of one file, or why it cannot be read
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,22 @@ class Source:
 def load_prices(source: Source, data: Data) -> tuple[list[Prices], list[Failure]]:
     """Read every series of a run; a bad one becomes a Failure, so that the others go on.
 
-    Raises UsageError where nothing names any data.
+    Raises UsageError where nothing names any data, or two series have one name.
+    """
+    loaded: list[Prices] = []
+    failures: list[Failure] = []
+    for each in stream_prices(source, data):
+        if isinstance(each, Failure):
+            failures.append(each)
+        else:
+            loaded.append(each)
+    return loaded, failures
+
+
+def stream_prices(source: Source, data: Data) -> Iterator[Prices | Failure]:
+    """The same one by one, in the order asked for; a few are read ahead and no more are held.
+
+    Where symbols are looked for in several files, all files are read first.
     """
     data = chosen_data(source, data)
     if not data.csv and not data.symbols:
@@ -50,25 +67,19 @@ def load_prices(source: Source, data: Data) -> tuple[list[Prices], list[Failure]
             why="neither the command nor the recipe names a symbol or a file",
             next_step="Give symbols that were fetched, or --csv FILE.",
         )
-    found, errors = _from_files(source, data) if data.csv else _from_store(source, data)
-    loaded = []
-    for prices in found:
-        try:
-            loaded.append(_between(prices, data.start, data.end))
-        except DataError as error:
-            errors[prices.symbol] = error
-    _check_unique(loaded)
-    failures = [Failure(name, str(error), error.exit_code) for name, error in errors.items()]
-    return loaded, failures
+    seen: set[str] = set()
+    for each in _from_files(source, data) if data.csv else _from_store(source, data):
+        found = each if isinstance(each, Failure) else _between(each, data.start, data.end)
+        if isinstance(found, Prices):
+            _refuse_second(found.symbol, seen)
+        yield found
 
 
 def tell_untrained(symbols: Sequence[str], trained_on: Sequence[str]) -> tuple[str, ...]:
     """Return one note for all symbols that a model is used on without having seen them."""
-    new = [symbol for symbol in symbols if symbol not in set(trained_on)]
-    if not new:
-        return ()
-    more = f" and {len(new) - 5} more" if len(new) > 5 else ""
-    return (f"the model was not trained on {', '.join(new[:5])}{more}",)
+    known = set(trained_on)
+    new = [symbol for symbol in symbols if symbol not in known]
+    return (f"the model was not trained on {_some(new)}",) if new else ()
 
 
 def chosen_data(source: Source, data: Data) -> Data:
@@ -94,43 +105,43 @@ def _absolute(entry: str) -> str:
 _Errors = dict[str, DataError | FileError]
 
 
-def _from_store(source: Source, data: Data) -> tuple[list[Prices], _Errors]:
-    found: list[Prices] = []
-    errors: _Errors = {}
-    for symbol in data.symbols:
-        try:
-            found.append(_stored(source, data, symbol))
-        except (DataError, FileError) as error:
-            errors[symbol] = error
-    return found, errors
+def _some(symbols: Sequence[str]) -> str:
+    """Name the first few."""
+    more = len(symbols) - _MOST_NAMED
+    return ", ".join(symbols[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _from_files(source: Source, data: Data) -> tuple[list[Prices], _Errors]:
+def _from_store(source: Source, data: Data) -> Iterator[Prices | Failure]:
+    symbols = [check_symbol(symbol) for symbol in data.symbols]
+    return map(partial(_stored, source, data), symbols)
+
+
+def _from_files(source: Source, data: Data) -> Iterator[Prices | Failure]:
     """Read the series asked for, whichever file each lies in, or all that the files hold."""
-    found: list[Prices] = []
-    bad: dict[str, DataError] = {}
-    unreadable: _Errors = {}
-    for entry in data.csv:
-        name, file = parse_csv_option(entry)
-        try:
-            found += _read_file(source, data, name, file, bad)
-        except (DataError, FileError) as error:
-            unreadable[name or file] = error
-    if not data.symbols or any(parse_csv_option(entry)[0] for entry in data.csv):
-        return found, {**unreadable, **bad}
+    entries = [parse_csv_option(entry) for entry in data.csv]
+    files: Iterator[_File] = map(partial(_read_file, source, data), entries)
+    if data.symbols and not any(name for name, _ in entries):
+        files = iter([_selected(list(files), data)])
+    for found in files:
+        yield from [found] if isinstance(found, Failure) else found
+
+
+def _selected(files: Sequence[_File], data: Data) -> list[Prices | Failure]:
+    """Return the files that cannot be read, then the series asked for in their order."""
+    unreadable = [each for each in files if isinstance(each, Failure)]
+    found = [each for file in files if not isinstance(file, Failure) for each in file]
     order = {symbol.upper(): number for number, symbol in enumerate(data.symbols)}
     chosen = [each for each in found if each.symbol.upper() in order]
-    errors = {name: error for name, error in bad.items() if name.upper() in order}
     if not unreadable:
-        known = {name.upper() for name in (*errors, *(each.symbol for each in chosen))}
+        known = {each.symbol.upper() for each in chosen}
         missing = [symbol for symbol in data.symbols if symbol.upper() not in known]
-        errors |= {symbol: _no_series(symbol, data, found) for symbol in missing}
-    return sorted(chosen, key=lambda each: order[each.symbol.upper()]), {**unreadable, **errors}
+        chosen += [Failure.of(symbol, _no_series(symbol, data, found)) for symbol in missing]
+    return [*unreadable, *sorted(chosen, key=lambda each: order[each.symbol.upper()])]
 
 
-def _read_file(
-    source: Source, data: Data, name: str | None, file: str, bad: dict[str, DataError]
-) -> list[Prices]:
+def _read_file(source: Source, data: Data, entry: tuple[str | None, str]) -> _File:
+    name, file = entry
+    bad: dict[str, DataError] = {}
     read = partial(
         read_prices,
         file,
@@ -144,58 +155,66 @@ def _read_file(
         failures=bad,
     )
     try:
-        return read(symbols=data.symbols)
-    except DataError:
-        if file == "-" or len(data.csv) + len(data.symbols) <= 2:
-            raise
-    return read()  # a column that this file lacks may lie in another, or fail alone
+        try:
+            found = read(symbols=data.symbols)
+        except DataError:
+            if file == "-" or len(data.csv) + len(data.symbols) <= 2:
+                raise
+            found = read()  # a column that this file lacks may lie in another, or fail alone
+    except (DataError, FileError) as error:
+        return Failure.of(name or file, error)
+    return [*found, *(Failure.of(symbol, error) for symbol, error in bad.items())]
 
 
-def _no_series(symbol: str, data: Data, found: Sequence[Prices]) -> DataError:
-    shown = [each.symbol for each in found[:12]]
-    more = f" and {len(found) - 12} more" if len(found) > 12 else ""
+def _no_series(symbol: str, data: Data, found: Sequence[Prices | Failure]) -> DataError:
+    names = [each.symbol for each in found if isinstance(each, Prices)]
+    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
     return DataError(
         f"no series {symbol}",
         where=", ".join(data.csv),
-        why=f"found {', '.join(shown) or 'none'}{more}",
+        why=f"found {', '.join(names[:12]) or 'none'}{more}",
         next_step="Name a file's only series as you like: --csv NAME=FILE.",
     )
 
 
-def _stored(source: Source, data: Data, symbol: str) -> Prices:
-    symbol = check_symbol(symbol)
-    prices = read_stored(
-        source.data_dir,
-        symbol,
-        data.interval,
-        price=data.price,
-        strict=source.strict,
-        today=source.today,
-    )
+def _stored(source: Source, data: Data, symbol: str) -> Prices | Failure:
+    try:
+        prices = read_stored(
+            source.data_dir,
+            symbol,
+            data.interval,
+            price=data.price,
+            strict=source.strict,
+            today=source.today,
+        )
+    except (DataError, FileError) as error:
+        return Failure.of(symbol, error)
     doubts = tell_doubts([price_path(source.data_dir, symbol, data.interval)])
     return replace(prices, notes=(*prices.notes, *doubts))
 
 
-def _between(prices: Prices, start: date | None, end: date | None) -> Prices:
+def _between(prices: Prices, start: date | None, end: date | None) -> Prices | Failure:
     """Keep the rows from `start` to `end`, both included."""
+    if start is None and end is None:
+        return prices
     frame = prices.frame.loc[start and str(start) : end and str(end)]
-    if frame.empty:
-        raise DataError(
-            "no rows in the range",
-            where=f"{prices.symbol} in {prices.source}",
-            why=f"data.start {start} to data.end {end}, the rows run from "
-            f"{prices.frame.index[0]:%Y-%m-%d} to {prices.frame.index[-1]:%Y-%m-%d}",
-            next_step="Change data.start or data.end.",
-        )
-    return replace(prices, frame=frame)
+    if len(frame):
+        return replace(prices, frame=frame)
+    error = DataError(
+        "no rows in the range",
+        where=f"{prices.symbol} in {prices.source}",
+        why=f"data.start {start} to data.end {end}, the rows run from "
+        f"{prices.frame.index[0]:%Y-%m-%d} to {prices.frame.index[-1]:%Y-%m-%d}",
+        next_step="Change data.start or data.end.",
+    )
+    return Failure.of(prices.symbol, error)
 
 
-def _check_unique(loaded: Sequence[Prices]) -> None:
-    counts = Counter(prices.symbol for prices in loaded)
-    twice = [symbol for symbol, count in counts.items() if count > 1]
-    if twice:
+def _refuse_second(symbol: str, seen: set[str]) -> None:
+    if symbol in seen:
         raise UsageError(
             "a symbol comes twice",
-            where=twice[0],
+            where=symbol,
             next_step="Name the files apart: --csv NAME=FILE.",
         )
+    seen.add(symbol)

@@ -25,11 +25,13 @@ def baseline_forecasters(
     levels: Sequence[float],
     interval: str = "1d",
     extra: Sequence[str] = (),
+    steps: Sequence[int] | None = None,
 ) -> dict[str, Forecaster]:
     """Return the baselines by name, those of point models where there are no levels.
 
     fitted, since : by symbol, the rows that baselines are fitted on, and from which cutoff date on
     each such choice serves. `extra` may name `gjr_garch`, which takes some 25 ms a cutoff.
+    steps : those of 1..horizon that are kept, all unless given.
     """
     forecasters = {
         "naive": one_by_one(lambda each, at: baselines.naive(each.log_prices, at, horizon)),
@@ -46,7 +48,9 @@ def baseline_forecasters(
     if all(_long_enough(rows, series, horizon) for rows in fitted):
         # Beside point models too: no point forecast from past prices alone is harder to beat than
         # its median.
-        climatology = partial(baselines.scaled_climatology, levels=levels or DEFAULT_LEVELS)
+        climatology = partial(
+            baselines.scaled_climatology, levels=levels or DEFAULT_LEVELS, steps=steps
+        )
         forecasters["scaled_climatology"] = in_turn(
             [_on_rows(climatology, rows, horizon) for rows in fitted], since
         )
@@ -59,7 +63,14 @@ def baseline_forecasters(
     forecasters["always_up"] = one_by_one(
         lambda each, at: baselines.always_up(each.log_prices, at, horizon)
     )
-    return forecasters
+    if steps is None:
+        return forecasters
+    return {name: _at_steps(each, steps) for name, each in forecasters.items()}
+
+
+def _at_steps(forecaster: Forecaster, steps: Sequence[int]) -> Forecaster:
+    """Forecast one symbol at a time, so that the steps between are never held for all of them."""
+    return one_by_one(lambda each, at: forecaster([each], [at]).at(steps))
 
 
 def _cones(horizon: int, levels: Sequence[float]) -> dict[str, Forecaster]:

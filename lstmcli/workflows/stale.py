@@ -37,7 +37,7 @@ def stale_because(model: ModelRef, metadata: Mapping[str, Any]) -> tuple[StaleMa
     source = metadata.get("source")
     if not isinstance(source, Mapping) or not source.get("store"):
         return ()
-    trained, read_at = _trained_prices(metadata), str(source.get("read_at"))
+    trained, read_at = trained_prices(metadata), str(source.get("read_at"))
     return tuple(
         mark
         for mark in stale_marks(model.folder.parent)
@@ -62,31 +62,33 @@ def tell_stale(model: ModelRef, marks: Sequence[StaleMark]) -> tuple[str, ...]:
 def tell_adjustment(metadata: Mapping[str, Any], prices: Mapping[str, str]) -> tuple[str, ...]:
     """Return one note on symbols of which another column is forecast than was trained on.
 
-    prices : by symbol, the column. Of a symbol that training did not see any of its columns will
-    do.
+    prices : by symbol, that column.
     """
-    trained = _trained_prices(metadata)
-    known = trained_prices(metadata)
-    others = {
-        symbol: column
-        for symbol, column in prices.items()
-        if column not in ({trained[symbol]} if symbol in trained else known)
-    }
-    if not known or not others:
+    if not prices:
         return ()
-    more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+    more = f" and {len(prices) - _SHOWN} more" if len(prices) > _SHOWN else ""
     return (
-        f"the model was trained on {' and '.join(known)}, and forecasts "
-        f"{' and '.join(sorted(set(others.values())))} of {', '.join(list(others)[:_SHOWN])}{more}",
+        f"the model was trained on {' and '.join(all_trained_prices(metadata))}, and forecasts "
+        f"{' and '.join(sorted(set(prices.values())))} of {', '.join(list(prices)[:_SHOWN])}{more}",
     )
 
 
-def trained_prices(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+def is_as_trained(trained: Mapping[str, str], symbol: str, price: str) -> bool:
+    """Whether training saw this column; of a symbol that it did not see, any that it saw will do.
+
+    trained : by symbol, the column; nothing is said against a model that does not tell.
+    """
+    return not trained or price in (
+        {trained[symbol]} if symbol in trained else set(trained.values())
+    )
+
+
+def all_trained_prices(metadata: Mapping[str, Any]) -> tuple[str, ...]:
     """The price columns that a version was trained on, none where it does not say."""
-    return tuple(sorted(set(_trained_prices(metadata).values())))
+    return tuple(sorted(set(trained_prices(metadata).values())))
 
 
-def _trained_prices(metadata: Mapping[str, Any]) -> dict[str, str]:
+def trained_prices(metadata: Mapping[str, Any]) -> dict[str, str]:
     """By symbol, the column that a version was trained on."""
     data = metadata.get("data")
     symbols = data.get("symbols") if isinstance(data, Mapping) else None

@@ -27,17 +27,18 @@ def start_fan(network: nn.Module, plan: Plan, settings: Settings) -> None:
     *_, head = network.children()
     if not isinstance(head, QuantileFan):
         return
-    horizon, levels = settings.window.horizon, settings.forecast.quantile_levels
+    steps = range(1, settings.window.horizon + 1)
+    levels = settings.forecast.quantile_levels
     every = -(-len(plan.series) // _MOST_SERIES)
     known, longest = [], 0
     for each, split in list(zip(plan.series, plan.splits, strict=True))[::every]:
         try:
-            known.append(climatology(each.log_prices[: split.train_rows], horizon, levels=levels))
+            known.append(climatology(each.log_prices[: split.train_rows], steps, levels=levels))
         except DataError:
             continue  # too short to say what is usual
         longest = max(longest, split.train_rows)
     if known:
-        independent = longest / np.arange(1.0, horizon + 1)[:, None]
+        independent = longest / np.array(steps, dtype=np.float64)[:, None]
         share = independent / (independent + _PRIOR)
         start = share * np.mean(known, axis=0) + (1 - share) * gaussian_quantiles(levels)
         head.start_at(from_numpy(start).float())

@@ -55,6 +55,10 @@ def test_csv_json_lines_and_parquet_hold_the_same_rows(home: Path, command: str)
     done = in_process(*COMMANDS[command], "--format", "parquet", "-o", "rows.parquet", folder=home)
     assert done.code == 0, done.err
     parquet = pd.read_parquet(home / "rows.parquet")
+    if command == "predict":
+        more = [(line.pop("price"), line.pop("trained_on")) for line in lines]
+        assert set(more) == {("Close", True)}
+        assert all(line.pop("price_as_trained") for line in lines)
     for other in (pd.DataFrame(lines), parquet):
         assert list(other.columns) == list(table.columns)
         for column in table:

@@ -15,10 +15,7 @@ from tests.evaluation.test_scores import panel
 def everything(backtest):
     reduced = {name: losses(backtest, name, np.ones(120)) for name in backtest.forecasts}
     some = np.ones(120, dtype=bool)
-    paths = {
-        name: path_scores(name, reduced, ("naive", "drift"), backtest.cutoff, some)
-        for name in reduced
-    }
+    paths = path_scores(reduced, ("naive", "drift"), backtest.cutoff, some)
     return reduced, paths, comparable(backtest, reduced)
 
 

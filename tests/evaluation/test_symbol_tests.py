@@ -19,7 +19,7 @@ def test_each_symbol_is_tested_on_its_own_windows_that_do_not_overlap():
     backtest.forecasts["scaled_climatology"] = backtest.forecasts["gaussian_cone"]
     backtest.actual[3, 4] = np.nan  # an incomplete window of the first symbol
     reduced = reduce(backtest)
-    found = symbol_tests(backtest, reduced, "net")
+    found = symbol_tests(backtest, reduced)["net"]
     assert list(found) == ["S0", "S1", "S2"]
     for k, each in enumerate(found.values()):
         rows = np.arange(120 * k, 120 * k + 120, 5)
@@ -37,29 +37,29 @@ def test_each_symbol_is_tested_on_its_own_windows_that_do_not_overlap():
 def test_point_forecasts_have_no_fan_to_test_and_drift_no_rival():
     backtest = panel(quantiles=False)
     reduced = reduce(backtest)
-    found = symbol_tests(backtest, reduced, "net")["S1"]
+    found = symbol_tests(backtest, reduced)["net"]["S1"]
     assert found.climatology is None
     assert found.climatology_holm is None
     assert found.drift.n == 40
-    own = symbol_tests(backtest, reduced, "drift")["S0"]
+    own = symbol_tests(backtest, reduced)["drift"]["S0"]
     assert (own.drift, own.drift_holm) == (None, None)
 
 
 def test_a_single_symbol_needs_no_correction():
     backtest = panel(n_symbols=1)
-    assert symbol_tests(backtest, reduce(backtest), "net") == {}
+    assert symbol_tests(backtest, reduce(backtest))["net"] == {}
 
 
 def test_few_windows_leave_the_adjusted_value_undefined():
     backtest = panel(n_symbols=2, n_cutoffs=12)
-    found = symbol_tests(backtest, reduce(backtest), "net")["S0"]
+    found = symbol_tests(backtest, reduce(backtest))["net"]["S0"]
     assert found.drift.why == "too few windows for a test (12, at least 20 are needed)"
     assert found.drift_holm is None
 
 
 def test_the_correction_costs_more_the_more_symbols_are_asked():
     few, many = (
-        symbol_tests(backtest := panel(n_symbols=n, n_cutoffs=40), reduce(backtest), "net")
+        symbol_tests(backtest := panel(n_symbols=n, n_cutoffs=40), reduce(backtest))["net"]
         for n in (2, 6)
     )
     for found in (few, many):

@@ -1,0 +1,419 @@
+"""`predict --record` and `evaluate --issued` from the shell."""
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lstmcli import __version__
+from lstmcli.dataset.series import Series
+from lstmcli.evaluation.backtest import Backtest
+from lstmcli.forecasting.forecast import Forecast
+from lstmcli.forecasting.model import series_for
+from lstmcli.market.calendars import sessions_of
+from lstmcli.runs.bundle import load_bundle
+from lstmcli.runs.ledger import read_ledger
+from lstmcli.runs.ledger_line import Entry
+from lstmcli.workflows.grade import grade
+from lstmcli.workflows.issue import LEVELS, _nearest_columns, recorded
+from lstmcli.workflows.predict import predict
+from lstmcli.workflows.prices import Source, load_prices
+from lstmcli.workflows.scoring import Fitted, backtest, score_backtest
+from tests.command_line import Outcome, assert_one_error, csv_text, in_process, sessions, walk
+
+FILES = ("--csv", "one.csv", "--csv", "two.csv")
+ROWS = 700
+
+
+def last_session() -> np.datetime64:
+    days = sessions_of("XNYS")
+    return np.datetime64(days[days < np.datetime64(datetime.now(UTC).date())][-1])
+
+
+@pytest.fixture
+def fresh(fan_home: Path) -> Path:
+    """Prices that end with the last session."""
+    for seed, name in enumerate(("one", "two")):
+        (fan_home / f"{name}.csv").write_text(csv_text(walk(ROWS, seed), last_session()))
+    return fan_home
+
+
+def entries(home: Path) -> list[Entry]:
+    return [each for each in read_ledger(home / "data") if isinstance(each, Entry)]
+
+
+def record(home: Path, *options: object) -> Outcome:
+    return in_process("predict", *FILES, "--record", *options, folder=home)
+
+
+def issue_daily(home: Path, days: Sequence[str], names: Sequence[str] = ("one", "two")) -> None:
+    """Record on each day what could be forecast on it, from files that end there."""
+    whole = {name: (home / f"{name}.csv").read_text().splitlines(keepends=True) for name in names}
+    for day in days:
+        for name, lines in whole.items():
+            kept = [line for line in lines if line[:4] == "Date" or line[:10] <= day]
+            (home / f"{name}.csv").write_text("".join(kept))
+        now = datetime.fromisoformat(f"{day}T22:00:00+00:00")
+        files = tuple(str(home / f"{name}.csv") for name in names)
+        report = predict(Source(home / "data", now.date(), csv=files))
+        list(recorded(report, home / "data", now).forecasts)
+        assert report.warnings == []
+    for name, lines in whole.items():
+        (home / f"{name}.csv").write_text("".join(lines))
+
+
+def test_forecasts_are_recorded_at_the_steps_and_levels_that_a_grade_needs(fresh: Path) -> None:
+    outcome = record(fresh, "--format", "json")
+    assert (outcome.code, outcome.err) == (0, "")
+    shown = json.loads(outcome.out)["forecasts"]
+    found = entries(fresh)
+    assert [each.symbol for each in found] == ["one", "two"]
+    for each, forecast in zip(found, shown, strict=True):
+        assert each.model == "fan"
+        assert each.version == "v0001"
+        assert (each.interval, each.price) == ("1d", forecast["price"])
+        assert each.cutoff == forecast["cutoff"]
+        assert each.last_close == forecast["last_close"]
+        assert each.steps == [1, 5, 10]
+        assert each.levels == list(LEVELS)
+        steps = [forecast["steps"][step - 1] for step in each.steps]
+        assert each.dates == [step["date"] for step in steps]
+        moves = np.log([[step[f"q{level:g}"] for level in LEVELS] for step in steps])
+        assert np.allclose(each.moves, moves - np.log(each.last_close), rtol=1e-4, atol=1e-12)
+        assert each.lstmcli == __version__
+        assert datetime.fromisoformat(each.issued).date() == datetime.now(UTC).date()
+    metadata = json.loads((fresh / "data/models/fan/v0001/metadata.json").read_text())
+    assert {each.weights for each in found} == {metadata["weights_sha256"][:16]}
+
+
+def test_fingerprint_of_the_data_is_that_of_the_rows_seen(fresh: Path) -> None:
+    record(fresh)
+    lines = (fresh / "one.csv").read_text().splitlines(keepends=True)
+    context_length = entries(fresh)[0].context_length
+    assert context_length == 60
+    for row, same in ((-context_length, False), (-context_length - 1, True)):
+        changed = list(lines)
+        changed[row] = changed[row].split(",")[0] + ",77.0\n"
+        (fresh / "one.csv").write_text("".join(changed))
+        record(fresh)
+        found = [each.data for each in entries(fresh) if each.symbol == "one"]
+        assert (found[-1] == found[0]) == same
+
+
+def test_point_model_is_recorded_by_its_median_alone(home: Path) -> None:
+    (home / "prices.csv").write_text(csv_text(walk(300), last_session()))
+    outcome = in_process(
+        "predict", "--csv", "prices.csv", "--record", "--format", "json", folder=home
+    )
+    assert outcome.code == 0
+    (found,) = entries(home)
+    assert (found.levels, found.steps) == ([], [1, 5])
+    (shown,) = json.loads(outcome.out)["forecasts"]
+    expected = [np.log(shown["steps"][step - 1]["median"] / found.last_close) for step in (1, 5)]
+    assert np.allclose([row[0] for row in found.moves], expected, rtol=1e-4)
+
+
+def test_levels_that_come_nearest_stand_in_for_those_that_a_model_lacks() -> None:
+    tenths = tuple(round(0.05 * k, 2) for k in range(1, 20))
+    assert [tenths[k] for k in _nearest_columns(tenths)] == [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95]
+    assert _nearest_columns((0.1, 0.5, 0.9)) == [0, 1, 2]
+
+
+def test_hindsight_is_not_recorded(fan_home: Path) -> None:
+    outcome = record(fan_home, "--as-of", "2018-08-01")
+    assert_one_error(outcome, 2, "--record --as-of", "hindsight")
+    outcome = record(fan_home)  # the bars end in 2018
+    assert outcome.code == 0
+    assert outcome.err.splitlines()[-1] == (
+        "lstmcli: not recorded, since the first session was over already: one, two"
+    )
+    assert not (fan_home / "data/ledger").exists()
+
+
+@pytest.mark.parametrize(("behind", "is_recorded"), [(0, True), (1, False)])
+def test_forecast_counts_as_late_once_its_first_session_is_over(
+    fan_home: Path, behind: int, is_recorded: bool
+) -> None:
+    days = sessions_of("XNYS")
+    today = days[days < np.datetime64("2018-09-20")][-1]
+    last = days[days < today][-1 - behind]
+    (fan_home / "one.csv").write_text(csv_text(walk(ROWS), last))
+    now = datetime.fromisoformat(f"{today}T12:00:00+00:00")
+    source = Source(fan_home / "data", now.date(), csv=(str(fan_home / "one.csv"),))
+    list(recorded(predict(source), fan_home / "data", now).forecasts)
+    assert bool(entries(fan_home)) == is_recorded
+
+
+def test_forecast_that_is_no_number_is_not_recorded(fresh: Path) -> None:
+    report = predict(
+        Source(fresh / "data", datetime.now(UTC).date(), csv=(str(fresh / "one.csv"),))
+    )
+    (each,) = report.forecasts
+    broken = replace(each, forecast=Forecast(np.full((1, 10), np.nan)))
+    shown = recorded(replace(report, forecasts=(broken,)), fresh / "data", datetime.now(UTC))
+    assert list(shown.forecasts) == [broken]
+    assert report.warnings[-1] == "not recorded, since the forecast is no number: one"
+    assert entries(fresh) == []
+
+
+def test_what_cannot_be_recorded_is_not_shown_either(fresh: Path) -> None:
+    (fresh / "data/ledger").touch()
+    outcome = record(fresh, "--format", "csv", "--output", "out.csv")
+    assert_one_error(outcome, 1, "cannot make the ledger")
+    assert not (fresh / "out.csv").exists()
+    assert record(fresh).out == ""
+
+
+def test_torn_line_is_cut_and_reported_by_the_next_run(fresh: Path) -> None:
+    record(fresh)
+    (path,) = (fresh / "data/ledger").iterdir()
+    os.truncate(path, path.stat().st_size - 7)
+    outcome = record(fresh)
+    assert outcome.code == 0
+    assert "the last line was torn by a run that was killed" in outcome.err
+    assert [each.symbol for each in entries(fresh)] == ["one", "one", "two"]
+
+
+def series_of(home: Path) -> list[Series]:
+    model, _ = load_bundle(home / "data/models/fan/v0001", torch.device("cpu"))
+    loaded, _ = load_prices(source_of(home), model.settings.data)
+    return [series_for(model.settings, each) for each in loaded]
+
+
+def source_of(home: Path) -> Source:
+    files = tuple(str(home / f"{name}.csv") for name in ("one", "two"))
+    return Source(home / "data", date(2018, 9, 1), csv=files)
+
+
+def reference(home: Path, cutoffs: Sequence[str]) -> tuple[Backtest, Fitted]:
+    """The backtest of every step from the same cutoffs by the same model, and what it rests on."""
+    model, _ = load_bundle(home / "data/models/fan/v0001", torch.device("cpu"))
+    series = series_of(home)
+    days = np.array(cutoffs, dtype="datetime64[D]")
+    rows = [np.searchsorted(each.dates, days) for each in series]
+    known = {each.symbol: range(int(at[0]) + 1) for each, at in zip(series, rows, strict=True)}
+    result = backtest(
+        [Fitted({"fan/v0001": model}, {}, known)],
+        {"fan/v0001": series},
+        series,
+        rows,
+        horizon=10,
+        context_length=60,
+    )
+    return result, Fitted({}, {}, known)
+
+
+def at_steps(whole: Backtest, steps: Sequence[int]) -> Backtest:
+    columns = [step - 1 for step in steps]
+    return replace(
+        whole,
+        dates=whole.dates[:, columns],
+        actual=whole.actual[:, columns],
+        forecasts={name: each.at(steps) for name, each in whole.forecasts.items()},
+    )
+
+
+def assert_close(found: Any, expected: Any, tolerance: float, where: str = "") -> None:
+    """Hold that two trees of plain values agree."""
+    if isinstance(expected, dict):
+        assert list(found) == list(expected), where
+        for key in expected:
+            assert_close(found[key], expected[key], tolerance, f"{where}.{key}")
+    elif isinstance(expected, list | tuple):
+        assert len(found) == len(expected), where
+        for k, (one, other) in enumerate(zip(found, expected, strict=True)):
+            assert_close(one, other, tolerance, f"{where}[{k}]")
+    elif isinstance(expected, float):
+        assert found == pytest.approx(expected, rel=tolerance, abs=tolerance), where
+    else:
+        assert found == expected, where
+
+
+def test_daily_forecasts_are_graded_as_the_backtest_from_the_same_cutoffs(fan_home: Path) -> None:
+    """Each was made from files that ended on its day."""
+    cutoffs = sessions(ROWS)[500:560]
+    issue_daily(fan_home, cutoffs)
+    assert len(entries(fan_home)) == 120
+    (found,) = grade(source_of(fan_home)).grades
+    whole, fitted = reference(fan_home, cutoffs)
+    expected = at_steps(whole, (1, 5, 10))
+    assert found.backtest is not None
+    assert found.counts.whole == 120
+    assert list(found.backtest.forecasts) == list(expected.forecasts)
+    for name, theirs in expected.forecasts.items():
+        ours = found.backtest.forecasts[name]
+        assert ours.steps == (1, 5, 10)
+        assert ours.levels == theirs.levels
+        if name == "fan/v0001":  # kept with five digits
+            assert np.allclose(ours.median, theirs.median, rtol=6e-5, atol=1e-7)
+            assert ours.quantiles is not None
+            assert np.allclose(ours.quantiles, theirs.quantiles, rtol=6e-5, atol=1e-7)
+        else:
+            assert ours.median.tobytes() == theirs.median.tobytes(), name
+    assert (found.backtest.dates == expected.dates).all()
+    assert found.backtest.actual.tobytes() == expected.actual.tobytes()
+    assert found.backtest.sigma.tobytes() == expected.sigma.tobytes()
+    series = series_of(fan_home)
+    scores = score_backtest(expected, "fan/v0001", series, [fitted], flat_band=0.25)
+    own, other = (each.models["fan/v0001"] for each in (found.scores[0], scores))
+    for one, two in ((own.path, other.path), (own.steps, other.steps), (own.levels, other.levels)):
+        assert_close(_plain(one), _plain(two), 1e-4)
+    kept = {**expected.forecasts, "fan/v0001": found.backtest.forecasts["fan/v0001"]}
+    same = replace(expected, forecasts=kept)
+    scores = score_backtest(same, "fan/v0001", series, [fitted], flat_band=0.25)
+    assert_close(asdict(found.scores[0]), asdict(scores), 1e-9)
+
+
+def _plain(record: Any) -> Any:
+    return [asdict(each) for each in record] if isinstance(record, tuple) else asdict(record)
+
+
+ISSUED = ("evaluate", "--issued", *FILES)
+
+
+@pytest.fixture(scope="module")
+def issued(trained_fan: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty days of forecasts, the last of them still to come in part; not to be changed."""
+    folder = tmp_path_factory.mktemp("issued") / "home"
+    shutil.copytree(trained_fan, folder)
+    issue_daily(folder, sessions(ROWS)[-45:-5])
+    return folder
+
+
+@pytest.fixture
+def issued_home(issued: Path, tmp_path: Path) -> Path:
+    """A folder of one's own with the same in it."""
+    shutil.copytree(issued, tmp_path / "issued")
+    return tmp_path / "issued"
+
+
+def test_table_shows_counts_scores_and_verdicts(issued: Path) -> None:
+    outcome = in_process(*ISSUED, folder=issued)
+    assert (outcome.code, outcome.err) == (0, "")
+    lines = outcome.out.splitlines()
+    assert lines[0].startswith("Issued by fan/v0001: log moves of Close, 1d, steps 1, 5, 10")
+    assert lines[4].split() == ["v0001", "80", "70", "10", "0", "0", "0"]
+    assert "The next session that decides is 2018-09-04." in outcome.out
+    assert "Scores over steps 1, 5, 10, in % of the last price" in outcome.out
+    assert "What the bands covered" in outcome.out
+    assert "Verdict over steps 1, 5, 10: On 4 independent windows" in outcome.out
+    assert "Verdict over steps 1: On 40 independent windows" in outcome.out
+
+
+def test_json_holds_what_the_tables_show(issued: Path) -> None:
+    found = json.loads(in_process(*ISSUED, "--format", "json", folder=issued).out)
+    (grade,) = found["issued"]
+    assert (found["command"], found["damaged"], found["failures"]) == ("evaluate", [], [])
+    assert grade["versions"] == {"v0001": 80}
+    assert grade["counts"]["partly"] == 10
+    assert len(grade["scores"]) == len(grade["verdicts"]) == 2
+    steps = grade["scores"][0]["models"]["fan/v0001"]["steps"]
+    assert steps["step"] == grade["steps"] == [1, 5, 10]
+    assert len(steps["rmse"]) == 3
+
+
+def test_rows_are_what_is_graded_and_the_file_has_the_baselines_too(
+    issued_home: Path,
+) -> None:
+    options = ("--format", "csv", "--forecasts", "all.csv")
+    outcome = in_process(*ISSUED, *options, folder=issued_home)
+    rows = list(csv.DictReader(outcome.out.splitlines()))
+    assert len(rows) == 80 * 3
+    assert {row["model"] for row in rows} == {"fan/v0001"}
+    assert list(rows[0])[:8] == [
+        "model", "symbol", "cutoff", "step", "date", "last_close", "actual", "median",
+    ]  # fmt: skip
+    assert [name for name in rows[0] if name.startswith("q")] == [f"q{level:g}" for level in LEVELS]
+    every = list(csv.DictReader((issued_home / "all.csv").read_text().splitlines()))
+    assert [row for row in every if row["model"] == "fan/v0001"] == rows
+    assert {"naive", "drift", "gaussian_cone", "ewma_cone", "scaled_climatology"} < {
+        row["model"] for row in every
+    }
+    lines = in_process(*ISSUED, "--format", "jsonl", folder=issued_home).out.splitlines()
+    assert len(lines) == len(rows)
+    assert sum(row["actual"] == "" for row in rows) == 10
+
+
+def test_nothing_graded_yet_is_a_table_with_a_header_and_no_error(fresh: Path) -> None:
+    record(fresh)
+    outcome = in_process(*ISSUED, folder=fresh)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "Verdict" not in outcome.out
+    rows = in_process(*ISSUED, "--format", "csv", "--forecasts", "all.csv", folder=fresh)
+    assert rows.out == "model,symbol,cutoff,step,date,last_close,actual,median\n"
+    assert (fresh / "all.csv").read_text() == rows.out
+
+
+def test_prices_come_from_the_store_where_no_file_is_named(issued_home: Path) -> None:
+    assert in_process("data", "import", "one.csv", folder=issued_home).code == 0
+    outcome = in_process("evaluate", "--issued", "--format", "json", folder=issued_home)
+    assert outcome.code == 3
+    assert "lstmcli: failed: TWO: no prices stored" in outcome.err
+    (found,) = json.loads(outcome.out)["issued"]
+    assert found["counts"]["left_out"] == {"no prices of the symbol": 40}
+    only = in_process("evaluate", "--issued", "ONE", "--format", "json", folder=issued_home)
+    assert (only.code, only.err) == (0, "")
+
+
+def test_damaged_line_is_named_and_does_not_fail_the_run(issued_home: Path) -> None:
+    path = min((issued_home / "data/ledger").iterdir())
+    raw = bytearray(path.read_bytes())
+    raw[10] ^= 1
+    path.write_bytes(raw)
+    outcome = in_process(*ISSUED, "--format", "json", folder=issued_home)
+    assert outcome.code == 0
+    assert outcome.err == (
+        f"lstmcli: data/ledger/{path.name} line 1 is left out: its checksum does not match\n"
+    )
+    found = json.loads(outcome.out)
+    assert found["damaged"] == [
+        {
+            "file": f"data/ledger/{path.name}",
+            "line": 1,
+            "reason": "its checksum does not match",
+        }
+    ]
+    assert found["issued"][0]["versions"] == {"v0001": 79}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--horizon", 5),
+        ("--step-size", 5),
+        ("--n-windows", 5),
+        ("--refit", 5),
+        ("--refit-window", "rolling"),
+        ("--baselines", "gjr_garch"),
+        ("--report", "a.html"),
+        ("--plot", "-"),
+        ("--audit",),
+    ],
+    ids=lambda options: options[0],
+)
+def test_options_that_grading_has_no_use_for_are_refused(
+    issued: Path, options: tuple[object, ...]
+) -> None:
+    assert_one_error(in_process(*ISSUED, *options, folder=issued), 2, f"({options[0]})")
+
+
+def test_empty_ledger_and_unknown_models_say_what_to_do(issued: Path, tmp_path: Path) -> None:
+    empty = in_process("evaluate", "--issued", folder=tmp_path)
+    assert_one_error(empty, 4, "no forecast was issued", "predict --record")
+    other = in_process(*ISSUED, "--model", "fan/v0002", folder=issued)
+    assert_one_error(other, 4, "no such forecast was issued", "fan/v0001")
+
+
+def test_grading_needs_no_model_and_counts_no_look(issued_home: Path) -> None:
+    shutil.rmtree(issued_home / "data/models")
+    assert in_process(*ISSUED, folder=issued_home).code == 0
+    assert not (issued_home / "data/models").exists()
