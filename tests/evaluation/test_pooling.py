@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from lstmcli.evaluation.pooling import (
     by_date,
+    by_symbol,
     count_dates,
     float_or_none,
+    group_dates,
     independent,
     mean_known,
     overlap,
@@ -53,6 +55,22 @@ def test_columns_are_pooled_apart():
     assert dates.tolist() == [DAY.item(), (DAY + 1).item()]
     np.testing.assert_array_equal(means, [[2.0, np.nan], [2.0, 5.0]])
     np.testing.assert_array_equal(pooled(values, cutoff), [2.0, 5.0])
+
+
+@given(st.lists(st.integers(-800_000, 800_000), max_size=30), st.sampled_from(["D", "s"]))
+def test_dates_are_grouped_as_numpy_does_it_by_sorting(days, unit):
+    dates = np.array(days, dtype="datetime64[D]").astype(f"datetime64[{unit}]")
+    found, expected = group_dates(dates), np.unique(dates, return_inverse=True)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype
+
+
+@given(st.lists(st.sampled_from(["B", "A", "AA", "C"]), max_size=20))
+def test_symbols_are_grouped_in_the_order_given(symbols):
+    names, group = by_symbol(np.array(symbols, dtype=np.str_))
+    assert names == list(dict.fromkeys(symbols))
+    assert [names[each] for each in group] == symbols
 
 
 def test_means_leave_out_what_has_not_happened():

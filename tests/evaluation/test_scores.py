@@ -168,6 +168,40 @@ def test_steps_are_scored_apart():
     assert [each.step for each in found.models["net"].direction] == [1, 5]
 
 
+def test_a_backtest_of_a_few_steps_scores_them_as_the_whole_one_does():
+    whole = panel(horizon=9, n_cutoffs=30)
+    steps, columns = (1, 4, 9), [0, 3, 8]
+    some = replace(
+        whole,
+        dates=whole.dates[:, columns],
+        actual=whole.actual[:, columns],
+        forecasts={name: each.at(steps) for name, each in whole.forecasts.items()},
+    )
+    at = [
+        score(each, model="net", mase_scales={}, steps=steps).models["net"]
+        for each in (whole, some)
+    ]
+    assert at[1].steps.step == [1, 4, 9]
+    np.testing.assert_allclose(at[1].steps.rmse, [at[0].steps.rmse[k] for k in columns])
+    np.testing.assert_allclose(at[1].steps.crps, [at[0].steps.crps[k] for k in columns])
+    assert at[1].direction == at[0].direction
+    assert at[1].levels == at[0].levels
+    assert at[1].bands == at[0].bands
+    assert at[1].pit == at[0].pit
+    squared = (np.exp(some.forecasts["net"].median) - np.exp(some.actual)) ** 2
+    assert at[1].path.rmse == pytest.approx(np.sqrt(squared.mean()))
+
+
+def test_a_backtest_up_to_a_step_is_that_of_a_shorter_horizon():
+    whole = panel(horizon=9, n_cutoffs=30)
+    shorter = whole.up_to(4)
+    assert shorter.steps == (1, 2, 3, 4)
+    found = score(shorter, model="net", mase_scales={})
+    expected = score(whole, model="net", mase_scales={})
+    assert found.horizon == 4
+    assert found.models["net"].steps.mae == expected.models["net"].steps.mae[:4]
+
+
 def test_the_tests_run_on_the_dates_that_do_not_overlap():
     backtest = panel(n_symbols=2, n_cutoffs=120, step_size=1)
     found = score(backtest, model="net", mase_scales={})

@@ -121,6 +121,22 @@ def test_the_trailing_deviation_makes_do_with_fewer_sessions(log_prices):
         trailing_sigma(log_prices, np.array([19]), 250)
 
 
+def test_the_trailing_deviation_agrees_with_its_slow_twin(log_prices):
+    cutoffs = np.array([250, 20, 300, 249, 251, 21])
+    returns = np.diff(log_prices)
+    expected = [returns[max(0, end - 250) : end].std(ddof=1) for end in cutoffs]
+    assert trailing_sigma(log_prices, cutoffs, 250).tolist() == expected
+
+
+def test_the_climatology_of_some_steps_is_that_of_all(log_prices):
+    options = {"levels": LEVELS, "fit_rows": 300}
+    whole = baselines.scaled_climatology(log_prices, CUTOFFS, HORIZON, **options)
+    some = baselines.scaled_climatology(log_prices, CUTOFFS, HORIZON, **options, steps=(2, HORIZON))
+    assert some.steps == (2, HORIZON)
+    np.testing.assert_array_equal(some.median, whole.at((2, HORIZON)).median)
+    np.testing.assert_array_equal(some.quantiles, whole.at((2, HORIZON)).quantiles)
+
+
 def test_the_ewma_volatility_agrees_with_its_slow_twin(log_prices):
     squares = [(log_prices[t] - log_prices[t - 1]) ** 2 for t in range(1, 400)]
     variance = sum(squares[:20]) / 20
