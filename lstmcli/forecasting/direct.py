@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lstmcli.dataset.volatility import volatility_frame
 from lstmcli.forecasting.calibration import Calibration, calibrate
 from lstmcli.forecasting.forecast import Forecast
+from lstmcli.networks.build import body_and_head
 
 
 def fan(
@@ -40,6 +41,6 @@ def fan(
 def _scaled_fan(member: nn.Module, x: Tensor, steps: Tensor) -> Tensor:
     """(N, L, F) -> (N, H, Q) in units of volatility times sqrt(step)."""
     member.eval()
-    body, head = member.children()
-    scaled: Tensor = head(body(x)[:, -1], steps)
+    body, head = body_and_head(member)
+    scaled: Tensor = head(body(x[:, -body.reach :])[:, -1], steps)
     return scaled
