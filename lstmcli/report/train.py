@@ -29,7 +29,7 @@ def train_view(report: TrainReport) -> View:
         }
 
     def rows() -> list[dict[str, Any]]:
-        return [asdict(epoch) for epoch in report.history]
+        return [epoch.columns() for epoch in report.history]
 
     return View(lambda: _tables(report), document, rows)
 
@@ -39,7 +39,7 @@ def _tables(report: TrainReport) -> list[RenderableType]:
     windows, epochs = found["windows"], found["epochs"]
     run = make_table(f"Trained {report.model}", ["", ""], left=2)
     for label, text in (
-        ("Network", f"{found['parameters']} weights on {found['device']}"),
+        ("Network", f"{found['network']}, {found['parameters']} weights on {found['device']}"),
         ("Rows", f"{windows['rows']} of {len(found['data']['symbols'])} series"),
         (
             "Windows",

@@ -11,10 +11,11 @@ from lstmcli.dataset.scaling import Scale, fit_batch_scale, fit_return_scale
 from lstmcli.dataset.windows import Windows, contexts, flat_cutoffs, join
 from lstmcli.errors import TrainingError
 from lstmcli.forecasting.model import TrainedModel, new_member
+from lstmcli.networks.build import named_layers
 from lstmcli.training.device import seeded
 from lstmcli.training.loop import Epoch, train_epochs
 from lstmcli.workflows.plan import Plan
-from lstmcli.workflows.samples import make_samples
+from lstmcli.workflows.samples import gradient_probe, make_samples
 from lstmcli.workflows.start import start_fan
 
 _SCALE_ROWS = 1_000_000  # of the windows that `batch` is fitted on: memory stays flat
@@ -91,6 +92,8 @@ def _fit_member(
             patience=train.patience,
             generator=torch.Generator().manual_seed(seed),
             labels_per_sample=samples.labels_per_sample,
+            layers=named_layers(network),
+            kept=gradient_probe(rows, plan, settings, fitted),
         )
         try:
             for epoch in epochs:

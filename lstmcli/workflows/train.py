@@ -36,7 +36,7 @@ class TrainReport:
 
     scores : of the validation windows, beside the baselines; None where they overlap training.
     decision : whether the version became champion, and why.
-    notes : one sentence for everything that was mended in the prices.
+    notes : one sentence for every setting without use and all that was mended in the prices.
     """
 
     model: ModelRef
@@ -87,7 +87,11 @@ def train(
         )
         if decision.promoted:
             promote(source.data_dir, version)
-    notes = tuple(f"{each.symbol}: {note}" for each in used for note in each.notes)
+    unused = (
+        f"model.network {settings.model.network} has no use for model.{key}"
+        for key in settings.model.unused
+    )
+    notes = (*unused, *(f"{each.symbol}: {note}" for each in used for note in each.notes))
     return TrainReport(
         model=version,
         metadata=metadata,
@@ -124,6 +128,7 @@ def _metadata(
         "threads": number,
         "device": str(device),
         "duration_seconds": round(seconds, 3),
+        "network": fitted.model.settings.model.network,
         "parameters": count_parameters(fitted.model.network),
         "data": {
             "fingerprint": plan.fingerprint(),
