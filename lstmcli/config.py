@@ -114,16 +114,6 @@ class Model(_Section):
             and getattr(self, key) != type(self).model_fields[key].default
         )
 
-    @model_validator(mode="after")
-    def _is_linear_throughout(self) -> Self:
-        if self.network == "linear" and self.dense_sizes:
-            raise ValueError(
-                f"network linear goes with dense_sizes [], found {list(self.dense_sizes)}; "
-                "with layers it is network mlp"
-            )
-        return self
-
-
 _RECURRENT = ("lstm", "rnn", "gru", "peephole")
 _USED_BY = {
     "hidden_sizes": (*_RECURRENT, "cnn", "mlp"),
@@ -232,6 +222,11 @@ class Settings(_Section):
             raise ValueError(
                 "train.stateful reads every series bar by bar, which needs model.head direct and "
                 "train.labels sequence"
+            )
+        if self.model.network == "linear" and self.model.dense_sizes:
+            raise ValueError(
+                "model.network linear goes with model.dense_sizes [], found "
+                f"{list(self.model.dense_sizes)}; model.network mlp has layers"
             )
         if self.train.stateful and not self.model.keeps_state:
             raise ValueError(
