@@ -89,7 +89,7 @@ class Split(_Section):
 class Model(_Section):
     """The network."""
 
-    network: Literal["lstm"] = "lstm"
+    network: Literal["lstm", "rnn", "gru", "peephole", "cnn", "mlp", "linear"] = "lstm"
     head: Literal["direct", "recursive"] = "direct"
     hidden_sizes: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field((32,), min_length=1)
     basis_size: int = Field(4, ge=1, le=16)
@@ -97,6 +97,31 @@ class Model(_Section):
     dense_sizes: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = ()
     activation: Literal["relu", "tanh", "gelu", "sigmoid"] = "relu"
     forget_bias: float = Field(1.0, ge=-10, le=10)
+    kernel_size: int = Field(3, ge=2, le=1000)
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether the network reads bar by bar, so that it can be stopped and read on."""
+        return self.network in _RECURRENT
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """The keys that differ from their defaults though the network has no use for them."""
+        return tuple(
+            key
+            for key, networks in _USED_BY.items()
+            if self.network not in networks
+            and getattr(self, key) != type(self).model_fields[key].default
+        )
+
+
+_RECURRENT = ("lstm", "rnn", "gru", "peephole")
+_USED_BY = {
+    "hidden_sizes": (*_RECURRENT, "cnn", "mlp"),
+    "dropout": (*_RECURRENT, "cnn", "mlp"),
+    "forget_bias": ("lstm", "gru", "peephole"),
+    "kernel_size": ("cnn",),
+}
 
 
 class Train(_Section):
@@ -199,12 +224,41 @@ class Settings(_Section):
                 "train.stateful reads every series bar by bar, which needs model.head direct and "
                 "train.labels sequence"
             )
+        if self.model.network == "linear" and self.model.dense_sizes:
+            raise ValueError(
+                "model.network linear goes with model.dense_sizes [], found "
+                f"{list(self.model.dense_sizes)}; model.network mlp has layers"
+            )
+        if self.train.stateful and not self.model.keeps_state:
+            raise ValueError(
+                f"train.stateful goes with model.network {', '.join(_RECURRENT)}, which keep a "
+                f"state from chunk to chunk, found {self.model.network}"
+            )
+        if self.train.precision == "bf16" and self.model.network == "peephole":
+            raise ValueError("train.precision bf16 needs another model.network than peephole")
         shortest = min(self.train.chunk_length, self.window.context_length)
         if direct and self.train.labels == "sequence" and self.train.burn_in >= shortest:
             raise ValueError(
                 "train.burn_in must be less than train.chunk_length and window.context_length"
             )
+        longest = (self.reach - 1) // len(self.model.hidden_sizes) + 1
+        if self.model.network == "cnn" and self.model.kernel_size > longest:
+            raise ValueError(
+                f"model.kernel_size must be at most {longest} where {len(self.model.hidden_sizes)} "
+                f"stacks share {self.reach} bars, found {self.model.kernel_size}"
+            )
         return self
+
+    @property
+    def reach(self) -> int:
+        """Rows that a network without memory sees: as many as every training label has.
+
+        Those of the burn-in where every bar is labelled, else of the scaled window, which has one
+        row less than the raw one where rows are returns.
+        """
+        if self.model.head == "direct" and self.train.labels == "sequence":
+            return self.train.burn_in
+        return self.window.context_length - (self.window.scaling in ("volatility", "log_return"))
 
     @property
     def purge(self) -> int:

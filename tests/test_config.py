@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from lstmcli.config import Settings, check_settings, keys
+from lstmcli.config import Model, Settings, check_settings, keys
 from lstmcli.errors import FileError, UsageError
 from lstmcli.recipes import find_recipe, load_settings
 
@@ -127,6 +127,27 @@ def test_an_override_that_is_no_key_and_value_is_refused(recipe: Path, text: str
         ({"split": {"validation_fraction": 0.2}}, "between 0.10 and 0.15"),
         ({"split": {"method": "shuffled", "embargo": 1}}, "needs split.method chronological"),
         ({"evaluate": {"refit_window": "sliding"}}, "'expanding' or 'rolling'"),
+        ({"model": {"network": "ltsm"}}, "bad setting model.network.*'lstm', 'rnn'.*found 'ltsm'"),
+        (
+            {"model": {"network": "linear", "dense_sizes": [3]}},
+            r"model.network linear goes with model.dense_sizes \[\], found \[3\]",
+        ),
+        *(
+            (
+                {"model": {"network": network}, "train": {"stateful": True}},
+                f"train.stateful goes with model.network lstm, rnn, gru, peephole.*found {network}",
+            )
+            for network in ("cnn", "mlp", "linear")
+        ),
+        (
+            {"model": {"network": "peephole"}, "train": {"precision": "bf16"}},
+            "train.precision bf16 needs another model.network than peephole",
+        ),
+        (
+            {"model": {"network": "cnn", "kernel_size": 33, "hidden_sizes": [4, 4]}},
+            "model.kernel_size must be at most 32 where 2 stacks share 64 bars, found 33",
+        ),
+        ({"model": {"kernel_size": 1}}, "bad setting model.kernel_size"),
         ({"model": {"hidden_sizes": []}}, "bad setting model.hidden_sizes"),
         ({"model": {"hidden_sizes": [0]}}, "bad setting model.hidden_sizes.0"),
     ],
@@ -139,6 +160,37 @@ def test_a_fault_is_a_usage_error_that_names_key_and_finding(
     assert caught.value.exit_code == 2
     assert "mine.toml" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_key_that_the_network_has_no_use_for_is_named_where_it_was_changed() -> None:
+    changed = {"kernel_size": 5, "forget_bias": 2.0, "dropout": 0.1, "hidden_sizes": [3]}
+    expected = {
+        "lstm": {"kernel_size"},
+        "gru": {"kernel_size"},
+        "peephole": {"kernel_size"},
+        "rnn": {"kernel_size", "forget_bias"},
+        "cnn": {"forget_bias"},
+        "mlp": {"kernel_size", "forget_bias"},
+        "linear": set(changed),
+    }
+    for network, unused in expected.items():
+        assert set(Model.model_validate({"network": network, **changed}).unused) == unused
+        assert Model.model_validate({"network": network}).unused == ()
+
+
+@pytest.mark.parametrize(
+    ("tree", "reach"),
+    [
+        ({}, 64),
+        ({"train": {"labels": "window"}}, 249),
+        ({"model": {"head": "recursive"}, "window": {"scaling": "relative"}}, 250),
+        ({"model": {"head": "recursive"}, "window": {"scaling": "log_return"}}, 249),
+    ],
+)
+def test_a_network_without_memory_sees_what_every_label_has_behind_it(
+    tree: dict[str, Any], reach: int
+) -> None:
+    assert check_settings(tree, where="test").reach == reach
 
 
 def test_the_published_lab_may_overlap_its_parts() -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lstmcli.dataset.volatility import volatility_frame
 from lstmcli.forecasting.calibration import Calibration, calibrate
 from lstmcli.forecasting.forecast import Forecast
+from lstmcli.networks.build import body_and_head
 
 
 def fan(
@@ -40,7 +41,7 @@ def fan(
 def _scaled_fan(member: nn.Module, x: Tensor, steps: Tensor) -> Tensor:
     """(N, L, F) -> (N, H, Q) in units of volatility times sqrt(step)."""
     member.eval()
-    body, head = member.children()
+    body, head = body_and_head(member)
     precision = next(member.parameters()).dtype
-    scaled: Tensor = head(body(x.to(precision))[:, -1], steps)
+    scaled: Tensor = head(body(x[:, -body.reach :].to(precision))[:, -1], steps)
     return scaled

@@ -11,7 +11,7 @@ from lstmcli.dataset.series import Series, make_series
 from lstmcli.dataset.volatility import count_inputs
 from lstmcli.forecasting.calibration import Calibration
 from lstmcli.market.prices import Prices
-from lstmcli.networks.build import build_fan, build_next_step
+from lstmcli.networks.build import build_body, build_fan, build_next_step
 
 
 @dataclass(frozen=True)
@@ -72,23 +72,31 @@ def new_network(settings: Settings) -> nn.Module:
 
 
 def new_member(settings: Settings) -> nn.Module:
+    """Build one untrained network: a body, then a head."""
     model, window = settings.model, settings.window
-    if model.head == "direct":
-        return build_fan(
-            num_features=count_inputs(window.features),
-            hidden_sizes=model.hidden_sizes,
-            dropout=model.dropout,
-            forget_bias=model.forget_bias,
-            levels=settings.forecast.quantile_levels,
-            horizon=window.horizon,
-            basis_size=model.basis_size,
-        )
-    return build_next_step(
-        num_features=len(window.features),
-        num_outputs=num_columns(settings),
+    direct = model.head == "direct"
+    body = build_body(
+        model.network,
+        count_inputs(window.features) if direct else len(window.features),
         hidden_sizes=model.hidden_sizes,
         dropout=model.dropout,
+        activation=model.activation,
+        kernel_size=model.kernel_size,
+        forget_bias=model.forget_bias,
+        length=settings.reach,
+    )
+    if not direct:
+        return build_next_step(
+            body,
+            num_columns(settings),
+            dense_sizes=model.dense_sizes,
+            activation=model.activation,
+        )
+    return build_fan(
+        body,
+        levels=settings.forecast.quantile_levels,
+        horizon=window.horizon,
+        basis_size=model.basis_size,
         dense_sizes=model.dense_sizes,
         activation=model.activation,
-        forget_bias=model.forget_bias,
     )

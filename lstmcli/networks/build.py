@@ -1,44 +1,97 @@
-"""A whole network from its settings: a body, then a head."""
+"""A whole network from its settings: a body and a head, the two children of an `nn.Sequential`.
+
+A body turns rows into states, (N, L, F) -> (N, M, D), those after the last M of the L rows: after
+all of them where it is recurrent, after those with a whole window behind them where it is not.
+`reach` is the number of rows that a state is made of, 0 for all before it; `num_outputs` is D.
+"""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from torch import nn
 
+from lstmcli.networks.convolution import Convolutions
 from lstmcli.networks.fan import QuantileFan
 from lstmcli.networks.heads import NextStep
-from lstmcli.networks.lstm import LSTM
+from lstmcli.networks.recurrent import Recurrent
+from lstmcli.networks.window import Window
+
+Network = Literal["lstm", "rnn", "gru", "peephole", "cnn", "mlp", "linear"]
+Body = Recurrent | Convolutions | Window
+
+
+def build_body(
+    network: Network,
+    num_features: int,
+    *,
+    hidden_sizes: Sequence[int],
+    dropout: float,
+    activation: str,
+    kernel_size: int,
+    forget_bias: float,
+    length: int,
+) -> Body:
+    """Return a body with freshly drawn weights; `length` is what one without memory may see."""
+    if network == "linear":
+        return Window(num_features, length=length)
+    if network == "mlp":
+        return Window(
+            num_features, hidden_sizes, length=length, activation=activation, dropout=dropout
+        )
+    if network == "cnn":
+        return Convolutions(
+            num_features,
+            hidden_sizes,
+            length=length,
+            kernel_size=kernel_size,
+            activation=activation,
+            dropout=dropout,
+        )
+    return Recurrent(
+        num_features, hidden_sizes, cell=network, dropout=dropout, forget_bias=forget_bias
+    )
 
 
 def build_next_step(
-    *,
-    num_features: int,
-    num_outputs: int,
-    hidden_sizes: Sequence[int],
-    dropout: float,
-    dense_sizes: Sequence[int],
-    activation: str,
-    forget_bias: float,
+    body: Body, num_outputs: int, *, dense_sizes: Sequence[int], activation: str
 ) -> nn.Sequential:
-    """Return a network for recursion, (N, L, F) -> (N, C), with freshly drawn weights."""
-    body = LSTM(num_features, hidden_sizes, dropout=dropout, forget_bias=forget_bias)
+    """Return a network for recursion, (N, L, F) -> (N, C), with a freshly drawn head."""
     head = NextStep(body.num_outputs, num_outputs, dense_sizes=dense_sizes, activation=activation)
     return nn.Sequential(body, head)
 
 
 def build_fan(
+    body: Body,
     *,
-    num_features: int,
-    hidden_sizes: Sequence[int],
-    dropout: float,
-    forget_bias: float,
     levels: Sequence[float],
     horizon: int,
     basis_size: int,
+    dense_sizes: Sequence[int] = (),
+    activation: str = "relu",
 ) -> nn.Sequential:
-    """Return a network for quantiles at every bar, (N, L, F) -> (N, L, H, Q)."""
-    body = LSTM(num_features, hidden_sizes, dropout=dropout, forget_bias=forget_bias)
-    head = QuantileFan(body.num_outputs, levels=levels, horizon=horizon, basis_size=basis_size)
+    """Return a network for quantiles at every bar, (N, L, F) -> (N, M, H, Q)."""
+    head = QuantileFan(
+        body.num_outputs,
+        levels=levels,
+        horizon=horizon,
+        basis_size=basis_size,
+        dense_sizes=dense_sizes,
+        activation=activation,
+    )
     return nn.Sequential(body, head)
+
+
+def body_and_head(network: nn.Module) -> tuple[Body, nn.Module]:
+    """Return the two parts of one network."""
+    body, head = network.children()
+    assert isinstance(body, Recurrent | Convolutions | Window)
+    return body, head
+
+
+def named_layers(network: nn.Module) -> dict[str, nn.Module]:
+    """Return the parts of one network by name: layer1, layer2, ... of the body, and the head."""
+    body, head = body_and_head(network)
+    return {f"layer{number}": layer for number, layer in enumerate(body.layers, 1)} | {"head": head}
 
 
 def count_parameters(network: nn.Module) -> int:

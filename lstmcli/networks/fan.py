@@ -16,6 +16,8 @@ from statistics import NormalDist
 import torch
 from torch import Tensor, nn
 
+from lstmcli.networks.heads import dense_layers
+
 _SMALLEST_GAP = 1e-3
 _FURTHEST = 3.0  # a scale of 20 or 1/20, a location of three deviations
 
@@ -25,10 +27,18 @@ class QuantileFan(nn.Module):
     volatility times sqrt(step).
 
     levels : the Q probability levels, ascending. basis_size : polynomials over the horizon.
+    dense_sizes : dense layers with an activation between the state and the scale.
     """
 
     def __init__(
-        self, num_inputs: int, *, levels: Sequence[float], horizon: int, basis_size: int = 4
+        self,
+        num_inputs: int,
+        *,
+        levels: Sequence[float],
+        horizon: int,
+        basis_size: int = 4,
+        dense_sizes: Sequence[int] = (),
+        activation: str = "relu",
     ) -> None:
         super().__init__()
         self.register_buffer("basis", step_basis(horizon, basis_size), persistent=False)
@@ -40,6 +50,8 @@ class QuantileFan(nn.Module):
         self.register_buffer("normal_gaps", gaps, persistent=False)
         self.middle = min(range(len(levels)), key=lambda index: abs(levels[index] - 0.5))
         self.offset = normal[self.middle]
+        layers, num_inputs = dense_layers(num_inputs, dense_sizes, activation)
+        self.layers = nn.Sequential(*layers)
         self.outputs = nn.Linear(num_inputs, self.size)
         nn.init.zeros_(self.outputs.weight)
         nn.init.zeros_(self.outputs.bias)
@@ -51,7 +63,7 @@ class QuantileFan(nn.Module):
         basis = self.get_buffer("basis")
         basis = basis if steps is None else basis[steps]
         location = _bounded(basis @ self.location)
-        scale = _bounded(self.outputs(states) @ basis.T).exp()
+        scale = _bounded(self.outputs(self.layers(states)) @ basis.T).exp()
         return location[..., None] + scale[..., None] * self.shape(basis)
 
     def shape(self, basis: Tensor) -> Tensor:

@@ -27,12 +27,26 @@ class NextStep(nn.Module):
         activation: str = "relu",
     ) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        for size in dense_sizes:
-            layers += [nn.Linear(num_inputs, size), ACTIVATIONS[activation]()]
-            num_inputs = size
+        layers, num_inputs = dense_layers(num_inputs, dense_sizes, activation)
         self.layers = nn.Sequential(*layers, nn.Linear(num_inputs, num_outputs))
 
     def forward(self, states: Tensor) -> Tensor:
         answer: Tensor = self.layers(states[:, -1])
         return answer
+
+
+def dense_layers(
+    num_inputs: int, sizes: Sequence[int], activation: str
+) -> tuple[list[nn.Module], int]:
+    """Return linear layers with an activation after each, and the size of the last."""
+    layers: list[nn.Module] = []
+    for size in sizes:
+        layers += [nn.Linear(num_inputs, size), ACTIVATIONS[activation]()]
+        num_inputs = size
+    return layers, num_inputs
+
+
+def start_dense(layer: nn.Module) -> None:
+    """Draw the weights of a linear or convolutional layer as He et al. 2015 do; biases are zero."""
+    nn.init.kaiming_uniform_(layer.get_parameter("weight"), nonlinearity="relu")
+    nn.init.zeros_(layer.get_parameter("bias"))

@@ -31,10 +31,11 @@ def train_view(report: TrainReport) -> View:
         }
 
     def rows() -> list[dict[str, Any]]:
-        return [asdict(epoch) for epoch in report.history]
+        return [epoch.columns() for epoch in report.history]
 
-    columns = [field.name for field in fields(Epoch)]  # nothing is trained where all is unchanged
-    return View(lambda: _tables(report), document, rows, columns)
+    # Nothing is trained where all is unchanged: a header without what differs by network.
+    known = [field.name for field in fields(Epoch) if field.name != "gradient_norms"]
+    return View(lambda: _tables(report), document, rows, () if report.history else known)
 
 
 def _tables(report: TrainReport) -> list[RenderableType]:
@@ -48,7 +49,7 @@ def _tables(report: TrainReport) -> list[RenderableType]:
     cut = ", cut short by --timeout" if found["stopped"] == "timeout" else ""
     run = make_table(f"Trained {report.model}", ["", ""], left=2)
     for label, text in (
-        ("Network", f"{found['parameters']} weights on {found['device']}"),
+        ("Network", f"{found['network']}, {found['parameters']} weights on {found['device']}"),
         ("Rows", f"{windows['rows']} of {len(found['data']['symbols'])} series"),
         (
             "Windows",

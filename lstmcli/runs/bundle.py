@@ -16,7 +16,6 @@ import os
 import shutil
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +151,7 @@ def _tensors(model: TrainedModel) -> dict[str, torch.Tensor]:
 
 
 def _history_csv(history: Iterable[Epoch]) -> str:
-    rows = [asdict(epoch) for epoch in history]
+    rows = [epoch.columns() for epoch in history]
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()

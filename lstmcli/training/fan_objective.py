@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from lstmcli.dataset.volatility import volatility_frame
 from lstmcli.dataset.windows import Windows
+from lstmcli.networks.build import body_and_head
 from lstmcli.networks.losses import pinball_loss
-from lstmcli.networks.lstm import LSTM, State
+from lstmcli.networks.recurrent import Recurrent, State
 from lstmcli.training.objective import Lanes, Objective
 
 
@@ -60,11 +61,12 @@ def fan_objective(
         if network.training and steps_per_batch < horizon:
             drawn = torch.randperm(horizon, generator=generator, device=device)
             steps = drawn[:steps_per_batch]
-        body, head = network.children()
-        assert isinstance(body, LSTM)
+        body, head = body_and_head(network)
         x = frame.x if before is None else frame.x[:, burn_in - 1 :]
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            states, after = body.read_on(x, before)
+            states, after = (
+                body.read_on(x, before) if isinstance(body, Recurrent) else (body(x), [])
+            )
         cutoffs = rows[:, burn_in:]  # (N, S)
         quantiles = head(states[:, -cutoffs.shape[1] :].float(), steps)  # (N, S, n, Q)
         ahead = (cutoffs[..., None] + steps + 1).clamp(max=last_row)
@@ -91,9 +93,13 @@ def _read_on(
         if isinstance(batch, Tensor):
             return loss(network, batch, batch, None)[0]
         lanes = len(batch)
-        before = None if batch.first else [(h[:, :lanes], c[:, :lanes]) for h, c in kept]
+        before = None if batch.first else _each(kept, lambda state: state[:, :lanes])
         answer, after = loss(network, batch.ends, batch.lasts, before)
-        kept = [(h.detach(), c.detach()) for h, c in after]
+        kept = _each(after, Tensor.detach)
         return answer
 
     return objective
+
+
+def _each(state: State, change: Callable[[Tensor], Tensor]) -> State:
+    return [tuple(map(change, layer)) for layer in state]

@@ -6,15 +6,19 @@ best epoch on validation.
 
 import math
 import time
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lstmcli.errors import TrainingError
+from lstmcli.training.gradients import clip_gradients, members_of
 from lstmcli.training.objective import Lanes, Objective
 from lstmcli.training.trainee import Trainee
+
+NO_LAYERS: Mapping[str, nn.Module] = {}
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,9 @@ class Epoch:
     """What one pass over the training windows came to. Losses are means over windows.
 
     member : which network of an ensemble, counted from 1.
+    gradient_norm, gradient_norms : of all weights and by layer, means over the steps, before
+    clipping. clipped : steps whose gradient was. gradient_kept : what of it comes back to the first
+    quarter of a window, after the epoch; None for a network without memory.
     """
 
     epoch: int
@@ -32,6 +39,16 @@ class Epoch:
     seconds: float
     best: bool
     member: int = 1
+    gradient_norms: Mapping[str, float] = field(default_factory=dict)
+    clipped: int = 0
+    gradient_kept: float | None = None
+
+    def columns(self) -> dict[str, Any]:
+        """Return the record flat: a column for the norm of each layer."""
+        row = asdict(self)
+        norms = {f"gradient_norm_{name}": norm for name, norm in self.gradient_norms.items()}
+        del row["gradient_norms"]
+        return row | norms
 
 
 def train_epochs(
@@ -43,14 +60,17 @@ def train_epochs(
     batch_size: int,
     clip_norm: float,
     labels_per_sample: int = 1,
+    layers: Mapping[str, nn.Module] = NO_LAYERS,
+    kept: Callable[[nn.Module], float] | None = None,
 ) -> Generator[Epoch, None, None]:
     """Fit the trainee on the flat cutoff rows `train`, choosing the epoch on `validation`.
 
     Samples are shuffled; lanes are batches already, taken in their order. `clip_norm` 0 clips
-    nothing. Where each sample holds several labels, an epoch draws as many fewer of them. Between
-    two epochs a snapshot may be taken of the trainee. Raises TrainingError when a loss or gradient
-    is not finite, or the device's memory too small. However it ends, also when it is closed or an
-    error comes through, the best epoch so far is restored.
+    nothing. Where each sample holds several labels, an epoch draws as many fewer of them. The
+    gradients of `layers` are told apart, and `kept` measures `gradient_kept`. Between two epochs a
+    snapshot may be taken of the trainee. Raises TrainingError when a loss or gradient is not
+    finite, or the device's memory too small. However it ends, also when it is closed or an error
+    comes through, the best epoch so far is restored.
     """
     network = trainee.network
     shuffle = trainee.generators["shuffle"]
@@ -58,18 +78,21 @@ def train_epochs(
         while trainee.stopped is None:
             number, rate, began = trainee.epoch + 1, trainee.rate, time.perf_counter()
             batches = _batches(train, labels_per_sample, batch_size, shuffle)
-            loss, norm = _one_pass(network, objective, batches, trainee.optimizer, clip_norm)
+            loss, health = _one_pass(
+                network, objective, batches, trainee.optimizer, clip_norm, layers
+            )
             validation_loss = _mean_loss(network, objective, validation, batch_size)
-            _check_finite(number, loss, validation_loss, norm)
+            _check_finite(number, loss, validation_loss, health["gradient_norm"])
             is_best = trainee.end_epoch(validation_loss)
             yield Epoch(
                 epoch=number,
                 loss=loss,
                 validation_loss=validation_loss,
                 learning_rate=rate,
-                gradient_norm=norm,
+                gradient_kept=kept(network) if kept else None,
                 seconds=time.perf_counter() - began,
                 best=is_best,
+                **health,
             )
     except torch.OutOfMemoryError as error:
         raise TrainingError(
@@ -88,23 +111,32 @@ def _one_pass(
     batches: Sequence[Tensor | Lanes],
     optimizer: torch.optim.Optimizer,
     clip_norm: float,
-) -> tuple[float, float]:
-    """One pass in the given order; returns the mean loss and gradient norm before clipping.
+    layers: Mapping[str, nn.Module],
+) -> tuple[float, dict[str, Any]]:
+    """One pass in the given order; returns the mean loss, and what Epoch says of the gradients.
 
     Sums stay on the device until the end: nothing inside the loop waits for them.
     """
     network.train()
     weights = list(network.parameters())
     total = torch.zeros((), device=weights[0].device)
-    norms = torch.zeros((), device=weights[0].device)
+    members = members_of(layers.values(), weights)
+    sums = torch.zeros(len(layers) + 2, dtype=torch.float64, device=weights[0].device)
     for batch in batches:
         optimizer.zero_grad(set_to_none=True)
         loss = objective(network, batch)
         loss.backward()  # type: ignore[no-untyped-call]
-        norms += nn.utils.clip_grad_norm_(weights, clip_norm or math.inf, foreach=True)
+        sums += clip_gradients(weights, members, clip_norm)
         optimizer.step()
         total += loss.detach() * len(batch)
-    return total.item() / sum(map(len, batches)), norms.item() / len(batches)
+    *norms, norm, clipped = sums.tolist()
+    return total.item() / sum(map(len, batches)), {
+        "gradient_norm": norm / len(batches),
+        "gradient_norms": {
+            name: each / len(batches) for name, each in zip(layers, norms, strict=True)
+        },
+        "clipped": int(clipped),
+    }
 
 
 def _batches(

@@ -26,6 +26,7 @@ def describe(
         "threads": number,
         "device": str(device),
         "duration_seconds": round(seconds, 3),
+        "network": fitted.model.settings.model.network,
         "parameters": count_parameters(fitted.model.network),
         "data": {
             "fingerprint": plan.fingerprint(),

@@ -13,13 +13,14 @@ from lstmcli.dataset.scaling import Scale, fit_batch_scale, fit_return_scale
 from lstmcli.dataset.windows import Windows, contexts, flat_cutoffs, join
 from lstmcli.errors import TrainingError
 from lstmcli.forecasting.model import TrainedModel, new_member
+from lstmcli.networks.build import named_layers
 from lstmcli.runs.checkpoint import Checkpoint
 from lstmcli.training.device import drawn_from, seeded
 from lstmcli.training.loop import Epoch, train_epochs
 from lstmcli.training.objective import Lanes
 from lstmcli.training.trainee import Stop, Trainee, new_trainee
 from lstmcli.workflows.plan import Plan
-from lstmcli.workflows.samples import Samples, make_samples
+from lstmcli.workflows.samples import Samples, gradient_probe, make_samples
 from lstmcli.workflows.start import start_fan
 
 Stopped = Stop | Literal["timeout", "error"]
@@ -76,7 +77,8 @@ def fit(plan: Plan, settings: Settings, device: torch.device, course: Course = U
                 trainee.restore(snapshot)
                 snapshot = None
             samples = make_samples(rows, plan, settings, fitted, trainee.generators["steps"])
-            _fit_member(run, trainee, samples, settings.train, course)
+            kept = gradient_probe(rows, plan, settings, fitted)
+            _fit_member(run, trainee, samples, settings.train, course, kept)
     if run.stopped == "timeout":
         _check_new_epochs(run.history, known, settings.train.members)
     model = TrainedModel(
@@ -140,7 +142,12 @@ def _new_trainee(seed: int, plan: Plan, settings: Settings, device: torch.device
 
 
 def _fit_member(
-    run: _Run, trainee: Trainee, samples: Samples, train: Train, course: Course
+    run: _Run,
+    trainee: Trainee,
+    samples: Samples,
+    train: Train,
+    course: Course,
+    kept: Callable[[nn.Module], float] | None,
 ) -> None:
     """Train one network to its end; an error after a good epoch is kept, with that epoch."""
 
@@ -157,6 +164,8 @@ def _fit_member(
         batch_size=train.batch_size,
         clip_norm=train.clip_norm,
         labels_per_sample=samples.labels_per_sample,
+        layers=named_layers(trainee.network),
+        kept=kept,
     )
     try:
         with closing(epochs):

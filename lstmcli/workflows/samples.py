@@ -1,20 +1,23 @@
 """What a network learns from: the rows that name its samples, and the loss of a batch of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lstmcli.config import Settings
 from lstmcli.dataset.scaling import Scale
 from lstmcli.dataset.windows import Windows, flat_cutoffs
 from lstmcli.training.fan_objective import fan_objective
+from lstmcli.training.gradients import gradient_kept
 from lstmcli.training.objective import Lanes, Objective, next_step_objective
 from lstmcli.workflows.plan import Plan
 
 _TRAIN, _VALIDATE = 1, 2
+_PROBED = 16  # windows
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,20 @@ def make_samples(
     if settings.train.stateful:
         return replace(chunks, train=_in_order(rows, plan, settings, chunks.labels_per_sample))
     return chunks
+
+
+def gradient_probe(
+    rows: Windows, plan: Plan, settings: Settings, fitted: Scale | None
+) -> Callable[[nn.Module], float] | None:
+    """Return what measures `gradient_kept` on a few training windows; None without a memory."""
+    if not settings.model.keeps_state:
+        return None
+    train = settings.train.model_copy(update={"labels": "window", "stateful": False})
+    steps = torch.Generator(rows.values.device).manual_seed(0)  # the network's own luck stays
+    samples = make_samples(rows, plan, settings.model_copy(update={"train": train}), fitted, steps)
+    assert isinstance(samples.train, Tensor)
+    few = samples.train[:: -(-len(samples.train) // _PROBED)]
+    return partial(gradient_kept, objective=samples.objective, cutoffs=few)
 
 
 def _windows(rows: Windows, plan: Plan, settings: Settings, fitted: Scale | None) -> Samples:

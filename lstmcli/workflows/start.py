@@ -10,6 +10,7 @@ from torch import from_numpy, nn
 from lstmcli.config import Settings
 from lstmcli.errors import DataError
 from lstmcli.forecasting.baselines import climatology, gaussian_quantiles
+from lstmcli.networks.build import body_and_head
 from lstmcli.networks.fan import QuantileFan
 from lstmcli.workflows.plan import Plan
 
@@ -24,7 +25,7 @@ def start_fan(network: nn.Module, plan: Plan, settings: Settings) -> None:
     quantiles where the rows hold few windows of that many steps that do not overlap. Nothing
     happens to a network without a fan, or without a series that is long enough.
     """
-    *_, head = network.children()
+    _, head = body_and_head(network)
     if not isinstance(head, QuantileFan):
         return
     steps = range(1, settings.window.horizon + 1)

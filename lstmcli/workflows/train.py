@@ -90,7 +90,11 @@ def train(
     folder = model_folder(source.data_dir, name)
     began, read_at = clock(), datetime.now(UTC)
     settings, plan, used, failures = _prepare(settings, source)
-    notes = tuple(f"{each.symbol}: {note}" for each in used for note in each.notes)
+    unused = (
+        f"model.network {settings.model.network} has no use for model.{key}"
+        for key in settings.model.unused
+    )
+    notes = (*unused, *(f"{each.symbol}: {note}" for each in used for note in each.notes))
     with hold(folder / ".lock", wait=wait), threads(settings.train.threads) as number:
         version = next_version(source.data_dir, name)
         origin = origin_of(settings, plan.fingerprint(), device, number)

@@ -1,31 +1,129 @@
 """A network from its settings: shapes, and the number of weights by the textbook's formula."""
 
 import itertools
+from typing import Any, get_args
 
 import pytest
 import torch
 
-from lstmcli.networks.build import build_next_step, count_parameters
+from lstmcli.config import Model
+from lstmcli.networks.build import (
+    Body,
+    Network,
+    body_and_head,
+    build_body,
+    build_fan,
+    build_next_step,
+    count_parameters,
+    named_layers,
+)
+
+NETWORKS = get_args(Network)
 
 
+def a_body(network: Network, num_features: int = 3, **changes: Any) -> Body:
+    options: dict[str, Any] = {
+        "hidden_sizes": (5, 4),
+        "dropout": 0.0,
+        "activation": "relu",
+        "kernel_size": 3,
+        "forget_bias": 1.0,
+        "length": 9,
+    }
+    return build_body(network, num_features, **(options | changes))
+
+
+def expected_weights(network: Network, num_features: int, sizes: tuple[int, ...]) -> int:
+    """Weights and biases of a body of these sizes over windows of 9 rows."""
+    pairs = list(itertools.pairwise((num_features, *sizes)))
+    gates = {"rnn": 1, "gru": 3, "lstm": 4}
+    if network in gates:
+        return sum(gates[network] * (a * b + b * b + 2 * b) for a, b in pairs)
+    if network == "peephole":
+        return sum(4 * (a * b + b * b + b) + 3 * b for a, b in pairs)
+    if network == "mlp":
+        return sum(a * b + b for a, b in itertools.pairwise((9 * num_features, *sizes)))
+    if network == "cnn":  # two stacks of dilations 1 and 1: 1 + 2 x 2 x 2 = 9 rows
+        return sum(3 * a * b + b + 3 * b * b + b for a, b in pairs)
+    return 0
+
+
+@pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("num_features", [1, 5])
 @pytest.mark.parametrize("dense_sizes", [(), (7,)])
 def test_a_network_has_the_shapes_and_weights_asked_for(
-    num_features: int, dense_sizes: tuple[int, ...]
+    network: Network, num_features: int, dense_sizes: tuple[int, ...]
 ) -> None:
-    network = build_next_step(
-        num_features=num_features,
-        num_outputs=2,
-        hidden_sizes=(50, 100),
-        dropout=0.2,
-        dense_sizes=dense_sizes,
-        activation="relu",
-        forget_bias=1.0,
-    )
-    assert network(torch.randn(3, 9, num_features)).shape == (3, 2)
-    expected = 0
-    for before, after in [(num_features, 50), (50, 100)]:
-        expected += 4 * (before * after + after * after + 2 * after)
-    sizes = [100, *dense_sizes, 2]
+    body = a_body(network, num_features)
+    whole = build_next_step(body, 2, dense_sizes=dense_sizes, activation="relu")
+    assert whole(torch.randn(3, 9, num_features)).shape == (3, 2)
+    expected = expected_weights(network, num_features, (5, 4))
+    sizes = [9 * num_features if network == "linear" else 4, *dense_sizes, 2]
     expected += sum(before * after + after for before, after in itertools.pairwise(sizes))
-    assert count_parameters(network) == expected
+    assert count_parameters(whole) == expected
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("dense_sizes", [(), (7,)])
+def test_a_fan_has_quantiles_of_every_bar_that_a_state_belongs_to(
+    network: Network, dense_sizes: tuple[int, ...]
+) -> None:
+    body = a_body(network)
+    fan = build_fan(body, levels=(0.1, 0.5, 0.9), horizon=6, basis_size=2, dense_sizes=dense_sizes)
+    bars = 12 if body.reach == 0 else 4
+    assert fan(torch.randn(2, 12, 3)).shape == (2, bars, 6, 3)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_layers_of_a_network_hold_all_its_weights_each_once(network: Network) -> None:
+    whole = build_next_step(a_body(network), 2, dense_sizes=(3,), activation="tanh")
+    layers = named_layers(whole)
+    body_layers = [] if network == "linear" else ["layer1", "layer2"]
+    assert list(layers) == [*body_layers, "head"]
+    assert sum(map(count_parameters, layers.values())) == count_parameters(whole)
+    assert body_and_head(whole)[1] is layers["head"]
+
+
+def test_the_settings_name_the_networks_that_there_are() -> None:
+    assert get_args(Model.model_fields["network"].annotation) == NETWORKS
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_later_row_changes_no_earlier_state(network: Network) -> None:
+    body = a_body(network)
+    x = torch.randn(2, 14, 3)
+    changed = x.clone()
+    changed[:, 11:] = 9.0
+    before, after = body(x), body(changed)
+    assert torch.equal(before[:, :-3], after[:, :-3])
+    assert not torch.equal(before[:, -3], after[:, -3])
+
+
+@pytest.mark.parametrize("network", [name for name in NETWORKS if a_body(name).reach])
+def test_a_state_is_made_of_the_rows_in_reach_and_no_others(network: Network) -> None:
+    body = a_body(network, activation="tanh")
+    assert body.reach == 9
+    x = torch.randn(1, 14, 3, requires_grad=True)
+    (gradient,) = torch.autograd.grad(body(x)[:, -1].square().sum(), x)
+    used = (gradient[0] != 0).any(dim=1)
+    assert used.tolist() == [False] * 5 + [True] * 9
+    torch.testing.assert_close(body(x[:, -9:])[:, -1], body(x)[:, -1])
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_windows_in_a_batch_do_not_see_each_other(network: Network) -> None:
+    body = a_body(network)
+    x = torch.randn(4, 11, 3)
+    alone = torch.cat([body(x[index : index + 1]) for index in range(4)])
+    torch.testing.assert_close(body(x), alone)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_same_seed_draws_the_same_weights_and_another_seed_others(network: Network) -> None:
+    drawn = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        drawn.append(build_next_step(a_body(network), 2, dense_sizes=(), activation="relu"))
+    first, again, other = (list(each.state_dict().values()) for each in drawn)
+    assert all(map(torch.equal, first, again))
+    assert not all(map(torch.equal, first, other))

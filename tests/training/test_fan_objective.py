@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from lstmcli.dataset.volatility import volatility_frame
 from lstmcli.dataset.windows import Windows
 from lstmcli.networks.build import build_fan
+from lstmcli.networks.recurrent import Recurrent
 from lstmcli.training.fan_objective import fan_objective
 from lstmcli.training.objective import Lanes, Objective
 
@@ -24,15 +25,7 @@ def windows(seed: int = 0) -> Windows:
 
 def network(seed: int = 0) -> nn.Sequential:
     torch.manual_seed(seed)
-    made = build_fan(
-        num_features=4,
-        hidden_sizes=(5,),
-        dropout=0.0,
-        forget_bias=1.0,
-        levels=LEVELS,
-        horizon=HORIZON,
-        basis_size=3,
-    )
+    made = build_fan(Recurrent(4, (5,)), levels=LEVELS, horizon=HORIZON, basis_size=3)
     for weight in made.parameters():
         nn.init.normal_(weight, std=0.2)
     return made.eval()

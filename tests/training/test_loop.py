@@ -186,6 +186,36 @@ def steep(network: nn.Module, cutoffs: Tensor) -> Tensor:
     return 1000 * network.get_parameter("w") + 0.0 * cutoffs.sum()
 
 
+def test_steps_that_were_clipped_are_counted() -> None:
+    """The gradient of (w - 1)^2 at 0 is 2, and falls as w comes nearer."""
+    clipped = [
+        sum(epoch.clipped for epoch in run(OneWeight(), clip_norm=limit)) for limit in (0, 1.9, 3)
+    ]
+    assert clipped[0] == clipped[2] == 0
+    assert 0 < clipped[1] < 9
+
+
+def test_norms_are_told_by_layer_and_stand_in_columns_of_their_own() -> None:
+    network = OneWeight()
+    (epoch,) = run(network, epochs=1, layers={"only": network})
+    assert epoch.gradient_norms == {"only": pytest.approx(epoch.gradient_norm)}
+    columns = epoch.columns()
+    assert columns["gradient_norm_only"] == epoch.gradient_norms["only"]
+    assert "gradient_norms" not in columns
+    assert columns["gradient_kept"] is None
+
+
+def test_what_is_kept_is_measured_after_the_pass_of_each_epoch() -> None:
+    def weight(network: nn.Module) -> float:
+        return network.get_parameter("w").item()
+
+    network = OneWeight()
+    history = run(network, kept=weight)
+    found = [epoch.gradient_kept for epoch in history]
+    assert found[-1] == weight(network)
+    assert found == sorted(set(found))
+
+
 def test_the_gradient_norm_is_told_as_it_was_before_clipping() -> None:
     (epoch,) = run(OneWeight(), steep, epochs=1, clip_norm=1.0)
     assert epoch.gradient_norm == pytest.approx(1000.0)

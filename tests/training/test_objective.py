@@ -10,6 +10,7 @@ from torch import nn
 from lstmcli.dataset.scaling import Scale, fit_batch_scale, fit_return_scale
 from lstmcli.dataset.windows import contexts, join
 from lstmcli.networks.build import build_next_step
+from lstmcli.networks.recurrent import Recurrent
 from lstmcli.training.objective import next_step_objective
 from tests.synthetic import random_walk, series_of
 
@@ -21,15 +22,7 @@ INDEX = torch.tensor([7, 20, 33])
 
 
 def a_network(features: int = 2) -> nn.Module:
-    return build_next_step(
-        num_features=features,
-        num_outputs=2,
-        hidden_sizes=(3,),
-        dropout=0.0,
-        dense_sizes=(),
-        activation="relu",
-        forget_bias=1.0,
-    )
+    return build_next_step(Recurrent(features, (3,)), 2, dense_sizes=(), activation="relu")
 
 
 def a_scale(scaling: str) -> Scale | None:

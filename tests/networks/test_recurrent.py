@@ -1,4 +1,6 @@
-"""The LSTM stack against PyTorch's layers by hand, against the equations, and its first weights."""
+"""The stack against PyTorch's layers by hand, against the equations, and its first weights."""
+
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -6,7 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from lstmcli.networks.lstm import LSTM
+from lstmcli.networks.recurrent import Cell, Recurrent
+
+CELLS = get_args(Cell)
 
 
 def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -30,7 +34,7 @@ def one_layer(layer: nn.LSTM, window: NDArray[np.float64]) -> NDArray[np.float64
 
 @pytest.mark.parametrize("sizes", [(5,), (5, 3), (2, 6, 4)])
 def test_the_stack_is_the_equations_layer_by_layer(sizes: tuple[int, ...]) -> None:
-    body = LSTM(2, sizes)
+    body = Recurrent(2, sizes)
     x = torch.randn(3, 7, 2)
     answers = []
     for window in x.double().numpy():
@@ -44,7 +48,7 @@ def test_the_stack_is_the_equations_layer_by_layer(sizes: tuple[int, ...]) -> No
 
 
 def test_the_stack_is_pytorchs_own_where_the_widths_are_equal() -> None:
-    body = LSTM(2, (4, 4))
+    body = Recurrent(2, (4, 4))
     theirs = nn.LSTM(2, 4, num_layers=2, batch_first=True)
     with torch.no_grad():
         for depth, layer in enumerate(body.layers):
@@ -55,28 +59,22 @@ def test_the_stack_is_pytorchs_own_where_the_widths_are_equal() -> None:
 
 
 def test_the_forget_bias_lies_on_the_forget_gate_alone_and_counts_once() -> None:
-    for layer in LSTM(1, (3, 2), forget_bias=0.75).layers:
+    for layer in Recurrent(1, (3, 2), forget_bias=0.75).layers:
         assert isinstance(layer, nn.LSTM)
         size = layer.hidden_size
         both = layer.get_parameter("bias_ih_l0") + layer.get_parameter("bias_hh_l0")
         assert both.tolist() == [0.0] * size + [0.75] * size + [0.0] * 2 * size
 
 
-def test_recurrent_weights_start_orthogonal_gate_by_gate() -> None:
-    for layer in LSTM(1, (6, 4)).layers:
-        for gate in torch.chunk(layer.get_parameter("weight_hh_l0"), 4):
-            torch.testing.assert_close(gate @ gate.T, torch.eye(len(gate)))
-
-
 def test_input_weights_start_within_glorots_bounds() -> None:
-    (layer,) = LSTM(3, (20,)).layers
+    (layer,) = Recurrent(3, (20,)).layers
     for gate in torch.chunk(layer.get_parameter("weight_ih_l0"), 4):
         bound = (6 / (3 + 20)) ** 0.5
         assert bound / 2 < gate.abs().max() <= bound
 
 
 def test_dropout_follows_every_layer_in_training_and_none_in_use() -> None:
-    body = LSTM(1, (40, 40), dropout=0.5)
+    body = Recurrent(1, (40, 40), dropout=0.5)
     x = torch.randn(2, 5, 1)
     share = (body(x) == 0).double().mean()
     assert 0.3 < share < 0.7
@@ -85,9 +83,14 @@ def test_dropout_follows_every_layer_in_training_and_none_in_use() -> None:
     assert torch.equal(body(x), body(x))
 
 
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("sizes", [(5,), (5, 3)])
-def test_reading_on_from_a_kept_state_is_reading_all_in_one_go(sizes: tuple[int, ...]) -> None:
-    body = LSTM(2, sizes)
+def test_reading_on_from_a_kept_state_is_reading_all_in_one_go(
+    cell: Cell, sizes: tuple[int, ...]
+) -> None:
+    body = Recurrent(2, sizes, cell=cell)
+    for weight in body.parameters():
+        nn.init.normal_(weight, std=0.5)
     x = torch.randn(3, 11, 2)
     answers, state = [], None
     for part in x.split([4, 1, 6], dim=1):
@@ -95,14 +98,37 @@ def test_reading_on_from_a_kept_state_is_reading_all_in_one_go(sizes: tuple[int,
         answers.append(answer)
     torch.testing.assert_close(torch.cat(answers, dim=1), body(x))
     assert state is not None
-    assert [tuple(kept.shape) for layer in state for kept in layer] == [
-        (1, 3, size) for size in sizes for _ in range(2)
+    kept = 1 if cell in ("rnn", "gru") else 2
+    assert [tuple(part.shape) for layer in state for part in layer] == [
+        (1, 3, size) for size in sizes for _ in range(kept)
     ]
 
 
-def test_a_later_row_changes_no_earlier_state() -> None:
-    body = LSTM(1, (4, 3))
-    x = torch.randn(2, 6, 1)
-    changed = x.clone()
-    changed[:, 4:] = 9.0
-    assert torch.equal(body(x)[:, :4], body(changed)[:, :4])
+def test_a_simple_rnn_is_its_equation() -> None:
+    body = Recurrent(2, (4,), cell="rnn")
+    weights = {name: value.detach() for name, value in body.layers[0].named_parameters()}
+    x, h = torch.randn(3, 6, 2), torch.zeros(3, 4)
+    for row in x.unbind(dim=1):
+        h = torch.tanh(row @ weights["weight_ih_l0"].T + h @ weights["weight_hh_l0"].T)
+    torch.testing.assert_close(body(x)[:, -1], h)
+
+
+def test_a_gru_is_its_equations_and_starts_with_its_update_gate_biased_to_keep() -> None:
+    body = Recurrent(2, (4,), cell="gru", forget_bias=0.75)
+    weights = {name: value.detach() for name, value in body.layers[0].named_parameters()}
+    assert weights["bias_ih_l0"].tolist() == [0.0] * 4 + [0.75] * 4 + [0.0] * 4
+    x, h = torch.randn(3, 6, 2), torch.zeros(3, 4)
+    for row in x.unbind(dim=1):
+        from_x = (row @ weights["weight_ih_l0"].T + weights["bias_ih_l0"]).chunk(3, dim=1)
+        from_h = (h @ weights["weight_hh_l0"].T + weights["bias_hh_l0"]).chunk(3, dim=1)
+        reset, update = (torch.sigmoid(from_x[gate] + from_h[gate]) for gate in (0, 1))
+        h = update * h + (1 - update) * torch.tanh(from_x[2] + reset * from_h[2])
+    torch.testing.assert_close(body(x)[:, -1], h)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_cell_starts_with_orthogonal_recurrent_weights(cell: Cell) -> None:
+    for layer, gates in zip(Recurrent(1, (6, 4), cell=cell).layers, (6, 4), strict=True):
+        for gate in layer.get_parameter("weight_hh_l0").split(gates):
+            torch.testing.assert_close(gate @ gate.T, torch.eye(gates))
+        assert not layer.get_parameter("bias_ih_l0")[:gates].any()

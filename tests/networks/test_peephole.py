@@ -1,0 +1,140 @@
+"""The peephole layer against its equations unit by unit, and PyTorch's layer without peepholes."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lstmcli.networks import peephole
+from lstmcli.networks.peephole import PeepholeLSTM
+
+SHAPES = [(1, 1, 1, 1), (7, 3, 2, 4), (40, 2, 1, 3), (peephole._BLOCK, 2, 3, 2)]  # L, N, F, D
+
+
+def a_layer(num_features: int, size: int) -> PeepholeLSTM:
+    layer = PeepholeLSTM(num_features, size).double()
+    for weight in layer.parameters():
+        nn.init.normal_(weight, std=0.5)
+    return layer
+
+
+def inputs(length: int, n: int, num_features: int, size: int) -> list[Tensor]:
+    """x and the state before, in float64, with gradients."""
+    shapes = (length, n, num_features), (1, n, size), (1, n, size)
+    return [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    return 1 / (1 + (-x).exp())
+
+
+def twin(layer: PeepholeLSTM, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Run the equations one step, one window and one unit after the other."""
+    size = layer.hidden_size
+    w, u = layer.weight_ih_l0.split(size), layer.weight_hh_l0.split(size)
+    bias, peepholes = layer.bias_ih_l0.split(size), layer.peepholes_l0
+    answers = []
+    h_now = [list(row.unbind()) for row in h[0]]
+    c_now = [list(row.unbind()) for row in c[0]]
+    for rows in x:
+        for window, row in enumerate(rows):
+            h_before, c_before = torch.stack(h_now[window]), c_now[window][:]
+            for unit in range(size):
+                sums = [
+                    w[gate][unit] @ row + u[gate][unit] @ h_before + bias[gate][unit]
+                    for gate in range(4)
+                ]
+                i = sigmoid(sums[0] + peepholes[0, unit] * c_before[unit])
+                f = sigmoid(sums[1] + peepholes[1, unit] * c_before[unit])
+                cell = f * c_before[unit] + i * torch.tanh(sums[2])
+                o = sigmoid(sums[3] + peepholes[2, unit] * cell)
+                c_now[window][unit], h_now[window][unit] = cell, o * torch.tanh(cell)
+        answers.append(torch.stack([torch.stack(row) for row in h_now]))
+    last = torch.stack([torch.stack(row) for row in c_now])
+    return torch.stack(answers), answers[-1][None], last[None]
+
+
+def gradients(outputs: Any, given: list[Tensor], layer: PeepholeLSTM) -> tuple[Tensor, ...]:
+    """The gradients of a mixture of all outputs, for all that comes in and all weights."""
+    generator = torch.Generator().manual_seed(3)
+    total = sum(
+        (torch.randn(each.shape, dtype=each.dtype, generator=generator) * each).sum()
+        for each in outputs
+    )
+    assert isinstance(total, Tensor)
+    return torch.autograd.grad(total, [*given, *layer.parameters()])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_it_is_its_equations_forward_and_backward(shape: tuple[int, int, int, int]) -> None:
+    layer, given = a_layer(*shape[2:]), inputs(*shape)
+    answer, (h, c) = layer(given[0], (given[1], given[2]))
+    slow = twin(layer, *given)
+    for ours, theirs in zip((answer, h, c), slow, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+    found, expected = gradients((answer, h, c), given, layer), gradients(slow, given, layer)
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
+def test_its_gradient_is_that_of_finite_differences() -> None:
+    layer, given = a_layer(2, 3), inputs(peephole._BLOCK + 2, 2, 2, 3)
+    names = [name for name, _ in layer.named_parameters()]
+
+    def run(x: Tensor, h: Tensor, c: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
+        answer, state = torch.func.functional_call(
+            layer, dict(zip(names, weights, strict=True)), (x, (h, c))
+        )
+        return answer, *state
+
+    assert torch.autograd.gradcheck(run, (*given, *layer.parameters()))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_without_peepholes_it_is_pytorchs_lstm(shape: tuple[int, int, int, int]) -> None:
+    layer, given = a_layer(*shape[2:]), inputs(*shape)
+    nn.init.zeros_(layer.peepholes_l0)
+    theirs = nn.LSTM(*shape[2:]).double()
+    with torch.no_grad():
+        for name, weight in theirs.named_parameters():
+            known = dict(layer.named_parameters()).get(name)
+            weight.copy_(torch.zeros_like(weight) if known is None else known)
+    answer, state = layer(given[0], (given[1], given[2]))
+    expected, expected_state = theirs(given[0], (given[1], given[2]))
+    for ours, other in zip((answer, *state), (expected, *expected_state), strict=True):
+        torch.testing.assert_close(ours, other, rtol=0, atol=1e-12)
+    ours = torch.autograd.grad(answer.square().sum(), [*given, layer.weight_hh_l0])
+    other = torch.autograd.grad(
+        expected.square().sum(), [*given, theirs.get_parameter("weight_hh_l0")]
+    )
+    for one, two in zip(ours, other, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-10, atol=1e-10)
+
+
+def test_no_state_is_a_state_of_zero_and_no_gradient_is_needed() -> None:
+    layer, (x, *_) = a_layer(2, 3), inputs(5, 2, 2, 3)
+    zeros = torch.zeros(1, 2, 3, dtype=torch.float64)
+    with torch.inference_mode():
+        assert torch.equal(layer(x)[0], layer(x, (zeros, zeros))[0])
+    assert torch.equal(layer(x)[0].detach(), layer(x.detach())[0].detach())
+
+
+def test_each_peephole_moves_the_answer() -> None:
+    layer, (x, *_) = a_layer(2, 3), inputs(6, 4, 2, 3)
+    answer = layer(x)[0]
+    (gradient,) = torch.autograd.grad(answer.sum(), layer.peepholes_l0)
+    assert (gradient != 0).all()
+
+
+def test_gates_that_are_shut_or_open_to_the_last_bit_give_finite_gradients() -> None:
+    layer = PeepholeLSTM(1, 2)
+    for weight in layer.parameters():
+        nn.init.constant_(weight, 40.0)
+    for sign in (-1.0, 1.0):
+        layer.zero_grad()
+        layer(torch.full((30, 2, 1), sign * 50.0))[0].sum().backward()
+        for weight in layer.parameters():
+            assert weight.grad is not None
+            assert all(map(math.isfinite, weight.grad.flatten().tolist()))

@@ -1,0 +1,97 @@
+"""Norms against sums by hand, and a gradient that fades at a known rate."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lstmcli.networks.build import build_next_step, named_layers
+from lstmcli.networks.recurrent import Recurrent
+from lstmcli.training.gradients import clip_gradients, gradient_kept, members_of
+
+
+def a_network() -> nn.Module:
+    return build_next_step(Recurrent(2, (4, 3)), 1, dense_sizes=(5,), activation="tanh")
+
+
+def with_gradients(network: nn.Module, scale: float = 1.0) -> list[nn.Parameter]:
+    weights = list(network.parameters())
+    for weight in weights:
+        weight.grad = scale * torch.randn(weight.shape)
+    return weights
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 0.5, 1e6])
+def test_norms_by_layer_are_those_of_all_its_weights_before_clipping(clip_norm: float) -> None:
+    network = a_network()
+    weights, layers = with_gradients(network), named_layers(network)
+    before = {id(weight): weight.grad.clone() for weight in weights if weight.grad is not None}
+    expected = [
+        math.sqrt(sum(before[id(each)].double().square().sum() for each in layer.parameters()))
+        for layer in layers.values()
+    ]
+    whole = math.hypot(*expected)
+    *norms, norm, clipped = clip_gradients(
+        weights, members_of(layers.values(), weights), clip_norm
+    ).tolist()
+    assert norms == pytest.approx(expected)
+    assert norm == pytest.approx(whole)
+    assert clipped == (clip_norm == 0.5)
+    for weight in weights:
+        factor = clip_norm / whole if clipped else 1.0
+        torch.testing.assert_close(weight.grad, before[id(weight)] * factor)
+
+
+def test_clipping_is_pytorchs_own_to_the_last_bit() -> None:
+    network = a_network()
+    weights = with_gradients(network, 30.0)
+    before = [weight.grad.clone() for weight in weights if weight.grad is not None]
+    clip_gradients(weights, members_of([], weights), 1.0)
+    ours = [weight.grad for weight in weights]
+    for weight, gradient in zip(weights, before, strict=True):
+        weight.grad = gradient
+    nn.utils.clip_grad_norm_(weights, 1.0, foreach=True)
+    for weight, gradient in zip(weights, ours, strict=True):
+        assert gradient is not None
+        assert torch.equal(gradient, weight.grad)  # type: ignore[arg-type]
+
+
+def fading(factor: float) -> nn.Module:
+    """A simple RNN of one unit that keeps `factor` of its state, small enough to be linear."""
+    body = Recurrent(1, (1,), cell="rnn")
+    with torch.no_grad():
+        body.layers[0].get_parameter("weight_ih_l0").fill_(1e-4)
+        body.layers[0].get_parameter("weight_hh_l0").fill_(factor)
+    return build_next_step(body, 1, dense_sizes=(), activation="relu")
+
+
+def last_answer(network: nn.Module, windows: Tensor) -> Tensor:
+    answer: Tensor = network(windows).sum()
+    return answer
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.9, 1.1])
+def test_what_is_kept_of_a_gradient_is_its_factor_for_every_bar_between(factor: float) -> None:
+    """Row t of 40 holds factor^(39 - t): first and last quarter lie 30 rows apart."""
+    found = gradient_kept(fading(factor), last_answer, torch.randn(3, 40, 1))
+    assert found == pytest.approx(factor**30, rel=1e-3)
+
+
+def test_nothing_is_kept_where_no_gradient_comes_in() -> None:
+    assert gradient_kept(fading(0.0), last_answer, torch.randn(3, 40, 1)) == 0.0
+    network = fading(0.9)
+    nn.init.zeros_(network[1].layers[0].weight)  # type: ignore[index, union-attr]
+    assert gradient_kept(network, last_answer, torch.randn(3, 40, 1)) == 0.0
+
+
+def test_measuring_moves_no_weight_no_gradient_and_draws_nothing() -> None:
+    body = Recurrent(1, (4, 3), dropout=0.5)
+    network = build_next_step(body, 1, dense_sizes=(), activation="relu")
+    windows = torch.randn(3, 20, 1)
+    state = torch.get_rng_state()
+    first = gradient_kept(network, last_answer, windows)
+    assert gradient_kept(network, last_answer, windows) == first
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(weight.grad is None for weight in network.parameters())
+    assert not body.layers[0]._forward_pre_hooks

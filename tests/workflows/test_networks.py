@@ -1,0 +1,206 @@
+"""Every network through every head, scaling and way of training that makes sense for it."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from lstmcli.config import Model, Settings
+from lstmcli.dataset.series import Series
+from lstmcli.errors import ModelError, UsageError
+from lstmcli.forecasting.forecast import Forecast
+from lstmcli.forecasting.forecaster import forecast
+from lstmcli.forecasting.model import TrainedModel
+from lstmcli.networks.build import named_layers
+from lstmcli.runs.bundle import load_bundle, save_bundle
+from lstmcli.workflows.fit import Fit, fit
+from lstmcli.workflows.plan import make_plan
+from tests.synthetic import CPU, fit_on, random_walk, series_of, tiny_settings
+
+NETWORKS = get_args(Model.model_fields["network"].annotation)
+RECURRENT = ("lstm", "rnn", "gru", "peephole")
+POINT = ("relative", "zscore", "batch", "log_return")
+FAN: dict[str, dict[str, Any]] = {
+    "sequence": {},
+    "window": {"labels": "window"},
+    "stateful": {"stateful": True, "batch_size": 2},
+    "bf16": {"precision": "bf16"},
+}
+MODES = (*POINT, *FAN)
+NONSENSE = {
+    *((network, "stateful") for network in NETWORKS if network not in RECURRENT),
+    ("peephole", "bf16"),
+}
+SENSIBLE = [
+    (network, mode) for network in NETWORKS for mode in MODES if (network, mode) not in NONSENSE
+]
+SERIES = [
+    series_of(random_walk(330), 1e6 * random_walk(330, seed=1)),
+    series_of(random_walk(300, seed=2), 1e6 * random_walk(300, seed=3), symbol="BBB"),
+]
+FOUND = {"seed": 0, "split": {}, "windows": {}, "trend": {}, "validation": None}
+
+
+def settings_of(network: str, mode: str, **model: Any) -> Settings:
+    features = ["close", "volume"]
+    chosen = {"network": network, "hidden_sizes": [5, 4], "dropout": 0.1, **model}
+    if mode in POINT:
+        window = {"context_length": 12, "scaling": mode, "features": features}
+        return tiny_settings(window=window, model=chosen)
+    return tiny_settings(
+        window={
+            "context_length": 44,
+            "scaling": "volatility",
+            "features": features,
+        },
+        model={"head": "direct", **chosen},
+        train={"chunk_length": 40, "burn_in": 30, **FAN[mode]},
+    )
+
+
+@cache
+def fitted(network: str, mode: str) -> Fit:
+    return fit_on(SERIES, settings_of(network, mode))
+
+
+def tensors(model: TrainedModel) -> bytes:
+    return safetensors.torch.save(
+        {name: value.contiguous() for name, value in model.network.state_dict().items()}
+    )
+
+
+def ahead(model: TrainedModel, series: list[Series], *rows: int) -> Forecast:
+    return forecast(model, series, [np.array(rows)] * len(series))
+
+
+def same(one: Forecast, other: Forecast) -> bool:
+    fans = one.quantiles is None or np.array_equal(one.quantiles, other.quantiles)
+    return np.array_equal(one.median, other.median) and fans
+
+
+@pytest.mark.parametrize(("network", "mode"), SENSIBLE)
+def test_it_learns_forecasts_and_comes_back_from_disk(
+    network: str, mode: str, tmp_path: Path
+) -> None:
+    done = fitted(network, mode)
+    assert done.error is None
+    assert len(done.history) == 2
+    assert all(np.isfinite([each.loss, each.validation_loss]).all() for each in done.history)
+    found = ahead(done.model, SERIES, 60, 150, 299)
+    assert found.median.shape == (6, 4)
+    assert np.isfinite(found.median).all()
+    if mode in FAN:
+        assert found.quantiles is not None
+        assert (np.diff(found.quantiles, axis=-1) > 0).all()
+
+    folders = [tmp_path / name for name in ("v0001", "v0002")]
+    save_bundle(folders[0], done.model, FOUND, done.history)
+    loaded, _ = load_bundle(folders[0], CPU)
+    assert same(found, ahead(loaded, SERIES, 60, 150, 299))
+    save_bundle(folders[1], loaded, FOUND, done.history)
+    first, second = ((each / "model.safetensors").read_bytes() for each in folders)
+    assert first == second
+
+
+@pytest.mark.parametrize(("network", "mode"), sorted(NONSENSE))
+def test_a_mode_that_makes_no_sense_is_refused_with_its_reason(network: str, mode: str) -> None:
+    with pytest.raises(UsageError, match=network) as caught:
+        settings_of(network, mode)
+    assert caught.value.exit_code == 2
+    assert "train." in str(caught.value)
+
+
+@pytest.mark.parametrize(("network", "mode"), SENSIBLE)
+def test_the_same_seed_gives_the_same_bytes(network: str, mode: str) -> None:
+    first, second = fitted(network, mode), fit_on(SERIES, settings_of(network, mode))
+    assert tensors(first.model) == tensors(second.model)
+    assert [each.loss for each in first.history] == [each.loss for each in second.history]
+
+
+@pytest.mark.parametrize(("network", "mode"), SENSIBLE)
+def test_no_later_bar_moves_a_forecast_or_a_fit(network: str, mode: str) -> None:
+    settings = settings_of(network, mode)
+    plan = make_plan(SERIES, settings)
+    border = [split.fit_rows for split in plan.splits]
+    other = []
+    for each, first in zip(SERIES, border, strict=True):
+        values = each.values.clone()
+        values[first:] *= 1 + torch.rand(values[first:].shape, dtype=torch.float64)
+        close = values[:, 0].numpy().copy()
+        other.append(Series(each.symbol, each.dates, values, close, each.inputs, each.price))
+    before, after = fitted(network, mode), fit(make_plan(other, settings), settings, CPU)
+    assert tensors(before.model) == tensors(after.model)
+    last = min(border) - 1
+    assert same(ahead(before.model, SERIES, 70, last), ahead(after.model, other, 70, last))
+
+
+@pytest.mark.parametrize(("network", "mode"), SENSIBLE)
+def test_a_batch_of_forecasts_is_each_of_them_alone(network: str, mode: str) -> None:
+    model = fitted(network, mode).model
+    together = ahead(model, SERIES[:1], 60, 61, 200, 299)
+    alone = [ahead(model, SERIES[:1], row) for row in (60, 61, 200, 299)]
+    np.testing.assert_allclose(
+        together.median, np.concatenate([each.median for each in alone]), rtol=1e-4, atol=1e-7
+    )
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("mode", ["relative", "sequence"])
+def test_history_tells_gradients_by_layer_and_how_far_they_reach(network: str, mode: str) -> None:
+    done = fitted(network, mode)
+    for epoch in done.history:
+        assert list(epoch.gradient_norms) == list(named_layers(done.model.network))
+        assert np.isclose(
+            np.linalg.norm(list(epoch.gradient_norms.values())), epoch.gradient_norm, rtol=0.2
+        )
+        assert (epoch.gradient_kept is not None) == (network in RECURRENT)
+        assert epoch.clipped >= 0
+    if network in RECURRENT:
+        assert (done.history[-1].gradient_kept or 0) > 0
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_weights_of_another_network_are_refused(network: str, tmp_path: Path) -> None:
+    """The settings say `network`, the weights are the next one's."""
+    other = NETWORKS[(NETWORKS.index(network) + 1) % len(NETWORKS)]
+    mine, others = (
+        fit_on(SERIES, settings_of(name, "relative")).model for name in (network, other)
+    )
+    mixed = TrainedModel(others.network, mine.settings, mine.fitted, mine.trained_on)
+    save_bundle(tmp_path / "v0001", mixed, FOUND, [])
+    with pytest.raises(ModelError, match=r"model.safetensors: .*(lacks|besides|settings need)"):
+        load_bundle(tmp_path / "v0001", CPU)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dense_sizes": [6], "activation": "gelu"},
+        {"activation": "sigmoid", "dropout": 0.4, "kernel_size": 2, "forget_bias": 2.0},
+        {"hidden_sizes": [3]},
+    ],
+    ids=["dense", "others", "one layer"],
+)
+@pytest.mark.parametrize("mode", ["log_return", "sequence"])
+def test_every_setting_of_a_network_changes_what_is_learnt_or_is_told(
+    network: str, change: dict[str, Any], mode: str
+) -> None:
+    if network == "linear" and "dense_sizes" in change:
+        with pytest.raises(UsageError, match=r"dense_sizes \[\], found \[6\]"):
+            settings_of(network, mode, **change)
+        return
+    settings = settings_of(network, mode, **change)
+    moved = tensors(fit_on(SERIES, settings).model) != tensors(fitted(network, mode).model)
+    used = set(change) - set(settings.model.unused) - {"activation"}
+    assert moved == bool(used or network in ("cnn", "mlp"))
+
+
+def test_two_networks_of_the_same_seed_are_different_networks() -> None:
+    found = {network: ahead(fitted(network, "sequence").model, SERIES, 150) for network in NETWORKS}
+    medians = np.array([each.quantiles for each in found.values()])
+    assert len({each.tobytes() for each in medians}) == len(NETWORKS)
