@@ -33,7 +33,7 @@ def train_view(report: TrainReport) -> View:
     def rows() -> list[dict[str, Any]]:
         return [asdict(epoch) for epoch in report.history]
 
-    columns = [field.name for field in fields(Epoch)]  # nothing is trained where all is unchanged
+    columns = [field.name for field in fields(Epoch)] if report.unchanged else []
     return View(lambda: _tables(report), document, rows, columns)
 
 
