@@ -78,6 +78,7 @@ def make_series(
     where features are `optional`; else it raises DataError.
     """
     column = price_column(prices, price)
+    known = known_features(prices) if optional else tuple(features)
     target = prices.frame[column].to_numpy(np.float64)
     close = prices.frame["Close"].to_numpy(np.float64)
     columns, inputs = [target], []
@@ -86,7 +87,7 @@ def make_series(
             inputs.append(0)
             continue
         inputs.append(len(columns))
-        if optional and feature not in known_features(prices):
+        if feature not in known:
             columns.append(np.full(len(target), np.nan))
         else:
             columns.append(_feature(prices, feature, target / close))
@@ -103,12 +104,9 @@ def make_series(
 def known_features(prices: Prices) -> tuple[str, ...]:
     """Return the features that a price table holds at least one value of."""
     names = ("close", "open", "high", "low", "volume")
-    frame = prices.frame
-    return tuple(
-        name
-        for name in names
-        if name.capitalize() in frame and frame[name.capitalize()].notna().any()
-    )
+    empty = np.isnan(prices.frame.to_numpy(np.float64)).all(axis=0)
+    filled = {name for name, none in zip(prices.frame, empty, strict=True) if not none}
+    return tuple(name for name in names if name.capitalize() in filled)
 
 
 def _feature(prices: Prices, feature: str, adjustment: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -20,7 +20,6 @@ MISSING = ("", "null", "NULL", "NaN", "nan", "NAN", "NA", "N/A", "n/a", "None", 
 _NUMBER = re.compile(
     r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:inf|infinity)", re.I | re.A
 )
-_BOOLEAN = re.compile(rb"true|false", re.I)
 # Exact rounding is the default from pandas 3.1, where the option is deprecated.
 _EXACT: dict[str, Any] = (
     {}
@@ -38,7 +37,8 @@ def parse_numbers(
     """
     if fields.lines.size == 0:
         return np.empty((0, len(positions)))
-    if _BOOLEAN.search(fields.text):
+    small = fields.text.lower()
+    if b"true" in small or b"false" in small:
         return _slowly(fields, positions, names, decimal, where)
     ordered = sorted(positions)
     try:
@@ -61,8 +61,8 @@ def parse_numbers(
     except ValueError:
         return _slowly(fields, positions, names, decimal, where)
     assert len(frame) == fields.lines.size, "the lines were counted before"
-    values: NDArray[np.float64] = frame[list(positions)].to_numpy(dtype=np.float64)
-    return values
+    values: NDArray[np.float64] = frame.to_numpy(dtype=np.float64)
+    return values if list(positions) == ordered else values[:, np.searchsorted(ordered, positions)]
 
 
 def _slowly(

@@ -43,9 +43,10 @@ def read_stored(
     """A symbol's valid price table; DataError when the store has none."""
     raw = read_raw(data_dir, symbol, interval)
     # Every column has its place in the file; one that the source never had is nothing to tell.
-    empty = [name for name in raw.columns if name != "Close" and raw[name].isna().all()]
+    empty = np.isnan(raw.to_numpy()).all(axis=0)
+    kept = [name for name, none in zip(raw, empty, strict=True) if name == "Close" or not none]
     prices = check_prices(
-        raw.drop(columns=empty),
+        raw[kept] if empty.any() else raw,
         symbol=symbol,
         source=str(price_path(data_dir, symbol, interval)),
         price=price,

@@ -34,7 +34,9 @@ class QuantileFan(nn.Module):
         self.register_buffer("basis", step_basis(horizon, basis_size), persistent=False)
         self.size = self.get_buffer("basis").shape[1]
         normal = [NormalDist().inv_cdf(level) for level in levels]
-        gaps = torch.tensor(normal).diff().log()
+        # On the CPU even where a network is only sketched: on the meta device PyTorch's compiler is
+        # imported for such arithmetic, which takes seconds.
+        gaps = torch.tensor(normal, device="cpu").diff().log()
         self.register_buffer("normal_gaps", gaps, persistent=False)
         self.middle = min(range(len(levels)), key=lambda index: abs(levels[index] - 0.5))
         self.offset = normal[self.middle]
@@ -70,7 +72,7 @@ class QuantileFan(nn.Module):
 
 def step_basis(horizon: int, size: int) -> Tensor:
     """(H, K) orthogonal polynomials of the log of the step, the first constant 1."""
-    logs = torch.arange(1, horizon + 1, dtype=torch.float64).log()
+    logs = torch.arange(1, horizon + 1, dtype=torch.float64, device="cpu").log()
     powers = torch.stack([(logs - logs.mean()) ** k for k in range(min(size, horizon))], dim=1)
     orthogonal, _ = torch.linalg.qr(powers)
     signs = torch.where(orthogonal[-1] < 0, -1.0, 1.0)

@@ -105,21 +105,21 @@ def _forecasts(
     """Make the forecasts of a report and fill its lists; raises AllFailedError for none at all."""
     told: list[str] = []
     other_price: list[str] = []
-    for batch in _batches(source, model, prepare, told, report.failures):
-        with threads(number_of_threads):
+    with threads(number_of_threads):
+        for batch in _batches(source, model, prepare, told, report.failures):
             made = forecast_alike(
                 model,
                 [each.series for each in batch],
                 [np.array([len(each.series) - 1]) for each in batch],
                 horizon=report.horizon,
             )
-        for number, each in enumerate(batch):
-            finished = each.finish(made.rows(slice(number, number + 1)))
-            report.symbols.append(finished.symbol)
-            report.warnings.extend(finished.warnings)
-            if not finished.price_as_trained:
-                other_price.append(finished.symbol)
-            yield finished
+            for number, each in enumerate(batch):
+                finished = each.finish(made.rows(slice(number, number + 1)))
+                report.symbols.append(finished.symbol)
+                report.warnings.extend(finished.warnings)
+                if not finished.price_as_trained:
+                    other_price.append(finished.symbol)
+                yield finished
     raise_if_all_failed(len(report.symbols), report.failures)
     report.notes.extend(tell_doubts(doubtful_paths(report.model)))
     report.notes.extend(tell_untrained(report.symbols, model.trained_on))
