@@ -24,6 +24,7 @@ from lstmcli.runs.registry import all_names, champion, versions
 from lstmcli.training.device import choose_device
 from lstmcli.workflows.data import StoredSeries, list_data
 from lstmcli.workflows.failures import AllFailedError
+from lstmcli.workflows.stale import stale_because, tell_stale
 
 State = Literal["ok", "old", "bad", "none"]
 
@@ -163,16 +164,21 @@ def _models(data_dir: Path) -> list[Part]:
 
 def _model(data_dir: Path, name: str) -> _Found:
     leader = champion(data_dir, name)
-    known = len(versions(data_dir, name))
+    known = versions(data_dir, name)
     if leader is None:
-        what = f"no champion among {known} version{'s' * (known != 1)}"
-        return "none", what, f"Run: lstmcli train --name {name} --promote always.", None
+        what = f"no champion among {len(known)} version{'s' * (len(known) != 1)}"
+        step = f"models promote {name}/{known[-1]}" if known else f"train --name {name}"
+        return "none", what, f"Run: lstmcli {step}.", None
     model, metadata = load_bundle(leader.folder, torch.device("cpu"))
     data = metadata.get("data", {}).get("symbols", [])
     until = max((str(each.get("last", "")) for each in data), default="?")
     n = len(model.trained_on)
-    what = f"{leader.version} of {known}, trained on {n} symbol{'s' * (n != 1)} up to {until}"
-    return "ok", what, "", _time(str(metadata.get("created", "")))
+    what = f"{leader.version} of {len(known)}, trained on {n} symbol{'s' * (n != 1)} up to {until}"
+    since = _time(str(metadata.get("created", "")))
+    stale = tell_stale(leader, stale_because(leader, metadata))
+    if stale:
+        return "old", f"{what}; {stale[0]}", f"Run: lstmcli train --name {name}.", since
+    return "ok", what, "", since
 
 
 def _calendars(data_dir: Path, today: date) -> _Found:
