@@ -112,6 +112,7 @@ def _dispatch() -> int:
     except SystemExit as stop:
         for note in getattr(stop, "__notes__", ()):  # what a run that was stopped has kept
             print(f"lstmcli: {note}", file=sys.stderr)
+            journal.log("note", message=note)
         raise
 
 

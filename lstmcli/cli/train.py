@@ -79,6 +79,7 @@ def train(
     strict: options.Strict = False,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     wait: options.Wait = 0.0,
+    errors: options.Errors = None,
     form: options.FormatOption = "table",
     output: options.Output = None,
     quiet: options.Quiet = False,
@@ -97,15 +98,17 @@ def train(
     from lstmcli.cli.progress import epochs_shown
     from lstmcli.cli.settings import settings_of
     from lstmcli.cli.source import make_source
-    from lstmcli.report.output import check_output, emit
+    from lstmcli.report.output import check_file, check_output, emit
     from lstmcli.report.train import train_view
     from lstmcli.workflows.train import train as run
 
     run_id = journal.begin("train", data_dir)
     check_output(output, form)
+    check_file(errors)
     settings = settings_of(config, overrides, seed=seed, device=device, threads=threads)
     source = make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict)
-    with epochs_shown(settings.train.epochs, quiet=quiet, verbose=verbose) as on_epoch:
+    shown = epochs_shown(settings.train.epochs, quiet=quiet, verbose=verbose)
+    with messages.failures_listed(errors), shown as on_epoch:
         report = run(
             settings,
             source,
@@ -121,6 +124,7 @@ def train(
         )
     decision = asdict(report.decision)
     journal.log("version", model=str(report.model), **decision)
+    messages.list_failures(errors, report.failures)
     messages.tell(report.notes, quiet=quiet, every=verbose)
     emit(train_view(report), form, output)
     messages.finish(report.failures, len(report.metadata["data"]["symbols"]))

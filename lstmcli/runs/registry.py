@@ -60,13 +60,15 @@ def version_of(data_dir: Path, name: str, version: str) -> ModelRef:
 
 
 def all_names(data_dir: Path) -> list[str]:
-    """Return the names that have a folder, with a champion or without, in alphabetical order."""
-    folder = data_dir / "models"
+    """Return the names that have a folder, with a champion or without, in alphabetical order.
+
+    A folder that a link leads out of the data folder is nobody's.
+    """
+    folder, home = data_dir / "models", data_dir.resolve()
     if not folder.is_dir():
         return []
-    return sorted(
-        path.name for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()
-    )
+    found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()]
+    return sorted(path.name for path in found if path.resolve().is_relative_to(home))
 
 
 def next_version(data_dir: Path, name: str) -> ModelRef:

@@ -110,7 +110,7 @@ def test_versions_without_a_champion_are_told(home: Path) -> None:
     (home / "data/models/tiny/champion").unlink()
     found = model(home)
     assert (found["state"], found["found"]) == ("none", "no champion among 1 version")
-    assert found["next_step"] == "Run: lstmcli train --name tiny --promote always."
+    assert found["next_step"] == "Run: lstmcli models promote tiny/v0001."
 
 
 def test_a_model_that_leads_out_of_the_folder_is_bad_and_the_rest_is_shown(home: Path) -> None:
