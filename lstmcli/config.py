@@ -224,6 +224,15 @@ class Settings(_Section):
                 "train.stateful reads every series bar by bar, which needs model.head direct and "
                 "train.labels sequence"
             )
+        shortest = min(self.train.chunk_length, self.window.context_length)
+        if direct and self.train.labels == "sequence" and self.train.burn_in >= shortest:
+            raise ValueError(
+                "train.burn_in must be less than train.chunk_length and window.context_length"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _suits_the_network(self) -> Self:
         if self.model.network == "linear" and self.model.dense_sizes:
             raise ValueError(
                 "model.network linear goes with model.dense_sizes [], found "
@@ -236,11 +245,6 @@ class Settings(_Section):
             )
         if self.train.precision == "bf16" and self.model.network == "peephole":
             raise ValueError("train.precision bf16 needs another model.network than peephole")
-        shortest = min(self.train.chunk_length, self.window.context_length)
-        if direct and self.train.labels == "sequence" and self.train.burn_in >= shortest:
-            raise ValueError(
-                "train.burn_in must be less than train.chunk_length and window.context_length"
-            )
         longest = (self.reach - 1) // len(self.model.hidden_sizes) + 1
         if self.model.network == "cnn" and self.model.kernel_size > longest:
             raise ValueError(

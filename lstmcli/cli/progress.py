@@ -107,7 +107,7 @@ def _print_refit(refit: Refit, number: int, total: int) -> None:
 def _print_epoch(epoch: Epoch) -> None:
     layers = ", ".join(f"{name} {norm:.3g}" for name, norm in epoch.gradient_norms.items())
     part = epoch.gradient_kept
-    kept = "" if part is None else f"{part:.2g} of it left at the window's start, "
+    kept = "" if part is None else f"{part:.2g} times as much at the window's start as at its end, "
     print(
         f"epoch {epoch.epoch}: loss {epoch.loss:.6g}, validation {epoch.validation_loss:.6g}, "
         f"gradient norm {epoch.gradient_norm:.3g} ({layers}), {epoch.clipped} steps clipped, {kept}"
