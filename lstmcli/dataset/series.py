@@ -77,6 +77,8 @@ def make_series(
         if feature == "close":
             inputs.append(0)
             continue
+        if feature == "month":
+            continue  # no column: it is read off the dates
         inputs.append(len(columns))
         if optional and feature not in known_features(prices):
             columns.append(np.full(len(target), np.nan))

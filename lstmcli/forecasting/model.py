@@ -6,7 +6,9 @@ import torch
 from torch import nn
 
 from lstmcli.config import Settings
+from lstmcli.dataset import season
 from lstmcli.dataset.scaling import Scale
+from lstmcli.dataset.season import check_months
 from lstmcli.dataset.series import Series, make_series
 from lstmcli.dataset.volatility import count_inputs
 from lstmcli.forecasting.calibration import Calibration
@@ -52,17 +54,20 @@ def series_for(settings: Settings, prices: Prices) -> Series:
 
     The probabilistic recipe takes features where they exist; the others insist on them.
     """
-    return make_series(
+    series = make_series(
         prices,
         features=settings.window.features,
         price=settings.data.price,
         optional=settings.window.scaling == "volatility",
     )
+    if settings.window.scaling == "seasonal" or "month" in settings.window.features:
+        check_months(series.dates, series.symbol)
+    return series
 
 
 def num_columns(settings: Settings) -> int:
     """Return C, the columns of a series: the forecast price and the features besides it."""
-    return 1 + len(set(settings.window.features) - {"close"})
+    return 1 + len(set(settings.window.features) - {"close", "month"})
 
 
 def new_network(settings: Settings) -> nn.Module:
@@ -84,7 +89,7 @@ def new_member(settings: Settings) -> nn.Module:
             basis_size=model.basis_size,
         )
     return build_next_step(
-        num_features=len(window.features),
+        num_features=season.count_inputs(window.features),
         num_outputs=num_columns(settings),
         hidden_sizes=model.hidden_sizes,
         dropout=model.dropout,

@@ -12,7 +12,7 @@ from rich.console import RenderableType
 
 from lstmcli.report.console import make_table
 from lstmcli.report.long_table import forecast_rows
-from lstmcli.report.numbers import count, move, percent, price
+from lstmcli.report.numbers import ahead, count, move, percent, price
 from lstmcli.report.plot import Fan, bands_of, draw_fans
 from lstmcli.report.terminal_plot import text_fans
 from lstmcli.report.view import SCHEMA_VERSION, View
@@ -109,7 +109,7 @@ def _tables(report: PredictReport, all_steps: bool) -> list[RenderableType]:
     spreads = all(each.forecast.spread is not None for each in report.forecasts)
     happened = any(not math.isnan(each.actual[0]) for each in report.forecasts)
     table = make_table(
-        f"Forecast by {report.model}, {report.horizon} steps ahead",
+        f"Forecast by {report.model}, {ahead(report.horizon, report.metadata['interval'])}",
         ["Symbol", "Cutoff", "Date", "Step", "Last close = naive"]
         + (["Median", "Change", "80 % from", "to", "Rise"] if fans else ["Forecast", "Change"])
         + (["Spread"] if spreads else [])
@@ -143,8 +143,9 @@ def _record(report: PredictReport) -> str:
     if found is None:
         return "This model has no validation score; see lstmcli evaluate."
     errors = {name: percent(each["rmse"], 3) for name, each in found["models"].items()}
+    against = [name for name in ("naive", "drift", "seasonal_naive") if name in errors]
     return (
         f"Path RMSE on {count(found['n_independent'], 'independent validation window')}: "
-        f"{errors['network']}, naive {errors['naive']}, drift {errors['drift']}. "
+        f"{errors['network']}, {', '.join(f'{name} {errors[name]}' for name in against)}. "
         "On test data: lstmcli evaluate."
     )

@@ -13,6 +13,7 @@ from lstmcli.evaluation.direction import probability_below
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel, series_for
+from lstmcli.market.intervals import unit_of
 from lstmcli.market.prices import Prices
 from lstmcli.market.sessions import future_dates, sessions_behind
 from lstmcli.runs.bundle import load_bundle
@@ -185,4 +186,5 @@ def _age_warning(prices: Prices, row: int, today: date, max_data_age: int) -> tu
     behind = sessions_behind(last, prices.symbol, prices.interval, today)
     if behind <= max_data_age:
         return ()
-    return (f"{prices.symbol}: the last bar, {last}, is {behind} sessions old",)
+    age = f"{behind} {unit_of(prices.interval)}s"
+    return (f"{prices.symbol}: the last bar, {last}, is {age} old",)
