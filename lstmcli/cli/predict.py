@@ -41,6 +41,13 @@ def predict(
             show_default="none",
         ),
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="Show the gates over the window, and what masking each bar does to the forecast.",
+        ),
+    ] = False,
     errors: options.Errors = None,
     device: options.Device = None,
     threads: options.Threads = None,
@@ -64,6 +71,7 @@ def predict(
     """
     from lstmcli.cli import messages
     from lstmcli.cli.source import make_source
+    from lstmcli.report.explain import check_explain
     from lstmcli.report.output import check_file, check_output, emit
     from lstmcli.report.picture import check_plot
     from lstmcli.report.predict import plot_forecasts, predict_view
@@ -72,6 +80,7 @@ def predict(
     check_output(output, form)
     check_file(errors)
     check_plot(plot, form)
+    check_explain(explain, form)
     with messages.failures_listed(errors):
         report = run(
             make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict),
@@ -81,6 +90,7 @@ def predict(
             max_data_age=max_data_age,
             device=device or "auto",
             number_of_threads=1 if threads is None else threads,
+            explained=explain,
         )
         messages.list_failures(errors, report.failures)
     messages.tell([line for each in report.forecasts for line in each.warnings], quiet=quiet)

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from rich.console import RenderableType
 
+from lstmcli.market.intervals import unit_of
 from lstmcli.report.console import make_table
+from lstmcli.report.explain import explain_document, explain_tables
 from lstmcli.report.long_table import forecast_rows
 from lstmcli.report.numbers import ahead, count, move, percent, price
 from lstmcli.report.plot import Fan, bands_of, draw_fans
@@ -43,6 +45,7 @@ def predict_view(report: PredictReport, *, all_steps: bool = False) -> View:
                     "trained_on": each.trained_on,
                     "warnings": list(each.warnings),
                     "steps": [_step(each, row) for row in _rows(each)],
+                    **_explanation(report, each),
                 }
                 for each in report.forecasts
             ],
@@ -134,7 +137,17 @@ def _tables(report: PredictReport, all_steps: bool) -> list[RenderableType]:
     basis = f"Log moves of {' and '.join(columns)}, on the last Close."
     if spreads:
         basis += " Spread: standard deviation of the members' medians."
-    return [table, basis, _record(report)]
+    explained = [each.explanation for each in report.forecasts if each.explanation is not None]
+    unit = unit_of(report.metadata["interval"])
+    return [table, basis, _record(report), *explain_tables(explained, unit)]
+
+
+def _explanation(report: PredictReport, each: SymbolForecast) -> dict[str, Any]:
+    """Return the explanation as a part of the forecast, where there is one."""
+    if each.explanation is None:
+        return {}
+    unit = unit_of(report.metadata["interval"])
+    return {"explain": explain_document(each.explanation, unit)}
 
 
 def _record(report: PredictReport) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError
 from lstmcli.evaluation.direction import probability_below
+from lstmcli.evaluation.scores import HEADLINE_STEPS
+from lstmcli.forecasting.explain import Explanation, explain
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel, series_for
@@ -24,6 +27,7 @@ from lstmcli.workflows.failures import Failure, raise_if_all_failed
 from lstmcli.workflows.prices import Source, load_prices, tell_untrained
 
 STALE_SESSIONS = 3
+EXPLAINED = 5  # symbols; a table each
 HISTORY = 120  # closes kept beside a forecast, for its picture
 
 
@@ -35,7 +39,7 @@ class SymbolForecast:
     actual : (H,) log moves, NaN where they have not happened.
     history_dates, history : (T,) the latest closes up to the cutoff.
     price : the column whose moves are forecast. trained_on : whether training saw this symbol.
-    warnings : what to know before trusting it.
+    warnings : what to know before trusting it. explanation : what it was made of, where asked for.
     """
 
     symbol: str
@@ -49,6 +53,7 @@ class SymbolForecast:
     price: str
     trained_on: bool
     warnings: tuple[str, ...]
+    explanation: Explanation | None = None
 
     def probability_of_rise(self, step: int) -> float:
         """Return the share of the fan above the last price; only for a fan."""
@@ -86,11 +91,13 @@ def predict(
     max_data_age: int = STALE_SESSIONS,
     device: str = "auto",
     number_of_threads: int = 1,
+    explained: bool = False,
 ) -> PredictReport:
     """Forecast from the last bar, or from the last one up to `as_of`, all symbols in one batch.
 
     `max_data_age` is how many sessions the last bar may lie back before its forecast carries a
     warning. A symbol that cannot be forecast becomes a Failure; when none can, the error is raised.
+    With `explained` the forecasts of the first symbols are explained too.
     """
     reference = find_model(source.data_dir, model)
     trained, metadata = load_bundle(reference.folder, choose_device(device))
@@ -110,6 +117,10 @@ def predict(
             [np.array([row]) for _, _, row in ready],
             horizon=steps,
         )
+        explanations = [
+            explain(trained, series, row, steps=_explained_steps(steps))
+            for _, series, row in ready[: EXPLAINED if explained else 0]
+        ]
     today = min(as_of or source.today, source.today)
     return PredictReport(
         model=reference,
@@ -124,13 +135,17 @@ def predict(
                 batch.rows(slice(index, index + 1)),
                 today,
                 max_data_age,
+                explanation,
             )
-            for index, (prices, series, row) in enumerate(ready)
+            for index, ((prices, series, row), explanation) in enumerate(
+                zip_longest(ready, explanations)
+            )
         ),
         notes=(
             *tell_doubts(doubtful_paths(reference)),
             *tell_untrained([prices.symbol for prices, _, _ in ready], trained.trained_on),
             *(f"{each.symbol}: {note}" for each in loaded for note in each.notes),
+            *_tell_unexplained(len(ready) if explained else 0),
         ),
         failures=tuple(failures),
     )
@@ -160,6 +175,7 @@ def _one(
     forecast: Forecast,
     today: date,
     max_data_age: int,
+    explanation: Explanation | None,
 ) -> SymbolForecast:
     steps = forecast.median.shape[1]
     actual = np.full(steps, np.nan)
@@ -178,7 +194,19 @@ def _one(
         price=series.price,
         trained_on=series.symbol in model.trained_on,
         warnings=_age_warning(prices, row, today, max_data_age),
+        explanation=explanation,
     )
+
+
+def _explained_steps(horizon: int) -> tuple[int, ...]:
+    """Return the steps that are explained: those of the tables, and the last."""
+    return (*(step for step in HEADLINE_STEPS if step < horizon), horizon)
+
+
+def _tell_unexplained(symbols: int) -> tuple[str, ...]:
+    if symbols <= EXPLAINED:
+        return ()
+    return (f"explained the first {EXPLAINED} of {symbols} symbols; name the others to see them",)
 
 
 def _age_warning(prices: Prices, row: int, today: date, max_data_age: int) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ def test_evaluation_shows_the_seasonal_naive_and_names_it_in_the_verdict(wine: P
     outcome = in_process("evaluate", folder=wine)
     assert outcome.code == 0
     assert "wine/v0001, 12 months ahead, Close" in outcome.out
-    assert "14 evaluated, 1 rows apart (2 independent)" in outcome.out
+    assert "14 evaluated, 1 row apart (2 independent)" in outcome.out
     assert "Skill vs seasonal_naive" in outcome.out
     assert "Best constant" in outcome.out
     (verdict,) = [line for line in outcome.out.splitlines() if line.startswith("Verdict: ")]
