@@ -39,7 +39,7 @@ def with_season(x: Tensor, months: Tensor | None) -> Tensor:
     return torch.cat([x, angle.sin(), angle.cos()], dim=-1).float()
 
 
-def count_inputs(features: Sequence[str]) -> int:
+def count_with_season(features: Sequence[str]) -> int:
     """Return F, how many inputs the features make where every column is one."""
     return len(features) + ("month" in features)
 

@@ -6,9 +6,8 @@ import torch
 from torch import nn
 
 from lstmcli.config import Settings
-from lstmcli.dataset import season
 from lstmcli.dataset.scaling import Scale
-from lstmcli.dataset.season import check_months
+from lstmcli.dataset.season import check_months, count_with_season
 from lstmcli.dataset.series import Series, make_series
 from lstmcli.dataset.volatility import count_inputs
 from lstmcli.forecasting.calibration import Calibration
@@ -89,7 +88,7 @@ def new_member(settings: Settings) -> nn.Module:
             basis_size=model.basis_size,
         )
     return build_next_step(
-        num_features=season.count_inputs(window.features),
+        num_features=count_with_season(window.features),
         num_outputs=num_columns(settings),
         hidden_sizes=model.hidden_sizes,
         dropout=model.dropout,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lstmcli.dataset.season import (
     check_months,
-    count_inputs,
+    count_with_season,
     months_of,
     next_month,
     with_season,
@@ -54,8 +54,8 @@ def test_without_months_only_the_rows_are_left() -> None:
 
 
 def test_a_month_counts_for_two_inputs() -> None:
-    assert count_inputs(["close", "volume"]) == 2
-    assert count_inputs(["month", "close", "volume"]) == 4
+    assert count_with_season(["close", "volume"]) == 2
+    assert count_with_season(["month", "close", "volume"]) == 4
 
 
 def test_one_bar_for_every_month_passes_whichever_day_it_is_dated_by() -> None:
