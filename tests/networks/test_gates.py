@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from lstmcli.networks.gates import gates, layer_gates
-from lstmcli.networks.lstm import LSTM
 
 
 class Peepholes(nn.Module):
@@ -127,11 +126,12 @@ def test_gates_of_a_gru_say_what_it_keeps() -> None:
 
 
 def test_each_layer_reads_the_states_of_the_one_before() -> None:
-    body = drawn(LSTM(3, (4, 5), dropout=0.5)).eval()
+    below, above = drawn(nn.LSTM(3, 4)), drawn(nn.LSTM(4, 5))
+    body = nn.Module()
+    body.layers = nn.ModuleList([below, above])
     x = rows()
     first, second = gates(body, x)
     assert (first["forget"].shape, second["forget"].shape) == ((2, 9, 4), (2, 9, 5))
-    below, above = body.layers
     states = below(x.transpose(0, 1))[0].transpose(0, 1)
     expected = layer_gates(above, states)
     assert expected is not None
