@@ -46,6 +46,7 @@ CASES = {
     "batch scaling": Case("lab-corrected", "sp500.csv", settings=("window.scaling=batch",)),
     "lab-corrected": Case("lab-corrected", "sp500.csv"),
     "wine": Case("wine", "wine.csv"),
+    "wine with months": Case("wine", "wine.csv", settings=('window.features=["close","month"]',)),
 }
 
 
@@ -168,8 +169,8 @@ def test_scale_fitted_on_all_rows_is_noticed(
 ) -> None:
     fit_return_scale = fit.fit_return_scale
 
-    def leaky(values: Any, parts: list[range]) -> Scale:
-        return fit_return_scale(values, [range(len(values))])
+    def leaky(values: Any, parts: list[range], lag: int) -> Scale:
+        return fit_return_scale(values, [range(len(values))], lag)
 
     monkeypatch.setattr(fit, "fit_return_scale", leaky)
     with pytest.raises(AssertionError, match="assert"):

@@ -76,7 +76,7 @@ def _tables(report: EvaluateReport) -> list[RenderableType]:
     return [
         windows_table(report),
         f"{found['rows']} rows; {found['train']} training, {found['test']} test windows; "
-        f"{found['evaluated']} evaluated, {report.step_size} rows apart "
+        f"{found['evaluated']} evaluated, {count(report.step_size, 'row')} apart "
         f"({report.scores.n_independent} independent).",
         *score_tables(report.scores, f"1 to {report.horizon}"),
         *_refits(report),
