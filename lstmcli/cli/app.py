@@ -58,7 +58,9 @@ def _root(
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as a shell does for what runs behind
+            signal.signal(number, _stop)
     # Where the caller closed a stream, what it would have said is not wanted.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
@@ -94,6 +96,10 @@ def _dispatch() -> int:
         return _fail(error, _usage_text(error), 2)
     except (KeyboardInterrupt, typer.Abort):
         return 130
+    except SystemExit as stop:
+        for note in getattr(stop, "__notes__", ()):  # what a run that was stopped has kept
+            print(f"lstmcli: {note}", file=sys.stderr)
+        raise
 
 
 def _discard_output() -> None:
@@ -115,6 +121,6 @@ def _fail(error: BaseException, text: str, code: int) -> int:
     return code
 
 
-def _terminate(number: int, frame: object) -> NoReturn:
+def _stop(number: int, frame: object) -> NoReturn:
     """Leave by an exception, so that temporary files are removed on the way."""
     raise SystemExit(128 + number)

@@ -10,7 +10,6 @@ import torch
 
 from lstmcli import __version__
 from lstmcli.config import Settings
-from lstmcli.dataset.series import known_features
 from lstmcli.errors import TrainingError
 from lstmcli.evaluation.scores import Scores
 from lstmcli.market.prices import Prices
@@ -22,7 +21,7 @@ from lstmcli.training.device import choose_device, threads
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.failures import Failure
 from lstmcli.workflows.fit import Fit
-from lstmcli.workflows.learn import learn, plan_prices
+from lstmcli.workflows.learn import learn, plan_prices, with_known_features
 from lstmcli.workflows.plan import Plan
 from lstmcli.workflows.prices import Source, lasting_data, load_prices
 from lstmcli.workflows.promotion import Decision, decide
@@ -66,7 +65,7 @@ def train(
     folder = model_folder(source.data_dir, name)
     began = time.perf_counter()
     loaded, failures = load_prices(source, settings.data)
-    settings = _with_known_features(settings, loaded)
+    settings = with_known_features(settings, loaded)
     plan, failures = plan_prices(loaded, settings, failures)
     used = [each for each in loaded if each.symbol in {one.symbol for one in plan.series}]
     settings = settings.model_copy(update={"data": lasting_data(source, settings.data)})
@@ -97,18 +96,6 @@ def train(
         notes=notes,
         failures=tuple(failures),
     )
-
-
-def _with_known_features(settings: Settings, loaded: Sequence[Prices]) -> Settings:
-    """Leave out features that no series has: the network would never learn what they say."""
-    if settings.window.scaling != "volatility":
-        return settings
-    known = {name for each in loaded for name in known_features(each)}
-    if not {"high", "low"} <= known:
-        known -= {"high", "low"}
-    features = tuple(name for name in settings.window.features if name in known)
-    window = settings.window.model_copy(update={"features": features})
-    return settings.model_copy(update={"window": window})
 
 
 def _metadata(
