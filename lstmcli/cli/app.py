@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from lstmcli import __version__
-from lstmcli.cli import data, evaluate, fetch, predict, train
+from lstmcli.cli import data, evaluate, fetch, predict, train, tune
 from lstmcli.errors import LstmcliError
 
 _EXIT_CODES = """
@@ -32,6 +32,7 @@ app.command(short_help="Bring new bars from Yahoo into the store.")(fetch.fetch)
 app.command(short_help="Fit a network and keep it as a new model version.")(train.train)
 app.command(short_help="Forecast the sessions after the last bar.")(predict.predict)
 app.command(short_help="Walk forward over past cutoffs, to a verdict.")(evaluate.evaluate)
+app.command(short_help="Search settings on validation folds, for train.")(tune.tune)
 app.add_typer(data.app, short_help="See, check, remove and import stored prices.")
 
 # The public name of typer's usage errors is that of a subclass; they share this base.

@@ -9,7 +9,6 @@ number given out again: of the numbers from 0 on, each is finished exactly once.
 """
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,18 +16,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
-from lstmcli.errors import FileError, LockedError, UsageError
+from lstmcli.errors import LockedError, UsageError
 from lstmcli.market.store_folder import inside
+from lstmcli.runs.journal import JOURNAL, load_journal, remove_journal
 from lstmcli.runs.locks import hold
 from lstmcli.runs.registry import check_name
 
 State = Literal["complete", "pruned", "failed", "running"]
 
-_JOURNAL = "journal.jsonl"
 _WAIT = 60.0  # seconds, far longer than anyone holds the study's lock
 _MOST_WORKERS = 1000
 _MOST_DIFFERENCES = 5
@@ -39,7 +36,6 @@ _STATES: dict[TrialState, State] = {
     TrialState.FAIL: "failed",
     TrialState.RUNNING: "running",
 }
-_DAMAGED = (ValueError, TypeError, KeyError, AttributeError, AssertionError)
 
 
 @dataclass(frozen=True)
@@ -135,13 +131,12 @@ def open_study(
     Raises UsageError where an earlier study is one of something else, LockedError where it is to be
     removed while another process is at work in it, FileError where its journal is damaged.
     """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     with ExitStack() as stack:
         with hold(folder / ".lock", wait=_WAIT):
             worker = _join(folder, stack)
             if fresh:
                 _remove(folder, worker)
-            study = _load(folder / _JOURNAL, pruner)
+            study = load_journal(folder / JOURNAL, pruner)
             _check_bound(study, json.loads(json.dumps(bound)), folder)
         yield Study(folder, study, worker)
 
@@ -149,34 +144,6 @@ def open_study(
 def study_folder(data_dir: Path, name: str) -> Path:
     """Return the folder of a study; UsageError for a name that cannot be one."""
     return inside(data_dir, data_dir / "tuning" / check_name(name))
-
-
-class _Lock(JournalFileOpenLock):
-    """The journal's lock; whoever takes it finds whole lines alone."""
-
-    def __init__(self, journal: Path) -> None:
-        self._journal = journal
-        self._held = ExitStack()
-
-    def acquire(self) -> bool:
-        self._held.enter_context(hold(self._journal.with_name(".journal.lock"), wait=_WAIT))
-        _cut_torn_line(self._journal)
-        return True
-
-    def release(self) -> None:
-        self._held.close()
-
-
-def _cut_torn_line(journal: Path) -> None:
-    """Cut what follows the last line end: its writer died before it was done."""
-    with open(journal, "rb+") as file:
-        size = file.seek(0, os.SEEK_END)
-        if not size:
-            return
-        file.seek(size - 1)
-        if file.read(1) != b"\n":
-            file.seek(0)
-            file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def _counts(trial: FrozenTrial) -> bool:
@@ -207,31 +174,7 @@ def _remove(folder: Path, worker: int) -> None:
         if lock != _worker_lock(folder, worker):
             with hold(lock):
                 pass
-    try:
-        (folder / _JOURNAL).unlink(missing_ok=True)
-    except OSError as error:
-        raise _unusable(folder / _JOURNAL, error.strerror or str(error)) from error
-
-
-def _load(journal: Path, pruner: optuna.pruners.BasePruner) -> optuna.Study:
-    try:
-        storage = JournalStorage(JournalFileBackend(str(journal), lock_obj=_Lock(journal)))
-        return optuna.create_study(
-            study_name="tune", storage=storage, pruner=pruner, load_if_exists=True
-        )
-    except OSError as error:
-        raise _unusable(journal, error.strerror or str(error)) from error
-    except _DAMAGED as error:
-        raise _unusable(journal, f"it is damaged: {str(error) or type(error).__name__}") from error
-
-
-def _unusable(journal: Path, why: str) -> FileError:
-    return FileError(
-        "cannot use the study",
-        where=journal,
-        why=why,
-        next_step="Pass --fresh to begin it anew, or another --name.",
-    )
+    remove_journal(folder / JOURNAL)
 
 
 def _check_bound(study: optuna.Study, bound: Mapping[str, Any], folder: Path) -> None:

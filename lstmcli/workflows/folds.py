@@ -1,4 +1,4 @@
-"""Walk-forward validation folds: several spans one after the other, each fitted on what lies before.
+"""Walk-forward validation folds: spans one after the other, each fitted on what lies before it.
 
 Every span is as long as the recipe's own validation part, and the last one is it; the purge lies
 between them as in any split. The rows of the test span are cut off before anything else is done,

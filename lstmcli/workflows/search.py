@@ -144,7 +144,7 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
 
 def _value(param: Any, dimension: Dimension) -> Any:
     if not isinstance(dimension, Range):
-        return json.loads(param)
+        return next(value for value in dimension.values if json.dumps(value) == param)
     if dimension.step is None:
         return param
     return dimension.at(round((param - dimension.low) / dimension.step))

@@ -35,6 +35,11 @@ class Choices:
         """How many there are."""
         return len(self.values)
 
+    @property
+    def bounds(self) -> tuple[Any, ...]:
+        """The values among which the largest is."""
+        return self.values
+
     def at(self, place: int) -> Any:
         """Return one of them by its place."""
         return self.values[place]
@@ -62,6 +67,11 @@ class Range:
         if self.step is None:
             return None
         return 1 + int((_exact(self.high) - _exact(self.low)) / _exact(self.step))
+
+    @property
+    def bounds(self) -> tuple[Any, ...]:
+        """The values among which the largest is."""
+        return self.low, self.high
 
     def at(self, place: int) -> Any:
         """Return one of them by its place, where they are counted."""

@@ -1,7 +1,7 @@
 """Train: prices in, one model version kept, the champion replaced only by a better one."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -12,7 +12,6 @@ from lstmcli import __version__
 from lstmcli.config import Settings
 from lstmcli.errors import TrainingError
 from lstmcli.evaluation.scores import Scores
-from lstmcli.market.prices import Prices
 from lstmcli.networks.build import count_parameters
 from lstmcli.runs.bundle import save_bundle
 from lstmcli.runs.locks import hold
@@ -134,6 +133,7 @@ def _metadata(
             "test_start": str(plan.test_start),
         },
         "windows": plan.counts(),
+        "tuning": fitted.model.settings.tuning.model_dump(),
         "epochs": {"run": len(fitted.history), "best": best.epoch},
         "validation_loss": best.validation_loss,
     }
