@@ -76,7 +76,7 @@ def tune(
         typer.Option(
             "--recipe",
             metavar="FILE",
-            help="Write the best settings to a file that `train --config` takes.",
+            help="Where the best settings go, a recipe for train.",
             show_default="NAME-tuned.toml in the study's folder",
         ),
     ] = None,

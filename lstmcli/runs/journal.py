@@ -16,21 +16,22 @@ from lstmcli.errors import FileError
 from lstmcli.runs.locks import hold
 
 JOURNAL = "journal.jsonl"
+_NAME = "tune"
 _WAIT = 60.0  # seconds, far longer than a line takes to write
 _DAMAGED = (ValueError, TypeError, KeyError, AttributeError, AssertionError)
 
 
 def load_journal(journal: Path, pruner: optuna.pruners.BasePruner) -> optuna.Study:
-    """Return the study of a journal, an empty one where there is no file.
+    """Return the study of a journal, an empty one where there is no file; one caller at a time.
 
     Raises FileError where the file is damaged or cannot be used.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         storage = JournalStorage(JournalFileBackend(str(journal), lock_obj=_Lock(journal)))
-        return optuna.create_study(
-            study_name="tune", storage=storage, pruner=pruner, load_if_exists=True
-        )
+        begun = _NAME in optuna.get_all_study_names(storage)
+        open_study = optuna.load_study if begun else optuna.create_study
+        return open_study(study_name=_NAME, storage=storage, pruner=pruner)
     except OSError as error:
         raise _unusable(journal, error.strerror or str(error)) from error
     except _DAMAGED as error:

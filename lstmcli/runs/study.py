@@ -4,8 +4,8 @@
                              worker-N.lock   held by a process that has a trial at work
 
 All locks are the kernel's and end with their holder, however it ends. A journal line that a kill
-tore is cut before the next is written, and a trial that a dead process left is told failed and its
-number given out again: of the numbers from 0 on, each is finished exactly once.
+tore is cut before the next is written, and a trial that a dead process left without a result is
+told failed and its number given out again: of the numbers from 0 on, each is finished exactly once.
 """
 
 import json
@@ -38,6 +38,9 @@ _STATES: dict[TrialState, State] = {
 }
 
 
+_LOST = {"state": "failed", "value": None}
+
+
 @dataclass(frozen=True)
 class Record:
     """One trial as the journal has it; `result` is what its process kept of it."""
@@ -66,7 +69,7 @@ class Study:
         """
         with hold(self.folder / ".lock", wait=_WAIT):
             for left in self._left_behind():
-                self.shared.tell(left.number, state=TrialState.FAIL)
+                self._tell(left.number, left.user_attrs.get("result", _LOST))
             taken = {record.number for record in self.records()}
             number = next((n for n in range(most) if n not in taken), None)
             if number is None:
@@ -79,13 +82,13 @@ class Study:
         self, trial: optuna.Trial, state: State, result: Mapping[str, Any], value: float | None
     ) -> None:
         """Keep what came of a trial; once this returns, no kill can lose it."""
-        trial.set_user_attr("result", dict(result))
-        told = next(each for each, name in _STATES.items() if name == state)
-        self.shared.tell(trial, value, told)
+        kept = {"state": state, "value": value, **result}
+        trial.set_user_attr("result", kept)
+        self._tell(trial.number, kept)
 
     def drop(self, trial: optuna.Trial) -> None:
         """Give a trial up unfinished, so that its number is tried again."""
-        self.shared.tell(trial, state=TrialState.FAIL)
+        self._tell(trial.number, _LOST)
 
     def records(self) -> list[Record]:
         """Return every trial that is finished or at work, by number."""
@@ -102,18 +105,20 @@ class Study:
         ]
         return sorted(found, key=lambda record: record.number)
 
+    def _tell(self, number: int, result: Mapping[str, Any]) -> None:
+        state = next(each for each, name in _STATES.items() if name == result["state"])
+        self.shared.tell(number, result["value"], state)
+
     def _left_behind(self) -> list[FrozenTrial]:
         """Return the trials at work that no living process has; the caller holds the lock."""
         running = self.shared.get_trials(states=(TrialState.RUNNING,))
-        workers = {each.user_attrs.get("claim", {}).get("worker", self.worker) for each in running}
-        gone = {each for each in workers if each == self.worker or self._is_gone(each)}
-        return [
-            each
-            for each in running
-            if each.user_attrs.get("claim", {}).get("worker", self.worker) in gone
-        ]
+        owners = [each.user_attrs.get("claim", {}).get("worker", self.worker) for each in running]
+        gone = {worker for worker in set(owners) if self._is_gone(worker)}
+        return [each for each, owner in zip(running, owners, strict=True) if owner in gone]
 
     def _is_gone(self, worker: int) -> bool:
+        if worker == self.worker:  # it was another's before
+            return True
         try:
             with hold(_worker_lock(self.folder, worker)):
                 return True
