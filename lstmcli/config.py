@@ -187,6 +187,12 @@ class Evaluate(_Section):
     flat_band: float = Field(0.25, ge=0, le=10)
 
 
+class Tuning(_Section):
+    """What a search has cost that chose these settings."""
+
+    trials: int = Field(0, ge=0)
+
+
 class Settings(_Section):
     """Everything a run depends on besides its prices."""
 
@@ -197,6 +203,7 @@ class Settings(_Section):
     train: Train = Train()
     forecast: Forecast = Forecast()
     evaluate: Evaluate = Evaluate()
+    tuning: Tuning = Tuning()
 
     @model_validator(mode="after")
     def _keeps_the_parts_apart(self) -> Self:

@@ -64,6 +64,10 @@ def _document(report: EvaluateReport) -> dict[str, Any]:
         "split_method": report.settings.split.method,
         "windows": counts(report),
         "verdicts": report.verdicts,
+        "tuning": {
+            name: recipe.tuning.model_dump()
+            for name, recipe in zip(report.verdicts, report.recipes, strict=True)
+        },
         "scores": asdict(report.scores),
         "forecasts": window_rows(report),
         "notes": list(report.notes),

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
-from lstmcli.dataset.split import Split, check_split, find_borders, split_series, split_shuffled
+from lstmcli.dataset.split import (
+    Borders,
+    Split,
+    check_split,
+    find_borders,
+    split_series,
+    split_shuffled,
+)
 from lstmcli.errors import DataError, UsageError
 from lstmcli.workflows.failures import AllFailedError, Failure
 from lstmcli.workflows.scoring import check_moves
@@ -72,6 +79,23 @@ def make_plan(series: Sequence[Series], settings: Settings) -> Plan:
         validation_fraction=split.validation_fraction,
         embargo=split.embargo,
     )
+    plan = plan_between(series, borders, settings)
+    _check_moves(series, plan.splits, settings)
+    for each, part in zip(series, plan.splits, strict=True):
+        check_split(
+            each,
+            part,
+            context_length=window.context_length,
+            purge=settings.purge,
+            train_fraction=None if split.train_end else split.train_fraction,
+            validation_fraction=split.validation_fraction,
+        )
+    return plan
+
+
+def plan_between(series: Sequence[Series], borders: Borders, settings: Settings) -> Plan:
+    """Split every series at given borders; parts may be empty."""
+    window = settings.window
     splits = [
         split_series(
             each,
@@ -82,16 +106,6 @@ def make_plan(series: Sequence[Series], settings: Settings) -> Plan:
         )
         for each in series
     ]
-    _check_moves(series, splits, settings)
-    for each, part in zip(series, splits, strict=True):
-        check_split(
-            each,
-            part,
-            context_length=window.context_length,
-            purge=settings.purge,
-            train_fraction=None if split.train_end else split.train_fraction,
-            validation_fraction=split.validation_fraction,
-        )
     return Plan(
         series=tuple(series),
         splits=tuple(splits),
