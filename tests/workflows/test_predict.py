@@ -197,6 +197,11 @@ def test_another_column_than_was_trained_on_is_told_once(shelf: Path, tmp_path: 
     assert report("SB").notes == []
 
 
+def test_a_symbol_asked_for_in_two_spellings_is_forecast_once(shelf: Path) -> None:
+    found = made(shelf, "SB", "sa", "SA", "sb", model="recursive")
+    assert [each.symbol for each in found] == ["SB", "SA"]
+
+
 def test_history_beside_a_forecast_ends_at_its_cutoff(shelf: Path) -> None:
     (each,) = made(shelf, "SA", model="recursive", as_of=date(2018, 8, 20))
     assert len(each.history) == symbol_forecast.HISTORY
