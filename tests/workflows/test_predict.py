@@ -191,8 +191,8 @@ def test_another_column_than_was_trained_on_is_told_once(shelf: Path, tmp_path: 
     assert [each.price_as_trained for each in found.forecasts] == [False, True, False]
     assert [each.price for each in found.forecasts] == ["Adj Close", "Close", "Adj Close"]
     assert found.notes == [
+        "the model was trained on Close, and forecasts Adj Close of SA, SD",
         "the model was not trained on SD",
-        "the model was trained on Close; another column is forecast of SA, SD",
     ]
     assert report("SB").notes == []
 
