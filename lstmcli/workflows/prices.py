@@ -103,9 +103,6 @@ def _absolute(entry: str) -> str:
     return path if name is None else f"{name}={path}"
 
 
-_Errors = dict[str, DataError | FileError]
-
-
 def _some(symbols: Sequence[str]) -> str:
     """Name the first few."""
     more = len(symbols) - _MOST_NAMED
@@ -113,7 +110,7 @@ def _some(symbols: Sequence[str]) -> str:
 
 
 def _from_store(source: Source, data: Data) -> Iterator[Prices | Failure]:
-    symbols = [check_symbol(symbol) for symbol in data.symbols]
+    symbols = dict.fromkeys(map(check_symbol, data.symbols))
     return work_ahead(partial(_stored, source, data), symbols)
 
 

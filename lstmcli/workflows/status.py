@@ -154,7 +154,7 @@ def _bring(behind: Sequence[StoredSeries]) -> str:
 
 def _models(data_dir: Path) -> list[Part]:
     try:
-        names = all_names(data_dir)
+        names = all_names(data_dir, linked=True)
     except OSError as error:
         return [_unreadable("model", error)]
     if not names:

@@ -31,7 +31,7 @@ def test_a_table_shows_the_parts_and_the_runs(home: Path) -> None:
     rows = {line.split()[0]: line.split() for line in lines if line.strip()}
     assert rows["predict"][3:] == ["0011aabb", "3", "days", "ago", "143", "497", "3"]
     assert rows["fetch"][3:] == ["0011aabb", "3.0", "h", "ago,", "partial", "3", "497", "3"]
-    assert rows["train"][4:7] == ["0", "min", "ago"]
+    assert rows["train"][5:7] == ["min", "ago"]
     assert "The last fetch ended with exit code 3: 3 of 500 symbols failed, first NOPE" in done.out
 
 

@@ -189,6 +189,7 @@ def test_34_a_full_disk_half_way_is_an_error_and_leaves_the_old_file(
     before = hashes(home)
     options = ("predict", "--symbols-file", "list.txt", "--format", "jsonl", "-o", "forecast.csv")
     steps = forks.run(*options, "--quiet", "-o", "whole.jsonl", folder=home).steps
+    steps = [step for step in steps if "whole.jsonl" in step]  # and not of the record of runs
     (home / "whole.jsonl").unlink()
     assert len(steps) > 300  # it is written in many parts
     for at in (1, len(steps) // 2, len(steps) - 2):

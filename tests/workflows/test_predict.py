@@ -191,10 +191,15 @@ def test_another_column_than_was_trained_on_is_told_once(shelf: Path, tmp_path: 
     assert [each.price_as_trained for each in found.forecasts] == [False, True, False]
     assert [each.price for each in found.forecasts] == ["Adj Close", "Close", "Adj Close"]
     assert found.notes == [
+        "the model was trained on Close, and forecasts Adj Close of SA, SD",
         "the model was not trained on SD",
-        "the model was trained on Close; another column is forecast of SA, SD",
     ]
     assert report("SB").notes == []
+
+
+def test_a_symbol_asked_for_in_two_spellings_is_forecast_once(shelf: Path) -> None:
+    found = made(shelf, "SB", "sa", "SA", "sb", model="recursive")
+    assert [each.symbol for each in found] == ["SB", "SA"]
 
 
 def test_history_beside_a_forecast_ends_at_its_cutoff(shelf: Path) -> None:
