@@ -100,7 +100,7 @@ def explain(model: TrainedModel, series: Series, row: int, *, steps: Sequence[in
         dates=series.dates[row + 1 - bars : row + 1],
         steps=tuple(steps),
         median=_effect(np.expm1(masked.median - whole.median)[:, at]),
-        width=None if not whole.levels else _effect((_width(masked) / _width(whole) - 1)[:, at]),
+        width=_effect(_width(masked, at) / _width(whole, at) - 1) if whole.levels else None,
         gates=_gates(model, [first_call for first_call, *_ in windows]),
     )
 
@@ -143,11 +143,11 @@ def _masked(first: NDArray[np.int64], last: NDArray[np.int64]) -> Reading:
     return reading
 
 
-def _width(fan: Forecast) -> Floats:
-    """Return the width of the 80 % band in log moves, between the levels where need be: (N, H)."""
+def _width(fan: Forecast, at: Sequence[int]) -> Floats:
+    """Return the width of the 80 % band in log moves, between the levels where need be: (N, S)."""
     assert fan.quantiles is not None
-    low, high = (1 - BAND) / 2, (1 + BAND) / 2
-    ends = np.apply_along_axis(lambda q: np.interp([low, high], fan.levels, q), -1, fan.quantiles)
+    wanted, quantiles = [(1 - BAND) / 2, (1 + BAND) / 2], fan.quantiles[:, at]
+    ends = np.apply_along_axis(lambda each: np.interp(wanted, fan.levels, each), -1, quantiles)
     return np.asarray(ends[..., 1] - ends[..., 0])
 
 
