@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ class Plan:
 
     validation : the validating cutoff rows of each series.
     train : the training cutoff rows of each series, without those that validate.
-    validation_start : the first day that validates, None where validation is drawn at random.
+    validation_start : the first day that validates, None where none does or some are drawn.
     test_start : the first day whose bar may be a test cutoff.
     """
 
@@ -42,6 +42,25 @@ class Plan:
             "test": sum(len(split.test) for split in self.splits),
         }
 
+    @property
+    def validates(self) -> bool:
+        """Whether any window does."""
+        return any(map(len, self.validation))
+
+    def held_back_from(self, day: np.datetime64) -> "Plan":
+        """Return the same with no test cutoff before a day."""
+        splits = [
+            replace(
+                split,
+                test=range(
+                    min(split.test.stop, max(split.test.start, int(each.dates.searchsorted(day)))),
+                    split.test.stop,
+                ),
+            )
+            for each, split in zip(self.series, self.splits, strict=True)
+        ]
+        return replace(self, splits=tuple(splits), test_start=max(day, self.test_start))
+
     def count_dates(self) -> int:
         """Return how many dates train or validate, of all series together."""
         pairs = zip(self.series, self.splits, strict=True)
@@ -57,19 +76,22 @@ class Plan:
         return digest.hexdigest()
 
 
-def make_plan(series: Sequence[Series], settings: Settings) -> Plan:
-    """Split every series as the settings say.
+def make_plan(series: Sequence[Series], settings: Settings, *, validates: bool = True) -> Plan:
+    """Split every series as the settings say; without `validates` all that is labelled trains.
 
     Raises DataError when one is too short, or a fan has no moves of it to learn from.
     """
     if settings.split.method == "shuffled":
         return _shuffled_plan(series, settings)
     split, window = settings.split, settings.window
+    purge = settings.purge if validates else window.horizon
+    train_fraction = split.train_fraction if validates else 1.0
+    validation_fraction = split.validation_fraction if validates else 0.0
     borders = find_borders(
         series,
         train_end=None if split.train_end is None else np.datetime64(split.train_end),
-        train_fraction=split.train_fraction,
-        validation_fraction=split.validation_fraction,
+        train_fraction=train_fraction,
+        validation_fraction=validation_fraction,
         embargo=split.embargo,
     )
     splits = [
@@ -78,7 +100,7 @@ def make_plan(series: Sequence[Series], settings: Settings) -> Plan:
             borders,
             context_length=window.context_length,
             horizon=window.horizon,
-            purge=settings.purge,
+            purge=purge,
         )
         for each in series
     ]
@@ -88,22 +110,26 @@ def make_plan(series: Sequence[Series], settings: Settings) -> Plan:
             each,
             part,
             context_length=window.context_length,
-            purge=settings.purge,
-            train_fraction=None if split.train_end else split.train_fraction,
-            validation_fraction=split.validation_fraction,
+            purge=purge,
+            train_fraction=None if split.train_end else train_fraction,
+            validation_fraction=validation_fraction,
         )
     return Plan(
         series=tuple(series),
         splits=tuple(splits),
         train=tuple(np.asarray(part.train, dtype=np.int64) for part in splits),
         validation=tuple(np.asarray(part.validation, dtype=np.int64) for part in splits),
-        validation_start=borders.validation_start,
+        validation_start=borders.validation_start if validates else None,
         test_start=borders.test_start,
     )
 
 
 def plan_suitable(
-    series: Sequence[Series], settings: Settings, failures: Sequence[Failure] = ()
+    series: Sequence[Series],
+    settings: Settings,
+    failures: Sequence[Failure] = (),
+    *,
+    validates: bool = True,
 ) -> tuple[Plan, list[Failure]]:
     """Split all series but those that are unsuitable, which join the failures.
 
@@ -113,7 +139,7 @@ def plan_suitable(
     left = {each.symbol: each for each in series}
     while left:
         try:
-            return make_plan(list(left.values()), settings), failed
+            return make_plan(list(left.values()), settings, validates=validates), failed
         except DataError as error:
             if error.where not in left:
                 raise
