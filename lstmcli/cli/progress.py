@@ -108,8 +108,9 @@ def _print_epoch(epoch: Epoch) -> None:
     layers = ", ".join(f"{name} {norm:.3g}" for name, norm in epoch.gradient_norms.items())
     part = epoch.gradient_kept
     kept = "" if part is None else f"{part:.2g} of it left at the window's start, "
+    validation = _loss(epoch.validation_loss, 6)
     print(
-        f"epoch {epoch.epoch}: loss {epoch.loss:.6g}, validation {_loss(epoch.validation_loss, 6)}, "
+        f"epoch {epoch.epoch}: loss {epoch.loss:.6g}, validation {validation}, "
         f"gradient norm {epoch.gradient_norm:.3g} ({layers}), {epoch.clipped} steps clipped, {kept}"
         f"{epoch.seconds:.2f} s" + (", the best so far" if epoch.best else ""),
         file=sys.stderr,

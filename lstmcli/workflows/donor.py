@@ -176,16 +176,14 @@ def _body_keys(settings: Settings) -> list[str]:
 
 
 def _head_keys(settings: Settings) -> list[str]:
-    keys = ["model.head", "model.dense_sizes", *["model.activation"] * bool(_dense(settings))]
+    keys = ["model.head", "model.dense_sizes"]
+    if settings.model.dense_sizes:
+        keys.append("model.activation")
     if settings.model.head == "direct":
         keys += ["window.horizon", "forecast.quantile_levels", "model.basis_size"]
     if settings.model.head == "recursive" or settings.model.network == "linear":
         keys += ["window.features", "window.scaling"]
     return keys
-
-
-def _dense(settings: Settings) -> tuple[int, ...]:
-    return settings.model.dense_sizes
 
 
 def _differences(settings: Settings, theirs: Settings, keys: Sequence[str]) -> list[str]:
@@ -220,7 +218,7 @@ def _inputs(donor: Donor, settings: Settings) -> tuple[tuple[int | None, ...], l
     lost = [name for name in old if name not in own]
     notes = []
     if new:
-        notes.append(f"the input weights of {', '.join(new)} are new: the donor does not read it")
+        notes.append(f"the input weights of {', '.join(new)} are new: the donor does not read them")
     if lost:
         notes.append(f"{donor.reference} also reads {', '.join(lost)}, which is left out")
     return tuple(old.index(name) if name in old else None for name in own), notes
