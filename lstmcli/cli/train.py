@@ -19,7 +19,7 @@ def train(
             metavar="NAME|FILE",
             help="The recipe: a TOML file, or the name of one that ships "
             "(default, lab, lab-corrected, wine).",
-            show_default="default; with --from the model's own settings",
+            show_default="default, or the settings of the model started from",
         ),
     ] = None,
     overrides: Annotated[
@@ -37,7 +37,7 @@ def train(
             "--name",
             metavar="NAME",
             help="The model's name.",
-            show_default="the recipe's name; with --from that model's",
+            show_default="the recipe's name, or that of the model started from",
         ),
     ] = None,
     start: Annotated[

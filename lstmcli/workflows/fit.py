@@ -20,10 +20,10 @@ from lstmcli.training.device import drawn_from, seeded
 from lstmcli.training.loop import Epoch, train_epochs
 from lstmcli.training.objective import Lanes
 from lstmcli.training.trainee import Snapshot, Stop, Trainee, new_trainee
-from lstmcli.workflows.donor import Donor, Phase, match
+from lstmcli.workflows.donor import Donor, Phase
 from lstmcli.workflows.plan import Plan
 from lstmcli.workflows.samples import Samples, gradient_probe, make_samples
-from lstmcli.workflows.start import start_fan
+from lstmcli.workflows.start import new_start
 
 Stopped = Stop | Literal["timeout", "error"]
 _SCALE_ROWS = 1_000_000  # of the windows that `batch` is fitted on: memory stays flat
@@ -81,7 +81,7 @@ def fit(
     while len(run.members) < settings.train.members and run.stopped != "timeout":
         seed = settings.train.seed + len(run.members)
         with seeded(seed, device):
-            network = _new_network(len(run.members), plan, settings, donor).to(device)
+            network = new_start(len(run.members), plan, settings, donor).to(device)
             generators = {
                 "shuffle": torch.Generator().manual_seed(seed),
                 "steps": torch.Generator(device).manual_seed(seed),
@@ -133,15 +133,6 @@ def _begin(start: Checkpoint | None, settings: Settings, device: torch.device) -
         network.load_state_dict(weights)
         members.append(network.to(device))
     return _Run(members, list(start.history), start.error)
-
-
-def _new_network(member: int, plan: Plan, settings: Settings, donor: Donor | None) -> nn.Module:
-    """Draw a network from the seed set, and give it what it takes over."""
-    network = new_member(settings)
-    start_fan(network, plan, settings)
-    if donor is not None:
-        match(donor, settings).start(network, donor, member)
-    return network
 
 
 def _phases(

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from lstmcli.config import Settings
+from lstmcli.dataset.series import known_features
 from lstmcli.errors import DataError
 from lstmcli.evaluation.cutoffs import choose_cutoffs
 from lstmcli.evaluation.scores import Scores
@@ -52,6 +53,18 @@ def plan_prices(
         except DataError as error:
             failed.append(Failure(each.symbol, str(error), error.exit_code))
     return plan_suitable(series, settings, failed, validates=validates)
+
+
+def with_known_features(settings: Settings, loaded: Sequence[Prices]) -> Settings:
+    """Leave out features that no series has: the network would never learn what they say."""
+    if settings.window.scaling != "volatility":
+        return settings
+    known = {name for each in loaded for name in known_features(each)}
+    if not {"high", "low"} <= known:
+        known -= {"high", "low"}
+    features = tuple(name for name in settings.window.features if name in known)
+    window = settings.window.model_copy(update={"features": features})
+    return settings.model_copy(update={"window": window})
 
 
 def learn(

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from lstmcli.config import Settings
-from lstmcli.dataset.series import known_features
 from lstmcli.errors import TrainingError
 from lstmcli.evaluation.scores import Scores
 from lstmcli.market.prices import Prices
@@ -25,7 +24,7 @@ from lstmcli.workflows.describe import describe, summarize
 from lstmcli.workflows.donor import Donor
 from lstmcli.workflows.failures import Failure
 from lstmcli.workflows.fit import Course, Fit
-from lstmcli.workflows.learn import Learned, learn, plan_prices
+from lstmcli.workflows.learn import Learned, learn, plan_prices, with_known_features
 from lstmcli.workflows.plan import Plan
 from lstmcli.workflows.prices import Source, lasting_data, load_prices
 from lstmcli.workflows.promotion import BROKE_DOWN, LEVEL, Decision, Promote, decide
@@ -153,7 +152,7 @@ def _prepare(
 ) -> tuple[Settings, Plan, list[Prices], list[Failure]]:
     """Return the settings and the plan of all that is suitable, its prices, and what is not."""
     loaded, failures = load_prices(source, settings.data)
-    settings = _with_known_features(settings, loaded)
+    settings = with_known_features(settings, loaded)
     if donor is None:
         plan, failures = plan_prices(loaded, settings, failures)
     else:
@@ -230,18 +229,6 @@ def _cut_short(fitted: Fit, version: ModelRef) -> str:
         f"--timeout ended training after epoch {fitted.history[-1].epoch}; the best one is kept as "
         f"{version}, --resume goes on"
     )
-
-
-def _with_known_features(settings: Settings, loaded: Sequence[Prices]) -> Settings:
-    """Leave out features that no series has: the network would never learn what they say."""
-    if settings.window.scaling != "volatility":
-        return settings
-    known = {name for each in loaded for name in known_features(each)}
-    if not {"high", "low"} <= known:
-        known -= {"high", "low"}
-    features = tuple(name for name in settings.window.features if name in known)
-    window = settings.window.model_copy(update={"features": features})
-    return settings.model_copy(update={"window": window})
 
 
 def _with_version(error: TrainingError, version: ModelRef) -> TrainingError:

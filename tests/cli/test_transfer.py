@@ -1,4 +1,4 @@
-"""`lstmcli train --from`: a new listing from end to end, whose settings hold, and what is refused."""
+"""`lstmcli train --from`: a new listing from end to end, whose settings hold, what is refused."""
 
 import json
 import tomllib
@@ -34,7 +34,9 @@ def test_a_new_listing_gets_a_model_that_forecasts_it(listing: Path) -> None:
     assert told in done.err
     assert "No validation score: no window validates." in done.out
     assert "new/v0001 is the champion: the first version." in done.out
-    made = in_process("predict", "--csv", "new.csv", "-m", "new", "--format", "json", folder=listing)
+    made = in_process(
+        "predict", "--csv", "new.csv", "-m", "new", "--format", "json", folder=listing
+    )
     assert made.code == 0, made.err
     assert json.loads(made.out)["forecasts"]
     shown = in_process("models", "show", "new", folder=listing)
