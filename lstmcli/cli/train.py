@@ -53,7 +53,7 @@ def train(
         Literal["body"] | None,
         typer.Option(
             "--freeze",
-            help="With --from: train a new head only.",
+            help="Train only a new head on the body of the model started from.",
             show_default="train all weights",
         ),
     ] = None,
@@ -64,7 +64,7 @@ def train(
             metavar="RATE",
             min=1e-12,
             max=1.0,
-            help="With --from: the learning rate of all weights, after the head's with --freeze.",
+            help="Learning rate of all weights of the model started from, after those of a new head.",
             show_default="train.learning_rate",
         ),
     ] = None,
