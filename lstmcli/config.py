@@ -21,6 +21,7 @@ from lstmcli.errors import UsageError
 
 DEFAULT_LEVELS = (0.025, *(round(0.05 * k, 2) for k in range(1, 20)), 0.975)
 SHORTEST_VOLATILITY_CONTEXT = 40
+SHORTEST_SEASONAL_CONTEXT = 15  # three rows beside those of the year before
 
 
 def _none_if_empty(value: object) -> object:
@@ -52,25 +53,36 @@ class Window(_Section):
 
     context_length: int = Field(250, ge=3, le=5000)
     horizon: int = Field(50, ge=1, le=1000)
-    features: tuple[Literal["close", "open", "high", "low", "volume"], ...] = (
+    features: tuple[Literal["close", "open", "high", "low", "volume", "month"], ...] = (
         "close",
         "open",
         "high",
         "low",
         "volume",
     )
-    scaling: Literal["volatility", "relative", "zscore", "batch", "log_return"] = "volatility"
+    scaling: Literal["volatility", "relative", "zscore", "batch", "log_return", "seasonal"] = (
+        "volatility"
+    )
     rebase: bool = True
 
     @model_validator(mode="after")
     def _features_once(self) -> Self:
-        if not self.features or len(set(self.features)) != len(self.features):
+        if not set(self.features) - {"month"} or len(set(self.features)) != len(self.features):
             raise ValueError("features must name at least one column, each once")
         return self
 
     @model_validator(mode="after")
+    def _looks_back_over_a_year(self) -> Self:
+        if self.scaling == "seasonal" and self.context_length < SHORTEST_SEASONAL_CONTEXT:
+            raise ValueError(
+                f"scaling seasonal needs context_length of at least {SHORTEST_SEASONAL_CONTEXT}, "
+                f"found {self.context_length}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _has_a_frame_to_keep(self) -> Self:
-        if self.scaling in ("log_return", "volatility") and not self.rebase:
+        if self.scaling in ("log_return", "seasonal", "volatility") and not self.rebase:
             raise ValueError("rebase = false needs scaling relative, zscore or batch")
         return self
 
@@ -175,6 +187,12 @@ class Evaluate(_Section):
     flat_band: float = Field(0.25, ge=0, le=10)
 
 
+class Tuning(_Section):
+    """What a search has cost that chose these settings."""
+
+    trials: int = Field(0, ge=0)
+
+
 class Settings(_Section):
     """Everything a run depends on besides its prices."""
 
@@ -185,6 +203,7 @@ class Settings(_Section):
     train: Train = Train()
     forecast: Forecast = Forecast()
     evaluate: Evaluate = Evaluate()
+    tuning: Tuning = Tuning()
 
     @model_validator(mode="after")
     def _keeps_the_parts_apart(self) -> Self:
@@ -208,6 +227,8 @@ class Settings(_Section):
             raise ValueError(
                 "model.head direct goes with window.scaling volatility, recursive with the others"
             )
+        if direct and "month" in self.window.features:
+            raise ValueError("month in window.features goes with model.head recursive")
         if direct and self.split.method == "shuffled":
             raise ValueError(
                 "split.method shuffled, the published lab's, goes with model.head recursive"
@@ -224,6 +245,15 @@ class Settings(_Section):
                 "train.stateful reads every series bar by bar, which needs model.head direct and "
                 "train.labels sequence"
             )
+        shortest = min(self.train.chunk_length, self.window.context_length)
+        if direct and self.train.labels == "sequence" and self.train.burn_in >= shortest:
+            raise ValueError(
+                "train.burn_in must be less than train.chunk_length and window.context_length"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _suits_the_network(self) -> Self:
         if self.model.network == "linear" and self.model.dense_sizes:
             raise ValueError(
                 "model.network linear goes with model.dense_sizes [], found "
@@ -236,11 +266,6 @@ class Settings(_Section):
             )
         if self.train.precision == "bf16" and self.model.network == "peephole":
             raise ValueError("train.precision bf16 needs another model.network than peephole")
-        shortest = min(self.train.chunk_length, self.window.context_length)
-        if direct and self.train.labels == "sequence" and self.train.burn_in >= shortest:
-            raise ValueError(
-                "train.burn_in must be less than train.chunk_length and window.context_length"
-            )
         longest = (self.reach - 1) // len(self.model.hidden_sizes) + 1
         if self.model.network == "cnn" and self.model.kernel_size > longest:
             raise ValueError(

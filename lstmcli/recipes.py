@@ -20,7 +20,7 @@ def load_settings(config: str | Path = "default", overrides: Sequence[str] = ())
     current one. Raises UsageError for a wrong key or value, FileError for an unreadable file.
     """
     path = find_recipe(config)
-    tree = _anchored(_parse(_read(path), where=str(path)), path.parent)
+    tree = _anchored(read_toml(path, "recipe"), path.parent)
     for text in overrides:
         _merge(tree, _anchored(_override(text), Path.cwd()))
     return check_settings(tree, where=str(path) if not overrides else f"{path} with --set")
@@ -28,19 +28,29 @@ def load_settings(config: str | Path = "default", overrides: Sequence[str] = ())
 
 def find_recipe(config: str | Path) -> Path:
     """Return the path of a recipe given as a file or as the name of one that ships."""
-    path = Path(config)
+    return find_toml(config, "recipe", folder="configs", option="--config")
+
+
+def find_toml(name: str | Path, kind: str, *, folder: str, option: str) -> Path:
+    """Return the path of a TOML file, given as one or as the name of one that ships in a folder."""
+    path = Path(name)
     if os.path.isfile(path):  # unlike Path.is_file, false for a name too long to be a file's
         return path
-    shipped = shipped_file(f"configs/{config}.toml")
-    if path.name == str(config) and os.path.isfile(shipped):
+    shipped = shipped_file(f"{folder}/{name}.toml")
+    if path.name == str(name) and os.path.isfile(shipped):
         return shipped
-    names = sorted(file.stem for file in shipped_file("configs").glob("*.toml"))
+    names = sorted(file.stem for file in shipped_file(folder).glob("*.toml"))
     raise UsageError(
-        "no such recipe",
-        where=config,
+        f"no such {kind}",
+        where=name,
         why="it is neither a file nor one of " + ", ".join(names),
-        next_step="Pass --config NAME or --config FILE.toml.",
+        next_step=f"Pass {option} NAME or {option} FILE.toml.",
     )
+
+
+def read_toml(path: Path, kind: str) -> dict[str, Any]:
+    """Read a file of bounded size; UsageError where it is no TOML, FileError where unreadable."""
+    return _parse(_read(path, kind), where=str(path))
 
 
 def shipped_file(relative: str) -> Path:
@@ -49,15 +59,15 @@ def shipped_file(relative: str) -> Path:
     return packaged if packaged.exists() else _PACKAGE.parent / relative
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, kind: str) -> bytes:
     try:
         size = path.stat().st_size
         if size > _MAX_BYTES:
-            raise UsageError("not a recipe", where=path, why=f"{size} bytes is too large")
+            raise UsageError(f"not a {kind}", where=path, why=f"{size} bytes is too large")
         return path.read_bytes()
     except OSError as error:
         raise FileError(
-            "cannot read the recipe", where=path, why=error.strerror or str(error)
+            f"cannot read the {kind}", where=path, why=error.strerror or str(error)
         ) from error
 
 

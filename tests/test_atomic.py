@@ -43,6 +43,43 @@ def test_a_write_that_breaks_off_leaves_the_old_file(
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("step", ["block", "fsync", "replace"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_stream_that_breaks_off_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def fail(*_: object) -> None:
+        raise error
+
+    def stream() -> None:
+        with atomic.replacing(path) as file:
+            file.write(b"new")
+            assert path.read_bytes() == b"old"
+            if step == "block":
+                fail()
+
+    with monkeypatch.context() as patch:
+        if step != "block":
+            patch.setattr(os, step, fail)
+        expected = FileError if isinstance(error, OSError) else KeyboardInterrupt
+        with pytest.raises(expected):
+            stream()
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_stream_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"a long old text")
+    with atomic.replacing(path) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_the_bytes_reach_the_disk_before_the_name_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

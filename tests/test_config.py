@@ -97,9 +97,12 @@ def test_an_override_that_is_no_key_and_value_is_refused(recipe: Path, text: str
         ({"train": {"learning_rate": float("nan")}}, "bad setting train.learning_rate.*finite"),
         ({"train": {"device": "tpu"}}, "bad setting train.device.*found 'tpu'"),
         ({"train": 3}, "bad setting train.*found 3"),
-        ({"window": {"scaling": "minmax"}}, "'relative', 'zscore', 'batch' or 'log_return'"),
+        ({"window": {"scaling": "minmax"}}, "'batch', 'log_return' or 'seasonal'"),
         ({"window": {"features": []}}, "at least one column"),
         ({"window": {"features": ["close", "close"]}}, "each once"),
+        ({"window": {"features": ["month"]}}, "at least one column"),
+        ({"window": {"features": ["close", "month"]}}, "month .* goes with model.head recursive"),
+        ({"window": {"scaling": "seasonal", "context_length": 14}}, "at least 15, found 14"),
         ({"window": {"context_length": 2}}, "bad setting window.context_length"),
         (
             {"window": {"scaling": "log_return", "rebase": False}},

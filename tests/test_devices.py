@@ -20,6 +20,7 @@ STEP = (
     "dataset/windows.py",
     "training/objective.py",
     "training/fan_objective.py",
+    "training/gradients.py",
 )
 
 

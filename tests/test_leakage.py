@@ -15,10 +15,12 @@ import pytest
 
 from lstmcli.config import Settings
 from lstmcli.dataset.scaling import Scale
+from lstmcli.market.prices import Prices
 from lstmcli.recipes import load_settings, shipped_file
 from lstmcli.workflows import fit, predict, train
 from lstmcli.workflows.evaluate import evaluate
 from lstmcli.workflows.prices import Source
+from lstmcli.workflows.symbol_forecast import Ready
 from lstmcli.workflows.train import TrainReport
 
 TODAY = date(2026, 1, 1)
@@ -46,6 +48,7 @@ CASES = {
     "batch scaling": Case("lab-corrected", "sp500.csv", settings=("window.scaling=batch",)),
     "lab-corrected": Case("lab-corrected", "sp500.csv"),
     "wine": Case("wine", "wine.csv"),
+    "wine with months": Case("wine", "wine.csv", settings=('window.features=["close","month"]',)),
 }
 
 
@@ -168,8 +171,8 @@ def test_scale_fitted_on_all_rows_is_noticed(
 ) -> None:
     fit_return_scale = fit.fit_return_scale
 
-    def leaky(values: Any, parts: list[range]) -> Scale:
-        return fit_return_scale(values, [range(len(values))])
+    def leaky(values: Any, parts: list[range], lag: int) -> Scale:
+        return fit_return_scale(values, [range(len(values))], lag)
 
     monkeypatch.setattr(fit, "fit_return_scale", leaky)
     with pytest.raises(AssertionError, match="assert"):
@@ -179,12 +182,13 @@ def test_scale_fitted_on_all_rows_is_noticed(
 def test_forecast_from_the_bar_after_the_cutoff_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at_cutoff = predict._at_cutoff
+    make_ready = predict.make_ready
 
-    def leaky(*arguments: Any) -> tuple[Any, int]:
-        series, row = at_cutoff(*arguments)
-        return series, row + 1
+    def leaky(prices: Prices, **options: Any) -> Ready:
+        later = prices.frame.index.searchsorted(np.datetime64(options["as_of"]), side="right")
+        options["as_of"] = prices.frame.index[later].date()
+        return make_ready(prices, **options)
 
-    monkeypatch.setattr(predict, "_at_cutoff", leaky)
+    monkeypatch.setattr(predict, "make_ready", leaky)
     with pytest.raises(AssertionError, match="assert"):
         test_forecasts_are_the_same_whatever_follows_their_cutoff(World("wine", tmp_path))

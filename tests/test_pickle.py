@@ -53,5 +53,6 @@ def test_a_fetch_leaves_no_cookies_and_no_pickle_anywhere(tmp_path: Path) -> Non
     files = {path.relative_to(tmp_path): path for path in tmp_path.rglob("*") if path.is_file()}
     assert {str(name) for name in files} == {
         "data/prices/.lock", "data/prices/1d/AAPL.csv", "data/prices/1d/AAPL.json",
+        "data/.lock", "data/runs.json",
     }  # fmt: skip
     assert not any(path.read_bytes().startswith(MARKS) for path in files.values())

@@ -153,7 +153,7 @@ def test_the_script_knows_two_runs(home: Path, arguments: tuple[str, ...]) -> No
     assert run_job(home, *arguments) == (2, "usage: lstmcli-job nightly|weekly\n", [])
 
 
-@pytest.mark.parametrize("command", ["fetch", "status"])
+@pytest.mark.parametrize("command", ["fetch", "predict", "status", "train"])
 def test_the_calls_shown_are_those_of_the_command(command: str) -> None:
     script, (crontab,) = "\n".join(blocks("sh")).replace("\\\n", " "), blocks("crontab")
     steps = [f"{line} --symbols-file f -q" for line in re.findall(r"step (\w+ --.*)", script)]

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from lstmcli import __version__
-from lstmcli.cli import data, evaluate, fetch, journal, models, predict, status, train
+from lstmcli.cli import data, evaluate, fetch, journal, models, predict, status, train, tune
 from lstmcli.errors import LstmcliError
 from lstmcli.workflows.failures import AllFailedError
 
@@ -34,6 +34,7 @@ app.command(short_help="Bring new bars from Yahoo into the store.")(fetch.fetch)
 app.command(short_help="Fit a network and keep it as a new model version.")(train.train)
 app.command(short_help="Forecast the sessions after the last bar.")(predict.predict)
 app.command(short_help="Walk forward over past cutoffs, to a verdict.")(evaluate.evaluate)
+app.command(short_help="Search settings on validation folds, for train.")(tune.tune)
 app.command(short_help="Whether all is well, how old it is, and what to do.")(status.status)
 app.add_typer(data.app, short_help="See, check, remove and import stored prices.")
 app.add_typer(models.app, short_help="See, promote, roll back and prune model versions.")
@@ -112,6 +113,7 @@ def _dispatch() -> int:
     except SystemExit as stop:
         for note in getattr(stop, "__notes__", ()):  # what a run that was stopped has kept
             print(f"lstmcli: {note}", file=sys.stderr)
+            journal.log("note", message=note)
         raise
 
 

@@ -47,6 +47,13 @@ def predict(
             "--record", help="Write it into the ledger first, for evaluate --issued to grade."
         ),
     ] = False,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="Show the gates over the window, and what masking each bar does to the forecast.",
+        ),
+    ] = False,
     errors: options.Errors = None,
     device: options.Device = None,
     threads: options.Threads = None,
@@ -71,6 +78,7 @@ def predict(
     """
     from lstmcli.cli import journal, messages
     from lstmcli.cli.source import make_source
+    from lstmcli.report.explain import check_explain
     from lstmcli.report.output import check_file, check_output, emit
     from lstmcli.report.picture import check_plot
     from lstmcli.report.predict import plot_forecasts, predict_view
@@ -84,6 +92,7 @@ def predict(
     check_output(output, form)
     check_file(errors)
     check_plot(plot, form)
+    check_explain(explain, form)
     with messages.failures_listed(errors):
         report = run(
             make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict),
@@ -94,6 +103,7 @@ def predict(
             device=device or "auto",
             number_of_threads=1 if threads is None else threads,
             stream=plot is None,
+            explained=explain,
         )
 
     def all_made() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
     from lstmcli.training.loop import Epoch
     from lstmcli.workflows.refit import OnRefit, Refit
+    from lstmcli.workflows.trials import Trial
+    from lstmcli.workflows.tune import OnTrial
 
 _FULL_WIDTH = 100
 
@@ -44,6 +47,21 @@ def refits_shown(*, quiet: bool, verbose: bool) -> Iterator[OnRefit]:
 
 
 @contextlib.contextmanager
+def trials_shown(total: int, *, quiet: bool, verbose: bool) -> Iterator[OnTrial]:
+    """Yield what to call with each trial of a study."""
+    if verbose and not quiet:
+        yield _print_trial
+    elif quiet or not sys.stderr.isatty():
+        yield lambda trial, best, count, wanted: None
+    else:
+        with _counter("trial", "best so far {task.fields[best]}") as progress:
+            task = progress.add_task("trial", total=total, best="-")
+            yield lambda trial, best, count, wanted: progress.update(
+                task, completed=count, total=wanted, best=_best(best)
+            )
+
+
+@contextlib.contextmanager
 def symbols_shown(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
     """Yield what to call with each symbol that is done."""
     if quiet or not sys.stderr.isatty():
@@ -54,11 +72,11 @@ def symbols_shown(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
             yield lambda: progress.advance(task)
 
 
-def _counter(noun: str) -> Progress:
+def _counter(noun: str, *more: str) -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns = (TextColumn(noun), MofNCompleteColumn(), BarColumn())
+    columns = (TextColumn(noun), MofNCompleteColumn(), BarColumn(), *map(TextColumn, more))
     return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
@@ -104,10 +122,26 @@ def _print_refit(refit: Refit, number: int, total: int) -> None:
     )
 
 
+def _print_trial(trial: Trial, best: Trial | None, count: int, wanted: int) -> None:
+    values = ", ".join(f"{key} {json.dumps(value)}" for key, value in trial.values.items())
+    score = trial.reason if trial.score is None else f"{100 * trial.score:.4f} %"
+    print(
+        f"trial {trial.number} ({count} of {wanted}): {' '.join([trial.state, score]).rstrip()}, "
+        f"{values}; {trial.epochs} epochs, {trial.seconds:.1f} s; best so far {_best(best)}",
+        file=sys.stderr,
+    )
+
+
+def _best(best: Trial | None) -> str:
+    if best is None or best.score is None:
+        return "none"
+    return f"{100 * best.score:.4f} % (trial {best.number})"
+
+
 def _print_epoch(epoch: Epoch) -> None:
     layers = ", ".join(f"{name} {norm:.3g}" for name, norm in epoch.gradient_norms.items())
     part = epoch.gradient_kept
-    kept = "" if part is None else f"{part:.2g} of it left at the window's start, "
+    kept = "" if part is None else f"{part:.2g} times as much at the window's start as at its end, "
     validation = _loss(epoch.validation_loss, 6)
     print(
         f"epoch {epoch.epoch}: loss {epoch.loss:.6g}, validation {validation}, "

@@ -64,7 +64,7 @@ def train(
             metavar="RATE",
             min=1e-12,
             max=1.0,
-            help="Learning rate of all weights of the model started from, after those of a new head.",
+            help="Learning rate of all weights of that model, after those of a new head.",
             show_default="train.learning_rate",
         ),
     ] = None,
@@ -110,6 +110,7 @@ def train(
     strict: options.Strict = False,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     wait: options.Wait = 0.0,
+    errors: options.Errors = None,
     form: options.FormatOption = "table",
     output: options.Output = None,
     quiet: options.Quiet = False,
@@ -131,19 +132,21 @@ def train(
     from lstmcli.cli.progress import epochs_shown
     from lstmcli.cli.settings import recipe_of, settings_of
     from lstmcli.cli.source import make_source
-    from lstmcli.report.output import check_output, emit
+    from lstmcli.report.output import check_file, check_output, emit
     from lstmcli.report.train import train_view
     from lstmcli.workflows.donor import find_donor
     from lstmcli.workflows.train import train as run
 
     run_id = journal.begin("train", data_dir)
     check_output(output, form)
+    check_file(errors)
     donor = find_donor(data_dir, start, freeze=freeze, fine_tune_lr=fine_tune_lr)
     recipe, own_name = recipe_of(config, donor)
     settings = settings_of(recipe, overrides, seed=seed, device=device, threads=threads)
     source = make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict)
     total = settings.train.epochs * (1 if donor is None else len(donor.phases(1.0)))
-    with epochs_shown(total, quiet=quiet, verbose=verbose) as on_epoch:
+    shown = epochs_shown(total, quiet=quiet, verbose=verbose)
+    with messages.failures_listed(errors), shown as on_epoch:
         report = run(
             settings,
             source,
@@ -160,6 +163,7 @@ def train(
         )
     decision = asdict(report.decision)
     journal.log("version", model=str(report.model), **decision)
+    messages.list_failures(errors, report.failures)
     messages.tell(report.notes, quiet=quiet, every=verbose)
     emit(train_view(report), form, output)
     messages.finish(report.failures, len(report.metadata["data"]["symbols"]))

@@ -2,7 +2,7 @@
 
 A frame is a value: the scaled window with the affine map that made it, so that the network's answer
 can be turned into a price again. Every map is fitted on the window's own rows (`relative`,
-`zscore`) or on training rows (`log_return`, `batch`), never on what follows the cutoff.
+`zscore`) or on training rows (the others), never on what follows the cutoff.
 
     relative     p / p_0 - 1, p_0 the window's first price (the lab's)
     zscore       (p - mean) / standard deviation, of the window
@@ -10,6 +10,7 @@ can be turned into a price again. Every map is fitted on the window's own rows (
                  forecast uses those of all training windows, so that it never depends on its
                  neighbours
     log_return   log(p_t / p_(t-1)), standardised by training rows; one row shorter
+    seasonal     log(p_t / p_(t-12)) of months, standardised by training rows; twelve rows shorter
 """
 
 from dataclasses import dataclass
@@ -17,8 +18,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-FITTED_SCALINGS = ("log_return", "batch")
+from lstmcli.dataset.season import MONTHS
+
+FITTED_SCALINGS = ("log_return", "seasonal", "batch")
 """Those whose scale is fitted on training rows; the others take each window's own."""
+
+LAGS = {"log_return": 1, "seasonal": MONTHS}
+"""Rows between the two values of a log return, by which the window becomes shorter."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +72,11 @@ class Frame:
 def make_frame(contexts: Tensor, scaling: str, fitted: Scale | None = None) -> Frame:
     """Scale contexts (N, L, C) for the network.
 
-    `fitted` is needed by `log_return` and, outside training, by `batch`; without it `batch` uses
-    the mean and deviation of these very windows.
+    `fitted` is needed by `log_return`, `seasonal` and, outside training, by `batch`; without it
+    `batch` uses the mean and deviation of these very windows.
     """
-    if scaling == "log_return":
-        return _log_return_frame(contexts, fitted)
+    if scaling in LAGS:
+        return _log_return_frame(contexts, fitted, LAGS[scaling])
     first = first_known(contexts)
     ones, zeros = torch.ones_like(first), torch.zeros_like(first)
     if scaling == "relative":
@@ -86,9 +92,9 @@ def make_frame(contexts: Tensor, scaling: str, fitted: Scale | None = None) -> F
     return _scaled(frame, contexts)
 
 
-def fit_return_scale(values: Tensor, parts: list[range]) -> Scale:
-    """Fit `log_return` on the rows of the training parts of flat values (R, C)."""
-    returns = torch.cat([values[part.start : part.stop].log().diff(dim=0) for part in parts])
+def fit_return_scale(values: Tensor, parts: list[range], lag: int = 1) -> Scale:
+    """Fit `log_return`, or another lag, on the rows of the training parts of flat values (R, C)."""
+    returns = torch.cat([_log_returns(values[part.start : part.stop], lag) for part in parts])
     returns = returns.masked_fill(~returns.isfinite(), torch.nan)
     loc = returns.nanmean(0).nan_to_num(0.0)
     return Scale(loc, _positive((returns - loc).square().nanmean(0).sqrt()))
@@ -117,12 +123,18 @@ def last_known(contexts: Tensor) -> Tensor:
     return first_known(contexts.flip(1))
 
 
-def _log_return_frame(contexts: Tensor, fitted: Scale | None) -> Frame:
-    assert fitted is not None, "log_return needs a scale fitted on training rows"
-    last = last_known(contexts)
-    loc, scale = fitted.loc.expand_as(last), fitted.scale.expand_as(last)
-    returns = (contexts.log().diff(dim=1) - loc[:, None]) / scale[:, None]
-    return Frame(_neutral(returns), last, loc, scale, log=True)
+def _log_returns(values: Tensor, lag: int) -> Tensor:
+    """(..., T, C) -> (..., T - lag, C)."""
+    logs = values.log()
+    return logs[..., lag:, :] - logs[..., :-lag, :]
+
+
+def _log_return_frame(contexts: Tensor, fitted: Scale | None, lag: int) -> Frame:
+    assert fitted is not None, "log returns need a scale fitted on training rows"
+    base = last_known(contexts[:, : contexts.shape[1] - lag + 1])
+    loc, scale = fitted.loc.expand_as(base), fitted.scale.expand_as(base)
+    returns = (_log_returns(contexts, lag) - loc[:, None]) / scale[:, None]
+    return Frame(_neutral(returns), base, loc, scale, log=True)
 
 
 def _scaled(frame: Frame, contexts: Tensor) -> Frame:

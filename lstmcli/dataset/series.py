@@ -86,6 +86,8 @@ def make_series(
         if feature == "close":
             inputs.append(0)
             continue
+        if feature == "month":
+            continue  # no column: it is read off the dates
         inputs.append(len(columns))
         if feature not in known:
             columns.append(np.full(len(target), np.nan))

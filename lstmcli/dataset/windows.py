@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lstmcli.dataset.season import months_of
 from lstmcli.dataset.series import Series
 
 
@@ -21,23 +22,28 @@ class Windows:
 
     values : (R, C) float64, R the sum of the series' lengths.
     offsets : (S,) flat row at which each series begins.
+    months : (R,) month of the year of every row; None where the network does not read it.
     """
 
     values: Tensor
     offsets: tuple[int, ...]
+    months: Tensor | None = None
 
     def to(self, device: torch.device) -> "Windows":
         """Return the same windows with their rows on `device`."""
-        return Windows(self.values.to(device), self.offsets)
+        months = None if self.months is None else self.months.to(device)
+        return Windows(self.values.to(device), self.offsets, months)
 
 
-def join(series: Sequence[Series]) -> Windows:
-    """Lay the series behind one another."""
+def join(series: Sequence[Series], *, season: bool = False) -> Windows:
+    """Lay the series behind one another, with the months of their rows where `season` is read."""
     offsets, start = [], 0
     for each in series:
         offsets.append(start)
         start += len(each)
-    return Windows(torch.cat([each.values for each in series]), tuple(offsets))
+    values = torch.cat([each.values for each in series])
+    months = torch.from_numpy(np.concatenate([months_of(each.dates) for each in series]))
+    return Windows(values, tuple(offsets), months if season else None)
 
 
 def flat_cutoffs(windows: Windows, cutoffs: Sequence[NDArray[np.int64]]) -> Tensor:
@@ -54,6 +60,14 @@ def contexts(windows: Windows, cutoffs: Tensor, length: int) -> Tensor:
     """Return the rows cutoff - length + 1 .. cutoff of each cutoff: (N, L, C)."""
     steps = torch.arange(1 - length, 1, device=cutoffs.device)
     return windows.values[cutoffs[:, None] + steps]
+
+
+def context_months(windows: Windows, cutoffs: Tensor, length: int) -> Tensor | None:
+    """Return the months of those rows, (N, L), where they are read."""
+    if windows.months is None:
+        return None
+    steps = torch.arange(1 - length, 1, device=cutoffs.device)
+    return windows.months[cutoffs[:, None] + steps]
 
 
 def futures(windows: Windows, cutoffs: Tensor, horizon: int) -> Tensor:

@@ -30,12 +30,12 @@ def by_group(
     known.
     """
     sums = np.empty((count, *values.shape[1:]))
-    counts = np.empty(sums.shape, dtype=np.int64)
+    counts = np.empty(sums.shape)
     for column in np.ndindex(values.shape[1:]):
         own = values[:, *column]
         known = ~np.isnan(own)
         sums[:, *column] = np.bincount(group, np.where(known, own, 0.0), count)
-        counts[:, *column] = np.bincount(group[known], minlength=count)
+        counts[:, *column] = np.bincount(group, known, count)
     return _ratio(sums, counts)
 
 
@@ -142,7 +142,9 @@ def _last_end(
     return dates, last
 
 
-def _ratio(sums: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def _ratio(
+    sums: NDArray[np.float64], counts: NDArray[np.float64] | NDArray[np.int64]
+) -> NDArray[np.float64]:
     means = np.full(np.shape(sums), np.nan)
     np.divide(sums, counts, out=means, where=counts > 0)
     return means

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lstmcli.dataset.series import Series
-from lstmcli.dataset.windows import contexts, flat_cutoffs, join
+from lstmcli.dataset.windows import context_months, contexts, flat_cutoffs, join
 from lstmcli.errors import DataError, UsageError
 from lstmcli.forecasting.direct import fan
 from lstmcli.forecasting.forecast import Forecast, join_forecasts
@@ -41,11 +41,17 @@ def forecast(
                 where=each.symbol,
                 next_step="Give a longer series.",
             )
-    windows = join(series).to(model.device)
+    windows = join(series, season="month" in window.features).to(model.device)
     index = flat_cutoffs(windows, cutoffs).to(model.device)
     steps = horizon or window.horizon
     batches = (
-        _forecast(model, contexts(windows, batch, window.context_length), series[0].inputs, steps)
+        _forecast(
+            model,
+            contexts(windows, batch, window.context_length),
+            context_months(windows, batch, window.context_length),
+            series[0].inputs,
+            steps,
+        )
         for batch in torch.split(index, _BATCH)
     )
     return join_forecasts(batches, len(index))
@@ -77,7 +83,13 @@ def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return values.astype(np.float32).astype(np.float64)
 
 
-def _forecast(model: TrainedModel, raw: Tensor, inputs: Sequence[int], horizon: int) -> Forecast:
+def _forecast(
+    model: TrainedModel,
+    raw: Tensor,
+    months: Tensor | None,
+    inputs: Sequence[int],
+    horizon: int,
+) -> Forecast:
     """Forecast from contexts (n, L, C), directly or by recursion as the model was trained."""
     window = model.settings.window
     if model.settings.model.head == "direct":
@@ -104,4 +116,5 @@ def _forecast(model: TrainedModel, raw: Tensor, inputs: Sequence[int], horizon: 
         scaling=window.scaling,
         fitted=model.fitted,
         rebase=window.rebase,
+        months=months,
     )

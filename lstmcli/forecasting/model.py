@@ -7,6 +7,7 @@ from torch import nn
 
 from lstmcli.config import Settings
 from lstmcli.dataset.scaling import Scale
+from lstmcli.dataset.season import check_months, count_with_season
 from lstmcli.dataset.series import Series, make_series
 from lstmcli.dataset.volatility import count_inputs
 from lstmcli.forecasting.calibration import Calibration
@@ -52,17 +53,20 @@ def series_for(settings: Settings, prices: Prices) -> Series:
 
     The probabilistic recipe takes features where they exist; the others insist on them.
     """
-    return make_series(
+    series = make_series(
         prices,
         features=settings.window.features,
         price=settings.data.price,
         optional=settings.window.scaling == "volatility",
     )
+    if settings.window.scaling == "seasonal" or "month" in settings.window.features:
+        check_months(series.dates, series.symbol)
+    return series
 
 
 def num_columns(settings: Settings) -> int:
     """Return C, the columns of a series: the forecast price and the features besides it."""
-    return 1 + len(set(settings.window.features) - {"close"})
+    return 1 + len(set(settings.window.features) - {"close", "month"})
 
 
 def new_network(settings: Settings) -> nn.Module:
@@ -75,9 +79,10 @@ def new_member(settings: Settings) -> nn.Module:
     """Build one untrained network: a body, then a head."""
     model, window = settings.model, settings.window
     direct = model.head == "direct"
+    count = count_inputs if direct else count_with_season
     body = build_body(
         model.network,
-        count_inputs(window.features) if direct else len(window.features),
+        count(window.features),
         hidden_sizes=model.hidden_sizes,
         dropout=model.dropout,
         activation=model.activation,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lstmcli.dataset.scaling import Scale, last_known, make_frame
+from lstmcli.dataset.season import next_month, with_season
 from lstmcli.forecasting.forecast import Forecast
 
 _FURTHEST_MOVE = 1e6
@@ -26,6 +27,7 @@ def recurse(
     scaling: str,
     fitted: Scale | None,
     rebase: bool,
+    months: Tensor | None = None,
 ) -> Forecast:
     """Forecast from contexts (N, L, C) of raw values, on the network's device.
 
@@ -34,7 +36,7 @@ def recurse(
     """
     network.eval()
     with torch.inference_mode():
-        moves = _paths(network, contexts, horizon, list(inputs), scaling, fitted, rebase)
+        moves = _paths(network, contexts, horizon, list(inputs), scaling, fitted, rebase, months)
     return Forecast(median=np.asarray(moves.cpu().numpy(), dtype=np.float64))
 
 
@@ -46,6 +48,7 @@ def _paths(
     scaling: str,
     fitted: Scale | None,
     rebase: bool,
+    months: Tensor | None,
 ) -> Tensor:
     """(n, L, C) raw windows -> (n, H) log moves of column 0 from the cutoff."""
     last = last_known(window)
@@ -60,8 +63,10 @@ def _paths(
         else:
             frame = first
             x = first.apply(window).nan_to_num(0.0)
-        answer = network(x[:, :, inputs].float().to(precision)).double()
+        answer = network(with_season(x[:, :, inputs], months).to(precision)).double()
         row = torch.minimum(torch.maximum(frame.invert(answer), low), high)
         predicted.append(row[:, 0])
         window = torch.cat([window[:, 1:], row[:, None]], dim=1)
+        if months is not None:
+            months = torch.cat([months[:, 1:], next_month(months[:, -1:])], dim=1)
     return (torch.stack(predicted, dim=1) / last[:, :1]).log()

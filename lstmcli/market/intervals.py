@@ -37,6 +37,11 @@ def infer_interval(index: pd.DatetimeIndex | Days) -> str:
     return f"{round(gap)}D"
 
 
+def unit_of(interval: str) -> str:
+    """The word for the distance of two bars: "session", "week", "month" or, for another, "bar"."""
+    return {"1d": "session", "1wk": "week", "1mo": "month"}.get(interval, "bar")
+
+
 def as_days(index: pd.DatetimeIndex | Days) -> Days:
     """The dates as datetime64[D], whatever unit they came in."""
     days: Days = np.asarray(index).astype("datetime64[D]")

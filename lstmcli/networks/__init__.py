@@ -1,1 +1,1 @@
-"""The LSTM and its heads, as plain modules: (N, L, F) in, answers out. None knows prices."""
+"""The LSTM, its siblings and heads, as plain modules: (N, L, F) in, answers out, no prices."""

@@ -64,6 +64,10 @@ def _document(report: EvaluateReport) -> dict[str, Any]:
         "split_method": report.settings.split.method,
         "windows": counts(report),
         "verdicts": report.verdicts,
+        "tuning": {
+            name: recipe.tuning.model_dump()
+            for name, recipe in zip(report.verdicts, report.recipes, strict=True)
+        },
         "scores": asdict(report.scores),
         "forecasts": window_rows(report),
         "notes": list(report.notes),
@@ -76,7 +80,7 @@ def _tables(report: EvaluateReport) -> list[RenderableType]:
     return [
         windows_table(report),
         f"{found['rows']} rows; {found['train']} training, {found['test']} test windows; "
-        f"{found['evaluated']} evaluated, {report.step_size} rows apart "
+        f"{found['evaluated']} evaluated, {count(report.step_size, 'row')} apart "
         f"({report.scores.n_independent} independent).",
         *score_tables(report.scores, f"1 to {report.horizon}"),
         *_refits(report),

@@ -2,6 +2,8 @@
 
 import math
 
+from lstmcli.market.intervals import unit_of
+
 
 def price(value: float) -> str:
     """A price with two decimals, or six significant digits where it is small."""
@@ -28,3 +30,9 @@ def move(log_move: float) -> str:
 def count(number: int, noun: str) -> str:
     """A number of things: "1 window", "13 windows"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def ahead(steps: int, interval: str) -> str:
+    """A horizon: "50 steps ahead", "12 months ahead"."""
+    unit = unit_of(interval)
+    return f"{count(steps, unit if unit in ('week', 'month') else 'step')} ahead"

@@ -13,7 +13,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -186,5 +186,5 @@ def _write_parquet(rows: Iterable[Row], file: IO[bytes]) -> None:
         for field in pyarrow.Table.from_pylist(first).schema
     )
     with pyarrow.parquet.ParquetWriter(file, schema) as writer:
-        for batch in (first, *batches):
+        for batch in chain([first], batches):
             writer.write_table(pyarrow.Table.from_pylist(batch, schema))

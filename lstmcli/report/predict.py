@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 from rich.console import RenderableType
 
+from lstmcli.forecasting.explain import Explanation
+from lstmcli.market.intervals import unit_of
 from lstmcli.report.console import make_table
+from lstmcli.report.explain import explain_document, explain_tables
 from lstmcli.report.long_table import forecast_rows
-from lstmcli.report.numbers import count, move, percent, price
+from lstmcli.report.numbers import ahead, count, move, percent, price
 from lstmcli.report.plot import Fan, bands_of, draw_fans
 from lstmcli.report.terminal_plot import text_fans
 from lstmcli.report.view import SCHEMA_VERSION, View
@@ -35,7 +38,9 @@ def predict_view(report: PredictReport, *, all_steps: bool = False) -> View:
             "trained_prices": list(report.trained_prices),
             "stale": [asdict(mark) for mark in report.stale],
             "validation": report.metadata["validation"],
-            "forecasts": map(_forecast, report.forecasts),
+            "forecasts": (
+                _forecast(each) | _explanation(report, each) for each in report.forecasts
+            ),
             # Iterators, since they are complete only when the forecasts before them are written.
             "notes": iter(report.notes),
             "failures": map(asdict, report.failures),
@@ -120,6 +125,7 @@ def _step(each: SymbolForecast, row: dict[str, Any]) -> dict[str, Any]:
 
 def _tables(report: PredictReport, all_steps: bool) -> list[RenderableType]:
     shown: list[list[str]] = []
+    explained: list[Explanation] = []
     columns: set[str] = set()
     fans = spreads = happened = False
     for each in report.forecasts:
@@ -127,13 +133,14 @@ def _tables(report: PredictReport, all_steps: bool) -> list[RenderableType]:
         # The first two are the model's; a truth in one row makes a column for all.
         fans, spreads = each.forecast.quantiles is not None, each.forecast.spread is not None
         happened |= not math.isnan(each.actual[0])
+        explained += [each.explanation] if each.explanation else []
         shown += [
             _cells(each, row)
             for row in _rows(each)
             if all_steps or row["step"] in (*_SHOWN_STEPS, report.horizon)
         ]
     table = make_table(
-        f"Forecast by {report.model}, {report.horizon} steps ahead",
+        f"Forecast by {report.model}, {ahead(report.horizon, report.metadata['interval'])}",
         ["Symbol", "Cutoff", "Date", "Step", "Last close = naive"]
         + (["Median", "Change", "80 % from", "to", "Rise"] if fans else ["Forecast", "Change"])
         + (["Spread"] if spreads else [])
@@ -145,7 +152,16 @@ def _tables(report: PredictReport, all_steps: bool) -> list[RenderableType]:
     basis = f"Log moves of {' and '.join(sorted(columns))}, on the last Close."
     if spreads:
         basis += " Spread: standard deviation of the members' medians."
-    return [table, basis, _record(report)]
+    unit = unit_of(report.metadata["interval"])
+    return [table, basis, _record(report), *explain_tables(explained, unit)]
+
+
+def _explanation(report: PredictReport, each: SymbolForecast) -> dict[str, Any]:
+    """Return the explanation as a part of the forecast, where there is one."""
+    if each.explanation is None:
+        return {}
+    unit = unit_of(report.metadata["interval"])
+    return {"explain": explain_document(each.explanation, unit)}
 
 
 def _cells(each: SymbolForecast, row: dict[str, Any]) -> list[str]:
@@ -167,8 +183,9 @@ def _record(report: PredictReport) -> str:
     if found is None:
         return "This model has no validation score; see lstmcli evaluate."
     errors = {name: percent(each["rmse"], 3) for name, each in found["models"].items()}
+    against = [name for name in ("naive", "drift", "seasonal_naive") if name in errors]
     return (
         f"Path RMSE on {count(found['n_independent'], 'independent validation window')}: "
-        f"{errors['network']}, naive {errors['naive']}, drift {errors['drift']}. "
+        f"{errors['network']}, {', '.join(f'{name} {errors[name]}' for name in against)}. "
         "On test data: lstmcli evaluate."
     )

@@ -35,7 +35,7 @@ def train_view(report: TrainReport) -> View:
 
     # Nothing is trained where all is unchanged: a header without what differs by network.
     known = [field.name for field in fields(Epoch) if field.name != "gradient_norms"]
-    return View(lambda: _tables(report), document, rows, () if report.history else known)
+    return View(lambda: _tables(report), document, rows, known if report.unchanged else ())
 
 
 def _tables(report: TrainReport) -> list[RenderableType]:

@@ -7,7 +7,7 @@ from rich.console import RenderableType
 
 from lstmcli.evaluation.trend import CLASSES, actual_trend, predicted_trend
 from lstmcli.report.console import make_table
-from lstmcli.report.numbers import price
+from lstmcli.report.numbers import ahead, price
 from lstmcli.workflows.evaluate import EvaluateReport
 
 _MOST_ROWS = 60
@@ -55,7 +55,8 @@ def windows_table(report: EvaluateReport) -> RenderableType:
     """Show the first network's windows, the latest ones where there are many."""
     rows = [row for row in window_rows(report) if row["model"] == str(report.models[0])]
     shown = rows[-_MOST_ROWS:]
-    title = f"{report.models[0]}, {report.horizon} steps ahead, {report.price}"
+    distance = ahead(report.horizon, report.metadata[0]["interval"])
+    title = f"{report.models[0]}, {distance}, {report.price}"
     if len(shown) < len(rows):
         title += f" (the last {len(shown)} of {len(rows)} windows; all with --format csv)"
     table = make_table(

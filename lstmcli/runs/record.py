@@ -4,9 +4,9 @@ It says when the folder was last well looked after, also where nobody keeps a lo
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from lstmcli.errors import PartialError
 from lstmcli.runs.locks import hold
 
 SCHEMA_VERSION = 1
+NIGHTLY = ("fetch", "predict")
 _FILE = "runs.json"
 _WAIT = 5.0  # seconds for other ends, each of which takes milliseconds
 _MAX_BYTES = 1024**2
+_SKEW = timedelta(minutes=5)  # between the clocks of machines that share a folder
 _NOT_A_RECORD = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
@@ -80,6 +82,34 @@ def last_runs(data_dir: Path) -> dict[str, LastRuns]:
         }
     except (OSError, *_NOT_A_RECORD):
         return {}
+
+
+def too_old(
+    runs: Mapping[str, LastRuns], commands: Sequence[str], max_age: timedelta, now: datetime
+) -> tuple[str, ...]:
+    """Which last good runs are older than `max_age` at `now`, and since when; empty for none.
+
+    commands : that are asked about; without them those of NIGHTLY that were ever run, and any
+    command where none of them was.
+    """
+    asked = tuple(commands) or tuple(name for name in NIGHTLY if name in runs)
+    if not asked:
+        good = [each.last_good for each in runs.values() if each.last_good]
+        fresh = [each for each in good if _is_fresh(each, max_age, now)]
+        return () if fresh else ("no command has had a good run within the limit",)
+    found = []
+    for name in asked:
+        end = runs[name].last_good if name in runs else None
+        if end is None:
+            found.append(f"{name} has had no good run")
+        elif not _is_fresh(end, max_age, now):
+            found.append(f"{name} last ended well at {end.ended}")
+    return tuple(found)
+
+
+def _is_fresh(end: RunEnd, max_age: timedelta, now: datetime) -> bool:
+    """Whether it ended within the limit; not where the clock says that it has yet to end."""
+    return -_SKEW <= now - datetime.fromisoformat(end.ended) <= max_age
 
 
 def _end(tree: Any) -> RunEnd:

@@ -59,14 +59,16 @@ def version_of(data_dir: Path, name: str, version: str) -> ModelRef:
     return ModelRef(name, version, inside(data_dir, model_folder(data_dir, name) / version))
 
 
-def all_names(data_dir: Path) -> list[str]:
-    """Return the names that have a folder, with a champion or without, in alphabetical order."""
-    folder = data_dir / "models"
+def all_names(data_dir: Path, *, linked: bool = False) -> list[str]:
+    """Return the names that have a folder, with a champion or without, in alphabetical order.
+
+    linked : also those that a link leads out of the data folder, so that their use is an error.
+    """
+    folder, home = data_dir / "models", data_dir.resolve()
     if not folder.is_dir():
         return []
-    return sorted(
-        path.name for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()
-    )
+    found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()]
+    return sorted(path.name for path in found if linked or path.resolve().is_relative_to(home))
 
 
 def next_version(data_dir: Path, name: str) -> ModelRef:
@@ -211,4 +213,6 @@ def _only_model(data_dir: Path) -> ModelRef:
 
 def _names(data_dir: Path) -> list[str]:
     folder = data_dir / "models"
-    return [name for name in all_names(data_dir) if (folder / name / CHAMPION).is_file()]
+    return [
+        name for name in all_names(data_dir, linked=True) if (folder / name / CHAMPION).is_file()
+    ]

@@ -24,7 +24,8 @@ def members_of(layers: Iterable[nn.Module], weights: Sequence[nn.Parameter]) -> 
 def clip_gradients(weights: Sequence[nn.Parameter], members: Tensor, clip_norm: float) -> Tensor:
     """Scale the gradients down to `clip_norm`, 0 for never; nothing waits for the device.
 
-    Returns (B + 2,): the norm of each layer and of all together before, and 1 where it was clipped.
+    weights : all that are trained. members : by layer, see `members_of`. Returns (B + 2,): the norm
+    of each layer and of all together before, and 1 where it was clipped.
     """
     limit = clip_norm or math.inf
     gradients = [weight.grad for weight in weights if weight.grad is not None]
@@ -39,7 +40,8 @@ def gradient_kept(network: nn.Module, objective: Objective, cutoffs: Tensor) -> 
     """Return what is left of the gradient at the first quarter of a window.
 
     The norm of d loss / d input over the first quarter of the rows, divided by that over the last
-    quarter, for windows with one label at their end. 1 is no loss; 0 also where there is none.
+    quarter, for windows with one label at their end. Near 0 it vanishes on the way back, above 1 it
+    grows; 0 also where there is none.
     """
     body, _ = body_and_head(network)
     seen: list[Tensor] = []

@@ -7,7 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from lstmcli.dataset.scaling import Scale, make_frame
-from lstmcli.dataset.windows import Windows, contexts, futures
+from lstmcli.dataset.season import with_season
+from lstmcli.dataset.windows import Windows, context_months, contexts, futures
 from lstmcli.networks.losses import point_loss
 
 Objective = Callable[[nn.Module, Any], Tensor]
@@ -49,6 +50,8 @@ def next_step_objective(
         batch = None if scaling == "batch" and network.training else fitted
         frame = make_frame(contexts(windows, cutoffs, context_length), scaling, batch)
         target = frame.apply(futures(windows, cutoffs, 1)[:, 0])
-        return point_loss(network(frame.x[:, :, columns].float()), target.float(), loss)
+        months = context_months(windows, cutoffs, context_length)
+        x = with_season(frame.x[:, :, columns], months)
+        return point_loss(network(x), target.float(), loss)
 
     return objective

@@ -51,6 +51,7 @@ def describe(
             "test_start": str(plan.test_start),
         },
         "windows": plan.counts(),
+        "tuning": fitted.model.settings.tuning.model_dump(),
         "epochs": {"run": len(fitted.history), "best": best.epoch},
         "stopped": fitted.stopped,
         "validation_loss": best.validation_loss,

@@ -226,4 +226,8 @@ def _inputs(donor: Donor, settings: Settings) -> tuple[tuple[int | None, ...], l
 
 def _names(settings: Settings) -> tuple[str, ...]:
     features = settings.window.features
-    return input_names(features) if settings.model.head == "direct" else features
+    if settings.model.head == "direct":
+        return input_names(features)
+    season = ("sine of the month", "cosine of the month")
+    columns = tuple(name for name in features if name != "month")
+    return columns + season[: 2 * ("month" in features)]

@@ -13,6 +13,7 @@ from lstmcli.config import Data, Settings
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, UsageError
 from lstmcli.evaluation.backtest import Backtest, Rows, turn_of
+from lstmcli.evaluation.choice import tried
 from lstmcli.evaluation.cutoffs import choose_cutoffs
 from lstmcli.evaluation.scores import Scores
 from lstmcli.evaluation.trend import Thresholds
@@ -194,7 +195,10 @@ def evaluate(
         thresholds=thresholds_by_window(result, fits),
         refits=tuple(done),
         looks=looks,
-        verdicts={name: verdict(scores, name) for name in networks},
+        verdicts={
+            name: " ".join([verdict(scores, name), *tried(model.settings.tuning.trials)])
+            for name, model in networks.items()
+        },
         notes=(
             *(note for each in references for note in tell_doubts(doubtful_paths(each))),
             *(

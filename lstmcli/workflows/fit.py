@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lstmcli.config import Settings, Train
-from lstmcli.dataset.scaling import Scale, fit_batch_scale, fit_return_scale
+from lstmcli.dataset.scaling import LAGS, Scale, fit_batch_scale, fit_return_scale
 from lstmcli.dataset.windows import Windows, contexts, flat_cutoffs, join
 from lstmcli.errors import TrainingError
 from lstmcli.forecasting.model import TrainedModel, new_member
@@ -72,7 +72,7 @@ def fit(
     donor : whose weights it starts with, where they fit. Raises TrainingError if a network had no
     good epoch, or the time allowed no new one.
     """
-    rows = join(plan.series)
+    rows = join(plan.series, season="month" in settings.window.features)
     fitted = _fit_scale(rows, plan, flat_cutoffs(rows, plan.train), settings)
     rows = rows.to(device)
     fitted = None if fitted is None else fitted.to(device)
@@ -235,12 +235,12 @@ def _fit_scale(
     rows: Windows, plan: Plan, train_index: torch.Tensor, settings: Settings
 ) -> Scale | None:
     """Fit what the scaling needs, on training rows alone."""
-    if settings.window.scaling == "log_return":
+    if settings.window.scaling in LAGS:
         parts = [
             range(offset, offset + split.train_rows)
             for offset, split in zip(rows.offsets, plan.splits, strict=True)
         ]
-        return fit_return_scale(rows.values, parts)
+        return fit_return_scale(rows.values, parts, LAGS[settings.window.scaling])
     if settings.window.scaling == "batch":
         length = settings.window.context_length
         every = max(1, len(train_index) * length // _SCALE_ROWS)

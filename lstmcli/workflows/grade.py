@@ -9,13 +9,14 @@ import numpy as np
 
 from lstmcli.config import Data, Evaluate
 from lstmcli.dataset.series import Series, make_series
-from lstmcli.errors import DataError
+from lstmcli.errors import DataError, UsageError
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.comparisons import windows_apart
 from lstmcli.evaluation.intervals import MIN_WINDOWS
 from lstmcli.evaluation.pooling import count_dates
 from lstmcli.evaluation.scores import Scores
 from lstmcli.evaluation.verdict import verdict
+from lstmcli.market.symbols import check_symbol
 from lstmcli.runs.ledger import Damage, read_ledger
 from lstmcli.runs.ledger_line import Entry
 from lstmcli.training.device import threads
@@ -141,23 +142,34 @@ def _load(
     notes: list[str] = []
     failures: list[Failure] = []
     for interval, price in dict.fromkeys((each.interval, each.price) for each in issued):
-        symbols = dict.fromkeys(
-            symbol
-            for each in issued
-            if (each.interval, each.price) == (interval, price)
-            for symbol in each.symbol.tolist()
-        )
+        alike = [each for each in issued if (each.interval, each.price) == (interval, price)]
+        names = {symbol.upper(): symbol for each in alike for symbol in each.symbol.tolist()}
+        symbols, unknown = _askable(source, list(names.values()))
         choice = _CHOICES[price]
         data = Data(interval=interval, price=choice)
-        loaded, failed = load_prices(replace(source, symbols=tuple(symbols)), data)
+        asked = replace(source, symbols=tuple(symbols))
+        loaded, failed = load_prices(asked, data) if symbols else ([], [])
         series[interval, price] = {
             each.symbol.upper(): make_series(each, features=("close",), price=choice)
             for each in loaded
         }
         notes += [f"{each.symbol}: {note}" for each in loaded for note in each.notes]
-        failures += failed
+        failures += [*unknown, *failed]
     raise_if_all_failed(sum(map(len, series.values())), failures)
     return series, notes, failures
+
+
+def _askable(source: Source, symbols: Sequence[str]) -> tuple[list[str], list[Failure]]:
+    """Return the symbols that there may be prices of; the store holds no file's own names."""
+    if source.csv:
+        return list(symbols), []
+    found, failures = [], []
+    for symbol in symbols:
+        try:
+            found.append(check_symbol(symbol))
+        except UsageError as error:
+            failures.append(Failure(symbol, str(error), error.exit_code))
+    return found, failures
 
 
 def _grade(issued: Issued, outcome: Outcome, name: str) -> Grade:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lstmcli import __version__
 from lstmcli.errors import UsageError
+from lstmcli.evaluation.losses import LARGEST_MOVE
 from lstmcli.evaluation.scores import HEADLINE_STEPS
 from lstmcli.runs.ledger import append
 from lstmcli.runs.ledger_line import Entry
@@ -70,8 +71,9 @@ def _unfit(each: SymbolForecast, now: datetime) -> str | None:
     if _is_late(each, now):
         return "the first session was over already"
     fan = each.forecast.quantiles
-    if not np.isfinite(each.forecast.median if fan is None else fan).all():
-        return "the forecast is no number"
+    moves = each.forecast.median if fan is None else fan
+    if not (np.abs(moves) <= LARGEST_MOVE).all():  # False for NaN
+        return "the forecast is no usable number"
     return None
 
 

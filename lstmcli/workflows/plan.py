@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
-from lstmcli.dataset.split import Split, check_split, find_borders, split_series, split_shuffled
+from lstmcli.dataset.split import (
+    Borders,
+    Split,
+    check_split,
+    find_borders,
+    split_series,
+    split_shuffled,
+)
 from lstmcli.errors import DataError, UsageError
 from lstmcli.workflows.failures import AllFailedError, Failure
 from lstmcli.workflows.scoring import check_moves
@@ -84,7 +91,6 @@ def make_plan(series: Sequence[Series], settings: Settings, *, validates: bool =
     if settings.split.method == "shuffled":
         return _shuffled_plan(series, settings)
     split, window = settings.split, settings.window
-    purge = settings.purge if validates else window.horizon
     train_fraction = split.train_fraction if validates else 1.0
     validation_fraction = split.validation_fraction if validates else 0.0
     borders = find_borders(
@@ -94,32 +100,39 @@ def make_plan(series: Sequence[Series], settings: Settings, *, validates: bool =
         validation_fraction=validation_fraction,
         embargo=split.embargo,
     )
+    plan = plan_between(series, borders, settings)
+    _check_moves(series, plan.splits, settings)
+    for each, part in zip(series, plan.splits, strict=True):
+        check_split(
+            each,
+            part,
+            context_length=window.context_length,
+            purge=settings.purge,
+            train_fraction=None if split.train_end else train_fraction,
+            validation_fraction=validation_fraction,
+        )
+    return plan if validates else replace(plan, validation_start=None)
+
+
+def plan_between(series: Sequence[Series], borders: Borders, settings: Settings) -> Plan:
+    """Split every series at given borders; parts may be empty."""
+    window = settings.window
     splits = [
         split_series(
             each,
             borders,
             context_length=window.context_length,
             horizon=window.horizon,
-            purge=purge,
+            purge=settings.purge,
         )
         for each in series
     ]
-    _check_moves(series, splits, settings)
-    for each, part in zip(series, splits, strict=True):
-        check_split(
-            each,
-            part,
-            context_length=window.context_length,
-            purge=purge,
-            train_fraction=None if split.train_end else train_fraction,
-            validation_fraction=validation_fraction,
-        )
     return Plan(
         series=tuple(series),
         splits=tuple(splits),
         train=tuple(np.asarray(part.train, dtype=np.int64) for part in splits),
         validation=tuple(np.asarray(part.validation, dtype=np.int64) for part in splits),
-        validation_start=borders.validation_start if validates else None,
+        validation_start=borders.validation_start,
         test_start=borders.test_start,
     )
 

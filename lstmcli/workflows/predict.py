@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from lstmcli.errors import DataError
+from lstmcli.evaluation.scores import HEADLINE_STEPS
+from lstmcli.forecasting.explain import explain
 from lstmcli.forecasting.forecaster import forecast_alike
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.market.prices import Prices
@@ -34,6 +36,7 @@ from lstmcli.workflows.stale import (
 from lstmcli.workflows.symbol_forecast import Ready, SymbolForecast, make_ready
 
 STALE_SESSIONS = 3
+EXPLAINED = 5  # symbols; a table each
 _BATCH = 128  # symbols in a pass through the network; more gain nothing and take memory
 
 
@@ -70,13 +73,15 @@ def predict(
     device: str = "auto",
     number_of_threads: int = 1,
     stream: bool = False,
+    explained: bool = False,
 ) -> PredictReport:
     """Forecast from the last bar, or from the last one up to `as_of`, many symbols at a time.
 
     `max_data_age` is how many sessions the last bar may lie back before its forecast carries a
     warning. A symbol that cannot be forecast becomes a Failure; when none can, the error is raised.
     With `stream` the memory needed does not grow with the number of symbols; what concerns all of
-    them is raised before this returns nevertheless.
+    them is raised before this returns nevertheless. With `explained` the forecasts of the first
+    symbols are explained too.
     """
     reference = find_model(source.data_dir, model)
     trained, metadata = load_bundle(reference.folder, choose_device(device))
@@ -97,7 +102,9 @@ def predict(
         max_data_age=max_data_age,
         steps=report.horizon,
     )
-    made = _forecasts(source, trained, prepare, number_of_threads, report)
+    made = _forecasts(
+        source, trained, prepare, number_of_threads, report, EXPLAINED if explained else 0
+    )
     forecasts = chain(list(islice(made, 1)), made)
     return replace(report, forecasts=forecasts if stream else tuple(forecasts))
 
@@ -118,8 +125,13 @@ def _forecasts(
     prepare: Callable[[Prices], Ready],
     number_of_threads: int,
     report: PredictReport,
+    explained: int,
 ) -> Iterator[SymbolForecast]:
-    """Make the forecasts of a report and fill its lists; raises AllFailedError for none at all."""
+    """Make the forecasts of a report and fill its lists; raises AllFailedError for none at all.
+
+    explained : how many of the first are explained.
+    """
+    steps = _explained_steps(report.horizon)
     told: list[str] = []
     other_prices: dict[str, str] = {}
     with threads(number_of_threads):
@@ -132,6 +144,9 @@ def _forecasts(
             )
             for number, each in enumerate(batch):
                 finished = each.finish(made.rows(slice(number, number + 1)))
+                if len(report.symbols) < explained:
+                    found = explain(model, each.series, len(each.series) - 1, steps=steps)
+                    finished = replace(finished, explanation=found)
                 report.symbols.append(finished.symbol)
                 report.warnings.extend(finished.warnings)
                 if not finished.price_as_trained:
@@ -143,6 +158,7 @@ def _forecasts(
     report.notes.extend(tell_adjustment(report.metadata, other_prices))
     report.notes.extend(tell_untrained(report.symbols, model.trained_on))
     report.notes.extend(told)
+    report.notes.extend(_tell_unexplained(len(report.symbols) if explained else 0))
 
 
 def _batches(
@@ -168,3 +184,14 @@ def _batches(
             ready = []
     if ready:
         yield ready
+
+
+def _explained_steps(horizon: int) -> tuple[int, ...]:
+    """Return the steps that are explained: those of the tables, and the last."""
+    return (*(step for step in HEADLINE_STEPS if step < horizon), horizon)
+
+
+def _tell_unexplained(symbols: int) -> tuple[str, ...]:
+    if symbols <= EXPLAINED:
+        return ()
+    return (f"explained the first {EXPLAINED} of {symbols} symbols; name the others to see them",)

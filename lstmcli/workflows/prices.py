@@ -15,6 +15,7 @@ from lstmcli.market.store import read_stored
 from lstmcli.market.store_folder import price_path
 from lstmcli.market.symbols import check_symbol
 from lstmcli.runs.ownership import tell_doubts
+from lstmcli.workflows.ahead import work_ahead
 from lstmcli.workflows.failures import Failure
 
 _MOST_NAMED = 5
@@ -102,9 +103,6 @@ def _absolute(entry: str) -> str:
     return path if name is None else f"{name}={path}"
 
 
-_Errors = dict[str, DataError | FileError]
-
-
 def _some(symbols: Sequence[str]) -> str:
     """Name the first few."""
     more = len(symbols) - _MOST_NAMED
@@ -112,14 +110,17 @@ def _some(symbols: Sequence[str]) -> str:
 
 
 def _from_store(source: Source, data: Data) -> Iterator[Prices | Failure]:
-    symbols = [check_symbol(symbol) for symbol in data.symbols]
-    return map(partial(_stored, source, data), symbols)
+    symbols = dict.fromkeys(map(check_symbol, data.symbols))
+    return work_ahead(partial(_stored, source, data), symbols)
 
 
 def _from_files(source: Source, data: Data) -> Iterator[Prices | Failure]:
     """Read the series asked for, whichever file each lies in, or all that the files hold."""
     entries = [parse_csv_option(entry) for entry in data.csv]
-    files: Iterator[_File] = map(partial(_read_file, source, data), entries)
+    # A pipe is read here, where a signal can break off the wait for its writer.
+    ahead = all(Path(file).is_file() for _, file in entries)
+    read = partial(_read_file, source, data)
+    files: Iterator[_File] = work_ahead(read, entries) if ahead else map(read, entries)
     if data.symbols and not any(name for name, _ in entries):
         files = iter([_selected(list(files), data)])
     for found in files:

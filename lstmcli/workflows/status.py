@@ -19,20 +19,19 @@ from lstmcli.market.calendars import calendar_of, sessions_of
 from lstmcli.market.store import IMPORTED
 from lstmcli.market.store_folder import INTERVALS, interval_option, stored_symbols
 from lstmcli.runs.bundle import load_bundle
-from lstmcli.runs.record import LastRuns, RunEnd, last_runs
+from lstmcli.runs.record import LastRuns, last_runs, too_old
 from lstmcli.runs.registry import all_names, champion, versions
 from lstmcli.training.device import choose_device
 from lstmcli.workflows.data import StoredSeries, list_data
 from lstmcli.workflows.failures import AllFailedError
+from lstmcli.workflows.stale import stale_because, tell_stale
 
 State = Literal["ok", "old", "bad", "none"]
 
 MOST_BEHIND = 3  # complete bars that a series may lack before it is old, as for a forecast
 LONGEST_LOOK = timedelta(days=120)  # ahead, within which no calendar should end
-NIGHTLY = ("fetch", "predict")
 _Found = tuple[State, str, str, datetime | None]
 _CHECK = "Run: lstmcli data check."
-_SKEW = timedelta(minutes=5)  # between the clocks of machines that share a folder
 _MOST_NAMES = 5
 
 
@@ -95,8 +94,8 @@ def status(
         _part("device", partial(_device, device)),
         _part("feed", partial(_feed, runs.get("fetch"))),
     )
-    too_old = () if max_age is None else _too_old(runs, commands, max_age, now)
-    return StatusReport(data_dir, now, parts, runs, max_age, too_old)
+    old = () if max_age is None else too_old(runs, commands, max_age, now)
+    return StatusReport(data_dir, now, parts, runs, max_age, old)
 
 
 def _part(name: str, look: Callable[[], _Found]) -> Part:
@@ -155,7 +154,7 @@ def _bring(behind: Sequence[StoredSeries]) -> str:
 
 def _models(data_dir: Path) -> list[Part]:
     try:
-        names = all_names(data_dir)
+        names = all_names(data_dir, linked=True)
     except OSError as error:
         return [_unreadable("model", error)]
     if not names:
@@ -165,16 +164,21 @@ def _models(data_dir: Path) -> list[Part]:
 
 def _model(data_dir: Path, name: str) -> _Found:
     leader = champion(data_dir, name)
-    known = len(versions(data_dir, name))
+    known = versions(data_dir, name)
     if leader is None:
-        what = f"no champion among {known} version{'s' * (known != 1)}"
-        return "none", what, f"Run: lstmcli train --name {name} --promote always.", None
+        what = f"no champion among {len(known)} version{'s' * (len(known) != 1)}"
+        step = f"models promote {name}/{known[-1]}" if known else f"train --name {name}"
+        return "none", what, f"Run: lstmcli {step}.", None
     model, metadata = load_bundle(leader.folder, torch.device("cpu"))
     data = metadata.get("data", {}).get("symbols", [])
     until = max((str(each.get("last", "")) for each in data), default="?")
     n = len(model.trained_on)
-    what = f"{leader.version} of {known}, trained on {n} symbol{'s' * (n != 1)} up to {until}"
-    return "ok", what, "", _time(str(metadata.get("created", "")))
+    what = f"{leader.version} of {len(known)}, trained on {n} symbol{'s' * (n != 1)} up to {until}"
+    since = _time(str(metadata.get("created", "")))
+    stale = tell_stale(leader, stale_because(leader, metadata))
+    if stale:
+        return "old", f"{what}; {stale[0]}", f"Run: lstmcli train --name {name}.", since
+    return "ok", what, "", since
 
 
 def _calendars(data_dir: Path, today: date) -> _Found:
@@ -210,30 +214,6 @@ def _feed(runs: LastRuns | None) -> _Found:
         return "ok", what, "", since
     what += f"; exit code {last.exit_code}" + (f", {last.error}" if last.error else "")
     return "bad", what, "Run the same fetch again.", since
-
-
-def _too_old(
-    runs: dict[str, LastRuns], commands: Sequence[str], max_age: timedelta, now: datetime
-) -> tuple[str, ...]:
-    """Which runs asked about are too old, and by how much."""
-    asked = tuple(commands) or tuple(name for name in NIGHTLY if name in runs)
-    if not asked:
-        good = [each.last_good for each in runs.values() if each.last_good]
-        fresh = [each for each in good if _is_fresh(each, max_age, now)]
-        return () if fresh else ("no command has had a good run within the limit",)
-    found = []
-    for name in asked:
-        end = runs[name].last_good if name in runs else None
-        if end is None:
-            found.append(f"{name} has had no good run")
-        elif not _is_fresh(end, max_age, now):
-            found.append(f"{name} last ended well at {end.ended}")
-    return tuple(found)
-
-
-def _is_fresh(end: RunEnd, max_age: timedelta, now: datetime) -> bool:
-    """Whether it ended within the limit; not where the clock says that it has yet to end."""
-    return -_SKEW <= now - datetime.fromisoformat(end.ended) <= max_age
 
 
 def _time(text: str) -> datetime | None:

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError
 from lstmcli.evaluation.direction import probability_below
+from lstmcli.forecasting.explain import Explanation
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.model import TrainedModel, series_for
+from lstmcli.market.intervals import unit_of
 from lstmcli.market.prices import Prices
 from lstmcli.market.sessions import future_dates, sessions_behind
 from lstmcli.workflows.stale import is_as_trained
@@ -31,7 +33,7 @@ class SymbolForecast:
     price_as_trained : whether it learned from that column.
     warnings : what to know before trusting it. interval : of the bars.
     behind : complete bars that the cutoff lacks. context_length : rows that the forecast rests on;
-        fingerprint : of those.
+        fingerprint : of those. explanation : what it was made of, where asked for.
     """
 
     symbol: str
@@ -50,6 +52,7 @@ class SymbolForecast:
     behind: int
     context_length: int
     fingerprint: str
+    explanation: Explanation | None = None
 
     def probability_of_rise(self, step: int) -> float:
         """Return the share of the fan above the last price; only for a fan."""
@@ -108,7 +111,7 @@ def make_ready(
     seen = past.part(slice(end - context_length, end))
     last = prices.frame.index[row].date()
     behind = sessions_behind(last, prices.symbol, prices.interval, today)
-    old = f"{prices.symbol}: the last bar, {last}, is {behind} sessions old"
+    old = f"{prices.symbol}: the last bar, {last}, is {behind} {unit_of(prices.interval)}s old"
     finish = partial(
         SymbolForecast,
         symbol=series.symbol,

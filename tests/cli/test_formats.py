@@ -27,7 +27,7 @@ KEYS = {
     "train": "model path unchanged promoted why metadata notes failures",
     "predict": "model horizon trained_prices stale validation forecasts notes failures",
     "evaluate": "models price horizon step_size test_start fitted_cutoffs refits looks "
-    "split_method windows verdicts scores forecasts notes failures",
+    "split_method windows verdicts tuning scores forecasts notes failures",
 }
 
 

@@ -12,7 +12,7 @@ import lstmcli as package
 from lstmcli.cli.app import app
 from tests.command_line import Outcome, assert_one_error, in_process, lstmcli
 
-COMMANDS = ("fetch", "train", "predict", "evaluate", "status")
+COMMANDS = ("fetch", "train", "predict", "evaluate", "tune", "status")
 VERBS = ("data list", "data show", "data check", "data remove", "data import")
 ROOT = typer.main.get_command(app)
 
@@ -151,6 +151,10 @@ def test_completion_can_be_shown_and_installed(tmp_path: Path) -> None:
         (("data", "show"), ("SYMBOL", "lstmcli data show --help")),
         (("data", "show", "AAPL", "--rows", "0"), ("--rows",)),
         (("data", "list", "--interval", "1h"), ("--interval", "1wk")),
+        (("tune", "--trials", "0"), ("--trials",)),
+        (("tune", "--sampler", "sobol"), ("--sampler", "random")),
+        (("tune", "--timeout", "0"), ("--timeout",)),
+        (("tune", "--space", "nosuch"), ("nosuch", "default", "--space")),
         (("train", "--sep", ";;", "--csv", "x.csv"), (";;",)),
     ],
 )

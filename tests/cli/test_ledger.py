@@ -153,15 +153,16 @@ def test_forecast_counts_as_late_once_its_first_session_is_over(
     assert bool(entries(fan_home)) == is_recorded
 
 
-def test_forecast_that_is_no_number_is_not_recorded(fresh: Path) -> None:
+@pytest.mark.parametrize("move", [np.nan, np.inf, 301.0])
+def test_forecast_that_is_no_number_is_not_recorded(fresh: Path, move: float) -> None:
     report = predict(
         Source(fresh / "data", datetime.now(UTC).date(), csv=(str(fresh / "one.csv"),))
     )
     (each,) = report.forecasts
-    broken = replace(each, forecast=Forecast(np.full((1, 10), np.nan)))
+    broken = replace(each, forecast=Forecast(np.full((1, 10), move)))
     shown = recorded(replace(report, forecasts=(broken,)), fresh / "data", datetime.now(UTC))
     assert list(shown.forecasts) == [broken]
-    assert report.warnings[-1] == "not recorded, since the forecast is no number: one"
+    assert report.warnings[-1] == "not recorded, since the forecast is no usable number: one"
     assert entries(fresh) == []
 
 
@@ -362,6 +363,20 @@ def test_prices_come_from_the_store_where_no_file_is_named(issued_home: Path) ->
     assert found["counts"]["left_out"] == {"no prices of the symbol": 40}
     only = in_process("evaluate", "--issued", "ONE", "--format", "json", folder=issued_home)
     assert (only.code, only.err) == (0, "")
+
+
+def test_names_that_no_symbol_can_have_are_graded_from_files_alone(issued_home: Path) -> None:
+    (issued_home / "my fund.csv").write_text((issued_home / "one.csv").read_text())
+    issue_daily(issued_home, sessions(ROWS)[-45:-43], ["my fund"])
+    for name in ("one", "two"):
+        assert in_process("data", "import", f"{name}.csv", folder=issued_home).code == 0
+    outcome = in_process("evaluate", "--issued", "--format", "json", folder=issued_home)
+    assert outcome.code == 3
+    assert "lstmcli: failed: my fund: " in outcome.err
+    (found,) = json.loads(outcome.out)["issued"]
+    assert found["counts"]["left_out"] == {"no prices of the symbol": 2}
+    files = (*ISSUED, "--csv", "my fund.csv", "--format", "json")
+    assert in_process(*files, folder=issued_home).code == 0
 
 
 def test_damaged_line_is_named_and_does_not_fail_the_run(issued_home: Path) -> None:

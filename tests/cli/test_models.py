@@ -30,7 +30,9 @@ def document(home: Path, *options: object) -> dict[str, Any]:
 
 def train(home: Path, *options: object) -> str:
     """Train one more version; returns its name."""
-    outcome = in_process("train", "-c", "tiny.toml", "--format", "json", *options, folder=home)
+    outcome = in_process(
+        "train", "-c", "tiny.toml", "--force", "--format", "json", *options, folder=home
+    )
     assert outcome.code == 0, outcome.err
     return str(json.loads(outcome.out)["model"])
 

@@ -87,7 +87,7 @@ def test_gradients_by_layer_stand_in_the_history_and_beside_each_epoch(
         assert (row["gradient_kept"] == "") == (network == "mlp")
         if network == "rnn":
             kept = f"{float(row['gradient_kept']):.2g}"
-            assert f"{kept} of it left at the window's start" in line
+            assert f"{kept} times as much at the window's start as at its end" in line
 
 
 def test_a_key_that_the_network_has_no_use_for_is_told(home: Path) -> None:

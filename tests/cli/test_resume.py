@@ -56,9 +56,8 @@ def test_unchanged_training_says_so_and_writes_nothing(trained_once: Path) -> No
 
 
 def test_unchanged_training_has_no_rows_but_their_names(trained_once: Path) -> None:
-    history = (trained_once / "data/models/tiny/v0002/history.csv").read_text()
-    header = history.splitlines()[0] + "\n"
-    assert train(trained_once, "--format", "csv").out == header
+    (header,) = train(trained_once, "--format", "csv").out.splitlines()
+    assert header.startswith("epoch,loss,validation_loss,")
     assert train(trained_once, "--format", "jsonl").out == ""
 
 

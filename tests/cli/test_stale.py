@@ -55,7 +55,7 @@ def fetch(home: Path, *arguments: object) -> Outcome:
 
 
 def train(home: Path, *options: object) -> Outcome:
-    return run(home, "train", *NAMES, "-c", "tiny.toml", "--promote", "always", *options)
+    return run(home, "train", *NAMES, "-c", "tiny.toml", "--force", "--promote", "always", *options)
 
 
 def stale(home: Path, *options: object) -> list[dict[str, Any]]:
@@ -108,7 +108,7 @@ def test_30_a_training_that_read_its_prices_before_is_stale_though_it_ends_after
         return learn(*arguments)
 
     monkeypatch.setattr(workflow, "learn", interrupted)
-    train(home, "--force")
+    train(home)
     train(home, "--name", "first")  # of a name that had no version when the mark was set
     monkeypatch.setattr(workflow, "learn", learn)
     assert len(stale(home, "-m", "tiny/v0002")) == 1

@@ -31,7 +31,7 @@ def test_a_table_shows_the_parts_and_the_runs(home: Path) -> None:
     rows = {line.split()[0]: line.split() for line in lines if line.strip()}
     assert rows["predict"][3:] == ["0011aabb", "3", "days", "ago", "143", "497", "3"]
     assert rows["fetch"][3:] == ["0011aabb", "3.0", "h", "ago,", "partial", "3", "497", "3"]
-    assert rows["train"][4:7] == ["0", "min", "ago"]
+    assert rows["train"][5:7] == ["min", "ago"]
     assert "The last fetch ended with exit code 3: 3 of 500 symbols failed, first NOPE" in done.out
 
 
@@ -110,7 +110,7 @@ def test_versions_without_a_champion_are_told(home: Path) -> None:
     (home / "data/models/tiny/champion").unlink()
     found = model(home)
     assert (found["state"], found["found"]) == ("none", "no champion among 1 version")
-    assert found["next_step"] == "Run: lstmcli train --name tiny --promote always."
+    assert found["next_step"] == "Run: lstmcli models promote tiny/v0001."
 
 
 def test_a_model_that_leads_out_of_the_folder_is_bad_and_the_rest_is_shown(home: Path) -> None:

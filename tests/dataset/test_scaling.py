@@ -1,6 +1,5 @@
 """Each scaling against a loop over single windows, the way back, and what must never be NaN."""
 
-import itertools
 import math
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from lstmcli.dataset.scaling import (
     FITTED_SCALINGS,
+    LAGS,
     Scale,
     first_known,
     fit_batch_scale,
@@ -21,11 +21,15 @@ from lstmcli.dataset.scaling import (
 )
 from tests.synthetic import random_walk
 
-SCALINGS = ("relative", "zscore", "batch", "log_return")
+SCALINGS = ("relative", "zscore", "batch", "log_return", "seasonal")
+LENGTH = 14
+PARTS = [range(LENGTH), range(LENGTH, 2 * LENGTH)]
 NAN = math.nan
 
 
-def a_batch(windows: int = 5, length: int = 7, columns: int = 2, seed: int = 0) -> torch.Tensor:
+def a_batch(
+    windows: int = 5, length: int = LENGTH, columns: int = 2, seed: int = 0
+) -> torch.Tensor:
     generator = np.random.default_rng(seed)
     moves = generator.normal(0, 0.02, (windows, length, columns)).cumsum(axis=1)
     return torch.from_numpy(generator.uniform(1, 1000, (windows, 1, columns)) * np.exp(moves))
@@ -34,8 +38,8 @@ def a_batch(windows: int = 5, length: int = 7, columns: int = 2, seed: int = 0) 
 def a_scale(contexts: torch.Tensor, scaling: str) -> Scale | None:
     if scaling == "batch":
         return fit_batch_scale(contexts)
-    if scaling == "log_return":
-        return fit_return_scale(contexts.flatten(0, 1), [range(7), range(7, 14)])
+    if scaling in LAGS:
+        return fit_return_scale(contexts.flatten(0, 1), PARTS[: len(contexts)], LAGS[scaling])
     return None
 
 
@@ -44,8 +48,10 @@ def twin(window: NDArray[np.float64], scaling: str, fitted: Scale | None) -> NDA
     columns = []
     for c in range(window.shape[1]):
         prices = [float(value) for value in window[:, c]]
-        if scaling == "log_return":
-            values = [math.log(b / a) for a, b in itertools.pairwise(prices)]
+        if scaling in LAGS:
+            values = [
+                math.log(b / a) for a, b in zip(prices, prices[LAGS[scaling] :], strict=False)
+            ]
         else:
             values = [price / prices[0] - 1 for price in prices]
         if scaling == "zscore":
@@ -133,7 +139,7 @@ VOLUMES = {
 def test_what_the_network_reads_is_always_a_moderate_number(
     prices: list[float], volume: list[float], own: bool, scaling: str
 ) -> None:
-    window = torch.tensor([prices, volume], dtype=torch.float64).T
+    window = torch.tensor([prices, volume], dtype=torch.float64).T.repeat(2, 1)
     contexts = torch.stack([window, a_batch(1)[0]])
     fitted = a_scale(contexts if own else a_batch(), scaling)
     frame = make_frame(contexts, scaling, fitted)
@@ -170,6 +176,6 @@ def test_the_first_and_last_known_values_pass_over_what_cannot_divide() -> None:
 
 
 def test_the_scalings_that_need_a_fitted_scale_are_named() -> None:
-    assert set(FITTED_SCALINGS) == {"batch", "log_return"}
+    assert set(FITTED_SCALINGS) == {"batch", "log_return", "seasonal"}
     with pytest.raises(AssertionError):
         make_frame(a_batch(), "log_return")

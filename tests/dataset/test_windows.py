@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmcli.dataset.windows import contexts, flat_cutoffs, futures, join
+from lstmcli.dataset.windows import context_months, contexts, flat_cutoffs, futures, join
 from tests.synthetic import series_of
 
 
@@ -23,6 +23,22 @@ def test_windows_of_two_series_are_what_a_loop_over_their_rows_gives() -> None:
     assert contexts(windows, index, 3).tolist() == behind
     assert futures(windows, index, 2).tolist() == ahead
     assert windows.offsets == (0, 10)
+
+
+def test_months_are_those_of_the_same_rows_and_only_where_they_are_read() -> None:
+    both = [series_of(np.arange(1.0, 61.0)), series_of(np.arange(1.0, 41.0), symbol="BBB")]
+    cutoffs = [np.array([21, 42]), np.array([23])]
+    windows = join(both, season=True)
+    index = flat_cutoffs(windows, cutoffs)
+    expected = [
+        [int(str(day)[5:7]) - 1 for day in series.dates[cutoff - 21 : cutoff + 1]]
+        for series, rows in zip(both, cutoffs, strict=True)
+        for cutoff in rows
+    ]
+    found = context_months(windows, index, 22)
+    assert found is not None
+    assert found.tolist() == expected
+    assert context_months(join(both), index, 22) is None
 
 
 @given(rows=st.integers(5, 40), length=st.integers(1, 5), horizon=st.integers(1, 5), data=st.data())

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes
 
 SLOW = pytest.mark.slow
 MODELS = Path("data/models/tiny")
-TRAIN = ("train", "--config", "tiny.toml", "--quiet", "--promote")
+TRAIN = ("train", "--config", "tiny.toml", "--force", "--quiet", "--promote")
 MOST_STEPS = 80
 EVERY_STEP = pytest.mark.parametrize(
     "stride", [pytest.param(4, id="some-steps"), pytest.param(1, id="every-step", marks=SLOW)]
@@ -218,7 +218,9 @@ def test_38_what_is_no_model_is_refused_by_every_reader(home: Path, fault: str) 
 
 
 def trained(home: Path, *options: str) -> Outcome:
-    return in_process("train", "-c", "tiny.toml", "--format", "json", *options, folder=home)
+    return in_process(
+        "train", "-c", "tiny.toml", "--force", "--format", "json", *options, folder=home
+    )
 
 
 BAD = ("--set", "window.scaling=relative", "--set", "train.learning_rate=1")

@@ -10,7 +10,7 @@ from lstmcli.dataset.series import Series
 from lstmcli.dataset.windows import contexts, join
 from lstmcli.errors import DataError
 from lstmcli.forecasting import forecaster
-from lstmcli.forecasting.forecaster import forecast
+from lstmcli.forecasting.forecaster import forecast, forecast_alike
 from lstmcli.forecasting.model import TrainedModel
 from tests.synthetic import random_walk, series_of, tiny_settings, untrained
 
@@ -114,3 +114,28 @@ def test_a_series_without_cutoffs_takes_no_part() -> None:
     some = forecast(model, [SECOND, FIRST], [none, np.array([30])]).median
     np.testing.assert_array_equal(some, forecast(model, [FIRST], [np.array([30])]).median)
     assert forecast(model, [FIRST], [none]).median.shape == (0, 4)
+
+
+@pytest.mark.parametrize("scaling", [*SCALINGS, "volatility"])
+def test_forecast_alike_does_not_depend_on_what_else_is_forecast(scaling: str) -> None:
+    if scaling == "volatility":
+        window = {"scaling": scaling, "features": ["close"], "context_length": 65, "horizon": 5}
+        head = {"head": "direct", "hidden_sizes": [7]}
+        model = untrained(tiny_settings(window=window, model=head))
+        with torch.no_grad():
+            for parameter in model.network.parameters():
+                parameter += 0.1 * torch.randn(parameter.shape, generator=torch.manual_seed(1))
+    else:
+        model = a_model(scaling)
+    rows = np.random.default_rng(0).permutation(np.arange(64, 80))
+    together = forecast_alike(model, [FIRST], [rows])
+    for size in (1, 3, 8):
+        for start in range(0, len(rows), size):
+            some = forecast_alike(model, [FIRST], [rows[start : start + size]])
+            expected = together.rows(slice(start, start + size))
+            assert some.median.tobytes() == expected.median.tobytes()
+            if some.quantiles is not None and expected.quantiles is not None:
+                assert some.quantiles.tobytes() == expected.quantiles.tobytes()
+    plain = forecast(model, [FIRST], [rows])
+    assert together.median == pytest.approx(plain.median, rel=1e-4, abs=1e-7)
+    assert next(model.network.parameters()).dtype == torch.float32  # the model is as it was

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lstmcli.dataset.scaling import Scale, fit_batch_scale, fit_return_scale
+from lstmcli.forecasting.baselines import seasonal_naive
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.forecasting.recursive import recurse
 from tests.synthetic import random_walk, tiny_settings, untrained
@@ -165,6 +166,71 @@ def test_a_longer_horizon_begins_with_the_shorter_one(scaling: str) -> None:
     longer = forecast(model, some_contexts(), horizon=20)
     assert longer.shape == (3, 20)
     np.testing.assert_array_equal(longer[:, :HORIZON], forecast(model, some_contexts()))
+
+
+def seasonal_model(*features: str) -> tuple[TrainedModel, torch.Tensor, torch.Tensor]:
+    """Return a model of year-on-year moves, 3 windows of 20 rows, and the months of these."""
+    prices, volumes = random_walk(60), 1e6 * random_walk(60, seed=1, volatility=0.2)
+    table = np.column_stack([prices, volumes])
+    windows = torch.from_numpy(np.stack([table[start : start + 20] for start in (0, 15, 31)]))
+    months = (torch.tensor([[0], [3], [7]]) + torch.arange(20)) % 12
+    settings = tiny_settings(
+        window={"scaling": "seasonal", "context_length": 20, "features": [*features]}
+    )
+    fitted = fit_return_scale(torch.from_numpy(table), [range(60)], lag=12)
+    return untrained(settings, fitted), windows, months
+
+
+@pytest.mark.parametrize("season", [True, False])
+def test_recursion_from_year_to_year_is_what_a_loop_over_windows_and_steps_gives(
+    season: bool,
+) -> None:
+    model, windows, months = seasonal_model("close", "volume", *(["month"] if season else []))
+    assert model.fitted is not None
+    loc, scale = model.fitted.loc.numpy(), model.fitted.scale.numpy()
+    expected = []
+    for window, first in zip(windows.numpy(), months[:, 0].tolist(), strict=True):
+        rows, moves = list(window), []
+        for step in range(15):
+            seen = np.array(rows[-20:])
+            x = (np.log(seen[12:] / seen[:-12]) - loc) / scale
+            if season:
+                angles = [math.tau * (first + step + row) / 12 for row in range(12, 20)]
+                x = np.column_stack([x, np.sin(angles), np.cos(angles)])
+            answer = model.network(torch.tensor(x[None], dtype=torch.float32))[0].detach().double()
+            rows.append(rows[-12] * np.exp(answer.numpy() * scale + loc))
+            moves.append(math.log(rows[-1][0] / window[-1, 0]))
+        expected.append(moves)
+    found = recurse(
+        model.network,
+        windows,
+        horizon=15,
+        inputs=(0, 1),
+        scaling="seasonal",
+        fitted=model.fitted,
+        rebase=True,
+        months=months if season else None,
+    )
+    np.testing.assert_allclose(found.median, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_a_network_that_sees_no_change_from_year_to_year_is_the_seasonal_naive() -> None:
+    model, windows, _ = seasonal_model("close")
+    with torch.no_grad():
+        for weight in model.network.parameters():
+            weight.zero_()
+    found = recurse(
+        model.network,
+        windows[..., :1],
+        horizon=15,
+        inputs=(0,),
+        scaling="seasonal",
+        fitted=Scale(torch.zeros(1).double(), torch.ones(1).double()),
+        rebase=True,
+    )
+    for window, moves in zip(windows[..., 0].log().numpy(), found.median, strict=True):
+        expected = seasonal_naive(window, np.array([19]), 15, period=12)
+        np.testing.assert_allclose(moves, expected.median[0], atol=1e-12)
 
 
 def test_no_window_gives_no_forecast() -> None:

@@ -1,14 +1,40 @@
 """Where results may go is settled before any work is done."""
 
+import csv
 import importlib.util
 import io
+import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet
 import pytest
 
-from lstmcli.errors import FileError, UsageError
-from lstmcli.report.output import check_file, check_output, rows_csv, write_file
+from lstmcli.errors import DataError, FileError, UsageError
+from lstmcli.report import output
+from lstmcli.report.output import check_file, check_output, emit, rows_csv, write_file
+from lstmcli.report.view import Format, View
+
+TREES: list[dict[str, Any]] = [
+    {
+        "a": 1,
+        "list": [{"x": [1, 2], "y": {}}, "line\nbreak", None],
+        "after": {"deep": {"er": [0.1]}},
+    },
+    {"empty": [], "text": "\u00f6\u2028 {[,"},
+    {"only": [[[1], []]]},
+]
+
+
+def view(rows: Any = (), document: Any = None) -> View:
+    return View(tables=list, document=lambda: document, rows=lambda: rows)
+
+
+def written(what: View, form: Format, folder: Path) -> bytes:
+    emit(what, form, str(folder / "result"))
+    return (folder / "result").read_bytes()
 
 
 def test_rows_keep_every_digit_and_leave_missing_values_empty() -> None:
@@ -54,3 +80,57 @@ def test_parquet_is_not_for_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="not for a terminal"):
         check_output(None, "parquet")
     check_output(None, "json")
+
+
+@pytest.mark.parametrize("tree", TREES)
+def test_json_of_iterators_is_that_of_lists(tree: dict[str, Any], tmp_path: Path) -> None:
+    streamed = {key: iter(value) if type(value) is list else value for key, value in tree.items()}
+    expected = json.dumps(tree, indent=2) + "\n"
+    assert written(view(document=streamed), "json", tmp_path).decode() == expected
+
+
+def test_json_takes_what_is_complete_only_when_the_rest_is_written(tmp_path: Path) -> None:
+    notes: list[str] = []
+
+    def items() -> Iterator[int]:
+        yield 1
+        notes.append("made")
+
+    found = written(view(document={"items": items(), "notes": iter(notes)}), "json", tmp_path)
+    assert json.loads(found) == {"items": [1], "notes": ["made"]}
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 13])
+def test_rows_beyond_a_batch_are_written_too(
+    count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "_BATCH_ROWS", 4)
+    rows = [{"n": k, "x": None if k < 5 else k / 3, "s": "a,b"} for k in range(count)]
+    table = written(view(iter(rows)), "csv", tmp_path).decode()
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    assert table == text.getvalue()
+    lines = written(view(iter(rows)), "jsonl", tmp_path).decode().splitlines()
+    assert [json.loads(line) for line in lines] == rows
+    emit(view(iter(rows)), "parquet", str(tmp_path / "rows.parquet"))
+    assert pyarrow.parquet.read_table(tmp_path / "rows.parquet").to_pylist() == rows
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "json", "parquet"])
+def test_a_result_that_fails_half_way_leaves_nothing(
+    form: Format, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def rows() -> Iterator[dict[str, int]]:
+        yield from ({"n": k} for k in range(20_000))
+        raise DataError("broken")
+
+    path = tmp_path / "file"
+    path.write_text("old")
+    for target in (str(path), None):
+        with pytest.raises(DataError, match="broken"):
+            emit(view(rows(), {"rows": rows()}), form, target)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+    assert capsys.readouterr().out == ""

@@ -9,9 +9,11 @@ from lstmcli.errors import ModelError, UsageError
 from lstmcli.runs.champions import promote
 from lstmcli.runs.registry import (
     ModelRef,
+    all_names,
     champion,
     check_name,
     find_model,
+    find_version,
     model_folder,
     next_version,
     versions,
@@ -150,3 +152,24 @@ def test_without_a_reference_and_a_model_the_error_says_how_to_train_one(tmp_pat
         find_model(tmp_path, None)
     with pytest.raises(ModelError, match="no model yet"):
         find_model(tmp_path / "nowhere", None)
+
+
+def test_all_names_are_those_with_a_folder_of_their_own(tmp_path: Path) -> None:
+    assert all_names(tmp_path / "data") == []
+    add(tmp_path / "data", "mine", promoted=True)
+    add(tmp_path / "data", "candidate")
+    (tmp_path / "data/models/.hidden").mkdir()
+    (tmp_path / "data/models/file").touch()
+    (tmp_path / "away").mkdir()
+    (tmp_path / "data/models/link").symlink_to(tmp_path / "away")
+    assert all_names(tmp_path / "data") == ["candidate", "mine"]
+
+
+@pytest.mark.parametrize("reference", ["mine", "mine/", "mine/v1", "./mine/v0001", ""])
+def test_only_a_name_and_a_version_are_a_version(tmp_path: Path, reference: str) -> None:
+    version = add(tmp_path, "mine")
+    assert find_version(tmp_path, "mine/v0001") == version
+    with pytest.raises(UsageError, match="not a"):
+        find_version(tmp_path, reference)
+    with pytest.raises(ModelError, match="no such model"):
+        find_version(tmp_path, "mine/v0002")

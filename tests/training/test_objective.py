@@ -67,6 +67,36 @@ def test_the_loss_is_the_mean_over_windows_scaled_one_at_a_time(
     assert objective(network, INDEX).item() == pytest.approx(np.mean(errors), rel=1e-5)
 
 
+def test_months_are_judged_against_the_year_before_with_the_season_beside_them() -> None:
+    windows = join([series_of(PRICES, VOLUMES)], season=True)
+    fitted = fit_return_scale(windows.values, [range(30)], lag=12)
+    loc, size = fitted.loc.numpy(), fitted.scale.numpy()
+    network = a_network(4).eval()
+    objective = next_step_objective(
+        windows,
+        context_length=16,
+        inputs=(0, 1),
+        scaling="seasonal",
+        fitted=fitted,
+        loss="mse",
+    )
+    table, days = windows.values.numpy(), series_of(PRICES).dates
+    errors = []
+    for cutoff in (15, 20, 33):
+        x = np.array(
+            [np.log(table[row] / table[row - 12]) for row in range(cutoff - 3, cutoff + 1)]
+        )
+        angles = [
+            math.tau * (int(str(days[row])[5:7]) - 1) / 12 for row in range(cutoff - 3, cutoff + 1)
+        ]
+        x = np.column_stack([(x - loc) / size, np.sin(angles), np.cos(angles)])
+        y = (np.log(table[cutoff + 1] / table[cutoff - 11]) - loc) / size
+        answer = network(torch.tensor(x[None], dtype=torch.float32))[0].detach().numpy()
+        errors.append((answer - y) ** 2)
+    found = objective(network, torch.tensor([15, 20, 33])).item()
+    assert found == pytest.approx(np.mean(errors), rel=1e-5)
+
+
 def test_batch_scaling_trains_on_its_own_batch_and_scores_on_the_fitted_scale() -> None:
     def loss(fitted: Scale | None, *, training: bool) -> float:
         objective = next_step_objective(

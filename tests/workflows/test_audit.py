@@ -217,8 +217,8 @@ def test_a_shuffled_recipe_leaks_and_the_audit_says_that_it_does_by_design(home:
 def test_scaler_fitted_on_all_rows(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = fit.fit_return_scale
 
-    def leaky(values: Tensor, parts: list[range]) -> Scale:
-        return honest(values, [range(len(values))])
+    def leaky(values: Tensor, parts: list[range], lag: int) -> Scale:
+        return honest(values, [range(len(values))], lag)
 
     monkeypatch.setattr(fit, "fit_return_scale", leaky)
     report = run(home, "recursive")

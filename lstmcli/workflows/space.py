@@ -1,0 +1,213 @@
+"""Search spaces: the TOML files that name the settings to search, and the values of each.
+
+A value is checked like one of a recipe before anything runs. What decides what is forecast or how
+it is scored (the data, the split, the horizon, the levels) is no part of a search: scores of
+different tasks do not compare.
+"""
+
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from lstmcli.config import Settings, check_settings, keys
+from lstmcli.errors import UsageError
+from lstmcli.recipes import find_toml, read_toml
+
+_SECTIONS = ("window", "model", "train")
+_FIXED = ("window.horizon", "train.seed", "train.device", "train.threads")
+SEARCHABLE = tuple(key for key in keys() if key.split(".")[0] in _SECTIONS and key not in _FIXED)
+
+_MOST_VALUES = 1000
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Some values of a setting, in no order."""
+
+    values: tuple[Any, ...]
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self.values)
+
+    @property
+    def bounds(self) -> tuple[Any, ...]:
+        """The values among which the largest is."""
+        return self.values
+
+    def at(self, place: int) -> Any:
+        """Return one of them by its place."""
+        return self.values[place]
+
+    def holds(self, value: Any) -> bool:
+        """Whether it is one of them."""
+        return value in self.values
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers from `low` to `high`, both included: integers where both are.
+
+    step : their distance; None for all numbers between. log : searched by ratios.
+    """
+
+    low: float
+    high: float
+    step: float | None = None
+    log: bool = False
+
+    @property
+    def count(self) -> int | None:
+        """How many numbers there are; None without a step."""
+        if self.step is None:
+            return None
+        return 1 + int((_exact(self.high) - _exact(self.low)) / _exact(self.step))
+
+    @property
+    def bounds(self) -> tuple[Any, ...]:
+        """The values among which the largest is."""
+        return self.low, self.high
+
+    def at(self, place: int) -> Any:
+        """Return one of them by its place, where they are counted."""
+        assert self.step is not None
+        return type(self.low)(_exact(self.low) + place * _exact(self.step))
+
+    def holds(self, value: Any) -> bool:
+        """Whether a number lies in it, and on a step where there are any."""
+        inside = self.low <= value <= self.high
+        return inside and (self.step is None or _on_step(value, self.low, self.step))
+
+
+Dimension = Choices | Range
+Space = Mapping[str, Dimension]
+"""By the dotted name of each setting searched, in the order of the file."""
+
+
+def load_space(space: str | Path, settings: Settings) -> Space:
+    """Read a search space by name or path, and check each of its values in the recipe `settings`.
+
+    Raises UsageError naming the file and the key for an unknown key, an empty or impossible range,
+    or a value that the settings refuse; FileError for an unreadable file.
+    """
+    path = find_toml(space, "search space", folder="configs/spaces", option="--space")
+    tables = _flat(read_toml(path, "search space"), path)
+    if not tables:
+        raise UsageError("an empty search space", where=path, next_step=_EXAMPLE)
+    return {key: _dimension(key, table, settings, path) for key, table in tables.items()}
+
+
+def with_values(settings: Settings, values: Mapping[str, Any], *, where: str) -> Settings:
+    """Return the settings with some changed, by dotted name; UsageError where they do not fit."""
+    tree = settings.model_dump()
+    for key, value in values.items():
+        section, name = key.split(".")
+        tree[section][name] = value
+    return check_settings(tree, where=where)
+
+
+def value_of(settings: Settings, key: str) -> Any:
+    """Return a setting by its dotted name."""
+    section, name = key.split(".")
+    return getattr(getattr(settings, section), name)
+
+
+_EXAMPLE = 'Write "train.learning_rate" = { low = 1e-4, high = 1e-2, log = true }, for example.'
+
+
+def _flat(tree: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Take keys as TOML has them: "train.epochs" in quotes, or tables within tables."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        nested = "." not in key and isinstance(value, dict)
+        found |= {f"{key}.{name}": each for name, each in value.items()} if nested else {key: value}
+    for key in found:
+        if key not in SEARCHABLE:
+            nearest = difflib.get_close_matches(key, SEARCHABLE, n=1, cutoff=0.4)
+            raise UsageError(
+                f"{key} cannot be searched",
+                where=path,
+                why="it is fixed for all trials"
+                if key in keys()
+                else f"there is no such setting, the nearest is {nearest[0]}"
+                if nearest
+                else "there is no such setting",
+                next_step="Keys of window, model and train can be, but " + ", ".join(_FIXED) + ".",
+            )
+    return found
+
+
+def _dimension(key: str, table: Any, settings: Settings, path: Path) -> Dimension:
+    """Read the values of one setting."""
+    forms = "{ choices = [...] } or { low = ..., high = ..., step = ..., log = ... }"
+    if not isinstance(table, dict):
+        raise _bad(key, path, f"found {table!r}, expected {forms}")
+    if set(table) == {"choices"}:
+        return _choices(key, table["choices"], settings, path)
+    unknown = sorted(set(table) - {"low", "high", "step", "log"})
+    if unknown or not {"low", "high"} <= set(table):
+        found = ", ".join(unknown) if unknown else ", ".join(table) or "nothing"
+        raise _bad(key, path, f"found {found}, expected {forms}")
+    return _range(key, table, settings, path)
+
+
+def _choices(key: str, values: Any, settings: Settings, path: Path) -> Choices:
+    if not isinstance(values, list) or not 1 <= len(values) <= _MOST_VALUES:
+        raise _bad(key, path, f"choices must be a list of 1 to {_MOST_VALUES} values")
+    checked = tuple(_checked(key, value, settings, path) for value in values)
+    if any(value in checked[:place] for place, value in enumerate(checked)):
+        raise _bad(key, path, "a choice comes twice")
+    return Choices(checked)
+
+
+def _range(key: str, table: Mapping[str, Any], settings: Settings, path: Path) -> Range:
+    log = table.get("log", False)
+    numbers = {name: table[name] for name in ("low", "high", "step") if name in table}
+    for name, number in numbers.items():
+        if not isinstance(number, int | float) or isinstance(number, bool):
+            raise _bad(key, path, f"{name} must be a number, found {number!r}")
+        if not math.isfinite(number):
+            raise _bad(key, path, f"{name} must be finite, found {number}")
+    if not isinstance(log, bool):
+        raise _bad(key, path, f"log must be true or false, found {log!r}")
+    low, high = (_checked(key, numbers[name], settings, path) for name in ("low", "high"))
+    if not isinstance(low, int | float) or isinstance(low, bool):
+        raise _bad(key, path, "only numbers have a range, others have choices")
+    step = numbers.get("step", 1 if isinstance(low, int) and not log else None)
+    if not low < high:
+        raise _bad(key, path, f"low must be below high, found {low} and {high}")
+    if log and (step is not None or low <= 0):
+        raise _bad(key, path, "a range with log = true needs low above 0, and no step")
+    if step is not None and not step > 0:
+        raise _bad(key, path, f"step must be above 0, found {step}")
+    if isinstance(low, int) and step is not None and not isinstance(step, int):
+        raise _bad(key, path, f"step must be a whole number, found {step}")
+    if step is not None and not _on_step(high, low, step):
+        raise _bad(key, path, f"high must lie a whole number of steps of {step} above low")
+    return Range(low, high, step, log)
+
+
+def _checked(key: str, value: Any, settings: Settings, path: Path) -> Any:
+    """Return a value as the settings hold it: 0 as 0.0, a list as a tuple."""
+    try:
+        return value_of(with_values(settings, {key: value}, where=str(path)), key)
+    except UsageError as error:
+        raise _bad(key, path, f"{error.why or error.what} for the value {value!r}") from error
+
+
+def _bad(key: str, path: Path, why: str) -> UsageError:
+    return UsageError(f"bad search space for {key}", where=path, why=why, next_step=_EXAMPLE)
+
+
+def _exact(number: float) -> Decimal:
+    """The number as it is written: 0.1 is a tenth."""
+    return Decimal(str(number))
+
+
+def _on_step(value: float, low: float, step: float) -> bool:
+    return (_exact(value) - _exact(low)) % _exact(step) == 0

@@ -1,0 +1,119 @@
+"""How fast the networks are: `pytest tests/benchmarks/test_networks.py -m slow -s`.
+
+One CPU thread. What is compared is run in turns in one process and timed in seconds of the CPU,
+which a busy machine inflates less. From the shell the default recipe is trained as it is, on the
+S&P 500 of the shipped sample, in seconds on the wall.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import torch
+from torch import nn
+
+from lstmcli.config import Model
+from lstmcli.forecasting.model import series_for
+from lstmcli.networks.peephole import PeepholeLSTM
+from lstmcli.recipes import load_settings
+from lstmcli.workflows import fit as fit_module
+from lstmcli.workflows.fit import fit
+from lstmcli.workflows.plan import make_plan
+from lstmcli.workflows.prices import Source, load_prices
+
+pytestmark = pytest.mark.slow
+NETWORKS = get_args(Model.model_fields["network"].annotation)
+COMMAND = str(Path(sys.executable).parent / "lstmcli")
+CPU = torch.device("cpu")
+SHAPES = {  # windows, rows, features, cells
+    "lab recipe, first layer": (64, 50, 1, 50),
+    "lab recipe, second layer": (64, 50, 50, 100),
+    "default recipe, chunks": (64, 191, 4, 32),
+    "default recipe, whole windows": (64, 249, 4, 32),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_peephole_layer_against_pytorchs_lstm(name: str) -> None:
+    n, length, features, size = SHAPES[name]
+    x = torch.randn(length, n, features, requires_grad=features > 10)
+
+    def step(layer: nn.Module) -> Callable[[], None]:
+        def run() -> None:
+            layer.zero_grad()
+            layer(x)[0].square().mean().backward()
+
+        return run
+
+    theirs, ours = _in_turns(step(nn.LSTM(features, size)), step(PeepholeLSTM(features, size)))
+    print(
+        f"\n{name}: nn.LSTM {1e3 * theirs:.1f} ms forward and backward, "
+        f"peephole {1e3 * ours:.1f} ms: {ours / theirs:.2f} times"
+    )
+    assert ours > 0
+
+
+@pytest.mark.parametrize("recipe", ["default", "lab-corrected"])
+def test_training_with_peepholes_against_training_without(recipe: str) -> None:
+    lstm, peephole = _in_turns(
+        *(_training(recipe, f"model.network={network}") for network in ("lstm", "peephole")),
+        rounds=3,
+    )
+    print(f"\n{recipe}: training with peepholes takes {peephole / lstm:.2f} times as long")
+    assert peephole > 0
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_network_trains_on_the_index(network: str, tmp_path: Path) -> None:
+    began = time.perf_counter()
+    subprocess.run(
+        [COMMAND, "train", "--set", f"model.network={network}", "--set", 'data.symbols=["SPX"]'],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        timeout=600,
+    )
+    print(f"\n{network}: {time.perf_counter() - began:.1f} s from the shell, default recipe, SPX")
+    assert (tmp_path / "data/models/default/v0001/metadata.json").exists()
+
+
+@pytest.mark.parametrize("recipe", ["default", "lab-corrected"])
+def test_what_it_costs_to_watch_the_gradients(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    train = _training(recipe)
+
+    def unwatched() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(fit_module, "named_layers", lambda network: {})
+            patch.setattr(fit_module, "gradient_probe", lambda *given: None)
+            train()
+
+    ours, bare = _in_turns(train, unwatched, rounds=4)
+    print(
+        f"\n{recipe}: training takes {ours:.2f} s, {bare:.2f} s unwatched: {ours / bare - 1:+.1%}"
+    )
+    assert ours > 0
+
+
+def _training(recipe: str, *changes: str) -> Callable[[], object]:
+    """Return what trains two epochs of a recipe, on the features that its data have."""
+    closes = ['window.features=["close"]'] if recipe == "default" else []
+    settings = load_settings(recipe, [*closes, "train.epochs=2", *changes])
+    loaded, _ = load_prices(Source(Path("data"), date(2026, 1, 1)), settings.data)
+    plan = make_plan([series_for(settings, each) for each in loaded], settings)
+    return lambda: fit(plan, settings, CPU)
+
+
+def _in_turns(*runs: Callable[[], object], rounds: int = 25) -> list[float]:
+    """The least CPU seconds of each."""
+    seconds: list[list[float]] = [[] for _ in runs]
+    for _ in range(rounds):
+        for run, found in zip(runs, seconds, strict=True):
+            began = time.process_time()
+            run()
+            found.append(time.process_time() - began)
+    return [min(found) for found in seconds]

@@ -1,0 +1,88 @@
+"""`lstmcli predict --explain`: the same forecasts, and what they were made of."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.command_line import (
+    Outcome,
+    assert_one_error,
+    hashes,
+    in_process,
+    sessions,
+    walk,
+)
+
+
+def explain(home: Path, *options: object) -> Outcome:
+    return in_process("predict", "--explain", *options, folder=home)
+
+
+def document(home: Path, *options: object) -> dict[str, Any]:
+    outcome = explain(home, "--format", "json", *options)
+    assert outcome.code == 0, outcome.err
+    found: dict[str, Any] = json.loads(outcome.out)
+    return found
+
+
+def test_the_forecasts_stay_the_same_to_the_last_digit(home: Path) -> None:
+    plain = json.loads(in_process("predict", "--format", "json", folder=home).out)
+    assert "explain" not in plain["forecasts"][0]
+    before = hashes(home)
+    (found,) = document(home)["forecasts"]
+    explained = found.pop("explain")
+    assert [found] == plain["forecasts"]
+    assert hashes(home) == before
+    assert explained["dates"][-1] == found["cutoff"]
+    assert explained["steps"] == [1, 5]
+    assert len(explained["dates"]) == 9  # ten closes make nine returns
+    assert explained["width_80"] is None
+    assert [gate["gate"] for gate in explained["gates"]] == ["forget", "input", "output"]
+
+
+def test_a_fan_has_a_width_that_moves(fan_home: Path) -> None:
+    found = document(fan_home)["forecasts"]
+    assert [each["symbol"] for each in found] == ["one", "two"]
+    for each in found:
+        effects = each["explain"]["width_80"]["alone"]
+        assert np.shape(effects) == (59, 3)
+        assert np.abs(effects).max() > 0
+    text = explain(fan_home, "--horizon", 5).out
+    assert "one: how the width of the 80 % band moves when a bar is masked" in text
+    assert "two: no bar moves the median at step 5, nor do all together." in text
+    assert text.count("Back: bars counted from the cutoff") == 1
+
+
+def test_table_reads_the_memory_of_a_point_forecast(home: Path) -> None:
+    outcome = explain(home, "--as-of", sessions(20)[0])
+    assert outcome.code == 0
+    assert "prices: how open the gates were, 0 to 1, mean of the cells, 9 sessions" in outcome.out
+    assert "prices: how the median moves when a bar is masked" in outcome.out
+    assert f"prices: the bar of {sessions(20)[0][:4]}-" in outcome.out
+    assert "width" not in outcome.out
+
+
+def test_only_the_first_symbols_are_explained_and_that_is_told(home: Path) -> None:
+    names = [f"S{number}" for number in range(7)]
+    columns = np.column_stack([walk(60, seed) for seed in range(7)])
+    lines = [",".join(["Date", *names])]
+    lines += [
+        ",".join([day, *(f"{price:.6f}" for price in row)])
+        for day, row in zip(sessions(60), columns, strict=True)
+    ]
+    (home / "wide.csv").write_text("\n".join(lines) + "\n")
+    found = document(home, "--csv", "wide.csv")
+    assert ["explain" in each for each in found["forecasts"]] == [True] * 5 + [False] * 2
+    assert "explained the first 5 of 7 symbols; name the others to see them" in found["notes"]
+    found = document(home, "--csv", "wide.csv", "S6")
+    assert "explain" in found["forecasts"][0]
+    assert not any("explained" in note for note in found["notes"])
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_formats_of_rows_are_refused_before_any_work(home: Path, form: str) -> None:
+    outcome = explain(home, "--format", form, "--model", "missing")
+    assert_one_error(outcome, 2, "no table of rows", f"--explain --format {form}", "table or json")

@@ -1,0 +1,215 @@
+"""`lstmcli tune`: what it shows and keeps, how it ends, and how it goes on after a kill."""
+
+import csv
+import importlib.util
+import io
+import json
+import re
+import signal
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lstmcli.cli import progress
+from lstmcli.cli.progress import trials_shown
+from lstmcli.workflows.trials import Trial
+from tests.cli.test_progress import Terminal
+from tests.command_line import PROGRAM, Outcome, assert_one_error, environment, in_process
+
+SPACE = """\
+"train.learning_rate" = { low = 1e-3, high = 1e-2, log = true }
+"model.hidden_sizes" = { choices = [[3], [2, 2]] }
+"""
+TUNE = ("tune", "--config", "tiny.toml", "--space", "space.toml")
+JOURNAL = "data/tuning/tiny/journal.jsonl"
+
+
+@pytest.fixture
+def place(home: Path) -> Path:
+    (home / "space.toml").write_text(SPACE)
+    return home
+
+
+def tune(place: Path, *options: object, **rest: Any) -> Outcome:
+    return in_process(*TUNE, *options, folder=place, **rest)
+
+
+def document(outcome: Outcome) -> Any:
+    assert outcome.code == 0, outcome.err
+    return json.loads(outcome.out)
+
+
+def test_the_table_ranks_the_trials_and_marks_the_recipe(place: Path) -> None:
+    outcome = tune(place, "--trials", 3)
+    assert (outcome.code, outcome.err) == (0, "")
+    lines = outcome.out.splitlines()
+    assert lines[0].startswith("Path RMSE in % of the last price, 3 validation folds from 20")
+    assert lines[2].split() == [
+        "Trial", "Path", "RMSE", "+-", "learning_rate", "hidden_sizes", "Epochs", "Seconds", "State"
+    ]  # fmt: skip
+    assert sum(line.startswith("  0, the recipe ") for line in lines) == 1
+    assert sum(line.endswith("complete  ") for line in lines) == 3
+    assert re.search(r"^Verdict: (Trial \d is the best of 3|None of 3 trials)", outcome.out, re.M)
+    assert lines[-1].endswith("lstmcli train --config data/tuning/tiny/tiny-tuned.toml")
+
+
+def test_every_format_has_the_same_trials(place: Path) -> None:
+    found = document(tune(place, "--trials", 3, "--format", "json"))
+    assert (found["schema_version"], found["command"], found["study"]) == (1, "tune", "tiny")
+    assert found["objective"] == "rmse"
+    assert len(found["folds"]) == 3
+    best = found["trials"][0]
+    assert found["best"] == best["number"]
+    rows = list(csv.DictReader(io.StringIO(tune(place, "--trials", 3, "--format", "csv").out)))
+    lines = tune(place, "--trials", 3, "--format", "jsonl").out.splitlines()
+    for rank, (row, line, trial) in enumerate(zip(rows, lines, found["trials"], strict=True), 1):
+        read = json.loads(line)
+        assert list(row) == list(read)
+        assert int(row["rank"]) == read["rank"] == rank
+        assert int(row["trial"]) == read["trial"] == trial["number"]
+        assert float(row["rmse"]) == read["rmse"] == trial["score"]
+        assert [float(row[f"fold_{n}"]) for n in (1, 2, 3)] == trial["scores"]
+        assert json.loads(row["model.hidden_sizes"]) == trial["values"]["model.hidden_sizes"]
+
+
+def test_the_recipe_trains_and_evaluate_tells_the_trials(place: Path) -> None:
+    assert tune(place, "--trials", 3, "--recipe", "best.toml").code == 0
+    assert tomllib.loads((place / "best.toml").read_text())["tuning"] == {"trials": 3}
+    assert in_process("train", "--config", "best.toml", folder=place).code == 0
+    told = "Its settings were chosen among 3 tried on validation folds."
+    shown = in_process("evaluate", "--model", "best", folder=place)
+    assert told in shown.out
+    arguments = ("evaluate", "--model", "best", "--model", "tiny", "--format", "json")
+    found = document(in_process(*arguments, folder=place))
+    assert [each["trials"] for each in found["tuning"].values()] == [3, 0]
+    tuned, untuned = found["verdicts"].values()
+    assert tuned.endswith(told)
+    assert told not in untuned
+
+
+def test_verbose_has_a_line_a_trial_and_quiet_none(place: Path) -> None:
+    lines = tune(place, "--trials", 2, "--verbose").err.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["trial 0 (1 of 2)", "trial 1 (2 of 2)"]
+    assert "model.hidden_sizes [4]; 6 epochs" in lines[0]
+    assert all("best so far" in line for line in lines)
+    assert tune(place, "--trials", 3, "--quiet").err == ""
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_best_so_far_is_shown_on_a_terminal(
+    width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(progress.sys, "stderr", Terminal())
+    trial = Trial(4, "complete", {}, 0.0123456, None, (), 3, 0.5, "")
+    with trials_shown(40, quiet=False, verbose=False) as on_trial:
+        on_trial(trial, trial, 5, 40)
+    shown = sys.stderr.getvalue()  # type: ignore[attr-defined]
+    assert "5/40" in shown
+    assert "best so far 1.2346 % (trial 4)" in shown
+
+
+@pytest.mark.parametrize(
+    ("space", "options", "code", "words"),
+    [
+        ("train.epcohs = {low = 1, high = 2}", (), 2, ("space.toml", "train.epcohs")),
+        ("train.epochs = {low = 2, high = 1}", (), 2, ("space.toml", "train.epochs", "below")),
+        ("train.epochs = {choices = [0]}", (), 2, ("train.epochs", "greater than or equal")),
+        (SPACE, ("--sampler", "grid"), 2, ("train.learning_rate", "--sampler random")),
+        (SPACE, ("--folds", "9"), 4, ("fold 1 of 9", "--folds")),
+        (SPACE, ("--name", "../up"), 2, ("../up", "--name")),
+        (SPACE, ("--recipe", "no/such/folder.toml"), 1, ("no/such",)),
+        (SPACE, ("--config", "lab"), 2, ("split.method", "shuffled")),
+        (SPACE, ("--csv", "nosuch.csv"), 1, ("nosuch.csv",)),
+    ],
+)
+def test_what_cannot_be_searched_is_one_line_before_anything_is_kept(
+    space: str, options: tuple[str, ...], code: int, words: tuple[str, ...], place: Path
+) -> None:
+    (place / "space.toml").write_text(space)
+    assert_one_error(tune(place, *options), code, *words)
+    assert not (place / "data/tuning").exists()
+
+
+def test_another_study_of_the_name_is_refused_until_it_is_to_be_removed(place: Path) -> None:
+    assert tune(place, "--trials", 1).code == 0
+    other = ("--trials", 1, "--set", "train.epochs=1")
+    assert_one_error(tune(place, *other), 2, "recipe train.epochs 2, not 1", "--fresh")
+    assert tune(place, *other, "--name", "other").code == 0
+    assert tune(place, *other, "--fresh").code == 0
+
+
+def test_without_the_extra_the_command_names_it(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "optuna" else find(name)
+    )
+    assert_one_error(tune(place), 2, "optuna is not installed", "pip install 'lstmcli[tune]'")
+
+
+def test_a_timeout_ends_well_and_says_how_to_go_on(place: Path) -> None:
+    assert tune(place, "--trials", 1).code == 0
+    outcome = tune(place, "--trials", 2000, "--timeout", 1)
+    assert outcome.code == 0
+    assert "of 2000 trials are finished; the same command goes on" in outcome.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_after_a_signal_the_same_command_goes_on_to_the_same_end(
+    number: signal.Signals, place: Path
+) -> None:
+    whole = document(tune(place, "--trials", 6, "--name", "whole", "--format", "json"))
+    with subprocess.Popen(
+        [PROGRAM, *TUNE, "--trials", "6", "--verbose"],
+        cwd=place, env=environment(), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stderr
+        said = [process.stderr.readline(), process.stderr.readline()]
+        process.send_signal(number)
+        rest = process.communicate()[1].splitlines()
+    finished = len(said) + sum(line.startswith("trial ") for line in rest)
+    assert finished < 6
+    if number == signal.SIGKILL:
+        assert process.returncode == -signal.SIGKILL
+    else:
+        assert process.returncode == 128 + number
+        assert rest[-1].startswith("lstmcli: stopped: ")
+        assert rest[-1].endswith("of 6 trials of tiny are kept, the same command goes on")
+    again = tune(place, "--trials", 6, "--format", "json", "--verbose")
+    assert len(again.err.splitlines()) <= 6 - finished
+
+    def facts(found: Any) -> Any:
+        return [{**trial, "seconds": None} for trial in found["trials"]]
+
+    assert facts(document(again)) == facts(whole)
+
+
+def test_two_processes_share_a_study(place: Path) -> None:
+    command = [PROGRAM, *TUNE, "--trials", "6", "--verbose", "--sampler", "random"]
+    running = [
+        subprocess.Popen(command, cwd=place, env=environment(), stderr=subprocess.PIPE, text=True,
+                         stdout=subprocess.DEVNULL)
+        for _ in range(2)
+    ]  # fmt: skip
+    lines = [line for each in running for line in each.communicate()[1].splitlines()]
+    told = sorted(int(line.split()[1]) for line in lines if line.startswith("trial "))
+    assert told == list(range(6))
+    found = document(tune(place, "--trials", 6, "--sampler", "random", "--format", "json"))
+    assert {trial["state"] for trial in found["trials"]} <= {"complete", "pruned"}
+
+
+def test_nothing_is_pickled_and_no_database_is_made(place: Path) -> None:
+    assert tune(place, "--trials", 2).code == 0
+    files = {path.name for path in (place / "data/tuning/tiny").iterdir()}
+    assert files == {
+        "journal.jsonl", "tiny-tuned.toml", ".lock", ".journal.lock", "worker-1.lock"
+    }  # fmt: skip
+    for line in (place / JOURNAL).read_text().splitlines():
+        assert isinstance(json.loads(line), dict)

@@ -1,0 +1,84 @@
+"""The second example from end to end: months ahead, beside the same months of the year before."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lstmcli.recipes import shipped_file
+from tests.command_line import assert_one_error, in_process
+
+MONTHS = [f"1994-{month:02}-01" for month in range(9, 13)]
+MONTHS += [f"1995-{month:02}-01" for month in range(1, 9)]
+QUICK = ("--set", "train.epochs=3", "--set", "model.hidden_sizes=[4]", "--quiet")
+
+
+@pytest.fixture(scope="module")
+def wine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model of the recipe as it ships, but for the number of passes."""
+    folder = tmp_path_factory.mktemp("wine")
+    done = in_process("train", "--config", "wine", *QUICK, folder=folder)
+    assert done.code == 0, done.err
+    return folder
+
+
+def test_forecast_is_of_the_twelve_months_ahead(wine: Path) -> None:
+    outcome = in_process("predict", "--all-steps", folder=wine)
+    assert outcome.code == 0
+    assert "Forecast by wine/v0001, 12 months ahead" in outcome.out
+    rows = [line.split() for line in outcome.out.splitlines() if line.startswith("  wine ")]
+    assert [row[2] for row in rows] == MONTHS
+    assert ", seasonal_naive " in outcome.out
+    assert "months old" in outcome.err
+    assert "session" not in outcome.out + outcome.err
+
+
+def test_forecast_follows_the_months_of_the_year_before(wine: Path) -> None:
+    found = json.loads(in_process("predict", "--format", "json", folder=wine).out)
+    medians = [step["median"] for step in found["forecasts"][0]["steps"]]
+    year_before = pd.read_csv(shipped_file("data/wine.csv"))["Close"].to_numpy()[-12:]
+    assert np.corrcoef(np.log(medians), np.log(year_before))[0, 1] > 0.99
+
+
+def test_evaluation_shows_the_seasonal_naive_and_names_it_in_the_verdict(wine: Path) -> None:
+    outcome = in_process("evaluate", folder=wine)
+    assert outcome.code == 0
+    assert "wine/v0001, 12 months ahead, Close" in outcome.out
+    assert "14 evaluated, 1 row apart (2 independent)" in outcome.out
+    assert "Skill vs seasonal_naive" in outcome.out
+    assert "Best constant" in outcome.out
+    (verdict,) = [line for line in outcome.out.splitlines() if line.startswith("Verdict: ")]
+    assert "On 2 independent windows (14 cutoffs)" in verdict
+    assert "seasonal_naive" in verdict
+
+
+def test_truths_are_those_of_the_months_ahead(wine: Path, tmp_path: Path) -> None:
+    table = tmp_path / "long.csv"
+    assert in_process("evaluate", "--forecasts", table, folder=wine).code == 0
+    prices = pd.read_csv(shipped_file("data/wine.csv"), index_col="Date")["Close"]
+    rows = pd.read_csv(table).query("model == 'seasonal_naive'")
+    np.testing.assert_allclose(rows["actual"], prices.loc[rows["date"]], rtol=1e-12)
+    year_before = [f"{int(date[:4]) - 1}{date[4:]}" for date in rows["date"]]
+    np.testing.assert_allclose(rows["median"], prices.loc[year_before], rtol=1e-12)
+
+
+@pytest.mark.parametrize("features", ['["close"]', '["close", "month"]'])
+def test_nothing_after_a_cutoff_is_used(tmp_path: Path, features: str) -> None:
+    options = (*QUICK, "--set", f"window.features={features}")
+    assert in_process("train", "--config", "wine", *options, folder=tmp_path).code == 0
+    outcome = in_process("evaluate", "--audit", folder=tmp_path)
+    assert outcome.code == 0, outcome.out + outcome.err
+    assert "Audit: clean." in outcome.out
+
+
+def test_a_series_without_one_of_its_months_is_refused(wine: Path, tmp_path: Path) -> None:
+    shutil.copytree(wine, tmp_path, dirs_exist_ok=True)
+    lines = shipped_file("data/wine.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "holed.csv").write_text("".join(lines[:100] + lines[101:]))
+    outcome = in_process("predict", "--csv", "holed.csv", folder=tmp_path)
+    assert_one_error(
+        outcome, 4, "not one bar for every month (holed)", "1988-05-01 follows 1988-03"
+    )

@@ -1,0 +1,274 @@
+"""Batches that never sink: bad symbols among good ones, signals and full disks half way.
+
+Rows 34, 36, 44 and 47 of the table of faults, as far as they meet `predict` and `train` over many
+symbols.
+"""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import PROGRAM, csv_text, environment, hashes, in_process, walk
+from tests.faults.conftest import RECIPE
+from tests.forked_runs import DiskFault, ForkServer
+from tests.store_state import strays
+
+ENOSPC = 28
+LENGTH = 40
+BAD: dict[str, tuple[Callable[[Path], object], int, str]] = {
+    "short": (lambda path: path.write_text(csv_text(walk(9))), 4, "needs 10 rows"),
+    "absent": (lambda path: path.unlink(), 4, "no prices stored"),
+    "empty": (lambda path: path.write_text(""), 4, "no rows"),
+    "cut": (lambda path: path.write_bytes(path.read_bytes()[:-6]), 4, "the last line"),
+    "binary": (lambda path: path.write_bytes(b"\x00\xff\xfe" * 99), 4, "not a CSV of prices"),
+    "negative": (
+        lambda path: path.write_text(path.read_text().replace(",1", ",-1", 1)), 4, "bad price",
+    ),
+    "folder": (lambda path: (path.unlink(), path.mkdir()), 4, "no prices stored"),
+    "outside": (lambda path: (path.unlink(), path.symlink_to("/etc/hosts")), 1, "leads out"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended, what it said, and the memory that it took at most, in KiB."""
+
+    code: int
+    out: str
+    err: str
+    peak: int
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model and its prices; not to be changed."""
+    folder = tmp_path_factory.mktemp("batch")
+    (folder / "prices.csv").write_text(csv_text(walk(120)))
+    (folder / "tiny.toml").write_text(RECIPE)
+    assert in_process("train", "--config", "tiny.toml", folder=folder).code == 0
+    return folder
+
+
+def names(count: int) -> list[str]:
+    return [
+        f"T{chr(65 + k // 676)}{chr(65 + k // 26 % 26)}{chr(65 + k % 26)}" for k in range(count)
+    ]
+
+
+def stock(model: Path, home: Path, count: int) -> list[str]:
+    """Put a model and so many symbols into a folder, and a list of them."""
+    shutil.copytree(model, home)
+    prices = home / "data" / "prices" / "1d"
+    prices.mkdir(parents=True)
+    header, *lines = csv_text(walk(LENGTH + 20)).splitlines()
+    for number, name in enumerate(names(count)):
+        rows = lines[number % 10 : number % 10 + LENGTH]
+        (prices / f"{name}.csv").write_text("\n".join([header, *rows]) + "\n")
+    (home / "list.txt").write_text("\n".join(names(count)) + "\n")
+    return names(count)
+
+
+def spoil(home: Path, symbols: list[str]) -> dict[str, str]:
+    """Spoil 3 % of the symbols, in every way; returns how each was."""
+    spoiled = {}
+    kinds = list(BAD)
+    for number, symbol in enumerate(symbols[5::33]):
+        kind = kinds[number % len(kinds)]
+        BAD[kind][0](home / "data" / "prices" / "1d" / f"{symbol}.csv")
+        spoiled[symbol] = kind
+    return spoiled
+
+
+def predict(home: Path, *options: str) -> Ended:
+    """Run a batch as a process of its own."""
+    command = [PROGRAM, "predict", "--symbols-file", "list.txt", "--format", "csv", *options]
+    with (home / "out").open("w+") as out, (home / "err").open("w+") as err:
+        process = subprocess.Popen(command, cwd=home, env=environment(), stdout=out, stderr=err)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        err.seek(0)
+        return Ended(process.returncode, out.read(), err.read(), usage.ru_maxrss)
+
+
+def check_batch(home: Path, count: int, model: Path) -> int:
+    """Hold row 47 for a batch of so many symbols; returns the memory that it took."""
+    symbols = stock(model, home, count)
+    spoiled = spoil(home, symbols)
+    before = hashes(home / "data")
+    found = predict(home, "--output", "forecast.csv", "--errors", "errors.csv", "--quiet")
+    assert found.code == 3
+    assert found.out == ""
+    last = found.err.splitlines()[-1]
+    assert last == f"lstmcli: error: {len(spoiled)} of {count} symbols failed: see above"
+    assert hashes(home / "data") == before
+    assert strays(home) == []
+    rows = list(csv.DictReader((home / "forecast.csv").read_text().splitlines()))
+    good = [symbol for symbol in symbols if symbol not in spoiled]
+    assert [row["symbol"] for row in rows[::5]] == good
+    assert all(float(row["median"]) > 0 for row in rows)
+    errors = list(csv.DictReader((home / "errors.csv").read_text().splitlines()))
+    assert [row["symbol"] for row in errors] == list(spoiled)
+    for row in errors:
+        _, code, reason = BAD[spoiled[row["symbol"]]]
+        assert row["exit_code"] == str(code)
+        assert reason in row["reason"]
+        assert f"lstmcli: failed: {row['symbol']}: {row['reason']}" in found.err
+    return found.peak
+
+
+def test_47_bad_symbols_are_listed_and_the_others_done(tmp_path: Path, model: Path) -> None:
+    check_batch(tmp_path / "home", 200, model)
+
+
+@pytest.mark.slow
+def test_47_two_thousand_symbols_take_no_more_memory_than_two_hundred(
+    tmp_path: Path, model: Path
+) -> None:
+    few = check_batch(tmp_path / "few", 200, model)
+    many = check_batch(tmp_path / "many", 2000, model)
+    assert many < 1.2 * few
+
+
+def test_47_a_bad_batch_differs_from_a_good_one_in_its_bad_symbols_alone(
+    tmp_path: Path, model: Path
+) -> None:
+    symbols = stock(model, tmp_path / "home", 100)
+    options = ("predict", "--symbols-file", "list.txt", "--format", "csv", "--quiet")
+    good = in_process(*options, folder=tmp_path / "home").out.splitlines()
+    spoiled = spoil(tmp_path / "home", symbols)
+    bad = in_process(*options, folder=tmp_path / "home").out.splitlines()
+    assert bad == [line for line in good if line.split(",")[0] not in spoiled]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_36_a_signal_half_way_ends_a_batch_and_leaves_the_old_file(
+    tmp_path: Path, model: Path, number: signal.Signals
+) -> None:
+    home = tmp_path / "home"
+    stock(model, home, 1500)
+    (home / "forecast.csv").write_text("old")
+    before = hashes(home)
+    command = [PROGRAM, "predict", "--symbols-file", "list.txt", "--format", "csv"]
+    with subprocess.Popen(
+        [*command, "-o", "forecast.csv", "--errors", "errors.csv"],
+        cwd=home,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        while not strays(home):  # the first forecasts are written
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+        with pytest.raises(ProcessLookupError):  # nobody of its group is left
+            os.killpg(process.pid, 0)
+    assert process.returncode == 128 + number
+    assert out == b""
+    assert b"Traceback" not in err
+    assert hashes(home) == before
+
+
+def test_34_a_full_disk_half_way_is_an_error_and_leaves_the_old_file(
+    tmp_path: Path, model: Path, forks: ForkServer
+) -> None:
+    home = tmp_path / "home"
+    stock(model, home, 150)
+    (home / "forecast.csv").write_text("old")
+    before = hashes(home)
+    options = ("predict", "--symbols-file", "list.txt", "--format", "jsonl", "-o", "forecast.csv")
+    steps = forks.run(*options, "--quiet", "-o", "whole.jsonl", folder=home).steps
+    steps = [step for step in steps if "whole.jsonl" in step]  # and not of the record of runs
+    (home / "whole.jsonl").unlink()
+    assert len(steps) > 300  # it is written in many parts
+    for at in (1, len(steps) // 2, len(steps) - 2):
+        fault = DiskFault("error", at, ENOSPC, lasting=True)
+        found = forks.run(*options, "--quiet", folder=home, fault=fault)
+        assert found.code == 1, found
+        assert found.out == ""
+        (line,) = found.err.splitlines()
+        assert line.startswith("lstmcli: error: cannot write the file (forecast.csv): No space")
+        assert hashes(home) == before
+
+
+def test_44_a_pipe_takes_a_batch_as_it_comes(tmp_path: Path, model: Path) -> None:
+    home = tmp_path / "home"
+    stock(model, home, 150)
+    os.mkfifo(home / "pipe")
+    with subprocess.Popen(["cat", "pipe"], cwd=home, stdout=subprocess.PIPE) as reader:
+        assert predict(home, "--output", "pipe", "--quiet").code == 0
+        piped = reader.communicate()[0].decode()
+    assert piped == predict(home, "--quiet").out
+    assert piped.count("\n") == 1 + 5 * 150
+
+
+TRAIN = ("train", "--config", "fan.toml", "--format", "json", "--name", "many", "--quiet")
+FAN = """\
+[window]
+context_length = 60
+horizon = 10
+
+[model]
+hidden_sizes = [4]
+
+[train]
+epochs = 1
+chunk_length = 60
+burn_in = 40
+device = "cpu"
+"""
+UNSUITABLE: dict[str, tuple[str | None, int, str]] = {
+    "ABSENT": (None, 4, "no prices stored"),
+    "BINARY": ("\x00" * 100, 4, "not a CSV of prices"),
+    "CONSTANT": ("Date,Close\n" + csv_text(walk(400) * 0 + 7).split("\n", 1)[1], 4, "no variation"),
+    "EMPTY": ("", 4, "no rows"),
+    "NEGATIVE": (csv_text(walk(400)).replace(",9", ",-9", 1), 4, "bad price"),
+    "SHORT": (csv_text(walk(60)), 4, "rows"),
+}
+
+
+def test_47_training_leaves_unsuitable_symbols_out_by_name(tmp_path: Path) -> None:
+    prices = tmp_path / "data" / "prices" / "1d"
+    prices.mkdir(parents=True)
+    (tmp_path / "fan.toml").write_text(FAN)
+    for seed, symbol in enumerate(["GOOD", "FINE"]):
+        (prices / f"{symbol}.csv").write_text(csv_text(walk(400, seed)))
+    for symbol, (text, _, _) in UNSUITABLE.items():
+        if text is not None:
+            (prices / f"{symbol}.csv").write_text(text)
+    symbols = [*UNSUITABLE, "FINE", "GOOD"]
+    found = in_process(*TRAIN, *symbols, "--errors", "errors.csv", folder=tmp_path)
+    assert found.code == 3, found.err
+    report = json.loads(found.out)
+    assert [each["symbol"] for each in report["metadata"]["data"]["symbols"]] == ["FINE", "GOOD"]
+    errors = {
+        row["symbol"]: row
+        for row in csv.DictReader((tmp_path / "errors.csv").read_text().splitlines())
+    }
+    assert set(errors) == {each["symbol"] for each in report["failures"]} == set(UNSUITABLE)
+    for symbol, (_, code, reason) in UNSUITABLE.items():
+        assert errors[symbol]["exit_code"] == str(code)
+        assert reason in errors[symbol]["reason"], errors[symbol]
+        assert f"lstmcli: failed: {symbol}: " in found.err
+
+
+def test_47_training_on_unsuitable_symbols_alone_lists_them_and_keeps_nothing(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "fan.toml").write_text(FAN)
+    found = in_process(*TRAIN, "AAA", "BBB", "--errors", "errors.csv", folder=tmp_path)
+    assert found.code == 4
+    rows = list(csv.DictReader((tmp_path / "errors.csv").read_text().splitlines()))
+    assert [row["symbol"] for row in rows] == ["AAA", "BBB"]
+    assert not (tmp_path / "data" / "models").exists()

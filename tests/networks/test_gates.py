@@ -1,0 +1,148 @@
+"""Gates against PyTorch's own hidden states, and against the equations one number at a time."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from lstmcli.networks.gates import gates, layer_gates
+
+
+class Peepholes(nn.Module):
+    """Weights named as those of `nn.LSTM`, with one bias and with peepholes of i, f and o."""
+
+    def __init__(self, inputs: int, size: int) -> None:
+        super().__init__()
+        self.weight_ih_l0 = nn.Parameter(torch.randn(4 * size, inputs).double())
+        self.weight_hh_l0 = nn.Parameter(torch.randn(4 * size, size).double())
+        self.bias_ih_l0 = nn.Parameter(torch.randn(4 * size).double())
+        self.peepholes_l0 = nn.Parameter(torch.randn(3, size).double())
+
+
+def drawn(layer: nn.Module) -> nn.Module:
+    """Return the layer with weights of some size, in float64."""
+    with torch.no_grad():
+        for weight in layer.parameters():
+            weight.normal_()
+    return layer.double()
+
+
+def rows(n: int = 2, length: int = 9, inputs: int = 3) -> Tensor:
+    return torch.randn(n, length, inputs, dtype=torch.float64)
+
+
+def sigmoid(value: float) -> float:
+    return 1 / (1 + math.exp(-value))
+
+
+def twin(layer: nn.Module, window: Tensor) -> list[dict[str, list[list[float]]]]:
+    """Return the gates and states of an LSTM at each row of one window, unit by unit."""
+    table = {name: weight.tolist() for name, weight in layer.named_parameters()}
+    size = len(table["weight_hh_l0"][0])
+    second = table.get("bias_hh_l0", [0.0] * 4 * size)
+    p_i, p_f, p_o = table.get("peepholes_l0", [[0.0] * size] * 3)
+    h, c = [0.0] * size, [0.0] * size
+    found = []
+    for x in window.tolist():
+        sums = [
+            sum(w * value for w, value in zip(table["weight_ih_l0"][row], x, strict=True))
+            + sum(w * value for w, value in zip(table["weight_hh_l0"][row], h, strict=True))
+            + table["bias_ih_l0"][row]
+            + second[row]
+            for row in range(4 * size)
+        ]
+        of_row: dict[str, list[float]] = {"input": [], "forget": [], "output": []}
+        h = [0.0] * size
+        for unit in range(size):
+            i = sigmoid(sums[unit] + p_i[unit] * c[unit])
+            f = sigmoid(sums[size + unit] + p_f[unit] * c[unit])
+            c[unit] = f * c[unit] + i * math.tanh(sums[2 * size + unit])
+            o = sigmoid(sums[3 * size + unit] + p_o[unit] * c[unit])
+            h[unit] = o * math.tanh(c[unit])
+            for name, value in (("input", i), ("forget", f), ("output", o)):
+                of_row[name].append(value)
+        found.append({**of_row, "h": h})
+    return found
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, Peepholes])
+def test_gates_of_an_lstm_are_those_of_its_equations(kind: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    layer = drawn(kind(3, 4))
+    x = rows()
+    found = layer_gates(layer, x)
+    assert found is not None
+    opened, states = found
+    for window in range(len(x)):
+        for row, expected in enumerate(twin(layer, x[window])):
+            for name, each in {**opened, "h": states}.items():
+                np.testing.assert_allclose(
+                    each[window, row].detach().numpy(), expected[name], atol=1e-12
+                )
+
+
+@given(
+    inputs=st.integers(1, 6), size=st.integers(1, 9), length=st.integers(1, 30), seed=st.integers(0)
+)
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_the_states_met_on_the_way_are_those_of_pytorch(
+    kind: type[nn.Module], inputs: int, size: int, length: int, seed: int
+) -> None:
+    torch.manual_seed(seed % 2**32)
+    layer = drawn(kind(inputs, size))
+    x = rows(3, length, inputs)
+    for precise, tolerance in ((True, 1e-12), (False, 1e-5)):
+        layer, x = (layer, x) if precise else (layer.float(), x.float())
+        expected = layer(x.transpose(0, 1))[0].transpose(0, 1)
+        found = layer_gates(layer, x)
+        assert found is not None
+        torch.testing.assert_close(found[1], expected, rtol=0, atol=tolerance)
+        assert all(each.min() >= 0 and each.max() <= 1 for each in found[0].values())
+
+
+def test_gates_of_a_gru_say_what_it_keeps() -> None:
+    torch.manual_seed(0)
+    layer, x = drawn(nn.GRU(3, 4)), rows()
+    found = layer_gates(layer, x)
+    assert found is not None
+    opened, states = found
+    weights = dict(layer.named_parameters())
+    w_r, w_z, w_n = weights["weight_ih_l0"].chunk(3)
+    u_r, u_z, u_n = weights["weight_hh_l0"].chunk(3)
+    b_r, b_z, b_n = weights["bias_ih_l0"].chunk(3)
+    d_r, d_z, d_n = weights["bias_hh_l0"].chunk(3)
+    for row in range(1, x.shape[1]):
+        x_t, h = x[:, row], states[:, row - 1]
+        r = torch.sigmoid(x_t @ w_r.T + b_r + h @ u_r.T + d_r)
+        z = torch.sigmoid(x_t @ w_z.T + b_z + h @ u_z.T + d_z)
+        n = torch.tanh(x_t @ w_n.T + b_n + r * (h @ u_n.T + d_n))
+        torch.testing.assert_close(opened["reset"][:, row], r)
+        torch.testing.assert_close(opened["update"][:, row], z)
+        torch.testing.assert_close(states[:, row], (1 - z) * n + z * h)
+
+
+def test_each_layer_reads_the_states_of_the_one_before() -> None:
+    below, above = drawn(nn.LSTM(3, 4)), drawn(nn.LSTM(4, 5))
+    body = nn.Module()
+    body.layers = nn.ModuleList([below, above])
+    x = rows()
+    first, second = gates(body, x)
+    assert (first["forget"].shape, second["forget"].shape) == ((2, 9, 4), (2, 9, 5))
+    states = below(x.transpose(0, 1))[0].transpose(0, 1)
+    expected = layer_gates(above, states)
+    assert expected is not None
+    for name, each in expected[0].items():
+        torch.testing.assert_close(second[name], each)
+
+
+@pytest.mark.parametrize("layer", [nn.RNN(3, 4), nn.Linear(3, 4), nn.Conv1d(3, 4, 2)])
+def test_a_body_without_gates_gives_none(layer: nn.Module) -> None:
+    body = nn.Module()
+    body.layers = nn.ModuleList([layer])
+    assert gates(body, rows()) == []
+    body.layers = nn.ModuleList()
+    assert gates(body, rows()) == []

@@ -1,0 +1,152 @@
+"""Search spaces: what may be searched, and the words said about a wrong one."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lstmcli.config import Settings, keys
+from lstmcli.errors import UsageError
+from lstmcli.recipes import load_settings, shipped_file
+from lstmcli.workflows.space import (
+    SEARCHABLE,
+    Choices,
+    Range,
+    load_space,
+    value_of,
+    with_values,
+)
+
+SPACES = sorted(path.stem for path in shipped_file("configs/spaces").glob("*.toml"))
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "space.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("recipe", ["default", "lab-corrected", "wine"])
+def test_a_space_that_ships_suits_every_recipe_and_holds_its_own_values(
+    name: str, recipe: str
+) -> None:
+    settings = load_settings(recipe)
+    space = load_space(name, settings)
+    assert {"model.hidden_sizes", "model.dropout", "train.learning_rate"} <= set(space)
+    assert all(each.holds(value_of(settings, key)) for key, each in space.items())
+
+
+def test_keys_may_be_quoted_or_nested_and_keep_their_order(tmp_path: Path) -> None:
+    text = (
+        '"train.learning_rate" = { low = 1e-4, high = 1e-2, log = true }\n'
+        "train.epochs = { low = 2, high = 8, step = 3 }\n"
+        "[model]\nhidden_sizes = { choices = [[8], [8, 4]] }\ndropout = { low = 0, high = 1e-1 }\n"
+    )
+    space = load_space(written(tmp_path, text), Settings())
+    assert dict(space) == {
+        "train.learning_rate": Range(1e-4, 1e-2, log=True),
+        "train.epochs": Range(2, 8, 3),
+        "model.hidden_sizes": Choices(((8,), (8, 4))),
+        "model.dropout": Range(0.0, 0.1),
+    }
+    assert next(iter(space)) == "train.learning_rate"
+    assert isinstance(space["model.dropout"], Range)
+    assert isinstance(space["model.dropout"].low, float)
+
+
+def test_whole_numbers_have_a_step_of_one_unless_by_ratios(tmp_path: Path) -> None:
+    path = written(tmp_path, "train.patience = {low = 1, high = 4}")
+    assert load_space(path, Settings())["train.patience"] == Range(1, 4, 1)
+    path = written(tmp_path, "train.patience = {low = 1, high = 4, log = true}")
+    assert load_space(path, Settings())["train.patience"] == Range(1, 4, None, log=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "an empty search space"),
+        ("train.epcohs = {low = 1, high = 2}", "train.epcohs cannot be.*nearest is train.epochs"),
+        ("train = 3", "train cannot be searched"),
+        ("window.horizon = {low = 1, high = 2}", "window.horizon cannot be.*fixed for all trials"),
+        ("train.seed = {low = 1, high = 2}", "train.seed cannot be.*fixed for all trials"),
+        ("split.purge = {low = 1, high = 2}", "split.purge cannot be.*Keys of window, model and"),
+        ("train.epochs = 3", "train.epochs.*found 3, expected { choices"),
+        ("train.epochs = {}", "found nothing, expected"),
+        ("train.epochs = {low = 1}", "found low, expected"),
+        ("train.epochs = {low = 1, high = 2, stp = 1}", "found stp, expected"),
+        ("train.epochs = {choices = [1], low = 1}", "found choices, expected"),
+        ("train.epochs = {choices = []}", "a list of 1 to 1000"),
+        ("train.epochs = {choices = 3}", "a list of 1 to 1000"),
+        ("train.epochs = {choices = [1, 2, 1]}", "a choice comes twice"),
+        ("model.dropout = {choices = [0, 0.0]}", "a choice comes twice"),
+        ("train.epochs = {choices = [1, 0]}", "greater than or equal to 1.*for the value 0"),
+        ("train.epochs = {choices = ['many']}", "valid integer.*for the value 'many'"),
+        ("train.optimizer = {choices = ['adam', 'sgd']}", "'adamw' or 'rmsprop'.*value 'sgd'"),
+        ("train.optimizer = {low = 1, high = 2}", "for the value 1"),
+        ("model.hidden_sizes = {low = 1, high = 2}", "valid tuple.*for the value 1"),
+        ("train.stateful = {low = 0, high = 1}", "only numbers have a range"),
+        ("train.epochs = {low = 3, high = 3}", "low must be below high, found 3 and 3"),
+        ("train.epochs = {low = 4, high = 3}", "low must be below high"),
+        ("train.epochs = {low = 0, high = 3}", "for the value 0"),
+        ("train.epochs = {low = 1.5, high = 3}", "valid integer.*for the value 1.5"),
+        ("train.epochs = {low = 1, high = 3, step = 0}", "step must be above 0, found 0"),
+        ("train.epochs = {low = 1, high = 3, step = 0.5}", "a whole number, found 0.5"),
+        ("train.epochs = {low = 1, high = 4, step = 2}", "a whole number of steps of 2 above low"),
+        ("train.epochs = {low = true, high = 4}", "low must be a number, found True"),
+        ("train.epochs = {low = 1, high = inf}", "high must be finite"),
+        ("train.epochs = {low = 1, high = 2, log = 1}", "log must be true or false, found 1"),
+        ("model.dropout = {low = 0.0, high = 0.5, log = true}", "needs low above 0"),
+        ("train.epochs = {low = 1, high = 5, step = 2, log = true}", "and no step"),
+        ("train.learning_rate = {low = 0, high = 1}", "greater than 0.*for the value 0"),
+        ("model.head = {choices = ['recursive']}", "goes with.*for the value 'recursive'"),
+        ("train.epochs = {", "not valid TOML"),
+    ],
+)
+def test_a_fault_is_a_usage_error_that_names_file_and_key(
+    text: str, words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=words) as caught:
+        load_space(written(tmp_path, text), Settings())
+    assert str(tmp_path / "space.toml") in str(caught.value)
+
+
+def test_a_space_that_is_nowhere_names_those_that_ship() -> None:
+    with pytest.raises(UsageError, match=r"no such search space.*nor one of default.*--space"):
+        load_space("nosuch", Settings())
+
+
+def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"not a search space.*is too large"):
+        load_space(written(tmp_path, "#" * 1_000_001), Settings())
+
+
+def test_what_decides_the_task_cannot_be_searched() -> None:
+    fixed = set(keys()) - set(SEARCHABLE)
+    assert {key.split(".")[0] for key in SEARCHABLE} == {"window", "model", "train"}
+    assert {"window.horizon", "train.seed", "forecast.quantile_levels", "data.price"} <= fixed
+
+
+def test_values_are_put_into_the_settings_and_checked_together() -> None:
+    changed = with_values(Settings(), {"train.epochs": 3, "model.hidden_sizes": [4]}, where="t")
+    assert (changed.train.epochs, changed.model.hidden_sizes) == (3, (4,))
+    assert changed.window == Settings().window
+    with pytest.raises(UsageError, match=r"train.burn_in must be less"):
+        with_values(Settings(), {"train.burn_in": 100, "train.chunk_length": 80}, where="t")
+
+
+@given(st.integers(-50, 50), st.integers(1, 20), st.integers(1, 30))
+def test_a_range_with_a_step_lists_what_it_holds(low: int, step: int, steps: int) -> None:
+    for scale in (1, 0.1):
+        kind = int if scale == 1 else float
+        found = Range(
+            kind(round(low * scale, 9)),
+            kind(round((low + step * steps) * scale, 9)),
+            kind(round(step * scale, 9)),
+        )
+        values = [found.at(place) for place in range(found.count or 0)]
+        assert values == [kind(round((low + step * n) * scale, 9)) for n in range(steps + 1)]
+        assert all(map(found.holds, values))
+        assert not found.holds(found.low + 0.5 * found.at(1) - 0.5 * found.low)
+        assert not found.holds(found.high + 1)
