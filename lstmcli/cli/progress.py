@@ -108,7 +108,7 @@ def _bar(total: int) -> Iterator[Callable[[Epoch], None]]:
                 task,
                 completed=epoch.epoch,  # a run that is resumed begins with a later one
                 loss=f"{epoch.loss:.3g}",
-                validation=f"{epoch.validation_loss:.3g}",
+                validation=_loss(epoch.validation_loss, 3),
             )
 
         yield advance
@@ -142,9 +142,14 @@ def _print_epoch(epoch: Epoch) -> None:
     layers = ", ".join(f"{name} {norm:.3g}" for name, norm in epoch.gradient_norms.items())
     part = epoch.gradient_kept
     kept = "" if part is None else f"{part:.2g} times as much at the window's start as at its end, "
+    validation = _loss(epoch.validation_loss, 6)
     print(
-        f"epoch {epoch.epoch}: loss {epoch.loss:.6g}, validation {epoch.validation_loss:.6g}, "
+        f"epoch {epoch.epoch}: loss {epoch.loss:.6g}, validation {validation}, "
         f"gradient norm {epoch.gradient_norm:.3g} ({layers}), {epoch.clipped} steps clipped, {kept}"
         f"{epoch.seconds:.2f} s" + (", the best so far" if epoch.best else ""),
         file=sys.stderr,
     )
+
+
+def _loss(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}g}"

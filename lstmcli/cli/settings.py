@@ -1,9 +1,16 @@
 """From --config, --set and the options that stand for a setting to the settings of a run."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lstmcli.config import Settings
 from lstmcli.recipes import load_settings
+
+if TYPE_CHECKING:
+    from lstmcli.workflows.donor import Donor
 
 
 def settings_of(
@@ -18,3 +25,11 @@ def settings_of(
     options = {"seed": seed, "device": device, "threads": threads}
     named = [f"train.{key}={value}" for key, value in options.items() if value is not None]
     return load_settings(config, [*named, *(overrides or ())])
+
+
+def recipe_of(config: str | None, donor: Donor | None) -> tuple[str, str]:
+    """Return the recipe and what a model of it is called: the donor's where none was asked for."""
+    if config is None and donor is not None:
+        return str(donor.recipe), donor.reference.name
+    recipe = "default" if config is None else config
+    return recipe, Path(recipe).stem

@@ -1,7 +1,6 @@
 """`lstmcli train`."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -12,7 +11,7 @@ from lstmcli.cli import options
 def train(
     symbols: options.Symbols = None,
     config: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--config",
             "-c",
@@ -20,8 +19,9 @@ def train(
             metavar="NAME|FILE",
             help="The recipe: a TOML file, or the name of one that ships "
             "(default, lab, lab-corrected, wine).",
+            show_default="default, or the settings of the model started from",
         ),
-    ] = "default",
+    ] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option(
@@ -34,7 +34,38 @@ def train(
     name: Annotated[
         str | None,
         typer.Option(
-            "--name", metavar="NAME", help="The model's name.", show_default="the recipe's name"
+            "--name",
+            metavar="NAME",
+            help="The model's name.",
+            show_default="the recipe's name, or that of the model started from",
+        ),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="NAME[/VERSION]|PATH",
+            help="Start with the weights of a model; what does not fit is drawn anew, and told.",
+            show_default="new weights",
+        ),
+    ] = None,
+    freeze: Annotated[
+        Literal["body"] | None,
+        typer.Option(
+            "--freeze",
+            help="Train only a new head on the body of the model started from.",
+            show_default="train all weights",
+        ),
+    ] = None,
+    fine_tune_lr: Annotated[
+        float | None,
+        typer.Option(
+            "--fine-tune-lr",
+            metavar="RATE",
+            min=1e-12,
+            max=1.0,
+            help="Learning rate of all weights of that model, after those of a new head.",
+            show_default="train.learning_rate",
         ),
     ] = None,
     promote: Annotated[
@@ -92,33 +123,41 @@ def train(
     Without symbols or --csv the recipe's own data are used. A checkpoint is kept after each epoch
     until the version is: a run that was broken off goes on with --resume, to the same bytes.
 
+    With --from, series too short to validate train the passes that served that model best. To
+    learn of new bars only: lstmcli train --from NAME --set train.epochs=2 --fine-tune-lr 1e-5
+
     Example: lstmcli train --config lab-corrected
     """
     from lstmcli.cli import journal, messages
     from lstmcli.cli.progress import epochs_shown
-    from lstmcli.cli.settings import settings_of
+    from lstmcli.cli.settings import recipe_of, settings_of
     from lstmcli.cli.source import make_source
     from lstmcli.report.output import check_file, check_output, emit
     from lstmcli.report.train import train_view
+    from lstmcli.workflows.donor import find_donor
     from lstmcli.workflows.train import train as run
 
     run_id = journal.begin("train", data_dir)
     check_output(output, form)
     check_file(errors)
-    settings = settings_of(config, overrides, seed=seed, device=device, threads=threads)
+    donor = find_donor(data_dir, start, freeze=freeze, fine_tune_lr=fine_tune_lr)
+    recipe, own_name = recipe_of(config, donor)
+    settings = settings_of(recipe, overrides, seed=seed, device=device, threads=threads)
     source = make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict)
-    shown = epochs_shown(settings.train.epochs, quiet=quiet, verbose=verbose)
+    total = settings.train.epochs * (1 if donor is None else len(donor.phases(1.0)))
+    shown = epochs_shown(total, quiet=quiet, verbose=verbose)
     with messages.failures_listed(errors), shown as on_epoch:
         report = run(
             settings,
             source,
-            name=Path(config).stem if name is None else name,
+            name=own_name if name is None else name,
             promotion=promote,
             level=promote_level,
             wait=wait,
             resume=resume,
             force=force,
             timeout=timeout,
+            donor=donor,
             on_epoch=journal.logged("epoch", on_epoch),
             run_id=run_id,
         )

@@ -60,8 +60,8 @@ def find_borders(
     """Cut the dates of all series together, so that no symbol trains on days another is tested on.
 
     `train_end` is the last day that trains or validates; without it the first `train_fraction` of
-    the dates do. The last `validation_fraction` of those validate. `embargo` counts dates after
-    them that are no test cutoffs.
+    the dates do. The last `validation_fraction` of those validate, none where it is 0. `embargo`
+    counts dates after them that are no test cutoffs.
     """
     dates = np.unique(np.concatenate([each.dates for each in series]))
     if train_end is None:
@@ -69,7 +69,7 @@ def find_borders(
     else:
         fitted = dates[dates <= train_end]
     n_train = len(fitted) - round(validation_fraction * len(fitted))
-    if not 0 < n_train < len(fitted):
+    if not 0 < n_train < len(fitted) + (validation_fraction == 0):
         raise DataError(
             "too few rows to split",
             where=f"split.train_end {train_end}" if train_end is not None else "split",
@@ -77,7 +77,9 @@ def find_borders(
             next_step="Give more rows or another split.train_end.",
         )
     return Borders(
-        validation_start=fitted[n_train],
+        validation_start=(
+            fitted[n_train] if n_train < len(fitted) else _after(dates, len(fitted) - 1)
+        ),
         train_end=fitted[-1],
         test_start=_after(dates, len(fitted) - 1 + embargo),
     )
@@ -109,11 +111,11 @@ def check_split(
     train_fraction: float | None,
     validation_fraction: float,
 ) -> None:
-    """Raise DataError unless the series has windows that train and windows that validate.
+    """Raise DataError unless the series has windows that train and, if any share does, validate.
 
     `train_fraction` is None where a date ends the fitted rows.
     """
-    if split.train and split.validation:
+    if split.train and (split.validation or not validation_fraction):
         return
     if train_fraction is None:
         found, span = split.fit_rows, " up to split.train_end"
@@ -125,7 +127,7 @@ def check_split(
     raise DataError(
         f"needs {needs} rows{span}, has {found}",
         where=series.symbol,
-        why=f"a context of {context_length} and two purges of {purge} leave "
+        why=f"a context of {context_length} and purges of {purge} leave "
         f"{len(split.train)} windows to train and {len(split.validation)} to validate",
         next_step="Give a longer series, or a smaller window.context_length or window.horizon.",
     )
@@ -184,7 +186,8 @@ def _is_enough(
     """Whether a series of so many rows has a window for each part, by the rules above."""
     fitted = rows if train_fraction is None else round(train_fraction * rows)
     train = fitted - round(validation_fraction * fitted)
-    return train - purge >= context_length and fitted - purge > train
+    validates = fitted - purge > train or not validation_fraction
+    return train - purge >= context_length and validates
 
 
 def _span(start: int, stop: int) -> range:

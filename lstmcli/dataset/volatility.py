@@ -41,8 +41,18 @@ class VolatilityFrame:
 
 def count_inputs(features: Sequence[str]) -> int:
     """Return F, how many inputs the features make."""
+    return len(input_names(features))
+
+
+def input_names(features: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the inputs that the features make, in their order: (F,)."""
     wanted = set(features)
-    return 4 + ("open" in wanted) + ({"high", "low"} <= wanted) + ("volume" in wanted)
+    return (
+        *("return", "volatility", "shorter average", "longer average"),
+        *["open"] * ("open" in wanted),
+        *["range"] * ({"high", "low"} <= wanted),
+        *["volume"] * ("volume" in wanted),
+    )
 
 
 def volatility_frame(contexts: Tensor, features: Sequence[str]) -> VolatilityFrame:

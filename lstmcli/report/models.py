@@ -177,6 +177,8 @@ def _facts(report: ModelDetail) -> Iterator[tuple[str, str]]:
     yield "Validation", f"from {found('split', 'validation_start')}"
     yield "Test span", f"from {found('split', 'test_start')}"
     yield "Windows", f"{each.windows} train, {found('windows', 'validation')} validate"
+    if report.metadata.get("from"):
+        yield "From", f"{found('from', 'model')}, {found('from', 'how')}"
     yield "Epochs", f"{each.epochs}, the best is {found('epochs', 'best')}"
     yield "Path RMSE", f"{percent(each.rmse, 3)}, naive {percent(each.naive_rmse, 3)}"
     if each.crps is not None:

@@ -78,6 +78,8 @@ def _later(report: TrainReport) -> list[RenderableType]:
 
 
 def _validation(report: TrainReport) -> list[RenderableType]:
+    if not report.metadata["windows"]["validation"]:
+        return ["No validation score: no window validates."]
     if report.scores is None:
         return [
             "No validation score: the validating windows overlap the training windows, "

@@ -25,7 +25,8 @@ NO_LAYERS: Mapping[str, nn.Module] = {}
 class Epoch:
     """What one pass over the training windows came to. Losses are means over windows.
 
-    member : which network of an ensemble, counted from 1.
+    validation_loss : None where no window validates. member : which network of an ensemble, phase :
+    which part of its training, both counted from 1.
     gradient_norm, gradient_norms : of all weights and by layer, means over the steps, before
     clipping. clipped : steps whose gradient was. gradient_kept : what of it comes back to the first
     quarter of a window, after the epoch; None for a network without memory.
@@ -33,7 +34,7 @@ class Epoch:
 
     epoch: int
     loss: float
-    validation_loss: float
+    validation_loss: float | None
     learning_rate: float
     gradient_norm: float
     seconds: float
@@ -42,6 +43,7 @@ class Epoch:
     gradient_norms: Mapping[str, float] = field(default_factory=dict)
     clipped: int = 0
     gradient_kept: float | None = None
+    phase: int = 1
 
     def columns(self) -> dict[str, Any]:
         """Return the record flat: a column for the norm of each layer."""
@@ -65,6 +67,7 @@ def train_epochs(
 ) -> Generator[Epoch, None, None]:
     """Fit the trainee on the flat cutoff rows `train`, choosing the epoch on `validation`.
 
+    Where no row validates, the last epoch is chosen.
     Samples are shuffled; lanes are batches already, taken in their order. `clip_norm` 0 clips
     nothing. Where each sample holds several labels, an epoch draws as many fewer of them. The
     gradients of `layers` are told apart, and `kept` measures `gradient_kept`. Between two epochs a
@@ -118,7 +121,7 @@ def _one_pass(
     Sums stay on the device until the end: nothing inside the loop waits for them.
     """
     network.train()
-    weights = list(network.parameters())
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
     total = torch.zeros((), device=weights[0].device)
     members = members_of(layers.values(), weights)
     sums = torch.zeros(len(layers) + 2, dtype=torch.float64, device=weights[0].device)
@@ -152,18 +155,23 @@ def _batches(
     return torch.split(train[drawn], batch_size)
 
 
-def _mean_loss(network: nn.Module, objective: Objective, cutoffs: Tensor, batch_size: int) -> float:
+def _mean_loss(
+    network: nn.Module, objective: Objective, cutoffs: Tensor, batch_size: int
+) -> float | None:
     network.eval()
+    if not len(cutoffs):
+        return None
     with torch.inference_mode():
         losses = [objective(network, part) * len(part) for part in torch.split(cutoffs, batch_size)]
     return torch.stack(losses).sum().item() / len(cutoffs)
 
 
-def _check_finite(number: int, loss: float, validation_loss: float, norm: float) -> None:
-    if not all(map(math.isfinite, (loss, norm, validation_loss))):
+def _check_finite(number: int, loss: float, validation_loss: float | None, norm: float) -> None:
+    validated = 0.0 if validation_loss is None else validation_loss
+    if not all(map(math.isfinite, (loss, norm, validated))):
         raise TrainingError(
             "training diverged",
             where=f"epoch {number}",
-            why=f"loss {loss:g}, validation loss {validation_loss:g}, gradient norm {norm:g}",
+            why=f"loss {loss:g}, validation loss {validated:g}, gradient norm {norm:g}",
             next_step="Lower train.learning_rate or set train.clip_norm.",
         )

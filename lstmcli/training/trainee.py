@@ -55,17 +55,21 @@ class Trainee:
             return "epochs"
         return "patience" if self.waited >= self.patience else None
 
-    def end_epoch(self, validation_loss: float) -> bool:
-        """Count an epoch, keep its weights if they are the best, and set the rate of the next."""
+    def end_epoch(self, validation_loss: float | None) -> bool:
+        """Count an epoch, keep its weights if they are the best, and set the rate of the next.
+
+        Without validation the last is the best, and a plateau is never seen.
+        """
         self.epoch += 1
-        is_best = validation_loss < self.best_loss
+        is_best = validation_loss is None or validation_loss < self.best_loss
         self.waited = 0 if is_best else self.waited + 1
         if is_best:
-            self.best_loss = validation_loss
+            self.best_loss = math.inf if validation_loss is None else validation_loss
             state = self.network.state_dict()
             self.best_weights = {name: value.clone() for name, value in state.items()}
         if isinstance(self.rates, torch.optim.lr_scheduler.ReduceLROnPlateau):
-            self.rates.step(validation_loss)
+            if validation_loss is not None:
+                self.rates.step(validation_loss)
         elif self.rates is not None:
             self.rates.step()
         return is_best
@@ -128,16 +132,23 @@ def new_trainee(
     schedule: str,
     patience: int,
     generators: Mapping[str, torch.Generator],
+    done: int = 0,
 ) -> Trainee:
-    """Return a network, on its device already, before its first epoch."""
-    steps = _optimizer(optimizer, list(network.parameters()), learning_rate, weight_decay)
+    """Return a network, on its device already, before its first epoch.
+
+    Weights that need no gradient are left as they are. done : epochs of an earlier phase, which are
+    counted on.
+    """
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    steps = _optimizer(optimizer, weights, learning_rate, weight_decay)
     return Trainee(
         network=network,
         optimizer=steps,
         rates=_schedule(schedule, steps, epochs),
         generators=generators,
-        epochs=epochs,
+        epochs=done + epochs,
         patience=patience,
+        epoch=done,
     )
 
 

@@ -208,7 +208,7 @@ def _from_validation(name: str, learned: Learned) -> Iterator[Figures]:
     """Yield what validation has a say in."""
     history = learned.fit.history
     for each in history:
-        loss = np.array(each.validation_loss)
+        loss = np.array(np.nan if each.validation_loss is None else each.validation_loss)
         yield Figures(name, "validation losses", _epoch(each), loss)
     yield Figures(name, "chosen epoch", "epochs run", np.array(len(history)))
     for member, epoch in {each.member: each.epoch for each in history if each.best}.items():

@@ -16,7 +16,7 @@ _EVERY = 5  # neighbouring cutoffs say nearly the same
 
 def calibrated(model: TrainedModel, plan: Plan) -> TrainedModel:
     """Return the model with a conformal adjustment; unchanged where it has no fan to adjust."""
-    if not model.levels or not model.settings.forecast.calibrate:
+    if not (model.levels and model.settings.forecast.calibrate and plan.validates):
         return model
     window = model.settings.window
     result = run_backtest(

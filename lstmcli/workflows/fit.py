@@ -1,6 +1,6 @@
 """From series and settings to a trained model: the part of training that keeps nothing on disk."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -14,14 +14,16 @@ from lstmcli.dataset.windows import Windows, contexts, flat_cutoffs, join
 from lstmcli.errors import TrainingError
 from lstmcli.forecasting.model import TrainedModel, new_member
 from lstmcli.networks.build import named_layers
+from lstmcli.networks.transfer import freeze_body
 from lstmcli.runs.checkpoint import Checkpoint
 from lstmcli.training.device import drawn_from, seeded
 from lstmcli.training.loop import Epoch, train_epochs
 from lstmcli.training.objective import Lanes
-from lstmcli.training.trainee import Stop, Trainee, new_trainee
+from lstmcli.training.trainee import Snapshot, Stop, Trainee, new_trainee
+from lstmcli.workflows.donor import Donor, Phase
 from lstmcli.workflows.plan import Plan
 from lstmcli.workflows.samples import Samples, gradient_probe, make_samples
-from lstmcli.workflows.start import start_fan
+from lstmcli.workflows.start import new_start
 
 Stopped = Stop | Literal["timeout", "error"]
 _SCALE_ROWS = 1_000_000  # of the windows that `batch` is fitted on: memory stays flat
@@ -58,10 +60,17 @@ class Fit:
     error: TrainingError | None = None
 
 
-def fit(plan: Plan, settings: Settings, device: torch.device, course: Course = UNWATCHED) -> Fit:
+def fit(
+    plan: Plan,
+    settings: Settings,
+    device: torch.device,
+    course: Course = UNWATCHED,
+    donor: Donor | None = None,
+) -> Fit:
     """Train a new network on the plan's windows, each member of an ensemble from its own seed.
 
-    Raises TrainingError if a network had no good epoch, or the time allowed no new one.
+    donor : whose weights it starts with, where they fit. Raises TrainingError if a network had no
+    good epoch, or the time allowed no new one.
     """
     rows = join(plan.series, season="month" in settings.window.features)
     fitted = _fit_scale(rows, plan, flat_cutoffs(rows, plan.train), settings)
@@ -72,13 +81,19 @@ def fit(plan: Plan, settings: Settings, device: torch.device, course: Course = U
     while len(run.members) < settings.train.members and run.stopped != "timeout":
         seed = settings.train.seed + len(run.members)
         with seeded(seed, device):
-            trainee = _new_trainee(seed, plan, settings, device)
-            if snapshot is not None:
-                trainee.restore(snapshot)
-                snapshot = None
-            samples = make_samples(rows, plan, settings, fitted, trainee.generators["steps"])
+            network = new_start(len(run.members), plan, settings, donor).to(device)
+            generators = {
+                "shuffle": torch.Generator().manual_seed(seed),
+                "steps": torch.Generator(device).manual_seed(seed),
+                **drawn_from(device),
+            }
+            samples = make_samples(rows, plan, settings, fitted, generators["steps"])
             kept = gradient_probe(rows, plan, settings, fitted)
-            _fit_member(run, trainee, samples, settings.train, course, kept)
+            trainees = _phases(run, network, generators, settings.train, donor, snapshot)
+            for phase, trainee in trainees:
+                _fit_phase(run, phase, trainee, samples, settings.train, course, kept)
+            run.members.append(network.requires_grad_())
+            snapshot = None
     if run.stopped == "timeout":
         _check_new_epochs(run.history, known, settings.train.members)
     model = TrainedModel(
@@ -120,36 +135,52 @@ def _begin(start: Checkpoint | None, settings: Settings, device: torch.device) -
     return _Run(members, list(start.history), start.error)
 
 
-def _new_trainee(seed: int, plan: Plan, settings: Settings, device: torch.device) -> Trainee:
-    """Draw a network from the seed set, with generators of its own for what it is shown."""
-    network = new_member(settings)
-    start_fan(network, plan, settings)
-    train = settings.train
-    return new_trainee(
-        network.to(device),
-        epochs=train.epochs,
-        optimizer=train.optimizer,
-        learning_rate=train.learning_rate,
-        weight_decay=train.weight_decay,
-        schedule=train.schedule,
-        patience=train.patience,
-        generators={
-            "shuffle": torch.Generator().manual_seed(seed),
-            "steps": torch.Generator(device).manual_seed(seed),
-            **drawn_from(device),
-        },
-    )
-
-
-def _fit_member(
+def _phases(
     run: _Run,
+    network: nn.Module,
+    generators: Mapping[str, torch.Generator],
+    train: Train,
+    donor: Donor | None,
+    snapshot: Snapshot | None,
+) -> Iterator[tuple[int, Trainee]]:
+    """Yield the trainee of each phase in turn; a snapshot is of the phase of the last epoch."""
+    member, before = len(run.members) + 1, None
+    rate = train.learning_rate
+    phases = (Phase(False, rate),) if donor is None else donor.phases(rate)
+    first = 1 if snapshot is None else run.history[-1].phase
+    for number, phase in enumerate(phases[first - 1 :], first):
+        freeze_body(network, phase.frozen)
+        trainee = new_trainee(
+            network,
+            epochs=train.epochs,
+            optimizer=train.optimizer,
+            learning_rate=phase.learning_rate,
+            weight_decay=train.weight_decay,
+            schedule=train.schedule,
+            patience=train.patience,
+            generators=generators,
+            done=sum(each.member == member and each.phase < number for each in run.history),
+        )
+        if before is not None:
+            trainee.best_loss, trainee.best_weights = before.best_loss, before.best_weights
+        elif snapshot is not None:
+            trainee.restore(snapshot)
+        yield number, trainee
+        if run.stopped in ("timeout", "error"):
+            return
+        before = trainee
+
+
+def _fit_phase(
+    run: _Run,
+    phase: int,
     trainee: Trainee,
     samples: Samples,
     train: Train,
     course: Course,
     kept: Callable[[nn.Module], float] | None,
 ) -> None:
-    """Train one network to its end; an error after a good epoch is kept, with that epoch."""
+    """Train one network to a phase's end; an error after a good epoch is kept, with that epoch."""
 
     def objective(network: nn.Module, batch: Tensor | Lanes) -> Tensor:
         if not course.has_time(0.0):
@@ -170,7 +201,7 @@ def _fit_member(
     try:
         with closing(epochs):
             for epoch in epochs:
-                run.history.append(replace(epoch, member=len(run.members) + 1))
+                run.history.append(replace(epoch, member=len(run.members) + 1, phase=phase))
                 course.keep(run.checkpoint(trainee))
                 course.on_epoch(run.history[-1])
                 if trainee.stopped is None and not course.has_time(epoch.seconds):
@@ -182,7 +213,6 @@ def _fit_member(
         if not trainee.epoch:
             raise
         run.error, run.stopped = run.error or error, "error"
-    run.members.append(trainee.network)
 
 
 def _check_new_epochs(history: Sequence[Epoch], known: int, members: int) -> None:

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from lstmcli.evaluation.scores import Scores
 from lstmcli.forecasting.model import TrainedModel, series_for
 from lstmcli.market.prices import Prices
 from lstmcli.workflows.calibrate import calibrated
+from lstmcli.workflows.donor import Donor
 from lstmcli.workflows.failures import Failure
 from lstmcli.workflows.fit import UNWATCHED, Course, Fit, fit
 from lstmcli.workflows.plan import Plan, plan_suitable
@@ -28,7 +29,7 @@ class Learned:
     """What training settles.
 
     model : the fitted network, calibrated where it has a fan. trend : thresholds and bounds by
-    step. scores : of the validation windows; None where they overlap training.
+    step. scores : of the validation windows; None where there are none, or they overlap training.
     """
 
     fit: Fit
@@ -38,7 +39,11 @@ class Learned:
 
 
 def plan_prices(
-    loaded: Sequence[Prices], settings: Settings, failures: Sequence[Failure]
+    loaded: Sequence[Prices],
+    settings: Settings,
+    failures: Sequence[Failure],
+    *,
+    validates: bool = True,
 ) -> tuple[Plan, list[Failure]]:
     """Split all series but those that are unsuitable, which become failures too."""
     failed, series = list(failures), []
@@ -47,7 +52,7 @@ def plan_prices(
             series.append(series_for(settings, each))
         except DataError as error:
             failed.append(Failure(each.symbol, str(error), error.exit_code))
-    return plan_suitable(series, settings, failed)
+    return plan_suitable(series, settings, failed, validates=validates)
 
 
 def with_known_features(settings: Settings, loaded: Sequence[Prices]) -> Settings:
@@ -68,11 +73,19 @@ def learn(
     device: torch.device,
     interval: str,
     course: Course = UNWATCHED,
+    donor: Donor | None = None,
 ) -> Learned:
-    """Fit, calibrate and score one network; raises TrainingError as `fit` does."""
-    fitted = fit(plan, settings, device, course)
-    model = calibrated(fitted.model, plan)
-    trend = learn_trend(model, plan.series, plan.splits)
+    """Fit, calibrate and score one network; raises TrainingError as `fit` does.
+
+    Where no window validates, calibration and trends are the donor's, as far as they fit.
+    """
+    fitted = fit(plan, settings, device, course, donor)
+    model, trend = calibrated(fitted.model, plan), None
+    if donor is not None and not plan.validates:
+        model = replace(model, calibration=donor.calibration(settings))
+        trend = donor.trend(settings.window.horizon)
+    if trend is None:
+        trend = learn_trend(model, plan.series, plan.splits)
     return Learned(fitted, model, trend, _score_validation(model, plan, trend, interval))
 
 
@@ -80,7 +93,7 @@ def _score_validation(
     model: TrainedModel, plan: Plan, trend: dict[str, list[float]], interval: str
 ) -> Scores | None:
     """Score the model on non-overlapping validation cutoffs, with baselines of training rows."""
-    if model.settings.split.method == "shuffled":
+    if model.settings.split.method == "shuffled" or not plan.validates:
         return None
     window = model.settings.window
     before = [

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ class Plan:
 
     validation : the validating cutoff rows of each series.
     train : the training cutoff rows of each series, without those that validate.
-    validation_start : the first day that validates, None where validation is drawn at random.
+    validation_start : the first day that validates, None where none does or some are drawn.
     test_start : the first day whose bar may be a test cutoff.
     """
 
@@ -49,6 +49,25 @@ class Plan:
             "test": sum(len(split.test) for split in self.splits),
         }
 
+    @property
+    def validates(self) -> bool:
+        """Whether any window does."""
+        return any(map(len, self.validation))
+
+    def held_back_from(self, day: np.datetime64) -> "Plan":
+        """Return the same with no test cutoff before a day."""
+        splits = [
+            replace(
+                split,
+                test=range(
+                    min(split.test.stop, max(split.test.start, int(each.dates.searchsorted(day)))),
+                    split.test.stop,
+                ),
+            )
+            for each, split in zip(self.series, self.splits, strict=True)
+        ]
+        return replace(self, splits=tuple(splits), test_start=max(day, self.test_start))
+
     def count_dates(self) -> int:
         """Return how many dates train or validate, of all series together."""
         pairs = zip(self.series, self.splits, strict=True)
@@ -64,19 +83,21 @@ class Plan:
         return digest.hexdigest()
 
 
-def make_plan(series: Sequence[Series], settings: Settings) -> Plan:
-    """Split every series as the settings say.
+def make_plan(series: Sequence[Series], settings: Settings, *, validates: bool = True) -> Plan:
+    """Split every series as the settings say; without `validates` all that is labelled trains.
 
     Raises DataError when one is too short, or a fan has no moves of it to learn from.
     """
     if settings.split.method == "shuffled":
         return _shuffled_plan(series, settings)
     split, window = settings.split, settings.window
+    train_fraction = split.train_fraction if validates else 1.0
+    validation_fraction = split.validation_fraction if validates else 0.0
     borders = find_borders(
         series,
         train_end=None if split.train_end is None else np.datetime64(split.train_end),
-        train_fraction=split.train_fraction,
-        validation_fraction=split.validation_fraction,
+        train_fraction=train_fraction,
+        validation_fraction=validation_fraction,
         embargo=split.embargo,
     )
     plan = plan_between(series, borders, settings)
@@ -87,10 +108,10 @@ def make_plan(series: Sequence[Series], settings: Settings) -> Plan:
             part,
             context_length=window.context_length,
             purge=settings.purge,
-            train_fraction=None if split.train_end else split.train_fraction,
-            validation_fraction=split.validation_fraction,
+            train_fraction=None if split.train_end else train_fraction,
+            validation_fraction=validation_fraction,
         )
-    return plan
+    return plan if validates else replace(plan, validation_start=None)
 
 
 def plan_between(series: Sequence[Series], borders: Borders, settings: Settings) -> Plan:
@@ -117,7 +138,11 @@ def plan_between(series: Sequence[Series], borders: Borders, settings: Settings)
 
 
 def plan_suitable(
-    series: Sequence[Series], settings: Settings, failures: Sequence[Failure] = ()
+    series: Sequence[Series],
+    settings: Settings,
+    failures: Sequence[Failure] = (),
+    *,
+    validates: bool = True,
 ) -> tuple[Plan, list[Failure]]:
     """Split all series but those that are unsuitable, which join the failures.
 
@@ -127,7 +152,7 @@ def plan_suitable(
     left = {each.symbol: each for each in series}
     while left:
         try:
-            return make_plan(list(left.values()), settings), failed
+            return make_plan(list(left.values()), settings, validates=validates), failed
         except DataError as error:
             if error.where not in left:
                 raise

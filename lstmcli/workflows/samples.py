@@ -93,8 +93,9 @@ def _chunks(rows: Windows, plan: Plan, settings: Settings, generator: torch.Gene
     train = [np.arange(length - 1, split.train.stop) for split in plan.splits]
     validation = [
         np.unique(np.append(np.arange(rows_[0] + labels - 1, rows_[-1], labels), rows_[-1]))
-        for rows_ in plan.validation
         if len(rows_)
+        else rows_
+        for rows_ in plan.validation
     ]
     device = rows.values.device
     return Samples(

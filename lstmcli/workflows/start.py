@@ -1,7 +1,8 @@
-"""Where the fan of a new network starts: at what moves of each step have been in training rows.
+"""Where a new network starts: with what it takes over of a donor, its fan at what moves have been.
 
-Its location and shape are the same for all windows, so they can be read off the data; learning them
-from the normal ones takes longer than early stopping lets it, the first step's most of all.
+The fan's location and shape are the same for all windows, so they can be read off the data; to
+learn them from the normal ones takes longer than early stopping lets it, the first step's most of
+all.
 """
 
 import numpy as np
@@ -10,12 +11,23 @@ from torch import from_numpy, nn
 from lstmcli.config import Settings
 from lstmcli.errors import DataError
 from lstmcli.forecasting.baselines import climatology, gaussian_quantiles
+from lstmcli.forecasting.model import new_member
 from lstmcli.networks.build import body_and_head
 from lstmcli.networks.fan import QuantileFan
+from lstmcli.workflows.donor import Donor, match
 from lstmcli.workflows.plan import Plan
 
 _PRIOR = 20.0  # independent windows at which half of the climatology is believed
 _MOST_SERIES = 100
+
+
+def new_start(member: int, plan: Plan, settings: Settings, donor: Donor | None) -> nn.Module:
+    """Draw one network of an ensemble, counted from 0, and give it what it takes over."""
+    network = new_member(settings)
+    start_fan(network, plan, settings)
+    if donor is not None:
+        match(donor, settings).start(network, donor, member)
+    return network
 
 
 def start_fan(network: nn.Module, plan: Plan, settings: Settings) -> None:

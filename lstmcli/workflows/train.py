@@ -21,6 +21,7 @@ from lstmcli.runs.registry import ModelRef, model_folder, next_version
 from lstmcli.training.device import choose_device, threads
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.describe import describe, summarize
+from lstmcli.workflows.donor import Donor
 from lstmcli.workflows.failures import Failure
 from lstmcli.workflows.fit import Course, Fit
 from lstmcli.workflows.learn import Learned, learn, plan_prices, with_known_features
@@ -34,6 +35,7 @@ from lstmcli.workflows.resume import (
     take_up,
     told_when_stopped,
 )
+from lstmcli.workflows.transfer import describe_donor, plan_transfer, tell_transfer
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ def train(
     resume: bool = False,
     force: bool = False,
     timeout: float | None = None,
+    donor: Donor | None = None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     run_id: str = "",
     clock: Callable[[], float] = time.perf_counter,
@@ -79,6 +82,7 @@ def train(
     force : train also where nothing has changed since the newest version.
     timeout : seconds after which no further epoch is trained; the best one so far is kept, and the
         checkpoint too. clock : that they are counted by.
+    donor : a model whose weights are where training starts.
     promotion, level : whether it becomes champion; see `promotion.decide`.
     run_id : kept in the metadata, so that a log can be searched for it.
     Raises DataError when a series is too short, LockedError when another run trains the same name,
@@ -88,15 +92,21 @@ def train(
     device = choose_device(settings.train.device)
     folder = model_folder(source.data_dir, name)
     began, read_at = clock(), datetime.now(UTC)
-    settings, plan, used, failures = _prepare(settings, source)
+    settings, plan, used, failures = _prepare(settings, source, donor)
     unused = (
         f"model.network {settings.model.network} has no use for model.{key}"
         for key in settings.model.unused
     )
-    notes = (*unused, *(f"{each.symbol}: {note}" for each in used for note in each.notes))
+    transferred = () if donor is None else tell_transfer(donor, settings, plan)
+    notes = (
+        *transferred,
+        *unused,
+        *(f"{each.symbol}: {note}" for each in used for note in each.notes),
+    )
     with hold(folder / ".lock", wait=wait), threads(settings.train.threads) as number:
         version = next_version(source.data_dir, name)
         origin = origin_of(settings, plan.fingerprint(), device, number)
+        origin |= {} if donor is None else donor.origin
         same = None if force else find_unchanged(source.data_dir, name, origin)
         if same is not None:
             _finish(source.data_dir, *same)
@@ -110,7 +120,7 @@ def train(
             start=start,
         )
         with told_when_stopped(folder, name, origin):
-            learned = learn(plan, settings, device, used[0].interval, course)
+            learned = learn(plan, settings, device, used[0].interval, course, donor)
             decision = _decide(promotion, level, learned, plan, used, source.data_dir, name)
             metadata = {
                 **describe(learned.fit, plan, device, number, before + clock() - began),
@@ -118,6 +128,7 @@ def train(
                 "run_id": run_id,
                 "source": {"store": used[0].source == STORE, "read_at": read_at.isoformat()},
                 "origin_sha256": origin_sha256(origin),
+                "from": donor and describe_donor(donor, settings, plan),
                 "trend": learned.trend,
                 "validation": summarize(learned.scores),
                 "decision": asdict(decision),
@@ -137,12 +148,15 @@ def train(
 
 
 def _prepare(
-    settings: Settings, source: Source
+    settings: Settings, source: Source, donor: Donor | None
 ) -> tuple[Settings, Plan, list[Prices], list[Failure]]:
     """Return the settings and the plan of all that is suitable, its prices, and what is not."""
     loaded, failures = load_prices(source, settings.data)
     settings = with_known_features(settings, loaded)
-    plan, failures = plan_prices(loaded, settings, failures)
+    if donor is None:
+        plan, failures = plan_prices(loaded, settings, failures)
+    else:
+        settings, plan, failures = plan_transfer(donor, loaded, settings, failures)
     used = [each for each in loaded if each.symbol in {one.symbol for one in plan.series}]
     lasting = settings.model_copy(update={"data": lasting_data(source, settings.data)})
     return lasting, plan, used, failures

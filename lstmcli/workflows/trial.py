@@ -130,6 +130,7 @@ class _Watch:
         self.bench.on_epoch(epoch)
         if not self.bench.has_time():
             raise TimeUp
+        assert epoch.validation_loss is not None  # every fold has windows that validate
         if epoch.epoch == 1:  # of the next fit: another fold, or another member on the same
             self.best.append(epoch.validation_loss)
         self.best[-1] = min(self.best[-1], epoch.validation_loss)

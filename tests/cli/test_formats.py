@@ -18,7 +18,7 @@ COMMANDS = {
 }
 COLUMNS = {
     "train": "epoch loss validation_loss learning_rate gradient_norm seconds best member clipped "
-    "gradient_kept gradient_norm_layer1 gradient_norm_head",
+    "gradient_kept phase gradient_norm_layer1 gradient_norm_head",
     "predict": "symbol cutoff step date last_close actual median",
     "evaluate": "model symbol cutoff date last_close predicted actual predicted_trend "
     "actual_trend trend_hit direction_hit",
