@@ -101,13 +101,13 @@ def independent(cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64]) -> 
 
     cutoff : (N,) last date known. end : (N,) last date forecast. Returns (N,).
     """
-    dates, last = _last_end(cutoff, end)
-    chosen = []
+    dates, group, last = _last_end(cutoff, end)
+    chosen = np.zeros(dates.size, dtype=np.bool_)
     at = 0
     while at < dates.size:
-        chosen.append(dates[at])
+        chosen[at] = True
         at = max(at + 1, int(np.searchsorted(dates, last[at])))
-    return np.isin(cutoff, np.array(chosen, dtype=cutoff.dtype))
+    return np.asarray(chosen[group])
 
 
 def count_dates(cutoff: NDArray[np.datetime64]) -> int:
@@ -121,7 +121,7 @@ def overlap(cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64]) -> int:
     For one series it equals ceil(step / step_size). Losses at cutoffs that far apart, or further,
     share no day. At least 1.
     """
-    dates, last = _last_end(cutoff, end)
+    dates, _, last = _last_end(cutoff, end)
     reach = np.searchsorted(dates, last) - np.arange(dates.size)
     return max(1, int(reach.max(initial=1)))
 
@@ -134,12 +134,13 @@ def float_or_none(value: NDArray[np.float64] | float) -> float | None:
 
 def _last_end(
     cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64]
-) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:
+) -> tuple[NDArray[np.datetime64], NDArray[np.intp], NDArray[np.datetime64]]:
+    """The distinct cutoff dates, which of them each row has, and their windows' last end."""
     dates, group = group_dates(cutoff)
     last = dates.astype(end.dtype)
     # As whole numbers, for which numpy is quick.
     np.maximum.at(last.view(np.int64), group, end.view(np.int64))
-    return dates, last
+    return dates, group, last
 
 
 def _ratio(
