@@ -54,8 +54,13 @@ def begin(
         "generators": {"shuffle": torch.Generator().manual_seed(0)},
     }
     options |= changes
-    sizes = {name: options.pop(name) for name in ("batch_size", "clip_norm")}
-    return train_epochs(new_trainee(network, **options), objective, TRAIN, VALIDATION, **sizes)
+    of_the_loop = {
+        name: options.pop(name)
+        for name in ("batch_size", "clip_norm", "layers", "kept")
+        if name in options
+    }
+    trainee = new_trainee(network, **options)
+    return train_epochs(trainee, objective, TRAIN, VALIDATION, **of_the_loop)
 
 
 def run(*arguments: Any, **changes: Any) -> list[Epoch]:

@@ -29,7 +29,7 @@ from lstmcli.forecasting.model import TrainedModel
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.workflows import audit as audit_module
-from lstmcli.workflows import fit, learn, plan
+from lstmcli.workflows import fit, learn, plan, start
 from lstmcli.workflows.audit import AuditReport, audit
 from lstmcli.workflows.plan import Plan
 from lstmcli.workflows.prices import Source, load_prices
@@ -339,12 +339,12 @@ def test_a_run_that_is_not_repeatable_proves_nothing(
 ) -> None:
     monkeypatch.setattr(fit, "seeded", lambda seed, device: torch.random.fork_rng(devices=[]))
     states = iter(range(100))
-    honest = fit.new_member
+    honest = start.new_member
 
     def unseeded(settings: Settings) -> torch.nn.Module:
         torch.manual_seed(next(states))
         return honest(settings)
 
-    monkeypatch.setattr(fit, "new_member", unseeded)
+    monkeypatch.setattr(start, "new_member", unseeded)
     with pytest.raises(LeakError, match=r"proves nothing here .*the same prices gave .* and then"):
         run(home, "recursive")
