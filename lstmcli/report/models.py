@@ -172,7 +172,10 @@ def _facts(report: ModelDetail) -> Iterator[tuple[str, str]]:
     yield "By", f"lstmcli {found('lstmcli_version')}, PyTorch {found('torch_version')}"
     yield "Network", f"{found('parameters')} weights, {settings.model.head} head"
     yield "Window", f"{settings.window.context_length} bars seen, {settings.window.horizon} ahead"
-    yield "Data", f"{found('data', 'price')} of {each.symbols} symbols up to {each.data_last}"
+    yield (
+        "Data",
+        f"{found('data', 'price')} of {count(each.symbols, 'symbol')} up to {each.data_last}",
+    )
     yield "Symbols", ", ".join(map(str, report.metadata["trained_on"]))
     yield "Validation", f"from {found('split', 'validation_start')}"
     yield "Test span", f"from {found('split', 'test_start')}"

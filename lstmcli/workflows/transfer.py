@@ -39,10 +39,8 @@ def tell_transfer(donor: Donor, settings: Settings, plan: Plan) -> tuple[str, ..
     """Return one note for each thing that is new, or that the donor settles."""
     notes = list(match(donor, settings).notes)
     if not plan.validates:
-        some = "passes and calibration are those"
-        if settings.model.head == "direct" and donor.calibration(settings) is None:
-            some = "passes are those, without its calibration,"
-        notes.append(f"no validation part of its own: {some} of {donor.reference}")
+        settled = " and ".join(_settled(donor, settings)) or "nothing"
+        notes.append(f"no validation part of its own; taken from {donor.reference}: {settled}")
     elif plan.validation_start is not None and plan.validation_start < donor.test_start:
         notes.append(
             f"{donor.reference} was fitted on days before {donor.test_start}: validation before "
@@ -66,5 +64,13 @@ def describe_donor(donor: Donor, settings: Settings, plan: Plan) -> dict[str, An
         "new": list(match(donor, settings).notes),
         "freeze": donor.freeze,
         "learning_rates": rates,
-        "validation": "own" if plan.validates else "none: passes and calibration of the donor",
+        "validation": "own" if plan.validates else "none",
+        "of_the_donor": [] if plan.validates else _settled(donor, settings),
     }
+
+
+def _settled(donor: Donor, settings: Settings) -> list[str]:
+    """Return what a model without validation takes of the donor besides weights."""
+    passes = settings.train.epochs == donor.metadata["epochs"]["best"]
+    calibrated = donor.calibration(settings) is not None
+    return ["the number of passes"] * passes + ["the calibration"] * calibrated

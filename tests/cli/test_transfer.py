@@ -30,7 +30,10 @@ def report_of(outcome: Outcome) -> dict[str, Any]:
 def test_a_new_listing_gets_a_model_that_forecasts_it(listing: Path) -> None:
     done = train(listing, "--csv", "new.csv", "--from", "fan", "--name", "new")
     assert done.code == 0, done.err
-    told = "no validation part of its own: passes and calibration are those of fan/v0001"
+    told = (
+        "no validation part of its own; taken from fan/v0001: the number of passes and "
+        "the calibration"
+    )
     assert told in done.err
     assert "No validation score: no window validates." in done.out
     assert "new/v0001 is the champion: the first version." in done.out

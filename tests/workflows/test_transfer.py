@@ -200,7 +200,8 @@ def test_a_short_series_takes_passes_calibration_and_trends_of_the_donor(folder:
     donor = donor_of(folder)
     report = train(fan(), source(folder, "new"), name="listing", donor=donor)
     assert report.notes == (
-        "no validation part of its own: passes and calibration are those of donor/v0001",
+        "no validation part of its own; taken from donor/v0001: the number of passes and "
+        "the calibration",
     )
     model = kept(report)
     assert model.calibration is not None
@@ -224,7 +225,7 @@ def test_a_short_series_with_another_horizon_says_that_it_is_not_calibrated(fold
         fan(window={"horizon": 8}), source(folder, "new"), name="longer", donor=donor_of(folder)
     )
     assert longer.notes[1] == (
-        "no validation part of its own: passes are those, without its calibration, of donor/v0001"
+        "no validation part of its own; taken from donor/v0001: the number of passes"
     )
     assert kept(longer).calibration is None
     donor = donor_of(folder)
