@@ -77,14 +77,17 @@ def predict(
     Example: lstmcli predict --model lab-corrected --format csv --output forecast.csv
     """
     from lstmcli.cli import journal, messages
+    from lstmcli.cli.importing import importing
     from lstmcli.cli.source import make_source
-    from lstmcli.report.explain import check_explain
-    from lstmcli.report.output import check_file, check_output, emit
-    from lstmcli.report.picture import check_plot
-    from lstmcli.report.predict import plot_forecasts, predict_view
-    from lstmcli.workflows.issue import check_issuable, recorded
-    from lstmcli.workflows.predict import before_end
-    from lstmcli.workflows.predict import predict as run
+
+    with importing():
+        from lstmcli.report.explain import check_explain
+        from lstmcli.report.output import check_file, check_output, emit
+        from lstmcli.report.picture import check_plot
+        from lstmcli.report.predict import plot_forecasts, predict_view
+        from lstmcli.workflows.issue import check_issuable, recorded
+        from lstmcli.workflows.predict import before_end
+        from lstmcli.workflows.predict import predict as run
 
     journal.begin("predict", data_dir)
     if record:

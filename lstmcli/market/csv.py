@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
 from lstmcli.errors import DataError, UsageError
+from lstmcli.market.bars import Bars
 from lstmcli.market.csv_bytes import open_bytes, read_blocks
 from lstmcli.market.csv_layout import Series
 from lstmcli.market.csv_table import CsvTable, read_table
 from lstmcli.market.prices import PriceChoice, Prices
 from lstmcli.market.symbols import decode_symbol
-from lstmcli.market.validate import check_prices
+from lstmcli.market.validate import check_bars
 
 _SEPARATORS = {",": ",", ";": ";", "|": "|", "\t": "\t", "\\t": "\t", "tab": "\t"}
 _SUFFIXES = {".csv", ".tsv", ".txt", ".dat"}
@@ -45,7 +44,7 @@ def read_prices(
     name : the symbol of a file with one series; by default its column's name in a wide file, the
         ticker in yfinance's own CSV, else the file's stem.
     symbols : which series of a file with several, in this order; all by default.
-    price, strict, today, interval : as for `check_prices`.
+    price, strict, today, interval : as for `check_bars`.
     failures : when given, a series that is unsuitable is put here and the others are returned;
         otherwise the first one raises.
 
@@ -60,17 +59,8 @@ def read_prices(
     for series in table.series:
         symbol = name or series.name or _stem(source)
         try:
-            frame, lines = _series_frame(table, series, f"{symbol}, {label}")
-            prices = check_prices(
-                frame,
-                symbol=symbol,
-                source=label,
-                price=price,
-                strict=strict,
-                today=today,
-                line_of=lines.__getitem__,
-                interval=interval,
-            )
+            bars = _bars(table, series, symbol, label)
+            prices = check_bars(bars, price=price, strict=strict, today=today, interval=interval)
         except DataError as error:
             if failures is None:
                 raise
@@ -121,21 +111,15 @@ def _stem(source: str | Path) -> str:
     return decode_symbol(path.stem if path.suffix.lower() in _SUFFIXES else path.name)
 
 
-def _series_frame(
-    table: CsvTable, series: Series, where: str
-) -> tuple[pd.DataFrame, NDArray[np.int64]]:
-    """One series' raw rows and their line numbers.
+def _bars(table: CsvTable, series: Series, symbol: str, source: str) -> Bars:
+    """One series' raw rows.
 
     Beside others a series may begin later or end earlier: its empty rows at both ends are cut.
     """
-    columns = {name: table.values[position] for name, position in series.fields.items()}
-    rows = np.arange(table.days.size)
-    if table.layout.wide:
-        filled = np.flatnonzero(~np.all([np.isnan(values) for values in columns.values()], axis=0))
-        if filled.size == 0:
-            raise DataError("no prices", where=where, why="all its fields are empty")
-        begin, end = table.days[filled].min(), table.days[filled].max()
-        rows = np.flatnonzero((table.days >= begin) & (table.days <= end))
-    index = pd.DatetimeIndex(table.days[rows].astype("datetime64[ns]"), name="Date")
-    frame = pd.DataFrame({name: values[rows] for name, values in columns.items()}, index=index)
-    return frame, table.lines[rows]
+    bars = table.bars(series, symbol, source)
+    if not table.layout.wide:
+        return bars
+    filled = bars.days[~np.all([np.isnan(values) for values in bars.columns.values()], axis=0)]
+    if filled.size == 0:
+        raise DataError("no prices", where=bars.where(), why="all its fields are empty")
+    return bars.keep((bars.days >= filled.min()) & (bars.days <= filled.max()))

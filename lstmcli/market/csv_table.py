@@ -19,6 +19,7 @@ from lstmcli.market.csv_ending import RECENT, recent_endings, refuse_cut_ending
 from lstmcli.market.csv_fields import Fields, split_fields
 from lstmcli.market.csv_layout import Layout, Series, choose_series, read_layout
 from lstmcli.market.csv_numbers import parse_numbers
+from lstmcli.market.prices import COLUMNS
 
 MAX_HELD_ROWS = 500_000
 _HEADER_LINES = 3
@@ -37,6 +38,17 @@ class CsvTable:
     lines: NDArray[np.int64]
     values: dict[int, NDArray[np.float64]]
     notes: tuple[str, ...]
+
+    def bars(self, series: Series, symbol: str, source: str) -> Bars:
+        """The rows of one series as they stand there."""
+        rows = np.arange(self.days.size)
+        columns = self.columns(series)
+        return Bars(symbol, source, self.days, columns, rows, self.lines.__getitem__)
+
+    def columns(self, series: Series) -> dict[str, NDArray[np.float64]]:
+        """The fields of one series by name, in the order of COLUMNS: (N,) each."""
+        fields = series.fields
+        return {name: self.values[fields[name]] for name in COLUMNS if name in fields}
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,8 @@ def future_dates(prices: Prices, n: int) -> Days:
     if prices.interval != "1d":
         return dates_after(days, n, prices.interval)
     sessions = _agreed_sessions(days, prices.symbol)
-    following = sessions[sessions > days[-1]][:n]
+    first = np.searchsorted(sessions, days[-1], side="right")
+    following = sessions[first : first + n]
     if following.size < n:
         weeks = np.concatenate([days[-_RECENT:], following])
         following = np.concatenate([following, dates_after(weeks, n - following.size, "1d")])
@@ -61,7 +62,7 @@ def missing_sessions(index: pd.DatetimeIndex | Days, symbol: str) -> Days:
     if days.size == 0 or infer_interval(days) != "1d":
         return days[:0]
     sessions = _agreed_sessions(days, symbol)
-    expected = sessions[(sessions >= days[0]) & (sessions <= days[-1])]
+    expected = _between(sessions, days[0], days[-1])
     return np.setdiff1d(expected, days, assume_unique=True)
 
 
@@ -80,7 +81,7 @@ def sessions_behind(last: date, symbol: str, interval: str, today: date) -> int:
     sessions = sessions_of(calendar_of(symbol) or "24/5")
     if sessions.size == 0 or begin < sessions[0] or end > sessions[-1]:
         return max(0, int(np.busday_count(begin, end)))
-    return int(np.count_nonzero((sessions >= begin) & (sessions < end)))
+    return _between(sessions, begin, end - 1).size
 
 
 def _agreed_sessions(days: Days, symbol: str) -> Days:
@@ -103,7 +104,7 @@ def _agrees(recent: Days, sessions: Days) -> bool:
     if recent.size == 0:
         return False
     # Only the span is compared: the whole calendar costs milliseconds for each of many series.
-    span = sessions[(sessions >= recent[0]) & (sessions <= recent[-1])]
+    span = _between(sessions, recent[0], recent[-1])
     if np.isin(recent, span).mean() < _DATES_THAT_ARE_SESSIONS:
         return False
     missing = np.setdiff1d(span, recent, assume_unique=True)
@@ -111,3 +112,9 @@ def _agrees(recent: Days, sessions: Days) -> bool:
     after = np.searchsorted(recent, missing)
     short = missing[recent[after] - recent[after - 1] <= _LONGEST_BREAK]
     return recent.size >= _SESSIONS_THAT_HAVE_BARS * (recent.size + short.size)
+
+
+def _between(sessions: Days, first: np.datetime64, last: np.datetime64) -> Days:
+    """The sessions from `first` to `last`, both included, found without a look at all of them."""
+    begin, end = np.searchsorted(sessions, first), np.searchsorted(sessions, last, side="right")
+    return sessions[begin:end]

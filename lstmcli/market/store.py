@@ -18,12 +18,13 @@ import pandas as pd
 
 from lstmcli.atomic import sync_folder, write_files
 from lstmcli.errors import DataError, FileError
+from lstmcli.market.checks import drop_empty_columns
 from lstmcli.market.csv_bytes import open_bytes, read_blocks
-from lstmcli.market.csv_table import read_table
+from lstmcli.market.csv_table import CsvTable, read_table
 from lstmcli.market.intervals import as_days
 from lstmcli.market.prices import COLUMNS, PriceChoice, Prices
 from lstmcli.market.store_folder import inside, interval_option, price_path, sidecar_path
-from lstmcli.market.validate import check_prices
+from lstmcli.market.validate import check_bars
 
 SIGNIFICANT_DIGITS = 7
 IMPORTED = "import"
@@ -42,20 +43,11 @@ def read_stored(
     today: date,
 ) -> Prices:
     """A symbol's valid price table; DataError when the store has none."""
-    raw = read_raw(data_dir, symbol, interval)
+    table = _read_table(data_dir, symbol, interval)
+    bars = table.bars(table.series[0], symbol, str(price_path(data_dir, symbol, interval)))
     # Every column has its place in the file; one that the source never had is nothing to tell.
-    empty = np.isnan(raw.to_numpy()).all(axis=0)
-    kept = [name for name, none in zip(raw, empty, strict=True) if name == "Close" or not none]
-    prices = check_prices(
-        raw[kept] if empty.any() else raw,
-        symbol=symbol,
-        source=str(price_path(data_dir, symbol, interval)),
-        price=price,
-        strict=strict,
-        today=today,
-        line_of=lambda row: row + 2,
-        interval=interval,
-    )
+    bars, _ = drop_empty_columns(bars, ["Close"])
+    prices = check_bars(bars, price=price, strict=strict, today=today, interval=interval)
     return replace(prices, source=STORE)
 
 
@@ -64,13 +56,9 @@ def read_raw(data_dir: Path, symbol: str, interval: str = "1d") -> pd.DataFrame:
 
     Raises DataError when nothing is stored or the file is damaged.
     """
-    path = _existing(data_dir, symbol, interval)
-    with open_bytes(path, None) as (stream, label):
-        table = read_table(read_blocks(stream, label), ",", ".", (), label)
-    fields = table.series[0].fields
-    columns = {name: table.values[fields[name]] for name in COLUMNS if name in fields}
+    table = _read_table(data_dir, symbol, interval)
     index = pd.DatetimeIndex(table.days.astype("datetime64[ns]"), name="Date")
-    return pd.DataFrame(columns, index=index)
+    return pd.DataFrame(table.columns(table.series[0]), index=index)
 
 
 def write_stored(
@@ -145,6 +133,11 @@ def sidecar_fits(data_dir: Path, symbol: str, interval: str = "1d") -> bool:
     """Whether the sidecar is whole and belongs to the very bars that are stored."""
     noted = read_sidecar(data_dir, symbol, interval).get(_HASH)
     return noted == _digest(_bytes(_existing(data_dir, symbol, interval)))
+
+
+def _read_table(data_dir: Path, symbol: str, interval: str) -> CsvTable:
+    with open_bytes(_existing(data_dir, symbol, interval), None) as (stream, label):
+        return read_table(read_blocks(stream, label), ",", ".", (), label)
 
 
 def _existing(data_dir: Path, symbol: str, interval: str) -> Path:

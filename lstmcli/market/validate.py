@@ -42,7 +42,23 @@ def check_prices(
     interval : taken from the dates when it is not given.
     """
     bars = bars_from_frame(frame, COLUMNS, symbol, source, line_of)
-    _refuse_unusable(bars, frame)
+    if bars.days.size and "Close" not in bars.columns:
+        found = ", ".join(map(str, frame.columns)) or "none"
+        raise DataError("no Close column", where=bars.where(), why=f"the columns found are {found}")
+    return check_bars(bars, price=price, strict=strict, today=today, interval=interval)
+
+
+def check_bars(
+    bars: Bars,
+    *,
+    price: PriceChoice = "auto",
+    strict: bool = False,
+    today: date,
+    interval: str | None = None,
+) -> Prices:
+    """The same for bars with a Close."""
+    if bars.days.size == 0:
+        raise DataError("no rows", where=bars.where(), next_step="Give a file with prices in it.")
     refuse_bad_dates(bars, today)
     bars, notes = order_bars(bars)
     bars, more = drop_empty_columns(bars, ["Close"])
@@ -55,15 +71,7 @@ def check_prices(
     bars, more = mark_bad_values(bars, targets)
     interval = interval or infer_interval(bars.days)
     notes += [*more, *tell_jumps(bars, column, interval), *tell_gaps(bars, interval, strict)]
-    return Prices(symbol, _frame(bars), interval, source, tuple(notes))
-
-
-def _refuse_unusable(bars: Bars, frame: pd.DataFrame) -> None:
-    if bars.days.size == 0:
-        raise DataError("no rows", where=bars.where(), next_step="Give a file with prices in it.")
-    if "Close" not in bars.columns:
-        found = ", ".join(map(str, frame.columns)) or "none"
-        raise DataError("no Close column", where=bars.where(), why=f"the columns found are {found}")
+    return Prices(bars.symbol, _frame(bars), interval, bars.source, tuple(notes))
 
 
 def _frame(bars: Bars) -> pd.DataFrame:
