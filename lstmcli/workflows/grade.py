@@ -173,9 +173,10 @@ def _askable(source: Source, symbols: Sequence[str]) -> tuple[list[str], list[Fa
 
 
 def _grade(issued: Issued, outcome: Outcome, name: str) -> Grade:
-    scores = []
+    scores: list[Scores] = []
     if outcome.backtest is not None:
-        scores = [_score(part, outcome, name) for part in _parts(outcome.backtest)]
+        for part in _parts(outcome.backtest):
+            scores.append(_score(part, outcome, name, longer=scores[0] if scores else None))
     return Grade(
         model=name,
         versions=issued.versions,
@@ -202,9 +203,11 @@ def _parts(result: Backtest) -> Iterator[Backtest]:
             return
 
 
-def _score(result: Backtest, outcome: Outcome, name: str) -> Scores:
+def _score(result: Backtest, outcome: Outcome, name: str, longer: Scores | None) -> Scores:
     fitted = Fitted(models={}, trend={}, rows=outcome.fit_rows)
-    return score_backtest(result, name, outcome.series, [fitted], flat_band=Evaluate().flat_band)
+    return score_backtest(
+        result, name, outcome.series, [fitted], flat_band=Evaluate().flat_band, longer=longer
+    )
 
 
 def _nothing_issued(source: Source, damages: Sequence[Damage]) -> DataError:
