@@ -7,10 +7,10 @@ from lstmcli.errors import UsageError
 from lstmcli.report.view import Format
 
 if TYPE_CHECKING:
-    from lstmcli.workflows.prices import Source
+    from lstmcli.workflows.source import Source
 
 
-_CHOICES = ("models", "start", "end", "number_of_threads")
+_CHOICES = ("models", "start", "end")
 _UNUSED = ("horizon", "step_size", "n_windows", "refit", "refit_window", "baselines")
 
 
@@ -30,13 +30,20 @@ def evaluate_issued(
     """
     from pathlib import Path
 
+    from lstmcli.workflows.reading import begin_reading
+
+    _check_alone({f"--{name.replace('_', '-')}": asked[name] for name in _UNUSED} | dict(others))
+    choice = {name: asked[name] for name in _CHOICES}
+    with begin_reading(source, **choice) as reading:
+        from lstmcli.workflows.grade import grade  # not before: PyTorch takes long to import
+
+        report = grade(
+            source, **choice, number_of_threads=asked["number_of_threads"], reading=reading
+        )
     from lstmcli.cli import messages
     from lstmcli.report.grade import grade_view, graded_rows
     from lstmcli.report.output import emit, rows_csv, write_file
-    from lstmcli.workflows.grade import grade
 
-    _check_alone({f"--{name.replace('_', '-')}": asked[name] for name in _UNUSED} | dict(others))
-    report = grade(source, **{name: asked[name] for name in _CHOICES})
     messages.tell([str(each) for each in report.damages], quiet=quiet, every=verbose)
     messages.tell(report.notes, quiet=quiet, every=verbose)
     view = grade_view(report)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lstmcli.atomic import sync_folder, write_files
 from lstmcli.errors import DataError, FileError
@@ -42,12 +43,15 @@ def read_stored(
     today: date,
 ) -> Prices:
     """A symbol's valid price table; DataError when the store has none."""
-    raw = read_raw(data_dir, symbol, interval)
+    columns, index = _read_columns(data_dir, symbol, interval)
     # Every column has its place in the file; one that the source never had is nothing to tell.
-    empty = np.isnan(raw.to_numpy()).all(axis=0)
-    kept = [name for name, none in zip(raw, empty, strict=True) if name == "Close" or not none]
+    kept = {
+        name: values
+        for name, values in columns.items()
+        if name == "Close" or not np.isnan(values).all()
+    }
     prices = check_prices(
-        raw[kept] if empty.any() else raw,
+        pd.DataFrame(kept, index=index),
         symbol=symbol,
         source=str(price_path(data_dir, symbol, interval)),
         price=price,
@@ -64,12 +68,7 @@ def read_raw(data_dir: Path, symbol: str, interval: str = "1d") -> pd.DataFrame:
 
     Raises DataError when nothing is stored or the file is damaged.
     """
-    path = _existing(data_dir, symbol, interval)
-    with open_bytes(path, None) as (stream, label):
-        table = read_table(read_blocks(stream, label), ",", ".", (), label)
-    fields = table.series[0].fields
-    columns = {name: table.values[fields[name]] for name in COLUMNS if name in fields}
-    index = pd.DatetimeIndex(table.days.astype("datetime64[ns]"), name="Date")
+    columns, index = _read_columns(data_dir, symbol, interval)
     return pd.DataFrame(columns, index=index)
 
 
@@ -145,6 +144,17 @@ def sidecar_fits(data_dir: Path, symbol: str, interval: str = "1d") -> bool:
     """Whether the sidecar is whole and belongs to the very bars that are stored."""
     noted = read_sidecar(data_dir, symbol, interval).get(_HASH)
     return noted == _digest(_bytes(_existing(data_dir, symbol, interval)))
+
+
+def _read_columns(
+    data_dir: Path, symbol: str, interval: str
+) -> tuple[dict[str, NDArray[np.float64]], pd.DatetimeIndex]:
+    path = _existing(data_dir, symbol, interval)
+    with open_bytes(path, None) as (stream, label):
+        table = read_table(read_blocks(stream, label), ",", ".", (), label)
+    fields = table.series[0].fields
+    columns = {name: table.values[fields[name]] for name in COLUMNS if name in fields}
+    return columns, pd.DatetimeIndex(table.days.astype("datetime64[ns]"), name="Date")
 
 
 def _existing(data_dir: Path, symbol: str, interval: str) -> Path:
