@@ -55,7 +55,7 @@ def entry(row: int, symbol: str = "one", **changes: Any) -> Entry:
         weights="0",
         lstmcli="0",
     )
-    return replace(found, **changes)
+    return found._replace(**changes)
 
 
 def prices(folder: Path, **closes: Floats) -> Source:
@@ -217,7 +217,7 @@ def test_baselines_use_no_bar_after_a_cutoff(tmp_path: Path) -> None:
 
 def test_the_first_forecast_of_a_cutoff_counts_and_later_ones_are_told(tmp_path: Path) -> None:
     first = [entry(row) for row in range(200, 280)]
-    again = [replace(each, version="v0002", moves=[[9.0] * 7] * 3) for each in first[:5]]
+    again = [each._replace(version="v0002", moves=[[9.0] * 7] * 3) for each in first[:5]]
     found = only(graded(tmp_path, [*first, *again, first[0]]))
     assert found.counts.repeated == 6
     assert found.counts.whole == 80
@@ -238,7 +238,7 @@ def test_names_shapes_and_point_models_are_graded_apart(tmp_path: Path) -> None:
         *(entry(row) for row in rows),
         *(entry(row, model="point", levels=()) for row in rows),
         *(entry(row, model="drift") for row in rows),
-        *(replace(each, steps=[1], dates=each.dates[:1], moves=each.moves[:1], version="v0009")
+        *(each._replace(steps=[1], dates=each.dates[:1], moves=each.moves[:1], version="v0009")
           for row in rows if (each := entry(row - 100))),
     ]  # fmt: skip
     report = graded(tmp_path, entries)
