@@ -28,10 +28,14 @@ def evaluate_issued(
 
     They were lost when they were damaged, and nothing that is done again would mend them.
     """
+    import gc
     from pathlib import Path
 
     from lstmcli.workflows.reading import begin_reading
 
+    # Little of what is made here is garbage in cycles: searched for as often as Python does of
+    # itself, it takes a tenth of the time.
+    gc.set_threshold(50_000)
     _check_alone({f"--{name.replace('_', '-')}": asked[name] for name in _UNUSED} | dict(others))
     choice = {name: asked[name] for name in _CHOICES}
     with begin_reading(source, **choice) as reading:
