@@ -21,18 +21,23 @@ def aside(work: Callable[[], R]) -> Iterator[Callable[[], R]]:
     """Begin the work; what is yielded waits for its result.
 
     Where the process ends without one the work is done here, and its error raised here. The process
-    ends with the block.
+    ends with the block. For the main thread, as signals are.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_send, args=(work, sender), daemon=True)
-    process.start()
+    # Handed down, so that Ctrl-C stops this process alone, which then ends the other.
+    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process.start()
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
     sender.close()  # so that the process alone holds it, and its end is seen
 
     def result() -> R:
         try:
             found: R = receiver.recv()
-        except EOFError:
+        except (EOFError, OSError):  # the latter in the middle of it
             return work()
         return found
 
@@ -45,7 +50,6 @@ def aside(work: Callable[[], R]) -> Iterator[Callable[[], R]]:
 
 
 def _send(work: Callable[[], object], sender: "Connection[object, object]") -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends this one
     # What has no result is done again, and a process that is gone waits for none.
     with suppress(LstmcliError, BrokenPipeError):
         sender.send(work())
