@@ -1,6 +1,7 @@
 """`lstmcli evaluate`."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -11,7 +12,7 @@ from lstmcli.errors import UsageError
 from lstmcli.report.view import Format
 
 if TYPE_CHECKING:
-    from lstmcli.workflows.prices import Source
+    from lstmcli.workflows.source import Source
 
 _DAY = ["%Y-%m-%d"]
 
@@ -167,24 +168,13 @@ def evaluate(
 
     Example: lstmcli evaluate --model lab-corrected --step-size 10
     """
-    from pathlib import Path
-
     from lstmcli.cli import journal, messages
-    from lstmcli.cli.progress import refits_shown
     from lstmcli.cli.source import make_source
-    from lstmcli.report.evaluate import evaluate_view
-    from lstmcli.report.evaluate_plot import plot_backtest
-    from lstmcli.report.html import check_page, write_page
-    from lstmcli.report.long_table import backtest_rows
-    from lstmcli.report.output import check_file, check_output, emit, rows_csv, write_file
-    from lstmcli.report.picture import check_plot
-    from lstmcli.workflows.evaluate import evaluate as run
+    from lstmcli.report.output import check_file, check_output
 
     journal.begin("evaluate", data_dir)
     check_output(output, form)
     check_file(forecasts)
-    check_page(page)
-    check_plot(plot, form)
     source = make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict)
     asked: dict[str, Any] = dict(
         models=models or (),
@@ -203,6 +193,17 @@ def evaluate(
         others = {"--report": page, "--plot": plot, "--audit": audit}
         evaluate_issued(source, asked, others, forecasts, form, output, quiet, verbose)
         return
+    from lstmcli.cli.progress import refits_shown
+    from lstmcli.report.evaluate import evaluate_view
+    from lstmcli.report.evaluate_plot import plot_backtest
+    from lstmcli.report.html import check_page, write_page
+    from lstmcli.report.long_table import backtest_rows
+    from lstmcli.report.output import emit, rows_csv, write_file
+    from lstmcli.report.picture import check_plot
+    from lstmcli.workflows.evaluate import evaluate as run
+
+    check_page(page)
+    check_plot(plot, form)
     if audit:
         files = {"--forecasts": forecasts, "--report": page, "--plot": plot}
         _audit(source, asked, audit_epochs, files, form, output, quiet, verbose)
@@ -235,14 +236,13 @@ def _audit(
     from lstmcli.workflows.audit import audit
 
     for option, file in files.items():
-        if file is None:
-            continue
-        raise UsageError(
-            "nothing to write",
-            where=option,
-            why="--audit compares forecasts and keeps none",
-            next_step="Leave one of the two out.",
-        )
+        if file is not None:
+            raise UsageError(
+                "nothing to write",
+                where=option,
+                why="--audit compares forecasts and keeps none",
+                next_step="Leave one of the two out.",
+            )
     report = audit(source, epochs=epochs, **asked)
     messages.tell(report.notes, quiet=quiet, every=verbose)
     emit(audit_view(report), form, output)

@@ -7,10 +7,10 @@ from lstmcli.errors import UsageError
 from lstmcli.report.view import Format
 
 if TYPE_CHECKING:
-    from lstmcli.workflows.prices import Source
+    from lstmcli.workflows.source import Source
 
 
-_CHOICES = ("models", "start", "end", "number_of_threads")
+_CHOICES = ("models", "start", "end")
 _UNUSED = ("horizon", "step_size", "n_windows", "refit", "refit_window", "baselines")
 
 
@@ -28,15 +28,26 @@ def evaluate_issued(
 
     They were lost when they were damaged, and nothing that is done again would mend them.
     """
+    import gc
     from pathlib import Path
 
+    from lstmcli.workflows.reading import begin_reading
+
+    # Little of what is made here is garbage in cycles: searched for as often as Python does of
+    # itself, it takes a tenth of the time.
+    gc.set_threshold(50_000)
+    _check_alone({f"--{name.replace('_', '-')}": asked[name] for name in _UNUSED} | dict(others))
+    choice = {name: asked[name] for name in _CHOICES}
+    with begin_reading(source, **choice) as reading:
+        from lstmcli.workflows.grade import grade  # not before: PyTorch takes long to import
+
+        report = grade(
+            source, **choice, number_of_threads=asked["number_of_threads"], reading=reading
+        )
     from lstmcli.cli import messages
     from lstmcli.report.grade import grade_view, graded_rows
     from lstmcli.report.output import emit, rows_csv, write_file
-    from lstmcli.workflows.grade import grade
 
-    _check_alone({f"--{name.replace('_', '-')}": asked[name] for name in _UNUSED} | dict(others))
-    report = grade(source, **{name: asked[name] for name in _CHOICES})
     messages.tell([str(each) for each in report.damages], quiet=quiet, every=verbose)
     messages.tell(report.notes, quiet=quiet, every=verbose)
     view = grade_view(report)

@@ -12,7 +12,7 @@ from lstmcli.errors import FileError, UsageError
 from lstmcli.market.symbols import read_symbols
 
 if TYPE_CHECKING:
-    from lstmcli.workflows.prices import Source
+    from lstmcli.workflows.source import Source
 
 _MOST_CHARACTERS = 1_000_000
 
@@ -27,7 +27,7 @@ def make_source(
     strict: bool,
 ) -> Source:
     """Gather what the options say about the prices."""
-    from lstmcli.workflows.prices import Source
+    from lstmcli.workflows.source import Source
 
     return Source(
         data_dir=data_dir,

@@ -84,7 +84,7 @@ def bands(
 def _test(
     held: NDArray[np.float64], cutoff: NDArray[np.datetime64], nominal: float
 ) -> SignificanceTest:
-    n = by_date(held, cutoff)[0].size
+    n = count_dates(cutoff)
     if n < held.size:
         why = "symbols on one date are not independent; the standard error takes its place"
         return SignificanceTest("Christoffersen unconditional", None, None, n, why)

@@ -11,13 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.evaluation.intervals import Interval, clopper_pearson
-from lstmcli.evaluation.pooling import (
-    by_date,
-    count_dates,
-    float_or_none,
-    independent,
-    pooled,
-)
+from lstmcli.evaluation.pooling import count_dates, float_or_none, independent, pooled
 from lstmcli.evaluation.significance import (
     SignificanceTest,
     pesaran_timmermann,
@@ -155,10 +149,10 @@ def _test(
     cutoff: NDArray[np.datetime64],
     why: str | None,
 ) -> SignificanceTest:
-    dates = by_date(predicted, cutoff)[0]
+    n = count_dates(cutoff)
     if why is not None:
-        return SignificanceTest("Pesaran-Timmermann", None, None, dates.size, why)
+        return SignificanceTest("Pesaran-Timmermann", None, None, n, why)
     calls = predicted > 0.0
-    if dates.size < cutoff.size:
+    if n < cutoff.size:
         return pesaran_timmermann_by_date(calls, up, cutoff)
     return pesaran_timmermann(calls, up)

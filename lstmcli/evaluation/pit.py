@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lstmcli.evaluation.distributions import chi2_sf
 from lstmcli.evaluation.intervals import MIN_WINDOWS
-from lstmcli.evaluation.pooling import by_date, independent, pooled
+from lstmcli.evaluation.pooling import count_dates, independent, pooled
 from lstmcli.evaluation.significance import SignificanceTest
 from lstmcli.forecasting.forecast import Forecast
 
@@ -64,7 +64,7 @@ def pit_histogram(
         step=step,
         edges=tuple(edges.round(9).tolist()),
         shares=tuple(shares.tolist()),
-        n=by_date(mass, cutoff)[0].size,
+        n=count_dates(cutoff),
         deviation=float(np.abs(shares - 1.0 / BINS).sum() / 2.0),
         test=_flat(mass[apart], cutoff[apart]),
     )
@@ -102,7 +102,7 @@ def _possible_levels(fan: Floats, levels: Floats, actual: Floats) -> tuple[Float
 
 
 def _flat(mass: Floats, cutoff: NDArray[np.datetime64]) -> SignificanceTest:
-    n = by_date(mass, cutoff)[0].size
+    n = count_dates(cutoff)
     why = None
     if n < cutoff.size:
         why = "symbols on one date are not independent; the deviation takes its place"

@@ -31,11 +31,14 @@ def by_group(
     """
     sums = np.empty((count, *values.shape[1:]))
     counts = np.empty(sums.shape)
+    counts[...] = np.bincount(group, minlength=count).reshape(count, *(1,) * (values.ndim - 1))
     for column in np.ndindex(values.shape[1:]):
         own = values[:, *column]
         known = ~np.isnan(own)
-        sums[:, *column] = np.bincount(group, np.where(known, own, 0.0), count)
-        counts[:, *column] = np.bincount(group, known, count)
+        if not known.all():
+            own = np.where(known, own, 0.0)
+            counts[:, *column] = np.bincount(group, known, count)
+        sums[:, *column] = np.bincount(group, own, count)
     return _ratio(sums, counts)
 
 

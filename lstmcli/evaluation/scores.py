@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
 from lstmcli.evaluation import trend
+from lstmcli.evaluation.at_step import AtStep, at_step
 from lstmcli.evaluation.backtest import Backtest
-from lstmcli.evaluation.bands import Band, bands
+from lstmcli.evaluation.bands import Band
 from lstmcli.evaluation.comparisons import (
     Comparable,
     Loss,
@@ -26,7 +27,7 @@ from lstmcli.evaluation.comparisons import (
     skill_intervals,
     windows_apart,
 )
-from lstmcli.evaluation.direction_scores import DirectionScores, direction_scores
+from lstmcli.evaluation.direction_scores import DirectionScores
 from lstmcli.evaluation.error_scores import (
     PathScores,
     StepScores,
@@ -38,13 +39,12 @@ from lstmcli.evaluation.intervals import Interval
 from lstmcli.evaluation.levels import LevelScore, level_scores
 from lstmcli.evaluation.losses import Losses, losses
 from lstmcli.evaluation.movement import Movement, movement
-from lstmcli.evaluation.pit import PitHistogram, pit_histogram
-from lstmcli.evaluation.pooling import count_dates
+from lstmcli.evaluation.pit import PitHistogram
+from lstmcli.evaluation.pooling import by_symbol, count_dates
 from lstmcli.evaluation.significance import SignificanceTest
 from lstmcli.evaluation.symbol_tests import SymbolTest, symbol_tests
 from lstmcli.evaluation.tails import Tails
 from lstmcli.evaluation.trend import Thresholds
-from lstmcli.forecasting.forecast import Forecast
 
 HEADLINE_STEPS = (1, 5, 20, 50)
 AGAINST = ("naive", "drift", "seasonal_naive", "scaled_climatology")
@@ -116,6 +116,7 @@ def score(
     steps: tuple[int, ...] = HEADLINE_STEPS,
     against: tuple[str, ...] = AGAINST,
     generator: np.random.Generator | None = None,
+    longer: Scores | None = None,
 ) -> Scores:
     """Score every forecast of a backtest beside the baselines.
 
@@ -126,6 +127,7 @@ def score(
     steps : steps to report directions and bands at; the horizon is always the last.
     against : names of baselines; those that the backtest does not hold are left out.
     generator : draws the blocks of the skills' intervals; without one there are none.
+    longer : the scores of the same windows over more steps; what they say of a single step stands.
     Raises DataError when there is no `model`, or a forecast is no usable number.
     """
     if model not in backtest.forecasts:
@@ -136,38 +138,35 @@ def score(
         )
     *before, horizon = backtest.steps
     at = (*(step for step in before if step in steps), horizon)
-    scale = np.array([mase_scales.get(str(symbol)) or np.nan for symbol in backtest.symbol])
+    symbols, group = by_symbol(backtest.symbol)
+    scale = np.array([mase_scales.get(symbol) or np.nan for symbol in symbols])[group]
     reduced = {
         name: losses(backtest, name, scale / backtest.last_close) for name in backtest.forecasts
     }
     against = tuple(name for name in against if name in reduced)
-    directions = {
+    told, fitted = {} if longer is None else _told(longer), thresholds or {}
+    at_steps = {
         name: tuple(
-            direction_scores(
-                backtest,
-                name,
-                step,
-                flat_band=flat_band,
-                thresholds=(thresholds or {}).get(name),
-                tails=tails,
-            )
+            told.get((name, step))
+            or at_step(backtest, name, step, flat_band, fitted.get(name), tails)
             for step in at
         )
         for name in reduced
     }
     dated = comparable(backtest, reduced)
     intervals = {} if generator is None else skill_intervals(dated.some, generator)
-    models = _models(backtest, reduced, dated, against, directions, intervals)
+    n_independent = count_dates(backtest.cutoff[windows_apart(backtest)])
+    models = _models(backtest, reduced, dated, against, at_steps, intervals, n_independent)
     some: NDArray[np.bool_] = np.any(~np.isnan(backtest.actual), axis=1)
     dates = backtest.cutoff[some]
     return Scores(
         model=model,
         against=against,
         horizon=horizon,
-        n_symbols=int(np.unique(backtest.symbol).size),
+        n_symbols=len(symbols),
         n_windows=int(some.sum()),
         n_cutoffs=count_dates(dates),
-        n_independent=count_dates(backtest.cutoff[windows_apart(backtest)]),
+        n_independent=n_independent,
         first_cutoff=str(dates.min()) if dates.size else None,
         last_cutoff=str(dates.max()) if dates.size else None,
         flat_band=flat_band,
@@ -186,8 +185,9 @@ def _models(
     reduced: Mapping[str, Losses],
     dated: Comparable,
     against: tuple[str, ...],
-    directions: Mapping[str, tuple[DirectionScores, ...]],
+    at_steps: Mapping[str, tuple[AtStep, ...]],
     intervals: SkillIntervals,
+    n_independent: int,
 ) -> dict[str, ModelScores]:
     some: NDArray[np.bool_] = np.any(~np.isnan(backtest.actual), axis=1)
     paths = path_scores(reduced, against, backtest.cutoff, some)
@@ -195,8 +195,8 @@ def _models(
     tests = symbol_tests(backtest, reduced)
     found = {}
     for name, each in reduced.items():
-        columns = {one.step: backtest.column(one.step) for one in directions[name]}
-        fan = [_at(backtest, name, step) for step in columns]
+        at = at_steps[name]
+        columns = {one.direction.step: backtest.column(one.direction.step) for one in at}
         path = paths[name]
         found[name] = ModelScores(
             model=name,
@@ -210,10 +210,10 @@ def _models(
             crps_skill_intervals=_intervals(intervals, "crps", name, path.crps_skill),
             symbol_tests=tests[name],
             levels=() if each.fan is None else level_scores(each.fan, columns),
-            bands=tuple(band for one in fan for band in bands(*one)),
-            pit=tuple(pit for one in fan if (pit := pit_histogram(*one)) is not None),
-            direction=directions[name],
-            movement=_movement(backtest, name),
+            bands=tuple(band for one in at for band in one.bands),
+            pit=tuple(one.pit for one in at if one.pit is not None),
+            direction=tuple(one.direction for one in at),
+            movement=_movement(backtest, name, n_independent),
         )
     return found
 
@@ -224,22 +224,25 @@ def _intervals(
     return {other: intervals[loss, name, other] for other in against} if intervals else {}
 
 
-_AtStep = tuple[Forecast, int, NDArray[np.float64], NDArray[np.datetime64], NDArray[np.datetime64]]
+def _told(scores: Scores) -> dict[tuple[str, int], AtStep]:
+    """What the scores say of each model at each step alone."""
+    return {
+        (name, one.step): AtStep(
+            one,
+            tuple(band for band in each.bands if band.step == one.step),
+            next((pit for pit in each.pit if pit.step == one.step), None),
+        )
+        for name, each in scores.models.items()
+        for one in each.direction
+    }
 
 
-def _at(backtest: Backtest, name: str, step: int) -> _AtStep:
-    """A forecast, a step, and there the actual moves, the cutoffs and the ends of the windows."""
-    column = backtest.column(step)
-    actual, end = backtest.actual[:, column], backtest.dates[:, column]
-    return backtest.forecasts[name], step, actual, backtest.cutoff, end
-
-
-def _movement(backtest: Backtest, name: str) -> Movement:
+def _movement(backtest: Backtest, name: str, n_independent: int) -> Movement:
     known = ~np.isnan(backtest.actual[:, -1])
     return movement(
         backtest.forecasts[name].median[known, -1],
         backtest.actual[known, -1],
         backtest.last_close[known],
         backtest.symbol[known],
-        n_independent=count_dates(backtest.cutoff[windows_apart(backtest)]),
+        n_independent=n_independent,
     )

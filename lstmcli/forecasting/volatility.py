@@ -27,8 +27,8 @@ def ewma_sigma(log_prices: NDArray[np.float64]) -> NDArray[np.float64]:
         return sigma
     variance = float(squares[:EWMA_START].mean())
     path = [variance]
-    for square in squares[EWMA_START:].tolist():
-        variance = EWMA_DECAY * variance + (1.0 - EWMA_DECAY) * square
+    for added in ((1.0 - EWMA_DECAY) * squares[EWMA_START:]).tolist():
+        variance = EWMA_DECAY * variance + added
         path.append(variance)
     sigma[EWMA_START:] = np.sqrt(path)
     return sigma

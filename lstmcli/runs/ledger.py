@@ -70,6 +70,14 @@ def read_ledger(data_dir: Path) -> Iterator[Entry | Damage]:
             yield Damage(path, len(lines) + 1, "its end was never written")
 
 
+def ledger_bytes(data_dir: Path) -> int:
+    """Return how long the ledger is."""
+    try:
+        return sum(path.stat().st_size for path in _files(data_dir))
+    except OSError:
+        return 0  # reading it will say why
+
+
 def last_entry(data_dir: Path) -> Entry | None:
     """Return the forecast issued last, or None where there is none."""
     for path in reversed(_files(data_dir)):

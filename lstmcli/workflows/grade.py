@@ -1,8 +1,9 @@
 """Grade: the forecasts of the ledger against what happened since, by the scores of a backtest."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -21,10 +22,12 @@ from lstmcli.runs.ledger import Damage, read_ledger
 from lstmcli.runs.ledger_line import Entry
 from lstmcli.training.device import threads
 from lstmcli.workflows.failures import Failure, raise_if_all_failed
-from lstmcli.workflows.issued import Issued, collect
+from lstmcli.workflows.issued import Issued
 from lstmcli.workflows.outcomes import Counts, Outcome, find_outcome
-from lstmcli.workflows.prices import Source, load_prices
+from lstmcli.workflows.prices import load_prices
+from lstmcli.workflows.reading import Reading, read_issued, reference
 from lstmcli.workflows.scoring import Fitted, score_backtest
+from lstmcli.workflows.source import Source
 
 _CHOICES: Mapping[str, Literal["close", "adj_close"]] = {
     "Close": "close",
@@ -72,20 +75,23 @@ def grade(
     start: date | None = None,
     end: date | None = None,
     number_of_threads: int = 1,
+    reading: Callable[[], Reading] | None = None,
 ) -> GradeReport:
     """Grade what was issued by the models (`NAME` or `NAME/VERSION`) from `start` to `end`.
+
+    reading : of the same choice, where it was begun before.
 
     Without symbols in the source all of the ledger are graded, with the prices of the store unless
     the source names files. Damaged lines are left out. Raises DataError where nothing was issued.
     """
-    damages: list[Damage] = []
-    issued = collect(_wanted(source, models, start, end, damages))
-    if not issued:
-        raise _nothing_issued(source, damages)
-    series, notes, failures = _load(source, issued)
+    read = reading or partial(read_issued, source, models=models, start=start, end=end)
+    found = read()
+    if not found.issued:
+        raise _nothing_issued(source, found.damages)
+    series, notes, failures = _load(source, found.issued)
     grades = []
     with threads(number_of_threads):
-        for each in issued:
+        for each in found.issued:
             name = _name(each)
             outcome = find_outcome(each, series[each.interval, each.price], name)
             grades.append(_grade(each, outcome, name))
@@ -93,35 +99,10 @@ def grade(
     return GradeReport(
         grades=tuple(grades),
         n_symbols=sum(map(len, series.values())),
-        damages=tuple(damages),
+        damages=found.damages,
         notes=tuple(notes),
         failures=tuple(failures),
     )
-
-
-def _wanted(
-    source: Source,
-    models: Sequence[str],
-    start: date | None,
-    end: date | None,
-    damages: list[Damage],
-) -> Iterator[Entry]:
-    """Yield the entries asked for; put aside what is damaged."""
-    symbols, names = {symbol.upper() for symbol in source.symbols}, set(models)
-    first, last = str(start or "0001-01-01"), str(end or "9999-12-31")
-    for found in read_ledger(source.data_dir):
-        if isinstance(found, Damage):
-            damages.append(found)
-        elif (
-            (not symbols or found.symbol.upper() in symbols)
-            and (not names or not names.isdisjoint((found.model, _reference(found))))
-            and first <= found.cutoff <= last
-        ):
-            yield found
-
-
-def _reference(entry: Entry) -> str:
-    return f"{entry.model}/{entry.version}"
 
 
 def _name(issued: Issued) -> str:
@@ -173,9 +154,10 @@ def _askable(source: Source, symbols: Sequence[str]) -> tuple[list[str], list[Fa
 
 
 def _grade(issued: Issued, outcome: Outcome, name: str) -> Grade:
-    scores = []
+    scores: list[Scores] = []
     if outcome.backtest is not None:
-        scores = [_score(part, outcome, name) for part in _parts(outcome.backtest)]
+        for part in _parts(outcome.backtest):
+            scores.append(_score(part, outcome, name, longer=scores[0] if scores else None))
     return Grade(
         model=name,
         versions=issued.versions,
@@ -202,14 +184,16 @@ def _parts(result: Backtest) -> Iterator[Backtest]:
             return
 
 
-def _score(result: Backtest, outcome: Outcome, name: str) -> Scores:
+def _score(result: Backtest, outcome: Outcome, name: str, longer: Scores | None) -> Scores:
     fitted = Fitted(models={}, trend={}, rows=outcome.fit_rows)
-    return score_backtest(result, name, outcome.series, [fitted], flat_band=Evaluate().flat_band)
+    return score_backtest(
+        result, name, outcome.series, [fitted], flat_band=Evaluate().flat_band, longer=longer
+    )
 
 
 def _nothing_issued(source: Source, damages: Sequence[Damage]) -> DataError:
     entries = (each for each in read_ledger(source.data_dir) if isinstance(each, Entry))
-    known = sorted({_reference(each) for each in entries})
+    known = sorted({reference(each) for each in entries})
     if known:
         more = f" and {len(known) - 5} more" if len(known) > 5 else ""
         return DataError(

@@ -1,11 +1,10 @@
 """Where a run's prices come from: the files or symbols asked for, else those the recipe names."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import IO
 
 from lstmcli.config import Data
 from lstmcli.errors import DataError, FileError, UsageError
@@ -17,28 +16,10 @@ from lstmcli.market.symbols import check_symbol
 from lstmcli.runs.ownership import tell_doubts
 from lstmcli.workflows.ahead import work_ahead
 from lstmcli.workflows.failures import Failure
+from lstmcli.workflows.source import Source as Source
 
 _MOST_NAMED = 5
 _File = list[Prices | Failure] | Failure  # the series of one file, or why it cannot be read
-
-
-@dataclass(frozen=True)
-class Source:
-    """What the caller asked for, besides the recipe.
-
-    csv : files as `FILE` or `NAME=FILE`, `-` for `stdin`; they or `symbols` alone take the place
-        of the recipe's data, with its start and end.
-    symbols : columns or names in the files, or symbols in the store where there is no file.
-    """
-
-    data_dir: Path
-    today: date
-    symbols: tuple[str, ...] = ()
-    csv: tuple[str, ...] = ()
-    sep: str = ","
-    decimal: str = "."
-    strict: bool = False
-    stdin: IO[bytes] | None = None
 
 
 def load_prices(source: Source, data: Data) -> tuple[list[Prices], list[Failure]]:

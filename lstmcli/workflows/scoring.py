@@ -123,11 +123,13 @@ def score_backtest(
     fitted: Sequence[Fitted],
     *,
     flat_band: float,
+    longer: Scores | None = None,
 ) -> Scores:
     """Score a backtest with what was learned of trends on training rows.
 
     A refit learns thresholds of its own; what counts as a crash or a spike, and the scale of MASE,
-    stay those of the first fit, so that one score has one meaning.
+    stay those of the first fit, so that one score has one meaning. longer : the scores of the same
+    windows over more steps, if there are any.
     """
     horizon = result.actual.shape[1]
     known = fitted[0].trend.get(model)
@@ -145,6 +147,7 @@ def score_backtest(
         if known is None or len(known["crash"]) < horizon
         else Tails(_first(known["crash"], horizon), _first(known["spike"], horizon)),
         generator=np.random.default_rng(_BLOCKS_SEED),
+        longer=longer,
     )
 
 

@@ -202,6 +202,17 @@ def test_a_backtest_up_to_a_step_is_that_of_a_shorter_horizon():
     assert found.models["net"].steps.mae == expected.models["net"].steps.mae[:4]
 
 
+def test_scores_of_fewer_steps_are_the_same_with_what_longer_ones_say_of_a_step(lab_closes):
+    """The last step of the shorter is no headline step, so that the longer have nothing of it."""
+    several = panel(n_symbols=3, horizon=8, quantiles=True)
+    for whole in (several, lab_backtest(lab_closes, np.arange(4040, 4647, 7))):
+        longer = score(whole, model="net", mase_scales={})
+        for step in (5, 7):
+            alone = score(whole.up_to(step), model="net", mase_scales={})
+            assert alone == score(whole.up_to(step), model="net", mase_scales={}, longer=longer)
+            assert [each.step for each in alone.models["net"].direction] == sorted({1, 5, step})
+
+
 def test_the_tests_run_on_the_dates_that_do_not_overlap():
     backtest = panel(n_symbols=2, n_cutoffs=120, step_size=1)
     found = score(backtest, model="net", mase_scales={})

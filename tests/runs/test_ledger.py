@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,12 +16,11 @@ from tests.runs.test_ledger_line import ENTRY
 
 WRITER = """
 import sys
-from dataclasses import replace
 from pathlib import Path
 from lstmcli.runs.ledger import append
 from tests.runs.test_ledger_line import ENTRY
 for number in range(30):
-    batch = [replace(ENTRY, symbol=f"{sys.argv[2]}{number}-{k}") for k in range(20)]
+    batch = [ENTRY._replace(symbol=f"{sys.argv[2]}{number}-{k}") for k in range(20)]
     append(Path(sys.argv[1]), batch)
 """
 PLACE = Path("ledger/2026-01.jsonl")
@@ -30,9 +28,9 @@ PLACE = Path("ledger/2026-01.jsonl")
 
 def entries(count: int, **changes: object) -> list[Entry]:
     found = [
-        replace(ENTRY, symbol=f"S{number}", moves=rounded(ENTRY.moves)) for number in range(count)
+        ENTRY._replace(symbol=f"S{number}", moves=rounded(ENTRY.moves)) for number in range(count)
     ]
-    return [replace(each, **changes) for each in found]  # type: ignore[arg-type]
+    return [each._replace(**changes) for each in found]  # type: ignore[arg-type]
 
 
 def read(folder: Path) -> tuple[list[Entry], list[Damage]]:

@@ -2,7 +2,6 @@
 
 import json
 import zlib
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -40,8 +39,7 @@ NUMBERS = st.floats(-1e6, 1e6)
 def test_a_line_is_one_line_of_ascii_and_reads_as_what_was_written(
     symbol: str, last_close: float, moves: list[list[float]]
 ) -> None:
-    entry = replace(
-        ENTRY,
+    entry = ENTRY._replace(
         symbol=symbol,
         last_close=last_close,
         steps=list(range(1, len(moves) + 1)),
@@ -52,7 +50,7 @@ def test_a_line_is_one_line_of_ascii_and_reads_as_what_was_written(
     line = encode(entry)
     assert line.count(b"\n") == 1
     assert line.isascii()
-    assert decode(line.removesuffix(b"\n")) == replace(entry, moves=rounded(moves))
+    assert decode(line.removesuffix(b"\n")) == entry._replace(moves=rounded(moves))
 
 
 @given(st.floats(-1.0, 1.0))
@@ -90,7 +88,7 @@ def test_a_shortened_line_is_noticed(length: int) -> None:
 @pytest.mark.parametrize("move", [float("nan"), float("inf")])
 def test_what_is_no_number_is_never_written(move: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
-        encode(replace(ENTRY, moves=[[move] * 7] * 4))
+        encode(ENTRY._replace(moves=[[move] * 7] * 4))
 
 
 def forged(**changes: object) -> bytes:

@@ -5,7 +5,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from lstmcli.runs.ledger import append
 from lstmcli.runs.ledger_line import Entry
 from lstmcli.workflows.failures import AllFailedError
 from lstmcli.workflows.grade import Grade, GradeReport, grade
-from lstmcli.workflows.prices import Source
+from lstmcli.workflows.reading import begin_reading
+from lstmcli.workflows.source import Source
 from tests.command_line import csv_text, sessions, walk
 
 LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
@@ -54,7 +55,7 @@ def entry(row: int, symbol: str = "one", **changes: Any) -> Entry:
         weights="0",
         lstmcli="0",
     )
-    return replace(found, **changes)
+    return found._replace(**changes)
 
 
 def prices(folder: Path, **closes: Floats) -> Source:
@@ -216,7 +217,7 @@ def test_baselines_use_no_bar_after_a_cutoff(tmp_path: Path) -> None:
 
 def test_the_first_forecast_of_a_cutoff_counts_and_later_ones_are_told(tmp_path: Path) -> None:
     first = [entry(row) for row in range(200, 280)]
-    again = [replace(each, version="v0002", moves=[[9.0] * 7] * 3) for each in first[:5]]
+    again = [each._replace(version="v0002", moves=[[9.0] * 7] * 3) for each in first[:5]]
     found = only(graded(tmp_path, [*first, *again, first[0]]))
     assert found.counts.repeated == 6
     assert found.counts.whole == 80
@@ -237,7 +238,7 @@ def test_names_shapes_and_point_models_are_graded_apart(tmp_path: Path) -> None:
         *(entry(row) for row in rows),
         *(entry(row, model="point", levels=()) for row in rows),
         *(entry(row, model="drift") for row in rows),
-        *(replace(each, steps=[1], dates=each.dates[:1], moves=each.moves[:1], version="v0009")
+        *(each._replace(steps=[1], dates=each.dates[:1], moves=each.moves[:1], version="v0009")
           for row in rows if (each := entry(row - 100))),
     ]  # fmt: skip
     report = graded(tmp_path, entries)
@@ -275,6 +276,23 @@ def test_models_symbols_and_cutoffs_can_be_chosen(tmp_path: Path) -> None:
     assert found(start=start, end=end, models=["fan"]) == {"fan/v0001": 4}
     with pytest.raises(DataError, match=r"no such forecast .*: it holds forecasts by fan/v0001,"):
         found(models=["fan/v0002"])
+
+
+@pytest.mark.parametrize("worth", [0, 10**9])
+def test_a_reading_begun_before_gives_the_same(
+    worth: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lstmcli.workflows.reading._WORTH_A_PROCESS", worth)
+    append(tmp_path, [entry(row, model=model) for row in range(200, 230) for model in ("a", "b")])
+    path = tmp_path / "ledger" / "2018-09.jsonl"
+    path.write_bytes(b"{}\n")
+    source, choice = prices(tmp_path, one=walk(ROWS)), {"models": ["a"]}
+    with begin_reading(source, **choice) as reading:
+        found = grade(source, **choice, reading=reading)
+    expected = grade(source, **choice)
+    assert asdict(only(found).scores[0]) == asdict(only(expected).scores[0])
+    assert found.damages == expected.damages
+    assert [each.path for each in found.damages] == [path]
 
 
 def test_what_cannot_be_graded_is_counted_with_its_reason(tmp_path: Path) -> None:

@@ -1,0 +1,40 @@
+"""What is said of one model at a single step, which hangs on no other step of the path."""
+
+from dataclasses import dataclass
+
+from lstmcli.evaluation.backtest import Backtest
+from lstmcli.evaluation.bands import Band, bands
+from lstmcli.evaluation.direction_scores import DirectionScores, direction_scores
+from lstmcli.evaluation.pit import PitHistogram, pit_histogram
+from lstmcli.evaluation.tails import Tails
+from lstmcli.evaluation.trend import Thresholds
+
+
+@dataclass(frozen=True)
+class AtStep:
+    """The direction up to the step, and of a fan each band and the PIT histogram there."""
+
+    direction: DirectionScores
+    bands: tuple[Band, ...]
+    pit: PitHistogram | None
+
+
+def at_step(
+    backtest: Backtest,
+    name: str,
+    step: int,
+    flat_band: float,
+    thresholds: Thresholds | None,
+    tails: Tails | None,
+) -> AtStep:
+    """Score model `name` at a step, on what has happened."""
+    column = backtest.column(step)
+    actual, end = backtest.actual[:, column], backtest.dates[:, column]
+    fan = (backtest.forecasts[name], step, actual, backtest.cutoff, end)
+    return AtStep(
+        direction_scores(
+            backtest, name, step, flat_band=flat_band, thresholds=thresholds, tails=tails
+        ),
+        bands(*fan),
+        pit_histogram(*fan),
+    )
