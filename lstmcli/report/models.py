@@ -170,13 +170,15 @@ def _facts(report: ModelDetail) -> Iterator[tuple[str, str]]:
     yield "Champion", f"{'yes' if each.champion else 'no'}; now and before: {champions or 'none'}"
     yield "Created", f"{each.created} in {found('duration_seconds')} s on {found('device')}"
     yield "By", f"lstmcli {found('lstmcli_version')}, PyTorch {found('torch_version')}"
-    yield "Network", f"{found('parameters')} weights, {settings.model.head} head"
-    yield "Window", f"{settings.window.context_length} bars seen, {settings.window.horizon} ahead"
     yield (
-        "Data",
-        f"{found('data', 'price')} of {count(each.symbols, 'symbol')} up to {each.data_last}",
+        "Network",
+        f"{settings.model.network}, {found('parameters')} weights, {settings.model.head} head",
     )
-    yield "Symbols", ", ".join(map(str, report.metadata["trained_on"]))
+    yield "Window", f"{settings.window.context_length} bars seen, {settings.window.horizon} ahead"
+    symbols = report.metadata["trained_on"]
+    price = found("data", "price")
+    yield "Data", f"{price} of {count(len(symbols), 'symbol')} up to {each.data_last}"
+    yield "Symbols", ", ".join(map(str, symbols))
     yield "Validation", f"from {found('split', 'validation_start')}"
     yield "Test span", f"from {found('split', 'test_start')}"
     yield "Windows", f"{each.windows} train, {found('windows', 'validation')} validate"
