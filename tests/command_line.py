@@ -1,7 +1,8 @@
 """The installed command from outside, as its own process or in this one, and what it leaves.
 
-`lstmcli` starts a process and is for what only a process has: streams, signals, environments.
-`in_process` calls the same entry point with streams of its own, two seconds quicker.
+`lstmcli` starts a process and is for what only a process has: an interpreter that starts.
+`in_process` calls the same entry point with streams of its own, two seconds quicker; for signals,
+terminals and pipes there are `forked_runs`.
 """
 
 import hashlib
@@ -66,10 +67,11 @@ def in_process(
     folder: Path,
     env: Mapping[str, str] | None = None,
     stdin: bytes = b"",
+    encoding: str = "utf-8",
 ) -> Outcome:
     """Run the command's entry point in a folder, inside this process."""
     streams = {
-        name: io.TextIOWrapper(io.BytesIO(stdin if name == "stdin" else b""), encoding="utf-8")
+        name: io.TextIOWrapper(io.BytesIO(stdin if name == "stdin" else b""), encoding=encoding)
         for name in ("stdin", "stdout", "stderr")
     }
     code: object = None

@@ -1,7 +1,8 @@
 """The command line in processes that can be killed, a few milliseconds each.
 
 A server of its own imports everything once and forks for every run, so that nothing of a run, of
-its faulty disk or of its signals is left for the next one. Jobs and outcomes pass as lines of JSON.
+its faulty disk, its streams or its signals is left for the next one. Jobs and outcomes pass as
+lines of JSON.
 """
 
 import gc
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ _IMPORTED_ONCE = (
     "torch._dynamo",  # an optimizer imports it with its first step
     "lstmcli.workflows.train",
     "lstmcli.workflows.predict",
+    "lstmcli.workflows.evaluate",
     "tests.stand_in_site.sitecustomize",
     "encodings.ascii",  # what a run without any rights may not look for
     "encodings.utf_8_sig",
@@ -63,13 +65,22 @@ class ForkServer:
         folder: Path,
         fault: DiskFault | None = None,
         user: int | None = None,
+        env: Mapping[str, str] | None = None,
+        streams: Mapping[str, str | None] | None = None,
     ) -> int:
-        """Begin a run in a folder; returns its process id. user : whose rights it has."""
+        """Begin a run in a folder, as the leader of its group; returns its process id.
+
+        user : whose rights it has. env : what is changed of the environment.
+        streams : the paths of its `stdin`, `stdout` and `stderr`, None for one that is closed; by
+            default the input is at its end, and `wait` returns the rest.
+        """
         job = {
             "arguments": [str(argument) for argument in arguments],
             "folder": str(folder),
             "fault": asdict(fault) if fault else None,
             "user": user,
+            "env": dict(env or {}),
+            "streams": dict(streams or {}),
         }
         return int(self._ask({"start": job})["pid"])
 
@@ -119,6 +130,8 @@ def _serve() -> None:
             answer = _ended(question["wait"], running.pop(question["wait"]))
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
+    for pid in running:  # of a test that failed
+        os.kill(pid, signal.SIGKILL)
 
 
 def _import_everything() -> None:
@@ -143,17 +156,20 @@ def _fork(job: dict[str, Any]) -> tuple[int, list[IO[str]]]:
 
 
 def _child(job: dict[str, Any], files: list[IO[str]]) -> None:
-    """Be the command, with a standard input at its end, and never return."""
+    """Be the command and never return."""
     out, err, steps = files
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the server ignores it
+    os.setsid()
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(out.fileno(), 1)
     os.dup2(err.fileno(), 2)
-    sys.stdin, sys.stdout, sys.stderr = (open(fd, mode) for fd, mode in enumerate("rww"))  # noqa: SIM115
     os.chdir(job["folder"])
+    os.environ.update(job["env"])
     sys.argv = ["lstmcli", *job["arguments"]]
     code: object = 70
     try:
+        for number, (name, mode) in enumerate({"stdin": "r", "stdout": "w", "stderr": "w"}.items()):
+            setattr(sys, name, _stream(number, mode, job["streams"].get(name, "")))
         if job["user"] is not None and os.geteuid() == 0:
             os.setgroups([])
             os.setgid(job["user"])
@@ -171,6 +187,17 @@ def _child(job: dict[str, Any], files: list[IO[str]]) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code if isinstance(code, int) else 70)
+
+
+def _stream(number: int, mode: str, path: str | None) -> IO[str] | None:
+    """Make a standard stream of a path, as a shell and the interpreter would do it."""
+    if path is None:
+        os.close(number)
+        return None
+    if path:
+        access = os.O_RDONLY if mode == "r" else os.O_WRONLY
+        os.dup2(os.open(path, access | os.O_NOCTTY), number)
+    return open(number, mode, buffering=1 if number == 2 else -1)  # errors come at once
 
 
 def _ended(pid: int, files: list[IO[str]]) -> dict[str, Any]:

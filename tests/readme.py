@@ -4,13 +4,12 @@
 that they still have the shape of real ones.
 """
 
-import os
 import re
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from tests.command_line import in_process
 
 README = Path(__file__).parent.parent / "README.md"
 _BLOCK = re.compile(r"```console\n\$ (lstmcli[^\n]*)\n(.*?)```", re.DOTALL)
@@ -24,19 +23,9 @@ def shown_outputs() -> Iterator[tuple[str, str]]:
 
 def run_shown(command: str, folder: Path) -> str:
     """Run a shown command in a folder and return what it prints on standard output."""
-    program = str(Path(sys.executable).parent / "lstmcli")
-    environment = {**os.environ, "COLUMNS": "100"}
-    for name in ("LSTMCLI_DATA_DIR", "LSTMCLI_CONFIG", "LSTMCLI_MODEL", "LSTMCLI_THREADS"):
-        environment.pop(name, None)
-    done = subprocess.run(
-        [program, *command.split()[1:]],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return "".join(line.rstrip() + "\n" for line in done.stdout.splitlines())
+    done = in_process(*command.split()[1:], folder=folder, env={"COLUMNS": "100"})
+    assert done.code == 0, done.err
+    return "".join(line.rstrip() + "\n" for line in done.out.splitlines())
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ from tests.command_line import (
     sessions,
     walk,
 )
+from tests.forked_runs import ForkServer
 from tests.stand_in_site import sitecustomize
 from tests.workflows.test_data import FACTS, bars
 from tests.yahoo_stand_in import random_walk, stand_in
@@ -150,24 +151,15 @@ def test_remove_unasked_takes_exactly_what_is_named(shelf: Path) -> None:
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 1), ("\n", 1)])
-def test_remove_asks_on_a_terminal(shelf: Path, answer: str, code: int) -> None:
-    master, slave = pty.openpty()
-    command = [PROGRAM, "data", "remove", "AAPL"]
-    with subprocess.Popen(
-        command,
-        cwd=shelf,
-        env=environment(),
-        stdin=slave,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        os.write(master, answer.encode())
-        out, err = process.communicate()
-    os.close(slave)
-    os.close(master)
-    assert (process.returncode, out) == (code, "")
-    assert "Remove the 1d bars of AAPL from data?" in err
+def test_remove_asks_on_a_terminal(shelf: Path, forks: ForkServer, answer: str, code: int) -> None:
+    controller, terminal = pty.openpty()
+    os.write(controller, answer.encode())
+    asked = {"stdin": os.ttyname(terminal)}
+    done = forks.run("data", "remove", "AAPL", folder=shelf, streams=asked)
+    os.close(terminal)
+    os.close(controller)
+    assert (done.code, done.out) == (code, "")
+    assert "Remove the 1d bars of AAPL from data?" in done.err
     assert price_path(shelf / "data", "AAPL").exists() == (code != 0)
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,16 +14,8 @@ import pytest
 from lstmcli.cli import journal
 from lstmcli.errors import FileError
 from lstmcli.runs.record import last_runs
-from tests.command_line import (
-    PROGRAM,
-    Outcome,
-    assert_one_error,
-    csv_text,
-    environment,
-    hashes,
-    in_process,
-    walk,
-)
+from tests.command_line import Outcome, assert_one_error, csv_text, hashes, in_process, walk
+from tests.forked_runs import ForkServer
 from tests.yahoo_stand_in import StandIn, random_walk, stand_in
 
 TRAIN = ("train", "--config", "tiny.toml")
@@ -157,35 +148,26 @@ def test_a_run_in_which_all_failed_names_them_all(home: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_run_that_is_stopped_logs_its_end(home: Path, number: int, code: int) -> None:
+def test_a_run_that_is_stopped_logs_its_end(
+    home: Path, forks: ForkServer, number: int, code: int
+) -> None:
     long = (*TRAIN, "--set", "train.epochs=100000", "--set", "train.patience=100000", *LOG)
-    with subprocess.Popen(
-        [PROGRAM, *long], cwd=home, env=environment(), stderr=subprocess.PIPE
-    ) as process:
-        deadline = time.monotonic() + 60
-        while not (home / "log.jsonl").exists() or "epoch" not in names(home):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        process.send_signal(number)
-        process.communicate(timeout=60)
-    assert process.returncode == code
+    pid = forks.start(*long, folder=home)
+    deadline = time.monotonic() + 60
+    while not (home / "log.jsonl").exists() or "epoch" not in names(home):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(pid, number)
+    assert forks.wait(pid).code == code
     end = events(home)[-1]
     assert (end["event"], end["exit_code"]) == ("end", code)
     assert last(home, "train").exit_code == code
     assert last_runs(home / "data")["train"].last_good is not None
 
 
-def test_two_runs_share_a_log_without_mixing_their_lines(home: Path) -> None:
-    runs = [
-        subprocess.Popen(
-            [PROGRAM, *TRAIN, "--name", name, *LOG],
-            cwd=home,
-            env=environment(),
-            stdout=subprocess.DEVNULL,
-        )
-        for name in ("one", "two")
-    ]
-    assert [run.wait() for run in runs] == [0, 0]
+def test_two_runs_share_a_log_without_mixing_their_lines(home: Path, forks: ForkServer) -> None:
+    runs = [forks.start(*TRAIN, "--name", name, *LOG, folder=home) for name in ("one", "two")]
+    assert [forks.wait(run).code for run in runs] == [0, 0]
     found = events(home)
     ids = {each["run_id"] for each in found}
     assert len(ids) == 2

@@ -17,7 +17,6 @@ from tests.command_line import (
     csv_text,
     hashes,
     in_process,
-    lstmcli,
     sessions,
     walk,
 )
@@ -185,7 +184,8 @@ def test_19_bad_standard_input_is_refused(home: Path, content: bytes) -> None:
 
 def test_19_standard_input_is_read_whole(home: Path) -> None:
     expected, _ = forecast(home, GOOD)
-    outcome = lstmcli("predict", "--csv", "-", "--format", "json", folder=home, stdin=GOOD.encode())
+    options = ("--csv", "-", "--format", "json")
+    outcome = in_process("predict", *options, folder=home, stdin=GOOD.encode())
     (found,) = json.loads(outcome.out)["forecasts"]
     assert found["symbol"] == "stdin"
     assert found["steps"] == expected["steps"]

@@ -7,21 +7,14 @@ import json
 import os
 import pty
 import re
-import subprocess
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.command_line import (
-    PROGRAM,
-    assert_one_error,
-    csv_text,
-    environment,
-    hashes,
-    in_process,
-    lstmcli,
-    walk,
-)
+from tests.command_line import assert_one_error, csv_text, hashes, in_process, walk
+from tests.forked_runs import ForkServer
 
 COMMANDS = {
     "train": ("train", "--config", "tiny.toml", "--promote", "never"),
@@ -83,32 +76,31 @@ def test_44_full_device_as_a_file_is_an_error(home: Path, form: str) -> None:
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
-def test_44_full_device_as_standard_output_is_an_error(home: Path) -> None:
-    with FULL.open("wb") as full:
-        done = subprocess.run(
-            [PROGRAM, "predict"], cwd=home, env=environment(), stdout=full, stderr=subprocess.PIPE
-        )
-    assert done.returncode == 1
-    last = done.stderr.decode().splitlines()[-1]
+def test_44_full_device_as_standard_output_is_an_error(home: Path, forks: ForkServer) -> None:
+    done = forks.run("predict", folder=home, streams={"stdout": str(FULL)})
+    assert done.code == 1
+    last = done.err.splitlines()[-1]
     assert last == "lstmcli: error: cannot write the output: No space left on device"
 
 
-def test_45_closed_pipe_is_no_error(home: Path) -> None:
+def test_45_closed_pipe_is_no_error(home: Path, forks: ForkServer) -> None:
+    """More than the pipe holds is still to be written when its reader leaves."""
     (home / "long.csv").write_text(csv_text(walk(5000)))
-    command = f"{PROGRAM} evaluate --csv long.csv --start 2000-01-03 --format csv | head -1"
-    script = f"set -o pipefail; {command}"
-    done = subprocess.run(
-        ["bash", "-c", script], cwd=home, env=environment(), capture_output=True, check=False
-    )
-    assert done.returncode == 0
-    assert done.stdout.decode().startswith("model,symbol,cutoff")
-    assert "Traceback" not in done.stderr.decode()
-    assert "rror" not in done.stderr.decode()
+    os.mkfifo(home / "pipe")
+    command = ("evaluate", "--csv", "long.csv", "--start", "2000-01-03", "--format", "csv")
+    pid = forks.start(*command, folder=home, streams={"stdout": "pipe"})
+    with (home / "pipe").open() as pipe:
+        assert pipe.readline().startswith("model,symbol,cutoff")
+    done = forks.wait(pid)
+    assert done.code == 0
+    assert "Traceback" not in done.err
+    assert "rror" not in done.err
 
 
-def test_45_closed_standard_streams_are_no_error(home: Path) -> None:
-    script = f"{PROGRAM} predict --quiet -o kept <&- >&- 2>&-"
-    assert subprocess.run(["bash", "-c", script], cwd=home, env=environment()).returncode == 0
+def test_45_closed_standard_streams_are_no_error(home: Path, forks: ForkServer) -> None:
+    closed = dict.fromkeys(("stdin", "stdout", "stderr"))
+    command = ("predict", "--quiet", "-o", "kept")
+    assert forks.run(*command, folder=home, streams=closed).code == 0
     assert (home / "kept").read_text().startswith("Forecast by")
 
 
@@ -118,46 +110,46 @@ def test_45_piped_tables_are_whole_plain_and_ascii(home: Path) -> None:
     assert "\x1b" not in plain
     poor = {"COLUMNS": "20", "LC_ALL": "C", "LANG": "C", "TERM": "dumb"}
     (home / "data/models/tiny/state.json").unlink()  # so that this is the first look again
-    assert lstmcli("evaluate", folder=home, env=poor).out == plain
+    assert in_process("evaluate", folder=home, env=poor).out == plain
 
 
 def test_45_symbol_that_cannot_be_shown_is_escaped(home: Path) -> None:
     (home / "K\u00f6ln.csv").write_text(csv_text(walk(60)))
-    env = {"PYTHONIOENCODING": "ascii"}
-    done = lstmcli("predict", "--csv", "K\u00f6ln.csv", folder=home, env=env)
+    done = in_process("predict", "--csv", "K\u00f6ln.csv", folder=home, encoding="ascii")
     assert done.code == 0, done.err
     assert "K\\xf6ln" in done.out
 
 
-def on_terminal(*arguments: str, folder: Path, env: dict[str, str]) -> tuple[int, str]:
-    """Run the command with a terminal as its standard output and error."""
+def on_terminal(
+    forks: ForkServer, *arguments: str, folder: Path, env: dict[str, str]
+) -> tuple[int, str]:
+    """Run the command with a terminal as its standard streams."""
     controller, terminal = pty.openpty()
-    with subprocess.Popen(
-        [PROGRAM, *arguments],
-        cwd=folder,
-        env=environment({"TERM": "xterm-256color", **env}),
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-    ) as process:
-        os.close(terminal)
-        shown = b""
-        while True:
-            try:
-                part = os.read(controller, 65536)
-            except OSError:  # Linux's way to say that the other end is closed
-                break
-            if not part:
-                break
-            shown += part
+    name = os.ttyname(terminal)
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), name)
+    env = {"TERM": "xterm-256color", **env}
+    parts: list[bytes] = []
+
+    def read() -> None:
+        with suppress(OSError):  # Linux's way to say that the other end is closed
+            while part := os.read(controller, 65536):
+                parts.append(part)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    done = forks.run(*arguments, folder=folder, env=env, streams=streams)
+    os.close(terminal)
+    reader.join()
     os.close(controller)
-    return process.returncode, shown.decode()
+    return done.code, b"".join(parts).decode()
 
 
 @pytest.mark.parametrize("env", [{"COLUMNS": "20", "NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_45_terminal_shows_whole_numbers(home: Path, env: dict[str, str]) -> None:
+def test_45_terminal_shows_whole_numbers(
+    home: Path, forks: ForkServer, env: dict[str, str]
+) -> None:
     plain = in_process("evaluate", folder=home).out
-    code, shown = on_terminal("evaluate", folder=home, env=env)
+    code, shown = on_terminal(forks, "evaluate", folder=home, env=env)
     assert code == 0
     assert ("\x1b" in shown) == ("NO_COLOR" in env)  # bold is no colour
     shown = re.sub(r"\x1b\[[0-9;]*m", "", shown)
@@ -167,16 +159,16 @@ def test_45_terminal_shows_whole_numbers(home: Path, env: dict[str, str]) -> Non
             assert line.rstrip() in shown
 
 
-def test_45_terminal_gets_a_progress_bar(home: Path) -> None:
+def test_45_terminal_gets_a_progress_bar(home: Path, forks: ForkServer) -> None:
     options = ("train", "--config", "tiny.toml", "--set", "train.epochs=3")
-    code, shown = on_terminal(*options, folder=home, env={"COLUMNS": "100"})
+    code, shown = on_terminal(forks, *options, folder=home, env={"COLUMNS": "100"})
     assert code == 0
     assert "validation" in shown.partition("Trained")[0]
 
 
-def test_45_narrow_terminal_cuts_no_number_of_the_progress(home: Path) -> None:
+def test_45_narrow_terminal_cuts_no_number_of_the_progress(home: Path, forks: ForkServer) -> None:
     options = ("train", "--config", "tiny.toml")
-    code, shown = on_terminal(*options, folder=home, env={"COLUMNS": "20"})
+    code, shown = on_terminal(forks, *options, folder=home, env={"COLUMNS": "20"})
     assert code == 0
     assert "\u2026" not in shown
 

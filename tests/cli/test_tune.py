@@ -4,9 +4,9 @@ import csv
 import importlib.util
 import io
 import json
+import os
 import re
 import signal
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -18,7 +18,8 @@ from lstmcli.cli import progress
 from lstmcli.cli.progress import trials_shown
 from lstmcli.workflows.trials import Trial
 from tests.cli.test_progress import Terminal
-from tests.command_line import PROGRAM, Outcome, assert_one_error, environment, in_process
+from tests.command_line import Outcome, assert_one_error, in_process
+from tests.forked_runs import ForkServer
 
 SPACE = """\
 "train.learning_rate" = { low = 1e-3, high = 1e-2, log = true }
@@ -163,23 +164,23 @@ def test_a_timeout_ends_well_and_says_how_to_go_on(place: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_after_a_signal_the_same_command_goes_on_to_the_same_end(
-    number: signal.Signals, place: Path
+    number: signal.Signals, place: Path, forks: ForkServer
 ) -> None:
     whole = document(tune(place, "--trials", 6, "--name", "whole", "--format", "json"))
-    with subprocess.Popen(
-        [PROGRAM, *TUNE, "--trials", "6", "--verbose"],
-        cwd=place, env=environment(), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        assert process.stderr
-        said = [process.stderr.readline(), process.stderr.readline()]
-        process.send_signal(number)
-        rest = process.communicate()[1].splitlines()
+    os.mkfifo(place / "said")
+    command = (*TUNE, "--trials", 6, "--verbose")
+    pid = forks.start(*command, folder=place, streams={"stderr": "said"})
+    with (place / "said").open() as pipe:
+        said = [pipe.readline(), pipe.readline()]
+        os.kill(pid, number)
+        rest = pipe.read().splitlines()
+    code = forks.wait(pid).code
     finished = len(said) + sum(line.startswith("trial ") for line in rest)
     assert finished < 6
     if number == signal.SIGKILL:
-        assert process.returncode == -signal.SIGKILL
+        assert code == -signal.SIGKILL
     else:
-        assert process.returncode == 128 + number
+        assert code == 128 + number
         assert rest[-1].startswith("lstmcli: stopped: ")
         assert rest[-1].endswith("of 6 trials of tiny are kept, the same command goes on")
     again = tune(place, "--trials", 6, "--format", "json", "--verbose")
@@ -191,14 +192,10 @@ def test_after_a_signal_the_same_command_goes_on_to_the_same_end(
     assert facts(document(again)) == facts(whole)
 
 
-def test_two_processes_share_a_study(place: Path) -> None:
-    command = [PROGRAM, *TUNE, "--trials", "6", "--verbose", "--sampler", "random"]
-    running = [
-        subprocess.Popen(command, cwd=place, env=environment(), stderr=subprocess.PIPE, text=True,
-                         stdout=subprocess.DEVNULL)
-        for _ in range(2)
-    ]  # fmt: skip
-    lines = [line for each in running for line in each.communicate()[1].splitlines()]
+def test_two_processes_share_a_study(place: Path, forks: ForkServer) -> None:
+    command = (*TUNE, "--trials", 6, "--verbose", "--sampler", "random")
+    running = [forks.start(*command, folder=place) for _ in range(2)]
+    lines = [line for pid in running for line in forks.wait(pid).err.splitlines()]
     told = sorted(int(line.split()[1]) for line in lines if line.startswith("trial "))
     assert told == list(range(6))
     found = document(tune(place, "--trials", 6, "--sampler", "random", "--format", "json"))

@@ -1,4 +1,4 @@
-"""What the tests of faults share: a feed, processes to kill, a folder that any user may enter."""
+"""What the tests of faults share: a small model, and a folder that any user may enter."""
 
 import shutil
 import tempfile
@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.command_line import csv_text, in_process, walk
-from tests.forked_runs import ForkServer, fork_server
-from tests.yahoo_stand_in import StandIn, stand_in
 
 ROWS = 120
 RECIPE = """\
@@ -31,28 +29,6 @@ epochs = 1
 threads = 1
 device = "cpu"
 """
-
-
-@pytest.fixture(scope="session")
-def world() -> Iterator[tuple[StandIn, ForkServer]]:
-    with stand_in() as script, fork_server(script.url) as server:
-        yield script, server
-
-
-@pytest.fixture
-def yahoo(world: tuple[StandIn, ForkServer]) -> StandIn:
-    """The feed, which knows nothing yet and has no fault."""
-    script, _ = world
-    for one in (script.listings, script.faults, script.always):
-        one.clear()
-    script.forget()
-    return script
-
-
-@pytest.fixture
-def forks(world: tuple[StandIn, ForkServer], yahoo: StandIn) -> ForkServer:
-    """The command in processes of its own, asking the feed."""
-    return world[1]
 
 
 @pytest.fixture

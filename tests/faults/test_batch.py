@@ -14,16 +14,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
-from tests.command_line import PROGRAM, csv_text, environment, hashes, in_process, walk
-from tests.faults.conftest import RECIPE
+from tests.command_line import PROGRAM, Outcome, csv_text, environment, hashes, in_process, walk
 from tests.forked_runs import DiskFault, ForkServer
 from tests.store_state import strays
 
 ENOSPC = 28
 LENGTH = 40
+Ending = TypeVar("Ending", bound=Outcome)
+BATCH = ("predict", "--symbols-file", "list.txt", "--format", "csv")
 BAD: dict[str, tuple[Callable[[Path], object], int, str]] = {
     "short": (lambda path: path.write_text(csv_text(walk(9))), 4, "needs 10 rows"),
     "absent": (lambda path: path.unlink(), 4, "no prices stored"),
@@ -39,23 +41,10 @@ BAD: dict[str, tuple[Callable[[Path], object], int, str]] = {
 
 
 @dataclass(frozen=True)
-class Ended:
+class Ended(Outcome):
     """How a process ended, what it said, and the memory that it took at most, in KiB."""
 
-    code: int
-    out: str
-    err: str
     peak: int
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a model and its prices; not to be changed."""
-    folder = tmp_path_factory.mktemp("batch")
-    (folder / "prices.csv").write_text(csv_text(walk(120)))
-    (folder / "tiny.toml").write_text(RECIPE)
-    assert in_process("train", "--config", "tiny.toml", folder=folder).code == 0
-    return folder
 
 
 def names(count: int) -> list[str]:
@@ -64,9 +53,9 @@ def names(count: int) -> list[str]:
     ]
 
 
-def stock(model: Path, home: Path, count: int) -> list[str]:
+def stock(trained_home: Path, home: Path, count: int) -> list[str]:
     """Put a model and so many symbols into a folder, and a list of them."""
-    shutil.copytree(model, home)
+    shutil.copytree(trained_home, home)
     prices = home / "data" / "prices" / "1d"
     prices.mkdir(parents=True)
     header, *lines = csv_text(walk(LENGTH + 20)).splitlines()
@@ -77,22 +66,22 @@ def stock(model: Path, home: Path, count: int) -> list[str]:
     return names(count)
 
 
-def spoil(home: Path, symbols: list[str]) -> dict[str, str]:
-    """Spoil 3 % of the symbols, in every way; returns how each was."""
+def spoil(home: Path, symbols: list[str], every: int = 17) -> dict[str, str]:
+    """Spoil every so many symbols, in every way; returns how each was."""
     spoiled = {}
     kinds = list(BAD)
-    for number, symbol in enumerate(symbols[5::33]):
+    for number, symbol in enumerate(symbols[every // 2 :: every]):
         kind = kinds[number % len(kinds)]
         BAD[kind][0](home / "data" / "prices" / "1d" / f"{symbol}.csv")
         spoiled[symbol] = kind
     return spoiled
 
 
-def predict(home: Path, *options: str) -> Ended:
-    """Run a batch as a process of its own."""
-    command = [PROGRAM, "predict", "--symbols-file", "list.txt", "--format", "csv", *options]
-    with (home / "out").open("w+") as out, (home / "err").open("w+") as err:
-        process = subprocess.Popen(command, cwd=home, env=environment(), stdout=out, stderr=err)
+def measured(*arguments: str, folder: Path) -> Ended:
+    """Run the command as a process whose memory is all its own."""
+    command = [PROGRAM, *arguments]
+    with (folder / "out").open("w+") as out, (folder / "err").open("w+") as err:
+        process = subprocess.Popen(command, cwd=folder, env=environment(), stdout=out, stderr=err)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
@@ -100,12 +89,14 @@ def predict(home: Path, *options: str) -> Ended:
         return Ended(process.returncode, out.read(), err.read(), usage.ru_maxrss)
 
 
-def check_batch(home: Path, count: int, model: Path) -> int:
-    """Hold row 47 for a batch of so many symbols; returns the memory that it took."""
-    symbols = stock(model, home, count)
+def check_batch(home: Path, count: int, trained_home: Path, run: Callable[..., Ending]) -> Ending:
+    """Hold row 47 for a batch of so many symbols; returns how it ended."""
+    symbols = stock(trained_home, home, count)
     spoiled = spoil(home, symbols)
+    assert set(spoiled.values()) == set(BAD)
     before = hashes(home / "data")
-    found = predict(home, "--output", "forecast.csv", "--errors", "errors.csv", "--quiet")
+    files = ("--output", "forecast.csv", "--errors", "errors.csv")
+    found = run(*BATCH, *files, "--quiet", folder=home)
     assert found.code == 3
     assert found.out == ""
     last = found.err.splitlines()[-1]
@@ -123,75 +114,69 @@ def check_batch(home: Path, count: int, model: Path) -> int:
         assert row["exit_code"] == str(code)
         assert reason in row["reason"]
         assert f"lstmcli: failed: {row['symbol']}: {row['reason']}" in found.err
-    return found.peak
+    return found
 
 
-def test_47_bad_symbols_are_listed_and_the_others_done(tmp_path: Path, model: Path) -> None:
-    check_batch(tmp_path / "home", 200, model)
+def test_47_bad_symbols_are_listed_and_the_others_done(
+    tmp_path: Path, trained_home: Path, forks: ForkServer
+) -> None:
+    check_batch(tmp_path / "home", 140, trained_home, forks.run)
 
 
 @pytest.mark.slow
 def test_47_two_thousand_symbols_take_no_more_memory_than_two_hundred(
-    tmp_path: Path, model: Path
+    tmp_path: Path, trained_home: Path
 ) -> None:
-    few = check_batch(tmp_path / "few", 200, model)
-    many = check_batch(tmp_path / "many", 2000, model)
-    assert many < 1.2 * few
+    few = check_batch(tmp_path / "few", 200, trained_home, measured)
+    many = check_batch(tmp_path / "many", 2000, trained_home, measured)
+    assert many.peak < 1.2 * few.peak
 
 
 def test_47_a_bad_batch_differs_from_a_good_one_in_its_bad_symbols_alone(
-    tmp_path: Path, model: Path
+    tmp_path: Path, trained_home: Path
 ) -> None:
-    symbols = stock(model, tmp_path / "home", 100)
-    options = ("predict", "--symbols-file", "list.txt", "--format", "csv", "--quiet")
-    good = in_process(*options, folder=tmp_path / "home").out.splitlines()
-    spoiled = spoil(tmp_path / "home", symbols)
-    bad = in_process(*options, folder=tmp_path / "home").out.splitlines()
+    symbols = stock(trained_home, tmp_path / "home", 40)
+    good = in_process(*BATCH, "--quiet", folder=tmp_path / "home").out.splitlines()
+    spoiled = spoil(tmp_path / "home", symbols, every=5)
+    bad = in_process(*BATCH, "--quiet", folder=tmp_path / "home").out.splitlines()
     assert bad == [line for line in good if line.split(",")[0] not in spoiled]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_36_a_signal_half_way_ends_a_batch_and_leaves_the_old_file(
-    tmp_path: Path, model: Path, number: signal.Signals
+    tmp_path: Path, trained_home: Path, forks: ForkServer, number: signal.Signals
 ) -> None:
     home = tmp_path / "home"
-    stock(model, home, 1500)
+    stock(trained_home, home, 600)
     (home / "forecast.csv").write_text("old")
     before = hashes(home)
-    command = [PROGRAM, "predict", "--symbols-file", "list.txt", "--format", "csv"]
-    with subprocess.Popen(
-        [*command, "-o", "forecast.csv", "--errors", "errors.csv"],
-        cwd=home,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as process:
-        while not strays(home):  # the first forecasts are written
-            assert process.poll() is None
-            time.sleep(0.005)
-        process.send_signal(number)
-        out, err = process.communicate(timeout=30)
-        with pytest.raises(ProcessLookupError):  # nobody of its group is left
-            os.killpg(process.pid, 0)
-    assert process.returncode == 128 + number
-    assert out == b""
-    assert b"Traceback" not in err
+    pid = forks.start(*BATCH, "-o", "forecast.csv", "--errors", "errors.csv", folder=home)
+    deadline = time.monotonic() + 60
+    while not strays(home):  # the first forecasts are written
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.kill(pid, number)
+    done = forks.wait(pid)
+    with pytest.raises(ProcessLookupError):  # nobody of its group is left
+        os.killpg(pid, 0)
+    assert done.code == 128 + number
+    assert done.out == ""
+    assert "Traceback" not in done.err
     assert hashes(home) == before
 
 
 def test_34_a_full_disk_half_way_is_an_error_and_leaves_the_old_file(
-    tmp_path: Path, model: Path, forks: ForkServer
+    tmp_path: Path, trained_home: Path, forks: ForkServer
 ) -> None:
     home = tmp_path / "home"
-    stock(model, home, 150)
+    stock(trained_home, home, 40)
     (home / "forecast.csv").write_text("old")
     before = hashes(home)
     options = ("predict", "--symbols-file", "list.txt", "--format", "jsonl", "-o", "forecast.csv")
     steps = forks.run(*options, "--quiet", "-o", "whole.jsonl", folder=home).steps
     steps = [step for step in steps if "whole.jsonl" in step]  # and not of the record of runs
     (home / "whole.jsonl").unlink()
-    assert len(steps) > 300  # it is written in many parts
+    assert len(steps) > 80  # it is written in many parts
     for at in (1, len(steps) // 2, len(steps) - 2):
         fault = DiskFault("error", at, ENOSPC, lasting=True)
         found = forks.run(*options, "--quiet", folder=home, fault=fault)
@@ -202,15 +187,17 @@ def test_34_a_full_disk_half_way_is_an_error_and_leaves_the_old_file(
         assert hashes(home) == before
 
 
-def test_44_a_pipe_takes_a_batch_as_it_comes(tmp_path: Path, model: Path) -> None:
+def test_44_a_pipe_takes_a_batch_as_it_comes(
+    tmp_path: Path, trained_home: Path, forks: ForkServer
+) -> None:
     home = tmp_path / "home"
-    stock(model, home, 150)
+    stock(trained_home, home, 40)
     os.mkfifo(home / "pipe")
-    with subprocess.Popen(["cat", "pipe"], cwd=home, stdout=subprocess.PIPE) as reader:
-        assert predict(home, "--output", "pipe", "--quiet").code == 0
-        piped = reader.communicate()[0].decode()
-    assert piped == predict(home, "--quiet").out
-    assert piped.count("\n") == 1 + 5 * 150
+    pid = forks.start(*BATCH, "--output", "pipe", "--quiet", folder=home)
+    piped = (home / "pipe").read_text()
+    assert forks.wait(pid).code == 0
+    assert piped == in_process(*BATCH, "--quiet", folder=home).out
+    assert piped.count("\n") == 1 + 5 * 40
 
 
 TRAIN = ("train", "--config", "fan.toml", "--format", "json", "--name", "many", "--quiet")

@@ -98,17 +98,13 @@ def test_18_ten_million_rows_are_read_in_bounded_memory(home: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["predict", "evaluate"])
-def test_19_a_closed_standard_input_has_no_rows(home: Path, command: str) -> None:
+def test_19_a_closed_standard_input_has_no_rows(
+    home: Path, forks: ForkServer, command: str
+) -> None:
     before = hashes(home)
-    done = subprocess.run(
-        ["sh", "-c", f"{PROGRAM} {command} --csv - <&-"],
-        cwd=home,
-        env=environment(),
-        capture_output=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (4, b"")
-    (line,) = done.stderr.decode().splitlines()
+    done = forks.run(command, "--csv", "-", folder=home, streams={"stdin": None})
+    assert (done.code, done.out) == (4, "")
+    (line,) = done.err.splitlines()
     assert line.startswith("lstmcli: error: ")
     assert "stdin" in line
     assert hashes(home) == before

@@ -17,7 +17,7 @@ import pytest
 
 from lstmcli.market.calendars import sessions_of
 from lstmcli.runs.ledger import Damage, read_ledger
-from tests.command_line import assert_one_error, csv_text, walk
+from tests.command_line import assert_one_error, csv_text, in_process, walk
 from tests.faults.conftest import ROWS
 from tests.forked_runs import DiskFault, ForkServer
 
@@ -28,6 +28,10 @@ RECORD = ("predict", "--csv", "one.csv", "--csv", "two.csv", "--csv", "three.csv
 QUIETLY = (*RECORD, "--quiet", "--format", "csv", "--output", "out.csv")
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
 MOST_STEPS = 40
+EVERY_STEP = pytest.mark.parametrize(
+    "stride",
+    [pytest.param(2, id="some-steps"), pytest.param(1, id="every-step", marks=pytest.mark.slow)],
+)
 
 
 @pytest.fixture
@@ -40,9 +44,9 @@ def prices(home: Path) -> Path:
     return home
 
 
-def copies(folder: Path) -> Iterator[tuple[int, Path]]:
+def copies(folder: Path, stride: int) -> Iterator[tuple[int, Path]]:
     """A fresh copy of a folder for each step of the disk, as often as they are asked for."""
-    for step in range(1, MOST_STEPS):
+    for step in range(stride, MOST_STEPS, stride):
         copy = folder.with_name(f"step-{step}")
         shutil.copytree(folder, copy)
         yield step, copy
@@ -56,15 +60,16 @@ def symbols(folder: Path) -> tuple[list[str], int]:
     return whole, len(found) - len(whole)
 
 
+@EVERY_STEP
 @pytest.mark.parametrize("earlier", [0, 1], ids=["first", "second"])
 def test_35_a_recording_killed_at_any_step_keeps_every_earlier_line(
-    prices: Path, forks: ForkServer, earlier: int
+    prices: Path, forks: ForkServer, earlier: int, stride: int
 ) -> None:
     if earlier:
-        assert forks.run(*RECORD, folder=prices).code == 0
+        assert in_process(*RECORD, folder=prices).code == 0
     before = list(NAMES) * earlier
     torn = 0
-    for step, folder in copies(prices):
+    for step, folder in copies(prices, stride):
         run = forks.run(*QUIETLY, folder=folder, fault=DiskFault("kill", step))
         found, damaged = symbols(folder)
         assert found[: len(before)] == before
@@ -76,7 +81,7 @@ def test_35_a_recording_killed_at_any_step_keeps_every_earlier_line(
         assert run.code == -signal.SIGKILL
         if (folder / "out.csv").exists():
             assert len(found) == len(before) + len(NAMES)
-        again = forks.run(*RECORD, folder=folder)
+        again = in_process(*RECORD, folder=folder)
         assert again.code == 0, again.err
         assert ("torn by a run that was killed" in again.err) == bool(damaged)
         assert symbols(folder) == ([*found, *NAMES], 0)
@@ -84,13 +89,14 @@ def test_35_a_recording_killed_at_any_step_keeps_every_earlier_line(
     assert torn >= 1
 
 
+@EVERY_STEP
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "from-then-on"])
 def test_34_a_recording_that_cannot_be_written_says_so_and_leaves_no_part(
-    prices: Path, forks: ForkServer, lasting: bool
+    prices: Path, forks: ForkServer, lasting: bool, stride: int
 ) -> None:
-    assert forks.run(*RECORD, folder=prices).code == 0
+    assert in_process(*RECORD, folder=prices).code == 0
     failed_in_ledger = 0
-    for step, folder in copies(prices):
+    for step, folder in copies(prices, stride):
         number = ERRORS[step % len(ERRORS)]
         fault = DiskFault("error", step, number, lasting)
         run = forks.run(*QUIETLY, folder=folder, fault=fault)
@@ -106,7 +112,7 @@ def test_34_a_recording_that_cannot_be_written_says_so_and_leaves_no_part(
             failed_in_ledger += in_ledger
             if in_ledger:
                 assert found == list(NAMES)
-        assert forks.run(*RECORD, folder=folder).code == 0
+        assert in_process(*RECORD, folder=folder).code == 0
         assert symbols(folder) == ([*found, *NAMES], 0)
     assert step > 5
-    assert failed_in_ledger >= 3
+    assert failed_in_ledger >= 3 // stride

@@ -1,7 +1,8 @@
 """Rows 30, 35, 38 and 42: champions through kills and full disks, and what is no model of ours.
 
-Kills strike at every step that changes the folder, one after the other, in processes of their own.
-After each the pointer is wholly the old one or wholly the new one, and what it names is there.
+Kills strike at every step that changes the folder, one after the other, in processes of their own;
+what comes after a kill runs in this one. After each the pointer is wholly the old one or wholly the
+new one, and what it names is there.
 """
 
 import errno
@@ -41,9 +42,10 @@ CHANGES = {
 }
 
 
-@pytest.fixture
-def five(home: Path) -> Path:
-    """Five versions, of which the third is champion after the first."""
+@pytest.fixture(scope="module")
+def five(trained_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five versions, of which the third is champion after the first; not to be changed."""
+    home = Path(shutil.copytree(trained_home, tmp_path_factory.mktemp("five") / "home"))
     for promotion in ("never", "always", "never", "never"):
         assert in_process(*TRAIN, promotion, folder=home).code == 0
     assert pointer(home) == ["v0003", "v0001"]
@@ -54,10 +56,10 @@ def pointer(home: Path) -> list[str]:
     return (home / MODELS / "champion").read_text("ascii").splitlines()
 
 
-def copies(home: Path) -> Iterator[tuple[int, Path]]:
+def copies(home: Path, place: Path) -> Iterator[tuple[int, Path]]:
     """A fresh copy for each step, as often as they are asked for."""
     for step in range(1, MOST_STEPS):
-        copy = home.parent / f"step-{step}"
+        copy = place / f"step-{step}"
         shutil.copytree(home, copy)
         yield step, copy
         shutil.rmtree(copy)
@@ -76,24 +78,24 @@ def assert_sound(home: Path, pointers: list[list[str]], may_be_gone: set[str]) -
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_35_a_change_killed_at_any_step_leaves_the_old_champion_or_the_new_one(
-    five: Path, forks: ForkServer, change: str
+    five: Path, forks: ForkServer, place: Path, change: str
 ) -> None:
     command, after, may_be_gone = CHANGES[change]
     old, seen = pointer(five), set()
-    for step, folder in copies(five):
+    for step, folder in copies(five, place):
         run = forks.run("models", *command, folder=folder, fault=DiskFault("kill", step))
         assert_sound(folder, [old, after], may_be_gone)
         seen.add((pointer(folder)[0], *versions(folder / "data", "tiny")))
         if run.code == 0:
             break
         assert run.code == -signal.SIGKILL
-        again = forks.run("models", *command, folder=folder)
+        again = in_process("models", *command, folder=folder)
         if change == "rollback" and again.code:  # it was done, and leads no further back
             assert_one_error(again, 1, "no earlier champion")
         else:
             assert again.code == 0, again.err
         assert_sound(folder, [after], may_be_gone)
-        assert forks.run("models", "prune", "tiny", "--keep", "9", folder=folder).code == 0
+        assert in_process("models", "prune", "tiny", "--keep", "9", folder=folder).code == 0
         assert strays(folder) == []
     assert step > 5
     assert len(seen) >= 2
@@ -101,11 +103,11 @@ def test_35_a_change_killed_at_any_step_leaves_the_old_champion_or_the_new_one(
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_34_a_change_that_the_disk_refuses_is_told_and_leaves_the_old_or_the_new(
-    five: Path, forks: ForkServer, change: str
+    five: Path, forks: ForkServer, place: Path, change: str
 ) -> None:
     command, after, may_be_gone = CHANGES[change]
     old = pointer(five)
-    for step, folder in copies(five):
+    for step, folder in copies(five, place):
         fault = DiskFault("error", step, errno.ENOSPC, lasting=True)
         run = forks.run("models", *command, folder=folder, fault=fault)
         assert_sound(folder, [old, after], may_be_gone)
@@ -145,22 +147,22 @@ def test_30_prices_that_were_replaced_leave_a_mark_wherever_the_fetch_was_killed
     bars = random_walk(130)
     yahoo.serve("AAPL", bars[:120])
     (place / "tiny.toml").write_text((trained_home / "tiny.toml").read_text())
-    assert forks.run("fetch", "AAPL", folder=place).code == 0
+    assert in_process("fetch", "AAPL", folder=place).code == 0
     train = (*TRAIN, "always", "AAPL")
-    assert forks.run(*train, folder=place).code == 0
+    assert in_process(*train, folder=place).code == 0
     old = (place / "data/prices/1d/AAPL.csv").read_bytes()
     yahoo.serve("AAPL", split(bars, "2024-06-24", 4))
     for step, folder in copies_of(place, stride):
         run = forks.run("fetch", "AAPL", folder=folder, fault=DiskFault("kill", step))
         if (folder / "data/prices/1d/AAPL.csv").read_bytes() != old:
-            done = forks.run("predict", "--format", "json", folder=folder)
+            done = in_process("predict", "--format", "json", folder=folder)
             assert [mark["symbol"] for mark in json.loads(done.out)["stale"]] == ["AAPL"]
         if run.code == 0:
             break
         assert run.code == -signal.SIGKILL
-        assert forks.run("fetch", "AAPL", folder=folder).code == 0
+        assert in_process("fetch", "AAPL", folder=folder).code == 0
         assert strays(folder) == []
-        done = forks.run("predict", "--format", "json", folder=folder)
+        done = in_process("predict", "--format", "json", folder=folder)
         assert [mark["symbol"] for mark in json.loads(done.out)["stale"]] == ["AAPL"]
     assert step > 12
 

@@ -90,6 +90,12 @@ def test_45_a_closed_pipe_is_no_error(shelf: Path) -> None:
     assert done.stderr == b""
 
 
+def test_45_closed_standard_streams_are_no_error(shelf: Path) -> None:
+    command = f"{PROGRAM} data show MINE --format csv -o kept <&- >&- 2>&-"
+    assert subprocess.run(["bash", "-c", command], cwd=shelf, env=environment()).returncode == 0
+    assert (shelf / "kept").read_text().startswith("Date,Open,")
+
+
 @pytest.mark.parametrize("command", ["list", "show", "check", "fetch"])
 def test_45_a_poor_terminal_gets_whole_numbers_in_ascii(shelf: Path, command: str) -> None:
     plain = in_process(*COMMANDS[command], folder=shelf, env={"COLUMNS": "200"}).out

@@ -45,7 +45,7 @@ EVERY_STEP = pytest.mark.parametrize(
 def fetched(yahoo: StandIn, forks: ForkServer, place: Path) -> Path:
     """A folder with one symbol, whose history the feed has restated since."""
     yahoo.serve("AAPL", BARS[:50])
-    assert forks.run(*FETCH, folder=place).code == 0
+    assert in_process(*FETCH, folder=place).code == 0
     yahoo.serve("AAPL", AFTER)
     return place
 
@@ -55,7 +55,7 @@ def imported(forks: ForkServer, place: Path) -> Path:
     """A folder with imported prices, and a longer file of them to come."""
     prices = walk(80)
     (place / "mine.csv").write_text(csv_text(prices[:60]))
-    assert forks.run(*IMPORT, folder=place).code == 0
+    assert in_process(*IMPORT, folder=place).code == 0
     (place / "mine.csv").write_text(csv_text(prices))
     return place
 
@@ -88,7 +88,7 @@ def test_35_a_fetch_killed_at_any_step_leaves_old_or_new_and_the_next_one_mends(
         if run.code == 0:
             break
         assert run.code == -signal.SIGKILL
-        done = forks.run(*FETCH, folder=folder)
+        done = in_process(*FETCH, folder=folder)
         assert done.code == 0, done.err
         assert holds((folder / CSV).read_bytes(), AFTER)
         assert sidecar_fits(folder / CSV)
@@ -109,7 +109,7 @@ def test_35_an_import_killed_at_any_step_leaves_old_or_new_and_the_next_one_mend
         if run.code == 0:
             break
         assert run.code == -signal.SIGKILL
-        done = forks.run(*IMPORT, folder=folder)
+        done = in_process(*IMPORT, folder=folder)
         assert done.code == 0, done.err
         assert sidecar_fits(folder / stored)
         assert strays(folder) == []
@@ -154,12 +154,12 @@ def test_35_a_first_training_killed_at_its_end_is_a_version_or_none(
         run = forks.run(*TRAIN, folder=home, fault=DiskFault("kill", step))
         assert run.code == (-signal.SIGKILL if step <= len(steps) else 0)
         for version in versions(home / "data", "tiny"):
-            done = forks.run("predict", "-m", f"tiny/{version}", folder=home)
+            done = in_process("predict", "-m", f"tiny/{version}", folder=home)
             assert done.code == 0, done.err
         # Not forced, and still not unchanged: whether it becomes champion was never decided.
-        done = forks.run("train", "--config", "tiny.toml", "--resume", folder=home)
+        done = in_process("train", "--config", "tiny.toml", "--resume", folder=home)
         assert done.code == 0, done.err
-        assert forks.run("predict", folder=home).code == 0
+        assert in_process("predict", folder=home).code == 0
 
 
 @EVERY_STEP
@@ -172,9 +172,9 @@ def test_35_a_removal_killed_at_any_step_is_done_by_the_next_one(
         if run.code == 0:
             break
         assert run.code == -signal.SIGKILL
-        done = forks.run(*IMPORT, folder=folder)
+        done = in_process(*IMPORT, folder=folder)
         assert done.code == 0, done.err
-        assert forks.run(*remove, folder=folder).code == 0
+        assert in_process(*remove, folder=folder).code == 0
         assert not list((folder / "data/prices/1d").iterdir())
     assert step >= 4
 
@@ -216,7 +216,7 @@ def test_34_a_fetch_that_cannot_write_says_so_and_leaves_old_or_new(
             assert is_harmless(run, step), run
         else:
             assert_one_failed(run, number)
-        assert forks.run(*FETCH, folder=folder).code == 0
+        assert in_process(*FETCH, folder=folder).code == 0
         assert holds((folder / CSV).read_bytes(), AFTER)
         assert sidecar_fits(folder / CSV)
     assert step > 8
@@ -296,7 +296,7 @@ def test_34_a_disk_that_is_really_full_is_told_and_emptied_of_strays(
         pytest.skip("no tmpfs can be mounted here")
     try:
         yahoo.serve("AAPL", BARS[:50])
-        assert forks.run(*FETCH, folder=place).code == 0
+        assert in_process(*FETCH, folder=place).code == 0
         before = hashes(place)
         yahoo.serve("AAPL", random_walk(400))
         run = forks.run(*FETCH, "--full", folder=place)
