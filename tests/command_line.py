@@ -7,11 +7,12 @@ terminals and pipes there are `forked_runs`.
 
 import hashlib
 import io
+import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, chdir
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,46 @@ def lstmcli(
         cwd=folder,
         env=environment(env),
         input=stdin,
+        capture_output=True,
+        check=False,
+    )
+    return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+_ONE_AFTER_ANOTHER = """\
+import json
+import sys
+from importlib.metadata import entry_points
+
+(command,) = entry_points(group="console_scripts", name="lstmcli")
+main = command.load()
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["lstmcli", *arguments]
+    try:
+        main()
+    except SystemExit as end:
+        if end.code:
+            sys.exit(f"{arguments} ended with {end.code}")
+"""
+
+
+def one_after_another(
+    runs: Iterable[Iterable[object]],
+    *,
+    folder: Path,
+    env: Mapping[str, str],
+    python: Path | str = sys.executable,
+) -> Outcome:
+    """Run the installed command several times in one process; it ends with the first that fails.
+
+    The libraries are imported once, by a fresh interpreter, in no other environment than this.
+    """
+    words = json.dumps([[str(argument) for argument in arguments] for arguments in runs])
+    done = subprocess.run(
+        [str(python), "-c", _ONE_AFTER_ANOTHER, words],
+        cwd=folder,
+        env=dict(env),
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
     )

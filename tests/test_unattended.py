@@ -14,7 +14,7 @@ import typer
 
 from lstmcli.cli.app import app
 from tests.cli.conftest import RECIPE
-from tests.command_line import PROGRAM, csv_text, in_process, walk
+from tests.command_line import csv_text, in_process, one_after_another, walk
 from tests.readme import README
 from tests.stand_in_site import sitecustomize
 from tests.yahoo_stand_in import StandIn, random_walk, stand_in
@@ -37,14 +37,14 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", SECTION, re.DOTALL)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server() -> Iterator[StandIn]:
     with stand_in() as script:
         script.serve("AAPL", random_walk(80))
         yield script
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def commands(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
     """A run of every command that has --quiet."""
     given = tmp_path_factory.mktemp("given")
@@ -71,15 +71,10 @@ def test_every_command_works_without_home_path_terminal_or_folder(
     paths = os.pathsep.join([str(SITE), os.environ.get("PYTHONPATH", "")])
     env = {"PYTHONPATH": paths, "LSTMCLI_TEST_YAHOO": server.url}
     quiet = [[*words, "--quiet"] for words in commands]
-    for words in (*quiet, ["data", "list"], ["status", "--max-age", "1h"]):
-        done = subprocess.run(
-            [PROGRAM, *words, "--data-dir", tmp_path / "data"],
-            cwd="/",
-            env=env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-        )
-        assert (done.returncode, done.stderr) == (0, b""), words
+    runs = [*quiet, ["data", "list"], ["status", "--max-age", "1h"]]
+    there = ("--data-dir", tmp_path / "data")
+    done = one_after_another([[*words, *there] for words in runs], folder=Path("/"), env=env)
+    assert (done.code, done.err) == (0, "")
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.command_line import one_after_another
+
 ROOT = Path(__file__).parent.parent
 TINY = ("--set", "train.epochs=1", "--set", "model.hidden_sizes=[4]")
 
@@ -23,10 +25,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_wheel_does_the_main_job_outside_a_clone(wheel: Path, tmp_path: Path) -> None:
-    """The dependencies are those of the running environment, the package only the wheel."""
-    python = _environment(tmp_path)
-    _run([str(python), "-m", "pip", "install", "-q", "--no-index", "--no-deps", str(wheel)])
+    """The dependencies are those of the running environment, the package only the wheel.
+
+    A wheel of Python alone is installed by unpacking it.
+    """
+    python = _environment(tmp_path, with_pip=False)
     packages = next((tmp_path / "env").glob("lib/python*/site-packages"))
+    zipfile.ZipFile(wheel).extractall(packages)
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     _main_job(python, tmp_path)
 
@@ -37,34 +42,46 @@ def test_wheel_carries_the_style_of_the_page(wheel: Path) -> None:
 
 @pytest.mark.install
 def test_wheel_installs_into_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
-    python = _environment(tmp_path)
+    python = _environment(tmp_path, with_pip=True)
     constraints = str(ROOT / "constraints.txt")
     _run([str(python), "-m", "pip", "install", "-q", "-c", constraints, str(wheel)])
+    assert _run([str(python.with_name("lstmcli")), "--version"]).startswith("lstmcli ")
     _main_job(python, tmp_path)
 
 
-def _environment(folder: Path) -> Path:
-    venv.create(folder / "env", with_pip=True, symlinks=True)
+def _environment(folder: Path, *, with_pip: bool) -> Path:
+    venv.create(folder / "env", with_pip=with_pip, symlinks=True)
     return folder / "env" / "bin" / "python"
 
 
 def _main_job(python: Path, folder: Path) -> None:
     home = folder / "elsewhere"
     home.mkdir()
-    command = str(python.parent / "lstmcli")
     where = _run([str(python), "-c", "import lstmcli; print(lstmcli.__file__)"], home)
     assert str(folder) in where
-    assert "champion" in _run([command, "train", "--config", "lab-corrected", *TINY], home)
-    assert "Forecast by lab-corrected/v0001" in _run([command, "predict"], home)
-    assert "Verdict: On 13 independent windows" in _run([command, "evaluate"], home)
-    for recipe in ("default", "lab", "wine"):
-        _run([command, "train", "--config", recipe, "--name", "other", *TINY], home)
+    other = ("--name", "other", *TINY)
+    runs = [
+        ("train", "--config", "lab-corrected", *TINY),
+        ("predict",),
+        ("evaluate",),
+        ("train", "--config", "default", "--set", 'data.symbols=["SPX"]', *other),
+        ("train", "--config", "lab", *other),
+        ("train", "--config", "wine", *other),
+    ]
+    done = one_after_another(runs, folder=home, env=_without_clone(), python=python)
+    assert done.code == 0, done.err
+    trained, _, rest = done.out.partition("Forecast by lab-corrected/v0001")
+    assert "champion" in trained
+    assert "Verdict: On 13 independent windows" in rest
+
+
+def _without_clone() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
 
 
 def _run(command: list[str], folder: Path | None = None) -> str:
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        command, cwd=folder, env=_without_clone(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
