@@ -6,6 +6,7 @@ before must stay the same to the last bit. Two planted leaks show that the test 
 
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,11 @@ class World:
         self.settings = load_settings(self.case.recipe, [*SMALL, *self.case.settings])
         self.frame = table(self.case, self.settings)
 
+    @cached_property
+    def original(self) -> TrainReport:
+        """The training on the true table."""
+        return self.train("original", self.frame)
+
     def train(self, name: str, frame: pd.DataFrame) -> TrainReport:
         data = self.settings.data.model_copy(update={"csv": (self.write(name, frame),)})
         settings = self.settings.model_copy(update={"data": data})
@@ -101,9 +107,9 @@ class World:
         return Source(self.folder, TODAY, csv=csv, symbols=self.case.symbols if csv else ())
 
 
-@pytest.fixture(params=CASES)
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
-    return World(request.param, tmp_path)
+@pytest.fixture(params=CASES, scope="module")
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(request.param, tmp_path_factory.mktemp("world"))
 
 
 def learned(report: TrainReport) -> dict[str, Any]:
@@ -141,7 +147,7 @@ def forecasts(world: World, name: str, frame: pd.DataFrame, cutoff: str) -> dict
 
 
 def test_training_is_the_same_whatever_follows_the_fitted_rows(world: World) -> None:
-    original = world.train("original", world.frame)
+    original = world.original
     other = world.train("other", tampered(world.frame, last_fitted(original)))
     assert original.metadata["data"]["fingerprint"] != other.metadata["data"]["fingerprint"]
     assert learned(original) == learned(other)
@@ -150,14 +156,14 @@ def test_training_is_the_same_whatever_follows_the_fitted_rows(world: World) -> 
 def test_training_up_to_a_day_is_the_same_whatever_rows_are_added(tmp_path: Path) -> None:
     world = World("lab-corrected", tmp_path)
     world.settings = load_settings("lab-corrected", [*SMALL, "data.end="])
-    original = world.train("original", world.frame)
+    original = world.original
     other = world.train("other", extended(world.frame, last_fitted(original)))
     assert other.metadata["windows"]["rows"] > original.metadata["windows"]["rows"]
     assert learned(original) == learned(other)
 
 
 def test_forecasts_are_the_same_whatever_follows_their_cutoff(world: World) -> None:
-    report = world.train("original", world.frame)
+    report = world.original
     held_back = world.frame.index[world.frame.index > last_fitted(report)]
     # As late as a whole horizon after it allows, so that a backtest has such a cutoff too.
     cutoff = str(held_back[len(held_back) // 2 - world.settings.window.horizon // 2])

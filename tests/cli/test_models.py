@@ -41,12 +41,19 @@ def pointer(home: Path) -> list[str]:
     return (home / MODELS / "champion").read_text().splitlines()
 
 
-@pytest.fixture
-def three(home: Path) -> Path:
+@pytest.fixture(scope="module")
+def trained_thrice(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home whose third version is champion, after the first; the second never was."""
+    home = Path(shutil.copytree(trained, tmp_path_factory.mktemp("three") / "home"))
     train(home, "--promote", "never")
     train(home, "--promote", "always")
     return home
+
+
+@pytest.fixture
+def three(trained_thrice: Path, tmp_path: Path) -> Path:
+    """A folder of one's own with the same in it."""
+    return Path(shutil.copytree(trained_thrice, tmp_path / "home"))
 
 
 def test_list_shows_every_version_beside_a_baseline(three: Path) -> None:

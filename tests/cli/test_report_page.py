@@ -6,8 +6,11 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
+from functools import cached_property
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -75,6 +78,27 @@ def page_of(home: Path, *options: object) -> Page:
     return Page((home / "page.html").read_text("utf-8"))
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """A folder with one evaluation of the fan: its page, document and long table."""
+
+    folder: Path
+    text: str
+    document: Any
+
+    @cached_property
+    def page(self) -> Page:
+        return Page(self.text)
+
+
+@pytest.fixture(scope="module")
+def fan(trained_fan: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluated:
+    folder = Path(shutil.copytree(trained_fan, tmp_path_factory.mktemp("page") / "home"))
+    written = ("--report", "page.html", "--forecasts", "long.csv")
+    document = json.loads(evaluate(folder, *written, "--format", "json").out)
+    return Evaluated(folder, (folder / "page.html").read_text("utf-8"), document)
+
+
 def second_model(fan_home: Path) -> None:
     """Add a point model beside the fan."""
     scaling = ("window.scaling=log_return", "window.features=['close']")
@@ -84,26 +108,22 @@ def second_model(fan_home: Path) -> None:
     assert done.code == 0, done.err
 
 
-def test_the_verdict_comes_first_and_is_that_of_the_json(fan_home: Path) -> None:
-    done = evaluate(fan_home, "--report", "page.html", "--format", "json")
-    page = Page((fan_home / "page.html").read_text("utf-8"))
-    assert page.of("p")[0] == json.loads(done.out)["verdicts"]["fan/v0001"]
-    assert page.of("title") == ["Evaluation of fan/v0001"]
+def test_the_verdict_comes_first_and_is_that_of_the_json(fan: Evaluated) -> None:
+    assert fan.page.of("p")[0] == fan.document["verdicts"]["fan/v0001"]
+    assert fan.page.of("title") == ["Evaluation of fan/v0001"]
 
 
-def test_the_page_asks_for_nothing_and_runs_nothing(fan_home: Path) -> None:
-    evaluate(fan_home, "--report", "page.html")
-    text = (fan_home / "page.html").read_text("utf-8")
-    assert "://" not in text
-    assert not re.search(r"@import|url\((?!#)", text)
-    page = Page(text)
+def test_the_page_asks_for_nothing_and_runs_nothing(fan: Evaluated) -> None:
+    assert "://" not in fan.text
+    assert not re.search(r"@import|url\((?!#)", fan.text)
+    page = fan.page
     assert {"script", "link", "img", "iframe", "object", "embed"}.isdisjoint(page.tags)
     assert not [name for name, _ in page.attributes if name.startswith("on") or name == "src"]
     assert ("content", "default-src 'none'; style-src 'unsafe-inline'") in page.attributes
 
 
-def test_every_reference_inside_a_drawing_has_its_target(fan_home: Path) -> None:
-    page = page_of(fan_home)
+def test_every_reference_inside_a_drawing_has_its_target(fan: Evaluated) -> None:
+    page = fan.page
     targets = {value for name, value in page.attributes if name == "id"}
     used = {value[1:] for name, value in page.attributes if name == "href"}
     used |= {value[5:-1] for name, value in page.attributes if name == "clip-path"}
@@ -111,15 +131,13 @@ def test_every_reference_inside_a_drawing_has_its_target(fan_home: Path) -> None
     assert used <= targets
 
 
-def test_the_same_evaluation_makes_the_same_bytes(fan_home: Path) -> None:
-    twin = Path(shutil.copytree(fan_home, fan_home.with_name("twin")))
-    for folder in (fan_home, twin):
-        evaluate(folder, "--report", "page.html")
-    assert (fan_home / "page.html").read_bytes() == (twin / "page.html").read_bytes()
+def test_the_same_evaluation_makes_the_same_bytes(fan: Evaluated, fan_home: Path) -> None:
+    evaluate(fan_home, "--report", "page.html")
+    assert (fan_home / "page.html").read_text("utf-8") == fan.text
 
 
-def test_a_fan_has_every_part(fan_home: Path) -> None:
-    page = page_of(fan_home)
+def test_a_fan_has_every_part(fan: Evaluated) -> None:
+    page = fan.page
     assert page.of("h2") == PARTS
     # four windows and the walk, moves, coverage and histogram at two steps, four skills
     assert page.tags.count("svg") == 5 + 1 + 4 + 4
@@ -145,18 +163,16 @@ def test_two_models_each_have_their_own(fan_home: Path) -> None:
     assert 'head = "recursive"' in recipes[1]
 
 
-def test_the_tables_are_those_of_the_terminal(fan_home: Path) -> None:
-    page = page_of(fan_home)
+def test_the_tables_are_those_of_the_terminal(fan: Evaluated, fan_home: Path) -> None:
     terminal = evaluate(fan_home).out
-    cells = [cell for cell in page.of("td") if cell]
+    cells = [cell for cell in fan.page.of("td") if cell]
     assert len(cells) > 200
     lines = " ".join(terminal.split())
     assert [cell for cell in cells if " ".join(cell.split()) not in lines] == []
 
 
-def test_windows_shown_are_the_latest_best_middle_and_worst(fan_home: Path) -> None:
-    page = page_of(fan_home, "--forecasts", "long.csv")
-    table = pd.read_csv(fan_home / "long.csv").query("model == 'fan/v0001'")
+def test_windows_shown_are_the_latest_best_middle_and_worst(fan: Evaluated) -> None:
+    table = pd.read_csv(fan.folder / "long.csv").query("model == 'fan/v0001'")
     inner = [0.1, 0.25, 0.5, 0.75, 0.9]
     gaps = [table["actual"] - table[f"q{level:g}"] for level in inner]
     losses = [
@@ -172,7 +188,7 @@ def test_windows_shown_are_the_latest_best_middle_and_worst(fan_home: Path) -> N
         "Middle": tuple(rows.iloc[(len(rows) - 1) // 2][["symbol", "cutoff"]]),
         "Worst": tuple(rows.iloc[-1][["symbol", "cutoff"]]),
     }
-    captions = page.of("strong")
+    captions = fan.page.of("strong")
     for why, (symbol, cutoff) in expected.items():
         assert f"{why}: {symbol} from {cutoff}" in captions
 
@@ -182,15 +198,14 @@ def test_one_window_is_all_of_them_and_shown_once(home: Path) -> None:
     assert len([each for each in captions if each.startswith("Latest, best, middle, worst: ")]) == 1
 
 
-def test_data_and_tools_are_named(fan_home: Path) -> None:
-    path = fan_home / "data/models/fan/v0001/metadata.json"
-    metadata = json.loads(path.read_text("utf-8"))
-    page = page_of(fan_home)
+def test_data_and_tools_are_named(fan: Evaluated) -> None:
+    page, version = fan.page, fan.folder / "data/models/fan/v0001"
+    metadata = json.loads((version / "metadata.json").read_text("utf-8"))
     assert metadata["data"]["fingerprint"] in page.of("dd")
     made = f"lstmcli {metadata['lstmcli_version']}, PyTorch {metadata['torch_version']}"
     assert [text for text in page.of("dd") if text.startswith(made)]
     assert "one, two" in page.of("dd")
-    kept = (fan_home / "data/models/fan/v0001/config.toml").read_text("utf-8")
+    kept = (version / "config.toml").read_text("utf-8")
     assert page.of("pre") == [kept.strip()]
 
 

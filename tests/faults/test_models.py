@@ -147,7 +147,7 @@ def test_30_prices_that_were_replaced_leave_a_mark_wherever_the_fetch_was_killed
     bars = random_walk(130)
     yahoo.serve("AAPL", bars[:120])
     (place / "tiny.toml").write_text((trained_home / "tiny.toml").read_text())
-    assert in_process("fetch", "AAPL", folder=place).code == 0
+    assert in_process("fetch", "AAPL", "--rate", 100, folder=place).code == 0
     train = (*TRAIN, "always", "AAPL")
     assert in_process(*train, folder=place).code == 0
     old = (place / "data/prices/1d/AAPL.csv").read_bytes()
@@ -160,7 +160,7 @@ def test_30_prices_that_were_replaced_leave_a_mark_wherever_the_fetch_was_killed
         if run.code == 0:
             break
         assert run.code == -signal.SIGKILL
-        assert in_process("fetch", "AAPL", folder=folder).code == 0
+        assert in_process("fetch", "AAPL", "--rate", 100, folder=folder).code == 0
         assert strays(folder) == []
         done = in_process("predict", "--format", "json", folder=folder)
         assert [mark["symbol"] for mark in json.loads(done.out)["stale"]] == ["AAPL"]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -107,6 +107,7 @@ def test_keeping_the_first_frame_is_another_forecast_after_the_first_step(scalin
 
 
 @pytest.mark.parametrize(("scaling", "rebase"), CASES)
+@settings(max_examples=20)
 @given(size=st.floats(1e-6, 1e6))
 def test_the_unit_of_the_prices_changes_no_log_move(
     scaling: str, rebase: bool, size: float

@@ -100,7 +100,7 @@ def source(folder: Path, *symbols: str) -> Source:
 
 
 def run(home: Path, model: str, **options: Any) -> AuditReport:
-    return audit(source(home), models=[model], **{"n_windows": 9, **options})
+    return audit(source(home), models=[model], **{"n_windows": 5, **options})
 
 
 def leaks(report: AuditReport) -> list[tuple[str, str]]:
@@ -314,7 +314,7 @@ def test_epoch_chosen_on_the_test_span(home: Path, monkeypatch: pytest.MonkeyPat
         return replace(honest(rows, parts, *rest), validation=flat_cutoffs(rows, test))
 
     monkeypatch.setattr(fit, "make_samples", leaky)
-    report = run(home, "steered", epochs=12)
+    report = run(home, "steered", epochs=12, n_windows=9)
     found = leaks(report)
     assert found[0] == ("fit", "validation losses")
     assert {("fit", "chosen epoch"), ("fit", "weights")} <= set(found)

@@ -40,7 +40,7 @@ class World:
     """One series of daily closes, and a recipe small enough to be tried in a moment."""
 
     def __init__(self, kind: str, folder: Path) -> None:
-        self.folder = folder
+        self.kind, self.folder = kind, folder
         self.prices = walk(ROWS)
         self.settings = load_settings(
             "default",
@@ -95,6 +95,13 @@ def facts(report: TuneReport) -> list[Trial]:
     return [replace(trial, seconds=0.0) for trial in trials]
 
 
+@pytest.fixture(scope="module")
+def unpruned(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Trial]]:
+    """What a search without pruner comes to, for each kind."""
+    worlds = {kind: World(kind, tmp_path_factory.mktemp(kind)) for kind in KINDS}
+    return {kind: facts(world.tune(pruner="none")) for kind, world in worlds.items()}
+
+
 def test_trial_0_is_the_recipe_and_the_best_leads(world: World) -> None:
     report = world.tune()
     assert {trial.state for trial in report.trials} <= {"complete", "pruned"}
@@ -123,8 +130,10 @@ def test_noise_in_the_test_span_changes_no_trial(world: World) -> None:
     assert first.folds[-1].days[1] < str(date(2018, 8, 31))
 
 
-def test_noise_after_a_fold_changes_no_score_of_it_and_noise_before_it_does(world: World) -> None:
-    scores = [trial.scores for trial in facts(world.tune(pruner="none"))]
+def test_noise_after_a_fold_changes_no_score_of_it_and_noise_before_it_does(
+    world: World, unpruned: dict[str, list[Trial]]
+) -> None:
+    scores = [trial.scores for trial in unpruned[world.kind]]
     later, earlier = world.prices.copy(), world.prices.copy()
     later[FITTED - 38 :] *= 1.5
     earlier[FITTED - 60] *= 1.1
@@ -170,8 +179,9 @@ class Stop:
 
 
 @pytest.mark.parametrize("epochs", [1, 6, 8, 17])
-def test_a_search_that_was_stopped_goes_on_to_the_same_end(world: World, epochs: int) -> None:
-    whole = facts(world.tune(name="whole", pruner="none"))
+def test_a_search_that_was_stopped_goes_on_to_the_same_end(
+    world: World, unpruned: dict[str, list[Trial]], epochs: int
+) -> None:
     with pytest.raises(SystemExit) as stop:
         world.tune(pruner="none", options={"on_epoch": Stop(epochs).raises})
     kept = (epochs - 1) // 6
@@ -179,7 +189,7 @@ def test_a_search_that_was_stopped_goes_on_to_the_same_end(world: World, epochs:
     assert note == f"stopped: {kept} of 3 trials of s are kept, the same command goes on"
     told: list[int] = []
     options = {"on_trial": lambda trial, best, count, wanted: told.append(trial.number)}
-    assert facts(world.tune(pruner="none", options=options)) == whole
+    assert facts(world.tune(pruner="none", options=options)) == unpruned[world.kind]
     assert told == list(range(kept, 3))
 
 
