@@ -60,6 +60,16 @@ Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse prices with missing sessions instead of noting it.")
 ]
 
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a setting of the recipe, as in train.epochs=30. Repeatable.",
+        show_default="none",
+    ),
+]
+
 
 def _check_device(name: str | None) -> str | None:
     if name is None or re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):

@@ -22,15 +22,7 @@ def train(
             show_default="default, or the settings of the model started from",
         ),
     ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Change a setting of the recipe, as in train.epochs=30. Repeatable.",
-            show_default="none",
-        ),
-    ] = None,
+    overrides: options.Overrides = None,
     name: Annotated[
         str | None,
         typer.Option(

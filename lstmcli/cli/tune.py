@@ -20,15 +20,7 @@ def tune(
             help="The recipe to improve: a TOML file, or the name of one that ships.",
         ),
     ] = "default",
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Change a setting of the recipe, as in train.epochs=30. Repeatable.",
-            show_default="none",
-        ),
-    ] = None,
+    overrides: options.Overrides = None,
     space: Annotated[
         str,
         typer.Option(

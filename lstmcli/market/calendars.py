@@ -109,7 +109,7 @@ def _exchange_sessions(calendar: str) -> Days:
                 start = first if low is None else max(first, f"{low:%Y-%m-%d}")
                 end = last if high is None else min(last, f"{high:%Y-%m-%d}")
                 found = exchange_calendars.get_calendar(calendar, start=start, end=end)
-        except (ValueError, NotImplementedError):  # some calendars fail under some pandas
+        except (ValueError, NotImplementedError):  # XTAE under pandas 3; ASEX, XBEL, XBSE, XCYS
             return np.array([], dtype="datetime64[D]")
     days: Days = found.sessions.to_numpy().astype("datetime64[D]")
     return days

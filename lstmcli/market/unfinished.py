@@ -90,6 +90,6 @@ def _close(symbol: str, day: date) -> datetime | None:
             if not calendar.is_session(pd.Timestamp(day)):
                 return None
             close: datetime = calendar.session_close(pd.Timestamp(day)).to_pydatetime()
-        except (ValueError, NotImplementedError):  # beyond the days that the calendar knows
+        except (ValueError, NotImplementedError):  # a day it does not know, or see `calendars`
             return None
     return close

@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lstmcli.errors import LockedError, UsageError
 from lstmcli.market.store_folder import inside
+from lstmcli.runs.differences import differences
 from lstmcli.runs.journal import JOURNAL, load_journal, remove_journal
 from lstmcli.runs.locks import hold
 from lstmcli.runs.registry import check_name
@@ -28,8 +29,6 @@ State = Literal["complete", "pruned", "failed", "running"]
 
 _WAIT = 60.0  # seconds, far longer than anyone holds the study's lock
 _MOST_WORKERS = 1000
-_MOST_DIFFERENCES = 5
-_LONGEST_VALUE = 60
 _STATES: dict[TrialState, State] = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
@@ -187,23 +186,12 @@ def _check_bound(study: optuna.Study, bound: Mapping[str, Any], folder: Path) ->
     if known is None:
         study.set_user_attr("bound", bound)
         return
-    keys = [key for key in {**bound, **known} if known.get(key) != bound.get(key)]
-    if not keys:
+    why = differences(known, bound)
+    if not why:
         return
-    told = [
-        f"{key} {_short(known.get(key))}, not {_short(bound.get(key))}"
-        for key in keys[:_MOST_DIFFERENCES]
-    ]
-    if len(keys) > len(told):
-        told.append(f"{len(keys) - len(told)} more differences")
     raise UsageError(
         "another study has this name",
         where=folder,
-        why="it has " + "; ".join(told),
+        why=f"it has {why}",
         next_step="Pass another --name, or --fresh to remove it and begin anew.",
     )
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "..."

@@ -6,6 +6,7 @@ for another horizon, other levels or of another kind is drawn anew.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -187,18 +188,12 @@ def _head_keys(settings: Settings) -> list[str]:
 
 
 def _differences(settings: Settings, theirs: Settings, keys: Sequence[str]) -> list[str]:
+    found = [(key, *map(attrgetter(key), (settings, theirs))) for key in keys]
     return [
-        f"{key} {_short(_value(settings, key))}, of the donor {_short(_value(theirs, key))}"
-        for key in keys
-        if _value(settings, key) != _value(theirs, key)
+        f"{key} {_short(own)}, of the donor {_short(other)}"
+        for key, own, other in found
+        if own != other
     ]
-
-
-def _value(settings: Settings, key: str) -> object:
-    value: object = settings
-    for part in key.split("."):
-        value = getattr(value, part)
-    return value
 
 
 def _short(value: object) -> str:

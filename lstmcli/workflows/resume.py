@@ -6,7 +6,7 @@ bytes, so a checkpoint of another one is of no use, and a version of the same on
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
@@ -18,11 +18,9 @@ from lstmcli.config import Settings
 from lstmcli.errors import ModelError
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.checkpoint import Checkpoint, has_checkpoint, read_checkpoint
+from lstmcli.runs.differences import differences
 from lstmcli.runs.registry import ModelRef, find_model, model_folder, versions
 from lstmcli.training.trainee import Stop
-
-_MOST_DIFFERENCES = 3
-_LONGEST_VALUE = 40
 
 Origin = dict[str, Any]
 """Every setting by its key, `data` (the fingerprint), `lstmcli` and `torch` (the versions)."""
@@ -80,7 +78,7 @@ def take_up(
         note = f"the checkpoint of {checkpoint} was replaced; --resume would have gone on from it"
         return None, (note,)
     if kept != origin:
-        why = _differences(kept, origin)
+        why = differences(kept, origin)
         return None, (f"the checkpoint of {checkpoint} has {why}; training started anew",)
     return checkpoint, (f"resumed after {checkpoint}",)
 
@@ -100,21 +98,3 @@ def told_when_stopped(folder: Path, name: str, origin: Origin) -> Iterator[None]
         else:
             stop.add_note(f"stopped: {found[1]} of {name} is kept, --resume goes on from there")
         raise
-
-
-def _differences(kept: Mapping[str, Any], origin: Mapping[str, Any]) -> str:
-    """Say what a checkpoint was made with instead."""
-    keys = [key for key in {**origin, **kept} if kept.get(key) != origin.get(key)]
-    told = [
-        "other data"
-        if key == "data"
-        else f"{key} {_short(kept.get(key))}, not {_short(origin.get(key))}"
-        for key in keys[:_MOST_DIFFERENCES]
-    ]
-    more = len(keys) - len(told)
-    return "; ".join([*told, *([f"{more} more differences"] if more else [])])
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "..."

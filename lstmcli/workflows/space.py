@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +114,7 @@ def with_values(settings: Settings, values: Mapping[str, Any], *, where: str) ->
 
 def value_of(settings: Settings, key: str) -> Any:
     """Return a setting by its dotted name."""
-    section, name = key.split(".")
-    return getattr(getattr(settings, section), name)
+    return attrgetter(key)(settings)
 
 
 _EXAMPLE = 'Write "train.learning_rate" = { low = 1e-4, high = 1e-2, log = true }, for example.'

@@ -180,7 +180,7 @@ def test_a_study_of_something_else_is_refused_and_named(tmp_path: Path) -> None:
     with (
         pytest.raises(
             UsageError,
-            match=r'data "abc", not "def"; space train.epochs {"low": 1, .*'
+            match=r'other data; space train.epochs {"low": 1, .*'
             r"not .*--name, or --fresh",
         ),
         opened(tmp_path, other),
