@@ -193,14 +193,17 @@ def evaluate(
         others = {"--report": page, "--plot": plot, "--audit": audit}
         evaluate_issued(source, asked, others, forecasts, form, output, quiet, verbose)
         return
+    from lstmcli.cli.importing import importing
     from lstmcli.cli.progress import refits_shown
-    from lstmcli.report.evaluate import evaluate_view
-    from lstmcli.report.evaluate_plot import plot_backtest
-    from lstmcli.report.html import check_page, write_page
-    from lstmcli.report.long_table import backtest_rows
-    from lstmcli.report.output import emit, rows_csv, write_file
-    from lstmcli.report.picture import check_plot
-    from lstmcli.workflows.evaluate import evaluate as run
+
+    with importing():
+        from lstmcli.report.evaluate import evaluate_view
+        from lstmcli.report.evaluate_plot import plot_backtest
+        from lstmcli.report.html import check_page, write_page
+        from lstmcli.report.long_table import backtest_rows
+        from lstmcli.report.output import emit, rows_csv, write_file
+        from lstmcli.report.picture import check_plot
+        from lstmcli.workflows.evaluate import evaluate as run
 
     check_page(page)
     check_plot(plot, form)

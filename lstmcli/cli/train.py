@@ -121,13 +121,16 @@ def train(
     Example: lstmcli train --config lab-corrected
     """
     from lstmcli.cli import journal, messages
+    from lstmcli.cli.importing import importing
     from lstmcli.cli.progress import epochs_shown
     from lstmcli.cli.settings import recipe_of, settings_of
     from lstmcli.cli.source import make_source
-    from lstmcli.report.output import check_file, check_output, emit
-    from lstmcli.report.train import train_view
-    from lstmcli.workflows.donor import find_donor
-    from lstmcli.workflows.train import train as run
+
+    with importing():
+        from lstmcli.report.output import check_file, check_output, emit
+        from lstmcli.report.train import train_view
+        from lstmcli.workflows.donor import find_donor
+        from lstmcli.workflows.train import train as run
 
     run_id = journal.begin("train", data_dir)
     check_output(output, form)
