@@ -29,8 +29,7 @@ def at_step(
 ) -> AtStep:
     """Score model `name` at a step, on what has happened."""
     column = backtest.column(step)
-    actual, end = backtest.actual[:, column], backtest.dates[:, column]
-    fan = (backtest.forecasts[name], step, actual, backtest.cutoff, end)
+    fan = (backtest.forecasts[name], step, backtest.actual[:, column], backtest.pool(column))
     return AtStep(
         direction_scores(
             backtest, name, step, flat_band=flat_band, thresholds=thresholds, tails=tails

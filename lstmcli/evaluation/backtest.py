@@ -5,11 +5,13 @@ Forecasters see a series cut at the last cutoff, so that none can read beyond it
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.dataset.series import Series
+from lstmcli.evaluation.pooling import Pool, blocks, by_symbol
 from lstmcli.forecasting.forecast import Forecast, join_forecasts
 
 
@@ -22,6 +24,7 @@ class Backtest:
     dates : (N, H) the session of each step.
     actual : (N, H) cumulative log moves; NaN where they have not happened yet.
     forecasts : by model name, networks first, baselines after; all with the same H steps.
+    calendar : (N,) equal for windows of the same exchange calendar; one calendar unless given.
     """
 
     symbol: NDArray[np.str_]
@@ -31,6 +34,7 @@ class Backtest:
     dates: NDArray[np.datetime64]
     actual: NDArray[np.float64]
     forecasts: dict[str, Forecast]
+    calendar: NDArray[np.intp] | None = None
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -40,6 +44,21 @@ class Backtest:
     def column(self, step: int) -> int:
         """Return which column holds a step."""
         return self.steps.index(step)
+
+    def pool(self, column: int = -1) -> Pool:
+        """Return how the windows pool, each from its cutoff to the step of a column."""
+        return Pool(self.cutoff, self.dates[:, column], self._symbols, self._blocks)
+
+    @cached_property
+    def _symbols(self) -> NDArray[np.intp]:
+        return by_symbol(self.symbol)[1]
+
+    @cached_property
+    def _blocks(self) -> NDArray[np.intp] | None:
+        """Blocks of whole windows, at every step alike."""
+        if self.calendar is None:
+            return None
+        return blocks(self.cutoff, self.dates[:, -1], self.calendar)
 
     def up_to(self, step: int) -> "Backtest":
         """Return the same without the later steps."""
@@ -65,8 +84,11 @@ def run_backtest(
     *,
     horizon: int,
     context_length: int,
+    calendars: Sequence[int] = (),
 ) -> Backtest:
     """Forecast every series from its cutoff rows, all with `horizon` rows behind them.
+
+    calendars : a number for the exchange calendar of each series; one calendar unless given.
 
     The rows after a cutoff reach `actual` alone: forecasters are handed the series up to the last
     cutoff and no row beyond it.
@@ -83,6 +105,7 @@ def run_backtest(
             name: forecaster([each.until(rows) for each, rows in pairs], cutoffs)
             for name, forecaster in forecasters.items()
         },
+        calendar=np.repeat(calendars, [len(rows) for rows in cutoffs]) if calendars else None,
     )
 
 

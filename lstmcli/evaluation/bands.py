@@ -8,23 +8,25 @@ from numpy.typing import NDArray
 
 from lstmcli.evaluation.intervals import hac_standard_error
 from lstmcli.evaluation.metrics import central_bands, inside, width
-from lstmcli.evaluation.pooling import by_date, count_dates, independent, overlap, pooled
+from lstmcli.evaluation.pooling import Pool
 from lstmcli.evaluation.significance import SignificanceTest, christoffersen_unconditional
 from lstmcli.forecasting.forecast import Forecast
 
 TOLERANCE = 0.02
+LOOSEST = 0.05  # two standard errors beyond which a coverage says nothing
 
 
 @dataclass(frozen=True)
 class Band:
     """One central band at one step.
 
-    nominal : the share that it promises to hold. coverage : the share that it held, pooled by date.
-    standard_error : HAC, across the cutoffs that one window reaches over; None for one date. Where
-        every window was held, or none, that is 0 and knows nothing: the binomial error of the
-        nominal share on the windows that do not overlap takes its place.
-    good : |coverage - nominal| at most 2 points or 2 standard errors, whichever is larger.
-    width : mean, in units of the last price. n_dates : cutoff dates.
+    nominal : the share that it promises to hold. coverage : the share that it held, pooled.
+    standard_error : HAC, across the observations that one window reaches over; for one series at
+        least the binomial error of the nominal share on windows that do not overlap, which also
+        stands in where every window was held, or none. None for one observation.
+    good : |coverage - nominal| at most 2 points or 2 standard errors, whichever is larger; None
+        where 2 standard errors exceed 5 points: too few windows to judge.
+    width : mean, in units of the last price. n_dates : observations (cutoff dates).
     test : Christoffersen's, on windows that do not overlap; for one series only.
     """
 
@@ -32,59 +34,62 @@ class Band:
     nominal: float
     coverage: float
     standard_error: float | None
-    good: bool
+    good: bool | None
     width: float
     n_dates: int
     test: SignificanceTest
 
 
 def bands(
-    forecast: Forecast,
-    step: int,
-    actual: NDArray[np.float64],
-    cutoff: NDArray[np.datetime64],
-    end: NDArray[np.datetime64],
+    forecast: Forecast, step: int, actual: NDArray[np.float64], pool: Pool
 ) -> tuple[Band, ...]:
     """Check every central band of a fan at one step, widest first; empty for a point forecast.
 
-    actual, cutoff, end : (N,) at that step; NaN where it has not happened.
+    actual : (N,) at that step, NaN where it has not happened; the pool is of the same windows.
     """
     known = ~np.isnan(actual)
     if forecast.quantiles is None or not known.any():
         return ()
     fan, actual = forecast.quantiles[known, forecast.column(step), :], actual[known]
-    cutoff, end = cutoff[known], end[known]
-    lag, apart = overlap(cutoff, end) - 1, independent(cutoff, end)
+    pool = pool.keep(known)
     central = central_bands(forecast.levels)
     low, high = [band[1] for band in central], [band[2] for band in central]
     held = inside(fan[:, low], fan[:, high], actual[:, None])  # (N, B)
-    series = by_date(held, cutoff)[1]
-    widths = pooled(width(fan[:, low], fan[:, high]), cutoff)
+    series = pool.series(held)
+    widths = pool.mean(width(fan[:, low], fan[:, high]))
     found = []
     for b, (nominal, _, _) in enumerate(central):
-        coverage, error = float(series[:, b].mean()), hac_standard_error(series[:, b], lag)
-        if error is not None and coverage in (0.0, 1.0):
-            error = math.sqrt(nominal * (1.0 - nominal) / count_dates(cutoff[apart]))
-        allowed = max(TOLERANCE, 2.0 * (error or 0.0))
+        coverage = float(series[:, b].mean())
+        error = _standard_error(series[:, b], nominal, pool)
+        off, loose = abs(coverage - nominal), 2.0 * (1.0 if error is None else error)
         found.append(
             Band(
                 step=step,
                 nominal=nominal,
                 coverage=coverage,
                 standard_error=error,
-                good=abs(coverage - nominal) <= allowed + 1e-12,
+                good=None if loose > LOOSEST + 1e-12 else off <= max(TOLERANCE, loose) + 1e-12,
                 width=float(widths[b]),
-                n_dates=len(series),
-                test=_test(held[apart, b], cutoff[apart], nominal),
+                n_dates=pool.n_units,
+                test=_test(held[pool.apart, b], pool.keep(pool.apart), nominal),
             )
         )
     return tuple(found)
 
 
-def _test(
-    held: NDArray[np.float64], cutoff: NDArray[np.datetime64], nominal: float
-) -> SignificanceTest:
-    n = count_dates(cutoff)
+def _standard_error(held: NDArray[np.float64], nominal: float, pool: Pool) -> float | None:
+    """The standard error of a coverage; held : (U,) share of each observation."""
+    error = hac_standard_error(held, pool.reach - 1)
+    if error is None or not pool.n_independent:
+        return None
+    coverage = float(held.mean())
+    if pool.size > pool.n_units and 0.0 < coverage < 1.0:
+        return error  # means over several symbols vary less than single windows do
+    return max(error, math.sqrt(nominal * (1.0 - nominal) / pool.n_independent))
+
+
+def _test(held: NDArray[np.float64], pool: Pool, nominal: float) -> SignificanceTest:
+    n = pool.n_units
     if n < held.size:
         why = "symbols on one date are not independent; the standard error takes its place"
         return SignificanceTest("Christoffersen unconditional", None, None, n, why)

@@ -11,9 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.evaluation.distributions import student_t_two_sided
 from lstmcli.evaluation.metrics import pinball, squared_error
-from lstmcli.evaluation.pooling import by_date, count_dates, independent, overlap
+from lstmcli.evaluation.pooling import Pool
 from lstmcli.evaluation.significance import diebold_mariano
 from lstmcli.forecasting.forecast import Forecast
 
@@ -80,46 +79,33 @@ def window_losses(forecast: Forecast, actual: Floats, levels: Sequence[float]) -
 def compare(
     challenger: Floats,
     champion: Floats,
-    symbol: NDArray[np.str_],
-    cutoff: NDArray[np.datetime64],
-    end: NDArray[np.datetime64],
+    pool: Pool,
     *,
     levels: Sequence[float],
     steps: int,
     level: float,
 ) -> Comparison:
-    """Compare the losses of two models on the same N windows, N > 0.
-
-    Diebold-Mariano on the series of dates, `h` counted in cutoffs. Student's t has a degree of
-    freedom for each independent window but one, where the textbook counts every date: overlapping
-    ones are no more evidence, and at eight windows of five steps the textbook's 1 % is 3 %.
-
-    challenger, champion, symbol, cutoff, end : (N,); `end` is the last date of each window.
-    """
-    ours, theirs = by_date(challenger, cutoff)[1], by_date(champion, cutoff)[1]
-    n_independent = count_dates(cutoff[independent(cutoff, end)])
-    test = diebold_mariano(ours, theirs, overlap(cutoff, end))
-    p, why = None, test.why
-    if test.statistic is not None and n_independent < FEWEST_WINDOWS:
-        why = f"too few independent windows ({n_independent}, at least {FEWEST_WINDOWS} are needed)"
-    elif test.statistic is not None:
-        tail = student_t_two_sided(test.statistic, n_independent - 1) / 2.0
-        p = tail if test.statistic < 0.0 else 1.0 - tail
+    """Compare the losses of two models on the same N windows, N > 0; (N,) each."""
+    ours, theirs = pool.series(challenger), pool.series(champion)
+    test = diebold_mariano(ours, theirs, pool.reach, pool.n_independent, FEWEST_WINDOWS)
+    p = None
+    if test.p is not None and test.statistic is not None:
+        p = test.p / 2.0 if test.statistic < 0.0 else 1.0 - test.p / 2.0
     return Comparison(
         loss="pinball" if levels else "rmse",
         levels=len(levels),
         steps=steps,
         challenger=_reported(ours, levels),
         champion=_reported(theirs, levels),
-        symbols=len(np.unique(symbol)),
-        first=str(cutoff.min()),
-        last=str(cutoff.max()),
-        n_windows=len(cutoff),
+        symbols=1 if pool.symbol is None else np.unique(pool.symbol).size,
+        first=str(pool.cutoff.min()),
+        last=str(pool.cutoff.max()),
+        n_windows=pool.size,
         n_dates=ours.size,
-        n_independent=n_independent,
+        n_independent=pool.n_independent,
         p=p,
         level=level,
-        why=why,
+        why=test.why,
     )
 
 

@@ -1,7 +1,8 @@
 """Up or down: how often the sign of the move was right, beside the best constant answer.
 
-A move counts as up when it is above zero, and as down otherwise. A forecast of exactly zero makes
-no call and counts as a miss; a model that never makes one has no accuracy.
+A move of exactly zero is unchanged: neither up nor down, left out of every rate and test here, and
+counted apart. A forecast of exactly zero makes no call, and misses where the price moves; a model
+that never makes one has no accuracy.
 """
 
 from dataclasses import dataclass
@@ -11,24 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.evaluation.intervals import Interval, clopper_pearson
-from lstmcli.evaluation.pooling import count_dates, float_or_none, independent, pooled
-from lstmcli.evaluation.significance import (
-    SignificanceTest,
-    pesaran_timmermann,
-    pesaran_timmermann_by_date,
-)
+from lstmcli.evaluation.pooling import Pool, float_or_none
+from lstmcli.evaluation.significance import SignificanceTest, direction_test
 
 
 @dataclass(frozen=True)
 class TwoWay:
     """How often the direction of the move up to one step was right.
 
-    accuracy, balanced_accuracy : over all cutoffs, pooled by date; None where undefined (`why`).
+    accuracy, balanced_accuracy : over all windows, pooled; None where undefined (`why`).
     always, always_accuracy : the best constant answer over these cutoffs, and how often it holds.
     up_actual, up_predicted : share of rises, and of calls of a rise.
-    n_windows : symbols times cutoffs. n_independent : cutoff dates that do not overlap.
+    n_windows : symbols times cutoffs after which the price moved. n_unchanged : after which it did
+        not; they are no part of any other figure. n_independent : cutoff dates that do not overlap.
     independent_accuracy, interval, always_independent : on those alone, with the exact interval.
-    test : Pesaran-Timmermann, on those alone.
+    test : whether calls and outcomes go together, on those alone.
     """
 
     accuracy: float | None
@@ -38,6 +36,7 @@ class TwoWay:
     up_actual: float | None
     up_predicted: float | None
     n_windows: int
+    n_unchanged: int
     n_independent: int
     independent_accuracy: float | None
     always_independent: float | None
@@ -46,47 +45,56 @@ class TwoWay:
     why: str | None = None
 
 
-def two_way(
-    predicted: NDArray[np.float64],
-    actual: NDArray[np.float64],
-    cutoff: NDArray[np.datetime64],
-    end: NDArray[np.datetime64],
-) -> TwoWay:
+def direction_hits(
+    predicted: NDArray[np.float64], actual: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return 1 where the direction of a move was called, 0 where it was not, and NaN for no move.
+
+    predicted, actual : moves of one shape, log or simple. There is no move where the price is
+    unchanged, or where `actual` is NaN since it has not happened.
+    """
+    hit = np.sign(predicted) == np.sign(actual)
+    return np.where(np.isnan(actual) | (actual == 0.0), np.nan, hit)
+
+
+def two_way(predicted: NDArray[np.float64], actual: NDArray[np.float64], pool: Pool) -> TwoWay:
     """Score the signs of predicted against actual moves.
 
-    predicted, actual : (N,) log moves, NaN in `actual` where it has not happened.
-    cutoff, end : (N,) first and last date of each window; `end` tells which windows overlap.
+    predicted, actual : (N,) log moves, NaN in `actual` where it has not happened; the pool is of
+        the same windows.
     """
-    known = ~np.isnan(actual)
-    predicted, actual, cutoff, end = predicted[known], actual[known], cutoff[known], end[known]
-    why = _no_call(predicted)
-    up = actual > 0.0
-    hit = np.where(up, predicted > 0.0, predicted < 0.0).astype(np.float64)
-    apart = independent(cutoff, end)
-    n_independent = count_dates(cutoff[apart])
-    share = float_or_none(pooled(hit[apart], cutoff[apart]))
+    n_unchanged = int(np.count_nonzero(actual == 0.0))
+    hit = direction_hits(predicted, actual)
+    moved = ~np.isnan(hit)
+    predicted, hit, pool = predicted[moved], hit[moved], pool.keep(moved)
+    why = _no_call(predicted, n_unchanged)
+    up = actual[moved] > 0.0
+    apart = pool.keep(pool.apart)
+    n_independent = pool.n_independent
+    share = float_or_none(apart.mean(hit[pool.apart]))
     interval = (
         Interval(None, None, 0.95, n_independent, why)
         if why is not None or share is None
         else clopper_pearson(share * n_independent, n_independent)
     )
-    up_actual = float_or_none(pooled(up.astype(np.float64), cutoff))
+    up_actual = float_or_none(pool.mean(up.astype(np.float64)))
     constant, at_best = _best_constant(up_actual)
     return TwoWay(
-        accuracy=None if why else float_or_none(pooled(hit, cutoff)),
-        balanced_accuracy=None if why else _balanced(hit, up, cutoff),
+        accuracy=None if why else float_or_none(pool.mean(hit)),
+        balanced_accuracy=None if why else _balanced(hit, up, pool),
         always=constant,
         always_accuracy=at_best,
         up_actual=up_actual,
-        up_predicted=float_or_none(pooled((predicted > 0.0).astype(np.float64), cutoff)),
-        n_windows=actual.size,
+        up_predicted=float_or_none(pool.mean((predicted > 0.0).astype(np.float64))),
+        n_windows=hit.size,
+        n_unchanged=n_unchanged,
         n_independent=n_independent,
         independent_accuracy=None if why else share,
         always_independent=_best_constant(
-            float_or_none(pooled(up[apart].astype(np.float64), cutoff[apart]))
+            float_or_none(apart.mean(up[pool.apart].astype(np.float64)))
         )[1],
         interval=interval,
-        test=_test(predicted[apart], up[apart], cutoff[apart], why),
+        test=direction_test(predicted[pool.apart] > 0.0, up[pool.apart], apart),
         why=why,
     )
 
@@ -115,7 +123,9 @@ def probability_below(
     return below
 
 
-def _no_call(predicted: NDArray[np.float64]) -> str | None:
+def _no_call(predicted: NDArray[np.float64], n_unchanged: int) -> str | None:
+    if not predicted.size and n_unchanged:
+        return "no price changed"
     if not predicted.size:
         return "no window has its outcome yet"
     if not predicted.any():
@@ -131,28 +141,11 @@ def _best_constant(
     return ("up", up) if up >= 0.5 else ("down", 1.0 - up)
 
 
-def _balanced(
-    hit: NDArray[np.float64], up: NDArray[np.bool_], cutoff: NDArray[np.datetime64]
-) -> float | None:
+def _balanced(hit: NDArray[np.float64], up: NDArray[np.bool_], pool: Pool) -> float | None:
     if up.all() or not up.any():
         return None
     shares = [
-        float(pooled(hit * kind, cutoff)) / float(pooled(kind, cutoff))
+        float(pool.mean(hit * kind)) / float(pool.mean(kind))
         for kind in (up.astype(np.float64), (~up).astype(np.float64))
     ]
     return sum(shares) / 2.0
-
-
-def _test(
-    predicted: NDArray[np.float64],
-    up: NDArray[np.bool_],
-    cutoff: NDArray[np.datetime64],
-    why: str | None,
-) -> SignificanceTest:
-    n = count_dates(cutoff)
-    if why is not None:
-        return SignificanceTest("Pesaran-Timmermann", None, None, n, why)
-    calls = predicted > 0.0
-    if n < cutoff.size:
-        return pesaran_timmermann_by_date(calls, up, cutoff)
-    return pesaran_timmermann(calls, up)

@@ -43,7 +43,7 @@ def direction_scores(
     known = ~np.isnan(backtest.actual[:, column])
     actual = backtest.actual[known, column]
     predicted = forecast.median[known, column]
-    cutoff, end = backtest.cutoff[known], backtest.dates[known, column]
+    pool = backtest.pool(column).keep(known)
     sigma = backtest.sigma[known]
     called = trend.predicted_trend(forecast, backtest.sigma, step, flat_band, thresholds)
     calls = None if called is None else called[known]
@@ -61,14 +61,13 @@ def direction_scores(
             predicted=predicted,
             calls=by_sign if calls is None else calls,
             sigma=sigma,
-            cutoff=cutoff,
-            end=end,
+            pool=pool,
         )
 
     return DirectionScores(
         step=step,
-        two_way=two_way(predicted, actual, cutoff, end),
-        three_way=None if calls is None else trend.three_way(calls, happened, cutoff, end),
+        two_way=two_way(predicted, actual, pool),
+        three_way=None if calls is None else trend.three_way(calls, happened, pool),
         trend_from="sign" if calls is None else "thresholds" if not forecast.levels else "fan",
         crash=windows("crash"),
         spike=windows("spike"),

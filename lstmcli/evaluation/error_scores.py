@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lstmcli.evaluation.levels import StepBand, step_bands
 from lstmcli.evaluation.losses import Losses
 from lstmcli.evaluation.metrics import skill
-from lstmcli.evaluation.pooling import by_group, by_symbol, float_or_none, pooled
+from lstmcli.evaluation.pooling import Pool, by_group, by_symbol, float_or_none
 
 
 @dataclass(frozen=True)
@@ -52,19 +52,16 @@ class StepScores:
 def path_scores(
     reduced: Mapping[str, Losses],
     against: tuple[str, ...],
-    cutoff: NDArray[np.datetime64],
-    rows: NDArray[np.bool_],
+    pool: Pool,
 ) -> dict[str, PathScores]:
-    """Score every model over the chosen rows; `cutoff` and `rows` are (N,)."""
-    return _paths(
-        {name: pooled(_losses(each)[rows], cutoff[rows]) for name, each in reduced.items()}, against
-    )
+    """Score every model over all windows."""
+    return _paths({name: pool.mean(_losses(each)) for name, each in reduced.items()}, against)
 
 
 def step_scores(
     name: str, reduced: Mapping[str, Losses], against: tuple[str, ...], steps: Sequence[int]
 ) -> StepScores:
-    """Score model `name` at every one of its H steps, pooled by date."""
+    """Score model `name` at every one of its H steps, pooled."""
     ours = reduced[name]
     rmse = _numbers(np.sqrt(ours.step_squared))
     crps = None if ours.step_crps is None else _numbers(ours.step_crps)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.evaluation import metrics
-from lstmcli.evaluation.pooling import date_weights
+from lstmcli.evaluation.pooling import Pool
 
 Floats = NDArray[np.float64]
 
@@ -21,7 +21,7 @@ _CHUNK = 128
 
 @dataclass(frozen=True)
 class LevelScore:
-    """One quantile level at one step, pooled by date.
+    """One quantile level at one step, pooled.
 
     pinball : mean, in units of the last price, without a factor 2. below : share of the actuals at
     or below the quantile.
@@ -46,7 +46,7 @@ class StepBand:
 class FanSteps:
     """A fan reduced to its levels and steps, (Q, H) each; NaN where nothing has happened.
 
-    All are pooled by date. below, strictly_below : shares of the actuals that are at or below, or
+    All are pooled. below, strictly_below : shares of the actuals that are at or below, or
     below, the quantile. price : the mean quantile as a price over the last one.
     """
 
@@ -58,15 +58,16 @@ class FanSteps:
 
 
 def reduce_fan(
-    quantiles: Floats, levels: Sequence[float], actual: Floats, cutoff: NDArray[np.datetime64]
+    quantiles: Floats, levels: Sequence[float], actual: Floats, pool: Pool
 ) -> tuple[Floats, FanSteps]:
-    """The CRPS of each window and step, (N, H), and the levels pooled by date.
+    """The CRPS of each window and step, (N, H), and the levels pooled.
 
     quantiles : (N, H, Q) of cumulative log moves. actual : (N, H), NaN where it has not happened
     yet; the CRPS is NaN there. Raises ValueError when no level lies between 0.05 and 0.95.
     """
     known = ~np.isnan(actual)
-    weights, nothing = date_weights(known, cutoff), ~known.any(axis=0)
+    weights = pool.weights(known)
+    nothing = weights.sum(axis=0) == 0.0
     at, share = np.asarray(levels, dtype=np.float64), metrics.crps_weights(levels)
     crps = np.empty(actual.shape)
     means = np.zeros((4, at.size, actual.shape[1]))
@@ -81,6 +82,17 @@ def reduce_fan(
     crps[~known] = np.nan
     means[..., nothing] = np.nan
     return crps, FanSteps(tuple(levels), *means)
+
+
+def window_crps(quantiles: Floats, levels: Sequence[float], actual: Floats) -> Floats:
+    """The mean CRPS of each window over its steps, (N,); arguments as for `reduce_fan`."""
+    at, share = np.asarray(levels, dtype=np.float64), metrics.crps_weights(levels)
+    found = np.empty(len(actual))
+    for first in range(0, len(actual), _CHUNK):
+        rows = slice(first, first + _CHUNK)
+        error = np.exp(actual[rows])[..., None] - np.exp(quantiles[rows])
+        found[rows] = (metrics.pinball(error, at) @ share).mean(axis=1)
+    return found
 
 
 def level_scores(fan: FanSteps, columns: Mapping[int, int]) -> tuple[LevelScore, ...]:

@@ -13,7 +13,7 @@ from lstmcli.errors import DataError
 from lstmcli.evaluation import metrics
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.levels import FanSteps, reduce_fan
-from lstmcli.evaluation.pooling import mean_known, pooled
+from lstmcli.evaluation.pooling import mean_known
 from lstmcli.forecasting.forecast import Forecast
 
 Floats = NDArray[np.float64]
@@ -27,9 +27,9 @@ class Losses:
     """Mean losses of one model; NaN where nothing has happened yet.
 
     squared, absolute, scaled, crps : (N,) of each window, the mean over its steps.
-    step_squared, step_absolute, step_scaled, step_crps : (H,) of each step, pooled by date.
+    step_squared, step_absolute, step_scaled, step_crps : (H,) of each step, pooled.
     `scaled` is the absolute error in price units over the symbol's MASE scale; `crps` is None for
-    point forecasts. fan : its levels, pooled by date; None for point forecasts.
+    point forecasts. fan : its levels, pooled; None for point forecasts.
     """
 
     squared: Floats
@@ -49,22 +49,22 @@ def losses(backtest: Backtest, name: str, scale: Floats) -> Losses:
     scale : (N,) MASE scale over last price of each window, NaN where unknown.
     Raises DataError when a forecast of something that happened is no usable number.
     """
-    forecast, actual, cutoff = backtest.forecasts[name], backtest.actual, backtest.cutoff
+    forecast, actual, pool = backtest.forecasts[name], backtest.actual, backtest.pool()
     check_forecast(name, forecast, actual)
     absolute = metrics.absolute_error(forecast.median, actual)  # (N, H)
     squared, scaled = absolute**2, absolute / scale[:, None]
     crps, fan = None, None
     if forecast.quantiles is not None:
-        crps, fan = reduce_fan(forecast.quantiles, forecast.levels, actual, cutoff)
+        crps, fan = reduce_fan(forecast.quantiles, forecast.levels, actual, pool)
     return Losses(
         squared=mean_known(squared, axis=1),
         absolute=mean_known(absolute, axis=1),
         scaled=mean_known(scaled, axis=1),
         crps=None if crps is None else mean_known(crps, axis=1),
-        step_squared=pooled(squared, cutoff),
-        step_absolute=pooled(absolute, cutoff),
-        step_scaled=pooled(scaled, cutoff),
-        step_crps=None if crps is None else pooled(crps, cutoff),
+        step_squared=pool.mean(squared),
+        step_absolute=pool.mean(absolute),
+        step_scaled=pool.mean(scaled),
+        step_crps=None if crps is None else pool.mean(crps),
         fan=fan,
     )
 

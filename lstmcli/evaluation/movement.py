@@ -12,13 +12,14 @@ _LUCK = 1.645  # the standard normal's 95 % quantile
 
 @dataclass(frozen=True)
 class Movement:
-    """How the predicted moves of one step compare in size with the actual ones.
+    """How the predicted moves of all steps compare with the actual ones.
 
     size : root mean square predicted move over root mean square actual move.
-    spread : the same of the deviations from each symbol's mean; near 0 for one answer every time.
+    spread : the same of the deviations from each symbol's mean at each step; near 0 for one answer
+        every time.
     with_last, with_next : correlation of the forecast log price with the last and with the actual
-        one, within symbols.
-    of_moves : correlation of the predicted with the actual moves, within symbols.
+        one, within symbols and steps.
+    of_moves : correlation of the predicted with the actual moves, within symbols and steps.
     flat_line : size below 5 %: in effect the last price.
     copy : closer to the last price than to the next, as nearly every forecast of prices is, and
         no sign that the moves know more: `of_moves` is undefined or within what luck gives in 95 %
@@ -42,14 +43,26 @@ def movement(
     symbol: NDArray[np.str_],
     n_independent: int,
 ) -> Movement:
-    """Compare predicted with actual log moves of one step; (N,) rows, all happened."""
-    size = _ratio(_rms(predicted), _rms(actual))
-    group = np.unique(symbol, return_inverse=True)[1]
-    last = _centred(np.log(last_close), group)
+    """Compare predicted with actual log moves, (N, H) each, NaN where they have not happened.
+
+    last_close, symbol : (N,) of each window.
+    """
+    rows, steps = np.nonzero(~np.isnan(actual))
+    predicted, actual = predicted[rows, steps], actual[rows, steps]
+    number = np.unique(symbol, return_inverse=True)[1]
+    group = number[rows] * (steps.max(initial=0) + 1) + steps
+    # Steps move ever further: each is divided by its own spread, so that all weigh alike.
+    scale = np.sqrt(np.bincount(steps, actual**2) / np.maximum(np.bincount(steps), 1))[steps]
+    last = _centred(np.log(last_close)[rows], group)
     moves, truths = _centred(predicted, group), _centred(actual, group)
     with_last = _correlation(last + moves, last)
     with_next = _correlation(last + moves, last + truths)
-    of_moves = _correlation(moves, truths)
+    scaled = (
+        np.divide(each, scale, out=np.zeros(each.shape), where=scale > 0.0)
+        for each in (moves, truths)
+    )
+    of_moves = _correlation(*scaled)
+    size = _ratio(_rms(predicted), _rms(actual))
     closer = with_last is not None and with_next is not None and with_last > with_next
     return Movement(
         size=size,

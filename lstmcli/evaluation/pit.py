@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lstmcli.evaluation.distributions import chi2_sf
 from lstmcli.evaluation.intervals import MIN_WINDOWS
-from lstmcli.evaluation.pooling import count_dates, independent, pooled
+from lstmcli.evaluation.pooling import Pool
 from lstmcli.evaluation.significance import SignificanceTest
 from lstmcli.forecasting.forecast import Forecast
 
@@ -27,8 +27,8 @@ Floats = NDArray[np.float64]
 class PitHistogram:
     """The histogram at one step.
 
-    edges : of the 10 bins, from 0 to 1. shares : of the actuals in each bin, pooled by date; they
-    add up to 1, and each is 0.1 for a calibrated fan. n : cutoff dates.
+    edges : of the 10 bins, from 0 to 1. shares : of the actuals in each bin, pooled; they
+    add up to 1, and each is 0.1 for a calibrated fan. n : observations (cutoff dates).
     deviation : half the sum of |share - 0.1|, the share of windows in the wrong bin.
     test : Pearson's chi-squared of a flat histogram, on windows apart; for one series only.
     """
@@ -45,12 +45,11 @@ def pit_histogram(
     forecast: Forecast,
     step: int,
     actual: Floats,
-    cutoff: NDArray[np.datetime64],
-    end: NDArray[np.datetime64],
+    pool: Pool,
 ) -> PitHistogram | None:
     """The histogram of a fan at one step; None for a point forecast, or before anything happened.
 
-    actual, cutoff, end : (N,) at that step; NaN where it has not happened.
+    actual : (N,) at that step, NaN where it has not happened; the pool is of the same windows.
     """
     known = ~np.isnan(actual)
     if forecast.quantiles is None or not known.any():
@@ -58,15 +57,15 @@ def pit_histogram(
     edges = np.linspace(0.0, 1.0, BINS + 1)
     fan = forecast.quantiles[known, forecast.column(step), :]
     mass = bin_masses(fan, forecast.levels, actual[known], edges)
-    cutoff, end = cutoff[known], end[known]
-    shares, apart = pooled(mass, cutoff), independent(cutoff, end)
+    pool = pool.keep(known)
+    shares = pool.mean(mass)
     return PitHistogram(
         step=step,
         edges=tuple(edges.round(9).tolist()),
         shares=tuple(shares.tolist()),
-        n=count_dates(cutoff),
+        n=pool.n_units,
         deviation=float(np.abs(shares - 1.0 / BINS).sum() / 2.0),
-        test=_flat(mass[apart], cutoff[apart]),
+        test=_flat(mass[pool.apart], pool.keep(pool.apart)),
     )
 
 
@@ -101,10 +100,10 @@ def _possible_levels(fan: Floats, levels: Floats, actual: Floats) -> tuple[Float
     return low, high
 
 
-def _flat(mass: Floats, cutoff: NDArray[np.datetime64]) -> SignificanceTest:
-    n = count_dates(cutoff)
+def _flat(mass: Floats, pool: Pool) -> SignificanceTest:
+    n = pool.n_units
     why = None
-    if n < cutoff.size:
+    if n < pool.size:
         why = "symbols on one date are not independent; the deviation takes its place"
     elif n < MIN_WINDOWS:
         # Roscoe & Byars (1971): at 5 % the expected count a bin may be as low as 1 where all are

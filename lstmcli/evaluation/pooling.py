@@ -1,24 +1,210 @@
 """How losses of many symbols and overlapping windows become one number, and how many count.
 
 Symbols forecast on the same date are no independent evidence, so a loss is averaged over the
-symbols of each cutoff date first and over the dates after; every test runs on that series of
-dates. NaN is what has not happened yet and is left out of every mean.
+symbols of each observation in time first and over the observations after; every test runs on that
+series. NaN is what has not happened yet and is left out of every mean.
 """
+
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-def by_date(
-    values: NDArray[np.float64], cutoff: NDArray[np.datetime64]
-) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
-    """Average over the symbols of each cutoff date.
+@dataclass(frozen=True)
+class Pool:
+    """N windows, and how they pool into observations in time.
 
-    values : (N,) or (N, K). cutoff : (N,), in any order.
-    Returns the D dates, ascending, and their means, (D,) or (D, K), NaN where nothing is known.
+    Windows of one calendar pool by cutoff date. Where calendars differ they pool by block: a block
+    is as long as the longest span in it (see `blocks`), and one that holds half of the symbols or
+    fewer is left out of every mean and test.
+
+    cutoff, end : (N,) last date known, last date forecast.
+    symbol : (N,) numbers of the symbols; each window its own unless given.
+    block : (N,) ascending with the cutoff; None where all windows are of one calendar.
     """
-    dates, group = group_dates(cutoff)
-    return dates, by_group(values, group, dates.size)
+
+    cutoff: NDArray[np.datetime64]
+    end: NDArray[np.datetime64]
+    symbol: NDArray[np.intp] | None = None
+    block: NDArray[np.intp] | None = None
+
+    def keep(self, rows: NDArray[np.bool_]) -> "Pool":
+        """Return the windows of a mask."""
+        return Pool(
+            self.cutoff[rows],
+            self.end[rows],
+            None if self.symbol is None else self.symbol[rows],
+            None if self.block is None else self.block[rows],
+        )
+
+    @property
+    def size(self) -> int:
+        """The number of windows, N."""
+        return self.cutoff.size
+
+    @cached_property
+    def unit(self) -> NDArray[np.intp]:
+        """Which observation each window is part of, (N,), in the order of time; -1 for none."""
+        if self.block is None or not self.size:
+            return group_dates(self.cutoff)[1]
+        counted = self._held > 0 if self._is_thin else self._is_full
+        number = np.where(counted, np.cumsum(counted) - 1, -1)
+        return np.asarray(number[self.block], dtype=np.intp)
+
+    @cached_property
+    def _held(self) -> NDArray[np.intp]:
+        """How many symbols each block holds."""
+        assert self.block is not None, "only where there are blocks"
+        assert self.symbol is not None, "blocks hold symbols"
+        pairs = np.unique(np.column_stack([self.block, self.symbol]), axis=0)
+        return np.bincount(pairs[:, 0])
+
+    @cached_property
+    def _is_full(self) -> NDArray[np.bool_]:
+        """Which blocks hold more than half of the symbols."""
+        assert self.symbol is not None, "blocks hold symbols"
+        return np.asarray(2 * self._held > np.unique(self.symbol).size)
+
+    @property
+    def _is_thin(self) -> bool:
+        """Whether no block does; then all of them pool, and none counts as independent."""
+        return not self._is_full.any()
+
+    @cached_property
+    def n_units(self) -> int:
+        """The number of observations, U: cutoff dates, or blocks that count."""
+        return int(self.unit.max(initial=-1)) + 1
+
+    @cached_property
+    def reach(self) -> int:
+        """How many observations one window reaches across, itself included."""
+        return overlap(self.cutoff, self.end) if self.block is None else 2
+
+    @cached_property
+    def apart(self) -> NDArray[np.bool_]:
+        """The windows that count as independent, (N,)."""
+        if self.block is None:
+            return independent(self.cutoff, self.end)
+        return np.asarray(self.unit >= 0)
+
+    @cached_property
+    def n_independent(self) -> int:
+        """How many observations share no day with another."""
+        if self.block is None:
+            return count_dates(self.cutoff[self.apart])
+        return 0 if not self.size or self._is_thin else self.n_units
+
+    @cached_property
+    def _pairs(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Which pair of observation and symbol each counted window is of, and each pair's unit."""
+        unit = self.unit[self.unit >= 0]
+        if self.block is None:
+            return np.arange(unit.size), unit
+        assert self.symbol is not None, "blocks come with the symbols that they hold"
+        symbol = self.symbol[self.unit >= 0]
+        pairs, which = np.unique(np.column_stack([unit, symbol]), axis=0, return_inverse=True)
+        return which.reshape(-1), pairs[:, 0]
+
+    def series(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Average over each symbol's windows in an observation, then over its symbols.
+
+        values : (N,) or (N, K), NaN where unknown. Returns (U,) or (U, K).
+        """
+        pair, unit = self._pairs
+        if self.block is not None:
+            values = by_group(values[self.unit >= 0], pair, unit.size)
+        return by_group(values, unit, self.n_units)
+
+    def by_symbol(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Average over each symbol's windows in each observation; (N,) to (U, S), NaN for none."""
+        assert self.symbol is not None, "only a pool that knows its symbols"
+        numbers, symbol = np.unique(self.symbol, return_inverse=True)
+        counted = self.unit >= 0
+        at = self.unit[counted] * numbers.size + symbol[counted]
+        size = self.n_units * numbers.size
+        sums = np.bincount(at, values[counted], size).astype(np.float64)
+        counts = np.bincount(at, minlength=size)
+        return _ratio(sums, counts).reshape(self.n_units, numbers.size)
+
+    def mean(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Average `series` over the observations, () or (K,); NaN where nothing is known."""
+        return mean_known(self.series(values), axis=0)
+
+    def weights(self, known: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """The weight of each value in its mean, for many means of values known alike.
+
+        known : (N, K). Returns (N, K), 0 where not known: `mean` of such values is
+        `(weights * values).sum(axis=0)`, as far as anything is known.
+        """
+        counted = self.unit >= 0
+        pair, unit = self._pairs
+        weights = np.zeros(known.shape)
+        for column in range(known.shape[1]):
+            own = known[counted, column]
+            windows = np.bincount(pair, own, unit.size)
+            symbols = np.bincount(unit, windows > 0, self.n_units)
+            shares = windows[pair] * symbols[unit[pair]] * np.count_nonzero(symbols)
+            into = np.zeros(own.size)
+            np.divide(1.0, shares, out=into, where=own)
+            weights[counted, column] = into
+        return weights
+
+
+def blocks(
+    cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64], calendar: NDArray[np.intp]
+) -> NDArray[np.intp] | None:
+    """Cut time into blocks that each calendar's windows fit into; None for a single calendar.
+
+    A block begins at a cutoff and is as long as the longest window, or distance of two cutoffs,
+    that any calendar has at that time. So the blocks of a share and a coin are the share's own
+    windows, and those of three exchanges about as many as the slowest of them has.
+
+    cutoff, end, calendar : (N,). Returns (N,) block numbers in the order of time.
+    """
+    if np.unique(calendar).size < 2:
+        return None
+    spans = [
+        _spans(cutoff[calendar == each], end[calendar == each]) for each in np.unique(calendar)
+    ]
+    dates = group_dates(cutoff)[0]
+    starts, at = [], 0
+    while at < dates.size:
+        starts.append(dates[at])
+        reach = max(
+            lengths[max(0, np.searchsorted(days, dates[at], side="right") - 1)]
+            for days, lengths in spans
+        )
+        at = max(at + 1, int(np.searchsorted(dates, dates[at] + reach)))
+    return np.searchsorted(np.array(starts), cutoff, side="right") - 1
+
+
+def _spans(
+    cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64]
+) -> tuple[NDArray[np.datetime64], NDArray[np.timedelta64]]:
+    """One calendar's cutoff dates, and how long its windows or the way to the next cutoff are."""
+    dates, _, last = _last_end(cutoff, end)
+    lengths = last - dates
+    if dates.size > 1:
+        gaps = np.diff(dates)
+        # A hole in the data is no distance between cutoffs.
+        lengths[:-1] = np.maximum(lengths[:-1], np.minimum(gaps, 2 * np.median(gaps)))
+    return dates, lengths
+
+
+def phases(
+    cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64], calendar: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """Number the chains of windows that do not overlap: each calendar's cutoffs taken in turn.
+
+    cutoff, end, calendar : (N,). Returns (N,) from 0 to one less than a window's reach.
+    """
+    found = np.zeros(cutoff.size, dtype=np.intp)
+    for each in np.unique(calendar):
+        own = calendar == each
+        found[own] = group_dates(cutoff[own])[1] % overlap(cutoff[own], end[own])
+    return found
 
 
 def by_group(
@@ -64,30 +250,6 @@ def by_symbol(symbol: NDArray[np.str_]) -> tuple[list[str], NDArray[np.intp]]:
     place = np.empty_like(order)
     place[order] = np.arange(order.size)
     return names[order].tolist(), place[group]
-
-
-def pooled(values: NDArray[np.float64], cutoff: NDArray[np.datetime64]) -> NDArray[np.float64]:
-    """Average over the symbols at each cutoff date, then over the dates.
-
-    values : (N,) or (N, K). Returns () or (K,), NaN where nothing is known.
-    """
-    return mean_known(by_date(values, cutoff)[1], axis=0)
-
-
-def date_weights(known: NDArray[np.bool_], cutoff: NDArray[np.datetime64]) -> NDArray[np.float64]:
-    """The weight of each value in its pooled mean, for many means of values known alike.
-
-    known : (N, K). cutoff : (N,). Returns (N, K), 0 where not known: `pooled` of such values is
-    `(weights * values).sum(axis=0)`, as far as anything is known.
-    """
-    dates, group = group_dates(cutoff)
-    counts = np.zeros((dates.size, known.shape[1]))
-    for column in range(known.shape[1]):
-        counts[:, column] = np.bincount(group, known[:, column], counts.shape[0])
-    shares = counts[group] * np.count_nonzero(counts, axis=0)
-    weights = np.zeros(known.shape)
-    np.divide(1.0, shares, out=weights, where=known)
-    return weights
 
 
 def mean_known(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:

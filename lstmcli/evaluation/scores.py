@@ -2,7 +2,7 @@
 
 Errors are in units of the last price (0.03323 is 3.323 %), rates are shares of 1, and None stands
 where a figure is undefined. `dataclasses.asdict` of a `Scores` is ready for JSON. Means are taken
-over symbols at each cutoff date, then over dates; the tests use only cutoffs that do not overlap.
+over symbols at each cutoff date, then over dates; tests rest on windows of five phases of the grid.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,15 +17,17 @@ from lstmcli.evaluation.at_step import AtStep, at_step
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.bands import Band
 from lstmcli.evaluation.comparisons import (
-    Comparable,
+    SIGNIFICANT,
+    Evidence,
     Loss,
+    LossTest,
     Pair,
+    PathLosses,
     SkillIntervals,
-    comparable,
-    loss_tests,
     pairwise,
+    reduced_losses,
     skill_intervals,
-    windows_apart,
+    whole_windows,
 )
 from lstmcli.evaluation.direction_scores import DirectionScores
 from lstmcli.evaluation.error_scores import (
@@ -40,26 +42,26 @@ from lstmcli.evaluation.levels import LevelScore, level_scores
 from lstmcli.evaluation.losses import Losses, losses
 from lstmcli.evaluation.movement import Movement, movement
 from lstmcli.evaluation.pit import PitHistogram
-from lstmcli.evaluation.pooling import by_symbol, count_dates
-from lstmcli.evaluation.significance import SignificanceTest
+from lstmcli.evaluation.pooling import by_symbol, count_dates, independent
 from lstmcli.evaluation.symbol_tests import SymbolTest, symbol_tests
 from lstmcli.evaluation.tails import Tails
 from lstmcli.evaluation.trend import Thresholds
 
 HEADLINE_STEPS = (1, 5, 20, 50)
-AGAINST = ("naive", "drift", "seasonal_naive", "scaled_climatology")
+PAST_MOVES = "scaled_climatology"
+AGAINST = ("naive", "drift", "seasonal_naive", PAST_MOVES)
 
 
 @dataclass(frozen=True)
 class ModelScores:
     """All about one model.
 
-    tests : by baseline, Diebold-Mariano on the path's squared error, where no windows overlap.
-    crps_tests : the same on the path's CRPS, against every other fan; `crps_tests_all` on all
-        cutoffs, their overlap in the variance.
+    tests : by baseline, on the path's squared error over the evidence. crps_tests : on its CRPS,
+        against every other fan.
     skill_intervals, crps_skill_intervals : 95 % block-bootstrap intervals of `path.skill` and
         `path.crps_skill`; empty where no generator was given.
-    symbol_tests : symbol by symbol, with Holm's correction.
+    symbol_tests : squared error against naive, symbol by symbol, jointly. symbol_crps_tests : CRPS
+        against scaled_climatology.
     levels, bands, pit : of the fan at the headline steps; empty for point forecasts.
     """
 
@@ -67,12 +69,12 @@ class ModelScores:
     path: PathScores
     steps: StepScores
     symbols: dict[str, PathScores]
-    tests: dict[str, SignificanceTest]
-    crps_tests: dict[str, SignificanceTest]
-    crps_tests_all: dict[str, SignificanceTest]
+    tests: dict[str, LossTest]
+    crps_tests: dict[str, LossTest]
     skill_intervals: dict[str, Interval]
     crps_skill_intervals: dict[str, Interval]
     symbol_tests: dict[str, SymbolTest]
+    symbol_crps_tests: dict[str, SymbolTest]
     levels: tuple[LevelScore, ...]
     bands: tuple[Band, ...]
     pit: tuple[PitHistogram, ...]
@@ -81,13 +83,24 @@ class ModelScores:
 
 
 @dataclass(frozen=True)
+class CalendarCount:
+    """The windows of the symbols that share an exchange calendar."""
+
+    symbols: tuple[str, ...]
+    n_windows: int
+    n_independent: int
+
+
+@dataclass(frozen=True)
 class Scores:
     """A scored backtest.
 
     model : the network that the report is about. against : baselines that skills refer to.
     n_windows : symbols times cutoffs of which anything has happened. n_cutoffs : their dates.
-    n_independent : dates whose complete windows do not overlap. `symbols` of each model is empty
-    when there is only one symbol. pairwise : each network beside every other model.
+    n_independent : dates whose complete windows do not overlap or, where calendars differ, blocks
+    that hold more than half of the symbols; `calendars` then gives each one's own count.
+    n_deciding : windows that the tests rest on. `symbols` of each model is empty when there is only
+    one symbol. pairwise : each network beside every other model.
     """
 
     model: str
@@ -97,6 +110,8 @@ class Scores:
     n_windows: int
     n_cutoffs: int
     n_independent: int
+    n_deciding: int
+    calendars: tuple[CalendarCount, ...]
     first_cutoff: str | None
     last_cutoff: str | None
     flat_band: float
@@ -117,6 +132,9 @@ def score(
     against: tuple[str, ...] = AGAINST,
     generator: np.random.Generator | None = None,
     longer: Scores | None = None,
+    decides: NDArray[np.bool_] | None = None,
+    further: Sequence[PathLosses] = (),
+    n_judged: int | None = None,
 ) -> Scores:
     """Score every forecast of a backtest beside the baselines.
 
@@ -128,6 +146,9 @@ def score(
     against : names of baselines; those that the backtest does not hold are left out.
     generator : draws the blocks of the skills' intervals; without one there are none.
     longer : the scores of the same windows over more steps; what they say of a single step stands.
+    decides, further : the windows that tests rest on: (N,) which of the backtest's, all unless
+        given, and others that are not shown. n_judged : how many models a screen judges, which
+        share one level of error; the `networks` unless given.
     Raises DataError when there is no `model`, or a forecast is no usable number.
     """
     if model not in backtest.forecasts:
@@ -153,10 +174,12 @@ def score(
         )
         for name in reduced
     }
-    dated = comparable(backtest, reduced)
-    intervals = {} if generator is None else skill_intervals(dated.some, generator)
-    n_independent = count_dates(backtest.cutoff[windows_apart(backtest)])
-    models = _models(backtest, reduced, dated, against, at_steps, intervals, n_independent)
+    evidence = Evidence(
+        reduced_losses(backtest, reduced, decides).join(further),
+        SIGNIFICANT / (n_judged or max(1, len(networks))),
+    )
+    intervals = {} if generator is None else skill_intervals(backtest, reduced, generator)
+    models = _models(backtest, reduced, evidence, against, at_steps, intervals)
     some: NDArray[np.bool_] = np.any(~np.isnan(backtest.actual), axis=1)
     dates = backtest.cutoff[some]
     return Scores(
@@ -166,7 +189,9 @@ def score(
         n_symbols=len(symbols),
         n_windows=int(some.sum()),
         n_cutoffs=count_dates(dates),
-        n_independent=n_independent,
+        n_independent=evidence.pool.n_independent,
+        n_deciding=evidence.pool.size,
+        calendars=_calendars(backtest),
         first_cutoff=str(dates.min()) if dates.size else None,
         last_cutoff=str(dates.max()) if dates.size else None,
         flat_band=flat_band,
@@ -174,7 +199,7 @@ def score(
         pairwise=pairwise(
             networks or (model,),
             {name: each.path for name, each in models.items()},
-            dated,
+            evidence,
             intervals,
         ),
     )
@@ -183,16 +208,13 @@ def score(
 def _models(
     backtest: Backtest,
     reduced: Mapping[str, Losses],
-    dated: Comparable,
+    evidence: Evidence,
     against: tuple[str, ...],
     at_steps: Mapping[str, tuple[AtStep, ...]],
     intervals: SkillIntervals,
-    n_independent: int,
 ) -> dict[str, ModelScores]:
-    some: NDArray[np.bool_] = np.any(~np.isnan(backtest.actual), axis=1)
-    paths = path_scores(reduced, against, backtest.cutoff, some)
+    paths = path_scores(reduced, against, backtest.pool())
     symbols = symbol_scores(reduced, against, backtest.symbol)
-    tests = symbol_tests(backtest, reduced)
     found = {}
     for name, each in reduced.items():
         at = at_steps[name]
@@ -203,19 +225,43 @@ def _models(
             path=path,
             steps=step_scores(name, reduced, against, backtest.steps),
             symbols=symbols[name],
-            tests=loss_tests(dated.apart.squared, name, against),
-            crps_tests=loss_tests(dated.apart.crps, name, reduced),
-            crps_tests_all=loss_tests(dated.whole.crps, name, reduced, dated.whole.h),
+            tests=evidence.tests("squared", name, against),
+            crps_tests=evidence.tests("crps", name, reduced),
             skill_intervals=_intervals(intervals, "squared", name, path.skill),
             crps_skill_intervals=_intervals(intervals, "crps", name, path.crps_skill),
-            symbol_tests=tests[name],
+            symbol_tests=symbol_tests(evidence, "squared", name, "naive"),
+            symbol_crps_tests=symbol_tests(evidence, "crps", name, PAST_MOVES),
             levels=() if each.fan is None else level_scores(each.fan, columns),
             bands=tuple(band for one in at for band in one.bands),
             pit=tuple(one.pit for one in at if one.pit is not None),
             direction=tuple(one.direction for one in at),
-            movement=_movement(backtest, name, n_independent),
+            movement=movement(
+                backtest.forecasts[name].median,
+                backtest.actual,
+                backtest.last_close,
+                backtest.symbol,
+                evidence.pool.n_independent,
+            ),
         )
     return found
+
+
+def _calendars(backtest: Backtest) -> tuple[CalendarCount, ...]:
+    """Count the windows of each calendar where there are several."""
+    if backtest.calendar is None or np.unique(backtest.calendar).size < 2:
+        return ()
+    whole, found = whole_windows(backtest), []
+    for calendar in np.unique(backtest.calendar):
+        own = backtest.calendar == calendar
+        cutoff, end = backtest.cutoff[own & whole], backtest.dates[own & whole, -1]
+        found.append(
+            CalendarCount(
+                symbols=tuple(by_symbol(backtest.symbol[own])[0]),
+                n_windows=int(own.sum()),
+                n_independent=count_dates(cutoff[independent(cutoff, end)]),
+            )
+        )
+    return tuple(found)
 
 
 def _intervals(
@@ -235,14 +281,3 @@ def _told(scores: Scores) -> dict[tuple[str, int], AtStep]:
         for name, each in scores.models.items()
         for one in each.direction
     }
-
-
-def _movement(backtest: Backtest, name: str, n_independent: int) -> Movement:
-    known = ~np.isnan(backtest.actual[:, -1])
-    return movement(
-        backtest.forecasts[name].median[known, -1],
-        backtest.actual[known, -1],
-        backtest.last_close[known],
-        backtest.symbol[known],
-        n_independent=n_independent,
-    )

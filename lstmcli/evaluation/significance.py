@@ -5,7 +5,6 @@ holds no number.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,11 @@ from numpy.typing import NDArray
 
 from lstmcli.evaluation.distributions import chi2_sf, normal_sf, student_t_two_sided
 from lstmcli.evaluation.intervals import MIN_WINDOWS, autocovariances
-from lstmcli.evaluation.pooling import by_date
+from lstmcli.evaluation.pooling import Pool
+
+Floats = NDArray[np.float64]
+ASYMPTOTIC = 100  # windows from which the normal is a guide
+_PERMUTATIONS = 4999
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class SignificanceTest:
     """What a test found.
 
     statistic, p : None where undefined; then `why` says the reason.
-    n : the observations that the test counts (cutoff dates, never symbols times dates).
+    n : the independent observations that the test counts, never symbols times dates.
     note : a departure from the textbook form that was needed here, or None.
     """
 
@@ -34,21 +37,28 @@ class SignificanceTest:
 
 
 def diebold_mariano(
-    loss_a: NDArray[np.float64], loss_b: NDArray[np.float64], h: int = 1
+    loss_a: NDArray[np.float64],
+    loss_b: NDArray[np.float64],
+    h: int = 1,
+    n_independent: int | None = None,
+    fewest: int = MIN_WINDOWS,
 ) -> SignificanceTest:
     """Test two-sided that two forecasts have the same expected loss.
 
-    Diebold & Mariano (1995) with the small-sample factor and Student's t of Harvey, Leybourne &
-    Newbold (1997). A negative statistic is in favour of `a`. Undefined below max(2 h, 20) dates.
+    Diebold & Mariano (1995) with the small-sample factor of Harvey, Leybourne & Newbold (1997). A
+    negative statistic is in favour of `a`. Student's t has a degree of freedom for each independent
+    observation but one, where the textbook counts all of them: overlapping windows are no more
+    evidence. Undefined below `fewest` independent observations, or 2 h of all.
 
-    loss_a, loss_b : (D,) by cutoff date, in the order of time. h : cutoffs that one window reaches
-        across; 1 for windows that do not overlap.
+    loss_a, loss_b : (U,) by observation, in the order of time. h : observations that one window
+        reaches across; 1 for windows that do not overlap. n_independent : U unless given.
     """
-    name, n = "Diebold-Mariano", loss_a.size
-    needed = max(2 * h, MIN_WINDOWS)
-    if n < needed:
-        return _undefined(name, n, _too_few(n, needed))
+    name, n = "Diebold-Mariano", loss_a.size if n_independent is None else n_independent
+    if n < fewest:
+        return _undefined(name, n, _too_few(n, fewest))
     difference = loss_a - loss_b
+    if difference.size < 2 * h:
+        return _undefined(name, n, f"too few observations ({difference.size}, {2 * h} are needed)")
     if not np.all(np.isfinite(difference)):
         return _undefined(name, n, "some losses are not finite")
     if np.ptp(difference) <= 1e-12 * max(np.abs(loss_a).max(), np.abs(loss_b).max()):
@@ -72,6 +82,56 @@ def harvey_statistic(difference: NDArray[np.float64], h: int) -> tuple[float, st
         kernel, variance = "bartlett", float(gamma[0] + 2.0 * np.sum(weights * gamma[1:]))
     factor = (n + 1.0 - 2.0 * h + h * (h - 1.0) / n) / n  # Harvey et al. (1997)
     return float(difference.mean()) / math.sqrt(variance / n) * math.sqrt(factor), kernel
+
+
+def direction_test(
+    predicted_up: NDArray[np.bool_], actual_up: NDArray[np.bool_], pool: Pool
+) -> SignificanceTest:
+    """Test one-sided that calls of direction go with what happened, on windows that are apart.
+
+    For one series Fisher's exact test below 100 windows, Pesaran & Timmermann from there on. For
+    several the outcomes' dates are permuted, so that neither symbols that move together nor those
+    that rise more often than others count as evidence. A constant answer cannot be told from luck.
+
+    predicted_up, actual_up : (N,) of the pool's windows.
+    """
+    name, n = "Permutation of dates", pool.n_units
+    why = _no_direction_test(predicted_up, actual_up, pool.n_independent)
+    if why is not None:
+        return _undefined(name, n, why)
+    if n == pool.size:
+        test = fisher_exact if n < ASYMPTOTIC else pesaran_timmermann
+        return test(predicted_up, actual_up)
+    x, y = (pool.by_symbol(each.astype(np.float64)) for each in (predicted_up, actual_up))
+    return _permutation(name, x - np.nanmean(x), y - np.nanmean(y))
+
+
+def _permutation(name: str, x: Floats, y: Floats) -> SignificanceTest:
+    """Permute the dates of y against those of x, (U, S) each, NaN where a symbol has no window."""
+    known_x, known_y = (~np.isnan(each) for each in (x, y))
+    products = np.where(known_x, x, 0.0) @ np.where(known_y, y, 0.0).T
+    counts = known_x.astype(np.float64) @ known_y.T
+    agreement = np.divide(products, counts, out=np.zeros(counts.shape), where=counts > 0)  # (U, U)
+    found, generator, at = float(np.trace(agreement)), np.random.default_rng(0), np.arange(len(x))
+    drawn = np.array(
+        [agreement[at, generator.permutation(len(x))].sum() for _ in range(_PERMUTATIONS)]
+    )
+    beyond = int(np.count_nonzero(drawn >= found - 1e-12))
+    statistic = None if drawn.std() == 0.0 else float((found - drawn.mean()) / drawn.std())
+    return SignificanceTest(name, statistic, (1 + beyond) / (1 + _PERMUTATIONS), len(x))
+
+
+def fisher_exact(predicted_up: NDArray[np.bool_], actual_up: NDArray[np.bool_]) -> SignificanceTest:
+    """Fisher's (1935) exact test, one-sided: are hits more frequent than by chance; (n,) windows.
+
+    The statistic is the number of rises that were called.
+    """
+    n, ups, calls = predicted_up.size, int(actual_up.sum()), int(predicted_up.sum())
+    hits = int((predicted_up & actual_up).sum())
+    ways = sum(
+        math.comb(ups, k) * math.comb(n - ups, calls - k) for k in range(hits, min(ups, calls) + 1)
+    )
+    return SignificanceTest("Fisher's exact", float(hits), ways / math.comb(n, calls), n)
 
 
 def pesaran_timmermann(
@@ -100,38 +160,6 @@ def pesaran_timmermann(
     return SignificanceTest(name, statistic, normal_sf(statistic), n)
 
 
-def pesaran_timmermann_by_date(
-    predicted_up: NDArray[np.bool_],
-    actual_up: NDArray[np.bool_],
-    cutoff: NDArray[np.datetime64],
-) -> SignificanceTest:
-    """The same question for several symbols, whose moves on one date are no independent evidence.
-
-    The numerator of Pesaran & Timmermann (1992) is twice the covariance of calls and outcomes. Its
-    terms are averaged over the symbols of each cutoff date, and the mean over the D dates is tested
-    against its own spread, one-sided, with Student's t and D - 1 degrees of freedom: each date is
-    one cluster.
-
-    predicted_up, actual_up, cutoff : (N,) rows whose windows do not overlap between dates.
-    """
-    name = "Pesaran-Timmermann by date"
-    x, y = predicted_up.astype(np.float64), actual_up.astype(np.float64)
-    dates, means = by_date(np.column_stack([x, y]), cutoff)
-    n = dates.size
-    why = _no_direction_test(predicted_up, actual_up, n)
-    if why is not None:
-        return _undefined(name, n, why)
-    mean_x, mean_y = means.mean(axis=0)
-    terms = by_date((x - mean_x) * (y - mean_y), cutoff)[1]
-    if np.ptp(terms) <= 1e-12:
-        return _undefined(name, n, "calls and outcomes agree to the same degree on every date")
-    statistic = float(terms.mean()) / math.sqrt(float(terms.var(ddof=1)) / n)
-    two_sided = student_t_two_sided(statistic, n - 1)
-    return SignificanceTest(
-        name, statistic, two_sided / 2.0 if statistic > 0 else 1.0 - two_sided / 2.0, n
-    )
-
-
 def christoffersen_unconditional(hits: int, n: int, nominal: float) -> SignificanceTest:
     """Test that a band covers its nominal share, by the likelihood ratio.
 
@@ -146,27 +174,13 @@ def christoffersen_unconditional(hits: int, n: int, nominal: float) -> Significa
     return SignificanceTest(name, ratio, chi2_sf(ratio, 1), n)
 
 
-def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Adjust p-values for having asked several times, Holm (1979).
-
-    None (an undefined test) stays None and is not counted.
-    """
-    asked = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
-    adjusted: list[float | None] = [None] * len(p_values)
-    running = 0.0
-    for rank, (p, i) in enumerate(asked):
-        running = max(running, min(1.0, (len(asked) - rank) * p))
-        adjusted[i] = running
-    return adjusted
-
-
 def _no_direction_test(
     predicted_up: NDArray[np.bool_], actual_up: NDArray[np.bool_], n: int
 ) -> str | None:
     if n < MIN_WINDOWS:
         return _too_few(n, MIN_WINDOWS)
     if predicted_up.all() or not predicted_up.any():
-        return "the forecast gives the same answer every time"
+        return "the model gives the same answer every time: it has no view on direction"
     if actual_up.all() or not actual_up.any():
         return "the outcome was the same every time"
     return None

@@ -1,81 +1,109 @@
-"""Several symbols tested one by one, with what it costs to have asked so often."""
+"""On which symbols is a model better? One joint test, so that asking of many costs nothing.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+Dates are resampled in blocks, for all symbols together, and the largest statistic of any symbol is
+what each one is held against (the maximum test of White 2000, with the studentised statistics of
+Romano & Wolf 2005): the chance that any symbol is named by luck is the level.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.evaluation.backtest import Backtest, Rows
-from lstmcli.evaluation.comparisons import whole_windows
-from lstmcli.evaluation.losses import Losses
-from lstmcli.evaluation.pooling import by_symbol, independent
-from lstmcli.evaluation.significance import SignificanceTest, diebold_mariano, holm
+from lstmcli.evaluation.comparisons import Evidence, Loss
+from lstmcli.evaluation.distributions import student_t_quantile
+from lstmcli.evaluation.intervals import MIN_WINDOWS, hac_standard_error
 
-POINT_RIVAL, FAN_RIVAL = "drift", "scaled_climatology"
+_RESAMPLES = 2000
+_SEED = 0  # the same forecasts give the same p-values
+_NORMAL = 1.959963984540054  # 97.5 % quantile of the standard normal
 
 
 @dataclass(frozen=True)
 class SymbolTest:
-    """Diebold-Mariano on the windows of one symbol that do not overlap.
+    """How the loss of one symbol's windows compares with a rival's.
 
-    drift : squared error of the path against drift. climatology : its CRPS against
-    scaled_climatology. The p-values ending in `_holm` are adjusted over the symbols. None where
-    there is nothing to compare with, or no p-value.
+    gain : mean of the rival's loss less the model's; in units of the last price, squared for the
+    squared error. p : one-sided, small where the model is better, adjusted for all symbols asked.
+    None where there is nothing to test; then `why` says the reason. n : independent windows.
     """
 
-    drift: SignificanceTest | None
-    drift_holm: float | None
-    climatology: SignificanceTest | None
-    climatology_holm: float | None
+    gain: float | None
+    p: float | None
+    n: int
+    why: str | None = None
 
 
-def symbol_tests(
-    backtest: Backtest, reduced: Mapping[str, Losses]
-) -> dict[str, dict[str, SymbolTest]]:
-    """Test every model symbol by symbol; nothing for a single symbol.
-
-    Returns by model, then by symbol in the order given.
-    """
-    symbols, group = by_symbol(backtest.symbol)
-    if len(symbols) < 2:
-        return {name: {} for name in reduced}
-    rows = _rows_apart(backtest, group, len(symbols))
-    return {name: dict(zip(symbols, _tests(reduced, name, rows), strict=True)) for name in reduced}
-
-
-def _rows_apart(backtest: Backtest, group: NDArray[np.intp], count: int) -> list[Rows]:
-    """The complete windows of each symbol that do not overlap, in the order of time."""
-    order = np.lexsort((backtest.cutoff, group))
-    ends = np.searchsorted(group[order], np.arange(1, count))
-    whole = whole_windows(backtest)
-    found = []
-    for rows in np.split(order, ends):
-        rows = rows[whole[rows]]
-        found.append(rows[independent(backtest.cutoff[rows], backtest.dates[rows, -1])])
+def symbol_tests(evidence: Evidence, loss: Loss, name: str, rival: str) -> dict[str, SymbolTest]:
+    """Test every symbol at once; nothing for a single symbol, or without both losses."""
+    known = evidence.losses(loss)
+    if len(evidence.symbols) < 2 or name == rival or not {name, rival} <= set(known):
+        return {}
+    pool = evidence.pool
+    gains = pool.by_symbol(known[rival] - known[name])  # (U, S)
+    means, errors = _statistics(gains, pool.reach)
+    n = pool.n_independent
+    why = f"too few windows for a test ({n}, at least {MIN_WINDOWS} are needed)"
+    largest = _largest(gains, means, errors, pool.reach, n) if n >= MIN_WINDOWS else None
+    found = {}
+    for s, symbol in enumerate(evidence.symbols):
+        gain = None if np.isnan(means[s]) else float(means[s])
+        if largest is None or not errors[s] > 0.0:
+            found[symbol] = SymbolTest(gain, None, n, why if largest is None else "no variation")
+            continue
+        beyond = int(np.count_nonzero(largest >= means[s] / errors[s]))
+        found[symbol] = SymbolTest(gain, (1 + beyond) / (1 + largest.size), n)
     return found
 
 
-def _tests(reduced: Mapping[str, Losses], name: str, rows: Sequence[Rows]) -> list[SymbolTest]:
-    found = [_test(reduced, name, each) for each in rows]
-    drift = holm([_p(each.drift) for each in found])
-    climatology = holm([_p(each.climatology) for each in found])
-    return [
-        replace(each, drift_holm=p, climatology_holm=q)
-        for each, p, q in zip(found, drift, climatology, strict=True)
-    ]
+def _statistics(
+    gains: NDArray[np.float64], reach: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean gain of each symbol and its standard error, (S,) each."""
+    means, errors = np.full((2, gains.shape[1]), np.nan)
+    for s, own in enumerate(gains.T):
+        own = own[~np.isnan(own)]
+        if own.size:
+            means[s] = own.mean()
+            # Twice the reach: Bartlett's weights would lose a third of the variance.
+            errors[s] = hac_standard_error(own, 2 * (reach - 1)) or np.nan
+    return means, errors
 
 
-def _test(reduced: Mapping[str, Losses], name: str, rows: Rows) -> SymbolTest:
-    def test(ours: NDArray[np.float64] | None, rival: str) -> SignificanceTest | None:
-        if rival == name or rival not in reduced or ours is None:
-            return None
-        theirs = reduced[rival].squared if rival == POINT_RIVAL else reduced[rival].crps
-        return None if theirs is None else diebold_mariano(ours[rows], theirs[rows])
+@lru_cache(maxsize=4)
+def _resamples(n: int, block: int) -> NDArray[np.float64]:
+    """How often each of n observations is drawn, in circular blocks, (B, n)."""
+    starts = np.random.default_rng(_SEED).integers(0, n, size=(_RESAMPLES, math.ceil(n / block)))
+    rows = (starts[:, :, None] + np.arange(block)).reshape(_RESAMPLES, -1)[:, :n] % n
+    times = np.zeros((_RESAMPLES, n))
+    np.add.at(times, (np.arange(_RESAMPLES)[:, None], rows), 1.0)
+    return times
 
-    own = reduced[name]
-    return SymbolTest(test(own.squared, POINT_RIVAL), None, test(own.crps, FAN_RIVAL), None)
 
+def _largest(
+    gains: NDArray[np.float64],
+    means: NDArray[np.float64],
+    errors: NDArray[np.float64],
+    reach: int,
+    n_independent: int,
+) -> NDArray[np.float64]:
+    """The largest statistic of any symbol in each resample, were no model better, (B,).
 
-def _p(test: SignificanceTest | None) -> float | None:
-    return None if test is None else test.p
+    Few blocks spread too little, so the statistics are widened as Student's t is against the
+    normal.
+    """
+    tested = errors > 0.0
+    if not tested.any():
+        return np.zeros(0)
+    known = ~np.isnan(gains[:, tested])
+    centred = np.where(known, gains[:, tested] - means[tested], 0.0)
+    n, block = len(gains), 1 if reach == 1 else 2 * reach
+    drawn = math.ceil(n / block)
+    times = _resamples(n, block)
+    count = times @ known
+    resampled = np.divide(times @ centred, count, out=np.zeros(count.shape), where=count > 0)
+    wider = student_t_quantile(0.95, n_independent - 1) / _NORMAL
+    wider *= math.sqrt(drawn / max(1.0, drawn - 1.0))
+    return np.asarray((resampled / errors[tested]).max(axis=1) * wider)

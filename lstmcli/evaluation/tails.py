@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
-from lstmcli.evaluation.pooling import count_dates, independent
+from lstmcli.evaluation.pooling import Pool
 from lstmcli.evaluation.trend import Classes, Shares, shares
 
 TAIL = 0.10
@@ -68,8 +68,7 @@ def tail_windows(
     predicted: NDArray[np.float64],
     calls: Classes | None,
     sigma: NDArray[np.float64],
-    cutoff: NDArray[np.datetime64],
-    end: NDArray[np.datetime64],
+    pool: Pool,
 ) -> TailWindows:
     """Look up what was predicted where the market crashed or spiked; (N,) rows, all happened."""
     limit = bound * sigma * np.sqrt(step)
@@ -79,7 +78,7 @@ def tail_windows(
         kind=kind,
         bound=float(bound),
         n_windows=int(beyond.sum()),
-        n_independent=count_dates(cutoff[beyond][independent(cutoff[beyond], end[beyond])]),
+        n_independent=pool.keep(beyond).n_independent,
         calls=shares(calls[beyond]) if calls is not None and some else None,
         calls_always=shares(calls) if calls is not None and calls.size else None,
         predicted=float(predicted[beyond].mean()) if some else None,

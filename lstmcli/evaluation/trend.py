@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
 from lstmcli.evaluation.direction import probability_below
-from lstmcli.evaluation.pooling import count_dates, independent, pooled
+from lstmcli.evaluation.pooling import Pool
 from lstmcli.forecasting.forecast import Forecast
 
 DOWN, FLAT, UP = 0, 1, 2
@@ -52,7 +52,7 @@ class ThreeWay:
     confusion : counts of windows, rows what happened, columns what was called, in the order down,
         flat, up.
     actual, predicted : shares of the outcomes and of the calls.
-    accuracy : pooled by date. balanced_accuracy : mean hit rate of the classes that happened.
+    accuracy : pooled. balanced_accuracy : mean hit rate of the classes that happened.
     always, always_accuracy : the best constant answer.
     """
 
@@ -139,12 +139,7 @@ def predicted_trend(
     return np.where(called_up, UP, np.where(called_down, DOWN, FLAT)).astype(np.int8)
 
 
-def three_way(
-    predicted: Classes,
-    actual: Classes,
-    cutoff: NDArray[np.datetime64],
-    end: NDArray[np.datetime64],
-) -> ThreeWay | None:
+def three_way(predicted: Classes, actual: Classes, pool: Pool) -> ThreeWay | None:
     """Score called against actual trends, (N,) each; None when there is no window."""
     if not actual.size:
         return None
@@ -152,10 +147,10 @@ def three_way(
     np.add.at(confusion, (actual, predicted), 1)
     happened = confusion.sum(axis=1)
     recall = np.diag(confusion)[happened > 0] / happened[happened > 0]
-    constant = [float(pooled((actual == kind).astype(np.float64), cutoff)) for kind in range(3)]
+    constant = [float(pool.mean((actual == kind).astype(np.float64))) for kind in range(3)]
     best = int(np.argmax(constant))
     return ThreeWay(
-        accuracy=float(pooled((predicted == actual).astype(np.float64), cutoff)),
+        accuracy=float(pool.mean((predicted == actual).astype(np.float64))),
         balanced_accuracy=float(recall.mean()),
         always=CLASSES[best],
         always_accuracy=constant[best],
@@ -163,7 +158,7 @@ def three_way(
         actual=shares(actual),
         predicted=shares(predicted),
         n_windows=actual.size,
-        n_independent=count_dates(cutoff[independent(cutoff, end)]),
+        n_independent=pool.n_independent,
     )
 
 

@@ -1,39 +1,58 @@
 """The whole backtest of one model in a few plain words, from fixed rules.
 
-A model beats drift only where Diebold-Mariano says so at 5 % on windows that do not overlap; a
-lower error alone is called what it is. Another baseline is mentioned where it was the harder one.
+Claims come in two chains, each at half of 5 % one-sided: errors against naive, then against the
+hardest baseline, then symbol by symbol; the fan against past moves, then symbol by symbol. A link
+is claimed only where the one before it is, so that all claims of a screen together are false in at
+most 5 % of cases (a fixed sequence, Maurer, Hothorn & Lehmacher 1995).
 """
 
-from lstmcli.evaluation.bands import TOLERANCE
+from dataclasses import dataclass
+from typing import Literal
+
+from lstmcli.evaluation.comparisons import LossTest
 from lstmcli.evaluation.direction import TwoWay
-from lstmcli.evaluation.movement import Movement
-from lstmcli.evaluation.scores import ModelScores, Scores
-from lstmcli.evaluation.significance import SignificanceTest
+from lstmcli.evaluation.intervals import MIN_WINDOWS
+from lstmcli.evaluation.scores import PAST_MOVES, ModelScores, Scores
+from lstmcli.evaluation.symbol_tests import SymbolTest
 
-SIGNIFICANT = 0.05
-_HARDEST_FAN = "scaled_climatology"
+Word = Literal["better", "not proven", "worse", "too few"]
+_SHOWN_NAMES = {PAST_MOVES: "past moves", "seasonal_naive": "the same month a year before"}
 _SAME = 5e-4
-_LOOSE = 0.05
+_HALF = 0.5
+_MOST_NAMES = 5
 
 
-def verdict(scores: Scores, model: str | None = None) -> str:
-    """Say in plain ASCII what the scores of a model (the network, unless named) are worth."""
-    return " ".join(sentences(scores, model))
+@dataclass(frozen=True)
+class Verdict:
+    """What a backtest proves of one model: a word, and a sentence on each thing that was asked."""
+
+    word: Word
+    lines: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return " ".join(self.lines)
 
 
-def sentences(scores: Scores, model: str | None = None) -> tuple[str, ...]:
-    """The same, a sentence each: errors, whether it copies, direction, fan, bands, symbols."""
-    name = scores.model if model is None else model
-    own = scores.models[name]
+def verdict(scores: Scores, model: str | None = None) -> Verdict:
+    """Judge a model (the network, unless named) in plain ASCII."""
+    own = scores.models[scores.model if model is None else model]
     if own.path.rmse is None:
-        return (f"Nothing to judge {name} by: none of its windows has its outcome yet.",)
-    return (
-        *_errors(own, scores),
-        *_copy(own.movement),
-        _direction(own.direction[-1].two_way),
-        *_fan(own),
-        *_bands(own),
-        *_symbols(own),
+        nothing = f"Nothing to judge {own.model} by: none of its windows has its outcome yet."
+        return Verdict("too few", (nothing,))
+    rivals = [name for name in scores.against if name != own.model]
+    first = "naive" if "naive" in rivals else next(iter(rivals), None)
+    lines = [] if first is None else [_errors(own, scores, first, _hardest(scores, rivals))]
+    level = own.tests[first].level if first == "naive" and _better(own, first) else None
+    return Verdict(
+        _word(own, scores, first, _hardest(scores, rivals)),
+        (
+            *lines,
+            *_symbols(own.symbol_tests, "naive", level),
+            *_copy(own),
+            _direction(own.direction[-1].two_way),
+            *_fan(own, scores),
+            *_bands(own),
+        ),
     )
 
 
@@ -47,192 +66,177 @@ def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
-def _errors(own: ModelScores, scores: Scores) -> list[str]:
-    """One sentence on each baseline that matters; the first says the sample as well."""
-    rivals = _rivals(scores, own)
-    if not rivals:
-        error = percent(own.path.rmse or 0.0)
-        return [f"{_sample(scores)} {own.model} has a path RMSE of {error}; no baseline."]
-    first, *others = rivals
-    return [
-        f"{_sample(scores)} {_against(own, scores, first, first=True)}.",
-        *(f"{_capital(_against(own, scores, other, first=False))}." for other in others),
-    ]
+def _hardest(scores: Scores, rivals: list[str]) -> str | None:
+    """The baseline with the lowest error; naive where others are no harder."""
+    return min(rivals, key=lambda name: scores.models[name].path.rmse or 0.0, default=None)
 
 
-def _copy(found: Movement) -> list[str]:
-    if found.flat_line:
-        return ["Its forecasts hardly move: in effect it copies the last price."]
-    if not found.copy:
-        return []
-    link = (
-        "its predicted moves never change"
-        if found.of_moves is None
-        else "its predicted moves correlate with the actual ones no more than luck would "
-        f"({found.of_moves:+.2f})"
-    )
-    return [
-        f"No sign that it does more than copy the last price: correlation {found.with_last:.3f} "
-        f"with the last price, {found.with_next:.3f} with the next, and {link}."
-    ]
+def _word(own: ModelScores, scores: Scores, first: str | None, hardest: str | None) -> Word:
+    if scores.n_independent < MIN_WINDOWS or first is None or hardest is None:
+        return "too few"
+    if _better(own, first) and _better(own, hardest):
+        return "better"
+    return "worse" if _claim(own, hardest) == "worse" else "not proven"
 
 
-def _rivals(scores: Scores, own: ModelScores) -> list[str]:
-    """Drift first; then baselines that were harder, or that it cannot claim as well."""
-    present = [name for name in scores.against if name != own.model]
-    main = "drift" if "drift" in present else next(iter(present), None)
-    if main is None:
-        return []
-    others = [
-        name
-        for name in present
-        if name != main
-        and (
-            _rmse(scores, name) < _rmse(scores, main)
-            or (
-                _standing(own, main) in ("beats", "ahead")
-                and _standing(own, name) not in ("beats", _standing(own, main))
-            )
-        )
-    ]
-    return [main, *others]
+def _better(own: ModelScores, rival: str) -> bool:
+    return _claim(own, rival) == "better"
 
 
-def _standing(own: ModelScores, rival: str) -> str:
-    """One of same, beats, loses, level (tested), ahead, behind (too little to test)."""
-    test, skill = own.tests[rival], own.path.skill[rival] or 0.0
-    if abs(skill) < _SAME:
-        return "same"
-    if test.p is None:
-        return "ahead" if skill > 0.0 else "behind"
-    if test.p < SIGNIFICANT and test.statistic is not None:
-        # The test sees the windows that do not overlap, the skill all; a claim needs both.
-        if test.statistic < 0.0 and skill > 0.0:
-            return "beats"
-        if test.statistic > 0.0 and skill < 0.0:
-            return "loses"
-    return "level"
+def _claim(own: ModelScores, rival: str) -> Literal["better", "worse"] | None:
+    """The test sees all phases, the skill the windows shown; a claim needs both."""
+    claim, skill = own.tests[rival].claim, own.path.skill[rival] or 0.0
+    return claim if claim is not None and (skill > 0.0) == (claim == "better") else None
 
 
-def _against(own: ModelScores, scores: Scores, rival: str, *, first: bool) -> str:
-    standing = _standing(own, rival)
-    subject = own.model if first else "it"
-    claim = {
-        "beats": f"{subject} beats {rival}",
-        "loses": f"{subject} is significantly worse than {rival}",
-        "level": f"there is no evidence that {subject} beats {rival}",
-        "ahead": f"{subject} has a lower error than {rival}, which proves nothing yet",
-        "behind": f"{subject} does not beat {rival}",
-        "same": f"{subject} has the same error as {rival}",
-    }[standing]
-    own_rmse = f"path RMSE {percent(own.path.rmse or 0.0)} of the last price against "
-    skill = own.path.skill[rival]
-    errors = (
-        f"{own_rmse if first else ''}{percent(_rmse(scores, rival))} "
-        f"(skill {_skill(skill)}); {_test(own.tests[rival])}"
-    )
-    return f"{claim}: {errors}"
+def _errors(own: ModelScores, scores: Scores, first: str, hardest: str | None) -> str:
+    """Naive first; the hardest baseline in the same line."""
+    parts = [_against(own, first, claimed=True, named=False)]
+    if hardest is not None and hardest != first:
+        harder = _against(own, hardest, claimed=_better(own, first))
+        parts.append(f"{harder}, the hardest")
+    few = scores.n_independent < MIN_WINDOWS
+    need = f"; a test needs {MIN_WINDOWS}" if few else ""
+    head = "Better than" if _better(own, first) else "Against"
+    head = "Worse than" if _claim(own, first) == "worse" else head
+    return f"{head} {_name(first)}: {'; '.join(parts)}, on {_sample(scores)}{need}."
 
 
-def _test(test: SignificanceTest) -> str:
-    if test.p is None:
-        return test.why or "no test"
-    return f"Diebold-Mariano {p_value(test.p)} on {test.n} independent windows"
+def _against(own: ModelScores, rival: str, *, claimed: bool, named: bool = True) -> str:
+    """The difference in error, and how sure it is; `claimed` where a claim may be made."""
+    skill, test = own.path.skill[rival], own.tests[rival]
+    if skill is None or abs(skill) < _SAME:
+        return "the same error" + (f" as {_name(rival)}" if named else "")
+    words = f"{_share(abs(skill))} {'less' if skill > 0.0 else 'more'} error"
+    words += f" than {_name(rival)}" if named else ""
+    if test.test.p is None:
+        return words
+    claim = _claim(own, rival)
+    if claim is not None and (claimed or claim == "worse"):
+        return f"{words} ({p_value(test.test.p)})"
+    return f"{words}, which may be chance ({_why(test)})"
+
+
+def _why(test: LossTest) -> str:
+    """Why a difference is not claimed: its p, or phases that disagree."""
+    p = p_value(test.test.p or 0.0)
+    if test.test.p is not None and test.test.p < test.level and test.claim is None:
+        signs = [each is not None and each > 0.0 for each in test.skills]
+        return f"{p}, but better in {sum(signs)} of {len(signs)} phases"
+    return p
 
 
 def _sample(scores: Scores) -> str:
-    windows = f"{scores.n_independent} independent windows"
-    if scores.n_independent == 1:
-        windows = "1 independent window"
+    n = scores.n_independent
+    dates = f"{n} forecast{'s' * (n != 1)}"
     if scores.n_symbols > 1:
-        return f"On {windows} ({scores.n_cutoffs} cutoffs, {scores.n_symbols} symbols)"
-    if scores.n_cutoffs > scores.n_independent:
-        return f"On {windows} ({scores.n_cutoffs} cutoffs)"
-    return f"On {windows}"
+        dates = f"{n} date{'s' * (n != 1)}, {scores.n_symbols} symbols"
+    return f"{dates} that do not overlap" if scores.n_cutoffs > n else dates
+
+
+def _symbols(tests: dict[str, SymbolTest], rival: str, level: float | None) -> list[str]:
+    """Name the symbols that a joint test finds better, where the claim for all of them holds.
+
+    level : two-sided, of that claim; None where it is not made.
+    """
+    if level is None:
+        return []
+    found = [name for name, each in tests.items() if each.p is not None and each.p < level / 2.0]
+    if not found:
+        return []
+    more = f" and {len(found) - _MOST_NAMES} more" if len(found) > _MOST_NAMES else ""
+    return [
+        f"Symbol by symbol, better than {_name(rival)} on {len(found)} of {len(tests)}: "
+        f"{', '.join(found[:_MOST_NAMES])}{more} (joint test)."
+    ]
+
+
+def _copy(own: ModelScores) -> list[str]:
+    """Whether it repeats the last price; never asked of a model that beats naive clearly."""
+    found, skill = own.movement, own.path.skill.get("naive") or 0.0
+    if skill > _HALF or ("naive" in own.tests and _better(own, "naive")):
+        return []
+    if found.flat_line:
+        return ["Its forecasts hardly move: in effect they repeat the last price."]
+    if not found.copy:
+        return []
+    if found.of_moves is None:
+        return ["Its predicted moves never change."]
+    return [
+        f"Predicted moves do not follow the actual ones (correlation {found.of_moves:+.2f}): it "
+        "may just repeat the last price."
+    ]
 
 
 def _direction(two_way: TwoWay) -> str:
-    constant = ""
-    if two_way.always_accuracy is not None:
-        constant = f"(always {two_way.always}, {_rate(two_way.always_accuracy)})"
-    if two_way.accuracy is None or two_way.always_accuracy is None:
-        return f"No direction: {two_way.why}; the best constant answer {constant}."
+    apart = f"; unchanged windows left out: {two_way.n_unchanged}" if two_way.n_unchanged else ""
+    if two_way.always_accuracy is None or two_way.accuracy is None:
+        return f"No direction: {two_way.why}{apart}."
+    if two_way.up_predicted in (0.0, 1.0):
+        call = "up" if two_way.up_predicted else "down"
+        return f"This model has no view on direction: it always says {call}{apart}."
     gap = two_way.accuracy - two_way.always_accuracy
-    words = "equals" if abs(gap) < _SAME else "is above" if gap > 0.0 else "is below"
-    sentence = f"Direction {_rate(two_way.accuracy)} {words} the best constant answer {constant}"
-    if words != "is above":
+    words = (
+        "as often as" if abs(gap) < _SAME else "more often than" if gap > 0.0 else "less often than"
+    )
+    sentence = (
+        f'Direction: right {words} always saying "{two_way.always}" '
+        f"({_rate(two_way.accuracy)} against {_rate(two_way.always_accuracy)}{apart})"
+    )
+    if gap < _SAME:
         return f"{sentence}."
     if two_way.test.p is None:
         return f"{sentence}; {two_way.test.why}."
-    return f"{sentence}; Pesaran-Timmermann {p_value(two_way.test.p)}."
+    return f"{sentence}; {p_value(two_way.test.p)} on {two_way.test.n} dates."
 
 
-def _fan(own: ModelScores) -> list[str]:
-    """One sentence on the whole fan against the hardest of the baseline fans."""
-    test = own.crps_tests.get(_HARDEST_FAN)
-    skill = own.path.crps_skill.get(_HARDEST_FAN)
+def _fan(own: ModelScores, scores: Scores) -> list[str]:
+    """One sentence on the whole fan against past moves."""
+    test, skill = own.crps_tests.get(PAST_MOVES), own.path.crps_skill.get(PAST_MOVES)
     if test is None or skill is None:
         return []
-    if test.p is None or test.p >= SIGNIFICANT:
-        claim = f"There is no evidence that its fan beats {_HARDEST_FAN}"
-    elif skill > 0.0 and (test.statistic or 0.0) < 0.0:
-        claim = f"Its fan beats {_HARDEST_FAN}"
-    elif skill < 0.0 and (test.statistic or 0.0) > 0.0:
-        claim = f"Its fan is significantly worse than {_HARDEST_FAN}"
+    claim = test.claim if (skill > 0.0) == (test.claim == "better") else None
+    words = f"{_share(abs(skill))} {'less' if skill > 0.0 else 'more'} error than past moves"
+    if abs(skill) < _SAME:
+        words = "the same error as past moves"
+    head = {"better": "Better ranges of outcomes", "worse": "Worse ranges of outcomes"}.get(
+        claim or "", "Range of outcomes"
+    )
+    if test.test.p is None:
+        sentence = f"{head}: {words}, not proven"
+    elif claim is None:
+        sentence = f"{head}: {words}, which may be chance ({_why(test)})"
     else:
-        claim = f"There is no evidence that its fan beats {_HARDEST_FAN}"
-    return [f"{claim} (CRPS skill {_skill(skill)}; {_test(test)})."]
+        sentence = f"{head}: {words} ({p_value(test.test.p)})"
+    return [
+        f"{sentence}.",
+        *_symbols(own.symbol_crps_tests, PAST_MOVES, test.level if claim == "better" else None),
+    ]
 
 
 def _bands(own: ModelScores) -> list[str]:
-    """One sentence on the 80 % band of the last step, or on the widest, where there is a fan."""
-    last = [band for band in own.bands if band.step == own.direction[-1].step]
-    if not last:
+    """One sentence on the 80 % band (or the widest) at the last step that can be judged."""
+    if not own.bands:
         return []
-    band = next((each for each in last if abs(each.nominal - 0.8) < 1e-6), last[0])
+    nominal = min((band.nominal for band in own.bands), key=lambda each: (abs(each - 0.8), -each))
+    bands = [band for band in own.bands if band.nominal == nominal]
+    judged = [band for band in bands if band.good is not None]
+    band = max(judged or bands, key=lambda each: each.step)
     error = "" if band.standard_error is None else f" +- {100.0 * band.standard_error:.1f}"
-    quality = "Bands calibrated" if band.good else "Bands not calibrated"
-    off = abs(band.coverage - band.nominal)
-    if band.good and off > TOLERANCE and (band.standard_error or 0.0) > _LOOSE:
-        quality = "Too few windows to judge the bands"
-    nominal, coverage = 100.0 * band.nominal, 100.0 * band.coverage
-    return [f"{quality}: {nominal:.3g} % covers {coverage:.1f} %{error}."]
+    held = f"the {100.0 * band.nominal:.3g} % range held {100.0 * band.coverage:.1f} %{error}"
+    if not judged:
+        return [f"Too few windows to judge the ranges: {held} (step {band.step})."]
+    quality = "Ranges calibrated" if band.good else "Ranges not calibrated"
+    return [f"{quality}: {held} (step {band.step})."]
 
 
-def _symbols(own: ModelScores) -> list[str]:
-    """One sentence on the symbols tested one by one, with Holm's correction."""
-    parts = []
-    for rival, tests in (
-        ("drift", [(each.drift, each.drift_holm) for each in own.symbol_tests.values()]),
-        (
-            _HARDEST_FAN,
-            [(each.climatology, each.climatology_holm) for each in own.symbol_tests.values()],
-        ),
-    ):
-        tested = [(test, p) for test, p in tests if test is not None and p is not None]
-        if not tested:
-            continue
-        found = [test.statistic or 0.0 for test, p in tested if p < SIGNIFICANT]
-        better, worse = sum(each < 0.0 for each in found), sum(each > 0.0 for each in found)
-        loss = "CRPS " if rival == _HARDEST_FAN else ""
-        parts.append(f"{loss}better than {rival} on {better} of {len(tested)}, worse on {worse}")
-    return [f"Symbol by symbol (Holm): {'; '.join(parts)}."] if parts else []
-
-
-def _rmse(scores: Scores, name: str) -> float:
-    return scores.models[name].path.rmse or 0.0
+def _name(rival: str) -> str:
+    return _SHOWN_NAMES.get(rival, rival)
 
 
 def _rate(share: float) -> str:
     return f"{100.0 * share:.1f} %"
 
 
-def _skill(skill: float | None) -> str:
-    if skill is None:
-        return "undefined"
-    shown = round(100.0 * skill, 1) + 0.0  # no "-0.0"
-    return f"{shown:+.1f} %" if abs(shown) < 10.0 else f"{100.0 * skill:+.0f} %"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _share(skill: float) -> str:
+    return f"{100.0 * skill:.1f} %" if skill < 0.1 else f"{100.0 * skill:.0f} %"

@@ -22,7 +22,7 @@ def direction_tables(scores: Scores, main: ModelScores) -> list[RenderableType]:
 
 def _two_way(main: ModelScores) -> RenderableType:
     table = make_table(
-        f"Direction called by {main.model} (p: Pesaran-Timmermann)",
+        f"Direction called by {main.model} (p: calls and outcomes go together)",
         ["Step", "Accuracy", "Best constant", "", "Balanced", "Windows"]
         + ["Independent", "of", "95 % interval", "p"],
         left=0,

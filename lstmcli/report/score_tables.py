@@ -49,7 +49,7 @@ def _scores(scores: Scores, over: str) -> RenderableType:
             number(each.path.mase),
             *([percent(each.path.crps, 3)] if fans else []),
             *(percent(each.path.skill.get(other), 1, sign=True) for other in against),
-            number(test.p if test else None),
+            number(test.test.p if test else None),
             percent(two_way.accuracy, 1),
             percent(two_way.balanced_accuracy, 1),
         )
@@ -96,7 +96,7 @@ def _bands(scores: Scores, main: ModelScores) -> RenderableType:
             percent(band.nominal, 0),
             percent(band.coverage, 1),
             percent(band.standard_error, 1),
-            "yes" if band.good else "no",
+            "too few" if band.good is None else "yes" if band.good else "no",
             percent(band.width),
             percent(other.coverage if other else None, 1),
             percent(other.width if other else None),

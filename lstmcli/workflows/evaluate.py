@@ -8,13 +8,15 @@ from itertools import compress
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstmcli.config import Data, Settings
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, UsageError
 from lstmcli.evaluation.backtest import Backtest, Rows, turn_of
 from lstmcli.evaluation.choice import tried
-from lstmcli.evaluation.cutoffs import choose_cutoffs
+from lstmcli.evaluation.comparisons import PathLosses, path_losses
+from lstmcli.evaluation.cutoffs import choose_cutoffs, phase_offsets
 from lstmcli.evaluation.scores import Scores
 from lstmcli.evaluation.trend import Thresholds
 from lstmcli.evaluation.verdict import verdict
@@ -131,13 +133,14 @@ def evaluate(
     step = step_size or settings.evaluate.step_size or steps
     asked = start or settings.evaluate.start
     first = test_start if asked is None else np.datetime64(asked)
+    longest = max(model.settings.window.context_length for model in networks.values())
     cutoffs = choose_cutoffs(
         own[main],
         first=first,
         last=_last(end or settings.evaluate.end),
         step_size=step,
         n_windows=n_windows or settings.evaluate.n_windows,
-        context_length=max(model.settings.window.context_length for model in networks.values()),
+        context_length=longest,
         horizon=steps,
     )
     fans = any(model.levels for model in networks.values())
@@ -161,17 +164,40 @@ def evaluate(
             rows=partial(baseline_rows, series, cutoffs, fewest=fewest),
             on_refit=on_refit,
         )
-        result = backtest(
+        forecast_from = partial(
+            backtest,
             fits,
             evaluated,
             series,
-            cutoffs,
             horizon=steps,
             context_length=settings.window.context_length,
             interval=loaded[0].interval,
             extra=baselines,
         )
-    scores = score_backtest(result, main, series, fits, flat_band=settings.evaluate.flat_band)
+        result = forecast_from(cutoffs)
+        decides, further = _other_phases(
+            cutoffs,
+            steps,
+            partial(
+                choose_cutoffs,
+                series,
+                first=min(each.dates[rows[0]] for each, rows in zip(series, cutoffs, strict=True)),
+                last=_last(end or settings.evaluate.end),
+                step_size=steps,
+                context_length=longest,
+                horizon=steps,
+            ),
+            forecast_from,
+        )
+    scores = score_backtest(
+        result,
+        main,
+        series,
+        fits,
+        flat_band=settings.evaluate.flat_band,
+        decides=decides,
+        further=further,
+    )
     looks, uncounted = count_looks(
         source.data_dir,
         dict(zip(references, starts, strict=True)) if counted else {},
@@ -196,7 +222,7 @@ def evaluate(
         refits=tuple(done),
         looks=looks,
         verdicts={
-            name: " ".join([verdict(scores, name), *tried(model.settings.tuning.trials)])
+            name: " ".join([str(verdict(scores, name)), *tried(model.settings.tuning.trials)])
             for name, model in networks.items()
         },
         notes=(
@@ -213,6 +239,28 @@ def evaluate(
         ),
         failures=tuple(failures),
     )
+
+
+def _other_phases(
+    shown: Sequence[Rows],
+    horizon: int,
+    choose: Callable[..., list[Rows]],
+    forecast_from: Callable[[list[Rows]], Backtest],
+) -> tuple[NDArray[np.bool_], list[PathLosses]]:
+    """Forecast from the phases of the grid that are not shown, and keep their losses alone.
+
+    Returns which of the windows shown are of a phase, (N,), and the losses of the others.
+    """
+    decides = [np.zeros(len(rows), dtype=np.bool_) for rows in shown]
+    further = []
+    for offset in phase_offsets(horizon):
+        phase = choose(offsets=(offset,))
+        for known, rows, own in zip(decides, shown, phase, strict=True):
+            known |= np.isin(rows, own)
+        rest = [np.setdiff1d(own, rows) for own, rows in zip(phase, shown, strict=True)]
+        if any(len(rows) for rows in rest):
+            further.append(path_losses(forecast_from(rest)))
+    return np.concatenate(decides), further
 
 
 def _own_series(

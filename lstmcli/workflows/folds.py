@@ -21,10 +21,9 @@ from lstmcli.dataset.split import Borders
 from lstmcli.errors import DataError, UsageError
 from lstmcli.evaluation import metrics
 from lstmcli.evaluation.backtest import run_backtest
-from lstmcli.evaluation.cutoffs import choose_cutoffs
-from lstmcli.evaluation.levels import reduce_fan
+from lstmcli.evaluation.cutoffs import calendars_of, choose_cutoffs
+from lstmcli.evaluation.levels import window_crps
 from lstmcli.evaluation.losses import check_forecast
-from lstmcli.evaluation.pooling import mean_known, pooled
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel, series_for
 from lstmcli.market.prices import Prices
@@ -114,7 +113,7 @@ def score_fold(model: TrainedModel, plan: Plan) -> float:
     """Score a model on every fifth validation cutoff of a fold, in units of the last price.
 
     It is what `evaluate` shows, whatever loss the model was trained by: the CRPS or the path RMSE
-    over all steps, pooled by date. Raises DataError where a forecast is no usable number.
+    over all steps, pooled. Raises DataError where a forecast is no usable number.
     """
     assert plan.validation_start is not None
     window = model.settings.window
@@ -131,14 +130,15 @@ def score_fold(model: TrainedModel, plan: Plan) -> float:
         {"network": partial(forecast, model)},
         horizon=window.horizon,
         context_length=window.context_length,
+        calendars=calendars_of(plan.series),
     )
     found = result.forecasts["network"]
     check_forecast("network", found, result.actual)
     if found.quantiles is None:
         squared = metrics.squared_error(found.median, result.actual)
-        return float(np.sqrt(pooled(mean_known(squared, axis=1), result.cutoff)))
-    crps, _ = reduce_fan(found.quantiles, found.levels, result.actual, result.cutoff)
-    return float(pooled(mean_known(crps, axis=1), result.cutoff))
+        return float(np.sqrt(result.pool().mean(squared.mean(axis=1))))
+    crps = window_crps(found.quantiles, found.levels, result.actual)
+    return float(result.pool().mean(crps))
 
 
 def _until(series: Series, borders: Borders) -> Series:

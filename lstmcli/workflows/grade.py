@@ -12,9 +12,8 @@ from lstmcli.config import Data, Evaluate
 from lstmcli.dataset.series import Series, make_series
 from lstmcli.errors import DataError, UsageError
 from lstmcli.evaluation.backtest import Backtest
-from lstmcli.evaluation.comparisons import windows_apart
+from lstmcli.evaluation.comparisons import whole_windows
 from lstmcli.evaluation.intervals import MIN_WINDOWS
-from lstmcli.evaluation.pooling import count_dates
 from lstmcli.evaluation.scores import Scores
 from lstmcli.evaluation.verdict import verdict
 from lstmcli.market.symbols import check_symbol
@@ -94,7 +93,7 @@ def grade(
         for each in found.issued:
             name = _name(each)
             outcome = find_outcome(each, series[each.interval, each.price], name)
-            grades.append(_grade(each, outcome, name))
+            grades.append(_grade(each, outcome, name, len(found.issued)))
             notes += outcome.notes
     return GradeReport(
         grades=tuple(grades),
@@ -153,11 +152,13 @@ def _askable(source: Source, symbols: Sequence[str]) -> tuple[list[str], list[Fa
     return found, failures
 
 
-def _grade(issued: Issued, outcome: Outcome, name: str) -> Grade:
+def _grade(issued: Issued, outcome: Outcome, name: str, n_models: int) -> Grade:
     scores: list[Scores] = []
     if outcome.backtest is not None:
-        for part in _parts(outcome.backtest):
-            scores.append(_score(part, outcome, name, longer=scores[0] if scores else None))
+        parts = list(_parts(outcome.backtest))
+        for part in parts:
+            longer = scores[0] if scores else None
+            scores.append(_score(part, outcome, name, longer, len(parts) * n_models))
     return Grade(
         model=name,
         versions=issued.versions,
@@ -167,7 +168,7 @@ def _grade(issued: Issued, outcome: Outcome, name: str) -> Grade:
         counts=outcome.counts,
         backtest=outcome.backtest,
         scores=tuple(scores),
-        verdicts=tuple(verdict(each) for each in scores),
+        verdicts=tuple(str(verdict(each)) for each in scores),
     )
 
 
@@ -178,16 +179,23 @@ def _parts(result: Backtest) -> Iterator[Backtest]:
     yield whole
     for step in whole.steps[::-1]:
         part = whole.up_to(step)
-        if count_dates(part.cutoff[windows_apart(part)]) >= MIN_WINDOWS:
+        if part.pool().keep(whole_windows(part)).n_independent >= MIN_WINDOWS:
             if part.steps != whole.steps:
                 yield part
             return
 
 
-def _score(result: Backtest, outcome: Outcome, name: str, longer: Scores | None) -> Scores:
-    fitted = Fitted(models={}, trend={}, rows=outcome.fit_rows)
+def _score(
+    result: Backtest, outcome: Outcome, name: str, longer: Scores | None, n_judged: int
+) -> Scores:
     return score_backtest(
-        result, name, outcome.series, [fitted], flat_band=Evaluate().flat_band, longer=longer
+        result,
+        name,
+        outcome.series,
+        [Fitted(models={}, trend={}, rows=outcome.fit_rows)],
+        flat_band=Evaluate().flat_band,
+        longer=longer,
+        n_judged=n_judged,
     )
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError
 from lstmcli.evaluation.backtest import Backtest, Rows, context_sigma
+from lstmcli.evaluation.cutoffs import calendars_of
 from lstmcli.forecasting.baselines import fewest_climatology_rows
 from lstmcli.forecasting.volatility import EWMA_START
 from lstmcli.workflows.issued import Issued
@@ -185,6 +186,7 @@ def _backtest(
         dates=issued.dates[places],
         actual=np.concatenate([each.actual for each in found]),
         forecasts={name: issued.forecast.rows(places), **forecasts},
+        calendar=np.repeat(calendars_of(series), [len(at) for at in rows]),
     )
 
 

@@ -7,7 +7,7 @@ first steps do, which mature sooner.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +22,10 @@ from lstmcli.evaluation.challenge import (
     shared_levels,
     window_losses,
 )
-from lstmcli.evaluation.cutoffs import choose_cutoffs
+from lstmcli.evaluation.cutoffs import calendars_of, choose_cutoffs
 from lstmcli.evaluation.intervals import MIN_WINDOWS
 from lstmcli.evaluation.losses import check_forecast
-from lstmcli.evaluation.pooling import count_dates
+from lstmcli.evaluation.pooling import Pool, blocks, count_dates
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel, series_for
 from lstmcli.market.prices import Prices
@@ -206,8 +206,9 @@ def _compared(
 ) -> Comparison:
     """Forecast one symbol after the other, so that memory stays flat."""
     levels = shared_levels(*(model.levels for model in models))
-    parts = []
-    for pair, rows in zip(pairs, windows.cutoffs, strict=True):
+    parts: list[tuple[NDArray[Any], ...]] = []
+    numbers = calendars_of([pair.challenger for pair in pairs])
+    for pair, rows, number in zip(pairs, windows.cutoffs, numbers, strict=True):
         if not len(rows):
             continue
         actual = actual_moves(pair.challenger, rows, windows.steps)
@@ -218,9 +219,15 @@ def _compared(
             losses.append(window_losses(made, actual, levels))
         dates = pair.challenger.dates
         end = dates[future_rows(rows, windows.steps)[:, -1]]
-        parts.append((*losses, np.full(len(rows), series.symbol), dates[rows], end))
+        labels = (np.full(len(rows), label) for label in (len(parts), number))
+        parts.append((*losses, dates[rows], end, *labels))
+    ours, theirs, cutoff, end, symbol, calendar = (
+        np.concatenate(column) for column in zip(*parts, strict=True)
+    )
     return compare(
-        *(np.concatenate(column) for column in zip(*parts, strict=True)),
+        ours,
+        theirs,
+        Pool(cutoff, end, symbol, blocks(cutoff, end, calendar)),
         levels=levels,
         steps=windows.steps,
         level=level,

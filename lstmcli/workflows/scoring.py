@@ -19,6 +19,8 @@ from lstmcli.evaluation.backtest import (
     run_backtest,
     turn_of,
 )
+from lstmcli.evaluation.comparisons import PathLosses
+from lstmcli.evaluation.cutoffs import calendars_of
 from lstmcli.evaluation.metrics import mase_scale
 from lstmcli.evaluation.scores import Scores, score
 from lstmcli.evaluation.tails import Tails, fit_tails
@@ -112,7 +114,12 @@ def backtest(
         extra=extra,
     )
     return run_backtest(
-        series, cutoffs, forecasters, horizon=horizon, context_length=context_length
+        series,
+        cutoffs,
+        forecasters,
+        horizon=horizon,
+        context_length=context_length,
+        calendars=calendars_of(series),
     )
 
 
@@ -124,12 +131,15 @@ def score_backtest(
     *,
     flat_band: float,
     longer: Scores | None = None,
+    decides: NDArray[np.bool_] | None = None,
+    further: Sequence[PathLosses] = (),
+    n_judged: int | None = None,
 ) -> Scores:
     """Score a backtest with what was learned of trends on training rows.
 
     A refit learns thresholds of its own; what counts as a crash or a spike, and the scale of MASE,
     stay those of the first fit, so that one score has one meaning. longer : the scores of the same
-    windows over more steps, if there are any.
+    windows over more steps, if there are any. decides, further, n_judged : as for `score`.
     """
     horizon = result.actual.shape[1]
     known = fitted[0].trend.get(model)
@@ -148,6 +158,9 @@ def score_backtest(
         else Tails(_first(known["crash"], horizon), _first(known["spike"], horizon)),
         generator=np.random.default_rng(_BLOCKS_SEED),
         longer=longer,
+        decides=decides,
+        further=further,
+        n_judged=n_judged,
     )
 
 
