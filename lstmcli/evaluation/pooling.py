@@ -157,8 +157,8 @@ def blocks(
 ) -> NDArray[np.intp] | None:
     """Cut time into blocks that each calendar's windows fit into; None for a single calendar.
 
-    A block begins at a cutoff and is as long as the longest window, or distance of two cutoffs,
-    that any calendar has at that time. So the blocks of a share and a coin are the share's own
+    Each block begins where the one before it ends, and is as long as the longest window, or distance
+    of two cutoffs, that any calendar has at that time. So the blocks of a share and a coin are the share's own
     windows, and those of three exchanges about as many as the slowest of them has.
 
     cutoff, end, calendar : (N,). Returns (N,) block numbers in the order of time.
@@ -169,14 +169,17 @@ def blocks(
         _spans(cutoff[calendar == each], end[calendar == each]) for each in np.unique(calendar)
     ]
     dates = group_dates(cutoff)[0]
-    starts, at = [], 0
-    while at < dates.size:
-        starts.append(dates[at])
-        reach = max(
-            lengths[max(0, np.searchsorted(days, dates[at], side="right") - 1)]
-            for days, lengths in spans
+    starts, day = [], dates[0]
+    while day <= dates[-1]:
+        following = dates[np.searchsorted(dates, day)]
+        length = max(
+            lengths[max(0, np.searchsorted(days, day, side="right") - 1)] for days, lengths in spans
         )
-        at = max(at + 1, int(np.searchsorted(dates, dates[at] + reach)))
+        if following < day + length:
+            starts.append(day)
+            day = day + length
+        else:  # nothing for a whole block
+            day = following
     return np.searchsorted(np.array(starts), cutoff, side="right") - 1
 
 

@@ -48,17 +48,17 @@ def diebold_mariano(
     Diebold & Mariano (1995) with the small-sample factor of Harvey, Leybourne & Newbold (1997). A
     negative statistic is in favour of `a`. Student's t has a degree of freedom for each independent
     observation but one, where the textbook counts all of them: overlapping windows are no more
-    evidence. Undefined below `fewest` independent observations, or 2 h of all.
+    evidence. Undefined below `fewest` independent observations, or max(2 h, 20) of all.
 
     loss_a, loss_b : (U,) by observation, in the order of time. h : observations that one window
         reaches across; 1 for windows that do not overlap. n_independent : U unless given.
     """
     name, n = "Diebold-Mariano", loss_a.size if n_independent is None else n_independent
+    difference, needed = loss_a - loss_b, max(2 * h, MIN_WINDOWS)
+    if difference.size < needed:
+        return _undefined(name, n, _too_few(difference.size, needed))
     if n < fewest:
         return _undefined(name, n, _too_few(n, fewest))
-    difference = loss_a - loss_b
-    if difference.size < 2 * h:
-        return _undefined(name, n, f"too few observations ({difference.size}, {2 * h} are needed)")
     if not np.all(np.isfinite(difference)):
         return _undefined(name, n, "some losses are not finite")
     if np.ptp(difference) <= 1e-12 * max(np.abs(loss_a).max(), np.abs(loss_b).max()):

@@ -46,7 +46,7 @@ def symbol_tests(evidence: Evidence, loss: Loss, name: str, rival: str) -> dict[
     means, errors = _statistics(gains, pool.reach)
     n = pool.n_independent
     why = f"too few windows for a test ({n}, at least {MIN_WINDOWS} are needed)"
-    largest = _largest(gains, means, errors, pool.reach, n) if n >= MIN_WINDOWS else None
+    largest = _largest(gains, means, errors, pool.reach) if n >= MIN_WINDOWS else None
     found = {}
     for s, symbol in enumerate(evidence.symbols):
         gain = None if np.isnan(means[s]) else float(means[s])
@@ -87,7 +87,6 @@ def _largest(
     means: NDArray[np.float64],
     errors: NDArray[np.float64],
     reach: int,
-    n_independent: int,
 ) -> NDArray[np.float64]:
     """The largest statistic of any symbol in each resample, were no model better, (B,).
 
@@ -104,6 +103,8 @@ def _largest(
     times = _resamples(n, block)
     count = times @ known
     resampled = np.divide(times @ centred, count, out=np.zeros(count.shape), where=count > 0)
-    wider = student_t_quantile(0.95, n_independent - 1) / _NORMAL
+    wider = student_t_quantile(0.95, max(1, drawn - 1)) / _NORMAL
     wider *= math.sqrt(drawn / max(1.0, drawn - 1.0))
+    if reach > 1:  # blocks of two reaches see five sixths of the variance of overlapping windows
+        wider *= math.sqrt(6.0 / 5.0)
     return np.asarray((resampled / errors[tested]).max(axis=1) * wider)

@@ -11,6 +11,7 @@ from lstmcli.evaluation.challenge import (
     shared_levels,
     window_losses,
 )
+from lstmcli.evaluation.pooling import Pool
 from lstmcli.evaluation.significance import diebold_mariano
 from lstmcli.forecasting.forecast import Forecast
 
@@ -26,9 +27,11 @@ def compared(ours, theirs, *, reach=1, symbols=1, levels=LEVELS, level=0.01) -> 
     return compare(
         ours.T.ravel(),
         theirs.T.ravel(),
-        np.repeat([f"S{k}" for k in range(symbols)], len(ours)),
-        np.tile(dates, symbols),
-        np.tile(dates + reach, symbols),
+        Pool(
+            np.tile(dates, symbols),
+            np.tile(dates + reach, symbols),
+            np.repeat(np.arange(symbols), len(ours)),
+        ),
         levels=levels,
         steps=reach,
         level=level,
@@ -102,7 +105,7 @@ def test_reported_losses_are_those_of_the_units_of_the_price():
     ("n", "reach", "why"),
     [
         (19, 1, "too few windows for a test (19, at least 20 are needed)"),
-        (30, 5, "too few independent windows (6, at least 8 are needed)"),
+        (30, 5, "too few windows for a test (6, at least 8 are needed)"),
     ],
 )
 def test_too_few_windows_decide_nothing(n, reach, why):

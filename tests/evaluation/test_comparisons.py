@@ -1,27 +1,35 @@
 """Pairs of models: which are compared, on which windows, with which interval."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from lstmcli.evaluation.comparisons import comparable, pairwise, skill_intervals
+from lstmcli.evaluation.comparisons import (
+    Evidence,
+    LossTest,
+    pairwise,
+    path_losses,
+    reduced_losses,
+    skill_intervals,
+)
 from lstmcli.evaluation.error_scores import path_scores
 from lstmcli.evaluation.intervals import bootstrap_skills
 from lstmcli.evaluation.losses import losses
 from lstmcli.evaluation.scores import score
-from lstmcli.evaluation.significance import diebold_mariano
+from lstmcli.evaluation.significance import SignificanceTest, diebold_mariano
 from tests.evaluation.test_scores import panel
 
 
 def everything(backtest):
     reduced = {name: losses(backtest, name, np.ones(120)) for name in backtest.forecasts}
-    some = np.ones(120, dtype=bool)
-    paths = path_scores(reduced, ("naive", "drift"), backtest.cutoff, some)
-    return reduced, paths, comparable(backtest, reduced)
+    paths = path_scores(reduced, ("naive", "drift"), backtest.pool())
+    return reduced, paths, Evidence(reduced_losses(backtest, reduced, None))
 
 
 def test_each_network_meets_every_other_once_and_every_baseline():
-    _, paths, dated = everything(panel())
-    pairs = pairwise(["net", "gaussian_cone"], paths, dated, {})
+    _, paths, evidence = everything(panel())
+    pairs = pairwise(["net", "gaussian_cone"], paths, evidence, {})
     assert [(pair.model, pair.other, pair.loss) for pair in pairs] == [
         ("net", "gaussian_cone", "squared"),
         ("net", "gaussian_cone", "crps"),
@@ -35,20 +43,61 @@ def test_each_network_meets_every_other_once_and_every_baseline():
     assert pairs[0].interval is None
 
 
-def test_pairs_are_tested_apart_and_on_all_cutoffs():
+def test_pairs_are_tested_over_all_phases_with_the_independent_windows_counted():
     backtest = panel(n_symbols=1, n_cutoffs=120, step_size=1)
-    reduced, paths, dated = everything(backtest)
-    (pair,) = (p for p in pairwise(["net"], paths, dated, {}) if p.other == "drift")
+    reduced, paths, evidence = everything(backtest)
+    (pair,) = (p for p in pairwise(["net"], paths, evidence, {}) if p.other == "drift")
     ours, theirs = reduced["net"].squared, reduced["drift"].squared
-    assert (dated.apart.h, dated.whole.h) == (1, 5)
-    assert pair.test == diebold_mariano(ours[::5], theirs[::5])
-    assert pair.test_all == diebold_mariano(ours, theirs, 5)
+    assert pair.test.test == diebold_mariano(ours, theirs, 5, 24)
+    assert pair.test.test.n == 24
+    for phase, found in enumerate(pair.test.skills):
+        means = [each[phase::5].mean() for each in (ours, theirs)]
+        assert found == pytest.approx(1.0 - np.sqrt(means[0] / means[1]))
+
+
+def test_losses_of_windows_apart_are_joined_to_the_same_evidence():
+    """Five phases forecast one after the other decide as all cutoffs at once do."""
+    whole = panel(n_symbols=3, n_cutoffs=120, step_size=1)
+    first, *others = (path_losses(part(whole, phase)) for phase in range(5))
+    found, expected = Evidence(first.join(others)), Evidence(path_losses(whole))
+    for loss in ("squared", "crps"):
+        ours, theirs = (each.test(loss, "net", "gaussian_cone") for each in (found, expected))
+        assert ours.skills == pytest.approx(theirs.skills)
+        assert ours.test.p == pytest.approx(theirs.test.p)
+        assert ours.test.n == theirs.test.n == 24
+
+
+def part(backtest, phase):
+    rows = np.arange(len(backtest.cutoff)) % 5 == phase
+    return replace(
+        backtest,
+        **{
+            name: getattr(backtest, name)[rows]
+            for name in ("symbol", "cutoff", "last_close", "sigma", "dates", "actual")
+        },
+        forecasts={name: each.rows(rows) for name, each in backtest.forecasts.items()},
+    )
+
+
+@pytest.mark.parametrize(
+    ("p", "statistic", "skills", "claim"),
+    [
+        (0.01, -3.0, (0.1, 0.2, 0.1, 0.1, 0.3), "better"),
+        (0.01, 3.0, (-0.1, -0.2, -0.1, -0.1, -0.3), "worse"),
+        (0.01, -3.0, (0.1, 0.2, -0.1, 0.1, 0.3), None),
+        (0.06, -3.0, (0.1, 0.2, 0.1, 0.1, 0.3), None),
+        (None, None, (0.1, 0.2, 0.1, 0.1, 0.3), None),
+    ],
+)
+def test_a_claim_needs_the_test_and_the_same_sign_in_every_phase(p, statistic, skills, claim):
+    test = SignificanceTest("Diebold-Mariano", statistic, p, 24)
+    assert LossTest(0.1, skills, test).claim == claim
 
 
 def test_intervals_are_drawn_for_every_pair_in_blocks_twice_as_long_as_a_window():
     backtest = panel(n_symbols=1, n_cutoffs=120, step_size=1)
-    reduced, _, dated = everything(backtest)
-    found = skill_intervals(dated.some, np.random.default_rng(3))
+    reduced, _, _ = everything(backtest)
+    found = skill_intervals(backtest, reduced, np.random.default_rng(3))
     assert len(found) == 4 * 3 + 2 * 1
     alone = bootstrap_skills(
         {name: each.squared for name, each in reduced.items()},
@@ -84,5 +133,5 @@ def test_windows_without_outcome_leave_every_test_undefined():
     backtest.actual[:] = np.nan
     found = score(backtest, model="net", mase_scales={}, generator=np.random.default_rng(0))
     assert {pair.skill for pair in found.pairwise} == {None}
-    assert all("too few windows" in pair.test.why for pair in found.pairwise)
+    assert all("too few windows" in pair.test.test.why for pair in found.pairwise)
     assert all("too few cutoffs" in pair.interval.why for pair in found.pairwise)

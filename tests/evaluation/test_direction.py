@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lstmcli.evaluation.direction import probability_below, two_way
+from lstmcli.evaluation.pooling import Pool
 
 DAY = np.datetime64("2020-01-01")
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -16,13 +17,13 @@ LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 def days(n, apart=1):
     cutoff = DAY + apart * np.arange(n)
-    return cutoff, cutoff + apart
+    return Pool(cutoff, cutoff + apart)
 
 
 def test_hits_and_the_best_constant_answer_are_counted():
     predicted = np.array([0.1, 0.1, -0.1, -0.1, 0.1])
     actual = np.array([0.2, 0.2, 0.2, -0.2, -0.2])
-    found = two_way(predicted, actual, *days(5))
+    found = two_way(predicted, actual, days(5))
     assert found.accuracy == pytest.approx(3 / 5)
     assert (found.always, found.always_accuracy) == ("up", pytest.approx(3 / 5))
     assert found.balanced_accuracy == pytest.approx((2 / 3 + 1 / 2) / 2)
@@ -33,13 +34,13 @@ def test_hits_and_the_best_constant_answer_are_counted():
 
 
 def test_down_is_the_best_constant_answer_of_a_falling_market():
-    found = two_way(np.ones(4), np.array([-1.0, -1.0, -1.0, 1.0]), *days(4))
+    found = two_way(np.ones(4), np.array([-1.0, -1.0, -1.0, 1.0]), days(4))
     assert (found.always, found.always_accuracy) == ("down", 0.75)
     assert found.accuracy == 0.25
 
 
 def test_a_forecast_without_a_call_has_no_accuracy_and_says_why():
-    found = two_way(np.zeros(30), np.where(np.arange(30) % 3, 1.0, -1.0), *days(30))
+    found = two_way(np.zeros(30), np.where(np.arange(30) % 3, 1.0, -1.0), days(30))
     assert found.accuracy is None
     assert found.balanced_accuracy is None
     assert found.interval.low is None
@@ -49,14 +50,14 @@ def test_a_forecast_without_a_call_has_no_accuracy_and_says_why():
 
 
 def test_a_single_missing_call_counts_as_a_miss():
-    assert two_way(np.array([0.1, 0.0]), np.array([0.1, -0.1]), *days(2)).accuracy == 0.5
+    assert two_way(np.array([0.1, 0.0]), np.array([0.1, -0.1]), days(2)).accuracy == 0.5
 
 
 def test_what_has_not_happened_is_left_out():
     predicted, actual = np.array([0.1, 0.1, 0.1]), np.array([0.1, -0.1, np.nan])
-    found = two_way(predicted, actual, *days(3))
+    found = two_way(predicted, actual, days(3))
     assert (found.n_windows, found.accuracy) == (2, 0.5)
-    nothing = two_way(predicted, np.full(3, np.nan), *days(3))
+    nothing = two_way(predicted, np.full(3, np.nan), days(3))
     assert (nothing.n_windows, nothing.accuracy, nothing.always) == (0, None, None)
     assert nothing.why == "no window has its outcome yet"
 
@@ -64,7 +65,7 @@ def test_what_has_not_happened_is_left_out():
 def test_overlapping_windows_count_once():
     cutoff = DAY + np.arange(60)
     actual = np.where(np.arange(60) % 2, 0.1, -0.1)
-    found = two_way(np.full(60, 0.1), actual, cutoff, cutoff + 20)
+    found = two_way(np.full(60, 0.1), actual, Pool(cutoff, cutoff + 20))
     assert (found.n_windows, found.n_independent, found.interval.n) == (60, 3, 3)
     assert found.accuracy == 0.5
     assert found.independent_accuracy == 0.0  # the cutoffs 0, 20 and 40 all fell
@@ -73,24 +74,17 @@ def test_overlapping_windows_count_once():
 def test_symbols_of_one_date_share_its_weight_and_count_as_one_trial():
     cutoff = np.array([DAY, DAY, DAY, DAY + 1])
     actual = np.array([0.1, 0.1, -0.1, -0.1])
-    found = two_way(np.full(4, 0.1), actual, cutoff, cutoff + 1)
+    found = two_way(np.full(4, 0.1), actual, Pool(cutoff, cutoff + 1))
     assert found.accuracy == pytest.approx((2 / 3 + 0) / 2)
     assert (found.n_windows, found.n_independent) == (4, 2)
-    assert (
-        "by date"
-        in two_way(
-            np.tile([0.1, -0.1], 40),
-            np.tile([0.1, 0.1, -0.1], 27)[:80],
-            np.repeat(days(40)[0], 2),
-            np.repeat(days(40)[1], 2),
-        ).test.name
-    )
+    pair = Pool(np.repeat(cutoff[[0, 3]], 2), np.repeat(cutoff[[0, 3]], 2) + 1, np.tile([0, 1], 2))
+    assert two_way(np.full(4, 0.1), actual, pair).test.why is not None
 
 
 def test_the_thirteen_of_the_lab_prove_nothing():
     """11 of 13 rises: always-up scores 84.6 %, and even 13 of 13 would not be significant."""
     actual = np.array([1.0] * 11 + [-1.0] * 2)
-    found = two_way(np.ones(13), actual, *days(13))
+    found = two_way(np.ones(13), actual, days(13))
     assert found.accuracy == found.always_accuracy == pytest.approx(11 / 13)
     assert found.interval.low < 0.6 < 0.95 < found.interval.high
     assert "too few windows" in found.test.why

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from lstmcli.evaluation.levels import level_scores, reduce_fan, step_bands
+from lstmcli.evaluation.levels import level_scores, reduce_fan, step_bands, window_crps
 from lstmcli.evaluation.metrics import absolute_error
+from lstmcli.evaluation.pooling import Pool
 
 LEVELS = (0.025, *(round(0.05 * k, 2) for k in range(1, 20)), 0.975)
 DAY = np.datetime64("2020-01-01")
@@ -17,7 +18,10 @@ def pinball(quantile, actual, level):
 
 
 def crps(quantiles, levels, actual):
-    return reduce_fan(quantiles, levels, actual, DAY + np.arange(len(actual)))[0]
+    dates = DAY + np.arange(len(actual))
+    found = reduce_fan(quantiles, levels, actual, Pool(dates, dates + 1))[0]
+    np.testing.assert_allclose(window_crps(quantiles, levels, actual), found.mean(axis=1))
+    return found
 
 
 def test_crps_is_twice_the_mean_pinball_of_the_inner_levels():
@@ -82,7 +86,7 @@ def slow_pool(values, actual, cutoff, h):
 
 def test_levels_agree_with_their_slow_twins():
     fan, levels, actual, cutoff = panel()
-    found = level_scores(reduce_fan(fan, levels, actual, cutoff)[1], {1: 0, 3: 2})
+    found = level_scores(reduce_fan(fan, levels, actual, Pool(cutoff, cutoff + 1))[1], {1: 0, 3: 2})
     assert [(each.step, each.level) for each in found] == [(h, q) for h in (1, 3) for q in levels]
     for each in found:
         h, q = each.step - 1, levels.index(each.level)
@@ -95,7 +99,7 @@ def test_levels_agree_with_their_slow_twins():
 def test_bands_by_step_agree_with_their_slow_twins():
     fan, levels, actual, cutoff = panel()
     fan[5, 1, 0] = actual[5, 1]  # an edge counts as inside
-    found = step_bands(reduce_fan(fan, levels, actual, cutoff)[1])
+    found = step_bands(reduce_fan(fan, levels, actual, Pool(cutoff, cutoff + 1))[1])
     assert [band.nominal for band in found] == [0.8, 0.4]
     for band, (low, high) in zip(found, ((0, 4), (1, 3)), strict=True):
         for h in range(3):
@@ -108,6 +112,6 @@ def test_bands_by_step_agree_with_their_slow_twins():
 def test_a_step_that_has_not_happened_has_no_levels():
     fan, levels, actual, cutoff = panel()
     actual[:, 2] = np.nan
-    steps = reduce_fan(fan, levels, actual, cutoff)[1]
+    steps = reduce_fan(fan, levels, actual, Pool(cutoff, cutoff + 1))[1]
     assert {each.step for each in level_scores(steps, {1: 0, 2: 1, 3: 2})} == {1, 2}
     assert step_bands(steps)[0].coverage[2] is None

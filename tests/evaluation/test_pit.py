@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from lstmcli.evaluation.pit import bin_masses, pit_histogram
+from lstmcli.evaluation.pooling import Pool
 from lstmcli.forecasting.forecast import Forecast
 
 LEVELS = (0.025, *(round(0.05 * k, 2) for k in range(1, 20)), 0.975)
@@ -16,7 +17,9 @@ def histogram(actual, spread=1.0, levels=LEVELS, days=1, symbols=1):
     n = len(actual)
     fan = np.tile(spread * stats.norm.ppf(levels), (n, 1, 1))
     cutoff = np.tile(DAY + np.arange(n // symbols), symbols)
-    return pit_histogram(Forecast(np.zeros((n, 1)), fan, levels), 1, actual, cutoff, cutoff + days)
+    return pit_histogram(
+        Forecast(np.zeros((n, 1)), fan, levels), 1, actual, Pool(cutoff, cutoff + days)
+    )
 
 
 def test_a_true_fan_is_flat_and_a_narrow_one_is_not():
@@ -90,5 +93,7 @@ def test_few_windows_and_several_symbols_say_why_there_is_no_test():
 def test_point_forecasts_and_futures_have_no_histogram():
     cutoff = DAY + np.arange(3)
     none = np.full(3, np.nan)
-    assert pit_histogram(Forecast(np.zeros((3, 1))), 1, np.zeros(3), cutoff, cutoff + 1) is None
+    assert (
+        pit_histogram(Forecast(np.zeros((3, 1))), 1, np.zeros(3), Pool(cutoff, cutoff + 1)) is None
+    )
     assert histogram(none) is None

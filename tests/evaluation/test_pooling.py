@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmcli.evaluation.pooling import (
-    by_date,
+    Pool,
+    blocks,
     by_symbol,
     count_dates,
     float_or_none,
@@ -16,7 +17,7 @@ from lstmcli.evaluation.pooling import (
     independent,
     mean_known,
     overlap,
-    pooled,
+    phases,
 )
 
 DAY = np.datetime64("2020-01-01")
@@ -39,22 +40,21 @@ def slow_pooled(values, cutoff):
 def test_pooling_agrees_with_its_slow_twin(rows):
     cutoff = DAY + np.array([day for day, _ in rows], dtype=np.int64)
     values = np.array([value for _, value in rows], dtype=np.float64)
-    found = float(pooled(values, cutoff))
+    found = float(Pool(cutoff, cutoff + 1).mean(values))
     assert found == pytest.approx(slow_pooled(values, cutoff), nan_ok=True)
 
 
 def test_a_date_with_many_symbols_weighs_no_more_than_one_with_a_single_symbol():
     cutoff = DAY + np.array([0, 0, 0, 1])
-    assert float(pooled(np.array([1.0, 1.0, 1.0, 3.0]), cutoff)) == 2.0
+    assert float(Pool(cutoff, cutoff + 1).mean(np.array([1.0, 1.0, 1.0, 3.0]))) == 2.0
 
 
 def test_columns_are_pooled_apart():
     cutoff = DAY + np.array([1, 0, 1])
     values = np.array([[1.0, np.nan], [2.0, np.nan], [3.0, 5.0]])
-    dates, means = by_date(values, cutoff)
-    assert dates.tolist() == [DAY.item(), (DAY + 1).item()]
-    np.testing.assert_array_equal(means, [[2.0, np.nan], [2.0, 5.0]])
-    np.testing.assert_array_equal(pooled(values, cutoff), [2.0, 5.0])
+    pool = Pool(cutoff, cutoff + 1)
+    np.testing.assert_array_equal(pool.series(values), [[2.0, np.nan], [2.0, 5.0]])
+    np.testing.assert_array_equal(pool.mean(values), [2.0, 5.0])
 
 
 @given(st.lists(st.integers(-800_000, 800_000), max_size=30), st.sampled_from(["D", "s"]))
@@ -114,4 +114,95 @@ def test_nothing_gives_nothing():
     none = np.array([], dtype="datetime64[D]")
     assert independent(none, none).shape == (0,)
     assert overlap(none, none) == 1
-    assert np.isnan(pooled(np.array([]), none))
+    assert np.isnan(Pool(none, none).mean(np.array([])))
+    assert (Pool(none, none).n_units, Pool(none, none).n_independent) == (0, 0)
+    assert blocks(none, none, np.array([], dtype=np.intp)) is None
+
+
+def windows_of(sessions, horizon, first=0, every=None):
+    """Cutoff and end of each window of a calendar's own grid."""
+    rows = np.arange(first, sessions.size - horizon, every or horizon)
+    return sessions[rows], sessions[rows + horizon]
+
+
+def pool_of(calendars):
+    """One pool of the windows of several symbols, (cutoff, end, calendar) each."""
+    cutoff, end = (np.concatenate([each[k] for each in calendars]) for k in (0, 1))
+    sizes = [each[0].size for each in calendars]
+    symbol = np.repeat(np.arange(len(calendars)), sizes)
+    calendar = np.repeat([each[2] for each in calendars], sizes)
+    return Pool(cutoff, end, symbol, blocks(cutoff, end, calendar))
+
+
+WEEKDAYS = np.arange(DAY, DAY + 3650)[np.is_busday(np.arange(DAY, DAY + 3650))]
+EVERY_DAY = np.arange(DAY, DAY + 3650)
+
+
+def without(sessions, seed, share):
+    """An exchange that is closed on some further days of its own."""
+    return sessions[np.random.default_rng(seed).random(sessions.size) >= share]
+
+
+def test_a_share_and_a_coin_have_the_shares_count():
+    share, coin = without(WEEKDAYS, 1, 0.035), EVERY_DAY
+    alone = Pool(*windows_of(share, 50))
+    both = pool_of([(*windows_of(share, 50), 0), (*windows_of(coin, 50), 1)])
+    assert both.n_independent == alone.n_independent == 50
+
+
+def test_two_coins_never_decide_for_many_shares():
+    """Blocks that hold the coins alone are neither evidence nor part of a mean."""
+    share = without(WEEKDAYS, 1, 0.035)[:1500]
+    shares = [(*windows_of(share, 50), 0)] * 11
+    pool = pool_of([*shares, *[(*windows_of(EVERY_DAY, 50), 1)] * 2])
+    assert pool.n_independent == Pool(*windows_of(share, 50)).n_independent == 29
+    late = pool.cutoff > share[-1]
+    assert late.any()
+    assert np.all(pool.unit[late] == -1)
+    values = np.where(late, 1e9, 1.0)
+    assert pool.mean(values) == 1.0
+
+
+def test_three_exchanges_keep_about_as_many_windows_as_the_slowest_has():
+    exchanges = [without(WEEKDAYS, seed, 0.03 + 0.01 * seed) for seed in range(3)]
+    pool = pool_of(
+        [(*windows_of(each, 50), k) for k, each in enumerate(exchanges) for _ in "1234567"]
+    )
+    slowest = min(windows_of(each, 50)[0].size for each in exchanges)
+    assert slowest - 3 <= pool.n_independent <= slowest
+
+
+def test_a_block_weighs_every_symbol_alike_however_many_windows_it_has():
+    share, coin = windows_of(WEEKDAYS, 5), windows_of(EVERY_DAY, 1)
+    pool = pool_of([(*share, 0), (*coin, 1)])
+    values = np.where(pool.symbol == 0, 1.0, 3.0)
+    np.testing.assert_allclose(pool.series(values)[:-1], 2.0)
+    weights = pool.weights(np.ones((pool.size, 1), dtype=bool))[:, 0]
+    assert (weights * values).sum() == pytest.approx(float(pool.mean(values)))
+
+
+def test_a_single_calendar_has_no_blocks():
+    cutoff, end = windows_of(WEEKDAYS, 50)
+    assert blocks(cutoff, end, np.zeros(cutoff.size, dtype=np.intp)) is None
+
+
+def test_the_weights_are_those_of_the_mean():
+    generator = np.random.default_rng(2)
+    pool = pool_of([(*windows_of(WEEKDAYS, 50, every=10), 0), (*windows_of(EVERY_DAY, 50), 1)])
+    values = generator.normal(size=(pool.size, 4))
+    known = generator.random(values.shape) < 0.7
+    np.testing.assert_allclose(
+        (pool.weights(known) * values).sum(axis=0), pool.mean(np.where(known, values, np.nan))
+    )
+
+
+@pytest.mark.parametrize(
+    ("every", "horizon", "count"), [(10, 50, 5), (1, 5, 5), (50, 50, 1), (1, 1, 1)]
+)
+def test_phases_are_chains_of_windows_that_do_not_overlap(every, horizon, count):
+    cutoff, end = windows_of(WEEKDAYS, horizon, every=every)
+    found = phases(cutoff, end, np.zeros(cutoff.size, dtype=np.intp))
+    assert sorted(set(found.tolist())) == list(range(count))
+    for phase in range(count):
+        own = found == phase
+        assert np.all(cutoff[own][1:] >= end[own][:-1])

@@ -7,7 +7,6 @@ import pytest
 from scipy import stats
 from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.diagnostic import pesaran_timmermann as their_pesaran_timmermann
-from statsmodels.stats.multitest import multipletests
 from statsmodels.tsa.stattools import diebold_mariano_test
 
 from lstmcli.evaluation.distributions import student_t_two_sided
@@ -15,7 +14,6 @@ from lstmcli.evaluation.significance import (
     christoffersen_unconditional,
     diebold_mariano,
     harvey_statistic,
-    holm,
     pesaran_timmermann,
 )
 
@@ -130,12 +128,3 @@ def test_the_coverage_test_reproduces_published_examples():
     found = christoffersen_unconditional(1043 - 57, 1043, 0.95)
     assert found.statistic == pytest.approx(0.46147, abs=5e-6)
     assert found.p == pytest.approx(0.49694, abs=5e-6)
-
-
-def test_holm_reproduces_a_textbook_example():
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-
-
-def test_holm_agrees_with_statsmodels():
-    values = np.random.default_rng(0).random(20) ** 3
-    assert holm(values.tolist()) == pytest.approx(multipletests(values, method="holm")[1])

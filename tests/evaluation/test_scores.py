@@ -13,6 +13,7 @@ from lstmcli.errors import DataError
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.metrics import mase_scale
 from lstmcli.evaluation.scores import score
+from lstmcli.evaluation.significance import harvey_statistic
 from lstmcli.evaluation.tails import fit_tails
 from lstmcli.evaluation.trend import Thresholds, fit_thresholds, scaled_moves
 from lstmcli.forecasting import baselines
@@ -66,7 +67,7 @@ def test_the_thirteen_windows_of_the_lab_reproduce_its_bar(lab_closes):
     assert always_up.always == "up"
     assert found.models["naive"].direction[-1].two_way.accuracy is None
     test = found.models["net"].tests["drift"]
-    assert test.why == "too few windows for a test (13, at least 20 are needed)"
+    assert test.test.why == "too few windows for a test (13, at least 20 are needed)"
 
 
 def test_all_cutoffs_of_the_lab_reproduce_its_overlapping_figures(lab_closes):
@@ -213,24 +214,22 @@ def test_scores_of_fewer_steps_are_the_same_with_what_longer_ones_say_of_a_step(
             assert [each.step for each in alone.models["net"].direction] == sorted({1, 5, step})
 
 
-def test_the_tests_run_on_the_dates_that_do_not_overlap():
+def test_a_test_counts_the_dates_that_do_not_overlap():
+    """Degrees of freedom of 24 windows, on the mean loss of both symbols at all 120 dates."""
     backtest = panel(n_symbols=2, n_cutoffs=120, step_size=1)
     found = score(backtest, model="net", mase_scales={})
-    assert (found.n_cutoffs, found.n_independent) == (120, 24)
-    chosen = [i for i in range(240) if (i % 120) % 5 == 0]
-    differences = []
-    for date in sorted({backtest.cutoff[i] for i in chosen}):
-        at = [i for i in chosen if backtest.cutoff[i] == date]
-        net, drift = (
-            np.mean((np.exp(backtest.forecasts[n].median[at]) - np.exp(backtest.actual[at])) ** 2)
-            for n in ("net", "drift")
-        )
-        differences.append(net - drift)
-    expected = stats.ttest_1samp(differences, 0.0)
-    test = found.models["net"].tests["drift"]
-    assert test.n == 24
-    assert test.statistic == pytest.approx(expected.statistic, rel=1e-9)
-    assert test.p == pytest.approx(expected.pvalue, rel=1e-9)
+    assert (found.n_cutoffs, found.n_independent, found.n_deciding) == (120, 24, 240)
+    net, drift = (
+        ((np.exp(backtest.forecasts[n].median) - np.exp(backtest.actual)) ** 2)
+        .mean(axis=1)
+        .reshape(2, 120)
+        .mean(axis=0)
+        for n in ("net", "drift")
+    )
+    statistic, _ = harvey_statistic(net - drift, 5)
+    test = found.models["net"].tests["drift"].test
+    assert (test.n, test.statistic) == (24, pytest.approx(statistic, rel=1e-9))
+    assert test.p == pytest.approx(2.0 * stats.t.sf(abs(statistic), 23), rel=1e-9)
 
 
 def test_a_fan_is_scored_on_crps_and_bands_and_a_point_is_not():

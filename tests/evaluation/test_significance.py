@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from lstmcli.evaluation.pooling import Pool
 from lstmcli.evaluation.significance import (
     christoffersen_unconditional,
     diebold_mariano,
-    holm,
+    direction_test,
+    fisher_exact,
     pesaran_timmermann,
-    pesaran_timmermann_by_date,
 )
 
 DAY = np.datetime64("2020-01-01")
@@ -130,48 +131,61 @@ def test_pesaran_timmermann_is_close_to_the_chi_squared_test_of_independence():
     ],
 )
 def test_pesaran_timmermann_says_why_it_is_undefined(called, actual, why):
-    dates = DAY + np.arange(called.size)
     for found in (
         pesaran_timmermann(called, actual),
-        pesaran_timmermann_by_date(called, actual, dates),
+        direction_test(called, actual, pool(len(called))),
     ):
         assert found.p is None
         assert why in found.why
 
 
-def test_the_form_by_date_is_close_to_the_plain_one_for_one_series():
-    generator = np.random.default_rng(8)
-    actual = generator.random(2000) < 0.55
-    called = np.where(generator.random(2000) < 0.05, actual, generator.random(2000) < 0.5)
-    plain = pesaran_timmermann(called, actual)
-    dated = pesaran_timmermann_by_date(called, actual, DAY + np.arange(2000))
-    assert dated.statistic == pytest.approx(plain.statistic, rel=0.02)
+def pool(n, symbols=1):
+    cutoff = np.tile(DAY + np.arange(n), symbols)
+    return Pool(cutoff, cutoff + 1, np.repeat(np.arange(symbols), n))
 
 
-def test_the_form_by_date_agrees_with_its_slow_twin():
-    generator = np.random.default_rng(9)
-    cutoff = DAY + np.repeat(np.arange(30), 3)[:-1]
-    called, actual = generator.random((2, 89)) < 0.5
-    found = pesaran_timmermann_by_date(called, actual, cutoff)
-    days = sorted(set(cutoff.tolist()))
-    rows = [[i for i, c in enumerate(cutoff.tolist()) if c == day] for day in days]
-    mean_x = sum(sum(called[i] for i in r) / len(r) for r in rows) / 30
-    mean_y = sum(sum(actual[i] for i in r) / len(r) for r in rows) / 30
-    terms = [sum((called[i] - mean_x) * (actual[i] - mean_y) for i in r) / len(r) for r in rows]
-    expected = stats.ttest_1samp(terms, 0.0, alternative="greater")
-    assert found.statistic == pytest.approx(expected.statistic, rel=1e-9)
-    assert found.p == pytest.approx(expected.pvalue, rel=1e-9)
-    assert found.n == 30
+@pytest.mark.parametrize("n", [20, 40, 99])
+def test_few_windows_of_one_series_take_fishers_exact_test(n):
+    generator = np.random.default_rng(n)
+    called, actual = generator.random((2, n)) < 0.5
+    found = direction_test(called, actual, pool(n))
+    table = [[np.sum(called & actual), np.sum(called & ~actual)]]
+    table += [[np.sum(~called & actual), np.sum(~called & ~actual)]]
+    assert found.name == "Fisher's exact"
+    assert found.p == pytest.approx(stats.fisher_exact(table, alternative="greater").pvalue)
+    assert direction_test(*np.tile([called, actual], 5)[:, :100], pool(100)).name.startswith("Pes")
 
 
-def test_copies_of_one_series_add_no_evidence():
+def test_several_symbols_are_tested_by_permuting_dates():
+    """As one series of daily agreement would be: copies of a symbol add no evidence."""
     generator = np.random.default_rng(10)
     called, actual = generator.random((2, 40)) < 0.5
-    cutoff = DAY + np.arange(40)
-    one = pesaran_timmermann_by_date(called, actual, cutoff)
-    ten = pesaran_timmermann_by_date(*(np.tile(x, 10) for x in (called, actual, cutoff)))
-    assert ten.statistic == pytest.approx(one.statistic)
-    assert ten.n == one.n == 40
+    actual |= called & (np.arange(40) % 3 > 0)
+    found = direction_test(*(np.tile(each, 10) for each in (called, actual)), pool(40, 10))
+    exact = fisher_exact(called, actual).p
+    assert (found.name, found.n) == ("Permutation of dates", 40)
+    assert found.p == pytest.approx(exact, abs=3.0 * math.sqrt(exact / 4999) + 1 / 5000)
+
+
+def test_symbols_that_rise_more_often_than_others_are_no_view_on_dates():
+    """Always up for the symbol that rises, always down for the one that falls: no timing."""
+    generator = np.random.default_rng(11)
+    actual = np.concatenate([generator.random(60) < 0.8, generator.random(60) < 0.2])
+    called = np.repeat([True, False], 60)
+    found = direction_test(called, actual, pool(60, 2))
+    assert found.p > 0.05
+
+
+def test_permuting_dates_holds_its_level_for_symbols_that_move_together():
+    generator = np.random.default_rng(12)
+    rejected = []
+    for _ in range(300):
+        common = generator.standard_normal((2, 30))
+        called, actual = (
+            (common[k] + generator.standard_normal((5, 30)) > 0).ravel() for k in range(2)
+        )
+        rejected.append(direction_test(called, actual, pool(30, 5)).p < 0.05)
+    assert np.mean(rejected) < 0.085
 
 
 @pytest.mark.parametrize(("hits", "n", "nominal"), [(0, 20, 0.8), (20, 20, 0.8), (39, 49, 0.8)])
@@ -183,9 +197,3 @@ def test_the_coverage_test_agrees_with_scipys_binomial(hits, n, nominal):
 
 def test_the_coverage_test_is_undefined_for_few_windows():
     assert "too few windows" in christoffersen_unconditional(10, 13, 0.8).why
-
-
-def test_holm_leaves_undefined_tests_out():
-    assert holm([None, 0.04, 0.03]) == [None, pytest.approx(0.06), pytest.approx(0.06)]
-    assert holm([]) == []
-    assert holm([0.9, 0.8]) == [1.0, 1.0]

@@ -1,67 +1,80 @@
-"""Symbols tested one by one."""
+"""One joint test over symbols: what it names, and how seldom it names one by luck."""
 
 import numpy as np
 import pytest
 
-from lstmcli.evaluation.losses import losses
-from lstmcli.evaluation.significance import diebold_mariano, holm
+from lstmcli.evaluation.comparisons import Evidence, PathLosses, path_losses
 from lstmcli.evaluation.symbol_tests import symbol_tests
 from tests.evaluation.test_scores import panel
 
-
-def reduce(backtest):
-    rows = len(backtest.cutoff)
-    return {name: losses(backtest, name, np.ones(rows)) for name in backtest.forecasts}
+DAY = np.datetime64("2020-01-01")
 
 
-def test_each_symbol_is_tested_on_its_own_windows_that_do_not_overlap():
-    backtest = panel(n_symbols=3, n_cutoffs=120, step_size=1)
-    backtest.forecasts["scaled_climatology"] = backtest.forecasts["gaussian_cone"]
-    backtest.actual[3, 4] = np.nan  # an incomplete window of the first symbol
-    reduced = reduce(backtest)
-    found = symbol_tests(backtest, reduced)["net"]
-    assert list(found) == ["S0", "S1", "S2"]
-    for k, each in enumerate(found.values()):
-        rows = np.arange(120 * k, 120 * k + 120, 5)
-        assert each.drift == diebold_mariano(
-            reduced["net"].squared[rows], reduced["drift"].squared[rows]
+def evidence(gains, *, reach=1):
+    """Evidence in which naive costs 1 and the model so much less, (D, S)."""
+    n, symbols = gains.shape
+    cutoff = np.tile(DAY + np.arange(n), symbols)
+    return Evidence(
+        PathLosses(
+            {"net": 1.0 - gains.T.ravel(), "naive": np.ones(n * symbols)},
+            {},
+            symbol=np.repeat([f"S{s}" for s in range(symbols)], n),
+            cutoff=cutoff,
+            end=cutoff + reach,
+            calendar=np.zeros(n * symbols, dtype=np.intp),
         )
-        assert each.climatology == diebold_mariano(
-            reduced["net"].crps[rows], reduced["scaled_climatology"].crps[rows]
-        )
-    drift = [each.drift.p for each in found.values()]
-    assert [each.drift_holm for each in found.values()] == holm(drift)
-    assert found["S0"].drift_holm >= found["S0"].drift.p
-
-
-def test_point_forecasts_have_no_fan_to_test_and_drift_no_rival():
-    backtest = panel(quantiles=False)
-    reduced = reduce(backtest)
-    found = symbol_tests(backtest, reduced)["net"]["S1"]
-    assert found.climatology is None
-    assert found.climatology_holm is None
-    assert found.drift.n == 40
-    own = symbol_tests(backtest, reduced)["drift"]["S0"]
-    assert (own.drift, own.drift_holm) == (None, None)
-
-
-def test_a_single_symbol_needs_no_correction():
-    backtest = panel(n_symbols=1)
-    assert symbol_tests(backtest, reduce(backtest))["net"] == {}
-
-
-def test_few_windows_leave_the_adjusted_value_undefined():
-    backtest = panel(n_symbols=2, n_cutoffs=12)
-    found = symbol_tests(backtest, reduce(backtest))["net"]["S0"]
-    assert found.drift.why == "too few windows for a test (12, at least 20 are needed)"
-    assert found.drift_holm is None
-
-
-def test_the_correction_costs_more_the_more_symbols_are_asked():
-    few, many = (
-        symbol_tests(backtest := panel(n_symbols=n, n_cutoffs=40), reduce(backtest))["net"]
-        for n in (2, 6)
     )
-    for found in (few, many):
-        lowest = min(found.values(), key=lambda each: each.drift.p)
-        assert lowest.drift_holm == pytest.approx(min(1.0, len(found) * lowest.drift.p))
+
+
+def test_the_symbol_that_is_better_is_found_among_those_that_are_not():
+    gains = np.random.default_rng(0).normal(0, 0.1, (100, 8))
+    gains[:, 3] += 0.1
+    found = symbol_tests(evidence(gains), "squared", "net", "naive")
+    assert list(found) == [f"S{s}" for s in range(8)]
+    assert found["S3"].p < 0.01
+    assert [name for name, each in found.items() if each.p < 0.05] == ["S3"]
+    assert found["S3"].gain == pytest.approx(gains[:, 3].mean())
+    assert {each.n for each in found.values()} == {100}
+
+
+@pytest.mark.parametrize(("symbols", "common", "reach"), [(10, 0.0, 1), (10, 0.9, 1), (5, 0.5, 5)])
+def test_some_symbol_is_named_by_luck_about_as_seldom_as_the_level_says(symbols, common, reach):
+    generator = np.random.default_rng(symbols)
+    named = []
+    for _ in range(200):
+        shared = generator.normal(0, 1, (150, 1))
+        own = generator.normal(0, 1, (150, symbols))
+        noise = np.sqrt(common) * shared + np.sqrt(1 - common) * own
+        gains = np.apply_along_axis(np.convolve, 0, noise, np.ones(reach) / reach, "valid")
+        found = symbol_tests(evidence(gains, reach=reach), "squared", "net", "naive")
+        named.append(min(each.p for each in found.values()) < 0.05)
+    assert np.mean(named) < 0.10
+
+
+def test_the_same_windows_give_the_same_values():
+    gains = np.random.default_rng(1).normal(0, 0.1, (40, 3))
+    assert symbol_tests(evidence(gains), "squared", "net", "naive") == symbol_tests(
+        evidence(gains), "squared", "net", "naive"
+    )
+
+
+def test_a_single_symbol_a_model_itself_and_a_point_forecast_have_nothing_to_test():
+    several, one = panel(n_symbols=3), panel(n_symbols=1)
+    assert symbol_tests(Evidence(path_losses(one)), "squared", "net", "naive") == {}
+    known = Evidence(path_losses(several))
+    assert symbol_tests(known, "squared", "naive", "naive") == {}
+    assert symbol_tests(known, "crps", "net", "scaled_climatology") == {}
+
+
+def test_few_windows_say_why_there_is_no_p():
+    found = symbol_tests(evidence(np.ones((12, 2))), "squared", "net", "naive")["S0"]
+    assert (found.p, found.gain) == (None, 1.0)
+    assert found.why == "too few windows for a test (12, at least 20 are needed)"
+
+
+def test_a_symbol_whose_gain_never_varies_is_not_tested():
+    gains = np.random.default_rng(2).normal(0, 0.1, (40, 2))
+    gains[:, 1] = 0.0
+    found = symbol_tests(evidence(gains), "squared", "net", "naive")
+    assert (found["S1"].p, found["S1"].why) == (None, "no variation")
+    assert found["S0"].p is not None

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lstmcli.errors import DataError
+from lstmcli.evaluation.pooling import Pool
 from lstmcli.evaluation.tails import fit_tails, tail_windows
 from lstmcli.evaluation.trend import DOWN, UP, Shares
 
@@ -29,8 +30,7 @@ def windows(kind, bound, actual, predicted, calls):
         predicted=predicted,
         calls=calls,
         sigma=np.full(actual.size, 0.01),
-        cutoff=cutoff,
-        end=cutoff + 2,
+        pool=Pool(cutoff, cutoff + 2),
     )
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lstmcli.errors import DataError
+from lstmcli.evaluation.pooling import Pool
 from lstmcli.evaluation.trend import (
     DOWN,
     FLAT,
@@ -85,7 +86,7 @@ def test_the_confusion_table_counts_what_happened_by_what_was_called():
     actual = np.array([DOWN, DOWN, FLAT, UP, UP, UP], dtype=np.int8)
     called = np.array([DOWN, UP, UP, UP, UP, FLAT], dtype=np.int8)
     cutoff = DAY + np.arange(6)
-    found = three_way(called, actual, cutoff, cutoff + 2)
+    found = three_way(called, actual, Pool(cutoff, cutoff + 2))
     assert found.confusion == ((1, 0, 1), (0, 0, 1), (0, 1, 2))
     assert found.accuracy == pytest.approx(3 / 6)
     assert found.balanced_accuracy == pytest.approx((1 / 2 + 0 + 2 / 3) / 3)
@@ -98,7 +99,8 @@ def test_the_confusion_table_counts_what_happened_by_what_was_called():
 def test_classes_that_never_happened_do_not_enter_the_balance():
     both_up = np.array([UP, UP], dtype=np.int8)
     assert (
-        three_way(both_up, both_up, DAY + np.arange(2), DAY + np.arange(2)).balanced_accuracy == 1
+        three_way(both_up, both_up, Pool(DAY + np.arange(2), DAY + np.arange(2))).balanced_accuracy
+        == 1
     )
     none = np.array([], dtype=np.int8)
-    assert three_way(none, none, DAY + np.arange(0), DAY + np.arange(0)) is None
+    assert three_way(none, none, Pool(DAY + np.arange(0), DAY + np.arange(0))) is None

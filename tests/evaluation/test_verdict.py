@@ -1,13 +1,11 @@
 """The verdict's fixed rules, one sentence each."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.scores import score
-from lstmcli.evaluation.verdict import p_value, percent, sentences, verdict
+from lstmcli.evaluation.verdict import p_value, percent, verdict
 from lstmcli.forecasting.forecast import Forecast
 from tests.evaluation.test_scores import panel
 
@@ -35,158 +33,197 @@ def judge(net, *, n=49, symbols=1, quantiles=None, levels=(), actual=None, up=0.
             "drift": Forecast(np.full((rows, 1), drift)),
         },
     )
-    text = verdict(score(backtest, model="net", mase_scales={}))
+    found = verdict(score(backtest, model="net", mase_scales={}))
+    text = str(found)
     assert text.isascii()
-    assert "drift" in text
+    assert text == " ".join(found.lines)
+    assert all(each.endswith(".") for each in found.lines)
     assert "\n" not in text
-    return text
+    return found
 
 
 def noise(actual, generator):
     return generator.normal(0, 0.004, actual.shape)
 
 
-def test_a_skilled_model_beats_drift_with_its_p_value_and_sample_size():
-    text = judge(lambda actual, _: 0.5 * actual)
-    assert text.startswith("On 49 independent windows net beats drift: path RMSE ")
-    assert "Diebold-Mariano p < 0.001 on 49 independent windows" in text
-    assert "Direction 100.0 % is above the best constant answer" in text
-    assert "Pesaran-Timmermann p < 0.001." in text
+def test_a_skilled_model_is_better_than_naive_and_than_the_hardest():
+    found = judge(lambda actual, _: 0.5 * actual)
+    assert found.word == "better"
+    assert found.lines[0] == "Better than naive: 50 % less error (p < 0.001), on 49 forecasts."
+    assert 'Direction: right more often than always saying "down" (100.0 % against' in str(found)
+    assert "p < 0.001 on 49 dates." in str(found)
 
 
-def test_a_terrible_model_is_significantly_worse():
-    text = judge(lambda actual, _: -1.0 * actual)
-    assert "net is significantly worse than drift: path RMSE " in text
-    assert "is below the best constant answer" in text
+def test_a_terrible_model_is_worse():
+    found = judge(lambda actual, _: -1.0 * actual)
+    assert found.word == "worse"
+    assert found.lines[0].startswith("Worse than naive: 100 % more error (p < 0.001)")
+    assert "Direction: right less often than always saying" in str(found)
 
 
-def test_a_model_like_any_other_shows_no_evidence():
-    text = judge(noise)
-    assert "there is no evidence that net beats drift: path RMSE " in text
-    assert "Diebold-Mariano p = 0." in text
+def test_a_model_like_any_other_may_owe_its_difference_to_chance():
+    found = judge(noise)
+    assert found.word == "not proven"
+    assert "which may be chance (p = 0." in found.lines[0]
+    assert "Better" not in str(found)
 
 
-@pytest.mark.parametrize(
-    ("net", "claim"),
-    [
-        (lambda actual, _: 0.5 * actual, "has a lower error than drift, which proves nothing yet"),
-        (lambda actual, _: -0.5 * actual, "does not beat drift"),
-    ],
-)
-def test_few_windows_allow_no_claim(net, claim):
-    text = judge(net, n=13)
-    assert text.startswith(f"On 13 independent windows net {claim}: path RMSE ")
-    assert "too few windows for a test (13, at least 20 are needed)" in text
+@pytest.mark.parametrize(("sign", "words"), [(0.5, "50 % less"), (-0.5, "49 % more")])
+def test_few_windows_allow_no_claim_and_print_no_p(sign, words):
+    found = judge(lambda actual, _: sign * actual, n=13)
+    assert found.word == "too few"
+    assert found.lines[0].startswith(f"Against naive: {words} error")
+    assert found.lines[0].endswith("on 13 forecasts; a test needs 20.")
+    assert "p = " not in str(found)
+    assert "p < " not in str(found)
 
 
-def test_a_flat_line_is_called_a_copy():
-    text = judge(lambda actual, _: np.full(actual.shape, 1e-5))
-    assert "Its forecasts hardly move: in effect it copies the last price." in text
+def test_naive_comes_first_and_the_harder_baseline_stands_in_the_same_line():
+    generator = np.random.default_rng(3)
+    actual = generator.normal(0.02, 0.01, (49, 1))
+    found = judge(lambda a, _: np.full(a.shape, 0.01), actual=actual, drift=0.02)
+    assert found.lines[0].startswith("Better than naive: ")
+    assert " more error than drift (p = 0.0024), the hardest, on 49 forecasts." in found.lines[0]
+    assert found.word == "worse"
 
 
-def test_moves_that_know_nothing_are_called_a_copy():
-    text = judge(noise)
-    assert "No sign that it does more than copy the last price" not in text  # the price stands
+def test_nothing_is_claimed_of_a_harder_baseline_before_naive():
+    """Better than an estimated drift, which is no wonder where naive is true."""
+    found = judge(noise, up=0.5, drift=0.05)
+    assert "drift" not in str(found)
+
+
+def test_a_baseline_that_a_lucky_sample_makes_harder_is_no_claim_without_naive():
+    actual = np.random.default_rng(4).normal(0, 0.02, (49, 1))
+    drift = float(actual.mean())
+    found = judge(lambda a, g: np.full(a.shape, drift) + g.normal(0, 1e-4, a.shape), actual=actual,
+                  drift=drift * 1.05)  # fmt: skip
+    assert found.word == "not proven"
+    assert "Better" not in str(found)
+
+
+def test_phases_that_disagree_keep_a_small_p_from_being_a_claim():
+    better = panel(n_symbols=1, n_cutoffs=120, step_size=1)
+    rows = np.arange(120) % 5 == 2
+    better.forecasts["net"].median[rows] = -0.3 * better.actual[rows]
+    better.forecasts["net"].median[~rows] = 0.9 * better.actual[~rows]
+    found = verdict(score(better, model="net", mase_scales={}))
+    assert "which may be chance (p" in found.lines[0]
+    assert "but better in 4 of 5 phases)" in found.lines[0]
+    assert found.word == "not proven"
+
+
+def test_several_models_on_one_screen_share_the_level():
+    backtest = panel(n_symbols=1, n_cutoffs=120, step_size=1)
+    one = score(backtest, model="net", mase_scales={})
+    two = score(backtest, model="net", mase_scales={}, networks=("net", "gaussian_cone"))
+    assert one.models["net"].tests["naive"].level == 0.05
+    assert two.models["net"].tests["naive"].level == 0.025
+
+
+def test_a_flat_line_is_said_to_repeat_the_last_price():
+    found = judge(lambda actual, _: np.full(actual.shape, 1e-5))
+    assert "Its forecasts hardly move: in effect they repeat the last price." in found.lines
+
+
+def copying(known):
     generator = np.random.default_rng(1)
     moves = generator.normal(0, 0.02, 60)
-    backtest = Backtest(
+    own = generator.normal(0, 0.005, (60, 1)) + known * moves[:, None]
+    return Backtest(
         symbol=np.full(60, "S"),
         cutoff=DAY + np.arange(60),
         last_close=100 * np.exp(np.cumsum(moves) - moves),
         sigma=np.full(60, 0.02),
         dates=(DAY + np.arange(60) + 1)[:, None],
         actual=moves[:, None],
-        forecasts={
-            "net": Forecast(generator.normal(0, 0.005, (60, 1))),
-            "drift": Forecast(np.full((60, 1), 1e-3)),
-        },
-    )
-    copied = [
-        each for each in sentences(score(backtest, model="net", mase_scales={})) if "copy" in each
-    ]
-    assert len(copied) == 1
-    assert copied[0].startswith("No sign that it does more than copy the last price: correlation ")
-    assert (
-        "its predicted moves correlate with the actual ones no more than luck would (" in copied[0]
-    )
-    assert not any(
-        "copy" in each for each in sentences(score(knowing(backtest), model="net", mase_scales={}))
+        forecasts={"net": Forecast(own), "naive": Forecast(np.zeros((60, 1)))},
     )
 
 
-def knowing(backtest):
-    own = backtest.forecasts["net"].median
-    return replace(
-        backtest,
-        forecasts={**backtest.forecasts, "net": Forecast(own + 0.2 * backtest.actual)},
+@pytest.mark.parametrize(("known", "copies"), [(0.0, True), (0.2, False)])
+def test_moves_that_know_nothing_may_just_repeat_the_last_price(known, copies):
+    found = str(verdict(score(copying(known), model="net", mase_scales={})))
+    assert ("it may just repeat the last price" in found) is copies
+    assert ("Predicted moves do not follow the actual ones (correlation" in found) is copies
+
+
+def test_a_model_that_beats_naive_by_half_is_never_called_a_copy():
+    """A season that every window repeats: its moves correlate with nothing within a step."""
+    season = np.tile([0.2, -0.3, 0.05], (13, 1))
+    backtest = Backtest(
+        symbol=np.full(13, "W"),
+        cutoff=DAY + 3 * np.arange(13),
+        last_close=100.0 + np.arange(13),
+        sigma=np.full(13, 0.02),
+        dates=DAY + 3 * np.arange(13)[:, None] + np.arange(1, 4),
+        actual=season + np.random.default_rng(5).normal(0, 0.02, season.shape),
+        forecasts={"net": Forecast(season), "naive": Forecast(np.zeros((13, 3)))},
     )
+    found = score(backtest, model="net", mase_scales={})
+    assert found.models["net"].movement.copy
+    assert "repeat" not in str(verdict(found))
 
 
-def test_the_sentences_are_the_verdict():
-    found = score(knowing_panel(), model="net", mase_scales={})
-    assert " ".join(sentences(found)) == verdict(found)
-    assert all(each.endswith(".") for each in sentences(found))
-
-
-def knowing_panel():
-    backtest = panel(n_symbols=3)
+def knowing_panel(symbols=3, cutoffs=40):
+    backtest = panel(n_symbols=symbols, n_cutoffs=cutoffs)
     backtest.forecasts["scaled_climatology"] = backtest.forecasts["gaussian_cone"]
     return backtest
 
 
-def test_several_symbols_are_counted_after_the_correction():
-    *_, last = sentences(score(knowing_panel(), model="net", mase_scales={}))
-    assert last == (
-        "Symbol by symbol (Holm): better than drift on 3 of 3, worse on 0; CRPS better than "
-        "scaled_climatology on 3 of 3, worse on 0."
-    )
-    few = sentences(score(panel(n_symbols=3, n_cutoffs=12), model="net", mase_scales={}))
-    assert not any("Holm" in each for each in few)
+def test_symbols_are_named_after_the_claim_for_all_of_them():
+    found = verdict(score(knowing_panel(), model="net", mase_scales={}))
+    assert "Symbol by symbol, better than naive on 3 of 3: S0, S1, S2 (joint test)." in found.lines
+    assert any(each.startswith("Better ranges of outcomes: ") for each in found.lines)
+    few = verdict(score(knowing_panel(cutoffs=12), model="net", mase_scales={}))
+    assert not any("Symbol" in each or "Better" in each for each in few.lines)
 
 
 def test_no_call_of_direction_is_said():
-    text = judge(lambda actual, _: np.zeros(actual.shape))
-    assert "No direction: it predicts no move, so it makes no call" in text
+    found = judge(lambda actual, _: np.zeros(actual.shape))
+    assert "No direction: it predicts no move, so it makes no call." in found.lines
 
 
-def test_a_model_that_equals_drift_is_said_to():
-    assert "net has the same error as drift" in judge(lambda actual, _: np.full(actual.shape, 1e-3))
+@pytest.mark.parametrize(("call", "word"), [(0.01, "up"), (-0.01, "down")])
+def test_a_model_that_always_says_the_same_has_no_view_on_direction(call, word):
+    found = judge(lambda a, _: np.full(a.shape, call))
+    assert f"This model has no view on direction: it always says {word}." in found.lines
+    assert not any(each.startswith("Direction") for each in found.lines)
 
 
-def test_naive_is_named_where_it_is_the_harder_baseline():
-    text = judge(noise, drift=0.05)
-    assert "net beats drift" in text
-    assert "There is no evidence that it beats naive: " in text
-
-
-def test_naive_is_left_out_where_it_is_the_easier_baseline():
-    assert "naive" not in judge(lambda actual, _: 0.5 * actual, up=0.8)
-
-
-def test_the_best_constant_answer_stands_beside_the_direction():
-    actual = np.where(np.arange(13) < 11, 0.02, -0.02)[:, None]
-    text = judge(lambda a, _: np.full(a.shape, 0.01), actual=actual, n=13)
-    assert "Direction 84.6 % equals the best constant answer (always up, 84.6 %)." in text
+def test_a_model_that_equals_naive_is_said_to():
+    found = judge(lambda actual, _: np.full(actual.shape, 1e-7))
+    assert found.lines[0].startswith("Against naive: the same error")
 
 
 def test_several_symbols_are_counted_by_date():
-    text = judge(noise, n=30, symbols=4)
-    assert text.startswith("On 30 independent windows (30 cutoffs, 4 symbols)")
+    found = judge(noise, n=30, symbols=4)
+    assert found.lines[0].endswith(", on 30 dates, 4 symbols.")
 
 
 @pytest.mark.parametrize(
     ("spread", "n", "words"),
     [
-        (0.02, 500, "Bands calibrated: 80 % covers "),
-        (0.005, 500, "Bands not calibrated: 80 % covers "),
-        (0.018, 13, "Too few windows to judge the bands: 80 % covers "),
+        (0.02, 500, "Ranges calibrated: the 80 % range held "),
+        (0.005, 500, "Ranges not calibrated: the 80 % range held "),
+        (0.018, 13, "Too few windows to judge the ranges: the 80 % range held "),
     ],
 )
 def test_the_bands_are_judged(spread, n, words):
     fan = np.tile(spread * np.array([-1.2816, 0.0, 1.2816]), (n, 1, 1))
-    text = judge(noise, n=n, quantiles=fan, levels=(0.1, 0.5, 0.9))
+    text = str(judge(noise, n=n, quantiles=fan, levels=(0.1, 0.5, 0.9)))
     assert words in text
     assert " +- " in text
+
+
+def test_the_largest_step_that_can_be_judged_is_judged_and_named():
+    """Windows of five days at 300 dates: the first step has 300 that are apart, the last 60."""
+    backtest = panel(n_symbols=1, n_cutoffs=300, step_size=1)
+    found = score(backtest, model="net", mase_scales={})
+    judged = {band.step: band.good for band in found.models["net"].bands if band.nominal == 0.8}
+    assert judged[1] is not None
+    assert judged[5] is None
+    assert any("(step 1)." in each for each in verdict(found).lines)
 
 
 def test_a_future_without_outcome_leaves_nothing_to_judge():
@@ -199,8 +236,9 @@ def test_a_future_without_outcome_leaves_nothing_to_judge():
         actual=np.array([[np.nan]]),
         forecasts={"net": Forecast(np.zeros((1, 1)))},
     )
-    text = verdict(score(backtest, model="net", mase_scales={}))
-    assert text == "Nothing to judge net by: none of its windows has its outcome yet."
+    found = verdict(score(backtest, model="net", mase_scales={}))
+    assert found.word == "too few"
+    assert str(found) == "Nothing to judge net by: none of its windows has its outcome yet."
 
 
 def test_numbers_keep_four_digits_and_p_values_two():
