@@ -254,7 +254,11 @@ def _other_phases(
     decides = [np.zeros(len(rows), dtype=np.bool_) for rows in shown]
     further = []
     for offset in phase_offsets(horizon):
-        phase = choose(offsets=(offset,))
+        # Baselines of a symbol are fitted on the rows up to its first window shown.
+        phase = [
+            own[own >= rows[0]] if len(rows) else own[:0]
+            for own, rows in zip(choose(offsets=(offset,)), shown, strict=True)
+        ]
         for known, rows, own in zip(decides, shown, phase, strict=True):
             known |= np.isin(rows, own)
         rest = [np.setdiff1d(own, rows) for own, rows in zip(phase, shown, strict=True)]

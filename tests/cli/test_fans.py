@@ -104,7 +104,8 @@ def test_scores_stand_beside_the_cones_and_the_verdict_names_the_hardest(fan_hom
     for words in ("CRPS by step", "What the bands covered", "Climatology covered"):
         assert words in shown
     verdict = shown[shown.index("Verdict:") :]
-    assert "scaled_climatology (CRPS skill" in verdict
+    assert "Range of outcomes: " in verdict
+    assert "error than past moves" in verdict
 
 
 def test_garch_is_one_more_baseline_where_it_is_asked_for(fan_home: Path) -> None:

@@ -270,7 +270,7 @@ def test_daily_forecasts_are_graded_as_the_backtest_from_the_same_cutoffs(fan_ho
         assert_close(_plain(one), _plain(two), 1e-4)
     kept = {**expected.forecasts, "fan/v0001": found.backtest.forecasts["fan/v0001"]}
     same = replace(expected, forecasts=kept)
-    scores = score_backtest(same, "fan/v0001", series, [fitted], flat_band=0.25)
+    scores = score_backtest(same, "fan/v0001", series, [fitted], flat_band=0.25, n_judged=2)
     assert_close(asdict(found.scores[0]), asdict(scores), 1e-9)
 
 
@@ -306,8 +306,9 @@ def test_table_shows_counts_scores_and_verdicts(issued: Path) -> None:
     assert "The next session that decides is 2018-09-04." in outcome.out
     assert "Scores over steps 1, 5, 10, in % of the last price" in outcome.out
     assert "What the bands covered" in outcome.out
-    assert "Verdict over steps 1, 5, 10: On 4 independent windows" in outcome.out
-    assert "Verdict over steps 1: On 40 independent windows" in outcome.out
+    assert "Verdict over steps 1, 5, 10: Against naive: " in outcome.out
+    assert "Verdict over steps 1: Against naive: " in outcome.out
+    assert "on 4 dates, 2 symbols that do not overlap; a test needs 20." in outcome.out
 
 
 def test_json_holds_what_the_tables_show(issued: Path) -> None:
