@@ -21,15 +21,19 @@ class AtStep:
 
 def at_step(
     backtest: Backtest,
+    wide: Backtest,
     name: str,
     step: int,
     flat_band: float,
     thresholds: Thresholds | None,
     tails: Tails | None,
 ) -> AtStep:
-    """Score model `name` at a step, on what has happened."""
-    column = backtest.column(step)
-    fan = (backtest.forecasts[name], step, backtest.actual[:, column], backtest.pool(column))
+    """Score model `name` at a step, on what has happened.
+
+    wide : all windows that there are, for the bands; directions are those of the windows shown.
+    """
+    column = wide.column(step)
+    fan = (wide.forecasts[name], step, wide.actual[:, column], wide.pool(column))
     return AtStep(
         direction_scores(
             backtest, name, step, flat_band=flat_band, thresholds=thresholds, tails=tails

@@ -62,13 +62,16 @@ class Backtest:
 
     def up_to(self, step: int) -> "Backtest":
         """Return the same without the later steps."""
-        kept = self.steps[: self.column(step) + 1]
-        columns = slice(len(kept))
+        return self.at(self.steps[: self.column(step) + 1])
+
+    def at(self, steps: Sequence[int]) -> "Backtest":
+        """Return the same with some of its steps."""
+        columns = [self.column(step) for step in steps]
         return replace(
             self,
             dates=self.dates[:, columns],
             actual=self.actual[:, columns],
-            forecasts={name: each.at(kept) for name, each in self.forecasts.items()},
+            forecasts={name: each.at(steps) for name, each in self.forecasts.items()},
         )
 
 

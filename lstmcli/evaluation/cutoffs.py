@@ -47,11 +47,6 @@ def choose_cutoffs(
     ]
 
 
-def phase_offsets(horizon: int) -> range:
-    """Return where the grids of windows start whose errors decide: five, of a horizon each."""
-    return range(0, horizon, -(-horizon // 5))
-
-
 def calendars_of(series: Sequence[Series]) -> list[int]:
     """Number the exchange calendars that the series follow, by their dates alone.
 

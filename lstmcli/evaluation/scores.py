@@ -22,7 +22,6 @@ from lstmcli.evaluation.comparisons import (
     Loss,
     LossTest,
     Pair,
-    PathLosses,
     SkillIntervals,
     pairwise,
     reduced_losses,
@@ -41,6 +40,7 @@ from lstmcli.evaluation.intervals import Interval
 from lstmcli.evaluation.levels import LevelScore, level_scores
 from lstmcli.evaluation.losses import Losses, losses
 from lstmcli.evaluation.movement import Movement, movement
+from lstmcli.evaluation.phases import Phase, reported_steps, with_phases
 from lstmcli.evaluation.pit import PitHistogram
 from lstmcli.evaluation.pooling import by_symbol, count_dates, independent
 from lstmcli.evaluation.symbol_tests import SymbolTest, symbol_tests
@@ -133,7 +133,7 @@ def score(
     generator: np.random.Generator | None = None,
     longer: Scores | None = None,
     decides: NDArray[np.bool_] | None = None,
-    further: Sequence[PathLosses] = (),
+    further: Sequence[Phase] = (),
     n_judged: int | None = None,
 ) -> Scores:
     """Score every forecast of a backtest beside the baselines.
@@ -147,7 +147,7 @@ def score(
     generator : draws the blocks of the skills' intervals; without one there are none.
     longer : the scores of the same windows over more steps; what they say of a single step stands.
     decides, further : the windows that tests rest on: (N,) which of the backtest's, all unless
-        given, and others that are not shown. n_judged : how many models a screen judges, which
+        given, and others that are not shown, which bands rest on too. n_judged : how many models a screen judges, which
         share one level of error; the `networks` unless given.
     Raises DataError when there is no `model`, or a forecast is no usable number.
     """
@@ -157,8 +157,8 @@ def score(
             where=model,
             why=f"the backtest holds {', '.join(backtest.forecasts) or 'none'}",
         )
-    *before, horizon = backtest.steps
-    at = (*(step for step in before if step in steps), horizon)
+    at = reported_steps(backtest.steps, steps)
+    wide = with_phases(backtest.at(at), further) if further else backtest.at(at)
     symbols, group = by_symbol(backtest.symbol)
     scale = np.array([mase_scales.get(symbol) or np.nan for symbol in symbols])[group]
     reduced = {
@@ -169,13 +169,13 @@ def score(
     at_steps = {
         name: tuple(
             told.get((name, step))
-            or at_step(backtest, name, step, flat_band, fitted.get(name), tails)
+            or at_step(backtest, wide, name, step, flat_band, fitted.get(name), tails)
             for step in at
         )
         for name in reduced
     }
     evidence = Evidence(
-        reduced_losses(backtest, reduced, decides).join(further),
+        reduced_losses(backtest, reduced, decides).join([each.losses for each in further]),
         SIGNIFICANT / (n_judged or max(1, len(networks))),
     )
     intervals = {} if generator is None else skill_intervals(backtest, reduced, generator)
@@ -185,7 +185,7 @@ def score(
     return Scores(
         model=model,
         against=against,
-        horizon=horizon,
+        horizon=at[-1],
         n_symbols=len(symbols),
         n_windows=int(some.sum()),
         n_cutoffs=count_dates(dates),

@@ -15,9 +15,9 @@ from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, UsageError
 from lstmcli.evaluation.backtest import Backtest, Rows, turn_of
 from lstmcli.evaluation.choice import tried
-from lstmcli.evaluation.comparisons import PathLosses, path_losses
-from lstmcli.evaluation.cutoffs import choose_cutoffs, phase_offsets
-from lstmcli.evaluation.scores import Scores
+from lstmcli.evaluation.cutoffs import choose_cutoffs
+from lstmcli.evaluation.phases import Phase, phase_offsets, reduce_phase
+from lstmcli.evaluation.scores import HEADLINE_STEPS, Scores
 from lstmcli.evaluation.trend import Thresholds
 from lstmcli.evaluation.verdict import verdict
 from lstmcli.forecasting.baselines import fewest_climatology_rows
@@ -246,10 +246,10 @@ def _other_phases(
     horizon: int,
     choose: Callable[..., list[Rows]],
     forecast_from: Callable[[list[Rows]], Backtest],
-) -> tuple[NDArray[np.bool_], list[PathLosses]]:
-    """Forecast from the phases of the grid that are not shown, and keep their losses alone.
+) -> tuple[NDArray[np.bool_], list[Phase]]:
+    """Forecast from the phases of the grid that are not shown, and keep what decides.
 
-    Returns which of the windows shown are of a phase, (N,), and the losses of the others.
+    Returns which of the windows shown are of a phase, (N,), and the others.
     """
     decides = [np.zeros(len(rows), dtype=np.bool_) for rows in shown]
     further = []
@@ -263,7 +263,7 @@ def _other_phases(
             known |= np.isin(rows, own)
         rest = [np.setdiff1d(own, rows) for own, rows in zip(phase, shown, strict=True)]
         if any(len(rows) for rows in rest):
-            further.append(path_losses(forecast_from(rest)))
+            further.append(reduce_phase(forecast_from(rest), HEADLINE_STEPS))
     return np.concatenate(decides), further
 
 

@@ -19,9 +19,9 @@ from lstmcli.evaluation.backtest import (
     run_backtest,
     turn_of,
 )
-from lstmcli.evaluation.comparisons import PathLosses
 from lstmcli.evaluation.cutoffs import calendars_of
 from lstmcli.evaluation.metrics import mase_scale
+from lstmcli.evaluation.phases import Phase
 from lstmcli.evaluation.scores import Scores, score
 from lstmcli.evaluation.tails import Tails, fit_tails
 from lstmcli.evaluation.trend import Thresholds, fit_thresholds, scaled_moves
@@ -132,7 +132,7 @@ def score_backtest(
     flat_band: float,
     longer: Scores | None = None,
     decides: NDArray[np.bool_] | None = None,
-    further: Sequence[PathLosses] = (),
+    further: Sequence[Phase] = (),
     n_judged: int | None = None,
 ) -> Scores:
     """Score a backtest with what was learned of trends on training rows.

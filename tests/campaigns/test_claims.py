@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from lstmcli.evaluation.backtest import Backtest
-from lstmcli.evaluation.comparisons import path_losses
+from lstmcli.evaluation.phases import reduce_phase
 from lstmcli.evaluation.scores import score
 from lstmcli.evaluation.verdict import verdict
 from lstmcli.forecasting.forecast import Forecast
@@ -65,7 +65,10 @@ def false_claim(process, symbols, drift, kind, number, generator):
         chosen = np.arange(phase, at.size, PHASES)
         parts.append(backtest(process, moves, variance, at, model, drift, kind, wrong, chosen))
     found = score(
-        parts[0], model="net", mase_scales={}, further=[path_losses(each) for each in parts[1:]]
+        parts[0],
+        model="net",
+        mase_scales={},
+        further=[reduce_phase(each, (1, HORIZON)) for each in parts[1:]],
     )
     text = str(verdict(found))
     claims = [r"Better ranges", r"Symbol by symbol, better than past moves"]

@@ -1,0 +1,59 @@
+"""Windows that decide without being shown: they start between those of the grid.
+
+Whatever a report shows, what it claims rests on five phases of the grid. Of those that are not
+shown only the losses of whole paths are kept, and the forecasts of the steps that are reported.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lstmcli.evaluation.backtest import Backtest
+from lstmcli.evaluation.comparisons import PathLosses, path_losses
+from lstmcli.forecasting.forecast import join_forecasts
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Windows that are not shown: the losses of whole paths, and the reported steps alone."""
+
+    losses: PathLosses
+    steps: Backtest
+
+
+def phase_offsets(horizon: int) -> range:
+    """Return where the grids of windows start whose errors decide: five, of a horizon each."""
+    return range(0, horizon, -(-horizon // 5))
+
+
+def reduce_phase(backtest: Backtest, steps: Sequence[int]) -> Phase:
+    """Keep what decides of a backtest; its last step is always reported.
+
+    Raises DataError when a forecast of something that happened is no usable number.
+    """
+    return Phase(path_losses(backtest), backtest.at(reported_steps(backtest.steps, steps)))
+
+
+def reported_steps(steps: Sequence[int], asked: Sequence[int]) -> tuple[int, ...]:
+    """Return those of the steps that are asked for, and the last."""
+    *before, last = steps
+    return (*(step for step in before if step in asked), last)
+
+
+def with_phases(backtest: Backtest, phases: Sequence[Phase]) -> Backtest:
+    """Return a backtest of the reported steps with the windows of further phases behind it."""
+    parts = [backtest, *(each.steps for each in phases)]
+    count = sum(len(each.cutoff) for each in parts)
+    arrays = ("symbol", "cutoff", "last_close", "sigma", "dates", "actual")
+    return replace(
+        backtest,
+        **{name: np.concatenate([getattr(each, name) for each in parts]) for name in arrays},
+        forecasts={
+            name: join_forecasts((each.forecasts[name] for each in parts), count)
+            for name in backtest.forecasts
+        },
+        calendar=None
+        if backtest.calendar is None
+        else np.concatenate([each.calendar for each in parts if each.calendar is not None]),
+    )
