@@ -173,7 +173,7 @@ PromoteLevel = Annotated[
         "--promote-level",
         metavar="P",
         min=1e-6,
-        max=0.5,
+        max=0.2,
         help="Level of the one-sided test by which a version is better than the champion.",
     ),
 ]

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lstmcli.evaluation.distributions import student_t_two_sided
 from lstmcli.evaluation.metrics import pinball, squared_error
 from lstmcli.evaluation.pooling import Pool
 from lstmcli.evaluation.significance import diebold_mariano
@@ -85,12 +86,19 @@ def compare(
     steps: int,
     level: float,
 ) -> Comparison:
-    """Compare the losses of two models on the same N windows, N > 0; (N,) each."""
+    """Compare the losses of two models on the same N windows, N > 0; (N,) each.
+
+    The variance of a few overlapping windows is known so poorly that Student's t has only half as
+    many degrees of freedom as there are independent windows: with one less than all of them a test
+    at 1 % fires in up to 2.6 % of structureless comparisons, so in at most 1.5 %
+    (tests/campaigns/test_promotion.py).
+    """
     ours, theirs = pool.series(challenger), pool.series(champion)
     test = diebold_mariano(ours, theirs, pool.reach, pool.n_independent, FEWEST_WINDOWS)
     p = None
-    if test.p is not None and test.statistic is not None:
-        p = test.p / 2.0 if test.statistic < 0.0 else 1.0 - test.p / 2.0
+    if test.statistic is not None:
+        tail = student_t_two_sided(test.statistic, pool.n_independent // 2) / 2.0
+        p = tail if test.statistic < 0.0 else 1.0 - tail
     return Comparison(
         loss="pinball" if levels else "rmse",
         levels=len(levels),

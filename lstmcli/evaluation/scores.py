@@ -147,8 +147,8 @@ def score(
     generator : draws the blocks of the skills' intervals; without one there are none.
     longer : the scores of the same windows over more steps; what they say of a single step stands.
     decides, further : the windows that tests rest on: (N,) which of the backtest's, all unless
-        given, and others that are not shown, which bands rest on too. n_judged : how many models a screen judges, which
-        share one level of error; the `networks` unless given.
+        given, and others that are not shown, which bands rest on too.
+    n_judged : how many models a screen judges, which share one level; the `networks` unless given.
     Raises DataError when there is no `model`, or a forecast is no usable number.
     """
     if model not in backtest.forecasts:

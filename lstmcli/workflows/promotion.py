@@ -236,10 +236,10 @@ def _compared(
 
 def _told(found: Comparison, reference: ModelRef) -> str:
     loss = "mean pinball loss" if found.loss == "pinball" else "RMSE"
-    verdict = found.why or (
-        f"p = {found.p:.2g}, {'' if found.better else 'not '}better at the "
-        f"{100 * found.level:g} % level"
-    )
+    said = "better" if found.better else "not proven better"
+    verdict = found.why or f"{said} at the {100 * found.level:g} % level"
+    if found.p is not None and found.n_independent >= MIN_WINDOWS:
+        verdict += f" (p = {found.p:.2g})"
     return (
         f"{loss} of {_named(found.steps)} {100 * found.challenger:.4g} % against "
         f"{100 * found.champion:.4g} % of {reference} on {found.n_dates} cutoffs "

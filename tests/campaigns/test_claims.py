@@ -6,6 +6,7 @@ five correlated ones, with a model that was fitted on the rows before. Run with
 `pytest -m slow -s -n 0 tests/campaigns/test_claims.py`; the table goes into tests/campaigns/README.
 """
 
+import json
 import math
 import re
 import zlib
@@ -19,6 +20,7 @@ from lstmcli.evaluation.phases import reduce_phase
 from lstmcli.evaluation.scores import score
 from lstmcli.evaluation.verdict import verdict
 from lstmcli.forecasting.forecast import Forecast
+from tests.command_line import in_process
 
 pytestmark = pytest.mark.slow
 
@@ -165,3 +167,39 @@ def quantile_table(process):
             found.append(np.quantile(np.concatenate([total, -total]), LEVELS))
         tables.append(found)
     return grid, np.array(tables)
+
+
+PHI, DATA_SETS, TESTED = 0.3, 20, 500
+POINT_RECIPE = (
+    "window.horizon=1",
+    "window.context_length=50",
+    'window.features=["close"]',
+    "window.scaling=log_return",
+    "model.head=recursive",
+)
+
+
+def test_a_first_order_autoregression_is_found_in_nine_of_ten(tmp_path):
+    """Power is not given away: phi 0.3, one step ahead, 500 windows, the whole command."""
+    found = []
+    for seed in range(DATA_SETS):
+        generator = np.random.default_rng(seed)
+        moves = generator.normal(0.0, VOLATILITY, 3600)
+        for t in range(1, moves.size):
+            moves[t] += PHI * moves[t - 1]
+        days = np.busday_offset("2010-01-04", np.arange(moves.size), roll="forward")
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        rows = zip(days, 100.0 * np.exp(moves.cumsum()), strict=True)
+        text = "\n".join(f"{day},{close}" for day, close in rows)
+        (folder / "ar.csv").write_text(f"Date,Close\n{text}\n")
+        settings = [*POINT_RECIPE, f"split.train_end={days[-TESTED - 2]}"]
+        options = [each for setting in settings for each in ("--set", setting)]
+        done = in_process("train", "--csv", "A=ar.csv", "--name", "ar", *options, folder=folder)
+        assert done.code == 0, done.err
+        done = in_process("evaluate", "--model", "ar", "--format", "json", folder=folder)
+        scores = json.loads(done.out)["scores"]
+        assert scores["n_independent"] == TESTED
+        found.append("Better than naive" in json.loads(done.out)["verdicts"]["ar/v0001"])
+    print(f"\nAR(1), phi {PHI}, {TESTED} windows: found in {sum(found)} of {DATA_SETS}")
+    assert sum(found) >= 0.9 * DATA_SETS
