@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.bands import Band, bands
+from lstmcli.evaluation.chances import Chances, chances
 from lstmcli.evaluation.direction_scores import DirectionScores, direction_scores
 from lstmcli.evaluation.pit import PitHistogram, pit_histogram
 from lstmcli.evaluation.tails import Tails
@@ -12,11 +13,12 @@ from lstmcli.evaluation.trend import Thresholds
 
 @dataclass(frozen=True)
 class AtStep:
-    """The direction up to the step, and of a fan each band and the PIT histogram there."""
+    """The direction up to the step; of a fan each band, the PIT and the chances of a rise there."""
 
     direction: DirectionScores
     bands: tuple[Band, ...]
     pit: PitHistogram | None
+    chances: Chances | None
 
 
 def at_step(
@@ -27,10 +29,11 @@ def at_step(
     flat_band: float,
     thresholds: Thresholds | None,
     tails: Tails | None,
+    base_rate: float | None,
 ) -> AtStep:
     """Score model `name` at a step, on what has happened.
 
-    wide : all windows that there are, for the bands; directions are those of the windows shown.
+    wide : all windows that there are, for the fan; base_rate : share of rises in training rows; directions are those of the windows shown.
     """
     column = wide.column(step)
     fan = (wide.forecasts[name], step, wide.actual[:, column], wide.pool(column))
@@ -40,4 +43,5 @@ def at_step(
         ),
         bands(*fan),
         pit_histogram(*fan),
+        chances(*fan, base_rate),
     )

@@ -16,6 +16,7 @@ from lstmcli.evaluation import trend
 from lstmcli.evaluation.at_step import AtStep, at_step
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.bands import Band
+from lstmcli.evaluation.chances import Chances
 from lstmcli.evaluation.comparisons import (
     SIGNIFICANT,
     Evidence,
@@ -62,7 +63,7 @@ class ModelScores:
         `path.crps_skill`; empty where no generator was given.
     symbol_tests : squared error against naive, symbol by symbol, jointly. symbol_crps_tests : CRPS
         against scaled_climatology.
-    levels, bands, pit : of the fan at the headline steps; empty for point forecasts.
+    levels, bands, pit, chances : of the fan at the headline steps; empty for point forecasts.
     """
 
     model: str
@@ -78,6 +79,7 @@ class ModelScores:
     levels: tuple[LevelScore, ...]
     bands: tuple[Band, ...]
     pit: tuple[PitHistogram, ...]
+    chances: tuple[Chances, ...]
     direction: tuple[DirectionScores, ...]
     movement: Movement
 
@@ -128,6 +130,7 @@ def score(
     flat_band: float = trend.FLAT_BAND,
     thresholds: Mapping[str, Thresholds] | None = None,
     tails: Tails | None = None,
+    base_rates: Sequence[float] = (),
     steps: tuple[int, ...] = HEADLINE_STEPS,
     against: tuple[str, ...] = AGAINST,
     generator: np.random.Generator | None = None,
@@ -142,6 +145,7 @@ def score(
     networks : those compared with every other model pair by pair; `model` alone unless given.
     thresholds : by model, from training rows; a point forecast without has no three-way score.
     tails : crash and spike bounds of training rows; without them, no such windows.
+    base_rates : by step, the share of rises in training rows.
     steps : steps to report directions and bands at; the horizon is always the last.
     against : names of baselines; those that the backtest does not hold are left out.
     generator : draws the blocks of the skills' intervals; without one there are none.
@@ -158,6 +162,7 @@ def score(
             why=f"the backtest holds {', '.join(backtest.forecasts) or 'none'}",
         )
     at = reported_steps(backtest.steps, steps)
+    base = dict(enumerate(base_rates, start=1))
     wide = with_phases(backtest.at(at), further) if further else backtest.at(at)
     symbols, group = by_symbol(backtest.symbol)
     scale = np.array([mase_scales.get(symbol) or np.nan for symbol in symbols])[group]
@@ -169,7 +174,9 @@ def score(
     at_steps = {
         name: tuple(
             told.get((name, step))
-            or at_step(backtest, wide, name, step, flat_band, fitted.get(name), tails)
+            or at_step(
+                backtest, wide, name, step, flat_band, fitted.get(name), tails, base.get(step)
+            )
             for step in at
         )
         for name in reduced
@@ -234,6 +241,7 @@ def _models(
             levels=() if each.fan is None else level_scores(each.fan, columns),
             bands=tuple(band for one in at for band in one.bands),
             pit=tuple(one.pit for one in at if one.pit is not None),
+            chances=tuple(one.chances for one in at if one.chances is not None),
             direction=tuple(one.direction for one in at),
             movement=movement(
                 backtest.forecasts[name].median,
@@ -277,6 +285,7 @@ def _told(scores: Scores) -> dict[tuple[str, int], AtStep]:
             one,
             tuple(band for band in each.bands if band.step == one.step),
             next((pit for pit in each.pit if pit.step == one.step), None),
+            next((found for found in each.chances if found.step == one.step), None),
         )
         for name, each in scores.models.items()
         for one in each.direction

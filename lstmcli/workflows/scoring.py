@@ -19,6 +19,7 @@ from lstmcli.evaluation.backtest import (
     run_backtest,
     turn_of,
 )
+from lstmcli.evaluation.chances import rise_counts
 from lstmcli.evaluation.cutoffs import calendars_of
 from lstmcli.evaluation.metrics import mase_scale
 from lstmcli.evaluation.phases import Phase
@@ -156,6 +157,7 @@ def score_backtest(
         tails=None
         if known is None or len(known["crash"]) < horizon
         else Tails(_first(known["crash"], horizon), _first(known["spike"], horizon)),
+        base_rates=() if known is None else known.get("rise", ())[:horizon],
         generator=np.random.default_rng(_BLOCKS_SEED),
         longer=longer,
         decides=decides,
@@ -189,10 +191,11 @@ def thresholds_by_window(result: Backtest, fitted: Sequence[Fitted]) -> dict[str
 def learn_trend(
     model: TrainedModel, series: Sequence[Series], splits: Sequence[Split]
 ) -> dict[str, list[float]]:
-    """Fit, by step, the thresholds of a call and the bounds of a crash and a spike.
+    """Fit, by step, the thresholds of a call, the bounds of a crash and a spike, and how often
+    prices rise.
 
-    Training cutoffs alone are used, evenly thinned, and only those whose whole horizon lies in
-    training rows.
+    Training cutoffs alone are used, for the thresholds evenly thinned, and only those whose whole
+    horizon lies in training rows.
     """
     window = model.settings.window
     whole = [
@@ -212,11 +215,16 @@ def learn_trend(
     predicted = scaled_moves(known.forecasts["model"].median, known.sigma)
     thresholds = fit_thresholds(predicted, actual, model.settings.evaluate.flat_band)
     tails = fit_tails(actual)
+    rises, moves = sum(
+        rise_counts(each.log_prices[: split.train_rows], window.horizon)
+        for each, split in zip(series, splits, strict=True)
+    )
     return {
         "low": thresholds.low.tolist(),
         "high": thresholds.high.tolist(),
         "crash": tails.crash.tolist(),
         "spike": tails.spike.tolist(),
+        "rise": (rises / np.maximum(moves, 1.0)).tolist(),
     }
 
 

@@ -1,0 +1,67 @@
+"""Chances of a rise: Brier scores against the base rate, and reliability."""
+
+import numpy as np
+import pytest
+
+from lstmcli.evaluation.chances import chances, rise_counts
+from lstmcli.evaluation.pooling import Pool
+from lstmcli.forecasting.forecast import Forecast
+
+DAY = np.datetime64("2020-01-01")
+LEVELS = (0.1, 0.5, 0.9)
+
+
+def fan(chance):
+    """A fan whose chance of a rise is `chance`: a straight line through 0 at 1 - chance."""
+    at = 1.0 - np.asarray(chance)[:, None, None]
+    return Forecast(np.zeros((len(at), 1)), np.array(LEVELS) - at, LEVELS)
+
+
+def test_brier_scores_agree_with_their_slow_twin():
+    generator = np.random.default_rng(0)
+    chance, actual = generator.uniform(0.15, 0.85, 200), generator.normal(0.002, 0.02, 200)
+    actual[7], actual[8] = 0.0, np.nan
+    cutoff = DAY + np.repeat(np.arange(100), 2)
+    found = chances(fan(chance), 1, actual, Pool(cutoff, cutoff + 1), 0.6)
+    total = {"brier": [], "brier_base": []}
+    for day in range(100):
+        rows = [k for k in (2 * day, 2 * day + 1) if actual[k] == actual[k] and actual[k] != 0]
+        if rows:
+            rose = [float(actual[k] > 0) for k in rows]
+            own = [(chance[k] - rise) ** 2 for k, rise in zip(rows, rose, strict=True)]
+            total["brier"].append(sum(own) / len(rows))
+            total["brier_base"].append(sum((0.6 - rise) ** 2 for rise in rose) / len(rows))
+    assert found.brier == pytest.approx(np.mean(total["brier"]))
+    assert found.brier_base == pytest.approx(np.mean(total["brier_base"]))
+    assert found.skill == pytest.approx(1.0 - found.brier / found.brier_base)
+    assert found.n_windows == 198
+
+
+def test_a_fan_that_knows_more_than_the_base_rate_has_skill_and_is_reliable():
+    generator = np.random.default_rng(1)
+    chance = generator.uniform(0.15, 0.85, 20_000)
+    actual = np.where(generator.random(20_000) < chance, 0.01, -0.01)
+    cutoff = DAY + np.arange(20_000)
+    found = chances(fan(chance), 1, actual, Pool(cutoff, cutoff + 1), 0.5)
+    assert found.skill > 0.1
+    assert sum(each.n_windows for each in found.reliability) == 20_000
+    for each in found.reliability:
+        if each.n_windows:
+            assert each.rose == pytest.approx(each.mean, abs=0.03)
+    assert [each.n_windows for each in found.reliability[::9]] == [0, 0]
+
+
+def test_without_a_base_rate_there_is_no_skill_and_without_a_fan_no_chance():
+    cutoff = DAY + np.arange(3)
+    pool = Pool(cutoff, cutoff + 1)
+    found = chances(fan(np.full(3, 0.6)), 1, np.array([0.1, -0.1, 0.1]), pool, None)
+    assert (found.brier_base, found.skill) == (None, None)
+    assert chances(Forecast(np.zeros((3, 1))), 1, np.ones(3), pool, 0.5) is None
+    assert chances(fan(np.full(3, 0.6)), 1, np.zeros(3), pool, 0.5) is None
+
+
+def test_rises_are_counted_step_by_step():
+    prices = np.log([1.0, 2.0, 2.0, 1.0])
+    rises, moves = rise_counts(prices, 4)
+    assert rises.tolist() == [1, 1, 0, 0]
+    assert moves.tolist() == [2, 2, 0, 0]
