@@ -156,6 +156,7 @@ def import_(
     sep: options.Sep = ",",
     decimal: options.Decimal = ".",
     strict: options.Strict = False,
+    start: options.Start = None,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     wait: options.Wait = 0.0,
     form: options.FormatOption = "table",
@@ -180,7 +181,7 @@ def import_(
 
     check_output(output, form)
     report = import_data(
-        make_source(None, data_dir, files, None, sep, decimal, strict),
+        make_source(None, data_dir, files, None, sep, decimal, strict, start),
         interval=interval,
         overwrite=replace,
         wait=wait,

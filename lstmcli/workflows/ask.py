@@ -42,8 +42,9 @@ class Task:
 class Stored:
     """What is there.
 
-    frame : all of COLUMNS, without a bar that was stored unfinished; empty for nothing.
-    dates : of every stored bar.
+    frame : all of COLUMNS, without a bar that was stored unfinished or has an impossible close;
+        empty for nothing.
+    dates : of every stored bar. left_out : of those with an impossible close.
     asked_start : what the whole history was asked from; None for all that there is.
     """
 
@@ -51,6 +52,7 @@ class Stored:
     dates: pd.Index
     facts: dict[str, Any]
     asked_start: date | None
+    left_out: tuple[date, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,20 +75,20 @@ def read(symbol: str, task: Task) -> Stored:
     facts = read_sidecar(task.data_dir, symbol, task.interval)
     _refuse_imported(symbol, facts, task)
     try:
-        prices = read_stored(task.data_dir, symbol, task.interval, today=task.now.date())
+        prices = read_stored(task.data_dir, symbol, task.interval, today=task.now.date(), mend=True)
     except DataError:
         if not task.full:
             raise
         return nothing  # --full mends a damaged file
     frame = prices.frame.reindex(columns=list(COLUMNS))
-    dates = frame.index
+    dates = frame.index.union(pd.DatetimeIndex(prices.left_out)) if prices.left_out else frame.index
     if partial := _date(facts.get("partial")):
-        frame = frame[dates != pd.Timestamp(partial)]
+        frame = frame[frame.index != pd.Timestamp(partial)]
     if frame.empty:
         return replace(nothing, dates=dates, facts=facts)
     had_all = "asked_start" in facts and facts["asked_start"] is None
     asked_start = None if had_all else _date(facts.get("asked_start")) or dates[0].date()
-    return Stored(frame, dates, facts, asked_start)
+    return Stored(frame, dates, facts, asked_start, prices.left_out)
 
 
 def _refuse_imported(symbol: str, facts: dict[str, Any], task: Task) -> None:

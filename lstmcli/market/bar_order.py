@@ -1,0 +1,101 @@
+"""Open, high, low and close of one bar that contradict each other, and which of them is wrong.
+
+A bar is in order where Low <= Open, Close <= High. The odd values of another are the fewest whose
+removal restores that; among several such choices, those farther, in logs, from the closes before
+and after.
+"""
+
+from collections.abc import Mapping
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+TOLERANCE = 1e-4  # share of the price; smaller contradictions are rounding
+BAR = ("Open", "High", "Low", "Close")  # Close last: in a tie another one is the odd one
+# More contradictory bars than this are no typing errors: the columns have different bases.
+MAX_SHARE, FEWEST_ROWS = 0.05, 10
+_PAIRS = (
+    ("Low", "High"),
+    ("Low", "Open"),
+    ("Low", "Close"),
+    ("Open", "High"),
+    ("Close", "High"),
+)
+Mask = NDArray[np.bool_]
+Columns = Mapping[str, NDArray[np.float64]]
+
+
+def find_odd_values(columns: Columns) -> dict[str, Mask]:
+    """Mark the odd values of every contradictory bar: name -> (N,) for the columns of a bar.
+
+    columns : name -> (N,). Values that are not positive and finite count as missing.
+    """
+    logs = {name: _log(columns[name]) for name in BAR if name in columns}
+    crossed = _crossed(logs)
+    odd = {name: np.zeros(values.size, dtype=bool) for name, values in logs.items()}
+    at = np.flatnonzero(np.any(list(crossed.values()), axis=0)) if crossed else np.array([], int)
+    if at.size == 0:
+        return odd
+    middle = _middle(logs["Close"], at)
+    distance = {name: np.nan_to_num(abs(values[at] - middle)) for name, values in logs.items()}
+    left = np.ones(at.size, dtype=bool)
+    for size in (1, 2):  # open and close do not bind each other, so two are always enough
+        best, chosen = np.full(at.size, -1.0), np.full(at.size, -1)
+        choices = list(combinations(odd, size))
+        for number, choice in enumerate(choices):
+            rest = [each[at] for pair, each in crossed.items() if not set(pair) & set(choice)]
+            restored = ~np.any(rest, axis=0) if rest else np.ones(at.size, dtype=bool)
+            score = np.where(restored, sum(distance[name] for name in choice), -1.0)
+            chosen = np.where(score > best, number, chosen)
+            best = np.maximum(score, best)
+        for number, choice in enumerate(choices):
+            for name in choice:
+                odd[name][at[left & (chosen == number)]] = True
+        left &= chosen < 0
+    return odd
+
+
+def have_different_bases(odd: Mapping[str, Mask]) -> bool:
+    """Tell whether so many bars are contradictory that the columns cannot belong together."""
+    bad = np.any(list(odd.values()), axis=0)
+    count = int(np.count_nonzero(bad))
+    return count >= FEWEST_ROWS and count > MAX_SHARE * bad.size
+
+
+def bar_text(columns: Columns, row: int) -> str:
+    """Name the values of one bar: "Close 54.5 with Open 108.77, High 110.08, Low 107.9"."""
+    names = [name for name in BAR[:-1] if name in columns and columns[name][row] > 0]
+    others = ", ".join(f"{name} {columns[name][row]:.10g}" for name in names)
+    return f"Close {columns['Close'][row]:.10g} with {others}"
+
+
+def _log(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The natural logarithm, NaN for what is not positive and finite."""
+    return np.log(np.where(np.isfinite(values) & (values > 0), values, np.nan))
+
+
+def _crossed(logs: Columns) -> dict[tuple[str, str], Mask]:
+    """For every pair of a bar, where the lower value lies above the upper one beyond rounding."""
+    limit = np.log1p(TOLERANCE)
+    return {
+        (lower, upper): logs[lower] - logs[upper] > limit
+        for lower, upper in _PAIRS
+        if lower in logs and upper in logs
+    }
+
+
+def _middle(close: NDArray[np.float64], at: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The mean of the nearest closes before and after each row in bars without contradiction.
+
+    close : (N,) logs. at : the contradictory rows, ascending. NaN where there is neither.
+    """
+    known = np.flatnonzero(~np.isnan(close) & ~np.isin(np.arange(close.size), at))
+    place = np.searchsorted(known, at)
+    around = np.full((2, at.size), np.nan)
+    before, after = place > 0, place < known.size
+    around[0, before] = close[known[place[before] - 1]]
+    around[1, after] = close[known[place[after]]]
+    found = ~np.isnan(around)
+    total = np.where(found, around, 0.0).sum(axis=0)
+    return np.where(found.any(axis=0), total / np.maximum(found.sum(axis=0), 1), np.nan)
