@@ -2,7 +2,7 @@
 
 A bar is in order where Low <= Open, Close <= High. The odd values of another are the fewest whose
 removal restores that; among several such choices, those farther, in logs, from the closes before
-and after.
+and after. A lone bar is measured by the median of its own values.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ def find_odd_values(columns: Columns) -> dict[str, Mask]:
     at = np.flatnonzero(np.any(list(crossed.values()), axis=0)) if crossed else np.array([], int)
     if at.size == 0:
         return odd
-    middle = _middle(logs["Close"], at)
+    middle = _middle(logs, at)
     distance = {name: np.nan_to_num(abs(values[at] - middle)) for name, values in logs.items()}
     left = np.ones(at.size, dtype=bool)
     for size in (1, 2):  # open and close do not bind each other, so two are always enough
@@ -85,17 +85,18 @@ def _crossed(logs: Columns) -> dict[tuple[str, str], Mask]:
     }
 
 
-def _middle(close: NDArray[np.float64], at: NDArray[np.int64]) -> NDArray[np.float64]:
+def _middle(logs: Columns, at: NDArray[np.int64]) -> NDArray[np.float64]:
     """The mean of the nearest closes before and after each row in bars without contradiction.
 
-    close : (N,) logs. at : the contradictory rows, ascending. NaN where there is neither.
+    at : the contradictory rows, ascending. Without any such close, the median of the bar itself.
     """
-    known = np.flatnonzero(~np.isnan(close) & ~np.isin(np.arange(close.size), at))
+    close = logs["Close"]
+    is_known = ~np.isnan(close)
+    is_known[at] = False
+    known = np.flatnonzero(is_known)
+    if known.size == 0:
+        return np.asarray(np.nanmedian([values[at] for values in logs.values()], axis=0))
     place = np.searchsorted(known, at)
-    around = np.full((2, at.size), np.nan)
-    before, after = place > 0, place < known.size
-    around[0, before] = close[known[place[before] - 1]]
-    around[1, after] = close[known[place[after]]]
-    found = ~np.isnan(around)
-    total = np.where(found, around, 0.0).sum(axis=0)
-    return np.where(found.any(axis=0), total / np.maximum(found.sum(axis=0), 1), np.nan)
+    before, after = np.maximum(place - 1, 0), np.minimum(place, known.size - 1)
+    before, after = np.where(place > 0, before, after), np.where(place < known.size, after, before)
+    return np.asarray((close[known[before]] + close[known[after]]) / 2)

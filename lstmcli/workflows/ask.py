@@ -116,7 +116,7 @@ def make_plan(symbol: str, stored: Stored, task: Task) -> Plan | None:
         return None
     if _is_fresh(symbol, stored, last, task):
         return None
-    return Plan(_overlap_start(symbol, stored.frame, task), whole=False)
+    return Plan(_overlap_start(symbol, stored, task), whole=False)
 
 
 def _is_fresh(symbol: str, stored: Stored, last: date, task: Task) -> bool:
@@ -134,9 +134,10 @@ def _is_fresh(symbol: str, stored: Stored, last: date, task: Task) -> bool:
     )
 
 
-def _overlap_start(symbol: str, frame: pd.DataFrame, task: Task) -> date:
-    """First date to ask for again, back to the first session that is missing of late."""
-    start = overlap_start(frame)
+def _overlap_start(symbol: str, stored: Stored, task: Task) -> date:
+    """First date to ask for again, back to the first session that is missing of late, or wrong."""
+    frame = stored.frame
+    start = min([overlap_start(frame), *stored.left_out])
     if task.interval != "1d":
         return start
     index = pd.DatetimeIndex(frame.index)
