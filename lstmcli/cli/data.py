@@ -97,8 +97,8 @@ def check(
     """Look through stored series for what no forecast should rest on, one finding a line.
 
     Missing sessions, moves that look like unadjusted splits or another unit, impossible bars, 20 or
-    more equal closes at the end, damaged or foreign files. Exits 0 where there is none, 3 where some series have a fault, 4 where all have.
-    A restated history is told and is no fault.
+    more equal closes at the end, damaged or foreign files. Exits 0 where there is none, 3 where
+    some series have a fault, 4 where all have. A restated history is no fault.
 
     Example: lstmcli data check AAPL MSFT
     """

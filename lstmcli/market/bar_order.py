@@ -31,14 +31,17 @@ def find_odd_values(columns: Columns) -> dict[str, Mask]:
 
     columns : name -> (N,). Values that are not positive and finite count as missing.
     """
-    logs = {name: _log(columns[name]) for name in BAR if name in columns}
-    crossed = _crossed(logs)
-    odd = {name: np.zeros(values.size, dtype=bool) for name, values in logs.items()}
-    at = np.flatnonzero(np.any(list(crossed.values()), axis=0)) if crossed else np.array([], int)
-    if at.size == 0:
+    values = {name: columns[name] for name in BAR if name in columns}
+    odd = {name: np.zeros(each.size, dtype=bool) for name, each in values.items()}
+    # Most tables are in order, which needs no logarithm to see.
+    if not any(mask.any() for mask in _crossed(values).values()):
         return odd
+    values = {name: _known(each) for name, each in values.items()}
+    crossed = _crossed(values)
+    at = np.flatnonzero(np.any(list(crossed.values()), axis=0))
+    logs = {name: np.log(each) for name, each in values.items()}
     middle = _middle(logs, at)
-    distance = {name: np.nan_to_num(abs(values[at] - middle)) for name, values in logs.items()}
+    distance = {name: np.nan_to_num(abs(each[at] - middle)) for name, each in logs.items()}
     left = np.ones(at.size, dtype=bool)
     for size in (1, 2):  # open and close do not bind each other, so two are always enough
         best, chosen = np.full(at.size, -1.0), np.full(at.size, -1)
@@ -70,19 +73,19 @@ def bar_text(columns: Columns, row: int) -> str:
     return f"Close {columns['Close'][row]:.10g} with {others}"
 
 
-def _log(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The natural logarithm, NaN for what is not positive and finite."""
-    return np.log(np.where(np.isfinite(values) & (values > 0), values, np.nan))
+def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The values, NaN for what is not positive and finite."""
+    return np.where(np.isfinite(values) & (values > 0), values, np.nan)
 
 
-def _crossed(logs: Columns) -> dict[tuple[str, str], Mask]:
+def _crossed(values: Columns) -> dict[tuple[str, str], Mask]:
     """For every pair of a bar, where the lower value lies above the upper one beyond rounding."""
-    limit = np.log1p(TOLERANCE)
-    return {
-        (lower, upper): logs[lower] - logs[upper] > limit
-        for lower, upper in _PAIRS
-        if lower in logs and upper in logs
-    }
+    with np.errstate(over="ignore"):  # of prices next to the largest number
+        return {
+            (lower, upper): values[lower] > values[upper] * (1 + TOLERANCE)
+            for lower, upper in _PAIRS
+            if lower in values and upper in values
+        }
 
 
 def _middle(logs: Columns, at: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -65,10 +65,14 @@ def find_jumps(
     """
     if prices.size < 2:
         return []
+    with np.errstate(over="ignore"):  # of prices next to the largest number
+        factors = prices[1:] / prices[:-1]
+    ratios = np.zeros(factors.size) if splits is None else np.nan_to_num(splits[1:], posinf=0)
+    flagged = (ratios > 0) & (ratios != 1)
+    if not flagged.any() and factors.min() >= 0.5 and factors.max() <= 2:
+        return []  # nearly every series, without a logarithm
     moves = np.diff(np.log(prices))
     usual = 1.4826 * float(np.median(np.abs(moves)))  # as a standard deviation, of normal moves
-    ratios = np.zeros(moves.size) if splits is None else np.nan_to_num(splits[1:], posinf=0)
-    flagged = (ratios > 0) & (ratios != 1)
     action = np.log(np.where(flagged, ratios, 1.0))
     large = (np.abs(moves) > np.log(2)) & (interval in ("1d", "1wk"))
     near = np.abs(moves + action) <= np.clip(_USUAL * usual, np.abs(action) / 4, np.abs(action) / 2)

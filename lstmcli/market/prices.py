@@ -45,6 +45,7 @@ class Prices:
     notes : one plain sentence for everything that was dropped, sorted or marked missing.
     cut : the day of an unusable row right before the first one here; None where there is none.
     left_out : the days of bars that were left out for an impossible close.
+    doubted : whether opens, highs and lows were left out that have another basis than the closes.
     """
 
     symbol: str
@@ -54,6 +55,7 @@ class Prices:
     notes: tuple[str, ...] = ()
     cut: date | None = None
     left_out: tuple[date, ...] = ()
+    doubted: bool = False
 
     def told(self) -> tuple[str, ...]:
         """Return the notes with the symbol in front, details and all."""

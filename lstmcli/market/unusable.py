@@ -35,13 +35,15 @@ class Usable:
 
     odd : by column, the opens, highs and lows of these rows that contradict the rest of their bar.
     cut : the day of the unusable row right before them. left_out : the days of bars left out
-    between them. notes : on all of that.
+    between them. doubted : whether opens, highs and lows count as missing wherever a bar
+    contradicts itself. notes : on all of that.
     """
 
     bars: Bars
     odd: dict[str, Mask]
     cut: date | None
     left_out: tuple[date, ...]
+    doubted: bool
     notes: list[str]
 
 
@@ -54,7 +56,8 @@ def usable_rows(bars: Bars, targets: Sequence[str], *, around: date | None, mend
     many are contradictory that open, high and low have another basis, doubt those instead.
     """
     odd = find_odd_values(bars.columns)
-    if have_different_bases(odd):
+    doubted = have_different_bases(odd)
+    if doubted:
         if not mend:
             raise _different_bases(bars, odd)
         wrong = np.any(list(odd.values()), axis=0)
@@ -68,7 +71,7 @@ def usable_rows(bars: Bars, targets: Sequence[str], *, around: date | None, mend
     kept, cut, more = _stretch(bars, bad | wrong, targets, around)
     if not kept.all():
         bars, odd = bars.keep(kept), _rows_of(odd, kept)
-    return Usable(bars, odd, cut, left_out, notes + more)
+    return Usable(bars, odd, cut, left_out, doubted, notes + more)
 
 
 def mark_odd_values(bars: Bars, odd: dict[str, Mask]) -> Noted:

@@ -97,7 +97,14 @@ def check_bars(
         *tell_gaps(bars, interval, strict),
     ]
     return Prices(
-        bars.symbol, _frame(bars), interval, bars.source, tuple(notes), usable.cut, usable.left_out
+        bars.symbol,
+        _frame(bars),
+        interval,
+        bars.source,
+        tuple(notes),
+        usable.cut,
+        usable.left_out,
+        usable.doubted,
     )
 
 

@@ -44,7 +44,8 @@ class Stored:
 
     frame : all of COLUMNS, without a bar that was stored unfinished or has an impossible close;
         empty for nothing.
-    dates : of every stored bar. left_out : of those with an impossible close.
+    dates : of every stored bar. left_out : of those with an impossible close. doubted : whether
+        `frame` lacks opens, highs and lows that have another basis than the closes.
     asked_start : what the whole history was asked from; None for all that there is.
     """
 
@@ -53,6 +54,7 @@ class Stored:
     facts: dict[str, Any]
     asked_start: date | None
     left_out: tuple[date, ...] = ()
+    doubted: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def read(symbol: str, task: Task) -> Stored:
         return replace(nothing, dates=dates, facts=facts)
     had_all = "asked_start" in facts and facts["asked_start"] is None
     asked_start = None if had_all else _date(facts.get("asked_start")) or dates[0].date()
-    return Stored(frame, dates, facts, asked_start, prices.left_out)
+    return Stored(frame, dates, facts, asked_start, prices.left_out, prices.doubted)
 
 
 def _refuse_imported(symbol: str, facts: dict[str, Any], task: Task) -> None:

@@ -117,9 +117,10 @@ def _way_past(error: UnusablePriceError, symbol: str, stored: Stored, task: Task
 
 
 def _heal(symbol: str, stored: Stored, frame: pd.DataFrame, task: Task) -> tuple[str, ...]:
-    """Mark the models of a stored series that had impossible closes; say what became of those."""
-    if not stored.left_out:
-        return ()
+    """Say what becomes of stored bars that contradict themselves; mark the models of their closes.
+
+    Versions before 0.2 stored such bars.
+    """
     days = {str(day) for day in stored.left_out}
     again = days & set(pd.DatetimeIndex(frame.index).strftime("%Y-%m-%d"))
     notes = tuple(
@@ -128,8 +129,10 @@ def _heal(symbol: str, stored: Stored, frame: pd.DataFrame, task: Task) -> tuple
         for what, some in (("replaced", again), ("removed", days - again))
         if some
     )
-    mark_restated(task.data_dir, symbol, task.interval, PRICES, notes[0])
-    return notes
+    if notes:
+        mark_restated(task.data_dir, symbol, task.interval, PRICES, notes[0])
+    doubted = "removed stored opens, highs and lows that contradict the closes"
+    return (*notes, doubted) if stored.doubted else notes
 
 
 def _replaced(symbol: str, stored: Stored, answer: Answer, task: Task) -> pd.DataFrame:

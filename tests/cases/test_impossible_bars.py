@@ -12,7 +12,7 @@ import pytest
 from lstmcli.errors import DataError
 from lstmcli.market import yahoo
 from lstmcli.market.feed import ask_feed
-from lstmcli.market.store import write_stored
+from lstmcli.market.store import read_stored, write_stored
 from lstmcli.runs.state import stale_marks
 from lstmcli.workflows.data_check import check_data
 from lstmcli.workflows.fetch import FetchResult, fetch
@@ -211,6 +211,23 @@ def test_fetch_removes_one_that_yahoo_still_has_and_says_so(feed: StandIn, tmp_p
     assert (result.status, result.rows) == ("updated", 79)
     assert f"removed the stored bar with an impossible close of {day}" in result.note
     assert day not in stored_days(tmp_path)
+
+
+def test_fetch_removes_stored_opens_highs_and_lows_of_another_basis_once(
+    feed: StandIn, tmp_path: Path
+) -> None:
+    bad = random_walk(80)
+    bad.iloc[:60, :3] *= 2
+    write_stored(tmp_path, "AAPL", "1d", bad, {"source": "Yahoo", "asked_start": None})
+    with pytest.raises(DataError, match="do not belong together"):
+        read_stored(tmp_path, "AAPL", today=NOW.date())
+    feed.serve("AAPL", bad)
+    note = "removed stored opens, highs and lows that contradict the closes"
+    assert note in fetched(tmp_path).note
+    assert note not in fetched(tmp_path).note
+    prices = read_stored(tmp_path, "AAPL", today=NOW.date())
+    assert len(prices.frame) == 80
+    assert prices.frame["High"].isna().sum() == 60
 
 
 def test_an_answer_of_nothing_but_impossible_closes_is_an_error(feed: StandIn) -> None:

@@ -135,3 +135,9 @@ def test_the_range_is_cut_before_anything_is_said_of_it() -> None:
     assert (span(prices), prices.notes) == ((DAYS[30], DAYS[200]), ())
     with pytest.raises(DataError, match="no rows in the range"):
         check(frame, start=date(2018, 9, 1))
+
+
+def test_prices_next_to_the_largest_number_warn_of_nothing() -> None:
+    frame = changed(bars(), 100, Open=1e308, High=1.79e308, Low=1e308, Close=1.5e308)
+    frame = changed(frame, 101, Open=5e-324, High=5e-324, Low=5e-324, Close=5e-324)
+    assert len(check(frame).frame) == 400
