@@ -1,0 +1,245 @@
+"""Which days a series trades on, decided by its symbol and by its own dates.
+
+A symbol in Yahoo's notation (VOD.L, ^GSPC, BTC-USD, and AAPL where Yahoo sent the bars) has its
+exchange's calendar, unless its dates contradict that. Any other name is no evidence: its dates are
+compared with every calendar there is, over the last years and outside of breaks that are longer
+than any exchange keeps, which are holes in the data. A calendar fits where
+
+- no bar lies on a day without a session,
+- every session has a bar, and
+- at least five of its holidays fall on days that would be sessions otherwise.
+
+Where none fits, one that differs only by sessions without a bar does, if those are at most a tenth
+of its holidays: what it says of holidays has been seen at least ten times, and what is missing is
+reported. Of several calendars only the sessions that all share are taken, so that no date ahead is
+a holiday of the exchange, whichever of them it is. Where no calendar fits, weekdays are taken, with
+a note.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstmcli.market.calendars import (
+    FIRST_TRUSTED,
+    LAST_KNOWN,
+    Days,
+    calendar_of,
+    calendar_table,
+    is_named_share,
+    known_until,
+    sessions_of,
+    special_days,
+)
+from lstmcli.market.intervals import weekday_of, weekmask
+
+LONGEST_CLOSURE = 10  # weekdays, of any exchange since 1990 but Athens in 2015
+FEWEST_HOLIDAYS = 5
+_JUDGED = np.timedelta64(4 * 366, "D")
+_RECENT = 250
+_DATES_THAT_ARE_SESSIONS = 0.97
+_SESSIONS_THAT_HAVE_BARS = 0.90
+_LONGEST_BREAK = np.timedelta64(10, "D")
+_WEEK = 7
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The days on which a series trades.
+
+    calendars : those that its dates follow; none for weekdays.
+    weekdays : Monday to Sunday, which of them carry bars where no calendar fits.
+    note : why weekdays are taken, "" where nothing needs to be said.
+    """
+
+    calendars: tuple[str, ...]
+    weekdays: tuple[bool, ...] = (True,) * 5 + (False,) * 2
+    note: str = ""
+
+    @property
+    def known_from(self) -> np.datetime64:
+        """Return the first day that all calendars know; there is none for weekdays."""
+        table = calendar_table()
+        first = [table.first[table.row(name)] for name in self.calendars]
+        return max(first, default=LAST_KNOWN)
+
+    @property
+    def known_until(self) -> np.datetime64:
+        """Return the last day whose holidays all calendars know; there is none for weekdays."""
+        return min(map(known_until, self.calendars), default=FIRST_TRUSTED)
+
+    def is_session(self, days: Days) -> NDArray[np.bool_]:
+        """Return for each day whether all calendars have a session, or the weekday is in use."""
+        if not self.calendars:
+            found: NDArray[np.bool_] = np.array(self.weekdays)[weekday_of(days)]
+            return found
+        return np.logical_and.reduce([_is_open(name, days) for name in self.calendars])
+
+    def is_closed(self, days: Days) -> NDArray[np.bool_]:
+        """Return for each day whether no calendar has a session, or the weekday is not in use."""
+        if not self.calendars:
+            return ~self.is_session(days)
+        return ~np.logical_or.reduce([_is_open(name, days) for name in self.calendars])
+
+    def is_special(self, days: Days) -> NDArray[np.bool_]:
+        """Return for each day whether the calendars leave it open if there was a session."""
+        special = [special_days(name) for name in self.calendars]
+        return np.isin(days, np.concatenate(special)) if special else np.zeros(days.size, bool)
+
+    def between(self, first: np.datetime64, last: np.datetime64) -> Days:
+        """Return the sessions from `first` to `last`, both included."""
+        days = np.arange(first, last + 1)
+        found: Days = days[self.is_session(days)]
+        return found
+
+
+def schedule_of(days: Days, symbol: str, *, from_feed: bool = False) -> Schedule:
+    """Return the schedule of a series with these dates, (N,) increasing, of daily bars.
+
+    from_feed : whether Yahoo sent the bars under that symbol.
+    """
+    own = None if is_named_share(symbol) and not from_feed else calendar_of(symbol)
+    recent = days[days >= days[-1] - _JUDGED] if days.size else days
+    return _decide(recent.astype("datetime64[D]").tobytes(), own)
+
+
+def schedule_named(calendars: tuple[str, ...]) -> Schedule:
+    """Return the schedule that was decided before, by its calendars; unknown names are left out."""
+    known = calendar_table().names
+    return Schedule(tuple(name for name in calendars if name in known))
+
+
+@lru_cache(maxsize=1024)  # many series have the same dates
+def _decide(dates: bytes, own: str | None) -> Schedule:
+    days: Days = np.frombuffer(dates, dtype="datetime64[D]")
+    if own is not None and _agrees(days[-_RECENT:], sessions_of(own)):
+        return Schedule((own,))
+    in_use = tuple(weekmask(days)) if days.size else Schedule(()).weekdays
+    if all(in_use) and own is None:
+        return Schedule(("24/7",))
+    found, holidays = _fitting(days)
+    if found:
+        return Schedule(found)
+    if own is not None:
+        why = f"the dates do not follow the calendar of {own}"
+    elif holidays < FEWEST_HOLIDAYS:
+        why = "the dates hold too few holidays to tell the exchange"
+    else:
+        why = "no exchange's calendar fits the dates"
+    return Schedule((), in_use, why)
+
+
+def _fitting(days: Days) -> tuple[tuple[str, ...], int]:
+    """Return the calendars that fit, and how many weekdays in all have no bar."""
+    days = days[(days >= FIRST_TRUSTED) & (days <= LAST_KNOWN)]
+    if days.size < 2:
+        return (), 0
+    table = calendar_table()
+    begin = _column(days[0])
+    span = np.arange(days[0], days[-1] + 1)
+    has_bar = np.zeros(span.size, dtype=bool)
+    has_bar[_column(days) - begin] = True
+    judged = ~_in_hole(days, span)
+    is_session = table.is_session[:, begin : begin + span.size]
+    weekdays = judged & np.is_busday(span)
+    without = int(np.count_nonzero(weekdays & ~has_bar))
+    # Two comparisons rule out nearly all calendars: the rest is done for few.
+    rows = np.flatnonzero((table.first <= days[-1]) & (table.known_until >= days[0]))
+    rows = rows[~(has_bar & judged & ~is_session[rows] & ~_unsure(rows, span)).any(axis=1)]
+    missing, holidays = np.zeros(rows.size, int), np.zeros(rows.size, int)
+    for number, row in enumerate(rows):
+        sure = judged & (span >= table.first[row]) & (span <= table.known_until[row])
+        sure &= ~np.isin(span, special_days(table.names[row]))
+        missing[number] = np.count_nonzero(sure & is_session[row] & ~has_bar)
+        holidays[number] = np.count_nonzero(sure & _is_holiday(row, begin, span.size) & ~has_bar)
+    enough = holidays >= FEWEST_HOLIDAYS
+    fits = enough & (missing == 0)
+    if not fits.any():
+        nearly = enough & (10 * missing <= holidays)
+        fits = nearly & (missing == missing[nearly].min(initial=np.iinfo(int).max))
+    return tuple(table.names[row] for row in rows[fits]), without
+
+
+def _unsure(rows: NDArray[np.intp], span: Days) -> NDArray[np.bool_]:
+    """Return for each calendar and day whether the calendar does not know the day."""
+    table = calendar_table()
+    outside = (span < table.first[rows, None]) | (span > table.known_until[rows, None])
+    for number, row in enumerate(rows):
+        special = special_days(table.names[row])
+        if special.size:
+            outside[number] |= np.isin(span, special)
+    return outside
+
+
+def _is_holiday(row: int, begin: int, size: int) -> NDArray[np.bool_]:
+    """Return for a range of columns whether a session would be due, but for a holiday.
+
+    One is due where the week before or after has a session on the same day of the week: that holds
+    through changes of the week, as from Sunday to Thursday to Monday to Friday.
+    """
+    week = calendar_table().is_session[row]
+    padded = np.pad(week, _WEEK)[begin : begin + size + 2 * _WEEK]
+    due = padded[: -2 * _WEEK] | padded[2 * _WEEK :]
+    found: NDArray[np.bool_] = due & ~padded[_WEEK:-_WEEK]
+    return found
+
+
+def _in_hole(days: Days, span: Days) -> NDArray[np.bool_]:
+    """Return for each day of the span whether it lies in a break longer than exchanges keep."""
+    inside = np.zeros(span.size, dtype=bool)
+    absent = np.busday_count(days[:-1] + 1, days[1:])
+    for at in np.flatnonzero(absent > LONGEST_CLOSURE):
+        inside |= (span > days[at]) & (span < days[at + 1])
+    return inside
+
+
+def _is_open(calendar: str, days: Days) -> NDArray[np.bool_]:
+    """Return for each day whether a calendar has a session.
+
+    Outside of the years recorded, the weekdays of the nearest sessions are taken.
+    """
+    sessions = sessions_of(calendar)
+    at = np.minimum(np.searchsorted(sessions, days), sessions.size - 1)
+    found: NDArray[np.bool_] = sessions[at] == days
+    for outside, nearest in (
+        (days > _last_recorded(calendar), sessions[-60:]),
+        (days < sessions[0], sessions[:60]),
+    ):
+        if outside.any():
+            found[outside] = np.isin(weekday_of(days[outside]), weekday_of(nearest))
+    return found
+
+
+def _last_recorded(calendar: str) -> np.datetime64:
+    """Return the last day that a calendar says anything about, be it without some holidays."""
+    end = sessions_of(calendar)[-1]
+    return LAST_KNOWN if end.astype("datetime64[Y]") == LAST_KNOWN.astype("datetime64[Y]") else max(
+        end, known_until(calendar)
+    )
+
+
+def _agrees(recent: Days, sessions: Days) -> bool:
+    """Return whether the latest dates are those of a calendar, but for a few and for holes."""
+    recent = recent[(recent >= sessions[0]) & (recent <= sessions[-1])]
+    if recent.size == 0:
+        return False
+    begin, end = np.searchsorted(sessions, recent[[0, -1]])
+    # Only the span is compared: the whole calendar costs milliseconds for each of many series.
+    span = sessions[begin : end + 1]
+    if np.isin(recent, span).mean() < _DATES_THAT_ARE_SESSIONS:
+        return False
+    missing = np.setdiff1d(span, recent, assume_unique=True)
+    # A long hole says that data are missing, not that the exchange was closed each of those days.
+    after = np.searchsorted(recent, missing)
+    short = missing[recent[np.minimum(after, recent.size - 1)] - recent[after - 1] <= _LONGEST_BREAK]
+    return recent.size >= _SESSIONS_THAT_HAVE_BARS * (recent.size + short.size)
+
+
+def _column(days: Days) -> NDArray[np.int64]:
+    """Return the columns of the table that belong to days."""
+    columns: NDArray[np.int64] = (days - FIRST_TRUSTED).astype(np.int64)
+    return columns
