@@ -52,9 +52,9 @@ _QUOTE_CURRENCIES = {
     "USD", "EUR", "GBP", "JPY", "CHF", "CAD", "AUD", "NZD", "CNY", "HKD", "KRW", "INR", "BRL",
     "MXN", "TRY", "RUB", "BTC", "ETH", "USDT", "USDC",
 }  # fmt: skip
-# Days on which Bombay met although its calendar has a holiday or a weekend, mostly an hour's Muhurat
-# session on the evening of Diwali: some histories have a bar for them, others none. The dates of
-# weekdays are those of pandas_market_calendars. On 2026-01-15 it was closed for elections.
+# Days on which Bombay met although its calendar has a holiday or a weekend, mostly an hour's
+# Muhurat session on the evening of Diwali: some histories have a bar for them, others none. Those
+# on weekdays are from pandas_market_calendars. On 2026-01-15 it was closed for elections.
 _SPECIAL = {
     "XBOM": (
         "1998-10-19 1999-11-07 2000-10-26 2001-11-14 2002-11-04 2003-10-25 2004-11-12 2005-11-01 "

@@ -9,11 +9,11 @@ than any exchange keeps, which are holes in the data. A calendar fits where
 - every session has a bar, and
 - at least five of its holidays fall on days that would be sessions otherwise.
 
-Where none fits, one that differs only by sessions without a bar does, if those are at most a tenth
-of its holidays: what it says of holidays has been seen at least ten times, and what is missing is
-reported. Of several calendars only the sessions that all share are taken, so that no date ahead is
-a holiday of the exchange, whichever of them it is. Where no calendar fits, weekdays are taken, with
-a note.
+Where none fits, the one that differs least does, if it differs only by sessions without a bar and
+those are at most half as many as its holidays, or a tenth of all sessions for New York's where the
+name is a word such as AAPL: no holiday of it was traded on, and what is missing is reported. Of
+several calendars only the sessions that all share are taken, so that no date ahead is a holiday of
+the exchange, whichever of them it is. Where no calendar fits, weekdays are taken, with a note.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from lstmcli.market.intervals import weekday_of, weekmask
 
 LONGEST_CLOSURE = 10  # weekdays, of any exchange since 1990 but Athens in 2015
 FEWEST_HOLIDAYS = 5
+MOST_HOLIDAYS = 26  # weekdays a year, of any exchange
 _JUDGED = np.timedelta64(4 * 366, "D")
 _RECENT = 250
 _DATES_THAT_ARE_SESSIONS = 0.97
@@ -54,11 +55,13 @@ class Schedule:
     calendars : those that its dates follow; none for weekdays.
     weekdays : Monday to Sunday, which of them carry bars where no calendar fits.
     note : why weekdays are taken, "" where nothing needs to be said.
+    explained : whether a calendar explains all dates, with too few holidays to be believed.
     """
 
     calendars: tuple[str, ...]
     weekdays: tuple[bool, ...] = (True,) * 5 + (False,) * 2
     note: str = ""
+    explained: bool = False
 
     @property
     def known_from(self) -> np.datetime64:
@@ -74,16 +77,20 @@ class Schedule:
 
     def is_session(self, days: Days) -> NDArray[np.bool_]:
         """Return for each day whether all calendars have a session, or the weekday is in use."""
+        found: NDArray[np.bool_]
         if not self.calendars:
-            found: NDArray[np.bool_] = np.array(self.weekdays)[weekday_of(days)]
-            return found
-        return np.logical_and.reduce([_is_open(name, days) for name in self.calendars])
+            return np.array(self.weekdays)[weekday_of(days)]
+        found = np.logical_and.reduce([_is_open(name, days) for name in self.calendars])
+        return found
 
     def is_closed(self, days: Days) -> NDArray[np.bool_]:
         """Return for each day whether no calendar has a session, or the weekday is not in use."""
         if not self.calendars:
             return ~self.is_session(days)
-        return ~np.logical_or.reduce([_is_open(name, days) for name in self.calendars])
+        found: NDArray[np.bool_] = np.logical_or.reduce(
+            [_is_open(name, days) for name in self.calendars]
+        )
+        return ~found
 
     def is_special(self, days: Days) -> NDArray[np.bool_]:
         """Return for each day whether the calendars leave it open if there was a session."""
@@ -96,50 +103,77 @@ class Schedule:
         found: Days = days[self.is_session(days)]
         return found
 
+    def facts(self) -> dict[str, list[str] | list[bool]]:
+        """Return what a sidecar keeps, so that the dates need not be read for it again."""
+        return {"calendars": list(self.calendars), "weekdays": list(self.weekdays)}
+
+    @classmethod
+    def noted(cls, facts: object) -> Schedule | None:
+        """Return the schedule of a sidecar, which may hold anything; None where it has none."""
+        if not isinstance(facts, dict):
+            return None
+        names, weekdays = facts.get("calendars"), facts.get("weekdays")
+        if not (isinstance(names, list) and isinstance(weekdays, list)):
+            return None
+        if not all(name in calendar_table().names for name in names):
+            return None
+        if len(weekdays) != 7 or not all(isinstance(each, bool) for each in weekdays):
+            return None
+        return cls(tuple(names), tuple(weekdays))
+
 
 def schedule_of(days: Days, symbol: str, *, from_feed: bool = False) -> Schedule:
     """Return the schedule of a series with these dates, (N,) increasing, of daily bars.
 
     from_feed : whether Yahoo sent the bars under that symbol.
     """
-    own = None if is_named_share(symbol) and not from_feed else calendar_of(symbol)
     recent = days[days >= days[-1] - _JUDGED] if days.size else days
-    return _decide(recent.astype("datetime64[D]").tobytes(), own)
+    own = own_calendar(symbol, from_feed=from_feed)
+    claim = calendar_of(symbol) if own is None else None
+    return _decide(recent.astype("datetime64[D]").tobytes(), own, claim)
 
 
-def schedule_named(calendars: tuple[str, ...]) -> Schedule:
-    """Return the schedule that was decided before, by its calendars; unknown names are left out."""
-    known = calendar_table().names
-    return Schedule(tuple(name for name in calendars if name in known))
+def own_calendar(symbol: str, *, from_feed: bool = False) -> str | None:
+    """Return the calendar that a symbol names by itself; a bare word names one only from Yahoo."""
+    return None if is_named_share(symbol) and not from_feed else calendar_of(symbol)
 
 
 @lru_cache(maxsize=1024)  # many series have the same dates
-def _decide(dates: bytes, own: str | None) -> Schedule:
+def _decide(dates: bytes, own: str | None, claim: str | None) -> Schedule:
     days: Days = np.frombuffer(dates, dtype="datetime64[D]")
     if own is not None and _agrees(days[-_RECENT:], sessions_of(own)):
         return Schedule((own,))
     in_use = tuple(weekmask(days)) if days.size else Schedule(()).weekdays
     if all(in_use) and own is None:
         return Schedule(("24/7",))
-    found, holidays = _fitting(days)
-    if found:
-        return Schedule(found)
+    fit = _fitting(days, claim)
+    if fit.calendars:
+        return Schedule(fit.calendars)
     if own is not None:
         why = f"the dates do not follow the calendar of {own}"
-    elif holidays < FEWEST_HOLIDAYS:
+    elif fit.without < FEWEST_HOLIDAYS:
         why = "the dates hold too few holidays to tell the exchange"
     else:
         why = "no exchange's calendar fits the dates"
-    return Schedule((), in_use, why)
+    return Schedule((), in_use, why, fit.explained)
 
 
-def _fitting(days: Days) -> tuple[tuple[str, ...], int]:
-    """Return the calendars that fit, and how many weekdays in all have no bar."""
+@dataclass(frozen=True)
+class _Fit:
+    """Calendars that fit, how many weekdays have no bar, and whether any calendar explains them."""
+
+    calendars: tuple[str, ...] = ()
+    without: int = 0
+    explained: bool = False
+
+
+def _fitting(days: Days, claim: str | None) -> _Fit:
+    """Compare dates with all calendars; `claim` is the one that the series' name suggests."""
     days = days[(days >= FIRST_TRUSTED) & (days <= LAST_KNOWN)]
     if days.size < 2:
-        return (), 0
+        return _Fit()
     table = calendar_table()
-    begin = _column(days[0])
+    begin = int(_column(days[:1])[0])
     span = np.arange(days[0], days[-1] + 1)
     has_bar = np.zeros(span.size, dtype=bool)
     has_bar[_column(days) - begin] = True
@@ -155,13 +189,18 @@ def _fitting(days: Days) -> tuple[tuple[str, ...], int]:
         sure = judged & (span >= table.first[row]) & (span <= table.known_until[row])
         sure &= ~np.isin(span, special_days(table.names[row]))
         missing[number] = np.count_nonzero(sure & is_session[row] & ~has_bar)
-        holidays[number] = np.count_nonzero(sure & _is_holiday(row, begin, span.size) & ~has_bar)
+        holidays[number] = np.count_nonzero(
+            sure & _is_holiday(int(row), begin, span.size) & ~has_bar
+        )
     enough = holidays >= FEWEST_HOLIDAYS
     fits = enough & (missing == 0)
     if not fits.any():
-        nearly = enough & (10 * missing <= holidays)
+        is_claim = np.array([table.names[row] == claim for row in rows], dtype=bool)
+        most = np.where(is_claim, (1 - _SESSIONS_THAT_HAVE_BARS) * days.size, 0.5 * holidays)
+        nearly = enough & (missing <= most)
         fits = nearly & (missing == missing[nearly].min(initial=np.iinfo(int).max))
-    return tuple(table.names[row] for row in rows[fits]), without
+    names = tuple(table.names[row] for row in rows[fits])
+    return _Fit(names, without, bool((missing == 0).any()))
 
 
 def _unsure(rows: NDArray[np.intp], span: Days) -> NDArray[np.bool_]:
@@ -215,11 +254,9 @@ def _is_open(calendar: str, days: Days) -> NDArray[np.bool_]:
 
 
 def _last_recorded(calendar: str) -> np.datetime64:
-    """Return the last day that a calendar says anything about, be it without some holidays."""
-    end = sessions_of(calendar)[-1]
-    return LAST_KNOWN if end.astype("datetime64[Y]") == LAST_KNOWN.astype("datetime64[Y]") else max(
-        end, known_until(calendar)
-    )
+    """Return the last day of which a calendar says anything, be it without some holidays."""
+    end = sessions_of(calendar)[-1].astype("datetime64[Y]") + 1
+    return max(known_until(calendar), end.astype("datetime64[D]") - 1)
 
 
 def _agrees(recent: Days, sessions: Days) -> bool:
@@ -235,7 +272,9 @@ def _agrees(recent: Days, sessions: Days) -> bool:
     missing = np.setdiff1d(span, recent, assume_unique=True)
     # A long hole says that data are missing, not that the exchange was closed each of those days.
     after = np.searchsorted(recent, missing)
-    short = missing[recent[np.minimum(after, recent.size - 1)] - recent[after - 1] <= _LONGEST_BREAK]
+    short = missing[
+        recent[np.minimum(after, recent.size - 1)] - recent[after - 1] <= _LONGEST_BREAK
+    ]
     return recent.size >= _SESSIONS_THAT_HAVE_BARS * (recent.size + short.size)
 
 

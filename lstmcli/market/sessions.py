@@ -5,34 +5,30 @@ Every verb asks here, so that import, check, train, predict and --strict find th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.market.calendars import FIRST_TRUSTED, Days, calendar_of
-from lstmcli.market.intervals import MONTHS, as_days, dates_after, infer_interval, weekday_of
-from lstmcli.market.schedule import LONGEST_CLOSURE, Schedule, schedule_named, schedule_of
+from lstmcli.market.calendars import FIRST_TRUSTED, Days, calendar_table
+from lstmcli.market.intervals import MONTHS, as_days, dates_after, weekday_of
+from lstmcli.market.periods import first_days, period_of
+from lstmcli.market.schedule import (
+    FEWEST_HOLIDAYS,
+    LONGEST_CLOSURE,
+    MOST_HOLIDAYS,
+    Schedule,
+    own_calendar,
+    schedule_of,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from lstmcli.market.prices import Prices
-
-__all__ = [
-    "OddDays",
-    "calendar_of",
-    "future_dates",
-    "infer_interval",
-    "missing_sessions",
-    "odd_days",
-    "schedule_of",
-    "sessions_behind",
-    "tell_unknown",
-]
 
 _DAY = np.timedelta64(1, "D")
 _HALF_YEAR = np.timedelta64(182, "D")
@@ -42,22 +38,17 @@ _INDIA = "XBOM"
 
 @dataclass(frozen=True)
 class OddDays:
-    """What is odd about the dates of a history, all ascending.
+    """What is odd about the dates of a history.
 
-    missing : sessions without a bar, or Mondays of weeks and first days of months without one.
-    extra : bars on days without a session. note : why the dates were compared with weekdays alone,
-    "" where they follow a calendar.
+    missing : sessions without a bar in runs that no bar interrupts; for weekly and monthly bars the
+        first days of weeks and months.
+    extra : bars on days without a session, ascending.
+    doubtful : how many weekdays have no bar, and may be holidays of an exchange that is not known.
     """
 
-    missing: Days
-    extra: Days
-    note: str = ""
-
-    def runs(self, which: Days, days: Days) -> list[Days]:
-        """Return the missing sessions in runs that no bar of `days` interrupts."""
-        before = np.searchsorted(days, which)
-        found = np.split(which, np.flatnonzero(np.diff(before)) + 1)
-        return [run for run in found if run.size]
+    missing: tuple[Days, ...] = ()
+    extra: Days = field(default_factory=lambda: np.array([], dtype="datetime64[D]"))
+    doubtful: int = 0
 
 
 def future_dates(prices: Prices, n: int) -> Days:
@@ -98,20 +89,157 @@ def tell_unknown(prices: Prices, dates: Days) -> tuple[str, ...]:
 def odd_days(
     index: pd.DatetimeIndex | Days, symbol: str, interval: str, *, from_feed: bool = False
 ) -> OddDays:
-    """Find the sessions without a bar and the bars on days without a session.
+    """Find the sessions without a bar, at any length, and the bars on days without a session.
 
-    Where no calendar fits, a break is reported when it is longer than any exchange's, or when the
-    series keeps no holidays: it has bars at New Year and on Christmas.
+    Where no calendar fits, weekdays without a bar may be holidays: they are doubtful, unless there
+    are more in a row or in a year than any exchange has, or the series has bars at New Year and on
+    Christmas and so keeps no holidays.
     """
     days = as_days(index)
-    if interval in ("1wk", "1mo"):
-        return OddDays(_missing_periods(days, interval), days[:0])
-    if days.size == 0 or interval != "1d":
-        return OddDays(days[:0], days[:0])
+    if days.size == 0 or interval not in ("1d", "1wk", "1mo"):
+        return OddDays()
+    if interval != "1d":
+        return OddDays(_missing_periods(days, interval, own_calendar(symbol, from_feed=from_feed)))
     schedule = schedule_of(days, symbol, from_feed=from_feed)
+    if not schedule.calendars:
+        return _by_weekday(days, schedule, keeps_holidays=_keeps_holidays(days, schedule))
     first, last = max(days[0], schedule.known_from), min(days[-1], schedule.known_until)
-    parts = [_odd_by_weekday(days[days < first], schedule)] if days[0] < first else []
-    if first <= last:
-        parts.append(_odd_by_calendar(days[(days >= first) & (days <= last)], schedule))
-    ...
-    return OddDays(days, days)
+    every = schedule.between(first, last)
+    every = every[~schedule.is_special(every)]
+    known = days[(days >= first) & (days <= last)]
+    odd = OddDays(
+        missing=_runs(np.setdiff1d(every, known, assume_unique=True), days),
+        extra=known[schedule.is_closed(known) & ~schedule.is_special(known)],
+    )
+    before, after = (
+        _by_weekday(part, schedule) for part in (days[days < first], days[days > last])
+    )
+    missing = (*before.missing, *odd.missing, *after.missing)
+    return OddDays(missing, np.concatenate([before.extra, odd.extra, after.extra]))
+
+
+def missing_sessions(
+    index: pd.DatetimeIndex | Days, symbol: str, interval: str = "1d", *, from_feed: bool = False
+) -> Days:
+    """Return the missing days of `odd_days`, ascending."""
+    missing = odd_days(index, symbol, interval, from_feed=from_feed).missing
+    return np.concatenate([as_days(index)[:0], *missing])
+
+
+def tell_odd_days(odd: OddDays, interval: str) -> list[str]:
+    """Return a sentence on the missing days, and one on the bars on days without a session."""
+    notes = []
+    if n := sum(run.size for run in odd.missing):
+        what = {"1wk": "week", "1mo": "month"}.get(interval, "session")
+        verb = f"{what} is" if n == 1 else f"{what}s are"
+        notes.append(f"{n} {verb} missing: {_some(map(tell_run, odd.missing))}.")
+    if n := odd.extra.size:
+        verb = "bar lies on a day" if n == 1 else "bars lie on days"
+        notes.append(f"{n} {verb} without a session: {_some(odd.extra)}.")
+    return notes
+
+
+def tell_run(run: Days) -> str:
+    """Return the first and last day of a run."""
+    return str(run[0]) if run.size == 1 else f"{run[0]} to {run[-1]}"
+
+
+def sessions_behind(last: date, schedule: Schedule, interval: str, today: date) -> int:
+    """Return how many bars a history that ends at `last` lacks, complete before `today`.
+
+    A week or month counts once it is over, whichever of its days its bar is dated by.
+    """
+    if interval in MONTHS:
+        months = (today.year - last.year) * 12 + today.month - last.month
+        return max(0, months // MONTHS[interval] - 1)
+    if interval != "1d":
+        step = 7 if interval == "1wk" else int(interval.rstrip("dD"))
+        return max(0, (today - last).days // step - 1)
+    begin, end = np.datetime64(last, "D") + 1, np.datetime64(today, "D")
+    return schedule.between(begin, end - 1).size
+
+
+def _by_weekday(days: Days, schedule: Schedule, *, keeps_holidays: bool = True) -> OddDays:
+    """Compare dates with the weekdays in use."""
+    if days.size == 0:
+        return OddDays()
+    every = np.arange(days[0], days[-1] + 1)
+    every = every[np.array(schedule.weekdays)[weekday_of(every)]]
+    missing = np.setdiff1d(every, days, assume_unique=True)
+    runs, stray = _runs(missing, days), days[_is_stray(days, schedule)]
+    holes = tuple(run for run in runs if run.size > LONGEST_CLOSURE or not keeps_holidays)
+    doubtful = missing.size - sum(run.size for run in holes)
+    if doubtful > FEWEST_HOLIDAYS + MOST_HOLIDAYS * (every.size / 261):
+        return OddDays(runs, stray)
+    return OddDays(holes, stray, 0 if schedule.explained else doubtful)
+
+
+def _is_stray(days: Days, schedule: Schedule) -> NDArray[np.bool_]:
+    """Return for each date whether its weekday has bars in less than half of the weeks around.
+
+    So Saturdays of the times when exchanges met on them are none, nor a change of the week.
+    """
+    stray = ~np.array(schedule.weekdays)[weekday_of(days)]
+    for weekday in np.unique(weekday_of(days[stray])):
+        which = weekday_of(days) == weekday
+        same = days[which]
+        low, high = same - _HALF_YEAR, same + _HALF_YEAR
+        count = np.searchsorted(same, high, side="right") - np.searchsorted(same, low)
+        weeks = (np.minimum(high, days[-1]) - np.maximum(low, days[0])) / (7 * _DAY)
+        stray[which] = 2 * count < weeks
+    return stray
+
+
+def _keeps_holidays(days: Days, schedule: Schedule) -> bool:
+    """Return whether weekdays at New Year and Christmas, as exchanges keep them, have no bar."""
+    years = np.arange(days[0].astype("datetime64[Y]"), days[-1].astype("datetime64[Y]") + 1)
+    new_year = np.isin(years.astype("datetime64[D]"), days)
+    christmas = np.isin((years + 1).astype("datetime64[D]") - 7, days)
+    is_plain = all(schedule.weekdays[:5]) and not any(schedule.weekdays[5:])
+    return not (is_plain and new_year.any() and christmas.any())
+
+
+def _missing_periods(days: Days, interval: str, own: str | None) -> tuple[Days, ...]:
+    """Return the weeks or months without a bar, by their first days, in runs.
+
+    Weeks in which the own exchange had no session are none, nor those in which any exchange had
+    none where it is not known.
+    """
+    periods = period_of(days, interval)
+    missing = np.setdiff1d(np.arange(periods[0], periods[-1] + 1), periods)
+    starts = first_days(missing, days, interval)
+    if interval == "1wk":
+        starts = starts[_had_sessions(starts, own)]
+    return _runs(starts, days)
+
+
+def _had_sessions(starts: Days, own: str | None) -> NDArray[np.bool_]:
+    """Return for each week whether the exchange had a session, or all that know that week had."""
+    table = calendar_table()
+    rows = np.arange(len(table.names)) if own is None else np.array([table.row(own)])
+    ends = starts + 6 * _DAY
+    known = (table.first[rows, None] <= starts) & (table.known_until[rows, None] >= ends)
+    columns = (starts[:, None] - FIRST_TRUSTED).astype(np.int64) + np.arange(7)
+    columns = np.clip(columns, 0, table.is_session.shape[1] - 1)
+    has_session = table.is_session[rows[:, None, None], columns].any(axis=2)
+    found: NDArray[np.bool_] = (has_session | ~known).all(axis=0)
+    return found
+
+
+def _runs(missing: Days, days: Days) -> tuple[Days, ...]:
+    """Return missing days in runs that no bar of `days` interrupts."""
+    cuts = np.flatnonzero(np.diff(np.searchsorted(days, missing))) + 1
+    return tuple(run for run in np.split(missing, cuts) if run.size)
+
+
+def _has_diwali(days: Days) -> bool:
+    """Return whether the days reach into the five weeks in which Diwali falls."""
+    of_year = days - days.astype("datetime64[Y]").astype("datetime64[D]")
+    return bool(((of_year >= 287 * _DAY) & (of_year <= 324 * _DAY)).any())
+
+
+def _some(items: Iterable[object]) -> str:
+    """Return the first few."""
+    shown = list(map(str, items))
+    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    return ", ".join(shown[:_SHOWN]) + more

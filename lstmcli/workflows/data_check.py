@@ -15,14 +15,17 @@ import pandas as pd
 from lstmcli.atomic import TEMPORARY_SUFFIX
 from lstmcli.errors import DataError, FileError, PartialError
 from lstmcli.market.checks import find_jumps
+from lstmcli.market.intervals import unit_of
 from lstmcli.market.prices import Prices, price_column
-from lstmcli.market.sessions import missing_sessions
+from lstmcli.market.sessions import OddDays, odd_days, tell_odd_days
 from lstmcli.market.store import IMPORTED, read_raw, read_sidecar, read_stored, sidecar_fits
 from lstmcli.market.store_folder import interval_option, price_path, store_folder, stray_paths
 from lstmcli.runs.ownership import ownership_doubt
 from lstmcli.workflows.data import all_stored, restatements_of
 
-Kind = Literal["unreadable", "bad row", "gap", "jump", "restated", "sidecar", "owner", "stray"]
+Kind = Literal[
+    "unreadable", "bad row", "gap", "no session", "jump", "restated", "sidecar", "owner", "stray"
+]
 
 
 @dataclass(frozen=True)
@@ -130,16 +133,16 @@ class _Series:
             yield self._found("jump", day, what, self._again())
 
     def _gaps(self, prices: Prices) -> Iterator[Finding]:
-        """One finding for each run of missing sessions."""
-        if self.interval != "1d":
-            return
-        days = np.asarray(prices.frame.index).astype("datetime64[D]")
-        missing = missing_sessions(days, self.symbol)
-        before = np.searchsorted(days, missing)
-        for hole in np.split(missing, np.flatnonzero(np.diff(before)) + 1):
-            if hole.size:
-                count = "1 session" if hole.size == 1 else f"{hole.size} sessions up to {hole[-1]}"
-                yield self._found("gap", str(hole[0]), f"{count} missing", self._again())
+        """One finding for each run of missing sessions, and one for bars without a session."""
+        index = pd.DatetimeIndex(prices.frame.index)
+        odd = odd_days(index, self.symbol, self.interval, from_feed=prices.from_feed)
+        unit = unit_of(self.interval)
+        for hole in odd.missing:
+            count = f"1 {unit}" if hole.size == 1 else f"{hole.size} {unit}s up to {hole[-1]}"
+            yield self._found("gap", str(hole[0]), f"{count} missing", self._again())
+        if odd.extra.size:
+            (note,) = tell_odd_days(OddDays(extra=odd.extra), self.interval)
+            yield self._found("no session", str(odd.extra[0]), note.rstrip("."), self._again())
 
     def _again(self, verb: str = "fetch --full", mend: str = "asks for it again") -> str:
         option = interval_option(self.interval)
