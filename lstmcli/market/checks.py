@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
 from lstmcli.market.bars import Bars, Noted
-from lstmcli.market.sessions import odd_days, tell_odd_days
+from lstmcli.market.sessions import odd_days, tell_doubtful, tell_odd_days
 
 LONG_GAP = np.timedelta64(120, "D")
 ROUNDING = 1e-6
@@ -89,7 +89,7 @@ def tell_jumps(bars: Bars, price: str, interval: str) -> list[str]:
 def tell_gaps(bars: Bars, interval: str, strict: bool) -> list[str]:
     """Notes on missing sessions and bars without one; with `strict` they raise DataError."""
     odd = odd_days(bars.days, bars.symbol, interval, from_feed=bars.from_feed)
-    notes = tell_odd_days(odd, interval)
+    notes = tell_odd_days(odd)
     if interval not in ("1d", "1wk", "1mo"):
         notes = _tell_long_gaps(bars.days)
     if notes and strict:
@@ -99,12 +99,7 @@ def tell_gaps(bars: Bars, interval: str, strict: bool) -> list[str]:
             why=" ".join(notes).rstrip("."),
             next_step="Mend the series or leave out --strict.",
         )
-    if odd.doubtful:
-        days = "weekday has" if odd.doubtful == 1 else "weekdays have"
-        notes.append(
-            f"{odd.doubtful} {days} no bar and may be holidays: no exchange's calendar fits."
-        )
-    return notes
+    return notes + tell_doubtful(odd)
 
 
 def _tell_long_gaps(days: NDArray[np.datetime64]) -> list[str]:

@@ -5,15 +5,16 @@ exchange's calendar, unless its dates contradict that. Any other name is no evid
 compared with every calendar there is, over the last years and outside of breaks that are longer
 than any exchange keeps, which are holes in the data. A calendar fits where
 
-- no bar lies on a day without a session,
+- no bar lies on a holiday,
 - every session has a bar, and
 - at least five of its holidays fall on days that would be sessions otherwise.
 
-Where none fits, the one that differs least does, if it differs only by sessions without a bar and
-those are at most half as many as its holidays, or a tenth of all sessions for New York's where the
-name is a word such as AAPL: no holiday of it was traded on, and what is missing is reported. Of
-several calendars only the sessions that all share are taken, so that no date ahead is a holiday of
-the exchange, whichever of them it is. Where no calendar fits, weekdays are taken, with a note.
+Bars on days of the week that the series does not use, such as a few Saturdays, are left out of it.
+Where none fits, the one that differs least does, if bars lie on at most one in twenty of its
+holidays and at most half as many sessions as holidays have none, or a tenth of all sessions for New
+York's where the name is a word such as AAPL. What differs is reported. Of several calendars only
+the sessions that all share are taken, so that no date ahead is a holiday of the exchange, whichever
+of them it is. Where no calendar fits, weekdays are taken, with a note.
 """
 
 from __future__ import annotations
@@ -40,7 +41,11 @@ from lstmcli.market.intervals import weekday_of, weekmask
 LONGEST_CLOSURE = 10  # weekdays, of any exchange since 1990 but Athens in 2015
 FEWEST_HOLIDAYS = 5
 MOST_HOLIDAYS = 26  # weekdays a year, of any exchange
+TRADED_HOLIDAYS = 0.05  # at most, as a share of the holidays without a bar
+MISSING_SESSIONS = 0.5  # the same
+MISSING_OF_CLAIM = 0.1  # of the sessions
 _JUDGED = np.timedelta64(4 * 366, "D")
+_YEAR = np.timedelta64(366, "D")
 _RECENT = 250
 _DATES_THAT_ARE_SESSIONS = 0.97
 _SESSIONS_THAT_HAVE_BARS = 0.90
@@ -55,12 +60,14 @@ class Schedule:
     calendars : those that its dates follow; none for weekdays.
     weekdays : Monday to Sunday, which of them carry bars where no calendar fits.
     note : why weekdays are taken, "" where nothing needs to be said.
-    explained : whether a calendar explains all dates, with too few holidays to be believed.
+    possible : calendars that no bar contradicts, where none fits. explained : whether one of them
+        explains all dates, with too few holidays to be believed.
     """
 
     calendars: tuple[str, ...]
     weekdays: tuple[bool, ...] = (True,) * 5 + (False,) * 2
     note: str = ""
+    possible: tuple[str, ...] = ()
     explained: bool = False
 
     @property
@@ -91,6 +98,15 @@ class Schedule:
             [_is_open(name, days) for name in self.calendars]
         )
         return ~found
+
+    def may_rest(self, days: Days) -> NDArray[np.bool_]:
+        """Return for each day whether a possible calendar is closed or does not know the day."""
+        found = np.full(days.size, not self.possible)
+        table = calendar_table()
+        for name in self.possible:
+            known = (days >= table.first[table.row(name)]) & (days <= known_until(name))
+            found |= ~known | ~_is_open(name, days)
+        return found
 
     def is_special(self, days: Days) -> NDArray[np.bool_]:
         """Return for each day whether the calendars leave it open if there was a session."""
@@ -155,15 +171,16 @@ def _decide(dates: bytes, own: str | None, claim: str | None) -> Schedule:
         why = "the dates hold too few holidays to tell the exchange"
     else:
         why = "no exchange's calendar fits the dates"
-    return Schedule((), in_use, why, fit.explained)
+    return Schedule((), in_use, why, fit.possible, fit.explained)
 
 
 @dataclass(frozen=True)
 class _Fit:
-    """Calendars that fit, how many weekdays have no bar, and whether any calendar explains them."""
+    """Calendars that fit, and how many weekdays have no bar; the rest as for Schedule."""
 
     calendars: tuple[str, ...] = ()
     without: int = 0
+    possible: tuple[str, ...] = ()
     explained: bool = False
 
 
@@ -179,28 +196,33 @@ def _fitting(days: Days, claim: str | None) -> _Fit:
     has_bar[_column(days) - begin] = True
     judged = ~_in_hole(days, span)
     is_session = table.is_session[:, begin : begin + span.size]
-    weekdays = judged & np.is_busday(span)
-    without = int(np.count_nonzero(weekdays & ~has_bar))
-    # Two comparisons rule out nearly all calendars: the rest is done for few.
     rows = np.flatnonzero((table.first <= days[-1]) & (table.known_until >= days[0]))
-    rows = rows[~(has_bar & judged & ~is_session[rows] & ~_unsure(rows, span)).any(axis=1)]
+    traded = has_bar & judged & np.array(weekmask(days))[weekday_of(span)]
+    extra = np.count_nonzero(traded & ~is_session[rows] & ~_unsure(rows, span), axis=1)
+    # This rules out most calendars, and leaves the rest of the work to be done for few.
+    few = extra <= TRADED_HOLIDAYS * MOST_HOLIDAYS * (_JUDGED / _YEAR)
+    rows, extra = rows[few], extra[few]
     missing, holidays = np.zeros(rows.size, int), np.zeros(rows.size, int)
     for number, row in enumerate(rows):
-        sure = judged & (span >= table.first[row]) & (span <= table.known_until[row])
-        sure &= ~np.isin(span, special_days(table.names[row]))
+        sure = judged & ~_unsure(rows[number : number + 1], span)[0]
         missing[number] = np.count_nonzero(sure & is_session[row] & ~has_bar)
-        holidays[number] = np.count_nonzero(
-            sure & _is_holiday(int(row), begin, span.size) & ~has_bar
-        )
+        is_holiday = _is_holiday(int(row), begin, span.size)
+        holidays[number] = np.count_nonzero(sure & is_holiday & ~has_bar)
     enough = holidays >= FEWEST_HOLIDAYS
-    fits = enough & (missing == 0)
+    differing = missing + extra
+    fits = enough & (differing == 0)
+    names = np.array([table.names[row] for row in rows], dtype=object)
     if not fits.any():
-        is_claim = np.array([table.names[row] == claim for row in rows], dtype=bool)
-        most = np.where(is_claim, (1 - _SESSIONS_THAT_HAVE_BARS) * days.size, 0.5 * holidays)
-        nearly = enough & (missing <= most)
-        fits = nearly & (missing == missing[nearly].min(initial=np.iinfo(int).max))
-    names = tuple(table.names[row] for row in rows[fits])
-    return _Fit(names, without, bool((missing == 0).any()))
+        most = np.where(names == claim, MISSING_OF_CLAIM * days.size, MISSING_SESSIONS * holidays)
+        nearly = enough & (extra <= TRADED_HOLIDAYS * holidays) & (missing <= most)
+        fits = nearly & (differing == differing[nearly].min(initial=span.size))
+    possible = extra == 0
+    return _Fit(
+        calendars=tuple(names[fits]),
+        without=int(np.count_nonzero(judged & np.is_busday(span) & ~has_bar)),
+        possible=tuple(names[possible]),
+        explained=bool((missing[possible] == 0).any()),
+    )
 
 
 def _unsure(rows: NDArray[np.intp], span: Days) -> NDArray[np.bool_]:

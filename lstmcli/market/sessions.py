@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.market.calendars import FIRST_TRUSTED, Days, calendar_table
-from lstmcli.market.intervals import MONTHS, as_days, dates_after, weekday_of
+from lstmcli.market.intervals import MONTHS, as_days, dates_after, unit_of, weekday_of
 from lstmcli.market.periods import first_days, period_of
 from lstmcli.market.schedule import (
     FEWEST_HOLIDAYS,
@@ -41,7 +41,7 @@ class OddDays:
     """What is odd about the dates of a history.
 
     missing : sessions without a bar in runs that no bar interrupts; for weekly and monthly bars the
-        first days of weeks and months.
+        first days of weeks and months. unit : what they are, in the singular.
     extra : bars on days without a session, ascending.
     doubtful : how many weekdays have no bar, and may be holidays of an exchange that is not known.
     """
@@ -49,6 +49,7 @@ class OddDays:
     missing: tuple[Days, ...] = ()
     extra: Days = field(default_factory=lambda: np.array([], dtype="datetime64[D]"))
     doubtful: int = 0
+    unit: str = "weekday"
 
 
 def future_dates(prices: Prices, n: int) -> Days:
@@ -92,14 +93,15 @@ def odd_days(
     """Find the sessions without a bar, at any length, and the bars on days without a session.
 
     Where no calendar fits, weekdays without a bar may be holidays: they are doubtful, unless there
-    are more in a row or in a year than any exchange has, or the series has bars at New Year and on
-    Christmas and so keeps no holidays.
+    are more in a row or in a year than any exchange has, or the calendars that no bar contradicts
+    have sessions, or the series has bars at New Year and on Christmas and so keeps no holidays.
     """
     days = as_days(index)
     if days.size == 0 or interval not in ("1d", "1wk", "1mo"):
         return OddDays()
     if interval != "1d":
-        return OddDays(_missing_periods(days, interval, own_calendar(symbol, from_feed=from_feed)))
+        own = own_calendar(symbol, from_feed=from_feed)
+        return OddDays(_missing_periods(days, interval, own), unit=unit_of(interval))
     schedule = schedule_of(days, symbol, from_feed=from_feed)
     if not schedule.calendars:
         return _by_weekday(days, schedule, keeps_holidays=_keeps_holidays(days, schedule))
@@ -115,7 +117,8 @@ def odd_days(
         _by_weekday(part, schedule) for part in (days[days < first], days[days > last])
     )
     missing = (*before.missing, *odd.missing, *after.missing)
-    return OddDays(missing, np.concatenate([before.extra, odd.extra, after.extra]))
+    extra = np.concatenate([before.extra, odd.extra, after.extra])
+    return OddDays(missing, extra, unit="exchange session")
 
 
 def missing_sessions(
@@ -126,17 +129,24 @@ def missing_sessions(
     return np.concatenate([as_days(index)[:0], *missing])
 
 
-def tell_odd_days(odd: OddDays, interval: str) -> list[str]:
+def tell_odd_days(odd: OddDays) -> list[str]:
     """Return a sentence on the missing days, and one on the bars on days without a session."""
     notes = []
     if n := sum(run.size for run in odd.missing):
-        what = {"1wk": "week", "1mo": "month"}.get(interval, "session")
-        verb = f"{what} is" if n == 1 else f"{what}s are"
+        verb = f"{odd.unit} is" if n == 1 else f"{odd.unit}s are"
         notes.append(f"{n} {verb} missing: {_some(map(tell_run, odd.missing))}.")
     if n := odd.extra.size:
         verb = "bar lies on a day" if n == 1 else "bars lie on days"
         notes.append(f"{n} {verb} without a session: {_some(odd.extra)}.")
     return notes
+
+
+def tell_doubtful(odd: OddDays) -> list[str]:
+    """Return a sentence on the weekdays that may be holidays or holes."""
+    if not odd.doubtful:
+        return []
+    days = "weekday has" if odd.doubtful == 1 else "weekdays have"
+    return [f"{odd.doubtful} {days} no bar and may be holidays: no exchange's calendar fits."]
 
 
 def tell_run(run: Days) -> str:
@@ -167,11 +177,15 @@ def _by_weekday(days: Days, schedule: Schedule, *, keeps_holidays: bool = True) 
     every = every[np.array(schedule.weekdays)[weekday_of(every)]]
     missing = np.setdiff1d(every, days, assume_unique=True)
     runs, stray = _runs(missing, days), days[_is_stray(days, schedule)]
-    holes = tuple(run for run in runs if run.size > LONGEST_CLOSURE or not keeps_holidays)
-    doubtful = missing.size - sum(run.size for run in holes)
-    if doubtful > FEWEST_HOLIDAYS + MOST_HOLIDAYS * (every.size / 261):
+    if not keeps_holidays:
         return OddDays(runs, stray)
-    return OddDays(holes, stray, 0 if schedule.explained else doubtful)
+    # Holidays may lie in a hole too: most of its days decide.
+    rests = [run for run in runs if 2 * np.count_nonzero(schedule.may_rest(run)) >= run.size]
+    doubtful = np.concatenate([days[:0], *(run for run in rests if run.size <= LONGEST_CLOSURE)])
+    if doubtful.size > FEWEST_HOLIDAYS + MOST_HOLIDAYS * (every.size / 261):
+        return OddDays(runs, stray)
+    holes = _runs(np.setdiff1d(missing, doubtful, assume_unique=True), days)
+    return OddDays(holes, stray, 0 if schedule.explained else doubtful.size)
 
 
 def _is_stray(days: Days, schedule: Schedule) -> NDArray[np.bool_]:

@@ -15,17 +15,26 @@ import pandas as pd
 from lstmcli.atomic import TEMPORARY_SUFFIX
 from lstmcli.errors import DataError, FileError, PartialError
 from lstmcli.market.checks import find_jumps
-from lstmcli.market.intervals import unit_of
 from lstmcli.market.prices import Prices, price_column
-from lstmcli.market.sessions import OddDays, odd_days, tell_odd_days
+from lstmcli.market.sessions import OddDays, odd_days, tell_doubtful, tell_odd_days
 from lstmcli.market.store import IMPORTED, read_raw, read_sidecar, read_stored, sidecar_fits
 from lstmcli.market.store_folder import interval_option, price_path, store_folder, stray_paths
 from lstmcli.runs.ownership import ownership_doubt
 from lstmcli.workflows.data import all_stored, restatements_of
 
 Kind = Literal[
-    "unreadable", "bad row", "gap", "no session", "jump", "restated", "sidecar", "owner", "stray"
+    "unreadable",
+    "bad row",
+    "gap",
+    "no session",
+    "weekdays",
+    "jump",
+    "restated",
+    "sidecar",
+    "owner",
+    "stray",
 ]
+_NO_FAULTS = ("restated", "weekdays")
 
 
 @dataclass(frozen=True)
@@ -53,8 +62,8 @@ class CheckReport:
 
     @property
     def exit_code(self) -> int:
-        """0 for nothing but restatements, 4 when every series has a fault, 3 when some have."""
-        faults = [each for each in self.findings if each.kind != "restated"]
+        """0 for nothing but _NO_FAULTS, 4 when every series has a fault, 3 when some have."""
+        faults = [each for each in self.findings if each.kind not in _NO_FAULTS]
         if not faults:
             return 0
         faulty = {(each.symbol, each.interval) for each in faults if each.symbol}
@@ -136,13 +145,16 @@ class _Series:
         """One finding for each run of missing sessions, and one for bars without a session."""
         index = pd.DatetimeIndex(prices.frame.index)
         odd = odd_days(index, self.symbol, self.interval, from_feed=prices.from_feed)
-        unit = unit_of(self.interval)
+        unit = odd.unit.removeprefix("exchange ")
         for hole in odd.missing:
             count = f"1 {unit}" if hole.size == 1 else f"{hole.size} {unit}s up to {hole[-1]}"
             yield self._found("gap", str(hole[0]), f"{count} missing", self._again())
         if odd.extra.size:
-            (note,) = tell_odd_days(OddDays(extra=odd.extra), self.interval)
+            (note,) = tell_odd_days(OddDays(extra=odd.extra))
             yield self._found("no session", str(odd.extra[0]), note.rstrip("."), self._again())
+        for note in tell_doubtful(odd):
+            step = "Name it as Yahoo does, with its exchange (VOD.L), or leave it so."
+            yield self._found("weekdays", "", note.rstrip("."), step)
 
     def _again(self, verb: str = "fetch --full", mend: str = "asks for it again") -> str:
         option = interval_option(self.interval)

@@ -231,7 +231,7 @@ def test_monthly_bars_may_halve() -> None:
 def test_missing_sessions_are_counted_and_strict_refuses_them() -> None:
     frame = raw(300).drop(raw(300).index[[10, 11, 50, 90]])
     prices = check(frame)
-    assert prices.notes[0].startswith("4 sessions are missing: ")
+    assert prices.notes[0].startswith("4 exchange sessions are missing: ")
     with pytest.raises(DataError, match=r"missing sessions .*4 exchange sessions"):
         check(frame, strict=True)
     assert check(raw(300), strict=True).notes == ()
@@ -240,7 +240,7 @@ def test_missing_sessions_are_counted_and_strict_refuses_them() -> None:
 def test_a_gap_of_half_a_year_is_told() -> None:
     frame = raw(600).drop(raw(600).index[200:330])
     notes = check(frame).notes
-    assert any(note.startswith("130 sessions are missing: ") for note in notes)
+    assert any(note.startswith("130 exchange sessions are missing: ") for note in notes)
     with pytest.raises(DataError, match="missing sessions"):
         check(frame, strict=True)
 
