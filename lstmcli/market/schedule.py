@@ -198,13 +198,14 @@ def _fitting(days: Days, claim: str | None) -> _Fit:
     is_session = table.is_session[:, begin : begin + span.size]
     rows = np.flatnonzero((table.first <= days[-1]) & (table.known_until >= days[0]))
     traded = has_bar & judged & np.array(weekmask(days))[weekday_of(span)]
-    extra = np.count_nonzero(traded & ~is_session[rows] & ~_unsure(rows, span), axis=1)
+    unsure = _unsure(rows, span)
+    extra = np.count_nonzero(traded & ~is_session[rows] & ~unsure, axis=1)
     # This rules out most calendars, and leaves the rest of the work to be done for few.
     few = extra <= TRADED_HOLIDAYS * MOST_HOLIDAYS * (_JUDGED / _YEAR)
-    rows, extra = rows[few], extra[few]
+    rows, extra, unsure = rows[few], extra[few], unsure[few]
     missing, holidays = np.zeros(rows.size, int), np.zeros(rows.size, int)
     for number, row in enumerate(rows):
-        sure = judged & ~_unsure(rows[number : number + 1], span)[0]
+        sure = judged & ~unsure[number]
         missing[number] = np.count_nonzero(sure & is_session[row] & ~has_bar)
         is_holiday = _is_holiday(int(row), begin, span.size)
         holidays[number] = np.count_nonzero(sure & is_holiday & ~has_bar)
@@ -228,12 +229,15 @@ def _fitting(days: Days, claim: str | None) -> _Fit:
 def _unsure(rows: NDArray[np.intp], span: Days) -> NDArray[np.bool_]:
     """Return for each calendar and day whether the calendar does not know the day."""
     table = calendar_table()
-    outside = (span < table.first[rows, None]) | (span > table.known_until[rows, None])
+    unsure = np.zeros((rows.size, span.size), dtype=bool)
     for number, row in enumerate(rows):
+        first, last = table.first[row], table.known_until[row]
+        if first > span[0] or last < span[-1]:
+            unsure[number] = (span < first) | (span > last)
         special = special_days(table.names[row])
         if special.size:
-            outside[number] |= np.isin(span, special)
-    return outside
+            unsure[number] |= np.isin(span, special)
+    return unsure
 
 
 def _is_holiday(row: int, begin: int, size: int) -> NDArray[np.bool_]:
