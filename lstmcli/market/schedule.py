@@ -1,7 +1,8 @@
 """Which days a series trades on, decided by its symbol and by its own dates.
 
 A symbol in Yahoo's notation (VOD.L, ^GSPC, BTC-USD, and AAPL where Yahoo sent the bars) has its
-exchange's calendar, unless its dates contradict that. Any other name is no evidence: its dates are
+exchange's calendar, unless its dates contradict that, or follow another one without any exception
+where Yahoo did not send them. Any other name is no evidence: its dates are
 compared with every calendar there is, over the last years and outside of breaks that are longer
 than any exchange keeps, which are holes in the data. A calendar fits where
 
@@ -146,7 +147,7 @@ def schedule_of(days: Days, symbol: str, *, from_feed: bool = False) -> Schedule
     recent = days[days >= days[-1] - _JUDGED] if days.size else days
     own = own_calendar(symbol, from_feed=from_feed)
     claim = calendar_of(symbol) if own is None else None
-    return _decide(recent.astype("datetime64[D]").tobytes(), own, claim)
+    return _decide(recent.astype("datetime64[D]").tobytes(), own, claim, from_feed)
 
 
 def own_calendar(symbol: str, *, from_feed: bool = False) -> str | None:
@@ -155,14 +156,17 @@ def own_calendar(symbol: str, *, from_feed: bool = False) -> str | None:
 
 
 @lru_cache(maxsize=1024)  # many series have the same dates
-def _decide(dates: bytes, own: str | None, claim: str | None) -> Schedule:
+def _decide(dates: bytes, own: str | None, claim: str | None, from_feed: bool) -> Schedule:
     days: Days = np.frombuffer(dates, dtype="datetime64[D]")
-    if own is not None and _agrees(days[-_RECENT:], sessions_of(own)):
+    differing = None if own is None else _differing(days[-_RECENT:], sessions_of(own))
+    if own is not None and differing is not None and (from_feed or differing < FEWEST_HOLIDAYS):
         return Schedule((own,))
     in_use = tuple(weekmask(days)) if days.size else Schedule(()).weekdays
     if all(in_use) and own is None:
         return Schedule(("24/7",))
     fit = _fitting(days, claim)
+    if own is not None and differing is not None and not fit.is_exact:
+        return Schedule((own,))
     if fit.calendars:
         return Schedule(fit.calendars)
     if own is not None:
@@ -179,6 +183,7 @@ class _Fit:
     """Calendars that fit, and how many weekdays have no bar; the rest as for Schedule."""
 
     calendars: tuple[str, ...] = ()
+    is_exact: bool = False
     without: int = 0
     possible: tuple[str, ...] = ()
     explained: bool = False
@@ -197,6 +202,7 @@ def _fitting(days: Days, claim: str | None) -> _Fit:
     judged = ~_in_hole(days, span)
     is_session = table.is_session[:, begin : begin + span.size]
     rows = np.flatnonzero((table.first <= days[-1]) & (table.known_until >= days[0]))
+    rows = rows[rows != table.row("24/7")]  # nothing contradicts it
     traded = has_bar & judged & np.array(weekmask(days))[weekday_of(span)]
     unsure = _unsure(rows, span)
     extra = np.count_nonzero(traded & ~is_session[rows] & ~unsure, axis=1)
@@ -212,14 +218,16 @@ def _fitting(days: Days, claim: str | None) -> _Fit:
     enough = holidays >= FEWEST_HOLIDAYS
     differing = missing + extra
     fits = enough & (differing == 0)
+    is_exact = bool(fits.any())
     names = np.array([table.names[row] for row in rows], dtype=object)
-    if not fits.any():
+    if not is_exact:
         most = np.where(names == claim, MISSING_OF_CLAIM * days.size, MISSING_SESSIONS * holidays)
         nearly = enough & (extra <= TRADED_HOLIDAYS * holidays) & (missing <= most)
         fits = nearly & (differing == differing[nearly].min(initial=span.size))
     possible = extra == 0
     return _Fit(
         calendars=tuple(names[fits]),
+        is_exact=is_exact,
         without=int(np.count_nonzero(judged & np.is_busday(span) & ~has_bar)),
         possible=tuple(names[possible]),
         explained=bool((missing[possible] == 0).any()),
@@ -285,23 +293,24 @@ def _last_recorded(calendar: str) -> np.datetime64:
     return max(known_until(calendar), end.astype("datetime64[D]") - 1)
 
 
-def _agrees(recent: Days, sessions: Days) -> bool:
-    """Return whether the latest dates are those of a calendar, but for a few and for holes."""
+def _differing(recent: Days, sessions: Days) -> int | None:
+    """Return how many of the latest dates differ from a calendar's, None where it is not theirs."""
     recent = recent[(recent >= sessions[0]) & (recent <= sessions[-1])]
     if recent.size == 0:
-        return False
+        return None
     begin, end = np.searchsorted(sessions, recent[[0, -1]])
     # Only the span is compared: the whole calendar costs milliseconds for each of many series.
     span = sessions[begin : end + 1]
-    if np.isin(recent, span).mean() < _DATES_THAT_ARE_SESSIONS:
-        return False
+    extra = int(np.count_nonzero(~np.isin(recent, span)))
     missing = np.setdiff1d(span, recent, assume_unique=True)
     # A long hole says that data are missing, not that the exchange was closed each of those days.
-    after = np.searchsorted(recent, missing)
-    short = missing[
-        recent[np.minimum(after, recent.size - 1)] - recent[after - 1] <= _LONGEST_BREAK
-    ]
-    return recent.size >= _SESSIONS_THAT_HAVE_BARS * (recent.size + short.size)
+    after = np.minimum(np.searchsorted(recent, missing), recent.size - 1)
+    short = int(np.count_nonzero(recent[after] - recent[after - 1] <= _LONGEST_BREAK))
+    if extra > (1 - _DATES_THAT_ARE_SESSIONS) * recent.size:
+        return None
+    if recent.size < _SESSIONS_THAT_HAVE_BARS * (recent.size + short):
+        return None
+    return extra + short
 
 
 def _column(days: Days) -> NDArray[np.int64]:
