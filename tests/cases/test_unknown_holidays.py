@@ -1,11 +1,15 @@
 """Holidays that nobody has announced yet are named as not known, in forecasts and in status."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from lstmcli.market.calendars import known_until, sessions_of
 from lstmcli.market.sessions import future_dates, tell_unknown
 from tests.cases.test_foreign_calendars import series, span
+from tests.command_line import in_process
 
 
 @pytest.mark.parametrize(
@@ -68,3 +72,24 @@ def test_a_history_with_or_without_diwalis_sessions_is_bombays(with_session: boo
     np.testing.assert_array_equal(
         future_dates(prices, 30), sessions_of("XBOM")[sessions_of("XBOM") > days[-1]][:30]
     )
+
+
+def test_every_format_of_a_forecast_carries_the_note_once(tmp_path: Path) -> None:
+    days = span("XSHG", "2026-11-25", 4)[0]
+    closes = 100 + np.cumsum(np.random.default_rng(1).normal(0, 0.1, days.size))
+    rows = "".join(f"{day},{close:.2f}\n" for day, close in zip(days, closes, strict=True))
+    for name in ("600519.SS", "000001.SZ"):
+        (tmp_path / f"{name}.csv").write_text("Date,Close\n" + rows)
+    files = ("--csv", "600519.SS.csv", "--csv", "000001.SZ.csv")
+    tiny = ("--set", "train.epochs=1", "--set", "model.hidden_sizes=[4]", "--name", "m")
+    assert in_process("train", *tiny, *files, folder=tmp_path).code == 0
+    note = "holidays after 2026-12-31 are not known"
+    for form in ("table", "csv", "json"):
+        done = in_process("predict", "-m", "m", *files, "--format", form, folder=tmp_path)
+        assert done.code == 0, done.err
+        assert done.err.count(note) == 1
+        assert f"600519.SS, 000001.SZ: {note}" in done.err
+    found = json.loads(done.out)["forecasts"]
+    assert [each["warnings"] for each in found] == [
+        [f"600519.SS: {note}"], [f"000001.SZ: {note}"],
+    ]  # fmt: skip
