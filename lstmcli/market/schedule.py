@@ -111,11 +111,15 @@ class Schedule:
 
     def is_special(self, days: Days) -> NDArray[np.bool_]:
         """Return for each day whether the calendars leave it open if there was a session."""
-        special = [special_days(name) for name in self.calendars]
+        special = [each for each in map(special_days, self.calendars) if each.size]
         return np.isin(days, np.concatenate(special)) if special else np.zeros(days.size, bool)
 
     def between(self, first: np.datetime64, last: np.datetime64) -> Days:
         """Return the sessions from `first` to `last`, both included."""
+        if len(self.calendars) == 1:
+            sessions = sessions_of(self.calendars[0])
+            if sessions[0] <= first and last <= sessions[-1]:
+                return sessions[slice(*np.searchsorted(sessions, [first, last + 1]))]
         days = np.arange(first, last + 1)
         found: Days = days[self.is_session(days)]
         return found

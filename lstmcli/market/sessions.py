@@ -107,8 +107,10 @@ def odd_days(
         return _by_weekday(days, schedule, keeps_holidays=_keeps_holidays(days, schedule))
     first, last = max(days[0], schedule.known_from), min(days[-1], schedule.known_until)
     every = schedule.between(first, last)
-    every = every[~schedule.is_special(every)]
     known = days[(days >= first) & (days <= last)]
+    if known.size == days.size and np.array_equal(known, every):
+        return OddDays()  # as nearly all are
+    every = every[~schedule.is_special(every)]
     odd = OddDays(
         missing=_runs(np.setdiff1d(every, known, assume_unique=True), days),
         extra=known[schedule.is_closed(known) & ~schedule.is_special(known)],

@@ -74,8 +74,11 @@ def check_bars(
     """The same for bars with a Close."""
     if bars.days.size == 0:
         raise DataError("no rows", where=bars.where(), next_step="Give a file with prices in it.")
-    dated = np.unique(bars.days[~np.isnat(bars.days)])
-    refuse_bad_dates(bars, latest_date(today, interval or infer_interval(dated)))
+    latest = latest_date(today, "1d")
+    if (bars.days > latest).any():
+        dated = np.unique(bars.days[~np.isnat(bars.days)])
+        latest = latest_date(today, interval or infer_interval(dated))
+    refuse_bad_dates(bars, latest)
     bars, notes = order_bars(bars)
     bars, more = drop_empty_columns(bars, ["Close"])
     notes += more

@@ -164,9 +164,11 @@ def all_stored(
     return found
 
 
-def stored_schedule(data_dir: Path, symbol: str, interval: str) -> Schedule:
+def stored_schedule(
+    data_dir: Path, symbol: str, interval: str, facts: dict[str, Any] | None = None
+) -> Schedule:
     """On which days a stored series trades: its sidecar says, or its symbol, or else its dates."""
-    facts = read_sidecar(data_dir, symbol, interval)
+    facts = read_sidecar(data_dir, symbol, interval) if facts is None else facts
     if noted := Schedule.noted(facts.get("schedule")):
         return noted
     from_feed = facts.get("source") == FEED
@@ -208,7 +210,9 @@ def _series(data_dir: Path, symbol: str, interval: str, today: date) -> StoredSe
         rows=rows,
         first=str(first),
         last=str(last),
-        behind=sessions_behind(last, stored_schedule(data_dir, symbol, interval), interval, today),
+        behind=sessions_behind(
+            last, stored_schedule(data_dir, symbol, interval, facts), interval, today
+        ),
         source=str(facts.get("source", "")),
         fetched_at=str(facts.get("fetched_at", "")),
         restatements=len(restatements_of(facts)),
