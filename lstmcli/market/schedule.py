@@ -61,15 +61,13 @@ class Schedule:
     calendars : those that its dates follow; none for weekdays.
     weekdays : Monday to Sunday, which of them carry bars where no calendar fits.
     note : why weekdays are taken, "" where nothing needs to be said.
-    possible : calendars that no bar contradicts, where none fits. explained : whether one of them
-        explains all dates, with too few holidays to be believed.
+    possible : calendars that no bar contradicts, where none fits.
     """
 
     calendars: tuple[str, ...]
     weekdays: tuple[bool, ...] = (True,) * 5 + (False,) * 2
     note: str = ""
     possible: tuple[str, ...] = ()
-    explained: bool = False
 
     @property
     def known_from(self) -> np.datetime64:
@@ -108,6 +106,10 @@ class Schedule:
             known = (days >= table.first[table.row(name)]) & (days <= known_until(name))
             found |= ~known | ~_is_open(name, days)
         return found
+
+    def explains(self, days: Days) -> bool:
+        """Return whether one of the possible calendars is closed on all of these days."""
+        return any(not _is_open(name, days).any() for name in self.possible)
 
     def is_special(self, days: Days) -> NDArray[np.bool_]:
         """Return for each day whether the calendars leave it open if there was a session."""
@@ -179,7 +181,7 @@ def _decide(dates: bytes, own: str | None, claim: str | None, from_feed: bool) -
         why = "the dates hold too few holidays to tell the exchange"
     else:
         why = "no exchange's calendar fits the dates"
-    return Schedule((), in_use, why, fit.possible, fit.explained)
+    return Schedule((), in_use, why, fit.possible)
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,6 @@ class _Fit:
     is_exact: bool = False
     without: int = 0
     possible: tuple[str, ...] = ()
-    explained: bool = False
 
 
 def _fitting(days: Days, claim: str | None) -> _Fit:
@@ -228,13 +229,11 @@ def _fitting(days: Days, claim: str | None) -> _Fit:
         most = np.where(names == claim, MISSING_OF_CLAIM * days.size, MISSING_SESSIONS * holidays)
         nearly = enough & (extra <= TRADED_HOLIDAYS * holidays) & (missing <= most)
         fits = nearly & (differing == differing[nearly].min(initial=span.size))
-    possible = extra == 0
     return _Fit(
         calendars=tuple(names[fits]),
         is_exact=is_exact,
         without=int(np.count_nonzero(judged & np.is_busday(span) & ~has_bar)),
-        possible=tuple(names[possible]),
-        explained=bool((missing[possible] == 0).any()),
+        possible=tuple(names[extra == 0]),
     )
 
 

@@ -187,7 +187,7 @@ def _by_weekday(days: Days, schedule: Schedule, *, keeps_holidays: bool = True) 
     if doubtful.size > FEWEST_HOLIDAYS + MOST_HOLIDAYS * (every.size / 261):
         return OddDays(runs, stray)
     holes = _runs(np.setdiff1d(missing, doubtful, assume_unique=True), days)
-    return OddDays(holes, stray, 0 if schedule.explained else doubtful.size)
+    return OddDays(holes, stray, 0 if schedule.explains(doubtful) else doubtful.size)
 
 
 def _is_stray(days: Days, schedule: Schedule) -> NDArray[np.bool_]:

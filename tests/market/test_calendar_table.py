@@ -1,4 +1,4 @@
-"""The table of sessions that ships says what the library says, and is told apart from it."""
+"""The table of sessions that ships holds what the library makes, and no more than that."""
 
 from importlib.metadata import version
 
