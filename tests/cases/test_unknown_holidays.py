@@ -1,4 +1,4 @@
-"""Holidays that nobody has announced yet are named as not known, in forecasts and in status."""
+"""Holidays that are not announced yet are named as not known, in forecasts and in status."""
 
 import json
 from pathlib import Path
