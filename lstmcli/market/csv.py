@@ -17,7 +17,9 @@ from lstmcli.market.bars import Bars
 from lstmcli.market.csv_bytes import open_bytes, read_blocks
 from lstmcli.market.csv_layout import Series
 from lstmcli.market.csv_table import CsvTable, read_table
+from lstmcli.market.intervals import infer_interval
 from lstmcli.market.prices import PriceChoice, Prices
+from lstmcli.market.sessions import missing_sessions
 from lstmcli.market.symbols import decode_symbol
 from lstmcli.market.validate import check_bars
 
@@ -126,12 +128,17 @@ def _stem(source: str | Path) -> str:
 def _bars(table: CsvTable, series: Series, symbol: str, source: str) -> Bars:
     """One series' raw rows.
 
-    Beside others a series may begin later or end earlier: its empty rows at both ends are cut.
+    In one table with others a series may begin later, end earlier and rest on other days: its empty
+    rows at both ends are cut, and those in between unless it misses a session there.
     """
     bars = table.bars(series, symbol, source)
     if not table.layout.wide:
         return bars
-    filled = bars.days[~np.all([np.isnan(values) for values in bars.columns.values()], axis=0)]
+    is_empty = np.all([np.isnan(values) for values in bars.columns.values()], axis=0)
+    filled = np.unique(bars.days[~is_empty])
     if filled.size == 0:
         raise DataError("no prices", where=bars.where(), why="all its fields are empty")
-    return bars.keep((bars.days >= filled.min()) & (bars.days <= filled.max()))
+    kept = (bars.days >= filled[0]) & (bars.days <= filled[-1])
+    if infer_interval(filled) == "1d":
+        kept &= ~is_empty | np.isin(bars.days, missing_sessions(filled, symbol))
+    return bars.keep(kept)
