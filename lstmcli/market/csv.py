@@ -18,7 +18,7 @@ from lstmcli.market.csv_bytes import open_bytes, read_blocks
 from lstmcli.market.csv_layout import Series
 from lstmcli.market.csv_table import CsvTable, read_table
 from lstmcli.market.prices import PriceChoice, Prices
-from lstmcli.market.symbols import decode_symbol
+from lstmcli.market.symbols import check_series_name, decode_symbol
 from lstmcli.market.validate import check_bars
 
 _SEPARATORS = {",": ",", ";": ";", "|": "|", "\t": "\t", "\\t": "\t", "tab": "\t"}
@@ -51,6 +51,8 @@ def read_prices(
     Raises FileError when the file cannot be read, UsageError for bad options, DataError otherwise.
     """
     sep = _check_separator(sep, decimal)
+    if name is not None:
+        check_series_name(name, f"{name}={source}", UsageError)
     with open_bytes(source, stdin) as (stream, label):
         table = read_table(read_blocks(stream, label), sep, decimal, symbols, label)
     if name is not None:
@@ -58,6 +60,13 @@ def read_prices(
     found = []
     for series in table.series:
         symbol = name or series.name or _stem(source)
+        try:
+            check_series_name(symbol, label, DataError)
+        except DataError as error:
+            if failures is None:
+                raise
+            failures[ascii(symbol)] = error
+            continue
         try:
             bars = _bars(table, series, symbol, label)
             prices = check_bars(bars, price=price, strict=strict, today=today, interval=interval)
