@@ -4,24 +4,30 @@ Nothing is guessed: dates are ISO, the separator is the one given, every line ha
 the header. What could be read in two ways is refused.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
+from functools import cache, partial
 from pathlib import Path
 from typing import IO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstmcli.errors import DataError, UsageError
 from lstmcli.market.bars import Bars
+from lstmcli.market.closed_days import Days, closed_rows, days_of_currencies
 from lstmcli.market.csv_bytes import open_bytes, read_blocks
 from lstmcli.market.csv_layout import Series
 from lstmcli.market.csv_table import CsvTable, read_table
 from lstmcli.market.prices import PriceChoice, Prices
+from lstmcli.market.stamps import session_days
 from lstmcli.market.symbols import check_series_name, decode_symbol
 from lstmcli.market.validate import check_bars
 
 _SEPARATORS = {",": ",", ";": ";", "|": "|", "\t": "\t", "\\t": "\t", "tab": "\t"}
+_ZEROS = ("Volume", "Dividends", "Stock Splits")
 _SUFFIXES = {".csv", ".tsv", ".txt", ".dat"}
 
 
@@ -58,24 +64,20 @@ def read_prices(
     if name is not None:
         _refuse_shared_name(name, table, label)
     found = []
+    quiet_days = cache(partial(_quiet_days, table, source, label))
     for series in table.series:
         symbol = name or series.name or _stem(source)
+        shown = ascii(symbol)  # until it is known to be harmless
         try:
-            check_series_name(symbol, label, DataError)
-        except DataError as error:
-            if failures is None:
-                raise
-            failures[ascii(symbol)] = error
-            continue
-        try:
-            bars = _bars(table, series, symbol, label)
+            shown = check_series_name(symbol, label, DataError)
+            bars, notes = _bars(table, series, symbol, label, quiet_days)
             prices = check_bars(bars, price=price, strict=strict, today=today, interval=interval)
         except DataError as error:
             if failures is None:
                 raise
-            failures[symbol] = error
+            failures[shown] = error
         else:
-            found.append(replace(prices, notes=(*table.notes, *prices.notes)))
+            found.append(replace(prices, notes=(*table.notes, *notes, *prices.notes)))
     return found
 
 
@@ -120,15 +122,48 @@ def _stem(source: str | Path) -> str:
     return decode_symbol(path.stem if path.suffix.lower() in _SUFFIXES else path.name)
 
 
-def _bars(table: CsvTable, series: Series, symbol: str, source: str) -> Bars:
-    """One series' raw rows.
+def _bars(
+    table: CsvTable, series: Series, symbol: str, source: str, quiet_days: Callable[[], Days]
+) -> tuple[Bars, list[str]]:
+    """One series' raw rows by session, with notes.
 
-    Beside others a series may begin later or end earlier: its empty rows at both ends are cut.
+    Rows of another exchange's days are left out. Next to others a series may also begin later or
+    end earlier: its empty rows at both ends are cut.
+    """
+    bars, filled, notes = _dated(table, series, symbol, source)
+    if not filled.any():
+        if table.layout.wide:
+            raise DataError("no prices", where=bars.where(), why="all its fields are empty")
+        return bars, notes
+    kept = ~closed_rows(bars.days, filled, symbol, quiet_days)
+    if table.layout.wide:
+        days = bars.days[filled]
+        kept &= (bars.days >= days.min()) & (bars.days <= days.max())
+    if bars.days is not table.days:  # stamps of another exchange on a day that has its own
+        kept &= filled | ~np.isin(bars.days, bars.days[filled])
+    return (bars if kept.all() else bars.keep(kept)), notes
+
+
+def _dated(
+    table: CsvTable, series: Series, symbol: str, source: str
+) -> tuple[Bars, NDArray[np.bool_], list[str]]:
+    """One series' rows by session, which of them (N,) hold any value, and notes.
+
+    A volume or a dividend of zero is no value: some fill them in where there are no prices.
     """
     bars = table.bars(series, symbol, source)
-    if not table.layout.wide:
-        return bars
-    filled = bars.days[~np.all([np.isnan(values) for values in bars.columns.values()], axis=0)]
-    if filled.size == 0:
-        raise DataError("no prices", where=bars.where(), why="all its fields are empty")
-    return bars.keep((bars.days >= filled.min()) & (bars.days <= filled.max()))
+    filled = np.zeros(bars.days.size, dtype=bool)
+    for name, values in bars.columns.items():
+        filled |= ~(np.isnan(values) | ((values == 0) & (name in _ZEROS)))
+    days, notes = session_days(table.stamps, filled, symbol, bars.where())
+    return (bars if days is bars.days else replace(bars, days=days)), filled, notes
+
+
+def _quiet_days(table: CsvTable, source: str | Path, label: str) -> Days:
+    """The days on which only series that never rest have prices."""
+    found = []
+    for series in table.series:
+        with suppress(DataError):  # it fails by itself
+            bars, filled, _ = _dated(table, series, series.name or _stem(source), label)
+            found.append(bars.days[filled])
+    return days_of_currencies(found)
