@@ -53,6 +53,7 @@ def read_layout(lines: Sequence[str], sep: str, where: str) -> Layout:
     Raises DataError naming the columns found when there is no date, no Close or a name twice.
     """
     rows = [_split(line, sep) for line in lines[:3]]
+    _refuse_too_many(rows[0], where)
     is_yfinance = len(rows) == 3 and _is_yfinance(rows)
     header = "".join(lines[: 2 if is_yfinance else 1])
     if not header.replace("\t", " ").isprintable():
@@ -60,7 +61,6 @@ def read_layout(lines: Sequence[str], sep: str, where: str) -> Layout:
     if is_yfinance:
         return _yfinance_layout(rows, where)
     names = rows[0]
-    _refuse_too_many(names, where)
     if len(names) == 1:
         raise _one_column(names[0], sep, where)
     _refuse_duplicates(names, where)

@@ -118,20 +118,30 @@ def _zone(seen: Stamps, symbol: str, where: str) -> str | None:
     calendar = calendar_of(symbol)
     # DAX and BMW have the shape of New York's symbols too.
     is_certain = calendar in ZONES and (calendar != "XNYS" or symbol.startswith("^"))
+    is_like_us = calendar == "XNYS" and symbol.isupper()
     zones = [ZONES[str(calendar)]] if is_certain else list(dict.fromkeys(ZONES.values()))
-    found: dict[bytes, str | None] = {}
     is_written_here = naive or (not is_certain and bool(seen.offsets.any()))
     if as_written and is_written_here and _is_week(seen.days):
-        found[seen.days.tobytes()] = None
+        return None
+    likely: dict[bytes, str] = {}
+    possible: dict[bytes, str] = {}  # Tel Aviv's close on a Sunday is Tokyo's midnight
     for zone, days, minutes in _readings(seen, zones):
         is_day = minutes[:-1] == 0 if minutes.size > 1 else minutes == 0  # the last may be of now
-        fits = bool(is_day.all()) or (not naive and (is_certain or _is_trading(minutes, days)))
-        if fits and _is_week(days, zone):
-            found.setdefault(days.tobytes(), zone)
-            if zone == NEW_YORK and calendar == "XNYS" and _within(minutes, _TRADING_NEW_YORK):
-                return zone
-    if found and (len(found) == 1 or None in found.values()):
-        return None if None in found.values() else next(iter(found.values()))
+        is_midnight = bool(is_day.all())
+        if naive and not is_midnight:
+            continue
+        if not (is_midnight or is_certain or _is_trading(minutes, days)):
+            continue
+        in_new_york = zone == NEW_YORK and _within(minutes, _TRADING_NEW_YORK)
+        if is_like_us and in_new_york and _is_week(days):
+            return zone
+        if _is_week(days) or (is_midnight and _is_week(days, zone)):
+            likely.setdefault(days.tobytes(), zone)
+        elif _is_week(days, zone):
+            possible.setdefault(days.tobytes(), zone)
+    found = likely or possible
+    if len(found) == 1:
+        return next(iter(found.values()))
     if not found and not is_certain and as_written and _is_week(seen.days):
         return None  # times of no pattern, as those of bars within a day
     raise _undecided(seen, where)
@@ -154,7 +164,7 @@ def _is_trading(minutes: Minutes, days: Days) -> bool:
     """Whether the times are those of an opening or a closing, or of the end of every day."""
     if _is_every_day(days):
         return _within(minutes, (_LAST_HALF_HOUR, 24 * 60))
-    near = np.abs(minutes - np.median(minutes)) <= 30
+    near = np.abs(minutes - np.median(minutes)) < 30
     return _within(minutes, _TRADING) and bool(near.mean() >= _MOST)
 
 
