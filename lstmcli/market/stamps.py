@@ -153,11 +153,15 @@ def _readings(seen: Stamps, zones: Sequence[str]) -> Iterator[tuple[str, Days, M
 
 
 def _in_zone(instants: NDArray[np.datetime64], zone: str) -> tuple[Days, Minutes]:
-    """Local dates, and minutes since local midnight."""
-    index = pd.DatetimeIndex(instants.astype("datetime64[s]"), tz="UTC")
-    local = index.tz_convert(zone).tz_localize(None).to_numpy()
+    """Local dates, and minutes since the day began there: 01:00 where summer time cut midnight."""
+    index = pd.DatetimeIndex(instants.astype("datetime64[s]"), tz="UTC").tz_convert(zone)
+    local = index.tz_localize(None).to_numpy()
     days = local.astype("datetime64[D]")
-    return days, (local - days).astype("timedelta64[m]").astype(np.int64)
+    minutes = (local - days).astype("timedelta64[m]").astype(np.int64)
+    if (minutes == 60).any():
+        before = (index - pd.Timedelta(minutes=1)).tz_localize(None).to_numpy()
+        minutes[(minutes == 60) & (before.astype("datetime64[D]") < days)] = 0
+    return days, minutes
 
 
 def _is_trading(minutes: Minutes, days: Days) -> bool:
@@ -201,7 +205,9 @@ def _shown(stamps: Stamps, row: int) -> str:
     time = f"{stamps.days[row]} {stamps.minutes[row] // 60:02d}:{stamps.minutes[row] % 60:02d}"
     if offset == NO_OFFSET:
         return time
-    return f"{time} UTC" if offset == 0 else f"{time}{offset // 60:+03d}:{offset % 60:02d}"
+    sign = "-" if offset < 0 else "+"
+    hours, minutes = divmod(abs(offset), 60)
+    return f"{time}{sign}{hours:02d}:{minutes:02d}" if offset else f"{time} UTC"
 
 
 def _undecided(seen: Stamps, where: str) -> DataError:
