@@ -135,10 +135,13 @@ def _bars(
         if table.layout.wide:
             raise DataError("no prices", where=bars.where(), why="all its fields are empty")
         return bars, notes
-    kept = ~closed_rows(bars.days, filled, symbol, quiet_days)
+    closed = closed_rows(bars.days, filled, symbol, quiet_days)
+    kept = ~closed
     if table.layout.wide:
         days = bars.days[filled]
         kept &= (bars.days >= days.min()) & (bars.days <= days.max())
+    elif closed.any():
+        notes = [*notes, f"Empty rows on days without a session are left out: {closed.sum()}."]
     if bars.days is not table.days:  # stamps of another exchange on a day that has its own
         kept &= filled | ~np.isin(bars.days, bars.days[filled])
     return (bars if kept.all() else bars.keep(kept)), notes
