@@ -6,7 +6,7 @@ Where no symbol names the exchange, its zone is one in which the stamps are midn
 trading hours, on the days of a week. Zones that give different dates are an error, not a choice.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,18 +119,16 @@ def _zone(seen: Stamps, symbol: str, where: str) -> str | None:
     # DAX and BMW have the shape of New York's symbols too.
     is_certain = calendar in ZONES and (calendar != "XNYS" or symbol.startswith("^"))
     is_like_us = calendar == "XNYS" and symbol.isupper()
-    zones = [ZONES[str(calendar)]] if is_certain else list(dict.fromkeys(ZONES.values()))
-    is_written_here = naive or (not is_certain and bool(seen.offsets.any()))
-    if as_written and is_written_here and _is_week(seen.days):
+    # Without an offset, or with one other than UTC's, the date as written may be the local one.
+    may_be_local = naive or (not is_certain and seen.offsets.any())
+    if may_be_local and as_written and _is_week(seen.days):
         return None
     likely: dict[bytes, str] = {}
-    possible: dict[bytes, str] = {}  # Tel Aviv's close on a Sunday is Tokyo's midnight
-    for zone, days, minutes in _readings(seen, zones):
-        is_day = minutes[:-1] == 0 if minutes.size > 1 else minutes == 0  # the last may be of now
-        is_midnight = bool(is_day.all())
-        if naive and not is_midnight:
-            continue
-        if not (is_midnight or is_certain or _is_trading(minutes, days)):
+    possible: dict[bytes, str] = {}  # Tel Aviv's close on a Sunday may be Tokyo's midnight
+    for zone in [ZONES[str(calendar)]] if is_certain else dict.fromkeys(ZONES.values()):
+        days, minutes = _in_zone(seen.instants(), zone)
+        is_midnight = not minutes[: max(1, minutes.size - 1)].any()  # the last may be of now
+        if not is_midnight and (naive or not (is_certain or _is_trading(minutes, days))):
             continue
         in_new_york = zone == NEW_YORK and _within(minutes, _TRADING_NEW_YORK)
         if is_like_us and in_new_york and _is_week(days):
@@ -145,11 +143,6 @@ def _zone(seen: Stamps, symbol: str, where: str) -> str | None:
     if not found and not is_certain and as_written and _is_week(seen.days):
         return None  # times of no pattern, as those of bars within a day
     raise _undecided(seen, where)
-
-
-def _readings(seen: Stamps, zones: Sequence[str]) -> Iterator[tuple[str, Days, Minutes]]:
-    for zone in zones:
-        yield zone, *_in_zone(seen.instants(), zone)
 
 
 def _in_zone(instants: NDArray[np.datetime64], zone: str) -> tuple[Days, Minutes]:
