@@ -155,9 +155,10 @@ def _dated(
     A volume or a dividend of zero is no value: some fill them in where there are no prices.
     """
     bars = table.bars(series, symbol, source)
-    filled = np.zeros(bars.days.size, dtype=bool)
-    for name, values in bars.columns.items():
-        filled |= ~(np.isnan(values) | ((values == 0) & (name in _ZEROS)))
+    filled = ~np.isnan(bars.columns["Close"])
+    if not filled.all():
+        for name, values in bars.columns.items():
+            filled |= ~(np.isnan(values) | ((values == 0) & (name in _ZEROS)))
     days, notes = session_days(table.stamps, filled, symbol, bars.where())
     return (bars if days is bars.days else replace(bars, days=days)), filled, notes
 

@@ -77,9 +77,18 @@ def read_joined(name: str) -> tuple[Joined, ...]:
     return tuple(found) or _run_together(name)
 
 
-def may_be_a_ticker(name: str, field: str) -> bool:
-    """Whether a name that reads as a field of a symbol may be a ticker: `HIGH-USD`, `OPEN.L`."""
-    return field in ALSO_TICKERS and name.isupper() and calendar_of(name) is not None
+def may_be_a_name(name: str, reading: Joined) -> bool:
+    """Whether a name that reads as a field of a symbol may be that of a series.
+
+    So are `OpenAI`, the tickers `HIGH-USD` and `OPEN.L`, and the phrase `Low Volatility`.
+    """
+    if reading.run_together:
+        return reading.field != "Volume"
+    rest = reading.symbol
+    is_phrase = name.removesuffix(f" {rest}").isalpha() and rest not in (rest.upper(), rest.lower())
+    is_phrase &= field_of(rest) is None
+    is_ticker = name.isupper() and calendar_of(name) is not None
+    return reading.field in ALSO_TICKERS and (is_phrase or is_ticker)
 
 
 def _field(word: str) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lstmcli.errors import DataError
-from lstmcli.market.csv_columns import Joined, may_be_a_ticker, read_joined
+from lstmcli.market.csv_columns import Joined, may_be_a_name, read_joined
 
 _SHOWN = 12
 _SHOWN_LENGTH = 40
@@ -68,14 +68,16 @@ def _put_together(names: Mapping[int, str], joined: Mapping[int, Joined], where:
             fields["Close"] = i
             labels[names[i].upper()] = names[i]
     for symbol in [symbol for symbol, fields in groups.items() if "Close" not in fields]:
-        if not _is_a_name(names, joined, groups[symbol]):
+        [first, *others] = groups[symbol].values()
+        if others or not may_be_a_name(names[first], joined[first]):
             raise DataError(
                 f"no Close column of {labels[symbol]}",
                 where=where,
                 why=f"the columns found are {show_names(list(names.values()))}",
                 next_step="Give every symbol a Close, such as Close_TSLA, or rename the columns.",
             )
-        plain += groups.pop(symbol).values()
+        plain.append(first)
+        del groups[symbol]
     unused = [i for i, reading in joined.items() if not reading.field]
     if have_close:
         if plain and all(fields.keys() == {"Close"} for fields in groups.values()):
@@ -108,14 +110,6 @@ def _by_symbol(
                 next_step="Keep one of them.",
             )
     return groups, labels
-
-
-def _is_a_name(names: Mapping[int, str], joined: Mapping[int, Joined], fields: _Fields) -> bool:
-    """Whether one column that lacks a Close is no field but a series: `OpenAI`, `HIGH-USD`."""
-    [first, *others] = fields.values()
-    reading = joined[first]
-    run_together = reading.run_together and reading.field != "Volume"
-    return not others and (run_together or may_be_a_ticker(names[first], reading.field))
 
 
 def _undecided(why: str, names: Mapping[int, str], where: str) -> DataError:
