@@ -66,19 +66,20 @@ def dates_after(days: Days, n: int, interval: str) -> Days:
 def weekmask(days: Days) -> list[bool]:
     """Monday to Sunday: which weekdays carry bars, by the last 250 dates.
 
-    Monday to Friday, with a weekend day added where it is in use and a weekday left out only when
-    50 dates or more never show it.
+    Monday to Friday, with a weekend day added where it has half as many bars as other days (a few
+    make-up sessions or misdated bars are not that), and a weekday left out only when 50 dates or
+    more never show it.
     """
     recent = days[-_RECENT:]
-    counts = np.bincount(_weekday(recent), minlength=7)
-    mask = [count > 0 or (day < 5 and recent.size < 50) for day, count in enumerate(counts)]
+    counts = np.bincount(weekday_of(recent), minlength=7)
+    mask = [bool(count > 0 or (day < 5 and recent.size < 50)) for day, count in enumerate(counts)]
     for day in (5, 6):
-        mask[day] = bool(counts[day] >= max(1, 0.02 * recent.size))
+        mask[day] = bool(counts[day] >= max(1, 0.5 * counts.max()))
     return mask
 
 
-def _weekday(days: Days) -> NDArray[np.int64]:
-    """0 for Monday; 1970-01-01 was a Thursday."""
+def weekday_of(days: Days) -> NDArray[np.int64]:
+    """Return the day of the week, 0 for Monday; 1970-01-01 was a Thursday."""
     weekday: NDArray[np.int64] = (days.astype("datetime64[D]").astype(np.int64) + 3) % 7
     return weekday
 
@@ -88,7 +89,7 @@ def _weekly(days: Days, n: int) -> Days:
 
     A last bar moved by a holiday (Thursday before Good Friday) does not move the ones after.
     """
-    weekdays = _weekday(days[-52:])
+    weekdays = weekday_of(days[-52:])
     usual = int(np.bincount(weekdays, minlength=7).argmax())
     monday = days[-1] - np.timedelta64(int(weekdays[-1]), "D")
     anchor = monday + np.timedelta64(usual, "D")

@@ -30,6 +30,7 @@ class Prices:
     interval : "1d", "1wk", "1mo", or a pandas frequency inferred from the dates.
     source : the file, "stdin" or "store".
     notes : one plain sentence for everything that was dropped, sorted or marked missing.
+    from_feed : whether Yahoo sent the bars under that symbol.
     """
 
     symbol: str
@@ -37,6 +38,7 @@ class Prices:
     interval: str
     source: str
     notes: tuple[str, ...] = ()
+    from_feed: bool = False
 
 
 def price_column(

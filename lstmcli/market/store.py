@@ -27,7 +27,7 @@ from lstmcli.market.store_folder import inside, interval_option, price_path, sid
 from lstmcli.market.validate import check_bars
 
 SIGNIFICANT_DIGITS = 7
-IMPORTED = "import"
+IMPORTED, FEED = "import", "Yahoo"  # the sources that sidecars name
 STORE = "store"  # the source of prices that were read from here
 _HASH = "prices_sha256"
 _MAX_SIDECAR_BYTES = 4 * 1024**2
@@ -47,7 +47,15 @@ def read_stored(
     bars = table.bars(table.series[0], symbol, str(price_path(data_dir, symbol, interval)))
     # Every column has its place in the file; one that the source never had is nothing to tell.
     bars, _ = drop_empty_columns(bars, ["Close"])
-    prices = check_bars(bars, price=price, strict=strict, today=today, interval=interval)
+    facts = read_sidecar(data_dir, symbol, interval)
+    prices = check_bars(
+        replace(bars, from_feed=facts.get("source") == FEED),
+        price=price,
+        strict=strict,
+        today=today,
+        interval=interval,
+        unfinished=date_of(facts.get("partial")),
+    )
     return replace(prices, source=STORE)
 
 
@@ -133,6 +141,14 @@ def sidecar_fits(data_dir: Path, symbol: str, interval: str = "1d") -> bool:
     """Whether the sidecar is whole and belongs to the very bars that are stored."""
     noted = read_sidecar(data_dir, symbol, interval).get(_HASH)
     return noted == _digest(_bytes(_existing(data_dir, symbol, interval)))
+
+
+def date_of(noted: object) -> date | None:
+    """A date noted in a sidecar, which may hold anything."""
+    try:
+        return date.fromisoformat(str(noted))
+    except ValueError:
+        return None
 
 
 def _read_table(data_dir: Path, symbol: str, interval: str) -> CsvTable:

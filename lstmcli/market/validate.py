@@ -1,8 +1,10 @@
 """From a raw frame to a valid price table: what is refused, dropped, marked missing or noted."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 
+import numpy as np
 import pandas as pd
 
 from lstmcli.errors import DataError
@@ -16,6 +18,7 @@ from lstmcli.market.bars import (
 )
 from lstmcli.market.checks import drop_empty_columns, mark_bad_values, tell_gaps, tell_jumps
 from lstmcli.market.intervals import infer_interval
+from lstmcli.market.periods import latest_date, leave_out_unfinished
 from lstmcli.market.prices import COLUMNS, PriceChoice, Prices, price_column
 
 
@@ -29,6 +32,8 @@ def check_prices(
     today: date,
     line_of: Callable[[int], int] | None = None,
     interval: str | None = None,
+    from_feed: bool = False,
+    unfinished: date | None = None,
 ) -> Prices:
     """The valid price table in a raw frame, or DataError.
 
@@ -40,12 +45,21 @@ def check_prices(
     today : dates after the day that follows it are refused.
     line_of : the line of the source for a row number of `frame`, for messages.
     interval : taken from the dates when it is not given.
+    from_feed : whether Yahoo sent the bars under that symbol.
+    unfinished : date of a weekly or monthly bar that is kept although its period is not over.
     """
     bars = bars_from_frame(frame, COLUMNS, symbol, source, line_of)
     if bars.days.size and "Close" not in bars.columns:
         found = ", ".join(map(str, frame.columns)) or "none"
         raise DataError("no Close column", where=bars.where(), why=f"the columns found are {found}")
-    return check_bars(bars, price=price, strict=strict, today=today, interval=interval)
+    return check_bars(
+        replace(bars, from_feed=from_feed),
+        price=price,
+        strict=strict,
+        today=today,
+        interval=interval,
+        unfinished=unfinished,
+    )
 
 
 def check_bars(
@@ -55,11 +69,16 @@ def check_bars(
     strict: bool = False,
     today: date,
     interval: str | None = None,
+    unfinished: date | None = None,
 ) -> Prices:
     """The same for bars with a Close."""
     if bars.days.size == 0:
         raise DataError("no rows", where=bars.where(), next_step="Give a file with prices in it.")
-    refuse_bad_dates(bars, today)
+    latest = latest_date(today, "1d")
+    if (bars.days > latest).any():
+        dated = np.unique(bars.days[~np.isnat(bars.days)])
+        latest = latest_date(today, interval or infer_interval(dated))
+    refuse_bad_dates(bars, latest)
     bars, notes = order_bars(bars)
     bars, more = drop_empty_columns(bars, ["Close"])
     notes += more
@@ -67,11 +86,17 @@ def check_bars(
     targets = list(dict.fromkeys(["Close", column]))
     bars, more = drop_null_rows(bars, targets)
     notes += more
+    interval = interval or infer_interval(bars.days)
+    bars, more = leave_out_unfinished(bars, interval, today, unfinished)
+    notes += more
+    if bars.days.size == 0:
+        raise DataError("no finished bars", where=bars.where(), why=" ".join(notes).rstrip("."))
     refuse_bad_prices(bars, targets)
     bars, more = mark_bad_values(bars, targets)
-    interval = interval or infer_interval(bars.days)
     notes += [*more, *tell_jumps(bars, column, interval), *tell_gaps(bars, interval, strict)]
-    return Prices(bars.symbol, _frame(bars), interval, bars.source, tuple(notes))
+    return Prices(
+        bars.symbol, _frame(bars), interval, bars.source, tuple(notes), from_feed=bars.from_feed
+    )
 
 
 def _frame(bars: Bars) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from lstmcli.market.gate import Gate
 from lstmcli.market.merge import overlap_start
 from lstmcli.market.prices import COLUMNS
 from lstmcli.market.sessions import missing_sessions
-from lstmcli.market.store import IMPORTED, read_sidecar, read_stored, sidecar_fits
+from lstmcli.market.store import IMPORTED, date_of, read_sidecar, read_stored, sidecar_fits
 from lstmcli.market.store_folder import inside, interval_option, price_path
 from lstmcli.market.unfinished import is_up_to_date
 from lstmcli.market.yahoo import Interval
@@ -80,12 +80,12 @@ def read(symbol: str, task: Task) -> Stored:
         return nothing  # --full mends a damaged file
     frame = prices.frame.reindex(columns=list(COLUMNS))
     dates = frame.index
-    if partial := _date(facts.get("partial")):
+    if partial := date_of(facts.get("partial")):
         frame = frame[dates != pd.Timestamp(partial)]
     if frame.empty:
         return replace(nothing, dates=dates, facts=facts)
     had_all = "asked_start" in facts and facts["asked_start"] is None
-    asked_start = None if had_all else _date(facts.get("asked_start")) or dates[0].date()
+    asked_start = None if had_all else date_of(facts.get("asked_start")) or dates[0].date()
     return Stored(frame, dates, facts, asked_start)
 
 
@@ -138,14 +138,6 @@ def _overlap_start(symbol: str, frame: pd.DataFrame, task: Task) -> date:
     if task.interval != "1d":
         return start
     index = pd.DatetimeIndex(frame.index)
-    missing = missing_sessions(index, symbol)
+    missing = missing_sessions(index, symbol, from_feed=True)
     late = missing[missing > index[-min(RECENT, len(index))].to_datetime64()]
     return min(start, late[0].item()) if late.size else start
-
-
-def _date(value: object) -> date | None:
-    """A date noted in a sidecar, which may hold anything."""
-    try:
-        return date.fromisoformat(str(value))
-    except ValueError:
-        return None

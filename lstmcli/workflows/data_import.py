@@ -16,8 +16,10 @@ import pandas as pd
 from lstmcli.config import Data
 from lstmcli.errors import DataError, LstmcliError, UsageError
 from lstmcli.market.csv import parse_csv_option
+from lstmcli.market.intervals import as_days
 from lstmcli.market.merge import changed_prices
 from lstmcli.market.prices import COLUMNS, Prices
+from lstmcli.market.schedule import schedule_of
 from lstmcli.market.store import IMPORTED, read_raw, read_sidecar, write_imported
 from lstmcli.market.store_folder import INTERVALS, inside, price_path, store_folder
 from lstmcli.market.symbols import check_symbol
@@ -152,6 +154,7 @@ def _store(data_dir: Path, prices: Prices, overwrite: bool, now: datetime) -> Im
         "first": first,
         "last": last,
         "rows": len(index),
+        "schedule": schedule_of(as_days(index), symbol).facts(),
     }
     if before is not None:
         changes = changed_prices(before, prices.frame)

@@ -25,7 +25,7 @@ from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model
 from lstmcli.runs.state import StaleMark
 from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.failures import Failure, raise_if_all_failed
-from lstmcli.workflows.prices import Source, stream_prices, tell_untrained
+from lstmcli.workflows.prices import Source, some, stream_prices, tell_untrained
 from lstmcli.workflows.stale import (
     all_trained_prices,
     stale_because,
@@ -133,6 +133,7 @@ def _forecasts(
     """
     steps = _explained_steps(report.horizon)
     told: list[str] = []
+    warned: dict[str, list[str]] = {}
     other_prices: dict[str, str] = {}
     with threads(number_of_threads):
         for batch in _batches(source, model, prepare, told, report.failures):
@@ -148,11 +149,14 @@ def _forecasts(
                     found = explain(model, each.series, len(each.series) - 1, steps=steps)
                     finished = replace(finished, explanation=found)
                 report.symbols.append(finished.symbol)
-                report.warnings.extend(finished.warnings)
+                for warning in finished.warnings:
+                    text = warning.removeprefix(f"{finished.symbol}: ")
+                    warned.setdefault(text, []).append(finished.symbol)
                 if not finished.price_as_trained:
                     other_prices[finished.symbol] = finished.price
                 yield finished
     raise_if_all_failed(len(report.symbols), report.failures)
+    report.warnings.extend(f"{some(symbols)}: {text}" for text, symbols in warned.items())
     report.notes.extend(tell_doubts(doubtful_paths(report.model)))
     report.notes.extend(tell_stale(report.model, report.stale))
     report.notes.extend(tell_adjustment(report.metadata, other_prices))

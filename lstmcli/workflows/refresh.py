@@ -13,7 +13,7 @@ import pandas as pd
 from lstmcli.errors import DataError
 from lstmcli.market.feed import Answer, ask_feed
 from lstmcli.market.merge import changed_prices, merge_overlap, replace_history
-from lstmcli.market.store import sidecar_fits, write_stored
+from lstmcli.market.store import FEED, sidecar_fits, write_stored
 from lstmcli.market.store_folder import interval_option
 from lstmcli.workflows.ask import Stored, Task, make_plan, read
 from lstmcli.workflows.stale import mark_restated
@@ -134,7 +134,7 @@ def _write(
     sidecar = {
         "symbol": symbol,
         "interval": task.interval,
-        "source": "Yahoo",
+        "source": FEED,
         "time_zone": answer.time_zone or stored.facts.get("time_zone", ""),
         "currency": answer.currency or stored.facts.get("currency", ""),
         "fetched_at": task.now.astimezone(UTC).isoformat(timespec="seconds"),

@@ -6,6 +6,7 @@ from datetime import date
 from functools import partial
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from lstmcli.dataset.series import Series
@@ -14,9 +15,10 @@ from lstmcli.evaluation.direction import probability_below
 from lstmcli.forecasting.explain import Explanation
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.model import TrainedModel, series_for
-from lstmcli.market.intervals import unit_of
+from lstmcli.market.intervals import as_days, unit_of
 from lstmcli.market.prices import Prices
-from lstmcli.market.sessions import future_dates, sessions_behind
+from lstmcli.market.schedule import schedule_of
+from lstmcli.market.sessions import future_dates, sessions_behind, tell_unknown
 from lstmcli.workflows.stale import is_as_trained
 
 HISTORY = 120  # closes kept beside a forecast, for its picture
@@ -110,22 +112,32 @@ def make_ready(
     past, known = series.part(slice(end)), series.log_prices[end - 1 :]
     seen = past.part(slice(end - context_length, end))
     last = prices.frame.index[row].date()
-    behind = sessions_behind(last, prices.symbol, prices.interval, today)
+    # From the rows up to the cutoff alone: the sessions ahead are not read off the data.
+    past_prices = replace(prices, frame=prices.frame.iloc[: row + 1])
+    schedule = schedule_of(
+        as_days(pd.DatetimeIndex(past_prices.frame.index)),
+        prices.symbol,
+        from_feed=prices.from_feed,
+    )
+    behind = sessions_behind(last, schedule, prices.interval, today)
+    dates = future_dates(past_prices, steps)
     old = f"{prices.symbol}: the last bar, {last}, is {behind} {unit_of(prices.interval)}s old"
     finish = partial(
         SymbolForecast,
         symbol=series.symbol,
         cutoff=past.dates[-1],
         last_close=float(past.last_close[-1]),
-        # From the rows up to the cutoff alone: the sessions ahead are not read off the data.
-        dates=future_dates(replace(prices, frame=prices.frame.iloc[: row + 1]), steps),
+        dates=dates,
         actual=np.append(known[1:] - known[0], np.full(steps + 1 - len(known), np.nan)),
         history_dates=past.dates[-HISTORY:],
         history=past.last_close[-HISTORY:],
         price=series.price,
         trained_on=series.symbol in model.trained_on,
         price_as_trained=is_as_trained(trained_prices, series.symbol, series.price),
-        warnings=(old,) if behind > max_data_age else (),
+        warnings=(
+            *((old,) if behind > max_data_age else ()),
+            *(f"{prices.symbol}: {note}" for note in tell_unknown(past_prices, dates)),
+        ),
         interval=prices.interval,
         behind=behind,
         context_length=context_length,

@@ -240,7 +240,7 @@ def test_missing_sessions_are_counted_and_strict_refuses_them() -> None:
 def test_a_gap_of_half_a_year_is_told() -> None:
     frame = raw(600).drop(raw(600).index[200:330])
     notes = check(frame).notes
-    assert any(note.startswith("1 gap is longer than 120 days") for note in notes)
+    assert any(note.startswith("130 exchange sessions are missing: ") for note in notes)
     with pytest.raises(DataError, match="missing sessions"):
         check(frame, strict=True)
 

@@ -204,7 +204,7 @@ def test_an_import_is_refused_while_another_run_writes(tmp_path: Path) -> None:
 def test_strict_refuses_missing_sessions(tmp_path: Path) -> None:
     lines = csv_text(CLOSES).splitlines(keepends=True)
     (tmp_path / "fund.csv").write_text("".join([*lines[:20], *lines[25:]]))
-    assert "5 exchange sessions are missing" in run(tmp_path, "fund.csv").notes[0]
+    assert "5 weekdays are missing" in run(tmp_path, "fund.csv").notes[0]
     source = Source(
         tmp_path / "other", date(2018, 9, 6), csv=(str(tmp_path / "fund.csv"),), strict=True
     )
