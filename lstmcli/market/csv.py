@@ -4,11 +4,9 @@ Nothing is guessed: dates are ISO, the separator is the one given, every line ha
 the header. What could be read in two ways is refused.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
-from functools import cache, partial
 from pathlib import Path
 from typing import IO
 
@@ -17,7 +15,7 @@ from numpy.typing import NDArray
 
 from lstmcli.errors import DataError, UsageError
 from lstmcli.market.bars import Bars
-from lstmcli.market.closed_days import Days, closed_rows, days_of_currencies
+from lstmcli.market.closed_days import closed_rows
 from lstmcli.market.csv_bytes import open_bytes, read_blocks
 from lstmcli.market.csv_layout import Series
 from lstmcli.market.csv_table import CsvTable, read_table
@@ -64,13 +62,12 @@ def read_prices(
     if name is not None:
         _refuse_shared_name(name, table, label)
     found = []
-    quiet_days = cache(partial(_quiet_days, table, source, label))
     for series in table.series:
         symbol = name or series.name or _stem(source)
         shown = ascii(symbol)  # until it is known to be harmless
         try:
             shown = check_series_name(symbol, label, DataError)
-            bars, notes = _bars(table, series, symbol, label, quiet_days)
+            bars, notes = _bars(table, series, symbol, label)
             prices = check_bars(bars, price=price, strict=strict, today=today, interval=interval)
         except DataError as error:
             if failures is None:
@@ -122,9 +119,7 @@ def _stem(source: str | Path) -> str:
     return decode_symbol(path.stem if path.suffix.lower() in _SUFFIXES else path.name)
 
 
-def _bars(
-    table: CsvTable, series: Series, symbol: str, source: str, quiet_days: Callable[[], Days]
-) -> tuple[Bars, list[str]]:
+def _bars(table: CsvTable, series: Series, symbol: str, source: str) -> tuple[Bars, list[str]]:
     """One series' raw rows by session, with notes.
 
     Rows of another exchange's days are left out. Next to others a series may also begin later or
@@ -135,7 +130,7 @@ def _bars(
         if table.layout.wide:
             raise DataError("no prices", where=bars.where(), why="all its fields are empty")
         return bars, notes
-    closed = closed_rows(bars.days, filled, symbol, quiet_days)
+    closed = closed_rows(bars.days, filled, symbol)
     kept = ~closed
     if table.layout.wide:
         days = bars.days[filled]
@@ -161,13 +156,3 @@ def _dated(
             filled |= ~(np.isnan(values) | ((values == 0) & (name in _ZEROS)))
     days, notes = session_days(table.stamps, filled, symbol, bars.where())
     return (bars if days is bars.days else replace(bars, days=days)), filled, notes
-
-
-def _quiet_days(table: CsvTable, source: str | Path, label: str) -> Days:
-    """The days on which only series that never rest have prices."""
-    found = []
-    for series in table.series:
-        with suppress(DataError):  # it fails by itself
-            bars, filled, _ = _dated(table, series, series.name or _stem(source), label)
-            found.append(bars.days[filled])
-    return days_of_currencies(found)
