@@ -11,7 +11,7 @@ from lstmcli.market.csv import parse_csv_option, read_prices
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import read_stored
 from lstmcli.market.store_folder import price_path
-from lstmcli.market.symbols import check_symbol
+from lstmcli.market.symbols import check_series_name, check_symbol
 from lstmcli.runs.ownership import tell_doubts
 from lstmcli.workflows.ahead import work_ahead
 from lstmcli.workflows.failures import Failure
@@ -96,6 +96,8 @@ def _from_store(source: Source, data: Data) -> Iterator[Prices | Failure]:
 
 def _from_files(source: Source, data: Data) -> Iterator[Prices | Failure]:
     """Read the series asked for, whichever file each lies in, or all that the files hold."""
+    for symbol in data.symbols:
+        check_series_name(symbol, "an argument", UsageError)
     entries = [parse_csv_option(entry) for entry in data.csv]
     # A pipe is read here, where a signal can break off the wait for its writer.
     ahead = all(Path(file).is_file() for _, file in entries)
@@ -146,8 +148,13 @@ def _read_file(source: Source, data: Data, entry: tuple[str | None, str]) -> _Fi
                 raise
             found = read()  # a column that this file lacks may lie in another, or fail alone
     except (DataError, FileError) as error:
-        return Failure.of(name or file, error)
+        return Failure.of(name or _shown_file(file), error)
     return [*found, *(Failure.of(symbol, error) for symbol, error in bad.items())]
+
+
+def _shown_file(file: str) -> str:
+    """Name a file so that it makes no formula in a table of failures."""
+    return "stdin" if file == "-" else f"./{file}" if file[:1] in "=+-@" else file
 
 
 def _no_series(symbol: str, data: Data, found: Sequence[Prices | Failure]) -> DataError:
