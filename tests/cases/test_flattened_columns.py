@@ -168,7 +168,7 @@ def test_columns_of_no_symbol_are_left_out_and_named() -> None:
     assert prices.symbol == "TSLA"
     assert prices.notes[0] == "Columns that are not used: RSI_14."
     [prices] = read(["Date", "Close", "Volume", "SPY_Close"])
-    assert prices.frame["Close"].tolist() == [101, 201, 301]
+    assert prices.frame["Close"].tolist() == [1_000_001, 2_000_001, 3_000_001]
 
 
 HEADERS = [
