@@ -129,6 +129,11 @@ def evaluate(
     test_start = max(starts)
     steps = _horizon(horizon, networks)
     step = step_size or settings.evaluate.step_size or steps
+    if source.names_data:  # the recipe's dates are those of its own data
+        dates = {"start": None, "end": None}
+        settings = settings.model_copy(
+            update={"evaluate": settings.evaluate.model_copy(update=dates)}
+        )
     asked = start or settings.evaluate.start
     first = test_start if asked is None else np.datetime64(asked)
     cutoffs = choose_cutoffs(

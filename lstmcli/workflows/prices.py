@@ -66,10 +66,10 @@ def tell_untrained(symbols: Sequence[str], trained_on: Sequence[str]) -> tuple[s
 
 def chosen_data(source: Source, data: Data) -> Data:
     """Return the data that a run uses: those of the source, if it names any, else the recipe's."""
-    if not source.csv and not source.symbols:
+    if not source.names_data:
         return data
-    named = {"csv": source.csv, "symbols": source.symbols, "start": None, "end": None}
-    return data.model_copy(update=named)
+    names = ("csv", "symbols", "start", "end")
+    return data.model_copy(update={name: getattr(source, name) for name in names})
 
 
 def lasting_data(source: Source, data: Data) -> Data:
