@@ -21,7 +21,7 @@ COLUMNS = {
     "gradient_kept phase gradient_norm_layer1 gradient_norm_head",
     "predict": "symbol cutoff step date last_close actual median",
     "evaluate": "model symbol cutoff date last_close predicted actual predicted_trend "
-    "actual_trend trend_hit direction_hit",
+    "actual_trend trend_hit direction_hit unchanged",
 }
 KEYS = {
     "train": "model path unchanged promoted why metadata notes failures",
