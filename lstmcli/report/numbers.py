@@ -35,7 +35,7 @@ def count(number: int, noun: str) -> str:
 def ahead(steps: int, interval: str) -> str:
     """A horizon: "50 steps ahead", "12 months ahead"."""
     unit = unit_of(interval)
-    return f"{count(steps, unit if unit in ('week', 'month') else 'step')} ahead"
+    return f"{count(steps, 'step' if unit in ('session', 'bar') else unit)} ahead"
 
 
 def _fixed(value: float, digits: int, sign: str = "") -> str:

@@ -103,8 +103,8 @@ def audit(
     place = choose_device(device)
     references = [find_model(source.data_dir, model) for model in models or (None,)]
     bundles = {str(each): load_bundle(each.folder, place) for each in references}
-    (first, _), *_ = bundles.values()
-    loaded, failures = load_prices(source, first.settings.data)
+    (first, metadata), *_ = bundles.values()
+    loaded, failures = load_prices(source, first.settings.data, metadata.get("interval"))
 
     def walk(prices: Table) -> EvaluateReport:
         return evaluate(

@@ -20,6 +20,7 @@ from lstmcli.evaluation.trend import Thresholds
 from lstmcli.evaluation.verdict import verdict
 from lstmcli.forecasting.baselines import fewest_climatology_rows
 from lstmcli.forecasting.model import TrainedModel, series_for
+from lstmcli.market.intervals import bars_of
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.ownership import tell_doubts
@@ -51,6 +52,8 @@ from lstmcli.workflows.scoring import (
 from lstmcli.workflows.stale import stale_because, tell_stale
 
 _FEWEST_FIT_ROWS = 2
+
+Loaded = tuple[list[Prices], list[Failure]]
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def evaluate(
     device: str = "auto",
     number_of_threads: int = 1,
     on_refit: OnRefit = lambda refit, number, total: None,
-    load: Callable[[Source, Data], tuple[list[Prices], list[Failure]]] = load_prices,
+    load: Callable[[Source, Data, str | None], Loaded] = load_prices,
     counted: bool = True,
 ) -> EvaluateReport:
     """Forecast every symbol from past cutoffs with each model and each baseline, and score them.
@@ -121,7 +124,7 @@ def evaluate(
     every = settings.evaluate.refit if refit is None else None if refit == "never" else refit
     if every is not None:
         check_refittable(networks)
-    loaded, failures = load(source, settings.data)
+    loaded, failures = load(source, settings.data, _interval(metadata))
     own, unsuitable = _own_series(networks, loaded)
     failures += unsuitable
     raise_if_all_failed(len(loaded) - len(unsuitable), failures)
@@ -235,6 +238,18 @@ def _own_series(
         for name, series in zip(networks, found, strict=True):
             own[name].append(series)
     return own, unsuitable
+
+
+def _interval(metadata: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Return the interval that all models read; raises UsageError where there are several."""
+    found = {name: data.get("interval") for name, data in metadata.items()}
+    if len(set(found.values())) > 1:
+        raise UsageError(
+            "cannot evaluate models of bars of different lengths together",
+            why=", ".join(f"{name} reads {bars_of(str(each))}" for name, each in found.items()),
+            next_step="Evaluate each alone.",
+        )
+    return next(iter(found.values()))
 
 
 def _horizon(asked: int | None, networks: Mapping[str, TrainedModel]) -> int:

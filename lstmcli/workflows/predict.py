@@ -135,7 +135,8 @@ def _forecasts(
     told: list[str] = []
     other_prices: dict[str, str] = {}
     with threads(number_of_threads):
-        for batch in _batches(source, model, prepare, told, report.failures):
+        read = stream_prices(source, model.settings.data, report.metadata.get("interval"))
+        for batch in _batches(read, prepare, told, report.failures):
             made = forecast_alike(
                 model,
                 [each.series for each in batch],
@@ -162,15 +163,14 @@ def _forecasts(
 
 
 def _batches(
-    source: Source,
-    model: TrainedModel,
+    read: Iterable[Prices | Failure],
     prepare: Callable[[Prices], Ready],
     told: list[str],
     failures: list[Failure],
 ) -> Iterator[list[Ready]]:
-    """Read the prices, and give what can be forecast a batch at a time."""
+    """Take the prices read, and give what can be forecast a batch at a time."""
     ready: list[Ready] = []
-    for each in stream_prices(source, model.settings.data):
+    for each in read:
         if isinstance(each, Failure):
             failures.append(each)
             continue
