@@ -49,6 +49,7 @@ def window_rows(report: EvaluateReport) -> list[dict[str, Any]]:
                     "trend_hit": None if calls is None else bool(calls[index] == happened[index]),
                     "direction_hit": bool(hits[index]) if moved else None,
                     "unchanged": bool(result.actual[index, last] == 0.0),
+                    "in_training": bool(report.in_training[index]),
                 }
             )
     return rows

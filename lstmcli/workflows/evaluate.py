@@ -8,6 +8,7 @@ from itertools import compress
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstmcli.config import Data, Settings
 from lstmcli.dataset.series import Series
@@ -27,6 +28,7 @@ from lstmcli.runs.ownership import tell_doubts
 from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model
 from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.failures import Failure, raise_if_all_failed
+from lstmcli.workflows.hindsight import tell_hindsight, trained_until
 from lstmcli.workflows.looks import Looks, count_looks
 from lstmcli.workflows.prices import Source, load_prices, tell_untrained
 from lstmcli.workflows.refit import (
@@ -61,8 +63,9 @@ class EvaluateReport:
     """What was forecast from past cutoffs and what it is worth.
 
     models : the networks, in the order asked for; the scores are about the first.
-    test_start : the first day whose bar may be a test cutoff. fitted_cutoffs : how many cutoffs lie
-        before it, in rows that a model was fitted on; figures from them prove nothing.
+    test_start : the first day whose bar may be a test cutoff. trained_until : the last day that a
+        model was fitted on or chosen by. in_training : (N,) whether a window starts before that
+        day, so that a model that was not refitted knows what came; such figures prove nothing.
     thresholds : of the trends that each model calls. refits : every fit during the backtest.
     looks : how often each name's test span was looked at, where this backtest looks at it.
     recipes : the settings of each model. series : what was evaluated, as the first model reads it,
@@ -78,7 +81,8 @@ class EvaluateReport:
     horizon: int
     step_size: int
     test_start: np.datetime64
-    fitted_cutoffs: int
+    trained_until: np.datetime64
+    in_training: NDArray[np.bool_]
     backtest: Backtest
     scores: Scores
     thresholds: dict[str, Thresholds]
@@ -87,6 +91,11 @@ class EvaluateReport:
     verdicts: dict[str, str]
     notes: tuple[str, ...]
     failures: tuple[Failure, ...]
+
+    @property
+    def fitted_cutoffs(self) -> int:
+        """Return how many windows start in training rows."""
+        return int(np.count_nonzero(self.in_training))
 
 
 def evaluate(
@@ -186,7 +195,9 @@ def evaluate(
         result,
         series[0].price,
     )
-    fitted = (result.cutoff < test_start) & (turn_of(result.cutoff, since_of(fits)) == 0)
+    until = max(map(trained_until, metadata.values()))
+    in_training = (result.cutoff < until) & (turn_of(result.cutoff, since_of(fits)) == 0)
+    known = tell_hindsight(in_training, until)
     return EvaluateReport(
         models=tuple(references),
         metadata=tuple(metadata.values()),
@@ -197,17 +208,19 @@ def evaluate(
         horizon=steps,
         step_size=step,
         test_start=test_start,
-        fitted_cutoffs=int(fitted.sum()),
+        trained_until=until,
+        in_training=in_training,
         backtest=result,
         scores=scores,
         thresholds=thresholds_by_window(result, fits),
         refits=tuple(done),
         looks=looks,
         verdicts={
-            name: " ".join([verdict(scores, name), *tried(model.settings.tuning.trials)])
+            name: " ".join([*known, verdict(scores, name), *tried(model.settings.tuning.trials)])
             for name, model in networks.items()
         },
         notes=(
+            *known,
             *(note for each in references for note in tell_doubts(doubtful_paths(each))),
             *(
                 note

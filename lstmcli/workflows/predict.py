@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lstmcli.errors import DataError
+from lstmcli.errors import DataError, UsageError
 from lstmcli.evaluation.scores import HEADLINE_STEPS
 from lstmcli.forecasting.explain import explain
 from lstmcli.forecasting.forecaster import forecast_alike
@@ -25,13 +25,12 @@ from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model
 from lstmcli.runs.state import StaleMark
 from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.failures import Failure, raise_if_all_failed
-from lstmcli.workflows.prices import Source, stream_prices, tell_untrained
+from lstmcli.workflows.prices import Source, some, stream_prices, tell_untrained
 from lstmcli.workflows.stale import (
     all_trained_prices,
     stale_because,
     tell_adjustment,
     tell_stale,
-    trained_prices,
 )
 from lstmcli.workflows.symbol_forecast import Ready, SymbolForecast, make_ready
 
@@ -83,6 +82,13 @@ def predict(
     them is raised before this returns nevertheless. With `explained` the forecasts of the first
     symbols are explained too.
     """
+    if as_of is not None and as_of > source.today:
+        raise UsageError(
+            "cannot forecast as of a day to come",
+            where=f"--as-of {as_of}",
+            why=f"today is {source.today}",
+            next_step="Leave --as-of out to forecast from the last bar.",
+        )
     reference = find_model(source.data_dir, model)
     trained, metadata = load_bundle(reference.folder, choose_device(device))
     report = PredictReport(
@@ -96,7 +102,7 @@ def predict(
     prepare = partial(
         make_ready,
         model=trained,
-        trained_prices=trained_prices(metadata),
+        metadata=metadata,
         as_of=as_of,
         today=min(as_of or source.today, source.today),
         max_data_age=max_data_age,
@@ -134,6 +140,7 @@ def _forecasts(
     steps = _explained_steps(report.horizon)
     told: list[str] = []
     other_prices: dict[str, str] = {}
+    doubtful: dict[str, list[str]] = {}  # symbols by warning: one line for all of them
     with threads(number_of_threads):
         read = stream_prices(source, model.settings.data, report.metadata.get("interval"))
         for batch in _batches(read, prepare, told, report.failures):
@@ -149,11 +156,14 @@ def _forecasts(
                     found = explain(model, each.series, len(each.series) - 1, steps=steps)
                     finished = replace(finished, explanation=found)
                 report.symbols.append(finished.symbol)
-                report.warnings.extend(finished.warnings)
+                for warning in finished.warnings:
+                    text = warning.removeprefix(f"{finished.symbol}: ")
+                    doubtful.setdefault(text, []).append(finished.symbol)
                 if not finished.price_as_trained:
                     other_prices[finished.symbol] = finished.price
                 yield finished
     raise_if_all_failed(len(report.symbols), report.failures)
+    report.warnings.extend(f"{some(those)}: {text}" for text, those in doubtful.items())
     report.notes.extend(tell_doubts(doubtful_paths(report.model)))
     report.notes.extend(tell_stale(report.model, report.stale))
     report.notes.extend(tell_adjustment(report.metadata, other_prices))

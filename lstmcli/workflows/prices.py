@@ -80,7 +80,7 @@ def tell_untrained(symbols: Sequence[str], trained_on: Sequence[str]) -> tuple[s
     """Return one note for all symbols that a model is used on without having seen them."""
     known = set(trained_on)
     new = [symbol for symbol in symbols if symbol not in known]
-    return (f"the model was not trained on {_some(new)}",) if new else ()
+    return (f"the model was not trained on {some(new)}",) if new else ()
 
 
 def chosen_data(source: Source, data: Data) -> Data:
@@ -108,7 +108,7 @@ def _absolute(entry: str) -> str:
     return path if name is None else f"{name}={path}"
 
 
-def _some(symbols: Sequence[str]) -> str:
+def some(symbols: Sequence[str]) -> str:
     """Name the first few."""
     more = len(symbols) - _MOST_NAMED
     return ", ".join(symbols[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -123,7 +123,14 @@ def train(
             learned = learn(plan, settings, device, used[0].interval, course, donor)
             decision = _decide(promotion, level, learned, plan, used, source.data_dir, name)
             metadata = {
-                **describe(learned.fit, plan, device, number, before + clock() - began),
+                **describe(
+                    learned.fit,
+                    plan,
+                    device,
+                    number,
+                    before + clock() - began,
+                    None if donor is None else donor.metadata,
+                ),
                 "interval": used[0].interval,
                 "run_id": run_id,
                 "source": {"store": used[0].source == STORE, "read_at": read_at.isoformat()},
