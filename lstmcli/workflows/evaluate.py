@@ -148,20 +148,21 @@ def evaluate(
         )
     asked = start or settings.evaluate.start
     first = test_start if asked is None else np.datetime64(asked)
+    context_length = max(model.settings.window.context_length for model in networks.values())
     cutoffs = choose_cutoffs(
         own[main],
         first=first,
         last=_last(end or settings.evaluate.end),
         step_size=step,
         n_windows=n_windows or settings.evaluate.n_windows,
-        context_length=max(model.settings.window.context_length for model in networks.values()),
+        context_length=context_length,
         horizon=steps,
     )
     fans = any(model.levels for model in networks.values())
     fewest = fewest_climatology_rows(steps) if fans else _FEWEST_FIT_ROWS
     span = trained_span(own[main], test_start, settings.split.embargo)
     fit_rows = baseline_rows(own[main], cutoffs, ALWAYS, span, fewest)
-    unsuitable = _unsuitable(own[main], cutoffs, first, fit_rows, steps, fans)
+    unsuitable = _unsuitable(own[main], cutoffs, first, fit_rows, context_length, steps, fans)
     failures += unsuitable
     some = [each.symbol not in {one.symbol for one in unsuitable} for each in own[main]]
     raise_if_all_failed(sum(some), failures)
@@ -279,6 +280,7 @@ def _unsuitable(
     cutoffs: Sequence[Rows],
     first: np.datetime64,
     fit_rows: Mapping[str, range],
+    context_length: int,
     horizon: int,
     fans: bool,
 ) -> list[Failure]:
@@ -286,7 +288,7 @@ def _unsuitable(
     failures = []
     for each, rows in zip(series, cutoffs, strict=True):
         try:
-            _check_windows(each, rows, first, horizon)
+            _check_windows(each, rows, first, context_length, horizon)
             if fans:
                 check_moves(each, fit_rows[each.symbol].stop, horizon)
         except DataError as error:
@@ -305,12 +307,14 @@ def _check_unique(references: Sequence[ModelRef]) -> None:
         )
 
 
-def _check_windows(series: Series, cutoffs: Rows, first: np.datetime64, horizon: int) -> None:
+def _check_windows(
+    series: Series, cutoffs: Rows, first: np.datetime64, context_length: int, horizon: int
+) -> None:
     if not len(cutoffs):
         raise DataError(
             "no window to evaluate",
             where=series.symbol,
-            why=f"no cutoff from {first} on has {horizon} bars after it; its {len(series)} bars "
-            f"run from {series.dates[0]} to {series.dates[-1]}",
+            why=f"no cutoff from {first} on has {context_length} bars up to it and {horizon} after "
+            f"it; its {len(series)} bars run from {series.dates[0]} to {series.dates[-1]}",
             next_step="Pass an earlier --start, or --csv FILE with later prices.",
         )
