@@ -94,6 +94,7 @@ def _rows(each: SymbolForecast) -> Iterator[dict[str, Any]]:
     rows = forecast_rows(
         each.symbol, each.cutoff, each.last_close, each.dates, each.actual, each.forecast
     )
+    # At the end, so that no other column changes its place.
     return (row | {"in_training": each.in_training} for row in rows)
 
 

@@ -138,6 +138,8 @@ def plan_suitable(
         except DataError as error:
             failed = [Failure.of(each.symbol, error) for each in series]
             raise AllFailedError([*failures, *failed]) from error
+    if not series:
+        raise AllFailedError(failures)
     errors: dict[str, DataError] = {}
     plan, borders, unsuitable = _plan(series, settings, validates)
     left = list(series)
