@@ -31,6 +31,7 @@ from lstmcli.workflows.stale import (
     stale_because,
     tell_adjustment,
     tell_stale,
+    trained_prices,
 )
 from lstmcli.workflows.symbol_forecast import Ready, SymbolForecast, make_ready
 
@@ -103,6 +104,7 @@ def predict(
         make_ready,
         model=trained,
         metadata=metadata,
+        trained_prices=trained_prices(metadata),
         as_of=as_of,
         today=min(as_of or source.today, source.today),
         max_data_age=max_data_age,

@@ -19,7 +19,7 @@ from lstmcli.market.intervals import unit_of
 from lstmcli.market.prices import Prices
 from lstmcli.market.sessions import future_dates, sessions_behind
 from lstmcli.workflows.hindsight import hindsight
-from lstmcli.workflows.stale import is_as_trained, trained_prices
+from lstmcli.workflows.stale import is_as_trained
 
 MOST_BEHIND = 5  # bars between the last one and the day that a forecast is asked for
 HISTORY = 120  # closes kept beside a forecast, for its picture
@@ -91,6 +91,7 @@ def make_ready(
     *,
     model: TrainedModel,
     metadata: Mapping[str, Any],
+    trained_prices: Mapping[str, str],
     as_of: date | None,
     today: date,
     max_data_age: int,
@@ -142,7 +143,7 @@ def make_ready(
         history=past.last_close[-HISTORY:],
         price=series.price,
         trained_on=series.symbol in model.trained_on,
-        price_as_trained=is_as_trained(trained_prices(metadata), series.symbol, series.price),
+        price_as_trained=is_as_trained(trained_prices, series.symbol, series.price),
         in_training=in_training is not None,
         warnings=tuple(f"{prices.symbol}: {each}" for each in warnings),
         interval=prices.interval,
