@@ -38,8 +38,40 @@ def infer_interval(index: pd.DatetimeIndex | Days) -> str:
 
 
 def unit_of(interval: str) -> str:
-    """The word for the distance of two bars: "session", "week", "month" or, for another, "bar"."""
-    return {"1d": "session", "1wk": "week", "1mo": "month"}.get(interval, "bar")
+    """The word for the distance of two bars: "session", "week" and so on, or "bar" for another."""
+    words = {"1d": "session", "1wk": "week", "1mo": "month", "3mo": "quarter", "1y": "year"}
+    return words.get(interval, "bar")
+
+
+def bars_of(interval: str) -> str:
+    """Bars in words: "daily bars", or "bars every 14 days" where their distance has no name."""
+    words = {"1d": "daily", "1wk": "weekly", "1mo": "monthly", "3mo": "quarterly"}
+    words |= {"6mo": "half-yearly", "1y": "yearly"}
+    if interval in words:
+        return f"{words[interval]} bars"
+    return f"bars every {interval.rstrip('dD')} days"
+
+
+def are_alike(one: str, other: str) -> bool:
+    """Whether two intervals are the same, or unnamed ones within a fifth of each other.
+
+    Bars on the 1st and the 15th of a month look like 15 or 16 days apart, as the median falls.
+    """
+    if "D" in one and "D" in other:
+        days = [int(interval.rstrip("D")) for interval in (one, other)]
+        return max(days) <= 1.2 * min(days)
+    return one == other
+
+
+def may_be(index: pd.DatetimeIndex | Days, interval: str) -> bool:
+    """Whether the dates are too few to say that they are not of an interval.
+
+    Of a few days in a row, most distances may be weekends and holidays.
+    """
+    days = as_days(index)
+    if days.size < 3:
+        return True
+    return interval == "1d" and days.size < 10 and float(np.median(np.diff(days) / _DAY)) < 5
 
 
 def as_days(index: pd.DatetimeIndex | Days) -> Days:

@@ -21,9 +21,15 @@ from lstmcli.errors import DataError, FileError
 from lstmcli.market.checks import drop_empty_columns
 from lstmcli.market.csv_bytes import open_bytes, read_blocks
 from lstmcli.market.csv_table import CsvTable, read_table
-from lstmcli.market.intervals import as_days
+from lstmcli.market.intervals import as_days, bars_of
 from lstmcli.market.prices import COLUMNS, PriceChoice, Prices
-from lstmcli.market.store_folder import inside, interval_option, price_path, sidecar_path
+from lstmcli.market.store_folder import (
+    INTERVALS,
+    inside,
+    interval_option,
+    price_path,
+    sidecar_path,
+)
 from lstmcli.market.validate import check_bars
 
 SIGNIFICANT_DIGITS = 7
@@ -171,10 +177,12 @@ def _existing(data_dir: Path, symbol: str, interval: str) -> Path:
     path = inside(data_dir, price_path(data_dir, symbol, interval))
     if path.is_file():
         return path
+    others = [bars_of(each) for each in INTERVALS if price_path(data_dir, symbol, each).is_file()]
+    only = f", only {' and '.join(others)} are stored" if others else ""
     raise DataError(
-        "no prices stored",
+        f"no {bars_of(interval)} stored" if others else "no prices stored",
         where=symbol,
-        why=f"{path} does not exist",
+        why=f"{path} does not exist{only}",
         next_step=f"Run: lstmcli fetch {symbol}{interval_option(interval)}.",
     )
 

@@ -103,9 +103,11 @@ def audit(
     place = choose_device(device)
     references = [find_model(source.data_dir, model) for model in models or (None,)]
     bundles = {str(each): load_bundle(each.folder, place) for each in references}
-    (first, _), *_ = bundles.values()
+    (first, metadata), *_ = bundles.values()
     around = asked.get("end") or first.settings.evaluate.end or date.max
-    loaded, failures = load_prices(replace(source, around=around), first.settings.data)
+    loaded, failures = load_prices(
+        replace(source, around=around), first.settings.data, metadata.get("interval")
+    )
 
     def walk(prices: Table) -> EvaluateReport:
         return evaluate(

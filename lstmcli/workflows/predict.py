@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lstmcli.errors import DataError
+from lstmcli.errors import DataError, UsageError
 from lstmcli.evaluation.scores import HEADLINE_STEPS
 from lstmcli.forecasting.explain import explain
 from lstmcli.forecasting.forecaster import forecast_alike
@@ -83,6 +83,13 @@ def predict(
     them is raised before this returns nevertheless. With `explained` the forecasts of the first
     symbols are explained too.
     """
+    if as_of is not None and as_of > source.today:
+        raise UsageError(
+            "cannot forecast as of a day to come",
+            where=f"--as-of {as_of}",
+            why=f"today is {source.today}",
+            next_step="Leave --as-of out to forecast from the last bar.",
+        )
     reference = find_model(source.data_dir, model)
     trained, metadata = load_bundle(reference.folder, choose_device(device))
     report = PredictReport(
@@ -96,6 +103,7 @@ def predict(
     prepare = partial(
         make_ready,
         model=trained,
+        metadata=metadata,
         trained_prices=trained_prices(metadata),
         as_of=as_of,
         today=min(as_of or source.today, source.today),
@@ -138,10 +146,11 @@ def _forecasts(
     """
     steps = _explained_steps(report.horizon)
     told: list[str] = []
-    warned: dict[str, list[str]] = {}
+    warned: dict[str, list[str]] = {}  # symbols by warning: one line for all of them
     other_prices: dict[str, str] = {}
     with threads(number_of_threads):
-        for batch in _batches(source, model, prepare, told, report.failures):
+        read = stream_prices(source, model.settings.data, report.metadata.get("interval"))
+        for batch in _batches(read, prepare, told, report.failures):
             made = forecast_alike(
                 model,
                 [each.series for each in batch],
@@ -171,15 +180,14 @@ def _forecasts(
 
 
 def _batches(
-    source: Source,
-    model: TrainedModel,
+    read: Iterable[Prices | Failure],
     prepare: Callable[[Prices], Ready],
     told: list[str],
     failures: list[Failure],
 ) -> Iterator[list[Ready]]:
-    """Read the prices, and give what can be forecast a batch at a time."""
+    """Take the prices read, and give what can be forecast a batch at a time."""
     ready: list[Ready] = []
-    for each in stream_prices(source, model.settings.data):
+    for each in read:
         if isinstance(each, Failure):
             failures.append(each)
             continue
