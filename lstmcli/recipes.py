@@ -11,16 +11,25 @@ from lstmcli.errors import FileError, UsageError
 
 _PACKAGE = Path(__file__).parent
 _MAX_BYTES = 1_000_000
+_DATES = ("data.start", "data.end", "split.train_end", "evaluate.start", "evaluate.end")
 
 
-def load_settings(config: str | Path = "default", overrides: Sequence[str] = ()) -> Settings:
+def load_settings(
+    config: str | Path = "default", overrides: Sequence[str] = (), *, own_data: bool = False
+) -> Settings:
     """Read a recipe by name or path, apply `KEY=VALUE` overrides in order, and check it.
 
+    own_data : whether the run replaces the recipe's data; its dates, which belong to these, are
+        dropped then, those of overrides are not.
     Relative paths in `data.csv` are taken from the recipe's folder, those in an override from the
     current one. Raises UsageError for a wrong key or value, FileError for an unreadable file.
     """
     path = find_recipe(config)
     tree = _anchored(read_toml(path, "recipe"), path.parent)
+    for key in _DATES if own_data else ():
+        section, name = key.split(".")
+        if isinstance(tree.get(section), dict):
+            tree[section].pop(name, None)
     for text in overrides:
         _merge(tree, _anchored(_override(text), Path.cwd()))
     return check_settings(tree, where=str(path) if not overrides else f"{path} with --set")

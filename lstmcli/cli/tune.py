@@ -103,6 +103,7 @@ def tune(
     sep: options.Sep = ",",
     decimal: options.Decimal = ".",
     strict: options.Strict = False,
+    start: options.Start = None,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     log_file: options.LogFile = None,
     form: options.FormatOption = "table",
@@ -130,9 +131,11 @@ def tune(
 
     check_output(output, form)
     check_file(recipe)
-    settings = settings_of(config, overrides, seed=seed, device=device, threads=threads)
+    source = make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict, start)
+    settings, source = settings_of(
+        config, overrides, source, seed=seed, device=device, threads=threads
+    )
     search = search_of(settings, space, sampler, pruner, trials, folds)
-    source = make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict)
     from lstmcli.report.tune import tune_view
     from lstmcli.workflows.tune import tune as run
 

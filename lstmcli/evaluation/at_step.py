@@ -33,7 +33,8 @@ def at_step(
 ) -> AtStep:
     """Score model `name` at a step, on what has happened.
 
-    wide : all windows that there are, for the fan; base_rate : share of rises in training rows; directions are those of the windows shown.
+    wide : all windows that there are, for the fan; directions are those of the windows shown.
+    base_rate : share of rises in training rows.
     """
     column = wide.column(step)
     fan = (wide.forecasts[name], step, wide.actual[:, column], wide.pool(column))

@@ -157,9 +157,9 @@ def blocks(
 ) -> NDArray[np.intp] | None:
     """Cut time into blocks that each calendar's windows fit into; None for a single calendar.
 
-    Each block begins where the one before it ends, and is as long as the longest window, or distance
-    of two cutoffs, that any calendar has at that time. So the blocks of a share and a coin are the share's own
-    windows, and those of three exchanges about as many as the slowest of them has.
+    Each block begins where the one before it ends, and is as long as the longest window, or
+    distance of two cutoffs, that any calendar has at that time. So the blocks of a share and a coin
+    are the share's own windows, and those of three exchanges about as many as the slowest has.
 
     cutoff, end, calendar : (N,). Returns (N,) block numbers in the order of time.
     """

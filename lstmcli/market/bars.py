@@ -6,7 +6,7 @@ bars it was given. Prices that no forecast may rest on raise DataError naming da
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,7 @@ class Bars:
     days : (N,) datetime64[D].
     columns : name -> (N,) float64, NaN where there is no value.
     rows : (N,) position of each row in the raw table, for `line_of`.
+    from_feed : whether Yahoo sent the bars under that symbol.
     """
 
     symbol: str
@@ -36,6 +37,7 @@ class Bars:
     columns: dict[str, NDArray[np.float64]]
     rows: NDArray[np.int64]
     line_of: Callable[[int], int] | None = None
+    from_feed: bool = False
 
     def where(self, row: int | None = None) -> str:
         """Symbol and source, with the line of row number `row` where it is known."""
@@ -96,9 +98,8 @@ def order_bars(bars: Bars) -> Noted:
     return bars.keep(~repeated), notes
 
 
-def refuse_bad_dates(bars: Bars, today: date) -> None:
-    """Raise DataError for a missing date and for one after tomorrow or out of range."""
-    latest = np.datetime64(today + timedelta(days=1), "D")
+def refuse_bad_dates(bars: Bars, latest: np.datetime64) -> None:
+    """Raise DataError for a missing date and for one after `latest` or out of range."""
     wrong = np.flatnonzero(np.isnat(bars.days) | (bars.days > latest) | (bars.days < FIRST_DATE))
     if wrong.size:
         day = bars.days[wrong[0]]
@@ -130,19 +131,24 @@ def drop_null_rows(bars: Bars, targets: Sequence[str]) -> Noted:
     return bars.keep(~null), [note]
 
 
-def refuse_bad_prices(bars: Bars, targets: Sequence[str]) -> None:
-    """Raise DataError with the date of the first price that is not positive and finite."""
-    for name in targets:
-        values = bars.columns[name]
-        wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
-        if wrong.size:
-            raise DataError(
-                "bad price",
-                where=bars.where(wrong[0]),
-                why=f"{name} is {values[wrong[0]]:g} on {bars.days[wrong[0]]} "
-                f"({wrong.size} such), expected a positive number",
-                next_step="Correct or remove the row.",
-            )
+def between(bars: Bars, start: date | None, end: date | None) -> Bars:
+    """The rows from `start` to `end`, both included; DataError where there is none."""
+    if start is None and end is None:
+        return bars
+    kept = np.ones(bars.days.size, dtype=bool)
+    if start is not None:
+        kept &= bars.days >= np.datetime64(start, "D")
+    if end is not None:
+        kept &= bars.days <= np.datetime64(end, "D")
+    if kept.any():
+        return bars.keep(kept)
+    raise DataError(
+        "no rows in the range",
+        where=bars.where(),
+        why=f"data.start {start} to data.end {end}, the rows run from {bars.days[0]} to "
+        f"{bars.days[-1]}",
+        next_step="Change data.start or data.end.",
+    )
 
 
 def _rows(count: int | np.integer) -> str:

@@ -1,13 +1,13 @@
 """Bars fresh from the feed that are fit to be stored: finished, checked, in our own columns."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 import pandas as pd
 
 from lstmcli.market.gate import Gate
 from lstmcli.market.prices import COLUMNS
-from lstmcli.market.unfinished import drop_unfinished
+from lstmcli.market.unfinished import drop_unfinished, zone_of
 from lstmcli.market.validate import check_prices
 from lstmcli.market.yahoo import Interval, YahooBars, fetch_bars
 from lstmcli.market.yahoo_answers import NothingInRange
@@ -62,7 +62,14 @@ def ask_feed(
             next_step="Try again after the close.",
         )
     checked = check_prices(
-        frame, symbol=symbol, source="Yahoo", today=now.date(), interval=interval
+        frame,
+        symbol=symbol,
+        source="Yahoo",
+        today=now.astimezone(zone_of(bars.time_zone) or UTC).date(),
+        interval=interval,
+        mend=True,
+        from_feed=True,
+        unfinished=date.fromisoformat(partial) if include_partial and partial else None,
     )
     told = [note.rstrip(".") for note in checked.notes]
     return Answer(

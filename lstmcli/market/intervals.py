@@ -38,8 +38,40 @@ def infer_interval(index: pd.DatetimeIndex | Days) -> str:
 
 
 def unit_of(interval: str) -> str:
-    """The word for the distance of two bars: "session", "week", "month" or, for another, "bar"."""
-    return {"1d": "session", "1wk": "week", "1mo": "month"}.get(interval, "bar")
+    """The word for the distance of two bars: "session", "week" and so on, or "bar" for another."""
+    words = {"1d": "session", "1wk": "week", "1mo": "month", "3mo": "quarter", "1y": "year"}
+    return words.get(interval, "bar")
+
+
+def bars_of(interval: str) -> str:
+    """Bars in words: "daily bars", or "bars every 14 days" where their distance has no name."""
+    words = {"1d": "daily", "1wk": "weekly", "1mo": "monthly", "3mo": "quarterly"}
+    words |= {"6mo": "half-yearly", "1y": "yearly"}
+    if interval in words:
+        return f"{words[interval]} bars"
+    return f"bars every {interval.rstrip('dD')} days"
+
+
+def are_alike(one: str, other: str) -> bool:
+    """Whether two intervals are the same, or unnamed ones within a fifth of each other.
+
+    Bars on the 1st and the 15th of a month look like 15 or 16 days apart, as the median falls.
+    """
+    if "D" in one and "D" in other:
+        days = [int(interval.rstrip("D")) for interval in (one, other)]
+        return max(days) <= 1.2 * min(days)
+    return one == other
+
+
+def may_be(index: pd.DatetimeIndex | Days, interval: str) -> bool:
+    """Whether the dates are too few to say that they are not of an interval.
+
+    Of a few days in a row, most distances may be weekends and holidays.
+    """
+    days = as_days(index)
+    if days.size < 3:
+        return True
+    return interval == "1d" and days.size < 10 and float(np.median(np.diff(days) / _DAY)) < 5
 
 
 def as_days(index: pd.DatetimeIndex | Days) -> Days:
@@ -66,19 +98,20 @@ def dates_after(days: Days, n: int, interval: str) -> Days:
 def weekmask(days: Days) -> list[bool]:
     """Monday to Sunday: which weekdays carry bars, by the last 250 dates.
 
-    Monday to Friday, with a weekend day added where it is in use and a weekday left out only when
-    50 dates or more never show it.
+    Monday to Friday, with a weekend day added where it has half as many bars as other days (a few
+    make-up sessions or misdated bars are not that), and a weekday left out only when 50 dates or
+    more never show it.
     """
     recent = days[-_RECENT:]
-    counts = np.bincount(_weekday(recent), minlength=7)
-    mask = [count > 0 or (day < 5 and recent.size < 50) for day, count in enumerate(counts)]
+    counts = np.bincount(weekday_of(recent), minlength=7)
+    mask = [bool(count > 0 or (day < 5 and recent.size < 50)) for day, count in enumerate(counts)]
     for day in (5, 6):
-        mask[day] = bool(counts[day] >= max(1, 0.02 * recent.size))
+        mask[day] = bool(counts[day] >= max(1, 0.5 * counts.max()))
     return mask
 
 
-def _weekday(days: Days) -> NDArray[np.int64]:
-    """0 for Monday; 1970-01-01 was a Thursday."""
+def weekday_of(days: Days) -> NDArray[np.int64]:
+    """Return the day of the week, 0 for Monday; 1970-01-01 was a Thursday."""
     weekday: NDArray[np.int64] = (days.astype("datetime64[D]").astype(np.int64) + 3) % 7
     return weekday
 
@@ -88,7 +121,7 @@ def _weekly(days: Days, n: int) -> Days:
 
     A last bar moved by a holiday (Thursday before Good Friday) does not move the ones after.
     """
-    weekdays = _weekday(days[-52:])
+    weekdays = weekday_of(days[-52:])
     usual = int(np.bincount(weekdays, minlength=7).argmax())
     monday = days[-1] - np.timedelta64(int(weekdays[-1]), "D")
     anchor = monday + np.timedelta64(usual, "D")

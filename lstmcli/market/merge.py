@@ -7,11 +7,12 @@ the whole history has to be replaced. Differences in the seventh digit mean noth
 
 from dataclasses import dataclass
 from datetime import date
-from fractions import Fraction
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from lstmcli.market.jumps import split_name
 
 OVERLAP = 10  # stored rows that are fetched again
 TOLERANCE = 1e-5  # relative; identical requests differ by about 1e-7
@@ -149,9 +150,5 @@ def _happened(column: "pd.Series[float]") -> NDArray[np.bool_]:
 
 def _action(column: str, now: float, before: float, day: date) -> str:
     value = now or before
-    if column == "Stock Splits":
-        ratio = Fraction(value).limit_denominator(1000)
-        name = f"{ratio.numerator}:{ratio.denominator} split"
-    else:
-        name = f"dividend {value:.6g}"
+    name = split_name(value) if column == "Stock Splits" else f"dividend {value:.6g}"
     return f"{name} {day}" if now else f"{name} {day} withdrawn"

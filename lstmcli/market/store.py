@@ -21,13 +21,19 @@ from lstmcli.errors import DataError, FileError
 from lstmcli.market.checks import drop_empty_columns
 from lstmcli.market.csv_bytes import open_bytes, read_blocks
 from lstmcli.market.csv_table import CsvTable, read_table
-from lstmcli.market.intervals import as_days
+from lstmcli.market.intervals import as_days, bars_of
 from lstmcli.market.prices import COLUMNS, PriceChoice, Prices
-from lstmcli.market.store_folder import inside, interval_option, price_path, sidecar_path
+from lstmcli.market.store_folder import (
+    INTERVALS,
+    inside,
+    interval_option,
+    price_path,
+    sidecar_path,
+)
 from lstmcli.market.validate import check_bars
 
 SIGNIFICANT_DIGITS = 7
-IMPORTED = "import"
+IMPORTED, FEED = "import", "Yahoo"  # the sources that sidecars name
 STORE = "store"  # the source of prices that were read from here
 _HASH = "prices_sha256"
 _MAX_SIDECAR_BYTES = 4 * 1024**2
@@ -41,13 +47,32 @@ def read_stored(
     price: PriceChoice = "auto",
     strict: bool = False,
     today: date,
+    start: date | None = None,
+    end: date | None = None,
+    around: date | None = None,
+    mend: bool = False,
 ) -> Prices:
-    """A symbol's valid price table; DataError when the store has none."""
+    """A symbol's valid price table; DataError when the store has none.
+
+    The options are those of `check_bars`.
+    """
     table = _read_table(data_dir, symbol, interval)
     bars = table.bars(table.series[0], symbol, str(price_path(data_dir, symbol, interval)))
     # Every column has its place in the file; one that the source never had is nothing to tell.
     bars, _ = drop_empty_columns(bars, ["Close"])
-    prices = check_bars(bars, price=price, strict=strict, today=today, interval=interval)
+    facts = read_sidecar(data_dir, symbol, interval)
+    prices = check_bars(
+        replace(bars, from_feed=facts.get("source") == FEED),
+        price=price,
+        strict=strict,
+        today=today,
+        interval=interval,
+        start=start,
+        end=end,
+        around=around,
+        mend=mend,
+        unfinished=date_of(facts.get("partial")),
+    )
     return replace(prices, source=STORE)
 
 
@@ -135,6 +160,14 @@ def sidecar_fits(data_dir: Path, symbol: str, interval: str = "1d") -> bool:
     return noted == _digest(_bytes(_existing(data_dir, symbol, interval)))
 
 
+def date_of(noted: object) -> date | None:
+    """A date noted in a sidecar, which may hold anything."""
+    try:
+        return date.fromisoformat(str(noted))
+    except ValueError:
+        return None
+
+
 def _read_table(data_dir: Path, symbol: str, interval: str) -> CsvTable:
     with open_bytes(_existing(data_dir, symbol, interval), None) as (stream, label):
         return read_table(read_blocks(stream, label), ",", ".", (), label)
@@ -144,10 +177,12 @@ def _existing(data_dir: Path, symbol: str, interval: str) -> Path:
     path = inside(data_dir, price_path(data_dir, symbol, interval))
     if path.is_file():
         return path
+    others = [bars_of(each) for each in INTERVALS if price_path(data_dir, symbol, each).is_file()]
+    only = f", only {' and '.join(others)} are stored" if others else ""
     raise DataError(
-        "no prices stored",
+        f"no {bars_of(interval)} stored" if others else "no prices stored",
         where=symbol,
-        why=f"{path} does not exist",
+        why=f"{path} does not exist{only}",
         next_step=f"Run: lstmcli fetch {symbol}{interval_option(interval)}.",
     )
 

@@ -16,7 +16,7 @@ from lstmcli.market.gate import Gate
 from lstmcli.market.merge import overlap_start
 from lstmcli.market.prices import COLUMNS
 from lstmcli.market.sessions import missing_sessions
-from lstmcli.market.store import IMPORTED, read_sidecar, read_stored, sidecar_fits
+from lstmcli.market.store import IMPORTED, date_of, read_sidecar, read_stored, sidecar_fits
 from lstmcli.market.store_folder import inside, interval_option, price_path
 from lstmcli.market.unfinished import is_up_to_date
 from lstmcli.market.yahoo import Interval
@@ -42,8 +42,10 @@ class Task:
 class Stored:
     """What is there.
 
-    frame : all of COLUMNS, without a bar that was stored unfinished; empty for nothing.
-    dates : of every stored bar.
+    frame : all of COLUMNS, without a bar that was stored unfinished or has an impossible close;
+        empty for nothing.
+    dates : of every stored bar. left_out : of those with an impossible close. doubted : whether
+        `frame` lacks opens, highs and lows that have another basis than the closes.
     asked_start : what the whole history was asked from; None for all that there is.
     """
 
@@ -51,6 +53,8 @@ class Stored:
     dates: pd.Index
     facts: dict[str, Any]
     asked_start: date | None
+    left_out: tuple[date, ...] = ()
+    doubted: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,20 +77,20 @@ def read(symbol: str, task: Task) -> Stored:
     facts = read_sidecar(task.data_dir, symbol, task.interval)
     _refuse_imported(symbol, facts, task)
     try:
-        prices = read_stored(task.data_dir, symbol, task.interval, today=task.now.date())
+        prices = read_stored(task.data_dir, symbol, task.interval, today=task.now.date(), mend=True)
     except DataError:
         if not task.full:
             raise
         return nothing  # --full mends a damaged file
     frame = prices.frame.reindex(columns=list(COLUMNS))
-    dates = frame.index
-    if partial := _date(facts.get("partial")):
-        frame = frame[dates != pd.Timestamp(partial)]
+    dates = frame.index.union(pd.DatetimeIndex(prices.left_out)) if prices.left_out else frame.index
+    if partial := date_of(facts.get("partial")):
+        frame = frame[frame.index != pd.Timestamp(partial)]
     if frame.empty:
         return replace(nothing, dates=dates, facts=facts)
     had_all = "asked_start" in facts and facts["asked_start"] is None
-    asked_start = None if had_all else _date(facts.get("asked_start")) or dates[0].date()
-    return Stored(frame, dates, facts, asked_start)
+    asked_start = None if had_all else date_of(facts.get("asked_start")) or dates[0].date()
+    return Stored(frame, dates, facts, asked_start, prices.left_out, prices.doubted)
 
 
 def _refuse_imported(symbol: str, facts: dict[str, Any], task: Task) -> None:
@@ -114,7 +118,7 @@ def make_plan(symbol: str, stored: Stored, task: Task) -> Plan | None:
         return None
     if _is_fresh(symbol, stored, last, task):
         return None
-    return Plan(_overlap_start(symbol, stored.frame, task), whole=False)
+    return Plan(_overlap_start(symbol, stored, task), whole=False)
 
 
 def _is_fresh(symbol: str, stored: Stored, last: date, task: Task) -> bool:
@@ -132,20 +136,13 @@ def _is_fresh(symbol: str, stored: Stored, last: date, task: Task) -> bool:
     )
 
 
-def _overlap_start(symbol: str, frame: pd.DataFrame, task: Task) -> date:
-    """First date to ask for again, back to the first session that is missing of late."""
-    start = overlap_start(frame)
+def _overlap_start(symbol: str, stored: Stored, task: Task) -> date:
+    """First date to ask for again, back to the first session that is missing of late, or wrong."""
+    frame = stored.frame
+    start = min([overlap_start(frame), *stored.left_out])
     if task.interval != "1d":
         return start
     index = pd.DatetimeIndex(frame.index)
-    missing = missing_sessions(index, symbol)
+    missing = missing_sessions(index, symbol, from_feed=True)
     late = missing[missing > index[-min(RECENT, len(index))].to_datetime64()]
     return min(start, late[0].item()) if late.size else start
-
-
-def _date(value: object) -> date | None:
-    """A date noted in a sidecar, which may hold anything."""
-    try:
-        return date.fromisoformat(str(value))
-    except ValueError:
-        return None

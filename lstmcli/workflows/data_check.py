@@ -14,15 +14,30 @@ import pandas as pd
 
 from lstmcli.atomic import TEMPORARY_SUFFIX
 from lstmcli.errors import DataError, FileError, PartialError
-from lstmcli.market.checks import find_jumps
+from lstmcli.market.bar_order import bar_text
+from lstmcli.market.checks import LONG_STILL, count_equal_closes
+from lstmcli.market.jumps import find_jumps
 from lstmcli.market.prices import Prices, price_column
-from lstmcli.market.sessions import missing_sessions
+from lstmcli.market.sessions import OddDays, odd_days, tell_doubtful, tell_odd_days
 from lstmcli.market.store import IMPORTED, read_raw, read_sidecar, read_stored, sidecar_fits
 from lstmcli.market.store_folder import interval_option, price_path, store_folder, stray_paths
 from lstmcli.runs.ownership import ownership_doubt
 from lstmcli.workflows.data import all_stored, restatements_of
 
-Kind = Literal["unreadable", "bad row", "gap", "jump", "restated", "sidecar", "owner", "stray"]
+Kind = Literal[
+    "unreadable",
+    "bad row",
+    "gap",
+    "no session",
+    "weekdays",
+    "jump",
+    "still",
+    "restated",
+    "sidecar",
+    "owner",
+    "stray",
+]
+_NO_FAULTS = ("restated", "weekdays")
 
 
 @dataclass(frozen=True)
@@ -50,8 +65,8 @@ class CheckReport:
 
     @property
     def exit_code(self) -> int:
-        """0 for nothing but restatements, 4 when every series has a fault, 3 when some have."""
-        faults = [each for each in self.findings if each.kind != "restated"]
+        """0 for nothing but _NO_FAULTS, 4 when every series has a fault, 3 when some have."""
+        faults = [each for each in self.findings if each.kind not in _NO_FAULTS]
         if not faults:
             return 0
         faulty = {(each.symbol, each.interval) for each in faults if each.symbol}
@@ -83,12 +98,20 @@ class _Series:
         try:
             known = list(self._sidecar())
             raw = read_raw(self.data_dir, self.symbol, self.interval)
-            prices = read_stored(self.data_dir, self.symbol, self.interval, today=self.today)
+            prices = read_stored(
+                self.data_dir, self.symbol, self.interval, today=self.today, mend=True
+            )
         except (DataError, FileError) as error:
             where = f" ({error.where})" if error.where else ""
             what = f"{error.what}{where}: {error.why}" if error.why else f"{error.what}{where}"
             return [self._found("unreadable", "", what, error.next_step or self._again())]
-        return [*known, *self._bad_rows(raw, prices), *self._jumps(prices), *self._gaps(prices)]
+        return [
+            *known,
+            *self._bad_rows(raw, prices),
+            *self._jumps(prices),
+            *self._still(prices),
+            *self._gaps(prices),
+        ]
 
     def _sidecar(self) -> Iterator[Finding]:
         facts = read_sidecar(self.data_dir, self.symbol, self.interval)
@@ -106,9 +129,13 @@ class _Series:
 
     def _bad_rows(self, raw: pd.DataFrame, prices: Prices) -> Iterator[Finding]:
         """What stands in the file and not in what is read from it, column by column."""
-        dropped = raw.index.difference(prices.frame.index)
-        for day in dropped:
-            yield self._found("bad row", f"{day:%Y-%m-%d}", "no price", self._again())
+        columns = {str(name): raw[name].to_numpy(np.float64) for name in raw}
+        for day in raw.index.difference(prices.frame.index):
+            what = "no price"
+            if day.date() in prices.left_out:
+                row = int(np.flatnonzero(raw.index == day)[0])
+                what = f"impossible close: {bar_text(columns, row)}"
+            yield self._found("bad row", f"{day:%Y-%m-%d}", what, self._again())
         kept = raw[~raw.index.duplicated()].reindex(prices.frame.index)
         for name in raw.columns:
             is_left = np.isfinite(prices.frame[name]) if name in prices.frame else False
@@ -124,22 +151,33 @@ class _Series:
         values = prices.frame[column].to_numpy(np.float64)
         splits = prices.frame.get("Stock Splits")
         ratios = None if splits is None else splits.to_numpy(np.float64)
-        for row in find_jumps(values, ratios, self.interval):
-            day = f"{prices.frame.index[row]:%Y-%m-%d}"
-            what = f"{column} x{values[row] / values[row - 1]:.3g} without a split"
-            yield self._found("jump", day, what, self._again())
+        days = np.asarray(prices.frame.index).astype("datetime64[D]")
+        for jump in find_jumps(values, ratios, self.interval):
+            yield self._found(
+                "jump", str(days[jump.row]), f"{column} {jump.text(days)}", self._again()
+            )
+
+    def _still(self, prices: Prices) -> Iterator[Finding]:
+        count = count_equal_closes(prices.frame["Close"].to_numpy(np.float64))
+        if count >= LONG_STILL:
+            what = f"the last {count} closes are equal: halted, pegged, or no longer updated"
+            day = f"{prices.frame.index[-count]:%Y-%m-%d}"
+            yield self._found("still", day, what, self._again())
 
     def _gaps(self, prices: Prices) -> Iterator[Finding]:
-        """One finding for each run of missing sessions."""
-        if self.interval != "1d":
-            return
-        days = np.asarray(prices.frame.index).astype("datetime64[D]")
-        missing = missing_sessions(days, self.symbol)
-        before = np.searchsorted(days, missing)
-        for hole in np.split(missing, np.flatnonzero(np.diff(before)) + 1):
-            if hole.size:
-                count = "1 session" if hole.size == 1 else f"{hole.size} sessions up to {hole[-1]}"
-                yield self._found("gap", str(hole[0]), f"{count} missing", self._again())
+        """One finding for each run of missing sessions, and one for bars without a session."""
+        index = pd.DatetimeIndex(prices.frame.index)
+        odd = odd_days(index, self.symbol, self.interval, from_feed=prices.from_feed)
+        unit = odd.unit.removeprefix("exchange ")
+        for hole in odd.missing:
+            count = f"1 {unit}" if hole.size == 1 else f"{hole.size} {unit}s up to {hole[-1]}"
+            yield self._found("gap", str(hole[0]), f"{count} missing", self._again())
+        if odd.extra.size:
+            (note,) = tell_odd_days(OddDays(extra=odd.extra))
+            yield self._found("no session", str(odd.extra[0]), note.rstrip("."), self._again())
+        for note in tell_doubtful(odd):
+            step = "Name it as Yahoo does, with its exchange (VOD.L), or leave it so."
+            yield self._found("weekdays", "", note.rstrip("."), step)
 
     def _again(self, verb: str = "fetch --full", mend: str = "asks for it again") -> str:
         option = interval_option(self.interval)

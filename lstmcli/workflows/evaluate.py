@@ -1,7 +1,7 @@
 """Evaluate: walk forward over past cutoffs, beside the baselines, to a verdict."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from itertools import compress
@@ -22,12 +22,14 @@ from lstmcli.evaluation.trend import Thresholds
 from lstmcli.evaluation.verdict import verdict
 from lstmcli.forecasting.baselines import fewest_climatology_rows
 from lstmcli.forecasting.model import TrainedModel, series_for
+from lstmcli.market.intervals import bars_of
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.ownership import tell_doubts
 from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model
 from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.failures import Failure, raise_if_all_failed
+from lstmcli.workflows.hindsight import tell_hindsight, trained_until
 from lstmcli.workflows.looks import Looks, count_looks
 from lstmcli.workflows.prices import Source, load_prices, tell_untrained
 from lstmcli.workflows.refit import (
@@ -54,14 +56,17 @@ from lstmcli.workflows.stale import stale_because, tell_stale
 
 _FEWEST_FIT_ROWS = 2
 
+Loaded = tuple[list[Prices], list[Failure]]
+
 
 @dataclass(frozen=True)
 class EvaluateReport:
     """What was forecast from past cutoffs and what it is worth.
 
     models : the networks, in the order asked for; the scores are about the first.
-    test_start : the first day whose bar may be a test cutoff. fitted_cutoffs : how many cutoffs lie
-        before it, in rows that a model was fitted on; figures from them prove nothing.
+    test_start : the first day whose bar may be a test cutoff. trained_until : the last day that a
+        model was fitted on or chosen by. in_training : (N,) whether a window starts before that
+        day, so that a model that was not refitted knows what came; such figures prove nothing.
     thresholds : of the trends that each model calls. refits : every fit during the backtest.
     looks : how often each name's test span was looked at, where this backtest looks at it.
     recipes : the settings of each model. series : what was evaluated, as the first model reads it,
@@ -77,7 +82,8 @@ class EvaluateReport:
     horizon: int
     step_size: int
     test_start: np.datetime64
-    fitted_cutoffs: int
+    trained_until: np.datetime64
+    in_training: NDArray[np.bool_]
     backtest: Backtest
     scores: Scores
     thresholds: dict[str, Thresholds]
@@ -86,6 +92,11 @@ class EvaluateReport:
     verdicts: dict[str, str]
     notes: tuple[str, ...]
     failures: tuple[Failure, ...]
+
+    @property
+    def fitted_cutoffs(self) -> int:
+        """Return how many windows start in training rows."""
+        return int(np.count_nonzero(self.in_training))
 
 
 def evaluate(
@@ -103,7 +114,7 @@ def evaluate(
     device: str = "auto",
     number_of_threads: int = 1,
     on_refit: OnRefit = lambda refit, number, total: None,
-    load: Callable[[Source, Data], tuple[list[Prices], list[Failure]]] = load_prices,
+    load: Callable[[Source, Data, str | None], Loaded] = load_prices,
     counted: bool = True,
 ) -> EvaluateReport:
     """Forecast every symbol from past cutoffs with each model and each baseline, and score them.
@@ -123,31 +134,37 @@ def evaluate(
     every = settings.evaluate.refit if refit is None else None if refit == "never" else refit
     if every is not None:
         check_refittable(networks)
-    loaded, failures = load(source, settings.data)
-    own, unsuitable = _own_series(networks, loaded)
-    failures += unsuitable
-    raise_if_all_failed(len(loaded) - len(unsuitable), failures)
+    if source.names_data:  # the recipe's dates are those of its own data
+        dates = {"start": None, "end": None}
+        settings = settings.model_copy(
+            update={"evaluate": settings.evaluate.model_copy(update=dates)}
+        )
     starts = [np.datetime64(each["split"]["test_start"]) for each in metadata.values()]
     test_start = max(starts)
-    steps = _horizon(horizon, networks)
-    step = step_size or settings.evaluate.step_size or steps
     asked = start or settings.evaluate.start
     first = test_start if asked is None else np.datetime64(asked)
-    longest = max(model.settings.window.context_length for model in networks.values())
+    around = end or settings.evaluate.end or date.max
+    loaded, failures = load(replace(source, around=around), settings.data, _interval(metadata))
+    own, unsuitable = _own_series(networks, loaded, first)
+    failures += unsuitable
+    raise_if_all_failed(len(loaded) - len(unsuitable), failures)
+    steps = _horizon(horizon, networks)
+    step = step_size or settings.evaluate.step_size or steps
+    context_length = max(model.settings.window.context_length for model in networks.values())
     cutoffs = choose_cutoffs(
         own[main],
         first=first,
         last=_last(end or settings.evaluate.end),
         step_size=step,
         n_windows=n_windows or settings.evaluate.n_windows,
-        context_length=longest,
+        context_length=context_length,
         horizon=steps,
     )
     fans = any(model.levels for model in networks.values())
     fewest = fewest_climatology_rows(steps) if fans else _FEWEST_FIT_ROWS
     span = trained_span(own[main], test_start, settings.split.embargo)
     fit_rows = baseline_rows(own[main], cutoffs, ALWAYS, span, fewest)
-    unsuitable = _unsuitable(own[main], cutoffs, first, fit_rows, steps, fans)
+    unsuitable = _unsuitable(own[main], cutoffs, first, fit_rows, context_length, steps, fans)
     failures += unsuitable
     some = [each.symbol not in {one.symbol for one in unsuitable} for each in own[main]]
     raise_if_all_failed(sum(some), failures)
@@ -175,19 +192,24 @@ def evaluate(
             extra=baselines,
         )
         result = forecast_from(cutoffs)
-        decides, further = _other_phases(
+        until = max(map(trained_until, metadata.values()))
+        in_training = (result.cutoff < until) & (turn_of(result.cutoff, since_of(fits)) == 0)
+        phases = _other_phases(
+            series,
             cutoffs,
-            steps,
             partial(
                 choose_cutoffs,
                 series,
-                first=min(each.dates[rows[0]] for each, rows in zip(series, cutoffs, strict=True)),
+                first=result.cutoff.min(),
                 last=_last(end or settings.evaluate.end),
                 step_size=steps,
-                context_length=longest,
+                context_length=context_length,
                 horizon=steps,
             ),
             forecast_from,
+            offsets=phase_offsets(steps),
+            # What a model was fitted on is no evidence.
+            since=min([until, *since_of(fits)[1:]]),
         )
     scores = score_backtest(
         result,
@@ -195,8 +217,8 @@ def evaluate(
         series,
         fits,
         flat_band=settings.evaluate.flat_band,
-        decides=decides,
-        further=further,
+        decides=phases[0] & ~in_training,
+        further=phases[1],
     )
     looks, uncounted = count_looks(
         source.data_dir,
@@ -204,7 +226,7 @@ def evaluate(
         result,
         series[0].price,
     )
-    fitted = (result.cutoff < test_start) & (turn_of(result.cutoff, since_of(fits)) == 0)
+    known = tell_hindsight(in_training, until)
     return EvaluateReport(
         models=tuple(references),
         metadata=tuple(metadata.values()),
@@ -215,17 +237,21 @@ def evaluate(
         horizon=steps,
         step_size=step,
         test_start=test_start,
-        fitted_cutoffs=int(fitted.sum()),
+        trained_until=until,
+        in_training=in_training,
         backtest=result,
         scores=scores,
         thresholds=thresholds_by_window(result, fits),
         refits=tuple(done),
         looks=looks,
         verdicts={
-            name: " ".join([str(verdict(scores, name)), *tried(model.settings.tuning.trials)])
+            name: " ".join(
+                [*known, str(verdict(scores, name)), *tried(model.settings.tuning.trials)]
+            )
             for name, model in networks.items()
         },
         notes=(
+            *known,
             *(note for each in references for note in tell_doubts(doubtful_paths(each))),
             *(
                 note
@@ -235,46 +261,53 @@ def evaluate(
             *uncounted,
             *tell_untrained([each.symbol for each in series], bundles[0][0].trained_on),
             *tell_refits(done, networks),
-            *(f"{each.symbol}: {note}" for each in loaded for note in each.notes),
+            *(note for each in loaded for note in each.told()),
         ),
         failures=tuple(failures),
     )
 
 
 def _other_phases(
+    series: Sequence[Series],
     shown: Sequence[Rows],
-    horizon: int,
     choose: Callable[..., list[Rows]],
     forecast_from: Callable[[list[Rows]], Backtest],
+    *,
+    offsets: Sequence[int],
+    since: np.datetime64,
 ) -> tuple[NDArray[np.bool_], list[Phase]]:
-    """Forecast from the phases of the grid that are not shown, and keep what decides.
+    """Forecast from the phases of the grid that are not shown, from a day on; keep what decides.
 
     Returns which of the windows shown are of a phase, (N,), and the others.
     """
     decides = [np.zeros(len(rows), dtype=np.bool_) for rows in shown]
     further = []
-    for offset in phase_offsets(horizon):
-        # Baselines of a symbol are fitted on the rows up to its first window shown.
-        phase = [
-            own[own >= rows[0]] if len(rows) else own[:0]
-            for own, rows in zip(choose(offsets=(offset,)), shown, strict=True)
-        ]
+    for offset in offsets:
+        phase = choose(offsets=(offset,))
         for known, rows, own in zip(decides, shown, phase, strict=True):
             known |= np.isin(rows, own)
-        rest = [np.setdiff1d(own, rows) for own, rows in zip(phase, shown, strict=True)]
+        # Baselines of a symbol are fitted on the rows up to its first window shown.
+        rest = [
+            np.setdiff1d(own[(own >= rows[0]) & (each.dates[own] >= since)], rows)
+            for each, own, rows in zip(series, phase, shown, strict=True)
+        ]
         if any(len(rows) for rows in rest):
             further.append(reduce_phase(forecast_from(rest), HEADLINE_STEPS))
     return np.concatenate(decides), further
 
 
 def _own_series(
-    networks: Mapping[str, TrainedModel], loaded: Sequence[Prices]
+    networks: Mapping[str, TrainedModel], loaded: Sequence[Prices], first: np.datetime64
 ) -> tuple[dict[str, list[Series]], list[Failure]]:
-    """Return the series with the features that each model reads, and those that lack some."""
+    """Return the series with the features that each model reads, and those that lack some.
+
+    first : the day from which rows are scored, so that they must all be usable.
+    """
     own: dict[str, list[Series]] = {name: [] for name in networks}
     unsuitable = []
     for prices in loaded:
         try:
+            _check_usable(prices, first)
             found = [series_for(model.settings, prices) for model in networks.values()]
         except DataError as error:
             unsuitable.append(Failure(prices.symbol, str(error), error.exit_code))
@@ -282,6 +315,29 @@ def _own_series(
         for name, series in zip(networks, found, strict=True):
             own[name].append(series)
     return own, unsuitable
+
+
+def _check_usable(prices: Prices, first: np.datetime64) -> None:
+    if prices.cut is not None and np.datetime64(prices.cut) >= first:
+        raise DataError(
+            "unusable row among those to score",
+            where=f"{prices.symbol}, {prices.source}",
+            why=f"no forecast can be scored against the row of {prices.cut}, expected cutoffs "
+            "after it",
+            next_step=f"Correct it, or pass --start {prices.frame.index[0]:%Y-%m-%d}.",
+        )
+
+
+def _interval(metadata: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Return the interval that all models read; raises UsageError where there are several."""
+    found = {name: data.get("interval") for name, data in metadata.items()}
+    if len(set(found.values())) > 1:
+        raise UsageError(
+            "cannot evaluate models of bars of different lengths together",
+            why=", ".join(f"{name} reads {bars_of(str(each))}" for name, each in found.items()),
+            next_step="Evaluate each alone.",
+        )
+    return next(iter(found.values()))
 
 
 def _horizon(asked: int | None, networks: Mapping[str, TrainedModel]) -> int:
@@ -298,6 +354,7 @@ def _unsuitable(
     cutoffs: Sequence[Rows],
     first: np.datetime64,
     fit_rows: Mapping[str, range],
+    context_length: int,
     horizon: int,
     fans: bool,
 ) -> list[Failure]:
@@ -305,7 +362,7 @@ def _unsuitable(
     failures = []
     for each, rows in zip(series, cutoffs, strict=True):
         try:
-            _check_windows(each, rows, first, horizon)
+            _check_windows(each, rows, first, context_length, horizon)
             if fans:
                 check_moves(each, fit_rows[each.symbol].stop, horizon)
         except DataError as error:
@@ -324,12 +381,14 @@ def _check_unique(references: Sequence[ModelRef]) -> None:
         )
 
 
-def _check_windows(series: Series, cutoffs: Rows, first: np.datetime64, horizon: int) -> None:
+def _check_windows(
+    series: Series, cutoffs: Rows, first: np.datetime64, context_length: int, horizon: int
+) -> None:
     if not len(cutoffs):
         raise DataError(
             "no window to evaluate",
             where=series.symbol,
-            why=f"no cutoff from {first} on has {horizon} bars after it; its {len(series)} bars "
-            f"run from {series.dates[0]} to {series.dates[-1]}",
+            why=f"no cutoff from {first} on has {context_length} bars up to it and {horizon} after "
+            f"it; its {len(series)} bars run from {series.dates[0]} to {series.dates[-1]}",
             next_step="Pass an earlier --start, or --csv FILE with later prices.",
         )

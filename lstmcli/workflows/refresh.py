@@ -13,10 +13,11 @@ import pandas as pd
 from lstmcli.errors import DataError
 from lstmcli.market.feed import Answer, ask_feed
 from lstmcli.market.merge import changed_prices, merge_overlap, replace_history
-from lstmcli.market.store import sidecar_fits, write_stored
+from lstmcli.market.store import FEED, sidecar_fits, write_stored
 from lstmcli.market.store_folder import interval_option
+from lstmcli.market.unusable import UnusablePriceError
 from lstmcli.workflows.ask import Stored, Task, make_plan, read
-from lstmcli.workflows.stale import mark_restated
+from lstmcli.workflows.stale import PRICES, mark_restated
 
 Status = Literal["new", "updated", "unchanged", "restated", "failed"]
 
@@ -63,15 +64,16 @@ def refresh(symbol: str, task: Task) -> FetchResult:
         frame = _replaced(symbol, stored, answer, task)
         changes = changed_prices(stored.frame, frame)
         mark_restated(task.data_dir, symbol, task.interval, changes, merge.restated)
+    healed = _heal(symbol, stored, frame, task)
     asked_start = plan.start if plan.whole else stored.asked_start
     changed = False
     known = sidecar_fits(task.data_dir, symbol, task.interval)
-    if not known or not frame.equals(stored.frame):
+    if healed or not known or not frame.equals(stored.frame):
         changed = _write(symbol, task, stored, answer, frame, asked_start, merge.restated)
     status: Status = "restated" if merge.restated else "updated" if changed else "unchanged"
     told = (f"restated: {merge.restated}",) if merge.restated else ()
     added = len(frame.index.difference(stored.dates))
-    return _result(symbol, status, frame, added, told + answer.notes)
+    return _result(symbol, status, frame, added, told + healed + answer.notes)
 
 
 def preview(symbol: str, task: Task) -> FetchResult:
@@ -89,16 +91,48 @@ def _ask(symbol: str, start: date | None, stored: Stored, task: Task) -> Answer:
     end = task.end
     if end and len(stored.frame):
         end = max(end, stored.frame.index[-1].date())
-    return ask_feed(
-        symbol,
-        start=start,
-        end=end,
-        interval=task.interval,
-        time_zone=str(stored.facts.get("time_zone", "")),
-        include_partial=task.include_partial,
-        now=task.now,
-        gate=task.gate,
+    try:
+        return ask_feed(
+            symbol,
+            start=start,
+            end=end,
+            interval=task.interval,
+            time_zone=str(stored.facts.get("time_zone", "")),
+            include_partial=task.include_partial,
+            now=task.now,
+            gate=task.gate,
+        )
+    except UnusablePriceError as error:
+        raise _way_past(error, symbol, stored, task) from error
+
+
+def _way_past(error: UnusablePriceError, symbol: str, stored: Stored, task: Task) -> DataError:
+    """The error of a row that Yahoo will not correct, with the command that does without it."""
+    option = interval_option(task.interval)
+    step = "Wait for later bars."
+    if error.resume:
+        first = f"lstmcli data remove {symbol}{option}, then: " if len(stored.dates) else ""
+        step = f"To do without: {first}lstmcli fetch {symbol}{option} --start {error.resume}."
+    return DataError(error.what, where=error.where, why=error.why, next_step=step)
+
+
+def _heal(symbol: str, stored: Stored, frame: pd.DataFrame, task: Task) -> tuple[str, ...]:
+    """Say what becomes of stored bars that contradict themselves; mark the models of their closes.
+
+    Versions before 0.2 stored such bars.
+    """
+    days = {str(day) for day in stored.left_out}
+    again = days & set(pd.DatetimeIndex(frame.index).strftime("%Y-%m-%d"))
+    notes = tuple(
+        f"{what} the stored {'bar' if len(some) == 1 else 'bars'} with an impossible close of "
+        f"{', '.join(sorted(some))}"
+        for what, some in (("replaced", again), ("removed", days - again))
+        if some
     )
+    if notes:
+        mark_restated(task.data_dir, symbol, task.interval, PRICES, notes[0])
+    doubted = "removed stored opens, highs and lows that contradict the closes"
+    return (*notes, doubted) if stored.doubted else notes
 
 
 def _replaced(symbol: str, stored: Stored, answer: Answer, task: Task) -> pd.DataFrame:
@@ -134,7 +168,7 @@ def _write(
     sidecar = {
         "symbol": symbol,
         "interval": task.interval,
-        "source": "Yahoo",
+        "source": FEED,
         "time_zone": answer.time_zone or stored.facts.get("time_zone", ""),
         "currency": answer.currency or stored.facts.get("currency", ""),
         "fetched_at": task.now.astimezone(UTC).isoformat(timespec="seconds"),

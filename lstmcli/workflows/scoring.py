@@ -215,9 +215,12 @@ def learn_trend(
     predicted = scaled_moves(known.forecasts["model"].median, known.sigma)
     thresholds = fit_thresholds(predicted, actual, model.settings.evaluate.flat_band)
     tails = fit_tails(actual)
-    rises, moves = sum(
-        rise_counts(each.log_prices[: split.train_rows], window.horizon)
-        for each, split in zip(series, splits, strict=True)
+    rises, moves = np.sum(
+        [
+            rise_counts(each.log_prices[: split.train_rows], window.horizon)
+            for each, split in zip(series, splits, strict=True)
+        ],
+        axis=0,
     )
     return {
         "low": thresholds.low.tolist(),

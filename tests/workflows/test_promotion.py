@@ -182,7 +182,7 @@ def test_models_of_other_prices_or_bars_are_not_compared(tmp_path: Path) -> None
     keep(tmp_path, untrained(settings()), day(prices[0], 200), interval="1wk")
     told = judged(tmp_path, untrained(settings()), prices)
     assert told.promoted is False
-    assert "bars of 1d" in told.why
+    assert "daily bars (S0): it reads weekly bars" in told.why
 
 
 @pytest.mark.parametrize("damage", ["weights", "pointer"])
