@@ -28,7 +28,9 @@ def closed_rows(days: Days, filled: Mask, symbol: str) -> Mask:
     dates = np.unique(days[filled])
     interval = infer_interval(dates)
     if interval == "1d":
-        return empty & ~np.isin(days, missing_sessions(dates, symbol))
+        # Before the first value and after the last, no calendar is asked: weekdays may be sessions.
+        outside = ((days < dates[0]) | (days > dates[-1])) & np.is_busday(days)
+        return empty & ~outside & ~np.isin(days, missing_sessions(dates, symbol))
     counts = np.bincount(_weekdays(dates), minlength=7)
     unused = np.flatnonzero((counts <= _STRAY * dates.size) & (interval == "1wk"))
     return empty & np.isin(_weekdays(days), unused)
