@@ -29,7 +29,7 @@ def closed_rows(days: Days, filled: Mask, symbol: str) -> Mask:
     dates = np.unique(days[filled])
     interval = infer_interval(dates)
     if interval == "1d":
-        # A lone holiday before the first value or after the last is no session; a run of weekdays is.
+        # A holiday before the first value or after the last is no session; a run of weekdays is.
         outside = ((days < dates[0]) | (days > dates[-1])) & np.is_busday(days)
         closed = empty & ~np.isin(days, missing_sessions(dates, symbol))
         return closed & ~outside if outside.sum() > _LONGEST_BREAK else closed
