@@ -2,9 +2,12 @@
 
 Yahoo adjusts all of history as of today, so rows appended after a split or a dividend would make a
 false cliff. An overlap that is fetched again shows it: a new action or other prices in it mean that
-the whole history has to be replaced. Differences in the seventh digit mean nothing.
+the whole history has to be replaced. Differences in the seventh digit mean nothing. What the new
+history lacks is kept on its basis, by the ratio of the closes around it, and a history that jumps
+where the stored one does not is an error of the feed.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -17,8 +20,11 @@ OVERLAP = 10  # stored rows that are fetched again
 TOLERANCE = 1e-5  # relative; identical requests differ by about 1e-7
 
 _PRICES = ("Open", "High", "Low", "Close", "Adj Close")
+_BASES = {"Open": "Close", "High": "Close", "Low": "Close", "Dividends": "Close"}
 _LEARNED = ("Close", "Adj Close")
 _ACTIONS = ("Stock Splits", "Dividends")
+_JUMP = np.log(2.0)
+_UNIT = np.log(10.0)  # no fall, but prices in another unit
 _SHOWN = 3  # actions named in a reason
 
 
@@ -34,6 +40,22 @@ class Merge:
     frame: pd.DataFrame
     added: int
     restated: str | None
+
+
+@dataclass(frozen=True)
+class Restatement:
+    """A restated history.
+
+    frame : the fresh rows, and those stored ones that they lack.
+    kept : dates of the latter, on the basis of the fresh rows.
+    unclear : dates of stored rows that are in neither, as the rows around them changed unevenly.
+    emptied : stored opens, highs, lows and volumes that are missing now, for the same reason.
+    """
+
+    frame: pd.DataFrame
+    kept: pd.DatetimeIndex
+    unclear: pd.DatetimeIndex
+    emptied: int
 
 
 def overlap_start(stored: pd.DataFrame, *, rows: int = OVERLAP) -> date:
@@ -61,23 +83,61 @@ def merge_overlap(
     )
     if restated:
         return Merge(stored, 0, restated)
-    settled = replace_history(stored, fresh, tolerance=tolerance)
+    settled = _settled(stored, fresh, tolerance)
     kept = stored.loc[stored.index.difference(settled.index)]
     frame = pd.concat([kept, settled]).sort_index() if len(kept) else settled
     return Merge(frame.rename_axis("Date"), len(frame) - len(stored), None)
 
 
-def replace_history(
+def restate(
     stored: pd.DataFrame, fresh: pd.DataFrame, *, tolerance: float = TOLERANCE
-) -> pd.DataFrame:
-    """The fresh rows, with every stored value kept to the bit that agrees within the tolerance."""
-    common = fresh.index.intersection(stored.index)
-    result = fresh.copy()
-    for column in fresh.columns.intersection(stored.columns):
-        old = stored.loc[common, column].to_numpy(np.float64)
-        new = fresh.loc[common, column].to_numpy(np.float64)
-        result.loc[common, column] = np.where(_same(old, new, tolerance) | np.isnan(new), old, new)
-    return result
+) -> Restatement:
+    """Replace a stored history by a fresh one of another basis, and lose no row of it.
+
+    A stored value stays, to the bit, where the fresh one is within the tolerance.
+    """
+    frame = _settled(stored, fresh, tolerance)
+    lost = pd.DatetimeIndex(stored.index.difference(fresh.index))
+    ratios = {
+        name: _Ratios.of(stored, fresh, name, tolerance).around.loc[lost]
+        for name in _LEARNED
+        if name in stored
+    }
+    clear = lost[np.all([ratio.notna() for ratio in ratios.values()], axis=0)]
+    scales = {name: ratio.loc[clear] for name, ratio in ratios.items()}
+    if len(clear):
+        rows = _on_basis(stored.loc[clear], scales, _splits_differ(stored, fresh))
+        frame = pd.concat([frame, rows]).sort_index().rename_axis("Date")
+    unclear = lost.difference(clear)
+    before = stored.drop(index=unclear)
+    emptied = before.notna() & frame.reindex(index=before.index, columns=before.columns).isna()
+    return Restatement(frame, clear, unclear, int(emptied.to_numpy().sum()))
+
+
+def contradiction(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:
+    """Say where fresh prices jump by more than a factor of two and stored ones do not; or None.
+
+    Adjusted prices of one symbol do not: a split moves all that lie before it alike. Where only the
+    stored ones jump, the fresh ones mend them. The last stored bar may have been of half a day on
+    which the price fell by half: it gives way to a later bar on the new level.
+    """
+    common = stored.index.intersection(fresh.index)
+    for name in (each for each in _LEARNED if each in stored):
+        old, new = (frame.loc[common, name].to_numpy(np.float64) for frame in (stored, fresh))
+        moves, before = np.diff(np.log(new)), np.diff(np.log(old))
+        jumps = np.flatnonzero((np.abs(moves) > _JUMP) & (np.abs(moves - before) > _JUMP))
+        for at in jumps.tolist():
+            newest = fresh[name].iloc[-1] / new[at]
+            if (
+                common[at + 1] == stored.index[-1] != fresh.index[-1]
+                and abs(moves[at]) < _UNIT
+                and abs(np.log(newest)) > _JUMP
+            ):
+                continue
+            was, now = old[at + 1] / old[at], new[at + 1] / new[at]
+            move = f"{name} from {common[at].date()} to {common[at + 1].date()}"
+            return f"{move} moved by x{was:.4g} and now moves by x{now:.4g}"
+    return None
 
 
 def changed_prices(
@@ -97,6 +157,76 @@ def changed_prices(
         if not len(common) or not _same(old, new, tolerance).all():
             found.append(column)
     return tuple(found)
+
+
+def _settled(stored: pd.DataFrame, fresh: pd.DataFrame, tolerance: float) -> pd.DataFrame:
+    """The fresh rows, with what they lack from the stored rows, on the basis of the fresh ones.
+
+    Where a close is another one, and not by the ratio of the row before or after, nothing tells
+    what its open would be now: it stays missing.
+    """
+    common = fresh.index.intersection(stored.index)
+    kept, result = stored.loc[common], fresh.copy()
+    filling = kept
+    if (fresh.loc[common].isna() & kept.notna()).to_numpy().any():
+        ratios = _Ratios.of(kept, fresh, "Close", tolerance)
+        filling = _on_basis(kept, {"Close": ratios.confirmed}, _splits_differ(stored, fresh))
+    for column in fresh.columns.intersection(stored.columns):
+        old = kept[column].to_numpy(np.float64)
+        new = fresh.loc[common, column].to_numpy(np.float64)
+        other = np.where(np.isnan(new), filling[column].to_numpy(np.float64), new)
+        result.loc[common, column] = np.where(_same(old, new, tolerance), old, other)
+    return result
+
+
+@dataclass(frozen=True)
+class _Ratios:
+    """What fresh prices are of the stored ones, by stored row; 1.0 within the tolerance.
+
+    confirmed : of rows in both that share it with the one before or after, NaN for others.
+    around : of the rows before and after, where they share it, NaN for others.
+    """
+
+    confirmed: "pd.Series[float]"
+    around: "pd.Series[float]"
+
+    @classmethod
+    def of(
+        cls, stored: pd.DataFrame, fresh: pd.DataFrame, name: str, tolerance: float
+    ) -> "_Ratios":
+        own = fresh[name].reindex(stored.index) / stored[name]
+        own = own.mask((own - 1.0).abs() <= tolerance, 1.0)
+        before, after = own.shift().ffill(), own.shift(-1).bfill()
+        known = own.dropna().to_numpy()
+        if known.size > 1:  # the two nearest rows have to agree where one side has none
+            before, after = before.fillna(known[1]), after.fillna(known[-2])
+
+        def like(one: "pd.Series[float]", other: "pd.Series[float]") -> "pd.Series[bool]":
+            return (one / other - 1.0).abs() <= 2 * tolerance
+
+        confirmed = own.where((own == 1.0) | like(own, before) | like(own, after))
+        return cls(confirmed, before.where(like(before, after)))
+
+
+def _on_basis(
+    rows: pd.DataFrame, ratios: "Mapping[str, pd.Series[float]]", has_split: bool
+) -> pd.DataFrame:
+    """Stored rows with prices and dividends times a ratio each, volumes by it after a split."""
+    result, close = rows.copy(), ratios["Close"]
+    for name in rows.columns:
+        ratio = ratios.get(_BASES.get(name, name))
+        if name == "Volume":
+            ratio = 1.0 / close if has_split else close.where(close == 1.0)
+        if ratio is not None:
+            result[name] = rows[name] * ratio
+    return result
+
+
+def _splits_differ(stored: pd.DataFrame, fresh: pd.DataFrame) -> bool:
+    if "Stock Splits" not in stored:
+        return False
+    before, now = stored["Stock Splits"].reindex(fresh.index).fillna(0.0), fresh["Stock Splits"]
+    return bool((before != now.fillna(0.0)).any())
 
 
 def _no_common_row(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:

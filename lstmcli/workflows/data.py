@@ -20,6 +20,7 @@ from lstmcli.market.store import (
     read_stored,
     remove_stored,
     sidecar_fits,
+    source_of,
 )
 from lstmcli.market.store_folder import INTERVALS, price_path, stored_symbols
 from lstmcli.market.symbols import check_symbol
@@ -191,7 +192,7 @@ def _series(data_dir: Path, symbol: str, interval: str, today: date) -> StoredSe
         first=str(first),
         last=str(last),
         behind=sessions_behind(last, symbol, interval, today),
-        source=str(facts.get("source", "")),
+        source=source_of(facts),
         fetched_at=str(facts.get("fetched_at", "")),
         restatements=len(restatements_of(facts)),
     )
