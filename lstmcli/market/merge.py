@@ -118,24 +118,21 @@ def contradiction(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:
     """Say where fresh prices jump by more than a factor of two and stored ones do not; or None.
 
     Adjusted prices of one symbol do not: a split moves all that lie before it alike. Where only the
-    stored ones jump, the fresh ones mend them. The last stored bar may have been of half a day on
-    which the price fell by half: it gives way to a later bar on the new level.
+    stored ones jump, the fresh ones mend them.
     """
     common = stored.index.intersection(fresh.index)
     for name in (each for each in _LEARNED if each in stored):
         old, new = (frame.loc[common, name].to_numpy(np.float64) for frame in (stored, fresh))
-        moves, before = np.diff(np.log(new)), np.diff(np.log(old))
-        jumps = np.flatnonzero((np.abs(moves) > _JUMP) & (np.abs(moves - before) > _JUMP))
-        for at in jumps.tolist():
-            newest = fresh[name].iloc[-1] / new[at]
-            if (
-                common[at + 1] == stored.index[-1] != fresh.index[-1]
-                and abs(moves[at]) < _UNIT
-                and abs(np.log(newest)) > _JUMP
+        moves = np.diff(np.log(new))
+        apart = moves - np.diff(np.log(old))
+        for at in np.flatnonzero((np.abs(moves) > _JUMP) & (np.abs(apart) > _JUMP)).tolist():
+            day, base = common[at + 1], new[at]
+            if _is_new_split(stored, fresh, day, apart[at]) or (
+                day == stored.index[-1] and _lasts(fresh.loc[day:, name] / base)
             ):
                 continue
-            was, now = old[at + 1] / old[at], new[at + 1] / new[at]
-            move = f"{name} from {common[at].date()} to {common[at + 1].date()}"
+            was, now = old[at + 1] / old[at], new[at + 1] / base
+            move = f"{name} from {common[at].date()} to {day.date()}"
             return f"{move} moved by x{was:.4g} and now moves by x{now:.4g}"
     return None
 
@@ -157,6 +154,22 @@ def changed_prices(
         if not len(common) or not _same(old, new, tolerance).all():
             found.append(column)
     return tuple(found)
+
+
+def _is_new_split(stored: pd.DataFrame, fresh: pd.DataFrame, day: pd.Timestamp, by: float) -> bool:
+    """Whether a split of just that log ratio is new on that day: the feed's own claim."""
+    ratio = float(fresh["Stock Splits"].loc[day])
+    return ratio > 0 and abs(np.log(ratio) - by) < 0.01 and _splits_differ(stored, fresh.loc[[day]])
+
+
+def _lasts(prices: "pd.Series[float]") -> bool:
+    """Whether a fall by half, or a rise, was no bar of one day.
+
+    The last stored bar may be one of half a session: it gives way once a later one is on the new
+    level. prices : from that day on, of the price before.
+    """
+    level = np.abs(np.log(prices.to_numpy(np.float64)))
+    return len(level) > 1 and level[0] < _UNIT and level[-1] > _JUMP
 
 
 def _settled(stored: pd.DataFrame, fresh: pd.DataFrame, tolerance: float) -> pd.DataFrame:

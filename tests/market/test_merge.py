@@ -282,6 +282,7 @@ def test_a_jump_of_adjusted_closes_alone_contradicts_too() -> None:
     [
         SPLIT,
         dividend(BARS, "2024-03-15", 30.0),
+        split(BARS, "2024-02-05", 4),  # on a day that is stored: the feed's own claim
         hundredfold(BARS, slice(None)),
         hundredfold(BARS, slice(52, 55)),
         hundredfold(BARS, slice(44, 45), 1.5),
@@ -289,6 +290,14 @@ def test_a_jump_of_adjusted_closes_alone_contradicts_too() -> None:
 )
 def test_splits_dividends_and_small_corrections_contradict_nothing(fresh: pd.DataFrame) -> None:
     assert contradiction(BARS[:50], fresh) is None
+
+
+def test_a_split_that_is_stored_explains_no_jump() -> None:
+    stored = BARS[:50].copy()
+    stored.loc["2024-02-05", "Stock Splits"] = 4.0
+    raw = hundredfold(stored, slice(0, 24), 4.0)
+    assert contradiction(stored, raw) is not None
+    assert contradiction(raw, stored) is None
 
 
 def test_a_fall_by_half_on_the_last_stored_day_is_believed_once_it_lasts() -> None:
