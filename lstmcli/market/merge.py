@@ -250,18 +250,21 @@ def _no_common_row(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:
 
 def _new_actions(stored: pd.DataFrame, fresh: pd.DataFrame, tolerance: float) -> str | None:
     """Splits and dividends that the stored rows do not have yet, in words."""
-    told = []
+    told, more = [], []
     for column in _ACTIONS:
         old = stored[column] if column in stored else pd.Series(dtype="float64")
         before = old.reindex(fresh.index).fillna(0.0).to_numpy(np.float64)
         now = fresh[column].fillna(0.0).to_numpy(np.float64)
         for row in np.flatnonzero(~_same(before, now, tolerance)):
             day = fresh.index[int(row)].date()
-            told.append(_action(column, float(now[row]), float(before[row]), day))
+            # A split changes every dividend before it, which says nothing more.
+            changed = told if before[row] == 0.0 or now[row] == 0.0 else more
+            changed.append(_action(column, float(now[row]), float(before[row]), day))
+    told = told or more
     if not told:
         return None
-    more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-    return ", ".join(told[:_SHOWN]) + more
+    rest = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+    return ", ".join(told[:_SHOWN]) + rest
 
 
 def _other_prices(stored: pd.DataFrame, fresh: pd.DataFrame, tolerance: float) -> str | None:

@@ -6,6 +6,7 @@ feed that last saw a trade before the close made its bar of half a session: such
 the next session opens, when a share without a later trade is told from a feed that lags.
 """
 
+import threading
 import warnings
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
@@ -19,6 +20,7 @@ from lstmcli.market.calendars import calendar_of, sessions_of
 
 SETTLING = timedelta(minutes=30)  # quotes lag by up to 20 minutes, and closing auctions take some
 LAST_TRADE = timedelta(minutes=1)  # before the close, of shares that trade up to it
+_LOCK = threading.Lock()
 
 
 def drop_unfinished(
@@ -110,9 +112,14 @@ def _end(day: date, interval: str) -> date:
     return day + timedelta(days=7 if interval == "1wk" else 1)
 
 
-@cache  # a calendar takes a tenth of a second, and a run asks about one day for many symbols
 def _hours(name: str | None, day: date) -> tuple[datetime | None, datetime | None]:
     """When an exchange closes on a day and opens after it; None where no calendar says."""
+    with _LOCK:  # or every worker makes the same calendar
+        return _hours_of(name, day)
+
+
+@cache  # a calendar takes a tenth of a second, and a run asks about one day for many symbols
+def _hours_of(name: str | None, day: date) -> tuple[datetime | None, datetime | None]:
     close = opens = None
     if name is None or name.startswith("24/"):
         return close, opens

@@ -306,3 +306,12 @@ def test_a_fall_by_half_on_the_last_stored_day_is_believed_once_it_lasts() -> No
     assert contradiction(BARS[:50], fallen[40:51]) is None
     assert contradiction(BARS[:50], hundredfold(BARS, slice(49, 50), 0.4)[40:51]) is not None
     assert contradiction(BARS[:50], hundredfold(BARS, slice(49, None))[40:]) is not None
+
+
+def test_dividends_that_a_split_changes_are_not_named() -> None:
+    paid = dividend(BARS, "2024-03-06", 0.8)
+    restated = merge_overlap(paid[:50], split(paid, "2024-03-15", 4)[40:]).restated
+    assert restated == "4:1 split 2024-03-15"
+    other = paid.copy()
+    other.loc["2024-03-06", "Dividends"] = 0.9
+    assert merge_overlap(paid[:50], other[40:]).restated == "dividend 0.9 2024-03-06"
