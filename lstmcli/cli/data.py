@@ -96,9 +96,9 @@ def check(
 ) -> None:
     """Look through stored series for what no forecast should rest on, one finding a line.
 
-    Missing sessions, moves beyond a factor of two without a split, impossible values, damaged or
-    foreign files. Exits 0 where there is none, 3 where some series have a fault, 4 where all have.
-    A restated history is told and is no fault.
+    Missing sessions, moves that look like unadjusted splits or another unit, impossible bars, 20 or
+    more equal closes at the end, damaged or foreign files. Exits 0 where there is none, 3 where
+    some series have a fault, 4 where all have. A restated history is no fault.
 
     Example: lstmcli data check AAPL MSFT
     """
@@ -159,6 +159,7 @@ def import_(
     sep: options.Sep = ",",
     decimal: options.Decimal = ".",
     strict: options.Strict = False,
+    start: options.Start = None,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     wait: options.Wait = 0.0,
     form: options.FormatOption = "table",
@@ -183,7 +184,7 @@ def import_(
 
     check_output(output, form)
     report = import_data(
-        make_source(None, data_dir, files, None, sep, decimal, strict),
+        make_source(None, data_dir, files, None, sep, decimal, strict, start),
         interval=interval,
         overwrite=replace,
         wait=wait,

@@ -15,13 +15,15 @@ _MOST_NOTES = 5
 
 
 def tell(lines: Sequence[str], *, quiet: bool, every: bool = True) -> None:
-    """Log lines, and print them to stderr, the first few of them unless `every` is set."""
+    """Log lines, and print them to stderr: the first few, or with `every` all and their details."""
     journal.log_each("note", [{"message": line} for line in lines])
     if quiet:
         return
     shown = lines if every else lines[:_MOST_NOTES]
     for line in shown:
         print(f"lstmcli: {line}", file=sys.stderr)
+        if every and (details := getattr(line, "details", "")):
+            print(f"lstmcli: {details}", file=sys.stderr)
     if len(shown) < len(lines):
         print(f"lstmcli: {len(lines) - len(shown)} more notes with --verbose", file=sys.stderr)
 

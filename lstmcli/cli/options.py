@@ -1,6 +1,7 @@
 """The options that commands share, each written once."""
 
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -60,6 +61,16 @@ Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse prices with missing sessions instead of noting it.")
 ]
 
+Start = Annotated[
+    datetime | None,
+    typer.Option(
+        "--start",
+        formats=["%Y-%m-%d"],
+        metavar="DATE",
+        help="Leave out the rows before that day, 2018-08-31.",
+        show_default="the first row",
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(

@@ -25,6 +25,7 @@ def make_source(
     sep: str,
     decimal: str,
     strict: bool,
+    start: datetime | None = None,
 ) -> Source:
     """Gather what the options say about the prices."""
     from lstmcli.workflows.source import Source
@@ -37,6 +38,7 @@ def make_source(
         sep=sep,
         decimal=decimal,
         strict=strict,
+        start=start and start.date(),
         stdin=None if sys.stdin is None or sys.stdin.closed else sys.stdin.buffer,
     )
 

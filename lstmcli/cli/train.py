@@ -100,6 +100,7 @@ def train(
     sep: options.Sep = ",",
     decimal: options.Decimal = ".",
     strict: options.Strict = False,
+    first_day: options.Start = None,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     wait: options.Wait = 0.0,
     errors: options.Errors = None,
@@ -138,7 +139,7 @@ def train(
     donor = find_donor(data_dir, start, freeze=freeze, fine_tune_lr=fine_tune_lr)
     recipe, own_name = recipe_of(config, donor)
     settings = settings_of(recipe, overrides, seed=seed, device=device, threads=threads)
-    source = make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict)
+    source = make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict, first_day)
     total = settings.train.epochs * (1 if donor is None else len(donor.phases(1.0)))
     shown = epochs_shown(total, quiet=quiet, verbose=verbose)
     with messages.failures_listed(errors), shown as on_epoch:

@@ -103,6 +103,7 @@ def tune(
     sep: options.Sep = ",",
     decimal: options.Decimal = ".",
     strict: options.Strict = False,
+    start: options.Start = None,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     log_file: options.LogFile = None,
     form: options.FormatOption = "table",
@@ -132,7 +133,7 @@ def tune(
     check_file(recipe)
     settings = settings_of(config, overrides, seed=seed, device=device, threads=threads)
     search = search_of(settings, space, sampler, pruner, trials, folds)
-    source = make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict)
+    source = make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict, start)
     from lstmcli.report.tune import tune_view
     from lstmcli.workflows.tune import tune as run
 

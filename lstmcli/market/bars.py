@@ -130,19 +130,24 @@ def drop_null_rows(bars: Bars, targets: Sequence[str]) -> Noted:
     return bars.keep(~null), [note]
 
 
-def refuse_bad_prices(bars: Bars, targets: Sequence[str]) -> None:
-    """Raise DataError with the date of the first price that is not positive and finite."""
-    for name in targets:
-        values = bars.columns[name]
-        wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
-        if wrong.size:
-            raise DataError(
-                "bad price",
-                where=bars.where(wrong[0]),
-                why=f"{name} is {values[wrong[0]]:g} on {bars.days[wrong[0]]} "
-                f"({wrong.size} such), expected a positive number",
-                next_step="Correct or remove the row.",
-            )
+def between(bars: Bars, start: date | None, end: date | None) -> Bars:
+    """The rows from `start` to `end`, both included; DataError where there is none."""
+    if start is None and end is None:
+        return bars
+    kept = np.ones(bars.days.size, dtype=bool)
+    if start is not None:
+        kept &= bars.days >= np.datetime64(start, "D")
+    if end is not None:
+        kept &= bars.days <= np.datetime64(end, "D")
+    if kept.any():
+        return bars.keep(kept)
+    raise DataError(
+        "no rows in the range",
+        where=bars.where(),
+        why=f"data.start {start} to data.end {end}, the rows run from {bars.days[0]} to "
+        f"{bars.days[-1]}",
+        next_step="Change data.start or data.end.",
+    )
 
 
 def _rows(count: int | np.integer) -> str:

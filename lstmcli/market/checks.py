@@ -15,7 +15,7 @@ from lstmcli.market.bars import Bars, Noted
 from lstmcli.market.sessions import missing_sessions
 
 LONG_GAP = np.timedelta64(120, "D")
-ROUNDING = 1e-6
+LONG_STILL = 20  # last closes that are equal
 _FEATURES = ("Open", "High", "Low", "Volume")
 _ACTIONS = ("Dividends", "Stock Splits")
 _SHOWN = 3
@@ -52,37 +52,23 @@ def mark_bad_values(bars: Bars, targets: Sequence[str]) -> Noted:
             notes.append(f"{name} is missing in {missing} of {values.size} rows ({detail}).")
         elif bad.any():
             notes.append(f"{name} was impossible in {int(bad.sum())} rows and marked missing.")
-    marked, more = _mark_crossed_ranges(replace(bars, columns=columns))
-    return drop_empty_columns(marked, targets)[0], notes + more
+    return drop_empty_columns(replace(bars, columns=columns), targets)[0], notes
 
 
-def find_jumps(
-    prices: NDArray[np.float64], splits: NDArray[np.float64] | None, interval: str
-) -> NDArray[np.int64]:
-    """The rows whose price is beyond a factor of two from the row before, without a split.
-
-    prices, splits : (N,) positive; split ratios, 0 or NaN for none. Empty for other than daily and
-    weekly bars.
-    """
-    if interval not in ("1d", "1wk"):
-        return np.array([], dtype=np.int64)
-    jumps = np.abs(np.diff(np.log(prices))) > np.log(2)
-    if splits is not None:
-        jumps &= ~(np.isfinite(splits[1:]) & (splits[1:] != 0) & (splits[1:] != 1))
-    return np.flatnonzero(jumps) + 1
+def count_equal_closes(close: NDArray[np.float64]) -> int:
+    """Count how many of the last closes are equal: 1 where the last one differs from the others."""
+    changes = np.flatnonzero(close[1:] != close[:-1])
+    return close.size - (int(changes[-1]) + 1 if changes.size else 0)
 
 
-def tell_jumps(bars: Bars, price: str, interval: str) -> list[str]:
-    """A note on the moves of `find_jumps`."""
-    prices = bars.columns[price]
-    at = find_jumps(prices, bars.columns.get("Stock Splits"), interval)
-    if at.size == 0:
+def tell_equal_closes(bars: Bars) -> list[str]:
+    """A note on a series that has stood still for long at its end."""
+    count = count_equal_closes(bars.columns["Close"])
+    if count < LONG_STILL:
         return []
-    shown = [f"{bars.days[i]} (x{prices[i] / prices[i - 1]:.3g})" for i in at[:_SHOWN]]
-    more = f" and {at.size - _SHOWN} more" if at.size > _SHOWN else ""
     return [
-        f"{price} moves by more than a factor of two on {', '.join(shown)}{more}: "
-        "if that is no real move, it looks like an unadjusted split."
+        f"The last {count} closes are equal, since {bars.days[-count]}: "
+        "halted, pegged, or no longer updated."
     ]
 
 
@@ -115,27 +101,6 @@ def tell_gaps(bars: Bars, interval: str, strict: bool) -> list[str]:
             next_step="Mend the series or leave out --strict.",
         )
     return notes
-
-
-def _mark_crossed_ranges(bars: Bars) -> Noted:
-    """High below, or Low above, the open or close beyond rounding becomes NaN."""
-    columns, notes = dict(bars.columns), []
-    close = columns["Close"]
-    opened = columns.get("Open", close)
-    top, bottom = np.fmax(opened, close), np.fmin(opened, close)
-    for name, side in (("High", "below"), ("Low", "above")):
-        if name not in columns:
-            continue
-        values = columns[name]
-        if name == "High":
-            crossed = values < top * (1 - ROUNDING)
-        else:
-            crossed = values > bottom * (1 + ROUNDING)
-        if crossed.any():
-            columns[name] = np.where(crossed, np.nan, values)
-            count = int(crossed.sum())
-            notes.append(f"{name} lay {side} open or close in {count} rows and was marked missing.")
-    return replace(bars, columns=columns), notes
 
 
 def _and(names: Sequence[str]) -> str:

@@ -37,6 +37,9 @@ def read_prices(
     today: date,
     stdin: IO[bytes] | None = None,
     interval: str | None = None,
+    start: date | None = None,
+    end: date | None = None,
+    around: date | None = None,
     failures: dict[str, DataError] | None = None,
 ) -> list[Prices]:
     """The price tables of a CSV file, plain or gzipped, or of standard input for "-".
@@ -44,7 +47,7 @@ def read_prices(
     name : the symbol of a file with one series; by default its column's name in a wide file, the
         ticker in yfinance's own CSV, else the file's stem.
     symbols : which series of a file with several, in this order; all by default.
-    price, strict, today, interval : as for `check_bars`.
+    price, strict, today, interval, start, end, around : as for `check_bars`.
     failures : when given, a series that is unsuitable is put here and the others are returned;
         otherwise the first one raises.
 
@@ -60,7 +63,16 @@ def read_prices(
         symbol = name or series.name or _stem(source)
         try:
             bars = _bars(table, series, symbol, label)
-            prices = check_bars(bars, price=price, strict=strict, today=today, interval=interval)
+            prices = check_bars(
+                bars,
+                price=price,
+                strict=strict,
+                today=today,
+                interval=interval,
+                start=start,
+                end=end,
+                around=around,
+            )
         except DataError as error:
             if failures is None:
                 raise

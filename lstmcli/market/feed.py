@@ -70,7 +70,7 @@ def ask_feed(
             next_step="Try again after the close.",
         )
     checked = check_prices(
-        frame, symbol=symbol, source="Yahoo", today=now.date(), interval=interval
+        frame, symbol=symbol, source="Yahoo", today=now.date(), interval=interval, mend=True
     )
     told = [note.rstrip(".") for note in checked.notes]
     last, until = checked.frame.index[-1].date(), _until(now, end)

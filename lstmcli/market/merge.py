@@ -10,11 +10,12 @@ where the stored one does not is an error of the feed.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from fractions import Fraction
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from lstmcli.market.jumps import split_name
 
 OVERLAP = 10  # stored rows that are fetched again
 TOLERANCE = 1e-5  # relative; identical requests differ by about 1e-7
@@ -250,7 +251,8 @@ def _no_common_row(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:
 
 def _new_actions(stored: pd.DataFrame, fresh: pd.DataFrame, tolerance: float) -> str | None:
     """Splits and dividends that the stored rows do not have yet, in words."""
-    told, more = [], []
+    told: list[str] = []
+    more: list[str] = []
     for column in _ACTIONS:
         old = stored[column] if column in stored else pd.Series(dtype="float64")
         before = old.reindex(fresh.index).fillna(0.0).to_numpy(np.float64)
@@ -295,9 +297,5 @@ def _happened(column: "pd.Series[float]") -> NDArray[np.bool_]:
 
 def _action(column: str, now: float, before: float, day: date) -> str:
     value = now or before
-    if column == "Stock Splits":
-        ratio = Fraction(value).limit_denominator(1000)
-        name = f"{ratio.numerator}:{ratio.denominator} split"
-    else:
-        name = f"dividend {value:.6g}"
+    name = split_name(value) if column == "Stock Splits" else f"dividend {value:.6g}"
     return f"{name} {day}" if now else f"{name} {day} withdrawn"

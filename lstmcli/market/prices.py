@@ -1,6 +1,7 @@
 """What a valid price table is: one symbol's bars, checked once (`validate.py`), trusted after."""
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal
 
 import pandas as pd
@@ -21,6 +22,18 @@ COLUMNS = (
 PriceChoice = Literal["auto", "close", "adj_close"]
 
 
+class Note(str):
+    """A note with details for readers who ask for them: `--verbose` shows them after it."""
+
+    details: str
+
+    def __new__(cls, text: str, details: str = "") -> "Note":
+        """Make a note; it is its text."""
+        note = super().__new__(cls, text)
+        note.details = details
+        return note
+
+
 @dataclass(frozen=True)
 class Prices:
     """One symbol's bars, oldest first.
@@ -30,6 +43,9 @@ class Prices:
     interval : "1d", "1wk", "1mo", or a pandas frequency inferred from the dates.
     source : the file, "stdin" or "store".
     notes : one plain sentence for everything that was dropped, sorted or marked missing.
+    cut : the day of an unusable row right before the first one here; None where there is none.
+    left_out : the days of bars that were left out for an impossible close.
+    doubted : whether opens, highs and lows were left out that have another basis than the closes.
     """
 
     symbol: str
@@ -37,6 +53,17 @@ class Prices:
     interval: str
     source: str
     notes: tuple[str, ...] = ()
+    cut: date | None = None
+    left_out: tuple[date, ...] = ()
+    doubted: bool = False
+
+    def told(self) -> tuple[str, ...]:
+        """Return the notes with the symbol in front, details and all."""
+        return tuple(
+            Note(f"{self.symbol}: {note}", details and f"{self.symbol}: {details}")
+            for note in self.notes
+            for details in [getattr(note, "details", "")]
+        )
 
 
 def price_column(

@@ -44,13 +44,30 @@ def read_stored(
     price: PriceChoice = "auto",
     strict: bool = False,
     today: date,
+    start: date | None = None,
+    end: date | None = None,
+    around: date | None = None,
+    mend: bool = False,
 ) -> Prices:
-    """A symbol's valid price table; DataError when the store has none."""
+    """A symbol's valid price table; DataError when the store has none.
+
+    The options are those of `check_bars`.
+    """
     table = _read_table(data_dir, symbol, interval)
     bars = table.bars(table.series[0], symbol, str(price_path(data_dir, symbol, interval)))
     # Every column has its place in the file; one that the source never had is nothing to tell.
     bars, _ = drop_empty_columns(bars, ["Close"])
-    prices = check_bars(bars, price=price, strict=strict, today=today, interval=interval)
+    prices = check_bars(
+        bars,
+        price=price,
+        strict=strict,
+        today=today,
+        interval=interval,
+        start=start,
+        end=end,
+        around=around,
+        mend=mend,
+    )
     return replace(prices, source=STORE)
 
 

@@ -9,14 +9,21 @@ from lstmcli.errors import DataError
 from lstmcli.market.bars import (
     Bars,
     bars_from_frame,
+    between,
     drop_null_rows,
     order_bars,
     refuse_bad_dates,
-    refuse_bad_prices,
 )
-from lstmcli.market.checks import drop_empty_columns, mark_bad_values, tell_gaps, tell_jumps
+from lstmcli.market.checks import (
+    drop_empty_columns,
+    mark_bad_values,
+    tell_equal_closes,
+    tell_gaps,
+)
 from lstmcli.market.intervals import infer_interval
+from lstmcli.market.jumps import tell_jumps
 from lstmcli.market.prices import COLUMNS, PriceChoice, Prices, price_column
+from lstmcli.market.unusable import mark_odd_values, usable_rows
 
 
 def check_prices(
@@ -29,6 +36,7 @@ def check_prices(
     today: date,
     line_of: Callable[[int], int] | None = None,
     interval: str | None = None,
+    mend: bool = False,
 ) -> Prices:
     """The valid price table in a raw frame, or DataError.
 
@@ -40,12 +48,13 @@ def check_prices(
     today : dates after the day that follows it are refused.
     line_of : the line of the source for a row number of `frame`, for messages.
     interval : taken from the dates when it is not given.
+    mend : as for `usable_rows`.
     """
     bars = bars_from_frame(frame, COLUMNS, symbol, source, line_of)
     if bars.days.size and "Close" not in bars.columns:
         found = ", ".join(map(str, frame.columns)) or "none"
         raise DataError("no Close column", where=bars.where(), why=f"the columns found are {found}")
-    return check_bars(bars, price=price, strict=strict, today=today, interval=interval)
+    return check_bars(bars, price=price, strict=strict, today=today, interval=interval, mend=mend)
 
 
 def check_bars(
@@ -55,23 +64,48 @@ def check_bars(
     strict: bool = False,
     today: date,
     interval: str | None = None,
+    start: date | None = None,
+    end: date | None = None,
+    around: date | None = None,
+    mend: bool = False,
 ) -> Prices:
-    """The same for bars with a Close."""
+    """The same for bars with a Close.
+
+    start, end : the first and last day that count; nothing is said of rows outside.
+    around, mend : as for `usable_rows`.
+    """
     if bars.days.size == 0:
         raise DataError("no rows", where=bars.where(), next_step="Give a file with prices in it.")
     refuse_bad_dates(bars, today)
     bars, notes = order_bars(bars)
+    bars = between(bars, start, end)
     bars, more = drop_empty_columns(bars, ["Close"])
     notes += more
     column = price_column(list(bars.columns), price, where=bars.where())
     targets = list(dict.fromkeys(["Close", column]))
     bars, more = drop_null_rows(bars, targets)
     notes += more
-    refuse_bad_prices(bars, targets)
-    bars, more = mark_bad_values(bars, targets)
     interval = interval or infer_interval(bars.days)
-    notes += [*more, *tell_jumps(bars, column, interval), *tell_gaps(bars, interval, strict)]
-    return Prices(bars.symbol, _frame(bars), interval, bars.source, tuple(notes))
+    usable = usable_rows(bars, targets, around=around, mend=mend)
+    bars, more = mark_bad_values(usable.bars, targets)
+    notes += usable.notes + more
+    bars, more = mark_odd_values(bars, usable.odd)
+    notes += [
+        *more,
+        *tell_jumps(bars, column, interval),
+        *tell_equal_closes(bars),
+        *tell_gaps(bars, interval, strict),
+    ]
+    return Prices(
+        bars.symbol,
+        _frame(bars),
+        interval,
+        bars.source,
+        tuple(notes),
+        usable.cut,
+        usable.left_out,
+        usable.doubted,
+    )
 
 
 def _frame(bars: Bars) -> pd.DataFrame:

@@ -14,7 +14,9 @@ def percent(share: float | None, digits: int = 2, *, sign: bool = False) -> str:
     """A share of 1 as a percentage; a dash where it is undefined."""
     if share is None or math.isnan(share):
         return "-"
-    return f"{100 * share:{'+' if sign else ''}.{digits}f} %"
+    # Adding zero makes a rounded -0.0 plain; a zero has no sign.
+    rounded = round(100 * share, digits) + 0.0
+    return f"{rounded:{'+' if sign and rounded else ''}.{digits}f} %"
 
 
 def number(value: float | None, digits: int = 3) -> str:

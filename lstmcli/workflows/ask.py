@@ -42,8 +42,10 @@ class Task:
 class Stored:
     """What is there.
 
-    frame : all of COLUMNS, without a bar that was stored unfinished; empty for nothing.
-    dates : of every stored bar.
+    frame : all of COLUMNS, without a bar that was stored unfinished or has an impossible close;
+        empty for nothing.
+    dates : of every stored bar. left_out : of those with an impossible close. doubted : whether
+        `frame` lacks opens, highs and lows that have another basis than the closes.
     asked_start : what the whole history was asked from; None for all that there is.
     is_known : whether a sidecar says that the bars are Yahoo's; fits : and that they are these.
     """
@@ -54,6 +56,8 @@ class Stored:
     asked_start: date | None
     is_known: bool = True
     fits: bool = False
+    left_out: tuple[date, ...] = ()
+    doubted: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,22 +81,22 @@ def read(symbol: str, task: Task) -> Stored:
     facts = read_sidecar(task.data_dir, symbol, task.interval)
     _refuse_others(symbol, facts, task)
     try:
-        prices = read_stored(task.data_dir, symbol, task.interval, today=task.now.date())
+        prices = read_stored(task.data_dir, symbol, task.interval, today=task.now.date(), mend=True)
     except DataError:
         if not task.full:
             raise
         return nothing  # --full mends a damaged file
     frame = prices.frame.reindex(columns=list(COLUMNS))
-    dates = frame.index
+    dates = frame.index.union(pd.DatetimeIndex(prices.left_out)) if prices.left_out else frame.index
     if partial := _date(facts.get("partial")):
-        frame = frame[dates != pd.Timestamp(partial)]
+        frame = frame[frame.index != pd.Timestamp(partial)]
     if frame.empty:
         return replace(nothing, dates=dates, facts=facts)
     had_all = "asked_start" in facts and facts["asked_start"] is None
     asked_start = None if had_all else _date(facts.get("asked_start")) or dates[0].date()
     is_known = source_of(facts) == YAHOO
     fits = sidecar_fits(task.data_dir, symbol, task.interval)
-    return Stored(frame, dates, facts, asked_start, is_known, fits)
+    return Stored(frame, dates, facts, asked_start, is_known, fits, prices.left_out, prices.doubted)
 
 
 def _refuse_others(symbol: str, facts: dict[str, Any], task: Task) -> None:
@@ -130,7 +134,7 @@ def make_plan(symbol: str, stored: Stored, task: Task) -> Plan | None:
         return None
     if _is_fresh(symbol, stored, last, task):
         return None
-    return Plan(_overlap_start(symbol, stored.frame, task), whole=False)
+    return Plan(_overlap_start(symbol, stored, task), whole=False)
 
 
 def _is_fresh(symbol: str, stored: Stored, last: date, task: Task) -> bool:
@@ -142,9 +146,10 @@ def _is_fresh(symbol: str, stored: Stored, last: date, task: Task) -> bool:
     return due == 0
 
 
-def _overlap_start(symbol: str, frame: pd.DataFrame, task: Task) -> date:
-    """First date to ask for again, back to the first session that is missing of late."""
-    start = overlap_start(frame)
+def _overlap_start(symbol: str, stored: Stored, task: Task) -> date:
+    """First date to ask for again, back to the first session that is missing of late, or wrong."""
+    frame = stored.frame
+    start = min([overlap_start(frame), *stored.left_out])
     if task.interval != "1d":
         return start
     index = pd.DatetimeIndex(frame.index)

@@ -6,7 +6,7 @@ all that training settles while the test span is.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -104,7 +104,8 @@ def audit(
     references = [find_model(source.data_dir, model) for model in models or (None,)]
     bundles = {str(each): load_bundle(each.folder, place) for each in references}
     (first, _), *_ = bundles.values()
-    loaded, failures = load_prices(source, first.settings.data)
+    around = asked.get("end") or first.settings.evaluate.end or date.max
+    loaded, failures = load_prices(replace(source, around=around), first.settings.data)
 
     def walk(prices: Table) -> EvaluateReport:
         return evaluate(

@@ -93,7 +93,7 @@ def promote_model(
         if decision.promoted:
             promote(data_dir, model)
     now = model.version if decision.promoted else before
-    notes = tuple(f"{each.symbol}: {note}" for each in loaded for note in each.notes)
+    notes = tuple(note for each in loaded for note in each.told())
     return PointerReport(model.name, before, now, decision, len(loaded), notes, tuple(failures))
 
 

@@ -101,7 +101,7 @@ def show_data(
 ) -> StoredDetail:
     """One series with its last rows; raises DataError where it is not stored or damaged."""
     symbol = check_symbol(symbol)
-    prices = read_stored(data_dir, symbol, interval, today=today)
+    prices = read_stored(data_dir, symbol, interval, today=today, mend=True)
     days = np.asarray(prices.frame.index).astype("datetime64[D]")
     facts = read_sidecar(data_dir, symbol, interval)
     return StoredDetail(

@@ -14,7 +14,9 @@ import pandas as pd
 
 from lstmcli.atomic import TEMPORARY_SUFFIX
 from lstmcli.errors import DataError, FileError, PartialError
-from lstmcli.market.checks import find_jumps
+from lstmcli.market.bar_order import bar_text
+from lstmcli.market.checks import LONG_STILL, count_equal_closes
+from lstmcli.market.jumps import find_jumps
 from lstmcli.market.prices import Prices, price_column
 from lstmcli.market.sessions import missing_sessions
 from lstmcli.market.store import (
@@ -29,7 +31,9 @@ from lstmcli.market.store_folder import interval_option, price_path, store_folde
 from lstmcli.runs.ownership import ownership_doubt
 from lstmcli.workflows.data import all_stored, restatements_of
 
-Kind = Literal["unreadable", "bad row", "gap", "jump", "restated", "sidecar", "owner", "stray"]
+Kind = Literal[
+    "unreadable", "bad row", "gap", "jump", "still", "restated", "sidecar", "owner", "stray"
+]
 
 
 @dataclass(frozen=True)
@@ -90,12 +94,20 @@ class _Series:
         try:
             known = list(self._sidecar())
             raw = read_raw(self.data_dir, self.symbol, self.interval)
-            prices = read_stored(self.data_dir, self.symbol, self.interval, today=self.today)
+            prices = read_stored(
+                self.data_dir, self.symbol, self.interval, today=self.today, mend=True
+            )
         except (DataError, FileError) as error:
             where = f" ({error.where})" if error.where else ""
             what = f"{error.what}{where}: {error.why}" if error.why else f"{error.what}{where}"
             return [self._found("unreadable", "", what, error.next_step or self._again())]
-        return [*known, *self._bad_rows(raw, prices), *self._jumps(prices), *self._gaps(prices)]
+        return [
+            *known,
+            *self._bad_rows(raw, prices),
+            *self._jumps(prices),
+            *self._still(prices),
+            *self._gaps(prices),
+        ]
 
     def _sidecar(self) -> Iterator[Finding]:
         facts = read_sidecar(self.data_dir, self.symbol, self.interval)
@@ -117,9 +129,13 @@ class _Series:
 
     def _bad_rows(self, raw: pd.DataFrame, prices: Prices) -> Iterator[Finding]:
         """What stands in the file and not in what is read from it, column by column."""
-        dropped = raw.index.difference(prices.frame.index)
-        for day in dropped:
-            yield self._found("bad row", f"{day:%Y-%m-%d}", "no price", self._again())
+        columns = {str(name): raw[name].to_numpy(np.float64) for name in raw}
+        for day in raw.index.difference(prices.frame.index):
+            what = "no price"
+            if day.date() in prices.left_out:
+                row = int(np.flatnonzero(raw.index == day)[0])
+                what = f"impossible close: {bar_text(columns, row)}"
+            yield self._found("bad row", f"{day:%Y-%m-%d}", what, self._again())
         kept = raw[~raw.index.duplicated()].reindex(prices.frame.index)
         for name in raw.columns:
             is_left = np.isfinite(prices.frame[name]) if name in prices.frame else False
@@ -135,10 +151,18 @@ class _Series:
         values = prices.frame[column].to_numpy(np.float64)
         splits = prices.frame.get("Stock Splits")
         ratios = None if splits is None else splits.to_numpy(np.float64)
-        for row in find_jumps(values, ratios, self.interval):
-            day = f"{prices.frame.index[row]:%Y-%m-%d}"
-            what = f"{column} x{values[row] / values[row - 1]:.3g} without a split"
-            yield self._found("jump", day, what, self._again())
+        days = np.asarray(prices.frame.index).astype("datetime64[D]")
+        for jump in find_jumps(values, ratios, self.interval):
+            yield self._found(
+                "jump", str(days[jump.row]), f"{column} {jump.text(days)}", self._again()
+            )
+
+    def _still(self, prices: Prices) -> Iterator[Finding]:
+        count = count_equal_closes(prices.frame["Close"].to_numpy(np.float64))
+        if count >= LONG_STILL:
+            what = f"the last {count} closes are equal: halted, pegged, or no longer updated"
+            day = f"{prices.frame.index[-count]:%Y-%m-%d}"
+            yield self._found("still", day, what, self._again())
 
     def _gaps(self, prices: Prices) -> Iterator[Finding]:
         """One finding for each run of missing sessions."""

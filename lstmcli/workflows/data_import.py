@@ -75,7 +75,8 @@ def import_data(
     checked, unsuitable = _checked(loaded, interval)
     failures += unsuitable
     raise_if_all_failed(len(checked), failures)
-    done, notes = [], []
+    done: list[Imported] = []
+    notes: list[str] = []
     with hold_store(source.data_dir, wait=wait):
         for prices in checked:
             try:
@@ -83,7 +84,7 @@ def import_data(
             except LstmcliError as error:
                 failures.append(Failure(prices.symbol, str(error), error.exit_code))
             else:
-                notes += [f"{prices.symbol}: {note}" for note in prices.notes]
+                notes += prices.told()
     raise_if_all_failed(len(done), failures)
     return ImportReport(tuple(done), tuple(notes), tuple(failures))
 

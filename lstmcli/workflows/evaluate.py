@@ -1,7 +1,7 @@
 """Evaluate: walk forward over past cutoffs, beside the baselines, to a verdict."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from itertools import compress
@@ -121,16 +121,17 @@ def evaluate(
     every = settings.evaluate.refit if refit is None else None if refit == "never" else refit
     if every is not None:
         check_refittable(networks)
-    loaded, failures = load(source, settings.data)
-    own, unsuitable = _own_series(networks, loaded)
-    failures += unsuitable
-    raise_if_all_failed(len(loaded) - len(unsuitable), failures)
     starts = [np.datetime64(each["split"]["test_start"]) for each in metadata.values()]
     test_start = max(starts)
-    steps = _horizon(horizon, networks)
-    step = step_size or settings.evaluate.step_size or steps
     asked = start or settings.evaluate.start
     first = test_start if asked is None else np.datetime64(asked)
+    around = end or settings.evaluate.end or date.max
+    loaded, failures = load(replace(source, around=around), settings.data)
+    own, unsuitable = _own_series(networks, loaded, first)
+    failures += unsuitable
+    raise_if_all_failed(len(loaded) - len(unsuitable), failures)
+    steps = _horizon(horizon, networks)
+    step = step_size or settings.evaluate.step_size or steps
     cutoffs = choose_cutoffs(
         own[main],
         first=first,
@@ -209,20 +210,24 @@ def evaluate(
             *uncounted,
             *tell_untrained([each.symbol for each in series], bundles[0][0].trained_on),
             *tell_refits(done, networks),
-            *(f"{each.symbol}: {note}" for each in loaded for note in each.notes),
+            *(note for each in loaded for note in each.told()),
         ),
         failures=tuple(failures),
     )
 
 
 def _own_series(
-    networks: Mapping[str, TrainedModel], loaded: Sequence[Prices]
+    networks: Mapping[str, TrainedModel], loaded: Sequence[Prices], first: np.datetime64
 ) -> tuple[dict[str, list[Series]], list[Failure]]:
-    """Return the series with the features that each model reads, and those that lack some."""
+    """Return the series with the features that each model reads, and those that lack some.
+
+    first : the day from which rows are scored, so that they must all be usable.
+    """
     own: dict[str, list[Series]] = {name: [] for name in networks}
     unsuitable = []
     for prices in loaded:
         try:
+            _check_usable(prices, first)
             found = [series_for(model.settings, prices) for model in networks.values()]
         except DataError as error:
             unsuitable.append(Failure(prices.symbol, str(error), error.exit_code))
@@ -230,6 +235,17 @@ def _own_series(
         for name, series in zip(networks, found, strict=True):
             own[name].append(series)
     return own, unsuitable
+
+
+def _check_usable(prices: Prices, first: np.datetime64) -> None:
+    if prices.cut is not None and np.datetime64(prices.cut) >= first:
+        raise DataError(
+            "unusable row among those to score",
+            where=f"{prices.symbol}, {prices.source}",
+            why=f"no forecast can be scored against the row of {prices.cut}, expected cutoffs "
+            "after it",
+            next_step=f"Correct it, or pass --start {prices.frame.index[0]:%Y-%m-%d}.",
+        )
 
 
 def _horizon(asked: int | None, networks: Mapping[str, TrainedModel]) -> int:

@@ -128,13 +128,13 @@ def _load(
         symbols, unknown = _askable(source, list(names.values()))
         choice = _CHOICES[price]
         data = Data(interval=interval, price=choice)
-        asked = replace(source, symbols=tuple(symbols))
+        asked = replace(source, symbols=tuple(symbols), around=date.max)
         loaded, failed = load_prices(asked, data) if symbols else ([], [])
         series[interval, price] = {
             each.symbol.upper(): make_series(each, features=("close",), price=choice)
             for each in loaded
         }
-        notes += [f"{each.symbol}: {note}" for each in loaded for note in each.notes]
+        notes += [note for each in loaded for note in each.told()]
         failures += [*unknown, *failed]
     raise_if_all_failed(sum(map(len, series.values())), failures)
     return series, notes, failures

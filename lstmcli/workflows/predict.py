@@ -103,7 +103,12 @@ def predict(
         steps=report.horizon,
     )
     made = _forecasts(
-        source, trained, prepare, number_of_threads, report, EXPLAINED if explained else 0
+        replace(source, around=as_of or date.max),
+        trained,
+        prepare,
+        number_of_threads,
+        report,
+        EXPLAINED if explained else 0,
     )
     forecasts = chain(list(islice(made, 1)), made)
     return replace(report, forecasts=forecasts if stream else tuple(forecasts))
@@ -174,7 +179,7 @@ def _batches(
         if isinstance(each, Failure):
             failures.append(each)
             continue
-        told.extend(f"{each.symbol}: {note}" for note in each.notes)
+        told.extend(each.told())
         try:
             ready.append(prepare(each))
         except DataError as error:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -51,10 +50,9 @@ def stream_prices(source: Source, data: Data) -> Iterator[Prices | Failure]:
         )
     seen: set[str] = set()
     for each in _from_files(source, data) if data.csv else _from_store(source, data):
-        found = each if isinstance(each, Failure) else _between(each, data.start, data.end)
-        if isinstance(found, Prices):
-            _refuse_second(found.symbol, seen)
-        yield found
+        if isinstance(each, Prices):
+            _refuse_second(each.symbol, seen)
+        yield each
 
 
 def tell_untrained(symbols: Sequence[str], trained_on: Sequence[str]) -> tuple[str, ...]:
@@ -66,10 +64,11 @@ def tell_untrained(symbols: Sequence[str], trained_on: Sequence[str]) -> tuple[s
 
 def chosen_data(source: Source, data: Data) -> Data:
     """Return the data that a run uses: those of the source, if it names any, else the recipe's."""
+    start = {"start": source.start} if source.start else {}
     if not source.csv and not source.symbols:
-        return data
+        return data.model_copy(update=start)
     named = {"csv": source.csv, "symbols": source.symbols, "start": None, "end": None}
-    return data.model_copy(update=named)
+    return data.model_copy(update=named | start)
 
 
 def lasting_data(source: Source, data: Data) -> Data:
@@ -134,6 +133,9 @@ def _read_file(source: Source, data: Data, entry: tuple[str | None, str]) -> _Fi
         strict=source.strict,
         today=source.today,
         stdin=source.stdin,
+        start=data.start,
+        end=data.end,
+        around=source.around,
         failures=bad,
     )
     try:
@@ -168,28 +170,14 @@ def _stored(source: Source, data: Data, symbol: str) -> Prices | Failure:
             price=data.price,
             strict=source.strict,
             today=source.today,
+            start=data.start,
+            end=data.end,
+            around=source.around,
         )
     except (DataError, FileError) as error:
         return Failure.of(symbol, error)
     doubts = tell_doubts([price_path(source.data_dir, symbol, data.interval)])
     return replace(prices, notes=(*prices.notes, *doubts))
-
-
-def _between(prices: Prices, start: date | None, end: date | None) -> Prices | Failure:
-    """Keep the rows from `start` to `end`, both included."""
-    if start is None and end is None:
-        return prices
-    frame = prices.frame.loc[start and str(start) : end and str(end)]
-    if len(frame):
-        return replace(prices, frame=frame)
-    error = DataError(
-        "no rows in the range",
-        where=f"{prices.symbol} in {prices.source}",
-        why=f"data.start {start} to data.end {end}, the rows run from "
-        f"{prices.frame.index[0]:%Y-%m-%d} to {prices.frame.index[-1]:%Y-%m-%d}",
-        next_step="Change data.start or data.end.",
-    )
-    return Failure.of(prices.symbol, error)
 
 
 def _refuse_second(symbol: str, seen: set[str]) -> None:

@@ -18,8 +18,9 @@ from lstmcli.market.merge import changed_prices, contradiction, merge_overlap, r
 from lstmcli.market.store import YAHOO, write_stored
 from lstmcli.market.store_folder import interval_option
 from lstmcli.market.unfinished import zone_of
+from lstmcli.market.unusable import UnusablePriceError
 from lstmcli.workflows.ask import Stored, Task, make_plan, read
-from lstmcli.workflows.stale import mark_restated
+from lstmcli.workflows.stale import PRICES, mark_restated
 
 Status = Literal["new", "updated", "unchanged", "restated", "failed"]
 
@@ -74,13 +75,14 @@ def refresh(symbol: str, task: Task) -> FetchResult:
         notes = (f"restated: {restated}", *more, *notes)
         changes = changed_prices(stored.frame, frame)
         mark_restated(task.data_dir, symbol, task.interval, changes, restated)
+    healed = _heal(symbol, stored, frame, task)
     asked_start = plan.start if plan.whole else stored.asked_start
     changed = False
-    if not stored.fits or not frame.equals(stored.frame):
+    if healed or not stored.fits or not frame.equals(stored.frame):
         changed = _write(symbol, task, stored, answer, frame, asked_start, restated)
     status: Status = "restated" if restated else "updated" if changed else "unchanged"
     added = len(frame.index.difference(stored.dates))
-    return _result(symbol, status, frame, added, notes, answer.behind)
+    return _result(symbol, status, frame, added, (*healed, *notes), answer.behind)
 
 
 def preview(symbol: str, task: Task) -> FetchResult:
@@ -99,18 +101,26 @@ def _ask(symbol: str, start: date | None, stored: Stored, task: Task) -> Answer:
     end = task.end
     if end and len(stored.frame):
         end = max(end, stored.frame.index[-1].date())
-    answer = ask_feed(
-        symbol,
-        start=start,
-        end=end,
-        interval=task.interval,
-        time_zone=str(stored.facts.get("time_zone", "")),
-        include_partial=task.include_partial,
-        now=task.now,
-        gate=task.gate,
-    )
-    if not stored.is_known:
-        return answer
+    try:
+        answer = ask_feed(
+            symbol,
+            start=start,
+            end=end,
+            interval=task.interval,
+            time_zone=str(stored.facts.get("time_zone", "")),
+            include_partial=task.include_partial,
+            now=task.now,
+            gate=task.gate,
+        )
+    except UnusablePriceError as error:
+        raise _way_past(error, symbol, stored, task) from error
+    if stored.is_known:
+        _refuse_other(symbol, stored, answer, task)
+    return answer
+
+
+def _refuse_other(symbol: str, stored: Stored, answer: Answer, task: Task) -> None:
+    """Raise DataError for an answer that cannot be of what is stored."""
     named = f"{symbol}{interval_option(task.interval)}"
     for what, found, known, differs in (
         ("currency", answer.currency, stored.facts.get("currency"), str.__ne__),
@@ -131,7 +141,35 @@ def _ask(symbol: str, start: date | None, stored: Stored, task: Task) -> Answer:
             next_step="Try again later; what is stored is kept. To take Yahoo's all the same, "
             f"first run: lstmcli data remove {named}.",
         )
-    return answer
+
+
+def _way_past(error: UnusablePriceError, symbol: str, stored: Stored, task: Task) -> DataError:
+    """The error of a row that Yahoo will not correct, with the command that does without it."""
+    option = interval_option(task.interval)
+    step = "Wait for later bars."
+    if error.resume:
+        first = f"lstmcli data remove {symbol}{option}, then: " if len(stored.dates) else ""
+        step = f"To do without: {first}lstmcli fetch {symbol}{option} --start {error.resume}."
+    return DataError(error.what, where=error.where, why=error.why, next_step=step)
+
+
+def _heal(symbol: str, stored: Stored, frame: pd.DataFrame, task: Task) -> tuple[str, ...]:
+    """Say what becomes of stored bars that contradict themselves; mark the models of their closes.
+
+    Versions before 0.2 stored such bars.
+    """
+    days = {str(day) for day in stored.left_out}
+    again = days & set(pd.DatetimeIndex(frame.index).strftime("%Y-%m-%d"))
+    notes = tuple(
+        f"{what} the stored {'bar' if len(some) == 1 else 'bars'} with an impossible close of "
+        f"{', '.join(sorted(some))}"
+        for what, some in (("replaced", again), ("removed", days - again))
+        if some
+    )
+    if notes:
+        mark_restated(task.data_dir, symbol, task.interval, PRICES, notes[0])
+    doubted = "removed stored opens, highs and lows that contradict the closes"
+    return (*notes, doubted) if stored.doubted else notes
 
 
 def _other_hours(one: str, other: str) -> bool:

@@ -12,6 +12,8 @@ class Source:
 
     csv : files as `FILE` or `NAME=FILE`, `-` for `stdin`; they or `symbols` alone take the place
         of the recipe's data, with its start and end.
+    start : the first day that counts, whichever data they are.
+    around : see `market.unusable.usable_rows`; None where every row must be usable.
     symbols : columns or names in the files, or symbols in the store where there is no file.
     """
 
@@ -23,3 +25,5 @@ class Source:
     decimal: str = "."
     strict: bool = False
     stdin: IO[bytes] | None = None
+    start: date | None = None
+    around: date | None = None

@@ -33,7 +33,8 @@ class SymbolForecast:
     price_as_trained : whether it learned from that column.
     warnings : what to know before trusting it. interval : of the bars.
     behind : complete bars that the cutoff lacks. context_length : rows that the forecast rests on;
-        fingerprint : of those. explanation : what it was made of, where asked for.
+        fingerprint : of those; constant : whether their price is one and the same.
+    explanation : what it was made of, where asked for.
     """
 
     symbol: str
@@ -52,11 +53,17 @@ class SymbolForecast:
     behind: int
     context_length: int
     fingerprint: str
+    constant: bool = False
     explanation: Explanation | None = None
 
-    def probability_of_rise(self, step: int) -> float:
-        """Return the share of the fan above the last price; only for a fan."""
+    def probability_of_rise(self, step: int) -> float | None:
+        """Return the share of the fan above the last price; only for a fan.
+
+        None where no bar that the forecast rests on has moved: there is nothing to tell it from.
+        """
         assert self.forecast.quantiles is not None
+        if self.constant:
+            return None
         fan = self.forecast.quantiles[:, step - 1]
         return float(1 - probability_below(fan, self.forecast.levels, np.zeros(1))[0])
 
@@ -101,8 +108,9 @@ def make_ready(
     rows = prices.frame.iloc[first : row + 1 + steps].copy()
     series = series_for(model.settings, replace(prices, frame=rows))
     if row + 1 < context_length:
+        since = f" after the unusable one of {prices.cut}" if prices.cut else ""
         raise DataError(
-            f"needs {context_length} rows up to the cutoff, has {row + 1}",
+            f"needs {context_length} rows up to the cutoff, has {row + 1}{since}",
             where=f"{prices.symbol} in {prices.source}",
             next_step="Give a longer series or a later --as-of.",
         )
@@ -130,5 +138,6 @@ def make_ready(
         behind=behind,
         context_length=context_length,
         fingerprint=seen.fingerprint(),
+        constant=not np.ptp(seen.log_prices),
     )
     return Ready(series=seen, finish=lambda made: finish(forecast=made))

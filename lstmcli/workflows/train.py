@@ -101,7 +101,7 @@ def train(
     notes = (
         *transferred,
         *unused,
-        *(f"{each.symbol}: {note}" for each in used for note in each.notes),
+        *(note for each in used for note in each.told()),
     )
     with hold(folder / ".lock", wait=wait), threads(settings.train.threads) as number:
         version = next_version(source.data_dir, name)

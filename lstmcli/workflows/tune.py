@@ -139,7 +139,7 @@ def tune(
         verdict=choice_verdict(best.number, count, len(bench.folds), gain),
         notes=(
             *_unfinished(trials, wanted),
-            *(f"{each.symbol}: {note}" for each in known for note in each.notes),
+            *(note for each in known for note in each.told()),
         ),
         failures=tuple(failures),
     )

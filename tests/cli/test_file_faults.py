@@ -62,10 +62,10 @@ FAULTS = {
     "11 number": (changed(30, "1e9,100"), "line 32"),
     "12 all null": (null_rows(ROWS), "Close"),
     "12 many nulls": (null_rows(10), "10"),
-    "13 zero": (priced(30, "0"), sessions(ROWS)[30]),
-    "13 negative": (priced(30, "-3"), sessions(ROWS)[30]),
-    "13 inf": (priced(30, "inf"), sessions(ROWS)[30]),
-    "13 too large": (priced(30, "1e400"), sessions(ROWS)[30]),
+    "13 zero": (priced(ROWS - 3, "0"), sessions(ROWS)[-3]),
+    "13 negative": (priced(ROWS - 3, "-3"), sessions(ROWS)[-3]),
+    "13 inf": (priced(ROWS - 3, "inf"), sessions(ROWS)[-3]),
+    "13 too large": (priced(ROWS - 3, "1e400"), sessions(ROWS)[-3]),
 }
 
 

@@ -33,7 +33,7 @@ BAD: dict[str, tuple[Callable[[Path], object], int, str]] = {
     "cut": (lambda path: path.write_bytes(path.read_bytes()[:-6]), 4, "the last line"),
     "binary": (lambda path: path.write_bytes(b"\x00\xff\xfe" * 99), 4, "not a CSV of prices"),
     "negative": (
-        lambda path: path.write_text(path.read_text().replace(",1", ",-1", 1)), 4, "bad price",
+        lambda path: path.write_text(",-".join(path.read_text().rsplit(",", 1))), 4, "bad price",
     ),
     "folder": (lambda path: (path.unlink(), path.mkdir()), 4, "no prices stored"),
     "outside": (lambda path: (path.unlink(), path.symlink_to("/etc/hosts")), 1, "leads out"),

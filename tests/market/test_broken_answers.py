@@ -76,7 +76,7 @@ def check(seeds: range) -> None:
             assert (close > 0).all(), seed
             assert answer.frame.index.is_monotonic_increasing
             assert answer.frame.index.is_unique
-    assert kinds >= {"bars", "Transient", "NothingInRange", "DataError"}
+    assert kinds >= {"bars", "Transient", "NothingInRange", "UnusablePriceError"}
 
 
 def test_a_spoilt_answer_gives_bars_that_can_be_stored_or_an_expected_error() -> None:

@@ -215,11 +215,13 @@ def test_an_unadjusted_split_is_told_with_its_date() -> None:
     assert "unadjusted split" in prices.notes[0]
 
 
-def test_a_split_that_is_on_record_is_not_told() -> None:
+def test_a_split_on_record_explains_no_jump() -> None:
     frame = raw()
-    frame.iloc[30:, :5] /= 4
     frame.iloc[30, 7] = 4.0
     assert check(frame).notes == ()
+    frame.iloc[30:, :5] /= 4
+    (note,) = check(frame).notes
+    assert f"on {frame.index[30].date()}, the day of a 4:1 split: prices are not adjusted" in note
 
 
 def test_monthly_bars_may_halve() -> None:
@@ -251,8 +253,9 @@ def test_yearly_bars_are_no_gaps() -> None:
     assert (prices.interval, prices.notes) == ("1y", ())
 
 
-def test_constant_prices_are_a_valid_table() -> None:
-    assert check(raw()[["Close"]].assign(Close=5.0)).notes == ()
+def test_constant_prices_are_a_valid_table_with_a_note() -> None:
+    (note,) = check(raw()[["Close"]].assign(Close=5.0)).notes
+    assert note.startswith(f"The last 60 closes are equal, since {raw().index[0].date()}")
 
 
 def test_the_interval_given_is_kept() -> None:

@@ -107,7 +107,7 @@ def test_an_early_effect_that_comes_back_late_counts_from_the_early_one() -> Non
     older = np.zeros(BARS)
     older[5], older[-1] = 0.01, 0.05
     (_, width) = readings(an_explanation(np.full(BARS, 0.01), older), "month")
-    assert "Masking all but the latest 55 months moves it by +0.00 %, all 60 by +5.00 %." in width
+    assert "Masking all but the latest 55 months moves it by 0.00 %, all 60 by +5.00 %." in width
 
 
 def test_a_memory_without_an_end_in_the_window_is_not_called_short() -> None:

@@ -14,7 +14,6 @@ from lstmcli.market.store_folder import price_path, sidecar_path
 from lstmcli.workflows.data_check import CheckReport, check_data
 from tests.command_line import sessions
 from tests.workflows.test_data import FACTS, TODAY, bars
-from tests.yahoo_stand_in import split
 
 DAYS = sessions(40)
 
@@ -64,16 +63,18 @@ def test_some_series_with_faults_are_3_and_all_are_4(tmp_path: Path) -> None:
     assert check(tmp_path, "MSFT").exit_code == 0
 
 
-def test_a_cliff_is_a_jump_and_a_split_is_none(tmp_path: Path) -> None:
+def test_a_cliff_is_a_jump_and_a_split_of_adjusted_prices_is_none(tmp_path: Path) -> None:
     cliff = bars()
     cliff.loc[DAYS[25] :, ["Open", "High", "Low", "Close", "Adj Close"]] /= 4
     store(tmp_path, cliff)
-    store(tmp_path, split(bars(), DAYS[25], 4.0), "MSFT")
+    flagged = bars()
+    flagged.loc[DAYS[25], "Stock Splits"] = 4.0
+    store(tmp_path, flagged, "MSFT")
     report = check(tmp_path)
     assert found(report) == [("jump", DAYS[25])]
     assert report.findings[0].symbol == "AAPL"
     factor = cliff["Adj Close"].iloc[25] / cliff["Adj Close"].iloc[24]
-    assert f"x{factor:.3g} without a split" in report.findings[0].what
+    assert f"moves by x{factor:.3g} on {DAYS[25]}" in report.findings[0].what
 
 
 def test_a_restatement_is_told_and_is_no_fault(tmp_path: Path) -> None:

@@ -1,0 +1,39 @@
+"""Files of whole bars, as people export them, with what a case needs changed in them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tests.command_line import sessions, walk
+
+
+def bars(rows: int = 400, seed: int = 0) -> pd.DataFrame:
+    """Return consistent bars of the last New York sessions up to 2018-08-31, in cents."""
+    close = walk(rows, seed).round(2)
+    opened = (close * (1 + 0.004 * np.sin(np.arange(rows)))).round(2)
+    columns = {
+        "Open": opened,
+        "High": (np.maximum(opened, close) * 1.006).round(2),
+        "Low": (np.minimum(opened, close) * 0.994).round(2),
+        "Close": close,
+        "Volume": np.arange(rows) + 1000,
+    }
+    return pd.DataFrame(columns, index=pd.Index(sessions(rows), name="Date"))
+
+
+def changed(frame: pd.DataFrame, row: int, **values: Any) -> pd.DataFrame:
+    """Return the table with other values in one row, a callable for a change of the old one."""
+    other = frame.copy()
+    for name, value in values.items():
+        at = other.columns.get_loc(name)
+        old = other.iloc[row, at]
+        other.iloc[row, at] = value(old) if callable(value) else value
+    return other
+
+
+def write(folder: Path, name: str, frame: pd.DataFrame) -> Path:
+    """Write a table as CSV and return its path."""
+    frame.to_csv(folder / name)
+    return folder / name

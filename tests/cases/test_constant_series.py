@@ -1,0 +1,103 @@
+"""Halted and pegged series: they are reported, and nothing is claimed of a constant."""
+
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lstmcli.report.numbers import move, percent
+from lstmcli.workflows.data_check import check_data
+from lstmcli.workflows.fetch import fetch
+from tests.cases.bar_files import bars, write
+from tests.cases.conftest import CONTEXT
+from tests.clockwork import Clockwork
+from tests.command_line import in_process, sessions
+from tests.yahoo_stand_in import random_walk, stand_in
+
+DAYS = sessions(400)
+
+
+def halted(still: int, rows: int = 400) -> pd.DataFrame:
+    """Bars whose last closes, `still` of them, are equal."""
+    frame = bars(rows)
+    frame.iloc[-still:, :4] = round(
+        1.01 * frame["Close"].iloc[-still - 1 if still < rows else 0], 2
+    )
+    return frame
+
+
+def test_import_check_train_and_predict_report_twenty_equal_closes(fan_home: Path) -> None:
+    write(fan_home, "a.csv", halted(20))
+    note = f"The last 20 closes are equal, since {DAYS[-20]}"
+    train = ("train", "--config", "small.toml", "--csv", "A=a.csv", "--name", "a")
+    for command in (
+        ("data", "import", "A=a.csv"),
+        train,
+        ("predict", "-m", "small", "A"),
+        ("predict", "-m", "small", "--csv", "A=a.csv"),
+    ):
+        outcome = in_process(*command, folder=fan_home)
+        assert outcome.code == 0, outcome.err
+        assert f"lstmcli: A: {note}" in outcome.err
+    (found,) = check_data(fan_home / "data", today=date(2018, 9, 1)).findings
+    assert (found.symbol, found.kind, found.date) == ("A", "still", DAYS[-20])
+    assert "the last 20 closes are equal" in found.what
+
+
+def test_nineteen_equal_closes_and_equal_ones_long_ago_are_nothing(tmp_path: Path) -> None:
+    frame = halted(19)
+    frame.iloc[100:160, :4] = frame["Close"].iloc[100]
+    write(tmp_path, "a.csv", frame)
+    outcome = in_process("data", "import", "A=a.csv", folder=tmp_path)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert check_data(tmp_path / "data", today=date(2018, 9, 1)).findings == ()
+
+
+def test_fetch_reports_it(tmp_path: Path) -> None:
+    frame = random_walk(80)
+    frame.iloc[-25:, :5] = 50.0
+    clock = Clockwork()
+    with stand_in() as server:
+        server.serve("AAPL", frame)
+        (result,) = fetch(
+            ["AAPL"], data_dir=tmp_path, rate=1000.0, clock=clock.clock, sleep=clock.sleep,
+            now=datetime(2024, 6, 1, tzinfo=UTC),
+        ).results  # fmt: skip
+    assert "The last 25 closes are equal" in result.note
+
+
+@pytest.mark.parametrize("still", [CONTEXT, 400])
+def test_a_forecast_of_a_constant_has_no_chance_of_a_rise_and_no_signed_zero(
+    fan_home: Path, still: int
+) -> None:
+    write(fan_home, "a.csv", halted(still))
+    predict = ("predict", "-m", "small", "--csv", "A=a.csv", "--all-steps")
+    outcome = in_process(*predict, folder=fan_home)
+    assert outcome.code == 0, outcome.err
+    rows = [line.split() for line in outcome.out.splitlines() if line.split()[:1] == ["A"]]
+    assert len(rows) == 5
+    for row in rows:
+        assert row[4] == row[5]
+        assert row[6:8] == ["0.00", "%"]
+        assert row[-1] == "-"
+    (forecast,) = json.loads(in_process(*predict, "--format", "json", folder=fan_home).out)[
+        "forecasts"
+    ]
+    assert [step["probability_of_rise"] for step in forecast["steps"]] == [None] * 5
+
+
+def test_one_move_in_the_context_is_enough_for_a_chance(fan_home: Path) -> None:
+    write(fan_home, "a.csv", halted(CONTEXT - 1))
+    predict = ("predict", "-m", "small", "--csv", "A=a.csv", "--format", "json")
+    (forecast,) = json.loads(in_process(*predict, folder=fan_home).out)["forecasts"]
+    assert all(0 <= step["probability_of_rise"] <= 1 for step in forecast["steps"])
+
+
+def test_a_rounded_zero_has_no_sign() -> None:
+    assert [move(value) for value in (-1e-9, 1e-9, 0.0, -0.0)] == ["0.00 %"] * 4
+    assert [move(value) for value in (-0.0001, 0.0001)] == ["-0.01 %", "+0.01 %"]
+    assert percent(-1e-9) == "0.00 %"
+    assert percent(np.float64(-0.0006), 1) == "-0.1 %"

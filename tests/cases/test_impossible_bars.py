@@ -1,0 +1,242 @@
+"""Bars that contradict themselves: no forecast starts from a wrong close."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lstmcli.errors import DataError
+from lstmcli.market import yahoo
+from lstmcli.market.feed import ask_feed
+from lstmcli.market.store import read_stored, write_stored
+from lstmcli.runs.state import stale_marks
+from lstmcli.workflows.data_check import check_data
+from lstmcli.workflows.fetch import FetchResult, fetch
+from tests.cases.bar_files import bars, changed, write
+from tests.cases.conftest import CONTEXT
+from tests.clockwork import Clockwork
+from tests.command_line import assert_one_error, in_process, sessions
+from tests.yahoo_stand_in import StandIn, random_walk, stand_in
+
+DAYS = sessions(400)
+LAST, MIDDLE = -1, 100
+TODAY = date(2018, 9, 1)
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
+
+
+def halved(row: int) -> pd.DataFrame:
+    return changed(bars(), row, Close=lambda close: round(close / 2, 2))
+
+
+@pytest.mark.parametrize("row", [0, MIDDLE, LAST])
+def test_import_refuses_an_odd_close_with_its_date_and_all_four_values(
+    tmp_path: Path, row: int
+) -> None:
+    frame = halved(row)
+    write(tmp_path, "a.csv", frame)
+    values = [f"{name} {frame[name].iloc[row]:.10g}" for name in ("Open", "High", "Low", "Close")]
+    outcome = in_process("data", "import", "A=a.csv", folder=tmp_path)
+    assert_one_error(outcome, 4, "impossible close", DAYS[row], *values)
+    assert not list((tmp_path / "data").rglob("A.csv"))
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.9, 1.2, 10.0])
+def test_a_close_far_off_is_the_odd_one_whatever_its_size(tmp_path: Path, factor: float) -> None:
+    frame = changed(bars(), MIDDLE, Close=lambda close: round(close * factor, 2))
+    write(tmp_path, "a.csv", frame)
+    outcome = in_process("data", "import", "A=a.csv", folder=tmp_path)
+    assert_one_error(outcome, 4, "impossible close", DAYS[MIDDLE], "--start")
+
+
+def test_train_refuses_it_and_starts_after_it_where_asked(fan_home: Path) -> None:
+    write(fan_home, "a.csv", halved(MIDDLE))
+    command = ("train", "--config", "small.toml", "--csv", "A=a.csv", "--name", "a")
+    outcome = in_process(*command, folder=fan_home)
+    assert_one_error(outcome, 4, "impossible close", DAYS[MIDDLE], f"--start {DAYS[MIDDLE + 1]}")
+    outcome = in_process(*command, "--start", DAYS[MIDDLE + 1], folder=fan_home)
+    assert outcome.code == 0, outcome.err
+    metadata = json.loads((fan_home / "data/models/a/v0001/metadata.json").read_text())
+    assert metadata["data"]["symbols"][0]["rows"] == 400 - MIDDLE - 1
+    assert in_process("predict", "-m", "a", folder=fan_home).code == 0
+
+
+def test_predict_fails_where_it_reads_the_row_and_else_notes_it(fan_home: Path) -> None:
+    write(fan_home, "sound.csv", bars())
+    before = in_process("predict", "--csv", "A=sound.csv", "-m", "small", folder=fan_home)
+    assert before.code == 0, before.err
+    read = 400 - CONTEXT
+    for row, code in ((LAST, 4), (read, 4), (read - 1, 0), (MIDDLE, 0)):
+        write(fan_home, "a.csv", halved(row))
+        outcome = in_process("predict", "--csv", "A=a.csv", "-m", "small", folder=fan_home)
+        assert outcome.code == code, (row, outcome)
+        assert DAYS[row] in outcome.err
+        if code == 0:
+            assert outcome.out == before.out
+            assert "Only the rows after" in outcome.err
+    write(fan_home, "a.csv", halved(read))
+    outcome = in_process("predict", "--csv", "A=a.csv", "-m", "small", folder=fan_home)
+    assert_one_error(
+        outcome, 4, f"needs {CONTEXT} rows", f"has {CONTEXT - 1} after the unusable one of"
+    )
+
+
+def test_predict_of_an_earlier_day_reads_the_rows_before_a_later_odd_close(fan_home: Path) -> None:
+    write(fan_home, "a.csv", halved(300))
+    command = ("predict", "--csv", "A=a.csv", "-m", "small", "--as-of")
+    outcome = in_process(*command, DAYS[298], "--format", "json", folder=fan_home)
+    assert outcome.code == 0, outcome.err
+    (forecast,) = json.loads(outcome.out)["forecasts"]
+    assert forecast["cutoff"] == DAYS[298]
+    assert [step["actual"] is None for step in forecast["steps"]] == [False, *[True] * 4]
+    assert_one_error(in_process(*command, DAYS[300], folder=fan_home), 4, DAYS[300])
+
+
+def test_evaluate_scores_no_window_against_it(fan_home: Path) -> None:
+    command = ("evaluate", "--csv", "A=a.csv", "-m", "small", "--format", "json")
+    write(fan_home, "a.csv", halved(200))
+    outcome = in_process(*command, folder=fan_home)
+    assert outcome.code == 0, outcome.err
+    assert f"Only the rows after {DAYS[200]} are read" in outcome.err
+    write(fan_home, "a.csv", halved(370))
+    outcome = in_process(*command, folder=fan_home)
+    assert_one_error(outcome, 4, DAYS[370], f"--start {DAYS[371]}")
+
+
+@pytest.mark.parametrize(("name", "value"), [("High", 1.0), ("Low", 1e6), ("Open", 1e6)])
+def test_an_odd_feature_is_counted_and_dated_under_verbose(
+    tmp_path: Path, name: str, value: float
+) -> None:
+    write(tmp_path, "a.csv", changed(changed(bars(), 50, **{name: value}), 60, **{name: value}))
+    told = f"lstmcli: A: {name} contradicts the rest of its bar"
+    first = in_process("data", "import", "A=a.csv", folder=tmp_path)
+    assert first.code == 0, first.err
+    assert first.err == f"{told} in 2 rows and counts as missing.\n"
+    again = in_process("data", "import", "A=a.csv", "--verbose", folder=tmp_path)
+    assert again.err == f"{first.err}{told} on {DAYS[50]}, {DAYS[60]}.\n"
+
+
+def test_rounding_leaves_everything(tmp_path: Path) -> None:
+    frame = bars()
+    frame["High"] = frame[["Open", "Close"]].max(axis=1) * (1 - 5e-5)
+    write(tmp_path, "a.csv", frame)
+    outcome = in_process("data", "import", "A=a.csv", folder=tmp_path)
+    assert (outcome.code, outcome.err) == (0, "")
+
+
+def test_columns_adjusted_otherwise_are_one_error_and_no_list_of_dates(tmp_path: Path) -> None:
+    frame = bars()
+    frame["Close"] = (frame["Close"] * np.linspace(0.5, 1.0, 400)).round(2)
+    write(tmp_path, "a.csv", frame)
+    outcome = in_process("data", "import", "A=a.csv", folder=tmp_path)
+    assert_one_error(outcome, 4, "do not belong together", "of 400 rows", "Adjust all four alike")
+    assert len(outcome.err) < 500
+
+
+def test_a_check_names_a_close_that_an_older_version_stored(tmp_path: Path) -> None:
+    frame = halved(MIDDLE)
+    write_stored(tmp_path, "A", "1d", frame.set_axis(pd.DatetimeIndex(frame.index)), {})
+    (found,) = [
+        each for each in check_data(tmp_path, today=TODAY).findings if each.kind == "bad row"
+    ]
+    assert found.date == DAYS[MIDDLE]
+    assert found.what.startswith(f"impossible close: Close {frame['Close'].iloc[MIDDLE]:.10g} with")
+
+
+@pytest.fixture
+def feed() -> Iterator[StandIn]:
+    with stand_in() as server:
+        yield server
+
+
+def spoilt(row: int, rows: int = 80) -> pd.DataFrame:
+    frame = random_walk(rows)
+    frame.iloc[row, frame.columns.get_loc("Close")] /= 2
+    return frame
+
+
+def fetched(folder: Path) -> FetchResult:
+    clock = Clockwork()
+    clocks = {"clock": clock.clock, "sleep": clock.sleep}
+    (result,) = fetch(["AAPL"], data_dir=folder, now=NOW, rate=1000.0, **clocks).results
+    return result
+
+
+def stored_days(folder: Path) -> list[str]:
+    lines = (folder / "prices/1d/AAPL.csv").read_text().splitlines()
+    return [line.split(",")[0] for line in lines[1:]]
+
+
+def test_fetch_leaves_the_bar_out_says_so_and_takes_it_when_it_is_right(
+    feed: StandIn, tmp_path: Path
+) -> None:
+    bad = spoilt(70)
+    day = f"{bad.index[70]:%Y-%m-%d}"
+    feed.serve("AAPL", bad)
+    result = fetched(tmp_path)
+    assert (result.status, result.rows) == ("new", 79)
+    assert f"Left out 1 bar with an impossible close ({day}: Close " in result.note
+    assert day not in stored_days(tmp_path)
+    feed.serve("AAPL", random_walk(80))
+    result = fetched(tmp_path)
+    assert (result.status, result.added) == ("updated", 1)
+    assert day in stored_days(tmp_path)
+
+
+@pytest.mark.parametrize("row", [5, 75, 79])
+def test_fetch_mends_one_that_an_older_version_stored_and_marks_its_models(
+    feed: StandIn, tmp_path: Path, row: int
+) -> None:
+    bad = spoilt(row)
+    day = f"{bad.index[row]:%Y-%m-%d}"
+    (tmp_path / "models/small").mkdir(parents=True)
+    write_stored(tmp_path, "AAPL", "1d", bad, {"source": "Yahoo", "asked_start": None})
+    feed.serve("AAPL", random_walk(80))
+    result = fetched(tmp_path)
+    assert (result.status, result.added, result.rows) == ("updated", 0, 80)
+    assert f"replaced the stored bar with an impossible close of {day}" in result.note
+    assert {mark.symbol for mark in stale_marks(tmp_path / "models/small")} == {"AAPL"}
+    assert "impossible" not in fetched(tmp_path).note
+
+
+def test_fetch_removes_one_that_yahoo_still_has_and_says_so(feed: StandIn, tmp_path: Path) -> None:
+    bad = spoilt(5)
+    day = f"{bad.index[5]:%Y-%m-%d}"
+    write_stored(tmp_path, "AAPL", "1d", bad, {"source": "Yahoo", "asked_start": None})
+    feed.serve("AAPL", bad)
+    result = fetched(tmp_path)
+    assert (result.status, result.rows) == ("updated", 79)
+    assert f"removed the stored bar with an impossible close of {day}" in result.note
+    assert day not in stored_days(tmp_path)
+
+
+def test_fetch_removes_stored_opens_highs_and_lows_of_another_basis_once(
+    feed: StandIn, tmp_path: Path
+) -> None:
+    bad = random_walk(80)
+    bad.iloc[:60, :3] *= 2
+    write_stored(tmp_path, "AAPL", "1d", bad, {"source": "Yahoo", "asked_start": None})
+    with pytest.raises(DataError, match="do not belong together"):
+        read_stored(tmp_path, "AAPL", today=NOW.date())
+    feed.serve("AAPL", bad)
+    note = "removed stored opens, highs and lows that contradict the closes"
+    assert note in fetched(tmp_path).note
+    assert note not in fetched(tmp_path).note
+    prices = read_stored(tmp_path, "AAPL", today=NOW.date())
+    assert len(prices.frame) == 80
+    assert prices.frame["High"].isna().sum() == 60
+
+
+def test_an_answer_of_nothing_but_impossible_closes_is_an_error(feed: StandIn) -> None:
+    bad = random_walk(1)
+    bad["Close"] /= 2
+    bad["Adj Close"] /= 2
+    feed.serve("AAPL", bad)
+    with yahoo.hushed(), pytest.raises(DataError):
+        ask_feed(
+            "AAPL", start=None, end=None, interval="1d", time_zone="", include_partial=False,
+            now=NOW, gate=Clockwork().gate(rate=1e9),
+        )  # fmt: skip

@@ -1,0 +1,120 @@
+"""Prices that jump on the day of a split, or by a factor of 100: every reader reports it."""
+
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lstmcli.workflows.data_check import Finding, check_data
+from lstmcli.workflows.fetch import fetch
+from tests.cases.bar_files import bars, write
+from tests.clockwork import Clockwork
+from tests.command_line import in_process, sessions
+from tests.yahoo_stand_in import random_walk, stand_in
+
+DAYS = sessions(400)
+ROW = 390  # among the rows that a forecast reads
+TODAY = date(2018, 9, 1)
+PRICES = ["Open", "High", "Low", "Close"]
+
+
+def jumping(factor: float, ratio: float, rows: slice = slice(ROW, None)) -> pd.DataFrame:
+    """Bars that jump by a factor, with a split of that ratio on the first day of it."""
+    frame = bars().assign(**{"Dividends": 0.0, "Stock Splits": 0.0})
+    frame.iloc[rows, :4] = (frame.iloc[rows, :4] * factor).round(4)
+    frame.iloc[ROW, frame.columns.get_loc("Stock Splits")] = ratio
+    return frame
+
+
+def check_of(folder: Path, frame: pd.DataFrame) -> list[Finding]:
+    write(folder, "a.csv", frame)
+    done = in_process("data", "import", "A=a.csv", "--replace", folder=folder)
+    assert done.code == 0, done.err
+    return list(check_data(folder / "data", today=TODAY).findings)
+
+
+def test_import_train_predict_and_evaluate_name_day_ratio_and_move(fan_home: Path) -> None:
+    write(fan_home, "a.csv", jumping(1 / 20, 20))
+    train = ("train", "--config", "small.toml", "--csv", "A=a.csv", "--name", "a")
+    for command in (
+        ("data", "import", "A=a.csv"),
+        train,
+        ("predict", "-m", "small", "--csv", "A=a.csv"),
+        ("evaluate", "-m", "small", "--csv", "A=a.csv"),
+    ):
+        outcome = in_process(*command, folder=fan_home)
+        assert outcome.code == 0, outcome.err
+        (note,) = [line for line in outcome.err.splitlines() if "split" in line]
+        assert note.startswith("lstmcli: A: Close falls to 0.0")
+        assert note.endswith(
+            f" of the price on {DAYS[ROW]}, the day of a 20:1 split: prices are not adjusted."
+        )
+
+
+@pytest.mark.parametrize(
+    ("ratio", "name"), [(20, "20:1"), (1.5, "3:2"), (1.25, "5:4"), (0.1, "1:10")]
+)
+def test_a_check_finds_unadjusted_prices_of_any_ratio(
+    tmp_path: Path, ratio: float, name: str
+) -> None:
+    (found,) = check_of(tmp_path, jumping(1 / ratio, ratio))
+    assert (found.kind, found.date) == ("jump", DAYS[ROW])
+    assert f"the day of a {name} split" in found.what
+
+
+@pytest.mark.parametrize("ratio", [20, 1.5, 1.25, 0.1])
+def test_adjusted_prices_with_a_flag_are_silent(tmp_path: Path, ratio: float) -> None:
+    assert check_of(tmp_path, jumping(1.0, ratio)) == []
+
+
+def test_an_adjusted_close_that_does_not_jump_is_what_counts(tmp_path: Path) -> None:
+    frame = jumping(1 / 4, 4.0)
+    adjusted = frame["Close"].where(np.arange(400) >= ROW, frame["Close"] / 4)
+    assert check_of(tmp_path, frame.assign(**{"Adj Close": adjusted})) == []
+
+
+@pytest.mark.parametrize("factor", [100.0, 0.01])
+@pytest.mark.parametrize("rows", [slice(ROW, None), slice(ROW, 393), slice(None, ROW)])
+def test_pence_and_pounds_are_named_as_such(tmp_path: Path, factor: float, rows: slice) -> None:
+    (found,) = check_of(tmp_path, jumping(factor, 0.0, rows))
+    assert (found.kind, found.date) == ("jump", DAYS[ROW])
+    outcome = in_process("data", "import", "B=a.csv", folder=tmp_path)
+    assert "looks like pence and pounds" in outcome.err
+    assert ("and back" in outcome.err) == (rows.stop == 393)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"factor": 1 / 20, "ratio": 20.0}, "the day of a 20:1 split: prices are not adjusted"),
+        ({"factor": 100.0, "ratio": 0.0}, "looks like pence and pounds"),
+    ],
+)
+def test_fetch_reports_it_too(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    frame = random_walk(80)
+    frame.iloc[40:, :5] *= change["factor"]
+    frame.iloc[40, frame.columns.get_loc("Stock Splits")] = change["ratio"]
+    clock = Clockwork()
+    with stand_in() as server:
+        server.serve("AAPL", frame)
+        (result,) = fetch(
+            ["AAPL"], data_dir=tmp_path, rate=1000.0, clock=clock.clock, sleep=clock.sleep,
+            now=datetime(2024, 6, 1, tzinfo=UTC),
+        ).results  # fmt: skip
+    assert result.status == "new"
+    assert words in result.note
+    assert str(frame.index[40].date()) in result.note
+
+
+def test_weekly_bars_are_looked_through_too(tmp_path: Path) -> None:
+    frame = jumping(1 / 1.5, 1.5).set_axis(
+        pd.date_range("2018-08-27", periods=400, freq="-7D")[::-1].strftime("%Y-%m-%d")
+    )
+    write(tmp_path, "a.csv", frame.rename_axis("Date"))
+    outcome = in_process("data", "import", "A=a.csv", "--format", "json", folder=tmp_path)
+    assert json.loads(outcome.out)["imported"][0]["interval"] == "1wk"
+    assert "the day of a 3:2 split: prices are not adjusted" in outcome.err

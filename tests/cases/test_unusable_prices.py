@@ -1,0 +1,142 @@
+"""Negative and zero prices: an error that names the way past them, or rows after them alone."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lstmcli.workflows.fetch import FetchResult, fetch
+from tests.cases.bar_files import changed, write
+from tests.cases.conftest import CONTEXT
+from tests.clockwork import Clockwork
+from tests.command_line import assert_one_error, in_process, sessions, walk
+from tests.yahoo_stand_in import StandIn, random_walk, stand_in
+
+DAYS = sessions(400)
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
+
+
+def closes(*rows: int, value: float = -37.63) -> pd.DataFrame:
+    frame = pd.DataFrame({"Close": walk(400)}, index=pd.Index(DAYS, name="Date"))
+    for row in rows:
+        frame = changed(frame, row, Close=value)
+    return frame
+
+
+@pytest.mark.parametrize("value", [-37.63, 0.0])
+def test_train_and_import_name_the_day_to_start_from_and_start_there(
+    fan_home: Path, value: float
+) -> None:
+    write(fan_home, "oil.csv", closes(100, 120, value=value))
+    for command in (
+        ("train", "--config", "small.toml", "--csv", "OIL=oil.csv", "--name", "oil"),
+        ("data", "import", "OIL=oil.csv"),
+    ):
+        outcome = in_process(*command, folder=fan_home)
+        assert_one_error(outcome, 4, "bad price", DAYS[100], "2 such rows", f"--start {DAYS[121]}")
+        outcome = in_process(*command, "--start", DAYS[121], folder=fan_home)
+        assert outcome.code == 0, outcome.err
+    stored = (fan_home / "data/prices/1d/OIL.csv").read_text().splitlines()
+    assert (len(stored), stored[1].split(",")[0]) == (1 + 400 - 121, DAYS[121])
+
+
+def test_a_model_trained_from_a_day_on_forecasts_its_own_data_from_there(fan_home: Path) -> None:
+    write(fan_home, "oil.csv", closes(100))
+    train = ("train", "--config", "small.toml", "--csv", "OIL=oil.csv", "--name", "oil")
+    assert in_process(*train, "--start", DAYS[101], folder=fan_home).code == 0
+    outcome = in_process("predict", "-m", "oil", folder=fan_home)
+    assert (outcome.code, "are read" in outcome.err) == (0, False)
+    assert in_process("evaluate", "-m", "oil", folder=fan_home).code == 0
+
+
+def test_predict_reads_from_the_first_row_after_the_last_unusable_one(fan_home: Path) -> None:
+    predict = ("predict", "-m", "small", "--format", "json", "--csv", "OIL=oil.csv")
+    write(fan_home, "oil.csv", closes())
+    sound = json.loads(in_process(*predict, folder=fan_home).out)
+    write(fan_home, "oil.csv", closes(20, 100))
+    outcome = in_process(*predict, folder=fan_home)
+    assert outcome.code == 0, outcome.err
+    assert json.loads(outcome.out)["forecasts"] == sound["forecasts"]
+    note = f"Only the rows after {DAYS[100]} are read: Close is -37.63 on {DAYS[100]}"
+    assert note in outcome.err
+    assert any(note in each for each in json.loads(outcome.out)["notes"])
+
+
+@pytest.mark.parametrize("value", [-1.0, 0.0])
+def test_predict_fails_where_a_row_that_it_reads_is_unusable(fan_home: Path, value: float) -> None:
+    predict = ("predict", "-m", "small", "--csv", "OIL=oil.csv")
+    write(fan_home, "oil.csv", closes(-1, value=value))
+    assert_one_error(in_process(*predict, folder=fan_home), 4, "bad price", DAYS[-1])
+    write(fan_home, "oil.csv", closes(400 - CONTEXT, value=value))
+    words = (f"needs {CONTEXT} rows", f"has {CONTEXT - 1} after the unusable one of")
+    outcome = in_process(*predict, folder=fan_home)
+    assert_one_error(outcome, 4, *words, DAYS[400 - CONTEXT])
+    earlier = in_process(*predict, "--as-of", DAYS[300], folder=fan_home)
+    assert earlier.code == 0, earlier.err
+
+
+def test_one_unusable_symbol_of_a_table_leaves_the_others(fan_home: Path) -> None:
+    other = pd.DataFrame({"B": walk(400, 3)}, index=pd.Index(DAYS, name="Date"))
+    write(fan_home, "wide.csv", other.assign(A=closes(-1)["Close"], C=closes(50)["Close"]))
+    outcome = in_process(
+        "predict", "-m", "small", "--csv", "wide.csv", "--format", "csv", folder=fan_home
+    )
+    assert outcome.code == 3
+    assert {line.split(",")[0] for line in outcome.out.splitlines()[1:]} == {"B", "C"}
+
+
+def test_evaluate_reads_after_it_and_scores_nothing_against_it(fan_home: Path) -> None:
+    evaluate = ("evaluate", "-m", "small", "--format", "json", "--csv", "OIL=oil.csv")
+    write(fan_home, "oil.csv", closes(100))
+    outcome = in_process(*evaluate, folder=fan_home)
+    assert outcome.code == 0, outcome.err
+    assert f"Only the rows after {DAYS[100]} are read" in outcome.err
+    write(fan_home, "oil.csv", closes(365))
+    outcome = in_process(*evaluate, folder=fan_home)
+    assert_one_error(outcome, 4, DAYS[365], f"--start {DAYS[366]}")
+    before = in_process(*evaluate, "--end", DAYS[350], folder=fan_home)
+    assert before.code == 0, before.err
+
+
+def fetched(server: StandIn, folder: Path, bars: pd.DataFrame, **options: Any) -> FetchResult:
+    server.serve("CL=F", bars)
+    clock = Clockwork()
+    clocks = {"clock": clock.clock, "sleep": clock.sleep}
+    (result,) = fetch(["CL=F"], data_dir=folder, now=NOW, rate=1e3, **clocks, **options).results
+    return result
+
+
+def test_fetch_names_the_day_to_start_from_and_starts_there(tmp_path: Path) -> None:
+    bars = random_walk(80)
+    bars.iloc[30, :5] = -37.63
+    after = bars.index[31].date()
+    with stand_in() as server:
+        result = fetched(server, tmp_path, bars)
+        assert result.exit_code == 4
+        assert "Close is -37.63" in result.reason
+        assert result.reason.endswith(f"To do without: lstmcli fetch CL=F --start {after}.")
+        result = fetched(server, tmp_path, bars, start=after)
+        assert (result.status, result.first, result.rows) == ("new", str(after), 49)
+
+
+def test_a_new_negative_price_keeps_what_is_stored_and_names_the_way_past_it(
+    tmp_path: Path,
+) -> None:
+    bars = random_walk(80)
+    bad = bars.copy()
+    bad.iloc[75, :5] = -37.63
+    with stand_in() as server:
+        fetched(server, tmp_path, bars[:70])
+        before = (tmp_path / "prices/1d/CL=F.csv").read_bytes()
+        result = fetched(server, tmp_path, bad)
+        assert (tmp_path / "prices/1d/CL=F.csv").read_bytes() == before
+        command = (
+            f"lstmcli data remove CL=F, then: lstmcli fetch CL=F --start {bad.index[76].date()}"
+        )
+        assert command in result.reason
+        bad.iloc[-1, :5] = np.float64(-1.0)
+        assert fetched(server, tmp_path, bad).reason.endswith("Wait for later bars.")

@@ -1,0 +1,143 @@
+"""Which rows are refused, which are read around, and which a feed leaves out."""
+
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lstmcli.errors import DataError
+from lstmcli.market.bars import bars_from_frame
+from lstmcli.market.prices import COLUMNS, Note, Prices
+from lstmcli.market.unusable import UnusablePriceError
+from lstmcli.market.validate import check_bars
+from tests.cases.bar_files import bars, changed
+
+TODAY = date(2018, 9, 1)
+DAYS = [date.fromisoformat(day) for day in bars().index]
+HALVED = {"Close": lambda close: close / 2}
+
+
+def check(frame: pd.DataFrame, **options: Any) -> Prices:
+    frame = frame.set_axis(pd.DatetimeIndex(frame.index))
+    raw = bars_from_frame(frame, COLUMNS, "AAA", "a.csv", lambda row: row + 2)
+    return check_bars(raw, **{"today": TODAY, **options})
+
+
+def span(prices: Prices) -> tuple[date, date]:
+    return prices.frame.index[0].date(), prices.frame.index[-1].date()
+
+
+@pytest.mark.parametrize("values", [HALVED, {"Close": 0.0}, {"Close": -37.63}])
+def test_an_unusable_row_is_refused_with_its_date_and_the_first_day_after_it(values: Any) -> None:
+    with pytest.raises(UnusablePriceError, match=r"\(AAA, a.csv line 102\)") as caught:
+        check(changed(bars(), 100, **values))
+    assert str(DAYS[100]) in caught.value.why
+    assert f"--start {DAYS[101]}" in caught.value.next_step
+    assert caught.value.resume == DAYS[101]
+
+
+def test_the_day_to_start_from_lies_after_the_last_of_several_rows() -> None:
+    frame = changed(changed(bars(), 100, **HALVED), 300, Close=-1.0)
+    with pytest.raises(UnusablePriceError, match="2 such rows") as caught:
+        check(frame)
+    assert caught.value.resume == DAYS[301]
+    assert span(check(frame, start=DAYS[301])) == (DAYS[301], DAYS[-1])
+
+
+def test_nothing_starts_after_a_last_row_that_cannot_be_used() -> None:
+    with pytest.raises(UnusablePriceError) as caught:
+        check(changed(bars(), -1, **HALVED))
+    assert caught.value.resume is None
+    assert caught.value.next_step == "Correct or remove the row."
+
+
+def test_an_impossible_close_is_named_with_the_values_of_its_bar() -> None:
+    row = bars().iloc[100]
+    with pytest.raises(UnusablePriceError, match="impossible close") as caught:
+        check(changed(bars(), 100, Close=50.0))
+    for value in (50.0, row["Open"], row["High"], row["Low"]):
+        assert f" {value:.10g}" in caught.value.why
+
+
+def test_rows_around_a_day_end_at_the_unusable_ones_before_and_after_it() -> None:
+    frame = changed(changed(bars(), 100, **HALVED), 300, Close=-1.0)
+    for day, first, last, notes in (
+        (date.max, 301, 399, 1),
+        (DAYS[200], 101, 299, 2),
+        (DAYS[50], 0, 99, 1),
+        (date(1990, 1, 1), 0, 99, 1),
+    ):
+        prices = check(frame, around=day)
+        assert span(prices) == (DAYS[first], DAYS[last])
+        assert prices.cut == (DAYS[first - 1] if first else None)
+        assert sum("are read:" in note for note in prices.notes) == notes
+
+
+def test_a_day_whose_own_row_is_unusable_is_refused() -> None:
+    frame = changed(bars(), 100, **HALVED)
+    for day in (DAYS[100], DAYS[100] + (DAYS[101] - DAYS[100]) / 2):
+        with pytest.raises(UnusablePriceError, match=str(DAYS[100])):
+            check(frame, around=day)
+    with pytest.raises(UnusablePriceError):
+        check(changed(bars(), -1, Close=0.0), around=date.max)
+
+
+def test_the_adjusted_price_may_be_unusable_too() -> None:
+    frame = bars().assign(**{"Adj Close": bars()["Close"] * 0.9})
+    with pytest.raises(UnusablePriceError, match="Adj Close is -1"):
+        check(changed(frame, 7, **{"Adj Close": -1.0}))
+    assert check(changed(frame, 7, **{"Adj Close": -1.0}), price="close").cut is None
+
+
+def test_a_feed_leaves_impossible_closes_out_and_says_which() -> None:
+    frame = changed(changed(bars(), 100, **HALVED), 200, **HALVED)
+    prices = check(frame, mend=True)
+    assert len(prices.frame) == 398
+    assert prices.left_out == (DAYS[100], DAYS[200])
+    (note,) = [note for note in prices.notes if "impossible close" in note]
+    assert note.startswith(f"Left out 2 bars with an impossible close ({DAYS[100]}: Close ")
+    with pytest.raises(UnusablePriceError, match="bad price"):
+        check(changed(frame, 50, Close=-1.0), mend=True)
+
+
+def test_an_odd_high_is_missing_counted_and_dated_in_the_details() -> None:
+    frame = changed(changed(bars(), 100, High=1.0), 200, High=1.0)
+    prices = check(frame)
+    assert np.flatnonzero(prices.frame["High"].isna()).tolist() == [100, 200]
+    (note,) = prices.notes
+    assert note == "High contradicts the rest of its bar in 2 rows and counts as missing."
+    assert isinstance(note, Note)
+    assert note.details == f"High contradicts the rest of its bar on {DAYS[100]}, {DAYS[200]}."
+    (told,) = prices.told()
+    assert told == f"AAA: {note}"
+    assert isinstance(told, Note)
+    assert told.details == f"AAA: {note.details}"
+
+
+def test_columns_of_different_bases_are_one_error_and_doubted_in_a_feed() -> None:
+    frame = bars()
+    frame.iloc[:100, frame.columns.get_loc("Close")] *= 0.7
+    with pytest.raises(
+        DataError, match=r"do not belong together.*in 100 of 400 rows, the first on"
+    ):
+        check(frame)
+    prices = check(frame, mend=True)
+    assert len(prices.frame) == 400
+    assert prices.frame[["Open", "High", "Low"]].isna().all(axis=1).sum() == 100
+    assert sum(map(len, prices.notes)) < 600
+
+
+def test_the_range_is_cut_before_anything_is_said_of_it() -> None:
+    frame = changed(changed(bars(), 10, Close=-1.0), 20, Low=1000.0)
+    prices = check(frame, start=DAYS[30], end=DAYS[200])
+    assert (span(prices), prices.notes) == ((DAYS[30], DAYS[200]), ())
+    with pytest.raises(DataError, match="no rows in the range"):
+        check(frame, start=date(2018, 9, 1))
+
+
+def test_prices_next_to_the_largest_number_warn_of_nothing() -> None:
+    frame = changed(bars(), 100, Open=1e308, High=1.79e308, Low=1e308, Close=1.5e308)
+    frame = changed(frame, 101, Open=5e-324, High=5e-324, Low=5e-324, Close=5e-324)
+    assert len(check(frame).frame) == 400
