@@ -142,11 +142,14 @@ def _import_everything() -> None:
     """Once, before the forks: libraries, and pauses short enough for a thousand runs."""
     for name in _IMPORTED_ONCE:
         importlib.import_module(name)
+    import exchange_calendars
+
     from lstmcli.market import breaker, calendars, gate, yahoo
 
     breaker.FIRST_PAUSE = breaker.PROBE_CHECK = gate.FIRST_REST = 0.01
     yahoo.REQUEST_TIMEOUT = 0.5
     calendars.sessions_of("XNYS")
+    exchange_calendars.get_calendar("XNYS")
     with yahoo.hushed():
         gc.freeze()  # what is never collected is shared by all forks
 

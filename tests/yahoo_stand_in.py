@@ -66,11 +66,14 @@ def random_walk(
 
 
 def split(bars: pd.DataFrame, day: str, ratio: float) -> pd.DataFrame:
-    """The same history as Yahoo tells it after a split: adjusted back to the first day."""
+    """The same history, with what follows, as Yahoo tells it after a split.
+
+    The price falls by the ratio on that day, and what lies before is adjusted to it.
+    """
     after = bars.copy()
     before = after.index < pd.Timestamp(day)
     for column in ("Open", "High", "Low", "Close", "Adj Close", "Dividends"):
-        after.loc[before, column] /= ratio
+        after[column] /= ratio
     after.loc[before, "Volume"] = (after.loc[before, "Volume"] * ratio).round()
     after.loc[pd.Timestamp(day), "Stock Splits"] = ratio
     return after

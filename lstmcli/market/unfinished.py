@@ -10,7 +10,6 @@ import threading
 import warnings
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
-from functools import cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -114,12 +113,6 @@ def _end(day: date, interval: str) -> date:
 
 def _hours(name: str | None, day: date) -> tuple[datetime | None, datetime | None]:
     """When an exchange closes on a day and opens after it; None where no calendar says."""
-    with _LOCK:  # or every worker makes the same calendar
-        return _hours_of(name, day)
-
-
-@cache  # a calendar takes a tenth of a second, and a run asks about one day for many symbols
-def _hours_of(name: str | None, day: date) -> tuple[datetime | None, datetime | None]:
     close = opens = None
     if name is None or name.startswith("24/"):
         return close, opens
@@ -127,10 +120,10 @@ def _hours_of(name: str | None, day: date) -> tuple[datetime | None, datetime | 
         warnings.simplefilter("ignore")  # pandas' deprecations, again
         import exchange_calendars
 
-        start, end = day - timedelta(weeks=1), day + timedelta(weeks=3)
         # A day that it does not know, or see `calendars`.
         with suppress(ValueError, NotImplementedError):
-            calendar = exchange_calendars.get_calendar(name, start=start, end=end)
+            with _LOCK:  # it keeps the calendar, which every worker would make for itself
+                calendar = exchange_calendars.get_calendar(name)
             if calendar.is_session(pd.Timestamp(day)):
                 close = calendar.session_close(pd.Timestamp(day)).to_pydatetime()
                 following = calendar.next_session(pd.Timestamp(day))

@@ -52,7 +52,7 @@ def test_a_restatement_that_lacks_a_row_between_two_bases_is_tried_again(
     server: StandIn, run: Run, tmp_path: Path
 ) -> None:
     server.serve("AAPL", times(BARS, slice(0, 60), 4.0))  # a split that is not adjusted for
-    assert "Close moves by more than a factor of two" in only(run()).note
+    assert "Close moves by x0.251 on 2024-03-26" in only(run()).note
     before = files(tmp_path)
     mended = BARS.copy()
     mended.loc[BARS.index[60], "Stock Splits"] = 4.0
@@ -117,10 +117,9 @@ def test_a_jump_on_a_first_fetch_is_reported_and_mended_later(
     server.serve("AAPL", times(BARS, slice(70, 73), 100.0))
     result = only(run())
     assert result.rows == 80
-    assert "2024-04-09 (x" in result.note
-    assert "2024-04-12 (x" in result.note
+    assert "Close is x101 from 2024-04-09 to 2024-04-11 (3 rows) and back" in result.note
     found = check_data(tmp_path, today=NOW.date()).findings
-    assert [each.date for each in found if each.kind == "jump"] == ["2024-04-09", "2024-04-12"]
+    assert {each.date for each in found if each.kind == "jump"} == {"2024-04-09"}
     server.serve("AAPL", BARS)
     assert only(run(full=True)).status == "restated"
     assert_holds(tmp_path, BARS)
@@ -132,4 +131,4 @@ def test_a_jump_in_new_bars_is_reported(server: StandIn, run: Run) -> None:
     server.serve("AAPL", times(BARS, slice(72, 75), 100.0))
     result = only(run())
     assert (result.status, result.added) == ("updated", 10)
-    assert "2024-04-11 (x" in result.note
+    assert "from 2024-04-11 to 2024-04-15 (3 rows) and back" in result.note

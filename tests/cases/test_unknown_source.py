@@ -138,9 +138,9 @@ def test_bars_that_were_edited_by_hand_are_compared_with_all_of_history(
     path = tmp_path / "prices/1d/AAPL.csv"
     lines = path.read_text().splitlines(keepends=True)
     fields = lines[5].split(",")
-    lines[5] = ",".join([*fields[:4], "123.4", *fields[5:]])
+    lines[5] = ",".join([fields[0], *["123.4"] * 5, *fields[6:]])
     path.write_text("".join(lines))
     result = only(run())
     assert result.status == "restated"
-    assert "Close of 2024-01-08 was 123.4" in result.note
+    assert "Open of 2024-01-08 was 123.4" in result.note
     assert_holds(tmp_path, BARS)

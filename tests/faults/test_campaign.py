@@ -396,7 +396,7 @@ def note_said(told: str, run: Run, feed: Feed, name: str, data: bytes, tally: Ta
     if not moved.any():
         return
     (result,) = [each for each in json.loads(run.out)["results"] if each["symbol"] == name]
-    if "by more than a factor of two" in result["note"]:
+    if re.search(r"Close (moves by|is) x", result["note"]):
         tally.said["jumps of new bars"] += 1
         feed.said[name] = feed.said.get(name, set()) | set(odd.index[moved])
 

@@ -218,7 +218,7 @@ def test_paid_dividends_of_kept_rows_are_scaled_too() -> None:
 
 
 def test_rows_between_two_bases_are_unclear() -> None:
-    late = split(BARS, str(BARS.index[25].date()), 4)  # all are stored, none adjusted
+    late = flagged(hundredfold(BARS, slice(0, 25), 0.25))  # all are stored, none adjusted
     new = restate(BARS, late.drop(BARS.index[[24, 40]]))
     assert (list(new.unclear), list(new.kept)) == ([BARS.index[24]], [BARS.index[40]])
 
@@ -260,6 +260,11 @@ def hundredfold(bars: pd.DataFrame, rows: slice, factor: float = 100.0) -> pd.Da
     return after
 
 
+def flagged(bars: pd.DataFrame) -> pd.DataFrame:
+    """Return the bars with a split of 4:1 in row 25."""
+    return bars.assign(**{"Stock Splits": np.where(np.arange(len(bars)) == 25, 4.0, 0.0)})
+
+
 @pytest.mark.parametrize("factor", [100.0, 0.01, 10.0, 2.2, 1 / 3])
 @pytest.mark.parametrize("rows", [slice(43, 46), slice(44, 45), slice(41, None), slice(0, 45)])
 def test_a_jump_where_the_stored_prices_have_none_contradicts_them(
@@ -282,7 +287,7 @@ def test_a_jump_of_adjusted_closes_alone_contradicts_too() -> None:
     [
         SPLIT,
         dividend(BARS, "2024-03-15", 30.0),
-        split(BARS, "2024-02-05", 4),  # on a day that is stored: the feed's own claim
+        flagged(hundredfold(BARS, slice(0, 25), 0.25)),  # the feed's own claim
         hundredfold(BARS, slice(None)),
         hundredfold(BARS, slice(52, 55)),
         hundredfold(BARS, slice(44, 45), 1.5),
@@ -293,9 +298,8 @@ def test_splits_dividends_and_small_corrections_contradict_nothing(fresh: pd.Dat
 
 
 def test_a_split_that_is_stored_explains_no_jump() -> None:
-    stored = BARS[:50].copy()
-    stored.loc["2024-02-05", "Stock Splits"] = 4.0
-    raw = hundredfold(stored, slice(0, 24), 4.0)
+    stored = flagged(BARS)
+    raw = hundredfold(stored, slice(0, 25), 4.0)
     assert contradiction(stored, raw) is not None
     assert contradiction(raw, stored) is None
 
