@@ -179,17 +179,18 @@ def _settled(stored: pd.DataFrame, fresh: pd.DataFrame, tolerance: float) -> pd.
     Where a close is another one, and not by the ratio of the row before or after, nothing tells
     what its open would be now: it stays missing.
     """
-    common = fresh.index.intersection(stored.index)
-    kept, result = stored.loc[common], fresh.copy()
-    filling = kept
-    if (fresh.loc[common].isna() & kept.notna()).to_numpy().any():
+    common, columns = (
+        fresh.index.intersection(stored.index),
+        fresh.columns.intersection(stored.columns),
+    )
+    kept, result = stored.loc[common, columns], fresh.copy()
+    old, new = (frame.to_numpy(np.float64) for frame in (kept, fresh.loc[common, columns]))
+    values = np.where(_same(old, new, tolerance), old, new)
+    if (np.isnan(new) & ~np.isnan(old)).any():
         ratios = _Ratios.of(kept, fresh, "Close", tolerance)
         filling = _on_basis(kept, {"Close": ratios.confirmed}, _splits_differ(stored, fresh))
-    for column in fresh.columns.intersection(stored.columns):
-        old = kept[column].to_numpy(np.float64)
-        new = fresh.loc[common, column].to_numpy(np.float64)
-        other = np.where(np.isnan(new), filling[column].to_numpy(np.float64), new)
-        result.loc[common, column] = np.where(_same(old, new, tolerance), old, other)
+        values = np.where(np.isnan(values), filling.to_numpy(np.float64), values)
+    result.loc[common, columns] = values
     return result
 
 
