@@ -1,5 +1,6 @@
 """Answers for another symbol, of other bars, in another currency, too old or of half a session."""
 
+import json
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tests.cases.fetching import (
     run,
     server,
 )
+from tests.command_line import in_process
 from tests.yahoo_stand_in import StandIn, random_walk
 
 __all__ = ["run", "server"]
@@ -121,6 +123,17 @@ def test_an_answer_that_ends_early_is_noted_and_old_in_status(
     assert (only(report).note, only(report).behind) == ("", 0)
     note_fetch(tmp_path, report)
     assert part(tmp_path, "feed").state == "ok"
+
+
+def test_the_command_keeps_that_an_answer_was_stale(
+    server: StandIn, run: Run, tmp_path: Path
+) -> None:
+    server.serve("AAPL", BARS)
+    assert in_process("fetch", "AAPL", "--rate", 100, folder=tmp_path).code == 0
+    done = in_process("status", "--format", "json", folder=tmp_path)
+    feed = json.loads(done.out)["parts"][-1]
+    assert (feed["part"], feed["state"]) == ("feed", "old")
+    assert "1 stale" in feed["found"]
 
 
 def test_days_that_were_not_asked_for_or_are_not_over_are_not_missed(

@@ -42,6 +42,11 @@ def test_what_is_no_ticker_but_a_share_class_is_given_yahoos_spelling(
         check_symbol(text)
 
 
+def test_a_command_that_finds_no_prices_names_the_spelling_too(tmp_path: Path) -> None:
+    done = in_process("data", "show", "BRK.B", folder=tmp_path)
+    assert "Run: lstmcli fetch BRK-B." in done.err
+
+
 def test_symbols_in_one_word_are_split_at_commas_or_explained() -> None:
     words = ["AAPL,MSFT", "KO,", "IBM, ^GSPC ,BRK-B", "aapl"]
     assert split_symbols(words) == ["AAPL", "MSFT", "KO", "IBM", "^GSPC", "BRK-B", "aapl"]
