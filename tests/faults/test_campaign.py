@@ -120,7 +120,9 @@ class Feed:
             day = str(self.bars[symbol].index[self.shown[symbol]].date())
             event = self.random.random() * (0.3 if restate else 1.0)
             if new and event < 0.15:
-                ratio = float(self.random.choice([0.1, 1.5, 2.0, 4.0]))
+                price = self.bars[symbol]["Close"].iloc[self.shown[symbol]]
+                ratios = [0.1, 1.5, 2.0] if price < 50.0 else [1.5, 2.0, 4.0]
+                ratio = float(self.random.choice(ratios))
                 self.bars[symbol] = split(self.bars[symbol], day, ratio)
             elif new and event < 0.3:
                 paid = 0.02 * self.bars[symbol]["Close"].iloc[self.shown[symbol]]
@@ -184,7 +186,8 @@ def sessions(price: float) -> pd.DataFrame:
     days = sessions_of("XNYS")
     days = days[days >= np.datetime64("2024-01-02")][:ROWS]
     index = pd.DatetimeIndex(days.astype("datetime64[ns]"), name="Date")
-    return random_walk(ROWS, price=price).set_axis(index)
+    bars = random_walk(ROWS, price=price).set_axis(index)
+    return bars.assign(Volume=bars["Volume"] * 1e5)  # many enough for a reverse split or three
 
 
 def one_night(
@@ -478,6 +481,13 @@ def possible(trouble: Trouble, hit: bool) -> set[int]:
 
 
 def harmless(run: Run, fault: DiskFault) -> bool:
-    """Whether all that the disk refused was to make a folder that is there, or to clear one up."""
+    """Whether a run may do without all that the disk refused.
+
+    That is to make a folder that is there, to clear one up, and the data folder's record of runs.
+    """
     refused = run.steps[fault.at - 1 :] if fault.lasting else run.steps[fault.at - 1 : fault.at]
-    return all(step.startswith(("mkdir", "remove")) for step in refused)
+    paths = [Path(step.partition(" ")[2]) for step in refused]
+    return all(
+        step.startswith(("mkdir", "remove")) or "data" in (path.name, path.parent.name)
+        for step, path in zip(refused, paths, strict=True)
+    )
