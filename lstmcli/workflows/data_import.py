@@ -20,7 +20,7 @@ from lstmcli.market.intervals import as_days
 from lstmcli.market.merge import changed_prices
 from lstmcli.market.prices import COLUMNS, Prices
 from lstmcli.market.schedule import schedule_of
-from lstmcli.market.store import IMPORTED, read_raw, read_sidecar, write_imported
+from lstmcli.market.store import IMPORTED, read_raw, read_sidecar, source_of, write_imported
 from lstmcli.market.store_folder import INTERVALS, inside, price_path, store_folder
 from lstmcli.market.symbols import check_symbol
 from lstmcli.runs.locks import hold_store
@@ -182,7 +182,7 @@ def _before(data_dir: Path, prices: Prices, overwrite: bool) -> pd.DataFrame | N
     symbol, interval = prices.symbol, prices.interval
     if not inside(data_dir, price_path(data_dir, symbol, interval)).exists():
         return None
-    origin = read_sidecar(data_dir, symbol, interval).get("source", "an unknown source")
+    origin = source_of(read_sidecar(data_dir, symbol, interval)) or "an unknown source"
     if origin != IMPORTED and not overwrite:
         raise _not_replaced(symbol, f"the stored prices come from {origin}")
     try:

@@ -12,7 +12,14 @@ from datetime import date, datetime
 from pathlib import Path
 from random import Random
 
-from lstmcli.errors import DataError, LstmcliError, PartialError, UsageError, common_exit_code
+from lstmcli.errors import (
+    DataError,
+    LstmcliError,
+    NetworkError,
+    PartialError,
+    UsageError,
+    common_exit_code,
+)
 from lstmcli.market.breaker import Outcome
 from lstmcli.market.gate import Gate
 from lstmcli.market.store_folder import price_path
@@ -61,6 +68,16 @@ class FetchReport:
         """The symbols that failed, and why."""
         failed = [each for each in self.results if each.status == "failed"]
         return tuple(Failure(each.symbol, each.reason, each.exit_code) for each in failed)
+
+    @property
+    def counts(self) -> dict[str, float]:
+        """What to keep of the run for `status`: symbols whose answers failed or were stale too."""
+        return {
+            "requests": self.requests,
+            "seconds_waited": self.waited,
+            "unanswered": sum(each.exit_code == NetworkError.exit_code for each in self.failures),
+            "stale": sum(each.behind > 0 for each in self.results),
+        }
 
     @property
     def exit_code(self) -> int:
