@@ -22,6 +22,7 @@ import typer
 
 from lstmcli import __version__
 from lstmcli.errors import FileError, LockedError, UsageError
+from lstmcli.printable import json_text, printable
 
 
 @dataclass
@@ -38,6 +39,13 @@ class _Run:
 
 
 _run = _Run()
+_URL = r"(\w:/+|//)"  # a path has lost one of the slashes
+_USER = re.compile(_URL + ".*@", re.DOTALL)
+_CUT_USER = re.compile(_URL + r"(?!\*\*\*@)[^/\s:]+:(?!\d{1,5}(?!\w))\S+")
+_SECRET_FIELD = re.compile(
+    r"([?&;][^?&;=\s]*(?:auth|crumb|key|pass|pwd|secret|sig|token)[^?&;=\s]*=)[^&;#\s]+",
+    re.IGNORECASE,
+)
 
 
 def whole_run(work: Callable[[], int]) -> int:
@@ -95,7 +103,7 @@ def log_each(event: str, rows: Iterable[Mapping[str, Any]]) -> None:
     except FileError as error:
         if not _run.has_warned:
             _run.has_warned = True
-            print(f"lstmcli: warning: events are missing in the log: {error}", file=sys.stderr)
+            say(f"lstmcli: warning: events are missing in the log: {error}")
 
 
 def logged(event: str, show: Callable[..., None]) -> Callable[..., None]:
@@ -111,7 +119,7 @@ def logged(event: str, show: Callable[..., None]) -> Callable[..., None]:
 def count(*, error: str = "", **numbers: float) -> None:
     """Keep numbers for the run's end, such as `done` and `failed` symbols, and why they failed."""
     _run.counts |= numbers
-    _run.error = _run.error or error
+    _run.error = _run.error or _without_passwords(error)
 
 
 def fail(text: str) -> None:
@@ -123,7 +131,12 @@ def fail(text: str) -> None:
 def warn(text: str) -> None:
     """Log a warning, and print it also where notes are not wanted."""
     log("warning", message=text)
-    print(f"lstmcli: warning: {text}", file=sys.stderr)
+    say(f"lstmcli: warning: {text}")
+
+
+def say(line: str, *, end: str = "\n") -> None:
+    """Print one line to stderr, whatever text of others it holds."""
+    print(printable(line), end=end, file=sys.stderr, flush=True)
 
 
 def _begins_otherwise(path: Path) -> bool:
@@ -164,7 +177,7 @@ def _append(path: Path, lines: list[str]) -> int:
 
 
 def _event(event: str, facts: Mapping[str, Any]) -> str:
-    """One line of plain JSON, without the password of any address in it."""
+    """One line of plain JSON, without the password of any URL in it."""
     head = {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "run_id": _run.run_id,
@@ -172,4 +185,21 @@ def _event(event: str, facts: Mapping[str, Any]) -> str:
         "event": event,
     }
     plain = json.loads(json.dumps({**head, **facts}, default=str), parse_constant=str)
-    return re.sub(r"://[^/@\s\"]*@", "://***@", json.dumps(plain)) + "\n"
+    return json_text(_without_passwords(plain)) + "\n"
+
+
+def _without_passwords(value: Any) -> Any:
+    """Replace what may be the user and password of a URL in every text, rather too much of it.
+
+    They end at the last @ of the text, since a password may hold any character, also where it is
+    not escaped as it should be. A URL that was cut before its @ has a colon and no port.
+    """
+    if isinstance(value, dict):
+        return {key: _without_passwords(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_without_passwords(each) for each in value]
+    if not isinstance(value, str):
+        return value
+    value = _USER.sub(r"\1***@", value)
+    value = _CUT_USER.sub(r"\1***", value)
+    return _SECRET_FIELD.sub(r"\1***", value)

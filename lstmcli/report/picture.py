@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lstmcli.errors import UsageError
+from lstmcli.printable import printable
 from lstmcli.report.output import check_file, write_file
 from lstmcli.report.view import Format
 
@@ -145,9 +146,17 @@ def write_panels(
 
 def draw_title(axes: "Axes", title: str, subtitle: str) -> None:
     """Write a bold line and a quiet one above a panel, as they are spelt."""
-    axes.set_title(title, loc="left", weight="bold", fontsize=12, pad=20, parse_math=False)
+    axes.set_title(
+        printable(title), loc="left", weight="bold", fontsize=12, pad=20, parse_math=False
+    )
     axes.text(
-        0, 1.03, subtitle, transform=axes.transAxes, fontsize=9, color=QUIET, parse_math=False
+        0,
+        1.03,
+        printable(subtitle),
+        transform=axes.transAxes,
+        fontsize=9,
+        color=QUIET,
+        parse_math=False,
     )
 
 
