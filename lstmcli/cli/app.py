@@ -114,9 +114,10 @@ def _run() -> int:
     except OSError as error:
         _discard_output()
         what = f"cannot use ({error.filename})" if error.filename else "cannot write the output"
-        if error.errno == errno.ENOENT and not error.filename:
-            what = "cannot use the current folder"  # os.getcwd names none
-        return _fail(error, f"{what}: {error.strerror or error}", 1)
+        text = f"{what}: {error.strerror or error}"
+        if error.errno == errno.ENOENT and not error.filename:  # os.getcwd names no file
+            text = "cannot use the current folder: it is gone. Change to another folder."
+        return _fail(error, text, 1)
     return code
 
 

@@ -33,6 +33,6 @@ def load_torch_elsewhere() -> None:
         here = os.open(".", os.O_RDONLY)
         os.chdir(os.sep)
         with importing():
-            import torch  # noqa: F401
+            import torch._dynamo  # noqa: F401 - optimizers import it, and it asks for the folder
         os.fchdir(here)
         os.close(here)
