@@ -6,8 +6,10 @@ always makes the same bytes.
 
 import importlib.util
 import io
+import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -97,8 +99,9 @@ def render(
     size : width and height in inches. changes : of the style. Raises UsageError without matplotlib.
     """
     try:
-        from matplotlib import style
-        from matplotlib.figure import Figure
+        with _programs_hushed():
+            from matplotlib import style
+            from matplotlib.figure import Figure
     except ImportError as error:
         raise missing("matplotlib") from error
 
@@ -158,6 +161,22 @@ def draw_title(axes: "Axes", title: str, subtitle: str) -> None:
         color=QUIET,
         parse_math=False,
     )
+
+
+@contextmanager
+def _programs_hushed() -> Iterator[None]:
+    """Send what other programs write to stderr nowhere.
+
+    matplotlib asks fc-list for fonts, which complains where it cannot write into HOME.
+    """
+    with ExitStack() as stack:
+        with suppress(OSError):  # stderr may be closed
+            before = os.dup(2)
+            stack.callback(os.close, before)
+            stack.callback(os.dup2, before, 2)
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), 2)
+        yield
 
 
 def _check_picture(target: str) -> None:
