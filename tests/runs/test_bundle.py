@@ -31,7 +31,23 @@ SERIES = series_of(random_walk(160), random_walk(160, seed=1) * 1e6)
 FILES = ("model.safetensors", "config.toml", "metadata.json", "history.csv")
 
 # What a version's metadata must hold besides what save_bundle adds.
-FOUND = {"seed": 0, "split": {}, "windows": {}, "trend": {}, "validation": None}
+FOUND: dict[str, Any] = {
+    "seed": 0,
+    "interval": "1d",
+    "created": "2026-01-05T22:10:03+00:00",
+    "lstmcli_version": "0.1.0",
+    "torch_version": "2.13.0",
+    "data": {
+        "fingerprint": "9f86d081",
+        "price": "Close",
+        "symbols": [{"symbol": "AAA", "rows": 160, "first": "2020-01-01", "last": "2020-08-11"}],
+    },
+    "split": {"test_start": "2020-06-01"},
+    "windows": {"train": 100, "validation": 10},
+    "epochs": {"run": 1, "best": 1},
+    "trend": dict.fromkeys(("low", "high", "crash", "spike"), [0.1] * HORIZON),
+    "validation": None,
+}
 
 
 def fitted(scaling: str = "log_return", series: Series = SERIES) -> Fit:
@@ -280,8 +296,8 @@ def test_a_file_too_large_to_be_ours_is_refused(bundle: Path, name: str) -> None
         ("[1]", "not of schema version 1"),
         ("{}", "not of schema version 1"),
         ('{"schema_version": 2, "trained_on": []}', "not of schema version 1"),
-        ('{"schema_version": 1}', "symbols trained on"),
-        ('{"schema_version": 1, "trained_on": []}', "lacks split, windows"),
+        ('{"schema_version": 1}', "metadata.json: trained_on is missing"),
+        ('{"schema_version": 1, "trained_on": []}', "metadata.json: interval is missing"),
         ("\udc80", "metadata.json"),
     ],
 )
