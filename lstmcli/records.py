@@ -9,7 +9,7 @@ names to shapes, in which a name that ends in ? may be absent and others may com
 import json
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 
@@ -22,21 +22,12 @@ _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or 
 
 def read_json(data: bytes | str) -> Any:
     """Read JSON; ValueError where it is none, or as `check_plain`, or for a number not finite."""
-    try:
-        found = json.loads(data, parse_constant=_no_number, parse_float=_finite)
-    except RecursionError as error:
-        raise ValueError(_TOO_DEEP) from error
-    check_plain(found)
-    return found
+    return _plain(lambda: json.loads(data, parse_constant=_no_number, parse_float=_finite))
 
 
 def read_toml(text: str) -> dict[str, Any]:
     """Read TOML; ValueError where it is none, or as `check_plain`."""
-    try:
-        found = tomllib.loads(text)
-    except RecursionError as error:
-        raise ValueError(_TOO_DEEP) from error
-    check_plain(found)
+    found: dict[str, Any] = _plain(lambda: tomllib.loads(text))
     return found
 
 
@@ -77,6 +68,19 @@ def check_record(value: Any, shape: Any, where: str = "") -> None:
         kinds = (int, float) if shape is float else shape
         fits = isinstance(value, kinds) and (shape is bool or not isinstance(value, bool))
         _expect(fits, value, _WORDS[shape], where)
+
+
+def _plain(read: Callable[[], Any]) -> Any:
+    try:
+        found = read()
+    except RecursionError as error:
+        raise ValueError(_TOO_DEEP) from error
+    except ValueError as error:
+        if "integer string conversion" in str(error):  # Python's limit, with advice for programmers
+            raise ValueError("an integer has more than 4300 digits") from error
+        raise
+    check_plain(found)
+    return found
 
 
 def _check_any(value: Any, shapes: tuple[Any, ...], where: str) -> None:

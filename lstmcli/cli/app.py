@@ -107,9 +107,9 @@ def _run() -> int:
     except BrokenPipeError:
         # The reader has seen enough (`| head`); nothing more can be written, and nothing is wrong.
         _discard_output()
-    except _StoppedError:
-        raise
-    except SystemExit:
+    except SystemExit as end:
+        if end.code != 1:  # a signal
+            raise
         _discard_output()  # typer and rich make this of a pipe closed while they wrote
     except OSError as error:
         _discard_output()

@@ -25,6 +25,7 @@ from lstmcli.market.intervals import as_days
 from lstmcli.market.prices import COLUMNS, PriceChoice, Prices
 from lstmcli.market.store_folder import inside, interval_option, price_path, sidecar_path
 from lstmcli.market.validate import check_bars
+from lstmcli.records import read_json
 
 SIGNIFICANT_DIGITS = 7
 IMPORTED = "import"
@@ -123,8 +124,8 @@ def read_sidecar(data_dir: Path, symbol: str, interval: str = "1d") -> dict[str,
     path = inside(data_dir, sidecar_path(data_dir, symbol, interval))
     try:
         with open(path, "rb") as file:
-            found = json.loads(file.read(_MAX_SIDECAR_BYTES), parse_constant=str)
-    except (OSError, ValueError, RecursionError):
+            found = read_json(file.read(_MAX_SIDECAR_BYTES))
+    except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 

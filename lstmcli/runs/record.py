@@ -12,6 +12,7 @@ from typing import Any
 
 from lstmcli import atomic
 from lstmcli.errors import PartialError
+from lstmcli.records import read_json
 from lstmcli.runs.locks import hold
 
 SCHEMA_VERSION = 1
@@ -75,7 +76,7 @@ def last_runs(data_dir: Path) -> dict[str, LastRuns]:
     """The last runs by command; none where there is no record, or a damaged one."""
     try:
         with open(data_dir / _FILE, "rb") as file:
-            tree = json.loads(file.read(_MAX_BYTES), parse_constant=str)["runs"]
+            tree = read_json(file.read(_MAX_BYTES))["runs"]
         return {
             str(name): LastRuns(_end(each["last"]), each["last_good"] and _end(each["last_good"]))
             for name, each in tree.items()

@@ -25,29 +25,19 @@ from lstmcli.forecasting.forecaster import forecast
 from lstmcli.recipes import load_settings
 from lstmcli.runs.bundle import load_bundle, read_metadata, save_bundle, settings_toml
 from lstmcli.workflows.fit import Fit
-from tests.synthetic import CPU, fit_on, random_walk, series_of, tiny_settings
+from tests.synthetic import (
+    CPU,
+    fit_on,
+    random_walk,
+    series_of,
+    tiny_settings,
+    version_facts,
+)
 
 SERIES = series_of(random_walk(160), random_walk(160, seed=1) * 1e6)
 FILES = ("model.safetensors", "config.toml", "metadata.json", "history.csv")
 
-# What a version's metadata must hold besides what save_bundle adds.
-FOUND: dict[str, Any] = {
-    "seed": 0,
-    "interval": "1d",
-    "created": "2026-01-05T22:10:03+00:00",
-    "lstmcli_version": "0.1.0",
-    "torch_version": "2.13.0",
-    "data": {
-        "fingerprint": "9f86d081",
-        "price": "Close",
-        "symbols": [{"symbol": "AAA", "rows": 160, "first": "2020-01-01", "last": "2020-08-11"}],
-    },
-    "split": {"test_start": "2020-06-01"},
-    "windows": {"train": 100, "validation": 10},
-    "epochs": {"run": 1, "best": 1},
-    "trend": dict.fromkeys(("low", "high", "crash", "spike"), [0.1] * HORIZON),
-    "validation": None,
-}
+FOUND = version_facts()
 
 
 def fitted(scaling: str = "log_return", series: Series = SERIES) -> Fit:
