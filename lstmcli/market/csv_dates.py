@@ -42,7 +42,7 @@ def parse_days(fields: Fields, position: int, where: str) -> NDArray[np.datetime
     valid &= long_enough & (year >= _YEARS[0]) & (year <= _YEARS[1]) & (month >= 1) & (month <= 12)
     months = ((year - 1970) * 12 + month - 1) * valid
     first = months.astype("datetime64[M]").astype("datetime64[D]")
-    days: NDArray[np.datetime64] = first + (day - 1)
+    days: NDArray[np.datetime64] = first + (day - 1).astype("timedelta64[D]")
     valid &= (day >= 1) & (days.astype("datetime64[M]") == months.astype("datetime64[M]"))
     offsets, times_valid = _read_offsets(fields, position, lengths, valid)
     wrong = np.flatnonzero(~(valid & times_valid) & ~empty)

@@ -27,6 +27,7 @@ __all__ = [
     "sessions_behind",
 ]
 
+_DAY = np.timedelta64(1, "D")
 _RECENT = 250
 _DATES_THAT_ARE_SESSIONS = 0.97
 _SESSIONS_THAT_HAVE_BARS = 0.90
@@ -77,11 +78,11 @@ def sessions_behind(last: date, symbol: str, interval: str, today: date) -> int:
     if interval != "1d":
         step = 7 if interval == "1wk" else int(interval.rstrip("dD"))
         return max(0, (today - last).days // step - 1)
-    begin, end = np.datetime64(last, "D") + 1, np.datetime64(today, "D")
+    begin, end = np.datetime64(last, "D") + _DAY, np.datetime64(today, "D")
     sessions = sessions_of(calendar_of(symbol) or "24/5")
     if sessions.size == 0 or begin < sessions[0] or end > sessions[-1]:
         return max(0, int(np.busday_count(begin, end)))
-    return _between(sessions, begin, end - 1).size
+    return _between(sessions, begin, end - _DAY).size
 
 
 def _agreed_sessions(days: Days, symbol: str) -> Days:

@@ -147,7 +147,9 @@ def test_a_run_in_which_all_failed_names_them_all(home: Path) -> None:
     assert last(home, "predict").counts == {"done": 0, "failed": 2}
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+)
 def test_a_run_that_is_stopped_logs_its_end(
     home: Path, forks: ForkServer, number: int, code: int
 ) -> None:
