@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import typer
 
@@ -40,12 +42,13 @@ class _Run:
 
 _run = _Run()
 _URL = r"(\w:/+|//)"  # a path has lost one of the slashes
-_USER = re.compile(_URL + ".*@", re.DOTALL)
+_USER = re.compile(_URL + "(.*)@", re.DOTALL)
 _CUT_USER = re.compile(_URL + r"(?!\*\*\*@)[^/\s:]+:(?!\d{1,5}(?!\w))\S+")
 _SECRET_FIELD = re.compile(
-    r"([?&;][^?&;=\s]*(?:auth|crumb|key|pass|pwd|secret|sig|token)[^?&;=\s]*=)[^&;#\s]+",
+    r"([?&;][^?&;=\s]*(?:auth|crumb|key|pass|pwd|secret|sig|token)[^?&;=\s]*=)([^&;#\s]+)",
     re.IGNORECASE,
 )
+_SHORTEST = 3  # characters of a secret that is looked for apart from its URL
 
 
 def whole_run(work: Callable[[], int]) -> int:
@@ -73,8 +76,7 @@ def open_log(context: typer.Context, name: str | None) -> str | None:
             "not a log", where=path, why="it holds something else", next_step="Name another file."
         )
     _run.command = context.command_path.partition(" ")[2]
-    variables = {key: value for key, value in os.environ.items() if key.startswith("LSTMCLI_")}
-    start = {"version": __version__, "arguments": sys.argv[1:], "environment": variables}
+    start = {"version": __version__, "arguments": sys.argv[1:], "environment": _variables()}
     torn = _append(path, [_event("start", start)])
     _run.log_file = path
     if torn:
@@ -184,8 +186,8 @@ def _event(event: str, facts: Mapping[str, Any]) -> str:
         "command": _run.command,
         "event": event,
     }
-    plain = json.loads(json.dumps({**head, **facts}, default=str), parse_constant=str)
-    return json_text(_without_passwords(plain)) + "\n"
+    plain = json.loads(json.dumps(facts, default=str), parse_constant=str)
+    return json_text({**head, **_without_passwords(plain)}) + "\n"
 
 
 def _without_passwords(value: Any) -> Any:
@@ -202,4 +204,25 @@ def _without_passwords(value: Any) -> Any:
         return value
     value = _USER.sub(r"\1***@", value)
     value = _CUT_USER.sub(r"\1***", value)
-    return _SECRET_FIELD.sub(r"\1***", value)
+    value = _SECRET_FIELD.sub(r"\1***", value)
+    secrets = _secrets_of((*sys.argv[1:], *_variables().values()))
+    return secrets.sub("***", value) if secrets else value
+
+
+@lru_cache(maxsize=1)
+def _secrets_of(texts: tuple[str, ...]) -> re.Pattern[str] | None:
+    """Return the passwords that a run was given, for messages that show a part of a URL.
+
+    `--csv NAME=FILE` takes one apart at its first =, and the store encodes the names of files.
+    """
+    found = [user.partition(":")[2] for text in texts for _, user in _USER.findall(text)]
+    found += [secret for text in texts for _, secret in _SECRET_FIELD.findall(text)]
+    parts = {part for secret in found for part in (secret, *secret.split("="))}
+    parts |= {" ".join(part.split()) for part in parts} | {quote(part, safe="") for part in parts}
+    long = sorted((part for part in parts if len(part) >= _SHORTEST), key=len, reverse=True)
+    words = "|".join(map(re.escape, long))
+    return re.compile(words, re.IGNORECASE) if words else None
+
+
+def _variables() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key.startswith("LSTMCLI_")}
