@@ -73,7 +73,7 @@ def sessions_of(calendar: str) -> Days:
     Half days are sessions. Empty where the installed libraries cannot make the calendar. Treat
     the array as constant: it is shared.
     """
-    every_day = np.arange(FIRST_TRUSTED, LAST_KNOWN + 1)
+    every_day = np.arange(FIRST_TRUSTED, LAST_KNOWN + np.timedelta64(1, "D"))
     if calendar == "24/7":
         days = every_day
     elif calendar == "24/5":

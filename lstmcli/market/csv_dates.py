@@ -51,7 +51,7 @@ def parse_days(fields: Fields, position: int, where: str) -> NDArray[np.datetime
             fields.field(int(wrong[0]), position), f"{where} line {fields.lines[wrong[0]]}"
         )
     _refuse_mixed_offsets(offsets[~empty], fields.lines[~empty], where)
-    days[empty] = np.datetime64("NaT")
+    days[empty] = np.datetime64("NaT", "D")
     return days
 
 
