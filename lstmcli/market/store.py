@@ -34,6 +34,7 @@ from lstmcli.market.store_folder import (
 )
 from lstmcli.market.symbols import yahoo_spelling
 from lstmcli.market.validate import check_bars
+from lstmcli.records import read_json
 
 SIGNIFICANT_DIGITS = 7
 YAHOO, IMPORTED = "Yahoo", "import"  # the sources that sidecars name
@@ -150,8 +151,8 @@ def read_sidecar(data_dir: Path, symbol: str, interval: str = "1d") -> dict[str,
     path = inside(data_dir, sidecar_path(data_dir, symbol, interval))
     try:
         with open(path, "rb") as file:
-            found = json.loads(file.read(_MAX_SIDECAR_BYTES), parse_constant=str)
-    except (OSError, ValueError, RecursionError):
+            found = read_json(file.read(_MAX_SIDECAR_BYTES))
+    except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 
