@@ -43,7 +43,7 @@ def latest_date(today: date, interval: str) -> np.datetime64:
     if interval == "1mo":
         return max(day + DAY, _end(np.array([day]), interval)[0])
     # A week may be dated by the Sunday that ends it.
-    return day + max(1, _SUNDAY - today.weekday() if interval == "1wk" else 1)
+    return day + DAY * max(1, _SUNDAY - today.weekday() if interval == "1wk" else 1)
 
 
 def leave_out_unfinished(bars: Bars, interval: str, today: date, kept: date | None = None) -> Noted:
@@ -80,9 +80,8 @@ def leave_out_unfinished(bars: Bars, interval: str, today: date, kept: date | No
 def _end(days: Days, interval: str) -> Days:
     """Return the last day of each bar's period."""
     if interval == "1mo":
-        months = days.astype("datetime64[M]") + np.timedelta64(1, "M")
-        last: Days = months.astype("datetime64[D]") - DAY
-        return last
+        months: Days = days.astype("datetime64[M]") + np.timedelta64(1, "M")
+        return months.astype("datetime64[D]") - DAY
     usual = _usual(days)
     length = usual if _FRIDAY <= usual < _SUNDAY else 6
     return first_days(period_of(days, interval), days, interval) + length * DAY
