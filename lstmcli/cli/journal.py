@@ -2,7 +2,8 @@
 
 A process is one run, so the run is this module's own; what goes to standard error passes here too.
 The end of a fetch, train, predict or evaluate is kept in the data folder as well, for `status`.
-A log that cannot be written is an error at the start, and one warning later: the work goes on.
+A log that cannot be written is an error at the start, and one warning later: the work goes on. One
+that another process keeps locked is a warning at any time, and is not waited for a second time.
 """
 
 import json
@@ -22,6 +23,8 @@ import typer
 
 from lstmcli import __version__
 from lstmcli.errors import FileError, LockedError, UsageError
+
+_LOG_WAIT = 10.0  # seconds for the lines of other runs, which take milliseconds
 
 
 @dataclass
@@ -56,7 +59,7 @@ def whole_run(work: Callable[[], int]) -> int:
 
 
 def open_log(context: typer.Context, name: str | None) -> str | None:
-    """Begin the log, as soon as its option is read; raises FileError where that cannot be."""
+    """Start the log, as soon as its option is read; raises FileError where that cannot be."""
     if name is None or context.resilient_parsing:
         return name
     path = Path(name)
@@ -67,7 +70,11 @@ def open_log(context: typer.Context, name: str | None) -> str | None:
     _run.command = context.command_path.partition(" ")[2]
     variables = {key: value for key, value in os.environ.items() if key.startswith("LSTMCLI_")}
     start = {"version": __version__, "arguments": sys.argv[1:], "environment": variables}
-    torn = _append(path, [_event("start", start)])
+    torn = 0
+    try:
+        torn = _append(path, [_event("start", start)])
+    except LockedError as error:
+        _warn_missing(error)
     _run.log_file = path
     if torn:
         warn(f"{path}: a last line that was cut short is gone, {torn} bytes")
@@ -92,10 +99,8 @@ def log_each(event: str, rows: Iterable[Mapping[str, Any]]) -> None:
         return
     try:
         _append(_run.log_file, lines)
-    except FileError as error:
-        if not _run.has_warned:
-            _run.has_warned = True
-            print(f"lstmcli: warning: events are missing in the log: {error}", file=sys.stderr)
+    except (FileError, LockedError) as error:
+        _warn_missing(error)
 
 
 def logged(event: str, show: Callable[..., None]) -> Callable[..., None]:
@@ -124,6 +129,13 @@ def warn(text: str) -> None:
     """Log a warning, and print it also where notes are not wanted."""
     log("warning", message=text)
     print(f"lstmcli: warning: {text}", file=sys.stderr)
+
+
+def _warn_missing(error: Exception) -> None:
+    """Warn once in a run, whatever else cannot be logged."""
+    if not _run.has_warned:
+        _run.has_warned = True
+        print(f"lstmcli: warning: events are missing in the log: {error}", file=sys.stderr)
 
 
 def _begins_otherwise(path: Path) -> bool:
@@ -160,7 +172,8 @@ def _record(data_dir: Path, code: int) -> None:
 def _append(path: Path, lines: list[str]) -> int:
     from lstmcli.runs.append import append_lines
 
-    return append_lines(path, "".join(lines).encode("ascii"))
+    wait = 0.0 if _run.has_warned else _LOG_WAIT
+    return append_lines(path, "".join(lines).encode("ascii"), wait=wait)
 
 
 def _event(event: str, facts: Mapping[str, Any]) -> str:

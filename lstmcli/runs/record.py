@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lstmcli import atomic
-from lstmcli.errors import PartialError
+from lstmcli.errors import FileError, PartialError
+from lstmcli.market.store_folder import inside
 from lstmcli.runs.locks import hold
 
 SCHEMA_VERSION = 1
@@ -72,15 +73,15 @@ def note_end(data_dir: Path, end: RunEnd) -> None:
 
 
 def last_runs(data_dir: Path) -> dict[str, LastRuns]:
-    """The last runs by command; none where there is no record, or a damaged one."""
+    """The last runs by command; none where there is no record, or a damaged or foreign one."""
     try:
-        with open(data_dir / _FILE, "rb") as file:
+        with open(inside(data_dir, data_dir / _FILE), "rb") as file:
             tree = json.loads(file.read(_MAX_BYTES), parse_constant=str)["runs"]
         return {
             str(name): LastRuns(_end(each["last"]), each["last_good"] and _end(each["last_good"]))
             for name, each in tree.items()
         }
-    except (OSError, *_NOT_A_RECORD):
+    except (OSError, FileError, *_NOT_A_RECORD):
         return {}
 
 

@@ -1,9 +1,8 @@
 """Grade: the forecasts of the ledger against what happened since, by the scores of a backtest."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -22,10 +21,9 @@ from lstmcli.runs.ledger import Damage, read_ledger
 from lstmcli.runs.ledger_line import Entry
 from lstmcli.training.device import threads
 from lstmcli.workflows.failures import Failure, raise_if_all_failed
-from lstmcli.workflows.issued import Issued
+from lstmcli.workflows.issued import Issued, read_issued, reference
 from lstmcli.workflows.outcomes import Counts, Outcome, find_outcome
 from lstmcli.workflows.prices import load_prices
-from lstmcli.workflows.reading import Reading, read_issued, reference
 from lstmcli.workflows.scoring import Fitted, score_backtest
 from lstmcli.workflows.source import Source
 
@@ -75,23 +73,19 @@ def grade(
     start: date | None = None,
     end: date | None = None,
     number_of_threads: int = 1,
-    reading: Callable[[], Reading] | None = None,
 ) -> GradeReport:
     """Grade what was issued by the models (`NAME` or `NAME/VERSION`) from `start` to `end`.
-
-    reading : of the same choice, where it was begun before.
 
     Without symbols in the source all of the ledger are graded, with the prices of the store unless
     the source names files. Damaged lines are left out. Raises DataError where nothing was issued.
     """
-    read = reading or partial(read_issued, source, models=models, start=start, end=end)
-    found = read()
-    if not found.issued:
-        raise _nothing_issued(source, found.damages)
-    series, notes, failures = _load(source, found.issued)
+    issued, damages = read_issued(source, models=models, start=start, end=end)
+    if not issued:
+        raise _nothing_issued(source, damages)
+    series, notes, failures = _load(source, issued)
     grades = []
     with threads(number_of_threads):
-        for each in found.issued:
+        for each in issued:
             name = _name(each)
             outcome = find_outcome(each, series[each.interval, each.price], name)
             grades.append(_grade(each, outcome, name))
@@ -99,7 +93,7 @@ def grade(
     return GradeReport(
         grades=tuple(grades),
         n_symbols=sum(map(len, series.values())),
-        damages=found.damages,
+        damages=tuple(damages),
         notes=tuple(notes),
         failures=tuple(failures),
     )

@@ -2,7 +2,7 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.forecasting.forecast import Forecast
+from lstmcli.runs.ledger import Damage, read_ledger
 from lstmcli.runs.ledger_line import Entry
+from lstmcli.workflows.source import Source
 
 _EPOCH = date(1970, 1, 1).toordinal()
 
@@ -37,6 +39,26 @@ class Issued:
     forecast: Forecast
 
 
+def read_issued(
+    source: Source,
+    *,
+    models: Sequence[str] = (),
+    start: date | None = None,
+    end: date | None = None,
+) -> tuple[list[Issued], list[Damage]]:
+    """Read what was issued by the models from `start` to `end`, and the lines that are damaged.
+
+    Raises FileError for a ledger that cannot be read.
+    """
+    damages: list[Damage] = []
+    return collect(_wanted(source, models, start, end, damages)), damages
+
+
+def reference(entry: Entry) -> str:
+    """Return the name and version of the model that forecast."""
+    return f"{entry.model}/{entry.version}"
+
+
 def collect(entries: Iterable[Entry]) -> list[Issued]:
     """Gather entries, which come in the order of issue, into sets of the same shape.
 
@@ -57,6 +79,27 @@ def collect(entries: Iterable[Entry]) -> list[Issued]:
         seen.add(cutoff)
         columns.add(entry)
     return [columns.issued() for columns in sets.values() if columns.symbol]
+
+
+def _wanted(
+    source: Source,
+    models: Sequence[str],
+    start: date | None,
+    end: date | None,
+    damages: list[Damage],
+) -> Iterator[Entry]:
+    """Yield the entries asked for; put aside what is damaged."""
+    symbols, names = {symbol.upper() for symbol in source.symbols}, set(models)
+    first, last = str(start or "0001-01-01"), str(end or "9999-12-31")
+    for found in read_ledger(source.data_dir):
+        if isinstance(found, Damage):
+            damages.append(found)
+        elif (
+            (not symbols or found.symbol.upper() in symbols)
+            and (not names or not names.isdisjoint((found.model, reference(found))))
+            and first <= found.cutoff <= last
+        ):
+            yield found
 
 
 @dataclass
