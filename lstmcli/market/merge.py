@@ -17,7 +17,6 @@ OVERLAP = 10  # stored rows that are fetched again
 TOLERANCE = 1e-5  # relative; identical requests differ by about 1e-7
 
 _PRICES = ("Open", "High", "Low", "Close", "Adj Close")
-_LEARNED = ("Close", "Adj Close")
 _ACTIONS = ("Stock Splits", "Dividends")
 _SHOWN = 3  # actions named in a reason
 
@@ -78,25 +77,6 @@ def replace_history(
         new = fresh.loc[common, column].to_numpy(np.float64)
         result.loc[common, column] = np.where(_same(old, new, tolerance) | np.isnan(new), old, new)
     return result
-
-
-def changed_prices(
-    stored: pd.DataFrame, fresh: pd.DataFrame, *, tolerance: float = TOLERANCE
-) -> tuple[str, ...]:
-    """Which of the columns that models learn from are other ones now, in rows that are in both.
-
-    Where there is no such row, all that were stored.
-    """
-    common = fresh.index.intersection(stored.index)
-    found = []
-    for column in _LEARNED:
-        if column not in stored:
-            continue
-        old = stored.loc[common, column].to_numpy(np.float64)
-        new = fresh.reindex(index=common, columns=[column]).to_numpy(np.float64)[:, 0]
-        if not len(common) or not _same(old, new, tolerance).all():
-            found.append(column)
-    return tuple(found)
 
 
 def _no_common_row(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:

@@ -48,7 +48,7 @@ def append(data_dir: Path, entries: Sequence[Entry]) -> tuple[str, ...]:
         torn = [each for each in latest if each.is_file() and is_torn(each)]
     except OSError as error:
         raise FileError(
-            "cannot use the ledger", where=folder, why=error.strerror or str(error)
+            "cannot write to the ledger", where=folder, why=error.strerror or str(error)
         ) from error
     cut = {each: append_lines(each, b"") for each in torn}
     cut[path] = append_lines(path, b"".join(map(encode, entries)))

@@ -15,7 +15,6 @@ import pandas as pd
 
 from lstmcli.config import Data
 from lstmcli.errors import DataError, LstmcliError, UsageError
-from lstmcli.market.merge import changed_prices
 from lstmcli.market.prices import COLUMNS, Prices
 from lstmcli.market.store import IMPORTED, read_raw, read_sidecar, write_imported
 from lstmcli.market.store_folder import INTERVALS, inside, price_path, store_folder
@@ -23,7 +22,6 @@ from lstmcli.market.symbols import check_symbol
 from lstmcli.runs.locks import hold_store
 from lstmcli.workflows.failures import Failure, raise_if_all_failed
 from lstmcli.workflows.prices import Source, load_prices
-from lstmcli.workflows.stale import mark_restated
 
 
 @dataclass(frozen=True)
@@ -146,9 +144,6 @@ def _store(data_dir: Path, prices: Prices, overwrite: bool, now: datetime) -> Im
         "last": last,
         "rows": len(index),
     }
-    if before is not None:
-        changes = changed_prices(before, prices.frame)
-        mark_restated(data_dir, symbol, interval, changes, f"replaced by {file}")
     written = write_imported(data_dir, symbol, interval, prices.frame, sidecar)
     status: Literal["new", "replaced"] = "new" if before is None else "replaced"
     old = pd.DatetimeIndex([] if before is None else before.index)

@@ -11,9 +11,9 @@ from lstmcli.errors import DataError, FileError, UsageError
 from lstmcli.market.csv import parse_csv_option, read_prices
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import read_stored
-from lstmcli.market.store_folder import price_path
+from lstmcli.market.store_folder import price_folders, price_path
 from lstmcli.market.symbols import check_symbol
-from lstmcli.runs.ownership import tell_doubts
+from lstmcli.runs.ownership import ownership_doubt, tell_doubts
 from lstmcli.workflows.ahead import work_ahead
 from lstmcli.workflows.failures import Failure
 from lstmcli.workflows.source import Source as Source
@@ -55,6 +55,11 @@ def stream_prices(source: Source, data: Data) -> Iterator[Prices | Failure]:
         if isinstance(found, Prices):
             _refuse_second(found.symbol, seen)
         yield found
+
+
+def doubtful_folders(source: Source, interval: str) -> tuple[Path, ...]:
+    """Return the folders that prices of the store are read from, for `ownership.tell_doubts`."""
+    return () if source.csv else price_folders(source.data_dir, interval)
 
 
 def tell_untrained(symbols: Sequence[str], trained_on: Sequence[str]) -> tuple[str, ...]:
@@ -171,7 +176,8 @@ def _stored(source: Source, data: Data, symbol: str) -> Prices | Failure:
         )
     except (DataError, FileError) as error:
         return Failure.of(symbol, error)
-    doubts = tell_doubts([price_path(source.data_dir, symbol, data.interval)])
+    path = price_path(source.data_dir, symbol, data.interval)
+    doubts = () if ownership_doubt(path.parent) else tell_doubts([path])
     return replace(prices, notes=(*prices.notes, *doubts))
 
 

@@ -12,11 +12,10 @@ import pandas as pd
 
 from lstmcli.errors import DataError
 from lstmcli.market.feed import Answer, ask_feed
-from lstmcli.market.merge import changed_prices, merge_overlap, replace_history
+from lstmcli.market.merge import merge_overlap, replace_history
 from lstmcli.market.store import sidecar_fits, write_stored
 from lstmcli.market.store_folder import interval_option
 from lstmcli.workflows.ask import Stored, Task, make_plan, read
-from lstmcli.workflows.stale import mark_restated
 
 Status = Literal["new", "updated", "unchanged", "restated", "failed"]
 
@@ -61,8 +60,6 @@ def refresh(symbol: str, task: Task) -> FetchResult:
         if not plan.whole:
             answer = _ask(symbol, stored.asked_start, stored, task)
         frame = _replaced(symbol, stored, answer, task)
-        changes = changed_prices(stored.frame, frame)
-        mark_restated(task.data_dir, symbol, task.interval, changes, merge.restated)
     asked_start = plan.start if plan.whole else stored.asked_start
     changed = False
     known = sidecar_fits(task.data_dir, symbol, task.interval)

@@ -208,7 +208,7 @@ def test_two_runs_at_once_do_not_mix_their_lines(tmp_path: Path) -> None:
 
 def test_a_ledger_that_is_no_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "ledger").touch()
-    with pytest.raises(FileError, match=r"cannot use the ledger .*ledger"):
+    with pytest.raises(FileError, match=r"cannot write to the ledger .*ledger"):
         append(tmp_path, entries(1))
 
 
