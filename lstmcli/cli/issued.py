@@ -38,7 +38,7 @@ def evaluate_issued(
     gc.set_threshold(50_000)
     _check_alone({f"--{name.replace('_', '-')}": asked[name] for name in _UNUSED} | dict(others))
     choice = {name: asked[name] for name in _CHOICES}
-    report = grade(source, **choice, number_of_threads=asked["number_of_threads"])
+    report = grade(source, **choice)
     from lstmcli.cli import messages
     from lstmcli.report.grade import grade_view, graded_rows
     from lstmcli.report.output import emit, rows_csv, write_file

@@ -19,7 +19,6 @@ from lstmcli.evaluation.verdict import verdict
 from lstmcli.market.symbols import check_symbol
 from lstmcli.runs.ledger import Damage, read_ledger
 from lstmcli.runs.ledger_line import Entry
-from lstmcli.training.device import threads
 from lstmcli.workflows.failures import Failure, raise_if_all_failed
 from lstmcli.workflows.issued import Issued, read_issued, reference
 from lstmcli.workflows.outcomes import Counts, Outcome, find_outcome
@@ -72,7 +71,6 @@ def grade(
     models: Sequence[str] = (),
     start: date | None = None,
     end: date | None = None,
-    number_of_threads: int = 1,
 ) -> GradeReport:
     """Grade what was issued by the models (`NAME` or `NAME/VERSION`) from `start` to `end`.
 
@@ -84,12 +82,11 @@ def grade(
         raise _nothing_issued(source, damages)
     series, notes, failures = _load(source, issued)
     grades = []
-    with threads(number_of_threads):
-        for each in issued:
-            name = _name(each)
-            outcome = find_outcome(each, series[each.interval, each.price], name)
-            grades.append(_grade(each, outcome, name))
-            notes += outcome.notes
+    for each in issued:
+        name = _name(each)
+        outcome = find_outcome(each, series[each.interval, each.price], name)
+        grades.append(_grade(each, outcome, name))
+        notes += outcome.notes
     return GradeReport(
         grades=tuple(grades),
         n_symbols=sum(map(len, series.values())),
