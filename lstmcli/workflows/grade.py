@@ -22,7 +22,7 @@ from lstmcli.runs.ledger_line import Entry
 from lstmcli.workflows.failures import Failure, raise_if_all_failed
 from lstmcli.workflows.issued import Issued, read_issued, reference
 from lstmcli.workflows.outcomes import Counts, Outcome, find_outcome
-from lstmcli.workflows.prices import load_prices
+from lstmcli.workflows.prices import stream_prices
 from lstmcli.workflows.scoring import Fitted, score_backtest
 from lstmcli.workflows.source import Source
 
@@ -120,13 +120,14 @@ def _load(
         choice = _CHOICES[price]
         data = Data(interval=interval, price=choice)
         asked = replace(source, symbols=tuple(symbols))
-        loaded, failed = load_prices(asked, data) if symbols else ([], [])
-        series[interval, price] = {
-            each.symbol.upper(): make_series(each, features=("close",), price=choice)
-            for each in loaded
-        }
-        notes += [f"{each.symbol}: {note}" for each in loaded for note in each.notes]
-        failures += [*unknown, *failed]
+        failures += unknown
+        own = series[interval, price] = {}
+        for each in stream_prices(asked, data) if symbols else ():
+            if isinstance(each, Failure):
+                failures.append(each)
+                continue
+            own[each.symbol.upper()] = make_series(each, features=("close",), price=choice)
+            notes += [f"{each.symbol}: {note}" for note in each.notes]
     raise_if_all_failed(sum(map(len, series.values())), failures)
     return series, notes, failures
 
