@@ -19,6 +19,7 @@ from lstmcli.forecasting.forecast import Forecast
 
 BINS = 10
 _TEST = "Pearson chi-squared"
+_CHUNK = 4096  # windows at a time, so that memory stays flat
 
 Floats = NDArray[np.float64]
 
@@ -56,9 +57,12 @@ def pit_histogram(
     if forecast.quantiles is None or not known.any():
         return None
     edges = np.linspace(0.0, 1.0, BINS + 1)
-    fan = forecast.quantiles[known, forecast.column(step), :]
-    mass = bin_masses(fan, forecast.levels, actual[known], edges)
+    fan, actual = forecast.quantiles[known, forecast.column(step), :], actual[known]
     cutoff, end = cutoff[known], end[known]
+    mass = np.empty((len(actual), BINS))
+    for first in range(0, len(actual), _CHUNK):
+        rows = slice(first, first + _CHUNK)
+        mass[rows] = bin_masses(fan[rows], forecast.levels, actual[rows], edges)
     shares, apart = pooled(mass, cutoff), independent(cutoff, end)
     return PitHistogram(
         step=step,

@@ -37,7 +37,7 @@ from lstmcli.evaluation.error_scores import (
 )
 from lstmcli.evaluation.intervals import Interval
 from lstmcli.evaluation.levels import LevelScore, level_scores
-from lstmcli.evaluation.losses import Losses, losses
+from lstmcli.evaluation.losses import Losses, check_forecast, losses
 from lstmcli.evaluation.movement import Movement, movement
 from lstmcli.evaluation.pit import PitHistogram
 from lstmcli.evaluation.pooling import by_symbol, count_dates
@@ -140,10 +140,9 @@ def score(
     at = (*(step for step in before if step in steps), horizon)
     symbols, group = by_symbol(backtest.symbol)
     scale = np.array([mase_scales.get(symbol) or np.nan for symbol in symbols])[group]
-    reduced = {
-        name: losses(backtest, name, scale / backtest.last_close) for name in backtest.forecasts
-    }
-    against = tuple(name for name in against if name in reduced)
+    for name, each in backtest.forecasts.items():
+        check_forecast(name, each, backtest.actual)
+    against = tuple(name for name in against if name in backtest.forecasts)
     told, fitted = {} if longer is None else _told(longer), thresholds or {}
     at_steps = {
         name: tuple(
@@ -151,7 +150,11 @@ def score(
             or at_step(backtest, name, step, flat_band, fitted.get(name), tails)
             for step in at
         )
-        for name in reduced
+        for name in backtest.forecasts
+    }
+    reduced = {
+        name: losses(backtest, name, scale / backtest.last_close, group)
+        for name in backtest.forecasts
     }
     dated = comparable(backtest, reduced)
     intervals = {} if generator is None else skill_intervals(dated.some, generator)
@@ -189,9 +192,8 @@ def _models(
     intervals: SkillIntervals,
     n_independent: int,
 ) -> dict[str, ModelScores]:
-    some: NDArray[np.bool_] = np.any(~np.isnan(backtest.actual), axis=1)
-    paths = path_scores(reduced, against, backtest.cutoff, some)
-    symbols = symbol_scores(reduced, against, backtest.symbol)
+    paths = path_scores(reduced, against)
+    symbols = symbol_scores(reduced, against, by_symbol(backtest.symbol)[0])
     tests = symbol_tests(backtest, reduced)
     found = {}
     for name, each in reduced.items():

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.forecasting.forecast import Forecast
+from lstmcli.forecasting.forecast import Forecast, ScaledFan
 from lstmcli.runs.ledger import Damage, read_ledger
 from lstmcli.runs.ledger_line import Entry
 from lstmcli.workflows.source import Source
@@ -132,7 +132,7 @@ class _Columns:
     cutoff: "array[int]" = field(default_factory=lambda: array("i"))
     context_length: "array[int]" = field(default_factory=lambda: array("q"))
     dates: "array[int]" = field(default_factory=lambda: array("i"))
-    moves: "array[float]" = field(default_factory=lambda: array("d"))
+    moves: "array[float]" = field(default_factory=lambda: array("f"))
 
     def add(self, number: int, entry: Entry) -> None:
         self.number.append(number)
@@ -153,7 +153,9 @@ class _Columns:
         """Return the rows given as arrays, and count the others as repeated."""
         steps, levels = tuple(self.first.steps), tuple(self.first.levels)
         shape = (len(self.number), len(steps))
-        moves = _array(self.moves).reshape(*shape, -1)[rows]  # (N, H, Q)
+        moves = _array(self.moves).reshape(*shape, -1)  # (N, H, Q)
+        scale, root = np.ones(len(rows)), np.ones(len(steps))
+        middle = moves[rows, :, levels.index(0.5) if levels else 0]
         counts = np.bincount(_array(self.version)[rows], minlength=len(self.versions)).tolist()
         return Issued(
             model=self.first.model,
@@ -166,8 +168,8 @@ class _Columns:
             context_length=_array(self.context_length)[rows],
             dates=_days(self.dates).reshape(shape)[rows],
             forecast=Forecast(
-                np.ascontiguousarray(moves[..., levels.index(0.5) if levels else 0]),
-                moves if levels else None,
+                middle.astype(np.float64),
+                ScaledFan(scale, rows, root, moves) if levels else None,
                 levels,
                 steps=steps,
             ),

@@ -14,8 +14,7 @@ from tests.evaluation.test_scores import panel
 
 def everything(backtest):
     reduced = {name: losses(backtest, name, np.ones(120)) for name in backtest.forecasts}
-    some = np.ones(120, dtype=bool)
-    paths = path_scores(reduced, ("naive", "drift"), backtest.cutoff, some)
+    paths = path_scores(reduced, ("naive", "drift"))
     return reduced, paths, comparable(backtest, reduced)
 
 

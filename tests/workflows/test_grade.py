@@ -211,7 +211,7 @@ def test_baselines_use_no_bar_after_a_cutoff(tmp_path: Path) -> None:
         other = found[1].forecasts[name]
         assert forecast.median.tobytes() == other.median.tobytes(), name
         if forecast.quantiles is not None and other.quantiles is not None:
-            assert forecast.quantiles.tobytes() == other.quantiles.tobytes(), name
+            assert forecast.quantiles[:].tobytes() == other.quantiles[:].tobytes(), name
 
 
 def test_the_first_forecast_of_a_cutoff_counts_and_later_ones_are_told(tmp_path: Path) -> None:
