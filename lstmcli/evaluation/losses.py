@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 
 # exp of a log move beyond this overflows when squared; no price has ever moved so far.
 LARGEST_MOVE = 300.0
+_CHUNK = 4096
 
 
 @dataclass(frozen=True)
@@ -55,35 +56,40 @@ def losses(
     """
     forecast, actual, cutoff = backtest.forecasts[name], backtest.actual, backtest.cutoff
     some = np.any(~np.isnan(actual), axis=1)
-    each: list[Floats] = []  # of every window: squared, absolute, scaled, CRPS
-    steps: list[Floats] = []
-    crps, fan = None, None
+    group = by_symbol(backtest.symbol)[1] if group is None else group
+    count = int(group.max(initial=-1)) + 1
+    found: dict[str, tuple[Floats, Floats]] = {}  # of each window and of each step
+    fan = None
 
-    def reduce(errors: Floats) -> None:
-        each.append(mean_known(errors, axis=1))
-        steps.append(pooled(errors, cutoff))
+    def reduce(name: str, errors: Floats) -> None:
+        found[name] = mean_known(errors, axis=1), pooled(errors, cutoff)
 
-    errors = metrics.absolute_error(forecast.median, actual)  # (N, H), in place from here
-    reduce(errors)
-    reduce(errors / scale[:, None])
-    np.square(errors, out=errors)
-    reduce(errors)
+    # One (N, H) array for one loss after the other, so that memory stays flat.
+    errors = np.empty(actual.shape)
+    for first in range(0, len(actual), _CHUNK):
+        rows = slice(first, first + _CHUNK)
+        errors[rows] = metrics.absolute_error(forecast.median[rows], actual[rows])
+    reduce("absolute", errors)
+    reduce("squared", np.square(errors, out=errors))
+    np.sqrt(errors, out=errors)  # gives back the same numbers
+    reduce("scaled", np.divide(errors, scale[:, None], out=errors))
+    del errors
     if forecast.quantiles is not None:
         crps, fan = reduce_fan(forecast.quantiles, forecast.levels, actual, cutoff)
-        reduce(crps)
-    absolute, scaled, squared = each[:3]
-    last = np.full(len(some), np.nan) if crps is None else each[3]
-    rows = np.column_stack([squared, absolute, scaled, last])
-    group = by_symbol(backtest.symbol)[1] if group is None else group
+        reduce("crps", crps)
+        del crps
+    unknown = np.full(len(actual), np.nan), None
+    names = ("squared", "absolute", "scaled", "crps")
+    means = [found.get(each, unknown)[0] for each in names]
     return Losses(
-        squared=squared,
-        crps=None if crps is None else each[3],
-        path=pooled(rows[some], cutoff[some]),
-        symbols=by_group(rows, group, int(group.max(initial=-1)) + 1),
-        step_squared=steps[2],
-        step_absolute=steps[0],
-        step_scaled=steps[1],
-        step_crps=None if crps is None else steps[3],
+        squared=found["squared"][0],
+        crps=None if fan is None else found["crps"][0],
+        path=np.array([float(pooled(each[some], cutoff[some])) for each in means]),
+        symbols=np.column_stack([by_group(each, group, count) for each in means]),
+        step_squared=found["squared"][1],
+        step_absolute=found["absolute"][1],
+        step_scaled=found["scaled"][1],
+        step_crps=None if fan is None else found["crps"][1],
         fan=fan,
     )
 

@@ -140,26 +140,25 @@ def score(
     at = (*(step for step in before if step in steps), horizon)
     symbols, group = by_symbol(backtest.symbol)
     scale = np.array([mase_scales.get(symbol) or np.nan for symbol in symbols])[group]
-    for name, each in backtest.forecasts.items():
-        check_forecast(name, each, backtest.actual)
     against = tuple(name for name in against if name in backtest.forecasts)
     told, fitted = {} if longer is None else _told(longer), thresholds or {}
-    at_steps = {
-        name: tuple(
-            told.get((name, step))
-            or at_step(backtest, name, step, flat_band, fitted.get(name), tails)
+    n_independent = count_dates(backtest.cutoff[windows_apart(backtest)])
+    reduced: dict[str, Losses] = {}
+    at_steps: dict[str, tuple[AtStep, ...]] = {}
+    movements: dict[str, Movement] = {}
+    for name in backtest.forecasts:
+        own = backtest.only(name)
+        check_forecast(name, own.forecasts[name], backtest.actual)
+        at_steps[name] = tuple(
+            told.get((name, step)) or at_step(own, name, step, flat_band, fitted.get(name), tails)
             for step in at
         )
-        for name in backtest.forecasts
-    }
-    reduced = {
-        name: losses(backtest, name, scale / backtest.last_close, group)
-        for name in backtest.forecasts
-    }
+        reduced[name] = losses(own, name, scale / backtest.last_close, group)
+        movements[name] = _movement(own, name, n_independent)
+        del own
     dated = comparable(backtest, reduced)
     intervals = {} if generator is None else skill_intervals(dated.some, generator)
-    n_independent = count_dates(backtest.cutoff[windows_apart(backtest)])
-    models = _models(backtest, reduced, dated, against, at_steps, intervals, n_independent)
+    models = _models(backtest, reduced, dated, against, at_steps, intervals, movements)
     some: NDArray[np.bool_] = np.any(~np.isnan(backtest.actual), axis=1)
     dates = backtest.cutoff[some]
     return Scores(
@@ -190,7 +189,7 @@ def _models(
     against: tuple[str, ...],
     at_steps: Mapping[str, tuple[AtStep, ...]],
     intervals: SkillIntervals,
-    n_independent: int,
+    movements: Mapping[str, Movement],
 ) -> dict[str, ModelScores]:
     paths = path_scores(reduced, against)
     symbols = symbol_scores(reduced, against, by_symbol(backtest.symbol)[0])
@@ -215,7 +214,7 @@ def _models(
             bands=tuple(band for one in at for band in one.bands),
             pit=tuple(one.pit for one in at if one.pit is not None),
             direction=tuple(one.direction for one in at),
-            movement=_movement(backtest, name, n_independent),
+            movement=movements[name],
         )
     return found
 

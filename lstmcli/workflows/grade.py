@@ -82,10 +82,13 @@ def grade(
         raise _nothing_issued(source, damages)
     series, notes, failures = _load(source, issued)
     grades = []
-    for each in issued:
-        name = _name(each)
+    while issued:
+        each = issued.pop(0)  # and let go of, before it is scored
+        name, steps = _name(each), each.steps
         outcome = find_outcome(each, series[each.interval, each.price], name)
-        grades.append(_grade(each, outcome, name))
+        about = name, each.versions, each.interval, each.price, steps
+        del each
+        grades.append(Grade(*about, outcome.counts, outcome.backtest, *_scores(outcome, name)))
         notes += outcome.notes
     return GradeReport(
         grades=tuple(grades),
@@ -145,22 +148,12 @@ def _askable(source: Source, symbols: Sequence[str]) -> tuple[list[str], list[Fa
     return found, failures
 
 
-def _grade(issued: Issued, outcome: Outcome, name: str) -> Grade:
+def _scores(outcome: Outcome, name: str) -> tuple[tuple[Scores, ...], tuple[str, ...]]:
+    """Return the scores and their verdicts; none where nothing can be graded yet."""
     scores: list[Scores] = []
-    if outcome.backtest is not None:
-        for part in _parts(outcome.backtest):
-            scores.append(_score(part, outcome, name, longer=scores[0] if scores else None))
-    return Grade(
-        model=name,
-        versions=issued.versions,
-        interval=issued.interval,
-        price=issued.price,
-        steps=issued.forecast.steps,
-        counts=outcome.counts,
-        backtest=outcome.backtest,
-        scores=tuple(scores),
-        verdicts=tuple(verdict(each) for each in scores),
-    )
+    for part in () if outcome.backtest is None else _parts(outcome.backtest):
+        scores.append(_score(part, outcome, name, longer=scores[0] if scores else None))
+    return tuple(scores), tuple(map(verdict, scores))
 
 
 def _parts(result: Backtest) -> Iterator[Backtest]:

@@ -25,6 +25,8 @@ class Issued:
 
     versions : how many of each. repeated : later ones for the same cutoff, which are left out.
     symbol, cutoff, context_length : (N,). dates : (N, H) the session that each step means.
+    moves : (R, H, Q), as they were read, in float32, which holds the digits of a line. rows : (N,)
+    where each forecast's are.
     """
 
     model: str
@@ -36,7 +38,22 @@ class Issued:
     cutoff: NDArray[np.datetime64]
     context_length: NDArray[np.int64]
     dates: NDArray[np.datetime64]
-    forecast: Forecast
+    steps: tuple[int, ...]
+    levels: tuple[float, ...]
+    moves: NDArray[np.float32]
+    rows: NDArray[np.int64]
+
+
+def made(
+    moves: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    steps: tuple[int, ...],
+    levels: tuple[float, ...],
+) -> Forecast:
+    """Return the forecasts of some rows of `Issued.moves`."""
+    fan = ScaledFan(np.ones(len(rows)), rows, np.ones(len(steps)), moves)
+    median = fan[..., levels.index(0.5) if levels else 0]
+    return Forecast(median, fan if levels else None, levels, steps=steps)
 
 
 def read_issued(
@@ -153,9 +170,6 @@ class _Columns:
         """Return the rows given as arrays, and count the others as repeated."""
         steps, levels = tuple(self.first.steps), tuple(self.first.levels)
         shape = (len(self.number), len(steps))
-        moves = _array(self.moves).reshape(*shape, -1)  # (N, H, Q)
-        scale, root = np.ones(len(rows)), np.ones(len(steps))
-        middle = moves[rows, :, levels.index(0.5) if levels else 0]
         counts = np.bincount(_array(self.version)[rows], minlength=len(self.versions)).tolist()
         return Issued(
             model=self.first.model,
@@ -167,12 +181,10 @@ class _Columns:
             cutoff=_days(self.cutoff)[rows],
             context_length=_array(self.context_length)[rows],
             dates=_days(self.dates).reshape(shape)[rows],
-            forecast=Forecast(
-                middle.astype(np.float64),
-                ScaledFan(scale, rows, root, moves) if levels else None,
-                levels,
-                steps=steps,
-            ),
+            steps=steps,
+            levels=levels,
+            moves=_array(self.moves).reshape(*shape, -1),
+            rows=rows,
         )
 
 
