@@ -78,7 +78,7 @@ def make_series(
     column = price_column(prices, price)
     known = known_features(prices) if optional else tuple(features)
     target = prices.frame[column].to_numpy(np.float64)
-    close = prices.frame["Close"].to_numpy(np.float64)
+    close = prices.frame["Close"].to_numpy(np.float64, copy=True)  # which keeps no frame alive
     columns, inputs = [target], []
     for feature in features:
         if feature == "close":

@@ -4,7 +4,7 @@ The (N, H) errors live only while one model is reduced, so that memory does not 
 of models.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,11 @@ class Losses:
     step_scaled: Floats
     step_crps: Floats | None
     fan: FanSteps | None
+
+    def at(self, rows: NDArray[np.int64]) -> "Losses":
+        """Return the same with the losses of some windows alone."""
+        crps = None if self.crps is None else self.crps[rows]
+        return replace(self, squared=self.squared[rows], crps=crps)
 
 
 def losses(

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
 from lstmcli.evaluation import trend
@@ -25,7 +24,6 @@ from lstmcli.evaluation.comparisons import (
     loss_tests,
     pairwise,
     skill_intervals,
-    windows_apart,
 )
 from lstmcli.evaluation.direction_scores import DirectionScores
 from lstmcli.evaluation.error_scores import (
@@ -42,7 +40,7 @@ from lstmcli.evaluation.movement import Movement, movement
 from lstmcli.evaluation.pit import PitHistogram
 from lstmcli.evaluation.pooling import by_symbol, count_dates
 from lstmcli.evaluation.significance import SignificanceTest
-from lstmcli.evaluation.symbol_tests import SymbolTest, symbol_tests
+from lstmcli.evaluation.symbol_tests import SymbolTest, rows_apart, symbol_tests
 from lstmcli.evaluation.tails import Tails
 from lstmcli.evaluation.trend import Thresholds
 
@@ -142,7 +140,10 @@ def score(
     scale = np.array([mase_scales.get(symbol) or np.nan for symbol in symbols])[group]
     against = tuple(name for name in against if name in backtest.forecasts)
     told, fitted = {} if longer is None else _told(longer), thresholds or {}
-    n_independent = count_dates(backtest.cutoff[windows_apart(backtest)])
+    dated = comparable(backtest)
+    n_independent = count_dates(backtest.cutoff[dated.apart.rows])
+    apart = rows_apart(backtest)
+    kept = np.concatenate(apart)  # of the losses of each window; of all there are too many
     reduced: dict[str, Losses] = {}
     at_steps: dict[str, tuple[AtStep, ...]] = {}
     movements: dict[str, Movement] = {}
@@ -153,13 +154,16 @@ def score(
             told.get((name, step)) or at_step(own, name, step, flat_band, fitted.get(name), tails)
             for step in at
         )
-        reduced[name] = losses(own, name, scale / backtest.last_close, group)
+        found = losses(own, name, scale / backtest.last_close, group)
+        dated.add(name, found, backtest.cutoff)
+        reduced[name] = found.at(kept)
         movements[name] = _movement(own, name, n_independent)
-        del own
-    dated = comparable(backtest, reduced)
+        del own, found
     intervals = {} if generator is None else skill_intervals(dated.some, generator)
-    models = _models(backtest, reduced, dated, against, at_steps, intervals, movements)
-    some: NDArray[np.bool_] = np.any(~np.isnan(backtest.actual), axis=1)
+    places = np.split(np.arange(len(kept)), np.cumsum([len(rows) for rows in apart])[:-1])
+    tests = symbol_tests(symbols, reduced, places)
+    models = _models(backtest, reduced, dated, against, at_steps, intervals, movements, tests)
+    some = dated.some.rows
     dates = backtest.cutoff[some]
     return Scores(
         model=model,
@@ -190,10 +194,10 @@ def _models(
     at_steps: Mapping[str, tuple[AtStep, ...]],
     intervals: SkillIntervals,
     movements: Mapping[str, Movement],
+    tests: Mapping[str, dict[str, SymbolTest]],
 ) -> dict[str, ModelScores]:
     paths = path_scores(reduced, against)
     symbols = symbol_scores(reduced, against, by_symbol(backtest.symbol)[0])
-    tests = symbol_tests(backtest, reduced)
     found = {}
     for name, each in reduced.items():
         at = at_steps[name]

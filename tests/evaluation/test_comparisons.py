@@ -15,7 +15,10 @@ from tests.evaluation.test_scores import panel
 def everything(backtest):
     reduced = {name: losses(backtest, name, np.ones(120)) for name in backtest.forecasts}
     paths = path_scores(reduced, ("naive", "drift"))
-    return reduced, paths, comparable(backtest, reduced)
+    dated = comparable(backtest)
+    for name, each in reduced.items():
+        dated.add(name, each, backtest.cutoff)
+    return reduced, paths, dated
 
 
 def test_each_network_meets_every_other_once_and_every_baseline():
