@@ -42,7 +42,7 @@ def series_of(
     return Series(
         symbol=symbol,
         dates=np.busday_offset(start, np.arange(len(columns[0]))),
-        values=torch.from_numpy(np.column_stack(columns)),
+        values=np.column_stack(columns),
         last_close=columns[0],
         inputs=tuple(range(len(columns))) if inputs is None else inputs,
         price="Close",

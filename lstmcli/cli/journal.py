@@ -2,7 +2,8 @@
 
 A process is one run, so the run is this module's own; what goes to standard error passes here too.
 The end of a fetch, train, predict or evaluate is kept in the data folder as well, for `status`.
-A log that cannot be written is an error at the start, and one warning later: the work goes on.
+A log that cannot be written is an error at the start, and one warning later: the work goes on. One
+that another process keeps locked is a warning at any time, and is not waited for a second time.
 """
 
 import json
@@ -25,6 +26,8 @@ import typer
 from lstmcli import __version__
 from lstmcli.errors import FileError, LockedError, UsageError
 from lstmcli.printable import json_text, printable
+
+_LOG_WAIT = 10.0  # seconds for the lines of other runs, which take milliseconds
 
 
 @dataclass
@@ -67,7 +70,7 @@ def whole_run(work: Callable[[], int]) -> int:
 
 
 def open_log(context: typer.Context, name: str | None) -> str | None:
-    """Begin the log, as soon as its option is read; raises FileError where that cannot be."""
+    """Start the log, as soon as its option is read; raises FileError where that cannot be."""
     if name is None or context.resilient_parsing:
         return name
     path = Path(name)
@@ -77,7 +80,11 @@ def open_log(context: typer.Context, name: str | None) -> str | None:
         )
     _run.command = context.command_path.partition(" ")[2]
     start = {"version": __version__, "arguments": sys.argv[1:], "environment": _variables()}
-    torn = _append(path, [_event("start", start)])
+    torn = 0
+    try:
+        torn = _append(path, [_event("start", start)])
+    except LockedError as error:
+        _warn_missing(error)
     _run.log_file = path
     if torn:
         warn(f"{path}: a last line that was cut short is gone, {torn} bytes")
@@ -102,10 +109,8 @@ def log_each(event: str, rows: Iterable[Mapping[str, Any]]) -> None:
         return
     try:
         _append(_run.log_file, lines)
-    except FileError as error:
-        if not _run.has_warned:
-            _run.has_warned = True
-            say(f"lstmcli: warning: events are missing in the log: {error}")
+    except (FileError, LockedError) as error:
+        _warn_missing(error)
 
 
 def logged(event: str, show: Callable[..., None]) -> Callable[..., None]:
@@ -139,6 +144,13 @@ def warn(text: str) -> None:
 def say(line: str, *, end: str = "\n") -> None:
     """Print one line to stderr, whatever text of others it holds."""
     print(printable(line), end=end, file=sys.stderr, flush=True)
+
+
+def _warn_missing(error: Exception) -> None:
+    """Warn once in a run, whatever else cannot be logged."""
+    if not _run.has_warned:
+        _run.has_warned = True
+        say(f"lstmcli: warning: events are missing in the log: {error}")
 
 
 def _begins_otherwise(path: Path) -> bool:
@@ -175,7 +187,8 @@ def _record(data_dir: Path, code: int) -> None:
 def _append(path: Path, lines: list[str]) -> int:
     from lstmcli.runs.append import append_lines
 
-    return append_lines(path, "".join(lines).encode("ascii"))
+    wait = 0.0 if _run.has_warned else _LOG_WAIT
+    return append_lines(path, "".join(lines).encode("ascii"), wait=wait)
 
 
 def _event(event: str, facts: Mapping[str, Any]) -> str:

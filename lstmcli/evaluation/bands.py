@@ -52,17 +52,15 @@ def bands(
     known = ~np.isnan(actual)
     if forecast.quantiles is None or not known.any():
         return ()
-    fan, actual = forecast.quantiles[known, forecast.column(step), :], actual[known]
-    cutoff, end = cutoff[known], end[known]
+    cutoff, end, actual = cutoff[known], end[known], actual[known]
     lag, apart = overlap(cutoff, end) - 1, independent(cutoff, end)
-    central = central_bands(forecast.levels)
-    low, high = [band[1] for band in central], [band[2] for band in central]
-    held = inside(fan[:, low], fan[:, high], actual[:, None])  # (N, B)
-    series = by_date(held, cutoff)[1]
-    widths = pooled(width(fan[:, low], fan[:, high]), cutoff)
+    column = forecast.column(step)
     found = []
-    for b, (nominal, _, _) in enumerate(central):
-        coverage, error = float(series[:, b].mean()), hac_standard_error(series[:, b], lag)
+    for nominal, below, above in central_bands(forecast.levels):
+        low, high = (forecast.quantiles[known, column, level] for level in (below, above))
+        held = inside(low, high, actual)  # (N,)
+        series = by_date(held, cutoff)[1]
+        coverage, error = float(series.mean()), hac_standard_error(series, lag)
         if error is not None and coverage in (0.0, 1.0):
             error = math.sqrt(nominal * (1.0 - nominal) / count_dates(cutoff[apart]))
         allowed = max(TOLERANCE, 2.0 * (error or 0.0))
@@ -73,9 +71,9 @@ def bands(
                 coverage=coverage,
                 standard_error=error,
                 good=abs(coverage - nominal) <= allowed + 1e-12,
-                width=float(widths[b]),
+                width=float(pooled(width(low, high), cutoff)),
                 n_dates=len(series),
-                test=_test(held[apart, b], cutoff[apart], nominal),
+                test=_test(held[apart], cutoff[apart], nominal),
             )
         )
     return tuple(found)

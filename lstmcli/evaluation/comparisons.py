@@ -4,7 +4,7 @@ Everything here runs on the losses of whole paths, averaged over the symbols of 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations, permutations
 from typing import Literal
 
@@ -30,12 +30,14 @@ SkillIntervals = dict[tuple[Loss, str, str], Interval]
 class DatedLosses:
     """Path losses by cutoff date, (D,) each, by model; `crps` holds the fans alone.
 
-    h : cutoffs that one window reaches across; 1 where no windows overlap.
+    rows : (N,) the windows that they are of. h : cutoffs that one window reaches across; 1 where no
+    windows overlap.
     """
 
-    squared: dict[str, Floats]
-    crps: dict[str, Floats]
+    rows: NDArray[np.bool_]
     h: int
+    squared: dict[str, Floats] = field(default_factory=dict)
+    crps: dict[str, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,14 @@ class Comparable:
     whole: DatedLosses
     apart: DatedLosses
 
+    def add(self, name: str, losses: Losses, cutoff: NDArray[np.datetime64]) -> None:
+        """Average the path losses of a model over the symbols of each cutoff date."""
+        for each in (self.some, self.whole, self.apart):
+            dates = cutoff[each.rows]
+            each.squared[name] = by_date(losses.squared[each.rows], dates)[1]
+            if losses.crps is not None:
+                each.crps[name] = by_date(losses.crps[each.rows], dates)[1]
+
 
 def whole_windows(backtest: Backtest) -> NDArray[np.bool_]:
     """Rows whose windows are complete, (N,)."""
@@ -84,20 +94,11 @@ def windows_apart(backtest: Backtest) -> NDArray[np.bool_]:
     return apart
 
 
-def comparable(backtest: Backtest, reduced: Mapping[str, Losses]) -> Comparable:
-    """Average the path losses of every model over the symbols of each cutoff date."""
+def comparable(backtest: Backtest) -> Comparable:
+    """Choose the windows that models are compared on, for losses to be added."""
 
     def dated(rows: NDArray[np.bool_]) -> DatedLosses:
-        dates = backtest.cutoff[rows]
-        return DatedLosses(
-            squared={name: by_date(each.squared[rows], dates)[1] for name, each in reduced.items()},
-            crps={
-                name: by_date(each.crps[rows], dates)[1]
-                for name, each in reduced.items()
-                if each.crps is not None
-            },
-            h=overlap(dates, backtest.dates[rows, -1]),
-        )
+        return DatedLosses(rows, overlap(backtest.cutoff[rows], backtest.dates[rows, -1]))
 
     some: NDArray[np.bool_] = np.any(~np.isnan(backtest.actual), axis=1)
     return Comparable(dated(some), dated(whole_windows(backtest)), dated(windows_apart(backtest)))

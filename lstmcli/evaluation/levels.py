@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lstmcli.evaluation import metrics
 from lstmcli.evaluation.pooling import date_weights
+from lstmcli.forecasting.forecast import Fan
 
 Floats = NDArray[np.float64]
 
@@ -58,7 +59,7 @@ class FanSteps:
 
 
 def reduce_fan(
-    quantiles: Floats, levels: Sequence[float], actual: Floats, cutoff: NDArray[np.datetime64]
+    quantiles: Fan, levels: Sequence[float], actual: Floats, cutoff: NDArray[np.datetime64]
 ) -> tuple[Floats, FanSteps]:
     """The CRPS of each window and step, (N, H), and the levels pooled by date.
 

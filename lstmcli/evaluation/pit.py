@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from lstmcli.evaluation.distributions import chi2_sf
 from lstmcli.evaluation.intervals import MIN_WINDOWS
-from lstmcli.evaluation.pooling import count_dates, independent, pooled
+from lstmcli.evaluation.pooling import count_dates, date_weights, independent
 from lstmcli.evaluation.significance import SignificanceTest
 from lstmcli.forecasting.forecast import Forecast
 
 BINS = 10
 _TEST = "Pearson chi-squared"
+_CHUNK = 4096  # windows at a time, so that memory stays flat
 
 Floats = NDArray[np.float64]
 
@@ -56,17 +57,23 @@ def pit_histogram(
     if forecast.quantiles is None or not known.any():
         return None
     edges = np.linspace(0.0, 1.0, BINS + 1)
-    fan = forecast.quantiles[known, forecast.column(step), :]
-    mass = bin_masses(fan, forecast.levels, actual[known], edges)
+    rows = np.flatnonzero(known)
     cutoff, end = cutoff[known], end[known]
-    shares, apart = pooled(mass, cutoff), independent(cutoff, end)
+    weights, apart = date_weights(known[known][:, None], cutoff)[:, 0], independent(cutoff, end)
+    shares, masses = np.zeros(BINS), []
+    for first in range(0, len(rows), _CHUNK):
+        part = slice(first, first + _CHUNK)
+        fan = forecast.quantiles[rows[part], forecast.column(step), :]
+        mass = bin_masses(fan, forecast.levels, actual[rows[part]], edges)
+        shares += weights[part] @ mass
+        masses.append(mass[apart[part]])
     return PitHistogram(
         step=step,
         edges=tuple(edges.round(9).tolist()),
         shares=tuple(shares.tolist()),
         n=count_dates(cutoff),
         deviation=float(np.abs(shares - 1.0 / BINS).sum() / 2.0),
-        test=_flat(mass[apart], cutoff[apart]),
+        test=_flat(np.concatenate(masses), cutoff[apart]),
     )
 
 

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
 from lstmcli.evaluation import trend
@@ -25,7 +24,6 @@ from lstmcli.evaluation.comparisons import (
     loss_tests,
     pairwise,
     skill_intervals,
-    windows_apart,
 )
 from lstmcli.evaluation.direction_scores import DirectionScores
 from lstmcli.evaluation.error_scores import (
@@ -37,12 +35,12 @@ from lstmcli.evaluation.error_scores import (
 )
 from lstmcli.evaluation.intervals import Interval
 from lstmcli.evaluation.levels import LevelScore, level_scores
-from lstmcli.evaluation.losses import Losses, losses
+from lstmcli.evaluation.losses import Losses, check_forecast, losses
 from lstmcli.evaluation.movement import Movement, movement
 from lstmcli.evaluation.pit import PitHistogram
 from lstmcli.evaluation.pooling import by_symbol, count_dates
 from lstmcli.evaluation.significance import SignificanceTest
-from lstmcli.evaluation.symbol_tests import SymbolTest, symbol_tests
+from lstmcli.evaluation.symbol_tests import SymbolTest, rows_apart, symbol_tests
 from lstmcli.evaluation.tails import Tails
 from lstmcli.evaluation.trend import Thresholds
 
@@ -140,24 +138,32 @@ def score(
     at = (*(step for step in before if step in steps), horizon)
     symbols, group = by_symbol(backtest.symbol)
     scale = np.array([mase_scales.get(symbol) or np.nan for symbol in symbols])[group]
-    reduced = {
-        name: losses(backtest, name, scale / backtest.last_close) for name in backtest.forecasts
-    }
-    against = tuple(name for name in against if name in reduced)
+    against = tuple(name for name in against if name in backtest.forecasts)
     told, fitted = {} if longer is None else _told(longer), thresholds or {}
-    at_steps = {
-        name: tuple(
-            told.get((name, step))
-            or at_step(backtest, name, step, flat_band, fitted.get(name), tails)
+    dated = comparable(backtest)
+    n_independent = count_dates(backtest.cutoff[dated.apart.rows])
+    apart = rows_apart(backtest)
+    kept = np.concatenate(apart)  # of the losses of each window; of all there are too many
+    reduced: dict[str, Losses] = {}
+    at_steps: dict[str, tuple[AtStep, ...]] = {}
+    movements: dict[str, Movement] = {}
+    for name in backtest.forecasts:
+        own = backtest.only(name)
+        check_forecast(name, own.forecasts[name], backtest.actual)
+        at_steps[name] = tuple(
+            told.get((name, step)) or at_step(own, name, step, flat_band, fitted.get(name), tails)
             for step in at
         )
-        for name in reduced
-    }
-    dated = comparable(backtest, reduced)
+        found = losses(own, name, scale / backtest.last_close, group)
+        dated.add(name, found, backtest.cutoff)
+        reduced[name] = found.at(kept)
+        movements[name] = _movement(own, name, n_independent)
+        del own, found
     intervals = {} if generator is None else skill_intervals(dated.some, generator)
-    n_independent = count_dates(backtest.cutoff[windows_apart(backtest)])
-    models = _models(backtest, reduced, dated, against, at_steps, intervals, n_independent)
-    some: NDArray[np.bool_] = np.any(~np.isnan(backtest.actual), axis=1)
+    places = np.split(np.arange(len(kept)), np.cumsum([len(rows) for rows in apart])[:-1])
+    tests = symbol_tests(symbols, reduced, places)
+    models = _models(backtest, reduced, dated, against, at_steps, intervals, movements, tests)
+    some = dated.some.rows
     dates = backtest.cutoff[some]
     return Scores(
         model=model,
@@ -187,12 +193,11 @@ def _models(
     against: tuple[str, ...],
     at_steps: Mapping[str, tuple[AtStep, ...]],
     intervals: SkillIntervals,
-    n_independent: int,
+    movements: Mapping[str, Movement],
+    tests: Mapping[str, dict[str, SymbolTest]],
 ) -> dict[str, ModelScores]:
-    some: NDArray[np.bool_] = np.any(~np.isnan(backtest.actual), axis=1)
-    paths = path_scores(reduced, against, backtest.cutoff, some)
-    symbols = symbol_scores(reduced, against, backtest.symbol)
-    tests = symbol_tests(backtest, reduced)
+    paths = path_scores(reduced, against)
+    symbols = symbol_scores(reduced, against, by_symbol(backtest.symbol)[0])
     found = {}
     for name, each in reduced.items():
         at = at_steps[name]
@@ -213,7 +218,7 @@ def _models(
             bands=tuple(band for one in at for band in one.bands),
             pit=tuple(one.pit for one in at if one.pit is not None),
             direction=tuple(one.direction for one in at),
-            movement=_movement(backtest, name, n_independent),
+            movement=movements[name],
         )
     return found
 

@@ -31,23 +31,23 @@ class SymbolTest:
 
 
 def symbol_tests(
-    backtest: Backtest, reduced: Mapping[str, Losses]
+    symbols: Sequence[str], reduced: Mapping[str, Losses], rows: Sequence[Rows]
 ) -> dict[str, dict[str, SymbolTest]]:
     """Test every model symbol by symbol; nothing for a single symbol.
 
-    Returns by model, then by symbol in the order given.
+    rows : of each symbol, those of its windows in the losses that do not overlap. Returns by model,
+    then by symbol.
     """
-    symbols, group = by_symbol(backtest.symbol)
     if len(symbols) < 2:
         return {name: {} for name in reduced}
-    rows = _rows_apart(backtest, group, len(symbols))
     return {name: dict(zip(symbols, _tests(reduced, name, rows), strict=True)) for name in reduced}
 
 
-def _rows_apart(backtest: Backtest, group: NDArray[np.intp], count: int) -> list[Rows]:
-    """The complete windows of each symbol that do not overlap, in the order of time."""
+def rows_apart(backtest: Backtest) -> list[Rows]:
+    """Return the complete windows of each symbol that do not overlap, in the order of time."""
+    symbols, group = by_symbol(backtest.symbol)
     order = np.lexsort((backtest.cutoff, group))
-    ends = np.searchsorted(group[order], np.arange(1, count))
+    ends = np.searchsorted(group[order], np.arange(1, len(symbols)))
     whole = whole_windows(backtest)
     found = []
     for rows in np.split(order, ends):

@@ -138,25 +138,6 @@ def contradiction(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:
     return None
 
 
-def changed_prices(
-    stored: pd.DataFrame, fresh: pd.DataFrame, *, tolerance: float = TOLERANCE
-) -> tuple[str, ...]:
-    """Which of the columns that models learn from are other ones now, in rows that are in both.
-
-    Where there is no such row, all that were stored.
-    """
-    common = fresh.index.intersection(stored.index)
-    found = []
-    for column in _LEARNED:
-        if column not in stored:
-            continue
-        old = stored.loc[common, column].to_numpy(np.float64)
-        new = fresh.reindex(index=common, columns=[column]).to_numpy(np.float64)[:, 0]
-        if not len(common) or not _same(old, new, tolerance).all():
-            found.append(column)
-    return tuple(found)
-
-
 def _is_new_split(stored: pd.DataFrame, fresh: pd.DataFrame, day: pd.Timestamp, by: float) -> bool:
     """Whether a split of just that log ratio is new on that day: the feed's own claim."""
     ratio = float(fresh["Stock Splits"].loc[day])

@@ -80,8 +80,9 @@ def leave_out_unfinished(bars: Bars, interval: str, today: date, kept: date | No
 def _end(days: Days, interval: str) -> Days:
     """Return the last day of each bar's period."""
     if interval == "1mo":
-        months: Days = days.astype("datetime64[M]") + np.timedelta64(1, "M")
-        return months.astype("datetime64[D]") - DAY
+        first = (days.astype("datetime64[M]") + np.timedelta64(1, "M")).astype("datetime64[D]")
+        last: Days = np.subtract(first, DAY)
+        return last
     usual = _usual(days)
     length = usual if _FRIDAY <= usual < _SUNDAY else 6
     return first_days(period_of(days, interval), days, interval) + length * DAY

@@ -5,7 +5,6 @@ from the next line on. Here the lock is the kernel's, and whoever takes it cuts 
 """
 
 import math
-import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from optuna.trial import TrialState
 
 from lstmcli.errors import FileError
 from lstmcli.records import check_record
+from lstmcli.runs.append import is_torn
 from lstmcli.runs.locks import hold
 
 JOURNAL = "journal.jsonl"
@@ -49,6 +49,8 @@ def load_journal(journal: Path, pruner: optuna.pruners.BasePruner) -> optuna.Stu
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
+        if journal.exists() and not journal.is_file():  # to open a pipe would wait for its writer
+            raise OSError(0, "it is no file")
         storage = JournalStorage(JournalFileBackend(str(journal), lock_obj=_Lock(journal)))
         begun = _NAME in optuna.get_all_study_names(storage)
         open_study = optuna.load_study if begun else optuna.create_study
@@ -109,12 +111,8 @@ class _Lock(JournalFileOpenLock):
 
 def _cut_torn_line(journal: Path) -> None:
     """Cut what follows the last line end: its writer died before it was done."""
-    with open(journal, "rb+") as file:
-        if not file.seek(0, os.SEEK_END):
-            return
-        file.seek(-1, os.SEEK_END)
-        if file.read() != b"\n":
-            file.seek(0)
+    if is_torn(journal):
+        with open(journal, "rb+") as file:
             file.truncate(file.read().rfind(b"\n") + 1)
 
 

@@ -25,11 +25,10 @@ from lstmcli.market.store import (
     sidecar_fits,
     source_of,
 )
-from lstmcli.market.store_folder import INTERVALS, price_path, stored_symbols
+from lstmcli.market.store_folder import INTERVALS, stored_symbols
 from lstmcli.market.symbols import check_symbol
 from lstmcli.runs.locks import hold_store
 from lstmcli.workflows.failures import Failure, raise_if_all_failed
-from lstmcli.workflows.stale import PRICES, mark_restated
 
 
 @dataclass(frozen=True)
@@ -134,8 +133,6 @@ def remove_data(
     with hold_store(data_dir, wait=wait):
         for symbol in wanted:
             try:
-                if price_path(data_dir, symbol, interval).is_file():
-                    mark_restated(data_dir, symbol, interval, PRICES, "removed from the store")
                 remove_stored(data_dir, symbol, interval)
             except LstmcliError as error:
                 failures.append(Failure(symbol, str(error), error.exit_code))

@@ -211,7 +211,7 @@ def _strays(data_dir: Path) -> Iterator[Finding]:
         else:
             what, then = "no file of the store", "Move it away, or import it: lstmcli data import."
         yield Finding("", "", "stray", "", f"{path}: {what}", then)
-    for folder in (store, *sorted(path for path in store.iterdir() if path.is_dir())):
+    for folder in (data_dir, store, *sorted(path for path in store.iterdir() if path.is_dir())):
         if doubt := ownership_doubt(folder):
             what, then = f"{folder}: {doubt}", f"chmod o-w {folder}, or move the store."
             yield Finding("", "", "owner", "", what, then)

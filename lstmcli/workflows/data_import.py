@@ -17,7 +17,6 @@ from lstmcli.config import Data
 from lstmcli.errors import DataError, LstmcliError, UsageError
 from lstmcli.market.csv import parse_csv_option
 from lstmcli.market.intervals import as_days
-from lstmcli.market.merge import changed_prices
 from lstmcli.market.prices import COLUMNS, Prices
 from lstmcli.market.schedule import schedule_of
 from lstmcli.market.store import IMPORTED, read_raw, read_sidecar, source_of, write_imported
@@ -26,7 +25,6 @@ from lstmcli.market.symbols import check_symbol
 from lstmcli.runs.locks import hold_store
 from lstmcli.workflows.failures import Failure, raise_if_all_failed
 from lstmcli.workflows.prices import Source, load_prices
-from lstmcli.workflows.stale import mark_restated
 
 
 @dataclass(frozen=True)
@@ -157,9 +155,6 @@ def _store(data_dir: Path, prices: Prices, overwrite: bool, now: datetime) -> Im
         "rows": len(index),
         "schedule": schedule_of(as_days(index), symbol).facts(),
     }
-    if before is not None:
-        changes = changed_prices(before, prices.frame)
-        mark_restated(data_dir, symbol, interval, changes, f"replaced by {file}")
     written = write_imported(data_dir, symbol, interval, prices.frame, sidecar)
     status: Literal["new", "replaced"] = "new" if before is None else "replaced"
     old = pd.DatetimeIndex([] if before is None else before.index)

@@ -14,13 +14,12 @@ import pandas as pd
 
 from lstmcli.errors import DataError
 from lstmcli.market.feed import Answer, ask_feed
-from lstmcli.market.merge import changed_prices, contradiction, merge_overlap, restate
+from lstmcli.market.merge import contradiction, merge_overlap, restate
 from lstmcli.market.store import YAHOO, write_stored
 from lstmcli.market.store_folder import interval_option
 from lstmcli.market.unfinished import zone_of
 from lstmcli.market.unusable import UnusablePriceError
 from lstmcli.workflows.ask import Stored, Task, make_plan, read
-from lstmcli.workflows.stale import PRICES, mark_restated
 
 Status = Literal["new", "updated", "unchanged", "restated", "failed"]
 
@@ -73,9 +72,7 @@ def refresh(symbol: str, task: Task) -> FetchResult:
     if restated:
         frame, more = _restated(symbol, stored, answer, task)
         notes = (f"restated: {restated}", *more, *notes)
-        changes = changed_prices(stored.frame, frame)
-        mark_restated(task.data_dir, symbol, task.interval, changes, restated)
-    healed = _heal(symbol, stored, frame, task)
+    healed = _heal(symbol, stored, frame)
     asked_start = plan.start if plan.whole else stored.asked_start
     changed = False
     if healed or not stored.fits or not frame.equals(stored.frame):
@@ -153,8 +150,8 @@ def _way_past(error: UnusablePriceError, symbol: str, stored: Stored, task: Task
     return DataError(error.what, where=error.where, why=error.why, next_step=step)
 
 
-def _heal(symbol: str, stored: Stored, frame: pd.DataFrame, task: Task) -> tuple[str, ...]:
-    """Say what becomes of stored bars that contradict themselves; mark the models of their closes.
+def _heal(symbol: str, stored: Stored, frame: pd.DataFrame) -> tuple[str, ...]:
+    """Say what becomes of stored bars that contradict themselves.
 
     Versions before 0.2 stored such bars.
     """
@@ -166,8 +163,6 @@ def _heal(symbol: str, stored: Stored, frame: pd.DataFrame, task: Task) -> tuple
         for what, some in (("replaced", again), ("removed", days - again))
         if some
     )
-    if notes:
-        mark_restated(task.data_dir, symbol, task.interval, PRICES, notes[0])
     doubted = "removed stored opens, highs and lows that contradict the closes"
     return (*notes, doubted) if stored.doubted else notes
 

@@ -181,7 +181,7 @@ def _model(data_dir: Path, name: str) -> _Found:
     n = len(model.trained_on)
     what = f"{leader.version} of {len(known)}, trained on {n} symbol{'s' * (n != 1)} up to {until}"
     since = _time(str(metadata.get("created", "")))
-    stale = tell_stale(leader, stale_because(leader, metadata))
+    stale = tell_stale(leader, stale_because(leader, metadata, data_dir))
     if stale:
         return "old", f"{what}; {stale[0]}", f"Run: lstmcli train --name {name}.", since
     return "ok", what, "", since

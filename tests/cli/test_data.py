@@ -318,6 +318,24 @@ def test_48_a_model_that_every_user_may_write_to_is_warned_of(home: Path, comman
     assert "tiny/v0001 may not be yours: every user may write to it" in warned
 
 
+@pytest.mark.parametrize("place", ["data", "data/models", "data/models/tiny", "data/prices/1d"])
+def test_48_a_folder_that_every_user_may_write_to_is_warned_of_once(home: Path, place: str) -> None:
+    """Whoever may write to a folder may put other files and folders in the place of those in it."""
+    assert in_process("data", "import", "prices.csv", folder=home).code == 0
+    (home / place).chmod(0o777)
+    for path in [*(home / place).rglob("*")]:
+        path.chmod(0o777)
+    options = ("PRICES", "--format", "json")
+    for command in (("predict",), ("evaluate",), ("train", "-c", "tiny.toml", "--force")):
+        outcome = in_process(*command, *options, folder=home)
+        assert outcome.code == 0
+        warned = [line for line in outcome.err.splitlines() if "may not be yours" in line]
+        assert len(warned) == 1
+        assert f"{place} may not be yours: every user may write to it" in warned[0]
+    checked = in_process("data", "check", folder=home).out
+    assert (f"{place}: every user may write to it" in checked) == ("models" not in place)
+
+
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 @pytest.mark.parametrize("at", [0, 1])
 def test_34_an_import_that_cannot_be_written_is_1_and_leaves_what_reads_fine(

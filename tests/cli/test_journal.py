@@ -1,5 +1,6 @@
 """The log of events, and the record of how runs ended: complete, and never what stops the work."""
 
+import fcntl
 import json
 import os
 import signal
@@ -70,6 +71,23 @@ def test_a_training_is_logged_from_start_to_end(home: Path) -> None:
     assert {metadata["run_id"]} == {each["run_id"] for each in found}
     assert last(home, "train").run_id == metadata["run_id"]
     assert {each["command"] for each in found} == {"train"}
+
+
+def test_a_log_that_another_process_keeps_locked_is_warned_of_once_and_costs_no_result(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "_LOG_WAIT", 0.2)
+    (home / "log.jsonl").touch()
+    with open(home / "log.jsonl", "rb") as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        began = time.monotonic()
+        done = in_process("predict", *LOG, "--format", "csv", folder=home)
+        assert time.monotonic() - began < 5.0
+    assert done.code == 0
+    assert done.out == in_process("predict", "--format", "csv", folder=home).out
+    assert done.err.count("events are missing in the log") == 1
+    assert "still held the lock after 0.2 s" in done.err
+    assert (home / "log.jsonl").read_bytes() == b""
 
 
 def test_a_fetch_is_logged_symbol_by_symbol(server: StandIn, tmp_path: Path) -> None:

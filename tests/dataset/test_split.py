@@ -30,7 +30,7 @@ def lab_series(first: str, last: str) -> Series:
     return Series(
         symbol="^GSPC",
         dates=frame.index.to_numpy().astype("datetime64[D]"),
-        values=torch.tensor(close[:, None]),
+        values=close[:, None],
         last_close=close,
         inputs=(0,),
         price="Close",

@@ -14,9 +14,11 @@ from tests.evaluation.test_scores import panel
 
 def everything(backtest):
     reduced = {name: losses(backtest, name, np.ones(120)) for name in backtest.forecasts}
-    some = np.ones(120, dtype=bool)
-    paths = path_scores(reduced, ("naive", "drift"), backtest.cutoff, some)
-    return reduced, paths, comparable(backtest, reduced)
+    paths = path_scores(reduced, ("naive", "drift"))
+    dated = comparable(backtest)
+    for name, each in reduced.items():
+        dated.add(name, each, backtest.cutoff)
+    return reduced, paths, dated
 
 
 def test_each_network_meets_every_other_once_and_every_baseline():

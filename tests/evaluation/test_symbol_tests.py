@@ -3,15 +3,21 @@
 import numpy as np
 import pytest
 
+from lstmcli.evaluation import symbol_tests as module
 from lstmcli.evaluation.losses import losses
+from lstmcli.evaluation.pooling import by_symbol
 from lstmcli.evaluation.significance import diebold_mariano, holm
-from lstmcli.evaluation.symbol_tests import symbol_tests
 from tests.evaluation.test_scores import panel
 
 
 def reduce(backtest):
     rows = len(backtest.cutoff)
     return {name: losses(backtest, name, np.ones(rows)) for name in backtest.forecasts}
+
+
+def symbol_tests(backtest, reduced):
+    symbols, rows = by_symbol(backtest.symbol)[0], module.rows_apart(backtest)
+    return module.symbol_tests(symbols, reduced, rows)
 
 
 def test_each_symbol_is_tested_on_its_own_windows_that_do_not_overlap():

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from lstmcli.market.merge import (
     TOLERANCE,
-    changed_prices,
     contradiction,
     merge_overlap,
     overlap_start,
@@ -163,25 +162,6 @@ def test_indexes_of_other_resolution_are_the_same_dates() -> None:
     stored = BARS[:50].set_axis(BARS.index[:50].as_unit("s"))  # type: ignore[attr-defined]
     merge = merge_overlap(stored, BARS[40:])
     assert (merge.added, len(merge.frame)) == (10, 60)
-
-
-def test_a_split_changes_both_prices_and_a_dividend_one() -> None:
-    assert changed_prices(BARS, split(BARS, "2024-03-15", 4)) == ("Close", "Adj Close")
-    assert changed_prices(BARS, dividend(BARS, "2024-03-15", 1.0)) == ("Adj Close",)
-
-
-def test_jitter_and_new_rows_change_no_price() -> None:
-    assert changed_prices(BARS[:50], BARS * (1 + TOLERANCE / 2)) == ()
-
-
-def test_a_history_of_other_days_is_another_one() -> None:
-    assert changed_prices(BARS[:20], BARS[20:]) == ("Close", "Adj Close")
-    assert changed_prices(BARS[:20][["Close"]], BARS[20:]) == ("Close",)
-
-
-def test_a_price_that_is_gone_has_changed() -> None:
-    assert changed_prices(BARS, BARS.drop(columns="Adj Close")) == ("Adj Close",)
-    assert changed_prices(BARS.iloc[:0], BARS) == ("Close", "Adj Close")
 
 
 SPLIT = split(BARS, "2024-03-15", 4)  # after row 50

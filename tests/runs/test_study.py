@@ -227,3 +227,24 @@ def test_a_study_lies_in_the_data_folder_and_nowhere_else(tmp_path: Path) -> Non
     (tmp_path / "tuning").symlink_to("/tmp")
     with pytest.raises(FileError, match="leads out of the data folder"):
         study_folder(tmp_path, "mine")
+
+
+@pytest.mark.parametrize("name", [JOURNAL, ".lock", ".journal.lock", "worker-1.lock"])
+def test_no_link_in_a_study_is_followed_out_of_the_data_folder(tmp_path: Path, name: str) -> None:
+    folder = study_folder(tmp_path / "data", "mine")
+    folder.mkdir(parents=True)
+    with opened(folder):
+        pass
+    (folder / name).unlink()
+    (tmp_path / "precious").write_text("kept")
+    (folder / name).symlink_to(tmp_path / "precious")
+    for fresh in (False, True):
+        with pytest.raises(FileError, match="link"), opened(folder, fresh=fresh) as study:
+            run(study, 1)
+    assert (tmp_path / "precious").read_text() == "kept"
+
+
+def test_a_journal_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / JOURNAL)
+    with pytest.raises(FileError, match="it is no file"), opened(tmp_path):
+        pass

@@ -122,9 +122,9 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_later_bars(
     border = [split.fit_rows for split in plan.splits]
     other = []
     for each, first in zip(SERIES, border, strict=True):
-        values = each.values.clone()
-        values[first:] *= 1 + torch.rand(values[first:].shape, dtype=torch.float64)
-        close = values[:, 0].numpy().copy()
+        values = each.values.copy()
+        values[first:] *= 1 + torch.rand(values[first:].shape, dtype=torch.float64).numpy()
+        close = values[:, 0].copy()
         other.append(Series(each.symbol, each.dates, values, close, each.inputs, each.price))
     before, after = fitted(network, mode), fit(make_plan(other, settings), settings, CPU)
     assert tensors(before.model) == tensors(after.model)
