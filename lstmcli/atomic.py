@@ -4,8 +4,11 @@ The bytes go to a temporary file in the same folder, reach the disk, and take th
 whoever looks sees the old file or the new one, never a part.
 """
 
+import glob
 import os
 import secrets
+import stat
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,7 +16,11 @@ from typing import IO
 
 from lstmcli.errors import FileError
 
+if sys.platform != "win32":
+    import fcntl
+
 TEMPORARY_SUFFIX = ".lstmcli-tmp"
+_HEX_BYTES = 4
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -30,7 +37,7 @@ def write_files(files: Sequence[tuple[Path, bytes]]) -> None:
     path = Path()
     try:
         for path, data in files:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             temporary = _temporary(path)
             staged.append((temporary, path))
             _write(temporary, data)
@@ -49,15 +56,20 @@ def write_files(files: Sequence[tuple[Path, bytes]]) -> None:
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Give a file to write to, which takes the place of `path` when the block ends.
 
-    Where the block raises, `path` is as it was and the file is gone; an OSError becomes FileError.
+    It keeps the mode and the owner of the file that it replaces. What killed runs left of the same
+    file is removed first. Where the block raises, `path` is as it was; an OSError becomes
+    FileError.
     """
     temporary = _temporary(path)
     try:
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        _remove_leftovers(path)
+        with _in_use(temporary):
+            with open(temporary, "wb") as file:
+                yield file
+                file.flush()
+                _copy_mode(path, file)
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
         sync_folder(path.parent)
     except OSError as error:
         raise _unwritable(path, error) from error
@@ -69,6 +81,16 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 def write_text(path: Path, text: str) -> None:
     """Replace `path` by `text` in UTF-8."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, and make each durable in its parent; raises OSError."""
+    if folder.is_dir():
+        return
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in reversed(missing):
+        sync_folder(each.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -83,7 +105,52 @@ def sync_folder(folder: Path) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
+    name = f".{path.name[:50]}.{secrets.token_hex(_HEX_BYTES)}{TEMPORARY_SUFFIX}"
+    return path.with_name(name)
+
+
+@contextmanager
+def _in_use(temporary: Path) -> Iterator[None]:
+    """Make a file, and lock it for the block, so that no other run takes it for a leftover."""
+    if sys.platform == "win32":  # where an open file cannot be removed
+        yield
+        return
+    while True:
+        handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        with suppress(OSError):  # not every file system has locks
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        if os.fstat(handle).st_nlink:
+            break
+        os.close(handle)  # another run removed it before it was locked
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove temporary files of `path` whose writer has died: nothing locks them any more."""
+    digits = "[0-9a-f]" * (2 * _HEX_BYTES)
+    pattern = f".{glob.escape(path.name[:50])}.{digits}{TEMPORARY_SUFFIX}"
+    for left in path.parent.glob(pattern):
+        with suppress(OSError):
+            if sys.platform != "win32":
+                handle = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                finally:
+                    os.close(handle)
+            left.unlink()  # Windows refuses while the file is open
+
+
+def _copy_mode(path: Path, file: IO[bytes]) -> None:
+    """Give a file the owner and the mode of the one at `path`, as far as the system allows."""
+    with suppress(OSError):
+        found = path.lstat()
+        if sys.platform != "win32" and stat.S_ISREG(found.st_mode):
+            with suppress(OSError):
+                os.fchown(file.fileno(), found.st_uid, found.st_gid)
+            os.fchmod(file.fileno(), stat.S_IMODE(found.st_mode))
 
 
 def _unwritable(path: Path, error: OSError) -> FileError:

@@ -20,6 +20,7 @@ from pydantic import (
 from lstmcli.errors import UsageError
 
 DEFAULT_LEVELS = (0.025, *(round(0.05 * k, 2) for k in range(1, 20)), 0.975)
+_SHOWN = 80  # characters of a wrong value
 SHORTEST_VOLATILITY_CONTEXT = 40
 SHORTEST_BURN_IN = 20  # not below dataset.volatility.START
 SHORTEST_SEASONAL_CONTEXT = 15  # three rows beside those of the year before
@@ -335,7 +336,8 @@ def check_settings(tree: dict[str, Any], *, where: str) -> Settings:
             ) from error
         why = first["msg"].removeprefix("Value error, ")
         if key:
-            why = f"{why}, found {first['input']!r}"
+            found = repr(first["input"])
+            why = f"{why}, found {found if len(found) <= _SHOWN else f'{found[:_SHOWN]}...'}"
         raise UsageError(
             f"bad setting {key}".rstrip(), where=where, why=why, next_step=SEE_DEFAULTS
         ) from error

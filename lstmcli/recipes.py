@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lstmcli import records
 from lstmcli.config import SEE_DEFAULTS, Settings, check_settings
 from lstmcli.errors import FileError, UsageError
 
@@ -82,8 +83,8 @@ def _read(path: Path, kind: str) -> bytes:
 
 def _parse(data: bytes, *, where: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(data.decode("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return records.read_toml(data.decode("utf-8-sig"))
+    except ValueError as error:
         raise UsageError("not valid TOML", where=where, why=str(error)) from error
 
 
@@ -96,9 +97,11 @@ def _override(text: str) -> dict[str, Any]:
             "bad --set", where=text, why="expected SECTION.KEY=VALUE", next_step=SEE_DEFAULTS
         )
     try:
-        parsed = tomllib.loads(f"value = {value.strip()}")["value"]
+        parsed = records.read_toml(f"value = {value.strip()}")["value"]
     except tomllib.TOMLDecodeError:
         parsed = value.strip()
+    except ValueError as error:
+        raise UsageError("bad --set", where=key.strip(), why=str(error)) from error
     return {parts[0]: {parts[1]: parsed}}
 
 

@@ -1,12 +1,18 @@
 """A write that breaks off leaves the old file and nothing else."""
 
 import os
+import stat
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from lstmcli import atomic
 from lstmcli.errors import FileError
+from lstmcli.runs.ledger import append
+from lstmcli.runs.locks import hold
+from tests.runs.test_ledger_line import ENTRY
 
 
 def test_a_write_makes_the_folders_and_leaves_only_the_file(tmp_path: Path) -> None:
@@ -139,3 +145,106 @@ def test_of_several_files_none_is_replaced_where_one_has_no_room(
         atomic.write_files([(tmp_path / "a", b"new"), (tmp_path / "b", b"new")])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
     assert (tmp_path / "a").read_text() == (tmp_path / "b").read_text() == "old"
+
+
+def left_over(path: Path) -> Path:
+    """Make what a run that was killed in the middle of an output leaves."""
+    left = path.with_name(f".{path.name[:50]}.0123abcd{atomic.TEMPORARY_SUFFIX}")
+    left.write_text("half")
+    return left
+
+
+def write_output(path: Path) -> None:
+    with atomic.replacing(path) as file:
+        file.write(b"new")
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o666, 0o444])
+def test_an_output_keeps_the_mode_of_the_file_that_it_replaces(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "out.csv"
+    path.write_text("old")
+    path.chmod(mode)
+    write_output(path)
+    assert path.read_bytes() == b"new"
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_a_new_output_has_the_mode_that_the_umask_gives(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_output(tmp_path / "out.csv")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "out.csv").stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_an_output_that_root_replaces_stays_its_owners(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    path.write_text("old")
+    os.chown(path, 4711, 4712)
+    write_output(path)
+    assert (path.stat().st_uid, path.stat().st_gid) == (4711, 4712)
+
+
+@pytest.mark.parametrize("name", ["out.csv", "a[1]*.csv", "x" * 80])
+def test_what_a_killed_run_left_of_an_output_is_removed_by_the_next(
+    tmp_path: Path, name: str
+) -> None:
+    path, other = tmp_path / name, tmp_path / "other.csv"
+    kept = left_over(other), tmp_path / f".{name[:50]}.mine{atomic.TEMPORARY_SUFFIX}"
+    kept[1].write_text("no temporary file of ours")
+    left_over(path)
+    write_output(path)
+    assert sorted(tmp_path.iterdir()) == sorted([path, *kept])
+
+
+def test_what_another_run_is_writing_at_the_moment_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    with atomic.replacing(path) as first:
+        first.write(b"first")
+        write_output(path)
+        assert path.read_bytes() == b"new"
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_with_the_name_of_a_leftover_costs_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("kept")
+    left_over(tmp_path / "out.csv").unlink()
+    (tmp_path / f".out.csv.0123abcd{atomic.TEMPORARY_SUFFIX}").symlink_to(tmp_path / "precious")
+    write_output(tmp_path / "out.csv")
+    assert (tmp_path / "precious").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda folder: atomic.write_text(folder / "file", "x"),
+        lambda folder: atomic.make_folder(folder),
+        lambda folder: append(folder.parent.parent, [ENTRY]),
+        lambda folder: stack(hold(folder / ".lock")),
+    ],
+    ids=["file", "folder", "ledger", "lock"],
+)
+def test_every_new_folder_reaches_the_disk_in_its_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], object]
+) -> None:
+    synced: list[Path] = []
+    fsync = os.fsync
+
+    def watched(handle: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{handle}")))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    make(tmp_path / "a/ledger")
+    new = (tmp_path / "a", tmp_path / "a/ledger", tmp_path / "ledger")
+    made = [each.parent for each in new if each.is_dir()]
+    assert made
+    assert [each for each in synced if each in made][: len(made)] == made
+
+
+def stack(held: AbstractContextManager[None]) -> None:
+    with held:
+        pass

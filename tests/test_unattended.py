@@ -123,7 +123,7 @@ def test_the_script_is_plain_shell(home: Path, shell: str) -> None:
 
 def test_the_script_is_silent_when_all_is_well(home: Path) -> None:
     assert run_job(home, "nightly") == (0, "", ["fetch", "predict"])
-    assert run_job(home, "weekly") == (0, "", ["train"])
+    assert run_job(home, "weekly") == (0, "", ["train", "models"])
 
 
 @pytest.mark.parametrize("part", [{"fetch": 3}, {"predict": 3}, {"fetch": 3, "predict": 3}])
@@ -131,6 +131,12 @@ def test_the_script_goes_on_where_only_some_symbols_failed(home: Path, part: Any
     code, said, ran = run_job(home, "nightly", **part)
     assert (code, ran) == (3, ["fetch", "predict"])
     assert [line.split(":")[0] for line in said.splitlines()] == [*part]
+
+
+def test_the_weekly_run_prunes_old_versions_once_a_new_one_is_there(home: Path) -> None:
+    assert run_job(home, "weekly", models=5) == (5, "", ["train", "models"])  # which says why
+    assert run_job(home, "weekly", train=3)[2] == ["train", "models"]
+    assert run_job(home, "weekly", train=1)[2] == ["train"]
 
 
 @pytest.mark.parametrize("code", [1, 2, 4, 5, 6, 130, 143])
@@ -158,6 +164,13 @@ def test_the_calls_shown_are_those_of_the_command(command: str) -> None:
     root: Any = typer.main.get_command(app)
     for _, *arguments in calls:
         root.commands[command].make_context(command, arguments)
+
+
+def test_the_pruning_shown_is_a_call_of_the_command() -> None:
+    (call,) = re.findall(r"lstmcli models prune (.*) \|\|", "\n".join(blocks("sh")))
+    root: Any = typer.main.get_command(app)
+    found = root.commands["models"].commands["prune"].make_context("prune", shlex.split(call))
+    assert found.params["keep"] > 2
 
 
 def test_the_crontab_has_five_fields_and_a_command_a_line() -> None:

@@ -66,11 +66,15 @@ def random_walk(
 
 
 def split(bars: pd.DataFrame, day: str, ratio: float) -> pd.DataFrame:
-    """The same history as Yahoo tells it after a split: adjusted back to the first day."""
+    """The same history, with what follows, as Yahoo tells it after a split.
+
+    The price falls by the ratio on that day, and what lies before is adjusted to it.
+    """
     after = bars.copy()
     before = after.index < pd.Timestamp(day)
-    for column in ("Open", "High", "Low", "Close", "Adj Close"):
-        after.loc[before, column] /= ratio
+    for column in ("Open", "High", "Low", "Close", "Adj Close", "Dividends"):
+        after[column] /= ratio
+    after.loc[before, "Volume"] = (after.loc[before, "Volume"] * ratio).round()
     after.loc[pd.Timestamp(day), "Stock Splits"] = ratio
     return after
 
@@ -86,11 +90,18 @@ def dividend(bars: pd.DataFrame, day: str, amount: float) -> pd.DataFrame:
 
 @dataclass
 class Listing:
-    """What the stand-in knows of one symbol."""
+    """What the stand-in knows of one symbol.
+
+    named, granularity : what its answers say they are of; by default what was asked for.
+    market_time : of the last trade, in seconds since 1970; not said by default.
+    """
 
     bars: pd.DataFrame
     zone: str = "America/New_York"
     currency: str = "USD"
+    named: str = ""
+    granularity: str = ""
+    market_time: float | None = None
 
 
 @dataclass
@@ -131,7 +142,7 @@ class StandIn:
     retry_after: str | None = None  # header of every 429
     closing: threading.Event = field(default_factory=threading.Event)
 
-    def serve(self, symbol: str, bars: pd.DataFrame, **facts: str) -> None:
+    def serve(self, symbol: str, bars: pd.DataFrame, **facts: Any) -> None:
         """Answer for `symbol` with `bars` from now on."""
         self.listings[symbol] = Listing(bars, **facts)
 
@@ -294,7 +305,9 @@ def _chart(symbol: str, listing: Listing, query: dict[str, str]) -> bytes:
     result: dict[str, Any] = {
         "meta": {
             "currency": listing.currency,
-            "symbol": symbol,
+            "symbol": listing.named or symbol,
+            "dataGranularity": listing.granularity or query.get("interval", "1d"),
+            "regularMarketTime": listing.market_time,
             "instrumentType": "EQUITY",
             "exchangeTimezoneName": listing.zone,
             "validRanges": ["1d", "5d", "max"],

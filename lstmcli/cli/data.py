@@ -102,13 +102,14 @@ def check(
 
     Example: lstmcli data check AAPL MSFT
     """
+    from lstmcli.cli.source import all_symbols
     from lstmcli.report.data import check_view
     from lstmcli.report.output import check_output, emit
     from lstmcli.workflows.data_check import check_data
 
     check_output(output, form)
     today = datetime.now(UTC).date()
-    report = check_data(data_dir, symbols or (), interval=interval, today=today)
+    report = check_data(data_dir, all_symbols(symbols, None), interval=interval, today=today)
     emit(check_view(report), form, output)
     raise typer.Exit(report.exit_code)
 
@@ -129,15 +130,17 @@ def remove(
     Example: lstmcli data remove AAPL --yes
     """
     from lstmcli.cli import messages
+    from lstmcli.cli.source import all_symbols
     from lstmcli.errors import UsageError
     from lstmcli.workflows.data import remove_data
 
     if not yes and not (sys.stdin and sys.stdin.isatty()):
         raise UsageError("nobody to ask", where="--yes", next_step="Pass --yes to remove unasked.")
-    question = f"Remove the {interval} bars of {', '.join(symbols)} from {data_dir}?"
+    wanted = all_symbols(symbols, None)
+    question = f"Remove the {interval} bars of {', '.join(wanted)} from {data_dir}?"
     if not yes and not messages.confirmed(question):
         raise typer.Exit(1)
-    report = remove_data(data_dir, symbols, interval=interval, wait=wait)
+    report = remove_data(data_dir, wanted, interval=interval, wait=wait)
     messages.tell([f"removed {symbol}" for symbol in report.removed], quiet=quiet)
     messages.finish(report.failures, len(report.removed))
 

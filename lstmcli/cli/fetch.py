@@ -113,7 +113,7 @@ def fetch(
         )
     emit(fetch_view(report), form, output)
     messages.list_failures(errors, report.failures)
-    journal.count(requests=report.requests, seconds_waited=report.waited)
+    journal.count(error="", **report.counts)
     messages.count_failures(report.failures, len(report.results) - len(report.failures))
     messages.print_failures(report.failures)
     raise typer.Exit(report.exit_code)

@@ -31,19 +31,14 @@ def evaluate_issued(
     import gc
     from pathlib import Path
 
-    from lstmcli.workflows.reading import begin_reading
+    from lstmcli.workflows.grade import grade
 
     # Little of what is made here is garbage in cycles: searched for as often as Python does of
     # itself, it takes a tenth of the time.
     gc.set_threshold(50_000)
     _check_alone({f"--{name.replace('_', '-')}": asked[name] for name in _UNUSED} | dict(others))
     choice = {name: asked[name] for name in _CHOICES}
-    with begin_reading(source, **choice) as reading:
-        from lstmcli.workflows.grade import grade  # not before: PyTorch takes long to import
-
-        report = grade(
-            source, **choice, number_of_threads=asked["number_of_threads"], reading=reading
-        )
+    report = grade(source, **choice)
     from lstmcli.cli import messages
     from lstmcli.report.grade import grade_view, graded_rows
     from lstmcli.report.output import emit, rows_csv, write_file

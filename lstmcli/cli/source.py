@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lstmcli.errors import FileError, UsageError
-from lstmcli.market.symbols import read_symbols
+from lstmcli.market.symbols import read_symbols, split_symbols
 
 if TYPE_CHECKING:
     from lstmcli.workflows.source import Source
@@ -33,7 +33,7 @@ def make_source(
     return Source(
         data_dir=data_dir,
         today=datetime.now(UTC).date(),
-        symbols=all_symbols(symbols, symbols_file),
+        symbols=all_symbols(symbols, symbols_file, split=not csv),
         csv=tuple(csv or ()),
         sep=sep,
         decimal=decimal,
@@ -43,10 +43,16 @@ def make_source(
     )
 
 
-def all_symbols(symbols: Sequence[str] | None, symbols_file: str | None) -> tuple[str, ...]:
-    """Return the symbols of the command line and of the file, each once."""
+def all_symbols(
+    symbols: Sequence[str] | None, symbols_file: str | None, *, split: bool = True
+) -> tuple[str, ...]:
+    """Return the symbols of the command line and of the file, each once.
+
+    split : take `AAPL,MSFT` for two; the names of series in a file may hold commas.
+    """
+    named = split_symbols(symbols or ()) if split else symbols or ()
     listed = [] if symbols_file is None else read_symbols(_lines(symbols_file))
-    return tuple(dict.fromkeys([*(symbols or ()), *listed]))
+    return tuple(dict.fromkeys([*named, *listed]))
 
 
 def _lines(symbols_file: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""One symbol's bars as one tensor, from which every window is only a view.
+"""One symbol's bars as one table, from which every window is only a view.
 
 Column 0 is the price that is forecast; the other columns are the features in the order asked for.
 Missing values stay NaN until a window is scaled.
@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from lstmcli.errors import DataError
 from lstmcli.market.prices import PriceChoice, Prices, price_column
@@ -30,7 +28,7 @@ class Series:
 
     symbol: str
     dates: NDArray[np.datetime64]
-    values: Tensor
+    values: NDArray[np.float64]
     last_close: NDArray[np.float64]
     inputs: tuple[int, ...]
     price: str
@@ -54,14 +52,14 @@ class Series:
     def fingerprint(self) -> str:
         """Return a hash of its days, values and last closes, as 16 hexadecimal digits."""
         found = hashlib.blake2b(digest_size=8)
-        for array in (self.dates.astype(np.int64), self.values.numpy(), self.last_close):
+        for array in (self.dates.astype(np.int64), self.values, self.last_close):
             found.update(np.ascontiguousarray(array).tobytes())
         return found.hexdigest()
 
     @property
     def log_prices(self) -> NDArray[np.float64]:
         """(T,) natural logarithm of the forecast price."""
-        return np.asarray(self.values[:, 0].log().numpy())
+        return np.asarray(np.log(self.values[:, 0]))
 
 
 def make_series(
@@ -80,7 +78,7 @@ def make_series(
     column = price_column(prices, price)
     known = known_features(prices) if optional else tuple(features)
     target = prices.frame[column].to_numpy(np.float64)
-    close = prices.frame["Close"].to_numpy(np.float64)
+    close = prices.frame["Close"].to_numpy(np.float64, copy=True)  # which keeps no frame alive
     columns, inputs = [target], []
     for feature in features:
         if feature == "close":
@@ -96,7 +94,7 @@ def make_series(
     return Series(
         symbol=prices.symbol,
         dates=prices.frame.index.to_numpy().astype("datetime64[D]"),
-        values=torch.from_numpy(np.column_stack(columns)),
+        values=np.column_stack(columns),
         last_close=close,
         inputs=tuple(inputs),
         price=column,

@@ -41,7 +41,7 @@ def join(series: Sequence[Series], *, season: bool = False) -> Windows:
     for each in series:
         offsets.append(start)
         start += len(each)
-    values = torch.cat([each.values for each in series])
+    values = torch.from_numpy(np.concatenate([each.values for each in series]))
     months = torch.from_numpy(np.concatenate([months_of(each.dates) for each in series]))
     return Windows(values, tuple(offsets), months if season else None)
 

@@ -5,7 +5,7 @@ Forecasters see a series cut at the last cutoff, so that none can read beyond it
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,22 @@ from numpy.typing import NDArray
 from lstmcli.dataset.series import Series
 from lstmcli.evaluation.pooling import Pool, blocks, by_symbol
 from lstmcli.forecasting.forecast import Forecast, join_forecasts
+
+
+class MadeForecasts(Mapping[str, Forecast]):
+    """Forecasts by model name that are made each time they are asked for, and not kept."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], Forecast]]) -> None:
+        self._makers = makers
+
+    def __getitem__(self, name: str) -> Forecast:
+        return self._makers[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
 
 
 @dataclass(frozen=True)
@@ -33,10 +49,10 @@ class Backtest:
     sigma: NDArray[np.float64]
     dates: NDArray[np.datetime64]
     actual: NDArray[np.float64]
-    forecasts: dict[str, Forecast]
+    forecasts: Mapping[str, Forecast]
     calendar: NDArray[np.intp] | None = None
 
-    @property
+    @cached_property
     def steps(self) -> tuple[int, ...]:
         """(H,) the step of each column."""
         return next(iter(self.forecasts.values())).steps
@@ -66,13 +82,22 @@ class Backtest:
 
     def at(self, steps: Sequence[int]) -> "Backtest":
         """Return the same with some of its steps."""
-        columns = [self.column(step) for step in steps]
+        kept = tuple(steps)
+        columns = [self.column(step) for step in kept]
+        makers = {name: partial(self._made, name, kept) for name in self.forecasts}
         return replace(
             self,
             dates=self.dates[:, columns],
             actual=self.actual[:, columns],
-            forecasts={name: each.at(steps) for name, each in self.forecasts.items()},
+            forecasts=MadeForecasts(makers),
         )
+
+    def only(self, name: str) -> "Backtest":
+        """Return the same with the forecasts of one model alone, made once."""
+        return replace(self, forecasts={name: self.forecasts[name]})
+
+    def _made(self, name: str, steps: tuple[int, ...]) -> Forecast:
+        return self.forecasts[name].at(steps)
 
 
 Rows = NDArray[np.int64]

@@ -50,17 +50,14 @@ def bands(
     known = ~np.isnan(actual)
     if forecast.quantiles is None or not known.any():
         return ()
-    fan, actual = forecast.quantiles[known, forecast.column(step), :], actual[known]
-    pool = pool.keep(known)
-    central = central_bands(forecast.levels)
-    low, high = [band[1] for band in central], [band[2] for band in central]
-    held = inside(fan[:, low], fan[:, high], actual[:, None])  # (N, B)
-    series = pool.series(held)
-    widths = pool.mean(width(fan[:, low], fan[:, high]))
+    actual, pool = actual[known], pool.keep(known)
+    column = forecast.column(step)
     found = []
-    for b, (nominal, _, _) in enumerate(central):
-        coverage = float(series[:, b].mean())
-        error = _standard_error(series[:, b], nominal, pool)
+    for nominal, below, above in central_bands(forecast.levels):
+        low, high = (forecast.quantiles[known, column, level] for level in (below, above))
+        held = inside(low, high, actual)  # (N,)
+        series = pool.series(held)
+        coverage, error = float(series.mean()), _standard_error(series, nominal, pool)
         off, loose = abs(coverage - nominal), 2.0 * (1.0 if error is None else error)
         found.append(
             Band(
@@ -69,9 +66,9 @@ def bands(
                 coverage=coverage,
                 standard_error=error,
                 good=None if loose > LOOSEST + 1e-12 else off <= max(TOLERANCE, loose) + 1e-12,
-                width=float(widths[b]),
+                width=float(pool.mean(width(low, high))),
                 n_dates=pool.n_units,
-                test=_test(held[pool.apart, b], pool.keep(pool.apart), nominal),
+                test=_test(held[pool.apart], pool.keep(pool.apart), nominal),
             )
         )
     return tuple(found)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lstmcli.evaluation.levels import StepBand, step_bands
 from lstmcli.evaluation.losses import Losses
 from lstmcli.evaluation.metrics import skill
-from lstmcli.evaluation.pooling import Pool, by_group, by_symbol, float_or_none
+from lstmcli.evaluation.pooling import float_or_none
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,9 @@ class StepScores:
     bands: tuple[StepBand, ...]
 
 
-def path_scores(
-    reduced: Mapping[str, Losses],
-    against: tuple[str, ...],
-    pool: Pool,
-) -> dict[str, PathScores]:
-    """Score every model over all windows."""
-    return _paths({name: pool.mean(_losses(each)) for name, each in reduced.items()}, against)
+def path_scores(reduced: Mapping[str, Losses], against: tuple[str, ...]) -> dict[str, PathScores]:
+    """Score every model over all windows of which anything has happened."""
+    return _paths({name: each.path for name, each in reduced.items()}, against)
 
 
 def step_scores(
@@ -86,18 +82,16 @@ def step_scores(
 
 
 def symbol_scores(
-    reduced: Mapping[str, Losses], against: tuple[str, ...], symbol: NDArray[np.str_]
+    reduced: Mapping[str, Losses], against: tuple[str, ...], symbols: Sequence[str]
 ) -> dict[str, dict[str, PathScores]]:
     """Score every model over the path of each symbol apart; nothing for a single symbol.
 
     No symbol has two windows from one date. Returns by model, then by symbol in the order given.
     """
-    symbols, group = by_symbol(symbol)
     if len(symbols) < 2:
         return {name: {} for name in reduced}
-    means = {name: by_group(_losses(each), group, len(symbols)) for name, each in reduced.items()}
     found = [
-        _paths({name: each[row] for name, each in means.items()}, against)
+        _paths({name: each.symbols[row] for name, each in reduced.items()}, against)
         for row in range(len(symbols))
     ]
     return {
@@ -106,17 +100,10 @@ def symbol_scores(
     }
 
 
-def _losses(reduced: Losses) -> NDArray[np.float64]:
-    """Squared, absolute and scaled errors, and the CRPS, NaN where there is none: (N, 4)."""
-    nothing = np.full(reduced.squared.shape, np.nan)
-    crps = nothing if reduced.crps is None else reduced.crps
-    return np.column_stack([reduced.squared, reduced.absolute, reduced.scaled, crps])
-
-
 def _paths(
     means: Mapping[str, NDArray[np.float64]], against: tuple[str, ...]
 ) -> dict[str, PathScores]:
-    """From the mean of each of `_losses`, (4,) by model, to the scores of all models."""
+    """From the four means of `Losses.path`, by model, to the scores of all models."""
     squared, mae, mase, crps = (
         {name: float_or_none(each[k]) for name, each in means.items()} for k in range(4)
     )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lstmcli.evaluation import metrics
 from lstmcli.evaluation.pooling import Pool
+from lstmcli.forecasting.forecast import Fan
 
 Floats = NDArray[np.float64]
 
@@ -58,7 +59,7 @@ class FanSteps:
 
 
 def reduce_fan(
-    quantiles: Floats, levels: Sequence[float], actual: Floats, pool: Pool
+    quantiles: Fan, levels: Sequence[float], actual: Floats, pool: Pool
 ) -> tuple[Floats, FanSteps]:
     """The CRPS of each window and step, (N, H), and the levels pooled.
 
@@ -84,7 +85,7 @@ def reduce_fan(
     return crps, FanSteps(tuple(levels), *means)
 
 
-def window_crps(quantiles: Floats, levels: Sequence[float], actual: Floats) -> Floats:
+def window_crps(quantiles: Fan, levels: Sequence[float], actual: Floats) -> Floats:
     """The mean CRPS of each window over its steps, (N,); arguments as for `reduce_fan`."""
     at, share = np.asarray(levels, dtype=np.float64), metrics.crps_weights(levels)
     found = np.empty(len(actual))

@@ -13,29 +13,32 @@ from lstmcli.errors import DataError
 from lstmcli.evaluation import metrics
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.levels import FanSteps, reduce_fan
-from lstmcli.evaluation.pooling import mean_known
+from lstmcli.evaluation.pooling import by_group, by_symbol, mean_known
 from lstmcli.forecasting.forecast import Forecast
 
 Floats = NDArray[np.float64]
 
 # exp of a log move beyond this overflows when squared; no price has ever moved so far.
 LARGEST_MOVE = 300.0
+_CHUNK = 4096
 
 
 @dataclass(frozen=True)
 class Losses:
     """Mean losses of one model; NaN where nothing has happened yet.
 
-    squared, absolute, scaled, crps : (N,) of each window, the mean over its steps.
+    squared, crps : (N,) of each window, the mean over its steps.
+    path, symbols : (4,) and (S, 4) the means of `squared`, absolute and scaled errors and `crps`,
+    pooled and of each symbol.
     step_squared, step_absolute, step_scaled, step_crps : (H,) of each step, pooled.
-    `scaled` is the absolute error in price units over the symbol's MASE scale; `crps` is None for
-    point forecasts. fan : its levels, pooled; None for point forecasts.
+    A scaled error is one in price units over the symbol's MASE scale; `crps` is None for point
+    forecasts. fan : its levels, pooled; None for point forecasts.
     """
 
     squared: Floats
-    absolute: Floats
-    scaled: Floats
     crps: Floats | None
+    path: Floats
+    symbols: Floats
     step_squared: Floats
     step_absolute: Floats
     step_scaled: Floats
@@ -43,28 +46,49 @@ class Losses:
     fan: FanSteps | None
 
 
-def losses(backtest: Backtest, name: str, scale: Floats) -> Losses:
-    """Reduce the errors of model `name`.
+def losses(
+    backtest: Backtest, name: str, scale: Floats, group: NDArray[np.intp] | None = None
+) -> Losses:
+    """Reduce the errors of model `name`, whose forecasts `check_forecast` has found usable.
 
-    scale : (N,) MASE scale over last price of each window, NaN where unknown.
-    Raises DataError when a forecast of something that happened is no usable number.
+    scale : (N,) MASE scale over last price of each window, NaN where unknown. group : (N,) which
+    symbol each window is of, looked up unless given.
     """
     forecast, actual, pool = backtest.forecasts[name], backtest.actual, backtest.pool()
-    check_forecast(name, forecast, actual)
-    absolute = metrics.absolute_error(forecast.median, actual)  # (N, H)
-    squared, scaled = absolute**2, absolute / scale[:, None]
-    crps, fan = None, None
+    group = by_symbol(backtest.symbol)[1] if group is None else group
+    count = int(group.max(initial=-1)) + 1
+    found: dict[str, tuple[Floats, Floats]] = {}  # of each window and of each step
+    fan = None
+
+    def reduce(name: str, errors: Floats) -> None:
+        found[name] = mean_known(errors, axis=1), pool.mean(errors)
+
+    # One (N, H) array for one loss after the other, so that memory stays flat.
+    errors = np.empty(actual.shape)
+    for first in range(0, len(actual), _CHUNK):
+        rows = slice(first, first + _CHUNK)
+        errors[rows] = metrics.absolute_error(forecast.median[rows], actual[rows])
+    reduce("absolute", errors)
+    reduce("squared", np.square(errors, out=errors))
+    np.sqrt(errors, out=errors)  # gives back the same numbers
+    reduce("scaled", np.divide(errors, scale[:, None], out=errors))
+    del errors
     if forecast.quantiles is not None:
         crps, fan = reduce_fan(forecast.quantiles, forecast.levels, actual, pool)
+        reduce("crps", crps)
+        del crps
+    unknown = np.full(len(actual), np.nan), None
+    names = ("squared", "absolute", "scaled", "crps")
+    means = [found.get(each, unknown)[0] for each in names]
     return Losses(
-        squared=mean_known(squared, axis=1),
-        absolute=mean_known(absolute, axis=1),
-        scaled=mean_known(scaled, axis=1),
-        crps=None if crps is None else mean_known(crps, axis=1),
-        step_squared=pool.mean(squared),
-        step_absolute=pool.mean(absolute),
-        step_scaled=pool.mean(scaled),
-        step_crps=None if crps is None else pool.mean(crps),
+        squared=found["squared"][0],
+        crps=None if fan is None else found["crps"][0],
+        path=np.array([float(pool.mean(each)) for each in means]),
+        symbols=np.column_stack([by_group(each, group, count) for each in means]),
+        step_squared=found["squared"][1],
+        step_absolute=found["absolute"][1],
+        step_scaled=found["scaled"][1],
+        step_crps=None if fan is None else found["crps"][1],
         fan=fan,
     )
 
@@ -81,7 +105,7 @@ def check_forecast(name: str, forecast: Forecast, actual: Floats) -> None:
             why=f"found {forecast.median.shape}, expected {actual.shape}",
         )
     happened = ~np.isnan(actual)
-    usable = np.abs(forecast.median) <= LARGEST_MOVE  # False for NaN
+    usable: NDArray[np.bool_] = np.abs(forecast.median) <= LARGEST_MOVE  # False for NaN
     if forecast.quantiles is not None:
         for q in range(len(forecast.levels)):  # a level at a time, so that memory stays flat
             usable &= np.abs(forecast.quantiles[..., q]) <= LARGEST_MOVE

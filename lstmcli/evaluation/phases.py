@@ -51,7 +51,7 @@ def with_phases(backtest: Backtest, phases: Sequence[Phase]) -> Backtest:
         **{name: np.concatenate([getattr(each, name) for each in parts]) for name in arrays},
         forecasts={
             name: join_forecasts((each.forecasts[name] for each in parts), count)
-            for name in backtest.forecasts
+            for name in backtest.forecasts  # which may hold one model alone
         },
         calendar=None
         if backtest.calendar is None

@@ -19,6 +19,7 @@ from lstmcli.forecasting.forecast import Forecast
 
 BINS = 10
 _TEST = "Pearson chi-squared"
+_CHUNK = 4096  # windows at a time, so that memory stays flat
 
 Floats = NDArray[np.float64]
 
@@ -55,17 +56,22 @@ def pit_histogram(
     if forecast.quantiles is None or not known.any():
         return None
     edges = np.linspace(0.0, 1.0, BINS + 1)
-    fan = forecast.quantiles[known, forecast.column(step), :]
-    mass = bin_masses(fan, forecast.levels, actual[known], edges)
-    pool = pool.keep(known)
-    shares = pool.mean(mass)
+    rows, pool = np.flatnonzero(known), pool.keep(known)
+    weights, apart = pool.weights(np.ones((pool.size, 1), dtype=np.bool_))[:, 0], pool.apart
+    shares, masses = np.zeros(BINS), []
+    for first in range(0, len(rows), _CHUNK):
+        part = slice(first, first + _CHUNK)
+        fan = forecast.quantiles[rows[part], forecast.column(step), :]
+        mass = bin_masses(fan, forecast.levels, actual[rows[part]], edges)
+        shares += weights[part] @ mass
+        masses.append(mass[apart[part]])
     return PitHistogram(
         step=step,
         edges=tuple(edges.round(9).tolist()),
         shares=tuple(shares.tolist()),
         n=pool.n_units,
         deviation=float(np.abs(shares - 1.0 / BINS).sum() / 2.0),
-        test=_flat(mass[pool.apart], pool.keep(pool.apart)),
+        test=_flat(np.concatenate(masses), pool.keep(apart)),
     )
 
 

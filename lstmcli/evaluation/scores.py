@@ -39,7 +39,7 @@ from lstmcli.evaluation.error_scores import (
 )
 from lstmcli.evaluation.intervals import Interval
 from lstmcli.evaluation.levels import LevelScore, level_scores
-from lstmcli.evaluation.losses import Losses, losses
+from lstmcli.evaluation.losses import Losses, check_forecast, losses
 from lstmcli.evaluation.movement import Movement, movement
 from lstmcli.evaluation.phases import Phase, reported_steps, with_phases
 from lstmcli.evaluation.pit import PitHistogram
@@ -163,30 +163,38 @@ def score(
         )
     at = reported_steps(backtest.steps, steps)
     base = dict(enumerate(base_rates, start=1))
-    wide = with_phases(backtest.at(at), further) if further else backtest.at(at)
     symbols, group = by_symbol(backtest.symbol)
     scale = np.array([mase_scales.get(symbol) or np.nan for symbol in symbols])[group]
-    reduced = {
-        name: losses(backtest, name, scale / backtest.last_close) for name in backtest.forecasts
-    }
-    against = tuple(name for name in against if name in reduced)
+    against = tuple(name for name in against if name in backtest.forecasts)
     told, fitted = {} if longer is None else _told(longer), thresholds or {}
-    at_steps = {
-        name: tuple(
+    reduced: dict[str, Losses] = {}
+    at_steps: dict[str, tuple[AtStep, ...]] = {}
+    movements: dict[str, Movement] = {}
+    n_independent = _count_independent(backtest, decides, further)
+    for name in backtest.forecasts:
+        own = backtest.only(name)
+        check_forecast(name, own.forecasts[name], backtest.actual)
+        wide = with_phases(own.at(at), further) if further else own
+        at_steps[name] = tuple(
             told.get((name, step))
-            or at_step(
-                backtest, wide, name, step, flat_band, fitted.get(name), tails, base.get(step)
-            )
+            or at_step(own, wide, name, step, flat_band, fitted.get(name), tails, base.get(step))
             for step in at
         )
-        for name in reduced
-    }
+        reduced[name] = losses(own, name, scale / backtest.last_close, group)
+        movements[name] = movement(
+            own.forecasts[name].median,
+            backtest.actual,
+            backtest.last_close,
+            backtest.symbol,
+            n_independent,
+        )
+        del own, wide
     evidence = Evidence(
         reduced_losses(backtest, reduced, decides).join([each.losses for each in further]),
         SIGNIFICANT / (n_judged or max(1, len(networks))),
     )
     intervals = {} if generator is None else skill_intervals(backtest, reduced, generator)
-    models = _models(backtest, reduced, evidence, against, at_steps, intervals)
+    models = _models(backtest, reduced, evidence, against, at_steps, intervals, movements)
     some: NDArray[np.bool_] = np.any(~np.isnan(backtest.actual), axis=1)
     dates = backtest.cutoff[some]
     return Scores(
@@ -219,9 +227,10 @@ def _models(
     against: tuple[str, ...],
     at_steps: Mapping[str, tuple[AtStep, ...]],
     intervals: SkillIntervals,
+    movements: Mapping[str, Movement],
 ) -> dict[str, ModelScores]:
-    paths = path_scores(reduced, against, backtest.pool())
-    symbols = symbol_scores(reduced, against, backtest.symbol)
+    paths = path_scores(reduced, against)
+    symbols = symbol_scores(reduced, against, by_symbol(backtest.symbol)[0])
     found = {}
     for name, each in reduced.items():
         at = at_steps[name]
@@ -243,15 +252,18 @@ def _models(
             pit=tuple(one.pit for one in at if one.pit is not None),
             chances=tuple(one.chances for one in at if one.chances is not None),
             direction=tuple(one.direction for one in at),
-            movement=movement(
-                backtest.forecasts[name].median,
-                backtest.actual,
-                backtest.last_close,
-                backtest.symbol,
-                evidence.pool.n_independent,
-            ),
+            movement=movements[name],
         )
     return found
+
+
+def _count_independent(
+    backtest: Backtest, decides: NDArray[np.bool_] | None, further: Sequence[Phase]
+) -> int:
+    """Count the observations of the evidence that share no day."""
+    return Evidence(
+        reduced_losses(backtest, {}, decides).join([each.losses for each in further])
+    ).pool.n_independent
 
 
 def _calendars(backtest: Backtest) -> tuple[CalendarCount, ...]:

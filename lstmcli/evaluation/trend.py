@@ -20,6 +20,7 @@ from lstmcli.forecasting.forecast import Forecast
 DOWN, FLAT, UP = 0, 1, 2
 CLASSES: tuple[Literal["down"], Literal["flat"], Literal["up"]] = ("down", "flat", "up")
 FLAT_BAND = 0.25
+_CHUNK = 4096  # windows at a time, so that memory stays flat
 
 Trend = Literal["down", "flat", "up"]
 Classes = NDArray[np.int8]
@@ -124,12 +125,13 @@ def predicted_trend(
     """Class that a forecast calls at a step, (N,); None for a point forecast without thresholds."""
     spread, column = sigma * np.sqrt(step), forecast.column(step)
     if forecast.quantiles is not None:
-        fan = forecast.quantiles[:, column, :]
-        down = probability_below(fan, forecast.levels, -flat_band * spread)
-        up = 1.0 - probability_below(fan, forecast.levels, flat_band * spread)
-        likely: Classes = np.argmax(np.column_stack([down, 1.0 - down - up, up]), axis=1).astype(
-            np.int8
-        )
+        likely = np.empty(len(spread), np.int8)
+        for first in range(0, len(spread), _CHUNK):
+            rows = slice(first, first + _CHUNK)
+            fan, band = forecast.quantiles[rows, column, :], flat_band * spread[rows]
+            down = probability_below(fan, forecast.levels, -band)
+            up = 1.0 - probability_below(fan, forecast.levels, band)
+            likely[rows] = np.argmax(np.column_stack([down, 1.0 - down - up, up]), axis=1)
         return likely
     if thresholds is None:
         return None

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
-from lstmcli.forecasting.forecast import Forecast
+from lstmcli.forecasting.forecast import Forecast, ScaledFan
 from lstmcli.forecasting.volatility import EWMA_START, ewma_sigma, trailing_sigma
 
 Floats = NDArray[np.float64]
@@ -27,7 +27,7 @@ _STANDARD_NORMAL = NormalDist()
 def naive(log_prices: Floats, cutoffs: Rows, horizon: int) -> Forecast:
     """No change: the last price stays."""
     del log_prices
-    return Forecast(np.zeros((len(cutoffs), horizon)))
+    return Forecast(np.broadcast_to(0.0, (len(cutoffs), horizon)))
 
 
 def drift(log_prices: Floats, cutoffs: Rows, horizon: int, *, fit_rows: int) -> Forecast:
@@ -47,7 +47,7 @@ def always_up(log_prices: Floats, cutoffs: Rows, horizon: int) -> Forecast:
     Its errors are those of the naive forecast to 1e-6 of the last price.
     """
     del log_prices
-    return Forecast(np.full((len(cutoffs), horizon), ALWAYS_UP_MOVE))
+    return Forecast(np.broadcast_to(ALWAYS_UP_MOVE, (len(cutoffs), horizon)))
 
 
 def seasonal_naive(log_prices: Floats, cutoffs: Rows, horizon: int, *, period: int) -> Forecast:
@@ -127,9 +127,9 @@ def scaled_climatology(
     _check_fit(cutoffs, fit_rows, needed=fewest_climatology_rows(horizon))
     steps = tuple(range(1, horizon + 1) if steps is None else steps)
     scaled = climatology(log_prices[:fit_rows], steps, levels=(0.5, *levels))
-    today = _sigma_at(log_prices, cutoffs)[:, None] * np.sqrt(steps)  # (N, H)
-    fan = today[:, :, None] * scaled  # (N, H, 1 + Q)
-    return Forecast(fan[:, :, 0].copy(), fan[:, :, 1:].copy(), tuple(levels), steps=steps)
+    today, root = _sigma_at(log_prices, cutoffs), np.sqrt(steps)  # (N,) and (H,)
+    fan = ScaledFan(today, np.zeros(len(today), np.int64), root, scaled[None, :, 1:])
+    return Forecast(today[:, None] * root * scaled[:, 0], fan, tuple(levels), steps=steps)
 
 
 def climatology(log_prices: Floats, steps: Sequence[int], *, levels: Sequence[float]) -> Floats:
@@ -159,9 +159,9 @@ def gaussian_quantiles(levels: Sequence[float]) -> Floats:
 
 def _cone(sigma: Floats, horizon: int, levels: Sequence[float]) -> Forecast:
     # sigma (N,) -> quantiles (N, H, Q)
-    spread = sigma[:, None] * np.sqrt(_steps(horizon))
-    quantiles = spread[:, :, None] * gaussian_quantiles(levels)
-    return Forecast(np.zeros(spread.shape), quantiles, tuple(levels))
+    table = np.broadcast_to(gaussian_quantiles(levels), (1, horizon, len(levels)))
+    fan = ScaledFan(sigma, np.zeros(len(sigma), np.int64), np.sqrt(_steps(horizon)), table)
+    return Forecast(np.broadcast_to(0.0, (len(sigma), horizon)), fan, tuple(levels))
 
 
 def _sigma_at(log_prices: Floats, cutoffs: Rows) -> Floats:

@@ -1,10 +1,61 @@
-"""The one shape of every forecast, from a network or a baseline."""
+"""The one shape of every forecast, from a network or a baseline.
+
+The fans of many windows are long. Where they are alike but for their scale they are not an array:
+they are kept as what they are made of, and a part is made when it is asked for.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+class Fan(Protocol):
+    """Quantiles of N windows at H steps and Q levels: an array, or what is indexed like one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """N, H and Q."""
+
+    def __getitem__(self, index: Any, /) -> Any:
+        """Return a part as an array."""
+
+
+@dataclass(frozen=True)
+class ScaledFan:
+    """A fan of windows i, steps h, levels q that is scale[i] * root[h] * table[kind[i], h, q].
+
+    scale, kind : (N,). root : (H,). table : (K, H, Q), of less precision where that is enough.
+    """
+
+    scale: Floats
+    kind: NDArray[np.int64]
+    root: Floats
+    table: NDArray[np.floating[Any]]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """N, H and Q."""
+        return len(self.scale), *self.table.shape[1:]
+
+    def __getitem__(self, index: Any, /) -> Floats:
+        """Return a part as an array of float64."""
+        rows, *rest = index if isinstance(index, tuple) else (index,)
+        if rows is Ellipsis:
+            rows, rest = slice(None), [slice(None)] * (2 - len(rest)) + rest
+        part = self.table[:, *rest]
+        root = np.broadcast_to(self.root[:, None], self.table.shape[1:])[*rest]
+        scale = np.asarray(self.scale[rows])
+        scale = scale.reshape(*scale.shape, *(1,) * (part.ndim - 1))
+        return np.asarray(scale * root * part[self.kind[rows]])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Floats:
+        """Return the whole of it."""
+        return np.asarray(self[:], dtype)
 
 
 @dataclass(frozen=True)
@@ -21,10 +72,10 @@ class Forecast:
     steps : (H,) the step of each column: 1..H, but where only some were kept.
     """
 
-    median: NDArray[np.float64]
-    quantiles: NDArray[np.float64] | None = None
+    median: Floats
+    quantiles: Fan | None = None
     levels: tuple[float, ...] = ()
-    spread: NDArray[np.float64] | None = None
+    spread: Floats | None = None
     steps: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
@@ -37,52 +88,77 @@ class Forecast:
 
     def rows(self, index: slice | NDArray[np.int64]) -> "Forecast":
         """Return some of the N forecasts."""
-        return Forecast(
-            self.median[index],
-            None if self.quantiles is None else self.quantiles[index],
-            self.levels,
-            None if self.spread is None else self.spread[index],
-            self.steps,
-        )
+        fan = self.quantiles
+        if isinstance(fan, ScaledFan):
+            fan = ScaledFan(fan.scale[index], fan.kind[index], fan.root, fan.table)
+        elif fan is not None:
+            fan = fan[index]
+        spread = None if self.spread is None else self.spread[index]
+        return Forecast(self.median[index], fan, self.levels, spread, self.steps)
 
     def at(self, steps: Sequence[int]) -> "Forecast":
         """Return some of its steps."""
         first, *others = (self.column(step) for step in steps)
         adjoin = others == list(range(first + 1, first + 1 + len(others)))
         columns = slice(first, first + len(steps)) if adjoin else [first, *others]
-        return Forecast(
-            self.median[:, columns],
-            None if self.quantiles is None else self.quantiles[:, columns],
-            self.levels,
-            None if self.spread is None else self.spread[:, columns],
-            tuple(steps),
-        )
+        fan = self.quantiles
+        if isinstance(fan, ScaledFan):
+            fan = ScaledFan(fan.scale, fan.kind, fan.root[columns], fan.table[:, columns])
+        elif fan is not None:
+            fan = fan[:, columns]
+        spread = None if self.spread is None else self.spread[:, columns]
+        median = self.median[:, columns]
+        if _is_constant(self.median):
+            median = np.broadcast_to(self.median[:1, :1], median.shape)
+        return Forecast(median, fan, self.levels, spread, tuple(steps))
 
 
 def join_forecasts(parts: Iterable[Forecast], count: int) -> Forecast:
     """Put forecasts of the same kind behind one another, `count` in all.
 
-    Each part is copied as it comes, so that no more than one is held beside the whole.
+    Each part is copied as it comes, so that no more than one is held with the whole.
     """
-    whole, done = None, 0
+    first, done = None, 0
+    scaled: list[ScaledFan] = []
+    whole: list[Floats | None] = []
     for part in parts:
-        if whole is None:
-            whole = Forecast(
-                np.empty((count, *part.median.shape[1:])),
-                None if part.quantiles is None else np.empty((count, *part.quantiles.shape[1:])),
-                part.levels,
-                None if part.spread is None else np.empty((count, *part.spread.shape[1:])),
-                part.steps,
-            )
-        rows = slice(done, done + len(part.median))
-        for into, given in (
-            (whole.median, part.median),
-            (whole.quantiles, part.quantiles),
-            (whole.spread, part.spread),
-        ):
-            if into is not None and given is not None:
-                into[rows] = given
-        done = rows.stop
-    if whole is None or done != count:
+        fan = part.quantiles
+        is_scaled = fan is None or isinstance(fan, ScaledFan)
+        arrays = (
+            None if _is_constant(part.median) else part.median,
+            None if is_scaled else np.asarray(fan),
+            part.spread,
+        )
+        if first is None:
+            first = part
+            shapes = [each if each is None else (count, *each.shape[1:]) for each in arrays]
+            whole = [each if each is None else np.empty(each) for each in shapes]
+        for into, given in zip(whole, arrays, strict=True):
+            assert (into is None) == (given is None), "forecasts of different kinds"
+            if into is not None:
+                into[done : done + len(part.median)] = given
+        if isinstance(fan, ScaledFan):
+            scaled.append(fan)
+        done += len(part.median)
+    if first is None or done != count:
         raise ValueError(f"{done} of {count} forecasts")
-    return whole
+    median, quantiles, spread = whole
+    if median is None:
+        median = np.broadcast_to(first.median[:1, :1], (count, len(first.steps)))
+    joined = _join_scaled(scaled) if scaled else quantiles
+    return Forecast(median, joined, first.levels, spread, first.steps)
+
+
+def _join_scaled(fans: Sequence[ScaledFan]) -> ScaledFan:
+    starts = np.cumsum([0, *(len(each.table) for each in fans[:-1])])
+    return ScaledFan(
+        np.concatenate([each.scale for each in fans]),
+        np.concatenate([each.kind + start for each, start in zip(fans, starts, strict=True)]),
+        fans[0].root,
+        np.concatenate([each.table for each in fans]),
+    )
+
+
+def _is_constant(values: Floats) -> bool:
+    """Whether it is one number, which takes no more memory than that."""
+    return values.size > 0 and not any(values.strides)

@@ -74,7 +74,7 @@ def forecast_alike(
     return replace(
         made,
         median=_rounded(made.median),
-        quantiles=None if made.quantiles is None else _rounded(made.quantiles),
+        quantiles=None if made.quantiles is None else _rounded(np.asarray(made.quantiles)),
         spread=None if made.spread is None else _rounded(made.spread),
     )
 

@@ -115,7 +115,7 @@ def calendar_table() -> CalendarTable:
         n_days = int((LAST_KNOWN - FIRST_TRUSTED).astype(int)) + 1
         exchanges = np.unpackbits(stored["sessions"], axis=1, count=n_days).astype(bool)
         names, first, until = stored["names"], stored["first"], stored["known_until"]
-    every_day = np.arange(FIRST_TRUSTED, LAST_KNOWN + 1)
+    every_day = np.arange(FIRST_TRUSTED, LAST_KNOWN + np.timedelta64(1, "D"))
     currencies = np.is_busday(every_day) & ~_is_world_holiday(every_day)
     return CalendarTable(
         names=("24/5", "24/7", *names.tolist()),

@@ -14,6 +14,7 @@ Days = NDArray[np.datetime64]
 Mask = NDArray[np.bool_]
 
 _STRAY = 0.02
+_LONGEST_BREAK = 10  # weekdays that an exchange may be closed in a row
 
 
 def closed_rows(days: Days, filled: Mask, symbol: str) -> Mask:
@@ -28,7 +29,10 @@ def closed_rows(days: Days, filled: Mask, symbol: str) -> Mask:
     dates = np.unique(days[filled])
     interval = infer_interval(dates)
     if interval == "1d":
-        return empty & ~np.isin(days, missing_sessions(dates, symbol))
+        # A holiday before the first value or after the last is no session; a run of weekdays is.
+        outside = ((days < dates[0]) | (days > dates[-1])) & np.is_busday(days)
+        closed = empty & ~np.isin(days, missing_sessions(dates, symbol))
+        return closed & ~outside if outside.sum() > _LONGEST_BREAK else closed
     counts = np.bincount(_weekdays(dates), minlength=7)
     unused = np.flatnonzero((counts <= _STRAY * dates.size) & (interval == "1wk"))
     return empty & np.isin(_weekdays(days), unused)

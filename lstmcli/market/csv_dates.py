@@ -42,7 +42,7 @@ def parse_stamps(fields: Fields, position: int, where: str) -> Stamps:
     valid &= long_enough & (year >= _YEARS[0]) & (year <= _YEARS[1]) & (month >= 1) & (month <= 12)
     months = ((year - 1970) * 12 + month - 1) * valid
     first = months.astype("datetime64[M]").astype("datetime64[D]")
-    days: NDArray[np.datetime64] = first + (day - 1)
+    days: NDArray[np.datetime64] = first + (day - 1).astype("timedelta64[D]")
     valid &= (day >= 1) & (days.astype("datetime64[M]") == months.astype("datetime64[M]"))
     minutes, offsets, times_valid = _read_times(fields, position, lengths, valid)
     wrong = np.flatnonzero(~(valid & times_valid) & ~empty)
@@ -51,7 +51,7 @@ def parse_stamps(fields: Fields, position: int, where: str) -> Stamps:
             fields.field(int(wrong[0]), position), f"{where} line {fields.lines[wrong[0]]}"
         )
     _refuse_mixed_offsets(offsets[~empty], fields.lines[~empty], where)
-    days[empty] = np.datetime64("NaT")
+    days[empty] = np.datetime64("NaT", "D")
     return Stamps(days, minutes, offsets)
 
 

@@ -1,13 +1,14 @@
 """Bars fresh from the feed that are fit to be stored: finished, checked, in our own columns."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 
 import pandas as pd
 
 from lstmcli.market.gate import Gate
+from lstmcli.market.intervals import unit_of
 from lstmcli.market.prices import COLUMNS
-from lstmcli.market.unfinished import drop_unfinished, zone_of
+from lstmcli.market.unfinished import bars_due, drop_unfinished, zone_of
 from lstmcli.market.validate import check_prices
 from lstmcli.market.yahoo import Interval, YahooBars, fetch_bars
 from lstmcli.market.yahoo_answers import NothingInRange
@@ -21,6 +22,7 @@ class Answer:
     time_zone, currency : of the exchange, "" where the feed does not say.
     partial : date of a bar that is kept although its session is still open.
     notes : one phrase for everything that was left out, marked missing or looks odd.
+    behind : sessions that are over and that the last bar lies before; 0 where no calendar tells.
     """
 
     frame: pd.DataFrame
@@ -28,6 +30,7 @@ class Answer:
     currency: str
     partial: str | None
     notes: tuple[str, ...]
+    behind: int = 0
 
 
 def ask_feed(
@@ -50,7 +53,12 @@ def ask_feed(
         symbol, start=start, end=end, interval=interval, time_zone=time_zone, gate=gate
     )
     done = drop_unfinished(
-        bars.frame, symbol=symbol, interval=interval, time_zone=bars.time_zone, now=now
+        bars.frame,
+        symbol=symbol,
+        interval=interval,
+        time_zone=bars.time_zone,
+        now=now,
+        market_time=bars.market_time,
     )
     partial = None if len(done) == len(bars.frame) else str(bars.frame.index[len(done)].date())
     frame = bars.frame if include_partial else done
@@ -72,13 +80,27 @@ def ask_feed(
         unfinished=date.fromisoformat(partial) if include_partial and partial else None,
     )
     told = [note.rstrip(".") for note in checked.notes]
+    last, until = checked.frame.index[-1].date(), _until(now, end)
+    zone = bars.time_zone
+    behind = bars_due(last, symbol=symbol, interval=interval, time_zone=zone, now=until) or 0
+    if behind:
+        late = unit_of(interval) + ("s" if behind > 1 else "")
+        told.append(f"stale: the answer ends {last}, {behind} {late} ago")
     return Answer(
         frame=checked.frame.reindex(columns=list(COLUMNS)),
         time_zone=bars.time_zone,
         currency=bars.currency,
         partial=partial if include_partial else None,
         notes=tuple(_left_out(bars, partial, include_partial) + told),
+        behind=behind,
     )
+
+
+def _until(now: datetime, end: date | None) -> datetime:
+    """The moment up to which bars are expected: none after the day of `end`."""
+    if end is None:
+        return now
+    return min(now, datetime.combine(end + timedelta(days=1), time(), UTC))
 
 
 def _left_out(bars: YahooBars, partial: str | None, kept: bool) -> list[str]:

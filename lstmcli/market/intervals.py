@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 Days = NDArray[np.datetime64]
 
-_DAY = np.timedelta64(1, "D")
+DAY = np.timedelta64(1, "D")
 _RECENT = 250
 MONTHS = {"1mo": 1, "3mo": 3, "6mo": 6, "1y": 12}
 _AGREES = 0.9
@@ -27,7 +27,7 @@ def infer_interval(index: pd.DatetimeIndex | Days) -> str:
     days = as_days(index)
     if days.size < 3:
         return "1d"
-    gap = float(np.median(np.diff(days) / _DAY))
+    gap = float(np.median(np.diff(days) / DAY))
     if gap < 2:
         return "1d"
     named = {"1wk": (6, 8), "1mo": (27, 32), "3mo": (88, 93), "6mo": (180, 185), "1y": (364, 367)}
@@ -71,7 +71,7 @@ def may_be(index: pd.DatetimeIndex | Days, interval: str) -> bool:
     days = as_days(index)
     if days.size < 3:
         return True
-    return interval == "1d" and days.size < 10 and float(np.median(np.diff(days) / _DAY)) < 5
+    return interval == "1d" and days.size < 10 and float(np.median(np.diff(days) / DAY)) < 5
 
 
 def as_days(index: pd.DatetimeIndex | Days) -> Days:
@@ -87,7 +87,7 @@ def dates_after(days: Days, n: int, interval: str) -> Days:
     if interval == "1wk":
         return _weekly(days, n)
     if interval == "1d":
-        first = np.busday_offset(days[-1] + _DAY, 0, roll="forward", weekmask=weekmask(days))
+        first = np.busday_offset(days[-1] + DAY, 0, roll="forward", weekmask=weekmask(days))
         following: Days = np.busday_offset(first, np.arange(n), weekmask=weekmask(days))
         return following
     step = int(interval.rstrip("dD"))

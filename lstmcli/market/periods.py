@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lstmcli.market.bars import Bars, Noted
 from lstmcli.market.calendars import Days
-from lstmcli.market.intervals import weekday_of
+from lstmcli.market.intervals import DAY, weekday_of
 
 _SUNDAY = 6
 _FRIDAY = 4
@@ -41,9 +41,9 @@ def latest_date(today: date, interval: str) -> np.datetime64:
     """Return the latest date that a bar may have: tomorrow, or the last of the running period."""
     day = np.datetime64(today, "D")
     if interval == "1mo":
-        return max(day + 1, _end(np.array([day]), interval)[0])
+        return max(day + DAY, _end(np.array([day]), interval)[0])
     # A week may be dated by the Sunday that ends it.
-    return day + max(1, _SUNDAY - today.weekday() if interval == "1wk" else 1)
+    return day + DAY * max(1, _SUNDAY - today.weekday() if interval == "1wk" else 1)
 
 
 def leave_out_unfinished(bars: Bars, interval: str, today: date, kept: date | None = None) -> Noted:
@@ -80,10 +80,12 @@ def leave_out_unfinished(bars: Bars, interval: str, today: date, kept: date | No
 def _end(days: Days, interval: str) -> Days:
     """Return the last day of each bar's period."""
     if interval == "1mo":
-        return (days.astype("datetime64[M]") + 1).astype("datetime64[D]") - 1
+        first = (days.astype("datetime64[M]") + np.timedelta64(1, "M")).astype("datetime64[D]")
+        last: Days = np.subtract(first, DAY)
+        return last
     usual = _usual(days)
     length = usual if _FRIDAY <= usual < _SUNDAY else 6
-    return first_days(period_of(days, interval), days, interval) + length
+    return first_days(period_of(days, interval), days, interval) + length * DAY
 
 
 def _shift(days: Days) -> int:

@@ -37,7 +37,7 @@ from lstmcli.market.calendars import (
     sessions_of,
     special_days,
 )
-from lstmcli.market.intervals import weekday_of, weekmask
+from lstmcli.market.intervals import DAY, weekday_of, weekmask
 
 LONGEST_CLOSURE = 10  # weekdays, of any exchange since 1990 but Athens in 2015
 FEWEST_HOLIDAYS = 5
@@ -121,8 +121,8 @@ class Schedule:
         if len(self.calendars) == 1:
             sessions = sessions_of(self.calendars[0])
             if sessions[0] <= first and last <= sessions[-1]:
-                return sessions[slice(*np.searchsorted(sessions, [first, last + 1]))]
-        days = np.arange(first, last + 1)
+                return sessions[slice(*np.searchsorted(sessions, [first, last + DAY]))]
+        days = np.arange(first, last + DAY)
         found: Days = days[self.is_session(days)]
         return found
 
@@ -201,7 +201,7 @@ def _fitting(days: Days, claim: str | None) -> _Fit:
         return _Fit()
     table = calendar_table()
     begin = int(_column(days[:1])[0])
-    span = np.arange(days[0], days[-1] + 1)
+    span = np.arange(days[0], days[-1] + DAY)
     has_bar = np.zeros(span.size, dtype=bool)
     has_bar[_column(days) - begin] = True
     judged = ~_in_hole(days, span)
@@ -267,7 +267,7 @@ def _is_holiday(row: int, begin: int, size: int) -> NDArray[np.bool_]:
 def _in_hole(days: Days, span: Days) -> NDArray[np.bool_]:
     """Return for each day of the span whether it lies in a break longer than exchanges keep."""
     inside = np.zeros(span.size, dtype=bool)
-    absent = np.busday_count(days[:-1] + 1, days[1:])
+    absent = np.busday_count(days[:-1] + DAY, days[1:])
     for at in np.flatnonzero(absent > LONGEST_CLOSURE):
         inside |= (span > days[at]) & (span < days[at + 1])
     return inside
@@ -292,8 +292,8 @@ def _is_open(calendar: str, days: Days) -> NDArray[np.bool_]:
 
 def _last_recorded(calendar: str) -> np.datetime64:
     """Return the last day of which a calendar says anything, be it without some holidays."""
-    end = sessions_of(calendar)[-1].astype("datetime64[Y]") + 1
-    return max(known_until(calendar), end.astype("datetime64[D]") - 1)
+    end = sessions_of(calendar)[-1].astype("datetime64[Y]") + np.timedelta64(1, "Y")
+    return max(known_until(calendar), end.astype("datetime64[D]") - DAY)
 
 
 def _differing(recent: Days, sessions: Days) -> int | None:

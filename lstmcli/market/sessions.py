@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.market.calendars import FIRST_TRUSTED, Days, calendar_table
-from lstmcli.market.intervals import MONTHS, as_days, dates_after, unit_of, weekday_of
+from lstmcli.market.intervals import DAY, MONTHS, as_days, dates_after, unit_of, weekday_of
 from lstmcli.market.periods import first_days, period_of
 from lstmcli.market.schedule import (
     FEWEST_HOLIDAYS,
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 
     from lstmcli.market.prices import Prices
 
-_DAY = np.timedelta64(1, "D")
-_HALF_YEAR = np.timedelta64(182, "D")
+_HALF_YEAR, _YEAR = np.timedelta64(182, "D"), np.timedelta64(1, "Y")
 _SHOWN = 3
 _INDIA = "XBOM"
 
@@ -62,7 +61,7 @@ def future_dates(prices: Prices, n: int) -> Days:
         return dates_after(days, n, prices.interval)
     schedule = schedule_of(days, prices.symbol, from_feed=prices.from_feed)
     # The longest closures take a third of a month; a week of one day is more than any has.
-    following = schedule.between(days[-1] + 1, days[-1] + 7 * n + 60)
+    following = schedule.between(days[-1] + DAY, days[-1] + (7 * n + 60) * DAY)
     return following[:n]
 
 
@@ -77,7 +76,7 @@ def tell_unknown(prices: Prices, dates: Days) -> tuple[str, ...]:
     notes = []
     if dates[-1] > schedule.known_until:
         notes.append(f"holidays after {schedule.known_until} are not known")
-    ahead = np.arange(days[-1] + 1, dates[-1] + 1)
+    ahead = np.arange(days[-1] + DAY, dates[-1] + DAY)
     unsure = ahead[~schedule.is_session(ahead) & ~schedule.is_closed(ahead)]
     if unsure.size:
         names = _some(schedule.calendars)
@@ -167,15 +166,15 @@ def sessions_behind(last: date, schedule: Schedule, interval: str, today: date) 
     if interval != "1d":
         step = 7 if interval == "1wk" else int(interval.rstrip("dD"))
         return max(0, (today - last).days // step - 1)
-    begin, end = np.datetime64(last, "D") + 1, np.datetime64(today, "D")
-    return schedule.between(begin, end - 1).size
+    begin, end = np.datetime64(last, "D") + DAY, np.datetime64(today, "D")
+    return schedule.between(begin, end - DAY).size
 
 
 def _by_weekday(days: Days, schedule: Schedule, *, keeps_holidays: bool = True) -> OddDays:
     """Compare dates with the weekdays in use."""
     if days.size == 0:
         return OddDays()
-    every = np.arange(days[0], days[-1] + 1)
+    every = np.arange(days[0], days[-1] + DAY)
     every = every[np.array(schedule.weekdays)[weekday_of(every)]]
     missing = np.setdiff1d(every, days, assume_unique=True)
     runs, stray = _runs(missing, days), days[_is_stray(days, schedule)]
@@ -201,16 +200,16 @@ def _is_stray(days: Days, schedule: Schedule) -> NDArray[np.bool_]:
         same = days[which]
         low, high = same - _HALF_YEAR, same + _HALF_YEAR
         count = np.searchsorted(same, high, side="right") - np.searchsorted(same, low)
-        weeks = (np.minimum(high, days[-1]) - np.maximum(low, days[0])) / (7 * _DAY)
+        weeks = (np.minimum(high, days[-1]) - np.maximum(low, days[0])) / (7 * DAY)
         stray[which] = 2 * count < weeks
     return stray
 
 
 def _keeps_holidays(days: Days, schedule: Schedule) -> bool:
     """Return whether weekdays at New Year and Christmas, as exchanges keep them, have no bar."""
-    years = np.arange(days[0].astype("datetime64[Y]"), days[-1].astype("datetime64[Y]") + 1)
+    years = np.arange(days[0].astype("datetime64[Y]"), days[-1].astype("datetime64[Y]") + _YEAR)
     new_year = np.isin(years.astype("datetime64[D]"), days)
-    christmas = np.isin((years + 1).astype("datetime64[D]") - 7, days)
+    christmas = np.isin((years + _YEAR).astype("datetime64[D]") - 7 * DAY, days)
     is_plain = all(schedule.weekdays[:5]) and not any(schedule.weekdays[5:])
     return not (is_plain and new_year.any() and christmas.any())
 
@@ -233,7 +232,7 @@ def _had_sessions(starts: Days, own: str | None) -> NDArray[np.bool_]:
     """Return for each week whether the exchange had a session, or all that know that week had."""
     table = calendar_table()
     rows = np.arange(len(table.names)) if own is None else np.array([table.row(own)])
-    ends = starts + 6 * _DAY
+    ends = starts + 6 * DAY
     known = (table.first[rows, None] <= starts) & (table.known_until[rows, None] >= ends)
     columns = (starts[:, None] - FIRST_TRUSTED).astype(np.int64) + np.arange(7)
     columns = np.clip(columns, 0, table.is_session.shape[1] - 1)
@@ -251,7 +250,7 @@ def _runs(missing: Days, days: Days) -> tuple[Days, ...]:
 def _has_diwali(days: Days) -> bool:
     """Return whether the days reach into the five weeks in which Diwali falls."""
     of_year = days - days.astype("datetime64[Y]").astype("datetime64[D]")
-    return bool(((of_year >= 287 * _DAY) & (of_year <= 324 * _DAY)).any())
+    return bool(((of_year >= 287 * DAY) & (of_year <= 324 * DAY)).any())
 
 
 def _some(items: Iterable[object]) -> str:

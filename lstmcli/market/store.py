@@ -1,8 +1,10 @@
 """The price store: one CSV a symbol and interval, with a sidecar of what the feed said about it.
 
 A write that would change nothing touches nothing, and values are rounded so that reading and
-writing again gives the same bytes. The sidecar is a convenience: lost or damaged, it is rebuilt by
-the next fetch. Bars of one's own stand beside Yahoo's, to their last digit; their sidecar says so.
+writing again gives the same bytes. The sidecar says whose bars they are: without it their source is
+unknown, and nothing replaces them unasked. So it is written first: a run that dies in between
+leaves the old bars with a sidecar of others, which the next fetch takes for Yahoo's and asks for.
+Imported bars are kept to their last digit.
 """
 
 import hashlib
@@ -30,10 +32,12 @@ from lstmcli.market.store_folder import (
     price_path,
     sidecar_path,
 )
+from lstmcli.market.symbols import yahoo_spelling
 from lstmcli.market.validate import check_bars
+from lstmcli.records import read_json
 
 SIGNIFICANT_DIGITS = 7
-IMPORTED, FEED = "import", "Yahoo"  # the sources that sidecars name
+YAHOO, IMPORTED = "Yahoo", "import"  # the sources that sidecars name
 STORE = "store"  # the source of prices that were read from here
 _HASH = "prices_sha256"
 _MAX_SIDECAR_BYTES = 4 * 1024**2
@@ -62,7 +66,7 @@ def read_stored(
     bars, _ = drop_empty_columns(bars, ["Close"])
     facts = read_sidecar(data_dir, symbol, interval)
     prices = check_bars(
-        replace(bars, from_feed=facts.get("source") == FEED),
+        replace(bars, from_feed=facts.get("source") == YAHOO),
         price=price,
         strict=strict,
         today=today,
@@ -99,7 +103,7 @@ def write_stored(
     changed = not path.is_file() or _bytes(path) != data
     noted = (sidecar_path(data_dir, symbol, interval), _noted(sidecar, data))
     if changed:
-        write_files([(path, data), noted])
+        write_files([noted, (path, data)])
     elif not sidecar_fits(data_dir, symbol, interval):
         write_files([noted])
     return changed
@@ -110,8 +114,7 @@ def write_imported(
 ) -> bool:
     """The same for bars of one's own: every digit is kept, and the sidecar says `IMPORTED`.
 
-    The sidecar is replaced first, so that a run that dies in between never leaves bars of one's own
-    that pass for Yahoo's. False when they were imported before.
+    False when they were imported before.
     """
     path = inside(data_dir, price_path(data_dir, symbol, interval))
     data = _csv(frame, _exact, _exact)
@@ -148,8 +151,8 @@ def read_sidecar(data_dir: Path, symbol: str, interval: str = "1d") -> dict[str,
     path = inside(data_dir, sidecar_path(data_dir, symbol, interval))
     try:
         with open(path, "rb") as file:
-            found = json.loads(file.read(_MAX_SIDECAR_BYTES), parse_constant=str)
-    except (OSError, ValueError, RecursionError):
+            found = read_json(file.read(_MAX_SIDECAR_BYTES))
+    except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -168,6 +171,12 @@ def date_of(noted: object) -> date | None:
         return None
 
 
+def source_of(facts: dict[str, Any]) -> str:
+    """YAHOO or IMPORTED, "" where a sidecar does not say."""
+    found = facts.get("source")
+    return found if found in (YAHOO, IMPORTED) else ""
+
+
 def _read_table(data_dir: Path, symbol: str, interval: str) -> CsvTable:
     with open_bytes(_existing(data_dir, symbol, interval), None) as (stream, label):
         return read_table(read_blocks(stream, label), ",", ".", (), label)
@@ -183,7 +192,8 @@ def _existing(data_dir: Path, symbol: str, interval: str) -> Path:
         f"no {bars_of(interval)} stored" if others else "no prices stored",
         where=symbol,
         why=f"{path} does not exist{only}",
-        next_step=f"Run: lstmcli fetch {symbol}{interval_option(interval)}.",
+        next_step=f"Run: lstmcli fetch {yahoo_spelling(symbol) or symbol}"
+        f"{interval_option(interval)}.",
     )
 
 

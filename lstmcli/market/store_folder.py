@@ -26,6 +26,11 @@ def sidecar_path(data_dir: Path, symbol: str, interval: str = "1d") -> Path:
     return price_path(data_dir, symbol, interval).with_suffix(".json")
 
 
+def price_folders(data_dir: Path, interval: str) -> tuple[Path, Path, Path]:
+    """The folders that a symbol's bars lie in, the data folder first."""
+    return data_dir, data_dir / "prices", data_dir / "prices" / interval
+
+
 def interval_option(interval: str) -> str:
     """What a command needs besides the symbol to mean these bars: nothing for daily ones."""
     return "" if interval == "1d" else f" --interval {interval}"

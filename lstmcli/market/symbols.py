@@ -19,6 +19,13 @@ _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_^=+")
 _RESERVED = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(\.|$)")
 _FORMULAS = ("=", "+", "-", "@")
 _SHOWN = 40
+# US share classes, preferred shares and warrants as brokers spell them, and as Yahoo does. A dot
+# and F, L, T or V is an exchange: Frankfurt, London, Tokyo, the TSX Venture.
+_SPELLINGS = (
+    (re.compile(r"([A-Z]{1,5})(?:\.(?![FLTV]$)|[/ _])([A-Z])"), r"\1-\2"),
+    (re.compile(r"([A-Z]{1,5})(?:[./ _-]PR[./ _-]?|\^)([A-Z])"), r"\1-P\2"),
+    (re.compile(r"([A-Z]{1,5})[./ _+]WS"), r"\1-WT"),
+)
 
 
 def check_symbol(symbol: str) -> str:
@@ -34,12 +41,31 @@ def check_symbol(symbol: str) -> str:
         why = "it has the shape of an ISIN"
     else:
         return capitals
-    raise UsageError(
-        "not a ticker",
-        where=_shown(symbol),
-        why=why,
-        next_step="Give a symbol such as AAPL, ^GSPC, BRK-B or 0700.HK.",
-    )
+    parts = [part for part in re.split(r"[,;\s]+", symbol) if part]
+    if meant := yahoo_spelling(capitals):
+        step = f"Yahoo spells it {meant}."
+    elif len(parts) > 1 and all(_TICKER.fullmatch(part.upper()) for part in parts):
+        step = f"Give each symbol as a word: {_shown(' '.join(parts))}."
+    else:
+        step = "Give a symbol such as AAPL, ^GSPC, BRK-B or 0700.HK."
+    raise UsageError("not a ticker", where=_shown(symbol), why=why, next_step=step)
+
+
+def split_symbols(words: Iterable[str]) -> list[str]:
+    """Split words such as `AAPL,MSFT` or `AAPL,` at their commas; the parts are unchecked."""
+    found = []
+    for word in words:
+        parts = [part.strip() for part in word.split(",")] if "," in word else [word]
+        found += [part for part in parts if part] or [word]
+    return found
+
+
+def yahoo_spelling(symbol: str) -> str | None:
+    """Return how Yahoo spells BRK.B, BAC.PRK or ACHR.WS: BRK-B, BAC-PK, ACHR-WT; else None."""
+    for form, spelling in _SPELLINGS:
+        if found := form.fullmatch(symbol.upper()):
+            return found.expand(spelling)
+    return None
 
 
 def check_series_name(name: str, where: str, error: type[DataError] | type[UsageError]) -> str:
@@ -60,7 +86,7 @@ def check_series_name(name: str, where: str, error: type[DataError] | type[Usage
 
 
 def read_symbols(lines: Iterable[str]) -> list[str]:
-    """The symbols of a list, one a line, each once, in the order of their first appearance.
+    """The symbols of a list, one or more a line, each once, in the order of their appearance.
 
     Blank lines and what follows a `#` are skipped. Raises UsageError naming the line.
     """
@@ -70,7 +96,7 @@ def read_symbols(lines: Iterable[str]) -> list[str]:
         if not text:
             continue
         try:
-            found[check_symbol(text)] = None
+            found |= dict.fromkeys(map(check_symbol, split_symbols([text])))
         except UsageError as error:
             where = f"line {number}, {error.where}"
             raise UsageError(

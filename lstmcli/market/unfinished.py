@@ -1,10 +1,14 @@
 """Bars of sessions that are still open, which every feed hands out as if they were done.
 
 A daily bar counts half an hour after its exchange's close, half days included; where the exchange
-is not known, once its day is over there. A week's and a month's bar count when they are past.
+is not known, once its day is over there. A week's and a month's bar count when they are past. A
+feed that last saw a trade before the close made its bar of half a session: such a bar waits until
+the next session opens, when a share without a later trade is told from a feed that lags.
 """
 
+import threading
 import warnings
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -14,28 +18,55 @@ import pandas as pd
 from lstmcli.market.calendars import calendar_of, sessions_of
 
 SETTLING = timedelta(minutes=30)  # quotes lag by up to 20 minutes, and closing auctions take some
+LAST_TRADE = timedelta(minutes=1)  # before the close, of shares that trade up to it
+_LOCK = threading.Lock()
 
 
 def drop_unfinished(
-    frame: pd.DataFrame, *, symbol: str, interval: str, time_zone: str, now: datetime
+    frame: pd.DataFrame,
+    *,
+    symbol: str,
+    interval: str,
+    time_zone: str,
+    now: datetime,
+    market_time: datetime | None = None,
 ) -> pd.DataFrame:
     """The bars that are final at `now` (zone-aware).
 
     frame : indexed by session date, oldest first; a week or month is dated by its first day.
     time_zone : of the exchange; an empty or unknown one is taken for UTC.
+    market_time : of the last trade that the feed knew of, zone-aware; None where it does not say.
     """
     zone, rows = zone_of(time_zone) or ZoneInfo("UTC"), len(frame)
     while rows and not _is_over(frame.index[rows - 1].date(), symbol, interval, zone, now):
         rows -= 1
+    if rows and market_time:
+        rows -= _is_half_made(frame.index[rows - 1].date(), symbol, interval, market_time, now)
     return frame.iloc[:rows]
 
 
-def is_up_to_date(last: date, *, symbol: str, interval: str, time_zone: str, now: datetime) -> bool:
-    """Whether no bar after `last` can be final at `now`; False where no calendar tells."""
-    zone, following = zone_of(time_zone), _next_bar(last, symbol, interval)
-    if zone is None or following is None:
-        return False
-    return not _is_over(following, symbol, interval, zone, now)
+def bars_due(
+    last: date, *, symbol: str, interval: str, time_zone: str, now: datetime
+) -> int | None:
+    """How many bars after `last` are final at `now`; None where no calendar tells."""
+    zone = zone_of(time_zone)
+    if zone is None:
+        return None
+    today = now.astimezone(zone).date()
+    if interval != "1d":  # the bar that `today` belongs to is never over
+        months = (today.year - last.year) * 12 + today.month - last.month
+        return max(0, (months if interval == "1mo" else (today - last).days // 7) - 1)
+    calendar = calendar_of(symbol)
+    sessions = sessions_of(calendar) if calendar else np.array([], dtype="datetime64[D]")
+    day = np.datetime64(last, "D")
+    at = int(np.searchsorted(sessions, day))
+    if at + 1 >= sessions.size or sessions[at] != day:
+        return None
+    end = int(np.searchsorted(sessions, np.datetime64(today, "D"), side="right"))
+    following = sessions[at + 1 : end]
+    if following.size and not _is_over(following[-1].item(), symbol, interval, zone, now):
+        following = following[:-1]
+    return int(following.size)
 
 
 def zone_of(name: str) -> ZoneInfo | None:
@@ -46,50 +77,55 @@ def zone_of(name: str) -> ZoneInfo | None:
         return None
 
 
-def _next_bar(last: date, symbol: str, interval: str) -> date | None:
-    """The date of the bar after the one of `last`, None where no calendar knows both."""
-    if interval == "1mo":
-        return (last.replace(day=1) + timedelta(days=32)).replace(day=1)
-    if interval == "1wk":
-        return last + timedelta(days=7)
-    calendar = calendar_of(symbol)
-    sessions = sessions_of(calendar) if calendar else np.array([], dtype="datetime64[D]")
-    day = np.datetime64(last, "D")
-    at = int(np.searchsorted(sessions, day))
-    if at + 1 >= sessions.size or sessions[at] != day:
-        return None
-    following: date = sessions[at + 1].item()
-    return following
-
-
 def _is_over(day: date, symbol: str, interval: str, zone: ZoneInfo, now: datetime) -> bool:
-    if interval == "1mo":
-        end = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
-    else:
-        end = day + timedelta(days=7 if interval == "1wk" else 1)
-    if now >= datetime.combine(end, time(), zone):
+    if now >= datetime.combine(_end(day, interval), time(), zone):
         return True
     if interval != "1d" or now.astimezone(zone).date() < day:
         return False
-    close = _close(symbol, day)
+    close, _ = _hours(calendar_of(symbol), day)
     return close is not None and now >= close + SETTLING
 
 
-def _close(symbol: str, day: date) -> datetime | None:
-    """When the symbol's exchange closes on that day, None where the calendar does not say."""
-    name = calendar_of(symbol)
+def _is_half_made(
+    day: date, symbol: str, interval: str, market_time: datetime, now: datetime
+) -> bool:
+    """Whether the feed's last trade lies before the close of the bar's last session.
+
+    Not once the next session has opened: then there was no later trade.
+    """
+    calendar, last = calendar_of(symbol), day
+    if interval != "1d":
+        sessions = sessions_of(calendar) if calendar else np.array([], dtype="datetime64[D]")
+        before = np.searchsorted(sessions, np.datetime64(_end(day, interval), "D"))
+        last = sessions[before - 1].item() if before else day
+    close, opens = _hours(calendar, last)
+    if close is None or market_time >= close - LAST_TRADE:
+        return False
+    return opens is None or now < opens
+
+
+def _end(day: date, interval: str) -> date:
+    """The day after the last of a bar."""
+    if interval == "1mo":
+        return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return day + timedelta(days=7 if interval == "1wk" else 1)
+
+
+def _hours(name: str | None, day: date) -> tuple[datetime | None, datetime | None]:
+    """When an exchange closes on a day and opens after it; None where no calendar says."""
+    close = opens = None
     if name is None or name.startswith("24/"):
-        return None
+        return close, opens
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pandas' deprecations, again
         import exchange_calendars
 
-        week = timedelta(days=7)
-        try:
-            calendar = exchange_calendars.get_calendar(name, start=day - week, end=day + week)
-            if not calendar.is_session(pd.Timestamp(day)):
-                return None
-            close: datetime = calendar.session_close(pd.Timestamp(day)).to_pydatetime()
-        except (ValueError, NotImplementedError):  # a day it does not know, or see `calendars`
-            return None
-    return close
+        # A day that it does not know, or see `calendars`.
+        with suppress(ValueError, NotImplementedError):
+            with _LOCK:  # it keeps the calendar, which every worker would make for itself
+                calendar = exchange_calendars.get_calendar(name)
+            if calendar.is_session(pd.Timestamp(day)):
+                close = calendar.session_close(pd.Timestamp(day)).to_pydatetime()
+                following = calendar.next_session(pd.Timestamp(day))
+                opens = calendar.session_open(following).to_pydatetime()
+    return close, opens

@@ -15,13 +15,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from lstmcli.errors import DataError, LstmcliError
 from lstmcli.market.gate import Gate
+from lstmcli.market.intervals import as_days
 from lstmcli.market.prices import COLUMNS
 from lstmcli.market.unfinished import zone_of
 from lstmcli.market.yahoo_answers import (
@@ -38,6 +40,8 @@ Interval = Literal["1d", "1wk", "1mo"]
 TRIES = 3
 REQUEST_TIMEOUT = 10.0  # seconds for one request
 HELPER_TIMEOUT = 2.5  # for a cookie or a crumb, which are optional
+_ROWS_THAT_TELL = 5
+_MOST_SECONDS = 1e10  # since 1970: the year 2286
 
 
 @dataclass(frozen=True)
@@ -48,12 +52,14 @@ class YahooBars:
         Close is adjusted for splits, Adj Close for splits and dividends; neither is ever NaN.
     time_zone, currency : of the exchange, "" where Yahoo does not say.
     n_dropped : rows without a price that were left out.
+    market_time : of the last trade that Yahoo knew of, None where it does not say.
     """
 
     frame: pd.DataFrame
     time_zone: str
     currency: str
     n_dropped: int = 0
+    market_time: datetime | None = None
 
 
 def fetch_bars(
@@ -79,7 +85,7 @@ def fetch_bars(
             raw = _history(symbol, start, end, interval, time_zone)
         finally:
             _attempt.reset(token)
-        return _bars(symbol, raw, attempt.facts, start, end)
+        return _bars(symbol, raw, attempt.facts, start, end, interval)
 
     for number in range(TRIES - 1):
         try:
@@ -197,7 +203,10 @@ def _session() -> Any:
                         return response
                     try:
                         attempt.facts = read_facts(
-                            attempt.symbol, response.status_code, response.content
+                            attempt.symbol,
+                            response.status_code,
+                            response.content,
+                            interval=str((options.get("params") or {}).get("interval")),
                         )
                     except RateLimited:
                         turn.outcome = "refused"
@@ -236,12 +245,14 @@ def _bars(
     facts: Mapping[str, Any],
     start: date | None,
     end: date | None,
+    interval: Interval,
 ) -> YahooBars:
     frame = raw.set_axis(pd.DatetimeIndex(raw.index).tz_localize(None).normalize().rename("Date"))
     if start is not None:
         frame = frame[frame.index >= pd.Timestamp(start)]
     if end is not None:
         frame = frame[frame.index <= pd.Timestamp(end)]
+    _refuse_spacing(symbol, pd.DatetimeIndex(frame.index), interval, facts)
     kept = frame[frame["Close"].notna() & frame["Adj Close"].notna()]
     if kept.empty:
         found = f"{len(frame)} rows without a price" if len(frame) else "no bars in its answer"
@@ -251,4 +262,27 @@ def _bars(
         time_zone=str(facts.get("exchangeTimezoneName") or ""),
         currency=str(facts.get("currency") or ""),
         n_dropped=len(frame) - len(kept),
+        market_time=_time(facts.get("regularMarketTime")),
     )
+
+
+def _refuse_spacing(
+    symbol: str, index: pd.DatetimeIndex, interval: Interval, facts: Mapping[str, Any]
+) -> None:
+    """Raise Transient for bars closer than asked for, or further apart where no length is named.
+
+    A week's or month's last bar may be dated by its last trade, so a few rows tell nothing.
+    """
+    low, high = {"1d": (0, 5), "1wk": (5, 10), "1mo": (20, 40)}[interval]
+    if len(index) < _ROWS_THAT_TELL:
+        return
+    gap = float(np.median(np.diff(as_days(index)) / np.timedelta64(1, "D")))
+    if gap < low or (gap > high and "dataGranularity" not in facts):
+        raise transient(symbol, f"found a bar every {gap:g} days, expected those of {interval}")
+
+
+def _time(seconds: object) -> datetime | None:
+    """Read seconds since 1970, which may be anything."""
+    if not isinstance(seconds, int | float) or not 0 < seconds < _MOST_SECONDS:
+        return None
+    return datetime.fromtimestamp(seconds, UTC)

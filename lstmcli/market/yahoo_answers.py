@@ -2,11 +2,13 @@
 is not, and only what may pass is tried again."""
 
 import json
+import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from lstmcli.errors import DataError, LstmcliError, NetworkError
+from lstmcli.market.symbols import yahoo_spelling
 
 
 class NotFound(DataError):
@@ -29,8 +31,12 @@ class OutOfTime(NetworkError):
     """The run ended before the symbol's turn."""
 
 
-def read_facts(symbol: str, status: int, body: bytes) -> dict[str, Any]:
-    """What a chart's answer says of the symbol; raises what an answer without a chart means."""
+def read_facts(symbol: str, status: int, body: bytes, *, interval: str) -> dict[str, Any]:
+    """Return what a chart's answer says of the symbol.
+
+    Raises what an answer without a chart means; an answer for another symbol or with bars of
+    another length is none, and Transient.
+    """
     if status == 429:
         raise rate_limited(symbol)
     if status in (401, 403):
@@ -47,9 +53,11 @@ def read_facts(symbol: str, status: int, body: bytes) -> dict[str, Any]:
     if not result:
         raise nothing(symbol, "an empty answer")
     try:
-        return dict(result[0]["meta"])
+        facts = dict(result[0]["meta"])
     except (LookupError, TypeError, ValueError) as problem:
         raise transient(symbol, f"HTTP {status} and a chart without its metadata") from problem
+    _refuse_other(symbol, facts, interval)
+    return facts
 
 
 def retry_after(headers: Mapping[str, str | None]) -> float:
@@ -94,16 +102,36 @@ def transient(
     return Transient("no usable answer from Yahoo", where=symbol, why=why, next_step=next_step)
 
 
+def _refuse_other(symbol: str, facts: Mapping[str, Any], interval: str) -> None:
+    found = str(facts.get("symbol") or "no symbol")
+    length = facts.get("dataGranularity", interval)
+    if _plain(found) != _plain(symbol):
+        raise transient(symbol, f"found an answer for {found[:40]}, expected one for {symbol}")
+    if length != interval:
+        raise transient(symbol, f"found bars of {str(length)[:40]}, expected {interval}")
+
+
+def _plain(symbol: str) -> str:
+    """Spell a currency pair one way: Yahoo answers for USDEUR=X as EUR=X at times.
+
+    Source: https://github.com/sstrickx/yahoofinance-api/issues/172.
+    """
+    return re.sub(r"^USD(?=[A-Z]{3}=X$)", "", symbol.upper())
+
+
 def _refusal(symbol: str, status: int, error: Any) -> LstmcliError:
     """What Yahoo's own error object means; only a plain "Not Found" says there is no symbol."""
     told = error if isinstance(error, dict) else {}
     description = str(told.get("description") or "no reason given")
     if status < 500 and told.get("code") == "Not Found":
+        meant = yahoo_spelling(symbol)
         return NotFound(
             "no such symbol at Yahoo",
             where=symbol,
             why=f"it answers {description!r}",
-            next_step="Check the spelling on finance.yahoo.com.",
+            next_step=f"Yahoo spells it {meant}: lstmcli fetch {meant}."
+            if meant
+            else "Check the spelling on finance.yahoo.com.",
         )
     if status < 500 and ("Data doesn't exist" in description or "not available" in description):
         return nothing(symbol, description)

@@ -40,11 +40,11 @@ def graded_rows(report: GradeReport, *, baselines: bool) -> Iterator[dict[str, A
 
 def _columns(report: GradeReport) -> tuple[str, ...]:
     levels = {
-        level
+        each.level
         for grade in report.grades
-        if grade.backtest is not None
-        for each in grade.backtest.forecasts.values()
-        for level in each.levels
+        for scores in grade.scores[:1]
+        for model in scores.models.values()
+        for each in model.levels
     }
     return (*_COLUMNS, *(f"q{level:g}" for level in sorted(levels)))
 

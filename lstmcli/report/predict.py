@@ -2,7 +2,6 @@
 
 import math
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +12,7 @@ from rich.console import RenderableType
 
 from lstmcli.forecasting.explain import Explanation
 from lstmcli.market.intervals import unit_of
-from lstmcli.report.console import make_table
+from lstmcli.report.console import make_table, print_drawing
 from lstmcli.report.explain import explain_document, explain_tables
 from lstmcli.report.long_table import forecast_rows
 from lstmcli.report.numbers import ahead, count, move, percent, price
@@ -64,7 +63,7 @@ def plot_forecasts(report: PredictReport, target: str | None) -> None:
         return
     fans = _fans(report)
     if target == "-":
-        sys.stdout.write(text_fans(fans, shutil.get_terminal_size((100, 30)).columns))
+        print_drawing(text_fans(fans, shutil.get_terminal_size((100, 30)).columns))
     else:
         draw_fans(fans, Path(target))
 

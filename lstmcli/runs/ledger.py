@@ -7,13 +7,13 @@ before the run shows any of them. A last line that a killed run left torn is cut
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from lstmcli.atomic import make_folder
 from lstmcli.errors import FileError
 from lstmcli.market.store_folder import inside
-from lstmcli.runs.append import append_lines
+from lstmcli.runs.append import append_lines, is_torn
 from lstmcli.runs.ledger_line import START, Entry, decode, encode
 
 _MONTHS = "[0-9][0-9][0-9][0-9]-[0-9][0-9].jsonl"
@@ -35,19 +35,21 @@ def append(data_dir: Path, entries: Sequence[Entry]) -> tuple[str, ...]:
     """Add what one run issued, on the disk when this returns, or leave the ledger as it was.
 
     Returns one note a torn line that an earlier run has left, which is cut first. Raises FileError
-    when the entries cannot be written.
+    when the entries cannot be written, LockedError when another run does not free the file.
     """
     if not entries:
         return ()
     folder = _folder(data_dir)
+    path = inside(data_dir, folder / f"{entries[0].issued[:7]}.jsonl")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
+        # A run that was killed can only have torn the newest file.
+        latest = [] if path.exists() else _files(data_dir)[-1:]
+        torn = [each for each in latest if each.is_file() and is_torn(each)]
     except OSError as error:
         raise FileError(
-            "cannot make the ledger", where=folder, why=error.strerror or str(error)
+            "cannot write to the ledger", where=folder, why=error.strerror or str(error)
         ) from error
-    path = inside(data_dir, folder / f"{entries[0].issued[:7]}.jsonl")
-    torn = [each for each in _files(data_dir) if each != path and _is_torn(each)]
     cut = {each: append_lines(each, b"") for each in torn}
     cut[path] = append_lines(path, b"".join(map(encode, entries)))
     return tuple(
@@ -60,31 +62,14 @@ def append(data_dir: Path, entries: Sequence[Entry]) -> tuple[str, ...]:
 def read_ledger(data_dir: Path) -> Iterator[Entry | Damage]:
     """Yield every line in the order of issue; raises FileError for a file that cannot be read."""
     for path in _files(data_dir):
-        *lines, rest = _bytes(path).split(b"\n")
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(_lines(path), start=1):
+            if not line.endswith(b"\n"):
+                yield Damage(path, number, "its end was never written")
+                continue
             try:
-                yield decode(line)
+                yield decode(line[:-1])
             except ValueError as error:
-                yield from _salvaged(path, number, line, error)
-        if rest:
-            yield Damage(path, len(lines) + 1, "its end was never written")
-
-
-def ledger_bytes(data_dir: Path) -> int:
-    """Return how long the ledger is."""
-    try:
-        return sum(path.stat().st_size for path in _files(data_dir))
-    except OSError:
-        return 0  # reading it will say why
-
-
-def last_entry(data_dir: Path) -> Entry | None:
-    """Return the forecast issued last, or None where there is none."""
-    for path in reversed(_files(data_dir)):
-        for line in reversed(_bytes(path).split(b"\n")):
-            with suppress(ValueError):
-                return decode(line)
-    return None
+                yield from _salvaged(path, number, line[:-1], error)
 
 
 def _salvaged(path: Path, number: int, line: bytes, error: ValueError) -> Iterator[Entry | Damage]:
@@ -97,10 +82,6 @@ def _salvaged(path: Path, number: int, line: bytes, error: ValueError) -> Iterat
             yield Damage(path, number, str(again))
 
 
-def _is_torn(path: Path) -> bool:
-    return not (b"\n" + _bytes(path)).endswith(b"\n")
-
-
 def _folder(data_dir: Path) -> Path:
     return inside(data_dir, data_dir / "ledger")
 
@@ -109,9 +90,13 @@ def _files(data_dir: Path) -> list[Path]:
     return [inside(data_dir, path) for path in sorted(_folder(data_dir).glob(_MONTHS))]
 
 
-def _bytes(path: Path) -> bytes:
+def _lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file with their ends, one at a time."""
     try:
-        return path.read_bytes()
+        if not path.is_file():  # to open a pipe would wait for its writer
+            raise OSError(0, "it is no file")
+        with open(path, "rb") as file:
+            yield from file
     except OSError as error:
         raise FileError(
             "cannot read the ledger", where=path, why=error.strerror or str(error)

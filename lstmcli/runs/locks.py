@@ -6,6 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from lstmcli.atomic import make_folder
 from lstmcli.errors import FileError, LockedError
 from lstmcli.market.store_folder import LOCK, remove_temporaries, store_folder
 
@@ -29,7 +30,7 @@ def hold(path: Path, *, wait: float = 0.0) -> Iterator[None]:
     if path.is_symlink():  # to open it would empty the file that it points to
         raise FileError("cannot lock", where=path, why="it is a link", next_step="Remove the link.")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         lock.acquire()
     except Timeout as error:
         raise LockedError(

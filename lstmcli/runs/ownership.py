@@ -7,9 +7,16 @@ from pathlib import Path
 
 
 def tell_doubts(paths: Iterable[Path]) -> tuple[str, ...]:
-    """Return one note for each path that another user may have written."""
-    doubts = {path: ownership_doubt(path) for path in paths}
-    return tuple(f"{path} may not be yours: {doubt}" for path, doubt in doubts.items() if doubt)
+    """Return one note for each path that another user may have written.
+
+    What lies in a folder of which that is said is not named again.
+    """
+    doubts = {path: doubt for path in paths if (doubt := ownership_doubt(path))}
+    return tuple(
+        f"{path} may not be yours: {doubt}"
+        for path, doubt in doubts.items()
+        if not doubts.keys() & set(path.parents)
+    )
 
 
 def ownership_doubt(path: Path) -> str:

@@ -121,8 +121,9 @@ def pointer_lines(folder: Path) -> list[str]:
 
 def doubtful_paths(model: ModelRef) -> list[Path]:
     """Return what a model's word rests on, for `ownership.tell_doubts`: its folders and files."""
-    of_its_name = [model.folder.parent] if (model.folder.parent / CHAMPION).is_file() else []
-    return [*of_its_name, model.folder, *sorted(model.folder.iterdir())]
+    # Its name's folder, that of all models and the data folder.
+    above = [*model.folder.parents][2::-1] if (model.folder.parent / CHAMPION).is_file() else []
+    return [*above, model.folder, *sorted(model.folder.iterdir())]
 
 
 def remove_version(model: ModelRef) -> None:

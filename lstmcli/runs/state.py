@@ -1,9 +1,9 @@
-"""What changes about a model name, in `state.json` beside its versions: looks and stale marks.
+"""What changes about a model name, in `state.json` with its versions: the looks at test spans.
 
-Every evaluation on a test span is a look at it, and whoever chooses by what they saw has used it
-up. A look is kept as the symbols and days that it saw, not as a version, so that training again,
-also with another split, does not reset the count. A stale mark likewise names what was restated and
-when, and is about every version that read its prices before.
+Every evaluation on a test span is a look at it, and choosing by what was seen uses it up. A look is
+kept as the symbols and days that it saw, not as a version, so that training again, also with
+another split, does not reset the count. Stale marks are kept as earlier versions of the tool wrote
+them; see `workflows.stale`.
 """
 
 import json
@@ -15,6 +15,7 @@ from typing import Any
 
 from lstmcli import atomic
 from lstmcli.errors import FileError
+from lstmcli.records import read_json
 from lstmcli.runs.locks import hold
 
 SCHEMA_VERSION = 1
@@ -44,9 +45,10 @@ class Look:
 
 @dataclass(frozen=True)
 class StaleMark:
-    """The latest time that a symbol's history was replaced in the store.
+    """A symbol whose stored history is another one than a version was trained on.
 
-    price : the column that changed. restated : when, as an ISO time in UTC. reason : why.
+    price : the column that changed. restated : when, as an ISO date or time, "" where that is not
+    known. reason : why.
     """
 
     symbol: str
@@ -66,26 +68,15 @@ def count_look(folder: Path, look: Look, test_start: str) -> tuple[int, str | No
     with _held(folder):
         state, note = _read(folder / _STATE)
         looks = _with(_looks(state), look)
-        _write(folder / _STATE, state, looks=looks)
+        state |= {"schema_version": SCHEMA_VERSION, "looks": [asdict(each) for each in looks]}
+        atomic.write_text(folder / _STATE, json.dumps(state, indent=2) + "\n")
     return sum(each.count for each in looks if _saw(each, look, test_start)), note
-
-
-def mark_stale(folder: Path, marks: Sequence[StaleMark]) -> None:
-    """Add marks to the state of the model name in `folder`, in the place of earlier ones.
-
-    Raises LockedError when another run is at work there, FileError when nothing can be written.
-    """
-    with _held(folder):
-        state, _ = _read(folder / _STATE)
-        new = {_about(mark) for mark in marks}
-        kept = [mark for mark in _marks(state) if _about(mark) not in new]
-        _write(folder / _STATE, state, stale=[*kept, *marks])
 
 
 def stale_marks(folder: Path) -> tuple[StaleMark, ...]:
     """Return the marks of the model name in `folder`, without a lock; none of a damaged state."""
     try:
-        return tuple(_marks(json.loads((folder / _STATE).read_bytes())))
+        return tuple(_marks(read_json((folder / _STATE).read_bytes())))
     except (OSError, *_NOT_A_STATE):
         return ()
 
@@ -116,18 +107,6 @@ def _saw(earlier: Look, look: Look, test_start: str) -> bool:
     return bool(shared) and earlier.price == look.price and earlier.last >= test_start
 
 
-def _about(mark: StaleMark) -> tuple[str, str, str]:
-    return mark.symbol, mark.interval, mark.price
-
-
-def _write(
-    path: Path, state: dict[str, Any], **lists: Sequence[Look] | Sequence[StaleMark]
-) -> None:
-    tables = {name: [asdict(each) for each in entries] for name, entries in lists.items()}
-    state = {**state, "schema_version": SCHEMA_VERSION, **tables}
-    atomic.write_text(path, json.dumps(state, indent=2) + "\n")
-
-
 def _read(path: Path) -> tuple[dict[str, Any], str | None]:
     """Return the state, and a note where a damaged one was put aside."""
     try:
@@ -137,7 +116,7 @@ def _read(path: Path) -> tuple[dict[str, Any], str | None]:
     except OSError as error:
         raise FileError("cannot read the file", where=path, why=error.strerror or "") from error
     try:
-        state = json.loads(data)
+        state = read_json(data)
         _looks(state)
         _marks(state)
     except _NOT_A_STATE as error:
@@ -172,5 +151,5 @@ def _put_aside(path: Path, error: Exception) -> str:
         raise FileError("cannot put aside", where=path, why=failed.strerror or "") from failed
     return (
         f"{path} was damaged ({' '.join(str(error).split())}) and is kept as {aside.name}; "
-        "looks at the test span are counted anew, and stale marks are lost"
+        "looks at the test span are counted from the start again"
     )

@@ -140,7 +140,7 @@ def open_study(
             worker = _join(folder, stack)
             if fresh:
                 _remove(folder, worker)
-            study = load_journal(folder / JOURNAL, pruner)
+            study = load_journal(_journal(folder), pruner)
             _check_bound(study, json.loads(json.dumps(bound)), folder)
         yield Study(folder, study, worker)
 
@@ -148,6 +148,11 @@ def open_study(
 def study_folder(data_dir: Path, name: str) -> Path:
     """Return the folder of a study; UsageError for a name that cannot be one."""
     return inside(data_dir, data_dir / "tuning" / check_name(name))
+
+
+def _journal(folder: Path) -> Path:
+    """Return the journal's path; FileError where a link leads it out of the data folder."""
+    return inside(folder.parent.parent, folder / JOURNAL)
 
 
 def _counts(trial: FrozenTrial) -> bool:
@@ -178,7 +183,7 @@ def _remove(folder: Path, worker: int) -> None:
         if lock != _worker_lock(folder, worker):
             with hold(lock):
                 pass
-    remove_journal(folder / JOURNAL)
+    remove_journal(_journal(folder))
 
 
 def _check_bound(study: optuna.Study, bound: Mapping[str, Any], folder: Path) -> None:

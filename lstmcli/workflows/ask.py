@@ -16,9 +16,17 @@ from lstmcli.market.gate import Gate
 from lstmcli.market.merge import overlap_start
 from lstmcli.market.prices import COLUMNS
 from lstmcli.market.sessions import missing_sessions
-from lstmcli.market.store import IMPORTED, date_of, read_sidecar, read_stored, sidecar_fits
-from lstmcli.market.store_folder import inside, interval_option, price_path
-from lstmcli.market.unfinished import is_up_to_date
+from lstmcli.market.store import (
+    IMPORTED,
+    YAHOO,
+    date_of,
+    read_sidecar,
+    read_stored,
+    sidecar_fits,
+    source_of,
+)
+from lstmcli.market.store_folder import inside, interval_option, price_path, sidecar_path
+from lstmcli.market.unfinished import bars_due
 from lstmcli.market.yahoo import Interval
 
 RECENT = 60  # stored rows in which a missing session is asked for again
@@ -47,12 +55,15 @@ class Stored:
     dates : of every stored bar. left_out : of those with an impossible close. doubted : whether
         `frame` lacks opens, highs and lows that have another basis than the closes.
     asked_start : what the whole history was asked from; None for all that there is.
+    is_known : whether a sidecar says that the bars are Yahoo's; fits : and that they are these.
     """
 
     frame: pd.DataFrame
     dates: pd.Index
     facts: dict[str, Any]
     asked_start: date | None
+    is_known: bool = True
+    fits: bool = False
     left_out: tuple[date, ...] = ()
     doubted: bool = False
 
@@ -68,14 +79,15 @@ class Plan:
 def read(symbol: str, task: Task) -> Stored:
     """What is stored of a symbol.
 
-    Raises DataError where that is damaged, unless it is replaced, and where it was imported.
+    Raises DataError where that is damaged or of an unknown source, unless it is replaced, and where
+    it was imported.
     """
     empty = pd.DataFrame(columns=list(COLUMNS), index=pd.DatetimeIndex([]), dtype="float64")
     nothing = Stored(empty, empty.index, {}, None)
     if not inside(task.data_dir, price_path(task.data_dir, symbol, task.interval)).exists():
         return nothing
     facts = read_sidecar(task.data_dir, symbol, task.interval)
-    _refuse_imported(symbol, facts, task)
+    _refuse_others(symbol, facts, task)
     try:
         prices = read_stored(task.data_dir, symbol, task.interval, today=task.now.date(), mend=True)
     except DataError:
@@ -90,18 +102,28 @@ def read(symbol: str, task: Task) -> Stored:
         return replace(nothing, dates=dates, facts=facts)
     had_all = "asked_start" in facts and facts["asked_start"] is None
     asked_start = None if had_all else date_of(facts.get("asked_start")) or dates[0].date()
-    return Stored(frame, dates, facts, asked_start, prices.left_out, prices.doubted)
+    is_known = source_of(facts) == YAHOO
+    fits = sidecar_fits(task.data_dir, symbol, task.interval)
+    return Stored(frame, dates, facts, asked_start, is_known, fits, prices.left_out, prices.doubted)
 
 
-def _refuse_imported(symbol: str, facts: dict[str, Any], task: Task) -> None:
-    """Raise DataError for bars of the user's own: Yahoo's are never mixed into them."""
-    if facts.get("source") == IMPORTED:
+def _refuse_others(symbol: str, facts: dict[str, Any], task: Task) -> None:
+    """Raise DataError for bars that are or may be the user's own: Yahoo's are not mixed in."""
+    source, named = source_of(facts), f"{symbol}{interval_option(task.interval)}"
+    if source == IMPORTED:
         raise DataError(
             "not fetched: the stored prices are imported ones",
             where=symbol,
             why=f"they come from {facts.get('file', 'a file')}",
-            next_step="Import a newer file, or first run: lstmcli data remove "
-            f"{symbol}{interval_option(task.interval)}.",
+            next_step=f"Import a newer file, or first run: lstmcli data remove {named}.",
+        )
+    if source != YAHOO and not task.full:
+        sidecar = sidecar_path(task.data_dir, symbol, task.interval)
+        raise DataError(
+            "not fetched: the stored prices are of unknown source",
+            where=symbol,
+            why=f"{sidecar} is {'damaged' if sidecar.exists() else 'missing'}",
+            next_step=f"To replace them by Yahoo's, run: lstmcli fetch {named} --full.",
         )
 
 
@@ -114,6 +136,8 @@ def make_plan(symbol: str, stored: Stored, task: Task) -> Plan | None:
         return Plan(min(task.start, first) if task.start else None, whole=True)
     if task.start and stored.asked_start and task.start < stored.asked_start:
         return Plan(task.start, whole=True)
+    if not stored.fits:  # edited, or a write that was cut short: any row may be another one
+        return Plan(stored.asked_start, whole=True)
     if task.end and task.end <= last:
         return None
     if _is_fresh(symbol, stored, last, task):
@@ -125,15 +149,9 @@ def _is_fresh(symbol: str, stored: Stored, last: date, task: Task) -> bool:
     """Whether Yahoo can have no finished bar that is not stored."""
     if task.include_partial or len(stored.dates) > len(stored.frame):
         return False
-    if not sidecar_fits(task.data_dir, symbol, task.interval):
-        return False
-    return is_up_to_date(
-        last,
-        symbol=symbol,
-        interval=task.interval,
-        time_zone=str(stored.facts.get("time_zone", "")),
-        now=task.now,
-    )
+    zone = str(stored.facts.get("time_zone", ""))
+    due = bars_due(last, symbol=symbol, interval=task.interval, time_zone=zone, now=task.now)
+    return due == 0
 
 
 def _overlap_start(symbol: str, stored: Stored, task: Task) -> date:

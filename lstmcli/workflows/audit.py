@@ -182,7 +182,9 @@ def _audit_refit(
         day = _last_before(plan, plan.validation_start)
         found += audit_fit("training", fitted, used, true, day, generator)
     last = settings.split.train_end
-    day = _last_before(plan, plan.test_start if last is None else np.datetime64(last) + 1)
+    day = _last_before(
+        plan, plan.test_start if last is None else np.datetime64(last) + np.timedelta64(1, "D")
+    )
     return [*found, *audit_fit("fit", settled, used, true, day, generator)], failures
 
 

@@ -31,7 +31,7 @@ def calibrated(model: TrainedModel, plan: Plan) -> TrainedModel:
     # Windows that share no day: one in `step` of the days that validate.
     days = len(np.unique(result.cutoff)) * _EVERY
     calibration = fit_calibration(
-        fan.quantiles,
+        np.asarray(fan.quantiles),
         fan.levels,
         result.actual,
         n_independent=days / np.arange(1, window.horizon + 1),

@@ -17,18 +17,18 @@ from lstmcli.market.intervals import as_days
 from lstmcli.market.schedule import Schedule, own_calendar, schedule_of
 from lstmcli.market.sessions import missing_sessions, sessions_behind
 from lstmcli.market.store import (
-    FEED,
+    YAHOO,
     read_raw,
     read_sidecar,
     read_stored,
     remove_stored,
     sidecar_fits,
+    source_of,
 )
-from lstmcli.market.store_folder import INTERVALS, price_path, stored_symbols
+from lstmcli.market.store_folder import INTERVALS, stored_symbols
 from lstmcli.market.symbols import check_symbol
 from lstmcli.runs.locks import hold_store
 from lstmcli.workflows.failures import Failure, raise_if_all_failed
-from lstmcli.workflows.stale import PRICES, mark_restated
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,6 @@ def remove_data(
     with hold_store(data_dir, wait=wait):
         for symbol in wanted:
             try:
-                if price_path(data_dir, symbol, interval).is_file():
-                    mark_restated(data_dir, symbol, interval, PRICES, "removed from the store")
                 remove_stored(data_dir, symbol, interval)
             except LstmcliError as error:
                 failures.append(Failure(symbol, str(error), error.exit_code))
@@ -171,7 +169,7 @@ def stored_schedule(
     facts = read_sidecar(data_dir, symbol, interval) if facts is None else facts
     if noted := Schedule.noted(facts.get("schedule")):
         return noted
-    from_feed = facts.get("source") == FEED
+    from_feed = facts.get("source") == YAHOO
     own = own_calendar(symbol, from_feed=from_feed)
     if own is not None and from_feed:
         return Schedule((own,))
@@ -213,7 +211,7 @@ def _series(data_dir: Path, symbol: str, interval: str, today: date) -> StoredSe
         behind=sessions_behind(
             last, stored_schedule(data_dir, symbol, interval, facts), interval, today
         ),
-        source=str(facts.get("source", "")),
+        source=source_of(facts),
         fetched_at=str(facts.get("fetched_at", "")),
         restatements=len(restatements_of(facts)),
     )

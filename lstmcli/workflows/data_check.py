@@ -19,7 +19,14 @@ from lstmcli.market.checks import LONG_STILL, count_equal_closes
 from lstmcli.market.jumps import find_jumps
 from lstmcli.market.prices import Prices, price_column
 from lstmcli.market.sessions import OddDays, odd_days, tell_doubtful, tell_odd_days
-from lstmcli.market.store import IMPORTED, read_raw, read_sidecar, read_stored, sidecar_fits
+from lstmcli.market.store import (
+    IMPORTED,
+    read_raw,
+    read_sidecar,
+    read_stored,
+    sidecar_fits,
+    source_of,
+)
 from lstmcli.market.store_folder import interval_option, price_path, store_folder, stray_paths
 from lstmcli.runs.ownership import ownership_doubt
 from lstmcli.workflows.data import all_stored, restatements_of
@@ -115,9 +122,13 @@ class _Series:
 
     def _sidecar(self) -> Iterator[Finding]:
         facts = read_sidecar(self.data_dir, self.symbol, self.interval)
-        if not facts:
-            what = "no sidecar, or a damaged one: nobody knows where the prices come from"
-            yield self._found("sidecar", "", what, self._again("fetch", mend="rebuilds it"))
+        if not source_of(facts):
+            named = f"{self.symbol}{interval_option(self.interval)}"
+            path = price_path(self.data_dir, self.symbol, self.interval)
+            what = "no sidecar, or a damaged one: the prices are of unknown source"
+            mend = f"lstmcli fetch {named} --full replaces them by Yahoo's; lstmcli data import "
+            mend += f"{self.symbol}={path} --replace makes them your own."
+            yield self._found("sidecar", "", what, mend)
         elif not sidecar_fits(self.data_dir, self.symbol, self.interval):
             what = "the sidecar belongs to other bars: a write was cut short, or the bars edited"
             yield self._found("sidecar", "", what, self._again())
@@ -179,11 +190,11 @@ class _Series:
             step = "Name it as Yahoo does, with its exchange (VOD.L), or leave it so."
             yield self._found("weekdays", "", note.rstrip("."), step)
 
-    def _again(self, verb: str = "fetch --full", mend: str = "asks for it again") -> str:
+    def _again(self) -> str:
         option = interval_option(self.interval)
         if read_sidecar(self.data_dir, self.symbol, self.interval).get("source") == IMPORTED:
             return f"Import a mended file: lstmcli data import {self.symbol}=FILE."
-        return f"lstmcli {verb} {self.symbol}{option} {mend}."
+        return f"lstmcli fetch --full {self.symbol}{option} asks for it again."
 
     def _found(self, kind: Kind, day: str, what: str, next_step: str) -> Finding:
         return Finding(self.symbol, self.interval, kind, day, what, next_step)
@@ -196,11 +207,11 @@ def _strays(data_dir: Path) -> Iterator[Finding]:
         if path.name.endswith(TEMPORARY_SUFFIX):
             what, then = "left by a write that was cut short", "The next fetch removes it."
         elif path.suffix == ".json":
-            what, then = "a sidecar without bars", "Remove it."
+            what, then = "a sidecar without bars", "Fetch or import its symbol, or remove it."
         else:
             what, then = "no file of the store", "Move it away, or import it: lstmcli data import."
         yield Finding("", "", "stray", "", f"{path}: {what}", then)
-    for folder in (store, *sorted(path for path in store.iterdir() if path.is_dir())):
+    for folder in (data_dir, store, *sorted(path for path in store.iterdir() if path.is_dir())):
         if doubt := ownership_doubt(folder):
             what, then = f"{folder}: {doubt}", f"chmod o-w {folder}, or move the store."
             yield Finding("", "", "owner", "", what, then)

@@ -17,16 +17,14 @@ from lstmcli.config import Data
 from lstmcli.errors import DataError, LstmcliError, UsageError
 from lstmcli.market.csv import parse_csv_option
 from lstmcli.market.intervals import as_days
-from lstmcli.market.merge import changed_prices
 from lstmcli.market.prices import COLUMNS, Prices
 from lstmcli.market.schedule import schedule_of
-from lstmcli.market.store import IMPORTED, read_raw, read_sidecar, write_imported
+from lstmcli.market.store import IMPORTED, read_raw, read_sidecar, source_of, write_imported
 from lstmcli.market.store_folder import INTERVALS, inside, price_path, store_folder
 from lstmcli.market.symbols import check_symbol
 from lstmcli.runs.locks import hold_store
 from lstmcli.workflows.failures import Failure, raise_if_all_failed
 from lstmcli.workflows.prices import Source, load_prices
-from lstmcli.workflows.stale import mark_restated
 
 
 @dataclass(frozen=True)
@@ -157,9 +155,6 @@ def _store(data_dir: Path, prices: Prices, overwrite: bool, now: datetime) -> Im
         "rows": len(index),
         "schedule": schedule_of(as_days(index), symbol).facts(),
     }
-    if before is not None:
-        changes = changed_prices(before, prices.frame)
-        mark_restated(data_dir, symbol, interval, changes, f"replaced by {file}")
     written = write_imported(data_dir, symbol, interval, prices.frame, sidecar)
     status: Literal["new", "replaced"] = "new" if before is None else "replaced"
     old = pd.DatetimeIndex([] if before is None else before.index)
@@ -182,7 +177,7 @@ def _before(data_dir: Path, prices: Prices, overwrite: bool) -> pd.DataFrame | N
     symbol, interval = prices.symbol, prices.interval
     if not inside(data_dir, price_path(data_dir, symbol, interval)).exists():
         return None
-    origin = read_sidecar(data_dir, symbol, interval).get("source", "an unknown source")
+    origin = source_of(read_sidecar(data_dir, symbol, interval)) or "an unknown source"
     if origin != IMPORTED and not overwrite:
         raise _not_replaced(symbol, f"the stored prices come from {origin}")
     try:

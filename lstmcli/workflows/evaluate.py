@@ -31,7 +31,7 @@ from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.failures import Failure, raise_if_all_failed
 from lstmcli.workflows.hindsight import tell_hindsight, trained_until
 from lstmcli.workflows.looks import Looks, count_looks
-from lstmcli.workflows.prices import Source, load_prices, tell_untrained
+from lstmcli.workflows.prices import Source, doubtful_folders, load_prices, tell_untrained
 from lstmcli.workflows.refit import (
     OnRefit,
     Refit,
@@ -252,11 +252,16 @@ def evaluate(
         },
         notes=(
             *known,
-            *(note for each in references for note in tell_doubts(doubtful_paths(each))),
+            *tell_doubts(
+                [
+                    *doubtful_folders(source, settings.data.interval),
+                    *(path for each in references for path in doubtful_paths(each)),
+                ]
+            ),
             *(
                 note
                 for each, data in zip(references, metadata.values(), strict=True)
-                for note in tell_stale(each, stale_because(each, data))
+                for note in tell_stale(each, stale_because(each, data, source.data_dir))
             ),
             *uncounted,
             *tell_untrained([each.symbol for each in series], bundles[0][0].trained_on),

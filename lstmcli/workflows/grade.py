@@ -1,9 +1,8 @@
 """Grade: the forecasts of the ledger against what happened since, by the scores of a backtest."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -19,12 +18,10 @@ from lstmcli.evaluation.verdict import verdict
 from lstmcli.market.symbols import check_symbol
 from lstmcli.runs.ledger import Damage, read_ledger
 from lstmcli.runs.ledger_line import Entry
-from lstmcli.training.device import threads
 from lstmcli.workflows.failures import Failure, raise_if_all_failed
-from lstmcli.workflows.issued import Issued
+from lstmcli.workflows.issued import Issued, read_issued, reference
 from lstmcli.workflows.outcomes import Counts, Outcome, find_outcome
-from lstmcli.workflows.prices import load_prices
-from lstmcli.workflows.reading import Reading, read_issued, reference
+from lstmcli.workflows.prices import stream_prices
 from lstmcli.workflows.scoring import Fitted, score_backtest
 from lstmcli.workflows.source import Source
 
@@ -73,32 +70,31 @@ def grade(
     models: Sequence[str] = (),
     start: date | None = None,
     end: date | None = None,
-    number_of_threads: int = 1,
-    reading: Callable[[], Reading] | None = None,
 ) -> GradeReport:
     """Grade what was issued by the models (`NAME` or `NAME/VERSION`) from `start` to `end`.
-
-    reading : of the same choice, where it was begun before.
 
     Without symbols in the source all of the ledger are graded, with the prices of the store unless
     the source names files. Damaged lines are left out. Raises DataError where nothing was issued.
     """
-    read = reading or partial(read_issued, source, models=models, start=start, end=end)
-    found = read()
-    if not found.issued:
-        raise _nothing_issued(source, found.damages)
-    series, notes, failures = _load(source, found.issued)
+    issued, damages = read_issued(source, models=models, start=start, end=end)
+    if not issued:
+        raise _nothing_issued(source, damages)
+    series, notes, failures = _load(source, issued)
     grades = []
-    with threads(number_of_threads):
-        for each in found.issued:
-            name = _name(each)
-            outcome = find_outcome(each, series[each.interval, each.price], name)
-            grades.append(_grade(each, outcome, name, len(found.issued)))
-            notes += outcome.notes
+    n_models = len(issued)
+    while issued:
+        each = issued.pop(0)  # and let go of, before it is scored
+        name, steps = _name(each), each.steps
+        outcome = find_outcome(each, series[each.interval, each.price], name)
+        about = name, each.versions, each.interval, each.price, steps
+        del each
+        scores = _scores(outcome, name, n_models)
+        grades.append(Grade(*about, outcome.counts, outcome.backtest, *scores))
+        notes += outcome.notes
     return GradeReport(
         grades=tuple(grades),
         n_symbols=sum(map(len, series.values())),
-        damages=found.damages,
+        damages=tuple(damages),
         notes=tuple(notes),
         failures=tuple(failures),
     )
@@ -128,13 +124,14 @@ def _load(
         choice = _CHOICES[price]
         data = Data(interval=interval, price=choice)
         asked = replace(source, symbols=tuple(symbols), around=date.max)
-        loaded, failed = load_prices(asked, data, interval) if symbols else ([], [])
-        series[interval, price] = {
-            each.symbol.upper(): make_series(each, features=("close",), price=choice)
-            for each in loaded
-        }
-        notes += [note for each in loaded for note in each.told()]
-        failures += [*unknown, *failed]
+        failures += unknown
+        own = series[interval, price] = {}
+        for each in stream_prices(asked, data, interval) if symbols else ():
+            if isinstance(each, Failure):
+                failures.append(each)
+                continue
+            own[each.symbol.upper()] = make_series(each, features=("close",), price=choice)
+            notes += each.told()
     raise_if_all_failed(sum(map(len, series.values())), failures)
     return series, notes, failures
 
@@ -152,24 +149,16 @@ def _askable(source: Source, symbols: Sequence[str]) -> tuple[list[str], list[Fa
     return found, failures
 
 
-def _grade(issued: Issued, outcome: Outcome, name: str, n_models: int) -> Grade:
+def _scores(
+    outcome: Outcome, name: str, n_models: int
+) -> tuple[tuple[Scores, ...], tuple[str, ...]]:
+    """Return the scores and their verdicts; none where nothing can be graded yet."""
     scores: list[Scores] = []
-    if outcome.backtest is not None:
-        parts = list(_parts(outcome.backtest))
-        for part in parts:
-            longer = scores[0] if scores else None
-            scores.append(_score(part, outcome, name, longer, len(parts) * n_models))
-    return Grade(
-        model=name,
-        versions=issued.versions,
-        interval=issued.interval,
-        price=issued.price,
-        steps=issued.forecast.steps,
-        counts=outcome.counts,
-        backtest=outcome.backtest,
-        scores=tuple(scores),
-        verdicts=tuple(str(verdict(each)) for each in scores),
-    )
+    parts = [] if outcome.backtest is None else list(_parts(outcome.backtest))
+    for part in parts:
+        longer = scores[0] if scores else None
+        scores.append(_score(part, outcome, name, longer, len(parts) * n_models))
+    return tuple(scores), tuple(str(verdict(each)) for each in scores)
 
 
 def _parts(result: Backtest) -> Iterator[Backtest]:

@@ -71,7 +71,7 @@ def _unfit(each: SymbolForecast, now: datetime) -> str | None:
     if _is_late(each, now):
         return "the first session was over already"
     fan = each.forecast.quantiles
-    moves = each.forecast.median if fan is None else fan
+    moves = each.forecast.median if fan is None else np.asarray(fan)
     if not (np.abs(moves) <= LARGEST_MOVE).all():  # False for NaN
         return "the forecast is no usable number"
     return None

@@ -35,7 +35,7 @@ class ModelVersion:
     damaged : why it cannot be used, "" where it can. created : ISO time. data_last : the last bar
     that it was given. epochs : passes made. windows : that trained. rmse, naive_rmse : of the path,
     on validation; crps, baseline_crps : likewise, of fans, beside the scaled climatology.
-    stale : how many of its price series were replaced since. size : bytes of its files.
+    stale : how many of its price series are others now. size : bytes of its files.
     """
 
     name: str
@@ -68,7 +68,7 @@ class ModelList:
 class ModelDetail:
     """One version in full.
 
-    metadata, settings : as they are kept. stale : what was restated since it was trained.
+    metadata, settings : as they are kept. stale : what is stored otherwise now.
     decisions : of every version of its name that can be read, oldest first: its version, when, and
     what was decided and why. champions : the champions of the name, the present one first.
     """
@@ -109,11 +109,11 @@ def show_model(data_dir: Path, reference: str | None) -> ModelDetail:
     is_kept = model.folder.resolve().is_relative_to((data_dir / "models").resolve())
     leaders = [each.version for each in champions(data_dir, model.name)] if is_kept else []
     return ModelDetail(
-        version=_version(model, metadata, leaders),
+        version=_version(data_dir, model, metadata, leaders),
         folder=model.folder,
         metadata=metadata,
         settings=bundle.settings,
-        stale=stale_because(model, metadata),
+        stale=stale_because(model, metadata, data_dir),
         decisions=tuple(_decisions(data_dir, model.name)) if is_kept else (),
         champions=tuple(leaders),
     )
@@ -124,7 +124,7 @@ def _glance(data_dir: Path, name: str, version: str, leaders: Sequence[str]) -> 
     folder = model_folder(data_dir, name) / version
     try:
         model = version_of(data_dir, name, version)
-        return _version(model, check_bundle(model.folder), leaders)
+        return _version(data_dir, model, check_bundle(model.folder), leaders)
     except (ModelError, FileError) as error:
         why = f"{error.what}: {error.why}" if error.why else error.what
     return ModelVersion(
@@ -137,7 +137,9 @@ def _glance(data_dir: Path, name: str, version: str, leaders: Sequence[str]) -> 
     )
 
 
-def _version(model: ModelRef, metadata: Mapping[str, Any], leaders: Sequence[str]) -> ModelVersion:
+def _version(
+    data_dir: Path, model: ModelRef, metadata: Mapping[str, Any], leaders: Sequence[str]
+) -> ModelVersion:
     """One version that is whole; raises ModelError where its metadata say nonsense."""
     try:
         scored = (metadata["validation"] or {}).get("models", {})
@@ -157,7 +159,7 @@ def _version(model: ModelRef, metadata: Mapping[str, Any], leaders: Sequence[str
             naive_rmse=_number(scored, "naive", "rmse"),
             crps=crps,
             baseline_crps=None if crps is None else _number(scored, "scaled_climatology", "crps"),
-            stale=len({mark.symbol for mark in stale_because(model, metadata)}),
+            stale=len(stale_because(model, metadata, data_dir)),
             size=size_of(model.folder),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

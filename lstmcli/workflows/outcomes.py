@@ -7,17 +7,18 @@ since the forecast does no harm.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError
-from lstmcli.evaluation.backtest import Backtest, Rows, context_sigma
+from lstmcli.evaluation.backtest import Backtest, MadeForecasts, Rows, context_sigma
 from lstmcli.evaluation.cutoffs import calendars_of
 from lstmcli.forecasting.baselines import fewest_climatology_rows
 from lstmcli.forecasting.volatility import EWMA_START
-from lstmcli.workflows.issued import Issued
+from lstmcli.workflows.issued import Issued, made
 from lstmcli.workflows.rivals import baseline_forecasters
 from lstmcli.workflows.scoring import ALWAYS, check_moves
 
@@ -58,12 +59,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Known:
-    """The forecasts of one symbol that something can be said of: their places, rows, moves."""
+    """The forecasts of one symbol that something can be said of: their places and rows."""
 
     series: Series
     places: NDArray[np.int64]
     rows: Rows
-    actual: NDArray[np.float64]
 
 
 def find_outcome(issued: Issued, series: Mapping[str, Series], name: str) -> Outcome:
@@ -73,6 +73,7 @@ def find_outcome(issued: Issued, series: Mapping[str, Series], name: str) -> Out
     baselines'.
     """
     tally = _Tally()
+    actual = np.full(issued.dates.shape, np.nan)
     found = []
     starts = np.flatnonzero(issued.symbol[1:] != issued.symbol[:-1]) + 1
     for places in np.split(np.arange(len(issued.symbol)), starts):
@@ -81,7 +82,7 @@ def find_outcome(issued: Issued, series: Mapping[str, Series], name: str) -> Out
         if own is None:
             tally.left_out["no prices of the symbol"] += len(places)
             continue
-        known = _look_up(issued, replace(own, symbol=symbol), places, tally)
+        known = _look_up(issued, replace(own, symbol=symbol), places, actual, tally)
         if known is not None:
             found.append(known)
     counts = tally.counts(issued.repeated)
@@ -90,10 +91,10 @@ def find_outcome(issued: Issued, series: Mapping[str, Series], name: str) -> Out
     fit_rows = {each.series.symbol: range(int(each.rows[0]) + 1) for each in found}
     return Outcome(
         counts,
-        _backtest(issued, found, fit_rows, name),
+        _backtest(issued, found, actual, fit_rows, name),
         tuple(each.series for each in found),
         fit_rows,
-        _tell_short(fit_rows, issued.forecast.steps[-1]),
+        _tell_short(fit_rows, issued.steps[-1]),
     )
 
 
@@ -126,9 +127,13 @@ class _Tally:
 
 
 def _look_up(
-    issued: Issued, series: Series, places: NDArray[np.int64], tally: _Tally
+    issued: Issued,
+    series: Series,
+    places: NDArray[np.int64],
+    actual: NDArray[np.float64],
+    tally: _Tally,
 ) -> _Known | None:
-    """Find the moves of one symbol's forecasts, and count what became of them."""
+    """Find the moves of one symbol's forecasts for `actual`, and count what became of them."""
     days, log_prices = series.dates, series.log_prices
     rows = np.searchsorted(days, issued.cutoff[places])
     has_bar = days[np.minimum(rows, len(days) - 1)] == issued.cutoff[places]
@@ -139,7 +144,7 @@ def _look_up(
     wanted = issued.dates[places]  # (n, H)
     ends = np.minimum(np.searchsorted(days, wanted), len(days) - 1)
     happened, to_come = days[ends] == wanted, wanted > days[-1]
-    actual = np.where(happened, log_prices[ends] - log_prices[rows][:, None], np.nan)
+    actual[places] = np.where(happened, log_prices[ends] - log_prices[rows][:, None], np.nan)
     some, waits = happened.any(axis=1), to_come.any(axis=1)
     tally.left_out["no bar at any of its sessions"] += _count(~some & ~waits)
     tally.pending += _count(~some & waits)
@@ -147,14 +152,14 @@ def _look_up(
     if not some.any():
         return None
     try:
-        check_moves(series, int(rows[some][0]) + 1, issued.forecast.steps[-1])
+        check_moves(series, int(rows[some][0]) + 1, issued.steps[-1])
     except DataError as error:
         tally.left_out[error.what] += _count(some)
         return None
     tally.missing += _count(~happened[some] & ~to_come[some])
     tally.whole += _count(some & ~waits)
     tally.partly += _count(some & waits)
-    return _Known(series, places[some], rows[some], actual[some])
+    return _Known(series, places[some], rows[some])
 
 
 def _count(chosen: NDArray[np.bool_]) -> int:
@@ -162,11 +167,15 @@ def _count(chosen: NDArray[np.bool_]) -> int:
 
 
 def _backtest(
-    issued: Issued, found: Sequence[_Known], fit_rows: Mapping[str, range], name: str
+    issued: Issued,
+    found: Sequence[_Known],
+    actual: NDArray[np.float64],
+    fit_rows: Mapping[str, range],
+    name: str,
 ) -> Backtest:
     series, rows = [each.series for each in found], [each.rows for each in found]
     places = np.concatenate([each.places for each in found])
-    steps, levels = issued.forecast.steps, issued.forecast.levels
+    steps, levels = issued.steps, issued.levels
     rivals = baseline_forecasters(
         series,
         [fit_rows],
@@ -177,15 +186,17 @@ def _backtest(
         steps=steps,
     )
     seen = [each.until(at) for each, at in zip(series, rows, strict=True)]
-    forecasts = {rival: forecaster(seen, rows) for rival, forecaster in rivals.items()}
+    makers = {rival: partial(forecaster, seen, rows) for rival, forecaster in rivals.items()}
     return Backtest(
         symbol=issued.symbol[places],
         cutoff=issued.cutoff[places],
         last_close=np.concatenate([each.series.last_close[each.rows] for each in found]),
         sigma=np.concatenate([_sigma(each, issued.context_length[each.places]) for each in found]),
         dates=issued.dates[places],
-        actual=np.concatenate([each.actual for each in found]),
-        forecasts={name: issued.forecast.rows(places), **forecasts},
+        actual=actual[places],
+        forecasts=MadeForecasts(
+            {name: partial(made, issued.moves, issued.rows[places], steps, levels), **makers}
+        ),
         calendar=np.repeat(calendars_of(series), [len(at) for at in rows]),
     )
 

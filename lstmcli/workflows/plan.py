@@ -80,7 +80,7 @@ class Plan:
         for each in self.series:
             digest.update(each.symbol.encode())
             digest.update(each.dates.astype("datetime64[D]").astype("<i8").tobytes())
-            digest.update(each.values.numpy().astype("<f8").tobytes())
+            digest.update(each.values.astype("<f8").tobytes())
         return digest.hexdigest()
 
 

@@ -25,7 +25,13 @@ from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model
 from lstmcli.runs.state import StaleMark
 from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.failures import Failure, raise_if_all_failed
-from lstmcli.workflows.prices import Source, some, stream_prices, tell_untrained
+from lstmcli.workflows.prices import (
+    Source,
+    doubtful_folders,
+    some,
+    stream_prices,
+    tell_untrained,
+)
 from lstmcli.workflows.stale import (
     all_trained_prices,
     stale_because,
@@ -97,7 +103,7 @@ def predict(
         metadata,
         horizon or trained.settings.window.horizon,
         trained_prices=all_trained_prices(metadata),
-        stale=stale_because(reference, metadata),
+        stale=stale_because(reference, metadata, source.data_dir),
         forecasts=(),
     )
     prepare = partial(
@@ -171,7 +177,8 @@ def _forecasts(
                 yield finished
     raise_if_all_failed(len(report.symbols), report.failures)
     report.warnings.extend(f"{some(symbols)}: {text}" for text, symbols in warned.items())
-    report.notes.extend(tell_doubts(doubtful_paths(report.model)))
+    folders = doubtful_folders(source, model.settings.data.interval)
+    report.notes.extend(tell_doubts([*folders, *doubtful_paths(report.model)]))
     report.notes.extend(tell_stale(report.model, report.stale))
     report.notes.extend(tell_adjustment(report.metadata, other_prices))
     report.notes.extend(tell_untrained(report.symbols, model.trained_on))

@@ -10,9 +10,9 @@ from lstmcli.errors import DataError, FileError, UsageError
 from lstmcli.market.csv import parse_csv_option, read_prices
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import read_stored
-from lstmcli.market.store_folder import INTERVALS, price_path
+from lstmcli.market.store_folder import INTERVALS, price_folders, price_path
 from lstmcli.market.symbols import check_series_name, check_symbol
-from lstmcli.runs.ownership import tell_doubts
+from lstmcli.runs.ownership import ownership_doubt, tell_doubts
 from lstmcli.workflows.ahead import work_ahead
 from lstmcli.workflows.bar_length import as_read, most_common_interval
 from lstmcli.workflows.failures import Failure
@@ -73,6 +73,11 @@ def load_alike(
     found = [as_read(each, interval, reader) for each in loaded]
     failures += [each for each in found if isinstance(each, Failure)]
     return [each for each in found if isinstance(each, Prices)], failures
+
+
+def doubtful_folders(source: Source, interval: str) -> tuple[Path, ...]:
+    """Return the folders that prices of the store are read from, for `ownership.tell_doubts`."""
+    return () if source.csv else price_folders(source.data_dir, interval)
 
 
 def tell_untrained(symbols: Sequence[str], trained_on: Sequence[str]) -> tuple[str, ...]:
@@ -207,7 +212,8 @@ def _stored(source: Source, data: Data, symbol: str) -> Prices | Failure:
         )
     except (DataError, FileError) as error:
         return Failure.of(symbol, error)
-    doubts = tell_doubts([price_path(source.data_dir, symbol, data.interval)])
+    path = price_path(source.data_dir, symbol, data.interval)
+    doubts = () if ownership_doubt(path.parent) else tell_doubts([path])
     return replace(prices, notes=(*prices.notes, *doubts))
 
 

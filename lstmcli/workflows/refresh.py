@@ -1,27 +1,30 @@
 """One symbol brought up to date: what is asked, how it joins what is stored, what is written.
 
 When the overlap shows that a split or a dividend restated history, all of it is asked for again and
-replaced in one step; an answer that would lose rows is refused.
+replaced in one step. An answer in another currency, one that jumps where the stored prices do not,
+or one that would lose rows is refused.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date
+from datetime import UTC, date, datetime
 from typing import Literal
 
 import pandas as pd
 
 from lstmcli.errors import DataError
 from lstmcli.market.feed import Answer, ask_feed
-from lstmcli.market.merge import changed_prices, merge_overlap, replace_history
-from lstmcli.market.store import FEED, sidecar_fits, write_stored
+from lstmcli.market.merge import contradiction, merge_overlap, restate
+from lstmcli.market.store import YAHOO, write_stored
 from lstmcli.market.store_folder import interval_option
+from lstmcli.market.unfinished import zone_of
 from lstmcli.market.unusable import UnusablePriceError
 from lstmcli.workflows.ask import Stored, Task, make_plan, read
-from lstmcli.workflows.stale import PRICES, mark_restated
 
 Status = Literal["new", "updated", "unchanged", "restated", "failed"]
 
 MAX_LOST = 0.01  # share of the stored rows that a restated history may lack
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class FetchResult:
     rows, first, last : of the stored table now, dates in ISO form; `added` of its rows are new.
     note : what a user should know although it went well; `reason` : why it failed.
     exit_code, failure : of what failed, 0 and "" where nothing did; `failure` is its kind in words.
+    behind : sessions that are over by the calendar and that the feed's answer did not reach.
     """
 
     symbol: str
@@ -43,6 +47,7 @@ class FetchResult:
     reason: str = ""
     exit_code: int = 0
     failure: str = ""
+    behind: int = 0
 
 
 def refresh(symbol: str, task: Task) -> FetchResult:
@@ -55,25 +60,26 @@ def refresh(symbol: str, task: Task) -> FetchResult:
     answer = _ask(symbol, plan.start, stored, task)
     if not len(stored.frame):
         _write(symbol, task, stored, answer, answer.frame, plan.start, None)
-        return _result(symbol, "new", answer.frame, len(answer.frame), answer.notes)
+        return _result(symbol, "new", answer.frame, len(answer.frame), answer.notes, answer.behind)
     merge = merge_overlap(stored.frame, answer.frame)
-    frame = merge.frame
-    if merge.restated:
-        if not plan.whole:
-            answer = _ask(symbol, stored.asked_start, stored, task)
-        frame = _replaced(symbol, stored, answer, task)
-        changes = changed_prices(stored.frame, frame)
-        mark_restated(task.data_dir, symbol, task.interval, changes, merge.restated)
-    healed = _heal(symbol, stored, frame, task)
+    reason = merge.restated
+    if reason and not plan.whole:
+        answer = _ask(symbol, stored.asked_start, stored, task)
+        merge = merge_overlap(stored.frame, answer.frame)
+    # Where all of history does not show it, the answer before was the odd one.
+    restated = merge.restated and reason
+    frame, notes = merge.frame, answer.notes
+    if restated:
+        frame, more = _restated(symbol, stored, answer, task)
+        notes = (f"restated: {restated}", *more, *notes)
+    healed = _heal(symbol, stored, frame)
     asked_start = plan.start if plan.whole else stored.asked_start
     changed = False
-    known = sidecar_fits(task.data_dir, symbol, task.interval)
-    if healed or not known or not frame.equals(stored.frame):
-        changed = _write(symbol, task, stored, answer, frame, asked_start, merge.restated)
-    status: Status = "restated" if merge.restated else "updated" if changed else "unchanged"
-    told = (f"restated: {merge.restated}",) if merge.restated else ()
+    if healed or not stored.fits or not frame.equals(stored.frame):
+        changed = _write(symbol, task, stored, answer, frame, asked_start, restated)
+    status: Status = "restated" if restated else "updated" if changed else "unchanged"
     added = len(frame.index.difference(stored.dates))
-    return _result(symbol, status, frame, added, told + healed + answer.notes)
+    return _result(symbol, status, frame, added, (*healed, *notes), answer.behind)
 
 
 def preview(symbol: str, task: Task) -> FetchResult:
@@ -88,11 +94,12 @@ def preview(symbol: str, task: Task) -> FetchResult:
 
 
 def _ask(symbol: str, start: date | None, stored: Stored, task: Task) -> Answer:
+    """Ask the feed; DataError for an answer that cannot be of what is stored."""
     end = task.end
     if end and len(stored.frame):
         end = max(end, stored.frame.index[-1].date())
     try:
-        return ask_feed(
+        answer = ask_feed(
             symbol,
             start=start,
             end=end,
@@ -104,6 +111,33 @@ def _ask(symbol: str, start: date | None, stored: Stored, task: Task) -> Answer:
         )
     except UnusablePriceError as error:
         raise _way_past(error, symbol, stored, task) from error
+    if stored.is_known:
+        _refuse_other(symbol, stored, answer, task)
+    return answer
+
+
+def _refuse_other(symbol: str, stored: Stored, answer: Answer, task: Task) -> None:
+    """Raise DataError for an answer that cannot be of what is stored."""
+    named = f"{symbol}{interval_option(task.interval)}"
+    for what, found, known, differs in (
+        ("currency", answer.currency, stored.facts.get("currency"), str.__ne__),
+        ("time zone", answer.time_zone, stored.facts.get("time_zone"), _other_hours),
+    ):
+        if found and known and differs(found, str(known)) and not task.full:
+            raise DataError(
+                f"not stored: prices in another {what}",
+                where=symbol,
+                why=f"found {found}, expected {known} as stored",
+                next_step=f"Where that is right, replace all: lstmcli fetch {named} --full.",
+            )
+    if odd := contradiction(stored.frame, answer.frame):
+        raise DataError(
+            "not stored: the new prices contradict the stored ones",
+            where=symbol,
+            why=odd,
+            next_step="Try again later; what is stored is kept. To take Yahoo's all the same, "
+            f"first run: lstmcli data remove {named}.",
+        )
 
 
 def _way_past(error: UnusablePriceError, symbol: str, stored: Stored, task: Task) -> DataError:
@@ -116,8 +150,8 @@ def _way_past(error: UnusablePriceError, symbol: str, stored: Stored, task: Task
     return DataError(error.what, where=error.where, why=error.why, next_step=step)
 
 
-def _heal(symbol: str, stored: Stored, frame: pd.DataFrame, task: Task) -> tuple[str, ...]:
-    """Say what becomes of stored bars that contradict themselves; mark the models of their closes.
+def _heal(symbol: str, stored: Stored, frame: pd.DataFrame) -> tuple[str, ...]:
+    """Say what becomes of stored bars that contradict themselves.
 
     Versions before 0.2 stored such bars.
     """
@@ -129,25 +163,61 @@ def _heal(symbol: str, stored: Stored, frame: pd.DataFrame, task: Task) -> tuple
         for what, some in (("replaced", again), ("removed", days - again))
         if some
     )
-    if notes:
-        mark_restated(task.data_dir, symbol, task.interval, PRICES, notes[0])
     doubted = "removed stored opens, highs and lows that contradict the closes"
     return (*notes, doubted) if stored.doubted else notes
 
 
-def _replaced(symbol: str, stored: Stored, answer: Answer, task: Task) -> pd.DataFrame:
-    """The whole restated history; DataError where it lacks more than a few of the stored rows."""
+def _other_hours(one: str, other: str) -> bool:
+    """Whether two zones, which may be names of one, differ in winter or summer."""
+    zones = zone_of(one), zone_of(other)
+    days = (datetime(2024, 1, 15), datetime(2024, 7, 15))
+    return None not in zones and any(
+        len({zone.utcoffset(day) for zone in zones if zone}) > 1 for day in days
+    )
+
+
+def _restated(
+    symbol: str, stored: Stored, answer: Answer, task: Task
+) -> tuple[pd.DataFrame, list[str]]:
+    """The whole restated history, with what it lacks of the stored one, and notes on that.
+
+    DataError where that is more than a few rows, or where nothing tells on which basis they are
+    now. Rows of unknown source are no part of it.
+    """
     lost = stored.frame.index.difference(answer.frame.index)
+    if not stored.is_known:
+        rows = f"{len(stored.frame)} rows of unknown source replaced"
+        return answer.frame, [f"{rows}, {len(lost)} of them of days that Yahoo does not have"]
+    remedy = "What is stored is kept; to take Yahoo's all the same, first run: "
+    remedy += f"lstmcli data remove {symbol}{interval_option(task.interval)}."
     if len(lost) > max(1, MAX_LOST * len(stored.frame)):
         raise DataError(
             "restated history is shorter than the stored one",
             where=symbol,
             why=f"{len(lost)} of {len(stored.frame)} stored rows are not in Yahoo's answer, "
             f"the first of {lost[0].date()}",
-            next_step="What is stored is kept; to take the shorter one, first run: "
-            f"lstmcli data remove {symbol}{interval_option(task.interval)}.",
+            next_step=remedy,
         )
-    return replace_history(stored.frame, answer.frame)
+    new = restate(stored.frame, answer.frame)
+    if len(new.unclear):
+        raise DataError(
+            "restated history lacks stored rows",
+            where=symbol,
+            why=f"{len(new.unclear)} not in it, the first of {new.unclear[0].date()}, and the rows "
+            "around changed by different ratios",
+            next_step=remedy,
+        )
+    notes = []
+    if len(new.kept):
+        days = ", ".join(str(day.date()) for day in new.kept[:_SHOWN])
+        more = " and so on" if len(new.kept) > _SHOWN else ""
+        notes.append(
+            f"stored rows without a new price, kept and adjusted like those around: "
+            f"{len(new.kept)} ({days}{more})"
+        )
+    if new.emptied:
+        notes.append(f"stored values without a new one, left empty: {new.emptied}")
+    return new.frame, notes
 
 
 def _write(
@@ -164,11 +234,12 @@ def _write(
     restatements = earlier if isinstance(earlier, list) else []
     if restated:
         told = {"fetched": task.now.date().isoformat(), "reason": restated}
-        restatements = [*restatements, told]
+        if told not in restatements:  # noted already by a run that died before the bars were there
+            restatements = [*restatements, told]
     sidecar = {
         "symbol": symbol,
         "interval": task.interval,
-        "source": FEED,
+        "source": YAHOO,
         "time_zone": answer.time_zone or stored.facts.get("time_zone", ""),
         "currency": answer.currency or stored.facts.get("currency", ""),
         "fetched_at": task.now.astimezone(UTC).isoformat(timespec="seconds"),
@@ -183,9 +254,14 @@ def _write(
 
 
 def _result(
-    symbol: str, status: Status, frame: pd.DataFrame, added: int, notes: tuple[str, ...]
+    symbol: str,
+    status: Status,
+    frame: pd.DataFrame,
+    added: int,
+    notes: Sequence[str],
+    behind: int = 0,
 ) -> FetchResult:
-    result = FetchResult(symbol, status, added=added, note="; ".join(notes))
+    result = FetchResult(symbol, status, added=added, note="; ".join(notes), behind=behind)
     if not len(frame):
         return result
     first, last = str(frame.index[0].date()), str(frame.index[-1].date())

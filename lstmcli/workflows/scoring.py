@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.dataset.series import Series
-from lstmcli.dataset.split import Split
 from lstmcli.errors import DataError, UsageError
 from lstmcli.evaluation.backtest import (
     Backtest,
@@ -28,10 +27,12 @@ from lstmcli.evaluation.tails import Tails, fit_tails
 from lstmcli.evaluation.trend import Thresholds, fit_thresholds, scaled_moves
 from lstmcli.forecasting import baselines
 from lstmcli.forecasting.forecast import Forecast
-from lstmcli.forecasting.forecaster import forecast
-from lstmcli.forecasting.model import TrainedModel
 from lstmcli.forecasting.volatility import EWMA_START
 from lstmcli.workflows.rivals import EXTRA_BASELINES, baseline_forecasters
+
+if TYPE_CHECKING:  # what is graded needs no network, nor PyTorch, which takes a second to import
+    from lstmcli.dataset.split import Split
+    from lstmcli.forecasting.model import TrainedModel
 
 ALWAYS = np.datetime64("0001-01-01")
 _TREND_WINDOWS = 512
@@ -48,7 +49,7 @@ class Fitted:
     since : the first cutoff date that it serves.
     """
 
-    models: Mapping[str, TrainedModel]
+    models: "Mapping[str, TrainedModel]"
     trend: Mapping[str, Mapping[str, Any]]
     rows: Mapping[str, range]
     since: np.datetime64 = ALWAYS
@@ -189,7 +190,7 @@ def thresholds_by_window(result: Backtest, fitted: Sequence[Fitted]) -> dict[str
 
 
 def learn_trend(
-    model: TrainedModel, series: Sequence[Series], splits: Sequence[Split]
+    model: "TrainedModel", series: Sequence[Series], splits: "Sequence[Split]"
 ) -> dict[str, list[float]]:
     """Fit, by step, the thresholds of a call, the bounds of a crash and a spike, and how often
     prices rise.
@@ -197,6 +198,8 @@ def learn_trend(
     Training cutoffs alone are used, for the thresholds evenly thinned, and only those whose whole
     horizon lies in training rows.
     """
+    from lstmcli.forecasting.forecaster import forecast
+
     window = model.settings.window
     whole = [
         np.arange(split.train.start, min(split.train.stop, split.train_rows - window.horizon))
@@ -231,7 +234,9 @@ def learn_trend(
     }
 
 
-def _network(model: TrainedModel, own: Sequence[Series], horizon: int) -> Forecaster:
+def _network(model: "TrainedModel", own: Sequence[Series], horizon: int) -> Forecaster:
+    from lstmcli.forecasting.forecaster import forecast
+
     features = {each.symbol: each for each in own}
 
     def forecaster(series: Sequence[Series], cutoffs: Sequence[Rows]) -> Forecast:

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from lstmcli.errors import DataError, LstmcliError
+from lstmcli.errors import DataError, LstmcliError, UsageError
 from lstmcli.market.calendars import known_until
 from lstmcli.market.schedule import Schedule
 from lstmcli.market.store import IMPORTED
@@ -34,6 +34,8 @@ LONGEST_LOOK = timedelta(days=120)  # ahead, within which no calendar should end
 _Found = tuple[State, str, str, datetime | None]
 _CHECK = "Run: lstmcli data check."
 _MOST_NAMES = 5
+_LATER = "Run the same fetch again later."
+_NOT_THE_FEED = (UsageError.exit_code, DataError.exit_code)
 
 
 @dataclass(frozen=True)
@@ -128,12 +130,15 @@ def _store(data_dir: Path, today: date) -> _Found:
     what = f"{len(series)} series, last bars {span}"
     since = max((_time(each.fetched_at) for each in series), key=_or_never)
     behind = [each for each in series if each.behind > MOST_BEHIND]
+    unknown = _names([each for each in series if not each.source])
     if behind:
         what += f"; {len(behind)} more than {MOST_BEHIND} bars behind: {_first(_names(behind))}"
     if found.failures:
         names = [failure.symbol for failure in found.failures]
         what += f"; {len(names)} cannot be read: {_first(names)}"
         return "bad", what, _CHECK, since
+    if unknown:
+        return "bad", f"{what}; {len(unknown)} of unknown source: {_first(unknown)}", _CHECK, since
     return "old" if behind else "ok", what, _bring(behind), since
 
 
@@ -176,7 +181,7 @@ def _model(data_dir: Path, name: str) -> _Found:
     n = len(model.trained_on)
     what = f"{leader.version} of {len(known)}, trained on {n} symbol{'s' * (n != 1)} up to {until}"
     since = _time(str(metadata.get("created", "")))
-    stale = tell_stale(leader, stale_because(leader, metadata))
+    stale = tell_stale(leader, stale_because(leader, metadata, data_dir))
     if stale:
         return "old", f"{what}; {stale[0]}", f"Run: lstmcli train --name {name}.", since
     return "ok", what, "", since
@@ -215,9 +220,12 @@ def _feed(runs: LastRuns | None) -> _Found:
     told = ", ".join(f"{number:g} {name.replace('_', ' ')}" for name, number in counts.items())
     what = f"last fetch {last.ended[:16].replace('T', ' ')}: {told or 'nothing done'}"
     since = None if good is None else _time(good.ended)
-    if last.is_good:
-        return "ok", what, "", since
-    what += f"; exit code {last.exit_code}" + (f", {last.error}" if last.error else "")
+    if not last.is_good:
+        what += f"; exit code {last.exit_code}" + (f", {last.error}" if last.error else "")
+    lagging = counts.get("unanswered") or counts.get("stale")
+    # A misspelt symbol or option is no failure of the feed.
+    if last.is_good or (last.exit_code in _NOT_THE_FEED and not counts.get("unanswered")):
+        return ("old", what, _LATER, since) if lagging else ("ok", what, "", since)
     return "bad", what, "Run the same fetch again.", since
 
 

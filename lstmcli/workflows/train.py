@@ -17,6 +17,7 @@ from lstmcli.runs.bundle import save_bundle
 from lstmcli.runs.champions import promote
 from lstmcli.runs.checkpoint import has_checkpoint, remove_checkpoint, save_checkpoint
 from lstmcli.runs.locks import hold
+from lstmcli.runs.ownership import tell_doubts
 from lstmcli.runs.registry import ModelRef, model_folder, next_version
 from lstmcli.training.device import choose_device, threads
 from lstmcli.training.loop import Epoch
@@ -26,7 +27,7 @@ from lstmcli.workflows.failures import Failure
 from lstmcli.workflows.fit import Course, Fit
 from lstmcli.workflows.learn import Learned, learn, plan_prices, with_known_features
 from lstmcli.workflows.plan import Plan
-from lstmcli.workflows.prices import Source, lasting_data, load_alike
+from lstmcli.workflows.prices import Source, doubtful_folders, lasting_data, load_alike
 from lstmcli.workflows.promotion import BROKE_DOWN, LEVEL, Decision, Promote, decide
 from lstmcli.workflows.resume import (
     find_unchanged,
@@ -35,6 +36,7 @@ from lstmcli.workflows.resume import (
     take_up,
     told_when_stopped,
 )
+from lstmcli.workflows.stale import histories
 from lstmcli.workflows.transfer import describe_donor, plan_transfer, tell_transfer
 
 
@@ -93,12 +95,20 @@ def train(
     folder = model_folder(source.data_dir, name)
     began, read_at = clock(), datetime.now(UTC)
     settings, plan, used, failures = _prepare(settings, source, donor)
+    stored = used[0].source == STORE
+    learned_from = histories(source.data_dir, plan.series, used[0].interval) if stored else {}
     unused = (
         f"model.network {settings.model.network} has no use for model.{key}"
         for key in settings.model.unused
     )
     transferred = () if donor is None else tell_transfer(donor, settings, plan)
     notes = (
+        *tell_doubts(
+            [
+                *doubtful_folders(source, settings.data.interval),
+                *(source.data_dir, folder.parent, folder),
+            ]
+        ),
         *transferred,
         *unused,
         *(note for each in used for note in each.told()),
@@ -133,7 +143,11 @@ def train(
                 ),
                 "interval": used[0].interval,
                 "run_id": run_id,
-                "source": {"store": used[0].source == STORE, "read_at": read_at.isoformat()},
+                "source": {
+                    "store": stored,
+                    "read_at": read_at.isoformat(),
+                    "histories": learned_from,
+                },
                 "origin_sha256": origin_sha256(origin),
                 "from": donor and describe_donor(donor, settings, plan),
                 "trend": learned.trend,

@@ -69,7 +69,7 @@ def test_memory_grows_with_rows_and_not_with_windows(benchmark: Any) -> None:
         Series(
             symbol=f"S{number}",
             dates=dates,
-            values=torch.from_numpy(prices[:, None]),
+            values=prices[:, None],
             last_close=prices,
             inputs=(0,),
             price="Close",

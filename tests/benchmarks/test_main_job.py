@@ -75,7 +75,7 @@ def _plan(settings: Settings) -> Plan:
 def _plain_loop(plan: Plan, settings: Settings) -> float:
     """Seconds an epoch of the textbook loop: windows copied out, `nn.LSTM` layers, Adam, MSE."""
     torch.set_num_threads(settings.train.threads)
-    values = plan.series[0].values[:, 0].numpy()
+    values = plan.series[0].values[:, 0]
     frames = np.lib.stride_tricks.sliding_window_view(values, settings.window.context_length + 1)
     frames = frames[: len(plan.train[0])]
     scaled = torch.tensor(frames / frames[:, :1] - 1, dtype=torch.float32)

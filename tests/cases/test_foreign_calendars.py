@@ -26,7 +26,7 @@ def series(days: Days, name: str = "hkbank", *, from_feed: bool = False) -> Pric
 def span(calendar: str, last: str, years: float) -> tuple[Days, Days]:
     """Return sessions up to a day, and those of the horizon after it."""
     days, end = sessions_of(calendar), np.datetime64(last)
-    past = days[(days <= end) & (days > end - int(years * 365.25))]
+    past = days[(days <= end) & (days > end - np.timedelta64(int(years * 365.25), "D"))]
     return past, days[days > end][:HORIZON]
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from lstmcli.config import Data
 from lstmcli.market.calendars import Days, sessions_of
+from lstmcli.market.intervals import DAY
 from lstmcli.workflows.data_check import check_data
 from lstmcli.workflows.data_import import ImportReport, import_data
 from lstmcli.workflows.failures import AllFailedError
@@ -18,7 +19,7 @@ TODAY = date(2026, 11, 26)
 
 
 def weekdays(first: str = "2017-10-02", last: str = "2023-06-30") -> Days:
-    days = np.arange(np.datetime64(first), np.datetime64(last) + 1)
+    days = np.arange(np.datetime64(first), np.datetime64(last) + DAY)
     kept: Days = days[np.is_busday(days)]
     return kept
 
@@ -37,7 +38,7 @@ def without(days: Days, first: str, last: str) -> Days:
 def late_fridays(days: Days) -> Days:
     """Date every tenth Friday a day late."""
     fridays = days[(days.astype(int) + 3) % 7 == 4]
-    return np.sort(np.where(np.isin(days, fridays[::10]), days + 1, days))
+    return np.sort(np.where(np.isin(days, fridays[::10]), days + DAY, days))
 
 
 def with_day(days: Days, *extra: str) -> Days:
@@ -95,7 +96,7 @@ HOLES = {
         "1 exchange session is missing: 2021-05-16", ("gap", "2021-05-16"),
     ),
     "two weeks": (
-        without(np.arange(np.datetime64("2015-01-05"), np.datetime64("2020-01-06"), 7),
+        without(np.arange(np.datetime64("2015-01-05"), np.datetime64("2020-01-06"), 7 * DAY),
                 "2017-05-08", "2017-05-15"), "WEEKLY",
         "2 weeks are missing: 2017-05-08 to 2017-05-15", ("gap", "2017-05-08"),
     ),

@@ -84,7 +84,7 @@ def test_show_tells_what_is_known_and_the_last_bars(shelf: Path) -> None:
     assert [bar["Close"] for bar in document["bars"]] == walk(ROWS)[-3:].tolist()
     assert document["bars"][0]["Open"] is None
     assert run(shelf, "show", "^GSPC", "--interval", "1wk").code == 0
-    assert_one_error(run(shelf, "show", "^GSPC"), 4, "no prices stored", "^GSPC")
+    assert_one_error(run(shelf, "show", "^GSPC"), 4, "no daily bars stored", "^GSPC", "weekly")
     assert_one_error(run(shelf, "show", "../x"), 2, "not a ticker")
 
 
@@ -146,7 +146,7 @@ def test_remove_unasked_takes_exactly_what_is_named(shelf: Path) -> None:
     assert "NOPE: no prices stored" in outcome.err
     gone = {"data/prices/1d/AAPL.csv", "data/prices/1d/AAPL.json"}
     assert hashes(shelf) == {name: value for name, value in before.items() if name not in gone}
-    assert_one_error(run(shelf, "remove", "^GSPC", "--yes"), 4, "no prices stored")
+    assert_one_error(run(shelf, "remove", "^GSPC", "--yes"), 4, "no daily bars stored")
     assert run(shelf, "remove", "^GSPC", "--interval", "1wk", "--yes", "-q") == Outcome(0, "", "")
 
 
@@ -316,6 +316,24 @@ def test_48_a_model_that_every_user_may_write_to_is_warned_of(home: Path, comman
     assert outcome.code == 0
     (warned,) = [line for line in outcome.err.splitlines() if "may not be yours" in line]
     assert "tiny/v0001 may not be yours: every user may write to it" in warned
+
+
+@pytest.mark.parametrize("place", ["data", "data/models", "data/models/tiny", "data/prices/1d"])
+def test_48_a_folder_that_every_user_may_write_to_is_warned_of_once(home: Path, place: str) -> None:
+    """Whoever may write to a folder may put other files and folders in the place of those in it."""
+    assert in_process("data", "import", "prices.csv", folder=home).code == 0
+    (home / place).chmod(0o777)
+    for path in [*(home / place).rglob("*")]:
+        path.chmod(0o777)
+    options = ("PRICES", "--format", "json")
+    for command in (("predict",), ("evaluate",), ("train", "-c", "tiny.toml", "--force")):
+        outcome = in_process(*command, *options, folder=home)
+        assert outcome.code == 0
+        warned = [line for line in outcome.err.splitlines() if "may not be yours" in line]
+        assert len(warned) == 1
+        assert f"{place} may not be yours: every user may write to it" in warned[0]
+    checked = in_process("data", "check", folder=home).out
+    assert (f"{place}: every user may write to it" in checked) == ("models" not in place)
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])

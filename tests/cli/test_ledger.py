@@ -169,7 +169,7 @@ def test_forecast_that_is_no_number_is_not_recorded(fresh: Path, move: float) ->
 def test_what_cannot_be_recorded_is_not_shown_either(fresh: Path) -> None:
     (fresh / "data/ledger").touch()
     outcome = record(fresh, "--format", "csv", "--output", "out.csv")
-    assert_one_error(outcome, 1, "cannot make the ledger")
+    assert_one_error(outcome, 1, "cannot write to the ledger")
     assert not (fresh / "out.csv").exists()
     assert record(fresh).out == ""
 

@@ -1,19 +1,20 @@
-"""Models whose prices were replaced after they read them: marked by whoever replaces, told by all.
+"""Models whose prices were replaced after they read them: found by the prices, said everywhere.
 
 The numbers are the rows of the list of faults that the tool survives.
 """
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lstmcli.market import breaker, gate
-from lstmcli.runs.locks import hold
 from tests.cli.conftest import RECIPE
-from tests.command_line import Outcome, csv_text, hashes, in_process, walk
+from tests.command_line import Outcome, assert_one_error, csv_text, hashes, in_process, walk
 from tests.yahoo_stand_in import StandIn, dividend, random_walk, split, stand_in
 
 BARS = random_walk(200)  # to 2024-10-07
@@ -88,11 +89,87 @@ def test_30_a_restatement_makes_the_models_stale_that_read_the_old_history(
     assert [row["stale"] for row in rows] == [1, 0]
 
 
-def test_30_a_mark_comes_through_while_a_training_is_under_way(home: Path, server: StandIn) -> None:
+@pytest.mark.parametrize("clock", ["1999-01-01T00:00:00+00:00", "2199-01-01T00:00:00+00:00"])
+def test_30_a_clock_that_is_wrong_makes_no_model_stale_or_fresh(
+    home: Path, server: StandIn, clock: str
+) -> None:
+    metadata = home / "data/models/tiny/v0001/metadata.json"
+    known = json.loads(metadata.read_text())
+    known["source"]["read_at"] = clock
+    metadata.write_text(json.dumps(known))
+    assert stale(home) == []
     server.serve("AAPL", split(BARS, "2024-09-16", 4))
-    with hold(home / "data/models/tiny/.lock"):
-        fetch(home, *NAMES)
+    fetch(home, *NAMES)
+    assert [mark["symbol"] for mark in stale(home)] == ["AAPL"]
+    train(home)
+    assert stale(home) == []
+
+
+def test_30_a_backup_that_brings_the_prices_back_makes_the_model_fresh_again(
+    home: Path, server: StandIn
+) -> None:
+    store, backup = home / "data/prices", home / "backup"
+    shutil.copytree(store, backup)
+    server.serve("AAPL", split(BARS, "2024-09-16", 4))
+    fetch(home, *NAMES)
     assert len(stale(home)) == 1
+    shutil.rmtree(store)
+    shutil.copytree(backup, store)
+    assert stale(home) == []
+
+
+def test_30_a_model_that_was_copied_is_judged_by_the_prices_where_it_is(
+    home: Path, server: StandIn
+) -> None:
+    """On a machine that fetched for itself: the feed rounds otherwise there, and split there."""
+    there = home / "there"
+    there.mkdir()
+    rounded = BARS * (1 + 2e-7 * np.cos(np.arange(len(BARS))))[:, None]
+    for symbol, bars in zip(NAMES, (rounded, split(BARS, "2024-09-16", 4)), strict=True):
+        server.serve(symbol, bars)
+    fetch(there, *NAMES)
+    shutil.copytree(home / "data/models/tiny/v0001", there / "data/models/tiny/v0001")
+    found = json.loads(run(there, "predict", "-m", "tiny/v0001", "--format", "json").out)["stale"]
+    assert [mark["symbol"] for mark in found] == ["MSFT"]
+
+
+def test_30_a_price_edited_by_hand_is_another_history(home: Path) -> None:
+    path = home / "data/prices/1d/AAPL.csv"
+    lines = path.read_text().splitlines()
+    fields = lines[90].split(",")
+    fields[4:6] = [str(float(value) * 1.01) for value in fields[4:6]]
+    path.write_text("\n".join([*lines[:90], ",".join(fields), *lines[91:], ""]))
+    (mark,) = stale(home)
+    assert (mark["symbol"], mark["reason"]) == ("AAPL", "other prices are stored now")
+
+
+def test_30_a_late_correction_and_other_columns_make_nothing_stale(home: Path) -> None:
+    path = home / "data/prices/1d/AAPL.csv"
+    lines = path.read_text().splitlines()
+    volume, last = lines[90].split(","), lines[-1].split(",")
+    volume[6] = "77"
+    last[4:6] = [str(float(value) * 1.01) for value in last[4:6]]
+    path.write_text("\n".join([*lines[:90], ",".join(volume), *lines[91:-1], ",".join(last), ""]))
+    assert stale(home) == []
+
+
+def test_30_a_version_without_fingerprints_goes_by_what_was_noted_since(
+    home: Path, server: StandIn
+) -> None:
+    path = home / "data/models/tiny/v0001/metadata.json"
+    known = json.loads(path.read_text())
+    del known["source"]["histories"]
+    path.write_text(json.dumps(known))
+    assert stale(home) == []
+    server.serve("AAPL", split(BARS, "2024-09-16", 4))
+    fetch(home, *NAMES)
+    (mark,) = stale(home)
+    assert mark["reason"] == "4:1 split 2024-09-16"
+    old = {"symbol": "MSFT", "interval": "1d", "price": "Adj Close", "reason": "dividend 1"}
+    earlier, later = ({**old, "restated": day} for day in ("2000-01-01", "2199-01-01"))
+    for mark, count in ((earlier, 1), (later, 2)):
+        (home / "data/models/tiny/state.json").write_text(json.dumps({"stale": [mark]}))
+        assert len(stale(home)) == count
 
 
 def test_30_a_training_that_read_its_prices_before_is_stale_though_it_ends_after(
@@ -143,11 +220,12 @@ def test_removed_and_imported_prices_are_others_too(home: Path) -> None:
     run(home, "data", "import", "AAPL.csv", "--replace")
     (mark,) = json.loads(run(home, "predict", "MSFT", "--format", "json").out)["stale"]
     assert mark["reason"] == "replaced by AAPL.csv"
-    run(home, "data", "remove", "MSFT", "--yes")
+    run(home, "data", "remove", "MSFT", "--yes")  # until it is there again nobody can know
     found = json.loads(run(home, "predict", "IBM", "--format", "json").out)["stale"]
-    assert {mark["symbol"]: mark["reason"] for mark in found} == {
-        "AAPL": "replaced by AAPL.csv", "MSFT": "removed from the store",
-    }  # fmt: skip
+    assert [mark["symbol"] for mark in found] == ["AAPL"]
+    fetch(home, "MSFT")
+    found = json.loads(run(home, "predict", "IBM", "--format", "json").out)["stale"]
+    assert [mark["symbol"] for mark in found] == ["AAPL"]
     before = hashes(home)
     assert in_process("data", "remove", "KO", "--yes", folder=home).code == 4
     assert hashes(home) == before
@@ -168,10 +246,10 @@ def test_39_another_adjustment_than_trained_on_is_told_once_a_batch(home: Path) 
 
 
 @pytest.mark.parametrize("odd", [{"source": ["store"]}, {"data": 3}, {"data": {"symbols": [3]}}])
-def test_metadata_that_say_nothing_of_the_prices_make_no_model_stale(
+def test_metadata_that_say_nonsense_of_the_prices_are_an_error(
     home: Path, odd: dict[str, Any]
 ) -> None:
     path = home / "data/models/tiny/v0001/metadata.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **odd}))
     run(home, "data", "remove", "AAPL", "--yes")
-    assert json.loads(run(home, "predict", "MSFT", "--format", "json").out)["stale"] == []
+    assert_one_error(in_process("predict", "MSFT", folder=home), 1, "not a lstmcli model")

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from lstmcli.dataset.series import make_series
 from lstmcli.errors import DataError
@@ -22,8 +21,8 @@ TABLE = {
 def test_the_price_alone_is_one_column() -> None:
     series = make_series(make_prices(Close=CLOSE), features=["close"])
     assert series.values.shape == (6, 1)
-    assert series.values.dtype == torch.float64
-    np.testing.assert_array_equal(series.values[:, 0].numpy(), CLOSE)
+    assert series.values.dtype == np.float64
+    np.testing.assert_array_equal(series.values[:, 0], CLOSE)
     np.testing.assert_array_equal(series.last_close, CLOSE)
     assert (series.inputs, series.price, series.symbol) == ((0,), "Close", "AAA")
     assert series.dates.dtype == np.dtype("datetime64[D]")
@@ -36,21 +35,21 @@ def test_features_keep_their_order_and_bars_are_adjusted_like_the_price() -> Non
     assert series.price == "Adj Close"
     assert series.inputs == (1, 0, 2, 3, 4)
     expected = [CLOSE / 2, TABLE["Volume"], (CLOSE + 2) / 2, (CLOSE - 2) / 2, (CLOSE - 1) / 2]
-    np.testing.assert_allclose(series.values.numpy(), np.column_stack(expected), rtol=1e-15)
+    np.testing.assert_allclose(series.values, np.column_stack(expected), rtol=1e-15)
     np.testing.assert_array_equal(series.last_close, CLOSE)
 
 
 def test_the_price_is_a_column_even_where_the_network_does_not_read_it() -> None:
     series = make_series(make_prices(**TABLE), features=["volume"], price="close")
     assert (series.inputs, series.price) == ((1,), "Close")
-    np.testing.assert_array_equal(series.values[:, 0].numpy(), CLOSE)
+    np.testing.assert_array_equal(series.values[:, 0], CLOSE)
 
 
 def test_the_table_is_not_changed_and_not_shared() -> None:
     prices = make_prices(**TABLE)
     before = prices.frame.copy()
     series = make_series(prices, features=["close", "volume"])
-    series.values.zero_()
+    series.values[:] = 0.0
     assert prices.frame.equals(before)
 
 

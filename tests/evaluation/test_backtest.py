@@ -73,7 +73,7 @@ def test_rows_after_the_last_cutoff_reach_the_actual_moves_alone() -> None:
     def last_seen(series: Series, rows: Rows) -> Forecast:
         return Forecast(np.repeat(series.log_prices[rows][:, None], HORIZON, axis=1))
 
-    values = FIRST.values.clone()
+    values = FIRST.values.copy()
     values[16:] *= 1.5
     changed = Series("AAA", FIRST.dates, values, FIRST.last_close, FIRST.inputs, FIRST.price)
     before, after = (

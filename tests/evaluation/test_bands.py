@@ -22,7 +22,7 @@ def test_a_true_fan_is_good_and_a_narrow_one_is_not():
     actual = np.random.default_rng(0).normal(0, 0.02, 2000)
     cutoff = DAY + np.arange(2000)
     for spread, good in ((0.02, True), (0.01, False)):
-        found = bands(fan(2000, spread), 1, actual, Pool(cutoff, cutoff + 1))
+        found = bands(fan(2000, spread), 1, actual, Pool(cutoff, cutoff + np.timedelta64(1, "D")))
         assert [band.nominal for band in found] == [0.8, 0.4]
         assert [band.good for band in found] == [good, good]
         assert found[0].width > found[1].width > 0
@@ -32,7 +32,7 @@ def test_a_true_fan_is_good_and_a_narrow_one_is_not():
 def test_coverage_and_its_error_agree_with_their_slow_twins():
     actual = np.random.default_rng(1).normal(0, 0.02, 60)
     cutoff = DAY + np.arange(60)
-    found = bands(fan(60, 0.02), 1, actual, Pool(cutoff, cutoff + 5))[0]
+    found = bands(fan(60, 0.02), 1, actual, Pool(cutoff, cutoff + np.timedelta64(5, "D")))[0]
     held = [1.0 if abs(x) <= 0.02 * 1.2816 else 0.0 for x in actual]
     assert found.coverage == pytest.approx(sum(held) / 60)
     binomial = np.sqrt(0.8 * 0.2 / 12)
@@ -45,14 +45,14 @@ def test_coverage_and_its_error_agree_with_their_slow_twins():
 def test_a_deviation_within_two_points_is_good_whatever_the_error():
     actual = np.where(np.arange(1000) % 50 < 41, 0.0, 1.0)  # 82 % held
     cutoff = DAY + np.arange(1000)
-    found = bands(fan(1000, 0.02), 1, actual, Pool(cutoff, cutoff + 1))[0]
+    found = bands(fan(1000, 0.02), 1, actual, Pool(cutoff, cutoff + np.timedelta64(1, "D")))[0]
     assert found.coverage == pytest.approx(0.82)
     assert found.good
 
 
 def test_a_band_that_held_every_window_still_has_an_error():
     cutoff = DAY + np.arange(22)
-    found = bands(fan(22, 0.02), 1, np.zeros(22), Pool(cutoff, cutoff + 2))[0]
+    found = bands(fan(22, 0.02), 1, np.zeros(22), Pool(cutoff, cutoff + np.timedelta64(2, "D")))[0]
     assert found.coverage == 1.0
     assert found.standard_error == pytest.approx(np.sqrt(0.8 * 0.2 / 11))
 
@@ -62,7 +62,7 @@ def test_a_coverage_is_not_judged_while_two_standard_errors_exceed_five_points(n
     """The binomial error of 80 % is at most 2.5 points from 256 windows on."""
     actual = np.where(np.arange(n) % 5 < 4, 0.0, 1.0)
     cutoff = DAY + np.arange(n)
-    found = bands(fan(n, 0.02), 1, actual, Pool(cutoff, cutoff + 1))[0]
+    found = bands(fan(n, 0.02), 1, actual, Pool(cutoff, cutoff + np.timedelta64(1, "D")))[0]
     assert (found.good is not None) is judged
 
 
@@ -71,21 +71,35 @@ def test_ten_windows_of_a_fan_that_holds_two_in_three_are_never_called_calibrate
     cutoff = DAY + np.arange(10)
     for _ in range(200):
         actual = np.where(generator.random(10) < 0.66, 0.0, 1.0)
-        assert bands(fan(10, 0.02), 1, actual, Pool(cutoff, cutoff + 1))[0].good is None
+        assert (
+            bands(fan(10, 0.02), 1, actual, Pool(cutoff, cutoff + np.timedelta64(1, "D")))[0].good
+            is None
+        )
 
 
 def test_several_symbols_get_an_error_but_no_independent_test():
     actual = np.random.default_rng(2).normal(0, 0.02, 80)
     cutoff = np.tile(DAY + np.arange(40), 2)
-    found = bands(fan(80, 0.02), 1, actual, Pool(cutoff, cutoff + 1))[0]
+    found = bands(fan(80, 0.02), 1, actual, Pool(cutoff, cutoff + np.timedelta64(1, "D")))[0]
     assert found.n_dates == 40
     assert "not independent" in found.test.why
 
 
 def test_point_forecasts_and_futures_have_no_bands():
     cutoff = DAY + np.arange(3)
-    assert bands(Forecast(np.zeros((3, 1))), 1, np.zeros(3), Pool(cutoff, cutoff + 1)) == ()
-    assert bands(fan(3, 0.02), 1, np.full(3, np.nan), Pool(cutoff, cutoff + 1)) == ()
+    assert (
+        bands(
+            Forecast(np.zeros((3, 1))),
+            1,
+            np.zeros(3),
+            Pool(cutoff, cutoff + np.timedelta64(1, "D")),
+        )
+        == ()
+    )
+    assert (
+        bands(fan(3, 0.02), 1, np.full(3, np.nan), Pool(cutoff, cutoff + np.timedelta64(1, "D")))
+        == ()
+    )
 
 
 def test_a_cone_on_a_random_walk_is_calibrated():

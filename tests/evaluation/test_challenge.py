@@ -29,7 +29,7 @@ def compared(ours, theirs, *, reach=1, symbols=1, levels=LEVELS, level=0.01) -> 
         theirs.T.ravel(),
         Pool(
             np.tile(dates, symbols),
-            np.tile(dates + reach, symbols),
+            np.tile(dates + np.timedelta64(reach, "D"), symbols),
             np.repeat(np.arange(symbols), len(ours)),
         ),
         levels=levels,

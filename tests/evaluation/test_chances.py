@@ -22,7 +22,7 @@ def test_brier_scores_agree_with_their_slow_twin():
     chance, actual = generator.uniform(0.15, 0.85, 200), generator.normal(0.002, 0.02, 200)
     actual[7], actual[8] = 0.0, np.nan
     cutoff = DAY + np.repeat(np.arange(100), 2)
-    found = chances(fan(chance), 1, actual, Pool(cutoff, cutoff + 1), 0.6)
+    found = chances(fan(chance), 1, actual, Pool(cutoff, cutoff + np.timedelta64(1, "D")), 0.6)
     total = {"brier": [], "brier_base": []}
     for day in range(100):
         rows = [k for k in (2 * day, 2 * day + 1) if actual[k] == actual[k] and actual[k] != 0]
@@ -42,7 +42,7 @@ def test_a_fan_that_knows_more_than_the_base_rate_has_skill_and_is_reliable():
     chance = generator.uniform(0.15, 0.85, 20_000)
     actual = np.where(generator.random(20_000) < chance, 0.01, -0.01)
     cutoff = DAY + np.arange(20_000)
-    found = chances(fan(chance), 1, actual, Pool(cutoff, cutoff + 1), 0.5)
+    found = chances(fan(chance), 1, actual, Pool(cutoff, cutoff + np.timedelta64(1, "D")), 0.5)
     assert found.skill > 0.1
     assert sum(each.n_windows for each in found.reliability) == 20_000
     for each in found.reliability:
@@ -53,7 +53,7 @@ def test_a_fan_that_knows_more_than_the_base_rate_has_skill_and_is_reliable():
 
 def test_without_a_base_rate_there_is_no_skill_and_without_a_fan_no_chance():
     cutoff = DAY + np.arange(3)
-    pool = Pool(cutoff, cutoff + 1)
+    pool = Pool(cutoff, cutoff + np.timedelta64(1, "D"))
     found = chances(fan(np.full(3, 0.6)), 1, np.array([0.1, -0.1, 0.1]), pool, None)
     assert (found.brier_base, found.skill) == (None, None)
     assert chances(Forecast(np.zeros((3, 1))), 1, np.ones(3), pool, 0.5) is None

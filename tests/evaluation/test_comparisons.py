@@ -23,7 +23,7 @@ from tests.evaluation.test_scores import panel
 
 def everything(backtest):
     reduced = {name: losses(backtest, name, np.ones(120)) for name in backtest.forecasts}
-    paths = path_scores(reduced, ("naive", "drift"), backtest.pool())
+    paths = path_scores(reduced, ("naive", "drift"))
     return reduced, paths, Evidence(reduced_losses(backtest, reduced, None))
 
 

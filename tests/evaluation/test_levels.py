@@ -19,7 +19,7 @@ def pinball(quantile, actual, level):
 
 def crps(quantiles, levels, actual):
     dates = DAY + np.arange(len(actual))
-    found = reduce_fan(quantiles, levels, actual, Pool(dates, dates + 1))[0]
+    found = reduce_fan(quantiles, levels, actual, Pool(dates, dates + np.timedelta64(1, "D")))[0]
     np.testing.assert_allclose(window_crps(quantiles, levels, actual), found.mean(axis=1))
     return found
 
@@ -86,7 +86,10 @@ def slow_pool(values, actual, cutoff, h):
 
 def test_levels_agree_with_their_slow_twins():
     fan, levels, actual, cutoff = panel()
-    found = level_scores(reduce_fan(fan, levels, actual, Pool(cutoff, cutoff + 1))[1], {1: 0, 3: 2})
+    found = level_scores(
+        reduce_fan(fan, levels, actual, Pool(cutoff, cutoff + np.timedelta64(1, "D")))[1],
+        {1: 0, 3: 2},
+    )
     assert [(each.step, each.level) for each in found] == [(h, q) for h in (1, 3) for q in levels]
     for each in found:
         h, q = each.step - 1, levels.index(each.level)
@@ -99,7 +102,9 @@ def test_levels_agree_with_their_slow_twins():
 def test_bands_by_step_agree_with_their_slow_twins():
     fan, levels, actual, cutoff = panel()
     fan[5, 1, 0] = actual[5, 1]  # an edge counts as inside
-    found = step_bands(reduce_fan(fan, levels, actual, Pool(cutoff, cutoff + 1))[1])
+    found = step_bands(
+        reduce_fan(fan, levels, actual, Pool(cutoff, cutoff + np.timedelta64(1, "D")))[1]
+    )
     assert [band.nominal for band in found] == [0.8, 0.4]
     for band, (low, high) in zip(found, ((0, 4), (1, 3)), strict=True):
         for h in range(3):
@@ -112,6 +117,6 @@ def test_bands_by_step_agree_with_their_slow_twins():
 def test_a_step_that_has_not_happened_has_no_levels():
     fan, levels, actual, cutoff = panel()
     actual[:, 2] = np.nan
-    steps = reduce_fan(fan, levels, actual, Pool(cutoff, cutoff + 1))[1]
+    steps = reduce_fan(fan, levels, actual, Pool(cutoff, cutoff + np.timedelta64(1, "D")))[1]
     assert {each.step for each in level_scores(steps, {1: 0, 2: 1, 3: 2})} == {1, 2}
     assert step_bands(steps)[0].coverage[2] is None

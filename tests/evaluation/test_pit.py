@@ -18,7 +18,10 @@ def histogram(actual, spread=1.0, levels=LEVELS, days=1, symbols=1):
     fan = np.tile(spread * stats.norm.ppf(levels), (n, 1, 1))
     cutoff = np.tile(DAY + np.arange(n // symbols), symbols)
     return pit_histogram(
-        Forecast(np.zeros((n, 1)), fan, levels), 1, actual, Pool(cutoff, cutoff + days)
+        Forecast(np.zeros((n, 1)), fan, levels),
+        1,
+        actual,
+        Pool(cutoff, cutoff + np.timedelta64(days, "D")),
     )
 
 
@@ -94,6 +97,12 @@ def test_point_forecasts_and_futures_have_no_histogram():
     cutoff = DAY + np.arange(3)
     none = np.full(3, np.nan)
     assert (
-        pit_histogram(Forecast(np.zeros((3, 1))), 1, np.zeros(3), Pool(cutoff, cutoff + 1)) is None
+        pit_histogram(
+            Forecast(np.zeros((3, 1))),
+            1,
+            np.zeros(3),
+            Pool(cutoff, cutoff + np.timedelta64(1, "D")),
+        )
+        is None
     )
     assert histogram(none) is None

@@ -40,19 +40,22 @@ def slow_pooled(values, cutoff):
 def test_pooling_agrees_with_its_slow_twin(rows):
     cutoff = DAY + np.array([day for day, _ in rows], dtype=np.int64)
     values = np.array([value for _, value in rows], dtype=np.float64)
-    found = float(Pool(cutoff, cutoff + 1).mean(values))
+    found = float(Pool(cutoff, cutoff + np.timedelta64(1, "D")).mean(values))
     assert found == pytest.approx(slow_pooled(values, cutoff), nan_ok=True)
 
 
 def test_a_date_with_many_symbols_weighs_no_more_than_one_with_a_single_symbol():
     cutoff = DAY + np.array([0, 0, 0, 1])
-    assert float(Pool(cutoff, cutoff + 1).mean(np.array([1.0, 1.0, 1.0, 3.0]))) == 2.0
+    assert (
+        float(Pool(cutoff, cutoff + np.timedelta64(1, "D")).mean(np.array([1.0, 1.0, 1.0, 3.0])))
+        == 2.0
+    )
 
 
 def test_columns_are_pooled_apart():
     cutoff = DAY + np.array([1, 0, 1])
     values = np.array([[1.0, np.nan], [2.0, np.nan], [3.0, 5.0]])
-    pool = Pool(cutoff, cutoff + 1)
+    pool = Pool(cutoff, cutoff + np.timedelta64(1, "D"))
     np.testing.assert_array_equal(pool.series(values), [[2.0, np.nan], [2.0, 5.0]])
     np.testing.assert_array_equal(pool.mean(values), [2.0, 5.0])
 
@@ -85,13 +88,22 @@ def test_means_leave_out_what_has_not_happened():
 )
 def test_windows_of_one_series_that_do_not_overlap_are_counted(step_size, horizon, count, reach):
     rows = np.arange(0, 601, step_size)
-    assert count_dates((DAY + rows)[independent(DAY + rows, DAY + rows + horizon)]) == count
-    assert overlap(DAY + rows, DAY + rows + horizon) == reach == -(-horizon // step_size)
+    assert (
+        count_dates(
+            (DAY + rows)[independent(DAY + rows, DAY + rows + np.timedelta64(horizon, "D"))]
+        )
+        == count
+    )
+    assert (
+        overlap(DAY + rows, DAY + rows + np.timedelta64(horizon, "D"))
+        == reach
+        == -(-horizon // step_size)
+    )
 
 
 def test_symbols_of_one_date_are_chosen_together_and_count_once():
     cutoff = DAY + np.array([0, 5, 10, 0, 5, 10])
-    chosen = independent(cutoff, cutoff + 10)
+    chosen = independent(cutoff, cutoff + np.timedelta64(10, "D"))
     assert chosen.tolist() == [True, False, True, True, False, True]
     assert count_dates(cutoff[chosen]) == 2
 
@@ -103,7 +115,7 @@ def test_chosen_windows_never_overlap_and_no_more_fit_greedily(rows):
     cutoff = DAY + np.array([day for day, _ in rows])
     end = cutoff + np.array([length for _, length in rows])
     chosen = independent(cutoff, end)
-    free_from = DAY - 1
+    free_from = DAY - np.timedelta64(1, "D")
     for date in np.unique(cutoff):
         assert chosen[cutoff == date].all() == chosen[cutoff == date].any() == (date >= free_from)
         if date >= free_from:
@@ -134,8 +146,10 @@ def pool_of(calendars):
     return Pool(cutoff, end, symbol, blocks(cutoff, end, calendar))
 
 
-WEEKDAYS = np.arange(DAY, DAY + 3650)[np.is_busday(np.arange(DAY, DAY + 3650))]
-EVERY_DAY = np.arange(DAY, DAY + 3650)
+WEEKDAYS = np.arange(DAY, DAY + np.timedelta64(3650, "D"))[
+    np.is_busday(np.arange(DAY, DAY + np.timedelta64(3650, "D")))
+]
+EVERY_DAY = np.arange(DAY, DAY + np.timedelta64(3650, "D"))
 
 
 def without(sessions, seed, share):

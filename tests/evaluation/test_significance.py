@@ -141,7 +141,7 @@ def test_pesaran_timmermann_says_why_it_is_undefined(called, actual, why):
 
 def pool(n, symbols=1):
     cutoff = np.tile(DAY + np.arange(n), symbols)
-    return Pool(cutoff, cutoff + 1, np.repeat(np.arange(symbols), n))
+    return Pool(cutoff, cutoff + np.timedelta64(1, "D"), np.repeat(np.arange(symbols), n))
 
 
 @pytest.mark.parametrize("n", [20, 40, 99])

@@ -20,7 +20,7 @@ def evidence(gains, *, reach=1):
             {},
             symbol=np.repeat([f"S{s}" for s in range(symbols)], n),
             cutoff=cutoff,
-            end=cutoff + reach,
+            end=cutoff + np.timedelta64(reach, "D"),
             calendar=np.zeros(n * symbols, dtype=np.intp),
         )
     )

@@ -30,7 +30,7 @@ def windows(kind, bound, actual, predicted, calls):
         predicted=predicted,
         calls=calls,
         sigma=np.full(actual.size, 0.01),
-        pool=Pool(cutoff, cutoff + 2),
+        pool=Pool(cutoff, cutoff + np.timedelta64(2, "D")),
     )
 
 

@@ -2,8 +2,10 @@
 
 Stories of 25 runs share a folder and a feed that goes on and restates. What is drawn: a kill or a
 disk error at a step, a full disk, a read-only folder, two runs at once, a rate limit, a feed that
-fails, breaks off or answers nothing. After every run all bars are wholly those of before or those
-of now, the exit code is right, what is told to be fresh is what the feed says, the lock is free.
+fails, breaks off or answers nothing, or answers for another symbol, in another currency, with
+holes in a restated history, a hundredfold, with yesterday's bars or half of today's; a lost
+sidecar. The truth is kept apart. After every run each stored value is that of before or the true
+one, or the run has said what is wrong; no row is lost, the exit code is right, the lock is free.
 
 `pytest tests/faults/test_campaign.py -m slow -s` runs all of it and prints what happened.
 """
@@ -11,11 +13,13 @@ of now, the exit code is right, what is told to be fresh is what the feed says, 
 import errno
 import json
 import os
+import re
 import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -24,11 +28,13 @@ import pandas as pd
 import pytest
 
 from lstmcli.errors import common_exit_code
+from lstmcli.market.calendars import sessions_of
 from tests.forked_runs import NOBODY, DiskFault, ForkServer, Run
-from tests.store_state import holds, is_free, sidecar_fits, strays
+from tests.store_state import holds, is_free, sidecar_fits, strays, table
 from tests.yahoo_stand_in import Fault, StandIn, dividend, random_walk, split
 
 SYMBOLS = ("AAPL", "BRK-B", "^GSPC")
+PRICES = ["Open", "High", "Low", "Close", "Adj Close"]
 FETCH = ("fetch", *SYMBOLS, "--rate", "100", "--max-wait", "0.5", "--format", "json")
 STORY = 25  # runs that share a folder
 FIRST_ROWS, ROWS = 30, 400
@@ -47,6 +53,13 @@ Trouble = Literal[
     "broken answers",
     "no answers",
     "kill and broken answers",
+    "wrong symbol",
+    "other currency",
+    "restatement with holes",
+    "hundredfold",
+    "stale",
+    "half a session",
+    "lost sidecar",
 ]
 
 
@@ -60,7 +73,9 @@ class Tally:
     troubles: Counter[str] = field(default_factory=Counter)
     codes: Counter[int] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
+    said: Counter[str] = field(default_factory=Counter)
     corrupt: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)
 
@@ -73,28 +88,41 @@ class Tally:
             f"{self.kills} killed on the way, {self.disk_errors} disk errors met\n"
             f"exit codes: {', '.join(f'{n} x {code}' for code, n in sorted(self.codes.items()))}\n"
             f"symbols: {listed(self.statuses)}\n"
-            f"{len(self.corrupt)} corrupt files, {len(self.wrong)} wrong exit codes, "
-            f"{len(self.stale)} symbols silently stale"
+            f"said: {listed(self.said)}\n"
+            f"{len(self.corrupt)} values stored wrong without a word, {len(self.lost)} rows lost, "
+            f"{len(self.wrong)} wrong exit codes or notes, {len(self.stale)} symbols silently stale"
         )
 
 
 @dataclass
 class Feed:
-    """What Yahoo says as the nights go by."""
+    """What is true as the nights go by, and what Yahoo says of it.
+
+    shown : rows that are over. before : the truth of the night before.
+    served : the answer of this night, where it is not the truth.
+    said : days of bars that are stored wrong, and of which a run has said so.
+    """
 
     yahoo: StandIn
     random: np.random.Generator
     bars: dict[str, pd.DataFrame]
     shown: dict[str, int]
+    before: dict[str, pd.DataFrame] = field(default_factory=dict)
+    served: dict[str, pd.DataFrame] = field(default_factory=dict)
+    said: dict[str, set[pd.Timestamp]] = field(default_factory=dict)
 
-    def go_on(self) -> None:
+    def go_on(self, *, restate: bool) -> None:
         """Some sessions later: new bars, the first of them with a split or dividend at times."""
+        self.served.clear()
+        new = int(self.random.integers(int(restate), 4))
         for symbol in SYMBOLS:
-            new = int(self.random.integers(0, 4))
+            self.before[symbol] = self.truth(symbol)
             day = str(self.bars[symbol].index[self.shown[symbol]].date())
-            event = self.random.random()
+            event = self.random.random() * (0.3 if restate else 1.0)
             if new and event < 0.15:
-                ratio = float(self.random.choice([0.1, 1.5, 2.0, 4.0]))
+                price = self.bars[symbol]["Close"].iloc[self.shown[symbol]]
+                ratios = [0.1, 1.5, 2.0] if price < 50.0 else [1.5, 2.0, 4.0]
+                ratio = float(self.random.choice(ratios))
                 self.bars[symbol] = split(self.bars[symbol], day, ratio)
             elif new and event < 0.3:
                 paid = 0.02 * self.bars[symbol]["Close"].iloc[self.shown[symbol]]
@@ -104,6 +132,17 @@ class Feed:
 
     def truth(self, symbol: str) -> pd.DataFrame:
         return self.bars[symbol][: self.shown[symbol]]
+
+    def answer(self, symbol: str, bars: pd.DataFrame, **facts: Any) -> None:
+        """Say something else tonight."""
+        self.served[symbol] = bars
+        self.yahoo.serve(symbol, bars, **facts)
+
+    @property
+    def now(self) -> datetime:
+        """Two hours after the close of the latest bar."""
+        last = self.truth(SYMBOLS[0]).index[-1]
+        return (last + pd.Timedelta(hours=18)).tz_localize("America/New_York").to_pydatetime()
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux")
@@ -118,9 +157,7 @@ def test_35_no_fault_corrupts_a_file_or_leaves_a_symbol_silently_stale(
     tally = Tally()
     for story, length in enumerate(lengths(runs)):
         random = np.random.default_rng([20_240_601, story])
-        bars = {
-            symbol: random_walk(ROWS, price=float(random.uniform(5, 500))) for symbol in SYMBOLS
-        }
+        bars = {symbol: sessions(float(random.uniform(5, 500))) for symbol in SYMBOLS}
         feed = Feed(yahoo, random, bars, dict.fromkeys(SYMBOLS, FIRST_ROWS))
         folder = place / f"story-{story}"
         folder.mkdir()
@@ -129,11 +166,12 @@ def test_35_no_fault_corrupts_a_file_or_leaves_a_symbol_silently_stale(
             if number == length - 1:
                 trouble = "none"  # after every story, all is well in the end
             one_night(f"story {story} run {number}", trouble, feed, forks, folder, tally)
+        assert not feed.said
     with capsys.disabled():
         if runs > 100:
             print(f"\n{tally}")  # noqa: T201
     assert tally.runs == runs
-    problems = tally.corrupt + tally.wrong + tally.stale
+    problems = tally.corrupt + tally.lost + tally.wrong + tally.stale
     assert not problems, "\n\n".join(problems)
     assert tally.kills > 0
 
@@ -143,28 +181,39 @@ def lengths(runs: int) -> Iterator[int]:
         yield min(STORY, runs - begun)
 
 
+def sessions(price: float) -> pd.DataFrame:
+    """Return bars of New York's own days, so that none is missing."""
+    days = sessions_of("XNYS")
+    days = days[days >= np.datetime64("2024-01-02")][:ROWS]
+    index = pd.DatetimeIndex(days.astype("datetime64[ns]"), name="Date")
+    bars = random_walk(ROWS, price=price).set_axis(index)
+    return bars.assign(Volume=bars["Volume"] * 1e5)  # many enough for a reverse split or three
+
+
 def one_night(
     name: str, trouble: Trouble, feed: Feed, forks: ForkServer, folder: Path, tally: Tally
 ) -> None:
     """Let the feed go on, fetch in trouble, and look at what is there."""
-    feed.go_on()
+    feed.go_on(restate=trouble == "restatement with holes")
     before, lying_about = stored(folder), set(strays(folder))
     fault = draw_disk_fault(trouble, feed.random)
     feed.yahoo.faults.clear()
     feed.yahoo.always.clear()
     draw_feed_faults(trouble, feed)
+    draw_answers(trouble, feed, before)
+    unknown = lose_sidecars(feed, before, folder) if trouble == "lost sidecar" else set()
     if trouble == "two at once":
         run = two_at_once(name, feed, forks, folder, tally)
     elif trouble == "read-only":
-        run = read_only(forks, folder)
+        run = read_only(feed, forks, folder)
     else:
-        run = forks.run(*FETCH, folder=folder, fault=fault)
+        run = forks.run(*FETCH, folder=folder, fault=fault, now=feed.now)
     tally.runs += 1
     tally.troubles[trouble] += 1
     tally.codes[run.code] += 1
     told = f"{name}, {trouble}, {fault}: exit {run.code}\n{run.err}{run.out}"
     hit = fault is not None and fault.at <= len(run.steps)
-    look_at_files(told, feed, before, folder, tally)
+    look_at_files(told, trouble, run, feed, before, folder, tally)
     if run.code == -signal.SIGKILL:
         tally.kills += 1
         if not (hit or trouble == "two at once"):
@@ -177,6 +226,8 @@ def one_night(
     if fault and hit and run.code == 0 and not harmless(run, fault):
         tally.wrong.append(f"a disk error that is not told: {told}")
     look_at_report(told, run, trouble, hit, feed, before, folder, tally)
+    if unknown:
+        bring_back(told, unknown, feed, forks, folder, tally)
 
 
 def draw_disk_fault(trouble: Trouble, random: np.random.Generator) -> DiskFault | None:
@@ -202,15 +253,76 @@ def draw_feed_faults(trouble: Trouble, feed: Feed) -> None:
             feed.yahoo.always[symbol] = NOTHING[random.integers(len(NOTHING))]
 
 
+def draw_answers(trouble: Trouble, feed: Feed, before: dict[str, bytes]) -> None:
+    """Let some symbols' answers be whole charts of something that is not true."""
+    random = feed.random
+    for number, symbol in enumerate(SYMBOLS):
+        truth = feed.truth(symbol)
+        known = table(before[symbol]).index if symbol in before else truth.index[:0]
+        if random.random() < 0.3:
+            continue
+        if trouble == "wrong symbol":
+            other = SYMBOLS[number - 1]
+            feed.answer(symbol, feed.truth(other), named=other)
+        elif trouble == "other currency" and len(known):
+            feed.answer(symbol, truth * 0.9, currency="EUR")
+        elif trouble == "restatement with holes" and len(known):
+            holed = truth.copy()
+            rows = known[random.random(len(known)) < 0.3]
+            holed.loc[rows, ["Open", "High", "Low", "Volume"]] = np.nan
+            null = known[int(random.integers(len(known)))]
+            holed.loc[null, [*PRICES, "Volume"]] = np.nan
+            feed.answer(symbol, holed)
+        elif trouble == "hundredfold":
+            odd, first = truth.copy(), -int(random.integers(1, 13))
+            rows = truth.index[first:][: int(random.integers(1, 4))]
+            odd.loc[rows, PRICES] *= float(random.choice([100.0, 0.01, 10.0]))
+            feed.answer(symbol, odd)
+        elif trouble == "stale":
+            feed.answer(symbol, feed.before[symbol])
+        elif trouble == "half a session":
+            half, last = truth.copy(), truth.index[-1]
+            half.loc[last, ["High", "Close", "Adj Close"]] *= 1.02
+            eleven = (last + pd.Timedelta(hours=11)).tz_localize("America/New_York")
+            feed.answer(symbol, half, market_time=eleven.timestamp())
+
+
+def lose_sidecars(feed: Feed, before: dict[str, bytes], folder: Path) -> set[str]:
+    """Remove or damage some sidecars; returns the symbols that are of unknown source now."""
+    unknown = {name for name in SYMBOLS if name in before and feed.random.random() < 0.5}
+    for name in sorted(unknown):
+        path = folder / f"data/prices/1d/{name}.json"
+        if feed.random.random() < 0.5:
+            path.unlink()
+        else:
+            path.write_bytes(path.read_bytes()[: int(feed.random.integers(0, 40))])
+    return unknown
+
+
+def bring_back(
+    told: str, unknown: set[str], feed: Feed, forks: ForkServer, folder: Path, tally: Tally
+) -> None:
+    """Fetch bars of unknown source as the message says, and find the truth."""
+    if told.count("of unknown source") < len(unknown):
+        tally.wrong.append(f"{unknown} not refused: {told}")
+    names = sorted(unknown)
+    run = forks.run("fetch", *names, "--full", *FETCH[4:], folder=folder, now=feed.now)
+    now = stored(folder)
+    if run.code or not all(is_one_of(now[name], feed, name, [feed.truth(name)]) for name in names):
+        tally.wrong.append(f"--full: {run.err}{run.out} after {told}")
+    for name in names:
+        feed.said.pop(name, None)
+
+
 def two_at_once(name: str, feed: Feed, forks: ForkServer, folder: Path, tally: Tally) -> Run:
     """While one run waits for an answer another one comes; the first is killed or left alone."""
     feed.yahoo.faults[SYMBOLS[0]] = ["hang"]
     lock = folder / "data/prices/.lock"
-    first = forks.start(*FETCH, folder=folder)
+    first = forks.start(*FETCH, "--full", folder=folder, now=feed.now)
     deadline = time.monotonic() + 20.0
     while is_free(lock) and time.monotonic() < deadline:
         time.sleep(0.005)
-    second = forks.run(*FETCH, folder=folder)
+    second = forks.run(*FETCH, folder=folder, now=feed.now)
     if second.code != 5 or second.out:
         tally.wrong.append(f"{name}: the second of two runs: exit {second.code}\n{second.err}")
     if feed.random.random() < 0.5:
@@ -218,12 +330,12 @@ def two_at_once(name: str, feed: Feed, forks: ForkServer, folder: Path, tally: T
     return forks.wait(first)
 
 
-def read_only(forks: ForkServer, folder: Path) -> Run:
+def read_only(feed: Feed, forks: ForkServer, folder: Path) -> Run:
     """Run as somebody who may look but not write."""
     (folder / "data/prices/1d").mkdir(parents=True, exist_ok=True)
     for path in ("data", "data/prices", "data/prices/1d"):
         (folder / path).chmod(0o555)
-    run = forks.run(*FETCH, folder=folder, user=NOBODY)
+    run = forks.run(*FETCH, folder=folder, user=NOBODY, now=feed.now)
     for path in ("data", "data/prices", "data/prices/1d"):
         (folder / path).chmod(0o755)
     return run
@@ -234,28 +346,70 @@ def stored(folder: Path) -> dict[str, bytes]:
     return {name: path.read_bytes() for name, path in files.items() if path.exists()}
 
 
+def allowed(trouble: Trouble, feed: Feed, symbol: str) -> list[pd.DataFrame]:
+    """What a run may store that has been answered so: true bars, if not all of them."""
+    truth = feed.truth(symbol)
+    if symbol in feed.served:
+        if trouble == "stale":
+            return [truth, feed.before[symbol]]
+        if trouble == "half a session":
+            return [truth, truth[:-1]]
+    return [truth]
+
+
 def look_at_files(
-    told: str, feed: Feed, before: dict[str, bytes], folder: Path, tally: Tally
+    told: str,
+    trouble: Trouble,
+    run: Run,
+    feed: Feed,
+    before: dict[str, bytes],
+    folder: Path,
+    tally: Tally,
 ) -> None:
-    """Every file of bars is the one of before or what the feed says; every sidecar is JSON."""
+    """Every file of bars is the one of before or true, or its fault is said; no row is gone."""
     now = stored(folder)
     if missing := before.keys() - now.keys():
         tally.corrupt.append(f"{missing} lost: {told}")
-    for name in SYMBOLS:
-        if name in now and now[name] != before.get(name) and not is_whole(now[name], feed, name):
+    for name in now:
+        known = table(before[name]).index if name in before else pd.DatetimeIndex([])
+        if len(gone := known.difference(table(now[name]).index)):
+            tally.lost.append(f"{name} lost {gone}: {told}")
+        if now[name] == before.get(name):
+            continue
+        if trouble == "hundredfold" and name in feed.served:
+            note_said(told, run, feed, name, now[name], tally)
+        if not is_one_of(now[name], feed, name, allowed(trouble, feed, name)):
             tally.corrupt.append(f"{name}: {told}")
+        elif is_one_of(now[name], feed, name, allowed(trouble, feed, name), strictly=True):
+            feed.said.pop(name, None)
     for path in folder.glob("data/prices/1d/*.json"):
         try:
             json.loads(path.read_bytes())
         except ValueError:
-            tally.corrupt.append(f"{path.name}: {told}")
+            if trouble != "lost sidecar":
+                tally.corrupt.append(f"{path.name}: {told}")
     if not is_free(folder / "data/prices/.lock"):
         tally.wrong.append(f"the lock is held: {told}")
 
 
-def is_whole(data: bytes, feed: Feed, symbol: str) -> bool:
+def note_said(told: str, run: Run, feed: Feed, name: str, data: bytes, tally: Tally) -> None:
+    """Keep which stored bars a run has said to jump; wrong ones without a word are corrupt."""
+    truth, odd = feed.truth(name), table(data)
+    moved = (odd["Close"] / truth["Close"].reindex(odd.index) - 1.0).abs() > 1e-3
+    if not moved.any():
+        return
+    (result,) = [each for each in json.loads(run.out)["results"] if each["symbol"] == name]
+    if re.search(r"Close (moves by|is) x", result["note"]):
+        tally.said["jumps of new bars"] += 1
+        feed.said[name] = feed.said.get(name, set()) | set(odd.index[moved])
+
+
+def is_one_of(
+    data: bytes, feed: Feed, symbol: str, frames: list[pd.DataFrame], *, strictly: bool = False
+) -> bool:
+    but = set() if strictly else feed.said.get(symbol, set())
     try:
-        return holds(data, feed.truth(symbol))
+        return any(holds(data, bars, but=but & set(bars.index), shares=1.0) for bars in frames)
     except (AssertionError, ValueError):
         return False
 
@@ -285,26 +439,55 @@ def look_at_report(
     for result, name in zip(results, SYMBOLS, strict=True):
         tally.statuses[result["status"]] += 1
         if result["status"] == "failed":
+            tally.said[f"{trouble}: {result['failure']}"] += 1
             if now.get(name) != before.get(name) and not hit:
                 tally.wrong.append(f"{name} failed and changed: {told}")
-        elif name not in now or not is_whole(now[name], feed, name):
+        elif name not in now or not is_one_of(now[name], feed, name, allowed(trouble, feed, name)):
             tally.stale.append(f"{name}: {told}")
         elif not sidecar_fits(folder / f"data/prices/1d/{name}.csv"):
             tally.corrupt.append(f"sidecar of {name}: {told}")
+        else:
+            look_at_note(told, result, feed, table(now[name]), tally)
+
+
+def look_at_note(
+    told: str, result: dict[str, Any], feed: Feed, bars: pd.DataFrame, tally: Tally
+) -> None:
+    """A run says that it lacks sessions where it does, and which rows it had to carry over."""
+    name = result["symbol"]
+    lacking = int((feed.truth(name).index > bars.index[-1]).sum())
+    if lacking != result["behind"] or bool(lacking) != ("stale: " in result["note"]):
+        tally.wrong.append(f"{name} lacks {lacking} sessions: {told}")
+    tally.said["stale"] += bool(lacking)
+    served = feed.served.get(name)
+    if served is None or result["status"] != "restated":
+        return
+    carried = served.index[served["Close"].isna()].intersection(bars.index)
+    kept = re.search(r"kept and adjusted like those around: (\d+)", result["note"])
+    if len(carried) != int(kept[1] if kept else 0):
+        tally.wrong.append(f"{name} kept {len(carried)} rows: {told}")
+    tally.said["kept rows"] += len(carried)
 
 
 def possible(trouble: Trouble, hit: bool) -> set[int]:
     """The codes that a symbol may fail with."""
-    if trouble in ("rate limit", "broken answers"):
+    if trouble in ("rate limit", "wrong symbol") or trouble.endswith("broken answers"):
         return {6}
-    if trouble == "no answers":
+    if trouble in ("no answers", "other currency", "hundredfold", "lost sidecar"):
         return {4}
-    if trouble.endswith("broken answers"):
-        return {6}
+    if trouble == "restatement with holes":
+        return {4}
     return {1} if hit or trouble == "read-only" else set()
 
 
 def harmless(run: Run, fault: DiskFault) -> bool:
-    """Whether all that the disk refused was to make a folder that is there, or to clear one up."""
+    """Whether a run may do without all that the disk refused.
+
+    That is to make a folder that is there, to clear one up, and the data folder's record of runs.
+    """
     refused = run.steps[fault.at - 1 :] if fault.lasting else run.steps[fault.at - 1 : fault.at]
-    return all(step.startswith(("mkdir", "remove")) for step in refused)
+    paths = [Path(step.partition(" ")[2]) for step in refused]
+    return all(
+        step.startswith(("mkdir", "remove")) or "data" in (path.name, path.parent.name)
+        for step, path in zip(refused, paths, strict=True)
+    )

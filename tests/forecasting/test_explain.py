@@ -56,7 +56,7 @@ def rows_read(model: TrainedModel) -> int:
 
 def context(model: TrainedModel) -> Tensor:
     length = model.settings.window.context_length
-    return SERIES.values[ROW + 1 - length : ROW + 1][None]
+    return torch.from_numpy(SERIES.values[ROW + 1 - length : ROW + 1][None])
 
 
 def fan_by_hand(model: TrainedModel, mask: Mask) -> Floats:

@@ -23,7 +23,7 @@ CUTOFFS = [np.array([10, 30, 55]), np.array([7, 40])]
 def a_model(scaling: str) -> TrainedModel:
     fitted: Scale | None = None
     if scaling == "log_return":
-        fitted = fit_return_scale(FIRST.values, [range(60)])
+        fitted = fit_return_scale(torch.from_numpy(FIRST.values), [range(60)])
     elif scaling == "batch":
         fitted = fit_batch_scale(contexts(join([FIRST]), torch.arange(7, 60), 8))
     settings = tiny_settings(window={"scaling": scaling, "features": ["close", "volume"]})
@@ -32,9 +32,11 @@ def a_model(scaling: str) -> TrainedModel:
 
 def changed_after(series: Series, row: int) -> Series:
     """Return the series with every value after `row` replaced by noise."""
-    values = series.values.clone()
+    values = series.values.copy()
     generator = torch.Generator().manual_seed(3)
-    values[row + 1 :] = torch.rand(values[row + 1 :].shape, generator=generator).double() + 0.5
+    values[row + 1 :] = (
+        torch.rand(values[row + 1 :].shape, generator=generator).double().numpy() + 0.5
+    )
     close = series.last_close.copy()
     close[row + 1 :] = 1.0
     return Series(series.symbol, series.dates, values, close, series.inputs, series.price)
@@ -53,7 +55,7 @@ def test_rows_after_a_cutoff_change_no_bit_of_its_forecast(scaling: str) -> None
 @pytest.mark.parametrize("scaling", SCALINGS)
 def test_rows_before_the_context_change_no_bit_either(scaling: str) -> None:
     model = a_model(scaling)
-    changed = FIRST.values.clone()
+    changed = FIRST.values.copy()
     changed[:23] = 1.0
     other = Series("AAA", FIRST.dates, changed, FIRST.last_close, FIRST.inputs, FIRST.price)
     np.testing.assert_array_equal(

@@ -67,7 +67,7 @@ def test_every_calendar_is_dated_and_has_sessions_as_far_as_it_is_known() -> Non
     for name in table.names:
         days = sessions_of(name)
         assert 0 <= (days[0] - table.first[table.row(name)]).astype(int) <= 1
-        assert days[-1] >= known_until(name) - 5
+        assert days[-1] >= known_until(name) - np.timedelta64(5, "D")
 
 
 def test_no_calendar_loses_its_holidays_before_it_says_so() -> None:

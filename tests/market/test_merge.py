@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from lstmcli.market.merge import (
     TOLERANCE,
-    changed_prices,
+    contradiction,
     merge_overlap,
     overlap_start,
-    replace_history,
+    restate,
 )
 from tests.yahoo_stand_in import dividend, random_walk, split
 
@@ -138,7 +138,7 @@ def test_the_overlap_is_ten_rows_and_all_since_the_last_action() -> None:
 def test_a_replaced_history_has_the_fresh_rows_and_keeps_equal_bits() -> None:
     fresh = BARS * (1 + 1e-8)
     fresh.iloc[7] *= 2
-    result = replace_history(BARS[:50], fresh)
+    result = restate(BARS[:50], fresh).frame
     pd.testing.assert_frame_equal(
         result.drop(result.index[7])[:49],
         BARS[:50].drop(BARS.index[7]),
@@ -153,7 +153,7 @@ def test_inputs_are_left_alone() -> None:
     stored, fresh = BARS[:50].copy(), split(BARS, "2024-03-15", 4)[40:].copy()
     before = stored.copy(), fresh.copy()
     merge_overlap(stored, fresh)
-    replace_history(stored, fresh)
+    restate(stored, fresh)
     pd.testing.assert_frame_equal(stored, before[0])
     pd.testing.assert_frame_equal(fresh, before[1])
 
@@ -164,20 +164,138 @@ def test_indexes_of_other_resolution_are_the_same_dates() -> None:
     assert (merge.added, len(merge.frame)) == (10, 60)
 
 
-def test_a_split_changes_both_prices_and_a_dividend_one() -> None:
-    assert changed_prices(BARS, split(BARS, "2024-03-15", 4)) == ("Close", "Adj Close")
-    assert changed_prices(BARS, dividend(BARS, "2024-03-15", 1.0)) == ("Adj Close",)
+SPLIT = split(BARS, "2024-03-15", 4)  # after row 50
 
 
-def test_jitter_and_new_rows_change_no_price() -> None:
-    assert changed_prices(BARS[:50], BARS * (1 + TOLERANCE / 2)) == ()
+def test_a_split_scales_what_the_new_history_lacks() -> None:
+    fresh = SPLIT.drop(BARS.index[[0, 20, 21, 49]])
+    fresh.loc[BARS.index[30:33], ["Open", "High", "Low", "Volume"]] = np.nan
+    new = restate(BARS[:50], fresh)
+    assert list(new.kept) == list(BARS.index[[0, 20, 21, 49]])
+    assert (len(new.unclear), new.emptied) == (0, 0)
+    assert list(new.frame.index) == list(SPLIT.index)
+    np.testing.assert_allclose(new.frame, SPLIT, rtol=1e-9, atol=0.5)
 
 
-def test_a_history_of_other_days_is_another_one() -> None:
-    assert changed_prices(BARS[:20], BARS[20:]) == ("Close", "Adj Close")
-    assert changed_prices(BARS[:20][["Close"]], BARS[20:]) == ("Close",)
+def test_a_dividend_scales_adjusted_closes_alone() -> None:
+    after = dividend(BARS, "2024-03-15", 2.0)
+    fresh = after.drop(BARS.index[[7, 49]])
+    fresh.loc[BARS.index[30:33], ["Open", "Volume"]] = np.nan
+    new = restate(BARS[:50], fresh)
+    np.testing.assert_allclose(new.frame, after, rtol=1e-9)
+    assert (list(new.kept), new.emptied) == (list(BARS.index[[7, 49]]), 0)
+    same = [name for name in BARS if name != "Adj Close"]
+    pd.testing.assert_frame_equal(
+        new.frame.loc[new.kept, same], BARS.loc[new.kept, same], check_exact=True, check_freq=False
+    )
 
 
-def test_a_price_that_is_gone_has_changed() -> None:
-    assert changed_prices(BARS, BARS.drop(columns="Adj Close")) == ("Adj Close",)
-    assert changed_prices(BARS.iloc[:0], BARS) == ("Close", "Adj Close")
+def test_paid_dividends_of_kept_rows_are_scaled_too() -> None:
+    paid = dividend(BARS, "2024-02-05", 0.8)
+    row = pd.Timestamp("2024-02-05")
+    new = restate(paid[:50], split(paid, "2024-03-15", 4).drop(row))
+    assert new.frame.loc[row, "Dividends"] == pytest.approx(0.2)
+
+
+def test_rows_between_two_bases_are_unclear() -> None:
+    late = flagged(hundredfold(BARS, slice(0, 25), 0.25))  # all are stored, none adjusted
+    new = restate(BARS, late.drop(BARS.index[[24, 40]]))
+    assert (list(new.unclear), list(new.kept)) == ([BARS.index[24]], [BARS.index[40]])
+
+
+def test_an_open_next_to_a_corrected_close_is_left_empty_and_counted() -> None:
+    fresh = BARS.copy()
+    fresh.loc[BARS.index[10], ["Close", "Adj Close"]] *= 1.01
+    fresh.loc[BARS.index[9:12], ["Open", "Volume"]] = np.nan
+    new = restate(BARS, fresh)
+    assert new.emptied == 2
+    assert new.frame[["Open", "Volume"]].isna().any(axis=1).to_numpy().nonzero()[0].tolist() == [10]
+
+
+def test_volumes_are_left_empty_where_the_basis_changes_without_a_split() -> None:
+    fresh = BARS.copy()
+    fresh[["Open", "High", "Low", "Close", "Adj Close"]] /= 7.5345  # another currency
+    new = restate(BARS, fresh.drop(BARS.index[5]))
+    assert new.frame["Close"].iloc[5] == pytest.approx(BARS["Close"].iloc[5] / 7.5345)
+    assert np.isnan(new.frame["Volume"].iloc[5])
+    assert new.emptied == 1
+
+
+@given(st.sets(st.integers(0, 49), max_size=20), st.sets(st.integers(0, 49), max_size=20))
+def test_no_restatement_loses_a_row_or_mixes_two_bases(gone: set[int], holed: set[int]) -> None:
+    fresh = SPLIT.drop(BARS.index[sorted(gone)])
+    fresh.loc[fresh.index.intersection(BARS.index[sorted(holed)]), ["Open", "High", "Low"]] = np.nan
+    new = restate(BARS[:50], fresh)
+    assert set(new.frame.index) | set(new.unclear) == set(SPLIT.index)
+    assert len(new.unclear) == 0
+    truth = SPLIT.loc[new.frame.index]
+    ratio = (new.frame / truth)[["Open", "High", "Low", "Close", "Adj Close"]].to_numpy()
+    np.testing.assert_allclose(ratio[~np.isnan(ratio)], 1.0, rtol=1e-9)
+    assert new.emptied == 0
+
+
+def hundredfold(bars: pd.DataFrame, rows: slice, factor: float = 100.0) -> pd.DataFrame:
+    after = bars.copy()
+    after.loc[bars.index[rows], ["Open", "High", "Low", "Close", "Adj Close"]] *= factor
+    return after
+
+
+def flagged(bars: pd.DataFrame) -> pd.DataFrame:
+    """Return the bars with a split of 4:1 in row 25."""
+    return bars.assign(**{"Stock Splits": np.where(np.arange(len(bars)) == 25, 4.0, 0.0)})
+
+
+@pytest.mark.parametrize("factor", [100.0, 0.01, 10.0, 2.2, 1 / 3])
+@pytest.mark.parametrize("rows", [slice(43, 46), slice(44, 45), slice(41, None), slice(0, 45)])
+def test_a_jump_where_the_stored_prices_have_none_contradicts_them(
+    factor: float, rows: slice
+) -> None:
+    found = contradiction(BARS[:50], hundredfold(BARS, rows, factor)[40:])
+    assert found is not None
+    assert found.startswith("Close from 2024-0")
+    assert contradiction(hundredfold(BARS, rows, factor)[:50], BARS[40:]) is None  # mended
+
+
+def test_a_jump_of_adjusted_closes_alone_contradicts_too() -> None:
+    fresh = BARS.copy()
+    fresh.loc[BARS.index[45], "Adj Close"] *= 100
+    assert "Adj Close" in (contradiction(BARS[:50], fresh) or "")
+
+
+@pytest.mark.parametrize(
+    "fresh",
+    [
+        SPLIT,
+        dividend(BARS, "2024-03-15", 30.0),
+        flagged(hundredfold(BARS, slice(0, 25), 0.25)),  # the feed's own claim
+        hundredfold(BARS, slice(None)),
+        hundredfold(BARS, slice(52, 55)),
+        hundredfold(BARS, slice(44, 45), 1.5),
+    ],
+)
+def test_splits_dividends_and_small_corrections_contradict_nothing(fresh: pd.DataFrame) -> None:
+    assert contradiction(BARS[:50], fresh) is None
+
+
+def test_a_split_that_is_stored_explains_no_jump() -> None:
+    stored = flagged(BARS)
+    raw = hundredfold(stored, slice(0, 25), 4.0)
+    assert contradiction(stored, raw) is not None
+    assert contradiction(raw, stored) is None
+
+
+def test_a_fall_by_half_on_the_last_stored_day_is_believed_once_it_lasts() -> None:
+    fallen = hundredfold(BARS, slice(49, None), 0.4)
+    assert contradiction(BARS[:50], fallen[40:50]) is not None
+    assert contradiction(BARS[:50], fallen[40:51]) is None
+    assert contradiction(BARS[:50], hundredfold(BARS, slice(49, 50), 0.4)[40:51]) is not None
+    assert contradiction(BARS[:50], hundredfold(BARS, slice(49, None))[40:]) is not None
+
+
+def test_dividends_that_a_split_changes_are_not_named() -> None:
+    paid = dividend(BARS, "2024-03-06", 0.8)
+    restated = merge_overlap(paid[:50], split(paid, "2024-03-15", 4)[40:]).restated
+    assert restated == "4:1 split 2024-03-15"
+    other = paid.copy()
+    other.loc["2024-03-06", "Dividends"] = 0.9
+    assert merge_overlap(paid[:50], other[40:]).restated == "dividend 0.9 2024-03-06"

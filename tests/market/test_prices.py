@@ -121,7 +121,7 @@ def test_a_date_after_tomorrow_is_an_error_and_tomorrow_is_not() -> None:
 def test_a_missing_date_is_an_error() -> None:
     frame = raw()
     days = frame.index.to_numpy().copy()
-    days[3] = np.datetime64("NaT")
+    days[3] = np.datetime64("NaT", "D")
     with pytest.raises(DataError, match="missing date"):
         check(frame.set_index(pd.DatetimeIndex(days)))
 

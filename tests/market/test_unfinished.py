@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import pandas as pd
 import pytest
 
-from lstmcli.market.unfinished import drop_unfinished, is_up_to_date
+from lstmcli.market.unfinished import bars_due, drop_unfinished
 
 
 def last_kept(
@@ -108,10 +108,11 @@ def test_a_day_beyond_the_calendar_has_to_end() -> None:
 def test_a_history_is_up_to_date_until_the_next_bar_is_final(
     last: str, now: str, symbol: str, interval: str, zone: str, expected: bool
 ) -> None:
-    assert expected == is_up_to_date(
+    due = bars_due(
         date.fromisoformat(last),
         symbol=symbol,
         interval=interval,
         time_zone=zone,
         now=datetime.fromisoformat(now).replace(tzinfo=UTC),
     )
+    assert (due == 0) == expected

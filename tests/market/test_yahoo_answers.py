@@ -1,6 +1,7 @@
 """Bodies that no server of ours has to send: each is one of four failures, or facts."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -18,9 +19,13 @@ def told(code: str, description: str) -> str:
     return json.dumps({"chart": {"error": {"code": code, "description": description}}})
 
 
+def chart(meta: dict[str, Any]) -> bytes:
+    return json.dumps({"chart": {"result": [{"meta": meta}], "error": None}}).encode()
+
+
 def test_a_chart_gives_what_it_says_of_the_symbol() -> None:
-    body = json.dumps({"chart": {"result": [{"meta": {"currency": "USD"}}], "error": None}})
-    assert read_facts("AAPL", 200, body.encode()) == {"currency": "USD"}
+    meta = {"currency": "USD", "symbol": "AAPL"}
+    assert read_facts("AAPL", 200, chart(meta), interval="1d") == meta
 
 
 @pytest.mark.parametrize(
@@ -52,7 +57,51 @@ def test_every_other_body_is_one_of_four_failures(
     status: int, body: str, kind: type[Exception]
 ) -> None:
     with pytest.raises(kind, match=r"\(AAPL\)"):
-        read_facts("AAPL", status, body.encode())
+        read_facts("AAPL", status, body.encode(), interval="1d")
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ("AAPL", "aapl"),
+        ("USDEUR=X", "EUR=X"),
+        ("EUR=X", "USDEUR=X"),
+        ("USDT-USD", "USDT-USD"),
+        ("^GSPC", "^GSPC"),
+    ],
+)
+def test_an_answer_may_spell_its_symbol_otherwise(asked: str, named: str) -> None:
+    meta = {"symbol": named, "dataGranularity": "1wk"}
+    assert read_facts(asked, 200, chart(meta), interval="1wk") == meta
+
+
+@pytest.mark.parametrize(
+    ("meta", "words"),
+    [
+        ({"symbol": "AAPL"}, "found an answer for AAPL, expected one for MSFT"),
+        ({"symbol": "MSFT.MX"}, "found an answer for MSFT.MX"),
+        ({"symbol": ""}, "found an answer for no symbol"),
+        ({"symbol": ["MSFT"]}, "found an answer for"),
+        ({"currency": "USD"}, "found an answer for no symbol, expected one for MSFT"),
+        ({"symbol": "MSFT", "dataGranularity": "1mo"}, "found bars of 1mo, expected 1d"),
+        ({"symbol": "MSFT", "dataGranularity": None}, "found bars of None, expected 1d"),
+    ],
+)
+def test_an_answer_for_another_symbol_or_length_of_bars_is_none(
+    meta: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(Transient, match=words):
+        read_facts("MSFT", 200, chart(meta), interval="1d")
+
+
+@pytest.mark.parametrize(
+    ("symbol", "spelled"), [("BRK.B", "BRK-B"), ("BF.A", "BF-A"), ("BAC.PRK", "BAC-PK")]
+)
+def test_a_share_class_that_is_not_found_is_spelled_as_yahoo_does(
+    symbol: str, spelled: str
+) -> None:
+    with pytest.raises(NotFound, match=f"lstmcli fetch {spelled}"):
+        read_facts(symbol, 404, told("Not Found", "No data found").encode(), interval="1d")
 
 
 NOON = "Wed, 21 Oct 2026 12:00:00 GMT"

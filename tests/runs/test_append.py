@@ -1,15 +1,20 @@
 """Files that only grow: whole lines, from several runs at once, after any crash."""
 
+import fcntl
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lstmcli.errors import FileError
-from lstmcli.runs.append import append_lines
+import lstmcli
+from lstmcli.errors import FileError, LockedError
+from lstmcli.runs.append import append_lines, is_torn
 
 WRITER = """
 import sys
@@ -81,3 +86,45 @@ def test_every_line_reaches_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyP
     append_lines(tmp_path / "log", b"one\n")
     append_lines(tmp_path / "log", b"two\n")
     assert len(synced) == 3  # with the folder that the file is new in
+
+
+def test_a_file_that_stays_locked_is_waited_for_so_long_and_no_longer(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    append_lines(file, b"one\n")
+    with open(file, "rb") as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        began = time.monotonic()
+        with pytest.raises(LockedError, match=r"log\): it still held the lock after 0\.2 s"):
+            append_lines(file, b"two\n", wait=0.2)
+        assert 0.2 <= time.monotonic() - began < 5.0
+    append_lines(file, b"two\n", wait=0.0)
+    assert file.read_bytes() == b"one\ntwo\n"
+
+
+def test_no_wait_of_the_package_lasts_for_ever() -> None:
+    """By its source: no blocking flock, and no lock file without a time limit."""
+    package = Path(lstmcli.__file__).parent
+    for path in package.rglob("*.py"):
+        text = path.read_text()
+        assert not re.search(r"flock\([^()]*(\([^()]*\))?, fcntl\.LOCK_[ES][XH]\)", text), path
+        assert not re.search(r"FileLock\((?![^\n]*timeout=max)", text), path
+
+
+def test_a_signal_ends_the_wait_for_a_lock(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    file.touch()
+    with open(file, "rb") as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        signal.signal(signal.SIGALRM, lambda *_: sys.exit(143))
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        began = time.monotonic()
+        with pytest.raises(SystemExit):
+            append_lines(file, b"two\n")
+        assert time.monotonic() - began < 5.0
+
+
+def test_the_end_of_a_file_is_told_by_one_byte(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    for data, torn in ((b"", False), (b"one\n", False), (b"one\ntw", True)):
+        file.write_bytes(data)
+        assert is_torn(file) is torn

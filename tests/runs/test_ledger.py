@@ -1,16 +1,20 @@
 """The ledger's files: only ever added to, by one run at a time, and read past any damage."""
 
+import fcntl
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstmcli.errors import FileError
-from lstmcli.runs.ledger import Damage, append, last_entry, read_ledger
+from lstmcli.errors import FileError, LockedError
+from lstmcli.runs import append as lines
+from lstmcli.runs.ledger import Damage, append, read_ledger
 from lstmcli.runs.ledger_line import Entry, encode, rounded
 from tests.runs.test_ledger_line import ENTRY
 
@@ -50,13 +54,11 @@ def test_entries_come_back_in_the_order_of_issue_from_a_file_a_month(tmp_path: P
     assert sorted(path.name for path in (tmp_path / "ledger").iterdir()) == [
         "2026-01.jsonl", "2026-02.jsonl",
     ]  # fmt: skip
-    assert last_entry(tmp_path) == february[-1]
 
 
 def test_an_empty_ledger_is_no_error_and_nothing_makes_one(tmp_path: Path) -> None:
     assert append(tmp_path, []) == ()
     assert read(tmp_path) == ([], [])
-    assert last_entry(tmp_path) is None
     assert list(tmp_path.iterdir()) == []
 
 
@@ -131,11 +133,61 @@ def test_a_past_month_that_nobody_may_write_is_left_in_peace(tmp_path: Path) -> 
     assert (tmp_path / PLACE).stat().st_mtime_ns == before
 
 
-def test_the_last_entry_is_the_last_whole_one(tmp_path: Path) -> None:
-    append(tmp_path, entries(3))
-    raw = (tmp_path / PLACE).read_bytes()
-    (tmp_path / PLACE).write_bytes(raw[:-30] + b"x" * 29 + b"\n")
-    assert last_entry(tmp_path) == entries(2)[-1]
+def test_a_record_reads_one_byte_of_the_ledger_and_no_other_month(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(tmp_path, entries(50, issued="2025-12-02T22:00:00Z"))
+    append(tmp_path, entries(50))
+    opened: list[str] = []
+    sizes: list[int] = []
+
+    class Watched(io.FileIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            found = super().read(size)
+            sizes.append(len(found))
+            return found
+
+    def watched(path: Path, mode: str = "r", **options: Any) -> Any:
+        opened.append(path.name)
+        return Watched(path, mode.replace("b", ""))
+
+    monkeypatch.setattr(lines, "open", watched, raising=False)
+    append(tmp_path, entries(1))
+    assert set(opened) == {"2026-01.jsonl"}
+    assert sizes == [1]
+
+
+def test_a_ledger_that_another_run_keeps_locked_is_not_waited_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(tmp_path, entries(1))
+    monkeypatch.setattr(lines.append_lines, "__kwdefaults__", {"wait": 0.1})
+    with open(tmp_path / PLACE, "rb") as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        with pytest.raises(LockedError, match="still held the lock"):
+            append(tmp_path, entries(2))
+    assert read(tmp_path) == (entries(1), [])
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_a_month_that_is_no_file_is_named_and_not_waited_for(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "ledger").mkdir()
+    os.mkfifo(tmp_path / PLACE) if kind == "pipe" else (tmp_path / PLACE).mkdir()
+    with pytest.raises(FileError, match=r"cannot read the ledger .*2026-01.*it is no file"):
+        read(tmp_path)
+    with pytest.raises(FileError, match="it is no file"):
+        append(tmp_path, entries(1))
+    append(tmp_path, entries(1, issued="2026-02-02T22:00:00Z"))
+
+
+def test_a_month_that_leads_out_of_the_data_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_text("kept")
+    (tmp_path / "data/ledger").mkdir(parents=True)
+    (tmp_path / "data" / PLACE).symlink_to(tmp_path / "mine.jsonl")
+    for use in (lambda: append(tmp_path / "data", entries(1)), lambda: read(tmp_path / "data")):
+        with pytest.raises(FileError, match="leads out of the data folder"):
+            use()
+    assert (tmp_path / "mine.jsonl").read_text() == "kept"
 
 
 def test_two_runs_at_once_do_not_mix_their_lines(tmp_path: Path) -> None:
@@ -156,7 +208,7 @@ def test_two_runs_at_once_do_not_mix_their_lines(tmp_path: Path) -> None:
 
 def test_a_ledger_that_is_no_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "ledger").touch()
-    with pytest.raises(FileError, match=r"cannot make the ledger .*ledger"):
+    with pytest.raises(FileError, match=r"cannot write to the ledger .*ledger"):
         append(tmp_path, entries(1))
 
 

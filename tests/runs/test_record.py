@@ -107,3 +107,17 @@ def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
     other.write_text("")
     note_end(tmp_path, GOOD)
     assert (stray.exists(), other.exists()) == (False, True)
+
+
+def test_a_record_that_leads_out_of_the_data_folder_is_neither_read_nor_written(
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    note_end(tmp_path, FAILED)
+    before = (tmp_path / "runs.json").read_bytes()
+    (data / "runs.json").symlink_to(tmp_path / "runs.json")
+    assert last_runs(data) == {}
+    note_end(data, GOOD)
+    assert last_runs(data)["fetch"].last == GOOD
+    assert (tmp_path / "runs.json").read_bytes() == before

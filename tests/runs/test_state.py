@@ -1,7 +1,7 @@
 """Looks at a test span: counted across retrainings, and never in the way of anything."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ from lstmcli.errors import FileError, LockedError
 from lstmcli.runs import state
 from lstmcli.runs.locks import hold
 from lstmcli.runs.registry import clear_strays, model_folder
-from lstmcli.runs.state import Look, StaleMark, count_look, mark_stale, stale_marks
+from lstmcli.runs.state import Look, StaleMark, count_look, stale_marks
 
 LOOK = Look(("AAA", "BBB"), "Close", "2016-01-04", "2018-08-31")
 START = "2016-01-01"
@@ -108,27 +108,17 @@ def test_a_held_lock_and_an_unwritable_state_are_errors_to_go_on_after(
 MARK = StaleMark("AAA", "1d", "Adj Close", "2026-01-02T03:04:05+00:00", "4:1 split 2025-12-31")
 
 
-def test_the_latest_mark_on_the_same_prices_stands_for_the_earlier_ones(tmp_path: Path) -> None:
-    later = replace(MARK, restated="2026-02-02T03:04:05+00:00", reason="dividend 0.2 2026-02-01")
-    close = replace(MARK, price="Close")
-    weekly = replace(MARK, interval="1wk")
-    mark_stale(tmp_path, [MARK, close])
-    mark_stale(tmp_path, [weekly])
-    mark_stale(tmp_path, [later])
-    assert stale_marks(tmp_path) == (close, weekly, later)
+def marked(folder: Path, *marks: StaleMark) -> None:
+    """Write a state as earlier versions of the tool did."""
+    tree = {"schema_version": 1, "stale": [asdict(mark) for mark in marks]}
+    (folder / "state.json").write_text(json.dumps(tree))
 
 
-def test_marks_and_looks_leave_each_other_alone(tmp_path: Path) -> None:
-    count(tmp_path)
-    mark_stale(tmp_path, [MARK])
-    assert count(tmp_path) == 2
-    assert stale_marks(tmp_path) == (MARK,)
-
-
-def test_a_mark_can_be_set_while_a_training_holds_the_name(tmp_path: Path) -> None:
-    with hold(tmp_path / ".lock"):
-        mark_stale(tmp_path, [MARK])
-    assert stale_marks(tmp_path) == (MARK,)
+def test_marks_of_earlier_versions_are_read_and_kept(tmp_path: Path) -> None:
+    marked(tmp_path, MARK, replace(MARK, price="Close"))
+    assert stale_marks(tmp_path) == (MARK, replace(MARK, price="Close"))
+    assert count(tmp_path) == 1
+    assert len(stale_marks(tmp_path)) == 2
 
 
 @pytest.mark.parametrize(
@@ -139,8 +129,7 @@ def test_a_damaged_state_has_no_marks_and_is_put_aside_by_the_next_one(
 ) -> None:
     (tmp_path / "state.json").write_bytes(damaged)
     assert stale_marks(tmp_path) == ()
-    mark_stale(tmp_path, [MARK])
-    assert stale_marks(tmp_path) == (MARK,)
+    count_look(tmp_path, LOOK, START)
     assert (tmp_path / "state.json.damaged").read_bytes() == damaged
 
 
@@ -156,5 +145,5 @@ def test_what_a_killed_writer_left_is_cleared_by_the_next_writer_alone(tmp_path:
     stray.touch()
     clear_strays(folder)  # a training may do so while another run writes the state
     assert stray.exists()
-    mark_stale(folder, [MARK])
+    count(folder)
     assert not stray.exists()

@@ -89,7 +89,8 @@ def test_every_end_of_a_trial_is_kept(tmp_path: Path) -> None:
         for state, value in (("complete", 0.5), ("pruned", None), ("failed", None)):
             claimed = study.claim(9, ask)
             assert claimed
-            study.finish(claimed[1], state, {"reason": state}, value)  # type: ignore[arg-type]
+            result = {"reason": state, "scores": [0.5]}
+            study.finish(claimed[1], state, result, value)  # type: ignore[arg-type]
     with opened(tmp_path) as study:
         found = study.records()
     assert [(each.state, each.value, each.result["reason"]) for each in found] == [
@@ -226,3 +227,24 @@ def test_a_study_lies_in_the_data_folder_and_nowhere_else(tmp_path: Path) -> Non
     (tmp_path / "tuning").symlink_to("/tmp")
     with pytest.raises(FileError, match="leads out of the data folder"):
         study_folder(tmp_path, "mine")
+
+
+@pytest.mark.parametrize("name", [JOURNAL, ".lock", ".journal.lock", "worker-1.lock"])
+def test_no_link_in_a_study_is_followed_out_of_the_data_folder(tmp_path: Path, name: str) -> None:
+    folder = study_folder(tmp_path / "data", "mine")
+    folder.mkdir(parents=True)
+    with opened(folder):
+        pass
+    (folder / name).unlink()
+    (tmp_path / "precious").write_text("kept")
+    (folder / name).symlink_to(tmp_path / "precious")
+    for fresh in (False, True):
+        with pytest.raises(FileError, match="link"), opened(folder, fresh=fresh) as study:
+            run(study, 1)
+    assert (tmp_path / "precious").read_text() == "kept"
+
+
+def test_a_journal_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / JOURNAL)
+    with pytest.raises(FileError, match="it is no file"), opened(tmp_path):
+        pass

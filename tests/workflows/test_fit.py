@@ -45,10 +45,10 @@ def losses(done: Fit) -> list[tuple[float, float]]:
 
 
 def with_values(series: Series, change: Callable[[Tensor], None]) -> Series:
-    values = series.values.clone()
+    values = torch.from_numpy(series.values.copy())
     change(values)
     close = values[:, 0].numpy().copy()
-    return Series(series.symbol, series.dates, values, close, series.inputs, series.price)
+    return Series(series.symbol, series.dates, values.numpy(), close, series.inputs, series.price)
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)
@@ -132,7 +132,7 @@ def test_no_training_label_lies_in_validation_and_no_validation_label_in_test() 
 
 def test_the_fitted_scale_is_that_of_training_rows() -> None:
     plan = make_plan([SERIES], settings_with())
-    expected = fit_return_scale(SERIES.values, [range(plan.splits[0].train_rows)])
+    expected = fit_return_scale(torch.from_numpy(SERIES.values), [range(plan.splits[0].train_rows)])
     got = fit_on([SERIES], settings_with()).model.fitted
     assert got is not None
     assert torch.equal(got.loc, expected.loc)

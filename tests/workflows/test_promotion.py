@@ -15,7 +15,7 @@ from lstmcli.runs.bundle import save_bundle
 from lstmcli.runs.champions import promote
 from lstmcli.runs.registry import next_version
 from lstmcli.workflows.promotion import Decision, decide
-from tests.synthetic import make_prices, random_walk, tiny_settings, untrained
+from tests.synthetic import make_prices, random_walk, tiny_settings, untrained, version_facts
 
 FAN = {
     "window": {"context_length": 40, "horizon": 30, "features": ["close"], "scaling": "volatility"},
@@ -54,10 +54,10 @@ def keep(
 ) -> Path:
     """Make a model the champion of its name."""
     version = next_version(data_dir, "mine")
-    found = {"split": {"test_start": str(test_start)}, "interval": interval}
-    save_bundle(
-        version.folder, model, {**found, "windows": {}, "trend": {}, "validation": None}, []
+    found = version_facts(
+        model.settings.window.horizon, split={"test_start": str(test_start)}, interval=interval
     )
+    save_bundle(version.folder, model, found, [])
     promote(data_dir, version)
     return version.folder
 

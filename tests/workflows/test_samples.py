@@ -120,10 +120,10 @@ def test_no_row_after_the_training_rows_moves_a_bit_of_loss_or_weight() -> None:
     plan = make_plan(series, settings)
     changed = []
     for each, split in zip(series, plan.splits, strict=True):
-        values = each.values.clone()
-        values[split.train_rows :] *= 1 + torch.rand(len(values) - split.train_rows, 1)
+        values = each.values.copy()
+        values[split.train_rows :] *= 1 + torch.rand(len(values) - split.train_rows, 1).numpy()
         changed.append(
-            Series(each.symbol, each.dates, values, values[:, 0].numpy(), each.inputs, each.price)
+            Series(each.symbol, each.dates, values, values[:, 0], each.inputs, each.price)
         )
     before, after = fit_on(series, settings), fit_on(changed, settings)
     assert losses(before) == losses(after)

@@ -100,7 +100,8 @@ def test_a_sidecar_that_says_nothing_hides_no_series(tmp_path: Path) -> None:
     store(tmp_path, "AAPL")
     sidecar_path(tmp_path, "AAPL").write_text('{"fetched_at": "some day"}')
     found = part(tmp_path, "store")
-    assert (found.state, found.since) == ("ok", None)
+    assert (found.state, found.since) == ("bad", None)
+    assert "1 of unknown source: AAPL" in found.what
 
 
 def test_every_calendar_of_the_store_is_followed_to_its_end(tmp_path: Path) -> None:
