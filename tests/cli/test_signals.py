@@ -11,12 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from lstmcli.runs.ledger_line import encode
 from lstmcli.runs.locks import hold_store
 from tests.cli.test_fetch import cron
 from tests.command_line import PROGRAM, csv_text, environment, in_process, walk
 from tests.forked_runs import ForkServer
-from tests.runs.test_ledger_line import ENTRY
 from tests.yahoo_stand_in import random_walk, stand_in
 
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
@@ -144,23 +142,6 @@ def test_an_answer_that_does_not_come(tmp_path: Path) -> None:
         server.always.clear()
         done = in_process("fetch", "AAPL", "--dry-run", folder=tmp_path)
         assert done.code == 0  # the lock is free
-
-
-def test_a_process_that_reads_the_ledger(home: Path) -> None:
-    ledger = home / "data/ledger"
-    ledger.mkdir()
-    (ledger / "2026-01.jsonl").write_bytes(encode(ENTRY) * 40_000)
-    assert (ledger / "2026-01.jsonl").stat().st_size > 16 * 1024**2
-    os.mkfifo(ledger / "2026-02.jsonl")
-    with (
-        process(PROGRAM, "evaluate", "--issued", folder=home) as started,
-        (ledger / "2026-02.jsonl").open("w"),  # the other process has come to it
-    ):
-        children = Path(f"/proc/{started.pid}/task/{started.pid}/children")
-        readers = [int(each) for each in children.read_text().split()]
-        assert readers
-        ends(started, signal.SIGTERM)
-    wait_for(lambda: not any(Path(f"/proc/{each}").exists() for each in readers))
 
 
 def test_a_run_that_a_shell_leaves_behind_outlives_its_terminal(home: Path) -> None:
