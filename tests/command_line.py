@@ -117,7 +117,7 @@ def in_process(
     }
     code: object = None
     with ExitStack() as stack:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
             stack.callback(signal.signal, number, signal.getsignal(number))
         stack.enter_context(chdir(folder))
         stack.enter_context(patch.dict(os.environ, environment(env), clear=True))

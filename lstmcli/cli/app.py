@@ -95,6 +95,9 @@ def main() -> NoReturn:
     except _StoppedError as stop:
         # Not by the interpreter's own end: it would wait for threads that wait for an answer.
         os._exit(stop.code)
+    for number in _STOPPING:
+        if signal.getsignal(number) is _stop:  # what may still take time is no work of ours
+            signal.signal(number, signal.SIG_DFL)
     sys.exit(code)
 
 
