@@ -25,7 +25,7 @@ from lstmcli.workflows.issued import Issued
 from lstmcli.workflows.outcomes import Counts, Outcome, find_outcome
 from lstmcli.workflows.prices import load_prices
 from lstmcli.workflows.reading import Reading, read_issued, reference
-from lstmcli.workflows.scoring import Fitted, score_backtest
+from lstmcli.workflows.scoring import Fitted, Yardsticks, score_backtest, yardsticks
 from lstmcli.workflows.source import Source
 
 _CHOICES: Mapping[str, Literal["close", "adj_close"]] = {
@@ -42,7 +42,7 @@ class Grade:
     backtest : of the graded forecasts, and of the baselines on the same steps; None where nothing
         can be graded yet. scores : over all steps of which any has happened; and, where too few
         such windows do not overlap for a test, over the most steps of which enough do. verdicts :
-        of those, in that order.
+        of those, in that order. known : what the backtest is scored by.
     """
 
     model: str
@@ -54,6 +54,7 @@ class Grade:
     backtest: Backtest | None
     scores: tuple[Scores, ...]
     verdicts: tuple[str, ...]
+    known: Yardsticks | None
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,11 @@ def _askable(source: Source, symbols: Sequence[str]) -> tuple[list[str], list[Fa
 
 def _grade(issued: Issued, outcome: Outcome, name: str, n_models: int) -> Grade:
     scores: list[Scores] = []
+    known = None
     if outcome.backtest is not None:
+        known = yardsticks(
+            outcome.backtest, name, outcome.series, [_fitted(outcome)], Evaluate().flat_band
+        )
         parts = list(_parts(outcome.backtest))
         for part in parts:
             longer = scores[0] if scores else None
@@ -169,6 +174,7 @@ def _grade(issued: Issued, outcome: Outcome, name: str, n_models: int) -> Grade:
         backtest=outcome.backtest,
         scores=tuple(scores),
         verdicts=tuple(str(verdict(each)) for each in scores),
+        known=known,
     )
 
 
@@ -192,11 +198,16 @@ def _score(
         result,
         name,
         outcome.series,
-        [Fitted(models={}, trend={}, rows=outcome.fit_rows)],
+        [_fitted(outcome)],
         flat_band=Evaluate().flat_band,
         longer=longer,
         n_judged=n_judged,
     )
+
+
+def _fitted(outcome: Outcome) -> Fitted:
+    """Return what the baselines were fitted on; nothing is known of the models' training."""
+    return Fitted(models={}, trend={}, rows=outcome.fit_rows)
 
 
 def _nothing_issued(source: Source, damages: Sequence[Damage]) -> DataError:
