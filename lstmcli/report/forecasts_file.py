@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstmcli.errors import UsageError
 from lstmcli.evaluation.backtest import Backtest
@@ -19,6 +20,10 @@ from lstmcli.workflows.evaluate import OnWindows
 from lstmcli.workflows.scoring import Yardsticks
 
 _MOST_ROWS = 50_000  # in memory at a time
+_SHARED = (
+    *("cutoff", "step", "date", "last_close", "actual"),
+    *("base_rate_of_rise", "sigma", "mase_scale", "shown"),
+)
 _QUOTED = set('",\r\n')
 
 
@@ -34,13 +39,16 @@ def forecasts_file(name: str | None, only: Sequence[str] = ()) -> Iterator[OnWin
         return
     with opened(Path(name)) as file, ExitStack() as stack:
         writer: Any = None
+        plain = False
 
         def write(windows: Backtest, known: Yardsticks, shown: bool) -> None:
-            nonlocal writer
-            for table in _tables(windows, known, shown, only):
+            nonlocal writer, plain
+            if writer is None:
+                words = {*windows.forecasts, *windows.symbol.tolist()}
+                plain = not is_parquet(name) and not any(set(each) & _QUOTED for each in words)
+            for table in _tables(windows, known, shown, only, as_text=plain):
                 if writer is None:
-                    texts = {*windows.forecasts, *windows.symbol.tolist()}
-                    writer = stack.enter_context(_writer(file, name, table.schema, texts))
+                    writer = stack.enter_context(_writer(file, name, table.schema, plain))
                 writer.write_table(table)
 
         yield write
@@ -68,40 +76,45 @@ def chosen_models(only: Sequence[str], known: Sequence[str]) -> list[str]:
 
 
 def _tables(
-    backtest: Backtest, known: Yardsticks, shown: bool, only: Sequence[str]
+    backtest: Backtest, known: Yardsticks, shown: bool, only: Sequence[str], *, as_text: bool
 ) -> Iterator[Any]:
-    """Yield the rows of each model as tables of pyarrow, some windows at a time."""
+    """Yield the rows as tables of pyarrow, some windows at a time of one model after the other.
+
+    as_text : numbers that all models share as text, since most time of a CSV goes into digits.
+    """
     import pyarrow
 
     models = chosen_models(only, list(backtest.forecasts))
-    levels = all_levels(backtest, models)
-    every = max(1, _MOST_ROWS // len(backtest.steps))
-    for name in models:
-        for first in range(0, len(backtest.cutoff), every):
-            some = slice(first, first + every)
+    levels, every = all_levels(backtest, models), max(1, _MOST_ROWS // len(backtest.steps))
+    for first in range(0, len(backtest.cutoff), every):
+        some = slice(first, first + every)
+        symbols, symbol = np.unique(backtest.symbol[some], return_inverse=True)
+        shared = {"symbol": _words(symbols.tolist(), np.repeat(symbol, len(backtest.steps)))}
+        for name in models:
             columns = forecast_columns(backtest, name, known, levels, shown=shown, some=some)
-            # NaN becomes null, which is empty in CSV.
-            arrays = {
-                key: pyarrow.array(values, from_pandas=True)
-                for key, values in columns.items()
-                if key not in ("model", "symbol")
-            }
-            symbols, symbol = np.unique(backtest.symbol[some], return_inverse=True)
-            texts = {
-                "model": ([name], np.zeros(len(columns["step"]), np.int32)),
-                "symbol": (symbols.tolist(), np.repeat(symbol, len(backtest.steps))),
-            }
-            arrays |= {
-                key: pyarrow.DictionaryArray.from_arrays(
-                    pyarrow.array(codes, pyarrow.int32()), pyarrow.array(words, pyarrow.string())
-                )
-                for key, (words, codes) in texts.items()
-            }
+            arrays = {"model": _words([name], np.zeros(len(columns["step"]), np.int32))} | shared
+            for key, values in columns.items():
+                if key not in arrays:
+                    arrays[key] = pyarrow.array(values, from_pandas=True)  # NaN is null
+                if key in _SHARED and key not in shared:
+                    text = as_text and values.dtype == np.float64
+                    arrays[key] = arrays[key].cast(pyarrow.string()) if text else arrays[key]
+                    shared[key] = arrays[key]
             yield pyarrow.table({key: arrays[key] for key in columns})
 
 
+def _words(words: list[str], codes: NDArray[Any]) -> Any:
+    """Return a column of few different texts."""
+    import pyarrow
+
+    return pyarrow.DictionaryArray.from_arrays(
+        pyarrow.array(codes, pyarrow.int32()), pyarrow.array(words, pyarrow.string())
+    )
+
+
 @contextmanager
-def _writer(file: IO[bytes], name: str, schema: Any, texts: set[str]) -> Iterator[Any]:
+def _writer(file: IO[bytes], name: str, schema: Any, plain: bool) -> Iterator[Any]:
+    """Give a writer of tables; plain : whether nothing in a CSV needs quotes."""
     if is_parquet(name):
         from pyarrow import parquet
 
@@ -114,8 +127,8 @@ def _writer(file: IO[bytes], name: str, schema: Any, texts: set[str]) -> Iterato
         return
     from pyarrow import csv
 
-    quoting = "needed" if any(set(each) & _QUOTED for each in texts) else "none"
     file.write((",".join(schema.names) + "\n").encode())
+    quoting = "none" if plain else "needed"
     options = csv.WriteOptions(include_header=False, quoting_style=quoting)
     with csv.CSVWriter(file, schema, write_options=options) as writer:
         yield writer
