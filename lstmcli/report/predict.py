@@ -215,7 +215,8 @@ def _cells(each: SymbolForecast, row: dict[str, Any]) -> list[str]:
 def _chance(row: dict[str, Any]) -> str:
     """The chance of a rise, and in parentheses how often prices rose in training rows."""
     chance, base = percent(row["probability_of_rise"], 0), row["base_rate_of_rise"]
-    return chance if base is None else f"{chance} ({percent(base, 0)})"
+    known = base is not None and row["probability_of_rise"] is not None
+    return f"{chance} ({percent(base, 0)})" if known else chance
 
 
 def _record(report: PredictReport) -> str:
