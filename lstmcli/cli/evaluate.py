@@ -1,7 +1,6 @@
 """`lstmcli evaluate`."""
 
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -21,6 +20,17 @@ def _check_refit(text: str | None) -> str | None:
     if text is None or text == "never" or (text.isdecimal() and int(text) > 0):
         return text
     raise typer.BadParameter(f"found {text!r}, expected a number of cutoffs, or never")
+
+
+def _check_only(forecasts: str | None, only: list[str] | None) -> list[str]:
+    if only and forecasts is None:
+        raise UsageError(
+            "nothing to write",
+            where=f"--forecasts-of {only[0]}",
+            why="it chooses what --forecasts writes",
+            next_step="Pass --forecasts FILE.",
+        )
+    return only or []
 
 
 def evaluate(
@@ -99,8 +109,18 @@ def evaluate(
         typer.Option(
             "--forecasts",
             metavar="FILE",
-            help="Write every forecast, baselines too, as one long CSV.",
+            help="Write every forecast, baselines too, as one long table: CSV, or Parquet where "
+            "FILE ends in .parquet.",
             show_default="none",
+        ),
+    ] = None,
+    forecasts_of: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--forecasts-of",
+            metavar="NAME",
+            help="Write the forecasts of this model or baseline alone; again for several.",
+            show_default="all",
         ),
     ] = None,
     page: Annotated[
@@ -175,6 +195,7 @@ def evaluate(
     journal.begin("evaluate", data_dir)
     check_output(output, form)
     check_file(forecasts)
+    only = _check_only(forecasts, forecasts_of)
     source = make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict)
     asked: dict[str, Any] = dict(
         models=models or (),
@@ -191,7 +212,7 @@ def evaluate(
     )
     if issued:
         others = {"--report": page, "--plot": plot, "--audit": audit}
-        evaluate_issued(source, asked, others, forecasts, form, output, quiet, verbose)
+        evaluate_issued(source, asked, others, forecasts, only, form, output, quiet, verbose)
         return
     from lstmcli.cli.importing import importing
     from lstmcli.cli.progress import refits_shown
@@ -199,9 +220,9 @@ def evaluate(
     with importing():
         from lstmcli.report.evaluate import evaluate_view
         from lstmcli.report.evaluate_plot import plot_backtest
+        from lstmcli.report.forecasts_file import forecasts_file
         from lstmcli.report.html import check_page, write_page
-        from lstmcli.report.long_table import backtest_rows
-        from lstmcli.report.output import emit, rows_csv, write_file
+        from lstmcli.report.output import emit
         from lstmcli.report.picture import check_plot
         from lstmcli.workflows.evaluate import evaluate as run
 
@@ -211,11 +232,13 @@ def evaluate(
         files = {"--forecasts": forecasts, "--report": page, "--plot": plot}
         _audit(source, asked, audit_epochs, files, form, output, quiet, verbose)
         return
-    with refits_shown(quiet=quiet, verbose=verbose) as on_refit:
-        report = run(source, on_refit=journal.logged("refit", on_refit), **asked)
+    with (
+        forecasts_file(forecasts, only) as on_windows,
+        refits_shown(quiet=quiet, verbose=verbose) as on_refit,
+    ):
+        logged = journal.logged("refit", on_refit)
+        report = run(source, on_refit=logged, on_windows=on_windows, **asked)
     messages.tell(report.notes, quiet=quiet, every=verbose)
-    if forecasts is not None:
-        write_file(Path(forecasts), rows_csv(list(backtest_rows(report.backtest))))
     write_page(report, page)
     emit(evaluate_view(report), form, output)
     plot_backtest(report, plot)

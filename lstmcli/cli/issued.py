@@ -1,6 +1,6 @@
 """`lstmcli evaluate --issued`: the forecasts of the ledger, graded."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lstmcli.errors import UsageError
@@ -19,6 +19,7 @@ def evaluate_issued(
     asked: dict[str, Any],
     others: Mapping[str, object],
     forecasts: str | None,
+    only: Sequence[str],
     form: Format,
     output: str | None,
     quiet: bool,
@@ -29,7 +30,6 @@ def evaluate_issued(
     They were lost when they were damaged, and nothing that is done again would mend them.
     """
     import gc
-    from pathlib import Path
 
     from lstmcli.workflows.grade import grade
 
@@ -40,16 +40,16 @@ def evaluate_issued(
     choice = {name: asked[name] for name in _CHOICES}
     report = grade(source, **choice)
     from lstmcli.cli import messages
-    from lstmcli.report.grade import grade_view, graded_rows
-    from lstmcli.report.output import emit, rows_csv, write_file
+    from lstmcli.report.forecasts_file import is_parquet
+    from lstmcli.report.grade import forecasts_view, grade_view
+    from lstmcli.report.output import emit
 
     messages.tell([str(each) for each in report.damages], quiet=quiet, every=verbose)
     messages.tell(report.notes, quiet=quiet, every=verbose)
-    view = grade_view(report)
     if forecasts is not None:
-        rows = list(graded_rows(report, baselines=True))
-        write_file(Path(forecasts), rows_csv(rows, view.columns))
-    emit(view, form, output)
+        file: Format = "parquet" if is_parquet(forecasts) else "csv"
+        emit(forecasts_view(report, only), file, forecasts)
+    emit(grade_view(report), form, output)
     messages.finish(report.failures, report.n_symbols)
 
 

@@ -16,7 +16,7 @@ from lstmcli.evaluation.scores import PAST_MOVES, ModelScores, Scores
 from lstmcli.evaluation.symbol_tests import SymbolTest
 
 Word = Literal["better", "not proven", "worse", "too few"]
-_SHOWN_NAMES = {PAST_MOVES: "past moves", "seasonal_naive": "the same month a year before"}
+SHOWN_NAMES = {PAST_MOVES: "past moves", "seasonal_naive": "the same month a year before"}
 _SAME = 5e-4
 _HALF = 0.5
 _MOST_NAMES = 5
@@ -231,7 +231,7 @@ def _bands(own: ModelScores) -> list[str]:
 
 
 def _name(rival: str) -> str:
-    return _SHOWN_NAMES.get(rival, rival)
+    return SHOWN_NAMES.get(rival, rival)
 
 
 def _rate(share: float) -> str:

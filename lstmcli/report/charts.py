@@ -1,11 +1,13 @@
 """The charts of an evaluation, each as inline SVG without words that its caption can say."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lstmcli.evaluation.bands import Band
+from lstmcli.evaluation.chances import Chances
 from lstmcli.evaluation.direction import direction_hits
 from lstmcli.report.inline_svg import inline_svg
 from lstmcli.report.picture import BLUE, GREEN, GREY, INK, PURPLE, QUIET, VERMILLION
@@ -79,6 +81,29 @@ def calibration_chart(bands: Sequence[Band], rival: Sequence[Band], label: str) 
         axes.set_ylim(0, 102)
         axes.set_xlabel("promised")
         axes.set_ylabel("covered")
+        axes.xaxis.set_major_formatter("{x:.0f} %")
+        axes.yaxis.set_major_formatter("{x:.0f} %")
+
+    return inline_svg(draw, label, height=300)
+
+
+def reliability_chart(found: Chances, label: str) -> str:
+    """Draw the share that rose against the chance given, in tenths of the chance."""
+
+    def draw(figure: "Figure") -> None:
+        axes = figure.add_subplot()
+        axes.plot([0, 100], [0, 100], color=INK, linewidth=1)
+        if found.base_rate is not None:
+            base = 100 * found.base_rate
+            axes.axhline(base, color=VERMILLION, linestyle=(0, (4, 3)), linewidth=1.2)
+        for each in found.reliability:
+            if each.mean is not None and each.rose is not None:
+                size = 4 + 8 * math.sqrt(each.n_windows / found.n_windows)
+                axes.plot(100 * each.mean, 100 * each.rose, "o", color=BLUE, markersize=size)
+        axes.set_xlim(0, 102)
+        axes.set_ylim(0, 102)
+        axes.set_xlabel("chance of a rise")
+        axes.set_ylabel("rose")
         axes.xaxis.set_major_formatter("{x:.0f} %")
         axes.yaxis.set_major_formatter("{x:.0f} %")
 

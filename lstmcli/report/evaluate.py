@@ -6,7 +6,8 @@ from typing import Any
 from rich.console import RenderableType
 
 from lstmcli.report.console import make_table
-from lstmcli.report.numbers import count
+from lstmcli.report.numbers import BASE_RATE_UNKNOWN, count
+from lstmcli.report.price_basis import price_basis
 from lstmcli.report.score_tables import score_tables
 from lstmcli.report.view import SCHEMA_VERSION, View
 from lstmcli.report.windows import window_rows, windows_table
@@ -78,11 +79,19 @@ def _tables(report: EvaluateReport) -> list[RenderableType]:
         f"{found['rows']} rows; {found['train']} training, {found['test']} test windows; "
         f"{found['evaluated']} evaluated, {count(report.step_size, 'row')} apart "
         f"({report.scores.n_independent} independent).",
+        price_basis(each.price for each in report.series),
         *score_tables(report.scores, f"1 to {report.horizon}"),
+        *_base_rates(report),
         *_refits(report),
         *caveats(report),
         *(f"Verdict: {text}" for text in report.verdicts.values()),
     ]
+
+
+def _base_rates(report: EvaluateReport) -> list[RenderableType]:
+    chances = report.scores.models[report.scores.model].chances
+    known = not chances or chances[0].base_rate is not None
+    return [] if known else [f"Chance of a rise: {BASE_RATE_UNKNOWN}."]
 
 
 def _refits(report: EvaluateReport) -> list[RenderableType]:

@@ -1,52 +1,65 @@
 """The grades of issued forecasts: what became of them, their scores, the verdict."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from rich.console import RenderableType
 
 from lstmcli.evaluation.scores import Scores
 from lstmcli.report.console import make_table
-from lstmcli.report.long_table import backtest_rows
+from lstmcli.report.forecasts_file import chosen_models
+from lstmcli.report.long_table import COLUMNS, backtest_rows
 from lstmcli.report.numbers import count
 from lstmcli.report.score_tables import score_tables
 from lstmcli.report.view import SCHEMA_VERSION, View
 from lstmcli.workflows.grade import Grade, GradeReport
 
-_COLUMNS = ("model", "symbol", "cutoff", "step", "date", "last_close", "actual", "median")
-
 
 def grade_view(report: GradeReport) -> View:
     """Show the grades; the rows are the graded forecasts, a row a step, without the baselines."""
+    own = [grade.model for grade in report.grades]
     return View(
         lambda: [each for grade in report.grades for each in _tables(grade)],
         lambda: _document(report),
-        lambda: list(graded_rows(report, baselines=False)),
-        _columns(report),
+        lambda: _rows(report, own),
+        _columns(report, own),
     )
 
 
-def graded_rows(report: GradeReport, *, baselines: bool) -> Iterator[dict[str, Any]]:
+def forecasts_view(report: GradeReport, only: Sequence[str]) -> View:
+    """Show the rows of the baselines too, or of those models that are asked for."""
+    known = dict.fromkeys(
+        name
+        for grade in report.grades
+        for name in ([] if grade.backtest is None else grade.backtest.forecasts)
+    )
+    chosen = chosen_models(only, list(known))
+    rows = partial(_rows, report, chosen)
+    return View(list, dict, rows, _columns(report, chosen))
+
+
+def _rows(report: GradeReport, models: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield the long table of what is graded; all rows have the columns of all."""
-    empty = dict.fromkeys(_columns(report))
+    empty = dict.fromkeys(_columns(report, models))
     for grade in report.grades:
-        if grade.backtest is None:
-            continue
-        only = None if baselines else (grade.model,)
-        for row in backtest_rows(grade.backtest, only):
-            yield {**empty, **row}
+        if grade.backtest is not None and grade.known is not None:
+            some = [name for name in grade.backtest.forecasts if name in models]
+            for row in backtest_rows(grade.backtest, grade.known, some, shown=True):
+                yield {**empty, **row}
 
 
-def _columns(report: GradeReport) -> tuple[str, ...]:
+def _columns(report: GradeReport, models: Sequence[str]) -> tuple[str, ...]:
     levels = {
         each.level
         for grade in report.grades
         for scores in grade.scores[:1]
-        for model in scores.models.values()
+        for name, model in scores.models.items()
+        if name in models
         for each in model.levels
     }
-    return (*_COLUMNS, *(f"q{level:g}" for level in sorted(levels)))
+    return (*COLUMNS, "shown", *(f"q{level:g}" for level in sorted(levels)))
 
 
 def _document(report: GradeReport) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from lstmcli.report import html_parts as parts
 from lstmcli.report.evaluate import caveats, evaluate_view
 from lstmcli.report.html_sections import (
     bands_section,
+    chances_section,
     skill_section,
     trend_section,
 )
@@ -58,6 +59,7 @@ def evaluation_page(report: EvaluateReport) -> str:
         windows_section(report),
         trend_section(report),
         bands_section(report),
+        chances_section(report),
         skill_section(report),
         _tables(report),
         _origin(report),

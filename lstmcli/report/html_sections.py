@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lstmcli.evaluation.chances import Chances
 from lstmcli.evaluation.direction_scores import DirectionScores
 from lstmcli.evaluation.intervals import Interval
 from lstmcli.evaluation.scores import ModelScores
@@ -19,7 +20,7 @@ from lstmcli.report.html_parts import (
     section,
     tiles,
 )
-from lstmcli.report.numbers import count, percent
+from lstmcli.report.numbers import BASE_RATE_UNKNOWN, count, percent
 from lstmcli.report.picture import BLUE, GREY, INK, VERMILLION
 from lstmcli.workflows.evaluate import EvaluateReport
 
@@ -71,6 +72,24 @@ def bands_section(report: EvaluateReport) -> str:
     if rival is not None:
         keys.append(Key("ring", VERMILLION, f"{CLIMATOLOGY}, the hardest baseline"))
     return section("Do the bands hold what they promise?", legend(keys), *parts)
+
+
+def chances_section(report: EvaluateReport) -> str:
+    """Show for each fan how often prices rose by the chance of a rise that it gave."""
+    parts = []
+    for name in map(str, report.models):
+        found = report.scores.models[name].chances
+        if found:
+            ends = dict.fromkeys((found[-1], found[0]))
+            parts += [_named(report, name), grid(_reliability(name, each) for each in ends)]
+    if not parts:
+        return ""
+    keys = [
+        Key("dot", BLUE, "windows in a tenth of the chances; the larger the more"),
+        Key("line", INK, "as often as said"),
+        Key("dashes", VERMILLION, "base rate: how often prices rose in training rows"),
+    ]
+    return section("Is the chance of a rise worth more than the base rate?", legend(keys), *parts)
 
 
 def skill_section(report: EvaluateReport) -> str:
@@ -170,6 +189,30 @@ def _pit(own: ModelScores, step: int) -> str:
         "Share of the outcomes in each tenth. A calibrated fan is flat at the line; one too narrow "
         "is high at both ends, one too wide in the middle, one that leans at one end.",
         charts.pit_chart(found.edges, found.shares, f"PIT histogram of {own.model} at step {step}"),
+    )
+
+
+def _reliability(name: str, found: Chances) -> str:
+    title = f"Step {found.step}: chance of a rise {percent(found.mean, 1)} on average"
+    if found.base_rate is None:
+        title += f"; {BASE_RATE_UNKNOWN}"
+        words = f"Brier score {found.brier:.4f}."
+    else:
+        title += f" (in the past {percent(found.base_rate, 1)})"
+        words = (
+            f"Brier score {found.brier:.4f}, of the base rate {found.brier_base:.4f}; skill "
+            f"{percent(found.skill, 1, sign=True)}."
+        )
+    counts = ", ".join(
+        f"{10 * place} to {10 * place + 10} %: {each.n_windows}"
+        for place, each in enumerate(found.reliability)
+        if each.n_windows
+    )
+    return figure(
+        title,
+        f"{words} Prices rose in {percent(found.rose, 1)} of "
+        f"{count(found.n_windows, 'window')} (by chance given: {counts}).",
+        charts.reliability_chart(found, f"Reliability of {name} at step {found.step}"),
     )
 
 

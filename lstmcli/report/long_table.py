@@ -1,6 +1,8 @@
-"""The long table of forecasts: one row a symbol, cutoff and step, prices in the input's units."""
+"""The long table of forecasts: one row a symbol, cutoff and step, prices in the input's units.
 
-import math
+Everything that a report says of its windows can be recomputed from it.
+"""
+
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -8,58 +10,107 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.evaluation.backtest import Backtest
-from lstmcli.forecasting.forecast import Forecast
+from lstmcli.evaluation.direction import probability_below
+from lstmcli.workflows.scoring import Yardsticks
+
+COLUMNS = (
+    *("model", "symbol", "cutoff", "step", "date", "last_close", "actual", "median", "change"),
+    *("probability_of_rise", "base_rate_of_rise", "sigma", "flat_low", "flat_high", "mase_scale"),
+)
+Floats = NDArray[np.float64]
+Columns = dict[str, NDArray[Any]]
 
 
-def forecast_rows(
-    symbol: str,
-    cutoff: np.datetime64,
-    last_close: float,
-    dates: NDArray[np.datetime64],
-    actual: NDArray[np.float64],
-    forecast: Forecast,
-    index: int = 0,
-) -> Iterator[dict[str, Any]]:
-    """Yield the H rows of one forecast; `actual` is None where it has not happened."""
-    medians = last_close * np.exp(forecast.median[index])
-    truths = last_close * np.exp(actual)
-    fans = None if forecast.quantiles is None else last_close * np.exp(forecast.quantiles[index])
-    columns = [f"q{level:g}" for level in forecast.levels]
-    values = zip(forecast.steps, dates, medians, truths, strict=True)
-    for at, (step, day, median, truth) in enumerate(values):
-        row = {
-            "symbol": symbol,
-            "cutoff": str(cutoff),
-            "step": step,
-            "date": str(day),
-            "last_close": last_close,
-            "actual": None if math.isnan(truth) else float(truth),
-            "median": float(median),
-        }
-        if fans is not None:
-            row.update(zip(columns, fans[at].tolist(), strict=True))
-        yield row
+def all_levels(backtest: Backtest, models: Sequence[str]) -> list[float]:
+    """Return every quantile level of some models, ascending."""
+    return sorted({level for name in models for level in backtest.forecasts[name].levels})
+
+
+def forecast_columns(
+    backtest: Backtest,
+    name: str,
+    known: Yardsticks,
+    levels: Sequence[float],
+    *,
+    shown: bool | None = None,
+    some: slice = slice(None),
+) -> Columns:
+    """Return the rows of one model, window by window, as arrays (N * H,); NaN for what is unknown.
+
+    flat_low, flat_high : of a point forecast the prices between which its median is called flat, of
+        a fan those between which the outcome is.
+    levels : those that have a column, of this model or not. shown : whether a report shows the
+        windows; no such column unless given. some : of the windows, all unless given.
+    """
+    forecast, symbols = backtest.forecasts[name].rows(some), backtest.symbol[some]
+    steps, (windows, horizon) = np.array(forecast.steps), forecast.median.shape
+    last, sigma = backtest.last_close[some, None], backtest.sigma[some, None]
+    spread, unknown = sigma * np.sqrt(steps), np.full((windows, horizon), np.nan)
+    chance = low = high = unknown
+    if forecast.quantiles is not None:
+        fan = forecast.quantiles[:].reshape(-1, len(forecast.levels))
+        chance = 1.0 - probability_below(fan, forecast.levels, np.zeros(len(fan)))
+        low, high = -known.flat_band * spread, known.flat_band * spread
+    elif name in known.thresholds:
+        ends = known.thresholds[name].low, known.thresholds[name].high
+        low, high = (spread * (end if end.ndim == 1 else end[some]) for end in ends)
+    rates = np.full(max(steps[-1], len(known.base_rates)) + 1, np.nan)
+    rates[1 : len(known.base_rates) + 1] = known.base_rates
+    names, which = np.unique(symbols, return_inverse=True)
+    scales = np.array([known.mase_scales.get(str(each)) or np.nan for each in names])
+
+    def by_window(values: NDArray[Any]) -> NDArray[Any]:
+        return np.repeat(values, horizon)
+
+    found = {
+        "model": np.full(windows * horizon, name),
+        "symbol": by_window(symbols),
+        "cutoff": by_window(backtest.cutoff[some]),
+        "step": np.tile(steps, windows),
+        "date": backtest.dates[some],
+        "last_close": by_window(backtest.last_close[some]),
+        "actual": last * np.exp(backtest.actual[some]),
+        "median": last * np.exp(forecast.median),
+        "change": np.expm1(forecast.median),
+        "probability_of_rise": chance,
+        "base_rate_of_rise": np.tile(rates[steps], windows),
+        "sigma": by_window(backtest.sigma[some]),
+        "flat_low": last * np.exp(low),
+        "flat_high": last * np.exp(high),
+        "mase_scale": by_window(scales[which]),
+    }
+    if shown is not None:
+        found["shown"] = np.full(windows * horizon, shown)
+    for level in levels:
+        prices = unknown
+        if forecast.quantiles is not None and level in forecast.levels:
+            prices = last * np.exp(forecast.quantiles[..., forecast.levels.index(level)])
+        found[f"q{level:g}"] = prices
+    return {key: values.reshape(-1) for key, values in found.items()}
 
 
 def backtest_rows(
-    backtest: Backtest, models: Sequence[str] | None = None
+    backtest: Backtest,
+    known: Yardsticks,
+    models: Sequence[str] | None = None,
+    *,
+    shown: bool | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows of every model of a backtest, or of some, with a `model` column in front.
+    """Yield the rows of every model of a backtest, or of some; None for what is unknown.
 
     Models without a fan leave the quantile columns of the others empty.
     """
-    levels = sorted({level for each in backtest.forecasts.values() for level in each.levels})
-    empty = {f"q{level:g}": None for level in levels}
-    for name in backtest.forecasts if models is None else models:
-        forecast = backtest.forecasts[name]
-        for index in range(len(backtest.cutoff)):
-            for row in forecast_rows(
-                str(backtest.symbol[index]),
-                backtest.cutoff[index],
-                float(backtest.last_close[index]),
-                backtest.dates[index],
-                backtest.actual[index],
-                forecast,
-                index,
-            ):
-                yield {"model": name, **row, **{key: row.get(key) for key in empty}}
+    names = list(backtest.forecasts) if models is None else models
+    levels = all_levels(backtest, names)
+    for name in names:
+        columns = forecast_columns(backtest, name, known, levels, shown=shown)
+        lists = [_plain(values) for values in columns.values()]
+        yield from (dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True))
+
+
+def _plain(values: NDArray[Any]) -> list[Any]:
+    """Return an array as what JSON knows: dates as text, None in place of NaN."""
+    listed: list[Any] = (values.astype(str) if values.dtype.kind == "M" else values).tolist()
+    if values.dtype.kind == "f" and np.isnan(values).any():
+        return [None if each != each else each for each in listed]
+    return listed

@@ -4,6 +4,8 @@ import math
 
 from lstmcli.market.intervals import unit_of
 
+BASE_RATE_UNKNOWN = "base rate not known (trained by an earlier version)"
+
 
 def price(value: float) -> str:
     """A price with two decimals, or six significant digits where it is small."""

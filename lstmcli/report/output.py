@@ -5,13 +5,13 @@ or into one without a name whose content goes to stdout when it is complete.
 """
 
 import csv
-import importlib.util
 import io
 import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
@@ -30,12 +30,6 @@ Row = dict[str, Any]
 
 def check_output(output: str | None, form: Format) -> None:
     """Raise before any work is done if the result could not be written later."""
-    if form == "parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise UsageError(
-            "parquet is not installed",
-            where="--format parquet",
-            next_step="Install it: pip install 'lstmcli[parquet]'.",
-        )
     if output in (None, "-"):
         if form == "parquet" and sys.stdout.isatty():
             raise UsageError(
@@ -70,7 +64,8 @@ def check_file(name: str | None) -> None:
 def emit(view: View, form: Format, output: str | None) -> None:
     """Write the view in a format to stdout (None or `-`) or to a file that it replaces."""
     if output not in (None, "-"):
-        write_through(Path(str(output)), lambda file: _write(view, form, file))
+        with opened(Path(str(output))) as file:
+            _write(view, form, file)
     elif form == "table":
         print_tables(view.tables())
     else:
@@ -95,23 +90,25 @@ def rows_csv(rows: Iterable[Row], columns: Sequence[str] = ()) -> str:
 def write_file(path: Path, data: str | bytes) -> None:
     """Replace a file by the data; a device or pipe is written to as it is."""
     raw = data.encode("utf-8") if isinstance(data, str) else data
-    write_through(path, lambda file: file.write(raw))
+    with opened(path) as file:
+        file.write(raw)
 
 
-def write_through(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """The same for data that are written as they are made."""
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """The same for data that are written as they are made, until the block ends."""
     try:
         special = path.exists() and not stat.S_ISREG(path.stat().st_mode)
         if special:
             with open(path, "wb") as file:
-                write(file)
+                yield file
     except OSError as error:
         raise FileError(
             "cannot write the output", where=path, why=error.strerror or str(error)
         ) from error
     if not special:
         with atomic.replacing(path) as file:
-            write(file)
+            yield file
 
 
 def _write(view: View, form: Format, file: IO[bytes]) -> None:

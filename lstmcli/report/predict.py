@@ -3,20 +3,24 @@
 import math
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import RenderableType
 
+from lstmcli.evaluation.intervals import MIN_WINDOWS
+from lstmcli.evaluation.scores import PAST_MOVES
+from lstmcli.evaluation.verdict import SHOWN_NAMES, p_value
 from lstmcli.forecasting.explain import Explanation
 from lstmcli.market.intervals import unit_of
 from lstmcli.report.console import make_table, print_drawing
 from lstmcli.report.explain import explain_document, explain_tables
-from lstmcli.report.long_table import forecast_rows
-from lstmcli.report.numbers import ahead, count, move, percent, price
+from lstmcli.report.long_table import backtest_rows
+from lstmcli.report.numbers import BASE_RATE_UNKNOWN, ahead, count, move, percent, price
 from lstmcli.report.plot import Fan, bands_of, draw_fans
+from lstmcli.report.price_basis import price_basis
 from lstmcli.report.terminal_plot import text_fans
 from lstmcli.report.view import SCHEMA_VERSION, View
 from lstmcli.workflows.hindsight import trained_until
@@ -25,7 +29,8 @@ from lstmcli.workflows.prices import some
 from lstmcli.workflows.symbol_forecast import SymbolForecast
 
 _SHOWN_STEPS = (1, 5, 20, 50)
-_ABOVE = ("symbol", "cutoff", "last_close", "in_training")
+_ABOVE = ("model", "symbol", "cutoff", "last_close", "sigma", "mase_scale", "in_training")
+_QUOTED = ("naive", "drift", PAST_MOVES)
 
 
 def predict_view(report: PredictReport, *, all_steps: bool = False) -> View:
@@ -42,7 +47,7 @@ def predict_view(report: PredictReport, *, all_steps: bool = False) -> View:
             "stale": [asdict(mark) for mark in report.stale],
             "validation": report.metadata["validation"],
             "forecasts": (
-                _forecast(each) | _explanation(report, each) for each in report.forecasts
+                _forecast(report, each) | _explanation(report, each) for each in report.forecasts
             ),
             # Iterators, since they are complete only when the forecasts before them are written.
             "notes": iter(report.notes),
@@ -52,8 +57,10 @@ def predict_view(report: PredictReport, *, all_steps: bool = False) -> View:
     return View(
         tables=lambda: _tables(report, all_steps),
         document=document,
-        rows=lambda: (row for each in report.forecasts for row in _rows(each)),
-        lines=lambda: (row | _known(each) for each in report.forecasts for row in _rows(each)),
+        rows=lambda: (row for each in report.forecasts for row in _rows(report, each)),
+        lines=lambda: (
+            row | _known(each) for each in report.forecasts for row in _rows(report, each)
+        ),
     )
 
 
@@ -89,23 +96,24 @@ def _fans(report: PredictReport) -> list[Fan]:
     ]
 
 
-def _rows(each: SymbolForecast) -> Iterator[dict[str, Any]]:
-    rows = forecast_rows(
-        each.symbol, each.cutoff, each.last_close, each.dates, each.actual, each.forecast
-    )
+def _rows(report: PredictReport, each: SymbolForecast) -> Iterator[dict[str, Any]]:
+    name = str(report.model)
+    known = replace(report.known, mase_scales={each.symbol: each.mase_scale})
+    # Where no bar of the context has moved there is nothing to tell a chance from.
+    changed: dict[str, Any] = {"probability_of_rise": None} if each.constant else {}
     # At the end, so that no other column changes its place.
-    return (row | {"in_training": each.in_training} for row in rows)
+    changed["in_training"] = each.in_training
+    return (row | changed for row in backtest_rows(each.as_backtest(name), known))
 
 
-def _forecast(each: SymbolForecast) -> dict[str, Any]:
+def _forecast(report: PredictReport, each: SymbolForecast) -> dict[str, Any]:
+    first, *_ = rows = list(_rows(report, each))
     return {
-        "symbol": each.symbol,
-        "cutoff": str(each.cutoff),
-        "last_close": each.last_close,
+        **{key: first[key] for key in _ABOVE if key != "in_training"},
         **_known(each),
         "in_training": each.in_training,
         "warnings": list(each.warnings),
-        "steps": [_step(each, row) for row in _rows(each)],
+        "steps": [_step(each, row) for row in rows],
     }
 
 
@@ -122,8 +130,6 @@ def _step(each: SymbolForecast, row: dict[str, Any]) -> dict[str, Any]:
     """Return one step without what stands above it, and what the long table has no column for."""
     step = row["step"]
     own = {key: row[key] for key in row if key not in _ABOVE}
-    if each.forecast.quantiles is not None:
-        own["probability_of_rise"] = each.probability_of_rise(step)
     if each.forecast.spread is not None:
         own["spread"] = float(each.forecast.spread[0, step - 1])
     return own
@@ -134,6 +140,7 @@ def _tables(report: PredictReport, all_steps: bool) -> list[RenderableType]:
     explained: list[Explanation] = []
     columns: set[str] = set()
     fans = spreads = happened = False
+    rated = bool(report.known.base_rates)
     known_later: list[str] = []
     for each in report.forecasts:
         columns.add(each.price)
@@ -144,20 +151,21 @@ def _tables(report: PredictReport, all_steps: bool) -> list[RenderableType]:
         explained += [each.explanation] if each.explanation else []
         shown += [
             _cells(each, row)
-            for row in _rows(each)
+            for row in _rows(report, each)
             if all_steps or row["step"] in (*_SHOWN_STEPS, report.horizon)
         ]
+    rise = "Rise (in the past)" if rated else "Rise"
     table = make_table(
         f"Forecast by {report.model}, {ahead(report.horizon, report.metadata['interval'])}",
         ["Symbol", "Cutoff", "Date", "Step", "Last close = naive"]
-        + (["Median", "Change", "80 % from", "to", "Rise"] if fans else ["Forecast", "Change"])
+        + (["Median", "Change", "80 % from", "to", rise] if fans else ["Forecast", "Change"])
         + (["Spread"] if spreads else [])
         + (["Actual"] if happened else []),
         left=3,
     )
     for cells in shown:
         table.add_row(*cells[: len(table.columns)])
-    basis = f"Log moves of {' and '.join(sorted(columns))}, on the last Close."
+    basis = price_basis(columns)
     if spreads:
         basis += " Spread: standard deviation of the members' medians."
     unit = unit_of(report.metadata["interval"])
@@ -165,6 +173,7 @@ def _tables(report: PredictReport, all_steps: bool) -> list[RenderableType]:
         table,
         *_hindsight(report, known_later),
         basis,
+        *([f"Chance of a rise: {BASE_RATE_UNKNOWN}."] if fans and not rated else []),
         _record(report),
         *explain_tables(explained, unit),
     ]
@@ -196,21 +205,40 @@ def _cells(each: SymbolForecast, row: dict[str, Any]) -> list[str]:
     cells += [price(row["median"]), move(each.forecast.median[0, step - 1])]
     if each.forecast.quantiles is not None:
         low, high = each.band(step, 0.8)
-        cells += [price(low), price(high), percent(each.probability_of_rise(step), 1)]
+        cells += [price(low), price(high), _chance(row)]
     if each.forecast.spread is not None:
         cells.append(percent(float(each.forecast.spread[0, step - 1])))
     return [*cells, "-" if row["actual"] is None else price(row["actual"])]
 
 
+def _chance(row: dict[str, Any]) -> str:
+    """The chance of a rise, and in parentheses how often prices rose in training rows."""
+    chance, base = percent(row["probability_of_rise"], 0), row["base_rate_of_rise"]
+    known = base is not None and row["probability_of_rise"] is not None
+    return f"{chance} ({percent(base, 0)})" if known else chance
+
+
 def _record(report: PredictReport) -> str:
-    """Say what such forecasts were worth on validation, beside the baselines."""
+    """Quote the errors on validation with their tests against baselines, or none of it."""
     found = report.metadata["validation"]
     if found is None:
         return "This model has no validation score; see lstmcli evaluate."
+    n = found["n_independent"]
+    if n < MIN_WINDOWS:
+        return (
+            f"Past accuracy: {count(n, 'validation window')}, too few for a test; see lstmcli "
+            "evaluate."
+        )
     errors = {name: percent(each["rmse"], 3) for name, each in found["models"].items()}
-    against = [name for name in ("naive", "drift", "seasonal_naive") if name in errors]
+    p = found["models"]["network"].get("p", {})
+    if p.get(PAST_MOVES) is None:
+        return f"Past accuracy: no test on {n} validation windows is kept; see lstmcli evaluate."
+    against = [
+        f"{SHOWN_NAMES.get(name, name)} {errors[name]} ({p_value(p[name])})"
+        for name in _QUOTED
+        if p.get(name) is not None
+    ]
     return (
-        f"Path RMSE on {count(found['n_independent'], 'independent validation window')}: "
-        f"{errors['network']}, {', '.join(f'{name} {errors[name]}' for name in against)}. "
-        "On test data: lstmcli evaluate."
+        f"Path RMSE on {n} validation windows, optimistic since the epoch was chosen on the same "
+        f"windows: {errors['network']}; {', '.join(against)}. On test data: lstmcli evaluate."
     )

@@ -19,6 +19,7 @@ def score_tables(scores: Scores, over: str) -> list[RenderableType]:
         *pairs_tables(scores),
         _steps(scores, main),
         *_fans(scores, main),
+        *_chances(main),
         *direction_tables(scores, main),
         movement_table(scores),
     ]
@@ -102,6 +103,29 @@ def _bands(scores: Scores, main: ModelScores) -> RenderableType:
             percent(other.width if other else None),
         )
     return table
+
+
+def _chances(main: ModelScores) -> list[RenderableType]:
+    """Show the chances of a rise against the base rate; nothing for a point forecast."""
+    if not main.chances:
+        return []
+    table = make_table(
+        "Chance of a rise (Brier score: 0 is perfect; skill against the base rate)",
+        ["Step", "Chance", "In the past", "Rose", "Brier", "Of the base rate", "Skill", "Windows"],
+        left=0,
+    )
+    for each in main.chances:
+        table.add_row(
+            str(each.step),
+            percent(each.mean, 1),
+            percent(each.base_rate, 1),
+            percent(each.rose, 1),
+            number(each.brier, 4),
+            number(each.brier_base, 4),
+            percent(each.skill, 1, sign=True),
+            str(each.n_windows),
+        )
+    return [table]
 
 
 def _steps(scores: Scores, main: ModelScores) -> RenderableType:

@@ -82,6 +82,7 @@ def summarize(scores: Scores | None) -> dict[str, Any] | None:
                 "mae": each.path.mae,
                 "skill": each.path.skill,
                 "crps": each.path.crps,
+                "p": {other: test.test.p for other, test in each.tests.items()},
                 "direction_accuracy": asdict(each.direction[-1].two_way),
                 "bands": [
                     {

@@ -45,18 +45,22 @@ from lstmcli.workflows.refit import (
 )
 from lstmcli.workflows.scoring import (
     ALWAYS,
+    Yardsticks,
     backtest,
     check_baselines,
     check_moves,
     score_backtest,
     since_of,
     thresholds_by_window,
+    yardsticks,
 )
 from lstmcli.workflows.stale import stale_because, tell_stale
 
 _FEWEST_FIT_ROWS = 2
 
 Loaded = tuple[list[Prices], list[Failure]]
+OnWindows = Callable[[Backtest, Yardsticks, bool], None]
+"""Is given windows as they are forecast, what they are scored by, and whether they are shown."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,7 @@ def evaluate(
     device: str = "auto",
     number_of_threads: int = 1,
     on_refit: OnRefit = lambda refit, number, total: None,
+    on_windows: OnWindows = lambda windows, known, shown: None,
     load: Callable[[Source, Data, str | None], Loaded] = load_prices,
     counted: bool = True,
 ) -> EvaluateReport:
@@ -191,7 +196,14 @@ def evaluate(
             interval=loaded[0].interval,
             extra=baselines,
         )
-        result = forecast_from(cutoffs)
+
+        def made(rows: Sequence[Rows], shown: bool = False) -> Backtest:
+            windows = forecast_from(rows)
+            known = yardsticks(windows, main, series, fits, settings.evaluate.flat_band)
+            on_windows(windows, known, shown)
+            return windows
+
+        result = made(cutoffs, shown=True)
         until = max(map(trained_until, metadata.values()))
         in_training = (result.cutoff < until) & (turn_of(result.cutoff, since_of(fits)) == 0)
         phases = _other_phases(
@@ -206,7 +218,7 @@ def evaluate(
                 context_length=context_length,
                 horizon=steps,
             ),
-            forecast_from,
+            made,
             offsets=phase_offsets(steps),
             # What a model was fitted on is no evidence.
             since=min([until, *since_of(fits)[1:]]),

@@ -22,7 +22,7 @@ from lstmcli.workflows.failures import Failure, raise_if_all_failed
 from lstmcli.workflows.issued import Issued, read_issued, reference
 from lstmcli.workflows.outcomes import Counts, Outcome, find_outcome
 from lstmcli.workflows.prices import stream_prices
-from lstmcli.workflows.scoring import Fitted, score_backtest
+from lstmcli.workflows.scoring import Fitted, Yardsticks, score_backtest, yardsticks
 from lstmcli.workflows.source import Source
 
 _CHOICES: Mapping[str, Literal["close", "adj_close"]] = {
@@ -39,7 +39,7 @@ class Grade:
     backtest : of the graded forecasts, and of the baselines on the same steps; None where nothing
         can be graded yet. scores : over all steps of which any has happened; and, where too few
         such windows do not overlap for a test, over the most steps of which enough do. verdicts :
-        of those, in that order.
+        of those, in that order. known : what the backtest is scored by.
     """
 
     model: str
@@ -51,6 +51,7 @@ class Grade:
     backtest: Backtest | None
     scores: tuple[Scores, ...]
     verdicts: tuple[str, ...]
+    known: Yardsticks | None
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,8 @@ def grade(
         outcome = find_outcome(each, series[each.interval, each.price], name)
         about = name, each.versions, each.interval, each.price, steps
         del each
-        scores = _scores(outcome, name, n_models)
-        grades.append(Grade(*about, outcome.counts, outcome.backtest, *scores))
+        scores, known = _scores(outcome, name, n_models), _known(outcome, name)
+        grades.append(Grade(*about, outcome.counts, outcome.backtest, *scores, known))
         notes += outcome.notes
     return GradeReport(
         grades=tuple(grades),
@@ -161,6 +162,14 @@ def _scores(
     return tuple(scores), tuple(str(verdict(each)) for each in scores)
 
 
+def _known(outcome: Outcome, name: str) -> Yardsticks | None:
+    """Return what the rows of graded forecasts say beside prices; None where there are none."""
+    if outcome.backtest is None:
+        return None
+    flat_band = Evaluate().flat_band
+    return yardsticks(outcome.backtest, name, outcome.series, [_fitted(outcome)], flat_band)
+
+
 def _parts(result: Backtest) -> Iterator[Backtest]:
     """Yield all steps of which any has happened; then those that leave windows for a test."""
     happened = np.flatnonzero(np.any(~np.isnan(result.actual), axis=0))
@@ -181,11 +190,16 @@ def _score(
         result,
         name,
         outcome.series,
-        [Fitted(models={}, trend={}, rows=outcome.fit_rows)],
+        [_fitted(outcome)],
         flat_band=Evaluate().flat_band,
         longer=longer,
         n_judged=n_judged,
     )
+
+
+def _fitted(outcome: Outcome) -> Fitted:
+    """Return what the baselines were fitted on; nothing is known of the models' training."""
+    return Fitted(models={}, trend={}, rows=outcome.fit_rows)
 
 
 def _nothing_issued(source: Source, damages: Sequence[Damage]) -> DataError:

@@ -4,7 +4,7 @@ Symbols go through batch by batch: what was read of one is dropped as soon as th
 forecast needs are taken out, and its forecast as soon as whoever asked for it has used it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
@@ -15,6 +15,7 @@ import numpy as np
 
 from lstmcli.errors import DataError, UsageError
 from lstmcli.evaluation.scores import HEADLINE_STEPS
+from lstmcli.evaluation.trend import Thresholds
 from lstmcli.forecasting.explain import explain
 from lstmcli.forecasting.forecaster import forecast_alike
 from lstmcli.forecasting.model import TrainedModel
@@ -32,6 +33,7 @@ from lstmcli.workflows.prices import (
     stream_prices,
     tell_untrained,
 )
+from lstmcli.workflows.scoring import Yardsticks
 from lstmcli.workflows.stale import (
     all_trained_prices,
     stale_because,
@@ -50,6 +52,7 @@ _BATCH = 128  # symbols in a pass through the network; more gain nothing and tak
 class PredictReport:
     """What is forecast, by which model, and which symbols could not be.
 
+    known : what training rows say that its forecasts are scored by, but for MASE's scales.
     trained_prices : the columns that it was trained on. stale : what of its data was restated
         since.
     forecasts : in the order asked for; those of a stream come as they are made, once.
@@ -60,6 +63,7 @@ class PredictReport:
     model: ModelRef
     metadata: dict[str, Any]
     horizon: int
+    known: Yardsticks
     trained_prices: tuple[str, ...]
     stale: tuple[StaleMark, ...]
     forecasts: Iterable[SymbolForecast]
@@ -98,10 +102,12 @@ def predict(
         )
     reference = find_model(source.data_dir, model)
     trained, metadata = load_bundle(reference.folder, choose_device(device))
+    steps = horizon or trained.settings.window.horizon
     report = PredictReport(
         reference,
         metadata,
-        horizon or trained.settings.window.horizon,
+        steps,
+        _known(trained, str(reference), metadata["trend"], steps),
         trained_prices=all_trained_prices(metadata),
         stale=stale_because(reference, metadata, source.data_dir),
         forecasts=(),
@@ -126,6 +132,20 @@ def predict(
     )
     forecasts = chain(list(islice(made, 1)), made)
     return replace(report, forecasts=forecasts if stream else tuple(forecasts))
+
+
+def _known(
+    model: TrainedModel, name: str, trend: Mapping[str, Sequence[float]], steps: int
+) -> Yardsticks:
+    """Return what the model has learned of trends; NaN for steps beyond those trained."""
+    beyond = [np.nan] * steps
+    low, high = (np.array([*trend[side], *beyond][:steps]) for side in ("low", "high"))
+    return Yardsticks(
+        mase_scales={},
+        thresholds={name: Thresholds(low, high)},
+        base_rates=trend.get("rise", ())[:steps],
+        flat_band=model.settings.evaluate.flat_band,
+    )
 
 
 def before_end(report: PredictReport, act: Callable[[], object]) -> PredictReport:

@@ -55,6 +55,21 @@ class Fitted:
     since: np.datetime64 = ALWAYS
 
 
+@dataclass(frozen=True)
+class Yardsticks:
+    """What training rows say that forecasts are scored by.
+
+    mase_scales : by symbol, `metrics.mase_scale` of its training prices. thresholds : by model, of
+    the trends that it calls. base_rates : by step, the share of rises; empty where not known.
+    flat_band : of a move that counts as flat, in deviations of the context.
+    """
+
+    mase_scales: Mapping[str, float | None]
+    thresholds: Mapping[str, Thresholds]
+    base_rates: Sequence[float]
+    flat_band: float
+
+
 def check_baselines(asked: Sequence[str]) -> None:
     """Raise UsageError for a further baseline that there is not."""
     unknown = set(asked) - set(EXTRA_BASELINES)
@@ -145,25 +160,42 @@ def score_backtest(
     """
     horizon = result.actual.shape[1]
     known = fitted[0].trend.get(model)
+    found = yardsticks(result, model, series, fitted, flat_band)
     return score(
         result,
         model=model,
-        mase_scales={
-            each.symbol: mase_scale(np.exp(each.log_prices[: fitted[0].rows[each.symbol].stop]))
-            for each in series
-        },
+        mase_scales=found.mase_scales,
         networks=tuple(fitted[0].models),
         flat_band=flat_band,
-        thresholds=thresholds_by_window(result, fitted),
+        thresholds=found.thresholds,
         tails=None
         if known is None or len(known["crash"]) < horizon
         else Tails(_first(known["crash"], horizon), _first(known["spike"], horizon)),
-        base_rates=() if known is None else known.get("rise", ())[:horizon],
+        base_rates=found.base_rates,
         generator=np.random.default_rng(_BLOCKS_SEED),
         longer=longer,
         decides=decides,
         further=further,
         n_judged=n_judged,
+    )
+
+
+def yardsticks(
+    result: Backtest,
+    model: str,
+    series: Sequence[Series],
+    fitted: Sequence[Fitted],
+    flat_band: float,
+) -> Yardsticks:
+    """Return what the windows of a backtest are scored by; base rates are those of `model`."""
+    return Yardsticks(
+        mase_scales={
+            each.symbol: mase_scale(np.exp(each.log_prices[: fitted[0].rows[each.symbol].stop]))
+            for each in series
+        },
+        thresholds=thresholds_by_window(result, fitted),
+        base_rates=fitted[0].trend.get(model, {}).get("rise", ())[: result.actual.shape[1]],
+        flat_band=flat_band,
     )
 
 

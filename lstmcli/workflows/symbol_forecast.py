@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError
-from lstmcli.evaluation.direction import probability_below
+from lstmcli.evaluation.backtest import Backtest, context_sigma
+from lstmcli.evaluation.metrics import mase_scale
 from lstmcli.forecasting.explain import Explanation
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.model import TrainedModel, series_for
@@ -37,6 +38,8 @@ class SymbolForecast:
     price : the column whose moves are forecast. trained_on : whether training saw this symbol;
     price_as_trained : whether it learned from that column.
     in_training : whether the model has learned from later rows.
+    sigma : standard deviation of the context's one-step log returns. mase_scale : mean change of
+        the price from one training row to the next; None where there are none.
     warnings : what to know before trusting it. interval : of the bars.
     behind : complete bars that the cutoff lacks. context_length : rows that the forecast rests on;
         fingerprint : of those; constant : whether their price is one and the same.
@@ -55,6 +58,8 @@ class SymbolForecast:
     trained_on: bool
     price_as_trained: bool
     in_training: bool
+    sigma: float
+    mase_scale: float | None
     warnings: tuple[str, ...]
     interval: str
     behind: int
@@ -63,16 +68,17 @@ class SymbolForecast:
     constant: bool = False
     explanation: Explanation | None = None
 
-    def probability_of_rise(self, step: int) -> float | None:
-        """Return the share of the fan above the last price; only for a fan.
-
-        None where no bar that the forecast rests on has moved: there is nothing to tell it from.
-        """
-        assert self.forecast.quantiles is not None
-        if self.constant:
-            return None
-        fan = self.forecast.quantiles[:, step - 1]
-        return float(1 - probability_below(fan, self.forecast.levels, np.zeros(1))[0])
+    def as_backtest(self, name: str) -> Backtest:
+        """Return it as a backtest of one window, by the model's name."""
+        return Backtest(
+            symbol=np.array([self.symbol]),
+            cutoff=np.array([self.cutoff]),
+            last_close=np.array([self.last_close]),
+            sigma=np.array([self.sigma]),
+            dates=self.dates[None],
+            actual=self.actual[None],
+            forecasts={name: self.forecast},
+        )
 
     def band(self, step: int, nominal: float) -> tuple[float, float]:
         """Return the prices between which the central `nominal` of the fan lies."""
@@ -164,6 +170,8 @@ def make_ready(
         trained_on=series.symbol in model.trained_on,
         price_as_trained=is_as_trained(trained_prices, series.symbol, series.price),
         in_training=in_training is not None,
+        sigma=float(context_sigma(seen, np.array([context_length - 1]), context_length)[0]),
+        mase_scale=_mase_scale(past_prices, series.price, model, metadata),
         warnings=tuple(f"{prices.symbol}: {each}" for each in warnings),
         interval=prices.interval,
         behind=behind,
@@ -172,6 +180,18 @@ def make_ready(
         constant=not np.ptp(seen.log_prices),
     )
     return Ready(series=seen, finish=lambda made: finish(forecast=made))
+
+
+def _mase_scale(
+    past: Prices, price: str, model: TrainedModel, metadata: Mapping[str, Any]
+) -> float | None:
+    """Return the scale that evaluate divides this symbol's errors by: that of the training rows.
+
+    past : the bars up to the cutoff, and none after it.
+    """
+    before = int(past.frame.index.searchsorted(np.datetime64(metadata["split"]["test_start"])))
+    stop = max(0, before - model.settings.split.embargo)
+    return mase_scale(past.frame[price].to_numpy(np.float64)[:stop])
 
 
 def _check_near(prices: Prices, schedule: Schedule, last: date, as_of: date) -> None:

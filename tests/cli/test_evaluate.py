@@ -237,8 +237,11 @@ def test_figures_follow_from_the_long_table(home: Path, options: tuple[str, ...]
     found = document(home, *files, *options)
     table = pd.read_csv(home / "long.csv")
     assert list(table.columns) == [
-        "model", "symbol", "cutoff", "step", "date", "last_close", "actual", "median",
+        "model", "symbol", "cutoff", "step", "date", "last_close", "actual", "median", "change",
+        "probability_of_rise", "base_rate_of_rise", "sigma", "flat_low", "flat_high", "mase_scale",
+        "shown",
     ]  # fmt: skip
+    table = table[table["shown"]]
     shown = ["tiny/v0001", "naive", "drift", "always_up"]  # CCC has too few rows for a climatology
     assert list(table["model"].unique()) == shown
     assert len(table) == 4 * found["windows"]["evaluated"] * found["horizon"]

@@ -2,7 +2,9 @@
 
 import io
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,8 +46,74 @@ def test_history_tells_the_members_apart(fan_home: Path) -> None:
 
 def test_table_shows_median_band_chance_of_a_rise_and_spread(fan_home: Path) -> None:
     shown = output(fan_home, "predict")
-    for heading in ("Median", "80 % from", "to", "Rise", "Spread"):
+    for heading in ("Median", "80 % from", "to", "Rise (in the past)", "Spread"):
         assert heading in shown
+    rise = metadata(fan_home)["trend"]["rise"]
+    chance = r"\d+ % \(" + f"{100 * rise[9]:.0f}" + r" %\)"
+    assert len(re.findall(rf" 10 .* {chance}", shown)) == 2
+
+
+def test_chances_of_an_earlier_version_have_no_base_rate_and_say_so(fan_home: Path) -> None:
+    path = fan_home / "data/models/fan/v0001/metadata.json"
+    found = metadata(fan_home)
+    del found["trend"]["rise"]
+    path.write_text(json.dumps(found))
+    words = "Chance of a rise: base rate not known (trained by an earlier version)."
+    shown = output(fan_home, "predict")
+    assert words in shown
+    assert "in the past" not in shown
+    assert words in output(fan_home, "evaluate", "--n-windows", "2")
+    table = read_exactly(output(fan_home, "predict", "--format", "csv"))
+    assert table["base_rate_of_rise"].isna().all()
+    scores = json.loads(output(fan_home, "evaluate", "--format", "json"))["scores"]["models"]
+    assert scores["fan/v0001"]["chances"][0]["skill"] is None
+
+
+def test_evaluation_shows_what_the_chances_of_a_rise_are_worth(fan_home: Path) -> None:
+    shown = output(fan_home, "evaluate")
+    assert "Chance of a rise (Brier score: 0 is perfect; skill against the base rate)" in shown
+    found = json.loads(output(fan_home, "evaluate", "--format", "json"))["scores"]["models"]
+    for each in found["fan/v0001"]["chances"]:
+        brier, base = f"{each['brier']:.4f}", f"{each['brier_base']:.4f}"
+        assert re.search(rf"^ +{each['step']} .* {brier} +{base} ", shown, re.MULTILINE)
+    assert found["naive"]["chances"] == []
+
+
+def test_forecasts_go_to_parquet_and_of_some_models_alone(fan_home: Path) -> None:
+    output(fan_home, "evaluate", "--forecasts", "long.csv")
+    some = ("--forecasts", "long.parquet", "--forecasts-of", "fan", "--forecasts-of", "drift")
+    output(fan_home, "evaluate", *some)
+    table = read_exactly((fan_home / "long.csv").read_text())
+    table = table[table["model"].isin(["fan/v0001", "drift"])].reset_index(drop=True)
+    found = pd.read_parquet(fan_home / "long.parquet")
+    found = found.assign(**{day: found[day].astype(str) for day in ("cutoff", "date")})
+    pd.testing.assert_frame_equal(
+        found.astype({"model": str, "symbol": str}),
+        table.astype({"model": str, "symbol": str}),
+        check_exact=True,
+        check_dtype=False,
+    )
+    counts = table.groupby("shown").size()
+    assert 3 * counts[True] < counts[False] <= 4 * counts[True]  # four phases more
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--forecasts-of", "drift"), "Pass --forecasts FILE"),
+        (("--forecasts", "long.csv", "--forecasts-of", "drfit"), "there are fan/v0001, naive"),
+    ],
+)
+def test_forecasts_of_what_is_not_there_are_refused(
+    fan_home: Path, options: tuple[str, ...], words: str
+) -> None:
+    assert_one_error(in_process("evaluate", *options, folder=fan_home), 2, words)
+    assert not (fan_home / "long.csv").exists()
+
+
+def metadata(home: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((home / "data/models/fan/v0001/metadata.json").read_text())
+    return found
 
 
 def test_long_table_and_json_carry_all_levels_in_order(fan_home: Path) -> None:
@@ -68,7 +136,7 @@ def test_crps_and_coverage_follow_from_the_long_table(fan_home: Path) -> None:
     found = json.loads(output(fan_home, *arguments))["scores"]
     table = pd.read_csv(fan_home / "long.csv")
     for name in ("fan/v0001", "gaussian_cone", "ewma_cone", "scaled_climatology"):
-        rows = table[table["model"] == name]
+        rows = table[(table["model"] == name) & table["shown"]]
         total = 0.0
         inner = (0.1, 0.25, 0.5, 0.75, 0.9)
         for level in inner:
@@ -76,7 +144,7 @@ def test_crps_and_coverage_follow_from_the_long_table(fan_home: Path) -> None:
             total = total + np.maximum(level * over, (level - 1) * over) * 2 / len(inner)
         by_date = total.groupby(rows["cutoff"]).mean()
         assert found["models"][name]["path"]["crps"] == pytest.approx(by_date.mean(), rel=1e-9)
-        last = rows[rows["step"] == 10]
+        last = table[(table["model"] == name) & (table["step"] == 10)]  # all phases
         inside = last["actual"].between(last["q0.1"], last["q0.9"])
         band = next(
             each
@@ -125,7 +193,7 @@ def test_picture_is_drawn_to_a_file(fan_home: Path, name: str) -> None:
 
 def test_picture_is_drawn_below_the_table(fan_home: Path) -> None:
     shown = output(fan_home, "predict", "--plot", "-")
-    assert shown.index("Rise") < shown.index("80 %", shown.index("On test data"))
+    assert shown.index("Rise") < shown.index("80 %", shown.index("Past accuracy"))
 
 
 def test_picture_that_cannot_be_drawn_is_refused_before_any_work(fan_home: Path) -> None:

@@ -19,7 +19,8 @@ COMMANDS = {
 COLUMNS = {
     "train": "epoch loss validation_loss learning_rate gradient_norm seconds best member clipped "
     "gradient_kept phase gradient_norm_layer1 gradient_norm_head",
-    "predict": "symbol cutoff step date last_close actual median in_training",
+    "predict": "model symbol cutoff step date last_close actual median change probability_of_rise "
+    "base_rate_of_rise sigma flat_low flat_high mase_scale in_training",
     "evaluate": "model symbol cutoff date last_close predicted actual predicted_trend "
     "actual_trend trend_hit direction_hit unchanged in_training",
 }
@@ -78,7 +79,7 @@ def test_epochs_of_training_are_its_rows(home: Path) -> None:
 
 def test_forecast_of_the_future_has_empty_numbers_for_what_has_not_happened(home: Path) -> None:
     text = in_process("predict", "--format", "csv", folder=home).out
-    assert all(line.split(",")[5] == "" for line in text.splitlines()[1:])
+    assert all(line.split(",")[6] == "" for line in text.splitlines()[1:])
     assert in_process("predict", "--format", "parquet", "-o", "p", folder=home).code == 0
     actual = pd.read_parquet(home / "p")["actual"]
     assert actual.dtype == np.float64
@@ -92,7 +93,7 @@ def test_csv_keeps_every_digit(home: Path) -> None:
     rows = output(home, "predict", "csv").splitlines()[1:]
     steps = json.loads(output(home, "predict", "json"))["forecasts"][0]["steps"]
     for row, step in zip(rows, steps, strict=True):
-        median = row.split(",")[6]
+        median = row.split(",")[7]
         assert float(median) == step["median"]
         assert not math.isclose(float(median), round(float(median), 6), rel_tol=1e-12)
 

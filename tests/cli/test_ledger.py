@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -340,6 +341,12 @@ def test_rows_are_what_is_graded_and_the_file_has_the_baselines_too(
     assert {"naive", "drift", "gaussian_cone", "ewma_cone", "scaled_climatology"} < {
         row["model"] for row in every
     }
+    some = ("--forecasts", "some.parquet", "--forecasts-of", "drift")
+    assert in_process(*ISSUED, *some, folder=issued_home).code == 0
+    drift = pd.read_parquet(issued_home / "some.parquet")
+    assert drift["median"].tolist() == [
+        float(row["median"]) for row in every if row["model"] == "drift"
+    ]
     lines = in_process(*ISSUED, "--format", "jsonl", folder=issued_home).out.splitlines()
     assert len(lines) == len(rows)
     assert sum(row["actual"] == "" for row in rows) == 10
@@ -351,7 +358,10 @@ def test_nothing_graded_yet_is_a_table_with_a_header_and_no_error(fresh: Path) -
     assert (outcome.code, outcome.err) == (0, "")
     assert "Verdict" not in outcome.out
     rows = in_process(*ISSUED, "--format", "csv", "--forecasts", "all.csv", folder=fresh)
-    assert rows.out == "model,symbol,cutoff,step,date,last_close,actual,median\n"
+    assert rows.out == (
+        "model,symbol,cutoff,step,date,last_close,actual,median,change,probability_of_rise,"
+        "base_rate_of_rise,sigma,flat_low,flat_high,mase_scale,shown\n"
+    )
     assert (fresh / "all.csv").read_text() == rows.out
 
 

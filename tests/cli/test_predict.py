@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lstmcli.market.calendars import sessions_of
@@ -107,12 +108,87 @@ def test_table_shows_the_headline_steps_and_the_last_or_all(home: Path) -> None:
     assert shown("--horizon", 8, "--all-steps") == list(range(1, 9))
 
 
-def test_table_names_the_column_and_the_worth_beside_the_baselines(home: Path) -> None:
+def test_table_names_the_column_and_that_too_few_windows_prove_nothing(home: Path) -> None:
     text = predict(home).out
-    assert "Log moves of Close, on the last Close." in text
-    assert "independent validation windows" in text
-    assert "naive" in text
-    assert "drift" in text
+    assert "Returns of Close, applied to the last close." in text
+    assert "Past accuracy: 7 validation windows, too few for a test; see lstmcli evaluate." in text
+    assert "RMSE" not in text
+    assert "dividends" not in text
+
+
+def test_past_accuracy_is_quoted_with_its_tests_and_past_moves(home: Path) -> None:
+    scores = {"network": 0.03, "naive": 0.031, "drift": 0.0305, "scaled_climatology": 0.0302}
+    p = {"naive": 0.0313, "drift": 0.41, "scaled_climatology": 0.7}
+    edit_metadata(home, "tiny", validation=validation(24, scores, p))
+    assert (
+        "Path RMSE on 24 validation windows, optimistic since the epoch was chosen on the same "
+        "windows: 3.000 %; naive 3.100 % (p = 0.031), drift 3.050 % (p = 0.41), past moves 3.020 % "
+        "(p = 0.7). On test data: lstmcli evaluate."
+    ) in predict(home).out
+
+
+def test_past_accuracy_of_an_earlier_version_without_tests_is_not_quoted(home: Path) -> None:
+    scores = {"network": 0.03, "naive": 0.031, "drift": 0.0305, "scaled_climatology": 0.0302}
+    found = validation(24, scores, {})
+    del found["models"]["network"]["p"]
+    edit_metadata(home, "tiny", validation=found)
+    text = predict(home).out
+    assert "no test on 24 validation windows is kept; see lstmcli evaluate" in text
+    assert "RMSE" not in text
+
+
+def test_training_keeps_the_tests_that_a_forecast_is_quoted_with(home: Path) -> None:
+    metadata = json.loads((home / "data/models/tiny/v0001/metadata.json").read_text())
+    kept = metadata["validation"]["models"]["network"]["p"]
+    assert {"naive", "drift"} <= set(kept)
+    assert set(kept.values()) == {None}  # 7 windows
+
+
+def test_scale_of_mase_is_that_of_evaluate_and_never_of_bars_after_the_cutoff(home: Path) -> None:
+    prices = pd.read_csv(home / "prices.csv")["Close"]
+    early = json.loads(predict(home, "--as-of", str(sessions(300)[100]), "--format", "json").out)
+    scale = prices[:101].diff().abs().mean()
+    assert early["forecasts"][0]["mase_scale"] == pytest.approx(scale, rel=1e-12)
+    in_process("evaluate", "--forecasts", "long.csv", folder=home)
+    now = json.loads(predict(home, "--format", "json").out)["forecasts"][0]["mase_scale"]
+    np.testing.assert_allclose(pd.read_csv(home / "long.csv")["mase_scale"], now, rtol=1e-12)
+
+
+@pytest.mark.parametrize("adjusted", [("prices",), ("prices", "plain")])
+def test_returns_that_include_dividends_are_called_so(
+    home: Path, adjusted: tuple[str, ...]
+) -> None:
+    closes = pd.read_csv(home / "prices.csv")
+    closes.to_csv(home / "plain.csv", index=False)
+    closes.assign(**{"Adj Close": closes["Close"] * 0.9}).to_csv(home / "prices.csv", index=False)
+    files = [word for name in adjusted for word in ("--csv", f"{name}.csv")]
+    where = "" if len(adjusted) == 1 else " where it is forecast, and not of Close"
+    words = (
+        f"Returns include dividends (Adj Close){where}, applied to the last close; for the quoted "
+        "price, predict and evaluate a model of: lstmcli train --set data.price=close --name NAME."
+    )
+    assert words in predict(home, *files).out
+    assert words in in_process("evaluate", *files, folder=home).out
+
+
+def test_model_of_the_quoted_price_forecasts_it(home: Path) -> None:
+    closes = pd.read_csv(home / "prices.csv")
+    closes.assign(**{"Adj Close": closes["Close"] * 0.9}).to_csv(home / "prices.csv", index=False)
+    arguments = ("train", "--config", "tiny.toml", "--set", "data.price=close", "--name", "quoted")
+    assert in_process(*arguments, folder=home).code == 0
+    text = predict(home, "--model", "quoted").out
+    assert "Returns of Close, applied to the last close." in text
+
+
+def validation(n_independent: int, rmse: dict[str, float], p: dict[str, float]) -> dict[str, Any]:
+    models: dict[str, Any] = {name: {"rmse": each} for name, each in rmse.items()}
+    models["network"]["p"] = p
+    return {"n_windows": n_independent, "n_independent": n_independent, "models": models}
+
+
+def edit_metadata(home: Path, name: str, **changed: Any) -> None:
+    path = home / f"data/models/{name}/v0001/metadata.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
 
 
 def test_old_last_bar_is_warned_of_in_the_forecast_and_on_standard_error(home: Path) -> None:
@@ -263,7 +339,8 @@ def test_model_is_found_by_name_version_and_path(home: Path) -> None:
     moved = home / "elsewhere"
     folder.rename(moved)
     (home / "data/models/tiny/champion").unlink()
-    assert document(home, "--model", "elsewhere")["forecasts"] == expected["forecasts"]
+    (found,), (known,) = document(home, "--model", "elsewhere")["forecasts"], expected["forecasts"]
+    assert found | {"model": known["model"]} == known
 
 
 def test_data_folder_is_taken_from_the_option_or_the_environment(home: Path) -> None:

@@ -25,6 +25,7 @@ PARTS = [
     "Forecasts and what happened",
     "Predicted against actual trend",
     "Do the bands hold what they promise?",
+    "Is the chance of a rise worth more than the base rate?",
     "Skill by step",
     "The figures",
     "Where it came from",
@@ -139,13 +140,31 @@ def test_the_same_evaluation_makes_the_same_bytes(fan: Evaluated, fan_home: Path
 def test_a_fan_has_every_part(fan: Evaluated) -> None:
     page = fan.page
     assert page.of("h2") == PARTS
-    # four windows and the walk, moves, coverage and histogram at two steps, four skills
-    assert page.tags.count("svg") == 5 + 1 + 4 + 4
+    # four windows and the walk, moves, coverage, histogram and chances at two steps, four skills
+    assert page.tags.count("svg") == 5 + 1 + 6 + 4
+
+
+def test_chances_of_a_rise_stand_next_to_their_base_rate(fan: Evaluated) -> None:
+    found = fan.document["scores"]["models"]["fan/v0001"]["chances"]
+    words = " ".join(text.replace("\xa0", " ") for _, text in fan.page.texts)
+    for each in (found[-1], found[0]):
+        mean, base = f"{100 * each['mean']:.1f} %", f"{100 * each['base_rate']:.1f} %"
+        assert (
+            f"Step {each['step']}: chance of a rise {mean} on average (in the past {base})" in words
+        )
+        assert (
+            f"Brier score {each['brier']:.4f}, of the base rate {each['brier_base']:.4f}" in words
+        )
+        filled = [one["n_windows"] for one in each["reliability"]]
+        assert sum(filled) == each["n_windows"]
+        for place, count in enumerate(filled):
+            shown = f"{10 * place} to {10 * place + 10} %: {count}"
+            assert (shown in words) == (count > 0)
 
 
 def test_a_point_forecast_has_no_bands(home: Path) -> None:
     page = page_of(home)
-    assert page.of("h2") == [part for part in PARTS if "bands" not in part]
+    assert page.of("h2") == [part for part in PARTS if not part.endswith("?")]
     assert "80 % band" not in " ".join(text for _, text in page.texts)
 
 
@@ -156,7 +175,7 @@ def test_two_models_each_have_their_own(fan_home: Path) -> None:
     page = Page((fan_home / "page.html").read_text("utf-8"))
     found = json.loads(done.out)["verdicts"]
     assert page.of("p")[:2] == list(found.values())
-    assert page.of("h3").count("fan/v0001") == 4  # verdict, trend, bands, recipe
+    assert page.of("h3").count("fan/v0001") == 5  # verdict, trend, bands, chances, recipe
     assert page.of("h3").count("point/v0001") == 3
     recipes = page.of("pre")
     assert 'head = "direct"' in recipes[0]
@@ -172,7 +191,7 @@ def test_the_tables_are_those_of_the_terminal(fan: Evaluated, fan_home: Path) ->
 
 
 def test_windows_shown_are_the_latest_best_middle_and_worst(fan: Evaluated) -> None:
-    table = pd.read_csv(fan.folder / "long.csv").query("model == 'fan/v0001'")
+    table = pd.read_csv(fan.folder / "long.csv").query("model == 'fan/v0001' and shown")
     inner = [0.1, 0.25, 0.5, 0.75, 0.9]
     gaps = [table["actual"] - table[f"q{level:g}"] for level in inner]
     losses = [

@@ -1,7 +1,6 @@
 """Where results may go is settled before any work is done."""
 
 import csv
-import importlib.util
 import io
 import json
 import sys
@@ -65,12 +64,6 @@ def test_side_file_is_a_file() -> None:
     check_file(None)
     with pytest.raises(UsageError, match="standard output holds the result"):
         check_file("-")
-
-
-def test_parquet_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"lstmcli\[parquet\]"):
-        check_output("file.parquet", "parquet")
 
 
 def test_parquet_is_not_for_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
