@@ -1,4 +1,4 @@
-"""Looks at a test span: counted across retrainings, and never in the way of anything."""
+"""Stale marks: kept by symbol and column, and readable whatever happened to the file."""
 
 import json
 from dataclasses import replace
@@ -10,100 +10,7 @@ from lstmcli.errors import FileError, LockedError
 from lstmcli.runs import state
 from lstmcli.runs.locks import hold
 from lstmcli.runs.registry import clear_strays, model_folder
-from lstmcli.runs.state import Look, StaleMark, count_look, mark_stale, stale_marks
-
-LOOK = Look(("AAA", "BBB"), "Close", "2016-01-04", "2018-08-31")
-START = "2016-01-01"
-
-
-def count(folder: Path, look: Look = LOOK, start: str = START) -> int:
-    number, note = count_look(folder, look, start)
-    assert note is None
-    return number
-
-
-def test_every_look_at_the_same_is_counted_in_one_entry(tmp_path: Path) -> None:
-    assert [count(tmp_path) for _ in range(3)] == [1, 2, 3]
-    found = json.loads((tmp_path / "state.json").read_text())
-    assert found["schema_version"] == 1
-    (entry,) = found["looks"]
-    assert entry == {
-        "symbols": ["AAA", "BBB"],
-        "price": "Close",
-        "first": "2016-01-04",
-        "last": "2018-08-31",
-        "count": 3,
-    }
-
-
-@pytest.mark.parametrize(
-    ("look", "start", "expected"),
-    [
-        # Another split after training again: it was seen all the same.
-        (Look(("AAA", "BBB"), "Close", "2017-01-04", "2018-12-31"), "2017-01-01", 2),
-        # The earlier look ended before this span.
-        (Look(("AAA", "BBB"), "Close", "2019-01-04", "2019-12-31"), "2018-09-01", 1),
-        (Look(("AAA", "BBB"), "Close", "2018-08-31", "2019-12-31"), "2018-08-31", 2),
-        # One symbol is enough, none is too few; another column is another series.
-        (Look(("BBB", "CCC"), "Close", "2016-01-04", "2018-08-31"), START, 2),
-        (Look(("CCC",), "Close", "2016-01-04", "2018-08-31"), START, 1),
-        (Look(("AAA", "BBB"), "Adj Close", "2016-01-04", "2018-08-31"), START, 1),
-    ],
-)
-def test_an_earlier_look_counts_when_it_saw_any_of_the_same_days_and_symbols(
-    tmp_path: Path, look: Look, start: str, expected: int
-) -> None:
-    count(tmp_path)
-    assert count(tmp_path, look, start) == expected
-    assert len(json.loads((tmp_path / "state.json").read_text())["looks"]) == 2
-
-
-def test_what_else_stands_in_the_state_stays(tmp_path: Path) -> None:
-    (tmp_path / "state.json").write_text('{"schema_version": 1, "other": true}')
-    assert count(tmp_path) == 1
-    assert json.loads((tmp_path / "state.json").read_text())["other"] is True
-
-
-@pytest.mark.parametrize(
-    "damaged",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b"\xff\xfe\x00",
-        b"[" * 100_000,
-        b'{"looks": 3}',
-        b'{"looks": [3]}',
-        b'{"looks": [{"symbols": 3}]}',
-        b'{"looks": [{"symbols": ["A"], "price": "Close", "first": "", "last": ""}]}',
-        b'{"looks": [{"symbols": [], "price": "", "first": "", "last": "", "count": Infinity}]}',
-        b'{"looks": [{"symbols": [], "price": "", "first": "", "last": "", "count": NaN}]}',
-    ],
-)
-def test_a_damaged_state_is_named_kept_aside_and_begun_anew(tmp_path: Path, damaged: bytes) -> None:
-    for number, aside in enumerate(["state.json.damaged", "state.json.damaged1"]):
-        (tmp_path / "state.json").write_bytes(damaged)
-        found, note = count_look(tmp_path, LOOK, START)
-        assert found == 1, number
-        assert note is not None
-        assert str(tmp_path / "state.json") in note
-        assert f"kept as {aside};" in note
-        assert "\n" not in note
-        assert (tmp_path / aside).read_bytes() == damaged
-    assert count(tmp_path) == 2
-
-
-def test_a_held_lock_and_an_unwritable_state_are_errors_to_go_on_after(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(state, "_WAIT", 0.01)
-    with hold(tmp_path / ".state.lock"), pytest.raises(LockedError):
-        count_look(tmp_path, LOOK, START)
-    (tmp_path / "state.json").mkdir()
-    with pytest.raises(FileError, match="cannot read the file"):
-        count_look(tmp_path, LOOK, START)
-    assert count(tmp_path / "new") == 1
-
+from lstmcli.runs.state import StaleMark, mark_stale, stale_marks
 
 MARK = StaleMark("AAA", "1d", "Adj Close", "2026-01-02T03:04:05+00:00", "4:1 split 2025-12-31")
 
@@ -118,11 +25,22 @@ def test_the_latest_mark_on_the_same_prices_stands_for_the_earlier_ones(tmp_path
     assert stale_marks(tmp_path) == (close, weekly, later)
 
 
-def test_marks_and_looks_leave_each_other_alone(tmp_path: Path) -> None:
-    count(tmp_path)
+def test_other_keys_of_the_state_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text('{"schema_version": 1, "other": true}')
     mark_stale(tmp_path, [MARK])
-    assert count(tmp_path) == 2
+    assert json.loads((tmp_path / "state.json").read_text())["other"] is True
     assert stale_marks(tmp_path) == (MARK,)
+
+
+def test_a_held_lock_and_an_unreadable_state_are_errors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "_WAIT", 0.01)
+    with hold(tmp_path / ".state.lock"), pytest.raises(LockedError):
+        mark_stale(tmp_path, [MARK])
+    (tmp_path / "state.json").mkdir()
+    with pytest.raises(FileError, match="cannot read the file"):
+        mark_stale(tmp_path, [MARK])
 
 
 def test_a_mark_can_be_set_while_a_training_holds_the_name(tmp_path: Path) -> None:
