@@ -9,7 +9,7 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -176,6 +176,7 @@ def _add(record: _Record, look: Look) -> _Entry:
             record.looks.remove(each)
             first, last = min(each.first, entry.first), max(each.last, entry.last)
             entry = replace(entry, first=first, last=last)
+            break  # one at most, so that the number of looks never falls
     record.looks.append(entry)
     return entry
 
@@ -228,10 +229,14 @@ def _overlap(one: _Entry, other: _Entry) -> bool:
 
 def _at_the_period(record: _Record, entries: Sequence[_Entry]) -> Looks:
     """Count what saw any of the days of any of the series of these looks."""
+    series = [set(each.series) for each in entries]
     found = [
         each
         for each in record.looks
-        if any(set(each.series) & set(new.series) and _overlap(each, new) for new in entries)
+        if any(
+            _overlap(each, new) and not seen.isdisjoint(each.series)
+            for new, seen in zip(entries, series, strict=True)
+        )
     ]
     by: dict[str, By] = {}
     for each in sorted(found, key=lambda look: _BY.index(look.by)):
@@ -269,8 +274,8 @@ def _write(path: Path, record: _Record) -> None:
         "schema_version": SCHEMA_VERSION,
         "dropped": record.dropped,
         "lost": record.lost,
-        "series": {number: asdict(each) for number, each in record.series.items()},
-        "looks": [asdict(each) for each in record.looks],
+        "series": {number: vars(each) for number, each in record.series.items()},
+        "looks": [vars(each) for each in record.looks],
     }
     atomic.write_text(path, json.dumps(document, separators=(",", ":")) + "\n")
 

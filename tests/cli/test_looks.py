@@ -121,7 +121,9 @@ def test_forecasts_shown_with_what_happened_count(home: Path) -> None:
     train(home, "--promote", "always")
     found = looked(home)
     assert found == {**ONCE, "models": 2, "looks": 2, "by": {"evaluate": 1, "predict": 1}}
-    told = run(home, "predict", "--model", "tiny/v0001", "--as-of", DAYS[285], "--format", "csv").err
+    told = run(
+        home, "predict", "--model", "tiny/v0001", "--as-of", DAYS[285], "--format", "csv"
+    ).err
     assert "evaluated 2 models on this period (1 by evaluate, 1 by predict)" in told
 
 
