@@ -93,6 +93,17 @@ def make_folder(folder: Path) -> None:
         sync_folder(each.parent)
 
 
+def put_aside(path: Path) -> str:
+    """Rename a damaged file to a free name next to it; return that name."""
+    numbers = (f"{path.name}.damaged{number or ''}" for number in range(1000))
+    aside = next(path.with_name(name) for name in numbers if not path.with_name(name).exists())
+    try:
+        path.rename(aside)
+    except OSError as error:
+        raise FileError("cannot put aside", where=path, why=error.strerror or "") from error
+    return aside.name
+
+
 def sync_folder(folder: Path) -> None:
     """Make the rename itself durable, where the platform lets a folder be opened."""
     if os.name == "nt":

@@ -12,7 +12,7 @@ from lstmcli.report.score_tables import score_tables
 from lstmcli.report.view import SCHEMA_VERSION, View
 from lstmcli.report.windows import window_rows, windows_table
 from lstmcli.workflows.evaluate import EvaluateReport
-from lstmcli.workflows.looks import Looks
+from lstmcli.workflows.looks import tell_looks
 
 _MOST_REFITS = 12
 
@@ -42,7 +42,7 @@ def caveats(report: EvaluateReport) -> list[str]:
             "This recipe repeats the published lab with its flaws: windows overlap between "
             "training, validation and test, without a purge; the scores below are honest."
         )
-    return [*found, *map(_looks, report.looks)]
+    return [*found, *tell_looks(report.looks)]
 
 
 def _document(report: EvaluateReport) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def _document(report: EvaluateReport) -> dict[str, Any]:
         "trained_until": str(report.trained_until),
         "fitted_cutoffs": report.fitted_cutoffs,
         "refits": [asdict(refit) for refit in report.refits],
-        "looks": [asdict(looks) for looks in report.looks],
+        "looks": report.looks and asdict(report.looks),
         "split_method": report.settings.split.method,
         "windows": counts(report),
         "verdicts": report.verdicts,
@@ -114,13 +114,3 @@ def _refits(report: EvaluateReport) -> list[RenderableType]:
         counts = (refit.symbols, refit.rows, refit.train, refit.validation, refit.epoch)
         table.add_row(refit.model, refit.since, refit.first, refit.last, *map(str, counts))
     return [table]
-
-
-def _looks(looks: Looks) -> str:
-    times = f"The test span of {looks.name} from {looks.test_start} has been looked at "
-    if looks.count == 1:
-        return times + "once, by this evaluation."
-    return (
-        times + f"{looks.count} times; a model or setting chosen by an earlier look scores better "
-        "here than it will on new data."
-    )

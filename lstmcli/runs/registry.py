@@ -9,7 +9,6 @@ from pathlib import Path
 from lstmcli import atomic
 from lstmcli.errors import FileError, ModelError, UsageError
 from lstmcli.market.store_folder import inside
-from lstmcli.runs.state import is_its_stray
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _VERSION = re.compile(r"v\d{4,}")
@@ -87,8 +86,6 @@ def next_version(data_dir: Path, name: str) -> ModelRef:
 def clear_strays(folder: Path) -> None:
     """Remove what an interrupted run left in a name's folder; the caller holds the lock."""
     for stray in folder.glob(f".*{atomic.TEMPORARY_SUFFIX}"):
-        if is_its_stray(stray):
-            continue  # of a state that another run may be writing at this moment
         if stray.is_dir():
             shutil.rmtree(stray, ignore_errors=True)
         else:

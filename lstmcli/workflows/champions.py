@@ -26,6 +26,7 @@ from lstmcli.runs.registry import (
     versions,
 )
 from lstmcli.workflows.failures import Failure, raise_if_all_failed
+from lstmcli.workflows.looks import counting
 from lstmcli.workflows.models import size_of
 from lstmcli.workflows.prices import Source, load_prices
 from lstmcli.workflows.promotion import LEVEL, Decision, decide
@@ -77,6 +78,7 @@ def promote_model(
     model = find_version(data_dir, reference)
     loaded: list[Prices] = []
     failures: list[Failure] = []
+    looked: list[str] = []
     with hold(model.folder.parent / ".lock", wait=wait):
         bundle, metadata = load_bundle(model.folder, _CPU)
         before = _present(data_dir, model.name)
@@ -89,12 +91,19 @@ def promote_model(
             raise_if_all_failed(len(loaded), failures)
             start = np.datetime64(metadata["split"]["test_start"])
             decision = decide(
-                "if-better", bundle, start, loaded, data_dir=data_dir, name=model.name, level=level
+                "if-better",
+                bundle,
+                start,
+                loaded,
+                data_dir=data_dir,
+                name=model.name,
+                level=level,
+                on_scored=counting(data_dir, "models promote", bundle, model, looked),
             )
         if decision.promoted:
             promote(data_dir, model)
     now = model.version if decision.promoted else before
-    notes = tuple(note for each in loaded for note in each.told())
+    notes = (*looked, *(note for each in loaded for note in each.told()))
     return PointerReport(model.name, before, now, decision, len(loaded), notes, tuple(failures))
 
 

@@ -25,12 +25,13 @@ from lstmcli.forecasting.model import TrainedModel, series_for
 from lstmcli.market.intervals import bars_of
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle
+from lstmcli.runs.looks import Look, Looks
 from lstmcli.runs.ownership import tell_doubts
 from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model
 from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.failures import Failure, raise_if_all_failed
 from lstmcli.workflows.hindsight import tell_hindsight, trained_until
-from lstmcli.workflows.looks import Looks, count_looks
+from lstmcli.workflows.looks import count_looks, look, span_start, spans
 from lstmcli.workflows.prices import Source, doubtful_folders, load_prices, tell_untrained
 from lstmcli.workflows.refit import (
     OnRefit,
@@ -72,7 +73,7 @@ class EvaluateReport:
         model was fitted on or chosen by. in_training : (N,) whether a window starts before that
         day, so that a model that was not refitted knows what came; such figures prove nothing.
     thresholds : of the trends that each model calls. refits : every fit during the backtest.
-    looks : how often each name's test span was looked at, where this backtest looks at it.
+    looks : all looks at these days of these series, None where this one is none or uncounted.
     recipes : the settings of each model. series : what was evaluated, as the first model reads it,
         in the order of the backtest.
     """
@@ -92,7 +93,7 @@ class EvaluateReport:
     scores: Scores
     thresholds: dict[str, Thresholds]
     refits: tuple[Refit, ...]
-    looks: tuple[Looks, ...]
+    looks: Looks | None
     verdicts: dict[str, str]
     notes: tuple[str, ...]
     failures: tuple[Failure, ...]
@@ -232,11 +233,19 @@ def evaluate(
         decides=phases[0] & ~in_training,
         further=phases[1],
     )
+    changing = {
+        "horizon": steps,
+        "step_size": step,
+        "start": first,
+        "end": end or settings.evaluate.end,
+        "n_windows": n_windows or settings.evaluate.n_windows,
+        "refit": every and (every, refit_window or settings.evaluate.refit_window),
+    }
     looks, uncounted = count_looks(
         source.data_dir,
-        dict(zip(references, starts, strict=True)) if counted else {},
-        result,
-        series[0].price,
+        _looks(references, bundles, series, cutoffs, since_of(fits)[1:], changing)
+        if counted
+        else (),
     )
     known = tell_hindsight(in_training, until)
     return EvaluateReport(
@@ -282,6 +291,30 @@ def evaluate(
         ),
         failures=tuple(failures),
     )
+
+
+def _looks(
+    references: Sequence[ModelRef],
+    bundles: Sequence[tuple[TrainedModel, Mapping[str, Any]]],
+    series: Sequence[Series],
+    cutoffs: Sequence[Rows],
+    refitted: Sequence[np.datetime64],
+    changing: Mapping[str, Any],
+) -> list[Look]:
+    """Return each model's look at its test span, or at what its refits forecast.
+
+    changing : the settings that change the scores: baselines do not.
+    """
+    settings = " ".join(f"{name}={value}" for name, value in changing.items())
+    looks = []
+    for reference, (model, metadata) in zip(references, bundles, strict=True):
+        start = min([span_start(metadata), *refitted])
+        inside = [
+            rows[each.dates[rows] >= start] for each, rows in zip(series, cutoffs, strict=True)
+        ]
+        scored = spans(series, inside, changing["horizon"])
+        looks += [look(model, reference, "evaluate", settings, scored)] if scored else []
+    return looks
 
 
 def _other_phases(

@@ -1,59 +1,115 @@
-"""Each evaluation on a test span counted as a look at it, by the model's name."""
+"""Count every scoring of a model on its test span as a look at it."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from lstmcli.dataset.series import Series
 from lstmcli.errors import FileError, LockedError
-from lstmcli.evaluation.backtest import Backtest
+from lstmcli.forecasting.model import TrainedModel
+from lstmcli.runs.looks import By, Look, Looks, Sketch, record_looks, sketch
 from lstmcli.runs.registry import ModelRef
-from lstmcli.runs.state import Look, count_look
+from lstmcli.workflows.hindsight import trained_until
 
 
 @dataclass(frozen=True)
-class Looks:
-    """How often the test span of a model name was looked at, this time included."""
+class Span:
+    """Days of one series that a model was scored on."""
 
-    name: str
-    test_start: str
-    count: int
+    series: Sketch
+    first: np.datetime64
+    last: np.datetime64
 
 
-def count_looks(
-    data_dir: Path,
-    test_starts: Mapping[ModelRef, np.datetime64],
-    result: Backtest,
-    price: str,
-) -> tuple[tuple[Looks, ...], tuple[str, ...]]:
-    """Count a backtest for each model name whose test span holds any of its cutoffs.
+OnScored = Callable[[TrainedModel, ModelRef, Sequence[Span], str], None]
+"""Called with the model compared with, the days compared on, and the settings that matter."""
 
-    Returns the counts, and a note for each name where a look could not be counted.
-    """
-    counts: list[Looks] = []
-    notes: list[str] = []
-    for name in dict.fromkeys(each.name for each in test_starts):
-        versions = [each for each in test_starts if each.name == name]
-        start = min(test_starts[each] for each in versions)
-        inside = result.cutoff >= start
-        if not inside.any():
-            continue
-        folder = data_dir / "models" / name
-        if versions[0].folder.resolve().parent != folder.resolve():
-            notes.append(f"{name} lies outside {data_dir}: this look at its test span is uncounted")
-            continue
-        look = Look(
-            symbols=tuple(sorted(set(result.symbol[inside].tolist()))),
-            price=price,
-            first=str(result.cutoff[inside].min()),
-            last=str(result.dates[inside, -1].max()),
+
+def span_start(metadata: Mapping[str, Any]) -> np.datetime64:
+    """Return the first day of a model's test span, after all that it was fitted on."""
+    return max(np.datetime64(metadata["split"]["test_start"]), trained_until(metadata))
+
+
+def spans(
+    series: Iterable[Series], cutoffs: Iterable[NDArray[np.int64]], horizon: int
+) -> list[Span]:
+    """Return the days that windows of some series are scored on; cutoffs are rows of each."""
+    return [
+        Span(
+            sketch(each.symbol, each.dates, each.log_prices),
+            each.dates[rows.min()],
+            each.dates[min(rows.max() + horizon, len(each) - 1)],
         )
-        try:
-            count, note = count_look(folder, look, str(start))
-        except (FileError, LockedError) as error:
-            notes.append(f"this look at the test span of {name} was not counted: {error}")
-            continue
-        counts.append(Looks(name, str(start), count))
-        notes += [note] if note else []
-    return tuple(counts), tuple(notes)
+        for each, rows in zip(series, cutoffs, strict=True)
+        if len(rows)
+    ]
+
+
+def look(
+    model: TrainedModel, reference: ModelRef, by: By, settings: str, scored: Sequence[Span]
+) -> Look:
+    """Return the look at some spans, one at least."""
+    return Look(
+        model=_identity(model),
+        name=str(reference),
+        by=by,
+        settings=settings,
+        first=str(min(each.first for each in scored)),
+        last=str(max(each.last for each in scored)),
+        series=tuple(each.series for each in scored),
+    )
+
+
+def count_looks(data_dir: Path, looks: Sequence[Look]) -> tuple[Looks | None, tuple[str, ...]]:
+    """Count looks; return all at their period, None where they were not counted, and notes."""
+    if not looks:
+        return None, ()
+    try:
+        found, note = record_looks(data_dir, looks)
+    except (FileError, LockedError) as error:
+        return None, (f"this look at the test span was not counted: {error}",)
+    return found, (note,) if note else ()
+
+
+def counting(
+    data_dir: Path, by: By, model: TrainedModel, reference: ModelRef, notes: list[str]
+) -> OnScored:
+    """Return what counts a comparison as a look of both models, and adds to the notes."""
+
+    def count(
+        other: TrainedModel, against: ModelRef, scored: Sequence[Span], settings: str
+    ) -> None:
+        pair = ((model, reference), (other, against))
+        found, told = count_looks(data_dir, [look(*each, by, settings, scored) for each in pair])
+        notes.extend([*tell_looks(found), *told])
+
+    return count
+
+
+def tell_looks(looks: Looks | None) -> tuple[str, ...]:
+    """Say how many models were scored on a period, from the second on."""
+    if looks is None or looks.models < 2:
+        return ()
+    by = ", ".join(f"{count} by {command}" for command, count in looks.by.items())
+    return (
+        f"You have evaluated {'at least ' * looks.at_least}{looks.models} models on this period "
+        f"({by}). If those results guided your choices, expect worse on new data.",
+    )
+
+
+def _identity(model: TrainedModel) -> str:
+    """Return a hash of weights, calibration and the settings that shape a forecast."""
+    found = hashlib.blake2b(digest_size=8)
+    for name, weights in model.network.state_dict().items():
+        found.update(name.encode())
+        found.update(weights.detach().cpu().contiguous().numpy().tobytes())
+    if model.calibration is not None:
+        found.update(np.ascontiguousarray(model.calibration.factors).tobytes())
+    shape = model.settings.model_dump_json(include={"window", "model", "forecast"})
+    found.update(shape.encode())
+    return found.hexdigest()

@@ -26,6 +26,7 @@ from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model
 from lstmcli.runs.state import StaleMark
 from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.failures import Failure, raise_if_all_failed
+from lstmcli.workflows.looks import Span, count_looks, look, tell_looks
 from lstmcli.workflows.prices import (
     Source,
     doubtful_folders,
@@ -174,6 +175,7 @@ def _forecasts(
     told: list[str] = []
     warned: dict[str, list[str]] = {}  # symbols by warning: one line for all of them
     other_prices: dict[str, str] = {}
+    scored: list[Span] = []
     with threads(number_of_threads):
         read = stream_prices(source, model.settings.data, report.metadata.get("interval"))
         for batch in _batches(read, prepare, told, report.failures):
@@ -189,6 +191,7 @@ def _forecasts(
                     found = explain(model, each.series, len(each.series) - 1, steps=steps)
                     finished = replace(finished, explanation=found)
                 report.symbols.append(finished.symbol)
+                scored += [each.scored] if each.scored else []
                 for warning in finished.warnings:
                     text = warning.removeprefix(f"{finished.symbol}: ")
                     warned.setdefault(text, []).append(finished.symbol)
@@ -197,6 +200,7 @@ def _forecasts(
                 yield finished
     raise_if_all_failed(len(report.symbols), report.failures)
     report.warnings.extend(f"{some(symbols)}: {text}" for text, symbols in warned.items())
+    report.notes.extend(_count_look(source, model, report, scored))
     folders = doubtful_folders(source, model.settings.data.interval)
     report.notes.extend(tell_doubts([*folders, *doubtful_paths(report.model)]))
     report.notes.extend(tell_stale(report.model, report.stale))
@@ -204,6 +208,17 @@ def _forecasts(
     report.notes.extend(tell_untrained(report.symbols, model.trained_on))
     report.notes.extend(told)
     report.notes.extend(_tell_unexplained(len(report.symbols) if explained else 0))
+
+
+def _count_look(
+    source: Source, model: TrainedModel, report: PredictReport, scored: Sequence[Span]
+) -> Iterator[str]:
+    """Count forecasts that are shown with their outcome as a look; yield what to say of it."""
+    if scored:
+        settings = f"as-of horizon={report.horizon}"
+        this = look(model, report.model, "predict", settings, scored)
+        looks, notes = count_looks(source.data_dir, [this])
+        yield from (*tell_looks(looks), *notes)
 
 
 def _batches(

@@ -32,6 +32,7 @@ from lstmcli.market.intervals import are_alike, bars_of
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.registry import ModelRef, champion
+from lstmcli.workflows.looks import OnScored, spans
 
 Promote = Literal["if-better", "always", "never"]
 LEVEL = 0.01
@@ -84,11 +85,13 @@ def decide(
     data_dir: Path,
     name: str,
     level: float = LEVEL,
+    on_scored: OnScored = lambda *scored: None,
 ) -> Decision:
     """Hold a challenger against the champion of `name`, on windows later than either was fitted on.
 
     test_start : the first day whose bar may be a test cutoff of the challenger.
     level : how often a challenger that is no better may win by luck.
+    on_scored : called after both were scored, which is a look at the test span.
     """
     if promotion == "never":
         return Decision(False, "--promote never")
@@ -104,7 +107,7 @@ def decide(
     start = max(test_start, np.datetime64(metadata["split"]["test_start"]))
     try:
         pairs = _pairs(challenger, leader, prices, metadata.get("interval"))
-        return _judge((challenger, leader), pairs, start, reference, level)
+        return _judge((challenger, leader), pairs, start, reference, level, on_scored)
     except DataError as error:
         return Decision(False, f"{reference} does not fit these prices: {error}", str(reference))
 
@@ -115,6 +118,7 @@ def _judge(
     start: np.datetime64,
     reference: ModelRef,
     level: float,
+    on_scored: OnScored,
 ) -> Decision:
     windows = _windows(models, pairs, start)
     if windows.missing:
@@ -125,6 +129,8 @@ def _judge(
         )
         return Decision(False, why, str(reference), sessions_needed=windows.missing)
     compared = _compared(models, pairs, windows, level)
+    scored = spans([pair.challenger for pair in pairs], windows.cutoffs, windows.steps)
+    on_scored(models[1], reference, scored, f"promotion horizon={windows.steps}")
     return Decision(compared.better, _told(compared, reference), str(reference), compared)
 
 

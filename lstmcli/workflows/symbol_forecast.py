@@ -21,7 +21,9 @@ from lstmcli.market.intervals import as_days, unit_of
 from lstmcli.market.prices import Prices
 from lstmcli.market.schedule import Schedule, schedule_of
 from lstmcli.market.sessions import future_dates, sessions_behind, tell_unknown
+from lstmcli.runs.looks import sketch
 from lstmcli.workflows.hindsight import hindsight
+from lstmcli.workflows.looks import Span, span_start
 from lstmcli.workflows.stale import is_as_trained
 
 MOST_BEHIND = 5  # bars between the last one and the day that a forecast is asked for
@@ -95,10 +97,12 @@ class Ready:
 
     series : the rows up to the cutoff that the forecast rests on, and no others.
     finish : takes its forecast, one row, and makes the whole of it.
+    scored : the days of the test span whose outcome is shown next to it, None without any.
     """
 
     series: Series
     finish: Callable[[Forecast], SymbolForecast]
+    scored: Span | None = None
 
 
 def make_ready(
@@ -179,7 +183,13 @@ def make_ready(
         fingerprint=seen.fingerprint(),
         constant=not np.ptp(seen.log_prices),
     )
-    return Ready(series=seen, finish=lambda made: finish(forecast=made))
+    unseen = max(past.dates[-1], span_start(metadata))
+    scored = None
+    if series.dates[-1] > unseen:
+        days = prices.frame.index.to_numpy().astype("datetime64[D]")
+        whole = sketch(series.symbol, days, np.log(prices.frame[series.price].to_numpy(np.float64)))
+        scored = Span(whole, unseen, series.dates[-1])
+    return Ready(seen, lambda made: finish(forecast=made), scored)
 
 
 def _mase_scale(

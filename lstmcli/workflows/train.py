@@ -26,6 +26,7 @@ from lstmcli.workflows.donor import Donor
 from lstmcli.workflows.failures import Failure
 from lstmcli.workflows.fit import Course, Fit
 from lstmcli.workflows.learn import Learned, learn, plan_prices, with_known_features
+from lstmcli.workflows.looks import OnScored, counting
 from lstmcli.workflows.plan import Plan
 from lstmcli.workflows.prices import Source, doubtful_folders, lasting_data, load_alike
 from lstmcli.workflows.promotion import BROKE_DOWN, LEVEL, Decision, Promote, decide
@@ -131,7 +132,11 @@ def train(
         )
         with told_when_stopped(folder, name, origin):
             learned = learn(plan, settings, device, used[0].interval, course, donor)
-            decision = _decide(promotion, level, learned, plan, used, source.data_dir, name)
+            looked: list[str] = []
+            on_scored = counting(source.data_dir, "train", learned.model, version, looked)
+            decision = _decide(
+                promotion, level, learned, plan, used, source.data_dir, name, on_scored
+            )
             metadata = {
                 **describe(
                     learned.fit,
@@ -163,7 +168,7 @@ def train(
         history=tuple(learned.fit.history),
         scores=learned.scores,
         decision=decision,
-        notes=(*told, *notes),
+        notes=(*told, *looked, *notes),
         failures=tuple(failures),
     )
 
@@ -195,12 +200,20 @@ def _decide(
     prices: Sequence[Prices],
     data_dir: Path,
     name: str,
+    on_scored: OnScored,
 ) -> Decision:
     if learned.fit.error is not None:
         return BROKE_DOWN
     start = plan.test_start
     return decide(
-        promotion, learned.model, start, prices, data_dir=data_dir, name=name, level=level
+        promotion,
+        learned.model,
+        start,
+        prices,
+        data_dir=data_dir,
+        name=name,
+        level=level,
+        on_scored=on_scored,
     )
 
 

@@ -2,7 +2,6 @@
 
 import io
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lstmcli.runs import state
-from lstmcli.runs.locks import hold
 from tests.command_line import (
     Outcome,
     assert_one_error,
@@ -58,7 +55,7 @@ def test_default_cutoffs_are_a_horizon_apart_in_the_test_span(home: Path) -> Non
     before = hashes(home)
     found = document(home)
     after = hashes(home)
-    del after["data/models/tiny/state.json"]  # that the test span was looked at
+    del after["data/looks.json"], after["data/models/.looks"]
     assert after == before
     expected = DAYS[TEST_START : 300 - HORIZON : HORIZON]
     assert [row["cutoff"] for row in found["forecasts"]] == expected
@@ -119,59 +116,6 @@ def test_refit_takes_a_number_of_cutoffs_or_never(home: Path) -> None:
         assert_one_error(evaluate(home, "--refit", wrong), 2, "--refit", "or never")
     assert document(home, "--refit", "never")["refits"] == []
     assert document(home, "--refit", 100)["refits"] == []
-
-
-def test_looks_at_a_test_span_are_counted_also_across_training_again(home: Path) -> None:
-    looks = [document(home)["looks"] for _ in range(2)]
-    assert [each["count"] for (each,) in looks] == [1, 2]
-    assert looks[0][0] == {"name": "tiny", "test_start": DAYS[TEST_START], "count": 1}
-    assert "has been looked at 3 times; a model or setting chosen" in evaluate(home).out
-    again = ("train", "--config", "tiny.toml", "--promote", "always")
-    assert in_process(*again, "--set", "split.train_fraction=0.9", folder=home).code == 0
-    (look,) = document(home)["looks"]
-    assert DAYS[269] < look["test_start"] <= DAYS[270]
-    assert look["count"] == 4
-
-
-def test_cutoffs_before_the_test_span_are_no_look_at_it(home: Path) -> None:
-    assert document(home, "--start", DAYS[200], "--end", DAYS[240])["looks"] == []
-    assert not (home / "data/models/tiny/state.json").exists()
-    text = evaluate(home).out
-    assert f"The test span of tiny from {DAYS[TEST_START]} has been looked at once" in text
-
-
-def test_two_versions_of_a_name_are_one_look(home: Path) -> None:
-    assert in_process("train", "--config", "tiny.toml", folder=home).code == 0
-    (look,) = document(home, "--model", "tiny/v0001", "--model", "tiny/v0002")["looks"]
-    assert look["count"] == 1
-
-
-def test_a_look_that_cannot_be_counted_is_told_and_harms_nothing(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = home / "data/models/tiny"
-    monkeypatch.setattr(state, "_WAIT", 0.01)
-    with hold(folder / ".lock"):
-        assert len(document(home)["looks"]) == 1  # a training is in nobody's way
-    with hold(folder / ".state.lock"):
-        outcome = evaluate(home, "--format", "json")
-    assert outcome.code == 0
-    assert json.loads(outcome.out)["looks"] == []
-    assert "this look at the test span of tiny was not counted: another run" in outcome.err
-    (folder / "state.json").write_text("{")
-    outcome = evaluate(home)
-    assert outcome.code == 0
-    assert "state.json was damaged" in outcome.err
-    assert "has been looked at once" in outcome.out
-    assert (folder / "state.json.damaged").read_text() == "{"
-
-
-def test_a_model_elsewhere_is_evaluated_and_its_look_uncounted(home: Path, tmp_path: Path) -> None:
-    shutil.copytree(home / "data/models/tiny/v0001", tmp_path / "else/v0001")
-    outcome = evaluate(home, "--model", str(tmp_path / "else/v0001"))
-    assert outcome.code == 0
-    assert "this look at its test span is uncounted" in outcome.err
-    assert [path.name for path in (tmp_path / "else").iterdir()] == ["v0001"]
 
 
 def test_overlapping_cutoffs_count_as_independent_only_when_they_do_not_overlap(home: Path) -> None:

@@ -1,0 +1,312 @@
+"""Record which models were scored on which test spans, in one file of the data folder.
+
+Choosing by such a score uses the span up, so every model scored on it counts, whatever its name. A
+span is recognised by its prices: of each series the moves of some days are kept, chosen by a hash
+of the date, so that files of other lengths, columns and symbols still share them.
+"""
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstmcli import atomic
+from lstmcli.errors import FileError
+from lstmcli.runs.locks import hold
+
+SCHEMA_VERSION = 1
+LOOKS = "looks.json"
+MOST_DAYS = 64  # of a series
+MOST_SERIES = 256  # of a look
+MOST_LOOKS, MOST_KEPT = 1000, 2048  # looks and series in the file, which stays below 4 MB
+_LOCK = ".looks.lock"
+_MARK = ".looks"  # in the folder of the models: how many looks the file must hold
+_WAIT = 5.0  # seconds for another run to write the file
+_UNIT = 1e-6
+_TOLERANCE = round(1e-4 / _UNIT)
+_SAME, _FEWEST = 0.9, 3  # the share of days that agree, and how many can be compared at all
+_NOT_A_RECORD = (
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
+
+By = Literal["evaluate", "predict", "models promote", "train"]
+_BY: tuple[By, ...] = ("evaluate", "predict", "models promote", "train")
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """Log moves of a series, in millionths, on some of its days, counted from 1970."""
+
+    symbol: str
+    days: tuple[int, ...]
+    moves: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Look:
+    """One model scored from the day `first` to `last` of some series.
+
+    model : a hash of what the model is, so that a copy is the same one. name : for the reader.
+    settings : what changes the scores besides the model and the series.
+    """
+
+    model: str
+    name: str
+    by: By
+    settings: str
+    first: str
+    last: str
+    series: tuple[Sketch, ...]
+
+
+@dataclass(frozen=True)
+class Looks:
+    """How many models and looks there were at a period, this look included.
+
+    by : the models by command; one that several commands scored counts for `evaluate` first.
+    at_least : whether earlier ones are no longer in the record.
+    """
+
+    models: int
+    looks: int
+    by: dict[str, int]
+    at_least: bool
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A look as it is kept: `series` are numbers of sketches."""
+
+    model: str
+    name: str
+    by: By
+    settings: str
+    first: str
+    last: str
+    series: tuple[int, ...]
+
+
+@dataclass
+class _Record:
+    """What the file holds. dropped : looks beyond the most. lost : looks that it should hold."""
+
+    series: dict[int, Sketch]
+    looks: list[_Entry]
+    dropped: int = 0
+    lost: int = 0
+
+    @property
+    def total(self) -> int:
+        return len(self.looks) + self.dropped + self.lost
+
+
+def sketch(symbol: str, dates: NDArray[np.datetime64], log_prices: NDArray[np.float64]) -> Sketch:
+    """Take the days with the lowest hashes, and the move of each from the bar before it."""
+    days = dates[1:].astype("datetime64[D]").astype(np.int64)
+    moves = np.rint(np.diff(log_prices) / _UNIT).astype(np.int64)
+    chosen = np.sort(np.argsort(_hash(days), kind="stable")[:MOST_DAYS])
+    return Sketch(symbol, tuple(days[chosen].tolist()), tuple(moves[chosen].tolist()))
+
+
+def record_looks(data_dir: Path, looks: Sequence[Look]) -> tuple[Looks, str | None]:
+    """Add looks to the record of a data folder; return all at their period, and a note.
+
+    The note says that earlier looks are missing from the record. Raises LockedError when another
+    run holds the record, FileError when it cannot be written.
+    """
+    path = data_dir / LOOKS
+    with _held(data_dir):
+        record, aside = _read(path)
+        expected = _expected(data_dir, fresh=not record.total)
+        record.lost += max(0, expected - record.total, aside is not None and not expected)
+        entries = [_add(record, each) for each in looks]
+        found = _at_the_period(record, entries)
+        _limit(record)
+        _write(path, record)
+        if (data_dir / "models").is_dir():  # after the record: it must never lack what is expected
+            atomic.write_text(data_dir / "models" / _MARK, f"{record.total}\n")
+    if not record.lost:
+        return found, None
+    kept = "" if aside is None else f"; what is left of it is kept as {aside}"
+    return found, (
+        f"{path} was deleted or damaged, or an earlier version of lstmcli counted: "
+        f"{record.lost} or more earlier looks at test spans are not counted{kept}"
+    )
+
+
+@contextmanager
+def _held(data_dir: Path) -> Iterator[None]:
+    """Hold the record's lock, and clear what a writer that was killed has left."""
+    with hold(data_dir / _LOCK, wait=_WAIT):
+        for folder, name in ((data_dir, LOOKS), (data_dir / "models", _MARK)):
+            for stray in folder.glob(f".{name}.*{atomic.TEMPORARY_SUFFIX}"):
+                stray.unlink(missing_ok=True)
+        yield
+
+
+def _hash(days: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Mix the bits of days: the last steps of splitmix64. Source: Steele et al., OOPSLA 2014."""
+    mixed = days.astype(np.uint64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return np.asarray(mixed ^ (mixed >> np.uint64(31)))
+
+
+def _add(record: _Record, look: Look) -> _Entry:
+    """Keep a look, as one with an equal one whose days it continues."""
+    series = look.series
+    if len(series) > MOST_SERIES:
+        series = tuple(sorted(series, key=lambda each: zlib.crc32(each.symbol.encode())))
+    numbers = _numbers(record.series, series[:MOST_SERIES])
+    entry = _Entry(**{**vars(look), "series": numbers})
+    for each in list(record.looks):
+        same = replace(each, name=entry.name, first=entry.first, last=entry.last) == entry
+        if same and _overlap(each, entry):
+            record.looks.remove(each)
+            first, last = min(each.first, entry.first), max(each.last, entry.last)
+            entry = replace(entry, first=first, last=last)
+            break  # one at most, so that the number of looks never falls
+    record.looks.append(entry)
+    return entry
+
+
+def _numbers(known: dict[int, Sketch], sketches: Sequence[Sketch]) -> tuple[int, ...]:
+    """Return the numbers of series in the record, those that are new included."""
+    keys = list(known)
+    days = sorted({day for each in known.values() for day in each.days})
+    table = np.full((len(keys), len(days)), np.nan)
+    for row, each in enumerate(known.values()):
+        table[row, np.searchsorted(days, each.days)] = each.moves
+    symbols = np.array([each.symbol for each in known.values()], dtype=object)
+    found = set()
+    for each in sketches:
+        place = _find(each, table, days, symbols)
+        number = max(known, default=0) + 1 if place is None else keys[place]
+        if place is None or _reach(each) > _reach(known[number]):
+            known[number] = each
+        found.add(number)
+    return tuple(sorted(found))
+
+
+def _find(
+    each: Sketch, table: NDArray[np.float64], days: Sequence[int], symbols: NDArray[np.object_]
+) -> int | None:
+    """Return the row of the table that holds the same series, None for a new one.
+
+    Days on which neither moved say nothing; with too few others the symbol decides.
+    """
+    if not len(symbols):
+        return None
+    columns = np.searchsorted(days, each.days)
+    shared = columns < len(days)
+    shared[shared] = np.asarray(days)[columns[shared]] == np.asarray(each.days)[shared]
+    theirs, ours = table[:, columns[shared]], np.asarray(each.moves, np.float64)[shared]
+    compared = np.maximum(np.abs(theirs), np.abs(ours)) > _TOLERANCE  # not where either lacks
+    agree = compared & (np.abs(theirs - ours) <= _TOLERANCE)
+    number = compared.sum(axis=1)
+    same = np.where(number < _FEWEST, symbols == each.symbol, agree.sum(axis=1) >= _SAME * number)
+    return int(np.argmax(np.where(same, number, -1))) if same.any() else None
+
+
+def _reach(each: Sketch) -> int:
+    return each.days[-1] - each.days[0] if each.days else 0
+
+
+def _overlap(one: _Entry, other: _Entry) -> bool:
+    return one.first <= other.last and other.first <= one.last
+
+
+def _at_the_period(record: _Record, entries: Sequence[_Entry]) -> Looks:
+    """Count what saw any of the days of any of the series of these looks."""
+    series = [set(each.series) for each in entries]
+    found = [
+        each
+        for each in record.looks
+        if any(
+            _overlap(each, new) and not seen.isdisjoint(each.series)
+            for new, seen in zip(entries, series, strict=True)
+        )
+    ]
+    by: dict[str, By] = {}
+    for each in sorted(found, key=lambda look: _BY.index(look.by)):
+        by.setdefault(each.model, each.by)
+    commands = list(by.values())
+    counts: dict[str, int] = {one: commands.count(one) for one in _BY if one in commands}
+    return Looks(len(by), len(found), counts, bool(record.dropped or record.lost))
+
+
+def _limit(record: _Record) -> None:
+    """Drop the looks that were not repeated for longest where there are too many."""
+    while True:
+        used = {number for each in record.looks for number in each.series}
+        over = max(len(record.looks) - MOST_LOOKS, len(used) > MOST_KEPT)
+        if over <= 0:
+            break
+        record.looks, record.dropped = record.looks[over:], record.dropped + over
+    record.series = {number: each for number, each in record.series.items() if number in used}
+
+
+def _expected(data_dir: Path, *, fresh: bool) -> int:
+    """Return how many looks were recorded before, by earlier versions too for a `fresh` record."""
+    with suppress(OSError, ValueError):
+        return max(0, int((data_dir / "models" / _MARK).read_text("ascii")))
+    total = 0
+    for path in (data_dir / "models").glob("*/state.json") if fresh else ():
+        with suppress(OSError, *_NOT_A_RECORD):
+            looks = json.loads(path.read_bytes()).get("looks", [])
+            total += sum(int(each["count"]) for each in looks)
+    return total
+
+
+def _write(path: Path, record: _Record) -> None:
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "dropped": record.dropped,
+        "lost": record.lost,
+        "series": {number: vars(each) for number, each in record.series.items()},
+        "looks": [vars(each) for each in record.looks],
+    }
+    atomic.write_text(path, json.dumps(document, separators=(",", ":")) + "\n")
+
+
+def _read(path: Path) -> tuple[_Record, str | None]:
+    """Return the record, and the name that a damaged one was put aside under."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return _Record({}, []), None
+    except OSError as error:
+        raise FileError("cannot read the file", where=path, why=error.strerror or "") from error
+    try:
+        return _parsed(json.loads(data)), None
+    except _NOT_A_RECORD:
+        return _Record({}, []), atomic.put_aside(path)
+
+
+def _parsed(document: Mapping[str, Any]) -> _Record:
+    """Return the record in a document; raises one of `_NOT_A_RECORD` for anything else."""
+    series = {}
+    for number, each in document["series"].items():
+        days, moves = (tuple(map(int, each[key])) for key in ("days", "moves"))
+        if len(days) != len(moves):
+            raise ValueError("days and moves of different lengths")
+        series[int(number)] = Sketch(str(each["symbol"]), days, moves)
+    looks = []
+    for each in document["looks"]:
+        words = {key: str(each[key]) for key in ("model", "name", "settings", "first", "last")}
+        numbers = tuple(map(int, each["series"]))
+        if not set(numbers) <= set(series):
+            raise ValueError("a look at an unknown series")
+        looks.append(_Entry(**words, by=_BY[_BY.index(each["by"])], series=numbers))
+    return _Record(series, looks, int(document["dropped"]), int(document["lost"]))

@@ -1,0 +1,189 @@
+"""Looks at a test span: what counts as one, what does not reset them, what is said of them."""
+
+import json
+import shutil
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lstmcli.runs import looks
+from lstmcli.runs.locks import hold
+from tests.command_line import Outcome, csv_text, in_process, sessions, walk
+
+DAYS = sessions(300)
+ONCE = {"models": 1, "looks": 1, "by": {"evaluate": 1}, "at_least": False}
+WARNING = "If those results guided your choices, expect worse on new data."
+
+
+def run(home: Path, *arguments: object) -> Outcome:
+    outcome = in_process(*arguments, folder=home)
+    assert outcome.code == 0, outcome.err
+    return outcome
+
+
+def looked(home: Path, *options: object) -> dict[str, Any] | None:
+    """Evaluate; returns what the JSON says of looks."""
+    outcome = run(home, "evaluate", "--format", "json", *options)
+    found: dict[str, Any] | None = json.loads(outcome.out)["looks"]
+    return found
+
+
+def train(home: Path, *options: object) -> Outcome:
+    """Train one more version, of other weights."""
+    seed = ("--set", "train.seed=7")
+    return run(home, "train", "--config", "tiny.toml", *seed, *options)
+
+
+def test_formats_and_further_files_of_one_result_are_one_look(home: Path) -> None:
+    text = run(home, "evaluate").out
+    run(home, "evaluate", "--format", "csv", "--report", "page.html", "--forecasts", "long.csv")
+    run(home, "evaluate", "--baselines", "garch")
+    assert looked(home) == ONCE
+    assert "evaluated" not in text.split("Verdict")[0].split("independent).")[1]
+    assert WARNING not in text + (home / "page.html").read_text()
+
+
+def test_another_horizon_is_another_look_but_no_other_model(home: Path) -> None:
+    assert looked(home) == ONCE
+    assert looked(home, "--horizon", 2) == {**ONCE, "looks": 2}
+    assert WARNING not in run(home, "evaluate", "--step-size", 1).out
+
+
+def test_the_second_model_is_told_of_in_plain_words(home: Path) -> None:
+    run(home, "evaluate")
+    assert WARNING not in train(home, "--promote", "always").err
+    text = run(home, "evaluate", "--report", "page.html").out
+    told = f"You have evaluated 2 models on this period (2 by evaluate). {WARNING}"
+    assert told in text
+    assert told in (home / "page.html").read_text()
+
+
+@pytest.mark.parametrize("how", ["name", "symbol", "column", "split", "copy"])
+def test_what_does_not_reset_the_looks(home: Path, how: str) -> None:
+    run(home, "evaluate")
+    options: tuple[object, ...] = ("--promote", "always")
+    if how == "name":
+        options = ("--name", "other")
+    elif how == "split":
+        options += ("--set", "split.train_fraction=0.9")
+    elif how in ("symbol", "column"):
+        rows = (home / "prices.csv").read_text().splitlines()
+        if how == "column":
+            rows = [f"{row},{0.9 * float(row.split(',')[1])}" for row in rows[1:]]
+            rows = ["Date,Close,Adj Close", *rows]
+        (home / "renamed.csv").write_text("\n".join(rows) + "\n")
+        options += ("--csv", "renamed.csv", "--name", "other")
+    if how != "copy":
+        train(home, *options)
+    else:
+        shutil.copytree(home / "data/models/tiny", home / "data/models/other")
+    found = looked(home, "--model", "tiny" if how == "split" else "other")
+    assert found is not None
+    assert found["models"] == (1 if how == "copy" else 2)
+
+
+def test_training_on_other_prices_shares_no_looks(home: Path) -> None:
+    run(home, "evaluate")
+    (home / "new.csv").write_text(csv_text(walk(300, seed=5)))
+    train(home, "--csv", "new.csv", "--name", "other")
+    assert looked(home, "--model", "other") == ONCE
+
+
+def test_the_comparison_of_train_and_of_promote_counts_and_says_so(home: Path) -> None:
+    told = f"You have evaluated 2 models on this period (2 by train). {WARNING}"
+    assert told in train(home).err
+    found = looked(home, "--model", "tiny/v0001")
+    assert found == {**ONCE, "models": 2, "looks": 3, "by": {"evaluate": 1, "train": 1}}
+    third = train(home, "--set", "train.seed=9", "--promote", "never")
+    assert WARNING not in third.err
+    (home / "data/looks.json").unlink()
+    (home / "data/models/.looks").unlink()
+    done = run(home, "models", "promote", "tiny/v0003", "--if-better")
+    assert "evaluated 2 models on this period (2 by models promote)" in done.err
+    before = (home / "data/looks.json").read_bytes()
+    run(home, "models", "promote", "tiny/v0003")
+    assert (home / "data/looks.json").read_bytes() == before
+
+
+def test_forecasts_shown_with_what_happened_count(home: Path) -> None:
+    for day in (DAYS[-1], DAYS[200]):
+        run(home, "predict", "--as-of", day)
+    run(home, "predict")
+    assert not (home / "data/looks.json").exists()
+    run(home, "predict", "--as-of", DAYS[280])
+    run(home, "predict", "--as-of", DAYS[280], "--format", "json")
+    found = json.loads((home / "data/looks.json").read_text())["looks"]
+    assert [(each["by"], each["first"], each["last"]) for each in found] == [
+        ("predict", DAYS[280], DAYS[285])
+    ]
+    train(home, "--promote", "always")
+    found = looked(home)
+    assert found == {**ONCE, "models": 2, "looks": 2, "by": {"evaluate": 1, "predict": 1}}
+    told = run(
+        home, "predict", "--model", "tiny/v0001", "--as-of", DAYS[285], "--format", "csv"
+    ).err
+    assert "evaluated 2 models on this period (1 by evaluate, 1 by predict)" in told
+
+
+def test_cutoffs_before_the_test_span_are_no_look(home: Path) -> None:
+    assert looked(home, "--start", DAYS[200], "--end", DAYS[240]) is None
+    assert not (home / "data/looks.json").exists()
+    # Refits forecast those days without having seen them.
+    assert looked(home, "--start", DAYS[200], "--end", DAYS[240], "--refit", 4) == ONCE
+
+
+def test_an_audit_is_no_look(home: Path) -> None:
+    run(home, "evaluate", "--audit", "--audit-epochs", 1)
+    assert not (home / "data/looks.json").exists()
+
+
+def test_two_models_in_one_evaluation_are_two(home: Path) -> None:
+    train(home, "--promote", "never")
+    found = looked(home, "--model", "tiny/v0001", "--model", "tiny/v0002")
+    assert found == {**ONCE, "models": 2, "looks": 2, "by": {"evaluate": 2}}
+
+
+def test_a_look_that_cannot_be_counted_is_reported_and_harms_nothing(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looks, "_WAIT", 0.01)
+    with hold(home / "data/models/tiny/.lock"):
+        assert looked(home) == ONCE  # also while a training is at work
+    with hold(home / "data/.looks.lock"):
+        outcome = run(home, "evaluate", "--format", "json")
+        assert "this look at the test span was not counted: another run" in outcome.err
+        assert json.loads(outcome.out)["looks"] is None
+        assert "was not counted" in train(home).err
+        assert "was not counted" in run(home, "predict", "--as-of", DAYS[280]).err
+    (home / "data/looks.json").unlink()
+    (home / "data/looks.json").mkdir()
+    assert "was not counted: cannot read the file" in run(home, "evaluate").err
+
+
+@pytest.mark.parametrize("damage", ["delete", "cut"])
+def test_a_deleted_or_damaged_record_is_reported(home: Path, damage: str) -> None:
+    run(home, "evaluate")
+    path = home / "data/looks.json"
+    if damage == "delete":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:50])
+    outcome = run(home, "evaluate")
+    assert "looks.json was deleted or damaged" in outcome.err
+    assert (home / "data/looks.json.damaged").exists() == (damage == "cut")
+
+
+def test_a_model_elsewhere_is_counted_where_the_data_lie(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home / "data/models/tiny/v0001", tmp_path / "else/v0001")
+    assert looked(home, "--model", str(tmp_path / "else/v0001")) == ONCE
+    assert [path.name for path in (tmp_path / "else").iterdir()] == ["v0001"]
+    assert looked(home) == ONCE
+
+
+def test_days_are_dates(home: Path) -> None:
+    run(home, "evaluate")
+    (found,) = json.loads((home / "data/looks.json").read_text())["looks"]
+    assert date.fromisoformat(found["first"]) < date.fromisoformat(found["last"])
+    assert found["name"] == "tiny/v0001"
