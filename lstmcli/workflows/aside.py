@@ -1,11 +1,15 @@
 """Work that a process of its own does while this one does other work.
 
 Threads share one processor where the work is Python's own. The process starts bare, as on every
-system, so what it works with is copied to it and what it finds is copied back.
+system, so what it works with is copied to it and what it finds is copied back. Or it is forked:
+then it has all that this one has read, computed and cached so far, and nothing of what follows.
 """
 
 import multiprocessing
 import signal
+import sys
+import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
@@ -17,19 +21,21 @@ R = TypeVar("R")
 
 
 @contextmanager
-def aside(work: Callable[[], R]) -> Iterator[Callable[[], R]]:
+def aside(work: Callable[[], R], *, forked: bool = False) -> Iterator[Callable[[], R]]:
     """Begin the work; what is yielded waits for its result.
 
     Where the process ends without one the work is done here, and its error raised here. The process
     ends with the block. For the main thread, as signals are.
     """
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork" if forked else "spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_send, args=(work, sender), daemon=True)
     # Handed down, so that Ctrl-C stops this process alone, which then ends the other.
     interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        process.start()
+        with warnings.catch_warnings():  # of threads that a fork lacks: NumPy's know of forks
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process.start()
     finally:
         signal.signal(signal.SIGINT, interrupt)
     sender.close()  # so that the process alone holds it, and its end is seen
@@ -47,6 +53,17 @@ def aside(work: Callable[[], R]) -> Iterator[Callable[[], R]]:
         receiver.close()
         process.kill()
         process.join()
+
+
+def can_fork() -> bool:
+    """Whether a fork is safe here: not beside an accelerator, nor on systems that advise against it.
+
+    PyTorch is to use one thread in the fork: the others of a pool are not there.
+    """
+    import torch
+
+    main = threading.current_thread() is threading.main_thread()
+    return sys.platform == "linux" and main and not torch.cuda.is_available()
 
 
 def _send(work: Callable[[], object], sender: "Connection[object, object]") -> None:

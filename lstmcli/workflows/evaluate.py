@@ -1,6 +1,6 @@
 """Evaluate: walk forward over past cutoffs, beside the baselines, to a verdict."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lstmcli.config import Data, Settings
+from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, UsageError
 from lstmcli.evaluation.backtest import Backtest, Rows, turn_of
@@ -101,14 +101,13 @@ def evaluate(
     device: str = "auto",
     number_of_threads: int = 1,
     on_refit: OnRefit = lambda refit, number, total: None,
-    load: Callable[[Source, Data], tuple[list[Prices], list[Failure]]] = load_prices,
     counted: bool = True,
 ) -> EvaluateReport:
     """Forecast every symbol from past cutoffs with each model and each baseline, and score them.
 
     Without `start` the cutoffs begin where the recipe says, else with the test span. With `refit`
-    all that is fitted is fitted again after every so many cutoff dates. `load` brings the prices;
-    `counted` says whether this is a look at the test span. Raises DataError when no cutoff has a
+    all that is fitted is fitted again after every so many cutoff dates. `counted` says whether
+    this is a look at the test span. Raises DataError when no cutoff has a
     whole horizon of bars behind it.
     """
     check_baselines(baselines)
@@ -121,7 +120,7 @@ def evaluate(
     every = settings.evaluate.refit if refit is None else None if refit == "never" else refit
     if every is not None:
         check_refittable(networks)
-    loaded, failures = load(source, settings.data)
+    loaded, failures = load_prices(source, settings.data)
     own, unsuitable = _own_series(networks, loaded)
     failures += unsuitable
     raise_if_all_failed(len(loaded) - len(unsuitable), failures)
