@@ -187,7 +187,7 @@ def merged(found: Iterable[Comparison]) -> list[Comparison]:
                 difference=before.difference or each.difference,
             )
         )
-    return list(together.values())
+    return [each for each in together.values() if each.numbers or each.difference]
 
 
 def leak_error(leak: Comparison, next_step: str = "") -> LeakError:

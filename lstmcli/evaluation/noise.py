@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lstmcli.market.prices import Prices
 
 _MEMORY = 16  # bars over which a deviation from the level fades
-_DEVIATION = 0.07  # of each of the moves that add up to it: 28 % in all, 10 % from bar to bar
+_DEVIATION = 0.1  # of each of the moves that add up to it: 40 % in all, 14 % from bar to bar
 _RANGE = 0.02
 
 
@@ -30,7 +30,7 @@ def rewritten(
     kept = _kept(frame, after)
     if kept < len(frame):
         noise = _noise(frame.iloc[:kept], len(frame) - kept, generator, shift)
-        frame.iloc[kept:] = np.column_stack([noise[name] for name in frame])
+        frame.iloc[kept:] = np.column_stack([noise[str(name)] for name in frame])
     return replace(prices, frame=frame)
 
 

@@ -27,7 +27,8 @@ def aside(work: Callable[[], R], *, forked: bool = False) -> Iterator[Callable[[
     Where the process ends without one the work is done here, and its error raised here. The process
     ends with the block. For the main thread, as signals are.
     """
-    context = multiprocessing.get_context("fork" if forked else "spawn")
+    get = multiprocessing.get_context
+    context = get("fork") if forked else get("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_send, args=(work, sender), daemon=True)
     # Handed down, so that Ctrl-C stops this process alone, which then ends the other.
@@ -56,9 +57,9 @@ def aside(work: Callable[[], R], *, forked: bool = False) -> Iterator[Callable[[
 
 
 def can_fork() -> bool:
-    """Whether a fork is safe here: not beside an accelerator, nor on systems that advise against it.
+    """Whether a fork is safe: on Linux, and where PyTorch starts no threads for an accelerator.
 
-    PyTorch is to use one thread in the fork: the others of a pool are not there.
+    PyTorch is to use one thread in the fork, which has none of the others of a pool.
     """
     import torch
 

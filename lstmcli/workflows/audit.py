@@ -141,11 +141,11 @@ def _audit(
     forks = can_fork() and asked["number_of_threads"] == 1
     with aside(on_true_prices, forked=True) if forks else nullcontext(on_true_prices) as wait:
         copies = Copies(source, loaded, folder / "rewritten")
-        begun = begin(walks, copies, first)
+        control_figures = begin(walks, copies, first)
         true, bases = wait()
-    found = audit_walks(walks, copies, begun, true)
+    found = audit_walks(walks, copies, control_figures, true)
     notes = [*true.notes, *(f"{each.symbol}: {note}" for each in loaded for note in each.notes)]
-    notes += [f"{name} was not audited: {why}" for name, why in true.lacking.items()]
+    notes += [f"not audited, {name}: {why}" for name, why in true.lacking.items()]
     for one, basis in zip(kept, bases, strict=True):
         some, more = audit_fit(one, basis, source, folder / "fitted", forks=forks)
         found, notes = [*found, *some], [*notes, *more]

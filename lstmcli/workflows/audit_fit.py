@@ -59,7 +59,8 @@ class Basis:
 
     prices : whose rows, up to the last one of then where `exact`. why : where they are not those
     that it was trained on, why not. validation, last : the last day before the validation rows
-    (None without such), and the last day that is fitted on, None where nothing can be. failures : what cannot be fitted on.
+    (None without such), and the last day that is fitted on, None where nothing can be.
+    failures : what cannot be fitted on.
     truth : where not `exact`, the figures of a short fit on the true prices.
     """
 
@@ -223,7 +224,7 @@ def _against_truth(kept: Kept, basis: Basis, noisy: list[Prices]) -> list[Compar
 
     assert basis.last is not None
     made = briefly()
-    found = compare("fit", basis.last, basis.truth, made)
+    found = compare("fit", basis.last, *in_both(basis.truth, made))
     if any(each.difference for each in found):
         check_repeats(compare("fit", basis.last, made, briefly()))
     return found
@@ -252,22 +253,22 @@ def _against_kept(
     forks = forks and kept.metadata["threads"] == 1
     with aside(true_fit, forked=True) if forks else nullcontext(true_fit) as wait:
         true, true_progress, distance = wait()
-    fits = compare("fit", last, [*true_progress, *true], [*progress, *recorded])
+    both = in_both([*true_progress, *true], [*progress, *recorded])
+    fits = compare("fit", last, *both)
     if not _is_clean(fits):
         check_repeats(compare("fit", last, recorded, _figures(kept, *_train_again(kept, noisy))[0]))
+        return [*fits, *purges], []  # such a fit says nothing about the kept model
     found = compare("kept", last, expected, true)
-    name, notes = str(kept.reference), []
-    if not _is_clean(found):
-        changed = _elsewhere(kept)
-        if distance <= TOLERANCE:
-            notes.append(
-                f"{name} was trained where numbers are rounded otherwise: a refit's forecasts "
-                f"differ by {distance:.1g} of a window's volatility, {TOLERANCE:g} are allowed"
-            )
-        elif changed:
-            notes.append(f"the kept weights of {name} were not compared: trained with {changed}")
-        found = [] if notes else found
-    return [*found, *fits, *purges], notes
+    name, elsewhere = str(kept.reference), _elsewhere(kept)
+    if _is_clean(found) or not (distance <= TOLERANCE or elsewhere):
+        return [*found, *fits, *purges], []
+    note = f"the kept weights of {name} were not compared: trained with {elsewhere}"
+    if distance <= TOLERANCE:
+        note = (
+            f"{name} was trained where numbers are rounded otherwise: a refit's forecasts differ "
+            f"by {distance:.1g} of a window's volatility, {TOLERANCE:g} are allowed"
+        )
+    return [*fits, *purges], [note]
 
 
 def _is_clean(found: Sequence[Comparison]) -> bool:
@@ -329,11 +330,15 @@ def _recorded(name: str, model: TrainedModel, described: dict[str, Any]) -> Iter
 def _from_training(name: str, done: Fit) -> Iterator[Figures]:
     """Yield what training rows alone decide, whichever epoch validation chooses.
 
-    An epoch is named with its learning rate, which a `plateau` schedule takes from validation.
+    An epoch is named with the learning rates so far: a `plateau` schedule takes them from
+    validation.
     """
     yield from _scaler(name, done.model)
+    rates: dict[int, dict[float, int]] = {}
     for each in done.history:
-        which = f"{_epoch(each)} at rate {each.learning_rate:g}"
+        rates.setdefault(each.member, {}).setdefault(each.learning_rate, each.epoch)
+        since = (f"{rate:g} from {epoch}" for rate, epoch in rates[each.member].items())
+        which = f"{_epoch(each)}, at rates {', '.join(since)}"
         yield Figures(name, "training losses", which, np.array(each.loss))
         yield Figures(name, "gradient norms", which, np.array(each.gradient_norm))
 

@@ -22,7 +22,7 @@ Change = Callable[[Prices], Prices]
 
 @dataclass
 class _File:
-    """One file: a series, or the closes of several beside each other as they lay before.
+    """One file: a series, or the closes of several next to each other, as they lay before.
 
     columns : as its header names them. lines : the unchanged rows.
     """
@@ -67,7 +67,7 @@ class Copies:
                     path.with_suffix(".json").write_bytes(noted.read_bytes())
                 self._files.append(_File(path, [each], list(COLUMNS)))
             return
-        entries = []
+        entries: list[str] = []
         for group in _groups(prices):
             names, several = [each.symbol for each in group], len(group) > 1
             path = folder / f"{len(entries)}.csv"
@@ -75,7 +75,7 @@ class Copies:
                 path = folder / f"{encode_symbol(names[0])}.csv"
             named = not several and "=" not in names[0]
             entries.append(f"{names[0]}={path}" if named else str(path))
-            columns = names if several else list(group[0].frame)
+            columns = names if several else [str(each) for each in group[0].frame]
             self._files.append(_File(path, group, columns))
         self._source = replace(
             source, csv=tuple(entries), symbols=(), sep=",", decimal=".", strict=False, stdin=None
