@@ -146,7 +146,7 @@ def evaluate(
         typer.Option(
             "--audit",
             help="Instead of scoring, prove that no bar after a cutoff is used: later bars become "
-            "noise, and forecasts and a refit must stay the same to the last bit.",
+            "noise, and forecasts, scores and the kept weights must stay the same to the last bit.",
         ),
     ] = False,
     issued: Annotated[
@@ -163,7 +163,7 @@ def evaluate(
             "--audit-epochs",
             metavar="N",
             min=1,
-            help="Epochs of the audit's refits, at most the recipe's.",
+            help="Epochs of the audit's short refits, at most the recipe's.",
         ),
     ] = 2,
     device: options.Device = None,

@@ -1,11 +1,11 @@
-"""The leak audit: noise takes the place of what comes after a day, and nothing before may change.
+"""The leak audit: later bars are replaced, and no number from before may change.
 
-A run is any function from price tables to numbers. It is made on the true prices and on rewritten
-ones, and whatever may not depend on the rewritten rows must come out the same to the last bit. How
-the numbers are made is not looked at, so no kind of leak has to be thought of beforehand.
+Runs of the product become figures. Those of true prices and those of prices that differ only after
+a day are compared to the last bit; how they are computed is not looked at, so no kind of leak has
+to be thought of in advance. As a control, what lies after the day must change.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -14,21 +14,23 @@ from numpy.typing import NDArray
 
 from lstmcli.errors import LeakError
 from lstmcli.evaluation.backtest import Backtest
-from lstmcli.evaluation.noise import rewritten
-from lstmcli.market.prices import Prices
 
-Stage = Literal["forecast", "training", "fit"]
-Table = Sequence[Prices]
+Stage = Literal[
+    "control", "reader", "forecast", "score", "as-of", "refit", "training", "fit", "kept"
+]
 
 EVEN_DAYS, RANDOM_DAYS = 5, 3
+_CHANGED = 0.5  # of the rows after a day, at least: a dead unit may hide a few
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Some of the numbers that a run came to.
+    """Some of the numbers of a run.
 
     model, kind : whose they are, and what ("forecasts", "weights"). name : which of them.
     values : any shape; for forecasts (N, H), one row for each of the N pairs of symbol and cutoff.
+    symbol, cutoff : (N,) of each row; rows after a day may depend on what comes after it.
+    labels : names along the last axis where it is no horizon.
     """
 
     model: str
@@ -37,11 +39,23 @@ class Figures:
     values: NDArray[Any]
     symbol: NDArray[np.str_] | None = None
     cutoff: NDArray[np.datetime64] | None = None
+    labels: tuple[str, ...] = ()
+
+    def rows(self, chosen: NDArray[np.bool_]) -> "Figures":
+        """Return some of the rows; only where each has a symbol and a cutoff."""
+        assert self.symbol is not None
+        assert self.cutoff is not None
+        return replace(
+            self,
+            values=self.values[chosen],
+            symbol=self.symbol[chosen],
+            cutoff=self.cutoff[chosen],
+        )
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The first number that changed, and the last day whose bars had not.
+    """The first number that changed (of a control: that did not), and the last day that stayed.
 
     name : "median", "q0.05", "0.lstm.weight_ih_l0[3, 4]".
     symbol, cutoff, step : of a forecast; None for what is fitted.
@@ -49,8 +63,8 @@ class Difference:
 
     after: np.datetime64
     name: str
-    expected: float
-    found: float
+    expected: float | str
+    found: float | str
     symbol: str | None = None
     cutoff: np.datetime64 | None = None
     step: int | None = None
@@ -60,7 +74,8 @@ class Difference:
 class Comparison:
     """All numbers of one kind of one model, compared in one stage.
 
-    after : the last days whose bars stayed, one a rewriting. difference : None where all agree.
+    after : the last days whose bars stayed, one a rewriting. difference : None where all are as
+    they should be: the same, in the control stage changed.
     """
 
     stage: Stage
@@ -69,49 +84,6 @@ class Comparison:
     after: tuple[np.datetime64, ...]
     numbers: int
     difference: Difference | None
-
-
-def audit_forecasts(
-    walk: Callable[[Table], Backtest],
-    prices: Table,
-    true: Backtest,
-    generator: np.random.Generator,
-) -> list[Comparison]:
-    """Compare `true`, the backtest of `prices`, with those where the bars after a cutoff are noise.
-
-    All that is said from the cutoffs up to that one is compared. They are five spread evenly over
-    the backtest, first and last among them, and three drawn by `generator`. Each time the whole
-    backtest is repeated, so that its batches have the same shape. Raises LeakError where the same
-    prices do not give the same forecasts twice.
-    """
-    found: list[Comparison] = []
-    for day in sample_days(true.cutoff, generator):
-        other = walk([rewritten(each, day, generator) for each in prices])
-        found += compare("forecast", day, _until(true, day), _until(other, day))
-    if any(each.difference for each in found):
-        last = true.cutoff.max()
-        _check_repeats(compare("forecast", last, _until(true, last), _until(walk(prices), last)))
-    return _merged(found)
-
-
-def audit_fit(
-    stage: Stage,
-    fit: Callable[[Table], Sequence[Figures]],
-    prices: Table,
-    true: Sequence[Figures],
-    after: np.datetime64,
-    generator: np.random.Generator,
-) -> list[Comparison]:
-    """Compare `true`, what a fit on `prices` came to, with a fit where later bars are noise.
-
-    What only one of the two has is left out. Raises LeakError where the same prices do not
-    give the same fit twice.
-    """
-    other = fit([rewritten(each, after, generator) for each in prices])
-    found = compare(stage, after, *_in_both(true, other))
-    if any(each.difference for each in found):
-        _check_repeats(compare(stage, after, *_in_both(true, fit(prices))))
-    return found
 
 
 def sample_days(
@@ -126,88 +98,86 @@ def sample_days(
     return chosen
 
 
+def backtest_figures(result: Backtest) -> Iterator[Figures]:
+    """Yield the windows of a backtest, and what is forecast from each."""
+
+    def figures(model: str, kind: str, name: str, values: NDArray[Any]) -> Figures:
+        return Figures(model, kind, name, values, result.symbol, result.cutoff)
+
+    yield figures("all", "windows", "cutoff", result.cutoff[:, None])
+    yield figures("all", "dates", "date", result.dates)
+    yield figures("all", "contexts", "last_close", result.last_close[:, None])
+    yield figures("all", "contexts", "sigma", result.sigma[:, None])
+    for model, forecast in result.forecasts.items():
+        yield figures(model, "forecasts", "median", forecast.median)
+        if forecast.quantiles is not None:
+            for index, level in enumerate(forecast.levels):
+                yield figures(model, "forecasts", f"q{level}", forecast.quantiles[..., index])
+        if forecast.spread is not None:
+            yield figures(model, "forecasts", "spread", forecast.spread)
+
+
+def numbers_of(model: str, kind: str, tree: Any) -> Figures:
+    """Return every number in nested tables and lists, in order; what is undefined is NaN."""
+    found = list(_leaves(tree, ""))
+    return Figures(
+        model,
+        kind,
+        kind,
+        np.array([value for _, value in found], dtype=np.float64),
+        labels=tuple(label for label, _ in found),
+    )
+
+
+def up_to(figures: Iterable[Figures], day: np.datetime64) -> list[Figures]:
+    """Leave out the rows of later cutoffs."""
+    return [each if each.cutoff is None else each.rows(each.cutoff <= day) for each in figures]
+
+
 def compare(
     stage: Stage, after: np.datetime64, expected: Sequence[Figures], found: Sequence[Figures]
 ) -> list[Comparison]:
-    """Compare figures pairwise to the last bit."""
-    return _merged(
+    """Compare figures to the last bit; those that only one run has differ too."""
+    return merged(
         Comparison(stage, a.model, a.kind, (after,), a.values.size, _first(after, a, b))
-        for a, b in zip(expected, found, strict=True)
+        for a, b in _pairs(expected, found)
     )
 
 
-def leak_error(leak: Comparison, next_step: str = "") -> LeakError:
-    """Say where a comparison first differs."""
-    found = leak.difference
-    assert found is not None
-    return LeakError(
-        "what comes after a cutoff was used",
-        where=_place(leak),
-        why=f"{found.expected!r} with the true bars after {found.after}, {found.found!r} with "
-        "noise in their place",
-        next_step=next_step,
+def control(
+    after: np.datetime64,
+    expected: Sequence[Figures],
+    found: Sequence[Figures],
+    kinds: Mapping[str, Sequence[str]],
+) -> list[Comparison]:
+    """Hold that most rows of later cutoffs have changed, symbol by symbol and column by column.
+
+    kinds : what must change, and of which models. Else the audit would see no leak either: a cache
+    may answer, or a network that says the same to everything.
+    """
+    return merged(
+        _changed(after, a, b)
+        for a, b in _pairs(expected, found)
+        if a.model in kinds.get(a.kind, ())
     )
 
 
-def _until(result: Backtest, day: np.datetime64) -> list[Figures]:
-    """Return all that is said from the cutoffs up to a day."""
-    rows = result.cutoff <= day
-    symbol, cutoff = result.symbol[rows], result.cutoff[rows]
-
-    def figures(model: str, kind: str, name: str, values: NDArray[np.float64]) -> Figures:
-        return Figures(model, kind, name, values[rows], symbol, cutoff)
-
-    found = [
-        figures("all", "contexts", "last_close", result.last_close[:, None]),
-        figures("all", "contexts", "sigma", result.sigma[:, None]),
-    ]
-    for model, forecast in result.forecasts.items():
-        found.append(figures(model, "forecasts", "median", forecast.median))
-        if forecast.quantiles is not None:
-            found += [
-                figures(model, "forecasts", f"q{level}", forecast.quantiles[..., index])
-                for index, level in enumerate(forecast.levels)
-            ]
-        if forecast.spread is not None:
-            found.append(figures(model, "forecasts", "spread", forecast.spread))
-    return found
+def in_both(
+    expected: Sequence[Figures], found: Sequence[Figures]
+) -> tuple[list[Figures], list[Figures]]:
+    """Leave out what only one of the two has."""
+    ours, theirs = _by_key(expected), _by_key(found)
+    both = [key for key in ours if key in theirs]
+    return [ours[key] for key in both], [theirs[key] for key in both]
 
 
-def _first(after: np.datetime64, expected: Figures, found: Figures) -> Difference | None:
-    """Return the first number that is not the same bit for bit."""
-    ours, theirs = expected.values, found.values
-    if ours.shape != theirs.shape:
-        return Difference(after, f"{expected.name}: how many", ours.size, theirs.size)
-    changed = np.argwhere(_bits(ours) != _bits(theirs))
-    if not len(changed):
-        return None
-    index = tuple(changed[0].tolist())
-    values = ours[index].item(), theirs[index].item()
-    if expected.symbol is None or expected.cutoff is None:
-        return Difference(after, f"{expected.name}{list(index) if index else ''}", *values)
-    row, step = index
-    return Difference(
-        after,
-        expected.name,
-        *values,
-        symbol=str(expected.symbol[row]),
-        cutoff=expected.cutoff[row],
-        step=step + 1,
-    )
-
-
-def _bits(values: NDArray[Any]) -> NDArray[Any]:
-    """The same memory as integers: NaN equals itself, 0.0 is not -0.0."""
-    return np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}").reshape(values.shape)
-
-
-def _merged(found: Iterable[Comparison]) -> list[Comparison]:
-    """Put comparisons of the same kind of the same model together."""
-    merged: dict[tuple[str, str], Comparison] = {}
+def merged(found: Iterable[Comparison]) -> list[Comparison]:
+    """Put comparisons of the same kind of the same model in the same stage together."""
+    together: dict[tuple[str, str, str], Comparison] = {}
     for each in found:
-        key = (each.model, each.kind)
-        before = merged.get(key)
-        merged[key] = (
+        key = (each.stage, each.model, each.kind)
+        before = together.get(key)
+        together[key] = (
             each
             if before is None
             else replace(
@@ -217,20 +187,41 @@ def _merged(found: Iterable[Comparison]) -> list[Comparison]:
                 difference=before.difference or each.difference,
             )
         )
-    return list(merged.values())
+    return [each for each in together.values() if each.numbers or each.difference]
 
 
-def _in_both(
-    expected: Sequence[Figures], found: Sequence[Figures]
-) -> tuple[list[Figures], list[Figures]]:
-    ours = {(each.model, each.kind, each.name): each for each in expected}
-    theirs = {(each.model, each.kind, each.name): each for each in found}
-    both = [key for key in ours if key in theirs]
-    return [ours[key] for key in both], [theirs[key] for key in both]
+def leak_error(leak: Comparison, next_step: str = "") -> LeakError:
+    """Say where a comparison first fails."""
+    found = leak.difference
+    assert found is not None
+    if leak.stage == "control":
+        return LeakError(
+            "the audit proves nothing here",
+            where=_place(leak),
+            why=f"noise in every bar after {found.after} left most values as they were, such as "
+            f"{found.found!r}",
+            next_step=next_step or "A cache, or a network whose output is constant, hides leaks.",
+        )
+    if leak.stage == "kept":
+        return LeakError(
+            "the kept model is not the one that its training rows give",
+            where=_place(leak),
+            why=f"found {found.expected!r}, a refit on the rows up to {found.after} gives "
+            f"{found.found!r}",
+            next_step=next_step or "It may have learned from later rows. Train it again.",
+        )
+    return LeakError(
+        "what comes after a cutoff was used",
+        where=_place(leak),
+        why=f"{found.expected!r} became {found.found!r} when other bars took the place of those "
+        f"after {found.after}",
+        next_step=next_step,
+    )
 
 
-def _check_repeats(control: Sequence[Comparison]) -> None:
-    for each in control:
+def check_repeats(again: Sequence[Comparison]) -> None:
+    """Raise LeakError where the same prices do not give the same numbers twice."""
+    for each in again:
         if each.difference is not None:
             raise LeakError(
                 "the audit proves nothing here",
@@ -241,10 +232,99 @@ def _check_repeats(control: Sequence[Comparison]) -> None:
             )
 
 
+def _by_key(figures: Iterable[Figures]) -> dict[tuple[str, str, str], Figures]:
+    return {(each.model, each.kind, each.name): each for each in figures}
+
+
+def _pairs(
+    expected: Iterable[Figures], found: Iterable[Figures]
+) -> Iterator[tuple[Figures, Figures]]:
+    ours, theirs = _by_key(expected), _by_key(found)
+    for key in dict.fromkeys([*ours, *theirs]):
+        one, other = ours.get(key), theirs.get(key)
+        yield one or _none(other), other or _none(one)
+
+
+def _none(like: Figures | None) -> Figures:
+    assert like is not None
+    return replace(like, values=np.empty(0, like.values.dtype))
+
+
+def _leaves(tree: Any, path: str) -> Iterator[tuple[str, float]]:
+    if isinstance(tree, dict):
+        for key, each in tree.items():
+            yield from _leaves(each, f"{path}.{key}".lstrip("."))
+    elif isinstance(tree, list | tuple | np.ndarray):
+        for index, each in enumerate(tree):
+            yield from _leaves(each, f"{path}[{index}]")
+    elif not isinstance(tree, str):
+        yield path, np.nan if tree is None else float(tree)
+
+
+def _first(after: np.datetime64, expected: Figures, found: Figures) -> Difference | None:
+    """Return the first number that is not the same bit for bit."""
+    ours, theirs = expected.values, found.values
+    if ours.shape != theirs.shape:
+        return Difference(after, f"{expected.name}: how many", ours.size, theirs.size)
+    changed = np.argwhere(_bits(ours) != _bits(theirs))
+    return _at(after, expected, found, tuple(changed[0].tolist())) if len(changed) else None
+
+
+def _changed(after: np.datetime64, expected: Figures, found: Figures) -> Comparison:
+    assert expected.cutoff is not None
+    if len(expected.values) != len(found.values):
+        difference = _first(after, expected, found)
+        return Comparison("control", expected.model, expected.kind, (after,), 0, difference)
+    later = expected.cutoff > after
+    a, b = expected.rows(later), found.rows(later)
+    result = Comparison("control", a.model, a.kind, (after,), a.values.size, None)
+    same = _bits(a.values) == _bits(b.values)
+    if not a.labels:  # a row changes if any of its steps does
+        same = np.broadcast_to(same.all(axis=1, keepdims=True), same.shape)
+    assert a.symbol is not None
+    for symbol in np.unique(a.symbol):
+        rows = np.flatnonzero(a.symbol == symbol)
+        stuck = np.flatnonzero(same[rows].mean(axis=0) > 1.0 - _CHANGED)
+        if len(stuck):
+            column = int(stuck[0])
+            row = int(rows[same[rows, column]][0])
+            return replace(result, difference=_at(after, a, b, (row, column)))
+    return result
+
+
+def _at(
+    after: np.datetime64, expected: Figures, found: Figures, index: tuple[int, ...]
+) -> Difference:
+    values = _value(expected.values[index]), _value(found.values[index])
+    label = expected.labels[index[-1]] if expected.labels else None
+    if expected.symbol is None or expected.cutoff is None:
+        name = label or f"{expected.name}{list(index) if index else ''}"
+        return Difference(after, name, *values)
+    row, column = index
+    return Difference(
+        after,
+        label or expected.name,
+        *values,
+        symbol=str(expected.symbol[row]),
+        cutoff=expected.cutoff[row],
+        step=None if label else column + 1,
+    )
+
+
+def _value(value: Any) -> float | str:
+    return str(value) if isinstance(value, np.datetime64) else value.item()
+
+
+def _bits(values: NDArray[Any]) -> NDArray[Any]:
+    """The same memory as integers: NaN equals itself, 0.0 is not -0.0."""
+    return np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}").reshape(values.shape)
+
+
 def _place(leak: Comparison) -> str:
     found = leak.difference
     assert found is not None
     what = f"{leak.kind} of {leak.model}, {found.name}"
     if found.symbol is None:
         return f"{leak.stage} stage, cutoff {found.after}, {what}"
-    return f"{leak.stage} stage, {found.symbol}, cutoff {found.cutoff}, step {found.step}, {what}"
+    step = "" if found.step is None else f"step {found.step}, "
+    return f"{leak.stage} stage, {found.symbol}, cutoff {found.cutoff}, {step}{what}"

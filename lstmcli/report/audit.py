@@ -32,7 +32,8 @@ def _document(report: AuditReport) -> dict[str, Any]:
         "windows": report.n_windows,
         "fitted_cutoffs": report.fitted_cutoffs,
         "refit_epochs": report.epochs,
-        "clean": _is_clean(report),
+        "clean": report.is_clean,
+        "numbers": _numbers(report),
         "comparisons": [_row(each) for each in report.comparisons],
         "shuffled": list(report.shuffled),
         "cannot_see": list(UNSEEN),
@@ -51,7 +52,7 @@ def _row(found: Comparison) -> dict[str, Any]:
         "first_after": str(found.after[0]),
         "last_after": str(found.after[-1]),
         "numbers": found.numbers,
-        "result": "identical" if difference is None else "differs",
+        "result": _result(found),
         "name": difference and difference.name,
         "symbol": difference and difference.symbol,
         "cutoff": difference
@@ -69,13 +70,15 @@ def _tables(report: AuditReport) -> list[RenderableType]:
         left=4,
     )
     for each in report.comparisons:
-        result = "identical" if each.difference is None else "differs"
-        table.add_row(each.stage, each.model, each.kind, _after(each), f"{each.numbers}", result)
+        row = (each.stage, each.model, each.kind, _after(each), f"{each.numbers:,}")
+        table.add_row(*row, _result(each))
     refits = ", ".join(f"{name} {count(n, 'epoch')}" for name, n in report.epochs.items())
+    compared = ", ".join(f"{kind} {n:,}" for kind, n in _numbers(report).items())
     return [
         table,
-        "Every value of every later bar was replaced by noise, and the run repeated. "
-        f"Refits: {refits}.",
+        "Later bars were replaced by noise or removed in copies of the files, and everything was "
+        f"repeated from there. Short refits: {refits}.",
+        f"Numbers compared: {compared}.",
         *_caveats(report),
         f"What this cannot see: {'; '.join(UNSEEN)}.",
         f"Audit: {_outcome(report)}",
@@ -99,15 +102,26 @@ def _caveats(report: AuditReport) -> list[RenderableType]:
 
 
 def _outcome(report: AuditReport) -> str:
-    if _is_clean(report):
+    if report.is_clean:
         return "clean. Whatever the later bars are, every number is the same to the last bit."
-    different = sum(each.difference is not None for each in report.comparisons)
-    return f"not clean. {different} of {len(report.comparisons)} comparisons differ."
+    failed = sum(each.difference is not None for each in report.comparisons)
+    return f"not clean. {failed} of {len(report.comparisons)} comparisons failed."
 
 
-def _is_clean(report: AuditReport) -> bool:
-    return all(each.difference is None for each in report.comparisons)
+def _numbers(report: AuditReport) -> dict[str, int]:
+    """Count the numbers that had to stay the same, by kind."""
+    counts: dict[str, int] = {}
+    for each in report.comparisons:
+        if each.stage != "control":
+            counts[each.kind] = counts.get(each.kind, 0) + each.numbers
+    return counts
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _result(found: Comparison) -> str:
+    if found.stage == "control":
+        return "changed" if found.difference is None else "unchanged"
+    return "identical" if found.difference is None else "differs"
+
+
+def _finite(value: float | str) -> float | str | None:
+    return value if isinstance(value, str) or math.isfinite(value) else None

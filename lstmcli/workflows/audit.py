@@ -1,44 +1,45 @@
-"""Audit: the forecasts and a refit of a model, made again with noise in place of later bars.
+"""Audit: backtest, forecasts and training of a model, made again with other bars after a day.
 
-Nothing is scored and nothing kept. Three stages, each on the code that `evaluate` and `train` run:
-forecasts from past cutoffs; what is learned from training rows while validation and test are noise;
-all that training settles while the test span is.
+Nothing is scored for the reader and nothing kept. The true prices are read and used by a process of
+their own where the system allows it, so that no value cached from them can hide a leak.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import date, timedelta
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import torch
 
-from lstmcli.config import Settings
-from lstmcli.evaluation.audit import (
-    Comparison,
-    Figures,
-    Table,
-    audit_fit,
-    audit_forecasts,
-    leak_error,
-)
-from lstmcli.forecasting.model import TrainedModel
+from lstmcli.config import Data, Settings
+from lstmcli.errors import UsageError
+from lstmcli.evaluation.audit import Comparison, leak_error
+from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.registry import ModelRef, find_model
 from lstmcli.training.device import choose_device, threads
-from lstmcli.training.loop import Epoch
-from lstmcli.workflows.evaluate import EvaluateReport, evaluate
-from lstmcli.workflows.failures import Failure
-from lstmcli.workflows.fit import Fit, fit
-from lstmcli.workflows.learn import Learned, learn, plan_prices
-from lstmcli.workflows.plan import Plan
-from lstmcli.workflows.prices import Source, load_prices
+from lstmcli.workflows.aside import aside, can_fork
+from lstmcli.workflows.audit_fit import Basis, Kept, audit_fit, find_basis
+from lstmcli.workflows.audit_walks import (
+    Truth,
+    Walks,
+    audit_walks,
+    begin,
+    find_truth,
+    first_day,
+    limited,
+)
+from lstmcli.workflows.copies import Copies
+from lstmcli.workflows.failures import Failure, raise_if_all_failed
+from lstmcli.workflows.prices import Source, chosen_data, load_prices
 
 UNSEEN = (
     "prices that the maker of the file or feed adjusted for later splits and dividends",
     "a series that was chosen because it did well later",
     "settings that were chosen by looking at the test span",
-    "where the kept weights come from: the refits show what this version of lstmcli does",
 )
 """What no rewriting of prices can show."""
 
@@ -46,7 +47,6 @@ SHUFFLED = (
     "split.method shuffled leaks by design: its windows overlap between training, "
     "validation and test, and the last labels that it is fitted on lie in the test span"
 )
-_SEED = 0  # of the noise and of the cutoffs drawn at random
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class AuditReport:
     """What was compared, and what came of it.
 
     fitted_cutoffs : how many of the windows lie in rows that a model was fitted on.
-    refits : by model, the settings of its refits. comparisons : in the order of the stages.
+    refits : by model, the settings of its short refits. comparisons : in the order of the stages.
     """
 
     models: tuple[ModelRef, ...]
@@ -68,7 +68,7 @@ class AuditReport:
 
     @property
     def epochs(self) -> dict[str, int]:
-        """How many epochs each model's refits may take."""
+        """How many epochs each model's short refits may take."""
         return {name: settings.train.epochs for name, settings in self.refits.items()}
 
     @property
@@ -76,12 +76,17 @@ class AuditReport:
         """The models whose recipe leaks by design."""
         return tuple(name for name, each in self.refits.items() if each.split.method == "shuffled")
 
+    @property
+    def is_clean(self) -> bool:
+        """Whether every comparison came out as it should."""
+        return all(each.difference is None for each in self.comparisons)
+
     def raise_if_leaking(self) -> None:
         """Raise LeakError with the first difference, if there is one."""
         for each in self.comparisons:
             if each.difference is not None:
                 why = f"{each.model}: {SHUFFLED}. Train it with --set split.method=chronological."
-                by_design = each.stage != "forecast" and each.model in self.shuffled
+                by_design = each.stage in ("training", "fit") and each.model in self.shuffled
                 raise leak_error(each, why if by_design else "")
 
 
@@ -94,152 +99,85 @@ def audit(
     number_of_threads: int = 1,
     **asked: Any,
 ) -> AuditReport:
-    """Forecast and refit on true and on rewritten prices, and compare to the last bit.
+    """Run on true prices and on prices that differ after a day, and compare to the last bit.
 
-    `epochs` bounds those of a refit, which has the recipe's own settings otherwise. `asked` are the
-    options of `evaluate` that choose windows and baselines. A leak stands in the report; LeakError
-    is raised where the same prices do not give the same numbers twice.
+    `epochs` bounds those of a short refit, which has the recipe's own settings otherwise; the one
+    that is compared with the kept model has all of them. `asked` are the options of `evaluate` that
+    choose windows and baselines. A leak is in the report; LeakError is raised where the same prices
+    do not give the same numbers twice.
     """
-    place = choose_device(device)
+    asked |= dict(device=device, number_of_threads=number_of_threads)
+    # From the first tensor on: a fork that meets a pool of threads would wait for ever.
+    with threads(number_of_threads), TemporaryDirectory(prefix="lstmcli-audit-") as folder:
+        return _audit(source, models, epochs, choose_device(device), asked, Path(folder))
+
+
+def _audit(
+    source: Source,
+    models: Sequence[str],
+    epochs: int,
+    device: torch.device,
+    asked: dict[str, Any],
+    folder: Path,
+) -> AuditReport:
     references = [find_model(source.data_dir, model) for model in models or (None,)]
-    bundles = {str(each): load_bundle(each.folder, place) for each in references}
-    (first, metadata), *_ = bundles.values()
-    around = asked.get("end") or first.settings.evaluate.end or date.max
+    bundles = {each: load_bundle(each.folder, device) for each in references}
+    first_model, metadata = bundles[references[0]]
+    settings = first_model.settings
+    around = asked.get("end") or settings.evaluate.end or date.max
     loaded, failures = load_prices(
-        replace(source, around=around), first.settings.data, metadata.get("interval")
+        replace(source, around=around), settings.data, metadata.get("interval")
     )
+    raise_if_all_failed(len(loaded), failures)
+    folders, short = limited(folder / "models", bundles, epochs)
+    walks = Walks(references, folders, settings, asked)
+    kept = [
+        Kept(each, model, metadata, short[str(each)], candidates, source.data_dir, device)
+        for each, (model, metadata) in bundles.items()
+        for candidates in [_candidates(source, model.settings.data, loaded, settings.data)]
+    ]
+    starts = [metadata["split"]["test_start"] for _, metadata in bundles.values()]
+    first = first_day(asked, settings, starts)
 
-    def walk(prices: Table) -> EvaluateReport:
-        return evaluate(
-            source,
-            models=[str(each.folder) for each in references],
-            device=device,
-            number_of_threads=number_of_threads,
-            load=lambda *_: (list(prices), list(failures)),
-            counted=False,
-            **asked,
-        )
+    def on_true_prices() -> tuple[Truth, list[Basis]]:
+        truth = find_truth(walks, Copies(source, loaded, folder / "true"), first)
+        return truth, [find_basis(each) for each in kept]
 
-    generator = np.random.default_rng(_SEED)
-    report = walk(loaded)
-    found = audit_forecasts(
-        lambda prices: walk(prices).backtest, loaded, report.backtest, generator
-    )
-    refits = {name: _refit_settings(*bundle, epochs) for name, bundle in bundles.items()}
-    failed = {each.symbol: each for each in report.failures}
-    with threads(number_of_threads):
-        for name, settings in refits.items():
-            compared, unfit = _audit_refit(name, settings, loaded, place, generator)
-            found += compared
-            failed = {**{each.symbol: each for each in unfit}, **failed}
+    forks = can_fork() and asked["number_of_threads"] == 1
+    with aside(on_true_prices) if forks else nullcontext(on_true_prices) as wait:
+        copies = Copies(source, loaded, folder / "rewritten")
+        control_figures = begin(walks, copies, first)
+        true, bases = wait()
+    found = audit_walks(walks, copies, control_figures, true)
+    notes = [*true.notes, *(note for each in loaded for note in each.told())]
+    notes += [f"not audited, {name}: {why}" for name, why in true.lacking.items()]
+    for one, basis in zip(kept, bases, strict=True):
+        some, more = audit_fit(one, basis, source, folder / "fitted", forks=forks)
+        found, notes = [*found, *some], [*notes, *more]
+    failed = [*failures, *true.failures, *(each for basis in bases for each in basis.failures)]
     return AuditReport(
         models=tuple(references),
-        symbols=tuple(dict.fromkeys(report.backtest.symbol.tolist())),
-        n_windows=len(report.backtest.cutoff),
-        fitted_cutoffs=report.fitted_cutoffs,
-        refits=refits,
+        symbols=true.symbols,
+        n_windows=true.n_windows,
+        fitted_cutoffs=true.fitted_cutoffs,
+        refits=short,
         comparisons=tuple(found),
-        notes=report.notes,
-        failures=tuple(failed.values()),
+        notes=tuple(dict.fromkeys(notes)),
+        failures=tuple(
+            replace(each, reason=each.reason.replace(f"{folder / 'true'}/", ""))
+            for each in {each.symbol: each for each in reversed(failed)}.values()
+        )[::-1],
     )
 
 
-def _refit_settings(model: TrainedModel, metadata: dict[str, Any], epochs: int) -> Settings:
-    """Return the recipe, fitted on the rows that this model was fitted on, whatever came since."""
-    settings = model.settings
-    train = settings.train.model_copy(update={"epochs": min(epochs, settings.train.epochs)})
-    split = settings.split
-    if split.method == "chronological":
-        last = date.fromisoformat(metadata["split"]["test_start"]) - timedelta(days=1)
-        split = split.model_copy(update={"train_end": last})
-    return settings.model_copy(update={"train": train, "split": split})
-
-
-def _audit_refit(
-    name: str,
-    settings: Settings,
-    prices: Table,
-    device: torch.device,
-    generator: np.random.Generator,
-) -> tuple[list[Comparison], list[Failure]]:
-    """Compare refits while what follows the training rows, and the fitted rows, is noise."""
-    plan, failures = plan_prices(prices, settings, ())
-    kept = {each.symbol for each in plan.series}
-    used = [each for each in prices if each.symbol in kept]
-
-    def fitted(prices: Table) -> list[Figures]:
-        plan, _ = plan_prices(prices, settings, ())
-        return list(_from_training(name, fit(plan, settings, device)))
-
-    def settled(prices: Table) -> list[Figures]:
-        plan, _ = plan_prices(prices, settings, ())
-        learned = learn(plan, settings, device, prices[0].interval)
-        return [*_from_training(name, learned.fit), *_from_validation(name, learned)]
-
-    true = settled(used)
-    found = []
-    if plan.validation_start is not None:
-        day = _last_before(plan, plan.validation_start)
-        found += audit_fit("training", fitted, used, true, day, generator)
-    last = settings.split.train_end
-    day = _last_before(
-        plan, plan.test_start if last is None else np.datetime64(last) + np.timedelta64(1, "D")
-    )
-    return [*found, *audit_fit("fit", settled, used, true, day, generator)], failures
-
-
-def _last_before(plan: Plan, day: np.datetime64) -> np.datetime64:
-    """Return the last day before another on which any series has a bar."""
-    dates = np.concatenate([each.dates for each in plan.series])
-    return np.datetime64(dates[dates < day].max())
-
-
-def _from_training(name: str, done: Fit) -> Iterator[Figures]:
-    """Yield what training rows alone decide, whichever epoch validation chooses.
-
-    An epoch is named with its learning rate, which a `plateau` schedule takes from validation.
-    """
-    fitted = done.model.fitted
-    if fitted is not None:
-        yield Figures(name, "scaler", "loc", fitted.loc.cpu().numpy())
-        yield Figures(name, "scaler", "scale", fitted.scale.cpu().numpy())
-    for each in done.history:
-        which = f"{_epoch(each)} at rate {each.learning_rate:g}"
-        yield Figures(name, "training losses", which, np.array(each.loss))
-        yield Figures(name, "gradient norms", which, np.array(each.gradient_norm))
-
-
-def _from_validation(name: str, learned: Learned) -> Iterator[Figures]:
-    """Yield what validation has a say in."""
-    history = learned.fit.history
-    for each in history:
-        loss = np.array(np.nan if each.validation_loss is None else each.validation_loss)
-        yield Figures(name, "validation losses", _epoch(each), loss)
-    yield Figures(name, "chosen epoch", "epochs run", np.array(len(history)))
-    for member, epoch in {each.member: each.epoch for each in history if each.best}.items():
-        yield Figures(name, "chosen epoch", f"member {member}", np.array(epoch))
-    for weight, value in learned.model.network.state_dict().items():
-        yield Figures(name, "weights", weight, value.cpu().numpy())
-    if learned.model.calibration is not None:
-        yield Figures(name, "calibration", "factors", learned.model.calibration.factors)
-    for bound, steps in learned.trend.items():
-        yield Figures(name, "trend thresholds", bound, np.array(steps))
-    if learned.scores is not None:
-        for model, scores in learned.scores.models.items():
-            values = np.array(list(_numbers(asdict(scores))))
-            yield Figures(name, "validation scores", model, values)
-
-
-def _epoch(epoch: Epoch) -> str:
-    return f"member {epoch.member}, epoch {epoch.epoch}"
-
-
-def _numbers(tree: Any) -> Iterator[float]:
-    """Yield every number in nested tables and lists, in order; what is undefined is NaN."""
-    if isinstance(tree, dict):
-        tree = list(tree.values())
-    if isinstance(tree, list | tuple | np.ndarray):
-        for each in tree:
-            yield from _numbers(each)
-    elif not isinstance(tree, str):
-        yield np.nan if tree is None else float(tree)
+def _candidates(
+    source: Source, data: Data, loaded: Sequence[Prices], main: Data
+) -> list[Sequence[Prices]]:
+    """Return the prices that a model may have been trained on: those given, those of its recipe."""
+    if chosen_data(source, main) == data:
+        return [loaded]
+    own = replace(source, csv=(), symbols=(), sep=",", decimal=".", stdin=None)
+    try:
+        return [loaded, load_prices(own, data)[0]]
+    except UsageError:  # its recipe names no data
+        return [loaded]

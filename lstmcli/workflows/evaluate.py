@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.config import Data, Settings
+from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, UsageError
 from lstmcli.evaluation.backtest import Backtest, Rows, turn_of
@@ -120,15 +120,15 @@ def evaluate(
     number_of_threads: int = 1,
     on_refit: OnRefit = lambda refit, number, total: None,
     on_windows: OnWindows = lambda windows, known, shown: None,
-    load: Callable[[Source, Data, str | None], Loaded] = load_prices,
     counted: bool = True,
+    phases: bool = True,
 ) -> EvaluateReport:
     """Forecast every symbol from past cutoffs with each model and each baseline, and score them.
 
     Without `start` the cutoffs begin where the recipe says, else with the test span. With `refit`
-    all that is fitted is fitted again after every so many cutoff dates. `load` brings the prices;
-    `counted` says whether this is a look at the test span. Raises DataError when no cutoff has a
-    whole horizon of bars behind it.
+    all that is fitted is fitted again after every so many cutoff dates. `counted` says whether
+    this is a look at the test span, `phases` whether tests rest on windows that start between those
+    shown too. Raises DataError when no cutoff has a whole horizon of bars behind it.
     """
     check_baselines(baselines)
     references = [find_model(source.data_dir, model) for model in models or (None,)]
@@ -150,7 +150,9 @@ def evaluate(
     asked = start or settings.evaluate.start
     first = test_start if asked is None else np.datetime64(asked)
     around = end or settings.evaluate.end or date.max
-    loaded, failures = load(replace(source, around=around), settings.data, _interval(metadata))
+    loaded, failures = load_prices(
+        replace(source, around=around), settings.data, _interval(metadata)
+    )
     own, unsuitable = _own_series(networks, loaded, first)
     failures += unsuitable
     raise_if_all_failed(len(loaded) - len(unsuitable), failures)
@@ -207,7 +209,7 @@ def evaluate(
         result = made(cutoffs, shown=True)
         until = max(map(trained_until, metadata.values()))
         in_training = (result.cutoff < until) & (turn_of(result.cutoff, since_of(fits)) == 0)
-        phases = _other_phases(
+        decides, further = _other_phases(
             series,
             cutoffs,
             partial(
@@ -220,7 +222,7 @@ def evaluate(
                 horizon=steps,
             ),
             made,
-            offsets=phase_offsets(steps),
+            offsets=phase_offsets(steps) if phases else (),
             # What a model was fitted on is no evidence.
             since=min([until, *since_of(fits)[1:]]),
         )
@@ -230,8 +232,8 @@ def evaluate(
         series,
         fits,
         flat_band=settings.evaluate.flat_band,
-        decides=phases[0] & ~in_training,
-        further=phases[1],
+        decides=(decides | (not phases)) & ~in_training,
+        further=further,
     )
     changing = {
         "horizon": steps,

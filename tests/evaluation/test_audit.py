@@ -10,14 +10,21 @@ from numpy.typing import NDArray
 
 from lstmcli.errors import LeakError
 from lstmcli.evaluation.audit import (
+    Comparison,
     Figures,
-    audit_fit,
-    audit_forecasts,
+    backtest_figures,
+    check_repeats,
     compare,
+    control,
+    in_both,
     leak_error,
+    merged,
+    numbers_of,
     sample_days,
+    up_to,
 )
 from lstmcli.evaluation.backtest import Backtest
+from lstmcli.evaluation.noise import rewritten
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.market.prices import Prices
 from tests.synthetic import make_prices, random_walk
@@ -74,24 +81,37 @@ def test_sampled_days_are_spread_from_the_first_to_the_last(number: int, seed: i
     assert np.diff(chosen).max(initial=none) <= DAYS[number - 1] - DAYS[0] + day
 
 
+Walk = Callable[[Sequence[Prices]], Backtest]
+
+
+def noisy(day: np.datetime64) -> list[Prices]:
+    return [rewritten(each, day, generator()) for each in PRICES]
+
+
+def audit(walk: Walk) -> list[Comparison]:
+    """Compare what is said up to some cutoffs with noise after each."""
+    true = walk(PRICES)
+    found = []
+    for day in sample_days(true.cutoff, generator()):
+        ours, theirs = (up_to(backtest_figures(each), day) for each in (true, walk(noisy(day))))
+        found += compare("forecast", day, ours, theirs)
+    return merged(found)
+
+
 def test_forecasts_from_rows_up_to_the_cutoff_are_clean() -> None:
-    walk = backtest_by(lambda close, row: float(close[: row + 1].mean()))
-    found = audit_forecasts(walk, PRICES, walk(PRICES), generator())
-    assert [(each.model, each.kind) for each in found] == [
-        ("all", "contexts"),
-        ("model", "forecasts"),
-    ]
+    found = audit(backtest_by(lambda close, row: float(close[: row + 1].mean())))
+    kinds = [(each.model, each.kind) for each in found]
+    assert kinds == [("all", "windows"), ("all", "contexts"), ("model", "forecasts")]
     assert all(each.difference is None and each.stage == "forecast" for each in found)
     # Each rewriting compares the cutoffs up to its day: a median and two levels, by step.
-    windows = sum(2 * int((DAYS[CUTOFFS] <= day).sum()) for day in found[1].after)
-    assert len(found[1].after) == 8
-    assert found[1].numbers == windows * 3 * HORIZON
+    windows = sum(2 * int((DAYS[CUTOFFS] <= day).sum()) for day in found[-1].after)
+    assert len(found[-1].after) == 8
+    assert found[-1].numbers == windows * 3 * HORIZON
 
 
 @pytest.mark.parametrize("ahead", [1, 5])
 def test_a_forecast_that_reads_ahead_is_named_with_symbol_cutoff_and_step(ahead: int) -> None:
-    walk = backtest_by(lambda close, row: float(close[row + ahead]))
-    _, leak = audit_forecasts(walk, PRICES, walk(PRICES), generator())
+    *_, leak = audit(backtest_by(lambda close, row: float(close[row + ahead])))
     difference = leak.difference
     assert difference is not None
     row = int(np.searchsorted(DAYS, difference.cutoff))
@@ -107,6 +127,39 @@ def test_a_forecast_that_reads_ahead_is_named_with_symbol_cutoff_and_step(ahead:
     for value in (difference.expected, difference.found):
         assert repr(value) in text
     assert text.endswith("Mend it.")
+
+
+def controlled(walk: Walk) -> list[Comparison]:
+    """Hold that noise after the tenth cutoff is noticed."""
+    day = DAYS[CUTOFFS[9]]
+    ours, theirs = (list(backtest_figures(walk(each))) for each in (PRICES, noisy(day)))
+    return control(day, ours, theirs, {"forecasts": ["model"]})
+
+
+def test_forecasts_that_notice_noise_pass_the_control() -> None:
+    (found,) = controlled(backtest_by(lambda close, row: float(close[row])))
+    assert (found.stage, found.kind) == ("control", "forecasts")
+    assert found.numbers == 2 * (len(CUTOFFS) - 10) * 3 * HORIZON
+    assert found.difference is None
+
+
+def test_forecasts_that_do_not_notice_noise_fail_the_control_symbol_by_symbol() -> None:
+    honest = backtest_by(lambda close, row: float(close[row]))
+
+    def walk(prices: Sequence[Prices]) -> Backtest:
+        return honest([prices[0], PRICES[1]])  # the second as it was remembered
+
+    *_, blind = controlled(walk)
+    assert blind.difference is not None
+    assert blind.difference.symbol == "BBB"
+    with pytest.raises(LeakError, match=r"proves nothing here \(control stage, BBB, .*after 2000"):
+        raise leak_error(blind)
+
+
+def test_a_few_dead_windows_pass_the_control() -> None:
+    rows = iter(range(10**6))
+    walk = backtest_by(lambda close, row: 0.0 if next(rows) % 3 == 0 else float(close[row]))
+    assert controlled(walk)[-1].difference is None
 
 
 def test_a_change_of_the_last_bit_and_of_the_sign_of_zero_is_a_difference() -> None:
@@ -132,40 +185,46 @@ def weights(values: NDArray[np.float64]) -> Figures:
     return Figures("model", "weights", "w", values)
 
 
-def fit_on(rows: int) -> Callable[[Sequence[Prices]], list[Figures]]:
-    """Return a fit that takes the means of the first rows."""
-    return lambda prices: [weights(np.array([closes(each)[:rows].mean() for each in prices]))]
+def test_what_only_one_run_has_is_a_difference_unless_it_is_left_out() -> None:
+    both = [weights(np.ones(2))]
+    more = [Figures("model", "history", "epoch 9", np.array(1.0)), *both]
+    for one, other in ((more, both), (both, more)):
+        found = compare("training", DAYS[5], one, other)
+        assert {each.kind: each.difference is None for each in found} == {
+            "history": False,
+            "weights": True,
+        }
+        (same,) = compare("training", DAYS[5], *in_both(one, other))
+        assert same.kind == "weights"
 
 
-def test_a_fit_on_rows_before_the_border_is_clean_and_one_beyond_it_is_not() -> None:
-    for rows, clean in ((40, True), (41, False)):
-        fit = fit_on(rows)
-        (found,) = audit_fit("fit", fit, PRICES, fit(PRICES), DAYS[39], generator())
-        assert (found.difference is None) == clean
-    assert "fit stage, cutoff 2000-02-25, weights of model, w[0]" in str(leak_error(found))
+def test_numbers_in_tables_are_named_by_their_path() -> None:
+    tree = {"path": {"rmse": 1.0, "why": "text"}, "steps": [None, 2]}
+    figures = numbers_of("model", "scores", tree)
+    assert figures.labels == ("path.rmse", "steps[0]", "steps[1]")
+    np.testing.assert_array_equal(figures.values, [1.0, np.nan, 2.0])
+    other = numbers_of("model", "scores", {**tree, "path": {"rmse": 2.0}})
+    (found,) = compare("score", DAYS[5], [figures], [other])
+    assert found.difference is not None
+    assert found.difference.name == "path.rmse"
 
 
-def test_what_only_the_true_fit_has_is_left_out() -> None:
-    fit = fit_on(40)
-    true = [Figures("model", "history", "epoch 9", np.ones(1)), *fit(PRICES)]
-    (found,) = audit_fit("training", fit, PRICES, true, DAYS[39], generator())
-    assert found.kind == "weights"
+def test_dates_are_compared_and_shown_as_dates() -> None:
+    one, other = (Figures("all", "dates", "date", days) for days in (DAYS[:2], DAYS[1:3]))
+    (found,) = compare("forecast", DAYS[5], [one], [other])
+    assert found.difference is not None
+    assert found.difference.expected == str(DAYS[0])
+
+
+def test_a_kept_model_that_is_not_what_its_rows_give_is_not_called_a_leak_of_the_code() -> None:
+    (found,) = compare("kept", DAYS[5], [weights(np.ones(1))], [weights(np.zeros(1))])
+    text = str(leak_error(found))
+    assert text.startswith("the kept model is not the one that its training rows give (kept stage")
+    assert "found 1.0, a refit on the rows up to 2000-01-10 gives 0.0" in text
 
 
 def test_runs_that_differ_by_themselves_prove_nothing() -> None:
-    calls = iter(range(100))
-    walk = backtest_by(lambda close, row: 0.0)
-
-    def drifting(prices: Sequence[Prices]) -> Backtest:
-        result = walk(prices)
-        result.forecasts["model"].median[:] = next(calls)
-        return result
-
-    with pytest.raises(LeakError, match=r"proves nothing here .*median\): .*gave 0\.0 and then"):
-        audit_forecasts(drifting, PRICES, drifting(PRICES), generator())
-
-    def fit(prices: Sequence[Prices]) -> list[Figures]:
-        return [weights(np.array([float(next(calls))]))]
-
-    with pytest.raises(LeakError, match="proves nothing here"):
-        audit_fit("fit", fit, PRICES, fit(PRICES), DAYS[39], generator())
+    again = compare("fit", DAYS[5], [weights(np.zeros(1))], [weights(np.ones(1))])
+    with pytest.raises(LeakError, match=r"proves nothing here .*w\[0\]\): .*gave 0\.0 and then 1"):
+        check_repeats(again)
+    check_repeats(compare("fit", DAYS[5], [weights(np.ones(1))], [weights(np.ones(1))]))

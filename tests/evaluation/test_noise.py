@@ -1,10 +1,13 @@
 """Later bars as noise: all of them, nothing else, and nothing of what stood there."""
 
+from datetime import date
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmcli.evaluation.noise import rewritten
+from lstmcli.evaluation.noise import cut, rewritten, thinned
+from lstmcli.market.validate import check_prices
 from tests.synthetic import make_prices, random_walk
 
 ROWS = 60
@@ -32,7 +35,7 @@ def test_every_value_after_the_day_changes_and_no_other_does(kept: int, seed: in
 
 
 def test_noise_does_not_depend_on_what_stood_there() -> None:
-    close = random_walk(ROWS)
+    close = random_walk(600)
     other = close.copy()
     other[30:] *= 7
     first, second = (
@@ -41,3 +44,20 @@ def test_noise_does_not_depend_on_what_stood_there() -> None:
     )
     assert first.frame.equals(second.frame)
     assert np.abs(np.log(first.frame["Close"].to_numpy()[30:] / close[29])).std() > 0.2
+
+
+@given(seed=st.integers(0, 2**32), shift=st.sampled_from([-0.35, 0.0, 0.35]))
+def test_noise_looks_like_prices(seed: int, shift: float) -> None:
+    close = random_walk(ROWS)
+    columns = {"Open": close, "High": close * 1.01, "Low": close * 0.99, "Close": close}
+    table = make_prices(**columns, Adj_Close=close / 2, Volume=np.full(ROWS, 1e6))
+    noisy = rewritten(table, DAYS[19], np.random.default_rng(seed), shift).frame
+    notes = check_prices(noisy, symbol="AAA", source="here", today=date(2026, 1, 1)).notes
+    assert [each for each in notes if "missing in" in each or "lay " in each] == []
+
+
+def test_bars_are_cut_and_left_out_after_the_day() -> None:
+    table = make_prices(Close=random_walk(ROWS))
+    assert cut(table, DAYS[19]).frame.equals(table.frame[:20])
+    fewer = thinned(table, DAYS[19], 2).frame
+    assert fewer.equals(table.frame.drop(table.frame.index[20:22]))

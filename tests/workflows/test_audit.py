@@ -27,17 +27,18 @@ from lstmcli.forecasting import model as trained_model
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.market.prices import Prices
-from lstmcli.runs.bundle import load_bundle
-from lstmcli.workflows import audit as audit_module
+from lstmcli.runs.bundle import load_bundle, save_bundle
 from lstmcli.workflows import fit, learn, plan, start
 from lstmcli.workflows.audit import AuditReport, audit
+from lstmcli.workflows.donor import find_donor
 from lstmcli.workflows.plan import Plan
-from lstmcli.workflows.prices import Source, load_prices
+from lstmcli.workflows.prices import Source
 from lstmcli.workflows.samples import Samples
 from lstmcli.workflows.train import train
 from tests.synthetic import CPU, make_prices, random_walk, tiny_settings
 
 ROWS = 500
+FITTED = ("training", "kept", "fit")
 FEATURES = ["close", "open", "high", "low", "volume"]
 CHUNKS = {"chunk_length": 60, "burn_in": 30, "learning_rate": 1e-2}
 
@@ -135,11 +136,17 @@ def test_each_stage_compares_all_that_it_can(home: Path, model: str) -> None:
     for each in run(home, model).comparisons:
         kinds.setdefault(each.stage, []).append(each.kind)
     scaler, calibration = (["scaler"], []) if model == "recursive" else ([], ["calibration"])
-    trained = [*scaler, "training losses", "gradient norms"]
+    said = {"windows", "contexts", "forecasts", "trend calls", "trend thresholds"}
+    assert set(kinds["control"]) == {"prices", "contexts", "forecasts"}
+    assert set(kinds["reader"]) == {"rows", "prices"}
+    assert set(kinds["forecast"]) == {*said, "dates"}
+    assert set(kinds["score"]) == {"scores"}
+    assert set(kinds["as-of"]) == {"dates", "contexts", "forecasts"}
+    assert set(kinds["refit"]) == {*said, "rows"}
+    assert kinds["training"] == [*scaler, "training losses", "gradient norms"]
     decided = ["weights", *calibration, "trend thresholds", "validation scores"]
-    assert set(kinds["forecast"]) == {"contexts", "forecasts"}
-    assert kinds["training"] == trained
-    assert kinds["fit"] == [*trained, "validation losses", "chosen epoch", *decided]
+    assert kinds["kept"] == ["rows", "windows", *scaler, "epochs", *decided]
+    assert kinds["fit"] == ["purges"]
 
 
 def test_the_bars_rewritten_are_those_after_some_cutoffs_and_after_the_fitted_rows(
@@ -147,11 +154,11 @@ def test_the_bars_rewritten_are_those_after_some_cutoffs_and_after_the_fitted_ro
 ) -> None:
     days = bars(0, ROWS).index.to_numpy().astype("datetime64[D]")
     report = run(home, "recursive", n_windows=30, step_size=1)
-    after = {each.stage: each.after for each in report.comparisons}
+    after = {each.stage: each.after for each in report.comparisons if each.kind != "trend calls"}
     assert report.n_windows == 60
     assert len(after["forecast"]) == 8
     assert (after["forecast"][0], after["forecast"][-1]) == (days[-34], days[-5])
-    assert after["fit"] == (days[round(0.85 * ROWS) - 1],)
+    assert after["kept"] == (days[round(0.85 * ROWS) - 1],)
     assert after["training"] == (days[round(0.85 * ROWS) - round(0.15 * 0.85 * ROWS) - 1],)
 
 
@@ -162,35 +169,84 @@ def test_the_fitted_rows_stay_those_of_the_kept_model_when_rows_were_added(
         bars(seed, ROWS + 100).to_csv(tmp_path / f"{symbol}.csv")
     more = replace(source(tmp_path, "AAA", "BBB"), data_dir=home)
     borders = [
-        {each.stage: each.after for each in report.comparisons if each.stage != "forecast"}
+        {each.stage: each.after for each in report.comparisons if each.stage in FITTED}
         for report in (run(home, "recursive"), audit(more, models=["recursive"]))
     ]
     assert borders[0] == borders[1]
 
 
-@pytest.mark.parametrize("model", ["recursive", "steered", "ensemble", "shuffled"])
-def test_the_refit_is_the_training_that_made_the_kept_model(home: Path, model: str) -> None:
-    kept, metadata = load_bundle(home / f"models/{model}/v0001", CPU)
-    settings = audit_module._refit_settings(kept, metadata, 99)
-    loaded, _ = load_prices(source(home), settings.data)
-    parts, _ = learn.plan_prices(loaded, settings, ())
-    again = learn.learn(parts, settings, CPU, "1d")
-    assert parts.fingerprint() == metadata["data"]["fingerprint"]
-    assert again.trend == metadata["trend"]
-    weights = kept.network.state_dict()
-    assert weights.keys() == again.model.network.state_dict().keys()
-    for name, value in again.model.network.state_dict().items():
-        assert torch.equal(value, weights[name])
+@pytest.fixture
+def alone(tmp_path: Path) -> Path:
+    """A folder with one symbol's bars and a model of them, to be changed."""
+    bars(0, ROWS).to_csv(tmp_path / "AAA.csv")
+    train(SETTINGS["recursive"], source(tmp_path, "AAA"), name="recursive")
+    return tmp_path
+
+
+def test_prices_restated_since_training_leave_the_kept_weights_unchecked(alone: Path) -> None:
+    frame = bars(0, ROWS)
+    frame.iloc[3] *= 1.01
+    frame.to_csv(alone / "AAA.csv")
+    report = run(alone, "recursive")
+    assert leaks(report) == []
+    assert {each.stage for each in report.comparisons if each.kind == "weights"} == {"fit"}
+    (note,) = [each for each in report.notes if "kept weights" in each]
+    assert "were not compared" in note
+    assert "their values have changed" in note
+
+
+def changed(folder: Path, by: float, **metadata: Any) -> AuditReport:
+    """Audit the model with every weight moved a little."""
+    model, known = load_bundle(folder / "models/recursive/v0001", CPU)
+    with torch.no_grad():
+        for weight in model.network.parameters():
+            weight += by
+    save_bundle(folder / "models/moved/v0001", model, {**known, **metadata}, ())
+    return run(folder, "moved/v0001")
+
+
+def test_weights_that_differ_as_another_machine_rounds_are_noted(alone: Path) -> None:
+    report = changed(alone, 1e-7)
+    assert leaks(report) == []
+    (note,) = [each for each in report.notes if "rounded otherwise" in each]
+    assert "0.01 are allowed" in note
+    assert {each.stage for each in report.comparisons if each.kind == "weights"} == {"fit"}
+
+
+def test_weights_that_training_does_not_give_are_found(alone: Path) -> None:
+    report = changed(alone, 0.1)
+    assert leaks(report)[0] == ("kept", "weights")
+    assert not any(stage == "fit" for stage, _ in leaks(report))
+    assert "the kept model is not the one that its training rows give" in message(report)
+
+
+def test_weights_of_another_version_of_torch_are_not_compared(alone: Path) -> None:
+    report = changed(alone, 0.1, torch_version="1.13")
+    assert leaks(report) == []
+    assert any("trained with torch 1.13, not" in each for each in report.notes)
+
+
+def test_a_model_that_started_from_another_is_fitted_again_from_there(alone: Path) -> None:
+    donor = find_donor(alone, "recursive", fine_tune_lr=1e-3)
+    train(SETTINGS["recursive"], source(alone, "AAA"), name="tuned", donor=donor)
+    report = run(alone, "tuned")
+    assert leaks(report) == []
+    assert "kept" in {each.stage for each in report.comparisons if each.kind == "weights"}
 
 
 def test_several_models_and_every_baseline_are_audited(home: Path) -> None:
     report = audit(source(home), models=["recursive", "fan"], baselines=["gjr_garch"], n_windows=1)
     assert leaks(report) == []
-    audited = [each.model for each in report.comparisons if each.stage == "forecast"]
+    audited = list(
+        dict.fromkeys(each.model for each in report.comparisons if each.stage == "forecast")
+    )
     cones = ["gaussian_cone", "ewma_cone", "scaled_climatology"]
     both = ["recursive/v0001", "fan/v0001"]
-    assert audited == ["all", *both, "naive", "drift", *cones, "gjr_garch", "always_up"]
-    assert {each.model for each in report.comparisons if each.stage == "fit"} == set(both)
+    every = [*both, "naive", "drift", *cones, "gjr_garch", "always_up"]
+    assert audited == ["all", *every]
+    assert "not audited, scores: no bar follows the windows" in report.notes
+    assert any(each.startswith("not audited, refit: there is one cutoff") for each in report.notes)
+    assert {each.model for each in report.comparisons if each.stage == "kept"} == set(both)
 
 
 def test_a_symbol_that_cannot_be_audited_is_a_failure_and_the_others_go_on(
@@ -203,7 +259,9 @@ def test_a_symbol_that_cannot_be_audited_is_a_failure_and_the_others_go_on(
     report = audit(some, models=["recursive"])
     assert leaks(report) == []
     assert report.symbols == ("AAA", "NEW")
-    assert [each.symbol for each in report.failures] == ["NEW", "TINY"]
+    assert [each.symbol for each in report.failures] == ["TINY"]
+    # The model is fitted again on the prices that its recipe names, which NEW is none of.
+    assert "kept" in {each.stage for each in report.comparisons}
 
 
 def test_a_shuffled_recipe_leaks_and_the_audit_says_that_it_does_by_design(home: Path) -> None:
@@ -234,7 +292,9 @@ def test_target_in_the_features(home: Path, monkeypatch: pytest.MonkeyPatch, mod
         return np.append(table.frame["Close"].to_numpy()[1:], np.nan)
 
     monkeypatch.setattr(series_module, "_feature", tomorrows_close)
-    assert leaks(run(home, model))[0] == ("forecast", "forecasts")
+    found = leaks(run(home, model))
+    assert found[0] == ("reader", "all")
+    assert ("forecast", "forecasts") in found
 
 
 def test_calibration_on_the_test_span(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,7 +344,8 @@ def test_future_dated_resample(home: Path, monkeypatch: pytest.MonkeyPatch) -> N
     def leaky(table: Prices, **options: Any) -> Series:
         # A week's bar under the date of its Monday holds what the week's other days brought.
         weeks = table.frame.resample("W-MON", label="left", closed="left").last()
-        return honest(replace(table, frame=weeks), **options)
+        days = weeks.reindex(table.frame.index, method="ffill").bfill()
+        return honest(replace(table, frame=days), **options)
 
     monkeypatch.setattr(trained_model, "make_series", leaky)
     found = leaks(run(home, "recursive"))

@@ -1,0 +1,423 @@
+"""What the audit fits again: the kept model from its own training rows, with noise after them.
+
+With all its epochs the fit must come to the kept weights: so they learned from no later row, and
+nor does training. Where the prices of then are gone or restated, a short fit on the prices given
+is compared with another one after which the bars differ.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lstmcli import __version__
+from lstmcli.config import Settings
+from lstmcli.errors import DataError, LstmcliError
+from lstmcli.evaluation.audit import (
+    Comparison,
+    Figures,
+    check_repeats,
+    compare,
+    in_both,
+    numbers_of,
+)
+from lstmcli.evaluation.backtest import context_sigma
+from lstmcli.evaluation.noise import rewritten
+from lstmcli.forecasting.forecaster import forecast
+from lstmcli.forecasting.model import TrainedModel
+from lstmcli.market.prices import Prices
+from lstmcli.runs.registry import ModelRef
+from lstmcli.training.device import threads
+from lstmcli.training.loop import Epoch
+from lstmcli.workflows.aside import aside
+from lstmcli.workflows.copies import Copies
+from lstmcli.workflows.describe import describe, summarize
+from lstmcli.workflows.donor import Donor, find_donor
+from lstmcli.workflows.failures import Failure
+from lstmcli.workflows.fit import Course, Fit, fit
+from lstmcli.workflows.learn import Learned, learn, plan_prices
+from lstmcli.workflows.plan import Plan
+from lstmcli.workflows.prices import load_prices
+from lstmcli.workflows.source import Source
+
+TOLERANCE = 0.01
+"""How far forecasts of a refit may be from the kept model's: root mean square over the windows, in
+units of each window's volatility times sqrt(step). Another processor rounds otherwise, and training
+magnifies that; rows that were not there change forecasts far more."""
+
+_SEED = 1
+_COMPARED = 64  # windows a series, for that
+
+
+@dataclass(frozen=True)
+class Basis:
+    """On which prices a model is fitted again.
+
+    prices : whose rows, up to the last one of then where `exact`. why : where they are not those
+    that it was trained on, why not. validation, last : the last day before the validation rows
+    (None without such), and the last day that is fitted on, None where nothing can be.
+    failures : what cannot be fitted on.
+    truth : where not `exact`, the figures of a short fit on the true prices.
+    """
+
+    candidate: int
+    exact: bool
+    why: str
+    validation: np.datetime64 | None = None
+    last: np.datetime64 | None = None
+    failures: tuple[Failure, ...] = ()
+    truth: tuple[Figures, ...] = ()
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A kept model, and what it takes to fit it again.
+
+    candidates : the prices that it may have been trained on; the first are those given.
+    """
+
+    reference: ModelRef
+    model: TrainedModel
+    metadata: dict[str, Any]
+    limited: Settings
+    candidates: Sequence[Sequence[Prices]]
+    data_dir: Path
+    device: torch.device
+
+    @property
+    def settings(self) -> Settings:
+        """The recipe of the kept model."""
+        return self.model.settings
+
+    @property
+    def shuffled(self) -> bool:
+        """Whether the recipe leaks by design."""
+        return self.settings.split.method == "shuffled"
+
+    def rows_of_then(self, candidate: int) -> list[Prices]:
+        """Return the rows that it was trained and tested on; DataError where there are others."""
+        known = {each.symbol: each for each in self.candidates[candidate]}
+        rows = []
+        for each in self.metadata.get("data", {}).get("symbols", ()):
+            symbol = each["symbol"]
+            if symbol not in known:
+                raise DataError(f"no prices of {symbol}")
+            frame = known[symbol].frame.loc[each["first"] : each["last"]]
+            if len(frame) != each["rows"]:
+                raise DataError(f"{symbol} has {len(frame)} rows, expected {each['rows']}")
+            rows.append(replace(known[symbol], frame=frame))
+        if not rows:
+            raise DataError("its metadata do not name them")
+        return rows
+
+    def on_given_rows(self, settings: Settings) -> Settings:
+        """Return settings that fit on the rows up to the last fitted one, whatever came since."""
+        if self.shuffled:
+            return settings
+        last = np.datetime64(self.metadata["split"]["test_start"]) - 1
+        split = settings.split.model_copy(update={"train_end": last.astype(object)})
+        return settings.model_copy(update={"split": split})
+
+    def donor(self) -> Donor | None:
+        """Return the model that training started from; an LstmcliError where it is gone."""
+        found = self.metadata.get("from")
+        if found is None:
+            return None
+        frozen, rates = found["freeze"], found["learning_rates"]
+        rate = rates[-1] if frozen is None or len(rates) > 1 else None
+        donor = find_donor(self.data_dir, found["model"], freeze=frozen, fine_tune_lr=rate)
+        if donor is None or donor.metadata["weights_sha256"] != found["weights_sha256"]:
+            raise DataError(f"{found['model']} has changed")
+        return donor
+
+    def plan(self, prices: Sequence[Prices], donor: Donor | None) -> Plan:
+        """Split as training did; an LstmcliError where a series is not suitable any more."""
+        validates = (self.metadata.get("from") or {}).get("validation") != "none"
+        plan, failures = plan_prices(prices, self.settings, (), validates=validates)
+        if failures:
+            raise DataError(failures[0].reason)
+        return plan if donor is None else plan.held_back_from(donor.test_start)
+
+
+def find_basis(kept: Kept) -> Basis:
+    """Find the prices that a model was trained on, or take those given. For true prices."""
+    reasons = []
+    for number in range(len(kept.candidates)):
+        try:
+            plan = kept.plan(kept.rows_of_then(number), kept.donor())
+        except LstmcliError as error:
+            reasons.append(str(error).rstrip("."))
+            continue
+        if plan.fingerprint() == kept.metadata["data"]["fingerprint"]:
+            return Basis(number, True, "", *_borders(plan))
+        reasons.append("their values have changed")
+    given, settings = kept.candidates[0], kept.on_given_rows(kept.limited)
+    try:
+        plan, failures = plan_prices(given, settings, ())
+    except LstmcliError as error:
+        return Basis(0, False, "; ".join(dict.fromkeys([*reasons, str(error).rstrip(".")])))
+    recorded, progress = _figures(kept, learn(plan, settings, kept.device, given[0].interval), plan)
+    why = "; ".join(dict.fromkeys(reasons))
+    return Basis(0, False, why, *_borders(plan), tuple(failures), (*recorded, *progress))
+
+
+def audit_fit(
+    kept: Kept, basis: Basis, source: Source, folder: Path, *, forks: bool
+) -> tuple[list[Comparison], list[str]]:
+    """Compare what is fitted while later bars are noise; return notes on what was not."""
+    if basis.last is None:
+        return [], [f"no fit of {kept.reference} was audited: {basis.why}"]
+    prices = kept.rows_of_then(basis.candidate) if basis.exact else kept.candidates[0]
+    copies, generator = Copies(source, prices, folder), np.random.default_rng(_SEED)
+
+    def read(after: np.datetime64 | None) -> list[Prices]:
+        if after is None:
+            where = copies.unchanged()
+        else:
+            where = copies.changed(after, lambda each: rewritten(each, after, generator))
+        found = {each.symbol: each for each in load_prices(where, kept.settings.data)[0]}
+        return [found[each.symbol] for each in prices if each.symbol in found]
+
+    noisy = read(basis.last)
+    if basis.exact:
+        found, notes = _against_kept(kept, basis.last, noisy, lambda: read(None), forks)
+    else:
+        found = _against_truth(kept, basis, noisy)
+        notes = [
+            f"the kept weights of {kept.reference} were not compared: the prices that they learned "
+            f"from are not there ({basis.why})"
+        ]
+    if basis.validation is not None:
+        short = kept.limited if basis.exact else kept.on_given_rows(kept.limited)
+        found = [*_training(kept, short, basis.validation, noisy, read(basis.validation)), *found]
+    return found, notes
+
+
+def _training(
+    kept: Kept, settings: Settings, after: np.datetime64, one: list[Prices], other: list[Prices]
+) -> list[Comparison]:
+    """Compare what training rows alone decide, whatever the validation rows are."""
+
+    def briefly(prices: Sequence[Prices]) -> list[Figures]:
+        plan, _ = plan_prices(prices, settings, ())
+        return list(_from_training(str(kept.reference), fit(plan, settings, kept.device)))
+
+    made = briefly(one)
+    found = compare("training", after, *in_both(made, briefly(other)))
+    if any(each.difference for each in found):
+        check_repeats(compare("training", after, *in_both(made, briefly(one))))
+    return found
+
+
+def _against_truth(kept: Kept, basis: Basis, noisy: list[Prices]) -> list[Comparison]:
+    """Compare short fits on true prices and on those whose later bars are noise."""
+    settings = kept.on_given_rows(kept.limited)
+
+    def briefly() -> list[Figures]:
+        plan, _ = plan_prices(noisy, settings, ())
+        learned = learn(plan, settings, kept.device, noisy[0].interval)
+        return [each for some in _figures(kept, learned, plan) for each in some]
+
+    assert basis.last is not None
+    made = briefly()
+    found = compare("fit", basis.last, *in_both(basis.truth, made))
+    if any(each.difference for each in found):
+        check_repeats(compare("fit", basis.last, made, briefly()))
+    return found
+
+
+def _against_kept(
+    kept: Kept,
+    last: np.datetime64,
+    noisy: list[Prices],
+    read_true: Callable[[], list[Prices]],
+    forks: bool,
+) -> tuple[list[Comparison], list[str]]:
+    """Hold a whole refit, with noise after the fitted rows, against the kept model."""
+    again, plan = _train_again(kept, noisy)
+    recorded, progress = _figures(kept, again, plan)
+    expected = list(_recorded(str(kept.reference), kept.model, kept.metadata))
+    purges = compare("fit", last, *_purges(kept, plan))
+    if _is_clean(found := compare("kept", last, expected, recorded)):
+        return [*found, *purges], []
+
+    # Which of the two has read later bars: the fit, or the kept model?
+    def true_fit() -> tuple[list[Figures], list[Figures], float]:
+        again, plan = _train_again(kept, read_true())
+        return *_figures(kept, again, plan), _distance(kept.model, again.model, plan)
+
+    forks = forks and kept.metadata["threads"] == 1
+    with aside(true_fit) if forks else nullcontext(true_fit) as wait:
+        true, true_progress, distance = wait()
+    both = in_both([*true_progress, *true], [*progress, *recorded])
+    fits = compare("fit", last, *both)
+    if not _is_clean(fits):
+        check_repeats(compare("fit", last, recorded, _figures(kept, *_train_again(kept, noisy))[0]))
+        return [*fits, *purges], []  # such a fit says nothing about the kept model
+    found = compare("kept", last, expected, true)
+    name, elsewhere = str(kept.reference), _elsewhere(kept)
+    if _is_clean(found) or not (distance <= TOLERANCE or elsewhere):
+        return [*found, *fits, *purges], []
+    note = f"the kept weights of {name} were not compared: trained with {elsewhere}"
+    if distance <= TOLERANCE:
+        note = (
+            f"{name} was trained where numbers are rounded otherwise: a refit's forecasts differ "
+            f"by {distance:.1g} of a window's volatility, {TOLERANCE:g} are allowed"
+        )
+    return [*fits, *purges], [note]
+
+
+def _is_clean(found: Sequence[Comparison]) -> bool:
+    return all(each.difference is None for each in found)
+
+
+def _train_again(kept: Kept, prices: Sequence[Prices]) -> tuple[Learned, Plan]:
+    """Train as the kept model was trained, with as many epochs as it came to."""
+    donor, done = kept.donor(), 0
+    plan = kept.plan(prices, donor)
+
+    def count(epoch: Epoch) -> None:
+        nonlocal done
+        done += 1
+
+    allowed = kept.metadata["epochs"]["run"] if kept.metadata["stopped"] == "timeout" else np.inf
+    course = Course(on_epoch=count, has_time=lambda seconds: done < allowed)
+    with threads(int(kept.metadata["threads"])):
+        interval = prices[0].interval
+        return learn(plan, kept.settings, kept.device, interval, course, donor), plan
+
+
+def _figures(kept: Kept, learned: Learned, plan: Plan) -> tuple[list[Figures], list[Figures]]:
+    """Return what a version keeps, and how the fit came to it, epoch by epoch."""
+    name, history = str(kept.reference), learned.fit.history
+    described = {
+        **describe(learned.fit, plan, kept.device, 1, 0.0),
+        "trend": learned.trend,
+        "validation": summarize(learned.scores),
+    }
+    losses = {_epoch(each): each.validation_loss for each in history}
+    chosen = {f"member {each.member}": each.epoch for each in history if each.best}
+    progress = [
+        *_from_training(name, learned.fit),
+        numbers_of(name, "validation losses", losses),
+        numbers_of(name, "chosen epoch", {"epochs run": len(history), **chosen}),
+    ]
+    return list(_recorded(name, learned.model, described)), progress
+
+
+def _recorded(name: str, model: TrainedModel, described: dict[str, Any]) -> Iterator[Figures]:
+    """Yield all that a version keeps of its training."""
+    split = described["split"]
+    borders = [split.get("validation_start") or "NaT", split["test_start"]]
+    yield Figures(name, "rows", "first day", np.array(borders, dtype="datetime64[D]"))
+    yield numbers_of(name, "windows", described["windows"])
+    yield from _scaler(name, model)
+    epochs = {**described["epochs"], "validation loss": described["validation_loss"]}
+    yield numbers_of(name, "epochs", epochs)
+    for weight, value in model.network.state_dict().items():
+        yield Figures(name, "weights", weight, value.cpu().numpy())
+    if model.calibration is not None:
+        yield Figures(name, "calibration", "factors", model.calibration.factors)
+    yield numbers_of(name, "trend thresholds", described["trend"])
+    if described.get("lstmcli_version") == __version__:  # another may summarise otherwise
+        yield numbers_of(name, "validation scores", described["validation"])
+
+
+def _from_training(name: str, done: Fit) -> Iterator[Figures]:
+    """Yield what training rows alone decide, whichever epoch validation chooses.
+
+    An epoch is named with the learning rates so far: a `plateau` schedule takes them from
+    validation.
+    """
+    yield from _scaler(name, done.model)
+    rates: dict[int, dict[float, int]] = {}
+    for each in done.history:
+        rates.setdefault(each.member, {}).setdefault(each.learning_rate, each.epoch)
+        since = (f"{rate:g} from {epoch}" for rate, epoch in rates[each.member].items())
+        which = f"{_epoch(each)}, at rates {', '.join(since)}"
+        yield Figures(name, "training losses", which, np.array(each.loss))
+        yield Figures(name, "gradient norms", which, np.array(each.gradient_norm))
+
+
+def _scaler(name: str, model: TrainedModel) -> Iterator[Figures]:
+    if model.fitted is not None:
+        yield Figures(name, "scaler", "loc", model.fitted.loc.cpu().numpy())
+        yield Figures(name, "scaler", "scale", model.fitted.scale.cpu().numpy())
+
+
+def _purges(kept: Kept, plan: Plan) -> tuple[list[Figures], list[Figures]]:
+    """Return which rows the last cutoffs may lie in, and which they lie in.
+
+    Noise alone may not show a purge that is too short: a single step of a single window reaches
+    over the border, and training may never draw it.
+    """
+    window, split = kept.settings.window, kept.settings.split
+    purge = window.horizon if split.purge is None else split.purge
+    if kept.shuffled or plan.validation_start is None:
+        return [], []
+    allowed, found = {}, {}
+    parts = zip(plan.series, plan.splits, plan.train, plan.validation, strict=True)
+    for each, part, train, validation in parts:
+        border = int(np.searchsorted(each.dates, plan.validation_start))
+        ends = ("training", train, border), ("validation", validation, part.fit_rows)
+        for name, rows, end in ends:
+            if len(rows):
+                allowed[f"{each.symbol}, {name}"] = end - purge - 1
+                found[f"{each.symbol}, {name}"] = int(rows[-1])
+    name = str(kept.reference)
+    return [numbers_of(name, "purges", allowed)], [numbers_of(name, "purges", found)]
+
+
+def _borders(plan: Plan) -> tuple[np.datetime64 | None, np.datetime64]:
+    """Return the last days before the validation rows, and of the fitted rows."""
+    dates = np.concatenate([each.dates for each in plan.series])
+    start = plan.validation_start
+    if plan.validates and start is not None:
+        ends = [
+            each.dates[part.fit_rows - 1]
+            for each, part in zip(plan.series, plan.splits, strict=True)
+        ]
+        return dates[dates < start].max(), max(ends)
+    return None, dates[dates < plan.test_start].max()
+
+
+def _distance(one: TrainedModel, other: TrainedModel, plan: Plan) -> float:
+    """Return how far forecasts of two models are apart, see TOLERANCE."""
+    window = one.settings.window
+    length = window.context_length
+    rows = [
+        np.unique(np.linspace(length - 1, len(each) - 1, _COMPARED).astype(np.int64))
+        for each in plan.series
+    ]
+    sigma = np.concatenate(
+        [context_sigma(each, at, length) for each, at in zip(plan.series, rows, strict=True)]
+    )
+    a, b = (forecast(each, plan.series, rows) for each in (one, other))
+    apart = a.median - b.median
+    if a.quantiles is not None and b.quantiles is not None:
+        apart = np.abs(a.quantiles[:] - b.quantiles[:]).max(axis=2)
+    spread = sigma[:, None] * np.sqrt(np.arange(1, window.horizon + 1))
+    return float(np.sqrt(np.mean((apart / spread) ** 2)))
+
+
+def _elsewhere(kept: Kept) -> str:
+    """Say in what another place than this one a model was trained; empty for the same."""
+    now = {
+        "lstmcli_version": __version__,
+        "torch_version": str(torch.__version__),
+        "device": str(kept.device),
+    }
+    then = {key: kept.metadata.get(key) for key in now}
+    return ", ".join(
+        f"{key.removesuffix('_version')} {then[key]}, not {now[key]}"
+        for key in now
+        if then[key] != now[key]
+    )
+
+
+def _epoch(epoch: Epoch) -> str:
+    return f"member {epoch.member}, epoch {epoch.epoch}"

@@ -1,0 +1,319 @@
+"""`evaluate --audit` catches leaks of every kind, planted in the product's own functions.
+
+Each plant is what a careless author would have written. The models are as small as they can be;
+one honest one serves all plants that need no training of their own.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from lstmcli.dataset import series as series_module
+from lstmcli.dataset.series import Series
+from lstmcli.dataset.windows import flat_cutoffs
+from lstmcli.evaluation import at_step
+from lstmcli.evaluation.trend import Thresholds, fit_thresholds, scaled_moves
+from lstmcli.forecasting.forecast import Forecast
+from lstmcli.market import csv as csv_module
+from lstmcli.market.prices import Prices
+from lstmcli.workflows import evaluate, fit, learn, plan, predict, refit, scoring
+from tests.command_line import Outcome, csv_text, in_process, sessions, walk
+
+ROWS = 300
+RECIPE = """\
+data.csv = ["prices.csv"]
+window = { context_length = 10, horizon = 5, scaling = "log_return", features = FEATURES }
+model = { head = "recursive", hidden_sizes = [4] }
+train = { epochs = 3, threads = 1, device = "cpu", learning_rate = 1e-2 }
+""".replace("FEATURES", '["close", "volume"]')
+Plant = pytest.MonkeyPatch
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with bars, a recipe and an honest model; not to be changed."""
+    folder = tmp_path_factory.mktemp("honest")
+    volume = 1e6 * np.exp(np.random.default_rng(2).normal(0, 0.3, ROWS))
+    frame = pd.DataFrame({"Close": walk(ROWS), "Volume": volume.round()})
+    frame.set_axis(sessions(ROWS)).rename_axis("Date").to_csv(folder / "prices.csv")
+    (folder / "tiny.toml").write_text(RECIPE)
+    train(folder)
+    return folder
+
+
+@pytest.fixture
+def other(honest: Path, tmp_path: Path) -> Path:
+    """A folder with the same files and no model."""
+    for name in ("prices.csv", "tiny.toml"):
+        shutil.copy(honest / name, tmp_path / name)
+    return tmp_path
+
+
+def train(folder: Path) -> None:
+    done = in_process("train", "--config", "tiny.toml", folder=folder)
+    assert done.code == 0, done.err
+
+
+def audit(folder: Path, *options: str) -> Outcome:
+    return in_process("evaluate", "--audit", "--n-windows", "5", "--quiet", *options, folder=folder)
+
+
+def assert_caught(folder: Path, *words: str) -> None:
+    """Hold that the audit fails with one line that has the words."""
+    outcome = audit(folder)
+    assert outcome.code == 1, outcome.out
+    assert "Audit: not clean." in outcome.out
+    (line,) = outcome.err.splitlines()
+    assert [word for word in words if word not in line] == [], line
+
+
+def feature(monkeypatch: Plant, values: Callable[[pd.DataFrame], Any]) -> None:
+    """Let the network read these instead of the volume."""
+
+    def leaky(prices: Prices, name: str, adjustment: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(values(prices.frame), dtype=np.float64)
+
+    monkeypatch.setattr(series_module, "_feature", leaky)
+
+
+def memoised(monkeypatch: Plant, values: Callable[[pd.DataFrame], "pd.Series[float]"]) -> None:
+    """The same, computed once a symbol and looked up by date from then on."""
+    cache: dict[str, pd.Series[float]] = {}
+
+    def leaky(prices: Prices, name: str, adjustment: NDArray[np.float64]) -> NDArray[np.float64]:
+        known = cache.setdefault(prices.symbol, values(prices.frame))
+        return known.reindex(prices.frame.index).to_numpy(np.float64)
+
+    monkeypatch.setattr(series_module, "_feature", leaky)
+
+
+def test_without_a_plant_nothing_is_found(honest: Path) -> None:
+    outcome = audit(honest)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "Audit: clean." in outcome.out
+
+
+def test_kept_weights_that_were_fitted_on_test_rows(other: Path, monkeypatch: Plant) -> None:
+    samples = fit.make_samples
+
+    def leaky(rows: Any, parts: Any, *rest: Any) -> Any:
+        every = [np.arange(9, len(each) - 5) for each in parts.series]
+        return replace(samples(rows, parts, *rest), train=flat_cutoffs(rows, every))
+
+    with monkeypatch.context() as plant:
+        plant.setattr(fit, "make_samples", leaky)
+        train(other)
+    assert_caught(other, "the kept model is not the one that its training rows give", "kept stage")
+
+
+def test_an_oracle_that_remembers_prices_by_symbol(honest: Path, monkeypatch: Plant) -> None:
+    memory: dict[str, Series] = {}
+    series_for = evaluate.series_for
+
+    def remembering(settings: Any, prices: Prices) -> Series:
+        found = series_for(settings, prices)
+        memory.setdefault(prices.symbol, found)
+        return found
+
+    def oracle(model: Any, series: Any, cutoffs: Any, *, horizon: int = 5) -> Forecast:
+        ahead = np.arange(1, horizon + 1)
+        parts = []
+        for each, rows in zip(series, cutoffs, strict=True):
+            known = memory[each.symbol].log_prices
+            parts.append(known[rows[:, None] + ahead] - known[rows][:, None])
+        return Forecast(np.concatenate(parts))
+
+    monkeypatch.setattr(evaluate, "series_for", remembering)
+    monkeypatch.setattr(scoring, "forecast", oracle)
+    assert_caught(honest, "forecast stage", "forecasts of tiny/v0001, median")
+
+
+def test_a_memoised_feature_scaled_by_all_rows(honest: Path, monkeypatch: Plant) -> None:
+    memoised(monkeypatch, lambda frame: frame["Volume"] / frame["Volume"].max())
+    assert_caught(honest, "volume")
+
+
+def test_a_memoised_feature_with_a_shifted_target(honest: Path, monkeypatch: Plant) -> None:
+    memoised(monkeypatch, lambda frame: frame["Close"].shift(-1))
+    assert_caught(honest, "volume")
+
+
+def test_a_feature_memoised_before_the_audit_began(honest: Path, monkeypatch: Plant) -> None:
+    memoised(monkeypatch, lambda frame: frame["Close"].shift(-1))
+    assert in_process("evaluate", "--quiet", folder=honest).code == 0
+    assert_caught(honest, "the audit proves nothing here", "control stage", "volume")
+
+
+def test_a_reader_that_cleans_with_a_centred_median(honest: Path, monkeypatch: Plant) -> None:
+    check_bars = csv_module.check_bars
+
+    def leaky(*bars: Any, **options: Any) -> Prices:
+        found = check_bars(*bars, **options)
+        close = found.frame["Close"].rolling(5, center=True, min_periods=1).median()
+        return replace(found, frame=found.frame.assign(Close=close))
+
+    monkeypatch.setattr(csv_module, "check_bars", leaky)
+    assert_caught(honest, "reader stage", "prices, cutoff", "Close")
+
+
+def test_an_as_of_that_reads_one_bar_too_many(honest: Path, monkeypatch: Plant) -> None:
+    make_ready = predict.make_ready
+
+    def leaky(prices: Prices, **options: Any) -> Any:
+        later = prices.frame.index.searchsorted(np.datetime64(options["as_of"]), side="right")
+        options["as_of"] = prices.frame.index[min(later, len(prices.frame) - 1)].date()
+        return make_ready(prices, **options)
+
+    monkeypatch.setattr(predict, "make_ready", leaky)
+    assert_caught(honest, "as-of stage", "tiny/v0001, prices")
+
+
+def test_thresholds_fitted_on_test_windows_by_training(other: Path, monkeypatch: Plant) -> None:
+    learn_trend = learn.learn_trend
+
+    def leaky(model: Any, series: Any, splits: Any) -> Any:
+        moved = [replace(each, train=each.test, train_rows=each.test.stop) for each in splits]
+        return learn_trend(model, series, moved)
+
+    monkeypatch.setattr(learn, "learn_trend", leaky)
+    train(other)
+    assert_caught(other, "what comes after a cutoff was used", "fit stage", "trend thresholds")
+
+
+def test_thresholds_fitted_on_test_windows_by_evaluation(honest: Path, monkeypatch: Plant) -> None:
+    def leaky(result: Any, fitted: Any) -> dict[str, Thresholds]:
+        actual = scaled_moves(result.actual, result.sigma)
+        return {
+            name: fit_thresholds(scaled_moves(result.forecasts[name].median, result.sigma), actual)
+            for name in fitted[0].trend
+        }
+
+    monkeypatch.setattr(evaluate, "thresholds_by_window", leaky)
+    assert_caught(honest, "forecast stage", "trend thresholds of tiny/v0001")
+
+
+def test_trend_calls_learned_on_test_rows(honest: Path, monkeypatch: Plant) -> None:
+    direction_scores = at_step.direction_scores
+
+    def leaky(backtest: Any, name: str, step: int, **options: Any) -> Any:
+        predicted = scaled_moves(backtest.forecasts[name].median, backtest.sigma)
+        options["thresholds"] = fit_thresholds(
+            predicted, scaled_moves(backtest.actual, backtest.sigma)
+        )
+        return direction_scores(backtest, name, step, **options)
+
+    monkeypatch.setattr(at_step, "direction_scores", leaky)
+    assert_caught(honest, "forecast stage", "trend calls of tiny/v0001, step")
+
+
+def test_the_scale_of_mase_taken_from_all_rows(honest: Path, monkeypatch: Plant) -> None:
+    score_backtest = evaluate.score_backtest
+
+    def leaky(result: Any, model: str, series: Any, fitted: Any, **options: Any) -> Any:
+        rows = {each.symbol: range(len(each)) for each in series}
+        return score_backtest(
+            result, model, series, [replace(fitted[0], rows=rows), *fitted[1:]], **options
+        )
+
+    monkeypatch.setattr(evaluate, "score_backtest", leaky)
+    assert_caught(honest, "score stage", "scores of tiny/v0001, path.mase")
+
+
+def test_a_refit_that_sees_further_though_no_refit_is_asked_for(
+    honest: Path, monkeypatch: Plant
+) -> None:
+    known_span = refit.known_span
+
+    def leaky(series: Any, day: np.datetime64, *rest: Any) -> Any:
+        return known_span(series, day + np.timedelta64(30, "D"), *rest)
+
+    monkeypatch.setattr(refit, "known_span", leaky)
+    assert_caught(honest, "refit stage, cutoff 2018-08-17, rows of tiny/v0001, last row")
+
+
+def test_the_distance_to_the_next_session_as_a_feature(honest: Path, monkeypatch: Plant) -> None:
+    feature(
+        monkeypatch,
+        lambda frame: np.append(np.diff(frame.index.to_numpy()) / np.timedelta64(1, "D"), np.nan),
+    )
+    assert_caught(honest, "stage")
+
+
+def test_the_rows_left_to_the_end_as_a_feature(honest: Path, monkeypatch: Plant) -> None:
+    feature(monkeypatch, lambda frame: np.arange(len(frame), 0, -1))
+    assert_caught(honest, "stage")
+
+
+def test_a_purge_that_is_one_bar_short(other: Path, monkeypatch: Plant) -> None:
+    split_series = plan.split_series
+
+    def leaky(series: Any, borders: Any, **options: Any) -> Any:
+        return split_series(series, borders, **{**options, "purge": options["purge"] - 1})
+
+    monkeypatch.setattr(plan, "split_series", leaky)
+    train(other)
+    assert_caught(other, "fit stage", "purges of tiny/v0001, prices, training")
+
+
+def test_a_purge_that_was_one_bar_short_when_the_model_was_trained(
+    other: Path, monkeypatch: Plant
+) -> None:
+    split_series = plan.split_series
+
+    def leaky(series: Any, borders: Any, **options: Any) -> Any:
+        return split_series(series, borders, **{**options, "purge": options["purge"] - 1})
+
+    with monkeypatch.context() as plant:
+        plant.setattr(plan, "split_series", leaky)
+        train(other)
+    assert_caught(other, "kept stage", "windows of tiny/v0001, train")
+
+
+def test_a_network_that_says_the_same_to_everything(honest: Path, monkeypatch: Plant) -> None:
+    def constant(model: Any, series: Any, cutoffs: Any, *, horizon: int = 5) -> Forecast:
+        return Forecast(np.tile(np.arange(horizon) * 1e-3, (sum(map(len, cutoffs)), 1)))
+
+    monkeypatch.setattr(scoring, "forecast", constant)
+    assert_caught(honest, "the audit proves nothing here", "control stage", "forecasts of tiny")
+
+
+@pytest.mark.parametrize("network", ["lstm", "rnn", "gru", "peephole", "cnn", "mlp", "linear"])
+def test_every_network_is_silent(other: Path, network: str) -> None:
+    (other / "prices.csv").write_text(csv_text(walk(ROWS)))
+    small = ("model.network=" + network, 'window.features=["close"]', "train.epochs=1")
+    options = [word for each in small for word in ("--set", each)]
+    done = in_process("train", "--config", "tiny.toml", *options, folder=other)
+    assert done.code == 0, done.err
+    outcome = audit(other)
+    assert outcome.code == 0, outcome.out + outcome.err
+
+
+@pytest.mark.parametrize(
+    ("recipe", "code", "options"),
+    [
+        ("default", 0, ["SPX", "--csv", "DATA/us20.csv.gz", "--set", "train.epochs=1"]),
+        ("lab-corrected", 0, ["--set", "train.epochs=1"]),
+        ("lab", 1, []),
+    ],
+)
+def test_shipped_recipes_are_silent_but_for_the_published_one(
+    tmp_path: Path, recipe: str, code: int, options: list[str]
+) -> None:
+    from lstmcli.recipes import shipped_file
+
+    data = str(shipped_file("data/us20.csv.gz").parent)
+    words = [each.replace("DATA", data) for each in options]
+    small = ("--set", "model.hidden_sizes=[3]")
+    done = in_process("train", "--config", recipe, *words, *small, "--quiet", folder=tmp_path)
+    assert done.code == 0, done.err
+    outcome = in_process("evaluate", "--audit", "--n-windows", "3", folder=tmp_path)
+    assert outcome.code == code, outcome.out + outcome.err
+    if code:
+        assert "split.method shuffled leaks by design" in outcome.err
