@@ -81,7 +81,7 @@ def find_jumps(
     hundred = (np.abs(np.abs(moves) - _HUNDRED) <= noise) & ~unadjusted
     found: list[Jump] = []
     for at in np.flatnonzero(large | unadjusted | hundred).tolist():
-        factor = float(np.exp(moves[at]))
+        factor = float(factors[at])
         if hundred[at] and found and found[-1].is_undone_by(factor):
             found[-1] = replace(found[-1], until=at + 1)
             continue

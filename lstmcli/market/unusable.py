@@ -20,7 +20,7 @@ from lstmcli.market.bar_order import (
 from lstmcli.market.bars import Bars, Noted
 from lstmcli.market.prices import Note
 
-SHOWN = 3
+_SHOWN = 3
 
 
 class UnusablePriceError(DataError):
@@ -145,8 +145,8 @@ def _rows_of(odd: dict[str, Mask], kept: Mask) -> dict[str, Mask]:
 
 def _tell_left_out(bars: Bars, odd: Mask) -> list[str]:
     rows = np.flatnonzero(odd).tolist()
-    shown = "; ".join(f"{bars.days[row]}: {bar_text(bars.columns, row)}" for row in rows[:SHOWN])
-    more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+    shown = "; ".join(f"{bars.days[row]}: {bar_text(bars.columns, row)}" for row in rows[:_SHOWN])
+    more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
     count = "1 bar" if len(rows) == 1 else f"{len(rows)} bars"
     return [f"Left out {count} with an impossible close ({shown}{more})."]
 

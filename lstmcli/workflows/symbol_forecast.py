@@ -112,7 +112,9 @@ def make_ready(
         raise DataError(
             f"needs {context_length} rows up to the cutoff, has {row + 1}{since}",
             where=f"{prices.symbol} in {prices.source}",
-            next_step="Give a longer series or a later --as-of.",
+            next_step="Correct that row, or train with a smaller window.context_length."
+            if prices.cut
+            else "Give a longer series or a later --as-of.",
         )
     end = row + 1 - first
     past, known = series.part(slice(end)), series.log_prices[end - 1 :]
