@@ -20,7 +20,9 @@ from pydantic import (
 from lstmcli.errors import UsageError
 
 DEFAULT_LEVELS = (0.025, *(round(0.05 * k, 2) for k in range(1, 20)), 0.975)
+_SHOWN = 80  # characters of a wrong value
 SHORTEST_VOLATILITY_CONTEXT = 40
+SHORTEST_BURN_IN = 20  # not below dataset.volatility.START
 SHORTEST_SEASONAL_CONTEXT = 15  # three rows beside those of the year before
 
 
@@ -146,7 +148,7 @@ class Train(_Section):
     labels: Literal["sequence", "window"] = "sequence"
     stateful: bool = False
     chunk_length: int = Field(192, ge=3, le=100_000)
-    burn_in: int = Field(64, ge=20, le=100_000)  # not below dataset.volatility.START
+    burn_in: int = Field(64, ge=SHORTEST_BURN_IN, le=100_000)
     steps_per_batch: int = Field(8, ge=1)
     volatility_weight: float = Field(1.0, ge=0, le=4)
     optimizer: Literal["adam", "adamw", "rmsprop"] = "adamw"
@@ -159,6 +161,13 @@ class Train(_Section):
     precision: Literal["fp32", "bf16"] = "fp32"
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     threads: int = Field(1, ge=0, le=1024)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_not_set(cls, table: Any) -> Any:
+        if isinstance(table, dict) and table.get("burn_in", 0) in ("", None):
+            return {key: value for key, value in table.items() if key != "burn_in"}
+        return table
 
 
 class Forecast(_Section):
@@ -206,6 +215,17 @@ class Settings(_Section):
     tuning: Tuning = Tuning()
 
     @model_validator(mode="after")
+    def _burn_in_follows(self) -> Self:
+        """Shorten a burn-in that is not set to half of a short context or chunk."""
+        if self.labels_all_bars and "burn_in" not in self.train.model_fields_set:
+            half = min(self.window.context_length, self.train.chunk_length) // 2
+            fits = max(SHORTEST_BURN_IN, min(self.train.burn_in, half))
+            train = self.train.model_copy(update={"burn_in": fits})
+            train.model_fields_set.discard("burn_in")  # so that it follows the next change too
+            object.__setattr__(self, "train", train)
+        return self
+
+    @model_validator(mode="after")
     def _keeps_the_parts_apart(self) -> Self:
         if self.split.method == "shuffled":
             if self.split.embargo:
@@ -246,9 +266,11 @@ class Settings(_Section):
                 "train.labels sequence"
             )
         shortest = min(self.train.chunk_length, self.window.context_length)
-        if direct and self.train.labels == "sequence" and self.train.burn_in >= shortest:
+        if self.labels_all_bars and self.train.burn_in >= shortest:
             raise ValueError(
-                "train.burn_in must be less than train.chunk_length and window.context_length"
+                f"train.burn_in must be less than train.chunk_length ({self.train.chunk_length}) "
+                f"and window.context_length ({self.window.context_length}), found "
+                f"{self.train.burn_in}; {_mended(shortest)}"
             )
         return self
 
@@ -275,13 +297,18 @@ class Settings(_Section):
         return self
 
     @property
+    def labels_all_bars(self) -> bool:
+        """Whether training labels every bar of a chunk after its burn-in."""
+        return self.model.head == "direct" and self.train.labels == "sequence"
+
+    @property
     def reach(self) -> int:
         """Rows that a network without memory sees: as many as every training label has.
 
         Those of the burn-in where every bar is labelled, else of the scaled window, which has one
         row less than the raw one where rows are returns.
         """
-        if self.model.head == "direct" and self.train.labels == "sequence":
+        if self.labels_all_bars:
             return self.train.burn_in
         return self.window.context_length - (self.window.scaling in ("volatility", "log_return"))
 
@@ -309,10 +336,18 @@ def check_settings(tree: dict[str, Any], *, where: str) -> Settings:
             ) from error
         why = first["msg"].removeprefix("Value error, ")
         if key:
-            why = f"{why}, found {first['input']!r}"
+            found = repr(first["input"])
+            why = f"{why}, found {found if len(found) <= _SHOWN else f'{found[:_SHOWN]}...'}"
         raise UsageError(
             f"bad setting {key}".rstrip(), where=where, why=why, next_step=SEE_DEFAULTS
         ) from error
+
+
+def _mended(shortest: int) -> str:
+    """Name the value to pass for a burn-in that does not fit."""
+    if shortest <= SHORTEST_BURN_IN:
+        return f"pass train.chunk_length={2 * SHORTEST_BURN_IN} or more"
+    return f"pass train.burn_in={max(SHORTEST_BURN_IN, shortest // 2)}, or leave it out"
 
 
 def keys(model: type[BaseModel] = Settings, prefix: str = "") -> list[str]:

@@ -6,21 +6,31 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lstmcli import records
 from lstmcli.config import SEE_DEFAULTS, Settings, check_settings
 from lstmcli.errors import FileError, UsageError
 
 _PACKAGE = Path(__file__).parent
 _MAX_BYTES = 1_000_000
+_DATES = ("data.start", "data.end", "split.train_end", "evaluate.start", "evaluate.end")
 
 
-def load_settings(config: str | Path = "default", overrides: Sequence[str] = ()) -> Settings:
+def load_settings(
+    config: str | Path = "default", overrides: Sequence[str] = (), *, own_data: bool = False
+) -> Settings:
     """Read a recipe by name or path, apply `KEY=VALUE` overrides in order, and check it.
 
+    own_data : whether the run replaces the recipe's data; its dates, which belong to these, are
+        dropped then, those of overrides are not.
     Relative paths in `data.csv` are taken from the recipe's folder, those in an override from the
     current one. Raises UsageError for a wrong key or value, FileError for an unreadable file.
     """
     path = find_recipe(config)
     tree = _anchored(read_toml(path, "recipe"), path.parent)
+    for key in _DATES if own_data else ():
+        section, name = key.split(".")
+        if isinstance(tree.get(section), dict):
+            tree[section].pop(name, None)
     for text in overrides:
         _merge(tree, _anchored(_override(text), Path.cwd()))
     return check_settings(tree, where=str(path) if not overrides else f"{path} with --set")
@@ -73,8 +83,8 @@ def _read(path: Path, kind: str) -> bytes:
 
 def _parse(data: bytes, *, where: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(data.decode("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return records.read_toml(data.decode("utf-8-sig"))
+    except ValueError as error:
         raise UsageError("not valid TOML", where=where, why=str(error)) from error
 
 
@@ -87,9 +97,11 @@ def _override(text: str) -> dict[str, Any]:
             "bad --set", where=text, why="expected SECTION.KEY=VALUE", next_step=SEE_DEFAULTS
         )
     try:
-        parsed = tomllib.loads(f"value = {value.strip()}")["value"]
+        parsed = records.read_toml(f"value = {value.strip()}")["value"]
     except tomllib.TOMLDecodeError:
         parsed = value.strip()
+    except ValueError as error:
+        raise UsageError("bad --set", where=key.strip(), why=str(error)) from error
     return {parts[0]: {parts[1]: parsed}}
 
 

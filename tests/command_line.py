@@ -121,7 +121,11 @@ def in_process(
             stack.callback(signal.signal, number, signal.getsignal(number))
         stack.enter_context(chdir(folder))
         stack.enter_context(patch.dict(os.environ, environment(env), clear=True))
-        stack.enter_context(patch.multiple(sys, argv=["lstmcli", *map(str, arguments)], **streams))
+        stack.enter_context(
+            patch.multiple(
+                sys, argv=["lstmcli", *map(str, arguments)], warnoptions=["error"], **streams
+            )
+        )
         try:
             main()
         except SystemExit as end:

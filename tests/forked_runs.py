@@ -166,6 +166,7 @@ def _child(job: dict[str, Any], files: list[IO[str]]) -> None:
     """Be the command and never return."""
     out, err, steps = files
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the server ignores it
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # as may whoever started the tests
     os.setsid()
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(out.fileno(), 1)

@@ -75,3 +75,22 @@ def untrained(settings: Settings, fitted: Any = None, seed: int = 0) -> TrainedM
 def fit_on(series: list[Series], settings: Settings) -> Fit:
     """Plan and fit on the CPU."""
     return fit(make_plan(series, settings), settings, CPU)
+
+
+def version_facts(horizon: int = 4, **changes: Any) -> dict[str, Any]:
+    """Return what the metadata of a version must hold besides what `save_bundle` adds."""
+    symbol = {"symbol": "AAA", "rows": 160, "first": "2020-01-01", "last": "2020-08-11"}
+    return {
+        "seed": 0,
+        "interval": "1d",
+        "created": "2026-01-05T22:10:03+00:00",
+        "lstmcli_version": "0.1.0",
+        "torch_version": "2.13.0",
+        "data": {"fingerprint": "9f86d081", "price": "Close", "symbols": [symbol]},
+        "split": {"test_start": "2020-06-01"},
+        "windows": {"train": 100, "validation": 10},
+        "epochs": {"run": 1, "best": 1},
+        "trend": dict.fromkeys(("low", "high", "crash", "spike"), [0.1] * horizon),
+        "validation": None,
+        **changes,
+    }

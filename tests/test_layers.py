@@ -24,7 +24,7 @@ ROOMS = (
     "report",
     "cli",
 )
-SHARED = ("errors", "config", "recipes", "atomic")
+SHARED = ("errors", "config", "recipes", "atomic", "printable", "records")
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "shipped" not in path.parts)
 OPTUNA = ("runs/journal.py", "runs/study.py", "workflows/search.py", "workflows/trials.py")
 ALLOWED = {

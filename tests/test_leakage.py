@@ -127,7 +127,7 @@ def learned(report: TrainReport) -> dict[str, Any]:
 
 def last_fitted(report: TrainReport) -> str:
     """The last day that training may look at."""
-    return str(np.datetime64(report.metadata["split"]["test_start"]) - 1)
+    return str(np.datetime64(report.metadata["split"]["test_start"]) - np.timedelta64(1, "D"))
 
 
 def forecasts(world: World, name: str, frame: pd.DataFrame, cutoff: str) -> dict[str, Any]:

@@ -36,8 +36,9 @@ def test_wheel_does_the_main_job_outside_a_clone(wheel: Path, tmp_path: Path) ->
     _main_job(python, tmp_path)
 
 
-def test_wheel_carries_the_style_of_the_page(wheel: Path) -> None:
-    assert "lstmcli/report/report.css" in zipfile.ZipFile(wheel).namelist()
+def test_wheel_carries_the_style_of_the_page_and_the_table_of_sessions(wheel: Path) -> None:
+    held = set(zipfile.ZipFile(wheel).namelist())
+    assert {"lstmcli/report/report.css", "lstmcli/market/sessions.npz"} <= held
 
 
 @pytest.mark.install

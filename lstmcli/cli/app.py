@@ -1,21 +1,34 @@
 """The command `lstmcli`: its commands, and the one place where errors become exit codes."""
 
+import _thread
+import errno
+import logging
 import os
 import signal
 import sys
+import time
 import traceback
+import warnings
 from typing import Annotated, NoReturn
 
 import typer
 
 from lstmcli import __version__
 from lstmcli.cli import data, evaluate, fetch, journal, models, predict, status, train, tune
+from lstmcli.cli.importing import load_torch_elsewhere
 from lstmcli.errors import LstmcliError
+from lstmcli.printable import printable_stream
 from lstmcli.workflows.failures import AllFailedError
 
+# A closed terminal (SIGHUP, which Windows lacks), Ctrl-C, and the end of a job or of the machine.
+_STOPPING = [
+    getattr(signal, name) for name in ("SIGHUP", "SIGINT", "SIGTERM") if hasattr(signal, name)
+]
+_LONGEST_END = 10.0  # seconds after a signal, for what has to be kept
 _EXIT_CODES = """
 Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 some symbols failed; 4 no or unsuitable
-data; 5 another run holds the lock; 6 network or rate limit; 130, 143 stopped by a signal.
+data; 5 another run holds the lock; 6 network or rate limit; 129, 130, 143 stopped by SIGHUP, SIGINT
+(Ctrl-C), SIGTERM.
 
 Environment: LSTMCLI_DATA_DIR, LSTMCLI_CONFIG, LSTMCLI_MODEL, LSTMCLI_DEVICE, LSTMCLI_THREADS,
 LSTMCLI_SEED, LSTMCLI_LOG_FILE and LSTMCLI_FORMAT stand in for the options of that name; NO_COLOR
@@ -63,8 +76,9 @@ def _root(
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as a shell does for what runs behind
+    for number in _STOPPING:
+        # What a shell starts in the background, or nohup, ignores some of them.
+        if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _stop)
     # Where the caller closed a stream, what it would have said is not wanted.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
@@ -72,7 +86,16 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         # A symbol that the terminal cannot show is escaped rather than fatal.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    sys.exit(journal.whole_run(_run))
+    sys.stdout, sys.stderr = printable_stream(sys.stdout), printable_stream(sys.stderr)
+    if not sys.warnoptions:  # python -W and PYTHONWARNINGS ask for the warnings of libraries
+        warnings.simplefilter("ignore")
+    logging.lastResort = logging.NullHandler()  # where libraries' logs go that nobody configured
+    try:
+        code = journal.whole_run(_run)
+    except _StoppedError as stop:
+        # Not by the interpreter's own end: it would wait for threads that wait for an answer.
+        os._exit(stop.code)
+    sys.exit(code)
 
 
 def _run() -> int:
@@ -91,13 +114,17 @@ def _run() -> int:
     except OSError as error:
         _discard_output()
         what = f"cannot use ({error.filename})" if error.filename else "cannot write the output"
-        return _fail(error, f"{what}: {error.strerror or error}", 1)
+        text = f"{what}: {error.strerror or error}"
+        if error.errno == errno.ENOENT and not error.filename:  # os.getcwd names no file
+            text = "cannot use the current folder: it is gone. Change to another folder."
+        return _fail(error, text, 1)
     return code
 
 
 def _dispatch() -> int:
     """Run the command; its errors become a line on standard error and an exit code."""
     try:
+        load_torch_elsewhere()
         return int(app(prog_name="lstmcli", standalone_mode=False) or 0)
     except AllFailedError as error:
         from lstmcli.cli import messages
@@ -112,7 +139,7 @@ def _dispatch() -> int:
         return 130
     except SystemExit as stop:
         for note in getattr(stop, "__notes__", ()):  # what a run that was stopped has kept
-            print(f"lstmcli: {note}", file=sys.stderr)
+            journal.say(f"lstmcli: {note}")
             journal.log("note", message=note)
         raise
 
@@ -133,10 +160,25 @@ def _fail(error: BaseException, text: str, code: int) -> int:
     if "--debug" in sys.argv:
         traceback.print_exception(error)
     journal.fail(text)
-    print(f"lstmcli: error: {text}", file=sys.stderr)
+    journal.say(f"lstmcli: error: {text}")
     return code
 
 
+class _StoppedError(SystemExit):
+    """A signal has stopped the run."""
+
+    code: int
+
+
 def _stop(number: int, frame: object) -> NoReturn:
-    """Leave by an exception, so that temporary files are removed on the way."""
-    raise SystemExit(128 + number)
+    """Leave by an exception, so that temporary files are removed on the way.
+
+    Where that does not end the run, a reader that no longer reads for example, it ends without.
+    """
+    _thread.start_new_thread(_end_later, (128 + number,))
+    raise _StoppedError(128 + number)
+
+
+def _end_later(code: int) -> None:
+    time.sleep(_LONGEST_END)
+    os._exit(code)

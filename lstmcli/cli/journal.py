@@ -15,13 +15,16 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import typer
 
 from lstmcli import __version__
 from lstmcli.errors import FileError, LockedError, UsageError
+from lstmcli.printable import json_text, printable
 
 
 @dataclass
@@ -38,6 +41,14 @@ class _Run:
 
 
 _run = _Run()
+_URL = r"(\w:/+|//)"  # a path has lost one of the slashes
+_USER = re.compile(_URL + "(.*)@", re.DOTALL)
+_CUT_USER = re.compile(_URL + r"(?!\*\*\*@)[^/\s:]+:(?!\d{1,5}(?!\w))\S+")
+_SECRET_FIELD = re.compile(
+    r"([?&;][^?&;=\s]*(?:auth|crumb|key|pass|pwd|secret|sig|token)[^?&;=\s]*=)([^&;#\s]+)",
+    re.IGNORECASE,
+)
+_SHORTEST = 3  # characters of a secret that is looked for apart from its URL
 
 
 def whole_run(work: Callable[[], int]) -> int:
@@ -65,8 +76,7 @@ def open_log(context: typer.Context, name: str | None) -> str | None:
             "not a log", where=path, why="it holds something else", next_step="Name another file."
         )
     _run.command = context.command_path.partition(" ")[2]
-    variables = {key: value for key, value in os.environ.items() if key.startswith("LSTMCLI_")}
-    start = {"version": __version__, "arguments": sys.argv[1:], "environment": variables}
+    start = {"version": __version__, "arguments": sys.argv[1:], "environment": _variables()}
     torn = _append(path, [_event("start", start)])
     _run.log_file = path
     if torn:
@@ -95,7 +105,7 @@ def log_each(event: str, rows: Iterable[Mapping[str, Any]]) -> None:
     except FileError as error:
         if not _run.has_warned:
             _run.has_warned = True
-            print(f"lstmcli: warning: events are missing in the log: {error}", file=sys.stderr)
+            say(f"lstmcli: warning: events are missing in the log: {error}")
 
 
 def logged(event: str, show: Callable[..., None]) -> Callable[..., None]:
@@ -111,7 +121,7 @@ def logged(event: str, show: Callable[..., None]) -> Callable[..., None]:
 def count(*, error: str = "", **numbers: float) -> None:
     """Keep numbers for the run's end, such as `done` and `failed` symbols, and why they failed."""
     _run.counts |= numbers
-    _run.error = _run.error or error
+    _run.error = _run.error or _without_passwords(error)
 
 
 def fail(text: str) -> None:
@@ -123,7 +133,12 @@ def fail(text: str) -> None:
 def warn(text: str) -> None:
     """Log a warning, and print it also where notes are not wanted."""
     log("warning", message=text)
-    print(f"lstmcli: warning: {text}", file=sys.stderr)
+    say(f"lstmcli: warning: {text}")
+
+
+def say(line: str, *, end: str = "\n") -> None:
+    """Print one line to stderr, whatever text of others it holds."""
+    print(printable(line), end=end, file=sys.stderr, flush=True)
 
 
 def _begins_otherwise(path: Path) -> bool:
@@ -164,12 +179,50 @@ def _append(path: Path, lines: list[str]) -> int:
 
 
 def _event(event: str, facts: Mapping[str, Any]) -> str:
-    """One line of plain JSON, without the password of any address in it."""
+    """One line of plain JSON, without the password of any URL in it."""
     head = {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "run_id": _run.run_id,
         "command": _run.command,
         "event": event,
     }
-    plain = json.loads(json.dumps({**head, **facts}, default=str), parse_constant=str)
-    return re.sub(r"://[^/@\s\"]*@", "://***@", json.dumps(plain)) + "\n"
+    plain = json.loads(json.dumps(facts, default=str), parse_constant=str)
+    return json_text({**head, **_without_passwords(plain)}) + "\n"
+
+
+def _without_passwords(value: Any) -> Any:
+    """Replace what may be the user and password of a URL in every text, rather too much of it.
+
+    They end at the last @ of the text, since a password may hold any character, also where it is
+    not escaped as it should be. A URL that was cut before its @ has a colon and no port.
+    """
+    if isinstance(value, dict):
+        return {key: _without_passwords(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_without_passwords(each) for each in value]
+    if not isinstance(value, str):
+        return value
+    value = _USER.sub(r"\1***@", value)
+    value = _CUT_USER.sub(r"\1***", value)
+    value = _SECRET_FIELD.sub(r"\1***", value)
+    secrets = _secrets_of((*sys.argv[1:], *_variables().values()))
+    return secrets.sub("***", value) if secrets else value
+
+
+@lru_cache(maxsize=1)
+def _secrets_of(texts: tuple[str, ...]) -> re.Pattern[str] | None:
+    """Return the passwords that a run was given, for messages that show a part of a URL.
+
+    `--csv NAME=FILE` takes one apart at its first =, and the store encodes the names of files.
+    """
+    found = [user.partition(":")[2] for text in texts for _, user in _USER.findall(text)]
+    found += [secret for text in texts for _, secret in _SECRET_FIELD.findall(text)]
+    parts = {part for secret in found for part in (secret, *secret.split("="))}
+    parts |= {" ".join(part.split()) for part in parts} | {quote(part, safe="") for part in parts}
+    long = sorted((part for part in parts if len(part) >= _SHORTEST), key=len, reverse=True)
+    words = "|".join(map(re.escape, long))
+    return re.compile(words, re.IGNORECASE) if words else None
+
+
+def _variables() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key.startswith("LSTMCLI_")}

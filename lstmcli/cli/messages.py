@@ -21,16 +21,16 @@ def tell(lines: Sequence[str], *, quiet: bool, every: bool = True) -> None:
         return
     shown = lines if every else lines[:_MOST_NOTES]
     for line in shown:
-        print(f"lstmcli: {line}", file=sys.stderr)
+        journal.say(f"lstmcli: {line}")
         if every and (details := getattr(line, "details", "")):
-            print(f"lstmcli: {details}", file=sys.stderr)
+            journal.say(f"lstmcli: {details}")
     if len(shown) < len(lines):
-        print(f"lstmcli: {len(lines) - len(shown)} more notes with --verbose", file=sys.stderr)
+        journal.say(f"lstmcli: {len(lines) - len(shown)} more notes with --verbose")
 
 
 def confirmed(question: str) -> bool:
     """Ask on stderr, so that stdout stays the result's; no is the answer unless it is yes."""
-    print(f"{question} [y/N]: ", end="", file=sys.stderr, flush=True)
+    journal.say(f"{question} [y/N]: ", end="")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
@@ -67,7 +67,7 @@ def finish(failures: Sequence[Failure], done: int) -> None:
 def print_failures(failures: Sequence[Failure]) -> None:
     """Print a line for every symbol that failed."""
     for failure in failures:
-        print(f"lstmcli: failed: {failure.symbol}: {failure.reason}", file=sys.stderr)
+        journal.say(f"lstmcli: failed: {failure.symbol}: {failure.reason}")
 
 
 def log_failures(failures: Sequence[Failure], done: int) -> None:

@@ -8,6 +8,9 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from lstmcli.cli import journal
+from lstmcli.printable import raw_stream
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -77,7 +80,7 @@ def _counter(noun: str, *more: str) -> Progress:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     columns = (TextColumn(noun), MofNCompleteColumn(), BarColumn(), *map(TextColumn, more))
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    return Progress(*columns, console=Console(file=raw_stream(sys.stderr)), transient=True)
 
 
 @contextlib.contextmanager
@@ -91,7 +94,7 @@ def _bar(total: int) -> Iterator[Callable[[Epoch], None]]:
         TimeRemainingColumn,
     )
 
-    console = Console(stderr=True)
+    console = Console(file=raw_stream(sys.stderr))
     counter = (TextColumn("epoch"), MofNCompleteColumn())
     rest = (
         BarColumn(),
@@ -115,20 +118,18 @@ def _bar(total: int) -> Iterator[Callable[[Epoch], None]]:
 
 
 def _print_refit(refit: Refit, number: int, total: int) -> None:
-    print(
+    journal.say(
         f"refit {number} of {total}: {refit.model} from {refit.since}, fitted on {refit.rows} rows "
         f"of {refit.first} to {refit.last}, best epoch {refit.epoch}",
-        file=sys.stderr,
     )
 
 
 def _print_trial(trial: Trial, best: Trial | None, count: int, wanted: int) -> None:
     values = ", ".join(f"{key} {json.dumps(value)}" for key, value in trial.values.items())
     score = trial.reason if trial.score is None else f"{100 * trial.score:.4f} %"
-    print(
+    journal.say(
         f"trial {trial.number} ({count} of {wanted}): {' '.join([trial.state, score]).rstrip()}, "
         f"{values}; {trial.epochs} epochs, {trial.seconds:.1f} s; best so far {_best(best)}",
-        file=sys.stderr,
     )
 
 
@@ -143,11 +144,10 @@ def _print_epoch(epoch: Epoch) -> None:
     part = epoch.gradient_kept
     kept = "" if part is None else f"{part:.2g} times as much at the window's start as at its end, "
     validation = _loss(epoch.validation_loss, 6)
-    print(
+    journal.say(
         f"epoch {epoch.epoch}: loss {epoch.loss:.6g}, validation {validation}, "
         f"gradient norm {epoch.gradient_norm:.3g} ({layers}), {epoch.clipped} steps clipped, {kept}"
         f"{epoch.seconds:.2f} s" + (", the best so far" if epoch.best else ""),
-        file=sys.stderr,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,20 +12,28 @@ from lstmcli.recipes import load_settings
 
 if TYPE_CHECKING:
     from lstmcli.workflows.donor import Donor
+    from lstmcli.workflows.source import Source
 
 
 def settings_of(
     config: str,
     overrides: Sequence[str] | None,
+    source: Source,
     *,
     seed: int | None,
     device: str | None,
     threads: int | None,
-) -> Settings:
-    """Read the recipe and change it, by --set last: a value of its own may be the environment's."""
+) -> tuple[Settings, Source]:
+    """Read the recipe and change it, by --set last: a value of its own may be the environment's.
+
+    Dates given with --set hold for data that the command names too; the recipe's do not.
+    """
     options = {"seed": seed, "device": device, "threads": threads}
     named = [f"train.{key}={value}" for key, value in options.items() if value is not None]
-    return load_settings(config, [*named, *(overrides or ())])
+    settings = load_settings(config, [*named, *(overrides or ())], own_data=source.names_data)
+    return settings, replace(
+        source, start=source.start or settings.data.start, end=settings.data.end
+    )
 
 
 def recipe_of(config: str | None, donor: Donor | None) -> tuple[str, str]:

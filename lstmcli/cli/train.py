@@ -138,8 +138,10 @@ def train(
     check_file(errors)
     donor = find_donor(data_dir, start, freeze=freeze, fine_tune_lr=fine_tune_lr)
     recipe, own_name = recipe_of(config, donor)
-    settings = settings_of(recipe, overrides, seed=seed, device=device, threads=threads)
     source = make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict, first_day)
+    settings, source = settings_of(
+        recipe, overrides, source, seed=seed, device=device, threads=threads
+    )
     total = settings.train.epochs * (1 if donor is None else len(donor.phases(1.0)))
     shown = epochs_shown(total, quiet=quiet, verbose=verbose)
     with messages.failures_listed(errors), shown as on_epoch:

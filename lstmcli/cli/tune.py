@@ -131,9 +131,11 @@ def tune(
 
     check_output(output, form)
     check_file(recipe)
-    settings = settings_of(config, overrides, seed=seed, device=device, threads=threads)
-    search = search_of(settings, space, sampler, pruner, trials, folds)
     source = make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict, start)
+    settings, source = settings_of(
+        config, overrides, source, seed=seed, device=device, threads=threads
+    )
+    search = search_of(settings, space, sampler, pruner, trials, folds)
     from lstmcli.report.tune import tune_view
     from lstmcli.workflows.tune import tune as run
 

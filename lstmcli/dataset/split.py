@@ -110,19 +110,24 @@ def check_split(
     purge: int,
     train_fraction: float | None,
     validation_fraction: float,
+    pool: Borders | None = None,
 ) -> None:
     """Raise DataError unless the series has windows that train and, if any share does, validate.
 
-    `train_fraction` is None where a date ends the fitted rows.
+    train_fraction : None where a date ends the fitted rows. pool : the borders, where dates that
+        the series lacks have a say in them; None where they follow from its own.
     """
     if split.train and (split.validation or not validation_fraction):
         return
+    sizes = context_length, purge, train_fraction, validation_fraction
+    if pool is not None:
+        raise _misplaced(series, split, pool, sizes)
     if train_fraction is None:
         found, span = split.fit_rows, " up to split.train_end"
     else:
         found, span = len(series), ""
     needs = found + 1
-    while not _is_enough(needs, context_length, purge, train_fraction, validation_fraction):
+    while not _is_enough(needs, *sizes):
         needs += 1
     raise DataError(
         f"needs {needs} rows{span}, has {found}",
@@ -174,6 +179,30 @@ def _after(dates: NDArray[np.datetime64], row: int) -> np.datetime64:
     day: np.datetime64 = dates[min(row, len(dates) - 1)] + np.timedelta64(1, "D")
     to_come = min(row, 2 * (len(dates) - 1)) - (len(dates) - 1)
     return day if to_come <= 0 else day + (dates[to_come:] - dates[:-to_come]).max()
+
+
+def _misplaced(
+    series: Series, split: Split, pool: Borders, sizes: tuple[int, int, float | None, float]
+) -> DataError:
+    """Say which rows a series lacks that is split where others are; sizes : of `_is_enough`."""
+    context_length, purge, train_fraction, validation_fraction = sizes
+    start, end = pool.validation_start, pool.train_end
+    part = "validation" if validation_fraction else "the test span"
+    if not split.train:
+        rows, days, found = context_length + purge, f"before {start}", split.train_rows
+        why = f"{part} of the series trained together starts on that day"
+    else:
+        rows, days, found = purge + 1, f"from {start} to {end}", split.fit_rows - split.train_rows
+        why = "the series trained together validate in that span"
+    alone = _is_enough(len(series) if train_fraction else split.fit_rows, *sizes)
+    return DataError(
+        f"needs {rows} rows {days}, has {found}",
+        where=series.symbol,
+        why=f"{why}, and its {len(series)} rows run from {series.dates[0]} to {series.dates[-1]}",
+        next_step="Train it alone, or leave it out."
+        if alone
+        else f"Train the others, then {series.symbol} --from their model; or leave it out.",
+    )
 
 
 def _is_enough(

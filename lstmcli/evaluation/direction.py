@@ -1,7 +1,8 @@
 """Up or down: how often the sign of the move was right, beside the best constant answer.
 
-A move counts as up when it is above zero, and as down otherwise. A forecast of exactly zero makes
-no call and counts as a miss; a model that never makes one has no accuracy.
+A move of exactly zero is unchanged: neither up nor down, left out of every rate and test here, and
+counted apart. A forecast of exactly zero makes no call, and misses where the price moves; a model
+that never makes one has no accuracy.
 """
 
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ class TwoWay:
     accuracy, balanced_accuracy : over all cutoffs, pooled by date; None where undefined (`why`).
     always, always_accuracy : the best constant answer over these cutoffs, and how often it holds.
     up_actual, up_predicted : share of rises, and of calls of a rise.
-    n_windows : symbols times cutoffs. n_independent : cutoff dates that do not overlap.
+    n_windows : symbols times cutoffs after which the price moved. n_unchanged : after which it did
+        not; they are no part of any other figure. n_independent : cutoff dates that do not overlap.
     independent_accuracy, interval, always_independent : on those alone, with the exact interval.
     test : Pesaran-Timmermann, on those alone.
     """
@@ -38,12 +40,25 @@ class TwoWay:
     up_actual: float | None
     up_predicted: float | None
     n_windows: int
+    n_unchanged: int
     n_independent: int
     independent_accuracy: float | None
     always_independent: float | None
     interval: Interval
     test: SignificanceTest
     why: str | None = None
+
+
+def direction_hits(
+    predicted: NDArray[np.float64], actual: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return 1 where the direction of a move was called, 0 where it was not, and NaN for no move.
+
+    predicted, actual : moves of one shape, log or simple. There is no move where the price is
+    unchanged, or where `actual` is NaN since it has not happened.
+    """
+    hit = np.sign(predicted) == np.sign(actual)
+    return np.where(np.isnan(actual) | (actual == 0.0), np.nan, hit)
 
 
 def two_way(
@@ -57,11 +72,12 @@ def two_way(
     predicted, actual : (N,) log moves, NaN in `actual` where it has not happened.
     cutoff, end : (N,) first and last date of each window; `end` tells which windows overlap.
     """
-    known = ~np.isnan(actual)
-    predicted, actual, cutoff, end = predicted[known], actual[known], cutoff[known], end[known]
-    why = _no_call(predicted)
-    up = actual > 0.0
-    hit = np.where(up, predicted > 0.0, predicted < 0.0).astype(np.float64)
+    n_unchanged = int(np.count_nonzero(actual == 0.0))
+    hit = direction_hits(predicted, actual)
+    moved = ~np.isnan(hit)
+    predicted, hit, cutoff, end = predicted[moved], hit[moved], cutoff[moved], end[moved]
+    why = _no_call(predicted, n_unchanged)
+    up = actual[moved] > 0.0
     apart = independent(cutoff, end)
     n_independent = count_dates(cutoff[apart])
     share = float_or_none(pooled(hit[apart], cutoff[apart]))
@@ -79,7 +95,8 @@ def two_way(
         always_accuracy=at_best,
         up_actual=up_actual,
         up_predicted=float_or_none(pooled((predicted > 0.0).astype(np.float64), cutoff)),
-        n_windows=actual.size,
+        n_windows=hit.size,
+        n_unchanged=n_unchanged,
         n_independent=n_independent,
         independent_accuracy=None if why else share,
         always_independent=_best_constant(
@@ -115,7 +132,9 @@ def probability_below(
     return below
 
 
-def _no_call(predicted: NDArray[np.float64]) -> str | None:
+def _no_call(predicted: NDArray[np.float64], n_unchanged: int) -> str | None:
+    if not predicted.size and n_unchanged:
+        return "no price changed"
     if not predicted.size:
         return "no window has its outcome yet"
     if not predicted.any():

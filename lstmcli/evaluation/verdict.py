@@ -69,7 +69,7 @@ def _copy(found: Movement) -> list[str]:
         "its predicted moves never change"
         if found.of_moves is None
         else "its predicted moves correlate with the actual ones no more than luck would "
-        f"({found.of_moves:+.2f})"
+        f"({_rounded(found.of_moves, 2):+.2f})"
     )
     return [
         f"No sign that it does more than copy the last price: correlation {found.with_last:.3f} "
@@ -152,10 +152,11 @@ def _sample(scores: Scores) -> str:
 
 
 def _direction(two_way: TwoWay) -> str:
-    constant = ""
-    if two_way.always_accuracy is not None:
-        constant = f"(always {two_way.always}, {_rate(two_way.always_accuracy)})"
-    if two_way.accuracy is None or two_way.always_accuracy is None:
+    apart = f"; unchanged windows left out: {two_way.n_unchanged}" if two_way.n_unchanged else ""
+    if two_way.always_accuracy is None:
+        return f"No direction: {two_way.why}{apart}."
+    constant = f"(always {two_way.always}, {_rate(two_way.always_accuracy)}{apart})"
+    if two_way.accuracy is None:
         return f"No direction: {two_way.why}; the best constant answer {constant}."
     gap = two_way.accuracy - two_way.always_accuracy
     words = "equals" if abs(gap) < _SAME else "is above" if gap > 0.0 else "is below"
@@ -230,8 +231,12 @@ def _rate(share: float) -> str:
 def _skill(skill: float | None) -> str:
     if skill is None:
         return "undefined"
-    shown = round(100.0 * skill, 1) + 0.0  # no "-0.0"
+    shown = _rounded(100.0 * skill, 1)
     return f"{shown:+.1f} %" if abs(shown) < 10.0 else f"{100.0 * skill:+.0f} %"
+
+
+def _rounded(number: float, digits: int) -> float:
+    return round(number, digits) + 0.0  # no "-0.0"
 
 
 def _capital(text: str) -> str:

@@ -6,7 +6,7 @@ bars it was given. Prices that no forecast may rest on raise DataError naming da
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,7 @@ class Bars:
     days : (N,) datetime64[D].
     columns : name -> (N,) float64, NaN where there is no value.
     rows : (N,) position of each row in the raw table, for `line_of`.
+    from_feed : whether Yahoo sent the bars under that symbol.
     """
 
     symbol: str
@@ -36,6 +37,7 @@ class Bars:
     columns: dict[str, NDArray[np.float64]]
     rows: NDArray[np.int64]
     line_of: Callable[[int], int] | None = None
+    from_feed: bool = False
 
     def where(self, row: int | None = None) -> str:
         """Symbol and source, with the line of row number `row` where it is known."""
@@ -96,9 +98,8 @@ def order_bars(bars: Bars) -> Noted:
     return bars.keep(~repeated), notes
 
 
-def refuse_bad_dates(bars: Bars, today: date) -> None:
-    """Raise DataError for a missing date and for one after tomorrow or out of range."""
-    latest = np.datetime64(today + timedelta(days=1), "D")
+def refuse_bad_dates(bars: Bars, latest: np.datetime64) -> None:
+    """Raise DataError for a missing date and for one after `latest` or out of range."""
     wrong = np.flatnonzero(np.isnat(bars.days) | (bars.days > latest) | (bars.days < FIRST_DATE))
     if wrong.size:
         day = bars.days[wrong[0]]

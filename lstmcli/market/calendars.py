@@ -1,13 +1,18 @@
 """Which exchange a symbol trades on, and the days on which that exchange is open.
 
-The calendars are those of exchange_calendars, imported only when one is asked for (0.5 s) and kept
-for the life of the process. Measured against the S&P 500's own dates, its New York calendar is
-exact from 1970 on and lacks about ten holidays a year before, so nothing earlier is believed.
+The sessions come from `sessions.npz`, a table of all the calendars that exchange_calendars has,
+written by tests/calendar_table.py: making them takes the library some 15 s, importing it 0.5 s, and
+five of them, Tel Aviv's among them, cannot be made under pandas 3. Measured against the S&P 500's
+own dates, New York's calendar is exact from 1970 on and lacks about ten holidays a year before, so
+nothing earlier is believed.
 """
 
 import re
 import warnings
+from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +21,7 @@ Days = NDArray[np.datetime64]
 
 FIRST_TRUSTED = np.datetime64("1970-01-01", "D")
 LAST_KNOWN = np.datetime64("2100-12-31", "D")
+TABLE = Path(__file__).with_name("sessions.npz")
 
 _SUFFIXES = {
     "L": "XLON", "IL": "XLON", "DE": "XETR", "F": "XFRA", "DU": "XDUS", "HM": "XHAM",
@@ -46,6 +52,19 @@ _QUOTE_CURRENCIES = {
     "USD", "EUR", "GBP", "JPY", "CHF", "CAD", "AUD", "NZD", "CNY", "HKD", "KRW", "INR", "BRL",
     "MXN", "TRY", "RUB", "BTC", "ETH", "USDT", "USDC",
 }  # fmt: skip
+# Days on which Bombay met although its calendar has a holiday or a weekend, mostly an hour's
+# Muhurat session on the evening of Diwali: some histories have a bar for them, others none. Those
+# on weekdays are from pandas_market_calendars. On 2026-01-15 it was closed for elections.
+_SPECIAL = {
+    "XBOM": (
+        "1998-10-19 1999-11-07 2000-10-26 2001-11-14 2002-11-04 2003-10-25 2004-11-12 2005-11-01 "
+        "2006-10-21 2007-11-09 2008-10-28 2009-10-17 2010-11-05 2011-10-26 2012-01-07 2012-03-03 "
+        "2012-09-08 2012-11-13 2013-05-11 2013-11-03 2014-03-22 2014-10-23 2015-02-28 2015-11-11 "
+        "2016-10-30 2017-10-19 2018-11-07 2019-10-27 2020-02-01 2020-11-14 2021-11-04 2022-10-24 "
+        "2023-11-12 2024-01-20 2024-03-02 2024-05-18 2024-11-01 2025-02-01 2025-10-21 2026-01-15 "
+        "2026-02-01 2026-11-08"
+    )
+}
 _US_SHARE = re.compile(r"[A-Z]{1,5}(-[A-Z]{1,2})?")
 
 
@@ -66,34 +85,73 @@ def calendar_of(symbol: str) -> str | None:
     return "XNYS" if _US_SHARE.fullmatch(symbol) else None
 
 
+def is_named_share(symbol: str) -> bool:
+    """Return whether a symbol is a bare word such as AAPL, which anything may be called."""
+    return _US_SHARE.fullmatch(symbol.upper()) is not None and calendar_of(symbol) == "XNYS"
+
+
+@dataclass(frozen=True)
+class CalendarTable:
+    """All calendars, one row each, from FIRST_TRUSTED to LAST_KNOWN, one column a day.
+
+    first : the first session recorded. known_until : the last day whose holidays are known; later
+    sessions may lack those that are announced year by year, or all of them.
+    """
+
+    names: tuple[str, ...]
+    first: Days
+    known_until: Days
+    is_session: NDArray[np.bool_]
+
+    def row(self, calendar: str) -> int:
+        """Return the row of a calendar."""
+        return self.names.index(calendar)
+
+
+@cache
+def calendar_table() -> CalendarTable:
+    """Return the table that ships, with the two calendars that belong to no exchange."""
+    with np.load(TABLE) as stored:
+        n_days = int((LAST_KNOWN - FIRST_TRUSTED).astype(int)) + 1
+        exchanges = np.unpackbits(stored["sessions"], axis=1, count=n_days).astype(bool)
+        names, first, until = stored["names"], stored["first"], stored["known_until"]
+    every_day = np.arange(FIRST_TRUSTED, LAST_KNOWN + np.timedelta64(1, "D"))
+    currencies = np.is_busday(every_day) & ~_is_world_holiday(every_day)
+    return CalendarTable(
+        names=("24/5", "24/7", *names.tolist()),
+        first=np.append([FIRST_TRUSTED] * 2, first),
+        known_until=np.append([LAST_KNOWN] * 2, until),
+        is_session=np.vstack([currencies, np.ones(n_days, dtype=bool), exchanges]),
+    )
+
+
 @cache
 def sessions_of(calendar: str) -> Days:
-    """The sessions of a calendar from FIRST_TRUSTED to LAST_KNOWN, or as far as they are known.
+    """Return a calendar's sessions from FIRST_TRUSTED to LAST_KNOWN, as far as they are recorded.
 
-    Half days are sessions. Empty where the installed libraries cannot make the calendar. Treat
-    the array as constant: it is shared.
+    Half days are sessions. Treat the array as constant: it is shared.
     """
-    every_day = np.arange(FIRST_TRUSTED, LAST_KNOWN + 1)
-    if calendar == "24/7":
-        days = every_day
-    elif calendar == "24/5":
-        days = every_day[np.is_busday(every_day) & ~_is_world_holiday(every_day)]
-    else:
-        days = _exchange_sessions(calendar)
-    days.flags.writeable = False
+    return _sessions(calendar)[0]
+
+
+@cache
+def known_until(calendar: str) -> np.datetime64:
+    """Return the last day for which a calendar's holidays are known."""
+    return _sessions(calendar)[1]
+
+
+@cache
+def special_days(calendar: str) -> Days:
+    """Return the days on which a calendar does not say whether there was a session."""
+    days: Days = np.array(_SPECIAL.get(calendar, "").split(), dtype="datetime64[D]")
     return days
 
 
-def _is_world_holiday(days: Days) -> NDArray[np.bool_]:
-    """Christmas and New Year's Day, when currencies rest too."""
-    month_day = days - days.astype("datetime64[Y]").astype("datetime64[D]")
-    next_year = days + np.timedelta64(7, "D")
-    is_christmas = next_year.astype("datetime64[Y]").astype("datetime64[D]") == next_year
-    result: NDArray[np.bool_] = (month_day == np.timedelta64(0, "D")) | is_christmas
-    return result
+def library_sessions(calendar: str) -> tuple[Days, np.datetime64] | None:
+    """Return what the installed exchange_calendars knows: sessions, and the day they end with.
 
-
-def _exchange_sessions(calendar: str) -> Days:
+    None where it cannot make the calendar: XTAE, ASEX, XBEL, XBSE and XCYS under pandas 3.
+    """
     # The library warns of pandas' own deprecations; they are nothing a user can act on.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -106,10 +164,45 @@ def _exchange_sessions(calendar: str) -> Days:
             except ValueError:  # holidays recorded for fewer years: take what there is
                 known = exchange_calendars.get_calendar(calendar)
                 low, high = known.bound_min(), known.bound_max()
-                start = first if low is None else max(first, f"{low:%Y-%m-%d}")
-                end = last if high is None else min(last, f"{high:%Y-%m-%d}")
-                found = exchange_calendars.get_calendar(calendar, start=start, end=end)
-        except (ValueError, NotImplementedError):  # XTAE under pandas 3; ASEX, XBEL, XBSE, XCYS
-            return np.array([], dtype="datetime64[D]")
-    days: Days = found.sessions.to_numpy().astype("datetime64[D]")
-    return days
+                first = first if low is None else max(first, f"{low:%Y-%m-%d}")
+                last = last if high is None else min(last, f"{high:%Y-%m-%d}")
+                found = exchange_calendars.get_calendar(calendar, start=first, end=last)
+        except (ValueError, NotImplementedError):
+            return None
+    return found.sessions.to_numpy().astype("datetime64[D]"), np.datetime64(last, "D")
+
+
+@cache
+def _sessions(calendar: str) -> tuple[Days, np.datetime64]:
+    """Return the table's sessions, or the installed library's where that one has later ones."""
+    table = calendar_table()
+    row = table.row(calendar)
+    days = FIRST_TRUSTED + np.flatnonzero(table.is_session[row])
+    until = table.known_until[row]
+    if until < LAST_KNOWN and _library_is_another():
+        newer = library_sessions(calendar)
+        # An end of LAST_KNOWN says nothing: holidays that are announced are missing before it.
+        if newer is not None and until < newer[1] < LAST_KNOWN:
+            days, until = newer
+    days.flags.writeable = False
+    return days, until
+
+
+@cache
+def _library_is_another() -> bool:
+    """Return whether another exchange_calendars is installed than the table was written with."""
+    with np.load(TABLE) as stored:
+        written_with = str(stored["version"])
+    try:
+        return version("exchange_calendars") != written_with
+    except PackageNotFoundError:
+        return False
+
+
+def _is_world_holiday(days: Days) -> NDArray[np.bool_]:
+    """Christmas and New Year's Day, when currencies rest too."""
+    month_day = days - days.astype("datetime64[Y]").astype("datetime64[D]")
+    next_year = days + np.timedelta64(7, "D")
+    is_christmas = next_year.astype("datetime64[Y]").astype("datetime64[D]") == next_year
+    result: NDArray[np.bool_] = (month_day == np.timedelta64(0, "D")) | is_christmas
+    return result

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
 from lstmcli.market.bars import Bars, Noted
-from lstmcli.market.sessions import missing_sessions
+from lstmcli.market.sessions import odd_days, tell_doubtful, tell_odd_days
 
 LONG_GAP = np.timedelta64(120, "D")
 LONG_STILL = 20  # last closes that are equal
@@ -73,34 +73,36 @@ def tell_equal_closes(bars: Bars) -> list[str]:
 
 
 def tell_gaps(bars: Bars, interval: str, strict: bool) -> list[str]:
-    """Notes on missing sessions and long gaps; with `strict` they raise DataError."""
-    notes = []
-    missing = missing_sessions(bars.days, bars.symbol) if interval == "1d" else bars.days[:0]
-    if missing.size:
-        shown = ", ".join(str(day) for day in missing[:_SHOWN])
-        more = " and so on" if missing.size > _SHOWN else ""
-        sessions = "session is" if missing.size == 1 else "sessions are"
-        notes.append(f"{missing.size} exchange {sessions} missing: {shown}{more}.")
-    gaps = np.diff(bars.days)
-    # Yearly bars lie further apart than a long gap in daily ones.
-    limit = max(LONG_GAP, 3 * np.median(gaps)) if gaps.size else LONG_GAP
-    long = np.flatnonzero(gaps > limit)
-    if long.size:
-        i = int(long[np.argmax(gaps[long])])
-        holes = "gap is" if long.size == 1 else "gaps are"
-        days = int(gaps[i] / np.timedelta64(1, "D"))
-        notes.append(
-            f"{long.size} {holes} longer than {int(limit / np.timedelta64(1, 'D'))} days: "
-            f"{bars.days[i]} to {bars.days[i + 1]} ({days} days)."
-        )
+    """Notes on missing sessions and bars without one; with `strict` they raise DataError."""
+    odd = odd_days(bars.days, bars.symbol, interval, from_feed=bars.from_feed)
+    notes = tell_odd_days(odd)
+    if interval not in ("1d", "1wk", "1mo"):
+        notes = _tell_long_gaps(bars.days)
     if notes and strict:
         raise DataError(
-            "missing sessions",
+            "missing sessions" if odd.missing or not odd.extra.size else "bars without a session",
             where=bars.where(),
             why=" ".join(notes).rstrip("."),
             next_step="Mend the series or leave out --strict.",
         )
-    return notes
+    return notes + tell_doubtful(odd)
+
+
+def _tell_long_gaps(days: NDArray[np.datetime64]) -> list[str]:
+    """A note on gaps that are long for bars of any spacing."""
+    gaps = np.diff(days)
+    # Yearly bars lie further apart than a long gap in others.
+    limit = max(LONG_GAP, 3 * np.median(gaps)) if gaps.size else LONG_GAP
+    long = np.flatnonzero(gaps > limit)
+    if not long.size:
+        return []
+    i = int(long[np.argmax(gaps[long])])
+    holes = "gap is" if long.size == 1 else "gaps are"
+    day = np.timedelta64(1, "D")
+    return [
+        f"{long.size} {holes} longer than {int(limit / day)} days: "
+        f"{days[i]} to {days[i + 1]} ({int(gaps[i] / day)} days)."
+    ]
 
 
 def _and(names: Sequence[str]) -> str:

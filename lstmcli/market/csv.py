@@ -11,17 +11,21 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstmcli.errors import DataError, UsageError
 from lstmcli.market.bars import Bars
+from lstmcli.market.closed_days import closed_rows
 from lstmcli.market.csv_bytes import open_bytes, read_blocks
 from lstmcli.market.csv_layout import Series
 from lstmcli.market.csv_table import CsvTable, read_table
 from lstmcli.market.prices import PriceChoice, Prices
-from lstmcli.market.symbols import decode_symbol
+from lstmcli.market.stamps import session_days
+from lstmcli.market.symbols import check_series_name, decode_symbol
 from lstmcli.market.validate import check_bars
 
 _SEPARATORS = {",": ",", ";": ";", "|": "|", "\t": "\t", "\\t": "\t", "tab": "\t"}
+_ZEROS = ("Volume", "Dividends", "Stock Splits")
 _SUFFIXES = {".csv", ".tsv", ".txt", ".dat"}
 
 
@@ -54,6 +58,8 @@ def read_prices(
     Raises FileError when the file cannot be read, UsageError for bad options, DataError otherwise.
     """
     sep = _check_separator(sep, decimal)
+    if name is not None:
+        check_series_name(name, f"{name}={source}", UsageError)
     with open_bytes(source, stdin) as (stream, label):
         table = read_table(read_blocks(stream, label), sep, decimal, symbols, label)
     if name is not None:
@@ -61,8 +67,10 @@ def read_prices(
     found = []
     for series in table.series:
         symbol = name or series.name or _stem(source)
+        shown = ascii(symbol)  # until it is known to be harmless
         try:
-            bars = _bars(table, series, symbol, label)
+            shown = check_series_name(symbol, label, DataError)
+            bars, notes = _bars(table, series, symbol, label)
             prices = check_bars(
                 bars,
                 price=price,
@@ -76,9 +84,9 @@ def read_prices(
         except DataError as error:
             if failures is None:
                 raise
-            failures[symbol] = error
+            failures[shown] = error
         else:
-            found.append(replace(prices, notes=(*table.notes, *prices.notes)))
+            found.append(replace(prices, notes=(*table.notes, *notes, *prices.notes)))
     return found
 
 
@@ -123,15 +131,40 @@ def _stem(source: str | Path) -> str:
     return decode_symbol(path.stem if path.suffix.lower() in _SUFFIXES else path.name)
 
 
-def _bars(table: CsvTable, series: Series, symbol: str, source: str) -> Bars:
-    """One series' raw rows.
+def _bars(table: CsvTable, series: Series, symbol: str, source: str) -> tuple[Bars, list[str]]:
+    """One series' raw rows by session, with notes.
 
-    Beside others a series may begin later or end earlier: its empty rows at both ends are cut.
+    Rows of another exchange's days are left out. Next to others a series may also begin later or
+    end earlier: its empty rows at both ends are cut.
+    """
+    bars, filled, notes = _dated(table, series, symbol, source)
+    if not filled.any():
+        if table.layout.wide:
+            raise DataError("no prices", where=bars.where(), why="all its fields are empty")
+        return bars, notes
+    closed = closed_rows(bars.days, filled, symbol)
+    kept = ~closed
+    if table.layout.wide:
+        days = bars.days[filled]
+        kept &= (bars.days >= days.min()) & (bars.days <= days.max())
+    elif closed.any():
+        notes = [*notes, f"Empty rows on days without a session are left out: {closed.sum()}."]
+    if bars.days is not table.days:  # stamps of another exchange on a day that has its own
+        kept &= filled | ~np.isin(bars.days, bars.days[filled])
+    return (bars if kept.all() else bars.keep(kept)), notes
+
+
+def _dated(
+    table: CsvTable, series: Series, symbol: str, source: str
+) -> tuple[Bars, NDArray[np.bool_], list[str]]:
+    """One series' rows by session, which of them (N,) hold any value, and notes.
+
+    A volume or a dividend of zero is no value: some fill them in where there are no prices.
     """
     bars = table.bars(series, symbol, source)
-    if not table.layout.wide:
-        return bars
-    filled = bars.days[~np.all([np.isnan(values) for values in bars.columns.values()], axis=0)]
-    if filled.size == 0:
-        raise DataError("no prices", where=bars.where(), why="all its fields are empty")
-    return bars.keep((bars.days >= filled.min()) & (bars.days <= filled.max()))
+    filled = ~np.isnan(bars.columns["Close"])
+    if not filled.all():
+        for name, values in bars.columns.items():
+            filled |= ~(np.isnan(values) | ((values == 0) & (name in _ZEROS)))
+    days, notes = session_days(table.stamps, filled, symbol, bars.where())
+    return (bars if days is bars.days else replace(bars, days=days)), filled, notes

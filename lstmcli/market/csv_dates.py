@@ -1,8 +1,8 @@
 """ISO dates out of a CSV's bytes, all lines at once, with no guessing.
 
-`YYYY-MM-DD`, with a time and an offset after it if need be. The session of a zone-aware timestamp
-is the local date of its own offset, which is the date as written. pandas.to_datetime would take
-1e9 for 1970 and 01/02 for either day.
+`YYYY-MM-DD`, with a time and an offset after it if need be; which session those belong to is found
+once all are known (`stamps.py`). pandas.to_datetime would take 1e9 for 1970 and 01/02 for either
+day.
 """
 
 import re
@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
 from lstmcli.market.csv_fields import Fields
+from lstmcli.market.stamps import NO_OFFSET, Stamps
 
 _LENGTH = 10
 _MAX_LENGTH = 40
 _TIME = re.compile(
-    rb"[T ](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,9})?)?"
+    rb"[T ](?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d)(?::[0-5]\d(?:\.\d{1,9})?)?"
     rb"(?: ?(?:(?P<utc>Z)|(?P<sign>[+-])(?P<hours>[01]\d)(?::?(?P<minutes>[0-5]\d))?))?"
 )
 _YEARS = (1678, 2261)  # what nanosecond dates can hold
-_NO_OFFSET = -(10**6)
 _ONE_HOUR = 60
 
 
-def parse_days(fields: Fields, position: int, where: str) -> NDArray[np.datetime64]:
-    """The dates of field `position`, (N,) datetime64[D], NaT where the field is empty.
+def parse_stamps(fields: Fields, position: int, where: str) -> Stamps:
+    """The dates and times of field `position` as written, NaT where the field is empty.
 
     Raises DataError naming the line of the first that is no ISO date, and of the first whose UTC
     offset differs from the block's first by more than summer time does.
@@ -42,17 +42,17 @@ def parse_days(fields: Fields, position: int, where: str) -> NDArray[np.datetime
     valid &= long_enough & (year >= _YEARS[0]) & (year <= _YEARS[1]) & (month >= 1) & (month <= 12)
     months = ((year - 1970) * 12 + month - 1) * valid
     first = months.astype("datetime64[M]").astype("datetime64[D]")
-    days: NDArray[np.datetime64] = first + (day - 1)
+    days: NDArray[np.datetime64] = first + (day - 1).astype("timedelta64[D]")
     valid &= (day >= 1) & (days.astype("datetime64[M]") == months.astype("datetime64[M]"))
-    offsets, times_valid = _read_offsets(fields, position, lengths, valid)
+    minutes, offsets, times_valid = _read_times(fields, position, lengths, valid)
     wrong = np.flatnonzero(~(valid & times_valid) & ~empty)
     if wrong.size:
         raise _bad_date(
             fields.field(int(wrong[0]), position), f"{where} line {fields.lines[wrong[0]]}"
         )
     _refuse_mixed_offsets(offsets[~empty], fields.lines[~empty], where)
-    days[empty] = np.datetime64("NaT")
-    return days
+    days[empty] = np.datetime64("NaT", "D")
+    return Stamps(days, minutes, offsets)
 
 
 def _read_digits(
@@ -68,18 +68,19 @@ def _read_digits(
     return digits, valid
 
 
-def _read_offsets(
+def _read_times(
     fields: Fields, position: int, lengths: NDArray[np.int64], valid: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Minutes from UTC of what follows the dates, _NO_OFFSET where nothing does; which are times.
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """What follows the dates: minutes of the day and from UTC; and which of them are times.
 
     Few different times stand in a file of daily bars, so each is read once.
     """
-    offsets = np.full(lengths.size, _NO_OFFSET, dtype=np.int64)
+    times = np.zeros(lengths.size, dtype=np.int64)
+    offsets = np.full(lengths.size, NO_OFFSET, dtype=np.int64)
     times_valid = np.ones(lengths.size, dtype=bool)
     rows = np.flatnonzero(valid & (lengths > _LENGTH))
     if rows.size == 0:
-        return offsets, times_valid
+        return times, offsets, times_valid
     codes = np.frombuffer(fields.text, dtype=np.uint8)
     starts = fields.starts[rows, position] + _LENGTH
     width = int(lengths[rows].max()) - _LENGTH
@@ -88,17 +89,18 @@ def _read_offsets(
     tails = np.ascontiguousarray(np.where(inside, codes[at], 0)).view(f"S{width}")[:, 0]
     texts, which = np.unique(tails, return_inverse=True)
     matches = [_TIME.fullmatch(text) for text in texts.tolist()]
-    minutes = np.array([_minutes(match) if match else _NO_OFFSET for match in matches])
-    offsets[rows] = minutes[which]
+    from_utc = np.array([_from_utc(match) if match else NO_OFFSET for match in matches])
+    of_day = np.array([int(m["hour"]) * 60 + int(m["minute"]) if m else 0 for m in matches])
+    offsets[rows], times[rows] = from_utc[which], of_day[which]
     times_valid[rows] = np.array([match is not None for match in matches])[which]
-    return offsets, times_valid
+    return times, offsets, times_valid
 
 
-def _minutes(match: re.Match[bytes]) -> int:
+def _from_utc(match: re.Match[bytes]) -> int:
     if match["utc"]:
         return 0
     if not match["sign"]:
-        return _NO_OFFSET
+        return NO_OFFSET
     minutes = int(match["hours"]) * 60 + int(match["minutes"] or 0)
     return -minutes if match["sign"] == b"-" else minutes
 

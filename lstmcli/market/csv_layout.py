@@ -1,26 +1,21 @@
 """What the header says: where the dates are, which series there are, and in which fields.
 
-Three shapes are known: one series with a Close column; a wide table, one column of prices a
-series; and the three header lines that yfinance writes (Price, Ticker, Date), with one series or
-many.
+Four shapes are known: one series with a Close column; a wide table, one column of prices a series;
+columns that each join a field and a symbol (`csv_joined.py`); and the three header lines that
+yfinance writes (Price, Ticker, Date), with one series or many.
 """
 
 import csv
 import difflib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lstmcli.errors import DataError
+from lstmcli.market.csv_columns import ALSO_TICKERS, DATES, field_of, key
+from lstmcli.market.csv_joined import join_columns, show_names
 
-FIELDS = {
-    "open": "Open", "high": "High", "low": "Low", "close": "Close", "adjclose": "Adj Close",
-    "adjustedclose": "Adj Close", "volume": "Volume", "dividends": "Dividends",
-    "dividend": "Dividends", "stocksplits": "Stock Splits", "splits": "Stock Splits",
-}  # fmt: skip
-_DATES = ("date", "datetime", "timestamp", "observationdate", "tradedate", "time", "day")
-_ALSO_TICKERS = {"Open", "High", "Low"}
-_SHOWN = 12
-_SHOWN_LENGTH = 40
+MAX_COLUMNS = 100_000
 
 
 @dataclass(frozen=True)
@@ -58,6 +53,7 @@ def read_layout(lines: Sequence[str], sep: str, where: str) -> Layout:
     Raises DataError naming the columns found when there is no date, no Close or a name twice.
     """
     rows = [_split(line, sep) for line in lines[:3]]
+    _refuse_too_many(rows[0], where)
     is_yfinance = len(rows) == 3 and _is_yfinance(rows)
     header = "".join(lines[: 2 if is_yfinance else 1])
     if not header.replace("\t", " ").isprintable():
@@ -69,29 +65,30 @@ def read_layout(lines: Sequence[str], sep: str, where: str) -> Layout:
         raise _one_column(names[0], sep, where)
     _refuse_duplicates(names, where)
     date_field = _date_field(names, where)
-    known = {
-        i: FIELDS[_key(name)]
+    fields = {
+        i: field_of(name)
         for i, name in enumerate(names)
-        if i != date_field and _key(name) in FIELDS
+        if name and i != date_field and key(name) not in DATES
     }
-    others = [
-        i
-        for i, name in enumerate(names)
-        if name and i != date_field and i not in known and _key(name) not in _DATES
-    ]
+    known = {i: field for i, field in fields.items() if field}
+    others = [i for i, field in fields.items() if field is None]
+    unused = [i for i, field in fields.items() if field == ""]
     if "Close" in known.values():
-        fields = {name: i for i, name in known.items()}
-        if len(fields) < len(known):
+        found = {field: i for i, field in known.items()}
+        if len(found) < len(known):
             raise _duplicate([names[i] for i in known], where)
-        ignored = tuple(names[i] for i in others)
-        return Layout(tuple(names), date_field, (Series(None, fields),), 1, ignored)
+        ignored = tuple(names[i] for i in sorted([*others, *unused]))
+        return Layout(tuple(names), date_field, (Series(None, found),), 1, ignored)
     # LOW and OPEN are symbols too: alone among other names they are series, not columns.
-    tickers = set(known.values()) <= _ALSO_TICKERS
+    tickers = set(known.values()) <= ALSO_TICKERS
     if not others or not tickers or (len(known) > 1 and len(known) >= len(others)):
         raise _no_close(names, where)
-    found = sorted([*others, *known])
-    series = tuple(Series(names[i], {"Close": i}) for i in found)
-    return Layout(tuple(names), date_field, series, 1, wide=True)
+    joint = join_columns({i: names[i] for i in sorted([*others, *known])}, where)
+    series = tuple(Series(name, found) for name, found in joint.series.items())
+    if not series:
+        raise _no_close(names, where)
+    ignored = tuple(names[i] for i in sorted([*unused, *joint.unused]))
+    return Layout(tuple(names), date_field, series, 1, ignored, wide=True)
 
 
 def choose_series(layout: Layout, symbols: Sequence[str], where: str) -> tuple[Series, ...]:
@@ -112,7 +109,7 @@ def choose_series(layout: Layout, symbols: Sequence[str], where: str) -> tuple[S
             raise DataError(
                 f"no column {symbol}",
                 where=where,
-                why=f"the series are {_list(list(by_name))}",
+                why=f"the series are {show_names(list(by_name))}",
                 next_step=nearest,
             )
         chosen[str(series.name)] = series
@@ -127,13 +124,9 @@ def _split(line: str, sep: str) -> list[str]:
     return [field.strip() for field in rows[0]] if rows else [""]
 
 
-def _key(name: str) -> str:
-    return "".join(ch for ch in name.lower() if ch.isalnum())
-
-
 def _date_field(names: Sequence[str], where: str) -> int:
-    keys = [_key(name) for name in names]
-    for word in _DATES:
+    keys = [key(name) for name in names]
+    for word in DATES:
         if word in keys:
             return keys.index(word)
     if names[0] == "":  # pandas leaves an unnamed index without a header
@@ -141,7 +134,7 @@ def _date_field(names: Sequence[str], where: str) -> int:
     raise DataError(
         "no Date column",
         where=where,
-        why=f"the columns found are {_list(names)}",
+        why=f"the columns found are {show_names(names)}",
         next_step="Give a header line with the columns Date and Close.",
     )
 
@@ -151,7 +144,7 @@ def _is_yfinance(rows: Sequence[Sequence[str]]) -> bool:
     return (
         len(third) > 1
         and len({len(row) for row in rows}) == 1
-        and _key(third[0]) in _DATES
+        and key(third[0]) in DATES
         and not any(third[1:])
     )
 
@@ -159,13 +152,14 @@ def _is_yfinance(rows: Sequence[Sequence[str]]) -> bool:
 def _yfinance_layout(rows: Sequence[Sequence[str]], where: str) -> Layout:
     """Fields over tickers, or tickers over fields, as `group_by` had it."""
     upper, lower = rows[0][1:], rows[1][1:]
-    if not all(_key(word) in FIELDS or _key(word) == "capitalgains" for word in upper):
+    fields = [field_of(word) for word in upper]
+    if "Close" not in fields or None in fields:  # LOW and OPEN are tickers too
         upper, lower = lower, upper
     series: dict[str, dict[str, int]] = {}
     ignored = []
     for position, (word, ticker) in enumerate(zip(upper, lower, strict=True), start=1):
-        field = FIELDS.get(_key(word))
-        if field is None or not ticker:
+        field = field_of(word)
+        if not field or not ticker:
             ignored.append(word)
         elif field in series.setdefault(ticker, {}):
             raise _duplicate([f"{word} {ticker}"], where)
@@ -178,8 +172,18 @@ def _yfinance_layout(rows: Sequence[Sequence[str]], where: str) -> Layout:
     return Layout(tuple(names), 0, found, 3, tuple(dict.fromkeys(ignored)), wide=len(found) > 1)
 
 
+def _refuse_too_many(names: Sequence[str], where: str) -> None:
+    if len(names) > MAX_COLUMNS:
+        raise DataError(
+            "too many columns",
+            where=where,
+            why=f"found {len(names):,}, expected at most {MAX_COLUMNS:,}",
+            next_step="Split the file by columns.",
+        )
+
+
 def _refuse_duplicates(names: Sequence[str], where: str) -> None:
-    twice = [name for name in dict.fromkeys(names) if name and list(names).count(name) > 1]
+    twice = [name for name, count in Counter(names).items() if name and count > 1]
     if twice:
         raise _duplicate(twice, where)
 
@@ -188,7 +192,7 @@ def _duplicate(names: Sequence[str], where: str) -> DataError:
     return DataError(
         "a column stands there twice",
         where=where,
-        why=f"found {_list(names)}",
+        why=f"found {show_names(names)}",
         next_step="Keep one column of each name.",
     )
 
@@ -197,7 +201,7 @@ def _no_close(names: Sequence[str], where: str) -> DataError:
     return DataError(
         "no Close column",
         where=where,
-        why=f"the columns found are {_list(names)}",
+        why=f"the columns found are {show_names(names)}",
         next_step="Name the column of prices Close.",
     )
 
@@ -222,9 +226,3 @@ def _no_header(line: str, where: str) -> DataError:
         why=f"the first line is {line[:60]!a}, expected a header such as Date,Close",
         next_step="Give a text file with the columns Date and Close.",
     )
-
-
-def _list(names: Sequence[str]) -> str:
-    short = [name if len(name) <= _SHOWN_LENGTH else f"{name[:_SHOWN_LENGTH]}..." for name in names]
-    shown = ", ".join(ascii(name) if not name.isprintable() else name for name in short[:_SHOWN])
-    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown

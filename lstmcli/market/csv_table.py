@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from lstmcli.errors import DataError
 from lstmcli.market.bars import Bars, order_bars
 from lstmcli.market.csv_bytes import Block
-from lstmcli.market.csv_dates import parse_days
+from lstmcli.market.csv_dates import parse_stamps
 from lstmcli.market.csv_ending import RECENT, recent_endings, refuse_cut_ending
 from lstmcli.market.csv_fields import Fields, split_fields
 from lstmcli.market.csv_layout import Layout, Series, choose_series, read_layout
 from lstmcli.market.csv_numbers import parse_numbers
 from lstmcli.market.prices import COLUMNS
+from lstmcli.market.stamps import Stamps
 
 MAX_HELD_ROWS = 500_000
 _HEADER_LINES = 3
@@ -29,15 +30,20 @@ _HEADER_LINES = 3
 class CsvTable:
     """The rows of the series chosen.
 
-    days : (N,) datetime64[D]. lines : (N,) line numbers. values : position in a line -> (N,).
+    stamps : (N,). lines : (N,) line numbers. values : position in a line -> (N,).
     """
 
     layout: Layout
     series: tuple[Series, ...]
-    days: NDArray[np.datetime64]
+    stamps: Stamps
     lines: NDArray[np.int64]
     values: dict[int, NDArray[np.float64]]
     notes: tuple[str, ...]
+
+    @property
+    def days(self) -> NDArray[np.datetime64]:
+        """The dates as written, (N,) datetime64[D]."""
+        return self.stamps.days
 
     def bars(self, series: Series, symbol: str, source: str) -> Bars:
         """The rows of one series as they stand there."""
@@ -53,9 +59,12 @@ class CsvTable:
 
 @dataclass(frozen=True)
 class _Rows:
-    days: NDArray[np.datetime64]
+    stamps: Stamps
     lines: NDArray[np.int64]
     values: NDArray[np.float64]  # (N, K)
+
+    def keep(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> "_Rows":
+        return _Rows(self.stamps.keep(which), self.lines[which], self.values[which])
 
 
 def read_table(
@@ -79,7 +88,7 @@ def read_table(
     rows = held.all()
     values = {position: rows.values[:, k] for k, position in enumerate(positions)}
     notes = (*_ignored(layout), *held.notes())
-    return CsvTable(layout, series, rows.days, rows.lines, values, notes)
+    return CsvTable(layout, series, rows.stamps, rows.lines, values, notes)
 
 
 @dataclass
@@ -94,12 +103,12 @@ class _Held:
     n_repeated: int = 0
 
     def add(self, rows: _Rows) -> None:
-        if rows.days.size == 0:
+        if rows.lines.size == 0:
             return
-        dated = ~np.isnat(rows.days)
+        dated = ~np.isnat(rows.stamps.days)
         self.n_blank += int(np.count_nonzero(~dated))
-        self.parts.append(_Rows(rows.days[dated], rows.lines[dated], rows.values[dated]))
-        if sum(part.days.size for part in self.parts) > MAX_HELD_ROWS:
+        self.parts.append(rows.keep(dated))
+        if sum(part.lines.size for part in self.parts) > MAX_HELD_ROWS:
             self._thin()
 
     def all(self) -> _Rows:
@@ -121,14 +130,14 @@ class _Held:
         bars = Bars(
             symbol="any series",
             source=self.where,
-            days=rows.days,
+            days=rows.stamps.days,
             columns={names[p]: rows.values[:, k] for k, p in enumerate(self.positions)},
-            rows=np.arange(rows.days.size),
+            rows=np.arange(rows.lines.size),
             line_of=rows.lines.__getitem__,
         )
         ordered = order_bars(bars)[0]
-        self.n_repeated += rows.days.size - ordered.days.size
-        self.parts = [_Rows(ordered.days, rows.lines[ordered.rows], rows.values[ordered.rows])]
+        self.n_repeated += rows.lines.size - ordered.days.size
+        self.parts = [rows.keep(ordered.rows)]
 
 
 def _split_header(blocks: Iterator[Block], sep: str, where: str) -> tuple[Layout, Iterator[Block]]:
@@ -151,9 +160,9 @@ def _split_header(blocks: Iterator[Block], sep: str, where: str) -> tuple[Layout
 def _parse(
     fields: Fields, layout: Layout, positions: Sequence[int], decimal: str, where: str
 ) -> _Rows:
-    days = parse_days(fields, layout.date_field, where)
+    stamps = parse_stamps(fields, layout.date_field, where)
     values = parse_numbers(fields, positions, layout.names, decimal, where)
-    undated = np.flatnonzero(np.isnat(days) & np.isfinite(values).any(axis=1))
+    undated = np.flatnonzero(np.isnat(stamps.days) & np.isfinite(values).any(axis=1))
     if undated.size:
         raise DataError(
             "missing date",
@@ -161,7 +170,7 @@ def _parse(
             why="the line has values and no date",
             next_step="Correct or remove the line.",
         )
-    return _Rows(days, fields.lines, values)
+    return _Rows(stamps, fields.lines, values)
 
 
 def _ignored(layout: Layout) -> list[str]:
@@ -175,7 +184,7 @@ def _joined(held: Sequence[_Rows]) -> _Rows:
     if len(held) == 1:
         return held[0]
     return _Rows(
-        np.concatenate([rows.days for rows in held]),
+        Stamps.joined([rows.stamps for rows in held]),
         np.concatenate([rows.lines for rows in held]),
         np.concatenate([rows.values for rows in held]),
     )

@@ -8,7 +8,7 @@ import pandas as pd
 from lstmcli.market.gate import Gate
 from lstmcli.market.intervals import unit_of
 from lstmcli.market.prices import COLUMNS
-from lstmcli.market.unfinished import bars_due, drop_unfinished
+from lstmcli.market.unfinished import bars_due, drop_unfinished, zone_of
 from lstmcli.market.validate import check_prices
 from lstmcli.market.yahoo import Interval, YahooBars, fetch_bars
 from lstmcli.market.yahoo_answers import NothingInRange
@@ -70,7 +70,14 @@ def ask_feed(
             next_step="Try again after the close.",
         )
     checked = check_prices(
-        frame, symbol=symbol, source="Yahoo", today=now.date(), interval=interval, mend=True
+        frame,
+        symbol=symbol,
+        source="Yahoo",
+        today=now.astimezone(zone_of(bars.time_zone) or UTC).date(),
+        interval=interval,
+        mend=True,
+        from_feed=True,
+        unfinished=date.fromisoformat(partial) if include_partial and partial else None,
     )
     told = [note.rstrip(".") for note in checked.notes]
     last, until = checked.frame.index[-1].date(), _until(now, end)

@@ -76,7 +76,8 @@ class Gate:
     def turn(self, symbol: str) -> Iterator[Turn]:
         """Wait until a request may leave, and hear in the turn what became of it.
 
-        Raises the symbol's error when the run is over: RateLimited, Transient or OutOfTime.
+        Raises the symbol's error when the run is over: RateLimited, Transient or OutOfTime. An
+        answer that comes after `stop` raises too, so that it is not stored.
         """
         turn = Turn(self._wait(symbol))
         try:
@@ -90,6 +91,8 @@ class Gate:
                     self._bucket = self._bucket.slower(_SLOWER)
             if pause and self._on_pause:
                 self._on_pause(turn.outcome, pause)
+        if self._stopped.is_set():
+            self.check_time(symbol)
 
     def check_time(self, symbol: str) -> None:
         """Raise OutOfTime when the run has lasted as long as it may."""

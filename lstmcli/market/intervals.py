@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 Days = NDArray[np.datetime64]
 
-_DAY = np.timedelta64(1, "D")
+DAY = np.timedelta64(1, "D")
 _RECENT = 250
 MONTHS = {"1mo": 1, "3mo": 3, "6mo": 6, "1y": 12}
 _AGREES = 0.9
@@ -27,7 +27,7 @@ def infer_interval(index: pd.DatetimeIndex | Days) -> str:
     days = as_days(index)
     if days.size < 3:
         return "1d"
-    gap = float(np.median(np.diff(days) / _DAY))
+    gap = float(np.median(np.diff(days) / DAY))
     if gap < 2:
         return "1d"
     named = {"1wk": (6, 8), "1mo": (27, 32), "3mo": (88, 93), "6mo": (180, 185), "1y": (364, 367)}
@@ -38,8 +38,40 @@ def infer_interval(index: pd.DatetimeIndex | Days) -> str:
 
 
 def unit_of(interval: str) -> str:
-    """The word for the distance of two bars: "session", "week", "month" or, for another, "bar"."""
-    return {"1d": "session", "1wk": "week", "1mo": "month"}.get(interval, "bar")
+    """The word for the distance of two bars: "session", "week" and so on, or "bar" for another."""
+    words = {"1d": "session", "1wk": "week", "1mo": "month", "3mo": "quarter", "1y": "year"}
+    return words.get(interval, "bar")
+
+
+def bars_of(interval: str) -> str:
+    """Bars in words: "daily bars", or "bars every 14 days" where their distance has no name."""
+    words = {"1d": "daily", "1wk": "weekly", "1mo": "monthly", "3mo": "quarterly"}
+    words |= {"6mo": "half-yearly", "1y": "yearly"}
+    if interval in words:
+        return f"{words[interval]} bars"
+    return f"bars every {interval.rstrip('dD')} days"
+
+
+def are_alike(one: str, other: str) -> bool:
+    """Whether two intervals are the same, or unnamed ones within a fifth of each other.
+
+    Bars on the 1st and the 15th of a month look like 15 or 16 days apart, as the median falls.
+    """
+    if "D" in one and "D" in other:
+        days = [int(interval.rstrip("D")) for interval in (one, other)]
+        return max(days) <= 1.2 * min(days)
+    return one == other
+
+
+def may_be(index: pd.DatetimeIndex | Days, interval: str) -> bool:
+    """Whether the dates are too few to say that they are not of an interval.
+
+    Of a few days in a row, most distances may be weekends and holidays.
+    """
+    days = as_days(index)
+    if days.size < 3:
+        return True
+    return interval == "1d" and days.size < 10 and float(np.median(np.diff(days) / DAY)) < 5
 
 
 def as_days(index: pd.DatetimeIndex | Days) -> Days:
@@ -55,7 +87,7 @@ def dates_after(days: Days, n: int, interval: str) -> Days:
     if interval == "1wk":
         return _weekly(days, n)
     if interval == "1d":
-        first = np.busday_offset(days[-1] + _DAY, 0, roll="forward", weekmask=weekmask(days))
+        first = np.busday_offset(days[-1] + DAY, 0, roll="forward", weekmask=weekmask(days))
         following: Days = np.busday_offset(first, np.arange(n), weekmask=weekmask(days))
         return following
     step = int(interval.rstrip("dD"))
@@ -66,19 +98,20 @@ def dates_after(days: Days, n: int, interval: str) -> Days:
 def weekmask(days: Days) -> list[bool]:
     """Monday to Sunday: which weekdays carry bars, by the last 250 dates.
 
-    Monday to Friday, with a weekend day added where it is in use and a weekday left out only when
-    50 dates or more never show it.
+    Monday to Friday, with a weekend day added where it has half as many bars as other days (a few
+    make-up sessions or misdated bars are not that), and a weekday left out only when 50 dates or
+    more never show it.
     """
     recent = days[-_RECENT:]
-    counts = np.bincount(_weekday(recent), minlength=7)
-    mask = [count > 0 or (day < 5 and recent.size < 50) for day, count in enumerate(counts)]
+    counts = np.bincount(weekday_of(recent), minlength=7)
+    mask = [bool(count > 0 or (day < 5 and recent.size < 50)) for day, count in enumerate(counts)]
     for day in (5, 6):
-        mask[day] = bool(counts[day] >= max(1, 0.02 * recent.size))
+        mask[day] = bool(counts[day] >= max(1, 0.5 * counts.max()))
     return mask
 
 
-def _weekday(days: Days) -> NDArray[np.int64]:
-    """0 for Monday; 1970-01-01 was a Thursday."""
+def weekday_of(days: Days) -> NDArray[np.int64]:
+    """Return the day of the week, 0 for Monday; 1970-01-01 was a Thursday."""
     weekday: NDArray[np.int64] = (days.astype("datetime64[D]").astype(np.int64) + 3) % 7
     return weekday
 
@@ -88,7 +121,7 @@ def _weekly(days: Days, n: int) -> Days:
 
     A last bar moved by a holiday (Thursday before Good Friday) does not move the ones after.
     """
-    weekdays = _weekday(days[-52:])
+    weekdays = weekday_of(days[-52:])
     usual = int(np.bincount(weekdays, minlength=7).argmax())
     monday = days[-1] - np.timedelta64(int(weekdays[-1]), "D")
     anchor = monday + np.timedelta64(usual, "D")

@@ -46,6 +46,7 @@ class Prices:
     cut : the day of an unusable row right before the first one here; None where there is none.
     left_out : the days of bars that were left out for an impossible close.
     doubted : whether opens, highs and lows were left out that have another basis than the closes.
+    from_feed : whether Yahoo sent the bars under that symbol.
     """
 
     symbol: str
@@ -56,6 +57,7 @@ class Prices:
     cut: date | None = None
     left_out: tuple[date, ...] = ()
     doubted: bool = False
+    from_feed: bool = False
 
     def told(self) -> tuple[str, ...]:
         """Return the notes with the symbol in front, details and all."""

@@ -1,73 +1,162 @@
-"""Exchange sessions against a price history: what is missing, what comes next, how old it is.
+"""Exchange sessions against a price history: what is odd, what comes next, how old it is.
 
-A calendar is believed only where the history's own dates agree with it, so that a CSV series of
-any name (`SPX`, `sp500`) gets New York's holidays when it follows them and none when it does not.
+Every verb asks here, so that import, check, train, predict and --strict find the same.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lstmcli.market.calendars import FIRST_TRUSTED, Days, calendar_of, sessions_of
-from lstmcli.market.intervals import MONTHS, as_days, dates_after, infer_interval
+from lstmcli.market.calendars import FIRST_TRUSTED, Days, calendar_table
+from lstmcli.market.intervals import DAY, MONTHS, as_days, dates_after, unit_of, weekday_of
+from lstmcli.market.periods import first_days, period_of
+from lstmcli.market.schedule import (
+    FEWEST_HOLIDAYS,
+    LONGEST_CLOSURE,
+    MOST_HOLIDAYS,
+    Schedule,
+    own_calendar,
+    schedule_of,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from lstmcli.market.prices import Prices
 
-__all__ = [
-    "calendar_of",
-    "future_dates",
-    "infer_interval",
-    "missing_sessions",
-    "sessions_behind",
-]
+_HALF_YEAR, _YEAR = np.timedelta64(182, "D"), np.timedelta64(1, "Y")
+_SHOWN = 3
+_INDIA = "XBOM"
 
-_RECENT = 250
-_DATES_THAT_ARE_SESSIONS = 0.97
-_SESSIONS_THAT_HAVE_BARS = 0.90
-_LONGEST_BREAK = np.timedelta64(10, "D")
+
+@dataclass(frozen=True)
+class OddDays:
+    """What is odd about the dates of a history.
+
+    missing : sessions without a bar in runs that no bar interrupts; for weekly and monthly bars the
+        first days of weeks and months. unit : what they are, in the singular.
+    extra : bars on days without a session, ascending.
+    doubtful : how many weekdays have no bar, and may be holidays of an exchange that is not known.
+    """
+
+    missing: tuple[Days, ...] = ()
+    extra: Days = field(default_factory=lambda: np.array([], dtype="datetime64[D]"))
+    doubtful: int = 0
+    unit: str = "weekday"
 
 
 def future_dates(prices: Prices, n: int) -> Days:
     """The dates of the n bars after the last one, shape (n,), strictly increasing.
 
-    Daily bars take the exchange's sessions where the history agrees with them, and its own
-    weekdays otherwise or beyond the last session known; other intervals take their own steps.
+    Daily bars take the sessions of `schedule_of`; other intervals take their own steps.
     """
     days = as_days(prices.frame.index)  # type: ignore[arg-type]
     if prices.interval != "1d":
         return dates_after(days, n, prices.interval)
-    sessions = _agreed_sessions(days, prices.symbol)
-    first = np.searchsorted(sessions, days[-1], side="right")
-    following = sessions[first : first + n]
-    if following.size < n:
-        weeks = np.concatenate([days[-_RECENT:], following])
-        following = np.concatenate([following, dates_after(weeks, n - following.size, "1d")])
-    days_after: Days = following
-    return days_after
+    schedule = schedule_of(days, prices.symbol, from_feed=prices.from_feed)
+    # The longest closures take a third of a month; a week of one day is more than any has.
+    following = schedule.between(days[-1] + DAY, days[-1] + (7 * n + 60) * DAY)
+    return following[:n]
 
 
-def missing_sessions(index: pd.DatetimeIndex | Days, symbol: str) -> Days:
-    """The sessions between the first and the last date that have no bar.
+def tell_unknown(prices: Prices, dates: Days) -> tuple[str, ...]:
+    """Return notes on what is not known of the sessions up to the last of `dates`, as forecast."""
+    if prices.interval != "1d" or not dates.size:
+        return ()
+    days = as_days(prices.frame.index)  # type: ignore[arg-type]
+    schedule = schedule_of(days, prices.symbol, from_feed=prices.from_feed)
+    if not schedule.calendars:
+        return (f"{schedule.note}: weekdays are taken, holidays are not known",)
+    notes = []
+    if dates[-1] > schedule.known_until:
+        notes.append(f"holidays after {schedule.known_until} are not known")
+    ahead = np.arange(days[-1] + DAY, dates[-1] + DAY)
+    unsure = ahead[~schedule.is_session(ahead) & ~schedule.is_closed(ahead)]
+    if unsure.size:
+        names = _some(schedule.calendars)
+        notes.append(f"the dates fit {names}, not all of which trade on {_some(unsure)}: left out")
+    if _INDIA in schedule.calendars and _has_diwali(ahead):
+        notes.append("special sessions (Muhurat, on Diwali) are not known")
+    return tuple(notes)
 
-    Empty for other than daily bars, where no calendar agrees with the dates, and before the
-    calendars can be trusted. Dates outside the calendar are no error.
+
+def odd_days(
+    index: pd.DatetimeIndex | Days, symbol: str, interval: str, *, from_feed: bool = False
+) -> OddDays:
+    """Find the sessions without a bar, at any length, and the bars on days without a session.
+
+    Where no calendar fits, weekdays without a bar may be holidays: they are doubtful, unless there
+    are more in a row or in a year than any exchange has, or the calendars that no bar contradicts
+    have sessions, or the series has bars at New Year and on Christmas and so keeps no holidays.
     """
     days = as_days(index)
-    if days.size == 0 or infer_interval(days) != "1d":
-        return days[:0]
-    sessions = _agreed_sessions(days, symbol)
-    expected = _between(sessions, days[0], days[-1])
-    return np.setdiff1d(expected, days, assume_unique=True)
+    if days.size == 0 or interval not in ("1d", "1wk", "1mo"):
+        return OddDays()
+    if interval != "1d":
+        own = own_calendar(symbol, from_feed=from_feed)
+        return OddDays(_missing_periods(days, interval, own), unit=unit_of(interval))
+    schedule = schedule_of(days, symbol, from_feed=from_feed)
+    if not schedule.calendars:
+        return _by_weekday(days, schedule, keeps_holidays=_keeps_holidays(days, schedule))
+    first, last = max(days[0], schedule.known_from), min(days[-1], schedule.known_until)
+    every = schedule.between(first, last)
+    known = days[(days >= first) & (days <= last)]
+    if known.size == days.size and np.array_equal(known, every):
+        return OddDays()  # as nearly all are
+    every = every[~schedule.is_special(every)]
+    odd = OddDays(
+        missing=_runs(np.setdiff1d(every, known, assume_unique=True), days),
+        extra=known[schedule.is_closed(known) & ~schedule.is_special(known)],
+    )
+    before, after = (
+        _by_weekday(part, schedule) for part in (days[days < first], days[days > last])
+    )
+    missing = (*before.missing, *odd.missing, *after.missing)
+    extra = np.concatenate([before.extra, odd.extra, after.extra])
+    return OddDays(missing, extra, unit="exchange session")
 
 
-def sessions_behind(last: date, symbol: str, interval: str, today: date) -> int:
-    """How many bars a history ending at `last` lacks, counting only those complete before `today`.
+def missing_sessions(
+    index: pd.DatetimeIndex | Days, symbol: str, interval: str = "1d", *, from_feed: bool = False
+) -> Days:
+    """Return the missing days of `odd_days`, ascending."""
+    missing = odd_days(index, symbol, interval, from_feed=from_feed).missing
+    return np.concatenate([as_days(index)[:0], *missing])
+
+
+def tell_odd_days(odd: OddDays) -> list[str]:
+    """Return a sentence on the missing days, and one on the bars on days without a session."""
+    notes = []
+    if n := sum(run.size for run in odd.missing):
+        verb = f"{odd.unit} is" if n == 1 else f"{odd.unit}s are"
+        notes.append(f"{n} {verb} missing: {_some(map(tell_run, odd.missing))}.")
+    if n := odd.extra.size:
+        verb = "bar lies on a day" if n == 1 else "bars lie on days"
+        notes.append(f"{n} {verb} without a session: {_some(odd.extra)}.")
+    return notes
+
+
+def tell_doubtful(odd: OddDays) -> list[str]:
+    """Return a sentence on the weekdays that may be holidays or holes."""
+    if not odd.doubtful:
+        return []
+    days = "weekday has" if odd.doubtful == 1 else "weekdays have"
+    return [f"{odd.doubtful} {days} no bar and may be holidays: no exchange's calendar fits."]
+
+
+def tell_run(run: Days) -> str:
+    """Return the first and last day of a run."""
+    return str(run[0]) if run.size == 1 else f"{run[0]} to {run[-1]}"
+
+
+def sessions_behind(last: date, schedule: Schedule, interval: str, today: date) -> int:
+    """Return how many bars a history that ends at `last` lacks, complete before `today`.
 
     A week or month counts once it is over, whichever of its days its bar is dated by.
     """
@@ -77,44 +166,95 @@ def sessions_behind(last: date, symbol: str, interval: str, today: date) -> int:
     if interval != "1d":
         step = 7 if interval == "1wk" else int(interval.rstrip("dD"))
         return max(0, (today - last).days // step - 1)
-    begin, end = np.datetime64(last, "D") + 1, np.datetime64(today, "D")
-    sessions = sessions_of(calendar_of(symbol) or "24/5")
-    if sessions.size == 0 or begin < sessions[0] or end > sessions[-1]:
-        return max(0, int(np.busday_count(begin, end)))
-    return _between(sessions, begin, end - 1).size
+    begin, end = np.datetime64(last, "D") + DAY, np.datetime64(today, "D")
+    return schedule.between(begin, end - DAY).size
 
 
-def _agreed_sessions(days: Days, symbol: str) -> Days:
-    """The sessions of the symbol's own calendar or of New York's, whichever the dates follow."""
-    recent = days[-_RECENT:]
-    recent = recent[recent >= FIRST_TRUSTED]
-    for calendar in dict.fromkeys((calendar_of(symbol), "XNYS")):
-        if calendar is None or recent.size == 0:
-            continue
-        sessions = sessions_of(calendar)
-        if _agrees(recent, sessions):
-            return sessions
-    return days[:0]
+def _by_weekday(days: Days, schedule: Schedule, *, keeps_holidays: bool = True) -> OddDays:
+    """Compare dates with the weekdays in use."""
+    if days.size == 0:
+        return OddDays()
+    every = np.arange(days[0], days[-1] + DAY)
+    every = every[np.array(schedule.weekdays)[weekday_of(every)]]
+    missing = np.setdiff1d(every, days, assume_unique=True)
+    runs, stray = _runs(missing, days), days[_is_stray(days, schedule)]
+    if not keeps_holidays:
+        return OddDays(runs, stray)
+    # Holidays may lie in a hole too: most of its days decide.
+    rests = [run for run in runs if 2 * np.count_nonzero(schedule.may_rest(run)) >= run.size]
+    doubtful = np.concatenate([days[:0], *(run for run in rests if run.size <= LONGEST_CLOSURE)])
+    if doubtful.size > FEWEST_HOLIDAYS + MOST_HOLIDAYS * (every.size / 261):
+        return OddDays(runs, stray)
+    holes = _runs(np.setdiff1d(missing, doubtful, assume_unique=True), days)
+    return OddDays(holes, stray, 0 if schedule.explains(doubtful) else doubtful.size)
 
 
-def _agrees(recent: Days, sessions: Days) -> bool:
-    if sessions.size == 0 or recent[-1] > sessions[-1]:
-        return False
-    recent = recent[recent >= sessions[0]]
-    if recent.size == 0:
-        return False
-    # Only the span is compared: the whole calendar costs milliseconds for each of many series.
-    span = _between(sessions, recent[0], recent[-1])
-    if np.isin(recent, span).mean() < _DATES_THAT_ARE_SESSIONS:
-        return False
-    missing = np.setdiff1d(span, recent, assume_unique=True)
-    # A long hole says that data are missing, not that the exchange was closed each of those days.
-    after = np.searchsorted(recent, missing)
-    short = missing[recent[after] - recent[after - 1] <= _LONGEST_BREAK]
-    return recent.size >= _SESSIONS_THAT_HAVE_BARS * (recent.size + short.size)
+def _is_stray(days: Days, schedule: Schedule) -> NDArray[np.bool_]:
+    """Return for each date whether its weekday has bars in less than half of the weeks around.
+
+    So Saturdays of the times when exchanges met on them are none, nor a change of the week.
+    """
+    stray = ~np.array(schedule.weekdays)[weekday_of(days)]
+    for weekday in np.unique(weekday_of(days[stray])):
+        which = weekday_of(days) == weekday
+        same = days[which]
+        low, high = same - _HALF_YEAR, same + _HALF_YEAR
+        count = np.searchsorted(same, high, side="right") - np.searchsorted(same, low)
+        weeks = (np.minimum(high, days[-1]) - np.maximum(low, days[0])) / (7 * DAY)
+        stray[which] = 2 * count < weeks
+    return stray
 
 
-def _between(sessions: Days, first: np.datetime64, last: np.datetime64) -> Days:
-    """The sessions from `first` to `last`, both included, found without a look at all of them."""
-    begin, end = np.searchsorted(sessions, first), np.searchsorted(sessions, last, side="right")
-    return sessions[begin:end]
+def _keeps_holidays(days: Days, schedule: Schedule) -> bool:
+    """Return whether weekdays at New Year and Christmas, as exchanges keep them, have no bar."""
+    years = np.arange(days[0].astype("datetime64[Y]"), days[-1].astype("datetime64[Y]") + _YEAR)
+    new_year = np.isin(years.astype("datetime64[D]"), days)
+    christmas = np.isin((years + _YEAR).astype("datetime64[D]") - 7 * DAY, days)
+    is_plain = all(schedule.weekdays[:5]) and not any(schedule.weekdays[5:])
+    return not (is_plain and new_year.any() and christmas.any())
+
+
+def _missing_periods(days: Days, interval: str, own: str | None) -> tuple[Days, ...]:
+    """Return the weeks or months without a bar, by their first days, in runs.
+
+    Weeks in which the own exchange had no session are none, nor those in which any exchange had
+    none where it is not known.
+    """
+    periods = period_of(days, interval)
+    missing = np.setdiff1d(np.arange(periods[0], periods[-1] + 1), periods)
+    starts = first_days(missing, days, interval)
+    if interval == "1wk":
+        starts = starts[_had_sessions(starts, own)]
+    return _runs(starts, days)
+
+
+def _had_sessions(starts: Days, own: str | None) -> NDArray[np.bool_]:
+    """Return for each week whether the exchange had a session, or all that know that week had."""
+    table = calendar_table()
+    rows = np.arange(len(table.names)) if own is None else np.array([table.row(own)])
+    ends = starts + 6 * DAY
+    known = (table.first[rows, None] <= starts) & (table.known_until[rows, None] >= ends)
+    columns = (starts[:, None] - FIRST_TRUSTED).astype(np.int64) + np.arange(7)
+    columns = np.clip(columns, 0, table.is_session.shape[1] - 1)
+    has_session = table.is_session[rows[:, None, None], columns].any(axis=2)
+    found: NDArray[np.bool_] = (has_session | ~known).all(axis=0)
+    return found
+
+
+def _runs(missing: Days, days: Days) -> tuple[Days, ...]:
+    """Return missing days in runs that no bar of `days` interrupts."""
+    cuts = np.flatnonzero(np.diff(np.searchsorted(days, missing))) + 1
+    return tuple(run for run in np.split(missing, cuts) if run.size)
+
+
+def _has_diwali(days: Days) -> bool:
+    """Return whether the days reach into the five weeks in which Diwali falls."""
+    of_year = days - days.astype("datetime64[Y]").astype("datetime64[D]")
+    return bool(((of_year >= 287 * DAY) & (of_year <= 324 * DAY)).any())
+
+
+def _some(items: Iterable[object]) -> str:
+    """Return the first few."""
+    shown = list(map(str, items))
+    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    return ", ".join(shown[:_SHOWN]) + more

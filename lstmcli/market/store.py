@@ -23,14 +23,21 @@ from lstmcli.errors import DataError, FileError
 from lstmcli.market.checks import drop_empty_columns
 from lstmcli.market.csv_bytes import open_bytes, read_blocks
 from lstmcli.market.csv_table import CsvTable, read_table
-from lstmcli.market.intervals import as_days
+from lstmcli.market.intervals import as_days, bars_of
 from lstmcli.market.prices import COLUMNS, PriceChoice, Prices
-from lstmcli.market.store_folder import inside, interval_option, price_path, sidecar_path
+from lstmcli.market.store_folder import (
+    INTERVALS,
+    inside,
+    interval_option,
+    price_path,
+    sidecar_path,
+)
 from lstmcli.market.symbols import yahoo_spelling
 from lstmcli.market.validate import check_bars
+from lstmcli.records import read_json
 
 SIGNIFICANT_DIGITS = 7
-YAHOO, IMPORTED = "Yahoo", "import"
+YAHOO, IMPORTED = "Yahoo", "import"  # the sources that sidecars name
 STORE = "store"  # the source of prices that were read from here
 _HASH = "prices_sha256"
 _MAX_SIDECAR_BYTES = 4 * 1024**2
@@ -57,8 +64,9 @@ def read_stored(
     bars = table.bars(table.series[0], symbol, str(price_path(data_dir, symbol, interval)))
     # Every column has its place in the file; one that the source never had is nothing to tell.
     bars, _ = drop_empty_columns(bars, ["Close"])
+    facts = read_sidecar(data_dir, symbol, interval)
     prices = check_bars(
-        bars,
+        replace(bars, from_feed=facts.get("source") == YAHOO),
         price=price,
         strict=strict,
         today=today,
@@ -67,6 +75,7 @@ def read_stored(
         end=end,
         around=around,
         mend=mend,
+        unfinished=date_of(facts.get("partial")),
     )
     return replace(prices, source=STORE)
 
@@ -142,8 +151,8 @@ def read_sidecar(data_dir: Path, symbol: str, interval: str = "1d") -> dict[str,
     path = inside(data_dir, sidecar_path(data_dir, symbol, interval))
     try:
         with open(path, "rb") as file:
-            found = json.loads(file.read(_MAX_SIDECAR_BYTES), parse_constant=str)
-    except (OSError, ValueError, RecursionError):
+            found = read_json(file.read(_MAX_SIDECAR_BYTES))
+    except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -152,6 +161,14 @@ def sidecar_fits(data_dir: Path, symbol: str, interval: str = "1d") -> bool:
     """Whether the sidecar is whole and belongs to the very bars that are stored."""
     noted = read_sidecar(data_dir, symbol, interval).get(_HASH)
     return noted == _digest(_bytes(_existing(data_dir, symbol, interval)))
+
+
+def date_of(noted: object) -> date | None:
+    """A date noted in a sidecar, which may hold anything."""
+    try:
+        return date.fromisoformat(str(noted))
+    except ValueError:
+        return None
 
 
 def source_of(facts: dict[str, Any]) -> str:
@@ -169,10 +186,12 @@ def _existing(data_dir: Path, symbol: str, interval: str) -> Path:
     path = inside(data_dir, price_path(data_dir, symbol, interval))
     if path.is_file():
         return path
+    others = [bars_of(each) for each in INTERVALS if price_path(data_dir, symbol, each).is_file()]
+    only = f", only {' and '.join(others)} are stored" if others else ""
     raise DataError(
-        "no prices stored",
+        f"no {bars_of(interval)} stored" if others else "no prices stored",
         where=symbol,
-        why=f"{path} does not exist",
+        why=f"{path} does not exist{only}",
         next_step=f"Run: lstmcli fetch {yahoo_spelling(symbol) or symbol}"
         f"{interval_option(interval)}.",
     )

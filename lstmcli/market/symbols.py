@@ -6,16 +6,18 @@ Windows reserves, and distinct on file systems that do not tell `a` from `A`.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from urllib.parse import unquote_to_bytes
 
-from lstmcli.errors import UsageError
+from lstmcli.errors import DataError, UsageError
 
 MAX_LENGTH = 25
 _TICKER = re.compile(r"\^?[A-Z0-9]+(?:[.&=-][A-Z0-9]+)*")
 _ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]")
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_^=+")
 _RESERVED = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(\.|$)")
+_FORMULAS = ("=", "+", "-", "@")
 _SHOWN = 40
 # US share classes, preferred shares and warrants as brokers spell them, and as Yahoo does. A dot
 # and F, L, T or V is an exchange: Frankfurt, London, Tokyo, the TSX Venture.
@@ -64,6 +66,23 @@ def yahoo_spelling(symbol: str) -> str | None:
         if found := form.fullmatch(symbol.upper()):
             return found.expand(spelling)
     return None
+
+
+def check_series_name(name: str, where: str, error: type[DataError] | type[UsageError]) -> str:
+    """The name of a series, unless it could do harm where it is shown.
+
+    Raises `error` for control characters, which a terminal obeys, and for a first character that
+    makes a formula of a spreadsheet's cell.
+    """
+    start = unicodedata.normalize("NFKC", name.lstrip()[:1])
+    if name.isprintable() and start not in _FORMULAS:
+        return name
+    raise error(
+        "not a name of a series",
+        where=where,
+        why=f"found {_shown(name)}, expected printable characters and none of = + - @ first",
+        next_step="Rename the column, or name a file's only series: NAME=FILE.",
+    )
 
 
 def read_symbols(lines: Iterable[str]) -> list[str]:

@@ -1,8 +1,10 @@
 """From a raw frame to a valid price table: what is refused, dropped, marked missing or noted."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 
+import numpy as np
 import pandas as pd
 
 from lstmcli.errors import DataError
@@ -22,6 +24,7 @@ from lstmcli.market.checks import (
 )
 from lstmcli.market.intervals import infer_interval
 from lstmcli.market.jumps import tell_jumps
+from lstmcli.market.periods import latest_date, leave_out_unfinished
 from lstmcli.market.prices import COLUMNS, PriceChoice, Prices, price_column
 from lstmcli.market.unusable import mark_odd_values, usable_rows
 
@@ -37,6 +40,8 @@ def check_prices(
     line_of: Callable[[int], int] | None = None,
     interval: str | None = None,
     mend: bool = False,
+    from_feed: bool = False,
+    unfinished: date | None = None,
 ) -> Prices:
     """The valid price table in a raw frame, or DataError.
 
@@ -49,12 +54,22 @@ def check_prices(
     line_of : the line of the source for a row number of `frame`, for messages.
     interval : taken from the dates when it is not given.
     mend : as for `usable_rows`.
+    from_feed : whether Yahoo sent the bars under that symbol.
+    unfinished : date of a weekly or monthly bar that is kept although its period is not over.
     """
     bars = bars_from_frame(frame, COLUMNS, symbol, source, line_of)
     if bars.days.size and "Close" not in bars.columns:
         found = ", ".join(map(str, frame.columns)) or "none"
         raise DataError("no Close column", where=bars.where(), why=f"the columns found are {found}")
-    return check_bars(bars, price=price, strict=strict, today=today, interval=interval, mend=mend)
+    return check_bars(
+        replace(bars, from_feed=from_feed),
+        price=price,
+        strict=strict,
+        today=today,
+        interval=interval,
+        mend=mend,
+        unfinished=unfinished,
+    )
 
 
 def check_bars(
@@ -68,6 +83,7 @@ def check_bars(
     end: date | None = None,
     around: date | None = None,
     mend: bool = False,
+    unfinished: date | None = None,
 ) -> Prices:
     """The same for bars with a Close.
 
@@ -76,7 +92,11 @@ def check_bars(
     """
     if bars.days.size == 0:
         raise DataError("no rows", where=bars.where(), next_step="Give a file with prices in it.")
-    refuse_bad_dates(bars, today)
+    latest = latest_date(today, "1d")
+    if (bars.days > latest).any():
+        dated = np.unique(bars.days[~np.isnat(bars.days)])
+        latest = latest_date(today, interval or infer_interval(dated))
+    refuse_bad_dates(bars, latest)
     bars, notes = order_bars(bars)
     bars = between(bars, start, end)
     bars, more = drop_empty_columns(bars, ["Close"])
@@ -86,6 +106,10 @@ def check_bars(
     bars, more = drop_null_rows(bars, targets)
     notes += more
     interval = interval or infer_interval(bars.days)
+    bars, more = leave_out_unfinished(bars, interval, today, unfinished)
+    notes += more
+    if bars.days.size == 0:
+        raise DataError("no finished bars", where=bars.where(), why=" ".join(notes).rstrip("."))
     usable = usable_rows(bars, targets, around=around, mend=mend)
     bars, more = mark_bad_values(usable.bars, targets)
     notes += usable.notes + more
@@ -105,6 +129,7 @@ def check_bars(
         usable.cut,
         usable.left_out,
         usable.doubted,
+        bars.from_feed,
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lstmcli.evaluation.bands import Band
+from lstmcli.evaluation.direction import direction_hits
 from lstmcli.report.inline_svg import inline_svg
 from lstmcli.report.picture import BLUE, GREEN, GREY, INK, PURPLE, QUIET, VERMILLION
 from lstmcli.report.plot import Fan, Floats, draw_fan
@@ -117,8 +118,9 @@ def moves_chart(predicted: Floats, actual: Floats, corners: Sequence[str], label
         axes.axhline(0, color=GREY, linewidth=1)
         axes.axvline(0, color=GREY, linewidth=1)
         axes.plot([-reach, reach], [-reach, reach], color=INK, linestyle=(0, (4, 3)), linewidth=1)
-        right = np.where(actual > 0, predicted > 0, predicted < 0)
-        for chosen, colour in ((~right, VERMILLION), (right, BLUE)):
+        hits = direction_hits(predicted, actual)
+        kinds = (np.isnan(hits), GREY), (hits == 0, VERMILLION), (hits == 1, BLUE)
+        for chosen, colour in kinds:
             axes.plot(
                 np.clip(predicted[chosen], -wide, wide),
                 np.clip(actual[chosen], -high, high),

@@ -3,17 +3,30 @@
 import io
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from rich.box import Box
-from rich.console import Console, ConsoleDimensions, RenderableType
+from rich.console import Console, ConsoleDimensions, JustifyMethod, RenderableType
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
+
+from lstmcli.printable import printable, raw_stream
 
 _UNBOUNDED = 100_000
 _HEIGHT = 25
 # A line under the header and nothing else, in characters that every terminal, log and mail shows.
 _BOX = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+# Text is shown as it is written: no [markup], no :emoji:, no colours by guess.
+_PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
+
+
+class _Table(Table):
+    """A table whose cells are of printable text."""
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        texts = (printable(cell) if isinstance(cell, str) else cell for cell in cells)
+        super().add_row(*texts, **options)
 
 
 def make_table(title: str, columns: Sequence[str], *, left: int = 1) -> Table:
@@ -21,26 +34,32 @@ def make_table(title: str, columns: Sequence[str], *, left: int = 1) -> Table:
 
     Where no column has a name there is no header.
     """
-    heading = Text(title, style="bold", no_wrap=True, overflow="ignore")
-    table = Table(title=heading, title_justify="left", box=_BOX, show_header=any(columns))
+    heading = Text(printable(title), style="bold", no_wrap=True, overflow="ignore")
+    table = _Table(title=heading, title_justify="left", box=_BOX, show_header=any(columns))
     for position, column in enumerate(columns):
-        table.add_column(column, justify="left" if position < left else "right", no_wrap=True)
+        justify: JustifyMethod = "left" if position < left else "right"
+        table.add_column(printable(column), justify=justify, no_wrap=True)
     return table
 
 
 def print_tables(renderables: Sequence[RenderableType]) -> None:
     """Print to stdout; a table wider than the terminal is wrapped by it, not shortened."""
-    console = Console(file=sys.stdout, highlight=False, markup=False)
+    console = Console(file=raw_stream(sys.stdout), **_PLAIN)
     if not console.is_terminal:
         # Rich assumes 80 columns on a pipe and cuts cells to fit; nothing here has to fit.
         console.size = ConsoleDimensions(_UNBOUNDED, _HEIGHT)
     _print(console, renderables)
 
 
+def print_drawing(text: str) -> None:
+    """Print a drawing to stdout with its colours; the names in it are printable already."""
+    raw_stream(sys.stdout).write(text)
+
+
 def tables_text(renderables: Sequence[RenderableType]) -> str:
     """Return the same as plain text, for a file."""
     text = io.StringIO()
-    _print(Console(file=text, highlight=False, markup=False, width=_UNBOUNDED), renderables)
+    _print(Console(file=text, width=_UNBOUNDED, **_PLAIN), renderables)
     return text.getvalue()
 
 
@@ -52,5 +71,7 @@ def _print(console: Console, renderables: Sequence[RenderableType]) -> None:
             needed = Measurement.get(console, wide, renderable).maximum
             # The whole size, since rich takes a dumb terminal for 80 columns if only one is set.
             console.size = ConsoleDimensions(max(before.width, needed), _HEIGHT)
+        if isinstance(renderable, str):
+            renderable = printable(renderable, keep="\n")
         console.print(renderable, crop=False)
         console.size = before

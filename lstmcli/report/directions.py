@@ -21,9 +21,11 @@ def direction_tables(scores: Scores, main: ModelScores) -> list[RenderableType]:
 
 
 def _two_way(main: ModelScores) -> RenderableType:
+    some_unchanged = any(each.two_way.n_unchanged for each in main.direction)
     table = make_table(
         f"Direction called by {main.model} (p: Pesaran-Timmermann)",
         ["Step", "Accuracy", "Best constant", "", "Balanced", "Windows"]
+        + (["Unchanged, left out"] if some_unchanged else [])
         + ["Independent", "of", "95 % interval", "p"],
         left=0,
     )
@@ -36,6 +38,7 @@ def _two_way(main: ModelScores) -> RenderableType:
             f"always {found.always}" if found.always else "-",
             percent(found.balanced_accuracy, 1),
             str(found.n_windows),
+            *([str(found.n_unchanged)] if some_unchanged else []),
             percent(found.independent_accuracy, 1),
             str(found.n_independent),
             interval_text(found.interval),

@@ -41,11 +41,6 @@ def caveats(report: EvaluateReport) -> list[str]:
             "This recipe repeats the published lab with its flaws: windows overlap between "
             "training, validation and test, without a purge; the scores below are honest."
         )
-    if report.fitted_cutoffs:
-        found.append(
-            f"{report.fitted_cutoffs} of {report.scores.n_windows} windows start before "
-            f"{report.test_start}, in rows that the model was fitted on: they prove nothing."
-        )
     return [*found, *map(_looks, report.looks)]
 
 
@@ -58,6 +53,7 @@ def _document(report: EvaluateReport) -> dict[str, Any]:
         "horizon": report.horizon,
         "step_size": report.step_size,
         "test_start": str(report.test_start),
+        "trained_until": str(report.trained_until),
         "fitted_cutoffs": report.fitted_cutoffs,
         "refits": [asdict(refit) for refit in report.refits],
         "looks": [asdict(looks) for looks in report.looks],

@@ -1,7 +1,6 @@
 """From a backtest to what pictures of it need: chosen windows as fans, and the walk over prices."""
 
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from lstmcli.dataset.series import Series
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.losses import losses
 from lstmcli.forecasting.forecast import Forecast
+from lstmcli.report.console import print_drawing
 from lstmcli.report.numbers import count
 from lstmcli.report.plot import Fan, bands_of
 from lstmcli.report.terminal_plot import text_walks
@@ -48,7 +48,7 @@ def plot_backtest(report: EvaluateReport, target: str | None) -> None:
         return
     walks = list(walks_of(report))
     if target == "-":
-        sys.stdout.write(text_walks(walks, shutil.get_terminal_size((100, 30)).columns))
+        print_drawing(text_walks(walks, shutil.get_terminal_size((100, 30)).columns))
     else:
         draw_walks(walks, Path(target))
 

@@ -8,6 +8,7 @@ from html import escape
 from rich.console import RenderableType
 from rich.table import Table
 
+from lstmcli.printable import printable
 from lstmcli.report.inline_svg import VARIABLES
 
 
@@ -30,7 +31,7 @@ def page(title: str, style: str, body: str) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <meta name="referrer" content="no-referrer">
-<title>{escape(title)}</title>
+<title>{escaped(title)}</title>
 <style>
 {style}</style>
 </head>
@@ -39,6 +40,11 @@ def page(title: str, style: str, body: str) -> str:
 </body>
 </html>
 """
+
+
+def escaped(words: str) -> str:
+    """Return text for a page: nothing in it is markup, or turns the words around."""
+    return escape(printable(words, keep="\n"))
 
 
 def text(words: str, kind: str = "") -> str:
@@ -50,18 +56,18 @@ def section(title: str, *parts: str) -> str:
     """Return a titled part of the page; nothing where it would be empty."""
     found = [part for part in parts if part]
     return (
-        "\n".join([f"<section>\n<h2>{escape(title)}</h2>", *found, "</section>"]) if found else ""
+        "\n".join([f"<section>\n<h2>{escaped(title)}</h2>", *found, "</section>"]) if found else ""
     )
 
 
 def title(words: str) -> str:
     """Return the one title of the page."""
-    return f"<h1>{escape(words)}</h1>"
+    return f"<h1>{escaped(words)}</h1>"
 
 
 def heading(title: str) -> str:
     """Return a small title inside a section."""
-    return f"<h3>{escape(title)}</h3>"
+    return f"<h3>{escaped(title)}</h3>"
 
 
 def grid(parts: Iterable[str]) -> str:
@@ -87,14 +93,14 @@ def table(found: Table) -> str:
     """Return a table of the terminal in a box that scrolls by itself where it is too wide."""
     kinds = [_class("right" if column.justify == "right" else "") for column in found.columns]
     head = "".join(
-        f"<th{kind}>{escape(str(column.header))}</th>"
+        f"<th{kind}>{escaped(str(column.header))}</th>"
         for kind, column in zip(kinds, found.columns, strict=True)
     )
     rows = zip(*(column.cells for column in found.columns), strict=True)
     body = "\n".join(
         "<tr>"
         + "".join(
-            f"<td{kind}>{escape(str(cell))}</td>" for kind, cell in zip(kinds, row, strict=True)
+            f"<td{kind}>{escaped(str(cell))}</td>" for kind, cell in zip(kinds, row, strict=True)
         )
         + "</tr>"
         for row in rows
@@ -102,8 +108,8 @@ def table(found: Table) -> str:
     head = f"<thead><tr>{head}</tr></thead>\n" if found.show_header else ""
     title = str(found.title)
     return (
-        f'<h3>{escape(title)}</h3>\n<div class="scroll" tabindex="0">\n'
-        f'<table aria-label="{escape(title)}">\n{head}<tbody>\n{body}\n</tbody>\n</table>\n</div>'
+        f'<h3>{escaped(title)}</h3>\n<div class="scroll" tabindex="0">\n'
+        f'<table aria-label="{escaped(title)}">\n{head}<tbody>\n{body}\n</tbody>\n</table>\n</div>'
     )
 
 
@@ -116,9 +122,9 @@ def tiles(
     rows: Sequence[str], columns: Sequence[str], counts: Sequence[Sequence[int]], total: int
 ) -> str:
     """Return counts as tiles that are the darker the more there are; hits on the diagonal."""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
+    head = "".join(f'<th scope="col">{escaped(name)}</th>' for name in columns)
     body = "\n".join(
-        f'<tr><th scope="row">{escape(name)}</th>'
+        f'<tr><th scope="row">{escaped(name)}</th>'
         + "".join(_tile(count, total, hit=place == number) for number, count in enumerate(line))
         + "</tr>"
         for place, (name, line) in enumerate(zip(rows, counts, strict=True))
@@ -132,7 +138,7 @@ def tiles(
 def definitions(entries: Sequence[tuple[str, str, str]]) -> str:
     """Return names with what they mean; each entry's last part is its class."""
     lines = [
-        f"<div><dt>{escape(name)}</dt><dd{_class(kind)}>{escape(value)}</dd></div>"
+        f"<div><dt>{escaped(name)}</dt><dd{_class(kind)}>{escaped(value)}</dd></div>"
         for name, value, kind in entries
     ]
     return "\n".join(["<dl>", *lines, "</dl>"])
@@ -140,7 +146,7 @@ def definitions(entries: Sequence[tuple[str, str, str]]) -> str:
 
 def code(words: str) -> str:
     """Return text as it stands."""
-    return f"<pre>{escape(words)}</pre>"
+    return f"<pre>{escaped(words)}</pre>"
 
 
 def _unbroken(words: str) -> str:
@@ -150,13 +156,13 @@ def _unbroken(words: str) -> str:
 
 def _dated(words: str) -> str:
     """Escape, and keep a date on one line."""
-    return re.sub(r"\b\d{4}-\d\d-\d\d\b", r"<time>\g<0></time>", escape(words))
+    return re.sub(r"\b\d{4}-\d\d-\d\d\b", r"<time>\g<0></time>", escaped(words))
 
 
 def _key(key: Key) -> str:
     colour = f"var({VARIABLES[key.colour]})"
     fill = f";background:{colour}" if key.shape in ("area", "dot") else ""
-    return f'<li><i class="{key.shape}" style="color:{colour}{fill}"></i>{escape(key.text)}</li>'
+    return f'<li><i class="{key.shape}" style="color:{colour}{fill}"></i>{escaped(key.text)}</li>'
 
 
 def _tile(count: int, total: int, *, hit: bool) -> str:

@@ -19,8 +19,8 @@ from lstmcli.report.html_parts import (
     section,
     tiles,
 )
-from lstmcli.report.numbers import percent
-from lstmcli.report.picture import BLUE, INK, VERMILLION
+from lstmcli.report.numbers import count, percent
+from lstmcli.report.picture import BLUE, GREY, INK, VERMILLION
 from lstmcli.workflows.evaluate import EvaluateReport
 
 CLIMATOLOGY = "scaled_climatology"
@@ -30,6 +30,7 @@ _CRPS_RIVALS = (CLIMATOLOGY, "gaussian_cone")
 def trend_section(report: EvaluateReport) -> str:
     """Show for each model the predicted against the actual moves and trends at the last step."""
     parts = []
+    unchanged = bool((report.backtest.actual[:, -1] == 0.0).any())
     for name in map(str, report.models):
         last = report.scores.models[name].direction[-1]
         figures = [_moves(report, name, last)]
@@ -42,6 +43,7 @@ def trend_section(report: EvaluateReport) -> str:
             [
                 Key("dot", BLUE, "direction right"),
                 Key("dot", VERMILLION, "wrong"),
+                *([Key("dot", GREY, "unchanged, neither")] if unchanged else []),
                 Key("dashes", INK, "a perfect forecast"),
             ]
         ),
@@ -103,14 +105,17 @@ def _moves(report: EvaluateReport, name: str, last: DirectionScores) -> str:
     moves = [
         100 * np.expm1(x[known, column]) for x in (result.forecasts[name].median, result.actual)
     ]
-    up = moves[0] > 0, moves[1] > 0
+    moved = moves[1] != 0
+    up = moves[0][moved] > 0, moves[1][moved] > 0
     corners = [
-        percent(float(np.mean((up[0] == called) & (up[1] == went))), 0)
+        percent(float(np.mean((up[0] == called) & (up[1] == went))) if moved.any() else None, 0)
         for called, went in ((False, True), (True, True), (True, False), (False, False))
     ]
     title = f"Direction right in {percent(two_way.accuracy, 1)}"
     if two_way.always is not None:
         title += f", always {two_way.always} in {percent(two_way.always_accuracy, 1)}"
+    if two_way.n_unchanged:
+        title += f"; left out, since unchanged: {count(two_way.n_unchanged, 'window')}"
     dots = "one dot a window" if every == 1 else f"a dot for {every} windows"
     return figure(
         title,

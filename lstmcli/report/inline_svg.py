@@ -10,6 +10,7 @@ from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING
 
+from lstmcli.printable import printable
 from lstmcli.report.picture import (
     BLUE,
     GREEN,
@@ -63,7 +64,8 @@ def inline_svg(draw: Callable[["Figure"], None], label: str, *, height: int = HE
     svg = re.sub(r' (?:d|x|y|transform)="[^"]*"', _rounded, svg)
     svg = re.sub("|".join(VARIABLES), lambda m: f"var({VARIABLES[m[0]]})", svg)
     return (
-        f'<svg role="img" aria-label="{escape(label)}" viewBox="0 0 {WIDTH} {height}">{_tight(svg)}'
+        f'<svg role="img" aria-label="{escape(printable(label))}" viewBox="0 0 {WIDTH} {height}">'
+        f"{_tight(svg)}"
     )
 
 

@@ -14,14 +14,12 @@ def percent(share: float | None, digits: int = 2, *, sign: bool = False) -> str:
     """A share of 1 as a percentage; a dash where it is undefined."""
     if share is None or math.isnan(share):
         return "-"
-    # Adding zero makes a rounded -0.0 plain; a zero has no sign.
-    rounded = round(100 * share, digits) + 0.0
-    return f"{rounded:{'+' if sign and rounded else ''}.{digits}f} %"
+    return f"{_fixed(100 * share, digits, '+' if sign else '')} %"
 
 
 def number(value: float | None, digits: int = 3) -> str:
     """A plain number; a dash where it is undefined."""
-    return "-" if value is None else f"{value:.{digits}f}"
+    return "-" if value is None else _fixed(value, digits)
 
 
 def move(log_move: float) -> str:
@@ -37,4 +35,10 @@ def count(number: int, noun: str) -> str:
 def ahead(steps: int, interval: str) -> str:
     """A horizon: "50 steps ahead", "12 months ahead"."""
     unit = unit_of(interval)
-    return f"{count(steps, unit if unit in ('week', 'month') else 'step')} ahead"
+    return f"{count(steps, 'step' if unit in ('session', 'bar') else unit)} ahead"
+
+
+def _fixed(value: float, digits: int, sign: str = "") -> str:
+    """Write a number without the sign of one that is rounded to zero."""
+    text = f"{value:{sign}.{digits}f}"
+    return text if float(text) else text.lstrip("+-")

@@ -7,7 +7,6 @@ or into one without a name whose content goes to stdout when it is complete.
 import csv
 import importlib.util
 import io
-import json
 import shutil
 import stat
 import sys
@@ -19,6 +18,7 @@ from typing import IO, Any
 
 from lstmcli import atomic
 from lstmcli.errors import FileError, UsageError
+from lstmcli.printable import json_text, printable
 from lstmcli.report.console import print_tables, tables_text
 from lstmcli.report.view import Format, View
 
@@ -124,7 +124,7 @@ def _write(view: View, form: Format, file: IO[bytes]) -> None:
         texts = _json(view.document())
     elif form == "jsonl":
         lines = view.lines or view.rows
-        texts = (json.dumps(row, allow_nan=False) + "\n" for row in lines())
+        texts = (json_text(row, allow_nan=False) + "\n" for row in lines())
     else:
         texts = _csv(view.rows(), view.columns)
     for text in texts:
@@ -135,7 +135,7 @@ def _json(document: dict[str, Any]) -> Iterator[str]:
     """Yield what json.dumps would make of a document whose iterators are lists."""
     before = "{\n"
     for key, value in document.items():
-        yield f"{before}  {json.dumps(key)}: "
+        yield f"{before}  {json_text(key)}: "
         yield from _json_list(value) if isinstance(value, Iterator) else [_indented(value, 2)]
         before = ",\n"
     yield "\n}\n"
@@ -150,7 +150,7 @@ def _json_list(values: Iterator[Any]) -> Iterator[str]:
 
 
 def _indented(value: Any, depth: int) -> str:
-    return json.dumps(value, indent=2, allow_nan=False).replace("\n", "\n" + depth * " ")
+    return json_text(value, indent=2, allow_nan=False).replace("\n", "\n" + depth * " ")
 
 
 def _csv(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[str]:
@@ -161,8 +161,12 @@ def _csv(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[str]:
         writer = csv.writer(text, lineterminator="\n")
         if number == 0:
             writer.writerow(names)
-        writer.writerows([row[name] for name in names] for row in batch)
+        writer.writerows([_cell(row[name]) for name in names] for row in batch)
         yield text.getvalue()
+
+
+def _cell(value: object) -> object:
+    return printable(value) if isinstance(value, str) else value
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:

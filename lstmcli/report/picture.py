@@ -6,12 +6,15 @@ always makes the same bytes.
 
 import importlib.util
 import io
+import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lstmcli.errors import UsageError
+from lstmcli.printable import printable
 from lstmcli.report.output import check_file, write_file
 from lstmcli.report.view import Format
 
@@ -96,8 +99,9 @@ def render(
     size : width and height in inches. changes : of the style. Raises UsageError without matplotlib.
     """
     try:
-        from matplotlib import style
-        from matplotlib.figure import Figure
+        with _programs_hushed():
+            from matplotlib import style
+            from matplotlib.figure import Figure
     except ImportError as error:
         raise missing("matplotlib") from error
 
@@ -145,10 +149,34 @@ def write_panels(
 
 def draw_title(axes: "Axes", title: str, subtitle: str) -> None:
     """Write a bold line and a quiet one above a panel, as they are spelt."""
-    axes.set_title(title, loc="left", weight="bold", fontsize=12, pad=20, parse_math=False)
-    axes.text(
-        0, 1.03, subtitle, transform=axes.transAxes, fontsize=9, color=QUIET, parse_math=False
+    axes.set_title(
+        printable(title), loc="left", weight="bold", fontsize=12, pad=20, parse_math=False
     )
+    axes.text(
+        0,
+        1.03,
+        printable(subtitle),
+        transform=axes.transAxes,
+        fontsize=9,
+        color=QUIET,
+        parse_math=False,
+    )
+
+
+@contextmanager
+def _programs_hushed() -> Iterator[None]:
+    """Send what other programs write to stderr nowhere.
+
+    matplotlib asks fc-list for fonts, which complains where it cannot write into HOME.
+    """
+    with ExitStack() as stack:
+        with suppress(OSError):  # stderr may be closed
+            before = os.dup(2)
+            stack.callback(os.close, before)
+            stack.callback(os.dup2, before, 2)
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), 2)
+        yield
 
 
 def _check_picture(target: str) -> None:

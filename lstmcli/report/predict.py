@@ -2,7 +2,6 @@
 
 import math
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -13,17 +12,20 @@ from rich.console import RenderableType
 
 from lstmcli.forecasting.explain import Explanation
 from lstmcli.market.intervals import unit_of
-from lstmcli.report.console import make_table
+from lstmcli.report.console import make_table, print_drawing
 from lstmcli.report.explain import explain_document, explain_tables
 from lstmcli.report.long_table import forecast_rows
 from lstmcli.report.numbers import ahead, count, move, percent, price
 from lstmcli.report.plot import Fan, bands_of, draw_fans
 from lstmcli.report.terminal_plot import text_fans
 from lstmcli.report.view import SCHEMA_VERSION, View
+from lstmcli.workflows.hindsight import trained_until
 from lstmcli.workflows.predict import PredictReport
+from lstmcli.workflows.prices import some
 from lstmcli.workflows.symbol_forecast import SymbolForecast
 
 _SHOWN_STEPS = (1, 5, 20, 50)
+_ABOVE = ("symbol", "cutoff", "last_close", "in_training")
 
 
 def predict_view(report: PredictReport, *, all_steps: bool = False) -> View:
@@ -36,6 +38,7 @@ def predict_view(report: PredictReport, *, all_steps: bool = False) -> View:
             "model": str(report.model),
             "horizon": report.horizon,
             "trained_prices": list(report.trained_prices),
+            "trained_until": str(trained_until(report.metadata)),
             "stale": [asdict(mark) for mark in report.stale],
             "validation": report.metadata["validation"],
             "forecasts": (
@@ -60,7 +63,7 @@ def plot_forecasts(report: PredictReport, target: str | None) -> None:
         return
     fans = _fans(report)
     if target == "-":
-        sys.stdout.write(text_fans(fans, shutil.get_terminal_size((100, 30)).columns))
+        print_drawing(text_fans(fans, shutil.get_terminal_size((100, 30)).columns))
     else:
         draw_fans(fans, Path(target))
 
@@ -87,9 +90,11 @@ def _fans(report: PredictReport) -> list[Fan]:
 
 
 def _rows(each: SymbolForecast) -> Iterator[dict[str, Any]]:
-    return forecast_rows(
+    rows = forecast_rows(
         each.symbol, each.cutoff, each.last_close, each.dates, each.actual, each.forecast
     )
+    # At the end, so that no other column changes its place.
+    return (row | {"in_training": each.in_training} for row in rows)
 
 
 def _forecast(each: SymbolForecast) -> dict[str, Any]:
@@ -98,6 +103,7 @@ def _forecast(each: SymbolForecast) -> dict[str, Any]:
         "cutoff": str(each.cutoff),
         "last_close": each.last_close,
         **_known(each),
+        "in_training": each.in_training,
         "warnings": list(each.warnings),
         "steps": [_step(each, row) for row in _rows(each)],
     }
@@ -115,7 +121,7 @@ def _known(each: SymbolForecast) -> dict[str, Any]:
 def _step(each: SymbolForecast, row: dict[str, Any]) -> dict[str, Any]:
     """Return one step without what stands above it, and what the long table has no column for."""
     step = row["step"]
-    own = {key: row[key] for key in row if key not in ("symbol", "cutoff", "last_close")}
+    own = {key: row[key] for key in row if key not in _ABOVE}
     if each.forecast.quantiles is not None:
         own["probability_of_rise"] = each.probability_of_rise(step)
     if each.forecast.spread is not None:
@@ -128,11 +134,13 @@ def _tables(report: PredictReport, all_steps: bool) -> list[RenderableType]:
     explained: list[Explanation] = []
     columns: set[str] = set()
     fans = spreads = happened = False
+    known_later: list[str] = []
     for each in report.forecasts:
         columns.add(each.price)
         # The first two are the model's; a truth in one row makes a column for all.
         fans, spreads = each.forecast.quantiles is not None, each.forecast.spread is not None
         happened |= not math.isnan(each.actual[0])
+        known_later += [each.symbol] if each.in_training else []
         explained += [each.explanation] if each.explanation else []
         shown += [
             _cells(each, row)
@@ -153,7 +161,24 @@ def _tables(report: PredictReport, all_steps: bool) -> list[RenderableType]:
     if spreads:
         basis += " Spread: standard deviation of the members' medians."
     unit = unit_of(report.metadata["interval"])
-    return [table, basis, _record(report), *explain_tables(explained, unit)]
+    return [
+        table,
+        *_hindsight(report, known_later),
+        basis,
+        _record(report),
+        *explain_tables(explained, unit),
+    ]
+
+
+def _hindsight(report: PredictReport, symbols: list[str]) -> list[RenderableType]:
+    """Say which forecasts the model had seen the outcome of, or of days after their cutoff."""
+    if not symbols:
+        return []
+    until = trained_until(report.metadata)
+    return [
+        f"Hindsight, no evidence of what the model is worth: it was fitted on rows up to {until}, "
+        f"after the cutoff of {some(symbols)}."
+    ]
 
 
 def _explanation(report: PredictReport, each: SymbolForecast) -> dict[str, Any]:

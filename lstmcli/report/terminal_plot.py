@@ -12,6 +12,7 @@ from typing import Any, TextIO, TypeVar
 
 import numpy as np
 
+from lstmcli.printable import printable
 from lstmcli.report.numbers import price
 from lstmcli.report.picture import missing
 from lstmcli.report.plot import Dates, Fan, Floats, tick_sessions
@@ -115,7 +116,11 @@ def _below_one_another(
         plotext.figure.clear.all()
         plotext.figure.plot_size(canvas.width, HEIGHT)
         plotext.figure.theme("colorless")
-        parts = [f"{item.symbol}  {item.title}", draw(canvas, item), legend(item, canvas.marks)]
+        parts = [
+            printable(f"{item.symbol}  {item.title}"),
+            draw(canvas, item),
+            legend(item, canvas.marks),
+        ]
         text = "\n".join(parts)
         texts.append(text if utf else _to_ascii(text))
     return "\n\n".join(texts) + "\n"

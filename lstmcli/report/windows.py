@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from rich.console import RenderableType
 
+from lstmcli.evaluation.direction import direction_hits
 from lstmcli.evaluation.trend import CLASSES, actual_trend, predicted_trend
 from lstmcli.report.console import make_table
 from lstmcli.report.numbers import ahead, price
@@ -31,8 +32,9 @@ def window_rows(report: EvaluateReport) -> list[dict[str, Any]]:
         )
         predicted = result.last_close * np.exp(forecast.median[:, last])
         actual = result.last_close * np.exp(result.actual[:, last])
+        hits = direction_hits(forecast.median[:, last], result.actual[:, last])
         for index in range(len(result.cutoff)):
-            up = forecast.median[index, last] > 0, result.actual[index, last] > 0
+            moved = not np.isnan(hits[index])
             rows.append(
                 {
                     "model": str(model),
@@ -45,7 +47,9 @@ def window_rows(report: EvaluateReport) -> list[dict[str, Any]]:
                     "predicted_trend": None if calls is None else CLASSES[calls[index]],
                     "actual_trend": CLASSES[happened[index]],
                     "trend_hit": None if calls is None else bool(calls[index] == happened[index]),
-                    "direction_hit": bool(up[0] == up[1]),
+                    "direction_hit": bool(hits[index]) if moved else None,
+                    "unchanged": bool(result.actual[index, last] == 0.0),
+                    "in_training": bool(report.in_training[index]),
                 }
             )
     return rows
@@ -73,7 +77,7 @@ def windows_table(report: EvaluateReport) -> RenderableType:
             row["predicted_trend"] or "-",
             row["actual_trend"],
             _hit(row["trend_hit"]),
-            _hit(row["direction_hit"]),
+            "unchanged" if row["unchanged"] else _hit(row["direction_hit"]),
             price(row["last_close"]),
             price(row["predicted"]),
             price(row["actual"]),

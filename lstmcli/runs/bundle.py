@@ -14,7 +14,6 @@ import io
 import json
 import os
 import shutil
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from lstmcli.dataset.scaling import FITTED_SCALINGS, Scale
 from lstmcli.errors import FileError, ModelError, UsageError
 from lstmcli.forecasting.calibration import Calibration
 from lstmcli.forecasting.model import TrainedModel, new_network, num_columns
+from lstmcli.records import ISO_DATE, check_record, read_json, read_toml
 from lstmcli.runs.weights import read_weights
 from lstmcli.training.loop import Epoch
 
@@ -37,7 +37,31 @@ SCHEMA_VERSION = 1
 _LOC, _SCALE, _FACTORS = "fitted.loc", "fitted.scale", "calibration.factors"
 _OPTIONAL = frozenset({_FACTORS})
 _MAX_BYTES = 16 * 1024**2
-_NEEDED = ("split", "windows", "trend", "validation", "weights_sha256", "config_sha256")
+_SCORES = {"rmse": (None, float), "crps?": (None, float)}
+_SHAPE: dict[Any, Any] = {
+    "trained_on": [str],
+    "interval": str,
+    "created": str,
+    "data": {
+        "fingerprint": str,
+        "price": str,
+        "symbols": [
+            {"symbol": str, "price?": str, "rows": int, "first": ISO_DATE, "last": ISO_DATE}
+        ],
+    },
+    "split": {"dates?": int, "validation_start?": (None, ISO_DATE), "test_start": ISO_DATE},
+    "windows": {"train": int, "validation": int, str: int},
+    "epochs": {"run": int, "best": int},
+    "trend": {"low": [float], "high": [float], "crash": [float], "spike": [float]},
+    "validation": (None, {"n_independent": int, "models": {"network": _SCORES, str: _SCORES}}),
+    "source?": {"store": bool, "read_at": str},
+    "from?": (None, {"model": str, "how": str}),
+    "decision?": {"promoted": bool, "why": str},
+    "weights_sha256": str,
+    "config_sha256": str,
+    "lstmcli_version": str,
+    "torch_version": str,
+}
 _WEIGHTS, _CONFIG, _METADATA, _HISTORY = (
     "model.safetensors",
     "config.toml",
@@ -81,6 +105,8 @@ def load_bundle(folder: Path, device: torch.device) -> tuple[TrainedModel, dict[
     """
     metadata = read_metadata(folder)
     settings = _read_settings(folder, metadata)
+    if any(len(steps) != settings.window.horizon for steps in metadata["trend"].values()):
+        raise _not_a_model(folder, f"{_METADATA}: trend does not have the steps of the horizon")
     tensors = _read_tensors(folder, metadata, settings)
     fitted = None
     if settings.window.scaling in FITTED_SCALINGS:
@@ -113,17 +139,14 @@ def check_bundle(folder: Path) -> dict[str, Any]:
 
 def read_metadata(folder: Path) -> dict[str, Any]:
     """Read and check `metadata.json` alone."""
+    data = _read(folder / _METADATA)
     try:
-        metadata = json.loads(_read(folder / _METADATA))
+        metadata = read_json(data)
+        if not isinstance(metadata, dict) or metadata.get("schema_version") != SCHEMA_VERSION:
+            raise ValueError(f"it is not of schema version {SCHEMA_VERSION}")
+        check_record(metadata, _SHAPE)
     except ValueError as error:
         raise _not_a_model(folder, f"{_METADATA}: {error}") from error
-    if not isinstance(metadata, dict) or metadata.get("schema_version") != SCHEMA_VERSION:
-        raise _not_a_model(folder, f"{_METADATA} is not of schema version {SCHEMA_VERSION}")
-    if not isinstance(metadata.get("trained_on"), list):
-        raise _not_a_model(folder, f"{_METADATA} does not name the symbols trained on")
-    missing = [key for key in _NEEDED if key not in metadata]
-    if missing:
-        raise _not_a_model(folder, f"{_METADATA} lacks {', '.join(missing)}")
     return metadata
 
 
@@ -193,9 +216,9 @@ def _read_settings(folder: Path, metadata: Mapping[str, Any]) -> Settings:
     data = _read(folder / _CONFIG)
     _check_hash(folder / _CONFIG, data, metadata.get("config_sha256"))
     try:
-        tree = tomllib.loads(data.decode("utf-8"))
+        tree = read_toml(data.decode("utf-8"))
         return check_settings(tree, where=str(folder / _CONFIG))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, UsageError) as error:
+    except (ValueError, UsageError) as error:
         raise _not_a_model(folder, f"{_CONFIG}: {error}") from error
 
 

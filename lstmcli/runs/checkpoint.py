@@ -18,14 +18,37 @@ from torch import Tensor
 
 from lstmcli import atomic
 from lstmcli.errors import FileError, ModelError, TrainingError
+from lstmcli.records import check_plain, check_record
 from lstmcli.training.loop import Epoch
 from lstmcli.training.trainee import Snapshot
 
 CHECKPOINT = ".checkpoint.safetensors"
 _FACTS, _SHA256 = "lstmcli", "sha256"
+_NUMBER = (None, float)
+_EPOCH = {
+    **dict.fromkeys(("epoch", "member", "clipped", "phase"), int),
+    **dict.fromkeys(("loss", "learning_rate", "gradient_norm", "seconds"), float),
+    **dict.fromkeys(("validation_loss", "gradient_kept"), _NUMBER),
+    "best": bool,
+    "gradient_norms": {str: float},
+}
+_SHAPE: dict[str, Any] = {
+    "origin": {},
+    "members": int,
+    "numbers": {
+        "epoch?": int,
+        "waited?": int,
+        "best_loss?": float,
+        "rate?": float,
+        "rates?": (None, {}),
+    },
+    "history": [_EPOCH],
+    "error": (None, [str]),
+}
 _NOT_A_CHECKPOINT = (
     safetensors.SafetensorError,
     OSError,
+    IndexError,
     ValueError,
     TypeError,
     KeyError,
@@ -119,6 +142,11 @@ def _parse(facts: Any, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Any], C
         names = [name for name in tensors if name.startswith(prefix)]
         return {name.removeprefix(prefix): tensors[name] for name in names}
 
+    check_plain(facts)
+    check_record(facts, _SHAPE)
+    best = {row["member"] for row in facts["history"] if row["best"]}
+    if not best.issuperset(range(1, facts["members"] + 2)):
+        raise ValueError("its epochs do not fit its networks")
     broken = facts["error"]
     return dict(facts["origin"]), Checkpoint(
         members=tuple(part(f"{number}/") for number in range(facts["members"])),

@@ -4,21 +4,42 @@ Its own lock outlives a process that is killed, and a line that is torn makes th
 from the next line on. Here the lock is the kernel's, and whoever takes it cuts a torn line first.
 """
 
+import math
 import os
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import TrialState
 
 from lstmcli.errors import FileError
+from lstmcli.records import check_record
 from lstmcli.runs.locks import hold
 
 JOURNAL = "journal.jsonl"
 _NAME = "tune"
 _WAIT = 60.0  # seconds, far longer than a line takes to write
-_DAMAGED = (ValueError, TypeError, KeyError, AttributeError, AssertionError)
+_DAMAGED = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+    RuntimeError,  # a RecursionError is one
+)
+_RESULT = {
+    "state": str,
+    "value": (None, float),
+    "scores?": [float],
+    "epochs?": int,
+    "seconds?": float,
+    "reason?": str,
+}
+_ATTRIBUTES = {"claim?": {"number": int, "worker": int}, "result?": _RESULT}
 
 
 def load_journal(journal: Path, pruner: optuna.pruners.BasePruner) -> optuna.Study:
@@ -31,12 +52,33 @@ def load_journal(journal: Path, pruner: optuna.pruners.BasePruner) -> optuna.Stu
         storage = JournalStorage(JournalFileBackend(str(journal), lock_obj=_Lock(journal)))
         begun = _NAME in optuna.get_all_study_names(storage)
         open_study = optuna.load_study if begun else optuna.create_study
-        return open_study(study_name=_NAME, storage=storage, pruner=pruner)
+        study = open_study(study_name=_NAME, storage=storage, pruner=pruner)
+        _check_study(study)
+        return study
     except OSError as error:
         raise _unusable(journal, error.strerror or str(error)) from error
     except _DAMAGED as error:
         why = " ".join(str(error).split()) or type(error).__name__
         raise _unusable(journal, f"it is damaged ({why})") from error
+
+
+def _check_study(study: optuna.Study) -> None:
+    """Raise one of `_DAMAGED` where a trial or the study holds what none of ours does."""
+    if study.directions != [optuna.study.StudyDirection.MINIMIZE]:
+        raise ValueError("it has other directions")
+    check_record(study.user_attrs, {"bound?": {}})
+    lengths = set()  # of the scores, which are of the same folds
+    for trial in study.get_trials(deepcopy=False):
+        check_record(trial.user_attrs, _ATTRIBUTES, f"trial {trial.number}")
+        trial.duration  # noqa: B018 - of two times, which may be of any kind
+        kept: Any = trial.user_attrs.get("result")
+        value: Any = trial.value
+        if trial.state == TrialState.COMPLETE:
+            lengths.add(len(kept["scores"]))
+            if 0 in lengths or len(lengths) > 1 or not math.isfinite(value):
+                raise ValueError(f"trial {trial.number} is complete without its scores")
+        for stage, value in trial.intermediate_values.items():
+            check_record([stage, value], [float], f"trial {trial.number}")
 
 
 def remove_journal(journal: Path) -> None:

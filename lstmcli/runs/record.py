@@ -12,6 +12,7 @@ from typing import Any
 
 from lstmcli import atomic
 from lstmcli.errors import PartialError
+from lstmcli.records import check_record, read_json
 from lstmcli.runs.locks import hold
 
 SCHEMA_VERSION = 1
@@ -20,7 +21,11 @@ _FILE = "runs.json"
 _WAIT = 5.0  # seconds for other ends, each of which takes milliseconds
 _MAX_BYTES = 1024**2
 _SKEW = timedelta(minutes=5)  # between the clocks of machines that share a folder
-_NOT_A_RECORD = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+_END = {
+    **dict.fromkeys(("command", "run_id", "started", "ended", "error"), str),
+    "exit_code": int,
+    "counts": {str: float},
+}
 
 
 @dataclass(frozen=True)
@@ -75,12 +80,13 @@ def last_runs(data_dir: Path) -> dict[str, LastRuns]:
     """The last runs by command; none where there is no record, or a damaged one."""
     try:
         with open(data_dir / _FILE, "rb") as file:
-            tree = json.loads(file.read(_MAX_BYTES), parse_constant=str)["runs"]
+            tree = read_json(file.read(_MAX_BYTES))["runs"]
+        check_record(tree, {str: {"last": _END, "last_good": (None, _END)}})
         return {
-            str(name): LastRuns(_end(each["last"]), each["last_good"] and _end(each["last_good"]))
+            name: LastRuns(_end(each["last"]), each["last_good"] and _end(each["last_good"]))
             for name, each in tree.items()
         }
-    except (OSError, *_NOT_A_RECORD):
+    except (OSError, ValueError, TypeError, KeyError):
         return {}
 
 
@@ -113,10 +119,6 @@ def _is_fresh(end: RunEnd, max_age: timedelta, now: datetime) -> bool:
 
 
 def _end(tree: Any) -> RunEnd:
-    words = {name: str(tree[name]) for name in ("command", "run_id", "started", "ended", "error")}
-    counts = dict(tree["counts"])
-    if not all(isinstance(number, int | float) for number in counts.values()):
-        raise TypeError("a count is no number")
-    if datetime.fromisoformat(words["ended"]).tzinfo is None:
+    if datetime.fromisoformat(tree["ended"]).tzinfo is None:
         raise ValueError("a time without a zone")
-    return RunEnd(exit_code=int(tree["exit_code"]), counts=counts, **words)
+    return RunEnd(**{name: tree[name] for name in _END})

@@ -15,6 +15,7 @@ from typing import Any
 
 from lstmcli import atomic
 from lstmcli.errors import FileError
+from lstmcli.records import read_json
 from lstmcli.runs.locks import hold
 
 SCHEMA_VERSION = 1
@@ -85,7 +86,7 @@ def mark_stale(folder: Path, marks: Sequence[StaleMark]) -> None:
 def stale_marks(folder: Path) -> tuple[StaleMark, ...]:
     """Return the marks of the model name in `folder`, without a lock; none of a damaged state."""
     try:
-        return tuple(_marks(json.loads((folder / _STATE).read_bytes())))
+        return tuple(_marks(read_json((folder / _STATE).read_bytes())))
     except (OSError, *_NOT_A_STATE):
         return ()
 
@@ -137,7 +138,7 @@ def _read(path: Path) -> tuple[dict[str, Any], str | None]:
     except OSError as error:
         raise FileError("cannot read the file", where=path, why=error.strerror or "") from error
     try:
-        state = json.loads(data)
+        state = read_json(data)
         _looks(state)
         _marks(state)
     except _NOT_A_STATE as error:

@@ -5,13 +5,14 @@ tensor, and the tensors' bytes. Whatever the header claims, nothing larger is re
 of the settings needs.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from typing import IO, Any
 
 import torch
 from torch import Tensor
+
+from lstmcli.records import read_json
 
 MAX_HEADER_BYTES = 4 * 1024**2
 _LENGTH_BYTES = 8
@@ -51,8 +52,8 @@ def read_weights(
 
 def _parse(header: bytes) -> dict[str, dict[str, Any]]:
     try:
-        tree = json.loads(header)
-    except (ValueError, RecursionError) as error:
+        tree = read_json(header)
+    except ValueError as error:
         raise ValueError("its header is not JSON") from error
     if not isinstance(tree, dict):
         raise ValueError("its header is not a table")

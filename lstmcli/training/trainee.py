@@ -103,7 +103,16 @@ class Trainee:
         return Snapshot(copies, numbers)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Become what the trainee was of which the snapshot was taken."""
+        """Become what the trainee was of which the snapshot was taken.
+
+        Raises ValueError where the snapshot is of another trainee.
+        """
+        try:
+            self._restore(snapshot)
+        except (RuntimeError, LookupError, TypeError, AttributeError) as error:
+            raise ValueError(f"it is of another network ({error})") from error
+
+    def _restore(self, snapshot: Snapshot) -> None:
         numbers = snapshot.numbers
         self.network.load_state_dict(_below("weights", snapshot.tensors))
         self.best_weights = _below("best", snapshot.tensors)
@@ -115,6 +124,9 @@ class Trainee:
         rated = [{**group, "lr": numbers["rate"]} for group in groups]
         self.optimizer.load_state_dict({"state": slots, "param_groups": rated})
         if self.rates is not None:
+            own = {key: type(value) for key, value in self.rates.state_dict().items()}
+            if own != {key: type(value) for key, value in numbers["rates"].items()}:
+                raise ValueError("it is of another schedule")
             self.rates.load_state_dict(numbers["rates"])
         for name, each in self.generators.items():
             each.set_state(snapshot.tensors[f"generator.{name}"])

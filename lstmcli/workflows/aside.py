@@ -20,18 +20,17 @@ R = TypeVar("R")
 def aside(work: Callable[[], R]) -> Iterator[Callable[[], R]]:
     """Begin the work; what is yielded waits for its result.
 
-    Where the process ends without one the work is done here, and its error raised here. The process
-    ends with the block. For the main thread, as signals are.
+    Where the process cannot start, or ends without one, the work is done here, and its error raised
+    here. The process ends with the block. For the main thread, as signals are.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_send, args=(work, sender), daemon=True)
     # Handed down, so that Ctrl-C stops this process alone, which then ends the other.
     interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
+    with suppress(OSError):  # no process is free, or the current folder is gone: there is no end
         process.start()
-    finally:
-        signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGINT, interrupt)
     sender.close()  # so that the process alone holds it, and its end is seen
 
     def result() -> R:
@@ -45,8 +44,9 @@ def aside(work: Callable[[], R]) -> Iterator[Callable[[], R]]:
         yield result
     finally:
         receiver.close()
-        process.kill()
-        process.join()
+        if process.pid is not None:
+            process.kill()
+            process.join()
 
 
 def _send(work: Callable[[], object], sender: "Connection[object, object]") -> None:

@@ -16,7 +16,15 @@ from lstmcli.market.gate import Gate
 from lstmcli.market.merge import overlap_start
 from lstmcli.market.prices import COLUMNS
 from lstmcli.market.sessions import missing_sessions
-from lstmcli.market.store import IMPORTED, YAHOO, read_sidecar, read_stored, sidecar_fits, source_of
+from lstmcli.market.store import (
+    IMPORTED,
+    YAHOO,
+    date_of,
+    read_sidecar,
+    read_stored,
+    sidecar_fits,
+    source_of,
+)
 from lstmcli.market.store_folder import inside, interval_option, price_path, sidecar_path
 from lstmcli.market.unfinished import bars_due
 from lstmcli.market.yahoo import Interval
@@ -88,12 +96,12 @@ def read(symbol: str, task: Task) -> Stored:
         return nothing  # --full mends a damaged file
     frame = prices.frame.reindex(columns=list(COLUMNS))
     dates = frame.index.union(pd.DatetimeIndex(prices.left_out)) if prices.left_out else frame.index
-    if partial := _date(facts.get("partial")):
+    if partial := date_of(facts.get("partial")):
         frame = frame[frame.index != pd.Timestamp(partial)]
     if frame.empty:
         return replace(nothing, dates=dates, facts=facts)
     had_all = "asked_start" in facts and facts["asked_start"] is None
-    asked_start = None if had_all else _date(facts.get("asked_start")) or dates[0].date()
+    asked_start = None if had_all else date_of(facts.get("asked_start")) or dates[0].date()
     is_known = source_of(facts) == YAHOO
     fits = sidecar_fits(task.data_dir, symbol, task.interval)
     return Stored(frame, dates, facts, asked_start, is_known, fits, prices.left_out, prices.doubted)
@@ -153,14 +161,6 @@ def _overlap_start(symbol: str, stored: Stored, task: Task) -> date:
     if task.interval != "1d":
         return start
     index = pd.DatetimeIndex(frame.index)
-    missing = missing_sessions(index, symbol)
+    missing = missing_sessions(index, symbol, from_feed=True)
     late = missing[missing > index[-min(RECENT, len(index))].to_datetime64()]
     return min(start, late[0].item()) if late.size else start
-
-
-def _date(value: object) -> date | None:
-    """A date noted in a sidecar, which may hold anything."""
-    try:
-        return date.fromisoformat(str(value))
-    except ValueError:
-        return None

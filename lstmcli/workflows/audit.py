@@ -103,9 +103,11 @@ def audit(
     place = choose_device(device)
     references = [find_model(source.data_dir, model) for model in models or (None,)]
     bundles = {str(each): load_bundle(each.folder, place) for each in references}
-    (first, _), *_ = bundles.values()
+    (first, metadata), *_ = bundles.values()
     around = asked.get("end") or first.settings.evaluate.end or date.max
-    loaded, failures = load_prices(replace(source, around=around), first.settings.data)
+    loaded, failures = load_prices(
+        replace(source, around=around), first.settings.data, metadata.get("interval")
+    )
 
     def walk(prices: Table) -> EvaluateReport:
         return evaluate(
@@ -180,7 +182,9 @@ def _audit_refit(
         day = _last_before(plan, plan.validation_start)
         found += audit_fit("training", fitted, used, true, day, generator)
     last = settings.split.train_end
-    day = _last_before(plan, plan.test_start if last is None else np.datetime64(last) + 1)
+    day = _last_before(
+        plan, plan.test_start if last is None else np.datetime64(last) + np.timedelta64(1, "D")
+    )
     return [*found, *audit_fit("fit", settled, used, true, day, generator)], failures
 
 

@@ -84,7 +84,8 @@ def promote_model(
             return PointerReport(model.name, before, before, Decision(False, "it was already"))
         decision = Decision(True, "promoted by hand", before)
         if if_better:
-            loaded, failures = load_prices(source, bundle.settings.data)
+            interval = metadata.get("interval")
+            loaded, failures = load_prices(source, bundle.settings.data, interval)
             raise_if_all_failed(len(loaded), failures)
             start = np.datetime64(metadata["split"]["test_start"])
             decision = decide(

@@ -13,8 +13,11 @@ import numpy as np
 import pandas as pd
 
 from lstmcli.errors import DataError, FileError, LstmcliError
+from lstmcli.market.intervals import as_days
+from lstmcli.market.schedule import Schedule, own_calendar, schedule_of
 from lstmcli.market.sessions import missing_sessions, sessions_behind
 from lstmcli.market.store import (
+    YAHOO,
     read_raw,
     read_sidecar,
     read_stored,
@@ -110,7 +113,9 @@ def show_data(
         time_zone=str(facts.get("time_zone", "")),
         currency=str(facts.get("currency", "")),
         restatements=restatements_of(facts),
-        missing=tuple(map(str, missing_sessions(days, symbol))) if interval == "1d" else (),
+        missing=tuple(
+            map(str, missing_sessions(days, symbol, interval, from_feed=prices.from_feed))
+        ),
         notes=prices.notes,
         bars=read_raw(data_dir, symbol, interval).tail(rows),
     )
@@ -160,6 +165,21 @@ def all_stored(
     return found
 
 
+def stored_schedule(
+    data_dir: Path, symbol: str, interval: str, facts: dict[str, Any] | None = None
+) -> Schedule:
+    """On which days a stored series trades: its sidecar says, or its symbol, or else its dates."""
+    facts = read_sidecar(data_dir, symbol, interval) if facts is None else facts
+    if noted := Schedule.noted(facts.get("schedule")):
+        return noted
+    from_feed = facts.get("source") == YAHOO
+    own = own_calendar(symbol, from_feed=from_feed)
+    if own is not None and from_feed:
+        return Schedule((own,))
+    days = as_days(pd.DatetimeIndex(read_raw(data_dir, symbol, interval).index))
+    return schedule_of(np.unique(days), symbol, from_feed=from_feed)
+
+
 def restatements_of(facts: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     """Date and reason of every time a history was replaced, as its sidecar has them."""
     noted = facts.get("restatements")
@@ -191,7 +211,9 @@ def _series(data_dir: Path, symbol: str, interval: str, today: date) -> StoredSe
         rows=rows,
         first=str(first),
         last=str(last),
-        behind=sessions_behind(last, symbol, interval, today),
+        behind=sessions_behind(
+            last, stored_schedule(data_dir, symbol, interval, facts), interval, today
+        ),
         source=source_of(facts),
         fetched_at=str(facts.get("fetched_at", "")),
         restatements=len(restatements_of(facts)),

@@ -18,7 +18,7 @@ from lstmcli.market.bar_order import bar_text
 from lstmcli.market.checks import LONG_STILL, count_equal_closes
 from lstmcli.market.jumps import find_jumps
 from lstmcli.market.prices import Prices, price_column
-from lstmcli.market.sessions import missing_sessions
+from lstmcli.market.sessions import OddDays, odd_days, tell_doubtful, tell_odd_days
 from lstmcli.market.store import (
     IMPORTED,
     read_raw,
@@ -32,8 +32,19 @@ from lstmcli.runs.ownership import ownership_doubt
 from lstmcli.workflows.data import all_stored, restatements_of
 
 Kind = Literal[
-    "unreadable", "bad row", "gap", "jump", "still", "restated", "sidecar", "owner", "stray"
+    "unreadable",
+    "bad row",
+    "gap",
+    "no session",
+    "weekdays",
+    "jump",
+    "still",
+    "restated",
+    "sidecar",
+    "owner",
+    "stray",
 ]
+_NO_FAULTS = ("restated", "weekdays")
 
 
 @dataclass(frozen=True)
@@ -61,8 +72,8 @@ class CheckReport:
 
     @property
     def exit_code(self) -> int:
-        """0 for nothing but restatements, 4 when every series has a fault, 3 when some have."""
-        faults = [each for each in self.findings if each.kind != "restated"]
+        """0 for nothing but _NO_FAULTS, 4 when every series has a fault, 3 when some have."""
+        faults = [each for each in self.findings if each.kind not in _NO_FAULTS]
         if not faults:
             return 0
         faulty = {(each.symbol, each.interval) for each in faults if each.symbol}
@@ -165,16 +176,19 @@ class _Series:
             yield self._found("still", day, what, self._again())
 
     def _gaps(self, prices: Prices) -> Iterator[Finding]:
-        """One finding for each run of missing sessions."""
-        if self.interval != "1d":
-            return
-        days = np.asarray(prices.frame.index).astype("datetime64[D]")
-        missing = missing_sessions(days, self.symbol)
-        before = np.searchsorted(days, missing)
-        for hole in np.split(missing, np.flatnonzero(np.diff(before)) + 1):
-            if hole.size:
-                count = "1 session" if hole.size == 1 else f"{hole.size} sessions up to {hole[-1]}"
-                yield self._found("gap", str(hole[0]), f"{count} missing", self._again())
+        """One finding for each run of missing sessions, and one for bars without a session."""
+        index = pd.DatetimeIndex(prices.frame.index)
+        odd = odd_days(index, self.symbol, self.interval, from_feed=prices.from_feed)
+        unit = odd.unit.removeprefix("exchange ")
+        for hole in odd.missing:
+            count = f"1 {unit}" if hole.size == 1 else f"{hole.size} {unit}s up to {hole[-1]}"
+            yield self._found("gap", str(hole[0]), f"{count} missing", self._again())
+        if odd.extra.size:
+            (note,) = tell_odd_days(OddDays(extra=odd.extra))
+            yield self._found("no session", str(odd.extra[0]), note.rstrip("."), self._again())
+        for note in tell_doubtful(odd):
+            step = "Name it as Yahoo does, with its exchange (VOD.L), or leave it so."
+            yield self._found("weekdays", "", note.rstrip("."), step)
 
     def _again(self) -> str:
         option = interval_option(self.interval)

@@ -15,8 +15,11 @@ import pandas as pd
 
 from lstmcli.config import Data
 from lstmcli.errors import DataError, LstmcliError, UsageError
+from lstmcli.market.csv import parse_csv_option
+from lstmcli.market.intervals import as_days
 from lstmcli.market.merge import changed_prices
 from lstmcli.market.prices import COLUMNS, Prices
+from lstmcli.market.schedule import schedule_of
 from lstmcli.market.store import IMPORTED, read_raw, read_sidecar, source_of, write_imported
 from lstmcli.market.store_folder import INTERVALS, inside, price_path, store_folder
 from lstmcli.market.symbols import check_symbol
@@ -72,7 +75,8 @@ def import_data(
         raise UsageError("no files", next_step="Name some: lstmcli data import FILE.")
     store_folder(source.data_dir)  # refused before any file is read
     loaded, failures = load_prices(source, Data())
-    checked, unsuitable = _checked(loaded, interval)
+    given = {name for name, _ in map(parse_csv_option, source.csv) if name}
+    checked, unsuitable = _checked(loaded, interval, given)
     failures += unsuitable
     raise_if_all_failed(len(checked), failures)
     done: list[Imported] = []
@@ -89,13 +93,18 @@ def import_data(
     return ImportReport(tuple(done), tuple(notes), tuple(failures))
 
 
-def _checked(loaded: Sequence[Prices], interval: str | None) -> tuple[list[Prices], list[Failure]]:
-    """The series that may be stored, under the names that the store knows."""
+def _checked(
+    loaded: Sequence[Prices], interval: str | None, given: set[str]
+) -> tuple[list[Prices], list[Failure]]:
+    """The series that may be stored, under the names that the store knows.
+
+    given : the names that are options; a bad one is a mistake of usage, one in a file is not.
+    """
     ready: dict[tuple[str, str], Prices] = {}
     failures = []
     for prices in loaded:
         try:
-            symbol = _name(prices)
+            symbol = _name(prices, UsageError if prices.symbol in given else DataError)
             kept = replace(prices, symbol=symbol, interval=_interval(prices, interval))
         except LstmcliError as error:
             failures.append(Failure(prices.symbol, str(error), error.exit_code))
@@ -107,11 +116,11 @@ def _checked(loaded: Sequence[Prices], interval: str | None) -> tuple[list[Price
     return list(ready.values()), failures
 
 
-def _name(prices: Prices) -> str:
+def _name(prices: Prices, kind: type[UsageError] | type[DataError]) -> str:
     try:
         return check_symbol(prices.symbol)
     except UsageError as error:
-        raise UsageError(
+        raise kind(
             "not a symbol",
             where=f"{prices.symbol}, {prices.source}",
             why=error.why,
@@ -146,6 +155,7 @@ def _store(data_dir: Path, prices: Prices, overwrite: bool, now: datetime) -> Im
         "first": first,
         "last": last,
         "rows": len(index),
+        "schedule": schedule_of(as_days(index), symbol).facts(),
     }
     if before is not None:
         changes = changed_prices(before, prices.frame)

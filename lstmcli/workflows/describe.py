@@ -1,5 +1,6 @@
 """What a version says of itself: where it came from and how it did, as its metadata keep it."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -10,13 +11,22 @@ from lstmcli import __version__
 from lstmcli.evaluation.scores import Scores
 from lstmcli.networks.build import count_parameters
 from lstmcli.workflows.fit import Fit
+from lstmcli.workflows.hindsight import last_fitted_day
 from lstmcli.workflows.plan import Plan
 
 
 def describe(
-    fitted: Fit, plan: Plan, device: torch.device, number: int, seconds: float
+    fitted: Fit,
+    plan: Plan,
+    device: torch.device,
+    number: int,
+    seconds: float,
+    donor: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Say where a version came from, as far as it does not stand in its settings."""
+    """Say where a version came from, as far as it does not stand in its settings.
+
+    donor : the metadata of the model that it started from.
+    """
     best = max((epoch for epoch in fitted.history if epoch.best), key=lambda epoch: epoch.epoch)
     return {
         "lstmcli_version": __version__,
@@ -48,6 +58,7 @@ def describe(
             "embargo": fitted.model.settings.split.embargo,
             "dates": plan.count_dates(),
             "validation_start": plan.validation_start and str(plan.validation_start),
+            "trained_until": str(last_fitted_day(plan, donor)),
             "test_start": str(plan.test_start),
         },
         "windows": plan.counts(),

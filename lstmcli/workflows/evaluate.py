@@ -8,6 +8,7 @@ from itertools import compress
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstmcli.config import Data, Settings
 from lstmcli.dataset.series import Series
@@ -20,12 +21,14 @@ from lstmcli.evaluation.trend import Thresholds
 from lstmcli.evaluation.verdict import verdict
 from lstmcli.forecasting.baselines import fewest_climatology_rows
 from lstmcli.forecasting.model import TrainedModel, series_for
+from lstmcli.market.intervals import bars_of
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.ownership import tell_doubts
 from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model
 from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.failures import Failure, raise_if_all_failed
+from lstmcli.workflows.hindsight import tell_hindsight, trained_until
 from lstmcli.workflows.looks import Looks, count_looks
 from lstmcli.workflows.prices import Source, load_prices, tell_untrained
 from lstmcli.workflows.refit import (
@@ -52,14 +55,17 @@ from lstmcli.workflows.stale import stale_because, tell_stale
 
 _FEWEST_FIT_ROWS = 2
 
+Loaded = tuple[list[Prices], list[Failure]]
+
 
 @dataclass(frozen=True)
 class EvaluateReport:
     """What was forecast from past cutoffs and what it is worth.
 
     models : the networks, in the order asked for; the scores are about the first.
-    test_start : the first day whose bar may be a test cutoff. fitted_cutoffs : how many cutoffs lie
-        before it, in rows that a model was fitted on; figures from them prove nothing.
+    test_start : the first day whose bar may be a test cutoff. trained_until : the last day that a
+        model was fitted on or chosen by. in_training : (N,) whether a window starts before that
+        day, so that a model that was not refitted knows what came; such figures prove nothing.
     thresholds : of the trends that each model calls. refits : every fit during the backtest.
     looks : how often each name's test span was looked at, where this backtest looks at it.
     recipes : the settings of each model. series : what was evaluated, as the first model reads it,
@@ -75,7 +81,8 @@ class EvaluateReport:
     horizon: int
     step_size: int
     test_start: np.datetime64
-    fitted_cutoffs: int
+    trained_until: np.datetime64
+    in_training: NDArray[np.bool_]
     backtest: Backtest
     scores: Scores
     thresholds: dict[str, Thresholds]
@@ -84,6 +91,11 @@ class EvaluateReport:
     verdicts: dict[str, str]
     notes: tuple[str, ...]
     failures: tuple[Failure, ...]
+
+    @property
+    def fitted_cutoffs(self) -> int:
+        """Return how many windows start in training rows."""
+        return int(np.count_nonzero(self.in_training))
 
 
 def evaluate(
@@ -101,7 +113,7 @@ def evaluate(
     device: str = "auto",
     number_of_threads: int = 1,
     on_refit: OnRefit = lambda refit, number, total: None,
-    load: Callable[[Source, Data], tuple[list[Prices], list[Failure]]] = load_prices,
+    load: Callable[[Source, Data, str | None], Loaded] = load_prices,
     counted: bool = True,
 ) -> EvaluateReport:
     """Forecast every symbol from past cutoffs with each model and each baseline, and score them.
@@ -121,31 +133,37 @@ def evaluate(
     every = settings.evaluate.refit if refit is None else None if refit == "never" else refit
     if every is not None:
         check_refittable(networks)
+    if source.names_data:  # the recipe's dates are those of its own data
+        dates = {"start": None, "end": None}
+        settings = settings.model_copy(
+            update={"evaluate": settings.evaluate.model_copy(update=dates)}
+        )
     starts = [np.datetime64(each["split"]["test_start"]) for each in metadata.values()]
     test_start = max(starts)
     asked = start or settings.evaluate.start
     first = test_start if asked is None else np.datetime64(asked)
     around = end or settings.evaluate.end or date.max
-    loaded, failures = load(replace(source, around=around), settings.data)
+    loaded, failures = load(replace(source, around=around), settings.data, _interval(metadata))
     own, unsuitable = _own_series(networks, loaded, first)
     failures += unsuitable
     raise_if_all_failed(len(loaded) - len(unsuitable), failures)
     steps = _horizon(horizon, networks)
     step = step_size or settings.evaluate.step_size or steps
+    context_length = max(model.settings.window.context_length for model in networks.values())
     cutoffs = choose_cutoffs(
         own[main],
         first=first,
         last=_last(end or settings.evaluate.end),
         step_size=step,
         n_windows=n_windows or settings.evaluate.n_windows,
-        context_length=max(model.settings.window.context_length for model in networks.values()),
+        context_length=context_length,
         horizon=steps,
     )
     fans = any(model.levels for model in networks.values())
     fewest = fewest_climatology_rows(steps) if fans else _FEWEST_FIT_ROWS
     span = trained_span(own[main], test_start, settings.split.embargo)
     fit_rows = baseline_rows(own[main], cutoffs, ALWAYS, span, fewest)
-    unsuitable = _unsuitable(own[main], cutoffs, first, fit_rows, steps, fans)
+    unsuitable = _unsuitable(own[main], cutoffs, first, fit_rows, context_length, steps, fans)
     failures += unsuitable
     some = [each.symbol not in {one.symbol for one in unsuitable} for each in own[main]]
     raise_if_all_failed(sum(some), failures)
@@ -179,7 +197,9 @@ def evaluate(
         result,
         series[0].price,
     )
-    fitted = (result.cutoff < test_start) & (turn_of(result.cutoff, since_of(fits)) == 0)
+    until = max(map(trained_until, metadata.values()))
+    in_training = (result.cutoff < until) & (turn_of(result.cutoff, since_of(fits)) == 0)
+    known = tell_hindsight(in_training, until)
     return EvaluateReport(
         models=tuple(references),
         metadata=tuple(metadata.values()),
@@ -190,17 +210,19 @@ def evaluate(
         horizon=steps,
         step_size=step,
         test_start=test_start,
-        fitted_cutoffs=int(fitted.sum()),
+        trained_until=until,
+        in_training=in_training,
         backtest=result,
         scores=scores,
         thresholds=thresholds_by_window(result, fits),
         refits=tuple(done),
         looks=looks,
         verdicts={
-            name: " ".join([verdict(scores, name), *tried(model.settings.tuning.trials)])
+            name: " ".join([*known, verdict(scores, name), *tried(model.settings.tuning.trials)])
             for name, model in networks.items()
         },
         notes=(
+            *known,
             *(note for each in references for note in tell_doubts(doubtful_paths(each))),
             *(
                 note
@@ -248,6 +270,18 @@ def _check_usable(prices: Prices, first: np.datetime64) -> None:
         )
 
 
+def _interval(metadata: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Return the interval that all models read; raises UsageError where there are several."""
+    found = {name: data.get("interval") for name, data in metadata.items()}
+    if len(set(found.values())) > 1:
+        raise UsageError(
+            "cannot evaluate models of bars of different lengths together",
+            why=", ".join(f"{name} reads {bars_of(str(each))}" for name, each in found.items()),
+            next_step="Evaluate each alone.",
+        )
+    return next(iter(found.values()))
+
+
 def _horizon(asked: int | None, networks: Mapping[str, TrainedModel]) -> int:
     """Return the steps that all models forecast: the smallest trained number unless asked for."""
     return asked or min(model.settings.window.horizon for model in networks.values())
@@ -262,6 +296,7 @@ def _unsuitable(
     cutoffs: Sequence[Rows],
     first: np.datetime64,
     fit_rows: Mapping[str, range],
+    context_length: int,
     horizon: int,
     fans: bool,
 ) -> list[Failure]:
@@ -269,7 +304,7 @@ def _unsuitable(
     failures = []
     for each, rows in zip(series, cutoffs, strict=True):
         try:
-            _check_windows(each, rows, first, horizon)
+            _check_windows(each, rows, first, context_length, horizon)
             if fans:
                 check_moves(each, fit_rows[each.symbol].stop, horizon)
         except DataError as error:
@@ -288,12 +323,14 @@ def _check_unique(references: Sequence[ModelRef]) -> None:
         )
 
 
-def _check_windows(series: Series, cutoffs: Rows, first: np.datetime64, horizon: int) -> None:
+def _check_windows(
+    series: Series, cutoffs: Rows, first: np.datetime64, context_length: int, horizon: int
+) -> None:
     if not len(cutoffs):
         raise DataError(
             "no window to evaluate",
             where=series.symbol,
-            why=f"no cutoff from {first} on has {horizon} bars after it; its {len(series)} bars "
-            f"run from {series.dates[0]} to {series.dates[-1]}",
+            why=f"no cutoff from {first} on has {context_length} bars up to it and {horizon} after "
+            f"it; its {len(series)} bars run from {series.dates[0]} to {series.dates[-1]}",
             next_step="Pass an earlier --start, or --csv FILE with later prices.",
         )

@@ -6,7 +6,8 @@ has not is asked for first.
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -40,6 +41,7 @@ from lstmcli.workflows.refresh import FetchResult, Status, preview, refresh
 __all__ = ["FetchReport", "FetchResult", "Interval", "Outcome", "Status", "fetch"]
 
 WORKERS = 4  # they share one rate; more than one, so that a slow answer holds nobody up
+_LAST_WRITES = 0.5  # seconds after a signal, for files that take milliseconds
 
 _KINDS: tuple[tuple[type[LstmcliError], str], ...] = (
     (NotFound, "not found"),
@@ -150,18 +152,19 @@ def _in_threads(
 ) -> tuple[FetchResult, ...]:
     """Refresh the symbols a few at a time; results in the order given, told as they come."""
     pool = ThreadPoolExecutor(WORKERS)
+    futures: dict[str, Future[FetchResult]] = {}
     try:
-        futures = {
-            symbol: pool.submit(_attempt, symbol, task, refresh)
-            for symbol in _oldest_first(symbols, task)
-        }
+        for symbol in _oldest_first(symbols, task):
+            futures[symbol] = pool.submit(_attempt, symbol, task, refresh)
         for future in as_completed(futures.values()):
             tell(future.result())
         return tuple(futures[symbol].result() for symbol in symbols)
     finally:
-        # Only where something broke off, such as Ctrl-C, does anyone still wait.
+        # After a signal some are still at work: those that write are given the time for it, and
+        # those that wait for an answer will not write it.
         task.gate.stop()
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)
+        wait_for([each for each in futures.values() if each.running()], timeout=_LAST_WRITES)
 
 
 def _oldest_first(symbols: Collection[str], task: Task) -> list[str]:

@@ -1,7 +1,7 @@
 """From series and settings to a trained model: the part of training that keeps nothing on disk."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lstmcli.config import Settings, Train
 from lstmcli.dataset.scaling import LAGS, Scale, fit_batch_scale, fit_return_scale
 from lstmcli.dataset.windows import Windows, contexts, flat_cutoffs, join
-from lstmcli.errors import TrainingError
+from lstmcli.errors import ModelError, TrainingError
 from lstmcli.forecasting.model import TrainedModel, new_member
 from lstmcli.networks.build import named_layers
 from lstmcli.networks.transfer import freeze_body
@@ -130,9 +130,21 @@ def _begin(start: Checkpoint | None, settings: Settings, device: torch.device) -
     for weights in start.members:
         with seeded(0, device):  # the weights drawn here are replaced at once
             network = new_member(settings)
-        network.load_state_dict(weights)
+        with _taken_up():
+            network.load_state_dict(weights)
         members.append(network.to(device))
     return _Run(members, list(start.history), start.error)
+
+
+@contextmanager
+def _taken_up() -> Iterator[None]:
+    """Raise ModelError for a checkpoint that says that it is of this run, and is not."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(
+            "the checkpoint is damaged", why=str(error), next_step="Train without --resume."
+        ) from error
 
 
 def _phases(
@@ -164,7 +176,8 @@ def _phases(
         if before is not None:
             trainee.best_loss, trainee.best_weights = before.best_loss, before.best_weights
         elif snapshot is not None:
-            trainee.restore(snapshot)
+            with _taken_up():
+                trainee.restore(snapshot)
         yield number, trainee
         if run.stopped in ("timeout", "error"):
             return

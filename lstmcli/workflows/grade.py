@@ -129,7 +129,7 @@ def _load(
         choice = _CHOICES[price]
         data = Data(interval=interval, price=choice)
         asked = replace(source, symbols=tuple(symbols), around=date.max)
-        loaded, failed = load_prices(asked, data) if symbols else ([], [])
+        loaded, failed = load_prices(asked, data, interval) if symbols else ([], [])
         series[interval, price] = {
             each.symbol.upper(): make_series(each, features=("close",), price=choice)
             for each in loaded

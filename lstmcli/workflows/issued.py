@@ -4,17 +4,13 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date
-from functools import lru_cache
 from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.forecasting.forecast import Forecast
-from lstmcli.runs.ledger_line import Entry
-
-_EPOCH = date(1970, 1, 1).toordinal()
+from lstmcli.runs.ledger_line import Entry, day_number
 
 
 @dataclass(frozen=True)
@@ -75,9 +71,9 @@ class _Columns:
     def add(self, entry: Entry) -> None:
         self.versions[entry.version] += 1
         self.symbol.append(entry.symbol)
-        self.cutoff.append(_day(entry.cutoff))
+        self.cutoff.append(day_number(entry.cutoff))
         self.context_length.append(entry.context_length)
-        self.dates.extend(map(_day, entry.dates))
+        self.dates.extend(map(day_number, entry.dates))
         self.moves.extend(chain.from_iterable(entry.moves))
 
     def issued(self) -> Issued:
@@ -103,9 +99,3 @@ class _Columns:
                 steps=steps,
             ),
         )
-
-
-@lru_cache(maxsize=100_000)
-def _day(text: str) -> int:
-    """Days since 1970, of few different dates."""
-    return date.fromisoformat(text).toordinal() - _EPOCH

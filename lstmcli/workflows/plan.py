@@ -1,7 +1,8 @@
 """Which rows of which series train, choose and test."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -90,28 +91,10 @@ def make_plan(series: Sequence[Series], settings: Settings, *, validates: bool =
     """
     if settings.split.method == "shuffled":
         return _shuffled_plan(series, settings)
-    split, window = settings.split, settings.window
-    train_fraction = split.train_fraction if validates else 1.0
-    validation_fraction = split.validation_fraction if validates else 0.0
-    borders = find_borders(
-        series,
-        train_end=None if split.train_end is None else np.datetime64(split.train_end),
-        train_fraction=train_fraction,
-        validation_fraction=validation_fraction,
-        embargo=split.embargo,
-    )
-    plan = plan_between(series, borders, settings)
-    _check_moves(series, plan.splits, settings)
-    for each, part in zip(series, plan.splits, strict=True):
-        check_split(
-            each,
-            part,
-            context_length=window.context_length,
-            purge=settings.purge,
-            train_fraction=None if split.train_end else train_fraction,
-            validation_fraction=validation_fraction,
-        )
-    return plan if validates else replace(plan, validation_start=None)
+    plan, _, unsuitable = _plan(series, settings, validates)
+    if unsuitable:
+        raise next(iter(unsuitable.values()))
+    return plan
 
 
 def plan_between(series: Sequence[Series], borders: Borders, settings: Settings) -> Plan:
@@ -146,19 +129,112 @@ def plan_suitable(
 ) -> tuple[Plan, list[Failure]]:
     """Split all series but those that are unsuitable, which join the failures.
 
-    Raises AllFailedError when none is left.
+    Which they are hangs on where all are split, and that on which are left: the shortest go first,
+    and one that fits after all comes back. Raises AllFailedError when none is left.
     """
-    failed = list(failures)
-    left = {each.symbol: each for each in series}
-    while left:
+    if settings.split.method == "shuffled":
         try:
-            return make_plan(list(left.values()), settings, validates=validates), failed
+            return _shuffled_plan(series, settings), list(failures)
         except DataError as error:
-            if error.where not in left:
-                raise
-            del left[error.where]
-            failed.append(Failure(error.where, str(error), error.exit_code))
-    raise AllFailedError(failed)
+            failed = [Failure.of(each.symbol, error) for each in series]
+            raise AllFailedError([*failures, *failed]) from error
+    if not series:
+        raise AllFailedError(failures)
+    errors: dict[str, DataError] = {}
+    plan, borders, unsuitable = _plan(series, settings, validates)
+    left = list(series)
+    while unsuitable:
+        if len(unsuitable) == len(left):
+            shortest = min(map(len, left))
+            going = {each.symbol for each in left if len(each) == shortest}
+            unsuitable = {symbol: unsuitable[symbol] for symbol in going}
+        errors |= unsuitable
+        left = [each for each in left if each.symbol not in errors]
+        if not left:
+            raise AllFailedError([*failures, *_failures_alone(series, settings, validates, errors)])
+        plan, borders, unsuitable = _plan(left, settings, validates)
+    for each in sorted(series, key=len, reverse=True):
+        if each.symbol in errors and _error(each, plan, borders, settings, validates) is None:
+            more = [one for one in series if one.symbol not in errors or one is each]
+            with_it, other_borders, unsuitable = _plan(more, settings, validates)
+            if not unsuitable:
+                plan, borders = with_it, other_borders
+                del errors[each.symbol]
+    found = [
+        Failure.of(
+            each.symbol,
+            _error(each, plan, borders, settings, validates) or errors[each.symbol],
+        )
+        for each in series
+        if each.symbol in errors
+    ]
+    return plan, [*failures, *found]
+
+
+def _plan(
+    series: Sequence[Series], settings: Settings, validates: bool
+) -> tuple[Plan, Borders, dict[str, DataError]]:
+    """Split every series by date, and say by symbol which are unsuitable and why."""
+    train_fraction, validation_fraction = _fractions(settings, validates)
+    train_end = settings.split.train_end
+    borders = find_borders(
+        series,
+        train_end=None if train_end is None else np.datetime64(train_end),
+        train_fraction=train_fraction,
+        validation_fraction=validation_fraction,
+        embargo=settings.split.embargo,
+    )
+    plan = plan_between(series, borders, settings)
+    found = {each.symbol: _error(each, plan, borders, settings, validates) for each in series}
+    unsuitable = {symbol: error for symbol, error in found.items() if error is not None}
+    return plan if validates else replace(plan, validation_start=None), borders, unsuitable
+
+
+def _error(
+    each: Series, plan: Plan, borders: Borders, settings: Settings, validates: bool
+) -> DataError | None:
+    """Return why a series cannot be trained on where a plan's are split, None where it can."""
+    train_fraction, validation_fraction = _fractions(settings, validates)
+    context_length, horizon = settings.window.context_length, settings.window.horizon
+    split = split_series(
+        each, borders, context_length=context_length, horizon=horizon, purge=settings.purge
+    )
+    lacks = not split.train or (validation_fraction and not split.validation)
+    apart = lacks and any(not np.array_equal(each.dates, other.dates) for other in plan.series)
+    try:
+        _check_moves([each], [split], settings)
+        check_split(
+            each,
+            split,
+            context_length=context_length,
+            purge=settings.purge,
+            train_fraction=None if settings.split.train_end else train_fraction,
+            validation_fraction=validation_fraction,
+            pool=borders if apart else None,
+        )
+    except DataError as error:
+        return error
+    return None
+
+
+def _failures_alone(
+    series: Sequence[Series], settings: Settings, validates: bool, errors: Mapping[str, DataError]
+) -> list[Failure]:
+    """Say of each series what it lacks to be trained on alone, where nothing can be together."""
+    found = []
+    for each in series:
+        error = errors[each.symbol]
+        with suppress(DataError):  # of too few rows to be split at all
+            _, _, alone = _plan([each], settings, validates)
+            error = alone.get(each.symbol, error)
+        found.append(Failure.of(each.symbol, error))
+    return found
+
+
+def _fractions(settings: Settings, validates: bool) -> tuple[float, float]:
+    """Return which share of the dates is fitted on, and which of those validates."""
+    split = settings.split
+    return (split.train_fraction, split.validation_fraction) if validates else (1.0, 0.0)
 
 
 def _shuffled_plan(series: Sequence[Series], settings: Settings) -> Plan:

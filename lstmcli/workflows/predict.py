@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lstmcli.errors import DataError
+from lstmcli.errors import DataError, UsageError
 from lstmcli.evaluation.scores import HEADLINE_STEPS
 from lstmcli.forecasting.explain import explain
 from lstmcli.forecasting.forecaster import forecast_alike
@@ -25,7 +25,7 @@ from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model
 from lstmcli.runs.state import StaleMark
 from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.failures import Failure, raise_if_all_failed
-from lstmcli.workflows.prices import Source, stream_prices, tell_untrained
+from lstmcli.workflows.prices import Source, some, stream_prices, tell_untrained
 from lstmcli.workflows.stale import (
     all_trained_prices,
     stale_because,
@@ -83,6 +83,13 @@ def predict(
     them is raised before this returns nevertheless. With `explained` the forecasts of the first
     symbols are explained too.
     """
+    if as_of is not None and as_of > source.today:
+        raise UsageError(
+            "cannot forecast as of a day to come",
+            where=f"--as-of {as_of}",
+            why=f"today is {source.today}",
+            next_step="Leave --as-of out to forecast from the last bar.",
+        )
     reference = find_model(source.data_dir, model)
     trained, metadata = load_bundle(reference.folder, choose_device(device))
     report = PredictReport(
@@ -96,6 +103,7 @@ def predict(
     prepare = partial(
         make_ready,
         model=trained,
+        metadata=metadata,
         trained_prices=trained_prices(metadata),
         as_of=as_of,
         today=min(as_of or source.today, source.today),
@@ -138,9 +146,11 @@ def _forecasts(
     """
     steps = _explained_steps(report.horizon)
     told: list[str] = []
+    warned: dict[str, list[str]] = {}  # symbols by warning: one line for all of them
     other_prices: dict[str, str] = {}
     with threads(number_of_threads):
-        for batch in _batches(source, model, prepare, told, report.failures):
+        read = stream_prices(source, model.settings.data, report.metadata.get("interval"))
+        for batch in _batches(read, prepare, told, report.failures):
             made = forecast_alike(
                 model,
                 [each.series for each in batch],
@@ -153,11 +163,14 @@ def _forecasts(
                     found = explain(model, each.series, len(each.series) - 1, steps=steps)
                     finished = replace(finished, explanation=found)
                 report.symbols.append(finished.symbol)
-                report.warnings.extend(finished.warnings)
+                for warning in finished.warnings:
+                    text = warning.removeprefix(f"{finished.symbol}: ")
+                    warned.setdefault(text, []).append(finished.symbol)
                 if not finished.price_as_trained:
                     other_prices[finished.symbol] = finished.price
                 yield finished
     raise_if_all_failed(len(report.symbols), report.failures)
+    report.warnings.extend(f"{some(symbols)}: {text}" for text, symbols in warned.items())
     report.notes.extend(tell_doubts(doubtful_paths(report.model)))
     report.notes.extend(tell_stale(report.model, report.stale))
     report.notes.extend(tell_adjustment(report.metadata, other_prices))
@@ -167,15 +180,14 @@ def _forecasts(
 
 
 def _batches(
-    source: Source,
-    model: TrainedModel,
+    read: Iterable[Prices | Failure],
     prepare: Callable[[Prices], Ready],
     told: list[str],
     failures: list[Failure],
 ) -> Iterator[list[Ready]]:
-    """Read the prices, and give what can be forecast a batch at a time."""
+    """Take the prices read, and give what can be forecast a batch at a time."""
     ready: list[Ready] = []
-    for each in stream_prices(source, model.settings.data):
+    for each in read:
         if isinstance(each, Failure):
             failures.append(each)
             continue

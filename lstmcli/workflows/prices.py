@@ -10,10 +10,11 @@ from lstmcli.errors import DataError, FileError, UsageError
 from lstmcli.market.csv import parse_csv_option, read_prices
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import read_stored
-from lstmcli.market.store_folder import price_path
-from lstmcli.market.symbols import check_symbol
+from lstmcli.market.store_folder import INTERVALS, price_path
+from lstmcli.market.symbols import check_series_name, check_symbol
 from lstmcli.runs.ownership import tell_doubts
 from lstmcli.workflows.ahead import work_ahead
+from lstmcli.workflows.bar_length import as_read, most_common_interval
 from lstmcli.workflows.failures import Failure
 from lstmcli.workflows.source import Source as Source
 
@@ -21,14 +22,17 @@ _MOST_NAMED = 5
 _File = list[Prices | Failure] | Failure  # the series of one file, or why it cannot be read
 
 
-def load_prices(source: Source, data: Data) -> tuple[list[Prices], list[Failure]]:
+def load_prices(
+    source: Source, data: Data, interval: str | None = None
+) -> tuple[list[Prices], list[Failure]]:
     """Read every series of a run; a bad one becomes a Failure, so that the others go on.
 
+    interval : of the bars that are read; a series of others is a bad one.
     Raises UsageError where nothing names any data, or two series have one name.
     """
     loaded: list[Prices] = []
     failures: list[Failure] = []
-    for each in stream_prices(source, data):
+    for each in stream_prices(source, data, interval):
         if isinstance(each, Failure):
             failures.append(each)
         else:
@@ -36,7 +40,9 @@ def load_prices(source: Source, data: Data) -> tuple[list[Prices], list[Failure]
     return loaded, failures
 
 
-def stream_prices(source: Source, data: Data) -> Iterator[Prices | Failure]:
+def stream_prices(
+    source: Source, data: Data, interval: str | None = None
+) -> Iterator[Prices | Failure]:
     """The same one by one, in the order asked for; a few are read ahead and no more are held.
 
     Where symbols are looked for in several files, all files are read first.
@@ -50,31 +56,49 @@ def stream_prices(source: Source, data: Data) -> Iterator[Prices | Failure]:
         )
     seen: set[str] = set()
     for each in _from_files(source, data) if data.csv else _from_store(source, data):
-        if isinstance(each, Prices):
-            _refuse_second(each.symbol, seen)
-        yield each
+        found = each
+        if isinstance(found, Prices):
+            _refuse_second(found.symbol, seen)
+            found = as_read(found, interval)
+        yield found
+
+
+def load_alike(
+    source: Source, data: Data, interval: str | None = None, reader: str = "the model reads"
+) -> tuple[list[Prices], list[Failure]]:
+    """Read every series to train on: of an interval, or without one of that which most have."""
+    loaded, failures = load_prices(source, data)
+    if interval is None:
+        interval, reader = most_common_interval(loaded), "the other series are"
+    found = [as_read(each, interval, reader) for each in loaded]
+    failures += [each for each in found if isinstance(each, Failure)]
+    return [each for each in found if isinstance(each, Prices)], failures
 
 
 def tell_untrained(symbols: Sequence[str], trained_on: Sequence[str]) -> tuple[str, ...]:
     """Return one note for all symbols that a model is used on without having seen them."""
     known = set(trained_on)
     new = [symbol for symbol in symbols if symbol not in known]
-    return (f"the model was not trained on {_some(new)}",) if new else ()
+    return (f"the model was not trained on {some(new)}",) if new else ()
 
 
 def chosen_data(source: Source, data: Data) -> Data:
     """Return the data that a run uses: those of the source, if it names any, else the recipe's."""
-    start = {"start": source.start} if source.start else {}
-    if not source.csv and not source.symbols:
-        return data.model_copy(update=start)
-    named = {"csv": source.csv, "symbols": source.symbols, "start": None, "end": None}
-    return data.model_copy(update=named | start)
+    if not source.names_data:
+        return data.model_copy(update={"start": source.start} if source.start else {})
+    names = ("csv", "symbols", "start", "end")
+    return data.model_copy(update={name: getattr(source, name) for name in names})
 
 
-def lasting_data(source: Source, data: Data) -> Data:
-    """Name the data that a run used so that it can be repeated from any folder."""
+def lasting_data(source: Source, data: Data, interval: str) -> Data:
+    """Name the data that a run used so that it can be repeated from any folder.
+
+    interval : of the bars. The store will be asked for such ones, whatever they came from.
+    """
     data = chosen_data(source, data)
-    return data.model_copy(update={"csv": tuple(map(_absolute, data.csv))})
+    lasting = {"csv": tuple(map(_absolute, data.csv))}
+    stored = {"interval": interval} if interval in INTERVALS else {}
+    return data.model_copy(update=lasting | stored)
 
 
 def _absolute(entry: str) -> str:
@@ -83,7 +107,7 @@ def _absolute(entry: str) -> str:
     return path if name is None else f"{name}={path}"
 
 
-def _some(symbols: Sequence[str]) -> str:
+def some(symbols: Sequence[str]) -> str:
     """Name the first few."""
     more = len(symbols) - _MOST_NAMED
     return ", ".join(symbols[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
@@ -96,6 +120,8 @@ def _from_store(source: Source, data: Data) -> Iterator[Prices | Failure]:
 
 def _from_files(source: Source, data: Data) -> Iterator[Prices | Failure]:
     """Read the series asked for, whichever file each lies in, or all that the files hold."""
+    for symbol in data.symbols:
+        check_series_name(symbol, "an argument", UsageError)
     entries = [parse_csv_option(entry) for entry in data.csv]
     # A pipe is read here, where a signal can break off the wait for its writer.
     ahead = all(Path(file).is_file() for _, file in entries)
@@ -146,8 +172,13 @@ def _read_file(source: Source, data: Data, entry: tuple[str | None, str]) -> _Fi
                 raise
             found = read()  # a column that this file lacks may lie in another, or fail alone
     except (DataError, FileError) as error:
-        return Failure.of(name or file, error)
+        return Failure.of(name or _shown_file(file), error)
     return [*found, *(Failure.of(symbol, error) for symbol, error in bad.items())]
+
+
+def _shown_file(file: str) -> str:
+    """Name a file so that it makes no formula in a table of failures."""
+    return "stdin" if file == "-" else f"./{file}" if file[:1] in "=+-@" else file
 
 
 def _no_series(symbol: str, data: Data, found: Sequence[Prices | Failure]) -> DataError:

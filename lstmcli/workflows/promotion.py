@@ -28,6 +28,7 @@ from lstmcli.evaluation.losses import check_forecast
 from lstmcli.evaluation.pooling import count_dates
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel, series_for
+from lstmcli.market.intervals import are_alike, bars_of
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.registry import ModelRef, champion
@@ -134,9 +135,9 @@ def _pairs(
     found, errors = [], []
     for each in prices:
         try:
-            if interval not in (None, each.interval):
+            if interval is not None and not are_alike(interval, each.interval):
                 raise DataError(
-                    f"bars of {each.interval}", where=each.symbol, why=f"it reads {interval}"
+                    bars_of(each.interval), where=each.symbol, why=f"it reads {bars_of(interval)}"
                 )
             pair = _Pair(*(series_for(model.settings, each) for model in (challenger, leader)))
             if pair.challenger.price != pair.champion.price:

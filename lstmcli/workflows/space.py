@@ -106,6 +106,8 @@ def load_space(space: str | Path, settings: Settings) -> Space:
 def with_values(settings: Settings, values: Mapping[str, Any], *, where: str) -> Settings:
     """Return the settings with some changed, by dotted name; UsageError where they do not fit."""
     tree = settings.model_dump()
+    if "burn_in" not in settings.train.model_fields_set:
+        del tree["train"]["burn_in"]  # it follows a context or chunk that is searched
     for key, value in values.items():
         section, name = key.split(".")
         tree[section][name] = value

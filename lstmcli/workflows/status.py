@@ -15,14 +15,15 @@ import numpy as np
 import torch
 
 from lstmcli.errors import DataError, LstmcliError, UsageError
-from lstmcli.market.calendars import calendar_of, sessions_of
+from lstmcli.market.calendars import known_until
+from lstmcli.market.schedule import Schedule
 from lstmcli.market.store import IMPORTED
 from lstmcli.market.store_folder import INTERVALS, interval_option, stored_symbols
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.record import LastRuns, last_runs, too_old
 from lstmcli.runs.registry import all_names, champion, versions
 from lstmcli.training.device import choose_device
-from lstmcli.workflows.data import StoredSeries, list_data
+from lstmcli.workflows.data import StoredSeries, list_data, stored_schedule
 from lstmcli.workflows.failures import AllFailedError
 from lstmcli.workflows.stale import stale_because, tell_stale
 
@@ -187,18 +188,22 @@ def _model(data_dir: Path, name: str) -> _Found:
 
 
 def _calendars(data_dir: Path, today: date) -> _Found:
-    symbols = {name for each in INTERVALS for name in stored_symbols(data_dir, each)}
-    wanted = sorted({calendar_of(symbol) or "24/5" for symbol in symbols} or {"XNYS"})
-    ends = {name: sessions_of(name)[-1:] for name in wanted}
-    unknown = [name for name, end in ends.items() if not end.size]
+    """Say how far the holidays of the stored series' exchanges are known."""
+    schedules = [
+        stored_schedule(data_dir, symbol, interval)
+        for interval in INTERVALS
+        for symbol in stored_symbols(data_dir, interval)
+    ] or [Schedule(("XNYS",))]
+    ends = {name: known_until(name) for each in schedules for name in each.calendars}
     limit = np.datetime64(today + LONGEST_LOOK, "D")
-    short = [name for name, end in ends.items() if end.size and end[0] < limit]
-    told = [f"{name} to {end[0]}" for name, end in ends.items() if end.size]
-    what = ", ".join([*told, *(f"{name} unknown, weekdays are taken" for name in unknown)])
-    if unknown or short:
-        step = "Upgrade the calendars: pip install -U exchange-calendars."
-        return "bad" if unknown else "old", what, step, None
-    return "ok", what, "", None
+    shown = [f"{name} to {end}" for name, end in sorted(ends.items()) if end >= limit]
+    short = [(name, end) for name, end in sorted(ends.items()) if end < limit]
+    shown += [f"{name}: holidays after {end} are not known" for name, end in short]
+    if plain := sum(not each.calendars for each in schedules):
+        shown.append(f"weekdays for {plain} series that no exchange's calendar fits")
+    # Exchanges announce these a year ahead: no upgrade is sure to bring them.
+    step = "Later forecasts take weekdays and say so." if short else ""
+    return "old" if short else "ok", ", ".join(shown), step, None
 
 
 def _device(name: str) -> _Found:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from lstmcli.dataset.series import Series
@@ -14,11 +16,14 @@ from lstmcli.evaluation.direction import probability_below
 from lstmcli.forecasting.explain import Explanation
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.model import TrainedModel, series_for
-from lstmcli.market.intervals import unit_of
+from lstmcli.market.intervals import as_days, unit_of
 from lstmcli.market.prices import Prices
-from lstmcli.market.sessions import future_dates, sessions_behind
+from lstmcli.market.schedule import Schedule, schedule_of
+from lstmcli.market.sessions import future_dates, sessions_behind, tell_unknown
+from lstmcli.workflows.hindsight import hindsight
 from lstmcli.workflows.stale import is_as_trained
 
+MOST_BEHIND = 5  # bars between the last one and the day that a forecast is asked for
 HISTORY = 120  # closes kept beside a forecast, for its picture
 
 
@@ -31,6 +36,7 @@ class SymbolForecast:
     history_dates, history : (T,) the latest closes up to the cutoff.
     price : the column whose moves are forecast. trained_on : whether training saw this symbol;
     price_as_trained : whether it learned from that column.
+    in_training : whether the model has learned from later rows.
     warnings : what to know before trusting it. interval : of the bars.
     behind : complete bars that the cutoff lacks. context_length : rows that the forecast rests on;
         fingerprint : of those; constant : whether their price is one and the same.
@@ -48,6 +54,7 @@ class SymbolForecast:
     price: str
     trained_on: bool
     price_as_trained: bool
+    in_training: bool
     warnings: tuple[str, ...]
     interval: str
     behind: int
@@ -92,13 +99,17 @@ def make_ready(
     prices: Prices,
     *,
     model: TrainedModel,
+    metadata: Mapping[str, Any],
     trained_prices: Mapping[str, str],
     as_of: date | None,
     today: date,
     max_data_age: int,
     steps: int,
 ) -> Ready:
-    """Take out of a price table what its forecast needs; DataError where there are too few rows."""
+    """Take out of a price table what its forecast needs.
+
+    metadata : the model's. Raises DataError where there are too few rows, or none near `as_of`.
+    """
     row = len(prices.frame) - 1
     if as_of is not None:
         row = int(prices.frame.index.searchsorted(np.datetime64(as_of), side="right")) - 1
@@ -120,22 +131,40 @@ def make_ready(
     past, known = series.part(slice(end)), series.log_prices[end - 1 :]
     seen = past.part(slice(end - context_length, end))
     last = prices.frame.index[row].date()
-    behind = sessions_behind(last, prices.symbol, prices.interval, today)
-    old = f"{prices.symbol}: the last bar, {last}, is {behind} {unit_of(prices.interval)}s old"
+    # From the rows up to the cutoff alone: the sessions ahead are not read off the data.
+    past_prices = replace(prices, frame=prices.frame.iloc[: row + 1])
+    schedule = schedule_of(
+        as_days(pd.DatetimeIndex(past_prices.frame.index)),
+        prices.symbol,
+        from_feed=prices.from_feed,
+    )
+    behind = sessions_behind(last, schedule, prices.interval, today)
+    dates = future_dates(past_prices, steps)
+    warnings = []
+    if as_of is not None:
+        _check_near(prices, schedule, last, as_of)
+        if last != as_of:
+            warnings.append(f"no bar on {as_of}, forecast from the last one before it, {last}")
+    if behind > max_data_age:
+        warnings.append(f"the last bar, {last}, is {behind} {unit_of(prices.interval)}s old")
+    warnings += tell_unknown(past_prices, dates)
+    in_training = hindsight(metadata, past.dates[-1])
+    if in_training is not None:
+        warnings.append(in_training)
     finish = partial(
         SymbolForecast,
         symbol=series.symbol,
         cutoff=past.dates[-1],
         last_close=float(past.last_close[-1]),
-        # From the rows up to the cutoff alone: the sessions ahead are not read off the data.
-        dates=future_dates(replace(prices, frame=prices.frame.iloc[: row + 1]), steps),
+        dates=dates,
         actual=np.append(known[1:] - known[0], np.full(steps + 1 - len(known), np.nan)),
         history_dates=past.dates[-HISTORY:],
         history=past.last_close[-HISTORY:],
         price=series.price,
         trained_on=series.symbol in model.trained_on,
         price_as_trained=is_as_trained(trained_prices, series.symbol, series.price),
-        warnings=(old,) if behind > max_data_age else (),
+        in_training=in_training is not None,
+        warnings=tuple(f"{prices.symbol}: {each}" for each in warnings),
         interval=prices.interval,
         behind=behind,
         context_length=context_length,
@@ -143,3 +172,17 @@ def make_ready(
         constant=not np.ptp(seen.log_prices),
     )
     return Ready(series=seen, finish=lambda made: finish(forecast=made))
+
+
+def _check_near(prices: Prices, schedule: Schedule, last: date, as_of: date) -> None:
+    """Raise DataError where the bars end, or have a hole, long before the day asked for."""
+    behind = sessions_behind(last, schedule, prices.interval, as_of + timedelta(days=1))
+    if behind > MOST_BEHIND:
+        unit = unit_of(prices.interval)
+        raise DataError(
+            f"no bar near {as_of}",
+            where=f"{prices.symbol} in {prices.source}",
+            why=f"the last one before it, {last}, lies {behind} {unit}s back, expected at most "
+            f"{MOST_BEHIND}",
+            next_step="Pass another --as-of, or give the missing bars.",
+        )

@@ -26,7 +26,7 @@ from lstmcli.workflows.failures import Failure
 from lstmcli.workflows.fit import Course, Fit
 from lstmcli.workflows.learn import Learned, learn, plan_prices, with_known_features
 from lstmcli.workflows.plan import Plan
-from lstmcli.workflows.prices import Source, lasting_data, load_prices
+from lstmcli.workflows.prices import Source, lasting_data, load_alike
 from lstmcli.workflows.promotion import BROKE_DOWN, LEVEL, Decision, Promote, decide
 from lstmcli.workflows.resume import (
     find_unchanged,
@@ -123,7 +123,14 @@ def train(
             learned = learn(plan, settings, device, used[0].interval, course, donor)
             decision = _decide(promotion, level, learned, plan, used, source.data_dir, name)
             metadata = {
-                **describe(learned.fit, plan, device, number, before + clock() - began),
+                **describe(
+                    learned.fit,
+                    plan,
+                    device,
+                    number,
+                    before + clock() - began,
+                    None if donor is None else donor.metadata,
+                ),
                 "interval": used[0].interval,
                 "run_id": run_id,
                 "source": {"store": used[0].source == STORE, "read_at": read_at.isoformat()},
@@ -151,14 +158,18 @@ def _prepare(
     settings: Settings, source: Source, donor: Donor | None
 ) -> tuple[Settings, Plan, list[Prices], list[Failure]]:
     """Return the settings and the plan of all that is suitable, its prices, and what is not."""
-    loaded, failures = load_prices(source, settings.data)
+    interval = None if donor is None else donor.metadata.get("interval")
+    loaded, failures = load_alike(
+        source, settings.data, interval, f"{donor and donor.reference} reads"
+    )
     settings = with_known_features(settings, loaded)
     if donor is None:
         plan, failures = plan_prices(loaded, settings, failures)
     else:
         settings, plan, failures = plan_transfer(donor, loaded, settings, failures)
     used = [each for each in loaded if each.symbol in {one.symbol for one in plan.series}]
-    lasting = settings.model_copy(update={"data": lasting_data(source, settings.data)})
+    data = lasting_data(source, settings.data, used[0].interval)
+    lasting = settings.model_copy(update={"data": data})
     return lasting, plan, used, failures
 
 

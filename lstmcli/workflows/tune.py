@@ -31,7 +31,7 @@ from lstmcli.workflows.folds import (
 )
 from lstmcli.workflows.learn import plan_prices, with_known_features
 from lstmcli.workflows.plan import plan_between
-from lstmcli.workflows.prices import Source, lasting_data, load_prices
+from lstmcli.workflows.prices import Source, lasting_data, load_alike
 from lstmcli.workflows.search import count_trials
 from lstmcli.workflows.space import Space, with_values
 from lstmcli.workflows.trial import Bench, most, stages_by_epoch
@@ -124,7 +124,7 @@ def tune(
     if best is None:
         raise _nothing_complete(folder, trials)
     recipe = recipe or folder / f"{name}-tuned.toml"
-    atomic.write_text(recipe, _recipe(settings, source, name, best, count))
+    atomic.write_text(recipe, _recipe(settings, source, known[0].interval, name, best, count))
     gain = _gain(best, trials)
     return TuneReport(
         name=name,
@@ -154,7 +154,7 @@ def _wanted(settings: Settings, search: Search) -> int:
 
 def _known(settings: Settings, source: Source) -> tuple[list[Prices], list[Failure]]:
     """Return the prices before the test span of all series that suit the recipe."""
-    loaded, failures = load_prices(source, settings.data)
+    loaded, failures = load_alike(source, settings.data)
     plan, failures = plan_prices(loaded, with_known_features(settings, loaded), failures)
     return known_prices(loaded, plan), failures
 
@@ -215,11 +215,13 @@ def _gain(best: Trial, trials: Sequence[Trial]) -> Gain | None:
     return None if own is None or own.score is None else paired_gain(best.scores, own.scores)
 
 
-def _recipe(settings: Settings, source: Source, name: str, best: Trial, count: int) -> str:
+def _recipe(
+    settings: Settings, source: Source, interval: str, name: str, best: Trial, count: int
+) -> str:
     """Return the settings of the best trial, complete, with what their choice has cost."""
     chosen = with_values(settings, best.values, where=f"trial {best.number}").model_copy(
         update={
-            "data": lasting_data(source, settings.data),
+            "data": lasting_data(source, settings.data, interval),
             "tuning": Tuning(trials=settings.tuning.trials + count),
         }
     )

@@ -19,7 +19,7 @@ from lstmcli.workflows.fetch import FetchResult, fetch
 from tests.cases.bar_files import bars, changed, write
 from tests.cases.conftest import CONTEXT
 from tests.clockwork import Clockwork
-from tests.command_line import assert_one_error, in_process, sessions
+from tests.command_line import Outcome, assert_one_error, in_process, sessions
 from tests.yahoo_stand_in import StandIn, random_walk, stand_in
 
 DAYS = sessions(400)
@@ -64,21 +64,27 @@ def test_train_refuses_it_and_starts_after_it_where_asked(fan_home: Path) -> Non
     assert in_process("predict", "-m", "a", folder=fan_home).code == 0
 
 
+def medians(outcome: Outcome) -> list[float]:
+    (forecast,) = json.loads(outcome.out)["forecasts"]
+    return [step["median"] for step in forecast["steps"]]
+
+
 def test_predict_fails_where_it_reads_the_row_and_else_notes_it(fan_home: Path) -> None:
     write(fan_home, "sound.csv", bars())
-    before = in_process("predict", "--csv", "A=sound.csv", "-m", "small", folder=fan_home)
+    predict = ("predict", "-m", "small", "--format", "json", "--csv")
+    before = in_process(*predict, "A=sound.csv", folder=fan_home)
     assert before.code == 0, before.err
     read = 400 - CONTEXT
     for row, code in ((LAST, 4), (read, 4), (read - 1, 0), (MIDDLE, 0)):
         write(fan_home, "a.csv", halved(row))
-        outcome = in_process("predict", "--csv", "A=a.csv", "-m", "small", folder=fan_home)
+        outcome = in_process(*predict, "A=a.csv", folder=fan_home)
         assert outcome.code == code, (row, outcome)
         assert DAYS[row] in outcome.err
         if code == 0:
-            assert outcome.out == before.out
+            assert medians(outcome) == medians(before)
             assert "Only the rows after" in outcome.err
     write(fan_home, "a.csv", halved(read))
-    outcome = in_process("predict", "--csv", "A=a.csv", "-m", "small", folder=fan_home)
+    outcome = in_process(*predict, "A=a.csv", folder=fan_home)
     assert_one_error(
         outcome, 4, f"needs {CONTEXT} rows", f"has {CONTEXT - 1} after the unusable one of"
     )

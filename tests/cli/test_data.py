@@ -84,7 +84,7 @@ def test_show_tells_what_is_known_and_the_last_bars(shelf: Path) -> None:
     assert [bar["Close"] for bar in document["bars"]] == walk(ROWS)[-3:].tolist()
     assert document["bars"][0]["Open"] is None
     assert run(shelf, "show", "^GSPC", "--interval", "1wk").code == 0
-    assert_one_error(run(shelf, "show", "^GSPC"), 4, "no prices stored", "^GSPC")
+    assert_one_error(run(shelf, "show", "^GSPC"), 4, "no daily bars stored", "^GSPC", "weekly")
     assert_one_error(run(shelf, "show", "../x"), 2, "not a ticker")
 
 
@@ -146,7 +146,7 @@ def test_remove_unasked_takes_exactly_what_is_named(shelf: Path) -> None:
     assert "NOPE: no prices stored" in outcome.err
     gone = {"data/prices/1d/AAPL.csv", "data/prices/1d/AAPL.json"}
     assert hashes(shelf) == {name: value for name, value in before.items() if name not in gone}
-    assert_one_error(run(shelf, "remove", "^GSPC", "--yes"), 4, "no prices stored")
+    assert_one_error(run(shelf, "remove", "^GSPC", "--yes"), 4, "no daily bars stored")
     assert run(shelf, "remove", "^GSPC", "--interval", "1wk", "--yes", "-q") == Outcome(0, "", "")
 
 

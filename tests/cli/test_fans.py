@@ -51,7 +51,7 @@ def test_table_shows_median_band_chance_of_a_rise_and_spread(fan_home: Path) -> 
 def test_long_table_and_json_carry_all_levels_in_order(fan_home: Path) -> None:
     table = read_exactly(output(fan_home, "predict", "--format", "csv"))
     columns = ["q0.025", "q0.1", "q0.25", "q0.5", "q0.75", "q0.9", "q0.975"]
-    assert list(table.columns[-7:]) == columns
+    assert list(table.columns[-8:]) == [*columns, "in_training"]
     assert (np.diff(table[columns], axis=1) > 0).all()
     assert table["q0.5"].equals(table["median"])
     found = json.loads(output(fan_home, "predict", "--format", "json"))

@@ -19,15 +19,16 @@ COMMANDS = {
 COLUMNS = {
     "train": "epoch loss validation_loss learning_rate gradient_norm seconds best member clipped "
     "gradient_kept phase gradient_norm_layer1 gradient_norm_head",
-    "predict": "symbol cutoff step date last_close actual median",
+    "predict": "symbol cutoff step date last_close actual median in_training",
     "evaluate": "model symbol cutoff date last_close predicted actual predicted_trend "
-    "actual_trend trend_hit direction_hit",
+    "actual_trend trend_hit direction_hit unchanged in_training",
 }
 KEYS = {
     "train": "model path unchanged promoted why metadata notes failures",
-    "predict": "model horizon trained_prices stale validation forecasts notes failures",
-    "evaluate": "models price horizon step_size test_start fitted_cutoffs refits looks "
-    "split_method windows verdicts tuning scores forecasts notes failures",
+    "predict": "model horizon trained_prices trained_until stale validation forecasts "
+    "notes failures",
+    "evaluate": "models price horizon step_size test_start trained_until fitted_cutoffs refits "
+    "looks split_method windows verdicts tuning scores forecasts notes failures",
 }
 
 

@@ -147,7 +147,9 @@ def test_a_run_in_which_all_failed_names_them_all(home: Path) -> None:
     assert last(home, "predict").counts == {"done": 0, "failed": 2}
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+)
 def test_a_run_that_is_stopped_logs_its_end(
     home: Path, forks: ForkServer, number: int, code: int
 ) -> None:
@@ -232,6 +234,47 @@ def test_the_environment_names_the_log_and_passwords_are_left_out(home: Path) ->
     assert start["environment"]["LSTMCLI_MODEL"] == "https://***@example.org/x"
     assert "no such model" in error["message"]
     assert "secret" not in (home / "log.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    "secret", ["pa@ss", "pa/ss", "p:a?s#s", "p a\tss", 'p"a\\ss', "p%40\u00fcss", "pa=s=sword"]
+)
+def test_no_password_of_a_url_comes_into_the_log_or_the_record(home: Path, secret: str) -> None:
+    url = f"https://me:{secret}@example.org/x?token=hush&n=1"
+    for arguments in (
+        ("predict", "--model", url),
+        ("predict", "--csv", url),
+        ("predict", url, "--csv", "prices.csv"),
+        ("data", "show", url),
+        ("data", "remove", url, "--yes"),
+        ("predict", "--data-dir", url),
+        ("predict", "--output", f"{url}/y"),
+        ("train", "--config", url),
+        ("train", "--set", url),
+        ("train", "--set", f"model.network={url}"),
+        ("fetch", url),
+        ("status", "--max-age", url),
+        (url,),
+    ):
+        assert in_process(*arguments, *LOG, folder=home).code != 0
+    for path in (home / "log.jsonl", home / "data/runs.json"):
+        text = path.read_text()
+        for form in (secret, json.dumps(secret)[1:-1], secret[-5:], "hush"):
+            assert form not in text, path
+    assert "https://***@example.org" in (home / "log.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["http://127.0.0.1:8080/x", "https://example.org/a:b", "data//prices", "see https://a.org: b"],
+)
+def test_a_url_without_a_password_stays_as_it_is(text: str) -> None:
+    assert json.loads(journal._event("note", {"message": text}))["message"] == text
+
+
+def test_a_url_that_was_cut_within_its_password_loses_it() -> None:
+    for text in ("found https://me:secr", "https:/me:secr...", ["//me:secret@host"]):
+        assert "secr" not in journal._event("note", {"message": text})
 
 
 def test_figures_that_are_none_stay_json() -> None:

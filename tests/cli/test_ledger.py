@@ -66,7 +66,7 @@ def issue_daily(home: Path, days: Sequence[str], names: Sequence[str] = ("one", 
         files = tuple(str(home / f"{name}.csv") for name in names)
         report = predict(Source(home / "data", now.date(), csv=files))
         list(recorded(report, home / "data", now).forecasts)
-        assert report.warnings == []
+        assert all("hindsight: " in each for each in report.warnings)
     for name, lines in whole.items():
         (home / f"{name}.csv").write_text("".join(lines))
 

@@ -138,7 +138,7 @@ def test_a_damaged_version_is_listed_as_such_and_hides_no_other(three: Path, dam
     assert "tiny/v0002 is damaged: " in outcome.out
     before = pointer(three)
     assert_one_error(models(three, "show", "tiny/v0002"), 1)
-    if not damage.startswith("odd"):  # what can forecast can be champion
+    if damage != "odd-symbols":  # what can forecast can be champion
         assert_one_error(models(three, "promote", "tiny/v0002"), 1)
         assert pointer(three) == before
 

@@ -13,7 +13,7 @@ import pytest
 from lstmcli.market import breaker, gate
 from lstmcli.runs.locks import hold
 from tests.cli.conftest import RECIPE
-from tests.command_line import Outcome, csv_text, hashes, in_process, walk
+from tests.command_line import Outcome, assert_one_error, csv_text, hashes, in_process, walk
 from tests.yahoo_stand_in import StandIn, dividend, random_walk, split, stand_in
 
 BARS = random_walk(200)  # to 2024-10-07
@@ -168,10 +168,10 @@ def test_39_another_adjustment_than_trained_on_is_told_once_a_batch(home: Path) 
 
 
 @pytest.mark.parametrize("odd", [{"source": ["store"]}, {"data": 3}, {"data": {"symbols": [3]}}])
-def test_metadata_that_say_nothing_of_the_prices_make_no_model_stale(
+def test_metadata_that_say_nonsense_of_the_prices_are_an_error(
     home: Path, odd: dict[str, Any]
 ) -> None:
     path = home / "data/models/tiny/v0001/metadata.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **odd}))
     run(home, "data", "remove", "AAPL", "--yes")
-    assert json.loads(run(home, "predict", "MSFT", "--format", "json").out)["stale"] == []
+    assert_one_error(in_process("predict", "MSFT", folder=home), 1, "not a lstmcli model")

@@ -179,8 +179,8 @@ def test_values_play_no_part_in_where_series_are_cut() -> None:
 def test_a_train_end_on_a_day_without_a_bar_cuts_before_it() -> None:
     series = series_of(random_walk(200))
     friday = series.dates[99]
-    assert np.is_busday(friday + 3)
-    borders = borders_of(series, train_end=str(friday + 1))
+    assert np.is_busday(friday + np.timedelta64(3, "D"))
+    borders = borders_of(series, train_end=str(friday + np.timedelta64(1, "D")))
     assert borders.train_end == friday
 
 

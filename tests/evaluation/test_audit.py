@@ -69,8 +69,9 @@ def test_sampled_days_are_spread_from_the_first_to_the_last(number: int, seed: i
     assert len(chosen) == min(8, number)
     assert len(np.unique(chosen)) == len(chosen)
     assert (chosen[0], chosen[-1]) == (DAYS[0], DAYS[number - 1])
-    assert (np.diff(chosen) > np.timedelta64(0)).all()
-    assert np.diff(chosen).max(initial=np.timedelta64(0)) <= DAYS[number - 1] - DAYS[0] + 1
+    none, day = np.timedelta64(0, "D"), np.timedelta64(1, "D")
+    assert (np.diff(chosen) > none).all()
+    assert np.diff(chosen).max(initial=none) <= DAYS[number - 1] - DAYS[0] + day
 
 
 def test_forecasts_from_rows_up_to_the_cutoff_are_clean() -> None:

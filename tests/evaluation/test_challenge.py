@@ -28,7 +28,7 @@ def compared(ours, theirs, *, reach=1, symbols=1, levels=LEVELS, level=0.01) -> 
         theirs.T.ravel(),
         np.repeat([f"S{k}" for k in range(symbols)], len(ours)),
         np.tile(dates, symbols),
-        np.tile(dates + reach, symbols),
+        np.tile(dates + np.timedelta64(reach, "D"), symbols),
         levels=levels,
         steps=reach,
         level=level,

@@ -16,7 +16,7 @@ LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 def days(n, apart=1):
     cutoff = DAY + apart * np.arange(n)
-    return cutoff, cutoff + apart
+    return cutoff, cutoff + np.timedelta64(apart, "D")
 
 
 def test_hits_and_the_best_constant_answer_are_counted():
@@ -64,16 +64,16 @@ def test_what_has_not_happened_is_left_out():
 def test_overlapping_windows_count_once():
     cutoff = DAY + np.arange(60)
     actual = np.where(np.arange(60) % 2, 0.1, -0.1)
-    found = two_way(np.full(60, 0.1), actual, cutoff, cutoff + 20)
+    found = two_way(np.full(60, 0.1), actual, cutoff, cutoff + np.timedelta64(20, "D"))
     assert (found.n_windows, found.n_independent, found.interval.n) == (60, 3, 3)
     assert found.accuracy == 0.5
     assert found.independent_accuracy == 0.0  # the cutoffs 0, 20 and 40 all fell
 
 
 def test_symbols_of_one_date_share_its_weight_and_count_as_one_trial():
-    cutoff = np.array([DAY, DAY, DAY, DAY + 1])
+    cutoff = np.array([DAY, DAY, DAY, DAY + np.timedelta64(1, "D")])
     actual = np.array([0.1, 0.1, -0.1, -0.1])
-    found = two_way(np.full(4, 0.1), actual, cutoff, cutoff + 1)
+    found = two_way(np.full(4, 0.1), actual, cutoff, cutoff + np.timedelta64(1, "D"))
     assert found.accuracy == pytest.approx((2 / 3 + 0) / 2)
     assert (found.n_windows, found.n_independent) == (4, 2)
     assert (

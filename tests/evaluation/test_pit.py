@@ -16,7 +16,13 @@ def histogram(actual, spread=1.0, levels=LEVELS, days=1, symbols=1):
     n = len(actual)
     fan = np.tile(spread * stats.norm.ppf(levels), (n, 1, 1))
     cutoff = np.tile(DAY + np.arange(n // symbols), symbols)
-    return pit_histogram(Forecast(np.zeros((n, 1)), fan, levels), 1, actual, cutoff, cutoff + days)
+    return pit_histogram(
+        Forecast(np.zeros((n, 1)), fan, levels),
+        1,
+        actual,
+        cutoff,
+        cutoff + np.timedelta64(days, "D"),
+    )
 
 
 def test_a_true_fan_is_flat_and_a_narrow_one_is_not():
@@ -90,5 +96,10 @@ def test_few_windows_and_several_symbols_say_why_there_is_no_test():
 def test_point_forecasts_and_futures_have_no_histogram():
     cutoff = DAY + np.arange(3)
     none = np.full(3, np.nan)
-    assert pit_histogram(Forecast(np.zeros((3, 1))), 1, np.zeros(3), cutoff, cutoff + 1) is None
+    assert (
+        pit_histogram(
+            Forecast(np.zeros((3, 1))), 1, np.zeros(3), cutoff, cutoff + np.timedelta64(1, "D")
+        )
+        is None
+    )
     assert histogram(none) is None

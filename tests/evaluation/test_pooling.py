@@ -52,7 +52,7 @@ def test_columns_are_pooled_apart():
     cutoff = DAY + np.array([1, 0, 1])
     values = np.array([[1.0, np.nan], [2.0, np.nan], [3.0, 5.0]])
     dates, means = by_date(values, cutoff)
-    assert dates.tolist() == [DAY.item(), (DAY + 1).item()]
+    assert dates.tolist() == [DAY.item(), (DAY + np.timedelta64(1, "D")).item()]
     np.testing.assert_array_equal(means, [[2.0, np.nan], [2.0, 5.0]])
     np.testing.assert_array_equal(pooled(values, cutoff), [2.0, 5.0])
 
@@ -85,13 +85,22 @@ def test_means_leave_out_what_has_not_happened():
 )
 def test_windows_of_one_series_that_do_not_overlap_are_counted(step_size, horizon, count, reach):
     rows = np.arange(0, 601, step_size)
-    assert count_dates((DAY + rows)[independent(DAY + rows, DAY + rows + horizon)]) == count
-    assert overlap(DAY + rows, DAY + rows + horizon) == reach == -(-horizon // step_size)
+    assert (
+        count_dates(
+            (DAY + rows)[independent(DAY + rows, DAY + rows + np.timedelta64(horizon, "D"))]
+        )
+        == count
+    )
+    assert (
+        overlap(DAY + rows, DAY + rows + np.timedelta64(horizon, "D"))
+        == reach
+        == -(-horizon // step_size)
+    )
 
 
 def test_symbols_of_one_date_are_chosen_together_and_count_once():
     cutoff = DAY + np.array([0, 5, 10, 0, 5, 10])
-    chosen = independent(cutoff, cutoff + 10)
+    chosen = independent(cutoff, cutoff + np.timedelta64(10, "D"))
     assert chosen.tolist() == [True, False, True, True, False, True]
     assert count_dates(cutoff[chosen]) == 2
 
@@ -103,7 +112,7 @@ def test_chosen_windows_never_overlap_and_no_more_fit_greedily(rows):
     cutoff = DAY + np.array([day for day, _ in rows])
     end = cutoff + np.array([length for _, length in rows])
     chosen = independent(cutoff, end)
-    free_from = DAY - 1
+    free_from = DAY - np.timedelta64(1, "D")
     for date in np.unique(cutoff):
         assert chosen[cutoff == date].all() == chosen[cutoff == date].any() == (date >= free_from)
         if date >= free_from:

@@ -30,7 +30,7 @@ def windows(kind, bound, actual, predicted, calls):
         calls=calls,
         sigma=np.full(actual.size, 0.01),
         cutoff=cutoff,
-        end=cutoff + 2,
+        end=cutoff + np.timedelta64(2, "D"),
     )
 
 

@@ -85,7 +85,7 @@ def test_the_confusion_table_counts_what_happened_by_what_was_called():
     actual = np.array([DOWN, DOWN, FLAT, UP, UP, UP], dtype=np.int8)
     called = np.array([DOWN, UP, UP, UP, UP, FLAT], dtype=np.int8)
     cutoff = DAY + np.arange(6)
-    found = three_way(called, actual, cutoff, cutoff + 2)
+    found = three_way(called, actual, cutoff, cutoff + np.timedelta64(2, "D"))
     assert found.confusion == ((1, 0, 1), (0, 0, 1), (0, 1, 2))
     assert found.accuracy == pytest.approx(3 / 6)
     assert found.balanced_accuracy == pytest.approx((1 / 2 + 0 + 2 / 3) / 3)

@@ -27,7 +27,7 @@ def judge(net, *, n=49, symbols=1, quantiles=None, levels=(), actual=None, up=0.
         cutoff=cutoff,
         last_close=np.full(rows, 100.0),
         sigma=np.full(rows, 0.02),
-        dates=(cutoff + 1)[:, None],
+        dates=(cutoff + np.timedelta64(1, "D"))[:, None],
         actual=actual,
         forecasts={
             "net": Forecast(net(actual, generator), quantiles, levels),
@@ -94,7 +94,7 @@ def test_moves_that_know_nothing_are_called_a_copy():
         cutoff=DAY + np.arange(60),
         last_close=100 * np.exp(np.cumsum(moves) - moves),
         sigma=np.full(60, 0.02),
-        dates=(DAY + np.arange(60) + 1)[:, None],
+        dates=(DAY + np.arange(60) + np.timedelta64(1, "D"))[:, None],
         actual=moves[:, None],
         forecasts={
             "net": Forecast(generator.normal(0, 0.005, (60, 1))),
@@ -195,7 +195,7 @@ def test_a_future_without_outcome_leaves_nothing_to_judge():
         cutoff=np.array([DAY]),
         last_close=np.array([1.0]),
         sigma=np.array([0.1]),
-        dates=np.array([[DAY + 1]]),
+        dates=np.array([[DAY + np.timedelta64(1, "D")]]),
         actual=np.array([[np.nan]]),
         forecasts={"net": Forecast(np.zeros((1, 1)))},
     )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lstmcli.errors import DataError
 from lstmcli.market.csv_bytes import Block
-from lstmcli.market.csv_dates import parse_days
+from lstmcli.market.csv_dates import parse_stamps
 from lstmcli.market.csv_ending import refuse_cut_ending
 from lstmcli.market.csv_fields import split_fields
 from lstmcli.market.csv_numbers import MISSING, parse_numbers
@@ -54,7 +54,8 @@ def test_quoted_fields_are_those_without_quotes(rows: list[tuple[str, str]]) -> 
     )
 )
 def test_dates_are_those_of_the_standard_library(texts: list[str]) -> None:
-    found = parse_days(split_fields(block([f"{text},1" for text in texts]), ",", 2, "x"), 0, "x")
+    fields = split_fields(block([f"{text},1" for text in texts]), ",", 2, "x")
+    found = parse_stamps(fields, 0, "x").days
     expected = [date.fromisoformat(text) if text else None for text in texts]
     assert found.astype(object).tolist() == expected
 
@@ -68,9 +69,9 @@ def test_only_iso_dates_are_dates(text: str) -> None:
         expected = None
     if expected is None or not 1678 <= expected.year <= 2261:
         with pytest.raises(DataError, match="bad date"):
-            parse_days(fields, 0, "x")
+            parse_stamps(fields, 0, "x")
     else:
-        assert parse_days(fields, 0, "x")[0] == np.datetime64(expected)
+        assert parse_stamps(fields, 0, "x").days[0] == np.datetime64(expected)
 
 
 @given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=9))

@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lstmcli.market.calendars import sessions_of
+from lstmcli.market.calendars import calendar_of, sessions_of
+from lstmcli.market.intervals import infer_interval
 from lstmcli.market.prices import Prices
-from lstmcli.market.sessions import future_dates, infer_interval, missing_sessions, sessions_behind
+from lstmcli.market.schedule import Schedule
+from lstmcli.market.sessions import future_dates, missing_sessions, sessions_behind
 
 
 def history(days: np.ndarray, symbol: str) -> Prices:
@@ -108,9 +110,9 @@ def test_dates_outside_the_calendar_are_no_error() -> None:
 
 def test_nothing_is_missing_where_no_calendar_can_be_believed() -> None:
     weekdays = pd.bdate_range("1930-01-01", "1960-01-01").to_numpy().astype("datetime64[D]")
-    assert missing_sessions(weekdays[::2], "^GSPC").size == 0
+    assert missing_sessions(weekdays[::2], "^GSPC", infer_interval(weekdays[::2])).size == 0
     monthly = pd.date_range("1980-01-01", periods=100, freq="MS").to_numpy()
-    assert missing_sessions(monthly, "wine").size == 0
+    assert missing_sessions(monthly, "wine", "1mo").size == 0
     assert missing_sessions(monthly[:0], "AAPL").size == 0
 
 
@@ -141,4 +143,5 @@ def test_an_old_index_with_saturdays_still_gets_weekdays() -> None:
 def test_sessions_behind_counts_complete_bars(
     last: date, symbol: str, interval: str, today: date, behind: int
 ) -> None:
-    assert sessions_behind(last, symbol, interval, today) == behind
+    schedule = Schedule((calendar_of(symbol) or "24/5",))
+    assert sessions_behind(last, schedule, interval, today) == behind

@@ -250,7 +250,7 @@ def test_removing_leaves_nothing_of_a_symbol_and_all_of_the_others(tmp_path: Pat
     remove_stored(tmp_path, "AAPL")
     left = {"prices/1wk/AAPL.csv", "prices/1wk/AAPL.json", "prices/1d/MSFT.csv"}
     assert set(tree(tmp_path)) == {*left, "prices/1d/MSFT.json"}
-    with pytest.raises(DataError, match="no prices stored"):
+    with pytest.raises(DataError, match=r"no daily bars stored .*only weekly bars are stored"):
         remove_stored(tmp_path, "AAPL")
 
 

@@ -64,7 +64,12 @@ def test_a_shared_row_shows_the_strongest_of_its_bars_and_the_newest_with_all_be
     alone[BARS - 13], alone[BARS - 17] = 0.02, -0.03  # 13 and 17 back
     older = np.arange(BARS) / 1000.0
     row = rows_of(shown(an_explanation(alone, older)), "AAA: how the width")[10]
-    assert row == ["11-20", str(np.datetime64("2020-01-01") + BARS - 11), *["-3.00%"] * 4, "+4.90%"]
+    assert row == [
+        "11-20",
+        str(np.datetime64("2020-01-01") + np.timedelta64(BARS - 11, "D")),
+        *["-3.00%"] * 4,
+        "+4.90%",
+    ]
 
 
 def test_no_line_is_wider_than_a_narrow_terminal_but_for_prose() -> None:

@@ -25,13 +25,19 @@ from lstmcli.forecasting.forecaster import forecast
 from lstmcli.recipes import load_settings
 from lstmcli.runs.bundle import load_bundle, read_metadata, save_bundle, settings_toml
 from lstmcli.workflows.fit import Fit
-from tests.synthetic import CPU, fit_on, random_walk, series_of, tiny_settings
+from tests.synthetic import (
+    CPU,
+    fit_on,
+    random_walk,
+    series_of,
+    tiny_settings,
+    version_facts,
+)
 
 SERIES = series_of(random_walk(160), random_walk(160, seed=1) * 1e6)
 FILES = ("model.safetensors", "config.toml", "metadata.json", "history.csv")
 
-# What a version's metadata must hold besides what save_bundle adds.
-FOUND = {"seed": 0, "split": {}, "windows": {}, "trend": {}, "validation": None}
+FOUND = version_facts()
 
 
 def fitted(scaling: str = "log_return", series: Series = SERIES) -> Fit:
@@ -280,8 +286,8 @@ def test_a_file_too_large_to_be_ours_is_refused(bundle: Path, name: str) -> None
         ("[1]", "not of schema version 1"),
         ("{}", "not of schema version 1"),
         ('{"schema_version": 2, "trained_on": []}', "not of schema version 1"),
-        ('{"schema_version": 1}', "symbols trained on"),
-        ('{"schema_version": 1, "trained_on": []}', "lacks split, windows"),
+        ('{"schema_version": 1}', "metadata.json: trained_on is missing"),
+        ('{"schema_version": 1, "trained_on": []}', "metadata.json: interval is missing"),
         ("\udc80", "metadata.json"),
     ],
 )

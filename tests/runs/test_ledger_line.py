@@ -28,12 +28,12 @@ ENTRY = Entry(
     weights="60303ae22b998861",
     lstmcli="0.1.0",
 )
-NUMBERS = st.floats(-1e6, 1e6)
+NUMBERS = st.floats(-99, 99)
 
 
 @given(
     symbol=st.text(max_size=12),
-    last_close=NUMBERS,
+    last_close=st.floats(1e-6, 1e6),
     moves=st.lists(st.lists(NUMBERS, min_size=3, max_size=3), min_size=1, max_size=4),
 )
 def test_a_line_is_one_line_of_ascii_and_reads_as_what_was_written(
@@ -43,7 +43,7 @@ def test_a_line_is_one_line_of_ascii_and_reads_as_what_was_written(
         symbol=symbol,
         last_close=last_close,
         steps=list(range(1, len(moves) + 1)),
-        dates=["2026-01-06"] * len(moves),
+        dates=[f"2026-01-{6 + step:02}" for step in range(len(moves))],
         levels=[0.1, 0.5, 0.9],
         moves=moves,
     )
@@ -108,8 +108,9 @@ def forged(**changes: object) -> bytes:
         ({"more": 1}, "lacks some of its fields"),
         ({"dates": ["2026-01-06"]}, "do not fit"),
         ({"moves": [[0.1]] * 4}, "do not fit"),
-        ({"steps": [], "dates": [], "moves": []}, "do not fit"),
-        ({"levels": [0.1] * 7}, "no median"),
+        ({"steps": [], "dates": [], "moves": []}, "of other types"),
+        ({"levels": [0.1 + 0.01 * each for each in range(7)]}, "no median"),
+        ({"levels": [0.5] * 7}, "levels do not ascend"),
     ],
 )
 def test_a_line_of_another_kind_says_what_is_wrong(changes: dict[str, object], why: str) -> None:

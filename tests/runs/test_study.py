@@ -89,7 +89,8 @@ def test_every_end_of_a_trial_is_kept(tmp_path: Path) -> None:
         for state, value in (("complete", 0.5), ("pruned", None), ("failed", None)):
             claimed = study.claim(9, ask)
             assert claimed
-            study.finish(claimed[1], state, {"reason": state}, value)  # type: ignore[arg-type]
+            result = {"reason": state, "scores": [0.5]}
+            study.finish(claimed[1], state, result, value)  # type: ignore[arg-type]
     with opened(tmp_path) as study:
         found = study.records()
     assert [(each.state, each.value, each.result["reason"]) for each in found] == [

@@ -152,7 +152,7 @@ def test_a_bad_file_is_named_and_the_others_are_stored(tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("Date,Close\n2018-08-31,-1\n")
     report = run(tmp_path, "bad.csv", "good.csv", "no_symbol.csv")
     assert [each.symbol for each in report.imported] == ["GOOD"]
-    assert [each.exit_code for each in report.failures] == [4, 2]
+    assert [each.exit_code for each in report.failures] == [4, 4]
     assert "NAME=FILE" in report.failures[1].reason
     assert sorted(path.name for path in (tmp_path / "data/prices/1d").iterdir()) == [
         "GOOD.csv",
@@ -204,7 +204,7 @@ def test_an_import_is_refused_while_another_run_writes(tmp_path: Path) -> None:
 def test_strict_refuses_missing_sessions(tmp_path: Path) -> None:
     lines = csv_text(CLOSES).splitlines(keepends=True)
     (tmp_path / "fund.csv").write_text("".join([*lines[:20], *lines[25:]]))
-    assert "5 exchange sessions are missing" in run(tmp_path, "fund.csv").notes[0]
+    assert "5 weekdays are missing" in run(tmp_path, "fund.csv").notes[0]
     source = Source(
         tmp_path / "other", date(2018, 9, 6), csv=(str(tmp_path / "fund.csv"),), strict=True
     )

@@ -317,8 +317,8 @@ def test_rows_without_a_price_are_left_out_told_and_fetched_later(
     assert "2 rows without a price left out" in result.note
     server.serve("AAPL", BARS)
     (result,) = run("AAPL").results
-    assert (result.status, result.added, result.last) == ("updated", 1, "2024-04-22")
-    assert run("AAPL", full=True).results[0].added == 1
+    assert (result.status, result.added, result.last) == ("updated", 2, "2024-04-22")
+    assert run("AAPL", full=True).results[0].added == 0
     same(stored(tmp_path), BARS)
 
 

@@ -186,7 +186,7 @@ def test_the_shuffled_split_takes_one_series() -> None:
 
 def test_too_short_a_series_is_named() -> None:
     short = series_of(random_walk(20), random_walk(20), symbol="NEW", first="2000-09-01")
-    with pytest.raises(DataError, match=r"needs \d+ rows, has 20 \(NEW\)"):
+    with pytest.raises(DataError, match=r"needs \d+ rows before .*, has 0 \(NEW\)"):
         make_plan([SERIES, short], settings_with())
 
 

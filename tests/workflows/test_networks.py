@@ -19,7 +19,7 @@ from lstmcli.networks.build import named_layers
 from lstmcli.runs.bundle import load_bundle, save_bundle
 from lstmcli.workflows.fit import Fit, fit
 from lstmcli.workflows.plan import make_plan
-from tests.synthetic import CPU, fit_on, random_walk, series_of, tiny_settings
+from tests.synthetic import CPU, fit_on, random_walk, series_of, tiny_settings, version_facts
 
 NETWORKS = get_args(Model.model_fields["network"].annotation)
 RECURRENT = ("lstm", "rnn", "gru", "peephole")
@@ -42,7 +42,6 @@ SERIES = [
     series_of(random_walk(330), 1e6 * random_walk(330, seed=1)),
     series_of(random_walk(300, seed=2), 1e6 * random_walk(300, seed=3), symbol="BBB"),
 ]
-FOUND = {"seed": 0, "split": {}, "windows": {}, "trend": {}, "validation": None}
 
 
 def settings_of(network: str, mode: str, **model: Any) -> Settings:
@@ -97,11 +96,11 @@ def test_it_learns_forecasts_and_comes_back_from_disk(
         assert found.quantiles is not None
         assert (np.diff(found.quantiles, axis=-1) > 0).all()
 
-    folders = [tmp_path / name for name in ("v0001", "v0002")]
-    save_bundle(folders[0], done.model, FOUND, done.history)
+    folders, facts = [tmp_path / name for name in ("v0001", "v0002")], version_facts()
+    save_bundle(folders[0], done.model, facts, done.history)
     loaded, _ = load_bundle(folders[0], CPU)
     assert same(found, ahead(loaded, SERIES, 60, 150, 299))
-    save_bundle(folders[1], loaded, FOUND, done.history)
+    save_bundle(folders[1], loaded, facts, done.history)
     first, second = ((each / "model.safetensors").read_bytes() for each in folders)
     assert first == second
 
@@ -165,7 +164,7 @@ def test_weights_of_another_network_are_refused(network: str, tmp_path: Path) ->
     other = NETWORKS[(NETWORKS.index(network) + 1) % len(NETWORKS)]
     mine, others = (fitted(name, "relative").model for name in (network, other))
     mixed = TrainedModel(others.network, mine.settings, mine.fitted, mine.trained_on)
-    save_bundle(tmp_path / "v0001", mixed, FOUND, [])
+    save_bundle(tmp_path / "v0001", mixed, version_facts(), [])
     with pytest.raises(ModelError, match=r"model.safetensors: .*(lacks|besides|settings need)"):
         load_bundle(tmp_path / "v0001", CPU)
 

@@ -15,7 +15,7 @@ from lstmcli.runs.bundle import save_bundle
 from lstmcli.runs.champions import promote
 from lstmcli.runs.registry import next_version
 from lstmcli.workflows.promotion import Decision, decide
-from tests.synthetic import make_prices, random_walk, tiny_settings, untrained
+from tests.synthetic import make_prices, random_walk, tiny_settings, untrained, version_facts
 
 FAN = {
     "window": {"context_length": 40, "horizon": 30, "features": ["close"], "scaling": "volatility"},
@@ -54,10 +54,10 @@ def keep(
 ) -> Path:
     """Make a model the champion of its name."""
     version = next_version(data_dir, "mine")
-    found = {"split": {"test_start": str(test_start)}, "interval": interval}
-    save_bundle(
-        version.folder, model, {**found, "windows": {}, "trend": {}, "validation": None}, []
+    found = version_facts(
+        model.settings.window.horizon, split={"test_start": str(test_start)}, interval=interval
     )
+    save_bundle(version.folder, model, found, [])
     promote(data_dir, version)
     return version.folder
 
@@ -182,7 +182,7 @@ def test_models_of_other_prices_or_bars_are_not_compared(tmp_path: Path) -> None
     keep(tmp_path, untrained(settings()), day(prices[0], 200), interval="1wk")
     told = judged(tmp_path, untrained(settings()), prices)
     assert told.promoted is False
-    assert "bars of 1d" in told.why
+    assert "daily bars (S0): it reads weekly bars" in told.why
 
 
 @pytest.mark.parametrize("damage", ["weights", "pointer"])

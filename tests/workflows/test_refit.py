@@ -130,7 +130,7 @@ def test_a_refit_that_calibrates_on_later_rows_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def leaky(series: Any, day: Any, embargo: int, length: Any = None) -> Span:
-        return known_span(series, day + 20, embargo, length)
+        return known_span(series, day + np.timedelta64(20, "D"), embargo, length)
 
     monkeypatch.setattr(refit_module, "known_span", leaky)
     world = World("fan", tmp_path)

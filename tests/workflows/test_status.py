@@ -6,14 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from lstmcli.errors import DataError
 from lstmcli.market.store import write_imported
 from lstmcli.market.store_folder import price_path, sidecar_path
 from lstmcli.runs.record import RunEnd, note_end
-from lstmcli.workflows import status as module
 from lstmcli.workflows.status import Part, StatusReport, status
 from tests.workflows.test_data import bars, store
 
@@ -106,31 +104,27 @@ def test_a_sidecar_that_says_nothing_hides_no_series(tmp_path: Path) -> None:
     assert "1 of unknown source: AAPL" in found.what
 
 
-def test_every_calendar_of_the_store_is_followed_to_its_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for symbol in ("AAPL", "BTC-USD", "0700.HK"):
+def test_every_calendar_of_the_store_is_followed_to_its_end(tmp_path: Path) -> None:
+    for symbol in ("AAPL", "BTC-USD", "0700.HK", "600519.SS"):
         store(tmp_path, symbol)
     found = part(tmp_path, "calendars")
-    assert found.state == "ok"
-    assert found.what.startswith("24/7 to 2100-12-31, XHKG to 20")
-
-    def short(calendar: str) -> np.ndarray:  # type: ignore[type-arg]
-        days = ["2018-08-30", "2018-09-06"] if calendar == "XNYS" else []
-        return np.array(days, dtype="datetime64[D]")
-
-    monkeypatch.setattr(module, "sessions_of", short)
-    found = part(tmp_path, "calendars")
-    assert (found.state, "pip install -U exchange-calendars" in found.next_step) == ("bad", True)
+    assert (found.state, found.next_step) == ("ok", "")
     assert found.what == (
-        "XNYS to 2018-09-06, 24/7 unknown, weekdays are taken, XHKG unknown, weekdays are taken"
+        "24/7 to 2100-12-31, XHKG to 2049-12-31, XNYS to 2100-12-31, XSHG to 2026-12-31"
     )
 
 
-def test_a_calendar_about_to_end_is_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    days = np.array(["2018-12-01"], dtype="datetime64[D]")
-    monkeypatch.setattr(module, "sessions_of", lambda calendar: days)
-    assert part(tmp_path, "calendars").state == "old"
+def test_holidays_that_are_not_known_are_named_and_no_upgrade_is_advised(tmp_path: Path) -> None:
+    store(tmp_path, "600519.SS")
+    found = part(tmp_path, "calendars", now=datetime(2026, 11, 26, tzinfo=UTC))
+    assert (found.state, found.what) == ("old", "XSHG: holidays after 2026-12-31 are not known")
+    assert "pip" not in found.next_step
+
+
+def test_tel_aviv_is_known(tmp_path: Path) -> None:
+    store(tmp_path, "TEVA.TA")
+    found = part(tmp_path, "calendars")
+    assert (found.state, found.what) == ("ok", "XTAE to 2100-12-31")
 
 
 def test_a_device_that_is_not_there_is_bad(tmp_path: Path) -> None:

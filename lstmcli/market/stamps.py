@@ -1,0 +1,214 @@
+"""The session that a time stamp belongs to: its date in the time zone of the exchange.
+
+A feed's daily bar begins at the exchange's midnight. Written in UTC, that of Frankfurt is 23:00 of
+the day before, in summer 22:00: taken as they are written, such dates have Sundays and no Fridays.
+Where no symbol names the exchange, its zone is one in which the stamps are midnights, or lie within
+trading hours, on the days of a week. Zones that give different dates are an error, not a choice.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lstmcli.errors import DataError
+from lstmcli.market.calendars import calendar_of
+from lstmcli.market.intervals import MONTHS, infer_interval
+
+Days = NDArray[np.datetime64]
+Minutes = NDArray[np.int64]
+
+NO_OFFSET = -(10**6)
+NEW_YORK = "America/New_York"
+ZONES = {
+    "24/7": "UTC", "24/5": "Europe/London", "CMES": NEW_YORK,  # the last two as Yahoo has them
+    "XNYS": NEW_YORK, "XTSE": "America/Toronto", "XMEX": "America/Mexico_City",
+    "BVMF": "America/Sao_Paulo", "XBUE": "America/Argentina/Buenos_Aires",
+    "XSGO": "America/Santiago", "XLIM": "America/Lima", "XLON": "Europe/London",
+    "XDUB": "Europe/Dublin", "XLIS": "Europe/Lisbon", "XICE": "Atlantic/Reykjavik",
+    "XETR": "Europe/Berlin", "XFRA": "Europe/Berlin", "XDUS": "Europe/Berlin",
+    "XHAM": "Europe/Berlin", "XSTU": "Europe/Berlin", "XPAR": "Europe/Paris",
+    "XAMS": "Europe/Amsterdam", "XBRU": "Europe/Brussels", "XMIL": "Europe/Rome",
+    "XMAD": "Europe/Madrid", "XSWX": "Europe/Zurich", "XWBO": "Europe/Vienna",
+    "XSTO": "Europe/Stockholm", "XOSL": "Europe/Oslo", "XCSE": "Europe/Copenhagen",
+    "XWAR": "Europe/Warsaw", "XPRA": "Europe/Prague", "XBUD": "Europe/Budapest",
+    "XHEL": "Europe/Helsinki", "ASEX": "Europe/Athens", "XJSE": "Africa/Johannesburg",
+    "XIST": "Europe/Istanbul", "XMOS": "Europe/Moscow", "XSAU": "Asia/Riyadh",
+    "XTAE": "Asia/Tel_Aviv", "XDFM": "Asia/Dubai", "XKAR": "Asia/Karachi",
+    "XBOM": "Asia/Kolkata", "XBKK": "Asia/Bangkok", "XIDX": "Asia/Jakarta",
+    "XHKG": "Asia/Hong_Kong", "XSHG": "Asia/Shanghai", "XTAI": "Asia/Taipei",
+    "XSES": "Asia/Singapore", "XKLS": "Asia/Kuala_Lumpur", "XPHS": "Asia/Manila",
+    "XTKS": "Asia/Tokyo", "XKRX": "Asia/Seoul", "XASX": "Australia/Sydney",
+    "XNZE": "Pacific/Auckland",
+}  # fmt: skip
+_ON_SUNDAYS = ("Asia/Riyadh", "Asia/Tel_Aviv", "Asia/Dubai")
+_TRADING = (7 * 60, 18 * 60)
+_TRADING_NEW_YORK = (9 * 60, 16 * 60 + 30)
+_EVENING, _LAST_HALF_HOUR = 20 * 60, 23 * 60 + 30
+_MOST = 0.9
+_FEW = 0.02
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """N dates as they are written, with the times after them.
+
+    days : (N,) datetime64[D]. minutes : (N,) since that midnight, 0 where no time is given.
+    offsets : (N,) minutes east of UTC, NO_OFFSET where none is given.
+    """
+
+    days: Days
+    minutes: Minutes
+    offsets: Minutes
+
+    def keep(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> "Stamps":
+        """The rows of a mask, or in the order of an index."""
+        return Stamps(self.days[which], self.minutes[which], self.offsets[which])
+
+    @staticmethod
+    def joined(parts: "Sequence[Stamps]") -> "Stamps":
+        """All rows of the parts, one part after another."""
+        return Stamps(
+            np.concatenate([part.days for part in parts]),
+            np.concatenate([part.minutes for part in parts]),
+            np.concatenate([part.offsets for part in parts]),
+        )
+
+    def instants(self) -> NDArray[np.datetime64]:
+        """(N,) in UTC, as which a time without an offset counts too."""
+        offsets = np.where(self.offsets == NO_OFFSET, 0, self.offsets)
+        instants: NDArray[np.datetime64] = self.days.astype("datetime64[m]") + (
+            self.minutes - offsets
+        ).astype("timedelta64[m]")
+        return instants
+
+
+def session_days(
+    stamps: Stamps, filled: NDArray[np.bool_], symbol: str, where: str
+) -> tuple[Days, list[str]]:
+    """The dates (N,) of a series' sessions, and a note where they are not those written.
+
+    filled : (N,) the rows in which the series has values; in a wide table the others may be stamps
+        of another exchange.
+    Raises DataError where the dates cannot be decided.
+    """
+    if not stamps.minutes.any() or not filled.any():
+        return stamps.days, []
+    seen = stamps.keep(np.flatnonzero(filled)[np.argsort(stamps.instants()[filled])])
+    zone = _zone(seen, symbol, where)
+    if zone is None:
+        return stamps.days, []
+    days = _in_zone(stamps.instants(), zone)[0]
+    moved = np.flatnonzero((days != stamps.days) & filled)
+    if moved.size == 0:
+        return days, []
+    last = int(moved[-1])
+    example = f"{_shown(stamps, last)} is the session of {days[last]}"
+    return days, [f"Dates are those of the time zone {zone}: {example}."]
+
+
+def _zone(seen: Stamps, symbol: str, where: str) -> str | None:
+    """The zone in which the stamps are dates of sessions, None for the dates as written."""
+    naive = bool((seen.offsets == NO_OFFSET).all())
+    as_written = _all(seen.minutes, lambda time: (time <= _EVENING) | (time >= _LAST_HALF_HOUR))
+    if as_written and np.mean(seen.minutes == 0) >= _MOST:
+        return None
+    calendar = calendar_of(symbol)
+    # DAX and BMW have the shape of New York's symbols too.
+    is_certain = calendar in ZONES and (calendar != "XNYS" or symbol.startswith("^"))
+    is_like_us = calendar == "XNYS" and symbol.isupper()
+    # Without an offset, or with one other than UTC's, the date as written may be the local one.
+    may_be_local = naive or (not is_certain and seen.offsets.any())
+    if may_be_local and as_written and _is_week(seen.days):
+        return None
+    likely: dict[bytes, str] = {}
+    possible: dict[bytes, str] = {}  # Tel Aviv's close on a Sunday may be Tokyo's midnight
+    for zone in [ZONES[str(calendar)]] if is_certain else dict.fromkeys(ZONES.values()):
+        days, minutes = _in_zone(seen.instants(), zone)
+        is_midnight = not minutes[: max(1, minutes.size - 1)].any()  # the last may be of now
+        if not is_midnight and (naive or not (is_certain or _is_trading(minutes, days))):
+            continue
+        in_new_york = zone == NEW_YORK and _within(minutes, _TRADING_NEW_YORK)
+        if is_like_us and in_new_york and _is_week(days):
+            return zone
+        if _is_week(days) or (is_midnight and _is_week(days, zone)):
+            likely.setdefault(days.tobytes(), zone)
+        elif _is_week(days, zone):
+            possible.setdefault(days.tobytes(), zone)
+    found = likely or possible
+    if len(found) == 1:
+        return next(iter(found.values()))
+    if not found and not is_certain and as_written and _is_week(seen.days):
+        return None  # times of no pattern, as those of bars within a day
+    raise _undecided(seen, where)
+
+
+def _in_zone(instants: NDArray[np.datetime64], zone: str) -> tuple[Days, Minutes]:
+    """Local dates, and minutes since the day began there: 01:00 where summer time cut midnight."""
+    index = pd.DatetimeIndex(instants.astype("datetime64[s]"), tz="UTC").tz_convert(zone)
+    local = index.tz_localize(None).to_numpy()
+    days = local.astype("datetime64[D]")
+    minutes = (local - days).astype("timedelta64[m]").astype(np.int64)
+    if (minutes == 60).any():
+        before = (index - pd.Timedelta(minutes=1)).tz_localize(None).to_numpy()
+        minutes[(minutes == 60) & (before.astype("datetime64[D]") < days)] = 0
+    return days, minutes
+
+
+def _is_trading(minutes: Minutes, days: Days) -> bool:
+    """Whether the times are those of an opening or a closing, or of the end of every day."""
+    if _is_every_day(days):
+        return _within(minutes, (_LAST_HALF_HOUR, 24 * 60))
+    near = np.abs(minutes - np.median(minutes)) < 30
+    return _within(minutes, _TRADING) and bool(near.mean() >= _MOST)
+
+
+def _within(minutes: Minutes, span: tuple[int, int]) -> bool:
+    return _all(minutes, lambda time: (time == 0) | ((time >= span[0]) & (time < span[1])))
+
+
+def _all(minutes: Minutes, check: Callable[[Minutes], NDArray[np.bool_]]) -> bool:
+    return bool(check(minutes).all())
+
+
+def _is_week(days: Days, zone: str = "") -> bool:
+    """Whether bars have these dates: on weekdays, on all seven days, or on firsts of a month."""
+    share = _weekday_shares(days)
+    if share[5] + share[6] <= _FEW or _is_every_day(days):
+        return True
+    if infer_interval(np.unique(days)) in MONTHS:
+        return bool((days == days.astype("datetime64[M]").astype("datetime64[D]")).all())
+    return zone in _ON_SUNDAYS and bool(share[5] <= _FEW)
+
+
+def _is_every_day(days: Days) -> bool:
+    return bool(_weekday_shares(days).min() >= 0.1)
+
+
+def _weekday_shares(days: Days) -> NDArray[np.float64]:
+    """(7,) from Monday on."""
+    weekdays = (days.astype(np.int64) + 3) % 7
+    return np.bincount(weekdays, minlength=7) / max(1, days.size)
+
+
+def _shown(stamps: Stamps, row: int) -> str:
+    offset = int(stamps.offsets[row])
+    time = f"{stamps.days[row]} {stamps.minutes[row] // 60:02d}:{stamps.minutes[row] % 60:02d}"
+    if offset == NO_OFFSET:
+        return time
+    sign = "-" if offset < 0 else "+"
+    hours, minutes = divmod(abs(offset), 60)
+    return f"{time}{sign}{hours:02d}:{minutes:02d}" if offset else f"{time} UTC"
+
+
+def _undecided(seen: Stamps, where: str) -> DataError:
+    return DataError(
+        "cannot tell the session of a time stamp",
+        where=where,
+        why=f"found {_shown(seen, seen.days.size - 1)} and such, which may be of that day or of "
+        "the next",
+        next_step="Write the dates as YYYY-MM-DD, or give the series the symbol of its exchange, "
+        "such as NAME.DE=FILE.",
+    )

@@ -1,0 +1,177 @@
+"""Weekly prices for a model of daily bars, the reverse, and series of both together."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lstmcli.market.intervals import are_alike, bars_of, may_be
+from lstmcli.market.prices import Prices
+from lstmcli.report.numbers import ahead
+from lstmcli.workflows.bar_length import as_read, most_common_interval
+from lstmcli.workflows.failures import Failure
+from tests.command_line import Outcome, assert_one_error, in_process, walk
+
+TINY = (
+    "--set=window.context_length=10",
+    "--set=window.horizon=5",
+    "--set=window.scaling=log_return",
+    '--set=window.features=["close"]',
+    "--set=model.head=recursive",
+    "--set=model.hidden_sizes=[4]",
+    "--set=train.epochs=1",
+)
+SPACINGS = {"daily": "B", "weekly": "W-MON", "monthly": "MS", "fortnightly": "14D"}
+
+
+def prices_of(spacing: str, rows: int, symbol: str = "A", source: str = "a.csv") -> Prices:
+    index = pd.date_range("2012-01-02", periods=rows, freq=spacing, name="Date")
+    frame = pd.DataFrame({"Close": walk(rows)}, index=index)
+    return Prices(symbol, frame, "?", source)
+
+
+def run(folder: Path, *words: str) -> Outcome:
+    return in_process(*words, folder=folder)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a file and a model of each spacing; not to be changed."""
+    folder = tmp_path_factory.mktemp("spacings")
+    for name, spacing in SPACINGS.items():
+        prices_of(spacing, 130).frame.to_csv(folder / f"{name}.csv")
+        done = run(folder, "train", "--csv", f"X={name}.csv", "--name", name, *TINY)
+        assert done.code == 0, done.err
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("model", "file", "has"),
+    [
+        ("weekly", "daily", "daily bars"),
+        ("daily", "weekly", "weekly bars"),
+        ("daily", "monthly", "monthly bars"),
+        ("monthly", "weekly", "weekly bars"),
+        ("weekly", "fortnightly", "bars every 14 days"),
+        ("fortnightly", "weekly", "weekly bars"),
+    ],
+)
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_prices_of_other_bars_than_the_models_are_refused_with_what_each_has(
+    home: Path, command: str, model: str, file: str, has: str
+) -> None:
+    done = run(home, command, "--model", model, "--csv", f"D={file}.csv")
+    reads = "bars every 14 days" if model == "fortnightly" else f"{model} bars"
+    assert_one_error(done, 4, f"the model reads {reads}, D has {has}")
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_in_a_batch_only_the_series_of_other_bars_fails(home: Path, command: str) -> None:
+    files = ("--csv", "D=daily.csv", "--csv", "W=weekly.csv")
+    done = run(home, command, "--model", "weekly", *files, "--format", "json")
+    assert done.code == 3
+    (failure,) = json.loads(done.out)["failures"]
+    assert (failure["symbol"], failure["exit_code"]) == ("D", 4)
+
+
+def test_each_model_forecasts_its_own_bars_in_their_unit(home: Path) -> None:
+    units = {"daily": "steps", "weekly": "weeks", "monthly": "months", "fortnightly": "steps"}
+    for name, unit in units.items():
+        done = run(home, "predict", "--model", name)
+        assert done.code == 0, done.err
+        assert f"5 {unit} ahead" in done.out
+
+
+def test_models_of_different_bars_are_not_evaluated_together(home: Path) -> None:
+    done = run(home, "evaluate", "--model", "daily", "--model", "weekly")
+    assert_one_error(done, 2, "daily/v0001 reads daily bars, weekly/v0001 reads weekly bars")
+
+
+def test_training_from_a_model_of_other_bars_is_refused(home: Path) -> None:
+    done = run(home, "train", "--from", "weekly", "--csv", "D=daily.csv", "--name", "new")
+    assert_one_error(done, 4, "weekly/v0001 reads weekly bars, D has daily bars")
+
+
+def test_series_of_other_bars_than_most_are_not_trained_on(home: Path, tmp_path: Path) -> None:
+    names = {"W1": "weekly", "D1": "daily", "D2": "daily"}
+    files = [
+        word for name, file in names.items() for word in ("--csv", f"{name}={home}/{file}.csv")
+    ]
+    done = run(tmp_path, "train", *files, *TINY, "--format", "json")
+    assert done.code == 3
+    found = json.loads(done.out)
+    assert found["metadata"]["interval"] == "1d"
+    assert [each["symbol"] for each in found["failures"]] == ["W1"]
+    assert "the other series are daily bars, W1 has weekly bars" in found["failures"][0]["reason"]
+
+
+def test_a_model_of_a_weekly_file_asks_the_store_for_weekly_bars(
+    home: Path, tmp_path: Path
+) -> None:
+    prices_of("B", 60).frame.to_csv(tmp_path / "d.csv")
+    prices_of("W-MON", 60).frame.to_csv(tmp_path / "w.csv")
+    data = ("--data-dir", str(tmp_path))
+    assert run(tmp_path, "data", "import", "D=d.csv", "W=w.csv", *data).code == 0
+    model = ("--model", str(home / "data/models/weekly/v0001"), *data)
+    weekly = run(tmp_path, "predict", "W", *model)
+    assert weekly.code == 0, weekly.err
+    daily = run(tmp_path, "predict", "D", *model)
+    assert_one_error(daily, 4, "no weekly bars stored (D)", "only daily bars are stored")
+
+
+def test_issued_forecasts_are_not_graded_by_other_bars(home: Path, tmp_path: Path) -> None:
+    data = ("--data-dir", str(tmp_path))
+    model = ("--model", str(home / "data/models/weekly/v0001"))
+    last = pd.Timestamp.now().normalize() - pd.Timedelta(days=1)
+    for name, spacing in (("w", "7D"), ("d", "D")):
+        index = pd.date_range(end=last, periods=60, freq=spacing, name="Date")
+        pd.DataFrame({"Close": walk(60)}, index=index).to_csv(tmp_path / f"{name}.csv")
+    issued = run(tmp_path, "predict", "--csv", "X=w.csv", *model, "--record", *data)
+    assert issued.code == 0, issued.err
+    graded = run(tmp_path, "evaluate", "--issued", "--csv", "X=d.csv", *data)
+    assert_one_error(graded, 4, "X has daily bars")
+
+
+@pytest.mark.parametrize(("rows", "interval"), [(2, "1wk"), (2, "1mo"), (4, "1d"), (9, "1d")])
+def test_a_few_dates_do_not_say_that_they_are_of_another_interval(rows: int, interval: str) -> None:
+    days = pd.DatetimeIndex(pd.bdate_range("2024-07-05", periods=rows)[:: 2 if rows > 2 else 1])
+    prices = Prices("A", pd.DataFrame({"Close": walk(len(days))}, index=days), "3D", "a.csv")
+    found = as_read(prices, interval)
+    assert isinstance(found, Prices)
+    assert found.interval == interval
+
+
+def test_three_weeks_are_weekly_bars_for_a_daily_model() -> None:
+    days = pd.date_range("2024-01-01", periods=3, freq="W")
+    assert not may_be(days, "1d")
+    assert not may_be(pd.date_range("2024-01-01", periods=12, freq="2D"), "1d")
+
+
+def test_bars_twice_a_month_are_15_or_16_days_apart_and_alike() -> None:
+    assert are_alike("15D", "16D")
+    assert not are_alike("14D", "1wk")
+    assert not are_alike("10D", "14D")
+    assert bars_of("45D") == "bars every 45 days"
+
+
+def test_the_first_of_as_many_decides_and_weekly_bars_in_the_daily_folder_are_weekly() -> None:
+    daily, weekly = (prices_of(spacing, 40) for spacing in ("B", "W"))
+    series = [Prices("W", weekly.frame, "1wk", "w"), Prices("D", daily.frame, "1d", "d")]
+    assert most_common_interval(series) == "1wk"
+    assert most_common_interval([]) is None
+    misplaced = Prices("W", weekly.frame, "1d", "store")
+    assert isinstance(as_read(misplaced, "1d"), Failure)
+    thin = pd.DataFrame(
+        {"Close": walk(40)}, index=pd.date_range("2020-01-01", periods=40, freq="2D")
+    )
+    assert isinstance(as_read(Prices("T", thin, "1d", "store"), "1d"), Prices)
+
+
+@pytest.mark.parametrize(
+    ("interval", "text"),
+    [("1d", "8 steps"), ("1wk", "8 weeks"), ("1mo", "8 months"), ("3mo", "8 quarters")]
+    + [("1y", "8 years"), ("14D", "8 steps")],
+)
+def test_a_horizon_is_in_the_unit_of_the_bars(interval: str, text: str) -> None:
+    assert ahead(8, interval) == f"{text} ahead"

@@ -1,0 +1,132 @@
+"""Files without an exchange in their name: only their own dates say which holidays lie ahead."""
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lstmcli.market.calendars import Days, calendar_table, sessions_of
+from lstmcli.market.csv import read_prices
+from lstmcli.market.prices import Prices
+from lstmcli.market.sessions import future_dates, tell_unknown
+
+HORIZON = 50
+EXCHANGES = tuple(name for name in calendar_table().names if not name.startswith("24/"))
+NINE = ("XHKG", "XLON", "XTKS", "XETR", "XSHG", "XASX", "XTSE", "BVMF", "XBOM")
+
+
+def series(days: Days, name: str = "hkbank", *, from_feed: bool = False) -> Prices:
+    index = pd.DatetimeIndex(days.astype("datetime64[ns]"), name="Date")
+    frame = pd.DataFrame({"Close": np.ones(days.size)}, index=index)
+    return Prices(name, frame, "1d", "own.csv", from_feed=from_feed)
+
+
+def span(calendar: str, last: str, years: float) -> tuple[Days, Days]:
+    """Return sessions up to a day, and those of the horizon after it."""
+    days, end = sessions_of(calendar), np.datetime64(last)
+    past = days[(days <= end) & (days > end - np.timedelta64(int(years * 365.25), "D"))]
+    return past, days[days > end][:HORIZON]
+
+
+def test_a_bank_in_hong_kong_trades_on_thanksgiving(tmp_path: Path) -> None:
+    past, true = span("XHKG", "2026-11-25", 1.1)
+    path = tmp_path / "hkbank.csv"
+    path.write_text("Date,Close\n" + "".join(f"{day},80.5\n" for day in past))
+    (prices,) = read_prices(path, today=date(2026, 11, 26), strict=True)
+    ahead = future_dates(prices, HORIZON)
+    assert str(ahead[0]) == "2026-11-26"
+    assert np.datetime64("2027-01-18") in ahead  # Martin Luther King's day
+    np.testing.assert_array_equal(ahead, true)
+    assert tell_unknown(prices, ahead) == ()
+
+
+@pytest.mark.parametrize("name", ["sp500", "hkbank", "MyStock", "AAPL", "SPX"])
+@pytest.mark.parametrize("calendar", NINE)
+def test_three_years_of_an_exchange_give_its_own_dates_whatever_the_name(
+    calendar: str, name: str
+) -> None:
+    past, true = span(calendar, "2025-06-11", 3)
+    np.testing.assert_array_equal(future_dates(series(past, name), HORIZON), true)
+
+
+@pytest.mark.parametrize("years", [1, 3])
+def test_the_dates_ahead_are_sessions_of_the_exchange_or_noted_as_weekdays(years: float) -> None:
+    """All exchanges, at several ends: never a holiday of the exchange where a calendar is taken."""
+    wrong, right = [], 0
+    for calendar in EXCHANGES:
+        for last in ("2022-12-20", "2023-03-30", "2024-11-26", "2025-06-11"):
+            past, true = span(calendar, last, years)
+            if past.size < 200:
+                continue
+            prices = series(past)
+            ahead = future_dates(prices, HORIZON)
+            notes = tell_unknown(prices, ahead)
+            right += int(np.array_equal(ahead, true))
+            if not any("weekdays are taken" in note for note in notes):
+                later = sessions_of(calendar)[sessions_of(calendar) > past[-1]]
+                differing = any("left out" in note for note in notes)
+                if not (np.isin(ahead, later).all() if differing else np.array_equal(ahead, true)):
+                    wrong.append((calendar, last, ahead[~np.isin(ahead, later)][:2]))
+    assert wrong == []
+    assert right >= {1: 225, 3: 270}[years]
+
+
+@pytest.mark.parametrize("gone", [1, 3, 8, 20])
+def test_days_removed_at_random_bring_no_other_exchange(gone: int) -> None:
+    random, wrong = np.random.default_rng(gone), []
+    for calendar in EXCHANGES:
+        past, _ = span(calendar, "2025-06-11", random.choice([1, 3]))
+        later = sessions_of(calendar)[sessions_of(calendar) > past[-1]]
+        kept = np.setdiff1d(past, random.choice(past[:-1], gone, replace=False))
+        prices = series(kept)
+        ahead = future_dates(prices, HORIZON)
+        noted = any("weekdays are taken" in note for note in tell_unknown(prices, ahead))
+        if not (noted or np.isin(ahead, later).all()):
+            wrong.append((calendar, ahead[~np.isin(ahead, later)]))
+    assert wrong == []
+
+
+def test_weekdays_without_holidays_stay_weekdays_with_a_note() -> None:
+    days = np.arange(np.datetime64("2023-01-02"), np.datetime64("2026-11-26"))
+    prices = series(days[np.is_busday(days)], "sp500")
+    ahead = future_dates(prices, 2)
+    assert ahead.astype(str).tolist() == ["2026-11-26", "2026-11-27"]
+    (note,) = tell_unknown(prices, ahead)
+    assert note.endswith("weekdays are taken, holidays are not known")
+
+
+def test_four_holidays_are_too_few_to_believe_in() -> None:
+    days, end = sessions_of("XNYS"), np.datetime64("2026-11-25")
+    short = days[(days <= end) & (days > np.datetime64("2026-05-26"))]
+    assert "too few holidays" in tell_unknown(series(short), future_dates(series(short), 5))[0]
+    longer = days[(days <= end) & (days > np.datetime64("2026-02-20"))]
+    assert str(future_dates(series(longer), 1)[0]) == "2026-11-27"
+    # A share that Yahoo sent is New York's by its symbol.
+    assert str(future_dates(series(short, "AAPL", from_feed=True), 1)[0]) == "2026-11-27"
+
+
+def test_where_calendars_that_fit_differ_only_what_they_share_is_taken() -> None:
+    past, true = span("XPAR", "2024-11-26", 1)
+    prices = series(past)
+    ahead = future_dates(prices, HORIZON)
+    # Frankfurt's calendar fits a year without its holidays on weekends as well.
+    assert np.setdiff1d(true, ahead).astype(str).tolist() == ["2024-12-24", "2024-12-31"]
+    (note,) = tell_unknown(prices, ahead)
+    assert "not all of which trade on 2024-12-24, 2024-12-31: left out" in note
+
+
+def test_a_calendar_that_lost_a_holiday_to_a_bar_every_year_does_not_fit() -> None:
+    past, _ = span("XNYS", "2025-06-11", 3)
+    thanksgivings = np.array(["2022-11-24", "2023-11-23", "2024-11-28"], dtype="datetime64[D]")
+    prices = series(np.union1d(past, thanksgivings))
+    assert "no exchange's calendar fits" in tell_unknown(prices, future_dates(prices, 5))[0]
+
+
+def test_a_symbol_of_yahoos_keeps_its_exchange_and_loses_it_to_its_dates() -> None:
+    past, true = span("XHKG", "2025-06-11", 1)
+    np.testing.assert_array_equal(future_dates(series(past, "0700.HK"), HORIZON), true)
+    # Dates of Hong Kong under a symbol of London.
+    mixed = future_dates(series(past, "VOD.L"), HORIZON)
+    np.testing.assert_array_equal(mixed, true)

@@ -1,0 +1,394 @@
+"""Records that hold anything at all: every command says so in a line, or does without them.
+
+Each example replaces, removes or adds one value somewhere in a good file, whatever reads it.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors
+import safetensors.torch
+import tomli_w
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lstmcli.runs.checkpoint import CHECKPOINT, _digest
+from lstmcli.runs.ledger_line import Entry, encode
+from tests.cli.conftest import RECIPE
+from tests.command_line import Outcome, csv_text, in_process, sessions, walk
+
+VERSION = "data/models/tiny/v0001"
+LEDGER = "data/ledger"
+JOURNAL = "data/tuning/tiny/journal.jsonl"
+FEW = settings(max_examples=25, suppress_health_check=list(HealthCheck), derandomize=True)
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from([10**30, -(10**18), 10**400, 0, -1])
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from(["", "1d", "2026-01-05", "2026-W01-1", "9999-12-31", "\x1b[31m", "v0001"])
+    | st.text(max_size=8)
+)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=6,
+)
+
+
+def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of every value in a tree, but the tree itself."""
+    inner = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    for key, each in inner:
+        yield (*path, key)
+        if isinstance(each, dict | list):
+            yield from places(each, (*path, key))
+
+
+@st.composite
+def changed(draw: Any, tree: Any) -> Any:
+    """Draw the tree with one value replaced, removed, or with one more next to it."""
+    tree = json.loads(json.dumps(tree))
+    *path, last = draw(st.sampled_from(list(places(tree))))
+    at = tree
+    for key in path:
+        at = at[key]
+    kind = draw(st.sampled_from(["replace", "replace", "replace", "remove", "add"]))
+    if kind == "replace":
+        at[last] = draw(values)
+    elif kind == "remove":
+        del at[last]
+    elif isinstance(at, dict):
+        at[draw(st.text(max_size=4))] = draw(values)
+    else:
+        at.append(draw(values))
+    return tree
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model, a look, a record of runs, and stored prices."""
+    home = tmp_path_factory.mktemp("odd")
+    (home / "prices.csv").write_text(csv_text(walk(300)))
+    (home / "tiny.toml").write_text(RECIPE)
+    for command in (
+        ("data", "import", "AAPL=prices.csv"),
+        ("train", "--config", "tiny.toml"),
+        ("evaluate",),
+    ):
+        done = in_process(*command, folder=home)
+        assert done.code == 0, done.err
+    return home
+
+
+@pytest.fixture
+def home(place: Path, tmp_path: Path) -> Path:
+    shutil.copytree(place, tmp_path / "home")
+    return tmp_path / "home"
+
+
+def said(outcome: Outcome, *codes: int) -> Outcome:
+    """Hold that a run ended with one of the codes, and every failure with one printable line."""
+    assert outcome.code in codes, outcome
+    assert (outcome.out + outcome.err).replace("\n", "").isprintable()
+    errors = re.findall(r"^lstmcli: (?:error|failed): ", outcome.err, re.MULTILINE)
+    assert len(errors) == (outcome.code != 0), outcome.err
+    assert "Traceback" not in outcome.err
+    return outcome
+
+
+def forged(facts: Any) -> bytes:
+    """Return a line of the ledger with a right checksum, whatever is in it."""
+    body = json.dumps(facts).removesuffix("}").encode("ascii")
+    return body + b',"crc32":"%08x"}\n' % zlib.crc32(body)
+
+
+@pytest.fixture(scope="module")
+def entry(place: Path) -> dict[str, Any]:
+    """A good line of the ledger, with five steps from a cutoff that has passed."""
+    days = sessions(60)
+    line = Entry(
+        issued=f"{days[40]}T22:10:03Z",
+        model="tiny",
+        version="v0001",
+        symbol="AAPL",
+        interval="1d",
+        price="Close",
+        cutoff=days[40],
+        last_close=100.0,
+        context_length=10,
+        steps=[1, 2, 3, 4, 5],
+        dates=days[41:46],
+        levels=[],
+        moves=[[0.001 * step] for step in range(1, 6)],
+        data="9f86d081884c7d65",
+        weights="60303ae22b998861",
+        lstmcli="0.1.0",
+    )
+    facts: dict[str, Any] = json.loads(encode(line))
+    del facts["crc32"]
+    return facts
+
+
+@FEW
+@given(data=st.data())
+def test_an_odd_line_of_the_ledger_is_left_out_by_number(
+    place: Path, entry: dict[str, Any], data: st.DataObject
+) -> None:
+    odd = data.draw(st.lists(changed(entry), min_size=1, max_size=20))
+    good = {**entry, "model": "steady"}
+    (place / LEDGER).mkdir(exist_ok=True)
+    (place / LEDGER / "2026-01.jsonl").write_bytes(b"".join(map(forged, [*odd, good])))
+    for form in ("json", "csv"):
+        done = said(in_process("evaluate", "--issued", "--format", form, folder=place), 0, 3)
+    document = json.loads(in_process("evaluate", "--issued", "--format", "json", folder=place).out)
+    numbers = [each["line"] for each in document["damaged"]]
+    assert set(numbers) <= set(range(1, len(odd) + 1))
+    assert len(re.findall(r" line \d+ is left out: ", done.err)) == min(len(numbers), 5)
+    assert "steady/v0001" in [grade["model"] for grade in document["issued"]]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("symbol", 3),
+        ("moves", [["a"]] * 5),
+        ("moves", [[1e308]] * 5),
+        ("dates", ["soon"] * 5),
+        ("dates", ["2018-09-04"] * 5),
+        ("cutoff", "20180831"),
+        ("steps", [5, 4, 3, 2, 1]),
+        ("steps", [True, 2, 3, 4, 5]),
+        ("interval", "../1d"),
+        ("price", "High"),
+        ("last_close", True),
+        ("last_close", -1.0),
+        ("context_length", 10**30),
+        ("levels", "half"),
+        ("model", None),
+    ],
+)
+def test_a_line_with_a_right_checksum_and_an_odd_value_is_a_note(
+    home: Path, entry: dict[str, Any], field: str, value: object
+) -> None:
+    (home / LEDGER).mkdir(exist_ok=True)
+    (home / LEDGER / "2026-01.jsonl").write_bytes(forged(entry) + forged({**entry, field: value}))
+    done = said(in_process("evaluate", "--issued", folder=home), 0)
+    assert "line 2 is left out: " in done.err
+
+
+@FEW
+@given(data=st.data())
+def test_odd_metadata_make_a_damaged_model(place: Path, data: st.DataObject) -> None:
+    path = place / VERSION / "metadata.json"
+    before = path.read_text()
+    try:
+        path.write_text(json.dumps(data.draw(changed(json.loads(before)))))
+        for command in (
+            ("models", "list", "--format", "json"),
+            ("models", "show"),
+            ("models", "show", "--format", "json"),
+            ("predict", "AAPL"),
+            ("predict", "AAPL", "--format", "json"),
+            ("evaluate", "--format", "json"),
+            ("status",),
+        ):
+            said(in_process(*command, folder=place), 0, 1)
+    finally:
+        path.write_text(before)
+
+
+@FEW
+@given(data=st.data())
+def test_odd_settings_of_a_version_make_a_damaged_model(place: Path, data: st.DataObject) -> None:
+    import tomllib
+
+    path, metadata = place / VERSION / "config.toml", place / VERSION / "metadata.json"
+    before, known = path.read_text(), metadata.read_text()
+    tree = data.draw(changed(tomllib.loads(before)).filter(_is_toml))
+    try:
+        path.write_text(tomli_w.dumps(tree))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        metadata.write_text(json.dumps({**json.loads(known), "config_sha256": digest}))
+        for command in (("models", "list"), ("predict", "AAPL"), ("status",)):
+            said(in_process(*command, folder=place), 0, 1, 3, 4)
+    finally:
+        path.write_text(before)
+        metadata.write_text(known)
+
+
+def _is_toml(tree: Any) -> bool:
+    try:
+        return bool(tomli_w.dumps(tree))
+    except (TypeError, ValueError):
+        return False
+
+
+def _around(place: Path, name: str, data: st.DataObject, look: Callable[[], None]) -> None:
+    """Look while the JSON file of a name is odd."""
+    path = place / name
+    before = path.read_text()
+    try:
+        path.write_text(json.dumps(data.draw(changed(json.loads(before)) | values)))
+        look()
+    finally:
+        path.write_text(before)
+
+
+@FEW
+@given(data=st.data())
+def test_an_odd_sidecar_stops_no_reading(place: Path, data: st.DataObject) -> None:
+    def look() -> None:
+        for command in (
+            ("data", "list"),
+            ("data", "list", "--format", "json"),
+            ("data", "show", "AAPL"),
+            ("predict", "AAPL"),
+            ("status",),
+        ):
+            said(in_process(*command, folder=place), 0)
+        said(in_process("fetch", "AAPL", "--dry-run", folder=place), 0, 1, 4)
+        done = in_process("data", "check", "--format", "json", folder=place)
+        assert done.code in (0, 1, 4), done
+
+    _around(place, "data/prices/1d/AAPL.json", data, look)
+
+
+@FEW
+@given(data=st.data())
+def test_an_odd_state_stops_no_model(place: Path, data: st.DataObject) -> None:
+    def look() -> None:
+        for command in (("models", "list"), ("predict", "AAPL"), ("evaluate",)):
+            said(in_process(*command, folder=place), 0)
+
+    _around(place, "data/models/tiny/state.json", data, look)
+
+
+@FEW
+@given(data=st.data())
+def test_an_odd_record_of_runs_is_none(place: Path, data: st.DataObject) -> None:
+    def look() -> None:
+        for command in (("status",), ("status", "--max-age", "8d", "--format", "json")):
+            done = in_process(*command, folder=place)
+            assert done.code in (0, 4), done
+            assert "Traceback" not in done.err
+
+    _around(place, "data/runs.json", data, look)
+
+
+@pytest.fixture(scope="module")
+def study(place: Path) -> tuple[Path, str]:
+    (place / "space.toml").write_text('"train.learning_rate" = { low = 1e-3, high = 1e-2 }\n')
+    done = in_process(*TUNE, folder=place)
+    assert done.code == 0, done.err
+    return place, (place / JOURNAL).read_text()
+
+
+TUNE = (
+    "tune",
+    "--config",
+    "tiny.toml",
+    "--space",
+    "space.toml",
+    "--trials",
+    "2",
+    "--format",
+    "csv",
+)
+
+
+@FEW
+@given(data=st.data())
+def test_an_odd_journal_of_a_study_is_damaged(study: tuple[Path, str], data: st.DataObject) -> None:
+    place, text = study
+    lines = text.splitlines()
+    at = data.draw(st.integers(0, len(lines) - 1))
+    lines[at] = json.dumps(data.draw(changed(json.loads(lines[at])) | values))
+    (place / JOURNAL).write_text("".join(f"{line}\n" for line in lines))
+    said(in_process(*TUNE, "--timeout", "1", folder=place), 0, 1, 2)
+
+
+@FEW
+@given(data=st.data())
+def test_an_odd_search_space_is_a_usage_error(study: tuple[Path, str], data: st.DataObject) -> None:
+    place, _ = study
+    tree = {
+        "train.learning_rate": {"low": 1e-3, "high": 1e-2},
+        "model": {"dropout": {"choices": [0.1]}},
+    }
+    (place / "odd.toml").write_text(tomli_w.dumps(data.draw(changed(tree).filter(_is_toml))))
+    odd = (*TUNE[:4], "odd.toml", "--trials", "1", "--timeout", "0.01", "--name", "odd", "--fresh")
+    said(in_process(*odd, folder=place), 0, 1, 2)
+
+
+@FEW
+@given(data=st.data())
+def test_an_odd_recipe_is_a_usage_error(place: Path, data: st.DataObject) -> None:
+    import tomllib
+
+    tree = data.draw(changed(tomllib.loads(RECIPE)).filter(_is_toml))
+    (place / "odd.toml").write_text(tomli_w.dumps(tree))
+    done = in_process("train", "--config", "odd.toml", "--timeout", "1", folder=place)
+    said(done, 0, 1, 2, 3, 4)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(place: Path) -> bytes:
+    """A checkpoint of a training that ran out of time."""
+    path = place / "data/models/long" / CHECKPOINT
+    done = in_process(*LONG, "--timeout", "1", folder=place)
+    assert done.code in (0, 1), done.err
+    assert path.exists()
+    return path.read_bytes()
+
+
+LONG = ("train", "--config", "tiny.toml", "--name", "long", "--set", "train.epochs=100000",
+        "--set", "train.patience=100000", "--promote", "never")  # fmt: skip
+
+
+@settings(FEW, max_examples=10)
+@given(data=st.data())
+def test_an_odd_checkpoint_is_damaged(place: Path, checkpoint: bytes, data: st.DataObject) -> None:
+    path = place / "data/models/long" / CHECKPOINT
+    path.write_bytes(checkpoint)
+    with safetensors.safe_open(path, "pt") as file:
+        facts = json.loads(file.metadata()["lstmcli"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    best = [row for row in facts["history"] if row["best"]][-1]
+    facts["history"] = [best, facts["history"][-1]]
+    text = json.dumps(data.draw(changed(facts)))
+    metadata = {"lstmcli": text, "sha256": _digest(text, tensors)}
+    path.write_bytes(safetensors.torch.save(tensors, metadata=metadata))
+    said(in_process(*LONG, "--resume", "--timeout", "0.2", folder=place), 0, 1)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "9" * 5000,
+        "-" + "9" * 400,
+        "0x" + "f" * 5000,
+        "[" * 1000 + "]" * 1000,
+        "{a=" * 500 + "1" + "}" * 500,
+    ],
+    ids=["5000-digits", "400-digits", "hexadecimal", "arrays", "tables"],
+)
+@pytest.mark.parametrize("key", ["train.epochs", "train.learning_rate", "data.csv", "data.start"])
+def test_a_setting_beyond_all_bounds_is_a_usage_error(home: Path, key: str, value: str) -> None:
+    done = said(in_process("train", "--set", f"{key}={value}", folder=home), 2)
+    assert len(done.err) < 400
+    section, name = key.split(".")
+    (home / "odd.toml").write_text(f"[{section}]\n{name} = {value}\n")
+    done = said(in_process("train", "--config", "odd.toml", folder=home), 2)
+    assert len(done.err) < 400
+    (home / "space.toml").write_text(f'"{key}" = {{ low = 1, high = {value} }}\n')
+    said(in_process(*TUNE, folder=home), 2)

@@ -1,0 +1,150 @@
+"""One table of series whose exchanges are open on different days."""
+
+import io
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lstmcli.errors import DataError
+from lstmcli.market.calendars import calendar_of, sessions_of
+from lstmcli.market.csv import read_prices
+from lstmcli.market.prices import Prices
+from lstmcli.market.store import read_stored
+from lstmcli.workflows.data_import import import_data
+from lstmcli.workflows.prices import Source
+
+TODAY = date(2024, 7, 1)
+EVERY_DAY = pd.date_range("2023-01-02", "2024-06-28", name="Date")
+SHAPES = ("wide", "flattened", "yfinance", "filled volumes")
+
+
+def open_days(symbol: str, calendar: str | None = None) -> pd.DatetimeIndex:
+    sessions = sessions_of(str(calendar or calendar_of(symbol)))
+    return EVERY_DAY[np.isin(EVERY_DAY.to_numpy().astype("datetime64[D]"), sessions)]
+
+
+def closes(days: pd.DatetimeIndex) -> "pd.Series[float]":
+    return pd.Series(100.0 + np.arange(len(days)) % 9, index=days)
+
+
+def table(shape: str = "wide", **calendars: str | None) -> pd.DataFrame:
+    """Put series next to each other as `shape` has them; name -> its calendar, or its own."""
+    columns = {name: closes(open_days(name, calendar)) for name, calendar in calendars.items()}
+    frame = pd.DataFrame(columns).rename_axis("Date")
+    if shape == "wide":
+        return frame
+    both = pd.concat({"Close": frame, "Volume": frame * 1000}, axis=1, names=["Price", "Ticker"])
+    if shape == "yfinance":
+        return both
+    flat = both.set_axis([f"{field}_{name}" for field, name in both.columns], axis=1)
+    return flat.fillna({name: 0 for name in flat if "Volume" in name}) if "f" in shape[:2] else flat
+
+
+def read(frame: pd.DataFrame, **options: object) -> dict[str, Prices]:
+    text = io.BytesIO(frame.to_csv().encode())
+    found = read_prices("-", stdin=text, today=TODAY, **options)  # type: ignore[arg-type]
+    return {prices.symbol: prices for prices in found}
+
+
+PAIRS = [
+    ("AAPL", "BTC-USD"),
+    ("AAPL", "7203.T"),
+    ("AAPL", "EURUSD=X"),
+    ("AAPL", "7203.T", "BTC-USD", "VOD.L"),
+    ("^GDAXI", "^GSPC", "600519.SS"),
+    ("ETH-EUR", "BMW.DE", "GC=F"),
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("symbols", PAIRS, ids=str)
+def test_each_series_has_the_days_of_its_own_exchange(shape: str, symbols: list[str]) -> None:
+    frame = table(shape, **dict.fromkeys(symbols))
+    found = read(frame)
+    assert list(found) == list(symbols)
+    for symbol, prices in found.items():
+        assert prices.frame.index.equals(open_days(symbol)), symbol
+        assert prices.notes == ()
+
+
+def test_the_order_of_rows_and_a_choice_of_columns_change_nothing() -> None:
+    frame = table(**dict.fromkeys(["AAPL", "BTC-USD"]))
+    [prices] = read(frame.iloc[::-1], symbols=["AAPL"]).values()
+    assert prices.frame.index.equals(open_days("AAPL"))
+    assert prices.notes == ("Sorted the rows by date.",)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"sp500": "XNYS", "bitcoin": "24/7"},
+        {"csi300": "XSHG", "BTC-USD": None},
+        {"nikkei": "XTKS", "7203.T": None, "ether": "24/7"},
+        {"csi300": "XSHG", "BTC-USD": None, "dax": "XETR", "nikkei": "XTKS", "sp500": "XNYS"},
+    ],
+    ids=str,
+)
+def test_names_that_tell_no_exchange_lose_their_weekends_and_common_holidays(
+    names: dict[str, str | None],
+) -> None:
+    found = read(table(**names))
+    for name, calendar in names.items():
+        days = open_days(name, calendar)
+        assert set(found[name].frame.index) == set(days), name
+        assert len(found[name].frame) == len(days)
+
+
+def test_a_price_missing_on_a_session_is_counted_and_a_hole() -> None:
+    frame = table(**dict.fromkeys(["AAPL", "BTC-USD"]))
+    days = open_days("AAPL")
+    frame.loc[days[[40, 90]], "AAPL"] = np.nan
+    notes = read(frame)["AAPL"].notes
+    assert notes == (
+        f"Dropped 2 rows without a price, the first on {days[40]:%Y-%m-%d}.",
+        f"2 exchange sessions are missing: {days[40]:%Y-%m-%d}, {days[90]:%Y-%m-%d}.",
+    )
+    with pytest.raises(DataError, match=r"missing sessions .AAPL"):
+        read(frame, strict=True)
+    frame.loc[days[100:120], "AAPL"] = np.nan
+    match = rf"too many rows without a price .AAPL.*22 of {len(days)} rows"
+    with pytest.raises(DataError, match=match):
+        read(frame)
+
+
+@pytest.mark.parametrize("names", [("fund", "bitcoin"), ("fund", "other")], ids=str)
+def test_a_long_hole_is_no_holiday(names: tuple[str, str]) -> None:
+    frame = table(**{names[0]: "XNYS", names[1]: "24/7" if names[1] == "bitcoin" else "XETR"})
+    frame.loc[open_days("AAPL")[100:140], "fund"] = np.nan
+    with pytest.raises(DataError, match=r"too many rows without a price .fund"):
+        read(frame)
+
+
+def test_weekly_columns_with_weekdays_of_their_own_go_together() -> None:
+    mondays = pd.date_range("2020-01-06", "2024-06-24", freq="W-MON", name="Date")
+    columns = {"AAPL": closes(mondays), "fund": closes(mondays[:-1] + pd.Timedelta(days=4))}
+    found = read(pd.DataFrame(columns).rename_axis("Date"))
+    assert [len(prices.frame) for prices in found.values()] == [len(mondays), len(mondays) - 1]
+    assert {prices.interval for prices in found.values()} == {"1wk"}
+
+
+def test_a_single_column_on_calendar_days_has_no_rows_on_weekends() -> None:
+    frame = closes(open_days("AAPL")).reindex(EVERY_DAY).rename("Close").to_frame()
+    for name in ("AAPL", "my fund"):
+        [prices] = read(frame, name=name).values()
+        assert prices.frame.index.equals(open_days("AAPL"))
+        left_out = len(frame) - len(prices.frame)
+        assert prices.notes == (f"Empty rows on days without a session are left out: {left_out}.",)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_an_import_stores_the_same_rows(tmp_path: Path, shape: str) -> None:
+    table(shape, **dict.fromkeys(["AAPL", "BTC-USD"])).to_csv(tmp_path / "both.csv")
+    source = Source(tmp_path / "data", TODAY, csv=(str(tmp_path / "both.csv"),))
+    report = import_data(source, now=datetime(2024, 7, 1, tzinfo=UTC))
+    assert report.notes == ()
+    for symbol in ("AAPL", "BTC-USD"):
+        stored = read_stored(tmp_path / "data", symbol, today=TODAY)
+        assert stored.frame.index.equals(open_days(symbol))

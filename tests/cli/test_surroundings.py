@@ -1,0 +1,94 @@
+"""Surroundings that lack what is usually there: a current folder, a HOME, a quiet library."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import PROGRAM, Outcome, environment
+
+NOWHERE = "/proc/nowhere"  # a folder that no one can make
+
+
+def run(*words: object, folder: Path, gone: bool = False, **env: str) -> Outcome:
+    """Run a program, in a folder that is removed before it starts if `gone` is set."""
+    command = list(map(str, words))
+    if gone:
+        (folder / "gone").mkdir()
+        command = ["sh", "-c", 'cd gone && rmdir "$PWD" && exec "$@"', "sh", *command]
+    done = subprocess.run(
+        command, cwd=folder, env=environment(env), capture_output=True, text=True, check=False
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("models", "list"), ("predict", "--csv", "prices.csv", "--quiet"), ("train", "--quiet")],
+    ids=" ".join,
+)
+def test_a_current_folder_that_is_gone_does_no_harm_to_absolute_paths(
+    home: Path, arguments: tuple[str, ...]
+) -> None:
+    words = [str(home / word) if word == "prices.csv" else word for word in arguments]
+    options = ["--config", home / "tiny.toml"] if "train" in words else []
+    done = run(PROGRAM, *words, *options, "--data-dir", home / "data", folder=home, gone=True)
+    assert (done.code, done.err) == (0, "")
+    assert "tiny/v000" in done.out
+
+
+def test_a_relative_path_of_a_folder_that_is_gone_is_an_error(home: Path) -> None:
+    for arguments in (("predict",), ("train", "--set", 'data.csv=["a.csv"]')):
+        done = run(PROGRAM, *arguments, folder=home, gone=True)
+        assert done.code == 1
+        assert len(done.err.splitlines()) == 1
+        assert done.err.startswith("lstmcli: error: ")
+        (home / "data").rename(home / "kept") if (home / "data").exists() else None
+    assert run(PROGRAM, "--help", folder=home, gone=True).code == 0
+
+
+def test_no_library_says_anything_where_home_cannot_be_written(home: Path) -> None:
+    """fc-list, which matplotlib asks for fonts, complains of its own cache."""
+    pytest.importorskip("matplotlib")
+    programs = home / "programs"
+    programs.mkdir()
+    (programs / "fc-list").write_text("#!/bin/sh\necho 'Fontconfig error: no cache' >&2\nexit 1\n")
+    (programs / "fc-list").chmod(0o755)
+    env = {
+        "HOME": NOWHERE,
+        "XDG_CACHE_HOME": NOWHERE,
+        "XDG_CONFIG_HOME": NOWHERE,
+        "TMPDIR": str(home),
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONWARNINGS": "default",
+    }
+    for words in (("predict", "--plot", "fan.png"), ("evaluate", "--report", "page.html")):
+        done = run(PROGRAM, *words, "--quiet", "--csv", "prices.csv", folder=home, **env)
+        assert (done.code, done.err) == (0, "")
+
+
+def test_a_warning_of_a_library_is_not_for_the_user(home: Path) -> None:
+    noisy = (
+        "import logging, sys, warnings\n"
+        "from lstmcli.workflows import predict\n"
+        "run = predict.predict\n"
+        "def noisy(*args, **rest):\n"
+        "    warnings.warn('pandas is about to change')\n"
+        "    logging.getLogger('matplotlib').warning('building the font cache')\n"
+        "    return run(*args, **rest)\n"
+        "predict.predict = noisy\n"
+        "from lstmcli.cli.app import main\n"
+        "main()\n"
+    )
+    done = run(sys.executable, "-c", noisy, "predict", "--quiet", folder=home)
+    assert (done.code, done.err) == (0, "")
+
+
+def test_the_package_runs_as_a_module(tmp_path: Path) -> None:
+    module = (sys.executable, "-m", "lstmcli")
+    assert run(*module, "--version", folder=tmp_path).out.startswith("lstmcli ")
+    done = run(*module, "nonsense", folder=tmp_path)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "lstmcli: error: No such command 'nonsense'. See lstmcli --help.\n"
