@@ -3,7 +3,7 @@
 A daily bar counts half an hour after its exchange's close, half days included; where the exchange
 is not known, once its day is over there. A week's and a month's bar count when they are past. A
 feed that last saw a trade before the close made its bar of half a session: such a bar waits until
-the next session opens, when a share without a later trade is told from a feed that lags.
+the next session opens: until then a share without a later trade looks like a feed that lags.
 """
 
 import threading

@@ -377,7 +377,7 @@ def look_at_files(
         if now[name] == before.get(name):
             continue
         if trouble == "hundredfold" and name in feed.served:
-            note_said(told, run, feed, name, now[name], tally)
+            note_said(run, feed, name, known[:-1], now[name], tally)
         if not is_one_of(now[name], feed, name, allowed(trouble, feed, name)):
             tally.corrupt.append(f"{name}: {told}")
         elif is_one_of(now[name], feed, name, allowed(trouble, feed, name), strictly=True):
@@ -392,11 +392,13 @@ def look_at_files(
         tally.wrong.append(f"the lock is held: {told}")
 
 
-def note_said(told: str, run: Run, feed: Feed, name: str, data: bytes, tally: Tally) -> None:
-    """Keep which stored bars a run has said to jump; wrong ones without a word are corrupt."""
+def note_said(
+    run: Run, feed: Feed, name: str, known: pd.DatetimeIndex, data: bytes, tally: Tally
+) -> None:
+    """Keep which new bars a run has said to jump; others that do are not said, but wrong."""
     truth, odd = feed.truth(name), table(data)
     moved = (odd["Close"] / truth["Close"].reindex(odd.index) - 1.0).abs() > 1e-3
-    if not moved.any():
+    if not moved.any() or len(odd.index[moved].intersection(known)):
         return
     (result,) = [each for each in json.loads(run.out)["results"] if each["symbol"] == name]
     if re.search(r"Close (moves by|is) x", result["note"]):
