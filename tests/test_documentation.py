@@ -40,7 +40,7 @@ def test_python_example_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     (example,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
     with chdir(tmp_path):
         exec(example, {})
-    assert "independent windows" in capsys.readouterr().out
+    assert "a test needs 20." in capsys.readouterr().out
 
 
 def test_map_names_every_room_and_no_other() -> None:

@@ -20,12 +20,20 @@ METHODS = {"to_pickle", "read_pickle", "allow_pickle"}
 MARKS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"SQLite format 3")
 
 
+def _refuses_pickles(call: ast.Call) -> bool:
+    """Whether a call says `allow_pickle=False`."""
+    return any(
+        each.arg == "allow_pickle" and ast.unparse(each.value) == "False" for each in call.keywords
+    )
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_no_module_reads_or_writes_a_pickle(path: Path) -> None:
     source = path.read_text("utf-8")
     assert LIBRARIES.isdisjoint(name.split(".")[0] for name in imported(source))
     tree = ast.parse(source)
-    called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    called = {ast.unparse(node.func) for node in calls if not _refuses_pickles(node)}
     assert CALLS.isdisjoint(called)
     named = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     passed = {node.arg for node in ast.walk(tree) if isinstance(node, ast.keyword)}

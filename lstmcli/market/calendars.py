@@ -111,7 +111,7 @@ class CalendarTable:
 @cache
 def calendar_table() -> CalendarTable:
     """Return the table that ships, with the two calendars that belong to no exchange."""
-    with np.load(TABLE) as stored:
+    with np.load(TABLE, allow_pickle=False) as stored:
         n_days = int((LAST_KNOWN - FIRST_TRUSTED).astype(int)) + 1
         exchanges = np.unpackbits(stored["sessions"], axis=1, count=n_days).astype(bool)
         names, first, until = stored["names"], stored["first"], stored["known_until"]

@@ -21,7 +21,7 @@ from lstmcli.evaluation.cutoffs import choose_cutoffs
 from lstmcli.evaluation.distributions import student_t_quantile
 from lstmcli.evaluation.intervals import hac_standard_error
 from lstmcli.evaluation.levels import reduce_fan
-from lstmcli.evaluation.pooling import by_date
+from lstmcli.evaluation.pooling import Pool
 from lstmcli.evaluation.significance import diebold_mariano
 from lstmcli.forecasting import baselines
 from lstmcli.forecasting.forecaster import forecast
@@ -104,15 +104,16 @@ def verdict(losses: list[dict], cutoff: np.ndarray) -> None:
     """Print the pooled paired differences by date, and hold the bar of three stocks in four."""
     pooled = {arm: np.concatenate([each[arm] for each in losses]) for arm in losses[0]}
     better = min(("scratch", "scratch x10"), key=lambda arm: pooled[arm].mean())
+    pool = Pool(cutoff, cutoff)
     wins = {}
     for arm in ("scratch", "scratch x10", "climatology"):
         wins[arm] = sum(each["fine-tuned"].mean() < each[arm].mean() for each in losses)
-        _, difference = by_date(pooled["fine-tuned"] - pooled[arm], cutoff)
+        difference = pool.series(pooled["fine-tuned"] - pooled[arm])
         error = hac_standard_error(difference, lag=HORIZON // EVERY - 1)
         reach = error * student_t_quantile(0.95, len(difference) - 1)
         mean = difference.mean()
         test = diebold_mariano(
-            *(by_date(pooled[each], cutoff)[1] for each in ("fine-tuned", arm)), HORIZON // EVERY
+            *(pool.series(pooled[each]) for each in ("fine-tuned", arm)), HORIZON // EVERY
         )
         print(
             f"against {arm}: better in {wins[arm]} of {len(losses)}; CRPS "

@@ -13,7 +13,6 @@ from lstmcli.errors import DataError
 from lstmcli.market import yahoo
 from lstmcli.market.feed import ask_feed
 from lstmcli.market.store import read_stored, write_stored
-from lstmcli.runs.state import stale_marks
 from lstmcli.workflows.data_check import check_data
 from lstmcli.workflows.fetch import FetchResult, fetch
 from tests.cases.bar_files import bars, changed, write
@@ -193,18 +192,16 @@ def test_fetch_leaves_the_bar_out_says_so_and_takes_it_when_it_is_right(
 
 
 @pytest.mark.parametrize("row", [5, 75, 79])
-def test_fetch_mends_one_that_an_older_version_stored_and_marks_its_models(
+def test_fetch_mends_one_that_an_older_version_stored(
     feed: StandIn, tmp_path: Path, row: int
 ) -> None:
     bad = spoilt(row)
     day = f"{bad.index[row]:%Y-%m-%d}"
-    (tmp_path / "models/small").mkdir(parents=True)
     write_stored(tmp_path, "AAPL", "1d", bad, {"source": "Yahoo", "asked_start": None})
     feed.serve("AAPL", random_walk(80))
     result = fetched(tmp_path)
     assert (result.status, result.added, result.rows) == ("updated", 0, 80)
     assert f"replaced the stored bar with an impossible close of {day}" in result.note
-    assert {mark.symbol for mark in stale_marks(tmp_path / "models/small")} == {"AAPL"}
     assert "impossible" not in fetched(tmp_path).note
 
 

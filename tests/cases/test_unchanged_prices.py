@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lstmcli.evaluation.direction import direction_hits, two_way
+from lstmcli.evaluation.pooling import Pool
 from lstmcli.report.numbers import move, number, percent
 from tests.command_line import csv_text, in_process, walk
 
@@ -99,7 +100,9 @@ def test_where_no_price_changed_there_is_no_accuracy_and_the_verdict_says_why(ho
 def test_unchanged_prices_are_no_falls_for_the_best_constant_answer() -> None:
     actual = np.array([0.1, 0.1, -0.1, *np.zeros(7)])
     cutoff = np.datetime64("2020-01-01") + np.arange(actual.size)
-    found = two_way(np.full(actual.size, 0.01), actual, cutoff, cutoff + 1)
+    found = two_way(
+        np.full(actual.size, 0.01), actual, Pool(cutoff, cutoff + np.timedelta64(1, "D"))
+    )
     assert (found.always, found.n_windows, found.n_unchanged) == ("up", 3, 7)
     assert found.accuracy == found.always_accuracy == found.up_actual == pytest.approx(2 / 3)
 

@@ -236,7 +236,7 @@ def test_level_of_the_comparison_can_be_set(home: Path) -> None:
     assert compared["promoted"] == (compared["comparison"]["p"] < 0.2)
     assert "better at the 20 % level" in compared["why"]
     outcome = train(home, "--config", "tiny.toml", "--promote-level", "0.7")
-    assert_one_error(outcome, 2, "--promote-level", "0.5")
+    assert_one_error(outcome, 2, "--promote-level", "0.2")
 
 
 @pytest.mark.parametrize(("promote", "expected"), [("always", "v0002"), ("never", "v0001")])

@@ -86,7 +86,7 @@ def test_35_a_recording_killed_at_any_step_keeps_every_earlier_line(
         assert ("torn by a run that was killed" in again.err) == bool(damaged)
         assert symbols(folder) == ([*found, *NAMES], 0)
     assert step > 5
-    assert torn >= 1
+    assert torn >= (stride == 1)  # one of all steps tears a line
 
 
 @EVERY_STEP

@@ -291,8 +291,8 @@ def test_what_cannot_be_graded_is_counted_with_its_reason(tmp_path: Path) -> Non
         *(entry(row) for row in range(200, 240)),
         entry(250, cutoff="2018-06-23"),
         entry(30),
-        entry(251, dates=["2018-06-23", "2018-06-24", "2018-06-30"]),
-        entry(252, dates=["2018-06-23", *entry(252).dates[1:]]),
+        entry(248, dates=["2018-06-23", "2018-06-24", "2018-06-30"]),
+        entry(249, dates=["2018-06-23", *entry(252).dates[1:]]),
         *(entry(row, "absent") for row in range(200, 203)),
         *(entry(row, "still") for row in range(200, 204)),
     ]

@@ -222,4 +222,4 @@ def test_the_better_fan_wins_and_the_worse_one_does_not(tmp_path: Path) -> None:
     keep(tmp_path, good, day(prices[0], 150))
     lost = judged(tmp_path, bad, prices, 150)
     assert lost.promoted is False
-    assert "not better at the 1 % level" in lost.why
+    assert "not proven better at the 1 % level" in lost.why
