@@ -55,10 +55,12 @@ def test_a_training_is_logged_from_start_to_end(home: Path) -> None:
     before = datetime.now(UTC)
     done = in_process(*TRAIN, *LOG, "--seed", 3, folder=home)
     assert done.code == 0
-    assert done.err.startswith("You have evaluated 2 models on this period")
+    assert done.err.startswith("lstmcli: You have evaluated 2 models on this period (2 by train).")
     found = events(home)
-    assert [each["event"] for each in found] == ["start", "epoch", "epoch", "version", "end"]
-    start, first, _, version, end = found
+    kinds = ["start", "epoch", "epoch", "note", "version", "end"]
+    assert sorted(each["event"] for each in found) == sorted(kinds)
+    start, first, *_, end = found
+    (version,) = (each for each in found if each["event"] == "version")
     assert start["arguments"] == [*TRAIN, *LOG, "--seed", "3"]
     assert (first["epoch"], first["best"]) == (1, True)
     assert first["validation_loss"] > 0
