@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import IO, Any
 
@@ -67,12 +68,14 @@ class ForkServer:
         user: int | None = None,
         env: Mapping[str, str] | None = None,
         streams: Mapping[str, str | None] | None = None,
+        now: datetime | None = None,
     ) -> int:
         """Begin a run in a folder, as the leader of its group; returns its process id.
 
         user : whose rights it has. env : what is changed of the environment.
         streams : the paths of its `stdin`, `stdout` and `stderr`, None for one that is closed; by
             default the input is at its end, and `wait` returns the rest.
+        now : the moment of a fetch, zone-aware; the present by default.
         """
         job = {
             "arguments": [str(argument) for argument in arguments],
@@ -81,6 +84,7 @@ class ForkServer:
             "user": user,
             "env": dict(env or {}),
             "streams": dict(streams or {}),
+            "now": now.isoformat() if now else None,
         }
         return int(self._ask({"start": job})["pid"])
 
@@ -138,11 +142,14 @@ def _import_everything() -> None:
     """Once, before the forks: libraries, and pauses short enough for a thousand runs."""
     for name in _IMPORTED_ONCE:
         importlib.import_module(name)
+    import exchange_calendars
+
     from lstmcli.market import breaker, calendars, gate, yahoo
 
     breaker.FIRST_PAUSE = breaker.PROBE_CHECK = gate.FIRST_REST = 0.01
     yahoo.REQUEST_TIMEOUT = 0.5
     calendars.sessions_of("XNYS")
+    exchange_calendars.get_calendar("XNYS")
     with yahoo.hushed():
         gc.freeze()  # what is never collected is shared by all forks
 
@@ -159,7 +166,7 @@ def _child(job: dict[str, Any], files: list[IO[str]]) -> None:
     """Be the command and never return."""
     out, err, steps = files
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the server ignores it
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # where the tests run under nohup
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # as may whoever started the tests
     os.setsid()
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(out.fileno(), 1)
@@ -180,6 +187,8 @@ def _child(job: dict[str, Any], files: list[IO[str]]) -> None:
         disk.install()
         from lstmcli.cli.app import main
 
+        if job["now"]:
+            _stop_the_clock(job["now"])
         main()
     except SystemExit as end:
         code = end.code
@@ -188,6 +197,20 @@ def _child(job: dict[str, Any], files: list[IO[str]]) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code if isinstance(code, int) else 70)
+
+
+def _stop_the_clock(now: str) -> None:
+    """Let a fetch take another moment for the present."""
+    from lstmcli.cli import fetch
+
+    moment = datetime.fromisoformat(now)
+
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return moment.astimezone(tz)
+
+    setattr(fetch, "datetime", Stopped)  # noqa: B010
 
 
 def _stream(number: int, mode: str, path: str | None) -> IO[str] | None:

@@ -36,8 +36,14 @@ def test_no_module_reads_or_writes_a_pickle(path: Path) -> None:
     called = {ast.unparse(node.func) for node in calls if not _refuses_pickles(node)}
     assert CALLS.isdisjoint(called)
     named = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    passed = {node.arg for node in ast.walk(tree) if isinstance(node, ast.keyword)}
-    assert METHODS.isdisjoint(named | {name for name in passed if name})
+    passed = {
+        each.arg
+        for node in calls
+        if not _refuses_pickles(node)
+        for each in node.keywords
+        if each.arg
+    }
+    assert METHODS.isdisjoint(named | passed)
 
 
 def test_a_fetch_leaves_no_cookies_and_no_pickle_anywhere(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ def _sessions(calendar: str) -> tuple[Days, np.datetime64]:
 @cache
 def _library_is_another() -> bool:
     """Return whether another exchange_calendars is installed than the table was written with."""
-    with np.load(TABLE) as stored:
+    with np.load(TABLE, allow_pickle=False) as stored:
         written_with = str(stored["version"])
     try:
         return version("exchange_calendars") != written_with

@@ -369,7 +369,7 @@ def _known_by(refits: Iterable[Figures]) -> Iterator[Comparison]:
 def _ahead_figures(
     source: Source, model: ModelRef, day: date, options: Mapping[str, Any]
 ) -> Iterator[Figures]:
-    report = predict(source, model=str(model.folder), as_of=day, **options)
+    report = predict(source, model=str(model.folder), as_of=day, counted=False, **options)
     name = str(model)
     for each in report.forecasts:
         made = each.forecast

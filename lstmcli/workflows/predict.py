@@ -85,6 +85,7 @@ def predict(
     number_of_threads: int = 1,
     stream: bool = False,
     explained: bool = False,
+    counted: bool = True,
 ) -> PredictReport:
     """Forecast from the last bar, or from the last one up to `as_of`, many symbols at a time.
 
@@ -92,7 +93,7 @@ def predict(
     warning. A symbol that cannot be forecast becomes a Failure; when none can, the error is raised.
     With `stream` the memory needed does not grow with the number of symbols; what concerns all of
     them is raised before this returns nevertheless. With `explained` the forecasts of the first
-    symbols are explained too.
+    symbols are explained too. `counted` says whether outcomes that are shown are a look at them.
     """
     if as_of is not None and as_of > source.today:
         raise UsageError(
@@ -130,6 +131,7 @@ def predict(
         number_of_threads,
         report,
         EXPLAINED if explained else 0,
+        counted,
     )
     forecasts = chain(list(islice(made, 1)), made)
     return replace(report, forecasts=forecasts if stream else tuple(forecasts))
@@ -166,6 +168,7 @@ def _forecasts(
     number_of_threads: int,
     report: PredictReport,
     explained: int,
+    counted: bool,
 ) -> Iterator[SymbolForecast]:
     """Make the forecasts of a report and fill its lists; raises AllFailedError for none at all.
 
@@ -191,7 +194,7 @@ def _forecasts(
                     found = explain(model, each.series, len(each.series) - 1, steps=steps)
                     finished = replace(finished, explanation=found)
                 report.symbols.append(finished.symbol)
-                scored += [each.scored] if each.scored else []
+                scored += [each.scored] if each.scored and counted else []
                 for warning in finished.warnings:
                     text = warning.removeprefix(f"{finished.symbol}: ")
                     warned.setdefault(text, []).append(finished.symbol)

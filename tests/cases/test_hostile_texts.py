@@ -220,7 +220,7 @@ def test_names_in_the_data_folder_are_escaped(home: Path) -> None:
 def test_states_and_records_of_runs_are_escaped(home: Path) -> None:
     mark = {"symbol": "sp500", "interval": "1d", "price": "Close"}
     mark |= {"restated": "2999-01-01", "reason": HOSTILE}
-    rewrite(home / "data/models/tiny/state.json", lambda tree: tree.update(stale=[mark]))
+    (home / "data/models/tiny/state.json").write_text(json.dumps({"stale": [mark]}))
     rewrite(home / "data/runs.json", lambda tree: tree["runs"]["train"]["last"].update(
         error=HOSTILE, run_id=HOSTILE, exit_code=1))  # fmt: skip
     everywhere(home, "status")

@@ -266,6 +266,9 @@ def test_an_odd_sidecar_stops_no_reading(place: Path, data: st.DataObject) -> No
 @FEW
 @given(data=st.data())
 def test_an_odd_state_stops_no_model(place: Path, data: st.DataObject) -> None:
+    mark = {"symbol": "AAPL", "interval": "1d", "price": "Close", "restated": "", "reason": "new"}
+    (place / "data/models/tiny/state.json").write_text(json.dumps({"stale": [mark]}))
+
     def look() -> None:
         for command in (("models", "list"), ("predict", "AAPL"), ("evaluate",)):
             said(in_process(*command, folder=place), 0)

@@ -20,10 +20,11 @@ from lstmcli.dataset.series import Series
 from lstmcli.dataset.windows import flat_cutoffs
 from lstmcli.evaluation import at_step
 from lstmcli.evaluation.trend import Thresholds, fit_thresholds, scaled_moves
+from lstmcli.forecasting import forecaster
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.market import csv as csv_module
 from lstmcli.market.prices import Prices
-from lstmcli.workflows import evaluate, fit, learn, plan, predict, refit, scoring
+from lstmcli.workflows import evaluate, fit, learn, plan, predict, refit
 from tests.command_line import Outcome, csv_text, in_process, sessions, walk
 
 ROWS = 300
@@ -131,7 +132,7 @@ def test_an_oracle_that_remembers_prices_by_symbol(honest: Path, monkeypatch: Pl
         return Forecast(np.concatenate(parts))
 
     monkeypatch.setattr(evaluate, "series_for", remembering)
-    monkeypatch.setattr(scoring, "forecast", oracle)
+    monkeypatch.setattr(forecaster, "forecast", oracle)
     assert_caught(honest, "forecast stage", "forecasts of tiny/v0001, median")
 
 
@@ -280,7 +281,7 @@ def test_a_network_that_says_the_same_to_everything(honest: Path, monkeypatch: P
     def constant(model: Any, series: Any, cutoffs: Any, *, horizon: int = 5) -> Forecast:
         return Forecast(np.tile(np.arange(horizon) * 1e-3, (sum(map(len, cutoffs)), 1)))
 
-    monkeypatch.setattr(scoring, "forecast", constant)
+    monkeypatch.setattr(forecaster, "forecast", constant)
     assert_caught(honest, "the audit proves nothing here", "control stage", "forecasts of tiny")
 
 
