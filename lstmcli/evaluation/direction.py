@@ -58,7 +58,8 @@ def two_way(
     cutoff, end : (N,) first and last date of each window; `end` tells which windows overlap.
     """
     known = ~np.isnan(actual)
-    predicted, actual, cutoff, end = predicted[known], actual[known], cutoff[known], end[known]
+    if not known.all():  # a copy of many windows is long
+        predicted, actual, cutoff, end = predicted[known], actual[known], cutoff[known], end[known]
     why = _no_call(predicted)
     up = actual > 0.0
     hit = np.where(up, predicted > 0.0, predicted < 0.0).astype(np.float64)
@@ -86,7 +87,7 @@ def two_way(
             float_or_none(pooled(up[apart].astype(np.float64), cutoff[apart]))
         )[1],
         interval=interval,
-        test=_test(predicted[apart], up[apart], cutoff[apart], why),
+        test=_test((predicted > 0.0)[apart], up[apart], cutoff[apart], why),
         why=why,
     )
 
@@ -144,7 +145,7 @@ def _balanced(
 
 
 def _test(
-    predicted: NDArray[np.float64],
+    calls: NDArray[np.bool_],
     up: NDArray[np.bool_],
     cutoff: NDArray[np.datetime64],
     why: str | None,
@@ -152,7 +153,6 @@ def _test(
     n = count_dates(cutoff)
     if why is not None:
         return SignificanceTest("Pesaran-Timmermann", None, None, n, why)
-    calls = predicted > 0.0
     if n < cutoff.size:
         return pesaran_timmermann_by_date(calls, up, cutoff)
     return pesaran_timmermann(calls, up)

@@ -44,6 +44,7 @@ def direction_scores(
     actual = backtest.actual[known, column]
     predicted = forecast.median[known, column]
     cutoff, end = backtest.cutoff[known], backtest.dates[known, column]
+    by_step = two_way(predicted, actual, cutoff, end)
     sigma = backtest.sigma[known]
     called = trend.predicted_trend(forecast, backtest.sigma, step, flat_band, thresholds)
     calls = None if called is None else called[known]
@@ -67,7 +68,7 @@ def direction_scores(
 
     return DirectionScores(
         step=step,
-        two_way=two_way(predicted, actual, cutoff, end),
+        two_way=by_step,
         three_way=None if calls is None else trend.three_way(calls, happened, cutoff, end),
         trend_from="sign" if calls is None else "thresholds" if not forecast.levels else "fan",
         crash=windows("crash"),

@@ -39,10 +39,13 @@ def movement(
     predicted: NDArray[np.float64],
     actual: NDArray[np.float64],
     last_close: NDArray[np.float64],
-    symbol: NDArray[np.str_],
+    symbol: NDArray[np.str_] | NDArray[np.intp],
     n_independent: int,
 ) -> Movement:
-    """Compare predicted with actual log moves of one step; (N,) rows, all happened."""
+    """Compare predicted with actual log moves of one step; (N,) rows, all happened.
+
+    symbol : names or numbers.
+    """
     size = _ratio(_rms(predicted), _rms(actual))
     group = np.unique(symbol, return_inverse=True)[1]
     last = _centred(np.log(last_close), group)

@@ -60,13 +60,15 @@ def pit_histogram(
     rows = np.flatnonzero(known)
     cutoff, end = cutoff[known], end[known]
     weights, apart = date_weights(known[known][:, None], cutoff)[:, 0], independent(cutoff, end)
-    shares, masses = np.zeros(BINS), []
+    is_testable = count_dates(cutoff[apart]) == np.count_nonzero(apart)
+    shares, masses = np.zeros(BINS), [np.empty((0, BINS))]
     for first in range(0, len(rows), _CHUNK):
         part = slice(first, first + _CHUNK)
         fan = forecast.quantiles[rows[part], forecast.column(step), :]
         mass = bin_masses(fan, forecast.levels, actual[rows[part]], edges)
         shares += weights[part] @ mass
-        masses.append(mass[apart[part]])
+        if is_testable:  # of many symbols, the masses of all windows would fill the memory
+            masses.append(mass[apart[part]])
     return PitHistogram(
         step=step,
         edges=tuple(edges.round(9).tolist()),

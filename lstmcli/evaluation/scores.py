@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
 from lstmcli.evaluation import trend
@@ -154,10 +155,10 @@ def score(
             told.get((name, step)) or at_step(own, name, step, flat_band, fitted.get(name), tails)
             for step in at
         )
+        movements[name] = _movement(own, name, group, n_independent)
         found = losses(own, name, scale / backtest.last_close, group)
         dated.add(name, found, backtest.cutoff)
         reduced[name] = found.at(kept)
-        movements[name] = _movement(own, name, n_independent)
         del own, found
     intervals = {} if generator is None else skill_intervals(dated.some, generator)
     places = np.split(np.arange(len(kept)), np.cumsum([len(rows) for rows in apart])[:-1])
@@ -242,12 +243,14 @@ def _told(scores: Scores) -> dict[tuple[str, int], AtStep]:
     }
 
 
-def _movement(backtest: Backtest, name: str, n_independent: int) -> Movement:
+def _movement(
+    backtest: Backtest, name: str, group: NDArray[np.intp], n_independent: int
+) -> Movement:
     known = ~np.isnan(backtest.actual[:, -1])
     return movement(
         backtest.forecasts[name].median[known, -1],
         backtest.actual[known, -1],
         backtest.last_close[known],
-        backtest.symbol[known],
+        group[known],
         n_independent=n_independent,
     )

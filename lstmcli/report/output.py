@@ -136,7 +136,7 @@ def _json(document: dict[str, Any]) -> Iterator[str]:
     before = "{\n"
     for key, value in document.items():
         yield f"{before}  {json.dumps(key)}: "
-        yield from _json_list(value) if isinstance(value, Iterator) else [_indented(value, 2)]
+        yield from _json_list(value) if isinstance(value, Iterator) else _indented(value, 2)
         before = ",\n"
     yield "\n}\n"
 
@@ -144,13 +144,17 @@ def _json(document: dict[str, Any]) -> Iterator[str]:
 def _json_list(values: Iterator[Any]) -> Iterator[str]:
     before = "[\n    "
     for value in values:
-        yield before + _indented(value, 4)
+        yield before
+        yield from _indented(value, 4)
         before = ",\n    "
     yield "[]" if before.startswith("[") else "\n  ]"
 
 
-def _indented(value: Any, depth: int) -> str:
-    return json.dumps(value, indent=2, allow_nan=False).replace("\n", "\n" + depth * " ")
+def _indented(value: Any, depth: int) -> Iterator[str]:
+    """Yield JSON in pieces, since that of many symbols is long."""
+    pieces = json.JSONEncoder(indent=2, allow_nan=False).iterencode(value)
+    while text := "".join(islice(pieces, _BATCH_ROWS)):
+        yield text.replace("\n", "\n" + depth * " ")
 
 
 def _csv(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[str]:
