@@ -6,6 +6,7 @@ the stream below it from `raw_stream`, and text that went through `printable`.
 """
 
 import json
+from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
 _DELETE = "\x7f"  # the one control character that JSON leaves as it is
@@ -31,6 +32,12 @@ def printable(text: str, *, keep: str = "") -> str:
 def json_text(value: Any, **options: Any) -> str:
     """Return JSON in printable ASCII; the options are those of `json.dumps`."""
     return json.dumps(value, **options).replace(_DELETE, "\\u007f")
+
+
+def json_pieces(value: Any, **options: Any) -> Iterator[str]:
+    """Yield what `json_text` returns in pieces, since that of many symbols is long."""
+    for piece in json.JSONEncoder(**options).iterencode(value):
+        yield piece.replace(_DELETE, "\\u007f")
 
 
 class PrintableStream:

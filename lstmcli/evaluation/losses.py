@@ -57,16 +57,19 @@ def losses(
     forecast, actual, pool = backtest.forecasts[name], backtest.actual, backtest.pool()
     group = by_symbol(backtest.symbol)[1] if group is None else group
     count = int(group.max(initial=-1)) + 1
+    chunks = [slice(first, first + _CHUNK) for first in range(0, len(actual), _CHUNK)]
     found: dict[str, tuple[Floats, Floats]] = {}  # of each window and of each step
     fan = None
 
     def reduce(name: str, errors: Floats) -> None:
-        found[name] = mean_known(errors, axis=1), pool.mean(errors)
+        windows = np.empty(len(errors))
+        for rows in chunks:
+            windows[rows] = mean_known(errors[rows], axis=1)
+        found[name] = windows, pool.mean(errors)
 
     # One (N, H) array for one loss after the other, so that memory stays flat.
     errors = np.empty(actual.shape)
-    for first in range(0, len(actual), _CHUNK):
-        rows = slice(first, first + _CHUNK)
+    for rows in chunks:
         errors[rows] = metrics.absolute_error(forecast.median[rows], actual[rows])
     reduce("absolute", errors)
     reduce("squared", np.square(errors, out=errors))

@@ -40,33 +40,35 @@ def movement(
     predicted: NDArray[np.float64],
     actual: NDArray[np.float64],
     last_close: NDArray[np.float64],
-    symbol: NDArray[np.str_],
+    symbol: NDArray[np.str_] | NDArray[np.intp],
     n_independent: int,
 ) -> Movement:
     """Compare predicted with actual log moves, (N, H) each, NaN where they have not happened.
 
     last_close, symbol : (N,) of each window.
     """
-    rows, steps = np.nonzero(~np.isnan(actual))
-    predicted, actual = predicted[rows, steps], actual[rows, steps]
-    number = np.unique(symbol, return_inverse=True)[1]
-    group = number[rows] * (steps.max(initial=0) + 1) + steps
-    # Steps move ever further: each is divided by its own spread, so that all weigh alike.
-    scale = np.sqrt(np.bincount(steps, actual**2) / np.maximum(np.bincount(steps), 1))[steps]
-    last = _centred(np.log(last_close)[rows], group)
-    moves, truths = _centred(predicted, group), _centred(actual, group)
-    with_last = _correlation(last + moves, last)
-    with_next = _correlation(last + moves, last + truths)
-    scaled = (
-        np.divide(each, scale, out=np.zeros(each.shape), where=scale > 0.0)
-        for each in (moves, truths)
-    )
-    of_moves = _correlation(*scaled)
-    size = _ratio(_rms(predicted), _rms(actual))
+    group, price = np.unique(symbol, return_inverse=True)[1], np.log(last_close)
+    sums, scaled, count = np.zeros((7, 7)), np.zeros((2, 2)), 0
+    for step in range(actual.shape[1]):  # one after the other, so that memory stays flat
+        known = ~np.isnan(actual[:, step])
+        told, true = predicted[known, step], actual[known, step]
+        last, moves, truths = (_centred(each, group[known]) for each in (price[known], told, true))
+        values = np.array([told, true, moves, truths, last, last + moves, last + truths])
+        products = np.einsum("in,jn->ij", values, values)  # (7, 7)
+        sums, count = sums + products, count + true.size
+        if true.any():
+            # Steps move ever further: each is divided by its own spread, so that all weigh alike.
+            scaled += products[2:4, 2:4] / (products[1, 1] / true.size)
+    square, of_scaled = sums / max(count, 1), scaled / max(count, 1)
+    rms = np.sqrt(square.diagonal())
+    size = _ratio(rms[0], rms[1])
+    with_last = _ratio(square[5, 4], rms[5] * rms[4])
+    with_next = _ratio(square[5, 6], rms[5] * rms[6])
+    of_moves = _ratio(of_scaled[0, 1], math.sqrt(of_scaled[0, 0] * of_scaled[1, 1]))
     closer = with_last is not None and with_next is not None and with_last > with_next
     return Movement(
         size=size,
-        spread=_ratio(_rms(moves), _rms(truths)),
+        spread=_ratio(rms[2], rms[3]),
         with_last=with_last,
         with_next=with_next,
         of_moves=of_moves,
@@ -75,23 +77,10 @@ def movement(
     )
 
 
-def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
-    """Of values that are centred already."""
-    return _ratio(_mean(one * other), _rms(one) * _rms(other))
-
-
 def _centred(values: NDArray[np.float64], group: NDArray[np.intp]) -> NDArray[np.float64]:
     means = np.bincount(group, weights=values) / np.maximum(np.bincount(group), 1)
     return values - means[group]
 
 
-def _rms(values: NDArray[np.float64]) -> float:
-    return float(np.sqrt(_mean(values * values)))
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    return float(values.mean()) if values.size else 0.0
-
-
 def _ratio(above: float, below: float) -> float | None:
-    return above / below if below > 1e-12 else None
+    return float(above / below) if below > 1e-12 else None

@@ -58,20 +58,20 @@ def pit_histogram(
     edges = np.linspace(0.0, 1.0, BINS + 1)
     rows, pool = np.flatnonzero(known), pool.keep(known)
     weights, apart = pool.weights(np.ones((pool.size, 1), dtype=np.bool_))[:, 0], pool.apart
-    shares, masses = np.zeros(BINS), []
+    shares, masses = np.zeros(BINS), np.zeros(BINS)
     for first in range(0, len(rows), _CHUNK):
         part = slice(first, first + _CHUNK)
         fan = forecast.quantiles[rows[part], forecast.column(step), :]
         mass = bin_masses(fan, forecast.levels, actual[rows[part]], edges)
         shares += weights[part] @ mass
-        masses.append(mass[apart[part]])
+        masses += mass[apart[part]].sum(axis=0)
     return PitHistogram(
         step=step,
         edges=tuple(edges.round(9).tolist()),
         shares=tuple(shares.tolist()),
         n=pool.n_units,
         deviation=float(np.abs(shares - 1.0 / BINS).sum() / 2.0),
-        test=_flat(np.concatenate(masses), pool.keep(apart)),
+        test=_flat(masses, pool.keep(apart)),
     )
 
 
@@ -106,7 +106,8 @@ def _possible_levels(fan: Floats, levels: Floats, actual: Floats) -> tuple[Float
     return low, high
 
 
-def _flat(mass: Floats, pool: Pool) -> SignificanceTest:
+def _flat(masses: Floats, pool: Pool) -> SignificanceTest:
+    """Test the summed masses of the bins, (BINS,), of the pool's windows."""
     n = pool.n_units
     why = None
     if n < pool.size:
@@ -118,5 +119,5 @@ def _flat(mass: Floats, pool: Pool) -> SignificanceTest:
     if why is not None:
         return SignificanceTest(_TEST, None, None, n, why)
     expected = n / BINS
-    statistic = float(np.sum((mass.sum(axis=0) - expected) ** 2) / expected)
+    statistic = float(np.sum((masses - expected) ** 2) / expected)
     return SignificanceTest(_TEST, statistic, chi2_sf(statistic, BINS - 1), n)

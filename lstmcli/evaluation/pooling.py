@@ -240,7 +240,7 @@ def group_dates(
     """
     if not dates.size or dates.dtype != np.dtype("datetime64[D]"):
         return np.unique(dates, return_inverse=True)
-    days = dates.astype(np.int64)
+    days = dates.view(np.int64)
     first = days.min()
     there = np.bincount(days - first) > 0
     return (first + np.flatnonzero(there)).astype(dates.dtype), (np.cumsum(there) - 1)[days - first]

@@ -185,7 +185,7 @@ def score(
             own.forecasts[name].median,
             backtest.actual,
             backtest.last_close,
-            backtest.symbol,
+            group,
             n_independent,
         )
         del own, wide

@@ -128,7 +128,7 @@ def scaled_climatology(
     steps = tuple(range(1, horizon + 1) if steps is None else steps)
     scaled = climatology(log_prices[:fit_rows], steps, levels=(0.5, *levels))
     today, root = _sigma_at(log_prices, cutoffs), np.sqrt(steps)  # (N,) and (H,)
-    fan = ScaledFan(today, np.zeros(len(today), np.int64), root, scaled[None, :, 1:])
+    fan = ScaledFan(today, np.zeros(len(today), np.int32), root, scaled[None, :, 1:])
     return Forecast(today[:, None] * root * scaled[:, 0], fan, tuple(levels), steps=steps)
 
 
@@ -160,7 +160,7 @@ def gaussian_quantiles(levels: Sequence[float]) -> Floats:
 def _cone(sigma: Floats, horizon: int, levels: Sequence[float]) -> Forecast:
     # sigma (N,) -> quantiles (N, H, Q)
     table = np.broadcast_to(gaussian_quantiles(levels), (1, horizon, len(levels)))
-    fan = ScaledFan(sigma, np.zeros(len(sigma), np.int64), np.sqrt(_steps(horizon)), table)
+    fan = ScaledFan(sigma, np.zeros(len(sigma), np.int32), np.sqrt(_steps(horizon)), table)
     return Forecast(np.broadcast_to(0.0, (len(sigma), horizon)), fan, tuple(levels))
 
 

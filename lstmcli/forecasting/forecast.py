@@ -33,7 +33,7 @@ class ScaledFan:
     """
 
     scale: Floats
-    kind: NDArray[np.int64]
+    kind: NDArray[np.int32]
     root: Floats
     table: NDArray[np.floating[Any]]
 
@@ -150,7 +150,7 @@ def join_forecasts(parts: Iterable[Forecast], count: int) -> Forecast:
 
 
 def _join_scaled(fans: Sequence[ScaledFan]) -> ScaledFan:
-    starts = np.cumsum([0, *(len(each.table) for each in fans[:-1])])
+    starts = np.cumsum([0, *(len(each.table) for each in fans[:-1])], dtype=np.int32)
     return ScaledFan(
         np.concatenate([each.scale for each in fans]),
         np.concatenate([each.kind + start for each, start in zip(fans, starts, strict=True)]),

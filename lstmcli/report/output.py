@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from lstmcli import atomic
 from lstmcli.errors import FileError, UsageError
-from lstmcli.printable import json_text, printable
+from lstmcli.printable import json_pieces, json_text, printable
 from lstmcli.report.console import print_tables, tables_text
 from lstmcli.report.view import Format, View
 
@@ -133,7 +133,7 @@ def _json(document: dict[str, Any]) -> Iterator[str]:
     before = "{\n"
     for key, value in document.items():
         yield f"{before}  {json_text(key)}: "
-        yield from _json_list(value) if isinstance(value, Iterator) else [_indented(value, 2)]
+        yield from _json_list(value) if isinstance(value, Iterator) else _indented(value, 2)
         before = ",\n"
     yield "\n}\n"
 
@@ -141,13 +141,17 @@ def _json(document: dict[str, Any]) -> Iterator[str]:
 def _json_list(values: Iterator[Any]) -> Iterator[str]:
     before = "[\n    "
     for value in values:
-        yield before + _indented(value, 4)
+        yield before
+        yield from _indented(value, 4)
         before = ",\n    "
     yield "[]" if before.startswith("[") else "\n  ]"
 
 
-def _indented(value: Any, depth: int) -> str:
-    return json_text(value, indent=2, allow_nan=False).replace("\n", "\n" + depth * " ")
+def _indented(value: Any, depth: int) -> Iterator[str]:
+    """Yield JSON in pieces, since that of many symbols is long."""
+    pieces = json_pieces(value, indent=2, allow_nan=False)
+    while text := "".join(islice(pieces, _BATCH_ROWS)):
+        yield text.replace("\n", "\n" + depth * " ")
 
 
 def _csv(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[str]:

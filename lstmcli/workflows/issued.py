@@ -48,7 +48,8 @@ def made(
     levels: tuple[float, ...],
 ) -> Forecast:
     """Return the forecasts of some rows of `Issued.moves`."""
-    fan = ScaledFan(np.ones(len(rows)), rows, np.ones(len(steps)), moves)
+    scale = np.broadcast_to(1.0, len(rows))
+    fan = ScaledFan(scale, rows.astype(np.int32), np.ones(len(steps)), moves)
     median = fan[..., levels.index(0.5) if levels else 0]
     return Forecast(median, fan if levels else None, levels, steps=steps)
 

@@ -1,7 +1,8 @@
-"""What a year of the ledger takes: `pytest tests/benchmarks -m slow --benchmark-enable -s`.
+"""What a year of the ledger takes, and four: `pytest tests/benchmarks -m slow --benchmark-enable`.
 
 500 symbols x 252 sessions of daily forecasts with a fan, 2,500 stored bars a symbol: the size on
-the disk, and the seconds from the start of `evaluate --issued` to its end.
+the disk, and the seconds from the start of `evaluate --issued` to its end. Four years, 500,000
+lines: the memory that the whole process takes.
 """
 
 import json
@@ -25,13 +26,16 @@ from tests.command_line import sessions
 pytestmark = pytest.mark.slow
 COMMAND = str(Path(sys.executable).parent / "lstmcli")
 SYMBOLS, ROWS, DAYS, STEPS = 500, 2500, 252, (1, 5, 20, 50)
-MOST_MIB, MOST_BYTES = 150, 1190
+MOST_MIB, MOST_BYTES, MOST_MEMORY = 150, 1190, 400
 
 
 @pytest.fixture(scope="module")
 def year(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder whose ledger ends with its bars, so that the last forecasts are still to come."""
-    folder = tmp_path_factory.mktemp("year")
+    return issued(tmp_path_factory.mktemp("year"), DAYS)
+
+
+def issued(folder: Path, n_days: int) -> Path:
+    """Make a folder whose ledger ends with its bars, so that the last forecasts are to come."""
     generator = np.random.default_rng(0)
     days = sessions(ROWS)
     spread = 0.015 * np.sqrt(STEPS)[:, None] * [NormalDist().inv_cdf(level) for level in LEVELS]
@@ -44,7 +48,7 @@ def year(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for symbol, close in zip(symbols, closes, strict=True):
         frame = pd.DataFrame({"Close": close, "Adj Close": close}, index=pd.DatetimeIndex(days))
         write_stored(folder / "data", symbol, "1d", frame, {"symbol": symbol})
-    for row in range(ROWS - DAYS, ROWS):
+    for row in range(ROWS - n_days, ROWS):
         noise = generator.normal(1.0, 0.1, (SYMBOLS, 1, 1)) * spread
         for symbol, close, moves in zip(symbols, closes[:, row], noise, strict=True):
             entry = Entry(
@@ -65,17 +69,7 @@ def test_a_year_of_five_hundred_symbols(benchmark: Any, year: Path) -> None:
     assert size < MOST_MIB * 1024**2
     assert size < MOST_BYTES * SYMBOLS * DAYS
     usages: list[Any] = []
-
-    def evaluate() -> None:
-        with (year / "out").open("wb") as out:
-            command = [COMMAND, "evaluate", "--issued", "--format", "json", "--quiet"]
-            child = subprocess.Popen(command, cwd=year, stdout=out)
-            _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        assert child.returncode == 0
-        usages.append(usage)
-
-    benchmark.pedantic(evaluate, rounds=3, iterations=1)
+    benchmark.pedantic(lambda: usages.append(evaluate(year)), rounds=3, iterations=1)
     (found,) = json.loads((year / "out").read_text())["issued"]
     counts = found["counts"]
     assert counts["whole"] == SYMBOLS * (DAYS - 50)
@@ -89,3 +83,22 @@ def test_a_year_of_five_hundred_symbols(benchmark: Any, year: Path) -> None:
             f"{benchmark.stats.stats.median:.1f} s ({min(cpu):.1f} s of processor time), "
             f"{max(each.ru_maxrss for each in usages) / 1024:.0f} MiB at most"
         )
+
+
+def test_half_a_million_lines_are_graded_in_little_memory(tmp_path: Path) -> None:
+    usage = evaluate(issued(tmp_path, 1000))
+    (found,) = json.loads((tmp_path / "out").read_text())["issued"]
+    assert sum(found["versions"].values()) == 500_000
+    print(f"\n500,000 lines: {usage.ru_maxrss / 1024:.0f} MiB at most")
+    assert usage.ru_maxrss / 1024 < MOST_MEMORY
+
+
+def evaluate(folder: Path) -> Any:
+    """Grade the ledger of a folder, and return what the process used."""
+    with (folder / "out").open("wb") as out:
+        command = [COMMAND, "evaluate", "--issued", "--format", "json", "--quiet"]
+        child = subprocess.Popen(command, cwd=folder, stdout=out)
+        _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == 0
+    return usage

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmcli.forecasting.forecast import Forecast, join_forecasts
+from lstmcli.forecasting.forecast import Forecast, ScaledFan, join_forecasts
 
 QUANTILES = np.arange(2 * 5 * 3, dtype=np.float64).reshape(2, 5, 3)
 FAN = Forecast(QUANTILES[..., 1], QUANTILES, (0.1, 0.5, 0.9), QUANTILES[..., 0])
@@ -30,6 +30,41 @@ def test_some_steps_keep_their_numbers(steps: list[int]) -> None:
     assert found.at(sorted(steps)).steps == tuple(sorted(steps))
     assert found.rows(slice(1)).steps == found.steps
     assert join_forecasts([found, found], 4).steps == found.steps
+
+
+def test_a_fan_made_of_its_parts_is_what_the_parts_make() -> None:
+    generator = np.random.default_rng(0)
+    scale, kind = generator.random(6), np.array([0, 1, 2, 2, 1, 0], np.int32)
+    root, table = np.sqrt([1.0, 5.0]), generator.normal(size=(3, 2, 4))
+    fan = ScaledFan(scale, kind, root, table)
+    whole = np.array(
+        [
+            [[scale[i] * root[h] * table[kind[i], h, q] for q in range(4)] for h in range(2)]
+            for i in range(6)
+        ]
+    )
+    known = scale > 0.3
+    assert fan.shape == whole.shape
+    np.testing.assert_array_equal(np.asarray(fan), whole)
+    np.testing.assert_array_equal(fan[2:4], whole[2:4])
+    np.testing.assert_array_equal(fan[3], whole[3])
+    np.testing.assert_array_equal(fan[known, 1, :], whole[known, 1, :])
+    np.testing.assert_array_equal(fan[:, 1], whole[:, 1])
+    np.testing.assert_array_equal(fan[..., 2], whole[..., 2])
+    forecast = Forecast(np.broadcast_to(0.0, (6, 2)), fan, (0.1, 0.4, 0.5, 0.9), steps=(1, 5))
+    for made, rows, columns in (
+        (forecast.rows(known), known, slice(None)),
+        (forecast.at((5,)), slice(None), [1]),
+        (
+            join_forecasts([forecast.rows(slice(2)), forecast.rows(slice(2, 6))], 6),
+            slice(None),
+            slice(None),
+        ),
+    ):
+        assert made.quantiles is not None
+        np.testing.assert_array_equal(made.quantiles[:], whole[rows][:, columns])
+        assert made.median.shape == whole[rows][:, columns].shape[:2]
+        assert not made.median.any()
 
 
 def test_a_step_that_there_is_not_is_refused() -> None:

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import tracemalloc
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ from lstmcli.runs.ledger import append
 from lstmcli.runs.ledger_line import Entry
 from lstmcli.workflows.failures import AllFailedError
 from lstmcli.workflows.grade import Grade, GradeReport, grade
+from lstmcli.workflows.issued import collect
 from lstmcli.workflows.source import Source
 from tests.command_line import csv_text, sessions, walk
 
@@ -275,6 +277,18 @@ def test_models_symbols_and_cutoffs_can_be_chosen(tmp_path: Path) -> None:
     assert found(start=start, end=end, models=["fan"]) == {"fan/v0001": 4}
     with pytest.raises(DataError, match=r"no such forecast .*: it holds forecasts by fan/v0001,"):
         found(models=["fan/v0002"])
+
+
+def test_a_line_takes_little_memory_once_it_is_read() -> None:
+    """500,000 lines are graded in 400 MiB; `tests/benchmarks/test_ledger.py` holds the whole."""
+    dates = [str(np.datetime64("2000-01-01") + day) for day in range(5000)]
+    lines = (entry(200)._replace(symbol=f"S{k}", cutoff=day) for day in dates for k in range(4))
+    tracemalloc.start()
+    (found,) = collect(lines)
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert len(found.symbol) == 20_000
+    assert taken / 20_000 < 220  # of which 84 are its moves, and 24 its dates
 
 
 def test_damaged_lines_are_put_aside(tmp_path: Path) -> None:
