@@ -36,11 +36,13 @@ class Merge:
     frame : the table to store; the stored one, untouched, when it no longer holds.
     added : rows that were not stored before.
     restated : why the whole history has to be fetched again, or None.
+    emptied : stored values that the frame no longer has.
     """
 
     frame: pd.DataFrame
     added: int
     restated: str | None
+    emptied: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,9 @@ def merge_overlap(
     """Append `fresh` to `stored` where they agree on the rows they share.
 
     Both hold COLUMNS by session date, oldest first. A stored value stays, to the bit, where the
-    fresh one is missing or within the relative tolerance. The last stored row is open to late
-    corrections, and so are volumes; any other difference means that history was restated.
+    fresh one is missing or within TOLERANCE. The last stored row is open to late corrections, and
+    so are volumes; any other difference means that history was restated. Next to a corrected close
+    a missing open, high or low is emptied, since nothing tells what it would be now.
     """
     restated = (
         _no_common_row(stored, fresh)
@@ -87,7 +90,8 @@ def merge_overlap(
     settled = _settled(stored, fresh, tolerance)
     kept = stored.loc[stored.index.difference(settled.index)]
     frame = pd.concat([kept, settled]).sort_index() if len(kept) else settled
-    return Merge(frame.rename_axis("Date"), len(frame) - len(stored), None)
+    added = len(frame) - len(stored)
+    return Merge(frame.rename_axis("Date"), added, None, _emptied(stored, frame))
 
 
 def restate(
@@ -110,9 +114,13 @@ def restate(
         rows = _on_basis(stored.loc[clear], scales, _splits_differ(stored, fresh))
         frame = pd.concat([frame, rows]).sort_index().rename_axis("Date")
     unclear = lost.difference(clear)
-    before = stored.drop(index=unclear)
-    emptied = before.notna() & frame.reindex(index=before.index, columns=before.columns).isna()
-    return Restatement(frame, clear, unclear, int(emptied.to_numpy().sum()))
+    return Restatement(frame, clear, unclear, _emptied(stored.drop(index=unclear), frame))
+
+
+def _emptied(stored: pd.DataFrame, frame: pd.DataFrame) -> int:
+    """Count the stored values that a new table does not have."""
+    now = frame.reindex(index=stored.index, columns=stored.columns)
+    return int((stored.notna() & now.isna()).to_numpy().sum())
 
 
 def contradiction(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:
@@ -160,10 +168,8 @@ def _settled(stored: pd.DataFrame, fresh: pd.DataFrame, tolerance: float) -> pd.
     Where a close is another one, and not by the ratio of the row before or after, nothing tells
     what its open would be now: it stays missing.
     """
-    common, columns = (
-        fresh.index.intersection(stored.index),
-        fresh.columns.intersection(stored.columns),
-    )
+    common = fresh.index.intersection(stored.index)
+    columns = fresh.columns.intersection(stored.columns)
     kept, result = stored.loc[common, columns], fresh.copy()
     old, new = (frame.to_numpy(np.float64) for frame in (kept, fresh.loc[common, columns]))
     values = np.where(_same(old, new, tolerance), old, new)
@@ -233,7 +239,7 @@ def _no_common_row(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:
 
 def _new_actions(stored: pd.DataFrame, fresh: pd.DataFrame, tolerance: float) -> str | None:
     """Splits and dividends that the stored rows do not have yet, in words."""
-    told: list[str] = []
+    found: list[str] = []
     more: list[str] = []
     for column in _ACTIONS:
         old = stored[column] if column in stored else pd.Series(dtype="float64")
@@ -242,13 +248,13 @@ def _new_actions(stored: pd.DataFrame, fresh: pd.DataFrame, tolerance: float) ->
         for row in np.flatnonzero(~_same(before, now, tolerance)):
             day = fresh.index[int(row)].date()
             # A split changes every dividend before it, which says nothing more.
-            changed = told if before[row] == 0.0 or now[row] == 0.0 else more
+            changed = found if before[row] == 0.0 or now[row] == 0.0 else more
             changed.append(_action(column, float(now[row]), float(before[row]), day))
-    told = told or more
-    if not told:
+    found = found or more
+    if not found:
         return None
-    rest = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-    return ", ".join(told[:_SHOWN]) + rest
+    rest = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return ", ".join(found[:_SHOWN]) + rest
 
 
 def _other_prices(stored: pd.DataFrame, fresh: pd.DataFrame, tolerance: float) -> str | None:

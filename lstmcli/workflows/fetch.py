@@ -36,11 +36,11 @@ from lstmcli.market.yahoo_answers import (
 from lstmcli.runs.locks import hold_store
 from lstmcli.workflows.ask import Task
 from lstmcli.workflows.failures import Failure
-from lstmcli.workflows.refresh import FetchResult, Status, preview, refresh
+from lstmcli.workflows.refresh import FetchResult, RefusedAnswer, Status, preview, refresh
 
 __all__ = ["FetchReport", "FetchResult", "Interval", "Outcome", "Status", "fetch"]
 
-WORKERS = 4  # they share one rate; more than one, so that a slow answer holds nobody up
+WORKERS = 4  # they share one rate; more than one, so that a slow answer does not hold up the others
 _LAST_WRITES = 0.5  # seconds after a signal, for files that take milliseconds
 
 _KINDS: tuple[tuple[type[LstmcliError], str], ...] = (
@@ -49,6 +49,7 @@ _KINDS: tuple[tuple[type[LstmcliError], str], ...] = (
     (RateLimited, "rate limited"),
     (Transient, "no answer"),
     (OutOfTime, "out of time"),
+    (RefusedAnswer, "refused"),
     (DataError, "bad data"),
     (LstmcliError, "not stored"),
 )
@@ -58,7 +59,7 @@ _KINDS: tuple[tuple[type[LstmcliError], str], ...] = (
 class FetchReport:
     """The results, in the order in which the symbols were given, and what they took.
 
-    requests : sent to the feed, all told. waited : seconds of pauses for a feed that refused.
+    requests : sent to the feed, in total. waited : seconds of pauses for a feed that refused.
     """
 
     results: tuple[FetchResult, ...]
@@ -73,11 +74,12 @@ class FetchReport:
 
     @property
     def counts(self) -> dict[str, float]:
-        """What to keep of the run for `status`: symbols whose answers failed or were stale too."""
+        """What to keep of the run for `status`, with how the symbols without new bars failed."""
         return {
             "requests": self.requests,
             "seconds_waited": self.waited,
             "unanswered": sum(each.exit_code == NetworkError.exit_code for each in self.failures),
+            "refused": sum(each.failure == "refused" for each in self.results),
             "stale": sum(each.behind > 0 for each in self.results),
         }
 
@@ -122,7 +124,7 @@ def fetch(
     max_wait : seconds to pause, in all, for a feed that refuses or fails; then the run ends.
     timeout : seconds that the run may last; None for as long as it takes.
     wait : seconds to wait for another run.
-    dry_run : tell what would be asked for; ask and write nothing.
+    dry_run : report what would be asked for; ask and write nothing.
     on_result, on_pause : called with each result as it comes, and with the cause ("refused" or
         "failed") and the seconds of each pause as it begins.
     clock, sleep, random : for pauses and their jitter; the real ones where they are not given.
@@ -150,7 +152,7 @@ def fetch(
 def _in_threads(
     symbols: Collection[str], task: Task, tell: Callable[[FetchResult], None]
 ) -> tuple[FetchResult, ...]:
-    """Refresh the symbols a few at a time; results in the order given, told as they come."""
+    """Refresh the symbols a few at a time; results in the order given, reported as they come."""
     pool = ThreadPoolExecutor(WORKERS)
     futures: dict[str, Future[FetchResult]] = {}
     try:
@@ -168,7 +170,7 @@ def _in_threads(
 
 
 def _oldest_first(symbols: Collection[str], task: Task) -> list[str]:
-    """What is not stored first, then by the time of writing: first what a broken-off run left."""
+    """What is not stored first, then by the time of writing: first what an interrupted run left."""
 
     def written(symbol: str) -> float:
         try:

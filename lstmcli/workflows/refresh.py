@@ -19,7 +19,7 @@ from lstmcli.market.store import YAHOO, write_stored
 from lstmcli.market.store_folder import interval_option
 from lstmcli.market.unfinished import zone_of
 from lstmcli.market.unusable import UnusablePriceError
-from lstmcli.workflows.ask import Stored, Task, make_plan, read
+from lstmcli.workflows.ask import Plan, Stored, Task, make_plan, read
 
 Status = Literal["new", "updated", "unchanged", "restated", "failed"]
 
@@ -50,6 +50,10 @@ class FetchResult:
     behind: int = 0
 
 
+class RefusedAnswer(DataError):
+    """The feed's answer does not fit what is stored, which stays."""
+
+
 def refresh(symbol: str, task: Task) -> FetchResult:
     """Ask, join and store. Raises LstmcliError and leaves what is stored when anything fails."""
     task.gate.check_time(symbol)
@@ -72,13 +76,15 @@ def refresh(symbol: str, task: Task) -> FetchResult:
     if restated:
         frame, more = _restated(symbol, stored, answer, task)
         notes = (f"restated: {restated}", *more, *notes)
-    healed = _heal(symbol, stored, frame)
+    else:
+        notes = (*_kept_from_unknown(stored, answer, plan), *_emptied(merge.emptied), *notes)
+    healed = _heal(stored, frame)
     asked_start = plan.start if plan.whole else stored.asked_start
     changed = False
     if healed or not stored.fits or not frame.equals(stored.frame):
         changed = _write(symbol, task, stored, answer, frame, asked_start, restated)
     status: Status = "restated" if restated else "updated" if changed else "unchanged"
-    added = len(frame.index.difference(stored.dates))
+    added = len(frame.index.difference(stored.dates)) if changed else 0
     return _result(symbol, status, frame, added, (*healed, *notes), answer.behind)
 
 
@@ -94,7 +100,7 @@ def preview(symbol: str, task: Task) -> FetchResult:
 
 
 def _ask(symbol: str, start: date | None, stored: Stored, task: Task) -> Answer:
-    """Ask the feed; DataError for an answer that cannot be of what is stored."""
+    """Ask the feed; RefusedAnswer for one that cannot be of what is stored."""
     end = task.end
     if end and len(stored.frame):
         end = max(end, stored.frame.index[-1].date())
@@ -117,21 +123,21 @@ def _ask(symbol: str, start: date | None, stored: Stored, task: Task) -> Answer:
 
 
 def _refuse_other(symbol: str, stored: Stored, answer: Answer, task: Task) -> None:
-    """Raise DataError for an answer that cannot be of what is stored."""
+    """Raise RefusedAnswer for an answer that cannot be of what is stored."""
     named = f"{symbol}{interval_option(task.interval)}"
     for what, found, known, differs in (
         ("currency", answer.currency, stored.facts.get("currency"), str.__ne__),
         ("time zone", answer.time_zone, stored.facts.get("time_zone"), _other_hours),
     ):
         if found and known and differs(found, str(known)) and not task.full:
-            raise DataError(
+            raise RefusedAnswer(
                 f"not stored: prices in another {what}",
                 where=symbol,
                 why=f"found {found}, expected {known} as stored",
                 next_step=f"Where that is right, replace all: lstmcli fetch {named} --full.",
             )
     if odd := contradiction(stored.frame, answer.frame):
-        raise DataError(
+        raise RefusedAnswer(
             "not stored: the new prices contradict the stored ones",
             where=symbol,
             why=odd,
@@ -150,7 +156,7 @@ def _way_past(error: UnusablePriceError, symbol: str, stored: Stored, task: Task
     return DataError(error.what, where=error.where, why=error.why, next_step=step)
 
 
-def _heal(symbol: str, stored: Stored, frame: pd.DataFrame) -> tuple[str, ...]:
+def _heal(stored: Stored, frame: pd.DataFrame) -> tuple[str, ...]:
     """Say what becomes of stored bars that contradict themselves.
 
     Versions before 0.2 stored such bars.
@@ -181,7 +187,7 @@ def _restated(
 ) -> tuple[pd.DataFrame, list[str]]:
     """The whole restated history, with what it lacks of the stored one, and notes on that.
 
-    DataError where that is more than a few rows, or where nothing tells on which basis they are
+    RefusedAnswer where that is more than a few rows, or where nothing tells on which basis they are
     now. Rows of unknown source are no part of it.
     """
     lost = stored.frame.index.difference(answer.frame.index)
@@ -191,7 +197,7 @@ def _restated(
     remedy = "What is stored is kept; to take Yahoo's all the same, first run: "
     remedy += f"lstmcli data remove {symbol}{interval_option(task.interval)}."
     if len(lost) > max(1, MAX_LOST * len(stored.frame)):
-        raise DataError(
+        raise RefusedAnswer(
             "restated history is shorter than the stored one",
             where=symbol,
             why=f"{len(lost)} of {len(stored.frame)} stored rows are not in Yahoo's answer, "
@@ -200,7 +206,7 @@ def _restated(
         )
     new = restate(stored.frame, answer.frame)
     if len(new.unclear):
-        raise DataError(
+        raise RefusedAnswer(
             "restated history lacks stored rows",
             where=symbol,
             why=f"{len(new.unclear)} not in it, the first of {new.unclear[0].date()}, and the rows "
@@ -215,9 +221,20 @@ def _restated(
             f"stored rows without a new price, kept and adjusted like those around: "
             f"{len(new.kept)} ({days}{more})"
         )
-    if new.emptied:
-        notes.append(f"stored values without a new one, left empty: {new.emptied}")
-    return new.frame, notes
+    return new.frame, [*notes, *_emptied(new.emptied)]
+
+
+def _kept_from_unknown(stored: Stored, answer: Answer, plan: Plan) -> list[str]:
+    """Note rows that the whole of Yahoo's history lacks, of bars that may not be Yahoo's."""
+    lost = stored.frame.index.difference(answer.frame.index)
+    if not plan.whole or (stored.is_known and stored.fits) or not len(lost):
+        return []
+    rows = "1 stored row" if len(lost) == 1 else f"{len(lost)} stored rows"
+    return [f"kept {rows} that Yahoo does not have, from {lost[0].date()}"]
+
+
+def _emptied(count: int) -> list[str]:
+    return [f"stored values without a new one, left empty: {count}"] if count else []
 
 
 def _write(
@@ -233,9 +250,9 @@ def _write(
     earlier = stored.facts.get("restatements")
     restatements = earlier if isinstance(earlier, list) else []
     if restated:
-        told = {"fetched": task.now.date().isoformat(), "reason": restated}
-        if told not in restatements:  # noted already by a run that died before the bars were there
-            restatements = [*restatements, told]
+        entry = {"fetched": task.now.date().isoformat(), "reason": restated}
+        if entry not in restatements:  # a run that died before the bars were there noted it
+            restatements = [*restatements, entry]
     sidecar = {
         "symbol": symbol,
         "interval": task.interval,

@@ -5,6 +5,7 @@ all of them. Each champion is loaded, as `predict` would. Nothing is written and
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -14,11 +15,11 @@ from typing import Literal
 import numpy as np
 import torch
 
-from lstmcli.errors import DataError, LstmcliError, UsageError
+from lstmcli.errors import DataError, FileError, LstmcliError, UsageError
 from lstmcli.market.calendars import known_until
 from lstmcli.market.schedule import Schedule
 from lstmcli.market.store import IMPORTED
-from lstmcli.market.store_folder import INTERVALS, interval_option, stored_symbols
+from lstmcli.market.store_folder import interval_option, stored_symbols
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.record import LastRuns, last_runs, too_old
 from lstmcli.runs.registry import all_names, champion, versions
@@ -189,11 +190,11 @@ def _model(data_dir: Path, name: str) -> _Found:
 
 def _calendars(data_dir: Path, today: date) -> _Found:
     """Say how far the holidays of the stored series' exchanges are known."""
-    schedules = [
-        stored_schedule(data_dir, symbol, interval)
-        for interval in INTERVALS
-        for symbol in stored_symbols(data_dir, interval)
-    ] or [Schedule(("XNYS",))]
+    schedules = []
+    for symbol in stored_symbols(data_dir, "1d"):
+        with suppress(DataError, FileError):  # the store's part names it
+            schedules.append(stored_schedule(data_dir, symbol, "1d"))
+    schedules = schedules or [Schedule(("XNYS",))]
     ends = {name: known_until(name) for each in schedules for name in each.calendars}
     limit = np.datetime64(today + LONGEST_LOOK, "D")
     shown = [f"{name} to {end}" for name, end in sorted(ends.items()) if end >= limit]
@@ -217,12 +218,12 @@ def _feed(runs: LastRuns | None) -> _Found:
         return "none", "never fetched here", "Run: lstmcli fetch SYMBOL.", None
     last, good = runs.last, runs.last_good
     counts = {name: number for name, number in last.counts.items() if number}
-    told = ", ".join(f"{number:g} {name.replace('_', ' ')}" for name, number in counts.items())
-    what = f"last fetch {last.ended[:16].replace('T', ' ')}: {told or 'nothing done'}"
+    counted = ", ".join(f"{number:g} {name.replace('_', ' ')}" for name, number in counts.items())
+    what = f"last fetch {last.ended[:16].replace('T', ' ')}: {counted or 'nothing done'}"
     since = None if good is None else _time(good.ended)
     if not last.is_good:
         what += f"; exit code {last.exit_code}" + (f", {last.error}" if last.error else "")
-    lagging = counts.get("unanswered") or counts.get("stale")
+    lagging = any(counts.get(each) for each in ("unanswered", "refused", "stale"))
     # A misspelt symbol or option is no failure of the feed.
     if last.is_good or (last.exit_code in _NOT_THE_FEED and not counts.get("unanswered")):
         return ("old", what, _LATER, since) if lagging else ("ok", what, "", since)

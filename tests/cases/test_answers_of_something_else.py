@@ -84,7 +84,7 @@ def test_another_currency_or_time_zone_than_is_stored_needs_full(
     before = files(tmp_path)
     server.serve("AAPL", BARS, **then)
     result = only(run())
-    assert (result.exit_code, result.failure) == (4, "bad data")
+    assert (result.exit_code, result.failure) == (4, "refused")
     assert f"prices in another {what}" in result.reason
     assert "lstmcli fetch AAPL --full" in result.reason
     assert files(tmp_path) == before

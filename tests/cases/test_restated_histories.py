@@ -58,7 +58,7 @@ def test_a_restatement_that_lacks_a_row_between_two_bases_is_tried_again(
     mended.loc[BARS.index[60], "Stock Splits"] = 4.0
     server.serve("AAPL", mended.drop(BARS.index[59]))
     result = only(run(full=True))
-    assert (result.exit_code, result.failure) == (4, "bad data")
+    assert (result.exit_code, result.failure) == (4, "refused")
     assert "1 not in it, the first of 2024-03-25" in result.reason
     assert files(tmp_path) == before
     server.serve("AAPL", mended)
@@ -102,7 +102,7 @@ def test_a_jump_that_contradicts_stored_bars_is_refused(
         odd = dividend(odd, DAY, 0.25)
     server.serve("AAPL", odd)
     result = only(run(full=full))
-    assert (result.exit_code, result.failure) == (4, "bad data")
+    assert (result.exit_code, result.failure) == (4, "refused")
     assert "the new prices contradict the stored ones" in result.reason
     assert "lstmcli data remove AAPL" in result.reason
     assert files(tmp_path) == before

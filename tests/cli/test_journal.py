@@ -106,6 +106,7 @@ def test_a_fetch_is_logged_symbol_by_symbol(server: StandIn, tmp_path: Path) -> 
         "failed": 1,
         "stale": 1,
         "unanswered": 0,
+        "refused": 0,
     }
     ended = last(tmp_path, "fetch")
     assert (ended.exit_code, ended.is_good) == (3, True)
