@@ -89,7 +89,7 @@ def main() -> NoReturn:
     sys.stdout, sys.stderr = printable_stream(sys.stdout), printable_stream(sys.stderr)
     if not sys.warnoptions:  # python -W and PYTHONWARNINGS ask for the warnings of libraries
         warnings.simplefilter("ignore")
-    logging.lastResort = logging.NullHandler()  # where libraries' logs go that nobody configured
+    logging.lastResort = logging.NullHandler()  # drops the logs of libraries that have no handler
     try:
         code = journal.whole_run(_run)
     except _StoppedError as stop:

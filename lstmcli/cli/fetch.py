@@ -38,7 +38,7 @@ def fetch(
     rate: Annotated[
         float,
         typer.Option(
-            "--rate", min=0.01, max=100, metavar="N", help="Most requests a second, all told."
+            "--rate", min=0.01, max=100, metavar="N", help="Most requests a second, in total."
         ),
     ] = 2.0,
     max_wait: Annotated[

@@ -51,9 +51,11 @@ def movement(
     sums, scaled, count = np.zeros((7, 7)), np.zeros((2, 2)), 0
     for step in range(actual.shape[1]):  # one after the other, so that memory stays flat
         known = ~np.isnan(actual[:, step])
-        told, true = predicted[known, step], actual[known, step]
-        last, moves, truths = (_centred(each, group[known]) for each in (price[known], told, true))
-        values = np.array([told, true, moves, truths, last, last + moves, last + truths])
+        forecast, true = predicted[known, step], actual[known, step]
+        last, moves, truths = (
+            _centred(each, group[known]) for each in (price[known], forecast, true)
+        )
+        values = np.array([forecast, true, moves, truths, last, last + moves, last + truths])
         products = np.einsum("in,jn->ij", values, values)  # (7, 7)
         sums, count = sums + products, count + true.size
         if true.any():

@@ -91,7 +91,7 @@ def direction_test(
 
     For one series Fisher's exact test below 100 windows, Pesaran & Timmermann from there on. For
     several the outcomes' dates are permuted, so that neither symbols that move together nor those
-    that rise more often than others count as evidence. A constant answer cannot be told from luck.
+    that rise more often than others count as evidence. A constant answer cannot be tested.
 
     predicted_up, actual_up : (N,) of the pool's windows.
     """

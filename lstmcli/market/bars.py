@@ -90,7 +90,7 @@ def order_bars(bars: Bars) -> Noted:
         raise DataError(
             "contradictory rows for one date",
             where=bars.where(wrong[0]),
-            why=f"{bars.days[wrong[0]]} stands there more than once with different values",
+            why=f"{bars.days[wrong[0]]} has rows with different values",
             next_step="Keep one row a date; intraday bars and several symbols in one column of "
             "dates cannot be used.",
         )

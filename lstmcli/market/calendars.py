@@ -8,11 +8,13 @@ nothing earlier is believed.
 """
 
 import re
+import threading
 import warnings
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,7 @@ Days = NDArray[np.datetime64]
 FIRST_TRUSTED = np.datetime64("1970-01-01", "D")
 LAST_KNOWN = np.datetime64("2100-12-31", "D")
 TABLE = Path(__file__).with_name("sessions.npz")
+_LOCK = threading.Lock()
 
 _SUFFIXES = {
     "L": "XLON", "IL": "XLON", "DE": "XETR", "F": "XFRA", "DU": "XDUS", "HM": "XHAM",
@@ -150,26 +153,40 @@ def special_days(calendar: str) -> Days:
 def library_sessions(calendar: str) -> tuple[Days, np.datetime64] | None:
     """Return what the installed exchange_calendars knows: sessions, and the day they end with.
 
-    None where it cannot make the calendar: XTAE, ASEX, XBEL, XBSE and XCYS under pandas 3.
+    None where it cannot make the calendar (see `library_calendar`).
     """
-    # The library warns of pandas' own deprecations; they are nothing a user can act on.
-    with warnings.catch_warnings():
+    first, last = str(FIRST_TRUSTED), str(LAST_KNOWN)
+    found = library_calendar(calendar, start=first, end=last)
+    if found is None:  # holidays recorded for fewer years: take what there is
+        known = library_calendar(calendar)
+        if known is None:
+            return None
+        low, high = known.bound_min(), known.bound_max()
+        first = first if low is None else max(first, f"{low:%Y-%m-%d}")
+        last = last if high is None else min(last, f"{high:%Y-%m-%d}")
+        found = library_calendar(calendar, start=first, end=last)
+    if found is None:
+        return None
+    return found.sessions.to_numpy().astype("datetime64[D]"), np.datetime64(last, "D")
+
+
+@cache
+def library_calendar(name: str, **span: str) -> Any:
+    """Return a calendar of the installed exchange_calendars, with hours; None where it has none.
+
+    It raises ValueError outside the years that are recorded, and for XTAE under pandas 3; and
+    NotImplementedError for ASEX, XBEL, XBSE and XCYS under pandas 3.
+    """
+    # One at a time: the filters of warnings are the whole process's, and workers would each make
+    # the calendar that the library keeps. It warns of pandas' deprecations.
+    with _LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import exchange_calendars
 
-        first, last = str(FIRST_TRUSTED), str(LAST_KNOWN)
         try:
-            try:
-                found = exchange_calendars.get_calendar(calendar, start=first, end=last)
-            except ValueError:  # holidays recorded for fewer years: take what there is
-                known = exchange_calendars.get_calendar(calendar)
-                low, high = known.bound_min(), known.bound_max()
-                first = first if low is None else max(first, f"{low:%Y-%m-%d}")
-                last = last if high is None else min(last, f"{high:%Y-%m-%d}")
-                found = exchange_calendars.get_calendar(calendar, start=first, end=last)
+            return exchange_calendars.get_calendar(name, **span)
         except (ValueError, NotImplementedError):
             return None
-    return found.sessions.to_numpy().astype("datetime64[D]"), np.datetime64(last, "D")
 
 
 @cache

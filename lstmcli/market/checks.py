@@ -1,4 +1,4 @@
-"""What is marked missing and what is merely told: bad optional values, jumps, holes in the dates.
+"""What is marked missing and what is only reported: bad optional values, holes in the dates.
 
 A price that is forecast must be right; an open, high, low or volume that is not becomes NaN, is
 counted, and leaves the row in use.
@@ -16,7 +16,6 @@ from lstmcli.market.sessions import odd_days, tell_doubtful, tell_odd_days
 
 LONG_GAP = np.timedelta64(120, "D")
 LONG_STILL = 20  # last closes that are equal
-_FEATURES = ("Open", "High", "Low", "Volume")
 _ACTIONS = ("Dividends", "Stock Splits")
 _SHOWN = 3
 
@@ -31,8 +30,8 @@ def drop_empty_columns(bars: Bars, targets: Sequence[str]) -> Noted:
     if not empty:
         return bars, []
     columns = {name: values for name, values in bars.columns.items() if name not in empty}
-    told = [name for name in empty if name not in _ACTIONS]
-    notes = [f"{_and(told)} had no values and {_was(told)} left out."] if told else []
+    named = [name for name in empty if name not in _ACTIONS]
+    notes = [f"{_and(named)} had no values and {_was(named)} left out."] if named else []
     return replace(bars, columns=columns), notes
 
 

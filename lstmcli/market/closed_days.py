@@ -7,21 +7,20 @@ row is no missing price. An empty field of a session is one, and stays to be cou
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.market.intervals import infer_interval
+from lstmcli.market.intervals import Days, infer_interval, weekday_of
+from lstmcli.market.schedule import LONGEST_CLOSURE
 from lstmcli.market.sessions import missing_sessions
 
-Days = NDArray[np.datetime64]
 Mask = NDArray[np.bool_]
 
 _STRAY = 0.02
-_LONGEST_BREAK = 10  # weekdays that an exchange may be closed in a row
 
 
 def closed_rows(days: Days, filled: Mask, symbol: str) -> Mask:
     """The rows (N,) without values on days when the exchange of `symbol` is closed.
 
     days : (N,) in any order. filled : (N,) rows with values. Weekly bars leave out the weekdays
-    that they are never dated by.
+    that they are never dated by; monthly bars leave out none.
     """
     empty = ~filled
     if not empty.any() or not filled.any():
@@ -32,11 +31,8 @@ def closed_rows(days: Days, filled: Mask, symbol: str) -> Mask:
         # A holiday before the first value or after the last is no session; a run of weekdays is.
         outside = ((days < dates[0]) | (days > dates[-1])) & np.is_busday(days)
         closed = empty & ~np.isin(days, missing_sessions(dates, symbol))
-        return closed & ~outside if outside.sum() > _LONGEST_BREAK else closed
-    counts = np.bincount(_weekdays(dates), minlength=7)
-    unused = np.flatnonzero((counts <= _STRAY * dates.size) & (interval == "1wk"))
-    return empty & np.isin(_weekdays(days), unused)
-
-
-def _weekdays(days: Days) -> NDArray[np.int64]:
-    return (days.astype(np.int64) + 3) % 7
+        return closed & ~outside if outside.sum() > LONGEST_CLOSURE else closed
+    if interval != "1wk":
+        return np.zeros(days.size, dtype=bool)
+    unused = np.bincount(weekday_of(dates), minlength=7) <= _STRAY * dates.size
+    return empty & unused[weekday_of(days)]

@@ -190,7 +190,7 @@ def _refuse_duplicates(names: Sequence[str], where: str) -> None:
 
 def _duplicate(names: Sequence[str], where: str) -> DataError:
     return DataError(
-        "a column stands there twice",
+        "duplicate column",
         where=where,
         why=f"found {show_names(names)}",
         next_step="Keep one column of each name.",

@@ -79,19 +79,19 @@ def ask_feed(
         from_feed=True,
         unfinished=date.fromisoformat(partial) if include_partial and partial else None,
     )
-    told = [note.rstrip(".") for note in checked.notes]
-    last, until = checked.frame.index[-1].date(), _until(now, end)
+    notes = [note.rstrip(".") for note in checked.notes]
+    last, until = frame.index[-1].date(), _until(now, end)
     zone = bars.time_zone
     behind = bars_due(last, symbol=symbol, interval=interval, time_zone=zone, now=until) or 0
     if behind:
         late = unit_of(interval) + ("s" if behind > 1 else "")
-        told.append(f"stale: the answer ends {last}, {behind} {late} ago")
+        notes.append(f"stale: the answer ends {last}, {behind} {late} ago")
     return Answer(
         frame=checked.frame.reindex(columns=list(COLUMNS)),
         time_zone=bars.time_zone,
         currency=bars.currency,
         partial=partial if include_partial else None,
-        notes=tuple(_left_out(bars, partial, include_partial) + told),
+        notes=tuple(_left_out(bars, partial, include_partial) + notes),
         behind=behind,
     )
 

@@ -4,7 +4,7 @@ Adjusted prices do not jump on the day of a split, so a split explains no jump: 
 the prices are not adjusted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -90,15 +90,25 @@ def find_jumps(
     return found
 
 
-def tell_jumps(bars: Bars, price: str, interval: str) -> list[str]:
-    """Notes on the jumps of the column that is forecast, and on closes in another unit."""
-    found = []
+def jumps_by_column(
+    columns: Mapping[str, NDArray[np.float64]], price: str, interval: str
+) -> dict[str, list[Jump]]:
+    """Find the jumps of the column that is forecast, and closes in another unit.
+
+    columns : (N,) each, by name.
+    """
+    found = {}
     for name in dict.fromkeys((price, "Close")):
-        jumps = find_jumps(bars.columns[name], bars.columns.get("Stock Splits"), interval)
+        jumps = find_jumps(columns[name], columns.get("Stock Splits"), interval)
         # Raw closes may jump by a split that the adjusted ones do not have.
-        wrong = jumps if name == price else [each for each in jumps if each.hundred]
-        found += _notes(wrong, name, bars.days)
+        found[name] = jumps if name == price else [each for each in jumps if each.hundred]
     return found
+
+
+def tell_jumps(bars: Bars, price: str, interval: str) -> list[str]:
+    """Return notes on the jumps of a series."""
+    found = jumps_by_column(bars.columns, price, interval)
+    return [note for name, jumps in found.items() for note in _notes(jumps, name, bars.days)]
 
 
 def _notes(jumps: Sequence[Jump], price: str, days: NDArray[np.datetime64]) -> list[str]:

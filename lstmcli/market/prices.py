@@ -59,7 +59,7 @@ class Prices:
     doubted: bool = False
     from_feed: bool = False
 
-    def told(self) -> tuple[str, ...]:
+    def named_notes(self) -> tuple[str, ...]:
         """Return the notes with the symbol in front, details and all."""
         return tuple(
             Note(f"{self.symbol}: {note}", details and f"{self.symbol}: {details}")

@@ -50,7 +50,7 @@ _YEAR = np.timedelta64(366, "D")
 _RECENT = 250
 _DATES_THAT_ARE_SESSIONS = 0.97
 _SESSIONS_THAT_HAVE_BARS = 0.90
-_LONGEST_BREAK = np.timedelta64(10, "D")
+_LONGEST_GAP = np.timedelta64(10, "D")
 _WEEK = 7
 
 
@@ -141,6 +141,8 @@ class Schedule:
         if not all(name in calendar_table().names for name in names):
             return None
         if len(weekdays) != 7 or not all(isinstance(each, bool) for each in weekdays):
+            return None
+        if not names and not any(weekdays):
             return None
         return cls(tuple(names), tuple(weekdays))
 
@@ -308,7 +310,7 @@ def _differing(recent: Days, sessions: Days) -> int | None:
     missing = np.setdiff1d(span, recent, assume_unique=True)
     # A long hole says that data are missing, not that the exchange was closed each of those days.
     after = np.minimum(np.searchsorted(recent, missing), recent.size - 1)
-    short = int(np.count_nonzero(recent[after] - recent[after - 1] <= _LONGEST_BREAK))
+    short = int(np.count_nonzero(recent[after] - recent[after - 1] <= _LONGEST_GAP))
     if extra > (1 - _DATES_THAT_ARE_SESSIONS) * recent.size:
         return None
     if recent.size < _SESSIONS_THAT_HAVE_BARS * (recent.size + short):

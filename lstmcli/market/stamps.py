@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
 from lstmcli.market.calendars import calendar_of
-from lstmcli.market.intervals import MONTHS, infer_interval
+from lstmcli.market.intervals import MONTHS, Days, infer_interval, weekday_of
 
-Days = NDArray[np.datetime64]
 Minutes = NDArray[np.int64]
 
 NO_OFFSET = -(10**6)
@@ -189,8 +188,8 @@ def _is_every_day(days: Days) -> bool:
 
 def _weekday_shares(days: Days) -> NDArray[np.float64]:
     """(7,) from Monday on."""
-    weekdays = (days.astype(np.int64) + 3) % 7
-    return np.bincount(weekdays, minlength=7) / max(1, days.size)
+    shares: NDArray[np.float64] = np.bincount(weekday_of(days), minlength=7) / max(1, days.size)
+    return shares
 
 
 def _shown(stamps: Stamps, row: int) -> str:

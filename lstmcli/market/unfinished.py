@@ -2,24 +2,21 @@
 
 A daily bar counts half an hour after its exchange's close, half days included; where the exchange
 is not known, once its day is over there. A week's and a month's bar count when they are past. A
-feed that last saw a trade before the close made its bar of half a session: such a bar waits until
-the next session opens: until then a share without a later trade looks like a feed that lags.
+feed that last saw a trade before the close made its bar of half a session. It waits for the next
+opening, since until then a share without a later trade looks like a feed that lags; on an exchange
+whose hours are not known (Tel Aviv under pandas 3) it does not.
 """
 
-import threading
-import warnings
-from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 import pandas as pd
 
-from lstmcli.market.calendars import calendar_of, sessions_of
+from lstmcli.market.calendars import calendar_of, library_calendar, sessions_of
 
 SETTLING = timedelta(minutes=30)  # quotes lag by up to 20 minutes, and closing auctions take some
 LAST_TRADE = timedelta(minutes=1)  # before the close, of shares that trade up to it
-_LOCK = threading.Lock()
 
 
 def drop_unfinished(
@@ -113,19 +110,17 @@ def _end(day: date, interval: str) -> date:
 
 def _hours(name: str | None, day: date) -> tuple[datetime | None, datetime | None]:
     """When an exchange closes on a day and opens after it; None where no calendar says."""
-    close = opens = None
     if name is None or name.startswith("24/"):
-        return close, opens
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pandas' deprecations, again
-        import exchange_calendars
-
-        # A day that it does not know, or see `calendars`.
-        with suppress(ValueError, NotImplementedError):
-            with _LOCK:  # it keeps the calendar, which every worker would make for itself
-                calendar = exchange_calendars.get_calendar(name)
-            if calendar.is_session(pd.Timestamp(day)):
-                close = calendar.session_close(pd.Timestamp(day)).to_pydatetime()
-                following = calendar.next_session(pd.Timestamp(day))
-                opens = calendar.session_open(following).to_pydatetime()
-    return close, opens
+        return None, None
+    calendar, session = library_calendar(name), pd.Timestamp(day)
+    if (
+        calendar is None
+        or not calendar.first_session <= session < calendar.last_session
+        or not calendar.is_session(session)
+    ):
+        return None, None
+    following = calendar.next_session(session)
+    return (
+        calendar.session_close(session).to_pydatetime(),
+        calendar.session_open(following).to_pydatetime(),
+    )

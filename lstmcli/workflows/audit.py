@@ -149,7 +149,7 @@ def _audit(
         control_figures = begin(walks, copies, first)
         true, bases = wait()
     found = audit_walks(walks, copies, control_figures, true)
-    notes = [*true.notes, *(note for each in loaded for note in each.told())]
+    notes = [*true.notes, *(note for each in loaded for note in each.named_notes())]
     notes += [f"not audited, {name}: {why}" for name, why in true.lacking.items()]
     for one, basis in zip(kept, bases, strict=True):
         some, more = audit_fit(one, basis, source, folder / "fitted", forks=forks)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lstmcli.config import Settings
 from lstmcli.errors import LstmcliError
@@ -29,6 +28,7 @@ from lstmcli.evaluation.audit import (
     up_to,
 )
 from lstmcli.evaluation.noise import cut, rewritten, thinned
+from lstmcli.market.intervals import Days
 from lstmcli.runs.bundle import save_bundle
 from lstmcli.runs.registry import ModelRef
 from lstmcli.workflows.copies import Change, Copies
@@ -37,7 +37,6 @@ from lstmcli.workflows.failures import Failure
 from lstmcli.workflows.predict import predict
 from lstmcli.workflows.source import Source
 
-Days = NDArray[np.datetime64]
 Run = Callable[[Source], list[Figures]]
 
 _DAY = np.timedelta64(1, "D")

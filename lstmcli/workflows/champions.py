@@ -103,7 +103,7 @@ def promote_model(
         if decision.promoted:
             promote(data_dir, model)
     now = model.version if decision.promoted else before
-    notes = (*looked, *(note for each in loaded for note in each.told()))
+    notes = (*looked, *(note for each in loaded for note in each.named_notes()))
     return PointerReport(model.name, before, now, decision, len(loaded), notes, tuple(failures))
 
 

@@ -64,8 +64,8 @@ class StoredDetail:
     """One series in full.
 
     file, time_zone, currency : empty where its sidecar does not say. restatements : when its
-    history was replaced, and why. missing : sessions without a bar, ISO dates. notes : what its
-    readers are told. bars : the last rows as they are stored.
+    history was replaced, and why. missing : sessions without a bar, ISO dates. notes : what is
+    reported of it when it is read. bars : the last rows as they are stored.
     """
 
     series: StoredSeries

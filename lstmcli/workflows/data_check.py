@@ -1,6 +1,6 @@
 """What is wrong with the store, one finding a line: its date, and what to do about it.
 
-Nothing is written and nothing is mended here; a restated history is told, but it is no fault.
+Nothing is written and nothing is mended here; a restated history is reported, but it is no fault.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from lstmcli.atomic import TEMPORARY_SUFFIX
 from lstmcli.errors import DataError, FileError, PartialError
 from lstmcli.market.bar_order import bar_text
 from lstmcli.market.checks import LONG_STILL, count_equal_closes
-from lstmcli.market.jumps import find_jumps
+from lstmcli.market.jumps import jumps_by_column
 from lstmcli.market.prices import Prices, price_column
 from lstmcli.market.sessions import OddDays, odd_days, tell_doubtful, tell_odd_days
 from lstmcli.market.store import (
@@ -142,10 +142,13 @@ class _Series:
         """What stands in the file and not in what is read from it, column by column."""
         columns = {str(name): raw[name].to_numpy(np.float64) for name in raw}
         for day in raw.index.difference(prices.frame.index):
-            what = "no price"
+            row = int(np.flatnonzero(raw.index == day)[0])
             if day.date() in prices.left_out:
-                row = int(np.flatnonzero(raw.index == day)[0])
                 what = f"impossible close: {bar_text(columns, row)}"
+            elif np.isnan(columns["Close"][row]):
+                what = "no price"
+            else:
+                what = "a bar of a period that is not over, or a second bar of one"
             yield self._found("bad row", f"{day:%Y-%m-%d}", what, self._again())
         kept = raw[~raw.index.duplicated()].reindex(prices.frame.index)
         for name in raw.columns:
@@ -158,15 +161,13 @@ class _Series:
                 yield self._found("bad row", f"{bad[0]:%Y-%m-%d}", what, self._again())
 
     def _jumps(self, prices: Prices) -> Iterator[Finding]:
-        column = price_column(prices, "auto")
-        values = prices.frame[column].to_numpy(np.float64)
-        splits = prices.frame.get("Stock Splits")
-        ratios = None if splits is None else splits.to_numpy(np.float64)
+        columns = {str(name): prices.frame[name].to_numpy(np.float64) for name in prices.frame}
         days = np.asarray(prices.frame.index).astype("datetime64[D]")
-        for jump in find_jumps(values, ratios, self.interval):
-            yield self._found(
-                "jump", str(days[jump.row]), f"{column} {jump.text(days)}", self._again()
-            )
+        found = jumps_by_column(columns, price_column(prices, "auto"), self.interval)
+        for name, jumps in found.items():
+            for jump in jumps:
+                what = f"{name} {jump.text(days)}"
+                yield self._found("jump", str(days[jump.row]), what, self._again())
 
     def _still(self, prices: Prices) -> Iterator[Finding]:
         count = count_equal_closes(prices.frame["Close"].to_numpy(np.float64))

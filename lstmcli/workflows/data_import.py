@@ -48,7 +48,7 @@ class Imported:
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What was imported, what could not be, and what its readers are told."""
+    """What was imported, what could not be, and notes."""
 
     imported: tuple[Imported, ...]
     notes: tuple[str, ...]
@@ -86,7 +86,7 @@ def import_data(
             except LstmcliError as error:
                 failures.append(Failure(prices.symbol, str(error), error.exit_code))
             else:
-                notes += prices.told()
+                notes += prices.named_notes()
     raise_if_all_failed(len(done), failures)
     return ImportReport(tuple(done), tuple(notes), tuple(failures))
 
@@ -153,8 +153,9 @@ def _store(data_dir: Path, prices: Prices, overwrite: bool, now: datetime) -> Im
         "first": first,
         "last": last,
         "rows": len(index),
-        "schedule": schedule_of(as_days(index), symbol).facts(),
     }
+    if interval == "1d":
+        sidecar["schedule"] = schedule_of(as_days(index), symbol).facts()
     written = write_imported(data_dir, symbol, interval, prices.frame, sidecar)
     status: Literal["new", "replaced"] = "new" if before is None else "replaced"
     old = pd.DatetimeIndex([] if before is None else before.index)

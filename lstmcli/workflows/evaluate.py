@@ -289,7 +289,7 @@ def evaluate(
             *uncounted,
             *tell_untrained([each.symbol for each in series], bundles[0][0].trained_on),
             *tell_refits(done, networks),
-            *(note for each in loaded for note in each.told()),
+            *(note for each in loaded for note in each.named_notes()),
         ),
         failures=tuple(failures),
     )

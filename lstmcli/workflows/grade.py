@@ -132,7 +132,7 @@ def _load(
                 failures.append(each)
                 continue
             own[each.symbol.upper()] = make_series(each, features=("close",), price=choice)
-            notes += each.told()
+            notes += each.named_notes()
     raise_if_all_failed(sum(map(len, series.values())), failures)
     return series, notes, failures
 

@@ -85,8 +85,10 @@ def counting(
         other: TrainedModel, against: ModelRef, scored: Sequence[Span], settings: str
     ) -> None:
         pair = ((model, reference), (other, against))
-        found, told = count_looks(data_dir, [look(*each, by, settings, scored) for each in pair])
-        notes.extend([*tell_looks(found), *told])
+        found, uncounted = count_looks(
+            data_dir, [look(*each, by, settings, scored) for each in pair]
+        )
+        notes.extend([*tell_looks(found), *uncounted])
 
     return count
 

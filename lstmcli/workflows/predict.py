@@ -175,13 +175,13 @@ def _forecasts(
     explained : how many of the first are explained.
     """
     steps = _explained_steps(report.horizon)
-    told: list[str] = []
+    notes: list[str] = []
     warned: dict[str, list[str]] = {}  # symbols by warning: one line for all of them
     other_prices: dict[str, str] = {}
     scored: list[Span] = []
     with threads(number_of_threads):
         read = stream_prices(source, model.settings.data, report.metadata.get("interval"))
-        for batch in _batches(read, prepare, told, report.failures):
+        for batch in _batches(read, prepare, notes, report.failures):
             made = forecast_alike(
                 model,
                 [each.series for each in batch],
@@ -209,7 +209,7 @@ def _forecasts(
     report.notes.extend(tell_stale(report.model, report.stale))
     report.notes.extend(tell_adjustment(report.metadata, other_prices))
     report.notes.extend(tell_untrained(report.symbols, model.trained_on))
-    report.notes.extend(told)
+    report.notes.extend(notes)
     report.notes.extend(_tell_unexplained(len(report.symbols) if explained else 0))
 
 
@@ -227,7 +227,7 @@ def _count_look(
 def _batches(
     read: Iterable[Prices | Failure],
     prepare: Callable[[Prices], Ready],
-    told: list[str],
+    notes: list[str],
     failures: list[Failure],
 ) -> Iterator[list[Ready]]:
     """Take the prices read, and give what can be forecast a batch at a time."""
@@ -236,7 +236,7 @@ def _batches(
         if isinstance(each, Failure):
             failures.append(each)
             continue
-        told.extend(each.told())
+        notes.extend(each.named_notes())
         try:
             ready.append(prepare(each))
         except DataError as error:

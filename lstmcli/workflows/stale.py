@@ -78,7 +78,7 @@ def stale_because(
             if not _is_changed(data_dir, symbol, interval, price, days, history):
                 continue
         except (KeyError, TypeError, ValueError, DataError, FileError):
-            continue  # not stored, or damaged: whoever reads the prices says so
+            continue  # not stored, or damaged: reading the prices reports it
         found.append(_mark(data_dir, symbol, interval, price, read_at))
     return tuple(found)
 

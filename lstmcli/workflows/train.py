@@ -112,7 +112,7 @@ def train(
         ),
         *transferred,
         *unused,
-        *(note for each in used for note in each.told()),
+        *(note for each in used for note in each.named_notes()),
     )
     with hold(folder / ".lock", wait=wait), threads(settings.train.threads) as number:
         version = next_version(source.data_dir, name)

@@ -139,7 +139,7 @@ def tune(
         verdict=choice_verdict(best.number, count, len(bench.folds), gain),
         notes=(
             *_unfinished(trials, wanted),
-            *(note for each in known for note in each.told()),
+            *(note for each in known for note in each.named_notes()),
         ),
         failures=tuple(failures),
     )

@@ -263,7 +263,7 @@ def test_missing_columns_name_those_found() -> None:
 )
 def test_a_column_twice_is_refused(header: str) -> None:
     row = "2024-01-02" + ",1" * header.count(",")
-    refused(f"{header}\n{row}\n", "a column stands there twice")
+    refused(f"{header}\n{row}\n", "duplicate column")
 
 
 def test_a_short_row_is_refused_with_its_line() -> None:

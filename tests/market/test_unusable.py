@@ -110,7 +110,7 @@ def test_an_odd_high_is_missing_counted_and_dated_in_the_details() -> None:
     assert note == "High contradicts the rest of its bar in 2 rows and counts as missing."
     assert isinstance(note, Note)
     assert note.details == f"High contradicts the rest of its bar on {DAYS[100]}, {DAYS[200]}."
-    (told,) = prices.told()
+    (told,) = prices.named_notes()
     assert told == f"AAA: {note}"
     assert isinstance(told, Note)
     assert told.details == f"AAA: {note.details}"
