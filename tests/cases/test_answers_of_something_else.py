@@ -83,11 +83,15 @@ def test_another_currency_or_time_zone_than_is_stored_needs_full(
     run()
     before = files(tmp_path)
     server.serve("AAPL", BARS, **then)
-    result = only(run())
+    report = run()
+    result = only(report)
     assert (result.exit_code, result.failure) == (4, "refused")
     assert f"prices in another {what}" in result.reason
     assert "lstmcli fetch AAPL --full" in result.reason
     assert files(tmp_path) == before
+    note_fetch(tmp_path, report)
+    assert part(tmp_path, "feed").state == "old"
+    assert ", 1 refused" in part(tmp_path, "feed").what
     assert only(run(full=True)).rows == 80
     assert_holds(tmp_path, BARS)
     assert only(run(now=LATER)).status == "unchanged"
@@ -123,6 +127,20 @@ def test_an_answer_that_ends_early_is_noted_and_old_in_status(
     assert (only(report).note, only(report).behind) == ("", 0)
     note_fetch(tmp_path, report)
     assert part(tmp_path, "feed").state == "ok"
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_an_answer_whose_last_bar_is_left_out_ends_with_that_bar(
+    server: StandIn, run: Run, missing: int
+) -> None:
+    odd = BARS[: 80 - missing].copy()
+    odd.loc[odd.index[-1], "Close"] /= 2
+    server.serve("AAPL", odd)
+    result = only(run())
+    assert (result.rows, result.behind) == (79 - missing, missing)
+    assert "Left out 1 bar with an impossible close" in result.note
+    stale = f"stale: the answer ends {odd.index[-1].date()}, 1 session ago"
+    assert (stale in result.note) == ("stale" in result.note) == bool(missing)
 
 
 def test_the_command_keeps_that_an_answer_was_stale(

@@ -78,6 +78,29 @@ def test_yahoos_own_bars_get_their_sidecar_back_by_full(
     assert only(run(now=LATER)).status == "unchanged"
 
 
+@pytest.mark.parametrize(
+    ("gone", "rows"), [([5], "1 stored row"), ([5, 9], "2 stored rows"), ([], "")]
+)
+@pytest.mark.parametrize("lost", ["sidecar", "fit"])
+def test_rows_that_all_of_yahoos_history_lacks_are_kept_and_named(
+    server: StandIn, run: Run, tmp_path: Path, lost: str, gone: list[int], rows: str
+) -> None:
+    server.serve("AAPL", BARS)
+    run()
+    sidecar = tmp_path / "prices/1d/AAPL.json"
+    if lost == "sidecar":
+        sidecar.unlink()
+    else:
+        sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"prices_sha256": ""}))
+    server.serve("AAPL", BARS.drop(BARS.index[gone]))
+    result = only(run(full=lost == "sidecar"))
+    kept = f"kept {rows} that Yahoo does not have, from 2024-01-09"
+    assert (kept in result.note.split("; ")) == ("kept" in result.note) == bool(gone)
+    assert (result.status, result.rows, result.added) == ("unchanged", 80, 0)
+    assert_holds(tmp_path, BARS)
+    assert "kept" not in only(run(full=True)).note  # now they are known to be Yahoo's
+
+
 def test_an_import_over_bars_of_unknown_source_asks_for_replace(tmp_path: Path) -> None:
     write_imported(tmp_path, "AAPL", "1d", BARS, {"file": "mine.csv"})
     (tmp_path / "prices/1d/AAPL.json").unlink()

@@ -93,6 +93,15 @@ def test_the_last_stored_row_is_open_to_corrections() -> None:
     assert merge.frame["Close"].iloc[49] == 240.0
 
 
+def test_an_open_that_is_missing_next_to_a_corrected_close_is_emptied_and_counted() -> None:
+    fresh = BARS[40:].copy()
+    fresh.loc[BARS.index[49], ["Close", "Adj Close"]] += 0.2
+    fresh.loc[BARS.index[[45, 49]], "Open"] = np.nan
+    merge = merge_overlap(BARS[:50], fresh)
+    assert (merge.added, merge.restated, merge.emptied) == (10, None, 1)
+    assert merge.frame["Open"].isna().to_numpy().nonzero()[0].tolist() == [49]
+
+
 def test_volumes_may_be_corrected_without_a_restatement() -> None:
     fresh = BARS[40:].copy()
     fresh.loc[fresh.index[3], "Volume"] = 5.0

@@ -73,6 +73,7 @@ def test_what_a_sidecar_keeps_gives_the_same_schedule() -> None:
         {"calendars": ["ATLANTIS"], "weekdays": [True] * 7},
         {"calendars": [["XNYS"]], "weekdays": [True] * 7},
         {"calendars": [], "weekdays": [1] * 7}, {"calendars": [], "weekdays": [True] * 6},
+        {"calendars": [], "weekdays": [False] * 7},
     ],
 )  # fmt: skip
 def test_a_damaged_sidecar_says_nothing(facts: object) -> None:

@@ -1,10 +1,11 @@
 """Which bars are final at a given moment."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
 import pytest
 
+from lstmcli.market.calendars import calendar_of, library_calendar
 from lstmcli.market.unfinished import bars_due, drop_unfinished
 
 
@@ -14,6 +15,7 @@ def last_kept(
     symbol: str = "AAPL",
     interval: str = "1d",
     zone: str = "America/New_York",
+    traded: str | None = None,
 ) -> str:
     frame = pd.DataFrame({"Close": 1.0}, index=pd.DatetimeIndex(dates, name="Date"))
     kept = drop_unfinished(
@@ -22,6 +24,7 @@ def last_kept(
         interval=interval,
         time_zone=zone,
         now=datetime.fromisoformat(now).replace(tzinfo=UTC),
+        market_time=datetime.fromisoformat(traded).replace(tzinfo=UTC) if traded else None,
     )
     return str(kept.index[-1].date()) if len(kept) else "none"
 
@@ -59,6 +62,27 @@ def test_without_a_closing_time_the_day_has_to_end(symbol: str) -> None:
     assert last_kept(dates, "2024-07-02 00:00", symbol, zone="UTC") == "2024-07-01"
     assert last_kept(dates, "2024-07-02 00:00", symbol, zone="") == "2024-07-01"
     assert last_kept(dates, "2024-07-02 00:00", symbol, zone="No/Where") == "2024-07-01"
+
+
+NO_HOURS = {
+    "XTAE": ("TEVA.TA", "Asia/Jerusalem", "2024-07-01 21:00"),
+    "ASEX": ("OPAP.AT", "Europe/Athens", "2024-07-01 21:00"),
+    None: ("UNKNOWN.ZZ", "UTC", "2024-07-02 00:00"),
+}
+
+
+@pytest.mark.parametrize("calendar", NO_HOURS)
+def test_where_no_library_knows_the_hours_the_day_has_to_end_and_no_bar_waits(
+    calendar: str | None,
+) -> None:
+    symbol, zone, midnight = NO_HOURS[calendar]
+    if calendar is not None and library_calendar(calendar) is not None:
+        pytest.skip(f"with this pandas the library makes {calendar}")
+    assert calendar_of(symbol) == calendar
+    dates, traded = ["2024-06-27", "2024-07-01"], "2024-07-01 08:00"
+    before = f"{datetime.fromisoformat(midnight) - timedelta(minutes=1)}"
+    assert last_kept(dates, before, symbol, zone=zone, traded=traded) == "2024-06-27"
+    assert last_kept(dates, midnight, symbol, zone=zone, traded=traded) == "2024-07-01"
 
 
 def test_a_bar_on_a_holiday_has_to_see_its_day_end() -> None:

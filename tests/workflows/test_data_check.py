@@ -77,6 +77,38 @@ def test_a_cliff_is_a_jump_and_a_split_of_adjusted_prices_is_none(tmp_path: Path
     assert f"moves by x{factor:.3g} on {DAYS[25]}" in report.findings[0].what
 
 
+def test_a_hundredfold_close_is_found_where_the_adjusted_one_is_right(tmp_path: Path) -> None:
+    pence = bars()
+    days = pd.DatetimeIndex(DAYS[25:28])
+    pence.loc[days, ["Open", "High", "Low", "Close"]] *= 100
+    store(tmp_path, pence)
+    unadjusted = bars()
+    unadjusted.loc[DAYS[25] :, ["Open", "High", "Low", "Close"]] /= 4
+    store(tmp_path, unadjusted, "MSFT")
+    (finding,) = check(tmp_path).findings
+    assert (finding.symbol, finding.kind, finding.date) == ("AAPL", "jump", DAYS[25])
+    factor = pence["Close"].iloc[25] / pence["Close"].iloc[24]
+    span = f"from {DAYS[25]} to {DAYS[27]} (3 rows) and back"
+    assert finding.what == f"Close is x{factor:.3g} {span}"
+
+
+@pytest.mark.parametrize(
+    ("interval", "step", "last", "second"),
+    [("1wk", "7D", "2018-09-03", "2018-08-30"), ("1mo", "MS", "2018-09-01", "2018-08-15")],
+)
+def test_a_running_period_and_a_second_bar_of_one_do_not_lack_a_price(
+    tmp_path: Path, interval: str, step: str, last: str, second: str
+) -> None:
+    index = pd.date_range(end=last, periods=39, freq=step).append(pd.DatetimeIndex([second]))
+    frame = bars().set_axis(index.sort_values(), axis=0)
+    write_stored(tmp_path, "AAPL", interval, frame, {**FACTS, "restatements": []})
+    report = check(tmp_path)
+    assert found(report) == [("bad row", second), ("bad row", last)]
+    assert {each.what for each in report.findings} == {
+        "a bar of a period that is not over, or a second bar of one"
+    }
+
+
 def test_a_restatement_is_told_and_is_no_fault(tmp_path: Path) -> None:
     write_stored(tmp_path, "AAPL", "1d", bars(), FACTS)
     report = check(tmp_path)

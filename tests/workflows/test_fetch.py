@@ -383,6 +383,24 @@ def test_the_last_stored_bar_may_be_corrected(server: StandIn, run: Any, tmp_pat
     same(stored(tmp_path), BARS)
 
 
+def test_an_open_that_is_missing_next_to_a_corrected_close_is_left_empty_and_counted(
+    server: StandIn, run: Any, tmp_path: Path
+) -> None:
+    early = BARS[:70].copy()
+    early.loc[BARS.index[69], ["Close", "Adj Close"]] += 0.2
+    server.serve("AAPL", early)
+    run("AAPL")
+    holed = BARS.copy()
+    holed.loc[BARS.index[[65, 69]], "Open"] = np.nan  # the close of row 65 is as it was
+    server.serve("AAPL", holed)
+    (result,) = run("AAPL").results
+    assert (result.status, result.added) == ("updated", 10)
+    assert "stored values without a new one, left empty: 1" in result.note.split("; ")
+    expected = BARS.copy()
+    expected.loc[BARS.index[69], "Open"] = np.nan
+    same(stored(tmp_path), expected)
+
+
 def test_a_dry_run_tells_what_it_would_ask_and_touches_nothing(
     server: StandIn, run: Any, tmp_path: Path
 ) -> None:

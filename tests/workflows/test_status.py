@@ -6,13 +6,17 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lstmcli.errors import DataError
-from lstmcli.market.store import write_imported
+from lstmcli.market.store import read_sidecar, write_imported
 from lstmcli.market.store_folder import price_path, sidecar_path
 from lstmcli.runs.record import RunEnd, note_end
+from lstmcli.workflows.data_import import import_data
+from lstmcli.workflows.source import Source
 from lstmcli.workflows.status import Part, StatusReport, status
+from tests.command_line import walk
 from tests.workflows.test_data import bars, store
 
 NOW = datetime(2018, 9, 5, 6, 0, tzinfo=UTC)
@@ -121,6 +125,37 @@ def test_holidays_that_are_not_known_are_named_and_no_upgrade_is_advised(tmp_pat
     assert "pip" not in found.next_step
 
 
+def test_weekly_bars_of_a_file_need_no_calendar(tmp_path: Path) -> None:
+    days = np.arange(np.datetime64("2016-01-04"), np.datetime64("2018-09-03"), 7)
+    rows = (f"{day},{price}\n" for day, price in zip(days, walk(days.size), strict=True))
+    (tmp_path / "fund.csv").write_text("Date,Close\n" + "".join(rows))
+    imported = import_data(
+        Source(tmp_path, NOW.date(), csv=(f"FUND={tmp_path / 'fund.csv'}",)), now=NOW
+    ).imported
+    assert [each.interval for each in imported] == ["1wk"]
+    assert "schedule" not in read_sidecar(tmp_path, "FUND", "1wk")
+    assert part(tmp_path, "calendars").what == "XNYS to 2100-12-31"  # as of no series
+    store(tmp_path, "VOD.L")
+    assert part(tmp_path, "calendars").what.split() == ["XLON", "to", "2100-12-31"]
+
+
+@pytest.mark.parametrize("damage", ["bars", "link"])
+def test_a_damaged_series_hides_no_calendar_of_the_others(tmp_path: Path, damage: str) -> None:
+    home = tmp_path / "data"
+    store(home, "600519.SS")
+    write_imported(home, "FUND", "1d", bars(), {})
+    path = price_path(home, "FUND")
+    if damage == "bars":
+        path.write_bytes(b"\x00\x01")
+    else:
+        path.rename(tmp_path / "elsewhere.csv")
+        path.symlink_to(tmp_path / "elsewhere.csv")
+    found = part(home, "calendars")
+    assert (found.state, found.what) == ("ok", "XSHG to 2026-12-31")
+    assert part(home, "store").state == "bad"
+    assert "1 cannot be read: FUND" in part(home, "store").what
+
+
 def test_tel_aviv_is_known(tmp_path: Path) -> None:
     store(tmp_path, "TEVA.TA")
     found = part(tmp_path, "calendars")
@@ -147,6 +182,16 @@ def test_the_feed_is_as_the_last_fetch_left_it(tmp_path: Path) -> None:
     assert (found.state, found.since) == ("bad", NOW - timedelta(hours=30))
     assert "500 failed; exit code 6, too many requests (HTTP 429)" in found.what
     assert found.next_step
+
+
+@pytest.mark.parametrize(("code", "counts"), [(3, {"done": 497.0}), (4, {})])
+def test_a_fetch_whose_answers_were_refused_leaves_the_feed_old(
+    tmp_path: Path, code: int, counts: dict[str, float]
+) -> None:
+    note_end(tmp_path, end("fetch", 6, code, counts={**counts, "failed": 3.0, "refused": 3.0}))
+    found = part(tmp_path, "feed")
+    assert (found.state, found.next_step) == ("old", "Run the same fetch again later.")
+    assert "3 failed, 3 refused" in found.what
 
 
 def aged(folder: Path, *ends: RunEnd, asked: Sequence[str] = ()) -> StatusReport:
