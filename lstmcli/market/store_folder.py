@@ -46,6 +46,8 @@ def inside(data_dir: Path, path: Path) -> Path:
     try:
         target = path.resolve()
         leads_out = not target.is_relative_to(data_dir.resolve())
+    except FileNotFoundError:  # the current folder is gone, which is no fault of the path
+        raise
     except (OSError, RuntimeError) as error:  # a link to itself
         raise FileError("cannot follow the path", where=path, why=str(error)) from error
     if leads_out:

@@ -88,7 +88,9 @@ def status(
 
     commands : whose last good run may be `max_age` old; without them fetch and predict, those of
     them that were ever run here, and any command where neither was.
+    Raises FileNotFoundError where a relative data_dir is of a current folder that is gone.
     """
+    data_dir.absolute()  # raises it here, or each part would be bad for it
     runs = last_runs(data_dir)
     today = now.date()
     parts = (
