@@ -58,10 +58,14 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
     It keeps the mode and the owner of the file that it replaces. What killed runs left of the same
     file is removed first. Where the block raises, `path` is as it was; an OSError becomes
-    FileError.
+    FileError. A device or a pipe is written to as it is.
     """
     temporary = _temporary(path)
     try:
+        if path.exists() and not path.is_file():
+            with open(path, "wb") as file:
+                yield file
+            return
         _remove_leftovers(path)
         with _in_use(temporary):
             with open(temporary, "wb") as file:

@@ -12,10 +12,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lstmcli import atomic
 from lstmcli.errors import UsageError
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.report.long_table import all_levels, forecast_columns
-from lstmcli.report.output import opened
 from lstmcli.workflows.evaluate import OnWindows
 from lstmcli.workflows.scoring import Yardsticks
 
@@ -37,7 +37,7 @@ def forecasts_file(name: str | None, only: Sequence[str] = ()) -> Iterator[OnWin
     if name is None:
         yield lambda windows, known, shown: None
         return
-    with opened(Path(name)) as file, ExitStack() as stack:
+    with atomic.replacing(Path(name)) as file, ExitStack() as stack:
         writer: Any = None
         plain = False
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import stat
 import sys
 import tomllib
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from lstmcli.atomic import TEMPORARY_SUFFIX
 from lstmcli.cli import progress
 from lstmcli.cli.progress import trials_shown
 from lstmcli.workflows.trials import Trial
@@ -90,6 +92,24 @@ def test_the_recipe_trains_and_evaluate_tells_the_trials(place: Path) -> None:
     tuned, untuned = found["verdicts"].values()
     assert tuned.endswith(told)
     assert told not in untuned
+
+
+def test_the_recipe_takes_the_place_of_a_file_as_other_outputs_do(place: Path) -> None:
+    recipe = place / "best.toml"
+    recipe.write_text("old")
+    recipe.chmod(0o600)
+    left = place / f".best.toml.0123abcd{TEMPORARY_SUFFIX}"
+    left.write_text("half")
+    assert tune(place, "--trials", 1, "--recipe", "best.toml").code == 0
+    text = recipe.read_text()
+    assert tomllib.loads(text)["tuning"] == {"trials": 1}
+    assert stat.S_IMODE(recipe.stat().st_mode) == 0o600
+    assert not left.exists()
+    os.mkfifo(place / "pipe")
+    with open(os.open(place / "pipe", os.O_RDONLY | os.O_NONBLOCK)) as pipe:
+        assert tune(place, "--trials", 1, "--recipe", "pipe").code == 0
+        assert pipe.read() == text
+    assert (place / "pipe").is_fifo()
 
 
 def test_verbose_has_a_line_a_trial_and_quiet_none(place: Path) -> None:
