@@ -231,12 +231,11 @@ def _record(report: PredictReport) -> str:
         )
     errors = {name: percent(each["rmse"], 3) for name, each in found["models"].items()}
     p = found["models"]["network"].get("p", {})
-    if p.get(PAST_MOVES) is None:
+    tested = [name for name in _QUOTED if name in errors and p.get(name) is not None]
+    if PAST_MOVES not in tested:
         return f"Past accuracy: no test on {n} validation windows is kept; see lstmcli evaluate."
     against = [
-        f"{SHOWN_NAMES.get(name, name)} {errors[name]} ({p_value(p[name])})"
-        for name in _QUOTED
-        if p.get(name) is not None
+        f"{SHOWN_NAMES.get(name, name)} {errors[name]} ({p_value(p[name])})" for name in tested
     ]
     return (
         f"Path RMSE on {n} validation windows, optimistic since the epoch was chosen on the same "
