@@ -5,6 +5,7 @@ Each example replaces, removes or adds one value somewhere in a good file, whate
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import zlib
@@ -38,7 +39,6 @@ READERS = (
     ("evaluate", "--format", "json"),
     ("status",),
 )
-NETWORK = ("validation", "models", "network")
 QUOTED = ("naive", "drift", PAST_MOVES)
 FEW = settings(max_examples=25, suppress_health_check=list(HealthCheck), derandomize=True)
 
@@ -161,8 +161,8 @@ def test_odd_metadata_make_a_damaged_model(place: Path, data: st.DataObject) -> 
 @pytest.mark.parametrize(
     ("at", "value"),
     [
-        ((*NETWORK, "p"), None),
-        ((*NETWORK, "p"), {"naive": "low"}),
+        (("validation", "models", "network", "p"), None),
+        (("validation", "models", "network", "p"), {"naive": "low"}),
         (("validation", "models", "naive", "p"), [0.1]),
         (("split", "trained_until"), "soon"),
         (("split", "trained_until"), None),
@@ -300,6 +300,29 @@ def test_an_odd_record_of_runs_is_none(place: Path, data: st.DataObject) -> None
     _around(place, "data/runs.json", data, look)
 
 
+@FEW
+@given(data=st.data())
+def test_an_odd_record_of_looks_is_put_aside(place: Path, data: st.DataObject) -> None:
+    def look() -> None:
+        said(in_process("evaluate", "--format", "json", folder=place), 0)
+
+    _around(place, "data/looks.json", data, look)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("looks.json", "runs.json", "prices/1d/AAPL.json"),
+        *("models/.looks", "models/tiny/state.json", "models/tiny/champion"),
+    ],
+)
+def test_a_pipe_in_place_of_a_record_is_not_waited_for(home: Path, name: str) -> None:
+    (home / "data" / name).unlink(missing_ok=True)
+    os.mkfifo(home / "data" / name)
+    for command in READERS[-4:]:
+        said(in_process(*command, folder=home), 0, 1, 4)
+
+
 @pytest.fixture(scope="module")
 def study(place: Path) -> tuple[Path, str]:
     (place / "space.toml").write_text('"train.learning_rate" = { low = 1e-3, high = 1e-2 }\n')
@@ -308,17 +331,8 @@ def study(place: Path) -> tuple[Path, str]:
     return place, (place / JOURNAL).read_text()
 
 
-TUNE = (
-    "tune",
-    "--config",
-    "tiny.toml",
-    "--space",
-    "space.toml",
-    "--trials",
-    "2",
-    "--format",
-    "csv",
-)
+TUNE = ("tune", "--config", "tiny.toml", "--space", "space.toml", "--trials", "2",
+        "--format", "csv")  # fmt: skip
 
 
 @FEW
