@@ -6,8 +6,8 @@ or into one without a name whose content goes to stdout when it is complete.
 
 import csv
 import io
+import os
 import shutil
-import stat
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -97,18 +97,9 @@ def write_file(path: Path, data: str | bytes) -> None:
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
     """The same for data that are written as they are made, until the block ends."""
-    try:
-        special = path.exists() and not stat.S_ISREG(path.stat().st_mode)
-        if special:
-            with open(path, "wb") as file:
-                yield file
-    except OSError as error:
-        raise FileError(
-            "cannot write the output", where=path, why=error.strerror or str(error)
-        ) from error
-    if not special:
-        with atomic.replacing(path) as file:
-            yield file
+    special = os.path.exists(path) and not os.path.isfile(path)
+    with (atomic.writing if special else atomic.replacing)(path) as file:
+        yield file
 
 
 def _write(view: View, form: Format, file: IO[bytes]) -> None:
