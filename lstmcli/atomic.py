@@ -83,11 +83,15 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[IO[bytes]]:
-    """Give a device or a pipe to write to as it is, with errors as those of `replacing`."""
+    """Do as `replacing`, but write to a device or pipe as it is."""
+    if not os.path.exists(path) or os.path.isfile(path):
+        with replacing(path) as file:
+            yield file
+        return
     with _naming(path):
         raw = open(path, "wb")  # noqa: SIM115 - closed by the next block
-    with closing(_Output(raw, path)) as file:
-        yield cast(IO[bytes], file)
+    with closing(_Output(raw, path)) as device:
+        yield cast(IO[bytes], device)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -82,13 +82,12 @@ def test_only_the_errors_of_the_file_itself_name_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     path = tmp_path / name  # the device's own where it is absolute
-    opened = atomic.replacing if name == "file" else atomic.writing
-    with pytest.raises(OSError, match="elsewhere") as caught, opened(path):
+    with pytest.raises(OSError, match="elsewhere") as caught, atomic.writing(path):
         raise OSError(5, "Input/output error", "elsewhere")
     assert caught.value.filename == "elsewhere"
     if name == "file":
         monkeypatch.setattr(os, "fsync", lambda handle: os.fstat(-1))
-    with pytest.raises(FileError) as named, opened(path) as file:
+    with pytest.raises(FileError) as named, atomic.writing(path) as file:
         file.write(b"x" * 100_000)
     assert f"({path})" in str(named.value)
 

@@ -12,11 +12,11 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lstmcli import atomic
 from lstmcli.errors import UsageError
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.printable import printable
 from lstmcli.report.long_table import all_levels, forecast_columns
-from lstmcli.report.output import opened
 from lstmcli.workflows.evaluate import OnWindows
 from lstmcli.workflows.scoring import Yardsticks
 
@@ -39,7 +39,7 @@ def forecasts_file(name: str | None, only: Sequence[str] = ()) -> Iterator[OnWin
         yield lambda windows, known, shown: None
         return
     parquet = is_parquet(name)
-    with opened(Path(name)) as file, ExitStack() as stack:
+    with atomic.writing(Path(name)) as file, ExitStack() as stack:
         writer: Any = None
         plain = False
 

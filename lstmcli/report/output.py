@@ -6,12 +6,10 @@ or into one without a name whose content goes to stdout when it is complete.
 
 import csv
 import io
-import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
@@ -64,7 +62,7 @@ def check_file(name: str | None) -> None:
 def emit(view: View, form: Format, output: str | None) -> None:
     """Write the view in a format to stdout (None or `-`) or to a file that it replaces."""
     if output not in (None, "-"):
-        with opened(Path(str(output))) as file:
+        with atomic.writing(Path(str(output))) as file:
             _write(view, form, file)
     elif form == "table":
         print_tables(view.tables())
@@ -90,16 +88,8 @@ def rows_csv(rows: Iterable[Row], columns: Sequence[str] = ()) -> str:
 def write_file(path: Path, data: str | bytes) -> None:
     """Replace a file by the data; a device or pipe is written to as it is."""
     raw = data.encode("utf-8") if isinstance(data, str) else data
-    with opened(path) as file:
+    with atomic.writing(path) as file:
         file.write(raw)
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
-    """The same for data that are written as they are made, until the block ends."""
-    special = os.path.exists(path) and not os.path.isfile(path)
-    with (atomic.writing if special else atomic.replacing)(path) as file:
-        yield file
 
 
 def _write(view: View, form: Format, file: IO[bytes]) -> None:

@@ -124,7 +124,9 @@ def tune(
     if best is None:
         raise _nothing_complete(folder, trials)
     recipe = recipe or folder / f"{name}-tuned.toml"
-    atomic.write_text(recipe, _recipe(settings, source, known[0].interval, name, best, count))
+    text = _recipe(settings, source, known[0].interval, name, best, count)
+    with atomic.writing(recipe) as file:
+        file.write(text.encode("utf-8"))
     gain = _gain(best, trials)
     return TuneReport(
         name=name,
