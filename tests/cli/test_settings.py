@@ -7,6 +7,7 @@ import pytest
 
 from lstmcli.cli.settings import settings_of
 from lstmcli.config import Train
+from lstmcli.workflows.prices import chosen_data
 from lstmcli.workflows.source import Source
 from tests.command_line import assert_one_error, in_process
 
@@ -24,6 +25,23 @@ def test_options_of_their_own_change_the_recipe_and_set_changes_them() -> None:
     own = train_of("train.seed=4", seed=3, device="cpu", threads=2)
     assert (own.seed, own.device, own.threads) == (4, "cpu", 2)
     assert own.optimizer == "rmsprop"
+
+
+@pytest.mark.parametrize("symbols", [(), ("AAPL",)])
+@pytest.mark.parametrize(
+    ("overrides", "found"),
+    [
+        ((), date(2020, 1, 2)),
+        (("data.start=2021-03-04",), date(2021, 3, 4)),
+        (("data.start=",), None),
+    ],
+)
+def test_a_start_given_with_set_wins_over_the_option(
+    symbols: tuple[str, ...], overrides: tuple[str, ...], found: date | None
+) -> None:
+    source = Source(Path("data"), date(2026, 1, 1), symbols=symbols, start=date(2020, 1, 2))
+    settings, source = settings_of("lab", overrides, source, seed=None, device=None, threads=None)
+    assert chosen_data(source, settings.data).start == found
 
 
 @pytest.mark.parametrize(
