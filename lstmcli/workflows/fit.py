@@ -31,10 +31,10 @@ _SCALE_ROWS = 1_000_000  # of the windows that `batch` is fitted on: memory stay
 
 @dataclass(frozen=True)
 class Course:
-    """How a fit is watched, kept between its epochs, broken off and taken up again.
+    """How a fit is watched, kept between its epochs, stopped and resumed.
 
     on_epoch, keep : called after each epoch, `keep` first. has_time : whether a number of seconds
-    are left. start : where an earlier fit of the same plan and settings was broken off.
+    are left. start : where an earlier fit of the same plan and settings was stopped.
     """
 
     on_epoch: Callable[[Epoch], None] = lambda epoch: None
