@@ -29,7 +29,7 @@ from lstmcli.workflows.prices import some
 from lstmcli.workflows.symbol_forecast import SymbolForecast
 
 _SHOWN_STEPS = (1, 5, 20, 50)
-_ABOVE = ("model", "symbol", "cutoff", "last_close", "sigma", "mase_scale", "in_training")
+_ABOVE = ("model", "symbol", "cutoff", "last_close", "sigma", "mase_scale")
 _QUOTED = ("naive", "drift", PAST_MOVES)
 
 
@@ -109,7 +109,7 @@ def _rows(report: PredictReport, each: SymbolForecast) -> Iterator[dict[str, Any
 def _forecast(report: PredictReport, each: SymbolForecast) -> dict[str, Any]:
     first, *_ = rows = list(_rows(report, each))
     return {
-        **{key: first[key] for key in _ABOVE if key != "in_training"},
+        **{key: first[key] for key in _ABOVE},
         **_known(each),
         "in_training": each.in_training,
         "warnings": list(each.warnings),
@@ -129,7 +129,7 @@ def _known(each: SymbolForecast) -> dict[str, Any]:
 def _step(each: SymbolForecast, row: dict[str, Any]) -> dict[str, Any]:
     """Return one step without what stands above it, and what the long table has no column for."""
     step = row["step"]
-    own = {key: row[key] for key in row if key not in _ABOVE}
+    own = {key: row[key] for key in row if key not in (*_ABOVE, "in_training")}
     if each.forecast.spread is not None:
         own["spread"] = float(each.forecast.spread[0, step - 1])
     return own

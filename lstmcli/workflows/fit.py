@@ -130,14 +130,14 @@ def _begin(start: Checkpoint | None, settings: Settings, device: torch.device) -
     for weights in start.members:
         with seeded(0, device):  # the weights drawn here are replaced at once
             network = new_member(settings)
-        with _taken_up():
+        with _checkpoint_errors():
             network.load_state_dict(weights)
         members.append(network.to(device))
     return _Run(members, list(start.history), start.error)
 
 
 @contextmanager
-def _taken_up() -> Iterator[None]:
+def _checkpoint_errors() -> Iterator[None]:
     """Raise ModelError for a checkpoint that says that it is of this run, and is not."""
     try:
         yield
@@ -176,7 +176,7 @@ def _phases(
         if before is not None:
             trainee.best_loss, trainee.best_weights = before.best_loss, before.best_weights
         elif snapshot is not None:
-            with _taken_up():
+            with _checkpoint_errors():
                 trainee.restore(snapshot)
         yield number, trainee
         if run.stopped in ("timeout", "error"):
