@@ -10,9 +10,9 @@ import secrets
 import stat
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, cast
 
 from lstmcli.errors import FileError
 
@@ -57,29 +57,41 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Give a file to write to, which takes the place of `path` when the block ends.
 
     It keeps the mode and the owner of the file that it replaces. What killed runs left of the same
-    file is removed first. Where the block raises, `path` is as it was; an OSError becomes
-    FileError. A device or a pipe is written to as it is.
+    file is removed first. Where the block raises, `path` is as it was. An OSError of the file is a
+    FileError that names it; any other that the block raises is its own.
     """
     temporary = _temporary(path)
     try:
-        if path.exists() and not path.is_file():
-            with open(path, "wb") as file:
-                yield file
-            return
-        _remove_leftovers(path)
-        with _in_use(temporary):
-            with open(temporary, "wb") as file:
-                yield file
+        with ExitStack() as stack:
+            with _naming(path):
+                _remove_leftovers(path)
+                stack.enter_context(_in_use(temporary))
+                raw = open(temporary, "wb")  # noqa: SIM115 - closed by the next block
+            with closing(_Output(raw, path)) as file:
+                yield cast(IO[bytes], file)
                 file.flush()
-                _copy_mode(path, file)
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise _unwritable(path, error) from error
+                with _naming(path):
+                    _copy_mode(path, raw)
+                    os.fsync(raw.fileno())
+            with _naming(path):
+                os.replace(temporary, path)
+                sync_folder(path.parent)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[IO[bytes]]:
+    """Do as `replacing`, but write to a device or pipe as it is."""
+    if not os.path.exists(path) or os.path.isfile(path):
+        with replacing(path) as file:
+            yield file
+        return
+    with _naming(path):
+        raw = open(path, "wb")  # noqa: SIM115 - closed by the next block
+    with closing(_Output(raw, path)) as device:
+        yield cast(IO[bytes], device)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -117,6 +129,36 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+class _Output:
+    """A file whose OSErrors are FileErrors that name a path."""
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        self._file, self._path = file, path
+
+    def write(self, data: bytes) -> int:
+        with _naming(self._path):
+            return self._file.write(data)
+
+    def flush(self) -> None:
+        with _naming(self._path):
+            self._file.flush()
+
+    def close(self) -> None:
+        with _naming(self._path):
+            self._file.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
 def _temporary(path: Path) -> Path:

@@ -347,7 +347,8 @@ def _mended(shortest: int) -> str:
     """Name the value to pass for a burn-in that does not fit."""
     if shortest <= SHORTEST_BURN_IN:
         return f"pass train.chunk_length={2 * SHORTEST_BURN_IN} or more"
-    return f"pass train.burn_in={max(SHORTEST_BURN_IN, shortest // 2)}, or leave it out"
+    fits = max(SHORTEST_BURN_IN, shortest // 2)
+    return f"pass train.burn_in={fits}, or an empty one (--set train.burn_in=) for the default"
 
 
 def keys(model: type[BaseModel] = Settings, prefix: str = "") -> list[str]:

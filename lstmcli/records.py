@@ -11,6 +11,7 @@ import math
 import tomllib
 from collections.abc import Callable, Mapping
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 ISO_DATE = date
@@ -18,6 +19,20 @@ _MOST_DEPTH = 100
 _MOST_BITS = 1000  # a float holds 1023
 _TOO_DEEP = f"it is nested more than {_MOST_DEPTH} deep"
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """Return what a small file holds; OSError where it is none, ValueError for over `most` bytes.
+
+    Other kinds of file are not opened: that of a pipe would wait for its writer.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(0, "it is no file")
+    with open(path, "rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"it has more than {most} bytes")
+    return data
 
 
 def read_json(data: bytes | str) -> Any:

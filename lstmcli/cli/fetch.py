@@ -74,8 +74,8 @@ def fetch(
 ) -> None:
     """Bring daily (or weekly, monthly) bars from Yahoo into the store, only what is missing.
 
-    What is stored is never harmed by a failure. Where a run was broken off, the same command goes
-    on with what is left. Yahoo's data are for personal use.
+    What is stored is never harmed by a failure. Where a run was stopped, the same command goes on
+    with what is left. Yahoo's data are for personal use.
 
     Example: lstmcli fetch ^GSPC AAPL MSFT
     """

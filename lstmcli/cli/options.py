@@ -58,7 +58,11 @@ Decimal = Annotated[
     ),
 ]
 Strict = Annotated[
-    bool, typer.Option("--strict", help="Refuse prices with missing sessions instead of noting it.")
+    bool,
+    typer.Option(
+        "--strict",
+        help="Refuse prices with missing sessions or bars on days without one, not just note them.",
+    ),
 ]
 
 Start = Annotated[

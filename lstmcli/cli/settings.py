@@ -28,12 +28,15 @@ def settings_of(
 
     Dates given with --set hold for data that the command names too; the recipe's do not.
     """
-    options = {"seed": seed, "device": device, "threads": threads}
-    named = [f"train.{key}={value}" for key, value in options.items() if value is not None]
+    options = {
+        "data.start": source.start,
+        "train.seed": seed,
+        "train.device": device,
+        "train.threads": threads,
+    }
+    named = [f"{key}={value}" for key, value in options.items() if value is not None]
     settings = load_settings(config, [*named, *(overrides or ())], own_data=source.names_data)
-    return settings, replace(
-        source, start=source.start or settings.data.start, end=settings.data.end
-    )
+    return settings, replace(source, start=settings.data.start, end=settings.data.end)
 
 
 def recipe_of(config: str | None, donor: Donor | None) -> tuple[str, str]:

@@ -66,7 +66,7 @@ def train(
     ] = "if-better",
     promote_level: options.PromoteLevel = 0.01,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoint of a run broken off.")
+        bool, typer.Option("--resume", help="Go on from the checkpoint of a run that was stopped.")
     ] = False,
     force: Annotated[
         bool,
@@ -114,7 +114,7 @@ def train(
     """Fit one network on all the symbols given and keep the best epoch as a new model version.
 
     Without symbols or --csv the recipe's own data are used. A checkpoint is kept after each epoch
-    until the version is: a run that was broken off goes on with --resume, to the same bytes.
+    until the version is: a run that was stopped goes on with --resume, to the same bytes.
 
     With --from, series too short to validate train the passes that served that model best. To
     learn of new bars only: lstmcli train --from NAME --set train.epochs=2 --fine-tune-lr 1e-5

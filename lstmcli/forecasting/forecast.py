@@ -94,7 +94,11 @@ class Forecast:
         elif fan is not None:
             fan = fan[index]
         spread = None if self.spread is None else self.spread[index]
-        return Forecast(self.median[index], fan, self.levels, spread, self.steps)
+        if _is_constant(self.median):
+            median = _constant(self.median, len(self.median[:, 0][index]), len(self.steps))
+        else:
+            median = self.median[index]
+        return Forecast(median, fan, self.levels, spread, self.steps)
 
     def at(self, steps: Sequence[int]) -> "Forecast":
         """Return some of its steps."""
@@ -107,9 +111,10 @@ class Forecast:
         elif fan is not None:
             fan = fan[:, columns]
         spread = None if self.spread is None else self.spread[:, columns]
-        median = self.median[:, columns]
         if _is_constant(self.median):
-            median = np.broadcast_to(self.median[:1, :1], median.shape)
+            median = _constant(self.median, len(self.median), len(steps))
+        else:
+            median = self.median[:, columns]
         return Forecast(median, fan, self.levels, spread, tuple(steps))
 
 
@@ -122,6 +127,9 @@ def join_forecasts(parts: Iterable[Forecast], count: int) -> Forecast:
     scaled: list[ScaledFan] = []
     whole: list[Floats | None] = []
     for part in parts:
+        first = part if first is None or not done else first
+        if not len(part.median):
+            continue
         fan = part.quantiles
         is_scaled = fan is None or isinstance(fan, ScaledFan)
         arrays = (
@@ -129,8 +137,7 @@ def join_forecasts(parts: Iterable[Forecast], count: int) -> Forecast:
             None if is_scaled else np.asarray(fan),
             part.spread,
         )
-        if first is None:
-            first = part
+        if not done:
             shapes = [each if each is None else (count, *each.shape[1:]) for each in arrays]
             whole = [each if each is None else np.empty(each) for each in shapes]
         for into, given in zip(whole, arrays, strict=True):
@@ -142,9 +149,11 @@ def join_forecasts(parts: Iterable[Forecast], count: int) -> Forecast:
         done += len(part.median)
     if first is None or done != count:
         raise ValueError(f"{done} of {count} forecasts")
+    if not count:
+        return first
     median, quantiles, spread = whole
     if median is None:
-        median = np.broadcast_to(first.median[:1, :1], (count, len(first.steps)))
+        median = _constant(first.median, count, len(first.steps))
     joined = _join_scaled(scaled) if scaled else quantiles
     return Forecast(median, joined, first.levels, spread, first.steps)
 
@@ -162,3 +171,8 @@ def _join_scaled(fans: Sequence[ScaledFan]) -> ScaledFan:
 def _is_constant(values: Floats) -> bool:
     """Whether it is one number, which takes no more memory than that."""
     return values.size > 0 and not any(values.strides)
+
+
+def _constant(values: Floats, windows: int, steps: int) -> Floats:
+    """Return that number as medians (N, H)."""
+    return np.broadcast_to(values[:1, :1], (windows, steps))

@@ -117,14 +117,8 @@ class Schedule:
         return np.isin(days, np.concatenate(special)) if special else np.zeros(days.size, bool)
 
     def between(self, first: np.datetime64, last: np.datetime64) -> Days:
-        """Return the sessions from `first` to `last`, both included."""
-        if len(self.calendars) == 1:
-            sessions = sessions_of(self.calendars[0])
-            if sessions[0] <= first and last <= sessions[-1]:
-                return sessions[slice(*np.searchsorted(sessions, [first, last + DAY]))]
-        days = np.arange(first, last + DAY)
-        found: Days = days[self.is_session(days)]
-        return found
+        """Return the sessions from `first` to `last`, both included; the array is shared."""
+        return _between(self, first, last)
 
     def facts(self) -> dict[str, list[str] | list[bool]]:
         """Return what a sidecar keeps, so that the dates need not be read for it again."""
@@ -161,6 +155,18 @@ def schedule_of(days: Days, symbol: str, *, from_feed: bool = False) -> Schedule
 def own_calendar(symbol: str, *, from_feed: bool = False) -> str | None:
     """Return the calendar that a symbol names by itself; a bare word names one only from Yahoo."""
     return None if is_named_share(symbol) and not from_feed else calendar_of(symbol)
+
+
+@lru_cache(maxsize=64)  # many series begin and end on the same days
+def _between(schedule: Schedule, first: np.datetime64, last: np.datetime64) -> Days:
+    if len(schedule.calendars) == 1:
+        sessions = sessions_of(schedule.calendars[0])
+        if sessions[0] <= first and last <= sessions[-1]:
+            return sessions[slice(*np.searchsorted(sessions, [first, last + DAY]))]
+    days = np.arange(first, last + DAY)
+    found: Days = days[schedule.is_session(days)]
+    found.flags.writeable = False
+    return found
 
 
 @lru_cache(maxsize=1024)  # many series have the same dates

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,32 +52,49 @@ class OddDays:
     unit: str = "weekday"
 
 
-def future_dates(prices: Prices, n: int) -> Days:
+def schedule_for(prices: Prices) -> Schedule:
+    """Return the schedule of a price table."""
+    days = as_days(prices.frame.index)  # type: ignore[arg-type]
+    return schedule_of(days, prices.symbol, from_feed=prices.from_feed)
+
+
+def future_dates(prices: Prices, n: int, schedule: Schedule | None = None) -> Days:
     """The dates of the n bars after the last one, shape (n,), strictly increasing.
 
-    Daily bars take the sessions of `schedule_of`; other intervals take their own steps.
+    Daily bars take the sessions of the `schedule`, by default that of the prices; other intervals
+    take their own steps.
     """
-    days = as_days(prices.frame.index)  # type: ignore[arg-type]
     if prices.interval != "1d":
-        return dates_after(days, n, prices.interval)
-    schedule = schedule_of(days, prices.symbol, from_feed=prices.from_feed)
+        return dates_after(as_days(prices.frame.index), n, prices.interval)  # type: ignore[arg-type]
+    last = _last_day(prices)
     # The longest closures take a third of a month; a week of one day is more than any has.
-    following = schedule.between(days[-1] + DAY, days[-1] + (7 * n + 60) * DAY)
+    following = (schedule or schedule_for(prices)).between(last + DAY, last + (7 * n + 60) * DAY)
     return following[:n]
 
 
-def tell_unknown(prices: Prices, dates: Days) -> tuple[str, ...]:
-    """Return notes on what is not known of the sessions up to the last of `dates`, as forecast."""
+def tell_unknown(prices: Prices, dates: Days, schedule: Schedule | None = None) -> tuple[str, ...]:
+    """Return notes on what is not known of the sessions up to the last of `dates`, as forecast.
+
+    schedule : by default that of the prices.
+    """
     if prices.interval != "1d" or not dates.size:
         return ()
-    days = as_days(prices.frame.index)  # type: ignore[arg-type]
-    schedule = schedule_of(days, prices.symbol, from_feed=prices.from_feed)
+    return _tell_unknown(schedule or schedule_for(prices), _last_day(prices), dates[-1])
+
+
+def _last_day(prices: Prices) -> np.datetime64:
+    day: np.datetime64 = as_days(prices.frame.index.to_numpy()[-1:])[0]
+    return day
+
+
+@lru_cache(maxsize=64)  # many series end on the same day
+def _tell_unknown(schedule: Schedule, last: np.datetime64, end: np.datetime64) -> tuple[str, ...]:
     if not schedule.calendars:
         return (f"{schedule.note}: weekdays are taken, holidays are not known",)
     notes = []
-    if dates[-1] > schedule.known_until:
+    if end > schedule.known_until:
         notes.append(f"holidays after {schedule.known_until} are not known")
-    ahead = np.arange(days[-1] + DAY, dates[-1] + DAY)
+    ahead = np.arange(last + DAY, end + DAY)
     unsure = ahead[~schedule.is_session(ahead) & ~schedule.is_closed(ahead)]
     if unsure.size:
         names = _some(schedule.calendars)

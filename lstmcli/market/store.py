@@ -34,7 +34,7 @@ from lstmcli.market.store_folder import (
 )
 from lstmcli.market.symbols import yahoo_spelling
 from lstmcli.market.validate import check_bars
-from lstmcli.records import read_json
+from lstmcli.records import read_file, read_json
 
 SIGNIFICANT_DIGITS = 7
 YAHOO, IMPORTED = "Yahoo", "import"  # the sources that sidecars name
@@ -150,8 +150,7 @@ def read_sidecar(data_dir: Path, symbol: str, interval: str = "1d") -> dict[str,
     """What was noted when the bars were stored; empty when the sidecar is missing or damaged."""
     path = inside(data_dir, sidecar_path(data_dir, symbol, interval))
     try:
-        with open(path, "rb") as file:
-            found = read_json(file.read(_MAX_SIDECAR_BYTES))
+        found = read_json(read_file(path, _MAX_SIDECAR_BYTES))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -47,9 +47,9 @@ def interval_text(interval: Interval | None, *, sign: bool = False) -> str:
 
 
 def movement_table(scores: Scores) -> RenderableType:
-    """Show how much each model moves at the last step, and whether it copies the last price."""
+    """Show how much each model moves over all steps, and whether it copies the last price."""
     table = make_table(
-        f"Does it only copy the last price? Moves over {scores.horizon} steps",
+        "Does it only copy the last price? Moves over all steps",
         ["", "Size", "Spread", "Correlation with last", "with next", "of moves", "Copy"],
     )
     for name, each in scores.models.items():

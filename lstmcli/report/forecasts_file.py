@@ -4,7 +4,7 @@ CSV, or Parquet where the name ends in `.parquet`. The columns go to pyarrow as 
 time takes longer than the evaluation itself.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lstmcli import atomic
 from lstmcli.errors import UsageError
 from lstmcli.evaluation.backtest import Backtest
+from lstmcli.printable import printable
 from lstmcli.report.long_table import all_levels, forecast_columns
 from lstmcli.workflows.evaluate import OnWindows
 from lstmcli.workflows.scoring import Yardsticks
@@ -24,7 +25,7 @@ _SHARED = (
     *("cutoff", "step", "date", "last_close", "actual"),
     *("base_rate_of_rise", "sigma", "mase_scale", "shown"),
 )
-_QUOTED = set('",\r\n')
+_QUOTED = set('",')  # an end of line is escaped
 
 
 @contextmanager
@@ -37,7 +38,8 @@ def forecasts_file(name: str | None, only: Sequence[str] = ()) -> Iterator[OnWin
     if name is None:
         yield lambda windows, known, shown: None
         return
-    with atomic.replacing(Path(name)) as file, ExitStack() as stack:
+    parquet = is_parquet(name)
+    with atomic.writing(Path(name)) as file, ExitStack() as stack:
         writer: Any = None
         plain = False
 
@@ -45,10 +47,11 @@ def forecasts_file(name: str | None, only: Sequence[str] = ()) -> Iterator[OnWin
             nonlocal writer, plain
             if writer is None:
                 words = {*windows.forecasts, *windows.symbol.tolist()}
-                plain = not is_parquet(name) and not any(set(each) & _QUOTED for each in words)
-            for table in _tables(windows, known, shown, only, as_text=plain):
+                plain = not parquet and not any(set(each) & _QUOTED for each in words)
+            names = str if parquet else printable
+            for table in _tables(windows, known, shown, only, names, as_text=plain):
                 if writer is None:
-                    writer = stack.enter_context(_writer(file, name, table.schema, plain))
+                    writer = stack.enter_context(_writer(file, parquet, table.schema, plain))
                 writer.write_table(table)
 
         yield write
@@ -76,11 +79,18 @@ def chosen_models(only: Sequence[str], known: Sequence[str]) -> list[str]:
 
 
 def _tables(
-    backtest: Backtest, known: Yardsticks, shown: bool, only: Sequence[str], *, as_text: bool
+    backtest: Backtest,
+    known: Yardsticks,
+    shown: bool,
+    only: Sequence[str],
+    names: Callable[[str], str],
+    *,
+    as_text: bool,
 ) -> Iterator[Any]:
     """Yield the rows as tables of pyarrow, some windows at a time of one model after the other.
 
-    as_text : numbers that all models share as text, since most time of a CSV goes into digits.
+    names : how models and symbols are written. as_text : numbers that all models share as text,
+        since most time of a CSV goes into digits.
     """
     import pyarrow
 
@@ -89,10 +99,12 @@ def _tables(
     for first in range(0, len(backtest.cutoff), every):
         some = slice(first, first + every)
         symbols, symbol = np.unique(backtest.symbol[some], return_inverse=True)
-        shared = {"symbol": _words(symbols.tolist(), np.repeat(symbol, len(backtest.steps)))}
+        words = list(map(names, symbols.tolist()))
+        shared = {"symbol": _words(words, np.repeat(symbol, len(backtest.steps)))}
         for name in models:
             columns = forecast_columns(backtest, name, known, levels, shown=shown, some=some)
-            arrays = {"model": _words([name], np.zeros(len(columns["step"]), np.int32))} | shared
+            model = _words([names(name)], np.zeros(len(columns["step"]), np.int32))
+            arrays = {"model": model} | shared
             for key, values in columns.items():
                 if key not in arrays:
                     arrays[key] = pyarrow.array(values, from_pandas=True)  # NaN is null
@@ -113,16 +125,14 @@ def _words(words: list[str], codes: NDArray[Any]) -> Any:
 
 
 @contextmanager
-def _writer(file: IO[bytes], name: str, schema: Any, plain: bool) -> Iterator[Any]:
+def _writer(file: IO[bytes], parquet: bool, schema: Any, plain: bool) -> Iterator[Any]:
     """Give a writer of tables; plain : whether nothing in a CSV needs quotes."""
-    if is_parquet(name):
-        from pyarrow import parquet
+    if parquet:
+        from pyarrow.parquet import ParquetWriter
 
         # Prices hardly repeat: a dictionary of them costs time and saves no room.
         words = ["model", "symbol"]
-        with parquet.ParquetWriter(
-            file, schema, compression="zstd", use_dictionary=words
-        ) as writer:
+        with ParquetWriter(file, schema, compression="zstd", use_dictionary=words) as writer:
             yield writer
         return
     from pyarrow import csv

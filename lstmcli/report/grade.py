@@ -7,14 +7,16 @@ from typing import Any
 
 from rich.console import RenderableType
 
+from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.scores import Scores
 from lstmcli.report.console import make_table
 from lstmcli.report.forecasts_file import chosen_models
-from lstmcli.report.long_table import COLUMNS, backtest_rows
+from lstmcli.report.long_table import COLUMNS, all_levels, backtest_rows
 from lstmcli.report.numbers import count
 from lstmcli.report.score_tables import score_tables
 from lstmcli.report.view import SCHEMA_VERSION, View
 from lstmcli.workflows.grade import Grade, GradeReport
+from lstmcli.workflows.scoring import Yardsticks
 
 
 def grade_view(report: GradeReport) -> View:
@@ -43,23 +45,25 @@ def forecasts_view(report: GradeReport, only: Sequence[str]) -> View:
 def _rows(report: GradeReport, models: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield the long table of what is graded; all rows have the columns of all."""
     empty = dict.fromkeys(_columns(report, models))
-    for grade in report.grades:
-        if grade.backtest is not None and grade.known is not None:
-            some = [name for name in grade.backtest.forecasts if name in models]
-            for row in backtest_rows(grade.backtest, grade.known, some, shown=True):
-                yield {**empty, **row}
+    for backtest, known, some in _graded(report, models):
+        for row in backtest_rows(backtest, known, some, shown=True):
+            yield {**empty, **row}
 
 
 def _columns(report: GradeReport, models: Sequence[str]) -> tuple[str, ...]:
-    levels = {
-        each.level
-        for grade in report.grades
-        for scores in grade.scores[:1]
-        for name, model in scores.models.items()
-        if name in models
-        for each in model.levels
-    }
+    graded = _graded(report, models)
+    levels = {level for backtest, _, some in graded for level in all_levels(backtest, some)}
     return (*COLUMNS, "shown", *(f"q{level:g}" for level in sorted(levels)))
+
+
+def _graded(
+    report: GradeReport, models: Sequence[str]
+) -> Iterator[tuple[Backtest, Yardsticks, list[str]]]:
+    """Yield what can be graded, with those of the models that it is of."""
+    for grade in report.grades:
+        if grade.backtest is not None and grade.known is not None:
+            some = [name for name in grade.backtest.forecasts if name in models]
+            yield grade.backtest, grade.known, some
 
 
 def _document(report: GradeReport) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
 from lstmcli import atomic
 from lstmcli.errors import FileError, UsageError
 from lstmcli.printable import json_pieces, json_text, printable
@@ -22,6 +24,7 @@ from lstmcli.report.view import Format, View
 
 _IN_MEMORY = 16 * 1024**2  # bytes of a result for stdout that are kept out of a temporary file
 _BATCH_ROWS = 5000
+_MANY = 500  # numbers, for which it pays to ask pyarrow
 
 Row = dict[str, Any]
 
@@ -62,7 +65,7 @@ def check_file(name: str | None) -> None:
 def emit(view: View, form: Format, output: str | None) -> None:
     """Write the view in a format to stdout (None or `-`) or to a file that it replaces."""
     if output not in (None, "-"):
-        with atomic.replacing(Path(str(output))) as file:
+        with atomic.writing(Path(str(output))) as file:
             _write(view, form, file)
     elif form == "table":
         print_tables(view.tables())
@@ -88,7 +91,7 @@ def rows_csv(rows: Iterable[Row], columns: Sequence[str] = ()) -> str:
 def write_file(path: Path, data: str | bytes) -> None:
     """Replace a file by the data; a device or pipe is written to as it is."""
     raw = data.encode("utf-8") if isinstance(data, str) else data
-    with atomic.replacing(path) as file:
+    with atomic.writing(path) as file:
         file.write(raw)
 
 
@@ -139,27 +142,44 @@ def _csv(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[str]:
     names = tuple(columns)
     for number, batch in enumerate(_batches(rows)):
         names = names or tuple(batch[0])
-        cells = [[row[name] for name in names] for row in batch]
-        yield _lines([names, *cells] if number == 0 else cells)
+        if number == 0:
+            yield _lines([[name] for name in names])
+        if batch:
+            yield _lines([[row[name] for row in batch] for name in names])
 
 
-def _lines(cells: Sequence[Sequence[object]]) -> str:
-    """Return lines of CSV, printable.
+def _lines(columns: Sequence[Sequence[object]]) -> str:
+    """Return lines of CSV, printable: what the csv module makes of them.
 
-    They are checked as one text: a check of every cell took 7 % of a large forecast.
+    They are made by columns and checked as one text, since it takes twice as long cell by cell.
     """
-    lines = _written(cells)
-    if lines.count("\n") == len(cells) and lines.replace("\n", "").isprintable():
+    rows = list(zip(*map(_texts, columns), strict=True))
+    lines = "".join([",".join(row) + "\n" for row in rows])
+    commas = len(rows) * (len(columns) - 1)
+    plain = commas and lines.count(",") == commas and '"' not in lines
+    if plain and lines.count("\n") == len(rows) and lines.replace("\n", "").isprintable():
         return lines
-    return _written(
-        [[printable(each) if isinstance(each, str) else each for each in row] for row in cells]
-    )
-
-
-def _written(cells: Sequence[Sequence[object]]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(cells)
+    csv.writer(text, lineterminator="\n").writerows([map(printable, row) for row in rows])
     return text.getvalue()
+
+
+def _texts(values: Sequence[object]) -> list[str]:
+    """Return the cells of a column as `str` writes them, None as nothing."""
+    kinds = set(map(type, values))
+    if len(values) < _MANY or not kinds <= {float, type(None)} or float not in kinds:
+        return ["" if each is None else str(each) for each in values]
+    import pyarrow
+
+    numbers = np.array(values, np.float64)  # None is NaN
+    texts: list[str] = pyarrow.array(numbers).cast(pyarrow.string()).to_pylist()
+    # The digits are the same, a seventh of the time; the notation is not for these.
+    size = np.abs(numbers)
+    with np.errstate(invalid="ignore"):
+        alike = (size >= 1e-4) & (size < 1e10) & (numbers != np.rint(numbers))
+    for at in np.flatnonzero(~alike).tolist():
+        texts[at] = "" if values[at] is None else str(values[at])
+    return texts
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:

@@ -29,7 +29,7 @@ from lstmcli.workflows.prices import some
 from lstmcli.workflows.symbol_forecast import SymbolForecast
 
 _SHOWN_STEPS = (1, 5, 20, 50)
-_ABOVE = ("model", "symbol", "cutoff", "last_close", "sigma", "mase_scale", "in_training")
+_ABOVE = ("model", "symbol", "cutoff", "last_close", "sigma", "mase_scale")
 _QUOTED = ("naive", "drift", PAST_MOVES)
 
 
@@ -109,7 +109,7 @@ def _rows(report: PredictReport, each: SymbolForecast) -> Iterator[dict[str, Any
 def _forecast(report: PredictReport, each: SymbolForecast) -> dict[str, Any]:
     first, *_ = rows = list(_rows(report, each))
     return {
-        **{key: first[key] for key in _ABOVE if key != "in_training"},
+        **{key: first[key] for key in _ABOVE},
         **_known(each),
         "in_training": each.in_training,
         "warnings": list(each.warnings),
@@ -129,7 +129,7 @@ def _known(each: SymbolForecast) -> dict[str, Any]:
 def _step(each: SymbolForecast, row: dict[str, Any]) -> dict[str, Any]:
     """Return one step without what stands above it, and what the long table has no column for."""
     step = row["step"]
-    own = {key: row[key] for key in row if key not in _ABOVE}
+    own = {key: row[key] for key in row if key not in (*_ABOVE, "in_training")}
     if each.forecast.spread is not None:
         own["spread"] = float(each.forecast.spread[0, step - 1])
     return own
@@ -231,12 +231,11 @@ def _record(report: PredictReport) -> str:
         )
     errors = {name: percent(each["rmse"], 3) for name, each in found["models"].items()}
     p = found["models"]["network"].get("p", {})
-    if p.get(PAST_MOVES) is None:
+    tested = [name for name in _QUOTED if name in errors and p.get(name) is not None]
+    if PAST_MOVES not in tested:
         return f"Past accuracy: no test on {n} validation windows is kept; see lstmcli evaluate."
     against = [
-        f"{SHOWN_NAMES.get(name, name)} {errors[name]} ({p_value(p[name])})"
-        for name in _QUOTED
-        if p.get(name) is not None
+        f"{SHOWN_NAMES.get(name, name)} {errors[name]} ({p_value(p[name])})" for name in tested
     ]
     return (
         f"Path RMSE on {n} validation windows, optimistic since the epoch was chosen on the same "

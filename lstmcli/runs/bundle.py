@@ -37,7 +37,8 @@ SCHEMA_VERSION = 1
 _LOC, _SCALE, _FACTORS = "fitted.loc", "fitted.scale", "calibration.factors"
 _OPTIONAL = frozenset({_FACTORS})
 _MAX_BYTES = 16 * 1024**2
-_SCORES = {"rmse": (None, float), "crps?": (None, float)}
+_SCORES = {"rmse": (None, float), "crps?": (None, float), "p?": {str: (None, float)}}
+_STEPS = [float]  # one a step of the horizon
 _SHAPE: dict[Any, Any] = {
     "trained_on": [str],
     "interval": str,
@@ -49,12 +50,21 @@ _SHAPE: dict[Any, Any] = {
             {"symbol": str, "price?": str, "rows": int, "first": ISO_DATE, "last": ISO_DATE}
         ],
     },
-    "split": {"dates?": int, "validation_start?": (None, ISO_DATE), "test_start": ISO_DATE},
+    "split": {
+        "dates?": int,
+        "validation_start?": (None, ISO_DATE),
+        "trained_until?": ISO_DATE,
+        "test_start": ISO_DATE,
+    },
     "windows": {"train": int, "validation": int, str: int},
     "epochs": {"run": int, "best": int},
-    "trend": {"low": [float], "high": [float], "crash": [float], "spike": [float]},
+    "trend": {"low": _STEPS, "high": _STEPS, "crash": _STEPS, "spike": _STEPS, str: _STEPS},
     "validation": (None, {"n_independent": int, "models": {"network": _SCORES, str: _SCORES}}),
-    "source?": {"store": bool, "read_at": str},
+    "source?": {
+        "store": bool,
+        "read_at": str,
+        "histories?": {str: {"rows": int, "checksum": float, "sha256?": str}},
+    },
     "from?": (None, {"model": str, "how": str}),
     "decision?": {"promoted": bool, "why": str},
     "weights_sha256": str,

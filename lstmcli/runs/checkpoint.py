@@ -120,7 +120,7 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Any], Checkpoint] | None:
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether a run of this model name was broken off, or is under way."""
+    """Whether a run of this model name was stopped, or is under way."""
     return (folder / CHECKPOINT).exists() or (folder / CHECKPOINT).is_symlink()
 
 

@@ -7,18 +7,21 @@ of the date, so that files of other lengths, columns and symbols still share the
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli import atomic
 from lstmcli.errors import FileError
+from lstmcli.market.store_folder import inside
+from lstmcli.records import ISO_DATE, check_record, read_file, read_json
 from lstmcli.runs.locks import hold
+from lstmcli.runs.state import MAX_BYTES, STATE
 
 SCHEMA_VERSION = 1
 LOOKS = "looks.json"
@@ -31,14 +34,18 @@ _WAIT = 5.0  # seconds for another run to write the file
 _UNIT = 1e-6
 _TOLERANCE = round(1e-4 / _UNIT)
 _SAME, _FEWEST = 0.9, 3  # the share of days that agree, and how many can be compared at all
-_NOT_A_RECORD = (
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
-)
+_MOST = 2**63 - 1  # of days and moves: what an int64 holds
+_SHAPE = {
+    **dict.fromkeys(("dropped", "lost"), int),
+    "series": {str: {"symbol": str, "days": [int], "moves": [int]}},
+    "looks": [
+        {
+            **dict.fromkeys(("model", "name", "by", "settings"), str),
+            **dict.fromkeys(("first", "last"), ISO_DATE),
+            "series": [int],
+        }
+    ],
+}
 
 By = Literal["evaluate", "predict", "models promote", "train"]
 _BY: tuple[By, ...] = ("evaluate", "predict", "models promote", "train")
@@ -123,19 +130,19 @@ def record_looks(data_dir: Path, looks: Sequence[Look]) -> tuple[Looks, str | No
     """Add looks to the record of a data folder; return all at their period, and a note.
 
     The note says that earlier looks are missing from the record. Raises LockedError when another
-    run holds the record, FileError when it cannot be written.
+    run holds the record, FileError when it cannot be read or written.
     """
-    path = data_dir / LOOKS
-    with _held(data_dir):
+    path, models = data_dir / LOOKS, inside(data_dir, data_dir / "models")
+    with _held(path, models / _MARK):
         record, aside = _read(path)
-        expected = _expected(data_dir, fresh=not record.total)
+        expected = _expected(models, fresh=not record.total)
         record.lost += max(0, expected - record.total, aside is not None and not expected)
         entries = [_add(record, each) for each in looks]
         found = _at_the_period(record, entries)
         _limit(record)
         _write(path, record)
-        if (data_dir / "models").is_dir():  # after the record: it must never lack what is expected
-            atomic.write_text(data_dir / "models" / _MARK, f"{record.total}\n")
+        if models.is_dir():  # after the record: it must never lack what is expected
+            atomic.write_text(models / _MARK, f"{record.total}\n")
     if not record.lost:
         return found, None
     kept = "" if aside is None else f"; what is left of it is kept as {aside}"
@@ -146,11 +153,11 @@ def record_looks(data_dir: Path, looks: Sequence[Look]) -> tuple[Looks, str | No
 
 
 @contextmanager
-def _held(data_dir: Path) -> Iterator[None]:
+def _held(record: Path, mark: Path) -> Iterator[None]:
     """Hold the record's lock, and clear what a writer that was killed has left."""
-    with hold(data_dir / _LOCK, wait=_WAIT):
-        for folder, name in ((data_dir, LOOKS), (data_dir / "models", _MARK)):
-            for stray in folder.glob(f".{name}.*{atomic.TEMPORARY_SUFFIX}"):
+    with hold(record.with_name(_LOCK), wait=_WAIT):
+        for path in (record, mark):
+            for stray in path.parent.glob(f".{path.name}.*{atomic.TEMPORARY_SUFFIX}"):
                 stray.unlink(missing_ok=True)
         yield
 
@@ -257,15 +264,16 @@ def _limit(record: _Record) -> None:
     record.series = {number: each for number, each in record.series.items() if number in used}
 
 
-def _expected(data_dir: Path, *, fresh: bool) -> int:
+def _expected(models: Path, *, fresh: bool) -> int:
     """Return how many looks were recorded before, by earlier versions too for a `fresh` record."""
     with suppress(OSError, ValueError):
-        return max(0, int((data_dir / "models" / _MARK).read_text("ascii")))
+        return max(0, int(read_file(models / _MARK, MAX_BYTES)))
     total = 0
-    for path in (data_dir / "models").glob("*/state.json") if fresh else ():
-        with suppress(OSError, *_NOT_A_RECORD):
-            looks = json.loads(path.read_bytes()).get("looks", [])
-            total += sum(int(each["count"]) for each in looks)
+    for path in models.glob(f"*/{STATE}") if fresh else ():
+        with suppress(OSError, ValueError):
+            state = read_json(read_file(path, MAX_BYTES))
+            check_record(state, {"looks?": [{"count": int}]})
+            total += sum(each["count"] for each in state.get("looks", []))
     return total
 
 
@@ -283,30 +291,37 @@ def _write(path: Path, record: _Record) -> None:
 def _read(path: Path) -> tuple[_Record, str | None]:
     """Return the record, and the name that a damaged one was put aside under."""
     try:
-        data = path.read_bytes()
+        if path.is_symlink():  # which to replace would lose
+            raise OSError(0, "it is a link")
+        return _parsed(read_file(path, MAX_BYTES)), None
     except FileNotFoundError:
         return _Record({}, []), None
     except OSError as error:
         raise FileError("cannot read the file", where=path, why=error.strerror or "") from error
-    try:
-        return _parsed(json.loads(data)), None
-    except _NOT_A_RECORD:
+    except ValueError:
         return _Record({}, []), atomic.put_aside(path)
 
 
-def _parsed(document: Mapping[str, Any]) -> _Record:
-    """Return the record in a document; raises one of `_NOT_A_RECORD` for anything else."""
+def _parsed(data: bytes) -> _Record:
+    """Return the record that a file holds; raises ValueError for anything else."""
+    document = read_json(data)
+    check_record(document, _SHAPE)
     series = {}
     for number, each in document["series"].items():
-        days, moves = (tuple(map(int, each[key])) for key in ("days", "moves"))
+        days, moves = tuple(each["days"]), tuple(each["moves"])
         if len(days) != len(moves):
             raise ValueError("days and moves of different lengths")
-        series[int(number)] = Sketch(str(each["symbol"]), days, moves)
+        if any(abs(value) > _MOST for value in days + moves):
+            raise ValueError("a day or move beyond all bounds")
+        series[int(number)] = Sketch(each["symbol"], days, moves)
     looks = []
     for each in document["looks"]:
-        words = {key: str(each[key]) for key in ("model", "name", "settings", "first", "last")}
-        numbers = tuple(map(int, each["series"]))
+        numbers = tuple(each["series"])
         if not set(numbers) <= set(series):
             raise ValueError("a look at an unknown series")
+        words = {key: each[key] for key in ("model", "name", "settings", "first", "last")}
         looks.append(_Entry(**words, by=_BY[_BY.index(each["by"])], series=numbers))
-    return _Record(series, looks, int(document["dropped"]), int(document["lost"]))
+    dropped, lost = document["dropped"], document["lost"]
+    if min(dropped, lost) < 0:
+        raise ValueError("fewer looks than none")
+    return _Record(series, looks, dropped, lost)

@@ -13,7 +13,7 @@ from typing import Any
 from lstmcli import atomic
 from lstmcli.errors import FileError, PartialError
 from lstmcli.market.store_folder import inside
-from lstmcli.records import check_record, read_json
+from lstmcli.records import check_record, read_file, read_json
 from lstmcli.runs.locks import hold
 
 SCHEMA_VERSION = 1
@@ -80,8 +80,7 @@ def note_end(data_dir: Path, end: RunEnd) -> None:
 def last_runs(data_dir: Path) -> dict[str, LastRuns]:
     """The last runs by command; none where there is no record, or a damaged or foreign one."""
     try:
-        with open(inside(data_dir, data_dir / _FILE), "rb") as file:
-            tree = read_json(file.read(_MAX_BYTES))["runs"]
+        tree = read_json(read_file(inside(data_dir, data_dir / _FILE), _MAX_BYTES))["runs"]
         check_record(tree, {str: {"last": _END, "last_good": (None, _END)}})
         return {
             name: LastRuns(_end(each["last"]), each["last_good"] and _end(each["last_good"]))

@@ -9,10 +9,12 @@ from pathlib import Path
 from lstmcli import atomic
 from lstmcli.errors import FileError, ModelError, UsageError
 from lstmcli.market.store_folder import inside
+from lstmcli.records import read_file
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _VERSION = re.compile(r"v\d{4,}")
 CHAMPION = "champion"
+_MAX_BYTES = 1024**2
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def champion(data_dir: Path, name: str) -> ModelRef | None:
         version = pointer_lines(folder)[0]
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ModelError("cannot read the champion", where=folder, why=str(error)) from error
     if not _VERSION.fullmatch(version) or not (folder / version).is_dir():
         raise ModelError(
@@ -113,7 +115,7 @@ def champion(data_dir: Path, name: str) -> ModelRef | None:
 
 def pointer_lines(folder: Path) -> list[str]:
     """Return the lines of the pointer in a name's folder, at least one; see `runs.champions`."""
-    return (folder / CHAMPION).read_text(encoding="ascii").strip().split("\n")
+    return read_file(folder / CHAMPION, _MAX_BYTES).decode("ascii").strip().split("\n")
 
 
 def doubtful_paths(model: ModelRef) -> list[Path]:

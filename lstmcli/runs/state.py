@@ -1,23 +1,15 @@
-"""Marks of restated prices in `state.json` next to a model's versions, as versions up to 0.1 set.
+"""Marks of restated prices in `state.json` next to a model's versions, as earlier versions set.
 
-Later ones compare the prices themselves; see `workflows.stale`.
+They are only read: now the prices themselves are compared; see `workflows.stale`.
 """
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
-from lstmcli.records import read_json
+from lstmcli.records import check_record, read_file, read_json
 
-_STATE = "state.json"
-_NOT_A_STATE = (
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
-)
+STATE = "state.json"
+MAX_BYTES = 16 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -39,9 +31,10 @@ def stale_marks(folder: Path) -> tuple[StaleMark, ...]:
     """Return the marks of the model name in `folder`; none of a damaged state."""
     names = [field.name for field in fields(StaleMark)]
     try:
-        state: Any = read_json((folder / _STATE).read_bytes())
+        state = read_json(read_file(folder / STATE, MAX_BYTES))
+        check_record(state, {"stale?": [dict.fromkeys(names, str)]})
         return tuple(
-            StaleMark(*(str(each[name]) for name in names)) for each in state.get("stale", [])
+            StaleMark(**{name: each[name] for name in names}) for each in state.get("stale", [])
         )
-    except (OSError, *_NOT_A_STATE):
+    except (OSError, ValueError):
         return ()

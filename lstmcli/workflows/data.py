@@ -93,7 +93,7 @@ def list_data(data_dir: Path, *, interval: str | None = None, today: date) -> St
         try:
             found.append(_series(data_dir, symbol, each, today))
         except (DataError, FileError) as error:
-            failures.append(Failure(symbol, str(error), error.exit_code))
+            failures.append(Failure.of(symbol, error))
     raise_if_all_failed(len(found), failures)
     return StoreList(tuple(found), tuple(failures))
 
@@ -135,7 +135,7 @@ def remove_data(
             try:
                 remove_stored(data_dir, symbol, interval)
             except LstmcliError as error:
-                failures.append(Failure(symbol, str(error), error.exit_code))
+                failures.append(Failure.of(symbol, error))
             else:
                 removed.append(symbol)
     raise_if_all_failed(len(removed), failures)

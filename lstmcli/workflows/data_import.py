@@ -84,7 +84,7 @@ def import_data(
             try:
                 done.append(_store(source.data_dir, prices, overwrite, now))
             except LstmcliError as error:
-                failures.append(Failure(prices.symbol, str(error), error.exit_code))
+                failures.append(Failure.of(prices.symbol, error))
             else:
                 notes += prices.named_notes()
     raise_if_all_failed(len(done), failures)
@@ -105,7 +105,7 @@ def _checked(
             symbol = _name(prices, UsageError if prices.symbol in given else DataError)
             kept = replace(prices, symbol=symbol, interval=_interval(prices, interval))
         except LstmcliError as error:
-            failures.append(Failure(prices.symbol, str(error), error.exit_code))
+            failures.append(Failure.of(prices.symbol, error))
             continue
         if ready.setdefault((symbol, kept.interval), kept) is not kept:
             raise UsageError(

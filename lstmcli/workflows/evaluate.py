@@ -362,7 +362,7 @@ def _own_series(
             _check_usable(prices, first)
             found = [series_for(model.settings, prices) for model in networks.values()]
         except DataError as error:
-            unsuitable.append(Failure(prices.symbol, str(error), error.exit_code))
+            unsuitable.append(Failure.of(prices.symbol, error))
             continue
         for name, series in zip(networks, found, strict=True):
             own[name].append(series)
@@ -418,7 +418,7 @@ def _unsuitable(
             if fans:
                 check_moves(each, fit_rows[each.symbol].stop, horizon)
         except DataError as error:
-            failures.append(Failure(each.symbol, str(error), error.exit_code))
+            failures.append(Failure.of(each.symbol, error))
     return failures
 
 

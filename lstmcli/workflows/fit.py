@@ -31,10 +31,10 @@ _SCALE_ROWS = 1_000_000  # of the windows that `batch` is fitted on: memory stay
 
 @dataclass(frozen=True)
 class Course:
-    """How a fit is watched, kept between its epochs, broken off and taken up again.
+    """How a fit is watched, kept between its epochs, stopped and resumed.
 
     on_epoch, keep : called after each epoch, `keep` first. has_time : whether a number of seconds
-    are left. start : where an earlier fit of the same plan and settings was broken off.
+    are left. start : where an earlier fit of the same plan and settings was stopped.
     """
 
     on_epoch: Callable[[Epoch], None] = lambda epoch: None
@@ -130,14 +130,14 @@ def _begin(start: Checkpoint | None, settings: Settings, device: torch.device) -
     for weights in start.members:
         with seeded(0, device):  # the weights drawn here are replaced at once
             network = new_member(settings)
-        with _taken_up():
+        with _checkpoint_errors():
             network.load_state_dict(weights)
         members.append(network.to(device))
     return _Run(members, list(start.history), start.error)
 
 
 @contextmanager
-def _taken_up() -> Iterator[None]:
+def _checkpoint_errors() -> Iterator[None]:
     """Raise ModelError for a checkpoint that says that it is of this run, and is not."""
     try:
         yield
@@ -176,7 +176,7 @@ def _phases(
         if before is not None:
             trainee.best_loss, trainee.best_weights = before.best_loss, before.best_weights
         elif snapshot is not None:
-            with _taken_up():
+            with _checkpoint_errors():
                 trainee.restore(snapshot)
         yield number, trainee
         if run.stopped in ("timeout", "error"):

@@ -51,7 +51,7 @@ def plan_prices(
         try:
             series.append(series_for(settings, each))
         except DataError as error:
-            failed.append(Failure(each.symbol, str(error), error.exit_code))
+            failed.append(Failure.of(each.symbol, error))
     return plan_suitable(series, settings, failed, validates=validates)
 
 

@@ -128,7 +128,7 @@ def _from_files(source: Source, data: Data) -> Iterator[Prices | Failure]:
     for symbol in data.symbols:
         check_series_name(symbol, "an argument", UsageError)
     entries = [parse_csv_option(entry) for entry in data.csv]
-    # A pipe is read here, where a signal can break off the wait for its writer.
+    # A pipe is read here, where a signal can end the wait for its writer.
     ahead = all(Path(file).is_file() for _, file in entries)
     read = partial(_read_file, source, data)
     files: Iterator[_File] = work_ahead(read, entries) if ahead else map(read, entries)

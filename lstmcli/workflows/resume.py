@@ -1,4 +1,4 @@
-"""Whether a training run goes on where another was broken off, or need not run at all.
+"""Whether a training run goes on where another was stopped, or need not run at all.
 
 Both rest on its origin: all that the bytes of the weights depend on. The same origin gives the same
 bytes, so a checkpoint of another one is of no use, and a version of the same one is not made twice.
@@ -48,7 +48,7 @@ def find_unchanged(
 ) -> tuple[ModelRef, dict[str, Any]] | None:
     """Return the newest version of a name and its metadata if a new one would be the same.
 
-    None where that one is damaged or was cut short, or where a later run was broken off.
+    None where that one is damaged or was cut short, or where a later run was stopped.
     """
     known = versions(data_dir, name)
     if not known or has_checkpoint(model_folder(data_dir, name)):

@@ -157,7 +157,8 @@ def _is_changed(
 ) -> bool:
     path = price_path(data_dir, symbol, interval)
     try:
-        if known.sha256 and not path.is_symlink() and _digest(path, days[1]) == known.sha256:
+        plain = path.is_file() and not path.is_symlink()
+        if known.sha256 and plain and _digest(path, days[1]) == known.sha256:
             return False
     except OSError:
         return False  # not stored

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from lstmcli.dataset.series import Series
@@ -17,10 +16,10 @@ from lstmcli.evaluation.metrics import mase_scale
 from lstmcli.forecasting.explain import Explanation
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.model import TrainedModel, series_for
-from lstmcli.market.intervals import as_days, unit_of
+from lstmcli.market.intervals import unit_of
 from lstmcli.market.prices import Prices
-from lstmcli.market.schedule import Schedule, schedule_of
-from lstmcli.market.sessions import future_dates, sessions_behind, tell_unknown
+from lstmcli.market.schedule import Schedule
+from lstmcli.market.sessions import future_dates, schedule_for, sessions_behind, tell_unknown
 from lstmcli.runs.looks import sketch
 from lstmcli.workflows.hindsight import hindsight
 from lstmcli.workflows.looks import Span, span_start
@@ -142,14 +141,12 @@ def make_ready(
     seen = past.part(slice(end - context_length, end))
     last = prices.frame.index[row].date()
     # From the rows up to the cutoff alone: the sessions ahead are not read off the data.
-    past_prices = replace(prices, frame=prices.frame.iloc[: row + 1])
-    schedule = schedule_of(
-        as_days(pd.DatetimeIndex(past_prices.frame.index)),
-        prices.symbol,
-        from_feed=prices.from_feed,
-    )
+    past_prices = prices
+    if row + 1 < len(prices.frame):
+        past_prices = replace(prices, frame=prices.frame.iloc[: row + 1])
+    schedule = schedule_for(past_prices)
     behind = sessions_behind(last, schedule, prices.interval, today)
-    dates = future_dates(past_prices, steps)
+    dates = future_dates(past_prices, steps, schedule)
     warnings = []
     if as_of is not None:
         _check_near(prices, schedule, last, as_of)
@@ -157,7 +154,7 @@ def make_ready(
             warnings.append(f"no bar on {as_of}, forecast from the last one before it, {last}")
     if behind > max_data_age:
         warnings.append(f"the last bar, {last}, is {behind} {unit_of(prices.interval)}s old")
-    warnings += tell_unknown(past_prices, dates)
+    warnings += tell_unknown(past_prices, dates, schedule)
     in_training = hindsight(metadata, past.dates[-1])
     if in_training is not None:
         warnings.append(in_training)

@@ -177,10 +177,8 @@ def _prepare(
     settings: Settings, source: Source, donor: Donor | None
 ) -> tuple[Settings, Plan, list[Prices], list[Failure]]:
     """Return the settings and the plan of all that is suitable, its prices, and what is not."""
-    interval = None if donor is None else donor.metadata.get("interval")
-    loaded, failures = load_alike(
-        source, settings.data, interval, f"{donor and donor.reference} reads"
-    )
+    asked = () if donor is None else (donor.metadata["interval"], f"{donor.reference} reads")
+    loaded, failures = load_alike(source, settings.data, *asked)
     settings = with_known_features(settings, loaded)
     if donor is None:
         plan, failures = plan_prices(loaded, settings, failures)

@@ -125,7 +125,7 @@ def tune(
         raise _nothing_complete(folder, trials)
     recipe = recipe or folder / f"{name}-tuned.toml"
     text = _recipe(settings, source, known[0].interval, name, best, count)
-    with atomic.replacing(recipe) as file:
+    with atomic.writing(recipe) as file:
         file.write(text.encode("utf-8"))
     gain = _gain(best, trials)
     return TuneReport(

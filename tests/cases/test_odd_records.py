@@ -5,10 +5,11 @@ Each example replaces, removes or adds one value somewhere in a good file, whate
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,59 +20,27 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lstmcli.evaluation.scores import PAST_MOVES
 from lstmcli.runs.checkpoint import CHECKPOINT, _digest
 from lstmcli.runs.ledger_line import Entry, encode
+from tests.cases.odd_values import changed, said, values
 from tests.cli.conftest import RECIPE
-from tests.command_line import Outcome, csv_text, in_process, sessions, walk
+from tests.command_line import csv_text, in_process, sessions, walk
 
 VERSION = "data/models/tiny/v0001"
 LEDGER = "data/ledger"
 JOURNAL = "data/tuning/tiny/journal.jsonl"
+READERS = (
+    ("models", "list", "--format", "json"),
+    ("models", "show"),
+    ("models", "show", "--format", "json"),
+    ("predict", "AAPL"),
+    ("predict", "AAPL", "--format", "json"),
+    ("evaluate", "--format", "json"),
+    ("status",),
+)
+QUOTED = ("naive", "drift", PAST_MOVES)
 FEW = settings(max_examples=25, suppress_health_check=list(HealthCheck), derandomize=True)
-
-scalars = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.sampled_from([10**30, -(10**18), 10**400, 0, -1])
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.sampled_from(["", "1d", "2026-01-05", "2026-W01-1", "9999-12-31", "\x1b[31m", "v0001"])
-    | st.text(max_size=8)
-)
-values = st.recursive(
-    scalars,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
-    max_leaves=6,
-)
-
-
-def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the path of every value in a tree, but the tree itself."""
-    inner = tree.items() if isinstance(tree, dict) else enumerate(tree)
-    for key, each in inner:
-        yield (*path, key)
-        if isinstance(each, dict | list):
-            yield from places(each, (*path, key))
-
-
-@st.composite
-def changed(draw: Any, tree: Any) -> Any:
-    """Draw the tree with one value replaced, removed, or with one more next to it."""
-    tree = json.loads(json.dumps(tree))
-    *path, last = draw(st.sampled_from(list(places(tree))))
-    at = tree
-    for key in path:
-        at = at[key]
-    kind = draw(st.sampled_from(["replace", "replace", "replace", "remove", "add"]))
-    if kind == "replace":
-        at[last] = draw(values)
-    elif kind == "remove":
-        del at[last]
-    elif isinstance(at, dict):
-        at[draw(st.text(max_size=4))] = draw(values)
-    else:
-        at.append(draw(values))
-    return tree
 
 
 @pytest.fixture(scope="module")
@@ -94,16 +63,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def home(place: Path, tmp_path: Path) -> Path:
     shutil.copytree(place, tmp_path / "home")
     return tmp_path / "home"
-
-
-def said(outcome: Outcome, *codes: int) -> Outcome:
-    """Hold that a run ended with one of the codes, and every failure with one printable line."""
-    assert outcome.code in codes, outcome
-    assert (outcome.out + outcome.err).replace("\n", "").isprintable()
-    errors = re.findall(r"^lstmcli: (?:error|failed): ", outcome.err, re.MULTILINE)
-    assert len(errors) == (outcome.code != 0), outcome.err
-    assert "Traceback" not in outcome.err
-    return outcome
 
 
 def forged(facts: Any) -> bytes:
@@ -193,18 +152,71 @@ def test_odd_metadata_make_a_damaged_model(place: Path, data: st.DataObject) -> 
     before = path.read_text()
     try:
         path.write_text(json.dumps(data.draw(changed(json.loads(before)))))
-        for command in (
-            ("models", "list", "--format", "json"),
-            ("models", "show"),
-            ("models", "show", "--format", "json"),
-            ("predict", "AAPL"),
-            ("predict", "AAPL", "--format", "json"),
-            ("evaluate", "--format", "json"),
-            ("status",),
-        ):
+        for command in READERS:
             said(in_process(*command, folder=place), 0, 1)
     finally:
         path.write_text(before)
+
+
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [
+        (("validation", "models", "network", "p"), None),
+        (("validation", "models", "network", "p"), {"naive": "low"}),
+        (("validation", "models", "naive", "p"), [0.1]),
+        (("split", "trained_until"), "soon"),
+        (("split", "trained_until"), None),
+        (("trend", "rise"), 0.5),
+        (("trend", "rise"), ["half"] * 5),
+        (("trend", "more"), 3),
+        (("source", "histories"), [1]),
+        (("source", "histories", "AAPL"), {"rows": 3.5, "checksum": 0.0}),
+        (("source", "histories", "AAPL"), {"rows": 3}),
+        (("source", "histories", "AAPL"), {"rows": 3, "checksum": 1.0, "sha256": 7}),
+    ],
+    ids=lambda value: ".".join(value) if isinstance(value, tuple) else None,
+)
+def test_a_value_of_another_kind_in_the_metadata_makes_a_damaged_model(
+    home: Path, at: tuple[str, ...], value: object
+) -> None:
+    change_metadata(home, at, value)
+    for command in READERS:
+        said(in_process(*command, folder=home), 0, 1)
+    done = said(in_process("predict", "AAPL", folder=home), 1)
+    assert "not a lstmcli model" in done.err
+    assert ".".join(at[:2]) in done.err
+
+
+@pytest.mark.parametrize("kept", ["error", "test"])
+@pytest.mark.parametrize("absent", QUOTED)
+def test_only_baselines_with_an_error_and_a_test_are_quoted(
+    home: Path, absent: str, kept: str
+) -> None:
+    models: dict[str, Any] = {name: {"rmse": 0.1} for name in (*QUOTED, "network")}
+    models["network"]["p"] = dict.fromkeys(QUOTED, 0.04)
+    if kept == "error":
+        models["network"]["p"][absent] = None
+    else:
+        del models[absent]
+    change_metadata(home, ("validation",), {"n_independent": 30, "models": models})
+    table = said(in_process("predict", "AAPL", folder=home), 0).out
+    quoted = " ".join(table[table.index("Pa") :].split())
+    if absent == PAST_MOVES:
+        assert "no test on 30 validation windows is kept" in quoted
+    else:
+        assert f" {absent} " not in quoted
+        assert " past moves 10.000 % (p = 0.04)" in quoted
+
+
+def change_metadata(home: Path, at: tuple[str, ...], value: object) -> None:
+    """Put a value at a place of the metadata."""
+    path = home / VERSION / "metadata.json"
+    tree = json.loads(path.read_text())
+    inner = tree
+    for name in at[:-1]:
+        inner = inner[name]
+    inner[at[-1]] = value
+    path.write_text(json.dumps(tree))
 
 
 @FEW
@@ -288,6 +300,29 @@ def test_an_odd_record_of_runs_is_none(place: Path, data: st.DataObject) -> None
     _around(place, "data/runs.json", data, look)
 
 
+@FEW
+@given(data=st.data())
+def test_an_odd_record_of_looks_is_put_aside(place: Path, data: st.DataObject) -> None:
+    def look() -> None:
+        said(in_process("evaluate", "--format", "json", folder=place), 0)
+
+    _around(place, "data/looks.json", data, look)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("looks.json", "runs.json", "prices/1d/AAPL.json"),
+        *("models/.looks", "models/tiny/state.json", "models/tiny/champion"),
+    ],
+)
+def test_a_pipe_in_place_of_a_record_is_not_waited_for(home: Path, name: str) -> None:
+    (home / "data" / name).unlink(missing_ok=True)
+    os.mkfifo(home / "data" / name)
+    for command in READERS[-4:]:
+        said(in_process(*command, folder=home), 0, 1, 4)
+
+
 @pytest.fixture(scope="module")
 def study(place: Path) -> tuple[Path, str]:
     (place / "space.toml").write_text('"train.learning_rate" = { low = 1e-3, high = 1e-2 }\n')
@@ -296,17 +331,8 @@ def study(place: Path) -> tuple[Path, str]:
     return place, (place / JOURNAL).read_text()
 
 
-TUNE = (
-    "tune",
-    "--config",
-    "tiny.toml",
-    "--space",
-    "space.toml",
-    "--trials",
-    "2",
-    "--format",
-    "csv",
-)
+TUNE = ("tune", "--config", "tiny.toml", "--space", "space.toml", "--trials", "2",
+        "--format", "csv")  # fmt: skip
 
 
 @FEW
@@ -372,26 +398,3 @@ def test_an_odd_checkpoint_is_damaged(place: Path, checkpoint: bytes, data: st.D
     metadata = {"lstmcli": text, "sha256": _digest(text, tensors)}
     path.write_bytes(safetensors.torch.save(tensors, metadata=metadata))
     said(in_process(*LONG, "--resume", "--timeout", "0.2", folder=place), 0, 1)
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "9" * 5000,
-        "-" + "9" * 400,
-        "0x" + "f" * 5000,
-        "[" * 1000 + "]" * 1000,
-        "{a=" * 500 + "1" + "}" * 500,
-    ],
-    ids=["5000-digits", "400-digits", "hexadecimal", "arrays", "tables"],
-)
-@pytest.mark.parametrize("key", ["train.epochs", "train.learning_rate", "data.csv", "data.start"])
-def test_a_setting_beyond_all_bounds_is_a_usage_error(home: Path, key: str, value: str) -> None:
-    done = said(in_process("train", "--set", f"{key}={value}", folder=home), 2)
-    assert len(done.err) < 400
-    section, name = key.split(".")
-    (home / "odd.toml").write_text(f"[{section}]\n{name} = {value}\n")
-    done = said(in_process("train", "--config", "odd.toml", folder=home), 2)
-    assert len(done.err) < 400
-    (home / "space.toml").write_text(f'"{key}" = {{ low = 1, high = {value} }}\n')
-    said(in_process(*TUNE, folder=home), 2)

@@ -38,7 +38,29 @@ def test_a_context_of_60_trains_without_any_other_setting(home: Path) -> None:
 def test_a_burn_in_of_ones_own_that_does_not_fit_names_the_value_to_pass(home: Path) -> None:
     options = ("--set=window.context_length=60", "--set=train.burn_in=64")
     done = in_process("train", "--csv", "B=daily.csv", *options, folder=home)
-    assert_one_error(done, 2, "found 64; pass train.burn_in=30, or leave it out")
+    advice = (
+        "found 64; pass train.burn_in=30, or an empty one (--set train.burn_in=) for the default"
+    )
+    assert_one_error(done, 2, advice)
+    kept = train(home, *options, "--set", "train.burn_in=")
+    assert kept["train"]["burn_in"] == 30
+
+
+def test_a_model_started_from_keeps_its_burn_in_until_an_empty_one_is_passed(home: Path) -> None:
+    train(home, "--name=long", "--set=window.context_length=128")
+    options = (
+        "train",
+        "--csv",
+        "B=daily.csv",
+        *QUICK,
+        "--from=long",
+        "--set=train.chunk_length=60",
+    )
+    assert_one_error(in_process(*options, folder=home), 2, "--set train.burn_in=")
+    done = in_process(*options, "--set", "train.burn_in=", folder=home)
+    assert done.code == 0, done.err
+    kept = tomllib.loads((home / "data/models/long/v0002/config.toml").read_text())
+    assert kept["train"]["burn_in"] == 30
 
 
 @pytest.mark.parametrize(

@@ -266,7 +266,7 @@ def test_table_shows_each_window_the_baselines_and_the_verdict(home: Path) -> No
         "Phases better",
         "on 8 forecasts; a test needs 20.",
         "No p: too few windows for a test (8, at least 20 are needed).",
-        "Does it only copy the last price? Moves over 5 steps",
+        "Does it only copy the last price? Moves over all steps",
         "went flat",
         "Verdict: Against naive: ",
     ):

@@ -1,5 +1,7 @@
 """The shape of a forecast: which column holds which step, and parts of it."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -65,6 +67,36 @@ def test_a_fan_made_of_its_parts_is_what_the_parts_make() -> None:
         np.testing.assert_array_equal(made.quantiles[:], whole[rows][:, columns])
         assert made.median.shape == whole[rows][:, columns].shape[:2]
         assert not made.median.any()
+
+
+@pytest.mark.parametrize(
+    "index",
+    [slice(1, 3), np.array([2, 0]), np.array([True, False, True, False]), np.zeros(0, np.int64)],
+    ids=["slice", "numbers", "mask", "none"],
+)
+def test_some_rows_of_a_constant_are_one_number_still(index: Any) -> None:
+    constant = Forecast(np.broadcast_to(0.25, (4, 5)))
+    found = constant.rows(index)
+    assert found.median.shape == constant.median[index].shape
+    assert found.median.strides == (0, 0)
+    assert (found.median == 0.25).all()
+    joined = join_forecasts([found, constant], len(found.median) + 4)
+    assert joined.median.strides == (0, 0)
+    assert (joined.median == 0.25).all()
+
+
+@pytest.mark.parametrize("made", [FAN, Forecast(np.broadcast_to(0.25, (2, 5)))])
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_parts_without_windows_add_nothing(made: Forecast, at: int) -> None:
+    parts = [made.rows(slice(1)), made.rows(slice(1, 2))]
+    parts.insert(at, Forecast(np.empty((0, 5)), levels=made.levels))
+    joined = join_forecasts(parts, 2)
+    np.testing.assert_array_equal(joined.median, made.median)
+    assert (joined.quantiles is None) == (made.quantiles is None)
+    assert joined.levels == made.levels
+    empty = join_forecasts([made.rows(slice(0)), made.rows(slice(0))], 0)
+    assert empty.median.shape == (0, 5)
+    assert empty.levels == made.levels
 
 
 def test_a_step_that_there_is_not_is_refused() -> None:

@@ -132,6 +132,53 @@ def test_names_with_commas_and_quotes_are_read_back(tmp_path: Path) -> None:
     assert set(pd.read_csv(tmp_path / "long.csv")["symbol"]) == {'A,"B"'}
 
 
+def test_control_characters_in_names_are_escaped_in_a_csv(tmp_path: Path) -> None:
+    named = replace(
+        BACKTEST,
+        symbol=np.array(["A\n\x1b[31m"]),
+        forecasts={"\u202em": Forecast(np.zeros((1, 2)))},
+    )
+    for name, symbol, model in (
+        ("long.csv", r"A\n\x1b[31m", r"\u202em"),
+        ("long.parquet", "A\n\x1b[31m", "\u202em"),
+    ):
+        with forecasts_file(str(tmp_path / name)) as on_windows:
+            on_windows(named, KNOWN, True)
+        table = written(tmp_path / name)
+        assert (set(table["symbol"]), set(table["model"])) == ({symbol}, {model})
+    assert (tmp_path / "long.csv").read_text().replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("name", ["long.csv", "long.parquet"])
+def test_an_error_of_the_evaluation_is_not_the_files(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text("old")
+
+    def evaluation() -> None:
+        with forecasts_file(str(path)) as on_windows:
+            on_windows(BACKTEST, KNOWN, True)
+            raise OSError(5, "Input/output error", "prices")
+
+    with pytest.raises(OSError, match="prices"):
+        evaluation()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("name", ["full", "full.parquet"])
+def test_an_error_of_the_file_is_the_files(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).symlink_to("/dev/full")
+
+    def evaluation() -> None:
+        with forecasts_file(str(tmp_path / name)) as on_windows:
+            for _ in range(1000):
+                on_windows(BACKTEST, KNOWN, True)
+
+    with pytest.raises(FileError, match=rf"{name}\): No space left"):
+        evaluation()
+
+
 def test_only_models_that_are_named_are_written_with_their_levels(tmp_path: Path) -> None:
     def columns(*only: str) -> tuple[list[Any], list[str]]:
         with forecasts_file(str(tmp_path / "some.csv"), only) as on_windows:
@@ -156,6 +203,13 @@ def test_name_that_is_not_there_is_an_error_and_the_old_file_stays(tmp_path: Pat
         on_windows(BACKTEST, KNOWN, True)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_evaluation_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".long.csv.0123abcd.lstmcli-tmp").write_text("half")
+    with forecasts_file(str(tmp_path / "long.csv")) as on_windows:
+        on_windows(BACKTEST, KNOWN, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["long.csv"]
 
 
 def test_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:

@@ -7,11 +7,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pyarrow.parquet
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lstmcli.errors import DataError, FileError, UsageError
+from lstmcli.printable import printable
 from lstmcli.report import output
 from lstmcli.report.output import check_file, check_output, emit, rows_csv, write_file
 from lstmcli.report.view import Format, View
@@ -109,6 +113,51 @@ def test_rows_beyond_a_batch_are_written_too(
     assert [json.loads(line) for line in lines] == rows
     emit(view(iter(rows)), "parquet", str(tmp_path / "rows.parquet"))
     assert pyarrow.parquet.read_table(tmp_path / "rows.parquet").to_pylist() == rows
+
+
+cells = (
+    st.none()
+    | st.floats()
+    | st.sampled_from(
+        [
+            1e-4,
+            0.00009999,
+            9999999999.5,
+            1e10 + 0.5,
+            1e15,
+            123456789012345.6,
+            2.0**53,
+            -0.0,
+            5e-324,
+            1e22,
+        ]
+    )
+)
+
+
+@given(numbers=st.lists(cells), words=st.lists(st.text(), min_size=1))
+def test_many_rows_are_what_the_csv_module_writes(
+    numbers: list[float | None], words: list[str]
+) -> None:
+    kinds: dict[str, Any] = {"i": 3, "b": True, "none": None, "mixed": "x", "0": 0.0}
+    rows = [
+        {"n": n, "x": 1.5 * k + 0.1, "w": words[k % len(words)]} | kinds
+        for k, n in enumerate([0.1, *numbers])
+    ]
+    rows[0]["mixed"] = 0.5
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows([row | {"w": printable(row["w"])} for row in rows])
+    for many in (1, 10**9):
+        with patch.object(output, "_MANY", many):
+            assert rows_csv(rows) == text.getvalue()
+
+
+def test_a_column_alone_is_what_the_csv_module_writes() -> None:
+    assert (
+        rows_csv([{"a": None}, {"a": ""}, {"a": 1.0}, {"a": "x\ny"}]) == 'a\n""\n""\n1.0\nx\\ny\n'
+    )
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "json", "parquet"])

@@ -1,6 +1,7 @@
 """The record of looks: which are one, which periods are the same, what a damaged one says."""
 
 import json
+import os
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -175,6 +176,11 @@ def test_an_older_copy_of_the_record_is_reported_too(tmp_path: Path) -> None:
         b'{"series": {"1": {"symbol": "A", "days": [1], "moves": []}}, "looks": [], "dropped": 0}',
         b'{"series": {}, "looks": [{"model": "m", "name": "n", "by": "evaluate", "settings": "", '
         b'"first": "", "last": "", "series": [1]}], "dropped": 0, "lost": 0}',
+        b'{"series": {}, "looks": [], "dropped": 0, "lost": -1}',
+        b'{"series": {"1": {"symbol": "A", "days": [9223372036854775808], "moves": [1]}}, '
+        b'"looks": [], "dropped": 0, "lost": 0}',
+        b'{"series": {"1": {"symbol": "A", "days": [1], "moves": [-1e30]}}, '
+        b'"looks": [], "dropped": 0, "lost": 0}',
     ],
 )
 def test_a_damaged_record_is_put_aside_and_reported(tmp_path: Path, damaged: bytes) -> None:
@@ -205,9 +211,43 @@ def test_a_held_lock_and_an_unwritable_record_are_errors(
     monkeypatch.setattr(module, "_WAIT", 0.01)
     with hold(tmp_path / ".looks.lock"), pytest.raises(LockedError):
         record_looks(tmp_path, [LOOK])
-    (tmp_path / "looks.json").mkdir()
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link", "link to nothing"])
+def test_what_is_no_file_in_its_place_is_refused_and_kept(tmp_path: Path, kind: str) -> None:
+    path, elsewhere = tmp_path / "data/looks.json", tmp_path / "elsewhere.json"
+    path.parent.mkdir()
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        record(tmp_path)
+        (tmp_path / "looks.json").rename(elsewhere)
+        path.symlink_to(elsewhere if kind == "link" else tmp_path / "absent")
+    before = path.lstat()
     with pytest.raises(FileError, match="cannot read the file"):
-        record_looks(tmp_path, [LOOK])
+        record_looks(path.parent, [LOOK])
+    assert path.lstat() == before
+    assert [each.name for each in path.parent.iterdir() if not each.name.startswith(".")] == [
+        "looks.json"
+    ]
+
+
+def test_pipes_in_place_of_the_mark_and_of_a_state_say_nothing(tmp_path: Path) -> None:
+    (tmp_path / "models/a").mkdir(parents=True)
+    os.mkfifo(tmp_path / "models/.looks")
+    os.mkfifo(tmp_path / "models/a/state.json")
+    assert record(tmp_path) == Looks(1, 1, {"evaluate": 1}, at_least=False)
+
+
+def test_a_folder_of_models_elsewhere_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/models").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FileError, match="leads out of the data folder"):
+        record_looks(tmp_path / "data", [LOOK])
+    assert not any((tmp_path / "elsewhere").iterdir())
 
 
 def test_a_writer_that_is_killed_leaves_the_old_record_or_the_new_one(

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from lstmcli.errors import UsageError
+from lstmcli.market import sessions
 from lstmcli.market.prices import Prices
 from lstmcli.workflows import predict as module
 from lstmcli.workflows import symbol_forecast
@@ -96,6 +97,22 @@ def contents(each: Any) -> dict[str, Any]:
             value = value.tobytes()
         found[field.name] = contents(value) if field.name == "forecast" else value
     return found
+
+
+def test_the_calendar_is_looked_up_once_on_reading_and_once_for_the_forecast(
+    shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up: list[str] = []
+    schedule_of = sessions.schedule_of
+
+    def counted(days: Any, symbol: str, **options: Any) -> Any:
+        looked_up.append(symbol)
+        return schedule_of(days, symbol, **options)
+
+    monkeypatch.setattr(sessions, "schedule_of", counted)
+    monkeypatch.setattr(symbol_forecast, "schedule_of", counted, raising=False)
+    made(shelf, "SA", "SB", model="direct")
+    assert sorted(looked_up) == ["SA", "SA", "SB", "SB"]
 
 
 @pytest.mark.parametrize("model", ["direct", "recursive"])
