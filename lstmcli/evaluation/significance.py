@@ -56,9 +56,9 @@ def diebold_mariano(
     name, n = "Diebold-Mariano", loss_a.size if n_independent is None else n_independent
     difference, needed = loss_a - loss_b, max(2 * h, MIN_WINDOWS)
     if difference.size < needed:
-        return _undefined(name, n, _too_few(difference.size, needed))
+        return _undefined(name, n, too_few(difference.size, needed))
     if n < fewest:
-        return _undefined(name, n, _too_few(n, fewest))
+        return _undefined(name, n, too_few(n, fewest))
     if not np.all(np.isfinite(difference)):
         return _undefined(name, n, "some losses are not finite")
     if np.ptp(difference) <= 1e-12 * max(np.abs(loss_a).max(), np.abs(loss_b).max()):
@@ -168,7 +168,7 @@ def christoffersen_unconditional(hits: int, n: int, nominal: float) -> Significa
     """
     name = "Christoffersen unconditional"
     if n < MIN_WINDOWS:
-        return _undefined(name, n, _too_few(n, MIN_WINDOWS))
+        return _undefined(name, n, too_few(n, MIN_WINDOWS))
     found = _bernoulli_log_likelihood(hits, n, hits / n)
     ratio = max(0.0, 2.0 * (found - _bernoulli_log_likelihood(hits, n, nominal)))
     return SignificanceTest(name, ratio, chi2_sf(ratio, 1), n)
@@ -178,7 +178,7 @@ def _no_direction_test(
     predicted_up: NDArray[np.bool_], actual_up: NDArray[np.bool_], n: int
 ) -> str | None:
     if n < MIN_WINDOWS:
-        return _too_few(n, MIN_WINDOWS)
+        return too_few(n, MIN_WINDOWS)
     if predicted_up.all() or not predicted_up.any():
         return "the model gives the same answer every time: it has no view on direction"
     if actual_up.all() or not actual_up.any():
@@ -192,7 +192,8 @@ def _bernoulli_log_likelihood(hits: int, n: int, p: float) -> float:
     return inside + outside
 
 
-def _too_few(n: int, needed: int) -> str:
+def too_few(n: int, needed: int) -> str:
+    """Say why there is no test."""
     return f"too few windows for a test ({n}, at least {needed} are needed)"
 
 
