@@ -30,8 +30,8 @@ class Pool:
     symbol: NDArray[np.intp] | None = None
     block: NDArray[np.intp] | None = None
 
-    def keep(self, rows: NDArray[np.bool_]) -> "Pool":
-        """Return the windows of a mask."""
+    def keep(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "Pool":
+        """Return the windows of a mask, or of row numbers."""
         return Pool(
             self.cutoff[rows],
             self.end[rows],

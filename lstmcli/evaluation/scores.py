@@ -136,6 +136,7 @@ def score(
     generator: np.random.Generator | None = None,
     longer: Scores | None = None,
     decides: NDArray[np.bool_] | None = None,
+    in_training: NDArray[np.bool_] | None = None,
     further: Sequence[Phase] = (),
     n_judged: int | None = None,
 ) -> Scores:
@@ -152,6 +153,7 @@ def score(
     longer : the scores of the same windows over more steps; what they say of a single step stands.
     decides, further : the windows that tests rest on: (N,) which of the backtest's, all unless
         given, and others that are not shown, which bands rest on too.
+    in_training : (N,) windows of which a model knew the outcome: they enter no test and no band.
     n_judged : how many models a screen judges, which share one level; the `networks` unless given.
     Raises DataError when there is no `model`, or a forecast is no usable number.
     """
@@ -170,25 +172,31 @@ def score(
     reduced: dict[str, Losses] = {}
     at_steps: dict[str, tuple[AtStep, ...]] = {}
     movements: dict[str, Movement] = {}
+    proves = None if in_training is None or not in_training.any() else ~in_training
+    if proves is not None:
+        decides = proves if decides is None else decides & proves
     n_independent = _count_independent(backtest, decides, further)
     for name in backtest.forecasts:
         own = backtest.only(name)
         check_forecast(name, own.forecasts[name], backtest.actual)
-        wide = with_phases(own.at(at), further) if further else own
+        sound = own if proves is None else own.keep(proves)
+        wide = with_phases(sound.at(at), further) if further else sound
         at_steps[name] = tuple(
             told.get((name, step))
-            or at_step(own, wide, name, step, flat_band, fitted.get(name), tails, base.get(step))
+            or at_step(
+                own, wide, name, step, flat_band, fitted.get(name), tails, base.get(step), proves
+            )
             for step in at
         )
         reduced[name] = losses(own, name, scale / backtest.last_close, group)
         movements[name] = movement(
-            own.forecasts[name].median,
-            backtest.actual,
-            backtest.last_close,
-            group,
+            sound.forecasts[name].median,
+            sound.actual,
+            sound.last_close,
+            group if proves is None else group[proves],
             n_independent,
         )
-        del own, wide
+        del own, sound, wide
     evidence = Evidence(
         reduced_losses(backtest, reduced, decides).join([each.losses for each in further]),
         SIGNIFICANT / (n_judged or max(1, len(networks))),

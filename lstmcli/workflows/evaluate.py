@@ -232,7 +232,8 @@ def evaluate(
         series,
         fits,
         flat_band=settings.evaluate.flat_band,
-        decides=(decides | (not phases)) & ~in_training,
+        decides=decides if phases else None,
+        in_training=in_training,
         further=further,
     )
     changing = {

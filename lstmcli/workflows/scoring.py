@@ -149,6 +149,7 @@ def score_backtest(
     flat_band: float,
     longer: Scores | None = None,
     decides: NDArray[np.bool_] | None = None,
+    in_training: NDArray[np.bool_] | None = None,
     further: Sequence[Phase] = (),
     n_judged: int | None = None,
 ) -> Scores:
@@ -156,7 +157,7 @@ def score_backtest(
 
     A refit learns thresholds of its own; what counts as a crash or a spike, and the scale of MASE,
     stay those of the first fit, so that one score has one meaning. longer : the scores of the same
-    windows over more steps, if there are any. decides, further, n_judged : as for `score`.
+    windows over more steps, if there are any. The last four : as for `score`.
     """
     horizon = result.actual.shape[1]
     known = fitted[0].trend.get(model)
@@ -175,6 +176,7 @@ def score_backtest(
         generator=np.random.default_rng(_BLOCKS_SEED),
         longer=longer,
         decides=decides,
+        in_training=in_training,
         further=further,
         n_judged=n_judged,
     )

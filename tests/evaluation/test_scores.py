@@ -232,6 +232,28 @@ def test_a_test_counts_the_dates_that_do_not_overlap():
     assert test.p == pytest.approx(2.0 * stats.t.sf(abs(statistic), 23), rel=1e-9)
 
 
+def test_windows_that_a_model_was_fitted_on_enter_no_test_and_no_band():
+    backtest = panel(n_symbols=2, n_cutoffs=160, step_size=1)
+    known = backtest.cutoff < backtest.cutoff[40]
+    found, alone = (
+        score(each, model="net", mase_scales={}, base_rates=(0.5,) * 5, in_training=seen)
+        for each, seen in ((backtest, known), (backtest.keep(~known), None))
+    )
+    assert (found.n_independent, found.n_deciding) == (24, 240)
+    for name, every in found.models.items():
+        sound = alone.models[name]
+        for part in ("tests", "crps_tests", "symbol_tests", "bands", "pit", "chances", "movement"):
+            assert getattr(every, part) == getattr(sound, part), part
+        for one, other in zip(every.direction, sound.direction, strict=True):
+            for part in ("test", "interval", "independent_accuracy", "n_independent"):
+                assert getattr(one.two_way, part) == getattr(other.two_way, part), part
+            assert one.two_way.n_windows == other.two_way.n_windows + 80
+    assert found.n_windows == 320
+    nothing = score(backtest, model="net", mase_scales={}, in_training=known | True)
+    assert nothing.models["net"].bands == ()
+    assert nothing.models["net"].direction[0].two_way.test.p is None
+
+
 def test_a_fan_is_scored_on_crps_and_bands_and_a_point_is_not():
     found = score(panel(n_cutoffs=200), model="net", mase_scales={})
     net = found.models["net"]
