@@ -214,7 +214,7 @@ def score(
         n_cutoffs=count_dates(dates),
         n_independent=evidence.pool.n_independent,
         n_deciding=evidence.pool.size,
-        calendars=_calendars(backtest),
+        calendars=_calendars(backtest, some),
         first_cutoff=str(dates.min()) if dates.size else None,
         last_cutoff=str(dates.max()) if dates.size else None,
         flat_band=flat_band,
@@ -274,8 +274,11 @@ def _count_independent(
     ).pool.n_independent
 
 
-def _calendars(backtest: Backtest) -> tuple[CalendarCount, ...]:
-    """Count the windows of each calendar where there are several."""
+def _calendars(backtest: Backtest, some: NDArray[np.bool_]) -> tuple[CalendarCount, ...]:
+    """Count the windows of each calendar where there are several.
+
+    some : (N,) of which windows anything has happened.
+    """
     if backtest.calendar is None or np.unique(backtest.calendar).size < 2:
         return ()
     whole, found = whole_windows(backtest), []
@@ -285,7 +288,7 @@ def _calendars(backtest: Backtest) -> tuple[CalendarCount, ...]:
         found.append(
             CalendarCount(
                 symbols=tuple(by_symbol(backtest.symbol[own])[0]),
-                n_windows=int(own.sum()),
+                n_windows=int((own & some).sum()),
                 n_independent=count_dates(cutoff[independent(cutoff, end)]),
             )
         )

@@ -130,10 +130,10 @@ def _why(test: LossTest) -> str:
 
 def _sample(scores: Scores) -> str:
     n = scores.n_independent
-    dates = f"{n} forecast{'s' * (n != 1)}"
-    if scores.n_symbols > 1:
-        dates = f"{n} date{'s' * (n != 1)}, {scores.n_symbols} symbols"
-    return f"{dates} that do not overlap" if scores.n_cutoffs > n else dates
+    several = scores.n_symbols > 1
+    words = f"{n} {'date' if several else 'forecast'}{'s' * (n != 1)}"
+    words += " that do not overlap" * (scores.n_cutoffs > n)
+    return words + f", {scores.n_symbols} symbols" * several
 
 
 def _symbols(tests: dict[str, SymbolTest], rival: str, level: float | None) -> list[str]:

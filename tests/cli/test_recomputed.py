@@ -300,7 +300,9 @@ def test_chances_of_a_rise_against_their_base_rate(
             assert each["brier"] == pytest.approx(brier, **TIGHT)
             assert each["skill"] == pytest.approx(1 - brier / base, abs=1e-9)
             assert each["mean"] == pytest.approx(pooled(rows, "probability_of_rise"), **TIGHT)
-            counts = np.bincount((rows["probability_of_rise"] * 10).astype(int), minlength=10)
+            counts = np.bincount(
+                (rows["probability_of_rise"] * 10 + 1e-9).astype(int), minlength=10
+            )
             assert [one["n_windows"] for one in each["reliability"]] == counts.tolist()
 
 

@@ -333,3 +333,12 @@ def test_unused_thresholds_do_no_harm():
     limits = Thresholds(np.zeros(5), np.zeros(5))
     found = score(panel(), model="net", mase_scales={}, thresholds={"other": limits})
     assert found.models["net"].direction[-1].trend_from == "fan"
+
+
+def test_calendars_count_the_windows_of_which_anything_has_happened():
+    backtest = replace(panel(n_symbols=2, n_cutoffs=30), calendar=np.repeat([0, 1], 30))
+    backtest.actual[[29, 59, 58]] = np.nan
+    found = score(backtest, model="net", mase_scales={})
+    counts = [(each.n_windows, each.n_independent) for each in found.calendars]
+    assert counts == [(29, 29), (28, 28)]
+    assert found.n_windows == 57

@@ -231,6 +231,8 @@ def test_any_error_is_more_than_none():
 def test_several_symbols_are_counted_by_date():
     found = judge(noise, n=30, symbols=4)
     assert found.lines[0].endswith(", on 30 dates, 4 symbols.")
+    overlapping = verdict(score(panel(n_cutoffs=120, step_size=1), model="net", mase_scales={}))
+    assert ", on 24 dates that do not overlap, 3 symbols." in overlapping.lines[0]
 
 
 @pytest.mark.parametrize(
