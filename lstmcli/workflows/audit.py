@@ -16,7 +16,7 @@ import torch
 
 from lstmcli.config import Data, Settings
 from lstmcli.errors import UsageError
-from lstmcli.evaluation.audit import Comparison, leak_error
+from lstmcli.evaluation.audit import Comparison, is_clean, leak_error
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.registry import ModelRef, find_model
@@ -79,7 +79,7 @@ class AuditReport:
     @property
     def is_clean(self) -> bool:
         """Whether every comparison came out as it should."""
-        return all(each.difference is None for each in self.comparisons)
+        return is_clean(self.comparisons)
 
     def raise_if_leaking(self) -> None:
         """Raise LeakError with the first difference, if there is one."""
