@@ -3,21 +3,14 @@
 Later ones compare the prices themselves; see `workflows.stale`.
 """
 
-from dataclasses import dataclass, fields
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lstmcli.records import read_json
+from lstmcli.records import check_record, read_json
 
-_STATE = "state.json"
-_NOT_A_STATE = (
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
-)
+_MARK = dict.fromkeys(("symbol", "interval", "price", "restated", "reason"), str)
 
 
 @dataclass(frozen=True)
@@ -37,11 +30,9 @@ class StaleMark:
 
 def stale_marks(folder: Path) -> tuple[StaleMark, ...]:
     """Return the marks of the model name in `folder`; none of a damaged state."""
-    names = [field.name for field in fields(StaleMark)]
-    try:
-        state: Any = read_json((folder / _STATE).read_bytes())
-        return tuple(
-            StaleMark(*(str(each[name]) for name in names)) for each in state.get("stale", [])
-        )
-    except (OSError, *_NOT_A_STATE):
-        return ()
+    with suppress(OSError, ValueError):
+        state: Any = read_json((folder / "state.json").read_bytes())
+        check_record(state, {"stale?": [_MARK]})
+        marks = state.get("stale", [])
+        return tuple(StaleMark(*(mark[name] for name in _MARK)) for mark in marks)
+    return ()
