@@ -28,27 +28,6 @@ threads = 1
 device = "cpu"
 """
 
-FAN_RECIPE = """\
-[data]
-csv = ["one.csv", "two.csv"]
-
-[window]
-context_length = 60
-horizon = 10
-
-[model]
-hidden_sizes = [4]
-
-[train]
-members = 2
-epochs = 2
-chunk_length = 60
-burn_in = 40
-
-[forecast]
-quantile_levels = [0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975]
-"""
-
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -65,23 +44,4 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def home(trained: Path, tmp_path: Path) -> Path:
     """A folder of one's own with the same in it."""
     shutil.copytree(trained, tmp_path / "home")
-    return tmp_path / "home"
-
-
-@pytest.fixture(scope="session")
-def trained_fan(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with a fan on two symbols; not to be changed."""
-    folder = tmp_path_factory.mktemp("fan")
-    (folder / "one.csv").write_text(csv_text(walk(700)))
-    (folder / "two.csv").write_text(csv_text(walk(700, seed=1)))
-    (folder / "fan.toml").write_text(FAN_RECIPE)
-    done = in_process("train", "--config", "fan.toml", folder=folder)
-    assert done.code == 0, done.err
-    return folder
-
-
-@pytest.fixture
-def fan_home(trained_fan: Path, tmp_path: Path) -> Path:
-    """A folder of one's own with that fan in it."""
-    shutil.copytree(trained_fan, tmp_path / "home")
     return tmp_path / "home"
