@@ -1,4 +1,4 @@
-"""Up or down: how often the sign of the move was right, beside the best constant answer.
+"""Up or down: how often the sign of the move was right, against the best constant answer.
 
 A move of exactly zero is unchanged: neither up nor down, left out of every rate and test here, and
 counted apart. A forecast of exactly zero makes no call, and misses where the price moves; a model

@@ -1,7 +1,7 @@
 """Windows that decide without being shown: they start between those of the grid.
 
-Whatever a report shows, what it claims rests on five phases of the grid. Of those that are not
-shown only the losses of whole paths are kept, and the forecasts of the steps that are reported.
+The claims of a report rest on five phases of the grid, whichever it shows. Of the others only the
+losses of whole paths are kept, and the forecasts of the steps that are reported.
 """
 
 from collections.abc import Sequence

@@ -102,7 +102,7 @@ class Scores:
     n_independent : dates whose complete windows do not overlap or, where calendars differ, blocks
     that hold more than half of the symbols; `calendars` then gives each one's own count.
     n_deciding : windows that the tests rest on. `symbols` of each model is empty when there is only
-    one symbol. pairwise : each network beside every other model.
+    one symbol. pairwise : each network against every other model.
     """
 
     model: str
@@ -140,7 +140,7 @@ def score(
     further: Sequence[Phase] = (),
     n_judged: int | None = None,
 ) -> Scores:
-    """Score every forecast of a backtest beside the baselines.
+    """Score every forecast of a backtest against the baselines.
 
     mase_scales : by symbol, `metrics.mase_scale` of its training prices; without one, no MASE.
     networks : those compared with every other model pair by pair; `model` alone unless given.
@@ -168,7 +168,7 @@ def score(
     symbols, group = by_symbol(backtest.symbol)
     scale = np.array([mase_scales.get(symbol) or np.nan for symbol in symbols])[group]
     against = tuple(name for name in against if name in backtest.forecasts)
-    told, fitted = {} if longer is None else _told(longer), thresholds or {}
+    known, fitted = {} if longer is None else _at_steps(longer), thresholds or {}
     reduced: dict[str, Losses] = {}
     at_steps: dict[str, tuple[AtStep, ...]] = {}
     movements: dict[str, Movement] = {}
@@ -182,7 +182,7 @@ def score(
         sound = own if proves is None else own.keep(proves)
         wide = with_phases(sound.at(at), further) if further else sound
         at_steps[name] = tuple(
-            told.get((name, step))
+            known.get((name, step))
             or at_step(
                 own, wide, name, step, flat_band, fitted.get(name), tails, base.get(step), proves
             )
@@ -301,8 +301,8 @@ def _intervals(
     return {other: intervals[loss, name, other] for other in against} if intervals else {}
 
 
-def _told(scores: Scores) -> dict[tuple[str, int], AtStep]:
-    """What the scores say of each model at each step alone."""
+def _at_steps(scores: Scores) -> dict[tuple[str, int], AtStep]:
+    """Return what the scores say of each model at each step alone."""
     return {
         (name, one.step): AtStep(
             one,

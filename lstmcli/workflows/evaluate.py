@@ -60,12 +60,12 @@ from lstmcli.workflows.stale import stale_because, tell_stale
 _FEWEST_FIT_ROWS = 2
 
 OnWindows = Callable[[Backtest, Yardsticks, bool], None]
-"""Called with windows as they are forecast, what they are scored by, and whether they are shown."""
+"""Callback: called with windows, what they are scored by, and whether they are shown."""
 
 
 @dataclass(frozen=True)
 class EvaluateReport:
-    """What was forecast from past cutoffs and what it is worth.
+    """Forecasts from past cutoffs and their scores.
 
     models : the networks, in the order asked for; the scores are about the first.
     test_start : the first day whose bar may be a test cutoff. trained_until : the last day that a

@@ -42,7 +42,7 @@ _BLOCKS_SEED = 0
 
 @dataclass(frozen=True)
 class Fitted:
-    """What was fitted by a date, and is forecast from until the next such date.
+    """Models and baselines as they were fitted by a date, to forecast until the next such date.
 
     models, trend : the networks, and what each learned of trends, by name.
     rows : by symbol, the rows that baselines are fitted on.
@@ -57,7 +57,7 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Yardsticks:
-    """What training rows say that forecasts are scored by.
+    """Figures of training rows that forecasts are scored by.
 
     mase_scales : by symbol, `metrics.mase_scale` of its training prices. thresholds : by model, of
     the trends that it calls. base_rates : by step, the share of rises; empty where not known.
