@@ -1,11 +1,14 @@
-"""What all tests share: hypothesis without deadlines, one thread, a feed, processes to kill."""
+"""What all tests share: hypothesis without deadlines, one thread, a feed, processes, a fan."""
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
 
+from tests.command_line import csv_text, in_process, walk
 from tests.forked_runs import ForkServer, fork_server
 from tests.yahoo_stand_in import StandIn, stand_in
 
@@ -13,6 +16,28 @@ settings.register_profile("lstmcli", deadline=None, derandomize=True)
 settings.load_profile("lstmcli")
 # Several threads wait for each other far longer than these networks take to compute.
 torch.set_num_threads(1)
+
+CONTEXT = 60  # rows that the fan reads
+_FAN_RECIPE = f"""\
+[data]
+csv = ["one.csv", "two.csv"]
+
+[window]
+context_length = {CONTEXT}
+horizon = 10
+
+[model]
+hidden_sizes = [4]
+
+[train]
+members = 2
+epochs = 2
+chunk_length = 60
+burn_in = 40
+
+[forecast]
+quantile_levels = [0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975]
+"""
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +60,22 @@ def yahoo(world: tuple[StandIn, ForkServer]) -> StandIn:
 def forks(world: tuple[StandIn, ForkServer], yahoo: StandIn) -> ForkServer:
     """The command in processes of its own, asking the feed."""
     return world[1]
+
+
+@pytest.fixture(scope="session")
+def trained_fan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with prices of two symbols and a model `fan` of them; not to be changed."""
+    folder = tmp_path_factory.mktemp("fan")
+    (folder / "one.csv").write_text(csv_text(walk(700)))
+    (folder / "two.csv").write_text(csv_text(walk(700, seed=1)))
+    (folder / "fan.toml").write_text(_FAN_RECIPE)
+    done = in_process("train", "--config", "fan.toml", folder=folder)
+    assert done.code == 0, done.err
+    return folder
+
+
+@pytest.fixture
+def fan_home(trained_fan: Path, tmp_path: Path) -> Path:
+    """A folder of one's own with that fan in it."""
+    shutil.copytree(trained_fan, tmp_path / "home")
+    return tmp_path / "home"

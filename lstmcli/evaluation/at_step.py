@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.bands import Band, bands
 from lstmcli.evaluation.chances import Chances, chances
@@ -30,17 +33,25 @@ def at_step(
     thresholds: Thresholds | None,
     tails: Tails | None,
     base_rate: float | None,
+    proves: NDArray[np.bool_] | None = None,
 ) -> AtStep:
     """Score model `name` at a step, on what has happened.
 
-    wide : all windows that there are, for the fan; directions are those of the windows shown.
+    wide : all windows that prove something, for the fan; directions are those of the windows shown,
+        of which `proves` are evidence, (N,), all unless given.
     base_rate : share of rises in training rows.
     """
     column = wide.column(step)
     fan = (wide.forecasts[name], step, wide.actual[:, column], wide.pool(column))
     return AtStep(
         direction_scores(
-            backtest, name, step, flat_band=flat_band, thresholds=thresholds, tails=tails
+            backtest,
+            name,
+            step,
+            flat_band=flat_band,
+            thresholds=thresholds,
+            tails=tails,
+            proves=proves,
         ),
         bands(*fan),
         pit_histogram(*fan),

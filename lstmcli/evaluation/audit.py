@@ -195,12 +195,11 @@ def leak_error(leak: Comparison, next_step: str = "") -> LeakError:
     found = leak.difference
     assert found is not None
     if leak.stage == "control":
-        return LeakError(
-            "the audit proves nothing here",
-            where=_place(leak),
-            why=f"noise in every bar after {found.after} left most values as they were, such as "
+        return _proves_nothing(
+            leak,
+            f"noise in every bar after {found.after} left most values as they were, such as "
             f"{found.found!r}",
-            next_step=next_step or "A cache, or a network whose output is constant, hides leaks.",
+            next_step or "A cache, or a network whose output is constant, hides leaks.",
         )
     if leak.stage == "kept":
         return LeakError(
@@ -223,13 +222,18 @@ def check_repeats(again: Sequence[Comparison]) -> None:
     """Raise LeakError where the same prices do not give the same numbers twice."""
     for each in again:
         if each.difference is not None:
-            raise LeakError(
-                "the audit proves nothing here",
-                where=_place(each),
-                why=f"the same prices gave {each.difference.expected!r} and then "
-                f"{each.difference.found!r}",
-                next_step="Pass --device cpu.",
-            )
+            twice = f"{each.difference.expected!r} and then {each.difference.found!r}"
+            raise _proves_nothing(each, f"the same prices gave {twice}", "Pass --device cpu.")
+
+
+def is_clean(found: Iterable[Comparison]) -> bool:
+    """Whether every comparison came out as it should."""
+    return all(each.difference is None for each in found)
+
+
+def _proves_nothing(failed: Comparison, why: str, next_step: str) -> LeakError:
+    what = "the audit proves nothing here"
+    return LeakError(what, where=_place(failed), why=why, next_step=next_step)
 
 
 def _by_key(figures: Iterable[Figures]) -> dict[tuple[str, str, str], Figures]:

@@ -31,6 +31,9 @@ class MadeForecasts(Mapping[str, Forecast]):
         return len(self._makers)
 
 
+OF_WINDOWS = ("symbol", "cutoff", "last_close", "sigma", "dates", "actual")
+
+
 @dataclass(frozen=True)
 class Backtest:
     """N past cutoffs, in the order of the symbols given and by date within each.
@@ -90,6 +93,16 @@ class Backtest:
             dates=self.dates[:, columns],
             actual=self.actual[:, columns],
             forecasts=MadeForecasts(makers),
+        )
+
+    def keep(self, rows: NDArray[np.bool_]) -> "Backtest":
+        """Return the windows of a mask, (N,)."""
+        index = np.flatnonzero(rows)
+        return replace(
+            self,
+            **{name: getattr(self, name)[index] for name in OF_WINDOWS},
+            forecasts={name: each.rows(index) for name, each in self.forecasts.items()},
+            calendar=None if self.calendar is None else self.calendar[index],
         )
 
     def only(self, name: str) -> "Backtest":

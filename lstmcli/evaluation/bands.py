@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.evaluation.intervals import hac_standard_error
+from lstmcli.evaluation.intervals import MIN_WINDOWS, overlapping_error
 from lstmcli.evaluation.metrics import central_bands, inside, width
 from lstmcli.evaluation.pooling import Pool
 from lstmcli.evaluation.significance import SignificanceTest, christoffersen_unconditional
@@ -21,11 +21,12 @@ class Band:
     """One central band at one step.
 
     nominal : the share that it promises to hold. coverage : the share that it held, pooled.
-    standard_error : HAC, across the observations that one window reaches over; for one series at
-        least the binomial error of the nominal share on windows that do not overlap, which also
-        stands in where every window was held, or none. None for one observation.
+    standard_error : as of Diebold and Mariano's test; for one series at least the binomial error of
+        the nominal share on windows that do not overlap, which also stands in where every window
+        was held, or none. None where all windows overlap.
     good : |coverage - nominal| at most 2 points or 2 standard errors, whichever is larger; None
-        where 2 standard errors exceed 5 points: too few windows to judge.
+        below 20 windows that do not overlap, and where 2 standard errors exceed 5 points: too few
+        windows to judge.
     width : mean, in units of the last price. n_dates : observations (cutoff dates).
     test : Christoffersen's, on windows that do not overlap; for one series only.
     """
@@ -58,14 +59,15 @@ def bands(
         held = inside(low, high, actual)  # (N,)
         series = pool.series(held)
         coverage, error = float(series.mean()), _standard_error(series, nominal, pool)
-        off, loose = abs(coverage - nominal), 2.0 * (1.0 if error is None else error)
+        off, loose = abs(coverage - nominal), 2.0 * (error or 0.0)
+        few = pool.n_independent < MIN_WINDOWS or loose > LOOSEST + 1e-12
         found.append(
             Band(
                 step=step,
                 nominal=nominal,
                 coverage=coverage,
                 standard_error=error,
-                good=None if loose > LOOSEST + 1e-12 else off <= max(TOLERANCE, loose) + 1e-12,
+                good=None if few else off <= max(TOLERANCE, loose) + 1e-12,
                 width=float(pool.mean(width(low, high))),
                 n_dates=pool.n_units,
                 test=_test(held[pool.apart], pool.keep(pool.apart), nominal),
@@ -76,9 +78,9 @@ def bands(
 
 def _standard_error(held: NDArray[np.float64], nominal: float, pool: Pool) -> float | None:
     """The standard error of a coverage; held : (U,) share of each observation."""
-    error = hac_standard_error(held, pool.reach - 1)
-    if error is None or not pool.n_independent:
+    if pool.n_independent < 2 or held.size <= pool.reach:
         return None
+    error, _ = overlapping_error(held, pool.reach)
     coverage = float(held.mean())
     if pool.size > pool.n_units and 0.0 < coverage < 1.0:
         return error  # means over several symbols vary less than single windows do

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lstmcli.evaluation.distributions import student_t_two_sided
 from lstmcli.evaluation.metrics import pinball, squared_error
-from lstmcli.evaluation.pooling import Pool
+from lstmcli.evaluation.pooling import Pool, count_dates
 from lstmcli.evaluation.significance import diebold_mariano
 from lstmcli.forecasting.forecast import Forecast
 
@@ -30,8 +30,7 @@ class Comparison:
     loss : "pinball", the mean over the `levels` that both fans have, or "rmse" where either has no
     fan; in units of the last price. steps : 1 to this one decide. challenger, champion : the
     losses. symbols, first, last : whose windows, and their first and last cutoff.
-    n_windows : of all symbols. n_dates : their cutoff dates. n_independent : those of the dates
-    whose windows do not overlap.
+    n_windows : of all symbols. n_dates : their cutoff dates. n_independent : as of their `Pool`.
     p : one-sided, small where the challenger is better; None where undefined, then `why` says the
     reason. level : what p must stay below.
     """
@@ -109,7 +108,7 @@ def compare(
         first=str(pool.cutoff.min()),
         last=str(pool.cutoff.max()),
         n_windows=pool.size,
-        n_dates=ours.size,
+        n_dates=count_dates(pool.cutoff),
         n_independent=pool.n_independent,
         p=p,
         level=level,

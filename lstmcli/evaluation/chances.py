@@ -91,7 +91,8 @@ def rise_counts(log_prices: NDArray[np.float64], horizon: int) -> NDArray[np.flo
 
 
 def _reliability(chance: NDArray[np.float64], rose: NDArray[np.float64]) -> tuple[ChanceBin, ...]:
-    tenth = np.minimum((chance * BINS).astype(np.int64), BINS - 1)
+    # 1 - 0.9 is a little less than a tenth, and a chance of 10 %.
+    tenth = np.minimum((chance * BINS + 1e-9).astype(np.int64), BINS - 1)
     count = np.bincount(tenth, minlength=BINS)
     means, shares = (
         np.divide(np.bincount(tenth, each, BINS), count, out=np.full(BINS, np.nan), where=count > 0)

@@ -1,7 +1,7 @@
 """Which of two forecasts costs less, and is it more than luck? Tests and intervals between models.
 
-What decides is the loss of whole paths on the evidence: windows that start at five phases of the
-grid, so that no claim hangs on where the first one starts.
+The loss of whole paths decides, on the evidence: windows that start at five phases of the grid, so
+that no claim depends on where the first one starts.
 """
 
 import math
@@ -250,7 +250,7 @@ def pairwise(
     evidence: Evidence,
     intervals: SkillIntervals,
 ) -> tuple[Pair, ...]:
-    """Every network beside every other and every baseline; CRPS where both are fans.
+    """Compare every network with every other and every baseline; on CRPS where both are fans.
 
     paths : scores by model, to compute the skills from.
     """

@@ -1,4 +1,4 @@
-"""Up or down: how often the sign of the move was right, beside the best constant answer.
+"""Up or down: how often the sign of the move was right, against the best constant answer.
 
 A move of exactly zero is unchanged: neither up nor down, left out of every rate and test here, and
 counted apart. A forecast of exactly zero makes no call, and misses where the price moves; a model
@@ -24,7 +24,8 @@ class TwoWay:
     always, always_accuracy : the best constant answer over these cutoffs, and how often it holds.
     up_actual, up_predicted : share of rises, and of calls of a rise.
     n_windows : symbols times cutoffs after which the price moved. n_unchanged : after which it did
-        not; they are no part of any other figure. n_independent : cutoff dates that do not overlap.
+        not; they are no part of any other figure. n_independent : cutoff dates that do not overlap,
+        of the windows that are evidence.
     independent_accuracy, interval, always_independent : on those alone, with the exact interval.
     test : whether calls and outcomes go together, on those alone.
     """
@@ -57,11 +58,16 @@ def direction_hits(
     return np.where(np.isnan(actual) | (actual == 0.0), np.nan, hit)
 
 
-def two_way(predicted: NDArray[np.float64], actual: NDArray[np.float64], pool: Pool) -> TwoWay:
+def two_way(
+    predicted: NDArray[np.float64],
+    actual: NDArray[np.float64],
+    pool: Pool,
+    proves: NDArray[np.bool_] | None = None,
+) -> TwoWay:
     """Score the signs of predicted against actual moves.
 
     predicted, actual : (N,) log moves, NaN in `actual` where it has not happened; the pool is of
-        the same windows.
+        the same windows. proves : (N,) which of them are evidence, all unless given.
     """
     n_unchanged = int(np.count_nonzero(actual == 0.0))
     hit = direction_hits(predicted, actual)
@@ -69,9 +75,11 @@ def two_way(predicted: NDArray[np.float64], actual: NDArray[np.float64], pool: P
     predicted, hit, pool = predicted[moved], hit[moved], pool.keep(moved)
     why = _no_call(predicted, n_unchanged)
     up = actual[moved] > 0.0
-    apart = pool.keep(pool.apart)
-    n_independent = pool.n_independent
-    share = float_or_none(apart.mean(hit[pool.apart]))
+    chosen = np.arange(hit.size) if proves is None else np.flatnonzero(proves[moved])
+    evidence = pool.keep(chosen)
+    apart, chosen = evidence.keep(evidence.apart), chosen[evidence.apart]
+    n_independent = apart.n_independent
+    share = float_or_none(apart.mean(hit[chosen]))
     interval = (
         Interval(None, None, 0.95, n_independent, why)
         if why is not None or share is None
@@ -90,11 +98,11 @@ def two_way(predicted: NDArray[np.float64], actual: NDArray[np.float64], pool: P
         n_unchanged=n_unchanged,
         n_independent=n_independent,
         independent_accuracy=None if why else share,
-        always_independent=_best_constant(
-            float_or_none(apart.mean(up[pool.apart].astype(np.float64)))
-        )[1],
+        always_independent=_best_constant(float_or_none(apart.mean(up[chosen].astype(np.float64))))[
+            1
+        ],
         interval=interval,
-        test=direction_test(predicted[pool.apart] > 0.0, up[pool.apart], apart),
+        test=direction_test(predicted[chosen] > 0.0, up[chosen], apart),
         why=why,
     )
 

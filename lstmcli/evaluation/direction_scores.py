@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstmcli.evaluation import trend
 from lstmcli.evaluation.backtest import Backtest
@@ -36,8 +37,12 @@ def direction_scores(
     flat_band: float,
     thresholds: Thresholds | None = None,
     tails: Tails | None = None,
+    proves: NDArray[np.bool_] | None = None,
 ) -> DirectionScores:
-    """Score the directions that model `name` called at a step, on what has happened."""
+    """Score the directions that model `name` called at a step, on what has happened.
+
+    proves : (N,) which windows are evidence for a test, all unless given.
+    """
     forecast = backtest.forecasts[name]
     column = forecast.column(step)
     known = ~np.isnan(backtest.actual[:, column])
@@ -66,7 +71,7 @@ def direction_scores(
 
     return DirectionScores(
         step=step,
-        two_way=two_way(predicted, actual, pool),
+        two_way=two_way(predicted, actual, pool, None if proves is None else proves[known]),
         three_way=None if calls is None else trend.three_way(calls, happened, pool),
         trend_from="sign" if calls is None else "thresholds" if not forecast.levels else "fan",
         crash=windows("crash"),

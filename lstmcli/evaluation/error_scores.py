@@ -17,8 +17,8 @@ from lstmcli.evaluation.pooling import float_or_none
 class PathScores:
     """Errors over all steps of all windows.
 
-    skill : by baseline, 1 - rmse / its rmse; `mae_skill` and `crps_skill` likewise. A model has no
-        skill against itself. crps : None for point forecasts.
+    skill : by baseline, 1 - rmse / its rmse; `mae_skill` and `crps_skill` of their own scores. A
+        model has no skill against itself. crps : None for point forecasts.
     """
 
     rmse: float | None

@@ -60,6 +60,25 @@ def hac_standard_error(series: NDArray[np.float64], lag: int) -> float | None:
     return math.sqrt(max(0.0, float(gamma[0] + 2.0 * np.sum(weights * gamma[1:]))) / n)
 
 
+def overlapping_error(series: NDArray[np.float64], h: int) -> tuple[float, str]:
+    """The standard error of the mean of windows that reach across h observations, and its kernel.
+
+    The kernel is rectangular up to lag h - 1, beyond which windows share no day; where that
+    variance is not positive, Bartlett's weights 1 - k / h, which cannot fail so, take its place
+    (Newey & West 1987). With the small-sample factor of Harvey, Leybourne & Newbold (1997).
+
+    series : (D,) in the order of time, D > h.
+    """
+    n = series.size
+    gamma = autocovariances(series, h - 1)
+    kernel, variance = "rectangular", float(gamma[0] + 2.0 * gamma[1:].sum())
+    if variance <= 0.0:
+        weights = 1.0 - np.arange(1, h) / h
+        kernel, variance = "bartlett", float(gamma[0] + 2.0 * np.sum(weights * gamma[1:]))
+    factor = (n + 1.0 - 2.0 * h + h * (h - 1.0) / n) / n
+    return math.sqrt(max(0.0, variance) / n / factor), kernel
+
+
 def autocovariances(series: NDArray[np.float64], lag: int) -> NDArray[np.float64]:
     """Autocovariances at 0..lag, each a sum divided by the full n; returns (lag + 1,)."""
     n = series.size

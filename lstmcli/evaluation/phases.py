@@ -1,7 +1,7 @@
 """Windows that decide without being shown: they start between those of the grid.
 
-Whatever a report shows, what it claims rests on five phases of the grid. Of those that are not
-shown only the losses of whole paths are kept, and the forecasts of the steps that are reported.
+The claims of a report rest on five phases of the grid, whichever it shows. Of the others only the
+losses of whole paths are kept, and the forecasts of the steps that are reported.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lstmcli.evaluation.backtest import Backtest
+from lstmcli.evaluation.backtest import OF_WINDOWS, Backtest
 from lstmcli.evaluation.comparisons import PathLosses, path_losses
 from lstmcli.forecasting.forecast import join_forecasts
 
@@ -43,12 +43,11 @@ def reported_steps(steps: Sequence[int], asked: Sequence[int]) -> tuple[int, ...
 
 def with_phases(backtest: Backtest, phases: Sequence[Phase]) -> Backtest:
     """Return a backtest of the reported steps with the windows of further phases behind it."""
-    parts = [backtest, *(each.steps for each in phases)]
+    parts = [each for each in (backtest, *(one.steps for one in phases)) if len(each.cutoff)]
     count = sum(len(each.cutoff) for each in parts)
-    arrays = ("symbol", "cutoff", "last_close", "sigma", "dates", "actual")
     return replace(
         backtest,
-        **{name: np.concatenate([getattr(each, name) for each in parts]) for name in arrays},
+        **{name: np.concatenate([getattr(each, name) for each in parts]) for name in OF_WINDOWS},
         forecasts={
             name: join_forecasts((each.forecasts[name] for each in parts), count)
             for name in backtest.forecasts  # which may hold one model alone

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lstmcli.evaluation.distributions import chi2_sf
 from lstmcli.evaluation.intervals import MIN_WINDOWS
 from lstmcli.evaluation.pooling import Pool
-from lstmcli.evaluation.significance import SignificanceTest
+from lstmcli.evaluation.significance import SignificanceTest, too_few
 from lstmcli.forecasting.forecast import Forecast
 
 BINS = 10
@@ -115,7 +115,7 @@ def _flat(masses: Floats, pool: Pool) -> SignificanceTest:
     elif n < MIN_WINDOWS:
         # Roscoe & Byars (1971): at 5 % the expected count a bin may be as low as 1 where all are
         # equal; 20 windows make it 2.
-        why = f"too few windows for a test ({n}, at least {MIN_WINDOWS} are needed)"
+        why = too_few(n, MIN_WINDOWS)
     if why is not None:
         return SignificanceTest(_TEST, None, None, n, why)
     expected = n / BINS

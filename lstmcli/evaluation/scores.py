@@ -102,7 +102,7 @@ class Scores:
     n_independent : dates whose complete windows do not overlap or, where calendars differ, blocks
     that hold more than half of the symbols; `calendars` then gives each one's own count.
     n_deciding : windows that the tests rest on. `symbols` of each model is empty when there is only
-    one symbol. pairwise : each network beside every other model.
+    one symbol. pairwise : each network against every other model.
     """
 
     model: str
@@ -136,10 +136,11 @@ def score(
     generator: np.random.Generator | None = None,
     longer: Scores | None = None,
     decides: NDArray[np.bool_] | None = None,
+    in_training: NDArray[np.bool_] | None = None,
     further: Sequence[Phase] = (),
     n_judged: int | None = None,
 ) -> Scores:
-    """Score every forecast of a backtest beside the baselines.
+    """Score every forecast of a backtest against the baselines.
 
     mase_scales : by symbol, `metrics.mase_scale` of its training prices; without one, no MASE.
     networks : those compared with every other model pair by pair; `model` alone unless given.
@@ -152,6 +153,7 @@ def score(
     longer : the scores of the same windows over more steps; what they say of a single step stands.
     decides, further : the windows that tests rest on: (N,) which of the backtest's, all unless
         given, and others that are not shown, which bands rest on too.
+    in_training : (N,) windows of which a model knew the outcome: they enter no test and no band.
     n_judged : how many models a screen judges, which share one level; the `networks` unless given.
     Raises DataError when there is no `model`, or a forecast is no usable number.
     """
@@ -166,29 +168,35 @@ def score(
     symbols, group = by_symbol(backtest.symbol)
     scale = np.array([mase_scales.get(symbol) or np.nan for symbol in symbols])[group]
     against = tuple(name for name in against if name in backtest.forecasts)
-    told, fitted = {} if longer is None else _told(longer), thresholds or {}
+    known, fitted = {} if longer is None else _at_steps(longer), thresholds or {}
     reduced: dict[str, Losses] = {}
     at_steps: dict[str, tuple[AtStep, ...]] = {}
     movements: dict[str, Movement] = {}
+    proves = None if in_training is None or not in_training.any() else ~in_training
+    if proves is not None:
+        decides = proves if decides is None else decides & proves
     n_independent = _count_independent(backtest, decides, further)
     for name in backtest.forecasts:
         own = backtest.only(name)
         check_forecast(name, own.forecasts[name], backtest.actual)
-        wide = with_phases(own.at(at), further) if further else own
+        sound = own if proves is None else own.keep(proves)
+        wide = with_phases(sound.at(at), further) if further else sound
         at_steps[name] = tuple(
-            told.get((name, step))
-            or at_step(own, wide, name, step, flat_band, fitted.get(name), tails, base.get(step))
+            known.get((name, step))
+            or at_step(
+                own, wide, name, step, flat_band, fitted.get(name), tails, base.get(step), proves
+            )
             for step in at
         )
         reduced[name] = losses(own, name, scale / backtest.last_close, group)
         movements[name] = movement(
-            own.forecasts[name].median,
-            backtest.actual,
-            backtest.last_close,
-            group,
+            sound.forecasts[name].median,
+            sound.actual,
+            sound.last_close,
+            group if proves is None else group[proves],
             n_independent,
         )
-        del own, wide
+        del own, sound, wide
     evidence = Evidence(
         reduced_losses(backtest, reduced, decides).join([each.losses for each in further]),
         SIGNIFICANT / (n_judged or max(1, len(networks))),
@@ -206,7 +214,7 @@ def score(
         n_cutoffs=count_dates(dates),
         n_independent=evidence.pool.n_independent,
         n_deciding=evidence.pool.size,
-        calendars=_calendars(backtest),
+        calendars=_calendars(backtest, some),
         first_cutoff=str(dates.min()) if dates.size else None,
         last_cutoff=str(dates.max()) if dates.size else None,
         flat_band=flat_band,
@@ -266,8 +274,11 @@ def _count_independent(
     ).pool.n_independent
 
 
-def _calendars(backtest: Backtest) -> tuple[CalendarCount, ...]:
-    """Count the windows of each calendar where there are several."""
+def _calendars(backtest: Backtest, some: NDArray[np.bool_]) -> tuple[CalendarCount, ...]:
+    """Count the windows of each calendar where there are several.
+
+    some : (N,) of which windows anything has happened.
+    """
     if backtest.calendar is None or np.unique(backtest.calendar).size < 2:
         return ()
     whole, found = whole_windows(backtest), []
@@ -277,7 +288,7 @@ def _calendars(backtest: Backtest) -> tuple[CalendarCount, ...]:
         found.append(
             CalendarCount(
                 symbols=tuple(by_symbol(backtest.symbol[own])[0]),
-                n_windows=int(own.sum()),
+                n_windows=int((own & some).sum()),
                 n_independent=count_dates(cutoff[independent(cutoff, end)]),
             )
         )
@@ -290,8 +301,8 @@ def _intervals(
     return {other: intervals[loss, name, other] for other in against} if intervals else {}
 
 
-def _told(scores: Scores) -> dict[tuple[str, int], AtStep]:
-    """What the scores say of each model at each step alone."""
+def _at_steps(scores: Scores) -> dict[tuple[str, int], AtStep]:
+    """Return what the scores say of each model at each step alone."""
     return {
         (name, one.step): AtStep(
             one,

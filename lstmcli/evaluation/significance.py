@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.evaluation.distributions import chi2_sf, normal_sf, student_t_two_sided
-from lstmcli.evaluation.intervals import MIN_WINDOWS, autocovariances
+from lstmcli.evaluation.intervals import MIN_WINDOWS, overlapping_error
 from lstmcli.evaluation.pooling import Pool
 
 Floats = NDArray[np.float64]
@@ -56,32 +56,17 @@ def diebold_mariano(
     name, n = "Diebold-Mariano", loss_a.size if n_independent is None else n_independent
     difference, needed = loss_a - loss_b, max(2 * h, MIN_WINDOWS)
     if difference.size < needed:
-        return _undefined(name, n, _too_few(difference.size, needed))
+        return _undefined(name, n, too_few(difference.size, needed))
     if n < fewest:
-        return _undefined(name, n, _too_few(n, fewest))
+        return _undefined(name, n, too_few(n, fewest))
     if not np.all(np.isfinite(difference)):
         return _undefined(name, n, "some losses are not finite")
     if np.ptp(difference) <= 1e-12 * max(np.abs(loss_a).max(), np.abs(loss_b).max()):
         return _undefined(name, n, "the two losses differ by the same amount at every cutoff")
-    statistic, kernel = harvey_statistic(difference, h)
+    error, kernel = overlapping_error(difference, h)
+    statistic = float(difference.mean()) / error
     note = None if kernel == "rectangular" else "Bartlett kernel: rectangular variance not positive"
     return SignificanceTest(name, statistic, student_t_two_sided(statistic, n - 1), n, note=note)
-
-
-def harvey_statistic(difference: NDArray[np.float64], h: int) -> tuple[float, str]:
-    """The corrected Diebold-Mariano statistic of a loss difference, and the kernel it rests on.
-
-    The kernel is rectangular up to lag h - 1; where that variance is not positive, Bartlett's
-    weights 1 - k / h, which cannot fail so, take its place (Newey & West 1987).
-    """
-    n = difference.size
-    gamma = autocovariances(difference, h - 1)
-    kernel, variance = "rectangular", float(gamma[0] + 2.0 * gamma[1:].sum())
-    if variance <= 0.0:
-        weights = 1.0 - np.arange(1, h) / h
-        kernel, variance = "bartlett", float(gamma[0] + 2.0 * np.sum(weights * gamma[1:]))
-    factor = (n + 1.0 - 2.0 * h + h * (h - 1.0) / n) / n  # Harvey et al. (1997)
-    return float(difference.mean()) / math.sqrt(variance / n) * math.sqrt(factor), kernel
 
 
 def direction_test(
@@ -168,7 +153,7 @@ def christoffersen_unconditional(hits: int, n: int, nominal: float) -> Significa
     """
     name = "Christoffersen unconditional"
     if n < MIN_WINDOWS:
-        return _undefined(name, n, _too_few(n, MIN_WINDOWS))
+        return _undefined(name, n, too_few(n, MIN_WINDOWS))
     found = _bernoulli_log_likelihood(hits, n, hits / n)
     ratio = max(0.0, 2.0 * (found - _bernoulli_log_likelihood(hits, n, nominal)))
     return SignificanceTest(name, ratio, chi2_sf(ratio, 1), n)
@@ -178,7 +163,7 @@ def _no_direction_test(
     predicted_up: NDArray[np.bool_], actual_up: NDArray[np.bool_], n: int
 ) -> str | None:
     if n < MIN_WINDOWS:
-        return _too_few(n, MIN_WINDOWS)
+        return too_few(n, MIN_WINDOWS)
     if predicted_up.all() or not predicted_up.any():
         return "the model gives the same answer every time: it has no view on direction"
     if actual_up.all() or not actual_up.any():
@@ -192,7 +177,8 @@ def _bernoulli_log_likelihood(hits: int, n: int, p: float) -> float:
     return inside + outside
 
 
-def _too_few(n: int, needed: int) -> str:
+def too_few(n: int, needed: int) -> str:
+    """Say why there is no test."""
     return f"too few windows for a test ({n}, at least {needed} are needed)"
 
 

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from lstmcli.evaluation.comparisons import Evidence, Loss
 from lstmcli.evaluation.distributions import student_t_quantile
 from lstmcli.evaluation.intervals import MIN_WINDOWS, hac_standard_error
+from lstmcli.evaluation.pooling import Pool
+from lstmcli.evaluation.significance import too_few
 
 _RESAMPLES = 2000
 _SEED = 0  # the same forecasts give the same p-values
@@ -27,7 +29,8 @@ class SymbolTest:
 
     gain : mean of the rival's loss less the model's; in units of the last price, squared for the
     squared error. p : one-sided, small where the model is better, adjusted for all symbols asked.
-    None where there is nothing to test; then `why` says the reason. n : independent windows.
+    None where there is nothing to test; then `why` says the reason. n : the symbol's own windows
+    that are independent.
     """
 
     gain: float | None
@@ -44,18 +47,26 @@ def symbol_tests(evidence: Evidence, loss: Loss, name: str, rival: str) -> dict[
     pool = evidence.pool
     gains = pool.by_symbol(known[rival] - known[name])  # (U, S)
     means, errors = _statistics(gains, pool.reach)
-    n = pool.n_independent
-    why = f"too few windows for a test ({n}, at least {MIN_WINDOWS} are needed)"
-    largest = _largest(gains, means, errors, pool.reach) if n >= MIN_WINDOWS else None
+    counts = [_own_windows(pool, s) for s in range(len(evidence.symbols))]
+    # Of a new listing's few windows the error is known too poorly: it would win by luck.
+    errors[np.array(counts) < MIN_WINDOWS] = np.nan
+    largest = _largest(gains, means, errors, pool.reach)
     found = {}
-    for s, symbol in enumerate(evidence.symbols):
+    for s, (symbol, n) in enumerate(zip(evidence.symbols, counts, strict=True)):
         gain = None if np.isnan(means[s]) else float(means[s])
-        if largest is None or not errors[s] > 0.0:
-            found[symbol] = SymbolTest(gain, None, n, why if largest is None else "no variation")
-            continue
-        beyond = int(np.count_nonzero(largest >= means[s] / errors[s]))
-        found[symbol] = SymbolTest(gain, (1 + beyond) / (1 + largest.size), n)
+        if errors[s] > 0.0:
+            beyond = int(np.count_nonzero(largest >= means[s] / errors[s]))
+            found[symbol] = SymbolTest(gain, (1 + beyond) / (1 + largest.size), n)
+        else:
+            found[symbol] = SymbolTest(
+                gain, None, n, too_few(n, MIN_WINDOWS) if n < MIN_WINDOWS else "no variation"
+            )
     return found
+
+
+def _own_windows(pool: Pool, number: int) -> int:
+    """Count the independent windows of one symbol."""
+    return pool.keep((pool.symbol == number) & (pool.unit >= 0)).n_independent
 
 
 def _statistics(

@@ -1,8 +1,8 @@
 """The crashes and the spikes: when the market moved most, what had the model predicted?
 
 A crash is a scaled move in the lowest tenth of the training rows' moves of that step, a spike one
-in the highest tenth. How often each call is made anyway stands beside, because a model that always
-says up has called every spike.
+in the highest tenth. The share of each call in all windows is given too, because a model that
+always says up has called every spike.
 """
 
 from dataclasses import dataclass

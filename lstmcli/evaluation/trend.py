@@ -21,6 +21,7 @@ DOWN, FLAT, UP = 0, 1, 2
 CLASSES: tuple[Literal["down"], Literal["flat"], Literal["up"]] = ("down", "flat", "up")
 FLAT_BAND = 0.25
 _CHUNK = 4096  # windows at a time, so that memory stays flat
+_EQUAL = 1e-9  # chances closer than this are the same
 
 Trend = Literal["down", "flat", "up"]
 Classes = NDArray[np.int8]
@@ -122,7 +123,10 @@ def predicted_trend(
     flat_band: float,
     thresholds: Thresholds | None,
 ) -> Classes | None:
-    """Class that a forecast calls at a step, (N,); None for a point forecast without thresholds."""
+    """Class that a forecast calls at a step, (N,); None for a point forecast without thresholds.
+
+    Of a fan the likeliest, and flat where up is as likely as down.
+    """
     spread, column = sigma * np.sqrt(step), forecast.column(step)
     if forecast.quantiles is not None:
         likely = np.empty(len(spread), np.int8)
@@ -132,6 +136,8 @@ def predicted_trend(
             down = probability_below(fan, forecast.levels, -band)
             up = 1.0 - probability_below(fan, forecast.levels, band)
             likely[rows] = np.argmax(np.column_stack([down, 1.0 - down - up, up]), axis=1)
+            # A symmetric cone leans neither way, and rounding is not to decide.
+            likely[rows][np.abs(up - down) < _EQUAL] = FLAT
         return likely
     if thresholds is None:
         return None

@@ -40,14 +40,22 @@ def verdict(scores: Scores, model: str | None = None) -> Verdict:
         nothing = f"Nothing to judge {own.model} by: none of its windows has its outcome yet."
         return Verdict("too few", (nothing,))
     rivals = [name for name in scores.against if name != own.model]
+    # Naive, and the baseline with the lowest error: naive too where no other is harder.
     first = "naive" if "naive" in rivals else next(iter(rivals), None)
-    lines = [] if first is None else [_errors(own, scores, first, _hardest(scores, rivals))]
-    level = own.tests[first].level if first == "naive" and _better(own, first) else None
+    hardest = min(rivals, key=lambda name: scores.models[name].path.rmse or 0.0, default=None)
+    word: Word = "too few"
+    lines: list[str] = []
+    if first is not None and hardest is not None:
+        proven = _better(own, first) and _better(own, hardest)
+        if scores.n_independent >= MIN_WINDOWS:
+            worse = _claim(own, hardest) == "worse"
+            word = "better" if proven else "worse" if worse else "not proven"
+        level = own.tests[first].level if proven else None
+        lines = [_errors(own, scores, first, hardest), *_symbols(own.symbol_tests, "naive", level)]
     return Verdict(
-        _word(own, scores, first, _hardest(scores, rivals)),
+        word,
         (
             *lines,
-            *_symbols(own.symbol_tests, "naive", level),
             *_copy(own),
             _direction(own.direction[-1].two_way),
             *_fan(own, scores),
@@ -66,33 +74,25 @@ def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
-def _hardest(scores: Scores, rivals: list[str]) -> str | None:
-    """The baseline with the lowest error; naive where others are no harder."""
-    return min(rivals, key=lambda name: scores.models[name].path.rmse or 0.0, default=None)
-
-
-def _word(own: ModelScores, scores: Scores, first: str | None, hardest: str | None) -> Word:
-    if scores.n_independent < MIN_WINDOWS or first is None or hardest is None:
-        return "too few"
-    if _better(own, first) and _better(own, hardest):
-        return "better"
-    return "worse" if _claim(own, hardest) == "worse" else "not proven"
-
-
 def _better(own: ModelScores, rival: str) -> bool:
     return _claim(own, rival) == "better"
 
 
 def _claim(own: ModelScores, rival: str) -> Literal["better", "worse"] | None:
-    """The test sees all phases, the skill the windows shown; a claim needs both."""
-    claim, skill = own.tests[rival].claim, own.path.skill[rival] or 0.0
-    return claim if claim is not None and (skill > 0.0) == (claim == "better") else None
+    return _shown(own.tests[rival], own.path.skill[rival])
 
 
-def _errors(own: ModelScores, scores: Scores, first: str, hardest: str | None) -> str:
+def _shown(test: LossTest, skill: float | None) -> Literal["better", "worse"] | None:
+    """Return what both the test of all phases and the windows shown say, if it can be seen."""
+    if skill is None or abs(skill) < _SAME or (skill > 0.0) != (test.claim == "better"):
+        return None
+    return test.claim
+
+
+def _errors(own: ModelScores, scores: Scores, first: str, hardest: str) -> str:
     """Naive first; the hardest baseline in the same line."""
     parts = [_against(own, first, claimed=True, named=False)]
-    if hardest is not None and hardest != first:
+    if hardest != first:
         harder = _against(own, hardest, claimed=_better(own, first))
         parts.append(f"{harder}, the hardest")
     few = scores.n_independent < MIN_WINDOWS
@@ -105,6 +105,8 @@ def _errors(own: ModelScores, scores: Scores, first: str, hardest: str | None) -
 def _against(own: ModelScores, rival: str, *, claimed: bool, named: bool = True) -> str:
     """The difference in error, and how sure it is; `claimed` where a claim may be made."""
     skill, test = own.path.skill[rival], own.tests[rival]
+    if skill is None and own.path.rmse:
+        return f"some error, where {_name(rival)} made none"
     if skill is None or abs(skill) < _SAME:
         return "the same error" + (f" as {_name(rival)}" if named else "")
     words = f"{_share(abs(skill))} {'less' if skill > 0.0 else 'more'} error"
@@ -128,10 +130,10 @@ def _why(test: LossTest) -> str:
 
 def _sample(scores: Scores) -> str:
     n = scores.n_independent
-    dates = f"{n} forecast{'s' * (n != 1)}"
-    if scores.n_symbols > 1:
-        dates = f"{n} date{'s' * (n != 1)}, {scores.n_symbols} symbols"
-    return f"{dates} that do not overlap" if scores.n_cutoffs > n else dates
+    several = scores.n_symbols > 1
+    words = f"{n} {'date' if several else 'forecast'}{'s' * (n != 1)}"
+    words += " that do not overlap" * (scores.n_cutoffs > n)
+    return words + f", {scores.n_symbols} symbols" * several
 
 
 def _symbols(tests: dict[str, SymbolTest], rival: str, level: float | None) -> list[str]:
@@ -163,8 +165,8 @@ def _copy(own: ModelScores) -> list[str]:
     if found.of_moves is None:
         return ["Its predicted moves never change."]
     return [
-        f"Predicted moves do not follow the actual ones (correlation {found.of_moves:+.2f}): it "
-        "may just repeat the last price."
+        "Predicted moves follow the actual ones no more than by chance (correlation "
+        f"{found.of_moves:+.2f}): it may just repeat the last price."
     ]
 
 
@@ -172,7 +174,7 @@ def _direction(two_way: TwoWay) -> str:
     apart = f"; unchanged windows left out: {two_way.n_unchanged}" if two_way.n_unchanged else ""
     if two_way.always_accuracy is None or two_way.accuracy is None:
         return f"No direction: {two_way.why}{apart}."
-    if two_way.up_predicted in (0.0, 1.0):
+    if two_way.up_predicted in (0.0, 1.0) and two_way.n_windows > 1:
         call = "up" if two_way.up_predicted else "down"
         return f"This model has no view on direction: it always says {call}{apart}."
     gap = two_way.accuracy - two_way.always_accuracy
@@ -195,7 +197,7 @@ def _fan(own: ModelScores, scores: Scores) -> list[str]:
     test, skill = own.crps_tests.get(PAST_MOVES), own.path.crps_skill.get(PAST_MOVES)
     if test is None or skill is None:
         return []
-    claim = test.claim if (skill > 0.0) == (test.claim == "better") else None
+    claim = _shown(test, skill)
     words = f"{_share(abs(skill))} {'less' if skill > 0.0 else 'more'} error than past moves"
     if abs(skill) < _SAME:
         words = "the same error as past moves"

@@ -94,11 +94,7 @@ class Forecast:
         elif fan is not None:
             fan = fan[index]
         spread = None if self.spread is None else self.spread[index]
-        if _is_constant(self.median):
-            median = _constant(self.median, len(self.median[:, 0][index]), len(self.steps))
-        else:
-            median = self.median[index]
-        return Forecast(median, fan, self.levels, spread, self.steps)
+        return Forecast(_part(self.median, index), fan, self.levels, spread, self.steps)
 
     def at(self, steps: Sequence[int]) -> "Forecast":
         """Return some of its steps."""
@@ -111,10 +107,7 @@ class Forecast:
         elif fan is not None:
             fan = fan[:, columns]
         spread = None if self.spread is None else self.spread[:, columns]
-        if _is_constant(self.median):
-            median = _constant(self.median, len(self.median), len(steps))
-        else:
-            median = self.median[:, columns]
+        median = _part(self.median, (slice(None), columns))
         return Forecast(median, fan, self.levels, spread, tuple(steps))
 
 
@@ -166,6 +159,12 @@ def _join_scaled(fans: Sequence[ScaledFan]) -> ScaledFan:
         fans[0].root,
         np.concatenate([each.table for each in fans]),
     )
+
+
+def _part(values: Floats, index: Any) -> Floats:
+    """Return a part, in which one number stays one number."""
+    part = values[index]
+    return np.broadcast_to(values[:1, :1], part.shape) if _is_constant(values) else part
 
 
 def _is_constant(values: Floats) -> bool:

@@ -37,7 +37,7 @@ def counts(report: EvaluateReport) -> dict[str, int]:
 def caveats(report: EvaluateReport) -> list[str]:
     """Say what stands in the way of believing the figures."""
     found = []
-    if report.settings.split.method == "shuffled":
+    if report.recipes[0].split.method == "shuffled":
         found.append(
             "This recipe repeats the published lab with its flaws: windows overlap between "
             "training, validation and test, without a purge; the scores below are honest."
@@ -50,7 +50,7 @@ def _document(report: EvaluateReport) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "command": "evaluate",
         "models": [str(model) for model in report.models],
-        "price": report.price,
+        "price": report.series[0].price,
         "horizon": report.horizon,
         "step_size": report.step_size,
         "test_start": str(report.test_start),
@@ -58,7 +58,7 @@ def _document(report: EvaluateReport) -> dict[str, Any]:
         "fitted_cutoffs": report.fitted_cutoffs,
         "refits": [asdict(refit) for refit in report.refits],
         "looks": report.looks and asdict(report.looks),
-        "split_method": report.settings.split.method,
+        "split_method": report.recipes[0].split.method,
         "windows": counts(report),
         "verdicts": report.verdicts,
         "tuning": {

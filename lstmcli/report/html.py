@@ -100,7 +100,7 @@ def _sample(report: EvaluateReport) -> str:
         f"{named}: {count(scores.n_windows, 'window')} of {count(report.horizon, 'step')} at "
         f"{count(scores.n_cutoffs, 'cutoff')} from {scores.first_cutoff} to {scores.last_cutoff}, "
         f"{count(report.step_size, 'row')} apart; {scores.n_independent} independent. "
-        f"Forecast is {report.price}. The test span begins {report.test_start}."
+        f"Forecast is {report.series[0].price}. The test span begins {report.test_start}."
     )
 
 

@@ -77,7 +77,7 @@ def _fans(scores: Scores, main: ModelScores) -> list[RenderableType]:
             percent(main.steps.crps[at], 3),
             *(percent(skill[at], 1, sign=True) for skill in main.steps.crps_skill.values()),
         )
-    return [table, _bands(scores, main)]
+    return [table, *([_bands(scores, main)] if main.bands else [])]
 
 
 def _bands(scores: Scores, main: ModelScores) -> RenderableType:

@@ -60,7 +60,7 @@ def windows_table(report: EvaluateReport) -> RenderableType:
     rows = [row for row in window_rows(report) if row["model"] == str(report.models[0])]
     shown = rows[-_MOST_ROWS:]
     distance = ahead(report.horizon, report.metadata[0]["interval"])
-    title = f"{report.models[0]}, {distance}, {report.price}"
+    title = f"{report.models[0]}, {distance}, {report.series[0].price}"
     if len(shown) < len(rows):
         title += f" (the last {len(shown)} of {len(rows)} windows; all with --format csv)"
     table = make_table(

@@ -3,13 +3,16 @@
 They are only read: now the prices themselves are compared; see `workflows.stale`.
 """
 
-from dataclasses import dataclass, fields
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lstmcli.records import check_record, read_file, read_json
 
 STATE = "state.json"
 MAX_BYTES = 16 * 1024**2
+_MARK = dict.fromkeys(("symbol", "interval", "price", "restated", "reason"), str)
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,9 @@ class StaleMark:
 
 def stale_marks(folder: Path) -> tuple[StaleMark, ...]:
     """Return the marks of the model name in `folder`; none of a damaged state."""
-    names = [field.name for field in fields(StaleMark)]
-    try:
-        state = read_json(read_file(folder / STATE, MAX_BYTES))
-        check_record(state, {"stale?": [dict.fromkeys(names, str)]})
-        return tuple(
-            StaleMark(**{name: each[name] for name in names}) for each in state.get("stale", [])
-        )
-    except (OSError, ValueError):
-        return ()
+    with suppress(OSError, ValueError):
+        state: Any = read_json(read_file(folder / STATE, MAX_BYTES))
+        check_record(state, {"stale?": [_MARK]})
+        marks = state.get("stale", [])
+        return tuple(StaleMark(*(mark[name] for name in _MARK)) for mark in marks)
+    return ()

@@ -16,7 +16,7 @@ import torch
 
 from lstmcli.config import Data, Settings
 from lstmcli.errors import UsageError
-from lstmcli.evaluation.audit import Comparison, leak_error
+from lstmcli.evaluation.audit import Comparison, is_clean, leak_error
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.registry import ModelRef, find_model
@@ -28,11 +28,12 @@ from lstmcli.workflows.audit_walks import (
     Walks,
     audit_walks,
     begin,
+    day_before,
     find_truth,
-    first_day,
     limited,
 )
 from lstmcli.workflows.copies import Copies
+from lstmcli.workflows.evaluate import settings_for
 from lstmcli.workflows.failures import Failure, raise_if_all_failed
 from lstmcli.workflows.prices import Source, chosen_data, load_prices
 
@@ -79,7 +80,7 @@ class AuditReport:
     @property
     def is_clean(self) -> bool:
         """Whether every comparison came out as it should."""
-        return all(each.difference is None for each in self.comparisons)
+        return is_clean(self.comparisons)
 
     def raise_if_leaking(self) -> None:
         """Raise LeakError with the first difference, if there is one."""
@@ -123,10 +124,12 @@ def _audit(
     references = [find_model(source.data_dir, model) for model in models or (None,)]
     bundles = {each: load_bundle(each.folder, device) for each in references}
     first_model, metadata = bundles[references[0]]
-    settings = first_model.settings
-    around = asked.get("end") or settings.evaluate.end or date.max
+    settings = settings_for(source, first_model.settings)
+    # Copies are data that are named: the recipe's dates must be given to them.
+    for end in ("start", "end"):
+        asked[end] = asked.get(end) or getattr(settings.evaluate, end)
     loaded, failures = load_prices(
-        replace(source, around=around), settings.data, metadata.get("interval")
+        replace(source, around=asked["end"] or date.max), settings.data, metadata.get("interval")
     )
     raise_if_all_failed(len(loaded), failures)
     folders, short = limited(folder / "models", bundles, epochs)
@@ -137,7 +140,7 @@ def _audit(
         for candidates in [_candidates(source, model.settings.data, loaded, settings.data)]
     ]
     starts = [metadata["split"]["test_start"] for _, metadata in bundles.values()]
-    first = first_day(asked, settings, starts)
+    first = day_before(asked["start"] or max(starts))
 
     def on_true_prices() -> tuple[Truth, list[Basis]]:
         truth = find_truth(walks, Copies(source, loaded, folder / "true"), first)

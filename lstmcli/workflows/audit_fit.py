@@ -20,13 +20,16 @@ from lstmcli.errors import DataError, LstmcliError
 from lstmcli.evaluation.audit import (
     Comparison,
     Figures,
+    Stage,
     check_repeats,
     compare,
     in_both,
+    is_clean,
     numbers_of,
 )
 from lstmcli.evaluation.backtest import context_sigma
 from lstmcli.evaluation.noise import rewritten
+from lstmcli.evaluation.trend import scaled_moves
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.market.prices import Prices
@@ -34,7 +37,7 @@ from lstmcli.runs.registry import ModelRef
 from lstmcli.training.device import threads
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.aside import aside
-from lstmcli.workflows.copies import Copies
+from lstmcli.workflows.copies import NEVER, Copies
 from lstmcli.workflows.describe import describe, summarize
 from lstmcli.workflows.donor import Donor, find_donor
 from lstmcli.workflows.failures import Failure
@@ -57,15 +60,14 @@ _COMPARED = 64  # windows a series, for that
 class Basis:
     """On which prices a model is fitted again.
 
-    prices : whose rows, up to the last one of then where `exact`. why : where they are not those
-    that it was trained on, why not. validation, last : the last day before the validation rows
-    (None without such), and the last day that is fitted on, None where nothing can be.
-    failures : what cannot be fitted on.
-    truth : where not `exact`, the figures of a short fit on the true prices.
+    candidate : whose rows, up to the last one of then. why : where they are not those that it was
+    trained on, why not. validation, last : the last day before the validation rows (None without
+    such), and the last day that is fitted on, None where nothing can be.
+    failures : what cannot be fitted on. truth : where there is a `why`, the figures of a short fit
+    on the true prices.
     """
 
     candidate: int
-    exact: bool
     why: str
     validation: np.datetime64 | None = None
     last: np.datetime64 | None = None
@@ -93,11 +95,6 @@ class Kept:
         """The recipe of the kept model."""
         return self.model.settings
 
-    @property
-    def shuffled(self) -> bool:
-        """Whether the recipe leaks by design."""
-        return self.settings.split.method == "shuffled"
-
     def rows_of_then(self, candidate: int) -> list[Prices]:
         """Return the rows that it was trained and tested on; DataError where there are others."""
         known = {each.symbol: each for each in self.candidates[candidate]}
@@ -116,7 +113,7 @@ class Kept:
 
     def on_given_rows(self, settings: Settings) -> Settings:
         """Return settings that fit on the rows up to the last fitted one, whatever came since."""
-        if self.shuffled:
+        if settings.split.method == "shuffled":
             return settings
         last = np.datetime64(self.metadata["split"]["test_start"]) - 1
         split = settings.split.model_copy(update={"train_end": last.astype(object)})
@@ -153,16 +150,15 @@ def find_basis(kept: Kept) -> Basis:
             reasons.append(str(error).rstrip("."))
             continue
         if plan.fingerprint() == kept.metadata["data"]["fingerprint"]:
-            return Basis(number, True, "", *_borders(plan))
+            return Basis(number, "", *_borders(plan))
         reasons.append("their values have changed")
     given, settings = kept.candidates[0], kept.on_given_rows(kept.limited)
     try:
         plan, failures = plan_prices(given, settings, ())
     except LstmcliError as error:
-        return Basis(0, False, "; ".join(dict.fromkeys([*reasons, str(error).rstrip(".")])))
-    recorded, progress = _figures(kept, learn(plan, settings, kept.device, given[0].interval), plan)
-    why = "; ".join(dict.fromkeys(reasons))
-    return Basis(0, False, why, *_borders(plan), tuple(failures), (*recorded, *progress))
+        return Basis(0, "; ".join(dict.fromkeys([*reasons, str(error).rstrip(".")])))
+    truth, why = _briefly(kept, given, settings), "; ".join(dict.fromkeys(reasons))
+    return Basis(0, why, *_borders(plan), tuple(failures), tuple(truth))
 
 
 def audit_fit(
@@ -171,28 +167,25 @@ def audit_fit(
     """Compare what is fitted while later bars are noise; return notes on what was not."""
     if basis.last is None:
         return [], [f"no fit of {kept.reference} was audited: {basis.why}"]
-    prices = kept.rows_of_then(basis.candidate) if basis.exact else kept.candidates[0]
+    prices = kept.candidates[0] if basis.why else kept.rows_of_then(basis.candidate)
+    short = kept.on_given_rows(kept.limited) if basis.why else kept.limited
     copies, generator = Copies(source, prices, folder), np.random.default_rng(_SEED)
 
-    def read(after: np.datetime64 | None) -> list[Prices]:
-        if after is None:
-            where = copies.unchanged()
-        else:
-            where = copies.changed(after, lambda each: rewritten(each, after, generator))
+    def read(after: np.datetime64) -> list[Prices]:
+        where = copies.changed(after, lambda each: rewritten(each, after, generator))
         found = {each.symbol: each for each in load_prices(where, kept.settings.data)[0]}
         return [found[each.symbol] for each in prices if each.symbol in found]
 
     noisy = read(basis.last)
-    if basis.exact:
-        found, notes = _against_kept(kept, basis.last, noisy, lambda: read(None), forks)
-    else:
-        found = _against_truth(kept, basis, noisy)
+    if basis.why:
+        found = _compared("fit", basis.last, basis.truth, lambda: _briefly(kept, noisy, short))
         notes = [
             f"the kept weights of {kept.reference} were not compared: the prices that they learned "
             f"from are not there ({basis.why})"
         ]
+    else:
+        found, notes = _against_kept(kept, basis.last, noisy, lambda: read(NEVER), forks)
     if basis.validation is not None:
-        short = kept.limited if basis.exact else kept.on_given_rows(kept.limited)
         found = [*_training(kept, short, basis.validation, noisy, read(basis.validation)), *found]
     return found, notes
 
@@ -206,28 +199,25 @@ def _training(
         plan, _ = plan_prices(prices, settings, ())
         return list(_from_training(str(kept.reference), fit(plan, settings, kept.device)))
 
-    made = briefly(one)
-    found = compare("training", after, *in_both(made, briefly(other)))
-    if any(each.difference for each in found):
-        check_repeats(compare("training", after, *in_both(made, briefly(one))))
+    return _compared("training", after, briefly(one), lambda: briefly(other))
+
+
+def _compared(
+    stage: Stage, after: np.datetime64, true: Sequence[Figures], make: Callable[[], list[Figures]]
+) -> list[Comparison]:
+    """Compare what two fits have both, and where it differs, whether one of them repeats."""
+    made = make()
+    found = compare(stage, after, *in_both(true, made))
+    if not is_clean(found):
+        check_repeats(compare(stage, after, made, make()))
     return found
 
 
-def _against_truth(kept: Kept, basis: Basis, noisy: list[Prices]) -> list[Comparison]:
-    """Compare short fits on true prices and on those whose later bars are noise."""
-    settings = kept.on_given_rows(kept.limited)
-
-    def briefly() -> list[Figures]:
-        plan, _ = plan_prices(noisy, settings, ())
-        learned = learn(plan, settings, kept.device, noisy[0].interval)
-        return [each for some in _figures(kept, learned, plan) for each in some]
-
-    assert basis.last is not None
-    made = briefly()
-    found = compare("fit", basis.last, *in_both(basis.truth, made))
-    if any(each.difference for each in found):
-        check_repeats(compare("fit", basis.last, made, briefly()))
-    return found
+def _briefly(kept: Kept, prices: Sequence[Prices], settings: Settings) -> list[Figures]:
+    """Fit a model of the kept one's kind; return what it keeps and how it came to that."""
+    plan, _ = plan_prices(prices, settings, ())
+    learned = learn(plan, settings, kept.device, prices[0].interval)
+    return [each for some in _figures(kept, learned, plan) for each in some]
 
 
 def _against_kept(
@@ -242,7 +232,7 @@ def _against_kept(
     recorded, progress = _figures(kept, again, plan)
     expected = list(_recorded(str(kept.reference), kept.model, kept.metadata))
     purges = compare("fit", last, *_purges(kept, plan))
-    if _is_clean(found := compare("kept", last, expected, recorded)):
+    if is_clean(found := compare("kept", last, expected, recorded)):
         return [*found, *purges], []
 
     # Which of the two has read later bars: the fit, or the kept model?
@@ -253,14 +243,13 @@ def _against_kept(
     forks = forks and kept.metadata["threads"] == 1
     with aside(true_fit) if forks else nullcontext(true_fit) as wait:
         true, true_progress, distance = wait()
-    both = in_both([*true_progress, *true], [*progress, *recorded])
-    fits = compare("fit", last, *both)
-    if not _is_clean(fits):
+    fits = compare("fit", last, *in_both([*true_progress, *true], [*progress, *recorded]))
+    if not is_clean(fits):
         check_repeats(compare("fit", last, recorded, _figures(kept, *_train_again(kept, noisy))[0]))
         return [*fits, *purges], []  # such a fit says nothing about the kept model
     found = compare("kept", last, expected, true)
     name, elsewhere = str(kept.reference), _elsewhere(kept)
-    if _is_clean(found) or not (distance <= TOLERANCE or elsewhere):
+    if is_clean(found) or not (distance <= TOLERANCE or elsewhere):
         return [*found, *fits, *purges], []
     note = f"the kept weights of {name} were not compared: trained with {elsewhere}"
     if distance <= TOLERANCE:
@@ -271,21 +260,12 @@ def _against_kept(
     return [*fits, *purges], [note]
 
 
-def _is_clean(found: Sequence[Comparison]) -> bool:
-    return all(each.difference is None for each in found)
-
-
 def _train_again(kept: Kept, prices: Sequence[Prices]) -> tuple[Learned, Plan]:
     """Train as the kept model was trained, with as many epochs as it came to."""
-    donor, done = kept.donor(), 0
+    donor, done = kept.donor(), list[Epoch]()
     plan = kept.plan(prices, donor)
-
-    def count(epoch: Epoch) -> None:
-        nonlocal done
-        done += 1
-
     allowed = kept.metadata["epochs"]["run"] if kept.metadata["stopped"] == "timeout" else np.inf
-    course = Course(on_epoch=count, has_time=lambda seconds: done < allowed)
+    course = Course(on_epoch=done.append, has_time=lambda seconds: len(done) < allowed)
     with threads(int(kept.metadata["threads"])):
         interval = prices[0].interval
         return learn(plan, kept.settings, kept.device, interval, course, donor), plan
@@ -357,7 +337,7 @@ def _purges(kept: Kept, plan: Plan) -> tuple[list[Figures], list[Figures]]:
     """
     window, split = kept.settings.window, kept.settings.split
     purge = window.horizon if split.purge is None else split.purge
-    if kept.shuffled or plan.validation_start is None:
+    if split.method == "shuffled" or plan.validation_start is None:
         return [], []
     allowed, found = {}, {}
     parts = zip(plan.series, plan.splits, plan.train, plan.validation, strict=True)
@@ -387,8 +367,7 @@ def _borders(plan: Plan) -> tuple[np.datetime64 | None, np.datetime64]:
 
 def _distance(one: TrainedModel, other: TrainedModel, plan: Plan) -> float:
     """Return how far forecasts of two models are apart, see TOLERANCE."""
-    window = one.settings.window
-    length = window.context_length
+    length = one.settings.window.context_length
     rows = [
         np.unique(np.linspace(length - 1, len(each) - 1, _COMPARED).astype(np.int64))
         for each in plan.series
@@ -400,22 +379,20 @@ def _distance(one: TrainedModel, other: TrainedModel, plan: Plan) -> float:
     apart = a.median - b.median
     if a.quantiles is not None and b.quantiles is not None:
         apart = np.abs(a.quantiles[:] - b.quantiles[:]).max(axis=2)
-    spread = sigma[:, None] * np.sqrt(np.arange(1, window.horizon + 1))
-    return float(np.sqrt(np.mean((apart / spread) ** 2)))
+    return float(np.sqrt(np.mean(scaled_moves(apart, sigma) ** 2)))
 
 
 def _elsewhere(kept: Kept) -> str:
     """Say in what another place than this one a model was trained; empty for the same."""
-    now = {
+    here = {
         "lstmcli_version": __version__,
         "torch_version": str(torch.__version__),
         "device": str(kept.device),
     }
-    then = {key: kept.metadata.get(key) for key in now}
     return ", ".join(
-        f"{key.removesuffix('_version')} {then[key]}, not {now[key]}"
-        for key in now
-        if then[key] != now[key]
+        f"{key.removesuffix('_version')} {then}, not {now}"
+        for key, now in here.items()
+        if (then := kept.metadata.get(key)) != now
     )
 
 

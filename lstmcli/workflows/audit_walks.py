@@ -39,7 +39,6 @@ from lstmcli.workflows.source import Source
 
 Run = Callable[[Source], list[Figures]]
 
-_DAY = np.timedelta64(1, "D")
 _SEED = 0  # of the noise and of the cutoffs drawn at random
 _SHIFT = 0.35  # of log prices: enough to turn most outcomes, less than a split looks like
 _CALLS = 8  # cutoffs whose outcomes all lie after the day
@@ -161,11 +160,9 @@ class Walks:
         ]
 
 
-def first_day(asked: Mapping[str, Any], settings: Settings, starts: Sequence[str]) -> np.datetime64:
-    """Return the day before the first possible cutoff, as `evaluate` chooses it."""
-    start = asked.get("start") or settings.evaluate.start
-    first: np.datetime64 = np.datetime64(max(starts) if start is None else str(start), "D") - _DAY
-    return first
+def day_before(first: date | str) -> np.datetime64:
+    """Return the day before the first that may be a cutoff."""
+    return np.datetime64(str(first), "D") - np.timedelta64(1, "D")
 
 
 def find_truth(walks: Walks, copies: Copies, first: np.datetime64) -> Truth:
@@ -287,8 +284,11 @@ def audit_walks(
 
 def whole_figures(report: EvaluateReport) -> Iterator[Figures]:
     """Yield the bars as they were read, and all that is said before anything is scored."""
-    features = report.settings.window.features
-    columns = (report.price, *(name for name in features if name not in ("close", "month")))
+    features = report.recipes[0].window.features
+    columns = (
+        report.series[0].price,
+        *(name for name in features if name not in ("close", "month")),
+    )
     for each in report.series:
         values = np.column_stack([each.values, each.last_close])
         symbol, labels = np.full(len(each), each.symbol), (*columns, "last close")

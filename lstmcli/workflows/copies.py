@@ -18,6 +18,7 @@ from lstmcli.market.symbols import encode_symbol
 from lstmcli.workflows.source import Source
 
 Change = Callable[[Prices], Prices]
+NEVER = np.datetime64("2262-01-01")  # nanoseconds reach no further
 
 
 @dataclass
@@ -83,7 +84,7 @@ class Copies:
 
     def unchanged(self) -> Source:
         """Write the files as they are."""
-        return self.changed(np.datetime64("9999-12-31"), lambda prices: prices)
+        return self.changed(NEVER, lambda prices: prices)
 
     def changed(self, after: np.datetime64, change: Change) -> Source:
         """Write the files with what a change makes of the rows later than `after`."""

@@ -1,4 +1,4 @@
-"""Evaluate: walk forward over past cutoffs, beside the baselines, to a verdict."""
+"""Evaluate: walk forward over past cutoffs, next to the baselines, to a verdict."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -59,14 +59,13 @@ from lstmcli.workflows.stale import stale_because, tell_stale
 
 _FEWEST_FIT_ROWS = 2
 
-Loaded = tuple[list[Prices], list[Failure]]
 OnWindows = Callable[[Backtest, Yardsticks, bool], None]
-"""Is given windows as they are forecast, what they are scored by, and whether they are shown."""
+"""Callback: called with windows, what they are scored by, and whether they are shown."""
 
 
 @dataclass(frozen=True)
 class EvaluateReport:
-    """What was forecast from past cutoffs and what it is worth.
+    """Forecasts from past cutoffs and their scores.
 
     models : the networks, in the order asked for; the scores are about the first.
     test_start : the first day whose bar may be a test cutoff. trained_until : the last day that a
@@ -80,10 +79,8 @@ class EvaluateReport:
 
     models: tuple[ModelRef, ...]
     metadata: tuple[dict[str, Any], ...]
-    settings: Settings
     recipes: tuple[Settings, ...]
     series: tuple[Series, ...]
-    price: str
     horizon: int
     step_size: int
     test_start: np.datetime64
@@ -132,49 +129,43 @@ def evaluate(
     """
     check_baselines(baselines)
     references = [find_model(source.data_dir, model) for model in models or (None,)]
-    _check_unique(references)
+    _check_unique([str(each) for each in references])
     bundles = [load_bundle(each.folder, choose_device(device)) for each in references]
     networks = {str(ref): model for ref, (model, _) in zip(references, bundles, strict=True)}
     metadata = {str(ref): data for ref, (_, data) in zip(references, bundles, strict=True)}
-    settings, main = bundles[0][0].settings, str(references[0])
-    every = settings.evaluate.refit if refit is None else None if refit == "never" else refit
+    settings, main = settings_for(source, bundles[0][0].settings), str(references[0])
+    recipe = settings.evaluate
+    every = recipe.refit if refit is None else None if refit == "never" else refit
     if every is not None:
         check_refittable(networks)
-    if source.names_data:  # the recipe's dates are those of its own data
-        dates = {"start": None, "end": None}
-        settings = settings.model_copy(
-            update={"evaluate": settings.evaluate.model_copy(update=dates)}
-        )
-    starts = [np.datetime64(each["split"]["test_start"]) for each in metadata.values()]
-    test_start = max(starts)
-    asked = start or settings.evaluate.start
-    first = test_start if asked is None else np.datetime64(asked)
-    around = end or settings.evaluate.end or date.max
+    start, end = start or recipe.start, end or recipe.end
+    n_windows, refit_window = n_windows or recipe.n_windows, refit_window or recipe.refit_window
+    steps = horizon or min(model.settings.window.horizon for model in networks.values())
+    step_size = step_size or recipe.step_size or steps
+    test_start = max(np.datetime64(each["split"]["test_start"]) for each in metadata.values())
+    first = test_start if start is None else np.datetime64(start)
     loaded, failures = load_prices(
-        replace(source, around=around), settings.data, _interval(metadata)
+        replace(source, around=end or date.max), settings.data, _interval(metadata)
     )
     own, unsuitable = _own_series(networks, loaded, first)
     failures += unsuitable
     raise_if_all_failed(len(loaded) - len(unsuitable), failures)
-    steps = _horizon(horizon, networks)
-    step = step_size or settings.evaluate.step_size or steps
     context_length = max(model.settings.window.context_length for model in networks.values())
-    cutoffs = choose_cutoffs(
-        own[main],
-        first=first,
-        last=_last(end or settings.evaluate.end),
-        step_size=step,
-        n_windows=n_windows or settings.evaluate.n_windows,
+    choose = partial(
+        choose_cutoffs,
+        last=None if end is None else np.datetime64(end),
         context_length=context_length,
         horizon=steps,
     )
+    cutoffs = choose(own[main], first=first, step_size=step_size, n_windows=n_windows)
     fans = any(model.levels for model in networks.values())
     fewest = fewest_climatology_rows(steps) if fans else _FEWEST_FIT_ROWS
     span = trained_span(own[main], test_start, settings.split.embargo)
     fit_rows = baseline_rows(own[main], cutoffs, ALWAYS, span, fewest)
     unsuitable = _unsuitable(own[main], cutoffs, first, fit_rows, context_length, steps, fans)
     failures += unsuitable
-    some = [each.symbol not in {one.symbol for one in unsuitable} for each in own[main]]
+    left_out = {each.symbol for each in unsuitable}
+    some = [each.symbol not in left_out for each in own[main]]
     raise_if_all_failed(sum(some), failures)
     evaluated = {name: list(compress(each, some)) for name, each in own.items()}
     series, cutoffs = evaluated[main], list(compress(cutoffs, some))
@@ -185,80 +176,67 @@ def evaluate(
             own,
             refit_dates(series, cutoffs, every),
             test_start=test_start,
-            window=refit_window or settings.evaluate.refit_window,
+            window=refit_window,
             rows=partial(baseline_rows, series, cutoffs, fewest=fewest),
             on_refit=on_refit,
         )
-        forecast_from = partial(
-            backtest,
-            fits,
-            evaluated,
-            series,
-            horizon=steps,
-            context_length=settings.window.context_length,
-            interval=loaded[0].interval,
-            extra=baselines,
-        )
 
         def made(rows: Sequence[Rows], shown: bool = False) -> Backtest:
-            windows = forecast_from(rows)
-            known = yardsticks(windows, main, series, fits, settings.evaluate.flat_band)
+            windows = backtest(
+                fits,
+                evaluated,
+                series,
+                rows,
+                horizon=steps,
+                context_length=settings.window.context_length,
+                interval=loaded[0].interval,
+                extra=baselines,
+            )
+            known = yardsticks(windows, main, series, fits, recipe.flat_band)
             on_windows(windows, known, shown)
             return windows
 
         result = made(cutoffs, shown=True)
-        until = max(map(trained_until, metadata.values()))
-        in_training = (result.cutoff < until) & (turn_of(result.cutoff, since_of(fits)) == 0)
+        until, since = max(map(trained_until, metadata.values())), since_of(fits)
+        in_training = (result.cutoff < until) & (turn_of(result.cutoff, since) == 0)
         decides, further = _other_phases(
             series,
             cutoffs,
-            partial(
-                choose_cutoffs,
-                series,
-                first=result.cutoff.min(),
-                last=_last(end or settings.evaluate.end),
-                step_size=steps,
-                context_length=context_length,
-                horizon=steps,
-            ),
+            partial(choose, series, first=result.cutoff.min(), step_size=steps),
             made,
             offsets=phase_offsets(steps) if phases else (),
             # What a model was fitted on is no evidence.
-            since=min([until, *since_of(fits)[1:]]),
+            since=min([until, *since[1:]]),
         )
     scores = score_backtest(
         result,
         main,
         series,
         fits,
-        flat_band=settings.evaluate.flat_band,
-        decides=(decides | (not phases)) & ~in_training,
+        flat_band=recipe.flat_band,
+        decides=decides if phases else None,
+        in_training=in_training,
         further=further,
     )
-    changing = {
-        "horizon": steps,
-        "step_size": step,
-        "start": first,
-        "end": end or settings.evaluate.end,
-        "n_windows": n_windows or settings.evaluate.n_windows,
-        "refit": every and (every, refit_window or settings.evaluate.refit_window),
-    }
-    looks, uncounted = count_looks(
-        source.data_dir,
-        _looks(references, bundles, series, cutoffs, since_of(fits)[1:], changing)
-        if counted
-        else (),
+    # What changes the scores: baselines do not.
+    chosen = (
+        f"horizon={steps} step_size={step_size} start={first} end={end} n_windows={n_windows} "
+        f"refit={every and (every, refit_window)}"
     )
-    known = tell_hindsight(in_training, until)
+    seen = _looks(references, bundles, series, cutoffs, steps, since[1:], chosen) if counted else ()
+    looks, uncounted = count_looks(source.data_dir, seen)
+    past = tell_hindsight(in_training, until)
+    doubts, stale = [*doubtful_folders(source, settings.data.interval)], list[str]()
+    for each, (_, data) in zip(references, bundles, strict=True):
+        doubts += doubtful_paths(each)
+        stale += tell_stale(each, stale_because(each, data, source.data_dir))
     return EvaluateReport(
         models=tuple(references),
         metadata=tuple(metadata.values()),
-        settings=settings,
         recipes=tuple(model.settings for model, _ in bundles),
         series=tuple(series),
-        price=series[0].price,
         horizon=steps,
-        step_size=step,
+        step_size=step_size,
         test_start=test_start,
         trained_until=until,
         in_training=in_training,
@@ -268,31 +246,28 @@ def evaluate(
         refits=tuple(done),
         looks=looks,
         verdicts={
-            name: " ".join(
-                [*known, str(verdict(scores, name)), *tried(model.settings.tuning.trials)]
-            )
-            for name, model in networks.items()
+            name: " ".join([*past, str(verdict(scores, name)), *tried(own.settings.tuning.trials)])
+            for name, own in networks.items()
         },
         notes=(
-            *known,
-            *tell_doubts(
-                [
-                    *doubtful_folders(source, settings.data.interval),
-                    *(path for each in references for path in doubtful_paths(each)),
-                ]
-            ),
-            *(
-                note
-                for each, data in zip(references, metadata.values(), strict=True)
-                for note in tell_stale(each, stale_because(each, data, source.data_dir))
-            ),
+            *past,
+            *tell_doubts(doubts),
+            *stale,
             *uncounted,
             *tell_untrained([each.symbol for each in series], bundles[0][0].trained_on),
             *tell_refits(done, networks),
-            *(note for each in loaded for note in each.named_notes()),
+            *(note for prices in loaded for note in prices.named_notes()),
         ),
         failures=tuple(failures),
     )
+
+
+def settings_for(source: Source, settings: Settings) -> Settings:
+    """Leave out the recipe's dates where the source names data, which they are not of."""
+    if not source.names_data:
+        return settings
+    recipe = settings.evaluate.model_copy(update={"start": None, "end": None})
+    return settings.model_copy(update={"evaluate": recipe})
 
 
 def _looks(
@@ -300,21 +275,16 @@ def _looks(
     bundles: Sequence[tuple[TrainedModel, Mapping[str, Any]]],
     series: Sequence[Series],
     cutoffs: Sequence[Rows],
+    horizon: int,
     refitted: Sequence[np.datetime64],
-    changing: Mapping[str, Any],
+    settings: str,
 ) -> list[Look]:
-    """Return each model's look at its test span, or at what its refits forecast.
-
-    changing : the settings that change the scores: baselines do not.
-    """
-    settings = " ".join(f"{name}={value}" for name, value in changing.items())
+    """Return each model's look at its test span, or at what its refits forecast."""
     looks = []
     for reference, (model, metadata) in zip(references, bundles, strict=True):
         start = min([span_start(metadata), *refitted])
-        inside = [
-            rows[each.dates[rows] >= start] for each, rows in zip(series, cutoffs, strict=True)
-        ]
-        scored = spans(series, inside, changing["horizon"])
+        both = zip(series, cutoffs, strict=True)
+        scored = spans(series, [rows[each.dates[rows] >= start] for each, rows in both], horizon)
         looks += [look(model, reference, "evaluate", settings, scored)] if scored else []
     return looks
 
@@ -392,15 +362,6 @@ def _interval(metadata: Mapping[str, Mapping[str, Any]]) -> str | None:
     return next(iter(found.values()))
 
 
-def _horizon(asked: int | None, networks: Mapping[str, TrainedModel]) -> int:
-    """Return the steps that all models forecast: the smallest trained number unless asked for."""
-    return asked or min(model.settings.window.horizon for model in networks.values())
-
-
-def _last(end: date | None) -> np.datetime64 | None:
-    return None if end is None else np.datetime64(end)
-
-
 def _unsuitable(
     series: Sequence[Series],
     cutoffs: Sequence[Rows],
@@ -414,7 +375,15 @@ def _unsuitable(
     failures = []
     for each, rows in zip(series, cutoffs, strict=True):
         try:
-            _check_windows(each, rows, first, context_length, horizon)
+            if not len(rows):
+                raise DataError(
+                    "no window to evaluate",
+                    where=each.symbol,
+                    why=f"no cutoff from {first} on has {context_length} bars up to it and "
+                    f"{horizon} after it; its {len(each)} bars run from {each.dates[0]} to "
+                    f"{each.dates[-1]}",
+                    next_step="Pass an earlier --start, or --csv FILE with later prices.",
+                )
             if fans:
                 check_moves(each, fit_rows[each.symbol].stop, horizon)
         except DataError as error:
@@ -422,25 +391,10 @@ def _unsuitable(
     return failures
 
 
-def _check_unique(references: Sequence[ModelRef]) -> None:
-    names = [str(each) for each in references]
+def _check_unique(names: Sequence[str]) -> None:
     if len(set(names)) < len(names):
         raise UsageError(
-            "a model comes twice",
+            "a model is given twice",
             where=", ".join(names),
-            next_step="Pass each --model once; those of the same name and version cannot be told "
-            "apart.",
-        )
-
-
-def _check_windows(
-    series: Series, cutoffs: Rows, first: np.datetime64, context_length: int, horizon: int
-) -> None:
-    if not len(cutoffs):
-        raise DataError(
-            "no window to evaluate",
-            where=series.symbol,
-            why=f"no cutoff from {first} on has {context_length} bars up to it and {horizon} after "
-            f"it; its {len(series)} bars run from {series.dates[0]} to {series.dates[-1]}",
-            next_step="Pass an earlier --start, or --csv FILE with later prices.",
+            next_step="Pass each --model once.",
         )

@@ -5,16 +5,16 @@ first steps do, which mature sooner.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, ModelError
-from lstmcli.evaluation.backtest import Rows, actual_moves, future_rows
+from lstmcli.evaluation.backtest import Rows, actual_moves
 from lstmcli.evaluation.challenge import (
     FEWEST_WINDOWS,
     Comparison,
@@ -69,11 +69,15 @@ class _Pair:
 
 @dataclass(frozen=True)
 class _Windows:
-    """How many steps decide, from which cutoffs of each symbol, and how many sessions lack."""
+    """How many steps decide, from which cutoffs of each symbol, and how many sessions lack.
+
+    pool : of the windows of all symbols, one after the other.
+    """
 
     steps: int
     cutoffs: list[Rows]
-    missing: int
+    pool: Pool
+    missing: int = 0
 
 
 def decide(
@@ -122,10 +126,10 @@ def _judge(
 ) -> Decision:
     windows = _windows(models, pairs, start)
     if windows.missing:
-        found, some = count_dates(_taken(pairs, windows.cutoffs)), windows.missing != 1
         why = (
             f"too few windows of {_named(windows.steps)} are later than what it and {reference} "
-            f"were fitted on ({found}); it can be judged in {windows.missing} session{'s' * some}"
+            f"were fitted on ({windows.pool.n_units}); it can be judged in "
+            f"{windows.missing} session{'s' * (windows.missing != 1)}"
         )
         return Decision(False, why, str(reference), sessions_needed=windows.missing)
     compared = _compared(models, pairs, windows, level)
@@ -167,42 +171,52 @@ def _windows(
     horizon = min(model.settings.window.horizon for model in models)
     series = [pair.challenger for pair in pairs]
 
-    def cutoffs(steps: int, every: int) -> list[Rows]:
-        return choose_cutoffs(
+    def chosen(steps: int, every: int) -> _Windows:
+        cutoffs = choose_cutoffs(
             series,
             first=start,
             step_size=every,
             context_length=max(model.settings.window.context_length for model in models),
             horizon=steps,
         )
+        return _Windows(steps, cutoffs, _pool(series, cutoffs, steps))
 
-    whole = cutoffs(horizon, horizon)
-    if count_dates(_taken(pairs, whole)) >= MIN_WINDOWS:
-        return _Windows(horizon, whole, 0)
-    steps = min(FIRST_STEPS, horizon)
-    first = cutoffs(steps, 1)
-    found = count_dates(_taken(pairs, first))
-    every = -(-found // _MOST_DATES)
-    return _Windows(
-        steps,
-        first if every <= 1 else cutoffs(steps, every),
-        _sessions_needed(found, series, start, steps),
+    whole = chosen(horizon, horizon)
+    if _enough(whole.pool):
+        return whole
+    first = chosen(min(FIRST_STEPS, horizon), 1)
+    if not _enough(first.pool):
+        return replace(first, missing=_sessions_needed(first, series, start))
+    every = -(-count_dates(first.pool.cutoff) // _MOST_DATES)
+    return first if every == 1 else chosen(first.steps, every)
+
+
+def _pool(series: Sequence[Series], cutoffs: Sequence[Rows], steps: int) -> Pool:
+    pairs = list(zip(series, cutoffs, strict=True))
+    counts = [len(rows) for rows in cutoffs]
+    cutoff = np.concatenate([each.dates[rows] for each, rows in pairs])
+    end = np.concatenate([each.dates[rows + steps] for each, rows in pairs])
+    calendar = np.repeat(calendars_of(series), counts)
+    return Pool(
+        cutoff, end, np.repeat(np.arange(len(counts)), counts), blocks(cutoff, end, calendar)
     )
 
 
-def _sessions_needed(found: int, series: Sequence[Series], start: np.datetime64, steps: int) -> int:
-    """How many more sessions it takes until so many first steps can be judged; 0 for none."""
+def _enough(pool: Pool) -> bool:
+    """Whether the test of `compare` is defined."""
+    enough = pool.n_units >= max(MIN_WINDOWS, 2 * pool.reach)
+    return enough and pool.n_independent >= FEWEST_WINDOWS
+
+
+def _sessions_needed(first: _Windows, series: Sequence[Series], start: np.datetime64) -> int:
+    """How many more sessions it takes until the first steps can be judged, one at least."""
+    steps, pool = first.steps, first.pool
+    if pool.block is not None:  # as long as a window each
+        return max(1, MIN_WINDOWS - pool.n_independent) * steps
     needed = max(MIN_WINDOWS, 2 * steps, (FEWEST_WINDOWS - 1) * steps + 1)
-    if found >= needed:
-        return 0
     sessions = np.unique(np.concatenate([each.dates for each in series]))
-    return needed - found + max(0, steps - int(np.count_nonzero(sessions >= start)))
-
-
-def _taken(pairs: Sequence[_Pair], cutoffs: Sequence[Rows]) -> NDArray[np.datetime64]:
-    return np.concatenate(
-        [pair.challenger.dates[rows] for pair, rows in zip(pairs, cutoffs, strict=True)]
-    )
+    unborn = max(0, steps - int(np.count_nonzero(sessions >= start)))
+    return max(1, needed - pool.n_units + unborn)
 
 
 def _compared(
@@ -213,28 +227,21 @@ def _compared(
 ) -> Comparison:
     """Forecast one symbol after the other, so that memory stays flat."""
     levels = shared_levels(*(model.levels for model in models))
-    parts: list[tuple[NDArray[Any], ...]] = []
-    numbers = calendars_of([pair.challenger for pair in pairs])
-    for pair, rows, number in zip(pairs, windows.cutoffs, numbers, strict=True):
+    losses: list[list[NDArray[np.float64]]] = [[], []]
+    for pair, rows in zip(pairs, windows.cutoffs, strict=True):
         if not len(rows):
             continue
         actual = actual_moves(pair.challenger, rows, windows.steps)
-        losses = []
-        for model, series in zip(models, (pair.challenger, pair.champion), strict=True):
+        both = (pair.challenger, pair.champion)
+        for model, series, own in zip(models, both, losses, strict=True):
             made = forecast(model, [series.until(rows)], [rows], horizon=windows.steps)
             check_forecast(series.symbol, made, actual)
-            losses.append(window_losses(made, actual, levels))
-        dates = pair.challenger.dates
-        end = dates[future_rows(rows, windows.steps)[:, -1]]
-        labels = (np.full(len(rows), label) for label in (len(parts), number))
-        parts.append((*losses, dates[rows], end, *labels))
-    ours, theirs, cutoff, end, symbol, calendar = (
-        np.concatenate(column) for column in zip(*parts, strict=True)
-    )
+            own.append(window_losses(made, actual, levels))
+    ours, theirs = map(np.concatenate, losses)
     return compare(
         ours,
         theirs,
-        Pool(cutoff, end, symbol, blocks(cutoff, end, calendar)),
+        windows.pool,
         levels=levels,
         steps=windows.steps,
         level=level,

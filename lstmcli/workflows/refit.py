@@ -55,7 +55,7 @@ class Refit:
 
 
 OnRefit = Callable[[Refit, int, int], None]
-"""Is told of each refit: its record, its number, and how many there will be."""
+"""Callback: called after each refit with its record, its number and how many there will be."""
 
 
 def refit_dates(

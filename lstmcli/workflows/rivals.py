@@ -46,7 +46,7 @@ def baseline_forecasters(
     if levels:
         forecasters |= _cones(horizon, levels)
     if all(_long_enough(rows, series, horizon) for rows in fitted):
-        # Beside point models too: no point forecast from past prices alone is harder to beat than
+        # For point models too: no point forecast from past prices alone is harder to beat than
         # its median.
         climatology = partial(
             baselines.scaled_climatology, levels=levels or DEFAULT_LEVELS, steps=steps

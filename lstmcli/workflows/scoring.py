@@ -42,7 +42,7 @@ _BLOCKS_SEED = 0
 
 @dataclass(frozen=True)
 class Fitted:
-    """What was fitted by a date, and is forecast from until the next such date.
+    """Models and baselines as they were fitted by a date, to forecast until the next such date.
 
     models, trend : the networks, and what each learned of trends, by name.
     rows : by symbol, the rows that baselines are fitted on.
@@ -57,7 +57,7 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Yardsticks:
-    """What training rows say that forecasts are scored by.
+    """Figures of training rows that forecasts are scored by.
 
     mase_scales : by symbol, `metrics.mase_scale` of its training prices. thresholds : by model, of
     the trends that it calls. base_rates : by step, the share of rises; empty where not known.
@@ -149,6 +149,7 @@ def score_backtest(
     flat_band: float,
     longer: Scores | None = None,
     decides: NDArray[np.bool_] | None = None,
+    in_training: NDArray[np.bool_] | None = None,
     further: Sequence[Phase] = (),
     n_judged: int | None = None,
 ) -> Scores:
@@ -156,7 +157,7 @@ def score_backtest(
 
     A refit learns thresholds of its own; what counts as a crash or a spike, and the scale of MASE,
     stay those of the first fit, so that one score has one meaning. longer : the scores of the same
-    windows over more steps, if there are any. decides, further, n_judged : as for `score`.
+    windows over more steps, if there are any. The last four : as for `score`.
     """
     horizon = result.actual.shape[1]
     known = fitted[0].trend.get(model)
@@ -175,6 +176,7 @@ def score_backtest(
         generator=np.random.default_rng(_BLOCKS_SEED),
         longer=longer,
         decides=decides,
+        in_training=in_training,
         further=further,
         n_judged=n_judged,
     )

@@ -3,7 +3,7 @@
 A claim of less expected loss is false where the baseline is the true process: naive on driftless
 walks, drift at its true rate on drifting ones, the true cone for fans. Each data set is a walk, or
 five correlated ones, with a model that was fitted on the rows before. Run with
-`pytest -m slow -s -n 0 tests/campaigns/test_claims.py`; the table goes into tests/campaigns/README.
+`pytest -m slow -s -n 0 tests/campaigns/test_claims.py`; the table goes into README.md here.
 """
 
 import json

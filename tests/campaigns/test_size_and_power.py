@@ -1,7 +1,7 @@
 """Does the verdict fire as often as it says? Thousands of random walks, scored from end to end.
 
 Two settings: step 50 on 49 windows that do not overlap, and step 1 on 500. Run with
-`pytest -m slow -s tests/campaigns/test_size_and_power.py`; some four minutes on one core.
+`pytest -m slow -s tests/campaigns/test_size_and_power.py`; some two minutes on one core.
 """
 
 import math

@@ -19,8 +19,8 @@ import torch
 from lstmcli.evaluation.backtest import one_by_one, run_backtest
 from lstmcli.evaluation.cutoffs import choose_cutoffs
 from lstmcli.evaluation.distributions import student_t_quantile
-from lstmcli.evaluation.intervals import hac_standard_error
-from lstmcli.evaluation.levels import reduce_fan
+from lstmcli.evaluation.intervals import overlapping_error
+from lstmcli.evaluation.levels import window_crps
 from lstmcli.evaluation.pooling import Pool
 from lstmcli.evaluation.significance import diebold_mariano
 from lstmcli.forecasting import baselines
@@ -47,26 +47,26 @@ LONGER = 10
 def test_fine_tuning_against_from_scratch_on_300_bars(tmp_path: Path) -> None:
     settings = load_settings("default", CHANGES)
     stocks = load_prices(Source(Path("data"), date(2026, 1, 1)), settings.data)[0][1:]
-    losses, dates = [], []
+    losses, spans = [], []
     for number, stock in enumerate(stocks):
         group = number % GROUPS
         if number < GROUPS:
             others = [each.symbol for i, each in enumerate(stocks) if i % GROUPS != group]
             source = Source(tmp_path, date(2026, 1, 1), tuple(others), settings.data.csv)
             train(settings, source, name=f"donor{group}")
-        found, cutoff = one_stock(stock, tmp_path, f"donor{group}")
+        found, *span = one_stock(stock, tmp_path, f"donor{group}")
         losses.append(found)
-        dates.append(cutoff)
+        spans.append(span)
         print(
             f"{stock.symbol:5}",
             " ".join(f"{name} {loss.mean():.5f}" for name, loss in found.items()),
             flush=True,
         )
-    verdict(losses, np.concatenate(dates))
+    verdict(losses, Pool(*map(np.concatenate, zip(*spans, strict=True))))
 
 
-def one_stock(stock: Prices, folder: Path, name: str) -> tuple[dict, np.ndarray]:
-    """The CRPS of every arm at each test cutoff, and the cutoffs."""
+def one_stock(stock: Prices, folder: Path, name: str) -> tuple[dict, np.ndarray, np.ndarray]:
+    """The CRPS of every arm at each test cutoff, the cutoffs, and where their windows end."""
     before = int((stock.frame.index <= END).sum())
     short = Prices(stock.symbol, stock.frame.iloc[before - BARS : before], "1d", stock.source)
     (folder / f"{stock.symbol}.csv").write_text(short.frame.to_csv())
@@ -95,29 +95,28 @@ def one_stock(stock: Prices, folder: Path, name: str) -> tuple[dict, np.ndarray]
     )
     result = run_backtest(series, cutoffs, arms, horizon=HORIZON, context_length=250)
     return {
-        arm: reduce_fan(each.quantiles, levels, result.actual, result.cutoff)[0].mean(axis=1)
+        arm: window_crps(each.quantiles, levels, result.actual)
         for arm, each in result.forecasts.items()
-    }, result.cutoff
+    }, result.cutoff, result.dates[:, -1]  # fmt: skip
 
 
-def verdict(losses: list[dict], cutoff: np.ndarray) -> None:
+def verdict(losses: list[dict], pool: Pool) -> None:
     """Print the pooled paired differences by date, and hold the bar of three stocks in four."""
     pooled = {arm: np.concatenate([each[arm] for each in losses]) for arm in losses[0]}
     better = min(("scratch", "scratch x10"), key=lambda arm: pooled[arm].mean())
-    pool = Pool(cutoff, cutoff)
     wins = {}
     for arm in ("scratch", "scratch x10", "climatology"):
         wins[arm] = sum(each["fine-tuned"].mean() < each[arm].mean() for each in losses)
         difference = pool.series(pooled["fine-tuned"] - pooled[arm])
-        error = hac_standard_error(difference, lag=HORIZON // EVERY - 1)
-        reach = error * student_t_quantile(0.95, len(difference) - 1)
+        error, _ = overlapping_error(difference, pool.reach)
+        reach = error * student_t_quantile(0.95, pool.n_independent - 1)
         mean = difference.mean()
-        test = diebold_mariano(
-            *(pool.series(pooled[each]) for each in ("fine-tuned", arm)), HORIZON // EVERY
-        )
+        both = (pool.series(pooled[each]) for each in ("fine-tuned", arm))
+        test = diebold_mariano(*both, pool.reach, pool.n_independent)
         print(
             f"against {arm}: better in {wins[arm]} of {len(losses)}; CRPS "
             f"{pooled['fine-tuned'].mean():.5f} - {pooled[arm].mean():.5f} = {mean:+.5f}, 95 % "
-            f"{mean - reach:+.5f} to {mean + reach:+.5f} ({len(difference)} dates, p {test.p:.2g})"
+            f"{mean - reach:+.5f} to {mean + reach:+.5f} ({len(difference)} dates, "
+            f"{pool.n_independent} independent, p {test.p:.2g})"
         )
     assert wins[better] >= 15

@@ -154,6 +154,9 @@ def test_evaluate_within_the_training_span_says_so_in_every_form(home: Path) -> 
     said = f"Hindsight: {count} of {windows} windows start before {LAST_FITTED}"
     assert verdict.startswith(said)
     assert 0 < count < windows
+    last = document["scores"]["models"]["mine/v0001"]["direction"][-1]
+    assert last["two_way"]["test"]["n"] == windows - count
+    assert last["two_way"]["n_windows"] == windows
     table = run(home, *words)
     assert f"Verdict: {said}" in table.out
     assert said in table.err
@@ -161,6 +164,18 @@ def test_evaluate_within_the_training_span_says_so_in_every_form(home: Path) -> 
     early = [row for row in rows if row["in_training"] == "True"]
     assert len(early) == count
     assert all((row["cutoff"] < LAST_FITTED) == (row in early) for row in rows)
+
+
+def test_what_is_judged_where_all_windows_shown_are_of_fitted_rows(home: Path) -> None:
+    words = ("evaluate", "--model", "mine", "--start", DAYS[LAST - 1], "--end", DAYS[LAST + 2])
+    done = run(home, *words, "--format", "json")
+    assert done.code == 0, done.err
+    document = json.loads(done.out)
+    assert document["fitted_cutoffs"] == len(document["forecasts"]) == 1
+    # The three that start on later days are not shown, and decide alone.
+    assert document["scores"]["n_deciding"] == 3
+    two_way = document["scores"]["models"]["mine/v0001"]["direction"][-1]["two_way"]
+    assert (two_way["n_windows"], two_way["n_independent"]) == (1, 0)
 
 
 def test_a_model_that_starts_from_another_has_learned_from_its_rows_too(

@@ -16,9 +16,9 @@ from lstmcli.market.store import read_stored, write_stored
 from lstmcli.workflows.data_check import check_data
 from lstmcli.workflows.fetch import FetchResult, fetch
 from tests.cases.bar_files import bars, changed, write
-from tests.cases.conftest import CONTEXT
 from tests.clockwork import Clockwork
 from tests.command_line import Outcome, assert_one_error, in_process, sessions
+from tests.conftest import CONTEXT
 from tests.yahoo_stand_in import StandIn, random_walk, stand_in
 
 DAYS = sessions(400)
@@ -53,7 +53,7 @@ def test_a_close_far_off_is_the_odd_one_whatever_its_size(tmp_path: Path, factor
 
 def test_train_refuses_it_and_starts_after_it_where_asked(fan_home: Path) -> None:
     write(fan_home, "a.csv", halved(MIDDLE))
-    command = ("train", "--config", "small.toml", "--csv", "A=a.csv", "--name", "a")
+    command = ("train", "--config", "fan.toml", "--csv", "A=a.csv", "--name", "a")
     outcome = in_process(*command, folder=fan_home)
     assert_one_error(outcome, 4, "impossible close", DAYS[MIDDLE], f"--start {DAYS[MIDDLE + 1]}")
     outcome = in_process(*command, "--start", DAYS[MIDDLE + 1], folder=fan_home)
@@ -70,7 +70,7 @@ def medians(outcome: Outcome) -> list[float]:
 
 def test_predict_fails_where_it_reads_the_row_and_else_notes_it(fan_home: Path) -> None:
     write(fan_home, "sound.csv", bars())
-    predict = ("predict", "-m", "small", "--format", "json", "--csv")
+    predict = ("predict", "-m", "fan", "--format", "json", "--csv")
     before = in_process(*predict, "A=sound.csv", folder=fan_home)
     assert before.code == 0, before.err
     read = 400 - CONTEXT
@@ -91,17 +91,17 @@ def test_predict_fails_where_it_reads_the_row_and_else_notes_it(fan_home: Path) 
 
 def test_predict_of_an_earlier_day_reads_the_rows_before_a_later_odd_close(fan_home: Path) -> None:
     write(fan_home, "a.csv", halved(300))
-    command = ("predict", "--csv", "A=a.csv", "-m", "small", "--as-of")
+    command = ("predict", "--csv", "A=a.csv", "-m", "fan", "--as-of")
     outcome = in_process(*command, DAYS[298], "--format", "json", folder=fan_home)
     assert outcome.code == 0, outcome.err
     (forecast,) = json.loads(outcome.out)["forecasts"]
     assert forecast["cutoff"] == DAYS[298]
-    assert [step["actual"] is None for step in forecast["steps"]] == [False, *[True] * 4]
+    assert [step["actual"] is None for step in forecast["steps"]] == [False, *[True] * 9]
     assert_one_error(in_process(*command, DAYS[300], folder=fan_home), 4, DAYS[300])
 
 
 def test_evaluate_scores_no_window_against_it(fan_home: Path) -> None:
-    command = ("evaluate", "--csv", "A=a.csv", "-m", "small", "--format", "json")
+    command = ("evaluate", "--csv", "A=a.csv", "-m", "fan", "--format", "json")
     write(fan_home, "a.csv", halved(200))
     outcome = in_process(*command, folder=fan_home)
     assert outcome.code == 0, outcome.err

@@ -39,12 +39,12 @@ def check_of(folder: Path, frame: pd.DataFrame) -> list[Finding]:
 
 def test_import_train_predict_and_evaluate_name_day_ratio_and_move(fan_home: Path) -> None:
     write(fan_home, "a.csv", jumping(1 / 20, 20))
-    train = ("train", "--config", "small.toml", "--csv", "A=a.csv", "--name", "a")
+    train = ("train", "--config", "fan.toml", "--csv", "A=a.csv", "--name", "a")
     for command in (
         ("data", "import", "A=a.csv"),
         train,
-        ("predict", "-m", "small", "--csv", "A=a.csv"),
-        ("evaluate", "-m", "small", "--csv", "A=a.csv"),
+        ("predict", "-m", "fan", "--csv", "A=a.csv"),
+        ("evaluate", "-m", "fan", "--csv", "A=a.csv"),
     ):
         outcome = in_process(*command, folder=fan_home)
         assert outcome.code == 0, outcome.err

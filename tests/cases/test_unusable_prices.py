@@ -11,9 +11,9 @@ import pytest
 
 from lstmcli.workflows.fetch import FetchResult, fetch
 from tests.cases.bar_files import changed, write
-from tests.cases.conftest import CONTEXT
 from tests.clockwork import Clockwork
 from tests.command_line import assert_one_error, in_process, sessions, walk
+from tests.conftest import CONTEXT
 from tests.yahoo_stand_in import StandIn, random_walk, stand_in
 
 DAYS = sessions(400)
@@ -33,7 +33,7 @@ def test_train_and_import_name_the_day_to_start_from_and_start_there(
 ) -> None:
     write(fan_home, "oil.csv", closes(100, 120, value=value))
     for command in (
-        ("train", "--config", "small.toml", "--csv", "OIL=oil.csv", "--name", "oil"),
+        ("train", "--config", "fan.toml", "--csv", "OIL=oil.csv", "--name", "oil"),
         ("data", "import", "OIL=oil.csv"),
     ):
         outcome = in_process(*command, folder=fan_home)
@@ -46,7 +46,7 @@ def test_train_and_import_name_the_day_to_start_from_and_start_there(
 
 def test_a_model_trained_from_a_day_on_forecasts_its_own_data_from_there(fan_home: Path) -> None:
     write(fan_home, "oil.csv", closes(100))
-    train = ("train", "--config", "small.toml", "--csv", "OIL=oil.csv", "--name", "oil")
+    train = ("train", "--config", "fan.toml", "--csv", "OIL=oil.csv", "--name", "oil")
     assert in_process(*train, "--start", DAYS[101], folder=fan_home).code == 0
     outcome = in_process("predict", "-m", "oil", folder=fan_home)
     assert (outcome.code, "are read" in outcome.err) == (0, False)
@@ -54,7 +54,7 @@ def test_a_model_trained_from_a_day_on_forecasts_its_own_data_from_there(fan_hom
 
 
 def test_predict_reads_from_the_first_row_after_the_last_unusable_one(fan_home: Path) -> None:
-    predict = ("predict", "-m", "small", "--format", "json", "--csv", "OIL=oil.csv")
+    predict = ("predict", "-m", "fan", "--format", "json", "--csv", "OIL=oil.csv")
     write(fan_home, "oil.csv", closes())
     sound = json.loads(in_process(*predict, folder=fan_home).out)
     write(fan_home, "oil.csv", closes(20, 100))
@@ -70,7 +70,7 @@ def test_predict_reads_from_the_first_row_after_the_last_unusable_one(fan_home: 
 
 @pytest.mark.parametrize("value", [-1.0, 0.0])
 def test_predict_fails_where_a_row_that_it_reads_is_unusable(fan_home: Path, value: float) -> None:
-    predict = ("predict", "-m", "small", "--csv", "OIL=oil.csv")
+    predict = ("predict", "-m", "fan", "--csv", "OIL=oil.csv")
     write(fan_home, "oil.csv", closes(-1, value=value))
     assert_one_error(in_process(*predict, folder=fan_home), 4, "bad price", DAYS[-1])
     write(fan_home, "oil.csv", closes(400 - CONTEXT, value=value))
@@ -85,14 +85,14 @@ def test_one_unusable_symbol_of_a_table_leaves_the_others(fan_home: Path) -> Non
     other = pd.DataFrame({"B": walk(400, 3)}, index=pd.Index(DAYS, name="Date"))
     write(fan_home, "wide.csv", other.assign(A=closes(-1)["Close"], C=closes(50)["Close"]))
     outcome = in_process(
-        "predict", "-m", "small", "--csv", "wide.csv", "--format", "csv", folder=fan_home
+        "predict", "-m", "fan", "--csv", "wide.csv", "--format", "csv", folder=fan_home
     )
     assert outcome.code == 3
     assert {line.split(",")[1] for line in outcome.out.splitlines()[1:]} == {"B", "C"}
 
 
 def test_evaluate_reads_after_it_and_scores_nothing_against_it(fan_home: Path) -> None:
-    evaluate = ("evaluate", "-m", "small", "--format", "json", "--csv", "OIL=oil.csv")
+    evaluate = ("evaluate", "-m", "fan", "--format", "json", "--csv", "OIL=oil.csv")
     write(fan_home, "oil.csv", closes(100))
     outcome = in_process(*evaluate, folder=fan_home)
     assert outcome.code == 0, outcome.err

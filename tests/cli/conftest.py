@@ -1,10 +1,14 @@
 """Small models for all tests of the commands, trained once; every test gets a copy of them."""
 
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.cli.recomputed import LAST, Evaluated, in_units
+from tests.cli.recomputed import ROWS as LONG
 from tests.command_line import csv_text, in_process, walk
 
 ROWS = 300
@@ -28,27 +32,6 @@ threads = 1
 device = "cpu"
 """
 
-FAN_RECIPE = """\
-[data]
-csv = ["one.csv", "two.csv"]
-
-[window]
-context_length = 60
-horizon = 10
-
-[model]
-hidden_sizes = [4]
-
-[train]
-members = 2
-epochs = 2
-chunk_length = 60
-burn_in = 40
-
-[forecast]
-quantile_levels = [0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975]
-"""
-
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -68,20 +51,27 @@ def home(trained: Path, tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
-@pytest.fixture(scope="session")
-def trained_fan(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with a fan on two symbols; not to be changed."""
-    folder = tmp_path_factory.mktemp("fan")
-    (folder / "one.csv").write_text(csv_text(walk(700)))
-    (folder / "two.csv").write_text(csv_text(walk(700, seed=1)))
-    (folder / "fan.toml").write_text(FAN_RECIPE)
-    done = in_process("train", "--config", "fan.toml", folder=folder)
+@pytest.fixture(
+    scope="session", params=[(), ("--step-size", "3")], ids=["windows apart", "overlapping"]
+)
+def whole(
+    trained_fan: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Evaluated:
+    """The scores as JSON, and the long table of all windows in units of the last price."""
+    folder = tmp_path_factory.mktemp("long")
+    files: list[str] = []
+    for seed, name in enumerate(("one", "two")):  # long enough for tests
+        (folder / f"{name}.csv").write_text(csv_text(walk(LONG, seed=seed), LAST))
+        files += ["--csv", str(folder / f"{name}.csv")]
+    arguments = ("--format", "json", "--forecasts", str(folder / "long.csv"), *request.param)
+    done = in_process("evaluate", *files, *arguments, folder=trained_fan)
     assert done.code == 0, done.err
-    return folder
+    found: dict[str, Any] = json.loads(done.out)["scores"]
+    return found, in_units(folder / "long.csv")
 
 
 @pytest.fixture
-def fan_home(trained_fan: Path, tmp_path: Path) -> Path:
-    """A folder of one's own with that fan in it."""
-    shutil.copytree(trained_fan, tmp_path / "home")
-    return tmp_path / "home"
+def evaluated(whole: Evaluated) -> Evaluated:
+    """The same with the windows alone that the report shows."""
+    found, table = whole
+    return found, table[table["shown"]]

@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lstmcli.forecasting import forecaster
-from tests.command_line import Outcome, assert_one_error, hashes, in_process
+from tests.cli.conftest import RECIPE, ROWS
+from tests.command_line import Outcome, assert_one_error, hashes, in_process, sessions
 
 COLUMNS = ("stage", "model", "compared", "rewritings", "first_after", "last_after", "numbers")
 
@@ -107,6 +109,21 @@ def test_windows_are_chosen_as_for_scores(home: Path) -> None:
     ]
     assert found["windows"] == 3
     assert {each["rewritings"] for each in days} == {3}
+
+
+def test_the_dates_of_a_recipe_choose_the_same_windows_as_for_scores(home: Path) -> None:
+    """Copies of its prices are data that are named, of which its dates were left out."""
+    start = sessions(ROWS)[-25]
+    dates = f'\n[evaluate]\nstart = "{start}"\nend = "{sessions(ROWS)[-8]}"\nstep_size = 1\n'
+    (home / "dated.toml").write_text(RECIPE + dates)
+    assert in_process("train", "--config", "dated.toml", folder=home).code == 0
+    scored, audited = (
+        json.loads(in_process("evaluate", "--model", "dated", *words, folder=home).out)
+        for words in (("--format", "json"), ("--format", "json", "--audit"))
+    )
+    assert audited["windows"] == len(scored["forecasts"]) == 18
+    control, *_ = audited["comparisons"]
+    assert control["first_after"] == str(np.datetime64(start) - 1)
 
 
 def test_windows_in_fitted_rows_are_told(home: Path) -> None:

@@ -309,7 +309,7 @@ def test_table_shows_counts_scores_and_verdicts(issued: Path) -> None:
     assert "What the bands covered" in outcome.out
     assert "Verdict over steps 1, 5, 10: Against naive: " in outcome.out
     assert "Verdict over steps 1: Against naive: " in outcome.out
-    assert "on 4 dates, 2 symbols that do not overlap; a test needs 20." in outcome.out
+    assert "on 4 dates that do not overlap, 2 symbols; a test needs 20." in outcome.out
 
 
 def test_json_holds_what_the_tables_show(issued: Path) -> None:

@@ -10,58 +10,23 @@ import pytest
 from scipy import stats
 from utilsforecast import losses
 
-from tests.command_line import csv_text, in_process, walk
+from tests.cli.recomputed import (
+    FANS,
+    LEVELS,
+    TIGHT,
+    Evaluated,
+    Floats,
+    apart,
+    at_step,
+    deciding,
+    harvey_error,
+    mean_of,
+    pooled,
+    reach,
+)
 
-ROWS, LAST = 1000, np.datetime64("2020-01-31")
-LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 INNER = np.array([0.1, 0.25, 0.5, 0.75, 0.9])
 BANDS = {0.95: (0.025, 0.975), 0.8: (0.1, 0.9), 0.5: (0.25, 0.75)}
-FANS = ("fan/v0001", "gaussian_cone", "ewma_cone", "scaled_climatology")
-TIGHT: dict[str, float] = {"rel": 1e-9, "abs": 1e-12}
-
-
-@pytest.fixture(scope="module", params=[(), ("--step-size", "3")], ids=["apart", "overlapping"])
-def whole(
-    trained_fan: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> tuple[dict[str, Any], pd.DataFrame]:
-    """The scores as JSON, and the long table of all windows in units of the last price."""
-    folder = tmp_path_factory.mktemp("long")
-    files: list[str] = []
-    for seed, name in enumerate(("one", "two")):  # long enough for tests
-        (folder / f"{name}.csv").write_text(csv_text(walk(ROWS, seed=seed), LAST))
-        files += ["--csv", str(folder / f"{name}.csv")]
-    arguments = ("--format", "json", "--forecasts", str(folder / "long.csv"), *request.param)
-    done = in_process("evaluate", *files, *arguments, folder=trained_fan)
-    assert done.code == 0, done.err
-    found: dict[str, Any] = json.loads(done.out)["scores"]
-    return found, in_units(folder / "long.csv")
-
-
-@pytest.fixture
-def evaluated(
-    whole: tuple[dict[str, Any], pd.DataFrame],
-) -> tuple[dict[str, Any], pd.DataFrame]:
-    """The same with the windows alone that the report shows."""
-    found, table = whole
-    return found, table[table["shown"]]
-
-
-def in_units(path: Path) -> pd.DataFrame:
-    """Return a long table with its prices divided by the last close."""
-    table = pd.read_csv(path).rename(columns={"symbol": "unique_id", "actual": "y"})
-    prices = ["y", "median", "flat_low", "flat_high", "mase_scale"]
-    prices += [column for column in table if column.startswith("q")]
-    table[prices] = table[prices].div(table["last_close"], axis=0)
-    return table
-
-
-def pooled(by_window: pd.DataFrame, column: str) -> float:
-    """Average over the symbols of each cutoff, then over the cutoffs."""
-    return float(by_window.groupby("cutoff")[column].mean().mean())
-
-
-def at_step(table: pd.DataFrame, name: str, step: int) -> pd.DataFrame:
-    return table[(table["model"] == name) & (table["step"] == step)]
 
 
 def path_figures(rows: pd.DataFrame) -> dict[str, float]:
@@ -77,7 +42,7 @@ def path_figures(rows: pd.DataFrame) -> dict[str, float]:
 
 
 def test_errors_and_skills_of_paths_and_steps(
-    evaluated: tuple[dict[str, Any], pd.DataFrame],
+    evaluated: Evaluated,
 ) -> None:
     found, table = evaluated
     for where in ("path", "steps"):
@@ -100,8 +65,16 @@ def test_errors_and_skills_of_paths_and_steps(
                         assert at(skill) == pytest.approx(1 - ratio, abs=1e-9)
 
 
+def test_errors_of_each_symbol(evaluated: Evaluated) -> None:
+    found, table = evaluated
+    for (name, symbol), rows in table.groupby(["model", "unique_id"]):
+        scores = found["models"][name]["symbols"][symbol]
+        for key, figure in path_figures(rows).items():
+            assert scores[key] == pytest.approx(figure, **TIGHT)
+
+
 def test_pairs_carry_the_skills_of_the_paths(
-    evaluated: tuple[dict[str, Any], pd.DataFrame],
+    evaluated: Evaluated,
 ) -> None:
     found, table = evaluated
     figures = {name: path_figures(each) for name, each in table.groupby("model")}
@@ -110,13 +83,36 @@ def test_pairs_carry_the_skills_of_the_paths(
         key = "rmse" if pair["loss"] == "squared" else "crps"
         ratio = figures[pair["model"]][key] / figures[pair["other"]][key]
         assert pair["skill"] == pytest.approx(1 - ratio, abs=1e-9)
-        assert pair["interval"]["low"] is None or (
-            pair["interval"]["low"] <= pair["skill"] <= pair["interval"]["high"]
-        )
+
+
+def test_intervals_of_skills_from_resampled_blocks_of_dates(evaluated: Evaluated) -> None:
+    """Dates are drawn as documented: 2,000 times, squared errors first."""
+    found, table = evaluated
+    h = reach(table[table["model"] == "naive"])
+    block, generator = 1 if h == 1 else 2 * h, np.random.default_rng(0)
+    checked = 0
+    for loss in ("squared", "crps"):
+        names = list(found["models"]) if loss == "squared" else FANS
+        by_date = {
+            name: losses_by_date(table[table["model"] == name], loss).to_numpy() for name in names
+        }
+        n = len(by_date["scaled_climatology"])
+        count = -(-n // block)
+        starts = generator.integers(0, n, size=(2000, count))
+        rows = (starts[:, :, None] + np.arange(block)).reshape(2000, -1) % n
+        wider = np.sqrt(count / (count - 1)) * stats.t.ppf(0.975, count - 1)
+        for pair in (each for each in found["pairwise"] if each["loss"] == loss):
+            ours, theirs = (by_date[pair[key]][rows].mean(axis=1) for key in ("model", "other"))
+            ratio = ours / theirs if loss == "crps" else np.sqrt(ours / theirs)
+            ends = np.quantile(1 - ratio, [stats.norm.sf(wider), stats.norm.cdf(wider)])
+            shown = [pair["interval"][key] for key in ("low", "high")]
+            assert shown == pytest.approx(ends, abs=1e-9)
+            checked += 1
+    assert checked == len(found["models"]) - 1 + len(FANS) - 1
 
 
 def test_pinball_and_reliability_of_every_level(
-    evaluated: tuple[dict[str, Any], pd.DataFrame],
+    evaluated: Evaluated,
 ) -> None:
     found, table = evaluated
     for name in FANS:
@@ -135,7 +131,7 @@ def test_pinball_and_reliability_of_every_level(
 
 
 def test_coverage_and_width_of_every_band_at_every_step(
-    evaluated: tuple[dict[str, Any], pd.DataFrame],
+    evaluated: Evaluated,
 ) -> None:
     found, table = evaluated
     for name in FANS:
@@ -153,7 +149,7 @@ def test_coverage_and_width_of_every_band_at_every_step(
 
 
 def test_bands_that_are_judged_rest_on_all_phases(
-    whole: tuple[dict[str, Any], pd.DataFrame],
+    whole: Evaluated,
 ) -> None:
     found, table = whole
     for name in FANS:
@@ -166,9 +162,17 @@ def test_bands_that_are_judged_rest_on_all_phases(
             assert band["coverage"] == pytest.approx(pooled(rows.assign(c=held), "c"), abs=1e-12)
             width = pooled(rows.assign(w=rows[high] - rows[low]), "w")
             assert band["width"] == pytest.approx(width, **TIGHT)
+            series = rows.assign(c=held).groupby("cutoff")["c"].mean().sort_index().to_numpy()
+            error, n = harvey_error(series, reach(rows)), len(apart(rows))
+            if band["coverage"] in (0.0, 1.0):
+                error = max(error, np.sqrt(band["nominal"] * (1 - band["nominal"]) / n))
+            assert band["standard_error"] == pytest.approx(error, rel=1e-6)
+            off = abs(band["coverage"] - band["nominal"])
+            judged = n >= 20 and 2 * error <= 0.05
+            assert band["good"] == (off <= max(0.02, 2 * error) if judged else None)
 
 
-def test_histograms_of_the_fans(whole: tuple[dict[str, Any], pd.DataFrame]) -> None:
+def test_histograms_of_the_fans(whole: Evaluated) -> None:
     """Interpolated by numpy; where a fan does not reach, within its outer levels, one bin each."""
     found, table = whole
     columns = [f"q{level:g}" for level in LEVELS]
@@ -186,64 +190,26 @@ def test_histograms_of_the_fans(whole: tuple[dict[str, Any], pd.DataFrame]) -> N
             assert sum(each["shares"]) == pytest.approx(1.0)
 
 
-def test_direction_accuracy_at_every_headline_step(
-    evaluated: tuple[dict[str, Any], pd.DataFrame],
-) -> None:
-    found, table = evaluated
-    for name, model in found["models"].items():
-        for each in model["direction"]:
-            rows = table[(table["model"] == name) & (table["step"] == each["step"])]
-            calls = rows.assign(y=(rows["y"] > 1.0) * 1.0, called=(rows["median"] > 1.0) * 1.0)
-            hits = 1.0 - pooled(losses.mae(calls, ["called"]), "called")
-            if (rows["median"] == 1.0).all():
-                assert each["two_way"]["accuracy"] is None
-            else:
-                assert each["two_way"]["accuracy"] == pytest.approx(hits, abs=1e-12)
-            assert each["two_way"]["up_actual"] == pytest.approx(pooled(calls, "y"), abs=1e-12)
-
-
-def deciding(table: pd.DataFrame) -> pd.DataFrame:
-    """The windows of five phases of the grid, whichever of them are shown."""
-    days = read_days()
-    place = table["cutoff"].map(days)
-    horizon = int(table["step"].max())
-    return table[(place - place.min()) % horizon % -(-horizon // 5) == 0]
-
-
-def read_days() -> dict[str, int]:
-    lines = csv_text(walk(ROWS), LAST).splitlines()[1:]
-    return {line.split(",")[0]: number for number, line in enumerate(lines)}
-
-
-def losses_by_date(rows: pd.DataFrame, loss: str) -> pd.Series:
-    """The loss of whole paths, averaged over symbols at each cutoff, by cutoff in time."""
+def errors_of(rows: pd.DataFrame, loss: str) -> Any:
     if loss == "squared":
-        errors = (rows["median"] - rows["y"]) ** 2
-    else:
-        over = {level: rows["y"] - rows[f"q{level:g}"] for level in INNER}
-        errors = sum(np.maximum(q * gap, (q - 1) * gap) for q, gap in over.items()) * 2 / 5
-    return rows.assign(e=errors).groupby("cutoff")["e"].mean().sort_index()
+        return (rows["median"] - rows["y"]) ** 2
+    over = {level: rows["y"] - rows[f"q{level:g}"] for level in INNER}
+    return sum(np.maximum(q * gap, (q - 1) * gap) for q, gap in over.items()) * 2 / 5
 
 
-def reach_and_count(rows: pd.DataFrame) -> tuple[int, int]:
-    """How many cutoffs one window reaches across, and how many windows do not overlap."""
-    ends = rows.groupby("cutoff")["date"].max().sort_index()
-    days = ends.index.to_numpy()
-    reach = max(int((days[at:] < ends.iloc[at]).sum()) for at in range(len(days)))
-    count, free = 0, ""
-    for day, end in ends.items():
-        if str(day) >= free:
-            count, free = count + 1, str(end)
-    return reach, count
+def losses_by_date(rows: pd.DataFrame, loss: str) -> "pd.Series[float]":
+    """The loss of whole paths, averaged over symbols at each cutoff, by cutoff in time."""
+    return rows.assign(e=errors_of(rows, loss)).groupby("cutoff")["e"].mean().sort_index()
 
 
 def test_p_values_and_skills_by_phase_over_all_that_decides(
-    whole: tuple[dict[str, Any], pd.DataFrame],
+    whole: Evaluated,
 ) -> None:
     """Diebold-Mariano in plain numpy, against Student's t of scipy."""
     found, table = whole
     rows = deciding(table)
-    h, n = reach_and_count(rows[rows["model"] == "naive"])
+    one = rows[rows["model"] == "naive"]
+    h, n = reach(one), len(apart(one))
     assert (h, n) == (5, found["n_independent"])
     assert n >= 20
     checked = 0
@@ -262,7 +228,7 @@ def test_p_values_and_skills_by_phase_over_all_that_decides(
                 if test["test"]["p"] is None:  # the same losses
                     np.testing.assert_allclose(ours, theirs, rtol=1e-9)
                     continue
-                statistic = harvey(ours - theirs, h)
+                statistic = (ours - theirs).mean() / harvey_error(ours - theirs, h)
                 assert test["test"]["statistic"] == pytest.approx(statistic, rel=1e-6)
                 p = 2 * stats.t.sf(abs(statistic), n - 1)
                 assert test["test"]["p"] == pytest.approx(p, rel=1e-6)
@@ -270,19 +236,67 @@ def test_p_values_and_skills_by_phase_over_all_that_decides(
     assert checked > 20
 
 
-def harvey(d: np.ndarray[Any, np.dtype[np.float64]], h: int) -> float:
-    n, apart = len(d), d - d.mean()
-    gamma = [float(np.sum(apart[k:] * apart[: n - k])) / n for k in range(h)]
-    variance = gamma[0] + 2 * sum(gamma[1:])
-    if variance <= 0:
-        variance = gamma[0] + 2 * sum((1 - k / h) * gamma[k] for k in range(1, h))
-    factor = (n + 1 - 2 * h + h * (h - 1) / n) / n
-    return float(d.mean() / np.sqrt(variance / n) * np.sqrt(factor))
+def test_the_joint_test_over_symbols_from_resampled_blocks_of_dates(whole: Evaluated) -> None:
+    """Largest statistic of any symbol in 2,000 resamples of the dates, drawn as documented."""
+    found, table = whole
+    rows = deciding(table)
+    h = reach(rows[rows["model"] == "naive"])
+    checked = 0
+    for name, model in found["models"].items():
+        for loss, rival, key in (
+            ("squared", "naive", "symbol_tests"),
+            ("crps", "scaled_climatology", "symbol_crps_tests"),
+        ):
+            if name == rival or not model[key]:
+                assert name == rival or loss == "crps"
+                continue
+            gains = window_losses(rows, rival, loss) - window_losses(rows, name, loss)
+            table_of_gains = gains.unstack("unique_id").sort_index().to_numpy()  # (U, S)
+            expected = joint_test(table_of_gains, h)
+            for symbol, gain, p in zip(sorted(model[key]), *expected, strict=True):
+                test = model[key][symbol]
+                assert test["gain"] == pytest.approx(gain, rel=1e-6, abs=1e-12)
+                assert test["n"] == found["n_independent"]
+                if test["p"] is None:
+                    assert test["why"] == "no variation"
+                    continue
+                assert test["p"] == pytest.approx(p, abs=1e-9)
+                checked += 1
+    assert checked >= 8
 
 
-def test_chances_of_a_rise_against_their_base_rate(
-    whole: tuple[dict[str, Any], pd.DataFrame], trained_fan: Path
-) -> None:
+def window_losses(rows: pd.DataFrame, name: str, loss: str) -> "pd.Series[float]":
+    """The loss of the path of each symbol and cutoff."""
+    own = rows[rows["model"] == name]
+    return own.assign(e=errors_of(own, loss)).groupby(["cutoff", "unique_id"])["e"].mean()
+
+
+def joint_test(gains: Floats, h: int) -> tuple[Floats, Floats]:
+    """The mean gain of each symbol, and the share of resamples whose largest one is as great."""
+    n, lag = len(gains), 2 * (h - 1)
+    centred = gains - gains.mean(axis=0)
+    variance = (centred**2).mean(axis=0)
+    for k in range(1, lag + 1):
+        shifted = (centred[k:] * centred[:-k]).sum(axis=0) / n
+        variance = variance + 2 * (1 - k / (lag + 1)) * shifted
+    error = np.sqrt(np.maximum(variance, 0) / n)
+    tested = error > 0
+    block = 1 if h == 1 else 2 * h
+    count = -(-n // block)
+    starts = np.random.default_rng(0).integers(0, n, size=(2000, count))
+    drawn = ((starts[:, :, None] + np.arange(block)).reshape(2000, -1) % n)[:, :n]
+    means = centred[:, tested][drawn].mean(axis=1)  # (2000, S)
+    wider = stats.t.ppf(0.975, count - 1) / stats.norm.ppf(0.975) * np.sqrt(count / (count - 1))
+    wider *= np.sqrt(6 / 5) if h > 1 else 1
+    largest = (means / error[tested]).max(axis=1, initial=-np.inf) * wider
+    p = np.full(gains.shape[1], np.nan)
+    for at, s in enumerate(np.flatnonzero(tested)):
+        beyond = np.sum(largest >= gains[:, s].mean() / error[tested][at])
+        p[s] = (1 + beyond) / 2001
+    return gains.mean(axis=0), p
+
+
+def test_chances_of_a_rise_against_their_base_rate(whole: Evaluated, trained_fan: Path) -> None:
     found, table = whole
     metadata = json.loads((trained_fan / "data/models/fan/v0001/metadata.json").read_text())
     for name in FANS:
@@ -298,13 +312,17 @@ def test_chances_of_a_rise_against_their_base_rate(
                 for column in ("probability_of_rise", "base_rate_of_rise")
             )
             assert each["brier"] == pytest.approx(brier, **TIGHT)
+            assert each["brier_base"] == pytest.approx(base, **TIGHT)
+            assert each["rose"] == pytest.approx(mean_of(rows, rose), **TIGHT)
             assert each["skill"] == pytest.approx(1 - brier / base, abs=1e-9)
             assert each["mean"] == pytest.approx(pooled(rows, "probability_of_rise"), **TIGHT)
-            counts = np.bincount((rows["probability_of_rise"] * 10).astype(int), minlength=10)
+            counts = np.bincount(
+                (rows["probability_of_rise"] * 10 + 1e-9).astype(int), minlength=10
+            )
             assert [one["n_windows"] for one in each["reliability"]] == counts.tolist()
 
 
-def test_chances_follow_from_the_quantiles(whole: tuple[dict[str, Any], pd.DataFrame]) -> None:
+def test_chances_follow_from_the_quantiles(whole: Evaluated) -> None:
     _, table = whole
     rows = table[table["model"] == "fan/v0001"].iloc[::50]
     for _, row in rows.iterrows():
@@ -312,55 +330,3 @@ def test_chances_follow_from_the_quantiles(whole: tuple[dict[str, Any], pd.DataF
         chance = 1 - np.interp(0.0, fan, LEVELS)
         assert row["probability_of_rise"] == pytest.approx(chance, abs=1e-9)
     assert table.loc[table["model"] == "naive", "probability_of_rise"].isna().all()
-
-
-def test_trends_of_a_fan_follow_from_its_quantiles_and_the_flat_band(
-    evaluated: tuple[dict[str, Any], pd.DataFrame],
-) -> None:
-    found, table = evaluated
-    rows = at_step(table, "fan/v0001", 10)
-    ends = np.log(rows[["flat_low", "flat_high"]].to_numpy())
-    fans = np.log(rows[[f"q{level:g}" for level in LEVELS]].to_numpy())
-    below = np.array([np.interp(both, fan, LEVELS) for both, fan in zip(ends, fans, strict=True)])
-    called = np.argmax(np.column_stack([below[:, 0], np.diff(below), 1 - below[:, 1]]), axis=1)
-    assert_trends(found["models"]["fan/v0001"], rows, called, found["flat_band"])
-
-
-def assert_trends(
-    model: dict[str, Any],
-    rows: pd.DataFrame,
-    called: np.ndarray[Any, np.dtype[np.int64]],
-    flat_band: float,
-) -> None:
-    """Compare the table of what was called when, and its accuracy; 0, 1, 2 are down, flat, up."""
-    moves, bound = np.log(rows["y"]), flat_band * rows["sigma"] * np.sqrt(rows["step"])
-    happened = np.where(moves.abs() < bound, 1, np.where(moves > 0, 2, 0))
-    found = model["direction"][-1]["three_way"]
-    table = np.zeros((3, 3), dtype=int)
-    np.add.at(table, (happened, called), 1)
-    assert found["confusion"] == table.tolist()
-    right = rows.assign(r=(happened == called).astype(float))
-    assert found["accuracy"] == pytest.approx(pooled(right, "r"), abs=1e-12)
-
-
-def test_trends_of_a_point_model_follow_from_its_thresholds(trained: Path, tmp_path: Path) -> None:
-    long = tmp_path / "long.csv"
-    arguments = ("--format", "json", "--step-size", "1", "--forecasts", str(long))
-    done = in_process("evaluate", *arguments, folder=trained)
-    found = json.loads(done.out)["scores"]
-    table = in_units(long)
-    rows = at_step(table, "tiny/v0001", 5)
-    low = rows["median"] < rows["flat_low"]
-    called = np.where(rows["median"] > rows["flat_high"], 2, np.where(low, 0, 1))
-    assert set(called) == {0, 1, 2}
-    assert_trends(found["models"]["tiny/v0001"], rows, called, found["flat_band"])
-    trend = json.loads((trained / "data/models/tiny/v0001/metadata.json").read_text())["trend"]
-    edge = np.log(rows["flat_low"]) / rows["sigma"] / np.sqrt(5)
-    np.testing.assert_allclose(edge, trend["low"][4], rtol=1e-6)
-    # The scale of MASE and the volatility of a context, from the prices alone.
-    split = json.loads((trained / "data/models/tiny/v0001/metadata.json").read_text())["split"]
-    prices = pd.read_csv(trained / "prices.csv", index_col="Date")["Close"]
-    scale = prices[: prices.index.get_loc(split["test_start"])].diff().abs().mean()
-    np.testing.assert_allclose(rows["mase_scale"] * rows["last_close"], scale, rtol=1e-9)
-    sigma = np.log(prices).diff().rolling(9).std()
-    np.testing.assert_allclose(rows["sigma"], sigma[rows["cutoff"]], rtol=1e-9)

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from lstmcli.evaluation.bands import bands
-from lstmcli.evaluation.intervals import hac_standard_error
+from lstmcli.evaluation.intervals import overlapping_error
 from lstmcli.evaluation.pooling import Pool
 from lstmcli.forecasting.baselines import gaussian_cone
 from lstmcli.forecasting.forecast import Forecast
@@ -37,7 +38,7 @@ def test_coverage_and_its_error_agree_with_their_slow_twins():
     assert found.coverage == pytest.approx(sum(held) / 60)
     binomial = np.sqrt(0.8 * 0.2 / 12)
     assert found.standard_error == pytest.approx(
-        max(hac_standard_error(np.array(held), 4), binomial)
+        max(overlapping_error(np.array(held), 5)[0], binomial)
     )
     assert (found.n_dates, found.test.n) == (60, 12)
 
@@ -83,6 +84,41 @@ def test_several_symbols_get_an_error_but_no_independent_test():
     found = bands(fan(80, 0.02), 1, actual, Pool(cutoff, cutoff + np.timedelta64(1, "D")))[0]
     assert found.n_dates == 40
     assert "not independent" in found.test.why
+
+
+def panels(dates, symbols, runs, true=0.8, reach=5):
+    """Bands of many symbols that move together, each window five days long, at every date."""
+    z = np.abs(stats.norm.ppf((1.0 - true) / 2.0))
+    n = (dates - 1) * reach + 1
+    generator = np.random.default_rng(dates)
+    cutoff, number = np.tile(DAY + np.arange(n), symbols), np.repeat(np.arange(symbols), n)
+    made = Forecast(
+        np.zeros((n * symbols, 1)), np.tile([-z, 0.0, z], (n * symbols, 1, 1)), (0.1, 0.5, 0.9)
+    )
+    for _ in range(runs):
+        common, own = (generator.standard_normal((n + reach, k)) for k in (1, symbols))
+        walks = np.cumsum(np.sqrt(0.4) * common + np.sqrt(0.6) * own, axis=0)
+        moves = (walks[reach:] - walks[:-reach]) / np.sqrt(reach)
+        yield bands(made, 1, moves.T.ravel(), Pool(cutoff, cutoff + reach, number))[0]
+
+
+def test_the_error_of_overlapping_windows_of_many_symbols_is_neither_small_nor_large():
+    """Bartlett's weights made it 15 % too small, and a true fan "not calibrated" in 10 %."""
+    found = list(panels(100, 5, 600))
+    spread = np.std([band.coverage for band in found])
+    assert np.mean([band.standard_error for band in found]) == pytest.approx(spread, rel=0.1)
+    assert np.mean([band.good is False for band in found]) < 0.08
+
+
+def test_a_few_dates_of_many_symbols_judge_nothing():
+    """Of 21 symbols on five dates, one true fan in five was said to be not calibrated."""
+    assert {band.good for band in panels(5, 21, 50)} == {None}
+
+
+def test_windows_that_all_overlap_have_no_error():
+    cutoff = np.tile(DAY + np.arange(3), 2)
+    found = bands(fan(6, 0.02), 1, np.zeros(6), Pool(cutoff, cutoff + np.timedelta64(9, "D")))[0]
+    assert (found.standard_error, found.good) == (None, None)
 
 
 def test_point_forecasts_and_futures_have_no_bands():

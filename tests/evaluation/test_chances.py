@@ -51,6 +51,15 @@ def test_a_fan_that_knows_more_than_the_base_rate_has_skill_and_is_reliable():
     assert [each.n_windows for each in found.reliability[::9]] == [0, 0]
 
 
+def test_a_chance_of_a_tenth_is_none_below_a_tenth():
+    """A fan from 10 to 90 % gives no other chance to what lies beyond it: 1 - 0.9 in floats."""
+    cutoff = DAY + np.arange(2)
+    pool = Pool(cutoff, cutoff + np.timedelta64(1, "D"))
+    beyond = Forecast(np.zeros((2, 1)), np.array([[[-0.3, -0.2, -0.1]], [[0.1, 0.2, 0.3]]]), LEVELS)
+    found = chances(beyond, 1, np.array([-0.1, 0.1]), pool, 0.5)
+    assert [k for k, each in enumerate(found.reliability) if each.n_windows] == [1, 9]
+
+
 def test_without_a_base_rate_there_is_no_skill_and_without_a_fan_no_chance():
     cutoff = DAY + np.arange(3)
     pool = Pool(cutoff, cutoff + np.timedelta64(1, "D"))

@@ -11,9 +11,9 @@ from scipy import stats
 
 from lstmcli.errors import DataError
 from lstmcli.evaluation.backtest import Backtest
+from lstmcli.evaluation.intervals import overlapping_error
 from lstmcli.evaluation.metrics import mase_scale
 from lstmcli.evaluation.scores import score
-from lstmcli.evaluation.significance import harvey_statistic
 from lstmcli.evaluation.tails import fit_tails
 from lstmcli.evaluation.trend import Thresholds, fit_thresholds, scaled_moves
 from lstmcli.forecasting import baselines
@@ -226,10 +226,32 @@ def test_a_test_counts_the_dates_that_do_not_overlap():
         .mean(axis=0)
         for n in ("net", "drift")
     )
-    statistic, _ = harvey_statistic(net - drift, 5)
+    statistic = (net - drift).mean() / overlapping_error(net - drift, 5)[0]
     test = found.models["net"].tests["drift"].test
     assert (test.n, test.statistic) == (24, pytest.approx(statistic, rel=1e-9))
     assert test.p == pytest.approx(2.0 * stats.t.sf(abs(statistic), 23), rel=1e-9)
+
+
+def test_windows_that_a_model_was_fitted_on_enter_no_test_and_no_band():
+    backtest = panel(n_symbols=2, n_cutoffs=160, step_size=1)
+    known = backtest.cutoff < backtest.cutoff[40]
+    found, alone = (
+        score(each, model="net", mase_scales={}, base_rates=(0.5,) * 5, in_training=seen)
+        for each, seen in ((backtest, known), (backtest.keep(~known), None))
+    )
+    assert (found.n_independent, found.n_deciding) == (24, 240)
+    for name, every in found.models.items():
+        sound = alone.models[name]
+        for part in ("tests", "crps_tests", "symbol_tests", "bands", "pit", "chances", "movement"):
+            assert getattr(every, part) == getattr(sound, part), part
+        for one, other in zip(every.direction, sound.direction, strict=True):
+            for part in ("test", "interval", "independent_accuracy", "n_independent"):
+                assert getattr(one.two_way, part) == getattr(other.two_way, part), part
+            assert one.two_way.n_windows == other.two_way.n_windows + 80
+    assert found.n_windows == 320
+    nothing = score(backtest, model="net", mase_scales={}, in_training=known | True)
+    assert nothing.models["net"].bands == ()
+    assert nothing.models["net"].direction[0].two_way.test.p is None
 
 
 def test_a_fan_is_scored_on_crps_and_bands_and_a_point_is_not():
@@ -311,3 +333,12 @@ def test_unused_thresholds_do_no_harm():
     limits = Thresholds(np.zeros(5), np.zeros(5))
     found = score(panel(), model="net", mase_scales={}, thresholds={"other": limits})
     assert found.models["net"].direction[-1].trend_from == "fan"
+
+
+def test_calendars_count_the_windows_of_which_anything_has_happened():
+    backtest = replace(panel(n_symbols=2, n_cutoffs=30), calendar=np.repeat([0, 1], 30))
+    backtest.actual[[29, 59, 58]] = np.nan
+    found = score(backtest, model="net", mase_scales={})
+    counts = [(each.n_windows, each.n_independent) for each in found.calendars]
+    assert counts == [(29, 29), (28, 28)]
+    assert found.n_windows == 57

@@ -145,7 +145,7 @@ def copying(known):
 def test_moves_that_know_nothing_may_just_repeat_the_last_price(known, copies):
     found = str(verdict(score(copying(known), model="net", mase_scales={})))
     assert ("it may just repeat the last price" in found) is copies
-    assert ("Predicted moves do not follow the actual ones (correlation" in found) is copies
+    assert ("Predicted moves follow the actual ones no more than by chance (" in found) is copies
 
 
 def test_a_model_that_beats_naive_by_half_is_never_called_a_copy():
@@ -179,6 +179,18 @@ def test_symbols_are_named_after_the_claim_for_all_of_them():
     assert not any("Symbol" in each or "Better" in each for each in few.lines)
 
 
+def test_no_symbol_is_named_where_the_hardest_baseline_is_not_beaten():
+    """The order of claims is naive, the hardest, symbols; it stops at the first that fails."""
+    actual = np.random.default_rng(3).normal(0.02, 0.02, (180, 1))
+    found = judge(
+        lambda a, g: np.full(a.shape, 0.019) + g.normal(0, 2e-3, a.shape),
+        n=60, symbols=3, actual=actual, drift=0.02,
+    )  # fmt: skip
+    assert found.lines[0].startswith("Better than naive: ")
+    assert " more error than drift (p = 0.012), the hardest" in found.lines[0]
+    assert not any(each.startswith("Symbol by symbol") for each in found.lines)
+
+
 def test_no_call_of_direction_is_said():
     found = judge(lambda actual, _: np.zeros(actual.shape))
     assert "No direction: it predicts no move, so it makes no call." in found.lines
@@ -191,14 +203,36 @@ def test_a_model_that_always_says_the_same_has_no_view_on_direction(call, word):
     assert not any(each.startswith("Direction") for each in found.lines)
 
 
+def test_a_single_window_shows_no_habit():
+    (line,) = [each for each in judge(noise, n=1).lines if "irection" in each]
+    assert line.startswith("Direction: right ")
+
+
 def test_a_model_that_equals_naive_is_said_to():
     found = judge(lambda actual, _: np.full(actual.shape, 1e-7))
     assert found.lines[0].startswith("Against naive: the same error")
 
 
+def test_a_gain_too_small_to_be_shown_is_no_claim():
+    """Sure, since it is the same share of every move, and yet 0.03 % of the error."""
+    found = judge(lambda actual, _: 3e-4 * actual, n=400)
+    assert found.word == "not proven"
+    assert found.lines[0].startswith("Against naive: the same error; ")
+
+
+def test_any_error_is_more_than_none():
+    still = np.zeros((30, 1))
+    found = judge(lambda actual, _: np.full(actual.shape, 0.01), n=30, actual=still)
+    assert found.lines[0].startswith("Against naive: some error, where naive made none, on 30")
+    exact = judge(lambda actual, _: actual, n=30, actual=still)
+    assert exact.lines[0].startswith("Against naive: the same error, on 30")
+
+
 def test_several_symbols_are_counted_by_date():
     found = judge(noise, n=30, symbols=4)
     assert found.lines[0].endswith(", on 30 dates, 4 symbols.")
+    overlapping = verdict(score(panel(n_cutoffs=120, step_size=1), model="net", mase_scales={}))
+    assert ", on 24 dates that do not overlap, 3 symbols." in overlapping.lines[0]
 
 
 @pytest.mark.parametrize(

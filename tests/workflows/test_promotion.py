@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -140,6 +141,33 @@ def test_too_few_sessions_are_told_exactly(tmp_path: Path, horizon: int, found: 
     enough = after(found + told.sessions_needed).comparison
     assert enough is not None
     assert enough.p is not None
+
+
+def test_a_share_and_a_coin_are_judged_as_soon_as_their_blocks_of_time_allow(
+    tmp_path: Path,
+) -> None:
+    """Cutoffs of two calendars counted twice asked for whole horizons that nothing could test."""
+    share, coin = walks(700, symbols=1)[0], make_prices("COIN", Close=random_walk(1200, seed=5))
+    days = pd.date_range("2000-01-03", periods=1200, name="Date")
+    coin = replace(coin, frame=coin.frame.set_axis(days))
+    keep(tmp_path, untrained(settings()), day(share, 200))
+
+    def after(sessions: int) -> Decision:
+        seen = replace(share, frame=share.frame.iloc[: 200 + sessions])
+        last = seen.frame.index[-1]
+        both = [seen, replace(coin, frame=coin.frame[coin.frame.index <= last])]
+        return judged(tmp_path, fan(settings(), 0.1), both)
+
+    for sessions in (30, 80):
+        needed = after(sessions).sessions_needed
+        assert needed is not None
+        assert sessions + needed in range(95, 115)
+    for sessions in (115, 300, 450):
+        found = after(sessions).comparison
+        assert found is not None
+        assert (found.steps, found.why) == (5, None)
+        assert found.n_independent in range(sessions // 5 - 3, sessions // 5 + 1)
+        assert found.n_dates > 100 or sessions == 115
 
 
 def test_a_fan_against_a_point_model_is_judged_by_rmse(tmp_path: Path) -> None:
