@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lstmcli.evaluation.distributions import chi2_sf, normal_sf, student_t_two_sided
 from lstmcli.evaluation.intervals import MIN_WINDOWS, overlapping_error
-from lstmcli.evaluation.pooling import Pool
+from lstmcli.evaluation.pooling import Pool, mean_known
 
 Floats = NDArray[np.float64]
 ASYMPTOTIC = 100  # windows from which the normal is a guide
@@ -88,6 +88,10 @@ def direction_test(
         test = fisher_exact if n < ASYMPTOTIC else pesaran_timmermann
         return test(predicted_up, actual_up)
     x, y = (pool.by_symbol(each.astype(np.float64)) for each in (predicted_up, actual_up))
+    if not _varies(x):
+        return _undefined(name, n, "each symbol has the same answer every time")
+    if not _varies(y):
+        return _undefined(name, n, "the outcome of each symbol was the same every time")
     return _permutation(name, x - np.nanmean(x), y - np.nanmean(y))
 
 
@@ -102,7 +106,8 @@ def _permutation(name: str, x: Floats, y: Floats) -> SignificanceTest:
         [agreement[at, generator.permutation(len(x))].sum() for _ in range(_PERMUTATIONS)]
     )
     beyond = int(np.count_nonzero(drawn >= found - 1e-12))
-    statistic = None if drawn.std() == 0.0 else float((found - drawn.mean()) / drawn.std())
+    spread = float(drawn.std())
+    statistic = None if spread < 1e-9 else (found - float(drawn.mean())) / spread
     return SignificanceTest(name, statistic, (1 + beyond) / (1 + _PERMUTATIONS), len(x))
 
 
@@ -169,6 +174,11 @@ def _no_direction_test(
     if actual_up.all() or not actual_up.any():
         return "the outcome was the same every time"
     return None
+
+
+def _varies(values: Floats) -> bool:
+    """Whether any symbol's values change from date to date, (U, S) with NaN for none."""
+    return bool(np.nanmax(np.abs(values - mean_known(values, axis=0))) > 1e-9)
 
 
 def _bernoulli_log_likelihood(hits: int, n: int, p: float) -> float:
