@@ -78,7 +78,7 @@ def assert_caught(folder: Path, *words: str) -> None:
 def feature(monkeypatch: Plant, values: Callable[[pd.DataFrame], Any]) -> None:
     """Let the network read these instead of the volume."""
 
-    def leaky(prices: Prices, name: str, adjustment: NDArray[np.float64]) -> NDArray[np.float64]:
+    def leaky(prices: Prices, *rest: Any) -> NDArray[np.float64]:
         return np.asarray(values(prices.frame), dtype=np.float64)
 
     monkeypatch.setattr(series_module, "_feature", leaky)
@@ -88,7 +88,7 @@ def memoised(monkeypatch: Plant, values: Callable[[pd.DataFrame], "pd.Series[flo
     """The same, computed once a symbol and looked up by date from then on."""
     cache: dict[str, pd.Series[float]] = {}
 
-    def leaky(prices: Prices, name: str, adjustment: NDArray[np.float64]) -> NDArray[np.float64]:
+    def leaky(prices: Prices, *rest: Any) -> NDArray[np.float64]:
         known = cache.setdefault(prices.symbol, values(prices.frame))
         return known.reindex(prices.frame.index).to_numpy(np.float64)
 

@@ -77,6 +77,10 @@ def test_directions_on_windows_that_do_not_overlap(evaluated: Evaluated) -> None
         if called.nunique() == 1:
             assert "no view on direction" in said["test"]["why"]
             continue
+        if (called.groupby(own["unique_id"]).nunique() == 1).all():
+            assert said["test"]["why"] == "each symbol has the same answer every time"
+            tested += 1
+            continue
         assert said["test"]["p"] == pytest.approx(permuted(own, called, went), abs=1e-9)
         tested += 1
     assert tested >= 3

@@ -167,6 +167,22 @@ def test_several_symbols_are_tested_by_permuting_dates():
     assert found.p == pytest.approx(exact, abs=3.0 * math.sqrt(exact / 4999) + 1 / 5000)
 
 
+def test_the_permutation_agrees_with_a_plain_loop_over_the_same_orders():
+    generator = np.random.default_rng(14)
+    actual = generator.random((3, 30)) < 0.5
+    called = np.where(generator.random((3, 30)) < 0.7, actual, ~actual)
+    x, y = (each - each.mean() for each in (called, actual))
+    agreement = [[np.mean(x[:, i] * y[:, j]) for j in range(30)] for i in range(30)]
+    found, orders = sum(agreement[i][i] for i in range(30)), np.random.default_rng(0)
+    drawn = []
+    for _ in range(4999):
+        order = orders.permutation(30)
+        drawn.append(sum(agreement[i][order[i]] for i in range(30)))
+    test = direction_test(called.ravel(), actual.ravel(), pool(30, 3))
+    assert test.p == (1 + sum(each >= found - 1e-12 for each in drawn)) / 5000
+    assert test.statistic == pytest.approx((found - np.mean(drawn)) / np.std(drawn))
+
+
 def test_symbols_that_rise_more_often_than_others_are_no_view_on_dates():
     """Always up for the symbol that rises, always down for the one that falls: no timing."""
     generator = np.random.default_rng(11)

@@ -286,10 +286,8 @@ def test_scaler_fitted_on_all_rows(home: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("model", ["recursive", "fan"])
 def test_target_in_the_features(home: Path, monkeypatch: pytest.MonkeyPatch, model: str) -> None:
-    def tomorrows_close(
-        table: Prices, feature: str, adjustment: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        return np.append(table.frame["Close"].to_numpy()[1:], np.nan)
+    def tomorrows_close(prices: Prices, *rest: Any) -> NDArray[np.float64]:
+        return np.append(prices.frame["Close"].to_numpy()[1:], np.nan)
 
     monkeypatch.setattr(series_module, "_feature", tomorrows_close)
     found = leaks(run(home, model))
