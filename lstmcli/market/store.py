@@ -236,7 +236,7 @@ def _csv(
 def _texts(
     values: np.ndarray[Any, np.dtype[np.float64]], shown: Callable[[float], str]
 ) -> list[str]:
-    return ["" if np.isnan(value) else shown(value) for value in values.tolist()]
+    return ["" if value != value else shown(value) for value in values.tolist()]  # NaN is not NaN
 
 
 def _rounded(value: float) -> str:
