@@ -1,0 +1,62 @@
+"""The folder in which the frozen commands run: shipped data, files made of them, a feed."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+from tests.readme import README
+from tests.yahoo_stand_in import stand_in
+
+ROOT = README.parent
+_INPUTS = Path(__file__).parent / "inputs"
+
+
+@contextmanager
+def world(folder: Path) -> Iterator[None]:
+    """Fill a folder as a clone has it, with the files that the commands name, and run the feed.
+
+    The feed knows ^GSPC, AAPL, MSFT, KO, PEP and NEWCO; BUSY is refused for too many requests.
+    """
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    shutil.copytree(ROOT / "data", folder / "data", ignore=_users_own)
+    shutil.copytree(_INPUTS, folder / "inputs")
+    index = _read("sp500.csv")
+    stocks = _read("us20.csv.gz")
+    _write_files(folder, index, stocks)
+    with stand_in() as feed:
+        feed.serve("^GSPC", index["2014":].assign(**{"Dividends": 0.0, "Stock Splits": 0.0}))
+        for symbol in ("AAPL", "MSFT", "KO", "PEP"):
+            feed.serve(symbol, _bars(stocks.loc["2014":, symbol]))
+        feed.serve("NEWCO", _bars(stocks.loc["2021-06":, "XOM"]))
+        feed.always["BUSY"] = "429"
+        yield
+
+
+def _users_own(folder: str, names: list[str]) -> list[str]:
+    """Return what of the shipped data is none of them."""
+    return [name for name in names if Path(folder, name).is_dir()]
+
+
+def _read(name: str) -> pd.DataFrame:
+    return pd.read_csv(ROOT / "data" / name, index_col="Date", parse_dates=True)
+
+
+def _bars(close: "pd.Series[float]") -> pd.DataFrame:
+    """Return closes as bars that Yahoo could send."""
+    prices = dict.fromkeys(("Open", "High", "Low", "Close", "Adj Close"), close)
+    return pd.DataFrame({**prices, "Volume": 1000.0, "Dividends": 0.0, "Stock Splits": 0.0})
+
+
+def _write_files(folder: Path, index: pd.DataFrame, stocks: pd.DataFrame) -> None:
+    index["2012":].to_csv(folder / "prices.csv")
+    stocks.loc["2017":, ["PG", "WMT"]].to_csv(folder / "wide.csv", sep=";", decimal=",")
+    weeks = index["Close"].resample("W-MON", label="left", closed="left").last()
+    weeks.to_csv(folder / "bars.csv")
+    gaps = index.loc["2016":, ["Close"]].drop(index=index["2017-03-06":"2017-03-10"].index)
+    gaps.loc["2018-02":] /= 4
+    gaps.to_csv(folder / "gaps.csv")
+    (folder / "my-symbols.txt").write_text("# two of one line\nKO,PEP\n")
+    (folder / "symbols.txt").write_text("^GSPC\nNOSUCH\n")
