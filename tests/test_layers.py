@@ -34,6 +34,9 @@ ALLOWED = {
     "yfinance": lambda name: name == "market/yahoo.py",
     "pydantic": lambda name: name == "config.py",
     "optuna": lambda name: name in OPTUNA,
+    "matplotlib": lambda name: name == "report/picture.py",
+    "plotext": lambda name: name == "report/terminal_plot.py",
+    "jinja2": lambda name: name == "report/page.py",
 }
 
 
@@ -134,6 +137,11 @@ def test_the_package_itself_loads_nothing_heavy() -> None:
     assert modules_after("import lstmcli, lstmcli.errors, lstmcli.atomic").isdisjoint(
         {"torch", "pandas", "yfinance", "pydantic"}
     )
+
+
+def test_the_page_and_the_pictures_load_their_libraries_when_they_are_made() -> None:
+    loaded = modules_after("import lstmcli.report.page, lstmcli.report.terminal_plot")
+    assert loaded.isdisjoint({"jinja2", "matplotlib", "plotext"})
 
 
 def test_a_list_of_the_store_loads_no_torch(tmp_path: Path) -> None:

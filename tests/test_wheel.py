@@ -13,6 +13,7 @@ import pytest
 from tests.command_line import one_after_another
 
 ROOT = Path(__file__).parent.parent
+TEMPLATES = ("page.html", "macros.html", "page.css")
 TINY = ("--set", "train.epochs=1", "--set", "model.hidden_sizes=[4]")
 
 
@@ -36,9 +37,10 @@ def test_wheel_does_the_main_job_outside_a_clone(wheel: Path, tmp_path: Path) ->
     _main_job(python, tmp_path)
 
 
-def test_wheel_carries_the_style_of_the_page_and_the_table_of_sessions(wheel: Path) -> None:
+def test_wheel_carries_the_templates_of_the_page_and_the_table_of_sessions(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
-    assert {"lstmcli/report/report.css", "lstmcli/market/sessions.npz"} <= held
+    templates = {f"lstmcli/report/templates/{name}" for name in TEMPLATES}
+    assert {*templates, "lstmcli/market/sessions.npz"} <= held
 
 
 @pytest.mark.install

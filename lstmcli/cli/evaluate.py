@@ -219,11 +219,12 @@ def evaluate(
 
     with importing():
         from lstmcli.report.evaluate import evaluate_view
-        from lstmcli.report.evaluate_plot import plot_backtest
+        from lstmcli.report.fans import walks
         from lstmcli.report.forecasts_file import forecasts_file
-        from lstmcli.report.html import check_page, write_page
         from lstmcli.report.output import emit
+        from lstmcli.report.page import check_page, write_page
         from lstmcli.report.picture import check_plot
+        from lstmcli.report.terminal_plot import draw_plot
         from lstmcli.workflows.evaluate import evaluate as run
 
     check_page(page)
@@ -241,7 +242,7 @@ def evaluate(
     messages.tell(report.notes, quiet=quiet, every=verbose)
     write_page(report, page)
     emit(evaluate_view(report), form, output)
-    plot_backtest(report, plot)
+    draw_plot(walks(report), plot)
     messages.finish(report.failures, report.scores.n_symbols)
 
 

@@ -82,9 +82,11 @@ def predict(
 
     with importing():
         from lstmcli.report.explain import check_explain
+        from lstmcli.report.fans import forecast_fans
         from lstmcli.report.output import check_file, check_output, emit
         from lstmcli.report.picture import check_plot
-        from lstmcli.report.predict import plot_forecasts, predict_view
+        from lstmcli.report.predict import predict_view
+        from lstmcli.report.terminal_plot import draw_plot
         from lstmcli.workflows.issue import check_issuable, recorded
         from lstmcli.workflows.predict import before_end
         from lstmcli.workflows.predict import predict as run
@@ -116,5 +118,5 @@ def predict(
 
     issued = recorded(report, data_dir, datetime.now(UTC)) if record else report
     emit(predict_view(before_end(issued, all_made), all_steps=all_steps), form, output)
-    plot_forecasts(report, plot)
+    draw_plot(forecast_fans(report), plot)
     messages.finish(report.failures, len(report.symbols))

@@ -1,13 +1,10 @@
 """Forecasts of the sessions ahead, in prices, beside the naive forecast."""
 
 import math
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import RenderableType
 
 from lstmcli.evaluation.intervals import MIN_WINDOWS
@@ -15,13 +12,11 @@ from lstmcli.evaluation.scores import PAST_MOVES
 from lstmcli.evaluation.verdict import SHOWN_NAMES, p_value
 from lstmcli.forecasting.explain import Explanation
 from lstmcli.market.intervals import unit_of
-from lstmcli.report.console import make_table, print_drawing
+from lstmcli.report.console import make_table
 from lstmcli.report.explain import explain_document, explain_tables
 from lstmcli.report.long_table import backtest_rows
 from lstmcli.report.numbers import BASE_RATE_UNKNOWN, ahead, count, move, percent, price
-from lstmcli.report.plot import Fan, bands_of, draw_fans
 from lstmcli.report.price_basis import price_basis
-from lstmcli.report.terminal_plot import text_fans
 from lstmcli.report.view import SCHEMA_VERSION, View
 from lstmcli.workflows.hindsight import trained_until
 from lstmcli.workflows.predict import PredictReport
@@ -62,38 +57,6 @@ def predict_view(report: PredictReport, *, all_steps: bool = False) -> View:
             row | _known(each) for each in report.forecasts for row in _rows(report, each)
         ),
     )
-
-
-def plot_forecasts(report: PredictReport, target: str | None) -> None:
-    """Draw the fans to a file, or below the table with `-`; nothing where no plot is asked for."""
-    if target is None:
-        return
-    fans = _fans(report)
-    if target == "-":
-        print_drawing(text_fans(fans, shutil.get_terminal_size((100, 30)).columns))
-    else:
-        draw_fans(fans, Path(target))
-
-
-def _fans(report: PredictReport) -> list[Fan]:
-    """Return the fans of a report as pictures need them."""
-    return [
-        Fan(
-            symbol=each.symbol,
-            title=f"{report.model}, cutoff {each.cutoff}",
-            history_dates=each.history_dates,
-            history=each.history,
-            dates=each.dates,
-            median=each.last_close * np.exp(each.forecast.median[0]),
-            bands=()
-            if each.forecast.quantiles is None
-            else bands_of(
-                each.forecast.levels, each.last_close * np.exp(each.forecast.quantiles[0])
-            ),
-            actual=each.last_close * np.exp(each.actual),
-        )
-        for each in report.forecasts
-    ]
 
 
 def _rows(report: PredictReport, each: SymbolForecast) -> Iterator[dict[str, Any]]:

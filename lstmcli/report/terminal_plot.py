@@ -1,24 +1,24 @@
-"""Fans and walks in characters, for `--plot -`: through plotext (extra `plot`).
+"""Follow `--plot`: a picture file, or with `-` fans and past forecasts in characters (plotext).
 
-A terminal that cannot show UTF gets ASCII, and one that should not have colours gets none; which is
-told from the stream. plotext draws on one figure of its own, wiped before and after each use.
+The stream decides: one that cannot show UTF gets ASCII, one without colours gets none. plotext
+draws on one figure of its own, which is cleared before and after each use.
 """
 
 import os
+import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TextIO, TypeVar
+from pathlib import Path
+from typing import Any, TextIO
 
 import numpy as np
 
 from lstmcli.printable import printable
+from lstmcli.report.console import print_drawing
+from lstmcli.report.fans import Dates, Fan, Floats, Walk
 from lstmcli.report.numbers import price
-from lstmcli.report.picture import missing
-from lstmcli.report.plot import Dates, Fan, Floats, tick_sessions
-from lstmcli.report.walk import Walk
-
-T = TypeVar("T", Fan, Walk)
+from lstmcli.report.picture import missing, write_picture
 
 HEIGHT = 22
 LEAST_WIDTH = 40
@@ -70,38 +70,42 @@ class _Canvas:
         lower, upper = (self.line(fine, np.interp(fine, x, y), mark, color) for y in (low, high))
         self.plotext.figure.draw(upper.fill(lower))
 
-    def text(self, ticks: Sequence[float], labels: Sequence[str], drawn: Sequence[Floats]) -> str:
-        """Return the drawing; labels below, and round prices of what was drawn at the left."""
-        figure, heights = self.plotext.figure, _price_ticks(np.concatenate(drawn))
+    def text(
+        self,
+        ticks: Sequence[float],
+        labels: Sequence[str],
+        drawn: Floats,
+        legend: Sequence[str],
+    ) -> str:
+        """Return the drawing: dates below, round prices of what was drawn at the left, a legend."""
+        figure, heights = self.plotext.figure, _price_ticks(drawn)
         figure.ruler("x", "lower").ticks(ticks, labels)
         figure.ruler("y", "left").ticks(heights, [f"{height:,.7g}" for height in heights])
         text: str = figure.build().string(colorless=not self.colour)
         figure.clear.all()
-        return "\n".join(row.rstrip() for row in text.splitlines())
+        return "\n".join([*(row.rstrip() for row in text.splitlines()), "  ".join(legend)])
+
+    def legend(self, past: str, nominals: Iterable[float]) -> list[str]:
+        mark = "⠒" if self.marks.history == "braille" else self.marks.history
+        bands = [f"{self.marks.bands[nominal]} {100 * nominal:.0f} %" for nominal in nominals]
+        return [f"{mark} {past}", f"{self.marks.median} median", *bands]
 
 
-def text_fans(fans: Sequence[Fan], width: int, *, stream: TextIO | None = None) -> str:
-    """Return the fans below one another, each `width` columns wide (40 at least).
+def draw_plot(shown: Iterable[Fan | Walk], target: str | None) -> None:
+    """Draw to a file, or below the table with `-`; nothing is made where no plot is asked for."""
+    if target == "-":
+        print_drawing(text_plot(shown, shutil.get_terminal_size((100, 30)).columns))
+    elif target is not None:
+        write_picture([*shown], Path(target))
+
+
+def text_plot(shown: Iterable[Fan | Walk], width: int, *, stream: TextIO | None = None) -> str:
+    """Return the drawings below one another, each `width` columns wide (40 at least).
 
     stream : where the text will go, standard output unless given; its encoding decides between UTF
     and ASCII, and colours are used only on a terminal and without NO_COLOR in the environment.
     Raises UsageError where plotext is not installed.
     """
-    return _below_one_another(fans, _draw_fan, _fan_legend, width, stream)
-
-
-def text_walks(walks: Sequence[Walk], width: int, *, stream: TextIO | None = None) -> str:
-    """Return past forecasts over the prices, as `text_fans` does."""
-    return _below_one_another(walks, _draw_walk, _walk_legend, width, stream)
-
-
-def _below_one_another(
-    items: Sequence[T],
-    draw: Callable[[_Canvas, T], str],
-    legend: Callable[[T, _Marks], str],
-    width: int,
-    stream: TextIO | None,
-) -> str:
     try:
         import plotext
     except ImportError as error:
@@ -111,17 +115,13 @@ def _below_one_another(
     colour = target.isatty() and not os.environ.get("NO_COLOR")
     canvas = _Canvas(plotext, max(width, LEAST_WIDTH), _UTF if utf else _ASCII, colour)
     texts = []
-    for item in items:
+    for each in shown:
         plotext.terminal.limit(False, False)
         plotext.figure.clear.all()
         plotext.figure.plot_size(canvas.width, HEIGHT)
         plotext.figure.theme("colorless")
-        parts = [
-            printable(f"{item.symbol}  {item.title}"),
-            draw(canvas, item),
-            legend(item, canvas.marks),
-        ]
-        text = "\n".join(parts)
+        drawing = _draw_fan(canvas, each) if isinstance(each, Fan) else _draw_walk(canvas, each)
+        text = f"{printable(f'{each.symbol}  {each.title}')}\n{drawing}"
         texts.append(text if utf else _to_ascii(text))
     return "\n\n".join(texts) + "\n"
 
@@ -136,29 +136,30 @@ def _draw_fan(canvas: _Canvas, fan: Fan) -> str:
     canvas.line(ahead, np.r_[last, fan.actual], marks.actual, _COLORS["actual"])
     before = np.arange(1.0 - fan.history.size, 1.0)
     canvas.line(before, fan.history, marks.history, _COLORS["history"])
-    sessions = np.r_[fan.history_dates, fan.dates]
-    ticks = tick_sessions(fan.history.size - 1, horizon, canvas.most_labels)
-    labels = [str(sessions[fan.history.size - 1 + tick]) for tick in ticks]
-    ends = [end for _, *both in fan.bands for end in both]
-    return canvas.text(ticks, labels, [fan.history, fan.median, fan.actual, *ends])
+    legend = canvas.legend("history", [nominal for nominal, _, _ in fan.bands])
+    legend.append(f"{marks.naive} naive {price(last)}")
+    if np.isfinite(fan.actual).any():
+        legend.append(f"{marks.actual} actual")
+    return canvas.text(*fan.ticks(canvas.most_labels), fan.drawn, legend)
 
 
 def _draw_walk(canvas: _Canvas, walk: Walk) -> str:
-    first, drawn = walk.dates[0], [walk.prices]
+    first, drawn, nominals = walk.dates[0], [walk.prices], set()
     for window in walk.windows:
+        drawn.append(window.median)
         if window.band is not None:
             nominal, low, high = window.band
             canvas.band(_days(window.dates, first), low, high, nominal)
             drawn += [low, high]
+            nominals.add(nominal)
     canvas.line(_days(walk.dates, first), walk.prices, canvas.marks.history, _COLORS["history"])
     for window in walk.windows:
-        canvas.line(
-            _days(window.dates, first), window.median, canvas.marks.median, _COLORS["median"]
-        )
-        drawn.append(window.median)
+        days = _days(window.dates, first)
+        canvas.line(days, window.median, canvas.marks.median, _COLORS["median"])
     places = np.linspace(0, len(walk.dates) - 1, min(canvas.most_labels, len(walk.dates)))
-    days = walk.dates[places.astype(np.int64)]
-    return canvas.text(_days(days, first).tolist(), [str(day) for day in days], drawn)
+    shown = walk.dates[places.astype(np.int64)]
+    ticks, labels = _days(shown, first).tolist(), [str(day) for day in shown]
+    return canvas.text(ticks, labels, np.concatenate(drawn), canvas.legend("price", nominals))
 
 
 def _days(dates: Dates, first: np.datetime64) -> Floats:
@@ -173,26 +174,6 @@ def _price_ticks(drawn: Floats) -> list[float]:
     power = 10.0 ** np.floor(np.log10((high - low) / 4))
     step = next(k * power for k in (1, 2, 2.5, 5, 10) if (high - low) / (k * power) <= 5)
     return [step * k for k in range(int(np.ceil(low / step)), int(np.floor(high / step)) + 1)]
-
-
-def _fan_legend(fan: Fan, marks: _Marks) -> str:
-    entries = [f"{_line_mark(marks)} history", f"{marks.median} median"]
-    entries += [f"{marks.bands[nominal]} {100 * nominal:.0f} %" for nominal, _, _ in fan.bands]
-    entries.append(f"{marks.naive} naive {price(float(fan.history[-1]))}")
-    if np.isfinite(fan.actual).any():
-        entries.append(f"{marks.actual} actual")
-    return "  ".join(entries)
-
-
-def _walk_legend(walk: Walk, marks: _Marks) -> str:
-    entries = [f"{_line_mark(marks)} price", f"{marks.median} median"]
-    bands = {window.band[0] for window in walk.windows if window.band is not None}
-    entries += [f"{marks.bands[nominal]} {100 * nominal:.0f} %" for nominal in bands]
-    return "  ".join(entries)
-
-
-def _line_mark(marks: _Marks) -> str:
-    return marks.history if len(marks.history) == 1 else "⠒"
 
 
 def _to_ascii(text: str) -> str:

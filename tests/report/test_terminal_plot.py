@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 
 from lstmcli.errors import UsageError
-from lstmcli.report.plot import Fan, bands_of
-from lstmcli.report.terminal_plot import HEIGHT, text_fans
+from lstmcli.report.fans import Fan, bands_of
+from lstmcli.report.terminal_plot import HEIGHT, text_plot
+from tests.report.drawings import LEVELS, Z, make_walk
 
 pytest.importorskip("plotext")
-
-LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
-Z = np.array([-1.96, -1.28, -0.67, 0.0, 0.67, 1.28, 1.96])
 
 
 class Stream(io.StringIO):
@@ -53,7 +51,7 @@ def make_fan(symbol="AAPL", *, scale=1.0, known=0, point=False, still=False, hor
 
 
 def test_a_fan_fits_its_width_and_names_everything_in_it():
-    text = text_fans([make_fan(known=20)], 90, stream=Stream("utf-8"))
+    text = text_plot([make_fan(known=20)], 90, stream=Stream("utf-8"))
     rows = text.splitlines()
     assert len(rows) == 1 + HEIGHT + 1
     assert max(map(len, rows)) <= 90
@@ -65,7 +63,7 @@ def test_a_fan_fits_its_width_and_names_everything_in_it():
 
 
 def test_bands_lie_inside_one_another_and_open_to_the_right():
-    rows = text_fans([make_fan()], 90, stream=Stream("utf-8")).splitlines()[2:-3]
+    rows = text_plot([make_fan()], 90, stream=Stream("utf-8")).splitlines()[2:-3]
     columns = ["".join(row.ljust(90)[at] for row in rows).strip() for at in (70, 80, 88)]
     for column in columns:
         shades = re.sub(r"(.)\1+", r"\1", column)
@@ -75,7 +73,7 @@ def test_bands_lie_inside_one_another_and_open_to_the_right():
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", None])
 def test_a_stream_that_is_not_utf_gets_ascii(encoding):
-    text = text_fans([make_fan("價", known=4)], 80, stream=Stream(encoding))
+    text = text_plot([make_fan("價", known=4)], 80, stream=Stream(encoding))
     text.encode("ascii")
     assert text.startswith("?  lab/1")
     assert "* history  = median  # 50 %  : 80 %  . 95 %  - naive 100.00  x actual" in text
@@ -83,37 +81,37 @@ def test_a_stream_that_is_not_utf_gets_ascii(encoding):
 
 def test_colours_are_for_terminals_without_no_color(monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
-    assert "\x1b[" in text_fans([make_fan()], 80, stream=Stream("utf-8", terminal=True))
-    assert "\x1b[" not in text_fans([make_fan()], 80, stream=Stream("utf-8"))
+    assert "\x1b[" in text_plot([make_fan()], 80, stream=Stream("utf-8", terminal=True))
+    assert "\x1b[" not in text_plot([make_fan()], 80, stream=Stream("utf-8"))
     monkeypatch.setenv("NO_COLOR", "1")
-    assert "\x1b[" not in text_fans([make_fan()], 80, stream=Stream("utf-8", terminal=True))
+    assert "\x1b[" not in text_plot([make_fan()], 80, stream=Stream("utf-8", terminal=True))
 
 
 def test_colours_change_nothing_but_colours(monkeypatch):
     import plotext
 
     monkeypatch.delenv("NO_COLOR", raising=False)
-    coloured = text_fans([make_fan()], 80, stream=Stream("utf-8", terminal=True))
-    plain = text_fans([make_fan()], 80, stream=Stream("utf-8"))
+    coloured = text_plot([make_fan()], 80, stream=Stream("utf-8", terminal=True))
+    plain = text_plot([make_fan()], 80, stream=Stream("utf-8"))
     stripped = [row.rstrip() for row in plotext.uncolorize(coloured).splitlines()]
     assert stripped == plain.splitlines()
 
 
 def test_one_fan_does_not_depend_on_those_before_it():
-    alone = text_fans([make_fan("B", scale=7.0)], 80, stream=Stream("utf-8"))
-    after = text_fans([make_fan("A"), make_fan("B", scale=7.0)], 80, stream=Stream("utf-8"))
+    alone = text_plot([make_fan("B", scale=7.0)], 80, stream=Stream("utf-8"))
+    after = text_plot([make_fan("A"), make_fan("B", scale=7.0)], 80, stream=Stream("utf-8"))
     assert after.endswith("\n\n" + alone)
 
 
 def test_a_point_forecast_has_no_bands():
-    text = text_fans([make_fan(point=True)], 80, stream=Stream("utf-8"))
+    text = text_plot([make_fan(point=True)], 80, stream=Stream("utf-8"))
     assert text.splitlines()[-1] == "⠒ history  ━ median  ╌ naive 100.00"
     assert not set(text) & set("░▒▓")
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
 def test_prices_of_any_size_have_round_labels(scale):
-    text = text_fans([make_fan(scale=scale)], 80, stream=Stream("utf-8"))
+    text = text_plot([make_fan(scale=scale)], 80, stream=Stream("utf-8"))
     labels = [row.split("┤")[0].replace(",", "") for row in text.splitlines() if "┤" in row]
     prices = [float(label) / scale for label in labels]
     assert 3 <= len(prices) <= 6
@@ -123,18 +121,30 @@ def test_prices_of_any_size_have_round_labels(scale):
 @pytest.mark.parametrize("fan", [make_fan(still=True), make_fan(horizon=1)], ids=["still", "one"])
 @pytest.mark.parametrize("width", [1, 40, 250])
 def test_an_odd_fan_or_width_is_drawn(fan, width):
-    text = text_fans([fan], width, stream=Stream("utf-8"))
+    text = text_plot([fan], width, stream=Stream("utf-8"))
     assert max(map(len, text.splitlines()[1:-1])) <= max(width, 40)
 
 
 def test_no_gaps_in_the_bands_of_a_short_forecast_on_a_wide_terminal():
-    rows = text_fans([make_fan(horizon=3, point=False)], 200, stream=Stream("utf-8")).splitlines()
+    rows = text_plot([make_fan(horizon=3, point=False)], 200, stream=Stream("utf-8")).splitlines()
     widest = max(rows[1:-2], key=lambda row: row.count("░"))
     shaded = widest[widest.index("░") : widest.rindex("░") + 1]
     assert " " not in shaded
 
 
+@pytest.mark.parametrize("point", [False, True])
+def test_past_forecasts_are_drawn_over_the_prices(point):
+    walk = make_walk(point=point)
+    rows = text_plot([walk], 90, stream=Stream("utf-8")).splitlines()
+    assert len(rows) == 1 + HEIGHT + 1
+    assert max(map(len, rows)) <= 90
+    assert rows[0] == "AAPL  lab/1, 3 windows"
+    assert rows[-1] == "⠒ price  ━ median" + ("" if point else "  ▒ 80 %")
+    assert ("▒" in "".join(rows[1:-1])) != point
+    assert str(walk.dates[0]) in rows[-2]
+
+
 def test_a_missing_plotext_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "plotext", None)
     with pytest.raises(UsageError, match=r"pip install 'lstmcli\[plot\]'"):
-        text_fans([make_fan()], 80, stream=Stream("utf-8"))
+        text_plot([make_fan()], 80, stream=Stream("utf-8"))

@@ -1,4 +1,4 @@
-"""Pictures of fans: what is in them, that they are whole, and that they never change by chance."""
+"""Picture files: what is in them, that they are whole, and that they never change by chance."""
 
 import re
 import subprocess
@@ -12,35 +12,10 @@ import pytest
 
 from lstmcli.errors import FileError, UsageError
 from lstmcli.report import picture
-from lstmcli.report.picture import check_plot
-from lstmcli.report.plot import Fan, bands_of, draw_fan, draw_fans, tick_sessions
+from lstmcli.report.picture import check_plot, draw_fan, draw_walk, write_picture
+from tests.report.drawings import make_fan, make_walk
 
 matplotlib = pytest.importorskip("matplotlib")
-
-LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
-Z = np.array([-1.96, -1.28, -0.67, 0.0, 0.67, 1.28, 1.96])
-
-
-def make_fan(symbol="AAPL", *, horizon=20, rows=60, known=0, point=False, scale=1.0, history=None):
-    days = np.arange("2020-01-01", "2021-01-01", dtype="datetime64[D]")
-    days = days[np.is_busday(days)]
-    if history is None:
-        history = 100.0 * np.exp(np.random.default_rng(1).normal(0, 0.01, rows).cumsum())
-    last = history[-1]
-    steps = np.sqrt(np.arange(1, horizon + 1))
-    quantiles = scale * last * np.exp(0.01 * steps[:, None] * Z)
-    actual = np.full(horizon, np.nan)
-    actual[:known] = scale * last * 1.01
-    return Fan(
-        symbol,
-        f"lab/1, {horizon} sessions after {days[rows - 1]}",
-        days[:rows],
-        scale * history,
-        days[rows : rows + horizon],
-        quantiles[:, 3],
-        () if point else bands_of(LEVELS, quantiles),
-        actual,
-    )
 
 
 def words_of(path):
@@ -48,62 +23,35 @@ def words_of(path):
     return re.findall(r"<!-- (.*?) -->", path.read_text("utf-8"))
 
 
-def test_bands_are_those_whose_two_levels_are_there():
-    quantiles = np.arange(14.0).reshape(2, 7)
-    found = bands_of(LEVELS, quantiles)
-    assert [nominal for nominal, _, _ in found] == [0.5, 0.8, 0.95]
-    for (_, low, high), (left, right) in zip(found, [(2, 4), (1, 5), (0, 6)], strict=True):
-        np.testing.assert_array_equal(low, quantiles[:, left])
-        np.testing.assert_array_equal(high, quantiles[:, right])
-
-
-def test_bands_without_both_levels_are_left_out():
-    assert bands_of((), np.empty((3, 0))) == ()
-    assert [each[0] for each in bands_of((0.1, 0.5, 0.75, 0.9), np.zeros((3, 4)))] == [0.8]
-
-
-def test_bands_bear_levels_that_rounding_has_touched():
-    levels = tuple(np.arange(1, 20) * 0.05)  # 0.15000000000000002 and the like
-    assert [each[0] for each in bands_of(levels, np.zeros((1, 19)))] == [0.5, 0.8]
-
-
-@pytest.mark.parametrize(
-    ("history", "horizon", "most", "expected"),
-    [
-        (149, 50, 9, [-125, -100, -75, -50, -25, 0, 25, 50]),
-        (149, 50, 5, [-100, -50, 0, 50]),
-        (0, 5, 9, [0, 1, 2, 3, 4, 5]),
-        (3, 1, 2, [-2, 0]),
-        (3, 1, 1, [0]),
-        (0, 0, 4, [0]),
-    ],
-)
-def test_sessions_to_label_are_even_few_and_hold_the_cutoff(history, horizon, most, expected):
-    assert tick_sessions(history, horizon, most) == expected
-
-
 def test_a_png_is_a_png_of_the_size_meant(tmp_path):
     path = tmp_path / "fan.png"
-    draw_fans([make_fan(known=5)], path)
+    write_picture([make_fan(known=5)], path)
     data = path.read_bytes()
     assert data.startswith(b"\x89PNG\r\n")
     width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
     assert (width, height) == (1350, 780)
 
 
+@pytest.mark.parametrize(
+    "shown",
+    [
+        [make_fan("A", known=3), make_fan("B")],
+        [make_walk("A"), make_walk("B", windows=1)],
+    ],
+    ids=["fans", "walks"],
+)
 @pytest.mark.parametrize("name", ["fan.png", "fan.svg", "FAN.SVG"])
-def test_the_same_fans_make_the_same_bytes(name, tmp_path):
-    fans = [make_fan("A", known=3), make_fan("B")]
-    draw_fans(fans, tmp_path / name)
+def test_the_same_forecasts_make_the_same_bytes(shown, name, tmp_path):
+    write_picture(shown, tmp_path / name)
     first = (tmp_path / name).read_bytes()
-    draw_fans(fans, tmp_path / name)
+    write_picture(shown, tmp_path / name)
     assert (tmp_path / name).read_bytes() == first
     assert b"<dc:date>" not in first
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_the_picture_names_everything_in_it(tmp_path):
-    draw_fans([make_fan(known=5)], path := tmp_path / "fan.svg")
+    write_picture([make_fan(known=5)], path := tmp_path / "fan.svg")
     ElementTree.parse(path)
     words = words_of(path)
     assert {"AAPL", "lab/1, 20 sessions after 2020-03-24", "2020-03-24"} <= set(words)
@@ -112,7 +60,7 @@ def test_the_picture_names_everything_in_it(tmp_path):
 
 
 def test_a_point_forecast_has_no_bands_and_what_has_not_happened_is_not_drawn(tmp_path):
-    draw_fans([make_fan(point=True)], path := tmp_path / "fan.svg")
+    write_picture([make_fan(point=True)], path := tmp_path / "fan.svg")
     assert words_of(path)[-4:] == ["history", "last close", "median", "naive"]
 
 
@@ -142,8 +90,36 @@ def test_lines_start_at_the_last_close_and_end_where_the_forecast_does():
     np.testing.assert_array_equal(lines["history"][:, 1], fan.history)
 
 
+def test_every_window_starts_on_the_price_of_its_cutoff():
+    from matplotlib.dates import date2num
+    from matplotlib.figure import Figure
+
+    walk = make_walk()
+    axes = Figure().add_subplot()
+    draw_walk(axes, walk)
+    medians = [line for line in axes.lines if line.get_label() == "median"]
+    assert len(medians) == 3
+    for line, window in zip(medians, walk.windows, strict=True):
+        np.testing.assert_array_equal(line.get_ydata(), window.median)
+        assert window.median[0] == walk.prices[walk.dates == window.dates[0]]
+    assert len(axes.collections) == 3
+    assert axes.get_xlim() == (date2num(walk.dates[0]), date2num(walk.windows[-1].dates[-1]))
+
+
+@pytest.mark.parametrize("point", [False, True])
+def test_past_forecasts_are_named_once(tmp_path, point):
+    write_picture([make_walk(point=point)], path := tmp_path / "walk.svg")
+    ElementTree.parse(path)
+    words = words_of(path)
+    assert {"AAPL", "lab/1, 3 windows"} <= set(words)
+    legend = ["price", "median", *([] if point else ["80 % band"]), "cutoff"]
+    assert words[-len(legend) :] == legend
+
+
 def test_more_symbols_than_panels_are_counted_in_the_title(tmp_path):
-    draw_fans([make_fan(f"S{k}", rows=5, horizon=2) for k in range(14)], path := tmp_path / "f.svg")
+    write_picture(
+        [make_fan(f"S{k}", rows=5, horizon=2) for k in range(14)], path := tmp_path / "f.svg"
+    )
     words = words_of(path)
     assert "The first 12 of 14 symbols" in words
     assert [word for word in words if re.fullmatch(r"S\d+", word)] == [f"S{k}" for k in range(12)]
@@ -152,15 +128,15 @@ def test_more_symbols_than_panels_are_counted_in_the_title(tmp_path):
 @pytest.mark.parametrize("count", [2, 5, 12])
 def test_no_picture_of_all_symbols_claims_to_leave_any_out(count, tmp_path):
     fans = [make_fan(f"S{k}", rows=5, horizon=2) for k in range(count)]
-    draw_fans(fans, path := tmp_path / "f.svg")
+    write_picture(fans, path := tmp_path / "f.svg")
     assert not any("The first" in word for word in words_of(path))
 
 
 @pytest.mark.parametrize("symbol", ["$x_1$ ^ $y", "^GSPC", "價格", "a<b&c", "100%"])
 def test_a_symbol_is_drawn_as_it_is_spelt(symbol, tmp_path):
-    draw_fans([make_fan(symbol)], path := tmp_path / "fan.svg")
+    write_picture([make_fan(symbol)], path := tmp_path / "fan.svg")
     ElementTree.parse(path)
-    draw_fans([make_fan(symbol)], tmp_path / "fan.png")
+    write_picture([make_fan(symbol)], tmp_path / "fan.png")
 
 
 @pytest.mark.parametrize(
@@ -176,15 +152,15 @@ def test_a_symbol_is_drawn_as_it_is_spelt(symbol, tmp_path):
     ids=["tiny prices", "large prices", "no past", "one step", "flat", "a hole"],
 )
 def test_an_odd_fan_is_drawn_without_a_warning(fan, tmp_path):
-    draw_fans([fan], tmp_path / "fan.png")
+    write_picture([fan], tmp_path / "fan.png")
 
 
 def test_no_state_is_left_and_no_style_of_the_users_is_taken(tmp_path):
     fan = make_fan()
-    draw_fans([fan], tmp_path / "plain.png")
+    write_picture([fan], tmp_path / "plain.png")
     with matplotlib.rc_context({"axes.facecolor": "red", "font.size": 40}):
         before, filters = dict(matplotlib.rcParams), list(warnings.filters)
-        draw_fans([fan], tmp_path / "styled.png")
+        write_picture([fan], tmp_path / "styled.png")
         assert dict(matplotlib.rcParams) == before
         assert warnings.filters == filters
     assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "styled.png").read_bytes()
@@ -192,9 +168,9 @@ def test_no_state_is_left_and_no_style_of_the_users_is_taken(tmp_path):
 
 def test_drawing_loads_no_pyplot(tmp_path):
     program = (
-        "import sys; from pathlib import Path; from lstmcli.report.plot import draw_fans; "
-        "from tests.report.test_plot import make_fan; "
-        f"draw_fans([make_fan()], Path({str(tmp_path / 'fan.png')!r})); "
+        "import sys; from pathlib import Path; from lstmcli.report.picture import write_picture; "
+        "from tests.report.drawings import make_fan; "
+        f"write_picture([make_fan()], Path({str(tmp_path / 'fan.png')!r})); "
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )
     root = Path(__file__).parents[2]
@@ -207,14 +183,14 @@ def test_drawing_loads_no_pyplot(tmp_path):
 @pytest.mark.parametrize("name", ["fan.pdf", "fan", "fan.jpeg"])
 def test_another_kind_of_file_is_refused_before_any_work(name, tmp_path):
     with pytest.raises(UsageError, match=r"expected \.png or \.svg"):
-        draw_fans([make_fan()], tmp_path / name)
+        write_picture([make_fan()], tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_picture_that_cannot_be_written_says_so(tmp_path):
     (tmp_path / "file").write_text("here")
     with pytest.raises(FileError):
-        draw_fans([make_fan()], tmp_path / "file" / "fan.png")
+        write_picture([make_fan()], tmp_path / "file" / "fan.png")
 
 
 @pytest.mark.parametrize(("target", "package"), [("fan.png", "matplotlib"), ("-", "plotext")])
@@ -229,4 +205,4 @@ def test_a_broken_matplotlib_names_the_extra_too(tmp_path, monkeypatch):
     monkeypatch.setattr(picture, "check_plot", lambda _: None)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(UsageError, match=r"pip install 'lstmcli\[plot\]'"):
-        draw_fans([make_fan()], tmp_path / "fan.png")
+        write_picture([make_fan()], tmp_path / "fan.png")

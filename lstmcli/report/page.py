@@ -1,0 +1,258 @@
+"""An evaluation as one HTML page that stands alone: no script, no address, nothing loaded.
+
+templates/ (Jinja2) holds the words and their order; numbers and drawings come from here. The same
+evaluation always makes the same bytes.
+"""
+
+import math
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from markupsafe import Markup, escape
+
+from lstmcli.errors import UsageError
+from lstmcli.evaluation.bands import Band
+from lstmcli.evaluation.intervals import Interval
+from lstmcli.evaluation.scores import ModelScores
+from lstmcli.printable import printable
+from lstmcli.report import picture
+from lstmcli.report.evaluate import caveats, evaluate_view
+from lstmcli.report.fans import Floats, choose_windows, walks, window_fan
+from lstmcli.report.numbers import BASE_RATE_UNKNOWN, count, percent
+from lstmcli.report.output import check_file, write_file
+from lstmcli.runs.bundle import settings_toml
+from lstmcli.workflows.evaluate import EvaluateReport
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+_TEMPLATES = Path(__file__).with_name("templates")
+_MOST_POINTS = 1000
+_WIDTH = 340  # pixels, as a telephone, so that no text is smaller than it is meant
+_POINTS = 72  # of SVG, to an inch
+_STYLE = {
+    "svg.fonttype": "none",
+    "font.family": "DejaVu Sans",
+    "font.size": 11,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+}
+
+
+@dataclass(frozen=True)
+class Moves:
+    """Moves in percent up to the last step, (N,), of every so many windows.
+
+    corners : shares of all windows by predicted and actual sign, from the upper left clockwise.
+    """
+
+    predicted: Floats
+    actual: Floats
+    corners: tuple[str, ...]
+    every: int
+
+
+@dataclass(frozen=True)
+class Skill:
+    """How much error the models save against one baseline.
+
+    lines : for each model, by step. saved : model, over the whole path, and its interval.
+    """
+
+    title: str
+    score: str
+    lines: Sequence[Sequence[float | None]]
+    saved: Sequence[tuple[str, float | None, Interval | None]]
+
+
+def check_page(target: str | None) -> None:
+    """Raise before any work is done if `--report TARGET` could not be written later."""
+    if target is None:
+        return
+    if Path(target).suffix.lower() not in (".html", ".htm", ""):
+        raise UsageError(
+            "Not a kind of report",
+            where=f"--report {target}",
+            why=f"found {Path(target).suffix}, expected .html",
+            next_step="For tables and figures as data there is --format.",
+        )
+    check_file(target)
+    picture.check_package("matplotlib", "--report")
+
+
+def write_page(report: EvaluateReport, target: str | None) -> None:
+    """Write the page, wholly or not at all; nothing where none is asked for."""
+    if target is not None:
+        write_file(Path(target), evaluation_page(report))
+
+
+def evaluation_page(report: EvaluateReport) -> str:
+    """Return the page as HTML."""
+    names = [str(model) for model in report.models]
+    models = [report.scores.models[name] for name in names]
+    said = caveats(report)
+    # What the head says is not repeated among the tables.
+    head = {*said, *(f"Verdict: {each}" for each in report.verdicts.values())}
+    first, *others = evaluate_view(report).tables()
+    return _template("page.html").render(
+        report=report,
+        scores=report.scores,
+        models=models,
+        caveats=said,
+        windows=[
+            (
+                chosen,
+                report.backtest.cutoff[chosen.index],
+                [window_fan(report, name, chosen.index) for name in names],
+            )
+            for chosen in choose_windows(report)
+        ],
+        walk=next(walks(report)),
+        unchanged=(report.backtest.actual[:, -1] == 0.0).any(),
+        moves={model.model: _moves(report, model) for model in models},
+        skills=list(_skills(report, models)),
+        tables=[*(each for each in others if str(each) not in head), first],
+        evaluated=_spans(
+            (each.symbol, len(each), str(each.dates[0]), str(each.dates[-1]))
+            for each in report.series
+        ),
+        trained=[
+            _spans((each["symbol"], each["rows"], each["first"], each["last"]) for each in symbols)
+            for symbols in (metadata["data"]["symbols"] for metadata in report.metadata)
+        ],
+        recipes=[settings_toml(settings) for settings in report.recipes],
+    )
+
+
+def _template(name: str) -> "Template":
+    """Load a template. Whatever it shows is made printable and escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        finalize=_shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"dated": _dated, "unbroken": _unbroken}
+    environment.globals |= {
+        "base_rate_unknown": BASE_RATE_UNKNOWN,
+        "colours": picture.COLOURS,
+        "count": count,
+        "inline": inline,
+        "nearest_band": _nearest_band,
+        "percent": percent,
+        "picture": picture,
+        "width": _WIDTH,
+        "zip": zip,
+    }
+    return environment.get_template(name)
+
+
+def inline(draw: Callable[..., None], height: int, *data: object, **options: object) -> Markup:
+    """Return the content of a drawing's <svg> element for use inside HTML.
+
+    draw : draws the data onto axes. height : in pixels.
+    """
+    size = (_WIDTH / _POINTS, height / _POINTS)
+    made = picture.render(
+        lambda figure: draw(figure.add_subplot(), *data, **options), size, "svg", _STYLE
+    )
+    # matplotlib writes a whole document. Its namespaces, the ids of its groups (the same in every
+    # drawing) and its style sheet (which would apply to the whole page) have no place in HTML. The
+    # other ids are hashes of what they name, so that two drawings may share one.
+    root = ElementTree.fromstring(made)
+    for element in root.iter():
+        element.tag = _local(element.tag)
+        kept = {_local(name): value for name, value in element.attrib.items()}
+        element.attrib = {k: v for k, v in kept.items() if (element.tag, k) != ("g", "id")}
+    drawn = [each for each in root if each.find("style") is None]
+    return Markup("".join(ElementTree.tostring(each, "unicode") for each in drawn))
+
+
+def _moves(report: EvaluateReport, model: ModelScores) -> Moves:
+    column = model.direction[-1].step - 1
+    actual = report.backtest.actual[:, column]
+    known = ~np.isnan(actual)
+    predicted = report.backtest.forecasts[model.model].median[known, column]
+    actual = actual[known]
+    moved = actual != 0
+    up = predicted[moved] > 0, actual[moved] > 0
+    shares = [
+        float(np.mean((up[0] == called) & (up[1] == went))) if moved.any() else None
+        for called, went in ((False, True), (True, True), (True, False), (False, False))
+    ]
+    every = max(1, math.ceil(actual.size / _MOST_POINTS))
+    return Moves(
+        100 * np.expm1(predicted[::every]),
+        100 * np.expm1(actual[::every]),
+        tuple(percent(share, 0) for share in shares),
+        every,
+    )
+
+
+def _nearest_band(bands: Iterable[Band], nominal: float) -> Band:
+    return min(bands, key=lambda band: abs(band.nominal - nominal))
+
+
+def _skills(report: EvaluateReport, models: Sequence[ModelScores]) -> Iterator[Skill]:
+    against = report.scores.against
+    for other in against:
+        if other != "naive" or "drift" not in against:
+            yield Skill(
+                f"Error against {other}",
+                "RMSE",
+                [m.steps.skill[other] for m in models],
+                [(m.model, m.path.skill[other], m.skill_intervals.get(other)) for m in models],
+            )
+    for other in ("scaled_climatology", "gaussian_cone"):
+        saved = [
+            (m.model, m.path.crps_skill[other], m.crps_skill_intervals.get(other))
+            for m in models
+            if other in m.path.crps_skill
+        ]
+        if saved:
+            lines = [m.steps.crps_skill.get(other, []) for m in models]
+            yield Skill(f"Fan against {other}", "CRPS", lines, saved)
+
+
+def _spans(symbols: Iterable[tuple[str, int, str, str]]) -> list[tuple[str, str]]:
+    """Put symbols of the same rows and days together: the rows and days, and the symbols."""
+    same = groupby(sorted(symbols, key=lambda each: each[1:]), key=lambda each: each[1:])
+    return [
+        (f"{count(rows, 'row')}, {first} to {last}", ", ".join(each[0] for each in group))
+        for (rows, first, last), group in same
+    ]
+
+
+def _shown(value: object) -> object:
+    """Make a value printable before it is escaped, so that it cannot reorder the text."""
+    return value if isinstance(value, Markup) else printable(str(value), keep="\n")
+
+
+def _dated(words: str) -> Markup:
+    """Keep a date on one line."""
+    return Markup(re.sub(r"\b\d{4}-\d\d-\d\d\b", r"<time>\g<0></time>", _escaped(words)))
+
+
+def _unbroken(words: str) -> Markup:
+    """Keep a date, and a number and its sign of percent, on one line."""
+    return Markup(str(_dated(words)).replace(" %", "&nbsp;%").replace(" ± ", "&nbsp;±&nbsp;"))
+
+
+def _escaped(words: str) -> str:
+    return str(escape(_shown(words)))  # a plain string, since Markup escapes what joins it
+
+
+def _local(name: str) -> str:
+    """Return the name of an element or attribute without its namespace."""
+    return name.rpartition("}")[2]

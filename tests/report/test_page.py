@@ -1,0 +1,90 @@
+"""Drawings inside a page: no address, no name of their own, colours that follow a dark screen."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+from functools import cache, partial
+
+import numpy as np
+import pytest
+
+from lstmcli.report import page, picture
+from lstmcli.report.page import inline
+from tests.report.drawings import make_fan, make_walk
+
+pytest.importorskip("matplotlib")
+
+STYLE = (page._TEMPLATES / "page.css").read_text("utf-8")
+FAN = make_fan(known=5)
+MOVES = np.linspace(-5.0, 9.0, 30)
+DRAWINGS = {
+    "fan": (partial(picture.draw_fan, most_ticks=3, beside=[FAN, make_fan(scale=2.0)]), FAN),
+    "walk": (picture.draw_walk, make_walk()),
+    "skill": (picture.draw_skill, [[0.1, None, -0.2], []]),
+    "one step": (picture.draw_skill, [[0.1]]),
+    "no bands": (picture.draw_coverage, [], []),
+    "histogram": (picture.draw_pit, [0.0, 0.5, 1.0], [0.4, 0.6]),
+    "moves": (picture.draw_moves, MOVES, -MOVES, ["1 %", "2 %", "3 %", "4 %"]),
+    "no moves": (picture.draw_moves, MOVES[:0], MOVES[:0], ["-"] * 4),
+    "still": (picture.draw_moves, 0 * MOVES, MOVES, ["-"] * 4),
+}
+
+
+@cache
+def drawn(name):
+    draw, *data = DRAWINGS[name]
+    return inline(draw, 225, *data)
+
+
+def parsed(name):
+    return ElementTree.fromstring(f"<svg>{drawn(name)}</svg>")
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_a_drawing_has_no_address_no_style_sheet_and_no_named_group(name):
+    assert "://" not in drawn(name)
+    assert {element.tag for element in parsed(name)} == {"g", "defs"}
+    assert not list(parsed(name).iter("style"))
+    assert not [group.attrib for group in parsed(name).iter("g") if "id" in group.attrib]
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_every_colour_of_a_drawing_follows_the_screen(name):
+    styles = [element.get("style", "") for element in parsed(name).iter()]
+    found = set(re.findall(r"[\w-]+: #[0-9a-fA-F]*", "; ".join(styles)))
+    assert found
+    # The rules of page.css find colours so, and only so.
+    paints = ("fill", "stroke")
+    assert found <= {f"{kind}: {colour}" for kind in paints for colour in picture.COLOURS.values()}
+    assert not re.search(r"rgb|(fill|stroke): [a-z]", "; ".join(styles).replace(": none", ""))
+
+
+def test_every_colour_has_its_dark_twin():
+    assert '[style*="fill: {{ colour }}"] { fill: var(--{{ name }}) !important; }' in STYLE
+    assert '[style*="stroke: {{ colour }}"] { stroke: var(--{{ name }}) !important; }' in STYLE
+    _, dark = STYLE.split("prefers-color-scheme: dark")
+    assert [name for name in picture.COLOURS if f"--{name}:" not in dark] == []
+
+
+def test_two_drawings_share_no_name_unless_it_stands_for_the_same():
+    named = {}
+    for name in DRAWINGS:
+        for element in parsed(name).iter():
+            if "id" in element.attrib:
+                named.setdefault(element.get("id"), set()).add(ElementTree.tostring(element))
+    assert len(named) > len(DRAWINGS)
+    assert [name for name, meanings in named.items() if len(meanings) > 1] == []
+    draw, *data = DRAWINGS["fan"]
+    assert inline(draw, 225, *data) == drawn("fan")
+
+
+def test_texts_are_escaped_and_no_formula():
+    def draw(axes):
+        axes.text(0, 0, "<b> $x$ & 'y'", parse_math=False)
+
+    root = ElementTree.fromstring(f"<svg>{inline(draw, 225)}</svg>")
+    assert "<b> $x$ & 'y'" in [element.text for element in root.iter("text")]
+
+
+def test_a_value_of_the_page_is_no_markup_and_cannot_turn_the_words():
+    assert page._dated("<b> \u202e 2020-01-02") == r"&lt;b&gt; \u202e <time>2020-01-02</time>"
+    assert page._unbroken("5 % & more") == "5&nbsp;% &amp; more"
