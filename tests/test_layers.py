@@ -26,7 +26,7 @@ ROOMS = (
 )
 SHARED = ("errors", "config", "recipes", "atomic", "printable", "records")
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "shipped" not in path.parts)
-OPTUNA = ("runs/journal.py", "runs/study.py", "workflows/search.py", "workflows/trials.py")
+OPTUNA = ("runs/study.py", "workflows/space.py", "workflows/trial.py", "workflows/tune.py")
 ALLOWED = {
     "typer": lambda name: name.startswith("cli/"),
     "click": lambda name: name.startswith("cli/"),

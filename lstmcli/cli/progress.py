@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from lstmcli.training.loop import Epoch
     from lstmcli.workflows.refit import OnRefit, Refit
-    from lstmcli.workflows.trials import Trial
-    from lstmcli.workflows.tune import OnTrial
+    from lstmcli.workflows.tune import OnTrial, Trial
 
 _FULL_WIDTH = 100
 

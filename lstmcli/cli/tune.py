@@ -1,11 +1,13 @@
 """`lstmcli tune`."""
 
+import importlib.util
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from lstmcli.cli import options
+from lstmcli.errors import UsageError
 
 
 def tune(
@@ -124,7 +126,6 @@ def tune(
     """
     from lstmcli.cli import messages
     from lstmcli.cli.progress import trials_shown
-    from lstmcli.cli.search import search_of
     from lstmcli.cli.settings import settings_of
     from lstmcli.cli.source import make_source
     from lstmcli.report.output import check_file, check_output, emit
@@ -135,10 +136,18 @@ def tune(
     settings, source = settings_of(
         config, overrides, source, seed=seed, device=device, threads=threads
     )
-    search = search_of(settings, space, sampler, pruner, trials, folds)
+    if importlib.util.find_spec("optuna") is None:
+        raise UsageError(
+            "optuna is not installed",
+            where="tune",
+            next_step="Install it: pip install 'lstmcli[tune]'.",
+        )
     from lstmcli.report.tune import tune_view
+    from lstmcli.workflows.space import load_space
+    from lstmcli.workflows.tune import Search
     from lstmcli.workflows.tune import tune as run
 
+    search = Search(load_space(space, settings), sampler, pruner, trials, folds)
     with trials_shown(trials, quiet=quiet, verbose=verbose) as on_trial:
         report = run(
             settings,

@@ -9,8 +9,7 @@ from rich.console import RenderableType
 from lstmcli.report.console import make_table
 from lstmcli.report.numbers import count, percent
 from lstmcli.report.view import SCHEMA_VERSION, View
-from lstmcli.workflows.trials import Trial
-from lstmcli.workflows.tune import TuneReport
+from lstmcli.workflows.tune import Trial, TuneReport
 
 _SCORES = {"crps": "CRPS", "rmse": "Path RMSE"}
 

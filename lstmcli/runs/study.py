@@ -1,148 +1,120 @@
-"""A study on disk: which settings were tried, by any number of processes, and what came of each.
+"""A study on disk: the trials of a search that have ended, shared by any number of processes.
 
-    <data-dir>/tuning/<name>/journal.jsonl   Optuna's journal, append-only, a line an operation
-                             worker-N.lock   held by a process that has a trial at work
+    <data-dir>/tuning/<name>/study.db      Optuna's SQLite storage, one transaction a trial
+                             trial-N.lock  held by the process that runs trial N
+                             run-ID.lock   held by each process that takes part
 
-All locks are the kernel's and end with their holder, however it ends. A journal line that a kill
-tore is cut before the next is written, and a trial that a dead process left without a result is
-told failed and its number given out again: of the numbers from 0 on, each is finished exactly once.
+A trial is stored when it has ended, so a killed process leaves nothing to repair: the kernel frees
+its locks, and its trial is run again under the same number. Optuna's heartbeat would notice that
+only after a pause, and takes a process that is suspended for a dead one.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+import sqlite3
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
+from uuid import uuid4
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
-from lstmcli.errors import LockedError, UsageError
+from lstmcli.errors import FileError, LockedError, UsageError
 from lstmcli.market.store_folder import inside
+from lstmcli.records import check_record
 from lstmcli.runs.differences import differences
-from lstmcli.runs.journal import JOURNAL, load_journal, remove_journal
 from lstmcli.runs.locks import hold
 from lstmcli.runs.registry import check_name
 
-State = Literal["complete", "pruned", "failed", "running"]
-
-_WAIT = 60.0  # seconds, far longer than anyone holds the study's lock
-_MOST_WORKERS = 1000
-_STATES: dict[TrialState, State] = {
-    TrialState.COMPLETE: "complete",
-    TrialState.PRUNED: "pruned",
-    TrialState.FAIL: "failed",
-    TrialState.RUNNING: "running",
+DATABASE = "study.db"
+_OF_VERSION_0_1 = "journal.jsonl"
+_REMOVED = (DATABASE, f"{DATABASE}-journal", _OF_VERSION_0_1, ".journal.lock")
+_WAIT = 60.0  # seconds, far longer than anyone holds the study's lock or the database's
+_UNUSABLE = (  # what SQLAlchemy and Optuna raise for a database that is damaged or not theirs
+    OSError, SQLAlchemyError, optuna.exceptions.OptunaError,
+    AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError,
+)  # fmt: skip
+_RESULT = {  # user attributes of each trial
+    "number": int,
+    "values": {},
+    "scores": [float],
+    "epochs": int,
+    "seconds": float,
+    "reason": str,
 }
-
-
-_LOST = {"state": "failed", "value": None}
-
-
-@dataclass(frozen=True)
-class Record:
-    """One trial as the journal has it; `result` is what its process kept of it."""
-
-    number: int
-    state: State
-    params: Mapping[str, Any]
-    value: float | None
-    result: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Study:
-    """A study that this process takes part in, as worker `worker`."""
+    """A study that this process takes part in."""
 
     folder: Path
-    shared: optuna.Study
-    worker: int
+    stored: optuna.Study
 
-    def claim(
-        self, most: int, ask: Callable[[optuna.Study, int], optuna.Trial]
-    ) -> tuple[int, optuna.Trial] | None:
-        """Begin the first trial below the number `most` that is neither finished nor at work.
+    def ended(self) -> dict[int, FrozenTrial]:
+        """Return the trials that have ended, by number and in its order."""
+        with _usable(self.folder):
+            found: dict[int, FrozenTrial] = {}
+            for trial in self.stored.get_trials(deepcopy=False):
+                value = float if trial.state == TrialState.COMPLETE else (None, float)
+                kept = {**trial.user_attrs, "value": trial.value}
+                check_record(kept, {**_RESULT, "value": value})
+                found[kept["number"]] = trial
+        return dict(sorted(found.items()))
 
-        ask : chooses the settings of the trial of a number. None where no number is left.
+    def at_work(self) -> list[int]:
+        """Return the numbers of the trials that other processes run."""
+        with _locked(self.folder):
+            held = [lock for lock in self.folder.glob("trial-*.lock") if not _is_free(lock)]
+        return sorted(int(lock.stem.removeprefix("trial-")) for lock in held)
+
+    @contextmanager
+    def claim(self, most: int) -> Iterator[int | None]:
+        """Hold the first number below `most` that has neither ended nor is at work.
+
+        None where there is no such number. A trial that is not kept in the block is to be run
+        again.
         """
-        with hold(self.folder / ".lock", wait=_WAIT):
-            for left in self._left_behind():
-                self._tell(left.number, left.user_attrs.get("result", _LOST))
-            taken = {record.number for record in self.records()}
-            number = next((n for n in range(most) if n not in taken), None)
-            if number is None:
-                return None
-            trial = ask(self.shared, number)
-            trial.set_user_attr("claim", {"number": number, "worker": self.worker})
-        return number, trial
+        with ExitStack() as stack:
+            with _locked(self.folder):
+                ended = self.ended()
+                left = (number for number in range(most) if number not in ended)
+                locks = ((number, self.folder / f"trial-{number}.lock") for number in left)
+                number = next((number for number, lock in locks if _take(lock, stack)), None)
+            yield number
 
-    def finish(
-        self, trial: optuna.Trial, state: State, result: Mapping[str, Any], value: float | None
-    ) -> None:
-        """Keep what came of a trial; once this returns, no kill can lose it."""
-        kept = {"state": state, "value": value, **result}
-        trial.set_user_attr("result", kept)
-        self._tell(trial.number, kept)
-
-    def drop(self, trial: optuna.Trial) -> None:
-        """Give a trial up unfinished, so that its number is tried again."""
-        self._tell(trial.number, _LOST)
-
-    def records(self) -> list[Record]:
-        """Return every trial that is finished or at work, by number."""
-        found = [
-            Record(
-                number=trial.user_attrs["claim"]["number"],
-                state=_STATES[trial.state],
-                params=trial.params,
-                value=trial.value if trial.state == TrialState.COMPLETE else None,
-                result=trial.user_attrs.get("result", {}),
-            )
-            for trial in self.shared.get_trials()
-            if _counts(trial)
-        ]
-        return sorted(found, key=lambda record: record.number)
-
-    def _tell(self, number: int, result: Mapping[str, Any]) -> None:
-        state = next(each for each, name in _STATES.items() if name == result["state"])
-        self.shared.tell(number, result["value"], state)
-
-    def _left_behind(self) -> list[FrozenTrial]:
-        """Return the trials at work that no living process has; the caller holds the lock."""
-        running = self.shared.get_trials(states=(TrialState.RUNNING,))
-        owners = [each.user_attrs.get("claim", {}).get("worker", self.worker) for each in running]
-        gone = {worker for worker in set(owners) if self._is_gone(worker)}
-        return [each for each, owner in zip(running, owners, strict=True) if owner in gone]
-
-    def _is_gone(self, worker: int) -> bool:
-        if worker == self.worker:  # it was another's before
-            return True
-        try:
-            with hold(_worker_lock(self.folder, worker)):
-                return True
-        except LockedError:
-            return False
+    def keep(self, number: int, trial: FrozenTrial) -> None:
+        """Store a trial that has ended; once this returns, no kill can lose it."""
+        trial.set_user_attr("number", number)
+        with _locked(self.folder), _usable(self.folder):
+            self.stored.add_trial(trial)
 
 
 @contextmanager
-def open_study(
-    folder: Path, bound: Mapping[str, Any], pruner: optuna.pruners.BasePruner, *, fresh: bool
-) -> Iterator[Study]:
+def open_study(folder: Path, bound: Mapping[str, Any], *, fresh: bool) -> Iterator[Study]:
     """Join the study in a folder, or begin it.
 
-    bound : what it is a study of, as JSON values by name. fresh : remove an earlier study first.
-    Raises UsageError where an earlier study is one of something else, LockedError where it is to be
-    removed while another process is at work in it, FileError where its journal is damaged.
+    bound : the data and settings that all its trials share, as JSON values by name. fresh : remove
+    an earlier study first.
+    Raises UsageError where an earlier study has other data or settings or is of version 0.1,
+    LockedError where another process is at work in a study to be removed, FileError where the
+    database cannot be used.
     """
     with ExitStack() as stack:
-        with hold(folder / ".lock", wait=_WAIT):
-            worker = _join(folder, stack)
-            if fresh:
-                _remove(folder, worker)
-            study = load_journal(_journal(folder), pruner)
+        with _locked(folder):
+            _remove_free_locks(folder)
+            for lock in folder.glob("[!.]*.lock") if fresh else ():
+                with hold(lock):
+                    pass
+            stack.callback(_leave, folder)
+            stack.enter_context(hold(folder / f"run-{uuid4().hex}.lock"))
+            study = _load(folder, fresh=fresh)
             _check_bound(study, json.loads(json.dumps(bound)), folder)
-        yield Study(folder, study, worker)
+        yield Study(folder, study)
 
 
 def study_folder(data_dir: Path, name: str) -> Path:
@@ -150,53 +122,96 @@ def study_folder(data_dir: Path, name: str) -> Path:
     return inside(data_dir, data_dir / "tuning" / check_name(name))
 
 
-def _journal(folder: Path) -> Path:
-    """Return the journal's path; FileError where a link leads it out of the data folder."""
-    return inside(folder.parent.parent, folder / JOURNAL)
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock under which trials are claimed and stored."""
+    with hold(folder / ".lock", wait=_WAIT):
+        yield
 
 
-def _counts(trial: FrozenTrial) -> bool:
-    """Whether a trial has its number: not if it failed without a word, left by its process."""
-    if trial.state == TrialState.FAIL:
-        return "result" in trial.user_attrs
-    return "claim" in trial.user_attrs
+def _take(lock: Path, stack: ExitStack) -> bool:
+    """Hold a lock until the stack is closed, unless another process holds it."""
+    try:
+        stack.enter_context(hold(lock))
+    except LockedError:
+        return False
+    return True
 
 
-def _worker_lock(folder: Path, worker: int) -> Path:
-    return folder / f"worker-{worker}.lock"
+def _is_free(lock: Path) -> bool:
+    with ExitStack() as stack:
+        return _take(lock, stack)
 
 
-def _join(folder: Path, stack: ExitStack) -> int:
-    """Take the first free place among the processes at work."""
-    for worker in range(1, _MOST_WORKERS + 1):
-        try:
-            stack.enter_context(hold(_worker_lock(folder, worker)))
-        except LockedError:
-            continue
-        return worker
-    raise LockedError("too many processes are at work here", where=folder)
+def _remove_free_locks(folder: Path) -> None:
+    """Remove the locks of processes that have ended; the caller holds the study's lock."""
+    for lock in folder.glob("[!.]*.lock"):
+        if _is_free(lock):
+            lock.unlink(missing_ok=True)
 
 
-def _remove(folder: Path, worker: int) -> None:
-    """Remove the journal, unless another process is at work in it."""
-    for lock in folder.glob("worker-*.lock"):
-        if lock != _worker_lock(folder, worker):
-            with hold(lock):
-                pass
-    remove_journal(_journal(folder))
+def _leave(folder: Path) -> None:
+    with _locked(folder):
+        _remove_free_locks(folder)
+
+
+def _load(folder: Path, *, fresh: bool) -> optuna.Study:
+    """Return the study of a folder, an empty one where there is none."""
+    database = folder / DATABASE
+    for path in folder.glob(f"{DATABASE}*"):
+        inside(folder.parent.parent, path)
+    with _usable(folder):
+        if database.exists() and not database.is_file():  # a pipe would be waited for
+            raise OSError("it is no file")
+        for name in _REMOVED if fresh else ():
+            (folder / name).unlink(missing_ok=True)
+    if (folder / _OF_VERSION_0_1).exists():
+        raise UsageError(
+            "the study is of version 0.1, which kept its trials in another form",
+            where=folder,
+            next_step="Pass another --name, or --fresh to remove it and begin again.",
+        )
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with _usable(folder):
+        storage = optuna.storages.RDBStorage(
+            "sqlite://",  # a URL with the path in it would not take every path
+            engine_kwargs={
+                "creator": lambda: sqlite3.connect(database, timeout=_WAIT),
+                "poolclass": NullPool,
+            },
+        )
+        return optuna.create_study(study_name="tune", storage=storage, load_if_exists=True)
+
+
+@contextmanager
+def _usable(folder: Path) -> Iterator[None]:
+    """Raise FileError where the study's files cannot be used."""
+    try:
+        yield
+    except _UNUSABLE as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:  # SQLite's own words are the shortest
+            cause = cause.__cause__
+        raise FileError(
+            "cannot use the study",
+            where=folder / DATABASE,
+            why=str(cause) or type(cause).__name__,
+            next_step="Check the disk and its free space, or pass --fresh to begin it again.",
+        ) from error
 
 
 def _check_bound(study: optuna.Study, bound: Mapping[str, Any], folder: Path) -> None:
-    known = study.user_attrs.get("bound")
-    if known is None:
-        study.set_user_attr("bound", bound)
-        return
+    with _usable(folder):
+        known = study.user_attrs.get("bound")
+        if known is None:
+            study.set_user_attr("bound", bound)
+            return
+        check_record(known, {})
     why = differences(known, bound)
-    if not why:
-        return
-    raise UsageError(
-        "another study has this name",
-        where=folder,
-        why=f"it has {why}",
-        next_step="Pass another --name, or --fresh to remove it and begin anew.",
-    )
+    if why:
+        raise UsageError(
+            "another study has this name",
+            where=folder,
+            why=f"it has {why}",
+            next_step="Pass another --name, or --fresh to remove it and begin again.",
+        )

@@ -2,10 +2,12 @@
 
 A value is checked like one of a recipe before anything runs. What decides what is forecast or how
 it is scored (the data, the split, the horizon, the levels) is no part of a search: scores of
-different tasks do not compare.
+different tasks do not compare. Optuna's choices cannot be lists, so it gets choices as JSON.
 """
 
 import difflib
+import itertools
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +15,9 @@ from decimal import Decimal
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from lstmcli.config import Settings, check_settings, keys
 from lstmcli.errors import UsageError
@@ -23,6 +28,7 @@ _FIXED = ("window.horizon", "train.seed", "train.device", "train.threads")
 SEARCHABLE = tuple(key for key in keys() if key.split(".")[0] in _SECTIONS and key not in _FIXED)
 
 _MOST_VALUES = 1000
+_MOST_POINTS = 100_000
 
 
 @dataclass(frozen=True)
@@ -41,9 +47,18 @@ class Choices:
         """The values among which the largest is."""
         return self.values
 
-    def at(self, place: int) -> Any:
-        """Return one of them by its place."""
-        return self.values[place]
+    @property
+    def distribution(self) -> CategoricalDistribution:
+        """The values as Optuna takes them."""
+        return CategoricalDistribution([self.param(value) for value in self.values])
+
+    def param(self, value: Any) -> str:
+        """Return Optuna's form of one of the values."""
+        return json.dumps(value)
+
+    def value(self, param: Any) -> Any:
+        """Return the value that a parameter of Optuna means."""
+        return next(value for value in self.values if self.param(value) == param)
 
     def holds(self, value: Any) -> bool:
         """Whether it is one of them."""
@@ -70,9 +85,29 @@ class Range:
         return 1 + int((_exact(self.high) - _exact(self.low)) / _exact(self.step))
 
     @property
+    def values(self) -> tuple[Any, ...]:
+        """The numbers, where they are counted."""
+        return tuple(self.at(place) for place in range(self.count or 0))
+
+    @property
     def bounds(self) -> tuple[Any, ...]:
         """The values among which the largest is."""
         return self.low, self.high
+
+    @property
+    def distribution(self) -> IntDistribution | FloatDistribution:
+        """The numbers as Optuna takes them."""
+        if isinstance(self.low, int):
+            return IntDistribution(self.low, int(self.high), self.log, int(self.step or 1))
+        return FloatDistribution(self.low, self.high, self.log, self.step)
+
+    def param(self, value: float) -> float:
+        """Return Optuna's form of one of the numbers."""
+        return value
+
+    def value(self, param: float) -> float:
+        """Return the number that a parameter of Optuna means, exact where it is on a step."""
+        return param if self.step is None else self.at(round((param - self.low) / self.step))
 
     def at(self, place: int) -> Any:
         """Return one of them by its place, where they are counted."""
@@ -117,6 +152,33 @@ def with_values(settings: Settings, values: Mapping[str, Any], *, where: str) ->
 def value_of(settings: Settings, key: str) -> Any:
     """Return a setting by its dotted name."""
     return attrgetter(key)(settings)
+
+
+def grid(space: Space, recipe: Mapping[str, Any], seed: int) -> list[Mapping[str, Any]]:
+    """Return the recipe's own values, then all other points of the space in a drawn order.
+
+    Raises UsageError where a setting has no countable values, or there are too many together.
+    """
+    endless = [key for key, each in space.items() if each.count is None]
+    if endless:
+        raise UsageError(
+            "no grid of this space",
+            where=", ".join(endless),
+            why="a range without step has no end of values",
+            next_step="Give it a step or choices, or pass --sampler random or tpe.",
+        )
+    number = math.prod(each.count or 0 for each in space.values())
+    if number > _MOST_POINTS:
+        raise UsageError(
+            "no grid of this space",
+            where=f"{number} points",
+            why=f"at most {_MOST_POINTS} can be listed",
+            next_step="Give fewer values, or pass --sampler random or tpe.",
+        )
+    every = itertools.product(*(each.values for each in space.values()))
+    points = [dict(zip(space, values, strict=True)) for values in every]
+    drawn = [points[place] for place in np.random.default_rng(seed).permutation(number)]
+    return [recipe, *(point for point in drawn if point != recipe)]
 
 
 _EXAMPLE = 'Write "train.learning_rate" = { low = 1e-4, high = 1e-2, log = true }, for example.'

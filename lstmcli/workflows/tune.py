@@ -1,20 +1,30 @@
 """Tune: many settings tried on walk-forward validation folds, the best of them as a recipe.
 
-The test span takes no part, and what was found is no more than a choice: `train` makes a model of
-the recipe, and `evaluate` judges it, telling how many settings it was chosen among.
+The test span takes no part, and the result is no more than a choice: `train` makes a model of the
+recipe, and `evaluate` judges it and says how many settings it was chosen among.
+
+Trial 0 is the recipe itself. Each further trial has a sampler and a pruner of its own, seeded by
+train.seed and its number, that know the trials of lower numbers: a search that was killed goes on
+as if it had not been.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
+import optuna
+from optuna.pruners import MedianPruner, NopPruner
+from optuna.samplers import RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState
 
 from lstmcli import atomic
 from lstmcli.config import Settings, Tuning
 from lstmcli.errors import TrainingError
-from lstmcli.evaluation.choice import Gain, choice_verdict, paired_gain
+from lstmcli.evaluation.choice import Gain, choice_verdict, paired_gain, standard_error
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import settings_toml
 from lstmcli.runs.study import Study, open_study, study_folder
@@ -32,19 +42,50 @@ from lstmcli.workflows.folds import (
 from lstmcli.workflows.learn import plan_prices, with_known_features
 from lstmcli.workflows.plan import plan_between
 from lstmcli.workflows.prices import Source, lasting_data, load_alike
-from lstmcli.workflows.search import count_trials
-from lstmcli.workflows.space import Space, with_values
-from lstmcli.workflows.trial import Bench, most, stages_by_epoch
-from lstmcli.workflows.trials import (
-    Search,
-    Trial,
-    best_of,
-    finished,
-    pruner_of,
-    ranked,
-    recipe_values,
-    try_next,
-)
+from lstmcli.workflows.space import Space, grid, value_of, with_values
+from lstmcli.workflows.trial import Bench, TimeUp, most, run_trial
+
+State = Literal["complete", "pruned", "failed", "running"]
+Sampler = Literal["tpe", "random", "grid"]
+Pruner = Literal["median", "none"]
+
+_STATES: dict[TrialState, State] = {  # in the order of the report
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+}
+_WARM_UP = 3  # epochs of its first fit for which every trial is spared
+
+
+@dataclass(frozen=True)
+class Search:
+    """The settings to search, and how. trials : of the study, with those that it has already."""
+
+    space: Space
+    sampler: Sampler = "tpe"
+    pruner: Pruner = "median"
+    trials: int = 40
+    folds: int = 3
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial: its values of the settings searched, and its result.
+
+    score : the mean of `scores`, those of the folds, in units of the last price; None unless it is
+    complete. reason : why it failed. A trial that another process runs has no result yet.
+    """
+
+    number: int
+    state: State
+    values: Mapping[str, Any]
+    score: float | None = None
+    standard_error: float | None = None
+    scores: tuple[float, ...] = ()
+    epochs: int = 0
+    seconds: float = 0.0
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,7 +112,7 @@ class TuneReport:
 
 
 OnTrial = Callable[[Trial, Trial | None, int, int], None]
-"""Is told of a trial that has ended, the best so far, and how many of how many are finished."""
+"""Called after each trial with (trial, best so far, trials that have ended, trials wanted)."""
 
 
 def tune(
@@ -91,67 +132,64 @@ def tune(
 
     What is finished stays finished, however the run ends, and several processes may share a study.
 
-    recipe : the file to write; in the study's folder unless given. fresh : begin the study anew.
+    recipe : the file to write; in the study's folder unless given. fresh : begin the study again.
     timeout : seconds after which no epoch is begun; the trial at work is given up. clock : that
         they are counted by.
-    Raises UsageError where the study is one of something else, DataError where the rows do not
+    Raises UsageError where the study has other data or settings, DataError where the rows do not
     allow the folds, TrainingError where no trial was completed.
     """
     began = clock()
     folder = study_folder(source.data_dir, name)
-    wanted = _wanted(settings, search)
+    given: list[Mapping[str, Any]] = [{key: value_of(settings, key) for key in search.space}]
+    if search.sampler == "grid":
+        given = grid(search.space, given[0], settings.train.seed)
+        search = replace(search, trials=min(search.trials, len(given)))
     known, failures = _known(settings, source)
     bench = Bench(
         settings=settings,
+        space=search.space,
         known=known,
         folds=make_folds(known, _longest(settings, search.space), search.folds),
         device=choose_device(settings.train.device),
-        stages=stages_by_epoch(settings, search.space),
         has_time=lambda: timeout is None or clock() - began < timeout,
         on_epoch=on_epoch,
     )
     with (
         threads(settings.train.threads),
-        open_study(folder, _bound(bench, search), pruner_of(search, bench), fresh=fresh) as study,
-        _told_when_stopped(study, name, wanted),
+        open_study(folder, _bound(bench, search), fresh=fresh) as study,
+        _noted_when_stopped(study, name, search.trials),
     ):
-        while (number := try_next(study, bench, search, wanted, clock)) is not None:
-            trials = ranked(study, settings, search.space)
+        while (number := _try_next(study, bench, search, given, clock)) is not None:
+            trials = _ranked(study)
             ended = next(trial for trial in trials if trial.number == number)
-            on_trial(ended, best_of(trials), len(finished(trials)), wanted)
-        trials = ranked(study, settings, search.space)
-    best, count = best_of(trials), len(finished(trials))
+            on_trial(ended, _best(trials), len(trials), search.trials)
+        trials = _ranked(study, at_work=study.at_work())
+    best, count = _best(trials), sum(trial.state != "running" for trial in trials)
     if best is None:
         raise _nothing_complete(folder, trials)
     recipe = recipe or folder / f"{name}-tuned.toml"
     text = _recipe(settings, source, known[0].interval, name, best, count)
     with atomic.writing(recipe) as file:
         file.write(text.encode("utf-8"))
-    gain = _gain(best, trials)
+    zero = next((trial for trial in trials if trial.number == 0 and trial.score is not None), None)
+    gain = None if zero is None else paired_gain(best.scores, zero.scores)
     return TuneReport(
         name=name,
         folder=folder,
         recipe=recipe,
         objective=objective_of(settings),
         search=search,
-        folds=tuple(bench.folds),
+        folds=bench.folds,
         trials=tuple(trials),
-        wanted=wanted,
+        wanted=search.trials,
         gain=gain,
         verdict=choice_verdict(best.number, count, len(bench.folds), gain),
         notes=(
-            *_unfinished(trials, wanted),
+            *_unfinished(count, len(trials) - count, search.trials),
             *(note for each in known for note in each.named_notes()),
         ),
         failures=tuple(failures),
     )
-
-
-def _wanted(settings: Settings, search: Search) -> int:
-    """Return how many trials there are to be: no more than a grid holds."""
-    if search.sampler != "grid":
-        return search.trials
-    return min(search.trials, count_trials(search.space, recipe_values(settings, search.space)))
 
 
 def _known(settings: Settings, source: Source) -> tuple[list[Prices], list[Failure]]:
@@ -169,7 +207,10 @@ def _longest(settings: Settings, space: Space) -> Settings:
 
 
 def _bound(bench: Bench, search: Search) -> dict[str, Any]:
-    """Say what the study is one of, name by name; not where and for how long it runs."""
+    """Return the data and settings that all trials of a study share, by name.
+
+    The device and the threads are not among them, nor is how many trials there are.
+    """
     series = fold_series(bench.known, bench.settings)
     tree = bench.settings.model_dump(mode="json", exclude={"data", "evaluate", "tuning"})
     recipe = {
@@ -188,15 +229,101 @@ def _bound(bench: Bench, search: Search) -> dict[str, Any]:
     }
 
 
+def _try_next(
+    study: Study,
+    bench: Bench,
+    search: Search,
+    given: Sequence[Mapping[str, Any]],
+    clock: Callable[[], float],
+) -> int | None:
+    """Run the next trial and keep its result; returns its number.
+
+    given : the values of the first trials, which no sampler proposes.
+    None where all trials have ended or are at work, or the time is over.
+    """
+    began = clock()
+    if not bench.has_time():
+        return None
+    with study.claim(search.trials) as number:
+        if number is None:
+            return None
+        fixed = given[number] if number < len(given) else None
+        trial = _ask(study, bench, search, number, fixed)
+        values = fixed or {key: search.space[key].value(each) for key, each in trial.params.items()}
+        try:
+            ended = run_trial(bench, trial, values)
+        except TimeUp:
+            return None
+        ended.user_attrs |= {"values": values, "seconds": round(clock() - began, 3)}
+        study.keep(number, ended)
+    return number
+
+
+def _ask(
+    study: Study, bench: Bench, search: Search, number: int, fixed: Mapping[str, Any] | None
+) -> optuna.Trial:
+    """Begin a trial, in a study in memory that has the ended trials of lower numbers.
+
+    A fixed value outside the space is left out: it is none that a sampler could learn from.
+    """
+    space = {k: each for k, each in search.space.items() if not fixed or each.holds(fixed[k])}
+    entropy = np.random.SeedSequence([bench.settings.train.seed, number])
+    kind = TPESampler if search.sampler == "tpe" else RandomSampler
+    median = MedianPruner(n_warmup_steps=_WARM_UP if bench.by_epoch else 0)
+    local = optuna.create_study(
+        sampler=kind(seed=int(entropy.generate_state(1)[0])),
+        pruner=NopPruner() if search.pruner == "none" else median,
+    )
+    local.add_trials(trial for each, trial in study.ended().items() if each < number)
+    if fixed:
+        local.enqueue_trial({key: each.param(fixed[key]) for key, each in space.items()})
+    return local.ask({key: each.distribution for key, each in space.items()})
+
+
+def _ranked(study: Study, at_work: Sequence[int] = ()) -> list[Trial]:
+    """Return all trials: the complete ones by score, then the others by number."""
+    ended = study.ended()
+    trials = [_trial(each) for each in ended.values()]
+    trials += [Trial(number, "running", {}) for number in at_work if number not in ended]
+    order = list(_STATES.values())
+    return sorted(
+        trials, key=lambda each: (order.index(each.state), each.score or 0.0, each.number)
+    )
+
+
+def _trial(ended: FrozenTrial) -> Trial:
+    kept, complete = ended.user_attrs, ended.state == TrialState.COMPLETE
+    scores = tuple(kept["scores"])
+    return Trial(
+        number=kept["number"],
+        state=_STATES[ended.state],
+        values={  # JSON has lists where the settings have tuples
+            key: tuple(each) if isinstance(each, list) else each
+            for key, each in kept["values"].items()
+        },
+        score=ended.value if complete else None,
+        standard_error=standard_error(scores) if complete else None,
+        scores=scores,
+        epochs=kept["epochs"],
+        seconds=kept["seconds"],
+        reason=kept["reason"],
+    )
+
+
+def _best(trials: Sequence[Trial]) -> Trial | None:
+    """Return the complete trial with the lowest score, the earlier one of two."""
+    return trials[0] if trials and trials[0].state == "complete" else None
+
+
 @contextmanager
-def _told_when_stopped(study: Study, name: str, wanted: int) -> Iterator[None]:
+def _noted_when_stopped(study: Study, name: str, wanted: int) -> Iterator[None]:
     """Add to a signal's exception, on its way out, a note of what is kept of the run."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit) as stop:
-        count = sum(record.state != "running" for record in study.records())
         stop.add_note(
-            f"stopped: {count} of {wanted} trials of {name} are kept, the same command goes on"
+            f"stopped: {len(study.ended())} of {wanted} trials of {name} are kept, "
+            "the same command goes on"
         )
         raise
 
@@ -210,11 +337,6 @@ def _nothing_complete(folder: Path, trials: Sequence[Trial]) -> TrainingError:
         why=why,
         next_step="Change the recipe or the space." if failed else "Pass a longer --timeout.",
     )
-
-
-def _gain(best: Trial, trials: Sequence[Trial]) -> Gain | None:
-    own = next((trial for trial in trials if trial.number == 0), None)
-    return None if own is None or own.score is None else paired_gain(best.scores, own.scores)
 
 
 def _recipe(
@@ -231,12 +353,9 @@ def _recipe(
     return heading + settings_toml(chosen)
 
 
-def _unfinished(trials: Sequence[Trial], wanted: int) -> list[str]:
-    """Tell of the trials that are still to come, and of those that failed."""
-    count, others = len(finished(trials)), len(trials) - len(finished(trials))
-    notes = []
+def _unfinished(count: int, others: int, wanted: int) -> Iterator[str]:
+    """Yield notes on the trials that others run, and on those still to come."""
     if others:
-        notes.append(f"{others} of {wanted} trials are at work in other processes")
+        yield f"{others} of {wanted} trials are at work in other processes"
     if count + others < wanted:
-        notes.append(f"{count} of {wanted} trials are finished; the same command goes on")
-    return notes
+        yield f"{count} of {wanted} trials are finished; the same command goes on"

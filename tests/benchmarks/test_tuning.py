@@ -1,7 +1,7 @@
 """What a search costs: `pytest tests/benchmarks/test_tuning.py -m slow -s`.
 
 Forty trials of the default recipe on the index, from the shipped space and with pruning, killed in
-the middle by SIGKILL and taken up again by the same command.
+the middle by SIGKILL and resumed by the same command.
 """
 
 import json
@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 from tests.command_line import PROGRAM, environment
@@ -36,16 +37,12 @@ def begin(folder: Path, *options: str) -> "subprocess.Popen[str]":
 
 
 def results(folder: Path) -> dict[int, Any]:
-    """What the journal keeps of each trial that has a result, by its number."""
-    numbers: dict[int, int] = {}
-    found = {}
-    for line in (folder / "data/tuning/default/journal.jsonl").read_text().splitlines():
-        kept = json.loads(line).get("user_attr", {})
-        if "claim" in kept:
-            numbers[json.loads(line)["trial_id"]] = kept["claim"]["number"]
-        if "result" in kept:
-            found[numbers[json.loads(line)["trial_id"]]] = kept["result"]
-    return found
+    """The stored result of each trial that has ended, by its number."""
+    storage = f"sqlite:///{folder}/data/tuning/default/study.db"
+    kept = [
+        trial.user_attrs for trial in optuna.load_study(study_name="tune", storage=storage).trials
+    ]
+    return {each["number"]: each for each in kept}
 
 
 def test_forty_trials_on_the_index_with_a_kill_between(tmp_path: Path) -> None:

@@ -18,7 +18,9 @@ import pytest
 from lstmcli.atomic import TEMPORARY_SUFFIX
 from lstmcli.cli import progress
 from lstmcli.cli.progress import trials_shown
-from lstmcli.workflows.trials import Trial
+from lstmcli.runs.locks import hold
+from lstmcli.runs.study import DATABASE
+from lstmcli.workflows.tune import Trial
 from tests.cli.test_progress import Terminal
 from tests.command_line import Outcome, assert_one_error, in_process
 from tests.forked_runs import ForkServer
@@ -28,7 +30,6 @@ SPACE = """\
 "model.hidden_sizes" = { choices = [[3], [2, 2]] }
 """
 TUNE = ("tune", "--config", "tiny.toml", "--space", "space.toml")
-JOURNAL = "data/tuning/tiny/journal.jsonl"
 
 
 @pytest.fixture
@@ -222,11 +223,30 @@ def test_two_processes_share_a_study(place: Path, forks: ForkServer) -> None:
     assert {trial["state"] for trial in found["trials"]} <= {"complete", "pruned"}
 
 
-def test_nothing_is_pickled_and_no_database_is_made(place: Path) -> None:
+def test_a_trial_in_another_process_is_shown_as_running(place: Path) -> None:
+    assert tune(place, "--trials", 2).code == 0
+    with hold(place / "data/tuning/tiny/trial-2.lock"):
+        outcome = tune(place, "--trials", 4, "--format", "json")
+    assert "1 of 4 trials are at work in other processes" in outcome.err
+    found = document(outcome)["trials"]
+    assert sorted(trial["number"] for trial in found[:3]) == [0, 1, 3]
+    assert found[3] == {
+        "number": 2, "state": "running", "values": {}, "score": None, "standard_error": None,
+        "scores": [], "epochs": 0, "seconds": 0.0, "reason": "",
+    }  # fmt: skip
+    with hold(place / "data/tuning/tiny/trial-4.lock"):
+        assert "running" in tune(place, "--trials", 5).out
+
+
+def test_only_the_study_and_the_recipe_are_left(place: Path) -> None:
     assert tune(place, "--trials", 2).code == 0
     files = {path.name for path in (place / "data/tuning/tiny").iterdir()}
-    assert files == {
-        "journal.jsonl", "tiny-tuned.toml", ".lock", ".journal.lock", "worker-1.lock"
-    }  # fmt: skip
-    for line in (place / JOURNAL).read_text().splitlines():
-        assert isinstance(json.loads(line), dict)
+    assert files == {DATABASE, "tiny-tuned.toml", ".lock"}
+
+
+def test_a_study_of_version_0_1_is_one_line_until_fresh_removes_it(place: Path) -> None:
+    (place / "data/tuning/tiny").mkdir(parents=True)
+    (place / "data/tuning/tiny/journal.jsonl").touch()
+    assert_one_error(tune(place, "--trials", 1), 2, "data/tuning/tiny", "version 0.1", "--fresh")
+    assert tune(place, "--trials", 1, "--fresh").code == 0
+    assert not (place / "data/tuning/tiny/journal.jsonl").exists()

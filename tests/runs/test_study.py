@@ -1,63 +1,75 @@
-"""A study on disk: each number finished once, whatever is killed, damaged or at work beside."""
+"""A study on disk: each number ends once, whatever is killed, damaged or at work next to it."""
 
-import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
-from optuna.distributions import IntDistribution
-from optuna.pruners import NopPruner
+from optuna.distributions import FloatDistribution
+from optuna.trial import FrozenTrial, TrialState
 
 from lstmcli.errors import FileError, LockedError, UsageError
-from lstmcli.runs.journal import JOURNAL
-from lstmcli.runs.study import Study, open_study, study_folder
+from lstmcli.runs.study import DATABASE, Study, open_study, study_folder
 
+RESULT = {"values": {"x": [1, 2]}, "scores": [0.5, 0.25], "epochs": 3, "seconds": 0.5}
 BOUND = {"data": "abc", "space train.epochs": {"low": 1, "high": 3}}
-RESULT = {"scores": [0.5, 0.25], "epochs": 3}
 
 
 @contextmanager
 def opened(folder: Path, bound: Any = BOUND, fresh: bool = False) -> Iterator[Study]:
-    with open_study(folder, bound, NopPruner(), fresh=fresh) as study:
+    with open_study(folder, bound, fresh=fresh) as study:
         yield study
 
 
-def ask(study: optuna.Study, number: int) -> optuna.Trial:
-    study.sampler = optuna.samplers.RandomSampler(seed=number)
-    return study.ask({"x": IntDistribution(0, 9)})
+def ended(number: int, state: TrialState = TrialState.COMPLETE) -> FrozenTrial:
+    """A trial that has ended; its value is its number."""
+    return optuna.create_trial(
+        state=state,
+        value=number if state == TrialState.COMPLETE else None,
+        params={"x": number / 100},
+        distributions={"x": FloatDistribution(0, 1)},
+        user_attrs=RESULT | {"reason": state.name},
+        intermediate_values={0: 0.5},
+    )
 
 
 def run(study: Study, most: int) -> list[int]:
-    """Finish all trials below a number that are left; returns their numbers."""
-    done = []
-    while (claimed := study.claim(most, ask)) is not None:
-        number, trial = claimed
-        study.finish(trial, "complete", RESULT, float(number))
-        done.append(number)
-    return done
+    """End all trials below a number that are left; returns their numbers."""
+    done: list[int] = []
+    while True:
+        with study.claim(most) as number:
+            if number is None:
+                return done
+            study.keep(number, ended(number))
+            done.append(number)
 
 
-def numbers(folder: Path) -> list[tuple[int, str]]:
+def numbers(folder: Path) -> list[int]:
     with opened(folder) as study:
-        return [(record.number, record.state) for record in study.records()]
+        return list(study.ended())
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
 
 
 @contextmanager
 def elsewhere(folder: Path, then: str) -> Iterator["subprocess.Popen[str]"]:
     """Claim trial 0 in another process, which says so and then does something."""
     code = (
-        "import sys, time\n"
+        "import os, time\n"
         "from pathlib import Path\n"
-        "from tests.runs.test_study import ask, opened\n"
-        f"with opened(Path({str(folder)!r})) as study:\n"
-        "    claimed = study.claim(9, ask)\n"
-        "    print(claimed[0], flush=True)\n"
+        "from tests.runs.test_study import opened\n"
+        f"with opened(Path({str(folder)!r})) as study, study.claim(9) as number:\n"
+        "    print(number, flush=True)\n"
         f"    {then}\n"
     )
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
@@ -77,101 +89,138 @@ def test_numbers_are_given_out_in_order_and_once(tmp_path: Path) -> None:
         assert run(study, 2) == []
     with opened(tmp_path) as study:
         assert run(study, 4) == [2, 3]
-        first, *_, last = study.records()
-        assert (first.number, first.state, first.value) == (0, "complete", 0)
-        assert first.result.items() >= RESULT.items()
-        assert last.number == 3
-        assert last.params == ask(optuna.create_study(), 3).params
+    assert numbers(tmp_path) == [0, 1, 2, 3]
 
 
 def test_every_end_of_a_trial_is_kept(tmp_path: Path) -> None:
+    given = [ended(n, s) for n, s in enumerate(TrialState) if s.is_finished()]
     with opened(tmp_path) as study:
-        for state, value in (("complete", 0.5), ("pruned", None), ("failed", None)):
-            claimed = study.claim(9, ask)
-            assert claimed
-            result = {"reason": state, "scores": [0.5]}
-            study.finish(claimed[1], state, result, value)  # type: ignore[arg-type]
+        for each in given:
+            with study.claim(9) as number:
+                assert number is not None
+                study.keep(number, each)
     with opened(tmp_path) as study:
-        found = study.records()
-    assert [(each.state, each.value, each.result["reason"]) for each in found] == [
-        ("complete", 0.5, "complete"), ("pruned", None, "pruned"), ("failed", None, "failed"),
-    ]  # fmt: skip
+        found = list(study.ended().values())
+    for kept, each in zip(found, given, strict=True):
+        for fact in ("state", "values", "params", "distributions", "intermediate_values"):
+            assert getattr(kept, fact) == getattr(each, fact)
+        assert kept.user_attrs.items() >= (RESULT | {"reason": each.state.name}).items()
 
 
 def test_a_trial_given_up_is_tried_again_under_its_number(tmp_path: Path) -> None:
     with opened(tmp_path) as study:
-        claimed = study.claim(9, ask)
-        assert claimed
-        study.drop(claimed[1])
-        assert study.records() == []
+        with study.claim(9) as number:
+            assert number == 0
         assert run(study, 2) == [0, 1]
 
 
-def test_a_trial_left_by_a_process_that_was_killed_is_tried_again(tmp_path: Path) -> None:
+def test_a_trial_of_a_process_that_is_killed_is_tried_again_at_once(tmp_path: Path) -> None:
     with elsewhere(tmp_path, "time.sleep(60)") as process, opened(tmp_path) as study:
-        assert [(each.number, each.state) for each in study.records()] == [(0, "running")]
-        claimed = study.claim(9, ask)
-        assert claimed
-        assert claimed[0] == 1, "the other process is alive"
-        process.kill()
-        process.wait()
-        study.finish(claimed[1], "complete", RESULT, 1.0)
+        assert study.at_work() == [0]
+        with study.claim(9) as number:
+            assert number == 1, "the other process is alive"
+            process.kill()
+            process.wait()
+            study.keep(number, ended(number))
+        assert study.at_work() == []
         assert run(study, 3) == [0, 2]
-    assert numbers(tmp_path) == [(0, "complete"), (1, "complete"), (2, "complete")]
+    assert numbers(tmp_path) == [0, 1, 2]
 
 
-def test_a_process_that_takes_the_place_of_a_dead_one_takes_its_trial(tmp_path: Path) -> None:
-    with elsewhere(tmp_path, "import os; os._exit(1)") as process:
+def test_a_suspended_process_keeps_its_trial(tmp_path: Path) -> None:
+    with elsewhere(tmp_path, "time.sleep(60)") as process, opened(tmp_path) as study:
+        process.send_signal(signal.SIGSTOP)
+        assert run(study, 3) == [1, 2]
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    with elsewhere(tmp_path, "os.kill(os.getpid(), 9)") as process:
         process.wait()
-    assert numbers(tmp_path) == [(0, "running")]
+    assert {"trial-0.lock", DATABASE, ".lock"} < files(tmp_path)
     with opened(tmp_path) as study:
         assert run(study, 2) == [0, 1]
+    assert files(tmp_path) == {DATABASE, ".lock"}
 
 
-def test_a_torn_last_line_is_cut_and_nothing_else_is_lost(tmp_path: Path) -> None:
-    with opened(tmp_path) as study:
-        run(study, 3)
-    journal = tmp_path / JOURNAL
-    whole = journal.read_bytes()
-    for length in (1, 20, len(whole.splitlines()[-1]) - 1):
-        journal.write_bytes(whole + whole.splitlines()[-1][:length])
-        assert numbers(tmp_path) == [(n, "complete") for n in range(3)]
+def test_a_kill_at_any_moment_loses_no_trial_that_was_kept(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path\n"
+        "from tests.runs.test_study import opened, ended\n"
+        f"with opened(Path({str(tmp_path)!r})) as study:\n"
+        "    while True:\n"
+        "        with study.claim(1000) as number:\n"
+        "            study.keep(number, ended(number))\n"
+        "            print(number, flush=True)\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    rng = np.random.default_rng(0)
+    told: list[int] = []
+    for _ in range(4):
+        with subprocess.Popen(
+            [sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout
+            told.append(int(process.stdout.readline()))
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=rng.uniform(0, 0.5))
+            process.kill()
+            told += [int(line) for line in process.stdout if line.endswith("\n")]
         with opened(tmp_path) as study:
-            assert run(study, 4) == [3]
-        assert numbers(tmp_path) == [(n, "complete") for n in range(4)]
-        assert all(json.loads(line) for line in journal.read_bytes().splitlines())
-        assert journal.read_bytes().startswith(whole)
+            kept = study.ended()
+            assert set(told) <= set(kept)
+            assert list(kept) == list(range(len(kept)))
+            assert all(trial.value == number for number, trial in kept.items())
+    assert len(told) == len(set(told))
 
 
-def test_a_kill_at_any_byte_of_the_journal_leaves_a_study_that_goes_on(tmp_path: Path) -> None:
-    with opened(tmp_path / "whole") as study:
-        run(study, 2)
-    whole = (tmp_path / "whole" / JOURNAL).read_bytes()
-    for size in range(0, len(whole) + 1, 37):
-        folder = tmp_path / str(size)
-        folder.mkdir()
-        (folder / JOURNAL).write_bytes(whole[:size])
-        with opened(folder) as study:
-            finished = [each.number for each in study.records() if each.state == "complete"]
-            assert set(finished).isdisjoint(run(study, 2))
-        assert numbers(folder) == [(0, "complete"), (1, "complete")]
+def test_a_damaged_database_is_a_file_error_and_fresh_begins_again(tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    with opened(whole) as study:
+        run(study, 3)
+    data = (whole / DATABASE).read_bytes()
+    rng = np.random.default_rng(0)
+    damaged = [b"nonsense" * 99, data[: len(data) // 2], data[:8192]]
+    for _ in range(12):
+        noisy = bytearray(data)
+        first = int(rng.integers(len(data)))
+        noisy[first : first + 64] = rng.bytes(64)
+        damaged.append(bytes(noisy))
+    refused = []
+    for number, each in enumerate(damaged):
+        folder = tmp_path / str(number)
+        shutil.copytree(whole, folder)
+        (folder / DATABASE).write_bytes(each)
+        try:
+            assert set(numbers(folder)) <= {0, 1, 2}
+        except (FileError, UsageError) as error:
+            refused += [folder] * ("--fresh" in str(error))
+    assert len(refused) > 3
+    for folder in refused[:4]:
+        with opened(folder, fresh=True) as study:
+            assert study.ended() == {}
 
 
-@pytest.mark.parametrize(
-    "line", [b"{}\n", b"nonsense\n", b"[1]\n", b'{"op_code": 77}\n', b"\xff\n"]
-)
-def test_a_damaged_journal_is_a_file_error_and_fresh_begins_anew(
-    line: bytes, tmp_path: Path
-) -> None:
+def test_a_trial_of_another_kind_is_damage(tmp_path: Path) -> None:
     with opened(tmp_path) as study:
-        run(study, 1)
-    journal = tmp_path / JOURNAL
-    lines = journal.read_bytes().splitlines(keepends=True)
-    journal.write_bytes(b"".join([*lines[:3], line + b"\n", *lines[3:]]))
-    with pytest.raises(FileError, match=r"cannot use the study.*it is damaged.*--fresh"):
+        study.stored.add_trial(optuna.create_trial(value=1.0))
+    with pytest.raises(FileError, match=r"cannot use the study.*number is missing.*--fresh"):
         numbers(tmp_path)
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_study_of_version_0_1_is_named_as_such_until_it_is_removed(
+    fresh: bool, tmp_path: Path
+) -> None:
+    for name in ("journal.jsonl", ".journal.lock", "worker-1.lock"):
+        (tmp_path / name).touch()
+    if not fresh:
+        with pytest.raises(UsageError, match=r"version 0\.1.*--fresh"), opened(tmp_path):
+            pass
+        assert "journal.jsonl" in files(tmp_path)
+        return
     with opened(tmp_path, fresh=True) as study:
-        assert study.records() == []
+        assert run(study, 1) == [0]
+    assert files(tmp_path) == {DATABASE, ".lock"}
 
 
 def test_a_study_of_something_else_is_refused_and_named(tmp_path: Path) -> None:
@@ -187,9 +236,9 @@ def test_a_study_of_something_else_is_refused_and_named(tmp_path: Path) -> None:
         opened(tmp_path, other),
     ):
         pass
-    assert numbers(tmp_path) == [(0, "complete")]
+    assert numbers(tmp_path) == [0]
     with opened(tmp_path, other, fresh=True) as study:
-        assert study.records() == []
+        assert study.ended() == {}
 
 
 def test_a_study_at_work_elsewhere_is_not_removed(tmp_path: Path) -> None:
@@ -200,7 +249,7 @@ def test_a_study_at_work_elsewhere_is_not_removed(tmp_path: Path) -> None:
     ):
         pass
     with opened(tmp_path, fresh=True) as study:
-        assert study.records() == []
+        assert study.ended() == {}
 
 
 def test_processes_side_by_side_finish_every_number_once(tmp_path: Path) -> None:
@@ -208,7 +257,7 @@ def test_processes_side_by_side_finish_every_number_once(tmp_path: Path) -> None
         "from pathlib import Path\n"
         "from tests.runs.test_study import opened, run\n"
         f"with opened(Path({str(tmp_path)!r})) as study:\n"
-        "    print(*run(study, 30))\n"
+        "    print(*run(study, 15))\n"
     )
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     processes = [
@@ -216,8 +265,8 @@ def test_processes_side_by_side_finish_every_number_once(tmp_path: Path) -> None
         for _ in range(3)
     ]
     done = [int(word) for each in processes for word in each.communicate()[0].split()]
-    assert sorted(done) == list(range(30))
-    assert numbers(tmp_path) == [(n, "complete") for n in range(30)]
+    assert sorted(done) == list(range(15))
+    assert numbers(tmp_path) == list(range(15))
 
 
 def test_a_study_lies_in_the_data_folder_and_nowhere_else(tmp_path: Path) -> None:
@@ -229,13 +278,13 @@ def test_a_study_lies_in_the_data_folder_and_nowhere_else(tmp_path: Path) -> Non
         study_folder(tmp_path, "mine")
 
 
-@pytest.mark.parametrize("name", [JOURNAL, ".lock", ".journal.lock", "worker-1.lock"])
+@pytest.mark.parametrize("name", [DATABASE, f"{DATABASE}-journal", ".lock", "trial-0.lock"])
 def test_no_link_in_a_study_is_followed_out_of_the_data_folder(tmp_path: Path, name: str) -> None:
     folder = study_folder(tmp_path / "data", "mine")
     folder.mkdir(parents=True)
     with opened(folder):
         pass
-    (folder / name).unlink()
+    (folder / name).unlink(missing_ok=True)
     (tmp_path / "precious").write_text("kept")
     (folder / name).symlink_to(tmp_path / "precious")
     for fresh in (False, True):
@@ -244,7 +293,7 @@ def test_no_link_in_a_study_is_followed_out_of_the_data_folder(tmp_path: Path, n
     assert (tmp_path / "precious").read_text() == "kept"
 
 
-def test_a_journal_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / JOURNAL)
+def test_a_database_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / DATABASE)
     with pytest.raises(FileError, match="it is no file"), opened(tmp_path):
         pass

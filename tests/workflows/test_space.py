@@ -1,5 +1,6 @@
 """Search spaces: what may be searched, and the words said about a wrong one."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,18 @@ from lstmcli.workflows.space import (
     SEARCHABLE,
     Choices,
     Range,
+    Space,
+    grid,
     load_space,
     value_of,
     with_values,
 )
 
+FINITE: Space = {
+    "train.epochs": Range(2, 8, 3),
+    "model.dropout": Range(0.0, 0.4, 0.1),
+    "model.hidden_sizes": Choices(((8,), (8, 4))),
+}
 SPACES = sorted(path.stem for path in shipped_file("configs/spaces").glob("*.toml"))
 
 
@@ -145,8 +153,38 @@ def test_a_range_with_a_step_lists_what_it_holds(low: int, step: int, steps: int
             kind(round((low + step * steps) * scale, 9)),
             kind(round(step * scale, 9)),
         )
-        values = [found.at(place) for place in range(found.count or 0)]
-        assert values == [kind(round((low + step * n) * scale, 9)) for n in range(steps + 1)]
+        values = found.values
+        assert list(values) == [kind(round((low + step * n) * scale, 9)) for n in range(steps + 1)]
         assert all(map(found.holds, values))
+        assert [found.value(found.param(value)) for value in values] == list(values)
         assert not found.holds(found.low + 0.5 * found.at(1) - 0.5 * found.low)
         assert not found.holds(found.high + 1)
+
+
+def test_a_grid_is_every_combination_once_with_the_recipe_first() -> None:
+    recipe = {"train.epochs": 5, "model.dropout": 0.3, "model.hidden_sizes": (8, 4)}
+    every = [
+        dict(zip(FINITE, values, strict=True))
+        for values in itertools.product((2, 5, 8), (0.0, 0.1, 0.2, 0.3, 0.4), ((8,), (8, 4)))
+    ]
+    points = grid(FINITE, recipe, seed=0)
+    assert points[0] == recipe
+    assert sorted(points, key=repr) == sorted(every, key=repr)
+    assert points[1:] != [point for point in every if point != recipe]
+    assert grid(FINITE, recipe, seed=0) == points != grid(FINITE, recipe, seed=1)
+
+
+def test_a_recipe_outside_the_grid_is_one_trial_more() -> None:
+    recipe = {"train.epochs": 3, "model.dropout": 0.0, "model.hidden_sizes": (8,)}
+    points = grid(FINITE, recipe, seed=0)
+    assert points[0] == recipe
+    assert len({repr(point) for point in points}) == len(points) == 31
+
+
+def test_a_grid_without_an_end_is_refused() -> None:
+    endless: Space = {"train.epochs": Range(1, 9, 1), "model.dropout": Range(0.0, 0.5)}
+    with pytest.raises(UsageError, match=r"no grid.*model.dropout.*step or choices"):
+        grid(endless, {"train.epochs": 1, "model.dropout": 0.0}, seed=0)
+    huge: Space = {key: Range(1, 1000, 1) for key in ("train.epochs", "train.patience")}
+    with pytest.raises(UsageError, match=r"1000000 points.*at most 100000"):
+        grid(huge, dict.fromkeys(huge, 1), seed=0)

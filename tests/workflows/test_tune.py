@@ -1,6 +1,7 @@
 """Tuning from end to end: what it sees, what it keeps, and that a search can be repeated."""
 
 import json
+import math
 import tomllib
 from dataclasses import replace
 from datetime import date
@@ -8,20 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
+from optuna.trial import FrozenTrial
 
 from lstmcli.config import Settings
 from lstmcli.errors import DataError, TrainingError, UsageError
 from lstmcli.recipes import load_settings
-from lstmcli.runs.journal import JOURNAL
+from lstmcli.runs.locks import hold
+from lstmcli.runs.study import DATABASE
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows import trial as trial_module
+from lstmcli.workflows import tune as tune_module
 from lstmcli.workflows.folds import Fold
 from lstmcli.workflows.prices import Source
 from lstmcli.workflows.space import Choices, Range, Space
 from lstmcli.workflows.train import train
-from lstmcli.workflows.trials import Search, Trial
-from lstmcli.workflows.tune import TuneReport, tune
+from lstmcli.workflows.tune import Search, Trial, TuneReport, tune
 from tests.command_line import csv_text, walk
 
 TODAY = date(2020, 1, 1)
@@ -123,10 +127,10 @@ def test_noise_in_the_test_span_changes_no_trial(world: World) -> None:
     first = world.tune()
     noise = world.prices.copy()
     noise[FITTED:] *= np.random.default_rng(9).uniform(0.5, 2.0, ROWS - FITTED)
-    journal = Path(first.folder / JOURNAL).read_text()
+    kept = (first.folder / DATABASE).read_bytes()
     assert facts(world.tune(prices=noise, name="noise")) == facts(first)
     assert facts(world.tune(prices=noise)) == facts(first), "its data are those of the study"
-    assert Path(first.folder / JOURNAL).read_text() == journal
+    assert (first.folder / DATABASE).read_bytes() == kept
     assert first.folds[-1].days[1] < str(date(2018, 8, 31))
 
 
@@ -191,6 +195,64 @@ def test_a_search_that_was_stopped_goes_on_to_the_same_end(
     options = {"on_trial": lambda trial, best, count, wanted: told.append(trial.number)}
     assert facts(world.tune(pruner="none", options=options)) == unpruned[world.kind]
     assert told == list(range(kept, 3))
+
+
+class Instant:
+    """Stands in for the fits: a score follows from the values, and one trial is stopped."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.stop_at = -1
+        self.params: list[dict[str, Any]] = []
+        monkeypatch.setattr(tune_module, "run_trial", self.run)
+
+    def run(self, bench: Any, trial: optuna.Trial, values: Any) -> FrozenTrial:
+        if trial.number == self.stop_at:
+            raise SystemExit(143)
+        self.params.append(trial.params)
+        score = abs(math.log(values["train.learning_rate"] / 4e-3)) + len(values) / 10
+        ended = trial.study.tell(trial, score)
+        ended.user_attrs = {"scores": [score, score], "epochs": 1, "reason": ""}
+        return ended
+
+
+WIDE: Space = {
+    **SPACE,
+    "train.epochs": Range(2, 8, 3),
+    "model.dropout": Range(0.0, 0.4, 0.1),
+    "train.patience": Range(1, 64, None, log=True),
+}
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_search_proposes_the_same_however_often_and_where_it_was_stopped(
+    sampler: str, point: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instant = Instant(monkeypatch)
+    search: dict[str, Any] = {"sampler": sampler, "space": WIDE, "trials": 16}
+    whole = facts(point.tune(**search, name="whole"))
+    for trial in whole[1:]:
+        assert all(WIDE[key].holds(value) for key, value in trial.values.items())
+    assert len({repr(trial.values) for trial in whole}) > 10
+    for instant.stop_at in (3, 13):
+        with pytest.raises(SystemExit):
+            point.tune(**search)
+    instant.stop_at = -1
+    with hold(point.folder / "data/tuning/s/trial-13.lock"):
+        assert len(point.tune(**search).trials) == 16
+    assert facts(point.tune(**search))[:14] == whole[:14], "trial 13 knows those before it alone"
+    if sampler == "random":
+        assert facts(point.tune(**search)) == whole
+
+
+def test_values_of_the_recipe_outside_the_space_are_none_to_learn_from(
+    point: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instant = Instant(monkeypatch)
+    space = {**SPACE, "model.hidden_sizes": Choices(((2,), (5,)))}
+    own, other = facts(point.tune(space=space, trials=2))
+    assert own.values == {"train.learning_rate": 3e-3, "model.hidden_sizes": (3,)}
+    assert other.values["model.hidden_sizes"] in ((2,), (5,))
+    assert [set(params) for params in instant.params] == [{"train.learning_rate"}, set(space)]
 
 
 def test_a_timeout_keeps_what_is_finished_and_the_same_command_goes_on(point: World) -> None:
