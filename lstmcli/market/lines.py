@@ -141,7 +141,7 @@ def _refuse_misplaced_quotes(form: Form, text: bytes, first_line: int) -> None:
 def _read_fields(
     form: Form, text: bytes, lines: NDArray[np.int64], kind: pa.DataType
 ) -> tuple[pa.StringArray, pa.RecordBatch]:
-    """Read the dates (N,) as text and the values (N, K) as `kind`, null where one is missing.
+    """Read the dates (N,) as text and the values (N, K) as `kind`, null for a missing number.
 
     Raises DataError naming the first line of another number of fields than the header's, and
     ArrowInvalid for a value that is none of the kind.
@@ -165,7 +165,6 @@ def _read_fields(
                 check_utf8=False,  # it was checked
                 column_types=dict.fromkeys(wanted, kind) | {wanted[0]: pa.string()},
                 null_values=MISSING,
-                strings_can_be_null=True,
                 include_columns=wanted,
                 decimal_point=form.decimal,
             ),
@@ -203,7 +202,7 @@ def _read_strictly(
     columns = [column.to_pylist() for column in fields.columns]
     for row, texts in enumerate(zip(*columns, strict=True)):
         for k, text in enumerate(texts):
-            number = _read_number(text or "", form.decimal)
+            number = _read_number(text, form.decimal)
             if number is None:
                 raise _bad_number(form, text.strip(), form.positions[k], lines[row])
             values[row, k] = number

@@ -99,16 +99,17 @@ class Stamps:
 
 
 def parse_stamps(texts: pa.StringArray, lines: NDArray[np.int64], where: str) -> Stamps:
-    """Read texts (N,), null where there is no date, as stamps, NaT there.
+    """Read texts (N,), empty where there is no date, as stamps, NaT there.
 
     lines : (N,) line numbers, for messages.
     Raises DataError naming the line of the first text that is no ISO date.
     """
-    tails = pc.utf8_slice_codeunits(texts, 10).dictionary_encode("encode")
-    times = [_TIME.fullmatch(tail or "") for tail in tails.dictionary.to_pylist()]
+    tails = pc.utf8_slice_codeunits(texts, 10).dictionary_encode()
+    times = [_TIME.fullmatch(tail) for tail in tails.dictionary.to_pylist()]
+    heads = pc.utf8_slice_codeunits(texts, 0, 10)
+    heads = pc.if_else(pc.equal(heads, ""), pa.scalar(None, pa.string()), heads)
     try:
-        dates = pc.utf8_slice_codeunits(texts, 0, 10).cast(pa.date32())
-        days: Days = dates.to_numpy(zero_copy_only=False)
+        days: Days = heads.cast(pa.date32()).to_numpy(zero_copy_only=False)
         is_good = None not in times and not ((days < _FIRST) | (days > _LAST)).any()
     except pa.ArrowInvalid:
         is_good = False
@@ -171,9 +172,7 @@ def _from_utc(time: re.Match[str]) -> int:
 
 def _first_bad(texts: pa.StringArray, lines: NDArray[np.int64], where: str) -> DataError:
     row, text = next(
-        (row, text)
-        for row, text in enumerate(texts.to_pylist())
-        if text is not None and not _is_stamp(text)
+        (row, text) for row, text in enumerate(texts.to_pylist()) if text and not _is_stamp(text)
     )
     return DataError(
         "bad date",

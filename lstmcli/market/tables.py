@@ -279,15 +279,15 @@ def _clean(text: bytes, first_line: int, where: str) -> bytes:
     """Turn CRLF into LF; refuse bytes that no CSV of prices has."""
     if b"\r" in text:
         text = text.replace(b"\r\n", b"\n").removesuffix(b"\r")
-    odd = {"NUL bytes": text.find(b"\0"), "a carriage return": text.find(b"\r")}
+    odd = {"NUL bytes in line {}": text.find(b"\0")}
+    odd["a carriage return inside line {}"] = text.find(b"\r")
     try:
         text.decode()
     except UnicodeDecodeError as error:
-        odd["bytes that are not UTF-8"] = error.start
-    for what, at in odd.items():
+        odd["line {} is not UTF-8 text"] = error.start
+    for why, at in odd.items():
         if at >= 0:
-            number = first_line + text.count(b"\n", 0, at)
-            raise _not_prices(where, f"found {what} inside line {number}")
+            raise _not_prices(where, why.format(first_line + text.count(b"\n", 0, at)))
     return text
 
 
