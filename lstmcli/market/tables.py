@@ -173,13 +173,13 @@ def _check_separator(sep: str, decimal: str) -> str:
         raise UsageError(
             "separator and decimal mark are the same",
             why=f"both are {sep!r}",
-            next_step="Pass --sep ';' beside --decimal ','.",
+            next_step="Pass --sep ';' with --decimal ','.",
         )
     return _SEPARATORS[sep]
 
 
 def _stem(source: str | Path) -> str:
-    """The symbol that a file's name stands for."""
+    """Find the symbol that a file's name stands for."""
     if str(source) == "-":
         return "stdin"
     path = Path(source)
@@ -189,10 +189,10 @@ def _stem(source: str | Path) -> str:
 
 
 def _session_bars(table: Table, series: str, symbol: str) -> tuple[Bars, list[str]]:
-    """One series' raw rows by session, with notes.
+    """Date one series' raw rows by session, and leave out those that are not its own, with notes.
 
-    Rows of another exchange's days are left out. Next to others a series may also begin later or
-    end earlier: its empty rows at both ends are cut.
+    Those are rows of another exchange's days. Next to others a series may also begin later or end
+    earlier: its empty rows at both ends are cut.
     """
     bars = table.bars(series, symbol)
     filled = np.zeros(bars.days.size, dtype=bool)
