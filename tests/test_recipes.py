@@ -8,7 +8,7 @@ import pytest
 
 from lstmcli.config import Settings, keys
 from lstmcli.errors import UsageError
-from lstmcli.market.csv import parse_csv_option
+from lstmcli.market.tables import parse_csv_option
 from lstmcli.recipes import find_recipe, load_settings, shipped_file
 
 RECIPES = sorted(path.stem for path in shipped_file("configs").glob("*.toml"))

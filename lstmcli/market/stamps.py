@@ -1,4 +1,7 @@
-"""The session that a time stamp belongs to: its date in the time zone of the exchange.
+"""Time stamps, and the session that each belongs to: its date in the time zone of the exchange.
+
+Dates are ISO, `YYYY-MM-DD`, with a time and an offset after it or without: 1e9 is no date of 1970,
+and 01/02 may be of two months.
 
 A feed's daily bar begins at the exchange's midnight. Written in UTC, that of Frankfurt is 23:00 of
 the day before, in summer 22:00: taken as they are written, such dates have Sundays and no Fridays.
@@ -6,11 +9,14 @@ Where no symbol names the exchange, its zone is one in which the stamps are midn
 trading hours, on the days of a week. Zones that give different dates are an error, not a choice.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
@@ -48,6 +54,14 @@ _TRADING_NEW_YORK = (9 * 60, 16 * 60 + 30)
 _EVENING, _LAST_HALF_HOUR = 20 * 60, 23 * 60 + 30
 _MOST = 0.9
 _FEW = 0.02
+_TIME = re.compile(
+    r"(?:[T ](?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d)(?::[0-5]\d(?:\.\d{1,9})?)?"
+    r"(?: ?(?:(?P<utc>Z)|(?P<sign>[+-])(?P<hours>[01]\d)(?::?(?P<minutes>[0-5]\d))?))?)?",
+    re.ASCII,
+)
+_STAMP = re.compile(rf"(?P<day>\d{{4}}-\d\d-\d\d){_TIME.pattern}", re.ASCII)
+_FIRST, _LAST = np.datetime64("1678-01-01"), np.datetime64("2261-12-31")  # in nanoseconds
+_ONE_HOUR = 60
 
 
 @dataclass(frozen=True)
@@ -84,6 +98,45 @@ class Stamps:
         return instants
 
 
+def parse_stamps(texts: pa.StringArray, lines: NDArray[np.int64], where: str) -> Stamps:
+    """Read texts (N,), empty where there is no date, as stamps, NaT there.
+
+    lines : (N,) line numbers, for messages.
+    Raises DataError naming the line of the first text that is no ISO date.
+    """
+    tails = pc.utf8_slice_codeunits(texts, 10).dictionary_encode()
+    times = [_TIME.fullmatch(tail) for tail in tails.dictionary.to_pylist()]
+    heads = pc.utf8_slice_codeunits(texts, 0, 10)
+    heads = pc.if_else(pc.equal(heads, ""), pa.scalar(None, pa.string()), heads)
+    try:
+        days: Days = heads.cast(pa.date32()).to_numpy(zero_copy_only=False)
+        is_good = None not in times and not ((days < _FIRST) | (days > _LAST)).any()
+    except pa.ArrowInvalid:
+        is_good = False
+    if not is_good:
+        raise _first_bad(texts, lines, where)
+    which = tails.indices.to_numpy()
+    minutes = [int(m["hour"] or 0) * 60 + int(m["minute"] or 0) for m in times if m]
+    offsets = [_from_utc(m) for m in times if m]
+    return Stamps(days, np.array(minutes)[which], np.array(offsets)[which])
+
+
+def refuse_mixed_offsets(stamps: Stamps, lines: NDArray[np.int64], where: str) -> None:
+    """Raise DataError naming the first line whose UTC offset is not of the zone of those before.
+
+    Winter and summer time differ by an hour; anything else is another zone, or none.
+    """
+    highest = np.maximum.accumulate(stamps.offsets)
+    wrong = np.flatnonzero(highest - np.minimum.accumulate(stamps.offsets) > _ONE_HOUR)
+    if wrong.size:
+        raise DataError(
+            "mixed time zones",
+            where=f"{where} line {lines[wrong[0]]}",
+            why="its UTC offset differs from the lines before by more than summer time does",
+            next_step="Write all dates as YYYY-MM-DD.",
+        )
+
+
 def session_days(
     stamps: Stamps, filled: NDArray[np.bool_], symbol: str, where: str
 ) -> tuple[Days, list[str]]:
@@ -106,6 +159,35 @@ def session_days(
     last = int(moved[-1])
     example = f"{_shown(stamps, last)} is the session of {days[last]}"
     return days, [f"Dates are those of the time zone {zone}: {example}."]
+
+
+def _from_utc(time: re.Match[str]) -> int:
+    if time["utc"]:
+        return 0
+    if not time["sign"]:
+        return NO_OFFSET
+    minutes = int(time["hours"]) * 60 + int(time["minutes"] or 0)
+    return -minutes if time["sign"] == "-" else minutes
+
+
+def _first_bad(texts: pa.StringArray, lines: NDArray[np.int64], where: str) -> DataError:
+    row, text = next(
+        (row, text) for row, text in enumerate(texts.to_pylist()) if text and not _is_stamp(text)
+    )
+    return DataError(
+        "bad date",
+        where=f"{where} line {lines[row]}",
+        why=f"found {text[:40]!a}, expected YYYY-MM-DD",
+        next_step="Write the dates in ISO form, year first.",
+    )
+
+
+def _is_stamp(text: str) -> bool:
+    match = _STAMP.fullmatch(text)
+    try:
+        return bool(match and _FIRST <= np.datetime64(match["day"]) <= _LAST)
+    except ValueError:
+        return False
 
 
 def _zone(seen: Stamps, symbol: str, where: str) -> str | None:

@@ -20,9 +20,8 @@ import pandas as pd
 
 from lstmcli.atomic import sync_folder, write_files
 from lstmcli.errors import DataError, FileError
+from lstmcli.market.bars import Bars
 from lstmcli.market.checks import drop_empty_columns
-from lstmcli.market.csv_bytes import open_bytes, read_blocks
-from lstmcli.market.csv_table import CsvTable, read_table
 from lstmcli.market.intervals import as_days, bars_of
 from lstmcli.market.prices import COLUMNS, PriceChoice, Prices
 from lstmcli.market.store_folder import (
@@ -33,6 +32,7 @@ from lstmcli.market.store_folder import (
     sidecar_path,
 )
 from lstmcli.market.symbols import yahoo_spelling
+from lstmcli.market.tables import read_table
 from lstmcli.market.validate import check_bars
 from lstmcli.records import read_file, read_json
 
@@ -60,10 +60,8 @@ def read_stored(
 
     The options are those of `check_bars`.
     """
-    table = _read_table(data_dir, symbol, interval)
-    bars = table.bars(table.series[0], symbol, str(price_path(data_dir, symbol, interval)))
     # Every column has its place in the file; one that the source never had is nothing to tell.
-    bars, _ = drop_empty_columns(bars, ["Close"])
+    bars, _ = drop_empty_columns(_read_bars(data_dir, symbol, interval), ["Close"])
     facts = read_sidecar(data_dir, symbol, interval)
     prices = check_bars(
         replace(bars, from_feed=facts.get("source") == YAHOO),
@@ -85,9 +83,9 @@ def read_raw(data_dir: Path, symbol: str, interval: str = "1d") -> pd.DataFrame:
 
     Raises DataError when nothing is stored or the file is damaged.
     """
-    table = _read_table(data_dir, symbol, interval)
-    index = pd.DatetimeIndex(table.days.astype("datetime64[ns]"), name="Date")
-    return pd.DataFrame(table.columns(table.series[0]), index=index)
+    bars = _read_bars(data_dir, symbol, interval)
+    index = pd.DatetimeIndex(bars.days.astype("datetime64[ns]"), name="Date")
+    return pd.DataFrame(bars.columns, index=index)
 
 
 def write_stored(
@@ -176,9 +174,9 @@ def source_of(facts: dict[str, Any]) -> str:
     return found if found in (YAHOO, IMPORTED) else ""
 
 
-def _read_table(data_dir: Path, symbol: str, interval: str) -> CsvTable:
-    with open_bytes(_existing(data_dir, symbol, interval), None) as (stream, label):
-        return read_table(read_blocks(stream, label), ",", ".", (), label)
+def _read_bars(data_dir: Path, symbol: str, interval: str) -> Bars:
+    table = read_table(_existing(data_dir, symbol, interval))
+    return table.bars(next(iter(table.series)), symbol)
 
 
 def _existing(data_dir: Path, symbol: str, interval: str) -> Path:

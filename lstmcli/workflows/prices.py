@@ -7,11 +7,11 @@ from pathlib import Path
 
 from lstmcli.config import Data
 from lstmcli.errors import DataError, FileError, UsageError
-from lstmcli.market.csv import parse_csv_option, read_prices
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import read_stored
 from lstmcli.market.store_folder import INTERVALS, price_folders, price_path
 from lstmcli.market.symbols import check_series_name, check_symbol
+from lstmcli.market.tables import parse_csv_option, read_prices
 from lstmcli.runs.ownership import ownership_doubt, tell_doubts
 from lstmcli.workflows.ahead import work_ahead
 from lstmcli.workflows.bar_length import as_read, most_common_interval

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from lstmcli.config import Data
 from lstmcli.errors import DataError
-from lstmcli.market.csv import read_prices
 from lstmcli.market.prices import COLUMNS, Prices
 from lstmcli.market.store import read_stored
+from lstmcli.market.tables import read_prices
 from lstmcli.workflows.data_import import import_data
 from lstmcli.workflows.failures import AllFailedError
 from lstmcli.workflows.prices import Source, load_prices

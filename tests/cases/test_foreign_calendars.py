@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from lstmcli.market.calendars import Days, calendar_table, sessions_of
-from lstmcli.market.csv import read_prices
 from lstmcli.market.prices import Prices
 from lstmcli.market.sessions import future_dates, tell_unknown
+from lstmcli.market.tables import read_prices
 
 HORIZON = 50
 EXCHANGES = tuple(name for name in calendar_table().names if not name.startswith("24/"))

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmcli.errors import DataError, UsageError
-from lstmcli.market.csv import read_prices
 from lstmcli.market.symbols import check_series_name
+from lstmcli.market.tables import read_prices
 from tests.command_line import assert_one_error, csv_text, in_process, walk
 
 TODAY = date(2018, 9, 6)

@@ -10,9 +10,9 @@ import pytest
 
 from lstmcli.errors import DataError
 from lstmcli.market.calendars import calendar_of, sessions_of
-from lstmcli.market.csv import read_prices
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import read_stored
+from lstmcli.market.tables import read_prices
 from lstmcli.workflows.data_import import import_data
 from lstmcli.workflows.prices import Source
 

@@ -8,8 +8,8 @@ import pytest
 
 from lstmcli.errors import DataError
 from lstmcli.market.calendars import Days, sessions_of
-from lstmcli.market.csv import read_prices
 from lstmcli.market.prices import Prices
+from lstmcli.market.tables import read_prices
 
 FIRST, LAST = np.datetime64("2025-09-01"), np.datetime64("2026-11-25")
 

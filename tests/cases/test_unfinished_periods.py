@@ -8,9 +8,9 @@ import pytest
 
 from lstmcli.config import Data
 from lstmcli.errors import DataError
-from lstmcli.market.csv import read_prices
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import read_stored, write_stored
+from lstmcli.market.tables import read_prices
 from lstmcli.workflows.data_import import import_data
 from lstmcli.workflows.prices import Source, load_prices
 from tests.yahoo_stand_in import random_walk

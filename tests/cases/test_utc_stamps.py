@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from lstmcli.errors import DataError
 from lstmcli.market.calendars import calendar_of, sessions_of
-from lstmcli.market.csv import read_prices
 from lstmcli.market.prices import Prices
 from lstmcli.market.sessions import future_dates
 from lstmcli.market.stamps import ZONES
 from lstmcli.market.store import read_stored
+from lstmcli.market.tables import read_prices
 from lstmcli.workflows.data_import import import_data
 from lstmcli.workflows.prices import Source
 from tests.command_line import assert_one_error, in_process

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from lstmcli.errors import DataError
-from lstmcli.market import csv_layout
-from lstmcli.market.csv import read_prices
-from lstmcli.market.csv_layout import MAX_COLUMNS, choose_series, read_layout
+from lstmcli.market import columns
+from lstmcli.market.columns import MAX_COLUMNS, choose_series, read_layout
+from lstmcli.market.tables import read_prices
 from tests.command_line import assert_one_error, in_process
 
 NAMES: dict[str, Callable[[int], str]] = {
@@ -49,7 +49,7 @@ def test_a_million_columns_are_refused_with_their_number(tmp_path: Path) -> None
 
 
 def test_yfinances_header_obeys_the_limit_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_layout, "MAX_COLUMNS", 3)
+    monkeypatch.setattr(columns, "MAX_COLUMNS", 3)
     lines = ["Price,Close,Close,Close", "Ticker,A,B,C", "Date,,,"]
     with pytest.raises(DataError, match="found 4, expected at most 3"):
         read_layout(lines, ",", "x")

@@ -22,7 +22,7 @@ from lstmcli.evaluation import at_step
 from lstmcli.evaluation.trend import Thresholds, fit_thresholds, scaled_moves
 from lstmcli.forecasting import forecaster
 from lstmcli.forecasting.forecast import Forecast
-from lstmcli.market import csv as csv_module
+from lstmcli.market import tables
 from lstmcli.market.prices import Prices
 from lstmcli.workflows import evaluate, fit, learn, plan, predict, refit
 from tests.command_line import Outcome, csv_text, in_process, sessions, walk
@@ -153,14 +153,14 @@ def test_a_feature_memoised_before_the_audit_began(honest: Path, monkeypatch: Pl
 
 
 def test_a_reader_that_cleans_with_a_centred_median(honest: Path, monkeypatch: Plant) -> None:
-    check_bars = csv_module.check_bars
+    check_bars = tables.check_bars
 
     def leaky(*bars: Any, **options: Any) -> Prices:
         found = check_bars(*bars, **options)
         close = found.frame["Close"].rolling(5, center=True, min_periods=1).median()
         return replace(found, frame=found.frame.assign(Close=close))
 
-    monkeypatch.setattr(csv_module, "check_bars", leaky)
+    monkeypatch.setattr(tables, "check_bars", leaky)
     assert_caught(honest, "reader stage", "prices, cutoff", "Close")
 
 

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from lstmcli.errors import DataError, FileError, UsageError
-from lstmcli.market import csv_bytes, csv_table
-from lstmcli.market.csv import parse_csv_option, read_prices
+from lstmcli.market import tables
 from lstmcli.market.prices import Prices
+from lstmcli.market.tables import parse_csv_option, read_prices
 
 TODAY = date(2024, 7, 1)
 SAMPLES = Path(__file__).parents[2] / "data"
@@ -450,7 +450,7 @@ def test_a_cut_gzip_file_is_refused(cut: int) -> None:
 
 
 def test_a_file_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_bytes, "MAX_BYTES", 100)
+    monkeypatch.setattr(tables, "MAX_BYTES", 100)
     refused(PLAIN, "the CSV is too large")
 
 
@@ -458,26 +458,24 @@ def test_small_blocks_and_thinning_change_nothing(monkeypatch: pytest.MonkeyPatc
     rows = [f"{date(2023, 1, 1) + timedelta(days=i)},{i + 1}.5" for i in range(400)]
     text = two(*rows, *rows[:50], "", *rows[100:120])
     expected = read_one(text)
-    monkeypatch.setattr(csv_table, "MAX_HELD_ROWS", 60)
-    small = csv_bytes.read_blocks(io.BytesIO(text.encode()), "x", size=100)
-    table = csv_table.read_table(small, ",", ".", (), "x")
-    assert table.days.tolist() == expected.frame.index.date.tolist()
-    assert table.values[1].tolist() == closes(expected)
+    monkeypatch.setattr(tables, "MAX_HELD_ROWS", 60)
+    monkeypatch.setattr(tables, "BLOCK_BYTES", 100)
+    table = tables.read_table("-", stdin=io.BytesIO(text.encode()))
+    assert table.rows.stamps.days.tolist() == expected.frame.index.date.tolist()
+    assert table.rows.values[1].tolist() == closes(expected)
     assert table.notes == ("Dropped rows that repeated another of the same date: 70.",)
 
 
 def test_contradictions_are_found_while_thinning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_table, "MAX_HELD_ROWS", 2)
+    monkeypatch.setattr(tables, "MAX_HELD_ROWS", 2)
     refused(two("2024-01-02,1", "2024-01-03,2", "2024-01-02,3"), "contradictory rows .*line 4")
 
 
-def test_line_numbers_hold_across_blocks() -> None:
+def test_line_numbers_hold_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [f"{date(2023, 1, 1) + timedelta(days=i)},{i + 1}.5" for i in range(100)]
     rows[80] = "oops,1"
-    data = two("", *rows).encode()
-    blocks = csv_bytes.read_blocks(io.BytesIO(data), "x", size=64)
-    with pytest.raises(DataError, match=r"bad date \(x line 83\)"):
-        csv_table.read_table(blocks, ",", ".", (), "x")
+    monkeypatch.setattr(tables, "BLOCK_BYTES", 64)
+    refused(two("", *rows), r"bad date \(stdin line 83\)")
 
 
 @pytest.mark.parametrize(

@@ -1,26 +1,40 @@
-"""The vectorised parts of the CSV reader against slow, obvious twins."""
+"""Lines of a CSV and their dates against slow, obvious twins."""
 
 import re
 from datetime import date
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmcli.errors import DataError
-from lstmcli.market.csv_bytes import Block
-from lstmcli.market.csv_dates import parse_stamps
-from lstmcli.market.csv_ending import refuse_cut_ending
-from lstmcli.market.csv_fields import split_fields
-from lstmcli.market.csv_numbers import MISSING, parse_numbers
+from lstmcli.market.lines import (
+    MISSING,
+    Form,
+    _read_fields,
+    _refuse_misplaced_quotes,
+    parse_lines,
+    refuse_cut_ending,
+)
+from lstmcli.market.stamps import parse_stamps
 
 ISO = re.compile(r"\d{4}-\d{2}-\d{2}", re.A)
 FIELD = st.text("01x.- ", max_size=5)
+NO_LINES = np.arange(9)
 
 
-def block(lines: list[str]) -> Block:
-    return Block("".join(line + "\n" for line in lines).encode(), 1)
+def form(n_fields: int) -> Form:
+    names = ["Date", "Close", "Name", "Sector"][:n_fields]
+    return Form(names, 0, range(1, n_fields), ",", ".", "x")
+
+
+def fields_of(lines: list[str], n_fields: int) -> list[list[str]]:
+    text = "".join(line + "\n" for line in lines).encode()
+    dates, fields = _read_fields(form(n_fields), text, NO_LINES, pa.string())
+    columns = [column.to_pylist() for column in (dates, *fields.columns)]
+    return [list(row) for row in zip(*columns, strict=True)]
 
 
 @given(st.lists(st.lists(FIELD, min_size=1, max_size=4), min_size=1, max_size=8), st.integers(2, 4))
@@ -30,20 +44,36 @@ def test_fields_are_those_of_split(rows: list[list[str]], n_fields: int) -> None
     wrong = [i for i, fields in wanted if len(fields) != n_fields]
     if wrong:
         with pytest.raises(DataError, match=rf"x line {wrong[0]}\)"):
-            split_fields(block(lines), ",", n_fields, "x")
-        return
-    found = split_fields(block(lines), ",", n_fields, "x")
-    assert found.lines.tolist() == [i for i, _ in wanted]
-    texts = [[found.field(row, i) for i in range(n_fields)] for row in range(found.lines.size)]
-    assert texts == [fields for _, fields in wanted]
+            parse_lines(form(n_fields), "\n".join([*lines, ""]).encode(), 1)
+    elif wanted:
+        assert fields_of(lines, n_fields) == [fields for _, fields in wanted]
 
 
 @given(st.lists(st.tuples(FIELD, st.text("01,;x", max_size=4)), min_size=1, max_size=8))
 def test_quoted_fields_are_those_without_quotes(rows: list[tuple[str, str]]) -> None:
     lines = [f'"{one}","{other}"' for one, other in rows]
-    found = split_fields(block(lines), ",", 2, "x")
-    texts = [(found.field(row, 0), found.field(row, 1)) for row in range(found.lines.size)]
-    assert texts == rows
+    assert fields_of(lines, 2) == [list(row) for row in rows]
+
+
+@given(st.text('1,"\n', max_size=12))
+def test_quotes_are_only_taken_around_whole_fields(text: str) -> None:
+    field = r'(?:[^",\n]*|"(?:[^"\n]|"")*")'
+    lines = text.split("\n")
+    wrong = [
+        i for i, line in enumerate(lines, 7) if not re.fullmatch(f"{field}(?:,{field})*", line)
+    ]
+    if wrong:
+        with pytest.raises(DataError, match=rf"misplaced quote \(x line {wrong[0]}\)"):
+            _refuse_misplaced_quotes(form(2), text.encode(), 7)
+    else:
+        _refuse_misplaced_quotes(form(2), text.encode(), 7)
+
+
+@given(st.lists(st.sampled_from(["2024-01-02,1", ""]), max_size=9), st.sampled_from(["", "\n"]))
+def test_blank_lines_are_numbered_too(lines: list[str], end: str) -> None:
+    text = "\n".join([*lines, "2024-01-03,2"]) + end
+    wanted = [number for number, line in enumerate(text.split("\n"), 5) if line]
+    assert parse_lines(form(2), text.encode(), 5).lines.tolist() == wanted
 
 
 @given(
@@ -54,31 +84,29 @@ def test_quoted_fields_are_those_without_quotes(rows: list[tuple[str, str]]) -> 
     )
 )
 def test_dates_are_those_of_the_standard_library(texts: list[str]) -> None:
-    fields = split_fields(block([f"{text},1" for text in texts]), ",", 2, "x")
-    found = parse_stamps(fields, 0, "x").days
+    found = parse_stamps(pa.array(texts), NO_LINES, "x").days
     expected = [date.fromisoformat(text) if text else None for text in texts]
     assert found.astype(object).tolist() == expected
 
 
 @given(st.text("0123456789-", min_size=1, max_size=11) | st.from_regex(ISO, fullmatch=True))
 def test_only_iso_dates_are_dates(text: str) -> None:
-    fields = split_fields(block([f"{text},1"]), ",", 2, "x")
     try:
         expected = date.fromisoformat(text) if ISO.fullmatch(text) else None
     except ValueError:
         expected = None
     if expected is None or not 1678 <= expected.year <= 2261:
         with pytest.raises(DataError, match="bad date"):
-            parse_stamps(fields, 0, "x")
+            parse_stamps(pa.array([text]), NO_LINES, "x")
     else:
-        assert parse_stamps(fields, 0, "x").days[0] == np.datetime64(expected)
+        found = parse_stamps(pa.array([text]), NO_LINES, "x")
+        assert found.days[0] == np.datetime64(expected)
 
 
 @given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=9))
 def test_numbers_are_exact(values: list[float]) -> None:
-    fields = split_fields(block([f"{value!r},x" for value in values]), ",", 2, "x")
-    found = parse_numbers(fields, [0], ["Close", "Name"], ".", "x")
-    assert found[:, 0].tolist() == values
+    text = "".join(f"2024-01-02,{value!r}\n" for value in values)
+    assert parse_lines(form(2), text.encode(), 1).values[1].tolist() == values
 
 
 @given(st.text("0123456789.eE+-_ ,infINFxTrue", min_size=1, max_size=6))
@@ -89,9 +117,9 @@ def test_a_number_is_read_as_python_reads_it_or_refused(text: str) -> None:
         expected = None
     if "_" in text or text.strip() in MISSING:
         return
-    fields = split_fields(block([f'2024-01-02,"{text}"'] * 2), ",", 2, "x")
+    lines = f'2024-01-02,"{text}"\n' * 2
     try:
-        found = parse_numbers(fields, [1], ["Date", "Close"], ".", "x")[0, 0]
+        found = parse_lines(form(2), lines.encode(), 1).values[1][0]
     except DataError:
         assert expected is None or np.isnan(expected)
     else:
