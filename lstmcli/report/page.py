@@ -6,7 +6,6 @@ evaluation always makes the same bytes.
 
 import math
 import re
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -170,6 +169,8 @@ def inline(draw: Callable[..., None], height: int, *data: object, **options: obj
     # matplotlib writes a whole document. Its namespaces, the ids of its groups (the same in every
     # drawing) and its style sheet (which would apply to the whole page) have no place in HTML. The
     # other ids are hashes of what they name, so that two drawings may share one.
+    import xml.etree.ElementTree as ElementTree
+
     root = ElementTree.fromstring(made)
     for element in root.iter():
         element.tag = _local(element.tag)

@@ -59,10 +59,13 @@ class Study:
         """Return the trials that have ended, by number and in its order."""
         with _usable(self.folder):
             found: dict[int, FrozenTrial] = {}
+            folds = self.stored.user_attrs["bound"].get("folds")
             for trial in self.stored.get_trials(deepcopy=False):
                 value = float if trial.state == TrialState.COMPLETE else (None, float)
                 kept = {**trial.user_attrs, "value": trial.value}
                 check_record(kept, {**_RESULT, "value": value})
+                if value is float and folds and len(kept["scores"]) != folds:
+                    raise ValueError(f"trial {kept['number']} has not a score of each fold")
                 found[kept["number"]] = trial
         return dict(sorted(found.items()))
 

@@ -8,8 +8,10 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import tomllib
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from tests.yahoo_stand_in import StandIn, random_walk, stand_in
 HOSTILE = "\x1b[2J\x1b]0;gone\x07\x9b31m\x7f\u202egnp\u2028\u2066[red]:smile:\x08\u200b"
 BOLD = re.compile(r"\x1b\[[01]?m")
 VERSION = "data/models/tiny/v0001"
-JOURNAL = "data/tuning/tiny/journal.jsonl"
+STUDY = "data/tuning/tiny/study.db"
 
 
 @pytest.fixture(scope="module")
@@ -245,14 +247,13 @@ def test_the_ledger_is_escaped(home: Path) -> None:
 
 
 def test_a_study_is_escaped(home: Path) -> None:
-    text = (home / JOURNAL).read_text()
-    hostile, kept = json.dumps(HOSTILE), re.search(r'"reason": ?""', text)
-    assert kept
-    (home / JOURNAL).write_text(text.replace(kept[0], f'"reason": {hostile}'))
+    with closing(sqlite3.connect(home / STUDY)) as database, database:
+        query = "UPDATE trial_user_attributes SET value_json = ? WHERE key = 'reason'"
+        assert database.execute(query, (json.dumps(HOSTILE),)).rowcount == 2
     tune = ("tune", "--config", "tiny.toml", "--space", "space.toml", "--trials", "2")
     for form in ("table", "json", "csv"):
         run(home, *tune, "--format", form)
-    (home / JOURNAL).write_text(f"{hostile}\n{text}")
+    (home / STUDY).write_text(HOSTILE)
     assert run(home, *tune).code == 1
 
 

@@ -8,8 +8,10 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import zlib
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,8 @@ from tests.command_line import csv_text, in_process, sessions, walk
 
 VERSION = "data/models/tiny/v0001"
 LEDGER = "data/ledger"
-JOURNAL = "data/tuning/tiny/journal.jsonl"
+STUDY = "data/tuning/tiny/study.db"
+Study = tuple[Path, dict[str, Any]]
 READERS = (
     ("models", "list", "--format", "json"),
     ("models", "show"),
@@ -324,11 +327,18 @@ def test_a_pipe_in_place_of_a_record_is_not_waited_for(home: Path, name: str) ->
 
 
 @pytest.fixture(scope="module")
-def study(place: Path) -> tuple[Path, str]:
+def study(place: Path) -> Study:
+    """A study of two trials: its folder, and the attributes of the first trial."""
     (place / "space.toml").write_text('"train.learning_rate" = { low = 1e-3, high = 1e-2 }\n')
     done = in_process(*TUNE, folder=place)
     assert done.code == 0, done.err
-    return place, (place / JOURNAL).read_text()
+    with closing(sqlite3.connect(place / STUDY)) as database:
+        rows = database.execute(
+            "SELECT key, value_json FROM trial_user_attributes WHERE trial_id = 1"
+        )
+        kept = {key: json.loads(text) for key, text in rows}
+    shutil.copy(place / STUDY, place / "whole.db")
+    return place, kept
 
 
 TUNE = ("tune", "--config", "tiny.toml", "--space", "space.toml", "--trials", "2",
@@ -337,18 +347,24 @@ TUNE = ("tune", "--config", "tiny.toml", "--space", "space.toml", "--trials", "2
 
 @FEW
 @given(data=st.data())
-def test_an_odd_journal_of_a_study_is_damaged(study: tuple[Path, str], data: st.DataObject) -> None:
-    place, text = study
-    lines = text.splitlines()
-    at = data.draw(st.integers(0, len(lines) - 1))
-    lines[at] = json.dumps(data.draw(changed(json.loads(lines[at])) | values))
-    (place / JOURNAL).write_text("".join(f"{line}\n" for line in lines))
+def test_an_odd_trial_of_a_study_is_damaged(study: Study, data: st.DataObject) -> None:
+    place, kept = study
+    odd = data.draw(changed(kept))
+    shutil.copy(place / "whole.db", place / STUDY)
+    with closing(sqlite3.connect(place / STUDY)) as database, database:
+        database.execute("DELETE FROM trial_user_attributes WHERE trial_id = 1")
+        database.executemany(
+            "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (1, ?, ?)",
+            [(key, json.dumps(value)) for key, value in odd.items()],
+        )
     said(in_process(*TUNE, "--timeout", "1", folder=place), 0, 1, 2)
 
 
 @FEW
 @given(data=st.data())
-def test_an_odd_search_space_is_a_usage_error(study: tuple[Path, str], data: st.DataObject) -> None:
+def test_an_odd_search_space_is_a_usage_error(
+    study: tuple[Path, bytes], data: st.DataObject
+) -> None:
     place, _ = study
     tree = {
         "train.learning_rate": {"low": 1e-3, "high": 1e-2},
