@@ -14,7 +14,8 @@ LstmcliError                1  failed
 Every message is one line, `WHAT (WHERE): WHY. NEXT STEP`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 
 def common_exit_code(codes: Iterable[int]) -> int:
@@ -85,3 +86,37 @@ class NetworkError(LstmcliError):
     """The network failed, or the feed refused to answer."""
 
     exit_code = 6
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One symbol that could not be done, and why."""
+
+    symbol: str
+    reason: str
+    exit_code: int
+
+    @classmethod
+    def of(cls, symbol: str, error: LstmcliError) -> "Failure":
+        """Keep the error that a symbol failed with."""
+        return cls(symbol, str(error), error.exit_code)
+
+
+class AllFailedError(LstmcliError):
+    """Nothing was done; ends with the failures' common exit code, or with 4 where they differ."""
+
+    def __init__(self, failures: Sequence[Failure]) -> None:
+        reasons = [failure.reason for failure in failures]
+        if len(reasons) == 1:
+            super().__init__(reasons[0])
+        else:
+            shown = reasons if len(reasons) <= 3 else [reasons[0], f"and {len(reasons) - 1} more"]
+            super().__init__(f"all {len(reasons)} symbols failed", why="; ".join(shown))
+        self.failures = tuple(failures)
+        self.exit_code = common_exit_code(failure.exit_code for failure in failures)
+
+
+def raise_if_all_failed(done: int, failures: Sequence[Failure]) -> None:
+    """Raise AllFailedError when nothing was done."""
+    if failures and not done:
+        raise AllFailedError(failures)

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from lstmcli.config import Settings, check_settings
 from lstmcli.dataset.series import Series
 from lstmcli.forecasting.model import TrainedModel, new_network
+from lstmcli.learning.fit import Fit, fit
+from lstmcli.learning.plan import make_plan
 from lstmcli.market.prices import Prices
 from lstmcli.training.device import seeded
-from lstmcli.workflows.fit import Fit, fit
-from lstmcli.workflows.plan import make_plan
 
 CPU = torch.device("cpu")
 

@@ -13,6 +13,7 @@ import lstmcli
 
 PACKAGE = Path(lstmcli.__file__).parent
 ROOMS = (
+    "files",
     "market",
     "dataset",
     "networks",
@@ -20,11 +21,12 @@ ROOMS = (
     "forecasting",
     "evaluation",
     "runs",
+    "learning",
     "workflows",
     "report",
     "cli",
 )
-SHARED = ("errors", "config", "recipes", "atomic", "printable", "records")
+SHARED = ("errors", "config", "recipes", "printable", "records")
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "shipped" not in path.parts)
 OPTUNA = ("runs/study.py", "workflows/space.py", "workflows/trial.py", "workflows/tune.py")
 ALLOWED = {
@@ -134,7 +136,7 @@ def test_a_fetch_loads_no_torch() -> None:
 
 
 def test_the_package_itself_loads_nothing_heavy() -> None:
-    assert modules_after("import lstmcli, lstmcli.errors, lstmcli.atomic").isdisjoint(
+    assert modules_after("import lstmcli, lstmcli.errors, lstmcli.files.atomic").isdisjoint(
         {"torch", "pandas", "yfinance", "pydantic"}
     )
 

@@ -16,9 +16,10 @@ import pytest
 
 from lstmcli.config import Settings
 from lstmcli.dataset.scaling import Scale
+from lstmcli.learning import fit
 from lstmcli.market.prices import Prices
 from lstmcli.recipes import load_settings, shipped_file
-from lstmcli.workflows import fit, predict, train
+from lstmcli.workflows import predict, train
 from lstmcli.workflows.evaluate import evaluate
 from lstmcli.workflows.prices import Source
 from lstmcli.workflows.symbol_forecast import Ready

@@ -16,9 +16,8 @@ import typer
 from lstmcli import __version__
 from lstmcli.cli import data, evaluate, fetch, journal, models, predict, status, train, tune
 from lstmcli.cli.importing import load_torch_elsewhere
-from lstmcli.errors import LstmcliError
+from lstmcli.errors import AllFailedError, LstmcliError
 from lstmcli.printable import printable_stream
-from lstmcli.workflows.failures import AllFailedError
 
 # A closed terminal (SIGHUP, which Windows lacks), Ctrl-C, and the end of a job or of the machine.
 _STOPPING = [

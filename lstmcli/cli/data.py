@@ -102,7 +102,7 @@ def check(
 
     Example: lstmcli data check AAPL MSFT
     """
-    from lstmcli.cli.source import all_symbols
+    from lstmcli.cli.settings import all_symbols
     from lstmcli.report.data import check_view
     from lstmcli.report.output import check_output, emit
     from lstmcli.workflows.data_check import check_data
@@ -130,7 +130,7 @@ def remove(
     Example: lstmcli data remove AAPL --yes
     """
     from lstmcli.cli import messages
-    from lstmcli.cli.source import all_symbols
+    from lstmcli.cli.settings import all_symbols
     from lstmcli.errors import UsageError
     from lstmcli.workflows.data import remove_data
 
@@ -177,7 +177,7 @@ def import_(
     Example: lstmcli data import FUND=prices.csv
     """
     from lstmcli.cli import messages
-    from lstmcli.cli.source import make_source
+    from lstmcli.cli.settings import make_source
     from lstmcli.report.data import import_view
     from lstmcli.report.output import check_output, emit
     from lstmcli.workflows.data_import import import_data

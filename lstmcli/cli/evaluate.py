@@ -11,7 +11,7 @@ from lstmcli.errors import UsageError
 from lstmcli.report.view import Format
 
 if TYPE_CHECKING:
-    from lstmcli.workflows.source import Source
+    from lstmcli.workflows.prices import Source
 
 _DAY = ["%Y-%m-%d"]
 
@@ -189,7 +189,7 @@ def evaluate(
     Example: lstmcli evaluate --model lab-corrected --step-size 10
     """
     from lstmcli.cli import journal, messages
-    from lstmcli.cli.source import make_source
+    from lstmcli.cli.settings import make_source
     from lstmcli.report.output import check_file, check_output
 
     journal.begin("evaluate", data_dir)

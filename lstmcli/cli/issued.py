@@ -7,7 +7,7 @@ from lstmcli.errors import UsageError
 from lstmcli.report.view import Format
 
 if TYPE_CHECKING:
-    from lstmcli.workflows.source import Source
+    from lstmcli.workflows.prices import Source
 
 
 _CHOICES = ("models", "start", "end")

@@ -171,7 +171,7 @@ def _end(code: int) -> None:
 
 def _record(data_dir: Path, code: int) -> None:
     """Note the end in the data folder; one that may only be read can still be forecast from."""
-    from lstmcli.runs.record import RunEnd, note_end
+    from lstmcli.runs.last_runs import RunEnd, note_end
 
     started, ended = (
         each.isoformat(timespec="seconds") for each in (_run.started, datetime.now(UTC))
@@ -185,7 +185,7 @@ def _record(data_dir: Path, code: int) -> None:
 
 
 def _append(path: Path, lines: list[str]) -> int:
-    from lstmcli.runs.append import append_lines
+    from lstmcli.files.atomic import append_lines
 
     wait = 0.0 if _run.has_warned else _LOG_WAIT
     return append_lines(path, "".join(lines).encode("ascii"), wait=wait)

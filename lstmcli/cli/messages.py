@@ -7,9 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from lstmcli.cli import journal
-from lstmcli.errors import PartialError
+from lstmcli.errors import AllFailedError, Failure, PartialError
 from lstmcli.report.output import rows_csv, write_file
-from lstmcli.workflows.failures import AllFailedError, Failure
 
 _MOST_NOTES = 5
 

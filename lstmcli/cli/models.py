@@ -97,7 +97,7 @@ def promote(
     Example: lstmcli models promote lab-corrected/v0002 --if-better
     """
     from lstmcli.cli import messages
-    from lstmcli.cli.source import make_source
+    from lstmcli.cli.settings import make_source
     from lstmcli.report.models import pointer_view
     from lstmcli.report.output import check_output, emit
     from lstmcli.workflows.champions import promote_model

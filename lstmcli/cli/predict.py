@@ -78,7 +78,7 @@ def predict(
     """
     from lstmcli.cli import journal, messages
     from lstmcli.cli.importing import importing
-    from lstmcli.cli.source import make_source
+    from lstmcli.cli.settings import make_source
 
     with importing():
         from lstmcli.report.explain import check_explain

@@ -14,8 +14,8 @@ from lstmcli.printable import raw_stream
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from lstmcli.learning.refit import OnRefit, Refit
     from lstmcli.training.loop import Epoch
-    from lstmcli.workflows.refit import OnRefit, Refit
     from lstmcli.workflows.tune import OnTrial, Trial
 
 _FULL_WIDTH = 100

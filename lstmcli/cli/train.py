@@ -124,13 +124,12 @@ def train(
     from lstmcli.cli import journal, messages
     from lstmcli.cli.importing import importing
     from lstmcli.cli.progress import epochs_shown
-    from lstmcli.cli.settings import recipe_of, settings_of
-    from lstmcli.cli.source import make_source
+    from lstmcli.cli.settings import make_source, recipe_of, settings_of
 
     with importing():
+        from lstmcli.learning.transfer import find_donor
         from lstmcli.report.output import check_file, check_output, emit
         from lstmcli.report.train import train_view
-        from lstmcli.workflows.donor import find_donor
         from lstmcli.workflows.train import train as run
 
     run_id = journal.begin("train", data_dir)

@@ -126,8 +126,7 @@ def tune(
     """
     from lstmcli.cli import messages
     from lstmcli.cli.progress import trials_shown
-    from lstmcli.cli.settings import settings_of
-    from lstmcli.cli.source import make_source
+    from lstmcli.cli.settings import make_source, settings_of
     from lstmcli.report.output import check_file, check_output, emit
 
     check_output(output, form)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lstmcli.dataset.season import months_of
+from lstmcli.dataset.scaling import months_of
 from lstmcli.dataset.series import Series
 
 

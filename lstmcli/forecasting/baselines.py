@@ -11,9 +11,9 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from lstmcli.dataset.volatility import EWMA_START, ewma_sigma, trailing_sigma
 from lstmcli.errors import DataError
 from lstmcli.forecasting.forecast import Forecast, ScaledFan
-from lstmcli.forecasting.volatility import EWMA_START, ewma_sigma, trailing_sigma
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]

@@ -7,15 +7,17 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
+from lstmcli.dataset.scaling import Scale, last_known, make_frame, next_month, with_season
 from lstmcli.dataset.series import Series
+from lstmcli.dataset.volatility import volatility_frame
 from lstmcli.dataset.windows import context_months, contexts, flat_cutoffs, join
 from lstmcli.errors import DataError, UsageError
-from lstmcli.forecasting.direct import fan
+from lstmcli.forecasting.calibration import Calibration, calibrate
 from lstmcli.forecasting.forecast import Forecast, join_forecasts
 from lstmcli.forecasting.model import TrainedModel
-from lstmcli.forecasting.recursive import recurse
+from lstmcli.networks.build import body_and_head
 
 _BATCH = 512  # more is no faster on a CPU, and takes memory
 
@@ -118,3 +120,93 @@ def _forecast(
         rebase=window.rebase,
         months=months,
     )
+
+
+def fan(
+    members: Sequence[nn.Module],
+    contexts: Tensor,
+    *,
+    features: Sequence[str],
+    levels: Sequence[float],
+    horizon: int,
+    calibration: Calibration | None,
+) -> Forecast:
+    """Forecast `horizon` steps from contexts (N, L, C) of raw values, on the members' device."""
+    with torch.inference_mode():
+        frame = volatility_frame(contexts, features)
+        steps = torch.arange(horizon, device=contexts.device)
+        fans = torch.stack([_scaled_fan(member, frame.x, steps) for member in members])
+        unit = frame.sigma[:, -1, None, None] * (steps + 1).sqrt()[:, None]
+        quantiles = (fans.double().mean(dim=0) * unit).cpu().numpy()
+        middle = list(levels).index(0.5)
+        medians = fans[..., middle].double() * unit[..., 0]
+        spread = medians.std(dim=0, correction=0).cpu().numpy() if len(members) > 1 else None
+    if calibration is not None:
+        quantiles = calibrate(quantiles, calibration)
+    return Forecast(quantiles[..., middle], quantiles, tuple(levels), spread)
+
+
+def _scaled_fan(member: nn.Module, x: Tensor, steps: Tensor) -> Tensor:
+    """(N, L, F) -> (N, H, Q) in units of volatility times sqrt(step)."""
+    member.eval()
+    body, head = body_and_head(member)
+    precision = next(member.parameters()).dtype
+    scaled: Tensor = head(body(x[:, -body.reach :].to(precision))[:, -1], steps)
+    return scaled
+
+
+_FURTHEST_MOVE = 1e6
+
+
+def recurse(
+    network: nn.Module,
+    contexts: Tensor,
+    *,
+    horizon: int,
+    inputs: Sequence[int],
+    scaling: str,
+    fitted: Scale | None,
+    rebase: bool,
+    months: Tensor | None = None,
+) -> Forecast:
+    """Forecast from contexts (N, L, C) of raw values, on the network's device.
+
+    A path moves at most a million-fold either way from the value at the cutoff, so that a log move
+    always exists and every scaled value is a float32, however badly the network was trained.
+    """
+    network.eval()
+    with torch.inference_mode():
+        moves = _paths(network, contexts, horizon, list(inputs), scaling, fitted, rebase, months)
+    return Forecast(median=np.asarray(moves.cpu().numpy(), dtype=np.float64))
+
+
+def _paths(
+    network: nn.Module,
+    window: Tensor,
+    horizon: int,
+    inputs: list[int],
+    scaling: str,
+    fitted: Scale | None,
+    rebase: bool,
+    months: Tensor | None,
+) -> Tensor:
+    """(n, L, C) raw windows -> (n, H) log moves of column 0 from the cutoff."""
+    last = last_known(window)
+    low, high = last / _FURTHEST_MOVE, last * _FURTHEST_MOVE
+    first = make_frame(window, scaling, fitted)
+    precision = next(network.parameters()).dtype
+    predicted = []
+    for _ in range(horizon):
+        if rebase:
+            frame = make_frame(window, scaling, fitted)
+            x = frame.x
+        else:
+            frame = first
+            x = first.apply(window).nan_to_num(0.0)
+        answer = network(with_season(x[:, :, inputs], months).to(precision)).double()
+        row = torch.minimum(torch.maximum(frame.invert(answer), low), high)
+        predicted.append(row[:, 0])
+        window = torch.cat([window[:, 1:], row[:, None]], dim=1)
+        if months is not None:
+            months = torch.cat([months[:, 1:], next_month(months[:, -1:])], dim=1)
+    return (torch.stack(predicted, dim=1) / last[:, :1]).log()

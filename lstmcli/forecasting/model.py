@@ -6,8 +6,7 @@ import torch
 from torch import nn
 
 from lstmcli.config import Settings
-from lstmcli.dataset.scaling import Scale
-from lstmcli.dataset.season import check_months, count_with_season
+from lstmcli.dataset.scaling import Scale, check_months, count_with_season
 from lstmcli.dataset.series import Series, make_series
 from lstmcli.dataset.volatility import count_inputs
 from lstmcli.forecasting.calibration import Calibration

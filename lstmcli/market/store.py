@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lstmcli.atomic import sync_folder, write_files
 from lstmcli.errors import DataError, FileError
+from lstmcli.files.atomic import sync_folder, write_files
 from lstmcli.market.bars import Bars
 from lstmcli.market.checks import drop_empty_columns
 from lstmcli.market.intervals import as_days, bars_of

@@ -5,11 +5,13 @@ may be a symbolic link; a link below it that leads out of it is refused before a
 written through it.
 """
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lstmcli.atomic import TEMPORARY_SUFFIX
 from lstmcli.errors import FileError
+from lstmcli.files.atomic import TEMPORARY_SUFFIX
+from lstmcli.files.locks import hold
 from lstmcli.market.symbols import decode_symbol, encode_symbol
 
 INTERVALS = ("1d", "1wk", "1mo")
@@ -91,3 +93,11 @@ def remove_temporaries(data_dir: Path) -> None:
 
 def _is_encoded(name: str) -> bool:
     return not name.startswith(".") and encode_symbol(decode_symbol(name)) == name
+
+
+@contextmanager
+def hold_store(data_dir: Path, *, wait: float = 0.0) -> Iterator[None]:
+    """Hold the store's one lock, and clear what a writer that was killed has left in the store."""
+    with hold(store_folder(data_dir) / LOCK, wait=wait):
+        remove_temporaries(data_dir)
+        yield

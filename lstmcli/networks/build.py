@@ -11,8 +11,7 @@ from typing import Literal
 from torch import nn
 
 from lstmcli.networks.convolution import Convolutions
-from lstmcli.networks.fan import QuantileFan
-from lstmcli.networks.heads import NextStep
+from lstmcli.networks.heads import NextStep, QuantileFan
 from lstmcli.networks.recurrent import Recurrent
 from lstmcli.networks.window import Window
 

@@ -1,7 +1,10 @@
 """What turns the body's last state into an answer."""
 
+import math
 from collections.abc import Sequence
+from statistics import NormalDist
 
+import torch
 from torch import Tensor, nn
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -50,3 +53,89 @@ def start_dense(layer: nn.Module) -> None:
     """Draw the weights of a linear or convolutional layer as He et al. 2015 do; biases are zero."""
     nn.init.kaiming_uniform_(layer.get_parameter("weight"), nonlinearity="relu")
     nn.init.zeros_(layer.get_parameter("bias"))
+
+
+_SMALLEST_GAP = 1e-3
+_FURTHEST = 3.0  # a scale of 20 or 1/20, a location of three deviations
+
+
+class QuantileFan(nn.Module):
+    """(..., D) -> (..., n, Q): quantiles of the log move over each of n steps, divided by
+    volatility times sqrt(step).
+
+    levels : the Q probability levels, ascending. basis_size : polynomials over the horizon.
+    dense_sizes : dense layers with an activation between the state and the scale.
+    """
+
+    def __init__(
+        self,
+        num_inputs: int,
+        *,
+        levels: Sequence[float],
+        horizon: int,
+        basis_size: int = 4,
+        dense_sizes: Sequence[int] = (),
+        activation: str = "relu",
+    ) -> None:
+        super().__init__()
+        self.register_buffer("basis", step_basis(horizon, basis_size), persistent=False)
+        self.size = self.get_buffer("basis").shape[1]
+        normal = [NormalDist().inv_cdf(level) for level in levels]
+        # On the CPU even where a network is only sketched: on the meta device PyTorch's compiler is
+        # imported for such arithmetic, which takes seconds.
+        gaps = torch.tensor(normal, device="cpu").diff().log()
+        self.register_buffer("normal_gaps", gaps, persistent=False)
+        self.middle = min(range(len(levels)), key=lambda index: abs(levels[index] - 0.5))
+        self.offset = normal[self.middle]
+        layers, num_inputs = dense_layers(num_inputs, dense_sizes, activation)
+        self.layers = nn.Sequential(*layers)
+        self.outputs = nn.Linear(num_inputs, self.size)
+        nn.init.zeros_(self.outputs.weight)
+        nn.init.zeros_(self.outputs.bias)
+        self.gaps = nn.Parameter(torch.zeros(self.size, len(levels) - 1))
+        self.location = nn.Parameter(torch.zeros(self.size))
+
+    def forward(self, states: Tensor, steps: Tensor | None = None) -> Tensor:
+        """`steps` : (n,) steps less one; all of the horizon where None."""
+        basis = self.get_buffer("basis")
+        basis = basis if steps is None else basis[steps]
+        location = _bounded(basis @ self.location)
+        scale = _bounded(self.outputs(self.layers(states)) @ basis.T).exp()
+        return location[..., None] + scale[..., None] * self.shape(basis)
+
+    def shape(self, basis: Tensor) -> Tensor:
+        """(n, Q) distance of each level from the middle one, where the scale is neutral."""
+        gaps = (self.get_buffer("normal_gaps") + _bounded(basis @ self.gaps)).exp()
+        distance = torch.cat([torch.zeros_like(gaps[:, :1]), gaps.cumsum(dim=1)], dim=1)
+        return distance - distance[:, self.middle, None] + self.offset
+
+    def start_at(self, quantiles: Tensor) -> None:
+        """Set location and shape to the nearest that they can be to (H, Q) scaled quantiles."""
+        gaps = quantiles.diff(dim=1).clamp(min=_SMALLEST_GAP).log() - self.get_buffer("normal_gaps")
+        location = quantiles[:, self.middle] - self.offset
+        basis = self.get_buffer("basis")[:, :, None]  # (H, K, 1); orthonormal, so means project
+        with torch.no_grad():
+            self.gaps.copy_((basis * _unbounded(gaps)[:, None]).mean(dim=0))
+            self.location.copy_((basis[..., 0] * _unbounded(location)[:, None]).mean(dim=0))
+
+
+def step_basis(horizon: int, size: int) -> Tensor:
+    """(H, K) orthogonal polynomials of the log of the step, the first constant 1."""
+    logs = torch.arange(1, horizon + 1, dtype=torch.float64, device="cpu").log()
+    powers = torch.stack([(logs - logs.mean()) ** k for k in range(min(size, horizon))], dim=1)
+    orthogonal, _ = torch.linalg.qr(powers)
+    signs = torch.where(orthogonal[-1] < 0, -1.0, 1.0)
+    basis: Tensor = orthogonal * signs * math.sqrt(horizon)
+    return basis.float()
+
+
+def _bounded(values: Tensor) -> Tensor:
+    """About the same values within +-1, never beyond +-3; unlike a clamp, with a gradient."""
+    bounded: Tensor = _FURTHEST * torch.tanh(values / _FURTHEST)
+    return bounded
+
+
+def _unbounded(values: Tensor) -> Tensor:
+    """The inverse of `_bounded`, for values within two thirds of its bounds."""
+    nearest = (values / _FURTHEST).clamp(-2 / 3, 2 / 3)
+    return _FURTHEST * torch.atanh(nearest)

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
+from lstmcli.learning.evidence import tell_looks
 from lstmcli.report.console import make_table
 from lstmcli.report.numbers import BASE_RATE_UNKNOWN, count
 from lstmcli.report.price_basis import price_basis
@@ -12,7 +13,6 @@ from lstmcli.report.score_tables import score_tables
 from lstmcli.report.view import SCHEMA_VERSION, View
 from lstmcli.report.windows import window_rows, windows_table
 from lstmcli.workflows.evaluate import EvaluateReport
-from lstmcli.workflows.looks import tell_looks
 
 _MOST_REFITS = 12
 

@@ -12,13 +12,13 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli import atomic
 from lstmcli.errors import UsageError
 from lstmcli.evaluation.backtest import Backtest
+from lstmcli.evaluation.forecasters import Yardsticks
+from lstmcli.files import atomic
 from lstmcli.printable import printable
 from lstmcli.report.long_table import all_levels, forecast_columns
 from lstmcli.workflows.evaluate import OnWindows
-from lstmcli.workflows.scoring import Yardsticks
 
 _MOST_ROWS = 50_000  # in memory at a time
 _SHARED = (

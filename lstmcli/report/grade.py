@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from lstmcli.evaluation.backtest import Backtest
+from lstmcli.evaluation.forecasters import Yardsticks
 from lstmcli.evaluation.scores import Scores
 from lstmcli.report.console import make_table
 from lstmcli.report.forecasts_file import chosen_models
@@ -16,7 +17,6 @@ from lstmcli.report.numbers import count
 from lstmcli.report.score_tables import score_tables
 from lstmcli.report.view import SCHEMA_VERSION, View
 from lstmcli.workflows.grade import Grade, GradeReport
-from lstmcli.workflows.scoring import Yardsticks
 
 
 def grade_view(report: GradeReport) -> View:

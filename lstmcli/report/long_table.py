@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.direction import probability_below
-from lstmcli.workflows.scoring import Yardsticks
+from lstmcli.evaluation.forecasters import Yardsticks
 
 COLUMNS = (
     *("model", "symbol", "cutoff", "step", "date", "last_close", "actual", "median", "change"),

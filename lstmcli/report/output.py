@@ -16,8 +16,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from lstmcli import atomic
 from lstmcli.errors import FileError, UsageError
+from lstmcli.files import atomic
 from lstmcli.printable import json_pieces, json_text, printable
 from lstmcli.report.console import print_tables, tables_text
 from lstmcli.report.view import Format, View

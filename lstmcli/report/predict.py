@@ -11,6 +11,7 @@ from lstmcli.evaluation.intervals import MIN_WINDOWS
 from lstmcli.evaluation.scores import PAST_MOVES
 from lstmcli.evaluation.verdict import SHOWN_NAMES, p_value
 from lstmcli.forecasting.explain import Explanation
+from lstmcli.learning.evidence import trained_until
 from lstmcli.market.intervals import unit_of
 from lstmcli.report.console import make_table
 from lstmcli.report.explain import explain_document, explain_tables
@@ -18,7 +19,6 @@ from lstmcli.report.long_table import backtest_rows
 from lstmcli.report.numbers import BASE_RATE_UNKNOWN, ahead, count, move, percent, price
 from lstmcli.report.price_basis import price_basis
 from lstmcli.report.view import SCHEMA_VERSION, View
-from lstmcli.workflows.hindsight import trained_until
 from lstmcli.workflows.predict import PredictReport
 from lstmcli.workflows.prices import some
 from lstmcli.workflows.symbol_forecast import SymbolForecast

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 
 from lstmcli.report.console import make_table
 from lstmcli.report.view import SCHEMA_VERSION, View
-from lstmcli.runs.record import RunEnd
+from lstmcli.runs.last_runs import RunEnd
 from lstmcli.workflows.status import Part, StatusReport
 
 

@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lstmcli.atomic import make_folder
 from lstmcli.errors import FileError
+from lstmcli.files.atomic import append_lines, is_torn, make_folder
 from lstmcli.market.store_folder import inside
-from lstmcli.runs.append import append_lines, is_torn
 from lstmcli.runs.ledger_line import START, Entry, decode, encode
 
 _MONTHS = "[0-9][0-9][0-9][0-9]-[0-9][0-9].jsonl"

@@ -16,11 +16,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli import atomic
 from lstmcli.errors import FileError
+from lstmcli.files import atomic
+from lstmcli.files.locks import hold
 from lstmcli.market.store_folder import inside
 from lstmcli.records import ISO_DATE, check_record, read_file, read_json
-from lstmcli.runs.locks import hold
 from lstmcli.runs.state import MAX_BYTES, STATE
 
 SCHEMA_VERSION = 1

@@ -3,11 +3,13 @@
 import os
 import re
 import shutil
+import stat
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lstmcli import atomic
 from lstmcli.errors import FileError, ModelError, UsageError
+from lstmcli.files import atomic
 from lstmcli.market.store_folder import inside
 from lstmcli.records import read_file
 
@@ -216,3 +218,86 @@ def _names(data_dir: Path) -> list[str]:
     return [
         name for name in all_names(data_dir, linked=True) if (folder / name / CHAMPION).is_file()
     ]
+
+
+def champions(data_dir: Path, name: str) -> list[ModelRef]:
+    """Return the champion and those before it that are still there, latest first.
+
+    Empty before the first; raises ModelError where the champion cannot be told.
+    """
+    leader = champion(data_dir, name)
+    return [] if leader is None else [leader, *_earlier(data_dir, name)]
+
+
+def promote(data_dir: Path, model: ModelRef) -> None:
+    """Make a version the champion of its name; the caller holds the name's lock."""
+    folder = model_folder(data_dir, model.name)
+    there = set(versions(data_dir, model.name)) - {model.version}
+    before = [version for version in _lines(folder) if version in there]
+    _point(folder, [model.version, *before])
+
+
+def rollback(
+    data_dir: Path, name: str, check: Callable[[ModelRef], object] = lambda target: None
+) -> ModelRef:
+    """Make the last champion before the present one champion again; the caller holds the lock.
+
+    check : raises where a version cannot be champion. Raises ModelError where there is none.
+    """
+    earlier = _earlier(data_dir, name)
+    if not earlier:
+        raise ModelError(
+            "no earlier champion",
+            where=name,
+            next_step=f"Promote another: lstmcli models promote {name}/VERSION.",
+        )
+    check(earlier[0])
+    _point(model_folder(data_dir, name), [each.version for each in earlier])
+    return earlier[0]
+
+
+def _earlier(data_dir: Path, name: str) -> list[ModelRef]:
+    there = versions(data_dir, name)
+    lines = _lines(model_folder(data_dir, name))
+    return [version_of(data_dir, name, version) for version in lines[1:] if version in there]
+
+
+def _lines(folder: Path) -> list[str]:
+    """Return the pointer's lines; none where nobody can read it, so that it is replaced."""
+    try:
+        return pointer_lines(folder)
+    except (OSError, UnicodeDecodeError):
+        return []
+
+
+def _point(folder: Path, versions: list[str]) -> None:
+    atomic.write_text(folder / CHAMPION, "".join(f"{version}\n" for version in versions))
+
+
+def tell_doubts(paths: Iterable[Path]) -> tuple[str, ...]:
+    """Return one note for each path that another user may have written.
+
+    What lies in a folder of which that is said is not named again.
+    """
+    doubts = {path: doubt for path in paths if (doubt := ownership_doubt(path))}
+    return tuple(
+        f"{path} may not be yours: {doubt}"
+        for path, doubt in doubts.items()
+        if not doubts.keys() & set(path.parents)
+    )
+
+
+def ownership_doubt(path: Path) -> str:
+    """Why another user may have written `path`; empty where none may, or where nobody can tell.
+
+    What belongs to root is trusted: an administrator may have put it there.
+    """
+    if os.name == "nt":
+        return ""
+    try:
+        found = path.stat()
+    except OSError:
+        return ""  # whoever reads it says why it cannot be read
+    if found.st_uid not in (0, os.geteuid()):
+        return f"it belongs to another user (uid {found.st_uid})"
+    return "every user may write to it" if found.st_mode & stat.S_IWOTH else ""

@@ -24,10 +24,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from lstmcli.errors import FileError, LockedError, UsageError
+from lstmcli.files.locks import hold
 from lstmcli.market.store_folder import inside
 from lstmcli.records import check_record
-from lstmcli.runs.differences import differences
-from lstmcli.runs.locks import hold
+from lstmcli.runs.checkpoint import differences
 from lstmcli.runs.registry import check_name
 
 DATABASE = "study.db"

@@ -4,12 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from lstmcli.dataset.scaling import Scale, make_frame
-from lstmcli.dataset.season import with_season
+from lstmcli.dataset.scaling import Scale, make_frame, with_season
+from lstmcli.dataset.volatility import volatility_frame
 from lstmcli.dataset.windows import Windows, context_months, contexts, futures
-from lstmcli.networks.losses import point_loss
+from lstmcli.networks.build import body_and_head
+from lstmcli.networks.losses import pinball_loss, point_loss
+from lstmcli.networks.recurrent import Recurrent, State
 
 Objective = Callable[[nn.Module, Any], Tensor]
 """(network, batch) -> scalar loss. A batch is flat cutoff rows (N,), or Lanes."""
@@ -55,3 +58,90 @@ def next_step_objective(
         return point_loss(network(x), target.float(), loss)
 
     return objective
+
+
+def fan_objective(
+    windows: Windows,
+    parts: Tensor,
+    typical: Tensor,
+    *,
+    features: Sequence[str],
+    levels: Sequence[float],
+    horizon: int,
+    chunk_length: int,
+    burn_in: int,
+    steps_per_batch: int,
+    volatility_weight: float,
+    precision: str,
+    generator: torch.Generator,
+) -> Objective:
+    """Return the loss of chunks named by the flat row of their last bar, (N,), or of Lanes.
+
+    parts : (R,) what each flat row is as a cutoff: 0 none, 1 train, 2 validate. A chunk's labels
+        are those of its bars that belong to the part of its last, so that none crosses over.
+    typical : (R,) what volatility each row's series has on average.
+    steps_per_batch : steps of the horizon drawn for each training batch by `generator`, on the
+        device of the rows; validation takes all.
+    volatility_weight : labels weigh volatility over its typical value to this power; 1 weighs
+        errors of one series as prices do, 0 as many deviations. All series weigh alike.
+    """
+    device = windows.values.device
+    log_prices = windows.values[:, 0].log()
+    targets = torch.tensor(levels, device=device, dtype=torch.float32)
+    every_step = torch.arange(horizon, device=device)
+    bars = torch.arange(1 - chunk_length, 1, device=device)
+    last_row = len(log_prices) - 1
+
+    def loss(
+        network: nn.Module, ends: Tensor, lasts: Tensor, before: State | None
+    ) -> tuple[Tensor, State]:
+        rows = ends[:, None] + bars
+        inside = (rows <= lasts[:, None])[:, burn_in:]
+        rows = rows.minimum(lasts[:, None])  # a series that ends stands still, without labels
+        frame = volatility_frame(windows.values[rows], features)
+        steps = every_step
+        if network.training and steps_per_batch < horizon:
+            drawn = torch.randperm(horizon, generator=generator, device=device)
+            steps = drawn[:steps_per_batch]
+        body, head = body_and_head(network)
+        x = frame.x if before is None else frame.x[:, burn_in - 1 :]
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            states, after = (
+                body.read_on(x, before) if isinstance(body, Recurrent) else (body(x), [])
+            )
+        cutoffs = rows[:, burn_in:]  # (N, S)
+        quantiles = head(states[:, -cutoffs.shape[1] :].float(), steps)  # (N, S, n, Q)
+        ahead = (cutoffs[..., None] + steps + 1).clamp(max=last_row)
+        moves = log_prices[ahead] - log_prices[cutoffs][..., None]
+        sigma = frame.sigma[:, burn_in - 1 :, None]
+        scaled = (moves / (sigma * (steps + 1).sqrt())).float()
+        labelled = inside & (parts[cutoffs] == parts[lasts][:, None])
+        unusual = (sigma[..., 0] / typical[lasts][:, None]).float()
+        weights = labelled * unusual**volatility_weight
+        losses = pinball_loss(quantiles, scaled, targets).mean(dim=-1)
+        return (losses * weights).sum() / weights.sum(), after
+
+    return _read_on(loss)
+
+
+def _read_on(
+    loss: Callable[[nn.Module, Tensor, Tensor, State | None], tuple[Tensor, State]],
+) -> Objective:
+    """Keep the state of lanes from chunk to chunk, without its gradient; others start from zero."""
+    kept: State = []
+
+    def objective(network: nn.Module, batch: Tensor | Lanes) -> Tensor:
+        nonlocal kept
+        if isinstance(batch, Tensor):
+            return loss(network, batch, batch, None)[0]
+        lanes = len(batch)
+        before = None if batch.first else _each(kept, lambda state: state[:, :lanes])
+        answer, after = loss(network, batch.ends, batch.lasts, before)
+        kept = _each(after, Tensor.detach)
+        return answer
+
+    return objective
+
+
+def _each(state: State, change: Callable[[Tensor], Tensor]) -> State:
+    return [tuple(map(change, layer)) for layer in state]

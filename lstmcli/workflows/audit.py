@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from lstmcli.config import Data, Settings
-from lstmcli.errors import UsageError
+from lstmcli.errors import Failure, UsageError, raise_if_all_failed
 from lstmcli.evaluation.audit import Comparison, is_clean, leak_error
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle
@@ -34,7 +34,6 @@ from lstmcli.workflows.audit_walks import (
 )
 from lstmcli.workflows.copies import Copies
 from lstmcli.workflows.evaluate import settings_for
-from lstmcli.workflows.failures import Failure, raise_if_all_failed
 from lstmcli.workflows.prices import Source, chosen_data, load_prices
 
 UNSEEN = (

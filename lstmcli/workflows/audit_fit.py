@@ -16,7 +16,7 @@ import torch
 
 from lstmcli import __version__
 from lstmcli.config import Settings
-from lstmcli.errors import DataError, LstmcliError
+from lstmcli.errors import DataError, Failure, LstmcliError
 from lstmcli.evaluation.audit import (
     Comparison,
     Figures,
@@ -32,20 +32,18 @@ from lstmcli.evaluation.noise import rewritten
 from lstmcli.evaluation.trend import scaled_moves
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel
+from lstmcli.learning.fit import Course, Fit, fit
+from lstmcli.learning.learn import Learned, learn
+from lstmcli.learning.plan import Plan, plan_prices
+from lstmcli.learning.transfer import Donor, find_donor
 from lstmcli.market.prices import Prices
 from lstmcli.runs.registry import ModelRef
 from lstmcli.training.device import threads
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.aside import aside
 from lstmcli.workflows.copies import NEVER, Copies
-from lstmcli.workflows.describe import describe, summarize
-from lstmcli.workflows.donor import Donor, find_donor
-from lstmcli.workflows.failures import Failure
-from lstmcli.workflows.fit import Course, Fit, fit
-from lstmcli.workflows.learn import Learned, learn, plan_prices
-from lstmcli.workflows.plan import Plan
-from lstmcli.workflows.prices import load_prices
-from lstmcli.workflows.source import Source
+from lstmcli.workflows.prices import Source, load_prices
+from lstmcli.workflows.train import describe, summarize
 
 TOLERANCE = 0.01
 """How far forecasts of a refit may be from the kept model's: root mean square over the windows, in

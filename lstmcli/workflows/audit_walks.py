@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from lstmcli.config import Settings
-from lstmcli.errors import LstmcliError
+from lstmcli.errors import Failure, LstmcliError
 from lstmcli.evaluation.audit import (
     Comparison,
     Figures,
@@ -33,9 +33,8 @@ from lstmcli.runs.bundle import save_bundle
 from lstmcli.runs.registry import ModelRef
 from lstmcli.workflows.copies import Change, Copies
 from lstmcli.workflows.evaluate import EvaluateReport, evaluate
-from lstmcli.workflows.failures import Failure
 from lstmcli.workflows.predict import predict
-from lstmcli.workflows.source import Source
+from lstmcli.workflows.prices import Source
 
 Run = Callable[[Source], list[Figures]]
 

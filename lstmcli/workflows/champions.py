@@ -10,26 +10,27 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lstmcli.errors import ModelError, UsageError
+from lstmcli.errors import Failure, ModelError, UsageError, raise_if_all_failed
+from lstmcli.files.locks import hold
+from lstmcli.learning.evidence import counting
+from lstmcli.learning.promotion import LEVEL, Decision, decide
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle
-from lstmcli.runs.champions import champions, promote, rollback
-from lstmcli.runs.locks import hold
 from lstmcli.runs.registry import (
     champion,
+    champions,
     clear_strays,
     find_version,
     model_folder,
+    promote,
     remove_version,
+    rollback,
     unknown_model,
     version_of,
     versions,
 )
-from lstmcli.workflows.failures import Failure, raise_if_all_failed
-from lstmcli.workflows.looks import counting
 from lstmcli.workflows.models import size_of
 from lstmcli.workflows.prices import Source, load_prices
-from lstmcli.workflows.promotion import LEVEL, Decision, decide
 
 _CPU = torch.device("cpu")
 

@@ -15,7 +15,7 @@ from lstmcli.market.prices import COLUMNS, Prices
 from lstmcli.market.store import STORE
 from lstmcli.market.store_folder import price_path, sidecar_path
 from lstmcli.market.symbols import encode_symbol
-from lstmcli.workflows.source import Source
+from lstmcli.workflows.prices import Source
 
 Change = Callable[[Prices], Prices]
 NEVER = np.datetime64("2262-01-01")  # nanoseconds reach no further

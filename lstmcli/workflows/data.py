@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lstmcli.errors import DataError, FileError, LstmcliError
+from lstmcli.errors import DataError, Failure, FileError, LstmcliError, raise_if_all_failed
 from lstmcli.market.intervals import as_days
 from lstmcli.market.schedule import Schedule, own_calendar, schedule_of
 from lstmcli.market.sessions import missing_sessions, sessions_behind
@@ -25,10 +25,8 @@ from lstmcli.market.store import (
     sidecar_fits,
     source_of,
 )
-from lstmcli.market.store_folder import INTERVALS, stored_symbols
+from lstmcli.market.store_folder import INTERVALS, hold_store, stored_symbols
 from lstmcli.market.symbols import check_symbol
-from lstmcli.runs.locks import hold_store
-from lstmcli.workflows.failures import Failure, raise_if_all_failed
 
 
 @dataclass(frozen=True)

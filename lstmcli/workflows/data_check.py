@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from lstmcli.atomic import TEMPORARY_SUFFIX
 from lstmcli.errors import DataError, FileError, PartialError
+from lstmcli.files.atomic import TEMPORARY_SUFFIX
 from lstmcli.market.bar_order import bar_text
 from lstmcli.market.checks import LONG_STILL, count_equal_closes
 from lstmcli.market.jumps import jumps_by_column
@@ -28,7 +28,7 @@ from lstmcli.market.store import (
     source_of,
 )
 from lstmcli.market.store_folder import interval_option, price_path, store_folder, stray_paths
-from lstmcli.runs.ownership import ownership_doubt
+from lstmcli.runs.registry import ownership_doubt
 from lstmcli.workflows.data import all_stored, restatements_of
 
 Kind = Literal[

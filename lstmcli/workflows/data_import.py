@@ -14,16 +14,14 @@ import numpy as np
 import pandas as pd
 
 from lstmcli.config import Data
-from lstmcli.errors import DataError, LstmcliError, UsageError
+from lstmcli.errors import DataError, Failure, LstmcliError, UsageError, raise_if_all_failed
 from lstmcli.market.intervals import as_days
 from lstmcli.market.prices import COLUMNS, Prices
 from lstmcli.market.schedule import schedule_of
 from lstmcli.market.store import IMPORTED, read_raw, read_sidecar, source_of, write_imported
-from lstmcli.market.store_folder import INTERVALS, inside, price_path, store_folder
+from lstmcli.market.store_folder import INTERVALS, hold_store, inside, price_path, store_folder
 from lstmcli.market.symbols import check_symbol
 from lstmcli.market.tables import parse_csv_option
-from lstmcli.runs.locks import hold_store
-from lstmcli.workflows.failures import Failure, raise_if_all_failed
 from lstmcli.workflows.prices import Source, load_prices
 
 

@@ -12,39 +12,11 @@ from numpy.typing import NDArray
 
 from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
-from lstmcli.errors import DataError, UsageError
+from lstmcli.errors import DataError, Failure, UsageError, raise_if_all_failed
 from lstmcli.evaluation.backtest import Backtest, Rows, turn_of
 from lstmcli.evaluation.choice import tried
 from lstmcli.evaluation.cutoffs import choose_cutoffs
-from lstmcli.evaluation.phases import Phase, phase_offsets, reduce_phase
-from lstmcli.evaluation.scores import HEADLINE_STEPS, Scores
-from lstmcli.evaluation.trend import Thresholds
-from lstmcli.evaluation.verdict import verdict
-from lstmcli.forecasting.baselines import fewest_climatology_rows
-from lstmcli.forecasting.model import TrainedModel, series_for
-from lstmcli.market.intervals import bars_of
-from lstmcli.market.prices import Prices
-from lstmcli.runs.bundle import load_bundle
-from lstmcli.runs.looks import Look, Looks
-from lstmcli.runs.ownership import tell_doubts
-from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model
-from lstmcli.training.device import choose_device, threads
-from lstmcli.workflows.failures import Failure, raise_if_all_failed
-from lstmcli.workflows.hindsight import tell_hindsight, trained_until
-from lstmcli.workflows.looks import count_looks, look, span_start, spans
-from lstmcli.workflows.prices import Source, doubtful_folders, load_prices, tell_untrained
-from lstmcli.workflows.refit import (
-    OnRefit,
-    Refit,
-    RefitWindow,
-    baseline_rows,
-    check_refittable,
-    refit_dates,
-    refits,
-    tell_refits,
-    trained_span,
-)
-from lstmcli.workflows.scoring import (
+from lstmcli.evaluation.forecasters import (
     ALWAYS,
     Yardsticks,
     backtest,
@@ -55,6 +27,38 @@ from lstmcli.workflows.scoring import (
     thresholds_by_window,
     yardsticks,
 )
+from lstmcli.evaluation.phases import Phase, phase_offsets, reduce_phase
+from lstmcli.evaluation.scores import HEADLINE_STEPS, Scores
+from lstmcli.evaluation.trend import Thresholds
+from lstmcli.evaluation.verdict import verdict
+from lstmcli.forecasting.baselines import fewest_climatology_rows
+from lstmcli.forecasting.model import TrainedModel, series_for
+from lstmcli.learning.evidence import (
+    count_looks,
+    look,
+    span_start,
+    spans,
+    tell_hindsight,
+    trained_until,
+)
+from lstmcli.learning.refit import (
+    OnRefit,
+    Refit,
+    RefitWindow,
+    baseline_rows,
+    check_refittable,
+    refit_dates,
+    refits,
+    tell_refits,
+    trained_span,
+)
+from lstmcli.market.intervals import bars_of
+from lstmcli.market.prices import Prices
+from lstmcli.runs.bundle import load_bundle
+from lstmcli.runs.looks import Look, Looks
+from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model, tell_doubts
+from lstmcli.training.device import choose_device, threads
+from lstmcli.workflows.prices import Source, doubtful_folders, load_prices, tell_untrained
 from lstmcli.workflows.stale import stale_because, tell_stale
 
 _FEWEST_FIT_ROWS = 2

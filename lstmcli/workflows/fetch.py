@@ -15,6 +15,7 @@ from random import Random
 
 from lstmcli.errors import (
     DataError,
+    Failure,
     LstmcliError,
     NetworkError,
     PartialError,
@@ -23,7 +24,7 @@ from lstmcli.errors import (
 )
 from lstmcli.market.breaker import Outcome
 from lstmcli.market.gate import Gate
-from lstmcli.market.store_folder import price_path
+from lstmcli.market.store_folder import hold_store, price_path
 from lstmcli.market.symbols import check_symbol
 from lstmcli.market.yahoo import Interval, hushed
 from lstmcli.market.yahoo_answers import (
@@ -33,9 +34,7 @@ from lstmcli.market.yahoo_answers import (
     RateLimited,
     Transient,
 )
-from lstmcli.runs.locks import hold_store
 from lstmcli.workflows.ask import Task
-from lstmcli.workflows.failures import Failure
 from lstmcli.workflows.refresh import FetchResult, RefusedAnswer, Status, preview, refresh
 
 __all__ = ["FetchReport", "FetchResult", "Interval", "Outcome", "Status", "fetch"]

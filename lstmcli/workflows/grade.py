@@ -9,21 +9,19 @@ import numpy as np
 
 from lstmcli.config import Data, Evaluate
 from lstmcli.dataset.series import Series, make_series
-from lstmcli.errors import DataError, UsageError
+from lstmcli.errors import DataError, Failure, UsageError, raise_if_all_failed
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.comparisons import whole_windows
+from lstmcli.evaluation.forecasters import Fitted, Yardsticks, score_backtest, yardsticks
 from lstmcli.evaluation.intervals import MIN_WINDOWS
 from lstmcli.evaluation.scores import Scores
 from lstmcli.evaluation.verdict import verdict
 from lstmcli.market.symbols import check_symbol
 from lstmcli.runs.ledger import Damage, read_ledger
 from lstmcli.runs.ledger_line import Entry
-from lstmcli.workflows.failures import Failure, raise_if_all_failed
 from lstmcli.workflows.issued import Issued, read_issued, reference
 from lstmcli.workflows.outcomes import Counts, Outcome, find_outcome
-from lstmcli.workflows.prices import stream_prices
-from lstmcli.workflows.scoring import Fitted, Yardsticks, score_backtest, yardsticks
-from lstmcli.workflows.source import Source
+from lstmcli.workflows.prices import Source, stream_prices
 
 _CHOICES: Mapping[str, Literal["close", "adj_close"]] = {
     "Close": "close",

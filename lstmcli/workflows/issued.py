@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lstmcli.forecasting.forecast import Forecast, ScaledFan
 from lstmcli.runs.ledger import Damage, read_ledger
 from lstmcli.runs.ledger_line import Entry, day_number
-from lstmcli.workflows.source import Source
+from lstmcli.workflows.prices import Source
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ import torch
 from lstmcli.config import Settings
 from lstmcli.errors import FileError, ModelError
 from lstmcli.runs.bundle import check_bundle, load_bundle, read_metadata
-from lstmcli.runs.champions import champions
 from lstmcli.runs.registry import (
     ModelRef,
     all_names,
+    champions,
     find_model,
     model_folder,
     unknown_model,

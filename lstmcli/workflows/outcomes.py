@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.dataset.series import Series
+from lstmcli.dataset.volatility import EWMA_START
 from lstmcli.errors import DataError
 from lstmcli.evaluation.backtest import Backtest, MadeForecasts, Rows, context_sigma
 from lstmcli.evaluation.cutoffs import calendars_of
+from lstmcli.evaluation.forecasters import ALWAYS, baseline_forecasters, check_moves
 from lstmcli.forecasting.baselines import fewest_climatology_rows
-from lstmcli.forecasting.volatility import EWMA_START
 from lstmcli.workflows.issued import Issued, made
-from lstmcli.workflows.rivals import baseline_forecasters
-from lstmcli.workflows.scoring import ALWAYS, check_moves
 
 
 @dataclass(frozen=True)

@@ -13,20 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from lstmcli.errors import DataError, UsageError
+from lstmcli.errors import DataError, Failure, UsageError, raise_if_all_failed
+from lstmcli.evaluation.forecasters import Yardsticks
 from lstmcli.evaluation.scores import HEADLINE_STEPS
 from lstmcli.evaluation.trend import Thresholds
 from lstmcli.forecasting.explain import explain
 from lstmcli.forecasting.forecaster import forecast_alike
 from lstmcli.forecasting.model import TrainedModel
+from lstmcli.learning.evidence import Span, count_looks, look, tell_looks
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle
-from lstmcli.runs.ownership import tell_doubts
-from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model
+from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model, tell_doubts
 from lstmcli.runs.state import StaleMark
 from lstmcli.training.device import choose_device, threads
-from lstmcli.workflows.failures import Failure, raise_if_all_failed
-from lstmcli.workflows.looks import Span, count_looks, look, tell_looks
 from lstmcli.workflows.prices import (
     Source,
     doubtful_folders,
@@ -34,7 +33,6 @@ from lstmcli.workflows.prices import (
     stream_prices,
     tell_untrained,
 )
-from lstmcli.workflows.scoring import Yardsticks
 from lstmcli.workflows.stale import (
     all_trained_prices,
     stale_because,

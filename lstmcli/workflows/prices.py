@@ -1,22 +1,134 @@
 """Where a run's prices come from: the files or symbols asked for, else those the recipe names."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import IO, TypeVar
 
 from lstmcli.config import Data
-from lstmcli.errors import DataError, FileError, UsageError
+from lstmcli.errors import DataError, Failure, FileError, UsageError
+from lstmcli.market.intervals import are_alike, bars_of, infer_interval, may_be
 from lstmcli.market.prices import Prices
-from lstmcli.market.store import read_stored
+from lstmcli.market.store import STORE, read_stored
 from lstmcli.market.store_folder import INTERVALS, price_folders, price_path
 from lstmcli.market.symbols import check_series_name, check_symbol
 from lstmcli.market.tables import parse_csv_option, read_prices
-from lstmcli.runs.ownership import ownership_doubt, tell_doubts
-from lstmcli.workflows.ahead import work_ahead
-from lstmcli.workflows.bar_length import as_read, most_common_interval
-from lstmcli.workflows.failures import Failure
-from lstmcli.workflows.source import Source as Source
+from lstmcli.runs.registry import ownership_doubt, tell_doubts
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a run's prices come from.
+
+    csv : files as `FILE` or `NAME=FILE`, `-` for `stdin`; they or `symbols` alone take the place
+        of the recipe's data, with its dates.
+    around : see `market.unusable.usable_rows`; None where every row must be usable.
+    symbols : columns or names in the files, or symbols in the store where there is no file.
+    start, end : the first and the last day used of these.
+    """
+
+    data_dir: Path
+    today: date
+    symbols: tuple[str, ...] = ()
+    csv: tuple[str, ...] = ()
+    sep: str = ","
+    decimal: str = "."
+    strict: bool = False
+    stdin: IO[bytes] | None = None
+    start: date | None = None
+    end: date | None = None
+    around: date | None = None
+
+    @property
+    def names_data(self) -> bool:
+        """Whether it replaces the recipe's data."""
+        return bool(self.csv or self.symbols)
+
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def work_ahead(work: Callable[[T], R], items: Iterable[T], *, most: int = 4) -> Iterator[R]:
+    """Yield `work(item)` of every item, while the next ones are worked on, `most` at a time.
+
+    What is not asked for any more is not started. Neither a signal nor the end of the process waits
+    for the item at work, which may be a file that never ends.
+    """
+    waiting: deque[Future[R]] = deque()
+    jobs: SimpleQueue[tuple[Future[R], T] | None] = SimpleQueue()
+    # No pool: the interpreter waits for a pool's threads before it exits.
+    Thread(target=_serve, args=(work, jobs), daemon=True).start()
+    try:
+        for item in items:
+            future: Future[R] = Future()
+            jobs.put((future, item))
+            waiting.append(future)
+            if len(waiting) > most:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+        jobs.put(None)
+
+
+def _serve(work: Callable[[T], R], jobs: "SimpleQueue[tuple[Future[R], T] | None]") -> None:
+    while (job := jobs.get()) is not None:
+        future, item = job
+        if not future.set_running_or_notify_cancel():
+            continue
+        try:
+            future.set_result(work(item))
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is awaited
+            future.set_exception(error)
+
+
+def as_read(
+    prices: Prices, interval: str | None, reader: str = "the model reads"
+) -> Prices | Failure:
+    """Return prices of an interval as they are, and a Failure in place of others.
+
+    interval : None for any. reader : who expects it, with a verb. Prices whose few dates do not say
+    how far apart they are count as of that interval.
+    """
+    if interval is None:
+        return prices
+    found = _interval(prices)
+    if are_alike(found, interval):
+        return prices
+    if may_be(prices.frame.index, interval):  # type: ignore[arg-type]
+        return replace(prices, interval=interval)
+    error = DataError(
+        "cannot use bars of another length",
+        where=f"{prices.symbol} in {prices.source}",
+        why=f"{reader} {bars_of(interval)}, {prices.symbol} has {bars_of(found)}",
+        next_step=f"Give {bars_of(interval)} of it, or train a model on {bars_of(found)}.",
+    )
+    return Failure.of(prices.symbol, error)
+
+
+def most_common_interval(loaded: Sequence[Prices]) -> str | None:
+    """Return the interval that most series have, the first of several; None for no series."""
+    found = [_interval(each) for each in loaded]
+    counts = [sum(are_alike(each, other) for other in found) for each in found]
+    return found[counts.index(max(counts))] if found else None
+
+
+def _interval(prices: Prices) -> str:
+    """The interval of the dates; of stored bars that of their folder, unless they differ much."""
+    if prices.source != STORE:
+        return prices.interval
+    found = infer_interval(prices.frame.index)  # type: ignore[arg-type]
+    return prices.interval if len(prices.frame) < 10 or "D" in found else found
+
 
 _MOST_NAMED = 5
 _File = list[Prices | Failure] | Failure  # the series of one file, or why it cannot be read

@@ -15,17 +15,16 @@ from typing import Literal
 import numpy as np
 import torch
 
-from lstmcli.errors import DataError, FileError, LstmcliError, UsageError
+from lstmcli.errors import AllFailedError, DataError, FileError, LstmcliError, UsageError
 from lstmcli.market.calendars import known_until
 from lstmcli.market.schedule import Schedule
 from lstmcli.market.store import IMPORTED
 from lstmcli.market.store_folder import interval_option, stored_symbols
 from lstmcli.runs.bundle import load_bundle
-from lstmcli.runs.record import LastRuns, last_runs, too_old
+from lstmcli.runs.last_runs import LastRuns, last_runs, too_old
 from lstmcli.runs.registry import all_names, champion, versions
 from lstmcli.training.device import choose_device
 from lstmcli.workflows.data import StoredSeries, list_data, stored_schedule
-from lstmcli.workflows.failures import AllFailedError
 from lstmcli.workflows.stale import stale_because, tell_stale
 
 State = Literal["ok", "old", "bad", "none"]

@@ -16,13 +16,12 @@ from lstmcli.evaluation.metrics import mase_scale
 from lstmcli.forecasting.explain import Explanation
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.model import TrainedModel, series_for
+from lstmcli.learning.evidence import Span, hindsight, span_start
 from lstmcli.market.intervals import unit_of
 from lstmcli.market.prices import Prices
 from lstmcli.market.schedule import Schedule
 from lstmcli.market.sessions import future_dates, schedule_for, sessions_behind, tell_unknown
 from lstmcli.runs.looks import sketch
-from lstmcli.workflows.hindsight import hindsight
-from lstmcli.workflows.looks import Span, span_start
 from lstmcli.workflows.stale import is_as_trained
 
 MOST_BEHIND = 5  # bars between the last one and the day that a forecast is asked for

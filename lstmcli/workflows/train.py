@@ -1,44 +1,45 @@
 """Train: prices in, one model version kept, the champion replaced only by a better one."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from lstmcli import __version__
 from lstmcli.config import Settings
-from lstmcli.errors import TrainingError
+from lstmcli.errors import Failure, TrainingError
 from lstmcli.evaluation.scores import Scores
+from lstmcli.files.locks import hold
+from lstmcli.learning.evidence import OnScored, counting, last_fitted_day
+from lstmcli.learning.fit import Course, Fit
+from lstmcli.learning.learn import Learned, learn
+from lstmcli.learning.plan import Plan, plan_prices, with_known_features
+from lstmcli.learning.promotion import BROKE_DOWN, LEVEL, Decision, Promote, decide
+from lstmcli.learning.transfer import Donor, describe_donor, plan_transfer, tell_transfer
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import STORE
+from lstmcli.networks.build import count_parameters
 from lstmcli.runs.bundle import save_bundle
-from lstmcli.runs.champions import promote
-from lstmcli.runs.checkpoint import has_checkpoint, remove_checkpoint, save_checkpoint
-from lstmcli.runs.locks import hold
-from lstmcli.runs.ownership import tell_doubts
-from lstmcli.runs.registry import ModelRef, model_folder, next_version
-from lstmcli.training.device import choose_device, threads
-from lstmcli.training.loop import Epoch
-from lstmcli.workflows.describe import describe, summarize
-from lstmcli.workflows.donor import Donor
-from lstmcli.workflows.failures import Failure
-from lstmcli.workflows.fit import Course, Fit
-from lstmcli.workflows.learn import Learned, learn, plan_prices, with_known_features
-from lstmcli.workflows.looks import OnScored, counting
-from lstmcli.workflows.plan import Plan
-from lstmcli.workflows.prices import Source, doubtful_folders, lasting_data, load_alike
-from lstmcli.workflows.promotion import BROKE_DOWN, LEVEL, Decision, Promote, decide
-from lstmcli.workflows.resume import (
+from lstmcli.runs.checkpoint import (
     find_unchanged,
+    has_checkpoint,
     origin_of,
     origin_sha256,
+    remove_checkpoint,
+    save_checkpoint,
     take_up,
     told_when_stopped,
 )
+from lstmcli.runs.registry import ModelRef, model_folder, next_version, promote, tell_doubts
+from lstmcli.training.device import choose_device, threads
+from lstmcli.training.loop import Epoch
+from lstmcli.workflows.prices import Source, doubtful_folders, lasting_data, load_alike
 from lstmcli.workflows.stale import histories
-from lstmcli.workflows.transfer import describe_donor, plan_transfer, tell_transfer
 
 
 @dataclass(frozen=True)
@@ -274,3 +275,88 @@ def _with_version(error: TrainingError, version: ModelRef) -> TrainingError:
         why=error.why,
         next_step=f"{error.next_step} The best epoch before it is kept as {version}, not promoted.",
     )
+
+
+def describe(
+    fitted: Fit,
+    plan: Plan,
+    device: torch.device,
+    number: int,
+    seconds: float,
+    donor: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Say where a version came from, as far as it does not stand in its settings.
+
+    donor : the metadata of the model that it started from.
+    """
+    best = max((epoch for epoch in fitted.history if epoch.best), key=lambda epoch: epoch.epoch)
+    return {
+        "lstmcli_version": __version__,
+        "torch_version": torch.__version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": fitted.model.settings.train.seed,
+        "threads": number,
+        "device": str(device),
+        "duration_seconds": round(seconds, 3),
+        "network": fitted.model.settings.model.network,
+        "parameters": count_parameters(fitted.model.network),
+        "data": {
+            "fingerprint": plan.fingerprint(),
+            "price": plan.series[0].price,
+            "symbols": [
+                {
+                    "symbol": each.symbol,
+                    "price": each.price,
+                    "rows": len(each),
+                    "first": str(each.dates[0]),
+                    "last": str(each.dates[-1]),
+                }
+                for each in plan.series
+            ],
+        },
+        "split": {
+            "method": fitted.model.settings.split.method,
+            "purge": fitted.model.settings.purge,
+            "embargo": fitted.model.settings.split.embargo,
+            "dates": plan.count_dates(),
+            "validation_start": plan.validation_start and str(plan.validation_start),
+            "trained_until": str(last_fitted_day(plan, donor)),
+            "test_start": str(plan.test_start),
+        },
+        "windows": plan.counts(),
+        "tuning": fitted.model.settings.tuning.model_dump(),
+        "epochs": {"run": len(fitted.history), "best": best.epoch},
+        "stopped": fitted.stopped,
+        "validation_loss": best.validation_loss,
+    }
+
+
+def summarize(scores: Scores | None) -> dict[str, Any] | None:
+    """Keep of the validation scores what a forecast is later shown with."""
+    if scores is None:
+        return None
+    return {
+        "n_windows": scores.n_windows,
+        "n_independent": scores.n_independent,
+        "models": {
+            name: {
+                "rmse": each.path.rmse,
+                "mae": each.path.mae,
+                "skill": each.path.skill,
+                "crps": each.path.crps,
+                "p": {other: test.test.p for other, test in each.tests.items()},
+                "direction_accuracy": asdict(each.direction[-1].two_way),
+                "bands": [
+                    {
+                        "step": band.step,
+                        "nominal": band.nominal,
+                        "coverage": band.coverage,
+                        "standard_error": band.standard_error,
+                        "width": band.width,
+                    }
+                    for band in each.bands
+                ],
+            }
+            for name, each in scores.models.items()
+        },
+    }

@@ -11,10 +11,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lstmcli.config import Settings
 from lstmcli.errors import DataError, TrainingError, UsageError
+from lstmcli.learning.fit import Course, fit
+from lstmcli.learning.folds import Fold, plan_fold, score_fold
 from lstmcli.market.prices import Prices
 from lstmcli.training.loop import Epoch
-from lstmcli.workflows.fit import Course, fit
-from lstmcli.workflows.folds import Fold, plan_fold, score_fold
 from lstmcli.workflows.space import Space, value_of, with_values
 
 # Where one of these is searched, the losses of two trials are not of one kind.

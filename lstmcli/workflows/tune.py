@@ -21,17 +21,11 @@ from optuna.pruners import MedianPruner, NopPruner
 from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from lstmcli import atomic
 from lstmcli.config import Settings, Tuning
-from lstmcli.errors import TrainingError
+from lstmcli.errors import Failure, TrainingError
 from lstmcli.evaluation.choice import Gain, choice_verdict, paired_gain, standard_error
-from lstmcli.market.prices import Prices
-from lstmcli.runs.bundle import settings_toml
-from lstmcli.runs.study import Study, open_study, study_folder
-from lstmcli.training.device import choose_device, threads
-from lstmcli.training.loop import Epoch
-from lstmcli.workflows.failures import Failure
-from lstmcli.workflows.folds import (
+from lstmcli.files import atomic
+from lstmcli.learning.folds import (
     Fold,
     Objective,
     fold_series,
@@ -39,8 +33,12 @@ from lstmcli.workflows.folds import (
     make_folds,
     objective_of,
 )
-from lstmcli.workflows.learn import plan_prices, with_known_features
-from lstmcli.workflows.plan import plan_between
+from lstmcli.learning.plan import plan_between, plan_prices, with_known_features
+from lstmcli.market.prices import Prices
+from lstmcli.runs.bundle import settings_toml
+from lstmcli.runs.study import Study, open_study, study_folder
+from lstmcli.training.device import choose_device, threads
+from lstmcli.training.loop import Epoch
 from lstmcli.workflows.prices import Source, lasting_data, load_alike
 from lstmcli.workflows.space import Space, grid, value_of, with_values
 from lstmcli.workflows.trial import Bench, TimeUp, most, run_trial

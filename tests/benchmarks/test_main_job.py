@@ -18,10 +18,10 @@ from torch import nn
 
 from lstmcli.config import Settings
 from lstmcli.dataset.series import make_series
+from lstmcli.learning.fit import fit
+from lstmcli.learning.plan import Plan, make_plan
 from lstmcli.recipes import load_settings
 from lstmcli.training.device import seeded
-from lstmcli.workflows.fit import fit
-from lstmcli.workflows.plan import Plan, make_plan
 from lstmcli.workflows.prices import Source, load_prices
 
 pytestmark = pytest.mark.slow

@@ -19,11 +19,11 @@ from torch import nn
 
 from lstmcli.config import Model
 from lstmcli.forecasting.model import series_for
+from lstmcli.learning import fit as fit_module
+from lstmcli.learning.fit import fit
+from lstmcli.learning.plan import make_plan
 from lstmcli.networks.peephole import PeepholeLSTM
 from lstmcli.recipes import load_settings
-from lstmcli.workflows import fit as fit_module
-from lstmcli.workflows.fit import fit
-from lstmcli.workflows.plan import make_plan
 from lstmcli.workflows.prices import Source, load_prices
 
 pytestmark = pytest.mark.slow

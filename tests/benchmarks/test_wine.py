@@ -17,9 +17,9 @@ from lstmcli.evaluation.backtest import actual_moves
 from lstmcli.forecasting.baselines import seasonal_naive
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import series_for
+from lstmcli.learning.fit import fit
+from lstmcli.learning.plan import make_plan
 from lstmcli.recipes import load_settings
-from lstmcli.workflows.fit import fit
-from lstmcli.workflows.plan import make_plan
 from lstmcli.workflows.prices import Source, load_prices
 
 pytestmark = pytest.mark.slow

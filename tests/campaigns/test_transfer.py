@@ -26,12 +26,12 @@ from lstmcli.evaluation.significance import diebold_mariano
 from lstmcli.forecasting import baselines
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import series_for
+from lstmcli.learning.fit import fit
+from lstmcli.learning.plan import plan_prices
+from lstmcli.learning.transfer import find_donor
 from lstmcli.market.prices import Prices
 from lstmcli.recipes import load_settings
 from lstmcli.runs.bundle import load_bundle
-from lstmcli.workflows.donor import find_donor
-from lstmcli.workflows.fit import fit
-from lstmcli.workflows.learn import plan_prices
 from lstmcli.workflows.prices import Source, load_prices
 from lstmcli.workflows.train import train
 

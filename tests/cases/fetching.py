@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from lstmcli.market.store import read_raw
-from lstmcli.runs.record import RunEnd, note_end
+from lstmcli.runs.last_runs import RunEnd, note_end
 from lstmcli.workflows.fetch import FetchReport, FetchResult, fetch
 from lstmcli.workflows.status import Part, status
 from tests.clockwork import Clockwork

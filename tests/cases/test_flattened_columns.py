@@ -10,12 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmcli.config import Data
-from lstmcli.errors import DataError
+from lstmcli.errors import AllFailedError, DataError
 from lstmcli.market.prices import COLUMNS, Prices
 from lstmcli.market.store import read_stored
 from lstmcli.market.tables import read_prices
 from lstmcli.workflows.data_import import import_data
-from lstmcli.workflows.failures import AllFailedError
 from lstmcli.workflows.prices import Source, load_prices
 from tests.command_line import sessions
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstmcli.workflows.hindsight import hindsight, trained_until
+from lstmcli.learning.evidence import hindsight, trained_until
 from tests.command_line import Outcome, assert_one_error, csv_text, in_process, sessions, walk
 
 ROWS = 300

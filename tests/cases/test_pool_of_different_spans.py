@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmcli.dataset.series import Series
-from lstmcli.errors import DataError
-from lstmcli.workflows.failures import AllFailedError, Failure
-from lstmcli.workflows.plan import Plan, make_plan, plan_suitable
+from lstmcli.errors import AllFailedError, DataError, Failure
+from lstmcli.learning.plan import Plan, make_plan, plan_suitable
 from tests.command_line import assert_one_error, csv_text, in_process, walk
 from tests.synthetic import random_walk, series_of, tiny_settings
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from lstmcli.errors import AllFailedError
 from lstmcli.market.store import write_imported
 from lstmcli.workflows.data import list_data
 from lstmcli.workflows.data_check import check_data
 from lstmcli.workflows.data_import import import_data
-from lstmcli.workflows.failures import AllFailedError
-from lstmcli.workflows.source import Source
+from lstmcli.workflows.prices import Source
 from tests.cases.fetching import (
     BARS,
     LATER,

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from lstmcli.atomic import TEMPORARY_SUFFIX
+from lstmcli.files.atomic import TEMPORARY_SUFFIX
+from lstmcli.files.locks import hold
 from lstmcli.market.store import write_stored
 from lstmcli.market.store_folder import price_path
-from lstmcli.runs.locks import hold
 from tests.command_line import (
     PROGRAM,
     Outcome,

@@ -14,7 +14,7 @@ import pytest
 
 from lstmcli.cli import journal
 from lstmcli.errors import FileError
-from lstmcli.runs.record import last_runs
+from lstmcli.runs.last_runs import last_runs
 from tests.command_line import Outcome, assert_one_error, csv_text, hashes, in_process, walk
 from tests.forked_runs import ForkServer
 from tests.yahoo_stand_in import StandIn, random_walk, stand_in

@@ -18,6 +18,7 @@ import torch
 from lstmcli import __version__
 from lstmcli.dataset.series import Series
 from lstmcli.evaluation.backtest import Backtest
+from lstmcli.evaluation.forecasters import Fitted, backtest, score_backtest
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.model import series_for
 from lstmcli.market.calendars import sessions_of
@@ -28,7 +29,6 @@ from lstmcli.workflows.grade import grade
 from lstmcli.workflows.issue import LEVELS, _nearest_columns, recorded
 from lstmcli.workflows.predict import predict
 from lstmcli.workflows.prices import Source, load_prices
-from lstmcli.workflows.scoring import Fitted, backtest, score_backtest
 from tests.command_line import Outcome, assert_one_error, csv_text, in_process, sessions, walk
 
 FILES = ("--csv", "one.csv", "--csv", "two.csv")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from lstmcli.files.locks import hold
 from lstmcli.runs import looks
-from lstmcli.runs.locks import hold
 from tests.command_line import Outcome, csv_text, in_process, sessions, walk
 
 DAYS = sessions(300)

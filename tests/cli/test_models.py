@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lstmcli.runs.locks import hold
+from lstmcli.files.locks import hold
 from tests.command_line import Outcome, assert_one_error, csv_text, hashes, in_process, walk
 from tests.runs.test_bundle import Trap
 

@@ -22,9 +22,10 @@ from lstmcli.evaluation import at_step
 from lstmcli.evaluation.trend import Thresholds, fit_thresholds, scaled_moves
 from lstmcli.forecasting import forecaster
 from lstmcli.forecasting.forecast import Forecast
+from lstmcli.learning import fit, learn, plan, refit
 from lstmcli.market import tables
 from lstmcli.market.prices import Prices
-from lstmcli.workflows import evaluate, fit, learn, plan, predict, refit
+from lstmcli.workflows import evaluate, predict
 from tests.command_line import Outcome, csv_text, in_process, sessions, walk
 
 ROWS = 300

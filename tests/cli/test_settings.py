@@ -7,8 +7,7 @@ import pytest
 
 from lstmcli.cli.settings import settings_of
 from lstmcli.config import Train
-from lstmcli.workflows.prices import chosen_data
-from lstmcli.workflows.source import Source
+from lstmcli.workflows.prices import Source, chosen_data
 from tests.command_line import assert_one_error, in_process
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lstmcli.runs.record import RunEnd, note_end
+from lstmcli.runs.last_runs import RunEnd, note_end
 from tests.command_line import assert_one_error, hashes, in_process, read_exactly
 
 PARTS = ["store", "model tiny", "calendars", "device", "feed"]

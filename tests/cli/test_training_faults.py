@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from lstmcli.runs.locks import hold
+from lstmcli.files.locks import hold
 from tests.command_line import (
     Outcome,
     assert_one_error,

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from lstmcli.atomic import TEMPORARY_SUFFIX
 from lstmcli.cli import progress
 from lstmcli.cli.progress import trials_shown
-from lstmcli.runs.locks import hold
+from lstmcli.files.atomic import TEMPORARY_SUFFIX
+from lstmcli.files.locks import hold
 from lstmcli.runs.study import DATABASE
 from lstmcli.workflows.tune import Trial
 from tests.cli.test_progress import Terminal

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmcli.dataset.season import (
+from lstmcli.dataset.scaling import (
     check_months,
     count_with_season,
     months_of,

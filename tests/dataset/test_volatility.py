@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 
 from lstmcli.dataset.volatility import (
     DECAY,
+    EWMA_DECAY,
+    EWMA_START,
     LONGER,
     SHORTER,
     START,
     VolatilityFrame,
     count_inputs,
+    ewma_sigma,
     volatility_frame,
 )
-from lstmcli.forecasting.volatility import EWMA_DECAY, EWMA_START, ewma_sigma
 
 FEATURES = ("close", "open", "high", "low", "volume")
 LENGTH = 60

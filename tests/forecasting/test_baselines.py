@@ -6,9 +6,9 @@ import statistics
 import numpy as np
 import pytest
 
+from lstmcli.dataset.volatility import EWMA_START, ewma_sigma, trailing_sigma
 from lstmcli.errors import DataError
 from lstmcli.forecasting import baselines
-from lstmcli.forecasting.volatility import EWMA_START, ewma_sigma, trailing_sigma
 
 LEVELS = (0.05, 0.1, 0.5, 0.9, 0.95)
 HORIZON = 7

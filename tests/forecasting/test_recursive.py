@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from lstmcli.dataset.scaling import Scale, fit_batch_scale, fit_return_scale
 from lstmcli.forecasting.baselines import seasonal_naive
+from lstmcli.forecasting.forecaster import recurse
 from lstmcli.forecasting.model import TrainedModel
-from lstmcli.forecasting.recursive import recurse
 from tests.synthetic import random_walk, tiny_settings, untrained
 
 HORIZON = 6

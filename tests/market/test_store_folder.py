@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lstmcli.atomic import TEMPORARY_SUFFIX
 from lstmcli.errors import FileError
+from lstmcli.files.atomic import TEMPORARY_SUFFIX
 from lstmcli.market.store_folder import (
     inside,
     price_path,

@@ -10,11 +10,11 @@ import pytest
 
 from lstmcli.errors import FileError, UsageError
 from lstmcli.evaluation.backtest import Backtest
+from lstmcli.evaluation.forecasters import Yardsticks
 from lstmcli.evaluation.trend import Thresholds
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.report.forecasts_file import forecasts_file
 from lstmcli.report.long_table import COLUMNS, backtest_rows
-from lstmcli.workflows.scoring import Yardsticks
 from tests.command_line import read_exactly
 
 LEVELS = (0.025, 0.5, 0.975)

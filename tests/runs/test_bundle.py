@@ -17,14 +17,14 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lstmcli import atomic
 from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
 from lstmcli.errors import FileError, ModelError
+from lstmcli.files import atomic
 from lstmcli.forecasting.forecaster import forecast
+from lstmcli.learning.fit import Fit
 from lstmcli.recipes import load_settings
 from lstmcli.runs.bundle import load_bundle, read_metadata, save_bundle, settings_toml
-from lstmcli.workflows.fit import Fit
 from tests.synthetic import (
     CPU,
     fit_on,

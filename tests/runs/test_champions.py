@@ -7,8 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmcli.errors import ModelError
-from lstmcli.runs.champions import champions, promote, rollback
-from lstmcli.runs.registry import ModelRef, champion, model_folder, next_version, remove_version
+from lstmcli.runs.registry import (
+    ModelRef,
+    champion,
+    champions,
+    model_folder,
+    next_version,
+    promote,
+    remove_version,
+    rollback,
+)
 
 
 def add(data_dir: Path, number: int = 1) -> list[ModelRef]:

@@ -8,8 +8,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from lstmcli import atomic
 from lstmcli.errors import FileError, ModelError, TrainingError
+from lstmcli.files import atomic
 from lstmcli.runs import checkpoint as checkpoint_module
 from lstmcli.runs.checkpoint import (
     CHECKPOINT,

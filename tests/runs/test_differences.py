@@ -2,7 +2,7 @@
 
 import pytest
 
-from lstmcli.runs.differences import differences
+from lstmcli.runs.checkpoint import differences
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmcli.errors import FileError, LockedError
-from lstmcli.runs import append as lines
+from lstmcli.files import atomic as lines
 from lstmcli.runs.ledger import Damage, append, read_ledger
 from lstmcli.runs.ledger_line import Entry, encode, rounded
 from tests.runs.test_ledger_line import ENTRY

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lstmcli import atomic
 from lstmcli.errors import FileError, LockedError
+from lstmcli.files import atomic
+from lstmcli.files.locks import hold
 from lstmcli.runs import looks as module
-from lstmcli.runs.locks import hold
 from lstmcli.runs.looks import MOST_DAYS, Look, Looks, Sketch, record_looks, sketch
 
 DAYS = np.arange("2000-01-03", "2019-12-31", dtype="datetime64[D]")

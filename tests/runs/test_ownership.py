@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lstmcli.runs.ownership import ownership_doubt, tell_doubts
+from lstmcli.runs.registry import ownership_doubt, tell_doubts
 
 
 def test_what_is_ones_own_is_not_doubted(tmp_path: Path) -> None:

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lstmcli import atomic
 from lstmcli.errors import ModelError, UsageError
-from lstmcli.runs.champions import promote
+from lstmcli.files import atomic
 from lstmcli.runs.registry import (
     ModelRef,
     all_names,
@@ -16,6 +15,7 @@ from lstmcli.runs.registry import (
     find_version,
     model_folder,
     next_version,
+    promote,
     versions,
 )
 

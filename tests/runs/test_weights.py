@@ -8,7 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from lstmcli.runs.weights import MAX_HEADER_BYTES, read_weights
+from lstmcli.runs.bundle import MAX_HEADER_BYTES, read_weights
 
 with torch.device("meta"):
     EXPECTED = {

@@ -9,8 +9,7 @@ from lstmcli.dataset.volatility import volatility_frame
 from lstmcli.dataset.windows import Windows
 from lstmcli.networks.build import build_fan
 from lstmcli.networks.recurrent import Recurrent
-from lstmcli.training.fan_objective import fan_objective
-from lstmcli.training.objective import Lanes, Objective
+from lstmcli.training.objective import Lanes, Objective, fan_objective
 
 LEVELS = (0.1, 0.5, 0.9)
 HORIZON = 6

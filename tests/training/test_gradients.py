@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lstmcli.networks.build import build_next_step, named_layers
 from lstmcli.networks.recurrent import Recurrent
-from lstmcli.training.gradients import clip_gradients, gradient_kept, members_of
+from lstmcli.training.loop import clip_gradients, gradient_kept, members_of
 
 
 def a_network() -> nn.Module:

@@ -26,14 +26,14 @@ from lstmcli.forecasting import baselines, forecaster
 from lstmcli.forecasting import model as trained_model
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.model import TrainedModel
+from lstmcli.learning import fit, learn, plan
+from lstmcli.learning.plan import Plan
+from lstmcli.learning.samples import Samples
+from lstmcli.learning.transfer import find_donor
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle, save_bundle
-from lstmcli.workflows import fit, learn, plan, start
 from lstmcli.workflows.audit import AuditReport, audit
-from lstmcli.workflows.donor import find_donor
-from lstmcli.workflows.plan import Plan
 from lstmcli.workflows.prices import Source
-from lstmcli.workflows.samples import Samples
 from lstmcli.workflows.train import train
 from tests.synthetic import CPU, make_prices, random_walk, tiny_settings
 
@@ -398,12 +398,12 @@ def test_a_run_that_is_not_repeatable_proves_nothing(
 ) -> None:
     monkeypatch.setattr(fit, "seeded", lambda seed, device: torch.random.fork_rng(devices=[]))
     states = iter(range(100))
-    honest = start.new_member
+    honest = fit.new_member
 
     def unseeded(settings: Settings) -> torch.nn.Module:
         torch.manual_seed(next(states))
         return honest(settings)
 
-    monkeypatch.setattr(start, "new_member", unseeded)
+    monkeypatch.setattr(fit, "new_member", unseeded)
     with pytest.raises(LeakError, match=r"proves nothing here .*the same prices gave .* and then"):
         run(home, "recursive")

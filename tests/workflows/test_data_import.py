@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from lstmcli.config import Data
-from lstmcli.errors import DataError, LockedError, UsageError
+from lstmcli.errors import AllFailedError, DataError, LockedError, UsageError
+from lstmcli.files.locks import hold
 from lstmcli.market.store import read_sidecar, read_stored, write_stored
 from lstmcli.market.store_folder import LOCK, price_path
-from lstmcli.runs.locks import hold
 from lstmcli.workflows.data_import import Imported, ImportReport, import_data
-from lstmcli.workflows.failures import AllFailedError
 from lstmcli.workflows.fetch import fetch
 from lstmcli.workflows.prices import Source, load_prices
 from tests.command_line import csv_text, hashes, sessions, walk

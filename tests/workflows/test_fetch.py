@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lstmcli.atomic import TEMPORARY_SUFFIX
 from lstmcli.errors import LockedError, UsageError
+from lstmcli.files.atomic import TEMPORARY_SUFFIX
+from lstmcli.files.locks import hold
 from lstmcli.market import yahoo
-from lstmcli.runs.locks import hold
 from lstmcli.workflows.fetch import FetchReport, FetchResult, fetch
 from tests.clockwork import Clockwork
 from tests.yahoo_stand_in import Fault, StandIn, dividend, random_walk, split, stand_in

@@ -12,9 +12,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from lstmcli.files.locks import hold
 from lstmcli.market import yahoo
 from lstmcli.market.yahoo import YahooBars
-from lstmcli.runs.locks import hold
 from lstmcli.workflows import fetch as module
 from lstmcli.workflows import refresh
 from lstmcli.workflows.fetch import FetchReport, FetchResult, fetch

@@ -15,13 +15,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lstmcli.errors import DataError
+from lstmcli.errors import AllFailedError, DataError
 from lstmcli.runs.ledger import append
 from lstmcli.runs.ledger_line import Entry
-from lstmcli.workflows.failures import AllFailedError
 from lstmcli.workflows.grade import Grade, GradeReport, grade
 from lstmcli.workflows.issued import collect
-from lstmcli.workflows.source import Source
+from lstmcli.workflows.prices import Source
 from tests.command_line import csv_text, sessions, walk
 
 LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)

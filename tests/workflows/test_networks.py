@@ -15,10 +15,10 @@ from lstmcli.errors import ModelError, UsageError
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel
+from lstmcli.learning.fit import Fit, fit
+from lstmcli.learning.plan import make_plan
 from lstmcli.networks.build import named_layers
 from lstmcli.runs.bundle import load_bundle, save_bundle
-from lstmcli.workflows.fit import Fit, fit
-from lstmcli.workflows.plan import make_plan
 from tests.synthetic import CPU, fit_on, random_walk, series_of, tiny_settings, version_facts
 
 NETWORKS = get_args(Model.model_fields["network"].annotation)

@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstmcli.errors import UsageError
+from lstmcli.errors import AllFailedError, UsageError
 from lstmcli.market import sessions
 from lstmcli.market.prices import Prices
 from lstmcli.workflows import predict as module
 from lstmcli.workflows import symbol_forecast
-from lstmcli.workflows.failures import AllFailedError
 from lstmcli.workflows.predict import PredictReport, before_end, predict
 from lstmcli.workflows.prices import Source
 from lstmcli.workflows.symbol_forecast import SymbolForecast

@@ -6,10 +6,16 @@ from typing import Any
 import pytest
 import torch
 
-from lstmcli.runs.checkpoint import CHECKPOINT, Checkpoint, save_checkpoint
+from lstmcli.runs.checkpoint import (
+    CHECKPOINT,
+    Checkpoint,
+    origin_of,
+    save_checkpoint,
+    take_up,
+    told_when_stopped,
+)
 from lstmcli.training.loop import Epoch
 from lstmcli.training.trainee import Snapshot
-from lstmcli.workflows.resume import origin_of, take_up, told_when_stopped
 from tests.synthetic import CPU, tiny_settings
 
 ORIGIN = {"data": "ab12", "train.epochs": 3}

@@ -12,9 +12,9 @@ import pytest
 from lstmcli.errors import DataError
 from lstmcli.market.store import read_sidecar, write_imported
 from lstmcli.market.store_folder import price_path, sidecar_path
-from lstmcli.runs.record import RunEnd, note_end
+from lstmcli.runs.last_runs import RunEnd, note_end
 from lstmcli.workflows.data_import import import_data
-from lstmcli.workflows.source import Source
+from lstmcli.workflows.prices import Source
 from lstmcli.workflows.status import Part, StatusReport, status
 from tests.command_line import walk
 from tests.workflows.test_data import bars, store

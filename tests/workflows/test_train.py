@@ -91,7 +91,7 @@ def test_another_version_of_the_tool_or_of_torch_trains_again(
     if name == "torch":
         monkeypatch.setattr(torch, "__version__", "9.9")
     else:
-        monkeypatch.setattr("lstmcli.workflows.resume.__version__", "9.9")
+        monkeypatch.setattr("lstmcli.runs.checkpoint.__version__", "9.9")
     assert not trained(source).unchanged
 
 

@@ -15,13 +15,13 @@ from optuna.trial import FrozenTrial
 
 from lstmcli.config import Settings
 from lstmcli.errors import DataError, TrainingError, UsageError
+from lstmcli.files.locks import hold
+from lstmcli.learning.folds import Fold
 from lstmcli.recipes import load_settings
-from lstmcli.runs.locks import hold
 from lstmcli.runs.study import DATABASE
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows import trial as trial_module
 from lstmcli.workflows import tune as tune_module
-from lstmcli.workflows.folds import Fold
 from lstmcli.workflows.prices import Source
 from lstmcli.workflows.space import Choices, Range, Space
 from lstmcli.workflows.train import train
@@ -211,7 +211,7 @@ class Instant:
         self.params.append(trial.params)
         score = abs(math.log(values["train.learning_rate"] / 4e-3)) + len(values) / 10
         ended = trial.study.tell(trial, score)
-        ended.user_attrs = {"scores": [score, score], "epochs": 1, "reason": ""}
+        ended.user_attrs = {"scores": [score] * 3, "epochs": 1, "reason": ""}
         return ended
 
 

@@ -1,0 +1,380 @@
+"""Networks and baselines over the same cutoffs: what train and evaluate have in common."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstmcli.config import DEFAULT_LEVELS
+from lstmcli.dataset.series import Series
+from lstmcli.dataset.volatility import EWMA_START
+from lstmcli.errors import DataError, UsageError
+from lstmcli.evaluation.backtest import (
+    Backtest,
+    Forecaster,
+    Rows,
+    in_turn,
+    one_by_one,
+    run_backtest,
+    turn_of,
+)
+from lstmcli.evaluation.chances import rise_counts
+from lstmcli.evaluation.cutoffs import calendars_of
+from lstmcli.evaluation.metrics import mase_scale
+from lstmcli.evaluation.phases import Phase
+from lstmcli.evaluation.scores import Scores, score
+from lstmcli.evaluation.tails import Tails, fit_tails
+from lstmcli.evaluation.trend import Thresholds, fit_thresholds, scaled_moves
+from lstmcli.forecasting import baselines
+from lstmcli.forecasting.forecast import Forecast
+from lstmcli.forecasting.garch import gjr_garch
+
+if TYPE_CHECKING:  # what is graded needs no network, nor PyTorch, which takes a second to import
+    from lstmcli.dataset.split import Split
+    from lstmcli.forecasting.model import TrainedModel
+
+ALWAYS = np.datetime64("0001-01-01")
+_TREND_WINDOWS = 512
+# Fixed, so that the same forecasts give the same intervals.
+_BLOCKS_SEED = 0
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Models and baselines as they were fitted by a date, to forecast until the next such date.
+
+    models, trend : the networks, and what each learned of trends, by name.
+    rows : by symbol, the rows that baselines are fitted on.
+    since : the first cutoff date that it serves.
+    """
+
+    models: "Mapping[str, TrainedModel]"
+    trend: Mapping[str, Mapping[str, Any]]
+    rows: Mapping[str, range]
+    since: np.datetime64 = ALWAYS
+
+
+@dataclass(frozen=True)
+class Yardsticks:
+    """Figures of training rows that forecasts are scored by.
+
+    mase_scales : by symbol, `metrics.mase_scale` of its training prices. thresholds : by model, of
+    the trends that it calls. base_rates : by step, the share of rises; empty where not known.
+    flat_band : of a move that counts as flat, in deviations of the context.
+    """
+
+    mase_scales: Mapping[str, float | None]
+    thresholds: Mapping[str, Thresholds]
+    base_rates: Sequence[float]
+    flat_band: float
+
+
+def check_baselines(asked: Sequence[str]) -> None:
+    """Raise UsageError for a further baseline that there is not."""
+    unknown = set(asked) - set(EXTRA_BASELINES)
+    if unknown:
+        raise UsageError(
+            "no such baseline",
+            where=", ".join(sorted(unknown)),
+            why="there is " + ", ".join(EXTRA_BASELINES),
+            next_step="The others are always shown.",
+        )
+
+
+def check_moves(series: Series, fit_rows: int, horizon: int) -> None:
+    """Raise DataError where no fan can be learned from the first `fit_rows` rows, nor judged.
+
+    Rows before the first change of price say nothing of how far it moves. The others must be as
+    many as `scaled_climatology` needs, or all but its start where there are too few for it.
+    """
+    needed = min(fit_rows, baselines.fewest_climatology_rows(horizon)) - EWMA_START
+    changes = np.flatnonzero(np.diff(series.log_prices[:fit_rows]))
+    still = int(changes[0]) + 1 if len(changes) else fit_rows
+    if fit_rows - still < needed:
+        raise DataError(
+            "no variation",
+            where=series.symbol,
+            why=f"{series.price} stands still from {series.dates[0]} to {series.dates[still - 1]}, "
+            f"found {fit_rows - still} rows after that to learn from, expected at least {needed}",
+            next_step="Leave it out.",
+        )
+
+
+def backtest(
+    fitted: Sequence[Fitted],
+    own: Mapping[str, Sequence[Series]],
+    series: Sequence[Series],
+    cutoffs: Sequence[NDArray[np.int64]],
+    *,
+    horizon: int,
+    context_length: int,
+    interval: str = "1d",
+    extra: Sequence[str] = (),
+) -> Backtest:
+    """Forecast from every cutoff with every model and baseline, as they were last fitted by then.
+
+    own : by model, the same series with the features that it reads. extra : further baselines.
+    """
+    since = since_of(fitted)
+    forecasters: dict[str, Forecaster] = {
+        name: in_turn([_network(each.models[name], seen, horizon) for each in fitted], since)
+        for name, seen in own.items()
+    }
+    forecasters |= baseline_forecasters(
+        series,
+        [each.rows for each in fitted],
+        since,
+        horizon=horizon,
+        levels=next((model.levels for model in fitted[0].models.values() if model.levels), ()),
+        interval=interval,
+        extra=extra,
+    )
+    return run_backtest(
+        series,
+        cutoffs,
+        forecasters,
+        horizon=horizon,
+        context_length=context_length,
+        calendars=calendars_of(series),
+    )
+
+
+def score_backtest(
+    result: Backtest,
+    model: str,
+    series: Sequence[Series],
+    fitted: Sequence[Fitted],
+    *,
+    flat_band: float,
+    longer: Scores | None = None,
+    decides: NDArray[np.bool_] | None = None,
+    in_training: NDArray[np.bool_] | None = None,
+    further: Sequence[Phase] = (),
+    n_judged: int | None = None,
+) -> Scores:
+    """Score a backtest with what was learned of trends on training rows.
+
+    A refit learns thresholds of its own; what counts as a crash or a spike, and the scale of MASE,
+    stay those of the first fit, so that one score has one meaning. longer : the scores of the same
+    windows over more steps, if there are any. The last four : as for `score`.
+    """
+    horizon = result.actual.shape[1]
+    known = fitted[0].trend.get(model)
+    found = yardsticks(result, model, series, fitted, flat_band)
+    return score(
+        result,
+        model=model,
+        mase_scales=found.mase_scales,
+        networks=tuple(fitted[0].models),
+        flat_band=flat_band,
+        thresholds=found.thresholds,
+        tails=None
+        if known is None or len(known["crash"]) < horizon
+        else Tails(_first(known["crash"], horizon), _first(known["spike"], horizon)),
+        base_rates=found.base_rates,
+        generator=np.random.default_rng(_BLOCKS_SEED),
+        longer=longer,
+        decides=decides,
+        in_training=in_training,
+        further=further,
+        n_judged=n_judged,
+    )
+
+
+def yardsticks(
+    result: Backtest,
+    model: str,
+    series: Sequence[Series],
+    fitted: Sequence[Fitted],
+    flat_band: float,
+) -> Yardsticks:
+    """Return what the windows of a backtest are scored by; base rates are those of `model`."""
+    return Yardsticks(
+        mase_scales={
+            each.symbol: mase_scale(np.exp(each.log_prices[: fitted[0].rows[each.symbol].stop]))
+            for each in series
+        },
+        thresholds=thresholds_by_window(result, fitted),
+        base_rates=fitted[0].trend.get(model, {}).get("rise", ())[: result.actual.shape[1]],
+        flat_band=flat_band,
+    )
+
+
+def since_of(fitted: Sequence[Fitted]) -> list[np.datetime64]:
+    """Return from when on each serves."""
+    return [each.since for each in fitted]
+
+
+def thresholds_by_window(result: Backtest, fitted: Sequence[Fitted]) -> dict[str, Thresholds]:
+    """Return the thresholds of each model's calls: (H,), or (N, H) where it was refitted."""
+    horizon = result.actual.shape[1]
+    turns = turn_of(result.cutoff, since_of(fitted))
+    found = {}
+    for name, table in fitted[0].trend.items():
+        if len(table["low"]) < horizon:
+            continue
+        low, high = (
+            np.array([each.trend[name][side][:horizon] for each in fitted])
+            for side in ("low", "high")
+        )
+        several = len(fitted) > 1
+        found[name] = Thresholds(low[turns if several else 0], high[turns if several else 0])
+    return found
+
+
+def learn_trend(
+    model: "TrainedModel", series: Sequence[Series], splits: "Sequence[Split]"
+) -> dict[str, list[float]]:
+    """Fit, by step, the thresholds of a call, the bounds of a crash and a spike, and how often
+    prices rise.
+
+    Training cutoffs alone are used, for the thresholds evenly thinned, and only those whose whole
+    horizon lies in training rows.
+    """
+    from lstmcli.forecasting.forecaster import forecast
+
+    window = model.settings.window
+    whole = [
+        np.arange(split.train.start, min(split.train.stop, split.train_rows - window.horizon))
+        for split in splits
+    ]
+    every = max(1, sum(map(len, whole)) // _TREND_WINDOWS)
+    thinned = [rows[::every] for rows in whole]
+    known = run_backtest(
+        series,
+        thinned,
+        {"model": partial(forecast, model)},
+        horizon=window.horizon,
+        context_length=window.context_length,
+    )
+    actual = scaled_moves(known.actual, known.sigma)
+    predicted = scaled_moves(known.forecasts["model"].median, known.sigma)
+    thresholds = fit_thresholds(predicted, actual, model.settings.evaluate.flat_band)
+    tails = fit_tails(actual)
+    rises, moves = np.sum(
+        [
+            rise_counts(each.log_prices[: split.train_rows], window.horizon)
+            for each, split in zip(series, splits, strict=True)
+        ],
+        axis=0,
+    )
+    return {
+        "low": thresholds.low.tolist(),
+        "high": thresholds.high.tolist(),
+        "crash": tails.crash.tolist(),
+        "spike": tails.spike.tolist(),
+        "rise": (rises / np.maximum(moves, 1.0)).tolist(),
+    }
+
+
+def _network(model: "TrainedModel", own: Sequence[Series], horizon: int) -> Forecaster:
+    from lstmcli.forecasting.forecaster import forecast
+
+    features = {each.symbol: each for each in own}
+
+    def forecaster(series: Sequence[Series], cutoffs: Sequence[Rows]) -> Forecast:
+        pairs = zip(series, cutoffs, strict=True)
+        seen = [features[each.symbol].until(rows) for each, rows in pairs]
+        return forecast(model, seen, cutoffs, horizon=horizon)
+
+    return forecaster
+
+
+def _first(values: Sequence[float], horizon: int) -> NDArray[np.float64]:
+    return np.asarray(values[:horizon], dtype=np.float64)
+
+
+EXTRA_BASELINES = ("gjr_garch",)
+_SEASON = {"1mo": 12}
+
+
+def baseline_forecasters(
+    series: Sequence[Series],
+    fitted: Sequence[Mapping[str, range]],
+    since: Sequence[np.datetime64],
+    *,
+    horizon: int,
+    levels: Sequence[float],
+    interval: str = "1d",
+    extra: Sequence[str] = (),
+    steps: Sequence[int] | None = None,
+) -> dict[str, Forecaster]:
+    """Return the baselines by name, those of point models where there are no levels.
+
+    fitted, since : by symbol, the rows that baselines are fitted on, and from which cutoff date on
+    each such choice serves. `extra` may name `gjr_garch`, which takes some 25 ms a cutoff.
+    steps : those of 1..horizon that are kept, all unless given.
+    """
+    forecasters = {
+        "naive": one_by_one(lambda each, at: baselines.naive(each.log_prices, at, horizon)),
+        "drift": in_turn([_on_rows(baselines.drift, rows, horizon) for rows in fitted], since),
+    }
+    if interval in _SEASON:
+        forecasters["seasonal_naive"] = one_by_one(
+            lambda each, at: baselines.seasonal_naive(
+                each.log_prices, at, horizon, period=_SEASON[interval]
+            )
+        )
+    if levels:
+        forecasters |= _cones(horizon, levels)
+    if all(_long_enough(rows, series, horizon) for rows in fitted):
+        # For point models too: no point forecast from past prices alone is harder to beat than
+        # its median.
+        climatology = partial(
+            baselines.scaled_climatology, levels=levels or DEFAULT_LEVELS, steps=steps
+        )
+        forecasters["scaled_climatology"] = in_turn(
+            [_on_rows(climatology, rows, horizon) for rows in fitted], since
+        )
+    if "gjr_garch" in extra:
+        forecasters["gjr_garch"] = one_by_one(
+            lambda each, at: gjr_garch(
+                each.log_prices, at, horizon, levels=levels or DEFAULT_LEVELS
+            )
+        )
+    forecasters["always_up"] = one_by_one(
+        lambda each, at: baselines.always_up(each.log_prices, at, horizon)
+    )
+    if steps is None:
+        return forecasters
+    return {name: _at_steps(each, steps) for name, each in forecasters.items()}
+
+
+def _at_steps(forecaster: Forecaster, steps: Sequence[int]) -> Forecaster:
+    """Forecast one symbol at a time, so that the steps between are never held for all of them."""
+    return one_by_one(lambda each, at: forecaster([each], [at]).at(steps))
+
+
+def _cones(horizon: int, levels: Sequence[float]) -> dict[str, Forecaster]:
+    return {
+        "gaussian_cone": one_by_one(
+            lambda each, at: baselines.gaussian_cone(each.log_prices, at, horizon, levels=levels)
+        ),
+        "ewma_cone": one_by_one(
+            lambda each, at: baselines.ewma_cone(each.log_prices, at, horizon, levels=levels)
+        ),
+    }
+
+
+def _long_enough(fitted: Mapping[str, range], series: Sequence[Series], horizon: int) -> bool:
+    """Whether the rows fitted on allow a climatology of every symbol."""
+    spans = [(each.log_prices, fitted[each.symbol]) for each in series]
+    return all(
+        baselines.climatology_fits(prices[rows.start :], horizon, fit_rows=len(rows))
+        for prices, rows in spans
+    )
+
+
+def _on_rows(
+    baseline: Callable[..., Forecast], rows: Mapping[str, range], horizon: int
+) -> Forecaster:
+    """Fit a baseline on some rows of each symbol; it sees none before them."""
+
+    def forecast_one(each: Series, at: Rows) -> Forecast:
+        first, stop = rows[each.symbol].start, rows[each.symbol].stop
+        return baseline(each.log_prices[first:], at - first, horizon, fit_rows=stop - first)
+
+    return one_by_one(forecast_one)

@@ -1,0 +1,317 @@
+"""Files written wholly or not at all.
+
+The bytes go to a temporary file in the same folder, reach the disk, and take the name in one step;
+whoever looks sees the old file or the new one, never a part.
+"""
+
+import glob
+import os
+import secrets
+import stat
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, cast
+
+from lstmcli.errors import FileError, LockedError
+
+if sys.platform != "win32":
+    import fcntl
+
+TEMPORARY_SUFFIX = ".lstmcli-tmp"
+_HEX_BYTES = 4
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace `path` by `data`, or leave it as it was and raise FileError."""
+    write_files([(path, data)])
+
+
+def write_files(files: Sequence[tuple[Path, bytes]]) -> None:
+    """Replace several files in this order; none where there is no room for all of them.
+
+    Raises FileError naming the file that cannot be written.
+    """
+    staged: list[tuple[Path, Path]] = []
+    path = Path()
+    try:
+        for path, data in files:
+            make_folder(path.parent)
+            temporary = _temporary(path)
+            staged.append((temporary, path))
+            _write(temporary, data)
+        for temporary, path in staged:
+            os.replace(temporary, path)
+            sync_folder(path.parent)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        for temporary, _ in staged:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file to write to, which takes the place of `path` when the block ends.
+
+    It keeps the mode and the owner of the file that it replaces. What killed runs left of the same
+    file is removed first. Where the block raises, `path` is as it was. An OSError of the file is a
+    FileError that names it; any other that the block raises is its own.
+    """
+    temporary = _temporary(path)
+    try:
+        with ExitStack() as stack:
+            with _naming(path):
+                _remove_leftovers(path)
+                stack.enter_context(_in_use(temporary))
+                raw = open(temporary, "wb")  # noqa: SIM115 - closed by the next block
+            with closing(_Output(raw, path)) as file:
+                yield cast(IO[bytes], file)
+                file.flush()
+                with _naming(path):
+                    _copy_mode(path, raw)
+                    os.fsync(raw.fileno())
+            with _naming(path):
+                os.replace(temporary, path)
+                sync_folder(path.parent)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[IO[bytes]]:
+    """Do as `replacing`, but write to a device or pipe as it is."""
+    if not os.path.exists(path) or os.path.isfile(path):
+        with replacing(path) as file:
+            yield file
+        return
+    with _naming(path):
+        raw = open(path, "wb")  # noqa: SIM115 - closed by the next block
+    with closing(_Output(raw, path)) as device:
+        yield cast(IO[bytes], device)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace `path` by `text` in UTF-8."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, and make each durable in its parent; raises OSError."""
+    if folder.is_dir():
+        return
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in reversed(missing):
+        sync_folder(each.parent)
+
+
+def put_aside(path: Path) -> str:
+    """Rename a damaged file to a free name next to it; return that name."""
+    numbers = (f"{path.name}.damaged{number or ''}" for number in range(1000))
+    aside = next(path.with_name(name) for name in numbers if not path.with_name(name).exists())
+    try:
+        path.rename(aside)
+    except OSError as error:
+        raise FileError("cannot put aside", where=path, why=error.strerror or "") from error
+    return aside.name
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the rename itself durable, where the platform lets a folder be opened."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+class _Output:
+    """A file whose OSErrors are FileErrors that name a path."""
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        self._file, self._path = file, path
+
+    def write(self, data: bytes) -> int:
+        with _naming(self._path):
+            return self._file.write(data)
+
+    def flush(self) -> None:
+        with _naming(self._path):
+            self._file.flush()
+
+    def close(self) -> None:
+        with _naming(self._path):
+            self._file.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _temporary(path: Path) -> Path:
+    name = f".{path.name[:50]}.{secrets.token_hex(_HEX_BYTES)}{TEMPORARY_SUFFIX}"
+    return path.with_name(name)
+
+
+@contextmanager
+def _in_use(temporary: Path) -> Iterator[None]:
+    """Make a file, and lock it for the block, so that no other run takes it for a leftover."""
+    if sys.platform == "win32":  # where an open file cannot be removed
+        yield
+        return
+    while True:
+        handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        with suppress(OSError):  # not every file system has locks
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        if os.fstat(handle).st_nlink:
+            break
+        os.close(handle)  # another run removed it before it was locked
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove temporary files of `path` whose writer has died: nothing locks them any more."""
+    digits = "[0-9a-f]" * (2 * _HEX_BYTES)
+    pattern = f".{glob.escape(path.name[:50])}.{digits}{TEMPORARY_SUFFIX}"
+    for left in path.parent.glob(pattern):
+        with suppress(OSError):
+            if sys.platform != "win32":
+                handle = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                finally:
+                    os.close(handle)
+            left.unlink()  # Windows refuses while the file is open
+
+
+def _copy_mode(path: Path, file: IO[bytes]) -> None:
+    """Give a file the owner and the mode of the one at `path`, as far as the system allows."""
+    with suppress(OSError):
+        found = path.lstat()
+        if sys.platform != "win32" and stat.S_ISREG(found.st_mode):
+            with suppress(OSError):
+                os.fchown(file.fileno(), found.st_uid, found.st_gid)
+            os.fchmod(file.fileno(), stat.S_IMODE(found.st_mode))
+
+
+def _unwritable(path: Path, error: OSError) -> FileError:
+    return FileError(
+        "cannot write the file",
+        where=path,
+        why=error.strerror or str(error),
+        next_step="Check the folder, its permissions and the free space.",
+    )
+
+
+def _write(temporary: Path, data: bytes) -> None:
+    with open(temporary, "xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+if sys.platform != "win32":
+    import fcntl
+
+WAIT = 60.0  # seconds, far longer than the lines of another run take to reach the disk
+_BLOCK = 65536
+_PAUSE = 0.005  # seconds between two tries to get the lock
+
+
+def append_lines(path: Path, lines: bytes, *, wait: float = WAIT) -> int:
+    """Append whole lines, on the disk when this returns, or leave the file as it was.
+
+    Returns how many bytes of a torn last line were cut first. Raises FileError when the file
+    cannot be written, LockedError when another run still holds its lock after `wait` seconds.
+    """
+    assert lines.endswith(b"\n") or not lines
+    try:
+        if path.exists() and not path.is_file():  # to open a pipe would wait for its reader
+            raise OSError(0, "it is no file")
+        with open(path, "ab", buffering=0) as file:
+            _lock(path, file.fileno(), wait)
+            size, whole = _sizes(path)
+            if whole < size:
+                file.truncate(whole)
+            try:
+                rest = memoryview(lines)
+                while rest:
+                    rest = rest[file.write(rest) :]
+                os.fsync(file.fileno())
+                if not size:
+                    sync_folder(path.parent)
+            except OSError:
+                with suppress(OSError):
+                    file.truncate(whole)
+                raise
+    except OSError as error:
+        raise FileError(
+            "cannot append to the file",
+            where=path,
+            why=error.strerror or str(error),
+            next_step="Check the folder, its permissions and the free space.",
+        ) from error
+    return size - whole
+
+
+def is_torn(path: Path) -> bool:
+    """Whether the last line of a file lacks its end; one byte is read."""
+    with open(path, "rb") as file:
+        if not file.seek(0, os.SEEK_END):
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"
+
+
+def _lock(path: Path, handle: int, wait: float) -> None:
+    """Lock a file until it is closed; by short tries, so that a signal ends the wait."""
+    if sys.platform == "win32":
+        return
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                raise LockedError(
+                    "another run is writing to the file",
+                    where=path,
+                    why=f"it still held the lock after {wait:g} s",
+                    next_step="Try again when it has ended.",
+                ) from error
+            time.sleep(_PAUSE)
+        else:
+            return
+
+
+def _sizes(path: Path) -> tuple[int, int]:
+    """Bytes in the file, and up to the end of its last whole line."""
+    size = end = path.stat().st_size
+    if not is_torn(path):
+        return size, size
+    with open(path, "rb") as file:
+        while end:
+            start = max(0, end - _BLOCK)
+            file.seek(start)
+            found = file.read(end - start).rfind(b"\n")
+            if found >= 0:
+                return size, start + found + 1
+            end = start
+    return size, 0

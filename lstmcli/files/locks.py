@@ -1,0 +1,43 @@
+"""One writer at a time: a lock that the kernel frees when its holder dies, however it dies."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from lstmcli.errors import FileError, LockedError
+from lstmcli.files.atomic import make_folder
+
+
+@contextmanager
+def hold(path: Path, *, wait: float = 0.0) -> Iterator[None]:
+    """Hold the lock file `path` for the block.
+
+    wait : seconds to wait for another holder; 0 does not wait.
+    Raises LockedError when another run still holds it, FileError when it cannot be made.
+    """
+    lock = FileLock(path, timeout=max(wait, 0.0))
+    if path.is_symlink():  # to open it would empty the file that it points to
+        raise FileError("cannot lock", where=path, why="it is a link", next_step="Remove the link.")
+    try:
+        make_folder(path.parent)
+        lock.acquire()
+    except Timeout as error:
+        raise LockedError(
+            "another run is at work here",
+            where=path,
+            why=f"it still held the lock after {wait:g} s" if wait > 0 else "it holds the lock",
+            next_step="Try again later, or pass --wait SECONDS.",
+        ) from error
+    except OSError as error:
+        raise FileError(
+            "cannot lock",
+            where=path,
+            why=error.strerror or str(error),
+            next_step="Check the folder and its permissions.",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

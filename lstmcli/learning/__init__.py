@@ -1,0 +1,1 @@
+"""From series to a trained model, and again: plans, samples, fits, transfer, promotion."""

@@ -1,0 +1,159 @@
+"""Forecasts in hindsight: from a cutoff before the last row that the model has learned from.
+
+They know what came after, whichever symbol they are of, since markets move together.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstmcli.dataset.series import Series
+from lstmcli.errors import FileError, LockedError
+from lstmcli.forecasting.model import TrainedModel
+from lstmcli.learning.plan import Plan
+from lstmcli.runs.looks import By, Look, Looks, Sketch, record_looks, sketch
+from lstmcli.runs.registry import ModelRef
+
+_DAY = np.timedelta64(1, "D")
+
+
+def trained_until(metadata: Mapping[str, Any]) -> np.datetime64:
+    """Return the last day that a model, or one that it started from, was fitted on or chosen by."""
+    split = metadata["split"]
+    if "trained_until" in split:
+        return np.datetime64(split["trained_until"])
+    start: np.datetime64 = np.datetime64(split["test_start"])
+    return start - _DAY  # of a version from before the key
+
+
+def last_fitted_day(plan: Plan, donor: Mapping[str, Any] | None) -> np.datetime64:
+    """Return what the metadata of a new model keep as that day. donor : the metadata of another."""
+    days: list[np.datetime64] = [] if donor is None else [trained_until(donor)]
+    for each, part in zip(plan.series, plan.splits, strict=True):
+        days += [each.dates[part.fit_rows - 1]] if part.fit_rows else []
+    return max(days)
+
+
+def hindsight(metadata: Mapping[str, Any], cutoff: np.datetime64) -> str | None:
+    """Return what to say of a forecast from a cutoff; None where the model knows nothing later."""
+    until, chosen = trained_until(metadata), metadata["split"].get("validation_start")
+    if cutoff >= until:
+        return None
+    those = f" (those from {chosen} on chose its epoch and calibration)" if chosen else ""
+    return f"hindsight: the model was fitted on rows up to {until}, after this cutoff{those}"
+
+
+def tell_hindsight(in_training: NDArray[np.bool_], until: np.datetime64) -> tuple[str, ...]:
+    """Return one sentence on windows that start before that day, none where there is no such."""
+    count = int(np.count_nonzero(in_training))
+    if not count:
+        return ()
+    return (
+        f"Hindsight: {count} of {in_training.size} windows start before {until}, the last day that "
+        "the model was fitted on or chosen by, and prove nothing.",
+    )
+
+
+@dataclass(frozen=True)
+class Span:
+    """Days of one series that a model was scored on."""
+
+    series: Sketch
+    first: np.datetime64
+    last: np.datetime64
+
+
+OnScored = Callable[[TrainedModel, ModelRef, Sequence[Span], str], None]
+"""Called with the model compared with, the days compared on, and the settings that matter."""
+
+
+def span_start(metadata: Mapping[str, Any]) -> np.datetime64:
+    """Return the first day of a model's test span, after all that it was fitted on."""
+    return max(np.datetime64(metadata["split"]["test_start"]), trained_until(metadata))
+
+
+def spans(
+    series: Iterable[Series], cutoffs: Iterable[NDArray[np.int64]], horizon: int
+) -> list[Span]:
+    """Return the days that windows of some series are scored on; cutoffs are rows of each."""
+    return [
+        Span(
+            sketch(each.symbol, each.dates, each.log_prices),
+            each.dates[rows.min()],
+            each.dates[min(rows.max() + horizon, len(each) - 1)],
+        )
+        for each, rows in zip(series, cutoffs, strict=True)
+        if len(rows)
+    ]
+
+
+def look(
+    model: TrainedModel, reference: ModelRef, by: By, settings: str, scored: Sequence[Span]
+) -> Look:
+    """Return the look at some spans, one at least."""
+    return Look(
+        model=_identity(model),
+        name=str(reference),
+        by=by,
+        settings=settings,
+        first=str(min(each.first for each in scored)),
+        last=str(max(each.last for each in scored)),
+        series=tuple(each.series for each in scored),
+    )
+
+
+def count_looks(data_dir: Path, looks: Sequence[Look]) -> tuple[Looks | None, tuple[str, ...]]:
+    """Count looks; return all at their period, None where they were not counted, and notes."""
+    if not looks:
+        return None, ()
+    try:
+        found, note = record_looks(data_dir, looks)
+    except (FileError, LockedError) as error:
+        return None, (f"this look at the test span was not counted: {error}",)
+    return found, (note,) if note else ()
+
+
+def counting(
+    data_dir: Path, by: By, model: TrainedModel, reference: ModelRef, notes: list[str]
+) -> OnScored:
+    """Return what counts a comparison as a look of both models, and adds to the notes."""
+
+    def count(
+        other: TrainedModel, against: ModelRef, scored: Sequence[Span], settings: str
+    ) -> None:
+        pair = ((model, reference), (other, against))
+        found, uncounted = count_looks(
+            data_dir, [look(*each, by, settings, scored) for each in pair]
+        )
+        notes.extend([*tell_looks(found), *uncounted])
+
+    return count
+
+
+def tell_looks(looks: Looks | None) -> tuple[str, ...]:
+    """Say how many models were scored on a period, from the second on."""
+    if looks is None or looks.models < 2:
+        return ()
+    by = ", ".join(f"{count} by {command}" for command, count in looks.by.items())
+    return (
+        f"You have evaluated {'at least ' * looks.at_least}{looks.models} models on this period "
+        f"({by}). If those results guided your choices, expect worse on new data.",
+    )
+
+
+def _identity(model: TrainedModel) -> str:
+    """Return a hash of weights, calibration and the settings that shape a forecast."""
+    found = hashlib.blake2b(digest_size=8)
+    for name, weights in model.network.state_dict().items():
+        found.update(name.encode())
+        found.update(weights.detach().cpu().contiguous().numpy().tobytes())
+    if model.calibration is not None:
+        found.update(np.ascontiguousarray(model.calibration.factors).tobytes())
+    shape = model.settings.model_dump_json(include={"window", "model", "forecast"})
+    found.update(shape.encode())
+    return found.hexdigest()

@@ -1,0 +1,166 @@
+"""Walk-forward validation folds: spans one after the other, each fitted on what lies before it.
+
+Every span is as long as the recipe's own validation part, and the last one is it; the purge lies
+between them as in any split. The rows of the test span are cut off before anything else is done,
+and those after a fold before that fold is fitted. Fold 2 of 3:
+
+    rows      |---- training ----|- fold 1 -|- fold 2 -|- fold 3 -|- test -|
+    cutoffs       |== train =====·····purge |validate·p|   cut off
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from lstmcli.config import Settings
+from lstmcli.dataset.series import Series
+from lstmcli.dataset.split import Borders
+from lstmcli.errors import DataError, UsageError
+from lstmcli.evaluation import metrics
+from lstmcli.evaluation.backtest import run_backtest
+from lstmcli.evaluation.cutoffs import calendars_of, choose_cutoffs
+from lstmcli.evaluation.forecasters import check_moves
+from lstmcli.evaluation.levels import window_crps
+from lstmcli.evaluation.losses import check_forecast
+from lstmcli.forecasting.forecaster import forecast
+from lstmcli.forecasting.model import TrainedModel, series_for
+from lstmcli.learning.plan import Plan, plan_between, with_known_features
+from lstmcli.market.prices import Prices
+
+Objective = Literal["crps", "rmse"]
+_EVERY = 5  # neighbouring cutoffs say nearly the same
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One span that validates. symbols : those with windows that train and that validate."""
+
+    borders: Borders
+    symbols: tuple[str, ...]
+
+    @property
+    def days(self) -> tuple[str, str]:
+        """The first and the last day that validates."""
+        return str(self.borders.validation_start), str(self.borders.train_end)
+
+
+def known_prices(loaded: Sequence[Prices], plan: Plan) -> list[Prices]:
+    """Return the prices of the plan's series up to the last row that is fitted on."""
+    rows = {
+        each.symbol: split.fit_rows for each, split in zip(plan.series, plan.splits, strict=True)
+    }
+    return [
+        replace(each, frame=each.frame.iloc[: rows[each.symbol]])
+        for each in loaded
+        if each.symbol in rows
+    ]
+
+
+def make_folds(known: Sequence[Prices], settings: Settings, number: int) -> tuple[Fold, ...]:
+    """Return `number` folds, the earliest first.
+
+    Raises UsageError for a split that is none of time, DataError where a fold is left without a
+    series.
+    """
+    if settings.split.method != "chronological":
+        raise UsageError(
+            "no folds of this recipe",
+            where=f"split.method {settings.split.method}",
+            why="its windows are no spans of time",
+            next_step="Use split.method chronological.",
+        )
+    series = fold_series(known, settings)
+    dates = np.unique(np.concatenate([each.dates for each in series]))
+    length = round(settings.split.validation_fraction * len(dates))
+    folds = []
+    for left in range(number, 0, -1):
+        start, stop = len(dates) - left * length, len(dates) - (left - 1) * length
+        if start <= 0:
+            raise _too_few(number, number - left + 1, "its span has no rows before it")
+        borders = Borders(dates[start], dates[stop - 1], dates[stop - 1] + np.timedelta64(1, "D"))
+        symbols = tuple(each.symbol for each in series if _takes_part(each, borders, settings))
+        if not symbols:
+            why = f"no series has windows that train before {dates[start]} and validate after it"
+            raise _too_few(number, number - left + 1, why)
+        folds.append(Fold(borders, symbols))
+    return tuple(folds)
+
+
+def fold_series(known: Sequence[Prices], settings: Settings) -> list[Series]:
+    """Return the series that a network of these settings reads."""
+    settings = with_known_features(settings, known)
+    return [series_for(settings, each) for each in known]
+
+
+def plan_fold(known: Sequence[Prices], settings: Settings, fold: Fold) -> tuple[Settings, Plan]:
+    """Return the settings as the data allow, and the plan of one fold; no row after it is in it."""
+    settings = with_known_features(settings, known)
+    series = [_until(series_for(settings, each), fold.borders) for each in known]
+    taking_part = [each for each in series if each.symbol in fold.symbols]
+    return settings, plan_between(taking_part, fold.borders, settings)
+
+
+def objective_of(settings: Settings) -> Objective:
+    """Return what trials are compared by: the CRPS of a fan, the path RMSE of a point forecast."""
+    return "crps" if settings.model.head == "direct" else "rmse"
+
+
+def score_fold(model: TrainedModel, plan: Plan) -> float:
+    """Score a model on every fifth validation cutoff of a fold, in units of the last price.
+
+    It is what `evaluate` shows, whatever loss the model was trained by: the CRPS or the path RMSE
+    over all steps, pooled. Raises DataError where a forecast is no usable number.
+    """
+    assert plan.validation_start is not None
+    window = model.settings.window
+    cutoffs = choose_cutoffs(
+        plan.series,
+        first=plan.validation_start,
+        step_size=_EVERY,
+        context_length=window.context_length,
+        horizon=window.horizon,
+    )
+    result = run_backtest(
+        plan.series,
+        cutoffs,
+        {"network": partial(forecast, model)},
+        horizon=window.horizon,
+        context_length=window.context_length,
+        calendars=calendars_of(plan.series),
+    )
+    found = result.forecasts["network"]
+    check_forecast("network", found, result.actual)
+    if found.quantiles is None:
+        squared = metrics.squared_error(found.median, result.actual)
+        return float(np.sqrt(result.pool().mean(squared.mean(axis=1))))
+    crps = window_crps(found.quantiles, found.levels, result.actual)
+    return float(result.pool().mean(crps))
+
+
+def _until(series: Series, borders: Borders) -> Series:
+    return series.part(slice(int(np.searchsorted(series.dates, borders.train_end, side="right"))))
+
+
+def _takes_part(series: Series, borders: Borders, settings: Settings) -> bool:
+    plan = plan_between([_until(series, borders)], borders, settings)
+    (split,) = plan.splits
+    if not (split.train and split.validation):
+        return False
+    if settings.model.head == "direct":
+        try:
+            check_moves(series, split.train_rows, settings.window.horizon)
+        except DataError:
+            return False
+    return True
+
+
+def _too_few(number: int, fold: int, why: str) -> DataError:
+    return DataError(
+        "too few rows for the folds",
+        where=f"fold {fold} of {number}",
+        why=why,
+        next_step="Pass a smaller --folds, or give longer series.",
+    )

@@ -1,0 +1,265 @@
+"""Whether a new version takes the champion's place: only if it is better on what neither saw.
+
+Whole horizons decide as soon as enough of them have matured that do not overlap; until then the
+first steps do, which mature sooner.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstmcli.dataset.series import Series
+from lstmcli.errors import DataError, ModelError
+from lstmcli.evaluation.backtest import Rows, actual_moves
+from lstmcli.evaluation.challenge import (
+    FEWEST_WINDOWS,
+    Comparison,
+    compare,
+    shared_levels,
+    window_losses,
+)
+from lstmcli.evaluation.cutoffs import calendars_of, choose_cutoffs
+from lstmcli.evaluation.intervals import MIN_WINDOWS
+from lstmcli.evaluation.losses import check_forecast
+from lstmcli.evaluation.pooling import Pool, blocks, count_dates
+from lstmcli.forecasting.forecaster import forecast
+from lstmcli.forecasting.model import TrainedModel, series_for
+from lstmcli.learning.evidence import OnScored, spans
+from lstmcli.market.intervals import are_alike, bars_of
+from lstmcli.market.prices import Prices
+from lstmcli.runs.bundle import load_bundle
+from lstmcli.runs.registry import ModelRef, champion
+
+Promote = Literal["if-better", "always", "never"]
+LEVEL = 0.01
+FIRST_STEPS = 5
+_MOST_DATES = 150  # more cutoffs of the first steps cost time and tell little
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a version became champion, and why.
+
+    against : the champion that it was held against, None without one. comparison : None where
+    there was none. sessions_needed : how many more the champion's and its own test span need
+    before it can be judged, None where that is not what it lacks.
+    """
+
+    promoted: bool
+    why: str
+    against: str | None = None
+    comparison: Comparison | None = None
+    sessions_needed: int | None = None
+
+
+BROKE_DOWN = Decision(False, "training broke down")
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """One symbol as each of the two models reads it."""
+
+    challenger: Series
+    champion: Series
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """How many steps decide, from which cutoffs of each symbol, and how many sessions lack.
+
+    pool : of the windows of all symbols, one after the other.
+    """
+
+    steps: int
+    cutoffs: list[Rows]
+    pool: Pool
+    missing: int = 0
+
+
+def decide(
+    promotion: Promote,
+    challenger: TrainedModel,
+    test_start: np.datetime64,
+    prices: Sequence[Prices],
+    *,
+    data_dir: Path,
+    name: str,
+    level: float = LEVEL,
+    on_scored: OnScored = lambda *scored: None,
+) -> Decision:
+    """Hold a challenger against the champion of `name`, on windows later than either was fitted on.
+
+    test_start : the first day whose bar may be a test cutoff of the challenger.
+    level : how often a challenger that is no better may win by luck.
+    on_scored : called after both were scored, which is a look at the test span.
+    """
+    if promotion == "never":
+        return Decision(False, "--promote never")
+    if promotion == "always":
+        return Decision(True, "--promote always")
+    try:
+        reference = champion(data_dir, name)
+        if reference is None:
+            return Decision(True, "the first version")
+        leader, metadata = load_bundle(reference.folder, challenger.device)
+    except ModelError as error:
+        return Decision(True, f"the champion cannot be read: {error}")
+    start = max(test_start, np.datetime64(metadata["split"]["test_start"]))
+    try:
+        pairs = _pairs(challenger, leader, prices, metadata.get("interval"))
+        return _judge((challenger, leader), pairs, start, reference, level, on_scored)
+    except DataError as error:
+        return Decision(False, f"{reference} does not fit these prices: {error}", str(reference))
+
+
+def _judge(
+    models: tuple[TrainedModel, TrainedModel],
+    pairs: Sequence[_Pair],
+    start: np.datetime64,
+    reference: ModelRef,
+    level: float,
+    on_scored: OnScored,
+) -> Decision:
+    windows = _windows(models, pairs, start)
+    if windows.missing:
+        why = (
+            f"too few windows of {_named(windows.steps)} are later than what it and {reference} "
+            f"were fitted on ({windows.pool.n_units}); it can be judged in "
+            f"{windows.missing} session{'s' * (windows.missing != 1)}"
+        )
+        return Decision(False, why, str(reference), sessions_needed=windows.missing)
+    compared = _compared(models, pairs, windows, level)
+    scored = spans([pair.challenger for pair in pairs], windows.cutoffs, windows.steps)
+    on_scored(models[1], reference, scored, f"promotion horizon={windows.steps}")
+    return Decision(compared.better, _told(compared, reference), str(reference), compared)
+
+
+def _pairs(
+    challenger: TrainedModel, leader: TrainedModel, prices: Sequence[Prices], interval: str | None
+) -> list[_Pair]:
+    """The symbols that both can forecast; raises DataError with the first reason if none."""
+    found, errors = [], []
+    for each in prices:
+        try:
+            if interval is not None and not are_alike(interval, each.interval):
+                raise DataError(
+                    bars_of(each.interval), where=each.symbol, why=f"it reads {bars_of(interval)}"
+                )
+            pair = _Pair(*(series_for(model.settings, each) for model in (challenger, leader)))
+            if pair.challenger.price != pair.champion.price:
+                raise DataError(
+                    "another price",
+                    where=each.symbol,
+                    why=f"it forecasts {pair.champion.price}, this one {pair.challenger.price}",
+                )
+            found.append(pair)
+        except DataError as error:
+            errors.append(error)
+    if not found:
+        raise errors[0]
+    return found
+
+
+def _windows(
+    models: Sequence[TrainedModel], pairs: Sequence[_Pair], start: np.datetime64
+) -> _Windows:
+    """Whole horizons that do not overlap, if enough have matured, else the first steps."""
+    horizon = min(model.settings.window.horizon for model in models)
+    series = [pair.challenger for pair in pairs]
+
+    def chosen(steps: int, every: int) -> _Windows:
+        cutoffs = choose_cutoffs(
+            series,
+            first=start,
+            step_size=every,
+            context_length=max(model.settings.window.context_length for model in models),
+            horizon=steps,
+        )
+        return _Windows(steps, cutoffs, _pool(series, cutoffs, steps))
+
+    whole = chosen(horizon, horizon)
+    if _enough(whole.pool):
+        return whole
+    first = chosen(min(FIRST_STEPS, horizon), 1)
+    if not _enough(first.pool):
+        return replace(first, missing=_sessions_needed(first, series, start))
+    every = -(-count_dates(first.pool.cutoff) // _MOST_DATES)
+    return first if every == 1 else chosen(first.steps, every)
+
+
+def _pool(series: Sequence[Series], cutoffs: Sequence[Rows], steps: int) -> Pool:
+    pairs = list(zip(series, cutoffs, strict=True))
+    counts = [len(rows) for rows in cutoffs]
+    cutoff = np.concatenate([each.dates[rows] for each, rows in pairs])
+    end = np.concatenate([each.dates[rows + steps] for each, rows in pairs])
+    calendar = np.repeat(calendars_of(series), counts)
+    return Pool(
+        cutoff, end, np.repeat(np.arange(len(counts)), counts), blocks(cutoff, end, calendar)
+    )
+
+
+def _enough(pool: Pool) -> bool:
+    """Whether the test of `compare` is defined."""
+    enough = pool.n_units >= max(MIN_WINDOWS, 2 * pool.reach)
+    return enough and pool.n_independent >= FEWEST_WINDOWS
+
+
+def _sessions_needed(first: _Windows, series: Sequence[Series], start: np.datetime64) -> int:
+    """How many more sessions it takes until the first steps can be judged, one at least."""
+    steps, pool = first.steps, first.pool
+    if pool.block is not None:  # as long as a window each
+        return max(1, MIN_WINDOWS - pool.n_independent) * steps
+    needed = max(MIN_WINDOWS, 2 * steps, (FEWEST_WINDOWS - 1) * steps + 1)
+    sessions = np.unique(np.concatenate([each.dates for each in series]))
+    unborn = max(0, steps - int(np.count_nonzero(sessions >= start)))
+    return max(1, needed - pool.n_units + unborn)
+
+
+def _compared(
+    models: tuple[TrainedModel, TrainedModel],
+    pairs: Sequence[_Pair],
+    windows: _Windows,
+    level: float,
+) -> Comparison:
+    """Forecast one symbol after the other, so that memory stays flat."""
+    levels = shared_levels(*(model.levels for model in models))
+    losses: list[list[NDArray[np.float64]]] = [[], []]
+    for pair, rows in zip(pairs, windows.cutoffs, strict=True):
+        if not len(rows):
+            continue
+        actual = actual_moves(pair.challenger, rows, windows.steps)
+        both = (pair.challenger, pair.champion)
+        for model, series, own in zip(models, both, losses, strict=True):
+            made = forecast(model, [series.until(rows)], [rows], horizon=windows.steps)
+            check_forecast(series.symbol, made, actual)
+            own.append(window_losses(made, actual, levels))
+    ours, theirs = map(np.concatenate, losses)
+    return compare(
+        ours,
+        theirs,
+        windows.pool,
+        levels=levels,
+        steps=windows.steps,
+        level=level,
+    )
+
+
+def _told(found: Comparison, reference: ModelRef) -> str:
+    loss = "mean pinball loss" if found.loss == "pinball" else "RMSE"
+    said = "better" if found.better else "not proven better"
+    verdict = found.why or f"{said} at the {100 * found.level:g} % level"
+    if found.p is not None and found.n_independent >= MIN_WINDOWS:
+        verdict += f" (p = {found.p:.2g})"
+    return (
+        f"{loss} of {_named(found.steps)} {100 * found.challenger:.4g} % against "
+        f"{100 * found.champion:.4g} % of {reference} on {found.n_dates} cutoffs "
+        f"({found.n_independent} independent): {verdict}"
+    )
+
+
+def _named(steps: int) -> str:
+    return "step 1" if steps == 1 else f"steps 1 to {steps}"

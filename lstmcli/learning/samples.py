@@ -1,0 +1,177 @@
+"""What a network learns from: the rows that name its samples, and the loss of a batch of them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lstmcli.config import Settings
+from lstmcli.dataset.scaling import Scale
+from lstmcli.dataset.windows import Windows, flat_cutoffs
+from lstmcli.learning.plan import Plan
+from lstmcli.training.loop import gradient_kept
+from lstmcli.training.objective import Lanes, Objective, fan_objective, next_step_objective
+
+_TRAIN, _VALIDATE = 1, 2
+_PROBED = 16  # windows
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Flat rows of the last bar of each sample, and how many labels a training sample holds.
+
+    train : samples to shuffle, or the batches of an epoch in their order.
+    """
+
+    objective: Objective
+    train: Tensor | Sequence[Lanes]
+    validation: Tensor
+    labels_per_sample: int = 1
+
+
+def make_samples(
+    rows: Windows, plan: Plan, settings: Settings, fitted: Scale | None, generator: torch.Generator
+) -> Samples:
+    """Return windows with one label each, or long chunks with a label at every bar.
+
+    generator : on the device of the rows; draws the steps of the horizon for each batch of a fan.
+    """
+    if settings.model.head == "recursive":
+        return _windows(rows, plan, settings, fitted)
+    if settings.train.labels == "window":
+        length = settings.window.context_length
+        return Samples(
+            _fan(rows, plan, settings, generator, chunk_length=length, burn_in=length - 1),
+            flat_cutoffs(rows, plan.train).to(rows.values.device),
+            flat_cutoffs(rows, plan.validation).to(rows.values.device),
+        )
+    chunks = _chunks(rows, plan, settings, generator)
+    if settings.train.stateful:
+        return replace(chunks, train=_in_order(rows, plan, settings, chunks.labels_per_sample))
+    return chunks
+
+
+def gradient_probe(
+    rows: Windows, plan: Plan, settings: Settings, fitted: Scale | None
+) -> Callable[[nn.Module], float] | None:
+    """Return what measures `gradient_kept` on a few training windows; None without a memory."""
+    if not settings.model.keeps_state:
+        return None
+    train = settings.train.model_copy(update={"labels": "window", "stateful": False})
+    steps = torch.Generator(rows.values.device).manual_seed(0)  # the network's own luck stays
+    samples = make_samples(rows, plan, settings.model_copy(update={"train": train}), fitted, steps)
+    assert isinstance(samples.train, Tensor)
+    few = samples.train[:: -(-len(samples.train) // _PROBED)]
+    return partial(gradient_kept, objective=samples.objective, cutoffs=few)
+
+
+def _windows(rows: Windows, plan: Plan, settings: Settings, fitted: Scale | None) -> Samples:
+    objective = next_step_objective(
+        rows,
+        context_length=settings.window.context_length,
+        inputs=plan.series[0].inputs,
+        scaling=settings.window.scaling,
+        fitted=fitted,
+        loss=settings.train.loss,
+    )
+    device = rows.values.device
+    train = flat_cutoffs(rows, plan.train).to(device)
+    return Samples(objective, train, flat_cutoffs(rows, plan.validation).to(device))
+
+
+def _chunks(rows: Windows, plan: Plan, settings: Settings, generator: torch.Generator) -> Samples:
+    """A training chunk may end at any bar; those that validate lie end to end."""
+    burn_in = settings.train.burn_in
+    # The shortest series still gives a chunk: its training part holds a whole context.
+    shortest = min(split.train.stop for split in plan.splits)
+    length = min(settings.train.chunk_length, shortest)
+    labels = length - burn_in
+    train = [np.arange(length - 1, split.train.stop) for split in plan.splits]
+    validation = [
+        np.unique(np.append(np.arange(rows_[0] + labels - 1, rows_[-1], labels), rows_[-1]))
+        if len(rows_)
+        else rows_
+        for rows_ in plan.validation
+    ]
+    device = rows.values.device
+    return Samples(
+        _fan(rows, plan, settings, generator, chunk_length=length, burn_in=burn_in),
+        flat_cutoffs(rows, train).to(device),
+        flat_cutoffs(rows, validation).to(device),
+        labels_per_sample=labels,
+    )
+
+
+def _in_order(rows: Windows, plan: Plan, settings: Settings, labels: int) -> list[Lanes]:
+    """Read the training part of every series from end to end, `batch_size` series side by side.
+
+    The longest come first, so that those which have ended drop out from behind.
+    """
+    device = rows.values.device
+    firsts = np.array(rows.offsets) + settings.train.burn_in
+    lasts = np.array(
+        [offset + part[-1] for offset, part in zip(rows.offsets, plan.train, strict=True)]
+    )
+    counts = 1 + (lasts - firsts) // labels
+    order = np.argsort(-counts, kind="stable")
+    batches = []
+    for start in range(0, len(order), settings.train.batch_size):
+        group = order[start : start + settings.train.batch_size]
+        for number in range(counts[group[0]]):
+            lanes = group[counts[group] > number]
+            ends = firsts[lanes] + (number + 1) * labels - 1
+            batches.append(
+                Lanes(
+                    torch.from_numpy(ends).to(device),
+                    torch.from_numpy(lasts[lanes]).to(device),
+                    first=number == 0,
+                )
+            )
+    return batches
+
+
+def _fan(
+    rows: Windows,
+    plan: Plan,
+    settings: Settings,
+    generator: torch.Generator,
+    *,
+    chunk_length: int,
+    burn_in: int,
+) -> Objective:
+    device = rows.values.device
+    return fan_objective(
+        rows,
+        _parts(rows, plan).to(device),
+        _typical(rows, plan).to(device),
+        features=settings.window.features,
+        levels=settings.forecast.quantile_levels,
+        horizon=settings.window.horizon,
+        chunk_length=chunk_length,
+        burn_in=burn_in,
+        steps_per_batch=settings.train.steps_per_batch,
+        volatility_weight=settings.train.volatility_weight,
+        precision=settings.train.precision,
+        generator=generator,
+    )
+
+
+def _parts(rows: Windows, plan: Plan) -> Tensor:
+    """(R,) what each flat row is as a cutoff; the purge belongs to no part."""
+    parts = torch.zeros(len(rows.values), dtype=torch.int8)
+    for offset, split, validation in zip(rows.offsets, plan.splits, plan.validation, strict=True):
+        parts[offset : offset + split.train.stop] = _TRAIN
+        parts[torch.from_numpy(validation) + offset] = _VALIDATE
+    return parts
+
+
+def _typical(rows: Windows, plan: Plan) -> Tensor:
+    """(R,) the standard deviation of each series' one-step log returns in its training rows."""
+    typical = torch.ones(len(rows.values), dtype=rows.values.dtype)
+    for offset, each, split in zip(rows.offsets, plan.series, plan.splits, strict=True):
+        returns = np.diff(each.log_prices[: split.train_rows])
+        typical[offset : offset + len(each)] = max(float(returns.std()), 1e-8)
+    return typical

@@ -1,0 +1,326 @@
+"""Transfer learning: the model that training starts from, and what a new one takes over of it.
+
+The body is always taken over, so its kind and sizes must agree; inputs are matched by name. A head
+for another horizon, other levels or of another kind is drawn anew.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from lstmcli.config import Settings
+from lstmcli.dataset.volatility import input_names
+from lstmcli.errors import AllFailedError, Failure, UsageError
+from lstmcli.forecasting.calibration import Calibration
+from lstmcli.forecasting.model import TrainedModel
+from lstmcli.learning.plan import Plan, plan_prices
+from lstmcli.market.prices import Prices
+from lstmcli.networks.build import body_and_head
+from lstmcli.runs.bundle import load_bundle
+from lstmcli.runs.registry import ModelRef, find_model
+
+Freeze = Literal["body"]
+
+
+class Phase(NamedTuple):
+    """A part of training: whether the body is frozen in it, and its first learning rate."""
+
+    frozen: bool
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Donor:
+    """A trained model that another starts from.
+
+    freeze : "body" trains a new head only. fine_tune_lr : the rate at which all weights are
+    trained, after the head where the body is frozen first.
+    """
+
+    reference: ModelRef
+    model: TrainedModel
+    metadata: dict[str, Any]
+    freeze: Freeze | None = None
+    fine_tune_lr: float | None = None
+
+    @property
+    def recipe(self) -> Path:
+        """The file of its settings, which is a recipe too."""
+        return self.reference.folder / "config.toml"
+
+    @property
+    def test_start(self) -> np.datetime64:
+        """The first day that it was not fitted on."""
+        return np.datetime64(self.metadata["split"]["test_start"])
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What the weights of a new model depend on besides its own settings and data."""
+        return {
+            "from": self.metadata["weights_sha256"],
+            "freeze": self.freeze,
+            "fine_tune_lr": self.fine_tune_lr,
+        }
+
+    def phases(self, learning_rate: float) -> tuple[Phase, ...]:
+        """Return the parts of training, given the rate of the settings."""
+        if self.freeze is None:
+            return (Phase(False, self.fine_tune_lr or learning_rate),)
+        head = Phase(True, learning_rate)
+        return (head,) if self.fine_tune_lr is None else (head, Phase(False, self.fine_tune_lr))
+
+    def passes(self, settings: Settings) -> int:
+        """Return how many passes are made where no validation says when to stop.
+
+        As many as the donor's best epoch was, unless the settings ask for another number than its.
+        """
+        own, asked = self.model.settings.train.epochs, settings.train.epochs
+        return asked if asked != own else int(self.metadata["epochs"]["best"])
+
+    def calibration(self, settings: Settings) -> Calibration | None:
+        """Return its calibration as far as it fits the settings' fan, else None."""
+        found, horizon = self.model.calibration, settings.window.horizon
+        same = self.model.levels == settings.forecast.quantile_levels
+        if found is None or not same or horizon > len(found.factors):
+            return None
+        return Calibration(found.factors[:horizon]) if settings.forecast.calibrate else None
+
+    def trend(self, horizon: int) -> dict[str, list[float]] | None:
+        """Return what it learned of trends; None where it did not look so far ahead."""
+        trend: dict[str, list[float]] = self.metadata["trend"]
+        if any(len(steps) < horizon for steps in trend.values()):
+            return None
+        return {name: steps[:horizon] for name, steps in trend.items()}
+
+
+def find_donor(
+    data_dir: Path,
+    reference: str | None,
+    *,
+    freeze: Freeze | None = None,
+    fine_tune_lr: float | None = None,
+) -> Donor | None:
+    """Read the model that a reference names; None without one.
+
+    Raises UsageError where it lacks and the other options need it, ModelError as `load_bundle`.
+    """
+    if reference is None:
+        if freeze is not None or fine_tune_lr is not None:
+            raise UsageError(
+                "nothing to fine-tune",
+                where="--freeze" if freeze is not None else "--fine-tune-lr",
+                next_step="Pass --from MODEL.",
+            )
+        return None
+    found = find_model(data_dir, reference)
+    model, metadata = load_bundle(found.folder, torch.device("cpu"))
+    return Donor(found, model, metadata, freeze, fine_tune_lr)
+
+
+@dataclass(frozen=True)
+class Match:
+    """What a model of some settings takes over of a donor.
+
+    inputs : which of the donor's inputs each of its own is, None for a new one. head : whether the
+    head is taken over. notes : a sentence for all that is not.
+    """
+
+    inputs: tuple[int | None, ...]
+    head: bool
+    notes: tuple[str, ...]
+
+    def start(self, network: nn.Module, donor: Donor, member: int) -> None:
+        """Give a new network of an ensemble, counted from 0, the donor's weights."""
+        members = donor.model.members
+        take_over(network, members[member % len(members)], self.inputs, head=self.head)
+
+
+def match(donor: Donor, settings: Settings) -> Match:
+    """Hold the settings of a new model against the donor's.
+
+    Raises UsageError where the bodies differ, or nothing would be taken over.
+    """
+    theirs = donor.model.settings
+    _check_bodies(donor, _differences(settings, theirs, _body_keys(settings)))
+    others = _differences(settings, theirs, _head_keys(settings))
+    if donor.freeze is not None:
+        others = ["--freeze body", *others]
+    if others and settings.model.network == "linear":  # it has no body to speak of
+        _check_bodies(donor, others)
+    inputs, notes = _inputs(donor, settings)
+    if others:
+        notes.append(f"the head is new: {'; '.join(others)}")
+    return Match(inputs, not others, tuple(notes))
+
+
+def _check_bodies(donor: Donor, differences: Sequence[str]) -> None:
+    if differences:
+        raise UsageError(
+            "nothing to take over",
+            where=f"--from {donor.reference}",
+            why="; ".join(differences),
+            next_step="Give the new model the same network, or train without --from.",
+        )
+
+
+def _body_keys(settings: Settings) -> list[str]:
+    keys = {
+        "linear": [],
+        "mlp": ["model.hidden_sizes", "model.activation"],
+        "cnn": ["model.hidden_sizes", "model.activation", "model.kernel_size"],
+    }.get(settings.model.network, ["model.hidden_sizes"])
+    return ["model.network", *keys, *([] if settings.model.keeps_state else ["reach"])]
+
+
+def _head_keys(settings: Settings) -> list[str]:
+    keys = ["model.head", "model.dense_sizes"]
+    if settings.model.dense_sizes:
+        keys.append("model.activation")
+    if settings.model.head == "direct":
+        keys += ["window.horizon", "forecast.quantile_levels", "model.basis_size"]
+    if settings.model.head == "recursive" or settings.model.network == "linear":
+        keys += ["window.features", "window.scaling"]
+    return keys
+
+
+def _differences(settings: Settings, theirs: Settings, keys: Sequence[str]) -> list[str]:
+    found = [(key, *map(attrgetter(key), (settings, theirs))) for key in keys]
+    return [
+        f"{key} {_short(own)}, of the donor {_short(other)}"
+        for key, own, other in found
+        if own != other
+    ]
+
+
+def _short(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"{len(value)} values" if len(value) > 6 else str(list(value)).replace("'", "")
+    return str(value)
+
+
+def _inputs(donor: Donor, settings: Settings) -> tuple[tuple[int | None, ...], list[str]]:
+    """Match what the networks read by name, and say what is new and what is left out."""
+    theirs = donor.model.settings
+    own, old = _names(settings), _names(theirs)
+    if settings.window.scaling != theirs.window.scaling:
+        why = f"window.scaling {settings.window.scaling}, of the donor {theirs.window.scaling}"
+        return (None,) * len(own), [f"the input weights are new: {why}"]
+    new = [name for name in own if name not in old]
+    lost = [name for name in old if name not in own]
+    notes = []
+    if new:
+        notes.append(f"the input weights of {', '.join(new)} are new: the donor does not read them")
+    if lost:
+        notes.append(f"{donor.reference} also reads {', '.join(lost)}, which is left out")
+    return tuple(old.index(name) if name in old else None for name in own), notes
+
+
+def _names(settings: Settings) -> tuple[str, ...]:
+    features = settings.window.features
+    if settings.model.head == "direct":
+        return input_names(features)
+    season = ("sine of the month", "cosine of the month")
+    columns = tuple(name for name in features if name != "month")
+    return columns + season[: 2 * ("month" in features)]
+
+
+def plan_transfer(
+    donor: Donor, loaded: Sequence[Prices], settings: Settings, failures: Sequence[Failure]
+) -> tuple[Settings, Plan, list[Failure]]:
+    """Return the settings with the passes to make, the plan, and what is not suitable.
+
+    No day that the donor was fitted on belongs to the test span. Raises UsageError where the
+    donor's body does not fit, AllFailedError where no series is long enough for anything.
+    """
+    match(donor, settings)
+    try:
+        plan, failed = plan_prices(loaded, settings, failures)
+    except AllFailedError:
+        if settings.split.method == "shuffled":
+            raise
+        plan, failed = plan_prices(loaded, settings, failures, validates=False)
+        train = settings.train.model_copy(update={"epochs": donor.passes(settings)})
+        settings = settings.model_copy(update={"train": train})
+    return settings, plan.held_back_from(donor.test_start), failed
+
+
+def tell_transfer(donor: Donor, settings: Settings, plan: Plan) -> tuple[str, ...]:
+    """Return one note for each thing that is new, or that the donor settles."""
+    notes = list(match(donor, settings).notes)
+    if not plan.validates:
+        settled = " and ".join(_settled(donor, settings)) or "nothing"
+        notes.append(f"no validation part of its own; taken from {donor.reference}: {settled}")
+    elif plan.validation_start is not None and plan.validation_start < donor.test_start:
+        notes.append(
+            f"{donor.reference} was fitted on days before {donor.test_start}: validation before "
+            "that day flatters"
+        )
+    return tuple(notes)
+
+
+def describe_donor(donor: Donor, settings: Settings, plan: Plan) -> dict[str, Any]:
+    """Say what a version keeps of where it started.
+
+    how : for people. new : what was not taken over. learning_rates : of each phase.
+    """
+    rates = [phase.learning_rate for phase in donor.phases(settings.train.learning_rate)]
+    frozen = [] if donor.freeze is None else [f"{donor.freeze} frozen"]
+    told = [*frozen, f"learning rate {', then '.join(f'{rate:g}' for rate in rates)}"]
+    return {
+        "model": str(donor.reference),
+        "weights_sha256": donor.metadata["weights_sha256"],
+        "how": ", ".join(told),
+        "new": list(match(donor, settings).notes),
+        "freeze": donor.freeze,
+        "learning_rates": rates,
+        "validation": "own" if plan.validates else "none",
+        "of_the_donor": [] if plan.validates else _settled(donor, settings),
+    }
+
+
+def _settled(donor: Donor, settings: Settings) -> list[str]:
+    """Return what a model without validation takes of the donor besides weights."""
+    passes = settings.train.epochs == donor.metadata["epochs"]["best"]
+    calibrated = donor.calibration(settings) is not None
+    return ["the number of passes"] * passes + ["the calibration"] * calibrated
+
+
+def take_over(
+    network: nn.Module, donor: nn.Module, inputs: Sequence[int | None], *, head: bool
+) -> None:
+    """Copy the body's weights, and with `head` the head's.
+
+    inputs : (F,) which of the donor's inputs each of the network's own is, None for a new one.
+    """
+    body, own_head = body_and_head(network)
+    old_body, old_head = body_and_head(donor)
+    pairs = list(zip(body.parameters(), old_body.parameters(), strict=True))
+    with torch.no_grad():
+        for own, old in pairs[1:]:
+            own.copy_(old)
+        for own, old in pairs[:1]:
+            _copy_inputs(own, old, inputs)
+    if head:
+        own_head.load_state_dict(old_head.state_dict())
+
+
+def freeze_body(network: nn.Module, frozen: bool) -> None:
+    """Let training change the head alone, or all weights again."""
+    body_and_head(network)[0].requires_grad_(not frozen)
+
+
+def _copy_inputs(weight: nn.Parameter, old: nn.Parameter, inputs: Sequence[int | None]) -> None:
+    """The first weight of every body reads the inputs: (D, F), (D, F K) or (D, F, K)."""
+    new = [number for number, source in enumerate(inputs) if source is not None]
+    sources = [source for source in inputs if source is not None]
+    if not new:
+        return
+    own_inputs = weight.view(len(weight), len(inputs), -1)
+    width = own_inputs.shape[2]
+    own_inputs[:, new] = old.view(len(old), -1, width)[:, sources]

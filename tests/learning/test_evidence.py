@@ -1,0 +1,124 @@
+"""Looks made of what was scored: which model, which days, which series."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lstmcli.forecasting.calibration import Calibration
+from lstmcli.forecasting.model import TrainedModel
+from lstmcli.learning.evidence import Span, counting, look, span_start, spans, tell_looks
+from lstmcli.learning.promotion import decide
+from lstmcli.runs.looks import Looks
+from lstmcli.runs.registry import ModelRef
+from tests.learning.test_promotion import day, fan, keep, settings, walks
+from tests.synthetic import random_walk, series_of, tiny_settings, untrained
+
+REFERENCE = ModelRef("mine", "v0002", Path("mine/v0002"))
+SERIES = series_of(random_walk(100))
+ROWS = np.array([60, 70, 80])
+
+
+def identity(model: TrainedModel, reference: ModelRef = REFERENCE) -> str:
+    return look(model, reference, "evaluate", "", spans([SERIES], [ROWS], 5)).model
+
+
+def test_a_model_is_known_by_what_it_forecasts_with_not_by_its_name() -> None:
+    model = untrained(tiny_settings())
+    copied = ModelRef("other", "v0001", Path("elsewhere"))
+    assert identity(untrained(tiny_settings()), copied) == identity(model)
+    calibrated = replace(model, calibration=Calibration(np.full((4, 3), 1.5)))
+    others = [
+        untrained(tiny_settings(), seed=1),
+        untrained(tiny_settings(window={"context_length": 9})),
+        calibrated,
+        replace(model, calibration=Calibration(np.full((4, 3), 1.6))),
+    ]
+    assert len({identity(model), *map(identity, others)}) == 5
+    assert identity(untrained(tiny_settings(data={"csv": ["moved.csv"]}))) == identity(model)
+    half = untrained(tiny_settings())
+    with torch.no_grad():
+        next(half.network.parameters()).mul_(1 + 1e-6)
+    assert identity(half) != identity(model)
+
+
+def test_a_span_runs_from_the_first_cutoff_to_the_last_day_scored() -> None:
+    other = series_of(random_walk(90, seed=1), symbol="BBB")
+    none = series_of(random_walk(90, seed=2), symbol="CCC")
+    found = spans([SERIES, other, none], [ROWS, ROWS + 8, ROWS[:0]], 5)
+    assert [each.series.symbol for each in found] == ["AAA", "BBB"]
+    assert [(each.first, each.last) for each in found] == [
+        (SERIES.dates[60], SERIES.dates[85]),
+        (other.dates[68], other.dates[89]),
+    ]
+    whole = look(untrained(tiny_settings()), REFERENCE, "predict", "h=5", found)
+    assert (whole.first, whole.last) == (str(SERIES.dates[60]), str(other.dates[89]))
+    assert len(whole.series) == 2
+
+
+def test_a_test_span_starts_after_all_that_a_model_descends_from_was_fitted_on() -> None:
+    split = {"test_start": "2016-01-04"}
+    assert span_start({"split": split}) == np.datetime64("2016-01-04")
+    later = {"split": {**split, "trained_until": "2017-05-02"}}
+    assert span_start(later) == np.datetime64("2017-05-02")
+
+
+def test_a_comparison_hands_over_what_it_scored(tmp_path: Path) -> None:
+    prices, model = walks(), fan(settings(), 0.1)
+    keep(tmp_path, fan(settings()), day(prices[0], 220))
+    scored: list[tuple[Any, ...]] = []
+
+    def found(promotion: Any, rows: int = 300) -> tuple[Any, ...] | None:
+        scored.clear()
+        given = [replace(each, frame=each.frame.iloc[:rows]) for each in prices]
+        decide(
+            promotion, model, day(prices[0], 200), given,
+            data_dir=tmp_path, name="mine", on_scored=lambda *each: scored.append(each),
+        )  # fmt: skip
+        return scored[0] if scored else None
+
+    assert found("always") is found("never") is None
+    assert found("if-better", rows=225) is None  # too few windows: nothing was scored
+    compared = found("if-better")
+    assert compared is not None
+    _, against, days, told = compared
+    assert str(against) == "mine/v0001"
+    assert told == "promotion horizon=5"
+    assert [each.series.symbol for each in days] == ["S0", "S1"]
+    assert {(str(each.first), str(each.last)) for each in days} == {
+        (str(day(prices[0], 220)), str(day(prices[0], 299)))
+    }
+
+
+def test_both_models_of_a_comparison_are_counted(tmp_path: Path) -> None:
+    notes: list[str] = []
+    days: list[Span] = spans([SERIES], [ROWS], 5)
+    ours, theirs = (untrained(tiny_settings(), seed=seed) for seed in (0, 1))
+    count = counting(tmp_path, "train", ours, REFERENCE, notes)
+    count(theirs, ModelRef("mine", "v0001", Path()), days, "promotion")
+    assert len(notes) == 1
+    assert "You have evaluated 2 models on this period (2 by train)." in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("looks", "expected"),
+    [
+        (None, ""),
+        (Looks(1, 7, {"evaluate": 1}, at_least=True), ""),
+        (
+            Looks(6, 9, {"evaluate": 4, "train": 2}, at_least=False),
+            "You have evaluated 6 models on this period (4 by evaluate, 2 by train).",
+        ),
+        (
+            Looks(2, 2, {"predict": 1, "models promote": 1}, at_least=True),
+            "You have evaluated at least 2 models on this period (1 by predict, 1 by models ",
+        ),
+    ],
+)
+def test_looks_are_reported_from_the_second_model_on(looks: Looks | None, expected: str) -> None:
+    told = " ".join(tell_looks(looks))
+    assert told.startswith(expected)
+    assert bool(told) == bool(expected)

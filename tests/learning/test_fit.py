@@ -1,0 +1,295 @@
+"""Fitting from end to end: no leak, no waste, the same bytes for the same seed."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from lstmcli.config import Settings
+from lstmcli.dataset import windows
+from lstmcli.dataset.scaling import fit_batch_scale, fit_return_scale
+from lstmcli.dataset.series import Series
+from lstmcli.errors import DataError, TrainingError, UsageError
+from lstmcli.forecasting.forecaster import forecast
+from lstmcli.learning import fit as fit_module
+from lstmcli.learning import samples as samples_module
+from lstmcli.learning.fit import Course, Fit, fit
+from lstmcli.learning.plan import make_plan
+from lstmcli.training import objective as objective_module
+from lstmcli.training.loop import Epoch
+from tests.synthetic import CPU, fit_on, random_walk, series_of, tiny_settings
+
+SCALINGS = ("relative", "zscore", "batch", "log_return")
+SERIES = series_of(random_walk(200), random_walk(200, seed=1) * 1e6)
+
+
+def settings_with(scaling: str = "log_return", **sections: dict[str, Any]) -> Settings:
+    window = {"scaling": scaling, "features": ["close", "volume"], **sections.pop("window", {})}
+    return tiny_settings(window=window, **sections)
+
+
+def weights(done: Fit) -> bytes:
+    tensors = dict(done.model.network.state_dict())
+    if done.model.fitted is not None:
+        tensors |= {"loc": done.model.fitted.loc, "scale": done.model.fitted.scale}
+    return safetensors.torch.save(tensors)
+
+
+def losses(done: Fit) -> list[tuple[float, float]]:
+    return [(epoch.loss, epoch.validation_loss) for epoch in done.history]
+
+
+def with_values(series: Series, change: Callable[[Tensor], None]) -> Series:
+    values = torch.from_numpy(series.values.copy())
+    change(values)
+    close = values[:, 0].numpy().copy()
+    return Series(series.symbol, series.dates, values.numpy(), close, series.inputs, series.price)
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(scaling: str) -> None:
+    settings = settings_with(scaling, model={"dropout": 0.3})
+    first, second = fit_on([SERIES], settings), fit_on([SERIES], settings)
+    assert weights(first) == weights(second)
+    assert losses(first) == losses(second)
+    other = fit_on([SERIES], settings_with(scaling, model={"dropout": 0.3}, train={"seed": 1}))
+    assert weights(other) != weights(first)
+
+
+def test_fitting_neither_reads_nor_moves_any_global_random_state() -> None:
+    settings = settings_with(model={"dropout": 0.3})
+    torch.manual_seed(1)
+    first = fit_on([SERIES], settings)
+    torch.manual_seed(2)
+    states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    second = fit_on([SERIES], settings)
+    assert weights(first) == weights(second)
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert random.getstate() == states[1]
+    assert np.random.get_state()[1].tolist() == states[2]  # noqa: NPY002
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_no_row_of_the_test_span_moves_a_bit_of_scale_history_or_weights(scaling: str) -> None:
+    settings = settings_with(scaling)
+    plan = make_plan([SERIES], settings)
+    first = plan.splits[0].fit_rows
+    assert SERIES.dates[first] >= plan.test_start > SERIES.dates[first - 1]
+
+    def change(values: Tensor) -> None:
+        values[first:] = 1 + torch.rand(values[first:].shape, dtype=torch.float64)
+
+    changed = with_values(SERIES, change)
+    before, after = fit_on([SERIES], settings), fit_on([changed], settings)
+    assert weights(before) == weights(after)
+    assert losses(before) == losses(after)
+    # From there to the forecast: rows after a cutoff change nothing either.
+    cutoff = [np.array([first - 1])]
+    np.testing.assert_array_equal(
+        forecast(before.model, [SERIES], cutoff).median,
+        forecast(after.model, [changed], cutoff).median,
+    )
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_validation_rows_choose_the_epoch_and_touch_no_weight_or_scale(scaling: str) -> None:
+    settings = settings_with(scaling, train={"epochs": 1})
+    start = make_plan([SERIES], settings).splits[0].train_rows
+
+    def change(values: Tensor) -> None:
+        values[start:] *= 1 + 0.1 * torch.rand(values[start:].shape, dtype=torch.float64)
+
+    before, after = fit_on([SERIES], settings), fit_on([with_values(SERIES, change)], settings)
+    assert weights(before) == weights(after)
+    assert before.history[0].loss == after.history[0].loss
+    assert before.history[0].validation_loss != after.history[0].validation_loss
+
+
+def test_no_training_label_lies_in_validation_and_no_validation_label_in_test() -> None:
+    settings = settings_with()
+    other = series_of(*(random_walk(140, seed=n) for n in (7, 8)), symbol="B", first="2000-03-01")
+    plan = make_plan([SERIES, other], settings)
+    for series, train, validation in zip(plan.series, plan.train, plan.validation, strict=True):
+        horizon = settings.window.horizon
+        assert len(train)
+        assert len(validation)
+        assert plan.validation_start is not None
+        assert series.dates[train.max() + horizon] < plan.validation_start
+        assert series.dates[validation.min()] >= plan.validation_start
+        assert series.dates[validation.max() + horizon] < plan.test_start
+    assert plan.counts() == {
+        "rows": 340,
+        "train": sum(map(len, plan.train)),
+        "validation": sum(map(len, plan.validation)),
+        "test": sum(len(split.test) for split in plan.splits),
+    }
+
+
+def test_the_fitted_scale_is_that_of_training_rows() -> None:
+    plan = make_plan([SERIES], settings_with())
+    expected = fit_return_scale(torch.from_numpy(SERIES.values), [range(plan.splits[0].train_rows)])
+    got = fit_on([SERIES], settings_with()).model.fitted
+    assert got is not None
+    assert torch.equal(got.loc, expected.loc)
+    assert torch.equal(got.scale, expected.scale)
+
+    index = torch.from_numpy(plan.train[0])
+    expected = fit_batch_scale(windows.contexts(windows.join([SERIES]), index, 8))
+    got = fit_on([SERIES], settings_with("batch")).model.fitted
+    assert got is not None
+    assert torch.equal(got.scale, expected.scale)
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_windows_are_gathered_a_batch_at_a_time_never_all_at_once(
+    scaling: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    def spy(rows: windows.Windows, cutoffs: Tensor, length: int) -> Tensor:
+        sizes.append(len(cutoffs))
+        return windows.contexts(rows, cutoffs, length)
+
+    monkeypatch.setattr(objective_module, "contexts", spy)
+    monkeypatch.setattr(fit_module, "contexts", spy)
+    monkeypatch.setattr(fit_module, "_SCALE_ROWS", 1000)
+    series = series_of(random_walk(10_000), random_walk(10_000, seed=1))
+    done = fit_on([series], settings_with(scaling, train={"epochs": 1, "batch_size": 256}))
+    assert done.history
+    assert max(sizes) <= 1024
+    assert sum(sizes) > 8000
+
+
+def test_the_published_lab_counts_3709_training_and_412_test_windows() -> None:
+    settings = tiny_settings(
+        window={"context_length": 50, "horizon": 50, "scaling": "relative", "rebase": False},
+        split={"method": "shuffled", "train_fraction": 0.9, "validation_fraction": 0.05},
+    )
+    plan = make_plan([series_of(random_walk(4171))], settings)
+    assert plan.counts() == {"rows": 4171, "train": 3709, "validation": 185, "test": 412}
+    assert len(plan.train[0]) == 3709 - 185
+    assert not set(plan.train[0]) & set(plan.validation[0])
+    assert plan.validation_start is None
+    assert plan.test_start == plan.series[0].dates[49 + 3709]
+
+
+def test_the_shuffled_split_takes_one_series() -> None:
+    settings = settings_with(split={"method": "shuffled"})
+    with pytest.raises(UsageError, match="takes one series: found 2"):
+        make_plan([SERIES, SERIES], settings)
+
+
+def test_too_short_a_series_is_named() -> None:
+    short = series_of(random_walk(20), random_walk(20), symbol="NEW", first="2000-09-01")
+    with pytest.raises(DataError, match=r"needs \d+ rows before .*, has 0 \(NEW\)"):
+        make_plan([SERIES, short], settings_with())
+
+
+def test_the_fingerprint_knows_every_value_date_and_name() -> None:
+    def fingerprint(series: Series) -> str:
+        return make_plan([series], settings_with()).fingerprint()
+
+    def nudge(values: Tensor) -> None:
+        values[150, 1] += 1e-3
+
+    first = fingerprint(SERIES)
+    assert first == fingerprint(with_values(SERIES, lambda values: None))
+    later = series_of(random_walk(200), random_walk(200, seed=1) * 1e6, first="2000-01-04")
+    renamed = series_of(random_walk(200), random_walk(200, seed=1) * 1e6, symbol="BBB")
+    others = [fingerprint(each) for each in (with_values(SERIES, nudge), later, renamed)]
+    assert len({first, *others}) == 4
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+@pytest.mark.parametrize(
+    "columns",
+    [
+        (np.full(200, 5.0), np.full(200, 1e6)),
+        (np.full(200, 5.0), np.full(200, np.nan)),
+        (random_walk(200), np.zeros(200)),
+        (random_walk(200), np.where(np.arange(200) % 2 == 0, 0.0, 1e9)),
+        (random_walk(200) * 1e-8, random_walk(200)),
+        (random_walk(200) * 1e4, random_walk(200)),
+        (np.where(np.arange(200) == 60, 1e8, random_walk(200)), random_walk(200)),
+    ],
+    ids=["constant", "no volume", "zero volume", "some volume", "tiny", "large", "outlier"],
+)
+def test_odd_prices_are_fitted_and_forecast_without_a_missing_number(
+    columns: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]], scaling: str
+) -> None:
+    series = series_of(*columns)
+    done = fit_on([series], settings_with(scaling))
+    assert done.error is None
+    assert np.isfinite(losses(done)).all()
+    assert all(weight.isfinite().all() for weight in done.model.network.parameters())
+    rows = [np.array([60, 64, 150, 199])]
+    assert np.isfinite(forecast(done.model, [series], rows).median).all()
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_what_repeats_itself_is_learnt(scaling: str) -> None:
+    wave = 100 * np.exp(0.05 * np.sin(np.arange(400) * 2 * np.pi / 12))
+    settings = tiny_settings(
+        window={"scaling": scaling, "context_length": 12},
+        model={"hidden_sizes": [16]},
+        train={"epochs": 15, "learning_rate": 0.02, "patience": 15},
+    )
+    series = series_of(wave)
+    done = fit_on([series], settings)
+    rows = np.arange(380, 392)
+    moves = series.log_prices[rows[:, None] + np.arange(1, 5)] - series.log_prices[rows][:, None]
+    error = forecast(done.model, [series], [rows]).median - moves
+    assert np.sqrt((error**2).mean()) < 0.4 * np.sqrt((moves**2).mean())
+
+
+def test_every_epoch_is_told_and_kept() -> None:
+    told: list[Epoch] = []
+    settings = settings_with(train={"epochs": 3})
+    done = fit(make_plan([SERIES], settings), settings, CPU, Course(on_epoch=told.append))
+    assert told == done.history
+    assert [epoch.epoch for epoch in told] == [1, 2, 3]
+    assert done.model.trained_on == ("AAA",)
+    assert done.model.device == CPU
+
+
+def breaking(epoch: int, batches: int) -> Callable[..., Callable[[nn.Module, Tensor], Tensor]]:
+    """Return a maker of objectives whose training loss is NaN from the given epoch on."""
+    make, calls = samples_module.next_step_objective, iter(range(10**6))
+
+    def made(*args: Any, **options: Any) -> Callable[[nn.Module, Tensor], Tensor]:
+        inner = make(*args, **options)
+
+        def objective(network: nn.Module, cutoffs: Tensor) -> Tensor:
+            broken = network.training and next(calls) >= (epoch - 1) * batches
+            return inner(network, cutoffs) * (float("nan") if broken else 1.0)
+
+        return objective
+
+    return made
+
+
+def test_training_that_breaks_down_keeps_the_good_epochs_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = settings_with(train={"epochs": 4})
+    plan = make_plan([SERIES], settings)
+    batches = -(-len(plan.train[0]) // settings.train.batch_size)
+    monkeypatch.setattr(samples_module, "next_step_objective", breaking(3, batches))
+    done = fit(plan, settings, CPU)
+    assert isinstance(done.error, TrainingError)
+    assert len(done.history) == 2
+    monkeypatch.undo()
+    shorter = fit(plan, settings_with(train={"epochs": 2}), CPU)
+    assert weights(done) == weights(shorter)
+
+
+def test_training_that_breaks_down_at_once_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_with()
+    monkeypatch.setattr(samples_module, "next_step_objective", breaking(1, 1))
+    with pytest.raises(TrainingError, match=r"training diverged \(epoch 1\)"):
+        fit(make_plan([SERIES], settings), settings, CPU)

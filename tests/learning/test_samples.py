@@ -1,0 +1,149 @@
+"""The batches of stateful training, and what a network learns from them."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from lstmcli.config import Settings
+from lstmcli.dataset.series import Series
+from lstmcli.dataset.windows import join
+from lstmcli.forecasting.model import new_member
+from lstmcli.learning.fit import Fit
+from lstmcli.learning.plan import Plan, make_plan
+from lstmcli.learning.samples import Samples, make_samples
+from lstmcli.training.objective import Lanes
+from tests.synthetic import fit_on, random_walk, series_of, tiny_settings
+
+BURN_IN, LABELS = 30, 20
+
+
+def settings_with(**train: object) -> Settings:
+    return tiny_settings(
+        window={"scaling": "volatility", "context_length": 40},
+        model={"head": "direct", "hidden_sizes": [4]},
+        train={
+            "chunk_length": BURN_IN + LABELS,
+            "burn_in": BURN_IN,
+            "batch_size": 2,
+            "stateful": True,
+            **train,
+        },
+    )
+
+
+def three_series() -> list[Series]:
+    """The middle one is the longest, and all end on the same day."""
+    return [
+        series_of(random_walk(rows, seed=rows), symbol=f"S{rows}", first=first)
+        for rows, first in ((300, "2000-10-09"), (500, "2000-01-03"), (420, "2000-04-24"))
+    ]
+
+
+def samples_of(settings: Settings) -> tuple[Plan, Samples]:
+    plan = make_plan(three_series(), settings)
+    return plan, make_samples(join(plan.series), plan, settings, None, torch.Generator())
+
+
+def batches_of(samples: Samples) -> list[Lanes]:
+    assert not isinstance(samples.train, Tensor)
+    return list(samples.train)
+
+
+def losses(done: Fit) -> list[float]:
+    return [epoch.loss for epoch in done.history]
+
+
+def validation_losses(done: Fit) -> list[float]:
+    return [epoch.validation_loss for epoch in done.history]
+
+
+def weights(done: Fit) -> list[Tensor]:
+    return list(done.model.network.state_dict().values())
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 64])
+def test_every_training_bar_after_a_burn_in_is_labelled_once_an_epoch(batch_size: int) -> None:
+    plan, samples = samples_of(settings_with(batch_size=batch_size))
+    labelled: Counter[int] = Counter()
+    for batch in batches_of(samples):
+        assert len(batch) <= batch_size
+        for end, last in zip(batch.ends.tolist(), batch.lasts.tolist(), strict=True):
+            labelled.update(range(end - LABELS + 1, min(end, last) + 1))
+    offsets = join(plan.series).offsets
+    assert labelled == Counter(
+        offset + row
+        for offset, split in zip(offsets, plan.splits, strict=True)
+        for row in range(BURN_IN, split.train.stop)
+    )
+
+
+def test_a_lane_goes_on_where_it_was_left_and_the_longest_series_come_first() -> None:
+    plan, samples = samples_of(settings_with())
+    groups: list[list[Lanes]] = []
+    for batch in batches_of(samples):
+        if batch.first:
+            groups.append([])
+        groups[-1].append(batch)
+    offsets = join(plan.series).offsets
+    for group, members in zip(groups, [(1, 2), (0,)], strict=True):
+        starts = [offsets[member] + BURN_IN + LABELS - 1 for member in members]
+        assert group[0].ends.tolist() == starts
+        assert [batch.first for batch in group] == [True] + [False] * (len(group) - 1)
+        for number, batch in enumerate(group):
+            assert (
+                batch.ends.tolist() == [start + number * LABELS for start in starts][: len(batch)]
+            )
+    assert {len(batch) for batch in groups[0]} == {1, 2}
+
+
+def test_validation_takes_the_chunks_that_it_takes_without() -> None:
+    (_, stateful), (_, shuffled) = (samples_of(settings_with(stateful=on)) for on in (True, False))
+    assert stateful.validation.equal(shuffled.validation)
+    assert isinstance(shuffled.train, Tensor)
+
+
+def test_same_seed_gives_the_same_bytes_also_to_the_members_of_an_ensemble() -> None:
+    first, second = (fit_on(three_series(), settings_with(members=2)) for _ in range(2))
+    assert losses(first) == losses(second)
+    assert validation_losses(first) == validation_losses(second)
+    assert all(a.equal(b) for a, b in zip(weights(first), weights(second), strict=True))
+    alone = fit_on(three_series(), settings_with(seed=1))
+    assert losses(alone) == [each.loss for each in first.history if each.member == 2]
+    assert losses(alone) != [each.loss for each in first.history if each.member == 1]
+
+
+def test_no_row_after_the_training_rows_moves_a_bit_of_loss_or_weight() -> None:
+    settings, series = settings_with(epochs=1), three_series()
+    plan = make_plan(series, settings)
+    changed = []
+    for each, split in zip(series, plan.splits, strict=True):
+        values = each.values.copy()
+        values[split.train_rows :] *= 1 + torch.rand(len(values) - split.train_rows, 1).numpy()
+        changed.append(
+            Series(each.symbol, each.dates, values, values[:, 0], each.inputs, each.price)
+        )
+    before, after = fit_on(series, settings), fit_on(changed, settings)
+    assert losses(before) == losses(after)
+    assert all(a.equal(b) for a, b in zip(weights(before), weights(after), strict=True))
+    assert validation_losses(before) != validation_losses(after)
+
+
+def test_training_stops_early_and_learns() -> None:
+    """Calm and wild months take turns: the width of the fan can be learned."""
+    wild = np.where(np.arange(900) // 20 % 2, 0.03, 0.003)
+    moves = np.random.default_rng(0).normal(0.0, 1.0, 900) * wild
+    series = series_of(100 * np.exp(np.cumsum(moves)))
+    settings = settings_with(epochs=60, patience=3, learning_rate=0.02, steps_per_batch=4)
+    done = fit_on([series], settings)
+    assert len(done.history) < 60
+    assert min(validation_losses(done)) < 0.97 * untrained_loss(series, settings)
+
+
+def untrained_loss(series: Series, settings: Settings) -> float:
+    plan = make_plan([series], settings)
+    samples = make_samples(join(plan.series), plan, settings, None, torch.Generator())
+    with torch.no_grad():
+        return float(samples.objective(new_member(settings).eval(), samples.validation))
