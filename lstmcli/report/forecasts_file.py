@@ -7,7 +7,7 @@ time takes longer than the evaluation itself.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,9 @@ from lstmcli.evaluation.forecasters import Yardsticks
 from lstmcli.files import atomic
 from lstmcli.printable import printable
 from lstmcli.report.long_table import all_levels, forecast_columns
-from lstmcli.workflows.evaluate import OnWindows
+
+if TYPE_CHECKING:  # a report on the ledger needs no PyTorch
+    from lstmcli.workflows.evaluate import OnWindows
 
 _MOST_ROWS = 50_000  # in memory at a time
 _SHARED = (
@@ -29,7 +31,7 @@ _QUOTED = set('",')  # an end of line is escaped
 
 
 @contextmanager
-def forecasts_file(name: str | None, only: Sequence[str] = ()) -> Iterator[OnWindows]:
+def forecasts_file(name: str | None, only: Sequence[str] = ()) -> "Iterator[OnWindows]":
     """Give a function that writes windows to the file, which is replaced when the block ends.
 
     only : models and baselines that are written, all unless given. Raises UsageError for one that
