@@ -6,12 +6,13 @@ Forecasters see a series cut at the last cutoff, so that none can read beyond it
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.dataset.series import Series
-from lstmcli.evaluation.pooling import Pool, blocks, by_symbol
+from lstmcli.evaluation.pooling import Codes, Pool, blocks, by_symbol, day_numbers
 from lstmcli.forecasting.forecast import Forecast, join_forecasts
 
 
@@ -23,6 +24,9 @@ class MadeForecasts(Mapping[str, Forecast]):
 
     def __getitem__(self, name: str) -> Forecast:
         return self._makers[name]()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._makers  # a Mapping would make it to find out
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._makers)
@@ -53,7 +57,7 @@ class Backtest:
     dates: NDArray[np.datetime64]
     actual: NDArray[np.float64]
     forecasts: Mapping[str, Forecast]
-    calendar: NDArray[np.intp] | None = None
+    calendar: Codes | None = None
 
     @cached_property
     def steps(self) -> tuple[int, ...]:
@@ -66,14 +70,19 @@ class Backtest:
 
     def pool(self, column: int = -1) -> Pool:
         """Return how the windows pool, each from its cutoff to the step of a column."""
-        return Pool(self.cutoff, self.dates[:, column], self._symbols, self._blocks)
+        return Pool(self._cutoffs, self.dates[:, column], self.symbols[1], self._blocks)
 
     @cached_property
-    def _symbols(self) -> NDArray[np.intp]:
-        return by_symbol(self.symbol)[1]
+    def _cutoffs(self) -> Codes:
+        return day_numbers(self.cutoff)
 
     @cached_property
-    def _blocks(self) -> NDArray[np.intp] | None:
+    def symbols(self) -> tuple[list[str], Codes]:
+        """The symbols in the order given, and the number of each window's, (N,)."""
+        return by_symbol(self.symbol)
+
+    @cached_property
+    def _blocks(self) -> Codes | None:
         """Blocks of whole windows, at every step alike."""
         if self.calendar is None:
             return None
@@ -81,15 +90,20 @@ class Backtest:
 
     def up_to(self, step: int) -> "Backtest":
         """Return the same without the later steps."""
-        return self.at(self.steps[: self.column(step) + 1])
+        count = self.column(step) + 1
+        return self._with_steps(self.steps[:count], slice(count))
 
     def at(self, steps: Sequence[int]) -> "Backtest":
         """Return the same with some of its steps."""
-        kept = tuple(steps)
-        columns = [self.column(step) for step in kept]
+        return self._with_steps(tuple(steps), [self.column(step) for step in steps])
+
+    def _with_steps(self, kept: tuple[int, ...], columns: slice | list[int]) -> "Backtest":
+        if kept == self.steps:
+            return self
         makers = {name: partial(self._made, name, kept) for name in self.forecasts}
-        return replace(
-            self,
+        return self._like(
+            "symbols",
+            "_cutoffs",
             dates=self.dates[:, columns],
             actual=self.actual[:, columns],
             forecasts=MadeForecasts(makers),
@@ -107,7 +121,14 @@ class Backtest:
 
     def only(self, name: str) -> "Backtest":
         """Return the same with the forecasts of one model alone, made once."""
-        return replace(self, forecasts={name: self.forecasts[name]})
+        forecasts = {name: self.forecasts[name]}
+        return self._like("symbols", "_cutoffs", "_blocks", forecasts=forecasts)
+
+    def _like(self, *known: str, **changes: Any) -> "Backtest":
+        """Return the same with changes, without finding again what they leave as it is."""
+        found = replace(self, **changes)
+        vars(found).update({name: getattr(self, name) for name in known})
+        return found
 
     def _made(self, name: str, steps: tuple[int, ...]) -> Forecast:
         return self.forecasts[name].at(steps)

@@ -15,6 +15,7 @@ from lstmcli.evaluation.pooling import Pool, float_or_none
 from lstmcli.forecasting.forecast import Forecast
 
 BINS = 10
+_CHUNK = 4096  # windows at a time, so that memory stays flat
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,12 @@ def chances(
     moved = ~np.isnan(actual) & (actual != 0.0)
     if forecast.quantiles is None or not moved.any():
         return None
-    fan = forecast.quantiles[moved, forecast.column(step), :]
-    chance = 1.0 - probability_below(fan, forecast.levels, np.zeros(len(fan)))
+    rows = np.flatnonzero(moved).astype(np.int32)
+    chance = np.empty(len(rows))
+    for first in range(0, len(rows), _CHUNK):
+        some = slice(first, first + _CHUNK)
+        fan = forecast.quantiles[rows[some], forecast.column(step), :]
+        chance[some] = 1.0 - probability_below(fan, forecast.levels, np.zeros(len(fan)))
     rose, pool = (actual[moved] > 0.0).astype(np.float64), pool.keep(moved)
     brier = float(pool.mean((chance - rose) ** 2))
     base = None if base_rate is None else float(pool.mean((base_rate - rose) ** 2))

@@ -20,7 +20,7 @@ from lstmcli.evaluation.intervals import Interval, bootstrap_skills
 from lstmcli.evaluation.levels import window_crps
 from lstmcli.evaluation.losses import Losses, check_forecast
 from lstmcli.evaluation.metrics import skill, squared_error
-from lstmcli.evaluation.pooling import Pool, blocks, by_symbol, phases
+from lstmcli.evaluation.pooling import Codes, Pool, blocks, by_symbol, phases
 from lstmcli.evaluation.significance import SignificanceTest, diebold_mariano
 
 SIGNIFICANT = 0.05
@@ -70,10 +70,12 @@ class PathLosses:
     symbol: NDArray[np.str_]
     cutoff: NDArray[np.datetime64]
     end: NDArray[np.datetime64]
-    calendar: NDArray[np.intp]
+    calendar: Codes
 
     def join(self, others: Sequence["PathLosses"]) -> "PathLosses":
         """Return these windows and others, of the same models, in one."""
+        if not others:
+            return self
         parts = [self, *others]
 
         def joined(label: str) -> NDArray[Any]:
@@ -99,33 +101,55 @@ class PathLosses:
 class Evidence:
     """Windows that decide which model is better, and how they pool.
 
-    level : two-sided, of each chain of claims; 5 % over the number of models that a screen judges.
+    The losses of some models may be given later, and those of windows dropped when none are needed
+    any more. level : two-sided, of each chain of claims; 5 % over the number of models that a
+    screen judges.
     """
 
     def __init__(self, losses: PathLosses, level: float = SIGNIFICANT) -> None:
-        self._losses, self._level = losses, level
+        self._level = level
         labels = losses.cutoff, losses.end, losses.calendar
         self.symbols, symbol = by_symbol(losses.symbol)
         self.pool = Pool(losses.cutoff, losses.end, symbol, blocks(*labels))
         chain = phases(*labels)
-        rows = [chain == each for each in range(int(chain.max(initial=-1)) + 1)]
-        self._phases = [(each, self.pool.keep(each)) for each in rows]
+        self._phases = [
+            np.flatnonzero(chain == each).astype(np.int32)
+            for each in range(int(chain.max(initial=-1)) + 1)
+        ]
+        self._windows: dict[tuple[Loss, str], Floats] = {}
+        self._means: dict[tuple[Loss, str], tuple[Floats, list[float]]] = {}
+        for loss, each in zip(LOSSES, (losses.squared, losses.crps), strict=True):
+            for name, values in each.items():
+                self.add(loss, name, values)
 
-    def losses(self, loss: Loss) -> dict[str, Floats]:
-        """Return one of the two losses, by model."""
-        return self._losses.squared if loss == "squared" else self._losses.crps
+    def add(self, loss: Loss, name: str, values: Floats) -> None:
+        """Add one of the two losses of a model, (N,)."""
+        self._windows[loss, name] = values
+        # Of each observation, and the mean of each phase.
+        by_phase = [float(self.pool.keep(each).mean(values[each])) for each in self._phases]
+        self._means[loss, name] = self.pool.series(values), by_phase
+
+    def drop(self, name: str) -> None:
+        """Drop the losses of a model's windows; tests between models need them no more."""
+        for loss in LOSSES:
+            self._windows.pop((loss, name), None)
 
     @cached_property
-    def _means(self) -> dict[tuple[Loss, str], tuple[Floats, list[float]]]:
-        """By loss and model: the loss of each observation, and the mean of each phase."""
-        return {
-            (loss, name): (
-                self.pool.series(each),
-                [float(pool.mean(each[rows])) for rows, pool in self._phases],
-            )
-            for loss in LOSSES
-            for name, each in self.losses(loss).items()
-        }
+    def own_windows(self) -> list[int]:
+        """The independent windows of each symbol."""
+        assert self.pool.symbol is not None, "evidence knows its symbols"
+        counted = np.flatnonzero(self.pool.unit >= 0)
+        rows = counted[np.argsort(self.pool.symbol[counted], kind="stable")]
+        ends = np.bincount(self.pool.symbol[counted], minlength=len(self.symbols)).cumsum()
+        return [self.pool.keep(own).n_independent for own in np.split(rows, ends[:-1])]
+
+    def losses(self, loss: Loss) -> dict[str, Floats]:
+        """Return one of the two losses of the models whose windows are kept, (N,)."""
+        return {name: values for (own, name), values in self._windows.items() if own == loss}
+
+    def knows(self, loss: Loss, *names: str) -> bool:
+        """Whether all of the models have the loss."""
+        return all((loss, name) in self._means for name in names)
 
     def test(self, loss: Loss, name: str, other: str) -> LossTest:
         """Test whether `name` has another expected loss than `other`."""
@@ -144,11 +168,10 @@ class Evidence:
 
     def tests(self, loss: Loss, name: str, others: Iterable[str]) -> dict[str, LossTest]:
         """Test one model against others; empty where it has no such loss."""
-        known = self.losses(loss)
         return {
             other: self.test(loss, name, other)
             for other in others
-            if other != name and name in known and other in known
+            if other != name and self.knows(loss, name, other)
         }
 
 
@@ -186,24 +209,13 @@ def path_losses(backtest: Backtest) -> PathLosses:
         squared[name] = squared_error(forecast.median[whole], actual).mean(axis=1)
         if forecast.quantiles is not None:
             crps[name] = window_crps(forecast.quantiles[whole], forecast.levels, actual)
-    return _of_windows(backtest, whole, squared, crps)
+    return of_windows(backtest, whole, squared, crps)
 
 
-def reduced_losses(
-    backtest: Backtest, reduced: Mapping[str, Losses], decides: NDArray[np.bool_] | None
-) -> PathLosses:
-    """Return the same from losses that were reduced before, of the windows that decide."""
-    rows = whole_windows(backtest)
-    if decides is not None:
-        rows &= decides
-    squared = {name: each.squared[rows] for name, each in reduced.items()}
-    crps = {name: each.crps[rows] for name, each in reduced.items() if each.crps is not None}
-    return _of_windows(backtest, rows, squared, crps)
-
-
-def _of_windows(
+def of_windows(
     backtest: Backtest, rows: NDArray[np.bool_], squared: dict[str, Floats], crps: dict[str, Floats]
 ) -> PathLosses:
+    """Return the losses of some windows, (N,), with what these are."""
     calendar = backtest.calendar
     return PathLosses(
         squared,
@@ -211,7 +223,7 @@ def _of_windows(
         symbol=backtest.symbol[rows],
         cutoff=backtest.cutoff[rows],
         end=backtest.dates[rows, -1],
-        calendar=np.zeros(rows.sum(), np.intp) if calendar is None else calendar[rows],
+        calendar=np.zeros(rows.sum(), np.int8) if calendar is None else calendar[rows],
     )
 
 
@@ -219,29 +231,34 @@ def _skill(loss: Loss, ours: float, theirs: float) -> float | None:
     return skill(math.sqrt(ours), math.sqrt(theirs)) if loss == "squared" else skill(ours, theirs)
 
 
-def skill_intervals(
-    backtest: Backtest, reduced: Mapping[str, Losses], generator: np.random.Generator
-) -> SkillIntervals:
-    """The 95 % block-bootstrap interval of the skill of every model against every other."""
-    pool = backtest.pool()
-    some = np.any(~np.isnan(backtest.actual), axis=1)
-    pool = pool.keep(some)
-    block = 1 if pool.reach == 1 else 2 * pool.reach
-    found: SkillIntervals = {}
-    for loss in LOSSES:
-        own = {
-            name: each.squared if loss == "squared" else each.crps for name, each in reduced.items()
-        }
-        losses = {name: pool.series(each[some]) for name, each in own.items() if each is not None}
-        intervals = bootstrap_skills(
-            losses,
-            permutations(losses, 2),
-            block=block,
-            generator=generator,
-            root=loss == "squared",
-        )
-        found |= {(loss, *pair): interval for pair, interval in intervals.items()}
-    return found
+class Shown:
+    """The mean losses of the windows shown, by observation in time, one model after another."""
+
+    def __init__(self, backtest: Backtest) -> None:
+        self.some: NDArray[np.bool_] = np.any(~np.isnan(backtest.actual), axis=1)
+        self._pool = backtest.pool().keep(self.some)
+        self._series: dict[Loss, dict[str, Floats]] = {loss: {} for loss in LOSSES}
+
+    def add(self, name: str, reduced: Losses) -> None:
+        """Add the losses of a model."""
+        for loss, values in zip(LOSSES, (reduced.squared, reduced.crps), strict=True):
+            if values is not None:
+                self._series[loss][name] = self._pool.series(values[self.some])
+
+    def skill_intervals(self, generator: np.random.Generator) -> SkillIntervals:
+        """The 95 % block-bootstrap interval of the skill of every model against every other."""
+        block = 1 if self._pool.reach == 1 else 2 * self._pool.reach
+        found: SkillIntervals = {}
+        for loss, series in self._series.items():
+            intervals = bootstrap_skills(
+                series,
+                permutations(series, 2),
+                block=block,
+                generator=generator,
+                root=loss == "squared",
+            )
+            found |= {(loss, *pair): interval for pair, interval in intervals.items()}
+        return found
 
 
 def pairwise(
@@ -260,7 +277,7 @@ def pairwise(
         _pair(name, other, loss, paths, evidence, intervals.get((loss, name, other)))
         for name, other in pairs
         for loss in LOSSES
-        if loss == "squared" or {name, other} <= set(evidence.losses("crps"))
+        if loss == "squared" or evidence.knows("crps", name, other)
     )
 
 

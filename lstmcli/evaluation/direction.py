@@ -70,14 +70,16 @@ def two_way(
         the same windows. proves : (N,) which of them are evidence, all unless given.
     """
     n_unchanged = int(np.count_nonzero(actual == 0.0))
-    hit = direction_hits(predicted, actual)
-    moved = ~np.isnan(hit)
-    predicted, hit, pool = predicted[moved], hit[moved], pool.keep(moved)
-    why = _no_call(predicted, n_unchanged)
-    up = actual[moved] > 0.0
-    chosen = np.arange(hit.size) if proves is None else np.flatnonzero(proves[moved])
+    moved = ~np.isnan(actual) & (actual != 0.0)
+    pool = pool.keep(moved)
+    up, rises, falls = (each[moved] for each in (actual > 0.0, predicted > 0.0, predicted < 0.0))
+    del predicted, actual  # which are long
+    hit = np.where(up, rises, falls)
+    why = _no_call(hit.size, bool((rises | falls).any()), n_unchanged)
+    chosen = np.ones(hit.size, dtype=np.bool_) if proves is None else proves[moved]
     evidence = pool.keep(chosen)
-    apart, chosen = evidence.keep(evidence.apart), chosen[evidence.apart]
+    apart = evidence.keep(evidence.apart)
+    chosen[chosen] = evidence.apart
     n_independent = apart.n_independent
     share = float_or_none(apart.mean(hit[chosen]))
     interval = (
@@ -85,7 +87,7 @@ def two_way(
         if why is not None or share is None
         else clopper_pearson(share * n_independent, n_independent)
     )
-    up_actual = float_or_none(pool.mean(up.astype(np.float64)))
+    up_actual = float_or_none(pool.mean(up))
     constant, at_best = _best_constant(up_actual)
     return TwoWay(
         accuracy=None if why else float_or_none(pool.mean(hit)),
@@ -93,16 +95,14 @@ def two_way(
         always=constant,
         always_accuracy=at_best,
         up_actual=up_actual,
-        up_predicted=float_or_none(pool.mean((predicted > 0.0).astype(np.float64))),
+        up_predicted=float_or_none(pool.mean(rises)),
         n_windows=hit.size,
         n_unchanged=n_unchanged,
         n_independent=n_independent,
         independent_accuracy=None if why else share,
-        always_independent=_best_constant(float_or_none(apart.mean(up[chosen].astype(np.float64))))[
-            1
-        ],
+        always_independent=_best_constant(float_or_none(apart.mean(up[chosen])))[1],
         interval=interval,
-        test=direction_test(predicted[chosen] > 0.0, up[chosen], apart),
+        test=direction_test(rises[chosen], up[chosen], apart),
         why=why,
     )
 
@@ -131,12 +131,12 @@ def probability_below(
     return below
 
 
-def _no_call(predicted: NDArray[np.float64], n_unchanged: int) -> str | None:
-    if not predicted.size and n_unchanged:
+def _no_call(n_moved: int, calls: bool, n_unchanged: int) -> str | None:
+    if not n_moved and n_unchanged:
         return "no price changed"
-    if not predicted.size:
+    if not n_moved:
         return "no window has its outcome yet"
-    if not predicted.any():
+    if not calls:
         return "it predicts no move, so it makes no call"
     return None
 
@@ -149,11 +149,8 @@ def _best_constant(
     return ("up", up) if up >= 0.5 else ("down", 1.0 - up)
 
 
-def _balanced(hit: NDArray[np.float64], up: NDArray[np.bool_], pool: Pool) -> float | None:
+def _balanced(hit: NDArray[np.bool_], up: NDArray[np.bool_], pool: Pool) -> float | None:
     if up.all() or not up.any():
         return None
-    shares = [
-        float(pool.mean(hit * kind)) / float(pool.mean(kind))
-        for kind in (up.astype(np.float64), (~up).astype(np.float64))
-    ]
+    shares = [float(pool.mean(hit & kind)) / float(pool.mean(kind)) for kind in (up, ~up)]
     return sum(shares) / 2.0

@@ -45,33 +45,36 @@ def direction_scores(
     """
     forecast = backtest.forecasts[name]
     column = forecast.column(step)
-    known = ~np.isnan(backtest.actual[:, column])
-    actual = backtest.actual[known, column]
-    predicted = forecast.median[known, column]
+    actual = backtest.actual[:, column]
+    known = ~np.isnan(actual)
     pool = backtest.pool(column).keep(known)
-    sigma = backtest.sigma[known]
     called = trend.predicted_trend(forecast, backtest.sigma, step, flat_band, thresholds)
     calls = None if called is None else called[known]
-    happened = trend.actual_trend(actual, sigma, step, flat_band)
-    by_sign = (np.sign(predicted) + trend.FLAT).astype(np.int8)
+    happened = trend.actual_trend(actual[known], backtest.sigma[known], step, flat_band)
 
     def windows(kind: Literal["crash", "spike"]) -> TailWindows | None:
         if tails is None:
             return None
+        predicted = forecast.median[known, column]
         return tail_windows(
             kind,
             float((tails.crash if kind == "crash" else tails.spike)[column]),
             step=step,
-            actual=actual,
+            actual=actual[known],
             predicted=predicted,
-            calls=by_sign if calls is None else calls,
-            sigma=sigma,
+            calls=(np.sign(predicted) + trend.FLAT).astype(np.int8) if calls is None else calls,
+            sigma=backtest.sigma[known],
             pool=pool,
         )
 
     return DirectionScores(
         step=step,
-        two_way=two_way(predicted, actual, pool, None if proves is None else proves[known]),
+        two_way=two_way(
+            forecast.median[known, column],
+            actual[known],
+            pool,
+            None if proves is None else proves[known],
+        ),
         three_way=None if calls is None else trend.three_way(calls, happened, pool),
         trend_from="sign" if calls is None else "thresholds" if not forecast.levels else "fan",
         crash=windows("crash"),

@@ -29,7 +29,7 @@ from lstmcli.evaluation.scores import Scores, score
 from lstmcli.evaluation.tails import Tails, fit_tails
 from lstmcli.evaluation.trend import Thresholds, fit_thresholds, scaled_moves
 from lstmcli.forecasting import baselines
-from lstmcli.forecasting.forecast import Forecast
+from lstmcli.forecasting.forecast import Forecast, compact
 from lstmcli.forecasting.garch import gjr_garch
 
 if TYPE_CHECKING:  # what is graded needs no network, nor PyTorch, which takes a second to import
@@ -345,7 +345,7 @@ def baseline_forecasters(
 
 def _at_steps(forecaster: Forecaster, steps: Sequence[int]) -> Forecaster:
     """Forecast one symbol at a time, so that the steps between are never held for all of them."""
-    return one_by_one(lambda each, at: forecaster([each], [at]).at(steps))
+    return one_by_one(lambda each, at: compact(forecaster([each], [at])).at(steps))
 
 
 def _cones(horizon: int, levels: Sequence[float]) -> dict[str, Forecaster]:

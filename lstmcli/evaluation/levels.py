@@ -17,7 +17,7 @@ from lstmcli.forecasting.forecast import Fan
 
 Floats = NDArray[np.float64]
 
-_CHUNK = 128
+CHUNK = 128  # windows at a time, that fit a processor's cache
 
 
 @dataclass(frozen=True)
@@ -58,39 +58,50 @@ class FanSteps:
     price: Floats
 
 
-def reduce_fan(
-    quantiles: Fan, levels: Sequence[float], actual: Floats, pool: Pool
-) -> tuple[Floats, FanSteps]:
-    """The CRPS of each window and step, (N, H), and the levels pooled.
+class FanSums:
+    """A fan that is reduced to its levels and steps, some windows at a time.
 
-    quantiles : (N, H, Q) of cumulative log moves. actual : (N, H), NaN where it has not happened
-    yet; the CRPS is NaN there. Raises ValueError when no level lies between 0.05 and 0.95.
+    actual : (N, H), NaN where it has not happened yet. Raises ValueError when no level lies between
+    0.05 and 0.95.
     """
-    known = ~np.isnan(actual)
-    weights = pool.weights(known)
-    nothing = weights.sum(axis=0) == 0.0
-    at, share = np.asarray(levels, dtype=np.float64), metrics.crps_weights(levels)
-    crps = np.empty(actual.shape)
-    means = np.zeros((4, at.size, actual.shape[1]))
-    for first in range(0, len(actual), _CHUNK):
-        rows = slice(first, first + _CHUNK)
-        fan, truth = quantiles[rows], np.where(known[rows], actual[rows], 0.0)[..., None]
-        price = np.exp(fan)
-        loss = metrics.pinball(np.exp(truth) - price, at)
-        crps[rows] = loss @ share
-        for into, values in zip(means, (loss, truth <= fan, truth < fan, price), strict=True):
-            into += np.einsum("nh,nhq->qh", weights[rows], values)
-    crps[~known] = np.nan
-    means[..., nothing] = np.nan
-    return crps, FanSteps(tuple(levels), *means)
+
+    def __init__(self, levels: Sequence[float], actual: Floats, pool: Pool) -> None:
+        self._levels, self._actual = tuple(levels), actual
+        self._weights = pool.weights(~np.isnan(actual))
+        self._share = metrics.crps_weights(levels)
+        self._means = np.zeros((4, len(levels), actual.shape[1]))
+
+    def add(self, quantiles: Fan, first: int, stop: int) -> Floats:
+        """Add the next windows, of which each call but the last gives a multiple of CHUNK.
+
+        quantiles : (N, H, Q) of cumulative log moves. Returns the CRPS of those windows, (n, H),
+        NaN like the actual.
+        """
+        levels, found = np.asarray(self._levels), np.empty((stop - first, self._actual.shape[1]))
+        for start in range(first, stop, CHUNK):
+            rows = slice(start, min(start + CHUNK, stop))
+            known = ~np.isnan(self._actual[rows])
+            fan, truth = quantiles[rows], np.where(known, self._actual[rows], 0.0)[..., None]
+            price = np.exp(fan)
+            loss = metrics.pinball(np.exp(truth) - price, levels)
+            found[start - first : rows.stop - first] = np.where(known, loss @ self._share, np.nan)
+            weights, each = self._weights[rows], (loss, truth <= fan, truth < fan, price)
+            for mean, values in zip(self._means, each, strict=True):
+                mean += np.einsum("nh,nhq->qh", weights, values)
+        return found
+
+    def steps(self) -> FanSteps:
+        """Return the levels pooled over all windows."""
+        nothing = ~self._weights.known.any(axis=0)
+        return FanSteps(self._levels, *np.where(nothing, np.nan, self._means))
 
 
 def window_crps(quantiles: Fan, levels: Sequence[float], actual: Floats) -> Floats:
-    """The mean CRPS of each window over its steps, (N,); arguments as for `reduce_fan`."""
+    """The mean CRPS of each window over its steps, (N,); quantiles (N, H, Q), actual (N, H)."""
     at, share = np.asarray(levels, dtype=np.float64), metrics.crps_weights(levels)
     found = np.empty(len(actual))
-    for first in range(0, len(actual), _CHUNK):
-        rows = slice(first, first + _CHUNK)
+    for first in range(0, len(actual), CHUNK):
+        rows = slice(first, first + CHUNK)
         error = np.exp(actual[rows])[..., None] - np.exp(quantiles[rows])
         found[rows] = (metrics.pinball(error, at) @ share).mean(axis=1)
     return found

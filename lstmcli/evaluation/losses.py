@@ -4,7 +4,7 @@ The (N, H) errors live only while one model is reduced, so that memory does not 
 of models.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 from lstmcli.errors import DataError
 from lstmcli.evaluation import metrics
 from lstmcli.evaluation.backtest import Backtest
-from lstmcli.evaluation.levels import FanSteps, reduce_fan
-from lstmcli.evaluation.pooling import by_group, by_symbol, mean_known
+from lstmcli.evaluation.levels import CHUNK, FanSteps, FanSums
+from lstmcli.evaluation.pooling import Means, by_group, mean_known
 from lstmcli.forecasting.forecast import Forecast
 
 Floats = NDArray[np.float64]
 
 # exp of a log move beyond this overflows when squared; no price has ever moved so far.
 LARGEST_MOVE = 300.0
-_CHUNK = 4096
+_MOST = 2**18  # numbers at a time
 
 
 @dataclass(frozen=True)
 class Losses:
     """Mean losses of one model; NaN where nothing has happened yet.
 
-    squared, crps : (N,) of each window, the mean over its steps.
+    squared, crps : (N,) of each window, the mean over its steps; none once they are pooled.
     path, symbols : (4,) and (S, 4) the means of `squared`, absolute and scaled errors and `crps`,
     pooled and of each symbol.
     step_squared, step_absolute, step_scaled, step_crps : (H,) of each step, pooled.
@@ -45,54 +45,47 @@ class Losses:
     step_crps: Floats | None
     fan: FanSteps | None
 
+    def pooled(self) -> "Losses":
+        """Return the same without those of each window, which are long."""
+        return replace(self, squared=np.empty(0), crps=None)
 
-def losses(
-    backtest: Backtest, name: str, scale: Floats, group: NDArray[np.intp] | None = None
-) -> Losses:
+
+def losses(backtest: Backtest, name: str, scale: Floats) -> Losses:
     """Reduce the errors of model `name`, whose forecasts `check_forecast` has found usable.
 
-    scale : (N,) MASE scale over last price of each window, NaN where unknown. group : (N,) which
-    symbol each window is of, looked up unless given.
+    scale : (N,) MASE scale over last price of each window, NaN where unknown.
     """
     forecast, actual, pool = backtest.forecasts[name], backtest.actual, backtest.pool()
-    group = by_symbol(backtest.symbol)[1] if group is None else group
-    count = int(group.max(initial=-1)) + 1
-    chunks = [slice(first, first + _CHUNK) for first in range(0, len(actual), _CHUNK)]
-    found: dict[str, tuple[Floats, Floats]] = {}  # of each window and of each step
-    fan = None
+    symbols, group = backtest.symbols
+    count, horizon = actual.shape
+    fan = None if forecast.quantiles is None else FanSums(forecast.levels, actual, pool)
+    windows = {each: np.full(count, np.nan) for each in ("squared", "absolute", "scaled", "crps")}
+    steps = {each: Means(pool, horizon) for each in windows}
 
-    def reduce(name: str, errors: Floats) -> None:
-        windows = np.empty(len(errors))
-        for rows in chunks:
-            windows[rows] = mean_known(errors[rows], axis=1)
-        found[name] = windows, pool.mean(errors)
+    def add(name: str, rows: slice, errors: Floats) -> None:
+        windows[name][rows] = mean_known(errors, axis=1)
+        steps[name].add(rows, errors)
 
-    # One (N, H) array for one loss after the other, so that memory stays flat.
-    errors = np.empty(actual.shape)
-    for rows in chunks:
-        errors[rows] = metrics.absolute_error(forecast.median[rows], actual[rows])
-    reduce("absolute", errors)
-    reduce("squared", np.square(errors, out=errors))
-    np.sqrt(errors, out=errors)  # gives back the same numbers
-    reduce("scaled", np.divide(errors, scale[:, None], out=errors))
-    del errors
-    if forecast.quantiles is not None:
-        crps, fan = reduce_fan(forecast.quantiles, forecast.levels, actual, pool)
-        reduce("crps", crps)
-        del crps
-    unknown = np.full(len(actual), np.nan), None
-    names = ("squared", "absolute", "scaled", "crps")
-    means = [found.get(each, unknown)[0] for each in names]
+    every = CHUNK * max(1, _MOST // CHUNK // horizon)
+    for first in range(0, count, every):  # so that memory stays flat
+        rows = slice(first, min(first + every, count))
+        errors = metrics.absolute_error(forecast.median[rows], actual[rows])
+        add("absolute", rows, errors)
+        add("squared", rows, np.square(errors, out=errors))
+        np.sqrt(errors, out=errors)  # gives back the same numbers
+        add("scaled", rows, np.divide(errors, scale[rows, None], out=errors))
+        if fan is not None and forecast.quantiles is not None:
+            add("crps", rows, fan.add(forecast.quantiles, first, rows.stop))
     return Losses(
-        squared=found["squared"][0],
-        crps=None if fan is None else found["crps"][0],
-        path=np.array([float(pool.mean(each)) for each in means]),
-        symbols=np.column_stack([by_group(each, group, count) for each in means]),
-        step_squared=found["squared"][1],
-        step_absolute=found["absolute"][1],
-        step_scaled=found["scaled"][1],
-        step_crps=None if fan is None else found["crps"][1],
-        fan=fan,
+        squared=windows["squared"],
+        crps=None if fan is None else windows["crps"],
+        path=np.array([float(pool.mean(each)) for each in windows.values()]),
+        symbols=np.column_stack([by_group(each, group, len(symbols)) for each in windows.values()]),
+        step_squared=steps["squared"].mean(),
+        step_absolute=steps["absolute"].mean(),
+        step_scaled=steps["scaled"].mean(),
+        step_crps=None if fan is None else steps["crps"].mean(),
+        fan=None if fan is None else fan.steps(),
     )
 
 
@@ -107,16 +100,19 @@ def check_forecast(name: str, forecast: Forecast, actual: Floats) -> None:
             where=name,
             why=f"found {forecast.median.shape}, expected {actual.shape}",
         )
-    happened = ~np.isnan(actual)
-    usable: NDArray[np.bool_] = np.abs(forecast.median) <= LARGEST_MOVE  # False for NaN
-    if forecast.quantiles is not None:
-        for q in range(len(forecast.levels)):  # a level at a time, so that memory stays flat
-            usable &= np.abs(forecast.quantiles[..., q]) <= LARGEST_MOVE
-    wrong = int(np.count_nonzero(happened & ~usable))
+    wrong, numbers = 0, actual.shape[1] * max(1, len(forecast.levels))
+    every = max(1, _MOST // numbers)
+    for first in range(0, len(actual), every):  # so that memory stays flat
+        rows = slice(first, first + every)
+        usable: NDArray[np.bool_] = np.abs(forecast.median[rows]) <= LARGEST_MOVE  # False for NaN
+        if forecast.quantiles is not None:
+            usable &= (np.abs(forecast.quantiles[rows]) <= LARGEST_MOVE).all(axis=-1)
+        wrong += int(np.count_nonzero(~np.isnan(actual[rows]) & ~usable))
     if wrong:
+        happened = int(np.count_nonzero(~np.isnan(actual)))
         raise DataError(
             "A forecast is not a usable number",
             where=name,
-            why=f"found {wrong} of {int(happened.sum())} missing, infinite or absurdly large",
+            why=f"found {wrong} of {happened} missing, infinite or absurdly large",
             next_step="Train again with a lower learning rate or gradient clipping.",
         )

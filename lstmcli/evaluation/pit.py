@@ -56,8 +56,8 @@ def pit_histogram(
     if forecast.quantiles is None or not known.any():
         return None
     edges = np.linspace(0.0, 1.0, BINS + 1)
-    rows, pool = np.flatnonzero(known), pool.keep(known)
-    weights, apart = pool.weights(np.ones((pool.size, 1), dtype=np.bool_))[:, 0], pool.apart
+    rows, pool = np.flatnonzero(known).astype(np.int32), pool.keep(known)
+    weights, apart = pool.weights(np.ones((pool.size, 1), dtype=np.bool_))[:][:, 0], pool.apart
     shares, masses = np.zeros(BINS), np.zeros(BINS)
     for first in range(0, len(rows), _CHUNK):
         part = slice(first, first + _CHUNK)

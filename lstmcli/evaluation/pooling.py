@@ -7,9 +7,16 @@ series. NaN is what has not happened yet and is left out of every mean.
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+Codes = NDArray[np.integer[Any]]
+"""Small numbers that stand for something else; of 32 bits where there are many."""
+Values = NDArray[np.float64] | NDArray[np.bool_]
+Days = NDArray[Any]
+"""Dates, or their numbers of days, which take half the memory."""
 
 
 @dataclass(frozen=True)
@@ -20,18 +27,24 @@ class Pool:
     is as long as the longest span in it (see `blocks`), and one that holds half of the symbols or
     fewer is left out of every mean and test.
 
-    cutoff, end : (N,) last date known, last date forecast.
+    cutoff, end : (N,) last date known, last date forecast; kept as numbers of days.
     symbol : (N,) numbers of the symbols; each window its own unless given.
     block : (N,) ascending with the cutoff; None where all windows are of one calendar.
     """
 
-    cutoff: NDArray[np.datetime64]
-    end: NDArray[np.datetime64]
-    symbol: NDArray[np.intp] | None = None
-    block: NDArray[np.intp] | None = None
+    cutoff: Days
+    end: Days
+    symbol: Codes | None = None
+    block: Codes | None = None
 
-    def keep(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "Pool":
+    def __post_init__(self) -> None:
+        for name in ("cutoff", "end"):
+            object.__setattr__(self, name, day_numbers(getattr(self, name)))
+
+    def keep(self, rows: NDArray[np.bool_] | Codes) -> "Pool":
         """Return the windows of a mask, or of row numbers."""
+        if rows.dtype == np.bool_ and rows.all():
+            return self
         return Pool(
             self.cutoff[rows],
             self.end[rows],
@@ -45,21 +58,32 @@ class Pool:
         return self.cutoff.size
 
     @cached_property
-    def unit(self) -> NDArray[np.intp]:
+    def unit(self) -> Codes:
         """Which observation each window is part of, (N,), in the order of time; -1 for none."""
         if self.block is None or not self.size:
-            return group_dates(self.cutoff)[1]
+            return self._dates[1]
         counted = self._held > 0 if self._is_thin else self._is_full
-        number = np.where(counted, np.cumsum(counted) - 1, -1)
-        return np.asarray(number[self.block], dtype=np.intp)
+        number = np.where(counted, np.cumsum(counted) - 1, -1).astype(np.int32)
+        return number[self.block]
+
+    @cached_property
+    def _dates(self) -> tuple[Days, Codes, Days]:
+        """The cutoff dates, which of them each window has, and their windows' last end."""
+        dates, group, last = _last_end(self.cutoff, self.end)
+        return dates, group.astype(np.int32), last
 
     @cached_property
     def _held(self) -> NDArray[np.intp]:
         """How many symbols each block holds."""
         assert self.block is not None, "only where there are blocks"
-        assert self.symbol is not None, "blocks hold symbols"
-        pairs = np.unique(np.column_stack([self.block, self.symbol]), axis=0)
-        return np.bincount(pairs[:, 0])
+        return np.bincount(self._with_symbol(self.block)[0])
+
+    def _with_symbol(self, group: Codes) -> tuple[NDArray[np.int64], Codes]:
+        """The group of each pair of group and symbol that there is; which pair each window is."""
+        assert self.symbol is not None, "blocks come with the symbols that they hold"
+        count = int(self.symbol.max(initial=0)) + 1
+        pairs, which = np.unique(group.astype(np.int64) * count + self.symbol, return_inverse=True)
+        return pairs // count, which.astype(np.int32)
 
     @cached_property
     def _is_full(self) -> NDArray[np.bool_]:
@@ -79,82 +103,137 @@ class Pool:
 
     @cached_property
     def reach(self) -> int:
-        """How many observations one window reaches across, itself included."""
-        return overlap(self.cutoff, self.end) if self.block is None else 2
+        """The `h` of the design: how many observations one window reaches across, itself included.
+
+        For one series it equals ceil(step / step_size). Losses that far apart, or further, share no
+        day. At least 1. The window of a date is the one that half of its symbols' end by: a share
+        that was halted for a year makes no window of all symbols a year longer, of which a test
+        would be wrong more often than it says.
+        """
+        if self.block is not None:
+            return 2
+        dates, group, _ = self._dates
+        counts = np.bincount(group, minlength=dates.size)
+        middle = np.cumsum(counts) - counts + counts // 2
+        first = int(self.end.min(initial=0))
+        span = int(self.end.max(initial=0)) - first + 1
+        ends = group.astype(np.int64)
+        ends *= span
+        ends += self.end - first
+        ends.sort()  # by date, and by end within each
+        reach = np.searchsorted(dates, ends[middle] % span + first) - np.arange(dates.size)
+        return max(1, int(reach.max(initial=1)))
 
     @cached_property
     def apart(self) -> NDArray[np.bool_]:
-        """The windows that count as independent, (N,)."""
-        if self.block is None:
-            return independent(self.cutoff, self.end)
-        return np.asarray(self.unit >= 0)
+        """The windows that count as independent, (N,): those that do not overlap in time.
+
+        All symbols of a chosen date are chosen, and count as one.
+        """
+        return self._is_apart[self.unit] if self.block is None else np.asarray(self.unit >= 0)
+
+    @cached_property
+    def _is_apart(self) -> NDArray[np.bool_]:
+        """Choose the first cutoff date, then each next one not before the last end so far."""
+        dates, _, last = self._dates
+        chosen, at = np.zeros(dates.size, dtype=np.bool_), 0
+        following = np.maximum(np.searchsorted(dates, last), np.arange(1, dates.size + 1)).tolist()
+        while at < dates.size:
+            chosen[at] = True
+            at = following[at]
+        return chosen
 
     @cached_property
     def n_independent(self) -> int:
         """How many observations share no day with another."""
         if self.block is None:
-            return count_dates(self.cutoff[self.apart])
+            return int(np.count_nonzero(self._is_apart))
         return 0 if not self.size or self._is_thin else self.n_units
 
-    @cached_property
-    def _pairs(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Which pair of observation and symbol each counted window is of, and each pair's unit."""
-        unit = self.unit[self.unit >= 0]
-        if self.block is None:
-            return np.arange(unit.size), unit
-        assert self.symbol is not None, "blocks come with the symbols that they hold"
-        symbol = self.symbol[self.unit >= 0]
-        pairs, which = np.unique(np.column_stack([unit, symbol]), axis=0, return_inverse=True)
-        return which.reshape(-1), pairs[:, 0]
+    @property
+    def _counted(self) -> slice | NDArray[np.bool_]:
+        """The windows that are part of an observation."""
+        return slice(None) if self.block is None else self.unit >= 0
 
-    def series(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    @cached_property
+    def groups(self) -> tuple[Codes, Codes | None]:
+        """Which values average first: those of one observation; of blocks, each symbol's in it.
+
+        Returns the group of each window, (N,), -1 for none; and the observation of each group, None
+        where these are the same.
+        """
+        if self.block is None:
+            return self.unit, None
+        counted = self.unit >= 0
+        unit, group = self.keep(counted)._with_symbol(self.unit[counted])
+        whole = np.full(self.size, -1, dtype=np.int32)
+        whole[counted] = group
+        return whole, unit
+
+    def series(self, values: Values) -> NDArray[np.float64]:
         """Average over each symbol's windows in an observation, then over its symbols.
 
         values : (N,) or (N, K), NaN where unknown. Returns (U,) or (U, K).
         """
-        pair, unit = self._pairs
-        if self.block is not None:
-            values = by_group(values[self.unit >= 0], pair, unit.size)
-        return by_group(values, unit, self.n_units)
+        if values.ndim == 2:
+            return np.column_stack([self.series(each) for each in values.T])
+        (group, unit), counted = self.groups, self._counted
+        count = self.n_units if unit is None else unit.size
+        means = by_group(values[counted], group[counted], count)
+        return means if unit is None else by_group(means, unit, self.n_units)
 
-    def by_symbol(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def by_symbol(self, values: Values) -> NDArray[np.float64]:
         """Average over each symbol's windows in each observation; (N,) to (U, S), NaN for none."""
         assert self.symbol is not None, "only a pool that knows its symbols"
-        numbers, symbol = np.unique(self.symbol, return_inverse=True)
-        counted = self.unit >= 0
-        at = self.unit[counted] * numbers.size + symbol[counted]
-        size = self.n_units * numbers.size
-        sums = np.bincount(at, values[counted], size).astype(np.float64)
-        counts = np.bincount(at, minlength=size)
-        return _ratio(sums, counts).reshape(self.n_units, numbers.size)
+        there, counted = np.bincount(self.symbol) > 0, self._counted
+        count = int(np.count_nonzero(there))
+        at = (np.cumsum(there) - 1)[self.symbol[counted]]
+        at += self.unit[counted] * np.int64(count)
+        return by_group(values[counted], at, self.n_units * count).reshape(self.n_units, count)
 
-    def mean(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def mean(self, values: Values) -> NDArray[np.float64]:
         """Average `series` over the observations, () or (K,); NaN where nothing is known."""
         return mean_known(self.series(values), axis=0)
 
-    def weights(self, known: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def weights(self, known: NDArray[np.bool_]) -> "Weights":
         """The weight of each value in its mean, for many means of values known alike.
 
         known : (N, K). Returns (N, K), 0 where not known: `mean` of such values is
         `(weights * values).sum(axis=0)`, as far as anything is known.
         """
-        counted = self.unit >= 0
-        pair, unit = self._pairs
-        weights = np.zeros(known.shape)
-        for column in range(known.shape[1]):
-            own = known[counted, column]
-            windows = np.bincount(pair, own, unit.size)
-            symbols = np.bincount(unit, windows > 0, self.n_units)
-            shares = windows[pair] * symbols[unit[pair]] * np.count_nonzero(symbols)
-            into = np.zeros(own.size)
-            np.divide(1.0, shares, out=into, where=own)
-            weights[counted, column] = into
-        return weights
+        group, unit = self.groups
+        known = known if unit is None else known & (group >= 0)[:, None]
+        shares = np.empty((self.n_units if unit is None else unit.size, known.shape[1]))
+        for column, share in enumerate(shares.T):
+            windows = np.bincount(group[known[:, column]], minlength=len(shares))
+            symbols = windows if unit is None else np.bincount(unit, windows > 0, self.n_units)
+            share[:] = windows * np.count_nonzero(symbols)
+            if unit is not None:
+                share *= symbols[unit]
+        return Weights(known, group, shares)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights of `Pool.weights`, (N, K), made as rows of them are asked for.
+
+    known : (N, K). group : (N,) which row of `shares` each window has. shares : (G, K), of which a
+    weight is one part.
+    """
+
+    known: NDArray[np.bool_]
+    group: Codes
+    shares: NDArray[np.float64]
+
+    def __getitem__(self, rows: slice) -> NDArray[np.float64]:
+        """Return the weights of some windows."""
+        known = self.known[rows]
+        return np.divide(1.0, self.shares[self.group[rows]], out=np.zeros(known.shape), where=known)
 
 
 def blocks(
-    cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64], calendar: NDArray[np.intp]
-) -> NDArray[np.intp] | None:
+    cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64], calendar: Codes
+) -> Codes | None:
     """Cut time into blocks that each calendar's windows fit into; None for a single calendar.
 
     Each block begins where the one before it ends, and is as long as the longest window, or
@@ -180,7 +259,8 @@ def blocks(
             day = day + length
         else:  # nothing for a whole block
             day = following
-    return np.searchsorted(np.array(starts), cutoff, side="right") - 1
+    found = np.searchsorted(np.array(starts), cutoff, side="right") - 1
+    return found.astype(np.int32)
 
 
 def _spans(
@@ -196,63 +276,93 @@ def _spans(
     return dates, lengths
 
 
-def phases(
-    cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64], calendar: NDArray[np.intp]
-) -> NDArray[np.intp]:
+def phases(cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64], calendar: Codes) -> Codes:
     """Number the chains of windows that do not overlap: each calendar's cutoffs taken in turn.
 
     cutoff, end, calendar : (N,). Returns (N,) from 0 to one less than a window's reach.
     """
-    found = np.zeros(cutoff.size, dtype=np.intp)
+    found = np.zeros(cutoff.size, dtype=np.int32)
     for each in np.unique(calendar):
         own = calendar == each
-        found[own] = group_dates(cutoff[own])[1] % overlap(cutoff[own], end[own])
+        pool = Pool(cutoff[own], end[own])
+        found[own] = pool.unit % pool.reach
     return found
 
 
-def by_group(
-    values: NDArray[np.float64], group: NDArray[np.intp], count: int
-) -> NDArray[np.float64]:
-    """Average over the members of each group 0..count - 1, of which none is empty.
+class Means:
+    """The means of each observation of values that come some windows at a time.
 
-    values : (N,) or (N, K). group : (N,). Returns (count,) or (count, K), NaN where nothing is
-    known.
+    They are those of all at once to the last digit, which hangs on the order of the sums.
     """
-    sums = np.empty((count, *values.shape[1:]))
-    counts = np.empty(sums.shape)
-    counts[...] = np.bincount(group, minlength=count).reshape(count, *(1,) * (values.ndim - 1))
-    for column in np.ndindex(values.shape[1:]):
-        own = values[:, *column]
-        known = ~np.isnan(own)
-        if not known.all():
-            own = np.where(known, own, 0.0)
-            counts[:, *column] = np.bincount(group, known, count)
-        sums[:, *column] = np.bincount(group, own, count)
-    return _ratio(sums, counts)
+
+    def __init__(self, pool: Pool, columns: int) -> None:
+        self._pool, (self._group, self._unit) = pool, pool.groups
+        count = pool.n_units if self._unit is None else self._unit.size
+        self._sums, self._known = np.zeros((2, columns, count))
+
+    def add(self, rows: slice, values: Values) -> None:
+        """Add the values of some windows, (n, K), NaN where unknown."""
+        group = self._group[rows]
+        if self._unit is not None:
+            values, group = values[group >= 0], group[group >= 0]
+        units = np.arange(self._sums.shape[1], dtype=np.int32)
+        for own, sums, counts in zip(values.T, self._sums, self._known, strict=True):
+            known = ~np.isnan(own)
+            counts += np.bincount(group[known], minlength=units.size)
+            # Go on from the sums so far, in the order of the values.
+            all_groups = np.concatenate([units, group[known]])
+            sums[:] = np.bincount(all_groups, np.concatenate([sums, own[known]]), units.size)
+
+    def series(self) -> NDArray[np.float64]:
+        """Return the means, (U, K); NaN where nothing is known."""
+        # One row after another, as sums over them are taken.
+        means = np.ascontiguousarray(_ratio(self._sums, self._known).T)
+        if self._unit is None:
+            return means
+        return np.column_stack([by_group(each, self._unit, self._pool.n_units) for each in means.T])
+
+    def mean(self) -> NDArray[np.float64]:
+        """Average over the observations, (K,)."""
+        return mean_known(self.series(), axis=0)
+
+
+def by_group(values: Values, group: Codes, count: int) -> NDArray[np.float64]:
+    """Average over the members of each group 0..count - 1; (N,) to (count,), NaN for none known."""
+    known = ~np.isnan(values)
+    if not known.all():
+        values, group = values[known], group[known]
+    sums = np.bincount(group, values, count).astype(np.float64, copy=False)
+    return _ratio(sums, np.bincount(group, minlength=count))
 
 
 def group_dates(
-    dates: NDArray[np.datetime64],
-) -> tuple[NDArray[np.datetime64], NDArray[np.intp]]:
+    dates: Days,
+) -> tuple[Days, NDArray[np.intp]]:
     """The distinct dates, ascending, and which of them each row has, (N,).
 
     As np.unique says, without its sorting: days are whole numbers that lie close together.
     """
-    if not dates.size or dates.dtype != np.dtype("datetime64[D]"):
+    if not dates.size or dates.dtype not in ("datetime64[D]", "int32"):
         return np.unique(dates, return_inverse=True)
-    days = dates.view(np.int64)
+    days = dates if dates.dtype == np.int32 else dates.view(np.int64)
     first = days.min()
     there = np.bincount(days - first) > 0
     return (first + np.flatnonzero(there)).astype(dates.dtype), (np.cumsum(there) - 1)[days - first]
 
 
-def by_symbol(symbol: NDArray[np.str_]) -> tuple[list[str], NDArray[np.intp]]:
+def day_numbers(dates: Days) -> Codes:
+    """Return days since 1970, in half the memory of dates."""
+    return dates if dates.dtype == np.int32 else dates.astype("datetime64[D]").astype(np.int32)
+
+
+def by_symbol(symbol: NDArray[np.str_]) -> tuple[list[str], Codes]:
     """The symbols in the order given, and which of them each row belongs to, (N,)."""
-    names, first, group = np.unique(symbol, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    place = np.empty_like(order)
-    place[order] = np.arange(order.size)
-    return names[order].tolist(), place[group]
+    # Rows of one symbol mostly follow one another: to sort them all takes far longer.
+    starts = np.flatnonzero(np.append(True, symbol[1:] != symbol[:-1])[: symbol.size])
+    numbers: dict[str, int] = {}
+    codes = [numbers.setdefault(each, len(numbers)) for each in symbol[starts].tolist()]
+    lengths = np.diff(np.append(starts, symbol.size))
+    return list(numbers), np.repeat(np.array(codes, dtype=np.int32), lengths)
 
 
 def mean_known(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
@@ -261,42 +371,9 @@ def mean_known(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     return _ratio(np.where(known, values, 0.0).sum(axis=axis), known.sum(axis=axis))
 
 
-def independent(cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64]) -> NDArray[np.bool_]:
-    """Choose the rows whose forecast windows do not overlap in time.
-
-    The first cutoff date is taken, then each time the first one that is not before the last end of
-    the windows taken so far. All symbols of a chosen date are chosen, and count as one.
-
-    cutoff : (N,) last date known. end : (N,) last date forecast. Returns (N,).
-    """
-    dates, group, last = _last_end(cutoff, end)
-    chosen = np.zeros(dates.size, dtype=np.bool_)
-    at = 0
-    while at < dates.size:
-        chosen[at] = True
-        at = max(at + 1, int(np.searchsorted(dates, last[at])))
-    return np.asarray(chosen[group])
-
-
 def count_dates(cutoff: NDArray[np.datetime64]) -> int:
     """The number of distinct cutoff dates."""
     return group_dates(cutoff)[0].size
-
-
-def overlap(cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64]) -> int:
-    """The `h` of the design: how many cutoff dates one window reaches across, itself included.
-
-    For one series it equals ceil(step / step_size). Losses at cutoffs that far apart, or further,
-    share no day. At least 1. The window of a date is the one that half of its symbols' end by: a
-    share that was halted for a year makes no window of all symbols a year longer, of which a test
-    would be wrong more often than it says.
-    """
-    dates, group = group_dates(cutoff)
-    counts = np.bincount(group, minlength=dates.size)
-    middle = np.cumsum(counts) - counts + counts // 2
-    typical = end[np.lexsort((end, group))][middle]
-    reach = np.searchsorted(dates, typical) - np.arange(dates.size)
-    return max(1, int(reach.max(initial=1)))
 
 
 def float_or_none(value: NDArray[np.float64] | float) -> float | None:
@@ -305,14 +382,13 @@ def float_or_none(value: NDArray[np.float64] | float) -> float | None:
     return None if np.isnan(number) else number
 
 
-def _last_end(
-    cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64]
-) -> tuple[NDArray[np.datetime64], NDArray[np.intp], NDArray[np.datetime64]]:
+def _last_end(cutoff: Days, end: Days) -> tuple[Days, NDArray[np.intp], Days]:
     """The distinct cutoff dates, which of them each row has, and their windows' last end."""
     dates, group = group_dates(cutoff)
     last = dates.astype(end.dtype)
     # As whole numbers, for which numpy is quick.
-    np.maximum.at(last.view(np.int64), group, end.view(np.int64))
+    number = np.int32 if end.dtype == np.int32 else np.int64
+    np.maximum.at(last.view(number), group, end.view(number))
     return dates, group, last
 
 

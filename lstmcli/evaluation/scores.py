@@ -23,10 +23,10 @@ from lstmcli.evaluation.comparisons import (
     Loss,
     LossTest,
     Pair,
+    Shown,
     SkillIntervals,
+    of_windows,
     pairwise,
-    reduced_losses,
-    skill_intervals,
     whole_windows,
 )
 from lstmcli.evaluation.direction_scores import DirectionScores
@@ -43,11 +43,12 @@ from lstmcli.evaluation.losses import Losses, check_forecast, losses
 from lstmcli.evaluation.movement import Movement, movement
 from lstmcli.evaluation.phases import Phase, reported_steps, with_phases
 from lstmcli.evaluation.pit import PitHistogram
-from lstmcli.evaluation.pooling import by_symbol, count_dates, independent
+from lstmcli.evaluation.pooling import Pool, by_symbol, count_dates
 from lstmcli.evaluation.symbol_tests import SymbolTest, symbol_tests
 from lstmcli.evaluation.tails import Tails
 from lstmcli.evaluation.trend import Thresholds
 
+_SymbolTests = tuple[dict[str, SymbolTest], dict[str, SymbolTest]]
 HEADLINE_STEPS = (1, 5, 20, 50)
 PAST_MOVES = "scaled_climatology"
 AGAINST = ("naive", "drift", "seasonal_naive", PAST_MOVES)
@@ -165,18 +166,27 @@ def score(
         )
     at = reported_steps(backtest.steps, steps)
     base = dict(enumerate(base_rates, start=1))
-    symbols, group = by_symbol(backtest.symbol)
+    symbols, group = backtest.symbols
     scale = np.array([mase_scales.get(symbol) or np.nan for symbol in symbols])[group]
+    scale /= backtest.last_close
     against = tuple(name for name in against if name in backtest.forecasts)
     known, fitted = {} if longer is None else _at_steps(longer), thresholds or {}
     reduced: dict[str, Losses] = {}
     at_steps: dict[str, tuple[AtStep, ...]] = {}
     movements: dict[str, Movement] = {}
+    tests: dict[str, _SymbolTests] = {}
     proves = None if in_training is None or not in_training.any() else ~in_training
-    if proves is not None:
-        decides = proves if decides is None else decides & proves
-    n_independent = _count_independent(backtest, decides, further)
-    for name in backtest.forecasts:
+    shown, rows = Shown(backtest), whole_windows(backtest)
+    for each in (decides, proves):
+        rows &= True if each is None else each
+    evidence = Evidence(
+        of_windows(backtest, rows, {}, {}).join([each.losses for each in further]),
+        SIGNIFICANT / (n_judged or max(1, len(networks))),
+    )
+    # One model after another, so that memory does not grow with their number; those first that
+    # symbols are tested against.
+    rivals = [name for name in ("naive", PAST_MOVES) if name in backtest.forecasts]
+    for name in dict.fromkeys([*rivals, *backtest.forecasts]):
         own = backtest.only(name)
         check_forecast(name, own.forecasts[name], backtest.actual)
         sound = own if proves is None else own.keep(proves)
@@ -188,33 +198,38 @@ def score(
             )
             for step in at
         )
-        reduced[name] = losses(own, name, scale / backtest.last_close, group)
+        reduced[name] = losses(own, name, scale)
         movements[name] = movement(
             sound.forecasts[name].median,
             sound.actual,
             sound.last_close,
             group if proves is None else group[proves],
-            n_independent,
+            evidence.pool.n_independent,
         )
         del own, sound, wide
-    evidence = Evidence(
-        reduced_losses(backtest, reduced, decides).join([each.losses for each in further]),
-        SIGNIFICANT / (n_judged or max(1, len(networks))),
-    )
-    intervals = {} if generator is None else skill_intervals(backtest, reduced, generator)
-    models = _models(backtest, reduced, evidence, against, at_steps, intervals, movements)
-    some: NDArray[np.bool_] = np.any(~np.isnan(backtest.actual), axis=1)
-    dates = backtest.cutoff[some]
+        shown.add(name, reduced[name])
+        _add(evidence, name, reduced[name], rows, further)
+        reduced[name] = reduced[name].pooled()
+        tests[name] = (
+            symbol_tests(evidence, "squared", name, "naive"),
+            symbol_tests(evidence, "crps", name, PAST_MOVES),
+        )
+        if name not in rivals:
+            evidence.drop(name)
+    reduced = {name: reduced[name] for name in backtest.forecasts}
+    intervals = {} if generator is None else shown.skill_intervals(generator)
+    models = _models(backtest, reduced, evidence, against, at_steps, intervals, movements, tests)
+    dates = backtest.cutoff[shown.some]
     return Scores(
         model=model,
         against=against,
         horizon=at[-1],
         n_symbols=len(symbols),
-        n_windows=int(some.sum()),
+        n_windows=dates.size,
         n_cutoffs=count_dates(dates),
         n_independent=evidence.pool.n_independent,
         n_deciding=evidence.pool.size,
-        calendars=_calendars(backtest, some),
+        calendars=_calendars(backtest, shown.some),
         first_cutoff=str(dates.min()) if dates.size else None,
         last_cutoff=str(dates.max()) if dates.size else None,
         flat_band=flat_band,
@@ -236,9 +251,10 @@ def _models(
     at_steps: Mapping[str, tuple[AtStep, ...]],
     intervals: SkillIntervals,
     movements: Mapping[str, Movement],
+    tests: Mapping[str, _SymbolTests],
 ) -> dict[str, ModelScores]:
     paths = path_scores(reduced, against)
-    symbols = symbol_scores(reduced, against, by_symbol(backtest.symbol)[0])
+    symbols = symbol_scores(reduced, against, backtest.symbols[0])
     found = {}
     for name, each in reduced.items():
         at = at_steps[name]
@@ -253,8 +269,8 @@ def _models(
             crps_tests=evidence.tests("crps", name, reduced),
             skill_intervals=_intervals(intervals, "squared", name, path.skill),
             crps_skill_intervals=_intervals(intervals, "crps", name, path.crps_skill),
-            symbol_tests=symbol_tests(evidence, "squared", name, "naive"),
-            symbol_crps_tests=symbol_tests(evidence, "crps", name, PAST_MOVES),
+            symbol_tests=tests[name][0],
+            symbol_crps_tests=tests[name][1],
             levels=() if each.fan is None else level_scores(each.fan, columns),
             bands=tuple(band for one in at for band in one.bands),
             pit=tuple(one.pit for one in at if one.pit is not None),
@@ -265,13 +281,20 @@ def _models(
     return found
 
 
-def _count_independent(
-    backtest: Backtest, decides: NDArray[np.bool_] | None, further: Sequence[Phase]
-) -> int:
-    """Count the observations of the evidence that share no day."""
-    return Evidence(
-        reduced_losses(backtest, {}, decides).join([each.losses for each in further])
-    ).pool.n_independent
+def _add(
+    evidence: Evidence,
+    name: str,
+    reduced: Losses,
+    rows: NDArray[np.bool_],
+    further: Sequence[Phase],
+) -> None:
+    """Add what one model loses on the windows that decide, those of further phases behind them."""
+    others = [each.losses for each in further]
+    squared = [reduced.squared[rows], *(each.squared[name] for each in others)]
+    evidence.add("squared", name, np.concatenate(squared))
+    if reduced.crps is not None:
+        crps = [reduced.crps[rows], *(each.crps[name] for each in others)]
+        evidence.add("crps", name, np.concatenate(crps))
 
 
 def _calendars(backtest: Backtest, some: NDArray[np.bool_]) -> tuple[CalendarCount, ...]:
@@ -289,7 +312,7 @@ def _calendars(backtest: Backtest, some: NDArray[np.bool_]) -> tuple[CalendarCou
             CalendarCount(
                 symbols=tuple(by_symbol(backtest.symbol[own])[0]),
                 n_windows=int((own & some).sum()),
-                n_independent=count_dates(cutoff[independent(cutoff, end)]),
+                n_independent=Pool(cutoff, end).n_independent,
             )
         )
     return tuple(found)

@@ -17,6 +17,7 @@ from lstmcli.evaluation.pooling import Pool, mean_known
 Floats = NDArray[np.float64]
 ASYMPTOTIC = 100  # windows from which the normal is a guide
 _PERMUTATIONS = 4999
+_ROWS = 256  # of a square table at a time
 
 
 @dataclass(frozen=True)
@@ -87,20 +88,29 @@ def direction_test(
     if n == pool.size:
         test = fisher_exact if n < ASYMPTOTIC else pesaran_timmermann
         return test(predicted_up, actual_up)
-    x, y = (pool.by_symbol(each.astype(np.float64)) for each in (predicted_up, actual_up))
+    x, y = (pool.by_symbol(each) for each in (predicted_up, actual_up))
     if not _varies(x):
         return _undefined(name, n, "each symbol has the same answer every time")
     if not _varies(y):
         return _undefined(name, n, "the outcome of each symbol was the same every time")
-    return _permutation(name, x - np.nanmean(x), y - np.nanmean(y))
+    return _permutation(name, x, y)
 
 
 def _permutation(name: str, x: Floats, y: Floats) -> SignificanceTest:
-    """Permute the dates of y against those of x, (U, S) each, NaN where a symbol has no window."""
-    known_x, known_y = (~np.isnan(each) for each in (x, y))
-    products = np.where(known_x, x, 0.0) @ np.where(known_y, y, 0.0).T
-    counts = known_x.astype(np.float64) @ known_y.T
-    agreement = np.divide(products, counts, out=np.zeros(counts.shape), where=counts > 0)  # (U, U)
+    """Permute the dates of y against those of x, (U, S) each, NaN where a symbol has no window.
+
+    Both are overwritten, since they are long.
+    """
+    known = [~np.isnan(each) for each in (x, y)]
+    for each, own in zip((x, y), known, strict=True):
+        each -= np.nanmean(each)
+        each[~own] = 0.0
+    agreement = x @ y.T  # (U, U)
+    x[:], y[:] = known
+    for first in range(0, len(x), _ROWS):  # so that memory stays flat
+        counts = x[first : first + _ROWS] @ y.T
+        each = agreement[first : first + _ROWS]
+        np.divide(each, counts, out=each, where=counts > 0)  # else it is 0
     found, generator, at = float(np.trace(agreement)), np.random.default_rng(0), np.arange(len(x))
     drawn = np.array(
         [agreement[at, generator.permutation(len(x))].sum() for _ in range(_PERMUTATIONS)]
@@ -178,7 +188,8 @@ def _no_direction_test(
 
 def _varies(values: Floats) -> bool:
     """Whether any symbol's values change from date to date, (U, S) with NaN for none."""
-    return bool(np.nanmax(np.abs(values - mean_known(values, axis=0))) > 1e-9)
+    apart = values - mean_known(values, axis=0)
+    return bool((np.abs(apart, out=apart) > 1e-9).any())
 
 
 def _bernoulli_log_likelihood(hits: int, n: int, p: float) -> float:

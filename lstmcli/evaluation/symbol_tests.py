@@ -6,8 +6,8 @@ Romano & Wolf 2005): the chance that any symbol is named by luck is the level.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from lstmcli.evaluation.comparisons import Evidence, Loss
 from lstmcli.evaluation.distributions import student_t_quantile
 from lstmcli.evaluation.intervals import MIN_WINDOWS, hac_standard_error
-from lstmcli.evaluation.pooling import Pool
 from lstmcli.evaluation.significance import too_few
 
 _RESAMPLES = 2000
+_SLICE = 200  # resamples at a time, so that memory stays flat
 _SEED = 0  # the same forecasts give the same p-values
 _NORMAL = 1.959963984540054  # 97.5 % quantile of the standard normal
 
@@ -47,7 +47,7 @@ def symbol_tests(evidence: Evidence, loss: Loss, name: str, rival: str) -> dict[
     pool = evidence.pool
     gains = pool.by_symbol(known[rival] - known[name])  # (U, S)
     means, errors = _statistics(gains, pool.reach)
-    counts = [_own_windows(pool, s) for s in range(len(evidence.symbols))]
+    counts = evidence.own_windows
     # Of a new listing's few windows the error is known too poorly: it would win by luck.
     errors[np.array(counts) < MIN_WINDOWS] = np.nan
     largest = _largest(gains, means, errors, pool.reach)
@@ -64,11 +64,6 @@ def symbol_tests(evidence: Evidence, loss: Loss, name: str, rival: str) -> dict[
     return found
 
 
-def _own_windows(pool: Pool, number: int) -> int:
-    """Count the independent windows of one symbol."""
-    return pool.keep((pool.symbol == number) & (pool.unit >= 0)).n_independent
-
-
 def _statistics(
     gains: NDArray[np.float64], reach: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -83,14 +78,15 @@ def _statistics(
     return means, errors
 
 
-@lru_cache(maxsize=4)
-def _resamples(n: int, block: int) -> NDArray[np.float64]:
-    """How often each of n observations is drawn, in circular blocks, (B, n)."""
+def _resamples(n: int, block: int) -> Iterator[NDArray[np.float64]]:
+    """Yield how often each of n observations is drawn, in circular blocks, (b, n) of B in all."""
     starts = np.random.default_rng(_SEED).integers(0, n, size=(_RESAMPLES, math.ceil(n / block)))
-    rows = (starts[:, :, None] + np.arange(block)).reshape(_RESAMPLES, -1)[:, :n] % n
-    times = np.zeros((_RESAMPLES, n))
-    np.add.at(times, (np.arange(_RESAMPLES)[:, None], rows), 1.0)
-    return times
+    for first in range(0, _RESAMPLES, _SLICE):
+        some = starts[first : first + _SLICE, :, None]
+        rows = (some + np.arange(block)).reshape(len(some), -1)[:, :n] % n
+        rows += n * np.arange(len(some))[:, None]
+        times = np.bincount(rows.ravel(), minlength=len(some) * n)
+        yield times.reshape(len(some), n).astype(np.float64)
 
 
 def _largest(
@@ -111,11 +107,14 @@ def _largest(
     centred = np.where(known, gains[:, tested] - means[tested], 0.0)
     n, block = len(gains), 1 if reach == 1 else 2 * reach
     drawn = math.ceil(n / block)
-    times = _resamples(n, block)
-    count = times @ known
-    resampled = np.divide(times @ centred, count, out=np.zeros(count.shape), where=count > 0)
+    largest, all_known, weights = [], bool(known.all()), known.astype(np.float64)
+    for times in _resamples(n, block):
+        sums = times @ centred
+        count = np.full(sums.shape, float(n)) if all_known else times @ weights
+        resampled = np.divide(sums, count, out=np.zeros(count.shape), where=count > 0)
+        largest.append((resampled / errors[tested]).max(axis=1))
     wider = student_t_quantile(0.95, max(1, drawn - 1)) / _NORMAL
     wider *= math.sqrt(drawn / max(1.0, drawn - 1.0))
     if reach > 1:  # blocks of two reaches see five sixths of the variance of overlapping windows
         wider *= math.sqrt(6.0 / 5.0)
-    return np.asarray((resampled / errors[tested]).max(axis=1) * wider)
+    return np.concatenate(largest) * wider

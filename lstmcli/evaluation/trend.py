@@ -112,8 +112,10 @@ def actual_trend(
 ) -> Classes:
     """Class of each actual move, (N,): flat when |move| < flat_band * sigma * sqrt(step)."""
     bound = flat_band * sigma * np.sqrt(step)
-    moved = np.where(actual > 0.0, UP, np.where(actual < 0.0, DOWN, FLAT))
-    return np.where(np.abs(actual) < bound, FLAT, moved).astype(np.int8)
+    moved = np.where(
+        actual > 0.0, np.int8(UP), np.where(actual < 0.0, np.int8(DOWN), np.int8(FLAT))
+    )
+    return np.where(np.abs(actual) < bound, np.int8(FLAT), moved)
 
 
 def predicted_trend(
@@ -151,14 +153,13 @@ def three_way(predicted: Classes, actual: Classes, pool: Pool) -> ThreeWay | Non
     """Score called against actual trends, (N,) each; None when there is no window."""
     if not actual.size:
         return None
-    confusion = np.zeros((3, 3), dtype=np.int64)
-    np.add.at(confusion, (actual, predicted), 1)
+    confusion = np.bincount(3 * actual + predicted, minlength=9).reshape(3, 3)
     happened = confusion.sum(axis=1)
     recall = np.diag(confusion)[happened > 0] / happened[happened > 0]
-    constant = [float(pool.mean((actual == kind).astype(np.float64))) for kind in range(3)]
+    constant = [float(pool.mean(actual == kind)) for kind in range(3)]
     best = int(np.argmax(constant))
     return ThreeWay(
-        accuracy=float(pool.mean((predicted == actual).astype(np.float64))),
+        accuracy=float(pool.mean(predicted == actual)),
         balanced_accuracy=float(recall.mean()),
         always=CLASSES[best],
         always_accuracy=constant[best],

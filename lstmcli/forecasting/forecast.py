@@ -5,7 +5,7 @@ they are kept as what they are made of, and a part is made when it is asked for.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,7 +29,8 @@ class Fan(Protocol):
 class ScaledFan:
     """A fan of windows i, steps h, levels q that is scale[i] * root[h] * table[kind[i], h, q].
 
-    scale, kind : (N,). root : (H,). table : (K, H, Q), of less precision where that is enough.
+    scale, kind : (N,). root : (H,). table : (K, H, Q), of less precision where that is enough; or
+    (K, H), of a single level.
     """
 
     scale: Floats
@@ -42,16 +43,23 @@ class ScaledFan:
         """N, H and Q."""
         return len(self.scale), *self.table.shape[1:]
 
+    def level(self, number: int) -> "ScaledFan":
+        """Return one of its levels, (N, H)."""
+        return ScaledFan(self.scale, self.kind, self.root, self.table[..., number])
+
     def __getitem__(self, index: Any, /) -> Floats:
         """Return a part as an array of float64."""
         rows, *rest = index if isinstance(index, tuple) else (index,)
         if rows is Ellipsis:
-            rows, rest = slice(None), [slice(None)] * (2 - len(rest)) + rest
+            rows, rest = slice(None), [slice(None)] * (self.table.ndim - 1 - len(rest)) + rest
         part = self.table[:, *rest]
-        root = np.broadcast_to(self.root[:, None], self.table.shape[1:])[*rest]
+        root = self.root.reshape(-1, *(1,) * (self.table.ndim - 2))
+        root = np.broadcast_to(root, self.table.shape[1:])[*rest]
         scale = np.asarray(self.scale[rows])
         scale = scale.reshape(*scale.shape, *(1,) * (part.ndim - 1))
-        return np.asarray(scale * root * part[self.kind[rows]])
+        found = scale * root
+        found *= part[self.kind[rows]]  # in place, since there may be very many
+        return np.asarray(found)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Floats:
         """Return the whole of it."""
@@ -65,7 +73,7 @@ class Forecast:
     `median[i, column(h)]` uses rows up to cutoff i and none after; the price forecast for step h is
     `last_close[i] * exp(median[i, column(h)])`.
 
-    median : (N, H).
+    median : (N, H); of very many windows what is indexed like an array.
     quantiles : (N, H, Q), or None for a point forecast.
     levels : the Q probability levels, ascending; empty for a point forecast.
     spread : (N, H) standard deviation of the median over the members of an ensemble, else None.
@@ -101,14 +109,9 @@ class Forecast:
         first, *others = (self.column(step) for step in steps)
         adjoin = others == list(range(first + 1, first + 1 + len(others)))
         columns = slice(first, first + len(steps)) if adjoin else [first, *others]
-        fan = self.quantiles
-        if isinstance(fan, ScaledFan):
-            fan = ScaledFan(fan.scale, fan.kind, fan.root[columns], fan.table[:, columns])
-        elif fan is not None:
-            fan = fan[:, columns]
+        fan = None if self.quantiles is None else _at(self.quantiles, columns)
         spread = None if self.spread is None else self.spread[:, columns]
-        median = _part(self.median, (slice(None), columns))
-        return Forecast(median, fan, self.levels, spread, tuple(steps))
+        return Forecast(_at(self.median, columns), fan, self.levels, spread, tuple(steps))
 
 
 def join_forecasts(parts: Iterable[Forecast], count: int) -> Forecast:
@@ -117,38 +120,55 @@ def join_forecasts(parts: Iterable[Forecast], count: int) -> Forecast:
     Each part is copied as it comes, so that no more than one is held with the whole.
     """
     first, done = None, 0
-    scaled: list[ScaledFan] = []
+    scaled: tuple[list[ScaledFan], list[ScaledFan]] = [], []  # medians and fans
     whole: list[Floats | None] = []
     for part in parts:
         first = part if first is None or not done else first
-        if not len(part.median):
+        if not part.median.shape[0]:
             continue
-        fan = part.quantiles
-        is_scaled = fan is None or isinstance(fan, ScaledFan)
-        arrays = (
-            None if _is_constant(part.median) else part.median,
-            None if is_scaled else np.asarray(fan),
-            part.spread,
-        )
+        made: tuple[Any, Any] = part.median, part.quantiles
+        for each, those in zip(made, scaled, strict=True):
+            those += [each] if isinstance(each, ScaledFan) else []
+        median, fan = (None if isinstance(each, ScaledFan) else each for each in made)
+        median = None if _is_constant(median) else median
+        arrays = median, None if fan is None else np.asarray(fan), part.spread
         if not done:
             shapes = [each if each is None else (count, *each.shape[1:]) for each in arrays]
             whole = [each if each is None else np.empty(each) for each in shapes]
+        stop = done + part.median.shape[0]
         for into, given in zip(whole, arrays, strict=True):
             assert (into is None) == (given is None), "forecasts of different kinds"
             if into is not None:
-                into[done : done + len(part.median)] = given
-        if isinstance(fan, ScaledFan):
-            scaled.append(fan)
-        done += len(part.median)
+                into[done:stop] = given
+        done = stop
     if first is None or done != count:
         raise ValueError(f"{done} of {count} forecasts")
     if not count:
         return first
-    median, quantiles, spread = whole
+    joined: list[Any] = [
+        _join_scaled(those) if those else array
+        for those, array in zip(scaled, whole[:2], strict=True)
+    ]
+    median, quantiles = joined
     if median is None:
-        median = _constant(first.median, count, len(first.steps))
-    joined = _join_scaled(scaled) if scaled else quantiles
-    return Forecast(median, joined, first.levels, spread, first.steps)
+        median = np.broadcast_to(first.median[:1, :1], (count, len(first.steps)))
+    return Forecast(median, quantiles, first.levels, whole[2], first.steps)
+
+
+def compact(forecast: Forecast) -> Forecast:
+    """Keep the medians too as what they are made of: a level of the fan, or one path for all."""
+    median, fan = forecast.median, forecast.quantiles
+    if _is_constant(median):
+        return forecast
+    made: Any = median
+    if isinstance(fan, ScaledFan):
+        made = fan.level(forecast.levels.index(0.5))
+    elif fan is None:
+        count, horizon = median.shape
+        kind = np.arange(count, dtype=np.int32) * bool((median != median[:1]).any())
+        table = median[: int(kind.max(initial=0)) + 1]
+        made = ScaledFan(np.broadcast_to(1.0, count), kind, np.ones(horizon), table)
+    return replace(forecast, median=made)
 
 
 def _join_scaled(fans: Sequence[ScaledFan]) -> ScaledFan:
@@ -161,17 +181,21 @@ def _join_scaled(fans: Sequence[ScaledFan]) -> ScaledFan:
     )
 
 
-def _part(values: Floats, index: Any) -> Floats:
+def _part(values: Any, index: Any) -> Any:
     """Return a part, in which one number stays one number."""
     part = values[index]
     return np.broadcast_to(values[:1, :1], part.shape) if _is_constant(values) else part
 
 
-def _is_constant(values: Floats) -> bool:
+def _at(values: Any, columns: slice | list[int]) -> Any:
+    """Return some steps of a median or a fan, as short as it was."""
+    if isinstance(values, ScaledFan):
+        return ScaledFan(values.scale, values.kind, values.root[columns], values.table[:, columns])
+    return _part(values, (slice(None), columns))
+
+
+def _is_constant(values: Any) -> bool:
     """Whether it is one number, which takes no more memory than that."""
+    if not isinstance(values, np.ndarray):
+        return False
     return values.size > 0 and not any(values.strides)
-
-
-def _constant(values: Floats, windows: int, steps: int) -> Floats:
-    """Return that number as medians (N, H)."""
-    return np.broadcast_to(values[:1, :1], (windows, steps))

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from lstmcli.evaluation.backtest import Forecaster, one_by_one, run_backtest
-from lstmcli.evaluation.levels import reduce_fan
+from lstmcli.evaluation.levels import window_crps
 from lstmcli.forecasting import baselines
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import series_for
@@ -83,7 +83,7 @@ def one_span(year: int, overrides: list[str], loaded: list[Prices]) -> list[list
     }
     found = run_backtest(plan.series, cutoffs, forecasters, horizon=50, context_length=250)
     score = {
-        name: reduce_fan(each.quantiles, each.levels, found.actual, found.cutoff)[0].mean(axis=1)
+        name: window_crps(each.quantiles, each.levels, found.actual)
         for name, each in found.forecasts.items()
         if each.quantiles is not None
     }

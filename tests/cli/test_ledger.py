@@ -260,7 +260,7 @@ def test_daily_forecasts_are_graded_as_the_backtest_from_the_same_cutoffs(fan_ho
             assert ours.quantiles is not None
             assert np.allclose(ours.quantiles, theirs.quantiles, rtol=6e-5, atol=1e-7)
         else:
-            assert ours.median.tobytes() == theirs.median.tobytes(), name
+            assert np.array_equal(ours.median, theirs.median), name
     assert (found.backtest.dates == expected.dates).all()
     assert found.backtest.actual.tobytes() == expected.actual.tobytes()
     assert found.backtest.sigma.tobytes() == expected.sigma.tobytes()

@@ -8,10 +8,9 @@ import pytest
 from lstmcli.evaluation.comparisons import (
     Evidence,
     LossTest,
+    Shown,
     pairwise,
     path_losses,
-    reduced_losses,
-    skill_intervals,
 )
 from lstmcli.evaluation.error_scores import path_scores
 from lstmcli.evaluation.intervals import bootstrap_skills
@@ -24,7 +23,7 @@ from tests.evaluation.test_scores import panel
 def everything(backtest):
     reduced = {name: losses(backtest, name, np.ones(120)) for name in backtest.forecasts}
     paths = path_scores(reduced, ("naive", "drift"))
-    return reduced, paths, Evidence(reduced_losses(backtest, reduced, None))
+    return reduced, paths, Evidence(path_losses(backtest))
 
 
 def test_each_network_meets_every_other_once_and_every_baseline():
@@ -97,7 +96,10 @@ def test_a_claim_needs_the_test_and_the_same_sign_in_every_phase(p, statistic, s
 def test_intervals_are_drawn_for_every_pair_in_blocks_twice_as_long_as_a_window():
     backtest = panel(n_symbols=1, n_cutoffs=120, step_size=1)
     reduced, _, _ = everything(backtest)
-    found = skill_intervals(backtest, reduced, np.random.default_rng(3))
+    shown = Shown(backtest)
+    for name, each in reduced.items():
+        shown.add(name, each)
+    found = shown.skill_intervals(np.random.default_rng(3))
     assert len(found) == 4 * 3 + 2 * 1
     alone = bootstrap_skills(
         {name: each.squared for name, each in reduced.items()},

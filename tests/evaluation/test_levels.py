@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from lstmcli.evaluation.levels import level_scores, reduce_fan, step_bands, window_crps
+from lstmcli.evaluation.levels import FanSums, level_scores, step_bands, window_crps
 from lstmcli.evaluation.metrics import absolute_error
 from lstmcli.evaluation.pooling import Pool
 
@@ -15,6 +15,12 @@ DAY = np.datetime64("2020-01-01")
 def pinball(quantile, actual, level):
     over = np.exp(actual) - np.exp(quantile)
     return level * over if over >= 0 else (level - 1) * over
+
+
+def reduce_fan(quantiles, levels, actual, pool):
+    """The CRPS of each window and step, and the levels pooled."""
+    sums = FanSums(levels, actual, pool)
+    return sums.add(quantiles, 0, len(actual)), sums.steps()
 
 
 def crps(quantiles, levels, actual):

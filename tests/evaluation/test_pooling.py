@@ -12,11 +12,10 @@ from lstmcli.evaluation.pooling import (
     blocks,
     by_symbol,
     count_dates,
+    day_numbers,
     float_or_none,
     group_dates,
-    independent,
     mean_known,
-    overlap,
     phases,
 )
 
@@ -88,17 +87,9 @@ def test_means_leave_out_what_has_not_happened():
 )
 def test_windows_of_one_series_that_do_not_overlap_are_counted(step_size, horizon, count, reach):
     rows = np.arange(0, 601, step_size)
-    assert (
-        count_dates(
-            (DAY + rows)[independent(DAY + rows, DAY + rows + np.timedelta64(horizon, "D"))]
-        )
-        == count
-    )
-    assert (
-        overlap(DAY + rows, DAY + rows + np.timedelta64(horizon, "D"))
-        == reach
-        == -(-horizon // step_size)
-    )
+    pool = Pool(DAY + rows, DAY + rows + np.timedelta64(horizon, "D"))
+    assert count_dates((DAY + rows)[pool.apart]) == count
+    assert pool.reach == reach == -(-horizon // step_size)
 
 
 def test_the_hole_of_one_symbol_of_many_makes_windows_no_longer():
@@ -108,15 +99,16 @@ def test_the_hole_of_one_symbol_of_many_makes_windows_no_longer():
     of = [(days, 4), (halted, 1)]
     cutoff = np.concatenate([np.tile(own[:-10:2], count) for own, count in of])
     end = np.concatenate([np.tile(own[10::2], count) for own, count in of])
-    assert overlap(cutoff, end) == 5
-    assert overlap(halted[:-10:2], halted[10::2]) == 5
+    pool = Pool(cutoff, end)
+    assert pool.reach == 5
+    assert Pool(halted[:-10:2], halted[10::2]).reach == 5
     # Such a window still counts as one that others overlap with.
-    assert count_dates(cutoff[independent(cutoff, end)]) == 19 < 29
+    assert count_dates(cutoff[pool.apart]) == pool.n_independent == 19 < 29
 
 
 def test_symbols_of_one_date_are_chosen_together_and_count_once():
     cutoff = DAY + np.array([0, 5, 10, 0, 5, 10])
-    chosen = independent(cutoff, cutoff + np.timedelta64(10, "D"))
+    chosen = Pool(cutoff, cutoff + np.timedelta64(10, "D")).apart
     assert chosen.tolist() == [True, False, True, True, False, True]
     assert count_dates(cutoff[chosen]) == 2
 
@@ -127,7 +119,7 @@ def test_symbols_of_one_date_are_chosen_together_and_count_once():
 def test_chosen_windows_never_overlap_and_no_more_fit_greedily(rows):
     cutoff = DAY + np.array([day for day, _ in rows])
     end = cutoff + np.array([length for _, length in rows])
-    chosen = independent(cutoff, end)
+    chosen = Pool(cutoff, end).apart
     free_from = DAY - np.timedelta64(1, "D")
     for date in np.unique(cutoff):
         assert chosen[cutoff == date].all() == chosen[cutoff == date].any() == (date >= free_from)
@@ -137,8 +129,8 @@ def test_chosen_windows_never_overlap_and_no_more_fit_greedily(rows):
 
 def test_nothing_gives_nothing():
     none = np.array([], dtype="datetime64[D]")
-    assert independent(none, none).shape == (0,)
-    assert overlap(none, none) == 1
+    assert Pool(none, none).apart.shape == (0,)
+    assert Pool(none, none).reach == 1
     assert np.isnan(Pool(none, none).mean(np.array([])))
     assert (Pool(none, none).n_units, Pool(none, none).n_independent) == (0, 0)
     assert blocks(none, none, np.array([], dtype=np.intp)) is None
@@ -183,7 +175,7 @@ def test_two_coins_never_decide_for_many_shares():
     shares = [(*windows_of(share, 50), 0)] * 11
     pool = pool_of([*shares, *[(*windows_of(EVERY_DAY, 50), 1)] * 2])
     assert pool.n_independent == Pool(*windows_of(share, 50)).n_independent == 29
-    late = pool.cutoff > share[-1]
+    late = pool.cutoff > day_numbers(share)[-1]
     assert late.any()
     assert np.all(pool.unit[late] == -1)
     values = np.where(late, 1e9, 1.0)
@@ -204,7 +196,7 @@ def test_a_block_weighs_every_symbol_alike_however_many_windows_it_has():
     pool = pool_of([(*share, 0), (*coin, 1)])
     values = np.where(pool.symbol == 0, 1.0, 3.0)
     np.testing.assert_allclose(pool.series(values)[:-1], 2.0)
-    weights = pool.weights(np.ones((pool.size, 1), dtype=bool))[:, 0]
+    weights = pool.weights(np.ones((pool.size, 1), dtype=bool))[:][:, 0]
     assert (weights * values).sum() == pytest.approx(float(pool.mean(values)))
 
 
@@ -219,7 +211,7 @@ def test_the_weights_are_those_of_the_mean():
     values = generator.normal(size=(pool.size, 4))
     known = generator.random(values.shape) < 0.7
     np.testing.assert_allclose(
-        (pool.weights(known) * values).sum(axis=0), pool.mean(np.where(known, values, np.nan))
+        (pool.weights(known)[:] * values).sum(axis=0), pool.mean(np.where(known, values, np.nan))
     )
 
 

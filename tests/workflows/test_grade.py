@@ -210,7 +210,7 @@ def test_baselines_use_no_bar_after_a_cutoff(tmp_path: Path) -> None:
         found.append(result)
     for name, forecast in found[0].forecasts.items():
         other = found[1].forecasts[name]
-        assert forecast.median.tobytes() == other.median.tobytes(), name
+        assert np.array_equal(forecast.median, other.median), name
         if forecast.quantiles is not None and other.quantiles is not None:
             assert forecast.quantiles[:].tobytes() == other.quantiles[:].tobytes(), name
 
