@@ -2,20 +2,95 @@
 
     <data-dir>/ledger/2026-01.jsonl     a file a month of issue (UTC), lines in the order of issue
 
+A forecast of one symbol is one line of ASCII:
+
+    {"ledger":1,"issued":"2026-01-05T22:10:03Z","model":"default","version":"v0003",
+     "symbol":"AAPL","interval":"1d","price":"Adj Close","cutoff":"2026-01-05",
+     "last_close":187.42,"context_length":250,"steps":[1,5,20,50],"dates":["2026-01-06",...],
+     "levels":[0.025,0.1,0.25,0.5,0.75,0.9,0.975],"moves":[[-0.036514,...],...],
+     "data":"9f86d081884c7d65","weights":"60303ae22b998861","lstmcli":"0.5.0","crc32":"0a1b2c3d"}
+
+`moves` are log moves from the last price, one row a step, one number a level; with `levels` empty,
+of a point forecast, the median alone. They are rounded to five significant digits, at most 0.005 %
+of the move. `crc32` is that of all bytes before its comma.
+
 Nothing in it is ever changed: lines are only added, those of one run at once and with one fsync
 before the run shows any of them. A last line that a killed run left torn is cut by the next one.
 """
 
-from collections.abc import Iterator, Sequence
+import json
+import math
+import re
+import zlib
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lstmcli.errors import FileError
 from lstmcli.files.atomic import append_lines, is_torn, make_folder
 from lstmcli.market.store_folder import inside
-from lstmcli.runs.ledger_line import START, Entry, decode, encode
 
+SCHEMA_VERSION = 1
 _MONTHS = "[0-9][0-9][0-9][0-9]-[0-9][0-9].jsonl"
+_START = b'{"ledger":'
+_DIGITS = 5
+_TAIL_BYTES = len(b',"crc32":"00000000"}')
+_EPOCH = date(1970, 1, 1).toordinal()
+_PRICES = ("Close", "Adj Close")
+_INTERVAL = re.compile(r"1d|1wk|[136]mo|1y|\d{1,3}D")
+_MOST_ROWS = 10_000  # twice what the settings allow
+_LARGEST_MOVE = 100.0  # in logs
+_NUMBER = frozenset((int, float))
+
+
+class Entry(NamedTuple):
+    """One forecast of one symbol from one cutoff; made in half the time of a frozen dataclass.
+
+    issued : when, in UTC. interval : of the bars. price : the column whose moves are forecast.
+    context_length : rows up to the cutoff that it saw; data : their fingerprint.
+    steps, dates : (S,) the steps kept, and the session that each of them means.
+    levels : (Q,), empty for a point forecast. moves : (S, Q), or (S, 1) for a point forecast.
+    weights : the first digits of the SHA-256 of `model.safetensors`. lstmcli : its version.
+    """
+
+    issued: str
+    model: str
+    version: str
+    symbol: str
+    interval: str
+    price: str
+    cutoff: str
+    last_close: float
+    context_length: int
+    steps: Sequence[int]
+    dates: Sequence[str]
+    levels: Sequence[float]
+    moves: Sequence[Sequence[float]]
+    data: str
+    weights: str
+    lstmcli: str
+
+    @property
+    def reference(self) -> str:
+        """The name and version of the model that forecast."""
+        return f"{self.model}/{self.version}"
+
+
+_FIELDS = frozenset(Entry._fields)
+_values = itemgetter(*Entry._fields)
+_TYPES = [
+    (*[str] * 7, close, int, *[list] * 4, *[str] * 3)  # of the fields of an Entry
+    for close in (float, int)
+]
 
 
 @dataclass(frozen=True)
@@ -28,6 +103,39 @@ class Damage:
 
     def __str__(self) -> str:
         return f"{self.path} line {self.line} is left out: {self.why}"
+
+
+@dataclass(frozen=True)
+class Issued:
+    """N forecasts by one model name, by symbol and cutoff; each cutoff's first.
+
+    versions : how many of each. repeated : later ones for the same cutoff, which are left out.
+    symbol : (N,) numbers of the `symbols`. cutoff : (N,) and dates : (N, H) the session that each
+    step means, in days since 1970. context_length : (N,).
+    moves : (R, H, Q), as they were read, in float32, which holds the digits of a line. rows : (N,)
+    where each forecast's are.
+    """
+
+    model: str
+    interval: str
+    price: str
+    versions: dict[str, int]
+    repeated: int
+    symbols: list[str]
+    symbol: NDArray[np.int32]
+    cutoff: NDArray[np.int32]
+    context_length: NDArray[np.int32]
+    dates: NDArray[np.int32]
+    steps: tuple[int, ...]
+    levels: tuple[float, ...]
+    moves: NDArray[np.float32]
+    rows: NDArray[np.int32]
+
+    def by_symbol(self) -> Iterator[tuple[str, NDArray[np.int32]]]:
+        """Yield each symbol with the places of its forecasts, ascending."""
+        starts = np.flatnonzero(np.diff(self.symbol)) + 1
+        for places in np.split(np.arange(len(self.symbol), dtype=np.int32), starts):
+            yield self.symbols[self.symbol[places[0]]], places
 
 
 def append(data_dir: Path, entries: Sequence[Entry]) -> tuple[str, ...]:
@@ -68,17 +176,144 @@ def read_ledger(data_dir: Path) -> Iterator[Entry | Damage]:
             try:
                 yield decode(line[:-1])
             except ValueError as error:
-                yield from _salvaged(path, number, line[:-1], error)
+                yield Damage(path, number, str(error))
+                yield from _behind(path, number, line[:-1])
 
 
-def _salvaged(path: Path, number: int, line: bytes, error: ValueError) -> Iterator[Entry | Damage]:
-    """Yield a bad line, and the one behind it where the end between the two was hit."""
-    yield Damage(path, number, str(error))
-    for piece in line[1:].split(START)[1:]:  # which stands at the start of an entry alone
+def collect(entries: Iterable[Entry]) -> list[Issued]:
+    """Gather entries, which come in the order of issue, into sets of the same shape.
+
+    Of several forecasts by one model name for the same symbol, price and cutoff the first counts,
+    whatever a later one knew of restated prices.
+    """
+    sets: dict[tuple[object, ...], _Lines] = {}
+    for number, entry in enumerate(entries):
+        shape = (entry.model, entry.interval, entry.price, *entry.steps, None, *entry.levels)
+        if shape not in sets:
+            sets[shape] = _Lines(entry)
+        sets[shape].add(number, entry)
+    rows: dict[tuple[object, ...], NDArray[np.int32]] = {}
+    for key in dict.fromkeys(shape[:3] for shape in sets):
+        alike = [shape for shape in sets if shape[:3] == key]
+        rows |= zip(alike, _first_rows([sets[shape] for shape in alike]), strict=True)
+    # Each is dropped as soon as it is done with, since it is long.
+    return [sets.pop(shape).issued(rows[shape]) for shape in list(sets) if len(rows[shape])]
+
+
+class _Lines:
+    """The forecasts of one shape as they are read, without an object for every one."""
+
+    def __init__(self, first: Entry) -> None:
+        self._first = first
+        self._numbers = array("i")  # (R, 5 + H): line, symbol, version, context, cutoff, dates
+        self._moves = array("f")
+        self._versions: dict[str, int] = {}
+        self.symbols: dict[str, int] = {}
+
+    def add(self, number: int, entry: Entry) -> None:
+        symbol = self.symbols.setdefault(entry.symbol, len(self.symbols))
+        version = self._versions.setdefault(entry.version, len(self._versions))
+        days = map(day_number, (entry.cutoff, *entry.dates))
+        self._numbers.extend((number, symbol, version, entry.context_length, *days))
+        self._moves.extend(chain.from_iterable(entry.moves))
+
+    def table(self) -> NDArray[np.int32]:
+        found: NDArray[np.int32] = np.frombuffer(self._numbers, dtype=np.int32)
+        return found.reshape(-1, 5 + len(self._first.steps))
+
+    def issued(self, rows: NDArray[np.int32]) -> Issued:
+        """Return the rows given, and count the others as repeated."""
+        first, table = self._first, self.table()
+        count, kept = len(table), table[rows]
+        versions = np.bincount(kept[:, 2], minlength=len(self._versions)).tolist()
+        return Issued(
+            model=first.model,
+            interval=first.interval,
+            price=first.price,
+            versions={name: n for name, n in zip(self._versions, versions, strict=True) if n},
+            repeated=count - len(rows),
+            symbols=list(self.symbols),
+            symbol=kept[:, 1],
+            cutoff=kept[:, 4],
+            context_length=kept[:, 3],
+            dates=kept[:, 5:],
+            steps=tuple(first.steps),
+            levels=tuple(first.levels),
+            moves=np.frombuffer(self._moves, dtype=np.float32).reshape(count, len(first.steps), -1),
+            rows=rows,
+        )
+
+
+def _first_rows(alike: Sequence[_Lines]) -> list[NDArray[np.int32]]:
+    """Return, for each set, the first row of every symbol and cutoff of all, in that order."""
+    rank = {
+        symbol: at for at, symbol in enumerate(sorted({s for each in alike for s in each.symbols}))
+    }
+    keys, lines = [], []
+    for each in alike:
+        table, ranks = each.table(), np.array([rank[symbol] for symbol in each.symbols])
+        keys.append(ranks[table[:, 1]] * 2**32 + table[:, 4])
+        lines.append(table[:, 0])
+    issue = np.argsort(np.concatenate(lines), kind="stable")
+    first = issue[np.unique(np.concatenate(keys)[issue], return_index=True)[1]]
+    ends = np.cumsum([len(each) for each in lines])
+    owner = np.searchsorted(ends, first, side="right")
+    return [
+        (first[owner == at] - (end - len(lines[at]))).astype(np.int32)
+        for at, end in enumerate(ends.tolist())
+    ]
+
+
+def encode(entry: Entry) -> bytes:
+    """Return the line of an entry, its end included; raises ValueError for a move that is none."""
+    facts = {"ledger": SCHEMA_VERSION, **entry._asdict(), "moves": rounded(entry.moves)}
+    text = json.dumps(facts, separators=(",", ":"), allow_nan=False)
+    body = text.removesuffix("}").encode("ascii")
+    return body + _tail(body) + b"\n"
+
+
+def decode(line: bytes) -> Entry:
+    """Read a line without its end; raises ValueError saying what is wrong with it."""
+    body = line[:-_TAIL_BYTES]
+    if line[-_TAIL_BYTES:] != _tail(body):
+        raise ValueError("its checksum does not match")
+    try:
+        facts = json.loads(body.decode("ascii") + "}")
+        version = facts.pop("ledger", None)
+        if version != SCHEMA_VERSION:
+            found = json.dumps(version)[:40]
+            raise ValueError(f"it is of schema version {found}, expected {SCHEMA_VERSION}")
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+    if facts.keys() != _FIELDS:
+        raise ValueError("it lacks some of its fields, or has others")
+    entry = Entry._make(_values(facts))
+    _check_types(entry)
+    _check_shape(entry)
+    return entry
+
+
+def rounded(moves: Iterable[Iterable[float]]) -> list[list[float]]:
+    """Return log moves with the digits that a line keeps."""
+    return [[float(f"{move:.{_DIGITS}g}") for move in row] for row in moves]
+
+
+@lru_cache(maxsize=100_000)
+def day_number(text: str) -> int:
+    """Return the days since 1970 of an ISO date, of which there are few; ValueError for others."""
+    day = date.fromisoformat(text)
+    if day.isoformat() != text:
+        raise ValueError(f"{text} is no date as YYYY-MM-DD")
+    return day.toordinal() - _EPOCH
+
+
+def _behind(path: Path, number: int, line: bytes) -> Iterator[Entry | Damage]:
+    """Yield the lines behind a bad one, where the end between the two was hit."""
+    for piece in line[1:].split(_START)[1:]:  # which stands at the start of an entry alone
         try:
-            yield decode(START + piece)
-        except ValueError as again:
-            yield Damage(path, number, str(again))
+            yield decode(_START + piece)
+        except ValueError as error:
+            yield Damage(path, number, str(error))
 
 
 def _folder(data_dir: Path) -> Path:
@@ -100,3 +335,60 @@ def _lines(path: Path) -> Iterator[bytes]:
         raise FileError(
             "cannot read the ledger", where=path, why=error.strerror or str(error)
         ) from error
+
+
+def _tail(body: bytes) -> bytes:
+    return b',"crc32":"%08x"}' % zlib.crc32(body)
+
+
+def _check_types(entry: Entry) -> None:
+    """Raise ValueError for values of other types; quick, since there are many lines."""
+    if tuple(map(type, entry)) not in _TYPES:
+        wrong = next(
+            name
+            for name, value, kind in zip(Entry._fields, entry, _TYPES[0], strict=True)
+            if type(value) is not kind
+        )
+        raise ValueError(f"its {wrong} is of another type than it should be")
+    if entry.price not in _PRICES or not _INTERVAL.fullmatch(entry.interval):
+        raise ValueError("there is no such price column or interval")
+    if not (0 < entry.last_close < math.inf and 0 < entry.context_length <= _MOST_ROWS):
+        raise ValueError("its last_close or context_length is out of range")
+    inner = {*map(type, entry.steps)}, {*map(type, entry.dates)}, {*map(type, entry.moves)}
+    if inner != ({int}, {str}, {list}) or not _NUMBER.issuperset(map(type, entry.levels)):
+        raise ValueError("its steps, dates, levels or moves are of other types than they should be")
+
+
+def _check_shape(entry: Entry) -> None:
+    columns = len(entry.levels) or 1
+    fits = len(entry.steps) == len(entry.dates) == len(entry.moves) > 0
+    if not fits or any(len(row) != columns for row in entry.moves):
+        raise ValueError("its steps, dates, levels and moves do not fit")
+    _check_order(tuple(entry.steps), tuple(entry.levels))
+    _check_days(entry.cutoff, *entry.dates)
+    moves = list(chain.from_iterable(entry.moves))
+    if not _NUMBER.issuperset(map(type, moves)):
+        raise ValueError("a move is no number")
+    try:
+        usable = math.isfinite(sum(moves)) and max(map(abs, moves)) < _LARGEST_MOVE
+    except OverflowError:
+        usable = False
+    if not usable:
+        raise ValueError("a move is larger than a price can make, or no number")
+
+
+@lru_cache(maxsize=1000)
+def _check_order(steps: tuple[int, ...], levels: tuple[float, ...]) -> None:
+    if list(steps) != sorted(set(steps)) or not 0 < steps[0] <= steps[-1] <= _MOST_ROWS:
+        raise ValueError("its steps do not ascend from 1 or more")
+    if list(levels) != sorted(set(levels)) or not all(0 < level < 1 for level in levels):
+        raise ValueError("its levels do not ascend between 0 and 1")
+    if levels and 0.5 not in levels:
+        raise ValueError("it has no median")
+
+
+@lru_cache(maxsize=10_000)
+def _check_days(*days: str) -> None:
+    numbers = [day_number(day) for day in days]
+    if numbers != sorted(set(numbers)):
+        raise ValueError("its dates do not ascend from its cutoff")

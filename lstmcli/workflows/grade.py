@@ -1,32 +1,64 @@
-"""Grade: the forecasts of the ledger against what happened since, by the scores of a backtest."""
+"""Grade: the forecasts of the ledger against what happened since, by the scores of a backtest.
 
+Moves are taken between two bars of the same column as it stands now, so that a split or a dividend
+since the forecast does no harm.
+"""
+
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Literal
+from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstmcli.config import Data, Evaluate
 from lstmcli.dataset.series import Series, make_series
+from lstmcli.dataset.volatility import EWMA_START
 from lstmcli.errors import DataError, Failure, UsageError, raise_if_all_failed
-from lstmcli.evaluation.backtest import Backtest
+from lstmcli.evaluation.backtest import Backtest, MadeForecasts, Rows, context_sigma
 from lstmcli.evaluation.comparisons import whole_windows
-from lstmcli.evaluation.forecasters import Fitted, Yardsticks, score_backtest, yardsticks
+from lstmcli.evaluation.cutoffs import calendars_of
+from lstmcli.evaluation.forecasters import (
+    ALWAYS,
+    Fitted,
+    Yardsticks,
+    baseline_forecasters,
+    check_moves,
+    score_backtest,
+    yardsticks,
+)
 from lstmcli.evaluation.intervals import MIN_WINDOWS
+from lstmcli.evaluation.pooling import day_numbers
 from lstmcli.evaluation.scores import Scores
 from lstmcli.evaluation.verdict import verdict
+from lstmcli.forecasting.baselines import fewest_climatology_rows
+from lstmcli.forecasting.forecast import Forecast, ScaledFan
+from lstmcli.market.prices import PriceChoice
 from lstmcli.market.symbols import check_symbol
-from lstmcli.runs.ledger import Damage, read_ledger
-from lstmcli.runs.ledger_line import Entry
-from lstmcli.workflows.issued import Issued, read_issued, reference
-from lstmcli.workflows.outcomes import Counts, Outcome, find_outcome
-from lstmcli.workflows.prices import Source, stream_prices
+from lstmcli.runs.ledger import Damage, Entry, Issued, collect, read_ledger
+from lstmcli.workflows.prices import Source, some, stream_prices
 
-_CHOICES: Mapping[str, Literal["close", "adj_close"]] = {
-    "Close": "close",
-    "Adj Close": "adj_close",
-}
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of the forecasts that were issued.
+
+    whole : graded, with no session to come; partly : graded, with some to come; pending : all to
+    come. next_session : the first that is to come. repeated : issued again for the same cutoff, and
+    not graded. left_out : the others, by why. missing_sessions : steps of graded ones that passed
+    without a bar.
+    """
+
+    whole: int
+    partly: int
+    pending: int
+    next_session: str | None
+    repeated: int
+    left_out: dict[str, int]
+    missing_sessions: int
 
 
 @dataclass(frozen=True)
@@ -75,21 +107,17 @@ def grade(
     Without symbols in the source all of the ledger are graded, with the prices of the store unless
     the source names files. Damaged lines are left out. Raises DataError where nothing was issued.
     """
-    issued, damages = read_issued(source, models=models, start=start, end=end)
+    damages: list[Damage] = []
+    issued = collect(_wanted(source, models, start, end, damages))
     if not issued:
         raise _nothing_issued(source, damages)
     series, notes, failures = _load(source, issued)
     grades = []
     n_models = len(issued)
     while issued:
-        each = issued.pop(0)  # and let go of, before it is scored
-        name, steps = _name(each), each.steps
-        outcome = find_outcome(each, series[each.interval, each.price], name)
-        about = name, each.versions, each.interval, each.price, steps
-        del each
-        scores, known = _scores(outcome, name, n_models), _known(outcome, name)
-        grades.append(Grade(*about, outcome.counts, outcome.backtest, *scores, known))
-        notes += outcome.notes
+        own, found, rows = _join(issued.pop(0), series)  # which is let go of before it is scored
+        grades.append(_scored(own, found, rows, n_models))
+        notes += _tell_short(rows, own.steps[-1])
     return GradeReport(
         grades=tuple(grades),
         n_symbols=sum(map(len, series.values())),
@@ -99,16 +127,50 @@ def grade(
     )
 
 
-def _name(issued: Issued) -> str:
-    """The model's name with its version, or with the number of them; no baseline has such a one."""
-    versions = list(issued.versions)
-    several = f"{len(versions)} versions"
-    return f"{issued.model}/{versions[0] if len(versions) == 1 else several}"
+def _wanted(
+    source: Source,
+    models: Sequence[str],
+    start: date | None,
+    end: date | None,
+    damages: list[Damage],
+) -> Iterator[Entry]:
+    """Yield the entries asked for; put aside what is damaged."""
+    symbols, names = {symbol.upper() for symbol in source.symbols}, set(models)
+    first, last = str(start or "0001-01-01"), str(end or "9999-12-31")
+    for found in read_ledger(source.data_dir):
+        if isinstance(found, Damage):
+            damages.append(found)
+        elif (
+            (not symbols or found.symbol.upper() in symbols)
+            and (not names or not names.isdisjoint((found.model, found.reference)))
+            and first <= found.cutoff <= last
+        ):
+            yield found
 
 
-def _load(
-    source: Source, issued: Sequence[Issued]
-) -> tuple[dict[tuple[str, str], dict[str, Series]], list[str], list[Failure]]:
+def _nothing_issued(source: Source, damages: Sequence[Damage]) -> DataError:
+    entries = (each for each in read_ledger(source.data_dir) if isinstance(each, Entry))
+    known = sorted({each.reference for each in entries})
+    if known:
+        return DataError(
+            "no such forecast was issued",
+            where=source.data_dir / "ledger",
+            why=f"it holds forecasts by {some(known)}",
+            next_step="Ask for other models, symbols or cutoffs.",
+        )
+    return DataError(
+        "no forecast was issued",
+        where=source.data_dir / "ledger",
+        why=f"found {len(damages)} damaged lines and no other" if damages else "it is empty",
+        next_step="Record some: lstmcli predict --record.",
+    )
+
+
+_Loaded = Mapping[tuple[str, str], Mapping[str, Series]]
+"""By interval and price column, the series of each symbol in capitals."""
+
+
+def _load(source: Source, issued: Sequence[Issued]) -> tuple[_Loaded, list[str], list[Failure]]:
     """Read the prices of every symbol once for each interval and price column.
 
     Raises AllFailedError where there are none at all.
@@ -116,11 +178,12 @@ def _load(
     series: dict[tuple[str, str], dict[str, Series]] = {}
     notes: list[str] = []
     failures: list[Failure] = []
+    days: dict[bytes, NDArray[np.datetime64]] = {}  # those of most series are the same
     for interval, price in dict.fromkeys((each.interval, each.price) for each in issued):
         alike = [each for each in issued if (each.interval, each.price) == (interval, price)]
-        names = {symbol.upper(): symbol for each in alike for symbol in each.symbol.tolist()}
+        names = {symbol.upper(): symbol for each in alike for symbol, _ in each.by_symbol()}
         symbols, unknown = _askable(source, list(names.values()))
-        choice = _CHOICES[price]
+        choice: PriceChoice = "close" if price == "Close" else "adj_close"
         data = Data(interval=interval, price=choice)
         asked = replace(source, symbols=tuple(symbols), around=date.max)
         failures += unknown
@@ -129,7 +192,9 @@ def _load(
             if isinstance(each, Failure):
                 failures.append(each)
                 continue
-            own[each.symbol.upper()] = make_series(each, features=("close",), price=choice)
+            made = make_series(each, features=("close",), price=choice)
+            dates = days.setdefault(made.dates.tobytes(), made.dates)
+            own[each.symbol.upper()] = replace(made, dates=dates)
             notes += each.named_notes()
     raise_if_all_failed(sum(map(len, series.values())), failures)
     return series, notes, failures
@@ -148,24 +213,175 @@ def _askable(source: Source, symbols: Sequence[str]) -> tuple[list[str], list[Fa
     return found, failures
 
 
-def _scores(
-    outcome: Outcome, name: str, n_models: int
-) -> tuple[tuple[Scores, ...], tuple[str, ...]]:
-    """Return the scores and their verdicts; none where nothing can be graded yet."""
-    scores: list[Scores] = []
-    parts = [] if outcome.backtest is None else list(_parts(outcome.backtest))
-    for part in parts:
-        longer = scores[0] if scores else None
-        scores.append(_score(part, outcome, name, longer, len(parts) * n_models))
-    return tuple(scores), tuple(str(verdict(each)) for each in scores)
+@dataclass
+class _Tally:
+    """What became of the forecasts so far; next_day : of the first session to come."""
+
+    whole: int = 0
+    partly: int = 0
+    pending: int = 0
+    missing: int = 0
+    next_day: int | None = None
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def counts(self, repeated: int) -> Counts:
+        return Counts(
+            whole=self.whole,
+            partly=self.partly,
+            pending=self.pending,
+            next_session=None if self.next_day is None else str(np.datetime64(self.next_day, "D")),
+            repeated=repeated,
+            left_out={why: count for why, count in self.left_out.items() if count},
+            missing_sessions=self.missing,
+        )
 
 
-def _known(outcome: Outcome, name: str) -> Yardsticks | None:
-    """Return what the rows of graded forecasts say beside prices; None where there are none."""
-    if outcome.backtest is None:
+def _join(issued: Issued, loaded: _Loaded) -> tuple[Grade, Sequence[Series], Mapping[str, range]]:
+    """Look up what happened after every cutoff; the scores are still to come.
+
+    Returns the series graded too, and the rows up to each one's first cutoff, which baselines are
+    fitted on.
+    """
+    versions, tally = list(issued.versions), _Tally()
+    several = f"{len(versions)} versions"
+    name = f"{issued.model}/{versions[0] if len(versions) == 1 else several}"  # as no baseline's
+    known = loaded[issued.interval, issued.price]
+    graded: list[tuple[Series, Rows]] = []
+    count, places = len(issued.rows), np.empty_like(issued.rows)
+    sigma, actual, stop = np.empty(count), np.empty((count, len(issued.steps))), 0
+    for symbol, own in issued.by_symbol():
+        found = known.get(symbol.upper())
+        if found is None:
+            tally.left_out["no prices of the symbol"] += len(own)
+            continue
+        series = replace(found, symbol=symbol)
+        if part := _look_up(issued, series, own, tally):
+            at = slice(stop, stop := stop + len(part[0]))
+            places[at], sigma[at], actual[at] = part[0], *part[2:]
+            graded.append((series, part[1]))
+    fit_rows = {each.symbol: range(int(rows[0]) + 1) for each, rows in graded}
+    about = name, issued.versions, issued.interval, issued.price, issued.steps
+    grade = Grade(*about, tally.counts(issued.repeated), None, (), (), None)
+    if not graded:
+        return grade, (), {}
+    places, all_series = places[:stop], [each for each, _ in graded]
+    lengths, calendars = [len(rows) for _, rows in graded], calendars_of(all_series)
+    backtest = Backtest(
+        symbol=np.repeat([each.symbol for each in all_series], lengths),
+        cutoff=issued.cutoff[places].astype("datetime64[D]"),
+        last_close=np.concatenate([each.last_close[rows] for each, rows in graded]),
+        sigma=sigma[:stop],
+        dates=issued.dates[places].astype("datetime64[D]"),
+        actual=actual[:stop],
+        forecasts=_forecasts(issued, places, graded, fit_rows, name),
+        calendar=None if len(set(calendars)) == 1 else np.repeat(calendars, lengths),
+    )
+    return replace(grade, backtest=backtest), all_series, fit_rows
+
+
+_Graded = tuple[NDArray[np.int32], Rows, NDArray[np.float64], NDArray[np.float64]]
+"""The n graded forecasts of one symbol: places in `Issued`, rows, sigmas, and moves (n, H)."""
+
+
+def _look_up(
+    issued: Issued, series: Series, places: NDArray[np.int32], tally: _Tally
+) -> _Graded | None:
+    """Find the moves of one symbol's forecasts, and count what became of them."""
+    days, log_prices, left_out = day_numbers(series.dates), series.log_prices, tally.left_out
+    rows = np.searchsorted(days, issued.cutoff[places])
+    has_bar = days[np.minimum(rows, len(days) - 1)] == issued.cutoff[places]
+    has_past = rows >= np.maximum(issued.context_length[places] - 1, EWMA_START)
+    left_out["no bar at the cutoff"] += _count(~has_bar)
+    left_out["too few bars up to the cutoff"] += _count(has_bar & ~has_past)
+    places, rows = places[has_bar & has_past], rows[has_bar & has_past]
+    wanted = issued.dates[places]  # (n, H)
+    ends = np.minimum(np.searchsorted(days, wanted), len(days) - 1)
+    happened, to_come = days[ends] == wanted, wanted > days[-1]
+    known, waits = happened.any(axis=1), to_come.any(axis=1)
+    left_out["no bar at any of its sessions"] += _count(~known & ~waits)
+    tally.pending += _count(~known & waits)
+    if to_come.any():
+        first = int(wanted[to_come].min())
+        tally.next_day = first if tally.next_day is None else min(first, tally.next_day)
+    if not known.any():
         return None
-    flat_band = Evaluate().flat_band
-    return yardsticks(outcome.backtest, name, outcome.series, [_fitted(outcome)], flat_band)
+    try:
+        check_moves(series, int(rows[known][0]) + 1, issued.steps[-1])
+    except DataError as error:
+        left_out[error.what] += _count(known)
+        return None
+    tally.missing += _count(~happened[known] & ~to_come[known])
+    tally.whole += _count(known & ~waits)
+    tally.partly += _count(known & waits)
+    actual = np.where(happened, log_prices[ends] - log_prices[rows][:, None], np.nan)[known]
+    places, rows = places[known], rows[known]
+    sigma, lengths = np.empty(len(rows)), issued.context_length[places]
+    for length in np.unique(lengths).tolist():  # each forecast's own context
+        sigma[lengths == length] = context_sigma(series, rows[lengths == length], length)
+    return places, rows, sigma, actual
+
+
+def _count(chosen: NDArray[np.bool_]) -> int:
+    return int(np.count_nonzero(chosen))
+
+
+def _forecasts(
+    issued: Issued,
+    places: NDArray[np.int32],
+    graded: Sequence[tuple[Series, Rows]],
+    fit_rows: Mapping[str, range],
+    name: str,
+) -> MadeForecasts:
+    """Return the forecasts issued and those of the baselines, made as they are asked for."""
+    series, rows = zip(*graded, strict=True)
+    steps, levels = issued.steps, issued.levels
+    rivals = baseline_forecasters(
+        series,
+        [fit_rows],
+        [ALWAYS],
+        horizon=steps[-1],
+        levels=levels,
+        interval=issued.interval,
+        steps=steps,
+    )
+    seen = [each.until(own) for each, own in graded]
+    one = np.broadcast_to(1.0, len(places))
+    fan = ScaledFan(one, issued.rows[places], np.ones(len(steps)), issued.moves)
+    median: Any = fan.level(levels.index(0.5) if levels else 0)
+    own = Forecast(median, fan if levels else None, levels, steps=steps)
+    made = {rival: partial(forecaster, seen, rows) for rival, forecaster in rivals.items()}
+    return MadeForecasts({name: lambda: own, **made})
+
+
+def _tell_short(fit_rows: Mapping[str, range], horizon: int) -> list[str]:
+    """Say why there is no climatology, which needs enough rows of every symbol."""
+    fewest = fewest_climatology_rows(horizon)
+    short = [symbol for symbol, rows in fit_rows.items() if len(rows) < fewest]
+    why = f"no scaled_climatology, which needs {fewest} bars up to the first cutoff"
+    return [f"{why}: {some(short)} have fewer"] if short else []
+
+
+def _scored(
+    grade: Grade, series: Sequence[Series], fit_rows: Mapping[str, range], n_models: int
+) -> Grade:
+    """Add the scores and their verdicts; none where nothing can be graded yet."""
+    if grade.backtest is None:
+        return grade
+    # Nothing is known of the models' training.
+    by = grade.model, series, [Fitted(models={}, trend={}, rows=fit_rows)]
+    flat_band, scores = Evaluate().flat_band, list[Scores]()
+    parts = list(_parts(grade.backtest))
+    for part in parts:
+        longer, n_judged = scores[0] if scores else None, len(parts) * n_models
+        scores.append(
+            score_backtest(part, *by, flat_band=flat_band, longer=longer, n_judged=n_judged)
+        )
+    return replace(
+        grade,
+        scores=tuple(scores),
+        verdicts=tuple(str(verdict(each)) for each in scores),
+        known=yardsticks(grade.backtest, *by, flat_band),
+    )
 
 
 def _parts(result: Backtest) -> Iterator[Backtest]:
@@ -179,41 +395,3 @@ def _parts(result: Backtest) -> Iterator[Backtest]:
             if part.steps != whole.steps:
                 yield part
             return
-
-
-def _score(
-    result: Backtest, outcome: Outcome, name: str, longer: Scores | None, n_judged: int
-) -> Scores:
-    return score_backtest(
-        result,
-        name,
-        outcome.series,
-        [_fitted(outcome)],
-        flat_band=Evaluate().flat_band,
-        longer=longer,
-        n_judged=n_judged,
-    )
-
-
-def _fitted(outcome: Outcome) -> Fitted:
-    """Return what the baselines were fitted on; nothing is known of the models' training."""
-    return Fitted(models={}, trend={}, rows=outcome.fit_rows)
-
-
-def _nothing_issued(source: Source, damages: Sequence[Damage]) -> DataError:
-    entries = (each for each in read_ledger(source.data_dir) if isinstance(each, Entry))
-    known = sorted({reference(each) for each in entries})
-    if known:
-        more = f" and {len(known) - 5} more" if len(known) > 5 else ""
-        return DataError(
-            "no such forecast was issued",
-            where=source.data_dir / "ledger",
-            why=f"it holds forecasts by {', '.join(known[:5])}{more}",
-            next_step="Ask for other models, symbols or cutoffs.",
-        )
-    return DataError(
-        "no forecast was issued",
-        where=source.data_dir / "ledger",
-        why=f"found {len(damages)} damaged lines and no other" if damages else "it is empty",
-        next_step="Record some: lstmcli predict --record.",
-    )

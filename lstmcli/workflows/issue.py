@@ -16,8 +16,7 @@ from lstmcli import __version__
 from lstmcli.errors import UsageError
 from lstmcli.evaluation.losses import LARGEST_MOVE
 from lstmcli.evaluation.scores import HEADLINE_STEPS
-from lstmcli.runs.ledger import append
-from lstmcli.runs.ledger_line import Entry
+from lstmcli.runs.ledger import Entry, append
 from lstmcli.workflows.predict import PredictReport
 from lstmcli.workflows.symbol_forecast import SymbolForecast
 

@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 
 from lstmcli.market.store import write_stored
-from lstmcli.runs.ledger_line import Entry, encode
+from lstmcli.runs.ledger import Entry, encode
 from lstmcli.workflows.issue import LEVELS
 from tests.command_line import sessions
 

@@ -19,7 +19,7 @@ import pytest
 import tomli_w
 
 from lstmcli.market import gate
-from lstmcli.runs.ledger_line import Entry, encode
+from lstmcli.runs.ledger import Entry, encode
 from tests.cli.conftest import RECIPE
 from tests.cli.test_streams import on_terminal
 from tests.command_line import Outcome, csv_text, in_process, sessions, walk

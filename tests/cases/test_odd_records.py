@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from lstmcli.evaluation.scores import PAST_MOVES
 from lstmcli.runs.checkpoint import CHECKPOINT, _digest
-from lstmcli.runs.ledger_line import Entry, encode
+from lstmcli.runs.ledger import Entry, encode
 from tests.cases.odd_values import changed, said, values
 from tests.cli.conftest import RECIPE
 from tests.command_line import csv_text, in_process, sessions, walk

@@ -23,8 +23,7 @@ from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.model import series_for
 from lstmcli.market.calendars import sessions_of
 from lstmcli.runs.bundle import load_bundle
-from lstmcli.runs.ledger import read_ledger
-from lstmcli.runs.ledger_line import Entry
+from lstmcli.runs.ledger import Entry, read_ledger
 from lstmcli.workflows.grade import grade
 from lstmcli.workflows.issue import LEVELS, _nearest_columns, recorded
 from lstmcli.workflows.predict import predict

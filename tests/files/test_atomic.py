@@ -12,7 +12,7 @@ from lstmcli.errors import FileError
 from lstmcli.files import atomic
 from lstmcli.files.locks import hold
 from lstmcli.runs.ledger import append
-from tests.runs.test_ledger_line import ENTRY
+from tests.runs.test_ledger import ENTRY
 
 
 def test_a_write_makes_the_folders_and_leaves_only_the_file(tmp_path: Path) -> None:
