@@ -153,3 +153,12 @@ def test_a_list_of_the_store_loads_no_torch(tmp_path: Path) -> None:
     )
     assert "lstmcli.workflows.data" in loaded
     assert "torch" not in loaded
+
+
+def test_grading_the_ledger_loads_no_torch(tmp_path: Path) -> None:
+    loaded = modules_after(
+        f"sys.argv = ['lstmcli', 'evaluate', '--issued', '--data-dir', {str(tmp_path)!r}]; "
+        "from lstmcli.cli.app import main; main()"
+    )
+    assert "lstmcli.report.grade" in loaded
+    assert "torch" not in loaded

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lstmcli.cli import options
-from lstmcli.cli.issued import evaluate_issued
 from lstmcli.errors import UsageError
 from lstmcli.report.view import Format
 
@@ -14,6 +13,10 @@ if TYPE_CHECKING:
     from lstmcli.workflows.prices import Source
 
 _DAY = ["%Y-%m-%d"]
+_UNUSED = (  # by --issued
+    *("horizon", "step_size", "n_windows", "refit", "refit_window", "baselines", "page", "plot"),
+    *("audit", "audit_epochs", "device", "threads"),
+)
 
 
 def _check_refit(text: str | None) -> str | None:
@@ -34,6 +37,7 @@ def _check_only(forecasts: str | None, only: list[str] | None) -> list[str]:
 
 
 def evaluate(
+    context: typer.Context,
     symbols: options.Symbols = None,
     models: options.Models = None,
     horizon: options.Horizon = None,
@@ -211,8 +215,8 @@ def evaluate(
         number_of_threads=1 if threads is None else threads,
     )
     if issued:
-        others = {"--report": page, "--plot": plot, "--audit": audit}
-        evaluate_issued(source, asked, others, forecasts, only, form, output, quiet, verbose)
+        _check_unused(context)
+        _grade(source, asked, forecasts, only, form, output, quiet, verbose)
         return
     from lstmcli.cli.importing import importing
     from lstmcli.cli.progress import refits_shown
@@ -244,6 +248,49 @@ def evaluate(
     emit(evaluate_view(report), form, output)
     draw_plot(walks(report), plot)
     messages.finish(report.failures, report.scores.n_symbols)
+
+
+def _check_unused(context: typer.Context) -> None:
+    """Raise UsageError for an option that --issued has no use for; the environment may set some."""
+    for each in context.command.params:
+        source = context.get_parameter_source(each.name or "")
+        if each.name in _UNUSED and source is not None and source.name == "COMMANDLINE":
+            raise UsageError(
+                "nothing to choose",
+                where=each.opts[0],
+                why="--issued grades forecasts as they were issued",
+                next_step="Leave one of the two out.",
+            )
+
+
+def _grade(
+    source: "Source",
+    asked: dict[str, Any],
+    forecasts: str | None,
+    only: list[str],
+    form: Format,
+    output: str | None,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Grade the ledger. Damaged lines are named, and are no failure of this run.
+
+    They were lost when they were damaged, and nothing that is done again would mend them.
+    """
+    from lstmcli.cli import messages
+    from lstmcli.report.forecasts_file import is_parquet
+    from lstmcli.report.grade import forecasts_view, grade_view
+    from lstmcli.report.output import emit
+    from lstmcli.workflows.grade import grade
+
+    report = grade(source, models=asked["models"], start=asked["start"], end=asked["end"])
+    messages.tell([str(each) for each in report.damages], quiet=quiet, every=verbose)
+    messages.tell(report.notes, quiet=quiet, every=verbose)
+    if forecasts is not None:
+        file: Format = "parquet" if is_parquet(forecasts) else "csv"
+        emit(forecasts_view(report, only), file, forecasts)
+    emit(grade_view(report), form, output)
+    messages.finish(report.failures, report.n_symbols)
 
 
 def _audit(

@@ -422,6 +422,9 @@ def test_damaged_line_is_named_and_does_not_fail_the_run(issued_home: Path) -> N
         ("--report", "a.html"),
         ("--plot", "-"),
         ("--audit",),
+        ("--audit-epochs", 1),
+        ("--device", "cpu"),
+        ("--threads", 1),
     ],
     ids=lambda options: options[0],
 )
@@ -429,6 +432,14 @@ def test_options_that_grading_has_no_use_for_are_refused(
     issued: Path, options: tuple[object, ...]
 ) -> None:
     assert_one_error(in_process(*ISSUED, *options, folder=issued), 2, f"({options[0]})")
+
+
+def test_options_that_the_environment_sets_for_all_commands_are_not_refused(
+    issued: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LSTMCLI_DEVICE", "cpu")
+    monkeypatch.setenv("LSTMCLI_THREADS", "1")
+    assert in_process(*ISSUED, folder=issued).code == 0
 
 
 def test_empty_ledger_and_unknown_models_say_what_to_do(issued: Path, tmp_path: Path) -> None:
