@@ -22,7 +22,7 @@ from lstmcli.errors import UsageError
 DEFAULT_LEVELS = (0.025, *(round(0.05 * k, 2) for k in range(1, 20)), 0.975)
 _SHOWN = 80  # characters of a wrong value
 SHORTEST_VOLATILITY_CONTEXT = 40
-SHORTEST_BURN_IN = 20  # not below dataset.volatility.START
+SHORTEST_BURN_IN = 20  # not below dataset.volatility.EWMA_START
 SHORTEST_SEASONAL_CONTEXT = 15  # three rows beside those of the year before
 
 

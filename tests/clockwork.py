@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from lstmcli.market.gate import Gate
+from lstmcli.market.throttle import Gate
 
 
 @dataclass

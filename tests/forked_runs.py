@@ -144,9 +144,9 @@ def _import_everything() -> None:
         importlib.import_module(name)
     import exchange_calendars
 
-    from lstmcli.market import breaker, calendars, gate, yahoo
+    from lstmcli.market import calendars, throttle, yahoo
 
-    breaker.FIRST_PAUSE = breaker.PROBE_CHECK = gate.FIRST_REST = 0.01
+    throttle.FIRST_PAUSE = throttle.PROBE_CHECK = throttle.FIRST_REST = 0.01
     yahoo.REQUEST_TIMEOUT = 0.5
     calendars.sessions_of("XNYS")
     exchange_calendars.get_calendar("XNYS")

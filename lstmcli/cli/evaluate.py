@@ -224,7 +224,7 @@ def evaluate(
     with importing():
         from lstmcli.report.evaluate import evaluate_view
         from lstmcli.report.fans import walks
-        from lstmcli.report.forecasts_file import forecasts_file
+        from lstmcli.report.long_table import forecasts_file
         from lstmcli.report.output import emit
         from lstmcli.report.page import check_page, write_page
         from lstmcli.report.picture import check_plot
@@ -278,8 +278,8 @@ def _grade(
     They were lost when they were damaged, and nothing that is done again would mend them.
     """
     from lstmcli.cli import messages
-    from lstmcli.report.forecasts_file import is_parquet
     from lstmcli.report.grade import forecasts_view, grade_view
+    from lstmcli.report.long_table import is_parquet
     from lstmcli.report.output import emit
     from lstmcli.workflows.grade import grade
 

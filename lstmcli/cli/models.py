@@ -100,7 +100,7 @@ def promote(
     from lstmcli.cli.settings import make_source
     from lstmcli.report.models import pointer_view
     from lstmcli.report.output import check_output, emit
-    from lstmcli.workflows.champions import promote_model
+    from lstmcli.workflows.models import promote_model
 
     check_output(output, form)
     report = promote_model(
@@ -131,7 +131,7 @@ def rollback(
     """
     from lstmcli.report.models import pointer_view
     from lstmcli.report.output import check_output, emit
-    from lstmcli.workflows.champions import rollback_model
+    from lstmcli.workflows.models import rollback_model
 
     check_output(output, form)
     emit(pointer_view(rollback_model(data_dir, name, wait=wait), "models rollback"), form, output)
@@ -159,7 +159,7 @@ def prune(
     """
     from lstmcli.report.models import prune_view
     from lstmcli.report.output import check_output, emit
-    from lstmcli.workflows.champions import prune_models
+    from lstmcli.workflows.models import prune_models
 
     check_output(output, form)
     report = prune_models(data_dir, name, keep=keep, dry_run=dry_run, wait=wait)

@@ -81,11 +81,10 @@ def predict(
     from lstmcli.cli.settings import make_source
 
     with importing():
-        from lstmcli.report.explain import check_explain
         from lstmcli.report.fans import forecast_fans
         from lstmcli.report.output import check_file, check_output, emit
         from lstmcli.report.picture import check_plot
-        from lstmcli.report.predict import predict_view
+        from lstmcli.report.predict import check_explain, predict_view
         from lstmcli.report.terminal_plot import draw_plot
         from lstmcli.workflows.issue import check_issuable, recorded
         from lstmcli.workflows.predict import before_end

@@ -13,20 +13,24 @@ averages are one matrix product over the window: no loop and no state, the same 
 A value that is missing becomes 0, the neutral value of each.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from torch import Tensor
 
 from lstmcli.errors import DataError
 
-DECAY = 0.94  # RiskMetrics (1996): the volatility that quantiles are measured in
+if TYPE_CHECKING:  # grading the ledger needs no PyTorch, which takes a second to import
+    from torch import Tensor
+
+EWMA_DECAY = 0.94  # RiskMetrics (1996): the volatility that quantiles are measured in
 SHORTER, LONGER = 0.80, 0.985
-START = 20  # first returns of the window, whose mean square starts every average
+EWMA_START = 20  # first returns of the window, whose mean square starts every average
 _TYPICAL_LOG_VOLATILITY = -4.2  # 1.5 % a day; centres the input, not fitted
 _TYPICAL_RANGE = 1.5  # high to low in daily deviations, about what a random walk has
 _FURTHEST = 8.0
@@ -63,15 +67,17 @@ def input_names(features: Sequence[str]) -> tuple[str, ...]:
 def volatility_frame(contexts: Tensor, features: Sequence[str]) -> VolatilityFrame:
     """Scale raw windows (N, L, C), whose columns are the price and then the features besides it.
 
-    Row i of the frame is known at row i + 1 of the window; row START of the window and those before
-    it share the starting value, and no label may lie before it. From there on sigma is that of
-    `forecasting.volatility.ewma_sigma`. Prices are positive; the rest may be NaN.
+    Row i of the frame is known at row i + 1 of the window; row EWMA_START of the window and those
+    before it share the starting value, and no label may lie before it. From there on sigma is that
+    of `ewma_sigma`. Prices are positive; the rest may be NaN.
     """
+    import torch
+
     columns = ["close", *(name for name in features if name != "close")]
     raw = {name: contexts[:, :, index] for index, name in enumerate(columns)}
     returns = raw["close"].log().diff(dim=1)
     squares = returns.square()
-    sigma = _average(squares, DECAY).sqrt().clamp(min=_SMALLEST)
+    sigma = _average(squares, EWMA_DECAY).sqrt().clamp(min=_SMALLEST)
     before = torch.cat([sigma[:, :1], sigma[:, :-1]], dim=1)
     inputs = [
         returns / before,
@@ -98,11 +104,13 @@ def _average(values: Tensor, decay: float) -> Tensor:
 
 
 def _weights(length: int, decay: float, like: Tensor) -> Tensor:
-    """(T, T): row i holds the weights of the START rows that start the mean, and those up to i."""
+    """(T, T): row i holds the weights of the first EWMA_START rows and of those up to i."""
+    import torch
+
     rows = torch.arange(length, dtype=like.dtype, device=like.device)
     age = rows[:, None] - rows[None, :]
     weights = torch.where(age >= 0, (1 - decay) * decay ** age.clamp(min=0), 0.0)
-    start = min(START, length)
+    start = min(EWMA_START, length)
     since = (rows - start + 1).clamp(min=0)
     weights[:, :start] = decay ** since[:, None] / start
     return weights
@@ -110,14 +118,12 @@ def _weights(length: int, decay: float, like: Tensor) -> Tensor:
 
 def _against_average(values: Tensor) -> Tensor:
     """Values less their slow average, over those that are known; NaN where they are not."""
+    import torch
+
     known = values.isfinite()
     filled = values.where(known, 0.0)
     shares = _average(known.to(values.dtype), LONGER)
     return (values - _average(filled, LONGER) / shares.clamp(min=_SMALLEST)).where(known, torch.nan)
-
-
-EWMA_DECAY = 0.94
-EWMA_START = 20
 
 
 def ewma_sigma(log_prices: NDArray[np.float64]) -> NDArray[np.float64]:

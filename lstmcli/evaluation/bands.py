@@ -1,16 +1,129 @@
 """Whether a fan's bands hold what they promise: coverage, its standard error, and width."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.evaluation.intervals import MIN_WINDOWS, overlapping_error
 from lstmcli.evaluation.metrics import central_bands, inside, width
 from lstmcli.evaluation.pooling import Pool
-from lstmcli.evaluation.significance import SignificanceTest, christoffersen_unconditional
+from lstmcli.evaluation.significance import (
+    MIN_WINDOWS,
+    SignificanceTest,
+    chi2_sf,
+    christoffersen_unconditional,
+    overlapping_error,
+    too_few,
+)
 from lstmcli.forecasting.forecast import Forecast
+
+BINS = 10
+_TEST = "Pearson chi-squared"
+_CHUNK = 4096  # windows at a time, so that memory stays flat
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PitHistogram:
+    """The histogram at one step.
+
+    edges : of the 10 bins, from 0 to 1. shares : of the actuals in each bin, pooled; they
+    add up to 1, and each is 0.1 for a calibrated fan. n : observations (cutoff dates).
+    deviation : half the sum of |share - 0.1|, the share of windows in the wrong bin.
+    test : Pearson's chi-squared of a flat histogram, on windows apart; for one series only.
+    """
+
+    step: int
+    edges: tuple[float, ...]
+    shares: tuple[float, ...]
+    n: int
+    deviation: float
+    test: SignificanceTest
+
+
+def pit_histogram(
+    forecast: Forecast,
+    step: int,
+    actual: Floats,
+    pool: Pool,
+) -> PitHistogram | None:
+    """The histogram of a fan at one step; None for a point forecast, or before anything happened.
+
+    actual : (N,) at that step, NaN where it has not happened; the pool is of the same windows.
+    """
+    known = ~np.isnan(actual)
+    if forecast.quantiles is None or not known.any():
+        return None
+    edges = np.linspace(0.0, 1.0, BINS + 1)
+    rows, pool = np.flatnonzero(known).astype(np.int32), pool.keep(known)
+    weights, apart = pool.weights(np.ones((pool.size, 1), dtype=np.bool_))[:][:, 0], pool.apart
+    shares, masses = np.zeros(BINS), np.zeros(BINS)
+    for first in range(0, len(rows), _CHUNK):
+        part = slice(first, first + _CHUNK)
+        fan = forecast.quantiles[rows[part], forecast.column(step), :]
+        mass = bin_masses(fan, forecast.levels, actual[rows[part]], edges)
+        shares += weights[part] @ mass
+        masses += mass[apart[part]].sum(axis=0)
+    return PitHistogram(
+        step=step,
+        edges=tuple(edges.round(9).tolist()),
+        shares=tuple(shares.tolist()),
+        n=pool.n_units,
+        deviation=float(np.abs(shares - 1.0 / BINS).sum() / 2.0),
+        test=_flat(masses, pool.keep(apart)),
+    )
+
+
+def bin_masses(fan: Floats, levels: Sequence[float], actual: Floats, edges: Floats) -> Floats:
+    """How the mass 1 of each window divides among the bins; (N, Q), (N,) and (B + 1,) to (N, B).
+
+    The non-randomised form of Czado, Gneiting & Held (2009, equation 2), with the levels below and
+    above the actual as its P(x - 1) and P(x).
+    """
+    low, high = _possible_levels(fan, np.asarray(levels, dtype=np.float64), actual)
+    gap = (high - low)[:, None]
+    below = (edges >= high[:, None]).astype(np.float64)
+    np.divide(edges - low[:, None], gap, out=below, where=gap > 0.0)
+    below = np.clip(below, 0.0, 1.0)
+    below[:, 0], below[:, -1] = 0.0, 1.0
+    return np.diff(below, axis=1)
+
+
+def _possible_levels(fan: Floats, levels: Floats, actual: Floats) -> tuple[Floats, Floats]:
+    """The lowest and the highest level that the actual can have, (N,) each; mostly the same."""
+    strictly = (fan < actual[:, None]).sum(axis=1)
+    at_most = (fan <= actual[:, None]).sum(axis=1)
+    padded = np.concatenate([[0.0], levels, [1.0]])
+    tied = at_most > strictly  # the first and the last quantile that the actual equals
+    low = np.where(tied, padded[strictly + 1], padded[strictly])
+    high = np.where(tied, padded[at_most], padded[at_most + 1])
+    between = ~tied & (strictly > 0) & (strictly < levels.size)
+    rows, left = np.flatnonzero(between), strictly[between] - 1
+    below, above = fan[rows, left], fan[rows, left + 1]
+    exact = low[between] + (high - low)[between] * (actual[between] - below) / (above - below)
+    low[between], high[between] = exact, exact
+    return low, high
+
+
+def _flat(masses: Floats, pool: Pool) -> SignificanceTest:
+    """Test the summed masses of the bins, (BINS,), of the pool's windows."""
+    n = pool.n_units
+    why = None
+    if n < pool.size:
+        why = "symbols on one date are not independent; the deviation takes its place"
+    elif n < MIN_WINDOWS:
+        # Roscoe & Byars (1971): at 5 % the expected count a bin may be as low as 1 where all are
+        # equal; 20 windows make it 2.
+        why = too_few(n, MIN_WINDOWS)
+    if why is not None:
+        return SignificanceTest(_TEST, None, None, n, why)
+    expected = n / BINS
+    statistic = float(np.sum((masses - expected) ** 2) / expected)
+    return SignificanceTest(_TEST, statistic, chi2_sf(statistic, BINS - 1), n)
+
 
 TOLERANCE = 0.02
 LOOSEST = 0.05  # two standard errors beyond which a coverage says nothing

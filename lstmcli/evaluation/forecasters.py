@@ -16,21 +16,20 @@ from lstmcli.evaluation.backtest import (
     Backtest,
     Forecaster,
     Rows,
+    calendars_of,
     in_turn,
     one_by_one,
     run_backtest,
     turn_of,
 )
-from lstmcli.evaluation.chances import rise_counts
-from lstmcli.evaluation.cutoffs import calendars_of
+from lstmcli.evaluation.direction import rise_counts
 from lstmcli.evaluation.metrics import mase_scale
 from lstmcli.evaluation.phases import Phase
 from lstmcli.evaluation.scores import Scores, score
-from lstmcli.evaluation.tails import Tails, fit_tails
-from lstmcli.evaluation.trend import Thresholds, fit_thresholds, scaled_moves
+from lstmcli.evaluation.trend import Tails, Thresholds, fit_tails, fit_thresholds, scaled_moves
 from lstmcli.forecasting import baselines
+from lstmcli.forecasting.baselines import gjr_garch
 from lstmcli.forecasting.forecast import Forecast, compact
-from lstmcli.forecasting.garch import gjr_garch
 
 if TYPE_CHECKING:  # what is graded needs no network, nor PyTorch, which takes a second to import
     from lstmcli.dataset.split import Split

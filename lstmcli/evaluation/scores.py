@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
 from lstmcli.evaluation import trend
-from lstmcli.evaluation.at_step import AtStep, at_step
 from lstmcli.evaluation.backtest import Backtest
-from lstmcli.evaluation.bands import Band
-from lstmcli.evaluation.chances import Chances
+from lstmcli.evaluation.bands import Band, PitHistogram, bands, pit_histogram
 from lstmcli.evaluation.comparisons import (
     SIGNIFICANT,
     Evidence,
@@ -25,28 +23,75 @@ from lstmcli.evaluation.comparisons import (
     Pair,
     Shown,
     SkillIntervals,
+    SymbolTest,
     of_windows,
     pairwise,
+    symbol_tests,
     whole_windows,
 )
-from lstmcli.evaluation.direction_scores import DirectionScores
-from lstmcli.evaluation.error_scores import (
+from lstmcli.evaluation.direction import Chances, chances
+from lstmcli.evaluation.levels import LevelScore, level_scores
+from lstmcli.evaluation.losses import (
+    Losses,
     PathScores,
     StepScores,
+    check_forecast,
+    losses,
     path_scores,
     step_scores,
     symbol_scores,
 )
-from lstmcli.evaluation.intervals import Interval
-from lstmcli.evaluation.levels import LevelScore, level_scores
-from lstmcli.evaluation.losses import Losses, check_forecast, losses
 from lstmcli.evaluation.movement import Movement, movement
 from lstmcli.evaluation.phases import Phase, reported_steps, with_phases
-from lstmcli.evaluation.pit import PitHistogram
 from lstmcli.evaluation.pooling import Pool, by_symbol, count_dates
-from lstmcli.evaluation.symbol_tests import SymbolTest, symbol_tests
-from lstmcli.evaluation.tails import Tails
-from lstmcli.evaluation.trend import Thresholds
+from lstmcli.evaluation.significance import Interval
+from lstmcli.evaluation.trend import DirectionScores, Tails, Thresholds, direction_scores
+
+
+@dataclass(frozen=True)
+class AtStep:
+    """The direction up to the step; of a fan each band, the PIT and the chances of a rise there."""
+
+    direction: DirectionScores
+    bands: tuple[Band, ...]
+    pit: PitHistogram | None
+    chances: Chances | None
+
+
+def at_step(
+    backtest: Backtest,
+    wide: Backtest,
+    name: str,
+    step: int,
+    flat_band: float,
+    thresholds: Thresholds | None,
+    tails: Tails | None,
+    base_rate: float | None,
+    proves: NDArray[np.bool_] | None = None,
+) -> AtStep:
+    """Score model `name` at a step, on what has happened.
+
+    wide : all windows that prove something, for the fan; directions are those of the windows shown,
+        of which `proves` are evidence, (N,), all unless given.
+    base_rate : share of rises in training rows.
+    """
+    column = wide.column(step)
+    fan = (wide.forecasts[name], step, wide.actual[:, column], wide.pool(column))
+    return AtStep(
+        direction_scores(
+            backtest,
+            name,
+            step,
+            flat_band=flat_band,
+            thresholds=thresholds,
+            tails=tails,
+            proves=proves,
+        ),
+        bands(*fan),
+        pit_histogram(*fan),
+        chances(*fan, base_rate),
+    )
+
 
 _SymbolTests = tuple[dict[str, SymbolTest], dict[str, SymbolTest]]
 HEADLINE_STEPS = (1, 5, 20, 50)

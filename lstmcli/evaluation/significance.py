@@ -5,14 +5,243 @@ holds no number.
 """
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.evaluation.distributions import chi2_sf, normal_sf, student_t_two_sided
-from lstmcli.evaluation.intervals import MIN_WINDOWS, overlapping_error
 from lstmcli.evaluation.pooling import Pool, mean_known
+
+_MAX_TERMS = 10_000
+_TINY = 1e-300
+
+
+def normal_sf(x: float) -> float:
+    """P(Z > x) for a standard normal Z."""
+    return 0.5 * math.erfc(x / math.sqrt(2.0))
+
+
+def student_t_two_sided(t: float, df: float) -> float:
+    """P(|T| > |t|) for Student's t with `df` degrees of freedom."""
+    if math.isinf(t):
+        return 0.0
+    # Abramowitz & Stegun (1964), 26.7.1. Of the two equal forms the one that loses no digits to
+    # cancellation is taken: near t = 0 the argument of the first rounds to one.
+    square = t * t
+    if square < df:
+        return 1.0 - beta_cdf(square / (df + square), 0.5, df / 2.0)
+    return beta_cdf(df / (df + square), df / 2.0, 0.5)
+
+
+def student_t_quantile(confidence: float, df: float) -> float:
+    """The t that Student's t with `df` degrees of freedom stays within, in size, so often."""
+    x = beta_quantile(1.0 - confidence, df / 2.0, 0.5)  # Abramowitz & Stegun (1964), 26.7.1
+    return math.sqrt(df * (1.0 - x) / x)
+
+
+def chi2_sf(x: float, df: int) -> float:
+    """P(X > x) for a chi-squared X with a whole number of degrees of freedom."""
+    half = x / 2.0
+    if half <= 0.0:
+        return 1.0
+    # Abramowitz & Stegun (1964), 26.4.4 and 26.4.5: a finite sum for whole degrees of freedom.
+    total = math.erfc(math.sqrt(half)) if df % 2 else math.exp(-half)
+    for k in range(3 if df % 2 else 4, df + 1, 2):
+        total += math.exp((k / 2.0 - 1.0) * math.log(half) - half - math.lgamma(k / 2.0))
+    return total
+
+
+def beta_cdf(x: float, a: float, b: float) -> float:
+    """The regularised incomplete beta function I_x(a, b)."""
+    if x <= 0.0:
+        return 0.0
+    if x >= 1.0:
+        return 1.0
+    log_front = (
+        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+    )
+    # The continued fraction converges fast on this side only; the other is its mirror.
+    if x < (a + 1.0) / (a + b + 2.0):
+        return math.exp(log_front) * _beta_fraction(x, a, b) / a
+    return 1.0 - math.exp(log_front) * _beta_fraction(1.0 - x, b, a) / b
+
+
+def beta_quantile(level: float, a: float, b: float) -> float:
+    """The x at which I_x(a, b) equals `level`, by bisection."""
+    low, high = 0.0, 1.0
+    while high - low > 1e-15:
+        middle = 0.5 * (low + high)
+        if middle in (low, high):
+            break
+        if beta_cdf(middle, a, b) < level:
+            low = middle
+        else:
+            high = middle
+    return 0.5 * (low + high)
+
+
+def _beta_fraction(x: float, a: float, b: float) -> float:
+    # DLMF 8.17.22, evaluated by Lentz's algorithm as modified by Thompson & Barnett (1986).
+    c, d = 1.0, 1.0 / _away_from_zero(1.0 - (a + b) * x / (a + 1.0))
+    value = d
+    for m in range(1, _MAX_TERMS):
+        even = m * (b - m) * x / ((a + 2 * m - 1.0) * (a + 2 * m))
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1.0))
+        change = 1.0
+        for coefficient in (even, odd):
+            d = 1.0 / _away_from_zero(1.0 + coefficient * d)
+            c = _away_from_zero(1.0 + coefficient / c)
+            change = c * d
+            value *= change
+        if abs(change - 1.0) < 1e-16:
+            break
+    return value
+
+
+def _away_from_zero(x: float) -> float:
+    return x if abs(x) > _TINY else _TINY
+
+
+MIN_WINDOWS = 20
+_MIN_BLOCKS = 10
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval from n independent windows (or dependent dates, where blocks are said).
+
+    low, high : None where undefined; then `why` says the reason.
+    """
+
+    low: float | None
+    high: float | None
+    confidence: float
+    n: int
+    why: str | None = None
+
+
+def clopper_pearson(hits: float, n: int, confidence: float = 0.95) -> Interval:
+    """The exact binomial interval of Clopper & Pearson (1934).
+
+    hits : may lie between whole numbers where each window is the mean over several symbols; the
+        beta form then holds it as Korn & Graubard (1998) do, every date counting as one trial.
+    """
+    if n < 1:
+        return Interval(None, None, confidence, n, "there is no independent window")
+    tail = (1.0 - confidence) / 2.0
+    low = 0.0 if hits <= 0.0 else beta_quantile(tail, hits, n - hits + 1.0)
+    high = 1.0 if hits >= n else beta_quantile(1.0 - tail, hits + 1.0, n - hits)
+    return Interval(low, high, confidence, n)
+
+
+def hac_standard_error(series: NDArray[np.float64], lag: int) -> float | None:
+    """The standard error of the mean of a dependent series, Newey & West (1987).
+
+    Bartlett weights 1 - k / (lag + 1) on the autocovariances (each divided by n) up to `lag`, which
+    keep the variance from going negative. None for fewer than two values.
+
+    series : (D,) in the order of time.
+    """
+    n = series.size
+    if n < 2:
+        return None
+    gamma = autocovariances(series, min(lag, n - 1))
+    weights = 1.0 - np.arange(1, gamma.size) / (lag + 1.0)
+    return math.sqrt(max(0.0, float(gamma[0] + 2.0 * np.sum(weights * gamma[1:]))) / n)
+
+
+def overlapping_error(series: NDArray[np.float64], h: int) -> tuple[float, str]:
+    """The standard error of the mean of windows that reach across h observations, and its kernel.
+
+    The kernel is rectangular up to lag h - 1, beyond which windows share no day; where that
+    variance is not positive, Bartlett's weights 1 - k / h, which cannot fail so, take its place
+    (Newey & West 1987). With the small-sample factor of Harvey, Leybourne & Newbold (1997).
+
+    series : (D,) in the order of time, D > h.
+    """
+    n = series.size
+    gamma = autocovariances(series, h - 1)
+    kernel, variance = "rectangular", float(gamma[0] + 2.0 * gamma[1:].sum())
+    if variance <= 0.0:
+        weights = 1.0 - np.arange(1, h) / h
+        kernel, variance = "bartlett", float(gamma[0] + 2.0 * np.sum(weights * gamma[1:]))
+    factor = (n + 1.0 - 2.0 * h + h * (h - 1.0) / n) / n
+    return math.sqrt(max(0.0, variance) / n / factor), kernel
+
+
+def autocovariances(series: NDArray[np.float64], lag: int) -> NDArray[np.float64]:
+    """Autocovariances at 0..lag, each a sum divided by the full n; returns (lag + 1,)."""
+    n = series.size
+    centred = series - series.mean()
+    return np.array([float(centred[k:] @ centred[: n - k]) / n for k in range(lag + 1)])
+
+
+def bootstrap_skills(
+    losses: Mapping[str, NDArray[np.float64]],
+    pairs: Iterable[tuple[str, str]],
+    *,
+    block: int,
+    generator: np.random.Generator,
+    root: bool = False,
+    confidence: float = 0.95,
+    n_resamples: int = 2000,
+) -> dict[tuple[str, str], Interval]:
+    """The expanded percentile interval of each pair's skill, from blocks of consecutive dates.
+
+    Circular blocks of Politis & Romano (1992): `ceil(D / block)` of them, the same for every loss.
+    The fewer blocks there are, the further out lie the percentiles, as in the expanded interval of
+    Hesterberg (2015), because resamples of few blocks spread too little.
+    The skill of (model, baseline) is 1 - ratio of means, or of roots of means with `root` (for RMSE
+    from squared losses).
+
+    losses : by model, (D,) by date, in the order of time. block : dates a block; 1 where windows do
+        not overlap, else twice the cutoffs that one window reaches across (a block of one reach
+        would see but two thirds of the variance). Undefined below ten blocks or 20 dates.
+    """
+    n = next((loss.size for loss in losses.values()), 0)
+    needed = max(_MIN_BLOCKS * block, MIN_WINDOWS)
+    if n < needed:
+        why = f"too few cutoffs ({n}, at least {needed} needed)"
+        return {pair: Interval(None, None, confidence, n, why) for pair in pairs}
+    blocks = math.ceil(n / block)
+    starts = generator.integers(0, n, size=(n_resamples, blocks))
+    resampled = {name: _resampled_sums(loss, starts, block) for name, loss in losses.items()}
+    return {
+        (model, baseline): _skill_interval(
+            resampled[model], resampled[baseline], n, blocks, root=root, confidence=confidence
+        )
+        for model, baseline in pairs
+    }
+
+
+def _resampled_sums(
+    loss: NDArray[np.float64], starts: NDArray[np.int64], block: int
+) -> NDArray[np.float64]:
+    # Sums of every circular block once; a resample is then a few additions however long it is.
+    around = np.concatenate([np.arange(loss.size), np.arange(block - 1)])
+    sums = np.convolve(loss[around], np.ones(block), mode="valid")
+    total: NDArray[np.float64] = sums[starts].sum(axis=1)
+    return total
+
+
+def _skill_interval(
+    ours: NDArray[np.float64],
+    theirs: NDArray[np.float64],
+    n: int,
+    blocks: int,
+    *,
+    root: bool,
+    confidence: float,
+) -> Interval:
+    if not np.all(theirs > 0.0):
+        return Interval(None, None, confidence, n, "the baseline makes no error in some resamples")
+    ratio = np.sqrt(ours / theirs) if root else ours / theirs
+    wider = math.sqrt(blocks / (blocks - 1.0))
+    tail = normal_sf(wider * student_t_quantile(confidence, blocks - 1))
+    low, high = np.quantile(1.0 - ratio, [tail, 1.0 - tail])
+    return Interval(float(low), float(high), confidence, n)
+
 
 Floats = NDArray[np.float64]
 ASYMPTOTIC = 100  # windows from which the normal is a guide

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
-from lstmcli.evaluation.direction import probability_below
+from lstmcli.evaluation import trend
+from lstmcli.evaluation.backtest import Backtest
+from lstmcli.evaluation.direction import TwoWay, probability_below, two_way
 from lstmcli.evaluation.pooling import Pool
 from lstmcli.forecasting.forecast import Forecast
 
@@ -175,3 +177,144 @@ def shares(classes: Classes) -> Shares:
     """How at least one window's classes divide."""
     down, flat, up = (float(np.mean(classes == kind)) for kind in (DOWN, FLAT, UP))
     return Shares(down, flat, up)
+
+
+TAIL = 0.10
+
+
+@dataclass(frozen=True)
+class Tails:
+    """Scaled moves beyond which a window is a crash or a spike, (H,) each."""
+
+    crash: NDArray[np.float64]
+    spike: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TailWindows:
+    """The windows of one kind at one step, and what had been predicted for them.
+
+    bound : the scaled move beyond which a window is of this kind.
+    n_windows : how many there were. n_independent : cutoff dates among them that do not overlap.
+    calls : shares of the calls in these windows; `calls_always` over all windows, to compare.
+    predicted, actual : mean log moves in these windows; `predicted_always` over all windows.
+    Each None where there is no such window, or where the model makes no calls.
+    """
+
+    kind: Literal["crash", "spike"]
+    bound: float
+    n_windows: int
+    n_independent: int
+    calls: Shares | None
+    calls_always: Shares | None
+    predicted: float | None
+    predicted_always: float | None
+    actual: float | None
+
+
+def fit_tails(actual_scaled: NDArray[np.float64], tail: float = TAIL) -> Tails:
+    """The `tail` and `1 - tail` quantiles of the training rows' scaled moves, by step.
+
+    actual_scaled : (M, H), NaN left out. Raises DataError when a step has none.
+    """
+    if not (~np.isnan(actual_scaled)).any(axis=0).all():
+        raise DataError("No training window to fit the crash and spike bounds on")
+    crash, spike = np.nanquantile(actual_scaled, [tail, 1.0 - tail], axis=0)
+    return Tails(crash, spike)
+
+
+def tail_windows(
+    kind: Literal["crash", "spike"],
+    bound: float,
+    *,
+    step: int,
+    actual: NDArray[np.float64],
+    predicted: NDArray[np.float64],
+    calls: Classes | None,
+    sigma: NDArray[np.float64],
+    pool: Pool,
+) -> TailWindows:
+    """Look up what was predicted where the market crashed or spiked; (N,) rows, all happened."""
+    limit = bound * sigma * np.sqrt(step)
+    beyond = actual < limit if kind == "crash" else actual > limit
+    some = bool(beyond.any())
+    return TailWindows(
+        kind=kind,
+        bound=float(bound),
+        n_windows=int(beyond.sum()),
+        n_independent=pool.keep(beyond).n_independent,
+        calls=shares(calls[beyond]) if calls is not None and some else None,
+        calls_always=shares(calls) if calls is not None and calls.size else None,
+        predicted=float(predicted[beyond].mean()) if some else None,
+        predicted_always=float(predicted.mean()) if predicted.size else None,
+        actual=float(actual[beyond].mean()) if some else None,
+    )
+
+
+@dataclass(frozen=True)
+class DirectionScores:
+    """The direction of the move up to one step.
+
+    trend_from : what decides the three-way calls: the fan, thresholds, or the sign alone (then
+        there is no three-way score, and crash and spike windows count calls of up and down).
+    """
+
+    step: int
+    two_way: TwoWay
+    three_way: ThreeWay | None
+    trend_from: Literal["fan", "thresholds", "sign"]
+    crash: TailWindows | None
+    spike: TailWindows | None
+
+
+def direction_scores(
+    backtest: Backtest,
+    name: str,
+    step: int,
+    *,
+    flat_band: float,
+    thresholds: Thresholds | None = None,
+    tails: Tails | None = None,
+    proves: NDArray[np.bool_] | None = None,
+) -> DirectionScores:
+    """Score the directions that model `name` called at a step, on what has happened.
+
+    proves : (N,) which windows are evidence for a test, all unless given.
+    """
+    forecast = backtest.forecasts[name]
+    column = forecast.column(step)
+    actual = backtest.actual[:, column]
+    known = ~np.isnan(actual)
+    pool = backtest.pool(column).keep(known)
+    called = trend.predicted_trend(forecast, backtest.sigma, step, flat_band, thresholds)
+    calls = None if called is None else called[known]
+    happened = trend.actual_trend(actual[known], backtest.sigma[known], step, flat_band)
+
+    def windows(kind: Literal["crash", "spike"]) -> TailWindows | None:
+        if tails is None:
+            return None
+        predicted = forecast.median[known, column]
+        return tail_windows(
+            kind,
+            float((tails.crash if kind == "crash" else tails.spike)[column]),
+            step=step,
+            actual=actual[known],
+            predicted=predicted,
+            calls=(np.sign(predicted) + trend.FLAT).astype(np.int8) if calls is None else calls,
+            sigma=backtest.sigma[known],
+            pool=pool,
+        )
+
+    return DirectionScores(
+        step=step,
+        two_way=two_way(
+            forecast.median[known, column],
+            actual[known],
+            pool,
+            None if proves is None else proves[known],
+        ),
+        three_way=None if calls is None else trend.three_way(calls, happened, pool),
+        trend_from="sign" if calls is None else "thresholds" if not forecast.levels else "fan",
+        crash=windows("crash"),
+        spike=windows("spike"),
+    )

@@ -9,11 +9,10 @@ most 5 % of cases (a fixed sequence, Maurer, Hothorn & Lehmacher 1995).
 from dataclasses import dataclass
 from typing import Literal
 
-from lstmcli.evaluation.comparisons import LossTest
+from lstmcli.evaluation.comparisons import LossTest, SymbolTest
 from lstmcli.evaluation.direction import TwoWay
-from lstmcli.evaluation.intervals import MIN_WINDOWS
 from lstmcli.evaluation.scores import PAST_MOVES, ModelScores, Scores
-from lstmcli.evaluation.symbol_tests import SymbolTest
+from lstmcli.evaluation.significance import MIN_WINDOWS
 
 Word = Literal["better", "not proven", "worse", "too few"]
 SHOWN_NAMES = {PAST_MOVES: "past moves", "seasonal_naive": "the same month a year before"}

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 
 from lstmcli.config import Settings
-from lstmcli.evaluation.backtest import run_backtest
-from lstmcli.evaluation.cutoffs import choose_cutoffs
+from lstmcli.evaluation.backtest import choose_cutoffs, run_backtest
 from lstmcli.evaluation.forecasters import Fitted, backtest, learn_trend, score_backtest
 from lstmcli.evaluation.scores import Scores
 from lstmcli.forecasting.calibration import fit_calibration

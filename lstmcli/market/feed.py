@@ -5,13 +5,13 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import pandas as pd
 
-from lstmcli.market.gate import Gate
 from lstmcli.market.intervals import unit_of
 from lstmcli.market.prices import COLUMNS
+from lstmcli.market.throttle import Gate
 from lstmcli.market.unfinished import bars_due, drop_unfinished, zone_of
 from lstmcli.market.validate import check_prices
 from lstmcli.market.yahoo import Interval, YahooBars, fetch_bars
-from lstmcli.market.yahoo_answers import NothingInRange
+from lstmcli.market.yahoo_errors import NothingInRange
 
 
 @dataclass(frozen=True)

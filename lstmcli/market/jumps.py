@@ -11,7 +11,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.market.bars import Bars
+from lstmcli.market.prices import Bars
 
 _HUNDRED = np.log(100.0)
 _USUAL = 3.0  # typical moves that noise may add to a jump

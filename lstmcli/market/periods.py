@@ -9,9 +9,9 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.market.bars import Bars, Noted
 from lstmcli.market.calendars import Days
 from lstmcli.market.intervals import DAY, weekday_of
+from lstmcli.market.prices import Bars, Noted
 
 _SUNDAY = 6
 _FRIDAY = 4

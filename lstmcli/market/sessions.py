@@ -14,8 +14,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.market.calendars import FIRST_TRUSTED, Days, calendar_table
-from lstmcli.market.intervals import DAY, MONTHS, as_days, dates_after, unit_of, weekday_of
+from lstmcli.market.calendars import FIRST_TRUSTED, calendar_table
+from lstmcli.market.intervals import (
+    DAY,
+    MONTHS,
+    Days,
+    as_days,
+    dates_after,
+    infer_interval,
+    unit_of,
+    weekday_of,
+)
 from lstmcli.market.periods import first_days, period_of
 from lstmcli.market.schedule import (
     FEWEST_HOLIDAYS,
@@ -276,3 +285,30 @@ def _some(items: Iterable[object]) -> str:
     shown = list(map(str, items))
     more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
     return ", ".join(shown[:_SHOWN]) + more
+
+
+Mask = NDArray[np.bool_]
+
+_STRAY = 0.02
+
+
+def closed_rows(days: Days, filled: Mask, symbol: str) -> Mask:
+    """The rows (N,) without values on days when the exchange of `symbol` is closed.
+
+    days : (N,) in any order. filled : (N,) rows with values. Weekly bars leave out the weekdays
+    that they are never dated by; monthly bars leave out none.
+    """
+    empty = ~filled
+    if not empty.any() or not filled.any():
+        return np.zeros(days.size, dtype=bool)
+    dates = np.unique(days[filled])
+    interval = infer_interval(dates)
+    if interval == "1d":
+        # A holiday before the first value or after the last is no session; a run of weekdays is.
+        outside = ((days < dates[0]) | (days > dates[-1])) & np.is_busday(days)
+        closed = empty & ~np.isin(days, missing_sessions(dates, symbol))
+        return closed & ~outside if outside.sum() > LONGEST_CLOSURE else closed
+    if interval != "1wk":
+        return np.zeros(days.size, dtype=bool)
+    unused = np.bincount(weekday_of(dates), minlength=7) <= _STRAY * dates.size
+    return empty & unused[weekday_of(days)]

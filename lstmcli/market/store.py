@@ -20,18 +20,17 @@ import pandas as pd
 
 from lstmcli.errors import DataError, FileError
 from lstmcli.files.atomic import sync_folder, write_files
-from lstmcli.market.bars import Bars
-from lstmcli.market.checks import drop_empty_columns
+from lstmcli.market.bar_checks import drop_empty_columns
 from lstmcli.market.intervals import as_days, bars_of
-from lstmcli.market.prices import COLUMNS, PriceChoice, Prices
-from lstmcli.market.store_folder import (
+from lstmcli.market.prices import COLUMNS, Bars, PriceChoice, Prices
+from lstmcli.market.symbols import (
     INTERVALS,
     inside,
     interval_option,
     price_path,
     sidecar_path,
+    yahoo_spelling,
 )
-from lstmcli.market.symbols import yahoo_spelling
 from lstmcli.market.tables import read_table
 from lstmcli.market.validate import check_bars
 from lstmcli.records import read_file, read_json

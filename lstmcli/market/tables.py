@@ -22,11 +22,10 @@ from typing import IO, Any
 import numpy as np
 
 from lstmcli.errors import DataError, FileError, UsageError
-from lstmcli.market.bars import Bars, order_bars
-from lstmcli.market.closed_days import closed_rows
 from lstmcli.market.columns import Fields, choose_series, read_layout
 from lstmcli.market.lines import Form, Rows, parse_lines
-from lstmcli.market.prices import COLUMNS, PriceChoice, Prices
+from lstmcli.market.prices import COLUMNS, Bars, PriceChoice, Prices, order_bars
+from lstmcli.market.sessions import closed_rows
 from lstmcli.market.stamps import refuse_mixed_offsets, session_days
 from lstmcli.market.symbols import check_series_name, decode_symbol
 from lstmcli.market.validate import check_bars

@@ -8,25 +8,29 @@ import numpy as np
 import pandas as pd
 
 from lstmcli.errors import DataError
-from lstmcli.market.bars import (
-    Bars,
-    bars_from_frame,
-    between,
-    drop_null_rows,
-    order_bars,
-    refuse_bad_dates,
-)
-from lstmcli.market.checks import (
+from lstmcli.market.bar_checks import (
     drop_empty_columns,
     mark_bad_values,
+    mark_odd_values,
     tell_equal_closes,
     tell_gaps,
+    usable_rows,
 )
 from lstmcli.market.intervals import infer_interval
 from lstmcli.market.jumps import tell_jumps
 from lstmcli.market.periods import latest_date, leave_out_unfinished
-from lstmcli.market.prices import COLUMNS, PriceChoice, Prices, price_column
-from lstmcli.market.unusable import mark_odd_values, usable_rows
+from lstmcli.market.prices import (
+    COLUMNS,
+    Bars,
+    PriceChoice,
+    Prices,
+    bars_from_frame,
+    between,
+    drop_null_rows,
+    order_bars,
+    price_column,
+    refuse_bad_dates,
+)
 
 
 def check_prices(

@@ -22,11 +22,11 @@ import numpy as np
 import pandas as pd
 
 from lstmcli.errors import DataError, LstmcliError
-from lstmcli.market.gate import Gate
 from lstmcli.market.intervals import as_days
 from lstmcli.market.prices import COLUMNS
+from lstmcli.market.throttle import Gate
 from lstmcli.market.unfinished import zone_of
-from lstmcli.market.yahoo_answers import (
+from lstmcli.market.yahoo_errors import (
     RateLimited,
     Transient,
     nothing,

@@ -11,8 +11,7 @@ from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.forecasters import Yardsticks
 from lstmcli.evaluation.scores import Scores
 from lstmcli.report.console import make_table
-from lstmcli.report.forecasts_file import chosen_models
-from lstmcli.report.long_table import COLUMNS, all_levels, backtest_rows
+from lstmcli.report.long_table import COLUMNS, all_levels, backtest_rows, chosen_models
 from lstmcli.report.numbers import count
 from lstmcli.report.score_tables import score_tables
 from lstmcli.report.view import SCHEMA_VERSION, View

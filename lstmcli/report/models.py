@@ -10,8 +10,13 @@ from rich.console import RenderableType
 from lstmcli.report.console import make_table
 from lstmcli.report.numbers import count, percent
 from lstmcli.report.view import SCHEMA_VERSION, View
-from lstmcli.workflows.champions import PointerReport, PruneReport
-from lstmcli.workflows.models import ModelDetail, ModelList, ModelVersion
+from lstmcli.workflows.models import (
+    ModelDetail,
+    ModelList,
+    ModelVersion,
+    PointerReport,
+    PruneReport,
+)
 
 _MOST_DECISIONS = 12
 _COMPARED = ("loss", "steps", "challenger", "champion", "n_independent", "p", "level")

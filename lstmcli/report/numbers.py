@@ -1,6 +1,7 @@
 """How figures are written for a reader: enough digits to recompute with, never cut."""
 
 import math
+from collections.abc import Iterable
 
 from lstmcli.market.intervals import unit_of
 
@@ -44,3 +45,18 @@ def _fixed(value: float, digits: int, sign: str = "") -> str:
     """Write a number without the sign of one that is rounded to zero."""
     text = f"{value:{sign}.{digits}f}"
     return text if float(text) else text.lstrip("+-")
+
+
+ADJUSTED = "Adj Close"
+
+
+def price_basis(columns: Iterable[str]) -> str:
+    """Say what the columns that are forecast mean; with Adj Close, how to get the quoted price."""
+    names = sorted(set(columns))
+    if ADJUSTED not in names:
+        return f"Returns of {' and '.join(names)}, applied to the last close."
+    where = "" if len(names) == 1 else f" where it is forecast, and not of {names[1]}"
+    return (
+        f"Returns include dividends ({ADJUSTED}){where}, applied to the last close; for the quoted "
+        "price, predict and evaluate a model of: lstmcli train --set data.price=close --name NAME."
+    )

@@ -17,8 +17,8 @@ from markupsafe import Markup, escape
 
 from lstmcli.errors import UsageError
 from lstmcli.evaluation.bands import Band
-from lstmcli.evaluation.intervals import Interval
 from lstmcli.evaluation.scores import ModelScores
+from lstmcli.evaluation.significance import Interval
 from lstmcli.printable import printable
 from lstmcli.report import picture
 from lstmcli.report.evaluate import caveats, evaluate_view

@@ -19,8 +19,7 @@ import numpy as np
 
 from lstmcli.errors import UsageError
 from lstmcli.evaluation.bands import Band
-from lstmcli.evaluation.chances import Chances
-from lstmcli.evaluation.direction import direction_hits
+from lstmcli.evaluation.direction import Chances, direction_hits
 from lstmcli.printable import printable
 from lstmcli.report.fans import WALK_NOMINAL, Fan, Floats, Walk
 from lstmcli.report.output import check_file, write_file

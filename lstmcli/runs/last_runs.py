@@ -13,7 +13,7 @@ from typing import Any
 from lstmcli.errors import FileError, PartialError
 from lstmcli.files import atomic
 from lstmcli.files.locks import hold
-from lstmcli.market.store_folder import inside
+from lstmcli.market.symbols import inside
 from lstmcli.records import check_record, read_file, read_json
 
 SCHEMA_VERSION = 1

@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 
 from lstmcli.errors import FileError
 from lstmcli.files.atomic import append_lines, is_torn, make_folder
-from lstmcli.market.store_folder import inside
+from lstmcli.market.symbols import inside
 
 SCHEMA_VERSION = 1
 _MONTHS = "[0-9][0-9][0-9][0-9]-[0-9][0-9].jsonl"

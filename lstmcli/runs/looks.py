@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from lstmcli.errors import FileError
 from lstmcli.files import atomic
 from lstmcli.files.locks import hold
-from lstmcli.market.store_folder import inside
+from lstmcli.market.symbols import inside
 from lstmcli.records import ISO_DATE, check_record, read_file, read_json
 from lstmcli.runs.state import MAX_BYTES, STATE
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lstmcli.errors import FileError, ModelError, UsageError
 from lstmcli.files import atomic
-from lstmcli.market.store_folder import inside
+from lstmcli.market.symbols import inside
 from lstmcli.records import read_file
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -25,7 +25,7 @@ from sqlalchemy.pool import NullPool
 
 from lstmcli.errors import FileError, LockedError, UsageError
 from lstmcli.files.locks import hold
-from lstmcli.market.store_folder import inside
+from lstmcli.market.symbols import inside
 from lstmcli.records import check_record
 from lstmcli.runs.checkpoint import differences
 from lstmcli.runs.registry import check_name

@@ -26,9 +26,9 @@ from lstmcli.evaluation.audit import (
     in_both,
     is_clean,
     numbers_of,
+    rewritten,
 )
 from lstmcli.evaluation.backtest import context_sigma
-from lstmcli.evaluation.noise import rewritten
 from lstmcli.evaluation.trend import scaled_moves
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel

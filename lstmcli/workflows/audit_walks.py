@@ -22,12 +22,14 @@ from lstmcli.evaluation.audit import (
     backtest_figures,
     compare,
     control,
+    cut,
     merged,
     numbers_of,
+    rewritten,
     sample_days,
+    thinned,
     up_to,
 )
-from lstmcli.evaluation.noise import cut, rewritten, thinned
 from lstmcli.market.intervals import Days
 from lstmcli.runs.bundle import save_bundle
 from lstmcli.runs.registry import ModelRef

@@ -13,8 +13,7 @@ import pandas as pd
 
 from lstmcli.market.prices import COLUMNS, Prices
 from lstmcli.market.store import STORE
-from lstmcli.market.store_folder import price_path, sidecar_path
-from lstmcli.market.symbols import encode_symbol
+from lstmcli.market.symbols import encode_symbol, price_path, sidecar_path
 from lstmcli.workflows.prices import Source
 
 Change = Callable[[Prices], Prices]

@@ -25,8 +25,7 @@ from lstmcli.market.store import (
     sidecar_fits,
     source_of,
 )
-from lstmcli.market.store_folder import INTERVALS, hold_store, stored_symbols
-from lstmcli.market.symbols import check_symbol
+from lstmcli.market.symbols import INTERVALS, check_symbol, hold_store, stored_symbols
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ import pandas as pd
 
 from lstmcli.errors import DataError, FileError, PartialError
 from lstmcli.files.atomic import TEMPORARY_SUFFIX
-from lstmcli.market.bar_order import bar_text
-from lstmcli.market.checks import LONG_STILL, count_equal_closes
+from lstmcli.market.bar_checks import LONG_STILL, bar_text, count_equal_closes
 from lstmcli.market.jumps import jumps_by_column
 from lstmcli.market.prices import Prices, price_column
 from lstmcli.market.sessions import OddDays, odd_days, tell_doubtful, tell_odd_days
@@ -27,7 +26,7 @@ from lstmcli.market.store import (
     sidecar_fits,
     source_of,
 )
-from lstmcli.market.store_folder import interval_option, price_path, store_folder, stray_paths
+from lstmcli.market.symbols import interval_option, price_path, store_folder, stray_paths
 from lstmcli.runs.registry import ownership_doubt
 from lstmcli.workflows.data import all_stored, restatements_of
 

@@ -19,8 +19,14 @@ from lstmcli.market.intervals import as_days
 from lstmcli.market.prices import COLUMNS, Prices
 from lstmcli.market.schedule import schedule_of
 from lstmcli.market.store import IMPORTED, read_raw, read_sidecar, source_of, write_imported
-from lstmcli.market.store_folder import INTERVALS, hold_store, inside, price_path, store_folder
-from lstmcli.market.symbols import check_symbol
+from lstmcli.market.symbols import (
+    INTERVALS,
+    check_symbol,
+    hold_store,
+    inside,
+    price_path,
+    store_folder,
+)
 from lstmcli.market.tables import parse_csv_option
 from lstmcli.workflows.prices import Source, load_prices
 

@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, Failure, UsageError, raise_if_all_failed
-from lstmcli.evaluation.backtest import Backtest, Rows, turn_of
-from lstmcli.evaluation.choice import tried
-from lstmcli.evaluation.cutoffs import choose_cutoffs
+from lstmcli.evaluation.backtest import Backtest, Rows, choose_cutoffs, turn_of
 from lstmcli.evaluation.forecasters import (
     ALWAYS,
     Yardsticks,
@@ -41,6 +39,7 @@ from lstmcli.learning.evidence import (
     tell_hindsight,
     trained_until,
 )
+from lstmcli.learning.folds import tried
 from lstmcli.learning.refit import (
     OnRefit,
     Refit,

@@ -22,20 +22,11 @@ from lstmcli.errors import (
     UsageError,
     common_exit_code,
 )
-from lstmcli.market.breaker import Outcome
-from lstmcli.market.gate import Gate
-from lstmcli.market.store_folder import hold_store, price_path
-from lstmcli.market.symbols import check_symbol
+from lstmcli.market.refresh import FetchResult, RefusedAnswer, Status, Task, preview, refresh
+from lstmcli.market.symbols import check_symbol, hold_store, price_path
+from lstmcli.market.throttle import Gate, Outcome
 from lstmcli.market.yahoo import Interval, hushed
-from lstmcli.market.yahoo_answers import (
-    NotFound,
-    NothingInRange,
-    OutOfTime,
-    RateLimited,
-    Transient,
-)
-from lstmcli.workflows.ask import Task
-from lstmcli.workflows.refresh import FetchResult, RefusedAnswer, Status, preview, refresh
+from lstmcli.market.yahoo_errors import NotFound, NothingInRange, OutOfTime, RateLimited, Transient
 
 __all__ = ["FetchReport", "FetchResult", "Interval", "Outcome", "Status", "fetch"]
 

@@ -18,9 +18,8 @@ from lstmcli.config import Data, Evaluate
 from lstmcli.dataset.series import Series, make_series
 from lstmcli.dataset.volatility import EWMA_START
 from lstmcli.errors import DataError, Failure, UsageError, raise_if_all_failed
-from lstmcli.evaluation.backtest import Backtest, MadeForecasts, Rows, context_sigma
+from lstmcli.evaluation.backtest import Backtest, MadeForecasts, Rows, calendars_of, context_sigma
 from lstmcli.evaluation.comparisons import whole_windows
-from lstmcli.evaluation.cutoffs import calendars_of
 from lstmcli.evaluation.forecasters import (
     ALWAYS,
     Fitted,
@@ -30,9 +29,9 @@ from lstmcli.evaluation.forecasters import (
     score_backtest,
     yardsticks,
 )
-from lstmcli.evaluation.intervals import MIN_WINDOWS
 from lstmcli.evaluation.pooling import day_numbers
 from lstmcli.evaluation.scores import Scores
+from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.evaluation.verdict import verdict
 from lstmcli.forecasting.baselines import fewest_climatology_rows
 from lstmcli.forecasting.forecast import Forecast, ScaledFan

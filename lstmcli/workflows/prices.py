@@ -16,8 +16,13 @@ from lstmcli.errors import DataError, Failure, FileError, UsageError
 from lstmcli.market.intervals import are_alike, bars_of, infer_interval, may_be
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import STORE, read_stored
-from lstmcli.market.store_folder import INTERVALS, price_folders, price_path
-from lstmcli.market.symbols import check_series_name, check_symbol
+from lstmcli.market.symbols import (
+    INTERVALS,
+    check_series_name,
+    check_symbol,
+    price_folders,
+    price_path,
+)
 from lstmcli.market.tables import parse_csv_option, read_prices
 from lstmcli.runs.registry import ownership_doubt, tell_doubts
 

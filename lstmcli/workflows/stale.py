@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, FileError
 from lstmcli.market.store import IMPORTED, read_raw, read_sidecar
-from lstmcli.market.store_folder import inside, price_folders, price_path
+from lstmcli.market.symbols import inside, price_folders, price_path
 from lstmcli.runs.registry import ModelRef
 from lstmcli.runs.state import StaleMark, stale_marks
 from lstmcli.workflows.data import restatements_of

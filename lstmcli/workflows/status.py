@@ -19,7 +19,7 @@ from lstmcli.errors import AllFailedError, DataError, FileError, LstmcliError, U
 from lstmcli.market.calendars import known_until
 from lstmcli.market.schedule import Schedule
 from lstmcli.market.store import IMPORTED
-from lstmcli.market.store_folder import interval_option, stored_symbols
+from lstmcli.market.symbols import interval_option, stored_symbols
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.last_runs import LastRuns, last_runs, too_old
 from lstmcli.runs.registry import all_names, champion, versions

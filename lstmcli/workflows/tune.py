@@ -23,15 +23,18 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lstmcli.config import Settings, Tuning
 from lstmcli.errors import Failure, TrainingError
-from lstmcli.evaluation.choice import Gain, choice_verdict, paired_gain, standard_error
 from lstmcli.files import atomic
 from lstmcli.learning.folds import (
     Fold,
+    Gain,
     Objective,
+    choice_verdict,
     fold_series,
     known_prices,
     make_folds,
     objective_of,
+    paired_gain,
+    standard_error,
 )
 from lstmcli.learning.plan import plan_between, plan_prices, with_known_features
 from lstmcli.market.prices import Prices

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lstmcli.evaluation.challenge import compare
 from lstmcli.evaluation.pooling import Pool
+from lstmcli.learning.promotion import compare
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from lstmcli.evaluation.backtest import Backtest
-from lstmcli.evaluation.intervals import bootstrap_skills
 from lstmcli.evaluation.scores import score
+from lstmcli.evaluation.significance import bootstrap_skills
 from lstmcli.evaluation.verdict import verdict
 from lstmcli.forecasting.forecast import Forecast
 

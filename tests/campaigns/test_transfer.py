@@ -16,13 +16,10 @@ import numpy as np
 import pytest
 import torch
 
-from lstmcli.evaluation.backtest import one_by_one, run_backtest
-from lstmcli.evaluation.cutoffs import choose_cutoffs
-from lstmcli.evaluation.distributions import student_t_quantile
-from lstmcli.evaluation.intervals import overlapping_error
+from lstmcli.evaluation.backtest import choose_cutoffs, one_by_one, run_backtest
 from lstmcli.evaluation.levels import window_crps
 from lstmcli.evaluation.pooling import Pool
-from lstmcli.evaluation.significance import diebold_mariano
+from lstmcli.evaluation.significance import diebold_mariano, overlapping_error, student_t_quantile
 from lstmcli.forecasting import baselines
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import series_for

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import tomli_w
 
-from lstmcli.market import gate
+from lstmcli.market import throttle
 from lstmcli.runs.ledger import Entry, encode
 from tests.cli.conftest import RECIPE
 from tests.cli.test_streams import on_terminal
@@ -291,8 +291,8 @@ def server() -> Iterator[StandIn]:
 def test_the_words_of_a_server_are_escaped(
     server: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate, "FIRST_REST", 0.01)
-    monkeypatch.setattr(gate, "LONGEST_REST", 0.01)
+    monkeypatch.setattr(throttle, "FIRST_REST", 0.01)
+    monkeypatch.setattr(throttle, "LONGEST_REST", 0.01)
     fetch = ("fetch", "--rate", 100, "--max-wait", 0, "--data-dir", "data")
     run(tmp_path, *fetch, "AAPL")
     run(tmp_path, "data", "show", "AAPL")

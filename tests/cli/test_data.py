@@ -15,7 +15,7 @@ import pytest
 from lstmcli.files.atomic import TEMPORARY_SUFFIX
 from lstmcli.files.locks import hold
 from lstmcli.market.store import write_stored
-from lstmcli.market.store_folder import price_path
+from lstmcli.market.symbols import price_path
 from tests.command_line import (
     PROGRAM,
     Outcome,

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from lstmcli.market import breaker, gate, yahoo
+from lstmcli.market import throttle, yahoo
 from tests.command_line import (
     PROGRAM,
     Outcome,
@@ -42,8 +42,8 @@ def server() -> Iterator[StandIn]:
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(breaker, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(gate, "FIRST_REST", 0.01)
+    monkeypatch.setattr(throttle, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(throttle, "FIRST_REST", 0.01)
 
 
 def fetch(*arguments: object, folder: Path, stdin: bytes = b"") -> Outcome:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lstmcli.dataset import series as series_module
 from lstmcli.dataset.series import Series
 from lstmcli.dataset.windows import flat_cutoffs
-from lstmcli.evaluation import at_step
+from lstmcli.evaluation import scores
 from lstmcli.evaluation.trend import Thresholds, fit_thresholds, scaled_moves
 from lstmcli.forecasting import forecaster
 from lstmcli.forecasting.forecast import Forecast
@@ -202,7 +202,7 @@ def test_thresholds_fitted_on_test_windows_by_evaluation(honest: Path, monkeypat
 
 
 def test_trend_calls_learned_on_test_rows(honest: Path, monkeypatch: Plant) -> None:
-    direction_scores = at_step.direction_scores
+    direction_scores = scores.direction_scores
 
     def leaky(backtest: Any, name: str, step: int, **options: Any) -> Any:
         predicted = scaled_moves(backtest.forecasts[name].median, backtest.sigma)
@@ -211,7 +211,7 @@ def test_trend_calls_learned_on_test_rows(honest: Path, monkeypatch: Plant) -> N
         )
         return direction_scores(backtest, name, step, **options)
 
-    monkeypatch.setattr(at_step, "direction_scores", leaky)
+    monkeypatch.setattr(scores, "direction_scores", leaky)
     assert_caught(honest, "forecast stage", "trend calls of tiny/v0001, step")
 
 

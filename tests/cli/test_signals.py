@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lstmcli.market.store_folder import hold_store
+from lstmcli.market.symbols import hold_store
 from tests.cli.test_fetch import cron
 from tests.command_line import PROGRAM, csv_text, environment, in_process, walk
 from tests.forked_runs import ForkServer

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstmcli.market import breaker, gate
+from lstmcli.market import throttle
 from tests.cli.conftest import RECIPE
 from tests.command_line import Outcome, assert_one_error, csv_text, hashes, in_process, walk
 from tests.yahoo_stand_in import StandIn, dividend, random_walk, split, stand_in
@@ -32,8 +32,8 @@ def server() -> Iterator[StandIn]:
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(breaker, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(gate, "FIRST_REST", 0.01)
+    monkeypatch.setattr(throttle, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(throttle, "FIRST_REST", 0.01)
 
 
 @pytest.fixture

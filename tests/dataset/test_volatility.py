@@ -10,12 +10,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lstmcli.dataset.volatility import (
-    DECAY,
     EWMA_DECAY,
     EWMA_START,
     LONGER,
     SHORTER,
-    START,
     VolatilityFrame,
     count_inputs,
     ewma_sigma,
@@ -41,11 +39,11 @@ def a_batch(windows: int = 3, length: int = LENGTH, seed: int = 0) -> torch.Tens
 
 
 def mean_path(values: list[float], decay: float) -> list[float]:
-    """Return the exponentially weighted mean after each value, the first START sharing theirs."""
-    start = values[:START]
+    """Return the weighted mean after each value; the first EWMA_START share theirs."""
+    start = values[:EWMA_START]
     mean = sum(start) / len(start)
     path = [mean] * len(start)
-    for value in values[START:]:
+    for value in values[EWMA_START:]:
         mean = decay * mean + (1 - decay) * value
         path.append(mean)
     return path
@@ -57,7 +55,7 @@ def twin(window: NDArray[np.float64]) -> tuple[list[list[float]], list[float]]:
     squares = [math.log(close[i] / close[i - 1]) ** 2 for i in range(1, len(close))]
     sigma, shorter, longer = (
         [math.sqrt(mean) for mean in mean_path(squares, decay)]
-        for decay in (DECAY, SHORTER, LONGER)
+        for decay in (EWMA_DECAY, SHORTER, LONGER)
     )
     known = [float(value > 0) for value in volume[1:]]
     logs = [math.log(value) if value > 0 else 0.0 for value in volume[1:]]
@@ -90,7 +88,7 @@ def assert_sane(frame: VolatilityFrame) -> None:
     assert (frame.sigma > 0).all()
 
 
-@pytest.mark.parametrize("length", [3, START, START + 1, START + 2, LENGTH])
+@pytest.mark.parametrize("length", [3, EWMA_START, EWMA_START + 1, EWMA_START + 2, LENGTH])
 def test_the_frame_is_that_of_a_loop_over_rows(length: int) -> None:
     contexts = a_batch(length=LENGTH)[:, :length]
     frame = volatility_frame(contexts, FEATURES)
@@ -103,17 +101,18 @@ def test_the_frame_is_that_of_a_loop_over_rows(length: int) -> None:
 
 
 def test_sigma_is_the_volatility_that_the_baselines_are_measured_in() -> None:
-    assert (DECAY, START) == (EWMA_DECAY, EWMA_START)
     contexts = a_batch()
     sigma = volatility_frame(contexts, ["close"]).sigma
     for n in range(len(contexts)):
         expected = ewma_sigma(contexts[n, :, 0].log().numpy())
-        np.testing.assert_allclose(sigma[n, START - 1 :].numpy(), expected[START:], rtol=1e-12)
+        np.testing.assert_allclose(
+            sigma[n, EWMA_START - 1 :].numpy(), expected[EWMA_START:], rtol=1e-12
+        )
 
 
 def test_rows_up_to_start_share_the_starting_value() -> None:
     sigma = volatility_frame(a_batch(), ["close"]).sigma
-    torch.testing.assert_close(sigma[:, :START], sigma[:, :1].expand(-1, START))
+    torch.testing.assert_close(sigma[:, :EWMA_START], sigma[:, :1].expand(-1, EWMA_START))
 
 
 @pytest.mark.parametrize(
@@ -142,7 +141,7 @@ def test_a_frame_has_as_many_inputs_as_are_counted(features: list[str], count: i
     assert torch.equal(frame.x, full[:, :, present])
 
 
-@pytest.mark.parametrize("changed", [START + 1, START + 2, 40, LENGTH - 1])
+@pytest.mark.parametrize("changed", [EWMA_START + 1, EWMA_START + 2, 40, LENGTH - 1])
 @pytest.mark.parametrize("factor", [1.5, 1e6, 0.0])
 def test_no_row_knows_what_follows_it(changed: int, factor: float) -> None:
     contexts = a_batch()
@@ -210,7 +209,7 @@ def test_a_missing_value_is_neutral_where_it_is_missing_alone(column: int, value
         assert torch.equal(found.x[:, 45:], expected.x[:, 45:])
 
 
-@pytest.mark.parametrize("row", [0, 5, START, 40, LENGTH - 1])
+@pytest.mark.parametrize("row", [0, 5, EWMA_START, 40, LENGTH - 1])
 @pytest.mark.parametrize("factor", [1e6, 1e-6])
 def test_one_huge_outlier_leaves_everything_finite(row: int, factor: float) -> None:
     contexts = a_batch()

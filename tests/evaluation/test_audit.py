@@ -20,11 +20,11 @@ from lstmcli.evaluation.audit import (
     leak_error,
     merged,
     numbers_of,
+    rewritten,
     sample_days,
     up_to,
 )
 from lstmcli.evaluation.backtest import Backtest
-from lstmcli.evaluation.noise import rewritten
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.market.prices import Prices
 from tests.synthetic import make_prices, random_walk

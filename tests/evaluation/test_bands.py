@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from lstmcli.evaluation.bands import bands
-from lstmcli.evaluation.intervals import overlapping_error
 from lstmcli.evaluation.pooling import Pool
+from lstmcli.evaluation.significance import overlapping_error
 from lstmcli.forecasting.baselines import gaussian_cone
 from lstmcli.forecasting.forecast import Forecast
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lstmcli.evaluation.chances import chances, rise_counts
+from lstmcli.evaluation.direction import chances, rise_counts
 from lstmcli.evaluation.pooling import Pool
 from lstmcli.forecasting.forecast import Forecast
 

@@ -12,11 +12,9 @@ from lstmcli.evaluation.comparisons import (
     pairwise,
     path_losses,
 )
-from lstmcli.evaluation.error_scores import path_scores
-from lstmcli.evaluation.intervals import bootstrap_skills
-from lstmcli.evaluation.losses import losses
+from lstmcli.evaluation.losses import losses, path_scores
 from lstmcli.evaluation.scores import score
-from lstmcli.evaluation.significance import SignificanceTest, diebold_mariano
+from lstmcli.evaluation.significance import SignificanceTest, bootstrap_skills, diebold_mariano
 from tests.evaluation.test_scores import panel
 
 

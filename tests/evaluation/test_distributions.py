@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lstmcli.evaluation.distributions import (
+from lstmcli.evaluation.significance import (
     beta_cdf,
     beta_quantile,
     chi2_sf,

@@ -8,11 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lstmcli.evaluation.intervals import (
-    bootstrap_skills,
-    clopper_pearson,
-    hac_standard_error,
-)
+from lstmcli.evaluation.significance import bootstrap_skills, clopper_pearson, hac_standard_error
 
 
 def test_the_exact_interval_reproduces_a_published_one():

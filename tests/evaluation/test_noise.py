@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmcli.evaluation.noise import cut, rewritten, thinned
+from lstmcli.evaluation.audit import cut, rewritten, thinned
 from lstmcli.market.validate import check_prices
 from tests.synthetic import make_prices, random_walk
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lstmcli.evaluation.pit import bin_masses, pit_histogram
+from lstmcli.evaluation.bands import bin_masses, pit_histogram
 from lstmcli.evaluation.pooling import Pool
 from lstmcli.forecasting.forecast import Forecast
 

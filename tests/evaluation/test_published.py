@@ -9,12 +9,12 @@ from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.diagnostic import pesaran_timmermann as their_pesaran_timmermann
 from statsmodels.tsa.stattools import diebold_mariano_test
 
-from lstmcli.evaluation.distributions import student_t_two_sided
-from lstmcli.evaluation.intervals import overlapping_error
 from lstmcli.evaluation.significance import (
     christoffersen_unconditional,
     diebold_mariano,
+    overlapping_error,
     pesaran_timmermann,
+    student_t_two_sided,
 )
 
 

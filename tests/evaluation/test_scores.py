@@ -11,11 +11,10 @@ from scipy import stats
 
 from lstmcli.errors import DataError
 from lstmcli.evaluation.backtest import Backtest
-from lstmcli.evaluation.intervals import overlapping_error
 from lstmcli.evaluation.metrics import mase_scale
 from lstmcli.evaluation.scores import score
-from lstmcli.evaluation.tails import fit_tails
-from lstmcli.evaluation.trend import Thresholds, fit_thresholds, scaled_moves
+from lstmcli.evaluation.significance import overlapping_error
+from lstmcli.evaluation.trend import Thresholds, fit_tails, fit_thresholds, scaled_moves
 from lstmcli.forecasting import baselines
 from lstmcli.forecasting.forecast import Forecast
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from lstmcli.evaluation.comparisons import Evidence, PathLosses, path_losses
-from lstmcli.evaluation.symbol_tests import symbol_tests
+from lstmcli.evaluation.comparisons import Evidence, PathLosses, path_losses, symbol_tests
 from tests.evaluation.test_scores import panel
 
 DAY = np.datetime64("2020-01-01")

@@ -5,8 +5,7 @@ import pytest
 
 from lstmcli.errors import DataError
 from lstmcli.evaluation.pooling import Pool
-from lstmcli.evaluation.tails import fit_tails, tail_windows
-from lstmcli.evaluation.trend import DOWN, UP, Shares
+from lstmcli.evaluation.trend import DOWN, UP, Shares, fit_tails, tail_windows
 
 DAY = np.datetime64("2020-01-01")
 

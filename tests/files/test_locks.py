@@ -12,7 +12,7 @@ import pytest
 from lstmcli.errors import FileError, LockedError
 from lstmcli.files.atomic import TEMPORARY_SUFFIX
 from lstmcli.files.locks import hold
-from lstmcli.market.store_folder import hold_store
+from lstmcli.market.symbols import hold_store
 
 HOLDER = (
     "import sys, time; from pathlib import Path; from lstmcli.files.locks import hold\n"

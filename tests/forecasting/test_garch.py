@@ -8,9 +8,8 @@ import pytest
 from scipy import stats
 
 from lstmcli.errors import DataError, UsageError
-from lstmcli.forecasting import garch
-from lstmcli.forecasting.baselines import ewma_cone
-from lstmcli.forecasting.garch import GjrState, fit_gjr, gjr_garch, simulate_gjr
+from lstmcli.forecasting import baselines
+from lstmcli.forecasting.baselines import GjrState, ewma_cone, fit_gjr, gjr_garch, simulate_gjr
 
 arch = pytest.importorskip("arch")
 
@@ -22,7 +21,7 @@ STATE = GjrState(omega=0.02, alpha=0.03, gamma=0.1, beta=0.9, nu=6.0, next_varia
 @pytest.fixture(scope="module")
 def log_prices():
     """Prices whose returns follow a GJR-GARCH(1,1)-t of one percent a day."""
-    draws = garch._draw(STATE.nu, (1, 1400), np.random.default_rng(3))
+    draws = baselines._draw(STATE.nu, (1, 1400), np.random.default_rng(3))
     return 4.0 + np.concatenate([[0.0], 0.01 * simulate_gjr(STATE, draws)[0].cumsum()])
 
 
@@ -87,7 +86,7 @@ def test_the_state_at_the_cutoff_is_the_one_that_arch_forecasts_from(returns):
 
 
 def test_the_fit_finds_the_parameters_that_made_the_returns():
-    draws = garch._draw(STATE.nu, (1, 8000), np.random.default_rng(5))
+    draws = baselines._draw(STATE.nu, (1, 8000), np.random.default_rng(5))
     found = fit_gjr(arch.arch_model, simulate_gjr(STATE, draws)[0])
     assert found.alpha == pytest.approx(STATE.alpha, abs=0.02)
     assert found.gamma == pytest.approx(STATE.gamma, abs=0.04)
@@ -96,7 +95,7 @@ def test_the_fit_finds_the_parameters_that_made_the_returns():
 
 
 def test_simulation_is_the_recursion_of_the_paper_path_by_path():
-    draws = garch._draw(STATE.nu, (4, 12), np.random.default_rng(1))
+    draws = baselines._draw(STATE.nu, (4, 12), np.random.default_rng(1))
     found = simulate_gjr(STATE, draws)
     for path in range(4):
         variance = STATE.next_variance
@@ -122,7 +121,7 @@ def test_one_step_quantiles_are_the_volatility_times_those_of_the_scaled_t(log_p
 
 
 def test_variance_many_steps_ahead_is_that_of_the_analytic_forecast():
-    draws = garch._draw(STATE.nu, (100_000, 20), np.random.default_rng(2))
+    draws = baselines._draw(STATE.nu, (100_000, 20), np.random.default_rng(2))
     found = simulate_gjr(STATE, draws).var(axis=0)
     kept = STATE.alpha + STATE.gamma / 2 + STATE.beta
     expected = [STATE.next_variance]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lstmcli.market.bar_order import BAR, bar_text, find_odd_values, have_different_bases
+from lstmcli.market.bar_checks import BAR, bar_text, find_odd_values, have_different_bases
 
 Columns = dict[str, NDArray[np.float64]]
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmcli.market import breaker as module
-from lstmcli.market.breaker import CircuitBreaker, Outcome, backoff
+from lstmcli.market import throttle as module
+from lstmcli.market.throttle import CircuitBreaker, Outcome, backoff
 
 
 def make(max_wait: float = 600.0) -> CircuitBreaker:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lstmcli.market.bars import Bars
 from lstmcli.market.jumps import Jump, find_jumps, split_name, tell_jumps
+from lstmcli.market.prices import Bars
 
 ROWS, DAY = 120, 60
 DAYS = np.datetime64("2024-01-01", "D") + np.arange(ROWS)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmcli.market.rate import TokenBucket
+from lstmcli.market.throttle import TokenBucket
 
 
 def departures(rate: float, arrivals: list[float]) -> list[float]:

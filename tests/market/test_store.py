@@ -20,7 +20,7 @@ from lstmcli.market.store import (
     write_imported,
     write_stored,
 )
-from lstmcli.market.store_folder import price_path, sidecar_path, stored_symbols
+from lstmcli.market.symbols import price_path, sidecar_path, stored_symbols
 
 TODAY = date(2024, 7, 1)
 

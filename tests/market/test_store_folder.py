@@ -7,7 +7,7 @@ import pytest
 
 from lstmcli.errors import FileError
 from lstmcli.files.atomic import TEMPORARY_SUFFIX
-from lstmcli.market.store_folder import (
+from lstmcli.market.symbols import (
     inside,
     price_path,
     remove_temporaries,

@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 
 from lstmcli.errors import DataError
-from lstmcli.market.bars import bars_from_frame
-from lstmcli.market.prices import COLUMNS, Note, Prices
-from lstmcli.market.unusable import UnusablePriceError
+from lstmcli.market.bar_checks import UnusablePriceError
+from lstmcli.market.prices import COLUMNS, Note, Prices, bars_from_frame
 from lstmcli.market.validate import check_bars
 from tests.cases.bar_files import bars, changed
 

@@ -18,9 +18,9 @@ import pytest
 
 from lstmcli.errors import DataError, NetworkError
 from lstmcli.market import yahoo
-from lstmcli.market.gate import Gate
 from lstmcli.market.prices import COLUMNS
-from lstmcli.market.yahoo_answers import NotFound, NothingInRange, RateLimited, Transient
+from lstmcli.market.throttle import Gate
+from lstmcli.market.yahoo_errors import NotFound, NothingInRange, RateLimited, Transient
 from tests.clockwork import Clockwork
 from tests.command_line import hashes
 from tests.yahoo_stand_in import Fault, StandIn, dividend, random_walk, split, stand_in
@@ -238,7 +238,7 @@ def test_the_end_of_the_run_bounds_a_request_that_hangs(server: StandIn) -> None
 SCRIPT = """
 import time
 from random import Random
-from lstmcli.market.gate import Gate
+from lstmcli.market.throttle import Gate
 from lstmcli.market.yahoo import fetch_bars, hushed
 gate = Gate(rate=100.0, max_wait=0.0, timeout=60.0, clock=time.monotonic, random=Random())
 with hushed():

@@ -13,8 +13,7 @@ from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.forecasters import Yardsticks
 from lstmcli.evaluation.trend import Thresholds
 from lstmcli.forecasting.forecast import Forecast
-from lstmcli.report.forecasts_file import forecasts_file
-from lstmcli.report.long_table import COLUMNS, backtest_rows
+from lstmcli.report.long_table import COLUMNS, backtest_rows, forecasts_file
 from tests.command_line import read_exactly
 
 LEVELS = (0.025, 0.5, 0.975)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from lstmcli.config import Data
-from lstmcli.evaluation.noise import cut, rewritten
+from lstmcli.evaluation.audit import cut, rewritten
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import write_imported, write_stored
 from lstmcli.workflows.copies import Copies

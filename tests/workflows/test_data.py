@@ -11,7 +11,7 @@ import pytest
 from lstmcli.errors import DataError, LockedError, UsageError
 from lstmcli.files.locks import hold
 from lstmcli.market.store import write_stored
-from lstmcli.market.store_folder import LOCK, price_path, sidecar_path, store_folder
+from lstmcli.market.symbols import LOCK, price_path, sidecar_path, store_folder
 from lstmcli.workflows.data import list_data, remove_data, show_data
 from tests.command_line import sessions
 from tests.yahoo_stand_in import random_walk

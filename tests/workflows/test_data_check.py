@@ -10,7 +10,7 @@ import pytest
 
 from lstmcli.errors import DataError, FileError
 from lstmcli.market.store import write_imported, write_stored
-from lstmcli.market.store_folder import price_path, sidecar_path
+from lstmcli.market.symbols import price_path, sidecar_path
 from lstmcli.workflows.data_check import CheckReport, check_data
 from tests.command_line import sessions
 from tests.workflows.test_data import FACTS, TODAY, bars

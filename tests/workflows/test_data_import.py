@@ -11,7 +11,7 @@ from lstmcli.config import Data
 from lstmcli.errors import AllFailedError, DataError, LockedError, UsageError
 from lstmcli.files.locks import hold
 from lstmcli.market.store import read_sidecar, read_stored, write_stored
-from lstmcli.market.store_folder import LOCK, price_path
+from lstmcli.market.symbols import LOCK, price_path
 from lstmcli.workflows.data_import import Imported, ImportReport, import_data
 from lstmcli.workflows.fetch import fetch
 from lstmcli.workflows.prices import Source, load_prices

@@ -13,10 +13,9 @@ import pandas as pd
 import pytest
 
 from lstmcli.files.locks import hold
-from lstmcli.market import yahoo
+from lstmcli.market import refresh, yahoo
 from lstmcli.market.yahoo import YahooBars
 from lstmcli.workflows import fetch as module
-from lstmcli.workflows import refresh
 from lstmcli.workflows.fetch import FetchReport, FetchResult, fetch
 from tests.clockwork import Clockwork
 from tests.command_line import hashes, sessions

@@ -11,7 +11,7 @@ import pytest
 
 from lstmcli.errors import DataError
 from lstmcli.market.store import read_sidecar, write_imported
-from lstmcli.market.store_folder import price_path, sidecar_path
+from lstmcli.market.symbols import price_path, sidecar_path
 from lstmcli.runs.last_runs import RunEnd, note_end
 from lstmcli.workflows.data_import import import_data
 from lstmcli.workflows.prices import Source

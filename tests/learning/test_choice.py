@@ -4,13 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lstmcli.evaluation.choice import (
-    Gain,
-    choice_verdict,
-    paired_gain,
-    standard_error,
-    tried,
-)
+from lstmcli.learning.folds import Gain, choice_verdict, paired_gain, standard_error, tried
 
 CHOSEN, RECIPE = (0.020, 0.031, 0.012), (0.022, 0.034, 0.013)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lstmcli.market.yahoo_answers import (
+from lstmcli.market.yahoo_errors import (
     NotFound,
     NothingInRange,
     RateLimited,

@@ -5,9 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lstmcli.market.breaker import Outcome
-from lstmcli.market.gate import Gate
-from lstmcli.market.yahoo_answers import OutOfTime, RateLimited, Transient
+from lstmcli.market.throttle import Gate, Outcome
+from lstmcli.market.yahoo_errors import OutOfTime, RateLimited, Transient
 from tests.clockwork import Clockwork
 
 

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lstmcli.evaluation.challenge import (
+from lstmcli.evaluation.pooling import Pool
+from lstmcli.evaluation.significance import diebold_mariano
+from lstmcli.forecasting.forecast import Forecast
+from lstmcli.learning.promotion import (
     FEWEST_WINDOWS,
     Comparison,
     compare,
     shared_levels,
     window_losses,
 )
-from lstmcli.evaluation.pooling import Pool
-from lstmcli.evaluation.significance import diebold_mariano
-from lstmcli.forecasting.forecast import Forecast
 
 LEVELS = (0.1, 0.5, 0.9)
 
