@@ -21,7 +21,7 @@ from lstmcli.dataset.series import Series
 from lstmcli.forecasting.forecast import Forecast, join_forecasts
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel
-from lstmcli.networks.gates import gates
+from lstmcli.networks.recurrent import gates
 
 BAND = 0.8
 _COPIES = 512  # masked copies of the window in one pass

@@ -1,29 +1,22 @@
 """A stack of recurrent layers of any sizes: simple RNN, GRU, LSTM, LSTM with peepholes.
 
 Layers of different widths cannot share one `nn.LSTM`, so each is its own; they run time-major,
-which is the faster layout on a CPU.
+which is the faster layout on a CPU. `gates` shows how open the gates of such a stack are.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
-
-from lstmcli.networks.peephole import PeepholeLSTM
+from torch.nn.functional import linear
 
 Cell = Literal["rnn", "gru", "lstm", "peephole"]
 State = list[tuple[Tensor, ...]]
 """Of every layer the hidden and, of an LSTM, the cell state after the last row, (1, N, D) each."""
-
-# A simple RNN (Elman 1990) with tanh; Cho et al. 2014; Hochreiter & Schmidhuber 1997.
-_LAYERS: dict[Cell, type[nn.Module]] = {
-    "rnn": nn.RNN,
-    "gru": nn.GRU,
-    "lstm": nn.LSTM,
-    "peephole": PeepholeLSTM,
-}
+Gates = dict[str, Tensor]
+"""By name (forget, input, output; reset, update), (N, L, D) each, 0 shut and 1 open."""
 
 
 class Recurrent(nn.Module):
@@ -53,13 +46,13 @@ class Recurrent(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.num_outputs = sizes[-1]
         for layer, size in zip(self.layers, hidden_sizes, strict=True):
-            _start_layer(layer, size, forget_bias)
+            _initialise(layer, size, forget_bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.read_on(x, None)[0]
 
     def read_on(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """Go on from the state that an earlier call returned, None for zero; return the new one."""
+        """Continue from the state of an earlier call, None for zero; return the new one too."""
         x = x.transpose(0, 1)
         after: State = []
         for number, layer in enumerate(self.layers):
@@ -74,19 +67,115 @@ class Recurrent(nn.Module):
         return x.transpose(0, 1), after
 
 
-def _start_layer(layer: nn.Module, size: int, forget_bias: float) -> None:
+class PeepholeLSTM(nn.Module):
+    """An LSTM layer whose gates see the cell (Gers & Schmidhuber 2000), which PyTorch lacks.
+
+    (L, N, F) -> (L, N, D) and the last hidden and cell state, (1, N, D) each, as `nn.LSTM` does.
+
+        i_t = sigmoid(W_i x_t + U_i h_(t-1) + p_i * c_(t-1) + b_i)
+        f_t = sigmoid(W_f x_t + U_f h_(t-1) + p_f * c_(t-1) + b_f)
+        g_t = tanh(W_g x_t + U_g h_(t-1) + b_g)
+        c_t = f_t * c_(t-1) + i_t * g_t
+        o_t = sigmoid(W_o x_t + U_o h_(t-1) + p_o * c_t + b_o)
+        h_t = o_t * tanh(c_t)
+
+    The peepholes p, one weight a unit, start at zero, where the layer is a plain LSTM. A plain loop
+    over the rows: forward and backward take 2 to 4 times as long as those of `nn.LSTM` on a CPU.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size
+        # Named as in nn.LSTM and in its order: the gates i, f, g, o; the peepholes of i, f, o.
+        self.weight_ih_l0 = nn.Parameter(torch.zeros(4 * hidden_size, input_size))
+        self.weight_hh_l0 = nn.Parameter(torch.zeros(4 * hidden_size, hidden_size))
+        self.bias_ih_l0 = nn.Parameter(torch.zeros(4 * hidden_size))
+        self.peepholes_l0 = nn.Parameter(torch.zeros(3, hidden_size))
+
+    def forward(
+        self, x: Tensor, state: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Continue from `state`, None for zero."""
+        zeros = x.new_zeros(1, x.shape[1], self.hidden_size)
+        (h,), (c,) = state or (zeros, zeros)
+        rows = _lstm_rows(dict(self.named_parameters()), x, h, c)
+        *_, cells, hidden = zip(*rows, strict=True)
+        return torch.stack(hidden), (hidden[-1][None], cells[-1][None])
+
+
+# A simple RNN (Elman 1990) with tanh; Cho et al. 2014; Hochreiter & Schmidhuber 1997.
+_LAYERS: dict[Cell, type[nn.Module]] = {
+    "rnn": nn.RNN,
+    "gru": nn.GRU,
+    "lstm": nn.LSTM,
+    "peephole": PeepholeLSTM,
+}
+
+
+def gates(body: nn.Module, x: Tensor) -> list[Gates]:
+    """Return the gates of each layer over rows (N, L, F); none for a body without gates.
+
+    `nn.LSTM` and `nn.GRU` hide their gates: these are computed from the same weights, row by row.
+    """
+    found = []
+    for layer in body.get_submodule("layers").children():
+        if isinstance(layer, nn.LSTM | nn.GRU | PeepholeLSTM):
+            opened, x = layer_gates(layer, x)
+            found.append(opened)
+    return found
+
+
+def layer_gates(layer: nn.Module, x: Tensor) -> tuple[Gates, Tensor]:
+    """Return the gates and the hidden states (N, L, D) of an LSTM or GRU over rows (N, L, F)."""
+    weights = {name: weight.detach().to(x) for name, weight in layer.named_parameters()}
+    zeros = x.new_zeros(len(x), weights["weight_hh_l0"].shape[1])
+    x = x.transpose(0, 1)
+    if isinstance(layer, nn.GRU):
+        names, rows = ["reset", "update"], _gru_rows(weights, x, zeros)
+    else:
+        names, rows = ["forget", "input", "output"], _lstm_rows(weights, x, zeros, zeros)
+    *opened, states = (torch.stack(each, dim=1) for each in zip(*rows, strict=True))
+    return dict(zip(names, opened, strict=False)), states  # an LSTM's cell state is left out
+
+
+def _lstm_rows(
+    weights: Mapping[str, Tensor], x: Tensor, h: Tensor, c: Tensor
+) -> Iterator[tuple[Tensor, ...]]:
+    """Yield forget, input and output gate, c and h, (N, D) each, after every row of (L, N, F)."""
+    p_i, p_f, p_o = weights.get("peepholes_l0", x.new_zeros(3, h.shape[1]))
+    bias = weights["bias_ih_l0"] + weights.get("bias_hh_l0", 0.0)
+    for row in linear(x, weights["weight_ih_l0"], bias).unbind():
+        i, f, g, o = torch.addmm(row, h, weights["weight_hh_l0"].T).chunk(4, dim=1)
+        i, f = (i + p_i * c).sigmoid(), (f + p_f * c).sigmoid()
+        c = f * c + i * g.tanh()
+        o = (o + p_o * c).sigmoid()
+        h = o * c.tanh()
+        yield f, i, o, c, h
+
+
+def _gru_rows(weights: Mapping[str, Tensor], x: Tensor, h: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Yield reset and update gate and h; the reset gate after the product, as PyTorch has it."""
+    for row in linear(x, weights["weight_ih_l0"], weights["bias_ih_l0"]).unbind():
+        r, z, n = row.chunk(3, dim=1)
+        h_r, h_z, h_n = linear(h, weights["weight_hh_l0"], weights["bias_hh_l0"]).chunk(3, dim=1)
+        r, z = (r + h_r).sigmoid(), (z + h_z).sigmoid()
+        h = (1 - z) * (n + r * h_n).tanh() + z * h
+        yield r, z, h
+
+
+def _initialise(layer: nn.Module, size: int, forget_bias: float) -> None:
     """Set the weights of one layer, gate by gate; the gate that keeps the state is its second."""
-    gates = layer.get_parameter("weight_hh_l0").shape[0] // size
+    number = layer.get_parameter("weight_hh_l0").shape[0] // size
     with torch.no_grad():
         for name, weight in layer.named_parameters():
             if name.startswith("weight_hh"):
-                for gate in torch.chunk(weight, gates):
+                for gate in torch.chunk(weight, number):
                     nn.init.orthogonal_(gate)
             elif name.startswith("weight_ih"):
-                for gate in torch.chunk(weight, gates):
+                for gate in torch.chunk(weight, number):
                     nn.init.xavier_uniform_(gate)
             else:
                 weight.zero_()
-        if gates > 1:
+        if number > 1:
             # PyTorch adds two biases; the gate's start is kept in one of them.
             layer.get_parameter("bias_ih_l0")[size : 2 * size] = forget_bias

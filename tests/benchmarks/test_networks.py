@@ -22,7 +22,7 @@ from lstmcli.forecasting.model import series_for
 from lstmcli.learning import fit as fit_module
 from lstmcli.learning.fit import fit
 from lstmcli.learning.plan import make_plan
-from lstmcli.networks.peephole import PeepholeLSTM
+from lstmcli.networks.recurrent import PeepholeLSTM
 from lstmcli.recipes import load_settings
 from lstmcli.workflows.prices import Source, load_prices
 

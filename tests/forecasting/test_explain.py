@@ -15,7 +15,7 @@ from lstmcli.forecasting.calibration import Calibration
 from lstmcli.forecasting.explain import Explanation, explain
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel
-from lstmcli.networks.gates import gates
+from lstmcli.networks.recurrent import gates
 from tests.synthetic import random_walk, series_of, tiny_settings, untrained
 
 STEPS = (1, 3, 5)

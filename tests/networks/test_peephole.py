@@ -7,10 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lstmcli.networks import peephole
-from lstmcli.networks.peephole import PeepholeLSTM
+from lstmcli.networks.recurrent import PeepholeLSTM
 
-SHAPES = [(1, 1, 1, 1), (7, 3, 2, 4), (40, 2, 1, 3), (peephole._BLOCK, 2, 3, 2)]  # L, N, F, D
+SHAPES = [(1, 1, 1, 1), (7, 3, 2, 4), (40, 2, 1, 3), (16, 2, 3, 2)]  # L, N, F, D
 
 
 def a_layer(num_features: int, size: int) -> PeepholeLSTM:
@@ -80,7 +79,7 @@ def test_it_is_its_equations_forward_and_backward(shape: tuple[int, int, int, in
 
 
 def test_its_gradient_is_that_of_finite_differences() -> None:
-    layer, given = a_layer(2, 3), inputs(peephole._BLOCK + 2, 2, 2, 3)
+    layer, given = a_layer(2, 3), inputs(6, 2, 2, 3)
     names = [name for name, _ in layer.named_parameters()]
 
     def run(x: Tensor, h: Tensor, c: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
