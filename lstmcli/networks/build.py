@@ -10,10 +10,9 @@ from typing import Literal
 
 from torch import nn
 
-from lstmcli.networks.convolution import Convolutions
+from lstmcli.networks.feedforward import Convolutions, Window
 from lstmcli.networks.heads import NextStep, QuantileFan
 from lstmcli.networks.recurrent import Recurrent
-from lstmcli.networks.window import Window
 
 Network = Literal["lstm", "rnn", "gru", "peephole", "cnn", "mlp", "linear"]
 Body = Recurrent | Convolutions | Window

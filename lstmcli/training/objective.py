@@ -1,4 +1,7 @@
-"""What is minimised: the loss of a batch of cutoffs, as one function of the network."""
+"""What is minimised: the loss of a batch of cutoffs, as one function of the network.
+
+Losses pass over missing targets (a volume that was never recorded).
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,12 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from lstmcli.dataset.scaling import Scale, make_frame, with_season
 from lstmcli.dataset.volatility import volatility_frame
 from lstmcli.dataset.windows import Windows, context_months, contexts, futures
 from lstmcli.networks.build import body_and_head
-from lstmcli.networks.losses import pinball_loss, point_loss
 from lstmcli.networks.recurrent import Recurrent, State
 
 Objective = Callable[[nn.Module, Any], Tensor]
@@ -145,3 +148,27 @@ def _read_on(
 
 def _each(state: State, change: Callable[[Tensor], Tensor]) -> State:
     return [tuple(map(change, layer)) for layer in state]
+
+
+_LOSSES: dict[str, Callable[..., Tensor]] = {
+    "mse": functional.mse_loss,
+    "mae": functional.l1_loss,
+    "huber": functional.huber_loss,
+}
+
+
+def point_loss(predicted: Tensor, target: Tensor, name: str = "mse") -> Tensor:
+    """Mean loss over the targets that are finite, both (N, C); a scalar.
+
+    `huber` is quadratic up to 1 and linear beyond (Huber 1964). Targets that are NaN
+    count for nothing, without a shape that depends on the data: nothing waits for the device.
+    """
+    known = target.isfinite()
+    each = _LOSSES[name](predicted, target.where(known, predicted.detach()), reduction="none")
+    return (each * known).sum() / known.sum().clamp(min=1)
+
+
+def pinball_loss(quantiles: Tensor, target: Tensor, levels: Tensor) -> Tensor:
+    """Mean quantile loss over the levels (Koenker & Bassett 1978), (..., Q) and (...) -> (...)."""
+    over = target[..., None] - quantiles
+    return torch.maximum(levels * over, (levels - 1) * over).mean(dim=-1)

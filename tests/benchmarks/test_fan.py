@@ -22,9 +22,9 @@ from lstmcli.dataset.windows import contexts, flat_cutoffs, futures, join
 from lstmcli.forecasting.model import new_member, series_for
 from lstmcli.learning.fit import Fit, fit
 from lstmcli.learning.plan import Plan, make_plan
-from lstmcli.networks.losses import pinball_loss
 from lstmcli.recipes import load_settings
 from lstmcli.training.device import seeded
+from lstmcli.training.objective import pinball_loss
 from lstmcli.workflows.prices import Source, load_prices
 
 pytestmark = pytest.mark.slow

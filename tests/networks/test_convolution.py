@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from lstmcli.networks.convolution import Convolutions, dilations
+from lstmcli.networks.feedforward import Convolutions, dilations
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmcli.networks.heads import QuantileFan, step_basis
-from lstmcli.networks.losses import pinball_loss
+from lstmcli.training.objective import pinball_loss
 
 LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 HORIZON = 50

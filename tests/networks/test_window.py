@@ -2,7 +2,7 @@
 
 import torch
 
-from lstmcli.networks.window import Window
+from lstmcli.networks.feedforward import Window
 
 
 def test_without_layers_a_state_is_the_window_itself() -> None:

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmcli.networks.losses import point_loss
+from lstmcli.training.objective import point_loss
 
 LOSSES = {
     "mse": lambda error: error**2,
