@@ -1,6 +1,7 @@
 """A trained model as a value: the network with all that a forecast needs besides the prices."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,7 +12,8 @@ from lstmcli.dataset.series import Series, make_series
 from lstmcli.dataset.volatility import count_inputs
 from lstmcli.forecasting.calibration import Calibration
 from lstmcli.market.prices import Prices
-from lstmcli.networks.build import build_body, build_fan, build_next_step
+from lstmcli.networks.build import build_body
+from lstmcli.networks.heads import NextStep, QuantileFan
 
 
 @dataclass(frozen=True)
@@ -89,18 +91,14 @@ def new_member(settings: Settings) -> nn.Module:
         forget_bias=model.forget_bias,
         length=settings.reach,
     )
+    dense: Any = {"dense_sizes": model.dense_sizes, "activation": model.activation}
     if not direct:
-        return build_next_step(
-            body,
-            num_columns(settings),
-            dense_sizes=model.dense_sizes,
-            activation=model.activation,
-        )
-    return build_fan(
-        body,
+        return nn.Sequential(body, NextStep(body.num_outputs, num_columns(settings), **dense))
+    head = QuantileFan(
+        body.num_outputs,
         levels=settings.forecast.quantile_levels,
         horizon=window.horizon,
         basis_size=model.basis_size,
-        dense_sizes=model.dense_sizes,
-        activation=model.activation,
+        **dense,
     )
+    return nn.Sequential(body, head)

@@ -1,4 +1,4 @@
-"""A whole network from its settings: a body and a head, the two children of an `nn.Sequential`.
+"""The parts of a network: a body and a head, the two children of an `nn.Sequential`.
 
 A body turns rows into states, (N, L, F) -> (N, M, D), those after the last M of the L rows: after
 all of them where it is recurrent, after those with a whole window behind them where it is not.
@@ -11,7 +11,6 @@ from typing import Literal
 from torch import nn
 
 from lstmcli.networks.feedforward import Convolutions, Window
-from lstmcli.networks.heads import NextStep, QuantileFan
 from lstmcli.networks.recurrent import Recurrent
 
 Network = Literal["lstm", "rnn", "gru", "peephole", "cnn", "mlp", "linear"]
@@ -29,7 +28,7 @@ def build_body(
     forget_bias: float,
     length: int,
 ) -> Body:
-    """Return a body with freshly drawn weights; `length` is what one without memory may see."""
+    """Return a body with random weights; `length` is the rows that one without memory may see."""
     if network == "linear":
         return Window(num_features, length=length)
     if network == "mlp":
@@ -48,35 +47,6 @@ def build_body(
     return Recurrent(
         num_features, hidden_sizes, cell=network, dropout=dropout, forget_bias=forget_bias
     )
-
-
-def build_next_step(
-    body: Body, num_outputs: int, *, dense_sizes: Sequence[int], activation: str
-) -> nn.Sequential:
-    """Return a network for recursion, (N, L, F) -> (N, C), with a freshly drawn head."""
-    head = NextStep(body.num_outputs, num_outputs, dense_sizes=dense_sizes, activation=activation)
-    return nn.Sequential(body, head)
-
-
-def build_fan(
-    body: Body,
-    *,
-    levels: Sequence[float],
-    horizon: int,
-    basis_size: int,
-    dense_sizes: Sequence[int] = (),
-    activation: str = "relu",
-) -> nn.Sequential:
-    """Return a network for quantiles at every bar, (N, L, F) -> (N, M, H, Q)."""
-    head = QuantileFan(
-        body.num_outputs,
-        levels=levels,
-        horizon=horizon,
-        basis_size=basis_size,
-        dense_sizes=dense_sizes,
-        activation=activation,
-    )
-    return nn.Sequential(body, head)
 
 
 def body_and_head(network: nn.Module) -> tuple[Body, nn.Module]:

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from lstmcli.learning.transfer import freeze_body, take_over
-from lstmcli.networks.build import Network, body_and_head, build_body, build_fan
+from lstmcli.networks.build import Network, body_and_head, build_body
+from lstmcli.networks.heads import QuantileFan
 
 LENGTH = 6
 
@@ -24,7 +25,9 @@ def a_network(kind: Network, num_features: int, seed: int) -> nn.Sequential:
         forget_bias=1.0,
         length=LENGTH,
     )
-    network = build_fan(body, levels=[0.1, 0.5, 0.9], horizon=5, basis_size=2)
+    network = nn.Sequential(
+        body, QuantileFan(body.num_outputs, levels=[0.1, 0.5, 0.9], horizon=5, basis_size=2)
+    )
     with torch.no_grad():
         for weight in network.parameters():
             weight.add_(torch.randn(weight.shape))

@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 import pytest
 import torch
+from torch import nn
 
 from lstmcli.config import Model
 from lstmcli.networks.build import (
@@ -12,11 +13,10 @@ from lstmcli.networks.build import (
     Network,
     body_and_head,
     build_body,
-    build_fan,
-    build_next_step,
     count_parameters,
     named_layers,
 )
+from lstmcli.networks.heads import NextStep, QuantileFan
 
 NETWORKS = get_args(Network)
 
@@ -55,7 +55,7 @@ def test_a_network_has_the_shapes_and_weights_asked_for(
     network: Network, num_features: int, dense_sizes: tuple[int, ...]
 ) -> None:
     body = a_body(network, num_features)
-    whole = build_next_step(body, 2, dense_sizes=dense_sizes, activation="relu")
+    whole = nn.Sequential(body, NextStep(body.num_outputs, 2, dense_sizes=dense_sizes))
     assert whole(torch.randn(3, 9, num_features)).shape == (3, 2)
     expected = expected_weights(network, num_features, (5, 4))
     sizes = [9 * num_features if network == "linear" else 4, *dense_sizes, 2]
@@ -69,14 +69,24 @@ def test_a_fan_has_quantiles_of_every_bar_that_a_state_belongs_to(
     network: Network, dense_sizes: tuple[int, ...]
 ) -> None:
     body = a_body(network)
-    fan = build_fan(body, levels=(0.1, 0.5, 0.9), horizon=6, basis_size=2, dense_sizes=dense_sizes)
+    fan = nn.Sequential(
+        body,
+        QuantileFan(
+            body.num_outputs,
+            levels=(0.1, 0.5, 0.9),
+            horizon=6,
+            basis_size=2,
+            dense_sizes=dense_sizes,
+        ),
+    )
     bars = 12 if body.reach == 0 else 4
     assert fan(torch.randn(2, 12, 3)).shape == (2, bars, 6, 3)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_the_layers_of_a_network_hold_all_its_weights_each_once(network: Network) -> None:
-    whole = build_next_step(a_body(network), 2, dense_sizes=(3,), activation="tanh")
+    body = a_body(network)
+    whole = nn.Sequential(body, NextStep(body.num_outputs, 2, dense_sizes=(3,), activation="tanh"))
     layers = named_layers(whole)
     body_layers = [] if network == "linear" else ["layer1", "layer2"]
     assert list(layers) == [*body_layers, "head"]
@@ -124,7 +134,8 @@ def test_the_same_seed_draws_the_same_weights_and_another_seed_others(network: N
     drawn = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        drawn.append(build_next_step(a_body(network), 2, dense_sizes=(), activation="relu"))
+        body = a_body(network)
+        drawn.append(nn.Sequential(body, NextStep(body.num_outputs, 2)))
     first, again, other = (list(each.state_dict().values()) for each in drawn)
     assert all(map(torch.equal, first, again))
     assert not all(map(torch.equal, first, other))

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lstmcli.dataset.volatility import volatility_frame
 from lstmcli.dataset.windows import Windows
-from lstmcli.networks.build import build_fan
+from lstmcli.networks.heads import QuantileFan
 from lstmcli.networks.recurrent import Recurrent
 from lstmcli.training.objective import Lanes, Objective, fan_objective
 
@@ -24,7 +24,9 @@ def windows(seed: int = 0) -> Windows:
 
 def network(seed: int = 0) -> nn.Sequential:
     torch.manual_seed(seed)
-    made = build_fan(Recurrent(4, (5,)), levels=LEVELS, horizon=HORIZON, basis_size=3)
+    made = nn.Sequential(
+        Recurrent(4, (5,)), QuantileFan(5, levels=LEVELS, horizon=HORIZON, basis_size=3)
+    )
     for weight in made.parameters():
         nn.init.normal_(weight, std=0.2)
     return made.eval()

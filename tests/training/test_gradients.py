@@ -6,13 +6,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lstmcli.networks.build import build_next_step, named_layers
+from lstmcli.networks.build import named_layers
+from lstmcli.networks.heads import NextStep
 from lstmcli.networks.recurrent import Recurrent
 from lstmcli.training.loop import clip_gradients, gradient_kept, members_of
 
 
 def a_network() -> nn.Module:
-    return build_next_step(Recurrent(2, (4, 3)), 1, dense_sizes=(5,), activation="tanh")
+    return nn.Sequential(Recurrent(2, (4, 3)), NextStep(3, 1, dense_sizes=(5,), activation="tanh"))
 
 
 def with_gradients(network: nn.Module, scale: float = 1.0) -> list[nn.Parameter]:
@@ -63,7 +64,7 @@ def fading(factor: float) -> nn.Module:
     with torch.no_grad():
         body.layers[0].get_parameter("weight_ih_l0").fill_(1e-4)
         body.layers[0].get_parameter("weight_hh_l0").fill_(factor)
-    return build_next_step(body, 1, dense_sizes=(), activation="relu")
+    return nn.Sequential(body, NextStep(body.num_outputs, 1))
 
 
 def last_answer(network: nn.Module, windows: Tensor) -> Tensor:
@@ -87,7 +88,7 @@ def test_nothing_is_kept_where_no_gradient_comes_in() -> None:
 
 def test_measuring_moves_no_weight_no_gradient_and_draws_nothing() -> None:
     body = Recurrent(1, (4, 3), dropout=0.5)
-    network = build_next_step(body, 1, dense_sizes=(), activation="relu")
+    network = nn.Sequential(body, NextStep(body.num_outputs, 1))
     windows = torch.randn(3, 20, 1)
     state = torch.get_rng_state()
     first = gradient_kept(network, last_answer, windows)

@@ -9,7 +9,7 @@ from torch import nn
 
 from lstmcli.dataset.scaling import Scale, fit_batch_scale, fit_return_scale
 from lstmcli.dataset.windows import contexts, join
-from lstmcli.networks.build import build_next_step
+from lstmcli.networks.heads import NextStep
 from lstmcli.networks.recurrent import Recurrent
 from lstmcli.training.objective import next_step_objective
 from tests.synthetic import random_walk, series_of
@@ -22,7 +22,7 @@ INDEX = torch.tensor([7, 20, 33])
 
 
 def a_network(features: int = 2) -> nn.Module:
-    return build_next_step(Recurrent(features, (3,)), 2, dense_sizes=(), activation="relu")
+    return nn.Sequential(Recurrent(features, (3,)), NextStep(3, 2))
 
 
 def a_scale(scaling: str) -> Scale | None:
