@@ -1,13 +1,13 @@
-"""What a forecast was made of: the gates over its window, and what it becomes when bars are masked.
+"""What a forecast depends on: the gates over its window, and the effect of masking bars.
 
-A masked bar is one of which the network reads the mean of its window instead. The masking sits at
-the door of the network, so it is the same for every network and head; what is outside stays as it
-is: the price or volatility that the answer is scaled by, and what other bars carry of this one in
-their averages. A recursion slides its window, and a masked bar stays masked until it falls out.
+In place of a masked bar the network reads the mean of its window. Masking changes the input of the
+network, so it works for every network and head. What is computed outside of it stays: the price or
+volatility that the answer is scaled by, and the share that a masked bar has in averages of others.
+A recursion moves its window on, and a masked bar stays masked until it leaves the window.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -28,8 +28,8 @@ _COPIES = 512  # masked copies of the window in one pass
 _ROWS = 2**20  # of all copies in one pass: the states of a long window take memory
 
 Floats = NDArray[np.float64]
-Reading = Callable[[Tensor], Tensor]
-"""What a network reads instead of its window: (N, M, F) -> (N, M, F)."""
+Reading = Callable[[Tensor, int], Tensor]
+"""(window (N, M, F), bars it has moved on by) -> (N, M, F) that the network reads instead."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Explanation:
-    """One forecast, seen from inside.
+    """What one forecast depends on.
 
     dates : (M,) the bars that the network read, the last the cutoff. steps : (S,).
     median : of the forecast price. width : of the 80 % band of log moves, None for a point
@@ -76,66 +76,53 @@ def explain(model: TrainedModel, series: Series, row: int, *, steps: Sequence[in
     The copies of the window, each with other bars masked, go through the network together.
     """
     at = [step - 1 for step in steps]
+    windows: list[Tensor] = []
 
-    def forecast_copies(number: int) -> Forecast:
-        rows = np.full(number, row)
-        return forecast(model, [series.until(rows)], [rows], horizon=max(steps))
+    def keep(x: Tensor, moved: int) -> Tensor:
+        windows.append(x)
+        return x
 
-    windows: list[list[Tensor]] = [[] for _ in model.members]
-    with _reading(model, [_kept_in(each) for each in windows]):
-        whole = forecast_copies(1)
-    bars = windows[0][0].shape[1]
+    whole = _forecast_reading(keep, model, series, np.array([row]), max(steps))
+    window = windows[0]  # of the first call; all members of an ensemble read the same
+    bars = window.shape[1]
     # First each bar alone, then each with all before it.
     first = np.r_[np.arange(bars), np.zeros(bars, dtype=int)]
     last = np.tile(np.arange(bars), 2)
     size = min(_COPIES, max(1, _ROWS // bars))
     parts = []
     for start in range(0, 2 * bars, size):
-        part = slice(start, start + size)
-        with _reading(model, [_masked(first[part], last[part]) for _ in windows]):
-            parts.append(forecast_copies(len(first[part])))
-    masked = join_forecasts(parts, 2 * bars)
+        masked = _masked(first[start : start + size], last[start : start + size])
+        rows = np.full(len(first[start : start + size]), row)
+        parts.append(_forecast_reading(masked, model, series, rows, max(steps)))
+    found = join_forecasts(parts, 2 * bars)
+    width = _width(found, at) / _width(whole, at) - 1 if whole.levels else None
     return Explanation(
         symbol=series.symbol,
         dates=series.dates[row + 1 - bars : row + 1],
         steps=tuple(steps),
-        median=_effect(np.expm1(masked.median - whole.median)[:, at]),
-        width=_effect(_width(masked, at) / _width(whole, at) - 1) if whole.levels else None,
-        gates=_gates(model, [first_call for first_call, *_ in windows]),
+        median=Effect(*np.split(np.expm1(found.median - whole.median)[:, at], 2)),
+        width=None if width is None else Effect(*np.split(width, 2)),
+        gates=_mean_gates(model, window.double()),
     )
 
 
-@contextmanager
-def _reading(model: TrainedModel, readings: Sequence[Reading]) -> Iterator[None]:
-    """Let the body of each member read through its reading for as long as this lasts."""
+def _forecast_reading(
+    reading: Reading, model: TrainedModel, series: Series, rows: NDArray[np.int64], horizon: int
+) -> Forecast:
+    """Forecast while the body of each member reads its windows through `reading`."""
     with ExitStack() as stack:
-        for member, reading in zip(model.members, readings, strict=True):
-            body = next(member.children())
-            stack.enter_context(
-                body.register_forward_pre_hook(partial(lambda read, _, x: (read(*x),), reading))
-            )
-        yield
-
-
-def _kept_in(windows: list[Tensor]) -> Reading:
-    """Read what there is, and keep it."""
-
-    def reading(x: Tensor) -> Tensor:
-        windows.append(x)
-        return x
-
-    return reading
+        for member in model.members:
+            calls = count()  # of this member: at each the window has moved on by one bar
+            hook = partial(lambda calls, _, x: (reading(x[0], next(calls)),), calls)
+            stack.enter_context(next(member.children()).register_forward_pre_hook(hook))
+        return forecast(model, [series.until(rows)], [rows], horizon=horizon)
 
 
 def _masked(first: NDArray[np.int64], last: NDArray[np.int64]) -> Reading:
-    """Read the mean of the window in place of the bars `first` to `last` of each copy: (N,) each.
+    """Replace the bars `first` to `last` of each copy, (N,) each, by the mean of its window."""
 
-    At each further call the window has moved on by one bar.
-    """
-    moved = count()
-
-    def reading(x: Tensor) -> Tensor:
-        bars = np.arange(x.shape[1]) + next(moved)
+    def reading(x: Tensor, moved: int) -> Tensor:
+        bars = np.arange(x.shape[1]) + moved
         hidden = (first[:, None] <= bars) & (bars <= last[:, None])  # (N, M)
         mask = torch.from_numpy(hidden).to(x.device)[..., None]
         return torch.where(mask, x.mean(dim=1, keepdim=True), x)
@@ -144,24 +131,16 @@ def _masked(first: NDArray[np.int64], last: NDArray[np.int64]) -> Reading:
 
 
 def _width(fan: Forecast, at: Sequence[int]) -> Floats:
-    """Return the width of the 80 % band in log moves, between the levels where need be: (N, S)."""
+    """Return the width of the 80 % band in log moves, interpolated between levels: (N, S)."""
     assert fan.quantiles is not None
     wanted, quantiles = [(1 - BAND) / 2, (1 + BAND) / 2], fan.quantiles[:, at]
     ends = np.apply_along_axis(lambda each: np.interp(wanted, fan.levels, each), -1, quantiles)
     return np.asarray(ends[..., 1] - ends[..., 0])
 
 
-def _effect(found: Floats) -> Effect:
-    alone, with_older = np.split(found, 2)
-    return Effect(alone, with_older)
-
-
-def _gates(model: TrainedModel, windows: Sequence[Tensor]) -> tuple[Gate, ...]:
+def _mean_gates(model: TrainedModel, window: Tensor) -> tuple[Gate, ...]:
     """Return the mean openness over cells and members of every gate of every layer."""
-    members = [
-        gates(next(member.children()), x.double())
-        for member, x in zip(model.members, windows, strict=True)
-    ]
+    members = [gates(next(member.children()), window) for member in model.members]
     return tuple(
         Gate(
             number + 1,
