@@ -14,8 +14,7 @@ can be turned into a price again. Every map is fitted on the window's own rows (
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -38,7 +37,7 @@ def next_month(months: Tensor) -> Tensor:
 
 
 def with_season(x: Tensor, months: Tensor | None) -> Tensor:
-    """Lay sine and cosine of the season beside scaled rows: (N, L, F) -> (N, L, F + 2) float32.
+    """Append sine and cosine of the season to scaled rows: (N, L, F) -> (N, L, F + 2) float32.
 
     months : (N, L) of these rows, or longer where rows before them went into the scaling; None
         leaves the season out.
@@ -47,11 +46,6 @@ def with_season(x: Tensor, months: Tensor | None) -> Tensor:
         return x.float()
     angle = months[:, -x.shape[1] :, None].to(x.dtype) * (2 * math.pi / MONTHS)
     return torch.cat([x, angle.sin(), angle.cos()], dim=-1).float()
-
-
-def count_with_season(features: Sequence[str]) -> int:
-    """Return F, how many inputs the features make where every column is one."""
-    return len(features) + ("month" in features)
 
 
 def check_months(dates: NDArray[np.datetime64], symbol: str) -> None:
@@ -73,7 +67,7 @@ def _months(dates: NDArray[np.datetime64]) -> NDArray[np.int64]:
 
 
 FITTED_SCALINGS = ("log_return", "seasonal", "batch")
-"""Those whose scale is fitted on training rows; the others take each window's own."""
+"""Scalings with a scale fitted on training rows; the others scale each window by itself."""
 
 LAGS = {"log_return": 1, "seasonal": MONTHS}
 """Rows between the two values of a log return, by which the window becomes shorter."""
@@ -141,7 +135,7 @@ def make_frame(contexts: Tensor, scaling: str, fitted: Scale | None = None) -> F
     else:
         batch = fitted or fit_batch_scale(contexts)
         frame = Frame(contexts, first, batch.loc.expand_as(first), batch.scale.expand_as(first))
-    return _scaled(frame, contexts)
+    return replace(frame, x=_neutral(frame.apply(contexts)))
 
 
 def fit_return_scale(values: Tensor, parts: list[range], lag: int = 1) -> Scale:
@@ -189,15 +183,11 @@ def _log_return_frame(contexts: Tensor, fitted: Scale | None, lag: int) -> Frame
     return Frame(_neutral(returns), base, loc, scale, log=True)
 
 
-def _scaled(frame: Frame, contexts: Tensor) -> Frame:
-    return Frame(_neutral(frame.apply(contexts)), frame.base, frame.loc, frame.scale)
-
-
 def _neutral(x: Tensor) -> Tensor:
     return x.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _positive(deviation: Tensor) -> Tensor:
-    """Replace a zero or missing deviation (a constant column) by 1: never divide by nothing."""
+    """Replace a zero or missing deviation, that of a constant column, by 1."""
     usable = deviation.isfinite() & (deviation > 1e-12)
     return torch.where(usable, deviation, torch.ones_like(deviation))

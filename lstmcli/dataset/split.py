@@ -1,4 +1,4 @@
-"""Which cutoffs train, choose and test: chronological parts with a purge between them.
+"""Which cutoffs train, validate and test: chronological parts with a purge between them.
 
 Rows are cut into three spans by date. A window belongs to the span that its cutoff lies in, and the
 last `purge` cutoffs of the training and of the validation span are left out; with a purge of at
@@ -11,6 +11,7 @@ test that are left out). Contexts may look back over a border: the past is no le
                                              \\ validation_start       \\ first row after train_end
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -114,23 +115,43 @@ def check_split(
 ) -> None:
     """Raise DataError unless the series has windows that train and, if any share does, validate.
 
-    train_fraction : None where a date ends the fitted rows. pool : the borders, where dates that
-        the series lacks have a say in them; None where they follow from its own.
+    train_fraction : None where a date ends the fitted rows. pool : the borders, where they depend
+        on the dates of other series too; None where they follow from its own.
     """
     if split.train and (split.validation or not validation_fraction):
         return
-    sizes = context_length, purge, train_fraction, validation_fraction
+
+    def is_enough(rows: int) -> bool:
+        fitted = rows if train_fraction is None else round(train_fraction * rows)
+        train = fitted - round(validation_fraction * fitted)
+        validates = fitted - purge > train or not validation_fraction
+        return train - purge >= context_length and validates
+
     if pool is not None:
-        raise _misplaced(series, split, pool, sizes)
+        start, end = pool.validation_start, pool.train_end
+        if not split.train:
+            needs, found, days = context_length + purge, split.train_rows, f"before {start}"
+            part = "validation" if validation_fraction else "the test span"
+            why = f"{part} of the series trained together starts on that day"
+        else:
+            needs, found = purge + 1, split.fit_rows - split.train_rows
+            days = f"from {start} to {end}"
+            why = "the series trained together validate in that span"
+        raise DataError(
+            f"needs {needs} rows {days}, has {found}",
+            where=series.symbol,
+            why=f"{why}, and its {len(series)} rows run from {series.dates[0]} to "
+            f"{series.dates[-1]}",
+            next_step="Train it alone, or leave it out."
+            if is_enough(len(series) if train_fraction else split.fit_rows)
+            else f"Train the others, then {series.symbol} --from their model; or leave it out.",
+        )
     if train_fraction is None:
         found, span = split.fit_rows, " up to split.train_end"
     else:
         found, span = len(series), ""
-    needs = found + 1
-    while not _is_enough(needs, *sizes):
-        needs += 1
     raise DataError(
-        f"needs {needs} rows{span}, has {found}",
+        f"needs {next(filter(is_enough, itertools.count(found + 1)))} rows{span}, has {found}",
         where=series.symbol,
         why=f"a context of {context_length} and purges of {purge} leave "
         f"{len(split.train)} windows to train and {len(split.validation)} to validate",
@@ -172,51 +193,13 @@ def split_shuffled(
 
 
 def _after(dates: NDArray[np.datetime64], row: int) -> np.datetime64:
-    """Return the day after that of a row, which may still be to come.
+    """Return the day after that of a row, which may lie beyond the last date.
 
-    Rows to come are given the longest time that as many have ever taken, so that none is too early.
+    Rows beyond are assumed to take the longest time that as many rows took before.
     """
     day: np.datetime64 = dates[min(row, len(dates) - 1)] + np.timedelta64(1, "D")
     to_come = min(row, 2 * (len(dates) - 1)) - (len(dates) - 1)
     return day if to_come <= 0 else day + (dates[to_come:] - dates[:-to_come]).max()
-
-
-def _misplaced(
-    series: Series, split: Split, pool: Borders, sizes: tuple[int, int, float | None, float]
-) -> DataError:
-    """Say which rows a series lacks that is split where others are; sizes : of `_is_enough`."""
-    context_length, purge, train_fraction, validation_fraction = sizes
-    start, end = pool.validation_start, pool.train_end
-    part = "validation" if validation_fraction else "the test span"
-    if not split.train:
-        rows, days, found = context_length + purge, f"before {start}", split.train_rows
-        why = f"{part} of the series trained together starts on that day"
-    else:
-        rows, days, found = purge + 1, f"from {start} to {end}", split.fit_rows - split.train_rows
-        why = "the series trained together validate in that span"
-    alone = _is_enough(len(series) if train_fraction else split.fit_rows, *sizes)
-    return DataError(
-        f"needs {rows} rows {days}, has {found}",
-        where=series.symbol,
-        why=f"{why}, and its {len(series)} rows run from {series.dates[0]} to {series.dates[-1]}",
-        next_step="Train it alone, or leave it out."
-        if alone
-        else f"Train the others, then {series.symbol} --from their model; or leave it out.",
-    )
-
-
-def _is_enough(
-    rows: int,
-    context_length: int,
-    purge: int,
-    train_fraction: float | None,
-    validation_fraction: float,
-) -> bool:
-    """Whether a series of so many rows has a window for each part, by the rules above."""
-    fitted = rows if train_fraction is None else round(train_fraction * rows)
-    train = fitted - round(validation_fraction * fitted)
-    validates = fitted - purge > train or not validation_fraction
-    return train - purge >= context_length and validates
 
 
 def _span(start: int, stop: int) -> range:

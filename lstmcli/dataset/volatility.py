@@ -48,11 +48,6 @@ class VolatilityFrame:
     sigma: Tensor
 
 
-def count_inputs(features: Sequence[str]) -> int:
-    """Return F, how many inputs the features make."""
-    return len(input_names(features))
-
-
 def input_names(features: Sequence[str]) -> tuple[str, ...]:
     """Return the names of the inputs that the features make, in their order: (F,)."""
     wanted = set(features)
@@ -100,20 +95,16 @@ def volatility_frame(contexts: Tensor, features: Sequence[str]) -> VolatilityFra
 
 def _average(values: Tensor, decay: float) -> Tensor:
     """Exponentially weighted mean up to and including each row, (N, T) -> (N, T)."""
-    return values @ _weights(values.shape[1], decay, values).T
-
-
-def _weights(length: int, decay: float, like: Tensor) -> Tensor:
-    """(T, T): row i holds the weights of the first EWMA_START rows and of those up to i."""
     import torch
 
-    rows = torch.arange(length, dtype=like.dtype, device=like.device)
+    rows = torch.arange(values.shape[1], dtype=values.dtype, device=values.device)
     age = rows[:, None] - rows[None, :]
+    # Row i holds the weights of all rows up to i; those of the first EWMA_START rows are alike.
     weights = torch.where(age >= 0, (1 - decay) * decay ** age.clamp(min=0), 0.0)
-    start = min(EWMA_START, length)
+    start = min(EWMA_START, len(rows))
     since = (rows - start + 1).clamp(min=0)
     weights[:, :start] = decay ** since[:, None] / start
-    return weights
+    return values @ weights.T
 
 
 def _against_average(values: Tensor) -> Tensor:

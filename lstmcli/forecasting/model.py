@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from lstmcli.config import Settings
-from lstmcli.dataset.scaling import Scale, check_months, count_with_season
+from lstmcli.dataset.scaling import Scale, check_months
 from lstmcli.dataset.series import Series, make_series
-from lstmcli.dataset.volatility import count_inputs
+from lstmcli.dataset.volatility import input_names
 from lstmcli.forecasting.calibration import Calibration
 from lstmcli.market.prices import Prices
 from lstmcli.networks.build import build_body
@@ -70,6 +70,15 @@ def num_columns(settings: Settings) -> int:
     return 1 + len(set(settings.window.features) - {"close", "month"})
 
 
+def network_inputs(settings: Settings) -> tuple[str, ...]:
+    """Return the names of the F values that the network reads of each bar, in order."""
+    features = settings.window.features
+    if settings.model.head == "direct":
+        return input_names(features)
+    season = ("sine of the month", "cosine of the month") if "month" in features else ()
+    return (*(name for name in features if name != "month"), *season)
+
+
 def new_network(settings: Settings) -> nn.Module:
     """Build the untrained network that the settings describe, on the CPU: one for each member."""
     members = [new_member(settings) for _ in range(settings.train.members)]
@@ -80,10 +89,9 @@ def new_member(settings: Settings) -> nn.Module:
     """Build one untrained network: a body, then a head."""
     model, window = settings.model, settings.window
     direct = model.head == "direct"
-    count = count_inputs if direct else count_with_season
     body = build_body(
         model.network,
-        count(window.features),
+        len(network_inputs(settings)),
         hidden_sizes=model.hidden_sizes,
         dropout=model.dropout,
         activation=model.activation,

@@ -15,10 +15,9 @@ import torch
 from torch import nn
 
 from lstmcli.config import Settings
-from lstmcli.dataset.volatility import input_names
 from lstmcli.errors import AllFailedError, Failure, UsageError
 from lstmcli.forecasting.calibration import Calibration
-from lstmcli.forecasting.model import TrainedModel
+from lstmcli.forecasting.model import TrainedModel, network_inputs
 from lstmcli.learning.plan import Plan, plan_prices
 from lstmcli.market.prices import Prices
 from lstmcli.networks.build import body_and_head
@@ -207,7 +206,7 @@ def _short(value: object) -> str:
 def _inputs(donor: Donor, settings: Settings) -> tuple[tuple[int | None, ...], list[str]]:
     """Match what the networks read by name, and say what is new and what is left out."""
     theirs = donor.model.settings
-    own, old = _names(settings), _names(theirs)
+    own, old = network_inputs(settings), network_inputs(theirs)
     if settings.window.scaling != theirs.window.scaling:
         why = f"window.scaling {settings.window.scaling}, of the donor {theirs.window.scaling}"
         return (None,) * len(own), [f"the input weights are new: {why}"]
@@ -219,15 +218,6 @@ def _inputs(donor: Donor, settings: Settings) -> tuple[tuple[int | None, ...], l
     if lost:
         notes.append(f"{donor.reference} also reads {', '.join(lost)}, which is left out")
     return tuple(old.index(name) if name in old else None for name in own), notes
-
-
-def _names(settings: Settings) -> tuple[str, ...]:
-    features = settings.window.features
-    if settings.model.head == "direct":
-        return input_names(features)
-    season = ("sine of the month", "cosine of the month")
-    columns = tuple(name for name in features if name != "month")
-    return columns + season[: 2 * ("month" in features)]
 
 
 def plan_transfer(

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from lstmcli.dataset.scaling import (
     check_months,
-    count_with_season,
     months_of,
     next_month,
     with_season,
 )
 from lstmcli.errors import DataError
+from lstmcli.forecasting.model import network_inputs
+from lstmcli.recipes import load_settings
 
 MONTHLY = np.arange("1989-11", "1991-03", dtype="datetime64[M]").astype("datetime64[D]")
 
@@ -54,8 +55,15 @@ def test_without_months_only_the_rows_are_left() -> None:
 
 
 def test_a_month_counts_for_two_inputs() -> None:
-    assert count_with_season(["close", "volume"]) == 2
-    assert count_with_season(["month", "close", "volume"]) == 4
+    for features, expected in (
+        ('["close", "volume"]', ("close", "volume")),
+        (
+            '["month", "close", "volume"]',
+            ("close", "volume", "sine of the month", "cosine of the month"),
+        ),
+    ):
+        settings = load_settings("lab", [f"window.features={features}"])
+        assert network_inputs(settings) == expected
 
 
 def test_one_bar_for_every_month_passes_whichever_day_it_is_dated_by() -> None:

@@ -15,8 +15,8 @@ from lstmcli.dataset.volatility import (
     LONGER,
     SHORTER,
     VolatilityFrame,
-    count_inputs,
     ewma_sigma,
+    input_names,
     volatility_frame,
 )
 
@@ -131,7 +131,7 @@ def test_a_frame_has_as_many_inputs_as_are_counted(features: list[str], count: i
     columns = [FEATURES.index(name) for name in order]
     contexts = a_batch()
     frame = volatility_frame(contexts[:, :, columns], features)
-    assert frame.x.shape[-1] == count_inputs(features) == count
+    assert frame.x.shape[-1] == len(input_names(features)) == count
     # Whatever the order they are named in, the inputs keep theirs.
     full = volatility_frame(contexts, FEATURES).x
     present = [0, 1, 2, 3]
