@@ -24,17 +24,17 @@ Rows = NDArray[np.int64]
 ALWAYS_UP_MOVE = 1e-6
 CONE_SESSIONS = 250
 MIN_CLIMATOLOGY_MOVES = 50
-_STANDARD_NORMAL = NormalDist()
+MIN_RETURNS = 100  # of a GARCH fit: fewer cannot hold five parameters
 
 
 def naive(log_prices: Floats, cutoffs: Rows, horizon: int) -> Forecast:
-    """No change: the last price stays."""
+    """Repeat the last price."""
     del log_prices
     return Forecast(np.broadcast_to(0.0, (len(cutoffs), horizon)))
 
 
 def drift(log_prices: Floats, cutoffs: Rows, horizon: int, *, fit_rows: int) -> Forecast:
-    """The last price grows by the mean log return of the first `fit_rows` rows at every step.
+    """Grow the last price by the mean log return of the first `fit_rows` rows at every step.
 
     `fit_rows` is the number of rows before the test span; the drift stays fixed until a refit.
     Raises DataError with fewer than two such rows, or when they reach past a cutoff.
@@ -45,7 +45,7 @@ def drift(log_prices: Floats, cutoffs: Rows, horizon: int, *, fit_rows: int) -> 
 
 
 def always_up(log_prices: Floats, cutoffs: Rows, horizon: int) -> Forecast:
-    """A rise of 1e-6 that stays: "up" to every count of directions, naive to every error.
+    """Rise by 1e-6 and stay: "up" to every count of directions, naive to every error.
 
     Its errors are those of the naive forecast to 1e-6 of the last price.
     """
@@ -54,7 +54,7 @@ def always_up(log_prices: Floats, cutoffs: Rows, horizon: int) -> Forecast:
 
 
 def seasonal_naive(log_prices: Floats, cutoffs: Rows, horizon: int, *, period: int) -> Forecast:
-    """The price of one season ago: row cutoff + h - period * ceil(h / period).
+    """Repeat the price of one season ago: row cutoff + h - period * ceil(h / period).
 
     Hyndman & Athanasopoulos (2021), section 5.2. Raises DataError where a cutoff has less than one
     season up to it.
@@ -79,10 +79,10 @@ def gaussian_cone(
     levels: Sequence[float],
     sessions: int = CONE_SESSIONS,
 ) -> Forecast:
-    """A normal fan around no change: trailing standard deviation times sqrt(h).
+    """Return a normal fan around no change: trailing standard deviation times sqrt(h).
 
-    The deviation is that of the last `sessions` one-step log returns, of fewer where there are not
-    as many. Raises DataError where a cutoff has fewer than 20 returns up to it.
+    The deviation is that of the last `sessions` one-step log returns, or of all where there are
+    fewer. Raises DataError where a cutoff has fewer than 20 returns up to it.
     """
     return _cone(trailing_sigma(log_prices, cutoffs, sessions), horizon, levels)
 
@@ -90,7 +90,7 @@ def gaussian_cone(
 def ewma_cone(
     log_prices: Floats, cutoffs: Rows, horizon: int, *, levels: Sequence[float]
 ) -> Forecast:
-    """A normal fan around no change: RiskMetrics volatility (lambda 0.94) times sqrt(h).
+    """Return a normal fan around no change: RiskMetrics volatility (lambda 0.94) times sqrt(h).
 
     Raises DataError where a cutoff has fewer than 20 returns up to it.
     """
@@ -103,7 +103,7 @@ def fewest_climatology_rows(horizon: int) -> int:
 
 
 def climatology_fits(log_prices: Floats, horizon: int, *, fit_rows: int) -> bool:
-    """Whether the first `fit_rows` rows hold moves enough for `scaled_climatology`."""
+    """Say whether the first `fit_rows` rows hold enough moves for `scaled_climatology`."""
     if fit_rows < fewest_climatology_rows(horizon):
         return False
     sigma = ewma_sigma(log_prices[:fit_rows])[: fit_rows - horizon]
@@ -119,13 +119,13 @@ def scaled_climatology(
     fit_rows: int,
     steps: Sequence[int] | None = None,
 ) -> Forecast:
-    """What such a move has been in the past, as a multiple of the volatility of its day.
+    """Repeat the distribution of past moves, as multiples of the volatility of their day.
 
     For each step h the empirical quantiles of (log price at t + h - log price at t) / (EWMA sigma
     at t * sqrt(h)) over the rows t with t + h < fit_rows, times the sigma at the cutoff and
-    sqrt(h). It holds the drift, the skew and the fat tails of the series; the hardest of the fans
-    to beat. `steps` are those of 1..horizon that are wanted, all unless given. Raises DataError
-    when `fit_rows` leave fewer than 50 moves of some step, or reach past a cutoff.
+    sqrt(h). It keeps the drift, the skew and the fat tails of the series, and is the hardest of the
+    fans to beat. `steps` are those of 1..horizon that are wanted, all unless given. Raises
+    DataError when `fit_rows` leave fewer than 50 moves of some step, or reach past a cutoff.
     """
     _check_fit(cutoffs, fit_rows, needed=fewest_climatology_rows(horizon))
     steps = tuple(range(1, horizon + 1) if steps is None else steps)
@@ -157,7 +157,7 @@ def climatology(log_prices: Floats, steps: Sequence[int], *, levels: Sequence[fl
 
 def gaussian_quantiles(levels: Sequence[float]) -> Floats:
     """Return the quantiles of the standard normal distribution, (Q,)."""
-    return np.array([_STANDARD_NORMAL.inv_cdf(level) for level in levels])
+    return np.array([NormalDist().inv_cdf(level) for level in levels])
 
 
 def _cone(sigma: Floats, horizon: int, levels: Sequence[float]) -> Forecast:
@@ -197,19 +197,16 @@ def _steps(horizon: int) -> Floats:
     return np.arange(1, horizon + 1, dtype=np.float64)
 
 
-MIN_RETURNS = 100  # fewer cannot hold five parameters
-
-
 @dataclass(frozen=True)
 class GarchForecast(Forecast):
-    """A forecast, and at how many of its cutoffs the fit failed and the EWMA cone stands in."""
+    """A forecast, and at how many of its cutoffs the fit failed and the EWMA cone replaces it."""
 
     fallbacks: int = 0
 
 
 @dataclass(frozen=True)
 class GjrState:
-    """What a fit leaves behind: the parameters, and where the recursion stands at the cutoff.
+    """The fitted parameters, and the variance that the recursion has reached at the cutoff.
 
     variance[t + 1] = omega + (alpha + gamma * (r[t] < 0)) * r[t]^2 + beta * variance[t], and
     r[t] / sqrt(variance[t]) is Student's t with `nu` degrees of freedom, scaled to variance 1.
@@ -235,11 +232,11 @@ def gjr_garch(
     paths: int = 1000,
     seed: int = 0,
 ) -> GarchForecast:
-    """Empirical quantiles of simulated cumulative log returns, with no drift.
+    """Return empirical quantiles of simulated cumulative log returns, with no drift.
 
     log_prices : (T,). cutoffs : (N,) row numbers; the forecast from a cutoff uses the `rows`
-    returns up to it, none after, and random numbers of its own that depend on `seed` and the
-    cutoff's row number alone; a cone that stands in uses all rows up to it. About 20 ms a cutoff.
+    returns up to it, none after, and random numbers that depend on `seed` and the cutoff's row
+    number alone; a cone that replaces a failed fit uses all rows up to it. About 20 ms a cutoff.
     Raises UsageError where `arch` is not installed, DataError where a cutoff has fewer than 20
     returns up to it.
     """
@@ -252,7 +249,8 @@ def gjr_garch(
         returns = np.diff(known[-(rows + 1) :])
         # Unit variance: the optimiser wants returns of about one percent, whatever the series.
         scale = float(returns.std()) if returns.size else 0.0
-        state = fit_gjr(arch_model, returns / scale) if _worth_fitting(returns, scale) else None
+        fits = returns.size >= MIN_RETURNS and np.isfinite(scale) and scale > 1e-12
+        state = fit_gjr(arch_model, returns / scale) if fits else None
         if state is not None:
             draws = _draw(state.nu, (paths, horizon), np.random.default_rng([seed, cutoff]))
             moves = scale * np.cumsum(simulate_gjr(state, draws), axis=1)
@@ -303,10 +301,6 @@ def simulate_gjr(state: GjrState, draws: Floats) -> Floats:
 def _draw(nu: float, shape: tuple[int, int], generator: np.random.Generator) -> Floats:
     # A Student's t has variance nu / (nu - 2).
     return generator.standard_t(nu, shape) * float(np.sqrt((nu - 2.0) / nu))
-
-
-def _worth_fitting(returns: Floats, scale: float) -> bool:
-    return returns.size >= MIN_RETURNS and np.isfinite(scale) and scale > 1e-12
 
 
 def _arch_model() -> Any:

@@ -1,7 +1,7 @@
 """A network in training: all that its next epoch depends on, besides the samples.
 
-Between two epochs it can be taken down as tensors and plain numbers, and a new trainee of the same
-settings goes on from them to the same bit.
+Between two epochs a snapshot holds it as tensors and plain numbers. A new trainee of the same
+settings that restores the snapshot continues to the same bit.
 """
 
 import math
@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, nn, optim
+from torch.optim import lr_scheduler
 
 Stop = Literal["epochs", "patience"]
 
@@ -25,16 +26,16 @@ class Snapshot:
 
 @dataclass
 class Trainee:
-    """A network with its optimizer, its schedule (None for a constant rate) and its luck.
+    """A network with its optimizer, its schedule (None for a constant rate) and random state.
 
     generators : all that its training draws from, by name; `shuffle` (on the CPU) orders samples.
-    epochs, patience : where it stops. epoch : how many are done; waited : since the best of them.
+    epochs, patience : when it stops. epoch : epochs done. waited : epochs since the best of them.
     best_weights : of the best epoch on validation, empty before the first.
     """
 
     network: nn.Module
-    optimizer: torch.optim.Optimizer
-    rates: torch.optim.lr_scheduler.LRScheduler | None
+    optimizer: optim.Optimizer
+    rates: lr_scheduler.LRScheduler | None
     generators: Mapping[str, torch.Generator]
     epochs: int
     patience: int
@@ -50,7 +51,7 @@ class Trainee:
 
     @property
     def stopped(self) -> Stop | None:
-        """Why no epoch is left; None while there is one."""
+        """Why training has stopped; None while an epoch is left."""
         if self.epoch >= self.epochs:
             return "epochs"
         return "patience" if self.waited >= self.patience else None
@@ -67,7 +68,7 @@ class Trainee:
             self.best_loss = math.inf if validation_loss is None else validation_loss
             state = self.network.state_dict()
             self.best_weights = {name: value.clone() for name, value in state.items()}
-        if isinstance(self.rates, torch.optim.lr_scheduler.ReduceLROnPlateau):
+        if isinstance(self.rates, lr_scheduler.ReduceLROnPlateau):
             if validation_loss is not None:
                 self.rates.step(validation_loss)
         elif self.rates is not None:
@@ -81,16 +82,20 @@ class Trainee:
 
     def snapshot(self) -> Snapshot:
         """Return what the next epoch depends on; `restore` is its inverse."""
-        slots = self.optimizer.state_dict()["state"]
-        tensors = {
-            **_under("weights", self.network.state_dict()),
-            **_under("best", self.best_weights),
-            **{
-                f"optimizer.{n}.{key}": value
-                for n, slot in slots.items()
+        groups: dict[str, Mapping[str, Tensor]] = {
+            "weights": self.network.state_dict(),
+            "best": self.best_weights,
+            "optimizer": {
+                f"{number}.{key}": value
+                for number, slot in self.optimizer.state_dict()["state"].items()
                 for key, value in slot.items()
             },
-            **{f"generator.{name}": each.get_state() for name, each in self.generators.items()},
+            "generator": {name: each.get_state() for name, each in self.generators.items()},
+        }
+        copies = {
+            f"{group}.{name}": value.detach().to("cpu", copy=True)
+            for group, tensors in groups.items()
+            for name, value in tensors.items()
         }
         numbers = {
             "epoch": self.epoch,
@@ -99,13 +104,12 @@ class Trainee:
             "rate": self.rate,
             "rates": None if self.rates is None else self.rates.state_dict(),
         }
-        copies = {name: value.detach().to("cpu", copy=True) for name, value in tensors.items()}
         return Snapshot(copies, numbers)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Become what the trainee was of which the snapshot was taken.
+        """Return to the state in which the snapshot was taken.
 
-        Raises ValueError where the snapshot is of another trainee.
+        Raises ValueError for a snapshot of a trainee with other settings.
         """
         try:
             self._restore(snapshot)
@@ -114,14 +118,18 @@ class Trainee:
 
     def _restore(self, snapshot: Snapshot) -> None:
         numbers = snapshot.numbers
-        self.network.load_state_dict(_below("weights", snapshot.tensors))
-        self.best_weights = _below("best", snapshot.tensors)
+        groups: dict[str, dict[str, Tensor]] = {"weights": {}, "best": {}, "optimizer": {}}
+        for name, value in snapshot.tensors.items():
+            group, _, rest = name.partition(".")
+            groups.setdefault(group, {})[rest] = value.clone()
+        self.network.load_state_dict(groups["weights"])
+        self.best_weights = groups["best"]
         slots: dict[int, dict[str, Tensor]] = {}
-        for name, value in _below("optimizer", snapshot.tensors).items():
+        for name, value in groups["optimizer"].items():
             number, _, key = name.partition(".")
             slots.setdefault(int(number), {})[key] = value
-        groups = self.optimizer.state_dict()["param_groups"]
-        rated = [{**group, "lr": numbers["rate"]} for group in groups]
+        parameters = self.optimizer.state_dict()["param_groups"]
+        rated = [{**each, "lr": numbers["rate"]} for each in parameters]
         self.optimizer.load_state_dict({"state": slots, "param_groups": rated})
         if self.rates is not None:
             own = {key: type(value) for key, value in self.rates.state_dict().items()}
@@ -129,7 +137,7 @@ class Trainee:
                 raise ValueError("it is of another schedule")
             self.rates.load_state_dict(numbers["rates"])
         for name, each in self.generators.items():
-            each.set_state(snapshot.tensors[f"generator.{name}"])
+            each.set_state(groups["generator"][name])
         self.epoch, self.waited = numbers["epoch"], numbers["waited"]
         self.best_loss = numbers["best_loss"]
 
@@ -146,56 +154,25 @@ def new_trainee(
     generators: Mapping[str, torch.Generator],
     done: int = 0,
 ) -> Trainee:
-    """Return a network, on its device already, before its first epoch.
+    """Prepare a network, which is on its device already, for its first epoch.
 
-    Weights that need no gradient are left as they are. done : epochs of an earlier phase, which are
-    counted on.
+    Weights that need no gradient stay as they are. done : epochs of earlier phases; the count of
+    epochs continues from there.
     """
     weights = [weight for weight in network.parameters() if weight.requires_grad]
-    steps = _optimizer(optimizer, weights, learning_rate, weight_decay)
+    kinds: dict[str, Any] = {"adam": optim.Adam, "adamw": optim.AdamW, "rmsprop": optim.RMSprop}
+    steps = kinds[optimizer](weights, lr=learning_rate, weight_decay=weight_decay, foreach=True)
+    rates: lr_scheduler.LRScheduler | None = None
+    if schedule == "cosine":
+        rates = lr_scheduler.CosineAnnealingLR(steps, epochs)
+    elif schedule == "plateau":
+        rates = lr_scheduler.ReduceLROnPlateau(steps, factor=0.5, patience=2)
     return Trainee(
         network=network,
         optimizer=steps,
-        rates=_schedule(schedule, steps, epochs),
+        rates=rates,
         generators=generators,
         epochs=done + epochs,
         patience=patience,
         epoch=done,
     )
-
-
-def _optimizer(
-    name: str, weights: list[nn.Parameter], learning_rate: float, weight_decay: float
-) -> torch.optim.Optimizer:
-    kinds: dict[str, Any] = {
-        "adam": torch.optim.Adam,
-        "adamw": torch.optim.AdamW,
-        "rmsprop": torch.optim.RMSprop,
-    }
-    made: torch.optim.Optimizer = kinds[name](
-        weights, lr=learning_rate, weight_decay=weight_decay, foreach=True
-    )
-    return made
-
-
-def _schedule(
-    name: str, optimizer: torch.optim.Optimizer, epochs: int
-) -> torch.optim.lr_scheduler.LRScheduler | None:
-    if name == "cosine":
-        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
-    if name == "plateau":
-        return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=2)
-    return None
-
-
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{prefix}.{name}": value for name, value in tensors.items()}
-
-
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    start = f"{prefix}."
-    return {
-        name.removeprefix(start): value.clone()
-        for name, value in tensors.items()
-        if name.startswith(start)
-    }
