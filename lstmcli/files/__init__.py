@@ -1,1 +1,1 @@
-"""How files are written: whole or not at all, and who holds which lock."""
+"""Files written wholly or not at all, and locks."""

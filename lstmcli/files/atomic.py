@@ -1,7 +1,7 @@
-"""Files written wholly or not at all.
+"""Files written wholly or not at all, and lines appended to them.
 
-The bytes go to a temporary file in the same folder, reach the disk, and take the name in one step;
-whoever looks sees the old file or the new one, never a part.
+The bytes go to a temporary file in the same folder, reach the disk, and take the name in one step:
+a reader sees the old file or the new one, never a part.
 """
 
 import glob
@@ -21,7 +21,10 @@ if sys.platform != "win32":
     import fcntl
 
 TEMPORARY_SUFFIX = ".lstmcli-tmp"
+WAIT = 60.0  # seconds, far longer than the lines of another run take to reach the disk
 _HEX_BYTES = 4
+_BLOCK = 65536
+_PAUSE = 0.005  # seconds between two tries to get the lock
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -30,23 +33,25 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_files(files: Sequence[tuple[Path, bytes]]) -> None:
-    """Replace several files in this order; none where there is no room for all of them.
+    """Replace several files in this order, or none if there is no room for all of them.
 
     Raises FileError naming the file that cannot be written.
     """
     staged: list[tuple[Path, Path]] = []
-    path = Path()
     try:
         for path, data in files:
-            make_folder(path.parent)
-            temporary = _temporary(path)
-            staged.append((temporary, path))
-            _write(temporary, data)
+            with _naming(path):
+                make_folder(path.parent)
+                temporary = _temporary(path)
+                staged.append((temporary, path))
+                with open(temporary, "xb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
         for temporary, path in staged:
-            os.replace(temporary, path)
-            sync_folder(path.parent)
-    except OSError as error:
-        raise _unwritable(path, error) from error
+            with _naming(path):
+                os.replace(temporary, path)
+                sync_folder(path.parent)
     finally:
         for temporary, _ in staged:
             with suppress(OSError):
@@ -55,11 +60,11 @@ def write_files(files: Sequence[tuple[Path, bytes]]) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Give a file to write to, which takes the place of `path` when the block ends.
+    """Yield a file to write to, which replaces `path` when the block ends.
 
-    It keeps the mode and the owner of the file that it replaces. What killed runs left of the same
-    file is removed first. Where the block raises, `path` is as it was. An OSError of the file is a
-    FileError that names it; any other that the block raises is its own.
+    It keeps the mode and the owner of the file that it replaces. Temporary files that killed runs
+    left of the same file are removed first. If the block raises, `path` stays as it was. An OSError
+    of the file becomes a FileError that names it; other errors of the block pass unchanged.
     """
     temporary = _temporary(path)
     try:
@@ -84,7 +89,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[IO[bytes]]:
-    """Do as `replacing`, but write to a device or pipe as it is."""
+    """Do as `replacing`, but write to a device or pipe directly."""
     if not os.path.exists(path) or os.path.isfile(path):
         with replacing(path) as file:
             yield file
@@ -101,7 +106,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, and make each durable in its parent; raises OSError."""
+    """Make a folder and its parents, each durable in its own parent; raises OSError."""
     if folder.is_dir():
         return
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
@@ -155,11 +160,17 @@ class _Output:
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def _naming(path: Path, what: str = "cannot write the file") -> Iterator[None]:
+    """Turn an OSError of the block into a FileError that names the path."""
     try:
         yield
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise FileError(
+            what,
+            where=path,
+            why=error.strerror or str(error),
+            next_step="Check the folder, its permissions and the free space.",
+        ) from error
 
 
 def _temporary(path: Path) -> Path:
@@ -169,8 +180,8 @@ def _temporary(path: Path) -> Path:
 
 @contextmanager
 def _in_use(temporary: Path) -> Iterator[None]:
-    """Make a file, and lock it for the block, so that no other run takes it for a leftover."""
-    if sys.platform == "win32":  # where an open file cannot be removed
+    """Make a file and lock it for the block, so that no other run removes it as a leftover."""
+    if sys.platform == "win32":  # an open file cannot be removed there
         yield
         return
     while True:
@@ -202,7 +213,7 @@ def _remove_leftovers(path: Path) -> None:
 
 
 def _copy_mode(path: Path, file: IO[bytes]) -> None:
-    """Give a file the owner and the mode of the one at `path`, as far as the system allows."""
+    """Copy owner and mode of the file at `path` to an open file, as far as the system allows."""
     with suppress(OSError):
         found = path.lstat()
         if sys.platform != "win32" and stat.S_ISREG(found.st_mode):
@@ -211,39 +222,15 @@ def _copy_mode(path: Path, file: IO[bytes]) -> None:
             os.fchmod(file.fileno(), stat.S_IMODE(found.st_mode))
 
 
-def _unwritable(path: Path, error: OSError) -> FileError:
-    return FileError(
-        "cannot write the file",
-        where=path,
-        why=error.strerror or str(error),
-        next_step="Check the folder, its permissions and the free space.",
-    )
-
-
-def _write(temporary: Path, data: bytes) -> None:
-    with open(temporary, "xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-if sys.platform != "win32":
-    import fcntl
-
-WAIT = 60.0  # seconds, far longer than the lines of another run take to reach the disk
-_BLOCK = 65536
-_PAUSE = 0.005  # seconds between two tries to get the lock
-
-
 def append_lines(path: Path, lines: bytes, *, wait: float = WAIT) -> int:
-    """Append whole lines, on the disk when this returns, or leave the file as it was.
+    """Append whole lines, durable when this returns, or leave the file as it was.
 
-    Returns how many bytes of a torn last line were cut first. Raises FileError when the file
+    Returns how many bytes of a torn last line were removed first. Raises FileError when the file
     cannot be written, LockedError when another run still holds its lock after `wait` seconds.
     """
     assert lines.endswith(b"\n") or not lines
-    try:
-        if path.exists() and not path.is_file():  # to open a pipe would wait for its reader
+    with _naming(path, "cannot append to the file"):
+        if path.exists() and not path.is_file():  # opening a pipe would wait for its reader
             raise OSError(0, "it is no file")
         with open(path, "ab", buffering=0) as file:
             _lock(path, file.fileno(), wait)
@@ -261,18 +248,11 @@ def append_lines(path: Path, lines: bytes, *, wait: float = WAIT) -> int:
                 with suppress(OSError):
                     file.truncate(whole)
                 raise
-    except OSError as error:
-        raise FileError(
-            "cannot append to the file",
-            where=path,
-            why=error.strerror or str(error),
-            next_step="Check the folder, its permissions and the free space.",
-        ) from error
     return size - whole
 
 
 def is_torn(path: Path) -> bool:
-    """Whether the last line of a file lacks its end; one byte is read."""
+    """Say whether the last line of a file lacks its end; reads one byte."""
     with open(path, "rb") as file:
         if not file.seek(0, os.SEEK_END):
             return False
@@ -281,7 +261,7 @@ def is_torn(path: Path) -> bool:
 
 
 def _lock(path: Path, handle: int, wait: float) -> None:
-    """Lock a file until it is closed; by short tries, so that a signal ends the wait."""
+    """Lock a file until it is closed. Tries again and again, so that a signal ends the wait."""
     if sys.platform == "win32":
         return
     deadline = time.monotonic() + wait
@@ -302,7 +282,7 @@ def _lock(path: Path, handle: int, wait: float) -> None:
 
 
 def _sizes(path: Path) -> tuple[int, int]:
-    """Bytes in the file, and up to the end of its last whole line."""
+    """Return the bytes of the file, and those up to the end of its last whole line."""
     size = end = path.stat().st_size
     if not is_torn(path):
         return size, size

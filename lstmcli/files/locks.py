@@ -1,4 +1,4 @@
-"""One writer at a time: a lock that the kernel frees when its holder dies, however it dies."""
+"""One writer at a time: a lock that the kernel frees however its holder dies."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ def hold(path: Path, *, wait: float = 0.0) -> Iterator[None]:
     Raises LockedError when another run still holds it, FileError when it cannot be made.
     """
     lock = FileLock(path, timeout=max(wait, 0.0))
-    if path.is_symlink():  # to open it would empty the file that it points to
+    if path.is_symlink():  # opening it would empty the file that it points to
         raise FileError("cannot lock", where=path, why="it is a link", next_step="Remove the link.")
     try:
         make_folder(path.parent)
