@@ -1,4 +1,4 @@
-"""Where the arithmetic runs, and the random state that it runs with."""
+"""The device and threads that PyTorch computes on, and its random state."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ from lstmcli.errors import UsageError
 
 
 def choose_device(name: str) -> torch.device:
-    """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device; UsageError where there is none."""
+    """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device; UsageError if it does not exist."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, number = name.partition(":")
     found = torch.cuda.device_count() if kind == "cuda" else 0
-    # Compared before PyTorch reads it, which takes cuda:256 for cuda:0.
+    # Compared here because PyTorch takes cuda:256 for cuda:0.
     if kind == "cuda" and int(number or 0) >= found:
         raise UsageError(
             "no such device",
@@ -27,7 +27,7 @@ def choose_device(name: str) -> torch.device:
 
 @contextlib.contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Draw weights and dropout from `seed`, and leave the caller's random state as it was."""
+    """Draw weights and dropout from `seed` in the block; restore the random state after it."""
     on_gpu = device.type == "cuda"
     with torch.random.fork_rng([device] if on_gpu else []):
         torch.default_generator.manual_seed(seed)
@@ -38,7 +38,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 def drawn_from(device: torch.device) -> dict[str, torch.Generator]:
-    """Return, by name, the generators that `seeded` has seeded: dropout draws from the last."""
+    """Return the generators that `seeded` seeds, by name: dropout draws from the last."""
     if device.type != "cuda":
         return {"cpu": torch.default_generator}
     index = torch.cuda.current_device() if device.index is None else device.index

@@ -1,7 +1,7 @@
-"""The training loop: a generator that yields one record an epoch and keeps the best one.
+"""The training loop: a generator that yields one record an epoch and keeps the best weights.
 
-It prints nothing and stops by itself; however it ends, the network then holds the weights of the
-best epoch on validation.
+It prints nothing. However it ends, the network then holds the weights of the best epoch on
+validation.
 """
 
 import math
@@ -18,18 +18,17 @@ from lstmcli.networks.build import body_and_head
 from lstmcli.training.objective import Lanes, Objective
 from lstmcli.training.trainee import Trainee
 
-NO_LAYERS: Mapping[str, nn.Module] = {}
-
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the training windows came to. Losses are means over windows.
+    """The record of one pass over the training windows. Losses are means over windows.
 
-    validation_loss : None where no window validates. member : which network of an ensemble, phase :
-    which part of its training, both counted from 1.
+    validation_loss : None where no window validates. member : the network of an ensemble, phase :
+    the part of its training, both counted from 1.
     gradient_norm, gradient_norms : of all weights and by layer, means over the steps, before
-    clipping. clipped : steps whose gradient was. gradient_kept : what of it comes back to the first
-    quarter of a window, after the epoch; None for a network without memory.
+    clipping. clipped : number of steps with a clipped gradient. gradient_kept : the share of the
+    gradient that reaches the first quarter of a window, after the epoch; None for a network without
+    memory.
     """
 
     epoch: int
@@ -62,18 +61,24 @@ def train_epochs(
     batch_size: int,
     clip_norm: float,
     labels_per_sample: int = 1,
-    layers: Mapping[str, nn.Module] = NO_LAYERS,
+    layers: Mapping[str, nn.Module] | None = None,
     kept: Callable[[nn.Module], float] | None = None,
 ) -> Generator[Epoch, None, None]:
     """Fit the trainee on the flat cutoff rows `train`, choosing the epoch on `validation`.
 
-    Where no row validates, the last epoch is chosen.
-    Samples are shuffled; lanes are batches already, taken in their order. `clip_norm` 0 clips
-    nothing. Where each sample holds several labels, an epoch draws as many fewer of them. The
-    gradients of `layers` are told apart, and `kept` measures `gradient_kept`. Between two epochs a
-    snapshot may be taken of the trainee. Raises TrainingError when a loss or gradient is not
-    finite, or the device's memory too small. However it ends, also when it is closed or an error
-    comes through, the best epoch so far is restored.
+    Without validation rows the last epoch is chosen.
+
+    Parameters
+    ----------
+    train : samples to shuffle, or lanes, which are batches already and keep their order.
+    clip_norm : 0 clips nothing.
+    labels_per_sample : an epoch draws that many times fewer samples.
+    layers : whose gradients are reported one by one.
+    kept : measures `gradient_kept`.
+
+    Between two epochs a snapshot may be taken of the trainee. Raises TrainingError when a loss or
+    gradient is not finite, or the memory of the device too small. The best epoch so far is restored
+    however the loop ends, by an error or a close too.
     """
     network = trainee.network
     shuffle = trainee.generators["shuffle"]
@@ -82,7 +87,7 @@ def train_epochs(
             number, rate, began = trainee.epoch + 1, trainee.rate, time.perf_counter()
             batches = _batches(train, labels_per_sample, batch_size, shuffle)
             loss, health = _one_pass(
-                network, objective, batches, trainee.optimizer, clip_norm, layers
+                network, objective, batches, trainee.optimizer, clip_norm, layers or {}
             )
             validation_loss = _mean_loss(network, objective, validation, batch_size)
             _check_finite(number, loss, validation_loss, health["gradient_norm"])
@@ -116,7 +121,7 @@ def _one_pass(
     clip_norm: float,
     layers: Mapping[str, nn.Module],
 ) -> tuple[float, dict[str, Any]]:
-    """One pass in the given order; returns the mean loss, and what Epoch says of the gradients.
+    """Train on the batches in order; return the mean loss and the gradient fields of an Epoch.
 
     Sums stay on the device until the end: nothing inside the loop waits for them.
     """
@@ -178,7 +183,7 @@ def _check_finite(number: int, loss: float, validation_loss: float | None, norm:
 
 
 def members_of(layers: Iterable[nn.Module], weights: Sequence[nn.Parameter]) -> Tensor:
-    """Say which weights belong to which layer: (B, P) of 0 and 1, on the device of the weights."""
+    """Return which weights belong to which layer: (B, P) of 0 and 1, on the weights' device."""
     owned = [{id(weight) for weight in layer.parameters()} for layer in layers]
     table = [[float(id(weight) in ids) for weight in weights] for ids in owned]
     return torch.tensor(table, dtype=torch.float64, device=weights[0].device).view(-1, len(weights))
@@ -187,8 +192,8 @@ def members_of(layers: Iterable[nn.Module], weights: Sequence[nn.Parameter]) -> 
 def clip_gradients(weights: Sequence[nn.Parameter], members: Tensor, clip_norm: float) -> Tensor:
     """Scale the gradients down to `clip_norm`, 0 for never; nothing waits for the device.
 
-    weights : all that are trained. members : by layer, see `members_of`. Returns (B + 2,): the norm
-    of each layer and of all together before, and 1 where it was clipped.
+    weights : all that are trained. members : from `members_of`. Returns (B + 2,): the norm of each
+    layer and of all together before clipping, and 1 if it was clipped.
     """
     limit = clip_norm or math.inf
     gradients = [weight.grad for weight in weights if weight.grad is not None]
@@ -200,11 +205,11 @@ def clip_gradients(weights: Sequence[nn.Parameter], members: Tensor, clip_norm: 
 
 
 def gradient_kept(network: nn.Module, objective: Objective, cutoffs: Tensor) -> float:
-    """Return what is left of the gradient at the first quarter of a window.
+    """Return the share of the gradient that reaches the first quarter of a window.
 
     The norm of d loss / d input over the first quarter of the rows, divided by that over the last
     quarter, for windows with one label at their end. Near 0 it vanishes on the way back, above 1 it
-    grows; 0 also where there is none.
+    grows; 0 also without any gradient.
     """
     body, _ = body_and_head(network)
     seen: list[Tensor] = []
@@ -214,7 +219,7 @@ def gradient_kept(network: nn.Module, objective: Objective, cutoffs: Tensor) -> 
         return (*seen, *given[1:])
 
     network.eval()
-    body.layers.train()  # cuDNN has no backward pass otherwise; dropout lies outside them
+    body.layers.train()  # cuDNN has no backward pass in eval mode; dropout is outside of them
     with body.layers[0].register_forward_pre_hook(keep):
         (gradient,) = torch.autograd.grad(objective(network, cutoffs), seen)
     quarter = max(1, len(gradient) // 4)

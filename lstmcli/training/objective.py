@@ -1,4 +1,4 @@
-"""What is minimised: the loss of a batch of cutoffs, as one function of the network.
+"""The training objective: the loss of a batch of cutoffs, as one function of the network.
 
 Losses pass over missing targets (a volume that was never recorded).
 """
@@ -23,12 +23,12 @@ Objective = Callable[[nn.Module, Any], Tensor]
 
 @dataclass(frozen=True)
 class Lanes:
-    """The next chunk of each of N series, read on from where the one before left it.
+    """The next chunk of each of N series, which continues where the chunk before ended.
 
-    ends : (N,) flat row that the chunk ends at, were every series long enough.
+    ends : (N,) flat row that the chunk ends at, if the series is long enough.
     lasts : (N,) flat row of the last bar of each series that may be read and labelled.
-    first : whether nothing was read before. Else lane i goes on from lane i of the batch before,
-        where there may have been more of them behind.
+    first : whether this is the first chunk. Otherwise lane i continues lane i of the batch before,
+        which may have had more lanes after these.
     """
 
     ends: Tensor
@@ -48,7 +48,7 @@ def next_step_objective(
     fitted: Scale | None,
     loss: str,
 ) -> Objective:
-    """Predict the row after the cutoff in the window's own frame, every column of it."""
+    """Return the loss of predicting the row after the cutoff in the window's own scale."""
     columns = list(inputs)
 
     def objective(network: nn.Module, cutoffs: Tensor) -> Tensor:
@@ -80,13 +80,13 @@ def fan_objective(
 ) -> Objective:
     """Return the loss of chunks named by the flat row of their last bar, (N,), or of Lanes.
 
-    parts : (R,) what each flat row is as a cutoff: 0 none, 1 train, 2 validate. A chunk's labels
-        are those of its bars that belong to the part of its last, so that none crosses over.
-    typical : (R,) what volatility each row's series has on average.
+    parts : (R,) the part of each flat row as a cutoff: 0 none, 1 train, 2 validate. Only bars in
+        the same part as the last bar of their chunk are labelled.
+    typical : (R,) the average volatility of each row's series.
     steps_per_batch : steps of the horizon drawn for each training batch by `generator`, on the
         device of the rows; validation takes all.
-    volatility_weight : labels weigh volatility over its typical value to this power; 1 weighs
-        errors of one series as prices do, 0 as many deviations. All series weigh alike.
+    volatility_weight : a label weighs (volatility / typical volatility) to this power; 1 weighs
+        errors within a series as in prices, 0 as in deviations. All series weigh alike.
     """
     device = windows.values.device
     log_prices = windows.values[:, 0].log()
@@ -100,7 +100,9 @@ def fan_objective(
     ) -> tuple[Tensor, State]:
         rows = ends[:, None] + bars
         inside = (rows <= lasts[:, None])[:, burn_in:]
-        rows = rows.minimum(lasts[:, None])  # a series that ends stands still, without labels
+        rows = rows.minimum(
+            lasts[:, None]
+        )  # after its end a series repeats its last bar unlabelled
         frame = volatility_frame(windows.values[rows], features)
         steps = every_step
         if network.training and steps_per_batch < horizon:
@@ -130,7 +132,7 @@ def fan_objective(
 def _read_on(
     loss: Callable[[nn.Module, Tensor, Tensor, State | None], tuple[Tensor, State]],
 ) -> Objective:
-    """Keep the state of lanes from chunk to chunk, without its gradient; others start from zero."""
+    """Keep the state of lanes from chunk to chunk, without its gradient; samples start at zero."""
     kept: State = []
 
     def objective(network: nn.Module, batch: Tensor | Lanes) -> Tensor:
@@ -138,16 +140,12 @@ def _read_on(
         if isinstance(batch, Tensor):
             return loss(network, batch, batch, None)[0]
         lanes = len(batch)
-        before = None if batch.first else _each(kept, lambda state: state[:, :lanes])
-        answer, after = loss(network, batch.ends, batch.lasts, before)
-        kept = _each(after, Tensor.detach)
+        before = [tuple(each[:, :lanes] for each in layer) for layer in kept]
+        answer, after = loss(network, batch.ends, batch.lasts, None if batch.first else before)
+        kept = [tuple(each.detach() for each in layer) for layer in after]
         return answer
 
     return objective
-
-
-def _each(state: State, change: Callable[[Tensor], Tensor]) -> State:
-    return [tuple(map(change, layer)) for layer in state]
 
 
 _LOSSES: dict[str, Callable[..., Tensor]] = {
