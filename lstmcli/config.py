@@ -20,10 +20,11 @@ from pydantic import (
 from lstmcli.errors import UsageError
 
 DEFAULT_LEVELS = (0.025, *(round(0.05 * k, 2) for k in range(1, 20)), 0.975)
+SEE_DEFAULTS = "configs/default.toml lists every key."
 _SHOWN = 80  # characters of a wrong value
 SHORTEST_VOLATILITY_CONTEXT = 40
 SHORTEST_BURN_IN = 20  # not below dataset.volatility.EWMA_START
-SHORTEST_SEASONAL_CONTEXT = 15  # three rows beside those of the year before
+SHORTEST_SEASONAL_CONTEXT = 15  # three rows besides those of the year before
 
 
 def _none_if_empty(value: object) -> object:
@@ -331,8 +332,13 @@ def check_settings(tree: dict[str, Any], *, where: str) -> Settings:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
+            known = keys() if "." in key else list(Settings.model_fields)
+            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
             raise UsageError(
-                f"unknown key {key}", where=where, why=_nearest(key), next_step=SEE_DEFAULTS
+                f"unknown key {key}",
+                where=where,
+                why=f"the nearest is {nearest[0]}" if nearest else "no key is like it",
+                next_step=SEE_DEFAULTS,
             ) from error
         why = first["msg"].removeprefix("Value error, ")
         if key:
@@ -351,22 +357,7 @@ def _mended(shortest: int) -> str:
     return f"pass train.burn_in={fits}, or an empty one (--set train.burn_in=) for the default"
 
 
-def keys(model: type[BaseModel] = Settings, prefix: str = "") -> list[str]:
+def keys() -> list[str]:
     """Return every key of the settings as `section.key`, in order."""
-    found: list[str] = []
-    for name, field in model.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            found += keys(kind, f"{prefix}{name}.")
-        else:
-            found.append(prefix + name)
-    return found
-
-
-SEE_DEFAULTS = "configs/default.toml lists every key."
-
-
-def _nearest(key: str) -> str:
-    known = keys() if "." in key else list(Settings.model_fields)
-    matches = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
-    return f"the nearest is {matches[0]}" if matches else "no key is like it"
+    sections = Settings().model_dump()  # which includes keys that are not set
+    return [f"{name}.{key}" for name, section in sections.items() for key in section]

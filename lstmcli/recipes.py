@@ -1,4 +1,4 @@
-"""Recipes: the TOML files that name what a run changes of the defaults, and `--set KEY=VALUE`."""
+"""Recipes: TOML files with the settings that differ from the defaults, and `--set KEY=VALUE`."""
 
 import os
 import tomllib
@@ -20,10 +20,10 @@ def load_settings(
 ) -> Settings:
     """Read a recipe by name or path, apply `KEY=VALUE` overrides in order, and check it.
 
-    own_data : whether the run replaces the recipe's data; its dates, which belong to these, are
-        dropped then, those of overrides are not.
-    Relative paths in `data.csv` are taken from the recipe's folder, those in an override from the
-    current one. Raises UsageError for a wrong key or value, FileError for an unreadable file.
+    own_data : whether the run replaces the recipe's data. The recipe's dates belong to its data
+        and are dropped then; dates in overrides are kept.
+    Relative paths in `data.csv` start at the recipe's folder, those in an override at the current
+    one. Raises UsageError for a wrong key or value, FileError for an unreadable file.
     """
     path = find_recipe(config)
     tree = _anchored(read_toml(path, "recipe"), path.parent)
@@ -37,12 +37,12 @@ def load_settings(
 
 
 def find_recipe(config: str | Path) -> Path:
-    """Return the path of a recipe given as a file or as the name of one that ships."""
+    """Return the path of a recipe, given as a file or as the name of a shipped one."""
     return find_toml(config, "recipe", folder="configs", option="--config")
 
 
 def find_toml(name: str | Path, kind: str, *, folder: str, option: str) -> Path:
-    """Return the path of a TOML file, given as one or as the name of one that ships in a folder."""
+    """Return the path of a TOML file, given as a path or as the name of one shipped in a folder."""
     path = Path(name)
     if os.path.isfile(path):  # unlike Path.is_file, false for a name too long to be a file's
         return path
@@ -59,33 +59,29 @@ def find_toml(name: str | Path, kind: str, *, folder: str, option: str) -> Path:
 
 
 def read_toml(path: Path, kind: str) -> dict[str, Any]:
-    """Read a file of bounded size; UsageError where it is no TOML, FileError where unreadable."""
-    return _parse(_read(path, kind), where=str(path))
+    """Read a TOML file of at most 1 MB.
 
-
-def shipped_file(relative: str) -> Path:
-    """Return where a recipe or sample that ships lies: inside the wheel, or in the clone."""
-    packaged = _PACKAGE / "shipped" / relative
-    return packaged if packaged.exists() else _PACKAGE.parent / relative
-
-
-def _read(path: Path, kind: str) -> bytes:
+    Raises UsageError for invalid TOML or a larger file, FileError for an unreadable one.
+    """
     try:
         size = path.stat().st_size
-        if size > _MAX_BYTES:
-            raise UsageError(f"not a {kind}", where=path, why=f"{size} bytes is too large")
-        return path.read_bytes()
+        data = path.read_bytes() if size <= _MAX_BYTES else b""
     except OSError as error:
         raise FileError(
             f"cannot read the {kind}", where=path, why=error.strerror or str(error)
         ) from error
-
-
-def _parse(data: bytes, *, where: str) -> dict[str, Any]:
+    if size > _MAX_BYTES:
+        raise UsageError(f"not a {kind}", where=path, why=f"{size} bytes is too large")
     try:
         return records.read_toml(data.decode("utf-8-sig"))
     except ValueError as error:
-        raise UsageError("not valid TOML", where=where, why=str(error)) from error
+        raise UsageError("not valid TOML", where=path, why=str(error)) from error
+
+
+def shipped_file(relative: str) -> Path:
+    """Return the path of a shipped recipe or sample: inside the wheel, or in the clone."""
+    packaged = _PACKAGE / "shipped" / relative
+    return packaged if packaged.exists() else _PACKAGE.parent / relative
 
 
 def _override(text: str) -> dict[str, Any]:
