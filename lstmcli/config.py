@@ -41,7 +41,7 @@ class _Section(BaseModel):
 
 
 class Data(_Section):
-    """Which prices."""
+    """The prices to use."""
 
     csv: tuple[str, ...] = ()
     symbols: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class Data(_Section):
 
 
 class Window(_Section):
-    """What a forecast sees, and how far it goes."""
+    """The bars that a forecast reads, and its horizon."""
 
     context_length: int = Field(250, ge=3, le=5000)
     horizon: int = Field(50, ge=1, le=1000)
@@ -91,7 +91,7 @@ class Window(_Section):
 
 
 class Split(_Section):
-    """Which rows train, choose and test."""
+    """The rows that train, validate and test."""
 
     method: Literal["chronological", "shuffled"] = "chronological"
     train_end: OptionalDate = None
@@ -116,12 +116,12 @@ class Model(_Section):
 
     @property
     def keeps_state(self) -> bool:
-        """Whether the network reads bar by bar, so that it can be stopped and read on."""
+        """Whether the network reads bar by bar and can continue from its last state."""
         return self.network in _RECURRENT
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """The keys that differ from their defaults though the network has no use for them."""
+        """Keys that differ from their defaults although the network does not use them."""
         return tuple(
             key
             for key, networks in _USED_BY.items()
@@ -140,7 +140,7 @@ _USED_BY = {
 
 
 class Train(_Section):
-    """How the network is fitted."""
+    """The training of the network."""
 
     seed: int = Field(0, ge=0, lt=2**63)
     members: int = Field(1, ge=1, le=100)
@@ -172,7 +172,7 @@ class Train(_Section):
 
 
 class Forecast(_Section):
-    """What a probabilistic forecast consists of."""
+    """The quantiles of a probabilistic forecast."""
 
     quantile_levels: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = DEFAULT_LEVELS
     calibrate: bool = True
@@ -186,7 +186,7 @@ class Forecast(_Section):
 
 
 class Evaluate(_Section):
-    """Which past cutoffs are forecast, and when a trend counts as flat."""
+    """The past cutoffs to forecast, and when a trend counts as flat."""
 
     start: OptionalDate = None
     end: OptionalDate = None
@@ -198,13 +198,13 @@ class Evaluate(_Section):
 
 
 class Tuning(_Section):
-    """What a search has cost that chose these settings."""
+    """The search that chose these settings."""
 
     trials: int = Field(0, ge=0)
 
 
 class Settings(_Section):
-    """Everything a run depends on besides its prices."""
+    """All that a run depends on besides its prices."""
 
     data: Data = Data()
     window: Window = Window()
@@ -304,7 +304,7 @@ class Settings(_Section):
 
     @property
     def reach(self) -> int:
-        """Rows that a network without memory sees: as many as every training label has.
+        """Rows that a network without memory sees: as many as precede every training label.
 
         Those of the burn-in where every bar is labelled, else of the scaled window, which has one
         row less than the raw one where rows are returns.
@@ -325,7 +325,7 @@ class Settings(_Section):
 
 
 def check_settings(tree: dict[str, Any], *, where: str) -> Settings:
-    """Turn plain tables into Settings; the first fault becomes a UsageError naming its key."""
+    """Turn plain tables into Settings; raise UsageError naming the first wrong key."""
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:

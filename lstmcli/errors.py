@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 
 def common_exit_code(codes: Iterable[int]) -> int:
-    """Return the code of failures that are all alike, and that of unsuitable data otherwise."""
+    """Return the exit code that all failures share, or that of unsuitable data."""
     different = set(codes)
     return different.pop() if len(different) == 1 else DataError.exit_code
 
@@ -71,7 +71,7 @@ class PartialError(LstmcliError):
 
 
 class DataError(LstmcliError):
-    """There are no prices, or prices that no forecast should rest on."""
+    """Prices are missing, or unsuitable for a forecast."""
 
     exit_code = 4
 
@@ -90,7 +90,7 @@ class NetworkError(LstmcliError):
 
 @dataclass(frozen=True)
 class Failure:
-    """One symbol that could not be done, and why."""
+    """A symbol that failed, and why."""
 
     symbol: str
     reason: str
@@ -98,12 +98,12 @@ class Failure:
 
     @classmethod
     def of(cls, symbol: str, error: LstmcliError) -> "Failure":
-        """Keep the error that a symbol failed with."""
+        """Return the failure of a symbol with an error."""
         return cls(symbol, str(error), error.exit_code)
 
 
 class AllFailedError(LstmcliError):
-    """Nothing was done; ends with the failures' common exit code, or with 4 where they differ."""
+    """All symbols failed; exits with their common exit code, or with 4 if they differ."""
 
     def __init__(self, failures: Sequence[Failure]) -> None:
         reasons = [failure.reason for failure in failures]

@@ -1,8 +1,8 @@
-"""Text of others (servers, files, names) as a terminal may show it.
+"""Text from servers, files and names, made safe for a terminal.
 
 A control character could move the cursor, change colours or the title, or reorder what is read.
-`PrintableStream` escapes all of them in whatever is written; libraries that draw on a terminal get
-the stream below it from `raw_stream`, and text that went through `printable`.
+`PrintableStream` escapes all of them in its output; libraries that draw on a terminal get the
+stream below it from `raw_stream`, and text that went through `printable`.
 """
 
 import json
@@ -35,13 +35,13 @@ def json_text(value: Any, **options: Any) -> str:
 
 
 def json_pieces(value: Any, **options: Any) -> Iterator[str]:
-    """Yield what `json_text` returns in pieces, since that of many symbols is long."""
+    """Yield the text of `json_text` in pieces, since that of many symbols is long."""
     for piece in json.JSONEncoder(**options).iterencode(value):
         yield piece.replace(_DELETE, "\\u007f")
 
 
 class PrintableStream:
-    """A text stream that escapes what is written, but for the ends of lines and tabs."""
+    """A text stream that escapes its output, except line ends and tabs."""
 
     def __init__(self, stream: TextIO) -> None:
         self.raw = stream
@@ -52,7 +52,7 @@ class PrintableStream:
         return len(text)
 
     def writelines(self, lines: Any) -> None:
-        """Write one text after the other."""
+        """Write several texts."""
         for line in lines:
             self.write(line)
 
@@ -64,7 +64,7 @@ class PrintableStream:
 
 
 def printable_stream(stream: TextIO) -> TextIO:
-    """Return the stream so that it escapes what is written to it."""
+    """Wrap a stream so that it escapes its output."""
     return cast(TextIO, PrintableStream(raw_stream(stream)))
 
 

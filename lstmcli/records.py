@@ -1,9 +1,9 @@
-"""Records read from JSON and TOML that anyone may have edited: plain values, of expected types.
+"""Validation of JSON and TOML files that anyone may have edited.
 
-A shape says what a value must be: a type (a float may be written without a point, and a bool is no
-number); `ISO_DATE`; None; a tuple of alternatives; a list of one shape for all its items; a dict of
-names to shapes, in which a name that ends in ? may be absent and others may come on top, or of
-`str` to one shape for all its values.
+A shape describes a value: a type (a float may be written without a point, and a bool is no number);
+`ISO_DATE`; None; a tuple of alternatives; a list with one shape for all its items; a dict of names
+to shapes, in which a name that ends in ? is optional and unknown names are allowed, or of `str` to
+one shape for all its values.
 """
 
 import json
@@ -22,9 +22,10 @@ _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or 
 
 
 def read_file(path: Path, most: int) -> bytes:
-    """Return what a small file holds; OSError where it is none, ValueError for over `most` bytes.
+    """Return the bytes of a small file.
 
-    Other kinds of file are not opened: that of a pipe would wait for its writer.
+    Raises OSError if it is no regular file (opening a pipe would wait for its writer) or cannot be
+    read, ValueError if it has more than `most` bytes.
     """
     if path.exists() and not path.is_file():
         raise OSError(0, "it is no file")
@@ -36,18 +37,18 @@ def read_file(path: Path, most: int) -> bytes:
 
 
 def read_json(data: bytes | str) -> Any:
-    """Read JSON; ValueError where it is none, or as `check_plain`, or for a number not finite."""
+    """Read JSON; ValueError if invalid, as `check_plain`, or for a number that is not finite."""
     return _plain(lambda: json.loads(data, parse_constant=_no_number, parse_float=_finite))
 
 
 def read_toml(text: str) -> dict[str, Any]:
-    """Read TOML; ValueError where it is none, or as `check_plain`."""
+    """Read TOML; ValueError if invalid, or as `check_plain`."""
     found: dict[str, Any] = _plain(lambda: tomllib.loads(text))
     return found
 
 
 def check_plain(value: Any, depth: int = _MOST_DEPTH) -> None:
-    """Raise ValueError for an integer that no float can hold, and for values nested too deep."""
+    """Raise ValueError for an integer beyond the range of a float or values nested too deep."""
     if depth < 0:
         raise ValueError(_TOO_DEEP)
     if isinstance(value, dict | list):
@@ -58,7 +59,7 @@ def check_plain(value: Any, depth: int = _MOST_DEPTH) -> None:
 
 
 def check_record(value: Any, shape: Any, where: str = "") -> None:
-    """Raise ValueError naming the first place at which a value has another shape."""
+    """Raise ValueError naming the first place where a value does not match the shape."""
     if isinstance(shape, tuple):
         _check_any(value, shape, where)
     elif isinstance(shape, list):

@@ -1,4 +1,4 @@
-"""How a window of prices becomes numbers of about one size, and back.
+"""Scaling of price windows to numbers near one, and back.
 
 A frame is a value: the scaled window with the affine map that made it, so that the network's answer
 can be turned into a price again. Every map is fitted on the window's own rows (`relative`,
@@ -156,7 +156,7 @@ def fit_batch_scale(contexts: Tensor) -> Scale:
 def first_known(contexts: Tensor) -> Tensor:
     """Return the first positive value of each column, 1 where there is none: (N, L, C) -> (N, C).
 
-    A volume of zero is passed over like one that is missing: nothing can be divided by it.
+    A volume of zero is skipped like a missing one, since values are divided by the result.
     """
     known = contexts > 0
     index = known.to(torch.uint8).argmax(1, keepdim=True)
@@ -170,7 +170,7 @@ def last_known(contexts: Tensor) -> Tensor:
 
 
 def _log_returns(values: Tensor, lag: int) -> Tensor:
-    """(..., T, C) -> (..., T - lag, C)."""
+    """Return log returns over `lag` rows, (..., T, C) -> (..., T - lag, C)."""
     logs = values.log()
     return logs[..., lag:, :] - logs[..., :-lag, :]
 

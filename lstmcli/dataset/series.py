@@ -1,4 +1,4 @@
-"""One symbol's bars as one table, from which every window is only a view.
+"""One symbol's bars as one table of which every window is a view.
 
 Column 0 is the price that is forecast; the other columns are the features in the order asked for.
 Missing values stay NaN until a window is scaled.
@@ -37,7 +37,7 @@ class Series:
         return len(self.dates)
 
     def until(self, rows: NDArray[np.int64]) -> "Series":
-        """Return the series without what follows the latest of `rows`."""
+        """Return the series up to the latest of `rows`."""
         return self.part(slice(int(rows.max()) + 1 if len(rows) else 0))
 
     def part(self, rows: slice) -> "Series":
@@ -58,7 +58,7 @@ class Series:
 
     @property
     def log_prices(self) -> NDArray[np.float64]:
-        """(T,) natural logarithm of the forecast price."""
+        """Natural logarithm of the forecast price, (T,)."""
         return np.asarray(np.log(self.values[:, 0]))
 
 
@@ -71,13 +71,13 @@ def make_series(
 ) -> Series:
     """Take the forecast price and the features out of a price table.
 
-    Open, high and low are moved by the ratio of the forecast price to the close, so that an
-    adjusted close is met by adjusted bars. A feature whose column is missing is NaN throughout
-    where features are `optional`; else it raises DataError.
+    Open, high and low are multiplied by the ratio of the forecast price to the close, so that they
+    match an adjusted close. A feature without a column is NaN throughout if features are
+    `optional`; else it raises DataError.
     """
     column = price_column(prices, price)
     known = known_features(prices) if optional else tuple(features)
-    # One table, since to take a column out of a frame costs as much as all the rest.
+    # One array, since taking a column out of a frame costs as much as all the rest.
     table = dict(zip(map(str, prices.frame), prices.frame.to_numpy(np.float64).T, strict=True))
     target, close = table[column], table["Close"]
     columns, inputs = [target], []
@@ -86,7 +86,7 @@ def make_series(
             inputs.append(0)
             continue
         if feature == "month":
-            continue  # no column: it is read off the dates
+            continue  # no column: it follows from the dates
         inputs.append(len(columns))
         if feature not in known:
             columns.append(np.full(len(target), np.nan))
@@ -96,7 +96,7 @@ def make_series(
         symbol=prices.symbol,
         dates=prices.frame.index.to_numpy().astype("datetime64[D]"),
         values=np.column_stack(columns),
-        last_close=close.copy(),  # which keeps no frame alive
+        last_close=close.copy(),  # a view would keep the whole frame in memory
         inputs=tuple(inputs),
         price=column,
     )

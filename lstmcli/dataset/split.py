@@ -89,7 +89,7 @@ def find_borders(
 def split_series(
     series: Series, borders: Borders, *, context_length: int, horizon: int, purge: int
 ) -> Split:
-    """Cut one series at the borders. Parts may be empty; `check_split` says which may not be."""
+    """Cut one series at the borders. Parts may be empty, which `check_split` refuses."""
     first = context_length - 1
     validation_row = int(np.searchsorted(series.dates, borders.validation_start))
     fit_rows = int(np.searchsorted(series.dates, borders.train_end, side="right"))
@@ -169,8 +169,8 @@ def split_shuffled(
 ) -> tuple[Split, NDArray[np.int64]]:
     """Split one series as the lab did: the first windows train, a random few of them validate.
 
-    Windows overlap across the border and no row is purged: this is the published flaw, kept so
-    that it can be shown. Returns the split (whose `train` still holds the validating windows) and
+    Windows overlap across the border and no row is purged: the flaw of the published lab, kept to
+    demonstrate it. Returns the split (whose `train` still holds the validating windows) and
     the shuffled cutoff rows of the validating windows.
     """
     first, count = context_length - 1, len(series) - context_length

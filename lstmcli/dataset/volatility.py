@@ -1,8 +1,8 @@
-"""Windows in units of their own volatility: what the probabilistic recipe reads.
+"""Windows in units of their own volatility, the input of the probabilistic recipe.
 
 Returns are divided by an exponentially weighted volatility that is started inside the window, so a
-window needs nothing but its own rows, and multiplying a series by a constant changes nothing. The
-averages are one matrix product over the window: no loop and no state, the same on a GPU.
+window needs only its own rows, and multiplying a series by a constant changes nothing. The averages
+are one matrix product over the window: no loop and no state, the same on a GPU.
 
     close        return / volatility of the bar before, log volatility, and the log ratios of a
                  shorter and a longer average to it
@@ -94,7 +94,7 @@ def volatility_frame(contexts: Tensor, features: Sequence[str]) -> VolatilityFra
 
 
 def _average(values: Tensor, decay: float) -> Tensor:
-    """Exponentially weighted mean up to and including each row, (N, T) -> (N, T)."""
+    """Return the exponentially weighted mean up to each row, (N, T) -> (N, T)."""
     import torch
 
     rows = torch.arange(values.shape[1], dtype=values.dtype, device=values.device)
@@ -108,7 +108,7 @@ def _average(values: Tensor, decay: float) -> Tensor:
 
 
 def _against_average(values: Tensor) -> Tensor:
-    """Values less their slow average, over those that are known; NaN where they are not."""
+    """Return known values minus their slow average; NaN where a value is unknown."""
     import torch
 
     known = values.isfinite()
@@ -118,7 +118,7 @@ def _against_average(values: Tensor) -> Tensor:
 
 
 def ewma_sigma(log_prices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The exponentially weighted volatility of one-step log returns, RiskMetrics (1996).
+    """Return the exponentially weighted volatility of one-step log returns, RiskMetrics (1996).
 
     variance = 0.94 * variance + 0.06 * return^2 with zero mean, started from the mean square of the
     first 20 returns. Value t uses rows up to t; the first 20 rows have none yet and are NaN.
@@ -141,9 +141,9 @@ def ewma_sigma(log_prices: NDArray[np.float64]) -> NDArray[np.float64]:
 def trailing_sigma(
     log_prices: NDArray[np.float64], cutoffs: NDArray[np.int64], sessions: int
 ) -> NDArray[np.float64]:
-    """The standard deviation of the last `sessions` one-step log returns up to each cutoff.
+    """Return the standard deviation of the last `sessions` log returns up to each cutoff.
 
-    Divisor n - 1. Of fewer where there are not as many. Raises DataError below 20. Returns (N,).
+    Divisor n - 1. Of all returns where there are fewer. Raises DataError below 20. Returns (N,).
     """
     first = int(np.min(cutoffs, initial=EWMA_START))
     if first < EWMA_START:

@@ -1,6 +1,6 @@
 """Windows as index gathers: many cutoffs over one flat tensor, never a copy of every window.
 
-The series of all symbols lie behind one another in `values`; a window is named by the flat row of
+The series of all symbols are concatenated in `values`; a window is identified by the flat row of
 its cutoff. Memory grows with rows, not with windows.
 """
 
@@ -18,7 +18,7 @@ from lstmcli.dataset.series import Series
 
 @dataclass(frozen=True)
 class Windows:
-    """All rows of S series behind one another.
+    """All rows of S series, concatenated.
 
     values : (R, C) float64, R the sum of the series' lengths.
     offsets : (S,) flat row at which each series begins.
@@ -36,7 +36,7 @@ class Windows:
 
 
 def join(series: Sequence[Series], *, season: bool = False) -> Windows:
-    """Lay the series behind one another, with the months of their rows where `season` is read."""
+    """Concatenate the series, with the months of their rows if `season` is read."""
     offsets, start = [], 0
     for each in series:
         offsets.append(start)
@@ -63,7 +63,7 @@ def contexts(windows: Windows, cutoffs: Tensor, length: int) -> Tensor:
 
 
 def context_months(windows: Windows, cutoffs: Tensor, length: int) -> Tensor | None:
-    """Return the months of those rows, (N, L), where they are read."""
+    """Return the months of those rows, (N, L); None where they are not read."""
     if windows.months is None:
         return None
     steps = torch.arange(1 - length, 1, device=cutoffs.device)

@@ -1,10 +1,10 @@
-"""Conformal adjustment: fans are made wider or narrower until they cover what they promise.
+"""Conformal calibration: widen or narrow fans until their coverage is the nominal one.
 
 For each central band and step one factor multiplies the distance of both its levels from the
-median, so that the median stays where it was and a scaled series has a scaled fan. Factors come
-from validation windows alone, are smooth over the steps, and are drawn towards 1 (none) where
-validation holds few independent windows. The dependence of overlapping windows voids the finite
-sample guarantee of the papers; what remains is an empirical correction, judged by its coverage.
+median, so that the median does not change and a scaled series has a scaled fan. Factors come from
+validation windows alone, are smooth over the steps, and shrink towards 1 (no change) where
+validation holds few independent windows. Overlapping windows are dependent, which voids the finite
+sample guarantee of the papers: this is an empirical correction, judged by its coverage.
 """
 
 import math
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_PRIOR = 100.0  # independent windows at which half of the log factor is believed
+_PRIOR = 100.0  # independent windows at which half of the log factor is applied
 _DEGREE = 2  # of the polynomial in the log of the step
 _LARGEST = 10.0
 _SAME_LEVEL = 1e-9
@@ -24,7 +24,7 @@ _SAME_LEVEL = 1e-9
 class Calibration:
     """Factors of the distances from the median.
 
-    factors : (H, Q) float64, positive; 0 at the median, which marks what distances are taken from.
+    factors : (H, Q) float64, positive; 0 marks the median, from which distances are measured.
     """
 
     factors: NDArray[np.float64]
@@ -37,10 +37,10 @@ def fit_calibration(
     *,
     n_independent: NDArray[np.float64],
 ) -> Calibration:
-    """Fit on validation windows, all symbols together: the rows may lie in any order.
+    """Fit on the validation windows of all symbols, in any order.
 
     quantiles : (N, H, Q) log moves, in the order of `levels`, which ascend and hold 0.5.
-    actual : (N, H), NaN where it has not happened.
+    actual : (N, H), NaN where the outcome is not known yet.
     n_independent : (H,) validation windows of that many steps that do not overlap in time,
         whatever the number of symbols.
     Raises ValueError when shapes or levels do not fit.
@@ -56,7 +56,7 @@ def fit_calibration(
     ]
     for index, level in enumerate(levels):
         if index != middle and bands:
-            # A level without a mirror image follows the band that ends nearest to it.
+            # A level without a counterpart takes the factor of the band that ends nearest to it.
             apart = [abs(nominal / 2 - abs(level - 0.5)) for *_, nominal in bands]
             factors[:, index] = fitted[int(np.argmin(apart))]
     return Calibration(factors)
@@ -65,8 +65,8 @@ def fit_calibration(
 def calibrate(quantiles: NDArray[np.float64], calibration: Calibration) -> NDArray[np.float64]:
     """Return the adjusted quantiles, (..., n, Q) for the first n of the H steps fitted.
 
-    The median is unchanged and no two quantiles cross, whatever the factors: from the median
-    outwards no level lies nearer to it than the one before. Raises ValueError when shapes differ.
+    The median is unchanged and no two quantiles cross, whatever the factors: distances from the
+    median never decrease outwards. Raises ValueError when shapes differ.
     """
     steps, count = quantiles.shape[-2:]
     factors = calibration.factors
@@ -81,7 +81,7 @@ def calibrate(quantiles: NDArray[np.float64], calibration: Calibration) -> NDArr
 
 
 def _bands(levels: Sequence[float]) -> list[tuple[int, int, float]]:
-    """Pairs of levels around 0.5 by index, with the probability between them."""
+    """Return pairs of levels around 0.5 by index, with the probability between them."""
     return [
         (low, high, levels[high] - levels[low])
         for low in range(len(levels))
@@ -93,11 +93,11 @@ def _bands(levels: Sequence[float]) -> list[tuple[int, int, float]]:
 def _scores(
     quantiles: NDArray[np.float64], actual: NDArray[np.float64], low: int, middle: int, high: int
 ) -> NDArray[np.float64]:
-    """(N, H): the factor at which each band would just have held what happened; NaN unknown.
+    """Return the factor at which each band would just hold the outcome, (N, H); NaN unknown.
 
     max((median - y) / (median - low), (y - median) / (high - median)): the score of conformalized
-    quantile regression in relative form, Romano, Patterson & Candes (2019), eq. 6; that of theirs
-    is a distance, which would not follow the scale of the series.
+    quantile regression, Romano, Patterson & Candes (2019), eq. 6, in relative form: their distance
+    would not follow the scale of the series.
     """
     moved = actual - quantiles[..., middle]
     edge = np.where(moved > 0, quantiles[..., high], quantiles[..., low])
@@ -112,7 +112,7 @@ def _scores(
 def _fit_band(
     scores: NDArray[np.float64], nominal: float, n_independent: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(N, H) scores of one band -> (H,) factors, smooth over the steps and shrunk."""
+    """Return the factors of one band from its scores (N, H), smooth and shrunk: (H,)."""
     known = (~np.isnan(scores)).sum(axis=0)
     # Vovk, Gammerman & Shafer (2005); Romano et al. (2019), eq. 8: the ceil((n + 1) nominal)-th
     # smallest of n scores. Where that is beyond the last (theirs is infinite) it is the last.
@@ -127,7 +127,7 @@ def _fit_band(
 
 
 def _smoothed(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(H,): the weighted least-squares polynomial in the log of the step; 0 without weights."""
+    """Return a weighted least-squares polynomial in the log of the step; 0 without weights."""
     used = weights > 0
     if not used.any():
         return np.zeros_like(values)
@@ -140,7 +140,7 @@ def _smoothed(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDAr
 
 
 def _outwards(distances: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Distances from the median, the nearest first, made never to fall."""
+    """Make distances from the median, the nearest first, never decrease."""
     return np.maximum.accumulate(np.maximum(distances, 0.0), axis=-1)
 
 

@@ -1,7 +1,7 @@
-"""The one shape of every forecast, from a network or a baseline.
+"""The one form of every forecast, from a network or a baseline.
 
-The fans of many windows are long. Where they are alike but for their scale they are not an array:
-they are kept as what they are made of, and a part is made when it is asked for.
+The fans of many windows take memory. Fans that differ only in scale are stored as their factors
+(`ScaledFan`), and an array is computed only for the part that is read.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 
 
 class Fan(Protocol):
-    """Quantiles of N windows at H steps and Q levels: an array, or what is indexed like one."""
+    """Quantiles of N windows at H steps and Q levels: an array, or indexed like one."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -29,8 +29,7 @@ class Fan(Protocol):
 class ScaledFan:
     """A fan of windows i, steps h, levels q that is scale[i] * root[h] * table[kind[i], h, q].
 
-    scale, kind : (N,). root : (H,). table : (K, H, Q), of less precision where that is enough; or
-    (K, H), of a single level.
+    scale, kind : (N,). root : (H,). table : (K, H, Q), of any precision; or (K, H), of one level.
     """
 
     scale: Floats
@@ -62,7 +61,7 @@ class ScaledFan:
         return np.asarray(found)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Floats:
-        """Return the whole of it."""
+        """Return the whole array."""
         return np.asarray(self[:], dtype)
 
 
@@ -73,11 +72,11 @@ class Forecast:
     `median[i, column(h)]` uses rows up to cutoff i and none after; the price forecast for step h is
     `last_close[i] * exp(median[i, column(h)])`.
 
-    median : (N, H); of very many windows what is indexed like an array.
+    median : (N, H); after `compact` possibly a ScaledFan, indexed like an array.
     quantiles : (N, H, Q), or None for a point forecast.
     levels : the Q probability levels, ascending; empty for a point forecast.
     spread : (N, H) standard deviation of the median over the members of an ensemble, else None.
-    steps : (H,) the step of each column: 1..H, but where only some were kept.
+    steps : (H,) the step of each column: 1..H unless only some were kept.
     """
 
     median: Floats
@@ -91,7 +90,7 @@ class Forecast:
             object.__setattr__(self, "steps", tuple(range(1, self.median.shape[1] + 1)))
 
     def column(self, step: int) -> int:
-        """Return which column holds a step."""
+        """Return the column of a step."""
         return self.steps.index(step)
 
     def rows(self, index: slice | NDArray[np.int64]) -> "Forecast":
@@ -115,9 +114,9 @@ class Forecast:
 
 
 def join_forecasts(parts: Iterable[Forecast], count: int) -> Forecast:
-    """Put forecasts of the same kind behind one another, `count` in all.
+    """Concatenate forecasts of the same kind, `count` in total.
 
-    Each part is copied as it comes, so that no more than one is held with the whole.
+    Each part is copied as it comes, so that no more than one is in memory with the whole.
     """
     first, done = None, 0
     scaled: tuple[list[ScaledFan], list[ScaledFan]] = [], []  # medians and fans
@@ -156,7 +155,7 @@ def join_forecasts(parts: Iterable[Forecast], count: int) -> Forecast:
 
 
 def compact(forecast: Forecast) -> Forecast:
-    """Keep the medians too as what they are made of: a level of the fan, or one path for all."""
+    """Store the medians as factors too: as a level of the fan, or one path for all."""
     median, fan = forecast.median, forecast.quantiles
     if _is_constant(median):
         return forecast
@@ -182,20 +181,20 @@ def _join_scaled(fans: Sequence[ScaledFan]) -> ScaledFan:
 
 
 def _part(values: Any, index: Any) -> Any:
-    """Return a part, in which one number stays one number."""
+    """Return a part; a constant array stays one number in memory."""
     part = values[index]
     return np.broadcast_to(values[:1, :1], part.shape) if _is_constant(values) else part
 
 
 def _at(values: Any, columns: slice | list[int]) -> Any:
-    """Return some steps of a median or a fan, as short as it was."""
+    """Return some steps of a median or a fan, in the same form."""
     if isinstance(values, ScaledFan):
         return ScaledFan(values.scale, values.kind, values.root[columns], values.table[:, columns])
     return _part(values, (slice(None), columns))
 
 
 def _is_constant(values: Any) -> bool:
-    """Whether it is one number, which takes no more memory than that."""
+    """Say whether an array is one number broadcast, which takes no memory."""
     if not isinstance(values, np.ndarray):
         return False
     return values.size > 0 and not any(values.strides)

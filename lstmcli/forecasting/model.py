@@ -45,14 +45,14 @@ class TrainedModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the network lies."""
+        """The device of the network."""
         return next(self.network.parameters()).device
 
 
 def series_for(settings: Settings, prices: Prices) -> Series:
     """Return the series that a model of these settings reads from a price table.
 
-    The probabilistic recipe takes features where they exist; the others insist on them.
+    The probabilistic recipe uses features where they exist; the others require them.
     """
     series = make_series(
         prices,

@@ -1,1 +1,1 @@
-"""The LSTM, its siblings and heads, as plain modules: (N, L, F) in, answers out, no prices."""
+"""The LSTM, its siblings and heads, as plain modules without prices."""

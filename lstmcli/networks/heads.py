@@ -1,4 +1,4 @@
-"""What turns the body's last state into an answer."""
+"""Heads: from the states of a body to the next row or to quantiles."""
 
 import math
 from collections.abc import Sequence
@@ -81,8 +81,8 @@ class QuantileFan(nn.Module):
         self.register_buffer("basis", step_basis(horizon, basis_size), persistent=False)
         self.size = self.get_buffer("basis").shape[1]
         normal = [NormalDist().inv_cdf(level) for level in levels]
-        # On the CPU even where a network is only sketched: on the meta device PyTorch's compiler is
-        # imported for such arithmetic, which takes seconds.
+        # On the CPU even for a network without storage: on the meta device such arithmetic imports
+        # PyTorch's compiler, which takes seconds.
         gaps = torch.tensor(normal, device="cpu").diff().log()
         self.register_buffer("normal_gaps", gaps, persistent=False)
         self.middle = min(range(len(levels)), key=lambda index: abs(levels[index] - 0.5))
@@ -96,7 +96,7 @@ class QuantileFan(nn.Module):
         self.location = nn.Parameter(torch.zeros(self.size))
 
     def forward(self, states: Tensor, steps: Tensor | None = None) -> Tensor:
-        """`steps` : (n,) steps less one; all of the horizon where None."""
+        """Return quantiles for some steps, (n,) counted from 0; for the whole horizon if None."""
         basis = self.get_buffer("basis")
         basis = basis if steps is None else basis[steps]
         location = _bounded(basis @ self.location)
@@ -104,13 +104,13 @@ class QuantileFan(nn.Module):
         return location[..., None] + scale[..., None] * self.shape(basis)
 
     def shape(self, basis: Tensor) -> Tensor:
-        """(n, Q) distance of each level from the middle one, where the scale is neutral."""
+        """Return the distance of each level from the middle one at a scale of 1, (n, Q)."""
         gaps = (self.get_buffer("normal_gaps") + _bounded(basis @ self.gaps)).exp()
         distance = torch.cat([torch.zeros_like(gaps[:, :1]), gaps.cumsum(dim=1)], dim=1)
         return distance - distance[:, self.middle, None] + self.offset
 
     def start_at(self, quantiles: Tensor) -> None:
-        """Set location and shape to the nearest that they can be to (H, Q) scaled quantiles."""
+        """Fit location and shape to scaled quantiles (H, Q)."""
         gaps = quantiles.diff(dim=1).clamp(min=_SMALLEST_GAP).log() - self.get_buffer("normal_gaps")
         location = quantiles[:, self.middle] - self.offset
         basis = self.get_buffer("basis")[:, :, None]  # (H, K, 1); orthonormal, so means project
@@ -120,7 +120,7 @@ class QuantileFan(nn.Module):
 
 
 def step_basis(horizon: int, size: int) -> Tensor:
-    """(H, K) orthogonal polynomials of the log of the step, the first constant 1."""
+    """Return orthogonal polynomials of the log of the step, the first constant 1: (H, K)."""
     logs = torch.arange(1, horizon + 1, dtype=torch.float64, device="cpu").log()
     powers = torch.stack([(logs - logs.mean()) ** k for k in range(min(size, horizon))], dim=1)
     orthogonal, _ = torch.linalg.qr(powers)
@@ -130,12 +130,12 @@ def step_basis(horizon: int, size: int) -> Tensor:
 
 
 def _bounded(values: Tensor) -> Tensor:
-    """About the same values within +-1, never beyond +-3; unlike a clamp, with a gradient."""
+    """Keep values within +-3, nearly unchanged within +-1; unlike a clamp, with a gradient."""
     bounded: Tensor = _FURTHEST * torch.tanh(values / _FURTHEST)
     return bounded
 
 
 def _unbounded(values: Tensor) -> Tensor:
-    """The inverse of `_bounded`, for values within two thirds of its bounds."""
+    """Invert `_bounded`, for values within two thirds of its bounds."""
     nearest = (values / _FURTHEST).clamp(-2 / 3, 2 / 3)
     return _FURTHEST * torch.atanh(nearest)
