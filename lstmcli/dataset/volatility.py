@@ -33,8 +33,8 @@ SHORTER, LONGER = 0.80, 0.985
 EWMA_START = 20  # first returns of the window, whose mean square starts every average
 _TYPICAL_LOG_VOLATILITY = -4.2  # 1.5 % a day; centres the input, not fitted
 _TYPICAL_RANGE = 1.5  # high to low in daily deviations, about what a random walk has
-_FURTHEST = 8.0
-_SMALLEST = 1e-8
+_FURTHEST = 8.0  # deviations: one crash must not dominate the inputs of a window
+_SMALLEST = 1e-8  # a series without any move has no volatility to divide by
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ Rows = NDArray[np.int64]
 
 ALWAYS_UP_MOVE = 1e-6
 CONE_SESSIONS = 250
-MIN_CLIMATOLOGY_MOVES = 50
+MIN_CLIMATOLOGY_MOVES = 50  # the outermost default levels, 2.5 and 97.5 %, need 40
 MIN_RETURNS = 100  # of a GARCH fit: fewer cannot hold five parameters
 
 

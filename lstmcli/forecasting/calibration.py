@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 _PRIOR = 100.0  # independent windows at which half of the log factor is applied
 _DEGREE = 2  # of the polynomial in the log of the step
-_LARGEST = 10.0
-_SAME_LEVEL = 1e-9
+_LARGEST = 10.0  # factor, and its inverse the smallest
+_SAME_LEVEL = 1e-9  # 1 - 0.975 is not 0.025 to the last bit
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def start_dense(layer: nn.Module) -> None:
     nn.init.zeros_(layer.get_parameter("bias"))
 
 
-_SMALLEST_GAP = 1e-3
+_SMALLEST_GAP = 1e-3  # between two levels: equal quantiles have no logarithm of their distance
 _FURTHEST = 3.0  # a scale of 20 or 1/20, a location of three deviations
 
 
