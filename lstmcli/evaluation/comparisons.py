@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.evaluation.backtest import Backtest
-from lstmcli.evaluation.levels import window_crps
-from lstmcli.evaluation.losses import Losses, PathScores, check_forecast
+from lstmcli.evaluation.losses import Losses, PathScores, check_forecast, window_crps
 from lstmcli.evaluation.metrics import skill, squared_error
 from lstmcli.evaluation.pooling import Codes, Pool, blocks, by_symbol, phases
 from lstmcli.evaluation.significance import (

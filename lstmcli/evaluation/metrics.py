@@ -55,19 +55,6 @@ def crps_weights(levels: Sequence[float]) -> Floats:
     return np.asarray(inner * (2.0 / inner.sum()))
 
 
-def central_bands(levels: Sequence[float]) -> tuple[tuple[float, int, int], ...]:
-    """The central bands that the levels hold, widest first, as (nominal, low, high) indices.
-
-    Levels 0.1 and 0.9 make the band of nominal coverage 0.8.
-    """
-    bands = []
-    for low, level in enumerate(levels):
-        for high in range(low + 1, len(levels)):
-            if abs(level + levels[high] - 1.0) < _LEVEL_TOLERANCE:
-                bands.append((round(float(levels[high] - level), 9), low, high))
-    return tuple(bands)
-
-
 def inside(low: Floats, high: Floats, actual: Floats) -> Floats:
     """1 where low <= actual <= high, 0 where not, NaN where it has not happened.
 

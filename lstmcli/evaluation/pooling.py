@@ -230,6 +230,10 @@ class Weights:
         known = self.known[rows]
         return np.divide(1.0, self.shares[self.group[rows]], out=np.zeros(known.shape), where=known)
 
+    def means(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return sums of weighted values, (..., K), with NaN where nothing is known."""
+        return np.where(self.known.any(axis=0), sums, np.nan)
+
 
 def blocks(
     cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64], calendar: Codes
@@ -289,43 +293,6 @@ def phases(cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64], calendar
     return found
 
 
-class Means:
-    """The means of each observation of values that come some windows at a time.
-
-    They are those of all at once to the last digit, which hangs on the order of the sums.
-    """
-
-    def __init__(self, pool: Pool, columns: int) -> None:
-        self._pool, (self._group, self._unit) = pool, pool.groups
-        count = pool.n_units if self._unit is None else self._unit.size
-        self._sums, self._known = np.zeros((2, columns, count))
-
-    def add(self, rows: slice, values: Values) -> None:
-        """Add the values of some windows, (n, K), NaN where unknown."""
-        group = self._group[rows]
-        if self._unit is not None:
-            values, group = values[group >= 0], group[group >= 0]
-        units = np.arange(self._sums.shape[1], dtype=np.int32)
-        for own, sums, counts in zip(values.T, self._sums, self._known, strict=True):
-            known = ~np.isnan(own)
-            counts += np.bincount(group[known], minlength=units.size)
-            # Go on from the sums so far, in the order of the values.
-            all_groups = np.concatenate([units, group[known]])
-            sums[:] = np.bincount(all_groups, np.concatenate([sums, own[known]]), units.size)
-
-    def series(self) -> NDArray[np.float64]:
-        """Return the means, (U, K); NaN where nothing is known."""
-        # One row after another, as sums over them are taken.
-        means = np.ascontiguousarray(_ratio(self._sums, self._known).T)
-        if self._unit is None:
-            return means
-        return np.column_stack([by_group(each, self._unit, self._pool.n_units) for each in means.T])
-
-    def mean(self) -> NDArray[np.float64]:
-        """Average over the observations, (K,)."""
-        return mean_known(self.series(), axis=0)
-
-
 def by_group(values: Values, group: Codes, count: int) -> NDArray[np.float64]:
     """Average over the members of each group 0..count - 1; (N,) to (count,), NaN for none known."""
     known = ~np.isnan(values)
@@ -380,6 +347,11 @@ def float_or_none(value: NDArray[np.float64] | float) -> float | None:
     """A plain float for the records, None in place of NaN."""
     number = float(value)
     return None if np.isnan(number) else number
+
+
+def floats_or_none(values: NDArray[np.float64]) -> list[float | None]:
+    """Return plain floats, None in place of NaN."""
+    return [float_or_none(value) for value in values.tolist()]
 
 
 def _last_end(cutoff: Days, end: Days) -> tuple[Days, NDArray[np.intp], Days]:

@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from lstmcli.errors import DataError
 from lstmcli.evaluation import trend
 from lstmcli.evaluation.backtest import Backtest
-from lstmcli.evaluation.bands import Band, PitHistogram, bands, pit_histogram
+from lstmcli.evaluation.bands import (
+    Band,
+    LevelScore,
+    PitHistogram,
+    bands,
+    level_scores,
+    pit_histogram,
+)
 from lstmcli.evaluation.comparisons import (
     SIGNIFICANT,
     Evidence,
@@ -30,7 +37,6 @@ from lstmcli.evaluation.comparisons import (
     whole_windows,
 )
 from lstmcli.evaluation.direction import Chances, chances
-from lstmcli.evaluation.levels import LevelScore, level_scores
 from lstmcli.evaluation.losses import (
     Losses,
     PathScores,
