@@ -5,8 +5,8 @@ that no claim depends on where the first one starts.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations, permutations
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.evaluation.backtest import Backtest
+from lstmcli.evaluation.backtest import OF_WINDOWS, Backtest
 from lstmcli.evaluation.losses import Losses, PathScores, check_forecast, window_crps
 from lstmcli.evaluation.metrics import skill, squared_error
 from lstmcli.evaluation.pooling import Codes, Pool, blocks, by_symbol, phases
@@ -24,10 +24,10 @@ from lstmcli.evaluation.significance import (
     SignificanceTest,
     bootstrap_skills,
     diebold_mariano,
-    hac_standard_error,
-    student_t_quantile,
+    joint_test,
     too_few,
 )
+from lstmcli.forecasting.forecast import join_forecasts
 
 SIGNIFICANT = 0.05
 Loss = Literal["squared", "crps"]
@@ -233,6 +233,50 @@ def of_windows(
     )
 
 
+@dataclass(frozen=True)
+class Phase:
+    """Windows that decide but are not shown: their path losses, and the reported steps alone."""
+
+    losses: PathLosses
+    steps: Backtest
+
+
+def phase_offsets(horizon: int) -> range:
+    """Return the offsets of the five grids of windows whose errors decide."""
+    return range(0, horizon, -(-horizon // 5))
+
+
+def reduce_phase(backtest: Backtest, steps: Sequence[int]) -> Phase:
+    """Reduce a backtest to what its tests need; its last step is always reported.
+
+    Raises DataError when a forecast of something that happened is no usable number.
+    """
+    return Phase(path_losses(backtest), backtest.at(reported_steps(backtest.steps, steps)))
+
+
+def reported_steps(steps: Sequence[int], asked: Sequence[int]) -> tuple[int, ...]:
+    """Return those of the steps that are requested, and the last."""
+    *before, last = steps
+    return (*(step for step in before if step in asked), last)
+
+
+def with_phases(backtest: Backtest, phases: Sequence[Phase]) -> Backtest:
+    """Append the windows of further phases to a backtest of the reported steps."""
+    parts = [each for each in (backtest, *(one.steps for one in phases)) if len(each.cutoff)]
+    count = sum(len(each.cutoff) for each in parts)
+    return replace(
+        backtest,
+        **{name: np.concatenate([getattr(each, name) for each in parts]) for name in OF_WINDOWS},
+        forecasts={
+            name: join_forecasts((each.forecasts[name] for each in parts), count)
+            for name in backtest.forecasts  # which may hold one model alone
+        },
+        calendar=None
+        if backtest.calendar is None
+        else np.concatenate([each.calendar for each in parts if each.calendar is not None]),
+    )
+
+
 def _skill(loss: Loss, ours: float, theirs: float) -> float | None:
     return skill(math.sqrt(ours), math.sqrt(theirs)) if loss == "squared" else skill(ours, theirs)
 
@@ -301,12 +345,6 @@ def _pair(
     return Pair(name, other, loss, skill(ours, theirs), interval, evidence.test(loss, name, other))
 
 
-_RESAMPLES = 2000
-_SLICE = 200  # resamples at a time, so that memory stays flat
-_SEED = 0  # the same forecasts give the same p-values
-_NORMAL = 1.959963984540054  # 97.5 % quantile of the standard normal
-
-
 @dataclass(frozen=True)
 class SymbolTest:
     """How the loss of one symbol's windows compares with a rival's.
@@ -328,77 +366,12 @@ def symbol_tests(evidence: Evidence, loss: Loss, name: str, rival: str) -> dict[
     known = evidence.losses(loss)
     if len(evidence.symbols) < 2 or name == rival or not {name, rival} <= set(known):
         return {}
-    pool = evidence.pool
-    gains = pool.by_symbol(known[rival] - known[name])  # (U, S)
-    means, errors = _statistics(gains, pool.reach)
-    counts = evidence.own_windows
-    # Of a new listing's few windows the error is known too poorly: it would win by luck.
-    errors[np.array(counts) < MIN_WINDOWS] = np.nan
-    largest = _largest(gains, means, errors, pool.reach)
+    pool, counts = evidence.pool, evidence.own_windows
+    # The error of a new listing's few windows is known too poorly: it would win by chance.
+    enough = np.array(counts) >= MIN_WINDOWS
+    gains, ps = joint_test(pool.by_symbol(known[rival] - known[name]), pool.reach, enough)
     found = {}
-    for s, (symbol, n) in enumerate(zip(evidence.symbols, counts, strict=True)):
-        gain = None if np.isnan(means[s]) else float(means[s])
-        if errors[s] > 0.0:
-            beyond = int(np.count_nonzero(largest >= means[s] / errors[s]))
-            found[symbol] = SymbolTest(gain, (1 + beyond) / (1 + largest.size), n)
-        else:
-            found[symbol] = SymbolTest(
-                gain, None, n, too_few(n, MIN_WINDOWS) if n < MIN_WINDOWS else "no variation"
-            )
+    for symbol, n, gain, p in zip(evidence.symbols, counts, gains, ps, strict=True):
+        few = too_few(n, MIN_WINDOWS) if n < MIN_WINDOWS else "no variation"
+        found[symbol] = SymbolTest(gain, p, n, few if p is None else None)
     return found
-
-
-def _statistics(
-    gains: NDArray[np.float64], reach: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean gain of each symbol and its standard error, (S,) each."""
-    means, errors = np.full((2, gains.shape[1]), np.nan)
-    for s, own in enumerate(gains.T):
-        own = own[~np.isnan(own)]
-        if own.size:
-            means[s] = own.mean()
-            # Twice the reach: Bartlett's weights would lose a third of the variance.
-            errors[s] = hac_standard_error(own, 2 * (reach - 1)) or np.nan
-    return means, errors
-
-
-def _resamples(n: int, block: int) -> Iterator[NDArray[np.float64]]:
-    """Yield how often each of n observations is drawn, in circular blocks, (b, n) of B in all."""
-    starts = np.random.default_rng(_SEED).integers(0, n, size=(_RESAMPLES, math.ceil(n / block)))
-    for first in range(0, _RESAMPLES, _SLICE):
-        some = starts[first : first + _SLICE, :, None]
-        rows = (some + np.arange(block)).reshape(len(some), -1)[:, :n] % n
-        rows += n * np.arange(len(some))[:, None]
-        times = np.bincount(rows.ravel(), minlength=len(some) * n)
-        yield times.reshape(len(some), n).astype(np.float64)
-
-
-def _largest(
-    gains: NDArray[np.float64],
-    means: NDArray[np.float64],
-    errors: NDArray[np.float64],
-    reach: int,
-) -> NDArray[np.float64]:
-    """The largest statistic of any symbol in each resample, were no model better, (B,).
-
-    Few blocks spread too little, so the statistics are widened as Student's t is against the
-    normal.
-    """
-    tested = errors > 0.0
-    if not tested.any():
-        return np.zeros(0)
-    known = ~np.isnan(gains[:, tested])
-    centred = np.where(known, gains[:, tested] - means[tested], 0.0)
-    n, block = len(gains), 1 if reach == 1 else 2 * reach
-    drawn = math.ceil(n / block)
-    largest, all_known, weights = [], bool(known.all()), known.astype(np.float64)
-    for times in _resamples(n, block):
-        sums = times @ centred
-        count = np.full(sums.shape, float(n)) if all_known else times @ weights
-        resampled = np.divide(sums, count, out=np.zeros(count.shape), where=count > 0)
-        largest.append((resampled / errors[tested]).max(axis=1))
-    wider = student_t_quantile(0.95, max(1, drawn - 1)) / _NORMAL
-    wider *= math.sqrt(drawn / max(1.0, drawn - 1.0))
-    if reach > 1:  # blocks of two reaches see five sixths of the variance of overlapping windows
-        wider *= math.sqrt(6.0 / 5.0)
-    return np.concatenate(largest) * wider

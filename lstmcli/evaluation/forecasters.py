@@ -22,9 +22,9 @@ from lstmcli.evaluation.backtest import (
     run_backtest,
     turn_of,
 )
+from lstmcli.evaluation.comparisons import Phase
 from lstmcli.evaluation.direction import rise_counts
 from lstmcli.evaluation.metrics import mase_scale
-from lstmcli.evaluation.phases import Phase
 from lstmcli.evaluation.scores import Scores, score
 from lstmcli.evaluation.trend import Tails, Thresholds, fit_tails, fit_thresholds, scaled_moves
 from lstmcli.forecasting import baselines

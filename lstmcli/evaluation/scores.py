@@ -28,13 +28,16 @@ from lstmcli.evaluation.comparisons import (
     Loss,
     LossTest,
     Pair,
+    Phase,
     Shown,
     SkillIntervals,
     SymbolTest,
     of_windows,
     pairwise,
+    reported_steps,
     symbol_tests,
     whole_windows,
+    with_phases,
 )
 from lstmcli.evaluation.direction import Chances, chances
 from lstmcli.evaluation.losses import (
@@ -48,7 +51,6 @@ from lstmcli.evaluation.losses import (
     symbol_scores,
 )
 from lstmcli.evaluation.movement import Movement, movement
-from lstmcli.evaluation.phases import Phase, reported_steps, with_phases
 from lstmcli.evaluation.pooling import Pool, by_symbol, count_dates
 from lstmcli.evaluation.significance import Interval
 from lstmcli.evaluation.trend import DirectionScores, Tails, Thresholds, direction_scores

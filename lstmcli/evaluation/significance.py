@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.evaluation.pooling import Pool, mean_known
+from lstmcli.evaluation.pooling import Pool, floats_or_none, mean_known
+
+Floats = NDArray[np.float64]
 
 
 def normal_sf(x: float) -> float:
@@ -182,7 +184,73 @@ def _skill_interval(
     return Interval(float(low), float(high), confidence, n)
 
 
-Floats = NDArray[np.float64]
+_RESAMPLES = 2000
+_SLICE = 200  # resamples at a time, so that memory stays flat
+_NORMAL = 1.959963984540054  # 97.5 % quantile of the standard normal
+
+
+def joint_test(
+    gains: Floats, reach: int, tested: NDArray[np.bool_]
+) -> tuple[list[float | None], list[float | None]]:
+    """Test one-sided, jointly over S series, whether the mean of each is positive.
+
+    The p-value of a series is the share of resamples, in circular blocks and with all means zero,
+    in which any series has as large a statistic: it is adjusted for the number of series.
+
+    gains : (U, S) by observation, in the order of time; NaN where unknown. reach : observations
+        that one window reaches across. tested : (S,) the series with enough windows.
+    Returns means and p-values, S each; None where unknown, not tested or without variation.
+    """
+    means, errors = np.full((2, gains.shape[1]), np.nan)
+    for s, own in enumerate(gains.T):
+        own = own[~np.isnan(own)]
+        if own.size:
+            means[s] = own.mean()
+            # Twice the reach: Bartlett's weights would lose a third of the variance.
+            errors[s] = hac_standard_error(own, 2 * (reach - 1)) or np.nan
+    errors[~tested] = np.nan
+    largest = _largest_statistics(gains, means, errors, reach)
+    ps = [
+        (1 + int(np.count_nonzero(largest >= mean / error))) / (1 + largest.size)
+        if error > 0.0
+        else None
+        for mean, error in zip(means, errors, strict=True)
+    ]
+    return floats_or_none(means), ps
+
+
+def _largest_statistics(gains: Floats, means: Floats, errors: Floats, reach: int) -> Floats:
+    """Return the largest statistic of any series in each resample with all means zero, (B,).
+
+    Few blocks spread too little, so the statistics are widened as Student's t is against the
+    normal.
+    """
+    used = errors > 0.0
+    if not used.any():
+        return np.zeros(0)
+    known = ~np.isnan(gains[:, used])
+    centred, weights = np.where(known, gains[:, used] - means[used], 0.0), known.astype(np.float64)
+    n, block = len(gains), 1 if reach == 1 else 2 * reach
+    drawn = math.ceil(n / block)
+    # A fixed seed: the same forecasts give the same p-values.
+    starts = np.random.default_rng(0).integers(0, n, size=(_RESAMPLES, drawn))
+    largest = []
+    for first in range(0, _RESAMPLES, _SLICE):
+        some = starts[first : first + _SLICE, :, None]
+        rows = (some + np.arange(block)).reshape(len(some), -1)[:, :n] % n
+        rows += n * np.arange(len(some))[:, None]
+        times = np.bincount(rows.ravel(), minlength=len(some) * n).reshape(-1, n).astype(float)
+        sums = times @ centred
+        count = np.full(sums.shape, n) if known.all() else times @ weights
+        resampled = np.divide(sums, count, out=np.zeros(count.shape), where=count > 0)
+        largest.append((resampled / errors[used]).max(axis=1))
+    wider = student_t_quantile(0.95, max(1, drawn - 1)) / _NORMAL
+    wider *= math.sqrt(drawn / max(1.0, drawn - 1.0))
+    if reach > 1:  # blocks of two reaches see five sixths of the variance of overlapping windows
+        wider *= math.sqrt(6.0 / 5.0)
+    return np.concatenate(largest) * wider
+
+
 ASYMPTOTIC = 100  # windows from which the normal is a guide
 _PERMUTATIONS = 4999
 _ROWS = 256  # of a square table at a time
