@@ -287,7 +287,7 @@ def bands(
                 coverage=coverage,
                 standard_error=error,
                 good=None if few else off <= max(TOLERANCE, loose) + 1e-12,
-                width=float(pool.mean(metrics.width(low, high))),
+                width=pool.mean(metrics.width(low, high)),
                 n_dates=pool.n_units,
                 test=_test(held[pool.apart], pool.keep(pool.apart), nominal),
             )

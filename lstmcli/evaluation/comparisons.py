@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations, permutations
+from itertools import combinations, permutations, product
 from typing import Any, Literal
 
 import numpy as np
@@ -132,7 +132,7 @@ class Evidence:
         """Add one of the two losses of a model, (N,)."""
         self._windows[loss, name] = values
         # Of each observation, and the mean of each phase.
-        by_phase = [float(self.pool.keep(each).mean(values[each])) for each in self._phases]
+        by_phase = [self.pool.keep(each).mean(values[each]) for each in self._phases]
         self._means[loss, name] = self.pool.series(values), by_phase
 
     def drop(self, name: str) -> None:
@@ -321,28 +321,18 @@ def pairwise(
 
     paths : scores by model, to compute the skills from.
     """
-    rivals = [name for name in paths if name not in networks]
-    pairs = [*combinations(networks, 2), *((name, other) for name in networks for other in rivals)]
-    return tuple(
-        _pair(name, other, loss, paths, evidence, intervals.get((loss, name, other)))
-        for name, other in pairs
-        for loss in LOSSES
-        if loss == "squared" or evidence.knows("crps", name, other)
-    )
-
-
-def _pair(
-    name: str,
-    other: str,
-    loss: Loss,
-    paths: Mapping[str, PathScores],
-    evidence: Evidence,
-    interval: Interval | None,
-) -> Pair:
-    ours, theirs = (
-        paths[each].rmse if loss == "squared" else paths[each].crps for each in (name, other)
-    )
-    return Pair(name, other, loss, skill(ours, theirs), interval, evidence.test(loss, name, other))
+    rivals, found = [name for name in paths if name not in networks], []
+    for name, other in [*combinations(networks, 2), *product(networks, rivals)]:
+        for loss in LOSSES:
+            if evidence.knows(loss, name, other):
+                ours, theirs = (
+                    paths[each].rmse if loss == "squared" else paths[each].crps
+                    for each in (name, other)
+                )
+                interval = intervals.get((loss, name, other))
+                test = evidence.test(loss, name, other)
+                found.append(Pair(name, other, loss, skill(ours, theirs), interval, test))
+    return tuple(found)
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,7 @@ def _best_constant(
 def _balanced(hit: NDArray[np.bool_], up: NDArray[np.bool_], pool: Pool) -> float | None:
     if up.all() or not up.any():
         return None
-    shares = [float(pool.mean(hit & kind)) / float(pool.mean(kind)) for kind in (up, ~up)]
+    shares = [pool.mean(hit & kind) / pool.mean(kind) for kind in (up, ~up)]
     return sum(shares) / 2.0
 
 
@@ -219,13 +219,13 @@ def chances(
         fan = forecast.quantiles[rows[some], forecast.column(step), :]
         chance[some] = 1.0 - probability_below(fan, forecast.levels, np.zeros(len(fan)))
     rose, pool = (actual[moved] > 0.0).astype(np.float64), pool.keep(moved)
-    brier = float(pool.mean((chance - rose) ** 2))
-    base = None if base_rate is None else float(pool.mean((base_rate - rose) ** 2))
+    brier = pool.mean((chance - rose) ** 2)
+    base = None if base_rate is None else pool.mean((base_rate - rose) ** 2)
     return Chances(
         step=step,
-        mean=float(pool.mean(chance)),
+        mean=pool.mean(chance),
         base_rate=base_rate,
-        rose=float(pool.mean(rose)),
+        rose=pool.mean(rose),
         brier=brier,
         brier_base=base,
         skill=skill(brier, base),

@@ -172,7 +172,7 @@ def score_backtest(
         thresholds=found.thresholds,
         tails=None
         if known is None or len(known["crash"]) < horizon
-        else Tails(_first(known["crash"], horizon), _first(known["spike"], horizon)),
+        else Tails(*(np.array(known[kind][:horizon]) for kind in ("crash", "spike"))),
         base_rates=found.base_rates,
         generator=np.random.default_rng(_BLOCKS_SEED),
         longer=longer,
@@ -282,10 +282,6 @@ def _network(model: "TrainedModel", own: Sequence[Series], horizon: int) -> Fore
     return forecaster
 
 
-def _first(values: Sequence[float], horizon: int) -> NDArray[np.float64]:
-    return np.asarray(values[:horizon], dtype=np.float64)
-
-
 EXTRA_BASELINES = ("gjr_garch",)
 _SEASON = {"1mo": 12}
 
@@ -318,8 +314,23 @@ def baseline_forecasters(
             )
         )
     if levels:
-        forecasters |= _cones(horizon, levels)
-    if all(_long_enough(rows, series, horizon) for rows in fitted):
+        forecasters |= {
+            "gaussian_cone": one_by_one(
+                lambda each, at: baselines.gaussian_cone(
+                    each.log_prices, at, horizon, levels=levels
+                )
+            ),
+            "ewma_cone": one_by_one(
+                lambda each, at: baselines.ewma_cone(each.log_prices, at, horizon, levels=levels)
+            ),
+        }
+    if all(
+        baselines.climatology_fits(
+            each.log_prices[rows[each.symbol].start :], horizon, fit_rows=len(rows[each.symbol])
+        )
+        for rows in fitted
+        for each in series
+    ):
         # For point models too: no point forecast from past prices alone is harder to beat than
         # its median.
         climatology = partial(
@@ -345,26 +356,6 @@ def baseline_forecasters(
 def _at_steps(forecaster: Forecaster, steps: Sequence[int]) -> Forecaster:
     """Forecast one symbol at a time, so that the steps between are never held for all of them."""
     return one_by_one(lambda each, at: compact(forecaster([each], [at])).at(steps))
-
-
-def _cones(horizon: int, levels: Sequence[float]) -> dict[str, Forecaster]:
-    return {
-        "gaussian_cone": one_by_one(
-            lambda each, at: baselines.gaussian_cone(each.log_prices, at, horizon, levels=levels)
-        ),
-        "ewma_cone": one_by_one(
-            lambda each, at: baselines.ewma_cone(each.log_prices, at, horizon, levels=levels)
-        ),
-    }
-
-
-def _long_enough(fitted: Mapping[str, range], series: Sequence[Series], horizon: int) -> bool:
-    """Whether the rows fitted on allow a climatology of every symbol."""
-    spans = [(each.log_prices, fitted[each.symbol]) for each in series]
-    return all(
-        baselines.climatology_fits(prices[rows.start :], horizon, fit_rows=len(rows))
-        for prices, rows in spans
-    )
 
 
 def _on_rows(

@@ -87,7 +87,7 @@ def losses(backtest: Backtest, name: str, scale: Floats) -> Losses:
     return Losses(
         squared=windows["squared"],
         crps=None if fan is None else windows["crps"],
-        path=np.array([float(pool.mean(each)) for each in windows.values()]),
+        path=np.array([pool.mean(each) for each in windows.values()]),
         symbols=np.column_stack([by_group(each, group, len(symbols)) for each in windows.values()]),
         step_squared=weights.means(steps["squared"]),
         step_absolute=weights.means(steps["absolute"]),

@@ -173,10 +173,8 @@ class Pool:
     def series(self, values: Values) -> NDArray[np.float64]:
         """Average over each symbol's windows in an observation, then over its symbols.
 
-        values : (N,) or (N, K), NaN where unknown. Returns (U,) or (U, K).
+        values : (N,), NaN where unknown. Returns (U,).
         """
-        if values.ndim == 2:
-            return np.column_stack([self.series(each) for each in values.T])
         (group, unit), counted = self.groups, self._counted
         count = self.n_units if unit is None else unit.size
         means = by_group(values[counted], group[counted], count)
@@ -191,9 +189,9 @@ class Pool:
         at += self.unit[counted] * np.int64(count)
         return by_group(values[counted], at, self.n_units * count).reshape(self.n_units, count)
 
-    def mean(self, values: Values) -> NDArray[np.float64]:
-        """Average `series` over the observations, () or (K,); NaN where nothing is known."""
-        return mean_known(self.series(values), axis=0)
+    def mean(self, values: Values) -> float:
+        """Average `series` over the observations; NaN where nothing is known."""
+        return float(mean_known(self.series(values), axis=0))
 
     def weights(self, known: NDArray[np.bool_]) -> "Weights":
         """The weight of each value in its mean, for many means of values known alike.

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
-from lstmcli.evaluation import trend
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.bands import (
     Band,
@@ -23,6 +22,7 @@ from lstmcli.evaluation.bands import (
     pit_histogram,
 )
 from lstmcli.evaluation.comparisons import (
+    LOSSES,
     SIGNIFICANT,
     Evidence,
     Loss,
@@ -53,7 +53,7 @@ from lstmcli.evaluation.losses import (
 from lstmcli.evaluation.movement import Movement, movement
 from lstmcli.evaluation.pooling import Pool, by_symbol, count_dates
 from lstmcli.evaluation.significance import Interval
-from lstmcli.evaluation.trend import DirectionScores, Tails, Thresholds, direction_scores
+from lstmcli.evaluation.trend import FLAT_BAND, DirectionScores, Tails, Thresholds, direction_scores
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def score(
     model: str,
     mase_scales: Mapping[str, float | None],
     networks: Sequence[str] = (),
-    flat_band: float = trend.FLAT_BAND,
+    flat_band: float = FLAT_BAND,
     thresholds: Mapping[str, Thresholds] | None = None,
     tails: Tails | None = None,
     base_rates: Sequence[float] = (),
@@ -261,7 +261,10 @@ def score(
         )
         del own, sound, wide
         shown.add(name, reduced[name])
-        _add(evidence, name, reduced[name], rows, further)
+        for loss, values in zip(LOSSES, (reduced[name].squared, reduced[name].crps), strict=True):
+            if values is not None:
+                others = [getattr(each.losses, loss)[name] for each in further]
+                evidence.add(loss, name, np.concatenate([values[rows], *others]))
         reduced[name] = reduced[name].pooled()
         tests[name] = (
             symbol_tests(evidence, "squared", name, "naive"),
@@ -332,22 +335,6 @@ def _models(
             movement=movements[name],
         )
     return found
-
-
-def _add(
-    evidence: Evidence,
-    name: str,
-    reduced: Losses,
-    rows: NDArray[np.bool_],
-    further: Sequence[Phase],
-) -> None:
-    """Add what one model loses on the windows that decide, those of further phases behind them."""
-    others = [each.losses for each in further]
-    squared = [reduced.squared[rows], *(each.squared[name] for each in others)]
-    evidence.add("squared", name, np.concatenate(squared))
-    if reduced.crps is not None:
-        crps = [reduced.crps[rows], *(each.crps[name] for each in others)]
-        evidence.add("crps", name, np.concatenate(crps))
 
 
 def _calendars(backtest: Backtest, some: NDArray[np.bool_]) -> tuple[CalendarCount, ...]:

@@ -405,8 +405,10 @@ def christoffersen_unconditional(hits: int, n: int, nominal: float) -> Significa
     name = "Christoffersen unconditional"
     if n < MIN_WINDOWS:
         return _undefined(name, n, too_few(n, MIN_WINDOWS))
-    found = _bernoulli_log_likelihood(hits, n, hits / n)
-    ratio = max(0.0, 2.0 * (found - _bernoulli_log_likelihood(hits, n, nominal)))
+    from scipy.special import xlog1py, xlogy
+
+    found, expected = (float(xlogy(hits, p) + xlog1py(n - hits, -p)) for p in (hits / n, nominal))
+    ratio = max(0.0, 2.0 * (found - expected))
     return SignificanceTest(name, ratio, chi2_sf(ratio, 1), n)
 
 
@@ -426,12 +428,6 @@ def _varies(values: Floats) -> bool:
     """Whether any symbol's values change from date to date, (U, S) with NaN for none."""
     apart = values - mean_known(values, axis=0)
     return bool((np.abs(apart, out=apart) > 1e-9).any())
-
-
-def _bernoulli_log_likelihood(hits: int, n: int, p: float) -> float:
-    inside = hits * math.log(p) if hits else 0.0
-    outside = (n - hits) * math.log1p(-p) if hits < n else 0.0
-    return inside + outside
 
 
 def too_few(n: int, needed: int) -> str:

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
-from lstmcli.evaluation import trend
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.direction import TwoWay, probability_below, two_way
 from lstmcli.evaluation.pooling import Pool
@@ -158,10 +157,10 @@ def three_way(predicted: Classes, actual: Classes, pool: Pool) -> ThreeWay | Non
     confusion = np.bincount(3 * actual + predicted, minlength=9).reshape(3, 3)
     happened = confusion.sum(axis=1)
     recall = np.diag(confusion)[happened > 0] / happened[happened > 0]
-    constant = [float(pool.mean(actual == kind)) for kind in range(3)]
+    constant = [pool.mean(actual == kind) for kind in range(3)]
     best = int(np.argmax(constant))
     return ThreeWay(
-        accuracy=float(pool.mean(predicted == actual)),
+        accuracy=pool.mean(predicted == actual),
         balanced_accuracy=float(recall.mean()),
         always=CLASSES[best],
         always_accuracy=constant[best],
@@ -286,9 +285,9 @@ def direction_scores(
     actual = backtest.actual[:, column]
     known = ~np.isnan(actual)
     pool = backtest.pool(column).keep(known)
-    called = trend.predicted_trend(forecast, backtest.sigma, step, flat_band, thresholds)
+    called = predicted_trend(forecast, backtest.sigma, step, flat_band, thresholds)
     calls = None if called is None else called[known]
-    happened = trend.actual_trend(actual[known], backtest.sigma[known], step, flat_band)
+    happened = actual_trend(actual[known], backtest.sigma[known], step, flat_band)
 
     def windows(kind: Literal["crash", "spike"]) -> TailWindows | None:
         if tails is None:
@@ -300,7 +299,7 @@ def direction_scores(
             step=step,
             actual=actual[known],
             predicted=predicted,
-            calls=(np.sign(predicted) + trend.FLAT).astype(np.int8) if calls is None else calls,
+            calls=(np.sign(predicted) + FLAT).astype(np.int8) if calls is None else calls,
             sigma=backtest.sigma[known],
             pool=pool,
         )
@@ -313,7 +312,7 @@ def direction_scores(
             pool,
             None if proves is None else proves[known],
         ),
-        three_way=None if calls is None else trend.three_way(calls, happened, pool),
+        three_way=None if calls is None else three_way(calls, happened, pool),
         trend_from="sign" if calls is None else "thresholds" if not forecast.levels else "fan",
         crash=windows("crash"),
         spike=windows("spike"),
