@@ -303,27 +303,20 @@ def baseline_forecasters(
     each such choice serves. `extra` may name `gjr_garch`, which takes some 25 ms a cutoff.
     steps : those of 1..horizon that are kept, all unless given.
     """
+
+    def plain(baseline: Callable[..., Forecast], **options: Any) -> Forecaster:
+        return one_by_one(lambda each, at: baseline(each.log_prices, at, horizon, **options))
+
     forecasters = {
-        "naive": one_by_one(lambda each, at: baselines.naive(each.log_prices, at, horizon)),
+        "naive": plain(baselines.naive),
         "drift": in_turn([_on_rows(baselines.drift, rows, horizon) for rows in fitted], since),
     }
     if interval in _SEASON:
-        forecasters["seasonal_naive"] = one_by_one(
-            lambda each, at: baselines.seasonal_naive(
-                each.log_prices, at, horizon, period=_SEASON[interval]
-            )
-        )
+        period = _SEASON[interval]
+        forecasters["seasonal_naive"] = plain(baselines.seasonal_naive, period=period)
     if levels:
-        forecasters |= {
-            "gaussian_cone": one_by_one(
-                lambda each, at: baselines.gaussian_cone(
-                    each.log_prices, at, horizon, levels=levels
-                )
-            ),
-            "ewma_cone": one_by_one(
-                lambda each, at: baselines.ewma_cone(each.log_prices, at, horizon, levels=levels)
-            ),
-        }
+        forecasters["gaussian_cone"] = plain(baselines.gaussian_cone, levels=levels)
+        forecasters["ewma_cone"] = plain(baselines.ewma_cone, levels=levels)
     if all(
         baselines.climatology_fits(
             each.log_prices[rows[each.symbol].start :], horizon, fit_rows=len(rows[each.symbol])
@@ -340,14 +333,8 @@ def baseline_forecasters(
             [_on_rows(climatology, rows, horizon) for rows in fitted], since
         )
     if "gjr_garch" in extra:
-        forecasters["gjr_garch"] = one_by_one(
-            lambda each, at: gjr_garch(
-                each.log_prices, at, horizon, levels=levels or DEFAULT_LEVELS
-            )
-        )
-    forecasters["always_up"] = one_by_one(
-        lambda each, at: baselines.always_up(each.log_prices, at, horizon)
-    )
+        forecasters["gjr_garch"] = plain(gjr_garch, levels=levels or DEFAULT_LEVELS)
+    forecasters["always_up"] = plain(baselines.always_up)
     if steps is None:
         return forecasters
     return {name: _at_steps(each, steps) for name, each in forecasters.items()}
