@@ -30,7 +30,7 @@ CHUNK = 128  # windows at a time, that fit a processor's cache
 
 @dataclass(frozen=True)
 class LevelScore:
-    """One quantile level at one step, pooled.
+    """Scores of one quantile level at one step, pooled.
 
     pinball : mean, in units of the last price, without a factor 2. below : share of the actuals at
     or below the quantile.
@@ -134,7 +134,7 @@ _CHUNK = 4096  # windows at a time, so that memory stays flat
 
 @dataclass(frozen=True)
 class PitHistogram:
-    """The histogram at one step.
+    """PIT histogram at one step.
 
     edges : of the 10 bins, from 0 to 1. shares : of the actuals in each bin, pooled; they
     add up to 1, and each is 0.1 for a calibrated fan. n : observations (cutoff dates).
@@ -215,7 +215,7 @@ def _possible_levels(fan: Floats, levels: Floats, actual: Floats) -> tuple[Float
 
 
 def _flat(masses: Floats, pool: Pool) -> SignificanceTest:
-    """Test the summed masses of the bins, (BINS,), of the pool's windows."""
+    """Test whether the summed masses of the bins, (BINS,), are equal."""
     n = pool.n_units
     why = None
     if n < pool.size:
@@ -237,9 +237,9 @@ LOOSEST = 0.05  # two standard errors beyond which a coverage says nothing
 
 @dataclass(frozen=True)
 class Band:
-    """One central band at one step.
+    """Scores of one central band at one step.
 
-    nominal : the share that it promises to hold. coverage : the share that it held, pooled.
+    nominal : the nominal coverage. coverage : the share of actuals inside, pooled.
     standard_error : as of Diebold and Mariano's test; for one series at least the binomial error of
         the nominal share on windows that do not overlap, which also stands in where every window
         was held, or none. None where all windows overlap.

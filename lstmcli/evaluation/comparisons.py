@@ -1,7 +1,8 @@
-"""Which of two forecasts costs less, and is it more than luck? Tests and intervals between models.
+"""Tests and intervals of the difference in loss between models.
 
-The loss of whole paths decides, on the evidence: windows that start at five phases of the grid, so
-that no claim depends on where the first one starts.
+Tests use the loss of whole paths on windows that start at five phases of the grid, whichever phase
+a report shows, so that no claim depends on where the first window starts. Of phases that are not
+shown only the losses of whole paths and the forecasts of the reported steps are kept.
 """
 
 import math
@@ -39,7 +40,7 @@ SkillIntervals = dict[tuple[Loss, str, str], Interval]
 
 @dataclass(frozen=True)
 class LossTest:
-    """Whether one model has less expected loss than another.
+    """Test of whether one model has less expected loss than another.
 
     skill : on RMSE or CRPS over the evidence, and `skills` in each of its phases. test :
     Diebold-Mariano over all phases, negative in favour of the model; its p counts independent
@@ -53,7 +54,7 @@ class LossTest:
 
     @property
     def claim(self) -> Literal["better", "worse"] | None:
-        """What the test allows to be said: nothing unless every phase has the same sign."""
+        """Claim that the test supports; None unless every phase has the same sign."""
         if self.test.p is None or self.test.p >= self.level:
             return None
         if all(each is not None and each > 0.0 for each in self.skills):
@@ -65,7 +66,7 @@ class LossTest:
 
 @dataclass(frozen=True)
 class PathLosses:
-    """The mean losses over whole paths of N complete windows, by model.
+    """Mean losses over whole paths of N complete windows, by model.
 
     squared, crps : (N,) in units of the last price (squared); `crps` holds the fans alone.
     symbol, cutoff, end, calendar : (N,) of each window, as in a `Backtest`.
@@ -105,11 +106,10 @@ class PathLosses:
 
 
 class Evidence:
-    """Windows that decide which model is better, and how they pool.
+    """Windows that tests between models rest on, and how they pool.
 
-    The losses of some models may be given later, and those of windows dropped when none are needed
-    any more. level : two-sided, of each chain of claims; 5 % over the number of models that a
-    screen judges.
+    Losses can be added model by model, and dropped when no longer needed. level : two-sided level
+    of each chain of claims, 5 % over the number of models that a screen judges.
     """
 
     def __init__(self, losses: PathLosses, level: float = SIGNIFICANT) -> None:
@@ -136,13 +136,13 @@ class Evidence:
         self._means[loss, name] = self.pool.series(values), by_phase
 
     def drop(self, name: str) -> None:
-        """Drop the losses of a model's windows; tests between models need them no more."""
+        """Drop the losses of a model's windows, which tests between models do not need."""
         for loss in LOSSES:
             self._windows.pop((loss, name), None)
 
     @cached_property
     def own_windows(self) -> list[int]:
-        """The independent windows of each symbol."""
+        """Number of independent windows of each symbol."""
         assert self.pool.symbol is not None, "evidence knows its symbols"
         counted = np.flatnonzero(self.pool.unit >= 0)
         rows = counted[np.argsort(self.pool.symbol[counted], kind="stable")]
@@ -154,7 +154,7 @@ class Evidence:
         return {name: values for (own, name), values in self._windows.items() if own == loss}
 
     def knows(self, loss: Loss, *names: str) -> bool:
-        """Whether all of the models have the loss."""
+        """Return whether all of the models have the loss."""
         return all((loss, name) in self._means for name in names)
 
     def test(self, loss: Loss, name: str, other: str) -> LossTest:
@@ -198,7 +198,7 @@ class Pair:
 
 
 def whole_windows(backtest: Backtest) -> NDArray[np.bool_]:
-    """Rows whose windows are complete, (N,)."""
+    """Return which windows are complete, (N,)."""
     whole: NDArray[np.bool_] = np.all(~np.isnan(backtest.actual), axis=1)
     return whole
 
@@ -206,7 +206,7 @@ def whole_windows(backtest: Backtest) -> NDArray[np.bool_]:
 def path_losses(backtest: Backtest) -> PathLosses:
     """Reduce a backtest to the path losses of its whole windows.
 
-    Raises DataError when a forecast of something that happened is no usable number.
+    Raises DataError when a forecast with a known outcome is not a usable number.
     """
     squared, crps, whole = {}, {}, whole_windows(backtest)
     actual = backtest.actual[whole]
@@ -221,7 +221,7 @@ def path_losses(backtest: Backtest) -> PathLosses:
 def of_windows(
     backtest: Backtest, rows: NDArray[np.bool_], squared: dict[str, Floats], crps: dict[str, Floats]
 ) -> PathLosses:
-    """Return the losses of some windows, (N,), with what these are."""
+    """Return the losses of the chosen windows with their symbols and dates."""
     calendar = backtest.calendar
     return PathLosses(
         squared,
@@ -249,7 +249,7 @@ def phase_offsets(horizon: int) -> range:
 def reduce_phase(backtest: Backtest, steps: Sequence[int]) -> Phase:
     """Reduce a backtest to what its tests need; its last step is always reported.
 
-    Raises DataError when a forecast of something that happened is no usable number.
+    Raises DataError when a forecast with a known outcome is not a usable number.
     """
     return Phase(path_losses(backtest), backtest.at(reported_steps(backtest.steps, steps)))
 
@@ -282,7 +282,7 @@ def _skill(loss: Loss, ours: float, theirs: float) -> float | None:
 
 
 class Shown:
-    """The mean losses of the windows shown, by observation in time, one model after another."""
+    """Mean losses of the windows shown, by observation in time."""
 
     def __init__(self, backtest: Backtest) -> None:
         self.some: NDArray[np.bool_] = np.any(~np.isnan(backtest.actual), axis=1)
@@ -296,7 +296,7 @@ class Shown:
                 self._series[loss][name] = self._pool.series(values[self.some])
 
     def skill_intervals(self, generator: np.random.Generator) -> SkillIntervals:
-        """The 95 % block-bootstrap interval of the skill of every model against every other."""
+        """Return 95 % block-bootstrap intervals of the skill of each model against each other."""
         block = 1 if self._pool.reach == 1 else 2 * self._pool.reach
         found: SkillIntervals = {}
         for loss, series in self._series.items():
@@ -337,11 +337,11 @@ def pairwise(
 
 @dataclass(frozen=True)
 class SymbolTest:
-    """How the loss of one symbol's windows compares with a rival's.
+    """Test of one symbol's loss against a rival model's.
 
     gain : mean of the rival's loss less the model's; in units of the last price, squared for the
-    squared error. p : one-sided, small where the model is better, adjusted for all symbols asked.
-    None where there is nothing to test; then `why` says the reason. n : the symbol's own windows
+    squared error. p : one-sided, small where the model is better, adjusted for the number of
+    symbols. None where there is no test; `why` gives the reason. n : the symbol's own windows
     that are independent.
     """
 
@@ -352,7 +352,7 @@ class SymbolTest:
 
 
 def symbol_tests(evidence: Evidence, loss: Loss, name: str, rival: str) -> dict[str, SymbolTest]:
-    """Test every symbol at once; nothing for a single symbol, or without both losses."""
+    """Test all symbols jointly; empty for a single symbol, or without both losses."""
     known = evidence.losses(loss)
     if len(evidence.symbols) < 2 or name == rival or not {name, rival} <= set(known):
         return {}

@@ -1,4 +1,4 @@
-"""Networks and baselines over the same cutoffs: what train and evaluate have in common."""
+"""Networks and baselines over the same cutoffs, for `train` and `evaluate`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,9 +43,9 @@ _BLOCKS_SEED = 0
 
 @dataclass(frozen=True)
 class Fitted:
-    """Models and baselines as they were fitted by a date, to forecast until the next such date.
+    """Models and baselines fitted by a date, which forecast until the next refit.
 
-    models, trend : the networks, and what each learned of trends, by name.
+    models, trend : the networks, and the trend figures of each, by name.
     rows : by symbol, the rows that baselines are fitted on.
     since : the first cutoff date that it serves.
     """
@@ -58,7 +58,7 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Yardsticks:
-    """Figures of training rows that forecasts are scored by.
+    """Figures from training rows that scores need.
 
     mase_scales : by symbol, `metrics.mase_scale` of its training prices. thresholds : by model, of
     the trends that it calls. base_rates : by step, the share of rises; empty where not known.
@@ -72,7 +72,7 @@ class Yardsticks:
 
 
 def check_baselines(asked: Sequence[str]) -> None:
-    """Raise UsageError for a further baseline that there is not."""
+    """Raise UsageError for an unknown further baseline."""
     unknown = set(asked) - set(EXTRA_BASELINES)
     if unknown:
         raise UsageError(
@@ -84,7 +84,7 @@ def check_baselines(asked: Sequence[str]) -> None:
 
 
 def check_moves(series: Series, fit_rows: int, horizon: int) -> None:
-    """Raise DataError where no fan can be learned from the first `fit_rows` rows, nor judged.
+    """Raise DataError where the first `fit_rows` rows move too little to learn a fan from.
 
     Rows before the first change of price say nothing of how far it moves. The others must be as
     many as `scaled_climatology` needs, or all but its start where there are too few for it.
@@ -154,7 +154,7 @@ def score_backtest(
     further: Sequence[Phase] = (),
     n_judged: int | None = None,
 ) -> Scores:
-    """Score a backtest with what was learned of trends on training rows.
+    """Score a backtest with the trend figures of the training rows.
 
     A refit learns thresholds of its own; what counts as a crash or a spike, and the scale of MASE,
     stay those of the first fit, so that one score has one meaning. longer : the scores of the same
@@ -190,7 +190,7 @@ def yardsticks(
     fitted: Sequence[Fitted],
     flat_band: float,
 ) -> Yardsticks:
-    """Return what the windows of a backtest are scored by; base rates are those of `model`."""
+    """Return the figures that scores of a backtest need; base rates are those of `model`."""
     return Yardsticks(
         mase_scales={
             each.symbol: mase_scale(np.exp(each.log_prices[: fitted[0].rows[each.symbol].stop]))
@@ -203,7 +203,7 @@ def yardsticks(
 
 
 def since_of(fitted: Sequence[Fitted]) -> list[np.datetime64]:
-    """Return from when on each serves."""
+    """Return the first cutoff date of each fit."""
     return [each.since for each in fitted]
 
 
@@ -227,8 +227,7 @@ def thresholds_by_window(result: Backtest, fitted: Sequence[Fitted]) -> dict[str
 def learn_trend(
     model: "TrainedModel", series: Sequence[Series], splits: "Sequence[Split]"
 ) -> dict[str, list[float]]:
-    """Fit, by step, the thresholds of a call, the bounds of a crash and a spike, and how often
-    prices rise.
+    """Fit trend thresholds, crash and spike bounds and the share of rises, by step.
 
     Training cutoffs alone are used, for the thresholds evenly thinned, and only those whose whole
     horizon lies in training rows.
@@ -348,7 +347,7 @@ def _at_steps(forecaster: Forecaster, steps: Sequence[int]) -> Forecaster:
 def _on_rows(
     baseline: Callable[..., Forecast], rows: Mapping[str, range], horizon: int
 ) -> Forecaster:
-    """Fit a baseline on some rows of each symbol; it sees none before them."""
+    """Fit a baseline on some rows of each symbol; it gets no earlier rows."""
 
     def forecast_one(each: Series, at: Rows) -> Forecast:
         first, stop = rows[each.symbol].start, rows[each.symbol].stop

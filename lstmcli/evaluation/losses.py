@@ -1,7 +1,7 @@
-"""One model's errors on a backtest, reduced to what the scores need and no larger.
+"""One model's errors on a backtest, reduced to the means that scores need.
 
-The (N, H) errors live only while one model is reduced, so that memory does not grow with the number
-of models.
+The (N, H) errors exist only while one model is reduced, so memory does not grow with the number of
+models.
 """
 
 import math
@@ -49,12 +49,12 @@ class Losses:
     fan: FanSteps | None
 
     def pooled(self) -> "Losses":
-        """Return the same without those of each window, which are long."""
+        """Return the same without the losses of each window, to save memory."""
         return replace(self, squared=np.empty(0), crps=None)
 
 
 def losses(backtest: Backtest, name: str, scale: Floats) -> Losses:
-    """Reduce the errors of model `name`, whose forecasts `check_forecast` has found usable.
+    """Reduce the errors of model `name`; its forecasts must have passed `check_forecast`.
 
     scale : (N,) MASE scale over last price of each window, NaN where unknown.
     """
@@ -112,9 +112,9 @@ def window_crps(quantiles: Fan, levels: Sequence[float], actual: Floats) -> Floa
 
 
 def check_forecast(name: str, forecast: Forecast, actual: Floats) -> None:
-    """Raise DataError when a forecast has another shape than what happened, or is no usable number.
+    """Raise DataError when a forecast has another shape than the outcome, or is not usable.
 
-    A NaN forecast would otherwise pass for something that has not happened yet.
+    A NaN forecast would otherwise count as an outcome that is not known yet.
     """
     if forecast.median.shape != actual.shape:
         raise DataError(
@@ -177,7 +177,7 @@ class StepScores:
 
 
 def path_scores(reduced: Mapping[str, Losses], against: tuple[str, ...]) -> dict[str, PathScores]:
-    """Score every model over all windows of which anything has happened."""
+    """Score every model over all windows with any known outcome."""
     return _paths({name: each.path for name, each in reduced.items()}, against)
 
 
@@ -211,9 +211,9 @@ def step_scores(
 def symbol_scores(
     reduced: Mapping[str, Losses], against: tuple[str, ...], symbols: Sequence[str]
 ) -> dict[str, dict[str, PathScores]]:
-    """Score every model over the path of each symbol apart; nothing for a single symbol.
+    """Score every model over the path of each symbol; empty for a single symbol.
 
-    No symbol has two windows from one date. Returns by model, then by symbol in the order given.
+    Returns by model, then by symbol in the order given.
     """
     if len(symbols) < 2:
         return {name: {} for name in reduced}
@@ -230,7 +230,7 @@ def symbol_scores(
 def _paths(
     means: Mapping[str, NDArray[np.float64]], against: tuple[str, ...]
 ) -> dict[str, PathScores]:
-    """From the four means of `Losses.path`, by model, to the scores of all models."""
+    """Compute the scores of all models from the four means of `Losses.path`, by model."""
     squared, mae, mase, crps = (
         {name: float_or_none(each[k]) for name, each in means.items()} for k in range(4)
     )

@@ -1,7 +1,7 @@
-"""Is the difference more than luck? The formal tests, each with its paper.
+"""The formal tests and intervals, each with its paper.
 
-Where a test has no answer (too few windows, a forecast that never changes) the record says why and
-holds no number. scipy.special takes 0.1 s to import, so only functions that need it import it.
+Where a test is undefined (too few windows, a forecast that never changes) the record gives the
+reason and no number. scipy.special takes 0.1 s to import, so only functions that need it import it.
 """
 
 import math
@@ -48,9 +48,9 @@ _MIN_BLOCKS = 10
 
 @dataclass(frozen=True)
 class Interval:
-    """A confidence interval from n independent windows (or dependent dates, where blocks are said).
+    """A confidence interval from n independent windows, or n dates for a block bootstrap.
 
-    low, high : None where undefined; then `why` says the reason.
+    low, high : None where undefined; `why` gives the reason.
     """
 
     low: float | None
@@ -61,7 +61,7 @@ class Interval:
 
 
 def clopper_pearson(hits: float, n: int, confidence: float = 0.95) -> Interval:
-    """The exact binomial interval of Clopper & Pearson (1934).
+    """Return the exact binomial interval of Clopper & Pearson (1934).
 
     hits : may lie between whole numbers where each window is the mean over several symbols; the
         beta form then holds it as Korn & Graubard (1998) do, every date counting as one trial.
@@ -77,7 +77,7 @@ def clopper_pearson(hits: float, n: int, confidence: float = 0.95) -> Interval:
 
 
 def hac_standard_error(series: NDArray[np.float64], lag: int) -> float | None:
-    """The standard error of the mean of a dependent series, Newey & West (1987).
+    """Return the standard error of the mean of a dependent series, Newey & West (1987).
 
     Bartlett weights 1 - k / (lag + 1) on the autocovariances (each divided by n) up to `lag`, which
     keep the variance from going negative. None for fewer than two values.
@@ -93,13 +93,13 @@ def hac_standard_error(series: NDArray[np.float64], lag: int) -> float | None:
 
 
 def overlapping_error(series: NDArray[np.float64], h: int) -> tuple[float, str]:
-    """The standard error of the mean of windows that reach across h observations, and its kernel.
+    """Return the standard error of the mean of overlapping windows, and its kernel.
 
     The kernel is rectangular up to lag h - 1, beyond which windows share no day; where that
-    variance is not positive, Bartlett's weights 1 - k / h, which cannot fail so, take its place
+    variance is not positive, Bartlett's weights 1 - k / h are used instead
     (Newey & West 1987). With the small-sample factor of Harvey, Leybourne & Newbold (1997).
 
-    series : (D,) in the order of time, D > h.
+    series : (D,) in the order of time, D > h. h : observations that one window reaches across.
     """
     n = series.size
     gamma = autocovariances(series, h - 1)
@@ -112,7 +112,7 @@ def overlapping_error(series: NDArray[np.float64], h: int) -> tuple[float, str]:
 
 
 def autocovariances(series: NDArray[np.float64], lag: int) -> NDArray[np.float64]:
-    """Autocovariances at 0..lag, each a sum divided by the full n; returns (lag + 1,)."""
+    """Return the autocovariances at 0..lag, (lag + 1,), each a sum divided by the full n."""
     n = series.size
     centred = series - series.mean()
     return np.array([float(centred[k:] @ centred[: n - k]) / n for k in range(lag + 1)])
@@ -128,7 +128,7 @@ def bootstrap_skills(
     confidence: float = 0.95,
     n_resamples: int = 2000,
 ) -> dict[tuple[str, str], Interval]:
-    """The expanded percentile interval of each pair's skill, from blocks of consecutive dates.
+    """Return the expanded percentile interval of each pair's skill, from blocks of dates.
 
     Circular blocks of Politis & Romano (1992): `ceil(D / block)` of them, the same for every loss.
     The fewer blocks there are, the further out lie the percentiles, as in the expanded interval of
@@ -251,16 +251,16 @@ def _largest_statistics(gains: Floats, means: Floats, errors: Floats, reach: int
     return np.concatenate(largest) * wider
 
 
-ASYMPTOTIC = 100  # windows from which the normal is a guide
+ASYMPTOTIC = 100  # windows from which the normal approximation is used
 _PERMUTATIONS = 4999
 _ROWS = 256  # of a square table at a time
 
 
 @dataclass(frozen=True)
 class SignificanceTest:
-    """What a test found.
+    """The result of a test.
 
-    statistic, p : None where undefined; then `why` says the reason.
+    statistic, p : None where undefined; `why` gives the reason.
     n : the independent observations that the test counts, never symbols times dates.
     note : a departure from the textbook form that was needed here, or None.
     """
@@ -335,7 +335,7 @@ def direction_test(
 def _permutation(name: str, x: Floats, y: Floats) -> SignificanceTest:
     """Permute the dates of y against those of x, (U, S) each, NaN where a symbol has no window.
 
-    Both are overwritten, since they are long.
+    Both are overwritten to save memory.
     """
     known = [~np.isnan(each) for each in (x, y)]
     for each, own in zip((x, y), known, strict=True):
@@ -376,8 +376,8 @@ def pesaran_timmermann(
     """Test one-sided that calls of direction are better than independent of what happened.
 
     Pesaran & Timmermann (1992), against the normal; (n,) windows of one series that do not
-    overlap. A constant answer cannot be told from luck by it, so the test is undefined there, and
-    below 20 windows, where the normal is no guide.
+    overlap. Undefined for a constant answer and below 20 windows, where the normal
+    approximation is poor.
     """
     name, n = "Pesaran-Timmermann", predicted_up.size
     why = _no_direction_test(predicted_up, actual_up, n)
@@ -425,13 +425,13 @@ def _no_direction_test(
 
 
 def _varies(values: Floats) -> bool:
-    """Whether any symbol's values change from date to date, (U, S) with NaN for none."""
+    """Return whether any symbol's values change over dates, (U, S); NaN where unknown."""
     apart = values - mean_known(values, axis=0)
     return bool((np.abs(apart, out=apart) > 1e-9).any())
 
 
 def too_few(n: int, needed: int) -> str:
-    """Say why there is no test."""
+    """Return the reason for a missing test."""
     return f"too few windows for a test ({n}, at least {needed} are needed)"
 
 

@@ -30,7 +30,7 @@ Classes = NDArray[np.int8]
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Where a scaled predicted move is called down (below `low`) or up (above `high`).
+    """Thresholds of scaled predicted moves: below `low` is down, above `high` is up.
 
     low, high : (H,), or (N, H) where they differ by window.
     """
@@ -41,7 +41,7 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Shares:
-    """How the calls, or the outcomes, of some windows divide; they add up to 1."""
+    """Shares of the calls, or of the outcomes, of some windows; they add up to 1."""
 
     down: float
     flat: float
@@ -50,7 +50,7 @@ class Shares:
 
 @dataclass(frozen=True)
 class ThreeWay:
-    """The three-way score of one step.
+    """Three-way score of one step.
 
     confusion : counts of windows, rows what happened, columns what was called, in the order down,
         flat, up.
@@ -111,7 +111,7 @@ def fit_thresholds(
 def actual_trend(
     actual: NDArray[np.float64], sigma: NDArray[np.float64], step: int, flat_band: float
 ) -> Classes:
-    """Class of each actual move, (N,): flat when |move| < flat_band * sigma * sqrt(step)."""
+    """Return the class of each move, (N,): flat if |move| < flat_band * sigma * sqrt(step)."""
     bound = flat_band * sigma * np.sqrt(step)
     moved = np.where(
         actual > 0.0, np.int8(UP), np.where(actual < 0.0, np.int8(DOWN), np.int8(FLAT))
@@ -126,9 +126,10 @@ def predicted_trend(
     flat_band: float,
     thresholds: Thresholds | None,
 ) -> Classes | None:
-    """Class that a forecast calls at a step, (N,); None for a point forecast without thresholds.
+    """Return the class that a forecast calls at a step, (N,), or None.
 
-    Of a fan the likeliest, and flat where up is as likely as down.
+    The likeliest class of a fan, and flat where up is as likely as down; None for a point forecast
+    without thresholds.
     """
     spread, column = sigma * np.sqrt(step), forecast.column(step)
     if forecast.quantiles is not None:
@@ -173,7 +174,7 @@ def three_way(predicted: Classes, actual: Classes, pool: Pool) -> ThreeWay | Non
 
 
 def shares(classes: Classes) -> Shares:
-    """How at least one window's classes divide."""
+    """Return the share of each class in at least one window."""
     down, flat, up = (float(np.mean(classes == kind)) for kind in (DOWN, FLAT, UP))
     return Shares(down, flat, up)
 
@@ -191,7 +192,7 @@ class Tails:
 
 @dataclass(frozen=True)
 class TailWindows:
-    """The windows of one kind at one step, and what had been predicted for them.
+    """Crash or spike windows at one step, and what was predicted for them.
 
     bound : the scaled move beyond which a window is of this kind.
     n_windows : how many there were. n_independent : cutoff dates among them that do not overlap.
@@ -212,7 +213,7 @@ class TailWindows:
 
 
 def fit_tails(actual_scaled: NDArray[np.float64], tail: float = TAIL) -> Tails:
-    """The `tail` and `1 - tail` quantiles of the training rows' scaled moves, by step.
+    """Return the `tail` and `1 - tail` quantiles of scaled training moves, by step.
 
     actual_scaled : (M, H), NaN left out. Raises DataError when a step has none.
     """
@@ -233,7 +234,7 @@ def tail_windows(
     sigma: NDArray[np.float64],
     pool: Pool,
 ) -> TailWindows:
-    """Look up what was predicted where the market crashed or spiked; (N,) rows, all happened."""
+    """Return what was predicted where the market crashed or spiked; (N,) known outcomes."""
     limit = bound * sigma * np.sqrt(step)
     beyond = actual < limit if kind == "crash" else actual > limit
     some = bool(beyond.any())
@@ -252,7 +253,7 @@ def tail_windows(
 
 @dataclass(frozen=True)
 class DirectionScores:
-    """The direction of the move up to one step.
+    """Direction scores of the move up to one step.
 
     trend_from : what decides the three-way calls: the fan, thresholds, or the sign alone (then
         there is no three-way score, and crash and spike windows count calls of up and down).
