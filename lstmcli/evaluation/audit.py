@@ -1,8 +1,8 @@
-"""The leak audit: later bars are replaced, and no number from before may change.
+"""The leak audit: replace later bars, and check that no earlier number changes.
 
-Runs of the product become figures. Those of true prices and those of prices that differ only after
-a day are compared to the last bit; how they are computed is not looked at, so no kind of leak has
-to be thought of in advance. As a control, what lies after the day must change.
+Figures of whole runs on true prices, and on prices that differ only after a day, are compared bit
+by bit. How they are computed does not matter, so kinds of leaks need not be known in advance. As a
+control, figures after the day must change.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -94,7 +94,7 @@ _CHANGED = 0.5  # of the rows after a day, at least: a dead unit may hide a few
 class Figures:
     """Some of the numbers of a run.
 
-    model, kind : whose they are, and what ("forecasts", "weights"). name : which of them.
+    model, kind, name : the model, what they are ("forecasts", "weights"), and which of them.
     values : any shape; for forecasts (N, H), one row for each of the N pairs of symbol and cutoff.
     symbol, cutoff : (N,) of each row; rows after a day may depend on what comes after it.
     labels : names along the last axis where it is no horizon.
@@ -122,7 +122,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Difference:
-    """The first number that changed (of a control: that did not), and the last day that stayed.
+    """The first number that changed (in a control: that did not), and the last true day.
 
     name : "median", "q0.05", "0.lstm.weight_ih_l0[3, 4]".
     symbol, cutoff, step : of a forecast; None for what is fitted.
@@ -141,8 +141,8 @@ class Difference:
 class Comparison:
     """All numbers of one kind of one model, compared in one stage.
 
-    after : the last days whose bars stayed, one a rewriting. difference : None where all are as
-    they should be: the same, in the control stage changed.
+    after : the last days with true bars, one for each rewriting. difference : None where all are
+    equal, or in the control stage all changed.
     """
 
     stage: Stage
@@ -185,7 +185,7 @@ def backtest_figures(result: Backtest) -> Iterator[Figures]:
 
 
 def numbers_of(model: str, kind: str, tree: Any) -> Figures:
-    """Return every number in nested tables and lists, in order; what is undefined is NaN."""
+    """Return every number in nested tables and lists, in order; None becomes NaN."""
     found = list(_leaves(tree, ""))
     return Figures(
         model,
@@ -217,10 +217,10 @@ def control(
     found: Sequence[Figures],
     kinds: Mapping[str, Sequence[str]],
 ) -> list[Comparison]:
-    """Hold that most rows of later cutoffs have changed, symbol by symbol and column by column.
+    """Check that most rows of later cutoffs changed, symbol by symbol and column by column.
 
-    kinds : what must change, and of which models. Else the audit would see no leak either: a cache
-    may answer, or a network that says the same to everything.
+    kinds : the models of which each kind must change. Otherwise the audit could not find a leak:
+    a cache may answer, or the output of a network may be constant.
     """
     return merged(
         _changed(after, a, b)
@@ -232,14 +232,14 @@ def control(
 def in_both(
     expected: Sequence[Figures], found: Sequence[Figures]
 ) -> tuple[list[Figures], list[Figures]]:
-    """Leave out what only one of the two has."""
+    """Return the figures that both runs have."""
     ours, theirs = _by_key(expected), _by_key(found)
     both = [key for key in ours if key in theirs]
     return [ours[key] for key in both], [theirs[key] for key in both]
 
 
 def merged(found: Iterable[Comparison]) -> list[Comparison]:
-    """Put comparisons of the same kind of the same model in the same stage together."""
+    """Merge comparisons of the same stage, model and kind."""
     together: dict[tuple[str, str, str], Comparison] = {}
     for each in found:
         key = (each.stage, each.model, each.kind)
@@ -258,7 +258,7 @@ def merged(found: Iterable[Comparison]) -> list[Comparison]:
 
 
 def leak_error(leak: Comparison, next_step: str = "") -> LeakError:
-    """Say where a comparison first fails."""
+    """Return the error that names the first difference of a comparison."""
     found = leak.difference
     assert found is not None
     if leak.stage == "control":
@@ -294,7 +294,7 @@ def check_repeats(again: Sequence[Comparison]) -> None:
 
 
 def is_clean(found: Iterable[Comparison]) -> bool:
-    """Whether every comparison came out as it should."""
+    """Return whether no comparison found a difference."""
     return all(each.difference is None for each in found)
 
 
@@ -387,7 +387,7 @@ def _value(value: Any) -> float | str:
 
 
 def _bits(values: NDArray[Any]) -> NDArray[Any]:
-    """The same memory as integers: NaN equals itself, 0.0 is not -0.0."""
+    """View the memory as integers: NaN equals itself, 0.0 is not -0.0."""
     return np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}").reshape(values.shape)
 
 

@@ -1,6 +1,6 @@
-"""A walk-forward backtest: what was forecast from past cutoffs, and what happened.
+"""A walk-forward backtest: forecasts from past cutoffs, and the outcomes.
 
-Forecasters see a series cut at the last cutoff, so that none can read beyond it by mistake.
+Forecasters get a series cut at the last cutoff, so they cannot read beyond it by mistake.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from lstmcli.forecasting.forecast import Forecast, join_forecasts
 
 
 class MadeForecasts(Mapping[str, Forecast]):
-    """Forecasts by model name that are made each time they are asked for, and not kept."""
+    """Forecasts by model name, made on each access and not kept."""
 
     def __init__(self, makers: Mapping[str, Callable[[], Forecast]]) -> None:
         self._makers = makers
@@ -26,7 +26,7 @@ class MadeForecasts(Mapping[str, Forecast]):
         return self._makers[name]()
 
     def __contains__(self, name: object) -> bool:
-        return name in self._makers  # a Mapping would make it to find out
+        return name in self._makers  # the default would make the forecast
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._makers)
@@ -78,7 +78,7 @@ class Backtest:
 
     @cached_property
     def symbols(self) -> tuple[list[str], Codes]:
-        """The symbols in the order given, and the number of each window's, (N,)."""
+        """Symbols in the order given, and the index of each window's symbol, (N,)."""
         return by_symbol(self.symbol)
 
     @cached_property
@@ -125,7 +125,7 @@ class Backtest:
         return self._like("symbols", "_cutoffs", "_blocks", forecasts=forecasts)
 
     def _like(self, *known: str, **changes: Any) -> "Backtest":
-        """Return the same with changes, without finding again what they leave as it is."""
+        """Return a copy with changes that shares the cached properties in `known`."""
         found = replace(self, **changes)
         vars(found).update({name: getattr(self, name) for name in known})
         return found
@@ -152,8 +152,7 @@ def run_backtest(
 
     calendars : a number for the exchange calendar of each series; one calendar unless given.
 
-    The rows after a cutoff reach `actual` alone: forecasters are handed the series up to the last
-    cutoff and no row beyond it.
+    Rows after a cutoff reach only `actual`: forecasters get the series up to the last cutoff.
     """
     pairs = list(zip(series, cutoffs, strict=True))
     return Backtest(
@@ -184,7 +183,7 @@ def one_by_one(forecast: Callable[[Series, Rows], Forecast]) -> Forecaster:
 
 
 def in_turn(forecasters: Sequence[Forecaster], since: Sequence[np.datetime64]) -> Forecaster:
-    """Forecast from each cutoff with the latest forecaster whose turn has come.
+    """Forecast from each cutoff with the latest forecaster that had started by then.
 
     since : ascending, the first cutoff date of each forecaster's turn.
     """
@@ -202,7 +201,7 @@ def in_turn(forecasters: Sequence[Forecaster], since: Sequence[np.datetime64]) -
 
 
 def turn_of(cutoff: NDArray[np.datetime64], since: Sequence[np.datetime64]) -> NDArray[np.intp]:
-    """Return whose turn it is at each cutoff date: (N,) indices of `since`."""
+    """Return the turn that each cutoff date falls in: (N,) indices of `since`."""
     return np.searchsorted(np.array(since), cutoff, side="right") - 1
 
 
@@ -215,7 +214,7 @@ def future_rows(cutoffs: Rows, horizon: int) -> Rows:
 
 
 def actual_moves(series: Series, cutoffs: Rows, horizon: int) -> NDArray[np.float64]:
-    """Return what happened after each cutoff, as cumulative log moves: (N, H)."""
+    """Return the cumulative log moves after each cutoff, (N, H)."""
     prices = series.log_prices
     return prices[future_rows(cutoffs, horizon)] - prices[cutoffs][:, None]
 
@@ -223,7 +222,7 @@ def actual_moves(series: Series, cutoffs: Rows, horizon: int) -> NDArray[np.floa
 def context_sigma(series: Series, cutoffs: Rows, context_length: int) -> NDArray[np.float64]:
     """Return the standard deviation of the one-step log returns of each context: (N,).
 
-    Never zero, so that a constant window can be divided by it.
+    Never zero, so it can be divided by.
     """
     returns = np.diff(series.log_prices)
     steps = np.arange(1 - context_length, 0)
@@ -272,7 +271,7 @@ def choose_cutoffs(
 
 
 def calendars_of(series: Sequence[Series]) -> list[int]:
-    """Number the exchange calendars that the series follow, by their dates alone.
+    """Assign a calendar number to each series, from their dates alone.
 
     Two series share a calendar where at least 98 % of their dates, over the time that both cover,
     are the same: single missing bars make no difference, other holidays do.
@@ -290,7 +289,7 @@ def calendars_of(series: Sequence[Series]) -> list[int]:
 
 
 def _agree(one: NDArray[np.datetime64], other: NDArray[np.datetime64]) -> bool:
-    """Whether two calendars are the same over the time that both cover, or share none."""
+    """Return whether two calendars agree where they overlap in time, or do not overlap."""
     low, high = max(one[0], other[0]), min(one[-1], other[-1])
     ours, theirs = (days[(days >= low) & (days <= high)] for days in (one, other))
     common = int(np.isin(ours, theirs, assume_unique=True).sum())

@@ -1,14 +1,18 @@
-"""Whether a fan's bands hold what they promise: coverage, its standard error, and width."""
+"""How good a fan is: pinball loss and reliability of each level, coverage and width of each band.
+
+The share of actuals at or below a quantile is its reliability: for a true quantile of level 0.9 it
+is 90 %. `FanSums` goes through the windows once, in chunks that fit a processor's cache.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.evaluation.metrics import central_bands, inside, width
-from lstmcli.evaluation.pooling import Pool
+from lstmcli.evaluation import metrics
+from lstmcli.evaluation.pooling import Pool, Weights, floats_or_none
 from lstmcli.evaluation.significance import (
     MIN_WINDOWS,
     SignificanceTest,
@@ -17,18 +21,120 @@ from lstmcli.evaluation.significance import (
     overlapping_error,
     too_few,
 )
-from lstmcli.forecasting.forecast import Forecast
+from lstmcli.forecasting.forecast import Fan, Forecast, central_bands
+
+Floats = NDArray[np.float64]
+
+CHUNK = 128  # windows at a time, that fit a processor's cache
+
+
+@dataclass(frozen=True)
+class LevelScore:
+    """Scores of one quantile level at one step, pooled.
+
+    pinball : mean, in units of the last price, without a factor 2. below : share of the actuals at
+    or below the quantile.
+    """
+
+    step: int
+    level: float
+    pinball: float
+    below: float
+
+
+@dataclass(frozen=True)
+class StepBand:
+    """Coverage and mean width (in the last price) of one central band at each step 1..H."""
+
+    nominal: float
+    coverage: list[float | None]
+    width: list[float | None]
+
+
+@dataclass(frozen=True)
+class FanSteps:
+    """A fan reduced to its levels and steps, (Q, H) each; NaN where nothing has happened.
+
+    All are pooled. below, strictly_below : shares of the actuals that are at or below, or
+    below, the quantile. price : the mean quantile as a price over the last one.
+    """
+
+    levels: tuple[float, ...]
+    pinball: Floats
+    below: Floats
+    strictly_below: Floats
+    price: Floats
+
+
+class FanSums:
+    """Reduce a fan to its levels and steps, some windows at a time.
+
+    actual : (N, H), NaN where it has not happened yet. weights : of what has happened. Raises
+    ValueError when no level lies between 0.05 and 0.95.
+    """
+
+    def __init__(self, levels: Sequence[float], actual: Floats, weights: Weights) -> None:
+        self._levels, self._actual, self._weights = tuple(levels), actual, weights
+        self._share = metrics.crps_weights(levels)
+        self._means = np.zeros((4, len(levels), actual.shape[1]))
+
+    def add(self, quantiles: Fan, first: int, stop: int) -> Floats:
+        """Add the next windows, of which each call but the last gives a multiple of CHUNK.
+
+        quantiles : (N, H, Q) of cumulative log moves. Returns the CRPS of those windows, (n, H),
+        NaN like the actual.
+        """
+        levels, found = np.asarray(self._levels), np.empty((stop - first, self._actual.shape[1]))
+        for start in range(first, stop, CHUNK):
+            rows = slice(start, min(start + CHUNK, stop))
+            known = ~np.isnan(self._actual[rows])
+            fan, truth = quantiles[rows], np.where(known, self._actual[rows], 0.0)[..., None]
+            price = np.exp(fan)
+            loss = metrics.pinball(np.exp(truth) - price, levels)
+            found[start - first : rows.stop - first] = np.where(known, loss @ self._share, np.nan)
+            weights, each = self._weights[rows], (loss, truth <= fan, truth < fan, price)
+            for mean, values in zip(self._means, each, strict=True):
+                mean += np.einsum("nh,nhq->qh", weights, values)
+        return found
+
+    def steps(self) -> FanSteps:
+        """Return the levels pooled over all windows."""
+        return FanSteps(self._levels, *self._weights.means(self._means))
+
+
+def level_scores(fan: FanSteps, columns: Mapping[int, int]) -> tuple[LevelScore, ...]:
+    """Score every level at the chosen steps at which anything has happened.
+
+    columns : step -> the column that holds it.
+    """
+    return tuple(
+        LevelScore(step, float(level), float(fan.pinball[q, column]), float(below))
+        for step, column in columns.items()
+        for q, level in enumerate(fan.levels)
+        if not np.isnan(below := fan.below[q, column])
+    )
+
+
+def step_bands(fan: FanSteps) -> tuple[StepBand, ...]:
+    """Return every central band at every step, widest first."""
+    return tuple(
+        StepBand(
+            nominal,
+            floats_or_none(fan.below[high] - fan.strictly_below[low]),
+            floats_or_none(fan.price[high] - fan.price[low]),
+        )
+        for nominal, low, high in central_bands(fan.levels)
+    )
+
 
 BINS = 10
 _TEST = "Pearson chi-squared"
 _CHUNK = 4096  # windows at a time, so that memory stays flat
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class PitHistogram:
-    """The histogram at one step.
+    """PIT histogram at one step.
 
     edges : of the 10 bins, from 0 to 1. shares : of the actuals in each bin, pooled; they
     add up to 1, and each is 0.1 for a calibrated fan. n : observations (cutoff dates).
@@ -50,7 +156,7 @@ def pit_histogram(
     actual: Floats,
     pool: Pool,
 ) -> PitHistogram | None:
-    """The histogram of a fan at one step; None for a point forecast, or before anything happened.
+    """Return the PIT histogram at one step; None for a point forecast or before any outcome.
 
     actual : (N,) at that step, NaN where it has not happened; the pool is of the same windows.
     """
@@ -78,7 +184,7 @@ def pit_histogram(
 
 
 def bin_masses(fan: Floats, levels: Sequence[float], actual: Floats, edges: Floats) -> Floats:
-    """How the mass 1 of each window divides among the bins; (N, Q), (N,) and (B + 1,) to (N, B).
+    """Divide the mass 1 of each window among the bins; (N, Q), (N,) and (B + 1,) to (N, B).
 
     The non-randomised form of Czado, Gneiting & Held (2009, equation 2), with the levels below and
     above the actual as its P(x - 1) and P(x).
@@ -93,7 +199,7 @@ def bin_masses(fan: Floats, levels: Sequence[float], actual: Floats, edges: Floa
 
 
 def _possible_levels(fan: Floats, levels: Floats, actual: Floats) -> tuple[Floats, Floats]:
-    """The lowest and the highest level that the actual can have, (N,) each; mostly the same."""
+    """Return the lowest and the highest level that the actual can have, (N,) each."""
     strictly = (fan < actual[:, None]).sum(axis=1)
     at_most = (fan <= actual[:, None]).sum(axis=1)
     padded = np.concatenate([[0.0], levels, [1.0]])
@@ -109,7 +215,7 @@ def _possible_levels(fan: Floats, levels: Floats, actual: Floats) -> tuple[Float
 
 
 def _flat(masses: Floats, pool: Pool) -> SignificanceTest:
-    """Test the summed masses of the bins, (BINS,), of the pool's windows."""
+    """Test whether the summed masses of the bins, (BINS,), are equal."""
     n = pool.n_units
     why = None
     if n < pool.size:
@@ -131,9 +237,9 @@ LOOSEST = 0.05  # two standard errors beyond which a coverage says nothing
 
 @dataclass(frozen=True)
 class Band:
-    """One central band at one step.
+    """Scores of one central band at one step.
 
-    nominal : the share that it promises to hold. coverage : the share that it held, pooled.
+    nominal : the nominal coverage. coverage : the share of actuals inside, pooled.
     standard_error : as of Diebold and Mariano's test; for one series at least the binomial error of
         the nominal share on windows that do not overlap, which also stands in where every window
         was held, or none. None where all windows overlap.
@@ -169,7 +275,7 @@ def bands(
     found = []
     for nominal, below, above in central_bands(forecast.levels):
         low, high = (forecast.quantiles[known, column, level] for level in (below, above))
-        held = inside(low, high, actual)  # (N,)
+        held = metrics.inside(low, high, actual)  # (N,)
         series = pool.series(held)
         coverage, error = float(series.mean()), _standard_error(series, nominal, pool)
         off, loose = abs(coverage - nominal), 2.0 * (error or 0.0)
@@ -181,7 +287,7 @@ def bands(
                 coverage=coverage,
                 standard_error=error,
                 good=None if few else off <= max(TOLERANCE, loose) + 1e-12,
-                width=float(pool.mean(width(low, high))),
+                width=pool.mean(metrics.width(low, high)),
                 n_dates=pool.n_units,
                 test=_test(held[pool.apart], pool.keep(pool.apart), nominal),
             )
@@ -190,7 +296,7 @@ def bands(
 
 
 def _standard_error(held: NDArray[np.float64], nominal: float, pool: Pool) -> float | None:
-    """The standard error of a coverage; held : (U,) share of each observation."""
+    """Return the standard error of a coverage; held : (U,) share of each observation."""
     if pool.n_independent < 2 or held.size <= pool.reach:
         return None
     error, _ = overlapping_error(held, pool.reach)

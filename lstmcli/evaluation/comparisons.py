@@ -1,22 +1,22 @@
-"""Which of two forecasts costs less, and is it more than luck? Tests and intervals between models.
+"""Tests and intervals of the difference in loss between models.
 
-The loss of whole paths decides, on the evidence: windows that start at five phases of the grid, so
-that no claim depends on where the first one starts.
+Tests use the loss of whole paths on windows that start at five phases of the grid, whichever phase
+a report shows, so that no claim depends on where the first window starts. Of phases that are not
+shown only the losses of whole paths and the forecasts of the reported steps are kept.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations, permutations
+from itertools import combinations, permutations, product
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.evaluation.backtest import Backtest
-from lstmcli.evaluation.levels import window_crps
-from lstmcli.evaluation.losses import Losses, PathScores, check_forecast
+from lstmcli.evaluation.backtest import OF_WINDOWS, Backtest
+from lstmcli.evaluation.losses import Losses, PathScores, check_forecast, window_crps
 from lstmcli.evaluation.metrics import skill, squared_error
 from lstmcli.evaluation.pooling import Codes, Pool, blocks, by_symbol, phases
 from lstmcli.evaluation.significance import (
@@ -25,10 +25,10 @@ from lstmcli.evaluation.significance import (
     SignificanceTest,
     bootstrap_skills,
     diebold_mariano,
-    hac_standard_error,
-    student_t_quantile,
+    joint_test,
     too_few,
 )
+from lstmcli.forecasting.forecast import join_forecasts
 
 SIGNIFICANT = 0.05
 Loss = Literal["squared", "crps"]
@@ -40,7 +40,7 @@ SkillIntervals = dict[tuple[Loss, str, str], Interval]
 
 @dataclass(frozen=True)
 class LossTest:
-    """Whether one model has less expected loss than another.
+    """Test of whether one model has less expected loss than another.
 
     skill : on RMSE or CRPS over the evidence, and `skills` in each of its phases. test :
     Diebold-Mariano over all phases, negative in favour of the model; its p counts independent
@@ -54,7 +54,7 @@ class LossTest:
 
     @property
     def claim(self) -> Literal["better", "worse"] | None:
-        """What the test allows to be said: nothing unless every phase has the same sign."""
+        """Claim that the test supports; None unless every phase has the same sign."""
         if self.test.p is None or self.test.p >= self.level:
             return None
         if all(each is not None and each > 0.0 for each in self.skills):
@@ -66,7 +66,7 @@ class LossTest:
 
 @dataclass(frozen=True)
 class PathLosses:
-    """The mean losses over whole paths of N complete windows, by model.
+    """Mean losses over whole paths of N complete windows, by model.
 
     squared, crps : (N,) in units of the last price (squared); `crps` holds the fans alone.
     symbol, cutoff, end, calendar : (N,) of each window, as in a `Backtest`.
@@ -106,11 +106,10 @@ class PathLosses:
 
 
 class Evidence:
-    """Windows that decide which model is better, and how they pool.
+    """Windows that tests between models rest on, and how they pool.
 
-    The losses of some models may be given later, and those of windows dropped when none are needed
-    any more. level : two-sided, of each chain of claims; 5 % over the number of models that a
-    screen judges.
+    Losses can be added model by model, and dropped when no longer needed. level : two-sided level
+    of each chain of claims, 5 % over the number of models that a screen judges.
     """
 
     def __init__(self, losses: PathLosses, level: float = SIGNIFICANT) -> None:
@@ -133,17 +132,17 @@ class Evidence:
         """Add one of the two losses of a model, (N,)."""
         self._windows[loss, name] = values
         # Of each observation, and the mean of each phase.
-        by_phase = [float(self.pool.keep(each).mean(values[each])) for each in self._phases]
+        by_phase = [self.pool.keep(each).mean(values[each]) for each in self._phases]
         self._means[loss, name] = self.pool.series(values), by_phase
 
     def drop(self, name: str) -> None:
-        """Drop the losses of a model's windows; tests between models need them no more."""
+        """Drop the losses of a model's windows, which tests between models do not need."""
         for loss in LOSSES:
             self._windows.pop((loss, name), None)
 
     @cached_property
     def own_windows(self) -> list[int]:
-        """The independent windows of each symbol."""
+        """Number of independent windows of each symbol."""
         assert self.pool.symbol is not None, "evidence knows its symbols"
         counted = np.flatnonzero(self.pool.unit >= 0)
         rows = counted[np.argsort(self.pool.symbol[counted], kind="stable")]
@@ -155,7 +154,7 @@ class Evidence:
         return {name: values for (own, name), values in self._windows.items() if own == loss}
 
     def knows(self, loss: Loss, *names: str) -> bool:
-        """Whether all of the models have the loss."""
+        """Return whether all of the models have the loss."""
         return all((loss, name) in self._means for name in names)
 
     def test(self, loss: Loss, name: str, other: str) -> LossTest:
@@ -199,7 +198,7 @@ class Pair:
 
 
 def whole_windows(backtest: Backtest) -> NDArray[np.bool_]:
-    """Rows whose windows are complete, (N,)."""
+    """Return which windows are complete, (N,)."""
     whole: NDArray[np.bool_] = np.all(~np.isnan(backtest.actual), axis=1)
     return whole
 
@@ -207,7 +206,7 @@ def whole_windows(backtest: Backtest) -> NDArray[np.bool_]:
 def path_losses(backtest: Backtest) -> PathLosses:
     """Reduce a backtest to the path losses of its whole windows.
 
-    Raises DataError when a forecast of something that happened is no usable number.
+    Raises DataError when a forecast with a known outcome is not a usable number.
     """
     squared, crps, whole = {}, {}, whole_windows(backtest)
     actual = backtest.actual[whole]
@@ -222,7 +221,7 @@ def path_losses(backtest: Backtest) -> PathLosses:
 def of_windows(
     backtest: Backtest, rows: NDArray[np.bool_], squared: dict[str, Floats], crps: dict[str, Floats]
 ) -> PathLosses:
-    """Return the losses of some windows, (N,), with what these are."""
+    """Return the losses of the chosen windows with their symbols and dates."""
     calendar = backtest.calendar
     return PathLosses(
         squared,
@@ -234,12 +233,56 @@ def of_windows(
     )
 
 
+@dataclass(frozen=True)
+class Phase:
+    """Windows that decide but are not shown: their path losses, and the reported steps alone."""
+
+    losses: PathLosses
+    steps: Backtest
+
+
+def phase_offsets(horizon: int) -> range:
+    """Return the offsets of the five grids of windows whose errors decide."""
+    return range(0, horizon, -(-horizon // 5))
+
+
+def reduce_phase(backtest: Backtest, steps: Sequence[int]) -> Phase:
+    """Reduce a backtest to what its tests need; its last step is always reported.
+
+    Raises DataError when a forecast with a known outcome is not a usable number.
+    """
+    return Phase(path_losses(backtest), backtest.at(reported_steps(backtest.steps, steps)))
+
+
+def reported_steps(steps: Sequence[int], asked: Sequence[int]) -> tuple[int, ...]:
+    """Return those of the steps that are requested, and the last."""
+    *before, last = steps
+    return (*(step for step in before if step in asked), last)
+
+
+def with_phases(backtest: Backtest, phases: Sequence[Phase]) -> Backtest:
+    """Append the windows of further phases to a backtest of the reported steps."""
+    parts = [each for each in (backtest, *(one.steps for one in phases)) if len(each.cutoff)]
+    count = sum(len(each.cutoff) for each in parts)
+    return replace(
+        backtest,
+        **{name: np.concatenate([getattr(each, name) for each in parts]) for name in OF_WINDOWS},
+        forecasts={
+            name: join_forecasts((each.forecasts[name] for each in parts), count)
+            for name in backtest.forecasts  # which may hold one model alone
+        },
+        calendar=None
+        if backtest.calendar is None
+        else np.concatenate([each.calendar for each in parts if each.calendar is not None]),
+    )
+
+
 def _skill(loss: Loss, ours: float, theirs: float) -> float | None:
     return skill(math.sqrt(ours), math.sqrt(theirs)) if loss == "squared" else skill(ours, theirs)
 
 
 class Shown:
-    """The mean losses of the windows shown, by observation in time, one model after another."""
+    """Mean losses of the windows shown, by observation in time."""
 
     def __init__(self, backtest: Backtest) -> None:
         self.some: NDArray[np.bool_] = np.any(~np.isnan(backtest.actual), axis=1)
@@ -253,7 +296,7 @@ class Shown:
                 self._series[loss][name] = self._pool.series(values[self.some])
 
     def skill_intervals(self, generator: np.random.Generator) -> SkillIntervals:
-        """The 95 % block-bootstrap interval of the skill of every model against every other."""
+        """Return 95 % block-bootstrap intervals of the skill of each model against each other."""
         block = 1 if self._pool.reach == 1 else 2 * self._pool.reach
         found: SkillIntervals = {}
         for loss, series in self._series.items():
@@ -278,43 +321,27 @@ def pairwise(
 
     paths : scores by model, to compute the skills from.
     """
-    rivals = [name for name in paths if name not in networks]
-    pairs = [*combinations(networks, 2), *((name, other) for name in networks for other in rivals)]
-    return tuple(
-        _pair(name, other, loss, paths, evidence, intervals.get((loss, name, other)))
-        for name, other in pairs
-        for loss in LOSSES
-        if loss == "squared" or evidence.knows("crps", name, other)
-    )
-
-
-def _pair(
-    name: str,
-    other: str,
-    loss: Loss,
-    paths: Mapping[str, PathScores],
-    evidence: Evidence,
-    interval: Interval | None,
-) -> Pair:
-    ours, theirs = (
-        paths[each].rmse if loss == "squared" else paths[each].crps for each in (name, other)
-    )
-    return Pair(name, other, loss, skill(ours, theirs), interval, evidence.test(loss, name, other))
-
-
-_RESAMPLES = 2000
-_SLICE = 200  # resamples at a time, so that memory stays flat
-_SEED = 0  # the same forecasts give the same p-values
-_NORMAL = 1.959963984540054  # 97.5 % quantile of the standard normal
+    rivals, found = [name for name in paths if name not in networks], []
+    for name, other in [*combinations(networks, 2), *product(networks, rivals)]:
+        for loss in LOSSES:
+            if evidence.knows(loss, name, other):
+                ours, theirs = (
+                    paths[each].rmse if loss == "squared" else paths[each].crps
+                    for each in (name, other)
+                )
+                interval = intervals.get((loss, name, other))
+                test = evidence.test(loss, name, other)
+                found.append(Pair(name, other, loss, skill(ours, theirs), interval, test))
+    return tuple(found)
 
 
 @dataclass(frozen=True)
 class SymbolTest:
-    """How the loss of one symbol's windows compares with a rival's.
+    """Test of one symbol's loss against a rival model's.
 
     gain : mean of the rival's loss less the model's; in units of the last price, squared for the
-    squared error. p : one-sided, small where the model is better, adjusted for all symbols asked.
-    None where there is nothing to test; then `why` says the reason. n : the symbol's own windows
+    squared error. p : one-sided, small where the model is better, adjusted for the number of
+    symbols. None where there is no test; `why` gives the reason. n : the symbol's own windows
     that are independent.
     """
 
@@ -325,81 +352,16 @@ class SymbolTest:
 
 
 def symbol_tests(evidence: Evidence, loss: Loss, name: str, rival: str) -> dict[str, SymbolTest]:
-    """Test every symbol at once; nothing for a single symbol, or without both losses."""
+    """Test all symbols jointly; empty for a single symbol, or without both losses."""
     known = evidence.losses(loss)
     if len(evidence.symbols) < 2 or name == rival or not {name, rival} <= set(known):
         return {}
-    pool = evidence.pool
-    gains = pool.by_symbol(known[rival] - known[name])  # (U, S)
-    means, errors = _statistics(gains, pool.reach)
-    counts = evidence.own_windows
-    # Of a new listing's few windows the error is known too poorly: it would win by luck.
-    errors[np.array(counts) < MIN_WINDOWS] = np.nan
-    largest = _largest(gains, means, errors, pool.reach)
+    pool, counts = evidence.pool, evidence.own_windows
+    # The error of a new listing's few windows is known too poorly: it would win by chance.
+    enough = np.array(counts) >= MIN_WINDOWS
+    gains, ps = joint_test(pool.by_symbol(known[rival] - known[name]), pool.reach, enough)
     found = {}
-    for s, (symbol, n) in enumerate(zip(evidence.symbols, counts, strict=True)):
-        gain = None if np.isnan(means[s]) else float(means[s])
-        if errors[s] > 0.0:
-            beyond = int(np.count_nonzero(largest >= means[s] / errors[s]))
-            found[symbol] = SymbolTest(gain, (1 + beyond) / (1 + largest.size), n)
-        else:
-            found[symbol] = SymbolTest(
-                gain, None, n, too_few(n, MIN_WINDOWS) if n < MIN_WINDOWS else "no variation"
-            )
+    for symbol, n, gain, p in zip(evidence.symbols, counts, gains, ps, strict=True):
+        few = too_few(n, MIN_WINDOWS) if n < MIN_WINDOWS else "no variation"
+        found[symbol] = SymbolTest(gain, p, n, few if p is None else None)
     return found
-
-
-def _statistics(
-    gains: NDArray[np.float64], reach: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean gain of each symbol and its standard error, (S,) each."""
-    means, errors = np.full((2, gains.shape[1]), np.nan)
-    for s, own in enumerate(gains.T):
-        own = own[~np.isnan(own)]
-        if own.size:
-            means[s] = own.mean()
-            # Twice the reach: Bartlett's weights would lose a third of the variance.
-            errors[s] = hac_standard_error(own, 2 * (reach - 1)) or np.nan
-    return means, errors
-
-
-def _resamples(n: int, block: int) -> Iterator[NDArray[np.float64]]:
-    """Yield how often each of n observations is drawn, in circular blocks, (b, n) of B in all."""
-    starts = np.random.default_rng(_SEED).integers(0, n, size=(_RESAMPLES, math.ceil(n / block)))
-    for first in range(0, _RESAMPLES, _SLICE):
-        some = starts[first : first + _SLICE, :, None]
-        rows = (some + np.arange(block)).reshape(len(some), -1)[:, :n] % n
-        rows += n * np.arange(len(some))[:, None]
-        times = np.bincount(rows.ravel(), minlength=len(some) * n)
-        yield times.reshape(len(some), n).astype(np.float64)
-
-
-def _largest(
-    gains: NDArray[np.float64],
-    means: NDArray[np.float64],
-    errors: NDArray[np.float64],
-    reach: int,
-) -> NDArray[np.float64]:
-    """The largest statistic of any symbol in each resample, were no model better, (B,).
-
-    Few blocks spread too little, so the statistics are widened as Student's t is against the
-    normal.
-    """
-    tested = errors > 0.0
-    if not tested.any():
-        return np.zeros(0)
-    known = ~np.isnan(gains[:, tested])
-    centred = np.where(known, gains[:, tested] - means[tested], 0.0)
-    n, block = len(gains), 1 if reach == 1 else 2 * reach
-    drawn = math.ceil(n / block)
-    largest, all_known, weights = [], bool(known.all()), known.astype(np.float64)
-    for times in _resamples(n, block):
-        sums = times @ centred
-        count = np.full(sums.shape, float(n)) if all_known else times @ weights
-        resampled = np.divide(sums, count, out=np.zeros(count.shape), where=count > 0)
-        largest.append((resampled / errors[tested]).max(axis=1))
-    wider = student_t_quantile(0.95, max(1, drawn - 1)) / _NORMAL
-    wider *= math.sqrt(drawn / max(1.0, drawn - 1.0))
-    if reach > 1:  # blocks of two reaches see five sixths of the variance of overlapping windows
-        wider *= math.sqrt(6.0 / 5.0)
-    return np.concatenate(largest) * wider

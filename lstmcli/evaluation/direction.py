@@ -2,7 +2,7 @@
 
 A move of exactly zero is unchanged: neither up nor down, left out of every rate and test here, and
 counted apart. A forecast of exactly zero makes no call, and misses where the price moves; a model
-that never makes one has no accuracy.
+without calls has no accuracy.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from lstmcli.forecasting.forecast import Forecast
 
 @dataclass(frozen=True)
 class TwoWay:
-    """How often the direction of the move up to one step was right.
+    """Direction accuracy of the move up to one step.
 
     accuracy, balanced_accuracy : over all windows, pooled; None where undefined (`why`).
     always, always_accuracy : the best constant answer over these cutoffs, and how often it holds.
@@ -79,7 +79,7 @@ def two_way(
     moved = ~np.isnan(actual) & (actual != 0.0)
     pool = pool.keep(moved)
     up, rises, falls = (each[moved] for each in (actual > 0.0, predicted > 0.0, predicted < 0.0))
-    del predicted, actual  # which are long
+    del predicted, actual  # frees memory
     hit = np.where(up, rises, falls)
     why = _no_call(hit.size, bool((rises | falls).any()), n_unchanged)
     chosen = np.ones(hit.size, dtype=np.bool_) if proves is None else proves[moved]
@@ -116,7 +116,7 @@ def two_way(
 def probability_below(
     quantiles: NDArray[np.float64], levels: tuple[float, ...], value: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The probability that a fan gives to moves below a value; linear between its quantiles.
+    """Return the probability of a move below a value; linear between quantiles.
 
     Beyond the outermost quantiles it stays at the outermost level, so that a fan of 0.025 to 0.975
     never claims more than 97.5 %.
@@ -158,7 +158,7 @@ def _best_constant(
 def _balanced(hit: NDArray[np.bool_], up: NDArray[np.bool_], pool: Pool) -> float | None:
     if up.all() or not up.any():
         return None
-    shares = [float(pool.mean(hit & kind)) / float(pool.mean(kind)) for kind in (up, ~up)]
+    shares = [pool.mean(hit & kind) / pool.mean(kind) for kind in (up, ~up)]
     return sum(shares) / 2.0
 
 
@@ -168,7 +168,7 @@ _CHUNK = 4096  # windows at a time, so that memory stays flat
 
 @dataclass(frozen=True)
 class ChanceBin:
-    """Chances within a tenth: their mean, the share that rose, and how many windows they are."""
+    """Probabilities within one tenth: their mean, the share that rose, the number of windows."""
 
     mean: float | None
     rose: float | None
@@ -177,7 +177,7 @@ class ChanceBin:
 
 @dataclass(frozen=True)
 class Chances:
-    """The chances of a rise at one step.
+    """Scores of the probabilities of a rise at one step.
 
     mean : of the chances. base_rate : share of rises in training rows; None where the model does
     not know it. rose : the share that rose.
@@ -204,7 +204,7 @@ def chances(
     pool: Pool,
     base_rate: float | None,
 ) -> Chances | None:
-    """Score the chances of a rise that a fan gives; None for a point forecast, or without outcome.
+    """Score the probabilities of a rise; None for a point forecast or before any outcome.
 
     actual : (N,) log moves at that step, NaN where they have not happened; the pool is of the same
         windows.
@@ -219,13 +219,13 @@ def chances(
         fan = forecast.quantiles[rows[some], forecast.column(step), :]
         chance[some] = 1.0 - probability_below(fan, forecast.levels, np.zeros(len(fan)))
     rose, pool = (actual[moved] > 0.0).astype(np.float64), pool.keep(moved)
-    brier = float(pool.mean((chance - rose) ** 2))
-    base = None if base_rate is None else float(pool.mean((base_rate - rose) ** 2))
+    brier = pool.mean((chance - rose) ** 2)
+    base = None if base_rate is None else pool.mean((base_rate - rose) ** 2)
     return Chances(
         step=step,
-        mean=float(pool.mean(chance)),
+        mean=pool.mean(chance),
         base_rate=base_rate,
-        rose=float(pool.mean(rose)),
+        rose=pool.mean(rose),
         brier=brier,
         brier_base=base,
         skill=skill(brier, base),

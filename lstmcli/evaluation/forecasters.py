@@ -1,4 +1,4 @@
-"""Networks and baselines over the same cutoffs: what train and evaluate have in common."""
+"""Networks and baselines over the same cutoffs, for `train` and `evaluate`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ from lstmcli.evaluation.backtest import (
     run_backtest,
     turn_of,
 )
+from lstmcli.evaluation.comparisons import Phase
 from lstmcli.evaluation.direction import rise_counts
 from lstmcli.evaluation.metrics import mase_scale
-from lstmcli.evaluation.phases import Phase
 from lstmcli.evaluation.scores import Scores, score
 from lstmcli.evaluation.trend import Tails, Thresholds, fit_tails, fit_thresholds, scaled_moves
 from lstmcli.forecasting import baselines
@@ -43,9 +43,9 @@ _BLOCKS_SEED = 0
 
 @dataclass(frozen=True)
 class Fitted:
-    """Models and baselines as they were fitted by a date, to forecast until the next such date.
+    """Models and baselines fitted by a date, which forecast until the next refit.
 
-    models, trend : the networks, and what each learned of trends, by name.
+    models, trend : the networks, and the trend figures of each, by name.
     rows : by symbol, the rows that baselines are fitted on.
     since : the first cutoff date that it serves.
     """
@@ -58,7 +58,7 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Yardsticks:
-    """Figures of training rows that forecasts are scored by.
+    """Figures from training rows that scores need.
 
     mase_scales : by symbol, `metrics.mase_scale` of its training prices. thresholds : by model, of
     the trends that it calls. base_rates : by step, the share of rises; empty where not known.
@@ -72,7 +72,7 @@ class Yardsticks:
 
 
 def check_baselines(asked: Sequence[str]) -> None:
-    """Raise UsageError for a further baseline that there is not."""
+    """Raise UsageError for an unknown further baseline."""
     unknown = set(asked) - set(EXTRA_BASELINES)
     if unknown:
         raise UsageError(
@@ -84,7 +84,7 @@ def check_baselines(asked: Sequence[str]) -> None:
 
 
 def check_moves(series: Series, fit_rows: int, horizon: int) -> None:
-    """Raise DataError where no fan can be learned from the first `fit_rows` rows, nor judged.
+    """Raise DataError where the first `fit_rows` rows move too little to learn a fan from.
 
     Rows before the first change of price say nothing of how far it moves. The others must be as
     many as `scaled_climatology` needs, or all but its start where there are too few for it.
@@ -154,7 +154,7 @@ def score_backtest(
     further: Sequence[Phase] = (),
     n_judged: int | None = None,
 ) -> Scores:
-    """Score a backtest with what was learned of trends on training rows.
+    """Score a backtest with the trend figures of the training rows.
 
     A refit learns thresholds of its own; what counts as a crash or a spike, and the scale of MASE,
     stay those of the first fit, so that one score has one meaning. longer : the scores of the same
@@ -172,7 +172,7 @@ def score_backtest(
         thresholds=found.thresholds,
         tails=None
         if known is None or len(known["crash"]) < horizon
-        else Tails(_first(known["crash"], horizon), _first(known["spike"], horizon)),
+        else Tails(*(np.array(known[kind][:horizon]) for kind in ("crash", "spike"))),
         base_rates=found.base_rates,
         generator=np.random.default_rng(_BLOCKS_SEED),
         longer=longer,
@@ -190,7 +190,7 @@ def yardsticks(
     fitted: Sequence[Fitted],
     flat_band: float,
 ) -> Yardsticks:
-    """Return what the windows of a backtest are scored by; base rates are those of `model`."""
+    """Return the figures that scores of a backtest need; base rates are those of `model`."""
     return Yardsticks(
         mase_scales={
             each.symbol: mase_scale(np.exp(each.log_prices[: fitted[0].rows[each.symbol].stop]))
@@ -203,7 +203,7 @@ def yardsticks(
 
 
 def since_of(fitted: Sequence[Fitted]) -> list[np.datetime64]:
-    """Return from when on each serves."""
+    """Return the first cutoff date of each fit."""
     return [each.since for each in fitted]
 
 
@@ -227,8 +227,7 @@ def thresholds_by_window(result: Backtest, fitted: Sequence[Fitted]) -> dict[str
 def learn_trend(
     model: "TrainedModel", series: Sequence[Series], splits: "Sequence[Split]"
 ) -> dict[str, list[float]]:
-    """Fit, by step, the thresholds of a call, the bounds of a crash and a spike, and how often
-    prices rise.
+    """Fit trend thresholds, crash and spike bounds and the share of rises, by step.
 
     Training cutoffs alone are used, for the thresholds evenly thinned, and only those whose whole
     horizon lies in training rows.
@@ -282,10 +281,6 @@ def _network(model: "TrainedModel", own: Sequence[Series], horizon: int) -> Fore
     return forecaster
 
 
-def _first(values: Sequence[float], horizon: int) -> NDArray[np.float64]:
-    return np.asarray(values[:horizon], dtype=np.float64)
-
-
 EXTRA_BASELINES = ("gjr_garch",)
 _SEASON = {"1mo": 12}
 
@@ -307,19 +302,27 @@ def baseline_forecasters(
     each such choice serves. `extra` may name `gjr_garch`, which takes some 25 ms a cutoff.
     steps : those of 1..horizon that are kept, all unless given.
     """
+
+    def plain(baseline: Callable[..., Forecast], **options: Any) -> Forecaster:
+        return one_by_one(lambda each, at: baseline(each.log_prices, at, horizon, **options))
+
     forecasters = {
-        "naive": one_by_one(lambda each, at: baselines.naive(each.log_prices, at, horizon)),
+        "naive": plain(baselines.naive),
         "drift": in_turn([_on_rows(baselines.drift, rows, horizon) for rows in fitted], since),
     }
     if interval in _SEASON:
-        forecasters["seasonal_naive"] = one_by_one(
-            lambda each, at: baselines.seasonal_naive(
-                each.log_prices, at, horizon, period=_SEASON[interval]
-            )
-        )
+        period = _SEASON[interval]
+        forecasters["seasonal_naive"] = plain(baselines.seasonal_naive, period=period)
     if levels:
-        forecasters |= _cones(horizon, levels)
-    if all(_long_enough(rows, series, horizon) for rows in fitted):
+        forecasters["gaussian_cone"] = plain(baselines.gaussian_cone, levels=levels)
+        forecasters["ewma_cone"] = plain(baselines.ewma_cone, levels=levels)
+    if all(
+        baselines.climatology_fits(
+            each.log_prices[rows[each.symbol].start :], horizon, fit_rows=len(rows[each.symbol])
+        )
+        for rows in fitted
+        for each in series
+    ):
         # For point models too: no point forecast from past prices alone is harder to beat than
         # its median.
         climatology = partial(
@@ -329,14 +332,8 @@ def baseline_forecasters(
             [_on_rows(climatology, rows, horizon) for rows in fitted], since
         )
     if "gjr_garch" in extra:
-        forecasters["gjr_garch"] = one_by_one(
-            lambda each, at: gjr_garch(
-                each.log_prices, at, horizon, levels=levels or DEFAULT_LEVELS
-            )
-        )
-    forecasters["always_up"] = one_by_one(
-        lambda each, at: baselines.always_up(each.log_prices, at, horizon)
-    )
+        forecasters["gjr_garch"] = plain(gjr_garch, levels=levels or DEFAULT_LEVELS)
+    forecasters["always_up"] = plain(baselines.always_up)
     if steps is None:
         return forecasters
     return {name: _at_steps(each, steps) for name, each in forecasters.items()}
@@ -347,30 +344,10 @@ def _at_steps(forecaster: Forecaster, steps: Sequence[int]) -> Forecaster:
     return one_by_one(lambda each, at: compact(forecaster([each], [at])).at(steps))
 
 
-def _cones(horizon: int, levels: Sequence[float]) -> dict[str, Forecaster]:
-    return {
-        "gaussian_cone": one_by_one(
-            lambda each, at: baselines.gaussian_cone(each.log_prices, at, horizon, levels=levels)
-        ),
-        "ewma_cone": one_by_one(
-            lambda each, at: baselines.ewma_cone(each.log_prices, at, horizon, levels=levels)
-        ),
-    }
-
-
-def _long_enough(fitted: Mapping[str, range], series: Sequence[Series], horizon: int) -> bool:
-    """Whether the rows fitted on allow a climatology of every symbol."""
-    spans = [(each.log_prices, fitted[each.symbol]) for each in series]
-    return all(
-        baselines.climatology_fits(prices[rows.start :], horizon, fit_rows=len(rows))
-        for prices, rows in spans
-    )
-
-
 def _on_rows(
     baseline: Callable[..., Forecast], rows: Mapping[str, range], horizon: int
 ) -> Forecaster:
-    """Fit a baseline on some rows of each symbol; it sees none before them."""
+    """Fit a baseline on some rows of each symbol; it gets no earlier rows."""
 
     def forecast_one(each: Series, at: Rows) -> Forecast:
         first, stop = rows[each.symbol].start, rows[each.symbol].stop

@@ -1,7 +1,7 @@
-"""One model's errors on a backtest, reduced to what the scores need and no larger.
+"""One model's errors on a backtest, reduced to the means that scores need.
 
-The (N, H) errors live only while one model is reduced, so that memory does not grow with the number
-of models.
+The (N, H) errors exist only while one model is reduced, so memory does not grow with the number of
+models.
 """
 
 import math
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from lstmcli.errors import DataError
 from lstmcli.evaluation import metrics
 from lstmcli.evaluation.backtest import Backtest
-from lstmcli.evaluation.levels import CHUNK, FanSteps, FanSums, StepBand, step_bands
+from lstmcli.evaluation.bands import CHUNK, FanSteps, FanSums, StepBand, step_bands
 from lstmcli.evaluation.metrics import skill
-from lstmcli.evaluation.pooling import Means, by_group, float_or_none, mean_known
-from lstmcli.forecasting.forecast import Forecast
+from lstmcli.evaluation.pooling import by_group, float_or_none, floats_or_none, mean_known
+from lstmcli.forecasting.forecast import Fan, Forecast
 
 Floats = NDArray[np.float64]
 
@@ -49,53 +49,72 @@ class Losses:
     fan: FanSteps | None
 
     def pooled(self) -> "Losses":
-        """Return the same without those of each window, which are long."""
+        """Return the same without the losses of each window, to save memory."""
         return replace(self, squared=np.empty(0), crps=None)
 
 
 def losses(backtest: Backtest, name: str, scale: Floats) -> Losses:
-    """Reduce the errors of model `name`, whose forecasts `check_forecast` has found usable.
+    """Reduce the errors of model `name`; its forecasts must have passed `check_forecast`.
 
     scale : (N,) MASE scale over last price of each window, NaN where unknown.
     """
     forecast, actual, pool = backtest.forecasts[name], backtest.actual, backtest.pool()
     symbols, group = backtest.symbols
     count, horizon = actual.shape
-    fan = None if forecast.quantiles is None else FanSums(forecast.levels, actual, pool)
+    weights = pool.weights(~np.isnan(actual))
+    has_scale = ~np.isnan(scale)
+    of_scaled = weights if has_scale.all() else pool.weights(weights.known & has_scale[:, None])
+    fan = None if forecast.quantiles is None else FanSums(forecast.levels, actual, weights)
     windows = {each: np.full(count, np.nan) for each in ("squared", "absolute", "scaled", "crps")}
-    steps = {each: Means(pool, horizon) for each in windows}
+    steps = {each: np.zeros(horizon) for each in windows}
 
-    def add(name: str, rows: slice, errors: Floats) -> None:
+    def add(name: str, rows: slice, share: Floats, errors: Floats) -> None:
         windows[name][rows] = mean_known(errors, axis=1)
-        steps[name].add(rows, errors)
+        steps[name] += np.einsum("nh,nh->h", share, np.where(share > 0.0, errors, 0.0))
 
     every = CHUNK * max(1, _MOST // CHUNK // horizon)
     for first in range(0, count, every):  # so that memory stays flat
         rows = slice(first, min(first + every, count))
+        share = weights[rows]
         errors = metrics.absolute_error(forecast.median[rows], actual[rows])
-        add("absolute", rows, errors)
-        add("squared", rows, np.square(errors, out=errors))
+        add("absolute", rows, share, errors)
+        add("squared", rows, share, np.square(errors, out=errors))
         np.sqrt(errors, out=errors)  # gives back the same numbers
-        add("scaled", rows, np.divide(errors, scale[rows, None], out=errors))
+        np.divide(errors, scale[rows, None], out=errors)
+        add("scaled", rows, share if of_scaled is weights else of_scaled[rows], errors)
         if fan is not None and forecast.quantiles is not None:
-            add("crps", rows, fan.add(forecast.quantiles, first, rows.stop))
+            add("crps", rows, share, fan.add(forecast.quantiles, first, rows.stop))
     return Losses(
         squared=windows["squared"],
         crps=None if fan is None else windows["crps"],
-        path=np.array([float(pool.mean(each)) for each in windows.values()]),
+        path=np.array([pool.mean(each) for each in windows.values()]),
         symbols=np.column_stack([by_group(each, group, len(symbols)) for each in windows.values()]),
-        step_squared=steps["squared"].mean(),
-        step_absolute=steps["absolute"].mean(),
-        step_scaled=steps["scaled"].mean(),
-        step_crps=None if fan is None else steps["crps"].mean(),
+        step_squared=weights.means(steps["squared"]),
+        step_absolute=weights.means(steps["absolute"]),
+        step_scaled=of_scaled.means(steps["scaled"]),
+        step_crps=None if fan is None else weights.means(steps["crps"]),
         fan=None if fan is None else fan.steps(),
     )
 
 
-def check_forecast(name: str, forecast: Forecast, actual: Floats) -> None:
-    """Raise DataError when a forecast has another shape than what happened, or is no usable number.
+def window_crps(quantiles: Fan, levels: Sequence[float], actual: Floats) -> Floats:
+    """Return the mean CRPS of each window over its steps, (N,).
 
-    A NaN forecast would otherwise pass for something that has not happened yet.
+    quantiles : (N, H, Q). actual : (N, H).
+    """
+    at, share = np.asarray(levels, dtype=np.float64), metrics.crps_weights(levels)
+    found = np.empty(len(actual))
+    for first in range(0, len(actual), CHUNK):
+        rows = slice(first, first + CHUNK)
+        error = np.exp(actual[rows])[..., None] - np.exp(quantiles[rows])
+        found[rows] = (metrics.pinball(error, at) @ share).mean(axis=1)
+    return found
+
+
+def check_forecast(name: str, forecast: Forecast, actual: Floats) -> None:
+    """Raise DataError when a forecast has another shape than the outcome, or is not usable.
+
+    A NaN forecast would otherwise count as an outcome that is not known yet.
     """
     if forecast.median.shape != actual.shape:
         raise DataError(
@@ -158,7 +177,7 @@ class StepScores:
 
 
 def path_scores(reduced: Mapping[str, Losses], against: tuple[str, ...]) -> dict[str, PathScores]:
-    """Score every model over all windows of which anything has happened."""
+    """Score every model over all windows with any known outcome."""
     return _paths({name: each.path for name, each in reduced.items()}, against)
 
 
@@ -167,13 +186,13 @@ def step_scores(
 ) -> StepScores:
     """Score model `name` at every one of its H steps, pooled."""
     ours = reduced[name]
-    rmse = _numbers(np.sqrt(ours.step_squared))
-    crps = None if ours.step_crps is None else _numbers(ours.step_crps)
+    rmse = floats_or_none(np.sqrt(ours.step_squared))
+    crps = None if ours.step_crps is None else floats_or_none(ours.step_crps)
     return StepScores(
         step=list(steps),
         rmse=rmse,
-        mae=_numbers(ours.step_absolute),
-        mase=_numbers(ours.step_scaled),
+        mae=floats_or_none(ours.step_absolute),
+        mase=floats_or_none(ours.step_scaled),
         crps=crps,
         skill={
             other: _skills(rmse, np.sqrt(reduced[other].step_squared))
@@ -192,9 +211,9 @@ def step_scores(
 def symbol_scores(
     reduced: Mapping[str, Losses], against: tuple[str, ...], symbols: Sequence[str]
 ) -> dict[str, dict[str, PathScores]]:
-    """Score every model over the path of each symbol apart; nothing for a single symbol.
+    """Score every model over the path of each symbol; empty for a single symbol.
 
-    No symbol has two windows from one date. Returns by model, then by symbol in the order given.
+    Returns by model, then by symbol in the order given.
     """
     if len(symbols) < 2:
         return {name: {} for name in reduced}
@@ -211,7 +230,7 @@ def symbol_scores(
 def _paths(
     means: Mapping[str, NDArray[np.float64]], against: tuple[str, ...]
 ) -> dict[str, PathScores]:
-    """From the four means of `Losses.path`, by model, to the scores of all models."""
+    """Compute the scores of all models from the four means of `Losses.path`, by model."""
     squared, mae, mase, crps = (
         {name: float_or_none(each[k]) for name, each in means.items()} for k in range(4)
     )
@@ -240,8 +259,4 @@ def _root(value: float | None) -> float | None:
 
 
 def _skills(ours: list[float | None], theirs: NDArray[np.float64]) -> list[float | None]:
-    return [skill(mine, their) for mine, their in zip(ours, _numbers(theirs), strict=True)]
-
-
-def _numbers(values: NDArray[np.float64]) -> list[float | None]:
-    return [float_or_none(value) for value in values.tolist()]
+    return [skill(mine, their) for mine, their in zip(ours, floats_or_none(theirs), strict=True)]

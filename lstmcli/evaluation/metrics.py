@@ -1,4 +1,4 @@
-"""What one forecast costs, element by element, before any averaging.
+"""Losses element by element, before any averaging.
 
 All errors are in units of the last price (0.03 is 3 % of it), so that symbols and years can be
 averaged. Forecasts and actuals are cumulative log moves; a NaN actual has not happened yet and
@@ -17,22 +17,22 @@ _LEVEL_TOLERANCE = 1e-9
 
 
 def path_error(forecast: Floats, actual: Floats) -> Floats:
-    """exp(forecast) - exp(actual): forecast price minus actual price, over the last price."""
+    """Return exp(forecast) - exp(actual), the price error over the last price."""
     return np.exp(forecast) - np.exp(actual)
 
 
 def squared_error(forecast: Floats, actual: Floats) -> Floats:
-    """The square of the path error; `rmse` is the root of its pooled mean."""
+    """Return the square of the path error; `rmse` is the root of its pooled mean."""
     return path_error(forecast, actual) ** 2
 
 
 def absolute_error(forecast: Floats, actual: Floats) -> Floats:
-    """The size of the path error; `mae` is its pooled mean."""
+    """Return the absolute path error; `mae` is its pooled mean."""
     return np.abs(path_error(forecast, actual))
 
 
 def pinball(over: Floats, level: float | Floats) -> Floats:
-    """The quantile loss of Koenker & Bassett (1978), without the factor 2 that some apply.
+    """Return the quantile loss of Koenker & Bassett (1978), without a factor of 2.
 
     max(level * over, (level - 1) * over), where `over` is the actual price less the forecast one,
     exp(actual) - exp(forecast). At level 0.5 it is half the absolute error.
@@ -41,12 +41,12 @@ def pinball(over: Floats, level: float | Floats) -> Floats:
 
 
 def crps_weights(levels: Sequence[float]) -> Floats:
-    """What each level's pinball loss counts in the continuous ranked probability score, (Q,).
+    """Return the weight of each level's pinball loss in the CRPS, (Q,).
 
-    The score of Gneiting & Raftery (2007) in the quantile form of Laio & Tamea (2007), its integral
-    as a mean over the levels from 0.05 to 0.95: `crps` is twice their mean pinball loss. The outer
-    levels are left out, so that fans with other tails compare. A fan that is one point at symmetric
-    levels scores its absolute error. Raises ValueError without such levels.
+    The continuous ranked probability score of Gneiting & Raftery (2007) in the quantile form of
+    Laio & Tamea (2007): `crps` is twice the mean pinball loss of the levels from 0.05 to 0.95. The
+    outer levels are left out, so that fans with other tails compare. A fan that is one point at
+    symmetric levels scores its absolute error. Raises ValueError without such levels.
     """
     low, high = CRPS_LEVELS[0] - _LEVEL_TOLERANCE, CRPS_LEVELS[1] + _LEVEL_TOLERANCE
     inner = np.array([low <= level <= high for level in levels], dtype=np.float64)
@@ -55,21 +55,8 @@ def crps_weights(levels: Sequence[float]) -> Floats:
     return np.asarray(inner * (2.0 / inner.sum()))
 
 
-def central_bands(levels: Sequence[float]) -> tuple[tuple[float, int, int], ...]:
-    """The central bands that the levels hold, widest first, as (nominal, low, high) indices.
-
-    Levels 0.1 and 0.9 make the band of nominal coverage 0.8.
-    """
-    bands = []
-    for low, level in enumerate(levels):
-        for high in range(low + 1, len(levels)):
-            if abs(level + levels[high] - 1.0) < _LEVEL_TOLERANCE:
-                bands.append((round(float(levels[high] - level), 9), low, high))
-    return tuple(bands)
-
-
 def inside(low: Floats, high: Floats, actual: Floats) -> Floats:
-    """1 where low <= actual <= high, 0 where not, NaN where it has not happened.
+    """Return 1 where low <= actual <= high, 0 where not, NaN where it has not happened.
 
     `coverage` is the pooled mean.
     """
@@ -78,12 +65,12 @@ def inside(low: Floats, high: Floats, actual: Floats) -> Floats:
 
 
 def width(low: Floats, high: Floats) -> Floats:
-    """exp(high) - exp(low): the width of a band in units of the last price."""
+    """Return exp(high) - exp(low): the width of a band in units of the last price."""
     return np.exp(high) - np.exp(low)
 
 
 def mase_scale(prices: Floats) -> float | None:
-    """The mean absolute one-step change of the training prices, which MASE divides by.
+    """Return the mean absolute one-step change of training prices, the divisor of MASE.
 
     Hyndman & Koehler (2006), the in-sample error of the naive forecast, in price units; errors that
     are divided by it are in price units too. None where prices never change or are fewer than two.
@@ -95,10 +82,10 @@ def mase_scale(prices: Floats) -> float | None:
 
 
 def skill(score: float | None, baseline: float | None) -> float | None:
-    """1 - score / baseline: the share of the baseline's error that is saved.
+    """Return 1 - score / baseline, the relative reduction of the baseline's error.
 
-    Both are pooled means, so that this is a ratio of means. None where either is unknown, or where
-    the baseline is never wrong.
+    Both are pooled means, so this is a ratio of means. None where either is unknown, or where the
+    baseline has no error.
     """
     if score is None or baseline is None or not baseline > 0.0:
         return None

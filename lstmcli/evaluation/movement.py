@@ -1,4 +1,4 @@
-"""Does the forecast move at all, or does it copy the last price and call it a forecast?"""
+"""The size of predicted moves, and whether forecasts just copy the last price."""
 
 import math
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 FLAT_LINE = 0.05
 _CHUNK = 8192  # windows at a time
-_LUCK = 1.645  # the standard normal's 95 % quantile
+_CHANCE = 1.645  # the standard normal's 95 % quantile
 
 
 @dataclass(frozen=True)
 class Movement:
-    """How the predicted moves of all steps compare with the actual ones.
+    """Predicted moves of all steps compared with the actual ones.
 
     size : root mean square predicted move over root mean square actual move.
     spread : the same of the deviations from each symbol's mean at each step; near 0 for one answer
@@ -22,10 +22,9 @@ class Movement:
     with_last, with_next : correlation of the forecast log price with the last and with the actual
         one, within symbols and steps.
     of_moves : correlation of the predicted with the actual moves, within symbols and steps.
-    flat_line : size below 5 %: in effect the last price.
+    flat_line : size below 5 %, nearly the last price.
     copy : closer to the last price than to the next, as nearly every forecast of prices is, and
-        no sign that the moves know more: `of_moves` is undefined or within what luck gives in 95 %
-        of cases (1.645 / sqrt of the independent windows).
+        `of_moves` is undefined or not significant (below 1.645 / sqrt of independent windows).
     Each number None where it is undefined.
     """
 
@@ -90,12 +89,12 @@ def movement(
         with_next=with_next,
         of_moves=of_moves,
         flat_line=size is not None and size < FLAT_LINE,
-        copy=closer and (of_moves or 0.0) * math.sqrt(n_independent) < _LUCK,
+        copy=closer and (of_moves or 0.0) * math.sqrt(n_independent) < _CHANCE,
     )
 
 
 def _means(values: NDArray[np.float64], group: NDArray[Any]) -> NDArray[np.float64]:
-    """The mean of each group."""
+    """Return the mean of each group."""
     return np.bincount(group, weights=values) / np.maximum(np.bincount(group), 1)
 
 

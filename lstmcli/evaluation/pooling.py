@@ -1,8 +1,8 @@
-"""How losses of many symbols and overlapping windows become one number, and how many count.
+"""Pooling: the mean loss of many symbols and overlapping windows, and how many are independent.
 
-Symbols forecast on the same date are no independent evidence, so a loss is averaged over the
+Symbols forecast on the same date are not independent evidence, so a loss is averaged over the
 symbols of each observation in time first and over the observations after; every test runs on that
-series. NaN is what has not happened yet and is left out of every mean.
+series. NaN marks what has not happened yet and is left out of every mean.
 """
 
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 Codes = NDArray[np.integer[Any]]
-"""Small numbers that stand for something else; of 32 bits where there are many."""
+"""Integer codes; of 32 bits where there are many."""
 Values = NDArray[np.float64] | NDArray[np.bool_]
 Days = NDArray[Any]
-"""Dates, or their numbers of days, which take half the memory."""
+"""Dates, or days since 1970, which take half the memory."""
 
 
 @dataclass(frozen=True)
 class Pool:
-    """N windows, and how they pool into observations in time.
+    """N windows pooled into observations in time.
 
     Windows of one calendar pool by cutoff date. Where calendars differ they pool by block: a block
     is as long as the longest span in it (see `blocks`), and one that holds half of the symbols or
@@ -54,12 +54,12 @@ class Pool:
 
     @property
     def size(self) -> int:
-        """The number of windows, N."""
+        """Number of windows, N."""
         return self.cutoff.size
 
     @cached_property
     def unit(self) -> Codes:
-        """Which observation each window is part of, (N,), in the order of time; -1 for none."""
+        """Observation of each window, (N,), numbered in time order; -1 for no observation."""
         if self.block is None or not self.size:
             return self._dates[1]
         counted = self._held > 0 if self._is_thin else self._is_full
@@ -68,18 +68,18 @@ class Pool:
 
     @cached_property
     def _dates(self) -> tuple[Days, Codes, Days]:
-        """The cutoff dates, which of them each window has, and their windows' last end."""
+        """Distinct cutoff dates, the index of each window's date, the last end by date."""
         dates, group, last = _last_end(self.cutoff, self.end)
         return dates, group.astype(np.int32), last
 
     @cached_property
     def _held(self) -> NDArray[np.intp]:
-        """How many symbols each block holds."""
+        """Number of symbols in each block."""
         assert self.block is not None, "only where there are blocks"
         return np.bincount(self._with_symbol(self.block)[0])
 
     def _with_symbol(self, group: Codes) -> tuple[NDArray[np.int64], Codes]:
-        """The group of each pair of group and symbol that there is; which pair each window is."""
+        """Return the group of each (group, symbol) pair that occurs, and each window's pair."""
         assert self.symbol is not None, "blocks come with the symbols that they hold"
         count = int(self.symbol.max(initial=0)) + 1
         pairs, which = np.unique(group.astype(np.int64) * count + self.symbol, return_inverse=True)
@@ -87,23 +87,23 @@ class Pool:
 
     @cached_property
     def _is_full(self) -> NDArray[np.bool_]:
-        """Which blocks hold more than half of the symbols."""
+        """Blocks that hold more than half of the symbols, as a mask."""
         assert self.symbol is not None, "blocks hold symbols"
         return np.asarray(2 * self._held > np.unique(self.symbol).size)
 
     @property
     def _is_thin(self) -> bool:
-        """Whether no block does; then all of them pool, and none counts as independent."""
+        """Whether no block is full; then all blocks pool, and none is independent."""
         return not self._is_full.any()
 
     @cached_property
     def n_units(self) -> int:
-        """The number of observations, U: cutoff dates, or blocks that count."""
+        """Number of observations, U: cutoff dates, or blocks that count."""
         return int(self.unit.max(initial=-1)) + 1
 
     @cached_property
     def reach(self) -> int:
-        """The `h` of the design: how many observations one window reaches across, itself included.
+        """Number of observations that one window reaches across, itself included.
 
         For one series it equals ceil(step / step_size). Losses that far apart, or further, share no
         day. At least 1. The window of a date is the one that half of its symbols' end by: a share
@@ -126,7 +126,7 @@ class Pool:
 
     @cached_property
     def apart(self) -> NDArray[np.bool_]:
-        """The windows that count as independent, (N,): those that do not overlap in time.
+        """Mask of windows that do not overlap in time and count as independent, (N,).
 
         All symbols of a chosen date are chosen, and count as one.
         """
@@ -145,19 +145,19 @@ class Pool:
 
     @cached_property
     def n_independent(self) -> int:
-        """How many observations share no day with another."""
+        """Number of observations that share no day with another."""
         if self.block is None:
             return int(np.count_nonzero(self._is_apart))
         return 0 if not self.size or self._is_thin else self.n_units
 
     @property
     def _counted(self) -> slice | NDArray[np.bool_]:
-        """The windows that are part of an observation."""
+        """Mask of windows that are part of an observation."""
         return slice(None) if self.block is None else self.unit >= 0
 
     @cached_property
     def groups(self) -> tuple[Codes, Codes | None]:
-        """Which values average first: those of one observation; of blocks, each symbol's in it.
+        """Groups that average first: an observation, or a symbol within a block.
 
         Returns the group of each window, (N,), -1 for none; and the observation of each group, None
         where these are the same.
@@ -173,10 +173,8 @@ class Pool:
     def series(self, values: Values) -> NDArray[np.float64]:
         """Average over each symbol's windows in an observation, then over its symbols.
 
-        values : (N,) or (N, K), NaN where unknown. Returns (U,) or (U, K).
+        values : (N,), NaN where unknown. Returns (U,).
         """
-        if values.ndim == 2:
-            return np.column_stack([self.series(each) for each in values.T])
         (group, unit), counted = self.groups, self._counted
         count = self.n_units if unit is None else unit.size
         means = by_group(values[counted], group[counted], count)
@@ -191,12 +189,12 @@ class Pool:
         at += self.unit[counted] * np.int64(count)
         return by_group(values[counted], at, self.n_units * count).reshape(self.n_units, count)
 
-    def mean(self, values: Values) -> NDArray[np.float64]:
-        """Average `series` over the observations, () or (K,); NaN where nothing is known."""
-        return mean_known(self.series(values), axis=0)
+    def mean(self, values: Values) -> float:
+        """Average `series` over the observations; NaN where nothing is known."""
+        return float(mean_known(self.series(values), axis=0))
 
     def weights(self, known: NDArray[np.bool_]) -> "Weights":
-        """The weight of each value in its mean, for many means of values known alike.
+        """Return the weight of each value in its mean, for several means with the same mask.
 
         known : (N, K). Returns (N, K), 0 where not known: `mean` of such values is
         `(weights * values).sum(axis=0)`, as far as anything is known.
@@ -215,7 +213,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Weights:
-    """The weights of `Pool.weights`, (N, K), made as rows of them are asked for.
+    """The weights of `Pool.weights`, (N, K), made row by row on access.
 
     known : (N, K). group : (N,) which row of `shares` each window has. shares : (G, K), of which a
     weight is one part.
@@ -229,6 +227,10 @@ class Weights:
         """Return the weights of some windows."""
         known = self.known[rows]
         return np.divide(1.0, self.shares[self.group[rows]], out=np.zeros(known.shape), where=known)
+
+    def means(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return sums of weighted values, (..., K), with NaN where nothing is known."""
+        return np.where(self.known.any(axis=0), sums, np.nan)
 
 
 def blocks(
@@ -266,7 +268,7 @@ def blocks(
 def _spans(
     cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64]
 ) -> tuple[NDArray[np.datetime64], NDArray[np.timedelta64]]:
-    """One calendar's cutoff dates, and how long its windows or the way to the next cutoff are."""
+    """Return a calendar's cutoff dates, and the longer of window and gap to the next cutoff."""
     dates, _, last = _last_end(cutoff, end)
     lengths = last - dates
     if dates.size > 1:
@@ -277,7 +279,7 @@ def _spans(
 
 
 def phases(cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64], calendar: Codes) -> Codes:
-    """Number the chains of windows that do not overlap: each calendar's cutoffs taken in turn.
+    """Assign windows to chains that do not overlap: each calendar's cutoffs in turn.
 
     cutoff, end, calendar : (N,). Returns (N,) from 0 to one less than a window's reach.
     """
@@ -287,43 +289,6 @@ def phases(cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64], calendar
         pool = Pool(cutoff[own], end[own])
         found[own] = pool.unit % pool.reach
     return found
-
-
-class Means:
-    """The means of each observation of values that come some windows at a time.
-
-    They are those of all at once to the last digit, which hangs on the order of the sums.
-    """
-
-    def __init__(self, pool: Pool, columns: int) -> None:
-        self._pool, (self._group, self._unit) = pool, pool.groups
-        count = pool.n_units if self._unit is None else self._unit.size
-        self._sums, self._known = np.zeros((2, columns, count))
-
-    def add(self, rows: slice, values: Values) -> None:
-        """Add the values of some windows, (n, K), NaN where unknown."""
-        group = self._group[rows]
-        if self._unit is not None:
-            values, group = values[group >= 0], group[group >= 0]
-        units = np.arange(self._sums.shape[1], dtype=np.int32)
-        for own, sums, counts in zip(values.T, self._sums, self._known, strict=True):
-            known = ~np.isnan(own)
-            counts += np.bincount(group[known], minlength=units.size)
-            # Go on from the sums so far, in the order of the values.
-            all_groups = np.concatenate([units, group[known]])
-            sums[:] = np.bincount(all_groups, np.concatenate([sums, own[known]]), units.size)
-
-    def series(self) -> NDArray[np.float64]:
-        """Return the means, (U, K); NaN where nothing is known."""
-        # One row after another, as sums over them are taken.
-        means = np.ascontiguousarray(_ratio(self._sums, self._known).T)
-        if self._unit is None:
-            return means
-        return np.column_stack([by_group(each, self._unit, self._pool.n_units) for each in means.T])
-
-    def mean(self) -> NDArray[np.float64]:
-        """Average over the observations, (K,)."""
-        return mean_known(self.series(), axis=0)
 
 
 def by_group(values: Values, group: Codes, count: int) -> NDArray[np.float64]:
@@ -338,9 +303,9 @@ def by_group(values: Values, group: Codes, count: int) -> NDArray[np.float64]:
 def group_dates(
     dates: Days,
 ) -> tuple[Days, NDArray[np.intp]]:
-    """The distinct dates, ascending, and which of them each row has, (N,).
+    """Return the distinct dates, ascending, and the index of each row's date, (N,).
 
-    As np.unique says, without its sorting: days are whole numbers that lie close together.
+    Faster than np.unique, which sorts: days are integers within a small range.
     """
     if not dates.size or dates.dtype not in ("datetime64[D]", "int32"):
         return np.unique(dates, return_inverse=True)
@@ -356,7 +321,7 @@ def day_numbers(dates: Days) -> Codes:
 
 
 def by_symbol(symbol: NDArray[np.str_]) -> tuple[list[str], Codes]:
-    """The symbols in the order given, and which of them each row belongs to, (N,)."""
+    """Return the symbols in the order given, and the index of each row's symbol, (N,)."""
     # Rows of one symbol mostly follow one another: to sort them all takes far longer.
     starts = np.flatnonzero(np.append(True, symbol[1:] != symbol[:-1])[: symbol.size])
     numbers: dict[str, int] = {}
@@ -366,27 +331,32 @@ def by_symbol(symbol: NDArray[np.str_]) -> tuple[list[str], Codes]:
 
 
 def mean_known(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """Average over an axis without its NaNs; NaN where there is nothing else."""
+    """Average over an axis, ignoring NaN; NaN where all are NaN."""
     known = ~np.isnan(values)
     return _ratio(np.where(known, values, 0.0).sum(axis=axis), known.sum(axis=axis))
 
 
 def count_dates(cutoff: NDArray[np.datetime64]) -> int:
-    """The number of distinct cutoff dates."""
+    """Return the number of distinct cutoff dates."""
     return group_dates(cutoff)[0].size
 
 
 def float_or_none(value: NDArray[np.float64] | float) -> float | None:
-    """A plain float for the records, None in place of NaN."""
+    """Return a plain float, None in place of NaN."""
     number = float(value)
     return None if np.isnan(number) else number
 
 
+def floats_or_none(values: NDArray[np.float64]) -> list[float | None]:
+    """Return plain floats, None in place of NaN."""
+    return [float_or_none(value) for value in values.tolist()]
+
+
 def _last_end(cutoff: Days, end: Days) -> tuple[Days, NDArray[np.intp], Days]:
-    """The distinct cutoff dates, which of them each row has, and their windows' last end."""
+    """Return the distinct cutoff dates, the index of each row's date, the last end by date."""
     dates, group = group_dates(cutoff)
     last = dates.astype(end.dtype)
-    # As whole numbers, for which numpy is quick.
+    # As integers, which numpy handles faster.
     number = np.int32 if end.dtype == np.int32 else np.int64
     np.maximum.at(last.view(number), group, end.view(number))
     return dates, group, last

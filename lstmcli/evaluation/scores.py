@@ -1,7 +1,7 @@
-"""From a backtest to everything that a report says about it, as plain numbers.
+"""All scores of a backtest, as plain numbers.
 
-Errors are in units of the last price (0.03323 is 3.323 %), rates are shares of 1, and None stands
-where a figure is undefined. `dataclasses.asdict` of a `Scores` is ready for JSON. Means are taken
+Errors are in units of the last price (0.03323 is 3.323 %), rates are shares of 1, and None is
+an undefined figure. `dataclasses.asdict` of a `Scores` is ready for JSON. Means are taken
 over symbols at each cutoff date, then over dates; tests rest on windows of five phases of the grid.
 """
 
@@ -12,25 +12,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
-from lstmcli.evaluation import trend
 from lstmcli.evaluation.backtest import Backtest
-from lstmcli.evaluation.bands import Band, PitHistogram, bands, pit_histogram
+from lstmcli.evaluation.bands import (
+    Band,
+    LevelScore,
+    PitHistogram,
+    bands,
+    level_scores,
+    pit_histogram,
+)
 from lstmcli.evaluation.comparisons import (
+    LOSSES,
     SIGNIFICANT,
     Evidence,
     Loss,
     LossTest,
     Pair,
+    Phase,
     Shown,
     SkillIntervals,
     SymbolTest,
     of_windows,
     pairwise,
+    reported_steps,
     symbol_tests,
     whole_windows,
+    with_phases,
 )
 from lstmcli.evaluation.direction import Chances, chances
-from lstmcli.evaluation.levels import LevelScore, level_scores
 from lstmcli.evaluation.losses import (
     Losses,
     PathScores,
@@ -42,15 +51,14 @@ from lstmcli.evaluation.losses import (
     symbol_scores,
 )
 from lstmcli.evaluation.movement import Movement, movement
-from lstmcli.evaluation.phases import Phase, reported_steps, with_phases
 from lstmcli.evaluation.pooling import Pool, by_symbol, count_dates
 from lstmcli.evaluation.significance import Interval
-from lstmcli.evaluation.trend import DirectionScores, Tails, Thresholds, direction_scores
+from lstmcli.evaluation.trend import FLAT_BAND, DirectionScores, Tails, Thresholds, direction_scores
 
 
 @dataclass(frozen=True)
 class AtStep:
-    """The direction up to the step; of a fan each band, the PIT and the chances of a rise there."""
+    """Scores at one step: direction; for fans also bands, PIT and probabilities of a rise."""
 
     direction: DirectionScores
     bands: tuple[Band, ...]
@@ -69,7 +77,7 @@ def at_step(
     base_rate: float | None,
     proves: NDArray[np.bool_] | None = None,
 ) -> AtStep:
-    """Score model `name` at a step, on what has happened.
+    """Score model `name` at a step, on known outcomes.
 
     wide : all windows that prove something, for the fan; directions are those of the windows shown,
         of which `proves` are evidence, (N,), all unless given.
@@ -101,7 +109,7 @@ AGAINST = ("naive", "drift", "seasonal_naive", PAST_MOVES)
 
 @dataclass(frozen=True)
 class ModelScores:
-    """All about one model.
+    """All scores of one model.
 
     tests : by baseline, on the path's squared error over the evidence. crps_tests : on its CRPS,
         against every other fan.
@@ -132,7 +140,7 @@ class ModelScores:
 
 @dataclass(frozen=True)
 class CalendarCount:
-    """The windows of the symbols that share an exchange calendar."""
+    """Window counts of the symbols that share an exchange calendar."""
 
     symbols: tuple[str, ...]
     n_windows: int
@@ -173,7 +181,7 @@ def score(
     model: str,
     mase_scales: Mapping[str, float | None],
     networks: Sequence[str] = (),
-    flat_band: float = trend.FLAT_BAND,
+    flat_band: float = FLAT_BAND,
     thresholds: Mapping[str, Thresholds] | None = None,
     tails: Tails | None = None,
     base_rates: Sequence[float] = (),
@@ -196,12 +204,12 @@ def score(
     steps : steps to report directions and bands at; the horizon is always the last.
     against : names of baselines; those that the backtest does not hold are left out.
     generator : draws the blocks of the skills' intervals; without one there are none.
-    longer : the scores of the same windows over more steps; what they say of a single step stands.
+    longer : the scores of the same windows over more steps; those of single steps are reused.
     decides, further : the windows that tests rest on: (N,) which of the backtest's, all unless
         given, and others that are not shown, which bands rest on too.
-    in_training : (N,) windows of which a model knew the outcome: they enter no test and no band.
+    in_training : (N,) windows whose outcome a model was fitted on, left out of tests and bands.
     n_judged : how many models a screen judges, which share one level; the `networks` unless given.
-    Raises DataError when there is no `model`, or a forecast is no usable number.
+    Raises DataError when there is no `model`, or a forecast is not a usable number.
     """
     if model not in backtest.forecasts:
         raise DataError(
@@ -253,7 +261,10 @@ def score(
         )
         del own, sound, wide
         shown.add(name, reduced[name])
-        _add(evidence, name, reduced[name], rows, further)
+        for loss, values in zip(LOSSES, (reduced[name].squared, reduced[name].crps), strict=True):
+            if values is not None:
+                others = [getattr(each.losses, loss)[name] for each in further]
+                evidence.add(loss, name, np.concatenate([values[rows], *others]))
         reduced[name] = reduced[name].pooled()
         tests[name] = (
             symbol_tests(evidence, "squared", name, "naive"),
@@ -326,22 +337,6 @@ def _models(
     return found
 
 
-def _add(
-    evidence: Evidence,
-    name: str,
-    reduced: Losses,
-    rows: NDArray[np.bool_],
-    further: Sequence[Phase],
-) -> None:
-    """Add what one model loses on the windows that decide, those of further phases behind them."""
-    others = [each.losses for each in further]
-    squared = [reduced.squared[rows], *(each.squared[name] for each in others)]
-    evidence.add("squared", name, np.concatenate(squared))
-    if reduced.crps is not None:
-        crps = [reduced.crps[rows], *(each.crps[name] for each in others)]
-        evidence.add("crps", name, np.concatenate(crps))
-
-
 def _calendars(backtest: Backtest, some: NDArray[np.bool_]) -> tuple[CalendarCount, ...]:
     """Count the windows of each calendar where there are several.
 
@@ -370,7 +365,7 @@ def _intervals(
 
 
 def _at_steps(scores: Scores) -> dict[tuple[str, int], AtStep]:
-    """Return what the scores say of each model at each step alone."""
+    """Return the scores of each model at each single step."""
     return {
         (name, one.step): AtStep(
             one,

@@ -1,7 +1,7 @@
-"""Is the difference more than luck? The formal tests, each with its paper.
+"""The formal tests and intervals, each with its paper.
 
-Where a test has no answer (too few windows, a forecast that never changes) the record says why and
-holds no number.
+Where a test is undefined (too few windows, a forecast that never changes) the record gives the
+reason and no number. scipy.special takes 0.1 s to import, so only functions that need it import it.
 """
 
 import math
@@ -11,96 +11,35 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.evaluation.pooling import Pool, mean_known
+from lstmcli.evaluation.pooling import Pool, floats_or_none, mean_known
 
-_MAX_TERMS = 10_000
-_TINY = 1e-300
+Floats = NDArray[np.float64]
 
 
 def normal_sf(x: float) -> float:
-    """P(Z > x) for a standard normal Z."""
+    """Return P(Z > x) for a standard normal Z."""
     return 0.5 * math.erfc(x / math.sqrt(2.0))
 
 
 def student_t_two_sided(t: float, df: float) -> float:
-    """P(|T| > |t|) for Student's t with `df` degrees of freedom."""
-    if math.isinf(t):
-        return 0.0
-    # Abramowitz & Stegun (1964), 26.7.1. Of the two equal forms the one that loses no digits to
-    # cancellation is taken: near t = 0 the argument of the first rounds to one.
-    square = t * t
-    if square < df:
-        return 1.0 - beta_cdf(square / (df + square), 0.5, df / 2.0)
-    return beta_cdf(df / (df + square), df / 2.0, 0.5)
+    """Return P(|T| > |t|) for Student's t with `df` degrees of freedom."""
+    from scipy.special import stdtr
+
+    return float(2.0 * stdtr(df, -abs(t)))
 
 
 def student_t_quantile(confidence: float, df: float) -> float:
-    """The t that Student's t with `df` degrees of freedom stays within, in size, so often."""
-    x = beta_quantile(1.0 - confidence, df / 2.0, 0.5)  # Abramowitz & Stegun (1964), 26.7.1
-    return math.sqrt(df * (1.0 - x) / x)
+    """Return the t that |T| stays below with probability `confidence`."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(df, 0.5 + confidence / 2.0))
 
 
 def chi2_sf(x: float, df: int) -> float:
-    """P(X > x) for a chi-squared X with a whole number of degrees of freedom."""
-    half = x / 2.0
-    if half <= 0.0:
-        return 1.0
-    # Abramowitz & Stegun (1964), 26.4.4 and 26.4.5: a finite sum for whole degrees of freedom.
-    total = math.erfc(math.sqrt(half)) if df % 2 else math.exp(-half)
-    for k in range(3 if df % 2 else 4, df + 1, 2):
-        total += math.exp((k / 2.0 - 1.0) * math.log(half) - half - math.lgamma(k / 2.0))
-    return total
+    """Return P(X > x) for a chi-squared X with `df` degrees of freedom."""
+    from scipy.special import chdtrc
 
-
-def beta_cdf(x: float, a: float, b: float) -> float:
-    """The regularised incomplete beta function I_x(a, b)."""
-    if x <= 0.0:
-        return 0.0
-    if x >= 1.0:
-        return 1.0
-    log_front = (
-        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
-    )
-    # The continued fraction converges fast on this side only; the other is its mirror.
-    if x < (a + 1.0) / (a + b + 2.0):
-        return math.exp(log_front) * _beta_fraction(x, a, b) / a
-    return 1.0 - math.exp(log_front) * _beta_fraction(1.0 - x, b, a) / b
-
-
-def beta_quantile(level: float, a: float, b: float) -> float:
-    """The x at which I_x(a, b) equals `level`, by bisection."""
-    low, high = 0.0, 1.0
-    while high - low > 1e-15:
-        middle = 0.5 * (low + high)
-        if middle in (low, high):
-            break
-        if beta_cdf(middle, a, b) < level:
-            low = middle
-        else:
-            high = middle
-    return 0.5 * (low + high)
-
-
-def _beta_fraction(x: float, a: float, b: float) -> float:
-    # DLMF 8.17.22, evaluated by Lentz's algorithm as modified by Thompson & Barnett (1986).
-    c, d = 1.0, 1.0 / _away_from_zero(1.0 - (a + b) * x / (a + 1.0))
-    value = d
-    for m in range(1, _MAX_TERMS):
-        even = m * (b - m) * x / ((a + 2 * m - 1.0) * (a + 2 * m))
-        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1.0))
-        change = 1.0
-        for coefficient in (even, odd):
-            d = 1.0 / _away_from_zero(1.0 + coefficient * d)
-            c = _away_from_zero(1.0 + coefficient / c)
-            change = c * d
-            value *= change
-        if abs(change - 1.0) < 1e-16:
-            break
-    return value
-
-
-def _away_from_zero(x: float) -> float:
-    return x if abs(x) > _TINY else _TINY
+    return float(chdtrc(df, x))
 
 
 MIN_WINDOWS = 20
@@ -109,9 +48,9 @@ _MIN_BLOCKS = 10
 
 @dataclass(frozen=True)
 class Interval:
-    """A confidence interval from n independent windows (or dependent dates, where blocks are said).
+    """A confidence interval from n independent windows, or n dates for a block bootstrap.
 
-    low, high : None where undefined; then `why` says the reason.
+    low, high : None where undefined; `why` gives the reason.
     """
 
     low: float | None
@@ -122,21 +61,23 @@ class Interval:
 
 
 def clopper_pearson(hits: float, n: int, confidence: float = 0.95) -> Interval:
-    """The exact binomial interval of Clopper & Pearson (1934).
+    """Return the exact binomial interval of Clopper & Pearson (1934).
 
     hits : may lie between whole numbers where each window is the mean over several symbols; the
         beta form then holds it as Korn & Graubard (1998) do, every date counting as one trial.
     """
     if n < 1:
         return Interval(None, None, confidence, n, "there is no independent window")
+    from scipy.special import betaincinv
+
     tail = (1.0 - confidence) / 2.0
-    low = 0.0 if hits <= 0.0 else beta_quantile(tail, hits, n - hits + 1.0)
-    high = 1.0 if hits >= n else beta_quantile(1.0 - tail, hits + 1.0, n - hits)
+    low = 0.0 if hits <= 0.0 else float(betaincinv(hits, n - hits + 1.0, tail))
+    high = 1.0 if hits >= n else float(betaincinv(hits + 1.0, n - hits, 1.0 - tail))
     return Interval(low, high, confidence, n)
 
 
 def hac_standard_error(series: NDArray[np.float64], lag: int) -> float | None:
-    """The standard error of the mean of a dependent series, Newey & West (1987).
+    """Return the standard error of the mean of a dependent series, Newey & West (1987).
 
     Bartlett weights 1 - k / (lag + 1) on the autocovariances (each divided by n) up to `lag`, which
     keep the variance from going negative. None for fewer than two values.
@@ -152,13 +93,13 @@ def hac_standard_error(series: NDArray[np.float64], lag: int) -> float | None:
 
 
 def overlapping_error(series: NDArray[np.float64], h: int) -> tuple[float, str]:
-    """The standard error of the mean of windows that reach across h observations, and its kernel.
+    """Return the standard error of the mean of overlapping windows, and its kernel.
 
     The kernel is rectangular up to lag h - 1, beyond which windows share no day; where that
-    variance is not positive, Bartlett's weights 1 - k / h, which cannot fail so, take its place
+    variance is not positive, Bartlett's weights 1 - k / h are used instead
     (Newey & West 1987). With the small-sample factor of Harvey, Leybourne & Newbold (1997).
 
-    series : (D,) in the order of time, D > h.
+    series : (D,) in the order of time, D > h. h : observations that one window reaches across.
     """
     n = series.size
     gamma = autocovariances(series, h - 1)
@@ -171,7 +112,7 @@ def overlapping_error(series: NDArray[np.float64], h: int) -> tuple[float, str]:
 
 
 def autocovariances(series: NDArray[np.float64], lag: int) -> NDArray[np.float64]:
-    """Autocovariances at 0..lag, each a sum divided by the full n; returns (lag + 1,)."""
+    """Return the autocovariances at 0..lag, (lag + 1,), each a sum divided by the full n."""
     n = series.size
     centred = series - series.mean()
     return np.array([float(centred[k:] @ centred[: n - k]) / n for k in range(lag + 1)])
@@ -187,7 +128,7 @@ def bootstrap_skills(
     confidence: float = 0.95,
     n_resamples: int = 2000,
 ) -> dict[tuple[str, str], Interval]:
-    """The expanded percentile interval of each pair's skill, from blocks of consecutive dates.
+    """Return the expanded percentile interval of each pair's skill, from blocks of dates.
 
     Circular blocks of Politis & Romano (1992): `ceil(D / block)` of them, the same for every loss.
     The fewer blocks there are, the further out lie the percentiles, as in the expanded interval of
@@ -243,17 +184,83 @@ def _skill_interval(
     return Interval(float(low), float(high), confidence, n)
 
 
-Floats = NDArray[np.float64]
-ASYMPTOTIC = 100  # windows from which the normal is a guide
+_RESAMPLES = 2000
+_SLICE = 200  # resamples at a time, so that memory stays flat
+_NORMAL = 1.959963984540054  # 97.5 % quantile of the standard normal
+
+
+def joint_test(
+    gains: Floats, reach: int, tested: NDArray[np.bool_]
+) -> tuple[list[float | None], list[float | None]]:
+    """Test one-sided, jointly over S series, whether the mean of each is positive.
+
+    The p-value of a series is the share of resamples, in circular blocks and with all means zero,
+    in which any series has as large a statistic: it is adjusted for the number of series.
+
+    gains : (U, S) by observation, in the order of time; NaN where unknown. reach : observations
+        that one window reaches across. tested : (S,) the series with enough windows.
+    Returns means and p-values, S each; None where unknown, not tested or without variation.
+    """
+    means, errors = np.full((2, gains.shape[1]), np.nan)
+    for s, own in enumerate(gains.T):
+        own = own[~np.isnan(own)]
+        if own.size:
+            means[s] = own.mean()
+            # Twice the reach: Bartlett's weights would lose a third of the variance.
+            errors[s] = hac_standard_error(own, 2 * (reach - 1)) or np.nan
+    errors[~tested] = np.nan
+    largest = _largest_statistics(gains, means, errors, reach)
+    ps = [
+        (1 + int(np.count_nonzero(largest >= mean / error))) / (1 + largest.size)
+        if error > 0.0
+        else None
+        for mean, error in zip(means, errors, strict=True)
+    ]
+    return floats_or_none(means), ps
+
+
+def _largest_statistics(gains: Floats, means: Floats, errors: Floats, reach: int) -> Floats:
+    """Return the largest statistic of any series in each resample with all means zero, (B,).
+
+    Few blocks spread too little, so the statistics are widened as Student's t is against the
+    normal.
+    """
+    used = errors > 0.0
+    if not used.any():
+        return np.zeros(0)
+    known = ~np.isnan(gains[:, used])
+    centred, weights = np.where(known, gains[:, used] - means[used], 0.0), known.astype(np.float64)
+    n, block = len(gains), 1 if reach == 1 else 2 * reach
+    drawn = math.ceil(n / block)
+    # A fixed seed: the same forecasts give the same p-values.
+    starts = np.random.default_rng(0).integers(0, n, size=(_RESAMPLES, drawn))
+    largest = []
+    for first in range(0, _RESAMPLES, _SLICE):
+        some = starts[first : first + _SLICE, :, None]
+        rows = (some + np.arange(block)).reshape(len(some), -1)[:, :n] % n
+        rows += n * np.arange(len(some))[:, None]
+        times = np.bincount(rows.ravel(), minlength=len(some) * n).reshape(-1, n).astype(float)
+        sums = times @ centred
+        count = np.full(sums.shape, n) if known.all() else times @ weights
+        resampled = np.divide(sums, count, out=np.zeros(count.shape), where=count > 0)
+        largest.append((resampled / errors[used]).max(axis=1))
+    wider = student_t_quantile(0.95, max(1, drawn - 1)) / _NORMAL
+    wider *= math.sqrt(drawn / max(1.0, drawn - 1.0))
+    if reach > 1:  # blocks of two reaches see five sixths of the variance of overlapping windows
+        wider *= math.sqrt(6.0 / 5.0)
+    return np.concatenate(largest) * wider
+
+
+ASYMPTOTIC = 100  # windows from which the normal approximation is used
 _PERMUTATIONS = 4999
 _ROWS = 256  # of a square table at a time
 
 
 @dataclass(frozen=True)
 class SignificanceTest:
-    """What a test found.
+    """The result of a test.
 
-    statistic, p : None where undefined; then `why` says the reason.
+    statistic, p : None where undefined; `why` gives the reason.
     n : the independent observations that the test counts, never symbols times dates.
     note : a departure from the textbook form that was needed here, or None.
     """
@@ -328,7 +335,7 @@ def direction_test(
 def _permutation(name: str, x: Floats, y: Floats) -> SignificanceTest:
     """Permute the dates of y against those of x, (U, S) each, NaN where a symbol has no window.
 
-    Both are overwritten, since they are long.
+    Both are overwritten to save memory.
     """
     known = [~np.isnan(each) for each in (x, y)]
     for each, own in zip((x, y), known, strict=True):
@@ -369,8 +376,8 @@ def pesaran_timmermann(
     """Test one-sided that calls of direction are better than independent of what happened.
 
     Pesaran & Timmermann (1992), against the normal; (n,) windows of one series that do not
-    overlap. A constant answer cannot be told from luck by it, so the test is undefined there, and
-    below 20 windows, where the normal is no guide.
+    overlap. Undefined for a constant answer and below 20 windows, where the normal
+    approximation is poor.
     """
     name, n = "Pesaran-Timmermann", predicted_up.size
     why = _no_direction_test(predicted_up, actual_up, n)
@@ -398,8 +405,10 @@ def christoffersen_unconditional(hits: int, n: int, nominal: float) -> Significa
     name = "Christoffersen unconditional"
     if n < MIN_WINDOWS:
         return _undefined(name, n, too_few(n, MIN_WINDOWS))
-    found = _bernoulli_log_likelihood(hits, n, hits / n)
-    ratio = max(0.0, 2.0 * (found - _bernoulli_log_likelihood(hits, n, nominal)))
+    from scipy.special import xlog1py, xlogy
+
+    found, expected = (float(xlogy(hits, p) + xlog1py(n - hits, -p)) for p in (hits / n, nominal))
+    ratio = max(0.0, 2.0 * (found - expected))
     return SignificanceTest(name, ratio, chi2_sf(ratio, 1), n)
 
 
@@ -416,19 +425,13 @@ def _no_direction_test(
 
 
 def _varies(values: Floats) -> bool:
-    """Whether any symbol's values change from date to date, (U, S) with NaN for none."""
+    """Return whether any symbol's values change over dates, (U, S); NaN where unknown."""
     apart = values - mean_known(values, axis=0)
     return bool((np.abs(apart, out=apart) > 1e-9).any())
 
 
-def _bernoulli_log_likelihood(hits: int, n: int, p: float) -> float:
-    inside = hits * math.log(p) if hits else 0.0
-    outside = (n - hits) * math.log1p(-p) if hits < n else 0.0
-    return inside + outside
-
-
 def too_few(n: int, needed: int) -> str:
-    """Say why there is no test."""
+    """Return the reason for a missing test."""
     return f"too few windows for a test ({n}, at least {needed} are needed)"
 
 

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
-from lstmcli.evaluation import trend
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.direction import TwoWay, probability_below, two_way
 from lstmcli.evaluation.pooling import Pool
@@ -31,7 +30,7 @@ Classes = NDArray[np.int8]
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Where a scaled predicted move is called down (below `low`) or up (above `high`).
+    """Thresholds of scaled predicted moves: below `low` is down, above `high` is up.
 
     low, high : (H,), or (N, H) where they differ by window.
     """
@@ -42,7 +41,7 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Shares:
-    """How the calls, or the outcomes, of some windows divide; they add up to 1."""
+    """Shares of the calls, or of the outcomes, of some windows; they add up to 1."""
 
     down: float
     flat: float
@@ -51,7 +50,7 @@ class Shares:
 
 @dataclass(frozen=True)
 class ThreeWay:
-    """The three-way score of one step.
+    """Three-way score of one step.
 
     confusion : counts of windows, rows what happened, columns what was called, in the order down,
         flat, up.
@@ -112,7 +111,7 @@ def fit_thresholds(
 def actual_trend(
     actual: NDArray[np.float64], sigma: NDArray[np.float64], step: int, flat_band: float
 ) -> Classes:
-    """Class of each actual move, (N,): flat when |move| < flat_band * sigma * sqrt(step)."""
+    """Return the class of each move, (N,): flat if |move| < flat_band * sigma * sqrt(step)."""
     bound = flat_band * sigma * np.sqrt(step)
     moved = np.where(
         actual > 0.0, np.int8(UP), np.where(actual < 0.0, np.int8(DOWN), np.int8(FLAT))
@@ -127,9 +126,10 @@ def predicted_trend(
     flat_band: float,
     thresholds: Thresholds | None,
 ) -> Classes | None:
-    """Class that a forecast calls at a step, (N,); None for a point forecast without thresholds.
+    """Return the class that a forecast calls at a step, (N,), or None.
 
-    Of a fan the likeliest, and flat where up is as likely as down.
+    The likeliest class of a fan, and flat where up is as likely as down; None for a point forecast
+    without thresholds.
     """
     spread, column = sigma * np.sqrt(step), forecast.column(step)
     if forecast.quantiles is not None:
@@ -158,10 +158,10 @@ def three_way(predicted: Classes, actual: Classes, pool: Pool) -> ThreeWay | Non
     confusion = np.bincount(3 * actual + predicted, minlength=9).reshape(3, 3)
     happened = confusion.sum(axis=1)
     recall = np.diag(confusion)[happened > 0] / happened[happened > 0]
-    constant = [float(pool.mean(actual == kind)) for kind in range(3)]
+    constant = [pool.mean(actual == kind) for kind in range(3)]
     best = int(np.argmax(constant))
     return ThreeWay(
-        accuracy=float(pool.mean(predicted == actual)),
+        accuracy=pool.mean(predicted == actual),
         balanced_accuracy=float(recall.mean()),
         always=CLASSES[best],
         always_accuracy=constant[best],
@@ -174,7 +174,7 @@ def three_way(predicted: Classes, actual: Classes, pool: Pool) -> ThreeWay | Non
 
 
 def shares(classes: Classes) -> Shares:
-    """How at least one window's classes divide."""
+    """Return the share of each class in at least one window."""
     down, flat, up = (float(np.mean(classes == kind)) for kind in (DOWN, FLAT, UP))
     return Shares(down, flat, up)
 
@@ -192,7 +192,7 @@ class Tails:
 
 @dataclass(frozen=True)
 class TailWindows:
-    """The windows of one kind at one step, and what had been predicted for them.
+    """Crash or spike windows at one step, and what was predicted for them.
 
     bound : the scaled move beyond which a window is of this kind.
     n_windows : how many there were. n_independent : cutoff dates among them that do not overlap.
@@ -213,7 +213,7 @@ class TailWindows:
 
 
 def fit_tails(actual_scaled: NDArray[np.float64], tail: float = TAIL) -> Tails:
-    """The `tail` and `1 - tail` quantiles of the training rows' scaled moves, by step.
+    """Return the `tail` and `1 - tail` quantiles of scaled training moves, by step.
 
     actual_scaled : (M, H), NaN left out. Raises DataError when a step has none.
     """
@@ -234,7 +234,7 @@ def tail_windows(
     sigma: NDArray[np.float64],
     pool: Pool,
 ) -> TailWindows:
-    """Look up what was predicted where the market crashed or spiked; (N,) rows, all happened."""
+    """Return what was predicted where the market crashed or spiked; (N,) known outcomes."""
     limit = bound * sigma * np.sqrt(step)
     beyond = actual < limit if kind == "crash" else actual > limit
     some = bool(beyond.any())
@@ -253,7 +253,7 @@ def tail_windows(
 
 @dataclass(frozen=True)
 class DirectionScores:
-    """The direction of the move up to one step.
+    """Direction scores of the move up to one step.
 
     trend_from : what decides the three-way calls: the fan, thresholds, or the sign alone (then
         there is no three-way score, and crash and spike windows count calls of up and down).
@@ -286,9 +286,9 @@ def direction_scores(
     actual = backtest.actual[:, column]
     known = ~np.isnan(actual)
     pool = backtest.pool(column).keep(known)
-    called = trend.predicted_trend(forecast, backtest.sigma, step, flat_band, thresholds)
+    called = predicted_trend(forecast, backtest.sigma, step, flat_band, thresholds)
     calls = None if called is None else called[known]
-    happened = trend.actual_trend(actual[known], backtest.sigma[known], step, flat_band)
+    happened = actual_trend(actual[known], backtest.sigma[known], step, flat_band)
 
     def windows(kind: Literal["crash", "spike"]) -> TailWindows | None:
         if tails is None:
@@ -300,7 +300,7 @@ def direction_scores(
             step=step,
             actual=actual[known],
             predicted=predicted,
-            calls=(np.sign(predicted) + trend.FLAT).astype(np.int8) if calls is None else calls,
+            calls=(np.sign(predicted) + FLAT).astype(np.int8) if calls is None else calls,
             sigma=backtest.sigma[known],
             pool=pool,
         )
@@ -313,7 +313,7 @@ def direction_scores(
             pool,
             None if proves is None else proves[known],
         ),
-        three_way=None if calls is None else trend.three_way(calls, happened, pool),
+        three_way=None if calls is None else three_way(calls, happened, pool),
         trend_from="sign" if calls is None else "thresholds" if not forecast.levels else "fan",
         crash=windows("crash"),
         spike=windows("spike"),

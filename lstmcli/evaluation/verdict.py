@@ -1,4 +1,4 @@
-"""The whole backtest of one model in a few plain words, from fixed rules.
+"""The verdict on one model's backtest in plain sentences, from fixed rules.
 
 Claims come in two chains, each at half of 5 % one-sided: errors against naive, then against the
 hardest baseline, then symbol by symbol; the fan against past moves, then symbol by symbol. A link
@@ -23,7 +23,7 @@ _MOST_NAMES = 5
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a backtest proves of one model: a word, and a sentence on each thing that was asked."""
+    """Verdict on one model: a word, and a sentence for each question."""
 
     word: Word
     lines: tuple[str, ...]
@@ -64,12 +64,12 @@ def verdict(scores: Scores, model: str | None = None) -> Verdict:
 
 
 def percent(share: float) -> str:
-    """A share of 1 as a percentage with four significant digits: 0.03323 is "3.323 %"."""
+    """Format a share of 1 as a percentage with four significant digits: "3.323 %"."""
     return f"{100.0 * share:.4g} %"
 
 
 def p_value(p: float) -> str:
-    """A p-value with two significant digits: "p = 0.41", "p < 0.001"."""
+    """Format a p-value with two significant digits: "p = 0.41", "p < 0.001"."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
@@ -82,14 +82,14 @@ def _claim(own: ModelScores, rival: str) -> Literal["better", "worse"] | None:
 
 
 def _shown(test: LossTest, skill: float | None) -> Literal["better", "worse"] | None:
-    """Return what both the test of all phases and the windows shown say, if it can be seen."""
+    """Return the claim that both all phases and the windows shown support."""
     if skill is None or abs(skill) < _SAME or (skill > 0.0) != (test.claim == "better"):
         return None
     return test.claim
 
 
 def _errors(own: ModelScores, scores: Scores, first: str, hardest: str) -> str:
-    """Naive first; the hardest baseline in the same line."""
+    """Compare with naive first, then with the hardest baseline, in one line."""
     parts = [_against(own, first, claimed=True, named=False)]
     if hardest != first:
         harder = _against(own, hardest, claimed=_better(own, first))
@@ -102,7 +102,7 @@ def _errors(own: ModelScores, scores: Scores, first: str, hardest: str) -> str:
 
 
 def _against(own: ModelScores, rival: str, *, claimed: bool, named: bool = True) -> str:
-    """The difference in error, and how sure it is; `claimed` where a claim may be made."""
+    """Describe the difference in error and its p-value; `claimed` where a claim is allowed."""
     skill, test = own.path.skill[rival], own.tests[rival]
     if skill is None and own.path.rmse:
         return f"some error, where {_name(rival)} made none"
@@ -119,7 +119,7 @@ def _against(own: ModelScores, rival: str, *, claimed: bool, named: bool = True)
 
 
 def _why(test: LossTest) -> str:
-    """Why a difference is not claimed: its p, or phases that disagree."""
+    """Give the reason why a difference is not claimed: its p, or phases that disagree."""
     p = p_value(test.test.p or 0.0)
     if test.test.p is not None and test.test.p < test.level and test.claim is None:
         signs = [each is not None and each > 0.0 for each in test.skills]
@@ -153,7 +153,7 @@ def _symbols(tests: dict[str, SymbolTest], rival: str, level: float | None) -> l
 
 
 def _copy(own: ModelScores) -> list[str]:
-    """Whether it repeats the last price; never asked of a model that beats naive clearly."""
+    """Report a model that repeats the last price, unless it clearly beats naive."""
     found, skill = own.movement, own.path.skill.get("naive") or 0.0
     if skill > _HALF or ("naive" in own.tests and _better(own, "naive")):
         return []
@@ -192,7 +192,7 @@ def _direction(two_way: TwoWay) -> str:
 
 
 def _fan(own: ModelScores, scores: Scores) -> list[str]:
-    """One sentence on the whole fan against past moves."""
+    """Compare the whole fan with past moves in one sentence."""
     test, skill = own.crps_tests.get(PAST_MOVES), own.path.crps_skill.get(PAST_MOVES)
     if test is None or skill is None:
         return []
@@ -216,7 +216,7 @@ def _fan(own: ModelScores, scores: Scores) -> list[str]:
 
 
 def _bands(own: ModelScores) -> list[str]:
-    """One sentence on the 80 % band (or the widest) at the last step that can be judged."""
+    """Judge the 80 % band (or the widest) at the last step with enough windows."""
     if not own.bands:
         return []
     nominal = min((band.nominal for band in own.bands), key=lambda each: (abs(each - 0.8), -each))

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_PRIOR = 100.0  # independent windows at which half of the log factor is applied
+from lstmcli.forecasting.forecast import central_bands
+
+_PRIOR = 100.0  # independent windows at which half of the log factor is believed
 _DEGREE = 2  # of the polynomial in the log of the step
-_LARGEST = 10.0  # factor, and its inverse the smallest
-_SAME_LEVEL = 1e-9  # 1 - 0.975 is not 0.025 to the last bit
+_LARGEST = 10.0
 
 
 @dataclass(frozen=True)
@@ -49,15 +50,15 @@ def fit_calibration(
     middle = list(levels).index(0.5)
     factors = np.ones(quantiles.shape[1:])
     factors[:, middle] = 0.0
-    bands = _bands(levels)
+    bands = central_bands(levels)
     fitted = [
         _fit_band(_scores(quantiles, actual, low, middle, high), nominal, n_independent)
-        for low, high, nominal in bands
+        for nominal, low, high in bands
     ]
     for index, level in enumerate(levels):
         if index != middle and bands:
-            # A level without a counterpart takes the factor of the band that ends nearest to it.
-            apart = [abs(nominal / 2 - abs(level - 0.5)) for *_, nominal in bands]
+            # A level without a mirror image follows the band that ends nearest to it.
+            apart = [abs(nominal / 2 - abs(level - 0.5)) for nominal, *_ in bands]
             factors[:, index] = fitted[int(np.argmin(apart))]
     return Calibration(factors)
 
@@ -78,16 +79,6 @@ def calibrate(quantiles: NDArray[np.float64], calibration: Calibration) -> NDArr
     below = (median - quantiles[..., :middle])[..., ::-1] * factors[:steps, :middle][:, ::-1]
     lower = median - _outwards(below)
     return np.concatenate([lower[..., ::-1], median, median + _outwards(above)], axis=-1)
-
-
-def _bands(levels: Sequence[float]) -> list[tuple[int, int, float]]:
-    """Return pairs of levels around 0.5 by index, with the probability between them."""
-    return [
-        (low, high, levels[high] - levels[low])
-        for low in range(len(levels))
-        for high in range(low + 1, len(levels))
-        if abs(levels[low] + levels[high] - 1.0) < _SAME_LEVEL
-    ]
 
 
 def _scores(

@@ -6,12 +6,15 @@ The fans of many windows take memory. Fans that differ only in scale are stored 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+
+_SAME_LEVEL = 1e-9
 
 
 class Fan(Protocol):
@@ -111,6 +114,18 @@ class Forecast:
         fan = None if self.quantiles is None else _at(self.quantiles, columns)
         spread = None if self.spread is None else self.spread[:, columns]
         return Forecast(_at(self.median, columns), fan, self.levels, spread, tuple(steps))
+
+
+def central_bands(levels: Sequence[float]) -> tuple[tuple[float, int, int], ...]:
+    """Return the central bands that the levels form, widest first, as (nominal, low, high).
+
+    nominal : the coverage, 0.8 for levels 0.1 and 0.9. low, high : indices of the two levels.
+    """
+    return tuple(
+        (round(float(levels[high] - levels[low]), 9), low, high)
+        for low, high in combinations(range(len(levels)), 2)
+        if abs(levels[low] + levels[high] - 1.0) < _SAME_LEVEL
+    )
 
 
 def join_forecasts(parts: Iterable[Forecast], count: int) -> Forecast:

@@ -22,8 +22,7 @@ from lstmcli.errors import DataError, UsageError
 from lstmcli.evaluation import metrics
 from lstmcli.evaluation.backtest import calendars_of, choose_cutoffs, run_backtest
 from lstmcli.evaluation.forecasters import check_moves
-from lstmcli.evaluation.levels import window_crps
-from lstmcli.evaluation.losses import check_forecast
+from lstmcli.evaluation.losses import check_forecast, window_crps
 from lstmcli.evaluation.verdict import percent
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel, series_for

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.evaluation.losses import losses
-from lstmcli.forecasting.forecast import Forecast
+from lstmcli.forecasting.forecast import Forecast, central_bands
 from lstmcli.report.numbers import count
 from lstmcli.workflows.evaluate import EvaluateReport
 from lstmcli.workflows.predict import PredictReport
@@ -107,13 +107,11 @@ def bands_of(levels: Sequence[float], quantiles: Floats) -> tuple[Band, ...]:
 
     levels : Q probability levels. quantiles : (H, Q) of anything. Narrowest band first.
     """
-    found = []
-    for nominal in NOMINALS:
-        ends = [np.flatnonzero(np.isclose(levels, 0.5 + side * nominal / 2)) for side in (-1, 1)]
-        if all(end.size for end in ends):
-            low, high = (quantiles[:, int(end[0])] for end in ends)
-            found.append((nominal, low, high))
-    return tuple(found)
+    return tuple(
+        (nominal, quantiles[:, low], quantiles[:, high])
+        for nominal, low, high in reversed(central_bands(levels))
+        if nominal in NOMINALS
+    )
 
 
 def tick_sessions(history: int, horizon: int, most: int) -> list[int]:

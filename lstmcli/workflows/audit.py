@@ -1,7 +1,7 @@
-"""Audit: backtest, forecasts and training of a model, made again with other bars after a day.
+"""Audit: repeat backtest, forecasts and training of a model with other bars after a day.
 
-Nothing is scored for the reader and nothing kept. The true prices are read and used by a process of
-their own where the system allows it, so that no value cached from them can hide a leak.
+No scores are shown and nothing is saved. Where the system can fork, a separate process reads the
+true prices, so that no value cached from them can hide a leak.
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ UNSEEN = (
     "a series that was chosen because it did well later",
     "settings that were chosen by looking at the test span",
 )
-"""What no rewriting of prices can show."""
+"""Leaks that no rewriting of prices can show."""
 
 SHUFFLED = (
     "split.method shuffled leaks by design: its windows overlap between training, "
@@ -51,9 +51,9 @@ SHUFFLED = (
 
 @dataclass(frozen=True)
 class AuditReport:
-    """What was compared, and what came of it.
+    """The comparisons of an audit and their results.
 
-    fitted_cutoffs : how many of the windows lie in rows that a model was fitted on.
+    fitted_cutoffs : number of windows in rows that a model was fitted on.
     refits : by model, the settings of its short refits. comparisons : in the order of the stages.
     """
 
@@ -68,17 +68,17 @@ class AuditReport:
 
     @property
     def epochs(self) -> dict[str, int]:
-        """How many epochs each model's short refits may take."""
+        """Maximum number of epochs of each model's short refits."""
         return {name: settings.train.epochs for name, settings in self.refits.items()}
 
     @property
     def shuffled(self) -> tuple[str, ...]:
-        """The models whose recipe leaks by design."""
+        """Models whose recipe leaks by design."""
         return tuple(name for name, each in self.refits.items() if each.split.method == "shuffled")
 
     @property
     def is_clean(self) -> bool:
-        """Whether every comparison came out as it should."""
+        """Whether no comparison found a difference."""
         return is_clean(self.comparisons)
 
     def raise_if_leaking(self) -> None:
@@ -99,7 +99,7 @@ def audit(
     number_of_threads: int = 1,
     **asked: Any,
 ) -> AuditReport:
-    """Run on true prices and on prices that differ after a day, and compare to the last bit.
+    """Run on true prices and on prices that differ after a day, and compare bit by bit.
 
     `epochs` bounds those of a short refit, which has the recipe's own settings otherwise; the one
     that is compared with the kept model has all of them. `asked` are the options of `evaluate` that
@@ -107,7 +107,7 @@ def audit(
     do not give the same numbers twice.
     """
     asked |= dict(device=device, number_of_threads=number_of_threads)
-    # From the first tensor on: a fork that meets a pool of threads would wait for ever.
+    # Before the first tensor: a fork of a process with a thread pool would hang.
     with threads(number_of_threads), TemporaryDirectory(prefix="lstmcli-audit-") as folder:
         return _audit(source, models, epochs, choose_device(device), asked, Path(folder))
 
@@ -124,7 +124,7 @@ def _audit(
     bundles = {each: load_bundle(each.folder, device) for each in references}
     first_model, metadata = bundles[references[0]]
     settings = settings_for(source, first_model.settings)
-    # Copies are data that are named: the recipe's dates must be given to them.
+    # Copies are given as named data, so the recipe's dates must be passed explicitly.
     for end in ("start", "end"):
         asked[end] = asked.get(end) or getattr(settings.evaluate, end)
     loaded, failures = load_prices(

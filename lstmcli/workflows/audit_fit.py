@@ -1,8 +1,8 @@
-"""What the audit fits again: the kept model from its own training rows, with noise after them.
+"""Refits of an audit: the kept model from its own training rows, with noise after them.
 
-With all its epochs the fit must come to the kept weights: so they learned from no later row, and
-nor does training. Where the prices of then are gone or restated, a short fit on the prices given
-is compared with another one after which the bars differ.
+A refit with all epochs must give the kept weights, which proves that no later row was used. Where
+the training prices are gone or restated, two short fits are compared instead: on the prices given,
+and with other bars after the fitted rows.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -56,13 +56,13 @@ _COMPARED = 64  # windows a series, for that
 
 @dataclass(frozen=True)
 class Basis:
-    """On which prices a model is fitted again.
+    """The prices of a refit.
 
-    candidate : whose rows, up to the last one of then. why : where they are not those that it was
-    trained on, why not. validation, last : the last day before the validation rows (None without
-    such), and the last day that is fitted on, None where nothing can be.
-    failures : what cannot be fitted on. truth : where there is a `why`, the figures of a short fit
-    on the true prices.
+    candidate : index of the prices. why : the reason where they are not those of the training.
+    validation, last : the last day before the validation rows (None without such), and the last
+    fitted day, None where nothing can be fitted.
+    failures : series that cannot be fitted. truth : with a `why`, the figures of a short fit on
+    the true prices.
     """
 
     candidate: int
@@ -75,9 +75,9 @@ class Basis:
 
 @dataclass(frozen=True)
 class Kept:
-    """A kept model, and what it takes to fit it again.
+    """A kept model and the inputs of its refit.
 
-    candidates : the prices that it may have been trained on; the first are those given.
+    candidates : possible training prices; the first are those given.
     """
 
     reference: ModelRef
@@ -90,11 +90,11 @@ class Kept:
 
     @property
     def settings(self) -> Settings:
-        """The recipe of the kept model."""
+        """Recipe of the kept model."""
         return self.model.settings
 
     def rows_of_then(self, candidate: int) -> list[Prices]:
-        """Return the rows that it was trained and tested on; DataError where there are others."""
+        """Return the rows of its training and test; raise DataError where they differ."""
         known = {each.symbol: each for each in self.candidates[candidate]}
         rows = []
         for each in self.metadata.get("data", {}).get("symbols", ()):
@@ -110,7 +110,7 @@ class Kept:
         return rows
 
     def on_given_rows(self, settings: Settings) -> Settings:
-        """Return settings that fit on the rows up to the last fitted one, whatever came since."""
+        """Return settings that fit on rows up to the last fitted one, ignoring newer rows."""
         if settings.split.method == "shuffled":
             return settings
         last = np.datetime64(self.metadata["split"]["test_start"]) - 1
@@ -118,7 +118,7 @@ class Kept:
         return settings.model_copy(update={"split": split})
 
     def donor(self) -> Donor | None:
-        """Return the model that training started from; an LstmcliError where it is gone."""
+        """Return the model that training started from; raise LstmcliError where it is gone."""
         found = self.metadata.get("from")
         if found is None:
             return None
@@ -130,7 +130,7 @@ class Kept:
         return donor
 
     def plan(self, prices: Sequence[Prices], donor: Donor | None) -> Plan:
-        """Split as training did; an LstmcliError where a series is not suitable any more."""
+        """Split as training did; raise LstmcliError where a series is no longer suitable."""
         validates = (self.metadata.get("from") or {}).get("validation") != "none"
         plan, failures = plan_prices(prices, self.settings, (), validates=validates)
         if failures:
@@ -139,7 +139,7 @@ class Kept:
 
 
 def find_basis(kept: Kept) -> Basis:
-    """Find the prices that a model was trained on, or take those given. For true prices."""
+    """Find the training prices of a model, or use those given. For true prices."""
     reasons = []
     for number in range(len(kept.candidates)):
         try:
@@ -162,7 +162,7 @@ def find_basis(kept: Kept) -> Basis:
 def audit_fit(
     kept: Kept, basis: Basis, source: Source, folder: Path, *, forks: bool
 ) -> tuple[list[Comparison], list[str]]:
-    """Compare what is fitted while later bars are noise; return notes on what was not."""
+    """Compare fits while later bars are noise; return notes on what was not compared."""
     if basis.last is None:
         return [], [f"no fit of {kept.reference} was audited: {basis.why}"]
     prices = kept.candidates[0] if basis.why else kept.rows_of_then(basis.candidate)
@@ -191,7 +191,7 @@ def audit_fit(
 def _training(
     kept: Kept, settings: Settings, after: np.datetime64, one: list[Prices], other: list[Prices]
 ) -> list[Comparison]:
-    """Compare what training rows alone decide, whatever the validation rows are."""
+    """Compare the figures that depend on training rows alone."""
 
     def briefly(prices: Sequence[Prices]) -> list[Figures]:
         plan, _ = plan_prices(prices, settings, ())
@@ -203,7 +203,7 @@ def _training(
 def _compared(
     stage: Stage, after: np.datetime64, true: Sequence[Figures], make: Callable[[], list[Figures]]
 ) -> list[Comparison]:
-    """Compare what two fits have both, and where it differs, whether one of them repeats."""
+    """Compare the common figures of two fits; on a difference, check that one repeats."""
     made = make()
     found = compare(stage, after, *in_both(true, made))
     if not is_clean(found):
@@ -212,7 +212,7 @@ def _compared(
 
 
 def _briefly(kept: Kept, prices: Sequence[Prices], settings: Settings) -> list[Figures]:
-    """Fit a model of the kept one's kind; return what it keeps and how it came to that."""
+    """Run a short fit of the kept model's recipe; return its results and progress."""
     plan, _ = plan_prices(prices, settings, ())
     learned = learn(plan, settings, kept.device, prices[0].interval)
     return [each for some in _figures(kept, learned, plan) for each in some]
@@ -225,7 +225,7 @@ def _against_kept(
     read_true: Callable[[], list[Prices]],
     forks: bool,
 ) -> tuple[list[Comparison], list[str]]:
-    """Hold a whole refit, with noise after the fitted rows, against the kept model."""
+    """Compare a full refit, with noise after the fitted rows, with the kept model."""
     again, plan = _train_again(kept, noisy)
     recorded, progress = _figures(kept, again, plan)
     expected = list(_recorded(str(kept.reference), kept.model, kept.metadata))
@@ -233,7 +233,7 @@ def _against_kept(
     if is_clean(found := compare("kept", last, expected, recorded)):
         return [*found, *purges], []
 
-    # Which of the two has read later bars: the fit, or the kept model?
+    # Find out which of the two used later bars: the fit, or the kept model.
     def true_fit() -> tuple[list[Figures], list[Figures], float]:
         again, plan = _train_again(kept, read_true())
         return *_figures(kept, again, plan), _distance(kept.model, again.model, plan)
@@ -259,7 +259,7 @@ def _against_kept(
 
 
 def _train_again(kept: Kept, prices: Sequence[Prices]) -> tuple[Learned, Plan]:
-    """Train as the kept model was trained, with as many epochs as it came to."""
+    """Train as the kept model was trained, with the same number of epochs."""
     donor, done = kept.donor(), list[Epoch]()
     plan = kept.plan(prices, donor)
     allowed = kept.metadata["epochs"]["run"] if kept.metadata["stopped"] == "timeout" else np.inf
@@ -270,7 +270,7 @@ def _train_again(kept: Kept, prices: Sequence[Prices]) -> tuple[Learned, Plan]:
 
 
 def _figures(kept: Kept, learned: Learned, plan: Plan) -> tuple[list[Figures], list[Figures]]:
-    """Return what a version keeps, and how the fit came to it, epoch by epoch."""
+    """Return the figures that a version keeps, and those of each epoch."""
     name, history = str(kept.reference), learned.fit.history
     described = {
         **describe(learned.fit, plan, kept.device, 1, 0.0),
@@ -288,7 +288,7 @@ def _figures(kept: Kept, learned: Learned, plan: Plan) -> tuple[list[Figures], l
 
 
 def _recorded(name: str, model: TrainedModel, described: dict[str, Any]) -> Iterator[Figures]:
-    """Yield all that a version keeps of its training."""
+    """Yield the training figures that a version keeps."""
     split = described["split"]
     borders = [split.get("validation_start") or "NaT", split["test_start"]]
     yield Figures(name, "rows", "first day", np.array(borders, dtype="datetime64[D]"))
@@ -301,12 +301,12 @@ def _recorded(name: str, model: TrainedModel, described: dict[str, Any]) -> Iter
     if model.calibration is not None:
         yield Figures(name, "calibration", "factors", model.calibration.factors)
     yield numbers_of(name, "trend thresholds", described["trend"])
-    if described.get("lstmcli_version") == __version__:  # another may summarise otherwise
+    if described.get("lstmcli_version") == __version__:  # other versions may summarise differently
         yield numbers_of(name, "validation scores", described["validation"])
 
 
 def _from_training(name: str, done: Fit) -> Iterator[Figures]:
-    """Yield what training rows alone decide, whichever epoch validation chooses.
+    """Yield the figures that depend on training rows alone, not on the chosen epoch.
 
     An epoch is named with the learning rates so far: a `plateau` schedule takes them from
     validation.
@@ -328,10 +328,10 @@ def _scaler(name: str, model: TrainedModel) -> Iterator[Figures]:
 
 
 def _purges(kept: Kept, plan: Plan) -> tuple[list[Figures], list[Figures]]:
-    """Return which rows the last cutoffs may lie in, and which they lie in.
+    """Return the last rows allowed for cutoffs, and the last rows used.
 
-    Noise alone may not show a purge that is too short: a single step of a single window reaches
-    over the border, and training may never draw it.
+    Noise alone may not show a purge that is too short: one step of one window crosses the border,
+    and training may never draw it.
     """
     window, split = kept.settings.window, kept.settings.split
     purge = window.horizon if split.purge is None else split.purge
@@ -364,7 +364,7 @@ def _borders(plan: Plan) -> tuple[np.datetime64 | None, np.datetime64]:
 
 
 def _distance(one: TrainedModel, other: TrainedModel, plan: Plan) -> float:
-    """Return how far forecasts of two models are apart, see TOLERANCE."""
+    """Return the distance between the forecasts of two models, see TOLERANCE."""
     length = one.settings.window.context_length
     rows = [
         np.unique(np.linspace(length - 1, len(each) - 1, _COMPARED).astype(np.int64))
@@ -381,7 +381,7 @@ def _distance(one: TrainedModel, other: TrainedModel, plan: Plan) -> float:
 
 
 def _elsewhere(kept: Kept) -> str:
-    """Say in what another place than this one a model was trained; empty for the same."""
+    """Describe how the training environment differed from this one; empty if equal."""
     here = {
         "lstmcli_version": __version__,
         "torch_version": str(torch.__version__),

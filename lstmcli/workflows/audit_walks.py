@@ -1,7 +1,7 @@
-"""What the audit runs again: `evaluate` and `predict --as-of`, as the commands do, as figures.
+"""Repeated runs of an audit: `evaluate` and `predict --as-of`, as the commands run them.
 
-Each run is a function of the files that it reads. It is made once on the true prices and once for
-every way in which the bars after a day are replaced, and must then come to the same figures.
+A run is a function of the files that it reads. It runs once on the true prices and once for each
+way of replacing the bars after a day, and must give the same figures.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -49,7 +49,7 @@ _AHEAD = 3  # days that are predicted from
 
 @dataclass(frozen=True)
 class Schedule:
-    """Which runs there are, and after which days bars are replaced. Only dates decide it.
+    """The runs of an audit, and after which days bars are replaced. Depends on dates only.
 
     first : before every cutoff. days : of the whole backtest. middle : the last cutoff of the runs
     that compare calls and scores. scored : the last day that these scores reach, None where no bar
@@ -70,9 +70,9 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Truth:
-    """The figures of every run on the true prices, and what the whole backtest is about.
+    """The figures of every run on the true prices, and facts of the whole backtest.
 
-    lacking : by run, why it could not be made.
+    lacking : by run, the reason why it is missing.
     """
 
     schedule: Schedule
@@ -87,7 +87,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Trial:
-    """One run on copies in which a change replaced the bars after a day."""
+    """One run on copies with other bars after a day."""
 
     stage: Stage
     run: str
@@ -98,8 +98,8 @@ class Trial:
 class Walks:
     """The runs of an audit.
 
-    models : as their folders. refitted : the same with fewer epochs, for what is fitted on the
-    way. asked : the options of `evaluate`.
+    refitted : folders of the models with fewer epochs, for refits. asked : the options of
+    `evaluate`.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Walks:
         self._refitted, self._asked = list(refitted), dict(asked)
 
     def whole(self, source: Source) -> EvaluateReport:
-        """Repeat the backtest asked for."""
+        """Repeat the whole backtest."""
         return self._evaluate(source)
 
     def runs(self, schedule: Schedule) -> dict[str, Run]:
@@ -162,7 +162,7 @@ class Walks:
 
 
 def day_before(first: date | str) -> np.datetime64:
-    """Return the day before the first that may be a cutoff."""
+    """Return the day before the first possible cutoff."""
     return np.datetime64(str(first), "D") - np.timedelta64(1, "D")
 
 
@@ -180,7 +180,7 @@ def find_truth(walks: Walks, copies: Copies, first: np.datetime64) -> Truth:
         try:
             figures[name] = run(source)
         except (LstmcliError, IndexError, ValueError) as error:
-            # A fault that the other runs will name, as a purge so short that a refit lacks labels.
+            # Other runs report the cause, such as a purge so short that a refit lacks labels.
             lacking[name] = str(error)
     return Truth(
         schedule,
@@ -252,7 +252,7 @@ def trials(schedule: Schedule, made: Sequence[str]) -> Iterator[Trial]:
 def begin(walks: Walks, copies: Copies, first: np.datetime64) -> list[Figures]:
     """Repeat the backtest with noise after a day before every cutoff: the control.
 
-    It is the first run, so that what is cached here is noise and cannot pass for the truth.
+    It runs first, so that any cached value is noise and cannot hide a leak.
     """
     generator = np.random.default_rng(_SEED)
     report = walks.whole(copies.changed(first, lambda each: rewritten(each, first, generator)))
@@ -262,7 +262,7 @@ def begin(walks: Walks, copies: Copies, first: np.datetime64) -> list[Figures]:
 def audit_walks(
     walks: Walks, copies: Copies, control_figures: Sequence[Figures], truth: Truth
 ) -> list[Comparison]:
-    """Hold that noise is noticed, and compare every run with its figures on the true prices."""
+    """Check the control, and compare every run with its figures on the true prices."""
     networks = [str(each) for each in walks.models]
     kinds = {"prices": ["all"], "contexts": ["all"], "forecasts": networks}
     found = control(truth.schedule.first, truth.figures["whole"], control_figures, kinds)
@@ -284,7 +284,7 @@ def audit_walks(
 
 
 def whole_figures(report: EvaluateReport) -> Iterator[Figures]:
-    """Yield the bars as they were read, and all that is said before anything is scored."""
+    """Yield the bars as read, and all forecasts and thresholds."""
     features = report.recipes[0].window.features
     columns = (
         report.series[0].price,
@@ -307,7 +307,7 @@ def whole_figures(report: EvaluateReport) -> Iterator[Figures]:
 
 
 def call_figures(report: EvaluateReport) -> Iterator[Figures]:
-    """Yield what is forecast and called, which no outcome has a say in."""
+    """Yield forecasts and calls, which must not depend on outcomes."""
     yield from (each for each in backtest_figures(report.backtest) if each.kind != "dates")
     for name, scores in report.scores.models.items():
         called = {
@@ -319,7 +319,7 @@ def call_figures(report: EvaluateReport) -> Iterator[Figures]:
 
 
 def score_figures(report: EvaluateReport) -> Iterator[Figures]:
-    """Yield every score, by model and of all."""
+    """Yield every score, by model and overall."""
     scores = asdict(report.scores)
     for name, each in scores.pop("models").items():
         yield numbers_of(name, "scores", each)
@@ -327,7 +327,7 @@ def score_figures(report: EvaluateReport) -> Iterator[Figures]:
 
 
 def refit_figures(report: EvaluateReport) -> Iterator[Figures]:
-    """Yield what a refit was fitted on, and what is forecast after it."""
+    """Yield the rows of each refit, and the forecasts after it."""
     for each in report.refits:
         days = np.array([each.since, each.first, each.last], dtype="datetime64[D]")
         labels = ("first cutoff", "first row", "last row")
@@ -341,7 +341,7 @@ def refit_figures(report: EvaluateReport) -> Iterator[Figures]:
 def limited(
     folder: Path, models: Mapping[ModelRef, Any], epochs: int
 ) -> tuple[list[str], dict[str, Settings]]:
-    """Write the models again with fewer epochs for their refits; return their folders, settings."""
+    """Save the models with fewer epochs for refits; return their folders and settings."""
     folders, settings = [], {}
     for reference, (model, metadata) in models.items():
         train = model.settings.train
@@ -355,9 +355,9 @@ def limited(
 
 
 def _known_by(refits: Iterable[Figures]) -> Iterator[Comparison]:
-    """Hold that no refit has a row later than the first cutoff that it serves.
+    """Check that no refit has a row later than the first cutoff that it serves.
 
-    Noise alone may not show it: later rows that validate change nothing but the choice of an epoch.
+    Noise alone may not show it: later validation rows change only the choice of an epoch.
     """
     for each in refits:
         if each.kind == "rows":

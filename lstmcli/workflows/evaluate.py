@@ -14,6 +14,7 @@ from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, Failure, UsageError, raise_if_all_failed
 from lstmcli.evaluation.backtest import Backtest, Rows, choose_cutoffs, turn_of
+from lstmcli.evaluation.comparisons import Phase, phase_offsets, reduce_phase
 from lstmcli.evaluation.forecasters import (
     ALWAYS,
     Yardsticks,
@@ -25,7 +26,6 @@ from lstmcli.evaluation.forecasters import (
     thresholds_by_window,
     yardsticks,
 )
-from lstmcli.evaluation.phases import Phase, phase_offsets, reduce_phase
 from lstmcli.evaluation.scores import HEADLINE_STEPS, Scores
 from lstmcli.evaluation.trend import Thresholds
 from lstmcli.evaluation.verdict import verdict

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from lstmcli.evaluation.backtest import Forecaster, one_by_one, run_backtest
-from lstmcli.evaluation.levels import window_crps
+from lstmcli.evaluation.losses import window_crps
 from lstmcli.forecasting import baselines
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import series_for

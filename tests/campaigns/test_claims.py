@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from lstmcli.evaluation.backtest import Backtest
-from lstmcli.evaluation.phases import reduce_phase
+from lstmcli.evaluation.comparisons import reduce_phase
 from lstmcli.evaluation.scores import score
 from lstmcli.evaluation.verdict import verdict
 from lstmcli.forecasting.forecast import Forecast

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from lstmcli.evaluation.backtest import choose_cutoffs, one_by_one, run_backtest
-from lstmcli.evaluation.levels import window_crps
+from lstmcli.evaluation.losses import window_crps
 from lstmcli.evaluation.pooling import Pool
 from lstmcli.evaluation.significance import diebold_mariano, overlapping_error, student_t_quantile
 from lstmcli.forecasting import baselines

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from lstmcli.evaluation.levels import FanSums, level_scores, step_bands, window_crps
+from lstmcli.evaluation.bands import FanSums, level_scores, step_bands
+from lstmcli.evaluation.losses import window_crps
 from lstmcli.evaluation.metrics import absolute_error
 from lstmcli.evaluation.pooling import Pool
 
@@ -19,7 +20,7 @@ def pinball(quantile, actual, level):
 
 def reduce_fan(quantiles, levels, actual, pool):
     """The CRPS of each window and step, and the levels pooled."""
-    sums = FanSums(levels, actual, pool)
+    sums = FanSums(levels, actual, pool.weights(~np.isnan(actual)))
     return sums.add(quantiles, 0, len(actual)), sums.steps()
 
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from lstmcli.evaluation import metrics
 
-LEVELS = (0.025, *(round(0.05 * k, 2) for k in range(1, 20)), 0.975)
 move = st.floats(-0.5, 0.5)
 
 
@@ -40,14 +39,6 @@ def test_pinball_at_one_half_is_half_the_absolute_error():
     np.testing.assert_allclose(
         2 * metrics.pinball(over, 0.5), metrics.absolute_error(forecast, actual)
     )
-
-
-def test_central_bands_pair_symmetric_levels_widest_first():
-    bands = metrics.central_bands(LEVELS)
-    assert bands[0] == (0.95, 0, 20)
-    assert (0.8, 2, 18) in bands
-    assert len(bands) == 10
-    assert metrics.central_bands((0.1, 0.5)) == ()
 
 
 def test_inside_counts_the_edges():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmcli.forecasting.baselines import naive
-from lstmcli.forecasting.forecast import Forecast, ScaledFan, join_forecasts
+from lstmcli.forecasting.forecast import Forecast, ScaledFan, central_bands, join_forecasts
 
 QUANTILES = np.arange(2 * 5 * 3, dtype=np.float64).reshape(2, 5, 3)
 FAN = Forecast(QUANTILES[..., 1], QUANTILES, (0.1, 0.5, 0.9), QUANTILES[..., 0])
@@ -112,3 +112,11 @@ def test_some_rows_of_one_number_take_no_more_memory() -> None:
         assert some.median.shape == (3, 3)
         assert not any(some.median.strides)
         assert join_forecasts([made, some], 12).median.shape == (12, 3)
+
+
+def test_central_bands_pair_symmetric_levels_widest_first():
+    bands = central_bands((0.025, *(round(0.05 * k, 2) for k in range(1, 20)), 0.975))
+    assert bands[0] == (0.95, 0, 20)
+    assert (0.8, 2, 18) in bands
+    assert len(bands) == 10
+    assert central_bands((0.1, 0.5)) == ()
