@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
 from lstmcli.market.prices import Bars, Note, Noted
-from lstmcli.market.sessions import odd_days, tell_doubtful, tell_odd_days
+from lstmcli.market.sessions import note_doubtful, note_odd_days, odd_days
 
 TOLERANCE = 1e-4  # share of the price; smaller contradictions are rounding
 BAR = ("Open", "High", "Low", "Close")  # Close last: in a tie another one is the odd one
@@ -156,7 +156,7 @@ def usable_rows(bars: Bars, targets: Sequence[str], *, around: date | None, mend
     bad = ~np.all([_is_positive(bars, name) for name in targets], axis=0)
     wrong, notes, left_out = odd.pop("Close"), [], ()
     if mend and wrong.any() and not wrong.all():
-        notes, left_out = _tell_left_out(bars, wrong), tuple(bars.days[wrong].tolist())
+        notes, left_out = _note_left_out(bars, wrong), tuple(bars.days[wrong].tolist())
         bars, odd, bad = bars.keep(~wrong), _rows_of(odd, ~wrong), bad[~wrong]
         wrong = np.zeros_like(bad)
     kept, cut, more = _stretch(bars, bad | wrong, targets, around)
@@ -234,7 +234,7 @@ def _rows_of(odd: dict[str, Mask], kept: Mask) -> dict[str, Mask]:
     return {name: mask[kept] for name, mask in odd.items()}
 
 
-def _tell_left_out(bars: Bars, odd: Mask) -> list[str]:
+def _note_left_out(bars: Bars, odd: Mask) -> list[str]:
     rows = np.flatnonzero(odd).tolist()
     shown = "; ".join(f"{bars.days[row]}: {bar_text(bars.columns, row)}" for row in rows[:_SHOWN])
     more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
@@ -312,7 +312,7 @@ def count_equal_closes(close: NDArray[np.float64]) -> int:
     return close.size - (int(changes[-1]) + 1 if changes.size else 0)
 
 
-def tell_equal_closes(bars: Bars) -> list[str]:
+def note_equal_closes(bars: Bars) -> list[str]:
     """A note on a series that has stood still for long at its end."""
     count = count_equal_closes(bars.columns["Close"])
     if count < LONG_STILL:
@@ -323,12 +323,12 @@ def tell_equal_closes(bars: Bars) -> list[str]:
     ]
 
 
-def tell_gaps(bars: Bars, interval: str, strict: bool) -> list[str]:
+def note_gaps(bars: Bars, interval: str, strict: bool) -> list[str]:
     """Notes on missing sessions and bars without one; with `strict` they raise DataError."""
     odd = odd_days(bars.days, bars.symbol, interval, from_feed=bars.from_feed)
-    notes = tell_odd_days(odd)
+    notes = note_odd_days(odd)
     if interval not in ("1d", "1wk", "1mo"):
-        notes = _tell_long_gaps(bars.days)
+        notes = _note_long_gaps(bars.days)
     if notes and strict:
         raise DataError(
             "missing sessions" if odd.missing or not odd.extra.size else "bars without a session",
@@ -336,10 +336,10 @@ def tell_gaps(bars: Bars, interval: str, strict: bool) -> list[str]:
             why=" ".join(notes).rstrip("."),
             next_step="Mend the series or leave out --strict.",
         )
-    return notes + tell_doubtful(odd)
+    return notes + note_doubtful(odd)
 
 
-def _tell_long_gaps(days: NDArray[np.datetime64]) -> list[str]:
+def _note_long_gaps(days: NDArray[np.datetime64]) -> list[str]:
     """A note on gaps that are long for bars of any spacing."""
     gaps = np.diff(days)
     # Yearly bars lie further apart than a long gap in others.

@@ -33,7 +33,7 @@ class Answer:
     behind: int = 0
 
 
-def ask_feed(
+def fetch_answer(
     symbol: str,
     *,
     start: date | None,

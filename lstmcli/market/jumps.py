@@ -105,7 +105,7 @@ def jumps_by_column(
     return found
 
 
-def tell_jumps(bars: Bars, price: str, interval: str) -> list[str]:
+def note_jumps(bars: Bars, price: str, interval: str) -> list[str]:
     """Return notes on the jumps of a series."""
     found = jumps_by_column(bars.columns, price, interval)
     return [note for name, jumps in found.items() for note in _notes(jumps, name, bars.days)]

@@ -14,7 +14,7 @@ import pandas as pd
 
 from lstmcli.errors import DataError
 from lstmcli.market.bar_checks import UnusablePriceError
-from lstmcli.market.feed import Answer, ask_feed
+from lstmcli.market.feed import Answer, fetch_answer
 from lstmcli.market.merge import contradiction, merge_overlap, overlap_start, restate
 from lstmcli.market.prices import COLUMNS
 from lstmcli.market.sessions import missing_sessions
@@ -210,14 +210,14 @@ def refresh(symbol: str, task: Task) -> FetchResult:
     plan = make_plan(symbol, stored, task)
     if plan is None:
         return _result(symbol, "unchanged", stored.frame, 0, ())
-    answer = _ask(symbol, plan.start, stored, task)
+    answer = _request(symbol, plan.start, stored, task)
     if not len(stored.frame):
         _write(symbol, task, stored, answer, answer.frame, plan.start, None)
         return _result(symbol, "new", answer.frame, len(answer.frame), answer.notes, answer.behind)
     merge = merge_overlap(stored.frame, answer.frame)
     reason = merge.restated
     if reason and not plan.whole:
-        answer = _ask(symbol, stored.asked_start, stored, task)
+        answer = _request(symbol, stored.asked_start, stored, task)
         merge = merge_overlap(stored.frame, answer.frame)
     # Where all of history does not show it, the answer before was the odd one.
     restated = merge.restated and reason
@@ -248,13 +248,13 @@ def preview(symbol: str, task: Task) -> FetchResult:
     return _result(symbol, status, stored.frame, 0, (note,))
 
 
-def _ask(symbol: str, start: date | None, stored: Stored, task: Task) -> Answer:
+def _request(symbol: str, start: date | None, stored: Stored, task: Task) -> Answer:
     """Ask the feed; RefusedAnswer for one that cannot be of what is stored."""
     end = task.end
     if end and len(stored.frame):
         end = max(end, stored.frame.index[-1].date())
     try:
-        answer = ask_feed(
+        answer = fetch_answer(
             symbol,
             start=start,
             end=end,

@@ -81,14 +81,14 @@ def future_dates(prices: Prices, n: int, schedule: Schedule | None = None) -> Da
     return following[:n]
 
 
-def tell_unknown(prices: Prices, dates: Days, schedule: Schedule | None = None) -> tuple[str, ...]:
+def note_unknown(prices: Prices, dates: Days, schedule: Schedule | None = None) -> tuple[str, ...]:
     """Return notes on what is not known of the sessions up to the last of `dates`, as forecast.
 
     schedule : by default that of the prices.
     """
     if prices.interval != "1d" or not dates.size:
         return ()
-    return _tell_unknown(schedule or schedule_for(prices), _last_day(prices), dates[-1])
+    return _note_unknown(schedule or schedule_for(prices), _last_day(prices), dates[-1])
 
 
 def _last_day(prices: Prices) -> np.datetime64:
@@ -97,7 +97,7 @@ def _last_day(prices: Prices) -> np.datetime64:
 
 
 @lru_cache(maxsize=64)  # many series end on the same day
-def _tell_unknown(schedule: Schedule, last: np.datetime64, end: np.datetime64) -> tuple[str, ...]:
+def _note_unknown(schedule: Schedule, last: np.datetime64, end: np.datetime64) -> tuple[str, ...]:
     if not schedule.calendars:
         return (f"{schedule.note}: weekdays are taken, holidays are not known",)
     notes = []
@@ -157,19 +157,19 @@ def missing_sessions(
     return np.concatenate([as_days(index)[:0], *missing])
 
 
-def tell_odd_days(odd: OddDays) -> list[str]:
+def note_odd_days(odd: OddDays) -> list[str]:
     """Return a sentence on the missing days, and one on the bars on days without a session."""
     notes = []
     if n := sum(run.size for run in odd.missing):
         verb = f"{odd.unit} is" if n == 1 else f"{odd.unit}s are"
-        notes.append(f"{n} {verb} missing: {_some(map(tell_run, odd.missing))}.")
+        notes.append(f"{n} {verb} missing: {_some(map(format_run, odd.missing))}.")
     if n := odd.extra.size:
         verb = "bar lies on a day" if n == 1 else "bars lie on days"
         notes.append(f"{n} {verb} without a session: {_some(odd.extra)}.")
     return notes
 
 
-def tell_doubtful(odd: OddDays) -> list[str]:
+def note_doubtful(odd: OddDays) -> list[str]:
     """Return a sentence on the weekdays that may be holidays or holes."""
     if not odd.doubtful:
         return []
@@ -177,7 +177,7 @@ def tell_doubtful(odd: OddDays) -> list[str]:
     return [f"{odd.doubtful} {days} no bar and may be holidays: no exchange's calendar fits."]
 
 
-def tell_run(run: Days) -> str:
+def format_run(run: Days) -> str:
     """Return the first and last day of a run."""
     return str(run[0]) if run.size == 1 else f"{run[0]} to {run[-1]}"
 

@@ -12,12 +12,12 @@ from lstmcli.market.bar_checks import (
     drop_empty_columns,
     mark_bad_values,
     mark_odd_values,
-    tell_equal_closes,
-    tell_gaps,
+    note_equal_closes,
+    note_gaps,
     usable_rows,
 )
 from lstmcli.market.intervals import infer_interval
-from lstmcli.market.jumps import tell_jumps
+from lstmcli.market.jumps import note_jumps
 from lstmcli.market.periods import latest_date, leave_out_unfinished
 from lstmcli.market.prices import (
     COLUMNS,
@@ -120,9 +120,9 @@ def check_bars(
     bars, more = mark_odd_values(bars, usable.odd)
     notes += [
         *more,
-        *tell_jumps(bars, column, interval),
-        *tell_equal_closes(bars),
-        *tell_gaps(bars, interval, strict),
+        *note_jumps(bars, column, interval),
+        *note_equal_closes(bars),
+        *note_gaps(bars, interval, strict),
     ]
     return Prices(
         bars.symbol,

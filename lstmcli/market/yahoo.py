@@ -74,11 +74,11 @@ def fetch_bars(
     """Ask Yahoo for the bars of one valid symbol from `start` to `end`, both included.
 
     time_zone : of the exchange, where it is known; saves one request.
-    gate : what every request waits for. Call inside `hushed`, from as many threads as you like.
+    gate : each request waits for it. Call inside `quiet_yfinance`, from any number of threads.
     Raises NotFound, NothingInRange, Transient after three tries, or what the gate raises.
     """
 
-    def ask() -> YahooBars:
+    def attempt_once() -> YahooBars:
         attempt = _Attempt(symbol, gate)
         token = _attempt.set(attempt)
         try:
@@ -89,15 +89,15 @@ def fetch_bars(
 
     for number in range(TRIES - 1):
         try:
-            return ask()
+            return attempt_once()
         except Transient:
             if not gate.rest(number):
                 raise
-    return ask()
+    return attempt_once()
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
+def quiet_yfinance() -> Iterator[None]:
     """Import and prepare yfinance, and keep it quiet, around all threads that ask.
 
     Around them, because the filters of warnings belong to the process: threads that each set and
