@@ -8,7 +8,7 @@ from typing import Any
 
 from lstmcli import records
 from lstmcli.config import SEE_DEFAULTS, Settings, check_settings
-from lstmcli.errors import FileError, UsageError
+from lstmcli.errors import UsageError, file_errors
 
 _PACKAGE = Path(__file__).parent
 _MAX_BYTES = 1_000_000
@@ -70,15 +70,11 @@ def shipped_file(relative: str) -> Path:
 
 
 def _read(path: Path, kind: str) -> bytes:
-    try:
+    with file_errors(f"cannot read the {kind}", path, ""):
         size = path.stat().st_size
         if size > _MAX_BYTES:
             raise UsageError(f"not a {kind}", where=path, why=f"{size} bytes is too large")
         return path.read_bytes()
-    except OSError as error:
-        raise FileError(
-            f"cannot read the {kind}", where=path, why=error.strerror or str(error)
-        ) from error
 
 
 def _parse(data: bytes, *, where: str) -> dict[str, Any]:

@@ -11,11 +11,11 @@ import stat
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
-from lstmcli.errors import FileError, LockedError
+from lstmcli.errors import LockedError, file_errors
 
 if sys.platform != "win32":
     import fcntl
@@ -35,18 +35,17 @@ def write_files(files: Sequence[tuple[Path, bytes]]) -> None:
     Raises FileError naming the file that cannot be written.
     """
     staged: list[tuple[Path, Path]] = []
-    path = Path()
     try:
         for path, data in files:
-            make_folder(path.parent)
-            temporary = _temporary(path)
-            staged.append((temporary, path))
-            _write(temporary, data)
+            with _naming(path):
+                make_folder(path.parent)
+                temporary = _temporary(path)
+                staged.append((temporary, path))
+                _write(temporary, data)
         for temporary, path in staged:
-            os.replace(temporary, path)
-            sync_folder(path.parent)
-    except OSError as error:
-        raise _unwritable(path, error) from error
+            with _naming(path):
+                os.replace(temporary, path)
+                sync_folder(path.parent)
     finally:
         for temporary, _ in staged:
             with suppress(OSError):
@@ -114,10 +113,8 @@ def put_aside(path: Path) -> str:
     """Rename a damaged file to a free name next to it; return that name."""
     numbers = (f"{path.name}.damaged{number or ''}" for number in range(1000))
     aside = next(path.with_name(name) for name in numbers if not path.with_name(name).exists())
-    try:
+    with file_errors("cannot put aside", path, ""):
         path.rename(aside)
-    except OSError as error:
-        raise FileError("cannot put aside", where=path, why=error.strerror or "") from error
     return aside.name
 
 
@@ -154,12 +151,9 @@ class _Output:
         return getattr(self._file, name)
 
 
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise _unwritable(path, error) from error
+def _naming(path: Path) -> AbstractContextManager[None]:
+    advice = "Check the folder, its permissions and the free space."
+    return file_errors("cannot write the file", path, advice)
 
 
 def _temporary(path: Path) -> Path:
@@ -211,15 +205,6 @@ def _copy_mode(path: Path, file: IO[bytes]) -> None:
             os.fchmod(file.fileno(), stat.S_IMODE(found.st_mode))
 
 
-def _unwritable(path: Path, error: OSError) -> FileError:
-    return FileError(
-        "cannot write the file",
-        where=path,
-        why=error.strerror or str(error),
-        next_step="Check the folder, its permissions and the free space.",
-    )
-
-
 def _write(temporary: Path, data: bytes) -> None:
     with open(temporary, "xb") as file:
         file.write(data)
@@ -242,7 +227,8 @@ def append_lines(path: Path, lines: bytes, *, wait: float = WAIT) -> int:
     cannot be written, LockedError when another run still holds its lock after `wait` seconds.
     """
     assert lines.endswith(b"\n") or not lines
-    try:
+    advice = "Check the folder, its permissions and the free space."
+    with file_errors("cannot append to the file", path, advice):
         if path.exists() and not path.is_file():  # to open a pipe would wait for its reader
             raise OSError(0, "it is no file")
         with open(path, "ab", buffering=0) as file:
@@ -261,13 +247,6 @@ def append_lines(path: Path, lines: bytes, *, wait: float = WAIT) -> int:
                 with suppress(OSError):
                     file.truncate(whole)
                 raise
-    except OSError as error:
-        raise FileError(
-            "cannot append to the file",
-            where=path,
-            why=error.strerror or str(error),
-            next_step="Check the folder, its permissions and the free space.",
-        ) from error
     return size - whole
 
 

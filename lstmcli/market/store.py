@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lstmcli.errors import DataError, FileError
+from lstmcli.errors import DataError, file_errors
 from lstmcli.files.atomic import sync_folder, write_files
 from lstmcli.market.bar_checks import drop_empty_columns
 from lstmcli.market.intervals import as_days, bars_of
@@ -130,17 +130,10 @@ def remove_stored(data_dir: Path, symbol: str, interval: str = "1d") -> None:
     The bars go first: what a run that dies in between leaves is a sidecar of nothing.
     """
     path = _existing(data_dir, symbol, interval)
-    try:
+    with file_errors("cannot remove the file", path, "Check the folder and its permissions."):
         path.unlink()
         sidecar_path(data_dir, symbol, interval).unlink(missing_ok=True)
         sync_folder(path.parent)
-    except OSError as error:
-        raise FileError(
-            "cannot remove the file",
-            where=error.filename or path,
-            why=error.strerror or str(error),
-            next_step="Check the folder and its permissions.",
-        ) from error
 
 
 def read_sidecar(data_dir: Path, symbol: str, interval: str = "1d") -> dict[str, Any]:
@@ -200,15 +193,8 @@ def _noted(sidecar: dict[str, Any], bars: bytes) -> bytes:
 
 
 def _bytes(path: Path) -> bytes:
-    try:
+    with file_errors("cannot read the file", path):
         return path.read_bytes()
-    except OSError as error:
-        raise FileError(
-            "cannot read the file",
-            where=path,
-            why=error.strerror or str(error),
-            next_step="Check the path and its permissions.",
-        ) from error
 
 
 def _digest(data: bytes) -> str:

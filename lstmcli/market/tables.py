@@ -21,7 +21,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from lstmcli.errors import DataError, FileError, UsageError
+from lstmcli.errors import DataError, UsageError, file_errors
 from lstmcli.market.columns import Fields, choose_series, read_layout
 from lstmcli.market.lines import Form, Rows, parse_lines
 from lstmcli.market.prices import COLUMNS, Bars, PriceChoice, Prices, order_bars
@@ -244,25 +244,19 @@ def _read_pieces(source: str | Path, stdin: IO[bytes] | None, where: str) -> Ite
     is_file = str(source) != "-"
     if not is_file and (stdin is None or stdin.closed):
         raise DataError("no rows", where=where, why="standard input is closed")
-    try:
-        with open(source, "rb") if is_file else nullcontext(stdin) as raw:
-            stream: Any = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)
-            if stream.peek(len(_GZIP))[: len(_GZIP)] == _GZIP:
-                stream = gzip.GzipFile(fileobj=stream)
-            while len(piece := stream.read(BLOCK_BYTES)) == BLOCK_BYTES:
+    with file_errors("cannot read the file", where, kinds=(OSError, ValueError)):
+        try:
+            with open(source, "rb") if is_file else nullcontext(stdin) as raw:
+                stream: Any = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)
+                if stream.peek(len(_GZIP))[: len(_GZIP)] == _GZIP:
+                    stream = gzip.GzipFile(fileobj=stream)
+                while len(piece := stream.read(BLOCK_BYTES)) == BLOCK_BYTES:
+                    yield piece
                 yield piece
-            yield piece
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(
-            "damaged gzip file", where=where, why=str(error), next_step="Fetch it again."
-        ) from error
-    except (OSError, ValueError) as error:
-        raise FileError(
-            "cannot read the file",
-            where=where,
-            why=getattr(error, "strerror", None) or str(error),
-            next_step="Check the path and its permissions.",
-        ) from error
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DataError(
+                "damaged gzip file", where=where, why=str(error), next_step="Fetch it again."
+            ) from error
 
 
 def _checked_start(piece: bytes, where: str) -> bytes:
