@@ -15,6 +15,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -223,3 +224,11 @@ def _is_world_holiday(days: Days) -> NDArray[np.bool_]:
     is_christmas = next_year.astype("datetime64[Y]").astype("datetime64[D]") == next_year
     result: NDArray[np.bool_] = (month_day == np.timedelta64(0, "D")) | is_christmas
     return result
+
+
+def zone_of(name: str) -> ZoneInfo | None:
+    """The time zone of that name, None where there is none."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None

@@ -1,4 +1,4 @@
-"""How far apart the bars of a series lie, and the dates that follow without an exchange calendar.
+"""How far apart the bars of a series lie, the weeks and months they stand for, and what follows.
 
 Everything is read off the dates themselves: weekdays in use, the weekday of weekly bars, the day
 pattern of monthly ones (first, last, first or last business day, or a fixed day of the month).
@@ -20,7 +20,7 @@ _AGREES = 0.9
 
 
 def infer_interval(index: pd.DatetimeIndex | Days) -> str:
-    """ "1d", "1wk", "1mo", "3mo", "6mo", "1y" or, for another spacing, a word such as "14D".
+    """Return "1d", "1wk", "1mo", "3mo", "6mo", "1y" or, for another spacing, a word such as "14D".
 
     The median distance decides, so that holidays and gaps do not; fewer than three dates are "1d".
     """
@@ -157,3 +157,54 @@ def _day_in_month(year: int, month: int, pattern: str | int) -> date:
         choices_in_week = [day for day in choices if calendar.weekday(year, month, day) < 5]
         return date(year, month, choices_in_week[0])
     return date(year, month, choices[0])
+
+
+_SUNDAY = 6
+_FRIDAY = 4
+
+
+def period_of(days: Days, interval: str) -> NDArray[np.int64]:
+    """Return the number of the week or month that each bar of a series stands for.
+
+    Weeks run from Monday to Sunday, or from Sunday where most bars are dated on Sundays.
+    """
+    if interval == "1mo":
+        return days.astype("datetime64[M]").astype(np.int64)
+    return (days.astype(np.int64) + 3 + _shift(days)) // 7
+
+
+def first_days(periods: NDArray[np.int64], days: Days, interval: str) -> Days:
+    """Return the first days of the periods of a series with dates `days`."""
+    if interval == "1mo":
+        return periods.astype("datetime64[M]").astype("datetime64[D]")
+    return (periods * 7 - 3 - _shift(days)).astype("datetime64[D]")
+
+
+def latest_date(today: date, interval: str) -> np.datetime64:
+    """Return the latest date that a bar may have: tomorrow, or the last of the running period."""
+    day = np.datetime64(today, "D")
+    if interval == "1mo":
+        return max(day + DAY, period_end(np.array([day]), interval)[0])
+    # A week may be dated by the Sunday that ends it.
+    return day + DAY * max(1, _SUNDAY - today.weekday() if interval == "1wk" else 1)
+
+
+def period_end(days: Days, interval: str) -> Days:
+    """Return the last day of each bar's period."""
+    if interval == "1mo":
+        first = (days.astype("datetime64[M]") + np.timedelta64(1, "M")).astype("datetime64[D]")
+        last: Days = np.subtract(first, DAY)
+        return last
+    usual = _usual(days)
+    length = usual if _FRIDAY <= usual < _SUNDAY else 6
+    return first_days(period_of(days, interval), days, interval) + length * DAY
+
+
+def _shift(days: Days) -> int:
+    """Return 1 where weeks begin on Sunday, else 0."""
+    return int(_usual(days) == _SUNDAY)
+
+
+def _usual(days: Days) -> int:
+    """Return the weekday on which most bars are dated."""
+    return int(np.bincount(weekday_of(days), minlength=7).argmax())

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lstmcli.market.jumps import split_name
+from lstmcli.market.bar_checks import split_name
 
 OVERLAP = 10  # stored rows that are fetched again
 TOLERANCE = 1e-5  # relative; identical requests differ by about 1e-7

@@ -14,9 +14,6 @@ from lstmcli.market.intervals import as_days
 
 Noted = tuple["Bars", list[str]]
 
-FIRST_DATE = np.datetime64("1678-01-01", "D")
-MAX_NULL_SHARE = 0.05
-
 
 @dataclass(frozen=True)
 class Bars:
@@ -66,90 +63,6 @@ def bars_from_frame(
         name: frame[name].to_numpy(dtype=np.float64) for name in names if name in frame.columns
     }
     return Bars(symbol, source, days, columns, np.arange(days.size), line_of)
-
-
-def order_bars(bars: Bars) -> Noted:
-    """Oldest first, every date once; contradictory bars of one date raise DataError."""
-    notes = []
-    if np.any(bars.days[1:] < bars.days[:-1]):
-        bars = bars.keep(np.argsort(bars.days, kind="stable"))
-        notes.append("Sorted the rows by date.")
-    repeated = np.zeros(bars.days.size, dtype=bool)
-    repeated[1:] = bars.days[1:] == bars.days[:-1]
-    if not repeated.any():
-        return bars, notes
-    differs = np.zeros(bars.days.size, dtype=bool)
-    for values in bars.columns.values():
-        both_missing = np.isnan(values[1:]) & np.isnan(values[:-1])
-        differs[1:] |= (values[1:] != values[:-1]) & ~both_missing
-    wrong = np.flatnonzero(repeated & differs)
-    if wrong.size:
-        raise DataError(
-            "contradictory rows for one date",
-            where=bars.where(wrong[0]),
-            why=f"{bars.days[wrong[0]]} has rows with different values",
-            next_step="Keep one row a date; intraday bars and several symbols in one column of "
-            "dates cannot be used.",
-        )
-    notes.append(f"Dropped {_rows(repeated.sum())} that repeated another of the same date.")
-    return bars.keep(~repeated), notes
-
-
-def refuse_bad_dates(bars: Bars, latest: np.datetime64) -> None:
-    """Raise DataError for a missing date and for one after `latest` or out of range."""
-    wrong = np.flatnonzero(np.isnat(bars.days) | (bars.days > latest) | (bars.days < FIRST_DATE))
-    if wrong.size:
-        day = bars.days[wrong[0]]
-        raise DataError(
-            "missing date" if np.isnat(day) else "date out of range",
-            where=bars.where(wrong[0]),
-            why=f"found {day}, expected a date from {FIRST_DATE} to {latest}",
-            next_step="Correct or remove the row.",
-        )
-
-
-def drop_null_rows(bars: Bars, targets: Sequence[str]) -> Noted:
-    """Without the rows that lack a price; DataError when they are all or more than 5 %."""
-    null = np.zeros(bars.days.size, dtype=bool)
-    for name in targets:
-        null |= np.isnan(bars.columns[name])
-    count, total = int(null.sum()), bars.days.size
-    if count == 0:
-        return bars, []
-    if count > MAX_NULL_SHARE * total:
-        raise DataError(
-            "no prices" if count == total else "too many rows without a price",
-            where=bars.where(),
-            why=f"{count} of {_rows(total)} have no {' or '.join(targets)}, the first on "
-            f"{bars.days[null][0]}; at most 5 % may",
-            next_step="Mend the source or start later.",
-        )
-    note = f"Dropped {_rows(count)} without a price, the first on {bars.days[null][0]}."
-    return bars.keep(~null), [note]
-
-
-def between(bars: Bars, start: date | None, end: date | None) -> Bars:
-    """The rows from `start` to `end`, both included; DataError where there is none."""
-    if start is None and end is None:
-        return bars
-    kept = np.ones(bars.days.size, dtype=bool)
-    if start is not None:
-        kept &= bars.days >= np.datetime64(start, "D")
-    if end is not None:
-        kept &= bars.days <= np.datetime64(end, "D")
-    if kept.any():
-        return bars.keep(kept)
-    raise DataError(
-        "no rows in the range",
-        where=bars.where(),
-        why=f"data.start {start} to data.end {end}, the rows run from {bars.days[0]} to "
-        f"{bars.days[-1]}",
-        next_step="Change data.start or data.end.",
-    )
-
-
-def _rows(count: int | np.integer) -> str:
-    return f"{count} row" if count == 1 else f"{count} rows"
 
 
 COLUMNS = (

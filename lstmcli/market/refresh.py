@@ -14,7 +14,8 @@ import pandas as pd
 
 from lstmcli.errors import DataError
 from lstmcli.market.bar_checks import UnusablePriceError
-from lstmcli.market.feed import Answer, fetch_answer
+from lstmcli.market.calendars import zone_of
+from lstmcli.market.feed import Answer, bars_due, fetch_answer
 from lstmcli.market.merge import contradiction, merge_overlap, overlap_start, restate
 from lstmcli.market.prices import COLUMNS
 from lstmcli.market.sessions import missing_sessions
@@ -30,7 +31,6 @@ from lstmcli.market.store import (
 )
 from lstmcli.market.symbols import inside, interval_option, price_path, sidecar_path
 from lstmcli.market.throttle import Gate
-from lstmcli.market.unfinished import bars_due, zone_of
 from lstmcli.market.yahoo import Interval
 
 RECENT = 60  # stored rows in which a missing session is asked for again

@@ -21,11 +21,12 @@ from lstmcli.market.intervals import (
     Days,
     as_days,
     dates_after,
+    first_days,
     infer_interval,
+    period_of,
     unit_of,
     weekday_of,
 )
-from lstmcli.market.periods import first_days, period_of
 from lstmcli.market.schedule import (
     FEWEST_HOLIDAYS,
     LONGEST_CLOSURE,

@@ -20,7 +20,6 @@ import pandas as pd
 
 from lstmcli.errors import DataError, file_errors
 from lstmcli.files.atomic import sync_folder, write_files
-from lstmcli.market.bar_checks import drop_empty_columns
 from lstmcli.market.intervals import as_days, bars_of
 from lstmcli.market.prices import COLUMNS, Bars, PriceChoice, Prices
 from lstmcli.market.symbols import (
@@ -32,7 +31,7 @@ from lstmcli.market.symbols import (
     yahoo_spelling,
 )
 from lstmcli.market.tables import read_table
-from lstmcli.market.validate import check_bars
+from lstmcli.market.validate import check_bars, drop_empty_columns
 from lstmcli.records import read_file, read_json
 
 SIGNIFICANT_DIGITS = 7

@@ -24,11 +24,11 @@ import numpy as np
 from lstmcli.errors import DataError, UsageError, file_errors
 from lstmcli.market.columns import Fields, choose_series, read_layout
 from lstmcli.market.lines import Form, Rows, parse_lines
-from lstmcli.market.prices import COLUMNS, Bars, PriceChoice, Prices, order_bars
+from lstmcli.market.prices import COLUMNS, Bars, PriceChoice, Prices
 from lstmcli.market.sessions import closed_rows
 from lstmcli.market.stamps import refuse_mixed_offsets, session_days
 from lstmcli.market.symbols import check_series_name, decode_symbol
-from lstmcli.market.validate import check_bars
+from lstmcli.market.validate import check_bars, order_bars
 
 MAX_BYTES = 2 * 1024**3
 BLOCK_BYTES = 8 * 1024**2

@@ -12,7 +12,35 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Literal
 
-from lstmcli.market.yahoo_errors import OutOfTime, rate_limited, transient
+from lstmcli.errors import NetworkError
+
+
+class RateLimited(NetworkError):
+    """Yahoo refuses to answer for now (HTTP 429)."""
+
+
+class Transient(NetworkError):
+    """No answer, a broken one or a server error: it may well work the next time."""
+
+
+class OutOfTime(NetworkError):
+    """The run ended before the symbol's turn."""
+
+
+def rate_limited(
+    symbol: str,
+    why: str = "too many requests (HTTP 429)",
+    next_step: str = "Wait some minutes and run the same command again.",
+) -> RateLimited:
+    """The error for HTTP 429."""
+    return RateLimited("rate limited by Yahoo", where=symbol, why=why, next_step=next_step)
+
+
+def transient(
+    symbol: str, why: str, next_step: str = "Try again later; what is stored is kept."
+) -> Transient:
+    """The error for what may pass."""
+    return Transient("no usable answer from Yahoo", where=symbol, why=why, next_step=next_step)
 
 
 @dataclass(frozen=True)

@@ -1,36 +1,27 @@
 """From a raw frame to a valid price table: what is refused, dropped, marked missing or noted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
-from lstmcli.market.bar_checks import (
-    drop_empty_columns,
-    mark_bad_values,
-    mark_odd_values,
-    note_equal_closes,
-    note_gaps,
-    usable_rows,
-)
-from lstmcli.market.intervals import infer_interval
-from lstmcli.market.jumps import note_jumps
-from lstmcli.market.periods import latest_date, leave_out_unfinished
+from lstmcli.market.bar_checks import Mask, note_jumps, usable_rows
+from lstmcli.market.intervals import infer_interval, latest_date, period_end, period_of
 from lstmcli.market.prices import (
     COLUMNS,
     Bars,
+    Note,
+    Noted,
     PriceChoice,
     Prices,
     bars_from_frame,
-    between,
-    drop_null_rows,
-    order_bars,
     price_column,
-    refuse_bad_dates,
 )
+from lstmcli.market.sessions import note_doubtful, note_odd_days, odd_days
 
 
 def check_prices(
@@ -141,3 +132,239 @@ def _frame(bars: Bars) -> pd.DataFrame:
     index = pd.DatetimeIndex(bars.days.astype("datetime64[ns]"), name="Date")
     kept = {name: bars.columns[name] for name in COLUMNS if name in bars.columns}
     return pd.DataFrame(kept, index=index)
+
+
+FIRST_DATE = np.datetime64("1678-01-01", "D")
+MAX_NULL_SHARE = 0.05
+
+
+def order_bars(bars: Bars) -> Noted:
+    """Oldest first, every date once; contradictory bars of one date raise DataError."""
+    notes = []
+    if np.any(bars.days[1:] < bars.days[:-1]):
+        bars = bars.keep(np.argsort(bars.days, kind="stable"))
+        notes.append("Sorted the rows by date.")
+    repeated = np.zeros(bars.days.size, dtype=bool)
+    repeated[1:] = bars.days[1:] == bars.days[:-1]
+    if not repeated.any():
+        return bars, notes
+    differs = np.zeros(bars.days.size, dtype=bool)
+    for values in bars.columns.values():
+        both_missing = np.isnan(values[1:]) & np.isnan(values[:-1])
+        differs[1:] |= (values[1:] != values[:-1]) & ~both_missing
+    wrong = np.flatnonzero(repeated & differs)
+    if wrong.size:
+        raise DataError(
+            "contradictory rows for one date",
+            where=bars.where(wrong[0]),
+            why=f"{bars.days[wrong[0]]} has rows with different values",
+            next_step="Keep one row a date; intraday bars and several symbols in one column of "
+            "dates cannot be used.",
+        )
+    notes.append(f"Dropped {_rows(repeated.sum())} that repeated another of the same date.")
+    return bars.keep(~repeated), notes
+
+
+def refuse_bad_dates(bars: Bars, latest: np.datetime64) -> None:
+    """Raise DataError for a missing date and for one after `latest` or out of range."""
+    wrong = np.flatnonzero(np.isnat(bars.days) | (bars.days > latest) | (bars.days < FIRST_DATE))
+    if wrong.size:
+        day = bars.days[wrong[0]]
+        raise DataError(
+            "missing date" if np.isnat(day) else "date out of range",
+            where=bars.where(wrong[0]),
+            why=f"found {day}, expected a date from {FIRST_DATE} to {latest}",
+            next_step="Correct or remove the row.",
+        )
+
+
+def drop_null_rows(bars: Bars, targets: Sequence[str]) -> Noted:
+    """Without the rows that lack a price; DataError when they are all or more than 5 %."""
+    null = np.zeros(bars.days.size, dtype=bool)
+    for name in targets:
+        null |= np.isnan(bars.columns[name])
+    count, total = int(null.sum()), bars.days.size
+    if count == 0:
+        return bars, []
+    if count > MAX_NULL_SHARE * total:
+        raise DataError(
+            "no prices" if count == total else "too many rows without a price",
+            where=bars.where(),
+            why=f"{count} of {_rows(total)} have no {' or '.join(targets)}, the first on "
+            f"{bars.days[null][0]}; at most 5 % may",
+            next_step="Mend the source or start later.",
+        )
+    note = f"Dropped {_rows(count)} without a price, the first on {bars.days[null][0]}."
+    return bars.keep(~null), [note]
+
+
+def between(bars: Bars, start: date | None, end: date | None) -> Bars:
+    """The rows from `start` to `end`, both included; DataError where there is none."""
+    if start is None and end is None:
+        return bars
+    kept = np.ones(bars.days.size, dtype=bool)
+    if start is not None:
+        kept &= bars.days >= np.datetime64(start, "D")
+    if end is not None:
+        kept &= bars.days <= np.datetime64(end, "D")
+    if kept.any():
+        return bars.keep(kept)
+    raise DataError(
+        "no rows in the range",
+        where=bars.where(),
+        why=f"data.start {start} to data.end {end}, the rows run from {bars.days[0]} to "
+        f"{bars.days[-1]}",
+        next_step="Change data.start or data.end.",
+    )
+
+
+def _rows(count: int | np.integer) -> str:
+    return f"{count} row" if count == 1 else f"{count} rows"
+
+
+# Two bars of one period lie closer than the shortest period is long: four-weekly bars pass for
+# monthly ones, and twice in a month is right for them.
+_CLOSER = {"1wk": np.timedelta64(6, "D"), "1mo": np.timedelta64(27, "D")}
+
+
+def leave_out_unfinished(bars: Bars, interval: str, today: date, kept: date | None = None) -> Noted:
+    """Leave out rows of a week or month that is not over, and second rows of one that is.
+
+    bars : oldest first. kept : date of a row that was stored as unfinished on purpose.
+    A week is over after Sunday, or after its last day where most bars are dated on Fridays or
+    Saturdays.
+    """
+    if interval not in _CLOSER or bars.days.size == 0:
+        return bars, []
+    period = period_of(bars.days, interval)
+    is_open = period_end(bars.days, interval) >= np.datetime64(today, "D")
+    is_open &= period == period[-1]
+    second = np.zeros(bars.days.size, dtype=bool)
+    second[1:] = (np.diff(period) == 0) & (np.diff(bars.days) < _CLOSER[interval])
+    if kept is not None:
+        is_open &= bars.days != np.datetime64(kept, "D")
+    second &= ~is_open
+    if not (is_open | second).any():
+        return bars, []
+    word = {"1wk": "week", "1mo": "month"}[interval]
+    notes = []
+    if is_open.any():
+        shown = " and ".join(map(str, bars.days[is_open]))
+        notes.append(f"Left out the bar of {shown}: its {word} is not over.")
+    if second.any():
+        count = int(second.sum())
+        which = "a second bar" if count == 1 else f"{count} second bars"
+        notes.append(f"Left out {which} of one {word}, the last of {bars.days[second][-1]}.")
+    return bars.keep(~(is_open | second)), notes
+
+
+def mark_odd_values(bars: Bars, odd: dict[str, Mask]) -> Noted:
+    """Make odd opens, highs and lows missing: counted, and their dates as details."""
+    columns, notes = dict(bars.columns), list[str]()
+    for name, wrong in odd.items():
+        if name not in columns or not wrong.any():
+            continue
+        columns[name] = np.where(wrong, np.nan, columns[name])
+        count = int(np.count_nonzero(wrong))
+        what = f"{name} contradicts the rest of its bar"
+        rows = "1 row" if count == 1 else f"{count} rows"
+        days = ", ".join(map(str, bars.days[wrong]))
+        notes.append(Note(f"{what} in {rows} and counts as missing.", f"{what} on {days}."))
+    return replace(bars, columns=columns), notes
+
+
+LONG_GAP = np.timedelta64(120, "D")
+LONG_STILL = 20  # last closes that are equal
+_ACTIONS = ("Dividends", "Stock Splits")
+
+
+def drop_empty_columns(bars: Bars, targets: Sequence[str]) -> Noted:
+    """Without the optional columns that hold no value at all."""
+    empty = [
+        name
+        for name, values in bars.columns.items()
+        if name not in targets and bool(np.isnan(values).all())
+    ]
+    if not empty:
+        return bars, []
+    columns = {name: values for name, values in bars.columns.items() if name not in empty}
+    named = [name for name in empty if name not in _ACTIONS]
+    notes = [f"{_and(named)} had no values and {_was(named)} left out."] if named else []
+    return replace(bars, columns=columns), notes
+
+
+def mark_bad_values(bars: Bars, targets: Sequence[str]) -> Noted:
+    """Optional values that cannot be true become NaN, counted column by column."""
+    columns, notes = dict(bars.columns), []
+    for name in [name for name in columns if name not in targets]:
+        values = columns[name]
+        low = values < 0 if name in _ACTIONS else values <= 0
+        bad = low | np.isinf(values)
+        columns[name] = np.where(bad, np.nan, values)
+        missing = int(np.isnan(columns[name]).sum())
+        if missing and name not in _ACTIONS:
+            zero, null = int((values == 0).sum()), int(np.isnan(values).sum())
+            kinds = {"zero": zero, "empty": null, "impossible": missing - zero - null}
+            detail = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
+            notes.append(f"{name} is missing in {missing} of {values.size} rows ({detail}).")
+        elif bad.any():
+            notes.append(f"{name} was impossible in {int(bad.sum())} rows and marked missing.")
+    return drop_empty_columns(replace(bars, columns=columns), targets)[0], notes
+
+
+def count_equal_closes(close: NDArray[np.float64]) -> int:
+    """Count how many of the last closes are equal: 1 where the last one differs from the others."""
+    changes = np.flatnonzero(close[1:] != close[:-1])
+    return close.size - (int(changes[-1]) + 1 if changes.size else 0)
+
+
+def note_equal_closes(bars: Bars) -> list[str]:
+    """A note on a series that has stood still for long at its end."""
+    count = count_equal_closes(bars.columns["Close"])
+    if count < LONG_STILL:
+        return []
+    return [
+        f"The last {count} closes are equal, since {bars.days[-count]}: "
+        "halted, pegged, or no longer updated."
+    ]
+
+
+def note_gaps(bars: Bars, interval: str, strict: bool) -> list[str]:
+    """Notes on missing sessions and bars without one; with `strict` they raise DataError."""
+    odd = odd_days(bars.days, bars.symbol, interval, from_feed=bars.from_feed)
+    notes = note_odd_days(odd)
+    if interval not in ("1d", "1wk", "1mo"):
+        notes = _note_long_gaps(bars.days)
+    if notes and strict:
+        raise DataError(
+            "missing sessions" if odd.missing or not odd.extra.size else "bars without a session",
+            where=bars.where(),
+            why=" ".join(notes).rstrip("."),
+            next_step="Mend the series or leave out --strict.",
+        )
+    return notes + note_doubtful(odd)
+
+
+def _note_long_gaps(days: NDArray[np.datetime64]) -> list[str]:
+    """A note on gaps that are long for bars of any spacing."""
+    gaps = np.diff(days)
+    # Yearly bars lie further apart than a long gap in others.
+    limit = max(LONG_GAP, 3 * np.median(gaps)) if gaps.size else LONG_GAP
+    long = np.flatnonzero(gaps > limit)
+    if not long.size:
+        return []
+    i = int(long[np.argmax(gaps[long])])
+    holes = "gap is" if long.size == 1 else "gaps are"
+    day = np.timedelta64(1, "D")
+    return [
+        f"{long.size} {holes} longer than {int(limit / day)} days: "
+        f"{days[i]} to {days[i + 1]} ({int(gaps[i] / day)} days)."
+    ]
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _was(names: Sequence[str]) -> str:
+    return "were" if len(names) > 1 else "was"

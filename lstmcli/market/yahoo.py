@@ -7,6 +7,7 @@ too, waits at the gate. This is the only file that imports it.
 """
 
 import functools
+import json
 import logging
 import os
 import re
@@ -16,24 +17,18 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from lstmcli.errors import DataError, LstmcliError
+from lstmcli.market.calendars import zone_of
 from lstmcli.market.intervals import as_days
 from lstmcli.market.prices import COLUMNS
-from lstmcli.market.throttle import Gate
-from lstmcli.market.unfinished import zone_of
-from lstmcli.market.yahoo_errors import (
-    RateLimited,
-    Transient,
-    nothing,
-    read_facts,
-    retry_after,
-    transient,
-)
+from lstmcli.market.symbols import yahoo_spelling
+from lstmcli.market.throttle import Gate, RateLimited, Transient, rate_limited, transient
 
 Interval = Literal["1d", "1wk", "1mo"]
 
@@ -286,3 +281,102 @@ def _time(seconds: object) -> datetime | None:
     if not isinstance(seconds, int | float) or not 0 < seconds < _MOST_SECONDS:
         return None
     return datetime.fromtimestamp(seconds, UTC)
+
+
+class NotFound(DataError):
+    """Yahoo knows no such symbol."""
+
+
+class NothingInRange(DataError):
+    """Yahoo knows the symbol and answers without a single bar."""
+
+
+def read_facts(symbol: str, status: int, body: bytes, *, interval: str) -> dict[str, Any]:
+    """Return what a chart's answer says of the symbol.
+
+    Raises what an answer without a chart means; an answer for another symbol or with bars of
+    another length is none, and Transient.
+    """
+    if status == 429:
+        raise rate_limited(symbol)
+    if status in (401, 403):
+        raise transient(symbol, f"HTTP {status}, access refused")
+    try:
+        chart = json.loads(body)["chart"]
+        error, result = chart.get("error"), chart.get("result")
+    except (ValueError, LookupError, TypeError, AttributeError) as problem:
+        raise transient(symbol, f"HTTP {status} and no chart in the answer") from problem
+    if error:
+        raise _refusal(symbol, status, error)
+    if status >= 400:
+        raise transient(symbol, f"HTTP {status}")
+    if not result:
+        raise nothing(symbol, "an empty answer")
+    try:
+        facts = dict(result[0]["meta"])
+    except (LookupError, TypeError, ValueError) as problem:
+        raise transient(symbol, f"HTTP {status} and a chart without its metadata") from problem
+    _refuse_other(symbol, facts, interval)
+    return facts
+
+
+def retry_after(headers: Mapping[str, str | None]) -> float:
+    """Seconds for which the answer asks to be left alone; 0 where it does not say.
+
+    Source: RFC 9110, section 10.2.3. A date counts from the answer's own.
+    """
+    told = (headers.get("Retry-After") or "").strip()
+    if told.isdecimal():
+        return float(told)
+    try:
+        until = parsedate_to_datetime(told)
+        since = parsedate_to_datetime(headers.get("Date") or "")
+        return max(0.0, (until - since).total_seconds())
+    except (TypeError, ValueError):  # no date, or only one of them with a time zone
+        return 0.0
+
+
+def nothing(symbol: str, why: str) -> NothingInRange:
+    """The error for an answer without bars, `why` saying what it held instead."""
+    return NothingInRange(
+        "no prices from Yahoo",
+        where=symbol,
+        why=f"found {why}, expected at least one bar",
+        next_step="Check --start, --end and --interval.",
+    )
+
+
+def _refuse_other(symbol: str, facts: Mapping[str, Any], interval: str) -> None:
+    found = str(facts.get("symbol") or "no symbol")
+    length = facts.get("dataGranularity", interval)
+    if _plain(found) != _plain(symbol):
+        raise transient(symbol, f"found an answer for {found[:40]}, expected one for {symbol}")
+    if length != interval:
+        raise transient(symbol, f"found bars of {str(length)[:40]}, expected {interval}")
+
+
+def _plain(symbol: str) -> str:
+    """Spell a currency pair one way: Yahoo answers for USDEUR=X as EUR=X at times.
+
+    Source: https://github.com/sstrickx/yahoofinance-api/issues/172.
+    """
+    return re.sub(r"^USD(?=[A-Z]{3}=X$)", "", symbol.upper())
+
+
+def _refusal(symbol: str, status: int, error: Any) -> LstmcliError:
+    """What Yahoo's own error object means; only a plain "Not Found" says there is no symbol."""
+    told = error if isinstance(error, dict) else {}
+    description = str(told.get("description") or "no reason given")
+    if status < 500 and told.get("code") == "Not Found":
+        meant = yahoo_spelling(symbol)
+        return NotFound(
+            "no such symbol at Yahoo",
+            where=symbol,
+            why=f"it answers {description!r}",
+            next_step=f"Yahoo spells it {meant}: lstmcli fetch {meant}."
+            if meant
+            else "Check the spelling on finance.yahoo.com.",
+        )
+    if status < 500 and ("Data doesn't exist" in description or "not available" in description):
+        return nothing(symbol, description)
+    return transient(symbol, f"HTTP {status}, {description}")

@@ -14,8 +14,7 @@ import pandas as pd
 
 from lstmcli.errors import DataError, FileError, PartialError
 from lstmcli.files.atomic import TEMPORARY_SUFFIX
-from lstmcli.market.bar_checks import LONG_STILL, bar_text, count_equal_closes
-from lstmcli.market.jumps import jumps_by_column
+from lstmcli.market.bar_checks import bar_text, jumps_by_column
 from lstmcli.market.prices import Prices, price_column
 from lstmcli.market.sessions import OddDays, note_doubtful, note_odd_days, odd_days
 from lstmcli.market.store import (
@@ -27,6 +26,7 @@ from lstmcli.market.store import (
     source_of,
 )
 from lstmcli.market.symbols import interval_option, price_path, store_folder, stray_paths
+from lstmcli.market.validate import LONG_STILL, count_equal_closes
 from lstmcli.runs.registry import ownership_doubt
 from lstmcli.workflows.data import all_stored, restatements_of
 

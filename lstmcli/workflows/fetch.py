@@ -24,9 +24,8 @@ from lstmcli.errors import (
 )
 from lstmcli.market.refresh import FetchResult, RefusedAnswer, Status, Task, preview, refresh
 from lstmcli.market.symbols import check_symbol, hold_store, price_path
-from lstmcli.market.throttle import Gate, Outcome
-from lstmcli.market.yahoo import Interval, quiet_yfinance
-from lstmcli.market.yahoo_errors import NotFound, NothingInRange, OutOfTime, RateLimited, Transient
+from lstmcli.market.throttle import Gate, Outcome, OutOfTime, RateLimited, Transient
+from lstmcli.market.yahoo import Interval, NotFound, NothingInRange, quiet_yfinance
 
 __all__ = ["FetchReport", "FetchResult", "Interval", "Outcome", "Status", "fetch"]
 

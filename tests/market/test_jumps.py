@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lstmcli.market.jumps import Jump, find_jumps, note_jumps, split_name
+from lstmcli.market.bar_checks import Jump, find_jumps, note_jumps, split_name
 from lstmcli.market.prices import Bars
 
 ROWS, DAY = 120, 60

@@ -19,8 +19,8 @@ import pytest
 from lstmcli.errors import DataError, NetworkError
 from lstmcli.market import yahoo
 from lstmcli.market.prices import COLUMNS
-from lstmcli.market.throttle import Gate
-from lstmcli.market.yahoo_errors import NotFound, NothingInRange, RateLimited, Transient
+from lstmcli.market.throttle import Gate, RateLimited, Transient
+from lstmcli.market.yahoo import NotFound, NothingInRange
 from tests.clockwork import Clockwork
 from tests.command_line import hashes
 from tests.yahoo_stand_in import Fault, StandIn, dividend, random_walk, split, stand_in
