@@ -16,18 +16,13 @@ from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
 from lstmcli.market.prices import Bars
+from lstmcli.printable import count_of, first_few
 
 TOLERANCE = 1e-4  # share of the price; smaller contradictions are rounding
 BAR = ("Open", "High", "Low", "Close")  # Close last: in a tie another one is the odd one
 # More contradictory bars than this are no typing errors: the columns have different bases.
 MAX_SHARE, FEWEST_ROWS = 0.05, 10
-_PAIRS = (
-    ("Low", "High"),
-    ("Low", "Open"),
-    ("Low", "Close"),
-    ("Open", "High"),
-    ("Close", "High"),
-)
+_PAIRS = (("Low", "High"), ("Low", "Open"), ("Low", "Close"), ("Open", "High"), ("Close", "High"))
 Mask = NDArray[np.bool_]
 Columns = Mapping[str, NDArray[np.float64]]
 
@@ -220,11 +215,9 @@ def _rows_of(odd: dict[str, Mask], kept: Mask) -> dict[str, Mask]:
 
 
 def _note_left_out(bars: Bars, odd: Mask) -> list[str]:
-    rows = np.flatnonzero(odd).tolist()
-    shown = "; ".join(f"{bars.days[row]}: {bar_text(bars.columns, row)}" for row in rows[:_SHOWN])
-    more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
-    count = "1 bar" if len(rows) == 1 else f"{len(rows)} bars"
-    return [f"Left out {count} with an impossible close ({shown}{more})."]
+    shown = [f"{bars.days[row]}: {bar_text(bars.columns, row)}" for row in np.flatnonzero(odd)]
+    count = count_of(len(shown), "bar")
+    return [f"Left out {count} with an impossible close ({first_few(shown, sep='; ')})."]
 
 
 def _different_bases(bars: Bars, odd: dict[str, Mask]) -> DataError:
@@ -287,7 +280,7 @@ class Jump:
         if self.until is not None:
             rows = self.until - self.row
             span = f"on {day}" if rows == 1 else f"from {day} to {days[self.until - 1]}"
-            return f"is x{times} {span} ({rows} row{'s' if rows > 1 else ''}) and back"
+            return f"is x{times} {span} ({count_of(rows, 'row')}) and back"
         on = f", the day of a {split_name(self.split)}" if self.split else ""
         return f"moves by x{times} on {day}{on}"
 
@@ -351,20 +344,17 @@ def note_jumps(bars: Bars, price: str, interval: str) -> list[str]:
 
 def _notes(jumps: Sequence[Jump], price: str, days: NDArray[np.datetime64]) -> list[str]:
     """One sentence for each kind of jump, with the first few dates."""
-    kinds = {
-        "prices are not adjusted": [each for each in jumps if each.unadjusted],
-        "it looks like pence and pounds (a factor of 100)": [
-            each for each in jumps if each.hundred
-        ],
-        "if that is no real move, it looks like an unadjusted split": [
-            each for each in jumps if not each.unadjusted and not each.hundred
-        ],
-    }
+    kinds: dict[str, list[Jump]] = {}
+    for each in sorted(jumps, key=lambda each: (not each.unadjusted, not each.hundred)):
+        meaning = "if that is no real move, it looks like an unadjusted split"
+        if each.hundred:
+            meaning = "it looks like pence and pounds (a factor of 100)"
+        if each.unadjusted:
+            meaning = "prices are not adjusted"
+        kinds.setdefault(meaning, []).append(each)
     return [
-        f"{price} {'; '.join(each.text(days) for each in found[:_SHOWN])}"
-        f"{f' and {len(found) - _SHOWN} more' if len(found) > _SHOWN else ''}: {meaning}."
+        f"{price} {first_few([each.text(days) for each in found], sep='; ')}: {meaning}."
         for meaning, found in kinds.items()
-        if found
     ]
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lstmcli.market.bar_checks import split_name
+from lstmcli.printable import first_few
 
 OVERLAP = 10  # stored rows that are fetched again
 TOLERANCE = 1e-5  # relative; identical requests differ by about 1e-7
@@ -26,7 +27,6 @@ _LEARNED = ("Close", "Adj Close")
 _ACTIONS = ("Stock Splits", "Dividends")
 _JUMP = np.log(2.0)
 _UNIT = np.log(10.0)  # no fall, but prices in another unit
-_SHOWN = 3  # actions named in a reason
 
 
 @dataclass(frozen=True)
@@ -250,11 +250,7 @@ def _new_actions(stored: pd.DataFrame, fresh: pd.DataFrame, tolerance: float) ->
             # A split changes every dividend before it, which says nothing more.
             changed = found if before[row] == 0.0 or now[row] == 0.0 else more
             changed.append(_action(column, float(now[row]), float(before[row]), day))
-    found = found or more
-    if not found:
-        return None
-    rest = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return ", ".join(found[:_SHOWN]) + rest
+    return first_few(found or more) or None
 
 
 def _other_prices(stored: pd.DataFrame, fresh: pd.DataFrame, tolerance: float) -> str | None:
@@ -279,8 +275,7 @@ def _same(
 
 
 def _happened(column: "pd.Series[float]") -> NDArray[np.bool_]:
-    values = column.fillna(0.0).to_numpy(np.float64)
-    return np.asarray(values != 0.0)
+    return np.asarray(column.fillna(0.0) != 0.0)
 
 
 def _action(column: str, now: float, before: float, day: date) -> str:

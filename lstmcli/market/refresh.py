@@ -32,6 +32,7 @@ from lstmcli.market.store import (
 from lstmcli.market.symbols import inside, interval_option, price_path, sidecar_path
 from lstmcli.market.throttle import Gate
 from lstmcli.market.yahoo import Interval
+from lstmcli.printable import count_of, first_few
 
 RECENT = 60  # stored rows in which a missing session is asked for again
 
@@ -173,7 +174,6 @@ def _overlap_start(symbol: str, stored: Stored, task: Task) -> date:
 Status = Literal["new", "updated", "unchanged", "restated", "failed"]
 
 MAX_LOST = 0.01  # share of the stored rows that a restated history may lack
-_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -364,11 +364,10 @@ def _restated(
         )
     notes = []
     if len(new.kept):
-        days = ", ".join(str(day.date()) for day in new.kept[:_SHOWN])
-        more = " and so on" if len(new.kept) > _SHOWN else ""
+        days = first_few(day.date() for day in new.kept)
         notes.append(
             f"stored rows without a new price, kept and adjusted like those around: "
-            f"{len(new.kept)} ({days}{more})"
+            f"{len(new.kept)} ({days})"
         )
     return new.frame, [*notes, *_emptied(new.emptied)]
 
@@ -378,8 +377,9 @@ def _kept_from_unknown(stored: Stored, answer: Answer, plan: Plan) -> list[str]:
     lost = stored.frame.index.difference(answer.frame.index)
     if not plan.whole or (stored.is_known and stored.fits) or not len(lost):
         return []
-    rows = "1 stored row" if len(lost) == 1 else f"{len(lost)} stored rows"
-    return [f"kept {rows} that Yahoo does not have, from {lost[0].date()}"]
+    return [
+        f"kept {count_of(len(lost), 'stored row')} that Yahoo does not have, from {lost[0].date()}"
+    ]
 
 
 def _emptied(count: int) -> list[str]:

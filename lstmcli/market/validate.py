@@ -1,4 +1,4 @@
-"""From a raw frame to a valid price table: what is refused, dropped, marked missing or noted."""
+"""Check raw bars: refuse, drop, mark as missing or note, and return a valid price table."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
 from lstmcli.market.bar_checks import Mask, note_jumps, usable_rows
-from lstmcli.market.intervals import infer_interval, latest_date, period_end, period_of
+from lstmcli.market.intervals import DAY, infer_interval, latest_date, period_end, period_of
 from lstmcli.market.prices import (
     COLUMNS,
     Bars,
@@ -22,6 +22,16 @@ from lstmcli.market.prices import (
     price_column,
 )
 from lstmcli.market.sessions import note_doubtful, note_odd_days, odd_days
+from lstmcli.printable import count_of
+
+FIRST_DATE = np.datetime64("1678-01-01", "D")
+MAX_NULL_SHARE = 0.05
+LONG_GAP = np.timedelta64(120, "D")
+LONG_STILL = 20  # last closes that are equal
+_ACTIONS = ("Dividends", "Stock Splits")
+# Two bars of one period lie closer than the shortest period is long: four-weekly bars look like
+# monthly ones, and may lie twice in a month.
+_CLOSER = {"1wk": np.timedelta64(6, "D"), "1mo": np.timedelta64(27, "D")}
 
 
 def check_prices(
@@ -38,7 +48,7 @@ def check_prices(
     from_feed: bool = False,
     unfinished: date | None = None,
 ) -> Prices:
-    """The valid price table in a raw frame, or DataError.
+    """Return the valid price table in a raw frame; raise DataError where there is none.
 
     frame : columns named as in COLUMNS (others are left out), dates parsed, in the index or in a
         column `Date`; a zone-aware date counts by its local day. Not changed.
@@ -80,44 +90,41 @@ def check_bars(
     mend: bool = False,
     unfinished: date | None = None,
 ) -> Prices:
-    """The same for bars with a Close.
+    """Do as `check_prices` for bars with a Close.
 
-    start, end : the first and last day that count; nothing is said of rows outside.
+    start, end : the first and last day that count; rows outside are neither checked nor noted.
     around, mend : as for `usable_rows`.
     """
     if bars.days.size == 0:
         raise DataError("no rows", where=bars.where(), next_step="Give a file with prices in it.")
-    latest = latest_date(today, "1d")
-    if (bars.days > latest).any():
-        dated = np.unique(bars.days[~np.isnat(bars.days)])
-        latest = latest_date(today, interval or infer_interval(dated))
-    refuse_bad_dates(bars, latest)
+    _refuse_bad_dates(bars, interval, today)
     bars, notes = order_bars(bars)
-    bars = between(bars, start, end)
+    bars = _between(bars, start, end)
     bars, more = drop_empty_columns(bars, ["Close"])
     notes += more
     column = price_column(list(bars.columns), price, where=bars.where())
     targets = list(dict.fromkeys(["Close", column]))
-    bars, more = drop_null_rows(bars, targets)
+    bars, more = _drop_null_rows(bars, targets)
     notes += more
     interval = interval or infer_interval(bars.days)
-    bars, more = leave_out_unfinished(bars, interval, today, unfinished)
+    bars, more = _leave_out_unfinished(bars, interval, today, unfinished)
     notes += more
     if bars.days.size == 0:
         raise DataError("no finished bars", where=bars.where(), why=" ".join(notes).rstrip("."))
     usable = usable_rows(bars, targets, around=around, mend=mend)
-    bars, more = mark_bad_values(usable.bars, targets)
+    bars, more = _mark_bad_values(usable.bars, targets)
     notes += usable.notes + more
-    bars, more = mark_odd_values(bars, usable.odd)
-    notes += [
-        *more,
-        *note_jumps(bars, column, interval),
-        *note_equal_closes(bars),
-        *note_gaps(bars, interval, strict),
-    ]
+    bars, more = _mark_odd_values(bars, usable.odd)
+    notes += [*more, *note_jumps(bars, column, interval)]
+    if (count := count_equal_closes(bars.columns["Close"])) >= LONG_STILL:
+        since = f"The last {count} closes are equal, since {bars.days[-count]}"
+        notes.append(f"{since}: halted, pegged, or no longer updated.")
+    notes += _note_gaps(bars, interval, strict)
+    index = pd.DatetimeIndex(bars.days.astype("datetime64[ns]"), name="Date")
+    kept = {name: bars.columns[name] for name in COLUMNS if name in bars.columns}
     return Prices(
         bars.symbol,
-        _frame(bars),
+        pd.DataFrame(kept, index=index),
         interval,
         bars.source,
         tuple(notes),
@@ -128,24 +135,13 @@ def check_bars(
     )
 
 
-def _frame(bars: Bars) -> pd.DataFrame:
-    index = pd.DatetimeIndex(bars.days.astype("datetime64[ns]"), name="Date")
-    kept = {name: bars.columns[name] for name in COLUMNS if name in bars.columns}
-    return pd.DataFrame(kept, index=index)
-
-
-FIRST_DATE = np.datetime64("1678-01-01", "D")
-MAX_NULL_SHARE = 0.05
-
-
 def order_bars(bars: Bars) -> Noted:
-    """Oldest first, every date once; contradictory bars of one date raise DataError."""
+    """Sort by date and drop repeated rows; raise DataError for different rows of one date."""
     notes = []
     if np.any(bars.days[1:] < bars.days[:-1]):
         bars = bars.keep(np.argsort(bars.days, kind="stable"))
         notes.append("Sorted the rows by date.")
-    repeated = np.zeros(bars.days.size, dtype=bool)
-    repeated[1:] = bars.days[1:] == bars.days[:-1]
+    repeated = np.append(False, bars.days[1:] == bars.days[:-1])
     if not repeated.any():
         return bars, notes
     differs = np.zeros(bars.days.size, dtype=bool)
@@ -161,12 +157,39 @@ def order_bars(bars: Bars) -> Noted:
             next_step="Keep one row a date; intraday bars and several symbols in one column of "
             "dates cannot be used.",
         )
-    notes.append(f"Dropped {_rows(repeated.sum())} that repeated another of the same date.")
-    return bars.keep(~repeated), notes
+    count = count_of(repeated.sum(), "row")
+    return bars.keep(~repeated), [
+        *notes,
+        f"Dropped {count} that repeated another of the same date.",
+    ]
 
 
-def refuse_bad_dates(bars: Bars, latest: np.datetime64) -> None:
-    """Raise DataError for a missing date and for one after `latest` or out of range."""
+def drop_empty_columns(bars: Bars, targets: Sequence[str]) -> Noted:
+    """Drop the optional columns without any value."""
+    columns = {
+        name: values
+        for name, values in bars.columns.items()
+        if name in targets or not np.isnan(values).all()
+    }
+    *others, last = [n for n in bars.columns if n not in columns and n not in _ACTIONS] or [""]
+    named = f"{', '.join(others)} and {last}" if others else last
+    were = "were" if others else "was"
+    notes = [f"{named} had no values and {were} left out."] if named else []
+    return replace(bars, columns=columns), notes
+
+
+def count_equal_closes(close: NDArray[np.float64]) -> int:
+    """Count how many of the last closes are equal: 1 where the last one differs from the others."""
+    changes = np.flatnonzero(close[1:] != close[:-1])
+    return close.size - (int(changes[-1]) + 1 if changes.size else 0)
+
+
+def _refuse_bad_dates(bars: Bars, interval: str | None, today: date) -> None:
+    """Raise DataError for a missing date and for one out of range or in the future."""
+    latest = latest_date(today, "1d")
+    if (bars.days > latest).any():
+        dated = np.unique(bars.days[~np.isnat(bars.days)])
+        latest = latest_date(today, interval or infer_interval(dated))
     wrong = np.flatnonzero(np.isnat(bars.days) | (bars.days > latest) | (bars.days < FIRST_DATE))
     if wrong.size:
         day = bars.days[wrong[0]]
@@ -178,37 +201,15 @@ def refuse_bad_dates(bars: Bars, latest: np.datetime64) -> None:
         )
 
 
-def drop_null_rows(bars: Bars, targets: Sequence[str]) -> Noted:
-    """Without the rows that lack a price; DataError when they are all or more than 5 %."""
-    null = np.zeros(bars.days.size, dtype=bool)
-    for name in targets:
-        null |= np.isnan(bars.columns[name])
-    count, total = int(null.sum()), bars.days.size
-    if count == 0:
-        return bars, []
-    if count > MAX_NULL_SHARE * total:
-        raise DataError(
-            "no prices" if count == total else "too many rows without a price",
-            where=bars.where(),
-            why=f"{count} of {_rows(total)} have no {' or '.join(targets)}, the first on "
-            f"{bars.days[null][0]}; at most 5 % may",
-            next_step="Mend the source or start later.",
-        )
-    note = f"Dropped {_rows(count)} without a price, the first on {bars.days[null][0]}."
-    return bars.keep(~null), [note]
-
-
-def between(bars: Bars, start: date | None, end: date | None) -> Bars:
-    """The rows from `start` to `end`, both included; DataError where there is none."""
-    if start is None and end is None:
-        return bars
+def _between(bars: Bars, start: date | None, end: date | None) -> Bars:
+    """Keep the rows from `start` to `end`, both included; raise DataError where none is left."""
     kept = np.ones(bars.days.size, dtype=bool)
     if start is not None:
         kept &= bars.days >= np.datetime64(start, "D")
     if end is not None:
         kept &= bars.days <= np.datetime64(end, "D")
     if kept.any():
-        return bars.keep(kept)
+        return bars if kept.all() else bars.keep(kept)
     raise DataError(
         "no rows in the range",
         where=bars.where(),
@@ -218,16 +219,25 @@ def between(bars: Bars, start: date | None, end: date | None) -> Bars:
     )
 
 
-def _rows(count: int | np.integer) -> str:
-    return f"{count} row" if count == 1 else f"{count} rows"
+def _drop_null_rows(bars: Bars, targets: Sequence[str]) -> Noted:
+    """Drop the rows without a price; raise DataError where they are all or more than 5 %."""
+    null = np.any([np.isnan(bars.columns[name]) for name in targets], axis=0)
+    count, total = int(null.sum()), bars.days.size
+    if count == 0:
+        return bars, []
+    first = f"the first on {bars.days[null][0]}"
+    if count > MAX_NULL_SHARE * total:
+        raise DataError(
+            "no prices" if count == total else "too many rows without a price",
+            where=bars.where(),
+            why=f"{count} of {count_of(total, 'row')} have no {' or '.join(targets)}, {first}; "
+            "at most 5 % may",
+            next_step="Mend the source or start later.",
+        )
+    return bars.keep(~null), [f"Dropped {count_of(count, 'row')} without a price, {first}."]
 
 
-# Two bars of one period lie closer than the shortest period is long: four-weekly bars pass for
-# monthly ones, and twice in a month is right for them.
-_CLOSER = {"1wk": np.timedelta64(6, "D"), "1mo": np.timedelta64(27, "D")}
-
-
-def leave_out_unfinished(bars: Bars, interval: str, today: date, kept: date | None = None) -> Noted:
+def _leave_out_unfinished(bars: Bars, interval: str, today: date, kept: date | None) -> Noted:
     """Leave out rows of a week or month that is not over, and second rows of one that is.
 
     bars : oldest first. kept : date of a row that was stored as unfinished on purpose.
@@ -239,67 +249,27 @@ def leave_out_unfinished(bars: Bars, interval: str, today: date, kept: date | No
     period = period_of(bars.days, interval)
     is_open = period_end(bars.days, interval) >= np.datetime64(today, "D")
     is_open &= period == period[-1]
-    second = np.zeros(bars.days.size, dtype=bool)
-    second[1:] = (np.diff(period) == 0) & (np.diff(bars.days) < _CLOSER[interval])
     if kept is not None:
         is_open &= bars.days != np.datetime64(kept, "D")
+    second = np.append(False, (np.diff(period) == 0) & (np.diff(bars.days) < _CLOSER[interval]))
     second &= ~is_open
-    if not (is_open | second).any():
-        return bars, []
     word = {"1wk": "week", "1mo": "month"}[interval]
     notes = []
     if is_open.any():
         shown = " and ".join(map(str, bars.days[is_open]))
         notes.append(f"Left out the bar of {shown}: its {word} is not over.")
-    if second.any():
-        count = int(second.sum())
+    if count := int(second.sum()):
         which = "a second bar" if count == 1 else f"{count} second bars"
         notes.append(f"Left out {which} of one {word}, the last of {bars.days[second][-1]}.")
-    return bars.keep(~(is_open | second)), notes
+    return (bars.keep(~(is_open | second)) if notes else bars), notes
 
 
-def mark_odd_values(bars: Bars, odd: dict[str, Mask]) -> Noted:
-    """Make odd opens, highs and lows missing: counted, and their dates as details."""
-    columns, notes = dict(bars.columns), list[str]()
-    for name, wrong in odd.items():
-        if name not in columns or not wrong.any():
-            continue
-        columns[name] = np.where(wrong, np.nan, columns[name])
-        count = int(np.count_nonzero(wrong))
-        what = f"{name} contradicts the rest of its bar"
-        rows = "1 row" if count == 1 else f"{count} rows"
-        days = ", ".join(map(str, bars.days[wrong]))
-        notes.append(Note(f"{what} in {rows} and counts as missing.", f"{what} on {days}."))
-    return replace(bars, columns=columns), notes
-
-
-LONG_GAP = np.timedelta64(120, "D")
-LONG_STILL = 20  # last closes that are equal
-_ACTIONS = ("Dividends", "Stock Splits")
-
-
-def drop_empty_columns(bars: Bars, targets: Sequence[str]) -> Noted:
-    """Without the optional columns that hold no value at all."""
-    empty = [
-        name
-        for name, values in bars.columns.items()
-        if name not in targets and bool(np.isnan(values).all())
-    ]
-    if not empty:
-        return bars, []
-    columns = {name: values for name, values in bars.columns.items() if name not in empty}
-    named = [name for name in empty if name not in _ACTIONS]
-    notes = [f"{_and(named)} had no values and {_was(named)} left out."] if named else []
-    return replace(bars, columns=columns), notes
-
-
-def mark_bad_values(bars: Bars, targets: Sequence[str]) -> Noted:
-    """Optional values that cannot be true become NaN, counted column by column."""
+def _mark_bad_values(bars: Bars, targets: Sequence[str]) -> Noted:
+    """Make impossible optional values missing, with a count for each column."""
     columns, notes = dict(bars.columns), []
     for name in [name for name in columns if name not in targets]:
         values = columns[name]
-        low = values < 0 if name in _ACTIONS else values <= 0
-        bad = low | np.isinf(values)
+        bad = (values < 0 if name in _ACTIONS else values <= 0) | np.isinf(values)
         columns[name] = np.where(bad, np.nan, values)
         missing = int(np.isnan(columns[name]).sum())
         if missing and name not in _ACTIONS:
@@ -312,25 +282,21 @@ def mark_bad_values(bars: Bars, targets: Sequence[str]) -> Noted:
     return drop_empty_columns(replace(bars, columns=columns), targets)[0], notes
 
 
-def count_equal_closes(close: NDArray[np.float64]) -> int:
-    """Count how many of the last closes are equal: 1 where the last one differs from the others."""
-    changes = np.flatnonzero(close[1:] != close[:-1])
-    return close.size - (int(changes[-1]) + 1 if changes.size else 0)
+def _mark_odd_values(bars: Bars, odd: dict[str, Mask]) -> Noted:
+    """Make odd opens, highs and lows missing; the note has their number, its details the dates."""
+    columns, notes = dict(bars.columns), list[str]()
+    for name, wrong in odd.items():
+        if name not in columns or not wrong.any():
+            continue
+        columns[name] = np.where(wrong, np.nan, columns[name])
+        what, rows = f"{name} contradicts the rest of its bar", count_of(wrong.sum(), "row")
+        days = ", ".join(map(str, bars.days[wrong]))
+        notes.append(Note(f"{what} in {rows} and counts as missing.", f"{what} on {days}."))
+    return replace(bars, columns=columns), notes
 
 
-def note_equal_closes(bars: Bars) -> list[str]:
-    """A note on a series that has stood still for long at its end."""
-    count = count_equal_closes(bars.columns["Close"])
-    if count < LONG_STILL:
-        return []
-    return [
-        f"The last {count} closes are equal, since {bars.days[-count]}: "
-        "halted, pegged, or no longer updated."
-    ]
-
-
-def note_gaps(bars: Bars, interval: str, strict: bool) -> list[str]:
-    """Notes on missing sessions and bars without one; with `strict` they raise DataError."""
+def _note_gaps(bars: Bars, interval: str, strict: bool) -> list[str]:
+    """Note missing sessions and bars without one; with `strict` raise DataError for them."""
     odd = odd_days(bars.days, bars.symbol, interval, from_feed=bars.from_feed)
     notes = note_odd_days(odd)
     if interval not in ("1d", "1wk", "1mo"):
@@ -346,7 +312,7 @@ def note_gaps(bars: Bars, interval: str, strict: bool) -> list[str]:
 
 
 def _note_long_gaps(days: NDArray[np.datetime64]) -> list[str]:
-    """A note on gaps that are long for bars of any spacing."""
+    """Note gaps that are long for bars of any spacing."""
     gaps = np.diff(days)
     # Yearly bars lie further apart than a long gap in others.
     limit = max(LONG_GAP, 3 * np.median(gaps)) if gaps.size else LONG_GAP
@@ -355,16 +321,7 @@ def _note_long_gaps(days: NDArray[np.datetime64]) -> list[str]:
         return []
     i = int(long[np.argmax(gaps[long])])
     holes = "gap is" if long.size == 1 else "gaps are"
-    day = np.timedelta64(1, "D")
     return [
-        f"{long.size} {holes} longer than {int(limit / day)} days: "
-        f"{days[i]} to {days[i + 1]} ({int(gaps[i] / day)} days)."
+        f"{long.size} {holes} longer than {int(limit / DAY)} days: "
+        f"{days[i]} to {days[i + 1]} ({int(gaps[i] / DAY)} days)."
     ]
-
-
-def _and(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def _was(names: Sequence[str]) -> str:
-    return "were" if len(names) > 1 else "was"
