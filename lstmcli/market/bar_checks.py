@@ -1,8 +1,11 @@
-"""Open, high, low and close of one bar that contradict each other, and which of them is wrong.
+"""Faults in bars: values that contradict each other, and jumps that look like errors.
 
 A bar is in order where Low <= Open, Close <= High. The odd values of another are the fewest whose
 removal restores that; among several such choices, those farther, in logs, from the closes before
 and after. A lone bar is measured by the median of its own values.
+
+A jump is an unadjusted split, a change of units, or a factor beyond two. Adjusted prices never jump
+on the day of a split, so a jump on that day proves that prices are not adjusted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -75,12 +78,12 @@ def bar_text(columns: Columns, row: int) -> str:
 
 
 def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The values, NaN for what is not positive and finite."""
+    """Return the values, with NaN for any that is not positive and finite."""
     return np.where(np.isfinite(values) & (values > 0), values, np.nan)
 
 
 def _crossed(values: Columns) -> dict[tuple[str, str], Mask]:
-    """For every pair of a bar, where the lower value lies above the upper one beyond rounding."""
+    """Return for every pair of a bar where the lower value exceeds the upper one."""
     with np.errstate(over="ignore"):  # of prices next to the largest number
         return {
             (lower, upper): values[lower] > values[upper] * (1 + TOLERANCE)
@@ -90,7 +93,7 @@ def _crossed(values: Columns) -> dict[tuple[str, str], Mask]:
 
 
 def _middle(logs: Columns, at: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The mean of the nearest closes before and after each row in bars without contradiction.
+    """Return the mean of the nearest closes around each row in bars that are in order.
 
     at : the contradictory rows, ascending. Without any such close, the median of the bar itself.
     """
@@ -187,7 +190,7 @@ def _stretch(
 
 
 def _refusal(bars: Bars, wrong: np.ndarray, targets: Sequence[str], row: int) -> UnusablePriceError:
-    """The error for one of the unusable rows, with the way past all of them."""
+    """Return the error for an unusable row, with the command that skips all of them."""
     following = int(wrong[-1]) + 1
     resume: date | None = bars.days[following].item() if following < bars.days.size else None
     after = f", or pass --start {resume} to begin after it" if resume else ""
@@ -215,7 +218,9 @@ def _rows_of(odd: dict[str, Mask], kept: Mask) -> dict[str, Mask]:
 
 
 def _note_left_out(bars: Bars, odd: Mask) -> list[str]:
-    shown = [f"{bars.days[row]}: {bar_text(bars.columns, row)}" for row in np.flatnonzero(odd)]
+    shown = [
+        f"{bars.days[row]}: {bar_text(bars.columns, row)}" for row in np.flatnonzero(odd).tolist()
+    ]
     count = count_of(len(shown), "bar")
     return [f"Left out {count} with an impossible close ({first_few(shown, sep='; ')})."]
 
@@ -343,7 +348,7 @@ def note_jumps(bars: Bars, price: str, interval: str) -> list[str]:
 
 
 def _notes(jumps: Sequence[Jump], price: str, days: NDArray[np.datetime64]) -> list[str]:
-    """One sentence for each kind of jump, with the first few dates."""
+    """Return one sentence for each kind of jump, with the first few dates."""
     kinds: dict[str, list[Jump]] = {}
     for each in sorted(jumps, key=lambda each: (not each.unadjusted, not each.hundred)):
         meaning = "if that is no real move, it looks like an unadjusted split"

@@ -73,7 +73,7 @@ _US_SHARE = re.compile(r"[A-Z]{1,5}(-[A-Z]{1,2})?")
 
 
 def calendar_of(symbol: str) -> str | None:
-    """The exchange_calendars name for a symbol, None where its shape does not tell."""
+    """Return the exchange_calendars name for a symbol; None where its form names no exchange."""
     symbol = symbol.upper()
     base, dash, currency = symbol.rpartition("-")
     if symbol.endswith("=X"):
@@ -218,7 +218,7 @@ def _library_is_another() -> bool:
 
 
 def _is_world_holiday(days: Days) -> NDArray[np.bool_]:
-    """Christmas and New Year's Day, when currencies rest too."""
+    """Return which days are Christmas or New Year's Day, when currencies rest too."""
     month_day = days - days.astype("datetime64[Y]").astype("datetime64[D]")
     next_year = days + np.timedelta64(7, "D")
     is_christmas = next_year.astype("datetime64[Y]").astype("datetime64[D]") == next_year
@@ -227,7 +227,7 @@ def _is_world_holiday(days: Days) -> NDArray[np.bool_]:
 
 
 def zone_of(name: str) -> ZoneInfo | None:
-    """The time zone of that name, None where there is none."""
+    """Return the time zone of that name, None for an unknown name."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -1,4 +1,4 @@
-"""Which column of a table means what: its dates, its series, and the fields of each series.
+"""The meaning of a table's columns: its dates, its series, and the fields of each series.
 
 Four headers are known: one series with a Close column; a wide table, one column of prices
 a series; columns that each join a field and a symbol (`Close_TSLA`, `TSLA.Adj.Close`,
@@ -273,7 +273,7 @@ def _run_together(name: str) -> tuple[_Joined, ...]:
 
 
 def _may_be_a_name(name: str, reading: _Joined) -> bool:
-    """Whether a name that reads as a field of a symbol may be that of a series.
+    """Return whether a name that reads as a field of a symbol may name a series.
 
     So are `OpenAI`, the tickers `HIGH-USD` and `OPEN.L`, and the phrase `Low Volatility`.
     """

@@ -25,13 +25,13 @@ from lstmcli.market.yahoo import Interval, NothingInRange, YahooBars, fetch_bars
 
 @dataclass(frozen=True)
 class Answer:
-    """What the feed has for one symbol.
+    """The feed's bars of one symbol.
 
     frame : all of COLUMNS by session date, oldest first; never empty.
     time_zone, currency : of the exchange, "" where the feed does not say.
     partial : date of a bar that is kept although its session is still open.
     notes : one phrase for everything that was left out, marked missing or looks odd.
-    behind : sessions that are over and that the last bar lies before; 0 where no calendar tells.
+    behind : finished sessions after the last bar; 0 without a calendar.
     """
 
     frame: pd.DataFrame
@@ -53,10 +53,10 @@ def fetch_answer(
     now: datetime,
     gate: Gate,
 ) -> Answer:
-    """Ask for the bars from `start` to `end`, both included, as they stand at `now`.
+    """Fetch the bars from `start` to `end`, both included, as of `now`.
 
-    Raises what `fetch_bars` and `check_prices` raise, and NothingInRange when the only bar there
-    is has not been finished.
+    Raises what `fetch_bars` and `check_prices` raise, and NothingInRange when the only bar is
+    unfinished.
     """
     bars = fetch_bars(
         symbol, start=start, end=end, interval=interval, time_zone=time_zone, gate=gate
@@ -106,7 +106,7 @@ def fetch_answer(
 
 
 def _until(now: datetime, end: date | None) -> datetime:
-    """The moment up to which bars are expected: none after the day of `end`."""
+    """Return the time up to which bars are expected: none after the day of `end`."""
     if end is None:
         return now
     return min(now, datetime.combine(end + timedelta(days=1), time(), UTC))
@@ -135,11 +135,11 @@ def drop_unfinished(
     now: datetime,
     market_time: datetime | None = None,
 ) -> pd.DataFrame:
-    """The bars that are final at `now` (zone-aware).
+    """Return the bars that are final at `now` (zone-aware).
 
     frame : indexed by session date, oldest first; a week or month is dated by its first day.
-    time_zone : of the exchange; an empty or unknown one is taken for UTC.
-    market_time : of the last trade that the feed knew of, zone-aware; None where it does not say.
+    time_zone : of the exchange; UTC where it is empty or unknown.
+    market_time : of the feed's last trade, zone-aware; None where it names none.
     """
     zone, rows = zone_of(time_zone) or ZoneInfo("UTC"), len(frame)
     while rows and not _is_over(frame.index[rows - 1].date(), symbol, interval, zone, now):
@@ -152,7 +152,7 @@ def drop_unfinished(
 def bars_due(
     last: date, *, symbol: str, interval: str, time_zone: str, now: datetime
 ) -> int | None:
-    """How many bars after `last` are final at `now`; None where no calendar tells."""
+    """Count the bars after `last` that are final at `now`; None without a calendar."""
     zone = zone_of(time_zone)
     if zone is None:
         return None
@@ -185,7 +185,7 @@ def _is_over(day: date, symbol: str, interval: str, zone: ZoneInfo, now: datetim
 def _is_half_made(
     day: date, symbol: str, interval: str, market_time: datetime, now: datetime
 ) -> bool:
-    """Whether the feed's last trade lies before the close of the bar's last session.
+    """Return whether the feed's last trade was before the close of the bar's last session.
 
     Not once the next session has opened: then there was no later trade.
     """
@@ -201,14 +201,14 @@ def _is_half_made(
 
 
 def _day_after(day: date, interval: str) -> date:
-    """The day after the last of a bar."""
+    """Return the day after the last day of a bar."""
     if interval == "1mo":
         return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
     return day + timedelta(days=7 if interval == "1wk" else 1)
 
 
 def _hours(name: str | None, day: date) -> tuple[datetime | None, datetime | None]:
-    """When an exchange closes on a day and opens after it; None where no calendar says."""
+    """Return when an exchange closes on a day and next opens; None without a calendar."""
     if name is None or name.startswith("24/"):
         return None, None
     calendar, session = library_calendar(name), pd.Timestamp(day)

@@ -1,7 +1,7 @@
-"""How far apart the bars of a series lie, the weeks and months they stand for, and what follows.
+"""The distance between the bars of a series, their weeks and months, and the dates that follow.
 
-Everything is read off the dates themselves: weekdays in use, the weekday of weekly bars, the day
-pattern of monthly ones (first, last, first or last business day, or a fixed day of the month).
+All of it comes from the dates: weekdays in use, the weekday of weekly bars, the day pattern of
+monthly ones (first, last, first or last business day, or a fixed day of the month).
 """
 
 import calendar
@@ -38,13 +38,13 @@ def infer_interval(index: pd.DatetimeIndex | Days) -> str:
 
 
 def unit_of(interval: str) -> str:
-    """The word for the distance of two bars: "session", "week" and so on, or "bar" for another."""
+    """Return the word for the distance of two bars: "session", "week", ..., else "bar"."""
     words = {"1d": "session", "1wk": "week", "1mo": "month", "3mo": "quarter", "1y": "year"}
     return words.get(interval, "bar")
 
 
 def bars_of(interval: str) -> str:
-    """Bars in words: "daily bars", or "bars every 14 days" where their distance has no name."""
+    """Return bars in words: "daily bars", or "bars every 14 days" for an unnamed distance."""
     words = {"1d": "daily", "1wk": "weekly", "1mo": "monthly", "3mo": "quarterly"}
     words |= {"6mo": "half-yearly", "1y": "yearly"}
     if interval in words:
@@ -53,7 +53,7 @@ def bars_of(interval: str) -> str:
 
 
 def are_alike(one: str, other: str) -> bool:
-    """Whether two intervals are the same, or unnamed ones within a fifth of each other.
+    """Return whether two intervals are equal, or unnamed and within a fifth of each other.
 
     Bars on the 1st and the 15th of a month look like 15 or 16 days apart, as the median falls.
     """
@@ -64,7 +64,7 @@ def are_alike(one: str, other: str) -> bool:
 
 
 def may_be(index: pd.DatetimeIndex | Days, interval: str) -> bool:
-    """Whether the dates are too few to say that they are not of an interval.
+    """Return whether the dates are too few to exclude an interval.
 
     Of a few days in a row, most distances may be weekends and holidays.
     """
@@ -75,13 +75,13 @@ def may_be(index: pd.DatetimeIndex | Days, interval: str) -> bool:
 
 
 def as_days(index: pd.DatetimeIndex | Days) -> Days:
-    """The dates as datetime64[D], whatever unit they came in."""
+    """Return the dates as datetime64[D]."""
     days: Days = np.asarray(index).astype("datetime64[D]")
     return days
 
 
 def dates_after(days: Days, n: int, interval: str) -> Days:
-    """The n dates that continue the pattern of `days` (N,), strictly increasing, shape (n,)."""
+    """Return the n dates (n,) that continue the pattern of `days` (N,)."""
     if interval in MONTHS:
         return _monthly(days, n, MONTHS[interval])
     if interval == "1wk":
@@ -96,7 +96,7 @@ def dates_after(days: Days, n: int, interval: str) -> Days:
 
 
 def weekmask(days: Days) -> list[bool]:
-    """Monday to Sunday: which weekdays carry bars, by the last 250 dates.
+    """Return which weekdays, Monday to Sunday, carry bars in the last 250 dates.
 
     Monday to Friday, with a weekend day added where it has half as many bars as other days (a few
     make-up sessions or misdated bars are not that), and a weekday left out only when 50 dates or
@@ -117,7 +117,7 @@ def weekday_of(days: Days) -> NDArray[np.int64]:
 
 
 def _weekly(days: Days, n: int) -> Days:
-    """Steps of seven days from the usual weekday of the last bar's week.
+    """Step by seven days from the usual weekday of the last bar's week.
 
     A last bar moved by a holiday (Thursday before Good Friday) does not move the ones after.
     """
@@ -138,7 +138,7 @@ def _monthly(days: Days, n: int, step: int) -> Days:
 
 
 def _month_pattern(past: list[date]) -> str | int:
-    """The rule that at least nine in ten dates follow; without one, the last date's own day."""
+    """Return the rule that at least nine in ten dates follow, else the last date's day."""
     for pattern in ("first", "last", "first business", "last business"):
         hits = sum(day == _day_in_month(day.year, day.month, pattern) for day in past)
         if hits >= _AGREES * len(past):

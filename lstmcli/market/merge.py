@@ -1,10 +1,10 @@
-"""New bars joined to stored ones, or the reason why the stored ones no longer hold.
+"""Merge new bars with stored ones, or name the reason why the stored ones are outdated.
 
-Yahoo adjusts all of history as of today, so rows appended after a split or a dividend would make a
-false cliff. An overlap that is fetched again shows it: a new action or other prices in it mean that
-the whole history has to be replaced. Differences in the seventh digit mean nothing. What the new
-history lacks is kept on its basis, by the ratio of the closes around it, and a history that jumps
-where the stored one does not is an error of the feed.
+Yahoo adjusts all of history as of today, so rows appended after a split or a dividend would look
+like a crash. An overlap that is fetched again shows it: a new action or other prices in it mean
+that the whole history has to be replaced. Differences in the seventh digit mean nothing. Stored
+rows that the new history lacks are kept and rescaled by the ratio of the closes around them. A
+history that jumps where the stored one does not is an error of the feed.
 """
 
 from collections.abc import Mapping
@@ -62,7 +62,7 @@ class Restatement:
 
 
 def overlap_start(stored: pd.DataFrame, *, rows: int = OVERLAP) -> date:
-    """First date to ask for again: the last `rows` rows and all since the last stored action."""
+    """Return the first date to fetch again: the last rows, and all since the last action."""
     start: pd.Timestamp = stored.index[-min(rows, len(stored))]
     for column in _ACTIONS:
         if column in stored and (dates := stored.index[_happened(stored[column])]).size:
@@ -147,13 +147,13 @@ def contradiction(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:
 
 
 def _is_new_split(stored: pd.DataFrame, fresh: pd.DataFrame, day: pd.Timestamp, by: float) -> bool:
-    """Whether a split of just that log ratio is new on that day: the feed's own claim."""
+    """Return whether the feed has a new split of that log ratio on that day."""
     ratio = float(fresh["Stock Splits"].loc[day])
     return ratio > 0 and abs(np.log(ratio) - by) < 0.01 and _splits_differ(stored, fresh.loc[[day]])
 
 
 def _lasts(prices: "pd.Series[float]") -> bool:
-    """Whether a fall by half, or a rise, was no bar of one day.
+    """Return whether a fall by half, or a rise, lasted longer than one bar.
 
     The last stored bar may be one of half a session: it gives way once a later one is on the new
     level. prices : from that day on, of the price before.
@@ -163,7 +163,7 @@ def _lasts(prices: "pd.Series[float]") -> bool:
 
 
 def _settled(stored: pd.DataFrame, fresh: pd.DataFrame, tolerance: float) -> pd.DataFrame:
-    """The fresh rows, with what they lack from the stored rows, on the basis of the fresh ones.
+    """Return the fresh rows, completed from the stored rows on the basis of the fresh ones.
 
     Where a close is another one, and not by the ratio of the row before or after, nothing tells
     what its open would be now: it stays missing.
@@ -213,7 +213,7 @@ class _Ratios:
 def _on_basis(
     rows: pd.DataFrame, ratios: "Mapping[str, pd.Series[float]]", has_split: bool
 ) -> pd.DataFrame:
-    """Stored rows with prices and dividends times a ratio each, volumes by it after a split."""
+    """Scale prices and dividends of stored rows by a ratio each, and volumes after a split."""
     result, close = rows.copy(), ratios["Close"]
     for name in rows.columns:
         ratio = ratios.get(_BASES.get(name, name))
@@ -238,7 +238,7 @@ def _no_common_row(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:
 
 
 def _new_actions(stored: pd.DataFrame, fresh: pd.DataFrame, tolerance: float) -> str | None:
-    """Splits and dividends that the stored rows do not have yet, in words."""
+    """Name splits and dividends that the stored rows do not have."""
     found: list[str] = []
     more: list[str] = []
     for column in _ACTIONS:
@@ -254,7 +254,7 @@ def _new_actions(stored: pd.DataFrame, fresh: pd.DataFrame, tolerance: float) ->
 
 
 def _other_prices(stored: pd.DataFrame, fresh: pd.DataFrame, tolerance: float) -> str | None:
-    """The first price, before the last stored row, that is not what it was."""
+    """Name the first price before the last stored row that has changed."""
     common = fresh.index.intersection(stored.index[:-1])
     columns = [name for name in _PRICES if name in stored and name in fresh]
     old = stored.loc[common, columns].to_numpy(np.float64)

@@ -1,4 +1,4 @@
-"""What a valid price table is: one symbol's bars, checked once (`validate.py`), trusted after."""
+"""Price tables: one symbol's bars, which `validate.py` checks once and all other code trusts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -34,14 +34,14 @@ class Bars:
     from_feed: bool = False
 
     def where(self, row: int | None = None) -> str:
-        """Symbol and source, with the line of row number `row` where it is known."""
+        """Return symbol and source, with the line of row number `row` where known."""
         place = f"{self.symbol}, {self.source}"
         if row is None or self.line_of is None:
             return place
         return f"{place} line {self.line_of(int(self.rows[row]))}"
 
     def keep(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> "Bars":
-        """The rows of a mask, or in the order of an index."""
+        """Keep the rows of a mask, or in the order of an index."""
         columns = {name: values[which] for name, values in self.columns.items()}
         return replace(self, days=self.days[which], columns=columns, rows=self.rows[which])
 
@@ -53,7 +53,7 @@ def bars_from_frame(
     source: str,
     line_of: Callable[[int], int] | None,
 ) -> Bars:
-    """The columns called `names` of a frame whose dates are its index or its column `Date`.
+    """Take the columns `names` of a frame with dates in its index or its column `Date`.
 
     A zone is dropped, not converted: the session is the local date.
     """
@@ -80,12 +80,12 @@ PriceChoice = Literal["auto", "close", "adj_close"]
 
 
 class Note(str):
-    """A note with details for readers who ask for them: `--verbose` shows them after it."""
+    """A note with details, which `--verbose` shows after it."""
 
     details: str
 
     def __new__(cls, text: str, details: str = "") -> "Note":
-        """Make a note; it is its text."""
+        """Make a note, which is its text."""
         note = super().__new__(cls, text)
         note.details = details
         return note
@@ -128,7 +128,7 @@ class Prices:
 def price_column(
     prices: Prices | pd.DataFrame | list[str], price: PriceChoice, *, where: str = ""
 ) -> str:
-    """The column that is forecast: "Adj Close" where there is one, else "Close", unless chosen.
+    """Return the column to forecast: as chosen, else "Adj Close" if present, else "Close".
 
     Raises DataError when "adj_close" is asked for and there is none.
     """

@@ -1,7 +1,7 @@
-"""What is stored of a symbol, and what to ask the feed for.
+"""One symbol up to date: read what is stored, fetch what is missing, merge and store.
 
-A stored symbol is asked only for a short overlap and what follows it, and not at all while its
-exchange can have nothing new.
+Only a short overlap and the bars after it are fetched, and nothing while the exchange can have no
+new bar.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ RECENT = 60  # stored rows in which a missing session is asked for again
 
 @dataclass(frozen=True)
 class Task:
-    """What is the same for every symbol of a run; the words are those of `fetch`."""
+    """The settings of a run, equal for all symbols; named as in `fetch`."""
 
     data_dir: Path
     interval: Interval
@@ -53,14 +53,14 @@ class Task:
 
 @dataclass(frozen=True)
 class Stored:
-    """What is there.
+    """The stored bars of a symbol.
 
     frame : all of COLUMNS, without a bar that was stored unfinished or has an impossible close;
-        empty for nothing.
+        empty where nothing is stored.
     dates : of every stored bar. left_out : of those with an impossible close. doubted : whether
         `frame` lacks opens, highs and lows that have another basis than the closes.
-    asked_start : what the whole history was asked from; None for all that there is.
-    is_known : whether a sidecar says that the bars are Yahoo's; fits : and that they are these.
+    asked_start : first day requested for the whole history; None for everything.
+    is_known : whether the sidecar names Yahoo as source. fits : whether it matches these bars.
     """
 
     frame: pd.DataFrame
@@ -75,14 +75,14 @@ class Stored:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to ask for; `whole` when it is meant to hold every stored row."""
+    """What to fetch, from `start`; `whole` if that includes every stored row."""
 
     start: date | None
     whole: bool
 
 
 def read(symbol: str, task: Task) -> Stored:
-    """What is stored of a symbol.
+    """Read a symbol's stored bars.
 
     Raises DataError where that is damaged or of an unknown source, unless it is replaced, and where
     it was imported.
@@ -133,7 +133,7 @@ def _refuse_others(symbol: str, facts: dict[str, Any], task: Task) -> None:
 
 
 def make_plan(symbol: str, stored: Stored, task: Task) -> Plan | None:
-    """None where the stored rows reach up to the end that is asked for, or to the last session."""
+    """Decide what to fetch; None where the stored rows reach the end or the last session."""
     if not len(stored.frame):
         return Plan(task.start, whole=True)
     first, last = stored.frame.index[0].date(), stored.frame.index[-1].date()
@@ -151,7 +151,7 @@ def make_plan(symbol: str, stored: Stored, task: Task) -> Plan | None:
 
 
 def _is_fresh(symbol: str, stored: Stored, last: date, task: Task) -> bool:
-    """Whether Yahoo can have no finished bar that is not stored."""
+    """Return whether every bar that Yahoo can have finished is stored."""
     if task.include_partial or len(stored.dates) > len(stored.frame):
         return False
     zone = str(stored.facts.get("time_zone", ""))
@@ -160,7 +160,7 @@ def _is_fresh(symbol: str, stored: Stored, last: date, task: Task) -> bool:
 
 
 def _overlap_start(symbol: str, stored: Stored, task: Task) -> date:
-    """First date to ask for again, back to the first session that is missing of late, or wrong."""
+    """Return the first date to fetch again: of a recent session that is missing or wrong."""
     frame = stored.frame
     start = min([overlap_start(frame), *stored.left_out])
     if task.interval != "1d":
@@ -178,12 +178,12 @@ MAX_LOST = 0.01  # share of the stored rows that a restated history may lack
 
 @dataclass(frozen=True)
 class FetchResult:
-    """What became of one symbol.
+    """The result of one symbol.
 
     rows, first, last : of the stored table now, dates in ISO form; `added` of its rows are new.
-    note : what a user should know although it went well; `reason` : why it failed.
-    exit_code, failure : of what failed, 0 and "" where nothing did; `failure` is its kind in words.
-    behind : sessions that are over by the calendar and that the feed's answer did not reach.
+    note : remarks on a success. reason : why it failed. exit_code : 0 for success. failure : the
+        kind of failure in words.
+    behind : finished sessions, by the calendar, after the last bar of the feed's answer.
     """
 
     symbol: str
@@ -204,7 +204,7 @@ class RefusedAnswer(DataError):
 
 
 def refresh(symbol: str, task: Task) -> FetchResult:
-    """Ask, join and store. Raises LstmcliError and leaves what is stored when anything fails."""
+    """Fetch, merge and store; raise LstmcliError and leave the store as it was on failure."""
     task.gate.check_time(symbol)
     stored = read(symbol, task)
     plan = make_plan(symbol, stored, task)
@@ -238,7 +238,7 @@ def refresh(symbol: str, task: Task) -> FetchResult:
 
 
 def preview(symbol: str, task: Task) -> FetchResult:
-    """What `refresh` would ask for; asks and writes nothing."""
+    """Report what `refresh` would fetch; fetch and write nothing."""
     stored = read(symbol, task)
     plan = make_plan(symbol, stored, task)
     if plan is None:
@@ -249,7 +249,7 @@ def preview(symbol: str, task: Task) -> FetchResult:
 
 
 def _request(symbol: str, start: date | None, stored: Stored, task: Task) -> Answer:
-    """Ask the feed; RefusedAnswer for one that cannot be of what is stored."""
+    """Fetch; raise RefusedAnswer for an answer that does not match the stored bars."""
     end = task.end
     if end and len(stored.frame):
         end = max(end, stored.frame.index[-1].date())
@@ -296,7 +296,7 @@ def _refuse_other(symbol: str, stored: Stored, answer: Answer, task: Task) -> No
 
 
 def _way_past(error: UnusablePriceError, symbol: str, stored: Stored, task: Task) -> DataError:
-    """The error of a row that Yahoo will not correct, with the command that does without it."""
+    """Return the error of a bad row at Yahoo, with the command that does without it."""
     option = interval_option(task.interval)
     step = "Wait for later bars."
     if error.resume:
@@ -323,7 +323,7 @@ def _heal(stored: Stored, frame: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _other_hours(one: str, other: str) -> bool:
-    """Whether two zones, which may be names of one, differ in winter or summer."""
+    """Return whether two time zones differ in winter or summer."""
     zones = zone_of(one), zone_of(other)
     days = (datetime(2024, 1, 15), datetime(2024, 7, 15))
     return None not in zones and any(
@@ -334,7 +334,7 @@ def _other_hours(one: str, other: str) -> bool:
 def _restated(
     symbol: str, stored: Stored, answer: Answer, task: Task
 ) -> tuple[pd.DataFrame, list[str]]:
-    """The whole restated history, with what it lacks of the stored one, and notes on that.
+    """Return the restated history with stored rows that it lacks, and notes on them.
 
     RefusedAnswer where that is more than a few rows, or where nothing tells on which basis they are
     now. Rows of unknown source are no part of it.
@@ -395,7 +395,7 @@ def _write(
     asked_start: date | None,
     restated: str | None,
 ) -> bool:
-    """Store the table and what is known of it; whether the table changed."""
+    """Store the table and its sidecar; return whether the table changed."""
     earlier = stored.facts.get("restatements")
     restatements = earlier if isinstance(earlier, list) else []
     if restated:

@@ -1,6 +1,6 @@
-"""Exchange sessions against a price history: what is odd, what comes next, how old it is.
+"""Compare a price history with exchange sessions: odd days, future sessions, its age.
 
-Every verb asks here, so that import, check, train, predict and --strict find the same.
+All commands use these functions, so that they report the same days.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def schedule_for(prices: Prices) -> Schedule:
 
 
 def future_dates(prices: Prices, n: int, schedule: Schedule | None = None) -> Days:
-    """The dates of the n bars after the last one, shape (n,), strictly increasing.
+    """Return the dates (n,) of the n bars after the last one.
 
     Daily bars take the sessions of the `schedule`, by default that of the prices; other intervals
     take their own steps.
@@ -288,7 +288,7 @@ _STRAY = 0.02
 
 
 def closed_rows(days: Days, filled: Mask, symbol: str) -> Mask:
-    """The rows (N,) without values on days when the exchange of `symbol` is closed.
+    """Mark the rows (N,) without values on days when the exchange of `symbol` is closed.
 
     days : (N,) in any order. filled : (N,) rows with values. Weekly bars leave out the weekdays
     that they are never dated by; monthly bars leave out none.

@@ -1,11 +1,11 @@
-"""Any CSV of prices -> valid price tables, or an error that names the line and the way out.
+"""Read any CSV of prices into valid price tables, or name the bad line and what to do.
 
 Nothing is guessed: dates are ISO, the separator is the one given, every line has as many fields as
 the header. Anything that could be read in two ways is refused, and so are bytes that no CSV of
 prices has, before they are parsed.
 
-Memory stays bounded: no more than two blocks of text are held. There are only 214,000 dates, so
-rows beyond `MAX_HELD_ROWS` repeat or contradict others, and repeated ones are dropped on the way.
+At most two blocks of text are in memory. There are only 214,000 dates, so rows beyond
+`MAX_HELD_ROWS` repeat or contradict others, and repeated ones are dropped while reading.
 """
 
 import gzip
@@ -63,8 +63,7 @@ def read_prices(
         ticker in yfinance's own CSV, else the file's stem.
     symbols : which series of a file with several, in this order; all by default.
     price, strict, today, interval, start, end, around : as for `check_bars`.
-    failures : when given, a series that is unsuitable is put here and the others are returned;
-        otherwise the first one raises.
+    failures : if given, collects the errors of unsuitable series; otherwise the first one raises.
 
     Raises FileError when the file cannot be read, UsageError for bad options, DataError otherwise.
     """

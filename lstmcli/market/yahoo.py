@@ -1,9 +1,9 @@
-"""Bars from Yahoo, or an exception that says what really happened.
+"""Bars from Yahoo, or an exception that says why there are none.
 
-yfinance parses the answers; the requests pass through a session of our own, because yfinance takes
-a server error, a rate limit and an unknown symbol alike for "possibly delisted", repeats refused
-requests at once, and does not bound its own look-ups. Every one of them, cookies and time zones
-too, waits at the gate. This is the only file that imports it.
+yfinance parses the answers. The requests go through a session of our own, because yfinance reports
+a server error, a rate limit and an unknown symbol alike as "possibly delisted", repeats refused
+requests at once, and does not limit its own requests. All of them, also those for cookies and time
+zones, wait at the gate. No other file imports yfinance.
 """
 
 import functools
@@ -41,13 +41,13 @@ _MOST_SECONDS = 1e10  # since 1970: the year 2286
 
 @dataclass(frozen=True)
 class YahooBars:
-    """One symbol's bars as Yahoo gives them today.
+    """One symbol's bars as Yahoo has them today.
 
     frame : index `Date` of tz-naive session dates, strictly increasing; all of COLUMNS, float64.
         Close is adjusted for splits, Adj Close for splits and dividends; neither is ever NaN.
-    time_zone, currency : of the exchange, "" where Yahoo does not say.
+    time_zone, currency : of the exchange, "" where Yahoo names none.
     n_dropped : rows without a price that were left out.
-    market_time : of the last trade that Yahoo knew of, None where it does not say.
+    market_time : of Yahoo's last trade, None where it names none.
     """
 
     frame: pd.DataFrame
@@ -66,7 +66,7 @@ def fetch_bars(
     time_zone: str = "",
     gate: Gate,
 ) -> YahooBars:
-    """Ask Yahoo for the bars of one valid symbol from `start` to `end`, both included.
+    """Fetch the bars of one valid symbol from `start` to `end`, both included.
 
     time_zone : of the exchange, where it is known; saves one request.
     gate : each request waits for it. Call inside `quiet_yfinance`, from any number of threads.
@@ -95,16 +95,16 @@ def fetch_bars(
 def quiet_yfinance() -> Iterator[None]:
     """Import and prepare yfinance, and keep it quiet, around all threads that ask.
 
-    Around them, because the filters of warnings belong to the process: threads that each set and
-    restored them would leave behind what another had set.
+    The filters of warnings belong to the process: threads that each set and restored them would
+    restore those of another thread.
     """
     with warnings.catch_warnings():
         import yfinance as yf
 
         warnings.simplefilter("ignore")  # it trips over pandas' deprecations on every call
         yf.config.debug.hide_exceptions = False
-        # Its cookies would lie pickled in a database whose lock or damage costs all data. A folder
-        # that cannot exist makes it do without; the session keeps the cookie of this process.
+        # It would keep cookies in a database whose lock or damage makes all requests fail. With a
+        # folder that cannot exist it has none; the session keeps the cookie of this process.
         yf.set_tz_cache_location(os.path.join(os.devnull, "lstmcli"))
         logging.getLogger("yfinance").setLevel(logging.CRITICAL + 1)
         _session()
@@ -114,7 +114,7 @@ def quiet_yfinance() -> Iterator[None]:
 def _history(
     symbol: str, start: date | None, end: date | None, interval: Interval, time_zone: str
 ) -> pd.DataFrame:
-    """Yahoo's own table in our columns, through yfinance."""
+    """Return Yahoo's table in our columns, through yfinance."""
     import yfinance as yf
     from yfinance.data import YfData
     from yfinance.exceptions import YFException, YFPricesMissingError
@@ -151,7 +151,7 @@ def _history(
 
 @dataclass
 class _Attempt:
-    """One try for a symbol, and what it heard of it."""
+    """One try for a symbol, and the facts of its answer."""
 
     symbol: str
     gate: Gate
@@ -159,7 +159,7 @@ class _Attempt:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def may_change_cookie(self, status: int) -> bool:
-        """Whether yfinance may repeat a refused request, once, with another cookie."""
+        """Return whether yfinance may repeat a refused request, once, with another cookie."""
         may = status in (401, 403) and not self.has_changed_cookie
         self.has_changed_cookie = self.has_changed_cookie or may
         return may
@@ -170,11 +170,11 @@ _attempt: ContextVar[_Attempt] = ContextVar("attempt")
 
 @functools.cache
 def _session() -> Any:
-    """One session a process: it holds the cookie that yfinance thinks it has."""
+    """Return the one session of the process, which holds the cookie for yfinance."""
     from curl_cffi import requests
 
     class GatedSession(requests.Session):  # type: ignore[type-arg]
-        """Lets every request wait at the gate, and looks at every answer first."""
+        """A session whose requests wait at the gate and whose answers are checked first."""
 
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
@@ -213,7 +213,7 @@ def _session() -> Any:
                     return response
 
         def help(self, attempt: _Attempt, method: Any, url: str, options: Any) -> Any:
-            """Answer for cookies and crumbs, which prices can do without: each asked for once."""
+            """Fetch cookies and crumbs, which are optional for prices, once each."""
             if url not in self.helped:
                 self.helped[url] = None
                 with attempt.gate.turn(attempt.symbol):
@@ -294,8 +294,8 @@ class NothingInRange(DataError):
 def read_facts(symbol: str, status: int, body: bytes, *, interval: str) -> dict[str, Any]:
     """Return what a chart's answer says of the symbol.
 
-    Raises what an answer without a chart means; an answer for another symbol or with bars of
-    another length is none, and Transient.
+    Raises the error for an answer without a chart, and Transient for another symbol or bars of
+    another length.
     """
     if status == 429:
         raise rate_limited(symbol)
@@ -321,15 +321,15 @@ def read_facts(symbol: str, status: int, body: bytes, *, interval: str) -> dict[
 
 
 def retry_after(headers: Mapping[str, str | None]) -> float:
-    """Seconds for which the answer asks to be left alone; 0 where it does not say.
+    """Return the pause that the answer asks for, in seconds; 0 without one.
 
     Source: RFC 9110, section 10.2.3. A date counts from the answer's own.
     """
-    told = (headers.get("Retry-After") or "").strip()
-    if told.isdecimal():
-        return float(told)
+    wanted = (headers.get("Retry-After") or "").strip()
+    if wanted.isdecimal():
+        return float(wanted)
     try:
-        until = parsedate_to_datetime(told)
+        until = parsedate_to_datetime(wanted)
         since = parsedate_to_datetime(headers.get("Date") or "")
         return max(0.0, (until - since).total_seconds())
     except (TypeError, ValueError):  # no date, or only one of them with a time zone
@@ -337,7 +337,7 @@ def retry_after(headers: Mapping[str, str | None]) -> float:
 
 
 def nothing(symbol: str, why: str) -> NothingInRange:
-    """The error for an answer without bars, `why` saying what it held instead."""
+    """Return the error for an answer without bars; `why` says what it held instead."""
     return NothingInRange(
         "no prices from Yahoo",
         where=symbol,
@@ -364,10 +364,10 @@ def _plain(symbol: str) -> str:
 
 
 def _refusal(symbol: str, status: int, error: Any) -> LstmcliError:
-    """What Yahoo's own error object means; only a plain "Not Found" says there is no symbol."""
-    told = error if isinstance(error, dict) else {}
-    description = str(told.get("description") or "no reason given")
-    if status < 500 and told.get("code") == "Not Found":
+    """Return the error for Yahoo's error object; only "Not Found" means no such symbol."""
+    facts = error if isinstance(error, dict) else {}
+    description = str(facts.get("description") or "no reason given")
+    if status < 500 and facts.get("code") == "Not Found":
         meant = yahoo_spelling(symbol)
         return NotFound(
             "no such symbol at Yahoo",
