@@ -178,13 +178,11 @@ def _stretch(
     if before.size and before[-1] == last:
         raise _refusal(bars, wrong, targets, last)
     first, stop = before[-1] + 1 if before.size else 0, after[0] if after.size else rows.size
-    notes = []
-    if before.size:
-        why = _why(bars, int(before[-1]), targets)
-        notes.append(f"Only the rows after {bars.days[before[-1]]} are read: {why}.")
-    if after.size:
-        why = _why(bars, int(after[0]), targets)
-        notes.append(f"Only the rows before {bars.days[after[0]]} are read: {why}.")
+    notes = [
+        f"Only the rows {side} {bars.days[row]} are read: {_why(bars, row, targets)}."
+        for side, rows_there in (("after", before[-1:]), ("before", after[:1]))
+        for row in rows_there.tolist()
+    ]
     cut: date | None = bars.days[before[-1]].item() if before.size else None
     return (rows >= first) & (rows < stop), cut, notes
 
@@ -195,8 +193,9 @@ def _refusal(bars: Bars, wrong: np.ndarray, targets: Sequence[str], row: int) ->
     resume: date | None = bars.days[following].item() if following < bars.days.size else None
     after = f", or pass --start {resume} to begin after it" if resume else ""
     more = f" ({wrong.size} such rows)" if wrong.size > 1 else ""
+    is_positive = all(_is_positive(bars, name)[row] for name in targets)
     error = UnusablePriceError(
-        "impossible close" if _is_right(bars, targets, row) else "bad price",
+        "impossible close" if is_positive else "bad price",
         where=bars.where(row),
         why=_why(bars, row, targets) + more,
         next_step=f"Correct or remove the row{after}.",
@@ -226,28 +225,20 @@ def _note_left_out(bars: Bars, odd: Mask) -> list[str]:
 
 
 def _different_bases(bars: Bars, odd: dict[str, Mask]) -> DataError:
-    row = int(np.flatnonzero(np.any(list(odd.values()), axis=0))[0])
+    bad = np.any(list(odd.values()), axis=0)
+    row = int(np.flatnonzero(bad)[0])
     return DataError(
         "open, high, low and close do not belong together",
         where=bars.where(row),
-        why=f"they contradict each other in {_share(odd)}, the first on {bars.days[row]}: "
-        f"{bar_text(bars.columns, row)}",
+        why=f"they contradict each other in {np.count_nonzero(bad)} of {bad.size} rows, the first "
+        f"on {bars.days[row]}: {bar_text(bars.columns, row)}",
         next_step="Adjust all four alike, or remove Open, High and Low.",
     )
-
-
-def _share(odd: dict[str, Mask]) -> str:
-    bad = np.any(list(odd.values()), axis=0)
-    return f"{np.count_nonzero(bad)} of {bad.size} rows"
 
 
 def _is_positive(bars: Bars, name: str) -> Mask:
     values = bars.columns[name]
     return np.isfinite(values) & (values > 0)
-
-
-def _is_right(bars: Bars, targets: Sequence[str], row: int) -> bool:
-    return all(_is_positive(bars, name)[row] for name in targets)
 
 
 _HUNDRED = np.log(100.0)
@@ -342,24 +333,19 @@ def jumps_by_column(
 
 
 def note_jumps(bars: Bars, price: str, interval: str) -> list[str]:
-    """Return notes on the jumps of a series."""
-    found = jumps_by_column(bars.columns, price, interval)
-    return [note for name, jumps in found.items() for note in _notes(jumps, name, bars.days)]
-
-
-def _notes(jumps: Sequence[Jump], price: str, days: NDArray[np.datetime64]) -> list[str]:
-    """Return one sentence for each kind of jump, with the first few dates."""
-    kinds: dict[str, list[Jump]] = {}
-    for each in sorted(jumps, key=lambda each: (not each.unadjusted, not each.hundred)):
-        meaning = "if that is no real move, it looks like an unadjusted split"
-        if each.hundred:
-            meaning = "it looks like pence and pounds (a factor of 100)"
-        if each.unadjusted:
-            meaning = "prices are not adjusted"
-        kinds.setdefault(meaning, []).append(each)
+    """Return one sentence for each column and kind of jump, with the first few dates."""
+    kinds: dict[tuple[str, str], list[str]] = {}
+    for name, jumps in jumps_by_column(bars.columns, price, interval).items():
+        for each in sorted(jumps, key=lambda each: (not each.unadjusted, not each.hundred)):
+            meaning = "if that is no real move, it looks like an unadjusted split"
+            if each.hundred:
+                meaning = "it looks like pence and pounds (a factor of 100)"
+            if each.unadjusted:
+                meaning = "prices are not adjusted"
+            kinds.setdefault((name, meaning), []).append(each.text(bars.days))
     return [
-        f"{price} {first_few([each.text(days) for each in found], sep='; ')}: {meaning}."
-        for meaning, found in kinds.items()
+        f"{name} {first_few(texts, sep='; ')}: {meaning}."
+        for (name, meaning), texts in kinds.items()
     ]
 
 

@@ -147,8 +147,7 @@ def known_until(calendar: str) -> np.datetime64:
 @cache
 def special_days(calendar: str) -> Days:
     """Return the days on which a calendar does not say whether there was a session."""
-    days: Days = np.array(_SPECIAL.get(calendar, "").split(), dtype="datetime64[D]")
-    return days
+    return np.array(_SPECIAL.get(calendar, "").split(), dtype="datetime64[D]")
 
 
 def library_sessions(calendar: str) -> tuple[Days, np.datetime64] | None:
@@ -222,8 +221,7 @@ def _is_world_holiday(days: Days) -> NDArray[np.bool_]:
     month_day = days - days.astype("datetime64[Y]").astype("datetime64[D]")
     next_year = days + np.timedelta64(7, "D")
     is_christmas = next_year.astype("datetime64[Y]").astype("datetime64[D]") == next_year
-    result: NDArray[np.bool_] = (month_day == np.timedelta64(0, "D")) | is_christmas
-    return result
+    return np.asarray((month_day == np.timedelta64(0, "D")) | is_christmas)
 
 
 def zone_of(name: str) -> ZoneInfo | None:

@@ -20,7 +20,11 @@ from lstmcli.market.intervals import unit_of
 from lstmcli.market.prices import COLUMNS
 from lstmcli.market.throttle import Gate
 from lstmcli.market.validate import check_prices
-from lstmcli.market.yahoo import Interval, NothingInRange, YahooBars, fetch_bars
+from lstmcli.market.yahoo import Interval, NothingInRange, fetch_bars
+from lstmcli.printable import count_of
+
+SETTLING = timedelta(minutes=30)  # quotes lag by up to 20 minutes, and closing auctions take some
+LAST_TRADE = timedelta(minutes=1)  # before the close, of shares that trade up to it
 
 
 @dataclass(frozen=True)
@@ -88,42 +92,27 @@ def fetch_answer(
         from_feed=True,
         unfinished=date.fromisoformat(partial) if include_partial and partial else None,
     )
-    notes = [note.rstrip(".") for note in checked.notes]
-    last, until = frame.index[-1].date(), _until(now, end)
-    zone = bars.time_zone
+    notes = []
+    if bars.n_dropped:
+        notes.append(f"{count_of(bars.n_dropped, 'row')} without a price left out")
+    if partial:
+        kept = "kept" if include_partial else "left out"
+        notes.append(f"the unfinished bar of {partial} {kept}")
+    notes += [note.rstrip(".") for note in checked.notes]
+    last, zone, until = frame.index[-1].date(), bars.time_zone, now
+    if end is not None:  # no bar is expected after that day
+        until = min(now, datetime.combine(end + timedelta(days=1), time(), UTC))
     behind = bars_due(last, symbol=symbol, interval=interval, time_zone=zone, now=until) or 0
     if behind:
-        late = unit_of(interval) + ("s" if behind > 1 else "")
-        notes.append(f"stale: the answer ends {last}, {behind} {late} ago")
+        notes.append(f"stale: the answer ends {last}, {count_of(behind, unit_of(interval))} ago")
     return Answer(
         frame=checked.frame.reindex(columns=list(COLUMNS)),
         time_zone=bars.time_zone,
         currency=bars.currency,
         partial=partial if include_partial else None,
-        notes=tuple(_left_out(bars, partial, include_partial) + notes),
+        notes=tuple(notes),
         behind=behind,
     )
-
-
-def _until(now: datetime, end: date | None) -> datetime:
-    """Return the time up to which bars are expected: none after the day of `end`."""
-    if end is None:
-        return now
-    return min(now, datetime.combine(end + timedelta(days=1), time(), UTC))
-
-
-def _left_out(bars: YahooBars, partial: str | None, kept: bool) -> list[str]:
-    notes = []
-    if bars.n_dropped:
-        rows = "row" if bars.n_dropped == 1 else "rows"
-        notes.append(f"{bars.n_dropped} {rows} without a price left out")
-    if partial:
-        notes.append(f"the unfinished bar of {partial} {'kept' if kept else 'left out'}")
-    return notes
-
-
-SETTLING = timedelta(minutes=30)  # quotes lag by up to 20 minutes, and closing auctions take some
-LAST_TRADE = timedelta(minutes=1)  # before the close, of shares that trade up to it
 
 
 def drop_unfinished(

@@ -76,8 +76,7 @@ def may_be(index: pd.DatetimeIndex | Days, interval: str) -> bool:
 
 def as_days(index: pd.DatetimeIndex | Days) -> Days:
     """Return the dates as datetime64[D]."""
-    days: Days = np.asarray(index).astype("datetime64[D]")
-    return days
+    return np.asarray(index).astype("datetime64[D]")
 
 
 def dates_after(days: Days, n: int, interval: str) -> Days:
@@ -88,11 +87,9 @@ def dates_after(days: Days, n: int, interval: str) -> Days:
         return _weekly(days, n)
     if interval == "1d":
         first = np.busday_offset(days[-1] + DAY, 0, roll="forward", weekmask=weekmask(days))
-        following: Days = np.busday_offset(first, np.arange(n), weekmask=weekmask(days))
-        return following
+        return np.busday_offset(first, np.arange(n), weekmask=weekmask(days))
     step = int(interval.rstrip("dD"))
-    spaced: Days = days[-1] + np.arange(1, n + 1) * np.timedelta64(step, "D")
-    return spaced
+    return np.asarray(days[-1] + np.arange(1, n + 1) * np.timedelta64(step, "D"))
 
 
 def weekmask(days: Days) -> list[bool]:
@@ -112,8 +109,7 @@ def weekmask(days: Days) -> list[bool]:
 
 def weekday_of(days: Days) -> NDArray[np.int64]:
     """Return the day of the week, 0 for Monday; 1970-01-01 was a Thursday."""
-    weekday: NDArray[np.int64] = (days.astype("datetime64[D]").astype(np.int64) + 3) % 7
-    return weekday
+    return (days.astype("datetime64[D]").astype(np.int64) + 3) % 7
 
 
 def _weekly(days: Days, n: int) -> Days:
@@ -125,8 +121,7 @@ def _weekly(days: Days, n: int) -> Days:
     usual = int(np.bincount(weekdays, minlength=7).argmax())
     monday = days[-1] - np.timedelta64(int(weekdays[-1]), "D")
     anchor = monday + np.timedelta64(usual, "D")
-    following: Days = anchor + np.arange(1, n + 1) * np.timedelta64(7, "D")
-    return following
+    return np.asarray(anchor + np.arange(1, n + 1) * np.timedelta64(7, "D"))
 
 
 def _monthly(days: Days, n: int, step: int) -> Days:
@@ -193,8 +188,7 @@ def period_end(days: Days, interval: str) -> Days:
     """Return the last day of each bar's period."""
     if interval == "1mo":
         first = (days.astype("datetime64[M]") + np.timedelta64(1, "M")).astype("datetime64[D]")
-        last: Days = np.subtract(first, DAY)
-        return last
+        return np.asarray(np.subtract(first, DAY))
     usual = _usual(days)
     length = usual if _FRIDAY <= usual < _SUNDAY else 6
     return first_days(period_of(days, interval), days, interval) + length * DAY

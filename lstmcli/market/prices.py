@@ -65,16 +65,7 @@ def bars_from_frame(
     return Bars(symbol, source, days, columns, np.arange(days.size), line_of)
 
 
-COLUMNS = (
-    "Open",
-    "High",
-    "Low",
-    "Close",
-    "Adj Close",
-    "Volume",
-    "Dividends",
-    "Stock Splits",
-)
+COLUMNS = ("Open", "High", "Low", "Close", "Adj Close", "Volume", "Dividends", "Stock Splits")
 
 PriceChoice = Literal["auto", "close", "adj_close"]
 
@@ -138,8 +129,6 @@ def price_column(
     has_adjusted = "Adj Close" in (prices if isinstance(prices, list) else prices.columns)
     if price == "adj_close" and not has_adjusted:
         raise DataError(
-            "no Adj Close column",
-            where=where,
-            next_step='Set data.price to "auto" or "close".',
+            "no Adj Close column", where=where, next_step='Set data.price to "auto" or "close".'
         )
     return "Adj Close" if has_adjusted and price != "close" else "Close"

@@ -145,18 +145,11 @@ def make_plan(symbol: str, stored: Stored, task: Task) -> Plan | None:
         return Plan(stored.asked_start, whole=True)
     if task.end and task.end <= last:
         return None
-    if _is_fresh(symbol, stored, last, task):
-        return None
+    if not task.include_partial and len(stored.dates) == len(stored.frame):
+        zone = str(stored.facts.get("time_zone", ""))
+        if bars_due(last, symbol=symbol, interval=task.interval, time_zone=zone, now=task.now) == 0:
+            return None  # Yahoo can have no finished bar that is not stored
     return Plan(_overlap_start(symbol, stored, task), whole=False)
-
-
-def _is_fresh(symbol: str, stored: Stored, last: date, task: Task) -> bool:
-    """Return whether every bar that Yahoo can have finished is stored."""
-    if task.include_partial or len(stored.dates) > len(stored.frame):
-        return False
-    zone = str(stored.facts.get("time_zone", ""))
-    due = bars_due(last, symbol=symbol, interval=task.interval, time_zone=zone, now=task.now)
-    return due == 0
 
 
 def _overlap_start(symbol: str, stored: Stored, task: Task) -> date:

@@ -268,8 +268,7 @@ def _is_holiday(row: int, begin: int, size: int) -> NDArray[np.bool_]:
     week = calendar_table().is_session[row]
     padded = np.pad(week, _WEEK)[begin : begin + size + 2 * _WEEK]
     due = padded[: -2 * _WEEK] | padded[2 * _WEEK :]
-    found: NDArray[np.bool_] = due & ~padded[_WEEK:-_WEEK]
-    return found
+    return np.asarray(due & ~padded[_WEEK:-_WEEK])
 
 
 def _in_hole(days: Days, span: Days) -> NDArray[np.bool_]:
@@ -326,5 +325,4 @@ def _differing(recent: Days, sessions: Days) -> int | None:
 
 def _column(days: Days) -> NDArray[np.int64]:
     """Return the columns of the table that belong to days."""
-    columns: NDArray[np.int64] = (days - FIRST_TRUSTED).astype(np.int64)
-    return columns
+    return (days - FIRST_TRUSTED).astype(np.int64)

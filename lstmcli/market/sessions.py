@@ -266,8 +266,7 @@ def _had_sessions(starts: Days, own: str | None) -> NDArray[np.bool_]:
     columns = (starts[:, None] - FIRST_TRUSTED).astype(np.int64) + np.arange(7)
     columns = np.clip(columns, 0, table.is_session.shape[1] - 1)
     has_session = table.is_session[rows[:, None, None], columns].any(axis=2)
-    found: NDArray[np.bool_] = (has_session | ~known).all(axis=0)
-    return found
+    return np.asarray((has_session | ~known).all(axis=0))
 
 
 def _runs(missing: Days, days: Days) -> tuple[Days, ...]:

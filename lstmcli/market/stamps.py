@@ -10,7 +10,7 @@ weekdays. Zones that give different dates are an error, not a choice.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -193,7 +193,7 @@ def _is_stamp(text: str) -> bool:
 def _zone(seen: Stamps, symbol: str, where: str) -> str | None:
     """Return the zone in which stamps are dates of sessions; None for dates as written."""
     naive = bool((seen.offsets == NO_OFFSET).all())
-    as_written = _all(seen.minutes, lambda time: (time <= _EVENING) | (time >= _LAST_HALF_HOUR))
+    as_written = bool(((seen.minutes <= _EVENING) | (seen.minutes >= _LAST_HALF_HOUR)).all())
     if as_written and np.mean(seen.minutes == 0) >= _MOST:
         return None
     calendar = calendar_of(symbol)
@@ -247,11 +247,7 @@ def _is_trading(minutes: Minutes, days: Days) -> bool:
 
 
 def _within(minutes: Minutes, span: tuple[int, int]) -> bool:
-    return _all(minutes, lambda time: (time == 0) | ((time >= span[0]) & (time < span[1])))
-
-
-def _all(minutes: Minutes, check: Callable[[Minutes], NDArray[np.bool_]]) -> bool:
-    return bool(check(minutes).all())
+    return bool(((minutes == 0) | ((minutes >= span[0]) & (minutes < span[1]))).all())
 
 
 def _is_week(days: Days, zone: str = "") -> bool:
@@ -270,8 +266,7 @@ def _is_every_day(days: Days) -> bool:
 
 def _weekday_shares(days: Days) -> NDArray[np.float64]:
     """Return the share of each weekday (7,), from Monday."""
-    shares: NDArray[np.float64] = np.bincount(weekday_of(days), minlength=7) / max(1, days.size)
-    return shares
+    return np.bincount(weekday_of(days), minlength=7) / max(1, days.size)
 
 
 def _shown(stamps: Stamps, row: int) -> str:

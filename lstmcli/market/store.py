@@ -94,7 +94,7 @@ def write_stored(
     there is damaged or belongs to other bars.
     """
     path = inside(data_dir, price_path(data_dir, symbol, interval))
-    data = _csv(frame, _rounded, _whole)
+    data = _csv(frame, _rounded, "{:.0f}".format)
     changed = not path.is_file() or _bytes(path) != data
     noted = (sidecar_path(data_dir, symbol, interval), _noted(sidecar, data))
     if changed:
@@ -204,20 +204,11 @@ def _csv(
 ) -> bytes:
     """Return the file's bytes: ISO dates, every column, empty for missing values."""
     columns = [as_days(pd.DatetimeIndex(frame.index)).astype(str).tolist()]
-    for name in COLUMNS:
-        shown = volume if name == "Volume" else price
-        if name in frame.columns:
-            columns.append(_texts(frame[name].to_numpy(dtype=np.float64), shown))
-        else:
-            columns.append([""] * len(frame))
+    for name, column in frame.reindex(columns=list(COLUMNS)).astype("float64").items():
+        text = volume if name == "Volume" else price
+        columns.append(["" if value != value else text(value) for value in column.tolist()])
     lines = [",".join(("Date", *COLUMNS)), *map(",".join, zip(*columns, strict=True))]
     return ("\n".join(lines) + "\n").encode("ascii")
-
-
-def _texts(
-    values: np.ndarray[Any, np.dtype[np.float64]], shown: Callable[[float], str]
-) -> list[str]:
-    return ["" if value != value else shown(value) for value in values.tolist()]  # NaN is not NaN
 
 
 def _rounded(value: float) -> str:
@@ -229,7 +220,3 @@ def _rounded(value: float) -> str:
 def _exact(value: float) -> str:
     """Format with the fewest digits that read as the same number, without an exponent."""
     return np.format_float_positional(value, trim="-")
-
-
-def _whole(value: float) -> str:
-    return f"{value:.0f}"
