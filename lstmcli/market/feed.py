@@ -19,7 +19,7 @@ from lstmcli.market.calendars import calendar_of, library_calendar, sessions_of,
 from lstmcli.market.intervals import unit_of
 from lstmcli.market.prices import COLUMNS
 from lstmcli.market.throttle import Gate
-from lstmcli.market.validate import check_prices
+from lstmcli.market.validate import bars_from_frame, check_bars
 from lstmcli.market.yahoo import Interval, NothingInRange, fetch_bars
 from lstmcli.printable import count_of
 
@@ -59,7 +59,7 @@ def fetch_answer(
 ) -> Answer:
     """Fetch the bars from `start` to `end`, both included, as of `now`.
 
-    Raises what `fetch_bars` and `check_prices` raise, and NothingInRange when the only bar is
+    Raises what `fetch_bars` and `check_bars` raise, and NothingInRange when the only bar is
     unfinished.
     """
     bars = fetch_bars(
@@ -82,14 +82,11 @@ def fetch_answer(
             why=f"its only bar, of {partial}, is not finished",
             next_step="Try again after the close.",
         )
-    checked = check_prices(
-        frame,
-        symbol=symbol,
-        source="Yahoo",
+    checked = check_bars(
+        bars_from_frame(frame, symbol, "Yahoo", from_feed=True),
         today=now.astimezone(zone_of(bars.time_zone) or UTC).date(),
         interval=interval,
         mend=True,
-        from_feed=True,
         unfinished=date.fromisoformat(partial) if include_partial and partial else None,
     )
     notes = []

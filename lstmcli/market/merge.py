@@ -65,7 +65,7 @@ def overlap_start(stored: pd.DataFrame, *, rows: int = OVERLAP) -> date:
     """Return the first date to fetch again: the last rows, and all since the last action."""
     start: pd.Timestamp = stored.index[-min(rows, len(stored))]
     for column in _ACTIONS:
-        if column in stored and (dates := stored.index[_happened(stored[column])]).size:
+        if column in stored and (dates := stored.index[stored[column].fillna(0.0) != 0.0]).size:
             start = min(start, dates[-1])
     return start.date()
 
@@ -80,11 +80,10 @@ def merge_overlap(
     so are volumes; any other difference means that history was restated. Next to a corrected close
     a missing open, high or low is emptied, since nothing tells what it would be now.
     """
-    restated = (
-        _no_common_row(stored, fresh)
-        or _new_actions(stored, fresh, tolerance)
-        or _other_prices(stored, fresh, tolerance)
-    )
+    if not fresh.index.isin(stored.index).any():
+        last = stored.index[-1].date()
+        return Merge(stored, 0, f"no session in common with the stored rows, which end {last}")
+    restated = _new_actions(stored, fresh, tolerance) or _other_prices(stored, fresh, tolerance)
     if restated:
         return Merge(stored, 0, restated)
     settled = _settled(stored, fresh, tolerance)
@@ -231,12 +230,6 @@ def _splits_differ(stored: pd.DataFrame, fresh: pd.DataFrame) -> bool:
     return bool((before != now.fillna(0.0)).any())
 
 
-def _no_common_row(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:
-    if fresh.index.isin(stored.index).any():
-        return None
-    return f"no session in common with the stored rows, which end {stored.index[-1].date()}"
-
-
 def _new_actions(stored: pd.DataFrame, fresh: pd.DataFrame, tolerance: float) -> str | None:
     """Name splits and dividends that the stored rows do not have."""
     found: list[str] = []
@@ -272,10 +265,6 @@ def _same(
     old: NDArray[np.float64], new: NDArray[np.float64], tolerance: float
 ) -> NDArray[np.bool_]:
     return np.isclose(new, old, rtol=tolerance, atol=0.0, equal_nan=True)
-
-
-def _happened(column: "pd.Series[float]") -> NDArray[np.bool_]:
-    return np.asarray(column.fillna(0.0) != 0.0)
 
 
 def _action(column: str, now: float, before: float, day: date) -> str:

@@ -1,6 +1,6 @@
 """Price tables: one symbol's bars, which `validate.py` checks once and all other code trusts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
@@ -10,7 +10,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
-from lstmcli.market.intervals import as_days
 
 Noted = tuple["Bars", list[str]]
 
@@ -44,25 +43,6 @@ class Bars:
         """Keep the rows of a mask, or in the order of an index."""
         columns = {name: values[which] for name, values in self.columns.items()}
         return replace(self, days=self.days[which], columns=columns, rows=self.rows[which])
-
-
-def bars_from_frame(
-    frame: pd.DataFrame,
-    names: Sequence[str],
-    symbol: str,
-    source: str,
-    line_of: Callable[[int], int] | None,
-) -> Bars:
-    """Take the columns `names` of a frame with dates in its index or its column `Date`.
-
-    A zone is dropped, not converted: the session is the local date.
-    """
-    dates = pd.DatetimeIndex(frame["Date"] if "Date" in frame.columns else frame.index)
-    days = as_days(dates.tz_localize(None))
-    columns = {
-        name: frame[name].to_numpy(dtype=np.float64) for name in names if name in frame.columns
-    }
-    return Bars(symbol, source, days, columns, np.arange(days.size), line_of)
 
 
 COLUMNS = ("Open", "High", "Low", "Close", "Adj Close", "Volume", "Dividends", "Stock Splits")

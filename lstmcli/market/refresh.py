@@ -257,8 +257,12 @@ def _request(symbol: str, start: date | None, stored: Stored, task: Task) -> Ans
             now=task.now,
             gate=task.gate,
         )
-    except UnusablePriceError as error:
-        raise _way_past(error, symbol, stored, task) from error
+    except UnusablePriceError as error:  # a row that Yahoo does not correct
+        option, step = interval_option(task.interval), "Wait for later bars."
+        if error.resume:
+            first = f"lstmcli data remove {symbol}{option}, then: " if len(stored.dates) else ""
+            step = f"To do without: {first}lstmcli fetch {symbol}{option} --start {error.resume}."
+        raise DataError(error.what, where=error.where, why=error.why, next_step=step) from error
     if stored.is_known:
         _refuse_other(symbol, stored, answer, task)
     return answer
@@ -288,21 +292,8 @@ def _refuse_other(symbol: str, stored: Stored, answer: Answer, task: Task) -> No
         )
 
 
-def _way_past(error: UnusablePriceError, symbol: str, stored: Stored, task: Task) -> DataError:
-    """Return the error of a bad row at Yahoo, with the command that does without it."""
-    option = interval_option(task.interval)
-    step = "Wait for later bars."
-    if error.resume:
-        first = f"lstmcli data remove {symbol}{option}, then: " if len(stored.dates) else ""
-        step = f"To do without: {first}lstmcli fetch {symbol}{option} --start {error.resume}."
-    return DataError(error.what, where=error.where, why=error.why, next_step=step)
-
-
 def _heal(stored: Stored, frame: pd.DataFrame) -> tuple[str, ...]:
-    """Say what becomes of stored bars that contradict themselves.
-
-    Versions before 0.2 stored such bars.
-    """
+    """Note the replaced or removed bars with contradictions, which versions before 0.2 stored."""
     days = {str(day) for day in stored.left_out}
     again = days & set(pd.DatetimeIndex(frame.index).strftime("%Y-%m-%d"))
     notes = tuple(

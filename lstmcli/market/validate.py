@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
 from lstmcli.market.bar_checks import Mask, note_jumps, usable_rows
-from lstmcli.market.intervals import DAY, infer_interval, latest_date, period_end, period_of
+from lstmcli.market.intervals import (
+    DAY,
+    as_days,
+    infer_interval,
+    latest_date,
+    period_end,
+    period_of,
+)
 from lstmcli.market.prices import (
     COLUMNS,
     Bars,
@@ -18,7 +25,6 @@ from lstmcli.market.prices import (
     Noted,
     PriceChoice,
     Prices,
-    bars_from_frame,
     price_column,
 )
 from lstmcli.market.sessions import note_doubtful, note_odd_days, odd_days
@@ -34,47 +40,30 @@ _ACTIONS = ("Dividends", "Stock Splits")
 _CLOSER = {"1wk": np.timedelta64(6, "D"), "1mo": np.timedelta64(27, "D")}
 
 
-def check_prices(
+def bars_from_frame(
     frame: pd.DataFrame,
-    *,
     symbol: str,
     source: str,
-    price: PriceChoice = "auto",
-    strict: bool = False,
-    today: date,
+    *,
     line_of: Callable[[int], int] | None = None,
-    interval: str | None = None,
-    mend: bool = False,
     from_feed: bool = False,
-    unfinished: date | None = None,
-) -> Prices:
-    """Return the valid price table in a raw frame; raise DataError where there is none.
+) -> Bars:
+    """Take COLUMNS from a frame with parsed dates in its index or in a column `Date`.
 
-    frame : columns named as in COLUMNS (others are left out), dates parsed, in the index or in a
-        column `Date`; a zone-aware date counts by its local day. Not changed.
-    price : which column is forecast, as for `price_column`; it and Close must be right in every
-        row, while bad values of the others are marked missing.
-    strict : missing sessions and long gaps raise instead of being noted.
-    today : dates after the day that follows it are refused.
+    A zone is dropped, not converted: the session is the local date.
     line_of : the line of the source for a row number of `frame`, for messages.
-    interval : taken from the dates when it is not given.
-    mend : as for `usable_rows`.
     from_feed : whether Yahoo sent the bars under that symbol.
-    unfinished : date of a weekly or monthly bar that is kept although its period is not over.
     """
-    bars = bars_from_frame(frame, COLUMNS, symbol, source, line_of)
-    if bars.days.size and "Close" not in bars.columns:
+    dates = pd.DatetimeIndex(frame["Date"] if "Date" in frame.columns else frame.index)
+    days = as_days(dates.tz_localize(None))
+    columns = {
+        name: frame[name].to_numpy(dtype=np.float64) for name in COLUMNS if name in frame.columns
+    }
+    bars = Bars(symbol, source, days, columns, np.arange(days.size), line_of, from_feed)
+    if days.size and "Close" not in columns:
         found = ", ".join(map(str, frame.columns)) or "none"
         raise DataError("no Close column", where=bars.where(), why=f"the columns found are {found}")
-    return check_bars(
-        replace(bars, from_feed=from_feed),
-        price=price,
-        strict=strict,
-        today=today,
-        interval=interval,
-        mend=mend,
-        unfinished=unfinished,
-    )
+    return bars
 
 
 def check_bars(
@@ -90,10 +79,16 @@ def check_bars(
     mend: bool = False,
     unfinished: date | None = None,
 ) -> Prices:
-    """Do as `check_prices` for bars with a Close.
+    """Return the valid price table in bars with a Close; raise DataError where there is none.
 
+    price : which column is forecast, as for `price_column`; it and Close must be right in every
+        row, while bad values of the others are marked missing.
+    strict : missing sessions and long gaps raise instead of being noted.
+    today : dates after the day that follows it are refused.
+    interval : that of the dates by default.
     start, end : the first and last day that count; rows outside are neither checked nor noted.
     around, mend : as for `usable_rows`.
+    unfinished : date of a weekly or monthly bar that is kept although its period is not over.
     """
     if bars.days.size == 0:
         raise DataError("no rows", where=bars.where(), next_step="Give a file with prices in it.")

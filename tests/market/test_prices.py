@@ -8,7 +8,7 @@ import pytest
 from lstmcli.errors import DataError
 from lstmcli.market.calendars import sessions_of
 from lstmcli.market.prices import COLUMNS, Prices, price_column
-from lstmcli.market.validate import check_prices
+from lstmcli.market.validate import bars_from_frame, check_bars
 
 TODAY = date(2024, 7, 1)
 
@@ -39,7 +39,14 @@ def changed(column: str, row: int, value: float, n: int = 60) -> pd.DataFrame:
 
 
 def check(frame: pd.DataFrame, **options: Any) -> Prices:
-    return check_prices(frame, **{"symbol": "AAPL", "source": "a.csv", "today": TODAY, **options})
+    of_frame = {"line_of", "from_feed"} & options.keys()
+    bars = bars_from_frame(
+        frame,
+        options.pop("symbol", "AAPL"),
+        options.pop("source", "a.csv"),
+        **{name: options.pop(name) for name in of_frame},
+    )
+    return check_bars(bars, **{"today": TODAY, **options})
 
 
 def test_a_clean_table_passes_without_notes_and_unchanged() -> None:
