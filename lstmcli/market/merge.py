@@ -61,18 +61,16 @@ class Restatement:
     emptied: int
 
 
-def overlap_start(stored: pd.DataFrame, *, rows: int = OVERLAP) -> date:
-    """Return the first date to fetch again: the last rows, and all since the last action."""
-    start: pd.Timestamp = stored.index[-min(rows, len(stored))]
+def overlap_start(stored: pd.DataFrame) -> date:
+    """Return the first date to fetch again: the last OVERLAP rows, or since the last action."""
+    start: pd.Timestamp = stored.index[-min(OVERLAP, len(stored))]
     for column in _ACTIONS:
         if column in stored and (dates := stored.index[stored[column].fillna(0.0) != 0.0]).size:
             start = min(start, dates[-1])
     return start.date()
 
 
-def merge_overlap(
-    stored: pd.DataFrame, fresh: pd.DataFrame, *, tolerance: float = TOLERANCE
-) -> Merge:
+def merge_overlap(stored: pd.DataFrame, fresh: pd.DataFrame) -> Merge:
     """Append `fresh` to `stored` where they agree on the rows they share.
 
     Both hold COLUMNS by session date, oldest first. A stored value stays, to the bit, where the
@@ -83,27 +81,25 @@ def merge_overlap(
     if not fresh.index.isin(stored.index).any():
         last = stored.index[-1].date()
         return Merge(stored, 0, f"no session in common with the stored rows, which end {last}")
-    restated = _new_actions(stored, fresh, tolerance) or _other_prices(stored, fresh, tolerance)
+    restated = _new_actions(stored, fresh) or _other_prices(stored, fresh)
     if restated:
         return Merge(stored, 0, restated)
-    settled = _settled(stored, fresh, tolerance)
+    settled = _settled(stored, fresh)
     kept = stored.loc[stored.index.difference(settled.index)]
     frame = pd.concat([kept, settled]).sort_index() if len(kept) else settled
     added = len(frame) - len(stored)
     return Merge(frame.rename_axis("Date"), added, None, _emptied(stored, frame))
 
 
-def restate(
-    stored: pd.DataFrame, fresh: pd.DataFrame, *, tolerance: float = TOLERANCE
-) -> Restatement:
+def restate(stored: pd.DataFrame, fresh: pd.DataFrame) -> Restatement:
     """Replace a stored history by a fresh one of another basis, and lose no row of it.
 
-    A stored value stays, to the bit, where the fresh one is within the tolerance.
+    A stored value stays, to the bit, where the fresh one is within TOLERANCE.
     """
-    frame = _settled(stored, fresh, tolerance)
+    frame = _settled(stored, fresh)
     lost = pd.DatetimeIndex(stored.index.difference(fresh.index))
     ratios = {
-        name: _Ratios.of(stored, fresh, name, tolerance).around.loc[lost]
+        name: _Ratios.of(stored, fresh, name).around.loc[lost]
         for name in _LEARNED
         if name in stored
     }
@@ -161,7 +157,7 @@ def _lasts(prices: "pd.Series[float]") -> bool:
     return len(level) > 1 and level[0] < _UNIT and level[-1] > _JUMP
 
 
-def _settled(stored: pd.DataFrame, fresh: pd.DataFrame, tolerance: float) -> pd.DataFrame:
+def _settled(stored: pd.DataFrame, fresh: pd.DataFrame) -> pd.DataFrame:
     """Return the fresh rows, completed from the stored rows on the basis of the fresh ones.
 
     Where a close is another one, and not by the ratio of the row before or after, nothing tells
@@ -171,9 +167,9 @@ def _settled(stored: pd.DataFrame, fresh: pd.DataFrame, tolerance: float) -> pd.
     columns = fresh.columns.intersection(stored.columns)
     kept, result = stored.loc[common, columns], fresh.copy()
     old, new = (frame.to_numpy(np.float64) for frame in (kept, fresh.loc[common, columns]))
-    values = np.where(_same(old, new, tolerance), old, new)
+    values = np.where(_same(old, new), old, new)
     if (np.isnan(new) & ~np.isnan(old)).any():
-        ratios = _Ratios.of(kept, fresh, "Close", tolerance)
+        ratios = _Ratios.of(kept, fresh, "Close")
         filling = _on_basis(kept, {"Close": ratios.confirmed}, _splits_differ(stored, fresh))
         values = np.where(np.isnan(values), filling.to_numpy(np.float64), values)
     result.loc[common, columns] = values
@@ -182,7 +178,7 @@ def _settled(stored: pd.DataFrame, fresh: pd.DataFrame, tolerance: float) -> pd.
 
 @dataclass(frozen=True)
 class _Ratios:
-    """What fresh prices are of the stored ones, by stored row; 1.0 within the tolerance.
+    """What fresh prices are of the stored ones, by stored row; 1.0 within TOLERANCE.
 
     confirmed : of rows in both that share it with the one before or after, NaN for others.
     around : of the rows before and after, where they share it, NaN for others.
@@ -192,18 +188,16 @@ class _Ratios:
     around: "pd.Series[float]"
 
     @classmethod
-    def of(
-        cls, stored: pd.DataFrame, fresh: pd.DataFrame, name: str, tolerance: float
-    ) -> "_Ratios":
+    def of(cls, stored: pd.DataFrame, fresh: pd.DataFrame, name: str) -> "_Ratios":
         own = fresh[name].reindex(stored.index) / stored[name]
-        own = own.mask((own - 1.0).abs() <= tolerance, 1.0)
+        own = own.mask((own - 1.0).abs() <= TOLERANCE, 1.0)
         before, after = own.shift().ffill(), own.shift(-1).bfill()
         known = own.dropna().to_numpy()
         if known.size > 1:  # the two nearest rows have to agree where one side has none
             before, after = before.fillna(known[1]), after.fillna(known[-2])
 
         def like(one: "pd.Series[float]", other: "pd.Series[float]") -> "pd.Series[bool]":
-            return (one / other - 1.0).abs() <= 2 * tolerance
+            return (one / other - 1.0).abs() <= 2 * TOLERANCE
 
         confirmed = own.where((own == 1.0) | like(own, before) | like(own, after))
         return cls(confirmed, before.where(like(before, after)))
@@ -230,7 +224,7 @@ def _splits_differ(stored: pd.DataFrame, fresh: pd.DataFrame) -> bool:
     return bool((before != now.fillna(0.0)).any())
 
 
-def _new_actions(stored: pd.DataFrame, fresh: pd.DataFrame, tolerance: float) -> str | None:
+def _new_actions(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:
     """Name splits and dividends that the stored rows do not have."""
     found: list[str] = []
     more: list[str] = []
@@ -238,7 +232,7 @@ def _new_actions(stored: pd.DataFrame, fresh: pd.DataFrame, tolerance: float) ->
         old = stored[column] if column in stored else pd.Series(dtype="float64")
         before = old.reindex(fresh.index).fillna(0.0).to_numpy(np.float64)
         now = fresh[column].fillna(0.0).to_numpy(np.float64)
-        for row in np.flatnonzero(~_same(before, now, tolerance)):
+        for row in np.flatnonzero(~_same(before, now)):
             day = fresh.index[int(row)].date()
             # A split changes every dividend before it, which says nothing more.
             changed = found if before[row] == 0.0 or now[row] == 0.0 else more
@@ -246,14 +240,14 @@ def _new_actions(stored: pd.DataFrame, fresh: pd.DataFrame, tolerance: float) ->
     return first_few(found or more) or None
 
 
-def _other_prices(stored: pd.DataFrame, fresh: pd.DataFrame, tolerance: float) -> str | None:
+def _other_prices(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:
     """Name the first price before the last stored row that has changed."""
     common = fresh.index.intersection(stored.index[:-1])
     columns = [name for name in _PRICES if name in stored and name in fresh]
     old = stored.loc[common, columns].to_numpy(np.float64)
     new = fresh.loc[common, columns].to_numpy(np.float64)
     # A price that is missing on one side is a gap, not a restatement.
-    differs = ~_same(old, new, tolerance) & ~np.isnan(old) & ~np.isnan(new)
+    differs = ~_same(old, new) & ~np.isnan(old) & ~np.isnan(new)
     if not differs.any():
         return None
     row, column = np.argwhere(differs)[0]
@@ -261,10 +255,8 @@ def _other_prices(stored: pd.DataFrame, fresh: pd.DataFrame, tolerance: float) -
     return f"{columns[column]} of {common[row].date()} was {was:.10g} and is now {now:.10g}"
 
 
-def _same(
-    old: NDArray[np.float64], new: NDArray[np.float64], tolerance: float
-) -> NDArray[np.bool_]:
-    return np.isclose(new, old, rtol=tolerance, atol=0.0, equal_nan=True)
+def _same(old: NDArray[np.float64], new: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.isclose(new, old, rtol=TOLERANCE, atol=0.0, equal_nan=True)
 
 
 def _action(column: str, now: float, before: float, day: date) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ import pandas as pd
 from lstmcli.errors import DataError, file_errors
 from lstmcli.files.atomic import sync_folder, write_files
 from lstmcli.market.intervals import as_days, bars_of
-from lstmcli.market.prices import COLUMNS, Bars, PriceChoice, Prices
+from lstmcli.market.prices import COLUMNS, Bars, Prices
 from lstmcli.market.symbols import (
     INTERVALS,
     inside,
@@ -30,7 +30,7 @@ from lstmcli.market.symbols import (
     yahoo_spelling,
 )
 from lstmcli.market.tables import read_table
-from lstmcli.market.validate import check_bars, drop_empty_columns
+from lstmcli.market.validate import Checks, check_bars, drop_empty_columns
 from lstmcli.records import read_file, read_json
 
 SIGNIFICANT_DIGITS = 7
@@ -45,13 +45,8 @@ def read_stored(
     symbol: str,
     interval: str = "1d",
     *,
-    price: PriceChoice = "auto",
-    strict: bool = False,
-    today: date,
-    start: date | None = None,
-    end: date | None = None,
-    around: date | None = None,
     mend: bool = False,
+    **checks: Unpack[Checks],
 ) -> Prices:
     """Read a symbol's valid price table; raise DataError where nothing is stored.
 
@@ -62,15 +57,10 @@ def read_stored(
     facts = read_sidecar(data_dir, symbol, interval)
     prices = check_bars(
         replace(bars, from_feed=facts.get("source") == YAHOO),
-        price=price,
-        strict=strict,
-        today=today,
         interval=interval,
-        start=start,
-        end=end,
-        around=around,
         mend=mend,
         unfinished=date_of(facts.get("partial")),
+        **checks,
     )
     return replace(prices, source=STORE)
 

@@ -14,21 +14,20 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from datetime import date
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Unpack
 
 import numpy as np
 
 from lstmcli.errors import DataError, UsageError, file_errors
 from lstmcli.market.columns import Fields, choose_series, read_layout
 from lstmcli.market.lines import Form, Rows, parse_lines
-from lstmcli.market.prices import COLUMNS, Bars, PriceChoice, Prices
+from lstmcli.market.prices import COLUMNS, Bars, Prices
 from lstmcli.market.sessions import closed_rows
 from lstmcli.market.stamps import refuse_mixed_offsets, session_days
 from lstmcli.market.symbols import check_series_name, decode_symbol
-from lstmcli.market.validate import check_bars, order_bars
+from lstmcli.market.validate import Checks, check_bars, order_bars
 
 MAX_BYTES = 2 * 1024**3
 BLOCK_BYTES = 8 * 1024**2
@@ -47,22 +46,17 @@ def read_prices(
     symbols: Sequence[str] = (),
     sep: str = ",",
     decimal: str = ".",
-    price: PriceChoice = "auto",
-    strict: bool = False,
-    today: date,
     stdin: IO[bytes] | None = None,
     interval: str | None = None,
-    start: date | None = None,
-    end: date | None = None,
-    around: date | None = None,
     failures: dict[str, DataError] | None = None,
+    **checks: Unpack[Checks],
 ) -> list[Prices]:
     """Read the price tables of a CSV file, plain or gzipped, or of standard input for "-".
 
     name : the symbol of a file with one series; by default its column's name in a wide file, the
         ticker in yfinance's own CSV, else the file's stem.
     symbols : which series of a file with several, in this order; all by default.
-    price, strict, today, interval, start, end, around : as for `check_bars`.
+    interval, checks : as for `check_bars`.
     failures : if given, collects the errors of unsuitable series; otherwise the first one raises.
 
     Raises FileError when the file cannot be read, UsageError for bad options, DataError otherwise.
@@ -83,16 +77,7 @@ def read_prices(
         try:
             shown = check_series_name(symbol, table.source, DataError)
             bars, notes = _session_bars(table, series, symbol)
-            prices = check_bars(
-                bars,
-                price=price,
-                strict=strict,
-                today=today,
-                interval=interval,
-                start=start,
-                end=end,
-                around=around,
-            )
+            prices = check_bars(bars, interval=interval, **checks)
         except DataError as error:
             if failures is None:
                 raise

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
+from typing import Required, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -18,15 +19,7 @@ from lstmcli.market.intervals import (
     period_end,
     period_of,
 )
-from lstmcli.market.prices import (
-    COLUMNS,
-    Bars,
-    Note,
-    Noted,
-    PriceChoice,
-    Prices,
-    price_column,
-)
+from lstmcli.market.prices import COLUMNS, Bars, Note, Noted, PriceChoice, Prices, price_column
 from lstmcli.market.sessions import note_doubtful, note_odd_days, odd_days
 from lstmcli.printable import count_of
 
@@ -64,6 +57,17 @@ def bars_from_frame(
         found = ", ".join(map(str, frame.columns)) or "none"
         raise DataError("no Close column", where=bars.where(), why=f"the columns found are {found}")
     return bars
+
+
+class Checks(TypedDict, total=False):
+    """Options of `check_bars` that every reader of prices passes on."""
+
+    price: PriceChoice
+    strict: bool
+    today: Required[date]
+    start: date | None
+    end: date | None
+    around: date | None
 
 
 def check_bars(
