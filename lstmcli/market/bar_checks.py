@@ -166,7 +166,7 @@ def usable_rows(bars: Bars, targets: Sequence[str], *, around: date | None, mend
 def _stretch(
     bars: Bars, unusable: Mask, targets: Sequence[str], around: date | None
 ) -> tuple[Mask, date | None, list[str]]:
-    """Mark the usable rows around a day; say which unusable row lies before them, and why."""
+    """Mark the usable rows around a day; return the unusable day before them, and notes."""
     rows = np.arange(unusable.size)
     wrong = np.flatnonzero(unusable)
     if wrong.size == 0:

@@ -146,7 +146,7 @@ def known_until(calendar: str) -> np.datetime64:
 
 @cache
 def special_days(calendar: str) -> Days:
-    """Return the days on which a calendar does not say whether there was a session."""
+    """Return the days with a session that a calendar does not know for sure."""
     return np.array(_SPECIAL.get(calendar, "").split(), dtype="datetime64[D]")
 
 

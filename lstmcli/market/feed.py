@@ -32,7 +32,7 @@ class Answer:
     """The feed's bars of one symbol.
 
     frame : all of COLUMNS by session date, oldest first; never empty.
-    time_zone, currency : of the exchange, "" where the feed does not say.
+    time_zone, currency : of the exchange, "" where the feed names none.
     partial : date of a bar that is kept although its session is still open.
     notes : one phrase for everything that was left out, marked missing or looks odd.
     behind : finished sessions after the last bar; 0 without a calendar.

@@ -76,7 +76,7 @@ def merge_overlap(stored: pd.DataFrame, fresh: pd.DataFrame) -> Merge:
     Both hold COLUMNS by session date, oldest first. A stored value stays, to the bit, where the
     fresh one is missing or within TOLERANCE. The last stored row is open to late corrections, and
     so are volumes; any other difference means that history was restated. Next to a corrected close
-    a missing open, high or low is emptied, since nothing tells what it would be now.
+    a missing open, high or low is emptied, since its new value is not known.
     """
     if not fresh.index.isin(stored.index).any():
         last = stored.index[-1].date()
@@ -121,8 +121,8 @@ def _emptied(stored: pd.DataFrame, frame: pd.DataFrame) -> int:
 def contradiction(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:
     """Say where fresh prices jump by more than a factor of two and stored ones do not; or None.
 
-    Adjusted prices of one symbol do not: a split moves all that lie before it alike. Where only the
-    stored ones jump, the fresh ones mend them.
+    Adjusted prices of one symbol do not: a split changes all prices before it alike. Where only the
+    stored ones jump, the fresh ones correct them.
     """
     common = stored.index.intersection(fresh.index)
     for name in (each for each in _LEARNED if each in stored):
@@ -160,8 +160,8 @@ def _lasts(prices: "pd.Series[float]") -> bool:
 def _settled(stored: pd.DataFrame, fresh: pd.DataFrame) -> pd.DataFrame:
     """Return the fresh rows, completed from the stored rows on the basis of the fresh ones.
 
-    Where a close is another one, and not by the ratio of the row before or after, nothing tells
-    what its open would be now: it stays missing.
+    Where a close has changed, and not by the ratio of the row before or after, its new open is not
+    known and stays missing.
     """
     common = fresh.index.intersection(stored.index)
     columns = fresh.columns.intersection(stored.columns)

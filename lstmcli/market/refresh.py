@@ -320,8 +320,8 @@ def _restated(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Return the restated history with stored rows that it lacks, and notes on them.
 
-    RefusedAnswer where that is more than a few rows, or where nothing tells on which basis they are
-    now. Rows of unknown source are no part of it.
+    Raises RefusedAnswer where those are more than a few rows, or their new basis is not known. Rows
+    of unknown source are left out.
     """
     lost = stored.frame.index.difference(answer.frame.index)
     if not stored.is_known:

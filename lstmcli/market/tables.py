@@ -162,7 +162,7 @@ def _check_separator(sep: str, decimal: str) -> str:
 
 
 def _stem(source: str | Path) -> str:
-    """Find the symbol that a file's name stands for."""
+    """Return the symbol of a file's name."""
     if str(source) == "-":
         return "stdin"
     path = Path(source)

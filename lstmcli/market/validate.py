@@ -28,8 +28,8 @@ MAX_NULL_SHARE = 0.05
 LONG_GAP = np.timedelta64(120, "D")
 LONG_STILL = 20  # last closes that are equal
 _ACTIONS = ("Dividends", "Stock Splits")
-# Two bars of one period lie closer than the shortest period is long: four-weekly bars look like
-# monthly ones, and may lie twice in a month.
+# Two bars of one period are closer than the shortest period is long: four-weekly bars look like
+# monthly ones, and a month may have two of them.
 _CLOSER = {"1wk": np.timedelta64(6, "D"), "1mo": np.timedelta64(27, "D")}
 
 
@@ -150,9 +150,9 @@ def order_bars(bars: Bars) -> Noted:
     wrong = np.flatnonzero(repeated & differs)
     if wrong.size:
         raise DataError(
-            "contradictory rows for one date",
+            f"conflicting rows for {bars.days[wrong[0]]}",
             where=bars.where(wrong[0]),
-            why=f"{bars.days[wrong[0]]} has rows with different values",
+            why="found rows with different values, expected one row a date",
             next_step="Keep one row a date; intraday bars and several symbols in one column of "
             "dates cannot be used.",
         )
@@ -313,7 +313,7 @@ def _note_gaps(bars: Bars, interval: str, strict: bool) -> list[str]:
 def _note_long_gaps(days: NDArray[np.datetime64]) -> list[str]:
     """Note gaps that are long for bars of any spacing."""
     gaps = np.diff(days)
-    # Yearly bars lie further apart than a long gap in others.
+    # Yearly bars are further apart than a long gap in others.
     limit = max(LONG_GAP, 3 * np.median(gaps)) if gaps.size else LONG_GAP
     long = np.flatnonzero(gaps > limit)
     if not long.size:

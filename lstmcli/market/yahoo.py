@@ -266,7 +266,7 @@ def _refuse_spacing(
 ) -> None:
     """Raise Transient for bars closer than asked for, or further apart where no length is named.
 
-    A week's or month's last bar may be dated by its last trade, so a few rows tell nothing.
+    A week's or month's last bar may be dated by its last trade, so a few rows prove nothing.
     """
     low, high = {"1d": (0, 5), "1wk": (5, 10), "1mo": (20, 40)}[interval]
     if len(index) < _ROWS_THAT_TELL:

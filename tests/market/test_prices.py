@@ -106,12 +106,12 @@ def test_equal_rows_of_one_date_are_dropped_with_a_note() -> None:
     assert any("3 rows that repeated" in note for note in prices.notes)
 
 
-def test_contradictory_rows_of_one_date_are_an_error_with_the_date() -> None:
+def test_conflicting_rows_of_one_date_are_an_error_with_the_date() -> None:
     frame = raw()
     twice = pd.concat([frame, frame.iloc[[7]] * 1.0001])
     with pytest.raises(DataError, match=str(frame.index[7].date())):
         check(twice)
-    with pytest.raises(DataError, match="contradictory"):
+    with pytest.raises(DataError, match="conflicting rows for"):
         check(pd.concat([frame, frame.iloc[[7]].assign(Volume=np.nan)]))
 
 
