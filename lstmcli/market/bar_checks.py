@@ -25,6 +25,9 @@ TOLERANCE = 1e-4  # share of the price; smaller contradictions are rounding
 BAR = ("Open", "High", "Low", "Close")  # Close last: in a tie another one is the odd one
 # More contradictory bars than this are no typing errors: the columns have different bases.
 MAX_SHARE, FEWEST_ROWS = 0.05, 10
+_HUNDRED = np.log(100.0)
+_USUAL = 3.0  # typical moves that noise may add to a jump
+_UNUSUAL = 5.0  # typical moves beyond which a move is none of them
 _PAIRS = (("Low", "High"), ("Low", "Open"), ("Low", "Close"), ("Open", "High"), ("Close", "High"))
 Mask = NDArray[np.bool_]
 Columns = Mapping[str, NDArray[np.float64]]
@@ -107,9 +110,6 @@ def _middle(logs: Columns, at: NDArray[np.int64]) -> NDArray[np.float64]:
     before, after = np.maximum(place - 1, 0), np.minimum(place, known.size - 1)
     before, after = np.where(place > 0, before, after), np.where(place < known.size, after, before)
     return np.asarray((close[known[before]] + close[known[after]]) / 2)
-
-
-_SHOWN = 3
 
 
 class UnusablePriceError(DataError):
@@ -239,11 +239,6 @@ def _different_bases(bars: Bars, odd: dict[str, Mask]) -> DataError:
 def _is_positive(bars: Bars, name: str) -> Mask:
     values = bars.columns[name]
     return np.isfinite(values) & (values > 0)
-
-
-_HUNDRED = np.log(100.0)
-_USUAL = 3.0  # typical moves that noise may add to a jump
-_UNUSUAL = 5.0  # typical moves beyond which a move is none of them
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ from lstmcli.market.yahoo import Interval
 from lstmcli.printable import count_of, first_few
 
 RECENT = 60  # stored rows in which a missing session is asked for again
+Status = Literal["new", "updated", "unchanged", "restated", "failed"]
+MAX_LOST = 0.01  # share of the stored rows that a restated history may lack
 
 
 @dataclass(frozen=True)
@@ -162,11 +164,6 @@ def _overlap_start(symbol: str, stored: Stored, task: Task) -> date:
     missing = missing_sessions(index, symbol, from_feed=True)
     late = missing[missing > index[-min(RECENT, len(index))].to_datetime64()]
     return min(start, late[0].item()) if late.size else start
-
-
-Status = Literal["new", "updated", "unchanged", "restated", "failed"]
-
-MAX_LOST = 0.01  # share of the stored rows that a restated history may lack
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 _HALF_YEAR, _YEAR = np.timedelta64(182, "D"), np.timedelta64(1, "Y")
 _INDIA = "XBOM"
+Mask = NDArray[np.bool_]
+_STRAY = 0.02
 
 
 @dataclass(frozen=True)
@@ -279,11 +281,6 @@ def _has_diwali(days: Days) -> bool:
     """Return whether the days reach into the five weeks in which Diwali falls."""
     of_year = days - days.astype("datetime64[Y]").astype("datetime64[D]")
     return bool(((of_year >= 287 * DAY) & (of_year <= 324 * DAY)).any())
-
-
-Mask = NDArray[np.bool_]
-
-_STRAY = 0.02
 
 
 def closed_rows(days: Days, filled: Mask, symbol: str) -> Mask:

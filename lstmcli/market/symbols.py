@@ -17,6 +17,8 @@ from lstmcli.files.atomic import TEMPORARY_SUFFIX
 from lstmcli.files.locks import hold
 
 MAX_LENGTH = 25
+INTERVALS = ("1d", "1wk", "1mo")
+LOCK = ".lock"
 _TICKER = re.compile(r"\^?[A-Z0-9]+(?:[.&=-][A-Z0-9]+)*")
 _ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]")
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_^=+")
@@ -140,10 +142,6 @@ def _escape(character: str) -> str:
 def _shown(text: str) -> str:
     shown = ascii(text)
     return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
-
-
-INTERVALS = ("1d", "1wk", "1mo")
-LOCK = ".lock"
 
 
 def price_path(data_dir: Path, symbol: str, interval: str = "1d") -> Path:
