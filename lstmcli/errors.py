@@ -14,7 +14,8 @@ LstmcliError                1  failed
 Every message is one line, `WHAT (WHERE): WHY. NEXT STEP`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -44,6 +45,24 @@ class LstmcliError(Exception):
 
 class FileError(LstmcliError):
     """A file or folder cannot be read or written."""
+
+
+@contextmanager
+def file_errors(
+    what: str,
+    path: object,
+    next_step: str = "Check the path and its permissions.",
+    kinds: tuple[type[Exception], ...] = (OSError,),
+) -> Iterator[None]:
+    """Raise FileError, with the reason that the system gives, for an OSError in the block.
+
+    what : the failure in words, such as "cannot read the file". kinds : the exceptions that count.
+    """
+    try:
+        yield
+    except kinds as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise FileError(what, where=path, why=why, next_step=next_step) from error
 
 
 class ModelError(LstmcliError):

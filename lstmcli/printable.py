@@ -6,8 +6,8 @@ stream below it from `raw_stream`, and text that went through `printable`.
 """
 
 import json
-from collections.abc import Iterator
-from typing import Any, TextIO, cast
+from collections.abc import Iterable, Iterator
+from typing import Any, SupportsInt, TextIO, cast
 
 _DELETE = "\x7f"  # the one control character that JSON leaves as it is
 
@@ -27,6 +27,18 @@ def printable(text: str, *, keep: str = "") -> str:
         else each.encode("unicode_escape").decode("ascii")
         for each in text
     )
+
+
+def first_few(items: Iterable[object], n: int = 3, sep: str = ", ") -> str:
+    """Return the first n items as a list in words: "a, b, c and 4 more"."""
+    texts = list(map(str, items))
+    more = f" and {len(texts) - n} more" if len(texts) > n else ""
+    return sep.join(texts[:n]) + more
+
+
+def count_of(number: int | SupportsInt, noun: str) -> str:
+    """Return a number with its noun: "1 row", "2 rows"."""
+    return f"{int(number)} {noun}" + "s" * (int(number) != 1)
 
 
 def json_text(value: Any, **options: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from lstmcli import records
 from lstmcli.config import SEE_DEFAULTS, Settings, check_settings
-from lstmcli.errors import FileError, UsageError
+from lstmcli.errors import UsageError, file_errors
 
 _PACKAGE = Path(__file__).parent
 _MAX_BYTES = 1_000_000
@@ -63,13 +63,9 @@ def read_toml(path: Path, kind: str) -> dict[str, Any]:
 
     Raises UsageError for invalid TOML or a larger file, FileError for an unreadable one.
     """
-    try:
+    with file_errors(f"cannot read the {kind}", path, ""):
         size = path.stat().st_size
         data = path.read_bytes() if size <= _MAX_BYTES else b""
-    except OSError as error:
-        raise FileError(
-            f"cannot read the {kind}", where=path, why=error.strerror or str(error)
-        ) from error
     if size > _MAX_BYTES:
         raise UsageError(f"not a {kind}", where=path, why=f"{size} bytes is too large")
     try:

@@ -150,7 +150,7 @@ def _import_everything() -> None:
     yahoo.REQUEST_TIMEOUT = 0.5
     calendars.sessions_of("XNYS")
     exchange_calendars.get_calendar("XNYS")
-    with yahoo.hushed():
+    with yahoo.quiet_yfinance():
         gc.freeze()  # what is never collected is shared by all forks
 
 

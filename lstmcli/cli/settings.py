@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lstmcli.errors import FileError, UsageError
+from lstmcli.errors import UsageError, file_errors
 from lstmcli.market.symbols import read_symbols, split_symbols
 
 if TYPE_CHECKING:
@@ -98,16 +98,13 @@ def all_symbols(
 
 def _lines(symbols_file: str) -> list[str]:
     try:
-        if symbols_file == "-":
-            # A standard input that the caller has closed holds no symbols.
-            text = "" if sys.stdin is None else sys.stdin.read(_MOST_CHARACTERS + 1)
-        else:
-            with open(symbols_file, encoding="utf-8-sig") as file:
-                text = file.read(_MOST_CHARACTERS + 1)
-    except OSError as error:
-        raise FileError(
-            "cannot read the symbols", where=symbols_file, why=error.strerror or str(error)
-        ) from error
+        with file_errors("cannot read the symbols", symbols_file, ""):
+            if symbols_file == "-":
+                # A standard input that the caller has closed holds no symbols.
+                text = "" if sys.stdin is None else sys.stdin.read(_MOST_CHARACTERS + 1)
+            else:
+                with open(symbols_file, encoding="utf-8-sig") as file:
+                    text = file.read(_MOST_CHARACTERS + 1)
     except UnicodeDecodeError as error:
         raise UsageError("not a list of symbols", where=symbols_file, why=str(error)) from error
     if len(text) > _MOST_CHARACTERS:

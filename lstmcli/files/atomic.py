@@ -11,11 +11,11 @@ import stat
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
-from lstmcli.errors import FileError, LockedError
+from lstmcli.errors import LockedError, file_errors
 
 if sys.platform != "win32":
     import fcntl
@@ -119,10 +119,8 @@ def put_aside(path: Path) -> str:
     """Rename a damaged file to a free name next to it; return that name."""
     numbers = (f"{path.name}.damaged{number or ''}" for number in range(1000))
     aside = next(path.with_name(name) for name in numbers if not path.with_name(name).exists())
-    try:
+    with file_errors("cannot put aside", path, ""):
         path.rename(aside)
-    except OSError as error:
-        raise FileError("cannot put aside", where=path, why=error.strerror or "") from error
     return aside.name
 
 
@@ -159,18 +157,9 @@ class _Output:
         return getattr(self._file, name)
 
 
-@contextmanager
-def _naming(path: Path, what: str = "cannot write the file") -> Iterator[None]:
+def _naming(path: Path, what: str = "cannot write the file") -> AbstractContextManager[None]:
     """Turn an OSError of the block into a FileError that names the path."""
-    try:
-        yield
-    except OSError as error:
-        raise FileError(
-            what,
-            where=path,
-            why=error.strerror or str(error),
-            next_step="Check the folder, its permissions and the free space.",
-        ) from error
+    return file_errors(what, path, "Check the folder, its permissions and the free space.")
 
 
 def _temporary(path: Path) -> Path:

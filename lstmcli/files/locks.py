@@ -6,7 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from lstmcli.errors import FileError, LockedError
+from lstmcli.errors import FileError, LockedError, file_errors
 from lstmcli.files.atomic import make_folder
 
 
@@ -20,23 +20,17 @@ def hold(path: Path, *, wait: float = 0.0) -> Iterator[None]:
     lock = FileLock(path, timeout=max(wait, 0.0))
     if path.is_symlink():  # opening it would empty the file that it points to
         raise FileError("cannot lock", where=path, why="it is a link", next_step="Remove the link.")
-    try:
-        make_folder(path.parent)
-        lock.acquire()
-    except Timeout as error:
-        raise LockedError(
-            "another run is at work here",
-            where=path,
-            why=f"it still held the lock after {wait:g} s" if wait > 0 else "it holds the lock",
-            next_step="Try again later, or pass --wait SECONDS.",
-        ) from error
-    except OSError as error:
-        raise FileError(
-            "cannot lock",
-            where=path,
-            why=error.strerror or str(error),
-            next_step="Check the folder and its permissions.",
-        ) from error
+    with file_errors("cannot lock", path, "Check the folder and its permissions."):
+        try:
+            make_folder(path.parent)
+            lock.acquire()
+        except Timeout as error:  # an OSError too
+            raise LockedError(
+                "another run is at work here",
+                where=path,
+                why=f"it still held the lock after {wait:g} s" if wait > 0 else "it holds the lock",
+                next_step="Try again later, or pass --wait SECONDS.",
+            ) from error
     try:
         yield
     finally:

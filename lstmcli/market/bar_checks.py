@@ -1,33 +1,34 @@
-"""Open, high, low and close of one bar that contradict each other, and which of them is wrong.
+"""Faults in bars: values that contradict each other, and jumps that look like errors.
 
 A bar is in order where Low <= Open, Close <= High. The odd values of another are the fewest whose
 removal restores that; among several such choices, those farther, in logs, from the closes before
 and after. A lone bar is measured by the median of its own values.
+
+A jump is an unadjusted split, a change of units, or a factor beyond two. Adjusted prices never jump
+on the day of a split, so a jump on that day proves that prices are not adjusted.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from fractions import Fraction
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
-from lstmcli.market.prices import Bars, Note, Noted
-from lstmcli.market.sessions import odd_days, tell_doubtful, tell_odd_days
+from lstmcli.market.prices import Bars
+from lstmcli.printable import count_of, first_few
 
 TOLERANCE = 1e-4  # share of the price; smaller contradictions are rounding
 BAR = ("Open", "High", "Low", "Close")  # Close last: in a tie another one is the odd one
 # More contradictory bars than this are no typing errors: the columns have different bases.
 MAX_SHARE, FEWEST_ROWS = 0.05, 10
-_PAIRS = (
-    ("Low", "High"),
-    ("Low", "Open"),
-    ("Low", "Close"),
-    ("Open", "High"),
-    ("Close", "High"),
-)
+_HUNDRED = np.log(100.0)
+_USUAL = 3.0  # typical moves that noise may add to a jump
+_UNUSUAL = 5.0  # typical moves beyond which a move is none of them
+_PAIRS = (("Low", "High"), ("Low", "Open"), ("Low", "Close"), ("Open", "High"), ("Close", "High"))
 Mask = NDArray[np.bool_]
 Columns = Mapping[str, NDArray[np.float64]]
 
@@ -80,12 +81,12 @@ def bar_text(columns: Columns, row: int) -> str:
 
 
 def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The values, NaN for what is not positive and finite."""
+    """Return the values, with NaN for any that is not positive and finite."""
     return np.where(np.isfinite(values) & (values > 0), values, np.nan)
 
 
 def _crossed(values: Columns) -> dict[tuple[str, str], Mask]:
-    """For every pair of a bar, where the lower value lies above the upper one beyond rounding."""
+    """Return for every pair of a bar where the lower value exceeds the upper one."""
     with np.errstate(over="ignore"):  # of prices next to the largest number
         return {
             (lower, upper): values[lower] > values[upper] * (1 + TOLERANCE)
@@ -95,7 +96,7 @@ def _crossed(values: Columns) -> dict[tuple[str, str], Mask]:
 
 
 def _middle(logs: Columns, at: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The mean of the nearest closes before and after each row in bars without contradiction.
+    """Return the mean of the nearest closes around each row in bars that are in order.
 
     at : the contradictory rows, ascending. Without any such close, the median of the bar itself.
     """
@@ -109,9 +110,6 @@ def _middle(logs: Columns, at: NDArray[np.int64]) -> NDArray[np.float64]:
     before, after = np.maximum(place - 1, 0), np.minimum(place, known.size - 1)
     before, after = np.where(place > 0, before, after), np.where(place < known.size, after, before)
     return np.asarray((close[known[before]] + close[known[after]]) / 2)
-
-
-_SHOWN = 3
 
 
 class UnusablePriceError(DataError):
@@ -156,7 +154,7 @@ def usable_rows(bars: Bars, targets: Sequence[str], *, around: date | None, mend
     bad = ~np.all([_is_positive(bars, name) for name in targets], axis=0)
     wrong, notes, left_out = odd.pop("Close"), [], ()
     if mend and wrong.any() and not wrong.all():
-        notes, left_out = _tell_left_out(bars, wrong), tuple(bars.days[wrong].tolist())
+        notes, left_out = _note_left_out(bars, wrong), tuple(bars.days[wrong].tolist())
         bars, odd, bad = bars.keep(~wrong), _rows_of(odd, ~wrong), bad[~wrong]
         wrong = np.zeros_like(bad)
     kept, cut, more = _stretch(bars, bad | wrong, targets, around)
@@ -165,25 +163,10 @@ def usable_rows(bars: Bars, targets: Sequence[str], *, around: date | None, mend
     return Usable(bars, odd, cut, left_out, doubted, notes + more)
 
 
-def mark_odd_values(bars: Bars, odd: dict[str, Mask]) -> Noted:
-    """Make odd opens, highs and lows missing: counted, and their dates as details."""
-    columns, notes = dict(bars.columns), list[str]()
-    for name, wrong in odd.items():
-        if name not in columns or not wrong.any():
-            continue
-        columns[name] = np.where(wrong, np.nan, columns[name])
-        count = int(np.count_nonzero(wrong))
-        what = f"{name} contradicts the rest of its bar"
-        rows = "1 row" if count == 1 else f"{count} rows"
-        days = ", ".join(map(str, bars.days[wrong]))
-        notes.append(Note(f"{what} in {rows} and counts as missing.", f"{what} on {days}."))
-    return replace(bars, columns=columns), notes
-
-
 def _stretch(
     bars: Bars, unusable: Mask, targets: Sequence[str], around: date | None
 ) -> tuple[Mask, date | None, list[str]]:
-    """Mark the usable rows around a day; say which unusable row lies before them, and why."""
+    """Mark the usable rows around a day; return the unusable day before them, and notes."""
     rows = np.arange(unusable.size)
     wrong = np.flatnonzero(unusable)
     if wrong.size == 0:
@@ -195,25 +178,24 @@ def _stretch(
     if before.size and before[-1] == last:
         raise _refusal(bars, wrong, targets, last)
     first, stop = before[-1] + 1 if before.size else 0, after[0] if after.size else rows.size
-    notes = []
-    if before.size:
-        why = _why(bars, int(before[-1]), targets)
-        notes.append(f"Only the rows after {bars.days[before[-1]]} are read: {why}.")
-    if after.size:
-        why = _why(bars, int(after[0]), targets)
-        notes.append(f"Only the rows before {bars.days[after[0]]} are read: {why}.")
+    notes = [
+        f"Only the rows {side} {bars.days[row]} are read: {_why(bars, row, targets)}."
+        for side, rows_there in (("after", before[-1:]), ("before", after[:1]))
+        for row in rows_there.tolist()
+    ]
     cut: date | None = bars.days[before[-1]].item() if before.size else None
     return (rows >= first) & (rows < stop), cut, notes
 
 
 def _refusal(bars: Bars, wrong: np.ndarray, targets: Sequence[str], row: int) -> UnusablePriceError:
-    """The error for one of the unusable rows, with the way past all of them."""
+    """Return the error for an unusable row, with the command that skips all of them."""
     following = int(wrong[-1]) + 1
     resume: date | None = bars.days[following].item() if following < bars.days.size else None
     after = f", or pass --start {resume} to begin after it" if resume else ""
     more = f" ({wrong.size} such rows)" if wrong.size > 1 else ""
+    is_positive = all(_is_positive(bars, name)[row] for name in targets)
     error = UnusablePriceError(
-        "impossible close" if _is_right(bars, targets, row) else "bad price",
+        "impossible close" if is_positive else "bad price",
         where=bars.where(row),
         why=_why(bars, row, targets) + more,
         next_step=f"Correct or remove the row{after}.",
@@ -234,28 +216,24 @@ def _rows_of(odd: dict[str, Mask], kept: Mask) -> dict[str, Mask]:
     return {name: mask[kept] for name, mask in odd.items()}
 
 
-def _tell_left_out(bars: Bars, odd: Mask) -> list[str]:
-    rows = np.flatnonzero(odd).tolist()
-    shown = "; ".join(f"{bars.days[row]}: {bar_text(bars.columns, row)}" for row in rows[:_SHOWN])
-    more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
-    count = "1 bar" if len(rows) == 1 else f"{len(rows)} bars"
-    return [f"Left out {count} with an impossible close ({shown}{more})."]
+def _note_left_out(bars: Bars, odd: Mask) -> list[str]:
+    shown = [
+        f"{bars.days[row]}: {bar_text(bars.columns, row)}" for row in np.flatnonzero(odd).tolist()
+    ]
+    count = count_of(len(shown), "bar")
+    return [f"Left out {count} with an impossible close ({first_few(shown, sep='; ')})."]
 
 
 def _different_bases(bars: Bars, odd: dict[str, Mask]) -> DataError:
-    row = int(np.flatnonzero(np.any(list(odd.values()), axis=0))[0])
+    bad = np.any(list(odd.values()), axis=0)
+    row = int(np.flatnonzero(bad)[0])
     return DataError(
         "open, high, low and close do not belong together",
         where=bars.where(row),
-        why=f"they contradict each other in {_share(odd)}, the first on {bars.days[row]}: "
-        f"{bar_text(bars.columns, row)}",
+        why=f"they contradict each other in {np.count_nonzero(bad)} of {bad.size} rows, the first "
+        f"on {bars.days[row]}: {bar_text(bars.columns, row)}",
         next_step="Adjust all four alike, or remove Open, High and Low.",
     )
-
-
-def _share(odd: dict[str, Mask]) -> str:
-    bad = np.any(list(odd.values()), axis=0)
-    return f"{np.count_nonzero(bad)} of {bad.size} rows"
 
 
 def _is_positive(bars: Bars, name: str) -> Mask:
@@ -263,102 +241,110 @@ def _is_positive(bars: Bars, name: str) -> Mask:
     return np.isfinite(values) & (values > 0)
 
 
-def _is_right(bars: Bars, targets: Sequence[str], row: int) -> bool:
-    return all(_is_positive(bars, name)[row] for name in targets)
+@dataclass(frozen=True)
+class Jump:
+    """A move that needs an explanation.
+
+    row : the first row after it. factor : of the price. split : the ratio of a split flagged on
+    that row, 0 for none. unadjusted : whether that split explains it. hundred : whether it looks
+    like pence and pounds; until : the row in which such a price is itself again, if it is.
+    """
+
+    row: int
+    factor: float
+    split: float = 0.0
+    unadjusted: bool = False
+    hundred: bool = False
+    until: int | None = None
+
+    def is_undone_by(self, factor: float) -> bool:
+        """Tell whether a later move by about a factor of 100 brings the price back."""
+        return self.hundred and self.until is None and (self.factor < 1) != (factor < 1)
+
+    def text(self, days: NDArray[np.datetime64]) -> str:
+        """Say what the price does, with its date."""
+        day, times = days[self.row], f"{self.factor:.3g}"
+        if self.unadjusted:
+            verb = "falls to" if self.factor < 1 else "rises to"
+            what = f"{times} of the price" if self.factor < 1 else f"{times} times the price"
+            return f"{verb} {what} on {day}, the day of a {split_name(self.split)}"
+        if self.until is not None:
+            rows = self.until - self.row
+            span = f"on {day}" if rows == 1 else f"from {day} to {days[self.until - 1]}"
+            return f"is x{times} {span} ({count_of(rows, 'row')}) and back"
+        on = f", the day of a {split_name(self.split)}" if self.split else ""
+        return f"moves by x{times} on {day}{on}"
 
 
-LONG_GAP = np.timedelta64(120, "D")
-LONG_STILL = 20  # last closes that are equal
-_ACTIONS = ("Dividends", "Stock Splits")
+def find_jumps(
+    prices: NDArray[np.float64], splits: NDArray[np.float64] | None, interval: str
+) -> list[Jump]:
+    """Find the jumps of a series, oldest first.
 
-
-def drop_empty_columns(bars: Bars, targets: Sequence[str]) -> Noted:
-    """Without the optional columns that hold no value at all."""
-    empty = [
-        name
-        for name, values in bars.columns.items()
-        if name not in targets and bool(np.isnan(values).all())
-    ]
-    if not empty:
-        return bars, []
-    columns = {name: values for name, values in bars.columns.items() if name not in empty}
-    named = [name for name in empty if name not in _ACTIONS]
-    notes = [f"{_and(named)} had no values and {_was(named)} left out."] if named else []
-    return replace(bars, columns=columns), notes
-
-
-def mark_bad_values(bars: Bars, targets: Sequence[str]) -> Noted:
-    """Optional values that cannot be true become NaN, counted column by column."""
-    columns, notes = dict(bars.columns), []
-    for name in [name for name in columns if name not in targets]:
-        values = columns[name]
-        low = values < 0 if name in _ACTIONS else values <= 0
-        bad = low | np.isinf(values)
-        columns[name] = np.where(bad, np.nan, values)
-        missing = int(np.isnan(columns[name]).sum())
-        if missing and name not in _ACTIONS:
-            zero, null = int((values == 0).sum()), int(np.isnan(values).sum())
-            kinds = {"zero": zero, "empty": null, "impossible": missing - zero - null}
-            detail = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
-            notes.append(f"{name} is missing in {missing} of {values.size} rows ({detail}).")
-        elif bad.any():
-            notes.append(f"{name} was impossible in {int(bad.sum())} rows and marked missing.")
-    return drop_empty_columns(replace(bars, columns=columns), targets)[0], notes
-
-
-def count_equal_closes(close: NDArray[np.float64]) -> int:
-    """Count how many of the last closes are equal: 1 where the last one differs from the others."""
-    changes = np.flatnonzero(close[1:] != close[:-1])
-    return close.size - (int(changes[-1]) + 1 if changes.size else 0)
-
-
-def tell_equal_closes(bars: Bars) -> list[str]:
-    """A note on a series that has stood still for long at its end."""
-    count = count_equal_closes(bars.columns["Close"])
-    if count < LONG_STILL:
+    prices : (N,) positive. splits : (N,) ratios, 0, 1 or NaN for none. A move is a jump where it is
+    beyond a factor of two (daily and weekly bars), near a factor of 100, or far outside the usual
+    moves and near to what a split flagged on that day does to prices that are not adjusted.
+    """
+    if prices.size < 2:
         return []
+    with np.errstate(over="ignore"):  # of prices next to the largest number
+        factors = prices[1:] / prices[:-1]
+    ratios = np.zeros(factors.size) if splits is None else np.nan_to_num(splits[1:], posinf=0)
+    flagged = (ratios > 0) & (ratios != 1)
+    if not flagged.any() and factors.min() >= 0.5 and factors.max() <= 2:
+        return []  # nearly every series, without a logarithm
+    moves = np.diff(np.log(prices))
+    usual = 1.4826 * float(np.median(np.abs(moves)))  # as a standard deviation, of normal moves
+    action = np.log(np.where(flagged, ratios, 1.0))
+    large = (np.abs(moves) > np.log(2)) & (interval in ("1d", "1wk"))
+    near = np.abs(moves + action) <= np.clip(_USUAL * usual, np.abs(action) / 4, np.abs(action) / 2)
+    unadjusted = flagged & near & (large | (np.abs(moves) > _UNUSUAL * usual))
+    noise = np.clip(_USUAL * usual, np.log(1.1), np.log(1.5))
+    hundred = (np.abs(np.abs(moves) - _HUNDRED) <= noise) & ~unadjusted
+    found: list[Jump] = []
+    for at in np.flatnonzero(large | unadjusted | hundred).tolist():
+        factor = float(factors[at])
+        if hundred[at] and found and found[-1].is_undone_by(factor):
+            found[-1] = replace(found[-1], until=at + 1)
+            continue
+        split = float(ratios[at]) if flagged[at] else 0.0
+        found.append(Jump(at + 1, factor, split, bool(unadjusted[at]), bool(hundred[at])))
+    return found
+
+
+def jumps_by_column(
+    columns: Mapping[str, NDArray[np.float64]], price: str, interval: str
+) -> dict[str, list[Jump]]:
+    """Find the jumps of the column that is forecast, and closes in another unit.
+
+    columns : (N,) each, by name.
+    """
+    found = {}
+    for name in dict.fromkeys((price, "Close")):
+        jumps = find_jumps(columns[name], columns.get("Stock Splits"), interval)
+        # Raw closes may jump by a split that the adjusted ones do not have.
+        found[name] = jumps if name == price else [each for each in jumps if each.hundred]
+    return found
+
+
+def note_jumps(bars: Bars, price: str, interval: str) -> list[str]:
+    """Return one sentence for each column and kind of jump, with the first few dates."""
+    kinds: dict[tuple[str, str], list[str]] = {}
+    for name, jumps in jumps_by_column(bars.columns, price, interval).items():
+        for each in sorted(jumps, key=lambda each: (not each.unadjusted, not each.hundred)):
+            meaning = "if that is no real move, it looks like an unadjusted split"
+            if each.hundred:
+                meaning = "it looks like pence and pounds (a factor of 100)"
+            if each.unadjusted:
+                meaning = "prices are not adjusted"
+            kinds.setdefault((name, meaning), []).append(each.text(bars.days))
     return [
-        f"The last {count} closes are equal, since {bars.days[-count]}: "
-        "halted, pegged, or no longer updated."
+        f"{name} {first_few(texts, sep='; ')}: {meaning}."
+        for (name, meaning), texts in kinds.items()
     ]
 
 
-def tell_gaps(bars: Bars, interval: str, strict: bool) -> list[str]:
-    """Notes on missing sessions and bars without one; with `strict` they raise DataError."""
-    odd = odd_days(bars.days, bars.symbol, interval, from_feed=bars.from_feed)
-    notes = tell_odd_days(odd)
-    if interval not in ("1d", "1wk", "1mo"):
-        notes = _tell_long_gaps(bars.days)
-    if notes and strict:
-        raise DataError(
-            "missing sessions" if odd.missing or not odd.extra.size else "bars without a session",
-            where=bars.where(),
-            why=" ".join(notes).rstrip("."),
-            next_step="Mend the series or leave out --strict.",
-        )
-    return notes + tell_doubtful(odd)
-
-
-def _tell_long_gaps(days: NDArray[np.datetime64]) -> list[str]:
-    """A note on gaps that are long for bars of any spacing."""
-    gaps = np.diff(days)
-    # Yearly bars lie further apart than a long gap in others.
-    limit = max(LONG_GAP, 3 * np.median(gaps)) if gaps.size else LONG_GAP
-    long = np.flatnonzero(gaps > limit)
-    if not long.size:
-        return []
-    i = int(long[np.argmax(gaps[long])])
-    holes = "gap is" if long.size == 1 else "gaps are"
-    day = np.timedelta64(1, "D")
-    return [
-        f"{long.size} {holes} longer than {int(limit / day)} days: "
-        f"{days[i]} to {days[i + 1]} ({int(gaps[i] / day)} days)."
-    ]
-
-
-def _and(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def _was(names: Sequence[str]) -> str:
-    return "were" if len(names) > 1 else "was"
+def split_name(ratio: float) -> str:
+    """Name a split as people do: "20:1 split", "1:10 split"."""
+    found = Fraction(ratio).limit_denominator(1000)
+    return f"{found.numerator}:{found.denominator} split"

@@ -15,6 +15,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +73,7 @@ _US_SHARE = re.compile(r"[A-Z]{1,5}(-[A-Z]{1,2})?")
 
 
 def calendar_of(symbol: str) -> str | None:
-    """The exchange_calendars name for a symbol, None where its shape does not tell."""
+    """Return the exchange_calendars name for a symbol; None where its form names no exchange."""
     symbol = symbol.upper()
     base, dash, currency = symbol.rpartition("-")
     if symbol.endswith("=X"):
@@ -145,9 +146,8 @@ def known_until(calendar: str) -> np.datetime64:
 
 @cache
 def special_days(calendar: str) -> Days:
-    """Return the days on which a calendar does not say whether there was a session."""
-    days: Days = np.array(_SPECIAL.get(calendar, "").split(), dtype="datetime64[D]")
-    return days
+    """Return the days with a session that a calendar does not know for sure."""
+    return np.array(_SPECIAL.get(calendar, "").split(), dtype="datetime64[D]")
 
 
 def library_sessions(calendar: str) -> tuple[Days, np.datetime64] | None:
@@ -217,9 +217,16 @@ def _library_is_another() -> bool:
 
 
 def _is_world_holiday(days: Days) -> NDArray[np.bool_]:
-    """Christmas and New Year's Day, when currencies rest too."""
+    """Return which days are Christmas or New Year's Day, when currencies rest too."""
     month_day = days - days.astype("datetime64[Y]").astype("datetime64[D]")
     next_year = days + np.timedelta64(7, "D")
     is_christmas = next_year.astype("datetime64[Y]").astype("datetime64[D]") == next_year
-    result: NDArray[np.bool_] = (month_day == np.timedelta64(0, "D")) | is_christmas
-    return result
+    return np.asarray((month_day == np.timedelta64(0, "D")) | is_christmas)
+
+
+def zone_of(name: str) -> ZoneInfo | None:
+    """Return the time zone of that name, None for an unknown name."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None

@@ -1,4 +1,4 @@
-"""Which column of a table means what: its dates, its series, and the fields of each series.
+"""The meaning of a table's columns: its dates, its series, and the fields of each series.
 
 Four headers are known: one series with a Close column; a wide table, one column of prices
 a series; columns that each join a field and a symbol (`Close_TSLA`, `TSLA.Adj.Close`,
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from lstmcli.errors import DataError
 from lstmcli.market.calendars import calendar_of
+from lstmcli.printable import first_few
 
 MAX_COLUMNS = 100_000
 Fields = dict[str, int]  # the name in COLUMNS -> the position in a line
@@ -272,7 +273,7 @@ def _run_together(name: str) -> tuple[_Joined, ...]:
 
 
 def _may_be_a_name(name: str, reading: _Joined) -> bool:
-    """Whether a name that reads as a field of a symbol may be that of a series.
+    """Return whether a name that reads as a field of a symbol may name a series.
 
     So are `OpenAI`, the tickers `HIGH-USD` and `OPEN.L`, and the phrase `Low Volatility`.
     """
@@ -343,9 +344,10 @@ def _by_symbol(
 def _error(what: str, why: str, names: Sequence[str], where: str, next_step: str) -> DataError:
     """Put the first of the names into `why`, cut and escaped for a message of one line."""
     short = [name if len(name) <= _SHOWN_LENGTH else f"{name[:_SHOWN_LENGTH]}..." for name in names]
-    shown = ", ".join(name if name.isprintable() else ascii(name) for name in short[:_SHOWN])
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return DataError(what, where=where, why=why.format(shown + more), next_step=next_step)
+    shown = [name if name.isprintable() else ascii(name) for name in short]
+    return DataError(
+        what, where=where, why=why.format(first_few(shown, _SHOWN)), next_step=next_step
+    )
 
 
 def _undecided(why: str, names: Mapping[int, str], where: str) -> DataError:

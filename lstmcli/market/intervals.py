@@ -1,7 +1,7 @@
-"""How far apart the bars of a series lie, and the dates that follow without an exchange calendar.
+"""The distance between the bars of a series, their weeks and months, and the dates that follow.
 
-Everything is read off the dates themselves: weekdays in use, the weekday of weekly bars, the day
-pattern of monthly ones (first, last, first or last business day, or a fixed day of the month).
+All of it comes from the dates: weekdays in use, the weekday of weekly bars, the day pattern of
+monthly ones (first, last, first or last business day, or a fixed day of the month).
 """
 
 import calendar
@@ -20,7 +20,7 @@ _AGREES = 0.9
 
 
 def infer_interval(index: pd.DatetimeIndex | Days) -> str:
-    """ "1d", "1wk", "1mo", "3mo", "6mo", "1y" or, for another spacing, a word such as "14D".
+    """Return "1d", "1wk", "1mo", "3mo", "6mo", "1y" or, for another spacing, a word such as "14D".
 
     The median distance decides, so that holidays and gaps do not; fewer than three dates are "1d".
     """
@@ -38,13 +38,13 @@ def infer_interval(index: pd.DatetimeIndex | Days) -> str:
 
 
 def unit_of(interval: str) -> str:
-    """The word for the distance of two bars: "session", "week" and so on, or "bar" for another."""
+    """Return the word for the distance of two bars: "session", "week", ..., else "bar"."""
     words = {"1d": "session", "1wk": "week", "1mo": "month", "3mo": "quarter", "1y": "year"}
     return words.get(interval, "bar")
 
 
 def bars_of(interval: str) -> str:
-    """Bars in words: "daily bars", or "bars every 14 days" where their distance has no name."""
+    """Return bars in words: "daily bars", or "bars every 14 days" for an unnamed distance."""
     words = {"1d": "daily", "1wk": "weekly", "1mo": "monthly", "3mo": "quarterly"}
     words |= {"6mo": "half-yearly", "1y": "yearly"}
     if interval in words:
@@ -53,7 +53,7 @@ def bars_of(interval: str) -> str:
 
 
 def are_alike(one: str, other: str) -> bool:
-    """Whether two intervals are the same, or unnamed ones within a fifth of each other.
+    """Return whether two intervals are equal, or unnamed and within a fifth of each other.
 
     Bars on the 1st and the 15th of a month look like 15 or 16 days apart, as the median falls.
     """
@@ -64,7 +64,7 @@ def are_alike(one: str, other: str) -> bool:
 
 
 def may_be(index: pd.DatetimeIndex | Days, interval: str) -> bool:
-    """Whether the dates are too few to say that they are not of an interval.
+    """Return whether the dates are too few to exclude an interval.
 
     Of a few days in a row, most distances may be weekends and holidays.
     """
@@ -75,28 +75,25 @@ def may_be(index: pd.DatetimeIndex | Days, interval: str) -> bool:
 
 
 def as_days(index: pd.DatetimeIndex | Days) -> Days:
-    """The dates as datetime64[D], whatever unit they came in."""
-    days: Days = np.asarray(index).astype("datetime64[D]")
-    return days
+    """Return the dates as datetime64[D]."""
+    return np.asarray(index).astype("datetime64[D]")
 
 
 def dates_after(days: Days, n: int, interval: str) -> Days:
-    """The n dates that continue the pattern of `days` (N,), strictly increasing, shape (n,)."""
+    """Return the n dates (n,) that continue the pattern of `days` (N,)."""
     if interval in MONTHS:
         return _monthly(days, n, MONTHS[interval])
     if interval == "1wk":
         return _weekly(days, n)
     if interval == "1d":
         first = np.busday_offset(days[-1] + DAY, 0, roll="forward", weekmask=weekmask(days))
-        following: Days = np.busday_offset(first, np.arange(n), weekmask=weekmask(days))
-        return following
+        return np.busday_offset(first, np.arange(n), weekmask=weekmask(days))
     step = int(interval.rstrip("dD"))
-    spaced: Days = days[-1] + np.arange(1, n + 1) * np.timedelta64(step, "D")
-    return spaced
+    return np.asarray(days[-1] + np.arange(1, n + 1) * np.timedelta64(step, "D"))
 
 
 def weekmask(days: Days) -> list[bool]:
-    """Monday to Sunday: which weekdays carry bars, by the last 250 dates.
+    """Return which weekdays, Monday to Sunday, carry bars in the last 250 dates.
 
     Monday to Friday, with a weekend day added where it has half as many bars as other days (a few
     make-up sessions or misdated bars are not that), and a weekday left out only when 50 dates or
@@ -112,12 +109,11 @@ def weekmask(days: Days) -> list[bool]:
 
 def weekday_of(days: Days) -> NDArray[np.int64]:
     """Return the day of the week, 0 for Monday; 1970-01-01 was a Thursday."""
-    weekday: NDArray[np.int64] = (days.astype("datetime64[D]").astype(np.int64) + 3) % 7
-    return weekday
+    return (days.astype("datetime64[D]").astype(np.int64) + 3) % 7
 
 
 def _weekly(days: Days, n: int) -> Days:
-    """Steps of seven days from the usual weekday of the last bar's week.
+    """Step by seven days from the usual weekday of the last bar's week.
 
     A last bar moved by a holiday (Thursday before Good Friday) does not move the ones after.
     """
@@ -125,8 +121,7 @@ def _weekly(days: Days, n: int) -> Days:
     usual = int(np.bincount(weekdays, minlength=7).argmax())
     monday = days[-1] - np.timedelta64(int(weekdays[-1]), "D")
     anchor = monday + np.timedelta64(usual, "D")
-    following: Days = anchor + np.arange(1, n + 1) * np.timedelta64(7, "D")
-    return following
+    return np.asarray(anchor + np.arange(1, n + 1) * np.timedelta64(7, "D"))
 
 
 def _monthly(days: Days, n: int, step: int) -> Days:
@@ -138,7 +133,7 @@ def _monthly(days: Days, n: int, step: int) -> Days:
 
 
 def _month_pattern(past: list[date]) -> str | int:
-    """The rule that at least nine in ten dates follow; without one, the last date's own day."""
+    """Return the rule that at least nine in ten dates follow, else the last date's day."""
     for pattern in ("first", "last", "first business", "last business"):
         hits = sum(day == _day_in_month(day.year, day.month, pattern) for day in past)
         if hits >= _AGREES * len(past):
@@ -157,3 +152,53 @@ def _day_in_month(year: int, month: int, pattern: str | int) -> date:
         choices_in_week = [day for day in choices if calendar.weekday(year, month, day) < 5]
         return date(year, month, choices_in_week[0])
     return date(year, month, choices[0])
+
+
+_SUNDAY = 6
+_FRIDAY = 4
+
+
+def period_of(days: Days, interval: str) -> NDArray[np.int64]:
+    """Return the number of the week or month that each bar of a series stands for.
+
+    Weeks run from Monday to Sunday, or from Sunday where most bars are dated on Sundays.
+    """
+    if interval == "1mo":
+        return days.astype("datetime64[M]").astype(np.int64)
+    return (days.astype(np.int64) + 3 + _shift(days)) // 7
+
+
+def first_days(periods: NDArray[np.int64], days: Days, interval: str) -> Days:
+    """Return the first days of the periods of a series with dates `days`."""
+    if interval == "1mo":
+        return periods.astype("datetime64[M]").astype("datetime64[D]")
+    return (periods * 7 - 3 - _shift(days)).astype("datetime64[D]")
+
+
+def latest_date(today: date, interval: str) -> np.datetime64:
+    """Return the latest date that a bar may have: tomorrow, or the last of the running period."""
+    day = np.datetime64(today, "D")
+    if interval == "1mo":
+        return max(day + DAY, period_end(np.array([day]), interval)[0])
+    # A week may be dated by the Sunday that ends it.
+    return day + DAY * max(1, _SUNDAY - today.weekday() if interval == "1wk" else 1)
+
+
+def period_end(days: Days, interval: str) -> Days:
+    """Return the last day of each bar's period."""
+    if interval == "1mo":
+        first = (days.astype("datetime64[M]") + np.timedelta64(1, "M")).astype("datetime64[D]")
+        return np.asarray(np.subtract(first, DAY))
+    usual = _usual(days)
+    length = usual if _FRIDAY <= usual < _SUNDAY else 6
+    return first_days(period_of(days, interval), days, interval) + length * DAY
+
+
+def _shift(days: Days) -> int:
+    """Return 1 where weeks begin on Sunday, else 0."""
+    return int(_usual(days) == _SUNDAY)
+
+
+def _usual(days: Days) -> int:
+    """Return the weekday on which most bars are dated."""
+    return int(np.bincount(weekday_of(days), minlength=7).argmax())

@@ -1,7 +1,7 @@
-"""What is stored of a symbol, and what to ask the feed for.
+"""One symbol up to date: read what is stored, fetch what is missing, merge and store.
 
-A stored symbol is asked only for a short overlap and what follows it, and not at all while its
-exchange can have nothing new.
+Only a short overlap and the bars after it are fetched, and nothing while the exchange can have no
+new bar.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,8 @@ import pandas as pd
 
 from lstmcli.errors import DataError
 from lstmcli.market.bar_checks import UnusablePriceError
-from lstmcli.market.feed import Answer, ask_feed
+from lstmcli.market.calendars import zone_of
+from lstmcli.market.feed import Answer, bars_due, fetch_answer
 from lstmcli.market.merge import contradiction, merge_overlap, overlap_start, restate
 from lstmcli.market.prices import COLUMNS
 from lstmcli.market.sessions import missing_sessions
@@ -30,15 +31,17 @@ from lstmcli.market.store import (
 )
 from lstmcli.market.symbols import inside, interval_option, price_path, sidecar_path
 from lstmcli.market.throttle import Gate
-from lstmcli.market.unfinished import bars_due, zone_of
 from lstmcli.market.yahoo import Interval
+from lstmcli.printable import count_of, first_few
 
 RECENT = 60  # stored rows in which a missing session is asked for again
+Status = Literal["new", "updated", "unchanged", "restated", "failed"]
+MAX_LOST = 0.01  # share of the stored rows that a restated history may lack
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is the same for every symbol of a run; the words are those of `fetch`."""
+    """The settings of a run, equal for all symbols; named as in `fetch`."""
 
     data_dir: Path
     interval: Interval
@@ -52,14 +55,14 @@ class Task:
 
 @dataclass(frozen=True)
 class Stored:
-    """What is there.
+    """The stored bars of a symbol.
 
     frame : all of COLUMNS, without a bar that was stored unfinished or has an impossible close;
-        empty for nothing.
+        empty where nothing is stored.
     dates : of every stored bar. left_out : of those with an impossible close. doubted : whether
         `frame` lacks opens, highs and lows that have another basis than the closes.
-    asked_start : what the whole history was asked from; None for all that there is.
-    is_known : whether a sidecar says that the bars are Yahoo's; fits : and that they are these.
+    asked_start : first day requested for the whole history; None for everything.
+    is_known : whether the sidecar names Yahoo as source. fits : whether it matches these bars.
     """
 
     frame: pd.DataFrame
@@ -74,14 +77,14 @@ class Stored:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to ask for; `whole` when it is meant to hold every stored row."""
+    """What to fetch, from `start`; `whole` if that includes every stored row."""
 
     start: date | None
     whole: bool
 
 
 def read(symbol: str, task: Task) -> Stored:
-    """What is stored of a symbol.
+    """Read a symbol's stored bars.
 
     Raises DataError where that is damaged or of an unknown source, unless it is replaced, and where
     it was imported.
@@ -132,7 +135,7 @@ def _refuse_others(symbol: str, facts: dict[str, Any], task: Task) -> None:
 
 
 def make_plan(symbol: str, stored: Stored, task: Task) -> Plan | None:
-    """None where the stored rows reach up to the end that is asked for, or to the last session."""
+    """Decide what to fetch; None where the stored rows reach the end or the last session."""
     if not len(stored.frame):
         return Plan(task.start, whole=True)
     first, last = stored.frame.index[0].date(), stored.frame.index[-1].date()
@@ -144,22 +147,15 @@ def make_plan(symbol: str, stored: Stored, task: Task) -> Plan | None:
         return Plan(stored.asked_start, whole=True)
     if task.end and task.end <= last:
         return None
-    if _is_fresh(symbol, stored, last, task):
-        return None
+    if not task.include_partial and len(stored.dates) == len(stored.frame):
+        zone = str(stored.facts.get("time_zone", ""))
+        if bars_due(last, symbol=symbol, interval=task.interval, time_zone=zone, now=task.now) == 0:
+            return None  # Yahoo can have no finished bar that is not stored
     return Plan(_overlap_start(symbol, stored, task), whole=False)
 
 
-def _is_fresh(symbol: str, stored: Stored, last: date, task: Task) -> bool:
-    """Whether Yahoo can have no finished bar that is not stored."""
-    if task.include_partial or len(stored.dates) > len(stored.frame):
-        return False
-    zone = str(stored.facts.get("time_zone", ""))
-    due = bars_due(last, symbol=symbol, interval=task.interval, time_zone=zone, now=task.now)
-    return due == 0
-
-
 def _overlap_start(symbol: str, stored: Stored, task: Task) -> date:
-    """First date to ask for again, back to the first session that is missing of late, or wrong."""
+    """Return the first date to fetch again: of a recent session that is missing or wrong."""
     frame = stored.frame
     start = min([overlap_start(frame), *stored.left_out])
     if task.interval != "1d":
@@ -170,20 +166,14 @@ def _overlap_start(symbol: str, stored: Stored, task: Task) -> date:
     return min(start, late[0].item()) if late.size else start
 
 
-Status = Literal["new", "updated", "unchanged", "restated", "failed"]
-
-MAX_LOST = 0.01  # share of the stored rows that a restated history may lack
-_SHOWN = 3
-
-
 @dataclass(frozen=True)
 class FetchResult:
-    """What became of one symbol.
+    """The result of one symbol.
 
     rows, first, last : of the stored table now, dates in ISO form; `added` of its rows are new.
-    note : what a user should know although it went well; `reason` : why it failed.
-    exit_code, failure : of what failed, 0 and "" where nothing did; `failure` is its kind in words.
-    behind : sessions that are over by the calendar and that the feed's answer did not reach.
+    note : remarks on a success. reason : why it failed. exit_code : 0 for success. failure : the
+        kind of failure in words.
+    behind : finished sessions, by the calendar, after the last bar of the feed's answer.
     """
 
     symbol: str
@@ -204,20 +194,20 @@ class RefusedAnswer(DataError):
 
 
 def refresh(symbol: str, task: Task) -> FetchResult:
-    """Ask, join and store. Raises LstmcliError and leaves what is stored when anything fails."""
+    """Fetch, merge and store; raise LstmcliError and leave the store as it was on failure."""
     task.gate.check_time(symbol)
     stored = read(symbol, task)
     plan = make_plan(symbol, stored, task)
     if plan is None:
         return _result(symbol, "unchanged", stored.frame, 0, ())
-    answer = _ask(symbol, plan.start, stored, task)
+    answer = _request(symbol, plan.start, stored, task)
     if not len(stored.frame):
         _write(symbol, task, stored, answer, answer.frame, plan.start, None)
         return _result(symbol, "new", answer.frame, len(answer.frame), answer.notes, answer.behind)
     merge = merge_overlap(stored.frame, answer.frame)
     reason = merge.restated
     if reason and not plan.whole:
-        answer = _ask(symbol, stored.asked_start, stored, task)
+        answer = _request(symbol, stored.asked_start, stored, task)
         merge = merge_overlap(stored.frame, answer.frame)
     # Where all of history does not show it, the answer before was the odd one.
     restated = merge.restated and reason
@@ -238,7 +228,7 @@ def refresh(symbol: str, task: Task) -> FetchResult:
 
 
 def preview(symbol: str, task: Task) -> FetchResult:
-    """What `refresh` would ask for; asks and writes nothing."""
+    """Report what `refresh` would fetch; fetch and write nothing."""
     stored = read(symbol, task)
     plan = make_plan(symbol, stored, task)
     if plan is None:
@@ -248,13 +238,13 @@ def preview(symbol: str, task: Task) -> FetchResult:
     return _result(symbol, status, stored.frame, 0, (note,))
 
 
-def _ask(symbol: str, start: date | None, stored: Stored, task: Task) -> Answer:
-    """Ask the feed; RefusedAnswer for one that cannot be of what is stored."""
+def _request(symbol: str, start: date | None, stored: Stored, task: Task) -> Answer:
+    """Fetch; raise RefusedAnswer for an answer that does not match the stored bars."""
     end = task.end
     if end and len(stored.frame):
         end = max(end, stored.frame.index[-1].date())
     try:
-        answer = ask_feed(
+        answer = fetch_answer(
             symbol,
             start=start,
             end=end,
@@ -264,8 +254,12 @@ def _ask(symbol: str, start: date | None, stored: Stored, task: Task) -> Answer:
             now=task.now,
             gate=task.gate,
         )
-    except UnusablePriceError as error:
-        raise _way_past(error, symbol, stored, task) from error
+    except UnusablePriceError as error:  # a row that Yahoo does not correct
+        option, step = interval_option(task.interval), "Wait for later bars."
+        if error.resume:
+            first = f"lstmcli data remove {symbol}{option}, then: " if len(stored.dates) else ""
+            step = f"To do without: {first}lstmcli fetch {symbol}{option} --start {error.resume}."
+        raise DataError(error.what, where=error.where, why=error.why, next_step=step) from error
     if stored.is_known:
         _refuse_other(symbol, stored, answer, task)
     return answer
@@ -295,21 +289,8 @@ def _refuse_other(symbol: str, stored: Stored, answer: Answer, task: Task) -> No
         )
 
 
-def _way_past(error: UnusablePriceError, symbol: str, stored: Stored, task: Task) -> DataError:
-    """The error of a row that Yahoo will not correct, with the command that does without it."""
-    option = interval_option(task.interval)
-    step = "Wait for later bars."
-    if error.resume:
-        first = f"lstmcli data remove {symbol}{option}, then: " if len(stored.dates) else ""
-        step = f"To do without: {first}lstmcli fetch {symbol}{option} --start {error.resume}."
-    return DataError(error.what, where=error.where, why=error.why, next_step=step)
-
-
 def _heal(stored: Stored, frame: pd.DataFrame) -> tuple[str, ...]:
-    """Say what becomes of stored bars that contradict themselves.
-
-    Versions before 0.2 stored such bars.
-    """
+    """Note the replaced or removed bars with contradictions, which versions before 0.2 stored."""
     days = {str(day) for day in stored.left_out}
     again = days & set(pd.DatetimeIndex(frame.index).strftime("%Y-%m-%d"))
     notes = tuple(
@@ -323,7 +304,7 @@ def _heal(stored: Stored, frame: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _other_hours(one: str, other: str) -> bool:
-    """Whether two zones, which may be names of one, differ in winter or summer."""
+    """Return whether two time zones differ in winter or summer."""
     zones = zone_of(one), zone_of(other)
     days = (datetime(2024, 1, 15), datetime(2024, 7, 15))
     return None not in zones and any(
@@ -334,10 +315,10 @@ def _other_hours(one: str, other: str) -> bool:
 def _restated(
     symbol: str, stored: Stored, answer: Answer, task: Task
 ) -> tuple[pd.DataFrame, list[str]]:
-    """The whole restated history, with what it lacks of the stored one, and notes on that.
+    """Return the restated history with stored rows that it lacks, and notes on them.
 
-    RefusedAnswer where that is more than a few rows, or where nothing tells on which basis they are
-    now. Rows of unknown source are no part of it.
+    Raises RefusedAnswer where those are more than a few rows, or their new basis is not known. Rows
+    of unknown source are left out.
     """
     lost = stored.frame.index.difference(answer.frame.index)
     if not stored.is_known:
@@ -364,11 +345,10 @@ def _restated(
         )
     notes = []
     if len(new.kept):
-        days = ", ".join(str(day.date()) for day in new.kept[:_SHOWN])
-        more = " and so on" if len(new.kept) > _SHOWN else ""
+        days = first_few(day.date() for day in new.kept)
         notes.append(
             f"stored rows without a new price, kept and adjusted like those around: "
-            f"{len(new.kept)} ({days}{more})"
+            f"{len(new.kept)} ({days})"
         )
     return new.frame, [*notes, *_emptied(new.emptied)]
 
@@ -378,8 +358,9 @@ def _kept_from_unknown(stored: Stored, answer: Answer, plan: Plan) -> list[str]:
     lost = stored.frame.index.difference(answer.frame.index)
     if not plan.whole or (stored.is_known and stored.fits) or not len(lost):
         return []
-    rows = "1 stored row" if len(lost) == 1 else f"{len(lost)} stored rows"
-    return [f"kept {rows} that Yahoo does not have, from {lost[0].date()}"]
+    return [
+        f"kept {count_of(len(lost), 'stored row')} that Yahoo does not have, from {lost[0].date()}"
+    ]
 
 
 def _emptied(count: int) -> list[str]:
@@ -395,7 +376,7 @@ def _write(
     asked_start: date | None,
     restated: str | None,
 ) -> bool:
-    """Store the table and what is known of it; whether the table changed."""
+    """Store the table and its sidecar; return whether the table changed."""
     earlier = stored.facts.get("restatements")
     restatements = earlier if isinstance(earlier, list) else []
     if restated:

@@ -6,12 +6,12 @@ where Yahoo did not send them. Any other name is no evidence: its dates are
 compared with every calendar there is, over the last years and outside of breaks that are longer
 than any exchange keeps, which are holes in the data. A calendar fits where
 
-- no bar lies on a holiday,
+- no bar is on a holiday,
 - every session has a bar, and
 - at least five of its holidays fall on days that would be sessions otherwise.
 
 Bars on days of the week that the series does not use, such as a few Saturdays, are left out of it.
-Where none fits, the one that differs least does, if bars lie on at most one in twenty of its
+Where none fits, the one that differs least does, if bars are on at most one in twenty of its
 holidays and at most half as many sessions as holidays have none, or a tenth of all sessions for New
 York's where the name is a word such as AAPL. What differs is reported. Of several calendars only
 the sessions that all share are taken, so that no date ahead is a holiday of the exchange, whichever
@@ -83,20 +83,15 @@ class Schedule:
 
     def is_session(self, days: Days) -> NDArray[np.bool_]:
         """Return for each day whether all calendars have a session, or the weekday is in use."""
-        found: NDArray[np.bool_]
         if not self.calendars:
             return np.array(self.weekdays)[weekday_of(days)]
-        found = np.logical_and.reduce([_is_open(name, days) for name in self.calendars])
-        return found
+        return np.asarray(np.all([_is_open(name, days) for name in self.calendars], axis=0))
 
     def is_closed(self, days: Days) -> NDArray[np.bool_]:
         """Return for each day whether no calendar has a session, or the weekday is not in use."""
         if not self.calendars:
             return ~self.is_session(days)
-        found: NDArray[np.bool_] = np.logical_or.reduce(
-            [_is_open(name, days) for name in self.calendars]
-        )
-        return ~found
+        return ~np.asarray(np.any([_is_open(name, days) for name in self.calendars], axis=0))
 
     def may_rest(self, days: Days) -> NDArray[np.bool_]:
         """Return for each day whether a possible calendar is closed or does not know the day."""
@@ -132,11 +127,9 @@ class Schedule:
         names, weekdays = facts.get("calendars"), facts.get("weekdays")
         if not (isinstance(names, list) and isinstance(weekdays, list)):
             return None
-        if not all(name in calendar_table().names for name in names):
-            return None
-        if len(weekdays) != 7 or not all(isinstance(each, bool) for each in weekdays):
-            return None
-        if not names and not any(weekdays):
+        is_known = all(name in calendar_table().names for name in names)
+        is_week = len(weekdays) == 7 and all(isinstance(each, bool) for each in weekdays)
+        if not is_known or not is_week or not any([*names, *weekdays]):
             return None
         return cls(tuple(names), tuple(weekdays))
 
@@ -268,12 +261,11 @@ def _is_holiday(row: int, begin: int, size: int) -> NDArray[np.bool_]:
     week = calendar_table().is_session[row]
     padded = np.pad(week, _WEEK)[begin : begin + size + 2 * _WEEK]
     due = padded[: -2 * _WEEK] | padded[2 * _WEEK :]
-    found: NDArray[np.bool_] = due & ~padded[_WEEK:-_WEEK]
-    return found
+    return np.asarray(due & ~padded[_WEEK:-_WEEK])
 
 
 def _in_hole(days: Days, span: Days) -> NDArray[np.bool_]:
-    """Return for each day of the span whether it lies in a break longer than exchanges keep."""
+    """Return for each day of the span whether it is in a break longer than exchanges keep."""
     inside = np.zeros(span.size, dtype=bool)
     absent = np.busday_count(days[:-1] + DAY, days[1:])
     for at in np.flatnonzero(absent > LONGEST_CLOSURE):
@@ -326,5 +318,4 @@ def _differing(recent: Days, sessions: Days) -> int | None:
 
 def _column(days: Days) -> NDArray[np.int64]:
     """Return the columns of the table that belong to days."""
-    columns: NDArray[np.int64] = (days - FIRST_TRUSTED).astype(np.int64)
-    return columns
+    return (days - FIRST_TRUSTED).astype(np.int64)

@@ -1,11 +1,10 @@
-"""Exchange sessions against a price history: what is odd, what comes next, how old it is.
+"""Compare a price history with exchange sessions: odd days, future sessions, its age.
 
-Every verb asks here, so that import, check, train, predict and --strict find the same.
+All commands use these functions, so that they report the same days.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
@@ -21,11 +20,12 @@ from lstmcli.market.intervals import (
     Days,
     as_days,
     dates_after,
+    first_days,
     infer_interval,
+    period_of,
     unit_of,
     weekday_of,
 )
-from lstmcli.market.periods import first_days, period_of
 from lstmcli.market.schedule import (
     FEWEST_HOLIDAYS,
     LONGEST_CLOSURE,
@@ -34,6 +34,7 @@ from lstmcli.market.schedule import (
     own_calendar,
     schedule_of,
 )
+from lstmcli.printable import first_few
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,8 +42,9 @@ if TYPE_CHECKING:
     from lstmcli.market.prices import Prices
 
 _HALF_YEAR, _YEAR = np.timedelta64(182, "D"), np.timedelta64(1, "Y")
-_SHOWN = 3
 _INDIA = "XBOM"
+Mask = NDArray[np.bool_]
+_STRAY = 0.02
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def schedule_for(prices: Prices) -> Schedule:
 
 
 def future_dates(prices: Prices, n: int, schedule: Schedule | None = None) -> Days:
-    """The dates of the n bars after the last one, shape (n,), strictly increasing.
+    """Return the dates (n,) of the n bars after the last one.
 
     Daily bars take the sessions of the `schedule`, by default that of the prices; other intervals
     take their own steps.
@@ -81,14 +83,14 @@ def future_dates(prices: Prices, n: int, schedule: Schedule | None = None) -> Da
     return following[:n]
 
 
-def tell_unknown(prices: Prices, dates: Days, schedule: Schedule | None = None) -> tuple[str, ...]:
+def note_unknown(prices: Prices, dates: Days, schedule: Schedule | None = None) -> tuple[str, ...]:
     """Return notes on what is not known of the sessions up to the last of `dates`, as forecast.
 
     schedule : by default that of the prices.
     """
     if prices.interval != "1d" or not dates.size:
         return ()
-    return _tell_unknown(schedule or schedule_for(prices), _last_day(prices), dates[-1])
+    return _note_unknown(schedule or schedule_for(prices), _last_day(prices), dates[-1])
 
 
 def _last_day(prices: Prices) -> np.datetime64:
@@ -97,7 +99,7 @@ def _last_day(prices: Prices) -> np.datetime64:
 
 
 @lru_cache(maxsize=64)  # many series end on the same day
-def _tell_unknown(schedule: Schedule, last: np.datetime64, end: np.datetime64) -> tuple[str, ...]:
+def _note_unknown(schedule: Schedule, last: np.datetime64, end: np.datetime64) -> tuple[str, ...]:
     if not schedule.calendars:
         return (f"{schedule.note}: weekdays are taken, holidays are not known",)
     notes = []
@@ -106,8 +108,10 @@ def _tell_unknown(schedule: Schedule, last: np.datetime64, end: np.datetime64) -
     ahead = np.arange(last + DAY, end + DAY)
     unsure = ahead[~schedule.is_session(ahead) & ~schedule.is_closed(ahead)]
     if unsure.size:
-        names = _some(schedule.calendars)
-        notes.append(f"the dates fit {names}, not all of which trade on {_some(unsure)}: left out")
+        names = first_few(schedule.calendars)
+        notes.append(
+            f"the dates fit {names}, not all of which trade on {first_few(unsure)}: left out"
+        )
     if _INDIA in schedule.calendars and _has_diwali(ahead):
         notes.append("special sessions (Muhurat, on Diwali) are not known")
     return tuple(notes)
@@ -157,19 +161,19 @@ def missing_sessions(
     return np.concatenate([as_days(index)[:0], *missing])
 
 
-def tell_odd_days(odd: OddDays) -> list[str]:
+def note_odd_days(odd: OddDays) -> list[str]:
     """Return a sentence on the missing days, and one on the bars on days without a session."""
     notes = []
     if n := sum(run.size for run in odd.missing):
         verb = f"{odd.unit} is" if n == 1 else f"{odd.unit}s are"
-        notes.append(f"{n} {verb} missing: {_some(map(tell_run, odd.missing))}.")
+        notes.append(f"{n} {verb} missing: {first_few(map(format_run, odd.missing))}.")
     if n := odd.extra.size:
         verb = "bar lies on a day" if n == 1 else "bars lie on days"
-        notes.append(f"{n} {verb} without a session: {_some(odd.extra)}.")
+        notes.append(f"{n} {verb} without a session: {first_few(odd.extra)}.")
     return notes
 
 
-def tell_doubtful(odd: OddDays) -> list[str]:
+def note_doubtful(odd: OddDays) -> list[str]:
     """Return a sentence on the weekdays that may be holidays or holes."""
     if not odd.doubtful:
         return []
@@ -177,7 +181,7 @@ def tell_doubtful(odd: OddDays) -> list[str]:
     return [f"{odd.doubtful} {days} no bar and may be holidays: no exchange's calendar fits."]
 
 
-def tell_run(run: Days) -> str:
+def format_run(run: Days) -> str:
     """Return the first and last day of a run."""
     return str(run[0]) if run.size == 1 else f"{run[0]} to {run[-1]}"
 
@@ -264,8 +268,7 @@ def _had_sessions(starts: Days, own: str | None) -> NDArray[np.bool_]:
     columns = (starts[:, None] - FIRST_TRUSTED).astype(np.int64) + np.arange(7)
     columns = np.clip(columns, 0, table.is_session.shape[1] - 1)
     has_session = table.is_session[rows[:, None, None], columns].any(axis=2)
-    found: NDArray[np.bool_] = (has_session | ~known).all(axis=0)
-    return found
+    return np.asarray((has_session | ~known).all(axis=0))
 
 
 def _runs(missing: Days, days: Days) -> tuple[Days, ...]:
@@ -280,20 +283,8 @@ def _has_diwali(days: Days) -> bool:
     return bool(((of_year >= 287 * DAY) & (of_year <= 324 * DAY)).any())
 
 
-def _some(items: Iterable[object]) -> str:
-    """Return the first few."""
-    shown = list(map(str, items))
-    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
-    return ", ".join(shown[:_SHOWN]) + more
-
-
-Mask = NDArray[np.bool_]
-
-_STRAY = 0.02
-
-
 def closed_rows(days: Days, filled: Mask, symbol: str) -> Mask:
-    """The rows (N,) without values on days when the exchange of `symbol` is closed.
+    """Mark the rows (N,) without values on days when the exchange of `symbol` is closed.
 
     days : (N,) in any order. filled : (N,) rows with values. Weekly bars leave out the weekdays
     that they are never dated by; monthly bars leave out none.

@@ -1,16 +1,16 @@
-"""Time stamps, and the session that each belongs to: its date in the time zone of the exchange.
+"""Time stamps, and the session of each: its date in the time zone of the exchange.
 
-Dates are ISO, `YYYY-MM-DD`, with a time and an offset after it or without: 1e9 is no date of 1970,
-and 01/02 may be of two months.
+Dates are ISO, `YYYY-MM-DD`, with or without a time and an offset. Nothing is guessed: 1e9 is no
+date of 1970, and 01/02 could be of two months.
 
-A feed's daily bar begins at the exchange's midnight. Written in UTC, that of Frankfurt is 23:00 of
-the day before, in summer 22:00: taken as they are written, such dates have Sundays and no Fridays.
-Where no symbol names the exchange, its zone is one in which the stamps are midnights, or lie within
-trading hours, on the days of a week. Zones that give different dates are an error, not a choice.
+A feed's daily bar begins at the exchange's midnight. In UTC, Frankfurt's is 23:00 of the day
+before, in summer 22:00: read as written, such dates have Sundays and no Fridays. Where no symbol
+names the exchange, its zone is one in which the stamps are midnights, or within trading hours, on
+weekdays. Zones that give different dates are an error, not a choice.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,12 +77,12 @@ class Stamps:
     offsets: Minutes
 
     def keep(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> "Stamps":
-        """The rows of a mask, or in the order of an index."""
+        """Keep the rows of a mask, or in the order of an index."""
         return Stamps(self.days[which], self.minutes[which], self.offsets[which])
 
     @staticmethod
     def joined(parts: "Sequence[Stamps]") -> "Stamps":
-        """All rows of the parts, one part after another."""
+        """Join the rows of the parts, one part after another."""
         return Stamps(
             np.concatenate([part.days for part in parts]),
             np.concatenate([part.minutes for part in parts]),
@@ -90,7 +90,7 @@ class Stamps:
         )
 
     def instants(self) -> NDArray[np.datetime64]:
-        """(N,) in UTC, as which a time without an offset counts too."""
+        """Return the times (N,) in UTC, also for those without an offset."""
         offsets = np.where(self.offsets == NO_OFFSET, 0, self.offsets)
         instants: NDArray[np.datetime64] = self.days.astype("datetime64[m]") + (
             self.minutes - offsets
@@ -140,7 +140,7 @@ def refuse_mixed_offsets(stamps: Stamps, lines: NDArray[np.int64], where: str) -
 def session_days(
     stamps: Stamps, filled: NDArray[np.bool_], symbol: str, where: str
 ) -> tuple[Days, list[str]]:
-    """The dates (N,) of a series' sessions, and a note where they are not those written.
+    """Return the dates (N,) of a series' sessions, and a note where they differ from the text.
 
     filled : (N,) the rows in which the series has values; in a wide table the others may be stamps
         of another exchange.
@@ -191,9 +191,9 @@ def _is_stamp(text: str) -> bool:
 
 
 def _zone(seen: Stamps, symbol: str, where: str) -> str | None:
-    """The zone in which the stamps are dates of sessions, None for the dates as written."""
+    """Return the zone in which stamps are dates of sessions; None for dates as written."""
     naive = bool((seen.offsets == NO_OFFSET).all())
-    as_written = _all(seen.minutes, lambda time: (time <= _EVENING) | (time >= _LAST_HALF_HOUR))
+    as_written = bool(((seen.minutes <= _EVENING) | (seen.minutes >= _LAST_HALF_HOUR)).all())
     if as_written and np.mean(seen.minutes == 0) >= _MOST:
         return None
     calendar = calendar_of(symbol)
@@ -227,7 +227,7 @@ def _zone(seen: Stamps, symbol: str, where: str) -> str | None:
 
 
 def _in_zone(instants: NDArray[np.datetime64], zone: str) -> tuple[Days, Minutes]:
-    """Local dates, and minutes since the day began there: 01:00 where summer time cut midnight."""
+    """Return local dates, and minutes since the day began (01:00 where midnight was skipped)."""
     index = pd.DatetimeIndex(instants.astype("datetime64[s]"), tz="UTC").tz_convert(zone)
     local = index.tz_localize(None).to_numpy()
     days = local.astype("datetime64[D]")
@@ -239,7 +239,7 @@ def _in_zone(instants: NDArray[np.datetime64], zone: str) -> tuple[Days, Minutes
 
 
 def _is_trading(minutes: Minutes, days: Days) -> bool:
-    """Whether the times are those of an opening or a closing, or of the end of every day."""
+    """Return whether the times are of an opening or a closing, or of the end of every day."""
     if _is_every_day(days):
         return _within(minutes, (_LAST_HALF_HOUR, 24 * 60))
     near = np.abs(minutes - np.median(minutes)) < 30
@@ -247,15 +247,11 @@ def _is_trading(minutes: Minutes, days: Days) -> bool:
 
 
 def _within(minutes: Minutes, span: tuple[int, int]) -> bool:
-    return _all(minutes, lambda time: (time == 0) | ((time >= span[0]) & (time < span[1])))
-
-
-def _all(minutes: Minutes, check: Callable[[Minutes], NDArray[np.bool_]]) -> bool:
-    return bool(check(minutes).all())
+    return bool(((minutes == 0) | ((minutes >= span[0]) & (minutes < span[1]))).all())
 
 
 def _is_week(days: Days, zone: str = "") -> bool:
-    """Whether bars have these dates: on weekdays, on all seven days, or on firsts of a month."""
+    """Return whether all dates are weekdays, or every day of the week, or firsts of months."""
     share = _weekday_shares(days)
     if share[5] + share[6] <= _FEW or _is_every_day(days):
         return True
@@ -269,9 +265,8 @@ def _is_every_day(days: Days) -> bool:
 
 
 def _weekday_shares(days: Days) -> NDArray[np.float64]:
-    """(7,) from Monday on."""
-    shares: NDArray[np.float64] = np.bincount(weekday_of(days), minlength=7) / max(1, days.size)
-    return shares
+    """Return the share of each weekday (7,), from Monday."""
+    return np.bincount(weekday_of(days), minlength=7) / max(1, days.size)
 
 
 def _shown(stamps: Stamps, row: int) -> str:

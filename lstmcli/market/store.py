@@ -1,10 +1,9 @@
-"""The price store: one CSV a symbol and interval, with a sidecar of what the feed said about it.
+"""The price store: one CSV a symbol and interval, with a sidecar of facts from the feed.
 
-A write that would change nothing touches nothing, and values are rounded so that reading and
-writing again gives the same bytes. The sidecar says whose bars they are: without it their source is
-unknown, and nothing replaces them unasked. So it is written first: a run that dies in between
-leaves the old bars with a sidecar of others, which the next fetch takes for Yahoo's and asks for.
-Imported bars are kept to their last digit.
+Unchanged bars are not written again, and values are rounded so that reading and writing gives the
+same bytes. The sidecar names the source of the bars; bars of unknown source are replaced only with
+--full. It is written first: a run that is killed in between leaves old bars with the sidecar of new
+ones, which the next fetch fetches again. Imported bars keep every digit.
 """
 
 import hashlib
@@ -13,16 +12,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
 
-from lstmcli.errors import DataError, FileError
+from lstmcli.errors import DataError, file_errors
 from lstmcli.files.atomic import sync_folder, write_files
-from lstmcli.market.bar_checks import drop_empty_columns
 from lstmcli.market.intervals import as_days, bars_of
-from lstmcli.market.prices import COLUMNS, Bars, PriceChoice, Prices
+from lstmcli.market.prices import COLUMNS, Bars, Prices
 from lstmcli.market.symbols import (
     INTERVALS,
     inside,
@@ -32,7 +30,7 @@ from lstmcli.market.symbols import (
     yahoo_spelling,
 )
 from lstmcli.market.tables import read_table
-from lstmcli.market.validate import check_bars
+from lstmcli.market.validate import Checks, check_bars, drop_empty_columns
 from lstmcli.records import read_file, read_json
 
 SIGNIFICANT_DIGITS = 7
@@ -47,38 +45,28 @@ def read_stored(
     symbol: str,
     interval: str = "1d",
     *,
-    price: PriceChoice = "auto",
-    strict: bool = False,
-    today: date,
-    start: date | None = None,
-    end: date | None = None,
-    around: date | None = None,
     mend: bool = False,
+    **checks: Unpack[Checks],
 ) -> Prices:
-    """A symbol's valid price table; DataError when the store has none.
+    """Read a symbol's valid price table; raise DataError where nothing is stored.
 
     The options are those of `check_bars`.
     """
-    # Every column has its place in the file; one that the source never had is nothing to tell.
+    # Every column is in the file; one that the source never had needs no note.
     bars, _ = drop_empty_columns(_read_bars(data_dir, symbol, interval), ["Close"])
     facts = read_sidecar(data_dir, symbol, interval)
     prices = check_bars(
         replace(bars, from_feed=facts.get("source") == YAHOO),
-        price=price,
-        strict=strict,
-        today=today,
         interval=interval,
-        start=start,
-        end=end,
-        around=around,
         mend=mend,
         unfinished=date_of(facts.get("partial")),
+        **checks,
     )
     return replace(prices, source=STORE)
 
 
 def read_raw(data_dir: Path, symbol: str, interval: str = "1d") -> pd.DataFrame:
-    """Every stored row as it was stored, NaN where a field is empty, unchecked beyond its form.
+    """Read every stored row as it is, NaN where a field is empty, without checks of values.
 
     Raises DataError when nothing is stored or the file is damaged.
     """
@@ -90,13 +78,13 @@ def read_raw(data_dir: Path, symbol: str, interval: str = "1d") -> pd.DataFrame:
 def write_stored(
     data_dir: Path, symbol: str, interval: str, frame: pd.DataFrame, sidecar: dict[str, Any]
 ) -> bool:
-    """Replace a symbol's bars and sidecar; False, and nothing touched, when the bars are the same.
+    """Replace a symbol's bars and sidecar; return False and write nothing for equal bars.
 
     frame : dates as index; columns among COLUMNS. The sidecar is then written only if the one
     there is damaged or belongs to other bars.
     """
     path = inside(data_dir, price_path(data_dir, symbol, interval))
-    data = _csv(frame, _rounded, _whole)
+    data = _csv(frame, _rounded, "{:.0f}".format)
     changed = not path.is_file() or _bytes(path) != data
     noted = (sidecar_path(data_dir, symbol, interval), _noted(sidecar, data))
     if changed:
@@ -109,7 +97,7 @@ def write_stored(
 def write_imported(
     data_dir: Path, symbol: str, interval: str, frame: pd.DataFrame, sidecar: dict[str, Any]
 ) -> bool:
-    """The same for bars of one's own: every digit is kept, and the sidecar says `IMPORTED`.
+    """Store a user's own bars: every digit is kept, and the sidecar says `IMPORTED`.
 
     False when they were imported before.
     """
@@ -130,21 +118,14 @@ def remove_stored(data_dir: Path, symbol: str, interval: str = "1d") -> None:
     The bars go first: what a run that dies in between leaves is a sidecar of nothing.
     """
     path = _existing(data_dir, symbol, interval)
-    try:
+    with file_errors("cannot remove the file", path, "Check the folder and its permissions."):
         path.unlink()
         sidecar_path(data_dir, symbol, interval).unlink(missing_ok=True)
         sync_folder(path.parent)
-    except OSError as error:
-        raise FileError(
-            "cannot remove the file",
-            where=error.filename or path,
-            why=error.strerror or str(error),
-            next_step="Check the folder and its permissions.",
-        ) from error
 
 
 def read_sidecar(data_dir: Path, symbol: str, interval: str = "1d") -> dict[str, Any]:
-    """What was noted when the bars were stored; empty when the sidecar is missing or damaged."""
+    """Read the facts stored with the bars; empty where the sidecar is missing or damaged."""
     path = inside(data_dir, sidecar_path(data_dir, symbol, interval))
     try:
         found = read_json(read_file(path, _MAX_SIDECAR_BYTES))
@@ -154,13 +135,13 @@ def read_sidecar(data_dir: Path, symbol: str, interval: str = "1d") -> dict[str,
 
 
 def sidecar_fits(data_dir: Path, symbol: str, interval: str = "1d") -> bool:
-    """Whether the sidecar is whole and belongs to the very bars that are stored."""
+    """Return whether the sidecar is whole and belongs to the stored bars."""
     noted = read_sidecar(data_dir, symbol, interval).get(_HASH)
     return noted == _digest(_bytes(_existing(data_dir, symbol, interval)))
 
 
 def date_of(noted: object) -> date | None:
-    """A date noted in a sidecar, which may hold anything."""
+    """Read a date of a sidecar; None for anything else."""
     try:
         return date.fromisoformat(str(noted))
     except ValueError:
@@ -168,7 +149,7 @@ def date_of(noted: object) -> date | None:
 
 
 def source_of(facts: dict[str, Any]) -> str:
-    """YAHOO or IMPORTED, "" where a sidecar does not say."""
+    """Return YAHOO or IMPORTED, "" where a sidecar names neither."""
     found = facts.get("source")
     return found if found in (YAHOO, IMPORTED) else ""
 
@@ -194,21 +175,14 @@ def _existing(data_dir: Path, symbol: str, interval: str) -> Path:
 
 
 def _noted(sidecar: dict[str, Any], bars: bytes) -> bytes:
-    """The sidecar's bytes, with what tells to which bars it belongs."""
+    """Return the sidecar's bytes, with the checksum of the bars it belongs to."""
     facts = {**sidecar, _HASH: _digest(bars)}
     return (json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
 def _bytes(path: Path) -> bytes:
-    try:
+    with file_errors("cannot read the file", path):
         return path.read_bytes()
-    except OSError as error:
-        raise FileError(
-            "cannot read the file",
-            where=path,
-            why=error.strerror or str(error),
-            next_step="Check the path and its permissions.",
-        ) from error
 
 
 def _digest(data: bytes) -> str:
@@ -218,34 +192,21 @@ def _digest(data: bytes) -> str:
 def _csv(
     frame: pd.DataFrame, price: Callable[[float], str], volume: Callable[[float], str]
 ) -> bytes:
-    """The file's bytes: ISO dates, every column, empty where there is no value."""
+    """Return the file's bytes: ISO dates, every column, empty for missing values."""
     columns = [as_days(pd.DatetimeIndex(frame.index)).astype(str).tolist()]
-    for name in COLUMNS:
-        shown = volume if name == "Volume" else price
-        if name in frame.columns:
-            columns.append(_texts(frame[name].to_numpy(dtype=np.float64), shown))
-        else:
-            columns.append([""] * len(frame))
+    for name, column in frame.reindex(columns=list(COLUMNS)).astype("float64").items():
+        text = volume if name == "Volume" else price
+        columns.append(["" if value != value else text(value) for value in column.tolist()])
     lines = [",".join(("Date", *COLUMNS)), *map(",".join, zip(*columns, strict=True))]
     return ("\n".join(lines) + "\n").encode("ascii")
 
 
-def _texts(
-    values: np.ndarray[Any, np.dtype[np.float64]], shown: Callable[[float], str]
-) -> list[str]:
-    return ["" if value != value else shown(value) for value in values.tolist()]  # NaN is not NaN
-
-
 def _rounded(value: float) -> str:
-    """Seven significant digits, without an exponent: the feed's own prices jitter beyond them."""
+    """Format to seven digits, without an exponent: the feed's prices jitter beyond them."""
     text = f"{value:.{SIGNIFICANT_DIGITS}g}"
     return _exact(float(text)) if "e" in text else text
 
 
 def _exact(value: float) -> str:
-    """The fewest digits that read as the same number, without an exponent."""
+    """Format with the fewest digits that read as the same number, without an exponent."""
     return np.format_float_positional(value, trim="-")
-
-
-def _whole(value: float) -> str:
-    return f"{value:.0f}"

@@ -1,8 +1,8 @@
-"""Symbols: which text is a ticker, and which file name a symbol may have.
+"""Symbols: which text is a ticker, and where its bars are stored.
 
-A feed puts the ticker into its address as it stands, so anything but a ticker's own characters is
-refused before it gets there. File names are percent-encoded: reversible, free of the names that
-Windows reserves, and distinct on file systems that do not tell `a` from `A`.
+The ticker becomes part of the feed's address, so all other characters are refused. File names are
+percent-encoded: reversible, free of the names that Windows reserves, and distinct on file systems
+that ignore case.
 """
 
 import re
@@ -17,6 +17,8 @@ from lstmcli.files.atomic import TEMPORARY_SUFFIX
 from lstmcli.files.locks import hold
 
 MAX_LENGTH = 25
+INTERVALS = ("1d", "1wk", "1mo")
+LOCK = ".lock"
 _TICKER = re.compile(r"\^?[A-Z0-9]+(?:[.&=-][A-Z0-9]+)*")
 _ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]")
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_^=+")
@@ -33,7 +35,7 @@ _SPELLINGS = (
 
 
 def check_symbol(symbol: str) -> str:
-    """The symbol in capitals, as the feed and the store know it.
+    """Return the symbol in capitals, as the feed and the store use it.
 
     Raises UsageError when the text is not a ticker. Blanks and line ends are not stripped: they
     are refused, because a feed would answer for another symbol under a false name.
@@ -73,7 +75,7 @@ def yahoo_spelling(symbol: str) -> str | None:
 
 
 def check_series_name(name: str, where: str, error: type[DataError] | type[UsageError]) -> str:
-    """The name of a series, unless it could do harm where it is shown.
+    """Return the name of a series if it is safe to show.
 
     Raises `error` for control characters, which a terminal obeys, and for a first character that
     makes a formula of a spreadsheet's cell.
@@ -90,7 +92,7 @@ def check_series_name(name: str, where: str, error: type[DataError] | type[Usage
 
 
 def read_symbols(lines: Iterable[str]) -> list[str]:
-    """The symbols of a list, one or more a line, each once, in the order of their appearance.
+    """Read the symbols of a list, one or more a line, each once, in order of appearance.
 
     Blank lines and what follows a `#` are skipped. Raises UsageError naming the line.
     """
@@ -110,7 +112,7 @@ def read_symbols(lines: Iterable[str]) -> list[str]:
 
 
 def encode_symbol(symbol: str) -> str:
-    """A file stem for any symbol or series name; `decode_symbol` gives the name back."""
+    """Return a file stem for any symbol or series name; `decode_symbol` reverses it."""
     if not symbol:
         return "%"
     encoded = "".join(ch if ch in _PLAIN else _escape(ch) for ch in symbol)
@@ -122,7 +124,7 @@ def encode_symbol(symbol: str) -> str:
 
 
 def decode_symbol(name: str) -> str:
-    """The symbol that `encode_symbol` made this stem of; any other stem stands for itself."""
+    """Return the symbol of a stem from `encode_symbol`; any other stem is its own name."""
     if name == "%":
         return ""
     try:
@@ -142,37 +144,33 @@ def _shown(text: str) -> str:
     return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
 
 
-INTERVALS = ("1d", "1wk", "1mo")
-LOCK = ".lock"
-
-
 def price_path(data_dir: Path, symbol: str, interval: str = "1d") -> Path:
-    """Where a symbol's bars lie, whether or not they are there."""
+    """Return the path of a symbol's bars, stored or not."""
     return data_dir / "prices" / interval / f"{encode_symbol(symbol)}.csv"
 
 
 def sidecar_path(data_dir: Path, symbol: str, interval: str = "1d") -> Path:
-    """Where what is known of a symbol's bars lies."""
+    """Return the path of a symbol's sidecar."""
     return price_path(data_dir, symbol, interval).with_suffix(".json")
 
 
 def price_folders(data_dir: Path, interval: str) -> tuple[Path, Path, Path]:
-    """The folders that a symbol's bars lie in, the data folder first."""
+    """Return the folders above a symbol's bars, the data folder first."""
     return data_dir, data_dir / "prices", data_dir / "prices" / interval
 
 
 def interval_option(interval: str) -> str:
-    """What a command needs besides the symbol to mean these bars: nothing for daily ones."""
+    """Return the option that a command needs for these bars: none for daily ones."""
     return "" if interval == "1d" else f" --interval {interval}"
 
 
 def store_folder(data_dir: Path) -> Path:
-    """The folder of all prices; raises FileError where it lies outside the data folder."""
+    """Return the folder of all prices; raise FileError if it is outside the data folder."""
     return inside(data_dir, data_dir / "prices")
 
 
 def inside(data_dir: Path, path: Path) -> Path:
-    """The path, or FileError where a symbolic link leads it out of the data folder."""
+    """Return the path; raise FileError if a symbolic link leads out of the data folder."""
     try:
         target = path.resolve()
         leads_out = not target.is_relative_to(data_dir.resolve())
@@ -191,15 +189,15 @@ def inside(data_dir: Path, path: Path) -> Path:
 
 
 def stored_symbols(data_dir: Path, interval: str = "1d") -> list[str]:
-    """The symbols that have bars, in alphabetical order."""
+    """Return the symbols that have bars, in alphabetical order."""
     folder = inside(data_dir, store_folder(data_dir) / interval)
-    # A file of another name (`aapl.csv`) is nobody's bars: no symbol is looked for there.
+    # A file of another name (`aapl.csv`) belongs to no symbol.
     names = [path.stem for path in folder.glob("*.csv")]
     return sorted(decode_symbol(name) for name in names if _is_encoded(name))
 
 
 def stray_paths(data_dir: Path) -> list[Path]:
-    """What lies in the store and is neither bars, their sidecar nor the lock."""
+    """Return the files in the store that are neither bars, sidecars nor the lock."""
     store = store_folder(data_dir)
     folders = [store / interval for interval in INTERVALS]
     known = {store / LOCK, *folders}
@@ -211,7 +209,7 @@ def stray_paths(data_dir: Path) -> list[Path]:
 
 
 def remove_temporaries(data_dir: Path) -> None:
-    """Remove what a run that was killed while it wrote has left; the caller holds the lock."""
+    """Remove temporary files of killed runs; the caller holds the lock."""
     folders = [store_folder(data_dir) / interval for interval in INTERVALS]
     for folder in [each for each in folders if not each.is_symlink()]:
         for path in folder.glob(f".*{TEMPORARY_SUFFIX}"):
@@ -225,7 +223,7 @@ def _is_encoded(name: str) -> bool:
 
 @contextmanager
 def hold_store(data_dir: Path, *, wait: float = 0.0) -> Iterator[None]:
-    """Hold the store's one lock, and clear what a writer that was killed has left in the store."""
+    """Hold the store's lock, and remove temporary files of killed runs."""
     with hold(store_folder(data_dir) / LOCK, wait=wait):
         remove_temporaries(data_dir)
         yield

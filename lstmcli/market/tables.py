@@ -1,11 +1,11 @@
-"""Any CSV of prices -> valid price tables, or an error that names the line and the way out.
+"""Read any CSV of prices into valid price tables, or name the bad line and what to do.
 
 Nothing is guessed: dates are ISO, the separator is the one given, every line has as many fields as
 the header. Anything that could be read in two ways is refused, and so are bytes that no CSV of
 prices has, before they are parsed.
 
-Memory stays bounded: no more than two blocks of text are held. There are only 214,000 dates, so
-rows beyond `MAX_HELD_ROWS` repeat or contradict others, and repeated ones are dropped on the way.
+At most two blocks of text are in memory. There are only 214,000 dates, so rows beyond
+`MAX_HELD_ROWS` repeat or contradict others, and repeated ones are dropped while reading.
 """
 
 import gzip
@@ -14,21 +14,20 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from datetime import date
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Unpack
 
 import numpy as np
 
-from lstmcli.errors import DataError, FileError, UsageError
+from lstmcli.errors import DataError, UsageError, file_errors
 from lstmcli.market.columns import Fields, choose_series, read_layout
 from lstmcli.market.lines import Form, Rows, parse_lines
-from lstmcli.market.prices import COLUMNS, Bars, PriceChoice, Prices, order_bars
+from lstmcli.market.prices import COLUMNS, Bars, Prices
 from lstmcli.market.sessions import closed_rows
 from lstmcli.market.stamps import refuse_mixed_offsets, session_days
 from lstmcli.market.symbols import check_series_name, decode_symbol
-from lstmcli.market.validate import check_bars
+from lstmcli.market.validate import Checks, check_bars, order_bars
 
 MAX_BYTES = 2 * 1024**3
 BLOCK_BYTES = 8 * 1024**2
@@ -47,24 +46,18 @@ def read_prices(
     symbols: Sequence[str] = (),
     sep: str = ",",
     decimal: str = ".",
-    price: PriceChoice = "auto",
-    strict: bool = False,
-    today: date,
     stdin: IO[bytes] | None = None,
     interval: str | None = None,
-    start: date | None = None,
-    end: date | None = None,
-    around: date | None = None,
     failures: dict[str, DataError] | None = None,
+    **checks: Unpack[Checks],
 ) -> list[Prices]:
     """Read the price tables of a CSV file, plain or gzipped, or of standard input for "-".
 
     name : the symbol of a file with one series; by default its column's name in a wide file, the
         ticker in yfinance's own CSV, else the file's stem.
     symbols : which series of a file with several, in this order; all by default.
-    price, strict, today, interval, start, end, around : as for `check_bars`.
-    failures : when given, a series that is unsuitable is put here and the others are returned;
-        otherwise the first one raises.
+    interval, checks : as for `check_bars`.
+    failures : if given, collects the errors of unsuitable series; otherwise the first one raises.
 
     Raises FileError when the file cannot be read, UsageError for bad options, DataError otherwise.
     """
@@ -84,16 +77,7 @@ def read_prices(
         try:
             shown = check_series_name(symbol, table.source, DataError)
             bars, notes = _session_bars(table, series, symbol)
-            prices = check_bars(
-                bars,
-                price=price,
-                strict=strict,
-                today=today,
-                interval=interval,
-                start=start,
-                end=end,
-                around=around,
-            )
+            prices = check_bars(bars, interval=interval, **checks)
         except DataError as error:
             if failures is None:
                 raise
@@ -178,7 +162,7 @@ def _check_separator(sep: str, decimal: str) -> str:
 
 
 def _stem(source: str | Path) -> str:
-    """Find the symbol that a file's name stands for."""
+    """Return the symbol of a file's name."""
     if str(source) == "-":
         return "stdin"
     path = Path(source)
@@ -244,25 +228,19 @@ def _read_pieces(source: str | Path, stdin: IO[bytes] | None, where: str) -> Ite
     is_file = str(source) != "-"
     if not is_file and (stdin is None or stdin.closed):
         raise DataError("no rows", where=where, why="standard input is closed")
-    try:
-        with open(source, "rb") if is_file else nullcontext(stdin) as raw:
-            stream: Any = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)
-            if stream.peek(len(_GZIP))[: len(_GZIP)] == _GZIP:
-                stream = gzip.GzipFile(fileobj=stream)
-            while len(piece := stream.read(BLOCK_BYTES)) == BLOCK_BYTES:
+    with file_errors("cannot read the file", where, kinds=(OSError, ValueError)):
+        try:
+            with open(source, "rb") if is_file else nullcontext(stdin) as raw:
+                stream: Any = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)
+                if stream.peek(len(_GZIP))[: len(_GZIP)] == _GZIP:
+                    stream = gzip.GzipFile(fileobj=stream)
+                while len(piece := stream.read(BLOCK_BYTES)) == BLOCK_BYTES:
+                    yield piece
                 yield piece
-            yield piece
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(
-            "damaged gzip file", where=where, why=str(error), next_step="Fetch it again."
-        ) from error
-    except (OSError, ValueError) as error:
-        raise FileError(
-            "cannot read the file",
-            where=where,
-            why=getattr(error, "strerror", None) or str(error),
-            next_step="Check the path and its permissions.",
-        ) from error
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DataError(
+                "damaged gzip file", where=where, why=str(error), next_step="Fetch it again."
+            ) from error
 
 
 def _checked_start(piece: bytes, where: str) -> bytes:

@@ -1,7 +1,7 @@
-"""How fast a feed is asked: a token bucket that holds one token.
+"""When a request may go to the feed: a rate limit, pauses after refusals (HTTP 429), a deadline.
 
-Counted are requests, whoever sends them, and the time is passed in. A late request is not made up
-for by a quick one: whoever limits us counts over a window that we do not know.
+The rate is that of a token bucket with one token, shared by all threads; the time is passed in. A
+late request is not followed by a quick one, since the feed's own window is not known.
 """
 
 import math
@@ -12,7 +12,35 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Literal
 
-from lstmcli.market.yahoo_errors import OutOfTime, rate_limited, transient
+from lstmcli.errors import NetworkError
+
+
+class RateLimited(NetworkError):
+    """Yahoo refuses to answer for now (HTTP 429)."""
+
+
+class Transient(NetworkError):
+    """No answer, a broken one or a server error; a later try may work."""
+
+
+class OutOfTime(NetworkError):
+    """The run ended before the symbol's turn."""
+
+
+def rate_limited(
+    symbol: str,
+    why: str = "too many requests (HTTP 429)",
+    next_step: str = "Wait some minutes and run the same command again.",
+) -> RateLimited:
+    """Return the error for HTTP 429."""
+    return RateLimited("rate limited by Yahoo", where=symbol, why=why, next_step=next_step)
+
+
+def transient(
+    symbol: str, why: str, next_step: str = "Try again later; what is stored is kept."
+) -> Transient:
+    """Return the error for a failure that may be gone the next time."""
+    return Transient("no usable answer from Yahoo", where=symbol, why=why, next_step=next_step)
 
 
 @dataclass(frozen=True)
@@ -26,15 +54,15 @@ class TokenBucket:
     full_at: float = -math.inf
 
     def delay(self, now: float) -> float:
-        """Seconds until a request may leave; 0 for at once."""
+        """Return the seconds until a request may leave; 0 for at once."""
         return max(0.0, self.full_at - now)
 
     def spent(self, now: float) -> "TokenBucket":
-        """The bucket after a request that leaves now."""
+        """Return the bucket after a request that leaves now."""
         return replace(self, full_at=now + 1.0 / self.rate)
 
     def slower(self, factor: float) -> "TokenBucket":
-        """The bucket of a lower rate, for a feed that allows less than was thought."""
+        """Return the bucket with a lower rate, for a feed that allows less than expected."""
         return replace(self, rate=self.rate * factor)
 
 
@@ -43,11 +71,11 @@ Outcome = Literal["answered", "refused", "failed", "unknown"]
 FAILURES = 5  # in a row that start a pause
 FIRST_PAUSE = 5.0  # seconds, before jitter
 LONGEST_PAUSE = 120.0
-PROBE_CHECK = 0.1  # seconds after which to ask again whether the probe has come back
+PROBE_CHECK = 0.1  # seconds between two checks whether the probe has come back
 
 
 def backoff(attempt: int, *, first: float, longest: float, random: Random) -> float:
-    """Seconds to wait before attempt 0, 1, ...: doubling, one half of them drawn at random.
+    """Return the seconds before attempt 0, 1, ...: doubling, one half of them random.
 
     Source: "equal jitter" of M. Brooker, Exponential Backoff and Jitter, 2015.
     """
@@ -57,10 +85,10 @@ def backoff(attempt: int, *, first: float, longest: float, random: Random) -> fl
 
 @dataclass
 class CircuitBreaker:
-    """When a request may leave, from what became of the earlier ones.
+    """Pauses after failed requests.
 
-    max_wait : seconds that all pauses together may last; `waited` is what they have so far.
-    gave_up : "refused" or "failed" once nothing more should be asked, for good.
+    max_wait : seconds that all pauses may last in total; `waited` : those so far.
+    gave_up : "refused" or "failed" once no request may leave any more.
     """
 
     max_wait: float
@@ -76,13 +104,13 @@ class CircuitBreaker:
     _failures: int = 0
 
     def delay(self, now: float) -> float:
-        """Seconds until a request may leave or should ask again; 0 for at once."""
+        """Return the seconds until a request may leave or should check again; 0 for at once."""
         if now < self._until:
             return self._until - now
         return PROBE_CHECK if self._probe_is_out else 0.0
 
     def leave(self) -> int:
-        """Note that a request leaves now; its number is for `come_back`."""
+        """Record that a request leaves now; return its number for `come_back`."""
         self._probe_is_out = self._is_open
         self._left += 1
         return self._left
@@ -90,12 +118,12 @@ class CircuitBreaker:
     def come_back(
         self, number: int, outcome: Outcome, now: float, *, retry_after: float = 0.0
     ) -> float:
-        """Note what became of a request; the length of the pause that begins now, 0 for none.
+        """Record the result of a request; return the length of the pause that starts now.
 
-        retry_after : seconds for which the feed itself asks to be left alone.
+        retry_after : seconds of the pause that the feed asks for.
         """
         if number < self._first_after_pause or self.gave_up:
-            return 0.0  # it left before the pause, and tells nothing new
+            return 0.0  # it left before the pause
         was_open, self._probe_is_out = self._is_open, False
         if outcome == "unknown":
             return 0.0
@@ -129,7 +157,7 @@ FIRST_REST, LONGEST_REST = 2.0, 8.0  # seconds between two tries of one symbol
 
 @dataclass
 class Turn:
-    """One request: whoever makes it notes what became of it."""
+    """One request; the caller sets its outcome."""
 
     number: int
     outcome: Outcome = "unknown"
@@ -137,10 +165,10 @@ class Turn:
 
 
 class Gate:
-    """Shared by all workers of a run.
+    """The rate limit, pauses and deadline of a run, shared by all its workers.
 
-    rate : requests a second. max_wait : seconds that the run may spend in pauses, all together.
-    timeout : seconds that the run may last, None for as long as it takes.
+    rate : requests a second. max_wait : seconds that the run may spend in pauses, in total.
+    timeout : seconds that the run may last, None for no limit.
     clock, sleep : in seconds; the sleep by default is one that `stop` ends.
     on_pause : called with "refused" or "failed" and the seconds of each pause that begins.
     """
@@ -170,17 +198,17 @@ class Gate:
 
     @property
     def waited(self) -> float:
-        """Seconds of all pauses so far."""
+        """Return the seconds of all pauses so far."""
         return self._breaker.waited
 
     def stop(self) -> None:
-        """End the run: whoever waits is woken, and no further turn is given."""
+        """End the run: wake all that wait, and give no further turn."""
         self._deadline = -math.inf
         self._stopped.set()
 
     @contextmanager
     def turn(self, symbol: str) -> Iterator[Turn]:
-        """Wait until a request may leave, and hear in the turn what became of it.
+        """Wait until a request may leave; the caller sets the outcome of the turn.
 
         Raises the symbol's error when the run is over: RateLimited, Transient or OutOfTime. An
         answer that comes after `stop` raises too, so that it is not stored.
@@ -205,11 +233,11 @@ class Gate:
         self._refuse_when_late(symbol, self._clock())
 
     def limit(self, seconds: float) -> float:
-        """As many seconds, or those that are left of the run."""
+        """Limit a number of seconds to those that are left of the run."""
         return min(seconds, max(0.001, self._deadline - self._clock()))
 
     def rest(self, attempt: int) -> bool:
-        """Rest before a symbol's next try; False, at once, when the run would be over by then."""
+        """Rest before a symbol's next try; return False at once if the run would be over."""
         seconds = backoff(attempt, first=FIRST_REST, longest=LONGEST_REST, random=self._random)
         if self._breaker.gave_up or self._clock() + seconds >= self._deadline:
             return False

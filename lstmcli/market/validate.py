@@ -1,79 +1,73 @@
-"""From a raw frame to a valid price table: what is refused, dropped, marked missing or noted."""
+"""Check raw bars: refuse, drop, mark as missing or note, and return a valid price table."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
+from typing import Required, TypedDict
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
-from lstmcli.market.bar_checks import (
-    drop_empty_columns,
-    mark_bad_values,
-    mark_odd_values,
-    tell_equal_closes,
-    tell_gaps,
-    usable_rows,
+from lstmcli.market.bar_checks import Mask, note_jumps, usable_rows
+from lstmcli.market.intervals import (
+    DAY,
+    as_days,
+    infer_interval,
+    latest_date,
+    period_end,
+    period_of,
 )
-from lstmcli.market.intervals import infer_interval
-from lstmcli.market.jumps import tell_jumps
-from lstmcli.market.periods import latest_date, leave_out_unfinished
-from lstmcli.market.prices import (
-    COLUMNS,
-    Bars,
-    PriceChoice,
-    Prices,
-    bars_from_frame,
-    between,
-    drop_null_rows,
-    order_bars,
-    price_column,
-    refuse_bad_dates,
-)
+from lstmcli.market.prices import COLUMNS, Bars, Note, Noted, PriceChoice, Prices, price_column
+from lstmcli.market.sessions import note_doubtful, note_odd_days, odd_days
+from lstmcli.printable import count_of
+
+FIRST_DATE = np.datetime64("1678-01-01", "D")
+MAX_NULL_SHARE = 0.05
+LONG_GAP = np.timedelta64(120, "D")
+LONG_STILL = 20  # last closes that are equal
+_ACTIONS = ("Dividends", "Stock Splits")
+# Two bars of one period are closer than the shortest period is long: four-weekly bars look like
+# monthly ones, and a month may have two of them.
+_CLOSER = {"1wk": np.timedelta64(6, "D"), "1mo": np.timedelta64(27, "D")}
 
 
-def check_prices(
+def bars_from_frame(
     frame: pd.DataFrame,
-    *,
     symbol: str,
     source: str,
-    price: PriceChoice = "auto",
-    strict: bool = False,
-    today: date,
+    *,
     line_of: Callable[[int], int] | None = None,
-    interval: str | None = None,
-    mend: bool = False,
     from_feed: bool = False,
-    unfinished: date | None = None,
-) -> Prices:
-    """The valid price table in a raw frame, or DataError.
+) -> Bars:
+    """Take COLUMNS from a frame with parsed dates in its index or in a column `Date`.
 
-    frame : columns named as in COLUMNS (others are left out), dates parsed, in the index or in a
-        column `Date`; a zone-aware date counts by its local day. Not changed.
-    price : which column is forecast, as for `price_column`; it and Close must be right in every
-        row, while bad values of the others are marked missing.
-    strict : missing sessions and long gaps raise instead of being noted.
-    today : dates after the day that follows it are refused.
+    A zone is dropped, not converted: the session is the local date.
     line_of : the line of the source for a row number of `frame`, for messages.
-    interval : taken from the dates when it is not given.
-    mend : as for `usable_rows`.
     from_feed : whether Yahoo sent the bars under that symbol.
-    unfinished : date of a weekly or monthly bar that is kept although its period is not over.
     """
-    bars = bars_from_frame(frame, COLUMNS, symbol, source, line_of)
-    if bars.days.size and "Close" not in bars.columns:
+    dates = pd.DatetimeIndex(frame["Date"] if "Date" in frame.columns else frame.index)
+    days = as_days(dates.tz_localize(None))
+    columns = {
+        name: frame[name].to_numpy(dtype=np.float64) for name in COLUMNS if name in frame.columns
+    }
+    bars = Bars(symbol, source, days, columns, np.arange(days.size), line_of, from_feed)
+    if days.size and "Close" not in columns:
         found = ", ".join(map(str, frame.columns)) or "none"
         raise DataError("no Close column", where=bars.where(), why=f"the columns found are {found}")
-    return check_bars(
-        replace(bars, from_feed=from_feed),
-        price=price,
-        strict=strict,
-        today=today,
-        interval=interval,
-        mend=mend,
-        unfinished=unfinished,
-    )
+    return bars
+
+
+class Checks(TypedDict, total=False):
+    """Options of `check_bars` that every reader of prices passes on."""
+
+    price: PriceChoice
+    strict: bool
+    today: Required[date]
+    start: date | None
+    end: date | None
+    around: date | None
 
 
 def check_bars(
@@ -89,44 +83,47 @@ def check_bars(
     mend: bool = False,
     unfinished: date | None = None,
 ) -> Prices:
-    """The same for bars with a Close.
+    """Return the valid price table in bars with a Close; raise DataError where there is none.
 
-    start, end : the first and last day that count; nothing is said of rows outside.
+    price : which column is forecast, as for `price_column`; it and Close must be right in every
+        row, while bad values of the others are marked missing.
+    strict : missing sessions and long gaps raise instead of being noted.
+    today : dates after the day that follows it are refused.
+    interval : that of the dates by default.
+    start, end : the first and last day that count; rows outside are neither checked nor noted.
     around, mend : as for `usable_rows`.
+    unfinished : date of a weekly or monthly bar that is kept although its period is not over.
     """
     if bars.days.size == 0:
         raise DataError("no rows", where=bars.where(), next_step="Give a file with prices in it.")
-    latest = latest_date(today, "1d")
-    if (bars.days > latest).any():
-        dated = np.unique(bars.days[~np.isnat(bars.days)])
-        latest = latest_date(today, interval or infer_interval(dated))
-    refuse_bad_dates(bars, latest)
+    _refuse_bad_dates(bars, interval, today)
     bars, notes = order_bars(bars)
-    bars = between(bars, start, end)
+    bars = _between(bars, start, end)
     bars, more = drop_empty_columns(bars, ["Close"])
     notes += more
     column = price_column(list(bars.columns), price, where=bars.where())
     targets = list(dict.fromkeys(["Close", column]))
-    bars, more = drop_null_rows(bars, targets)
+    bars, more = _drop_null_rows(bars, targets)
     notes += more
     interval = interval or infer_interval(bars.days)
-    bars, more = leave_out_unfinished(bars, interval, today, unfinished)
+    bars, more = _leave_out_unfinished(bars, interval, today, unfinished)
     notes += more
     if bars.days.size == 0:
         raise DataError("no finished bars", where=bars.where(), why=" ".join(notes).rstrip("."))
     usable = usable_rows(bars, targets, around=around, mend=mend)
-    bars, more = mark_bad_values(usable.bars, targets)
+    bars, more = _mark_bad_values(usable.bars, targets)
     notes += usable.notes + more
-    bars, more = mark_odd_values(bars, usable.odd)
-    notes += [
-        *more,
-        *tell_jumps(bars, column, interval),
-        *tell_equal_closes(bars),
-        *tell_gaps(bars, interval, strict),
-    ]
+    bars, more = _mark_odd_values(bars, usable.odd)
+    notes += [*more, *note_jumps(bars, column, interval)]
+    if (count := count_equal_closes(bars.columns["Close"])) >= LONG_STILL:
+        since = f"The last {count} closes are equal, since {bars.days[-count]}"
+        notes.append(f"{since}: halted, pegged, or no longer updated.")
+    notes += _note_gaps(bars, interval, strict)
+    index = pd.DatetimeIndex(bars.days.astype("datetime64[ns]"), name="Date")
+    kept = {name: bars.columns[name] for name in COLUMNS if name in bars.columns}
     return Prices(
         bars.symbol,
-        _frame(bars),
+        pd.DataFrame(kept, index=index),
         interval,
         bars.source,
         tuple(notes),
@@ -137,7 +134,193 @@ def check_bars(
     )
 
 
-def _frame(bars: Bars) -> pd.DataFrame:
-    index = pd.DatetimeIndex(bars.days.astype("datetime64[ns]"), name="Date")
-    kept = {name: bars.columns[name] for name in COLUMNS if name in bars.columns}
-    return pd.DataFrame(kept, index=index)
+def order_bars(bars: Bars) -> Noted:
+    """Sort by date and drop repeated rows; raise DataError for different rows of one date."""
+    notes = []
+    if np.any(bars.days[1:] < bars.days[:-1]):
+        bars = bars.keep(np.argsort(bars.days, kind="stable"))
+        notes.append("Sorted the rows by date.")
+    repeated = np.append(False, bars.days[1:] == bars.days[:-1])
+    if not repeated.any():
+        return bars, notes
+    differs = np.zeros(bars.days.size, dtype=bool)
+    for values in bars.columns.values():
+        both_missing = np.isnan(values[1:]) & np.isnan(values[:-1])
+        differs[1:] |= (values[1:] != values[:-1]) & ~both_missing
+    wrong = np.flatnonzero(repeated & differs)
+    if wrong.size:
+        raise DataError(
+            f"conflicting rows for {bars.days[wrong[0]]}",
+            where=bars.where(wrong[0]),
+            why="found rows with different values, expected one row a date",
+            next_step="Keep one row a date; intraday bars and several symbols in one column of "
+            "dates cannot be used.",
+        )
+    count = count_of(repeated.sum(), "row")
+    return bars.keep(~repeated), [
+        *notes,
+        f"Dropped {count} that repeated another of the same date.",
+    ]
+
+
+def drop_empty_columns(bars: Bars, targets: Sequence[str]) -> Noted:
+    """Drop the optional columns without any value."""
+    columns = {
+        name: values
+        for name, values in bars.columns.items()
+        if name in targets or not np.isnan(values).all()
+    }
+    *others, last = [n for n in bars.columns if n not in columns and n not in _ACTIONS] or [""]
+    named = f"{', '.join(others)} and {last}" if others else last
+    were = "were" if others else "was"
+    notes = [f"{named} had no values and {were} left out."] if named else []
+    return replace(bars, columns=columns), notes
+
+
+def count_equal_closes(close: NDArray[np.float64]) -> int:
+    """Count how many of the last closes are equal: 1 where the last one differs from the others."""
+    changes = np.flatnonzero(close[1:] != close[:-1])
+    return close.size - (int(changes[-1]) + 1 if changes.size else 0)
+
+
+def _refuse_bad_dates(bars: Bars, interval: str | None, today: date) -> None:
+    """Raise DataError for a missing date and for one out of range or in the future."""
+    latest = latest_date(today, "1d")
+    if (bars.days > latest).any():
+        dated = np.unique(bars.days[~np.isnat(bars.days)])
+        latest = latest_date(today, interval or infer_interval(dated))
+    wrong = np.flatnonzero(np.isnat(bars.days) | (bars.days > latest) | (bars.days < FIRST_DATE))
+    if wrong.size:
+        day = bars.days[wrong[0]]
+        raise DataError(
+            "missing date" if np.isnat(day) else "date out of range",
+            where=bars.where(wrong[0]),
+            why=f"found {day}, expected a date from {FIRST_DATE} to {latest}",
+            next_step="Correct or remove the row.",
+        )
+
+
+def _between(bars: Bars, start: date | None, end: date | None) -> Bars:
+    """Keep the rows from `start` to `end`, both included; raise DataError where none is left."""
+    kept = np.ones(bars.days.size, dtype=bool)
+    if start is not None:
+        kept &= bars.days >= np.datetime64(start, "D")
+    if end is not None:
+        kept &= bars.days <= np.datetime64(end, "D")
+    if kept.any():
+        return bars if kept.all() else bars.keep(kept)
+    raise DataError(
+        "no rows in the range",
+        where=bars.where(),
+        why=f"data.start {start} to data.end {end}, the rows run from {bars.days[0]} to "
+        f"{bars.days[-1]}",
+        next_step="Change data.start or data.end.",
+    )
+
+
+def _drop_null_rows(bars: Bars, targets: Sequence[str]) -> Noted:
+    """Drop the rows without a price; raise DataError where they are all or more than 5 %."""
+    null = np.any([np.isnan(bars.columns[name]) for name in targets], axis=0)
+    count, total = int(null.sum()), bars.days.size
+    if count == 0:
+        return bars, []
+    first = f"the first on {bars.days[null][0]}"
+    if count > MAX_NULL_SHARE * total:
+        raise DataError(
+            "no prices" if count == total else "too many rows without a price",
+            where=bars.where(),
+            why=f"{count} of {count_of(total, 'row')} have no {' or '.join(targets)}, {first}; "
+            "at most 5 % may",
+            next_step="Mend the source or start later.",
+        )
+    return bars.keep(~null), [f"Dropped {count_of(count, 'row')} without a price, {first}."]
+
+
+def _leave_out_unfinished(bars: Bars, interval: str, today: date, kept: date | None) -> Noted:
+    """Leave out rows of a week or month that is not over, and second rows of one that is.
+
+    bars : oldest first. kept : date of a row that was stored as unfinished on purpose.
+    A week is over after Sunday, or after its last day where most bars are dated on Fridays or
+    Saturdays.
+    """
+    if interval not in _CLOSER or bars.days.size == 0:
+        return bars, []
+    period = period_of(bars.days, interval)
+    is_open = period_end(bars.days, interval) >= np.datetime64(today, "D")
+    is_open &= period == period[-1]
+    if kept is not None:
+        is_open &= bars.days != np.datetime64(kept, "D")
+    second = np.append(False, (np.diff(period) == 0) & (np.diff(bars.days) < _CLOSER[interval]))
+    second &= ~is_open
+    word = {"1wk": "week", "1mo": "month"}[interval]
+    notes = []
+    if is_open.any():
+        shown = " and ".join(map(str, bars.days[is_open]))
+        notes.append(f"Left out the bar of {shown}: its {word} is not over.")
+    if count := int(second.sum()):
+        which = "a second bar" if count == 1 else f"{count} second bars"
+        notes.append(f"Left out {which} of one {word}, the last of {bars.days[second][-1]}.")
+    return (bars.keep(~(is_open | second)) if notes else bars), notes
+
+
+def _mark_bad_values(bars: Bars, targets: Sequence[str]) -> Noted:
+    """Make impossible optional values missing, with a count for each column."""
+    columns, notes = dict(bars.columns), []
+    for name in [name for name in columns if name not in targets]:
+        values = columns[name]
+        bad = (values < 0 if name in _ACTIONS else values <= 0) | np.isinf(values)
+        columns[name] = np.where(bad, np.nan, values)
+        missing = int(np.isnan(columns[name]).sum())
+        if missing and name not in _ACTIONS:
+            zero, null = int((values == 0).sum()), int(np.isnan(values).sum())
+            kinds = {"zero": zero, "empty": null, "impossible": missing - zero - null}
+            detail = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
+            notes.append(f"{name} is missing in {missing} of {values.size} rows ({detail}).")
+        elif bad.any():
+            notes.append(f"{name} was impossible in {int(bad.sum())} rows and marked missing.")
+    return drop_empty_columns(replace(bars, columns=columns), targets)[0], notes
+
+
+def _mark_odd_values(bars: Bars, odd: dict[str, Mask]) -> Noted:
+    """Make odd opens, highs and lows missing; the note has their number, its details the dates."""
+    columns, notes = dict(bars.columns), list[str]()
+    for name, wrong in odd.items():
+        if name not in columns or not wrong.any():
+            continue
+        columns[name] = np.where(wrong, np.nan, columns[name])
+        what, rows = f"{name} contradicts the rest of its bar", count_of(wrong.sum(), "row")
+        days = ", ".join(map(str, bars.days[wrong]))
+        notes.append(Note(f"{what} in {rows} and counts as missing.", f"{what} on {days}."))
+    return replace(bars, columns=columns), notes
+
+
+def _note_gaps(bars: Bars, interval: str, strict: bool) -> list[str]:
+    """Note missing sessions and bars without one; with `strict` raise DataError for them."""
+    odd = odd_days(bars.days, bars.symbol, interval, from_feed=bars.from_feed)
+    notes = note_odd_days(odd)
+    if interval not in ("1d", "1wk", "1mo"):
+        notes = _note_long_gaps(bars.days)
+    if notes and strict:
+        raise DataError(
+            "missing sessions" if odd.missing or not odd.extra.size else "bars without a session",
+            where=bars.where(),
+            why=" ".join(notes).rstrip("."),
+            next_step="Mend the series or leave out --strict.",
+        )
+    return notes + note_doubtful(odd)
+
+
+def _note_long_gaps(days: NDArray[np.datetime64]) -> list[str]:
+    """Note gaps that are long for bars of any spacing."""
+    gaps = np.diff(days)
+    # Yearly bars are further apart than a long gap in others.
+    limit = max(LONG_GAP, 3 * np.median(gaps)) if gaps.size else LONG_GAP
+    long = np.flatnonzero(gaps > limit)
+    if not long.size:
+        return []
+    i = int(long[np.argmax(gaps[long])])
+    holes = "gap is" if long.size == 1 else "gaps are"
+    return [
+        f"{long.size} {holes} longer than {int(limit / DAY)} days: "
+        f"{days[i]} to {days[i + 1]} ({int(gaps[i] / DAY)} days)."
+    ]

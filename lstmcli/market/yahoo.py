@@ -1,12 +1,13 @@
-"""Bars from Yahoo, or an exception that says what really happened.
+"""Bars from Yahoo, or an exception that says why there are none.
 
-yfinance parses the answers; the requests pass through a session of our own, because yfinance takes
-a server error, a rate limit and an unknown symbol alike for "possibly delisted", repeats refused
-requests at once, and does not bound its own look-ups. Every one of them, cookies and time zones
-too, waits at the gate. This is the only file that imports it.
+yfinance parses the answers. The requests go through a session of our own, because yfinance reports
+a server error, a rate limit and an unknown symbol alike as "possibly delisted", repeats refused
+requests at once, and does not limit its own requests. All of them, also those for cookies and time
+zones, wait at the gate. No other file imports yfinance.
 """
 
 import functools
+import json
 import logging
 import os
 import re
@@ -16,24 +17,18 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from lstmcli.errors import DataError, LstmcliError
+from lstmcli.market.calendars import zone_of
 from lstmcli.market.intervals import as_days
 from lstmcli.market.prices import COLUMNS
-from lstmcli.market.throttle import Gate
-from lstmcli.market.unfinished import zone_of
-from lstmcli.market.yahoo_errors import (
-    RateLimited,
-    Transient,
-    nothing,
-    read_facts,
-    retry_after,
-    transient,
-)
+from lstmcli.market.symbols import yahoo_spelling
+from lstmcli.market.throttle import Gate, RateLimited, Transient, rate_limited, transient
 
 Interval = Literal["1d", "1wk", "1mo"]
 
@@ -46,13 +41,13 @@ _MOST_SECONDS = 1e10  # since 1970: the year 2286
 
 @dataclass(frozen=True)
 class YahooBars:
-    """One symbol's bars as Yahoo gives them today.
+    """One symbol's bars as Yahoo has them today.
 
     frame : index `Date` of tz-naive session dates, strictly increasing; all of COLUMNS, float64.
         Close is adjusted for splits, Adj Close for splits and dividends; neither is ever NaN.
-    time_zone, currency : of the exchange, "" where Yahoo does not say.
+    time_zone, currency : of the exchange, "" where Yahoo names none.
     n_dropped : rows without a price that were left out.
-    market_time : of the last trade that Yahoo knew of, None where it does not say.
+    market_time : of Yahoo's last trade, None where it names none.
     """
 
     frame: pd.DataFrame
@@ -71,14 +66,14 @@ def fetch_bars(
     time_zone: str = "",
     gate: Gate,
 ) -> YahooBars:
-    """Ask Yahoo for the bars of one valid symbol from `start` to `end`, both included.
+    """Fetch the bars of one valid symbol from `start` to `end`, both included.
 
     time_zone : of the exchange, where it is known; saves one request.
-    gate : what every request waits for. Call inside `hushed`, from as many threads as you like.
+    gate : each request waits for it. Call inside `quiet_yfinance`, from any number of threads.
     Raises NotFound, NothingInRange, Transient after three tries, or what the gate raises.
     """
 
-    def ask() -> YahooBars:
+    def attempt_once() -> YahooBars:
         attempt = _Attempt(symbol, gate)
         token = _attempt.set(attempt)
         try:
@@ -89,27 +84,27 @@ def fetch_bars(
 
     for number in range(TRIES - 1):
         try:
-            return ask()
+            return attempt_once()
         except Transient:
             if not gate.rest(number):
                 raise
-    return ask()
+    return attempt_once()
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
+def quiet_yfinance() -> Iterator[None]:
     """Import and prepare yfinance, and keep it quiet, around all threads that ask.
 
-    Around them, because the filters of warnings belong to the process: threads that each set and
-    restored them would leave behind what another had set.
+    The filters of warnings belong to the process: threads that each set and restored them would
+    restore those of another thread.
     """
     with warnings.catch_warnings():
         import yfinance as yf
 
         warnings.simplefilter("ignore")  # it trips over pandas' deprecations on every call
         yf.config.debug.hide_exceptions = False
-        # Its cookies would lie pickled in a database whose lock or damage costs all data. A folder
-        # that cannot exist makes it do without; the session keeps the cookie of this process.
+        # It would keep cookies in a database whose lock or damage makes all requests fail. With a
+        # folder that cannot exist it has none; the session keeps the cookie of this process.
         yf.set_tz_cache_location(os.path.join(os.devnull, "lstmcli"))
         logging.getLogger("yfinance").setLevel(logging.CRITICAL + 1)
         _session()
@@ -119,7 +114,7 @@ def hushed() -> Iterator[None]:
 def _history(
     symbol: str, start: date | None, end: date | None, interval: Interval, time_zone: str
 ) -> pd.DataFrame:
-    """Yahoo's own table in our columns, through yfinance."""
+    """Return Yahoo's table in our columns, through yfinance."""
     import yfinance as yf
     from yfinance.data import YfData
     from yfinance.exceptions import YFException, YFPricesMissingError
@@ -156,7 +151,7 @@ def _history(
 
 @dataclass
 class _Attempt:
-    """One try for a symbol, and what it heard of it."""
+    """One try for a symbol, and the facts of its answer."""
 
     symbol: str
     gate: Gate
@@ -164,7 +159,7 @@ class _Attempt:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def may_change_cookie(self, status: int) -> bool:
-        """Whether yfinance may repeat a refused request, once, with another cookie."""
+        """Return whether yfinance may repeat a refused request, once, with another cookie."""
         may = status in (401, 403) and not self.has_changed_cookie
         self.has_changed_cookie = self.has_changed_cookie or may
         return may
@@ -175,11 +170,11 @@ _attempt: ContextVar[_Attempt] = ContextVar("attempt")
 
 @functools.cache
 def _session() -> Any:
-    """One session a process: it holds the cookie that yfinance thinks it has."""
+    """Return the one session of the process, which holds the cookie for yfinance."""
     from curl_cffi import requests
 
     class GatedSession(requests.Session):  # type: ignore[type-arg]
-        """Lets every request wait at the gate, and looks at every answer first."""
+        """A session whose requests wait at the gate and whose answers are checked first."""
 
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
@@ -218,7 +213,7 @@ def _session() -> Any:
                     return response
 
         def help(self, attempt: _Attempt, method: Any, url: str, options: Any) -> Any:
-            """Answer for cookies and crumbs, which prices can do without: each asked for once."""
+            """Fetch cookies and crumbs, which are optional for prices, once each."""
             if url not in self.helped:
                 self.helped[url] = None
                 with attempt.gate.turn(attempt.symbol):
@@ -271,7 +266,7 @@ def _refuse_spacing(
 ) -> None:
     """Raise Transient for bars closer than asked for, or further apart where no length is named.
 
-    A week's or month's last bar may be dated by its last trade, so a few rows tell nothing.
+    A week's or month's last bar may be dated by its last trade, so a few rows prove nothing.
     """
     low, high = {"1d": (0, 5), "1wk": (5, 10), "1mo": (20, 40)}[interval]
     if len(index) < _ROWS_THAT_TELL:
@@ -286,3 +281,102 @@ def _time(seconds: object) -> datetime | None:
     if not isinstance(seconds, int | float) or not 0 < seconds < _MOST_SECONDS:
         return None
     return datetime.fromtimestamp(seconds, UTC)
+
+
+class NotFound(DataError):
+    """Yahoo knows no such symbol."""
+
+
+class NothingInRange(DataError):
+    """Yahoo knows the symbol and answers without a single bar."""
+
+
+def read_facts(symbol: str, status: int, body: bytes, *, interval: str) -> dict[str, Any]:
+    """Return what a chart's answer says of the symbol.
+
+    Raises the error for an answer without a chart, and Transient for another symbol or bars of
+    another length.
+    """
+    if status == 429:
+        raise rate_limited(symbol)
+    if status in (401, 403):
+        raise transient(symbol, f"HTTP {status}, access refused")
+    try:
+        chart = json.loads(body)["chart"]
+        error, result = chart.get("error"), chart.get("result")
+    except (ValueError, LookupError, TypeError, AttributeError) as problem:
+        raise transient(symbol, f"HTTP {status} and no chart in the answer") from problem
+    if error:
+        raise _refusal(symbol, status, error)
+    if status >= 400:
+        raise transient(symbol, f"HTTP {status}")
+    if not result:
+        raise nothing(symbol, "an empty answer")
+    try:
+        facts = dict(result[0]["meta"])
+    except (LookupError, TypeError, ValueError) as problem:
+        raise transient(symbol, f"HTTP {status} and a chart without its metadata") from problem
+    _refuse_other(symbol, facts, interval)
+    return facts
+
+
+def retry_after(headers: Mapping[str, str | None]) -> float:
+    """Return the pause that the answer asks for, in seconds; 0 without one.
+
+    Source: RFC 9110, section 10.2.3. A date counts from the answer's own.
+    """
+    wanted = (headers.get("Retry-After") or "").strip()
+    if wanted.isdecimal():
+        return float(wanted)
+    try:
+        until = parsedate_to_datetime(wanted)
+        since = parsedate_to_datetime(headers.get("Date") or "")
+        return max(0.0, (until - since).total_seconds())
+    except (TypeError, ValueError):  # no date, or only one of them with a time zone
+        return 0.0
+
+
+def nothing(symbol: str, why: str) -> NothingInRange:
+    """Return the error for an answer without bars; `why` says what it held instead."""
+    return NothingInRange(
+        "no prices from Yahoo",
+        where=symbol,
+        why=f"found {why}, expected at least one bar",
+        next_step="Check --start, --end and --interval.",
+    )
+
+
+def _refuse_other(symbol: str, facts: Mapping[str, Any], interval: str) -> None:
+    found = str(facts.get("symbol") or "no symbol")
+    length = facts.get("dataGranularity", interval)
+    if _plain(found) != _plain(symbol):
+        raise transient(symbol, f"found an answer for {found[:40]}, expected one for {symbol}")
+    if length != interval:
+        raise transient(symbol, f"found bars of {str(length)[:40]}, expected {interval}")
+
+
+def _plain(symbol: str) -> str:
+    """Spell a currency pair one way: Yahoo answers for USDEUR=X as EUR=X at times.
+
+    Source: https://github.com/sstrickx/yahoofinance-api/issues/172.
+    """
+    return re.sub(r"^USD(?=[A-Z]{3}=X$)", "", symbol.upper())
+
+
+def _refusal(symbol: str, status: int, error: Any) -> LstmcliError:
+    """Return the error for Yahoo's error object; only "Not Found" means no such symbol."""
+    facts = error if isinstance(error, dict) else {}
+    description = str(facts.get("description") or "no reason given")
+    if status < 500 and facts.get("code") == "Not Found":
+        meant = yahoo_spelling(symbol)
+        return NotFound(
+            "no such symbol at Yahoo",
+            where=symbol,
+            why=f"it answers {description!r}",
+            next_step=f"Yahoo spells it {meant}: lstmcli fetch {meant}."
+            if meant
+            else "Check the spelling on finance.yahoo.com.",
+        )
+    if status < 500 and ("Data doesn't exist" in description or "not available" in description):
+        return nothing(symbol, description)
+    return transient(symbol, f"HTTP {status}, {description}")

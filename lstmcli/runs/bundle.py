@@ -27,7 +27,7 @@ from torch import Tensor
 
 from lstmcli.config import Settings, check_settings
 from lstmcli.dataset.scaling import FITTED_SCALINGS, Scale
-from lstmcli.errors import FileError, ModelError, UsageError
+from lstmcli.errors import ModelError, UsageError, file_errors
 from lstmcli.files import atomic
 from lstmcli.forecasting.calibration import Calibration
 from lstmcli.forecasting.model import TrainedModel, new_network, num_columns
@@ -100,11 +100,9 @@ def save_bundle(
         atomic.write_text(temporary / _CONFIG, config)
         atomic.write_text(temporary / _HISTORY, _history_csv(history))
         atomic.write_text(temporary / _METADATA, json.dumps(complete, indent=2, allow_nan=False))
-        try:
+        with file_errors("cannot keep the model", folder, ""):
             os.rename(temporary, folder)
             atomic.sync_folder(folder.parent)
-        except OSError as error:
-            raise FileError("cannot keep the model", where=folder, why=str(error)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

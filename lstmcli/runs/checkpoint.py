@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lstmcli import __version__
 from lstmcli.config import Settings
-from lstmcli.errors import FileError, ModelError, TrainingError
+from lstmcli.errors import ModelError, TrainingError, file_errors
 from lstmcli.files import atomic
 from lstmcli.records import check_plain, check_record
 from lstmcli.runs.bundle import load_bundle
@@ -132,15 +132,9 @@ def has_checkpoint(folder: Path) -> bool:
 
 def remove_checkpoint(folder: Path) -> None:
     """Remove the checkpoint; raises FileError where that fails."""
-    try:
-        (folder / CHECKPOINT).unlink(missing_ok=True)
-    except OSError as error:
-        raise FileError(
-            "cannot remove the checkpoint",
-            where=folder / CHECKPOINT,
-            why=error.strerror or str(error),
-            next_step="The new version is kept; remove the file.",
-        ) from error
+    path, advice = folder / CHECKPOINT, "The new version is kept; remove the file."
+    with file_errors("cannot remove the checkpoint", path, advice):
+        path.unlink(missing_ok=True)
 
 
 def _parse(facts: Any, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Any], Checkpoint]:

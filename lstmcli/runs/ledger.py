@@ -35,7 +35,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.errors import FileError
+from lstmcli.errors import file_errors
 from lstmcli.files.atomic import append_lines, is_torn, make_folder
 from lstmcli.market.symbols import inside
 
@@ -148,15 +148,11 @@ def append(data_dir: Path, entries: Sequence[Entry]) -> tuple[str, ...]:
         return ()
     folder = _folder(data_dir)
     path = inside(data_dir, folder / f"{entries[0].issued[:7]}.jsonl")
-    try:
+    with file_errors("cannot write to the ledger", folder, ""):
         make_folder(folder)
         # A run that was killed can only have torn the newest file.
         latest = [] if path.exists() else _files(data_dir)[-1:]
         torn = [each for each in latest if each.is_file() and is_torn(each)]
-    except OSError as error:
-        raise FileError(
-            "cannot write to the ledger", where=folder, why=error.strerror or str(error)
-        ) from error
     cut = {each: append_lines(each, b"") for each in torn}
     cut[path] = append_lines(path, b"".join(map(encode, entries)))
     return tuple(
@@ -326,15 +322,11 @@ def _files(data_dir: Path) -> list[Path]:
 
 def _lines(path: Path) -> Iterator[bytes]:
     """Yield the lines of a file with their ends, one at a time."""
-    try:
+    with file_errors("cannot read the ledger", path, ""):
         if not path.is_file():  # to open a pipe would wait for its writer
             raise OSError(0, "it is no file")
         with open(path, "rb") as file:
             yield from file
-    except OSError as error:
-        raise FileError(
-            "cannot read the ledger", where=path, why=error.strerror or str(error)
-        ) from error
 
 
 def _tail(body: bytes) -> bytes:

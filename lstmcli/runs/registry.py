@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lstmcli.errors import FileError, ModelError, UsageError
+from lstmcli.errors import ModelError, UsageError, file_errors
 from lstmcli.files import atomic
 from lstmcli.market.symbols import inside
 from lstmcli.records import read_file
@@ -133,17 +133,11 @@ def remove_version(model: ModelRef) -> None:
     Raises FileError where it cannot be removed.
     """
     hidden = model.folder.with_name(f".{model.version}.{os.getpid()}{atomic.TEMPORARY_SUFFIX}")
-    try:
+    advice = "Check the folder and its permissions."
+    with file_errors("cannot remove the version", model.folder, advice):
         os.rename(model.folder, hidden)
         atomic.sync_folder(model.folder.parent)
         shutil.rmtree(hidden)
-    except OSError as error:
-        raise FileError(
-            "cannot remove the version",
-            where=model.folder,
-            why=error.strerror or str(error),
-            next_step="Check the folder and its permissions.",
-        ) from error
 
 
 def find_version(data_dir: Path, reference: str) -> ModelRef:

@@ -14,10 +14,9 @@ import pandas as pd
 
 from lstmcli.errors import DataError, FileError, PartialError
 from lstmcli.files.atomic import TEMPORARY_SUFFIX
-from lstmcli.market.bar_checks import LONG_STILL, bar_text, count_equal_closes
-from lstmcli.market.jumps import jumps_by_column
+from lstmcli.market.bar_checks import bar_text, jumps_by_column
 from lstmcli.market.prices import Prices, price_column
-from lstmcli.market.sessions import OddDays, odd_days, tell_doubtful, tell_odd_days
+from lstmcli.market.sessions import OddDays, note_doubtful, note_odd_days, odd_days
 from lstmcli.market.store import (
     IMPORTED,
     read_raw,
@@ -27,6 +26,7 @@ from lstmcli.market.store import (
     source_of,
 )
 from lstmcli.market.symbols import interval_option, price_path, store_folder, stray_paths
+from lstmcli.market.validate import LONG_STILL, count_equal_closes
 from lstmcli.runs.registry import ownership_doubt
 from lstmcli.workflows.data import all_stored, restatements_of
 
@@ -184,9 +184,9 @@ class _Series:
             count = f"1 {unit}" if hole.size == 1 else f"{hole.size} {unit}s up to {hole[-1]}"
             yield self._found("gap", str(hole[0]), f"{count} missing", self._again())
         if odd.extra.size:
-            (note,) = tell_odd_days(OddDays(extra=odd.extra))
+            (note,) = note_odd_days(OddDays(extra=odd.extra))
             yield self._found("no session", str(odd.extra[0]), note.rstrip("."), self._again())
-        for note in tell_doubtful(odd):
+        for note in note_doubtful(odd):
             step = "Name it as Yahoo does, with its exchange (VOD.L), or leave it so."
             yield self._found("weekdays", "", note.rstrip("."), step)
 

@@ -24,9 +24,8 @@ from lstmcli.errors import (
 )
 from lstmcli.market.refresh import FetchResult, RefusedAnswer, Status, Task, preview, refresh
 from lstmcli.market.symbols import check_symbol, hold_store, price_path
-from lstmcli.market.throttle import Gate, Outcome
-from lstmcli.market.yahoo import Interval, hushed
-from lstmcli.market.yahoo_errors import NotFound, NothingInRange, OutOfTime, RateLimited, Transient
+from lstmcli.market.throttle import Gate, Outcome, OutOfTime, RateLimited, Transient
+from lstmcli.market.yahoo import Interval, NotFound, NothingInRange, quiet_yfinance
 
 __all__ = ["FetchReport", "FetchResult", "Interval", "Outcome", "Status", "fetch"]
 
@@ -134,7 +133,7 @@ def fetch(
     task = Task(data_dir, interval, start, end, full, include_partial, now, gate)
     if dry_run:
         return FetchReport(tuple(_attempt(symbol, task, preview) for symbol in wanted))
-    with hold_store(data_dir, wait=wait), hushed():
+    with hold_store(data_dir, wait=wait), quiet_yfinance():
         results = _in_threads(wanted, task, on_result or (lambda result: None))
     return FetchReport(results, gate.requests, gate.waited)
 

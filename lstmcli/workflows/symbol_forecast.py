@@ -20,7 +20,7 @@ from lstmcli.learning.evidence import Span, hindsight, span_start
 from lstmcli.market.intervals import unit_of
 from lstmcli.market.prices import Prices
 from lstmcli.market.schedule import Schedule
-from lstmcli.market.sessions import future_dates, schedule_for, sessions_behind, tell_unknown
+from lstmcli.market.sessions import future_dates, note_unknown, schedule_for, sessions_behind
 from lstmcli.runs.looks import sketch
 from lstmcli.workflows.stale import is_as_trained
 
@@ -153,7 +153,7 @@ def make_ready(
             warnings.append(f"no bar on {as_of}, forecast from the last one before it, {last}")
     if behind > max_data_age:
         warnings.append(f"the last bar, {last}, is {behind} {unit_of(prices.interval)}s old")
-    warnings += tell_unknown(past_prices, dates, schedule)
+    warnings += note_unknown(past_prices, dates, schedule)
     in_training = hindsight(metadata, past.dates[-1])
     if in_training is not None:
         warnings.append(in_training)

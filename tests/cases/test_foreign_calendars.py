@@ -9,7 +9,7 @@ import pytest
 
 from lstmcli.market.calendars import Days, calendar_table, sessions_of
 from lstmcli.market.prices import Prices
-from lstmcli.market.sessions import future_dates, tell_unknown
+from lstmcli.market.sessions import future_dates, note_unknown
 from lstmcli.market.tables import read_prices
 
 HORIZON = 50
@@ -39,7 +39,7 @@ def test_a_bank_in_hong_kong_trades_on_thanksgiving(tmp_path: Path) -> None:
     assert str(ahead[0]) == "2026-11-26"
     assert np.datetime64("2027-01-18") in ahead  # Martin Luther King's day
     np.testing.assert_array_equal(ahead, true)
-    assert tell_unknown(prices, ahead) == ()
+    assert note_unknown(prices, ahead) == ()
 
 
 @pytest.mark.parametrize("name", ["sp500", "hkbank", "MyStock", "AAPL", "SPX"])
@@ -62,7 +62,7 @@ def test_the_dates_ahead_are_sessions_of_the_exchange_or_noted_as_weekdays(years
                 continue
             prices = series(past)
             ahead = future_dates(prices, HORIZON)
-            notes = tell_unknown(prices, ahead)
+            notes = note_unknown(prices, ahead)
             right += int(np.array_equal(ahead, true))
             if not any("weekdays are taken" in note for note in notes):
                 later = sessions_of(calendar)[sessions_of(calendar) > past[-1]]
@@ -82,7 +82,7 @@ def test_days_removed_at_random_bring_no_other_exchange(gone: int) -> None:
         kept = np.setdiff1d(past, random.choice(past[:-1], gone, replace=False))
         prices = series(kept)
         ahead = future_dates(prices, HORIZON)
-        noted = any("weekdays are taken" in note for note in tell_unknown(prices, ahead))
+        noted = any("weekdays are taken" in note for note in note_unknown(prices, ahead))
         if not (noted or np.isin(ahead, later).all()):
             wrong.append((calendar, ahead[~np.isin(ahead, later)]))
     assert wrong == []
@@ -93,14 +93,14 @@ def test_weekdays_without_holidays_stay_weekdays_with_a_note() -> None:
     prices = series(days[np.is_busday(days)], "sp500")
     ahead = future_dates(prices, 2)
     assert ahead.astype(str).tolist() == ["2026-11-26", "2026-11-27"]
-    (note,) = tell_unknown(prices, ahead)
+    (note,) = note_unknown(prices, ahead)
     assert note.endswith("weekdays are taken, holidays are not known")
 
 
 def test_four_holidays_are_too_few_to_believe_in() -> None:
     days, end = sessions_of("XNYS"), np.datetime64("2026-11-25")
     short = days[(days <= end) & (days > np.datetime64("2026-05-26"))]
-    assert "too few holidays" in tell_unknown(series(short), future_dates(series(short), 5))[0]
+    assert "too few holidays" in note_unknown(series(short), future_dates(series(short), 5))[0]
     longer = days[(days <= end) & (days > np.datetime64("2026-02-20"))]
     assert str(future_dates(series(longer), 1)[0]) == "2026-11-27"
     # A share that Yahoo sent is New York's by its symbol.
@@ -113,7 +113,7 @@ def test_where_calendars_that_fit_differ_only_what_they_share_is_taken() -> None
     ahead = future_dates(prices, HORIZON)
     # Frankfurt's calendar fits a year without its holidays on weekends as well.
     assert np.setdiff1d(true, ahead).astype(str).tolist() == ["2024-12-24", "2024-12-31"]
-    (note,) = tell_unknown(prices, ahead)
+    (note,) = note_unknown(prices, ahead)
     assert "not all of which trade on 2024-12-24, 2024-12-31: left out" in note
 
 
@@ -121,7 +121,7 @@ def test_a_calendar_that_lost_a_holiday_to_a_bar_every_year_does_not_fit() -> No
     past, _ = span("XNYS", "2025-06-11", 3)
     thanksgivings = np.array(["2022-11-24", "2023-11-23", "2024-11-28"], dtype="datetime64[D]")
     prices = series(np.union1d(past, thanksgivings))
-    assert "no exchange's calendar fits" in tell_unknown(prices, future_dates(prices, 5))[0]
+    assert "no exchange's calendar fits" in note_unknown(prices, future_dates(prices, 5))[0]
 
 
 def test_a_symbol_of_yahoos_keeps_its_exchange_and_loses_it_to_its_dates() -> None:

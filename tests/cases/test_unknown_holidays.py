@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lstmcli.market.calendars import known_until, sessions_of
-from lstmcli.market.sessions import future_dates, tell_unknown
+from lstmcli.market.sessions import future_dates, note_unknown
 from tests.cases.test_foreign_calendars import series, span
 from tests.command_line import in_process
 
@@ -27,8 +27,8 @@ def test_a_forecast_beyond_the_known_holidays_says_until_when_they_are_known(
     prices = series(past, symbol)
     ahead = future_dates(prices, 60)
     assert (ahead.size, np.is_busday(ahead).all()) == (60, True)
-    assert f"holidays after {end} are not known" in tell_unknown(prices, ahead)
-    assert not any("holidays after" in note for note in tell_unknown(prices, ahead[:5]))
+    assert f"holidays after {end} are not known" in note_unknown(prices, ahead)
+    assert not any("holidays after" in note for note in note_unknown(prices, ahead[:5]))
 
 
 def test_tel_aviv_is_known_through_its_change_of_the_week() -> None:
@@ -46,7 +46,7 @@ def test_tel_aviv_is_known_through_its_change_of_the_week() -> None:
         prices = series(past, name)
         ahead = future_dates(prices, 50)
         np.testing.assert_array_equal(ahead, true)
-        assert tell_unknown(prices, ahead) == ()
+        assert note_unknown(prices, ahead) == ()
 
 
 @pytest.mark.parametrize("symbol", ["OPAP.AT", "TEVA.TA"])
@@ -59,8 +59,8 @@ def test_exchanges_that_the_library_cannot_make_have_their_holidays(symbol: str)
 def test_an_evening_session_on_diwali_is_named_as_not_known() -> None:
     past, _ = span("XBOM", "2026-09-30", 3)
     prices = series(past, "RELIANCE.NS")
-    assert any("Muhurat" in note for note in tell_unknown(prices, future_dates(prices, 40)))
-    assert not any("Muhurat" in note for note in tell_unknown(prices, future_dates(prices, 5)))
+    assert any("Muhurat" in note for note in note_unknown(prices, future_dates(prices, 40)))
+    assert not any("Muhurat" in note for note in note_unknown(prices, future_dates(prices, 5)))
 
 
 @pytest.mark.parametrize("with_session", [True, False])

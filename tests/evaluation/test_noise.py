@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmcli.evaluation.audit import cut, rewritten, thinned
-from lstmcli.market.validate import check_prices
+from lstmcli.market.validate import bars_from_frame, check_bars
 from tests.synthetic import make_prices, random_walk
 
 ROWS = 60
@@ -52,7 +52,7 @@ def test_noise_looks_like_prices(seed: int, shift: float) -> None:
     columns = {"Open": close, "High": close * 1.01, "Low": close * 0.99, "Close": close}
     table = make_prices(**columns, Adj_Close=close / 2, Volume=np.full(ROWS, 1e6))
     noisy = rewritten(table, DAYS[19], np.random.default_rng(seed), shift).frame
-    notes = check_prices(noisy, symbol="AAA", source="here", today=date(2026, 1, 1)).notes
+    notes = check_bars(bars_from_frame(noisy, "AAA", "here"), today=date(2026, 1, 1)).notes
     assert [each for each in notes if "missing in" in each or "lay " in each] == []
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from lstmcli.errors import LstmcliError
 from lstmcli.market import yahoo
-from lstmcli.market.feed import ask_feed
+from lstmcli.market.feed import fetch_answer
 from tests.clockwork import Clockwork
 from tests.yahoo_stand_in import dividend, random_walk, split, stand_in
 
@@ -51,13 +51,13 @@ def spoil(body: bytes, random: Random) -> bytes:
 
 def check(seeds: range) -> None:
     kinds = set()
-    with stand_in() as server, yahoo.hushed():
+    with stand_in() as server, yahoo.quiet_yfinance():
         server.serve("AAPL", BARS)
         for seed in seeds:
             random = Random(seed)
             server.mangle = lambda body, random=random: spoil(body, random)  # type: ignore[misc]
             try:
-                answer = ask_feed(
+                answer = fetch_answer(
                     "AAPL",
                     start=date(2024, 1, 2) if seed % 2 else None,
                     end=None,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lstmcli.market.jumps import Jump, find_jumps, split_name, tell_jumps
+from lstmcli.market.bar_checks import Jump, find_jumps, note_jumps, split_name
 from lstmcli.market.prices import Bars
 
 ROWS, DAY = 120, 60
@@ -37,7 +37,7 @@ def told(
 ) -> list[str]:
     columns = {"Close": prices} | ({} if splits is None else {"Stock Splits": splits})
     bars = Bars("A", "a.csv", DAYS[: prices.size], columns, np.arange(prices.size))
-    return tell_jumps(bars, "Close", interval)
+    return note_jumps(bars, "Close", interval)
 
 
 @pytest.mark.parametrize("interval", ["1d", "1wk", "1mo"])
@@ -119,10 +119,10 @@ def test_a_stretch_in_another_unit_is_one_jump_there_and_back(rows: slice, span:
 def test_a_hundredfold_close_under_a_right_adjusted_one_is_named() -> None:
     columns = {"Close": scaled(100.0, slice(DAY, DAY + 2)), "Adj Close": walk()}
     bars = Bars("A", "a.csv", DAYS, columns, np.arange(ROWS))
-    (note,) = tell_jumps(bars, "Adj Close", "1d")
+    (note,) = note_jumps(bars, "Adj Close", "1d")
     assert note.startswith("Close is x")
     raw = Bars("A", "a.csv", DAYS, {"Close": scaled(0.25), "Adj Close": walk()}, np.arange(ROWS))
-    assert tell_jumps(raw, "Adj Close", "1d") == []
+    assert note_jumps(raw, "Adj Close", "1d") == []
 
 
 @pytest.mark.parametrize("prices", [[], [1.0], [1.0, 1.0], [5.0, 5.0, 5.0]])

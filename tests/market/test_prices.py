@@ -8,7 +8,7 @@ import pytest
 from lstmcli.errors import DataError
 from lstmcli.market.calendars import sessions_of
 from lstmcli.market.prices import COLUMNS, Prices, price_column
-from lstmcli.market.validate import check_prices
+from lstmcli.market.validate import bars_from_frame, check_bars
 
 TODAY = date(2024, 7, 1)
 
@@ -39,7 +39,14 @@ def changed(column: str, row: int, value: float, n: int = 60) -> pd.DataFrame:
 
 
 def check(frame: pd.DataFrame, **options: Any) -> Prices:
-    return check_prices(frame, **{"symbol": "AAPL", "source": "a.csv", "today": TODAY, **options})
+    of_frame = {"line_of", "from_feed"} & options.keys()
+    bars = bars_from_frame(
+        frame,
+        options.pop("symbol", "AAPL"),
+        options.pop("source", "a.csv"),
+        **{name: options.pop(name) for name in of_frame},
+    )
+    return check_bars(bars, **{"today": TODAY, **options})
 
 
 def test_a_clean_table_passes_without_notes_and_unchanged() -> None:
@@ -99,12 +106,12 @@ def test_equal_rows_of_one_date_are_dropped_with_a_note() -> None:
     assert any("3 rows that repeated" in note for note in prices.notes)
 
 
-def test_contradictory_rows_of_one_date_are_an_error_with_the_date() -> None:
+def test_conflicting_rows_of_one_date_are_an_error_with_the_date() -> None:
     frame = raw()
     twice = pd.concat([frame, frame.iloc[[7]] * 1.0001])
     with pytest.raises(DataError, match=str(frame.index[7].date())):
         check(twice)
-    with pytest.raises(DataError, match="contradictory"):
+    with pytest.raises(DataError, match="conflicting rows for"):
         check(pd.concat([frame, frame.iloc[[7]].assign(Volume=np.nan)]))
 
 

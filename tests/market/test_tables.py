@@ -366,7 +366,7 @@ def test_a_value_without_a_date_is_refused() -> None:
 
 
 def test_intraday_bars_are_refused() -> None:
-    refused(two("2024-01-02 09:30:00,1", "2024-01-02 09:31:00,2"), "contradictory.*intraday")
+    refused(two("2024-01-02 09:30:00,1", "2024-01-02 09:31:00,2"), "conflicting.*intraday")
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "inf", "-inf", "1e400", "0.0", "Infinity"])
@@ -468,7 +468,10 @@ def test_small_blocks_and_thinning_change_nothing(monkeypatch: pytest.MonkeyPatc
 
 def test_contradictions_are_found_while_thinning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "MAX_HELD_ROWS", 2)
-    refused(two("2024-01-02,1", "2024-01-03,2", "2024-01-02,3"), "contradictory rows .*line 4")
+    refused(
+        two("2024-01-02,1", "2024-01-03,2", "2024-01-02,3"),
+        "conflicting rows for 2024-01-02 .*line 4",
+    )
 
 
 def test_line_numbers_hold_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:

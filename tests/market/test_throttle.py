@@ -5,8 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lstmcli.market.throttle import Gate, Outcome
-from lstmcli.market.yahoo_errors import OutOfTime, RateLimited, Transient
+from lstmcli.market.throttle import Gate, Outcome, OutOfTime, RateLimited, Transient
 from tests.clockwork import Clockwork
 
 

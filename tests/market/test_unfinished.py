@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from lstmcli.market.calendars import calendar_of, library_calendar
-from lstmcli.market.unfinished import bars_due, drop_unfinished
+from lstmcli.market.feed import bars_due, drop_unfinished
 
 
 def last_kept(

@@ -9,8 +9,8 @@ import pytest
 
 from lstmcli.errors import DataError
 from lstmcli.market.bar_checks import UnusablePriceError
-from lstmcli.market.prices import COLUMNS, Note, Prices, bars_from_frame
-from lstmcli.market.validate import check_bars
+from lstmcli.market.prices import Note, Prices
+from lstmcli.market.validate import bars_from_frame, check_bars
 from tests.cases.bar_files import bars, changed
 
 TODAY = date(2018, 9, 1)
@@ -20,7 +20,7 @@ HALVED = {"Close": lambda close: close / 2}
 
 def check(frame: pd.DataFrame, **options: Any) -> Prices:
     frame = frame.set_axis(pd.DatetimeIndex(frame.index))
-    raw = bars_from_frame(frame, COLUMNS, "AAA", "a.csv", lambda row: row + 2)
+    raw = bars_from_frame(frame, "AAA", "a.csv", line_of=lambda row: row + 2)
     return check_bars(raw, **{"today": TODAY, **options})
 
 

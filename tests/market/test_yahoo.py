@@ -19,8 +19,8 @@ import pytest
 from lstmcli.errors import DataError, NetworkError
 from lstmcli.market import yahoo
 from lstmcli.market.prices import COLUMNS
-from lstmcli.market.throttle import Gate
-from lstmcli.market.yahoo_errors import NotFound, NothingInRange, RateLimited, Transient
+from lstmcli.market.throttle import Gate, RateLimited, Transient
+from lstmcli.market.yahoo import NotFound, NothingInRange
 from tests.clockwork import Clockwork
 from tests.command_line import hashes
 from tests.yahoo_stand_in import Fault, StandIn, dividend, random_walk, split, stand_in
@@ -30,7 +30,7 @@ NEW_YORK = "America/New_York"
 
 @pytest.fixture
 def server() -> Iterator[StandIn]:
-    with stand_in() as script, yahoo.hushed():
+    with stand_in() as script, yahoo.quiet_yfinance():
         yield script
 
 
@@ -239,9 +239,9 @@ SCRIPT = """
 import time
 from random import Random
 from lstmcli.market.throttle import Gate
-from lstmcli.market.yahoo import fetch_bars, hushed
+from lstmcli.market.yahoo import fetch_bars, quiet_yfinance
 gate = Gate(rate=100.0, max_wait=0.0, timeout=60.0, clock=time.monotonic, random=Random())
-with hushed():
+with quiet_yfinance():
     for _ in range(2):
         bars = fetch_bars("AAPL", start=None, end=None, interval="1d", gate=gate)
 print(len(bars.frame), gate.requests)
@@ -292,7 +292,7 @@ def test_yfinance_says_nothing_and_its_filters_do_not_leak(
 ) -> None:
     with stand_in() as server:
         server.serve("AAPL", random_walk(5))
-        with caplog.at_level(logging.DEBUG, logger="yfinance"), yahoo.hushed():
+        with caplog.at_level(logging.DEBUG, logger="yfinance"), yahoo.quiet_yfinance():
             ask()
     assert caplog.records == []
     with pytest.warns(DeprecationWarning, match="still heard"):

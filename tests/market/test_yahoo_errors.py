@@ -5,14 +5,8 @@ from typing import Any
 
 import pytest
 
-from lstmcli.market.yahoo_errors import (
-    NotFound,
-    NothingInRange,
-    RateLimited,
-    Transient,
-    read_facts,
-    retry_after,
-)
+from lstmcli.market.throttle import RateLimited, Transient
+from lstmcli.market.yahoo import NotFound, NothingInRange, read_facts, retry_after
 
 
 def told(code: str, description: str) -> str:

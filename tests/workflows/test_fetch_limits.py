@@ -251,7 +251,7 @@ def test_a_bug_is_no_failed_symbol(
     def broken(*arguments: Any, **options: Any) -> YahooBars:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(refresh, "ask_feed", broken)
+    monkeypatch.setattr(refresh, "fetch_answer", broken)
     with pytest.raises(ZeroDivisionError):
         run(*SYMBOLS)
 
