@@ -99,7 +99,8 @@ class PeepholeLSTM(nn.Module):
         zeros = x.new_zeros(1, x.shape[1], self.hidden_size)
         (h,), (c,) = state or (zeros, zeros)
         rows = _lstm_rows(dict(self.named_parameters()), x, h, c)
-        *_, cells, hidden = zip(*rows, strict=True)
+        # Only these are kept: without a gradient the gates of a row are freed at once.
+        cells, hidden = zip(*(row[-2:] for row in rows), strict=True)
         return torch.stack(hidden), (hidden[-1][None], cells[-1][None])
 
 
