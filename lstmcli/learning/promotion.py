@@ -206,9 +206,9 @@ def decide(
         leader, metadata = load_bundle(reference.folder, challenger.device)
     except ModelError as error:
         return Decision(True, f"the champion cannot be read: {error}")
-    start = max(test_start, np.datetime64(metadata["split"]["test_start"]))
+    start = max(test_start, metadata.test_start)
     try:
-        pairs = _pairs(challenger, leader, prices, metadata.get("interval"))
+        pairs = _pairs(challenger, leader, prices, metadata.interval)
         return _judge((challenger, leader), pairs, start, reference, level, on_scored)
     except DataError as error:
         return Decision(False, f"{reference} does not fit these prices: {error}", str(reference))

@@ -23,6 +23,7 @@ from lstmcli.learning.plan import Plan, plan_prices
 from lstmcli.market.prices import Prices
 from lstmcli.networks.build import body_and_head
 from lstmcli.runs.bundle import load_bundle
+from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, find_model
 
 Freeze = Literal["body"]
@@ -45,7 +46,7 @@ class Donor:
 
     reference: ModelRef
     model: TrainedModel
-    metadata: dict[str, Any]
+    metadata: Metadata
     freeze: Freeze | None = None
     fine_tune_lr: float | None = None
 
@@ -57,13 +58,13 @@ class Donor:
     @property
     def test_start(self) -> np.datetime64:
         """The first day that it was not fitted on."""
-        return np.datetime64(self.metadata["split"]["test_start"])
+        return self.metadata.test_start
 
     @property
     def origin(self) -> dict[str, Any]:
         """What the weights of a new model depend on besides its own settings and data."""
         return {
-            "from": self.metadata["weights_sha256"],
+            "from": self.metadata.weights_sha256,
             "freeze": self.freeze,
             "fine_tune_lr": self.fine_tune_lr,
         }
@@ -81,7 +82,7 @@ class Donor:
         As many as the donor's best epoch was, unless the settings ask for another number than its.
         """
         own, asked = self.model.settings.train.epochs, settings.train.epochs
-        return asked if asked != own else int(self.metadata["epochs"]["best"])
+        return asked if asked != own else self.metadata.best_epoch
 
     def calibration(self, settings: Settings) -> Calibration | None:
         """Return its calibration as far as it fits the settings' fan, else None."""
@@ -93,7 +94,7 @@ class Donor:
 
     def trend(self, horizon: int) -> dict[str, list[float]] | None:
         """Return what it learned of trends; None where it did not look so far ahead."""
-        trend: dict[str, list[float]] = self.metadata["trend"]
+        trend = self.metadata.trend
         if any(len(steps) < horizon for steps in trend.values()):
             return None
         return {name: steps[:horizon] for name, steps in trend.items()}
@@ -274,7 +275,7 @@ def describe_donor(donor: Donor, settings: Settings, plan: Plan) -> dict[str, An
     told = [*frozen, f"learning rate {', then '.join(f'{rate:g}' for rate in rates)}"]
     return {
         "model": str(donor.reference),
-        "weights_sha256": donor.metadata["weights_sha256"],
+        "weights_sha256": donor.metadata.weights_sha256,
         "how": ", ".join(told),
         "new": list(match(donor, settings).notes),
         "freeze": donor.freeze,
@@ -286,7 +287,7 @@ def describe_donor(donor: Donor, settings: Settings, plan: Plan) -> dict[str, An
 
 def _settled(donor: Donor, settings: Settings) -> list[str]:
     """Return what a model without validation takes of the donor besides weights."""
-    passes = settings.train.epochs == donor.metadata["epochs"]["best"]
+    passes = settings.train.epochs == donor.metadata.best_epoch
     calibrated = donor.calibration(settings) is not None
     return ["the number of passes"] * passes + ["the calibration"] * calibrated
 

@@ -24,6 +24,7 @@ from lstmcli.errors import FileError, ModelError, TrainingError
 from lstmcli.files import atomic
 from lstmcli.records import check_plain, check_record
 from lstmcli.runs.bundle import load_bundle
+from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, find_model, model_folder, versions
 from lstmcli.training.loop import Epoch
 from lstmcli.training.trainee import Snapshot, Stop
@@ -220,9 +221,7 @@ def origin_sha256(origin: Origin) -> str:
     return hashlib.sha256(json.dumps(origin, sort_keys=True).encode("utf-8")).hexdigest()
 
 
-def find_unchanged(
-    data_dir: Path, name: str, origin: Origin
-) -> tuple[ModelRef, dict[str, Any]] | None:
+def find_unchanged(data_dir: Path, name: str, origin: Origin) -> tuple[ModelRef, Metadata] | None:
     """Return the newest version of a name and its metadata if a new one would be the same.
 
     None where that one is damaged or was cut short, or where a later run was stopped.
@@ -235,8 +234,8 @@ def find_unchanged(
         _, metadata = load_bundle(newest.folder, torch.device("cpu"))
     except ModelError:
         return None
-    is_complete = metadata.get("stopped") in get_args(Stop)
-    is_same = metadata.get("origin_sha256") == origin_sha256(origin)
+    is_complete = metadata.stopped in get_args(Stop)
+    is_same = metadata.record.get("origin_sha256") == origin_sha256(origin)
     return (newest, metadata) if is_complete and is_same else None
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from itertools import compress
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,10 +34,8 @@ from lstmcli.forecasting.model import TrainedModel, series_for
 from lstmcli.learning.evidence import (
     count_looks,
     look,
-    span_start,
     spans,
     tell_hindsight,
-    trained_until,
 )
 from lstmcli.learning.folds import tried
 from lstmcli.learning.refit import (
@@ -55,6 +53,7 @@ from lstmcli.market.intervals import bars_of
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.looks import Look, Looks
+from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model, tell_doubts
 from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.prices import Source, doubtful_folders, load_prices, tell_untrained
@@ -81,7 +80,7 @@ class EvaluateReport:
     """
 
     models: tuple[ModelRef, ...]
-    metadata: tuple[dict[str, Any], ...]
+    metadata: tuple[Metadata, ...]
     recipes: tuple[Settings, ...]
     series: tuple[Series, ...]
     horizon: int
@@ -145,7 +144,7 @@ def evaluate(
     n_windows, refit_window = n_windows or recipe.n_windows, refit_window or recipe.refit_window
     steps = horizon or min(model.settings.window.horizon for model in networks.values())
     step_size = step_size or recipe.step_size or steps
-    test_start = max(np.datetime64(each["split"]["test_start"]) for each in metadata.values())
+    test_start = max(each.test_start for each in metadata.values())
     first = test_start if start is None else np.datetime64(start)
     loaded, failures = load_prices(
         replace(source, around=end or date.max), settings.data, _interval(metadata)
@@ -200,7 +199,7 @@ def evaluate(
             return windows
 
         result = made(cutoffs, shown=True)
-        until, since = max(map(trained_until, metadata.values())), since_of(fits)
+        until, since = max(each.trained_until for each in metadata.values()), since_of(fits)
         in_training = (result.cutoff < until) & (turn_of(result.cutoff, since) == 0)
         decides, further = _other_phases(
             series,
@@ -275,7 +274,7 @@ def settings_for(source: Source, settings: Settings) -> Settings:
 
 def _looks(
     references: Sequence[ModelRef],
-    bundles: Sequence[tuple[TrainedModel, Mapping[str, Any]]],
+    bundles: Sequence[tuple[TrainedModel, Metadata]],
     series: Sequence[Series],
     cutoffs: Sequence[Rows],
     horizon: int,
@@ -285,7 +284,7 @@ def _looks(
     """Return each model's look at its test span, or at what its refits forecast."""
     looks = []
     for reference, (model, metadata) in zip(references, bundles, strict=True):
-        start = min([span_start(metadata), *refitted])
+        start = min([metadata.span_start, *refitted])
         both = zip(series, cutoffs, strict=True)
         scored = spans(series, [rows[each.dates[rows] >= start] for each, rows in both], horizon)
         looks += [look(model, reference, "evaluate", settings, scored)] if scored else []
@@ -353,13 +352,13 @@ def _check_usable(prices: Prices, first: np.datetime64) -> None:
         )
 
 
-def _interval(metadata: Mapping[str, Mapping[str, Any]]) -> str | None:
+def _interval(metadata: Mapping[str, Metadata]) -> str:
     """Return the interval that all models read; raises UsageError where there are several."""
-    found = {name: data.get("interval") for name, data in metadata.items()}
+    found = {name: data.interval for name, data in metadata.items()}
     if len(set(found.values())) > 1:
         raise UsageError(
             "cannot evaluate models of bars of different lengths together",
-            why=", ".join(f"{name} reads {bars_of(str(each))}" for name, each in found.items()),
+            why=", ".join(f"{name} reads {bars_of(each)}" for name, each in found.items()),
             next_step="Evaluate each alone.",
         )
     return next(iter(found.values()))

@@ -110,7 +110,7 @@ def _entry(each: SymbolForecast, report: PredictReport, issued: str) -> Entry:
         levels=levels,
         moves=moves.tolist(),
         data=each.fingerprint,
-        weights=str(report.metadata["weights_sha256"])[:_HEX_DIGITS],
+        weights=report.metadata.weights_sha256[:_HEX_DIGITS],
         lstmcli=__version__,
     )
 

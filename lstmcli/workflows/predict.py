@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
 from itertools import chain, islice
-from typing import Any
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.evidence import Span, count_looks, look, tell_looks
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle
+from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model, tell_doubts
 from lstmcli.runs.state import StaleMark
 from lstmcli.training.device import choose_device, threads
@@ -34,11 +34,9 @@ from lstmcli.workflows.prices import (
     tell_untrained,
 )
 from lstmcli.workflows.stale import (
-    all_trained_prices,
     stale_because,
     tell_adjustment,
     tell_stale,
-    trained_prices,
 )
 from lstmcli.workflows.symbol_forecast import Ready, SymbolForecast, make_ready
 
@@ -60,7 +58,7 @@ class PredictReport:
     """
 
     model: ModelRef
-    metadata: dict[str, Any]
+    metadata: Metadata
     horizon: int
     known: Yardsticks
     trained_prices: tuple[str, ...]
@@ -107,8 +105,8 @@ def predict(
         reference,
         metadata,
         steps,
-        _known(trained, str(reference), metadata["trend"], steps),
-        trained_prices=all_trained_prices(metadata),
+        _known(trained, str(reference), metadata.trend, steps),
+        trained_prices=tuple(sorted(set(metadata.trained_prices.values()))),
         stale=stale_because(reference, metadata, source.data_dir),
         forecasts=(),
     )
@@ -116,7 +114,6 @@ def predict(
         make_ready,
         model=trained,
         metadata=metadata,
-        trained_prices=trained_prices(metadata),
         as_of=as_of,
         today=min(as_of or source.today, source.today),
         max_data_age=max_data_age,
@@ -178,7 +175,7 @@ def _forecasts(
     other_prices: dict[str, str] = {}
     scored: list[Span] = []
     with threads(number_of_threads):
-        read = stream_prices(source, model.settings.data, report.metadata.get("interval"))
+        read = stream_prices(source, model.settings.data, report.metadata.interval)
         for batch in _batches(read, prepare, notes, report.failures):
             made = forecast_alike(
                 model,
@@ -205,7 +202,7 @@ def _forecasts(
     folders = doubtful_folders(source, model.settings.data.interval)
     report.notes.extend(tell_doubts([*folders, *doubtful_paths(report.model)]))
     report.notes.extend(tell_stale(report.model, report.stale))
-    report.notes.extend(tell_adjustment(report.metadata, other_prices))
+    report.notes.extend(tell_adjustment(report.trained_prices, other_prices))
     report.notes.extend(tell_untrained(report.symbols, model.trained_on))
     report.notes.extend(notes)
     report.notes.extend(_tell_unexplained(len(report.symbols) if explained else 0))

@@ -1,7 +1,7 @@
 """Train: prices in, one model version kept, the champion replaced only by a better one."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -35,6 +35,7 @@ from lstmcli.runs.checkpoint import (
     take_up,
     told_when_stopped,
 )
+from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, model_folder, next_version, promote, tell_doubts
 from lstmcli.training.device import choose_device, threads
 from lstmcli.training.loop import Epoch
@@ -53,7 +54,7 @@ class TrainReport:
     """
 
     model: ModelRef
-    metadata: dict[str, Any]
+    metadata: Metadata
     history: tuple[Epoch, ...]
     scores: Scores | None
     decision: Decision
@@ -138,7 +139,7 @@ def train(
             decision = _decide(
                 promotion, level, learned, plan, used, source.data_dir, name, on_scored
             )
-            metadata = {
+            record = {
                 **describe(
                     learned.fit,
                     plan,
@@ -160,12 +161,12 @@ def train(
                 "validation": summarize(learned.scores),
                 "decision": asdict(decision),
             }
-            _keep(source.data_dir, version, learned, metadata, decision)
+            _keep(source.data_dir, version, learned, record, decision)
     if learned.fit.stopped == "timeout":
         told = (*told, _cut_short(learned.fit, version))
     return TrainReport(
         model=version,
-        metadata=metadata,
+        metadata=Metadata.of(record),
         history=tuple(learned.fit.history),
         scores=learned.scores,
         decision=decision,
@@ -178,7 +179,7 @@ def _prepare(
     settings: Settings, source: Source, donor: Donor | None
 ) -> tuple[Settings, Plan, list[Prices], list[Failure]]:
     """Return the settings and the plan of all that is suitable, its prices, and what is not."""
-    asked = () if donor is None else (donor.metadata["interval"], f"{donor.reference} reads")
+    asked = () if donor is None else (donor.metadata.interval, f"{donor.reference} reads")
     loaded, failures = load_alike(source, settings.data, *asked)
     settings = with_known_features(settings, loaded)
     if donor is None:
@@ -220,11 +221,11 @@ def _keep(
     data_dir: Path,
     version: ModelRef,
     learned: Learned,
-    metadata: dict[str, Any],
+    record: dict[str, Any],
     decision: Decision,
 ) -> None:
     """Write a version, then the pointer; the checkpoint goes last, unless training can go on."""
-    save_bundle(version.folder, learned.model, metadata, learned.fit.history)
+    save_bundle(version.folder, learned.model, record, learned.fit.history)
     if learned.fit.error is not None:
         remove_checkpoint(version.folder.parent)
         raise _with_version(learned.fit.error, version) from learned.fit.error
@@ -234,17 +235,17 @@ def _keep(
         remove_checkpoint(version.folder.parent)
 
 
-def _finish(data_dir: Path, version: ModelRef, metadata: dict[str, Any]) -> None:
+def _finish(data_dir: Path, version: ModelRef, metadata: Metadata) -> None:
     """Do what a run that was killed after writing its version had still to do."""
     if has_checkpoint(version.folder.parent):
-        if metadata["decision"]["promoted"]:
+        if metadata.promoted:
             promote(data_dir, version)
         remove_checkpoint(version.folder.parent)
 
 
 def _unchanged(
     version: ModelRef,
-    metadata: dict[str, Any],
+    metadata: Metadata,
     notes: tuple[str, ...],
     failures: Sequence[Failure],
 ) -> TrainReport:
@@ -283,7 +284,7 @@ def describe(
     device: torch.device,
     number: int,
     seconds: float,
-    donor: Mapping[str, Any] | None = None,
+    donor: Metadata | None = None,
 ) -> dict[str, Any]:
     """Say where a version came from, as far as it does not stand in its settings.
 

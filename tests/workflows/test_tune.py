@@ -383,7 +383,7 @@ def test_the_best_is_a_recipe_that_trains_and_tells_how_many_were_tried(world: W
             if f"{section}.{key}" not in unsearched:
                 assert value == getattr(getattr(world.settings, section), key)
     kept = train(settings, Source(world.folder / "data", TODAY), name="m")
-    assert kept.metadata["tuning"] == {"trials": 3}
+    assert kept.metadata.record["tuning"] == {"trials": 3}
     config = tomllib.loads((kept.model.folder / "config.toml").read_text())
     assert config["tuning"] == {"trials": 3}
     again = world.tune(settings=settings.model_copy(update={"data": world.settings.data}), name="t")
