@@ -4,12 +4,14 @@ The claims of a report rest on five phases of the grid, whichever it shows. Of t
 losses of whole paths are kept, and the forecasts of the steps that are reported.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lstmcli.evaluation.backtest import OF_WINDOWS, Backtest
+from lstmcli.dataset.series import Series
+from lstmcli.evaluation.backtest import OF_WINDOWS, Backtest, Rows
 from lstmcli.evaluation.comparisons import PathLosses, path_losses
 from lstmcli.forecasting.forecast import join_forecasts
 
@@ -56,3 +58,33 @@ def with_phases(backtest: Backtest, phases: Sequence[Phase]) -> Backtest:
         if backtest.calendar is None
         else np.concatenate([each.calendar for each in parts if each.calendar is not None]),
     )
+
+
+def forecast_phases(
+    series: Sequence[Series],
+    shown: Sequence[Rows],
+    choose: Callable[..., list[Rows]],
+    forecast_from: Callable[[list[Rows]], Backtest],
+    *,
+    offsets: Sequence[int],
+    steps: Sequence[int],
+    since: np.datetime64,
+) -> tuple[NDArray[np.bool_], list[Phase]]:
+    """Forecast from the phases of the grid that are not shown, from a day on; keep what decides.
+
+    Returns which of the windows shown are of a phase, (N,), and the others.
+    """
+    decides = [np.zeros(len(rows), dtype=np.bool_) for rows in shown]
+    further = []
+    for offset in offsets:
+        phase = choose(offsets=(offset,))
+        for known, rows, own in zip(decides, shown, phase, strict=True):
+            known |= np.isin(rows, own)
+        # Baselines of a symbol are fitted on the rows up to its first window shown.
+        rest = [
+            np.setdiff1d(own[(own >= rows[0]) & (each.dates[own] >= since)], rows)
+            for each, own, rows in zip(series, phase, shown, strict=True)
+        ]
+        if any(len(rows) for rows in rest):
+            further.append(reduce_phase(forecast_from(rest), steps))
+    return np.concatenate(decides), further

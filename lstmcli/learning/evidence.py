@@ -93,6 +93,24 @@ def look(
     )
 
 
+def looks_at_test_spans(
+    models: Iterable[tuple[ModelRef, TrainedModel, Metadata]],
+    series: Sequence[Series],
+    cutoffs: Sequence[NDArray[np.int64]],
+    horizon: int,
+    refitted: Sequence[np.datetime64],
+    settings: str,
+) -> list[Look]:
+    """Return each model's look at its test span, or at what its refits forecast."""
+    looks = []
+    for reference, model, metadata in models:
+        start = min([metadata.span_start, *refitted])
+        rows = [own[each.dates[own] >= start] for each, own in zip(series, cutoffs, strict=True)]
+        if scored := spans(series, rows, horizon):
+            looks.append(look(model, reference, "evaluate", settings, scored))
+    return looks
+
+
 def count_looks(data_dir: Path, looks: Sequence[Look]) -> tuple[Looks | None, tuple[str, ...]]:
     """Count looks; return all at their period, None where they were not counted, and notes."""
     if not looks:
