@@ -33,7 +33,7 @@ from lstmcli.evaluation.trend import scaled_moves
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.fit import Course, Fit, fit
-from lstmcli.learning.learn import Learned, learn
+from lstmcli.learning.learn import Learned, describe, learn, summarize
 from lstmcli.learning.plan import Plan, plan_prices
 from lstmcli.learning.transfer import Donor, find_donor
 from lstmcli.market.prices import Prices
@@ -44,7 +44,6 @@ from lstmcli.training.loop import Epoch
 from lstmcli.workflows.aside import aside
 from lstmcli.workflows.copies import NEVER, Copies
 from lstmcli.workflows.prices import Source, load_prices
-from lstmcli.workflows.train import describe, summarize
 
 TOLERANCE = 0.01
 """How far forecasts of a refit may be from the kept model's: root mean square over the windows, in

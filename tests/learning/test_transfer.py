@@ -256,7 +256,7 @@ def test_no_day_of_the_donor_is_a_test_day(folder: Path) -> None:
     donor = donor_of(folder)
     early = fan(split={"train_end": "2018-01-31"})
     report = train(early, source(folder, "one"), name="early", donor=donor)
-    assert report.metadata.record["split"]["test_start"] == donor.metadata.test_start
+    assert report.metadata.test_start == donor.metadata.test_start
     alone = train(early, source(folder, "one"), name="alone")
     assert str(alone.metadata.test_start) == "2018-02-01"
     assert report.metadata.windows["test"] < alone.metadata.windows["test"]
