@@ -139,6 +139,53 @@ def predict(
     return replace(report, forecasts=forecasts if stream else tuple(forecasts))
 
 
+def before_end(report: PredictReport, act: Callable[[], object]) -> PredictReport:
+    """Return the report as a stream that acts when all is made: before a result is shown."""
+
+    def forecasts() -> Iterator[SymbolForecast]:
+        yield from report.forecasts
+        act()
+
+    return replace(report, forecasts=forecasts())
+
+
+def check_issuable(as_of: object) -> None:
+    """Raise UsageError for a forecast from an earlier day, which anyone could make afterwards."""
+    if as_of is not None:
+        raise UsageError(
+            "nothing to record",
+            where="--record --as-of",
+            why="a forecast from an earlier day is made by hindsight",
+            next_step="Leave one of the two out; evaluate grades past cutoffs.",
+        )
+
+
+def recorded(report: PredictReport, data_dir: Path, now: datetime) -> PredictReport:
+    """Return the report as a stream that writes the ledger when all is made: before it is shown.
+
+    now : the time of issue. The report's warnings say what was left out, or cut from the ledger.
+    Raises FileError where the forecasts cannot be written: none of them is then.
+    """
+    issued = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def forecasts() -> Iterator[SymbolForecast]:
+        entries: list[Entry] = []
+        left_out: dict[str, list[str]] = {}
+        for each in report.forecasts:
+            why = _unfit(each, now)
+            if why is None:
+                entries.append(_ledger_entry(each, report, issued))
+            else:
+                left_out.setdefault(why, []).append(each.symbol)
+            yield each
+        report.warnings.extend(append(data_dir, entries))
+        report.warnings.extend(
+            f"not recorded, since {why}: {some(symbols)}" for why, symbols in left_out.items()
+        )
+
+    return replace(report, forecasts=forecasts())
+
+
 def _known(
     model: TrainedModel, name: str, trend: Mapping[str, Sequence[float]], steps: int
 ) -> Yardsticks:
@@ -151,16 +198,6 @@ def _known(
         base_rates=trend.get("rise", ())[:steps],
         flat_band=model.settings.evaluate.flat_band,
     )
-
-
-def before_end(report: PredictReport, act: Callable[[], object]) -> PredictReport:
-    """Return the report as a stream that acts when all is made: before a result is shown."""
-
-    def forecasts() -> Iterator[SymbolForecast]:
-        yield from report.forecasts
-        act()
-
-    return replace(report, forecasts=forecasts())
 
 
 def _forecasts(
@@ -176,7 +213,8 @@ def _forecasts(
 
     explained : how many of the first are explained.
     """
-    steps = _explained_steps(report.horizon)
+    # Explained are the steps of the tables, and the last.
+    steps = (*(step for step in HEADLINE_STEPS if step < report.horizon), report.horizon)
     notes: list[str] = []
     warned: dict[str, list[str]] = {}  # symbols by warning: one line for all of them
     other_prices: dict[str, str] = {}
@@ -212,7 +250,10 @@ def _forecasts(
     report.notes.extend(tell_adjustment(report.trained_prices, other_prices))
     report.notes.extend(tell_untrained(report.symbols, model.trained_on))
     report.notes.extend(notes)
-    report.notes.extend(_tell_unexplained(len(report.symbols) if explained else 0))
+    if explained and (total := len(report.symbols)) > EXPLAINED:
+        report.notes.append(
+            f"explained the first {EXPLAINED} of {total} symbols; name the others to see them"
+        )
 
 
 def _count_look(
@@ -248,60 +289,6 @@ def _batches(
             ready = []
     if ready:
         yield ready
-
-
-def _explained_steps(horizon: int) -> tuple[int, ...]:
-    """Return the steps that are explained: those of the tables, and the last."""
-    return (*(step for step in HEADLINE_STEPS if step < horizon), horizon)
-
-
-def _tell_unexplained(symbols: int) -> tuple[str, ...]:
-    if symbols <= EXPLAINED:
-        return ()
-    return (f"explained the first {EXPLAINED} of {symbols} symbols; name the others to see them",)
-
-
-def check_issuable(as_of: object) -> None:
-    """Raise UsageError for a forecast from an earlier day, which anyone could make afterwards."""
-    if as_of is not None:
-        raise UsageError(
-            "nothing to record",
-            where="--record --as-of",
-            why="a forecast from an earlier day is made by hindsight",
-            next_step="Leave one of the two out; evaluate grades past cutoffs.",
-        )
-
-
-def recorded(report: PredictReport, data_dir: Path, now: datetime) -> PredictReport:
-    """Return the report as a stream that writes the ledger when all is made: before it is shown.
-
-    now : the time of issue. The report's warnings say what was left out, or cut from the ledger.
-    Raises FileError where the forecasts cannot be written: none of them is then.
-    """
-    issued = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-    def forecasts() -> Iterator[SymbolForecast]:
-        entries: list[Entry] = []
-        left_out: dict[str, str] = {}
-        for each in report.forecasts:
-            why = _unfit(each, now)
-            if why is None:
-                entries.append(_ledger_entry(each, report, issued))
-            else:
-                left_out[each.symbol] = why
-            yield each
-        report.warnings.extend(append(data_dir, entries))
-        report.warnings.extend(
-            _not_recorded(why, left_out) for why in dict.fromkeys(left_out.values())
-        )
-
-    return replace(report, forecasts=forecasts())
-
-
-def _not_recorded(why: str, left_out: Mapping[str, str]) -> str:
-    symbols = [symbol for symbol, own in left_out.items() if own == why]
-    more = f" and {len(symbols) - 5} more" if len(symbols) > 5 else ""
-    return f"not recorded, since {why}: {', '.join(symbols[:5])}{more}"
 
 
 def _unfit(each: SymbolForecast, now: datetime) -> str | None:

@@ -23,6 +23,7 @@ from lstmcli.runs.metadata import History, Metadata, TrainedSymbol
 from lstmcli.runs.registry import ModelRef
 from lstmcli.runs.state import StaleMark, stale_marks
 from lstmcli.workflows.data import restatements_of
+from lstmcli.workflows.prices import some
 
 _SHOWN = 3
 _GOLDEN = (5**0.5 - 1) / 2
@@ -63,12 +64,12 @@ def tell_stale(model: ModelRef, marks: Sequence[StaleMark]) -> tuple[str, ...]:
     if not marks:
         return ()
     latest = sorted(marks, key=lambda mark: mark.restated, reverse=True)
-    shown = ", ".join(
+    found = [
         f"{mark.symbol} ({': '.join(filter(None, (mark.restated[:10], mark.reason)))})"
-        for mark in latest[:_SHOWN]
-    )
-    more = f" and {len(marks) - _SHOWN} more" if len(marks) > _SHOWN else ""
-    return (f"{model} was trained before the history of {shown}{more} was replaced: train again",)
+        for mark in latest
+    ]
+    shown = some(found, _SHOWN)
+    return (f"{model} was trained before the history of {shown} was replaced: train again",)
 
 
 def tell_adjustment(trained: Sequence[str], prices: Mapping[str, str]) -> tuple[str, ...]:
@@ -78,10 +79,9 @@ def tell_adjustment(trained: Sequence[str], prices: Mapping[str, str]) -> tuple[
     """
     if not prices:
         return ()
-    more = f" and {len(prices) - _SHOWN} more" if len(prices) > _SHOWN else ""
     return (
         f"the model was trained on {' and '.join(trained)}, and forecasts "
-        f"{' and '.join(sorted(set(prices.values())))} of {', '.join(list(prices)[:_SHOWN])}{more}",
+        f"{' and '.join(sorted(set(prices.values())))} of {some(list(prices), _SHOWN)}",
     )
 
 
