@@ -1,7 +1,7 @@
 """Transfer learning: the model that training starts from, and what a new one takes over of it.
 
 The body is always taken over, so its kind and sizes must agree; inputs are matched by name. A head
-for another horizon, other levels or of another kind is drawn anew.
+for another horizon, other levels or of another kind is initialised again.
 """
 
 from collections.abc import Sequence
@@ -272,11 +272,11 @@ def describe_donor(donor: Donor, settings: Settings, plan: Plan) -> dict[str, An
     """
     rates = [phase.learning_rate for phase in donor.phases(settings.train.learning_rate)]
     frozen = [] if donor.freeze is None else [f"{donor.freeze} frozen"]
-    told = [*frozen, f"learning rate {', then '.join(f'{rate:g}' for rate in rates)}"]
+    how = [*frozen, f"learning rate {', then '.join(f'{rate:g}' for rate in rates)}"]
     return {
         "model": str(donor.reference),
         "weights_sha256": donor.metadata.weights_sha256,
-        "how": ", ".join(told),
+        "how": ", ".join(how),
         "new": list(match(donor, settings).notes),
         "freeze": donor.freeze,
         "learning_rates": rates,

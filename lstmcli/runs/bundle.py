@@ -2,7 +2,7 @@
 
     model.safetensors   the weights, and the scale fitted on training rows
     config.toml         the resolved settings, enough to repeat the run
-    metadata.json       where it came from and how it scored beside the baselines
+    metadata.json       where it came from and how it scored next to the baselines
     history.csv         one row an epoch
 
 No pickle anywhere. The folder is written under a temporary name and takes its own in one step.

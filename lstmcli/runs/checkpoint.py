@@ -1,6 +1,6 @@
 """A training run between two epochs on disk: what an unbroken run would have gone on with.
 
-One safetensors file beside the versions of a model name, replaced whole after every epoch and gone
+One safetensors file next to the versions of a model name, replaced whole after every epoch and gone
 once the run has reached its end. Its header holds the numbers as JSON, and a SHA-256 of all of it:
 a flipped bit would give other weights without a word.
 """
@@ -180,19 +180,19 @@ _LONGEST_VALUE = 50
 def differences(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     """Name the keys whose JSON values differ, "a 1, not 2; b ..."; empty where none does.
 
-    `data` is a fingerprint, which tells nobody anything, and is called other data.
+    `data` is a fingerprint, which people cannot read, and is shown as other data.
     """
     keys = [key for key in {**asked, **kept} if kept.get(key) != asked.get(key)]
-    told = [
+    shown = [
         "other data"
         if key == "data"
         else f"{key} {_short(kept.get(key))}, not {_short(asked.get(key))}"
         for key in keys[:_MOST]
     ]
-    more = len(keys) - len(told)
+    more = len(keys) - len(shown)
     if more:
-        told.append("1 more difference" if more == 1 else f"{more} more differences")
-    return "; ".join(told)
+        shown.append("1 more difference" if more == 1 else f"{more} more differences")
+    return "; ".join(shown)
 
 
 def _short(value: Any) -> str:
@@ -239,14 +239,14 @@ def find_unchanged(data_dir: Path, name: str, origin: Origin) -> tuple[ModelRef,
     return (newest, metadata) if is_complete and is_same else None
 
 
-def take_up(
+def checkpoint_to_resume(
     folder: Path, origin: Origin, *, resume: bool
 ) -> tuple[Checkpoint | None, tuple[str, ...]]:
-    """Return the checkpoint to go on from, None for the start, and what there is to tell."""
+    """Return the checkpoint to go on from, None for the start, and notes."""
     try:
         found = read_checkpoint(folder)
     except ModelError as error:
-        return None, (f"{error}; training started anew",)
+        return None, (f"{error}; training started again",)
     if found is None:
         return None, ()
     kept, checkpoint = found
@@ -255,12 +255,12 @@ def take_up(
         return None, (note,)
     if kept != origin:
         why = differences(kept, origin)
-        return None, (f"the checkpoint of {checkpoint} has {why}; training started anew",)
+        return None, (f"the checkpoint of {checkpoint} has {why}; training started again",)
     return checkpoint, (f"resumed after {checkpoint}",)
 
 
 @contextmanager
-def told_when_stopped(folder: Path, name: str, origin: Origin) -> Iterator[None]:
+def note_when_stopped(folder: Path, name: str, origin: Origin) -> Iterator[None]:
     """Add to a signal's exception, on its way out, a note of what is kept of the run."""
     try:
         yield

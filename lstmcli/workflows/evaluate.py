@@ -32,11 +32,7 @@ from lstmcli.evaluation.trend import Thresholds
 from lstmcli.evaluation.verdict import verdict
 from lstmcli.forecasting.baselines import fewest_climatology_rows
 from lstmcli.forecasting.model import TrainedModel, series_for
-from lstmcli.learning.evidence import (
-    count_looks,
-    looks_at_test_spans,
-    tell_hindsight,
-)
+from lstmcli.learning.evidence import count_looks, looks_at_test_spans, tell_hindsight
 from lstmcli.learning.folds import tried
 from lstmcli.learning.refit import (
     OnRefit,
@@ -130,14 +126,8 @@ def evaluate(
     shown too. Raises DataError when no cutoff has a whole horizon of bars behind it.
     """
     check_baselines(baselines)
-    asked = {
-        "start": start,
-        "end": end,
-        "step_size": step_size,
-        "n_windows": n_windows,
-        "refit": refit,
-        "refit_window": refit_window,
-    }
+    asked: dict[str, object] = {"start": start, "end": end, "step_size": step_size}
+    asked |= {"n_windows": n_windows, "refit": refit, "refit_window": refit_window}
     walk = _settle(source, models, device, horizon, asked)
     around = replace(source, around=walk.recipe.end or date.max)
     loaded, failures = load_prices(around, walk.settings.data, _interval(walk.metadata))
@@ -225,6 +215,7 @@ class _Walk:
     metadata: dict[str, Metadata]
     settings: Settings
     horizon: int
+    step_size: int
 
     @property
     def recipe(self) -> Evaluate:
@@ -233,10 +224,6 @@ class _Walk:
     @property
     def main(self) -> str:
         return str(self.references[0])
-
-    @property
-    def step_size(self) -> int:
-        return self.recipe.step_size or self.horizon
 
     @property
     def test_start(self) -> np.datetime64:
@@ -309,13 +296,10 @@ def _settle(
     recipe = settings.evaluate.model_copy(update=given)
     if recipe.refit is not None:
         check_refittable(found)
-    return _Walk(
-        references,
-        found,
-        {name: metadata for name, (_, metadata) in zip(names, bundles, strict=True)},
-        settings.model_copy(update={"evaluate": recipe}),
-        horizon or min(model.settings.window.horizon for model in found.values()),
-    )
+    metadata = {name: each for name, (_, each) in zip(names, bundles, strict=True)}
+    settings = settings.model_copy(update={"evaluate": recipe})
+    steps = horizon or min(model.settings.window.horizon for model in found.values())
+    return _Walk(references, found, metadata, settings, steps, recipe.step_size or steps)
 
 
 def _choose_series(walk: _Walk, loaded: Sequence[Prices], failures: list[Failure]) -> _Panel:

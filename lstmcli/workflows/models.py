@@ -133,7 +133,7 @@ def prune_models(
 ) -> PruneReport:
     """Remove all versions but the newest `keep`, the champion and the one a rollback leads to.
 
-    Raises ModelError where the champion cannot be told: nothing is removed then.
+    Raises ModelError where the champion is unknown: nothing is removed then.
     """
     if keep < 1:
         raise UsageError("nothing would be kept", where="--keep", next_step="Keep 1 or more.")
@@ -160,7 +160,7 @@ def _prune(data_dir: Path, name: str, keep: int, *, dry_run: bool) -> PruneRepor
 
 
 def _present(data_dir: Path, name: str) -> str | None:
-    """The champion's version, None where there is none or nobody can tell."""
+    """The champion's version, None where there is none or it is unknown."""
     try:
         leader = champion(data_dir, name)
     except ModelError:
@@ -175,7 +175,7 @@ class ModelVersion:
     champion : whether its name means it. next_back : whether a rollback leads to it.
     damaged : why it cannot be used, "" where it can. created : ISO time. data_last : the last bar
     that it was given. epochs : passes made. windows : that trained. rmse, naive_rmse : of the path,
-    on validation; crps, baseline_crps : likewise, of fans, beside the scaled climatology.
+    on validation; crps, baseline_crps : the same for fans, next to the scaled climatology.
     stale : how many of its price series are others now. size : bytes of its files.
     """
 
@@ -199,7 +199,7 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class ModelList:
-    """All versions, by name, oldest first; notes on names whose champion cannot be told."""
+    """All versions, by name, oldest first; notes on names whose champion is unknown."""
 
     versions: tuple[ModelVersion, ...]
     notes: tuple[str, ...]

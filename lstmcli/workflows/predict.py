@@ -1,7 +1,7 @@
 """Predict: the next `horizon` sessions of every symbol, from its last bar or an earlier one.
 
 Symbols go through batch by batch: what was read of one is dropped as soon as the rows that its
-forecast needs are taken out, and its forecast as soon as whoever asked for it has used it.
+forecast needs are taken out, and its forecast as soon as the caller has used it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

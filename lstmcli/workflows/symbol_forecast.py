@@ -25,7 +25,7 @@ from lstmcli.runs.metadata import Metadata
 from lstmcli.workflows.stale import is_as_trained
 
 MOST_BEHIND = 5  # bars between the last one and the day that a forecast is asked for
-HISTORY = 120  # closes kept beside a forecast, for its picture
+HISTORY = 120  # closes kept next to a forecast, for its picture
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,14 @@ from lstmcli.market.prices import Prices
 from lstmcli.market.store import STORE
 from lstmcli.runs.bundle import save_bundle
 from lstmcli.runs.checkpoint import (
+    checkpoint_to_resume,
     find_unchanged,
     has_checkpoint,
+    note_when_stopped,
     origin_of,
     origin_sha256,
     remove_checkpoint,
     save_checkpoint,
-    take_up,
-    told_when_stopped,
 )
 from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, model_folder, next_version, promote, tell_doubts
@@ -43,9 +43,9 @@ from lstmcli.workflows.stale import histories
 class TrainReport:
     """What was trained and kept.
 
-    scores : of the validation windows, beside the baselines; None where they overlap training.
+    scores : of the validation windows, next to the baselines; None where they overlap training.
     decision : whether the version became champion, and why.
-    notes : one sentence for all there is to tell of the run and of what was mended in the prices.
+    notes : one sentence each, on the run and on repairs of the prices.
     unchanged : nothing was trained: `model` is the newest version, which a new one would repeat.
     """
 
@@ -104,7 +104,7 @@ def train(
         same = None if force else find_unchanged(source.data_dir, name, origin)
         if same is not None:
             return _finish(source.data_dir, *same, notes, tuple(failures))
-        start, told = take_up(folder, origin, resume=resume)
+        start, resumed = checkpoint_to_resume(folder, origin, resume=resume)
         before = sum(epoch.seconds for epoch in start.history) if start else 0.0
         course = Course(
             on_epoch=on_epoch,
@@ -112,7 +112,7 @@ def train(
             has_time=lambda seconds: timeout is None or clock() - began + seconds < timeout,
             start=start,
         )
-        with told_when_stopped(folder, name, origin):
+        with note_when_stopped(folder, name, origin):
             learned = learn(plan, settings, device, interval, course, donor)
             looked: list[str] = []
             decision = BROKE_DOWN
@@ -144,14 +144,14 @@ def train(
                 "validation": summarize(learned.scores),
                 "decision": asdict(decision),
             }
-            told = (*told, *_keep(source.data_dir, version, learned, record, decision))
+            kept = _keep(source.data_dir, version, learned, record, decision)
     return TrainReport(
         model=version,
         metadata=Metadata.of(record),
         history=tuple(learned.fit.history),
         scores=learned.scores,
         decision=decision,
-        notes=(*told, *looked, *notes),
+        notes=(*resumed, *kept, *looked, *notes),
         failures=tuple(failures),
     )
 

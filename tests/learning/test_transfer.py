@@ -138,7 +138,7 @@ def test_a_run_of_another_donor_or_rate_is_not_resumed_nor_called_unchanged(fold
         train(fan(), prices, name=name, donor=donor_of(folder), on_epoch=stop_after(1))
     other = donor_of(folder, fine_tune_lr=1e-3)
     report = train(fan(), prices, name=name, donor=other, resume=True)
-    told = "the checkpoint of epoch 1 has fine_tune_lr null, not 0.001; training started anew"
+    told = "the checkpoint of epoch 1 has fine_tune_lr null, not 0.001; training started again"
     assert told in report.notes
     assert train(fan(), prices, name=name, donor=other).unchanged
     assert not train(fan(), prices, name=name).unchanged
