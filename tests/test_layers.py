@@ -28,7 +28,7 @@ ROOMS = (
 )
 SHARED = ("errors", "config", "recipes", "printable", "records")
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "shipped" not in path.parts)
-OPTUNA = ("runs/study.py", "workflows/space.py", "workflows/trial.py", "workflows/tune.py")
+OPTUNA = ("runs/study.py", "learning/search.py", "workflows/tune.py")
 ALLOWED = {
     "typer": lambda name: name.startswith("cli/"),
     "click": lambda name: name.startswith("cli/"),

@@ -119,16 +119,18 @@ def learned(report: TrainReport) -> dict[str, Any]:
         "weights": (report.model.folder / "model.safetensors").read_bytes(),
         "history": [(each.loss, each.validation_loss, each.best) for each in report.history],
         **{
-            key: report.metadata[key]
+            key: report.metadata.record[key]
             for key in ("trend", "validation", "validation_loss", "epochs", "split")
         },
-        **{key: report.metadata["windows"][key] for key in ("train", "validation")},
+        **{key: report.metadata.windows[key] for key in ("train", "validation")},
     }
 
 
 def last_fitted(report: TrainReport) -> str:
     """The last day that training may look at."""
-    return str(np.datetime64(report.metadata["split"]["test_start"]) - np.timedelta64(1, "D"))
+    return str(
+        np.datetime64(report.metadata.record["split"]["test_start"]) - np.timedelta64(1, "D")
+    )
 
 
 def forecasts(world: World, name: str, frame: pd.DataFrame, cutoff: str) -> dict[str, Any]:
@@ -150,7 +152,7 @@ def forecasts(world: World, name: str, frame: pd.DataFrame, cutoff: str) -> dict
 def test_training_is_the_same_whatever_follows_the_fitted_rows(world: World) -> None:
     original = world.original
     other = world.train("other", tampered(world.frame, last_fitted(original)))
-    assert original.metadata["data"]["fingerprint"] != other.metadata["data"]["fingerprint"]
+    assert original.metadata.fingerprint != other.metadata.fingerprint
     assert learned(original) == learned(other)
 
 
@@ -159,7 +161,7 @@ def test_training_up_to_a_day_is_the_same_whatever_rows_are_added(tmp_path: Path
     world.settings = load_settings("lab-corrected", [*SMALL, "data.end="])
     original = world.original
     other = world.train("other", extended(world.frame, last_fitted(original)))
-    assert other.metadata["windows"]["rows"] > original.metadata["windows"]["rows"]
+    assert other.metadata.windows["rows"] > original.metadata.windows["rows"]
     assert learned(original) == learned(other)
 
 

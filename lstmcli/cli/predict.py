@@ -86,8 +86,7 @@ def predict(
         from lstmcli.report.picture import check_plot
         from lstmcli.report.predict import check_explain, predict_view
         from lstmcli.report.terminal_plot import draw_plot
-        from lstmcli.workflows.issue import check_issuable, recorded
-        from lstmcli.workflows.predict import before_end
+        from lstmcli.workflows.predict import before_end, check_issuable, recorded
         from lstmcli.workflows.predict import predict as run
 
     journal.begin("predict", data_dir)

@@ -163,4 +163,4 @@ def train(
     messages.list_failures(errors, report.failures)
     messages.tell(report.notes, quiet=quiet, every=verbose)
     emit(train_view(report), form, output)
-    messages.finish(report.failures, len(report.metadata["data"]["symbols"]))
+    messages.finish(report.failures, len(report.metadata.symbols))

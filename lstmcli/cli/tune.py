@@ -141,8 +141,8 @@ def tune(
             where="tune",
             next_step="Install it: pip install 'lstmcli[tune]'.",
         )
+    from lstmcli.learning.search import load_space
     from lstmcli.report.tune import tune_view
-    from lstmcli.workflows.space import load_space
     from lstmcli.workflows.tune import Search
     from lstmcli.workflows.tune import tune as run
 

@@ -6,7 +6,7 @@ shown only the losses of whole paths and the forecasts of the reported steps are
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations, permutations, product
@@ -15,7 +15,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.evaluation.backtest import OF_WINDOWS, Backtest
+from lstmcli.dataset.series import Series
+from lstmcli.evaluation.backtest import OF_WINDOWS, Backtest, Rows
 from lstmcli.evaluation.losses import Losses, PathScores, check_forecast, window_crps
 from lstmcli.evaluation.metrics import skill, squared_error
 from lstmcli.evaluation.pooling import Codes, Pool, blocks, by_symbol, phases
@@ -365,3 +366,33 @@ def symbol_tests(evidence: Evidence, loss: Loss, name: str, rival: str) -> dict[
         few = too_few(n, MIN_WINDOWS) if n < MIN_WINDOWS else "no variation"
         found[symbol] = SymbolTest(gain, p, n, few if p is None else None)
     return found
+
+
+def forecast_phases(
+    series: Sequence[Series],
+    shown: Sequence[Rows],
+    choose: Callable[..., list[Rows]],
+    forecast_from: Callable[[list[Rows]], Backtest],
+    *,
+    offsets: Sequence[int],
+    steps: Sequence[int],
+    since: np.datetime64,
+) -> tuple[NDArray[np.bool_], list[Phase]]:
+    """Forecast from the phases of the grid that are not shown, from a day on; keep what decides.
+
+    Returns which of the windows shown are of a phase, (N,), and the others.
+    """
+    decides = [np.zeros(len(rows), dtype=np.bool_) for rows in shown]
+    further = []
+    for offset in offsets:
+        phase = choose(offsets=(offset,))
+        for known, rows, own in zip(decides, shown, phase, strict=True):
+            known |= np.isin(rows, own)
+        # Baselines of a symbol are fitted on the rows up to its first window shown.
+        rest = [
+            np.setdiff1d(own[(own >= rows[0]) & (each.dates[own] >= since)], rows)
+            for each, own, rows in zip(series, phase, shown, strict=True)
+        ]
+        if any(len(rows) for rows in rest):
+            further.append(reduce_phase(forecast_from(rest), steps))
+    return np.concatenate(decides), further

@@ -4,10 +4,9 @@ They know what came after, whichever symbol they are of, since markets move toge
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,31 +16,23 @@ from lstmcli.errors import FileError, LockedError
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.plan import Plan
 from lstmcli.runs.looks import By, Look, Looks, Sketch, record_looks, sketch
+from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef
 
 _DAY = np.timedelta64(1, "D")
 
 
-def trained_until(metadata: Mapping[str, Any]) -> np.datetime64:
-    """Return the last day that a model, or one that it started from, was fitted on or chosen by."""
-    split = metadata["split"]
-    if "trained_until" in split:
-        return np.datetime64(split["trained_until"])
-    start: np.datetime64 = np.datetime64(split["test_start"])
-    return start - _DAY  # of a version from before the key
-
-
-def last_fitted_day(plan: Plan, donor: Mapping[str, Any] | None) -> np.datetime64:
+def last_fitted_day(plan: Plan, donor: Metadata | None) -> np.datetime64:
     """Return what the metadata of a new model keep as that day. donor : the metadata of another."""
-    days: list[np.datetime64] = [] if donor is None else [trained_until(donor)]
+    days: list[np.datetime64] = [] if donor is None else [donor.trained_until]
     for each, part in zip(plan.series, plan.splits, strict=True):
         days += [each.dates[part.fit_rows - 1]] if part.fit_rows else []
     return max(days)
 
 
-def hindsight(metadata: Mapping[str, Any], cutoff: np.datetime64) -> str | None:
+def hindsight(metadata: Metadata, cutoff: np.datetime64) -> str | None:
     """Return what to say of a forecast from a cutoff; None where the model knows nothing later."""
-    until, chosen = trained_until(metadata), metadata["split"].get("validation_start")
+    until, chosen = metadata.trained_until, metadata.validation_start
     if cutoff >= until:
         return None
     those = f" (those from {chosen} on chose its epoch and calibration)" if chosen else ""
@@ -72,11 +63,6 @@ OnScored = Callable[[TrainedModel, ModelRef, Sequence[Span], str], None]
 """Called with the model compared with, the days compared on, and the settings that matter."""
 
 
-def span_start(metadata: Mapping[str, Any]) -> np.datetime64:
-    """Return the first day of a model's test span, after all that it was fitted on."""
-    return max(np.datetime64(metadata["split"]["test_start"]), trained_until(metadata))
-
-
 def spans(
     series: Iterable[Series], cutoffs: Iterable[NDArray[np.int64]], horizon: int
 ) -> list[Span]:
@@ -105,6 +91,24 @@ def look(
         last=str(max(each.last for each in scored)),
         series=tuple(each.series for each in scored),
     )
+
+
+def looks_at_test_spans(
+    models: Iterable[tuple[ModelRef, TrainedModel, Metadata]],
+    series: Sequence[Series],
+    cutoffs: Sequence[NDArray[np.int64]],
+    horizon: int,
+    refitted: Sequence[np.datetime64],
+    settings: str,
+) -> list[Look]:
+    """Return each model's look at its test span, or at what its refits forecast."""
+    looks = []
+    for reference, model, metadata in models:
+        start = min([metadata.span_start, *refitted])
+        rows = [own[each.dates[own] >= start] for each, own in zip(series, cutoffs, strict=True)]
+        if scored := spans(series, rows, horizon):
+            looks.append(look(model, reference, "evaluate", settings, scored))
+    return looks
 
 
 def count_looks(data_dir: Path, looks: Sequence[Look]) -> tuple[Looks | None, tuple[str, ...]]:

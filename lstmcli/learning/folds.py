@@ -206,9 +206,9 @@ def choice_verdict(best: int, trials: int, folds: int, gain: Gain | None) -> str
 
     gain : over trial 0, the recipe itself; None where that was not completed.
     """
-    folds_told = "1 fold" if folds == 1 else f"{folds} folds"
+    shown_folds = "1 fold" if folds == 1 else f"{folds} folds"
     caution = (
-        f"{folds_told} can prove little, and the best of many is lucky too: let evaluate judge it "
+        f"{shown_folds} can prove little, and the best of many is lucky too: let evaluate judge it "
         "on the test span."
     )
     if gain is None:
@@ -217,7 +217,7 @@ def choice_verdict(best: int, trials: int, folds: int, gain: Gain | None) -> str
             f"completed, so nothing says whether it is better. {caution}"
         )
     if best == 0:
-        return f"None of {trials} trials beats trial 0, the recipe itself, on {folds_told}."
+        return f"None of {trials} trials beats trial 0, the recipe itself, on {shown_folds}."
     error = "" if gain.standard_error is None else f" +- {percent(gain.standard_error)}"
     claim = (
         "more than one standard error"
@@ -228,6 +228,6 @@ def choice_verdict(best: int, trials: int, folds: int, gain: Gain | None) -> str
     )
     return (
         f"Trial {best} is the best of {trials}: {percent(gain.mean)}{error} of the last price "
-        f"below trial 0, the recipe itself, by the paired differences of {folds_told}; "
+        f"below trial 0, the recipe itself, by the paired differences of {shown_folds}; "
         f"that is {claim}. {caution}"
     )

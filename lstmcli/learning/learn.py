@@ -3,12 +3,15 @@
 `train` keeps what comes out; the leak audit runs the same code on true and on rewritten prices.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 
+from lstmcli import __version__
 from lstmcli.config import Settings
 from lstmcli.evaluation.backtest import choose_cutoffs, run_backtest
 from lstmcli.evaluation.forecasters import Fitted, backtest, learn_trend, score_backtest
@@ -16,9 +19,12 @@ from lstmcli.evaluation.scores import Scores
 from lstmcli.forecasting.calibration import fit_calibration
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel
+from lstmcli.learning.evidence import last_fitted_day
 from lstmcli.learning.fit import UNWATCHED, Course, Fit, fit
 from lstmcli.learning.plan import Plan
 from lstmcli.learning.transfer import Donor
+from lstmcli.networks.build import count_parameters
+from lstmcli.runs.metadata import Metadata
 
 
 @dataclass(frozen=True)
@@ -129,3 +135,88 @@ def calibrated(model: TrainedModel, plan: Plan) -> TrainedModel:
         n_independent=days / np.arange(1, window.horizon + 1),
     )
     return replace(model, calibration=calibration)
+
+
+def describe(
+    fitted: Fit,
+    plan: Plan,
+    device: torch.device,
+    number: int,
+    seconds: float,
+    donor: Metadata | None = None,
+) -> dict[str, Any]:
+    """Say where a version came from, as far as it does not stand in its settings.
+
+    donor : the metadata of the model that it started from.
+    """
+    best = max((epoch for epoch in fitted.history if epoch.best), key=lambda epoch: epoch.epoch)
+    return {
+        "lstmcli_version": __version__,
+        "torch_version": torch.__version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": fitted.model.settings.train.seed,
+        "threads": number,
+        "device": str(device),
+        "duration_seconds": round(seconds, 3),
+        "network": fitted.model.settings.model.network,
+        "parameters": count_parameters(fitted.model.network),
+        "data": {
+            "fingerprint": plan.fingerprint(),
+            "price": plan.series[0].price,
+            "symbols": [
+                {
+                    "symbol": each.symbol,
+                    "price": each.price,
+                    "rows": len(each),
+                    "first": str(each.dates[0]),
+                    "last": str(each.dates[-1]),
+                }
+                for each in plan.series
+            ],
+        },
+        "split": {
+            "method": fitted.model.settings.split.method,
+            "purge": fitted.model.settings.purge,
+            "embargo": fitted.model.settings.split.embargo,
+            "dates": plan.count_dates(),
+            "validation_start": plan.validation_start and str(plan.validation_start),
+            "trained_until": str(last_fitted_day(plan, donor)),
+            "test_start": str(plan.test_start),
+        },
+        "windows": plan.counts(),
+        "tuning": fitted.model.settings.tuning.model_dump(),
+        "epochs": {"run": len(fitted.history), "best": best.epoch},
+        "stopped": fitted.stopped,
+        "validation_loss": best.validation_loss,
+    }
+
+
+def summarize(scores: Scores | None) -> dict[str, Any] | None:
+    """Keep of the validation scores what a forecast is later shown with."""
+    if scores is None:
+        return None
+    return {
+        "n_windows": scores.n_windows,
+        "n_independent": scores.n_independent,
+        "models": {
+            name: {
+                "rmse": each.path.rmse,
+                "mae": each.path.mae,
+                "skill": each.path.skill,
+                "crps": each.path.crps,
+                "p": {other: test.test.p for other, test in each.tests.items()},
+                "direction_accuracy": asdict(each.direction[-1].two_way),
+                "bands": [
+                    {
+                        "step": band.step,
+                        "nominal": band.nominal,
+                        "coverage": band.coverage,
+                        "standard_error": band.standard_error,
+                        "width": band.width,
+                    }
+                    for band in each.bands
+                ],
+            }
+            for name, each in scores.models.items()
+        },
+    }

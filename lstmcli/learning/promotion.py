@@ -206,9 +206,9 @@ def decide(
         leader, metadata = load_bundle(reference.folder, challenger.device)
     except ModelError as error:
         return Decision(True, f"the champion cannot be read: {error}")
-    start = max(test_start, np.datetime64(metadata["split"]["test_start"]))
+    start = max(test_start, metadata.test_start)
     try:
-        pairs = _pairs(challenger, leader, prices, metadata.get("interval"))
+        pairs = _pairs(challenger, leader, prices, metadata.interval)
         return _judge((challenger, leader), pairs, start, reference, level, on_scored)
     except DataError as error:
         return Decision(False, f"{reference} does not fit these prices: {error}", str(reference))
@@ -233,7 +233,7 @@ def _judge(
     compared = _compared(models, pairs, windows, level)
     scored = spans([pair.challenger for pair in pairs], windows.cutoffs, windows.steps)
     on_scored(models[1], reference, scored, f"promotion horizon={windows.steps}")
-    return Decision(compared.better, _told(compared, reference), str(reference), compared)
+    return Decision(compared.better, _describe(compared, reference), str(reference), compared)
 
 
 def _pairs(
@@ -346,7 +346,7 @@ def _compared(
     )
 
 
-def _told(found: Comparison, reference: ModelRef) -> str:
+def _describe(found: Comparison, reference: ModelRef) -> str:
     loss = "mean pinball loss" if found.loss == "pinball" else "RMSE"
     said = "better" if found.better else "not proven better"
     verdict = found.why or f"{said} at the {100 * found.level:g} % level"

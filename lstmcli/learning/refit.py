@@ -21,6 +21,7 @@ from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.fit import fit
 from lstmcli.learning.learn import calibrated
 from lstmcli.learning.plan import plan_suitable
+from lstmcli.runs.metadata import Metadata
 
 RefitWindow = Literal["expanding", "rolling"]
 _DAY = np.timedelta64(1, "D")
@@ -82,7 +83,7 @@ def check_refittable(models: Mapping[str, TrainedModel]) -> None:
 
 def refits(
     models: Mapping[str, TrainedModel],
-    metadata: Mapping[str, dict[str, Any]],
+    metadata: Mapping[str, Metadata],
     series: Mapping[str, Sequence[Series]],
     dates: Sequence[np.datetime64],
     *,
@@ -99,7 +100,7 @@ def refits(
     """
     main = next(iter(models))
     before = trained_span(series[main], test_start, models[main].settings.split.embargo)
-    trend = {name: metadata[name]["trend"] for name in models}
+    trend = {name: metadata[name].trend for name in models}
     fits, done = [Fitted(models, trend, rows(ALWAYS, before))], []
     for day in dates:
         again: dict[str, TrainedModel] = {}
@@ -136,17 +137,16 @@ def tell_refits(done: Sequence[Refit], models: Mapping[str, TrainedModel]) -> tu
     )
 
 
-def trained_dates(name: str, metadata: Mapping[str, Any]) -> int:
+def trained_dates(name: str, metadata: Metadata) -> int:
     """Return how many dates a model was fitted on; raises ModelError where it does not say."""
-    count = metadata["split"].get("dates")
-    if not isinstance(count, int):
+    if metadata.dates is None:
         raise ModelError(
             "no rolling refit",
             where=name,
             why="its metadata do not say how many dates it was fitted on",
             next_step="Train it again, or pass --refit-window expanding.",
         )
-    return count
+    return metadata.dates
 
 
 def known_span(

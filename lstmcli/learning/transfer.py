@@ -1,7 +1,7 @@
 """Transfer learning: the model that training starts from, and what a new one takes over of it.
 
 The body is always taken over, so its kind and sizes must agree; inputs are matched by name. A head
-for another horizon, other levels or of another kind is drawn anew.
+for another horizon, other levels or of another kind is initialised again.
 """
 
 from collections.abc import Sequence
@@ -22,6 +22,7 @@ from lstmcli.learning.plan import Plan, plan_prices
 from lstmcli.market.prices import Prices
 from lstmcli.networks.build import body_and_head
 from lstmcli.runs.bundle import load_bundle
+from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, find_model
 
 Freeze = Literal["body"]
@@ -44,7 +45,7 @@ class Donor:
 
     reference: ModelRef
     model: TrainedModel
-    metadata: dict[str, Any]
+    metadata: Metadata
     freeze: Freeze | None = None
     fine_tune_lr: float | None = None
 
@@ -56,13 +57,13 @@ class Donor:
     @property
     def test_start(self) -> np.datetime64:
         """The first day that it was not fitted on."""
-        return np.datetime64(self.metadata["split"]["test_start"])
+        return self.metadata.test_start
 
     @property
     def origin(self) -> dict[str, Any]:
         """What the weights of a new model depend on besides its own settings and data."""
         return {
-            "from": self.metadata["weights_sha256"],
+            "from": self.metadata.weights_sha256,
             "freeze": self.freeze,
             "fine_tune_lr": self.fine_tune_lr,
         }
@@ -80,7 +81,7 @@ class Donor:
         As many as the donor's best epoch was, unless the settings ask for another number than its.
         """
         own, asked = self.model.settings.train.epochs, settings.train.epochs
-        return asked if asked != own else int(self.metadata["epochs"]["best"])
+        return asked if asked != own else self.metadata.best_epoch
 
     def calibration(self, settings: Settings) -> Calibration | None:
         """Return its calibration as far as it fits the settings' fan, else None."""
@@ -92,7 +93,7 @@ class Donor:
 
     def trend(self, horizon: int) -> dict[str, list[float]] | None:
         """Return what it learned of trends; None where it did not look so far ahead."""
-        trend: dict[str, list[float]] = self.metadata["trend"]
+        trend = self.metadata.trend
         if any(len(steps) < horizon for steps in trend.values()):
             return None
         return {name: steps[:horizon] for name, steps in trend.items()}
@@ -261,11 +262,11 @@ def describe_donor(donor: Donor, settings: Settings, plan: Plan) -> dict[str, An
     """
     rates = [phase.learning_rate for phase in donor.phases(settings.train.learning_rate)]
     frozen = [] if donor.freeze is None else [f"{donor.freeze} frozen"]
-    told = [*frozen, f"learning rate {', then '.join(f'{rate:g}' for rate in rates)}"]
+    how = [*frozen, f"learning rate {', then '.join(f'{rate:g}' for rate in rates)}"]
     return {
         "model": str(donor.reference),
-        "weights_sha256": donor.metadata["weights_sha256"],
-        "how": ", ".join(told),
+        "weights_sha256": donor.metadata.weights_sha256,
+        "how": ", ".join(how),
         "new": list(match(donor, settings).notes),
         "freeze": donor.freeze,
         "learning_rates": rates,
@@ -276,7 +277,7 @@ def describe_donor(donor: Donor, settings: Settings, plan: Plan) -> dict[str, An
 
 def _settled(donor: Donor, settings: Settings) -> list[str]:
     """Return what a model without validation takes of the donor besides weights."""
-    passes = settings.train.epochs == donor.metadata["epochs"]["best"]
+    passes = settings.train.epochs == donor.metadata.best_epoch
     calibrated = donor.calibration(settings) is not None
     return ["the number of passes"] * passes + ["the calibration"] * calibrated
 

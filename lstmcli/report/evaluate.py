@@ -25,7 +25,7 @@ def evaluate_view(report: EvaluateReport) -> View:
 
 def counts(report: EvaluateReport) -> dict[str, int]:
     """Return rows, training and test windows as trained, and the cutoffs evaluated here."""
-    windows = report.metadata[0]["windows"]
+    windows = report.metadata[0].windows
     return {
         "rows": windows["rows"],
         "train": windows["train"],
@@ -165,7 +165,7 @@ def windows_table(report: EvaluateReport) -> RenderableType:
     """Show the first network's windows, the latest ones where there are many."""
     rows = [row for row in window_rows(report) if row["model"] == str(report.models[0])]
     shown = rows[-_MOST_ROWS:]
-    distance = ahead(report.horizon, report.metadata[0]["interval"])
+    distance = ahead(report.horizon, report.metadata[0].interval)
     title = f"{report.models[0]}, {distance}, {report.series[0].price}"
     if len(shown) < len(rows):
         title += f" (the last {len(shown)} of {len(rows)} windows; all with --format csv)"

@@ -71,7 +71,7 @@ def show_view(report: ModelDetail) -> View:
             path=str(report.folder),
             champions=list(report.champions),
             decisions=list(report.decisions),
-            metadata=report.metadata,
+            metadata=report.metadata.record,
             settings=report.settings.model_dump(mode="json"),
         )
 
@@ -170,7 +170,7 @@ def _detail(report: ModelDetail) -> list[RenderableType]:
 
 
 def _facts(report: ModelDetail) -> Iterator[tuple[str, str]]:
-    each, settings, found = report.version, report.settings, partial(_found, report.metadata)
+    each, settings, found = report.version, report.settings, partial(_found, report.metadata.record)
     champions = ", ".join(report.champions)
     yield "Champion", f"{'yes' if each.champion else 'no'}; now and before: {champions or 'none'}"
     yield "Created", f"{each.created} in {found('duration_seconds')} s on {found('device')}"
@@ -180,14 +180,14 @@ def _facts(report: ModelDetail) -> Iterator[tuple[str, str]]:
         f"{settings.model.network}, {found('parameters')} weights, {settings.model.head} head",
     )
     yield "Window", f"{settings.window.context_length} bars seen, {settings.window.horizon} ahead"
-    symbols = report.metadata["trained_on"]
+    symbols = report.metadata.trained_on
     price = found("data", "price")
     yield "Data", f"{price} of {count(len(symbols), 'symbol')} up to {each.data_last}"
     yield "Symbols", ", ".join(map(str, symbols))
     yield "Validation", f"from {found('split', 'validation_start')}"
     yield "Test span", f"from {found('split', 'test_start')}"
     yield "Windows", f"{each.windows} train, {found('windows', 'validation')} validate"
-    if report.metadata.get("from"):
+    if report.metadata.record.get("from"):
         yield "From", f"{found('from', 'model')}, {found('from', 'how')}"
     yield "Epochs", f"{each.epochs}, the best is {found('epochs', 'best')}"
     yield "Path RMSE", f"{percent(each.rmse, 3)}, naive {percent(each.naive_rmse, 3)}"

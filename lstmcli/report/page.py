@@ -122,8 +122,8 @@ def evaluation_page(report: EvaluateReport) -> str:
             for each in report.series
         ),
         trained=[
-            _spans((each["symbol"], each["rows"], each["first"], each["last"]) for each in symbols)
-            for symbols in (metadata["data"]["symbols"] for metadata in report.metadata)
+            _spans((each.symbol, each.rows, each.first, each.last) for each in symbols)
+            for symbols in (metadata.symbols for metadata in report.metadata)
         ],
         recipes=[settings_toml(settings) for settings in report.recipes],
     )

@@ -13,7 +13,6 @@ from lstmcli.evaluation.scores import PAST_MOVES
 from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.evaluation.verdict import SHOWN_NAMES, p_value
 from lstmcli.forecasting.explain import Effect, Explanation, Floats
-from lstmcli.learning.evidence import trained_until
 from lstmcli.market.intervals import unit_of
 from lstmcli.report.console import make_table
 from lstmcli.report.long_table import backtest_rows
@@ -47,9 +46,9 @@ def predict_view(report: PredictReport, *, all_steps: bool = False) -> View:
             "model": str(report.model),
             "horizon": report.horizon,
             "trained_prices": list(report.trained_prices),
-            "trained_until": str(trained_until(report.metadata)),
+            "trained_until": str(report.metadata.trained_until),
             "stale": [asdict(mark) for mark in report.stale],
-            "validation": report.metadata["validation"],
+            "validation": report.metadata.record["validation"],
             "forecasts": (
                 _forecast(report, each) | _explanation(report, each) for each in report.forecasts
             ),
@@ -128,7 +127,7 @@ def _tables(report: PredictReport, all_steps: bool) -> list[RenderableType]:
         ]
     rise = "Rise (in the past)" if rated else "Rise"
     table = make_table(
-        f"Forecast by {report.model}, {ahead(report.horizon, report.metadata['interval'])}",
+        f"Forecast by {report.model}, {ahead(report.horizon, report.metadata.interval)}",
         ["Symbol", "Cutoff", "Date", "Step", "Last close = naive"]
         + (["Median", "Change", "80 % from", "to", rise] if fans else ["Forecast", "Change"])
         + (["Spread"] if spreads else [])
@@ -140,7 +139,7 @@ def _tables(report: PredictReport, all_steps: bool) -> list[RenderableType]:
     basis = price_basis(columns)
     if spreads:
         basis += " Spread: standard deviation of the members' medians."
-    unit = unit_of(report.metadata["interval"])
+    unit = unit_of(report.metadata.interval)
     return [
         table,
         *_hindsight(report, known_later),
@@ -155,7 +154,7 @@ def _hindsight(report: PredictReport, symbols: list[str]) -> list[RenderableType
     """Say which forecasts the model had seen the outcome of, or of days after their cutoff."""
     if not symbols:
         return []
-    until = trained_until(report.metadata)
+    until = report.metadata.trained_until
     return [
         f"Hindsight, no evidence of what the model is worth: it was fitted on rows up to {until}, "
         f"after the cutoff of {some(symbols)}."
@@ -166,7 +165,7 @@ def _explanation(report: PredictReport, each: SymbolForecast) -> dict[str, Any]:
     """Return the explanation as a part of the forecast, where there is one."""
     if each.explanation is None:
         return {}
-    unit = unit_of(report.metadata["interval"])
+    unit = unit_of(report.metadata.interval)
     return {"explain": explain_document(each.explanation, unit)}
 
 
@@ -192,22 +191,24 @@ def _chance(row: dict[str, Any]) -> str:
 
 def _record(report: PredictReport) -> str:
     """Quote the errors on validation with their tests against baselines, or none of it."""
-    found = report.metadata["validation"]
+    found = report.metadata.validation
     if found is None:
         return "This model has no validation score; see lstmcli evaluate."
-    n = found["n_independent"]
+    n = found.n_independent
     if n < MIN_WINDOWS:
         return (
             f"Past accuracy: {count(n, 'validation window')}, too few for a test; see lstmcli "
             "evaluate."
         )
-    errors = {name: percent(each["rmse"], 3) for name, each in found["models"].items()}
-    p = found["models"]["network"].get("p", {})
-    tested = [name for name in _QUOTED if name in errors and p.get(name) is not None]
+    errors = {name: percent(rmse, 3) for name, rmse in found.rmse.items()}
+    tested = {
+        name: each for name in _QUOTED if name in errors and (each := found.p.get(name)) is not None
+    }
     if PAST_MOVES not in tested:
         return f"Past accuracy: no test on {n} validation windows is kept; see lstmcli evaluate."
     against = [
-        f"{SHOWN_NAMES.get(name, name)} {errors[name]} ({p_value(p[name])})" for name in tested
+        f"{SHOWN_NAMES.get(name, name)} {errors[name]} ({p_value(each)})"
+        for name, each in tested.items()
     ]
     return (
         f"Path RMSE on {n} validation windows, optimistic since the epoch was chosen on the same "

@@ -25,7 +25,7 @@ def train_view(report: TrainReport) -> View:
             "unchanged": report.unchanged,
             "promoted": report.decision.promoted,
             "why": report.decision.why,
-            "metadata": report.metadata,
+            "metadata": report.metadata.record,
             "notes": list(report.notes),
             "failures": [asdict(failure) for failure in report.failures],
         }
@@ -44,20 +44,20 @@ def _tables(report: TrainReport) -> list[RenderableType]:
             f"unchanged: {report.model} was made by the same settings, data and versions, "
             "so nothing was trained. --force trains anyway."
         ]
-    found = report.metadata
-    windows, epochs = found["windows"], found["epochs"]
-    cut = ", cut short by --timeout" if found["stopped"] == "timeout" else ""
+    kept, found = report.metadata, report.metadata.record
+    windows = kept.windows
+    cut = ", cut short by --timeout" if kept.stopped == "timeout" else ""
     run = make_table(f"Trained {report.model}", ["", ""], left=2)
     for label, text in (
         ("Network", f"{found['network']}, {found['parameters']} weights on {found['device']}"),
-        ("Rows", f"{windows['rows']} of {len(found['data']['symbols'])} series"),
+        ("Rows", f"{windows['rows']} of {len(kept.symbols)} series"),
         (
             "Windows",
             f"{windows['train']} train, {windows['validation']} validate, "
             f"{windows['test']} held back",
         ),
-        ("Test span", f"from {found['split']['test_start']}"),
-        ("Epochs", f"{epochs['run']}, the best is {epochs['best']}{cut}"),
+        ("Test span", f"from {kept.test_start}"),
+        ("Epochs", f"{kept.epochs}, the best is {kept.best_epoch}{cut}"),
         ("Seconds", f"{found['duration_seconds']:.1f}"),
         ("Kept in", str(report.model.folder)),
     ):
@@ -78,7 +78,7 @@ def _later(report: TrainReport) -> list[RenderableType]:
 
 
 def _validation(report: TrainReport) -> list[RenderableType]:
-    if not report.metadata["windows"]["validation"]:
+    if not report.metadata.windows["validation"]:
         return ["No validation score: no window validates."]
     if report.scores is None:
         return [

@@ -2,7 +2,7 @@
 
     model.safetensors   the weights, and the scale fitted on training rows
     config.toml         the resolved settings, enough to repeat the run
-    metadata.json       where it came from and how it scored beside the baselines
+    metadata.json       where it came from and how it scored next to the baselines
     history.csv         one row an epoch
 
 No pickle anywhere. The folder is written under a temporary name and takes its own in one step.
@@ -31,48 +31,13 @@ from lstmcli.errors import ModelError, UsageError, file_errors
 from lstmcli.files import atomic
 from lstmcli.forecasting.calibration import Calibration
 from lstmcli.forecasting.model import TrainedModel, new_network, num_columns
-from lstmcli.records import ISO_DATE, check_record, read_json, read_toml
+from lstmcli.records import read_json, read_toml
+from lstmcli.runs.metadata import SCHEMA_VERSION, Metadata, check_metadata
 from lstmcli.training.loop import Epoch
 
-SCHEMA_VERSION = 1
 _LOC, _SCALE, _FACTORS = "fitted.loc", "fitted.scale", "calibration.factors"
 _OPTIONAL = frozenset({_FACTORS})
 _MAX_BYTES = 16 * 1024**2
-_SCORES = {"rmse": (None, float), "crps?": (None, float), "p?": {str: (None, float)}}
-_STEPS = [float]  # one a step of the horizon
-_SHAPE: dict[Any, Any] = {
-    "trained_on": [str],
-    "interval": str,
-    "created": str,
-    "data": {
-        "fingerprint": str,
-        "price": str,
-        "symbols": [
-            {"symbol": str, "price?": str, "rows": int, "first": ISO_DATE, "last": ISO_DATE}
-        ],
-    },
-    "split": {
-        "dates?": int,
-        "validation_start?": (None, ISO_DATE),
-        "trained_until?": ISO_DATE,
-        "test_start": ISO_DATE,
-    },
-    "windows": {"train": int, "validation": int, str: int},
-    "epochs": {"run": int, "best": int},
-    "trend": {"low": _STEPS, "high": _STEPS, "crash": _STEPS, "spike": _STEPS, str: _STEPS},
-    "validation": (None, {"n_independent": int, "models": {"network": _SCORES, str: _SCORES}}),
-    "source?": {
-        "store": bool,
-        "read_at": str,
-        "histories?": {str: {"rows": int, "checksum": float, "sha256?": str}},
-    },
-    "from?": (None, {"model": str, "how": str}),
-    "decision?": {"promoted": bool, "why": str},
-    "weights_sha256": str,
-    "config_sha256": str,
-    "lstmcli_version": str,
-    "torch_version": str,
-}
 _WEIGHTS, _CONFIG, _METADATA, _HISTORY = (
     "model.safetensors",
     "config.toml",
@@ -107,14 +72,14 @@ def save_bundle(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def load_bundle(folder: Path, device: torch.device) -> tuple[TrainedModel, dict[str, Any]]:
+def load_bundle(folder: Path, device: torch.device) -> tuple[TrainedModel, Metadata]:
     """Read a model version onto `device`, checking it before any weight is used.
 
     Raises ModelError when a file is missing or damaged, or the weights do not fit the settings.
     """
     metadata = read_metadata(folder)
     settings = _read_settings(folder, metadata)
-    if any(len(steps) != settings.window.horizon for steps in metadata["trend"].values()):
+    if any(len(steps) != settings.window.horizon for steps in metadata.trend.values()):
         raise _not_a_model(folder, f"{_METADATA}: trend does not have the steps of the horizon")
     tensors = _read_tensors(folder, metadata, settings)
     fitted = None
@@ -125,12 +90,11 @@ def load_bundle(folder: Path, device: torch.device) -> tuple[TrainedModel, dict[
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
         network = new_network(settings)
     network.load_state_dict(tensors)
-    trained_on = tuple(str(symbol) for symbol in metadata["trained_on"])
-    model = TrainedModel(network.to(device).eval(), settings, fitted, trained_on, calibration)
-    return model, metadata
+    network = network.to(device).eval()
+    return TrainedModel(network, settings, fitted, metadata.trained_on, calibration), metadata
 
 
-def check_bundle(folder: Path) -> dict[str, Any]:
+def check_bundle(folder: Path) -> Metadata:
     """Read the metadata and hold the other files against their hashes; builds no network.
 
     Raises ModelError when a file is missing or damaged.
@@ -142,21 +106,19 @@ def check_bundle(folder: Path) -> dict[str, Any]:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise _not_a_model(folder, f"{_WEIGHTS}: {error.strerror}") from error
-    _check_digest(folder / _WEIGHTS, found, metadata["weights_sha256"])
+    _check_digest(folder / _WEIGHTS, found, metadata.weights_sha256)
     return metadata
 
 
-def read_metadata(folder: Path) -> dict[str, Any]:
+def read_metadata(folder: Path) -> Metadata:
     """Read and check `metadata.json` alone."""
     data = _read(folder / _METADATA)
     try:
-        metadata = read_json(data)
-        if not isinstance(metadata, dict) or metadata.get("schema_version") != SCHEMA_VERSION:
-            raise ValueError(f"it is not of schema version {SCHEMA_VERSION}")
-        check_record(metadata, _SHAPE)
+        record = read_json(data)
+        check_metadata(record)
     except ValueError as error:
         raise _not_a_model(folder, f"{_METADATA}: {error}") from error
-    return metadata
+    return Metadata.of(record)
 
 
 def settings_toml(settings: Settings) -> str:
@@ -191,16 +153,14 @@ def _history_csv(history: Iterable[Epoch]) -> str:
     return text.getvalue()
 
 
-def _read_tensors(
-    folder: Path, metadata: Mapping[str, Any], settings: Settings
-) -> dict[str, torch.Tensor]:
+def _read_tensors(folder: Path, metadata: Metadata, settings: Settings) -> dict[str, torch.Tensor]:
     """The tensors of the weights' file: those that the settings need, of their types and shapes."""
     path = folder / _WEIGHTS
     expected = _expected_tensors(settings)
     with _opened(path) as file:
         try:
             data = read_weights(file, os.fstat(file.fileno()).st_size, expected, _OPTIONAL)
-            _check_hash(path, data, metadata.get("weights_sha256"))
+            _check_hash(path, data, metadata.weights_sha256)
             return safetensors.torch.load(data)
         except OSError as error:
             raise _not_a_model(folder, f"{_WEIGHTS}: {error.strerror}") from error
@@ -221,9 +181,9 @@ def _expected_tensors(settings: Settings) -> dict[str, torch.Tensor]:
     return expected
 
 
-def _read_settings(folder: Path, metadata: Mapping[str, Any]) -> Settings:
+def _read_settings(folder: Path, metadata: Metadata) -> Settings:
     data = _read(folder / _CONFIG)
-    _check_hash(folder / _CONFIG, data, metadata.get("config_sha256"))
+    _check_hash(folder / _CONFIG, data, metadata.config_sha256)
     try:
         tree = read_toml(data.decode("utf-8"))
         return check_settings(tree, where=str(folder / _CONFIG))

@@ -1,6 +1,6 @@
 """A training run between two epochs on disk: what an unbroken run would have gone on with.
 
-One safetensors file beside the versions of a model name, replaced whole after every epoch and gone
+One safetensors file next to the versions of a model name, replaced whole after every epoch and gone
 once the run has reached its end. Its header holds the numbers as JSON, and a SHA-256 of all of it:
 a flipped bit would give other weights without a word.
 """
@@ -24,6 +24,7 @@ from lstmcli.errors import ModelError, TrainingError, file_errors
 from lstmcli.files import atomic
 from lstmcli.records import check_plain, check_record
 from lstmcli.runs.bundle import load_bundle
+from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, find_model, model_folder, versions
 from lstmcli.training.loop import Epoch
 from lstmcli.training.trainee import Snapshot, Stop
@@ -173,19 +174,19 @@ _LONGEST_VALUE = 50
 def differences(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     """Name the keys whose JSON values differ, "a 1, not 2; b ..."; empty where none does.
 
-    `data` is a fingerprint, which tells nobody anything, and is called other data.
+    `data` is a fingerprint, which people cannot read, and is shown as other data.
     """
     keys = [key for key in {**asked, **kept} if kept.get(key) != asked.get(key)]
-    told = [
+    shown = [
         "other data"
         if key == "data"
         else f"{key} {_short(kept.get(key))}, not {_short(asked.get(key))}"
         for key in keys[:_MOST]
     ]
-    more = len(keys) - len(told)
+    more = len(keys) - len(shown)
     if more:
-        told.append("1 more difference" if more == 1 else f"{more} more differences")
-    return "; ".join(told)
+        shown.append("1 more difference" if more == 1 else f"{more} more differences")
+    return "; ".join(shown)
 
 
 def _short(value: Any) -> str:
@@ -214,9 +215,7 @@ def origin_sha256(origin: Origin) -> str:
     return hashlib.sha256(json.dumps(origin, sort_keys=True).encode("utf-8")).hexdigest()
 
 
-def find_unchanged(
-    data_dir: Path, name: str, origin: Origin
-) -> tuple[ModelRef, dict[str, Any]] | None:
+def find_unchanged(data_dir: Path, name: str, origin: Origin) -> tuple[ModelRef, Metadata] | None:
     """Return the newest version of a name and its metadata if a new one would be the same.
 
     None where that one is damaged or was cut short, or where a later run was stopped.
@@ -229,19 +228,19 @@ def find_unchanged(
         _, metadata = load_bundle(newest.folder, torch.device("cpu"))
     except ModelError:
         return None
-    is_complete = metadata.get("stopped") in get_args(Stop)
-    is_same = metadata.get("origin_sha256") == origin_sha256(origin)
+    is_complete = metadata.stopped in get_args(Stop)
+    is_same = metadata.record.get("origin_sha256") == origin_sha256(origin)
     return (newest, metadata) if is_complete and is_same else None
 
 
-def take_up(
+def checkpoint_to_resume(
     folder: Path, origin: Origin, *, resume: bool
 ) -> tuple[Checkpoint | None, tuple[str, ...]]:
-    """Return the checkpoint to go on from, None for the start, and what there is to tell."""
+    """Return the checkpoint to go on from, None for the start, and notes."""
     try:
         found = read_checkpoint(folder)
     except ModelError as error:
-        return None, (f"{error}; training started anew",)
+        return None, (f"{error}; training started again",)
     if found is None:
         return None, ()
     kept, checkpoint = found
@@ -250,12 +249,12 @@ def take_up(
         return None, (note,)
     if kept != origin:
         why = differences(kept, origin)
-        return None, (f"the checkpoint of {checkpoint} has {why}; training started anew",)
+        return None, (f"the checkpoint of {checkpoint} has {why}; training started again",)
     return checkpoint, (f"resumed after {checkpoint}",)
 
 
 @contextmanager
-def told_when_stopped(folder: Path, name: str, origin: Origin) -> Iterator[None]:
+def note_when_stopped(folder: Path, name: str, origin: Origin) -> Iterator[None]:
     """Add to a signal's exception, on its way out, a note of what is kept of the run."""
     try:
         yield

@@ -1,6 +1,6 @@
 """How the last run of each command ended, and the last good one: `runs.json` of the data folder.
 
-It says when the folder was last well looked after, also where nobody keeps a log.
+It says when the folder was last updated, also without a log.
 """
 
 import json

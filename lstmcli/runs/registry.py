@@ -217,7 +217,7 @@ def _names(data_dir: Path) -> list[str]:
 def champions(data_dir: Path, name: str) -> list[ModelRef]:
     """Return the champion and those before it that are still there, latest first.
 
-    Empty before the first; raises ModelError where the champion cannot be told.
+    Empty before the first; raises ModelError where the champion is unknown.
     """
     leader = champion(data_dir, name)
     return [] if leader is None else [leader, *_earlier(data_dir, name)]
@@ -257,7 +257,7 @@ def _earlier(data_dir: Path, name: str) -> list[ModelRef]:
 
 
 def _lines(folder: Path) -> list[str]:
-    """Return the pointer's lines; none where nobody can read it, so that it is replaced."""
+    """Return the pointer's lines; none where it is unreadable, so that it is replaced."""
     try:
         return pointer_lines(folder)
     except (OSError, UnicodeDecodeError):
@@ -282,7 +282,7 @@ def tell_doubts(paths: Iterable[Path]) -> tuple[str, ...]:
 
 
 def ownership_doubt(path: Path) -> str:
-    """Why another user may have written `path`; empty where none may, or where nobody can tell.
+    """Why another user may have written `path`; empty where none may, or where that is unknown.
 
     What belongs to root is trusted: an administrator may have put it there.
     """
@@ -291,7 +291,7 @@ def ownership_doubt(path: Path) -> str:
     try:
         found = path.stat()
     except OSError:
-        return ""  # whoever reads it says why it cannot be read
+        return ""  # reading it reports the error
     if found.st_uid not in (0, os.geteuid()):
         return f"it belongs to another user (uid {found.st_uid})"
     return "every user may write to it" if found.st_mode & stat.S_IWOTH else ""

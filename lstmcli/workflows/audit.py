@@ -128,7 +128,7 @@ def _audit(
     for end in ("start", "end"):
         asked[end] = asked.get(end) or getattr(settings.evaluate, end)
     loaded, failures = load_prices(
-        replace(source, around=asked["end"] or date.max), settings.data, metadata.get("interval")
+        replace(source, around=asked["end"] or date.max), settings.data, metadata.interval
     )
     raise_if_all_failed(len(loaded), failures)
     folders, short = limited(folder / "models", bundles, epochs)
@@ -138,7 +138,7 @@ def _audit(
         for each, (model, metadata) in bundles.items()
         for candidates in [_candidates(source, model.settings.data, loaded, settings.data)]
     ]
-    starts = [metadata["split"]["test_start"] for _, metadata in bundles.values()]
+    starts = [metadata.test_start for _, metadata in bundles.values()]
     first = day_before(asked["start"] or max(starts))
 
     def on_true_prices() -> tuple[Truth, list[Basis]]:

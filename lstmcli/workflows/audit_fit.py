@@ -5,7 +5,7 @@ the training prices are gone or restated, two short fits are compared instead: o
 and with other bars after the fitted rows.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,17 +33,17 @@ from lstmcli.evaluation.trend import scaled_moves
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.fit import Course, Fit, fit
-from lstmcli.learning.learn import Learned, learn
+from lstmcli.learning.learn import Learned, describe, learn, summarize
 from lstmcli.learning.plan import Plan, plan_prices
 from lstmcli.learning.transfer import Donor, find_donor
 from lstmcli.market.prices import Prices
+from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef
 from lstmcli.training.device import threads
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.aside import aside
 from lstmcli.workflows.copies import NEVER, Copies
 from lstmcli.workflows.prices import Source, load_prices
-from lstmcli.workflows.train import describe, summarize
 
 TOLERANCE = 0.01
 """How far forecasts of a refit may be from the kept model's: root mean square over the windows, in
@@ -82,7 +82,7 @@ class Kept:
 
     reference: ModelRef
     model: TrainedModel
-    metadata: dict[str, Any]
+    metadata: Metadata
     limited: Settings
     candidates: Sequence[Sequence[Prices]]
     data_dir: Path
@@ -97,13 +97,13 @@ class Kept:
         """Return the rows of its training and test; raise DataError where they differ."""
         known = {each.symbol: each for each in self.candidates[candidate]}
         rows = []
-        for each in self.metadata.get("data", {}).get("symbols", ()):
-            symbol = each["symbol"]
+        for each in self.metadata.symbols:
+            symbol = each.symbol
             if symbol not in known:
                 raise DataError(f"no prices of {symbol}")
-            frame = known[symbol].frame.loc[each["first"] : each["last"]]
-            if len(frame) != each["rows"]:
-                raise DataError(f"{symbol} has {len(frame)} rows, expected {each['rows']}")
+            frame = known[symbol].frame.loc[each.first : each.last]
+            if len(frame) != each.rows:
+                raise DataError(f"{symbol} has {len(frame)} rows, expected {each.rows}")
             rows.append(replace(known[symbol], frame=frame))
         if not rows:
             raise DataError("its metadata do not name them")
@@ -113,25 +113,25 @@ class Kept:
         """Return settings that fit on rows up to the last fitted one, ignoring newer rows."""
         if settings.split.method == "shuffled":
             return settings
-        last = np.datetime64(self.metadata["split"]["test_start"]) - 1
+        last = self.metadata.test_start - 1
         split = settings.split.model_copy(update={"train_end": last.astype(object)})
         return settings.model_copy(update={"split": split})
 
     def donor(self) -> Donor | None:
         """Return the model that training started from; raise LstmcliError where it is gone."""
-        found = self.metadata.get("from")
+        found = self.metadata.record.get("from")
         if found is None:
             return None
         frozen, rates = found["freeze"], found["learning_rates"]
         rate = rates[-1] if frozen is None or len(rates) > 1 else None
         donor = find_donor(self.data_dir, found["model"], freeze=frozen, fine_tune_lr=rate)
-        if donor is None or donor.metadata["weights_sha256"] != found["weights_sha256"]:
+        if donor is None or donor.metadata.weights_sha256 != found["weights_sha256"]:
             raise DataError(f"{found['model']} has changed")
         return donor
 
     def plan(self, prices: Sequence[Prices], donor: Donor | None) -> Plan:
         """Split as training did; raise LstmcliError where a series is no longer suitable."""
-        validates = (self.metadata.get("from") or {}).get("validation") != "none"
+        validates = (self.metadata.record.get("from") or {}).get("validation") != "none"
         plan, failures = plan_prices(prices, self.settings, (), validates=validates)
         if failures:
             raise DataError(failures[0].reason)
@@ -147,7 +147,7 @@ def find_basis(kept: Kept) -> Basis:
         except LstmcliError as error:
             reasons.append(str(error).rstrip("."))
             continue
-        if plan.fingerprint() == kept.metadata["data"]["fingerprint"]:
+        if plan.fingerprint() == kept.metadata.fingerprint:
             return Basis(number, "", *_borders(plan))
         reasons.append("their values have changed")
     given, settings = kept.candidates[0], kept.on_given_rows(kept.limited)
@@ -228,7 +228,7 @@ def _against_kept(
     """Compare a full refit, with noise after the fitted rows, with the kept model."""
     again, plan = _train_again(kept, noisy)
     recorded, progress = _figures(kept, again, plan)
-    expected = list(_recorded(str(kept.reference), kept.model, kept.metadata))
+    expected = list(_recorded(str(kept.reference), kept.model, kept.metadata.record))
     purges = compare("fit", last, *_purges(kept, plan))
     if is_clean(found := compare("kept", last, expected, recorded)):
         return [*found, *purges], []
@@ -238,7 +238,7 @@ def _against_kept(
         again, plan = _train_again(kept, read_true())
         return *_figures(kept, again, plan), _distance(kept.model, again.model, plan)
 
-    forks = forks and kept.metadata["threads"] == 1
+    forks = forks and kept.metadata.record["threads"] == 1
     with aside(true_fit) if forks else nullcontext(true_fit) as wait:
         true, true_progress, distance = wait()
     fits = compare("fit", last, *in_both([*true_progress, *true], [*progress, *recorded]))
@@ -262,9 +262,9 @@ def _train_again(kept: Kept, prices: Sequence[Prices]) -> tuple[Learned, Plan]:
     """Train as the kept model was trained, with the same number of epochs."""
     donor, done = kept.donor(), list[Epoch]()
     plan = kept.plan(prices, donor)
-    allowed = kept.metadata["epochs"]["run"] if kept.metadata["stopped"] == "timeout" else np.inf
+    allowed = kept.metadata.epochs if kept.metadata.stopped == "timeout" else np.inf
     course = Course(on_epoch=done.append, has_time=lambda seconds: len(done) < allowed)
-    with threads(int(kept.metadata["threads"])):
+    with threads(int(kept.metadata.record["threads"])):
         interval = prices[0].interval
         return learn(plan, kept.settings, kept.device, interval, course, donor), plan
 
@@ -287,7 +287,7 @@ def _figures(kept: Kept, learned: Learned, plan: Plan) -> tuple[list[Figures], l
     return list(_recorded(name, learned.model, described)), progress
 
 
-def _recorded(name: str, model: TrainedModel, described: dict[str, Any]) -> Iterator[Figures]:
+def _recorded(name: str, model: TrainedModel, described: Mapping[str, Any]) -> Iterator[Figures]:
     """Yield the training figures that a version keeps."""
     split = described["split"]
     borders = [split.get("validation_start") or "NaT", split["test_start"]]
@@ -390,7 +390,7 @@ def _elsewhere(kept: Kept) -> str:
     return ", ".join(
         f"{key.removesuffix('_version')} {then}, not {now}"
         for key, now in here.items()
-        if (then := kept.metadata.get(key)) != now
+        if (then := kept.metadata.record.get(key)) != now
     )
 
 

@@ -161,7 +161,7 @@ class Walks:
         ]
 
 
-def day_before(first: date | str) -> np.datetime64:
+def day_before(first: date | np.datetime64) -> np.datetime64:
     """Return the day before the first possible cutoff."""
     return np.datetime64(str(first), "D") - np.timedelta64(1, "D")
 
@@ -206,7 +206,7 @@ def plan_days(report: EvaluateReport, first: np.datetime64) -> Schedule:
         ends.append(each.dates[min(row, len(each) - 1)])
         room.append(row + _DROPPED < len(each))
     scored, last = max(ends), max(each.dates[-1] for each in report.series)
-    daily = report.metadata[0]["interval"] == "1d"
+    daily = report.metadata[0].interval == "1d"
     return Schedule(
         first=first,
         days=days,
@@ -348,7 +348,7 @@ def limited(
         train = train.model_copy(update={"epochs": min(epochs, train.epochs)})
         changed = model.settings.model_copy(update={"train": train})
         path = folder / reference.name / reference.version
-        save_bundle(path, replace(model, settings=changed), metadata, ())
+        save_bundle(path, replace(model, settings=changed), metadata.record, ())
         folders.append(str(path))
         settings[str(reference)] = changed
     return folders, settings

@@ -1,7 +1,7 @@
 """CSV files of one's own brought into the store, under the same checks as every CSV.
 
 A file replaces a series whole or not at all: rows of two sources are never mixed. To take the place
-of Yahoo's bars, or to drop rows that are stored, it must be told to.
+of Yahoo's bars, or to drop rows that are stored, an option must allow it.
 """
 
 from collections.abc import Sequence

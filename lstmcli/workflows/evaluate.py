@@ -1,6 +1,6 @@
 """Evaluate: walk forward over past cutoffs, next to the baselines, to a verdict."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -10,13 +10,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.config import Settings
+from lstmcli.config import Evaluate, Settings
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, Failure, UsageError, raise_if_all_failed
 from lstmcli.evaluation.backtest import Backtest, Rows, choose_cutoffs, turn_of
-from lstmcli.evaluation.comparisons import Phase, phase_offsets, reduce_phase
+from lstmcli.evaluation.comparisons import forecast_phases, phase_offsets
 from lstmcli.evaluation.forecasters import (
     ALWAYS,
+    Fitted,
     Yardsticks,
     backtest,
     check_baselines,
@@ -31,14 +32,7 @@ from lstmcli.evaluation.trend import Thresholds
 from lstmcli.evaluation.verdict import verdict
 from lstmcli.forecasting.baselines import fewest_climatology_rows
 from lstmcli.forecasting.model import TrainedModel, series_for
-from lstmcli.learning.evidence import (
-    count_looks,
-    look,
-    span_start,
-    spans,
-    tell_hindsight,
-    trained_until,
-)
+from lstmcli.learning.evidence import count_looks, looks_at_test_spans, tell_hindsight
 from lstmcli.learning.folds import tried
 from lstmcli.learning.refit import (
     OnRefit,
@@ -54,7 +48,8 @@ from lstmcli.learning.refit import (
 from lstmcli.market.intervals import bars_of
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle
-from lstmcli.runs.looks import Look, Looks
+from lstmcli.runs.looks import Looks
+from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model, tell_doubts
 from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.prices import Source, doubtful_folders, load_prices, tell_untrained
@@ -81,7 +76,7 @@ class EvaluateReport:
     """
 
     models: tuple[ModelRef, ...]
-    metadata: tuple[dict[str, Any], ...]
+    metadata: tuple[Metadata, ...]
     recipes: tuple[Settings, ...]
     series: tuple[Series, ...]
     horizon: int
@@ -131,116 +126,67 @@ def evaluate(
     shown too. Raises DataError when no cutoff has a whole horizon of bars behind it.
     """
     check_baselines(baselines)
-    references = [find_model(source.data_dir, model) for model in models or (None,)]
-    _check_unique([str(each) for each in references])
-    bundles = [load_bundle(each.folder, choose_device(device)) for each in references]
-    networks = {str(ref): model for ref, (model, _) in zip(references, bundles, strict=True)}
-    metadata = {str(ref): data for ref, (_, data) in zip(references, bundles, strict=True)}
-    settings, main = settings_for(source, bundles[0][0].settings), str(references[0])
-    recipe = settings.evaluate
-    every = recipe.refit if refit is None else None if refit == "never" else refit
-    if every is not None:
-        check_refittable(networks)
-    start, end = start or recipe.start, end or recipe.end
-    n_windows, refit_window = n_windows or recipe.n_windows, refit_window or recipe.refit_window
-    steps = horizon or min(model.settings.window.horizon for model in networks.values())
-    step_size = step_size or recipe.step_size or steps
-    test_start = max(np.datetime64(each["split"]["test_start"]) for each in metadata.values())
-    first = test_start if start is None else np.datetime64(start)
-    loaded, failures = load_prices(
-        replace(source, around=end or date.max), settings.data, _interval(metadata)
-    )
-    own, unsuitable = _own_series(networks, loaded, first)
-    failures += unsuitable
-    raise_if_all_failed(len(loaded) - len(unsuitable), failures)
-    context_length = max(model.settings.window.context_length for model in networks.values())
-    choose = partial(
-        choose_cutoffs,
-        last=None if end is None else np.datetime64(end),
-        context_length=context_length,
-        horizon=steps,
-    )
-    cutoffs = choose(own[main], first=first, step_size=step_size, n_windows=n_windows)
-    fans = any(model.levels for model in networks.values())
-    fewest = fewest_climatology_rows(steps) if fans else _FEWEST_FIT_ROWS
-    span = trained_span(own[main], test_start, settings.split.embargo)
-    fit_rows = baseline_rows(own[main], cutoffs, ALWAYS, span, fewest)
-    unsuitable = _unsuitable(own[main], cutoffs, first, fit_rows, context_length, steps, fans)
-    failures += unsuitable
-    left_out = {each.symbol for each in unsuitable}
-    some = [each.symbol not in left_out for each in own[main]]
-    raise_if_all_failed(sum(some), failures)
-    evaluated = {name: list(compress(each, some)) for name, each in own.items()}
-    series, cutoffs = evaluated[main], list(compress(cutoffs, some))
+    asked: dict[str, object] = {"start": start, "end": end, "step_size": step_size}
+    asked |= {"n_windows": n_windows, "refit": refit, "refit_window": refit_window}
+    walk = _settle(source, models, device, horizon, asked)
+    around = replace(source, around=walk.recipe.end or date.max)
+    loaded, failures = load_prices(around, walk.settings.data, _interval(walk.metadata))
+    panel = _choose_series(walk, loaded, failures)
+    series = panel.evaluated[walk.main]
     with threads(number_of_threads):
         fits, done = refits(
-            networks,
-            metadata,
-            own,
-            refit_dates(series, cutoffs, every),
-            test_start=test_start,
-            window=refit_window,
-            rows=partial(baseline_rows, series, cutoffs, fewest=fewest),
+            walk.models,
+            walk.metadata,
+            panel.own,
+            refit_dates(series, panel.cutoffs, walk.recipe.refit),
+            test_start=walk.test_start,
+            window=walk.recipe.refit_window,
+            rows=partial(baseline_rows, series, panel.cutoffs, fewest=panel.fewest),
             on_refit=on_refit,
         )
-
-        def made(rows: Sequence[Rows], shown: bool = False) -> Backtest:
-            windows = backtest(
-                fits,
-                evaluated,
-                series,
-                rows,
-                horizon=steps,
-                context_length=settings.window.context_length,
-                interval=loaded[0].interval,
-                extra=baselines,
-            )
-            known = yardsticks(windows, main, series, fits, recipe.flat_band)
-            on_windows(windows, known, shown)
-            return windows
-
-        result = made(cutoffs, shown=True)
-        until, since = max(map(trained_until, metadata.values())), since_of(fits)
+        made = partial(_forecast, walk, panel, fits, baselines, on_windows)
+        result = made(panel.cutoffs, shown=True)
+        until = max(each.trained_until for each in walk.metadata.values())
+        since = since_of(fits)
         in_training = (result.cutoff < until) & (turn_of(result.cutoff, since) == 0)
-        decides, further = _other_phases(
+        decides, further = forecast_phases(
             series,
-            cutoffs,
-            partial(choose, series, first=result.cutoff.min(), step_size=steps),
+            panel.cutoffs,
+            partial(walk.cutoffs, series, first=result.cutoff.min(), step_size=walk.horizon),
             made,
-            offsets=phase_offsets(steps) if phases else (),
+            offsets=phase_offsets(walk.horizon) if phases else (),
+            steps=HEADLINE_STEPS,
             # What a model was fitted on is no evidence.
             since=min([until, *since[1:]]),
         )
     scores = score_backtest(
         result,
-        main,
+        walk.main,
         series,
         fits,
-        flat_band=recipe.flat_band,
+        flat_band=walk.recipe.flat_band,
         decides=decides if phases else None,
         in_training=in_training,
         further=further,
     )
-    # What changes the scores: baselines do not.
-    chosen = (
-        f"horizon={steps} step_size={step_size} start={first} end={end} n_windows={n_windows} "
-        f"refit={every and (every, refit_window)}"
+    seen = looks_at_test_spans(
+        [(ref, walk.models[str(ref)], walk.metadata[str(ref)]) for ref in walk.references],
+        series,
+        panel.cutoffs,
+        walk.horizon,
+        since[1:],
+        walk.description,
     )
-    seen = _looks(references, bundles, series, cutoffs, steps, since[1:], chosen) if counted else ()
-    looks, uncounted = count_looks(source.data_dir, seen)
+    looks, uncounted = count_looks(source.data_dir, seen if counted else ())
     past = tell_hindsight(in_training, until)
-    doubts, stale = [*doubtful_folders(source, settings.data.interval)], list[str]()
-    for each, (_, data) in zip(references, bundles, strict=True):
-        doubts += doubtful_paths(each)
-        stale += tell_stale(each, stale_because(each, data, source.data_dir))
     return EvaluateReport(
-        models=tuple(references),
-        metadata=tuple(metadata.values()),
-        recipes=tuple(model.settings for model, _ in bundles),
+        models=tuple(walk.references),
+        metadata=tuple(walk.metadata.values()),
+        recipes=tuple(each.settings for each in walk.models.values()),
         series=tuple(series),
-        horizon=steps,
-        step_size=step_size,
-        test_start=test_start,
+        horizon=walk.horizon,
+        step_size=walk.step_size,
+        test_start=walk.test_start,
         trained_until=until,
         in_training=in_training,
         backtest=result,
@@ -249,20 +195,182 @@ def evaluate(
         refits=tuple(done),
         looks=looks,
         verdicts={
-            name: " ".join([*past, str(verdict(scores, name)), *tried(own.settings.tuning.trials)])
-            for name, own in networks.items()
+            name: " ".join([*past, str(verdict(scores, name)), *tried(each.settings.tuning.trials)])
+            for name, each in walk.models.items()
         },
-        notes=(
-            *past,
-            *tell_doubts(doubts),
-            *stale,
-            *uncounted,
-            *tell_untrained([each.symbol for each in series], bundles[0][0].trained_on),
-            *tell_refits(done, networks),
-            *(note for prices in loaded for note in prices.named_notes()),
-        ),
+        notes=(*past, *_notes(source, walk, series, loaded, uncounted, done)),
         failures=tuple(failures),
     )
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """What is forecast, from where: the models, in the order asked for, and the options.
+
+    settings : of the main model, the first; its `evaluate` with the options of the call.
+    """
+
+    references: tuple[ModelRef, ...]
+    models: dict[str, TrainedModel]
+    metadata: dict[str, Metadata]
+    settings: Settings
+    horizon: int
+    step_size: int
+
+    @property
+    def recipe(self) -> Evaluate:
+        return self.settings.evaluate
+
+    @property
+    def main(self) -> str:
+        return str(self.references[0])
+
+    @property
+    def test_start(self) -> np.datetime64:
+        return max(each.test_start for each in self.metadata.values())
+
+    @property
+    def first(self) -> np.datetime64:
+        start = self.recipe.start
+        return self.test_start if start is None else np.datetime64(start)
+
+    @property
+    def context_length(self) -> int:
+        return max(model.settings.window.context_length for model in self.models.values())
+
+    @property
+    def description(self) -> str:
+        """Return what changes the scores: baselines do not."""
+        own = self.recipe
+        return (
+            f"horizon={self.horizon} step_size={self.step_size} start={self.first} end={own.end} "
+            f"n_windows={own.n_windows} refit={own.refit and (own.refit, own.refit_window)}"
+        )
+
+    def cutoffs(self, series: Sequence[Series], **grid: Any) -> list[Rows]:
+        """Choose the cutoff rows of each series; grid : options of `choose_cutoffs`."""
+        return choose_cutoffs(
+            series,
+            last=None if self.recipe.end is None else np.datetime64(self.recipe.end),
+            context_length=self.context_length,
+            horizon=self.horizon,
+            **grid,
+        )
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """The series as each model reads them.
+
+    own : all that models may be refitted on. evaluated : those with cutoffs. cutoffs : of the
+    main model. fewest : rows that baselines need. interval : of the bars.
+    """
+
+    own: dict[str, list[Series]]
+    evaluated: dict[str, list[Series]]
+    cutoffs: list[Rows]
+    fewest: int
+    interval: str
+
+
+def _settle(
+    source: Source,
+    models: Sequence[str],
+    device: str,
+    horizon: int | None,
+    asked: Mapping[str, object],
+) -> _Walk:
+    """Load the models and put the options that are given in place of the recipe's."""
+    references = tuple(find_model(source.data_dir, model) for model in models or (None,))
+    names = [str(each) for each in references]
+    if len(set(names)) < len(names):
+        raise UsageError(
+            "a model is given twice",
+            where=", ".join(names),
+            next_step="Pass each --model once.",
+        )
+    bundles = [load_bundle(each.folder, choose_device(device)) for each in references]
+    found = {name: model for name, (model, _) in zip(names, bundles, strict=True)}
+    settings = settings_for(source, found[names[0]].settings)
+    given = {key: None if value == "never" else value for key, value in asked.items() if value}
+    recipe = settings.evaluate.model_copy(update=given)
+    if recipe.refit is not None:
+        check_refittable(found)
+    metadata = {name: each for name, (_, each) in zip(names, bundles, strict=True)}
+    settings = settings.model_copy(update={"evaluate": recipe})
+    steps = horizon or min(model.settings.window.horizon for model in found.values())
+    return _Walk(references, found, metadata, settings, steps, recipe.step_size or steps)
+
+
+def _choose_series(walk: _Walk, loaded: Sequence[Prices], failures: list[Failure]) -> _Panel:
+    """Choose series and cutoffs, and add the unsuitable to `failures`.
+
+    Raises AllFailedError where none is suitable.
+    """
+    own, unsuitable = _own_series(walk.models, loaded, walk.first)
+    failures += unsuitable
+    raise_if_all_failed(len(loaded) - len(unsuitable), failures)
+    series = own[walk.main]
+    cutoffs = walk.cutoffs(
+        series, first=walk.first, step_size=walk.step_size, n_windows=walk.recipe.n_windows
+    )
+    fans = any(model.levels for model in walk.models.values())
+    fewest = fewest_climatology_rows(walk.horizon) if fans else _FEWEST_FIT_ROWS
+    span = trained_span(series, walk.test_start, walk.settings.split.embargo)
+    fit_rows = baseline_rows(series, cutoffs, ALWAYS, span, fewest)
+    unsuitable = _unsuitable(walk, series, cutoffs, fit_rows)
+    failures += unsuitable
+    left_out = {each.symbol for each in unsuitable}
+    some = [each.symbol not in left_out for each in series]
+    raise_if_all_failed(sum(some), failures)
+    evaluated = {name: list(compress(each, some)) for name, each in own.items()}
+    cutoffs = list(compress(cutoffs, some))
+    return _Panel(own, evaluated, cutoffs, fewest, loaded[0].interval)
+
+
+def _forecast(
+    walk: _Walk,
+    panel: _Panel,
+    fits: Sequence[Fitted],
+    baselines: Sequence[str],
+    on_windows: OnWindows,
+    rows: Sequence[Rows],
+    shown: bool = False,
+) -> Backtest:
+    series = panel.evaluated[walk.main]
+    windows = backtest(
+        fits,
+        panel.evaluated,
+        series,
+        rows,
+        horizon=walk.horizon,
+        context_length=walk.settings.window.context_length,
+        interval=panel.interval,
+        extra=baselines,
+    )
+    known = yardsticks(windows, walk.main, series, fits, walk.recipe.flat_band)
+    on_windows(windows, known, shown)
+    return windows
+
+
+def _notes(
+    source: Source,
+    walk: _Walk,
+    series: Sequence[Series],
+    loaded: Sequence[Prices],
+    uncounted: Sequence[str],
+    done: Sequence[Refit],
+) -> Iterator[str]:
+    doubts, stale = [*doubtful_folders(source, walk.settings.data.interval)], list[str]()
+    for each, metadata in zip(walk.references, walk.metadata.values(), strict=True):
+        doubts += doubtful_paths(each)
+        stale += tell_stale(each, stale_because(each, metadata, source.data_dir))
+    yield from (*tell_doubts(doubts), *stale, *uncounted)
+    trained_on = walk.models[walk.main].trained_on
+    yield from tell_untrained([each.symbol for each in series], trained_on)
+    yield from tell_refits(done, walk.models)
+    for prices in loaded:
+        yield from prices.named_notes()
 
 
 def settings_for(source: Source, settings: Settings) -> Settings:
@@ -271,54 +379,6 @@ def settings_for(source: Source, settings: Settings) -> Settings:
         return settings
     recipe = settings.evaluate.model_copy(update={"start": None, "end": None})
     return settings.model_copy(update={"evaluate": recipe})
-
-
-def _looks(
-    references: Sequence[ModelRef],
-    bundles: Sequence[tuple[TrainedModel, Mapping[str, Any]]],
-    series: Sequence[Series],
-    cutoffs: Sequence[Rows],
-    horizon: int,
-    refitted: Sequence[np.datetime64],
-    settings: str,
-) -> list[Look]:
-    """Return each model's look at its test span, or at what its refits forecast."""
-    looks = []
-    for reference, (model, metadata) in zip(references, bundles, strict=True):
-        start = min([span_start(metadata), *refitted])
-        both = zip(series, cutoffs, strict=True)
-        scored = spans(series, [rows[each.dates[rows] >= start] for each, rows in both], horizon)
-        looks += [look(model, reference, "evaluate", settings, scored)] if scored else []
-    return looks
-
-
-def _other_phases(
-    series: Sequence[Series],
-    shown: Sequence[Rows],
-    choose: Callable[..., list[Rows]],
-    forecast_from: Callable[[list[Rows]], Backtest],
-    *,
-    offsets: Sequence[int],
-    since: np.datetime64,
-) -> tuple[NDArray[np.bool_], list[Phase]]:
-    """Forecast from the phases of the grid that are not shown, from a day on; keep what decides.
-
-    Returns which of the windows shown are of a phase, (N,), and the others.
-    """
-    decides = [np.zeros(len(rows), dtype=np.bool_) for rows in shown]
-    further = []
-    for offset in offsets:
-        phase = choose(offsets=(offset,))
-        for known, rows, own in zip(decides, shown, phase, strict=True):
-            known |= np.isin(rows, own)
-        # Baselines of a symbol are fitted on the rows up to its first window shown.
-        rest = [
-            np.setdiff1d(own[(own >= rows[0]) & (each.dates[own] >= since)], rows)
-            for each, own, rows in zip(series, phase, shown, strict=True)
-        ]
-        if any(len(rows) for rows in rest):
-            further.append(reduce_phase(forecast_from(rest), HEADLINE_STEPS))
-    return np.concatenate(decides), further
 
 
 def _own_series(
@@ -332,7 +392,14 @@ def _own_series(
     unsuitable = []
     for prices in loaded:
         try:
-            _check_usable(prices, first)
+            if prices.cut is not None and np.datetime64(prices.cut) >= first:
+                raise DataError(
+                    "unusable row among those to score",
+                    where=f"{prices.symbol}, {prices.source}",
+                    why=f"no forecast can be scored against the row of {prices.cut}, expected "
+                    "cutoffs after it",
+                    next_step=f"Correct it, or pass --start {prices.frame.index[0]:%Y-%m-%d}.",
+                )
             found = [series_for(model.settings, prices) for model in networks.values()]
         except DataError as error:
             unsuitable.append(Failure.of(prices.symbol, error))
@@ -342,37 +409,23 @@ def _own_series(
     return own, unsuitable
 
 
-def _check_usable(prices: Prices, first: np.datetime64) -> None:
-    if prices.cut is not None and np.datetime64(prices.cut) >= first:
-        raise DataError(
-            "unusable row among those to score",
-            where=f"{prices.symbol}, {prices.source}",
-            why=f"no forecast can be scored against the row of {prices.cut}, expected cutoffs "
-            "after it",
-            next_step=f"Correct it, or pass --start {prices.frame.index[0]:%Y-%m-%d}.",
-        )
-
-
-def _interval(metadata: Mapping[str, Mapping[str, Any]]) -> str | None:
+def _interval(metadata: Mapping[str, Metadata]) -> str:
     """Return the interval that all models read; raises UsageError where there are several."""
-    found = {name: data.get("interval") for name, data in metadata.items()}
+    found = {name: data.interval for name, data in metadata.items()}
     if len(set(found.values())) > 1:
         raise UsageError(
             "cannot evaluate models of bars of different lengths together",
-            why=", ".join(f"{name} reads {bars_of(str(each))}" for name, each in found.items()),
+            why=", ".join(f"{name} reads {bars_of(each)}" for name, each in found.items()),
             next_step="Evaluate each alone.",
         )
     return next(iter(found.values()))
 
 
 def _unsuitable(
+    walk: _Walk,
     series: Sequence[Series],
     cutoffs: Sequence[Rows],
-    first: np.datetime64,
     fit_rows: Mapping[str, range],
-    context_length: int,
-    horizon: int,
-    fans: bool,
 ) -> list[Failure]:
     """Return the symbols that cannot be judged: no cutoff, or no moves to learn from."""
     failures = []
@@ -382,22 +435,13 @@ def _unsuitable(
                 raise DataError(
                     "no window to evaluate",
                     where=each.symbol,
-                    why=f"no cutoff from {first} on has {context_length} bars up to it and "
-                    f"{horizon} after it; its {len(each)} bars run from {each.dates[0]} to "
-                    f"{each.dates[-1]}",
+                    why=f"no cutoff from {walk.first} on has {walk.context_length} bars up to it "
+                    f"and {walk.horizon} after it; its {len(each)} bars run from "
+                    f"{each.dates[0]} to {each.dates[-1]}",
                     next_step="Pass an earlier --start, or --csv FILE with later prices.",
                 )
-            if fans:
-                check_moves(each, fit_rows[each.symbol].stop, horizon)
+            if any(model.levels for model in walk.models.values()):
+                check_moves(each, fit_rows[each.symbol].stop, walk.horizon)
         except DataError as error:
             failures.append(Failure.of(each.symbol, error))
     return failures
-
-
-def _check_unique(names: Sequence[str]) -> None:
-    if len(set(names)) < len(names):
-        raise UsageError(
-            "a model is given twice",
-            where=", ".join(names),
-            next_step="Pass each --model once.",
-        )

@@ -208,7 +208,7 @@ def _askable(source: Source, symbols: Sequence[str]) -> tuple[list[str], list[Fa
         try:
             found.append(check_symbol(symbol))
         except UsageError as error:
-            failures.append(Failure(symbol, str(error), error.exit_code))
+            failures.append(Failure.of(symbol, error))
     return found, failures
 
 

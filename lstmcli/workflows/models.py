@@ -3,12 +3,11 @@
 Nothing is changed and no lock is taken. A version that cannot be read is listed with the reason.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from lstmcli.config import Settings
@@ -18,6 +17,7 @@ from lstmcli.learning.evidence import counting
 from lstmcli.learning.promotion import LEVEL, Decision, decide
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import check_bundle, load_bundle, read_metadata
+from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import (
     ModelRef,
     all_names,
@@ -93,10 +93,10 @@ def promote_model(
             return PointerReport(model.name, before, before, Decision(False, "it was already"))
         decision = Decision(True, "promoted by hand", before)
         if if_better:
-            interval = metadata.get("interval")
+            interval = metadata.interval
             loaded, failures = load_prices(source, bundle.settings.data, interval)
             raise_if_all_failed(len(loaded), failures)
-            start = np.datetime64(metadata["split"]["test_start"])
+            start = metadata.test_start
             decision = decide(
                 "if-better",
                 bundle,
@@ -133,7 +133,7 @@ def prune_models(
 ) -> PruneReport:
     """Remove all versions but the newest `keep`, the champion and the one a rollback leads to.
 
-    Raises ModelError where the champion cannot be told: nothing is removed then.
+    Raises ModelError where the champion is unknown: nothing is removed then.
     """
     if keep < 1:
         raise UsageError("nothing would be kept", where="--keep", next_step="Keep 1 or more.")
@@ -160,7 +160,7 @@ def _prune(data_dir: Path, name: str, keep: int, *, dry_run: bool) -> PruneRepor
 
 
 def _present(data_dir: Path, name: str) -> str | None:
-    """The champion's version, None where there is none or nobody can tell."""
+    """The champion's version, None where there is none or it is unknown."""
     try:
         leader = champion(data_dir, name)
     except ModelError:
@@ -175,7 +175,7 @@ class ModelVersion:
     champion : whether its name means it. next_back : whether a rollback leads to it.
     damaged : why it cannot be used, "" where it can. created : ISO time. data_last : the last bar
     that it was given. epochs : passes made. windows : that trained. rmse, naive_rmse : of the path,
-    on validation; crps, baseline_crps : likewise, of fans, beside the scaled climatology.
+    on validation; crps, baseline_crps : the same for fans, next to the scaled climatology.
     stale : how many of its price series are others now. size : bytes of its files.
     """
 
@@ -199,7 +199,7 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class ModelList:
-    """All versions, by name, oldest first; notes on names whose champion cannot be told."""
+    """All versions, by name, oldest first; notes on names whose champion is unknown."""
 
     versions: tuple[ModelVersion, ...]
     notes: tuple[str, ...]
@@ -216,7 +216,7 @@ class ModelDetail:
 
     version: ModelVersion
     folder: Path
-    metadata: dict[str, Any]
+    metadata: Metadata
     settings: Settings
     stale: tuple[StaleMark, ...]
     decisions: tuple[dict[str, Any], ...]
@@ -279,42 +279,30 @@ def _glance(data_dir: Path, name: str, version: str, leaders: Sequence[str]) -> 
 
 
 def _version(
-    data_dir: Path, model: ModelRef, metadata: Mapping[str, Any], leaders: Sequence[str]
+    data_dir: Path, model: ModelRef, metadata: Metadata, leaders: Sequence[str]
 ) -> ModelVersion:
-    """One version that is whole; raises ModelError where its metadata say nonsense."""
-    try:
-        scored = (metadata["validation"] or {}).get("models", {})
-        symbols, crps = metadata["data"]["symbols"], _number(scored, "network", "crps")
-        return ModelVersion(
-            name=model.name,
-            version=model.version,
-            champion=model.version in leaders[:1],
-            next_back=model.version in leaders[1:2],
-            damaged="",
-            created=str(metadata["created"]),
-            data_last=max(str(each["last"]) for each in symbols),
-            symbols=len(symbols),
-            epochs=int(metadata["epochs"]["run"]),
-            windows=int(metadata["windows"]["train"]),
-            rmse=_number(scored, "network", "rmse"),
-            naive_rmse=_number(scored, "naive", "rmse"),
-            crps=crps,
-            baseline_crps=None if crps is None else _number(scored, "scaled_climatology", "crps"),
-            stale=len(stale_because(model, metadata, data_dir)),
-            size=size_of(model.folder),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelError(
-            "not a lstmcli model",
-            where=model.folder,
-            why=f"metadata.json does not say what it should ({type(error).__name__}: {error})",
-            next_step="Train it again: lstmcli train.",
-        ) from error
-
-
-def _number(scored: Mapping[str, Mapping[str, Any]], name: str, score: str) -> float | None:
-    found = scored.get(name, {}).get(score)
-    return None if found is None else float(found)
+    """One version that is whole."""
+    scored = metadata.validation
+    rmse, crps = (scored.rmse, scored.crps) if scored else ({}, {})
+    fan = crps.get("network")
+    return ModelVersion(
+        name=model.name,
+        version=model.version,
+        champion=model.version in leaders[:1],
+        next_back=model.version in leaders[1:2],
+        damaged="",
+        created=metadata.created,
+        data_last=max(each.last for each in metadata.symbols),
+        symbols=len(metadata.symbols),
+        epochs=metadata.epochs,
+        windows=metadata.windows["train"],
+        rmse=rmse.get("network"),
+        naive_rmse=rmse.get("naive"),
+        crps=fan,
+        baseline_crps=None if fan is None else crps.get("scaled_climatology"),
+        stale=len(stale_because(model, metadata, data_dir)),
+        size=size_of(model.folder),
+    )
 
 
 def size_of(folder: Path) -> int:
@@ -329,6 +317,5 @@ def _decisions(data_dir: Path, name: str) -> Iterator[dict[str, Any]]:
             metadata = read_metadata(version_of(data_dir, name, version).folder)
         except (ModelError, FileError):
             continue
-        decision = metadata.get("decision")
-        if isinstance(decision, dict):
-            yield {"version": version, "created": metadata.get("created"), **decision}
+        if decision := metadata.record.get("decision"):
+            yield {"version": version, "created": metadata.created, **decision}

@@ -1,20 +1,23 @@
 """Predict: the next `horizon` sessions of every symbol, from its last bar or an earlier one.
 
 Symbols go through batch by batch: what was read of one is dropped as soon as the rows that its
-forecast needs are taken out, and its forecast as soon as whoever asked for it has used it.
+forecast needs are taken out, and its forecast as soon as the caller has used it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import partial
 from itertools import chain, islice
-from typing import Any
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from lstmcli import __version__
 from lstmcli.errors import DataError, Failure, UsageError, raise_if_all_failed
 from lstmcli.evaluation.forecasters import Yardsticks
+from lstmcli.evaluation.losses import LARGEST_MOVE
 from lstmcli.evaluation.scores import HEADLINE_STEPS
 from lstmcli.evaluation.trend import Thresholds
 from lstmcli.forecasting.explain import explain
@@ -23,6 +26,8 @@ from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.evidence import Span, count_looks, look, tell_looks
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle
+from lstmcli.runs.ledger import Entry, append
+from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model, tell_doubts
 from lstmcli.runs.state import StaleMark
 from lstmcli.training.device import choose_device, threads
@@ -34,16 +39,16 @@ from lstmcli.workflows.prices import (
     tell_untrained,
 )
 from lstmcli.workflows.stale import (
-    all_trained_prices,
     stale_because,
     tell_adjustment,
     tell_stale,
-    trained_prices,
 )
 from lstmcli.workflows.symbol_forecast import Ready, SymbolForecast, make_ready
 
 STALE_SESSIONS = 3
 EXPLAINED = 5  # symbols; a table each
+LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)  # recorded in the ledger
+_HEX_DIGITS = 16
 _BATCH = 128  # symbols in a pass through the network; more gain nothing and take memory
 
 
@@ -60,7 +65,7 @@ class PredictReport:
     """
 
     model: ModelRef
-    metadata: dict[str, Any]
+    metadata: Metadata
     horizon: int
     known: Yardsticks
     trained_prices: tuple[str, ...]
@@ -107,8 +112,8 @@ def predict(
         reference,
         metadata,
         steps,
-        _known(trained, str(reference), metadata["trend"], steps),
-        trained_prices=all_trained_prices(metadata),
+        _known(trained, str(reference), metadata.trend, steps),
+        trained_prices=tuple(sorted(set(metadata.trained_prices.values()))),
         stale=stale_because(reference, metadata, source.data_dir),
         forecasts=(),
     )
@@ -116,7 +121,6 @@ def predict(
         make_ready,
         model=trained,
         metadata=metadata,
-        trained_prices=trained_prices(metadata),
         as_of=as_of,
         today=min(as_of or source.today, source.today),
         max_data_age=max_data_age,
@@ -135,6 +139,53 @@ def predict(
     return replace(report, forecasts=forecasts if stream else tuple(forecasts))
 
 
+def before_end(report: PredictReport, act: Callable[[], object]) -> PredictReport:
+    """Return the report as a stream that acts when all is made: before a result is shown."""
+
+    def forecasts() -> Iterator[SymbolForecast]:
+        yield from report.forecasts
+        act()
+
+    return replace(report, forecasts=forecasts())
+
+
+def check_issuable(as_of: object) -> None:
+    """Raise UsageError for a forecast from an earlier day, which anyone could make afterwards."""
+    if as_of is not None:
+        raise UsageError(
+            "nothing to record",
+            where="--record --as-of",
+            why="a forecast from an earlier day is made by hindsight",
+            next_step="Leave one of the two out; evaluate grades past cutoffs.",
+        )
+
+
+def recorded(report: PredictReport, data_dir: Path, now: datetime) -> PredictReport:
+    """Return the report as a stream that writes the ledger when all is made: before it is shown.
+
+    now : the time of issue. The report's warnings say what was left out, or cut from the ledger.
+    Raises FileError where the forecasts cannot be written: none of them is then.
+    """
+    issued = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def forecasts() -> Iterator[SymbolForecast]:
+        entries: list[Entry] = []
+        left_out: dict[str, list[str]] = {}
+        for each in report.forecasts:
+            why = _unfit(each, now)
+            if why is None:
+                entries.append(_ledger_entry(each, report, issued))
+            else:
+                left_out.setdefault(why, []).append(each.symbol)
+            yield each
+        report.warnings.extend(append(data_dir, entries))
+        report.warnings.extend(
+            f"not recorded, since {why}: {some(symbols)}" for why, symbols in left_out.items()
+        )
+
+    return replace(report, forecasts=forecasts())
+
+
 def _known(
     model: TrainedModel, name: str, trend: Mapping[str, Sequence[float]], steps: int
 ) -> Yardsticks:
@@ -147,16 +198,6 @@ def _known(
         base_rates=trend.get("rise", ())[:steps],
         flat_band=model.settings.evaluate.flat_band,
     )
-
-
-def before_end(report: PredictReport, act: Callable[[], object]) -> PredictReport:
-    """Return the report as a stream that acts when all is made: before a result is shown."""
-
-    def forecasts() -> Iterator[SymbolForecast]:
-        yield from report.forecasts
-        act()
-
-    return replace(report, forecasts=forecasts())
 
 
 def _forecasts(
@@ -172,13 +213,14 @@ def _forecasts(
 
     explained : how many of the first are explained.
     """
-    steps = _explained_steps(report.horizon)
+    # Explained are the steps of the tables, and the last.
+    steps = (*(step for step in HEADLINE_STEPS if step < report.horizon), report.horizon)
     notes: list[str] = []
     warned: dict[str, list[str]] = {}  # symbols by warning: one line for all of them
     other_prices: dict[str, str] = {}
     scored: list[Span] = []
     with threads(number_of_threads):
-        read = stream_prices(source, model.settings.data, report.metadata.get("interval"))
+        read = stream_prices(source, model.settings.data, report.metadata.interval)
         for batch in _batches(read, prepare, notes, report.failures):
             made = forecast_alike(
                 model,
@@ -205,10 +247,13 @@ def _forecasts(
     folders = doubtful_folders(source, model.settings.data.interval)
     report.notes.extend(tell_doubts([*folders, *doubtful_paths(report.model)]))
     report.notes.extend(tell_stale(report.model, report.stale))
-    report.notes.extend(tell_adjustment(report.metadata, other_prices))
+    report.notes.extend(tell_adjustment(report.trained_prices, other_prices))
     report.notes.extend(tell_untrained(report.symbols, model.trained_on))
     report.notes.extend(notes)
-    report.notes.extend(_tell_unexplained(len(report.symbols) if explained else 0))
+    if explained and (total := len(report.symbols)) > EXPLAINED:
+        report.notes.append(
+            f"explained the first {EXPLAINED} of {total} symbols; name the others to see them"
+        )
 
 
 def _count_look(
@@ -246,12 +291,57 @@ def _batches(
         yield ready
 
 
-def _explained_steps(horizon: int) -> tuple[int, ...]:
-    """Return the steps that are explained: those of the tables, and the last."""
-    return (*(step for step in HEADLINE_STEPS if step < horizon), horizon)
+def _unfit(each: SymbolForecast, now: datetime) -> str | None:
+    """Why a forecast cannot be recorded, or None."""
+    if _is_late(each, now):
+        return "the first session was over already"
+    fan = each.forecast.quantiles
+    moves = each.forecast.median if fan is None else np.asarray(fan)
+    if not (np.abs(moves) <= LARGEST_MOVE).all():  # False for NaN
+        return "the forecast is no usable number"
+    return None
 
 
-def _tell_unexplained(symbols: int) -> tuple[str, ...]:
-    if symbols <= EXPLAINED:
-        return ()
-    return (f"explained the first {EXPLAINED} of {symbols} symbols; name the others to see them",)
+def _is_late(each: SymbolForecast, now: datetime) -> bool:
+    """Whether the first session forecast was over: by its date, and by complete bars missing.
+
+    Of either alone neither is sure: a week is dated by its first day, and a series of the user's
+    own name may keep holidays that are unknown.
+    """
+    return each.behind > 0 and bool(each.dates[0] < np.datetime64(now.astimezone(UTC).date()))
+
+
+def _ledger_entry(each: SymbolForecast, report: PredictReport, issued: str) -> Entry:
+    last = each.forecast.steps[-1]
+    steps = [step for step in HEADLINE_STEPS if step < last] + [last]
+    kept = each.forecast.at(steps)
+    moves = kept.median[0][:, None]
+    levels: tuple[float, ...] = ()
+    if kept.quantiles is not None:
+        columns = _nearest_columns(kept.levels)
+        moves = kept.quantiles[0][:, columns]
+        levels = tuple(kept.levels[k] for k in columns)
+    return Entry(
+        issued=issued,
+        model=report.model.name,
+        version=report.model.version,
+        symbol=each.symbol,
+        interval=each.interval,
+        price=each.price,
+        cutoff=str(each.cutoff),
+        last_close=each.last_close,
+        context_length=each.context_length,
+        steps=steps,
+        dates=[str(each.dates[step - 1]) for step in steps],
+        levels=levels,
+        moves=moves.tolist(),
+        data=each.fingerprint,
+        weights=report.metadata.weights_sha256[:_HEX_DIGITS],
+        lstmcli=__version__,
+    )
+
+
+def _nearest_columns(levels: tuple[float, ...]) -> list[int]:
+    """Return where the levels lie that come nearest to those wanted, each once."""
+    at: NDArray[np.float64] = np.asarray(levels)
+    return sorted({int(np.argmin(np.abs(at - level))) for level in LEVELS})

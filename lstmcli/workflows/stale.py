@@ -7,8 +7,8 @@ fresh again. New bars and a late correction of the last bar change nothing.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,34 +19,15 @@ from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, FileError
 from lstmcli.market.store import IMPORTED, read_raw, read_sidecar
 from lstmcli.market.symbols import inside, price_folders, price_path
+from lstmcli.runs.metadata import History, Metadata, TrainedSymbol
 from lstmcli.runs.registry import ModelRef
 from lstmcli.runs.state import StaleMark, stale_marks
 from lstmcli.workflows.data import restatements_of
+from lstmcli.workflows.prices import some
 
 _SHOWN = 3
 _GOLDEN = (5**0.5 - 1) / 2
 _TOLERANCE = 1e-5  # relative; the feed's own answers differ by about 1e-7
-
-
-@dataclass(frozen=True)
-class History:
-    """A fingerprint of one price column from its first day to before its last.
-
-    rows : with a price. checksum : the sum of their log prices, each weighted by its day, so that
-    prices that change places are seen too. It differs by less than `_TOLERANCE` times the root of
-    `rows` where the feed only rounds otherwise; a whole history that moves by 0.001 %, or one price
-    that moves by 0.1 %, makes more. sha256 : of the file's bytes before the last day, which is
-    compared first, since it is quick; empty where it is unknown.
-    """
-
-    rows: int
-    checksum: float
-    sha256: str = ""
-
-    def is_like(self, other: "History") -> bool:
-        """Whether both are of the same prices."""
-        apart = abs(self.checksum - other.checksum)
-        return self.rows == other.rows and apart <= _TOLERANCE * max(self.rows, 1) ** 0.5
 
 
 def histories(data_dir: Path, series: Sequence[Series], interval: str) -> dict[str, dict[str, Any]]:
@@ -54,32 +35,27 @@ def histories(data_dir: Path, series: Sequence[Series], interval: str) -> dict[s
     return {each.symbol: asdict(_learned(data_dir, each, interval)) for each in series}
 
 
-def stale_because(
-    model: ModelRef, metadata: Mapping[str, Any], data_dir: Path
-) -> tuple[StaleMark, ...]:
+def stale_because(model: ModelRef, metadata: Metadata, data_dir: Path) -> tuple[StaleMark, ...]:
     """Return what makes a version stale: the symbols that the store has another history of.
 
     A symbol that is not stored any more says nothing. Versions from before histories were kept are
     stale where a restatement was noted after they had read their prices.
     """
-    source, data = metadata.get("source"), metadata.get("data")
-    if not isinstance(source, Mapping) or not source.get("store") or not isinstance(data, Mapping):
+    source, interval = metadata.stored, metadata.interval
+    if source is None:
         return ()
-    known, read_at = source.get("histories"), str(source.get("read_at"))
-    interval = str(metadata.get("interval"))
-    if not isinstance(known, Mapping):
-        return _noted_since(model, trained_prices(metadata), interval, data_dir, read_at)
+    known, read_at = source.histories, source.read_at
+    if known is None:
+        return _noted_since(model, metadata.trained_prices, interval, data_dir, read_at)
     found = []
-    for each in _symbols(metadata) if _is_ours(data_dir, interval) else ():
-        symbol, price = str(each.get("symbol")), str(each.get("price"))
+    for each in metadata.symbols if _is_ours(data_dir, interval) else ():
+        if each.price is None or each.symbol not in known:
+            continue
         try:
-            history = History(**known[symbol])
-            days = str(each["first"]), str(each["last"])
-            if not _is_changed(data_dir, symbol, interval, price, days, history):
-                continue
-        except (KeyError, TypeError, ValueError, DataError, FileError):
+            if _is_changed(data_dir, each, each.price, interval, known[each.symbol]):
+                found.append(_mark(data_dir, each.symbol, interval, each.price, read_at))
+        except (ValueError, DataError, FileError):
             continue  # not stored, or damaged: reading the prices reports it
-        found.append(_mark(data_dir, symbol, interval, price, read_at))
     return tuple(found)
 
 
@@ -88,25 +64,24 @@ def tell_stale(model: ModelRef, marks: Sequence[StaleMark]) -> tuple[str, ...]:
     if not marks:
         return ()
     latest = sorted(marks, key=lambda mark: mark.restated, reverse=True)
-    shown = ", ".join(
+    found = [
         f"{mark.symbol} ({': '.join(filter(None, (mark.restated[:10], mark.reason)))})"
-        for mark in latest[:_SHOWN]
-    )
-    more = f" and {len(marks) - _SHOWN} more" if len(marks) > _SHOWN else ""
-    return (f"{model} was trained before the history of {shown}{more} was replaced: train again",)
+        for mark in latest
+    ]
+    shown = some(found, _SHOWN)
+    return (f"{model} was trained before the history of {shown} was replaced: train again",)
 
 
-def tell_adjustment(metadata: Mapping[str, Any], prices: Mapping[str, str]) -> tuple[str, ...]:
+def tell_adjustment(trained: Sequence[str], prices: Mapping[str, str]) -> tuple[str, ...]:
     """Return one note on symbols of which another column is forecast than was trained on.
 
-    prices : by symbol, that column.
+    trained : the columns that it was trained on. prices : by symbol, the one that is forecast.
     """
     if not prices:
         return ()
-    more = f" and {len(prices) - _SHOWN} more" if len(prices) > _SHOWN else ""
     return (
-        f"the model was trained on {' and '.join(all_trained_prices(metadata))}, and forecasts "
-        f"{' and '.join(sorted(set(prices.values())))} of {', '.join(list(prices)[:_SHOWN])}{more}",
+        f"the model was trained on {' and '.join(trained)}, and forecasts "
+        f"{' and '.join(sorted(set(prices.values())))} of {some(list(prices), _SHOWN)}",
     )
 
 
@@ -120,25 +95,6 @@ def is_as_trained(trained: Mapping[str, str], symbol: str, price: str) -> bool:
     )
 
 
-def all_trained_prices(metadata: Mapping[str, Any]) -> tuple[str, ...]:
-    """The price columns that a version was trained on, none where it does not say."""
-    return tuple(sorted(set(trained_prices(metadata).values())))
-
-
-def trained_prices(metadata: Mapping[str, Any]) -> dict[str, str]:
-    """By symbol, the column that a version was trained on."""
-    return {str(each.get("symbol")): str(each["price"]) for each in _symbols(metadata)}
-
-
-def _symbols(metadata: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield what the metadata say of each symbol, as far as they name its price column."""
-    data = metadata.get("data")
-    symbols = data.get("symbols") if isinstance(data, Mapping) else None
-    for each in symbols if isinstance(symbols, list) else ():
-        if isinstance(each, Mapping) and "price" in each:
-            yield each
-
-
 def _learned(data_dir: Path, series: Series, interval: str) -> History:
     """The history of a series, with the file's digest unless it was replaced since it was read."""
     days = str(series.dates[0]), str(series.dates[-1])
@@ -149,20 +105,32 @@ def _learned(data_dir: Path, series: Series, interval: str) -> History:
         stored = _stored(data_dir, series.symbol, interval, series.price, days)
     except (DataError, FileError, OSError):
         return read
-    return History(read.rows, read.checksum, digest if stored.is_like(read) else "")
+    return History(read.rows, read.checksum, digest if _is_like(stored, read) else "")
 
 
 def _is_changed(
-    data_dir: Path, symbol: str, interval: str, price: str, days: tuple[str, str], known: History
+    data_dir: Path, trained: TrainedSymbol, price: str, interval: str, known: History
 ) -> bool:
-    path = price_path(data_dir, symbol, interval)
+    path = price_path(data_dir, trained.symbol, interval)
     try:
         plain = path.is_file() and not path.is_symlink()
-        if known.sha256 and plain and _digest(path, days[1]) == known.sha256:
+        if known.sha256 and plain and _digest(path, trained.last) == known.sha256:
             return False
     except OSError:
         return False  # not stored
-    return not known.is_like(_stored(data_dir, symbol, interval, price, days))
+    days = trained.first, trained.last
+    return not _is_like(known, _stored(data_dir, trained.symbol, interval, price, days))
+
+
+def _is_like(one: History, other: History) -> bool:
+    """Whether both are of the same prices.
+
+    The checksums differ by less than `_TOLERANCE` times the root of the rows where the feed only
+    rounds otherwise; a whole history that moves by 0.001 %, or one price that moves by 0.1 %, makes
+    more.
+    """
+    apart = abs(one.checksum - other.checksum)
+    return one.rows == other.rows and apart <= _TOLERANCE * max(one.rows, 1) ** 0.5
 
 
 def _is_ours(data_dir: Path, interval: str) -> bool:

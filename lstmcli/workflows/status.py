@@ -178,11 +178,10 @@ def _model(data_dir: Path, name: str) -> _Found:
         step = f"models promote {name}/{known[-1]}" if known else f"train --name {name}"
         return "none", what, f"Run: lstmcli {step}.", None
     model, metadata = load_bundle(leader.folder, torch.device("cpu"))
-    data = metadata.get("data", {}).get("symbols", [])
-    until = max((str(each.get("last", "")) for each in data), default="?")
+    until = max(each.last for each in metadata.symbols)
     n = len(model.trained_on)
     what = f"{leader.version} of {len(known)}, trained on {n} symbol{'s' * (n != 1)} up to {until}"
-    since = _time(str(metadata.get("created", "")))
+    since = _time(metadata.created)
     stale = tell_stale(leader, stale_because(leader, metadata, data_dir))
     if stale:
         return "old", f"{what}; {stale[0]}", f"Run: lstmcli train --name {name}.", since

@@ -1,10 +1,9 @@
 """The forecast of one symbol, and what of its prices must be kept until it can be made."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +15,17 @@ from lstmcli.evaluation.metrics import mase_scale
 from lstmcli.forecasting.explain import Explanation
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.model import TrainedModel, series_for
-from lstmcli.learning.evidence import Span, hindsight, span_start
+from lstmcli.learning.evidence import Span, hindsight
 from lstmcli.market.intervals import unit_of
 from lstmcli.market.prices import Prices
 from lstmcli.market.schedule import Schedule
 from lstmcli.market.sessions import future_dates, note_unknown, schedule_for, sessions_behind
 from lstmcli.runs.looks import sketch
+from lstmcli.runs.metadata import Metadata
 from lstmcli.workflows.stale import is_as_trained
 
 MOST_BEHIND = 5  # bars between the last one and the day that a forecast is asked for
-HISTORY = 120  # closes kept beside a forecast, for its picture
+HISTORY = 120  # closes kept next to a forecast, for its picture
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,7 @@ def make_ready(
     prices: Prices,
     *,
     model: TrainedModel,
-    metadata: Mapping[str, Any],
-    trained_prices: Mapping[str, str],
+    metadata: Metadata,
     as_of: date | None,
     today: date,
     max_data_age: int,
@@ -168,7 +167,7 @@ def make_ready(
         history=past.last_close[-HISTORY:],
         price=series.price,
         trained_on=series.symbol in model.trained_on,
-        price_as_trained=is_as_trained(trained_prices, series.symbol, series.price),
+        price_as_trained=is_as_trained(metadata.trained_prices, series.symbol, series.price),
         in_training=in_training is not None,
         sigma=float(context_sigma(seen, np.array([context_length - 1]), context_length)[0]),
         mase_scale=_mase_scale(past_prices, series.price, model, metadata),
@@ -179,7 +178,7 @@ def make_ready(
         fingerprint=seen.fingerprint(),
         constant=not np.ptp(seen.log_prices),
     )
-    unseen = max(past.dates[-1], span_start(metadata))
+    unseen = max(past.dates[-1], metadata.span_start)
     scored = None
     if series.dates[-1] > unseen:
         days = prices.frame.index.to_numpy().astype("datetime64[D]")
@@ -188,14 +187,12 @@ def make_ready(
     return Ready(seen, lambda made: finish(forecast=made), scored)
 
 
-def _mase_scale(
-    past: Prices, price: str, model: TrainedModel, metadata: Mapping[str, Any]
-) -> float | None:
+def _mase_scale(past: Prices, price: str, model: TrainedModel, metadata: Metadata) -> float | None:
     """Return the scale that evaluate divides this symbol's errors by: that of the training rows.
 
     past : the bars up to the cutoff, and none after it.
     """
-    before = int(past.frame.index.searchsorted(np.datetime64(metadata["split"]["test_start"])))
+    before = int(past.frame.index.searchsorted(metadata.test_start))
     stop = max(0, before - model.settings.split.embargo)
     return mase_scale(past.frame[price].to_numpy(np.float64)[:stop])
 

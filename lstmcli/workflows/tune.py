@@ -37,14 +37,22 @@ from lstmcli.learning.folds import (
     standard_error,
 )
 from lstmcli.learning.plan import plan_between, plan_prices, with_known_features
+from lstmcli.learning.search import (
+    Bench,
+    Space,
+    TimeUp,
+    grid,
+    most,
+    run_trial,
+    value_of,
+    with_values,
+)
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import settings_toml
 from lstmcli.runs.study import Study, open_study, study_folder
 from lstmcli.training.device import choose_device, threads
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.prices import Source, lasting_data, load_alike
-from lstmcli.workflows.space import Space, grid, value_of, with_values
-from lstmcli.workflows.trial import Bench, TimeUp, most, run_trial
 
 State = Literal["complete", "pruned", "failed", "running"]
 Sampler = Literal["tpe", "random", "grid"]

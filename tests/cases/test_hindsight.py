@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstmcli.learning.evidence import hindsight, trained_until
+from lstmcli.learning.evidence import hindsight
+from lstmcli.runs.metadata import Metadata
 from tests.command_line import Outcome, assert_one_error, csv_text, in_process, sessions, walk
+from tests.synthetic import version_facts
 
 ROWS = 300
 DAYS = sessions(ROWS)
@@ -189,8 +191,9 @@ def test_a_model_that_starts_from_another_has_learned_from_its_rows_too(
 
 
 def test_a_version_from_before_the_key_was_trained_until_the_day_before_its_test_span() -> None:
-    old = {"split": {"test_start": "2020-03-02", "validation_start": None}}
-    assert str(trained_until(old)) == "2020-03-01"
+    split = {"test_start": "2020-03-02", "validation_start": None}
+    old = Metadata.of(version_facts(split=split))
+    assert str(old.trained_until) == "2020-03-01"
     assert hindsight(old, np.datetime64("2020-03-01")) is None
     said = hindsight(old, np.datetime64("2020-02-28"))
     assert said == "hindsight: the model was fitted on rows up to 2020-03-01, after this cutoff"

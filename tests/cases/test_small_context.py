@@ -8,8 +8,8 @@ import pytest
 
 from lstmcli.config import Settings, check_settings
 from lstmcli.errors import UsageError
+from lstmcli.learning.search import with_values
 from lstmcli.recipes import load_settings
-from lstmcli.workflows.space import with_values
 from tests.command_line import assert_one_error, csv_text, in_process, walk
 
 QUICK = ("--set=train.epochs=1", "--set=model.hidden_sizes=[4]", "--set=window.horizon=10")

@@ -105,7 +105,7 @@ def test_other_settings_start_anew_and_say_what_differs(
     first, compared = outcome.err.splitlines()
     assert first == (
         "lstmcli: the checkpoint of epoch 1 has train.seed 0, not 3; train.epochs 2, not 3; "
-        "training started anew"
+        "training started again"
     )
     assert compared.startswith("lstmcli: You have evaluated 2 models on this period (")
     assert not (home / "data/models/tiny" / CHECKPOINT).exists()
@@ -116,9 +116,9 @@ def test_other_prices_start_anew(home: Path, monkeypatch: pytest.MonkeyPatch) ->
     text = (home / "prices.csv").read_text()
     (home / "prices.csv").write_text(text[: text.rindex("\n", 0, -1) + 1])
     outcome = train(home, "--resume", "--format", "json")
-    assert "has other data; training started anew" in outcome.err
+    assert "has other data; training started again" in outcome.err
     first, compared = json.loads(outcome.out)["notes"]
-    assert first == "the checkpoint of epoch 1 has other data; training started anew"
+    assert first == "the checkpoint of epoch 1 has other data; training started again"
     assert compared.startswith("You have evaluated 2 models on this period (")
 
 
@@ -136,7 +136,7 @@ def test_a_damaged_checkpoint_is_told_and_replaced(home: Path) -> None:
     outcome = train(home, "--resume")
     (line,) = outcome.err.splitlines()
     assert line.startswith("lstmcli: the checkpoint is damaged (")
-    assert line.endswith("; training started anew")
+    assert line.endswith("; training started again")
     assert not (home / "data/models/tiny" / CHECKPOINT).exists()
 
 

@@ -10,12 +10,13 @@ import torch
 
 from lstmcli.forecasting.calibration import Calibration
 from lstmcli.forecasting.model import TrainedModel
-from lstmcli.learning.evidence import Span, counting, look, span_start, spans, tell_looks
+from lstmcli.learning.evidence import Span, counting, look, spans, tell_looks
 from lstmcli.learning.promotion import decide
 from lstmcli.runs.looks import Looks
+from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef
 from tests.learning.test_promotion import day, fan, keep, settings, walks
-from tests.synthetic import random_walk, series_of, tiny_settings, untrained
+from tests.synthetic import random_walk, series_of, tiny_settings, untrained, version_facts
 
 REFERENCE = ModelRef("mine", "v0002", Path("mine/v0002"))
 SERIES = series_of(random_walk(100))
@@ -61,9 +62,9 @@ def test_a_span_runs_from_the_first_cutoff_to_the_last_day_scored() -> None:
 
 def test_a_test_span_starts_after_all_that_a_model_descends_from_was_fitted_on() -> None:
     split = {"test_start": "2016-01-04"}
-    assert span_start({"split": split}) == np.datetime64("2016-01-04")
-    later = {"split": {**split, "trained_until": "2017-05-02"}}
-    assert span_start(later) == np.datetime64("2017-05-02")
+    assert Metadata.of(version_facts(split=split)).span_start == np.datetime64("2016-01-04")
+    later = version_facts(split={**split, "trained_until": "2017-05-02"})
+    assert Metadata.of(later).span_start == np.datetime64("2017-05-02")
 
 
 def test_a_comparison_hands_over_what_it_scored(tmp_path: Path) -> None:

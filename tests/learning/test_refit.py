@@ -204,7 +204,7 @@ def test_expanding_refits_begin_with_the_first_row_and_rolling_ones_keep_their_l
 
 def test_an_embargo_keeps_the_latest_rows_from_training_and_from_refits(tmp_path: Path) -> None:
     world = World("point", tmp_path, "split.embargo=7")
-    assert world.report.metadata["split"]["embargo"] == 7
+    assert world.report.metadata.record["split"]["embargo"] == 7
     report = world.evaluate(refit=4)
     assert str(report.backtest.cutoff.min()) == DAYS[307]
     for refit in report.refits:

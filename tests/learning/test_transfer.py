@@ -113,9 +113,9 @@ def test_all_weights_are_trained_at_their_own_rate_after_the_head(folder: Path) 
         *((number, 1, 0.02) for number in (1, 2, 3)),
         *((number, 2, 1e-3) for number in (4, 5, 6)),
     ]
-    assert report.metadata["from"]["learning_rates"] == [0.02, 1e-3]
+    assert report.metadata.record["from"]["learning_rates"] == [0.02, 1e-3]
     best = min(report.history, key=lambda epoch: epoch.validation_loss or np.inf)
-    assert report.metadata["validation_loss"] == best.validation_loss
+    assert report.metadata.record["validation_loss"] == best.validation_loss
     assert all(weight.requires_grad for weight in kept(report).network.parameters())
 
 
@@ -138,7 +138,7 @@ def test_a_run_of_another_donor_or_rate_is_not_resumed_nor_called_unchanged(fold
         train(fan(), prices, name=name, donor=donor_of(folder), on_epoch=stop_after(1))
     other = donor_of(folder, fine_tune_lr=1e-3)
     report = train(fan(), prices, name=name, donor=other, resume=True)
-    told = "the checkpoint of epoch 1 has fine_tune_lr null, not 0.001; training started anew"
+    told = "the checkpoint of epoch 1 has fine_tune_lr null, not 0.001; training started again"
     assert told in report.notes
     assert train(fan(), prices, name=name, donor=other).unchanged
     assert not train(fan(), prices, name=name).unchanged
@@ -157,7 +157,9 @@ def test_a_head_that_does_not_fit_is_new_and_said_to_be(folder: Path) -> None:
         found = match(donor, settings)
         assert (found.head, found.notes) == (False, (f"the head is new: {told}",))
     report = train(fan(window={"horizon": 4}), source(folder, "one"), name="shorter", donor=donor)
-    assert report.metadata["from"]["new"] == ["the head is new: window.horizon 4, of the donor 6"]
+    assert report.metadata.record["from"]["new"] == [
+        "the head is new: window.horizon 4, of the donor 6"
+    ]
 
 
 def test_features_are_matched_by_name(folder: Path) -> None:
@@ -206,12 +208,12 @@ def test_a_short_series_takes_passes_calibration_and_trends_of_the_donor(folder:
     assert model.calibration is not None
     assert donor.model.calibration is not None
     np.testing.assert_array_equal(model.calibration.factors, donor.model.calibration.factors)
-    assert report.metadata["trend"] == donor.metadata["trend"]
-    assert len(report.history) == donor.metadata["epochs"]["best"]
+    assert report.metadata.trend == donor.metadata.trend
+    assert len(report.history) == donor.metadata.best_epoch
     assert {epoch.validation_loss for epoch in report.history} == {None}
-    assert report.metadata["windows"]["train"] == 80 - 59 - 6
-    assert (report.scores, report.metadata["validation"]) == (None, None)
-    assert report.metadata["from"]["validation"].startswith("none")
+    assert report.metadata.windows["train"] == 80 - 59 - 6
+    assert (report.scores, report.metadata.record["validation"]) == (None, None)
+    assert report.metadata.record["from"]["validation"].startswith("none")
     assert report.decision.promoted
     asked = train(
         fan(train={"epochs": 5}), source(folder, "new"), name="asked", donor=donor_of(folder)
@@ -254,10 +256,10 @@ def test_no_day_of_the_donor_is_a_test_day(folder: Path) -> None:
     donor = donor_of(folder)
     early = fan(split={"train_end": "2018-01-31"})
     report = train(early, source(folder, "one"), name="early", donor=donor)
-    assert report.metadata["split"]["test_start"] == donor.metadata["split"]["test_start"]
+    assert report.metadata.test_start == donor.metadata.test_start
     alone = train(early, source(folder, "one"), name="alone")
-    assert alone.metadata["split"]["test_start"] == "2018-02-01"
-    assert report.metadata["windows"]["test"] < alone.metadata["windows"]["test"]
+    assert str(alone.metadata.test_start) == "2018-02-01"
+    assert report.metadata.windows["test"] < alone.metadata.windows["test"]
     assert any("validation before that day flatters" in note for note in report.notes)
 
 

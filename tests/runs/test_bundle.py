@@ -68,7 +68,7 @@ def test_a_model_comes_back_with_bit_identical_forecasts(tmp_path: Path, scaling
     )
     assert model.settings == done.model.settings
     assert model.trained_on == ("AAA",)
-    assert metadata["note"] == "Größe"
+    assert metadata.record["note"] == "Größe"
     assert (model.fitted is None) == (scaling in ("relative", "zscore"))
 
 

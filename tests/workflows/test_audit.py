@@ -201,7 +201,7 @@ def changed(folder: Path, by: float, **metadata: Any) -> AuditReport:
     with torch.no_grad():
         for weight in model.network.parameters():
             weight += by
-    save_bundle(folder / "models/moved/v0001", model, {**known, **metadata}, ())
+    save_bundle(folder / "models/moved/v0001", model, {**known.record, **metadata}, ())
     return run(folder, "moved/v0001")
 
 

@@ -9,10 +9,10 @@ import torch
 from lstmcli.runs.checkpoint import (
     CHECKPOINT,
     Checkpoint,
+    checkpoint_to_resume,
+    note_when_stopped,
     origin_of,
     save_checkpoint,
-    take_up,
-    told_when_stopped,
 )
 from lstmcli.training.loop import Epoch
 from lstmcli.training.trainee import Snapshot
@@ -24,8 +24,8 @@ DONE = Checkpoint((), Snapshot({"weights.w": torch.ones(2)}, {"epoch": 2}), HIST
 
 
 def test_without_a_checkpoint_there_is_nothing_to_tell(tmp_path: Path) -> None:
-    assert take_up(tmp_path, ORIGIN, resume=True) == (None, ())
-    assert take_up(tmp_path, ORIGIN, resume=False) == (None, ())
+    assert checkpoint_to_resume(tmp_path, ORIGIN, resume=True) == (None, ())
+    assert checkpoint_to_resume(tmp_path, ORIGIN, resume=False) == (None, ())
 
 
 @pytest.mark.parametrize(
@@ -42,20 +42,20 @@ def test_a_checkpoint_of_another_origin_is_told_and_left_alone(
     tmp_path: Path, changes: dict[str, Any], words: str
 ) -> None:
     save_checkpoint(tmp_path, ORIGIN, DONE)
-    start, (note,) = take_up(tmp_path, {**ORIGIN, **changes}, resume=True)
+    start, (note,) = checkpoint_to_resume(tmp_path, {**ORIGIN, **changes}, resume=True)
     assert start is None
     assert words in note
     assert note.startswith("the checkpoint of epoch 2 has ")
-    assert note.endswith("; training started anew")
+    assert note.endswith("; training started again")
     assert len(note) < 300
 
 
 def test_a_checkpoint_of_the_same_origin_is_taken_up_only_if_asked_for(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, ORIGIN, DONE)
-    start, (note,) = take_up(tmp_path, ORIGIN, resume=True)
+    start, (note,) = checkpoint_to_resume(tmp_path, ORIGIN, resume=True)
     assert start is not None
     assert note == "resumed after epoch 2"
-    start, (note,) = take_up(tmp_path, ORIGIN, resume=False)
+    start, (note,) = checkpoint_to_resume(tmp_path, ORIGIN, resume=False)
     assert start is None
     assert "--resume" in note
 
@@ -63,10 +63,10 @@ def test_a_checkpoint_of_the_same_origin_is_taken_up_only_if_asked_for(tmp_path:
 @pytest.mark.parametrize("resume", [True, False])
 def test_a_damaged_checkpoint_is_told_in_one_line(tmp_path: Path, resume: bool) -> None:
     (tmp_path / CHECKPOINT).write_bytes(b"\x08" + b"\0" * 7 + b"nonsense")
-    start, (note,) = take_up(tmp_path, ORIGIN, resume=resume)
+    start, (note,) = checkpoint_to_resume(tmp_path, ORIGIN, resume=resume)
     assert start is None
     assert note.startswith("the checkpoint is damaged (")
-    assert note.endswith("; training started anew")
+    assert note.endswith("; training started again")
     assert "\n" not in note
 
 
@@ -88,7 +88,7 @@ def test_a_stop_carries_a_note_of_what_is_kept(tmp_path: Path, stop: BaseExcepti
         stop.__notes__ = []
         with (
             pytest.raises(type(stop)) as raised,
-            told_when_stopped(tmp_path, "mine", origin),
+            note_when_stopped(tmp_path, "mine", origin),
         ):
             raise stop
         return raised.value.__notes__

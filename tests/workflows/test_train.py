@@ -57,9 +57,11 @@ def test_a_run_broken_off_and_resumed_keeps_the_bytes_of_an_unbroken_one(source:
         replace(epoch, seconds=0.0) for epoch in unbroken.history
     ]
     assert report.notes == ("resumed after epoch 3",)
-    assert report.metadata["duration_seconds"] >= sum(epoch.seconds for epoch in report.history)
+    assert report.metadata.record["duration_seconds"] >= sum(
+        epoch.seconds for epoch in report.history
+    )
     for key in ("data", "split", "windows", "epochs", "stopped", "origin_sha256", "validation"):
-        assert report.metadata[key] == unbroken.metadata[key]
+        assert report.metadata.record[key] == unbroken.metadata.record[key]
     assert not (source.data_dir / "models/mine" / CHECKPOINT).exists()
 
 
@@ -123,14 +125,14 @@ def test_a_timeout_keeps_the_best_epoch_and_the_checkpoint_to_go_on_from(source:
     unbroken = train(settings, source, name="whole")
     cut = trained(source, settings, timeout=20.0, clock=ticking(1.0))
     assert 0 < len(cut.history) < 6
-    assert cut.metadata["stopped"] == "timeout"
-    assert cut.metadata["epochs"]["run"] == len(cut.history)
+    assert cut.metadata.stopped == "timeout"
+    assert cut.metadata.epochs == len(cut.history)
     (note,) = cut.notes
     assert note.startswith(f"--timeout ended training after epoch {len(cut.history)}; ")
     assert "mine/v0001" in note
     done = trained(source, settings, resume=True)
     assert (str(done.model), done.unchanged) == ("mine/v0002", False)
-    assert done.metadata["stopped"] == unbroken.metadata["stopped"] == "epochs"
+    assert done.metadata.stopped == unbroken.metadata.stopped == "epochs"
     assert weights(done) == weights(unbroken)
     assert trained(source, settings).unchanged
 

@@ -16,14 +16,14 @@ from optuna.trial import FrozenTrial
 from lstmcli.config import Settings
 from lstmcli.errors import DataError, TrainingError, UsageError
 from lstmcli.files.locks import hold
+from lstmcli.learning import search as search_module
 from lstmcli.learning.folds import Fold
+from lstmcli.learning.search import Choices, Range, Space
 from lstmcli.recipes import load_settings
 from lstmcli.runs.study import DATABASE
 from lstmcli.training.loop import Epoch
-from lstmcli.workflows import trial as trial_module
 from lstmcli.workflows import tune as tune_module
 from lstmcli.workflows.prices import Source
-from lstmcli.workflows.space import Choices, Range, Space
 from lstmcli.workflows.train import train
 from lstmcli.workflows.tune import Search, Trial, TuneReport, tune
 from tests.command_line import csv_text, walk
@@ -280,14 +280,14 @@ def test_more_trials_are_added_to_those_that_there_are(point: World) -> None:
 def test_a_trial_that_diverges_has_failed_and_the_others_go_on(
     point: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fit = trial_module.fit
+    fit = search_module.fit
 
     def broken(plan: Any, settings: Settings, *rest: Any) -> Any:
         if settings.model.hidden_sizes == (2, 2):
             raise TrainingError("training diverged", where="epoch 1")
         return fit(plan, settings, *rest)
 
-    monkeypatch.setattr(trial_module, "fit", broken)
+    monkeypatch.setattr(search_module, "fit", broken)
     report = point.tune(trials=5)
     failed = [trial for trial in report.trials if trial.state == "failed"]
     assert failed
@@ -304,7 +304,7 @@ def test_where_nothing_works_the_first_reason_is_told(
     def broken(*arguments: Any) -> Any:
         raise TrainingError("training diverged", where="epoch 1")
 
-    monkeypatch.setattr(trial_module, "fit", broken)
+    monkeypatch.setattr(search_module, "fit", broken)
     with pytest.raises(TrainingError, match=r"no trial was completed.*trial 0: training diverged"):
         point.tune()
 
@@ -383,7 +383,7 @@ def test_the_best_is_a_recipe_that_trains_and_tells_how_many_were_tried(world: W
             if f"{section}.{key}" not in unsearched:
                 assert value == getattr(getattr(world.settings, section), key)
     kept = train(settings, Source(world.folder / "data", TODAY), name="m")
-    assert kept.metadata["tuning"] == {"trials": 3}
+    assert kept.metadata.record["tuning"] == {"trials": 3}
     config = tomllib.loads((kept.model.folder / "config.toml").read_text())
     assert config["tuning"] == {"trials": 3}
     again = world.tune(settings=settings.model_copy(update={"data": world.settings.data}), name="t")

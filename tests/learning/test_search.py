@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from lstmcli.config import Settings, keys
 from lstmcli.errors import UsageError
-from lstmcli.recipes import load_settings, shipped_file
-from lstmcli.workflows.space import (
+from lstmcli.learning.search import (
     SEARCHABLE,
     Choices,
     Range,
@@ -20,6 +19,7 @@ from lstmcli.workflows.space import (
     value_of,
     with_values,
 )
+from lstmcli.recipes import load_settings, shipped_file
 
 FINITE: Space = {
     "train.epochs": Range(2, 8, 3),

@@ -1,4 +1,4 @@
-"""Search spaces: the TOML files that name the settings to search, and the values of each.
+"""Search: the TOML file that names the settings to search, their values, and one trial of them.
 
 A value is checked like one of a recipe before anything runs. What decides what is forecast or how
 it is scored (the data, the split, the horizon, the levels) is no part of a search: scores of
@@ -9,7 +9,7 @@ import difflib
 import itertools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from operator import attrgetter
@@ -17,16 +17,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
+import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState
 
 from lstmcli.config import Settings, check_settings, keys
-from lstmcli.errors import UsageError
+from lstmcli.errors import DataError, TrainingError, UsageError
+from lstmcli.learning.fit import Course, fit
+from lstmcli.learning.folds import Fold, plan_fold, score_fold
+from lstmcli.market.prices import Prices
 from lstmcli.recipes import find_toml, read_toml
+from lstmcli.training.loop import Epoch
 
 _SECTIONS = ("window", "model", "train")
 _FIXED = ("window.horizon", "train.seed", "train.device", "train.threads")
 SEARCHABLE = tuple(key for key in keys() if key.split(".")[0] in _SECTIONS and key not in _FIXED)
 
+# Where one of these is searched, the losses of two trials are not of one kind.
+_SHAPE_THE_LOSS = {
+    "window.context_length", "window.features", "window.scaling", "train.members", "train.labels",
+    "train.chunk_length", "train.burn_in", "train.volatility_weight", "train.loss",
+}  # fmt: skip
 _MOST_VALUES = 1000
 _MOST_POINTS = 100_000
 
@@ -182,6 +194,88 @@ def grid(space: Space, recipe: Mapping[str, Any], seed: int) -> list[Mapping[str
 
 
 _EXAMPLE = 'Write "train.learning_rate" = { low = 1e-4, high = 1e-2, log = true }, for example.'
+
+
+class TimeUp(Exception):
+    """The time allowed is over; the trial counts as never begun."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all trials of a run have in common.
+
+    known, folds : the prices up to the test span, and the spans that validate.
+    """
+
+    settings: Settings
+    space: Space
+    known: Sequence[Prices]
+    folds: tuple[Fold, ...]
+    device: torch.device
+    has_time: Callable[[], bool]
+    on_epoch: Callable[[Epoch], None]
+
+    @property
+    def by_epoch(self) -> bool:
+        """Whether trials compare by the loss of each epoch, or else by the score of each fold."""
+        return not _SHAPE_THE_LOSS & set(self.space)
+
+
+def run_trial(bench: Bench, trial: optuna.Trial, values: Mapping[str, Any]) -> FrozenTrial:
+    """Fit and score the settings with some values changed on every fold, unless it is pruned.
+
+    A trial that diverges, or whose settings or data do not go together, has failed.
+
+    Returns the trial as it ended, its value the mean score, with its `scores`, `epochs` and the
+    `reason` why it failed among its user attributes. Raises TimeUp.
+    """
+    scores: list[float] = []
+    best: list[float] = []  # validation loss of each fit; their mean is the value at an epoch
+    epochs: list[Epoch] = []
+    longest_fit = most("train.epochs", bench.settings, bench.space)
+
+    def after_epoch(epoch: Epoch) -> None:
+        epochs.append(epoch)
+        bench.on_epoch(epoch)
+        if not bench.has_time():
+            raise TimeUp
+        assert epoch.validation_loss is not None  # every fold has windows that validate
+        if epoch.epoch == 1:  # of the next fit: another fold, or another member on the same
+            best.append(epoch.validation_loss)
+        best[-1] = min(best[-1], epoch.validation_loss)
+        if bench.by_epoch:
+            prune((len(best) - 1) * longest_fit + epoch.epoch - 1, best)
+
+    def prune(stage: int, losses: Sequence[float]) -> None:
+        trial.report(float(np.mean(losses)), stage)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+
+    state, reason = TrialState.COMPLETE, ""
+    try:
+        settings = with_values(bench.settings, values, where="trial")
+        for fold in bench.folds:
+            own, plan = plan_fold(bench.known, settings, fold)
+            done = fit(plan, own, bench.device, Course(on_epoch=after_epoch))
+            if done.error is not None:
+                raise done.error
+            scores.append(score_fold(done.model, plan))
+            if not bench.by_epoch and len(scores) < len(bench.folds):
+                prune(len(scores) - 1, scores)
+    except optuna.TrialPruned:
+        state = TrialState.PRUNED
+    except (TrainingError, DataError, UsageError) as error:
+        state, reason = TrialState.FAIL, str(error)
+    score = float(np.mean(scores)) if state == TrialState.COMPLETE else None
+    ended = trial.study.tell(trial, score, state)
+    ended.user_attrs = {"scores": scores, "epochs": len(epochs), "reason": reason}
+    return ended
+
+
+def most(key: str, settings: Settings, space: Space) -> int:
+    """Return the largest value of a count among the settings and the space."""
+    own = int(value_of(settings, key))
+    return max(own, *map(int, space[key].bounds)) if key in space else own
 
 
 def _flat(tree: Mapping[str, Any], path: Path) -> dict[str, Any]:
