@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.evaluation import metrics
-from lstmcli.evaluation.pooling import Pool, Weights, floats_or_none
+from lstmcli.evaluation.pooling import Pool, Weights, chunks, floats_or_none
 from lstmcli.evaluation.significance import (
     MIN_WINDOWS,
     SignificanceTest,
@@ -129,7 +129,6 @@ def step_bands(fan: FanSteps) -> tuple[StepBand, ...]:
 
 BINS = 10
 _TEST = "Pearson chi-squared"
-_CHUNK = 4096  # windows at a time, so that memory stays flat
 
 
 @dataclass(frozen=True)
@@ -167,8 +166,7 @@ def pit_histogram(
     rows, pool = np.flatnonzero(known).astype(np.int32), pool.keep(known)
     weights, apart = pool.weights(np.ones((pool.size, 1), dtype=np.bool_))[:][:, 0], pool.apart
     shares, masses = np.zeros(BINS), np.zeros(BINS)
-    for first in range(0, len(rows), _CHUNK):
-        part = slice(first, first + _CHUNK)
+    for part in chunks(len(rows)):
         fan = forecast.quantiles[rows[part], forecast.column(step), :]
         mass = bin_masses(fan, forecast.levels, actual[rows[part]], edges)
         shares += weights[part] @ mass

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.evaluation.metrics import skill
-from lstmcli.evaluation.pooling import Pool, float_or_none
+from lstmcli.evaluation.pooling import Pool, chunks, float_or_none
 from lstmcli.evaluation.significance import (
     Interval,
     SignificanceTest,
@@ -163,7 +163,6 @@ def _balanced(hit: NDArray[np.bool_], up: NDArray[np.bool_], pool: Pool) -> floa
 
 
 BINS = 10
-_CHUNK = 4096  # windows at a time, so that memory stays flat
 
 
 @dataclass(frozen=True)
@@ -214,8 +213,7 @@ def chances(
         return None
     rows = np.flatnonzero(moved).astype(np.int32)
     chance = np.empty(len(rows))
-    for first in range(0, len(rows), _CHUNK):
-        some = slice(first, first + _CHUNK)
+    for some in chunks(len(rows)):
         fan = forecast.quantiles[rows[some], forecast.column(step), :]
         chance[some] = 1.0 - probability_below(fan, forecast.levels, np.zeros(len(fan)))
     rose, pool = (actual[moved] > 0.0).astype(np.float64), pool.keep(moved)

@@ -16,7 +16,7 @@ from lstmcli.evaluation import metrics
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.bands import CHUNK, FanSteps, FanSums, StepBand, step_bands
 from lstmcli.evaluation.metrics import skill
-from lstmcli.evaluation.pooling import by_group, float_or_none, floats_or_none, mean_known
+from lstmcli.evaluation.pooling import by_group, chunks, float_or_none, floats_or_none, mean_known
 from lstmcli.forecasting.forecast import Fan, Forecast
 
 Floats = NDArray[np.float64]
@@ -72,9 +72,7 @@ def losses(backtest: Backtest, name: str, scale: Floats) -> Losses:
         windows[name][rows] = mean_known(errors, axis=1)
         steps[name] += np.einsum("nh,nh->h", share, np.where(share > 0.0, errors, 0.0))
 
-    every = CHUNK * max(1, _MOST // CHUNK // horizon)
-    for first in range(0, count, every):  # so that memory stays flat
-        rows = slice(first, min(first + every, count))
+    for rows in chunks(count, CHUNK * max(1, _MOST // CHUNK // horizon)):
         share = weights[rows]
         errors = metrics.absolute_error(forecast.median[rows], actual[rows])
         add("absolute", rows, share, errors)
@@ -83,7 +81,7 @@ def losses(backtest: Backtest, name: str, scale: Floats) -> Losses:
         np.divide(errors, scale[rows, None], out=errors)
         add("scaled", rows, share if of_scaled is weights else of_scaled[rows], errors)
         if fan is not None and forecast.quantiles is not None:
-            add("crps", rows, share, fan.add(forecast.quantiles, first, rows.stop))
+            add("crps", rows, share, fan.add(forecast.quantiles, rows.start, rows.stop))
     return Losses(
         squared=windows["squared"],
         crps=None if fan is None else windows["crps"],
@@ -104,8 +102,7 @@ def window_crps(quantiles: Fan, levels: Sequence[float], actual: Floats) -> Floa
     """
     at, share = np.asarray(levels, dtype=np.float64), metrics.crps_weights(levels)
     found = np.empty(len(actual))
-    for first in range(0, len(actual), CHUNK):
-        rows = slice(first, first + CHUNK)
+    for rows in chunks(len(actual), CHUNK):
         error = np.exp(actual[rows])[..., None] - np.exp(quantiles[rows])
         found[rows] = (metrics.pinball(error, at) @ share).mean(axis=1)
     return found
@@ -123,9 +120,7 @@ def check_forecast(name: str, forecast: Forecast, actual: Floats) -> None:
             why=f"found {forecast.median.shape}, expected {actual.shape}",
         )
     wrong, numbers = 0, actual.shape[1] * max(1, len(forecast.levels))
-    every = max(1, _MOST // numbers)
-    for first in range(0, len(actual), every):  # so that memory stays flat
-        rows = slice(first, first + every)
+    for rows in chunks(len(actual), max(1, _MOST // numbers)):
         usable: NDArray[np.bool_] = np.abs(forecast.median[rows]) <= LARGEST_MOVE  # False for NaN
         if forecast.quantiles is not None:
             usable &= (np.abs(forecast.quantiles[rows]) <= LARGEST_MOVE).all(axis=-1)

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lstmcli.evaluation.pooling import chunks
+
 FLAT_LINE = 0.05
-_CHUNK = 8192  # windows at a time
 _CHANCE = 1.645  # the standard normal's 95 % quantile
 
 
@@ -61,8 +62,7 @@ def movement(
             _means(price[known], own),
         ]
         products = np.zeros((7, 7))
-        for first in range(0, known.size, _CHUNK):
-            some = slice(first, first + _CHUNK)
+        for some in chunks(known.size):
             rows = known[some]
             forecast, true = predicted[rows, step], actual[rows, step]
             moves, truths, last = (

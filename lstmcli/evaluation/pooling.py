@@ -5,6 +5,7 @@ symbols of each observation in time first and over the observations after; every
 series. NaN marks what has not happened yet and is left out of every mean.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -289,6 +290,12 @@ def phases(cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64], calendar
         pool = Pool(cutoff[own], end[own])
         found[own] = pool.unit % pool.reach
     return found
+
+
+def chunks(count: int, size: int = 4096) -> Iterator[slice]:
+    """Yield slices of `count` rows, `size` at a time, so that memory stays flat."""
+    for first in range(0, count, size):
+        yield slice(first, min(first + size, count))
 
 
 def by_group(values: Values, group: Codes, count: int) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.evaluation.pooling import Pool, floats_or_none, mean_known
+from lstmcli.evaluation.pooling import Pool, chunks, floats_or_none, mean_known
 
 Floats = NDArray[np.float64]
 
@@ -185,7 +185,7 @@ def _skill_interval(
 
 
 _RESAMPLES = 2000
-_SLICE = 200  # resamples at a time, so that memory stays flat
+_SLICE = 200  # resamples at a time
 _NORMAL = 1.959963984540054  # 97.5 % quantile of the standard normal
 
 
@@ -235,8 +235,8 @@ def _largest_statistics(gains: Floats, means: Floats, errors: Floats, reach: int
     # A fixed seed: the same forecasts give the same p-values.
     starts = np.random.default_rng(0).integers(0, n, size=(_RESAMPLES, drawn))
     largest = []
-    for first in range(0, _RESAMPLES, _SLICE):
-        some = starts[first : first + _SLICE, :, None]
+    for part in chunks(_RESAMPLES, _SLICE):
+        some = starts[part, :, None]
         rows = (some + np.arange(block)).reshape(len(some), -1)[:, :n] % n
         rows += n * np.arange(len(some))[:, None]
         times = np.bincount(rows.ravel(), minlength=len(some) * n).reshape(-1, n).astype(float)
@@ -343,9 +343,8 @@ def _permutation(name: str, x: Floats, y: Floats) -> SignificanceTest:
         each[~own] = 0.0
     agreement = x @ y.T  # (U, U)
     x[:], y[:] = known
-    for first in range(0, len(x), _ROWS):  # so that memory stays flat
-        counts = x[first : first + _ROWS] @ y.T
-        each = agreement[first : first + _ROWS]
+    for rows in chunks(len(x), _ROWS):
+        counts, each = x[rows] @ y.T, agreement[rows]
         np.divide(each, counts, out=each, where=counts > 0)  # else it is 0
     found, generator, at = float(np.trace(agreement)), np.random.default_rng(0), np.arange(len(x))
     drawn = np.array(

@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from lstmcli.errors import DataError
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.direction import TwoWay, probability_below, two_way
-from lstmcli.evaluation.pooling import Pool
+from lstmcli.evaluation.pooling import Pool, chunks
 from lstmcli.forecasting.forecast import Forecast
 
 DOWN, FLAT, UP = 0, 1, 2
 CLASSES: tuple[Literal["down"], Literal["flat"], Literal["up"]] = ("down", "flat", "up")
 FLAT_BAND = 0.25
-_CHUNK = 4096  # windows at a time, so that memory stays flat
 _EQUAL = 1e-9  # chances closer than this are the same
 
 Trend = Literal["down", "flat", "up"]
@@ -134,8 +133,7 @@ def predicted_trend(
     spread, column = sigma * np.sqrt(step), forecast.column(step)
     if forecast.quantiles is not None:
         likely = np.empty(len(spread), np.int8)
-        for first in range(0, len(spread), _CHUNK):
-            rows = slice(first, first + _CHUNK)
+        for rows in chunks(len(spread)):
             fan, band = forecast.quantiles[rows, column, :], flat_band * spread[rows]
             down = probability_below(fan, forecast.levels, -band)
             up = 1.0 - probability_below(fan, forecast.levels, band)

@@ -115,9 +115,10 @@ class Walks:
         self._folders = list(refitted) if refits else [str(each.folder) for each in models]
         self._refitted, self._asked = list(refitted), dict(asked)
 
-    def whole(self, source: Source) -> EvaluateReport:
-        """Repeat the whole backtest."""
-        return self._evaluate(source)
+    def evaluate(self, source: Source, **changed: Any) -> EvaluateReport:
+        """Repeat the backtest, the whole one without changes."""
+        asked = {**self._asked, "models": self._folders, **changed}
+        return evaluate(source, counted=False, phases=False, **asked)
 
     def runs(self, schedule: Schedule) -> dict[str, Run]:
         """Return the runs besides the whole backtest, by name."""
@@ -129,10 +130,10 @@ class Walks:
             n_windows=_CALLS,
         )
         runs: dict[str, Run] = {
-            "calls": lambda source: list(call_figures(self._evaluate(source, **near)))
+            "calls": lambda source: list(call_figures(self.evaluate(source, **near)))
         }
         if schedule.scored is not None:
-            runs["scores"] = lambda source: list(score_figures(self._evaluate(source, end=middle)))
+            runs["scores"] = lambda source: list(score_figures(self.evaluate(source, end=middle)))
         if pair is not None and self._settings.split.method == "chronological":
             again: dict[str, Any] = dict(
                 models=self._refitted,
@@ -142,23 +143,27 @@ class Walks:
                 n_windows=2,
                 refit=1,
             )
-            runs["refit"] = lambda source: list(refit_figures(self._evaluate(source, **again)))
+            runs["refit"] = lambda source: list(refit_figures(self.evaluate(source, **again)))
         for day in schedule.ahead:
             runs[f"as-of {day}"] = partial(self._ahead, _date(day))
         return runs
 
-    def _evaluate(self, source: Source, **changed: Any) -> EvaluateReport:
-        asked = {**self._asked, "models": self._folders, **changed}
-        return evaluate(source, counted=False, phases=False, **asked)
-
     def _ahead(self, day: date, source: Source) -> list[Figures]:
-        keys = ["horizon", "device", "number_of_threads"]
+        """Return the figures of `predict --as-of` a day, of every model."""
+        keys, found = ["horizon", "device", "number_of_threads"], []
         options = {key: self._asked[key] for key in keys if key in self._asked}
-        return [
-            figures
-            for model in self.models
-            for figures in _ahead_figures(source, model, day, options)
-        ]
+        for model in self.models:
+            report = predict(source, model=str(model.folder), as_of=day, counted=False, **options)
+            for each in report.forecasts:
+                made = each.forecast
+                fan = made.median if made.quantiles is None else made.quantiles[0]
+                values = {
+                    "dates": np.append(each.cutoff, each.dates).astype("datetime64[D]"),
+                    "contexts": np.array([each.last_close, *each.history]),
+                    "forecasts": np.append(made.median, fan),
+                }
+                found += [Figures(str(model), kind, each.symbol, v) for kind, v in values.items()]
+        return found
 
 
 def day_before(first: date | np.datetime64) -> np.datetime64:
@@ -169,7 +174,7 @@ def day_before(first: date | np.datetime64) -> np.datetime64:
 def find_truth(walks: Walks, copies: Copies, first: np.datetime64) -> Truth:
     """Make every run on the true prices."""
     source = copies.unchanged()
-    report = walks.whole(source)
+    report = walks.evaluate(source)
     schedule = plan_days(report, first)
     figures, lacking = {"whole": list(whole_figures(report))}, {}
     if schedule.scored is None:
@@ -255,7 +260,7 @@ def begin(walks: Walks, copies: Copies, first: np.datetime64) -> list[Figures]:
     It runs first, so that any cached value is noise and cannot hide a leak.
     """
     generator = np.random.default_rng(_SEED)
-    report = walks.whole(copies.changed(first, lambda each: rewritten(each, first, generator)))
+    report = walks.evaluate(copies.changed(first, lambda each: rewritten(each, first, generator)))
     return list(whole_figures(report))
 
 
@@ -267,7 +272,7 @@ def audit_walks(
     kinds = {"prices": ["all"], "contexts": ["all"], "forecasts": networks}
     found = control(truth.schedule.first, truth.figures["whole"], control_figures, kinds)
     runs: dict[str, Run] = {
-        "whole": lambda source: list(whole_figures(walks.whole(source))),
+        "whole": lambda source: list(whole_figures(walks.evaluate(source))),
         **walks.runs(truth.schedule),
     }
     for each in trials(truth.schedule, list(truth.figures)):
@@ -364,24 +369,6 @@ def _known_by(refits: Iterable[Figures]) -> Iterator[Comparison]:
             since = each.values[0]
             allowed = replace(each, values=np.minimum(each.values, since))
             yield from compare("refit", since, [allowed], [each])
-
-
-def _ahead_figures(
-    source: Source, model: ModelRef, day: date, options: Mapping[str, Any]
-) -> Iterator[Figures]:
-    report = predict(source, model=str(model.folder), as_of=day, counted=False, **options)
-    name = str(model)
-    for each in report.forecasts:
-        made = each.forecast
-        fan = made.median if made.quantiles is None else made.quantiles[0]
-        dates = np.append(each.cutoff, each.dates).astype("datetime64[D]")
-        last = np.array([each.last_close, *each.history])
-        for kind, values in (
-            ("dates", dates),
-            ("contexts", last),
-            ("forecasts", np.append(made.median, fan)),
-        ):
-            yield Figures(name, kind, each.symbol, values)
 
 
 def _date(day: np.datetime64) -> date:
