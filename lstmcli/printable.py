@@ -6,7 +6,7 @@ the stream below it from `raw_stream`, and text that went through `printable`.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TextIO, cast
 
 _DELETE = "\x7f"  # the one control character that JSON leaves as it is
@@ -27,6 +27,13 @@ def printable(text: str, *, keep: str = "") -> str:
         else each.encode("unicode_escape").decode("ascii")
         for each in text
     )
+
+
+def first_few(items: Iterable[object], most: int = 3, comma: str = ", ") -> str:
+    """Join the first few items of a list and say how many more there are: "A, B, C and 4 more"."""
+    texts = list(map(str, items))
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return comma.join(texts[:most]) + more
 
 
 def json_text(value: Any, **options: Any) -> str:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from lstmcli.errors import DataError
 from lstmcli.market.prices import Bars, Note, Noted
 from lstmcli.market.sessions import odd_days, tell_doubtful, tell_odd_days
+from lstmcli.printable import first_few
 
 TOLERANCE = 1e-4  # share of the price; smaller contradictions are rounding
 BAR = ("Open", "High", "Low", "Close")  # Close last: in a tie another one is the odd one
@@ -109,9 +110,6 @@ def _middle(logs: Columns, at: NDArray[np.int64]) -> NDArray[np.float64]:
     before, after = np.maximum(place - 1, 0), np.minimum(place, known.size - 1)
     before, after = np.where(place > 0, before, after), np.where(place < known.size, after, before)
     return np.asarray((close[known[before]] + close[known[after]]) / 2)
-
-
-_SHOWN = 3
 
 
 class UnusablePriceError(DataError):
@@ -236,10 +234,11 @@ def _rows_of(odd: dict[str, Mask], kept: Mask) -> dict[str, Mask]:
 
 def _tell_left_out(bars: Bars, odd: Mask) -> list[str]:
     rows = np.flatnonzero(odd).tolist()
-    shown = "; ".join(f"{bars.days[row]}: {bar_text(bars.columns, row)}" for row in rows[:_SHOWN])
-    more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
+    shown = first_few(
+        (f"{bars.days[row]}: {bar_text(bars.columns, row)}" for row in rows), comma="; "
+    )
     count = "1 bar" if len(rows) == 1 else f"{len(rows)} bars"
-    return [f"Left out {count} with an impossible close ({shown}{more})."]
+    return [f"Left out {count} with an impossible close ({shown})."]
 
 
 def _different_bases(bars: Bars, odd: dict[str, Mask]) -> DataError:

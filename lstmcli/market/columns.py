@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from lstmcli.errors import DataError
 from lstmcli.market.calendars import calendar_of
+from lstmcli.printable import first_few
 
 MAX_COLUMNS = 100_000
 Fields = dict[str, int]  # the name in COLUMNS -> the position in a line
@@ -343,9 +344,8 @@ def _by_symbol(
 def _error(what: str, why: str, names: Sequence[str], where: str, next_step: str) -> DataError:
     """Put the first of the names into `why`, cut and escaped for a message of one line."""
     short = [name if len(name) <= _SHOWN_LENGTH else f"{name[:_SHOWN_LENGTH]}..." for name in names]
-    shown = ", ".join(name if name.isprintable() else ascii(name) for name in short[:_SHOWN])
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return DataError(what, where=where, why=why.format(shown + more), next_step=next_step)
+    shown = first_few((n if n.isprintable() else ascii(n) for n in short), _SHOWN)
+    return DataError(what, where=where, why=why.format(shown), next_step=next_step)
 
 
 def _undecided(why: str, names: Mapping[int, str], where: str) -> DataError:

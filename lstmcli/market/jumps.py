@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.market.prices import Bars
+from lstmcli.printable import first_few
 
 _HUNDRED = np.log(100.0)
 _USUAL = 3.0  # typical moves that noise may add to a jump
 _UNUSUAL = 5.0  # typical moves beyond which a move is none of them
-_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,7 @@ def _notes(jumps: Sequence[Jump], price: str, days: NDArray[np.datetime64]) -> l
         ],
     }
     return [
-        f"{price} {'; '.join(each.text(days) for each in found[:_SHOWN])}"
-        f"{f' and {len(found) - _SHOWN} more' if len(found) > _SHOWN else ''}: {meaning}."
+        f"{price} {first_few((each.text(days) for each in found), comma='; ')}: {meaning}."
         for meaning, found in kinds.items()
         if found
     ]

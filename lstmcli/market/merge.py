@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lstmcli.market.jumps import split_name
+from lstmcli.printable import first_few
 
 OVERLAP = 10  # stored rows that are fetched again
 TOLERANCE = 1e-5  # relative; identical requests differ by about 1e-7
@@ -26,7 +27,6 @@ _LEARNED = ("Close", "Adj Close")
 _ACTIONS = ("Stock Splits", "Dividends")
 _JUMP = np.log(2.0)
 _UNIT = np.log(10.0)  # no fall, but prices in another unit
-_SHOWN = 3  # actions named in a reason
 
 
 @dataclass(frozen=True)
@@ -253,8 +253,7 @@ def _new_actions(stored: pd.DataFrame, fresh: pd.DataFrame, tolerance: float) ->
     found = found or more
     if not found:
         return None
-    rest = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return ", ".join(found[:_SHOWN]) + rest
+    return first_few(found)
 
 
 def _other_prices(stored: pd.DataFrame, fresh: pd.DataFrame, tolerance: float) -> str | None:

@@ -5,7 +5,6 @@ Every verb asks here, so that import, check, train, predict and --strict find th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
@@ -34,6 +33,7 @@ from lstmcli.market.schedule import (
     own_calendar,
     schedule_of,
 )
+from lstmcli.printable import first_few
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from lstmcli.market.prices import Prices
 
 _HALF_YEAR, _YEAR = np.timedelta64(182, "D"), np.timedelta64(1, "Y")
-_SHOWN = 3
 _INDIA = "XBOM"
 
 
@@ -106,8 +105,10 @@ def _tell_unknown(schedule: Schedule, last: np.datetime64, end: np.datetime64) -
     ahead = np.arange(last + DAY, end + DAY)
     unsure = ahead[~schedule.is_session(ahead) & ~schedule.is_closed(ahead)]
     if unsure.size:
-        names = _some(schedule.calendars)
-        notes.append(f"the dates fit {names}, not all of which trade on {_some(unsure)}: left out")
+        names = first_few(schedule.calendars)
+        notes.append(
+            f"the dates fit {names}, not all of which trade on {first_few(unsure)}: left out"
+        )
     if _INDIA in schedule.calendars and _has_diwali(ahead):
         notes.append("special sessions (Muhurat, on Diwali) are not known")
     return tuple(notes)
@@ -162,10 +163,10 @@ def tell_odd_days(odd: OddDays) -> list[str]:
     notes = []
     if n := sum(run.size for run in odd.missing):
         verb = f"{odd.unit} is" if n == 1 else f"{odd.unit}s are"
-        notes.append(f"{n} {verb} missing: {_some(map(tell_run, odd.missing))}.")
+        notes.append(f"{n} {verb} missing: {first_few(map(tell_run, odd.missing))}.")
     if n := odd.extra.size:
         verb = "bar lies on a day" if n == 1 else "bars lie on days"
-        notes.append(f"{n} {verb} without a session: {_some(odd.extra)}.")
+        notes.append(f"{n} {verb} without a session: {first_few(odd.extra)}.")
     return notes
 
 
@@ -278,13 +279,6 @@ def _has_diwali(days: Days) -> bool:
     """Return whether the days reach into the five weeks in which Diwali falls."""
     of_year = days - days.astype("datetime64[Y]").astype("datetime64[D]")
     return bool(((of_year >= 287 * DAY) & (of_year <= 324 * DAY)).any())
-
-
-def _some(items: Iterable[object]) -> str:
-    """Return the first few."""
-    shown = list(map(str, items))
-    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
-    return ", ".join(shown[:_SHOWN]) + more
 
 
 Mask = NDArray[np.bool_]

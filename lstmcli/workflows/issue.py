@@ -16,6 +16,7 @@ from lstmcli import __version__
 from lstmcli.errors import UsageError
 from lstmcli.evaluation.losses import LARGEST_MOVE
 from lstmcli.evaluation.scores import HEADLINE_STEPS
+from lstmcli.printable import first_few
 from lstmcli.runs.ledger import Entry, append
 from lstmcli.workflows.predict import PredictReport
 from lstmcli.workflows.symbol_forecast import SymbolForecast
@@ -61,8 +62,7 @@ def recorded(report: PredictReport, data_dir: Path, now: datetime) -> PredictRep
 
 def _told(why: str, left_out: Mapping[str, str]) -> str:
     symbols = [symbol for symbol, own in left_out.items() if own == why]
-    more = f" and {len(symbols) - 5} more" if len(symbols) > 5 else ""
-    return f"not recorded, since {why}: {', '.join(symbols[:5])}{more}"
+    return f"not recorded, since {why}: {first_few(symbols, 5)}"
 
 
 def _unfit(each: SymbolForecast, now: datetime) -> str | None:

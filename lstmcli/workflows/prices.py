@@ -24,6 +24,7 @@ from lstmcli.market.symbols import (
     price_path,
 )
 from lstmcli.market.tables import parse_csv_option, read_prices
+from lstmcli.printable import first_few
 from lstmcli.runs.registry import ownership_doubt, tell_doubts
 
 
@@ -231,8 +232,7 @@ def _absolute(entry: str) -> str:
 
 def some(symbols: Sequence[str]) -> str:
     """Name the first few."""
-    more = len(symbols) - _MOST_NAMED
-    return ", ".join(symbols[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return first_few(symbols, _MOST_NAMED)
 
 
 def _from_store(source: Source, data: Data) -> Iterator[Prices | Failure]:
@@ -305,11 +305,10 @@ def _shown_file(file: str) -> str:
 
 def _no_series(symbol: str, data: Data, found: Sequence[Prices | Failure]) -> DataError:
     names = [each.symbol for each in found if isinstance(each, Prices)]
-    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
     return DataError(
         f"no series {symbol}",
         where=", ".join(data.csv),
-        why=f"found {', '.join(names[:12]) or 'none'}{more}",
+        why=f"found {first_few(names, 12) or 'none'}",
         next_step="Name a file's only series as you like: --csv NAME=FILE.",
     )
 

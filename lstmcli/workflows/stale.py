@@ -19,11 +19,11 @@ from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, FileError
 from lstmcli.market.store import IMPORTED, read_raw, read_sidecar
 from lstmcli.market.symbols import inside, price_folders, price_path
+from lstmcli.printable import first_few
 from lstmcli.runs.registry import ModelRef
 from lstmcli.runs.state import StaleMark, stale_marks
 from lstmcli.workflows.data import restatements_of
 
-_SHOWN = 3
 _GOLDEN = (5**0.5 - 1) / 2
 _TOLERANCE = 1e-5  # relative; the feed's own answers differ by about 1e-7
 
@@ -88,12 +88,11 @@ def tell_stale(model: ModelRef, marks: Sequence[StaleMark]) -> tuple[str, ...]:
     if not marks:
         return ()
     latest = sorted(marks, key=lambda mark: mark.restated, reverse=True)
-    shown = ", ".join(
+    shown = first_few(
         f"{mark.symbol} ({': '.join(filter(None, (mark.restated[:10], mark.reason)))})"
-        for mark in latest[:_SHOWN]
+        for mark in latest
     )
-    more = f" and {len(marks) - _SHOWN} more" if len(marks) > _SHOWN else ""
-    return (f"{model} was trained before the history of {shown}{more} was replaced: train again",)
+    return (f"{model} was trained before the history of {shown} was replaced: train again",)
 
 
 def tell_adjustment(metadata: Mapping[str, Any], prices: Mapping[str, str]) -> tuple[str, ...]:
@@ -103,10 +102,9 @@ def tell_adjustment(metadata: Mapping[str, Any], prices: Mapping[str, str]) -> t
     """
     if not prices:
         return ()
-    more = f" and {len(prices) - _SHOWN} more" if len(prices) > _SHOWN else ""
     return (
         f"the model was trained on {' and '.join(all_trained_prices(metadata))}, and forecasts "
-        f"{' and '.join(sorted(set(prices.values())))} of {', '.join(list(prices)[:_SHOWN])}{more}",
+        f"{' and '.join(sorted(set(prices.values())))} of {first_few(prices)}",
     )
 
 
