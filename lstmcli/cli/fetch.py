@@ -84,7 +84,7 @@ def fetch(
     from lstmcli.cli import journal, messages
     from lstmcli.cli.progress import symbols_shown
     from lstmcli.cli.settings import all_symbols
-    from lstmcli.report.fetch import fetch_view, pause_told
+    from lstmcli.report.data import fetch_view, pause_told
     from lstmcli.report.output import check_file, check_output, emit
     from lstmcli.workflows.fetch import fetch as run
 

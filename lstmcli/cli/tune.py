@@ -141,7 +141,7 @@ def tune(
             where="tune",
             next_step="Install it: pip install 'lstmcli[tune]'.",
         )
-    from lstmcli.report.tune import tune_view
+    from lstmcli.report.train import tune_view
     from lstmcli.workflows.space import load_space
     from lstmcli.workflows.tune import Search
     from lstmcli.workflows.tune import tune as run

@@ -1,8 +1,8 @@
-"""Forecasts of the sessions ahead, in prices, beside the naive forecast."""
+"""Forecasts of the next sessions in prices, next to the naive forecast, and their explanation."""
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from lstmcli.evaluation.verdict import SHOWN_NAMES, p_value
 from lstmcli.forecasting.explain import Effect, Explanation, Floats
 from lstmcli.learning.evidence import trained_until
 from lstmcli.market.intervals import unit_of
-from lstmcli.report.console import make_table
+from lstmcli.printable import first_few
 from lstmcli.report.long_table import backtest_rows
 from lstmcli.report.numbers import (
     BASE_RATE_UNKNOWN,
@@ -27,9 +27,9 @@ from lstmcli.report.numbers import (
     price,
     price_basis,
 )
-from lstmcli.report.view import SCHEMA_VERSION, Format, View
+from lstmcli.report.output import make_table
+from lstmcli.report.view import Format, View, make_document
 from lstmcli.workflows.predict import PredictReport
-from lstmcli.workflows.prices import some
 from lstmcli.workflows.symbol_forecast import SymbolForecast
 
 _SHOWN_STEPS = (1, 5, 20, 50)
@@ -41,22 +41,19 @@ def predict_view(report: PredictReport, *, all_steps: bool = False) -> View:
     """Show steps 1, 5, 20, 50 and the last, or all of them; the rows are the long table."""
 
     def document() -> dict[str, Any]:
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "command": "predict",
-            "model": str(report.model),
-            "horizon": report.horizon,
-            "trained_prices": list(report.trained_prices),
-            "trained_until": str(trained_until(report.metadata)),
-            "stale": [asdict(mark) for mark in report.stale],
-            "validation": report.metadata["validation"],
-            "forecasts": (
-                _forecast(report, each) | _explanation(report, each) for each in report.forecasts
-            ),
+        return make_document(
+            "predict",
+            model=str(report.model),
+            horizon=report.horizon,
+            trained_prices=report.trained_prices,
+            trained_until=str(trained_until(report.metadata)),
+            stale=report.stale,
+            validation=report.metadata["validation"],
+            forecasts=(_forecast(report, each) for each in report.forecasts),
             # Iterators, since they are complete only when the forecasts before them are written.
-            "notes": iter(report.notes),
-            "failures": map(asdict, report.failures),
-        }
+            notes=iter(report.notes),
+            failures=iter(report.failures),
+        )
 
     return View(
         tables=lambda: _tables(report, all_steps),
@@ -79,14 +76,14 @@ def _rows(report: PredictReport, each: SymbolForecast) -> Iterator[dict[str, Any
 
 
 def _forecast(report: PredictReport, each: SymbolForecast) -> dict[str, Any]:
-    first, *_ = rows = list(_rows(report, each))
-    return {
-        **{key: first[key] for key in _ABOVE},
-        **_known(each),
-        "in_training": each.in_training,
-        "warnings": list(each.warnings),
-        "steps": [_step(each, row) for row in rows],
-    }
+    rows = list(_rows(report, each))
+    found = {key: rows[0][key] for key in _ABOVE} | _known(each)
+    found |= {"in_training": each.in_training, "warnings": each.warnings}
+    found["steps"] = [_step(each, row) for row in rows]
+    if each.explanation is not None:
+        unit = unit_of(report.metadata["interval"])
+        found["explain"] = explain_document(each.explanation, unit)
+    return found
 
 
 def _known(each: SymbolForecast) -> dict[str, Any]:
@@ -127,47 +124,34 @@ def _tables(report: PredictReport, all_steps: bool) -> list[RenderableType]:
             if all_steps or row["step"] in (*_SHOWN_STEPS, report.horizon)
         ]
     rise = "Rise (in the past)" if rated else "Rise"
-    table = make_table(
-        f"Forecast by {report.model}, {ahead(report.horizon, report.metadata['interval'])}",
+    names = (
         ["Symbol", "Cutoff", "Date", "Step", "Last close = naive"]
         + (["Median", "Change", "80 % from", "to", rise] if fans else ["Forecast", "Change"])
         + (["Spread"] if spreads else [])
-        + (["Actual"] if happened else []),
-        left=3,
+        + (["Actual"] if happened else [])
     )
-    for cells in shown:
-        table.add_row(*cells[: len(table.columns)])
+    title = f"Forecast by {report.model}, {ahead(report.horizon, report.metadata['interval'])}"
+    table = make_table(title, names, (cells[: len(names)] for cells in shown), left=3)
     basis = price_basis(columns)
+    hindsight = []
+    if known_later:
+        # The model had seen the outcome of these forecasts, or of days after their cutoff.
+        until = trained_until(report.metadata)
+        hindsight.append(
+            f"Hindsight, no evidence of what the model is worth: it was fitted on rows up to "
+            f"{until}, after the cutoff of {first_few(known_later, 5)}."
+        )
     if spreads:
         basis += " Spread: standard deviation of the members' medians."
     unit = unit_of(report.metadata["interval"])
     return [
         table,
-        *_hindsight(report, known_later),
+        *hindsight,
         basis,
         *([f"Chance of a rise: {BASE_RATE_UNKNOWN}."] if fans and not rated else []),
         _record(report),
         *explain_tables(explained, unit),
     ]
-
-
-def _hindsight(report: PredictReport, symbols: list[str]) -> list[RenderableType]:
-    """Say which forecasts the model had seen the outcome of, or of days after their cutoff."""
-    if not symbols:
-        return []
-    until = trained_until(report.metadata)
-    return [
-        f"Hindsight, no evidence of what the model is worth: it was fitted on rows up to {until}, "
-        f"after the cutoff of {some(symbols)}."
-    ]
-
-
-def _explanation(report: PredictReport, each: SymbolForecast) -> dict[str, Any]:
-    """Return the explanation as a part of the forecast, where there is one."""
-    if each.explanation is None:
-        return {}
-    unit = unit_of(report.metadata["interval"])
-    return {"explain": explain_document(each.explanation, unit)}
 
 
 def _cells(each: SymbolForecast, row: dict[str, Any]) -> list[str]:
@@ -320,33 +304,33 @@ def _gate_table(found: Explanation, unit: str) -> RenderableType:
     bars = len(found.dates)
     if not found.gates:
         return f"{found.symbol}: this network has no gates; it read {count(bars, unit)}."
-    table = make_table(
-        f"{found.symbol}: how open the gates were, 0 to 1, mean of the cells, {count(bars, unit)}",
-        ["Layer", "Gate", "Oldest third", "Middle third", "Latest third", "At the cutoff"],
-        left=2,
-    )
+    rows = []
     for gate in found.gates:
         thirds = [float(part.mean()) for part in np.array_split(gate.openness, 3)]
-        cells = map(number, [*thirds, float(gate.openness[-1])])
-        table.add_row(str(gate.layer), gate.name, *cells)
-    return table
+        rows.append([gate.layer, gate.name, *map(number, [*thirds, float(gate.openness[-1])])])
+    return make_table(
+        f"{found.symbol}: how open the gates were, 0 to 1, mean of the cells, {count(bars, unit)}",
+        ["Layer", "Gate", "Oldest third", "Middle third", "Latest third", "At the cutoff"],
+        rows,
+        left=2,
+    )
 
 
 def _effect_table(found: Explanation, name: str, effect: Effect) -> RenderableType:
-    main = found.steps.index(_main_step(found))
-    table = make_table(
-        f"{found.symbol}: how the {name} moves when a bar is masked",
-        ["Back", "Bar of", *(f"Step {each}" for each in found.steps), "With older"],
-        left=2,
-    )
+    main, cells = found.steps.index(_main_step(found)), []
     for newest, oldest in _groups(len(found.dates)):
         rows = slice(len(found.dates) - oldest, len(found.dates) - newest + 1)
         alone = effect.alone[rows]
         strongest = np.take_along_axis(alone, np.abs(alone).argmax(axis=0)[None], axis=0)[0]
         back = str(newest) if newest == oldest else f"{newest}-{oldest}"
         together = effect.with_older[rows][-1, main]
-        table.add_row(back, str(found.dates[rows][-1]), *map(_share, [*strongest, together]))
-    return table
+        cells.append([back, found.dates[rows][-1], *map(_share, [*strongest, together])])
+    return make_table(
+        f"{found.symbol}: how the {name} moves when a bar is masked",
+        ["Back", "Bar of", *(f"Step {each}" for each in found.steps), "With older"],
+        cells,
+        left=2,
+    )
 
 
 def _groups(bars: int) -> Iterator[tuple[int, int]]:

@@ -20,7 +20,6 @@ from lstmcli.market.calendars import known_until
 from lstmcli.market.schedule import Schedule
 from lstmcli.market.store import IMPORTED
 from lstmcli.market.symbols import interval_option, stored_symbols
-from lstmcli.printable import first_few
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.last_runs import LastRuns, last_runs, too_old
 from lstmcli.runs.registry import all_names, champion, versions
@@ -135,14 +134,13 @@ def _store(data_dir: Path, today: date) -> _Found:
     behind = [each for each in series if each.behind > MOST_BEHIND]
     unknown = _names([each for each in series if not each.source])
     if behind:
-        what += f"; {len(behind)} more than {MOST_BEHIND} bars behind: {first_few(_names(behind))}"
+        what += f"; {len(behind)} more than {MOST_BEHIND} bars behind: {_first(_names(behind))}"
     if found.failures:
         names = [failure.symbol for failure in found.failures]
-        what += f"; {len(names)} cannot be read: {first_few(names)}"
+        what += f"; {len(names)} cannot be read: {_first(names)}"
         return "bad", what, _CHECK, since
     if unknown:
-        what += f"; {len(unknown)} of unknown source: {first_few(unknown)}"
-        return "bad", what, _CHECK, since
+        return "bad", f"{what}; {len(unknown)} of unknown source: {_first(unknown)}", _CHECK, since
     return "old" if behind else "ok", what, _bring(behind), since
 
 
@@ -158,7 +156,7 @@ def _bring(behind: Sequence[StoredSeries]) -> str:
     ]
     if first.source == IMPORTED:
         return f"Import newer files: lstmcli data import {first.symbol}=FILE."
-    names = first_few(_names(alike), _MOST_NAMES, " ")
+    names = _first(_names(alike), " ")
     return f"Run: lstmcli fetch {names}{interval_option(first.interval)}."
 
 
@@ -248,3 +246,8 @@ def _or_never(time: datetime | None) -> datetime:
 
 def _names(series: Sequence[StoredSeries]) -> list[str]:
     return [each.symbol for each in series]
+
+
+def _first(names: Sequence[str], comma: str = ", ") -> str:
+    more = [f"and {len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else []
+    return comma.join([*names[:_MOST_NAMES], *more])

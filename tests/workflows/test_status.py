@@ -67,7 +67,7 @@ def test_series_behind_are_named_with_the_command_that_brings_them_up(tmp_path: 
     assert part(tmp_path, "store", now=NOW + timedelta(days=2)).state == "ok"
     found = part(tmp_path, "store", now=NOW + timedelta(days=5))
     assert found.state == "old"
-    assert found.what.endswith("; 7 more than 3 bars behind: AA, BB, CC and 4 more")
+    assert found.what.endswith("; 7 more than 3 bars behind: AA, BB, CC, DD, EE, and 2 more")
     assert found.next_step == "Run: lstmcli fetch AA BB CC DD EE and 2 more."
 
 
