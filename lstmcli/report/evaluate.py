@@ -202,7 +202,7 @@ def audit_view(report: "AuditReport") -> View:
         failed = sum(each.difference is not None for each in report.comparisons)
         outcome = f"not clean. {failed} of {len(report.comparisons)} comparisons failed."
         if report.is_clean:
-            outcome = "clean. Whatever the later bars are, every number is the same to the bit."
+            outcome = "clean. Whatever the later bars are, every number is the same."
         return [*shown, f"What this cannot see: {'; '.join(UNSEEN)}.", f"Audit: {outcome}"]
 
     return View(tables, document, lambda: map(_comparison, report.comparisons))

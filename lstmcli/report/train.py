@@ -52,7 +52,7 @@ def _train_tables(report: TrainReport) -> list[RenderableType]:
     if report.unchanged:
         return [
             f"unchanged: {report.model} was made by the same settings, data and versions, "
-            "so nothing was trained. --force trains again."
+            "so nothing was trained. --force trains anyway."
         ]
     found = report.metadata
     windows, epochs = found["windows"], found["epochs"]
