@@ -91,7 +91,7 @@ def _counted(numbers: Counter[str]) -> str:
     return ", ".join(f"{numbers[name]} {name}" for name in names)
 
 
-def pause_told(cause: Outcome, seconds: float) -> str:
+def format_pause(cause: Outcome, seconds: float) -> str:
     """Describe a pause of a fetch."""
     why = "Yahoo limits the rate" if cause == "refused" else "Yahoo does not answer"
     return f"{why}: waiting {seconds:.0f} s"

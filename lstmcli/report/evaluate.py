@@ -88,7 +88,7 @@ def caveats(report: EvaluateReport) -> list[str]:
 
 
 def window_rows(report: EvaluateReport) -> list[dict[str, Any]]:
-    """Return one record a network and window, at the last step."""
+    """Return one record for each network and window, at the last step."""
     result, last, band = report.backtest, report.horizon - 1, report.scores.flat_band
     moves, sigma, horizon = result.actual[:, last], result.sigma, report.horizon
     happened = actual_trend(moves, sigma, horizon, band)
@@ -202,7 +202,7 @@ def audit_view(report: "AuditReport") -> View:
         failed = sum(each.difference is not None for each in report.comparisons)
         outcome = f"not clean. {failed} of {len(report.comparisons)} comparisons failed."
         if report.is_clean:
-            outcome = "clean. Whatever the later bars are, every number is the same."
+            outcome = "clean. Every number is the same to the last bit, whatever the later bars."
         return [*shown, f"What this cannot see: {'; '.join(UNSEEN)}.", f"Audit: {outcome}"]
 
     return View(tables, document, lambda: map(_comparison, report.comparisons))

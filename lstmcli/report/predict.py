@@ -68,7 +68,7 @@ def predict_view(report: PredictReport, *, all_steps: bool = False) -> View:
 def _rows(report: PredictReport, each: SymbolForecast) -> Iterator[dict[str, Any]]:
     name = str(report.model)
     known = replace(report.known, mase_scales={each.symbol: each.mase_scale})
-    # Where no bar of the context has moved there is nothing to tell a chance from.
+    # A context in which no bar moved gives no chance.
     changed: dict[str, Any] = {"probability_of_rise": None} if each.constant else {}
     # At the end, so that no other column changes its place.
     changed["in_training"] = each.in_training
@@ -87,7 +87,7 @@ def _forecast(report: PredictReport, each: SymbolForecast) -> dict[str, Any]:
 
 
 def _known(each: SymbolForecast) -> dict[str, Any]:
-    """Say of which column the forecast is, and what of it the model has learned from."""
+    """Return which price column is forecast, and which the model was trained on."""
     return {
         "price": each.price,
         "trained_on": each.trained_on,
@@ -96,7 +96,7 @@ def _known(each: SymbolForecast) -> dict[str, Any]:
 
 
 def _step(each: SymbolForecast, row: dict[str, Any]) -> dict[str, Any]:
-    """Return one step without what stands above it, and what the long table has no column for."""
+    """Return one step: the row without the keys above it, and the spread."""
     step = row["step"]
     own = {key: row[key] for key in row if key not in (*_ABOVE, "in_training")}
     if each.forecast.spread is not None:
@@ -168,7 +168,7 @@ def _cells(each: SymbolForecast, row: dict[str, Any]) -> list[str]:
 
 
 def _chance(row: dict[str, Any]) -> str:
-    """The chance of a rise, and in parentheses how often prices rose in training rows."""
+    """Format the chance of a rise and, in parentheses, how often prices rose in training rows."""
     chance, base = percent(row["probability_of_rise"], 0), row["base_rate_of_rise"]
     known = base is not None and row["probability_of_rise"] is not None
     return f"{chance} ({percent(base, 0)})" if known else chance
@@ -207,7 +207,7 @@ _SMALL = 0.1
 
 
 def check_explain(asked: bool, form: Format) -> None:
-    """Raise before any work is done for a format that has no place for an explanation."""
+    """Raise before any work is done for a format that cannot hold an explanation."""
     if asked and form not in ("table", "json"):
         raise UsageError(
             "an explanation is no table of rows",
@@ -217,7 +217,7 @@ def check_explain(asked: bool, form: Format) -> None:
 
 
 def explain_tables(explained: Sequence[Explanation], unit: str) -> list[RenderableType]:
-    """Show the gates and the effects of each forecast, with a line that reads them.
+    """Show the gates and the effects of each forecast, with a line that describes them.
 
     unit : the word for the distance of two bars.
     """
@@ -247,7 +247,7 @@ def explain_document(found: Explanation, unit: str) -> dict[str, Any]:
 
 
 def readings(found: Explanation, unit: str) -> list[str]:
-    """Read each effect at the main step in one line, in numbers that stand in the document."""
+    """Describe each effect at the main step in one line, in numbers of the document."""
     step = _main_step(found)
     at = found.steps.index(step)
     lines = []
@@ -267,7 +267,7 @@ def readings(found: Explanation, unit: str) -> list[str]:
 
 
 def _reach(with_older: Floats, unit: str) -> str:
-    """Say what is left of the effect where only the latest bars are read.
+    """Describe the effect that is left when only the latest bars are read.
 
     They are as few as can be such that with them, and with any more of them, less than a tenth of
     the largest effect is left.
@@ -291,7 +291,7 @@ def _effects(found: Explanation) -> Iterator[tuple[str, Effect]]:
 
 
 def _moves(effect: Effect, steps: int | slice) -> bool:
-    """Whether masking does anything at some of the steps, beyond the rounding of float32."""
+    """Return whether masking has an effect at the steps, beyond the rounding of float32."""
     both = np.stack([effect.alone, effect.with_older])[..., steps]
     return bool(np.abs(both).max() > _NOTHING)
 

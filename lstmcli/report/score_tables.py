@@ -58,7 +58,7 @@ _MOVEMENTS: list[Column] = [
 def score_tables(scores: Scores, over: str) -> list[RenderableType]:
     """Show every model's scores, and the first one step by step. over : the steps, in words."""
     main = scores.models[scores.model]
-    # Skills against the other baselines stand pair by pair.
+    # The table of pairs has the skills against the other baselines.
     against = [name for name in scores.against if name != "scaled_climatology"]
     # The squared errors of the cones and of always_up are those of naive; the JSON has them.
     pairs = [

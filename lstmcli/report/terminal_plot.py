@@ -1,4 +1,4 @@
-"""Follow `--plot`: a picture file, or with `-` fans and past forecasts in characters (plotext).
+"""The option `--plot`: a picture file, or with `-` a drawing in characters (plotext).
 
 The stream decides: one that cannot show UTF gets ASCII, one without colours gets none. plotext
 draws on one figure of its own, which is cleared before and after each use.
@@ -91,7 +91,7 @@ class _Canvas:
 
 
 def draw_plot(shown: Iterable[Fan | Walk], target: str | None) -> None:
-    """Draw to a file, or below the table with `-`; nothing is made where no plot is asked for."""
+    """Draw to a file, or below the table with `-`; no plot if `target` is None."""
     if target == "-":
         # With its colours; the names in it are printable.
         columns = shutil.get_terminal_size((100, 30)).columns
