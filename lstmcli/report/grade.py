@@ -54,11 +54,8 @@ def grade_view(report: GradeReport) -> View:
 
 def forecasts_view(report: GradeReport, only: Sequence[str]) -> View:
     """Return the rows of the baselines too, or of the models in `only`."""
-    known = dict.fromkeys(
-        name
-        for grade in report.grades
-        for name in ([] if grade.backtest is None else grade.backtest.forecasts)
-    )
+    backtests = [grade.backtest for grade in report.grades if grade.backtest is not None]
+    known = dict.fromkeys(name for backtest in backtests for name in backtest.forecasts)
     chosen = chosen_models(only, list(known))
     rows = partial(_rows, report, chosen)
     return View(list, dict, rows, _columns(report, chosen))

@@ -79,7 +79,12 @@ def _forecast(report: PredictReport, each: SymbolForecast) -> dict[str, Any]:
     rows = list(_rows(report, each))
     found = {key: rows[0][key] for key in _ABOVE} | _known(each)
     found |= {"in_training": each.in_training, "warnings": each.warnings}
-    found["steps"] = [_step(each, row) for row in rows]
+    found["steps"] = steps = [
+        {key: row[key] for key in row if key not in (*_ABOVE, "in_training")} for row in rows
+    ]
+    if each.forecast.spread is not None:
+        for step, spread in zip(steps, each.forecast.spread[0].tolist(), strict=True):
+            step["spread"] = spread
     if each.explanation is not None:
         unit = unit_of(report.metadata["interval"])
         found["explain"] = explain_document(each.explanation, unit)
@@ -93,15 +98,6 @@ def _known(each: SymbolForecast) -> dict[str, Any]:
         "trained_on": each.trained_on,
         "price_as_trained": each.price_as_trained,
     }
-
-
-def _step(each: SymbolForecast, row: dict[str, Any]) -> dict[str, Any]:
-    """Return one step: the row without the keys above it, and the spread."""
-    step = row["step"]
-    own = {key: row[key] for key in row if key not in (*_ABOVE, "in_training")}
-    if each.forecast.spread is not None:
-        own["spread"] = float(each.forecast.spread[0, step - 1])
-    return own
 
 
 def _tables(report: PredictReport, all_steps: bool) -> list[RenderableType]:
@@ -132,46 +128,38 @@ def _tables(report: PredictReport, all_steps: bool) -> list[RenderableType]:
     )
     title = f"Forecast by {report.model}, {ahead(report.horizon, report.metadata['interval'])}"
     table = make_table(title, names, (cells[: len(names)] for cells in shown), left=3)
-    basis = price_basis(columns)
-    hindsight = []
+    lines = []
     if known_later:
         # The model had seen the outcome of these forecasts, or of days after their cutoff.
         until = trained_until(report.metadata)
-        hindsight.append(
+        lines.append(
             f"Hindsight, no evidence of what the model is worth: it was fitted on rows up to "
             f"{until}, after the cutoff of {first_few(known_later, 5)}."
         )
-    if spreads:
-        basis += " Spread: standard deviation of the members' medians."
+    spread = " Spread: standard deviation of the members' medians." if spreads else ""
+    lines.append(price_basis(columns) + spread)
+    if fans and not rated:
+        lines.append(f"Chance of a rise: {BASE_RATE_UNKNOWN}.")
     unit = unit_of(report.metadata["interval"])
-    return [
-        table,
-        *hindsight,
-        basis,
-        *([f"Chance of a rise: {BASE_RATE_UNKNOWN}."] if fans and not rated else []),
-        _record(report),
-        *explain_tables(explained, unit),
-    ]
+    return [table, *lines, _record(report), *explain_tables(explained, unit)]
 
 
 def _cells(each: SymbolForecast, row: dict[str, Any]) -> list[str]:
-    """Return the cells of one step, the actual price last."""
+    """Return the cells of one step, the actual price last.
+
+    The chance of a rise has in parentheses how often prices rose in training rows.
+    """
     step = row["step"]
     cells = [each.symbol, row["cutoff"], row["date"], str(step), price(each.last_close)]
     cells += [price(row["median"]), move(each.forecast.median[0, step - 1])]
     if each.forecast.quantiles is not None:
         low, high = each.band(step, 0.8)
-        cells += [price(low), price(high), _chance(row)]
+        rise, base = row["probability_of_rise"], row["base_rate_of_rise"]
+        in_the_past = "" if rise is None or base is None else f" ({percent(base, 0)})"
+        cells += [price(low), price(high), percent(rise, 0) + in_the_past]
     if each.forecast.spread is not None:
         cells.append(percent(float(each.forecast.spread[0, step - 1])))
     return [*cells, "-" if row["actual"] is None else price(row["actual"])]
-
-
-def _chance(row: dict[str, Any]) -> str:
-    """Format the chance of a rise and, in parentheses, how often prices rose in training rows."""
-    chance, base = percent(row["probability_of_rise"], 0), row["base_rate_of_rise"]
-    known = base is not None and row["probability_of_rise"] is not None
-    return f"{chance} ({percent(base, 0)})" if known else chance
 
 
 def _record(report: PredictReport) -> str:
