@@ -305,7 +305,7 @@ def _audit(
 ) -> None:
     """Show what was compared, and end with an error where it differs."""
     from lstmcli.cli import messages
-    from lstmcli.report.audit import audit_view
+    from lstmcli.report.evaluate import audit_view
     from lstmcli.report.output import emit
     from lstmcli.workflows.audit import audit
 

@@ -84,7 +84,7 @@ def fetch(
     from lstmcli.cli import journal, messages
     from lstmcli.cli.progress import symbols_shown
     from lstmcli.cli.settings import all_symbols
-    from lstmcli.report.fetch import fetch_view, pause_told
+    from lstmcli.report.data import fetch_view, format_pause
     from lstmcli.report.output import check_file, check_output, emit
     from lstmcli.workflows.fetch import fetch as run
 
@@ -109,7 +109,7 @@ def fetch(
             dry_run=dry_run,
             now=datetime.now(UTC),
             on_result=journal.logged("symbol", lambda result: advance()),
-            on_pause=lambda *pause: messages.tell([pause_told(*pause)], quiet=quiet),
+            on_pause=lambda *pause: messages.tell([format_pause(*pause)], quiet=quiet),
         )
     emit(fetch_view(report), form, output)
     messages.list_failures(errors, report.failures)

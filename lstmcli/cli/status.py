@@ -61,8 +61,8 @@ def status(
 
     Example: lstmcli status --max-age 26h
     """
+    from lstmcli.report.data import status_view
     from lstmcli.report.output import check_output, emit
-    from lstmcli.report.status import status_view
     from lstmcli.workflows.status import status as run
 
     check_output(output, form)

@@ -142,7 +142,7 @@ def tune(
             next_step="Install it: pip install 'lstmcli[tune]'.",
         )
     from lstmcli.learning.search import load_space
-    from lstmcli.report.tune import tune_view
+    from lstmcli.report.train import tune_view
     from lstmcli.workflows.tune import Search
     from lstmcli.workflows.tune import tune as run
 

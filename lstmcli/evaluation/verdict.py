@@ -13,6 +13,7 @@ from lstmcli.evaluation.comparisons import LossTest, SymbolTest
 from lstmcli.evaluation.direction import TwoWay
 from lstmcli.evaluation.scores import PAST_MOVES, ModelScores, Scores
 from lstmcli.evaluation.significance import MIN_WINDOWS
+from lstmcli.printable import first_few
 
 Word = Literal["better", "not proven", "worse", "too few"]
 SHOWN_NAMES = {PAST_MOVES: "past moves", "seasonal_naive": "the same month a year before"}
@@ -145,10 +146,9 @@ def _symbols(tests: dict[str, SymbolTest], rival: str, level: float | None) -> l
     found = [name for name, each in tests.items() if each.p is not None and each.p < level / 2.0]
     if not found:
         return []
-    more = f" and {len(found) - _MOST_NAMES} more" if len(found) > _MOST_NAMES else ""
     return [
         f"Symbol by symbol, better than {_name(rival)} on {len(found)} of {len(tests)}: "
-        f"{', '.join(found[:_MOST_NAMES])}{more} (joint test)."
+        f"{first_few(found, _MOST_NAMES)} (joint test)."
     ]
 
 

@@ -1,6 +1,6 @@
-"""The long table of forecasts: one row a symbol, cutoff and step, prices in the input's units.
+"""The long table of forecasts: one row for each symbol, cutoff and step, in the input's prices.
 
-Everything that a report says of its windows can be recomputed from it.
+Every score in a report can be recomputed from it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -44,8 +44,8 @@ def forecast_columns(
 
     flat_low, flat_high : of a point forecast the prices between which its median is called flat, of
         a fan those between which the outcome is.
-    levels : those that have a column, of this model or not. shown : whether a report shows the
-        windows; no such column unless given. some : of the windows, all unless given.
+    levels : quantile levels with a column, of this model or not. shown : whether a report shows
+        the windows; no such column unless given. some : which windows, all unless given.
     """
     forecast, symbols = backtest.forecasts[name].rows(some), backtest.symbol[some]
     steps, (windows, horizon) = np.array(forecast.steps), forecast.median.shape
@@ -134,10 +134,10 @@ _QUOTED = set('",')  # an end of line is escaped
 
 @contextmanager
 def forecasts_file(name: str | None, only: Sequence[str] = ()) -> "Iterator[OnWindows]":
-    """Give a function that writes windows to the file, which is replaced when the block ends.
+    """Yield a function that writes windows to the file, which is replaced when the block ends.
 
-    only : models and baselines that are written, all unless given. Raises UsageError for one that
-    is not there, as soon as windows are given.
+    only : models and baselines to write, all unless given. The function raises UsageError for an
+    unknown one.
     """
     if name is None:
         yield lambda windows, known, shown: None
@@ -162,14 +162,14 @@ def forecasts_file(name: str | None, only: Sequence[str] = ()) -> "Iterator[OnWi
 
 
 def is_parquet(name: str) -> bool:
-    """Whether the name of a file asks for Parquet."""
+    """Return whether a file name has the suffix of Parquet."""
     return Path(name).suffix.lower() == ".parquet"
 
 
 def chosen_models(only: Sequence[str], known: Sequence[str]) -> list[str]:
-    """Return those of the known models that are asked for, all unless any is.
+    """Return the known models that are in `only`, all if it is empty.
 
-    `NAME` stands for its version too. Raises UsageError for one that is not there.
+    `NAME` selects its version too. Raises UsageError for an unknown name.
     """
     for each in only:
         if not any(each in (name, name.split("/")[0]) for name in known):
@@ -230,7 +230,7 @@ def _words(words: list[str], codes: NDArray[Any]) -> Any:
 
 @contextmanager
 def _writer(file: IO[bytes], parquet: bool, schema: Any, plain: bool) -> Iterator[Any]:
-    """Give a writer of tables; plain : whether nothing in a CSV needs quotes."""
+    """Yield a writer of tables. plain : whether no text in a CSV needs quotes."""
     if parquet:
         from pyarrow.parquet import ParquetWriter
 

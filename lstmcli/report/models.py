@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 from rich.console import RenderableType
 
-from lstmcli.report.console import make_table
 from lstmcli.report.numbers import count, percent
-from lstmcli.report.view import SCHEMA_VERSION, View
+from lstmcli.report.output import Column, list_table, make_table
+from lstmcli.report.view import View, make_document
 from lstmcli.workflows.models import (
     ModelDetail,
     ModelList,
@@ -21,120 +20,111 @@ from lstmcli.workflows.models import (
 _MOST_DECISIONS = 12
 _COMPARED = ("loss", "steps", "challenger", "champion", "n_independent", "p", "level")
 _DECISION_COLUMNS = ("version", "created", "promoted", "against", *_COMPARED, "why")
+_VERSIONS: list[Column] = [
+    ("Model", lambda each: f"{each.name}/{each.version}"),
+    ("Mark", lambda each: "champion" if each.champion else "before" if each.next_back else ""),
+    ("Created", lambda each: _minute(each.created) or "-"),
+    ("Last bar", lambda each: each.data_last or "-"),
+    ("State", lambda each: _state(each)),
+    *(("Symbols", "symbols"), ("Epochs", "epochs"), ("Windows", "windows")),
+    ("Path RMSE", lambda each: percent(each.rmse, 3)),
+    ("naive", lambda each: percent(each.naive_rmse, 3)),
+    ("CRPS", lambda each: percent(each.crps, 3)),
+    ("climatology", lambda each: percent(each.baseline_crps, 3)),
+    ("kB", lambda each: f"{each.size / 1000:.0f}"),
+]
+_DECISIONS: list[Column] = [
+    ("Version", lambda each: each["version"]),
+    ("Created", lambda each: _minute(str(each["created"]))),
+    ("Promoted", lambda each: "yes" if each.get("promoted") else "no"),
+    ("Why", lambda each: str(each.get("why"))),
+]
 
 
 def list_view(report: ModelList) -> View:
     """Show one row a version."""
-
-    def tables() -> list[RenderableType]:
-        names = ["Model", "Mark", "Created", "Last bar", "State", "Symbols", "Epochs", "Windows"]
-        scores = ["Path RMSE", "naive", "CRPS", "climatology", "kB"]
-        table = make_table("Models", [*names, *scores], left=5)
-        for each in report.versions:
-            table.add_row(
-                f"{each.name}/{each.version}",
-                _mark(each),
-                each.created[:16].replace("T", " ") or "-",
-                each.data_last or "-",
-                _state(each),
-                *(_count(number) for number in (each.symbols, each.epochs, each.windows)),
-                *(percent(each.rmse, 3), percent(each.naive_rmse, 3)),
-                *(percent(each.crps, 3), percent(each.baseline_crps, 3)),
-                f"{each.size / 1000:.0f}",
-            )
-        damaged = [
-            f"{each.name}/{each.version} is damaged: {each.damaged}."
-            for each in report.versions
-            if each.damaged
-        ]
-        return [table, "Scores are those of validation, beside a baseline's.", *damaged]
-
-    def rows() -> list[dict[str, Any]]:
-        return [asdict(each) for each in report.versions]
-
-    def document() -> dict[str, Any]:
-        return _document("models list", models=rows(), notes=list(report.notes))
-
-    return View(tables, document, rows)
+    return View(
+        lambda: [
+            list_table("Models", _VERSIONS, report.versions, left=5),
+            "Scores are those of validation, next to a baseline's.",
+            *(
+                f"{each.name}/{each.version} is damaged: {each.damaged}."
+                for each in report.versions
+                if each.damaged
+            ),
+        ],
+        lambda: make_document("models list", models=report.versions, notes=report.notes),
+        lambda: report.versions,
+    )
 
 
 def show_view(report: ModelDetail) -> View:
     """Show all that is kept of a version; the rows are the decisions on all of its name."""
 
-    def rows() -> list[dict[str, Any]]:
-        return [_flat(each) for each in report.decisions]
+    def rows() -> Iterator[dict[str, Any]]:
+        for each in report.decisions:
+            found = (each.get("comparison") or {}) | each
+            yield {name: found.get(name) for name in _DECISION_COLUMNS}
 
     def document() -> dict[str, Any]:
-        return _document(
+        return make_document(
             "models show",
-            **asdict(report.version) | {"stale": [asdict(mark) for mark in report.stale]},
+            **vars(report.version) | {"stale": report.stale},
             path=str(report.folder),
-            champions=list(report.champions),
-            decisions=list(report.decisions),
+            champions=report.champions,
+            decisions=report.decisions,
             metadata=report.metadata.record,
             settings=report.settings.model_dump(mode="json"),
         )
 
-    return View(lambda: _detail(report), document, rows, columns=_DECISION_COLUMNS)
+    def tables() -> list[RenderableType]:
+        each, shown = report.version, report.decisions[-_MOST_DECISIONS:]
+        found = make_table(f"{each.name}/{each.version}", ["", ""], _facts(report), left=2)
+        return [found, *([list_table("Decisions", _DECISIONS, shown, left=4)] if shown else [])]
+
+    return View(tables, document, rows, columns=_DECISION_COLUMNS)
 
 
 def pointer_view(report: PointerReport, command: str) -> View:
     """Show which version a name means now; one row."""
-
-    def rows() -> list[dict[str, Any]]:
-        return [
-            {
-                "name": report.name,
-                "before": report.before,
-                "champion": report.now,
-                "promoted": report.decision.promoted,
-                "why": report.decision.why,
-            }
-        ]
-
-    def document() -> dict[str, Any]:
-        return _document(
-            command,
-            **rows()[0],
-            decision=asdict(report.decision),
-            notes=list(report.notes),
-            failures=[asdict(failure) for failure in report.failures],
-        )
-
+    row = {
+        "name": report.name,
+        "before": report.before,
+        "champion": report.now,
+        "promoted": report.decision.promoted,
+        "why": report.decision.why,
+    }
     now = "no version" if report.now is None else f"{report.name}/{report.now}"
-    return View(lambda: [f"{now} is the champion: {report.decision.why}."], document, rows)
+    return View(
+        lambda: [f"{now} is the champion: {report.decision.why}."],
+        lambda: make_document(
+            command, **row, decision=report.decision, notes=report.notes, failures=report.failures
+        ),
+        lambda: [row],
+    )
 
 
 def prune_view(report: PruneReport) -> View:
     """Show what was removed; one row a version."""
-
-    def tables() -> list[RenderableType]:
-        what = "would be removed" if report.dry_run else "removed"
-        going = f": {', '.join(report.removed)}" if report.removed else ""
-        return [
-            f"{count(len(report.removed), 'version')} of {report.name} {what}{going} "
+    state = "would be removed" if report.dry_run else "removed"
+    states = dict.fromkeys(report.removed, state) | dict.fromkeys(report.kept, "kept")
+    going = f": {', '.join(report.removed)}" if report.removed else ""
+    return View(
+        lambda: [
+            f"{count(len(report.removed), 'version')} of {report.name} {state}{going} "
             f"({report.size / 1000:.0f} kB).",
             f"Kept: {', '.join(report.kept)}.",
-        ]
-
-    def rows() -> list[dict[str, Any]]:
-        state = "would be removed" if report.dry_run else "removed"
-        found = [(version, state) for version in report.removed]
-        found += [(version, "kept") for version in report.kept]
-        return [
-            {"name": report.name, "version": version, "state": state}
-            for version, state in sorted(found, key=lambda each: int(each[0][1:]))
-        ]
-
-    return View(tables, lambda: _document("models prune", **asdict(report)), rows)
+        ],
+        lambda: make_document("models prune", **asdict(report)),
+        lambda: [
+            {"name": report.name, "version": version, "state": states[version]}
+            for version in sorted(states, key=lambda version: int(version[1:]))
+        ],
+    )
 
 
-def _document(command: str, **content: Any) -> dict[str, Any]:
-    return {"schema_version": SCHEMA_VERSION, "command": command, **content}
-
-
-def _mark(each: ModelVersion) -> str:
-    return "champion" if each.champion else "before" if each.next_back else ""
+def _minute(time: str) -> str:
+    return time[:16].replace("T", " ")
 
 
 def _state(each: ModelVersion) -> str:
@@ -143,46 +133,26 @@ def _state(each: ModelVersion) -> str:
     return f"stale ({count(each.stale, 'symbol')})" if each.stale else "ok"
 
 
-def _count(number: int | None) -> str:
-    return "-" if number is None else str(number)
-
-
-def _flat(decision: dict[str, Any]) -> dict[str, Any]:
-    compared = decision.get("comparison") or {}
-    return {name: decision.get(name, compared.get(name)) for name in _DECISION_COLUMNS}
-
-
-def _detail(report: ModelDetail) -> list[RenderableType]:
-    each = report.version
-    table = make_table(f"{each.name}/{each.version}", ["", ""], left=2)
-    for label, text in _facts(report):
-        table.add_row(label, text)
-    shown = report.decisions[-_MOST_DECISIONS:]
-    told = make_table("Decisions", ["Version", "Created", "Promoted", "Why"], left=4)
-    for decision in shown:
-        told.add_row(
-            str(decision["version"]),
-            str(decision["created"])[:16].replace("T", " "),
-            "yes" if decision.get("promoted") else "no",
-            str(decision.get("why")),
-        )
-    return [table, *([told] if shown else [])]
-
-
 def _facts(report: ModelDetail) -> Iterator[tuple[str, str]]:
-    each, settings, found = report.version, report.settings, partial(_found, report.metadata.record)
+    each, settings = report.version, report.settings
     champions = ", ".join(report.champions)
+    symbols = report.metadata.trained_on
+
+    def found(*keys: str) -> str:
+        """Return what the metadata hold under the keys, which may be anything."""
+        value: Any = report.metadata.record
+        for key in keys:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return "-" if value is None else str(value)
+
     yield "Champion", f"{'yes' if each.champion else 'no'}; now and before: {champions or 'none'}"
     yield "Created", f"{each.created} in {found('duration_seconds')} s on {found('device')}"
     yield "By", f"lstmcli {found('lstmcli_version')}, PyTorch {found('torch_version')}"
-    yield (
-        "Network",
-        f"{settings.model.network}, {found('parameters')} weights, {settings.model.head} head",
-    )
+    network, head = settings.model.network, settings.model.head
+    yield "Network", f"{network}, {found('parameters')} weights, {head} head"
     yield "Window", f"{settings.window.context_length} bars seen, {settings.window.horizon} ahead"
-    symbols = report.metadata.trained_on
-    price = found("data", "price")
-    yield "Data", f"{price} of {count(len(symbols), 'symbol')} up to {each.data_last}"
+    priced = f"{found('data', 'price')} of {count(len(symbols), 'symbol')}"
+    yield "Data", f"{priced} up to {each.data_last}"
     yield "Symbols", ", ".join(map(str, symbols))
     yield "Validation", f"from {found('split', 'validation_start')}"
     yield "Test span", f"from {found('split', 'test_start')}"
@@ -196,11 +166,3 @@ def _facts(report: ModelDetail) -> Iterator[tuple[str, str]]:
     for mark in report.stale:
         yield "Stale", f"{mark.symbol} {mark.price} replaced {mark.restated[:10]}: {mark.reason}"
     yield "Kept in", str(report.folder)
-
-
-def _found(metadata: Mapping[str, Any], *keys: str) -> str:
-    """What the metadata hold under the keys, which may be anything."""
-    value: Any = metadata
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return "-" if value is None else str(value)

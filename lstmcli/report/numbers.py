@@ -1,4 +1,4 @@
-"""How figures are written for a reader: enough digits to recompute with, never cut."""
+"""Numbers, percentages, moves and counts as text, with enough digits to recompute with."""
 
 import math
 from collections.abc import Iterable
@@ -9,54 +9,51 @@ BASE_RATE_UNKNOWN = "base rate not known (trained by an earlier version)"
 
 
 def price(value: float) -> str:
-    """A price with two decimals, or six significant digits where it is small."""
+    """Format a price with two decimals, or six significant digits where it is small."""
     return f"{value:.2f}" if abs(value) >= 10 else f"{value:.6g}"
 
 
 def percent(share: float | None, digits: int = 2, *, sign: bool = False) -> str:
-    """A share of 1 as a percentage; a dash where it is undefined."""
+    """Format a share of 1 as a percentage; a dash where it is undefined."""
     if share is None or math.isnan(share):
         return "-"
     return f"{_fixed(100 * share, digits, '+' if sign else '')} %"
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A plain number; a dash where it is undefined."""
+    """Format a number; a dash where it is undefined."""
     return "-" if value is None else _fixed(value, digits)
 
 
 def move(log_move: float) -> str:
-    """A log move as a percentage of the price it starts from."""
+    """Format a log move as a percentage of the price it starts from."""
     return percent(math.expm1(log_move), sign=True)
 
 
 def count(number: int, noun: str) -> str:
-    """A number of things: "1 window", "13 windows"."""
+    """Format a number of things: "1 window", "13 windows"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def ahead(steps: int, interval: str) -> str:
-    """A horizon: "50 steps ahead", "12 months ahead"."""
+    """Format a horizon: "50 steps ahead", "12 months ahead"."""
     unit = unit_of(interval)
     return f"{count(steps, 'step' if unit in ('session', 'bar') else unit)} ahead"
 
 
 def _fixed(value: float, digits: int, sign: str = "") -> str:
-    """Write a number without the sign of one that is rounded to zero."""
+    """Format a number; one that is rounded to zero has no sign."""
     text = f"{value:{sign}.{digits}f}"
     return text if float(text) else text.lstrip("+-")
 
 
-ADJUSTED = "Adj Close"
-
-
 def price_basis(columns: Iterable[str]) -> str:
-    """Say what the columns that are forecast mean; with Adj Close, how to get the quoted price."""
+    """Explain which returns are forecast; with Adj Close, how to get the quoted price."""
     names = sorted(set(columns))
-    if ADJUSTED not in names:
+    if "Adj Close" not in names:
         return f"Returns of {' and '.join(names)}, applied to the last close."
     where = "" if len(names) == 1 else f" where it is forecast, and not of {names[1]}"
     return (
-        f"Returns include dividends ({ADJUSTED}){where}, applied to the last close; for the quoted "
+        f"Returns include dividends (Adj Close){where}, applied to the last close; for the quoted "
         "price, predict and evaluate a model of: lstmcli train --set data.price=close --name NAME."
     )

@@ -1,7 +1,8 @@
 """Results to stdout or to a file, in the format asked for, whole or not at all.
 
-What is long is written as it is made: into the file that takes the place of the old one in the end,
-or into one without a name whose content goes to stdout when it is complete.
+A long result is written as it is made: into a temporary file that replaces the old one at the end,
+or whose content goes to stdout when it is complete. Tables are as wide as they need, in plain
+ASCII, bold only on a terminal; no cell is cut.
 """
 
 import csv
@@ -9,24 +10,98 @@ import io
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
 from itertools import chain, islice
+from operator import attrgetter
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from rich.box import Box
+from rich.console import Console, ConsoleDimensions, RenderableType
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
 
 from lstmcli.errors import FileError, UsageError
 from lstmcli.files import atomic
-from lstmcli.printable import json_pieces, json_text, printable
-from lstmcli.report.console import print_tables, tables_text
+from lstmcli.printable import json_pieces, json_text, printable, raw_stream
 from lstmcli.report.view import Format, View
 
 _IN_MEMORY = 16 * 1024**2  # bytes of a result for stdout that are kept out of a temporary file
 _BATCH_ROWS = 5000
-_MANY = 500  # numbers, for which it pays to ask pyarrow
+_MANY = 500  # numbers, from which pyarrow is faster than str
 
 Row = dict[str, Any]
+Column = tuple[str, str | Callable[[Any], object]]  # heading; attribute, or function of a record
+
+_WIDTH, _HEIGHT = 100_000, 25  # of a console without an end
+# A line under the header and nothing else, in characters that every terminal, log and mail shows.
+_BOX = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+# Text is shown as it is written: no [markup], no :emoji:, no colours by guess.
+_PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
+
+
+def make_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Iterable[object]],
+    *,
+    left: int = 1,
+) -> Table:
+    """Return a table of cells; None is a dash.
+
+    left : how many of the first columns hold words; the others hold numbers. There is no header
+    where no column has a name.
+    """
+    heading = Text(printable(title), style="bold", no_wrap=True, overflow="ignore")
+    table = Table(title=heading, title_justify="left", box=_BOX, show_header=any(columns))
+    for position, column in enumerate(columns):
+        justify = "left" if position < left else "right"
+        table.add_column(printable(column), justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for row in rows:
+        table.add_row(*("-" if cell is None else printable(str(cell)) for cell in row))
+    return table
+
+
+def list_table(
+    title: str, columns: Sequence[Column], records: Iterable[object], *, left: int = 1
+) -> Table:
+    """Return a table with one row a record."""
+    cells = [attrgetter(cell) if isinstance(cell, str) else cell for _, cell in columns]
+    rows = ([cell(record) for cell in cells] for record in records)
+    return make_table(title, [heading for heading, _ in columns], rows, left=left)
+
+
+def print_tables(renderables: Iterable[RenderableType]) -> None:
+    """Print to stdout; a table wider than the terminal is wrapped by it, not shortened."""
+    console = Console(file=raw_stream(sys.stdout), **_PLAIN)
+    if not console.is_terminal:
+        # Rich assumes 80 columns on a pipe and cuts cells to fit; nothing here has to fit.
+        console.size = ConsoleDimensions(_WIDTH, _HEIGHT)
+    _print(console, renderables)
+
+
+def tables_text(renderables: Iterable[RenderableType]) -> str:
+    """Return tables as plain text, for a file."""
+    text = io.StringIO()
+    _print(Console(file=text, width=_WIDTH, **_PLAIN), renderables)
+    return text.getvalue()
+
+
+def _print(console: Console, renderables: Iterable[RenderableType]) -> None:
+    before = console.size
+    for renderable in renderables:
+        if isinstance(renderable, Table):
+            wide = console.options.update(width=_WIDTH)
+            needed = Measurement.get(console, wide, renderable).maximum
+            # The whole size, since rich takes a dumb terminal for 80 columns if only one is set.
+            console.size = ConsoleDimensions(max(before.width, needed), _HEIGHT)
+        if isinstance(renderable, str):
+            renderable = printable(renderable, keep="\n")
+        console.print(renderable, crop=False)
+        console.size = before
 
 
 def check_output(output: str | None, form: Format) -> None:
@@ -43,7 +118,7 @@ def check_output(output: str | None, form: Format) -> None:
 
 
 def check_file(name: str | None) -> None:
-    """Raise if a file asked for beside the result could not be written later."""
+    """Raise if a second file, next to the result, could not be written later."""
     if name is None:
         return
     if name == "-":
@@ -81,9 +156,9 @@ def emit(view: View, form: Format, output: str | None) -> None:
 
 
 def rows_csv(rows: Iterable[Row], columns: Sequence[str] = ()) -> str:
-    """Return rows as CSV with a header; None is empty, floats keep every digit.
+    """Return rows as CSV with a header, which is `columns` where there is no row.
 
-    `columns` stand in the header also where there is no row.
+    None is empty, floats keep every digit.
     """
     return "".join(_csv(rows, columns))
 
@@ -97,23 +172,27 @@ def write_file(path: Path, data: str | bytes) -> None:
 
 def _write(view: View, form: Format, file: IO[bytes]) -> None:
     if form == "parquet":
-        _write_parquet(view.rows(), file)
+        _write_parquet(_dicts(view.rows()), file)
         return
     if form == "table":
         texts: Iterable[str] = [tables_text(view.tables())]
     elif form == "json":
         texts = _json(view.document())
     elif form == "jsonl":
-        lines = view.lines or view.rows
-        texts = (json_text(row, allow_nan=False) + "\n" for row in lines())
+        lines = _dicts((view.lines or view.rows)())
+        texts = (json_text(row, allow_nan=False) + "\n" for row in lines)
     else:
-        texts = _csv(view.rows(), view.columns)
+        texts = _csv(_dicts(view.rows()), view.columns)
     for text in texts:
         file.write(text.encode("utf-8"))
 
 
+def _dicts(records: Iterable[Any]) -> Iterator[Row]:
+    return (each if isinstance(each, dict) else asdict(each) for each in records)
+
+
 def _json(document: dict[str, Any]) -> Iterator[str]:
-    """Yield what json.dumps would make of a document whose iterators are lists."""
+    """Yield a document as JSON in pieces; its iterators become lists."""
     before = "{\n"
     for key, value in document.items():
         yield f"{before}  {json_text(key)}: "
@@ -133,7 +212,7 @@ def _json_list(values: Iterator[Any]) -> Iterator[str]:
 
 def _indented(value: Any, depth: int) -> Iterator[str]:
     """Yield JSON in pieces, since that of many symbols is long."""
-    pieces = json_pieces(value, indent=2, allow_nan=False)
+    pieces = json_pieces(value, default=asdict, indent=2, allow_nan=False)
     while text := "".join(islice(pieces, _BATCH_ROWS)):
         yield text.replace("\n", "\n" + depth * " ")
 
@@ -149,9 +228,9 @@ def _csv(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[str]:
 
 
 def _lines(columns: Sequence[Sequence[object]]) -> str:
-    """Return lines of CSV, printable: what the csv module makes of them.
+    """Return lines of CSV as the csv module writes them, printable.
 
-    They are made by columns and checked as one text, since it takes twice as long cell by cell.
+    They are made column by column and checked as one text: twice as fast as cell by cell.
     """
     rows = list(zip(*map(_texts, columns), strict=True))
     lines = "".join([",".join(row) + "\n" for row in rows])
@@ -173,7 +252,7 @@ def _texts(values: Sequence[object]) -> list[str]:
 
     numbers = np.array(values, np.float64)  # None is NaN
     texts: list[str] = pyarrow.array(numbers).cast(pyarrow.string()).to_pylist()
-    # The digits are the same, a seventh of the time; the notation is not for these.
+    # The same digits in a seventh of the time. The notation of the others differs.
     size = np.abs(numbers)
     with np.errstate(invalid="ignore"):
         alike = (size >= 1e-4) & (size < 1e10) & (numbers != np.rint(numbers))
@@ -183,10 +262,9 @@ def _texts(values: Sequence[object]) -> list[str]:
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Yield the rows some thousands at a time; one empty list where there is none."""
+    """Yield the rows some thousands at a time; one empty list for no rows."""
     left = iter(rows)
-    batch = list(islice(left, _BATCH_ROWS))
-    yield batch
+    yield list(islice(left, _BATCH_ROWS))
     while batch := list(islice(left, _BATCH_ROWS)):
         yield batch
 
@@ -197,7 +275,7 @@ def _write_parquet(rows: Iterable[Row], file: IO[bytes]) -> None:
 
     batches = _batches(rows)
     first = next(batches)
-    # A column without any value (no `actual` has happened yet) is one of numbers all the same.
+    # A column without any value (no `actual` has happened yet) holds numbers too.
     schema = pyarrow.schema(
         field.with_type(pyarrow.float64()) if pyarrow.types.is_null(field.type) else field
         for field in pyarrow.Table.from_pylist(first).schema

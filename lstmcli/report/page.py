@@ -1,4 +1,4 @@
-"""An evaluation as one HTML page that stands alone: no script, no address, nothing loaded.
+"""An evaluation as one HTML page in one file: no script, no address, nothing loaded.
 
 templates/ (Jinja2) holds the words and their order; numbers and drawings come from here. The same
 evaluation always makes the same bytes.
@@ -86,7 +86,7 @@ def check_page(target: str | None) -> None:
 
 
 def write_page(report: EvaluateReport, target: str | None) -> None:
-    """Write the page, wholly or not at all; nothing where none is asked for."""
+    """Write the page, wholly or not at all; no page if `target` is None."""
     if target is not None:
         write_file(Path(target), evaluation_page(report))
 
@@ -96,7 +96,7 @@ def evaluation_page(report: EvaluateReport) -> str:
     names = [str(model) for model in report.models]
     models = [report.scores.models[name] for name in names]
     said = caveats(report)
-    # What the head says is not repeated among the tables.
+    # The tables do not repeat the lines of the head.
     head = {*said, *(f"Verdict: {each}" for each in report.verdicts.values())}
     first, *others = evaluate_view(report).tables()
     return _template("page.html").render(
@@ -130,7 +130,7 @@ def evaluation_page(report: EvaluateReport) -> str:
 
 
 def _template(name: str) -> "Template":
-    """Load a template. Whatever it shows is made printable and escaped."""
+    """Load a template. All text in it is made printable and escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(

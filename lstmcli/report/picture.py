@@ -72,7 +72,7 @@ _SHARE, _MOVE = "{x:.0f} %", "{x:+.3g} %"
 
 
 def check_plot(target: str | None, form: Format = "table") -> None:
-    """Raise before any work is done if `--plot TARGET` could not be followed; None asks for none.
+    """Raise before any work is done if `--plot TARGET` could not be drawn; None is no plot.
 
     form : of the result, which standard output holds too.
     """
@@ -143,7 +143,7 @@ def render(
     size : width and height in inches. changes : of the style. Raises UsageError without matplotlib.
     """
     try:
-        with _programs_hushed():
+        with _silence_programs():
             from matplotlib import style
             from matplotlib.figure import Figure
     except ImportError as error:
@@ -154,7 +154,7 @@ def render(
         style.context([_STYLE, dict(changes or {})], after_reset=True),
         warnings.catch_warnings(),
     ):
-        # A name in a script that the font lacks is drawn as boxes; that is no reason for noise.
+        # A name in a script that the font lacks is drawn as boxes; which needs no warning.
         warnings.filterwarnings("ignore", message=".*[Gg]lyph", category=UserWarning)
         figure = Figure(figsize=size, dpi=150, layout="constrained")
         draw(figure)
@@ -165,7 +165,7 @@ def render(
 def draw_fan(axes: "Axes", fan: Fan, *, most_ticks: int, beside: Sequence[Fan] = ()) -> None:
     """Draw a fan onto axes, sessions counted from the cutoff, without a title.
 
-    beside : fans whose scale of prices it shares, itself among them, so that they can be compared.
+    beside : fans, itself among them, that share one scale of prices so that they can be compared.
     """
     last, horizon = float(fan.history[-1]), fan.median.size
     before = np.arange(1 - fan.history.size, 1)  # the cutoff is session 0
@@ -275,9 +275,9 @@ def draw_pit(axes: "Axes", edges: Sequence[float], shares: Sequence[float]) -> N
 def draw_moves(axes: "Axes", predicted: Floats, actual: Floats, corners: Sequence[str]) -> None:
     """Draw predicted against actual moves, (N,) in percent, the scales apart, zero in the middle.
 
-    Few moves are far beyond all others; they stand on the edge, so as not to squeeze the rest.
+    Few moves are far beyond all others; they are drawn on the edge, to leave room for the rest.
 
-    corners : what stands in the four quadrants, from the upper left clockwise.
+    corners : texts of the four quadrants, from the upper left clockwise.
     """
     wide, high = _reach(predicted), _reach(actual)
     reach = max(wide, high)
@@ -358,8 +358,8 @@ def _add_legend(figure: "Figure") -> None:
 
 
 @contextmanager
-def _programs_hushed() -> Iterator[None]:
-    """Send what other programs write to stderr nowhere.
+def _silence_programs() -> Iterator[None]:
+    """Discard what other programs write to stderr.
 
     matplotlib asks fc-list for fonts, which complains where it cannot write into HOME.
     """
@@ -368,8 +368,8 @@ def _programs_hushed() -> Iterator[None]:
             before = os.dup(2)
             stack.callback(os.close, before)
             stack.callback(os.dup2, before, 2)
-            with open(os.devnull, "wb") as nowhere:
-                os.dup2(nowhere.fileno(), 2)
+            with open(os.devnull, "wb") as null:
+                os.dup2(null.fileno(), 2)
         yield
 
 

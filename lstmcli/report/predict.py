@@ -1,8 +1,8 @@
-"""Forecasts of the sessions ahead, in prices, beside the naive forecast."""
+"""Forecasts of the next sessions in prices, next to the naive forecast, and their explanation."""
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.evaluation.verdict import SHOWN_NAMES, p_value
 from lstmcli.forecasting.explain import Effect, Explanation, Floats
 from lstmcli.market.intervals import unit_of
-from lstmcli.report.console import make_table
+from lstmcli.printable import first_few
 from lstmcli.report.long_table import backtest_rows
 from lstmcli.report.numbers import (
     BASE_RATE_UNKNOWN,
@@ -26,9 +26,9 @@ from lstmcli.report.numbers import (
     price,
     price_basis,
 )
-from lstmcli.report.view import SCHEMA_VERSION, Format, View
+from lstmcli.report.output import make_table
+from lstmcli.report.view import Format, View, make_document
 from lstmcli.workflows.predict import PredictReport
-from lstmcli.workflows.prices import some
 from lstmcli.workflows.symbol_forecast import SymbolForecast
 
 _SHOWN_STEPS = (1, 5, 20, 50)
@@ -40,22 +40,19 @@ def predict_view(report: PredictReport, *, all_steps: bool = False) -> View:
     """Show steps 1, 5, 20, 50 and the last, or all of them; the rows are the long table."""
 
     def document() -> dict[str, Any]:
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "command": "predict",
-            "model": str(report.model),
-            "horizon": report.horizon,
-            "trained_prices": list(report.trained_prices),
-            "trained_until": str(report.metadata.trained_until),
-            "stale": [asdict(mark) for mark in report.stale],
-            "validation": report.metadata.record["validation"],
-            "forecasts": (
-                _forecast(report, each) | _explanation(report, each) for each in report.forecasts
-            ),
+        return make_document(
+            "predict",
+            model=str(report.model),
+            horizon=report.horizon,
+            trained_prices=report.trained_prices,
+            trained_until=str(report.metadata.trained_until),
+            stale=report.stale,
+            validation=report.metadata.record["validation"],
+            forecasts=(_forecast(report, each) for each in report.forecasts),
             # Iterators, since they are complete only when the forecasts before them are written.
-            "notes": iter(report.notes),
-            "failures": map(asdict, report.failures),
-        }
+            notes=iter(report.notes),
+            failures=iter(report.failures),
+        )
 
     return View(
         tables=lambda: _tables(report, all_steps),
@@ -70,7 +67,7 @@ def predict_view(report: PredictReport, *, all_steps: bool = False) -> View:
 def _rows(report: PredictReport, each: SymbolForecast) -> Iterator[dict[str, Any]]:
     name = str(report.model)
     known = replace(report.known, mase_scales={each.symbol: each.mase_scale})
-    # Where no bar of the context has moved there is nothing to tell a chance from.
+    # A context in which no bar moved gives no chance.
     changed: dict[str, Any] = {"probability_of_rise": None} if each.constant else {}
     # At the end, so that no other column changes its place.
     changed["in_training"] = each.in_training
@@ -78,32 +75,28 @@ def _rows(report: PredictReport, each: SymbolForecast) -> Iterator[dict[str, Any
 
 
 def _forecast(report: PredictReport, each: SymbolForecast) -> dict[str, Any]:
-    first, *_ = rows = list(_rows(report, each))
-    return {
-        **{key: first[key] for key in _ABOVE},
-        **_known(each),
-        "in_training": each.in_training,
-        "warnings": list(each.warnings),
-        "steps": [_step(each, row) for row in rows],
-    }
+    rows = list(_rows(report, each))
+    found = {key: rows[0][key] for key in _ABOVE} | _known(each)
+    found |= {"in_training": each.in_training, "warnings": each.warnings}
+    found["steps"] = steps = [
+        {key: row[key] for key in row if key not in (*_ABOVE, "in_training")} for row in rows
+    ]
+    if each.forecast.spread is not None:
+        for step, spread in zip(steps, each.forecast.spread[0].tolist(), strict=True):
+            step["spread"] = spread
+    if each.explanation is not None:
+        unit = unit_of(report.metadata.interval)
+        found["explain"] = explain_document(each.explanation, unit)
+    return found
 
 
 def _known(each: SymbolForecast) -> dict[str, Any]:
-    """Say of which column the forecast is, and what of it the model has learned from."""
+    """Return which price column is forecast, and which the model was trained on."""
     return {
         "price": each.price,
         "trained_on": each.trained_on,
         "price_as_trained": each.price_as_trained,
     }
-
-
-def _step(each: SymbolForecast, row: dict[str, Any]) -> dict[str, Any]:
-    """Return one step without what stands above it, and what the long table has no column for."""
-    step = row["step"]
-    own = {key: row[key] for key in row if key not in (*_ABOVE, "in_training")}
-    if each.forecast.spread is not None:
-        own["spread"] = float(each.forecast.spread[0, step - 1])
-    return own
 
 
 def _tables(report: PredictReport, all_steps: bool) -> list[RenderableType]:
@@ -126,67 +119,46 @@ def _tables(report: PredictReport, all_steps: bool) -> list[RenderableType]:
             if all_steps or row["step"] in (*_SHOWN_STEPS, report.horizon)
         ]
     rise = "Rise (in the past)" if rated else "Rise"
-    table = make_table(
-        f"Forecast by {report.model}, {ahead(report.horizon, report.metadata.interval)}",
+    names = (
         ["Symbol", "Cutoff", "Date", "Step", "Last close = naive"]
         + (["Median", "Change", "80 % from", "to", rise] if fans else ["Forecast", "Change"])
         + (["Spread"] if spreads else [])
-        + (["Actual"] if happened else []),
-        left=3,
+        + (["Actual"] if happened else [])
     )
-    for cells in shown:
-        table.add_row(*cells[: len(table.columns)])
-    basis = price_basis(columns)
-    if spreads:
-        basis += " Spread: standard deviation of the members' medians."
+    title = f"Forecast by {report.model}, {ahead(report.horizon, report.metadata.interval)}"
+    table = make_table(title, names, (cells[: len(names)] for cells in shown), left=3)
+    lines = []
+    if known_later:
+        # The model had seen the outcome of these forecasts, or of days after their cutoff.
+        until = report.metadata.trained_until
+        lines.append(
+            f"Hindsight, no evidence of what the model is worth: it was fitted on rows up to "
+            f"{until}, after the cutoff of {first_few(known_later, 5)}."
+        )
+    spread = " Spread: standard deviation of the members' medians." if spreads else ""
+    lines.append(price_basis(columns) + spread)
+    if fans and not rated:
+        lines.append(f"Chance of a rise: {BASE_RATE_UNKNOWN}.")
     unit = unit_of(report.metadata.interval)
-    return [
-        table,
-        *_hindsight(report, known_later),
-        basis,
-        *([f"Chance of a rise: {BASE_RATE_UNKNOWN}."] if fans and not rated else []),
-        _record(report),
-        *explain_tables(explained, unit),
-    ]
-
-
-def _hindsight(report: PredictReport, symbols: list[str]) -> list[RenderableType]:
-    """Say which forecasts the model had seen the outcome of, or of days after their cutoff."""
-    if not symbols:
-        return []
-    until = report.metadata.trained_until
-    return [
-        f"Hindsight, no evidence of what the model is worth: it was fitted on rows up to {until}, "
-        f"after the cutoff of {some(symbols)}."
-    ]
-
-
-def _explanation(report: PredictReport, each: SymbolForecast) -> dict[str, Any]:
-    """Return the explanation as a part of the forecast, where there is one."""
-    if each.explanation is None:
-        return {}
-    unit = unit_of(report.metadata.interval)
-    return {"explain": explain_document(each.explanation, unit)}
+    return [table, *lines, _record(report), *explain_tables(explained, unit)]
 
 
 def _cells(each: SymbolForecast, row: dict[str, Any]) -> list[str]:
-    """Return the cells of one step, the actual price last."""
+    """Return the cells of one step, the actual price last.
+
+    The chance of a rise has in parentheses how often prices rose in training rows.
+    """
     step = row["step"]
     cells = [each.symbol, row["cutoff"], row["date"], str(step), price(each.last_close)]
     cells += [price(row["median"]), move(each.forecast.median[0, step - 1])]
     if each.forecast.quantiles is not None:
         low, high = each.band(step, 0.8)
-        cells += [price(low), price(high), _chance(row)]
+        rise, base = row["probability_of_rise"], row["base_rate_of_rise"]
+        in_the_past = "" if rise is None or base is None else f" ({percent(base, 0)})"
+        cells += [price(low), price(high), percent(rise, 0) + in_the_past]
     if each.forecast.spread is not None:
         cells.append(percent(float(each.forecast.spread[0, step - 1])))
     return [*cells, "-" if row["actual"] is None else price(row["actual"])]
-
-
-def _chance(row: dict[str, Any]) -> str:
-    """The chance of a rise, and in parentheses how often prices rose in training rows."""
-    chance, base = percent(row["probability_of_rise"], 0), row["base_rate_of_rise"]
-    known = base is not None and row["probability_of_rise"] is not None
-    return f"{chance} ({percent(base, 0)})" if known else chance
 
 
 def _record(report: PredictReport) -> str:
@@ -224,7 +196,7 @@ _SMALL = 0.1
 
 
 def check_explain(asked: bool, form: Format) -> None:
-    """Raise before any work is done for a format that has no place for an explanation."""
+    """Raise before any work is done for a format that cannot hold an explanation."""
     if asked and form not in ("table", "json"):
         raise UsageError(
             "an explanation is no table of rows",
@@ -234,7 +206,7 @@ def check_explain(asked: bool, form: Format) -> None:
 
 
 def explain_tables(explained: Sequence[Explanation], unit: str) -> list[RenderableType]:
-    """Show the gates and the effects of each forecast, with a line that reads them.
+    """Show the gates and the effects of each forecast, with a line that describes them.
 
     unit : the word for the distance of two bars.
     """
@@ -264,7 +236,7 @@ def explain_document(found: Explanation, unit: str) -> dict[str, Any]:
 
 
 def readings(found: Explanation, unit: str) -> list[str]:
-    """Read each effect at the main step in one line, in numbers that stand in the document."""
+    """Describe each effect at the main step in one line, in numbers of the document."""
     step = _main_step(found)
     at = found.steps.index(step)
     lines = []
@@ -284,7 +256,7 @@ def readings(found: Explanation, unit: str) -> list[str]:
 
 
 def _reach(with_older: Floats, unit: str) -> str:
-    """Say what is left of the effect where only the latest bars are read.
+    """Describe the effect that is left when only the latest bars are read.
 
     They are as few as can be such that with them, and with any more of them, less than a tenth of
     the largest effect is left.
@@ -308,7 +280,7 @@ def _effects(found: Explanation) -> Iterator[tuple[str, Effect]]:
 
 
 def _moves(effect: Effect, steps: int | slice) -> bool:
-    """Whether masking does anything at some of the steps, beyond the rounding of float32."""
+    """Return whether masking has an effect at the steps, beyond the rounding of float32."""
     both = np.stack([effect.alone, effect.with_older])[..., steps]
     return bool(np.abs(both).max() > _NOTHING)
 
@@ -321,33 +293,33 @@ def _gate_table(found: Explanation, unit: str) -> RenderableType:
     bars = len(found.dates)
     if not found.gates:
         return f"{found.symbol}: this network has no gates; it read {count(bars, unit)}."
-    table = make_table(
-        f"{found.symbol}: how open the gates were, 0 to 1, mean of the cells, {count(bars, unit)}",
-        ["Layer", "Gate", "Oldest third", "Middle third", "Latest third", "At the cutoff"],
-        left=2,
-    )
+    rows = []
     for gate in found.gates:
         thirds = [float(part.mean()) for part in np.array_split(gate.openness, 3)]
-        cells = map(number, [*thirds, float(gate.openness[-1])])
-        table.add_row(str(gate.layer), gate.name, *cells)
-    return table
+        rows.append([gate.layer, gate.name, *map(number, [*thirds, float(gate.openness[-1])])])
+    return make_table(
+        f"{found.symbol}: how open the gates were, 0 to 1, mean of the cells, {count(bars, unit)}",
+        ["Layer", "Gate", "Oldest third", "Middle third", "Latest third", "At the cutoff"],
+        rows,
+        left=2,
+    )
 
 
 def _effect_table(found: Explanation, name: str, effect: Effect) -> RenderableType:
-    main = found.steps.index(_main_step(found))
-    table = make_table(
-        f"{found.symbol}: how the {name} moves when a bar is masked",
-        ["Back", "Bar of", *(f"Step {each}" for each in found.steps), "With older"],
-        left=2,
-    )
+    main, cells = found.steps.index(_main_step(found)), []
     for newest, oldest in _groups(len(found.dates)):
         rows = slice(len(found.dates) - oldest, len(found.dates) - newest + 1)
         alone = effect.alone[rows]
         strongest = np.take_along_axis(alone, np.abs(alone).argmax(axis=0)[None], axis=0)[0]
         back = str(newest) if newest == oldest else f"{newest}-{oldest}"
         together = effect.with_older[rows][-1, main]
-        table.add_row(back, str(found.dates[rows][-1]), *map(_share, [*strongest, together]))
-    return table
+        cells.append([back, found.dates[rows][-1], *map(_share, [*strongest, together])])
+    return make_table(
+        f"{found.symbol}: how the {name} moves when a bar is masked",
+        ["Back", "Bar of", *(f"Step {each}" for each in found.steps), "With older"],
+        cells,
+        left=2,
+    )
 
 
 def _groups(bars: int) -> Iterator[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Follow `--plot`: a picture file, or with `-` fans and past forecasts in characters (plotext).
+"""The option `--plot`: a picture file, or with `-` a drawing in characters (plotext).
 
 The stream decides: one that cannot show UTF gets ASCII, one without colours gets none. plotext
 draws on one figure of its own, which is cleared before and after each use.
@@ -14,8 +14,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from lstmcli.printable import printable
-from lstmcli.report.console import print_drawing
+from lstmcli.printable import printable, raw_stream
 from lstmcli.report.fans import Dates, Fan, Floats, Walk
 from lstmcli.report.numbers import price
 from lstmcli.report.picture import missing, write_picture
@@ -92,9 +91,11 @@ class _Canvas:
 
 
 def draw_plot(shown: Iterable[Fan | Walk], target: str | None) -> None:
-    """Draw to a file, or below the table with `-`; nothing is made where no plot is asked for."""
+    """Draw to a file, or below the table with `-`; no plot if `target` is None."""
     if target == "-":
-        print_drawing(text_plot(shown, shutil.get_terminal_size((100, 30)).columns))
+        # With its colours; the names in it are printable.
+        columns = shutil.get_terminal_size((100, 30)).columns
+        raw_stream(sys.stdout).write(text_plot(shown, columns))
     elif target is not None:
         write_picture([*shown], Path(target))
 

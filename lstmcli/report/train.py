@@ -1,44 +1,54 @@
-"""What a training run came to: where the model lies, and how it scored beside the baselines."""
+"""The result of a training, and the trials of a study, ranked."""
 
-from dataclasses import asdict, fields
+import json
+from dataclasses import fields
 from typing import Any
 
 from rich.console import RenderableType
 
 from lstmcli.evaluation.verdict import verdict
-from lstmcli.report.console import make_table
 from lstmcli.report.numbers import count, percent
-from lstmcli.report.view import SCHEMA_VERSION, View
+from lstmcli.report.output import Column, list_table, make_table
+from lstmcli.report.view import View, make_document
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.train import TrainReport
+from lstmcli.workflows.tune import Trial, TuneReport
+
+_SCORES: list[Column] = [
+    ("", "model"),
+    ("Path RMSE", lambda each: percent(each.path.rmse, 3)),
+    ("Path MAE", lambda each: percent(each.path.mae, 3)),
+    ("Direction", lambda each: percent(each.direction[-1].two_way.accuracy, 1)),
+]
 
 
 def train_view(report: TrainReport) -> View:
     """Show the run, its validation scores and the decision; the rows are the epochs."""
 
     def document() -> dict[str, Any]:
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "command": "train",
-            "model": str(report.model),
-            "path": str(report.model.folder),
-            "unchanged": report.unchanged,
-            "promoted": report.decision.promoted,
-            "why": report.decision.why,
-            "metadata": report.metadata.record,
-            "notes": list(report.notes),
-            "failures": [asdict(failure) for failure in report.failures],
-        }
-
-    def rows() -> list[dict[str, Any]]:
-        return [epoch.columns() for epoch in report.history]
+        return make_document(
+            "train",
+            model=str(report.model),
+            path=str(report.model.folder),
+            unchanged=report.unchanged,
+            promoted=report.decision.promoted,
+            why=report.decision.why,
+            metadata=report.metadata.record,
+            notes=report.notes,
+            failures=report.failures,
+        )
 
     # Nothing is trained where all is unchanged: a header without what differs by network.
     known = [field.name for field in fields(Epoch) if field.name != "gradient_norms"]
-    return View(lambda: _tables(report), document, rows, known if report.unchanged else ())
+    return View(
+        lambda: _train_tables(report),
+        document,
+        lambda: [epoch.columns() for epoch in report.history],
+        known if report.unchanged else (),
+    )
 
 
-def _tables(report: TrainReport) -> list[RenderableType]:
+def _train_tables(report: TrainReport) -> list[RenderableType]:
     if report.unchanged:
         return [
             f"unchanged: {report.model} was made by the same settings, data and versions, "
@@ -47,8 +57,7 @@ def _tables(report: TrainReport) -> list[RenderableType]:
     kept, found = report.metadata, report.metadata.record
     windows = kept.windows
     cut = ", cut short by --timeout" if kept.stopped == "timeout" else ""
-    run = make_table(f"Trained {report.model}", ["", ""], left=2)
-    for label, text in (
+    facts = [
         ("Network", f"{found['network']}, {found['parameters']} weights on {found['device']}"),
         ("Rows", f"{windows['rows']} of {len(kept.symbols)} series"),
         (
@@ -60,21 +69,16 @@ def _tables(report: TrainReport) -> list[RenderableType]:
         ("Epochs", f"{kept.epochs}, the best is {kept.best_epoch}{cut}"),
         ("Seconds", f"{found['duration_seconds']:.1f}"),
         ("Kept in", str(report.model.folder)),
-    ):
-        run.add_row(label, text)
+    ]
     promoted = "is the champion" if report.decision.promoted else "is not the champion"
-    return [
-        run,
+    shown = [
+        make_table(f"Trained {report.model}", ["", ""], facts, left=2),
         *_validation(report),
         f"{report.model} {promoted}: {report.decision.why}.",
-        *_later(report),
     ]
-
-
-def _later(report: TrainReport) -> list[RenderableType]:
-    if report.decision.sessions_needed is None:
-        return []
-    return [f"Then: lstmcli models promote {report.model} --if-better."]
+    if report.decision.sessions_needed is not None:
+        shown.append(f"Then: lstmcli models promote {report.model} --if-better.")
+    return shown
 
 
 def _validation(report: TrainReport) -> list[RenderableType]:
@@ -85,15 +89,97 @@ def _validation(report: TrainReport) -> list[RenderableType]:
             "No validation score: the validating windows overlap the training windows, "
             "so it would prove nothing."
         ]
-    table = make_table(
-        f"Validation, {count(report.scores.n_independent, 'independent window')}",
-        ["", "Path RMSE", "Path MAE", "Direction"],
-    )
-    for name, scores in report.scores.models.items():
-        table.add_row(
-            name,
-            percent(scores.path.rmse, 3),
-            percent(scores.path.mae, 3),
-            percent(scores.direction[-1].two_way.accuracy, 1),
+    title = f"Validation, {count(report.scores.n_independent, 'independent window')}"
+    return [
+        list_table(title, _SCORES, report.scores.models.values()),
+        f"Validation chose the epoch, so this flatters: {verdict(report.scores)}",
+    ]
+
+
+def tune_view(report: TuneReport) -> View:
+    """Show the trials, the best first; the rows are the trials."""
+
+    def document() -> dict[str, Any]:
+        return make_document(
+            "tune",
+            study=report.name,
+            path=str(report.folder),
+            recipe=str(report.recipe),
+            objective=report.objective,
+            sampler=report.search.sampler,
+            pruner=report.search.pruner,
+            wanted=report.wanted,
+            folds=[
+                {"first": fold.days[0], "last": fold.days[1], "symbols": fold.symbols}
+                for fold in report.folds
+            ],
+            trials=report.trials,
+            best=report.trials[0].number,
+            gain=report.gain,
+            verdict=report.verdict,
+            notes=report.notes,
+            failures=report.failures,
         )
-    return [table, f"Validation chose the epoch, so this flatters: {verdict(report.scores)}"]
+
+    return View(lambda: _tune_tables(report), document, lambda: _trials(report))
+
+
+def _trials(report: TuneReport) -> list[dict[str, Any]]:
+    numbers = range(len(report.folds))
+    return [
+        {
+            "rank": rank,
+            "trial": trial.number,
+            "state": trial.state,
+            report.objective: trial.score,
+            "standard_error": trial.standard_error,
+            **{f"fold_{n + 1}": dict(enumerate(trial.scores)).get(n) for n in numbers},
+            **{key: _flat(trial.values.get(key)) for key in report.search.space},
+            "epochs": trial.epochs,
+            "seconds": trial.seconds,
+            "reason": trial.reason,
+        }
+        for rank, trial in enumerate(report.trials, start=1)
+    ]
+
+
+def _tune_tables(report: TuneReport) -> list[RenderableType]:
+    first, last = report.folds[0].days[0], report.folds[-1].days[1]
+    score = {"crps": "CRPS", "rmse": "Path RMSE"}[report.objective]
+    keys = list(report.search.space)
+
+    def cells(trial: Trial) -> list[object]:
+        return [
+            f"{trial.number}, the recipe" if trial.number == 0 else trial.number,
+            percent(trial.score, 4),
+            percent(trial.standard_error, 4),
+            *(
+                f"{value:.4g}" if isinstance(value, float) else _flat(value)
+                for value in map(trial.values.get, keys)
+            ),
+            trial.epochs,
+            f"{trial.seconds:.1f}",
+            trial.state,
+        ]
+
+    table = make_table(
+        f"{score} in % of the last price, {count(len(report.folds), 'validation fold')} from "
+        f"{first} to {last}",
+        ["Trial", score, "+-", *(key.split(".")[1] for key in keys), "Epochs", "Seconds", "State"],
+        map(cells, report.trials),
+    )
+    failed = [trial for trial in report.trials if trial.state == "failed"]
+    why = [f"{count(len(failed), 'trial')} failed; trial {t.number}: {t.reason}" for t in failed]
+    return [
+        table,
+        "+-: the standard error over the folds, mostly because some are harder than others.",
+        *why[:1],
+        f"Verdict: {report.verdict}",
+        f"Trial {report.trials[0].number} is kept as a recipe: lstmcli train --config "
+        f"{report.recipe}",
+    ]
+
+
+def _flat(value: Any) -> Any:
+    """Return a value for a flat row: a list as JSON."""
+    return json.dumps(value) if isinstance(value, list | tuple) else value

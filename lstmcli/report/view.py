@@ -1,28 +1,32 @@
-"""The three faces of a result, made only when asked for: tables, one document, flat rows."""
+"""A result in the forms that a command can write: tables, one JSON document, flat rows."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from rich.console import RenderableType
+if TYPE_CHECKING:  # the command line imports this module at the start
+    from rich.console import RenderableType
 
 Format = Literal["table", "json", "jsonl", "csv", "parquet"]
-SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
 class View:
-    """What a command has to show.
+    """What a command has to show. Each form is made when it is written, and at most once.
 
-    tables : what is printed for a reader. document : one JSON object; a value of it that is an
-    iterator is written item by item. rows : flat records of the same keys, for CSV and Parquet.
-    columns : those keys, where there may be no row. lines : the records for JSON lines, where they
-    say more than the rows. All are made when they are written, so that a long result need not be
-    held; each can be asked for once.
+    tables : tables and lines for a reader. document : one JSON object; an iterator in it is written
+    item by item, a dataclass as an object. rows : flat dicts or dataclasses of the same fields, for
+    CSV and Parquet. columns : those fields, where there may be no row. lines : the records for JSON
+    lines, where they hold more than the rows.
     """
 
-    tables: Callable[[], list[RenderableType]]
+    tables: "Callable[[], Sequence[RenderableType]]"
     document: Callable[[], dict[str, Any]]
-    rows: Callable[[], Iterable[dict[str, Any]]]
+    rows: Callable[[], Iterable[Any]]
     columns: Sequence[str] = ()
     lines: Callable[[], Iterable[dict[str, Any]]] | None = None
+
+
+def make_document(command: str, **content: Any) -> dict[str, Any]:
+    """Return the JSON document of a command."""
+    return {"schema_version": 1, "command": command, **content}

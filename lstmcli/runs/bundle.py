@@ -31,6 +31,7 @@ from lstmcli.errors import ModelError, UsageError, file_errors
 from lstmcli.files import atomic
 from lstmcli.forecasting.calibration import Calibration
 from lstmcli.forecasting.model import TrainedModel, new_network, num_columns
+from lstmcli.printable import first_few
 from lstmcli.records import read_json, read_toml
 from lstmcli.runs.metadata import SCHEMA_VERSION, Metadata, check_metadata
 from lstmcli.training.loop import Epoch
@@ -232,7 +233,6 @@ def _not_a_model(folder: Path, why: str) -> ModelError:
 MAX_HEADER_BYTES = 4 * 1024**2
 _LENGTH_BYTES = 8
 _TYPES = {torch.float32: "F32", torch.float64: "F64"}
-_SHOWN = 3
 
 
 def read_weights(
@@ -284,6 +284,5 @@ def _check_names(found: set[str], expected: set[str], optional: frozenset[str]) 
         ("has besides what the settings need", found - expected),
     ):
         if names:
-            shown = ", ".join(ascii(name)[1:-1][:60] for name in sorted(names)[:_SHOWN])
-            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            raise ValueError(f"it {words} {shown}{more}")
+            shown = first_few(ascii(name)[1:-1][:60] for name in sorted(names))
+            raise ValueError(f"it {words} {shown}")

@@ -37,8 +37,9 @@ from lstmcli.forecasting.baselines import fewest_climatology_rows
 from lstmcli.forecasting.forecast import Forecast, ScaledFan
 from lstmcli.market.prices import PriceChoice
 from lstmcli.market.symbols import check_symbol
+from lstmcli.printable import first_few
 from lstmcli.runs.ledger import Damage, Entry, Issued, collect, read_ledger
-from lstmcli.workflows.prices import Source, some, stream_prices
+from lstmcli.workflows.prices import Source, stream_prices
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def _nothing_issued(source: Source, damages: Sequence[Damage]) -> DataError:
         return DataError(
             "no such forecast was issued",
             where=source.data_dir / "ledger",
-            why=f"it holds forecasts by {some(known)}",
+            why=f"it holds forecasts by {first_few(known, 5)}",
             next_step="Ask for other models, symbols or cutoffs.",
         )
     return DataError(
@@ -357,7 +358,7 @@ def _tell_short(fit_rows: Mapping[str, range], horizon: int) -> list[str]:
     fewest = fewest_climatology_rows(horizon)
     short = [symbol for symbol, rows in fit_rows.items() if len(rows) < fewest]
     why = f"no scaled_climatology, which needs {fewest} bars up to the first cutoff"
-    return [f"{why}: {some(short)} have fewer"] if short else []
+    return [f"{why}: {first_few(short, 5)} have fewer"] if short else []
 
 
 def _scored(

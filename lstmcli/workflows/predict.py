@@ -25,6 +25,7 @@ from lstmcli.forecasting.forecaster import forecast_alike
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.evidence import Span, count_looks, look, tell_looks
 from lstmcli.market.prices import Prices
+from lstmcli.printable import first_few
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.ledger import Entry, append
 from lstmcli.runs.metadata import Metadata
@@ -34,7 +35,6 @@ from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.prices import (
     Source,
     doubtful_folders,
-    some,
     stream_prices,
     tell_untrained,
 )
@@ -180,7 +180,8 @@ def recorded(report: PredictReport, data_dir: Path, now: datetime) -> PredictRep
             yield each
         report.warnings.extend(append(data_dir, entries))
         report.warnings.extend(
-            f"not recorded, since {why}: {some(symbols)}" for why, symbols in left_out.items()
+            f"not recorded, since {why}: {first_few(symbols, 5)}"
+            for why, symbols in left_out.items()
         )
 
     return replace(report, forecasts=forecasts())
@@ -242,7 +243,7 @@ def _forecasts(
                     other_prices[finished.symbol] = finished.price
                 yield finished
     raise_if_all_failed(len(report.symbols), report.failures)
-    report.warnings.extend(f"{some(symbols)}: {text}" for text, symbols in warned.items())
+    report.warnings.extend(f"{first_few(symbols, 5)}: {text}" for text, symbols in warned.items())
     report.notes.extend(_count_look(source, model, report, scored))
     folders = doubtful_folders(source, model.settings.data.interval)
     report.notes.extend(tell_doubts([*folders, *doubtful_paths(report.model)]))

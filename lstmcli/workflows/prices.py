@@ -24,6 +24,7 @@ from lstmcli.market.symbols import (
     price_path,
 )
 from lstmcli.market.tables import parse_csv_option, read_prices
+from lstmcli.printable import first_few
 from lstmcli.runs.registry import ownership_doubt, tell_doubts
 
 
@@ -201,7 +202,7 @@ def tell_untrained(symbols: Sequence[str], trained_on: Sequence[str]) -> tuple[s
     """Return one note for all symbols that a model is used on without having seen them."""
     known = set(trained_on)
     new = [symbol for symbol in symbols if symbol not in known]
-    return (f"the model was not trained on {some(new)}",) if new else ()
+    return (f"the model was not trained on {first_few(new, _MOST_NAMED)}",) if new else ()
 
 
 def chosen_data(source: Source, data: Data) -> Data:
@@ -227,12 +228,6 @@ def _absolute(entry: str) -> str:
     name, file = parse_csv_option(entry)
     path = file if file == "-" else str(Path(file).absolute())
     return path if name is None else f"{name}={path}"
-
-
-def some(symbols: Sequence[str], most: int = _MOST_NAMED) -> str:
-    """Name the first few."""
-    more = len(symbols) - most
-    return ", ".join(symbols[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _from_store(source: Source, data: Data) -> Iterator[Prices | Failure]:
@@ -308,7 +303,7 @@ def _no_series(symbol: str, data: Data, found: Sequence[Prices | Failure]) -> Da
     return DataError(
         f"no series {symbol}",
         where=", ".join(data.csv),
-        why=f"found {some(names, 12) or 'none'}",
+        why=f"found {first_few(names, 12) or 'none'}",
         next_step="Name a file's only series as you like: --csv NAME=FILE.",
     )
 

@@ -19,13 +19,12 @@ from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, FileError
 from lstmcli.market.store import IMPORTED, read_raw, read_sidecar
 from lstmcli.market.symbols import inside, price_folders, price_path
+from lstmcli.printable import first_few
 from lstmcli.runs.metadata import History, Metadata, TrainedSymbol
 from lstmcli.runs.registry import ModelRef
 from lstmcli.runs.state import StaleMark, stale_marks
 from lstmcli.workflows.data import restatements_of
-from lstmcli.workflows.prices import some
 
-_SHOWN = 3
 _GOLDEN = (5**0.5 - 1) / 2
 _TOLERANCE = 1e-5  # relative; the feed's own answers differ by about 1e-7
 
@@ -68,7 +67,7 @@ def tell_stale(model: ModelRef, marks: Sequence[StaleMark]) -> tuple[str, ...]:
         f"{mark.symbol} ({': '.join(filter(None, (mark.restated[:10], mark.reason)))})"
         for mark in latest
     ]
-    shown = some(found, _SHOWN)
+    shown = first_few(found)
     return (f"{model} was trained before the history of {shown} was replaced: train again",)
 
 
@@ -81,7 +80,7 @@ def tell_adjustment(trained: Sequence[str], prices: Mapping[str, str]) -> tuple[
         return ()
     return (
         f"the model was trained on {' and '.join(trained)}, and forecasts "
-        f"{' and '.join(sorted(set(prices.values())))} of {some(list(prices), _SHOWN)}",
+        f"{' and '.join(sorted(set(prices.values())))} of {first_few(prices)}",
     )
 
 

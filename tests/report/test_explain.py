@@ -7,7 +7,7 @@ import pytest
 
 from lstmcli.errors import UsageError
 from lstmcli.forecasting.explain import Effect, Explanation, Floats, Gate
-from lstmcli.report.console import tables_text
+from lstmcli.report.output import tables_text
 from lstmcli.report.predict import check_explain, explain_document, explain_tables, readings
 
 BARS = 60

@@ -6,7 +6,7 @@ import sys
 import pytest
 from rich.console import RenderableType
 
-from lstmcli.report.console import make_table, print_tables, tables_text
+from lstmcli.report.output import make_table, print_tables, tables_text
 
 NUMBERS = [f"{10**12 + column}.123456" for column in range(12)]
 
@@ -20,8 +20,8 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def tables() -> list[RenderableType]:
-    table = make_table("A title that is longer than its table " * 5, ["", *"abcdefghijkl"])
-    table.add_row("row", *NUMBERS)
+    rows = [["row", *NUMBERS]]
+    table = make_table("A title that is longer than its table " * 5, ["", *"abcdefghijkl"], rows)
     return [table, "A line of words after it."]
 
 
@@ -54,8 +54,7 @@ def test_text_for_a_file_is_plain_ascii(tables: list[RenderableType]) -> None:
 
 
 def test_square_brackets_are_words_and_no_markup() -> None:
-    table = make_table("[bold]title[/bold]", ["Symbol"])
-    table.add_row("[red]X")
+    table = make_table("[bold]title[/bold]", ["Symbol"], [["[red]X"]])
     text = tables_text([table, "[/nothing]"])
     for words in ("[bold]title[/bold]", "[red]X", "[/nothing]"):
         assert words in text
