@@ -2,6 +2,7 @@
 
 import _thread
 import errno
+import gc
 import logging
 import os
 import signal
@@ -15,7 +16,6 @@ import typer
 
 from lstmcli import __version__
 from lstmcli.cli import data, evaluate, fetch, journal, models, predict, status, train, tune
-from lstmcli.cli.importing import load_torch_elsewhere
 from lstmcli.errors import AllFailedError, LstmcliError
 from lstmcli.printable import printable_stream
 
@@ -45,9 +45,9 @@ app = typer.Typer(
 app.command(short_help="Bring new bars from Yahoo into the store.")(fetch.fetch)
 app.command(short_help="Fit a network and keep it as a new model version.")(train.train)
 app.command(short_help="Forecast the sessions after the last bar.")(predict.predict)
-app.command(short_help="Walk forward over past cutoffs, to a verdict.")(evaluate.evaluate)
+app.command(short_help="Score forecasts from past cutoffs, to a verdict.")(evaluate.evaluate)
 app.command(short_help="Search settings on validation folds, for train.")(tune.tune)
-app.command(short_help="Whether all is well, how old it is, and what to do.")(status.status)
+app.command(short_help="Check that prices, models and jobs are up to date.")(status.status)
 app.add_typer(data.app, short_help="See, check, remove and import stored prices.")
 app.add_typer(models.app, short_help="See, promote, roll back and prune model versions.")
 
@@ -89,11 +89,16 @@ def main() -> NoReturn:
     if not sys.warnoptions:  # python -W and PYTHONWARNINGS ask for the warnings of libraries
         warnings.simplefilter("ignore")
     logging.lastResort = logging.NullHandler()  # drops the logs of libraries that have no handler
+    # PyTorch brings some 400,000 objects that stay. Searching them for garbage during the imports
+    # took a third of a short run's CPU time; `OutputOptions.check` turns the collector on again.
+    gc.disable()
     try:
         code = journal.whole_run(_run)
     except _StoppedError as stop:
         # Not by the interpreter's own end: it would wait for threads that wait for an answer.
         os._exit(stop.code)
+    finally:
+        gc.enable()
     for number in _STOPPING:
         if signal.getsignal(number) is _stop:  # what may still take time is no work of ours
             signal.signal(number, signal.SIG_DFL)
@@ -126,7 +131,7 @@ def _run() -> int:
 def _dispatch() -> int:
     """Run the command; its errors become a line on standard error and an exit code."""
     try:
-        load_torch_elsewhere()
+        _load_torch_elsewhere()
         return int(app(prog_name="lstmcli", standalone_mode=False) or 0)
     except AllFailedError as error:
         from lstmcli.cli import messages
@@ -144,6 +149,22 @@ def _dispatch() -> int:
             journal.say(f"lstmcli: {note}")
             journal.log("note", message=note)
         raise
+
+
+def _load_torch_elsewhere() -> None:
+    """Load PyTorch from another folder if the current one is gone, where it ends the process.
+
+    Relative paths stay relative to the folder that is gone, and are not found.
+    """
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        here = os.open(".", os.O_RDONLY)
+        os.chdir(os.sep)
+        import torch._dynamo  # noqa: F401 - optimizers import it, and it asks for the folder
+
+        os.fchdir(here)
+        os.close(here)
 
 
 def _discard_output() -> None:
