@@ -17,8 +17,7 @@ app = typer.Typer(
 _Interval = Literal["1d", "1wk", "1mo"]
 OneInterval = Annotated[_Interval, option("--interval", "Daily, weekly or monthly bars.")]
 AnyInterval = Annotated[
-    _Interval | None,
-    option("--interval", "Only daily, weekly or monthly bars.", "all"),
+    _Interval | None, option("--interval", "Only daily, weekly or monthly bars.", "all")
 ]
 
 

@@ -35,40 +35,35 @@ class WalkOptions:
     start: Annotated[
         date | None,
         option(
-            "--start DATE",
-            "First cutoff, as in 2016-01-26.",
-            "the recipe's, else the start of the test span",
+            "--start YYYY-MM-DD",
+            "First cutoff.",
+            "as the recipe, else the test span's first",
             parser=parse_day,
         ),
     ] = None
     end: Annotated[
         date | None,
         option(
-            "--end DATE",
+            "--end YYYY-MM-DD",
             "Last cutoff.",
-            "the recipe's, else the last with a whole horizon after it",
+            "as the recipe, else the last possible",
             parser=parse_day,
         ),
     ] = None
     step_size: Annotated[
         int | None,
-        option(
-            "--step-size N",
-            "Bars from one cutoff to the next.",
-            "the recipe's, else the horizon",
-            min=1,
-        ),
+        option("--step-size N", "Bars between cutoffs.", "as the recipe, else the horizon", min=1),
     ] = None
     n_windows: Annotated[
         int | None,
-        option("--n-windows N", "Only the latest N cutoffs.", "the recipe's, else all", min=1),
+        option("--n-windows N", "Only the latest N cutoffs.", "as the recipe, else all", min=1),
     ] = None
     refit: Annotated[
         Any,
         option(
             "--refit K|never",
             "Refit models and baselines every K cutoffs, on what was known by then.",
-            "the recipe's, else never",
+            "as the recipe, else never",
             parser=_parse_refit,
         ),
     ] = None
@@ -76,16 +71,14 @@ class WalkOptions:
         Literal["expanding", "rolling"] | None,
         option(
             "--refit-window",
-            "Refit on all rows so far, or on the latest, as long a span as at first.",
-            "the recipe's, else expanding",
+            "Refit on all rows, or on the latest rows only.",
+            "as the recipe, else expanding",
         ),
     ] = None
     baselines: Annotated[
         list[str] | None,
         option(
-            "--baselines NAME",
-            "A further baseline: gjr_garch (20 ms per cutoff). Repeatable.",
-            "none",
+            "--baselines NAME", "Add a baseline: gjr_garch (20 ms per cutoff). Repeatable.", "none"
         ),
     ] = None
 
@@ -97,18 +90,12 @@ def evaluate(
     walk: WalkOptions,
     forecasts: Annotated[
         str | None,
-        option(
-            "--forecasts FILE",
-            "Write all forecasts, baselines included, as one long table (.parquet, else CSV).",
-            "none",
-        ),
+        option("--forecasts FILE", "Write all forecasts as one table: .parquet, else CSV.", "none"),
     ] = None,
     forecasts_of: Annotated[
         list[str] | None,
         option(
-            "--forecasts-of NAME",
-            "Write only the forecasts of this model or baseline. Repeatable.",
-            "all",
+            "--forecasts-of NAME", "Write only this model or baseline there. Repeatable.", "all"
         ),
     ] = None,
     page: Annotated[

@@ -27,10 +27,10 @@ def fetch(
         Literal["1d", "1wk", "1mo"], option("--interval", "Daily, weekly or monthly bars.")
     ] = "1d",
     start: Annotated[
-        date | None, option("--start DATE", "First day.", "all there is", parser=parse_day)
+        date | None, option("--start YYYY-MM-DD", "First day.", "all there is", parser=parse_day)
     ] = None,
     end: Annotated[
-        date | None, option("--end DATE", "Last day, included.", "today", parser=parse_day)
+        date | None, option("--end YYYY-MM-DD", "Last day, included.", "today", parser=parse_day)
     ] = None,
     full: Annotated[bool, option("--full", "Download the whole history again.")] = False,
     include_partial: Annotated[
@@ -41,19 +41,12 @@ def fetch(
     ] = 2.0,
     max_wait: Annotated[
         float,
-        option(
-            "--max-wait SECONDS",
-            "Longest pause in total while Yahoo refuses or fails; then list what is left.",
-            min=0,
-        ),
+        option("--max-wait SECONDS", "Longest pause in total while Yahoo refuses or fails.", min=0),
     ] = 600.0,
     timeout: Annotated[
         float | None,
         option(
-            "--timeout SECONDS",
-            "Stop the run after this time and list what is left.",
-            "no limit",
-            min=0.1,
+            "--timeout SECONDS", "Stop after this time, list what is left.", "no limit", min=0.1
         ),
     ] = None,
     dry_run: Annotated[

@@ -95,45 +95,26 @@ DataDir = Annotated[
 SymbolsFile = Annotated[
     str | None,
     option(
-        "--symbols-file FILE",
-        "More symbols, one per line; `#` starts a comment (`-`: standard input).",
-        "none",
+        "--symbols-file FILE", "More symbols, one per line, # for comments (`-`: stdin).", "none"
     ),
 ]
 Wait = Annotated[float, option("--wait SECONDS", "Wait for another run's lock.", min=0)]
 _MODEL = "The model. A name alone means its champion."
-_ONLY_MODEL = "the only model in the data folder"
+_ONLY = "the only model in the data folder"
 Models = Annotated[
     list[str] | None,
     option(
-        "--model -m NAME[/VERSION]|PATH",
-        f"{_MODEL} Repeatable.",
-        _ONLY_MODEL,
-        envvar="LSTMCLI_MODEL",
+        "--model -m NAME[/VERSION]|PATH", f"{_MODEL} Repeatable.", _ONLY, envvar="LSTMCLI_MODEL"
     ),
 ]
 Model = Annotated[
-    str | None,
-    option("--model -m NAME[/VERSION]|PATH", _MODEL, _ONLY_MODEL, envvar="LSTMCLI_MODEL"),
+    str | None, option("--model -m NAME[/VERSION]|PATH", _MODEL, _ONLY, envvar="LSTMCLI_MODEL")
 ]
 PromoteLevel = Annotated[
-    float,
-    option(
-        "--promote-level P",
-        "Significance level of the one-sided test against the champion.",
-        min=1e-6,
-        max=0.2,
-    ),
+    float, option("--promote-level P", "Level of the test against the champion.", min=1e-6, max=0.2)
 ]
 Horizon = Annotated[
-    int | None,
-    option(
-        "--horizon N",
-        "Steps ahead, in sessions (months for monthly data).",
-        "as trained",
-        min=1,
-        max=1000,
-    ),
+    int | None, option("--horizon N", "Sessions (or months) ahead.", "as trained", min=1, max=1000)
 ]
 Device = Annotated[
     str | None,
@@ -150,8 +131,7 @@ Timeout = Annotated[
     option("--timeout SECONDS", "Stop after this time and keep what is done.", "no limit", min=0.1),
 ]
 Start = Annotated[
-    date | None,
-    option("--start DATE", "First day used, as in 2018-08-31.", "the first row", parser=parse_day),
+    date | None, option("--start YYYY-MM-DD", "First day used.", "the first row", parser=parse_day)
 ]
 
 
@@ -205,8 +185,8 @@ class PriceOptions(FileOptions):
         list[str] | None,
         option(
             "--csv [NAME=]FILE",
-            "Read prices from a CSV file (`-`: standard input). Repeatable.",
-            "the data of the recipe or model",
+            "Read a CSV file (`-`: stdin). Repeatable.",
+            "data of the recipe or model",
         ),
     ] = None
     symbols_file: SymbolsFile = None
@@ -256,11 +236,7 @@ class RecipeOptions(DeviceOptions):
     ] = None
     overrides: Annotated[
         list[str] | None,
-        option(
-            "--set KEY=VALUE",
-            "Change a setting of the recipe, as in train.epochs=30. Repeatable.",
-            "none",
-        ),
+        option("--set KEY=VALUE", "Change a setting, as in train.epochs=30. Repeatable.", "none"),
     ] = None
     seed: Annotated[
         int | None, option("--seed N", "Random seed.", "train.seed", envvar="LSTMCLI_SEED", min=0)

@@ -16,8 +16,8 @@ def predict(
     as_of: Annotated[
         date | None,
         option(
-            "--as-of DATE",
-            "Forecast as on that day (2018-08-31), from the last bar up to it.",
+            "--as-of YYYY-MM-DD",
+            "Forecast from the last bar up to that day.",
             "the last bar",
             parser=parse_day,
         ),
@@ -41,11 +41,7 @@ def predict(
         ),
     ] = False,
     explain: Annotated[
-        bool,
-        option(
-            "--explain",
-            "Show the gates over the window and how masking each bar changes the forecast.",
-        ),
+        bool, option("--explain", "Show the gates and how masking each bar changes the forecast.")
     ] = False,
     device: options.DeviceOptions,
     prices: options.PriceOptions,
@@ -57,22 +53,19 @@ def predict(
 
     Example: lstmcli predict --model lab-corrected --format csv --output forecast.csv
     """
-    from lstmcli.report.fans import forecast_fans
-    from lstmcli.report.picture import check_plot
+    from lstmcli.report import fans, picture, terminal_plot
     from lstmcli.report.predict import check_explain, predict_view
-    from lstmcli.report.terminal_plot import draw_plot
-    from lstmcli.workflows.issue import check_issuable, recorded
-    from lstmcli.workflows.predict import before_end
-    from lstmcli.workflows.predict import predict as run
+    from lstmcli.workflows import issue
+    from lstmcli.workflows import predict as workflow
 
     journal.begin("predict", prices.data_dir)
     if record:
-        check_issuable(as_of)
+        issue.check_issuable(as_of)
     out.check()
-    check_plot(plot, out.form)
+    picture.check_plot(plot, out.form)
     check_explain(explain, out.form)
     with out.failures_listed():
-        report = run(
+        report = workflow.predict(
             prices.chosen(),
             model=model,
             horizon=horizon,
@@ -88,7 +81,7 @@ def predict(
         out.note(report.warnings, every=True)
         out.note(report.notes)
 
-    issued = recorded(report, prices.data_dir, datetime.now(UTC)) if record else report
-    out.emit(predict_view(before_end(issued, report_notes), all_steps=all_steps))
-    draw_plot(forecast_fans(report), plot)
+    issued = issue.recorded(report, prices.data_dir, datetime.now(UTC)) if record else report
+    out.emit(predict_view(workflow.before_end(issued, report_notes), all_steps=all_steps))
+    terminal_plot.draw_plot(fans.forecast_fans(report), plot)
     report_failures(report.failures, len(report.symbols))

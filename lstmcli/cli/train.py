@@ -31,17 +31,13 @@ def train(
     ] = None,
     freeze: Annotated[
         Literal["body"] | None,
-        option(
-            "--freeze",
-            "Train only a new head on the body of the model started from.",
-            "train all weights",
-        ),
+        option("--freeze", "Train only a new head on that model's body.", "train all weights"),
     ] = None,
     fine_tune_lr: Annotated[
         float | None,
         option(
             "--fine-tune-lr RATE",
-            "Learning rate of all weights of the model started from, after those of a new head.",
+            "Learning rate of all weights, after a new head is trained.",
             "train.learning_rate",
             min=1e-12,
             max=1.0,

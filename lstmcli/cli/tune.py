@@ -26,19 +26,10 @@ def tune(
         option("--pruner", "Whether to stop a trial that is worse than the median."),
     ] = "median",
     trials: Annotated[
-        int,
-        option(
-            "--trials N", "Trials of the study in total, old ones included.", min=1, max=100_000
-        ),
+        int, option("--trials N", "Trials in total, old ones included.", min=1, max=100_000)
     ] = 40,
     folds: Annotated[
-        int,
-        option(
-            "--folds N",
-            "Successive validation spans, each as long as the recipe's own.",
-            min=1,
-            max=50,
-        ),
+        int, option("--folds N", "Validation spans, each as long as the recipe's.", min=1, max=50)
     ] = 3,
     name: Annotated[
         str | None, option("--name NAME", "The study's name.", "the recipe's name")
@@ -47,7 +38,7 @@ def tune(
         str | None,
         option(
             "--recipe FILE",
-            "Write the best settings to this file, a recipe for train.",
+            "Write the best settings as a recipe.",
             "NAME-tuned.toml in the study's folder",
         ),
     ] = None,
