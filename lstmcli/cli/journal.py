@@ -18,7 +18,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from logging.handlers import BufferingHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -73,19 +72,23 @@ class JsonFormatter(logging.Formatter):
         return json_text({**head, **_without_passwords(facts)}) + "\n"
 
 
-class _LogFile(BufferingHandler):
+class _LogFile(logging.Handler):
     """Collects events until `append` writes them under one lock."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(capacity=sys.maxsize)
+        super().__init__()
         self.path = path
+        self.lines: list[str] = []
         self.setFormatter(JsonFormatter())
 
     def append(self) -> int:
         """Append the events, all on the disk on return; return the bytes of a torn line cut."""
-        lines = [self.format(record) for record in self.buffer]
-        self.flush()  # empties the buffer
+        lines, self.lines = self.lines, []
         return _append(self.path, lines) if lines else 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Collect an event."""
+        self.lines.append(self.format(record))
 
 
 def whole_run(work: Callable[[], int]) -> int:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from lstmcli.errors import FileError, UsageError
-from lstmcli.market.symbols import read_symbols, split_symbols
 
 if TYPE_CHECKING:
     from lstmcli.config import Settings
@@ -269,6 +268,8 @@ def all_symbols(
 
     split : read `AAPL,MSFT` as two symbols; the names of series in a file may hold commas.
     """
+    from lstmcli.market.symbols import read_symbols, split_symbols
+
     named = split_symbols(symbols or ()) if split else symbols or ()
     listed = [] if symbols_file is None else read_symbols(_read_lines(symbols_file))
     return tuple(dict.fromkeys([*named, *listed]))
