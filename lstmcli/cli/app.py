@@ -1,7 +1,8 @@
-"""The command `lstmcli`: its commands, and the one place where errors become exit codes."""
+"""The command `lstmcli`: its subcommands, and the one place that turns errors into exit codes."""
 
 import _thread
 import errno
+import gc
 import logging
 import os
 import signal
@@ -15,24 +16,24 @@ import typer
 
 from lstmcli import __version__
 from lstmcli.cli import data, evaluate, fetch, journal, models, predict, status, train, tune
-from lstmcli.cli.importing import load_torch_elsewhere
+from lstmcli.cli.messages import log_failures
 from lstmcli.errors import AllFailedError, LstmcliError
 from lstmcli.printable import printable_stream
 
-# A closed terminal (SIGHUP, which Windows lacks), Ctrl-C, and the end of a job or of the machine.
+# A closed terminal (SIGHUP, absent on Windows), Ctrl-C, and the end of a job or the machine.
 _STOPPING = [
     getattr(signal, name) for name in ("SIGHUP", "SIGINT", "SIGTERM") if hasattr(signal, name)
 ]
-_LONGEST_END = 10.0  # seconds after a signal, for what has to be kept
+_LONGEST_END = 10.0  # seconds after a signal, to write what must be kept
 _EXIT_CODES = """
 Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 some symbols failed; 4 no or unsuitable
 data; 5 another run holds the lock; 6 network or rate limit; 129, 130, 143 stopped by SIGHUP, SIGINT
 (Ctrl-C), SIGTERM.
 
 Environment: LSTMCLI_DATA_DIR, LSTMCLI_CONFIG, LSTMCLI_MODEL, LSTMCLI_DEVICE, LSTMCLI_THREADS,
-LSTMCLI_SEED, LSTMCLI_LOG_FILE and LSTMCLI_FORMAT stand in for the options of that name; NO_COLOR
-turns colours off. Options win over the environment, the environment over the recipe, the recipe
-over the defaults.
+LSTMCLI_SEED, LSTMCLI_LOG_FILE and LSTMCLI_FORMAT set the options of that name; NO_COLOR turns
+colours off. Options override the environment, which overrides the recipe, which overrides the
+defaults.
 """
 
 app = typer.Typer(
@@ -45,9 +46,9 @@ app = typer.Typer(
 app.command(short_help="Bring new bars from Yahoo into the store.")(fetch.fetch)
 app.command(short_help="Fit a network and keep it as a new model version.")(train.train)
 app.command(short_help="Forecast the sessions after the last bar.")(predict.predict)
-app.command(short_help="Walk forward over past cutoffs, to a verdict.")(evaluate.evaluate)
+app.command(short_help="Score forecasts from past cutoffs, to a verdict.")(evaluate.evaluate)
 app.command(short_help="Search settings on validation folds, for train.")(tune.tune)
-app.command(short_help="Whether all is well, how old it is, and what to do.")(status.status)
+app.command(short_help="Check that prices, models and jobs are up to date.")(status.status)
 app.add_typer(data.app, short_help="See, check, remove and import stored prices.")
 app.add_typer(models.app, short_help="See, promote, roll back and prune model versions.")
 
@@ -60,10 +61,10 @@ def _root(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
-    """Forecast stock prices with an LSTM, and see what the forecasts are worth.
+    """Forecast stock prices with an LSTM, and measure how good the forecasts are.
 
     The main job, on the data that ships: lstmcli train --config lab-corrected, then
-    lstmcli predict, then lstmcli evaluate. This is no investment advice.
+    lstmcli predict, then lstmcli evaluate. This is not investment advice.
     """
     if version:
         print(f"lstmcli {__version__}")
@@ -76,43 +77,48 @@ def _root(
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
     for number in _STOPPING:
-        # What a shell starts in the background, or nohup, ignores some of them.
+        # A background job of a shell, or nohup, ignores some of them.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _stop)
-    # Where the caller closed a stream, what it would have said is not wanted.
+    # A stream is None if the caller closed it.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
-        # A symbol that the terminal cannot show is escaped rather than fatal.
+        # Escape characters that the terminal cannot encode.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     sys.stdout, sys.stderr = printable_stream(sys.stdout), printable_stream(sys.stderr)
-    if not sys.warnoptions:  # python -W and PYTHONWARNINGS ask for the warnings of libraries
+    if not sys.warnoptions:  # set by python -W and PYTHONWARNINGS
         warnings.simplefilter("ignore")
     logging.lastResort = logging.NullHandler()  # drops the logs of libraries that have no handler
+    # PyTorch brings some 400,000 objects that stay. Searching them for garbage during the imports
+    # took a third of a short run's CPU time; `OutputOptions.check` turns the collector on again.
+    gc.disable()
     try:
         code = journal.whole_run(_run)
     except _StoppedError as stop:
-        # Not by the interpreter's own end: it would wait for threads that wait for an answer.
+        # The interpreter's own exit would wait for threads that wait for an answer.
         os._exit(stop.code)
+    finally:
+        gc.enable()
     for number in _STOPPING:
-        if signal.getsignal(number) is _stop:  # what may still take time is no work of ours
+        if signal.getsignal(number) is _stop:  # the work is done; a signal may end the rest
             signal.signal(number, signal.SIG_DFL)
     sys.exit(code)
 
 
 def _run() -> int:
-    """Run the command to the last byte of its output."""
+    """Run the command and write all of its output; return the exit code."""
     code = 0
     try:
         code = _dispatch()
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader has seen enough (`| head`); nothing more can be written, and nothing is wrong.
+        # The reader closed the pipe (`| head`), which is no error.
         _discard_output()
     except SystemExit as end:
         if end.code != 1:  # a signal
             raise
-        _discard_output()  # typer and rich make this of a pipe closed while they wrote
+        _discard_output()  # typer and rich exit so if the pipe closes while they write
     except OSError as error:
         _discard_output()
         what = f"cannot use ({error.filename})" if error.filename else "cannot write the output"
@@ -124,30 +130,43 @@ def _run() -> int:
 
 
 def _dispatch() -> int:
-    """Run the command; its errors become a line on standard error and an exit code."""
+    """Run the command; print its errors as one line on standard error and return the exit code."""
     try:
-        load_torch_elsewhere()
+        _load_torch_elsewhere()
         return int(app(prog_name="lstmcli", standalone_mode=False) or 0)
-    except AllFailedError as error:
-        from lstmcli.cli import messages
-
-        messages.log_failures(error.failures, done=0)
-        return _fail(error, str(error), error.exit_code)
     except LstmcliError as error:
+        if isinstance(error, AllFailedError):
+            log_failures(error.failures, done=0)
         return _fail(error, str(error), error.exit_code)
     except _UsageError as error:
         return _fail(error, _usage_text(error), 2)
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except SystemExit as stop:
-        for note in getattr(stop, "__notes__", ()):  # what a run that was stopped has kept
+        for note in getattr(stop, "__notes__", ()):  # what the stopped run has kept
             journal.say(f"lstmcli: {note}")
             journal.log("note", message=note)
         raise
 
 
+def _load_torch_elsewhere() -> None:
+    """Load PyTorch from another folder if the current one is gone, where it ends the process.
+
+    Relative paths stay relative to the folder that is gone, and are not found.
+    """
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        here = os.open(".", os.O_RDONLY)
+        os.chdir(os.sep)
+        import torch._dynamo  # noqa: F401 - optimizers import it, and it asks for the folder
+
+        os.fchdir(here)
+        os.close(here)
+
+
 def _discard_output() -> None:
-    """Let the interpreter's own last flush of what could not be written go nowhere."""
+    """Send what the interpreter flushes at exit to the null device."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -173,9 +192,9 @@ class _StoppedError(SystemExit):
 
 
 def _stop(number: int, frame: object) -> NoReturn:
-    """Leave by an exception, so that temporary files are removed on the way.
+    """Raise an exception, so that temporary files are removed.
 
-    Where that does not end the run, a reader that no longer reads for example, it ends without.
+    If that does not end the run in time, with a blocked pipe for example, a thread ends it.
     """
     _thread.start_new_thread(_end_later, (128 + number,))
     raise _StoppedError(128 + number)

@@ -1,16 +1,19 @@
 """`lstmcli fetch`."""
 
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
 import typer
 
-from lstmcli.cli import options
+from lstmcli.cli import journal, messages, options
+from lstmcli.cli.messages import BatchOptions
+from lstmcli.cli.options import option, parse_day, spread
+from lstmcli.cli.progress import show_symbols
 
-_DAY = ["%Y-%m-%d"]
 
-
+@spread
 def fetch(
+    *,
     symbols: Annotated[
         list[str] | None,
         typer.Argument(
@@ -21,85 +24,59 @@ def fetch(
     ] = None,
     symbols_file: options.SymbolsFile = None,
     interval: Annotated[
-        Literal["1d", "1wk", "1mo"], typer.Option("--interval", help="Daily, weekly or monthly.")
+        Literal["1d", "1wk", "1mo"], option("--interval", "Daily, weekly or monthly bars.")
     ] = "1d",
     start: Annotated[
-        datetime | None,
-        typer.Option("--start", formats=_DAY, help="First day.", show_default="all there is"),
+        date | None, option("--start YYYY-MM-DD", "First day.", "all there is", parser=parse_day)
     ] = None,
     end: Annotated[
-        datetime | None,
-        typer.Option("--end", formats=_DAY, help="Last day, included.", show_default="today"),
+        date | None, option("--end YYYY-MM-DD", "Last day, included.", "today", parser=parse_day)
     ] = None,
-    full: Annotated[bool, typer.Option("--full", help="Ask for the whole history again.")] = False,
+    full: Annotated[bool, option("--full", "Download the whole history again.")] = False,
     include_partial: Annotated[
-        bool, typer.Option("--include-partial", help="Keep the bar of a session still open.")
+        bool, option("--include-partial", "Keep the bar of a session that is still open.")
     ] = False,
     rate: Annotated[
-        float,
-        typer.Option(
-            "--rate", min=0.01, max=100, metavar="N", help="Most requests a second, in total."
-        ),
+        float, option("--rate N", "Most requests per second, in total.", min=0.01, max=100)
     ] = 2.0,
     max_wait: Annotated[
         float,
-        typer.Option(
-            "--max-wait",
-            min=0,
-            metavar="SECONDS",
-            help="Pause so long, in all, while Yahoo refuses or fails; then list what is left.",
-        ),
+        option("--max-wait SECONDS", "Longest pause in total while Yahoo refuses or fails.", min=0),
     ] = 600.0,
     timeout: Annotated[
         float | None,
-        typer.Option(
-            "--timeout",
-            min=0.1,
-            metavar="SECONDS",
-            help="End the whole run after that, and list what is left.",
-            show_default="as long as it takes",
+        option(
+            "--timeout SECONDS", "Stop after this time, list what is left.", "no limit", min=0.1
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be asked for; ask and write nothing.")
+        bool, option("--dry-run", "Show what would be requested, without requests or changes.")
     ] = False,
-    errors: options.Errors = None,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     wait: options.Wait = 0.0,
-    form: options.FormatOption = "table",
-    output: options.Output = None,
-    quiet: options.Quiet = False,
-    log_file: options.LogFile = None,
-    debug: options.Debug = False,
+    out: BatchOptions,
 ) -> None:
     """Bring daily (or weekly, monthly) bars from Yahoo into the store, only what is missing.
 
-    What is stored is never harmed by a failure. Where a run was stopped, the same command goes on
-    with what is left. Yahoo's data are for personal use.
+    A failure never harms stored bars. After a stopped run the same command continues with what is
+    left. Yahoo's data are for personal use.
 
     Example: lstmcli fetch ^GSPC AAPL MSFT
     """
-    from datetime import UTC
-
-    from lstmcli.cli import journal, messages
-    from lstmcli.cli.progress import symbols_shown
-    from lstmcli.cli.settings import all_symbols
     from lstmcli.report.data import fetch_view, format_pause
-    from lstmcli.report.output import check_file, check_output, emit
     from lstmcli.workflows.fetch import fetch as run
 
     if not dry_run:
         journal.begin("fetch", data_dir)
-    check_output(output, form)
-    check_file(errors)
-    wanted = all_symbols(symbols, symbols_file)
-    with symbols_shown(len(wanted), quiet=quiet) as advance:
+    out.check()
+    wanted = options.all_symbols(symbols, symbols_file)
+    with show_symbols(len(wanted), out.quiet) as advance:
         report = run(
             wanted,
             data_dir=data_dir,
             interval=interval,
-            start=start and start.date(),
-            end=end and end.date(),
+            start=start,
+            end=end,
             full=full,
             include_partial=include_partial,
             rate=rate,
@@ -109,10 +86,10 @@ def fetch(
             dry_run=dry_run,
             now=datetime.now(UTC),
             on_result=journal.logged("symbol", lambda result: advance()),
-            on_pause=lambda *pause: messages.tell([format_pause(*pause)], quiet=quiet),
+            on_pause=lambda *pause: out.note([format_pause(*pause)]),
         )
-    emit(fetch_view(report), form, output)
-    messages.list_failures(errors, report.failures)
+    out.emit(fetch_view(report))
+    out.list_failures(report.failures)
     journal.count(error="", **report.counts)
     messages.count_failures(report.failures, len(report.results) - len(report.failures))
     messages.print_failures(report.failures)

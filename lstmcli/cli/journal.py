@@ -1,12 +1,13 @@
-"""The run that this process is: its events, a JSON line each in --log-file, and how it ends.
+"""The events of this process's run, one JSON line each in --log-file, and how the run ended.
 
-A process is one run, so the run is this module's own; what goes to standard error passes here too.
-The end of a fetch, train, predict or evaluate is kept in the data folder as well, for `status`.
-A log that cannot be written is an error at the start, and one warning later: the work goes on. One
-that another process keeps locked is a warning at any time, and is not waited for a second time.
+A process is one run, so the run is global to this module, which also prints to standard error. The
+end of a fetch, train, predict or evaluate is recorded in the data folder as well, for `status`.
+A log that cannot be written is an error at the start and one warning later: the work continues. A
+log that another process keeps locked is a warning at any time, and is waited for only once.
 """
 
 import json
+import logging
 import os
 import re
 import secrets
@@ -37,13 +38,15 @@ class _Run:
     clock: float = field(default_factory=time.monotonic)
     command: str = ""
     data_dir: Path | None = None
-    log_file: Path | None = None
     has_warned: bool = False
     counts: dict[str, float] = field(default_factory=dict)
     error: str = ""
 
 
 _run = _Run()
+_events = logging.getLogger("lstmcli.events")
+_events.setLevel(logging.INFO)
+_events.propagate = False
 _URL = r"(\w:/+|//)"  # a path has lost one of the slashes
 _USER = re.compile(_URL + "(.*)@", re.DOTALL)
 _CUT_USER = re.compile(_URL + r"(?!\*\*\*@)[^/\s:]+:(?!\d{1,5}(?!\w))\S+")
@@ -51,13 +54,48 @@ _SECRET_FIELD = re.compile(
     r"([?&;][^?&;=\s]*(?:auth|crumb|key|pass|pwd|secret|sig|token)[^?&;=\s]*=)([^&;#\s]+)",
     re.IGNORECASE,
 )
-_SHORTEST = 3  # characters of a secret that is looked for apart from its URL
+_SHORTEST = 3  # characters of a secret that is masked outside its URL too
+
+
+class JsonFormatter(logging.Formatter):
+    """Format an event, the record's `msg` and `facts`, as one line of printable JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, without the password of any URL in it."""
+        head = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "run_id": _run.run_id,
+            "command": _run.command,
+            "event": record.msg,
+        }
+        facts = json.loads(json.dumps(vars(record)["facts"], default=str), parse_constant=str)
+        return json_text({**head, **_without_passwords(facts)}) + "\n"
+
+
+class _LogFile(logging.Handler):
+    """Collects events until `append` writes them under one lock."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.lines: list[str] = []
+        self.setFormatter(JsonFormatter())
+
+    def append(self) -> int:
+        """Append the events, all on the disk on return; return the bytes of a torn line cut."""
+        lines, self.lines = self.lines, []
+        return _append(self.path, lines) if lines else 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Collect an event."""
+        self.lines.append(self.format(record))
 
 
 def whole_run(work: Callable[[], int]) -> int:
-    """Do the work of a new run, and keep how it ended, whatever ended it."""
+    """Do the work of a new run, and record how it ended, whatever ended it."""
     global _run
     _run = _Run()
+    _events.handlers.clear()
     code = 1  # that of an error of our own, which leaves a traceback
     try:
         code = work()
@@ -70,29 +108,30 @@ def whole_run(work: Callable[[], int]) -> int:
 
 
 def open_log(context: typer.Context, name: str | None) -> str | None:
-    """Start the log, as soon as its option is read; raises FileError where that cannot be."""
+    """Start the log as soon as its option is read. Raises FileError if that is impossible."""
     if name is None or context.resilient_parsing:
         return name
-    path = Path(name)
-    if _begins_otherwise(path):
+    log = _LogFile(Path(name))
+    if _is_foreign(log.path):
         raise UsageError(
-            "not a log", where=path, why="it holds something else", next_step="Name another file."
+            "not a log", where=name, why="it holds something else", next_step="Name another file."
         )
     _run.command = context.command_path.partition(" ")[2]
     start = {"version": __version__, "arguments": sys.argv[1:], "environment": _variables()}
-    torn = 0
+    log.emit(logging.makeLogRecord({"msg": "start", "facts": start}))
     try:
-        torn = _append(path, [_event("start", start)])
+        torn = log.append()
     except LockedError as error:
+        torn = 0
         _warn_missing(error)
-    _run.log_file = path
+    _events.addHandler(log)
     if torn:
-        warn(f"{path}: a last line that was cut short is gone, {torn} bytes")
+        warn(f"{name}: removed a last line that was cut short, {torn} bytes")
     return name
 
 
 def begin(command: str, data_dir: Path) -> str:
-    """Say which command works on which data folder; returns the id of the run."""
+    """Set the command and data folder of the run, and return its id."""
     _run.command, _run.data_dir = command, data_dir
     return _run.run_id
 
@@ -103,18 +142,19 @@ def log(event: str, **facts: Any) -> None:
 
 
 def log_each(event: str, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Log one event a row, all on the disk when this returns."""
-    lines = [] if _run.log_file is None else [_event(event, row) for row in rows]
-    if _run.log_file is None or not lines:
-        return
-    try:
-        _append(_run.log_file, lines)
-    except (FileError, LockedError) as error:
-        _warn_missing(error)
+    """Log one event per row, all on the disk on return."""
+    for row in rows:
+        _events.info(event, extra={"facts": row})
+    for log in _events.handlers:
+        assert isinstance(log, _LogFile)
+        try:
+            log.append()
+        except (FileError, LockedError) as error:
+            _warn_missing(error)
 
 
 def logged(event: str, show: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a callback, so that the record it is called with is logged first."""
+    """Wrap a callback so that its first argument, a dataclass, is logged first."""
 
     def call(fact: Any, *rest: Any) -> None:
         log(event, **asdict(fact))
@@ -124,37 +164,37 @@ def logged(event: str, show: Callable[..., None]) -> Callable[..., None]:
 
 
 def count(*, error: str = "", **numbers: float) -> None:
-    """Keep numbers for the run's end, such as `done` and `failed` symbols, and why they failed."""
+    """Record numbers for the run's end, as `done` and `failed` symbols, and the first error."""
     _run.counts |= numbers
     _run.error = _run.error or _without_passwords(error)
 
 
 def fail(text: str) -> None:
-    """Log an error, which is the run's where none is kept yet."""
+    """Log an error and record it for the run's end, unless there is an earlier one."""
     log("error", message=text)
     count(error=text)
 
 
 def warn(text: str) -> None:
-    """Log a warning, and print it also where notes are not wanted."""
+    """Log a warning and print it, even with --quiet."""
     log("warning", message=text)
     say(f"lstmcli: warning: {text}")
 
 
 def say(line: str, *, end: str = "\n") -> None:
-    """Print one line to stderr, whatever text of others it holds."""
+    """Print one line to stderr, with control characters escaped."""
     print(printable(line), end=end, file=sys.stderr, flush=True)
 
 
 def _warn_missing(error: Exception) -> None:
-    """Warn once in a run, whatever else cannot be logged."""
+    """Warn of events that cannot be logged, once in a run."""
     if not _run.has_warned:
         _run.has_warned = True
         say(f"lstmcli: warning: events are missing in the log: {error}")
 
 
-def _begins_otherwise(path: Path) -> bool:
-    """Whether a file is there whose last line, cut or not, is none of ours to touch."""
+def _is_foreign(path: Path) -> bool:
+    """Return whether the file exists and is no log of events."""
     with suppress(OSError):
         if path.is_file():
             with open(path, "rb") as file:
@@ -170,7 +210,7 @@ def _end(code: int) -> None:
 
 
 def _record(data_dir: Path, code: int) -> None:
-    """Note the end in the data folder; one that may only be read can still be forecast from."""
+    """Record the end in the data folder. A read-only folder only costs the record."""
     from lstmcli.runs.last_runs import RunEnd, note_end
 
     started, ended = (
@@ -181,7 +221,7 @@ def _record(data_dir: Path, code: int) -> None:
         if data_dir.is_dir():
             note_end(data_dir, end)
     except (FileError, LockedError, OSError) as error:
-        log("warning", message=f"this run is not in the record: {error}")
+        log("warning", message=f"this run is not recorded: {error}")
 
 
 def _append(path: Path, lines: list[str]) -> int:
@@ -191,23 +231,11 @@ def _append(path: Path, lines: list[str]) -> int:
     return append_lines(path, "".join(lines).encode("ascii"), wait=wait)
 
 
-def _event(event: str, facts: Mapping[str, Any]) -> str:
-    """One line of plain JSON, without the password of any URL in it."""
-    head = {
-        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "run_id": _run.run_id,
-        "command": _run.command,
-        "event": event,
-    }
-    plain = json.loads(json.dumps(facts, default=str), parse_constant=str)
-    return json_text({**head, **_without_passwords(plain)}) + "\n"
-
-
 def _without_passwords(value: Any) -> Any:
-    """Replace what may be the user and password of a URL in every text, rather too much of it.
+    """Mask users and passwords of URLs in every text, rather too much than too little.
 
-    They end at the last @ of the text, since a password may hold any character, also where it is
-    not escaped as it should be. A URL that was cut before its @ has a colon and no port.
+    They end at the last @ of the text: a password may hold any character, escaped or not. A URL
+    that was cut before its @ has a colon and no port.
     """
     if isinstance(value, dict):
         return {key: _without_passwords(each) for key, each in value.items()}
@@ -224,9 +252,9 @@ def _without_passwords(value: Any) -> Any:
 
 @lru_cache(maxsize=1)
 def _secrets_of(texts: tuple[str, ...]) -> re.Pattern[str] | None:
-    """Return the passwords that a run was given, for messages that show a part of a URL.
+    """Return a pattern of the run's passwords, for messages that show a part of a URL.
 
-    `--csv NAME=FILE` takes one apart at its first =, and the store encodes the names of files.
+    `--csv NAME=FILE` is split at its first =, and the store percent-encodes file names.
     """
     found = [user.partition(":")[2] for text in texts for _, user in _USER.findall(text)]
     found += [secret for text in texts for _, secret in _SECRET_FIELD.findall(text)]

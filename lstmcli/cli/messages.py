@@ -1,66 +1,147 @@
-"""What goes to standard error besides errors: notes, warnings, failed symbols. All is logged."""
+"""The options for results and messages, and what they print: notes, failed symbols, the result.
 
+Notes and failures go to standard error and, with --log-file, to the log.
+"""
+
+import gc
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 from lstmcli.cli import journal
+from lstmcli.cli.options import option
 from lstmcli.errors import AllFailedError, Failure, PartialError
-from lstmcli.report.output import rows_csv, write_file
+from lstmcli.report.view import Format, View
 
 _MOST_NOTES = 5
 
 
-def tell(lines: Sequence[str], *, quiet: bool, every: bool = True) -> None:
-    """Log lines, and print them to stderr: the first few, or with `every` all and their details."""
-    journal.log_each("note", [{"message": line} for line in lines])
-    if quiet:
-        return
-    shown = lines if every else lines[:_MOST_NOTES]
-    for line in shown:
-        journal.say(f"lstmcli: {line}")
-        if every and (details := getattr(line, "details", "")):
-            journal.say(f"lstmcli: {details}")
-    if len(shown) < len(lines):
-        journal.say(f"lstmcli: {len(lines) - len(shown)} more notes with --verbose")
+@dataclass(frozen=True)
+class LogOptions:
+    """How much a command says besides its result."""
+
+    quiet: Annotated[
+        bool, option("--quiet -q", "No notes, warnings or progress on standard error.")
+    ] = False
+    verbose: Annotated[
+        bool, option("--verbose -v", "One line per epoch, refit or trial, and every note.")
+    ] = False
+    log_file: Annotated[
+        str | None,
+        option(
+            "--log-file FILE",
+            "Append each event as one line of JSON.",
+            "none",
+            envvar="LSTMCLI_LOG_FILE",
+            is_eager=True,
+            callback=journal.open_log,
+        ),
+    ] = None
+    debug: Annotated[bool, option("--debug", "Show the traceback of an error.")] = False
+
+    def note(self, lines: Sequence[str], *, every: bool = False) -> None:
+        """Log lines and print the first few, or with `every` or --verbose all with details."""
+        journal.log_each("note", [{"message": line} for line in lines])
+        if self.quiet:
+            return
+        every = every or self.verbose
+        shown = lines if every else lines[:_MOST_NOTES]
+        for line in shown:
+            journal.say(f"lstmcli: {line}")
+            if every and (details := getattr(line, "details", "")):
+                journal.say(f"lstmcli: {details}")
+        if len(shown) < len(lines):
+            journal.say(f"lstmcli: {len(lines) - len(shown)} more notes with --verbose")
 
 
-def confirmed(question: str) -> bool:
-    """Ask on stderr, so that stdout stays the result's; no is the answer unless it is yes."""
+@dataclass(frozen=True)
+class OutputOptions(LogOptions):
+    """Where a result goes and in which format."""
+
+    form: Annotated[
+        Format, option("--format", "Format of the result.", envvar="LSTMCLI_FORMAT")
+    ] = "table"
+    output: Annotated[
+        str | None, option("--output -o FILE", "Write the result to a file.", "-, standard output")
+    ] = None
+
+    def check(self, *files: str | None) -> None:
+        """Start the work: raise if a result or further file could not be written later.
+
+        The collector, off during the imports before it (see `main`), is on from here. Imported
+        objects stay for the whole run and are never searched.
+        """
+        from lstmcli.report.output import check_file, check_output
+
+        gc.freeze()
+        gc.enable()
+        check_output(self.output, self.form)
+        for file in files:
+            check_file(file)
+
+    def emit(self, view: View) -> None:
+        """Write the result."""
+        from lstmcli.report.output import emit
+
+        emit(view, self.form, self.output)
+
+
+@dataclass(frozen=True)
+class BatchOptions(OutputOptions):
+    """The output of a command that can fail for some symbols."""
+
+    errors: Annotated[
+        str | None, option("--errors FILE", "List failed symbols with reasons, as CSV.", "none")
+    ] = None
+
+    def check(self, *files: str | None) -> None:
+        """Start the work, as `OutputOptions.check`."""
+        super().check(self.errors, *files)
+
+    @contextmanager
+    def failures_listed(self) -> Iterator[None]:
+        """Write the file of failed symbols also if all of them failed."""
+        try:
+            yield
+        except AllFailedError as error:
+            self.list_failures(error.failures)
+            raise
+
+    def list_failures(self, failures: Sequence[Failure]) -> None:
+        """Write the symbols that failed to the --errors file."""
+        if self.errors is None:
+            return
+        from lstmcli.report.output import rows_csv, write_file
+
+        columns = ("symbol", "exit_code", "reason")
+        rows = [{name: getattr(each, name) for name in columns} for each in failures]
+        write_file(Path(self.errors), rows_csv(rows, columns=columns))
+
+    def finish(
+        self, view: View, failures: Sequence[Failure], done: int, notes: Sequence[str] = ()
+    ) -> None:
+        """Write notes, result and failed symbols; raise PartialError if any failed."""
+        self.list_failures(failures)
+        self.note(notes)
+        self.emit(view)
+        report_failures(failures, done)
+
+
+def confirm(question: str) -> bool:
+    """Ask on stderr and return whether the answer is yes."""
     journal.say(f"{question} [y/N]: ", end="")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-@contextmanager
-def failures_listed(errors: str | None) -> Iterator[None]:
-    """List the symbols in the file asked for also when all of them failed."""
-    try:
-        yield
-    except AllFailedError as error:
-        list_failures(errors, error.failures)
-        raise
-
-
-def list_failures(errors: str | None, failures: Sequence[Failure]) -> None:
-    """Write the symbols that failed to the file `errors` as CSV, if one was asked for."""
-    if errors is None:
-        return
-    rows = [
-        {"symbol": each.symbol, "exit_code": each.exit_code, "reason": each.reason}
-        for each in failures
-    ]
-    write_file(Path(errors), rows_csv(rows, columns=("symbol", "exit_code", "reason")))
-
-
-def finish(failures: Sequence[Failure], done: int) -> None:
-    """Name the symbols that failed, and end with exit code 3 if there are any."""
+def report_failures(failures: Sequence[Failure], done: int) -> None:
+    """Log and print the symbols that failed; raise PartialError if there are any."""
     log_failures(failures, done)
     if failures:
         print_failures(failures)
-        told = f"{len(failures)} of {len(failures) + done} symbols failed"
-        raise PartialError(told, why="see above")
+        raise PartialError(_summary(failures, done), why="see above")
 
 
 def print_failures(failures: Sequence[Failure]) -> None:
@@ -70,15 +151,18 @@ def print_failures(failures: Sequence[Failure]) -> None:
 
 
 def log_failures(failures: Sequence[Failure], done: int) -> None:
-    """Log the symbols that failed, and keep how many did and how many were done."""
+    """Log the symbols that failed, and count them for the end of the run."""
     journal.log_each("symbol", [{"status": "failed", **asdict(each)} for each in failures])
     count_failures(failures, done)
 
 
 def count_failures(failures: Sequence[Failure], done: int) -> None:
-    """Keep how many symbols failed and were done, and why the first of them failed."""
+    """Record for the end of the run how many symbols failed, and the first reason."""
     journal.count(done=done, failed=len(failures))
     if failures:
         first = f"first {failures[0].symbol}: {failures[0].reason}"
-        told = f"{len(failures)} of {len(failures) + done} symbols failed, {first}"
-        journal.count(error=told)
+        journal.count(error=f"{_summary(failures, done)}, {first}")
+
+
+def _summary(failures: Sequence[Failure], done: int) -> str:
+    return f"{len(failures)} of {len(failures) + done} symbols failed"

@@ -1,74 +1,51 @@
 """`lstmcli predict`."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated
 
-import typer
+from lstmcli.cli import journal, options
+from lstmcli.cli.messages import BatchOptions, report_failures
+from lstmcli.cli.options import option, parse_day, spread
 
-from lstmcli.cli import options
 
-
+@spread
 def predict(
-    symbols: options.Symbols = None,
+    *,
     model: options.Model = None,
     horizon: options.Horizon = None,
     as_of: Annotated[
-        datetime | None,
-        typer.Option(
-            "--as-of",
-            formats=["%Y-%m-%d"],
-            metavar="DATE",
-            help="Forecast as on that day (2018-08-31), from the last bar up to it.",
-            show_default="the last bar",
+        date | None,
+        option(
+            "--as-of YYYY-MM-DD",
+            "Forecast from the last bar up to that day.",
+            "the last bar",
+            parser=parse_day,
         ),
     ] = None,
     all_steps: Annotated[
-        bool,
-        typer.Option("--all-steps", help="Show every step, not only 1, 5, 20, 50 and the last."),
+        bool, option("--all-steps", "Show every step, not only 1, 5, 20, 50 and the last.")
     ] = False,
     max_data_age: Annotated[
-        int,
-        typer.Option(
-            "--max-data-age", min=0, metavar="SESSIONS", help="Warn of a last bar older than that."
-        ),
+        int, option("--max-data-age SESSIONS", "Warn if the last bar is older.", min=0)
     ] = 3,
     plot: Annotated[
         str | None,
-        typer.Option(
-            "--plot",
-            metavar="FILE",
-            help="Draw the fans to a .png or .svg file (`-`: in the terminal).",
-            show_default="none",
+        option(
+            "--plot FILE", "Draw the fans to a .png or .svg file (`-`: in the terminal).", "none"
         ),
     ] = None,
     record: Annotated[
         bool,
-        typer.Option(
-            "--record", help="Write it into the ledger first, for evaluate --issued to grade."
+        option(
+            "--record", "First append the forecasts to the ledger that evaluate --issued grades."
         ),
     ] = False,
     explain: Annotated[
-        bool,
-        typer.Option(
-            "--explain",
-            help="Show the gates over the window, and what masking each bar does to the forecast.",
-        ),
+        bool, option("--explain", "Show the gates and how masking each bar changes the forecast.")
     ] = False,
-    errors: options.Errors = None,
-    device: options.Device = None,
-    threads: options.Threads = None,
-    csv: options.Csv = None,
-    symbols_file: options.SymbolsFile = None,
-    sep: options.Sep = ",",
-    decimal: options.Decimal = ".",
-    strict: options.Strict = False,
-    data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
-    form: options.FormatOption = "table",
-    output: options.Output = None,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-    log_file: options.LogFile = None,
-    debug: options.Debug = False,
+    device: options.DeviceOptions,
+    prices: options.PriceOptions,
+    out: BatchOptions,
 ) -> None:
     """Forecast the sessions after the last bar, in prices, with their dates.
 
@@ -76,45 +53,34 @@ def predict(
 
     Example: lstmcli predict --model lab-corrected --format csv --output forecast.csv
     """
-    from lstmcli.cli import journal, messages
-    from lstmcli.cli.importing import importing
-    from lstmcli.cli.settings import make_source
+    from lstmcli.report import fans, picture, terminal_plot
+    from lstmcli.report.predict import check_explain, predict_view
+    from lstmcli.workflows import predict as workflow
 
-    with importing():
-        from lstmcli.report.fans import forecast_fans
-        from lstmcli.report.output import check_file, check_output, emit
-        from lstmcli.report.picture import check_plot
-        from lstmcli.report.predict import check_explain, predict_view
-        from lstmcli.report.terminal_plot import draw_plot
-        from lstmcli.workflows.predict import before_end, check_issuable, recorded
-        from lstmcli.workflows.predict import predict as run
-
-    journal.begin("predict", data_dir)
+    journal.begin("predict", prices.data_dir)
     if record:
-        check_issuable(as_of)
-    check_output(output, form)
-    check_file(errors)
-    check_plot(plot, form)
-    check_explain(explain, form)
-    with messages.failures_listed(errors):
-        report = run(
-            make_source(symbols, data_dir, csv, symbols_file, sep, decimal, strict),
+        workflow.check_issuable(as_of)
+    out.check()
+    picture.check_plot(plot, out.form)
+    check_explain(explain, out.form)
+    with out.failures_listed():
+        report = workflow.predict(
+            prices.chosen(),
             model=model,
             horizon=horizon,
-            as_of=as_of and as_of.date(),
+            as_of=as_of,
             max_data_age=max_data_age,
-            device=device or "auto",
-            number_of_threads=1 if threads is None else threads,
             stream=plot is None,
             explained=explain,
+            **device.chosen,
         )
 
-    def all_made() -> None:
-        messages.list_failures(errors, report.failures)
-        messages.tell(report.warnings, quiet=quiet)
-        messages.tell(report.notes, quiet=quiet, every=verbose)
+    def report_notes() -> None:
+        out.list_failures(report.failures)
+        out.note(report.warnings, every=True)
+        out.note(report.notes)
 
-    issued = recorded(report, data_dir, datetime.now(UTC)) if record else report
-    emit(predict_view(before_end(issued, all_made), all_steps=all_steps), form, output)
-    draw_plot(forecast_fans(report), plot)
-    messages.finish(report.failures, len(report.symbols))
+    issued = workflow.recorded(report, prices.data_dir, datetime.now(UTC)) if record else report
+    out.emit(predict_view(workflow.before_end(issued, report_notes), all_steps=all_steps))
+    terminal_plot.draw_plot(fans.forecast_fans(report), plot)
+    report_failures(report.failures, len(report.symbols))

@@ -2,88 +2,78 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any
 
 from lstmcli.cli import journal
 from lstmcli.printable import raw_stream
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
-    from lstmcli.learning.refit import OnRefit, Refit
+    from lstmcli.learning.refit import Refit
     from lstmcli.training.loop import Epoch
-    from lstmcli.workflows.tune import OnTrial, Trial
+    from lstmcli.workflows.tune import Trial
 
-_FULL_WIDTH = 100
+_FULL_WIDTH, _TEXT_WIDTH = 100, 60  # columns; in fewer, rich would cut the numbers
 
-
-@contextlib.contextmanager
-def epochs_shown(total: int, *, quiet: bool, verbose: bool) -> Iterator[Callable[[Epoch], None]]:
-    """Yield what to call with each epoch."""
-    if verbose and not quiet:
-        yield _print_epoch
-    elif quiet or not sys.stderr.isatty():
-        yield lambda epoch: None
-    else:
-        with _bar(total) as advance:
-            yield advance
+OnEvent = AbstractContextManager[Callable[..., None]]
+"""Yields the callback that is called with each event."""
 
 
-@contextlib.contextmanager
-def refits_shown(*, quiet: bool, verbose: bool) -> Iterator[OnRefit]:
-    """Yield what to call with each refit of a backtest."""
-    if verbose and not quiet:
-        yield _print_refit
-    elif quiet or not sys.stderr.isatty():
-        yield lambda refit, number, total: None
-    else:
-        with _counter("refit") as progress:
-            task = progress.add_task("refit", total=None, visible=False)
-            yield lambda refit, number, total: progress.update(
-                task, completed=number, total=total, visible=True
-            )
+def show_symbols(total: int, quiet: bool) -> OnEvent:
+    """Show how many symbols are done."""
+    return _show("symbol", lambda: {"advance": 1}, None, total, quiet, False)
 
 
-@contextlib.contextmanager
-def trials_shown(total: int, *, quiet: bool, verbose: bool) -> Iterator[OnTrial]:
-    """Yield what to call with each trial of a study."""
-    if verbose and not quiet:
-        yield _print_trial
-    elif quiet or not sys.stderr.isatty():
-        yield lambda trial, best, count, wanted: None
-    else:
-        with _counter("trial", "best so far {task.fields[best]}") as progress:
-            task = progress.add_task("trial", total=total, best="-")
-            yield lambda trial, best, count, wanted: progress.update(
-                task, completed=count, total=wanted, best=_best(best)
-            )
+def show_epochs(total: int, quiet: bool, verbose: bool) -> OnEvent:
+    """Show each epoch of a training."""
+
+    def state(epoch: Epoch) -> dict[str, Any]:
+        losses = f"loss {epoch.loss:.3g}  validation {_loss(epoch.validation_loss, 3)}"
+        return {"completed": epoch.epoch, "text": losses}  # a resumed run starts with a later one
+
+    return _show("epoch", state, _print_epoch, total, quiet, verbose)
 
 
-@contextlib.contextmanager
-def symbols_shown(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
-    """Yield what to call with each symbol that is done."""
+def show_refits(quiet: bool, verbose: bool) -> OnEvent:
+    """Show each refit of a backtest."""
+
+    def state(refit: Refit, number: int, total: int) -> dict[str, Any]:
+        return {"completed": number, "total": total, "visible": True}
+
+    return _show("refit", state, _print_refit, None, quiet, verbose)
+
+
+def show_trials(total: int, quiet: bool, verbose: bool) -> OnEvent:
+    """Show each trial of a study, and the best so far."""
+
+    def state(trial: Trial, best: Trial | None, count: int, wanted: int) -> dict[str, Any]:
+        return {"completed": count, "total": wanted, "text": f"best so far {_best(best)}"}
+
+    return _show("trial", state, _print_trial, total, quiet, verbose)
+
+
+@contextmanager
+def _show(
+    noun: str,
+    state: Callable[..., dict[str, Any]],
+    print_line: Callable[..., None] | None,
+    total: int | None,
+    quiet: bool,
+    verbose: bool,
+) -> Iterator[Callable[..., None]]:
+    """Print a line per event, or update a bar by what `state` returns for it, or do nothing.
+
+    A bar without a total is hidden until its first event.
+    """
+    if print_line is not None and verbose and not quiet:
+        yield print_line
+        return
     if quiet or not sys.stderr.isatty():
-        yield lambda: None
-    else:
-        with _counter("symbol") as progress:
-            task = progress.add_task("symbol", total=total)
-            yield lambda: progress.advance(task)
-
-
-def _counter(noun: str, *more: str) -> Progress:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (TextColumn(noun), MofNCompleteColumn(), BarColumn(), *map(TextColumn, more))
-    return Progress(*columns, console=Console(file=raw_stream(sys.stderr)), transient=True)
-
-
-@contextlib.contextmanager
-def _bar(total: int) -> Iterator[Callable[[Epoch], None]]:
+        yield lambda *event: None
+        return
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -94,26 +84,12 @@ def _bar(total: int) -> Iterator[Callable[[Epoch], None]]:
     )
 
     console = Console(file=raw_stream(sys.stderr))
-    counter = (TextColumn("epoch"), MofNCompleteColumn())
-    rest = (
-        BarColumn(),
-        TextColumn("loss {task.fields[loss]}  validation {task.fields[validation]}"),
-        TimeRemainingColumn(),
-    )
-    # Where there is no room for all of it, rich would cut the numbers.
-    columns = (*counter, *rest) if console.width >= _FULL_WIDTH else counter
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("train", total=total, loss="-", validation="-")
-
-        def advance(epoch: Epoch) -> None:
-            progress.update(
-                task,
-                completed=epoch.epoch,  # a run that is resumed begins with a later one
-                loss=f"{epoch.loss:.3g}",
-                validation=_loss(epoch.validation_loss, 3),
-            )
-
-        yield advance
+    counter = (TextColumn(noun), MofNCompleteColumn())
+    rest = (BarColumn(), TextColumn("{task.fields[text]}"), TimeRemainingColumn())
+    shown = rest if console.width >= _FULL_WIDTH else rest[1:2] * (console.width >= _TEXT_WIDTH)
+    with Progress(*counter, *shown, console=console, transient=True) as progress:
+        task = progress.add_task(noun, total=total, visible=total is not None, text="")
+        yield lambda *event: progress.update(task, **state(*event))
 
 
 def _print_refit(refit: Refit, number: int, total: int) -> None:

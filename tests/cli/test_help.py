@@ -136,7 +136,7 @@ def test_completion_can_be_shown_and_installed(tmp_path: Path) -> None:
         (("train", "--epochs", "3"), ("--epochs", "lstmcli train --help")),
         (("predict", "--horizon", "0"), ("--horizon", "1")),
         (("predict", "--horizon", "ten"), ("--horizon", "integer")),
-        (("predict", "--as-of", "31.08.2018"), ("--as-of", "31.08.2018", "%Y-%m-%d")),
+        (("predict", "--as-of", "31.08.2018"), ("--as-of", "31.08.2018", "YYYY-MM-DD")),
         (("predict", "--format", "xml"), ("--format", "xml", "table")),
         (("predict", "--max-data-age", "-1"), ("--max-data-age",)),
         (("evaluate", "--n-windows", "0"), ("--n-windows",)),

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from lstmcli.cli.progress import symbols_shown
+from lstmcli.cli.progress import show_symbols
 
 
 class Terminal(io.StringIO):
@@ -24,7 +24,7 @@ def test_symbols_that_are_done_are_counted_on_a_terminal(
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stderr", stream())
-    with symbols_shown(3, quiet=quiet) as advance:
+    with show_symbols(3, quiet=quiet) as advance:
         for _ in range(3):
             advance()
     assert ("3/3" in sys.stderr.getvalue()) == shown  # type: ignore[attr-defined]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lstmcli.cli.settings import settings_of
+from lstmcli.cli.options import RecipeOptions
 from lstmcli.config import Train
 from lstmcli.workflows.prices import Source, chosen_data
 from tests.command_line import assert_one_error, in_process
@@ -13,8 +13,8 @@ from tests.command_line import assert_one_error, in_process
 
 def train_of(*overrides: str, **options: int | str | None) -> Train:
     source = Source(Path("data"), date(2026, 1, 1))
-    unset = {"seed": None, "device": None, "threads": None}
-    settings, _ = settings_of("lab", overrides, source, **{**unset, **options})  # type: ignore[arg-type]
+    recipe = RecipeOptions(overrides=list(overrides), **options)  # type: ignore[arg-type]
+    settings, _ = recipe.settings("lab", source)
     return settings.train
 
 
@@ -39,7 +39,7 @@ def test_a_start_given_with_set_wins_over_the_option(
     symbols: tuple[str, ...], overrides: tuple[str, ...], found: date | None
 ) -> None:
     source = Source(Path("data"), date(2026, 1, 1), symbols=symbols, start=date(2020, 1, 2))
-    settings, source = settings_of("lab", overrides, source, seed=None, device=None, threads=None)
+    settings, source = RecipeOptions(overrides=list(overrides)).settings("lab", source)
     assert chosen_data(source, settings.data).start == found
 
 

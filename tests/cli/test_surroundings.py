@@ -1,5 +1,6 @@
 """Surroundings that lack what is usually there: a current folder, a HOME, a quiet library."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -7,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import PROGRAM, Outcome, environment
+from lstmcli.cli import journal
+from lstmcli.report import output
+from lstmcli.report.view import Format
+from tests.command_line import PROGRAM, Outcome, environment, in_process
 
 NOWHERE = "/proc/nowhere"  # a folder that no one can make
 
@@ -97,3 +101,26 @@ def test_the_package_runs_as_a_module(tmp_path: Path) -> None:
     done = run(*module, "nonsense", folder=tmp_path)
     assert (done.code, done.out) == (2, "")
     assert done.err == "lstmcli: error: No such command 'nonsense'. See lstmcli --help.\n"
+
+
+def test_the_collector_is_off_during_the_imports_and_on_during_the_work(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+    begin, check = journal.begin, output.check_output
+
+    def begun(command: str, data_dir: Path) -> str:
+        seen.append(gc.isenabled())
+        return begin(command, data_dir)
+
+    def checked(name: str | None, form: Format) -> None:
+        seen.append(gc.isenabled())
+        check(name, form)
+
+    monkeypatch.setattr(journal, "begin", begun)
+    monkeypatch.setattr(output, "check_output", checked)
+    assert in_process("predict", folder=home).code == 0
+    assert seen == [False, True]
+    assert gc.isenabled()
+    assert in_process("--version", folder=home).code == 0
+    assert gc.isenabled()

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from lstmcli.cli import progress
-from lstmcli.cli.progress import trials_shown
+from lstmcli.cli.progress import show_trials
 from lstmcli.files.atomic import TEMPORARY_SUFFIX
 from lstmcli.files.locks import hold
 from lstmcli.runs.study import DATABASE
@@ -129,7 +129,7 @@ def test_the_best_so_far_is_shown_on_a_terminal(
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setattr(progress.sys, "stderr", Terminal())
     trial = Trial(4, "complete", {}, 0.0123456, None, (), 3, 0.5, "")
-    with trials_shown(40, quiet=False, verbose=False) as on_trial:
+    with show_trials(40, quiet=False, verbose=False) as on_trial:
         on_trial(trial, trial, 5, 40)
     shown = sys.stderr.getvalue()  # type: ignore[attr-defined]
     assert "5/40" in shown
