@@ -15,6 +15,7 @@ from lstmcli.evaluation.significance import (
     student_t_quantile,
     student_t_two_sided,
 )
+from tests.rows import for_each
 
 NEAR = {"rel": 1e-10, "abs": 1e-10}
 
@@ -35,7 +36,7 @@ def test_the_quantile_of_students_t_agrees_with_scipy(confidence: float, df: int
     assert student_t_quantile(confidence, df) == pytest.approx(expected, rel=1e-8)
 
 
-@pytest.mark.parametrize("t", [0.0, 1e-9, -1e-9, 1e-4])
+@for_each("t", [0.0, 1e-9, -1e-9, 1e-4])
 def test_students_t_keeps_its_digits_near_zero(t: float) -> None:
     """With one degree of freedom it is Cauchy's, which has a closed form; scipy rounds to 1."""
     assert student_t_two_sided(t, 1) == pytest.approx(1 - 2 / math.pi * math.atan(abs(t)), 1e-14)
