@@ -10,6 +10,17 @@ from tests.readme import README, run_shown, shown_outputs
 
 ROOT = README.parent
 TEXT = README.read_text(encoding="utf-8")
+TOP_LEVEL = {
+    "pyproject.toml",
+    "lstmcli",
+    "configs",
+    "data",
+    "tests",
+    "README.md",
+    "LICENSE",
+    "CHANGELOG.md",
+    "constraints.txt",
+}
 
 
 @pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)])
@@ -56,6 +67,21 @@ def test_ci_runs_the_command_that_the_readme_names() -> None:
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     (line,) = [line for line in TEXT.splitlines() if line.endswith("-m tests")]
     assert line in ci.splitlines()
+    assert line in (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8").splitlines()
+
+
+def test_links_of_the_documents_lead_to_files() -> None:
+    broken = []
+    for path in (README, *ROOT.glob("*.md"), *ROOT.glob(".github/*.md"), *ROOT.glob("*/*.md")):
+        links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
+        broken += [f"{path.name}: {link}" for link in links if not (path.parent / link).exists()]
+    assert broken == []
+
+
+def test_the_top_level_holds_only_what_belongs_there() -> None:
+    built = {"build", "dist"}
+    named = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
+    assert {name for name in named - built if not name.endswith(".egg-info")} == TOP_LEVEL
 
 
 def test_recipes_named_are_those_that_ship() -> None:
