@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.readme import README, run_shown, shown_outputs
+from tests.test_layers import ROOMS
 
 ROOT = README.parent
 TEXT = README.read_text(encoding="utf-8")
@@ -61,6 +62,28 @@ def test_map_names_every_room_and_no_other() -> None:
     rooms = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
     files = {path.name for path in package.glob("*.py")} - {"__init__.py"}
     assert named == rooms | files
+
+
+def test_map_for_contributors_lists_every_module_and_no_other() -> None:
+    package = ROOT / "lstmcli"
+    (drawn,) = re.findall(
+        r"```\nlstmcli/\n(.*?)```", (package / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    listed, room = [], ""
+    for indent, name in re.findall(r"^( +)(\S+)", drawn, re.MULTILINE):
+        room = name if name.endswith("/") else room if len(indent) > 2 else ""
+        listed.append(room if name == room else room + name)
+    found = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if "shipped" not in path.parts and path.name != "__init__.py"
+    } | {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
+    assert sorted(listed) == sorted(found)
+
+
+def test_map_for_contributors_lists_rooms_in_the_order_that_imports_follow() -> None:
+    text = (ROOT / "lstmcli" / "README.md").read_text(encoding="utf-8")
+    assert tuple(re.findall(r"^  (\w+)/ ", text, re.MULTILINE)) == ROOMS
 
 
 def test_ci_runs_the_command_that_the_readme_names() -> None:
