@@ -7,6 +7,7 @@ import pytest
 from rich.console import RenderableType
 
 from lstmcli.report.console import make_table, print_tables, tables_text
+from tests.rows import for_each
 
 NUMBERS = [f"{10**12 + column}.123456" for column in range(12)]
 
@@ -25,9 +26,9 @@ def tables() -> list[RenderableType]:
     return [table, "A line of words after it."]
 
 
-@pytest.mark.parametrize("columns", ["10", "20", "80", "1000"])
-@pytest.mark.parametrize("kind", [io.StringIO, Terminal])
-@pytest.mark.parametrize("term", ["xterm", "dumb", ""])
+@for_each("columns", ["10", "20", "80", "1000"])
+@for_each("kind", [io.StringIO, Terminal])
+@for_each("term", ["xterm", "dumb", ""])
 def test_no_number_is_cut(
     tables: list[RenderableType],
     kind: type[io.StringIO],

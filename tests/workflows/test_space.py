@@ -72,7 +72,7 @@ def test_whole_numbers_have_a_step_of_one_unless_by_ratios(tmp_path: Path) -> No
     assert load_space(path, Settings())["train.patience"] == Range(1, 4, None, log=True)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "words"),
     [
         ("", "an empty search space"),
