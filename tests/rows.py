@@ -23,9 +23,7 @@ def for_each(
     the rows are then all combinations.
     """
     arguments = [name.strip() for name in names.split(",")] if isinstance(names, str) else names
-    listed = [
-        row if isinstance(row, type(pytest.param())) else _as_set(row, arguments) for row in rows
-    ]
+    listed = [_as_set(row, arguments) for row in rows]
     assert listed, "no row, so nothing would be tested"
     assert not any(row.marks for row in listed), "a row with a mark needs parametrize"
     labels = None if ids is None or callable(ids) else list(ids)
@@ -66,5 +64,6 @@ def _as_set(row: Any, arguments: Sequence[str]) -> Any:
 
 
 def _label(value: Any, ids: Any) -> str:
+    """Name a value: by `ids` where it does, else by its own name or its first 60 characters."""
     named = ids(value) if callable(ids) else None
     return str(named) if named is not None else getattr(value, "__name__", repr(value))[:60]
