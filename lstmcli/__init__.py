@@ -1,3 +1,3 @@
 """Stock forecasts from the shell and from Python; the API is `lstmcli.workflows`."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from lstmcli.config import Model, Settings, check_settings, keys
 from lstmcli.errors import FileError, UsageError
 from lstmcli.recipes import find_recipe, load_settings
+from tests.rows import for_each
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_an_override_that_is_no_key_and_value_is_refused(recipe: Path, text: str
         load_settings(recipe, [text])
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("tree", "words"),
     [
         ({"train": {"epcohs": 3}}, "unknown key train.epcohs.*the nearest is train.epochs"),
@@ -181,7 +182,7 @@ def test_a_key_that_the_network_has_no_use_for_is_named_where_it_was_changed() -
         assert Model.model_validate({"network": network}).unused == ()
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("tree", "reach"),
     [
         ({}, 64),
@@ -246,7 +247,7 @@ def test_paths_of_a_recipe_are_relative_to_it_and_paths_of_an_override_to_the_cu
     assert changed.data.csv == (str(Path.cwd() / "a.csv"),)
 
 
-@pytest.mark.parametrize("name", ["no-such-recipe", "", "..", "../configs/default", "x" * 300])
+@for_each("name", ["no-such-recipe", "", "..", "../configs/default", "x" * 300])
 def test_an_unknown_recipe_is_a_usage_error(name: str) -> None:
     with pytest.raises(UsageError, match="no such recipe"):
         find_recipe(name)

@@ -7,9 +7,21 @@ from pathlib import Path
 import pytest
 
 from tests.readme import README, run_shown, shown_outputs
+from tests.test_layers import ROOMS
 
 ROOT = README.parent
 TEXT = README.read_text(encoding="utf-8")
+TOP_LEVEL = {
+    "pyproject.toml",
+    "lstmcli",
+    "configs",
+    "data",
+    "tests",
+    "README.md",
+    "LICENSE",
+    "CHANGELOG.md",
+    "constraints.txt",
+}
 
 
 @pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)])
@@ -52,10 +64,51 @@ def test_map_names_every_room_and_no_other() -> None:
     assert named == rooms | files
 
 
+def test_map_for_contributors_lists_every_module_and_no_other() -> None:
+    package = ROOT / "lstmcli"
+    (drawn,) = re.findall(
+        r"```\nlstmcli/\n(.*?)```", (package / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    listed, room = [], ""
+    for indent, name in re.findall(r"^( +)(\S+)", drawn, re.MULTILINE):
+        room = name if name.endswith("/") else room if len(indent) > 2 else ""
+        listed.append(room if name == room else room + name)
+    found = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if "shipped" not in path.parts and path.name != "__init__.py"
+    } | {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
+    assert {"lacks": found - set(listed), "invents": set(listed) - found} == {
+        "lacks": set(),
+        "invents": set(),
+    }
+    assert len(listed) == len(set(listed))
+
+
+def test_map_for_contributors_lists_rooms_in_the_order_that_imports_follow() -> None:
+    text = (ROOT / "lstmcli" / "README.md").read_text(encoding="utf-8")
+    assert tuple(re.findall(r"^  (\w+)/ ", text, re.MULTILINE)) == ROOMS
+
+
 def test_ci_runs_the_command_that_the_readme_names() -> None:
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     (line,) = [line for line in TEXT.splitlines() if line.endswith("-m tests")]
     assert line in ci.splitlines()
+    assert line in (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8").splitlines()
+
+
+def test_links_of_the_documents_lead_to_files() -> None:
+    broken = []
+    for path in (README, *ROOT.glob("*.md"), *ROOT.glob(".github/*.md"), *ROOT.glob("*/*.md")):
+        links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
+        broken += [f"{path.name}: {link}" for link in links if not (path.parent / link).exists()]
+    assert broken == []
+
+
+def test_the_top_level_holds_only_what_belongs_there() -> None:
+    built = {"build", "dist"}
+    named = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
+    assert {name for name in named - built if not name.endswith(".egg-info")} == TOP_LEVEL
 
 
 def test_recipes_named_are_those_that_ship() -> None:

@@ -7,9 +7,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 import lstmcli
+from tests.rows import for_each
 
 PACKAGE = Path(lstmcli.__file__).parent
 ROOMS = (
@@ -58,7 +57,7 @@ def name_of(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
+@for_each("path", MODULES, ids=name_of)
 def test_a_room_imports_only_from_rooms_above_it(path: Path) -> None:
     room = name_of(path).split("/")[0].removesuffix(".py")
     above = set(ROOMS[: ROOMS.index(room) + 1]) if room in ROOMS else set()
@@ -70,7 +69,7 @@ def test_a_room_imports_only_from_rooms_above_it(path: Path) -> None:
     assert found <= above | {*SHARED, "__version__"}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
+@for_each("path", MODULES, ids=name_of)
 def test_a_library_with_one_place_is_imported_only_there(path: Path) -> None:
     libraries = {name.split(".")[0] for name in imported(path.read_text("utf-8"))}
     outside = [name for name in libraries & set(ALLOWED) if not ALLOWED[name](name_of(path))]
@@ -104,7 +103,7 @@ def modules_after(code: str) -> set[str]:
     return set(json.loads(done.stderr.splitlines()[-1]))
 
 
-@pytest.mark.parametrize(
+@for_each(
     "words",
     [
         ["--help"],

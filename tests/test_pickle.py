@@ -3,10 +3,9 @@
 import ast
 from pathlib import Path
 
-import pytest
-
 import lstmcli
 from tests.command_line import lstmcli as command
+from tests.rows import for_each
 from tests.stand_in_site import sitecustomize
 from tests.test_layers import MODULES, imported, name_of
 from tests.yahoo_stand_in import random_walk, stand_in
@@ -27,7 +26,7 @@ def _refuses_pickles(call: ast.Call) -> bool:
     )
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
+@for_each("path", MODULES, ids=name_of)
 def test_no_module_reads_or_writes_a_pickle(path: Path) -> None:
     source = path.read_text("utf-8")
     assert LIBRARIES.isdisjoint(name.split(".")[0] for name in imported(source))

@@ -10,6 +10,7 @@ from lstmcli.config import Settings, keys
 from lstmcli.errors import UsageError
 from lstmcli.market.tables import parse_csv_option
 from lstmcli.recipes import find_recipe, load_settings, shipped_file
+from tests.rows import for_each
 
 RECIPES = sorted(path.stem for path in shipped_file("configs").glob("*.toml"))
 DEFAULT = shipped_file("configs/default.toml")
@@ -31,7 +32,7 @@ def test_default_lists_every_key() -> None:
     assert sorted(listed) == sorted(keys())
 
 
-@pytest.mark.parametrize("key", keys())
+@for_each("key", keys())
 def test_default_holds_the_default_of_every_key(key: str) -> None:
     if key in NAMES_ITS_DATA:
         assert value_of(load_settings("default"), key)
@@ -55,12 +56,12 @@ def test_every_key_of_the_default_stands_in_a_block_that_a_comment_opens() -> No
     assert set(keys()) - explained <= {"model.network"}
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@for_each("name", RECIPES)
 def test_recipe_says_first_what_it_is_for(name: str) -> None:
     assert find_recipe(name).read_text(encoding="utf-8").startswith("# ")
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@for_each("name", RECIPES)
 def test_recipe_loads_and_its_data_are_there(name: str) -> None:
     settings = load_settings(name)
     assert settings.data.csv
@@ -68,7 +69,7 @@ def test_recipe_loads_and_its_data_are_there(name: str) -> None:
         assert Path(parse_csv_option(entry)[1]).is_file()
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@for_each("name", RECIPES)
 def test_recipe_names_only_what_it_changes(name: str) -> None:
     if name == "default":
         return
@@ -77,7 +78,7 @@ def test_recipe_names_only_what_it_changes(name: str) -> None:
     assert changed < set(keys())
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if name != "lab"])
+@for_each("name", [name for name in RECIPES if name != "lab"])
 def test_recipe_purges_and_validates_as_it_should(name: str) -> None:
     settings = load_settings(name)
     assert settings.split.method == "chronological"
@@ -92,7 +93,7 @@ def test_lab_alone_is_exempt_and_says_so() -> None:
     assert "nothing is purged" in " ".join(text.replace("#", " ").split())
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("setting", "nearest"),
     [
         ("train.learning_rates=1", "train.learning_rate"),

@@ -16,6 +16,7 @@ from lstmcli.cli.app import app
 from tests.cli.conftest import RECIPE
 from tests.command_line import csv_text, in_process, one_after_another, walk
 from tests.readme import README
+from tests.rows import for_each
 from tests.stand_in_site import sitecustomize
 from tests.yahoo_stand_in import StandIn, random_walk, stand_in
 
@@ -154,7 +155,7 @@ def test_the_script_knows_two_runs(home: Path, arguments: tuple[str, ...]) -> No
     assert run_job(home, *arguments) == (2, "usage: lstmcli-job nightly|weekly\n", [])
 
 
-@pytest.mark.parametrize("command", ["fetch", "predict", "status", "train"])
+@for_each("command", ["fetch", "predict", "status", "train"])
 def test_the_calls_shown_are_those_of_the_command(command: str) -> None:
     script, (crontab,) = "\n".join(blocks("sh")).replace("\\\n", " "), blocks("crontab")
     steps = [f"{line} --symbols-file f -q" for line in re.findall(r"step (\w+ --.*)", script)]

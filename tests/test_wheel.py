@@ -40,7 +40,19 @@ def test_wheel_does_the_main_job_outside_a_clone(wheel: Path, tmp_path: Path) ->
 def test_wheel_carries_the_templates_of_the_page_and_the_table_of_sessions(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
     templates = {f"lstmcli/report/templates/{name}" for name in TEMPLATES}
-    assert {*templates, "lstmcli/market/sessions.npz"} <= held
+    assert {*templates, "lstmcli/market/sessions.npz", "lstmcli/py.typed"} <= held
+
+
+def test_wheel_carries_its_licence_and_metadata(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as held:
+        (licence,) = [name for name in held.namelist() if name.endswith("/licenses/LICENSE")]
+        assert held.read(licence) == (ROOT / "LICENSE").read_bytes()
+        (name,) = [name for name in held.namelist() if name.endswith(".dist-info/METADATA")]
+        metadata = held.read(name).decode().splitlines()
+    assert "License-Expression: MIT" in metadata
+    assert "Author: the lstmcli authors" in metadata
+    assert "Classifier: Typing :: Typed" in metadata
+    assert [line for line in metadata if line.startswith("Project-URL")] == []
 
 
 @pytest.mark.install

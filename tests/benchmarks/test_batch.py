@@ -102,7 +102,7 @@ def batch(folder: Path, count: int, *options: str) -> Cost:
 
 
 @pytest.mark.parametrize("where", ["store", "csv"])
-def test_500_symbols(benchmark: Any, shelf: Path, where: str) -> None:
+def test_symbols(benchmark: Any, shelf: Path, where: str) -> None:
     files = sorted((shelf / "data" / "prices" / "1d").glob("*.csv"))[:FEW]
     options = [word for file in files for word in ("--csv", str(file))]
     if where == "store":

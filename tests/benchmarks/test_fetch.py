@@ -22,7 +22,7 @@ RATE = 6.0
 SYMBOLS = ["".join(pair) for pair in product(ascii_uppercase, repeat=2)][:300]
 
 
-def test_300_symbols_at_the_rate_that_the_feed_allows(tmp_path: Path) -> None:
+def test_symbols_at_the_rate_that_the_feed_allows(tmp_path: Path) -> None:
     bars = random_walk(500, start="2024-01-02")
     with stand_in() as server:
         for symbol in SYMBOLS:

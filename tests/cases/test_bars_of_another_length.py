@@ -12,6 +12,7 @@ from lstmcli.market.prices import Prices
 from lstmcli.report.numbers import ahead
 from lstmcli.workflows.prices import as_read, most_common_interval
 from tests.command_line import Outcome, assert_one_error, in_process, walk
+from tests.rows import for_each
 
 TINY = (
     "--set=window.context_length=10",
@@ -133,7 +134,7 @@ def test_issued_forecasts_are_not_graded_by_other_bars(home: Path, tmp_path: Pat
     assert_one_error(graded, 4, "X has daily bars")
 
 
-@pytest.mark.parametrize(("rows", "interval"), [(2, "1wk"), (2, "1mo"), (4, "1d"), (9, "1d")])
+@for_each(("rows", "interval"), [(2, "1wk"), (2, "1mo"), (4, "1d"), (9, "1d")])
 def test_a_few_dates_do_not_say_that_they_are_of_another_interval(rows: int, interval: str) -> None:
     days = pd.DatetimeIndex(pd.bdate_range("2024-07-05", periods=rows)[:: 2 if rows > 2 else 1])
     prices = Prices("A", pd.DataFrame({"Close": walk(len(days))}, index=days), "3D", "a.csv")
@@ -168,7 +169,7 @@ def test_the_first_of_as_many_decides_and_weekly_bars_in_the_daily_folder_are_we
     assert isinstance(as_read(Prices("T", thin, "1d", "store"), "1d"), Prices)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("interval", "text"),
     [("1d", "8 steps"), ("1wk", "8 weeks"), ("1mo", "8 months"), ("3mo", "8 quarters")]
     + [("1y", "8 years"), ("14D", "8 steps")],

@@ -17,6 +17,7 @@ from lstmcli.market.tables import read_prices
 from lstmcli.workflows.data_import import import_data
 from lstmcli.workflows.prices import Source, load_prices
 from tests.command_line import sessions
+from tests.rows import for_each
 
 NOW = datetime(2018, 9, 6, tzinfo=UTC)
 TODAY = NOW.date()
@@ -84,7 +85,7 @@ def test_every_usual_spelling_is_one_series_a_symbol(
         assert set(frame) <= set(where[symbol])
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("names", "symbol", "close"),
     [
         ("AAPL.Open AAPL.High AAPL.Low AAPL.Close AAPL.Volume AAPL.Adjusted", "AAPL", 4),
@@ -107,7 +108,7 @@ def test_one_series_may_have_its_field_first_and_the_other_last() -> None:
     assert [prices.symbol for prices in found] == ["TSLA", "AAPL"]
 
 
-@pytest.mark.parametrize(
+@for_each(
     "header",
     [
         ["Date", "AAPL", "TSLA", "Volume_TSLA"],
@@ -124,7 +125,7 @@ def test_a_volume_is_never_a_price(header: list[str]) -> None:
     assert [prices.symbol for prices in read(header)] == ["AAPL", "TSLA"]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("header", "match"),
     [
         (["Date", "AAPL", "TSLA", "Volume"], "no Close column"),
@@ -146,7 +147,7 @@ def test_a_table_that_is_partial_or_ambiguous_is_refused(header: list[str], matc
     refused(header, match)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "names",
     [
         "BTC-USD,HIGH-USD",

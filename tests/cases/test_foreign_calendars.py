@@ -11,6 +11,7 @@ from lstmcli.market.calendars import Days, calendar_table, sessions_of
 from lstmcli.market.prices import Prices
 from lstmcli.market.sessions import future_dates, note_unknown
 from lstmcli.market.tables import read_prices
+from tests.rows import for_each
 
 HORIZON = 50
 EXCHANGES = tuple(name for name in calendar_table().names if not name.startswith("24/"))
@@ -42,8 +43,8 @@ def test_a_bank_in_hong_kong_trades_on_thanksgiving(tmp_path: Path) -> None:
     assert note_unknown(prices, ahead) == ()
 
 
-@pytest.mark.parametrize("name", ["sp500", "hkbank", "MyStock", "AAPL", "SPX"])
-@pytest.mark.parametrize("calendar", NINE)
+@for_each("name", ["sp500", "hkbank", "MyStock", "AAPL", "SPX"])
+@for_each("calendar", NINE)
 def test_three_years_of_an_exchange_give_its_own_dates_whatever_the_name(
     calendar: str, name: str
 ) -> None:
@@ -73,7 +74,7 @@ def test_the_dates_ahead_are_sessions_of_the_exchange_or_noted_as_weekdays(years
     assert right >= {1: 225, 3: 270}[years]
 
 
-@pytest.mark.parametrize("gone", [1, 3, 8, 20])
+@for_each("gone", [1, 3, 8, 20])
 def test_days_removed_at_random_bring_no_other_exchange(gone: int) -> None:
     random, wrong = np.random.default_rng(gone), []
     for calendar in EXCHANGES:

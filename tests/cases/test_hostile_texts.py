@@ -24,6 +24,7 @@ from tests.cli.conftest import RECIPE
 from tests.cli.test_streams import on_terminal
 from tests.command_line import Outcome, csv_text, in_process, sessions, walk
 from tests.forked_runs import ForkServer
+from tests.rows import for_each
 from tests.yahoo_stand_in import StandIn, random_walk, stand_in
 
 HOSTILE = "\x1b[2J\x1b]0;gone\x07\x9b31m\x7f\u202egnp\u2028\u2066[red]:smile:\x08\u200b"
@@ -126,7 +127,7 @@ ARGUMENTS = [
 ]
 
 
-@pytest.mark.parametrize("arguments", ARGUMENTS, ids=lambda words: " ".join(map(ascii, words))[:40])
+@for_each("arguments", ARGUMENTS, ids=lambda words: " ".join(map(ascii, words))[:40])
 def test_an_argument_is_escaped(home: Path, arguments: tuple[str, ...]) -> None:
     done = run(home, *arguments)
     assert done.code != 0

@@ -13,6 +13,7 @@ from lstmcli.errors import DataError, UsageError
 from lstmcli.market.symbols import check_series_name
 from lstmcli.market.tables import read_prices
 from tests.command_line import assert_one_error, csv_text, in_process, walk
+from tests.rows import for_each
 
 TODAY = date(2018, 9, 6)
 FORMULAS = ['=HYPERLINK("http://x","y")', "+1", "-2", "@SUM(A1)", "=cmd|' /C calc'!A0", "\uff1d1"]
@@ -20,7 +21,7 @@ CONTROLS = ["a\x1b[2Jb", "a\x07", "a\tb", "a\rb", "a\nb", "a\u202eb", "a\x9bb", 
 GOOD = ["^GSPC", "BRK-B", "EURUSD=X", "GC=F", "my series", "M\xfcnchner R\xfcck", "A+", "x@y", "'a"]
 
 
-@pytest.mark.parametrize("name", FORMULAS + CONTROLS)
+@for_each("name", FORMULAS + CONTROLS)
 def test_a_harmful_name_is_refused_wherever_it_comes_from(name: str) -> None:
     for error in (DataError, UsageError):
         with pytest.raises(error, match="not a name of a series") as caught:
@@ -28,7 +29,7 @@ def test_a_harmful_name_is_refused_wherever_it_comes_from(name: str) -> None:
         assert str(caught.value).isprintable()
 
 
-@pytest.mark.parametrize("name", GOOD)
+@for_each("name", GOOD)
 def test_symbols_and_plain_names_are_taken(name: str) -> None:
     assert check_series_name(name, "here", DataError) == name
 
@@ -51,7 +52,7 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-@pytest.mark.parametrize("name", FORMULAS)
+@for_each("name", FORMULAS)
 def test_a_column_of_such_a_name_fails_and_the_others_do_not(name: str) -> None:
     text = f"Date,AAPL,{quoted(name)}\n2018-08-30,1,2\n2018-08-31,1,2\n".encode()
     failures: dict[str, DataError] = {}

@@ -15,6 +15,7 @@ from lstmcli.market.store import read_stored
 from lstmcli.market.tables import read_prices
 from lstmcli.workflows.data_import import import_data
 from lstmcli.workflows.prices import Source
+from tests.rows import for_each
 
 TODAY = date(2024, 7, 1)
 EVERY_DAY = pd.date_range("2023-01-02", "2024-06-28", name="Date")
@@ -59,8 +60,8 @@ PAIRS = [
 ]
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("symbols", PAIRS, ids=str)
+@for_each("shape", SHAPES)
+@for_each("symbols", PAIRS, ids=str)
 def test_each_series_has_the_days_of_its_own_exchange(shape: str, symbols: list[str]) -> None:
     frame = table(shape, **dict.fromkeys(symbols))
     found = read(frame)
@@ -77,7 +78,7 @@ def test_the_order_of_rows_and_a_choice_of_columns_change_nothing() -> None:
     assert prices.notes == ("Sorted the rows by date.",)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "names",
     [
         {"sp500": "XNYS", "bitcoin": "24/7"},

@@ -11,6 +11,7 @@ from lstmcli.errors import UsageError
 from lstmcli.learning.search import with_values
 from lstmcli.recipes import load_settings
 from tests.command_line import assert_one_error, csv_text, in_process, walk
+from tests.rows import for_each
 
 QUICK = ("--set=train.epochs=1", "--set=model.hidden_sizes=[4]", "--set=window.horizon=10")
 
@@ -63,7 +64,7 @@ def test_a_model_started_from_keeps_its_burn_in_until_an_empty_one_is_passed(hom
     assert kept["train"]["burn_in"] == 30
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("context", "chunk", "burn_in"),
     [(250, 192, 64), (128, 192, 64), (100, 192, 50), (40, 192, 20), (250, 60, 30), (250, 30, 20)],
 )

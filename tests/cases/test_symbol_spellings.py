@@ -8,6 +8,7 @@ from lstmcli.errors import UsageError
 from lstmcli.market.symbols import check_symbol, read_symbols, split_symbols
 from tests.cases.fetching import BARS, Run, note_fetch, only, part, run, server
 from tests.command_line import in_process
+from tests.rows import for_each
 from tests.yahoo_stand_in import StandIn
 
 __all__ = ["run", "server"]
@@ -31,7 +32,7 @@ def test_other_unknown_symbols_are_given_none(server: StandIn, run: Run, symbol:
     assert "spells" not in reason
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "meant"),
     [("BRK/B", "BRK-B"), ("rds/a", "RDS-A"), ("BRK B", "BRK-B"), ("BAC^K", "BAC-PK")],
 )

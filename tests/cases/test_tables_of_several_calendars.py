@@ -10,6 +10,7 @@ from lstmcli.errors import DataError
 from lstmcli.market.calendars import Days, sessions_of
 from lstmcli.market.prices import Prices
 from lstmcli.market.tables import read_prices
+from tests.rows import for_each
 
 FIRST, LAST = np.datetime64("2025-09-01"), np.datetime64("2026-11-25")
 
@@ -30,7 +31,7 @@ def table(**series: Days) -> list[Prices]:
     return read_prices("-", today=date(2026, 11, 26), stdin=stdin)
 
 
-@pytest.mark.parametrize("calendar", ["XNYS", "XHKG", "XTKS", "XLON", "XBOM", "XTAE"])
+@for_each("calendar", ["XNYS", "XHKG", "XTKS", "XLON", "XBOM", "XTAE"])
 def test_a_share_next_to_a_coin_has_its_own_days(calendar: str) -> None:
     share, coin = table(**{"share": of(calendar), "BTC-USD": of("24/7")})
     np.testing.assert_array_equal(share.frame.index.to_numpy(), of(calendar))

@@ -13,6 +13,7 @@ from lstmcli.evaluation.direction import direction_hits, two_way
 from lstmcli.evaluation.pooling import Pool
 from lstmcli.report.numbers import move, number, percent
 from tests.command_line import csv_text, in_process, walk
+from tests.rows import for_each
 
 ROWS, HALTED_FROM = 900, 700
 TRAIN = (
@@ -114,7 +115,7 @@ def test_a_hit_is_the_same_sign_and_no_move_is_none() -> None:
     assert np.array_equal(direction_hits(predicted, actual), expected, equal_nan=True)
 
 
-@pytest.mark.parametrize("value", [0.0, -0.0, 1e-9, -1e-9])
+@for_each("value", [0.0, -0.0, 1e-9, -1e-9])
 def test_what_rounds_to_zero_is_written_without_a_sign(value: float) -> None:
     assert percent(value, sign=True) == percent(value) == move(value) == "0.00 %"
     assert number(value) == "0.000"

@@ -10,9 +10,10 @@ from lstmcli.market.calendars import known_until, sessions_of
 from lstmcli.market.sessions import future_dates, note_unknown
 from tests.cases.test_foreign_calendars import series, span
 from tests.command_line import in_process
+from tests.rows import for_each
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("symbol", "calendar", "end"),
     [
         ("600519.SS", "XSHG", "2026-12-31"), ("RELIANCE.NS", "XBOM", "2026-12-31"),

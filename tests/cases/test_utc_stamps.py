@@ -21,6 +21,7 @@ from lstmcli.market.tables import read_prices
 from lstmcli.workflows.data_import import import_data
 from lstmcli.workflows.prices import Source
 from tests.command_line import assert_one_error, in_process
+from tests.rows import for_each
 
 NOW = datetime(2024, 7, 1, 12, tzinfo=UTC)
 TODAY = NOW.date()
@@ -66,8 +67,8 @@ def expected(days: Index) -> list[str]:
     return [f"{day:%Y-%m-%d}" for day in days]
 
 
-@pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("symbol", ["^GDAXI", "BMW.DE", "DAX", "my fund", None])
+@for_each("form", FORMATS)
+@for_each("symbol", ["^GDAXI", "BMW.DE", "DAX", "my fund", None])
 def test_frankfurts_midnights_are_its_dates(symbol: str | None, form: str) -> None:
     days = weekdays()
     prices = read(FORMATS[form](in_utc(days, "Europe/Berlin")), symbol)
@@ -95,10 +96,10 @@ def test_every_exchange_is_found_without_a_symbol(
     assert days_of(read(FORMATS[form](stamps))) == expected(days)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "symbol", ["AAPL", "^GSPC", "7203.T", "0700.HK", "RELIANCE.NS", "VOD.L", "BHP.AX", "AIR.NZ"]
 )
-@pytest.mark.parametrize("time", ["00:00", "09:30", "16:00"])
+@for_each("time", ["00:00", "09:30", "16:00"])
 def test_a_symbol_names_its_exchange(symbol: str, time: str) -> None:
     zone = ZONES[str(calendar_of(symbol))]
     days = weekdays()
@@ -107,8 +108,8 @@ def test_a_symbol_names_its_exchange(symbol: str, time: str) -> None:
         assert days_of(read(stamps, symbol)) == expected(days[-rows:])
 
 
-@pytest.mark.parametrize("symbol", ["^GDAXI", None])
-@pytest.mark.parametrize("frequency", ["W-MON", "MS"])
+@for_each("symbol", ["^GDAXI", None])
+@for_each("frequency", ["W-MON", "MS"])
 def test_weekly_and_monthly_stamps_are_dates_too(symbol: str | None, frequency: str) -> None:
     days = pd.date_range("2014-01-01", "2024-06-20", freq=frequency)
     prices = read(FORMATS["Z"](in_utc(days, "Europe/Berlin")), symbol)
@@ -158,7 +159,7 @@ def test_the_last_row_may_be_of_this_minute() -> None:
         assert days_of(read(stamps, name))[-2:] == ["2024-06-28", "2024-07-01"]
 
 
-@pytest.mark.parametrize(
+@for_each(
     "stamps",
     [
         # a close in New York, or a midnight in Dubai

@@ -14,6 +14,7 @@ from lstmcli.market import columns
 from lstmcli.market.columns import MAX_COLUMNS, choose_series, read_layout
 from lstmcli.market.tables import read_prices
 from tests.command_line import assert_one_error, in_process
+from tests.rows import for_each
 
 NAMES: dict[str, Callable[[int], str]] = {
     "series": lambda i: f"S{i}",
@@ -25,7 +26,7 @@ NAMES: dict[str, Callable[[int], str]] = {
 }
 
 
-@pytest.mark.parametrize("names", NAMES)
+@for_each("names", NAMES)
 def test_the_time_grows_with_the_columns(names: str) -> None:
     took = []
     for n in (1000, 32_000):

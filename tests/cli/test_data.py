@@ -260,7 +260,7 @@ def outside(folder: Path, link: str) -> Path:
 @pytest.mark.parametrize(
     "link", ["prices", "prices/1d", "prices/1d/AAPL.csv", "prices/1d/AAPL.json"]
 )
-def test_48_no_link_is_followed_out_of_the_data_folder(tmp_path: Path, link: str) -> None:
+def test_no_link_is_followed_out_of_the_data_folder(tmp_path: Path, link: str) -> None:
     elsewhere = outside(tmp_path, link)
     if link.endswith("json"):
         write_stored(tmp_path / "other", "AAPL", "1d", bars(), FACTS)
@@ -289,7 +289,7 @@ def test_48_no_link_is_followed_out_of_the_data_folder(tmp_path: Path, link: str
     assert sorted(elsewhere.rglob("*")) == listing
 
 
-def test_48_the_data_folder_itself_may_be_a_link(shelf: Path) -> None:
+def test_the_data_folder_itself_may_be_a_link(shelf: Path) -> None:
     (shelf / "data").rename(shelf / "disk")
     os.symlink(shelf / "disk", shelf / "data")
     assert run(shelf, "list").code == 0
@@ -297,7 +297,7 @@ def test_48_the_data_folder_itself_may_be_a_link(shelf: Path) -> None:
     assert price_path(shelf / "disk", "NEW").exists()
 
 
-def test_48_models_outside_the_data_folder_are_refused_by_name(home: Path) -> None:
+def test_models_outside_the_data_folder_are_refused_by_name(home: Path) -> None:
     (home / "data/models/tiny").rename(home / "tiny")
     os.symlink(home / "tiny", home / "data/models/tiny")
     before = hashes(home / "tiny")
@@ -310,7 +310,7 @@ def test_48_models_outside_the_data_folder_are_refused_by_name(home: Path) -> No
 
 
 @pytest.mark.parametrize("command", ["predict", "evaluate"])
-def test_48_a_model_that_every_user_may_write_to_is_warned_of(home: Path, command: str) -> None:
+def test_a_model_that_every_user_may_write_to_is_warned_of(home: Path, command: str) -> None:
     (home / "data/models/tiny/v0001").chmod(0o777)
     outcome = in_process(command, folder=home)
     assert outcome.code == 0
@@ -319,7 +319,7 @@ def test_48_a_model_that_every_user_may_write_to_is_warned_of(home: Path, comman
 
 
 @pytest.mark.parametrize("place", ["data", "data/models", "data/models/tiny", "data/prices/1d"])
-def test_48_a_folder_that_every_user_may_write_to_is_warned_of_once(home: Path, place: str) -> None:
+def test_a_folder_that_every_user_may_write_to_is_warned_of_once(home: Path, place: str) -> None:
     """Whoever may write to a folder may put other files and folders in the place of those in it."""
     assert in_process("data", "import", "prices.csv", folder=home).code == 0
     (home / place).chmod(0o777)
@@ -338,7 +338,7 @@ def test_48_a_folder_that_every_user_may_write_to_is_warned_of_once(home: Path, 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 @pytest.mark.parametrize("at", [0, 1])
-def test_34_an_import_that_cannot_be_written_is_1_and_leaves_what_reads_fine(
+def test_an_import_that_cannot_be_written_is_1_and_leaves_what_reads_fine(
     shelf: Path, monkeypatch: pytest.MonkeyPatch, call: str, at: int
 ) -> None:
     (shelf / "fund.csv").write_text(csv_text(walk(ROWS, seed=1)))

@@ -100,14 +100,14 @@ def test_a_dry_run_asks_and_writes_nothing(server: StandIn, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "bad", ["../../x", "a/b", "AAPL?x=1", "AAPL#x", "AAPL\n", " ", "", "A" * 300, "\U0001f600"]
 )
-def test_20_what_is_no_ticker_is_refused_before_anything_is_asked(
+def test_what_is_no_ticker_is_refused_before_anything_is_asked(
     server: StandIn, tmp_path: Path, bad: str
 ) -> None:
     assert_one_error(fetch("AAPL", bad, folder=tmp_path), 2, "not a ticker")
     assert (server.requests, list(tmp_path.iterdir())) == (0, [])
 
 
-def test_20_what_looks_like_an_option_is_usage(server: StandIn, tmp_path: Path) -> None:
+def test_what_looks_like_an_option_is_usage(server: StandIn, tmp_path: Path) -> None:
     assert_one_error(fetch("-rf", folder=tmp_path), 2, "-r")
     assert_one_error(fetch("--", "-rf", folder=tmp_path), 2, "not a ticker")
     assert (server.requests, list(tmp_path.iterdir())) == (0, [])
@@ -117,7 +117,7 @@ LIST = b"\xef\xbb\xbf# mine\r\nmsft\r\n\r\n  AAPL  # the first\r\nMSFT\r\n\tko\r
 
 
 @pytest.mark.parametrize("source", ["list.txt", "-"])
-def test_22_a_list_of_symbols_may_hold_comments_blanks_and_duplicates(
+def test_a_list_of_symbols_may_hold_comments_blanks_and_duplicates(
     server: StandIn, tmp_path: Path, source: str
 ) -> None:
     (tmp_path / "list.txt").write_bytes(LIST)
@@ -128,7 +128,7 @@ def test_22_a_list_of_symbols_may_hold_comments_blanks_and_duplicates(
     assert (done.code, done.err) == (0, "")
 
 
-def test_22_five_thousand_names_keep_their_order(server: StandIn, tmp_path: Path) -> None:
+def test_five_thousand_names_keep_their_order(server: StandIn, tmp_path: Path) -> None:
     names = [f"{number}.HK" for number in range(5000)]
     listed = "\n".join(f"{name}\n{name.lower()}" for name in names).encode()
     options = ("--symbols-file", "-", "--dry-run", "--format", "json")
@@ -148,7 +148,7 @@ def test_22_five_thousand_names_keep_their_order(server: StandIn, tmp_path: Path
     ],
 )
 @pytest.mark.parametrize("source", ["list.txt", "-"])
-def test_22_a_list_without_symbols_is_usage(
+def test_a_list_without_symbols_is_usage(
     server: StandIn, tmp_path: Path, source: str, listed: bytes, words: tuple[str, ...]
 ) -> None:
     (tmp_path / "list.txt").write_bytes(listed)
@@ -157,15 +157,13 @@ def test_22_a_list_without_symbols_is_usage(
     assert server.requests == 0
 
 
-def test_23_an_unknown_ticker_costs_one_request_and_no_file(
-    server: StandIn, tmp_path: Path
-) -> None:
+def test_an_unknown_ticker_costs_one_request_and_no_file(server: StandIn, tmp_path: Path) -> None:
     done = fetch("NOPE", folder=tmp_path)
     assert (done.code, len(server.charts), hashes(tmp_path)) == (4, 1, {})
     assert "no such symbol at Yahoo (NOPE)" in done.err
 
 
-def test_24_a_rate_limit_is_waited_out_and_told(server: StandIn, tmp_path: Path) -> None:
+def test_a_rate_limit_is_waited_out_and_told(server: StandIn, tmp_path: Path) -> None:
     server.faults["MSFT"] = ["429"] * 3
     done = fetch(*NAMES, folder=tmp_path)
     assert done.code == 0
@@ -176,7 +174,7 @@ def test_24_a_rate_limit_is_waited_out_and_told(server: StandIn, tmp_path: Path)
 
 
 @pytest.mark.parametrize("option", ["--max-wait", "--timeout"])
-def test_25_a_rate_limit_without_end_is_left_by_then_and_resumed(
+def test_a_rate_limit_without_end_is_left_by_then_and_resumed(
     server: StandIn, tmp_path: Path, option: str
 ) -> None:
     server.always = dict.fromkeys(NAMES[1:], "429")
@@ -212,7 +210,7 @@ def test_25_a_rate_limit_without_end_is_left_by_then_and_resumed(
         ("null", 4),
     ],
 )
-def test_26_to_29_what_goes_wrong_keeps_what_is_stored_and_spares_the_others(
+def test_what_goes_wrong_keeps_what_is_stored_and_spares_the_others(
     server: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Fault, code: int
 ) -> None:
     fetch("AAPL", "KO", folder=tmp_path)
@@ -230,7 +228,7 @@ def test_26_to_29_what_goes_wrong_keeps_what_is_stored_and_spares_the_others(
     assert fetch("AAPL", folder=tmp_path).code == code
 
 
-def test_33_under_cron_a_fetch_is_silent_and_leaves_nothing_but_its_files(
+def test_under_cron_a_fetch_is_silent_and_leaves_nothing_but_its_files(
     server: StandIn, tmp_path: Path
 ) -> None:
     """Without HOME, in a process of its own, from a folder where nothing else may be written."""

@@ -5,9 +5,8 @@ The numbers are the rows of the list of faults that the tool survives.
 
 from pathlib import Path
 
-import pytest
-
 from tests.command_line import assert_one_error, csv_text, hashes, in_process, sessions, walk
+from tests.rows import for_each
 
 ROWS = 60
 GOOD = csv_text(walk(ROWS))
@@ -69,8 +68,8 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("fault", FAULTS)
+@for_each("command", COMMANDS)
+@for_each("fault", FAULTS)
 def test_bad_file_is_refused_and_nothing_is_touched(home: Path, fault: str, command: str) -> None:
     content, *words = FAULTS[fault]
     path = home / "bad.csv"

@@ -11,6 +11,7 @@ import typer
 import lstmcli as package
 from lstmcli.cli.app import app
 from tests.command_line import Outcome, assert_one_error, in_process, lstmcli
+from tests.rows import for_each
 
 COMMANDS = ("fetch", "train", "predict", "evaluate", "tune", "status")
 VERBS = ("data list", "data show", "data check", "data remove", "data import")
@@ -31,7 +32,7 @@ def helped(*arguments: str, folder: Path) -> str:
     return outcome.out
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, *VERBS])
+@for_each("command", [*COMMANDS, *VERBS])
 def test_each_option_is_explained_with_its_default(command: str, tmp_path: Path) -> None:
     text = " ".join(helped(*command.split(), folder=tmp_path).split())
     listed = text.partition("Options:")[2]
@@ -48,7 +49,7 @@ def test_each_option_is_explained_with_its_default(command: str, tmp_path: Path)
             assert re.search(r"\[(env var: \w+; )?default: ", entry[1]), (name, entry[1])
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, *VERBS])
+@for_each("command", [*COMMANDS, *VERBS])
 def test_help_holds_one_example_that_parses(command: str, tmp_path: Path) -> None:
     examples = re.findall(
         r"Example: (lstmcli .*?)\n\n", helped(*command.split(), folder=tmp_path), re.S
@@ -60,7 +61,7 @@ def test_help_holds_one_example_that_parses(command: str, tmp_path: Path) -> Non
     command_of(command).make_context(command, arguments[len(words) :])
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, *VERBS])
+@for_each("command", [*COMMANDS, *VERBS])
 def test_help_fits_its_columns(command: str, tmp_path: Path) -> None:
     for text in (helped(*command.split(), folder=tmp_path), helped(folder=tmp_path)):
         assert max(map(len, text.splitlines())) <= 100
@@ -128,7 +129,7 @@ def test_completion_can_be_shown_and_installed(tmp_path: Path) -> None:
     assert "complete" in lstmcli(folder=tmp_path, env=env).out
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("arguments", "words"),
     [
         (("predcit",), ("predcit", "lstmcli --help")),

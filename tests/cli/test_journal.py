@@ -18,6 +18,7 @@ from lstmcli.errors import FileError
 from lstmcli.runs.last_runs import last_runs
 from tests.command_line import Outcome, assert_one_error, csv_text, hashes, in_process, walk
 from tests.forked_runs import ForkServer
+from tests.rows import for_each
 from tests.yahoo_stand_in import StandIn, random_walk, stand_in
 
 TRAIN = ("train", "--config", "tiny.toml")
@@ -294,7 +295,7 @@ def test_no_password_of_a_url_comes_into_the_log_or_the_record(home: Path, secre
     assert "https://***@example.org" in (home / "log.jsonl").read_text()
 
 
-@pytest.mark.parametrize(
+@for_each(
     "text",
     ["http://127.0.0.1:8080/x", "https://example.org/a:b", "data//prices", "see https://a.org: b"],
 )

@@ -71,7 +71,7 @@ def test_what_was_mended_is_said(home: Path, kind: str, word: str) -> None:
 @pytest.mark.parametrize(
     "options", [("--sep", ";", "--decimal", ","), ("--sep", "tab", "--decimal", ",")]
 )
-def test_6_separator_and_decimal_mark_are_taken_as_given(
+def test_separator_and_decimal_mark_are_taken_as_given(
     home: Path, options: tuple[str, ...]
 ) -> None:
     expected, _ = forecast(home, GOOD)
@@ -80,7 +80,7 @@ def test_6_separator_and_decimal_mark_are_taken_as_given(
     assert found["steps"] == expected["steps"]
 
 
-def test_3_adjusted_close_is_forecast_in_any_case_and_named(home: Path) -> None:
+def test_adjusted_close_is_forecast_in_any_case_and_named(home: Path) -> None:
     rows = "".join(
         f"{line.strip()},{price / 2:.6f}\n" for line, price in zip(LINES[1:], PRICES, strict=True)
     )
@@ -89,7 +89,7 @@ def test_3_adjusted_close_is_forecast_in_any_case_and_named(home: Path) -> None:
     assert found["last_close"] == PRICES[-1]
 
 
-def test_13_bad_opens_and_volumes_are_counted_and_change_nothing(home: Path) -> None:
+def test_bad_opens_and_volumes_are_counted_and_change_nothing(home: Path) -> None:
     expected, _ = forecast(home, GOOD)
     rows = "".join(f"{line.strip()},0,-1\n" for line in LINES[1:])
     found, said = forecast(home, "Date,Close,Open,Volume\n" + rows)
@@ -98,14 +98,14 @@ def test_13_bad_opens_and_volumes_are_counted_and_change_nothing(home: Path) -> 
     assert str(ROWS) in said
 
 
-def test_16_split_cliff_is_warned_of_with_its_date(home: Path) -> None:
+def test_split_cliff_is_warned_of_with_its_date(home: Path) -> None:
     prices = np.where(np.arange(ROWS) < 40, PRICES, PRICES / 4)
     _, said = forecast(home, csv_text(prices))
     assert DAYS[40] in said
     assert "split" in said
 
 
-def test_17_gap_is_noted_and_refused_with_strict(home: Path) -> None:
+def test_gap_is_noted_and_refused_with_strict(home: Path) -> None:
     gapped = "".join([*LINES[:20], *LINES[35:]])
     _, said = forecast(home, gapped)
     assert "15" in said
@@ -119,7 +119,7 @@ def test_quiet_says_nothing_but_errors(home: Path) -> None:
 
 
 @pytest.mark.parametrize("scaling", ["relative", "zscore", "batch", "log_return"])
-def test_14_constant_prices_train_and_score_without_nan(home: Path, scaling: str) -> None:
+def test_constant_prices_train_and_score_without_nan(home: Path, scaling: str) -> None:
     (home / "flat.csv").write_text(csv_text(np.full(200, 100.0)))
     options = ("--config", "tiny.toml", "--csv", "flat.csv", "--name", "flat", "--format", "json")
     done = in_process("train", *options, "--set", f"window.scaling={scaling}", folder=home)
@@ -133,7 +133,7 @@ def test_14_constant_prices_train_and_score_without_nan(home: Path, scaling: str
 
 
 @pytest.mark.parametrize("scaling", ["relative", "log_return"])
-def test_14_zero_volumes_train_without_nan(home: Path, scaling: str) -> None:
+def test_zero_volumes_train_without_nan(home: Path, scaling: str) -> None:
     rows = (f"{line.strip()},{1000 if i > 190 else 0}\n" for i, line in enumerate(LONG))
     (home / "still.csv").write_text("Date,Close,Volume\n" + "".join(rows))
     settings = ("--set", 'window.features=["close","volume"]', "--set", f"window.scaling={scaling}")
@@ -145,7 +145,7 @@ def test_14_zero_volumes_train_without_nan(home: Path, scaling: str) -> None:
     assert json.loads(done.out)["forecasts"][0]["steps"][4]["median"] > 0
 
 
-def test_14_volume_of_nothing_but_zeros_is_no_feature(home: Path) -> None:
+def test_volume_of_nothing_but_zeros_is_no_feature(home: Path) -> None:
     rows = (f"{line.strip()},0\n" for line in LONG)
     (home / "still.csv").write_text("Date,Close,Volume\n" + "".join(rows))
     settings = ("--set", 'window.features=["close","volume"]')
@@ -159,7 +159,7 @@ def test_14_volume_of_nothing_but_zeros_is_no_feature(home: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "reason"), [("absent.csv", "No such file"), (".", "Is a directory")]
 )
-def test_1_unreadable_path_is_named_with_the_reason(
+def test_unreadable_path_is_named_with_the_reason(
     home: Path, command: str, path: str, reason: str
 ) -> None:
     before = hashes(home)
@@ -170,19 +170,19 @@ def test_1_unreadable_path_is_named_with_the_reason(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_1_file_without_read_permission_is_named(home: Path) -> None:
+def test_file_without_read_permission_is_named(home: Path) -> None:
     (home / "prices.csv").chmod(0)
     outcome = in_process("predict", "--csv", "prices.csv", folder=home)
     assert_one_error(outcome, 1, "prices.csv", "Permission denied")
 
 
 @pytest.mark.parametrize("content", [b"", bytes(range(256))])
-def test_19_bad_standard_input_is_refused(home: Path, content: bytes) -> None:
+def test_bad_standard_input_is_refused(home: Path, content: bytes) -> None:
     outcome = in_process("predict", "--csv", "-", folder=home, stdin=content)
     assert_one_error(outcome, 4, "stdin")
 
 
-def test_19_standard_input_is_read_whole(home: Path) -> None:
+def test_standard_input_is_read_whole(home: Path) -> None:
     expected, _ = forecast(home, GOOD)
     options = ("--csv", "-", "--format", "json")
     outcome = in_process("predict", *options, folder=home, stdin=GOOD.encode())

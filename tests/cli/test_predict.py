@@ -414,12 +414,12 @@ def test_champion_that_points_nowhere_is_refused(home: Path) -> None:
     ],
     ids=["leap year", "New Year", "Thanksgiving", "summer time", "day of mourning"],
 )
-def test_46_steps_fall_on_sessions(home: Path, last: str, expected: str) -> None:
+def test_steps_fall_on_sessions(home: Path, last: str, expected: str) -> None:
     (home / "AAPL.csv").write_text(csv_text(walk(300), np.datetime64(last)))
     assert [each["date"] for each in steps(home, "--csv", "AAPL.csv")] == expected.split()
 
 
-def test_46_coin_has_a_leap_day_and_weekends(home: Path) -> None:
+def test_coin_has_a_leap_day_and_weekends(home: Path) -> None:
     last = datetime(2020, 2, 27, tzinfo=UTC)
     days = [last - timedelta(days=back) for back in range(59, -1, -1)]
     rows = zip(days, walk(60), strict=True)
@@ -429,7 +429,7 @@ def test_46_coin_has_a_leap_day_and_weekends(home: Path) -> None:
     assert found == ["2020-02-28", "2020-02-29", "2020-03-01", "2020-03-02"]
 
 
-def test_46_horizon_beyond_a_year_goes_on_along_the_sessions(home: Path) -> None:
+def test_horizon_beyond_a_year_goes_on_along_the_sessions(home: Path) -> None:
     found = steps(home, "--horizon", 400)
     days = sessions_of("XNYS")
     expected = days[days > np.datetime64("2018-08-31")][:400]

@@ -9,6 +9,7 @@ from lstmcli.cli.options import RecipeOptions
 from lstmcli.config import Train
 from lstmcli.workflows.prices import Source, chosen_data
 from tests.command_line import assert_one_error, in_process
+from tests.rows import for_each
 
 
 def train_of(*overrides: str, **options: int | str | None) -> Train:
@@ -26,8 +27,8 @@ def test_options_of_their_own_change_the_recipe_and_set_changes_them() -> None:
     assert own.optimizer == "rmsprop"
 
 
-@pytest.mark.parametrize("symbols", [(), ("AAPL",)])
-@pytest.mark.parametrize(
+@for_each("symbols", [(), ("AAPL",)])
+@for_each(
     ("overrides", "found"),
     [
         ((), date(2020, 1, 2)),

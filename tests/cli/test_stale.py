@@ -72,7 +72,7 @@ def stale(home: Path, *options: object) -> list[dict[str, Any]]:
     return found
 
 
-def test_30_a_restatement_makes_the_models_stale_that_read_the_old_history(
+def test_a_restatement_makes_the_models_stale_that_read_the_old_history(
     home: Path, server: StandIn
 ) -> None:
     assert stale(home) == []
@@ -90,7 +90,7 @@ def test_30_a_restatement_makes_the_models_stale_that_read_the_old_history(
 
 
 @pytest.mark.parametrize("clock", ["1999-01-01T00:00:00+00:00", "2199-01-01T00:00:00+00:00"])
-def test_30_a_clock_that_is_wrong_makes_no_model_stale_or_fresh(
+def test_a_clock_that_is_wrong_makes_no_model_stale_or_fresh(
     home: Path, server: StandIn, clock: str
 ) -> None:
     metadata = home / "data/models/tiny/v0001/metadata.json"
@@ -105,7 +105,7 @@ def test_30_a_clock_that_is_wrong_makes_no_model_stale_or_fresh(
     assert stale(home) == []
 
 
-def test_30_a_backup_that_brings_the_prices_back_makes_the_model_fresh_again(
+def test_a_backup_that_brings_the_prices_back_makes_the_model_fresh_again(
     home: Path, server: StandIn
 ) -> None:
     store, backup = home / "data/prices", home / "backup"
@@ -118,7 +118,7 @@ def test_30_a_backup_that_brings_the_prices_back_makes_the_model_fresh_again(
     assert stale(home) == []
 
 
-def test_30_a_model_that_was_copied_is_judged_by_the_prices_where_it_is(
+def test_a_model_that_was_copied_is_judged_by_the_prices_where_it_is(
     home: Path, server: StandIn
 ) -> None:
     """On a machine that fetched for itself: the feed rounds otherwise there, and split there."""
@@ -133,7 +133,7 @@ def test_30_a_model_that_was_copied_is_judged_by_the_prices_where_it_is(
     assert [mark["symbol"] for mark in found] == ["MSFT"]
 
 
-def test_30_a_price_edited_by_hand_is_another_history(home: Path) -> None:
+def test_a_price_edited_by_hand_is_another_history(home: Path) -> None:
     path = home / "data/prices/1d/AAPL.csv"
     lines = path.read_text().splitlines()
     fields = lines[90].split(",")
@@ -143,7 +143,7 @@ def test_30_a_price_edited_by_hand_is_another_history(home: Path) -> None:
     assert (mark["symbol"], mark["reason"]) == ("AAPL", "other prices are stored now")
 
 
-def test_30_a_late_correction_and_other_columns_make_nothing_stale(home: Path) -> None:
+def test_a_late_correction_and_other_columns_make_nothing_stale(home: Path) -> None:
     path = home / "data/prices/1d/AAPL.csv"
     lines = path.read_text().splitlines()
     volume, last = lines[90].split(","), lines[-1].split(",")
@@ -153,7 +153,7 @@ def test_30_a_late_correction_and_other_columns_make_nothing_stale(home: Path) -
     assert stale(home) == []
 
 
-def test_30_a_version_without_fingerprints_goes_by_what_was_noted_since(
+def test_a_version_without_fingerprints_goes_by_what_was_noted_since(
     home: Path, server: StandIn
 ) -> None:
     path = home / "data/models/tiny/v0001/metadata.json"
@@ -172,7 +172,7 @@ def test_30_a_version_without_fingerprints_goes_by_what_was_noted_since(
         assert len(stale(home)) == count
 
 
-def test_30_a_training_that_read_its_prices_before_is_stale_though_it_ends_after(
+def test_a_training_that_read_its_prices_before_is_stale_though_it_ends_after(
     home: Path, server: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lstmcli.workflows import train as workflow
@@ -191,14 +191,14 @@ def test_30_a_training_that_read_its_prices_before_is_stale_though_it_ends_after
     assert len(stale(home, "-m", "tiny/v0002")) == 1
 
 
-def test_30_new_bars_and_other_symbols_make_nothing_stale(home: Path, server: StandIn) -> None:
+def test_new_bars_and_other_symbols_make_nothing_stale(home: Path, server: StandIn) -> None:
     server.serve("AAPL", BARS)
     server.serve("IBM", split(BARS, "2024-09-16", 4))
     fetch(home, *NAMES, "IBM")
     assert stale(home) == []
 
 
-def test_30_a_dividend_leaves_a_model_of_the_close_as_it_is(home: Path, server: StandIn) -> None:
+def test_a_dividend_leaves_a_model_of_the_close_as_it_is(home: Path, server: StandIn) -> None:
     train(home, "--name", "close", "--set", "data.price=close")
     server.serve("AAPL", dividend(BARS, "2024-09-16", 1.0))
     fetch(home, *NAMES)
@@ -231,7 +231,7 @@ def test_removed_and_imported_prices_are_others_too(home: Path) -> None:
     assert hashes(home) == before
 
 
-def test_39_another_adjustment_than_trained_on_is_told_once_a_batch(home: Path) -> None:
+def test_another_adjustment_than_trained_on_is_told_once_a_batch(home: Path) -> None:
     (home / "X.csv").write_text(csv_text(walk(200)))
     (home / "Y.csv").write_text(csv_text(walk(200, 1)))
     files = ("--csv", "X.csv", "--csv", "Y.csv")

@@ -25,7 +25,7 @@ FULL = Path("/dev/full")
 
 
 @pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv"])
-def test_44_output_file_is_replaced_and_holds_what_standard_output_would(
+def test_output_file_is_replaced_and_holds_what_standard_output_would(
     home: Path, form: str
 ) -> None:
     (home / "result").write_text("old")
@@ -43,7 +43,7 @@ def test_44_output_file_is_replaced_and_holds_what_standard_output_would(
 @pytest.mark.parametrize(
     ("output", "reason"), [("data", "folder"), ("absent/result", "no such folder")]
 )
-def test_44_output_that_cannot_be_is_refused_before_any_work(
+def test_output_that_cannot_be_is_refused_before_any_work(
     home: Path, command: str, output: str, reason: str
 ) -> None:
     before = hashes(home)
@@ -58,7 +58,7 @@ def test_44_output_that_cannot_be_is_refused_before_any_work(
 @pytest.mark.parametrize(
     ("file", "code"), [("data", 1), ("absent/result", 1), ("-", 2), ("/dev/full", 1)]
 )
-def test_44_side_file_that_cannot_be_is_refused(
+def test_side_file_that_cannot_be_is_refused(
     home: Path, command: str, option: str, file: str, code: int
 ) -> None:
     looks = {"data/looks.json", "data/models/.looks"}
@@ -73,20 +73,20 @@ def test_44_side_file_that_cannot_be_is_refused(
 
 @pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
 @pytest.mark.parametrize("form", ["table", "csv"])
-def test_44_full_device_as_a_file_is_an_error(home: Path, form: str) -> None:
+def test_full_device_as_a_file_is_an_error(home: Path, form: str) -> None:
     options = ("predict", "--format", form, "-o", "/dev/full")
     assert_one_error(in_process(*options, folder=home), 1, "(/dev/full)", "No space left")
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
-def test_44_full_device_as_standard_output_is_an_error(home: Path, forks: ForkServer) -> None:
+def test_full_device_as_standard_output_is_an_error(home: Path, forks: ForkServer) -> None:
     done = forks.run("predict", folder=home, streams={"stdout": str(FULL)})
     assert done.code == 1
     last = done.err.splitlines()[-1]
     assert last == "lstmcli: error: cannot write the output: No space left on device"
 
 
-def test_45_closed_pipe_is_no_error(home: Path, forks: ForkServer) -> None:
+def test_closed_pipe_is_no_error(home: Path, forks: ForkServer) -> None:
     """More than the pipe holds is still to be written when its reader leaves."""
     (home / "long.csv").write_text(csv_text(walk(5000)))
     os.mkfifo(home / "pipe")
@@ -100,14 +100,14 @@ def test_45_closed_pipe_is_no_error(home: Path, forks: ForkServer) -> None:
     assert "rror" not in done.err
 
 
-def test_45_closed_standard_streams_are_no_error(home: Path, forks: ForkServer) -> None:
+def test_closed_standard_streams_are_no_error(home: Path, forks: ForkServer) -> None:
     closed = dict.fromkeys(("stdin", "stdout", "stderr"))
     command = ("predict", "--quiet", "-o", "kept")
     assert forks.run(*command, folder=home, streams=closed).code == 0
     assert (home / "kept").read_text().startswith("Forecast by")
 
 
-def test_45_piped_tables_are_whole_plain_and_ascii(home: Path) -> None:
+def test_piped_tables_are_whole_plain_and_ascii(home: Path) -> None:
     plain = in_process("evaluate", folder=home, env={"COLUMNS": "200"}).out
     assert plain.isascii()
     assert "\x1b" not in plain
@@ -115,7 +115,7 @@ def test_45_piped_tables_are_whole_plain_and_ascii(home: Path) -> None:
     assert in_process("evaluate", folder=home, env=poor).out == plain
 
 
-def test_45_symbol_that_cannot_be_shown_is_escaped(home: Path) -> None:
+def test_symbol_that_cannot_be_shown_is_escaped(home: Path) -> None:
     (home / "K\u00f6ln.csv").write_text(csv_text(walk(60)))
     done = in_process("predict", "--csv", "K\u00f6ln.csv", folder=home, encoding="ascii")
     assert done.code == 0, done.err
@@ -147,9 +147,7 @@ def on_terminal(
 
 
 @pytest.mark.parametrize("env", [{"COLUMNS": "20", "NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_45_terminal_shows_whole_numbers(
-    home: Path, forks: ForkServer, env: dict[str, str]
-) -> None:
+def test_terminal_shows_whole_numbers(home: Path, forks: ForkServer, env: dict[str, str]) -> None:
     plain = in_process("evaluate", folder=home).out
     code, shown = on_terminal(forks, "evaluate", folder=home, env=env)
     assert code == 0
@@ -161,14 +159,14 @@ def test_45_terminal_shows_whole_numbers(
             assert line.rstrip() in shown
 
 
-def test_45_terminal_gets_a_progress_bar(home: Path, forks: ForkServer) -> None:
+def test_terminal_gets_a_progress_bar(home: Path, forks: ForkServer) -> None:
     options = ("train", "--config", "tiny.toml", "--set", "train.epochs=3")
     code, shown = on_terminal(forks, *options, folder=home, env={"COLUMNS": "100"})
     assert code == 0
     assert "validation" in shown.partition("Trained")[0]
 
 
-def test_45_narrow_terminal_cuts_no_number_of_the_progress(home: Path, forks: ForkServer) -> None:
+def test_narrow_terminal_cuts_no_number_of_the_progress(home: Path, forks: ForkServer) -> None:
     options = ("train", "--config", "tiny.toml")
     code, shown = on_terminal(forks, *options, folder=home, env={"COLUMNS": "20"})
     assert code == 0

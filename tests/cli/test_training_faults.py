@@ -32,7 +32,7 @@ def needed(outcome: Outcome) -> int:
 
 
 @pytest.mark.parametrize(("context_length", "horizon"), [(10, 5), (30, 2), (5, 12)])
-def test_15_as_many_rows_as_are_asked_for_are_enough_and_fewer_are_not(
+def test_as_many_rows_as_are_asked_for_are_enough_and_fewer_are_not(
     home: Path, context_length: int, horizon: int
 ) -> None:
     sizes = (
@@ -54,7 +54,7 @@ def test_15_as_many_rows_as_are_asked_for_are_enough_and_fewer_are_not(
     assert done.code == 0, done.err
 
 
-def test_15_rows_up_to_train_end_are_counted_alone(home: Path) -> None:
+def test_rows_up_to_train_end_are_counted_alone(home: Path) -> None:
     days = sessions(300)
     (home / "long.csv").write_text(csv_text(walk(300)))
 
@@ -71,18 +71,18 @@ def test_15_rows_up_to_train_end_are_counted_alone(home: Path) -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 2, 9])
-def test_15_forecast_needs_its_context(home: Path, rows: int) -> None:
+def test_forecast_needs_its_context(home: Path, rows: int) -> None:
     (home / "short.csv").write_text(csv_text(walk(rows)))
     outcome = in_process("predict", "--csv", "short.csv", folder=home)
     assert_one_error(outcome, 4, "short", f"needs 10 rows up to the cutoff, has {rows}")
 
 
-def test_15_forecast_from_exactly_its_context(home: Path) -> None:
+def test_forecast_from_exactly_its_context(home: Path) -> None:
     (home / "short.csv").write_text(csv_text(walk(10)))
     assert in_process("predict", "--csv", "short.csv", folder=home).code == 0
 
 
-def test_15_backtest_needs_a_context_and_a_horizon(home: Path) -> None:
+def test_backtest_needs_a_context_and_a_horizon(home: Path) -> None:
     (home / "short.csv").write_text(csv_text(walk(14)))
     options = ("--csv", "short.csv", "--start", "2000-01-03")
     assert_one_error(in_process("evaluate", *options, folder=home), 4, "short")
@@ -95,7 +95,7 @@ def test_15_backtest_needs_a_context_and_a_horizon(home: Path) -> None:
 EXPLODING = ("--set", "window.scaling=relative", "--set", "train.clip_norm=0")
 
 
-def test_41_divergence_in_the_first_epoch_keeps_nothing(home: Path) -> None:
+def test_divergence_in_the_first_epoch_keeps_nothing(home: Path) -> None:
     # The squares of such moves leave the range of a float32.
     prices = walk(300) * np.where(np.arange(300) % 3, 1e30, 1)
     (home / "prices.csv").write_text(csv_text(prices))
@@ -105,7 +105,7 @@ def test_41_divergence_in_the_first_epoch_keeps_nothing(home: Path) -> None:
     assert hashes(home) == before
 
 
-def test_41_divergence_later_keeps_the_last_good_epoch_unpromoted(
+def test_divergence_later_keeps_the_last_good_epoch_unpromoted(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lstmcli.training import loop
@@ -151,7 +151,7 @@ BAD_SETTINGS = {
 
 
 @pytest.mark.parametrize("setting", BAD_SETTINGS)
-def test_43_bad_setting_names_its_place_its_key_and_the_range(home: Path, setting: str) -> None:
+def test_bad_setting_names_its_place_its_key_and_the_range(home: Path, setting: str) -> None:
     before = hashes(home)
     outcome = train(home, "--set", setting)
     where = setting if setting == "nonsense" else "tiny.toml with --set"
@@ -167,12 +167,12 @@ def test_43_bad_setting_names_its_place_its_key_and_the_range(home: Path, settin
         ("\0\0\xff", ("bad.toml", "not valid TOML")),
     ],
 )
-def test_43_bad_recipe_is_named(home: Path, text: str, words: tuple[str, ...]) -> None:
+def test_bad_recipe_is_named(home: Path, text: str, words: tuple[str, ...]) -> None:
     (home / "bad.toml").write_text(text)
     assert_one_error(in_process("train", "--config", "bad.toml", folder=home), 2, *words)
 
 
-def test_43_recipe_that_is_not_there_lists_those_that_ship(home: Path) -> None:
+def test_recipe_that_is_not_there_lists_those_that_ship(home: Path) -> None:
     outcome = in_process("train", "--config", "labb", folder=home)
     assert_one_error(outcome, 2, "labb", "default, lab, lab-corrected, wine")
 
@@ -180,7 +180,7 @@ def test_43_recipe_that_is_not_there_lists_those_that_ship(home: Path) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 @pytest.mark.parametrize("command", ["train", "predict", "evaluate"])
 @pytest.mark.parametrize("how", ["option", "environment"])
-def test_40_cuda_without_cuda_is_refused(home: Path, command: str, how: str) -> None:
+def test_cuda_without_cuda_is_refused(home: Path, command: str, how: str) -> None:
     before = hashes(home)
     options = ("--config", "tiny.toml") if command == "train" else ()
     if how == "option":
@@ -193,12 +193,12 @@ def test_40_cuda_without_cuda_is_refused(home: Path, command: str, how: str) -> 
 
 @pytest.mark.parametrize("command", ["train", "predict", "evaluate"])
 @pytest.mark.parametrize("device", ["tpu", "cuda:x", "CPU", ""])
-def test_40_device_that_is_none_is_refused(home: Path, command: str, device: str) -> None:
+def test_device_that_is_none_is_refused(home: Path, command: str, device: str) -> None:
     assert_one_error(in_process(command, "--device", device, folder=home), 2, "--device", "cuda:N")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_40_model_trained_on_cuda_forecasts_on_the_cpu(home: Path) -> None:
+def test_model_trained_on_cuda_forecasts_on_the_cpu(home: Path) -> None:
     assert train(home, "--device", "cuda", "--name", "gpu").code == 0
     assert in_process("predict", "-m", "gpu", "--device", "cpu", folder=home).code == 0
 

@@ -19,6 +19,7 @@ from lstmcli.dataset.scaling import (
     last_known,
     make_frame,
 )
+from tests.rows import for_each
 from tests.synthetic import random_walk
 
 SCALINGS = ("relative", "zscore", "batch", "log_return", "seasonal")
@@ -64,7 +65,7 @@ def twin(window: NDArray[np.float64], scaling: str, fitted: Scale | None) -> NDA
     return np.array(columns).T
 
 
-@pytest.mark.parametrize("scaling", SCALINGS)
+@for_each("scaling", SCALINGS)
 def test_a_frame_is_what_a_loop_over_windows_gives(scaling: str) -> None:
     contexts = a_batch()
     fitted = a_scale(contexts, scaling)
@@ -132,10 +133,10 @@ VOLUMES = {
 }
 
 
-@pytest.mark.parametrize("scaling", SCALINGS)
-@pytest.mark.parametrize("own", [True, False], ids=["own scale", "another's scale"])
-@pytest.mark.parametrize("volume", VOLUMES.values(), ids=VOLUMES.keys())
-@pytest.mark.parametrize("prices", WINDOWS.values(), ids=WINDOWS.keys())
+@for_each("scaling", SCALINGS)
+@for_each("own", [True, False], ids=["own scale", "another's scale"])
+@for_each("volume", VOLUMES.values(), ids=VOLUMES.keys())
+@for_each("prices", WINDOWS.values(), ids=WINDOWS.keys())
 def test_what_the_network_reads_is_always_a_moderate_number(
     prices: list[float], volume: list[float], own: bool, scaling: str
 ) -> None:

@@ -18,6 +18,7 @@ from lstmcli.dataset.scaling import (
 from lstmcli.errors import DataError
 from lstmcli.forecasting.model import network_inputs
 from lstmcli.recipes import load_settings
+from tests.rows import for_each
 
 MONTHLY = np.arange("1989-11", "1991-03", dtype="datetime64[M]").astype("datetime64[D]")
 
@@ -71,7 +72,7 @@ def test_one_bar_for_every_month_passes_whichever_day_it_is_dated_by() -> None:
     check_months(MONTHLY + np.arange(len(MONTHLY)) % 28, "AAA")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("dates", "words"),
     [
         (np.delete(MONTHLY, 3), "1990-03-01 follows 1990-01-01"),

@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +18,7 @@ from lstmcli.dataset.volatility import (
     input_names,
     volatility_frame,
 )
+from tests.rows import for_each
 
 FEATURES = ("close", "open", "high", "low", "volume")
 LENGTH = 60
@@ -88,7 +88,7 @@ def assert_sane(frame: VolatilityFrame) -> None:
     assert (frame.sigma > 0).all()
 
 
-@pytest.mark.parametrize("length", [3, EWMA_START, EWMA_START + 1, EWMA_START + 2, LENGTH])
+@for_each("length", [3, EWMA_START, EWMA_START + 1, EWMA_START + 2, LENGTH])
 def test_the_frame_is_that_of_a_loop_over_rows(length: int) -> None:
     contexts = a_batch(length=LENGTH)[:, :length]
     frame = volatility_frame(contexts, FEATURES)
@@ -115,7 +115,7 @@ def test_rows_up_to_start_share_the_starting_value() -> None:
     torch.testing.assert_close(sigma[:, :EWMA_START], sigma[:, :1].expand(-1, EWMA_START))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("features", "count"),
     [
         (["close"], 4),
@@ -141,8 +141,8 @@ def test_a_frame_has_as_many_inputs_as_are_counted(features: list[str], count: i
     assert torch.equal(frame.x, full[:, :, present])
 
 
-@pytest.mark.parametrize("changed", [EWMA_START + 1, EWMA_START + 2, 40, LENGTH - 1])
-@pytest.mark.parametrize("factor", [1.5, 1e6, 0.0])
+@for_each("changed", [EWMA_START + 1, EWMA_START + 2, 40, LENGTH - 1])
+@for_each("factor", [1.5, 1e6, 0.0])
 def test_no_row_knows_what_follows_it(changed: int, factor: float) -> None:
     contexts = a_batch()
     other = contexts.clone()
@@ -164,8 +164,8 @@ def test_a_frame_does_not_depend_on_the_other_windows_of_its_batch() -> None:
         torch.testing.assert_close(alone.sigma[0], together.sigma[n])
 
 
-@pytest.mark.parametrize("price", [1e-6, 1e-3, 7.3, 1e6])
-@pytest.mark.parametrize("volume", [1e-6, 3.0, 1e9])
+@for_each("price", [1e-6, 1e-3, 7.3, 1e6])
+@for_each("volume", [1e-6, 3.0, 1e9])
 def test_the_unit_of_prices_and_of_volume_changes_nothing(price: float, volume: float) -> None:
     contexts = a_batch()
     unit = torch.tensor([price, price, price, price, volume], dtype=torch.float64)
@@ -175,7 +175,7 @@ def test_the_unit_of_prices_and_of_volume_changes_nothing(price: float, volume: 
     torch.testing.assert_close(found.sigma, expected.sigma, atol=0.0, rtol=1e-9)
 
 
-@pytest.mark.parametrize("level", [1e-6, 0.1, 1.0, 1e6])
+@for_each("level", [1e-6, 0.1, 1.0, 1e6])
 def test_a_constant_series_gives_finite_inputs_and_a_least_sigma(level: float) -> None:
     frame = volatility_frame(torch.full((2, LENGTH, 5), level, dtype=torch.float64), FEATURES)
     assert_sane(frame)
@@ -184,7 +184,7 @@ def test_a_constant_series_gives_finite_inputs_and_a_least_sigma(level: float) -
     assert (frame.x[..., 6].abs() < 1e-12).all()
 
 
-@pytest.mark.parametrize("value", [0.0, NAN, -1.0, math.inf])
+@for_each("value", [0.0, NAN, -1.0, math.inf])
 def test_a_volume_that_is_never_known_is_neutral(value: float) -> None:
     contexts = a_batch()
     contexts[:, :, 4] = value
@@ -193,8 +193,8 @@ def test_a_volume_that_is_never_known_is_neutral(value: float) -> None:
     assert (frame.x[..., 6] == 0).all()
 
 
-@pytest.mark.parametrize("column", [1, 2, 3, 4])
-@pytest.mark.parametrize("value", [0.0, NAN, -1.0])
+@for_each("column", [1, 2, 3, 4])
+@for_each("value", [0.0, NAN, -1.0])
 def test_a_missing_value_is_neutral_where_it_is_missing_alone(column: int, value: float) -> None:
     contexts = a_batch()
     expected = volatility_frame(contexts, FEATURES)
@@ -209,8 +209,8 @@ def test_a_missing_value_is_neutral_where_it_is_missing_alone(column: int, value
         assert torch.equal(found.x[:, 45:], expected.x[:, 45:])
 
 
-@pytest.mark.parametrize("row", [0, 5, EWMA_START, 40, LENGTH - 1])
-@pytest.mark.parametrize("factor", [1e6, 1e-6])
+@for_each("row", [0, 5, EWMA_START, 40, LENGTH - 1])
+@for_each("factor", [1e6, 1e-6])
 def test_one_huge_outlier_leaves_everything_finite(row: int, factor: float) -> None:
     contexts = a_batch()
     contexts[:, row] *= factor

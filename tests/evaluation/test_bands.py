@@ -9,6 +9,7 @@ from lstmcli.evaluation.pooling import Pool
 from lstmcli.evaluation.significance import overlapping_error
 from lstmcli.forecasting.baselines import gaussian_cone
 from lstmcli.forecasting.forecast import Forecast
+from tests.rows import for_each
 
 DAY = np.datetime64("2020-01-01")
 LEVELS = (0.1, 0.3, 0.7, 0.9)
@@ -58,7 +59,7 @@ def test_a_band_that_held_every_window_still_has_an_error():
     assert found.standard_error == pytest.approx(np.sqrt(0.8 * 0.2 / 11))
 
 
-@pytest.mark.parametrize(("n", "judged"), [(10, False), (100, False), (255, False), (260, True)])
+@for_each(("n", "judged"), [(10, False), (100, False), (255, False), (260, True)])
 def test_a_coverage_is_not_judged_while_two_standard_errors_exceed_five_points(n, judged):
     """The binomial error of 80 % is at most 2.5 points from 256 windows on."""
     actual = np.where(np.arange(n) % 5 < 4, 0.0, 1.0)

@@ -16,6 +16,7 @@ from lstmcli.evaluation.losses import losses, path_scores
 from lstmcli.evaluation.scores import score
 from lstmcli.evaluation.significance import SignificanceTest, bootstrap_skills, diebold_mariano
 from tests.evaluation.test_scores import panel
+from tests.rows import for_each
 
 
 def everything(backtest):
@@ -76,7 +77,7 @@ def part(backtest, phase):
     )
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("p", "statistic", "skills", "claim"),
     [
         (0.01, -3.0, (0.1, 0.2, 0.1, 0.1, 0.3), "better"),

@@ -7,6 +7,7 @@ from scipy import stats
 from lstmcli.evaluation.bands import bin_masses, pit_histogram
 from lstmcli.evaluation.pooling import Pool
 from lstmcli.forecasting.forecast import Forecast
+from tests.rows import for_each
 
 LEVELS = (0.025, *(round(0.05 * k, 2) for k in range(1, 20)), 0.975)
 DAY = np.datetime64("2020-01-01")
@@ -48,7 +49,7 @@ def test_interpolated_values_agree_with_numpy():
         assert found[i].max() == 1.0
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("actual", "expected"),
     [
         (-9.0, [0.4, 0.4, 0.2, 0, 0, 0, 0, 0, 0, 0]),  # below level 0.25

@@ -18,6 +18,7 @@ from lstmcli.evaluation.pooling import (
     mean_known,
     phases,
 )
+from tests.rows import for_each
 
 DAY = np.datetime64("2020-01-01")
 
@@ -73,7 +74,7 @@ def test_means_leave_out_what_has_not_happened():
     assert float_or_none(found[1]) is None
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("step_size", "horizon", "count", "reach"),
     [(50, 50, 13, 1), (1, 50, 13, 50), (20, 50, 11, 3), (1, 1, 601, 1), (70, 50, 9, 1)],
 )
@@ -208,9 +209,7 @@ def test_the_weights_are_those_of_the_mean():
     )
 
 
-@pytest.mark.parametrize(
-    ("every", "horizon", "count"), [(10, 50, 5), (1, 5, 5), (50, 50, 1), (1, 1, 1)]
-)
+@for_each(("every", "horizon", "count"), [(10, 50, 5), (1, 5, 5), (50, 50, 1), (1, 1, 1)])
 def test_phases_are_chains_of_windows_that_do_not_overlap(every, horizon, count):
     cutoff, end = windows_of(WEEKDAYS, horizon, every=every)
     found = phases(cutoff, end, np.zeros(cutoff.size, dtype=np.intp))

@@ -16,6 +16,7 @@ from lstmcli.evaluation.significance import (
     pesaran_timmermann,
     student_t_two_sided,
 )
+from tests.rows import for_each
 
 
 def test_diebold_mariano_reproduces_the_example_of_one_step():
@@ -57,8 +58,8 @@ def correlated_losses(seed, n, h):
     return (np.convolve(each**2, np.ones(h) / h, mode="valid")[:n] for each in shocks)
 
 
-@pytest.mark.parametrize("h", [1, 2, 5, 10])
-@pytest.mark.parametrize("n", [20, 49, 300])
+@for_each("h", [1, 2, 5, 10])
+@for_each("n", [20, 49, 300])
 def test_diebold_mariano_agrees_with_statsmodels(n, h):
     """Its regression on a constant with a uniform kernel, times Harvey's factor."""
     a, b = correlated_losses(n * h, n, h)
@@ -106,7 +107,7 @@ def test_pesaran_timmermann_reproduces_a_published_table():
     assert found.p == pytest.approx(stats.norm.sf(math.sqrt(pearson * 23 / 22)), rel=1e-9)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@for_each("seed", range(5))
 def test_pesaran_timmermann_agrees_with_statsmodels_and_with_a_correlation(seed):
     """statsmodels leaves out the paper's term in n^-2, which is n / (n - 1) in the square."""
     generator = np.random.default_rng(seed)

@@ -17,6 +17,7 @@ from lstmcli.evaluation.significance import overlapping_error
 from lstmcli.evaluation.trend import Thresholds, fit_tails, fit_thresholds, scaled_moves
 from lstmcli.forecasting import baselines
 from lstmcli.forecasting.forecast import Forecast
+from tests.rows import for_each
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sp500.csv"
 HORIZON = 50
@@ -311,7 +312,7 @@ def test_scores_are_ready_for_json():
     assert json.loads(text)["models"]["net"]["path"]["rmse"] == found.models["net"].path.rmse
 
 
-@pytest.mark.parametrize("wrong", [np.nan, np.inf, 400.0])
+@for_each("wrong", [np.nan, np.inf, 400.0])
 def test_a_forecast_that_is_no_number_is_an_error_and_not_a_missing_future(wrong):
     backtest = panel()
     backtest.forecasts["net"].median[3, 2] = wrong

@@ -14,6 +14,7 @@ from lstmcli.evaluation.significance import (
     fisher_exact,
     pesaran_timmermann,
 )
+from tests.rows import for_each
 
 DAY = np.datetime64("2020-01-01")
 
@@ -29,8 +30,8 @@ def slow_diebold_mariano(a, b, h):
     return statistic, 2 * stats.t.sf(abs(statistic), n - 1)
 
 
-@pytest.mark.parametrize("h", [1, 2, 5, 10])
-@pytest.mark.parametrize("n", [20, 49, 300])
+@for_each("h", [1, 2, 5, 10])
+@for_each("n", [20, 49, 300])
 def test_diebold_mariano_agrees_with_its_slow_twin(n, h):
     generator = np.random.default_rng(n + h)
     shock = generator.normal(size=(2, n + h))
@@ -66,7 +67,7 @@ def test_a_negative_variance_falls_back_to_bartlett_and_says_so():
     assert "Bartlett" in found.note
 
 
-@pytest.mark.parametrize(("n", "h", "needed"), [(13, 1, 20), (19, 1, 20), (99, 50, 100)])
+@for_each(("n", "h", "needed"), [(13, 1, 20), (19, 1, 20), (99, 50, 100)])
 def test_diebold_mariano_is_undefined_for_few_windows(n, h, needed):
     a, b = np.random.default_rng(0).gamma(2.0, 1.0, (2, n))
     found = diebold_mariano(a, b, h)
@@ -122,7 +123,7 @@ def test_pesaran_timmermann_is_close_to_the_chi_squared_test_of_independence():
     assert found**2 == pytest.approx(pearson, rel=1e-3)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("called", "actual", "why"),
     [
         (np.ones(30, bool), np.arange(30) % 2 == 0, "same answer"),
@@ -144,7 +145,7 @@ def pool(n, symbols=1):
     return Pool(cutoff, cutoff + np.timedelta64(1, "D"), np.repeat(np.arange(symbols), n))
 
 
-@pytest.mark.parametrize("n", [20, 40, 99])
+@for_each("n", [20, 40, 99])
 def test_few_windows_of_one_series_take_fishers_exact_test(n):
     generator = np.random.default_rng(n)
     called, actual = generator.random((2, n)) < 0.5
@@ -207,7 +208,7 @@ def test_permuting_dates_holds_its_level_for_symbols_that_move_together():
     assert np.mean(rejected) < 0.085
 
 
-@pytest.mark.parametrize(("hits", "n", "nominal"), [(0, 20, 0.8), (20, 20, 0.8), (39, 49, 0.8)])
+@for_each(("hits", "n", "nominal"), [(0, 20, 0.8), (20, 20, 0.8), (39, 49, 0.8)])
 def test_the_coverage_test_agrees_with_scipys_binomial(hits, n, nominal):
     expected = 2 * (stats.binom.logpmf(hits, n, hits / n) - stats.binom.logpmf(hits, n, nominal))
     found = christoffersen_unconditional(hits, n, nominal)

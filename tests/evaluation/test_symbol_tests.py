@@ -5,6 +5,7 @@ import pytest
 
 from lstmcli.evaluation.comparisons import Evidence, PathLosses, path_losses, symbol_tests
 from tests.evaluation.test_scores import panel
+from tests.rows import for_each
 
 DAY = np.datetime64("2020-01-01")
 
@@ -37,7 +38,7 @@ def test_the_symbol_that_is_better_is_found_among_those_that_are_not():
     assert {each.n for each in found.values()} == {100}
 
 
-@pytest.mark.parametrize(("symbols", "common", "reach"), [(10, 0.0, 1), (10, 0.9, 1), (5, 0.5, 5)])
+@for_each(("symbols", "common", "reach"), [(10, 0.0, 1), (10, 0.9, 1), (5, 0.5, 5)])
 def test_some_symbol_is_named_by_luck_about_as_seldom_as_the_level_says(symbols, common, reach):
     generator = np.random.default_rng(symbols)
     named = []

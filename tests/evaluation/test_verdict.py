@@ -8,6 +8,7 @@ from lstmcli.evaluation.scores import score
 from lstmcli.evaluation.verdict import p_value, percent, verdict
 from lstmcli.forecasting.forecast import Forecast
 from tests.evaluation.test_scores import panel
+from tests.rows import for_each
 
 DAY = np.datetime64("2015-01-05")
 
@@ -235,7 +236,7 @@ def test_several_symbols_are_counted_by_date():
     assert ", on 24 dates that do not overlap, 3 symbols." in overlapping.lines[0]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("spread", "n", "words"),
     [
         (0.02, 500, "Ranges calibrated: the 80 % range held "),

@@ -117,14 +117,14 @@ def check_batch(home: Path, count: int, trained_home: Path, run: Callable[..., E
     return found
 
 
-def test_47_bad_symbols_are_listed_and_the_others_done(
+def test_bad_symbols_are_listed_and_the_others_done(
     tmp_path: Path, trained_home: Path, forks: ForkServer
 ) -> None:
     check_batch(tmp_path / "home", 140, trained_home, forks.run)
 
 
 @pytest.mark.slow
-def test_47_two_thousand_symbols_take_no_more_memory_than_two_hundred(
+def test_two_thousand_symbols_take_no_more_memory_than_two_hundred(
     tmp_path: Path, trained_home: Path
 ) -> None:
     few = check_batch(tmp_path / "few", 200, trained_home, measured)
@@ -132,7 +132,7 @@ def test_47_two_thousand_symbols_take_no_more_memory_than_two_hundred(
     assert many.peak < 1.2 * few.peak
 
 
-def test_47_a_bad_batch_differs_from_a_good_one_in_its_bad_symbols_alone(
+def test_a_bad_batch_differs_from_a_good_one_in_its_bad_symbols_alone(
     tmp_path: Path, trained_home: Path
 ) -> None:
     symbols = stock(trained_home, tmp_path / "home", 40)
@@ -143,7 +143,7 @@ def test_47_a_bad_batch_differs_from_a_good_one_in_its_bad_symbols_alone(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_36_a_signal_half_way_ends_a_batch_and_leaves_the_old_file(
+def test_a_signal_half_way_ends_a_batch_and_leaves_the_old_file(
     tmp_path: Path, trained_home: Path, forks: ForkServer, number: signal.Signals
 ) -> None:
     home = tmp_path / "home"
@@ -165,7 +165,7 @@ def test_36_a_signal_half_way_ends_a_batch_and_leaves_the_old_file(
     assert hashes(home) == before
 
 
-def test_34_a_full_disk_half_way_is_an_error_and_leaves_the_old_file(
+def test_a_full_disk_half_way_is_an_error_and_leaves_the_old_file(
     tmp_path: Path, trained_home: Path, forks: ForkServer
 ) -> None:
     home = tmp_path / "home"
@@ -187,7 +187,7 @@ def test_34_a_full_disk_half_way_is_an_error_and_leaves_the_old_file(
         assert hashes(home) == before
 
 
-def test_44_a_pipe_takes_a_batch_as_it_comes(
+def test_a_pipe_takes_a_batch_as_it_comes(
     tmp_path: Path, trained_home: Path, forks: ForkServer
 ) -> None:
     home = tmp_path / "home"
@@ -225,7 +225,7 @@ UNSUITABLE: dict[str, tuple[str | None, int, str]] = {
 }
 
 
-def test_47_training_leaves_unsuitable_symbols_out_by_name(tmp_path: Path) -> None:
+def test_training_leaves_unsuitable_symbols_out_by_name(tmp_path: Path) -> None:
     prices = tmp_path / "data" / "prices" / "1d"
     prices.mkdir(parents=True)
     (tmp_path / "fan.toml").write_text(FAN)
@@ -250,7 +250,7 @@ def test_47_training_leaves_unsuitable_symbols_out_by_name(tmp_path: Path) -> No
         assert f"lstmcli: failed: {symbol}: " in found.err
 
 
-def test_47_training_on_unsuitable_symbols_alone_lists_them_and_keeps_nothing(
+def test_training_on_unsuitable_symbols_alone_lists_them_and_keeps_nothing(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "fan.toml").write_text(FAN)

@@ -147,7 +147,7 @@ class Feed:
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux")
 @pytest.mark.parametrize("runs", [30, pytest.param(1000, marks=pytest.mark.slow)])
-def test_35_no_fault_corrupts_a_file_or_leaves_a_symbol_silently_stale(
+def test_no_fault_corrupts_a_file_or_leaves_a_symbol_silently_stale(
     runs: int,
     yahoo: StandIn,
     forks: ForkServer,

@@ -46,9 +46,7 @@ def test_a_file_that_is_refused_elsewhere_is_not_imported(tmp_path: Path, fault:
 
 
 @pytest.mark.parametrize("command", ["predict", "evaluate", "train"])
-def test_01_a_file_that_may_not_be_read_is_told(
-    home: Path, forks: ForkServer, command: str
-) -> None:
+def test_a_file_that_may_not_be_read_is_told(home: Path, forks: ForkServer, command: str) -> None:
     (home / "prices.csv").chmod(0)
     before = sorted(home.rglob("*"))
     options = ("--config", "tiny.toml") if command == "train" else ("--csv", "prices.csv")
@@ -57,7 +55,7 @@ def test_01_a_file_that_may_not_be_read_is_told(
     assert sorted(home.rglob("*")) == before
 
 
-def test_18_any_of_a_thousand_columns_is_a_series(home: Path) -> None:
+def test_any_of_a_thousand_columns_is_a_series(home: Path) -> None:
     moves = np.random.default_rng(0).normal(0, 0.01, (ROWS, 1000))
     prices = (100 * np.exp(moves.cumsum(axis=0))).round(4)
     days = sessions(ROWS)
@@ -75,7 +73,7 @@ def test_18_any_of_a_thousand_columns_is_a_series(home: Path) -> None:
 
 
 @pytest.mark.slow
-def test_18_ten_million_rows_are_read_in_bounded_memory(home: Path) -> None:
+def test_ten_million_rows_are_read_in_bounded_memory(home: Path) -> None:
     """Far more bars than there are sessions: what repeats one date is told apart or thinned."""
     days = sessions(5000)
     line = "".join(f"{day},{price:.4f}\n" for day, price in zip(days, walk(len(days)), strict=True))
@@ -98,9 +96,7 @@ def test_18_ten_million_rows_are_read_in_bounded_memory(home: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["predict", "evaluate"])
-def test_19_a_closed_standard_input_has_no_rows(
-    home: Path, forks: ForkServer, command: str
-) -> None:
+def test_a_closed_standard_input_has_no_rows(home: Path, forks: ForkServer, command: str) -> None:
     before = hashes(home)
     done = forks.run(command, "--csv", "-", folder=home, streams={"stdin": None})
     assert (done.code, done.out) == (4, "")

@@ -62,7 +62,7 @@ def symbols(folder: Path) -> tuple[list[str], int]:
 
 @EVERY_STEP
 @pytest.mark.parametrize("earlier", [0, 1], ids=["first", "second"])
-def test_35_a_recording_killed_at_any_step_keeps_every_earlier_line(
+def test_a_recording_killed_at_any_step_keeps_every_earlier_line(
     prices: Path, forks: ForkServer, earlier: int, stride: int
 ) -> None:
     if earlier:
@@ -91,7 +91,7 @@ def test_35_a_recording_killed_at_any_step_keeps_every_earlier_line(
 
 @EVERY_STEP
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "from-then-on"])
-def test_34_a_recording_that_cannot_be_written_says_so_and_leaves_no_part(
+def test_a_recording_that_cannot_be_written_says_so_and_leaves_no_part(
     prices: Path, forks: ForkServer, lasting: bool, stride: int
 ) -> None:
     assert in_process(*RECORD, folder=prices).code == 0

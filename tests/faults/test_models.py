@@ -77,7 +77,7 @@ def assert_sound(home: Path, pointers: list[list[str]], may_be_gone: set[str]) -
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_35_a_change_killed_at_any_step_leaves_the_old_champion_or_the_new_one(
+def test_a_change_killed_at_any_step_leaves_the_old_champion_or_the_new_one(
     five: Path, forks: ForkServer, place: Path, change: str
 ) -> None:
     command, after, may_be_gone = CHANGES[change]
@@ -102,7 +102,7 @@ def test_35_a_change_killed_at_any_step_leaves_the_old_champion_or_the_new_one(
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_34_a_change_that_the_disk_refuses_is_told_and_leaves_the_old_or_the_new(
+def test_a_change_that_the_disk_refuses_is_told_and_leaves_the_old_or_the_new(
     five: Path, forks: ForkServer, place: Path, change: str
 ) -> None:
     command, after, may_be_gone = CHANGES[change]
@@ -118,7 +118,7 @@ def test_34_a_change_that_the_disk_refuses_is_told_and_leaves_the_old_or_the_new
 
 
 @EVERY_STEP
-def test_35_a_training_that_promotes_killed_at_any_step_leaves_the_old_champion_or_its_own(
+def test_a_training_that_promotes_killed_at_any_step_leaves_the_old_champion_or_its_own(
     home: Path, forks: ForkServer, stride: int
 ) -> None:
     """One run after the other in the same folder, so that each finds what the last one left."""
@@ -141,7 +141,7 @@ def test_35_a_training_that_promotes_killed_at_any_step_leaves_the_old_champion_
 
 
 @EVERY_STEP
-def test_30_prices_that_were_replaced_leave_a_mark_wherever_the_fetch_was_killed(
+def test_prices_that_were_replaced_leave_a_mark_wherever_the_fetch_was_killed(
     yahoo: StandIn, forks: ForkServer, place: Path, trained_home: Path, stride: int
 ) -> None:
     bars = random_walk(130)
@@ -205,7 +205,7 @@ READERS = {
 
 
 @pytest.mark.parametrize("fault", NO_MODELS)
-def test_38_what_is_no_model_is_refused_by_every_reader(home: Path, fault: str) -> None:
+def test_what_is_no_model_is_refused_by_every_reader(home: Path, fault: str) -> None:
     NO_MODELS[fault](home / MODELS / "v0001")
     before = hashes(home)
     for command in READERS.values():
@@ -228,7 +228,7 @@ def trained(home: Path, *options: str) -> Outcome:
 BAD = ("--set", "window.scaling=relative", "--set", "train.learning_rate=1")
 
 
-def test_42_a_worse_challenger_is_kept_as_a_candidate_and_the_run_ends_well(home: Path) -> None:
+def test_a_worse_challenger_is_kept_as_a_candidate_and_the_run_ends_well(home: Path) -> None:
     before = hashes(home)
     outcome = trained(home, *BAD, "--set", "split.train_fraction=0.5")
     assert outcome.code == 0, outcome.err
@@ -243,7 +243,7 @@ def test_42_a_worse_challenger_is_kept_as_a_candidate_and_the_run_ends_well(home
     assert [row["champion"] for row in listed["models"]] == [True, False]
 
 
-def test_42_a_challenger_that_cannot_be_judged_yet_is_none_the_worse_champion(home: Path) -> None:
+def test_a_challenger_that_cannot_be_judged_yet_is_none_the_worse_champion(home: Path) -> None:
     text = trained(home, *BAD, "--format", "table").out
     assert text.endswith("Then: lstmcli models promote tiny/v0002 --if-better.\n")
     found = json.loads(trained(home, *BAD).out)

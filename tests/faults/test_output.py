@@ -61,7 +61,7 @@ def test_a_full_device_is_an_error(shelf: Path, command: str) -> None:
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
-def test_44_standard_output_on_a_full_device_is_an_error(shelf: Path) -> None:
+def test_standard_output_on_a_full_device_is_an_error(shelf: Path) -> None:
     with FULL.open("wb") as full:
         done = subprocess.run(
             [PROGRAM, "data", "show", "MINE", "--rows", "300", "--format", "csv"],
@@ -76,7 +76,7 @@ def test_44_standard_output_on_a_full_device_is_an_error(shelf: Path) -> None:
     assert line == "lstmcli: error: cannot write the output: No space left on device"
 
 
-def test_45_a_closed_pipe_is_no_error(shelf: Path) -> None:
+def test_a_closed_pipe_is_no_error(shelf: Path) -> None:
     command = f"{PROGRAM} data show MINE --rows 300 --format csv | head -1"
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {command}"],
@@ -90,14 +90,14 @@ def test_45_a_closed_pipe_is_no_error(shelf: Path) -> None:
     assert done.stderr == b""
 
 
-def test_45_closed_standard_streams_are_no_error(shelf: Path) -> None:
+def test_closed_standard_streams_are_no_error(shelf: Path) -> None:
     command = f"{PROGRAM} data show MINE --format csv -o kept <&- >&- 2>&-"
     assert subprocess.run(["bash", "-c", command], cwd=shelf, env=environment()).returncode == 0
     assert (shelf / "kept").read_text().startswith("Date,Open,")
 
 
 @pytest.mark.parametrize("command", ["list", "show", "check", "fetch"])
-def test_45_a_poor_terminal_gets_whole_numbers_in_ascii(shelf: Path, command: str) -> None:
+def test_a_poor_terminal_gets_whole_numbers_in_ascii(shelf: Path, command: str) -> None:
     plain = in_process(*COMMANDS[command], folder=shelf, env={"COLUMNS": "200"}).out
     poor = {"COLUMNS": "20", "LC_ALL": "C", "LANG": "C", "TERM": "dumb"}
     found = in_process(*COMMANDS[command], folder=shelf, env=poor).out

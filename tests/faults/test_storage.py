@@ -79,7 +79,7 @@ def assert_sound(folder: Path, new: pd.DataFrame) -> None:
 
 
 @EVERY_STEP
-def test_35_a_fetch_killed_at_any_step_leaves_old_or_new_and_the_next_one_mends(
+def test_a_fetch_killed_at_any_step_leaves_old_or_new_and_the_next_one_mends(
     fetched: Path, forks: ForkServer, stride: int
 ) -> None:
     for step, folder in copies(fetched, stride):
@@ -97,7 +97,7 @@ def test_35_a_fetch_killed_at_any_step_leaves_old_or_new_and_the_next_one_mends(
 
 
 @EVERY_STEP
-def test_35_an_import_killed_at_any_step_leaves_old_or_new_and_the_next_one_mends(
+def test_an_import_killed_at_any_step_leaves_old_or_new_and_the_next_one_mends(
     imported: Path, forks: ForkServer, stride: int
 ) -> None:
     stored = Path("data/prices/1d/MINE.csv")
@@ -120,7 +120,7 @@ def test_35_an_import_killed_at_any_step_leaves_old_or_new_and_the_next_one_mend
 
 
 @EVERY_STEP
-def test_35_a_training_killed_at_any_step_leaves_whole_versions_and_the_champion(
+def test_a_training_killed_at_any_step_leaves_whole_versions_and_the_champion(
     home: Path, forks: ForkServer, stride: int
 ) -> None:
     """One run after the other in the same folder, so that each finds what the last one left."""
@@ -142,7 +142,7 @@ def test_35_a_training_killed_at_any_step_leaves_whole_versions_and_the_champion
     assert in_process("predict", folder=home).code == 0
 
 
-def test_35_a_first_training_killed_at_its_end_is_a_version_or_none(
+def test_a_first_training_killed_at_its_end_is_a_version_or_none(
     home: Path, forks: ForkServer
 ) -> None:
     shutil.rmtree(home / "data")
@@ -163,7 +163,7 @@ def test_35_a_first_training_killed_at_its_end_is_a_version_or_none(
 
 
 @EVERY_STEP
-def test_35_a_removal_killed_at_any_step_is_done_by_the_next_one(
+def test_a_removal_killed_at_any_step_is_done_by_the_next_one(
     imported: Path, forks: ForkServer, stride: int
 ) -> None:
     remove = ("data", "remove", "MINE", "--yes", "--quiet")
@@ -201,7 +201,7 @@ def assert_one_failed(run: Run, number: int) -> None:
 
 @EVERY_STEP
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "from-then-on"])
-def test_34_a_fetch_that_cannot_write_says_so_and_leaves_old_or_new(
+def test_a_fetch_that_cannot_write_says_so_and_leaves_old_or_new(
     fetched: Path, forks: ForkServer, lasting: bool, stride: int
 ) -> None:
     for step, folder in copies(fetched, stride):
@@ -223,7 +223,7 @@ def test_34_a_fetch_that_cannot_write_says_so_and_leaves_old_or_new(
 
 
 @EVERY_STEP
-def test_34_an_import_that_cannot_write_says_so_and_leaves_old_or_new(
+def test_an_import_that_cannot_write_says_so_and_leaves_old_or_new(
     imported: Path, forks: ForkServer, stride: int
 ) -> None:
     stored = Path("data/prices/1d/MINE.csv")
@@ -243,7 +243,7 @@ def test_34_an_import_that_cannot_write_says_so_and_leaves_old_or_new(
 
 @EVERY_STEP
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "from-then-on"])
-def test_34_a_training_that_cannot_write_says_so_and_keeps_the_models(
+def test_a_training_that_cannot_write_says_so_and_keeps_the_models(
     home: Path, forks: ForkServer, lasting: bool, stride: int
 ) -> None:
     before = hashes(home)
@@ -265,7 +265,7 @@ def test_34_a_training_that_cannot_write_says_so_and_keeps_the_models(
 
 
 @EVERY_STEP
-def test_34_a_forecast_that_cannot_be_written_leaves_the_old_file(
+def test_a_forecast_that_cannot_be_written_leaves_the_old_file(
     home: Path, forks: ForkServer, stride: int
 ) -> None:
     (home / "out.csv").write_text("old")
@@ -288,7 +288,7 @@ def test_34_a_forecast_that_cannot_be_written_leaves_the_old_file(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
-def test_34_a_disk_that_is_really_full_is_told_and_emptied_of_strays(
+def test_a_disk_that_is_really_full_is_told_and_emptied_of_strays(
     yahoo: StandIn, forks: ForkServer, place: Path
 ) -> None:
     mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(place)]
@@ -308,7 +308,7 @@ def test_34_a_disk_that_is_really_full_is_told_and_emptied_of_strays(
 
 
 @pytest.mark.parametrize("what", ["data/prices/1d", "data/prices", "data"])
-def test_34_a_folder_that_is_not_ones_own_to_write_is_told(
+def test_a_folder_that_is_not_ones_own_to_write_is_told(
     fetched: Path, forks: ForkServer, what: str
 ) -> None:
     (fetched / what).chmod(0o555)
@@ -326,7 +326,7 @@ def wait_until_held(lock: Path) -> None:
         time.sleep(0.01)
 
 
-def test_37_a_run_that_may_wait_comes_after_the_other(
+def test_a_run_that_may_wait_comes_after_the_other(
     fetched: Path, yahoo: StandIn, forks: ForkServer
 ) -> None:
     yahoo.faults["AAPL"] = ["hang"]
@@ -337,20 +337,20 @@ def test_37_a_run_that_may_wait_comes_after_the_other(
     assert holds((fetched / CSV).read_bytes(), AFTER)
 
 
-def test_48_a_file_that_may_not_be_read_is_told(fetched: Path, forks: ForkServer) -> None:
+def test_a_file_that_may_not_be_read_is_told(fetched: Path, forks: ForkServer) -> None:
     (fetched / CSV).chmod(0)
     run = forks.run("data", "show", "AAPL", folder=fetched, user=NOBODY)
     assert_one_error(run, 1, "AAPL.csv", "Permission denied")
 
 
-def test_48_models_that_may_not_be_looked_at_are_told(home: Path, forks: ForkServer) -> None:
+def test_models_that_may_not_be_looked_at_are_told(home: Path, forks: ForkServer) -> None:
     (home / "data/models").chmod(0)
     run = forks.run("predict", folder=home, user=NOBODY)
     assert_one_error(run, 1, "cannot use (data/models)", "Permission denied")
 
 
 @pytest.mark.parametrize("what", ["data/models", "data/models/tiny"])
-def test_48_folders_that_may_not_be_looked_at_are_bad_in_a_status(
+def test_folders_that_may_not_be_looked_at_are_bad_in_a_status(
     home: Path, forks: ForkServer, what: str
 ) -> None:
     (home / what).chmod(0)
@@ -360,7 +360,7 @@ def test_48_folders_that_may_not_be_looked_at_are_bad_in_a_status(
     assert re.search(r"model.* bad .*Permission denied", run.out)
 
 
-def test_34_a_data_folder_that_may_only_be_read_is_forecast_from_in_silence(
+def test_a_data_folder_that_may_only_be_read_is_forecast_from_in_silence(
     home: Path, forks: ForkServer
 ) -> None:
     (home / "data").chmod(0o555)

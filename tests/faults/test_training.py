@@ -61,7 +61,7 @@ def stop(forks: ForkServer, pid: int, number: int) -> Run:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_36_a_training_that_is_stopped_says_what_is_kept_and_is_resumed_to_the_same_bytes(
+def test_a_training_that_is_stopped_says_what_is_kept_and_is_resumed_to_the_same_bytes(
     home: Path, forks: ForkServer, whole: bytes, number: int, code: int
 ) -> None:
     before = hashes(home)
@@ -83,7 +83,7 @@ def test_36_a_training_that_is_stopped_says_what_is_kept_and_is_resumed_to_the_s
     assert not (home / MODEL / CHECKPOINT).exists()
 
 
-def test_36_a_training_that_is_stopped_before_its_first_epoch_keeps_nothing(
+def test_a_training_that_is_stopped_before_its_first_epoch_keeps_nothing(
     home: Path, forks: ForkServer
 ) -> None:
     """It is stopped while it opens its prices, which come through a pipe."""
@@ -97,7 +97,7 @@ def test_36_a_training_that_is_stopped_before_its_first_epoch_keeps_nothing(
 
 @pytest.mark.parametrize("command", ["predict", "evaluate"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_36_other_commands_end_by_a_signal_without_a_word(
+def test_other_commands_end_by_a_signal_without_a_word(
     home: Path, forks: ForkServer, command: str, number: int, code: int
 ) -> None:
     os.mkfifo(home / "pipe.csv")
@@ -127,7 +127,7 @@ def open_for_a_reader(pipe: Path) -> int:
     raise TimeoutError
 
 
-def test_37_a_second_training_is_refused_and_the_lock_is_free_after_a_kill(
+def test_a_second_training_is_refused_and_the_lock_is_free_after_a_kill(
     home: Path, forks: ForkServer, whole: bytes
 ) -> None:
     pid = begin(forks, home)
@@ -139,7 +139,7 @@ def test_37_a_second_training_is_refused_and_the_lock_is_free_after_a_kill(
     assert weights(home / MODEL / "v0002") == whole
 
 
-def test_37_a_training_that_may_wait_comes_after_the_other(
+def test_a_training_that_may_wait_comes_after_the_other(
     home: Path, forks: ForkServer, whole: bytes
 ) -> None:
     pid = begin(forks, home)
@@ -152,7 +152,7 @@ def test_37_a_training_that_may_wait_comes_after_the_other(
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
 @pytest.mark.parametrize("what", ["open", "write", "fsync", "rename"])
-def test_34_a_checkpoint_that_cannot_be_written_ends_the_run_which_is_resumed_later(
+def test_a_checkpoint_that_cannot_be_written_ends_the_run_which_is_resumed_later(
     home: Path, forks: ForkServer, number: int, what: str
 ) -> None:
     """The one of the second epoch, so that there is an older one to go on from."""

@@ -9,6 +9,7 @@ import pytest
 from lstmcli.dataset.volatility import EWMA_START, ewma_sigma, trailing_sigma
 from lstmcli.errors import DataError
 from lstmcli.forecasting import baselines
+from tests.rows import for_each
 
 LEVELS = (0.05, 0.1, 0.5, 0.9, 0.95)
 HORIZON = 7
@@ -34,7 +35,7 @@ def log_prices():
     return 4.0 + np.cumsum(np.random.default_rng(0).normal(2e-4, 0.01, 400))
 
 
-@pytest.mark.parametrize("name", EVERY)
+@for_each("name", EVERY)
 def test_every_baseline_has_the_shape_of_a_forecast(name, log_prices):
     found = EVERY[name](log_prices, CUTOFFS)
     assert found.median.shape == (4, HORIZON)
@@ -49,8 +50,8 @@ def test_every_baseline_has_the_shape_of_a_forecast(name, log_prices):
         assert found.levels == ()
 
 
-@pytest.mark.parametrize("name", EVERY)
-@pytest.mark.parametrize("cutoff", [299, 350])
+@for_each("name", EVERY)
+@for_each("cutoff", [299, 350])
 def test_nothing_after_the_cutoff_changes_a_baseline(name, cutoff, log_prices):
     changed = log_prices.copy()
     changed[cutoff + 1 :] = np.random.default_rng(9).normal(0, 50, 399 - cutoff)
@@ -60,7 +61,7 @@ def test_nothing_after_the_cutoff_changes_a_baseline(name, cutoff, log_prices):
         np.testing.assert_array_equal(before.quantiles, after.quantiles)
 
 
-@pytest.mark.parametrize("name", EVERY)
+@for_each("name", EVERY)
 def test_cutoffs_are_forecast_alike_together_and_alone(name, log_prices):
     together = EVERY[name](log_prices, CUTOFFS)
     for i, cutoff in enumerate(CUTOFFS):
@@ -68,7 +69,7 @@ def test_cutoffs_are_forecast_alike_together_and_alone(name, log_prices):
         np.testing.assert_array_equal(together.median[i], alone.median[0])
 
 
-@pytest.mark.parametrize("name", EVERY)
+@for_each("name", EVERY)
 def test_the_level_of_prices_does_not_matter(name, log_prices):
     here, there = (EVERY[name](p, CUTOFFS) for p in (log_prices, log_prices + 3.0))
     np.testing.assert_allclose(here.median, there.median, atol=1e-12)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lstmcli.forecasting.calibration import Calibration, calibrate, fit_calibration
+from tests.rows import for_each
 
 LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 BANDS = ((0, 6, 0.95), (1, 5, 0.8), (2, 4, 0.5))
@@ -66,7 +67,7 @@ def conformal_factor(
     return float(scores[min(rank, len(scores)) - 1])
 
 
-@pytest.mark.parametrize("count", [5, 19, 99, 400])
+@for_each("count", [5, 19, 99, 400])
 def test_up_to_three_steps_factors_are_those_of_a_loop_over_windows(count: int) -> None:
     quantiles, actual = fans(count, 3, too_narrow=1.3)
     median = quantiles[..., MIDDLE, None]
@@ -95,7 +96,7 @@ def test_log_factors_are_smoothed_by_weight_and_shrunk(count: int) -> None:
         np.testing.assert_allclose(factors[:, band[0]], expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("fault", [0.4, 1.0, 1.6, 3.0])
+@for_each("fault", [0.4, 1.0, 1.6, 3.0])
 def test_a_known_fault_is_mended_within_the_finite_sample_bound(fault: float) -> None:
     horizon, count = 10, 4000
     too_narrow = fault * np.arange(1.0, horizon + 1) ** 0.1

@@ -9,6 +9,7 @@ from lstmcli.dataset.series import Series
 from lstmcli.errors import UsageError
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel, new_network
+from tests.rows import for_each
 from tests.synthetic import random_walk, series_of, tiny_settings
 
 DIRECT = {
@@ -71,7 +72,7 @@ def test_shorter_horizon_is_the_first_steps_and_a_longer_one_is_refused() -> Non
         forecast(model(), series, rows, horizon=8)
 
 
-@pytest.mark.parametrize("factor", [1e-6, 0.37, 1e6])
+@for_each("factor", [1e-6, 0.37, 1e6])
 def test_unit_of_the_prices_changes_no_log_move(factor: float) -> None:
     series, rows = series_of(random_walk(90)), [np.array([65, 89])]
     plain = forecast(model(), [series], rows)
@@ -80,7 +81,7 @@ def test_unit_of_the_prices_changes_no_log_move(factor: float) -> None:
     assert moved.quantiles == pytest.approx(plain.quantiles, rel=1e-4, abs=1e-7)
 
 
-@pytest.mark.parametrize("kind", ["constant", "one outlier", "tiny", "huge"])
+@for_each("kind", ["constant", "one outlier", "tiny", "huge"])
 def test_quantiles_are_finite_and_never_cross(kind: str) -> None:
     prices = {
         "constant": np.full(90, 5.0),

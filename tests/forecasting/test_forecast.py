@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from lstmcli.forecasting.baselines import naive
 from lstmcli.forecasting.forecast import Forecast, ScaledFan, central_bands, join_forecasts
+from tests.rows import for_each
 
 QUANTILES = np.arange(2 * 5 * 3, dtype=np.float64).reshape(2, 5, 3)
 FAN = Forecast(QUANTILES[..., 1], QUANTILES, (0.1, 0.5, 0.9), QUANTILES[..., 0])
@@ -70,7 +71,7 @@ def test_a_fan_made_of_its_parts_is_what_the_parts_make() -> None:
         assert not made.median.any()
 
 
-@pytest.mark.parametrize(
+@for_each(
     "index",
     [slice(1, 3), np.array([2, 0]), np.array([True, False, True, False]), np.zeros(0, np.int64)],
     ids=["slice", "numbers", "mask", "none"],
@@ -86,8 +87,8 @@ def test_some_rows_of_a_constant_are_one_number_still(index: Any) -> None:
     assert (joined.median == 0.25).all()
 
 
-@pytest.mark.parametrize("made", [FAN, Forecast(np.broadcast_to(0.25, (2, 5)))])
-@pytest.mark.parametrize("at", [0, 1, 2])
+@for_each("made", [FAN, Forecast(np.broadcast_to(0.25, (2, 5)))])
+@for_each("at", [0, 1, 2])
 def test_parts_without_windows_add_nothing(made: Forecast, at: int) -> None:
     parts = [made.rows(slice(1)), made.rows(slice(1, 2))]
     parts.insert(at, Forecast(np.empty((0, 5)), levels=made.levels))

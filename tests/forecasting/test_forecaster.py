@@ -12,6 +12,7 @@ from lstmcli.errors import DataError
 from lstmcli.forecasting import forecaster
 from lstmcli.forecasting.forecaster import forecast, forecast_alike
 from lstmcli.forecasting.model import TrainedModel
+from tests.rows import for_each
 from tests.synthetic import random_walk, series_of, tiny_settings, untrained
 
 SCALINGS = ("relative", "zscore", "batch", "log_return")
@@ -42,7 +43,7 @@ def changed_after(series: Series, row: int) -> Series:
     return Series(series.symbol, series.dates, values, close, series.inputs, series.price)
 
 
-@pytest.mark.parametrize("scaling", SCALINGS)
+@for_each("scaling", SCALINGS)
 def test_rows_after_a_cutoff_change_no_bit_of_its_forecast(scaling: str) -> None:
     model = a_model(scaling)
     before = forecast(model, [FIRST], [np.array([30])]).median
@@ -52,7 +53,7 @@ def test_rows_after_a_cutoff_change_no_bit_of_its_forecast(scaling: str) -> None
     np.testing.assert_array_equal(before, cut)
 
 
-@pytest.mark.parametrize("scaling", SCALINGS)
+@for_each("scaling", SCALINGS)
 def test_rows_before_the_context_change_no_bit_either(scaling: str) -> None:
     model = a_model(scaling)
     changed = FIRST.values.copy()
@@ -64,7 +65,7 @@ def test_rows_before_the_context_change_no_bit_either(scaling: str) -> None:
     )
 
 
-@pytest.mark.parametrize("scaling", SCALINGS)
+@for_each("scaling", SCALINGS)
 def test_forecasts_stand_in_the_order_given_and_do_not_depend_on_each_other(scaling: str) -> None:
     model = a_model(scaling)
     together = forecast(model, [FIRST, SECOND], CUTOFFS).median
@@ -118,7 +119,7 @@ def test_a_series_without_cutoffs_takes_no_part() -> None:
     assert forecast(model, [FIRST], [none]).median.shape == (0, 4)
 
 
-@pytest.mark.parametrize("scaling", [*SCALINGS, "volatility"])
+@for_each("scaling", [*SCALINGS, "volatility"])
 def test_forecast_alike_does_not_depend_on_what_else_is_forecast(scaling: str) -> None:
     if scaling == "volatility":
         window = {"scaling": scaling, "features": ["close"], "context_length": 65, "horizon": 5}

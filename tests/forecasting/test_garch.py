@@ -10,6 +10,7 @@ from scipy import stats
 from lstmcli.errors import DataError, UsageError
 from lstmcli.forecasting import baselines
 from lstmcli.forecasting.baselines import GjrState, ewma_cone, fit_gjr, gjr_garch, simulate_gjr
+from tests.rows import for_each
 
 arch = pytest.importorskip("arch")
 
@@ -178,7 +179,7 @@ def odd_series():
     }
 
 
-@pytest.mark.parametrize("name", odd_series())
+@for_each("name", odd_series())
 def test_an_odd_series_gives_a_finite_fan_that_never_crosses_and_no_warning(name):
     found = gjr_garch(odd_series()[name], np.array([599]), HORIZON, levels=LEVELS)
     assert np.isfinite(found.quantiles).all()

@@ -13,6 +13,7 @@ from lstmcli.dataset.scaling import Scale, fit_batch_scale, fit_return_scale
 from lstmcli.forecasting.baselines import seasonal_naive
 from lstmcli.forecasting.forecaster import recurse
 from lstmcli.forecasting.model import TrainedModel
+from tests.rows import for_each
 from tests.synthetic import random_walk, tiny_settings, untrained
 
 HORIZON = 6
@@ -88,7 +89,7 @@ def twin(
     return moves
 
 
-@pytest.mark.parametrize(("scaling", "rebase"), CASES)
+@for_each(("scaling", "rebase"), CASES)
 def test_recursion_is_what_a_loop_over_windows_and_steps_gives(scaling: str, rebase: bool) -> None:
     model = a_model(scaling)
     contexts = some_contexts()
@@ -137,9 +138,9 @@ VOLUMES = {
 }
 
 
-@pytest.mark.parametrize(("scaling", "rebase"), CASES)
-@pytest.mark.parametrize("volume", VOLUMES.values(), ids=VOLUMES.keys())
-@pytest.mark.parametrize("prices", PRICES.values(), ids=PRICES.keys())
+@for_each(("scaling", "rebase"), CASES)
+@for_each("volume", VOLUMES.values(), ids=VOLUMES.keys())
+@for_each("prices", PRICES.values(), ids=PRICES.keys())
 def test_a_forecast_is_never_missing(
     prices: list[float], volume: list[float], scaling: str, rebase: bool
 ) -> None:
@@ -148,8 +149,8 @@ def test_a_forecast_is_never_missing(
     assert np.isfinite(moves).all()
 
 
-@pytest.mark.parametrize(("scaling", "rebase"), CASES)
-@pytest.mark.parametrize("bias", [-1e30, -20.0, 20.0, 1e30])
+@for_each(("scaling", "rebase"), CASES)
+@for_each("bias", [-1e30, -20.0, 20.0, 1e30])
 def test_a_network_gone_wild_still_gives_log_moves_within_a_millionfold(
     scaling: str, rebase: bool, bias: float
 ) -> None:
@@ -161,7 +162,7 @@ def test_a_network_gone_wild_still_gives_log_moves_within_a_millionfold(
     assert np.abs(moves).max() <= math.log(1e6) * (1 + 1e-12)
 
 
-@pytest.mark.parametrize("scaling", SCALINGS)
+@for_each("scaling", SCALINGS)
 def test_a_longer_horizon_begins_with_the_shorter_one(scaling: str) -> None:
     model = a_model(scaling)
     longer = forecast(model, some_contexts(), horizon=20)

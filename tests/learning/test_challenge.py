@@ -14,6 +14,7 @@ from lstmcli.learning.promotion import (
     shared_levels,
     window_losses,
 )
+from tests.rows import for_each
 
 LEVELS = (0.1, 0.5, 0.9)
 
@@ -65,7 +66,7 @@ def test_without_a_fan_on_both_sides_the_loss_is_the_squared_error_of_the_median
     assert found == pytest.approx(np.mean(errors**2))
 
 
-@pytest.mark.parametrize(("n", "reach"), [(20, 1), (60, 1), (36, 5), (150, 5)])
+@for_each(("n", "reach"), [(20, 1), (60, 1), (36, 5), (150, 5)])
 def test_p_is_one_sided_with_a_degree_of_freedom_for_two_independent_windows(n, reach):
     generator = np.random.default_rng(n)
     ours, theirs = generator.gamma(3.0, 1.0, (2, n))

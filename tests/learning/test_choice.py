@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from lstmcli.learning.folds import Gain, choice_verdict, paired_gain, standard_error, tried
+from tests.rows import for_each
 
 CHOSEN, RECIPE = (0.020, 0.031, 0.012), (0.022, 0.034, 0.013)
 
@@ -28,7 +29,7 @@ def test_one_fold_has_no_standard_error_and_no_clear_gain() -> None:
     assert not paired_gain([0.1], [0.2]).clear
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("best", "folds", "gain", "words"),
     [
         (7, 3, Gain(0.002, 0.001), "0.2 % +- 0.1 % of the last price below trial 0"),

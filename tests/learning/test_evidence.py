@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 
 from lstmcli.forecasting.calibration import Calibration
@@ -16,6 +15,7 @@ from lstmcli.runs.looks import Looks
 from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef
 from tests.learning.test_promotion import day, fan, keep, settings, walks
+from tests.rows import for_each
 from tests.synthetic import random_walk, series_of, tiny_settings, untrained, version_facts
 
 REFERENCE = ModelRef("mine", "v0002", Path("mine/v0002"))
@@ -104,7 +104,7 @@ def test_both_models_of_a_comparison_are_counted(tmp_path: Path) -> None:
     assert "You have evaluated 2 models on this period (2 by train)." in notes[0]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("looks", "expected"),
     [
         (None, ""),

@@ -22,6 +22,7 @@ from lstmcli.learning.fit import Course, Fit, fit
 from lstmcli.learning.plan import make_plan
 from lstmcli.training import objective as objective_module
 from lstmcli.training.loop import Epoch
+from tests.rows import for_each
 from tests.synthetic import CPU, fit_on, random_walk, series_of, tiny_settings
 
 SCALINGS = ("relative", "zscore", "batch", "log_return")
@@ -51,7 +52,7 @@ def with_values(series: Series, change: Callable[[Tensor], None]) -> Series:
     return Series(series.symbol, series.dates, values.numpy(), close, series.inputs, series.price)
 
 
-@pytest.mark.parametrize("scaling", SCALINGS)
+@for_each("scaling", SCALINGS)
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(scaling: str) -> None:
     settings = settings_with(scaling, model={"dropout": 0.3})
     first, second = fit_on([SERIES], settings), fit_on([SERIES], settings)
@@ -74,7 +75,7 @@ def test_fitting_neither_reads_nor_moves_any_global_random_state() -> None:
     assert np.random.get_state()[1].tolist() == states[2]  # noqa: NPY002
 
 
-@pytest.mark.parametrize("scaling", SCALINGS)
+@for_each("scaling", SCALINGS)
 def test_no_row_of_the_test_span_moves_a_bit_of_scale_history_or_weights(scaling: str) -> None:
     settings = settings_with(scaling)
     plan = make_plan([SERIES], settings)
@@ -96,7 +97,7 @@ def test_no_row_of_the_test_span_moves_a_bit_of_scale_history_or_weights(scaling
     )
 
 
-@pytest.mark.parametrize("scaling", SCALINGS)
+@for_each("scaling", SCALINGS)
 def test_validation_rows_choose_the_epoch_and_touch_no_weight_or_scale(scaling: str) -> None:
     settings = settings_with(scaling, train={"epochs": 1})
     start = make_plan([SERIES], settings).splits[0].train_rows
@@ -205,8 +206,8 @@ def test_the_fingerprint_knows_every_value_date_and_name() -> None:
     assert len({first, *others}) == 4
 
 
-@pytest.mark.parametrize("scaling", SCALINGS)
-@pytest.mark.parametrize(
+@for_each("scaling", SCALINGS)
+@for_each(
     "columns",
     [
         (np.full(200, 5.0), np.full(200, 1e6)),
@@ -231,7 +232,7 @@ def test_odd_prices_are_fitted_and_forecast_without_a_missing_number(
     assert np.isfinite(forecast(done.model, [series], rows).median).all()
 
 
-@pytest.mark.parametrize("scaling", SCALINGS)
+@for_each("scaling", SCALINGS)
 def test_what_repeats_itself_is_learnt(scaling: str) -> None:
     wave = 100 * np.exp(0.05 * np.sin(np.arange(400) * 2 * np.pi / 12))
     settings = tiny_settings(

@@ -23,6 +23,7 @@ from lstmcli.learning.folds import (
 )
 from lstmcli.learning.plan import make_plan
 from lstmcli.market.prices import Prices
+from tests.rows import for_each
 from tests.synthetic import make_prices, random_walk, tiny_settings, untrained
 
 SETTINGS = tiny_settings()
@@ -44,8 +45,8 @@ def known(settings: Settings, prices: list[Prices]) -> list[Prices]:
     return known_prices(prices, make_plan(fold_series(prices, settings), settings))
 
 
-@pytest.mark.parametrize("settings", [SETTINGS, FAN], ids=["point", "fan"])
-@pytest.mark.parametrize("number", [1, 3])
+@for_each("settings", [SETTINGS, FAN], ids=["point", "fan"])
+@for_each("number", [1, 3])
 def test_folds_follow_one_another_and_the_last_is_the_recipe_s_own(
     settings: Settings, number: int
 ) -> None:

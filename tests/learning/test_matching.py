@@ -2,13 +2,13 @@
 
 from typing import get_args
 
-import pytest
 import torch
 from torch import nn
 
 from lstmcli.learning.transfer import freeze_body, take_over
 from lstmcli.networks.build import Network, body_and_head, build_body
 from lstmcli.networks.heads import QuantileFan
+from tests.rows import for_each
 
 LENGTH = 6
 
@@ -34,7 +34,7 @@ def a_network(kind: Network, num_features: int, seed: int) -> nn.Sequential:
     return network
 
 
-@pytest.mark.parametrize("kind", get_args(Network))
+@for_each("kind", get_args(Network))
 def test_all_that_is_taken_over_answers_as_the_donor_does(kind: Network) -> None:
     network, donor = a_network(kind, 3, 0), a_network(kind, 3, 1)
     x = torch.randn(2, LENGTH + 2, 3)
@@ -43,7 +43,7 @@ def test_all_that_is_taken_over_answers_as_the_donor_does(kind: Network) -> None
     assert torch.equal(network(x), donor(x))
 
 
-@pytest.mark.parametrize("kind", [each for each in get_args(Network) if each != "linear"])
+@for_each("kind", [each for each in get_args(Network) if each != "linear"])
 def test_inputs_in_another_order_and_number_are_matched_one_by_one(kind: Network) -> None:
     network, donor = a_network(kind, 3, 0), a_network(kind, 4, 1)
     drawn = [weight.clone() for weight in body_and_head(network)[1].parameters()]

@@ -3,7 +3,6 @@
 from collections import Counter
 
 import numpy as np
-import pytest
 import torch
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from lstmcli.learning.fit import Fit
 from lstmcli.learning.plan import Plan, make_plan
 from lstmcli.learning.samples import Samples, make_samples
 from lstmcli.training.objective import Lanes
+from tests.rows import for_each
 from tests.synthetic import fit_on, random_walk, series_of, tiny_settings
 
 BURN_IN, LABELS = 30, 20
@@ -64,7 +64,7 @@ def weights(done: Fit) -> list[Tensor]:
     return list(done.model.network.state_dict().values())
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 64])
+@for_each("batch_size", [1, 2, 64])
 def test_every_training_bar_after_a_burn_in_is_labelled_once_an_epoch(batch_size: int) -> None:
     plan, samples = samples_of(settings_with(batch_size=batch_size))
     labelled: Counter[int] = Counter()

@@ -20,6 +20,7 @@ from lstmcli.learning.search import (
     with_values,
 )
 from lstmcli.recipes import load_settings, shipped_file
+from tests.rows import for_each
 
 FINITE: Space = {
     "train.epochs": Range(2, 8, 3),
@@ -35,8 +36,8 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", SPACES)
-@pytest.mark.parametrize("recipe", ["default", "lab-corrected", "wine"])
+@for_each("name", SPACES)
+@for_each("recipe", ["default", "lab-corrected", "wine"])
 def test_a_space_that_ships_suits_every_recipe_and_holds_its_own_values(
     name: str, recipe: str
 ) -> None:

@@ -3,12 +3,12 @@
 from itertools import combinations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lstmcli.market.bar_checks import BAR, bar_text, find_odd_values, have_different_bases
+from tests.rows import for_each
 
 Columns = dict[str, NDArray[np.float64]]
 
@@ -79,8 +79,8 @@ def test_consistent_bars_have_no_odd_value() -> None:
     assert not any(mask.any() for mask in find_odd_values(consistent(500)).values())
 
 
-@pytest.mark.parametrize("name", BAR)
-@pytest.mark.parametrize("factor", [0.5, 2.0])
+@for_each("name", BAR)
+@for_each("factor", [0.5, 2.0])
 def test_a_halved_or_doubled_value_is_the_odd_one_where_it_leaves_the_bar(
     name: str, factor: float
 ) -> None:

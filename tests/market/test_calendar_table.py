@@ -17,6 +17,7 @@ from lstmcli.market.calendars import (
     special_days,
 )
 from tests.calendar_table import RECORDED_UNTIL, made, names
+from tests.rows import for_each
 
 # Those that exchange_calendars cannot make under pandas 3.
 NOT_MADE = {"ASEX", "XBEL", "XBSE", "XCYS", "XTAE"}
@@ -47,7 +48,7 @@ def differing(name: str) -> list[str]:
 
 
 @pytest.mark.skipif(is_other_library(), reason="the table is of another exchange_calendars")
-@pytest.mark.parametrize("name", ["XNYS", "XLON", "XHKG", "XSHG", "XBOM", "XIDX"])
+@for_each("name", ["XNYS", "XLON", "XHKG", "XSHG", "XBOM", "XIDX"])
 def test_the_table_holds_what_the_library_makes(name: str) -> None:
     assert differing(name) == []
 

@@ -5,9 +5,10 @@ import pytest
 
 from lstmcli.market import calendars
 from lstmcli.market.calendars import FIRST_TRUSTED, LAST_KNOWN, calendar_of, sessions_of
+from tests.rows import for_each
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("symbol", "calendar"),
     [
         ("AAPL", "XNYS"), ("BRK-B", "XNYS"), ("^GSPC", "XNYS"), ("^DJI", "XNYS"), ("SPX", "XNYS"),
@@ -25,9 +26,7 @@ def test_calendar_of_a_symbol(symbol: str, calendar: str | None) -> None:
     assert calendar_of(symbol) == calendar
 
 
-@pytest.mark.parametrize(
-    "calendar", ["XNYS", "XLON", "XTKS", "XHKG", "XSHG", "24/7", "24/5", "CMES"]
-)
+@for_each("calendar", ["XNYS", "XLON", "XTKS", "XHKG", "XSHG", "24/7", "24/5", "CMES"])
 def test_sessions_are_increasing_days_and_shared(calendar: str) -> None:
     sessions = sessions_of(calendar)
     assert sessions.dtype == np.dtype("datetime64[D]")

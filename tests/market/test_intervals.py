@@ -2,11 +2,11 @@ from datetime import date
 
 import numpy as np
 import pandas as pd
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmcli.market.intervals import dates_after, infer_interval, weekmask
+from tests.rows import for_each
 
 
 def days(*texts: str) -> np.ndarray:
@@ -17,7 +17,7 @@ def made(freq: str, n: int = 40, start: str = "2020-01-01") -> np.ndarray:
     return pd.date_range(start, periods=n, freq=freq).to_numpy().astype("datetime64[D]")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("freq", "interval"),
     [
         ("D", "1d"), ("B", "1d"), ("W-FRI", "1wk"), ("7D", "1wk"), ("MS", "1mo"), ("ME", "1mo"),
@@ -37,10 +37,8 @@ def test_two_dates_are_taken_for_daily() -> None:
     assert infer_interval(days("2020-01-01", "2020-06-01")) == "1d"
 
 
-@pytest.mark.parametrize(
-    "freq", ["MS", "ME", "BME", "BMS", "W-MON", "W-FRI", "B", "D", "QE", "QS", "YE", "14D"]
-)
-@pytest.mark.parametrize("cut", [20, 27, 33])
+@for_each("freq", ["MS", "ME", "BME", "BMS", "W-MON", "W-FRI", "B", "D", "QE", "QS", "YE", "14D"])
+@for_each("cut", [20, 27, 33])
 def test_a_regular_series_goes_on_as_it_went(freq: str, cut: int) -> None:
     whole = made(freq, 45)
     past, future = whole[:cut], whole[cut:]

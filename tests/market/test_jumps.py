@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lstmcli.market.bar_checks import Jump, find_jumps, note_jumps, split_name
 from lstmcli.market.prices import Bars
+from tests.rows import for_each
 
 ROWS, DAY = 120, 60
 DAYS = np.datetime64("2024-01-01", "D") + np.arange(ROWS)
@@ -40,8 +41,8 @@ def told(
     return note_jumps(bars, "Close", interval)
 
 
-@pytest.mark.parametrize("interval", ["1d", "1wk", "1mo"])
-@pytest.mark.parametrize("ratio", [20.0, 4.0, 2.0, 1.5, 1.25, 1.1, 0.5, 0.1, 0.01])
+@for_each("interval", ["1d", "1wk", "1mo"])
+@for_each("ratio", [20.0, 4.0, 2.0, 1.5, 1.25, 1.1, 0.5, 0.1, 0.01])
 def test_a_jump_by_the_ratio_of_a_flagged_split_shows_prices_that_are_not_adjusted(
     ratio: float, interval: str
 ) -> None:
@@ -64,7 +65,7 @@ def test_an_adjusted_series_with_a_flag_and_a_usual_move_is_silent(seed: int, ra
     assert find_jumps(walk(seed), flag(ratio), "1d") == []
 
 
-@pytest.mark.parametrize("volatility", [0.003, 0.01, 0.03])
+@for_each("volatility", [0.003, 0.01, 0.03])
 def test_noise_does_not_hide_a_small_split(volatility: float) -> None:
     found = [
         find_jumps(scaled(2 / 3, seed=n, volatility=volatility), flag(1.5), "1d") for n in range(50)
@@ -95,8 +96,8 @@ def test_beyond_a_factor_of_two_daily_and_weekly_bars_jump_without_a_flag() -> N
     assert told(scaled(0.6)) == []
 
 
-@pytest.mark.parametrize("factor", [100.0, 0.01])
-@pytest.mark.parametrize("interval", ["1d", "1wk", "1mo"])
+@for_each("factor", [100.0, 0.01])
+@for_each("interval", ["1d", "1wk", "1mo"])
 def test_a_factor_of_a_hundred_looks_like_pence_and_pounds(factor: float, interval: str) -> None:
     (note,) = told(scaled(factor), interval=interval)
     assert note.startswith("Close moves by x")
@@ -125,7 +126,7 @@ def test_a_hundredfold_close_under_a_right_adjusted_one_is_named() -> None:
     assert note_jumps(raw, "Adj Close", "1d") == []
 
 
-@pytest.mark.parametrize("prices", [[], [1.0], [1.0, 1.0], [5.0, 5.0, 5.0]])
+@for_each("prices", [[], [1.0], [1.0, 1.0], [5.0, 5.0, 5.0]])
 def test_short_and_constant_series_have_no_jump(prices: Sequence[float]) -> None:
     assert find_jumps(np.array(prices), np.zeros(len(prices)), "1d") == []
 

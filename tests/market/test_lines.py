@@ -19,6 +19,7 @@ from lstmcli.market.lines import (
     refuse_cut_ending,
 )
 from lstmcli.market.stamps import parse_stamps
+from tests.rows import for_each
 
 ISO = re.compile(r"\d{4}-\d{2}-\d{2}", re.A)
 FIELD = st.text("01x.- ", max_size=5)
@@ -126,7 +127,7 @@ def test_a_number_is_read_as_python_reads_it_or_refused(text: str) -> None:
         assert found == expected
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("last", "others"),
     [
         ("1.", ["1.5", "2.5"]),
@@ -146,7 +147,7 @@ def test_an_ending_that_may_be_cut_is_refused(last: str, others: list[str]) -> N
         refuse_cut_ending([*others, last], ".", "x")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("last", "others"),
     [
         ("2043.94", ["2043.12", "2041.12"]),

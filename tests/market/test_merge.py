@@ -15,6 +15,7 @@ from lstmcli.market.merge import (
     overlap_start,
     restate,
 )
+from tests.rows import for_each
 from tests.yahoo_stand_in import dividend, random_walk, split
 
 BARS = random_walk(60)
@@ -47,7 +48,7 @@ def test_a_split_after_the_stored_rows_restates_them() -> None:
     pd.testing.assert_frame_equal(merge.frame, BARS[:50])
 
 
-@pytest.mark.parametrize(("ratio", "name"), [(0.1, "1:10"), (1.5, "3:2"), (1.25, "5:4")])
+@for_each(("ratio", "name"), [(0.1, "1:10"), (1.5, "3:2"), (1.25, "5:4")])
 def test_splits_are_named_as_ratios(ratio: float, name: str) -> None:
     fresh = split(BARS, "2024-03-15", ratio)[40:]
     assert merge_overlap(BARS[:50], fresh).restated == f"{name} split 2024-03-15"
@@ -254,8 +255,8 @@ def flagged(bars: pd.DataFrame) -> pd.DataFrame:
     return bars.assign(**{"Stock Splits": np.where(np.arange(len(bars)) == 25, 4.0, 0.0)})
 
 
-@pytest.mark.parametrize("factor", [100.0, 0.01, 10.0, 2.2, 1 / 3])
-@pytest.mark.parametrize("rows", [slice(43, 46), slice(44, 45), slice(41, None), slice(0, 45)])
+@for_each("factor", [100.0, 0.01, 10.0, 2.2, 1 / 3])
+@for_each("rows", [slice(43, 46), slice(44, 45), slice(41, None), slice(0, 45)])
 def test_a_jump_where_the_stored_prices_have_none_contradicts_them(
     factor: float, rows: slice
 ) -> None:
@@ -271,7 +272,7 @@ def test_a_jump_of_adjusted_closes_alone_contradicts_too() -> None:
     assert "Adj Close" in (contradiction(BARS[:50], fresh) or "")
 
 
-@pytest.mark.parametrize(
+@for_each(
     "fresh",
     [
         SPLIT,

@@ -9,6 +9,7 @@ from lstmcli.errors import DataError
 from lstmcli.market.calendars import sessions_of
 from lstmcli.market.prices import COLUMNS, Prices, price_column
 from lstmcli.market.validate import bars_from_frame, check_bars
+from tests.rows import for_each
 
 TODAY = date(2024, 7, 1)
 
@@ -159,8 +160,8 @@ def test_all_prices_missing_is_an_error() -> None:
         check(raw(Close=np.nan))
 
 
-@pytest.mark.parametrize("column", ["Close", "Adj Close"])
-@pytest.mark.parametrize("value", [0.0, -1.0, np.inf, -np.inf])
+@for_each("column", ["Close", "Adj Close"])
+@for_each("value", [0.0, -1.0, np.inf, -np.inf])
 def test_a_bad_price_is_an_error_with_date_and_line(column: str, value: float) -> None:
     with pytest.raises(DataError, match=rf"line 10\): {column} is .* on {raw().index[8].date()}"):
         check(changed(column, 8, value), line_of=lambda row: row + 2)
@@ -174,8 +175,8 @@ def test_the_line_is_right_after_sorting_and_dropping() -> None:
         check(frame, line_of=lambda row: row + 2)
 
 
-@pytest.mark.parametrize("column", ["Open", "High", "Low", "Volume"])
-@pytest.mark.parametrize("value", [0.0, -1.0, np.inf, np.nan])
+@for_each("column", ["Open", "High", "Low", "Volume"])
+@for_each("value", [0.0, -1.0, np.inf, np.nan])
 def test_a_bad_feature_is_marked_missing_and_counted(column: str, value: float) -> None:
     prices = check(changed(column, 8, value))
     assert np.isnan(prices.frame[column].iloc[8])

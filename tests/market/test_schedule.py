@@ -1,10 +1,10 @@
 """Which calendar a series has, by its symbol, its source and its dates."""
 
 import numpy as np
-import pytest
 
 from lstmcli.market.calendars import Days, sessions_of
 from lstmcli.market.schedule import Schedule, own_calendar, schedule_of
+from tests.rows import for_each
 
 
 def days(calendar: str, first: str = "2022-06-01", last: str = "2025-06-11") -> Days:
@@ -13,7 +13,7 @@ def days(calendar: str, first: str = "2022-06-01", last: str = "2025-06-11") -> 
     return kept
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("symbol", "from_feed", "expected"),
     [
         ("AAPL", True, "XNYS"), ("AAPL", False, None), ("BRK-B", False, None),
@@ -66,7 +66,7 @@ def test_what_a_sidecar_keeps_gives_the_same_schedule() -> None:
         assert Schedule.noted(known.facts()) == known
 
 
-@pytest.mark.parametrize(
+@for_each(
     "facts",
     [
         None, [], {}, {"calendars": ["XNYS"]}, {"calendars": "XNYS", "weekdays": [True] * 7},

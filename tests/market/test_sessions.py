@@ -2,13 +2,13 @@ from datetime import date
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from lstmcli.market.calendars import calendar_of, sessions_of
 from lstmcli.market.intervals import infer_interval
 from lstmcli.market.prices import Prices
 from lstmcli.market.schedule import Schedule
 from lstmcli.market.sessions import future_dates, missing_sessions, sessions_behind
+from tests.rows import for_each
 
 
 def history(days: np.ndarray, symbol: str) -> Prices:
@@ -26,7 +26,7 @@ def shown(days: np.ndarray) -> list[str]:
     return days.astype(str).tolist()
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("last", "expected"),
     [
         ("2024-03-08", ["2024-03-11", "2024-03-12"]),  # the clocks change on the Sunday between
@@ -36,7 +36,7 @@ def shown(days: np.ndarray) -> list[str]:
         ("2024-03-28", ["2024-04-01", "2024-04-02"]),  # Good Friday
     ],
 )
-@pytest.mark.parametrize("symbol", ["AAPL", "^GSPC", "SPX", "sp500", "my series"])
+@for_each("symbol", ["AAPL", "^GSPC", "SPX", "sp500", "my series"])
 def test_the_next_sessions_of_new_york(symbol: str, last: str, expected: list[str]) -> None:
     prices = history(sessions("XNYS", "2022-01-01", last), symbol)
     assert shown(future_dates(prices, 2)) == expected
@@ -122,7 +122,7 @@ def test_an_old_index_with_saturdays_still_gets_weekdays() -> None:
     assert shown(future_dates(history(kept, "^GSPC"), 2)) == ["1952-01-01", "1952-01-02"]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("last", "symbol", "interval", "today", "behind"),
     [
         (date(2024, 7, 3), "AAPL", "1d", date(2024, 7, 3), 0),

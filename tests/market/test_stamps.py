@@ -4,13 +4,13 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
-import pytest
 from exchange_calendars import calendar_utils
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmcli.market import calendars
 from lstmcli.market.stamps import NO_OFFSET, ZONES, Stamps, session_days
+from tests.rows import for_each
 
 BY_YAHOO = {"24/5", "24/7", "CMES"}  # their sessions begin at another place's midnight
 
@@ -57,9 +57,7 @@ def test_dates_without_times_are_given_back_as_they_are() -> None:
     assert notes == []
 
 
-@pytest.mark.parametrize(
-    ("offset", "shown"), [(0, "23:00 UTC"), (NO_OFFSET, "23:00 is"), (-210, "19:30-03:30")]
-)
+@for_each(("offset", "shown"), [(0, "23:00 UTC"), (NO_OFFSET, "23:00 is"), (-210, "19:30-03:30")])
 def test_the_note_shows_a_stamp_as_it_was_written(offset: int, shown: str) -> None:
     days = np.array(["2024-01-01", "2024-01-02"], dtype="datetime64[D]")
     minutes = np.full(2, 23 * 60 + (offset if offset != NO_OFFSET else 0))

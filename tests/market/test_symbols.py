@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from lstmcli.errors import UsageError
 from lstmcli.market.symbols import check_symbol, decode_symbol, encode_symbol, read_symbols
+from tests.rows import for_each
 
 TICKERS = [
     "AAPL", "^GSPC", "BRK-B", "EURUSD=X", "BTC-USD", "0700.HK", "CON.DE", "ES=F", "M&M.NS",
@@ -18,13 +19,13 @@ NOT_TICKERS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("symbol", TICKERS)
+@for_each("symbol", TICKERS)
 def test_tickers_are_taken_in_either_case(symbol: str) -> None:
     assert check_symbol(symbol) == symbol
     assert check_symbol(symbol.lower()) == symbol
 
 
-@pytest.mark.parametrize("symbol", NOT_TICKERS)
+@for_each("symbol", NOT_TICKERS)
 def test_what_is_no_ticker_is_a_usage_error_of_one_line(symbol: str) -> None:
     with pytest.raises(UsageError, match="not a ticker") as caught:
         check_symbol(symbol)
@@ -58,7 +59,7 @@ def test_a_bad_line_of_a_list_is_named() -> None:
         read_symbols(["AAPL", "", "../x"])
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("symbol", "stem"),
     [
         ("AAPL", "AAPL"),
@@ -105,6 +106,6 @@ def test_any_file_stem_can_be_decoded(stem: str) -> None:
     assert isinstance(decode_symbol(stem), str)
 
 
-@pytest.mark.parametrize("stem", ["prices", "50%off", "%FF", "sp500", "S&P 500"])
+@for_each("stem", ["prices", "50%off", "%FF", "sp500", "S&P 500"])
 def test_a_stem_that_was_not_encoded_stands_for_itself(stem: str) -> None:
     assert decode_symbol(stem) == stem

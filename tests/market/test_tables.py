@@ -13,6 +13,7 @@ from lstmcli.errors import DataError, FileError, UsageError
 from lstmcli.market import tables
 from lstmcli.market.prices import Prices
 from lstmcli.market.tables import parse_csv_option, read_prices
+from tests.rows import for_each
 
 TODAY = date(2024, 7, 1)
 SAMPLES = Path(__file__).parents[2] / "data"
@@ -60,7 +61,7 @@ def test_a_plain_csv_is_read_exactly() -> None:
     assert (prices.symbol, prices.source, prices.notes) == ("stdin", "stdin", ())
 
 
-@pytest.mark.parametrize(
+@for_each(
     "text",
     [
         PLAIN.encode("utf-8-sig"),
@@ -87,7 +88,7 @@ def test_a_date_and_a_close_are_enough_in_any_order() -> None:
     assert closes(read_one(two("3,2024-01-02", "4,2024-01-03", header="close,DATE"))) == [3, 4]
 
 
-@pytest.mark.parametrize("sep", [";", "|", "\t", "tab", "\\t"])
+@for_each("sep", [";", "|", "\t", "tab", "\\t"])
 def test_other_separators_are_taken_when_given(sep: str) -> None:
     text = PLAIN.replace(",", "\t" if sep in ("tab", "\\t") else sep)
     assert closes(read_one(text, sep=sep)) == CLOSES
@@ -98,7 +99,7 @@ def test_decimal_commas_are_taken_when_given() -> None:
     assert closes(read_one(text, sep=";", decimal=",")) == CLOSES
 
 
-@pytest.mark.parametrize(
+@for_each(
     "tail",
     [
         "T00:00:00Z", " 00:00:00-05:00", " 16:00", "T09:30:00.123456789+09:00",
@@ -123,7 +124,7 @@ def test_unknown_columns_are_not_read_but_told() -> None:
     assert prices.notes == ("Columns that are not used: Name, Sector.",)
 
 
-@pytest.mark.parametrize("null", ["", "null", "NaN", "nan", "N/A", "None", "."])
+@for_each("null", ["", "null", "NaN", "nan", "N/A", "None", "."])
 def test_missing_prices_have_many_names(null: str) -> None:
     rows = [f"{date(2024, 1, 1) + timedelta(days=i)},{i + 1}" for i in range(30)]
     rows[4] = f"2024-01-05,{null}"
@@ -218,8 +219,8 @@ def yfinance_frame(tickers: list[str], by: str) -> pd.DataFrame:
     return frame
 
 
-@pytest.mark.parametrize("by", ["column", "ticker"])
-@pytest.mark.parametrize("tickers", [["AAPL"], ["AAPL", "^GSPC", "0700.HK"]])
+@for_each("by", ["column", "ticker"])
+@for_each("tickers", [["AAPL"], ["AAPL", "^GSPC", "0700.HK"]])
 def test_yfinances_three_header_lines_are_understood(tickers: list[str], by: str) -> None:
     found = read(yfinance_frame(tickers, by).to_csv())
     assert [prices.symbol for prices in found] == sorted(tickers) or by == "column"
@@ -245,7 +246,7 @@ def test_yfinance_history_with_actions_is_understood() -> None:
 # What is refused
 
 
-@pytest.mark.parametrize("text", ["", "\n\n", HEADER, HEADER + "\n", "\ufeff", HEADER + "\n\n\n"])
+@for_each("text", ["", "\n\n", HEADER, HEADER + "\n", "\ufeff", HEADER + "\n\n\n"])
 def test_no_rows(text: str) -> None:
     refused(text, "no rows")
 
@@ -257,7 +258,7 @@ def test_missing_columns_name_those_found() -> None:
     refused("2024-01-02,1\n2024-01-03,2\n", "no Date column .*2024-01-02, 1")
 
 
-@pytest.mark.parametrize(
+@for_each(
     "header",
     ["Date,Close,Close", "Date,Close,close", "Date,Adj Close,adj_close,Close", "Date,AAPL,AAPL"],
 )
@@ -289,7 +290,7 @@ def test_every_cut_of_the_last_line_gives_the_right_prices_or_an_error() -> None
         np.testing.assert_allclose(found, expected.iloc[: len(found)], rtol=1e-6)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "advice"),
     [
         (PLAIN.replace(",", ";"), "--sep ';'"),
@@ -310,7 +311,7 @@ def test_a_decimal_comma_under_another_separator_names_the_option() -> None:
     refused(PLAIN.replace(",", ";"), "--decimal '.'", sep=";", decimal=",")
 
 
-@pytest.mark.parametrize(
+@for_each(
     "data",
     [
         PLAIN.encode("utf-16"),
@@ -335,7 +336,7 @@ def test_what_is_no_csv_of_prices_is_refused(data: bytes) -> None:
     refused(data, "not a CSV of prices")
 
 
-@pytest.mark.parametrize(
+@for_each(
     "text",
     [
         "02.01.2024", "01/02/2024", "2/1/2024", "2024-1-2", "20240102", "1704153600", "1e9",
@@ -369,13 +370,13 @@ def test_intraday_bars_are_refused() -> None:
     refused(two("2024-01-02 09:30:00,1", "2024-01-02 09:31:00,2"), "conflicting.*intraday")
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "inf", "-inf", "1e400", "0.0", "Infinity"])
+@for_each("value", ["0", "-1", "inf", "-inf", "1e400", "0.0", "Infinity"])
 def test_a_bad_price_is_refused_with_its_date(value: str) -> None:
     match = r"bad price \(stdin, stdin line 3\).*2024-01-03"
     refused(two("2024-01-02,1", f"2024-01-03,{value}"), match)
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "inf", "1e400", ""])
+@for_each("value", ["0", "-1", "inf", "1e400", ""])
 def test_a_bad_feature_is_only_counted(value: str) -> None:
     prices = read_one(PLAIN.replace("5.25", value))
     assert np.isnan(prices.frame["Open"].iloc[3])
@@ -383,7 +384,7 @@ def test_a_bad_feature_is_only_counted(value: str) -> None:
     assert prices.notes[0].startswith("Open is missing in 1 of 10 rows")
 
 
-@pytest.mark.parametrize(
+@for_each(
     "value",
     [
         "abc", "1_000", "0x10", "1e", "1.2.3", "$5", "5%", "1 234.5", "True", "--1", "\u0661",
@@ -395,9 +396,7 @@ def test_what_is_no_number_is_refused_with_line_and_column(value: str) -> None:
     refused(text, r"bad number in column Close \(stdin line 2\)")
 
 
-@pytest.mark.parametrize(
-    "row", ['2024-01-02,"1', '2024-01-02,1"', '2024-01-02,"1"2', '"2024-01-02,1']
-)
+@for_each("row", ['2024-01-02,"1', '2024-01-02,1"', '2024-01-02,"1"2', '"2024-01-02,1'])
 def test_misplaced_quotes_are_refused(row: str) -> None:
     refused(two("2024-01-01,1", row), r"misplaced quote \(stdin line \d\)")
 
@@ -444,7 +443,7 @@ def test_the_symbol_is_the_files_stem(tmp_path: Path, file: str, symbol: str) ->
     assert named.symbol == "other"
 
 
-@pytest.mark.parametrize("cut", [5, 30, -1, -9])
+@for_each("cut", [5, 30, -1, -9])
 def test_a_cut_gzip_file_is_refused(cut: int) -> None:
     refused(gzip.compress(PLAIN.encode())[:cut], "damaged gzip file")
 
@@ -481,7 +480,7 @@ def test_line_numbers_hold_across_blocks(monkeypatch: pytest.MonkeyPatch) -> Non
     refused(two("", *rows), r"bad date \(stdin line 83\)")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("file", "rows", "first", "last", "interval"),
     [
         ("sp500.csv", 5031, "1999-01-04", "2018-12-31", "1d"),

@@ -7,6 +7,7 @@ import pytest
 
 from lstmcli.market.calendars import calendar_of, library_calendar
 from lstmcli.market.feed import bars_due, drop_unfinished
+from tests.rows import for_each
 
 
 def last_kept(
@@ -29,7 +30,7 @@ def last_kept(
     return str(kept.index[-1].date()) if len(kept) else "none"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("now", "kept"),
     [
         ("2024-07-01 19:59", "2024-06-28"),  # before the close, 16:00 in New York
@@ -55,7 +56,7 @@ def test_days_are_those_of_the_exchange_not_of_the_clock() -> None:
     assert last_kept(dates, "2024-07-02 03:00", "AAPL") == "2024-07-01"
 
 
-@pytest.mark.parametrize("symbol", ["BTC-USD", "UNKNOWN.ZZ", "EURUSD=X"])
+@for_each("symbol", ["BTC-USD", "UNKNOWN.ZZ", "EURUSD=X"])
 def test_without_a_closing_time_the_day_has_to_end(symbol: str) -> None:
     dates = ["2024-06-28", "2024-07-01"]
     assert last_kept(dates, "2024-07-01 23:59", symbol, zone="UTC") == "2024-06-28"
@@ -71,7 +72,7 @@ NO_HOURS = {
 }
 
 
-@pytest.mark.parametrize("calendar", NO_HOURS)
+@for_each("calendar", NO_HOURS)
 def test_where_no_library_knows_the_hours_the_day_has_to_end_and_no_bar_waits(
     calendar: str | None,
 ) -> None:
@@ -108,7 +109,7 @@ def test_a_day_beyond_the_calendar_has_to_end() -> None:
     assert last_kept(["2099-07-01"], "2099-07-02 04:00") == "2099-07-01"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("last", "now", "symbol", "interval", "zone", "expected"),
     [
         ("2024-07-01", "2024-07-02 20:00", "AAPL", "1d", "America/New_York", True),

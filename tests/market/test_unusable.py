@@ -12,6 +12,7 @@ from lstmcli.market.bar_checks import UnusablePriceError
 from lstmcli.market.prices import Note, Prices
 from lstmcli.market.validate import bars_from_frame, check_bars
 from tests.cases.bar_files import bars, changed
+from tests.rows import for_each
 
 TODAY = date(2018, 9, 1)
 DAYS = [date.fromisoformat(day) for day in bars().index]
@@ -28,7 +29,7 @@ def span(prices: Prices) -> tuple[date, date]:
     return prices.frame.index[0].date(), prices.frame.index[-1].date()
 
 
-@pytest.mark.parametrize("values", [HALVED, {"Close": 0.0}, {"Close": -37.63}])
+@for_each("values", [HALVED, {"Close": 0.0}, {"Close": -37.63}])
 def test_an_unusable_row_is_refused_with_its_date_and_the_first_day_after_it(values: Any) -> None:
     with pytest.raises(UnusablePriceError, match=r"\(AAA, a.csv line 102\)") as caught:
         check(changed(bars(), 100, **values))

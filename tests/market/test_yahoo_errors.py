@@ -7,6 +7,7 @@ import pytest
 
 from lstmcli.market.throttle import RateLimited, Transient
 from lstmcli.market.yahoo import NotFound, NothingInRange, read_facts, retry_after
+from tests.rows import for_each
 
 
 def told(code: str, description: str) -> str:
@@ -22,7 +23,7 @@ def test_a_chart_gives_what_it_says_of_the_symbol() -> None:
     assert read_facts("AAPL", 200, chart(meta), interval="1d") == meta
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("status", "body", "kind"),
     [
         (200, "", Transient),
@@ -54,7 +55,7 @@ def test_every_other_body_is_one_of_four_failures(
         read_facts("AAPL", status, body.encode(), interval="1d")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("asked", "named"),
     [
         ("AAPL", "aapl"),
@@ -69,7 +70,7 @@ def test_an_answer_may_spell_its_symbol_otherwise(asked: str, named: str) -> Non
     assert read_facts(asked, 200, chart(meta), interval="1wk") == meta
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("meta", "words"),
     [
         ({"symbol": "AAPL"}, "found an answer for AAPL, expected one for MSFT"),
@@ -88,9 +89,7 @@ def test_an_answer_for_another_symbol_or_length_of_bars_is_none(
         read_facts("MSFT", 200, chart(meta), interval="1d")
 
 
-@pytest.mark.parametrize(
-    ("symbol", "spelled"), [("BRK.B", "BRK-B"), ("BF.A", "BF-A"), ("BAC.PRK", "BAC-PK")]
-)
+@for_each(("symbol", "spelled"), [("BRK.B", "BRK-B"), ("BF.A", "BF-A"), ("BAC.PRK", "BAC-PK")])
 def test_a_share_class_that_is_not_found_is_spelled_as_yahoo_does(
     symbol: str, spelled: str
 ) -> None:
@@ -101,7 +100,7 @@ def test_a_share_class_that_is_not_found_is_spelled_as_yahoo_does(
 NOON = "Wed, 21 Oct 2026 12:00:00 GMT"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("told", "date", "seconds"),
     [
         ("120", None, 120.0),

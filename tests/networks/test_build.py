@@ -3,7 +3,6 @@
 import itertools
 from typing import Any, get_args
 
-import pytest
 import torch
 from torch import nn
 
@@ -17,6 +16,7 @@ from lstmcli.networks.build import (
     named_layers,
 )
 from lstmcli.networks.heads import NextStep, QuantileFan
+from tests.rows import for_each
 
 NETWORKS = get_args(Network)
 
@@ -48,9 +48,9 @@ def expected_weights(network: Network, num_features: int, sizes: tuple[int, ...]
     return 0
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("num_features", [1, 5])
-@pytest.mark.parametrize("dense_sizes", [(), (7,)])
+@for_each("network", NETWORKS)
+@for_each("num_features", [1, 5])
+@for_each("dense_sizes", [(), (7,)])
 def test_a_network_has_the_shapes_and_weights_asked_for(
     network: Network, num_features: int, dense_sizes: tuple[int, ...]
 ) -> None:
@@ -63,8 +63,8 @@ def test_a_network_has_the_shapes_and_weights_asked_for(
     assert count_parameters(whole) == expected
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("dense_sizes", [(), (7,)])
+@for_each("network", NETWORKS)
+@for_each("dense_sizes", [(), (7,)])
 def test_a_fan_has_quantiles_of_every_bar_that_a_state_belongs_to(
     network: Network, dense_sizes: tuple[int, ...]
 ) -> None:
@@ -83,7 +83,7 @@ def test_a_fan_has_quantiles_of_every_bar_that_a_state_belongs_to(
     assert fan(torch.randn(2, 12, 3)).shape == (2, bars, 6, 3)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@for_each("network", NETWORKS)
 def test_the_layers_of_a_network_hold_all_its_weights_each_once(network: Network) -> None:
     body = a_body(network)
     whole = nn.Sequential(body, NextStep(body.num_outputs, 2, dense_sizes=(3,), activation="tanh"))
@@ -98,7 +98,7 @@ def test_the_settings_name_the_networks_that_there_are() -> None:
     assert get_args(Model.model_fields["network"].annotation) == NETWORKS
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@for_each("network", NETWORKS)
 def test_a_later_row_changes_no_earlier_state(network: Network) -> None:
     torch.manual_seed(0)
     body = a_body(network)
@@ -110,7 +110,7 @@ def test_a_later_row_changes_no_earlier_state(network: Network) -> None:
     assert not torch.equal(before[:, -3], after[:, -3])
 
 
-@pytest.mark.parametrize("network", [name for name in NETWORKS if a_body(name).reach])
+@for_each("network", [name for name in NETWORKS if a_body(name).reach])
 def test_a_state_is_made_of_the_rows_in_reach_and_no_others(network: Network) -> None:
     body = a_body(network, activation="tanh")
     assert body.reach == 9
@@ -121,7 +121,7 @@ def test_a_state_is_made_of_the_rows_in_reach_and_no_others(network: Network) ->
     torch.testing.assert_close(body(x[:, -9:])[:, -1], body(x)[:, -1])
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@for_each("network", NETWORKS)
 def test_windows_in_a_batch_do_not_see_each_other(network: Network) -> None:
     body = a_body(network)
     x = torch.randn(4, 11, 3)
@@ -129,7 +129,7 @@ def test_windows_in_a_batch_do_not_see_each_other(network: Network) -> None:
     torch.testing.assert_close(body(x), alone)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@for_each("network", NETWORKS)
 def test_the_same_seed_draws_the_same_weights_and_another_seed_others(network: Network) -> None:
     drawn = []
     for seed in (0, 0, 1):

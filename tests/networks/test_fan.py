@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from lstmcli.networks.heads import QuantileFan, step_basis
 from lstmcli.training.objective import pinball_loss
+from tests.rows import for_each
 
 LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 HORIZON = 50
@@ -41,8 +42,8 @@ def states(*shape: int, size: float = 1.0, seed: int = 1) -> torch.Tensor:
     return size * torch.randn(*shape, 6, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("levels", EVERY_LEVELS)
-@pytest.mark.parametrize("horizon", [1, 2, 50])
+@for_each("levels", EVERY_LEVELS)
+@for_each("horizon", [1, 2, 50])
 def test_untrained_it_is_the_normal_cone_for_any_state(
     levels: tuple[float, ...], horizon: int
 ) -> None:
@@ -99,7 +100,7 @@ def test_the_state_moves_the_scale_and_never_the_median() -> None:
     assert (width.std(dim=0) > 0).all()
 
 
-@pytest.mark.parametrize("horizon", [1, 3, 50])
+@for_each("horizon", [1, 3, 50])
 def test_it_can_be_started_at_quantiles_that_are_smooth_in_the_step(horizon: int) -> None:
     known = a_fan(0.2, horizon=horizon, seed=3)
     with torch.no_grad():
@@ -119,7 +120,7 @@ def test_a_start_at_quantiles_that_coincide_still_has_a_width() -> None:
     assert (found.diff(dim=-1) > 0).all()
 
 
-@pytest.mark.parametrize("chosen", [[0], [49], [3, 1, 20], list(range(50))])
+@for_each("chosen", [[0], [49], [3, 1, 20], list(range(50))])
 def test_a_choice_of_steps_gives_the_same_rows_as_all(chosen: list[int]) -> None:
     fan = a_fan(0.5)
     x = states(2, 5)
@@ -134,7 +135,7 @@ def test_the_answer_at_a_bar_depends_on_its_state_alone() -> None:
     torch.testing.assert_close(fan(x)[:, 3], fan(x[:, 3]))
 
 
-@pytest.mark.parametrize("levels", EVERY_LEVELS)
+@for_each("levels", EVERY_LEVELS)
 def test_the_gradient_reaches_every_parameter(levels: tuple[float, ...]) -> None:
     fan = a_fan(levels=levels)
     x = states(64)
@@ -173,7 +174,7 @@ def test_only_weights_are_stored() -> None:
     assert set(fan.state_dict()) == {name for name, _ in fan.named_parameters()}
 
 
-@pytest.mark.parametrize(("horizon", "size"), [(1, 4), (2, 4), (3, 2), (5, 5), (50, 4), (1000, 16)])
+@for_each(("horizon", "size"), [(1, 4), (2, 4), (3, 2), (5, 5), (50, 4), (1000, 16)])
 def test_the_basis_is_orthonormal_and_begins_with_a_constant(horizon: int, size: int) -> None:
     basis = step_basis(horizon, size)
     assert basis.shape == (horizon, min(size, horizon))

@@ -1,15 +1,15 @@
 """Windows and dilated convolutions against sums over bars by hand, and how far they see."""
 
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 from lstmcli.networks.feedforward import Convolutions, Window, dilations
+from tests.rows import for_each
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("length", "kernel_size", "stacks", "expected"),
     [
         (64, 3, 1, [1, 2, 4, 8, 16]),  # 63 rows

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from lstmcli.networks.recurrent import PeepholeLSTM, gates, layer_gates
+from tests.rows import for_each
 
 
 def drawn(layer: nn.Module) -> nn.Module:
@@ -122,7 +123,7 @@ def test_each_layer_reads_the_states_of_the_one_before() -> None:
         torch.testing.assert_close(second[name], each)
 
 
-@pytest.mark.parametrize("layer", [nn.RNN(3, 4), nn.Linear(3, 4), nn.Conv1d(3, 4, 2)])
+@for_each("layer", [nn.RNN(3, 4), nn.Linear(3, 4), nn.Conv1d(3, 4, 2)])
 def test_a_body_without_gates_gives_none(layer: nn.Module) -> None:
     body = nn.Module()
     body.layers = nn.ModuleList([layer])

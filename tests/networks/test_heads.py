@@ -1,10 +1,10 @@
 """The head reads the last state alone, and its output is linear."""
 
-import pytest
 import torch
 from torch import nn
 
 from lstmcli.networks.heads import ACTIVATIONS, NextStep
+from tests.rows import for_each
 
 
 def test_without_dense_layers_the_head_is_one_linear_map_of_the_last_state() -> None:
@@ -15,7 +15,7 @@ def test_without_dense_layers_the_head_is_one_linear_map_of_the_last_state() -> 
     torch.testing.assert_close(head(states), states[:, -1] @ linear.weight.T + linear.bias)
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@for_each("activation", ACTIVATIONS)
 def test_dense_layers_carry_the_activation_and_the_output_does_not(activation: str) -> None:
     head = NextStep(3, 2, dense_sizes=(6, 5), activation=activation)
     kinds = [type(layer) for layer in head.layers]

@@ -3,11 +3,11 @@
 import math
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor, nn
 
 from lstmcli.networks.recurrent import PeepholeLSTM
+from tests.rows import for_each
 
 SHAPES = [(1, 1, 1, 1), (7, 3, 2, 4), (40, 2, 1, 3), (16, 2, 3, 2)]  # L, N, F, D
 
@@ -66,7 +66,7 @@ def gradients(outputs: Any, given: list[Tensor], layer: PeepholeLSTM) -> tuple[T
     return torch.autograd.grad(total, [*given, *layer.parameters()])
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@for_each("shape", SHAPES)
 def test_it_is_its_equations_forward_and_backward(shape: tuple[int, int, int, int]) -> None:
     layer, given = a_layer(*shape[2:]), inputs(*shape)
     answer, (h, c) = layer(given[0], (given[1], given[2]))
@@ -91,7 +91,7 @@ def test_its_gradient_is_that_of_finite_differences() -> None:
     assert torch.autograd.gradcheck(run, (*given, *layer.parameters()))
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@for_each("shape", SHAPES)
 def test_without_peepholes_it_is_pytorchs_lstm(shape: tuple[int, int, int, int]) -> None:
     layer, given = a_layer(*shape[2:]), inputs(*shape)
     nn.init.zeros_(layer.peepholes_l0)

@@ -3,12 +3,12 @@
 from typing import get_args
 
 import numpy as np
-import pytest
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from lstmcli.networks.recurrent import Cell, Recurrent
+from tests.rows import for_each
 
 CELLS = get_args(Cell)
 
@@ -32,7 +32,7 @@ def one_layer(layer: nn.LSTM, window: NDArray[np.float64]) -> NDArray[np.float64
     return np.array(states)
 
 
-@pytest.mark.parametrize("sizes", [(5,), (5, 3), (2, 6, 4)])
+@for_each("sizes", [(5,), (5, 3), (2, 6, 4)])
 def test_the_stack_is_the_equations_layer_by_layer(sizes: tuple[int, ...]) -> None:
     body = Recurrent(2, sizes)
     x = torch.randn(3, 7, 2)
@@ -83,8 +83,8 @@ def test_dropout_follows_every_layer_in_training_and_none_in_use() -> None:
     assert torch.equal(body(x), body(x))
 
 
-@pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("sizes", [(5,), (5, 3)])
+@for_each("cell", CELLS)
+@for_each("sizes", [(5,), (5, 3)])
 def test_reading_on_from_a_kept_state_is_reading_all_in_one_go(
     cell: Cell, sizes: tuple[int, ...]
 ) -> None:
@@ -126,7 +126,7 @@ def test_a_gru_is_its_equations_and_starts_with_its_update_gate_biased_to_keep()
     torch.testing.assert_close(body(x)[:, -1], h)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@for_each("cell", CELLS)
 def test_every_cell_starts_with_orthogonal_recurrent_weights(cell: Cell) -> None:
     for layer, gates in zip(Recurrent(1, (6, 4), cell=cell).layers, (6, 4), strict=True):
         for gate in layer.get_parameter("weight_hh_l0").split(gates):

@@ -9,6 +9,7 @@ from lstmcli.errors import UsageError
 from lstmcli.forecasting.explain import Effect, Explanation, Floats, Gate
 from lstmcli.report.output import tables_text
 from lstmcli.report.predict import check_explain, explain_document, explain_tables, readings
+from tests.rows import for_each
 
 BARS = 60
 
@@ -147,7 +148,7 @@ def test_the_document_has_every_bar_and_is_json() -> None:
     assert document["gates"][1]["gate"] == "output"
 
 
-@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+@for_each("form", ["csv", "jsonl", "parquet"])
 def test_formats_of_rows_are_refused(form: str) -> None:
     check_explain(False, form)
     with pytest.raises(UsageError, match=f"no table of rows .--explain --format {form}"):

@@ -5,6 +5,7 @@ import pytest
 
 from lstmcli.report.fans import bands_of, tick_sessions
 from tests.report.drawings import LEVELS, make_fan
+from tests.rows import for_each
 
 
 def test_bands_are_those_whose_two_levels_are_there():
@@ -26,7 +27,7 @@ def test_bands_bear_levels_that_rounding_has_touched():
     assert [each[0] for each in bands_of(levels, np.zeros((1, 19)))] == [0.5, 0.8]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("history", "horizon", "most", "expected"),
     [
         (149, 50, 9, [-125, -100, -75, -50, -25, 0, 25, 50]),

@@ -2,12 +2,11 @@
 
 import math
 
-import pytest
-
 from lstmcli.report.numbers import move, number, percent, price
+from tests.rows import for_each
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("value", "text"),
     [
         (2901.519999, "2901.52"),

@@ -10,6 +10,7 @@ import pytest
 from lstmcli.report import page, picture
 from lstmcli.report.page import inline
 from tests.report.drawings import make_fan, make_walk
+from tests.rows import for_each
 
 pytest.importorskip("matplotlib")
 
@@ -39,7 +40,7 @@ def parsed(name):
     return ElementTree.fromstring(f"<svg>{drawn(name)}</svg>")
 
 
-@pytest.mark.parametrize("name", DRAWINGS)
+@for_each("name", DRAWINGS)
 def test_a_drawing_has_no_address_no_style_sheet_and_no_named_group(name):
     assert "://" not in drawn(name)
     assert {element.tag for element in parsed(name)} == {"g", "defs"}
@@ -47,7 +48,7 @@ def test_a_drawing_has_no_address_no_style_sheet_and_no_named_group(name):
     assert not [group.attrib for group in parsed(name).iter("g") if "id" in group.attrib]
 
 
-@pytest.mark.parametrize("name", DRAWINGS)
+@for_each("name", DRAWINGS)
 def test_every_colour_of_a_drawing_follows_the_screen(name):
     styles = [element.get("style", "") for element in parsed(name).iter()]
     found = set(re.findall(r"[\w-]+: #[0-9a-fA-F]*", "; ".join(styles)))

@@ -11,6 +11,7 @@ from lstmcli.errors import UsageError
 from lstmcli.report.fans import Fan, bands_of
 from lstmcli.report.terminal_plot import HEIGHT, text_plot
 from tests.report.drawings import LEVELS, Z, make_walk
+from tests.rows import for_each
 
 pytest.importorskip("plotext")
 
@@ -71,7 +72,7 @@ def test_bands_lie_inside_one_another_and_open_to_the_right():
     assert len(columns[0]) < len(columns[1]) < len(columns[2])
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", None])
+@for_each("encoding", ["ascii", "latin-1", "cp1252", None])
 def test_a_stream_that_is_not_utf_gets_ascii(encoding):
     text = text_plot([make_fan("價", known=4)], 80, stream=Stream(encoding))
     text.encode("ascii")
@@ -109,7 +110,7 @@ def test_a_point_forecast_has_no_bands():
     assert not set(text) & set("░▒▓")
 
 
-@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+@for_each("scale", [1e-6, 1.0, 1e6])
 def test_prices_of_any_size_have_round_labels(scale):
     text = text_plot([make_fan(scale=scale)], 80, stream=Stream("utf-8"))
     labels = [row.split("┤")[0].replace(",", "") for row in text.splitlines() if "┤" in row]
@@ -118,8 +119,8 @@ def test_prices_of_any_size_have_round_labels(scale):
     np.testing.assert_allclose(np.diff(prices), prices[1] - prices[0], rtol=1e-6)
 
 
-@pytest.mark.parametrize("fan", [make_fan(still=True), make_fan(horizon=1)], ids=["still", "one"])
-@pytest.mark.parametrize("width", [1, 40, 250])
+@for_each("fan", [make_fan(still=True), make_fan(horizon=1)], ids=["still", "one"])
+@for_each("width", [1, 40, 250])
 def test_an_odd_fan_or_width_is_drawn(fan, width):
     text = text_plot([fan], width, stream=Stream("utf-8"))
     assert max(map(len, text.splitlines()[1:-1])) <= max(width, 40)

@@ -1,11 +1,10 @@
 """How two runs differ: the first few keys by name, and how many more there are."""
 
-import pytest
-
 from lstmcli.runs.checkpoint import differences
+from tests.rows import for_each
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("kept", "asked", "told"),
     [
         ({"a": 1}, {"a": 1}, ""),

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from lstmcli.errors import FileError, LockedError
 from lstmcli.files import atomic as lines
 from lstmcli.runs.ledger import Damage, Entry, append, decode, encode, read_ledger, rounded
+from tests.rows import for_each
 
 LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 ENTRY = Entry(
@@ -290,7 +291,7 @@ def test_a_changed_byte_is_always_noticed(position: int, byte: int) -> None:
         decode(bytes(line))
 
 
-@pytest.mark.parametrize("length", [0, 1, 19, 20, 300])
+@for_each("length", [0, 1, 19, 20, 300])
 def test_a_shortened_line_is_noticed(length: int) -> None:
     with pytest.raises(ValueError, match="checksum"):
         decode(encode(ENTRY)[:length])
@@ -311,7 +312,7 @@ def forged(**changes: object) -> bytes:
     return body + b',"crc32":"%08x"}' % zlib.crc32(body)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("changes", "why"),
     [
         ({"ledger": 2}, "schema version 2, expected 1"),

@@ -18,6 +18,7 @@ from lstmcli.runs.registry import (
     promote,
     versions,
 )
+from tests.rows import for_each
 
 
 def add(data_dir: Path, name: str, *, promoted: bool = False) -> ModelRef:
@@ -30,12 +31,12 @@ def add(data_dir: Path, name: str, *, promoted: bool = False) -> ModelRef:
     return version
 
 
-@pytest.mark.parametrize("name", ["a", "SP500", "lab-corrected", "a.b_c-1", "x" * 64])
+@for_each("name", ["a", "SP500", "lab-corrected", "a.b_c-1", "x" * 64])
 def test_a_plain_word_names_a_model(name: str) -> None:
     assert check_name(name) == name
 
 
-@pytest.mark.parametrize(
+@for_each(
     "name", ["", ".", "..", "a/b", "../a", "-a", ".a", "a.", "a b", "ä", "a\n", "x" * 65, "a\\b"]
 )
 def test_what_could_leave_the_folder_names_none(name: str) -> None:

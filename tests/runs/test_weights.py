@@ -9,6 +9,7 @@ import safetensors.torch
 import torch
 
 from lstmcli.runs.bundle import MAX_HEADER_BYTES, read_weights
+from tests.rows import for_each
 
 with torch.device("meta"):
     EXPECTED = {
@@ -57,19 +58,19 @@ def test_the_bytes_of_a_file_that_fits_come_back_whole() -> None:
     assert read(safetensors.torch.save(more)) == safetensors.torch.save(more)
 
 
-@pytest.mark.parametrize("length", [0, 7, 8, 20])
+@for_each("length", [0, 7, 8, 20])
 def test_a_file_that_ends_in_its_header_has_none(length: int) -> None:
     with pytest.raises(ValueError, match="no safetensors header"):
         read(GOOD[:length])
 
 
-@pytest.mark.parametrize("claimed", [0, MAX_HEADER_BYTES + 1, 2**40, 2**64 - 1])
+@for_each("claimed", [0, MAX_HEADER_BYTES + 1, 2**40, 2**64 - 1])
 def test_a_header_of_gigabytes_is_not_read(claimed: int) -> None:
     with pytest.raises(ValueError, match="no safetensors header"):
         read(claimed.to_bytes(8, "little") + GOOD[8:], size=2**50)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("change", "words"),
     [
         (lambda header: header["weight"].update(shape=[2**31, 2]), r"is F32 \[2147483648, 2\]"),
@@ -87,13 +88,13 @@ def test_a_header_that_claims_other_tensors_is_refused(change: Any, words: str) 
         read(with_header(change))
 
 
-@pytest.mark.parametrize("text", [b"[" * 100_000, b"not json", b"[1]"])
+@for_each("text", [b"[" * 100_000, b"not json", b"[1]"])
 def test_a_header_that_is_no_table_is_refused(text: bytes) -> None:
     with pytest.raises(ValueError, match="its header"):
         read(len(text).to_bytes(8, "little") + text + bytes(100))
 
 
-@pytest.mark.parametrize("size", [len(GOOD) - 1, len(GOOD) + 1, 2**40])
+@for_each("size", [len(GOOD) - 1, len(GOOD) + 1, 2**40])
 def test_bytes_that_the_header_does_not_account_for_are_refused(size: int) -> None:
     with pytest.raises(ValueError, match=f"has {size} bytes, expected {len(GOOD)}"):
         read(GOOD, size=size)

@@ -5,6 +5,7 @@ import torch
 
 from lstmcli.errors import UsageError
 from lstmcli.training.device import choose_device, seeded, threads
+from tests.rows import for_each
 
 without_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 with_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
@@ -15,7 +16,7 @@ def test_the_cpu_is_always_there() -> None:
 
 
 @without_cuda
-@pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:256", "cuda:99999999999"])
+@for_each("name", ["cuda", "cuda:0", "cuda:256", "cuda:99999999999"])
 def test_a_device_that_is_not_there_is_a_usage_error(name: str) -> None:
     with pytest.raises(UsageError, match=f"no such device.*--device {name}.*0 CUDA") as caught:
         choose_device(name)

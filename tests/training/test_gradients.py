@@ -10,6 +10,7 @@ from lstmcli.networks.build import named_layers
 from lstmcli.networks.heads import NextStep
 from lstmcli.networks.recurrent import Recurrent
 from lstmcli.training.loop import clip_gradients, gradient_kept, members_of
+from tests.rows import for_each
 
 
 def a_network() -> nn.Module:
@@ -23,7 +24,7 @@ def with_gradients(network: nn.Module, scale: float = 1.0) -> list[nn.Parameter]
     return weights
 
 
-@pytest.mark.parametrize("clip_norm", [0.0, 0.5, 1e6])
+@for_each("clip_norm", [0.0, 0.5, 1e6])
 def test_norms_by_layer_are_those_of_all_its_weights_before_clipping(clip_norm: float) -> None:
     network = a_network()
     weights, layers = with_gradients(network), named_layers(network)
@@ -72,7 +73,7 @@ def last_answer(network: nn.Module, windows: Tensor) -> Tensor:
     return answer
 
 
-@pytest.mark.parametrize("factor", [0.5, 0.9, 1.1])
+@for_each("factor", [0.5, 0.9, 1.1])
 def test_what_is_kept_of_a_gradient_is_its_factor_for_every_bar_between(factor: float) -> None:
     """Row t of 40 holds factor^(39 - t): first and last quarter lie 30 rows apart."""
     found = gradient_kept(fading(factor), last_answer, torch.randn(3, 40, 1))

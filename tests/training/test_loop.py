@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from lstmcli.errors import TrainingError
 from lstmcli.training.loop import Epoch, train_epochs
 from lstmcli.training.trainee import new_trainee
+from tests.rows import for_each
 
 TRAIN, VALIDATION = torch.arange(10), torch.arange(10, 14)
 
@@ -130,7 +131,7 @@ def test_the_best_epoch_on_validation_is_kept_and_marked() -> None:
     assert len(set(after)) == 5
 
 
-@pytest.mark.parametrize(("patience", "epochs"), [(1, 3), (2, 4), (3, 7), (9, 8)])
+@for_each(("patience", "epochs"), [(1, 3), (2, 4), (3, 7), (9, 8)])
 def test_training_stops_after_so_many_epochs_without_a_better_one(
     patience: int, epochs: int
 ) -> None:
@@ -260,7 +261,7 @@ def test_the_constant_schedule_keeps_the_rate() -> None:
     assert {epoch.learning_rate for epoch in run(OneWeight())} == {0.01}
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("name", "theirs"),
     [
         ("adam", torch.optim.Adam),

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmcli.training.objective import point_loss
+from tests.rows import for_each
 
 LOSSES = {
     "mse": lambda error: error**2,
@@ -31,7 +32,7 @@ def test_a_loss_is_the_mean_over_the_targets_that_are_known(
     assert point_loss(predicted, target, name).item() == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@for_each("name", LOSSES)
 def test_a_missing_target_draws_the_weights_nowhere(name: str) -> None:
     predicted = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
     target = torch.tensor([[0.5, math.nan], [math.inf, -math.inf]])
@@ -41,7 +42,7 @@ def test_a_missing_target_draws_the_weights_nowhere(name: str) -> None:
     assert predicted.grad.flatten()[1:].tolist() == [0.0, 0.0, 0.0]
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@for_each("name", LOSSES)
 def test_a_batch_without_any_target_costs_nothing(name: str) -> None:
     predicted = torch.ones(2, 1, requires_grad=True)
     loss = point_loss(predicted, torch.full((2, 1), math.nan), name)

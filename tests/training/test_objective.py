@@ -12,6 +12,7 @@ from lstmcli.dataset.windows import contexts, join
 from lstmcli.networks.heads import NextStep
 from lstmcli.networks.recurrent import Recurrent
 from lstmcli.training.objective import next_step_objective
+from tests.rows import for_each
 from tests.synthetic import random_walk, series_of
 
 LENGTH = 6
@@ -33,8 +34,8 @@ def a_scale(scaling: str) -> Scale | None:
     return None
 
 
-@pytest.mark.parametrize("inputs", [(0, 1), (1,)])
-@pytest.mark.parametrize("scaling", ["relative", "zscore", "batch", "log_return"])
+@for_each("inputs", [(0, 1), (1,)])
+@for_each("scaling", ["relative", "zscore", "batch", "log_return"])
 def test_the_loss_is_the_mean_over_windows_scaled_one_at_a_time(
     scaling: str, inputs: tuple[int, ...]
 ) -> None:
@@ -116,8 +117,8 @@ def test_batch_scaling_trains_on_its_own_batch_and_scores_on_the_fitted_scale() 
     assert loss(other, training=False) != loss(own, training=False)
 
 
-@pytest.mark.parametrize("scaling", ["relative", "zscore", "batch", "log_return"])
-@pytest.mark.parametrize("hole", [math.nan, 0.0])
+@for_each("scaling", ["relative", "zscore", "batch", "log_return"])
+@for_each("hole", [math.nan, 0.0])
 def test_a_volume_that_is_missing_takes_no_part_in_the_loss(scaling: str, hole: float) -> None:
     windows = join([series_of(PRICES, np.where(np.arange(40) % 3 == 0, hole, VOLUMES))])
     objective = next_step_objective(

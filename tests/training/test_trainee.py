@@ -2,13 +2,13 @@
 
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor, nn
 
 from lstmcli.training.device import drawn_from, seeded
 from lstmcli.training.loop import Epoch, train_epochs
 from lstmcli.training.trainee import Snapshot, Trainee, new_trainee
+from tests.rows import for_each
 
 CPU = torch.device("cpu")
 TRAIN, VALIDATION = torch.arange(20), torch.arange(20, 30)
@@ -51,8 +51,8 @@ def figures(epoch: Epoch) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop"])
-@pytest.mark.parametrize("schedule", ["constant", "cosine", "plateau"])
+@for_each("optimizer", ["adam", "adamw", "rmsprop"])
+@for_each("schedule", ["constant", "cosine", "plateau"])
 def test_whichever_epoch_it_is_taken_up_after_the_rest_is_the_same_to_the_bit(
     optimizer: str, schedule: str
 ) -> None:

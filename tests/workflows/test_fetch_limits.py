@@ -65,7 +65,7 @@ def asked(server: StandIn) -> set[str]:
     return {symbol for symbol, _ in server.charts}
 
 
-def test_24_symbols_that_are_refused_for_a_while_all_arrive_in_the_order_given(
+def test_symbols_that_are_refused_for_a_while_all_arrive_in_the_order_given(
     server: StandIn, run: Any
 ) -> None:
     for symbol in SYMBOLS[::3]:
@@ -80,7 +80,7 @@ def test_24_symbols_that_are_refused_for_a_while_all_arrive_in_the_order_given(
 
 
 @pytest.mark.usefixtures("one_worker")
-def test_25_what_a_rate_limit_leaves_over_is_all_that_the_next_run_asks_for(
+def test_what_a_rate_limit_leaves_over_is_all_that_the_next_run_asks_for(
     server: StandIn, run: Any, tmp_path: Path
 ) -> None:
     for symbol in SYMBOLS[5:]:
@@ -106,7 +106,7 @@ def test_25_what_a_rate_limit_leaves_over_is_all_that_the_next_run_asks_for(
     assert before.items() <= hashes(tmp_path).items()
 
 
-def test_25_a_refusal_of_everything_ends_with_the_code_of_the_network(
+def test_a_refusal_of_everything_ends_with_the_code_of_the_network(
     server: StandIn, run: Any, tmp_path: Path
 ) -> None:
     server.always = dict.fromkeys(SYMBOLS, "429")
@@ -117,7 +117,7 @@ def test_25_a_refusal_of_everything_ends_with_the_code_of_the_network(
 
 
 @pytest.mark.parametrize("fault", ["500", "503", "html", "blank", "reset", "cut"])
-def test_26_an_outage_pauses_all_and_ends_by_the_longest_wait(
+def test_an_outage_pauses_all_and_ends_by_the_longest_wait(
     server: StandIn, run: Any, fault: Fault
 ) -> None:
     server.always = dict.fromkeys(SYMBOLS, fault)
@@ -129,13 +129,13 @@ def test_26_an_outage_pauses_all_and_ends_by_the_longest_wait(
     assert not any("delisted" in result.reason for result in report.results)
 
 
-def test_26_an_outage_that_ends_costs_no_symbol(server: StandIn, run: Any) -> None:
+def test_an_outage_that_ends_costs_no_symbol(server: StandIn, run: Any) -> None:
     for symbol in SYMBOLS:
         server.faults[symbol] = ["503"]
     assert set(statuses(run(*SYMBOLS))) == {"new"}
 
 
-def test_27_a_symbol_that_hangs_holds_up_nobody_else(
+def test_a_symbol_that_hangs_holds_up_nobody_else(
     server: StandIn, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(yahoo, "REQUEST_TIMEOUT", 0.3)

@@ -19,6 +19,7 @@ from lstmcli.learning.fit import Fit, fit
 from lstmcli.learning.plan import make_plan
 from lstmcli.networks.build import named_layers
 from lstmcli.runs.bundle import load_bundle, save_bundle
+from tests.rows import for_each
 from tests.synthetic import CPU, fit_on, random_walk, series_of, tiny_settings, version_facts
 
 NETWORKS = get_args(Model.model_fields["network"].annotation)
@@ -105,7 +106,7 @@ def test_it_learns_forecasts_and_comes_back_from_disk(
     assert first == second
 
 
-@pytest.mark.parametrize(("network", "mode"), sorted(NONSENSE))
+@for_each(("network", "mode"), sorted(NONSENSE))
 def test_a_mode_that_makes_no_sense_is_refused_with_its_reason(network: str, mode: str) -> None:
     with pytest.raises(UsageError, match=network) as caught:
         settings_of(network, mode)
@@ -113,7 +114,7 @@ def test_a_mode_that_makes_no_sense_is_refused_with_its_reason(network: str, mod
     assert "train." in str(caught.value)
 
 
-@pytest.mark.parametrize(("network", "mode"), SENSIBLE)
+@for_each(("network", "mode"), SENSIBLE)
 def test_the_same_seed_gives_the_same_bytes_whatever_the_later_bars(
     network: str, mode: str
 ) -> None:
@@ -133,7 +134,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_later_bars(
     assert same(ahead(before.model, SERIES, 70, last), ahead(after.model, other, 70, last))
 
 
-@pytest.mark.parametrize(("network", "mode"), SENSIBLE)
+@for_each(("network", "mode"), SENSIBLE)
 def test_a_batch_of_forecasts_is_each_of_them_alone(network: str, mode: str) -> None:
     model = fitted(network, mode).model
     together = ahead(model, SERIES[:1], 60, 61, 200, 299)
@@ -143,8 +144,8 @@ def test_a_batch_of_forecasts_is_each_of_them_alone(network: str, mode: str) -> 
     )
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("mode", ["relative", "sequence"])
+@for_each("network", NETWORKS)
+@for_each("mode", ["relative", "sequence"])
 def test_history_tells_gradients_by_layer_and_how_far_they_reach(network: str, mode: str) -> None:
     done = fitted(network, mode)
     for epoch in done.history:
@@ -169,8 +170,8 @@ def test_weights_of_another_network_are_refused(network: str, tmp_path: Path) ->
         load_bundle(tmp_path / "v0001", CPU)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize(
+@for_each("network", NETWORKS)
+@for_each(
     "change",
     [
         {"dense_sizes": [6], "activation": "gelu"},
@@ -179,7 +180,7 @@ def test_weights_of_another_network_are_refused(network: str, tmp_path: Path) ->
     ],
     ids=["dense", "others", "one layer"],
 )
-@pytest.mark.parametrize("mode", ["log_return", "sequence"])
+@for_each("mode", ["log_return", "sequence"])
 def test_every_setting_of_a_network_changes_what_is_learnt_or_is_told(
     network: str, change: dict[str, Any], mode: str
 ) -> None:
