@@ -18,8 +18,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from lstmcli.printable import first_few
-
 
 def common_exit_code(codes: Iterable[int]) -> int:
     """Return the exit code that all failures share, or that of unsuitable data."""
@@ -131,9 +129,8 @@ class AllFailedError(LstmcliError):
         if len(reasons) == 1:
             super().__init__(reasons[0])
         else:
-            most = 3 if len(reasons) <= 3 else 1
-            why = first_few(reasons, most, "; ")
-            super().__init__(f"all {len(reasons)} symbols failed", why=why)
+            shown = reasons if len(reasons) <= 3 else [reasons[0], f"and {len(reasons) - 1} more"]
+            super().__init__(f"all {len(reasons)} symbols failed", why="; ".join(shown))
         self.failures = tuple(failures)
         self.exit_code = common_exit_code(failure.exit_code for failure in failures)
 
