@@ -182,7 +182,7 @@ class Gain:
 
 
 def standard_error(scores: Sequence[float]) -> float | None:
-    """The standard error of the mean of independent scores; None for a single one."""
+    """Return the standard error of the mean of independent scores; None for a single one."""
     if len(scores) < 2:
         return None
     return float(np.std(scores, ddof=1) / np.sqrt(len(scores)))

@@ -68,12 +68,12 @@ class Comparison:
 
 
 def shared_levels(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, ...]:
-    """The levels that both fans have, 0.5 always among them; none where either is no fan."""
+    """Return the levels of both fans, with 0.5; none where either is no fan."""
     return tuple(level for level in ours if level in set(theirs))
 
 
 def window_losses(forecast: Forecast, actual: Floats, levels: Sequence[float]) -> Floats:
-    """The mean pinball loss of each window over its steps and the levels, (N,).
+    """Return the mean pinball loss of each window over its steps and the levels, (N,).
 
     Without levels the squared error of the median. actual : (N, H) log moves.
     """
@@ -239,7 +239,7 @@ def _judge(
 def _pairs(
     challenger: TrainedModel, leader: TrainedModel, prices: Sequence[Prices], interval: str | None
 ) -> list[_Pair]:
-    """The symbols that both can forecast; raises DataError with the first reason if none."""
+    """Return the symbols that both can forecast; raises DataError with the first reason."""
     found, errors = [], []
     for each in prices:
         try:

@@ -83,7 +83,7 @@ def _windows(rows: Windows, plan: Plan, settings: Settings, fitted: Scale | None
 
 
 def _chunks(rows: Windows, plan: Plan, settings: Settings, generator: torch.Generator) -> Samples:
-    """A training chunk may end at any bar; those that validate lie end to end."""
+    """Make chunks: for training they end at any bar, for validation they lie end to end."""
     burn_in = settings.train.burn_in
     # The shortest series still gives a chunk: its training part holds a whole context.
     shortest = min(split.train.stop for split in plan.splits)

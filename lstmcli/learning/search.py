@@ -363,7 +363,7 @@ def _bad(key: str, path: Path, why: str) -> UsageError:
 
 
 def _exact(number: float) -> Decimal:
-    """The number as it is written: 0.1 is a tenth."""
+    """Return the number as it is written: 0.1 is a tenth."""
     return Decimal(str(number))
 
 

@@ -307,7 +307,7 @@ def freeze_body(network: nn.Module, frozen: bool) -> None:
 
 
 def _copy_inputs(weight: nn.Parameter, old: nn.Parameter, inputs: Sequence[int | None]) -> None:
-    """The first weight of every body reads the inputs: (D, F), (D, F K) or (D, F, K)."""
+    """Copy a body's first weight, which reads the inputs: (D, F), (D, F K) or (D, F, K)."""
     new = [number for number, source in enumerate(inputs) if source is not None]
     sources = [source for source in inputs if source is not None]
     if not new:

@@ -155,7 +155,7 @@ def _history_csv(history: Iterable[Epoch]) -> str:
 
 
 def _read_tensors(folder: Path, metadata: Metadata, settings: Settings) -> dict[str, torch.Tensor]:
-    """The tensors of the weights' file: those that the settings need, of their types and shapes."""
+    """Read the tensors that the settings need, checking their types and shapes."""
     path = folder / _WEIGHTS
     expected = _expected_tensors(settings)
     with _opened(path) as file:
@@ -170,7 +170,7 @@ def _read_tensors(folder: Path, metadata: Metadata, settings: Settings) -> dict[
 
 
 def _expected_tensors(settings: Settings) -> dict[str, torch.Tensor]:
-    """What the settings need, as tensors that hold nothing."""
+    """Return the tensors that the settings need, on the meta device."""
     with torch.device("meta"):
         expected = dict(new_network(settings).state_dict())
         if settings.window.scaling in FITTED_SCALINGS:
@@ -238,7 +238,7 @@ _TYPES = {torch.float32: "F32", torch.float64: "F64"}
 def read_weights(
     file: IO[bytes], size: int, expected: Mapping[str, Tensor], optional: frozenset[str]
 ) -> bytes:
-    """The bytes of a weights' file of `size` bytes, if they are those of the tensors expected.
+    """Read a weights' file of `size` bytes, checking it for the tensors expected.
 
     expected : name -> a tensor of the type and shape, on any device (`meta` costs no memory).
     optional : the names that may be absent. Raises ValueError saying what is wrong.

@@ -78,7 +78,7 @@ def note_end(data_dir: Path, end: RunEnd) -> None:
 
 
 def last_runs(data_dir: Path) -> dict[str, LastRuns]:
-    """The last runs by command; none where there is no record, or a damaged or foreign one."""
+    """Return the last runs by command; none without a readable record."""
     try:
         tree = read_json(read_file(inside(data_dir, data_dir / _FILE), _MAX_BYTES))["runs"]
         check_record(tree, {str: {"last": _END, "last_good": (None, _END)}})

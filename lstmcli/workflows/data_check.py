@@ -138,7 +138,7 @@ class _Series:
             yield self._found("restated", day, what, "Train models of before that day again.")
 
     def _bad_rows(self, raw: pd.DataFrame, prices: Prices) -> Iterator[Finding]:
-        """What stands in the file and not in what is read from it, column by column."""
+        """Compare the file with what is read from it, column by column."""
         columns = {str(name): raw[name].to_numpy(np.float64) for name in raw}
         for day in raw.index.difference(prices.frame.index):
             row = int(np.flatnonzero(raw.index == day)[0])
@@ -201,7 +201,7 @@ class _Series:
 
 
 def _strays(data_dir: Path) -> Iterator[Finding]:
-    """What lies in the store and belongs to no series, and who else may write there."""
+    """Find files in the store that belong to no series, and other writers."""
     store = store_folder(data_dir)
     for path in stray_paths(data_dir):
         if path.name.endswith(TEMPORARY_SUFFIX):

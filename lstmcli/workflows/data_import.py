@@ -98,7 +98,7 @@ def import_data(
 def _checked(
     loaded: Sequence[Prices], interval: str | None, given: set[str]
 ) -> tuple[list[Prices], list[Failure]]:
-    """The series that may be stored, under the names that the store knows.
+    """Return the series that may be stored, under the names that the store knows.
 
     given : the names that are options; a bad one is a mistake of usage, one in a file is not.
     """
@@ -131,7 +131,7 @@ def _name(prices: Prices, kind: type[UsageError] | type[DataError]) -> str:
 
 
 def _interval(prices: Prices, asked: str | None) -> str:
-    """The interval as which the series is stored; DataError where its dates say otherwise."""
+    """Return the interval to store a series as; DataError where its dates differ."""
     found = prices.interval if len(prices.frame) > 2 else asked or prices.interval
     if found in INTERVALS and asked in (None, found):
         return found
@@ -178,7 +178,7 @@ def _store(data_dir: Path, prices: Prices, overwrite: bool, now: datetime) -> Im
 
 
 def _before(data_dir: Path, prices: Prices, overwrite: bool) -> pd.DataFrame | None:
-    """The rows stored so far, None for none; DataError where they must not be replaced."""
+    """Return the rows stored so far or None; DataError where they must not be replaced."""
     symbol, interval = prices.symbol, prices.interval
     if not inside(data_dir, price_path(data_dir, symbol, interval)).exists():
         return None

@@ -159,7 +159,7 @@ def _in_threads(
 
 
 def _oldest_first(symbols: Collection[str], task: Task) -> list[str]:
-    """What is not stored first, then by the time of writing: first what an interrupted run left."""
+    """Sort symbols: those not stored first, then the oldest files."""
 
     def written(symbol: str) -> float:
         try:
@@ -171,7 +171,7 @@ def _oldest_first(symbols: Collection[str], task: Task) -> list[str]:
 
 
 def _attempt(symbol: str, task: Task, work: Callable[[str, Task], FetchResult]) -> FetchResult:
-    """The result of one symbol, failed or not, so that the others go on."""
+    """Return the result of one symbol, failed or not, so that the others go on."""
     try:
         return work(symbol, task)
     except LstmcliError as error:

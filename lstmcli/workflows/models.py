@@ -160,7 +160,7 @@ def _prune(data_dir: Path, name: str, keep: int, *, dry_run: bool) -> PruneRepor
 
 
 def _present(data_dir: Path, name: str) -> str | None:
-    """The champion's version, None where there is none or it is unknown."""
+    """Return the champion's version, None where there is none or it is unknown."""
     try:
         leader = champion(data_dir, name)
     except ModelError:
@@ -306,12 +306,12 @@ def _version(
 
 
 def size_of(folder: Path) -> int:
-    """The bytes of a version's files."""
+    """Return the bytes of a version's files."""
     return sum(path.stat().st_size for path in folder.glob("*") if path.is_file())
 
 
 def _decisions(data_dir: Path, name: str) -> Iterator[dict[str, Any]]:
-    """What was decided on each version when it was trained, as far as it can be read."""
+    """Yield the decision on each version that can be read."""
     for version in versions(data_dir, name):
         try:
             metadata = read_metadata(version_of(data_dir, name, version).folder)

@@ -129,7 +129,7 @@ def most_common_interval(loaded: Sequence[Prices]) -> str | None:
 
 
 def _interval(prices: Prices) -> str:
-    """The interval of the dates; of stored bars that of their folder, unless they differ much."""
+    """Return the interval of the dates; of stored bars their folder's, unless far off."""
     if prices.source != STORE:
         return prices.interval
     found = infer_interval(prices.frame.index)  # type: ignore[arg-type]
@@ -161,7 +161,7 @@ def load_prices(
 def stream_prices(
     source: Source, data: Data, interval: str | None = None
 ) -> Iterator[Prices | Failure]:
-    """The same one by one, in the order asked for; a few are read ahead and no more are held.
+    """Yield the series of a run in the order asked for; only a few are read ahead.
 
     Where symbols are looked for in several files, all files are read first.
     """

@@ -95,7 +95,7 @@ def is_as_trained(trained: Mapping[str, str], symbol: str, price: str) -> bool:
 
 
 def _learned(data_dir: Path, series: Series, interval: str) -> History:
-    """The history of a series, with the file's digest unless it was replaced since it was read."""
+    """Return a series' history, with the file's digest unless it was replaced since it was read."""
     days = str(series.dates[0]), str(series.dates[-1])
     read = _history(series.dates, np.asarray(series.values[:, 0]), days)
     path = price_path(data_dir, series.symbol, interval)

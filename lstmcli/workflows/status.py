@@ -104,7 +104,7 @@ def status(
 
 
 def _part(name: str, look: Callable[[], _Found]) -> Part:
-    """What a look finds, or that it failed."""
+    """Return the part that a check finds, or its failure."""
     try:
         return Part(name, *look())
     except LstmcliError as error:
@@ -231,7 +231,7 @@ def _feed(runs: LastRuns | None) -> _Found:
 
 
 def _time(text: str) -> datetime | None:
-    """A time noted in a file, which may hold anything."""
+    """Parse a time of a file; None where it is none."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
