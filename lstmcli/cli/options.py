@@ -9,7 +9,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import Field, dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -32,8 +32,7 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
     flat = []
     for name, parameter in inspect.signature(command).parameters.items():
         if group := groups.get(name):
-            types = get_type_hints(group, include_extras=True)
-            members = [(each.name, types[each.name], each.default) for each in _own_first(group)]
+            members = _members(group)
         else:
             members = [(name, hints[name], parameter.default)]
         flat += [
@@ -53,12 +52,15 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
-def _own_first(group: Any) -> list[Field[Any]]:
-    """Return a group's fields, its own before those of the groups that it extends."""
+@functools.cache
+def _members(group: Any) -> list[tuple[str, Any, Any]]:
+    """Return (name, type, default) of a group's fields, its own before inherited ones."""
+    types = get_type_hints(group, include_extras=True)
     owner = {
         name: kind for kind in reversed(group.__mro__) for name in inspect.get_annotations(kind)
     }
-    return sorted(fields(group), key=lambda each: group.__mro__.index(owner[each.name]))
+    found = sorted(fields(group), key=lambda each: group.__mro__.index(owner[each.name]))
+    return [(each.name, types[each.name], each.default) for each in found]
 
 
 def option(usage: str, text: str, default: str | bool = True, **more: Any) -> Any:
