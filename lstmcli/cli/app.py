@@ -99,6 +99,7 @@ def main() -> NoReturn:
         # The interpreter's own exit would wait for threads that wait for an answer.
         os._exit(stop.code)
     finally:
+        gc.unfreeze()  # of a run inside another program, such as the tests
         gc.enable()
     for number in _STOPPING:
         if signal.getsignal(number) is _stop:  # the work is done; a signal may end the rest
