@@ -161,3 +161,13 @@ def test_grading_the_ledger_loads_no_torch(tmp_path: Path) -> None:
     )
     assert "lstmcli.report.grade" in loaded
     assert "torch" not in loaded
+
+
+def test_commands_load_no_library_of_an_extra() -> None:
+    modules = ("train", "predict", "evaluate", "data", "models", "grade", "page", "picture")
+    views = ", ".join(f"lstmcli.report.{name}" for name in modules)
+    verbs = ("train", "predict", "evaluate", "audit", "grade", "fetch", "models", "status")
+    works = ", ".join(f"lstmcli.workflows.{name}" for name in verbs)
+    loaded = modules_after(f"import {views}, {works}")
+    assert "lstmcli.report.train" in loaded
+    assert loaded.isdisjoint({"optuna", "sqlalchemy", "matplotlib", "plotext", "arch"})

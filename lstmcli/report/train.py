@@ -2,17 +2,20 @@
 
 import json
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 
 from lstmcli.evaluation.verdict import verdict
-from lstmcli.report.numbers import count, percent
+from lstmcli.printable import count_of
+from lstmcli.report.numbers import percent
 from lstmcli.report.output import Column, list_table, make_table
 from lstmcli.report.view import View, make_document
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.train import TrainReport
-from lstmcli.workflows.tune import Trial, TuneReport
+
+if TYPE_CHECKING:  # Optuna is an extra
+    from lstmcli.workflows.tune import Trial, TuneReport
 
 _SCORES: list[Column] = [
     ("", "model"),
@@ -89,14 +92,14 @@ def _validation(report: TrainReport) -> list[RenderableType]:
             "No validation score: the validating windows overlap the training windows, "
             "so it would prove nothing."
         ]
-    title = f"Validation, {count(report.scores.n_independent, 'independent window')}"
+    title = f"Validation, {count_of(report.scores.n_independent, 'independent window')}"
     return [
         list_table(title, _SCORES, report.scores.models.values()),
         f"Validation chose the epoch, so this flatters: {verdict(report.scores)}",
     ]
 
 
-def tune_view(report: TuneReport) -> View:
+def tune_view(report: "TuneReport") -> View:
     """Show the trials, the best first; the rows are the trials."""
 
     def document() -> dict[str, Any]:
@@ -124,7 +127,7 @@ def tune_view(report: TuneReport) -> View:
     return View(lambda: _tune_tables(report), document, lambda: _trials(report))
 
 
-def _trials(report: TuneReport) -> list[dict[str, Any]]:
+def _trials(report: "TuneReport") -> list[dict[str, Any]]:
     numbers = range(len(report.folds))
     return [
         {
@@ -143,12 +146,12 @@ def _trials(report: TuneReport) -> list[dict[str, Any]]:
     ]
 
 
-def _tune_tables(report: TuneReport) -> list[RenderableType]:
+def _tune_tables(report: "TuneReport") -> list[RenderableType]:
     first, last = report.folds[0].days[0], report.folds[-1].days[1]
     score = {"crps": "CRPS", "rmse": "Path RMSE"}[report.objective]
     keys = list(report.search.space)
 
-    def cells(trial: Trial) -> list[object]:
+    def cells(trial: "Trial") -> list[object]:
         return [
             f"{trial.number}, the recipe" if trial.number == 0 else trial.number,
             percent(trial.score, 4),
@@ -163,13 +166,13 @@ def _tune_tables(report: TuneReport) -> list[RenderableType]:
         ]
 
     table = make_table(
-        f"{score} in % of the last price, {count(len(report.folds), 'validation fold')} from "
+        f"{score} in % of the last price, {count_of(len(report.folds), 'validation fold')} from "
         f"{first} to {last}",
         ["Trial", score, "+-", *(key.split(".")[1] for key in keys), "Epochs", "Seconds", "State"],
         map(cells, report.trials),
     )
     failed = [trial for trial in report.trials if trial.state == "failed"]
-    why = [f"{count(len(failed), 'trial')} failed; trial {t.number}: {t.reason}" for t in failed]
+    why = [f"{count_of(len(failed), 'trial')} failed; trial {t.number}: {t.reason}" for t in failed]
     return [
         table,
         "+-: the standard error over the folds, mostly because some are harder than others.",
