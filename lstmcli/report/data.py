@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lstmcli.report.numbers import count
+from lstmcli.printable import count_of
 from lstmcli.report.output import Column, list_table, make_table
 from lstmcli.report.view import View, make_document
 
@@ -68,8 +68,8 @@ def fetch_view(report: FetchReport) -> View:
         return [
             list_table("Fetched", _FETCHED, report.results, left=4),
             *(f"{each.symbol}: {each.note}" for each in report.results if each.note),
-            f"{count(len(report.results), 'symbol')}: {found}. "
-            f"{count(report.requests, 'request')}{waited}.",
+            f"{count_of(len(report.results), 'symbol')}: {found}. "
+            f"{count_of(report.requests, 'request')}{waited}.",
         ]
 
     def document() -> dict[str, Any]:
@@ -120,17 +120,17 @@ def show_view(report: StoredDetail) -> View:
     def tables() -> list[RenderableType]:
         facts = [
             ("Rows", f"{series.rows}, {series.first} to {series.last}"),
-            ("Behind", count(series.behind, "bar")),
+            ("Behind", count_of(series.behind, "bar")),
             ("Source", f"{series.source or 'unknown'} {report.file}".rstrip()),
             ("Changed", series.fetched_at or "-"),
             ("Time zone", report.time_zone or "-"),
             ("Currency", report.currency or "-"),
             ("Restated", "never"),
-            ("Missing", count(len(report.missing), "session")),
+            ("Missing", count_of(len(report.missing), "session")),
         ]
         if restated:
             day, reason = restated[-1]
-            facts[-2] = "Restated", f"{count(len(restated), 'time')}, last {day}: {reason}"
+            facts[-2] = "Restated", f"{count_of(len(restated), 'time')}, last {day}: {reason}"
         cells = ([_plain(value) for value in bar.values()] for bar in bars)
         return [
             make_table(f"{series.symbol}, {series.interval}", ["", ""], facts, left=2),
@@ -173,7 +173,7 @@ def check_view(report: CheckReport) -> View:
         return [
             list_table(checked, _FINDINGS, shown, left=6),
             *(
-                f"{count(number - _MOST_GAPS, 'more gap')} of {symbol}; --format csv has all."
+                f"{count_of(number - _MOST_GAPS, 'more gap')} of {symbol}; --format csv has all."
                 for symbol, number in gaps.items()
                 if number > _MOST_GAPS
             ),

@@ -12,7 +12,8 @@ from lstmcli.evaluation.audit import Comparison
 from lstmcli.evaluation.direction import direction_hits
 from lstmcli.evaluation.trend import CLASSES, actual_trend, predicted_trend
 from lstmcli.learning.evidence import tell_looks
-from lstmcli.report.numbers import BASE_RATE_UNKNOWN, ahead, count, price, price_basis
+from lstmcli.printable import count_of
+from lstmcli.report.numbers import BASE_RATE_UNKNOWN, ahead, price, price_basis
 from lstmcli.report.output import Column, list_table
 from lstmcli.report.score_tables import score_tables
 from lstmcli.report.view import View, make_document
@@ -127,7 +128,7 @@ def _tables(report: EvaluateReport) -> list[RenderableType]:
     return [
         _windows_table(report),
         f"{windows['rows']} rows; {windows['train']} training, {windows['test']} test windows; "
-        f"{scores.n_windows} evaluated, {count(report.step_size, 'row')} apart "
+        f"{scores.n_windows} evaluated, {count_of(report.step_size, 'row')} apart "
         f"({scores.n_independent} independent).",
         price_basis(each.price for each in report.series),
         *score_tables(scores, f"1 to {report.horizon}"),
@@ -151,7 +152,7 @@ def _windows_table(report: EvaluateReport) -> RenderableType:
 def _refits_table(report: EvaluateReport) -> RenderableType:
     """Show when each model was fitted again, the latest times where there are many."""
     times = len(report.refits)
-    title = f"Fitted again {count(times, 'time')} on the rows known at the first cutoff"
+    title = f"Fitted again {count_of(times, 'time')} on the rows known at the first cutoff"
     if times > _MOST_REFITS:
         title += f" (the last {_MOST_REFITS}; all with --format json)"
     return list_table(title, _REFITS, report.refits[-_MOST_REFITS:], left=4)
@@ -185,8 +186,10 @@ def audit_view(report: "AuditReport") -> View:
         )
 
     def tables() -> list[RenderableType]:
-        title = f"Leak audit: {count(report.n_windows, 'window')} of {len(report.symbols)} series"
-        refits = ", ".join(f"{name} {count(n, 'epoch')}" for name, n in report.epochs.items())
+        title = (
+            f"Leak audit: {count_of(report.n_windows, 'window')} of {len(report.symbols)} series"
+        )
+        refits = ", ".join(f"{name} {count_of(n, 'epoch')}" for name, n in report.epochs.items())
         shown: list[RenderableType] = [
             list_table(title, _COMPARISONS, report.comparisons, left=4),
             "Later bars were replaced by noise or removed in copies of the files, and everything "

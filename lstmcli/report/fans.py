@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lstmcli.evaluation.losses import losses
 from lstmcli.forecasting.forecast import Forecast, central_bands
-from lstmcli.report.numbers import count
+from lstmcli.printable import count_of
 from lstmcli.workflows.evaluate import EvaluateReport
 from lstmcli.workflows.predict import PredictReport
 
@@ -199,7 +199,7 @@ def walks(report: EvaluateReport) -> Iterator[Walk]:
         starts = np.searchsorted(series.dates, result.cutoff[places])
         apart = _apart(list(zip(places.tolist(), starts.tolist(), strict=True)), report.horizon)
         shown = apart[-_MOST_WINDOWS:]
-        windows = count(len(apart), "window")
+        windows = count_of(len(apart), "window")
         if len(shown) < len(apart):
             windows = f"the last {len(shown)} of {windows}"
         prices = np.exp(series.log_prices)

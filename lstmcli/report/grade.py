@@ -8,8 +8,8 @@ from rich.console import RenderableType
 
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.forecasters import Yardsticks
+from lstmcli.printable import count_of
 from lstmcli.report.long_table import COLUMNS, all_levels, backtest_rows, chosen_models
-from lstmcli.report.numbers import count
 from lstmcli.report.output import make_table
 from lstmcli.report.score_tables import score_tables
 from lstmcli.report.view import View, make_document
@@ -112,7 +112,9 @@ def _remarks(grade: Grade) -> list[str]:
     counts = grade.counts
     remarks = [f"Left out: {number}, {why}." for why, number in counts.left_out.items()]
     if counts.missing_sessions:
-        remarks.append(f"Without a bar: {count(counts.missing_sessions, 'step')} of those graded.")
+        remarks.append(
+            f"Without a bar: {count_of(counts.missing_sessions, 'step')} of those graded."
+        )
     if counts.next_session is not None:
         remarks.append(f"The next session that decides is {counts.next_session}.")
     if counts.repeated:

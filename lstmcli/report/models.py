@@ -6,7 +6,8 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from lstmcli.report.numbers import count, percent
+from lstmcli.printable import count_of
+from lstmcli.report.numbers import percent
 from lstmcli.report.output import Column, list_table, make_table
 from lstmcli.report.view import View, make_document
 from lstmcli.workflows.models import (
@@ -111,7 +112,7 @@ def prune_view(report: PruneReport) -> View:
     going = f": {', '.join(report.removed)}" if report.removed else ""
     return View(
         lambda: [
-            f"{count(len(report.removed), 'version')} of {report.name} {state}{going} "
+            f"{count_of(len(report.removed), 'version')} of {report.name} {state}{going} "
             f"({report.size / 1000:.0f} kB).",
             f"Kept: {', '.join(report.kept)}.",
         ],
@@ -130,7 +131,7 @@ def _minute(time: str) -> str:
 def _state(each: ModelVersion) -> str:
     if each.damaged:
         return "damaged"
-    return f"stale ({count(each.stale, 'symbol')})" if each.stale else "ok"
+    return f"stale ({count_of(each.stale, 'symbol')})" if each.stale else "ok"
 
 
 def _facts(report: ModelDetail) -> Iterator[tuple[str, str]]:
@@ -151,7 +152,7 @@ def _facts(report: ModelDetail) -> Iterator[tuple[str, str]]:
     network, head = settings.model.network, settings.model.head
     yield "Network", f"{network}, {found('parameters')} weights, {head} head"
     yield "Window", f"{settings.window.context_length} bars seen, {settings.window.horizon} ahead"
-    priced = f"{found('data', 'price')} of {count(len(symbols), 'symbol')}"
+    priced = f"{found('data', 'price')} of {count_of(len(symbols), 'symbol')}"
     yield "Data", f"{priced} up to {each.data_last}"
     yield "Symbols", ", ".join(map(str, symbols))
     yield "Validation", f"from {found('split', 'validation_start')}"

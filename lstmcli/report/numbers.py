@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 
 from lstmcli.market.intervals import unit_of
+from lstmcli.printable import count_of
 
 BASE_RATE_UNKNOWN = "base rate not known (trained by an earlier version)"
 
@@ -30,15 +31,10 @@ def move(log_move: float) -> str:
     return percent(math.expm1(log_move), sign=True)
 
 
-def count(number: int, noun: str) -> str:
-    """Format a number of things: "1 window", "13 windows"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def ahead(steps: int, interval: str) -> str:
     """Format a horizon: "50 steps ahead", "12 months ahead"."""
     unit = unit_of(interval)
-    return f"{count(steps, 'step' if unit in ('session', 'bar') else unit)} ahead"
+    return f"{count_of(steps, 'step' if unit in ('session', 'bar') else unit)} ahead"
 
 
 def _fixed(value: float, digits: int, sign: str = "") -> str:

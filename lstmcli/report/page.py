@@ -19,11 +19,11 @@ from lstmcli.errors import UsageError
 from lstmcli.evaluation.bands import Band
 from lstmcli.evaluation.scores import ModelScores
 from lstmcli.evaluation.significance import Interval
-from lstmcli.printable import printable
+from lstmcli.printable import count_of, printable
 from lstmcli.report import picture
 from lstmcli.report.evaluate import caveats, evaluate_view
 from lstmcli.report.fans import Floats, choose_windows, walks, window_fan
-from lstmcli.report.numbers import BASE_RATE_UNKNOWN, count, percent
+from lstmcli.report.numbers import BASE_RATE_UNKNOWN, percent
 from lstmcli.report.output import check_file, write_file
 from lstmcli.runs.bundle import settings_toml
 from lstmcli.workflows.evaluate import EvaluateReport
@@ -146,7 +146,7 @@ def _template(name: str) -> "Template":
     environment.globals |= {
         "base_rate_unknown": BASE_RATE_UNKNOWN,
         "colours": picture.COLOURS,
-        "count": count,
+        "count_of": count_of,
         "inline": inline,
         "nearest_band": _nearest_band,
         "percent": percent,
@@ -230,7 +230,7 @@ def _spans(symbols: Iterable[tuple[str, int, str, str]]) -> list[tuple[str, str]
     """Put symbols of the same rows and days together: the rows and days, and the symbols."""
     same = groupby(sorted(symbols, key=lambda each: each[1:]), key=lambda each: each[1:])
     return [
-        (f"{count(rows, 'row')}, {first} to {last}", ", ".join(each[0] for each in group))
+        (f"{count_of(rows, 'row')}, {first} to {last}", ", ".join(each[0] for each in group))
         for (rows, first, last), group in same
     ]
 

@@ -162,10 +162,10 @@ def render(
     return data.getvalue()
 
 
-def draw_fan(axes: "Axes", fan: Fan, *, most_ticks: int, beside: Sequence[Fan] = ()) -> None:
+def draw_fan(axes: "Axes", fan: Fan, *, most_ticks: int, shared: Sequence[Fan] = ()) -> None:
     """Draw a fan onto axes, sessions counted from the cutoff, without a title.
 
-    beside : fans, itself among them, that share one scale of prices so that they can be compared.
+    shared : fans, itself among them, that share one scale of prices so that they can be compared.
     """
     last, horizon = float(fan.history[-1]), fan.median.size
     before = np.arange(1 - fan.history.size, 1)  # the cutoff is session 0
@@ -194,8 +194,8 @@ def draw_fan(axes: "Axes", fan: Fan, *, most_ticks: int, beside: Sequence[Fan] =
     axes.yaxis.set_major_formatter("{x:,.7g}")
     axes.set_xlim(before[0], horizon)
     axes.margins(y=0.06)
-    if beside:
-        prices = np.concatenate([each.drawn for each in beside])
+    if shared:
+        prices = np.concatenate([each.drawn for each in shared])
         lowest, highest = float(np.nanmin(prices)), float(np.nanmax(prices))
         margin = 0.06 * (highest - lowest)
         if margin > 0:

@@ -14,12 +14,11 @@ from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.evaluation.verdict import SHOWN_NAMES, p_value
 from lstmcli.forecasting.explain import Effect, Explanation, Floats
 from lstmcli.market.intervals import unit_of
-from lstmcli.printable import first_few
+from lstmcli.printable import count_of, first_few
 from lstmcli.report.long_table import backtest_rows
 from lstmcli.report.numbers import (
     BASE_RATE_UNKNOWN,
     ahead,
-    count,
     move,
     number,
     percent,
@@ -169,7 +168,7 @@ def _record(report: PredictReport) -> str:
     n = found.n_independent
     if n < MIN_WINDOWS:
         return (
-            f"Past accuracy: {count(n, 'validation window')}, too few for a test; see lstmcli "
+            f"Past accuracy: {count_of(n, 'validation window')}, too few for a test; see lstmcli "
             "evaluate."
         )
     errors = {name: percent(rmse, 3) for name, rmse in found.rmse.items()}
@@ -268,7 +267,7 @@ def _reach(with_older: Floats, unit: str) -> str:
         return (
             f"Even the oldest counts: masked alone it moves it by {_share(with_older[0])}, {whole}"
         )
-    latest = count(bars - counts, unit)
+    latest = count_of(bars - counts, unit)
     left = _share(with_older[counts - 1])
     return f"Masking all but the latest {latest} moves it by {left}, {whole}"
 
@@ -292,13 +291,14 @@ def _lists(effect: Effect) -> dict[str, Any]:
 def _gate_table(found: Explanation, unit: str) -> RenderableType:
     bars = len(found.dates)
     if not found.gates:
-        return f"{found.symbol}: this network has no gates; it read {count(bars, unit)}."
+        return f"{found.symbol}: this network has no gates; it read {count_of(bars, unit)}."
     rows = []
     for gate in found.gates:
         thirds = [float(part.mean()) for part in np.array_split(gate.openness, 3)]
         rows.append([gate.layer, gate.name, *map(number, [*thirds, float(gate.openness[-1])])])
     return make_table(
-        f"{found.symbol}: how open the gates were, 0 to 1, mean of the cells, {count(bars, unit)}",
+        f"{found.symbol}: how open the gates were, 0 to 1, mean of the cells, "
+        f"{count_of(bars, unit)}",
         ["Layer", "Gate", "Oldest third", "Middle third", "Latest third", "At the cutoff"],
         rows,
         left=2,

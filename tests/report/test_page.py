@@ -18,7 +18,7 @@ STYLE = (page._TEMPLATES / "page.css").read_text("utf-8")
 FAN = make_fan(known=5)
 MOVES = np.linspace(-5.0, 9.0, 30)
 DRAWINGS = {
-    "fan": (partial(picture.draw_fan, most_ticks=3, beside=[FAN, make_fan(scale=2.0)]), FAN),
+    "fan": (partial(picture.draw_fan, most_ticks=3, shared=[FAN, make_fan(scale=2.0)]), FAN),
     "walk": (picture.draw_walk, make_walk()),
     "skill": (picture.draw_skill, [[0.1, None, -0.2], []]),
     "one step": (picture.draw_skill, [[0.1]]),
