@@ -17,6 +17,14 @@ settings.load_profile("lstmcli")
 # Several threads wait for each other far longer than these networks take to compute.
 torch.set_num_threads(1)
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let campaigns take the time that they need."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(0))
+
+
 CONTEXT = 60  # rows that the fan reads
 _FAN_RECIPE = f"""\
 [data]

@@ -1,13 +1,10 @@
 """The command `lstmcli`: its subcommands, and the one place that turns errors into exit codes."""
 
-import _thread
 import errno
 import gc
 import logging
 import os
-import signal
 import sys
-import time
 import traceback
 import warnings
 from typing import Annotated, NoReturn
@@ -17,14 +14,10 @@ import typer
 from lstmcli import __version__
 from lstmcli.cli import data, evaluate, fetch, journal, models, predict, status, train, tune
 from lstmcli.cli.messages import log_failures
+from lstmcli.cli.stopping import StoppedError, stoppable
 from lstmcli.errors import AllFailedError, LstmcliError
 from lstmcli.printable import printable_stream
 
-# A closed terminal (SIGHUP, absent on Windows), Ctrl-C, and the end of a job or the machine.
-_STOPPING = [
-    getattr(signal, name) for name in ("SIGHUP", "SIGINT", "SIGTERM") if hasattr(signal, name)
-]
-_LONGEST_END = 10.0  # seconds after a signal, to write what must be kept
 _EXIT_CODES = """
 Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 some symbols failed; 4 no or unsuitable
 data; 5 another run holds the lock; 6 network or rate limit; 129, 130, 143 stopped by SIGHUP, SIGINT
@@ -76,10 +69,6 @@ def _root(
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
-    for number in _STOPPING:
-        # A background job of a shell, or nohup, ignores some of them.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _stop)
     # A stream is None if the caller closed it.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
@@ -94,16 +83,14 @@ def main() -> NoReturn:
     # took a third of a short run's CPU time; `OutputOptions.check` turns the collector on again.
     gc.disable()
     try:
-        code = journal.whole_run(_run)
-    except _StoppedError as stop:
+        with stoppable():
+            code = journal.whole_run(_run)
+    except StoppedError as stop:
         # The interpreter's own exit would wait for threads that wait for an answer.
         os._exit(stop.code)
     finally:
         gc.unfreeze()  # of a run inside another program, such as the tests
         gc.enable()
-    for number in _STOPPING:
-        if signal.getsignal(number) is _stop:  # the work is done; a signal may end the rest
-            signal.signal(number, signal.SIG_DFL)
     sys.exit(code)
 
 
@@ -184,23 +171,3 @@ def _fail(error: BaseException, text: str, code: int) -> int:
     journal.fail(text)
     journal.say(f"lstmcli: error: {text}")
     return code
-
-
-class _StoppedError(SystemExit):
-    """A signal has stopped the run."""
-
-    code: int
-
-
-def _stop(number: int, frame: object) -> NoReturn:
-    """Raise an exception, so that temporary files are removed.
-
-    If that does not end the run in time, with a blocked pipe for example, a thread ends it.
-    """
-    _thread.start_new_thread(_end_later, (128 + number,))
-    raise _StoppedError(128 + number)
-
-
-def _end_later(code: int) -> None:
-    time.sleep(_LONGEST_END)
-    os._exit(code)

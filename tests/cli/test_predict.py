@@ -206,7 +206,8 @@ def test_more_than_three_sessions_count_as_old(home: Path, behind: int, warned: 
     today = np.datetime64(datetime.now(UTC).date())
     days = sessions_of("XNYS")
     last = days[days < today][-1 - behind]
-    (home / "AAPL.csv").write_text(csv_text(walk(60), last))
+    # Long enough to show its calendar: without it a holiday of this week would count as a session.
+    (home / "AAPL.csv").write_text(csv_text(walk(700), last))
     (found,) = document(home, "--csv", "AAPL.csv")["forecasts"]
     assert any("sessions old" in text for text in found["warnings"]) == warned
 

@@ -131,6 +131,23 @@ def test_a_thread_that_reads_a_file_without_an_end(home: Path) -> None:
         ends(started, signal.SIGTERM)
 
 
+UNSEEN = """\
+import _thread, os, threading
+from lstmcli.cli.stopping import stoppable
+
+# As a signal that comes just before the read begins: it is noted, but interrupts nothing.
+threading.Timer(0.5, _thread.interrupt_main, [15]).start()
+with stoppable():
+    os.read(os.pipe()[0], 1)
+"""
+
+
+def test_a_signal_just_before_a_wait(tmp_path: Path) -> None:
+    with process(sys.executable, "-c", UNSEEN, folder=tmp_path) as started:
+        started.communicate(timeout=60)
+        assert started.returncode == 143
+
+
 def test_an_answer_that_does_not_come(tmp_path: Path) -> None:
     with stand_in() as server:
         server.serve("AAPL", random_walk(80))

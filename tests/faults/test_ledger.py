@@ -18,12 +18,12 @@ import pytest
 from lstmcli.market.calendars import sessions_of
 from lstmcli.runs.ledger import Damage, read_ledger
 from tests.command_line import assert_one_error, csv_text, in_process, walk
-from tests.faults.conftest import ROWS
 from tests.forked_runs import DiskFault, ForkServer
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes to kill")
 
 NAMES = ("one", "two", "three")
+ROWS = 700  # enough to show their calendar, so that a holiday yesterday is none of their sessions
 RECORD = ("predict", "--csv", "one.csv", "--csv", "two.csv", "--csv", "three.csv", "--record")
 QUIETLY = (*RECORD, "--quiet", "--format", "csv", "--output", "out.csv")
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
