@@ -118,76 +118,59 @@ class UnusablePriceError(DataError):
     resume: date | None = None
 
 
-@dataclass(frozen=True)
-class Usable:
-    """The rows that can be used.
-
-    odd : by column, the opens, highs and lows of these rows that contradict the rest of their bar.
-    cut : the day of the unusable row right before them. left_out : the days of bars left out
-    between them. doubted : whether opens, highs and lows count as missing wherever a bar
-    contradicts itself. notes : on all of that.
-    """
-
-    bars: Bars
-    odd: dict[str, Mask]
-    cut: date | None
-    left_out: tuple[date, ...]
-    doubted: bool
-    notes: list[str]
-
-
-def usable_rows(bars: Bars, targets: Sequence[str], *, around: date | None, mend: bool) -> Usable:
+def usable_rows(
+    bars: Bars, targets: Sequence[str], *, around: date | None, mend: bool
+) -> tuple[Bars, dict[str, Mask]]:
     """Choose the rows that can be used; UnusablePriceError where that is not possible.
 
     targets : the columns that must hold a positive number in every row. around : None to refuse any
     unusable row, else a day: the rows between the unusable ones before and after the last row up to
     that day are chosen. mend : leave out bars with an odd close instead of refusing them; where so
     many are contradictory that open, high and low have another basis, doubt those instead.
+    Returns the rows, and which of their opens, highs and lows contradict the rest of their bar.
     """
     odd = find_odd_values(bars.columns)
-    doubted = have_different_bases(odd)
-    if doubted:
+    if have_different_bases(odd):
         if not mend:
             raise _different_bases(bars, odd)
         wrong = np.any(list(odd.values()), axis=0)
         odd = {name: wrong & (name != "Close") for name in odd}
+        bars = replace(bars, doubted=True)
     bad = ~np.all([_is_positive(bars, name) for name in targets], axis=0)
-    wrong, notes, left_out = odd.pop("Close"), [], ()
+    wrong = odd.pop("Close")
     if mend and wrong.any() and not wrong.all():
-        notes, left_out = _note_left_out(bars, wrong), tuple(bars.days[wrong].tolist())
-        bars, odd, bad = bars.keep(~wrong), _rows_of(odd, ~wrong), bad[~wrong]
+        shown = [
+            f"{bars.days[at]}: {bar_text(bars.columns, at)}"
+            for at in np.flatnonzero(wrong).tolist()
+        ]
+        count = count_of(len(shown), "bar")
+        note = f"Left out {count} with an impossible close ({first_few(shown, sep='; ')})."
+        bars = replace(bars.noted(note), left_out=tuple(bars.days[wrong].tolist())).keep(~wrong)
+        odd, bad = {name: mask[~wrong] for name, mask in odd.items()}, bad[~wrong]
         wrong = np.zeros_like(bad)
-    kept, cut, more = _stretch(bars, bad | wrong, targets, around)
-    if not kept.all():
-        bars, odd = bars.keep(kept), _rows_of(odd, kept)
-    return Usable(bars, odd, cut, left_out, doubted, notes + more)
-
-
-def _stretch(
-    bars: Bars, unusable: Mask, targets: Sequence[str], around: date | None
-) -> tuple[Mask, date | None, list[str]]:
-    """Mark the usable rows around a day; return the unusable day before them, and notes."""
-    rows = np.arange(unusable.size)
-    wrong = np.flatnonzero(unusable)
-    if wrong.size == 0:
-        return ~unusable, None, []
+    unusable = np.flatnonzero(bad | wrong)
+    if unusable.size == 0:
+        return bars, odd
     if around is None:
-        raise _refusal(bars, wrong, targets, int(wrong[0]))
+        raise _refusal(bars, unusable, targets, unusable[0])
     last = int(np.searchsorted(bars.days, np.datetime64(around, "D"), side="right")) - 1
-    before, after = wrong[wrong <= last], wrong[wrong > last]
-    if before.size and before[-1] == last:
-        raise _refusal(bars, wrong, targets, last)
-    first, stop = before[-1] + 1 if before.size else 0, after[0] if after.size else rows.size
-    notes = [
-        f"Only the rows {side} {bars.days[row]} are read: {_why(bars, row, targets)}."
-        for side, rows_there in (("after", before[-1:]), ("before", after[:1]))
-        for row in rows_there.tolist()
-    ]
-    cut: date | None = bars.days[before[-1]].item() if before.size else None
-    return (rows >= first) & (rows < stop), cut, notes
+    if last in unusable:
+        raise _refusal(bars, unusable, targets, last)
+    before, after = unusable[unusable < last][-1:], unusable[unusable > last][:1]
+    for side, rows in (("after", before), ("before", after)):
+        for row in rows:
+            why = _why(bars, row, targets)
+            bars = bars.noted(f"Only the rows {side} {bars.days[row]} are read: {why}.")
+    if before.size:
+        bars = replace(bars, cut=bars.days[before[0]].item())
+    every = np.arange(bars.days.size)
+    kept = every[max(before + 1, default=0) : min(after, default=None)]
+    return bars.keep(kept), {name: mask[kept] for name, mask in odd.items()}
 
 
-def _refusal(bars: Bars, wrong: np.ndarray, targets: Sequence[str], row: int) -> UnusablePriceError:
+def _refusal(
+    bars: Bars, wrong: NDArray[np.int64], targets: Sequence[str], row: int
+) -> UnusablePriceError:
     """Return the error for an unusable row, with the command that skips all of them."""
     following = int(wrong[-1]) + 1
     resume: date | None = bars.days[following].item() if following < bars.days.size else None
@@ -210,18 +193,6 @@ def _why(bars: Bars, row: int, targets: Sequence[str]) -> str:
             value = bars.columns[name][row]
             return f"{name} is {value:g} on {bars.days[row]}, expected a positive number"
     return f"the bar of {bars.days[row]} has {bar_text(bars.columns, row)}"
-
-
-def _rows_of(odd: dict[str, Mask], kept: Mask) -> dict[str, Mask]:
-    return {name: mask[kept] for name, mask in odd.items()}
-
-
-def _note_left_out(bars: Bars, odd: Mask) -> list[str]:
-    shown = [
-        f"{bars.days[row]}: {bar_text(bars.columns, row)}" for row in np.flatnonzero(odd).tolist()
-    ]
-    count = count_of(len(shown), "bar")
-    return [f"Left out {count} with an impossible close ({first_few(shown, sep='; ')})."]
 
 
 def _different_bases(bars: Bars, odd: dict[str, Mask]) -> DataError:

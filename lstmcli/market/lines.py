@@ -1,23 +1,31 @@
-"""Lines of a CSV as arrays: strictly, so that no value is shifted, guessed or made of another.
+"""The lines of a CSV, plain or gzipped, as arrays: strictly, no value is shifted or guessed.
 
-pyarrow parses them. It has no rule for quotes within a field, reads `nan(1)` and `-nan`, and fails
-on a field of spaces; so quotes are checked before, and a block with an odd value is read again one
-field after another, which also finds the line and the column that an error names.
+pyarrow parses the lines. It has no rule for quotes within a field, reads `nan(1)` and `-nan`, and
+fails on a field of spaces; so quotes are checked before, and lines with an odd value are read again
+one field after another, which also finds the line and the column that an error names.
 """
 
+import gzip
+import io
 import re
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lstmcli.errors import DataError
+from lstmcli.errors import DataError, file_errors
 from lstmcli.market.stamps import Stamps, parse_stamps
 
+MAX_BYTES = 1024**3
 MISSING = ("", "null", "NULL", "NaN", "nan", "NAN", "NA", "N/A", "n/a", "None", "none", "#N/A", ".")
+_PIECE = 8 * 1024**2
+_GZIP = b"\x1f\x8b"
 _NUMBER = re.compile(
     r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:inf|infinity)", re.I | re.A
 )
@@ -26,14 +34,43 @@ _HARMLESS = 1e-6
 _TOO_SMALL = 0.5
 
 
-@dataclass(frozen=True)
-class Form:
-    """The form of a file's lines.
+def read_text(source: str | Path, stdin: IO[bytes] | None, where: str) -> tuple[int, bytes]:
+    """Read a file, or standard input for "-", with line ends of one byte.
 
+    Returns the number of the first line that is not blank, and the text from there on. Raises
+    FileError when the file cannot be read, DataError for bytes that no CSV of prices has.
+    """
+    pieces: list[bytes] = []
+    for number, piece in enumerate(_read_pieces(source, stdin, where)):
+        if len(piece) == _PIECE and b"\n" not in piece:
+            raise _not_prices(where, f"a line is longer than {_PIECE // 1024**2} MiB")
+        if number * _PIECE + len(piece) > MAX_BYTES:
+            raise DataError(
+                "the CSV is too large",
+                where=where,
+                why=f"it has more than {MAX_BYTES // 1024**2} MiB",
+                next_step="Split it by symbol or by date.",
+            )
+        pieces.append(piece)
+    text = b"".join(pieces).removeprefix(b"\xef\xbb\xbf")
+    if b"\r" in text:
+        text = text.replace(b"\r\n", b"\n").removesuffix(b"\r")
+    _refuse_odd_bytes(text, where)
+    filled = text.lstrip(b"\n")
+    return 1 + len(text) - len(filled), filled
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The lines of a CSV below its header, and how they are read.
+
+    text : of which some lines are not blank. first_line : the number of its first one.
     names : the words of the header, one a field, for messages.
     positions : (K) of the fields with values that are read. where : the file, for messages.
     """
 
+    text: bytes
+    first_line: int
     names: Sequence[str]
     date_field: int
     positions: Sequence[int]
@@ -41,71 +78,135 @@ class Form:
     decimal: str
     where: str
 
-    def error(self, what: str, line: int, why: str, next_step: str) -> DataError:
-        """Make an error that names a line."""
+    def read(self) -> tuple[Stamps, NDArray[np.int64], NDArray[np.float64]]:
+        """Read dates (N,), line numbers (N,) and values (N, K) of the lines that are not blank.
+
+        NaT where there is no date, NaN where a field is empty or says null. Raises DataError naming
+        the first line that breaks a rule.
+        """
+        self.refuse_misplaced_quotes()
+        ends = np.flatnonzero(np.frombuffer(self.text, dtype=np.uint8) == ord("\n"))
+        ends = np.append(ends, len(self.text))
+        lines = self.first_line + np.flatnonzero(np.diff(ends, prepend=-1) > 1)
+        try:
+            dates, fields = self.read_fields(lines, pa.float64())
+            values = fields.to_tensor(null_to_nan=True, row_major=False).to_numpy()
+            n_null = sum(column.null_count for column in fields.columns)
+            is_plain = np.count_nonzero(np.isnan(values)) == n_null  # else a nan(1), a -nan
+        except pa.ArrowInvalid:
+            is_plain = False
+        if not is_plain:
+            dates, fields = self.read_fields(lines, pa.string())
+        stamps = parse_stamps(dates, lines, self.where)
+        if not is_plain:
+            values = self._read_strictly(fields, lines)
+        undated = lines[np.isnat(stamps.days) & ~np.isnan(values).all(axis=1)]
+        if undated.size:
+            why = "the line has values and no date"
+            raise self._error("missing date", undated[0], why, "Correct or remove the line.")
+        if not self.text.endswith(b"\n") and len(self.names) - 1 in self.positions:
+            last = self.text.rsplit(b"\n", _RECENT + 1)[-_RECENT - 1 :]
+            endings = [line.decode().rsplit(self.sep, 1)[-1].strip(' \t"') for line in last if line]
+            if why := why_cut(endings, self.decimal):
+                why = f"it has no line end and its last field {endings[-1]!r} {why}"
+                step = "Fetch the file again, or end the line with a line break if it is whole."
+                raise self._error("the last line may be cut", lines[-1], why, step)
+        return stamps, lines, values
+
+    def refuse_misplaced_quotes(self) -> None:
+        """Raise DataError for a quote within a field, which pyarrow would drop."""
+        if b'"' not in self.text:
+            return
+        inner = rf"[^{re.escape(self.sep)}\n]"
+        field = rf'(?<!{inner})"[^"\n]*+(?:""[^"\n]*+)*+"(?!{inner})'
+        match = re.match(rf'(?:[^"]*+{field})*+[^"]*+'.encode(), self.text)
+        at = match.end() if match else 0
+        if at < len(self.text):
+            line = self.first_line + self.text.count(b"\n", 0, at)
+            why = "expected quotes only around whole fields, closed on the same line"
+            raise self._error("misplaced quote", line, why, "Remove the quotes.")
+
+    def read_fields(
+        self, lines: NDArray[np.int64], kind: pa.DataType
+    ) -> tuple[pa.StringArray, pa.RecordBatch]:
+        """Read the dates (N,) as text and the values (N, K) as `kind`, null for a missing number.
+
+        Raises DataError naming the first line of another number of fields than the header's, and
+        ArrowInvalid for a value that is none of the kind.
+        """
+        from pyarrow import csv  # the rest of pyarrow comes with pandas, this takes 4 ms
+
+        odd: list[Any] = []
+
+        def refuse(row: Any) -> str:
+            odd.append(row)
+            return "error"
+
+        names = list(map(str, range(len(self.names))))
+        wanted = [names[i] for i in (self.date_field, *self.positions)]
+        try:
+            table = csv.read_csv(
+                pa.BufferReader(self.text),
+                csv.ReadOptions(use_threads=False, block_size=len(self.text), column_names=names),
+                csv.ParseOptions(delimiter=self.sep, invalid_row_handler=refuse),
+                csv.ConvertOptions(
+                    check_utf8=False,  # it was checked
+                    column_types=dict.fromkeys(wanted, kind) | {wanted[0]: pa.string()},
+                    null_values=MISSING,
+                    include_columns=wanted,
+                    decimal_point=self.decimal,
+                ),
+            )
+        except pa.ArrowInvalid:
+            if odd:
+                raise self._wrong_count(odd[0], lines) from None
+            raise
+        [batch] = table.combine_chunks().to_batches()
+        return batch.column(0), batch.remove_column(0)
+
+    def _wrong_count(self, row: Any, lines: NDArray[np.int64]) -> DataError:
+        what, step = "a line is longer than the header", "Name every column in the header."
+        if row.number == lines.size and not self.text.endswith(b"\n"):
+            what, step = "the last line is cut", "Remove it or fetch the file again."
+        elif row.actual_columns < row.expected_columns:
+            what, step = "a line is too short", "Complete the line or remove it."
+        elif self.sep == ",":
+            step = (
+                "Name every column in the header; for commas inside numbers pass --sep and "
+                "--decimal or remove them."
+            )
+        why = f"found {row.actual_columns} fields, the header has {row.expected_columns}"
+        return self._error(what, lines[row.number - 1], why, step)
+
+    def _read_strictly(
+        self, fields: pa.RecordBatch, lines: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Read the values (N, K) one by one, to name the first that is no number."""
+        values = np.empty((lines.size, len(self.positions)))
+        columns = [column.to_pylist() for column in fields.columns]
+        for row, texts in enumerate(zip(*columns, strict=True)):
+            for k, text in enumerate(texts):
+                number = _read_number(text, self.decimal)
+                if number is None:
+                    raise self._bad_number(text.strip(), self.positions[k], lines[row])
+                values[row, k] = number
+        return values
+
+    def _bad_number(self, text: str, position: int, line: int) -> DataError:
+        other, mark = (",", "comma") if self.decimal == "." else (".", "point")
+        step = "Correct the field or leave it empty."
+        if other in text:
+            step = f"Pass --decimal '{other}' if that is a decimal {mark}; "
+            step += "remove thousands separators."
+        why = f"found {text[:40]!a}, expected a number such as 1234{self.decimal}5"
+        return self._error(f"bad number in column {self.names[position]}", line, why, step)
+
+    def _error(self, what: str, line: int, why: str, next_step: str) -> DataError:
         return DataError(what, where=f"{self.where} line {line}", why=why, next_step=next_step)
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Lines as arrays.
-
-    stamps : (N,), NaT where there is no date. lines : (N,) line numbers.
-    values : position -> (N,), NaN where the field is empty or says null.
-    """
-
-    stamps: Stamps
-    lines: NDArray[np.int64]
-    values: dict[int, NDArray[np.float64]]
-
-    def keep(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> "Rows":
-        """Keep the rows of a mask, or in the order of an index."""
-        values = {position: column[which] for position, column in self.values.items()}
-        return Rows(self.stamps.keep(which), self.lines[which], values)
-
-    @staticmethod
-    def joined(parts: "Sequence[Rows]") -> "Rows":
-        """Join the rows of the parts, one part after another."""
-        return Rows(
-            Stamps.joined([rows.stamps for rows in parts]),
-            np.concatenate([rows.lines for rows in parts]),
-            {i: np.concatenate([rows.values[i] for rows in parts]) for i in parts[0].values},
-        )
-
-
-def parse_lines(form: Form, text: bytes, first_line: int, before: bytes = b"") -> Rows:
-    """Read the lines of a text, of which some are not blank; those are left out.
-
-    before : the lines before them, which a last line without a line end is compared with.
-    Raises DataError naming the first line that breaks a rule.
-    """
-    _refuse_misplaced_quotes(form, text, first_line)
-    ends = np.flatnonzero(np.frombuffer(text + b"\n", dtype=np.uint8) == ord("\n"))
-    lines = first_line + np.flatnonzero(np.diff(ends, prepend=-1) > 1)
-    try:
-        dates, fields = _read_fields(form, text, lines, pa.float64())
-        values = fields.to_tensor(null_to_nan=True, row_major=False).to_numpy()
-        n_null = sum(column.null_count for column in fields.columns)
-        is_plain = np.count_nonzero(np.isnan(values)) == n_null  # else there is a nan(1), a -nan
-    except pa.ArrowInvalid:
-        is_plain = False
-    if not is_plain:
-        dates, fields = _read_fields(form, text, lines, pa.string())
-    stamps = parse_stamps(dates, lines, form.where)
-    if not is_plain:
-        values = _read_strictly(form, fields, lines)
-    undated = lines[np.isnat(stamps.days) & ~np.isnan(values).all(axis=1)]
-    if undated.size:
-        why = "the line has values and no date"
-        raise form.error("missing date", undated[0], why, "Correct or remove the line.")
-    if not text.endswith(b"\n") and len(form.names) - 1 in form.positions:
-        endings = _endings(before + text, form.sep)
-        refuse_cut_ending(endings, form.decimal, f"{form.where} line {lines[-1]}")
-    return Rows(stamps, lines, dict(zip(form.positions, values.T, strict=True)))
-
-
-def refuse_cut_ending(endings: Sequence[str], decimal: str, where: str) -> None:
-    """Raise DataError when the last of the endings, which has no line end, may be cut.
+def why_cut(endings: Sequence[str], decimal: str) -> str:
+    """Return why a last line without a line end may be cut, "" where it looks whole.
 
     endings : the last fields of the last lines, oldest first.
 
@@ -115,98 +216,26 @@ def refuse_cut_ending(endings: Sequence[str], decimal: str, where: str) -> None:
     millionth of the value.
     """
     *others, last = endings
-    if why := _why_cut(last, others, decimal):
-        raise DataError(
-            "the last line may be cut",
-            where=where,
-            why=f"it has no line end and its last field {last!r} {why}",
-            next_step="Fetch the file again, or end the line with a line break if it is whole.",
-        )
+    value = _read_number(last, decimal)
+    if value is None or np.isnan(value):
+        return "" if others and last == others[-1] else "is no number"
+    if not last[-1].isdigit():
+        return "ends in the middle of a number"
+    known = {text: number for text in others if (number := _read_number(text, decimal)) is not None}
+    finite = {text: abs(number) for text, number in known.items() if np.isfinite(number)}
+    decimals = _decimals(last, decimal)
+    usual = max((_decimals(text, decimal) for text in finite), default=0)
+    if decimals < usual and 10.0**-decimals > _HARMLESS * abs(value):
+        return f"has {decimals} decimals where the lines above have {usual}"
+    if abs(value) < _TOO_SMALL * min(finite.values(), default=0):
+        return "is less than half of any value above it"
+    return ""
 
 
-def _refuse_misplaced_quotes(form: Form, text: bytes, first_line: int) -> None:
-    """Raise DataError for a quote within a field, which pyarrow would drop."""
-    if b'"' not in text:
-        return
-    inner = rf"[^{re.escape(form.sep)}\n]"
-    field = rf'(?<!{inner})"[^"\n]*+(?:""[^"\n]*+)*+"(?!{inner})'
-    match = re.match(rf'(?:[^"]*+{field})*+[^"]*+'.encode(), text)
-    at = match.end() if match else 0
-    if at < len(text):
-        line = first_line + text.count(b"\n", 0, at)
-        why = "expected quotes only around whole fields, closed on the same line"
-        raise form.error("misplaced quote", line, why, "Remove the quotes.")
-
-
-def _read_fields(
-    form: Form, text: bytes, lines: NDArray[np.int64], kind: pa.DataType
-) -> tuple[pa.StringArray, pa.RecordBatch]:
-    """Read the dates (N,) as text and the values (N, K) as `kind`, null for a missing number.
-
-    Raises DataError naming the first line of another number of fields than the header's, and
-    ArrowInvalid for a value that is none of the kind.
-    """
-    from pyarrow import csv  # the rest of pyarrow comes with pandas, this takes 4 ms
-
-    odd: list[Any] = []
-
-    def refuse(row: Any) -> str:
-        odd.append(row)
-        return "error"
-
-    names = list(map(str, range(len(form.names))))
-    wanted = [names[i] for i in (form.date_field, *form.positions)]
-    try:
-        table = csv.read_csv(
-            pa.BufferReader(text),
-            csv.ReadOptions(use_threads=False, block_size=len(text), column_names=names),
-            csv.ParseOptions(delimiter=form.sep, invalid_row_handler=refuse),
-            csv.ConvertOptions(
-                check_utf8=False,  # it was checked
-                column_types=dict.fromkeys(wanted, kind) | {wanted[0]: pa.string()},
-                null_values=MISSING,
-                include_columns=wanted,
-                decimal_point=form.decimal,
-            ),
-        )
-    except pa.ArrowInvalid:
-        if odd:
-            raise _wrong_count(form, odd[0], text, lines) from None
-        raise
-    [batch] = table.combine_chunks().to_batches()
-    return batch.column(0), batch.remove_column(0)
-
-
-def _wrong_count(form: Form, row: Any, text: bytes, lines: NDArray[np.int64]) -> DataError:
-    next_step = "Name every column in the header."
-    if row.number == lines.size and not text.endswith(b"\n"):
-        what, next_step = "the last line is cut", "Remove it or fetch the file again."
-    elif row.actual_columns < row.expected_columns:
-        what, next_step = "a line is too short", "Complete the line or remove it."
-    else:
-        what = "a line is longer than the header"
-        if form.sep == ",":
-            next_step = (
-                "Name every column in the header; for commas inside numbers pass --sep and "
-                "--decimal or remove them."
-            )
-    why = f"found {row.actual_columns} fields, the header has {row.expected_columns}"
-    return form.error(what, lines[row.number - 1], why, next_step)
-
-
-def _read_strictly(
-    form: Form, fields: pa.RecordBatch, lines: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Read the values (N, K) one by one, to name the first that is no number."""
-    values = np.empty((lines.size, len(form.positions)))
-    columns = [column.to_pylist() for column in fields.columns]
-    for row, texts in enumerate(zip(*columns, strict=True)):
-        for k, text in enumerate(texts):
-            number = _read_number(text, form.decimal)
-            if number is None:
-                raise _bad_number(form, text.strip(), form.positions[k], lines[row])
-            values[row, k] = number
-    return values
+def _decimals(text: str, decimal: str) -> int:
+    mantissa, _, exponent = text.lower().partition("e")
+    places = len(mantissa.partition(decimal)[2])
+    return max(0, places - int(exponent or 0))
 
 
 def _read_number(text: str, decimal: str) -> float | None:
@@ -219,43 +248,47 @@ def _read_number(text: str, decimal: str) -> float | None:
     return float(text) if _NUMBER.fullmatch(text) else None
 
 
-def _bad_number(form: Form, text: str, position: int, line: int) -> DataError:
-    other, mark = (",", "comma") if form.decimal == "." else (".", "point")
-    advice = "Correct the field or leave it empty."
-    if other in text:
-        advice = (
-            f"Pass --decimal '{other}' if that is a decimal {mark}; remove thousands separators."
-        )
-    why = f"found {text[:40]!a}, expected a number such as 1234{form.decimal}5"
-    return form.error(f"bad number in column {form.names[position]}", line, why, advice)
+def _read_pieces(source: str | Path, stdin: IO[bytes] | None, where: str) -> Iterator[bytes]:
+    """Yield the bytes of a source, unpacked where it is gzip; the last piece is a short one."""
+    is_file = str(source) != "-"
+    if not is_file and (stdin is None or stdin.closed):
+        raise DataError("no rows", where=where, why="standard input is closed")
+    with file_errors("cannot read the file", where, kinds=(OSError, ValueError)):
+        try:
+            with open(source, "rb") if is_file else nullcontext(stdin) as raw:
+                stream: Any = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)
+                if stream.peek(len(_GZIP))[: len(_GZIP)] == _GZIP:
+                    stream = gzip.GzipFile(fileobj=stream)
+                while len(piece := stream.read(_PIECE)) == _PIECE:
+                    yield piece
+                yield piece
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DataError(
+                "damaged gzip file", where=where, why=str(error), next_step="Fetch it again."
+            ) from error
 
 
-def _endings(text: bytes, sep: str) -> list[str]:
-    """Find the last fields of the last lines, oldest first."""
-    lines = text.rsplit(b"\n", _RECENT + 1)[-_RECENT - 1 :]
-    return [line.decode().rsplit(sep, 1)[-1].strip(' \t"') for line in lines if line]
+def _refuse_odd_bytes(text: bytes, where: str) -> None:
+    """Raise DataError for bytes that no CSV of prices has, naming their line."""
+    if text.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise _not_prices(where, "it is UTF-16, expected UTF-8")
+    if text[:100].lstrip().startswith((b"<", b"{", b"[")):
+        raise _not_prices(where, "it starts like an HTML page or JSON")
+    odd = {"NUL bytes in line {}": text.find(b"\0")}
+    odd["a carriage return inside line {}"] = text.find(b"\r")
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        odd["line {} is not UTF-8 text"] = error.start
+    for why, at in odd.items():
+        if at >= 0:
+            raise _not_prices(where, why.format(1 + text.count(b"\n", 0, at)))
 
 
-def _why_cut(last: str, others: Sequence[str], decimal: str) -> str:
-    value = _read_number(last, decimal)
-    if value is None or np.isnan(value):
-        return "" if others and last == others[-1] else "is no number"
-    if not last[-1].isdigit():
-        return "ends in the middle of a number"
-    known = {text: number for text in others if (number := _read_number(text, decimal)) is not None}
-    finite = {text: abs(number) for text, number in known.items() if np.isfinite(number)}
-    if not finite:
-        return ""
-    decimals = _decimals(last, decimal)
-    usual = max(_decimals(text, decimal) for text in finite)
-    if decimals < usual and 10.0**-decimals > _HARMLESS * abs(value):
-        return f"has {decimals} decimals where the lines above have {usual}"
-    if abs(value) < _TOO_SMALL * min(finite.values()):
-        return "is less than half of any value above it"
-    return ""
-
-
-def _decimals(text: str, decimal: str) -> int:
-    mantissa, _, exponent = text.lower().partition("e")
-    places = len(mantissa.partition(decimal)[2])
-    return max(0, places - int(exponent or 0))
+def _not_prices(where: str, why: str) -> DataError:
+    return DataError(
+        "not a CSV of prices",
+        where=where,
+        why=why,
+        next_step="Give a UTF-8 text file with a header line, such as Date,Close.",
+    )

@@ -1,6 +1,5 @@
 """Price tables: one symbol's bars, which `validate.py` checks once and all other code trusts."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
@@ -11,8 +10,6 @@ from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
 
-Noted = tuple["Bars", list[str]]
-
 
 @dataclass(frozen=True)
 class Bars:
@@ -20,29 +17,38 @@ class Bars:
 
     days : (N,) datetime64[D].
     columns : name -> (N,) float64, NaN where there is no value.
-    rows : (N,) position of each row in the raw table, for `line_of`.
+    lines : (N,) line of each row in the source, for messages.
     from_feed : whether Yahoo sent the bars under that symbol.
+    notes, cut, left_out, doubted : as in `Prices`, of the steps so far.
     """
 
     symbol: str
     source: str
     days: NDArray[np.datetime64]
     columns: dict[str, NDArray[np.float64]]
-    rows: NDArray[np.int64]
-    line_of: Callable[[int], int] | None = None
+    lines: NDArray[np.int64] | None = None
     from_feed: bool = False
+    notes: tuple[str, ...] = ()
+    cut: date | None = None
+    left_out: tuple[date, ...] = ()
+    doubted: bool = False
 
     def where(self, row: int | None = None) -> str:
         """Return symbol and source, with the line of row number `row` where known."""
         place = f"{self.symbol}, {self.source}"
-        if row is None or self.line_of is None:
-            return place
-        return f"{place} line {self.line_of(int(self.rows[row]))}"
+        return place if row is None or self.lines is None else f"{place} line {self.lines[row]}"
 
     def keep(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> "Bars":
         """Keep the rows of a mask, or in the order of an index."""
+        if which.dtype == bool and which.all():
+            return self
         columns = {name: values[which] for name, values in self.columns.items()}
-        return replace(self, days=self.days[which], columns=columns, rows=self.rows[which])
+        lines = None if self.lines is None else self.lines[which]
+        return replace(self, days=self.days[which], columns=columns, lines=lines)
+
+    def noted(self, *notes: str) -> "Bars":
+        """Return the same bars with further notes."""
+        return replace(self, notes=(*self.notes, *notes))
 
 
 COLUMNS = ("Open", "High", "Low", "Close", "Adj Close", "Volume", "Dividends", "Stock Splits")

@@ -10,7 +10,6 @@ weekdays. Zones that give different dates are an error, not a choice.
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,15 +78,6 @@ class Stamps:
     def keep(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> "Stamps":
         """Keep the rows of a mask, or in the order of an index."""
         return Stamps(self.days[which], self.minutes[which], self.offsets[which])
-
-    @staticmethod
-    def joined(parts: "Sequence[Stamps]") -> "Stamps":
-        """Join the rows of the parts, one part after another."""
-        return Stamps(
-            np.concatenate([part.days for part in parts]),
-            np.concatenate([part.minutes for part in parts]),
-            np.concatenate([part.offsets for part in parts]),
-        )
 
     def instants(self) -> NDArray[np.datetime64]:
         """Return the times (N,) in UTC, also for those without an offset."""

@@ -53,10 +53,10 @@ def read_stored(
     The options are those of `check_bars`.
     """
     # Every column is in the file; one that the source never had needs no note.
-    bars, _ = drop_empty_columns(_read_bars(data_dir, symbol, interval), ["Close"])
+    bars = drop_empty_columns(_read_bars(data_dir, symbol, interval), ["Close"])
     facts = read_sidecar(data_dir, symbol, interval)
     prices = check_bars(
-        replace(bars, from_feed=facts.get("source") == YAHOO),
+        replace(bars, from_feed=facts.get("source") == YAHOO, notes=()),
         interval=interval,
         mend=mend,
         unfinished=date_of(facts.get("partial")),

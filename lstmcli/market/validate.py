@@ -1,6 +1,6 @@
 """Check raw bars: refuse, drop, mark as missing or note, and return a valid price table."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Required, TypedDict
@@ -19,7 +19,7 @@ from lstmcli.market.intervals import (
     period_end,
     period_of,
 )
-from lstmcli.market.prices import COLUMNS, Bars, Note, Noted, PriceChoice, Prices, price_column
+from lstmcli.market.prices import COLUMNS, Bars, Note, PriceChoice, Prices, price_column
 from lstmcli.market.sessions import note_doubtful, note_odd_days, odd_days
 from lstmcli.printable import count_of
 
@@ -34,29 +34,18 @@ _CLOSER = {"1wk": np.timedelta64(6, "D"), "1mo": np.timedelta64(27, "D")}
 
 
 def bars_from_frame(
-    frame: pd.DataFrame,
-    symbol: str,
-    source: str,
-    *,
-    line_of: Callable[[int], int] | None = None,
-    from_feed: bool = False,
+    frame: pd.DataFrame, symbol: str, source: str, *, from_feed: bool = False
 ) -> Bars:
-    """Take COLUMNS from a frame with parsed dates in its index or in a column `Date`.
+    """Take COLUMNS from a frame with parsed dates in its index.
 
     A zone is dropped, not converted: the session is the local date.
-    line_of : the line of the source for a row number of `frame`, for messages.
     from_feed : whether Yahoo sent the bars under that symbol.
     """
-    dates = pd.DatetimeIndex(frame["Date"] if "Date" in frame.columns else frame.index)
-    days = as_days(dates.tz_localize(None))
+    days = as_days(pd.DatetimeIndex(frame.index).tz_localize(None))
     columns = {
         name: frame[name].to_numpy(dtype=np.float64) for name in COLUMNS if name in frame.columns
     }
-    bars = Bars(symbol, source, days, columns, np.arange(days.size), line_of, from_feed)
-    if days.size and "Close" not in columns:
-        found = ", ".join(map(str, frame.columns)) or "none"
-        raise DataError("no Close column", where=bars.where(), why=f"the columns found are {found}")
-    return bars
+    return Bars(symbol, source, days, columns, from_feed=from_feed)
 
 
 class Checks(TypedDict, total=False):
@@ -97,28 +86,23 @@ def check_bars(
     if bars.days.size == 0:
         raise DataError("no rows", where=bars.where(), next_step="Give a file with prices in it.")
     _refuse_bad_dates(bars, interval, today)
-    bars, notes = order_bars(bars)
-    bars = _between(bars, start, end)
-    bars, more = drop_empty_columns(bars, ["Close"])
-    notes += more
+    bars = _between(_order(bars), start, end)
+    bars = drop_empty_columns(bars, ["Close"])
     column = price_column(list(bars.columns), price, where=bars.where())
     targets = list(dict.fromkeys(["Close", column]))
-    bars, more = _drop_null_rows(bars, targets)
-    notes += more
+    bars = _drop_null_rows(bars, targets)
     interval = interval or infer_interval(bars.days)
-    bars, more = _leave_out_unfinished(bars, interval, today, unfinished)
-    notes += more
+    bars = _leave_out_unfinished(bars, interval, today, unfinished)
     if bars.days.size == 0:
-        raise DataError("no finished bars", where=bars.where(), why=" ".join(notes).rstrip("."))
-    usable = usable_rows(bars, targets, around=around, mend=mend)
-    bars, more = _mark_bad_values(usable.bars, targets)
-    notes += usable.notes + more
-    bars, more = _mark_odd_values(bars, usable.odd)
-    notes += [*more, *note_jumps(bars, column, interval)]
+        why = " ".join(bars.notes).rstrip(".")
+        raise DataError("no finished bars", where=bars.where(), why=why)
+    bars, odd = usable_rows(bars, targets, around=around, mend=mend)
+    bars = _mark_odd_values(_mark_bad_values(bars, targets), odd)
+    bars = bars.noted(*note_jumps(bars, column, interval))
     if (count := count_equal_closes(bars.columns["Close"])) >= LONG_STILL:
         since = f"The last {count} closes are equal, since {bars.days[-count]}"
-        notes.append(f"{since}: halted, pegged, or no longer updated.")
-    notes += _note_gaps(bars, interval, strict)
+        bars = bars.noted(f"{since}: halted, pegged, or no longer updated.")
+    bars = bars.noted(*_note_gaps(bars, interval, strict))
     index = pd.DatetimeIndex(bars.days.astype("datetime64[ns]"), name="Date")
     kept = {name: bars.columns[name] for name in COLUMNS if name in bars.columns}
     return Prices(
@@ -126,23 +110,31 @@ def check_bars(
         pd.DataFrame(kept, index=index),
         interval,
         bars.source,
-        tuple(notes),
-        usable.cut,
-        usable.left_out,
-        usable.doubted,
+        bars.notes,
+        bars.cut,
+        bars.left_out,
+        bars.doubted,
         bars.from_feed,
     )
 
 
-def order_bars(bars: Bars) -> Noted:
+def drop_empty_columns(bars: Bars, targets: Sequence[str]) -> Bars:
+    """Drop the optional columns without any value, and note it."""
+    empty = [n for n, v in bars.columns.items() if n not in targets and np.isnan(v).all()]
+    columns = {name: values for name, values in bars.columns.items() if name not in empty}
+    bars = replace(bars, columns=columns)
+    return bars.noted(
+        *(f"{name} had no values and was left out." for name in empty if name not in _ACTIONS)
+    )
+
+
+def _order(bars: Bars) -> Bars:
     """Sort by date and drop repeated rows; raise DataError for different rows of one date."""
-    notes = []
     if np.any(bars.days[1:] < bars.days[:-1]):
-        bars = bars.keep(np.argsort(bars.days, kind="stable"))
-        notes.append("Sorted the rows by date.")
+        bars = bars.keep(np.argsort(bars.days, kind="stable")).noted("Sorted the rows by date.")
     repeated = np.append(False, bars.days[1:] == bars.days[:-1])
     if not repeated.any():
-        return bars, notes
+        return bars
     differs = np.zeros(bars.days.size, dtype=bool)
     for values in bars.columns.values():
         both_missing = np.isnan(values[1:]) & np.isnan(values[:-1])
@@ -157,24 +149,7 @@ def order_bars(bars: Bars) -> Noted:
             "dates cannot be used.",
         )
     count = count_of(repeated.sum(), "row")
-    return bars.keep(~repeated), [
-        *notes,
-        f"Dropped {count} that repeated another of the same date.",
-    ]
-
-
-def drop_empty_columns(bars: Bars, targets: Sequence[str]) -> Noted:
-    """Drop the optional columns without any value."""
-    columns = {
-        name: values
-        for name, values in bars.columns.items()
-        if name in targets or not np.isnan(values).all()
-    }
-    *others, last = [n for n in bars.columns if n not in columns and n not in _ACTIONS] or [""]
-    named = f"{', '.join(others)} and {last}" if others else last
-    were = "were" if others else "was"
-    notes = [f"{named} had no values and {were} left out."] if named else []
-    return replace(bars, columns=columns), notes
+    return bars.keep(~repeated).noted(f"Dropped {count} that repeated another of the same date.")
 
 
 def count_equal_closes(close: NDArray[np.float64]) -> int:
@@ -208,7 +183,7 @@ def _between(bars: Bars, start: date | None, end: date | None) -> Bars:
     if end is not None:
         kept &= bars.days <= np.datetime64(end, "D")
     if kept.any():
-        return bars if kept.all() else bars.keep(kept)
+        return bars.keep(kept)
     raise DataError(
         "no rows in the range",
         where=bars.where(),
@@ -218,12 +193,12 @@ def _between(bars: Bars, start: date | None, end: date | None) -> Bars:
     )
 
 
-def _drop_null_rows(bars: Bars, targets: Sequence[str]) -> Noted:
+def _drop_null_rows(bars: Bars, targets: Sequence[str]) -> Bars:
     """Drop the rows without a price; raise DataError where they are all or more than 5 %."""
     null = np.any([np.isnan(bars.columns[name]) for name in targets], axis=0)
     count, total = int(null.sum()), bars.days.size
     if count == 0:
-        return bars, []
+        return bars
     first = f"the first on {bars.days[null][0]}"
     if count > MAX_NULL_SHARE * total:
         raise DataError(
@@ -233,10 +208,10 @@ def _drop_null_rows(bars: Bars, targets: Sequence[str]) -> Noted:
             "at most 5 % may",
             next_step="Mend the source or start later.",
         )
-    return bars.keep(~null), [f"Dropped {count_of(count, 'row')} without a price, {first}."]
+    return bars.keep(~null).noted(f"Dropped {count_of(count, 'row')} without a price, {first}.")
 
 
-def _leave_out_unfinished(bars: Bars, interval: str, today: date, kept: date | None) -> Noted:
+def _leave_out_unfinished(bars: Bars, interval: str, today: date, kept: date | None) -> Bars:
     """Leave out rows of a week or month that is not over, and second rows of one that is.
 
     bars : oldest first. kept : date of a row that was stored as unfinished on purpose.
@@ -244,26 +219,26 @@ def _leave_out_unfinished(bars: Bars, interval: str, today: date, kept: date | N
     Saturdays.
     """
     if interval not in _CLOSER or bars.days.size == 0:
-        return bars, []
-    period = period_of(bars.days, interval)
-    is_open = period_end(bars.days, interval) >= np.datetime64(today, "D")
+        return bars
+    days, period = bars.days, period_of(bars.days, interval)
+    is_open = period_end(days, interval) >= np.datetime64(today, "D")
     is_open &= period == period[-1]
     if kept is not None:
-        is_open &= bars.days != np.datetime64(kept, "D")
-    second = np.append(False, (np.diff(period) == 0) & (np.diff(bars.days) < _CLOSER[interval]))
+        is_open &= days != np.datetime64(kept, "D")
+    second = np.append(False, (np.diff(period) == 0) & (np.diff(days) < _CLOSER[interval]))
     second &= ~is_open
     word = {"1wk": "week", "1mo": "month"}[interval]
-    notes = []
+    bars = bars.keep(~(is_open | second))
     if is_open.any():
-        shown = " and ".join(map(str, bars.days[is_open]))
-        notes.append(f"Left out the bar of {shown}: its {word} is not over.")
+        shown = " and ".join(map(str, days[is_open]))
+        bars = bars.noted(f"Left out the bar of {shown}: its {word} is not over.")
     if count := int(second.sum()):
         which = "a second bar" if count == 1 else f"{count} second bars"
-        notes.append(f"Left out {which} of one {word}, the last of {bars.days[second][-1]}.")
-    return (bars.keep(~(is_open | second)) if notes else bars), notes
+        bars = bars.noted(f"Left out {which} of one {word}, the last of {days[second][-1]}.")
+    return bars
 
 
-def _mark_bad_values(bars: Bars, targets: Sequence[str]) -> Noted:
+def _mark_bad_values(bars: Bars, targets: Sequence[str]) -> Bars:
     """Make impossible optional values missing, with a count for each column."""
     columns, notes = dict(bars.columns), []
     for name in [name for name in columns if name not in targets]:
@@ -278,20 +253,20 @@ def _mark_bad_values(bars: Bars, targets: Sequence[str]) -> Noted:
             notes.append(f"{name} is missing in {missing} of {values.size} rows ({detail}).")
         elif bad.any():
             notes.append(f"{name} was impossible in {int(bad.sum())} rows and marked missing.")
-    return drop_empty_columns(replace(bars, columns=columns), targets)[0], notes
+    kept = drop_empty_columns(replace(bars, columns=columns), targets).columns
+    return replace(bars.noted(*notes), columns=kept)
 
 
-def _mark_odd_values(bars: Bars, odd: dict[str, Mask]) -> Noted:
+def _mark_odd_values(bars: Bars, odd: dict[str, Mask]) -> Bars:
     """Make odd opens, highs and lows missing; the note has their number, its details the dates."""
-    columns, notes = dict(bars.columns), list[str]()
     for name, wrong in odd.items():
-        if name not in columns or not wrong.any():
-            continue
-        columns[name] = np.where(wrong, np.nan, columns[name])
-        what, rows = f"{name} contradicts the rest of its bar", count_of(wrong.sum(), "row")
-        days = ", ".join(map(str, bars.days[wrong]))
-        notes.append(Note(f"{what} in {rows} and counts as missing.", f"{what} on {days}."))
-    return replace(bars, columns=columns), notes
+        if name in bars.columns and wrong.any():
+            values = np.where(wrong, np.nan, bars.columns[name])
+            what, rows = f"{name} contradicts the rest of its bar", count_of(wrong.sum(), "row")
+            days = ", ".join(map(str, bars.days[wrong]))
+            note = Note(f"{what} in {rows} and counts as missing.", f"{what} on {days}.")
+            bars = replace(bars.noted(note), columns={**bars.columns, name: values})
+    return bars
 
 
 def _note_gaps(bars: Bars, interval: str, strict: bool) -> list[str]:

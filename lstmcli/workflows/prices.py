@@ -34,7 +34,7 @@ class Source:
 
     csv : files as `FILE` or `NAME=FILE`, `-` for `stdin`; they or `symbols` alone take the place
         of the recipe's data, with its dates.
-    around : see `market.unusable.usable_rows`; None where every row must be usable.
+    around : see `market.bar_checks.usable_rows`; None where every row must be usable.
     symbols : columns or names in the files, or symbols in the store where there is no file.
     start, end : the first and the last day used of these.
     """

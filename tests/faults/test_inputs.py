@@ -74,7 +74,7 @@ def test_any_of_a_thousand_columns_is_a_series(home: Path) -> None:
 
 @pytest.mark.slow
 def test_ten_million_rows_are_read_in_bounded_memory(home: Path) -> None:
-    """Far more bars than there are sessions: what repeats one date is told apart or thinned."""
+    """Far more bars than there are sessions: rows that repeat one date are dropped."""
     days = sessions(5000)
     line = "".join(f"{day},{price:.4f}\n" for day, price in zip(days, walk(len(days)), strict=True))
     with (home / "huge.csv").open("w") as file:

@@ -37,7 +37,7 @@ def told(
     prices: NDArray[np.float64], splits: NDArray[np.float64] | None = None, interval: str = "1d"
 ) -> list[str]:
     columns = {"Close": prices} | ({} if splits is None else {"Stock Splits": splits})
-    bars = Bars("A", "a.csv", DAYS[: prices.size], columns, np.arange(prices.size))
+    bars = Bars("A", "a.csv", DAYS[: prices.size], columns)
     return note_jumps(bars, "Close", interval)
 
 

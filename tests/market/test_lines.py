@@ -10,14 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmcli.errors import DataError
-from lstmcli.market.lines import (
-    MISSING,
-    Form,
-    _read_fields,
-    _refuse_misplaced_quotes,
-    parse_lines,
-    refuse_cut_ending,
-)
+from lstmcli.market.lines import MISSING, Lines, why_cut
 from lstmcli.market.stamps import parse_stamps
 from tests.rows import for_each
 
@@ -26,14 +19,14 @@ FIELD = st.text("01x.- ", max_size=5)
 NO_LINES = np.arange(9)
 
 
-def form(n_fields: int) -> Form:
+def of(text: str, n_fields: int = 2, first_line: int = 1) -> Lines:
     names = ["Date", "Close", "Name", "Sector"][:n_fields]
-    return Form(names, 0, range(1, n_fields), ",", ".", "x")
+    return Lines(text.encode(), first_line, names, 0, range(1, n_fields), ",", ".", "x")
 
 
 def fields_of(lines: list[str], n_fields: int) -> list[list[str]]:
-    text = "".join(line + "\n" for line in lines).encode()
-    dates, fields = _read_fields(form(n_fields), text, NO_LINES, pa.string())
+    text = "".join(line + "\n" for line in lines)
+    dates, fields = of(text, n_fields).read_fields(NO_LINES, pa.string())
     columns = [column.to_pylist() for column in (dates, *fields.columns)]
     return [list(row) for row in zip(*columns, strict=True)]
 
@@ -45,7 +38,7 @@ def test_fields_are_those_of_split(rows: list[list[str]], n_fields: int) -> None
     wrong = [i for i, fields in wanted if len(fields) != n_fields]
     if wrong:
         with pytest.raises(DataError, match=rf"x line {wrong[0]}\)"):
-            parse_lines(form(n_fields), "\n".join([*lines, ""]).encode(), 1)
+            of("\n".join([*lines, ""]), n_fields).read()
     elif wanted:
         assert fields_of(lines, n_fields) == [fields for _, fields in wanted]
 
@@ -65,16 +58,16 @@ def test_quotes_are_only_taken_around_whole_fields(text: str) -> None:
     ]
     if wrong:
         with pytest.raises(DataError, match=rf"misplaced quote \(x line {wrong[0]}\)"):
-            _refuse_misplaced_quotes(form(2), text.encode(), 7)
+            of(text, first_line=7).refuse_misplaced_quotes()
     else:
-        _refuse_misplaced_quotes(form(2), text.encode(), 7)
+        of(text, first_line=7).refuse_misplaced_quotes()
 
 
 @given(st.lists(st.sampled_from(["2024-01-02,1", ""]), max_size=9), st.sampled_from(["", "\n"]))
 def test_blank_lines_are_numbered_too(lines: list[str], end: str) -> None:
     text = "\n".join([*lines, "2024-01-03,2"]) + end
     wanted = [number for number, line in enumerate(text.split("\n"), 5) if line]
-    assert parse_lines(form(2), text.encode(), 5).lines.tolist() == wanted
+    assert of(text, first_line=5).read()[1].tolist() == wanted
 
 
 @given(
@@ -107,7 +100,7 @@ def test_only_iso_dates_are_dates(text: str) -> None:
 @given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=9))
 def test_numbers_are_exact(values: list[float]) -> None:
     text = "".join(f"2024-01-02,{value!r}\n" for value in values)
-    assert parse_lines(form(2), text.encode(), 1).values[1].tolist() == values
+    assert of(text).read()[2][:, 0].tolist() == values
 
 
 @given(st.text("0123456789.eE+-_ ,infINFxTrue", min_size=1, max_size=6))
@@ -120,7 +113,7 @@ def test_a_number_is_read_as_python_reads_it_or_refused(text: str) -> None:
         return
     lines = f'2024-01-02,"{text}"\n' * 2
     try:
-        found = parse_lines(form(2), lines.encode(), 1).values[1][0]
+        found = of(lines).read()[2][0, 0]
     except DataError:
         assert expected is None or np.isnan(expected)
     else:
@@ -143,8 +136,7 @@ def test_a_number_is_read_as_python_reads_it_or_refused(text: str) -> None:
     ],
 )
 def test_an_ending_that_may_be_cut_is_refused(last: str, others: list[str]) -> None:
-    with pytest.raises(DataError, match="the last line may be cut"):
-        refuse_cut_ending([*others, last], ".", "x")
+    assert why_cut([*others, last], ".")
 
 
 @for_each(
@@ -159,4 +151,4 @@ def test_an_ending_that_may_be_cut_is_refused(last: str, others: list[str]) -> N
     ],
 )
 def test_an_ending_that_looks_whole_is_accepted(last: str, others: list[str]) -> None:
-    refuse_cut_ending([*others, last], ".", "x")
+    assert not why_cut([*others, last], ".")

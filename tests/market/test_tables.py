@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from lstmcli.errors import DataError, FileError, UsageError
-from lstmcli.market import tables
+from lstmcli.market import lines
 from lstmcli.market.prices import Prices
 from lstmcli.market.tables import parse_csv_option, read_prices
 from tests.rows import for_each
@@ -449,35 +449,12 @@ def test_a_cut_gzip_file_is_refused(cut: int) -> None:
 
 
 def test_a_file_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "MAX_BYTES", 100)
+    monkeypatch.setattr(lines, "MAX_BYTES", 100)
     refused(PLAIN, "the CSV is too large")
 
 
-def test_small_blocks_and_thinning_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [f"{date(2023, 1, 1) + timedelta(days=i)},{i + 1}.5" for i in range(400)]
-    text = two(*rows, *rows[:50], "", *rows[100:120])
-    expected = read_one(text)
-    monkeypatch.setattr(tables, "MAX_HELD_ROWS", 60)
-    monkeypatch.setattr(tables, "BLOCK_BYTES", 100)
-    table = tables.read_table("-", stdin=io.BytesIO(text.encode()))
-    assert table.rows.stamps.days.tolist() == expected.frame.index.date.tolist()
-    assert table.rows.values[1].tolist() == closes(expected)
-    assert table.notes == ("Dropped rows that repeated another of the same date: 70.",)
-
-
-def test_contradictions_are_found_while_thinning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "MAX_HELD_ROWS", 2)
-    refused(
-        two("2024-01-02,1", "2024-01-03,2", "2024-01-02,3"),
-        "conflicting rows for 2024-01-02 .*line 4",
-    )
-
-
-def test_line_numbers_hold_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [f"{date(2023, 1, 1) + timedelta(days=i)},{i + 1}.5" for i in range(100)]
-    rows[80] = "oops,1"
-    monkeypatch.setattr(tables, "BLOCK_BYTES", 64)
-    refused(two("", *rows), r"bad date \(stdin line 83\)")
+def test_a_cut_last_line_is_refused_with_its_line() -> None:
+    refused(PLAIN.removesuffix("000\n"), r"the last line may be cut \(stdin line 11\)")
 
 
 @for_each(
