@@ -88,7 +88,7 @@ def check(
     Example: lstmcli data check AAPL MSFT
     """
     from lstmcli.report.data import check_view
-    from lstmcli.workflows.data_check import check_data
+    from lstmcli.workflows.data import check_data
 
     out.check()
     wanted = options.all_symbols(symbols)

@@ -18,8 +18,7 @@ if TYPE_CHECKING:  # each command loads its own workflow
     from rich.console import RenderableType
 
     from lstmcli.runs.last_runs import RunEnd
-    from lstmcli.workflows.data import StoredDetail, StoreList
-    from lstmcli.workflows.data_check import CheckReport, Finding
+    from lstmcli.workflows.data import CheckReport, Finding, StoredDetail, StoreList
     from lstmcli.workflows.data_import import ImportReport
     from lstmcli.workflows.fetch import FetchReport, Outcome
     from lstmcli.workflows.status import StatusReport

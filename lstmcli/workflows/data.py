@@ -1,22 +1,36 @@
-"""What is in the store: every series at a glance, one of them in full, and removing some.
+"""The store: every series at a glance, one of them in full, what is wrong, and removing some.
 
-Reading takes no lock. What a sidecar says of its bars is believed only where it belongs to them.
+Reading takes no lock. What a sidecar says of its bars is believed only where it belongs to them. A
+check mends nothing; a restated history is reported, but it is no fault.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from lstmcli.errors import DataError, Failure, FileError, LstmcliError, raise_if_all_failed
+from lstmcli.errors import (
+    DataError,
+    Failure,
+    FileError,
+    LstmcliError,
+    PartialError,
+    raise_if_all_failed,
+)
+from lstmcli.files.atomic import TEMPORARY_SUFFIX
+from lstmcli.market import sessions
+from lstmcli.market import symbols as tickers
+from lstmcli.market.bar_checks import bar_text, jumps_by_column
 from lstmcli.market.intervals import as_days
+from lstmcli.market.prices import Prices, price_column
 from lstmcli.market.schedule import Schedule, own_calendar, schedule_of
-from lstmcli.market.sessions import missing_sessions, sessions_behind
 from lstmcli.market.store import (
+    IMPORTED,
     YAHOO,
     read_raw,
     read_sidecar,
@@ -25,7 +39,15 @@ from lstmcli.market.store import (
     sidecar_fits,
     source_of,
 )
-from lstmcli.market.symbols import INTERVALS, check_symbol, hold_store, stored_symbols
+from lstmcli.market.symbols import INTERVALS, check_symbol, interval_option, price_path
+from lstmcli.market.validate import LONG_STILL, count_equal_closes
+from lstmcli.runs.registry import ownership_doubt
+
+Kind = Literal[
+    "unreadable", "bad row", "gap", "no session", "weekdays", "jump", "still", "restated",
+    "sidecar", "owner", "stray",
+]  # fmt: skip
+_NO_FAULTS = ("restated", "weekdays")
 
 
 @dataclass(frozen=True)
@@ -83,6 +105,39 @@ class RemoveReport:
     failures: tuple[Failure, ...]
 
 
+@dataclass(frozen=True)
+class Finding:
+    """One thing found.
+
+    symbol, interval : whose bars; empty for what belongs to none.
+    date : in ISO form, empty where there is none. next_step : a command or what to do by hand.
+    """
+
+    symbol: str
+    interval: str
+    kind: Kind
+    date: str
+    what: str
+    next_step: str
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """All that was found in `checked` series."""
+
+    checked: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 for nothing but _NO_FAULTS, 4 when every series has a fault, 3 when some have."""
+        faults = [each for each in self.findings if each.kind not in _NO_FAULTS]
+        if not faults:
+            return 0
+        faulty = {(each.symbol, each.interval) for each in faults if each.symbol}
+        return DataError.exit_code if len(faulty) == self.checked else PartialError.exit_code
+
+
 def list_data(data_dir: Path, *, interval: str | None = None, today: date) -> StoreList:
     """Every series of an interval, or of all of them; raises DataError where there is none."""
     found, failures = [], []
@@ -101,7 +156,9 @@ def show_data(
     """One series with its last rows; raises DataError where it is not stored or damaged."""
     symbol = check_symbol(symbol)
     prices = read_stored(data_dir, symbol, interval, today=today, mend=True)
-    days = np.asarray(prices.frame.index).astype("datetime64[D]")
+    missing = sessions.missing_sessions(
+        pd.DatetimeIndex(prices.frame.index), symbol, interval, from_feed=prices.from_feed
+    )
     facts = read_sidecar(data_dir, symbol, interval)
     return StoredDetail(
         series=_series(data_dir, symbol, interval, today),
@@ -109,9 +166,7 @@ def show_data(
         time_zone=str(facts.get("time_zone", "")),
         currency=str(facts.get("currency", "")),
         restatements=restatements_of(facts),
-        missing=tuple(
-            map(str, missing_sessions(days, symbol, interval, from_feed=prices.from_feed))
-        ),
+        missing=tuple(map(str, missing)),
         notes=prices.notes,
         bars=read_raw(data_dir, symbol, interval).tail(rows),
     )
@@ -125,9 +180,9 @@ def remove_data(
     Raises UsageError before anything is touched, LockedError while another run writes.
     """
     wanted = tuple(dict.fromkeys(map(check_symbol, symbols)))
-    _refuse_empty(data_dir)
+    all_stored(data_dir, None)  # a lock would make folders where there is nothing to remove
     removed, failures = [], []
-    with hold_store(data_dir, wait=wait):
+    with tickers.hold_store(data_dir, wait=wait):
         for symbol in wanted:
             try:
                 remove_stored(data_dir, symbol, interval)
@@ -147,10 +202,14 @@ def all_stored(
     Raises DataError where nothing is stored, UsageError for what is no ticker.
     """
     intervals = INTERVALS if interval is None else (interval,)
-    every = [(name, each) for each in intervals for name in stored_symbols(data_dir, each)]
+    every = [(name, each) for each in intervals for name in tickers.stored_symbols(data_dir, each)]
     if not symbols:
         if not every:
-            raise _nothing_stored(data_dir)
+            raise DataError(
+                "no prices stored",
+                where=data_dir / "prices",
+                next_step="Bring some: lstmcli fetch SYMBOL, or lstmcli data import FILE.",
+            )
         return sorted(every, key=lambda pair: (pair[0], intervals.index(pair[1])))
     found = []
     for symbol in dict.fromkeys(map(check_symbol, symbols)):
@@ -181,48 +240,138 @@ def restatements_of(facts: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple((str(each.get("fetched", "")), str(each.get("reason", ""))) for each in known)
 
 
-def _refuse_empty(data_dir: Path) -> None:
-    """Raise before a lock makes folders where there is nothing to remove."""
-    if not any(stored_symbols(data_dir, interval) for interval in INTERVALS):
-        raise _nothing_stored(data_dir)
-
-
-def _nothing_stored(data_dir: Path) -> DataError:
-    return DataError(
-        "no prices stored",
-        where=data_dir / "prices",
-        next_step="Bring some: lstmcli fetch SYMBOL, or lstmcli data import FILE.",
-    )
-
-
 def _series(data_dir: Path, symbol: str, interval: str, today: date) -> StoredSeries:
     facts = read_sidecar(data_dir, symbol, interval)
-    fits = sidecar_fits(data_dir, symbol, interval)
-    rows, first, last = (fits and _span(facts)) or _read_span(data_dir, symbol, interval)
+    schedule = stored_schedule(data_dir, symbol, interval, facts)
+    rows, first, last = _span(data_dir, symbol, interval, facts)
     return StoredSeries(
         symbol=symbol,
         interval=interval,
         rows=rows,
         first=str(first),
         last=str(last),
-        behind=sessions_behind(
-            last, stored_schedule(data_dir, symbol, interval, facts), interval, today
-        ),
+        behind=sessions.sessions_behind(last, schedule, interval, today),
         source=source_of(facts),
         fetched_at=str(facts.get("fetched_at", "")),
         restatements=len(restatements_of(facts)),
     )
 
 
-def _span(facts: dict[str, Any]) -> tuple[int, date, date] | None:
-    """Rows, first and last date as the sidecar has them, None where it does not."""
-    try:
-        first, last = (date.fromisoformat(facts[name]) for name in ("first", "last"))
-        return int(facts["rows"]), first, last
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
-def _read_span(data_dir: Path, symbol: str, interval: str) -> tuple[int, date, date]:
+def _span(
+    data_dir: Path, symbol: str, interval: str, facts: dict[str, Any]
+) -> tuple[int, date, date]:
+    """Return rows, first and last date, as the sidecar has them where it belongs to the bars."""
+    if sidecar_fits(data_dir, symbol, interval):
+        with suppress(KeyError, TypeError, ValueError):
+            first, last = (date.fromisoformat(facts[name]) for name in ("first", "last"))
+            return int(facts["rows"]), first, last
     index = read_raw(data_dir, symbol, interval).index
     return len(index), index.min().date(), index.max().date()
+
+
+def check_data(
+    data_dir: Path, symbols: Sequence[str] = (), *, interval: str | None = None, today: date
+) -> CheckReport:
+    """Look through the series named, or through the whole store with what else lies in it.
+
+    Raises DataError where nothing is stored, FileError where a folder leads out of the store.
+    """
+    series = all_stored(data_dir, interval, symbols)
+    findings = [] if symbols else list(_strays(data_dir))
+    for symbol, each in series:
+        again = f"lstmcli fetch --full {symbol}{interval_option(each)} asks for it again."
+        try:
+            facts = read_sidecar(data_dir, symbol, each)
+            if facts.get("source") == IMPORTED:
+                again = f"Import a mended file: lstmcli data import {symbol}=FILE."
+            found = list(_faults(data_dir, symbol, each, facts, today))
+        except (DataError, FileError) as error:
+            where = f" ({error.where})" if error.where else ""
+            what = f"{error.what}{where}" + (f": {error.why}" if error.why else "")
+            found = [("unreadable", "", what, error.next_step)]
+        findings += [
+            Finding(symbol, each, kind, str(day), what, step or again)
+            for kind, day, what, step in found
+        ]
+    return CheckReport(len(series), tuple(findings))
+
+
+_Fault = tuple[Kind, object, str, str]  # its day, what it is, and what to do if not the usual
+
+
+def _faults(
+    data_dir: Path, symbol: str, interval: str, facts: dict[str, Any], today: date
+) -> Iterator[_Fault]:
+    path = price_path(data_dir, symbol, interval)
+    if not source_of(facts):
+        what = "no sidecar, or a damaged one: the prices are of unknown source"
+        mend = f"lstmcli fetch {symbol}{interval_option(interval)} --full replaces them by Yahoo's;"
+        mend += f" lstmcli data import {symbol}={path} --replace makes them your own."
+        yield "sidecar", "", what, mend
+    elif not sidecar_fits(data_dir, symbol, interval):
+        what = "the sidecar belongs to other bars: a write was cut short, or the bars edited"
+        yield "sidecar", "", what, ""
+    if doubt := ownership_doubt(path):
+        yield "owner", "", doubt, "Take over the file, or remove it."
+    for day, reason in restatements_of(facts):
+        what = f"the history was replaced: {reason}"
+        yield "restated", day, what, "Train models of before that day again."
+    prices = read_stored(data_dir, symbol, interval, today=today, mend=True)
+    yield from _bad_rows(read_raw(data_dir, symbol, interval), prices)
+    columns = {str(name): prices.frame[name].to_numpy(np.float64) for name in prices.frame}
+    days = as_days(pd.DatetimeIndex(prices.frame.index))
+    for name, jumps in jumps_by_column(columns, price_column(prices, "auto"), interval).items():
+        for jump in jumps:
+            yield "jump", days[jump.row], f"{name} {jump.text(days)}", ""
+    if (count := count_equal_closes(columns["Close"])) >= LONG_STILL:
+        what = f"the last {count} closes are equal: halted, pegged, or no longer updated"
+        yield "still", days[-count], what, ""
+    odd = sessions.odd_days(days, symbol, interval, from_feed=prices.from_feed)
+    unit = odd.unit.removeprefix("exchange ")
+    for hole in odd.missing:
+        some = f"1 {unit}" if hole.size == 1 else f"{hole.size} {unit}s up to {hole[-1]}"
+        yield "gap", hole[0], f"{some} missing", ""
+    if odd.extra.size:
+        (note,) = sessions.note_odd_days(sessions.OddDays(extra=odd.extra))
+        yield "no session", odd.extra[0], note.rstrip("."), ""
+    for note in sessions.note_doubtful(odd):
+        step = "Name it as Yahoo does, with its exchange (VOD.L), or leave it so."
+        yield "weekdays", "", note.rstrip("."), step
+
+
+def _bad_rows(raw: pd.DataFrame, prices: Prices) -> Iterator[_Fault]:
+    """Compare the file with what is read from it, column by column."""
+    columns = {str(name): raw[name].to_numpy(np.float64) for name in raw}
+    for day in raw.index.difference(prices.frame.index):
+        row = int(np.flatnonzero(raw.index == day)[0])
+        what = "a bar of a period that is not over, or a second bar of one"
+        if day.date() in prices.left_out:
+            what = f"impossible close: {bar_text(columns, row)}"
+        elif np.isnan(columns["Close"][row]):
+            what = "no price"
+        yield "bad row", day.date(), what, ""
+    kept = raw[~raw.index.duplicated()].reindex(prices.frame.index)
+    read = prices.frame.reindex(columns=raw.columns)
+    for name in raw.columns:
+        bad = kept[name].notna() & ~np.isfinite(read[name])
+        # An index has no volume on any day, and a share none on a day without trade.
+        bad &= (kept[name] != 0) | (name != "Volume")
+        if bad.any():
+            what = f"{name} cannot be right in {bad.sum()} rows and counts as missing"
+            yield "bad row", bad.idxmax().date(), what, ""
+
+
+def _strays(data_dir: Path) -> Iterator[Finding]:
+    """Find files in the store that belong to no series, and other writers."""
+    store = tickers.store_folder(data_dir)
+    for path in tickers.stray_paths(data_dir):
+        what, then = "no file of the store", "Move it away, or import it: lstmcli data import."
+        if path.name.endswith(TEMPORARY_SUFFIX):
+            what, then = "left by a write that was cut short", "The next fetch removes it."
+        elif path.suffix == ".json":
+            what, then = "a sidecar without bars", "Fetch or import its symbol, or remove it."
+        yield Finding("", "", "stray", "", f"{path}: {what}", then)
+    for folder in (data_dir, store, *sorted(path for path in store.iterdir() if path.is_dir())):
+        if doubt := ownership_doubt(folder):
+            step = f"chmod o-w {folder}, or move the store."
+            yield Finding("", "", "owner", "", f"{folder}: {doubt}", step)

@@ -4,13 +4,11 @@ A file replaces a series whole or not at all: rows of two sources are never mixe
 of Yahoo's bars, or to drop rows that are stored, an option must allow it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
-from typing import Literal
+from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from lstmcli.config import Data
@@ -75,16 +73,26 @@ def import_data(
     """
     if not source.csv:
         raise UsageError("no files", next_step="Name some: lstmcli data import FILE.")
+    for name, _ in map(parse_csv_option, source.csv):
+        if name:
+            check_symbol(name)
     store_folder(source.data_dir)  # refused before any file is read
     loaded, failures = load_prices(source, Data())
-    given = {name for name, _ in map(parse_csv_option, source.csv) if name}
-    checked, unsuitable = _checked(loaded, interval, given)
-    failures += unsuitable
-    raise_if_all_failed(len(checked), failures)
+    ready: dict[tuple[str, str], Prices] = {}
+    for prices in loaded:
+        try:
+            kept = replace(prices, symbol=_name(prices), interval=_interval(prices, interval))
+        except DataError as error:
+            failures.append(Failure.of(prices.symbol, error))
+            continue
+        if ready.setdefault((kept.symbol, kept.interval), kept) is not kept:
+            step = "Name the files apart: NAME=FILE."
+            raise UsageError("a symbol comes twice", where=kept.symbol, next_step=step)
+    raise_if_all_failed(len(ready), failures)
     done: list[Imported] = []
     notes: list[str] = []
     with hold_store(source.data_dir, wait=wait):
-        for prices in checked:
+        for prices in ready.values():
             try:
                 done.append(_store(source.data_dir, prices, overwrite, now))
             except LstmcliError as error:
@@ -95,34 +103,12 @@ def import_data(
     return ImportReport(tuple(done), tuple(notes), tuple(failures))
 
 
-def _checked(
-    loaded: Sequence[Prices], interval: str | None, given: set[str]
-) -> tuple[list[Prices], list[Failure]]:
-    """Return the series that may be stored, under the names that the store knows.
-
-    given : the names that are options; a bad one is a mistake of usage, one in a file is not.
-    """
-    ready: dict[tuple[str, str], Prices] = {}
-    failures = []
-    for prices in loaded:
-        try:
-            symbol = _name(prices, UsageError if prices.symbol in given else DataError)
-            kept = replace(prices, symbol=symbol, interval=_interval(prices, interval))
-        except LstmcliError as error:
-            failures.append(Failure.of(prices.symbol, error))
-            continue
-        if ready.setdefault((symbol, kept.interval), kept) is not kept:
-            raise UsageError(
-                "a symbol comes twice", where=symbol, next_step="Name the files apart: NAME=FILE."
-            )
-    return list(ready.values()), failures
-
-
-def _name(prices: Prices, kind: type[UsageError] | type[DataError]) -> str:
+def _name(prices: Prices) -> str:
+    """Return the name that the store knows a series by; DataError where it can be none."""
     try:
         return check_symbol(prices.symbol)
     except UsageError as error:
-        raise kind(
+        raise DataError(
             "not a symbol",
             where=f"{prices.symbol}, {prices.source}",
             why=error.why,
@@ -147,33 +133,25 @@ def _store(data_dir: Path, prices: Prices, overwrite: bool, now: datetime) -> Im
     symbol, interval = prices.symbol, prices.interval
     index = pd.DatetimeIndex(prices.frame.index)
     before = _before(data_dir, prices, overwrite)
-    first, last = f"{index[0]:%Y-%m-%d}", f"{index[-1]:%Y-%m-%d}"
-    file = PurePath(prices.source).name
-    sidecar = {
+    facts: dict[str, Any] = {
         "symbol": symbol,
         "interval": interval,
-        "file": file,
-        "fetched_at": now.astimezone(UTC).isoformat(timespec="seconds"),
-        "first": first,
-        "last": last,
+        "file": PurePath(prices.source).name,
         "rows": len(index),
+        "first": f"{index[0]:%Y-%m-%d}",
+        "last": f"{index[-1]:%Y-%m-%d}",
     }
+    sidecar = facts | {"fetched_at": now.astimezone(UTC).isoformat(timespec="seconds")}
     if interval == "1d":
         sidecar["schedule"] = schedule_of(as_days(index), symbol).facts()
     written = write_imported(data_dir, symbol, interval, prices.frame, sidecar)
-    status: Literal["new", "replaced"] = "new" if before is None else "replaced"
-    old = pd.DatetimeIndex([] if before is None else before.index)
+    old = pd.DataFrame(index=pd.DatetimeIndex([])) if before is None else before
     return Imported(
-        symbol=symbol,
-        interval=interval,
-        status=status if written else "unchanged",
-        file=file,
-        rows=len(index),
-        added=len(index.difference(old)),
-        removed=len(old.difference(index)),
-        changed=0 if before is None else _changed_rows(before, prices.frame),
-        first=first,
-        last=last,
+        **facts,
+        status="unchanged" if not written else "new" if before is None else "replaced",
+        added=len(prices.frame.index.difference(old.index)),
+        removed=len(old.index.difference(index)),
+        changed=_changed_rows(old, prices.frame),
     )
 
 
@@ -183,32 +161,25 @@ def _before(data_dir: Path, prices: Prices, overwrite: bool) -> pd.DataFrame | N
     if not inside(data_dir, price_path(data_dir, symbol, interval)).exists():
         return None
     origin = source_of(read_sidecar(data_dir, symbol, interval)) or "an unknown source"
-    if origin != IMPORTED and not overwrite:
-        raise _not_replaced(symbol, f"the stored prices come from {origin}")
+    why = "" if origin == IMPORTED else f"the stored prices come from {origin}"
     try:
         before = read_raw(data_dir, symbol, interval)
-        before = before[~before.index.duplicated()]
     except DataError:
-        if overwrite:
-            return pd.DataFrame(index=pd.DatetimeIndex([]))  # nothing of a damaged file is kept
-        raise
+        if not overwrite and not why:
+            raise
+        before = pd.DataFrame(index=pd.DatetimeIndex([]))  # nothing of a damaged file is kept
+    before = before[~before.index.duplicated()]
     lost = before.index.difference(prices.frame.index)
-    if len(lost) and not overwrite:
+    if len(lost) and not why:
         share = f"{len(lost)} of {len(before)} stored rows"
-        raise _not_replaced(symbol, f"{share} are not in it, the first of {lost[0]:%Y-%m-%d}")
+        why = f"{share} are not in it, the first of {lost[0]:%Y-%m-%d}"
+    if why and not overwrite:
+        raise DataError("not imported", where=symbol, why=why, next_step="Pass --replace to do it.")
     return before
-
-
-def _not_replaced(symbol: str, why: str) -> DataError:
-    return DataError("not imported", where=symbol, why=why, next_step="Pass --replace to do it.")
 
 
 def _changed_rows(before: pd.DataFrame, after: pd.DataFrame) -> int:
     """How many of the rows in both differ in any value."""
     common = after.index.intersection(before.index)
-    old, new = (
-        each.reindex(index=common, columns=list(COLUMNS)).to_numpy(np.float64)
-        for each in (before, after)
-    )
-    same = (old == new) | (np.isnan(old) & np.isnan(new))
-    return int(np.count_nonzero(~same.all(axis=1)))
+    old, new = (each.reindex(index=common, columns=list(COLUMNS)) for each in (before, after))
+    return int(((old != new) & (old.notna() | new.notna())).any(axis=1).sum())

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from lstmcli.report.numbers import move, percent
-from lstmcli.workflows.data_check import check_data
+from lstmcli.workflows.data import check_data
 from lstmcli.workflows.fetch import fetch
 from tests.cases.bar_files import bars, write
 from tests.clockwork import Clockwork

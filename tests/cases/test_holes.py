@@ -10,7 +10,7 @@ from lstmcli.config import Data
 from lstmcli.errors import AllFailedError
 from lstmcli.market.calendars import Days, sessions_of
 from lstmcli.market.intervals import DAY
-from lstmcli.workflows.data_check import check_data
+from lstmcli.workflows.data import check_data
 from lstmcli.workflows.data_import import ImportReport, import_data
 from lstmcli.workflows.prices import Source, load_prices
 from tests.command_line import in_process

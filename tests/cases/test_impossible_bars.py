@@ -13,7 +13,7 @@ from lstmcli.errors import DataError
 from lstmcli.market import yahoo
 from lstmcli.market.feed import fetch_answer
 from lstmcli.market.store import read_stored, write_stored
-from lstmcli.workflows.data_check import check_data
+from lstmcli.workflows.data import check_data
 from lstmcli.workflows.fetch import FetchResult, fetch
 from tests.cases.bar_files import bars, changed, write
 from tests.clockwork import Clockwork

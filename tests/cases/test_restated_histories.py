@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lstmcli.market.store import read_raw
-from lstmcli.workflows.data_check import check_data
+from lstmcli.workflows.data import check_data
 from tests.cases.fetching import (
     BARS,
     LATER,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lstmcli.workflows.data_check import Finding, check_data
+from lstmcli.workflows.data import Finding, check_data
 from lstmcli.workflows.fetch import fetch
 from tests.cases.bar_files import bars, write
 from tests.clockwork import Clockwork

@@ -9,8 +9,7 @@ import pytest
 
 from lstmcli.errors import AllFailedError
 from lstmcli.market.store import write_imported
-from lstmcli.workflows.data import list_data
-from lstmcli.workflows.data_check import check_data
+from lstmcli.workflows.data import check_data, list_data
 from lstmcli.workflows.data_import import import_data
 from lstmcli.workflows.prices import Source
 from tests.cases.fetching import (

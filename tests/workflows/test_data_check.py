@@ -11,7 +11,7 @@ import pytest
 from lstmcli.errors import DataError, FileError
 from lstmcli.market.store import write_imported, write_stored
 from lstmcli.market.symbols import price_path, sidecar_path
-from lstmcli.workflows.data_check import CheckReport, check_data
+from lstmcli.workflows.data import CheckReport, check_data
 from tests.command_line import sessions
 from tests.workflows.test_data import FACTS, TODAY, bars
 
