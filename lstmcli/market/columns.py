@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lstmcli.errors import DataError
 from lstmcli.market.calendars import calendar_of
@@ -39,8 +40,8 @@ _WORD = re.compile(r"[^\W_]+")
 _MOST_WORDS = 3
 _NOT_OF_A_NAME = " \t_.-/|:,;()[]{}<>'\"#@~\\*+&=!?%$"
 _RUN_TOGETHER = r"(?:Adj ?Close|Open|High|Low|Close|Volume)"
-_FIELD_THEN_NAME = re.compile(rf"({_RUN_TOGETHER})(?=[A-Z0-9^])(?!\d+$)")
-_NAME_THEN_FIELD = re.compile(rf"(.*[A-Z0-9])({_RUN_TOGETHER})")
+_FIELD_THEN_NAME = re.compile(rf"(?P<field>{_RUN_TOGETHER})(?!\d+$)(?P<name>[A-Z0-9^].*)")
+_NAME_THEN_FIELD = re.compile(rf"(?P<name>.*[A-Z0-9])(?P<field>{_RUN_TOGETHER})")
 _SHOWN = 12
 _SHOWN_LENGTH = 40
 
@@ -49,13 +50,14 @@ _SHOWN_LENGTH = 40
 class Layout:
     """The meaning of each field of a line.
 
-    names : the header's own words, for messages.
+    names : the header's own words, for messages. where : the file, for messages.
     series : fields by the name of the series, "" where the file has one series without a name.
     ignored : columns that are neither a date nor of any series.
     wide : several series share the dates, so that each may begin or end with empty fields.
     """
 
     names: tuple[str, ...]
+    where: str
     date_field: int
     series: dict[str, Fields]
     header_lines: int
@@ -79,14 +81,24 @@ def read_layout(lines: Sequence[str], sep: str, where: str) -> Layout:
         )
     is_yfinance = len(rows) == 3 and _is_yfinance(rows)
     header = "".join(lines[: 2 if is_yfinance else 1])
-    if not header.replace("\t", " ").isprintable():
-        raise _no_header(lines[0], where)
+    if not header.replace("\t", " ").isprintable() or (len(names) == 1 and not _other(header, sep)):
+        raise DataError(
+            "not a CSV of prices",
+            where=where,
+            why=f"the first line is {lines[0][:60]!a}, expected a header such as Date,Close",
+            next_step="Give a text file with the columns Date and Close.",
+        )
     if is_yfinance:
         return _yfinance_layout(rows, where)
     if len(names) == 1:
-        raise _one_column(names[0], sep, where)
-    twice = [name for name, count in Counter(names).items() if name and count > 1]
-    if twice:
+        other = _other(header, sep)
+        raise DataError(
+            f"the header has one column when it is split at {sep!r}",
+            where=where,
+            why=f"it looks separated by {other!r}",
+            next_step=f"Pass --sep '{other}', and --decimal ',' for decimal commas.",
+        )
+    if twice := [name for name, count in Counter(names).items() if name and count > 1]:
         raise _duplicate(twice, where)
     date_field = _date_field(names, where)
     fields = {
@@ -98,23 +110,24 @@ def read_layout(lines: Sequence[str], sep: str, where: str) -> Layout:
     others = [i for i, field in fields.items() if field is None]
     unused = [i for i, field in fields.items() if field == ""]
     if "Close" in known.values():
-        found = {field: i for i, field in known.items()}
-        if len(found) < len(known):
+        series = {"": {field: i for i, field in known.items()}}
+        if len(series[""]) < len(known):
             raise _duplicate([names[i] for i in known], where)
-        ignored = tuple(names[i] for i in sorted([*others, *unused]))
-        return Layout(tuple(names), date_field, {"": found}, 1, ignored)
-    # LOW and OPEN are symbols too: alone among other names they are series, not columns.
-    tickers = set(known.values()) <= _ALSO_TICKERS
-    if not others or not tickers or (len(known) > 1 and len(known) >= len(others)):
-        raise _no_close(names, where)
-    series, more = _join_columns({i: names[i] for i in sorted([*others, *known])}, where)
-    if not series:
-        raise _no_close(names, where)
-    ignored = tuple(names[i] for i in sorted([*unused, *more]))
-    return Layout(tuple(names), date_field, series, 1, ignored, wide=True)
+        unused, wide = unused + others, False
+    else:
+        # LOW and OPEN are symbols too: alone among other names they are series, not columns.
+        tickers = set(known.values()) <= _ALSO_TICKERS
+        if not others or not tickers or (len(known) > 1 and len(known) >= len(others)):
+            raise _no_close(names, where)
+        series, more = _join_columns({i: names[i] for i in sorted([*others, *known])}, where)
+        if not series:
+            raise _no_close(names, where)
+        unused, wide = unused + more, True
+    ignored = tuple(names[i] for i in sorted(unused))
+    return Layout(tuple(names), where, date_field, series, 1, ignored, wide)
 
 
-def choose_series(layout: Layout, symbols: Sequence[str], where: str) -> dict[str, Fields]:
+def choose_series(layout: Layout, symbols: Sequence[str]) -> dict[str, Fields]:
     """Choose the series asked for, in the order asked for; all of them when none is named.
 
     A file of one unnamed series has nothing to choose from and gives that series.
@@ -129,7 +142,7 @@ def choose_series(layout: Layout, symbols: Sequence[str], where: str) -> dict[st
             near = difflib.get_close_matches(symbol.upper(), list(by_capitals), n=1)
             nearest = f"Did you mean {by_capitals[near[0]]}?" if near else ""
             names = list(layout.series)
-            raise _error(f"no column {symbol}", "the series are {}", names, where, nearest)
+            raise _error(f"no column {symbol}", names, layout.where, nearest, "the series are {}")
         chosen[name] = layout.series[name]
     return chosen
 
@@ -140,6 +153,12 @@ def _split(line: str, sep: str) -> list[str]:
     except (csv.Error, ValueError):  # quotes that are not closed; an empty line
         fields = line.split(sep)
     return [field.strip() for field in fields]
+
+
+def _other(header: str, sep: str) -> str:
+    """Return the first other separator that a header has, in words; "" where it has none."""
+    words = {",": ",", ";": ";", "\t": "tab", "|": "|"}
+    return next((words[each] for each in words if each != sep and each in header), "")
 
 
 def _key(name: str) -> str:
@@ -163,7 +182,7 @@ def _date_field(names: Sequence[str], where: str) -> int:
     if names[0] == "":  # pandas leaves an unnamed index without a header
         return 0
     advice = "Give a header line with the columns Date and Close."
-    raise _error("no Date column", "the columns found are {}", names, where, advice)
+    raise _error("no Date column", names, where, advice)
 
 
 def _is_yfinance(rows: Sequence[Sequence[str]]) -> bool:
@@ -182,24 +201,22 @@ def _yfinance_layout(rows: Sequence[Sequence[str]], where: str) -> Layout:
     fields = [_field_of(word) for word in upper]
     if "Close" not in fields or None in fields:  # LOW and OPEN are tickers too
         upper, lower = lower, upper
+    names = [rows[2][0], *(f"{word} {ticker}" for word, ticker in zip(upper, lower, strict=True))]
     series: dict[str, Fields] = {}
     ignored = []
     for position, (word, ticker) in enumerate(zip(upper, lower, strict=True), start=1):
         field = _field_of(word)
         if not field or not ticker:
             ignored.append(word)
-        elif field in series.setdefault(ticker, {}):
-            raise _duplicate([f"{word} {ticker}"], where)
-        else:
-            series[ticker][field] = position
-    names = [rows[2][0], *(f"{word} {ticker}" for word, ticker in zip(upper, lower, strict=True))]
+        elif series.setdefault(ticker, {}).setdefault(field, position) != position:
+            raise _duplicate([names[position]], where)
     if not series or not all("Close" in fields for fields in series.values()):
         raise _no_close(names, where)
-    return Layout(tuple(names), 0, series, 3, tuple(dict.fromkeys(ignored)), wide=len(series) > 1)
+    unused = tuple(dict.fromkeys(ignored))
+    return Layout(tuple(names), where, 0, series, 3, unused, wide=len(series) > 1)
 
 
-@dataclass(frozen=True)
-class _Joined:
+class _Joined(NamedTuple):
     """One reading of a column's name: a field and the symbol that it is of.
 
     field : a name in COLUMNS, "" for a field that is never used.
@@ -227,14 +244,12 @@ def _join_columns(names: Mapping[int, str], where: str) -> _Joint:
     errors: list[DataError] = []
     for which in (0, -1):  # the field first wherever it can be, or last
         try:
-            joint = _put_together(names, {i: both[which] for i, both in readings.items()}, where)
+            joints.append(_put_together(names, {i: r[which] for i, r in readings.items()}, where))
         except DataError as error:
             errors.append(error)
-        else:
-            joints += [joint] if joint not in joints else []
     if not joints:
         raise errors[0]
-    if len(joints) > 1:
+    if joints[0] != joints[-1]:
         raise _undecided("which can be read in two ways", names, where)
     return joints[0]
 
@@ -257,19 +272,13 @@ def _read_joined(name: str) -> tuple[_Joined, ...]:
             if field is not None and symbol:
                 found.append(_Joined(field, symbol))
                 break
-    if not found and any(word.group().lower() == "volume" for word in words):
+    if found:
+        return tuple(found)
+    if any(word.group().lower() == "volume" for word in words):
         return (_Joined("", name),)  # `TSLA Volume (M)`
-    return tuple(found) or _run_together(name)
-
-
-def _run_together(name: str) -> tuple[_Joined, ...]:
-    if match := _FIELD_THEN_NAME.match(name):
-        field, symbol = match.group(), name[match.end() :]
-    elif match := _NAME_THEN_FIELD.fullmatch(name):
-        symbol, field = match.groups()
-    else:
-        return ()
-    return (_Joined(_FIELDS[_key(field)], symbol, run_together=True),)
+    if match := _FIELD_THEN_NAME.fullmatch(name) or _NAME_THEN_FIELD.fullmatch(name):
+        return (_Joined(_FIELDS[_key(match["field"])], match["name"], run_together=True),)
+    return ()
 
 
 def _may_be_a_name(name: str, reading: _Joined) -> bool:
@@ -288,29 +297,32 @@ def _may_be_a_name(name: str, reading: _Joined) -> bool:
 
 def _put_together(names: Mapping[int, str], joined: Mapping[int, _Joined], where: str) -> _Joint:
     """Make the series of the names when every joined one is read as `joined` has it."""
-    groups, labels = _by_symbol(names, joined, where)
-    have_close = {symbol for symbol, fields in groups.items() if "Close" in fields}
+    groups: dict[str, Fields] = {}  # by the symbol in capitals
+    labels: dict[str, str] = {}  # how each symbol is written
+    unused = [i for i, reading in joined.items() if not reading.field]
+    for i, (field, symbol, _) in joined.items():
+        if field:
+            labels.setdefault(symbol.upper(), symbol)
+            first = groups.setdefault(symbol.upper(), {}).setdefault(field, i)
+            if first != i:
+                what, found = f"two columns for {field} of {symbol}", [names[first], names[i]]
+                raise _error(what, found, where, "Keep one of them.", "found {}")
+    have_close = any("Close" in fields for fields in groups.values())
     plain = []
     for i in [i for i in names if i not in joined]:
-        fields = groups.get(names[i].upper())
-        if fields is None or "Close" in fields:
+        fields = groups.get(names[i].upper(), {"Close": i})
+        if "Close" in fields:
             plain.append(i)
         else:  # `TSLA` next to `Volume_TSLA` is its Close
             fields["Close"] = i
             labels[names[i].upper()] = names[i]
     for symbol in [symbol for symbol, fields in groups.items() if "Close" not in fields]:
-        [first, *others] = groups[symbol].values()
+        [first, *others] = groups.pop(symbol).values()
         if others or not _may_be_a_name(names[first], joined[first]):
-            raise _error(
-                f"no Close column of {labels[symbol]}",
-                "the columns found are {}",
-                list(names.values()),
-                where,
-                "Give every symbol a Close, such as Close_TSLA, or rename the columns.",
-            )
+            advice = "Give every symbol a Close, such as Close_TSLA, or rename the columns."
+            what = f"no Close column of {labels[symbol]}"
+            raise _error(what, list(names.values()), where, advice)
         plain.append(first)
-        del groups[symbol]
-    unused = [i for i, reading in joined.items() if not reading.field]
     if have_close:
         if plain and all(fields.keys() == {"Close"} for fields in groups.values()):
             raise _undecided("where only some are a Close of a symbol", names, where)
@@ -322,26 +334,13 @@ def _put_together(names: Mapping[int, str], joined: Mapping[int, _Joined], where
     return {name: series[name] for name in in_order}, sorted(unused)
 
 
-def _by_symbol(
-    names: Mapping[int, str], joined: Mapping[int, _Joined], where: str
-) -> tuple[dict[str, Fields], dict[str, str]]:
-    """Group the fields by their symbol in capitals, next to how each symbol is written."""
-    groups: dict[str, Fields] = {}
-    labels: dict[str, str] = {}
-    for i, reading in joined.items():
-        if not reading.field:
-            continue
-        symbol = reading.symbol.upper()
-        labels.setdefault(symbol, reading.symbol)
-        first = groups.setdefault(symbol, {}).setdefault(reading.field, i)
-        if first != i:
-            what = f"two columns for {reading.field} of {reading.symbol}"
-            found = [names[first], names[i]]
-            raise _error(what, "found {}", found, where, "Keep one of them.")
-    return groups, labels
-
-
-def _error(what: str, why: str, names: Sequence[str], where: str, next_step: str) -> DataError:
+def _error(
+    what: str,
+    names: Sequence[str],
+    where: str,
+    next_step: str,
+    why: str = "the columns found are {}",
+) -> DataError:
     """Put the first of the names into `why`, cut and escaped for a message of one line."""
     short = [name if len(name) <= _SHOWN_LENGTH else f"{name[:_SHOWN_LENGTH]}..." for name in names]
     shown = [name if name.isprintable() else ascii(name) for name in short]
@@ -353,35 +352,12 @@ def _error(what: str, why: str, names: Sequence[str], where: str, next_step: str
 def _undecided(why: str, names: Mapping[int, str], where: str) -> DataError:
     advice = "Name the columns of prices Close_SYMBOL, or remove the others."
     what = "cannot tell fields from symbols"
-    return _error(what, f"found {{}}, {why}", list(names.values()), where, advice)
+    return _error(what, list(names.values()), where, advice, f"found {{}}, {why}")
 
 
 def _duplicate(names: Sequence[str], where: str) -> DataError:
-    return _error("duplicate column", "found {}", names, where, "Keep one column of each name.")
+    return _error("duplicate column", names, where, "Keep one column of each name.", "found {}")
 
 
 def _no_close(names: Sequence[str], where: str) -> DataError:
-    advice = "Name the column of prices Close."
-    return _error("no Close column", "the columns found are {}", names, where, advice)
-
-
-def _one_column(name: str, sep: str, where: str) -> DataError:
-    for other in (",", ";", "\t", "|"):
-        if other != sep and other in name:
-            shown = "tab" if other == "\t" else other
-            return DataError(
-                f"the header has one column when it is split at {sep!r}",
-                where=where,
-                why=f"it looks separated by {shown!r}",
-                next_step=f"Pass --sep '{shown}', and --decimal ',' for decimal commas.",
-            )
-    return _no_header(name, where)
-
-
-def _no_header(line: str, where: str) -> DataError:
-    return DataError(
-        "not a CSV of prices",
-        where=where,
-        why=f"the first line is {line[:60]!a}, expected a header such as Date,Close",
-        next_step="Give a text file with the columns Date and Close.",
-    )
+    return _error("no Close column", names, where, "Name the column of prices Close.")

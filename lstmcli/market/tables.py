@@ -125,7 +125,7 @@ def read_table(
     text = b"".join(text.split(b"\n", layout.header_lines)[layout.header_lines :])
     if not text.strip(b"\n"):
         raise DataError("no rows", where=where, why="it has a header and nothing else")
-    series = choose_series(layout, symbols, where)
+    series = choose_series(layout, symbols)
     positions = sorted({i for fields in series.values() for i in fields.values()})
     first, names = line + layout.header_lines, layout.names
     stamps, lines, values = Lines(

@@ -83,7 +83,7 @@ def test_yfinances_tickers_are_checked_too() -> None:
 def test_files_and_options_are_checked(tmp_path: Path, file: str, option: str, code: int) -> None:
     (tmp_path / file).write_text(csv_text(walk(40)))
     imported = in_process("data", "import", option, folder=tmp_path)
-    assert_one_error(imported, code, "not a name of a series")
+    assert_one_error(imported, code, "not a ticker" if code == 2 else "not a name of a series")
     trained = in_process("train", "--name", "m", "--csv", option, folder=tmp_path)
     assert_one_error(trained, code, "not a name of a series")
     assert not (tmp_path / "data/models").exists()
