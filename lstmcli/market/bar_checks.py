@@ -25,6 +25,7 @@ TOLERANCE = 1e-4  # share of the price; smaller contradictions are rounding
 BAR = ("Open", "High", "Low", "Close")  # Close last: in a tie another one is the odd one
 # More contradictory bars than this are no typing errors: the columns have different bases.
 MAX_SHARE, FEWEST_ROWS = 0.05, 10
+_FEWER = 1e6  # one odd value in place of two outweighs any distance, in logs
 _HUNDRED = np.log(100.0)
 _USUAL = 3.0  # typical moves that noise may add to a jump
 _UNUSUAL = 5.0  # typical moves beyond which a move is none of them
@@ -38,31 +39,26 @@ def find_odd_values(columns: Columns) -> dict[str, Mask]:
 
     columns : name -> (N,). Values that are not positive and finite count as missing.
     """
-    values = {name: columns[name] for name in BAR if name in columns}
+    values = {name: _known(columns[name]) for name in BAR if name in columns}
     odd = {name: np.zeros(each.size, dtype=bool) for name, each in values.items()}
-    # Most tables are in order, which needs no logarithm to see.
-    if not any(mask.any() for mask in _crossed(values).values()):
-        return odd
-    values = {name: _known(each) for name, each in values.items()}
     crossed = _crossed(values)
     at = np.flatnonzero(np.any(list(crossed.values()), axis=0))
+    if at.size == 0:
+        return odd  # as nearly all tables, without a logarithm
     logs = {name: np.log(each) for name, each in values.items()}
     middle = _middle(logs, at)
     distance = {name: np.nan_to_num(abs(each[at] - middle)) for name, each in logs.items()}
-    left = np.ones(at.size, dtype=bool)
-    for size in (1, 2):  # open and close do not bind each other, so two are always enough
-        best, chosen = np.full(at.size, -1.0), np.full(at.size, -1)
-        choices = list(combinations(odd, size))
-        for number, choice in enumerate(choices):
-            rest = [each[at] for pair, each in crossed.items() if not set(pair) & set(choice)]
-            restored = ~np.any(rest, axis=0) if rest else np.ones(at.size, dtype=bool)
-            score = np.where(restored, sum(distance[name] for name in choice), -1.0)
-            chosen = np.where(score > best, number, chosen)
-            best = np.maximum(score, best)
-        for number, choice in enumerate(choices):
-            for name in choice:
-                odd[name][at[left & (chosen == number)]] = True
-        left &= chosen < 0
+    # Open and close do not bind each other, so two removals are always enough.
+    choices = [choice for size in (1, 2) for choice in combinations(odd, size)]
+    scores = []
+    for choice in choices:
+        rest = [each[at] for pair, each in crossed.items() if not set(pair) & set(choice)]
+        far = sum(distance[name] for name in choice) + _FEWER * (len(choice) == 1)
+        scores.append(np.where(np.any(rest, axis=0), -1.0, far))
+    chosen = np.argmax(scores, axis=0)
+    for number, choice in enumerate(choices):
+        for name in choice:
+            odd[name][at[chosen == number]] = True
     return odd
 
 
@@ -82,7 +78,7 @@ def bar_text(columns: Columns, row: int) -> str:
 
 def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the values, with NaN for any that is not positive and finite."""
-    return np.where(np.isfinite(values) & (values > 0), values, np.nan)
+    return np.where(_is_positive(values), values, np.nan)
 
 
 def _crossed(values: Columns) -> dict[tuple[str, str], Mask]:
@@ -136,7 +132,7 @@ def usable_rows(
         wrong = np.any(list(odd.values()), axis=0)
         odd = {name: wrong & (name != "Close") for name in odd}
         bars = replace(bars, doubted=True)
-    bad = ~np.all([_is_positive(bars, name) for name in targets], axis=0)
+    bad = ~np.all([_is_positive(bars.columns[name]) for name in targets], axis=0)
     wrong = odd.pop("Close")
     if mend and wrong.any() and not wrong.all():
         shown = [
@@ -176,7 +172,7 @@ def _refusal(
     resume: date | None = bars.days[following].item() if following < bars.days.size else None
     after = f", or pass --start {resume} to begin after it" if resume else ""
     more = f" ({wrong.size} such rows)" if wrong.size > 1 else ""
-    is_positive = all(_is_positive(bars, name)[row] for name in targets)
+    is_positive = all(_is_positive(bars.columns[name])[row] for name in targets)
     error = UnusablePriceError(
         "impossible close" if is_positive else "bad price",
         where=bars.where(row),
@@ -189,7 +185,7 @@ def _refusal(
 
 def _why(bars: Bars, row: int, targets: Sequence[str]) -> str:
     for name in targets:
-        if not _is_positive(bars, name)[row]:
+        if not _is_positive(bars.columns[name])[row]:
             value = bars.columns[name][row]
             return f"{name} is {value:g} on {bars.days[row]}, expected a positive number"
     return f"the bar of {bars.days[row]} has {bar_text(bars.columns, row)}"
@@ -207,8 +203,7 @@ def _different_bases(bars: Bars, odd: dict[str, Mask]) -> DataError:
     )
 
 
-def _is_positive(bars: Bars, name: str) -> Mask:
-    values = bars.columns[name]
+def _is_positive(values: NDArray[np.float64]) -> Mask:
     return np.isfinite(values) & (values > 0)
 
 
@@ -228,17 +223,9 @@ class Jump:
     hundred: bool = False
     until: int | None = None
 
-    def is_undone_by(self, factor: float) -> bool:
-        """Tell whether a later move by about a factor of 100 brings the price back."""
-        return self.hundred and self.until is None and (self.factor < 1) != (factor < 1)
-
     def text(self, days: NDArray[np.datetime64]) -> str:
         """Say what the price does, with its date."""
         day, times = days[self.row], f"{self.factor:.3g}"
-        if self.unadjusted:
-            verb = "falls to" if self.factor < 1 else "rises to"
-            what = f"{times} of the price" if self.factor < 1 else f"{times} times the price"
-            return f"{verb} {what} on {day}, the day of a {split_name(self.split)}"
         if self.until is not None:
             rows = self.until - self.row
             span = f"on {day}" if rows == 1 else f"from {day} to {days[self.until - 1]}"
@@ -274,9 +261,10 @@ def find_jumps(
     hundred = (np.abs(np.abs(moves) - _HUNDRED) <= noise) & ~unadjusted
     found: list[Jump] = []
     for at in np.flatnonzero(large | unadjusted | hundred).tolist():
-        factor = float(factors[at])
-        if hundred[at] and found and found[-1].is_undone_by(factor):
-            found[-1] = replace(found[-1], until=at + 1)
+        factor, last = float(factors[at]), found[-1] if found else None
+        in_other_unit = last and last.hundred and last.until is None
+        if hundred[at] and last and in_other_unit and (last.factor < 1) != (factor < 1):
+            found[-1] = replace(last, until=at + 1)
             continue
         split = float(ratios[at]) if flagged[at] else 0.0
         found.append(Jump(at + 1, factor, split, bool(unadjusted[at]), bool(hundred[at])))

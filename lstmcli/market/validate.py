@@ -177,11 +177,8 @@ def _refuse_bad_dates(bars: Bars, interval: str | None, today: date) -> None:
 
 def _between(bars: Bars, start: date | None, end: date | None) -> Bars:
     """Keep the rows from `start` to `end`, both included; raise DataError where none is left."""
-    kept = np.ones(bars.days.size, dtype=bool)
-    if start is not None:
-        kept &= bars.days >= np.datetime64(start, "D")
-    if end is not None:
-        kept &= bars.days <= np.datetime64(end, "D")
+    first, last = np.datetime64(start or date.min, "D"), np.datetime64(end or date.max, "D")
+    kept = (bars.days >= first) & (bars.days <= last)
     if kept.any():
         return bars.keep(kept)
     raise DataError(

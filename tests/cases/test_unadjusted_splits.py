@@ -49,9 +49,9 @@ def test_import_train_predict_and_evaluate_name_day_ratio_and_move(fan_home: Pat
         outcome = in_process(*command, folder=fan_home)
         assert outcome.code == 0, outcome.err
         (note,) = [line for line in outcome.err.splitlines() if "split" in line]
-        assert note.startswith("lstmcli: A: Close falls to 0.0")
+        assert note.startswith("lstmcli: A: Close moves by x0.0")
         assert note.endswith(
-            f" of the price on {DAYS[ROW]}, the day of a 20:1 split: prices are not adjusted."
+            f" on {DAYS[ROW]}, the day of a 20:1 split: prices are not adjusted."
         )
 
 

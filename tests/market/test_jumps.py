@@ -53,11 +53,10 @@ def test_a_jump_by_the_ratio_of_a_flagged_split_shows_prices_that_are_not_adjust
 
 def test_the_note_names_day_ratio_and_move() -> None:
     assert told(np.where(np.arange(ROWS) < DAY, 100.0, 5.0), flag(20)) == [
-        "Close falls to 0.05 of the price on 2024-03-01, the day of a 20:1 split: "
-        "prices are not adjusted."
+        "Close moves by x0.05 on 2024-03-01, the day of a 20:1 split: prices are not adjusted."
     ]
     (note,) = told(scaled(10, volatility=1e-4), flag(0.1))
-    assert "rises to 10 times the price on 2024-03-01, the day of a 1:10 split" in note
+    assert "moves by x10 on 2024-03-01, the day of a 1:10 split" in note
 
 
 @given(st.integers(0, 10_000), st.sampled_from([20.0, 3.0, 1.5, 1.25, 1.1, 1.05, 0.5, 0.1]))
