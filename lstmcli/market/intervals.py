@@ -4,12 +4,12 @@ All of it comes from the dates: weekdays in use, the weekday of weekly bars, the
 monthly ones (first, last, first or last business day, or a fixed day of the month).
 """
 
-import calendar
 from datetime import date
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.tseries.offsets import BMonthBegin, BMonthEnd, MonthBegin, MonthEnd
 
 Days = NDArray[np.datetime64]
 
@@ -17,6 +17,7 @@ DAY = np.timedelta64(1, "D")
 _RECENT = 250
 MONTHS = {"1mo": 1, "3mo": 3, "6mo": 6, "1y": 12}
 _AGREES = 0.9
+_FRIDAY, _SUNDAY = 4, 6
 
 
 def infer_interval(index: pd.DatetimeIndex | Days) -> str:
@@ -125,37 +126,18 @@ def _weekly(days: Days, n: int) -> Days:
 
 
 def _monthly(days: Days, n: int, step: int) -> Days:
-    past = days[-36:].astype(object).tolist()
-    months = (past[-1].year * 12 + past[-1].month - 1) + step * np.arange(1, n + 1)
-    pattern = _month_pattern(past)
-    made = [_day_in_month(int(month) // 12, int(month) % 12 + 1, pattern) for month in months]
-    return np.array(made, dtype="datetime64[D]")
-
-
-def _month_pattern(past: list[date]) -> str | int:
-    """Return the rule that at least nine in ten dates follow, else the last date's day."""
-    for pattern in ("first", "last", "first business", "last business"):
-        hits = sum(day == _day_in_month(day.year, day.month, pattern) for day in past)
-        if hits >= _AGREES * len(past):
-            return pattern
-    wanted = max(day.day for day in past)
-    hits = sum(day == _day_in_month(day.year, day.month, wanted) for day in past)
-    return wanted if hits >= _AGREES * len(past) else past[-1].day
-
-
-def _day_in_month(year: int, month: int, pattern: str | int) -> date:
-    length = calendar.monthrange(year, month)[1]
-    if isinstance(pattern, int):
-        return date(year, month, min(pattern, length))
-    choices = range(1, length + 1) if pattern.startswith("first") else range(length, 0, -1)
-    if pattern.endswith("business"):
-        choices_in_week = [day for day in choices if calendar.weekday(year, month, day) < 5]
-        return date(year, month, choices_in_week[0])
-    return date(year, month, choices[0])
-
-
-_SUNDAY = 6
-_FRIDAY = 4
+    """Step by months, to the first or last (business) day or the fixed day that dates fall on."""
+    past = pd.DatetimeIndex(days[-36:])
+    first = past[-1].to_period("M").to_timestamp()
+    starts = pd.date_range(first, periods=n + 1, freq=f"{step}MS")[1:]
+    for pattern in (MonthBegin(), MonthEnd(), BMonthBegin(), BMonthEnd()):
+        if np.mean([pattern.is_on_offset(day) for day in past]) >= _AGREES:
+            return as_days(pd.DatetimeIndex([pattern.rollforward(day) for day in starts]))
+    usual = past.day.max()
+    if np.mean(past.day == np.minimum(usual, past.days_in_month)) < _AGREES:
+        usual = past.day[-1]
+    within = np.minimum(usual, starts.days_in_month.to_numpy()) - 1
+    return np.asarray(as_days(starts) + within * DAY)
 
 
 def period_of(days: Days, interval: str) -> NDArray[np.int64]:

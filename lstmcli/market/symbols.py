@@ -192,8 +192,8 @@ def stored_symbols(data_dir: Path, interval: str = "1d") -> list[str]:
     """Return the symbols that have bars, in alphabetical order."""
     folder = inside(data_dir, store_folder(data_dir) / interval)
     # A file of another name (`aapl.csv`) belongs to no symbol.
-    names = [path.stem for path in folder.glob("*.csv")]
-    return sorted(decode_symbol(name) for name in names if _is_encoded(name))
+    symbols = {path.stem: decode_symbol(path.stem) for path in folder.glob("*.csv")}
+    return sorted(symbol for name, symbol in symbols.items() if encode_symbol(symbol) == name)
 
 
 def stray_paths(data_dir: Path) -> list[Path]:
@@ -208,22 +208,13 @@ def stray_paths(data_dir: Path) -> list[Path]:
     return sorted(set(found) - known)
 
 
-def remove_temporaries(data_dir: Path) -> None:
-    """Remove temporary files of killed runs; the caller holds the lock."""
-    folders = [store_folder(data_dir) / interval for interval in INTERVALS]
-    for folder in [each for each in folders if not each.is_symlink()]:
-        for path in folder.glob(f".*{TEMPORARY_SUFFIX}"):
-            with suppress(OSError):
-                path.unlink()
-
-
-def _is_encoded(name: str) -> bool:
-    return not name.startswith(".") and encode_symbol(decode_symbol(name)) == name
-
-
 @contextmanager
 def hold_store(data_dir: Path, *, wait: float = 0.0) -> Iterator[None]:
     """Hold the store's lock, and remove temporary files of killed runs."""
-    with hold(store_folder(data_dir) / LOCK, wait=wait):
-        remove_temporaries(data_dir)
+    store = store_folder(data_dir)
+    with hold(store / LOCK, wait=wait):
+        for folder in [store / each for each in INTERVALS if not (store / each).is_symlink()]:
+            for path in folder.glob(f".*{TEMPORARY_SUFFIX}"):
+                with suppress(OSError):
+                    path.unlink()
         yield

@@ -50,9 +50,7 @@ def test_import_train_predict_and_evaluate_name_day_ratio_and_move(fan_home: Pat
         assert outcome.code == 0, outcome.err
         (note,) = [line for line in outcome.err.splitlines() if "split" in line]
         assert note.startswith("lstmcli: A: Close moves by x0.0")
-        assert note.endswith(
-            f" on {DAYS[ROW]}, the day of a 20:1 split: prices are not adjusted."
-        )
+        assert note.endswith(f" on {DAYS[ROW]}, the day of a 20:1 split: prices are not adjusted.")
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 from lstmcli.errors import FileError
 from lstmcli.files.atomic import TEMPORARY_SUFFIX
 from lstmcli.market.symbols import (
+    hold_store,
     inside,
     price_path,
-    remove_temporaries,
     sidecar_path,
     store_folder,
     stored_symbols,
@@ -50,16 +50,15 @@ def test_temporaries_are_strays_and_are_removed_with_nothing_else(tmp_path: Path
     other = touch(tmp_path / "prices/1d/.hidden")
     temporary = touch(tmp_path / f"prices/1wk/.AAPL.csv.0a1b{TEMPORARY_SUFFIX}")
     assert stray_paths(tmp_path) == [other, temporary]
-    remove_temporaries(tmp_path)
+    with hold_store(tmp_path):
+        assert not temporary.exists()
     assert kept.exists()
     assert other.exists()
-    assert not temporary.exists()
 
 
 def test_a_store_that_is_not_there_is_empty(tmp_path: Path) -> None:
     assert stored_symbols(tmp_path / "none") == []
     assert stray_paths(tmp_path / "none") == []
-    remove_temporaries(tmp_path / "none")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -67,17 +66,19 @@ def test_a_store_that_is_a_link_out_of_the_data_folder_is_refused(tmp_path: Path
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "data").mkdir()
     os.symlink(tmp_path / "elsewhere", tmp_path / "data/prices")
-    for look in (store_folder, stored_symbols, stray_paths, remove_temporaries):
+    for look in (store_folder, stored_symbols, stray_paths):
         with pytest.raises(FileError, match="leads out of the data folder"):
             look(tmp_path / "data")
+    with pytest.raises(FileError, match="leads out"), hold_store(tmp_path / "data"):
+        pass
 
 
 def test_an_interval_that_is_a_link_is_neither_read_nor_cleaned(tmp_path: Path) -> None:
     stray = touch(tmp_path / f"elsewhere/.AAPL.csv.0a1b{TEMPORARY_SUFFIX}")
     (tmp_path / "data/prices").mkdir(parents=True)
     os.symlink(tmp_path / "elsewhere", tmp_path / "data/prices/1d")
-    remove_temporaries(tmp_path / "data")
-    assert stray.exists()
+    with hold_store(tmp_path / "data"):
+        assert stray.exists()
     with pytest.raises(FileError, match=r"prices/1d\): a symbolic link points to"):
         stored_symbols(tmp_path / "data")
 
