@@ -75,7 +75,7 @@ def make_series(
     match an adjusted close. A feature without a column is NaN throughout if features are
     `optional`; else it raises DataError.
     """
-    column = price_column(prices, price)
+    column = price_column(prices.frame, price, f"{prices.symbol}, {prices.source}")
     known = known_features(prices) if optional else tuple(features)
     # One array, since taking a column out of a frame costs as much as all the rest.
     table = dict(zip(map(str, prices.frame), prices.frame.to_numpy(np.float64).T, strict=True))

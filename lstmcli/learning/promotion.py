@@ -23,8 +23,7 @@ from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel, series_for
 from lstmcli.learning.evidence import OnScored, spans
-from lstmcli.market.intervals import are_alike, bars_of
-from lstmcli.market.prices import Prices
+from lstmcli.market.prices import Prices, are_alike, bars_of
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.registry import ModelRef, champion
 

@@ -16,8 +16,7 @@ import numpy as np
 import pandas as pd
 
 from lstmcli.market.calendars import calendar_of, library_calendar, sessions_of, zone_of
-from lstmcli.market.intervals import unit_of
-from lstmcli.market.prices import COLUMNS
+from lstmcli.market.prices import COLUMNS, unit_of
 from lstmcli.market.throttle import Gate
 from lstmcli.market.validate import bars_from_frame, check_bars
 from lstmcli.market.yahoo import Interval, NothingInRange, fetch_bars

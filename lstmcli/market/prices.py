@@ -1,5 +1,11 @@
-"""Price tables: one symbol's bars, which `validate.py` checks once and all other code trusts."""
+"""Price tables: one symbol's bars, which `validate.py` checks once and all other code trusts.
 
+The distance between bars, their weeks and months, and the dates that follow all come from the
+dates: weekdays in use, the weekday of weekly bars, the day pattern of monthly ones (first, last,
+first or last business day, or a fixed day of the month).
+"""
+
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
@@ -7,8 +13,19 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.tseries.offsets import BMonthBegin, BMonthEnd, MonthBegin, MonthEnd
 
 from lstmcli.errors import DataError
+
+Days = NDArray[np.datetime64]
+PriceChoice = Literal["auto", "close", "adj_close"]
+
+COLUMNS = ("Open", "High", "Low", "Close", "Adj Close", "Volume", "Dividends", "Stock Splits")
+DAY = np.timedelta64(1, "D")
+_RECENT = 250
+MONTHS = {"1mo": 1, "3mo": 3, "6mo": 6, "1y": 12}
+_AGREES = 0.9
+_FRIDAY, _SUNDAY = 4, 6
 
 
 @dataclass(frozen=True)
@@ -49,11 +66,6 @@ class Bars:
     def noted(self, *notes: str) -> "Bars":
         """Return the same bars with further notes."""
         return replace(self, notes=(*self.notes, *notes))
-
-
-COLUMNS = ("Open", "High", "Low", "Close", "Adj Close", "Volume", "Dividends", "Stock Splits")
-
-PriceChoice = Literal["auto", "close", "adj_close"]
 
 
 class Note(str):
@@ -102,19 +114,179 @@ class Prices:
         )
 
 
-def price_column(
-    prices: Prices | pd.DataFrame | list[str], price: PriceChoice, *, where: str = ""
-) -> str:
+def price_column(columns: Container[str], price: PriceChoice, where: str = "") -> str:
     """Return the column to forecast: as chosen, else "Adj Close" if present, else "Close".
 
     Raises DataError when "adj_close" is asked for and there is none.
     """
-    if isinstance(prices, Prices):
-        where = where or f"{prices.symbol}, {prices.source}"
-        prices = prices.frame
-    has_adjusted = "Adj Close" in (prices if isinstance(prices, list) else prices.columns)
+    has_adjusted = "Adj Close" in columns
     if price == "adj_close" and not has_adjusted:
-        raise DataError(
-            "no Adj Close column", where=where, next_step='Set data.price to "auto" or "close".'
-        )
+        step = 'Set data.price to "auto" or "close".'
+        raise DataError("no Adj Close column", where=where, next_step=step)
     return "Adj Close" if has_adjusted and price != "close" else "Close"
+
+
+def infer_interval(index: pd.DatetimeIndex | Days) -> str:
+    """Return "1d", "1wk", "1mo", "3mo", "6mo", "1y" or, for another spacing, a word such as "14D".
+
+    The median distance decides, so that holidays and gaps do not; fewer than three dates are "1d".
+    """
+    days = as_days(index)
+    if days.size < 3:
+        return "1d"
+    gap = float(np.median(np.diff(days) / DAY))
+    if gap < 2:
+        return "1d"
+    named = {"1wk": (6, 8), "1mo": (27, 32), "3mo": (88, 93), "6mo": (180, 185), "1y": (364, 367)}
+    for word, (low, high) in named.items():
+        if low <= gap <= high:
+            return word
+    return f"{round(gap)}D"
+
+
+def unit_of(interval: str) -> str:
+    """Return the word for the distance of two bars: "session", "week", ..., else "bar"."""
+    words = {"1d": "session", "1wk": "week", "1mo": "month", "3mo": "quarter", "1y": "year"}
+    return words.get(interval, "bar")
+
+
+def bars_of(interval: str) -> str:
+    """Return bars in words: "daily bars", or "bars every 14 days" for an unnamed distance."""
+    words = {"1d": "daily", "1wk": "weekly", "1mo": "monthly", "3mo": "quarterly"}
+    words |= {"6mo": "half-yearly", "1y": "yearly"}
+    if interval in words:
+        return f"{words[interval]} bars"
+    return f"bars every {interval.rstrip('dD')} days"
+
+
+def are_alike(one: str, other: str) -> bool:
+    """Return whether two intervals are equal, or unnamed and within a fifth of each other.
+
+    Bars on the 1st and the 15th of a month look like 15 or 16 days apart, as the median falls.
+    """
+    if "D" in one and "D" in other:
+        days = [int(interval.rstrip("D")) for interval in (one, other)]
+        return max(days) <= 1.2 * min(days)
+    return one == other
+
+
+def may_be(index: pd.DatetimeIndex | Days, interval: str) -> bool:
+    """Return whether the dates are too few to exclude an interval.
+
+    Of a few days in a row, most distances may be weekends and holidays.
+    """
+    days = as_days(index)
+    if days.size < 3:
+        return True
+    return interval == "1d" and days.size < 10 and float(np.median(np.diff(days) / DAY)) < 5
+
+
+def as_days(index: pd.DatetimeIndex | Days) -> Days:
+    """Return the dates as datetime64[D]."""
+    return np.asarray(index).astype("datetime64[D]")
+
+
+def dates_after(days: Days, n: int, interval: str) -> Days:
+    """Return the n dates (n,) that continue the pattern of `days` (N,)."""
+    if interval in MONTHS:
+        return _monthly(days, n, MONTHS[interval])
+    if interval == "1wk":
+        return _weekly(days, n)
+    if interval == "1d":
+        first = np.busday_offset(days[-1] + DAY, 0, roll="forward", weekmask=weekmask(days))
+        return np.busday_offset(first, np.arange(n), weekmask=weekmask(days))
+    step = int(interval.rstrip("dD"))
+    return np.asarray(days[-1] + np.arange(1, n + 1) * np.timedelta64(step, "D"))
+
+
+def weekmask(days: Days) -> list[bool]:
+    """Return which weekdays, Monday to Sunday, carry bars in the last 250 dates.
+
+    Monday to Friday, with a weekend day added where it has half as many bars as other days (a few
+    make-up sessions or misdated bars are not that), and a weekday left out only when 50 dates or
+    more never show it.
+    """
+    recent = days[-_RECENT:]
+    counts = np.bincount(weekday_of(recent), minlength=7)
+    mask = [bool(count > 0 or (day < 5 and recent.size < 50)) for day, count in enumerate(counts)]
+    for day in (5, 6):
+        mask[day] = bool(counts[day] >= max(1, 0.5 * counts.max()))
+    return mask
+
+
+def weekday_of(days: Days) -> NDArray[np.int64]:
+    """Return the day of the week, 0 for Monday; 1970-01-01 was a Thursday."""
+    return (days.astype("datetime64[D]").astype(np.int64) + 3) % 7
+
+
+def _weekly(days: Days, n: int) -> Days:
+    """Step by seven days from the usual weekday of the last bar's week.
+
+    A last bar moved by a holiday (Thursday before Good Friday) does not move the ones after.
+    """
+    weekdays = weekday_of(days[-52:])
+    usual = int(np.bincount(weekdays, minlength=7).argmax())
+    monday = days[-1] - np.timedelta64(int(weekdays[-1]), "D")
+    anchor = monday + np.timedelta64(usual, "D")
+    return np.asarray(anchor + np.arange(1, n + 1) * np.timedelta64(7, "D"))
+
+
+def _monthly(days: Days, n: int, step: int) -> Days:
+    """Step by months, to the first or last (business) day or the fixed day that dates fall on."""
+    past = pd.DatetimeIndex(days[-36:])
+    first = past[-1].to_period("M").to_timestamp()
+    starts = pd.date_range(first, periods=n + 1, freq=f"{step}MS")[1:]
+    for pattern in (MonthBegin(), MonthEnd(), BMonthBegin(), BMonthEnd()):
+        if np.mean([pattern.is_on_offset(day) for day in past]) >= _AGREES:
+            return as_days(pd.DatetimeIndex([pattern.rollforward(day) for day in starts]))
+    usual = past.day.max()
+    if np.mean(past.day == np.minimum(usual, past.days_in_month)) < _AGREES:
+        usual = past.day[-1]
+    within = np.minimum(usual, starts.days_in_month.to_numpy()) - 1
+    return np.asarray(as_days(starts) + within * DAY)
+
+
+def period_of(days: Days, interval: str) -> NDArray[np.int64]:
+    """Return the number of the week or month that each bar of a series stands for.
+
+    Weeks run from Monday to Sunday, or from Sunday where most bars are dated on Sundays.
+    """
+    if interval == "1mo":
+        return days.astype("datetime64[M]").astype(np.int64)
+    return (days.astype(np.int64) + 3 + _shift(days)) // 7
+
+
+def first_days(periods: NDArray[np.int64], days: Days, interval: str) -> Days:
+    """Return the first days of the periods of a series with dates `days`."""
+    if interval == "1mo":
+        return periods.astype("datetime64[M]").astype("datetime64[D]")
+    return (periods * 7 - 3 - _shift(days)).astype("datetime64[D]")
+
+
+def latest_date(today: date, interval: str) -> np.datetime64:
+    """Return the latest date that a bar may have: tomorrow, or the last of the running period."""
+    day = np.datetime64(today, "D")
+    if interval == "1mo":
+        return max(day + DAY, period_end(np.array([day]), interval)[0])
+    # A week may be dated by the Sunday that ends it.
+    return day + DAY * max(1, _SUNDAY - today.weekday() if interval == "1wk" else 1)
+
+
+def period_end(days: Days, interval: str) -> Days:
+    """Return the last day of each bar's period."""
+    if interval == "1mo":
+        first = (days.astype("datetime64[M]") + np.timedelta64(1, "M")).astype("datetime64[D]")
+        return np.asarray(np.subtract(first, DAY))
+    usual = _usual(days)
+    length = usual if _FRIDAY <= usual < _SUNDAY else 6
+    return first_days(period_of(days, interval), days, interval) + length * DAY
+
+
+def _shift(days: Days) -> int:
+    """Return 1 where weeks begin on Sunday, else 0."""
+    return int(_usual(days) == _SUNDAY)
+
+
+def _usual(days: Days) -> int:
+    """Return the weekday on which most bars are dated."""
+    return int(np.bincount(weekday_of(days), minlength=7).argmax())

@@ -37,7 +37,7 @@ from lstmcli.market.calendars import (
     sessions_of,
     special_days,
 )
-from lstmcli.market.intervals import DAY, weekday_of, weekmask
+from lstmcli.market.prices import DAY, weekday_of, weekmask
 
 LONGEST_CLOSURE = 10  # weekdays, of any exchange since 1990 but Athens in 2015
 FEWEST_HOLIDAYS = 5

@@ -3,21 +3,20 @@
 All commands use these functions, so that they report the same days.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from lstmcli.market.calendars import FIRST_TRUSTED, calendar_table
-from lstmcli.market.intervals import (
+from lstmcli.market.prices import (
     DAY,
     MONTHS,
     Days,
+    Prices,
     as_days,
     dates_after,
     first_days,
@@ -35,11 +34,6 @@ from lstmcli.market.schedule import (
     schedule_of,
 )
 from lstmcli.printable import first_few
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from lstmcli.market.prices import Prices
 
 _HALF_YEAR, _YEAR = np.timedelta64(182, "D"), np.timedelta64(1, "Y")
 _INDIA = "XBOM"

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
 from lstmcli.market.calendars import calendar_of
-from lstmcli.market.intervals import MONTHS, Days, infer_interval, weekday_of
+from lstmcli.market.prices import MONTHS, Days, infer_interval, weekday_of
 
 Minutes = NDArray[np.int64]
 

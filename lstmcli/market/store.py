@@ -19,8 +19,7 @@ import pandas as pd
 
 from lstmcli.errors import DataError, file_errors
 from lstmcli.files.atomic import sync_folder, write_files
-from lstmcli.market.intervals import as_days, bars_of
-from lstmcli.market.prices import COLUMNS, Bars, Prices
+from lstmcli.market.prices import COLUMNS, Bars, Prices, as_days, bars_of
 from lstmcli.market.symbols import (
     INTERVALS,
     inside,

@@ -11,15 +11,20 @@ from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
 from lstmcli.market.bar_checks import Mask, note_jumps, usable_rows
-from lstmcli.market.intervals import (
+from lstmcli.market.prices import (
+    COLUMNS,
     DAY,
+    Bars,
+    Note,
+    PriceChoice,
+    Prices,
     as_days,
     infer_interval,
     latest_date,
     period_end,
     period_of,
+    price_column,
 )
-from lstmcli.market.prices import COLUMNS, Bars, Note, PriceChoice, Prices, price_column
 from lstmcli.market.sessions import note_doubtful, note_odd_days, odd_days
 from lstmcli.printable import count_of
 
@@ -88,7 +93,7 @@ def check_bars(
     _refuse_bad_dates(bars, interval, today)
     bars = _between(_order(bars), start, end)
     bars = drop_empty_columns(bars, ["Close"])
-    column = price_column(list(bars.columns), price, where=bars.where())
+    column = price_column(bars.columns, price, bars.where())
     targets = list(dict.fromkeys(["Close", column]))
     bars = _drop_null_rows(bars, targets)
     interval = interval or infer_interval(bars.days)

@@ -25,8 +25,7 @@ import pandas as pd
 
 from lstmcli.errors import DataError, LstmcliError
 from lstmcli.market.calendars import zone_of
-from lstmcli.market.intervals import as_days
-from lstmcli.market.prices import COLUMNS
+from lstmcli.market.prices import COLUMNS, as_days
 from lstmcli.market.symbols import yahoo_spelling
 from lstmcli.market.throttle import Gate, RateLimited, Transient, rate_limited, transient
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from lstmcli.market.intervals import unit_of
+from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of
 
 BASE_RATE_UNKNOWN = "base rate not known (trained by an earlier version)"

@@ -13,7 +13,7 @@ from lstmcli.evaluation.scores import PAST_MOVES
 from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.evaluation.verdict import SHOWN_NAMES, p_value
 from lstmcli.forecasting.explain import Effect, Explanation, Floats
-from lstmcli.market.intervals import unit_of
+from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of, first_few
 from lstmcli.report.long_table import backtest_rows
 from lstmcli.report.numbers import (

@@ -30,7 +30,7 @@ from lstmcli.evaluation.audit import (
     thinned,
     up_to,
 )
-from lstmcli.market.intervals import Days
+from lstmcli.market.prices import Days
 from lstmcli.runs.bundle import save_bundle
 from lstmcli.runs.registry import ModelRef
 from lstmcli.workflows.copies import Change, Copies

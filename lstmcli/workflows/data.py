@@ -26,8 +26,7 @@ from lstmcli.files.atomic import TEMPORARY_SUFFIX
 from lstmcli.market import sessions
 from lstmcli.market import symbols as tickers
 from lstmcli.market.bar_checks import bar_text, jumps_by_column
-from lstmcli.market.intervals import as_days
-from lstmcli.market.prices import Prices, price_column
+from lstmcli.market.prices import Prices, as_days, price_column
 from lstmcli.market.schedule import Schedule, own_calendar, schedule_of
 from lstmcli.market.store import (
     IMPORTED,
@@ -320,7 +319,7 @@ def _faults(
     yield from _bad_rows(read_raw(data_dir, symbol, interval), prices)
     columns = {str(name): prices.frame[name].to_numpy(np.float64) for name in prices.frame}
     days = as_days(pd.DatetimeIndex(prices.frame.index))
-    for name, jumps in jumps_by_column(columns, price_column(prices, "auto"), interval).items():
+    for name, jumps in jumps_by_column(columns, price_column(columns, "auto"), interval).items():
         for jump in jumps:
             yield "jump", days[jump.row], f"{name} {jump.text(days)}", ""
     if (count := count_equal_closes(columns["Close"])) >= LONG_STILL:

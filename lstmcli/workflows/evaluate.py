@@ -45,8 +45,7 @@ from lstmcli.learning.refit import (
     tell_refits,
     trained_span,
 )
-from lstmcli.market.intervals import bars_of
-from lstmcli.market.prices import Prices
+from lstmcli.market.prices import Prices, bars_of
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.looks import Looks
 from lstmcli.runs.metadata import Metadata

@@ -13,8 +13,7 @@ from typing import IO, TypeVar
 
 from lstmcli.config import Data
 from lstmcli.errors import DataError, Failure, FileError, UsageError
-from lstmcli.market.intervals import are_alike, bars_of, infer_interval, may_be
-from lstmcli.market.prices import Prices
+from lstmcli.market.prices import Prices, are_alike, bars_of, infer_interval, may_be
 from lstmcli.market.store import STORE, read_stored
 from lstmcli.market.symbols import (
     INTERVALS,

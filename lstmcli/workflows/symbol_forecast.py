@@ -16,8 +16,7 @@ from lstmcli.forecasting.explain import Explanation
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.model import TrainedModel, series_for
 from lstmcli.learning.evidence import Span, hindsight
-from lstmcli.market.intervals import unit_of
-from lstmcli.market.prices import Prices
+from lstmcli.market.prices import Prices, unit_of
 from lstmcli.market.schedule import Schedule
 from lstmcli.market.sessions import future_dates, note_unknown, schedule_for, sessions_behind
 from lstmcli.runs.looks import sketch

@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 
 from lstmcli.errors import Failure
-from lstmcli.market.intervals import are_alike, bars_of, may_be
-from lstmcli.market.prices import Prices
+from lstmcli.market.prices import Prices, are_alike, bars_of, may_be
 from lstmcli.report.numbers import ahead
 from lstmcli.workflows.prices import as_read, most_common_interval
 from tests.command_line import Outcome, assert_one_error, in_process, walk

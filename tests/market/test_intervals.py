@@ -5,7 +5,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmcli.market.intervals import dates_after, infer_interval, weekmask
+from lstmcli.market.prices import dates_after, infer_interval, weekmask
 from tests.rows import for_each
 
 
