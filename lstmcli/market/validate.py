@@ -102,7 +102,7 @@ def check_bars(
         why = " ".join(bars.notes).rstrip(".")
         raise DataError("no finished bars", where=bars.where(), why=why)
     bars, odd = usable_rows(bars, targets, around=around, mend=mend)
-    bars = _mark_odd_values(_mark_bad_values(bars, targets), odd)
+    bars = _mark_missing(bars, targets, odd)
     bars = bars.noted(*note_jumps(bars, column, interval))
     if (count := count_equal_closes(bars.columns["Close"])) >= LONG_STILL:
         since = f"The last {count} closes are equal, since {bars.days[-count]}"
@@ -165,10 +165,8 @@ def count_equal_closes(close: NDArray[np.float64]) -> int:
 
 def _refuse_bad_dates(bars: Bars, interval: str | None, today: date) -> None:
     """Raise DataError for a missing date and for one out of range or in the future."""
-    latest = latest_date(today, "1d")
-    if (bars.days > latest).any():
-        dated = np.unique(bars.days[~np.isnat(bars.days)])
-        latest = latest_date(today, interval or infer_interval(dated))
+    known = np.unique(bars.days[~np.isnat(bars.days)])
+    latest = latest_date(today, interval or infer_interval(known))
     wrong = np.flatnonzero(np.isnat(bars.days) | (bars.days > latest) | (bars.days < FIRST_DATE))
     if wrong.size:
         day = bars.days[wrong[0]]
@@ -240,43 +238,44 @@ def _leave_out_unfinished(bars: Bars, interval: str, today: date, kept: date | N
     return bars
 
 
-def _mark_bad_values(bars: Bars, targets: Sequence[str]) -> Bars:
-    """Make impossible optional values missing, with a count for each column."""
+def _mark_missing(bars: Bars, targets: Sequence[str], odd: dict[str, Mask]) -> Bars:
+    """Make optional values missing that are impossible or odd, with a note for each column.
+
+    odd : by column, where it contradicts the rest of its bar; the note's details have the dates.
+    """
     columns, notes = dict(bars.columns), []
     for name in [name for name in columns if name not in targets]:
         values = columns[name]
         bad = (values < 0 if name in _ACTIONS else values <= 0) | np.isinf(values)
-        columns[name] = np.where(bad, np.nan, values)
-        missing = int(np.isnan(columns[name]).sum())
-        if missing and name not in _ACTIONS:
-            zero, null = int((values == 0).sum()), int(np.isnan(values).sum())
-            kinds = {"zero": zero, "empty": null, "impossible": missing - zero - null}
-            detail = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
-            notes.append(f"{name} is missing in {missing} of {values.size} rows ({detail}).")
-        elif bad.any():
-            notes.append(f"{name} was impossible in {int(bad.sum())} rows and marked missing.")
+        wrong = odd.get(name, np.zeros_like(bad)) & ~bad & ~np.isnan(values)
+        columns[name] = np.where(bad | wrong, np.nan, values)
+        kinds = {"impossible": bad & (values != 0), "contradicting the rest of the bar": wrong}
+        if name not in _ACTIONS:
+            kinds = {"zero": values == 0, "empty": np.isnan(values), **kinds}
+        counts = {kind: np.count_nonzero(mask) for kind, mask in kinds.items() if mask.any()}
+        if counts:
+            detail = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+            days = ", ".join(map(str, bars.days[wrong]))
+            missing = f"{name} is missing in {sum(counts.values())} of {values.size} rows"
+            more = f"{name} contradicts the rest of its bar on {days}." if days else ""
+            notes.append(Note(f"{missing} ({detail}).", more))
     kept = drop_empty_columns(replace(bars, columns=columns), targets).columns
     return replace(bars.noted(*notes), columns=kept)
-
-
-def _mark_odd_values(bars: Bars, odd: dict[str, Mask]) -> Bars:
-    """Make odd opens, highs and lows missing; the note has their number, its details the dates."""
-    for name, wrong in odd.items():
-        if name in bars.columns and wrong.any():
-            values = np.where(wrong, np.nan, bars.columns[name])
-            what, rows = f"{name} contradicts the rest of its bar", count_of(wrong.sum(), "row")
-            days = ", ".join(map(str, bars.days[wrong]))
-            note = Note(f"{what} in {rows} and counts as missing.", f"{what} on {days}.")
-            bars = replace(bars.noted(note), columns={**bars.columns, name: values})
-    return bars
 
 
 def _note_gaps(bars: Bars, interval: str, strict: bool) -> list[str]:
     """Note missing sessions and bars without one; with `strict` raise DataError for them."""
     odd = odd_days(bars.days, bars.symbol, interval, from_feed=bars.from_feed)
     notes = note_odd_days(odd)
-    if interval not in ("1d", "1wk", "1mo"):
-        notes = _note_long_gaps(bars.days)
+    gaps = np.diff(bars.days)
+    if gaps.size and interval not in ("1d", "1wk", "1mo"):
+        # Yearly bars are further apart than a long gap in others.
+        limit, at = max(LONG_GAP, 3 * np.median(gaps)), int(np.argmax(gaps))
+        if count := np.count_nonzero(gaps > limit):
+            notes.append(
+                f"{count_of(count, 'gap')} longer than {limit // DAY} days, the longest from "
+                f"{bars.days[at]} to {bars.days[at + 1]} ({gaps[at] // DAY} days)."
+            )
     if notes and strict:
         raise DataError(
             "missing sessions" if odd.missing or not odd.extra.size else "bars without a session",
@@ -285,19 +284,3 @@ def _note_gaps(bars: Bars, interval: str, strict: bool) -> list[str]:
             next_step="Mend the series or leave out --strict.",
         )
     return notes + note_doubtful(odd)
-
-
-def _note_long_gaps(days: NDArray[np.datetime64]) -> list[str]:
-    """Note gaps that are long for bars of any spacing."""
-    gaps = np.diff(days)
-    # Yearly bars are further apart than a long gap in others.
-    limit = max(LONG_GAP, 3 * np.median(gaps)) if gaps.size else LONG_GAP
-    long = np.flatnonzero(gaps > limit)
-    if not long.size:
-        return []
-    i = int(long[np.argmax(gaps[long])])
-    holes = "gap is" if long.size == 1 else "gaps are"
-    return [
-        f"{long.size} {holes} longer than {int(limit / DAY)} days: "
-        f"{days[i]} to {days[i + 1]} ({int(gaps[i] / DAY)} days)."
-    ]

@@ -109,7 +109,7 @@ def test_an_odd_high_is_missing_counted_and_dated_in_the_details() -> None:
     prices = check(frame)
     assert np.flatnonzero(prices.frame["High"].isna()).tolist() == [100, 200]
     (note,) = prices.notes
-    assert note == "High contradicts the rest of its bar in 2 rows and counts as missing."
+    assert note == "High is missing in 2 of 400 rows (2 contradicting the rest of the bar)."
     assert isinstance(note, Note)
     assert note.details == f"High contradicts the rest of its bar on {DAYS[100]}, {DAYS[200]}."
     (told,) = prices.named_notes()
