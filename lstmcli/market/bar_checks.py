@@ -15,6 +15,7 @@ from fractions import Fraction
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
@@ -39,7 +40,8 @@ def find_odd_values(columns: Columns) -> dict[str, Mask]:
 
     columns : name -> (N,). Values that are not positive and finite count as missing.
     """
-    values = {name: _known(columns[name]) for name in BAR if name in columns}
+    found = {name: columns[name] for name in BAR if name in columns}
+    values = {name: np.where(_is_positive(each), each, np.nan) for name, each in found.items()}
     odd = {name: np.zeros(each.size, dtype=bool) for name, each in values.items()}
     crossed = _crossed(values)
     at = np.flatnonzero(np.any(list(crossed.values()), axis=0))
@@ -76,11 +78,6 @@ def bar_text(columns: Columns, row: int) -> str:
     return f"Close {columns['Close'][row]:.10g} with {others}"
 
 
-def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the values, with NaN for any that is not positive and finite."""
-    return np.where(_is_positive(values), values, np.nan)
-
-
 def _crossed(values: Columns) -> dict[tuple[str, str], Mask]:
     """Return for every pair of a bar where the lower value exceeds the upper one."""
     with np.errstate(over="ignore"):  # of prices next to the largest number
@@ -96,16 +93,12 @@ def _middle(logs: Columns, at: NDArray[np.int64]) -> NDArray[np.float64]:
 
     at : the contradictory rows, ascending. Without any such close, the median of the bar itself.
     """
-    close = logs["Close"]
-    is_known = ~np.isnan(close)
-    is_known[at] = False
-    known = np.flatnonzero(is_known)
-    if known.size == 0:
-        return np.asarray(np.nanmedian([values[at] for values in logs.values()], axis=0))
-    place = np.searchsorted(known, at)
-    before, after = np.maximum(place - 1, 0), np.minimum(place, known.size - 1)
-    before, after = np.where(place > 0, before, after), np.where(place < known.size, after, before)
-    return np.asarray((close[known[before]] + close[known[after]]) / 2)
+    close = pd.Series(logs["Close"])
+    close.iloc[at] = np.nan
+    before, after = close.ffill(), close.bfill()
+    middle = ((before.fillna(after) + after.fillna(before)) / 2).to_numpy()[at]
+    lone = np.nanmedian([values[at] for values in logs.values()], axis=0)
+    return np.where(np.isnan(middle), lone, middle)
 
 
 class UnusablePriceError(DataError):
@@ -127,9 +120,16 @@ def usable_rows(
     """
     odd = find_odd_values(bars.columns)
     if have_different_bases(odd):
-        if not mend:
-            raise _different_bases(bars, odd)
         wrong = np.any(list(odd.values()), axis=0)
+        if not mend:
+            row = int(np.argmax(wrong))
+            raise DataError(
+                "open, high, low and close do not belong together",
+                where=bars.where(row),
+                why=f"they contradict each other in {wrong.sum()} of {wrong.size} rows, the first "
+                f"on {bars.days[row]}: {bar_text(bars.columns, row)}",
+                next_step="Adjust all four alike, or remove Open, High and Low.",
+            )
         odd = {name: wrong & (name != "Close") for name in odd}
         bars = replace(bars, doubted=True)
     bad = ~np.all([_is_positive(bars.columns[name]) for name in targets], axis=0)
@@ -189,18 +189,6 @@ def _why(bars: Bars, row: int, targets: Sequence[str]) -> str:
             value = bars.columns[name][row]
             return f"{name} is {value:g} on {bars.days[row]}, expected a positive number"
     return f"the bar of {bars.days[row]} has {bar_text(bars.columns, row)}"
-
-
-def _different_bases(bars: Bars, odd: dict[str, Mask]) -> DataError:
-    bad = np.any(list(odd.values()), axis=0)
-    row = int(np.flatnonzero(bad)[0])
-    return DataError(
-        "open, high, low and close do not belong together",
-        where=bars.where(row),
-        why=f"they contradict each other in {np.count_nonzero(bad)} of {bad.size} rows, the first "
-        f"on {bars.days[row]}: {bar_text(bars.columns, row)}",
-        next_step="Adjust all four alike, or remove Open, High and Low.",
-    )
 
 
 def _is_positive(values: NDArray[np.float64]) -> Mask:

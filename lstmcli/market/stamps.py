@@ -9,8 +9,8 @@ names the exchange, its zone is one in which the stamps are midnights, or within
 weekdays. Zones that give different dates are an error, not a choice.
 """
 
-import re
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import pandas as pd
@@ -53,12 +53,6 @@ _TRADING_NEW_YORK = (9 * 60, 16 * 60 + 30)
 _EVENING, _LAST_HALF_HOUR = 20 * 60, 23 * 60 + 30
 _MOST = 0.9
 _FEW = 0.02
-_TIME = re.compile(
-    r"(?:[T ](?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d)(?::[0-5]\d(?:\.\d{1,9})?)?"
-    r"(?: ?(?:(?P<utc>Z)|(?P<sign>[+-])(?P<hours>[01]\d)(?::?(?P<minutes>[0-5]\d))?))?)?",
-    re.ASCII,
-)
-_STAMP = re.compile(rf"(?P<day>\d{{4}}-\d\d-\d\d){_TIME.pattern}", re.ASCII)
 _FIRST, _LAST = np.datetime64("1678-01-01"), np.datetime64("2261-12-31")  # in nanoseconds
 _ONE_HOUR = 60
 
@@ -95,7 +89,7 @@ def parse_stamps(texts: pa.StringArray, lines: NDArray[np.int64], where: str) ->
     Raises DataError naming the line of the first text that is no ISO date.
     """
     tails = pc.utf8_slice_codeunits(texts, 10).dictionary_encode()
-    times = [_TIME.fullmatch(tail) for tail in tails.dictionary.to_pylist()]
+    times = [_read_time(tail) for tail in tails.dictionary.to_pylist()]
     heads = pc.utf8_slice_codeunits(texts, 0, 10)
     heads = pc.if_else(pc.equal(heads, ""), pa.scalar(None, pa.string()), heads)
     try:
@@ -105,10 +99,8 @@ def parse_stamps(texts: pa.StringArray, lines: NDArray[np.int64], where: str) ->
         is_good = False
     if not is_good:
         raise _first_bad(texts, lines, where)
-    which = tails.indices.to_numpy()
-    minutes = [int(m["hour"] or 0) * 60 + int(m["minute"] or 0) for m in times if m]
-    offsets = [_from_utc(m) for m in times if m]
-    return Stamps(days, np.array(minutes)[which], np.array(offsets)[which])
+    minutes, offsets = np.array(times, dtype=np.int64).reshape(-1, 2)[tails.indices.to_numpy()].T
+    return Stamps(days, minutes, offsets)
 
 
 def refuse_mixed_offsets(stamps: Stamps, lines: NDArray[np.int64], where: str) -> None:
@@ -151,13 +143,19 @@ def session_days(
     return days, [f"Dates are those of the time zone {zone}: {example}."]
 
 
-def _from_utc(time: re.Match[str]) -> int:
-    if time["utc"]:
-        return 0
-    if not time["sign"]:
-        return NO_OFFSET
-    minutes = int(time["hours"]) * 60 + int(time["minutes"] or 0)
-    return -minutes if time["sign"] == "-" else minutes
+def _read_time(tail: str) -> tuple[int, int] | None:
+    """Read what follows a date: minutes since midnight and offset; None for what is no time."""
+    if not tail:
+        return 0, NO_OFFSET
+    if tail[0] not in "T ":
+        return None
+    try:
+        time = datetime.fromisoformat("2024-01-02" + tail.replace(" +", "+").replace(" -", "-"))
+    except ValueError:
+        return None
+    offset = time.utcoffset()
+    east = NO_OFFSET if offset is None else int(offset.total_seconds()) // 60
+    return time.hour * 60 + time.minute, east
 
 
 def _first_bad(texts: pa.StringArray, lines: NDArray[np.int64], where: str) -> DataError:
@@ -173,11 +171,11 @@ def _first_bad(texts: pa.StringArray, lines: NDArray[np.int64], where: str) -> D
 
 
 def _is_stamp(text: str) -> bool:
-    match = _STAMP.fullmatch(text)
     try:
-        return bool(match and _FIRST <= np.datetime64(match["day"]) <= _LAST)
-    except ValueError:
+        day = np.datetime64(pa.scalar(text[:10]).cast(pa.date32()).as_py())
+    except pa.ArrowInvalid:
         return False
+    return bool(_FIRST <= day <= _LAST) and _read_time(text[10:]) is not None
 
 
 def _zone(seen: Stamps, symbol: str, where: str) -> str | None:
@@ -213,7 +211,14 @@ def _zone(seen: Stamps, symbol: str, where: str) -> str | None:
         return next(iter(found.values()))
     if not found and not is_certain and as_written and _is_week(seen.days):
         return None  # times of no pattern, as those of bars within a day
-    raise _undecided(seen, where)
+    raise DataError(
+        "cannot tell the session of a time stamp",
+        where=where,
+        why=f"found {_shown(seen, seen.days.size - 1)} and such, which may be of that day or of "
+        "the next",
+        next_step="Write the dates as YYYY-MM-DD, or give the series the symbol of its exchange, "
+        "such as NAME.DE=FILE.",
+    )
 
 
 def _in_zone(instants: NDArray[np.datetime64], zone: str) -> tuple[Days, Minutes]:
@@ -260,21 +265,8 @@ def _weekday_shares(days: Days) -> NDArray[np.float64]:
 
 
 def _shown(stamps: Stamps, row: int) -> str:
-    offset = int(stamps.offsets[row])
-    time = f"{stamps.days[row]} {stamps.minutes[row] // 60:02d}:{stamps.minutes[row] % 60:02d}"
+    offset, minutes = int(stamps.offsets[row]), int(stamps.minutes[row])
+    shown = f"{stamps.days[row]} {minutes // 60:02d}:{minutes % 60:02d}"
     if offset == NO_OFFSET:
-        return time
-    sign = "-" if offset < 0 else "+"
-    hours, minutes = divmod(abs(offset), 60)
-    return f"{time}{sign}{hours:02d}:{minutes:02d}" if offset else f"{time} UTC"
-
-
-def _undecided(seen: Stamps, where: str) -> DataError:
-    return DataError(
-        "cannot tell the session of a time stamp",
-        where=where,
-        why=f"found {_shown(seen, seen.days.size - 1)} and such, which may be of that day or of "
-        "the next",
-        next_step="Write the dates as YYYY-MM-DD, or give the series the symbol of its exchange, "
-        "such as NAME.DE=FILE.",
-    )
+        return shown
+    return shown + (f"{timezone(timedelta(minutes=offset))}"[3:] or " UTC")
