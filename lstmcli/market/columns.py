@@ -53,7 +53,6 @@ class Layout:
     names : the header's own words, for messages. where : the file, for messages.
     series : fields by the name of the series, "" where the file has one series without a name.
     ignored : columns that are neither a date nor of any series.
-    wide : several series share the dates, so that each may begin or end with empty fields.
     """
 
     names: tuple[str, ...]
@@ -62,7 +61,6 @@ class Layout:
     series: dict[str, Fields]
     header_lines: int
     ignored: tuple[str, ...] = ()
-    wide: bool = False
 
 
 def read_layout(lines: Sequence[str], sep: str, where: str) -> Layout:
@@ -113,7 +111,7 @@ def read_layout(lines: Sequence[str], sep: str, where: str) -> Layout:
         series = {"": {field: i for i, field in known.items()}}
         if len(series[""]) < len(known):
             raise _duplicate([names[i] for i in known], where)
-        unused, wide = unused + others, False
+        unused += others
     else:
         # LOW and OPEN are symbols too: alone among other names they are series, not columns.
         tickers = set(known.values()) <= _ALSO_TICKERS
@@ -122,9 +120,9 @@ def read_layout(lines: Sequence[str], sep: str, where: str) -> Layout:
         series, more = _join_columns({i: names[i] for i in sorted([*others, *known])}, where)
         if not series:
             raise _no_close(names, where)
-        unused, wide = unused + more, True
+        unused += more
     ignored = tuple(names[i] for i in sorted(unused))
-    return Layout(tuple(names), where, date_field, series, 1, ignored, wide)
+    return Layout(tuple(names), where, date_field, series, 1, ignored)
 
 
 def choose_series(layout: Layout, symbols: Sequence[str]) -> dict[str, Fields]:
@@ -212,8 +210,7 @@ def _yfinance_layout(rows: Sequence[Sequence[str]], where: str) -> Layout:
             raise _duplicate([names[position]], where)
     if not series or not all("Close" in fields for fields in series.values()):
         raise _no_close(names, where)
-    unused = tuple(dict.fromkeys(ignored))
-    return Layout(tuple(names), where, 0, series, 3, unused, wide=len(series) > 1)
+    return Layout(tuple(names), where, 0, series, 3, tuple(dict.fromkeys(ignored)))
 
 
 class _Joined(NamedTuple):

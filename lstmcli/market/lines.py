@@ -165,16 +165,12 @@ class Lines:
         return batch.column(0), batch.remove_column(0)
 
     def _wrong_count(self, row: Any, lines: NDArray[np.int64]) -> DataError:
-        what, step = "a line is longer than the header", "Name every column in the header."
+        what = "a line is longer than the header"
+        step = "Name every column in the header; for commas in numbers pass --sep and --decimal."
         if row.number == lines.size and not self.text.endswith(b"\n"):
             what, step = "the last line is cut", "Remove it or fetch the file again."
         elif row.actual_columns < row.expected_columns:
             what, step = "a line is too short", "Complete the line or remove it."
-        elif self.sep == ",":
-            step = (
-                "Name every column in the header; for commas inside numbers pass --sep and "
-                "--decimal or remove them."
-            )
         why = f"found {row.actual_columns} fields, the header has {row.expected_columns}"
         return self._error(what, lines[row.number - 1], why, step)
 

@@ -85,14 +85,12 @@ def parse_csv_option(text: str) -> tuple[str | None, str]:
 class Table:
     """The rows of a file.
 
-    series : those chosen, by name ("" where the file gives none), each with its fields.
-    wide : whether the dates are shared, so that a series may begin or end with empty fields.
+    series : those chosen, by name, each with its fields; "" where the file gives no name.
     stamps : the dates (N,) as written. lines : (N,) line numbers. values : position -> (N,).
     """
 
     source: str
     series: dict[str, Fields]
-    wide: bool
     stamps: Stamps
     lines: NDArray[np.int64]
     values: dict[int, NDArray[np.float64]]
@@ -140,7 +138,7 @@ def read_table(
         stamps, lines, values = stamps.keep(dated), lines[dated], values[dated]
     refuse_mixed_offsets(stamps, lines, where)
     columns = dict(zip(positions, values.T, strict=True))
-    return Table(where, series, layout.wide, stamps, lines, columns, tuple(notes))
+    return Table(where, series, stamps, lines, columns, tuple(notes))
 
 
 def _check_separator(sep: str, decimal: str) -> str:
@@ -170,8 +168,8 @@ def _stem(source: str | Path) -> str:
 def _session_bars(table: Table, series: str, symbol: str) -> Bars:
     """Date one series' raw rows by session, and leave out those that are not its own, with notes.
 
-    Those are rows of another exchange's days. Next to others a series may also begin later or end
-    earlier: its empty rows at both ends are cut.
+    Those are rows of another exchange's days. A series with a name of its own may share its dates
+    with others, and begin later or end earlier: its empty rows at both ends are cut.
     """
     bars = table.bars(series, symbol)
     filled = np.zeros(bars.days.size, dtype=bool)
@@ -181,12 +179,12 @@ def _session_bars(table: Table, series: str, symbol: str) -> Bars:
     is_moved = days is not bars.days
     bars = replace(bars, days=days, notes=(*bars.notes, *notes))
     if not filled.any():
-        if table.wide:
+        if series:
             raise DataError("no prices", where=bars.where(), why="all its fields are empty")
         return bars
     closed = closed_rows(days, filled, symbol)
     kept = ~closed
-    if table.wide:
+    if series:
         kept &= (days >= days[filled].min()) & (days <= days[filled].max())
     elif closed.any():
         bars = bars.noted(f"Empty rows on days without a session are left out: {closed.sum()}.")

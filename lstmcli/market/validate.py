@@ -165,8 +165,10 @@ def count_equal_closes(close: NDArray[np.float64]) -> int:
 
 def _refuse_bad_dates(bars: Bars, interval: str | None, today: date) -> None:
     """Raise DataError for a missing date and for one out of range or in the future."""
-    known = np.unique(bars.days[~np.isnat(bars.days)])
-    latest = latest_date(today, interval or infer_interval(known))
+    latest = latest_date(today, "1d")
+    if (bars.days > latest).any():
+        known = np.unique(bars.days[~np.isnat(bars.days)])  # slow, as is to infer from it
+        latest = latest_date(today, interval or infer_interval(known))
     wrong = np.flatnonzero(np.isnat(bars.days) | (bars.days > latest) | (bars.days < FIRST_DATE))
     if wrong.size:
         day = bars.days[wrong[0]]
