@@ -199,18 +199,15 @@ def _yfinance_layout(rows: Sequence[Sequence[str]], where: str) -> Layout:
     fields = [_field_of(word) for word in upper]
     if "Close" not in fields or None in fields:  # LOW and OPEN are tickers too
         upper, lower = lower, upper
-    names = [rows[2][0], *(f"{word} {ticker}" for word, ticker in zip(upper, lower, strict=True))]
-    series: dict[str, Fields] = {}
-    ignored = []
-    for position, (word, ticker) in enumerate(zip(upper, lower, strict=True), start=1):
-        field = _field_of(word)
-        if not field or not ticker:
-            ignored.append(word)
-        elif series.setdefault(ticker, {}).setdefault(field, position) != position:
-            raise _duplicate([names[position]], where)
-    if not series or not all("Close" in fields for fields in series.values()):
-        raise _no_close(names, where)
-    return Layout(tuple(names), where, 0, series, 3, tuple(dict.fromkeys(ignored)))
+    pairs = dict(enumerate(zip(upper, lower, strict=True), start=1))
+    names = {i: f"{word} {ticker}" for i, (word, ticker) in pairs.items()}
+    joined = {i: _Joined(_field_of(pair[0]) or "", pair[1]) for i, pair in pairs.items() if pair[1]}
+    series, unused = _put_together({i: names[i] for i in joined}, joined, where)
+    if not series:
+        raise _no_close([rows[2][0], *names.values()], where)
+    unused += pairs.keys() - joined.keys()
+    ignored = tuple(dict.fromkeys(upper[i - 1] for i in sorted(unused)))
+    return Layout((rows[2][0], *names.values()), where, 0, series, 3, ignored)
 
 
 class _Joined(NamedTuple):

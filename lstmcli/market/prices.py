@@ -25,6 +25,10 @@ DAY = np.timedelta64(1, "D")
 _RECENT = 250
 MONTHS = {"1mo": 1, "3mo": 3, "6mo": 6, "1y": 12}
 _AGREES = 0.9
+_WORDS = {
+    "1d": ("session", "daily"), "1wk": ("week", "weekly"), "1mo": ("month", "monthly"),
+    "3mo": ("quarter", "quarterly"), "6mo": ("bar", "half-yearly"), "1y": ("year", "yearly"),
+}  # fmt: skip
 _FRIDAY, _SUNDAY = 4, 6
 
 
@@ -146,16 +150,13 @@ def infer_interval(index: pd.DatetimeIndex | Days) -> str:
 
 def unit_of(interval: str) -> str:
     """Return the word for the distance of two bars: "session", "week", ..., else "bar"."""
-    words = {"1d": "session", "1wk": "week", "1mo": "month", "3mo": "quarter", "1y": "year"}
-    return words.get(interval, "bar")
+    return _WORDS.get(interval, ("bar",))[0]
 
 
 def bars_of(interval: str) -> str:
     """Return bars in words: "daily bars", or "bars every 14 days" for an unnamed distance."""
-    words = {"1d": "daily", "1wk": "weekly", "1mo": "monthly", "3mo": "quarterly"}
-    words |= {"6mo": "half-yearly", "1y": "yearly"}
-    if interval in words:
-        return f"{words[interval]} bars"
+    if interval in _WORDS:
+        return f"{_WORDS[interval][1]} bars"
     return f"bars every {interval.rstrip('dD')} days"
 
 
@@ -224,11 +225,8 @@ def _weekly(days: Days, n: int) -> Days:
 
     A last bar moved by a holiday (Thursday before Good Friday) does not move the ones after.
     """
-    weekdays = weekday_of(days[-52:])
-    usual = int(np.bincount(weekdays, minlength=7).argmax())
-    monday = days[-1] - np.timedelta64(int(weekdays[-1]), "D")
-    anchor = monday + np.timedelta64(usual, "D")
-    return np.asarray(anchor + np.arange(1, n + 1) * np.timedelta64(7, "D"))
+    monday = days[-1] - weekday_of(days[-1:])[0] * DAY
+    return np.asarray(monday + (_usual(days[-52:]) + 7 * np.arange(1, n + 1)) * DAY)
 
 
 def _monthly(days: Days, n: int, step: int) -> Days:
