@@ -76,12 +76,8 @@ def fetch_answer(
     partial = None if len(done) == len(bars.frame) else str(bars.frame.index[len(done)].date())
     frame = bars.frame if include_partial else done
     if frame.empty:
-        raise NothingInRange(
-            "no prices from Yahoo",
-            where=symbol,
-            why=f"its only bar, of {partial}, is not finished",
-            next_step="Try again after the close.",
-        )
+        found = f"only the unfinished bar of {partial}"
+        raise NothingInRange(symbol, found, "Try again after the close.")
     checked = check_bars(
         bars_from_frame(frame, symbol, "Yahoo", from_feed=True),
         today=now.astimezone(zone_of(bars.time_zone) or UTC).date(),
