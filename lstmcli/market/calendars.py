@@ -11,19 +11,25 @@ import re
 import threading
 import warnings
 from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Days = NDArray[np.datetime64]
 
 FIRST_TRUSTED = np.datetime64("1970-01-01", "D")
 LAST_KNOWN = np.datetime64("2100-12-31", "D")
+SETTLING = timedelta(minutes=30)  # quotes lag by up to 20 minutes, and closing auctions take some
+LAST_TRADE = timedelta(minutes=1)  # before the close, of shares that trade up to it
 TABLE = Path(__file__).with_name("sessions.npz")
 _LOCK = threading.Lock()
 
@@ -229,4 +235,69 @@ def zone_of(name: str) -> ZoneInfo | None:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+def drop_unfinished(
+    frame: "pd.DataFrame",
+    symbol: str,
+    interval: str,
+    time_zone: str,
+    now: datetime,
+    market_time: datetime | None = None,
+) -> "pd.DataFrame":
+    """Return the bars that are final at `now` (zone-aware), of a feed that sends open ones too.
+
+    Where the feed's last trade lies before the close of a bar's last session, the bar is of half a
+    session and waits for the next opening: until then a share without a later trade looks the same.
+
+    frame : indexed by session date, oldest first; a week or month is dated by its first day.
+    time_zone : of the exchange; UTC where it is empty or unknown.
+    market_time : of the feed's last trade, zone-aware; None where it names none.
+    """
+    zone, rows = zone_of(time_zone) or ZoneInfo("UTC"), len(frame)
+    while rows and not is_over(frame.index[rows - 1].date(), symbol, interval, zone, now):
+        rows -= 1
+    calendar = calendar_of(symbol)
+    if rows and market_time and calendar:
+        last: date = frame.index[rows - 1].date()
+        if interval != "1d":
+            sessions, end = sessions_of(calendar), np.datetime64(_day_after(last, interval), "D")
+            last = sessions[np.searchsorted(sessions, end) - 1].item()
+        hours = _hours(calendar, last)
+        if hours and market_time < hours[0] - LAST_TRADE and now < hours[1]:
+            rows -= 1
+    return frame.iloc[:rows]
+
+
+def is_over(day: date, symbol: str, interval: str, zone: ZoneInfo, now: datetime) -> bool:
+    """Return whether the bar of a day is final: of a week or month, once it is past.
+
+    A daily bar is half an hour after its exchange's close, half days included; where the hours are
+    not known (Tel Aviv under pandas 3), once its day is over there.
+    """
+    if now >= datetime.combine(_day_after(day, interval), time(), zone):
+        return True
+    if interval != "1d" or now.astimezone(zone).date() < day:
+        return False
+    hours = _hours(calendar_of(symbol), day)
+    return hours is not None and now >= hours[0] + SETTLING
+
+
+def _day_after(day: date, interval: str) -> date:
+    """Return the day after the last day of a bar."""
+    if interval == "1mo":
+        return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return day + timedelta(days=7 if interval == "1wk" else 1)
+
+
+def _hours(name: str | None, day: date) -> tuple[datetime, datetime] | None:
+    """Return when an exchange closes on a day and next opens; None where that is not known."""
+    calendar = None if name is None or name.startswith("24/") else library_calendar(name)
+    if calendar is None:
+        return None
+    try:
+        following = calendar.next_session(str(day))
+        return calendar.session_close(str(day)), calendar.session_open(following)
+    except ValueError:  # no session, or none that is recorded
         return None

@@ -6,14 +6,21 @@ All commands use these functions, so that they report the same days.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.market.calendars import FIRST_TRUSTED, calendar_table
+from lstmcli.market.calendars import (
+    FIRST_TRUSTED,
+    calendar_of,
+    calendar_table,
+    is_over,
+    sessions_of,
+    zone_of,
+)
 from lstmcli.market.intervals import (
     DAY,
     MONTHS,
@@ -199,6 +206,21 @@ def sessions_behind(last: date, schedule: Schedule, interval: str, today: date) 
         return max(0, (today - last).days // step - 1)
     begin, end = np.datetime64(last, "D") + DAY, np.datetime64(today, "D")
     return schedule.between(begin, end - DAY).size
+
+
+def bars_due(last: date, symbol: str, interval: str, time_zone: str, now: datetime) -> int | None:
+    """Count the bars after `last` that are final at `now`; None where no calendar tells."""
+    zone, calendar = zone_of(time_zone), calendar_of(symbol)
+    if zone is None:
+        return None
+    today = now.astimezone(zone).date()
+    if interval == "1d":
+        if calendar is None or np.datetime64(last, "D") not in sessions_of(calendar):
+            return None
+        if is_over(today, symbol, interval, zone, now):
+            today += timedelta(days=1)
+    schedule = Schedule((calendar,) if calendar else ())
+    return sessions_behind(last, schedule, interval, today)
 
 
 def _by_weekday(days: Days, schedule: Schedule, *, keeps_holidays: bool = True) -> OddDays:

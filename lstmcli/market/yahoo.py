@@ -29,6 +29,7 @@ from lstmcli.market.intervals import DAY, as_days
 from lstmcli.market.prices import COLUMNS
 from lstmcli.market.symbols import yahoo_spelling
 from lstmcli.market.throttle import Gate, Transient
+from lstmcli.printable import count_of
 
 Interval = Literal["1d", "1wk", "1mo"]
 
@@ -54,21 +55,25 @@ class NothingInRange(DataError):
 
 
 @dataclass(frozen=True)
-class YahooBars:
+class Answer:
     """One symbol's bars as Yahoo has them today.
 
-    frame : index `Date` of tz-naive session dates; all of COLUMNS, float64. Close is adjusted for
-        splits, Adj Close for splits and dividends; neither is ever NaN.
+    frame : oldest first; index `Date` of tz-naive session dates; all of COLUMNS, float64. Close is
+        adjusted for splits, Adj Close for splits and dividends; neither is ever NaN.
     time_zone, currency : of the exchange, "" where Yahoo names none.
-    n_dropped : rows without a price that were left out.
+    notes : one phrase for everything that was left out, marked missing or looks odd.
     market_time : of Yahoo's last trade, None where it names none.
+    partial : date of a bar that is kept although its session is still open.
+    behind : finished sessions after the last bar; 0 without a calendar.
     """
 
     frame: pd.DataFrame
     time_zone: str
     currency: str
-    n_dropped: int = 0
+    notes: tuple[str, ...] = ()
     market_time: datetime | None = None
+    partial: str | None = None
+    behind: int = 0
 
 
 def fetch_bars(
@@ -79,7 +84,7 @@ def fetch_bars(
     interval: Interval,
     time_zone: str = "",
     gate: Gate,
-) -> YahooBars:
+) -> Answer:
     """Fetch the bars of one valid symbol from `start` to `end`, both included.
 
     time_zone : of the exchange, where it is known; saves one request.
@@ -234,9 +239,7 @@ def _history(
     return raw.set_axis(dates)[(days >= first) & (days <= last)]
 
 
-def _bars(
-    symbol: str, frame: pd.DataFrame, facts: Mapping[str, Any], interval: Interval
-) -> YahooBars:
+def _bars(symbol: str, frame: pd.DataFrame, facts: Mapping[str, Any], interval: Interval) -> Answer:
     """Return the rows with a price.
 
     Raises NothingInRange where there is none, and Transient for bars closer than asked for, or
@@ -253,13 +256,14 @@ def _bars(
     if kept.empty:
         found = f"{len(frame)} rows without a price" if len(frame) else "no bars in its answer"
         raise NothingInRange(symbol, found)
+    n_dropped = len(frame) - len(kept)
     traded = facts.get("regularMarketTime")  # which may be anything
     is_time = isinstance(traded, int | float) and 0 < traded < _MOST_SECONDS
-    return YahooBars(
+    return Answer(
         frame=kept,
         time_zone=str(facts.get("exchangeTimezoneName") or ""),
         currency=str(facts.get("currency") or ""),
-        n_dropped=len(frame) - len(kept),
+        notes=(f"{count_of(n_dropped, 'row')} without a price left out",) if n_dropped else (),
         market_time=datetime.fromtimestamp(traded, UTC) if is_time and traded else None,
     )
 

@@ -11,7 +11,7 @@ import pytest
 
 from lstmcli.errors import DataError
 from lstmcli.market import yahoo
-from lstmcli.market.feed import fetch_answer
+from lstmcli.market.refresh import fetch_answer
 from lstmcli.market.store import read_stored, write_stored
 from lstmcli.workflows.data_check import check_data
 from lstmcli.workflows.fetch import FetchResult, fetch
@@ -239,7 +239,4 @@ def test_an_answer_of_nothing_but_impossible_closes_is_an_error(feed: StandIn) -
     bad["Adj Close"] /= 2
     feed.serve("AAPL", bad)
     with yahoo.quiet_yfinance(), pytest.raises(DataError):
-        fetch_answer(
-            "AAPL", start=None, end=None, interval="1d", time_zone="", include_partial=False,
-            now=NOW, gate=Clockwork().gate(rate=1e9),
-        )  # fmt: skip
+        fetch_answer("AAPL", None, None, "", Clockwork().task(NOW))

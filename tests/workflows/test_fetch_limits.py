@@ -14,7 +14,7 @@ import pytest
 
 from lstmcli.files.locks import hold
 from lstmcli.market import refresh, yahoo
-from lstmcli.market.yahoo import YahooBars
+from lstmcli.market.yahoo import Answer
 from lstmcli.workflows import fetch as module
 from lstmcli.workflows.fetch import FetchReport, FetchResult, fetch
 from tests.clockwork import Clockwork
@@ -248,7 +248,7 @@ def test_an_interrupted_run_stops_at_once_frees_the_lock_and_keeps_what_arrived(
 def test_a_bug_is_no_failed_symbol(
     server: StandIn, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*arguments: Any, **options: Any) -> YahooBars:
+    def broken(*arguments: Any, **options: Any) -> Answer:
         raise ZeroDivisionError
 
     monkeypatch.setattr(refresh, "fetch_answer", broken)
