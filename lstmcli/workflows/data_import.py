@@ -18,7 +18,7 @@ from lstmcli.errors import DataError, Failure, LstmcliError, UsageError, raise_i
 from lstmcli.market.intervals import as_days
 from lstmcli.market.prices import COLUMNS, Prices
 from lstmcli.market.schedule import schedule_of
-from lstmcli.market.store import IMPORTED, read_raw, read_sidecar, source_of, write_imported
+from lstmcli.market.store import IMPORTED, read_raw, read_sidecar, source_of, write_stored
 from lstmcli.market.symbols import (
     INTERVALS,
     check_symbol,
@@ -152,6 +152,7 @@ def _store(data_dir: Path, prices: Prices, overwrite: bool, now: datetime) -> Im
     sidecar = {
         "symbol": symbol,
         "interval": interval,
+        "source": IMPORTED,
         "file": file,
         "fetched_at": now.astimezone(UTC).isoformat(timespec="seconds"),
         "first": first,
@@ -160,7 +161,7 @@ def _store(data_dir: Path, prices: Prices, overwrite: bool, now: datetime) -> Im
     }
     if interval == "1d":
         sidecar["schedule"] = schedule_of(as_days(index), symbol).facts()
-    written = write_imported(data_dir, symbol, interval, prices.frame, sidecar)
+    written = write_stored(data_dir, symbol, interval, prices.frame, sidecar)
     status: Literal["new", "replaced"] = "new" if before is None else "replaced"
     old = pd.DatetimeIndex([] if before is None else before.index)
     return Imported(
