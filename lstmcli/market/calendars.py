@@ -12,19 +12,17 @@ import threading
 import warnings
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-Days = NDArray[np.datetime64]
+from lstmcli.market.intervals import DAY, Days, weekday_of
 
 FIRST_TRUSTED = np.datetime64("1970-01-01", "D")
 LAST_KNOWN = np.datetime64("2100-12-31", "D")
@@ -135,7 +133,6 @@ def calendar_table() -> CalendarTable:
     )
 
 
-@cache
 def sessions_of(calendar: str) -> Days:
     """Return a calendar's sessions from FIRST_TRUSTED to LAST_KNOWN, as far as they are recorded.
 
@@ -144,7 +141,6 @@ def sessions_of(calendar: str) -> Days:
     return _sessions(calendar)[0]
 
 
-@cache
 def known_until(calendar: str) -> np.datetime64:
     """Return the last day for which a calendar's holidays are known."""
     return _sessions(calendar)[1]
@@ -154,6 +150,99 @@ def known_until(calendar: str) -> np.datetime64:
 def special_days(calendar: str) -> Days:
     """Return the days with a session that a calendar does not know for sure."""
     return np.array(_SPECIAL.get(calendar, "").split(), dtype="datetime64[D]")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The days on which a series trades.
+
+    calendars : those that its dates follow; none for weekdays.
+    weekdays : Monday to Sunday, which of them carry bars where no calendar fits.
+    note : why weekdays are taken, "" where nothing needs to be said.
+    possible : calendars that no bar contradicts, where none fits.
+    """
+
+    calendars: tuple[str, ...]
+    weekdays: tuple[bool, ...] = (True,) * 5 + (False,) * 2
+    note: str = ""
+    possible: tuple[str, ...] = ()
+
+    @property
+    def known_from(self) -> np.datetime64:
+        """Return the first day that all calendars know; there is none for weekdays."""
+        table = calendar_table()
+        return max((table.first[table.row(name)] for name in self.calendars), default=LAST_KNOWN)
+
+    @property
+    def known_until(self) -> np.datetime64:
+        """Return the last day whose holidays all calendars know; there is none for weekdays."""
+        return min(map(known_until, self.calendars), default=FIRST_TRUSTED)
+
+    def is_session(self, days: Days) -> NDArray[np.bool_]:
+        """Return for each day whether all calendars have a session, or the weekday is in use."""
+        if not self.calendars:
+            return np.array(self.weekdays)[weekday_of(days)]
+        return np.asarray(np.all([is_open(name, days) for name in self.calendars], axis=0))
+
+    def is_closed(self, days: Days) -> NDArray[np.bool_]:
+        """Return for each day whether no calendar has a session, or the weekday is not in use."""
+        if not self.calendars:
+            return ~self.is_session(days)
+        return ~np.asarray(np.any([is_open(name, days) for name in self.calendars], axis=0))
+
+    def is_special(self, days: Days) -> NDArray[np.bool_]:
+        """Return for each day whether the calendars leave it open if there was a session."""
+        return np.isin(days, np.concatenate([days[:0], *map(special_days, self.calendars)]))
+
+    def between(self, first: np.datetime64, last: np.datetime64) -> Days:
+        """Return the sessions from `first` to `last`, both included; the array is shared."""
+        return _between(self, first, last)
+
+    def facts(self) -> dict[str, list[str] | list[bool]]:
+        """Return what a sidecar keeps, so that the dates need not be read for it again."""
+        return {"calendars": list(self.calendars), "weekdays": list(self.weekdays)}
+
+    @classmethod
+    def noted(cls, facts: Any) -> "Schedule | None":
+        """Return the schedule of a sidecar, which may hold anything; None where it has none."""
+        try:
+            found = cls(tuple(facts["calendars"]), tuple(facts["weekdays"]))
+            is_known = set(found.calendars) <= set(calendar_table().names)
+        except (TypeError, KeyError):
+            return None
+        is_week = len(found.weekdays) == 7 and all(isinstance(day, bool) for day in found.weekdays)
+        return found if is_known and is_week and any([*found.calendars, *found.weekdays]) else None
+
+
+@lru_cache(maxsize=64)  # many series begin and end on the same days
+def _between(schedule: Schedule, first: np.datetime64, last: np.datetime64) -> Days:
+    if len(schedule.calendars) == 1:
+        sessions = sessions_of(schedule.calendars[0])
+        if sessions[0] <= first and last <= sessions[-1]:
+            return sessions[slice(*np.searchsorted(sessions, [first, last + DAY]))]
+    days = np.arange(first, last + DAY)
+    found: Days = days[schedule.is_session(days)]
+    found.flags.writeable = False
+    return found
+
+
+def is_open(calendar: str, days: Days) -> NDArray[np.bool_]:
+    """Return for each day whether a calendar has a session.
+
+    Outside of the years recorded, the weekdays of the nearest sessions are taken.
+    """
+    sessions = sessions_of(calendar)
+    at = np.minimum(np.searchsorted(sessions, days), sessions.size - 1)
+    found: NDArray[np.bool_] = sessions[at] == days
+    # The last year recorded is known as a whole, be it without some holidays.
+    end = (sessions[-1].astype("datetime64[Y]") + 1).astype("datetime64[D]") - DAY
+    for outside, nearest in (
+        (days > max(known_until(calendar), end), sessions[-60:]),
+        (days < sessions[0], sessions[:60]),
+    ):
+        if outside.any():
+            found[outside] = np.isin(weekday_of(days[outside]), weekday_of(nearest))
+    return found
 
 
 def library_sessions(calendar: str) -> tuple[Days, np.datetime64] | None:
@@ -239,13 +328,13 @@ def zone_of(name: str) -> ZoneInfo | None:
 
 
 def drop_unfinished(
-    frame: "pd.DataFrame",
+    frame: pd.DataFrame,
     symbol: str,
     interval: str,
     time_zone: str,
     now: datetime,
     market_time: datetime | None = None,
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     """Return the bars that are final at `now` (zone-aware), of a feed that sends open ones too.
 
     Where the feed's last trade lies before the close of a bar's last session, the bar is of half a

@@ -17,7 +17,7 @@ from lstmcli.config import Data
 from lstmcli.errors import DataError, Failure, LstmcliError, UsageError, raise_if_all_failed
 from lstmcli.market.intervals import as_days
 from lstmcli.market.prices import COLUMNS, Prices
-from lstmcli.market.schedule import schedule_of
+from lstmcli.market.sessions import schedule_of
 from lstmcli.market.store import IMPORTED, read_raw, read_sidecar, source_of, write_stored
 from lstmcli.market.symbols import (
     INTERVALS,

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from lstmcli.market.calendars import Days, sessions_of
-from lstmcli.market.schedule import Schedule, own_calendar, schedule_of
+from lstmcli.market.calendars import Days, Schedule, sessions_of
+from lstmcli.market.sessions import own_calendar, schedule_of
 from tests.rows import for_each
 
 
