@@ -93,9 +93,11 @@ def calendar_of(symbol: str) -> str | None:
     return "XNYS" if _US_SHARE.fullmatch(symbol) else None
 
 
-def is_named_share(symbol: str) -> bool:
-    """Return whether a symbol is a bare word such as AAPL, which anything may be called."""
-    return _US_SHARE.fullmatch(symbol.upper()) is not None and calendar_of(symbol) == "XNYS"
+def own_calendar(symbol: str, *, from_feed: bool = False) -> str | None:
+    """Return the calendar that a symbol names by itself; a bare word names one only from Yahoo."""
+    is_word = _US_SHARE.fullmatch(symbol.upper()) is not None
+    found = calendar_of(symbol)
+    return None if is_word and found == "XNYS" and not from_feed else found
 
 
 @dataclass(frozen=True)

@@ -124,28 +124,27 @@ def refresh(symbol: str, task: Task) -> FetchResult:
     if span is None:
         notes = ["nothing to ask for"] if task.dry_run else []
         return _result(symbol, "unchanged", stored.frame, notes)
-    start, whole = span
-    is_new = stored.frame.empty
+    (start, whole), is_new = span, stored.frame.empty
     if task.dry_run:
         note = f"would ask from {start or 'the first bar'}"
         return _result(symbol, "new" if is_new else "updated", stored.frame, [note])
-    answer = _fetch_answer(symbol, start, stored, task)
-    if is_new:
-        _write(symbol, task, stored, answer, answer.frame, start)
-        notes, added = [*answer.notes], len(answer.frame)
-        return _result(symbol, "new", answer.frame, notes, added, answer.behind)
-    merged = merge(stored.frame, answer.frame)
-    if merged.restated and not whole:
-        # Where all of history does not show it, this answer was the odd one.
-        answer = _fetch_answer(symbol, stored.asked_start, stored, task)
+    answer, restated = _fetch_answer(symbol, start, stored, task), None
+    frame, notes = answer.frame, list[str]()
+    if not is_new:
         merged = merge(stored.frame, answer.frame)
-    frame, notes = _accept(symbol, stored, answer, merged, whole, task)
-    healed = _heal(stored, frame)
-    changed = False
+        if merged.restated and not whole:
+            # Where all of history does not show it, this answer was the odd one.
+            answer = _fetch_answer(symbol, stored.asked_start, stored, task)
+            merged = merge(stored.frame, answer.frame)
+        restated = merged.restated
+        frame, notes = _accept(symbol, stored, answer, merged, whole, task)
+    healed, changed = _heal(stored, frame), False
     if healed or not stored.fits or not frame.equals(stored.frame):
         asked = start if whole else stored.asked_start
-        changed = _write(symbol, task, stored, answer, frame, asked, merged.restated)
-    status: Status = "restated" if merged.restated else "updated" if changed else "unchanged"
+        changed = _write(symbol, task, stored, answer, frame, asked, restated)
+    status: Status = "updated" if changed else "unchanged"
+    if is_new or restated:
+        status = "new" if is_new else "restated"
     added = len(frame.index.difference(stored.dates)) if changed else 0
     notes = [*healed, *notes, *answer.notes]
     return _result(symbol, status, frame, notes, added, answer.behind)
@@ -353,14 +352,12 @@ def _refused(symbol: str, task: Task, what: str, why: str) -> RefusedAnswer:
 
 def _heal(stored: Stored, frame: pd.DataFrame) -> list[str]:
     """Note the replaced or removed bars with contradictions, which versions before 0.2 stored."""
-    days = {str(day) for day in stored.left_out}
-    again = days & set(pd.DatetimeIndex(frame.index).strftime("%Y-%m-%d"))
-    notes = [
-        f"{what} the stored {'bar' if len(some) == 1 else 'bars'} with an impossible close of "
-        f"{', '.join(sorted(some))}"
-        for what, some in (("replaced", again), ("removed", days - again))
-        if some
-    ]
+    odd, notes = pd.DatetimeIndex(stored.left_out), []
+    there = odd.isin(frame.index)
+    for what, days in (("replaced", odd[there]), ("removed", odd[~there])):
+        if len(days):
+            dates = first_few(day.date() for day in days)
+            notes.append(f"{what} stored bars with an impossible close: {dates}")
     if stored.doubted:
         notes.append("removed stored opens, highs and lows that contradict the closes")
     return notes
@@ -373,7 +370,7 @@ def _write(
     answer: Answer,
     frame: pd.DataFrame,
     asked_start: date | None,
-    restated: str | None = None,
+    restated: str | None,
 ) -> bool:
     """Store the table and its sidecar; return whether the table changed."""
     earlier = stored.facts.get("restatements")

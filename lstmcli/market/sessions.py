@@ -32,10 +32,10 @@ from lstmcli.market.calendars import (
     Schedule,
     calendar_of,
     calendar_table,
-    is_named_share,
     is_open,
     is_over,
     known_until,
+    own_calendar,
     sessions_of,
     special_days,
     zone_of,
@@ -82,11 +82,6 @@ def schedule_of(days: Days, symbol: str, *, from_feed: bool = False) -> Schedule
     own = own_calendar(symbol, from_feed=from_feed)
     claim = calendar_of(symbol) if own is None else None
     return _decide(recent.astype("datetime64[D]").tobytes(), own, claim, from_feed)
-
-
-def own_calendar(symbol: str, *, from_feed: bool = False) -> str | None:
-    """Return the calendar that a symbol names by itself; a bare word names one only from Yahoo."""
-    return None if is_named_share(symbol) and not from_feed else calendar_of(symbol)
 
 
 @lru_cache(maxsize=1024)  # many series have the same dates

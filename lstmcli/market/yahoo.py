@@ -186,7 +186,6 @@ def _session() -> Any:
                     limit = attempt.gate.limit(HELPER_TIMEOUT)
                     answer = super().request(method, url, **(options | {"timeout": limit}))
                 self.helped[url] = answer
-                return answer
             known = self.helped.get(url)  # another thread may just have forgotten it
             if known is None:
                 raise requests.exceptions.ConnectionError("no answer before")

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from lstmcli.errors import DataError, Failure, FileError, LstmcliError, raise_if_all_failed
-from lstmcli.market.calendars import Schedule
+from lstmcli.market.calendars import Schedule, own_calendar
 from lstmcli.market.intervals import as_days
-from lstmcli.market.sessions import missing_sessions, own_calendar, schedule_of, sessions_behind
+from lstmcli.market.sessions import missing_sessions, schedule_of, sessions_behind
 from lstmcli.market.store import (
     YAHOO,
     read_raw,

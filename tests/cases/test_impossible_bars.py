@@ -201,7 +201,7 @@ def test_fetch_mends_one_that_an_older_version_stored(
     feed.serve("AAPL", random_walk(80))
     result = fetched(tmp_path)
     assert (result.status, result.added, result.rows) == ("updated", 0, 80)
-    assert f"replaced the stored bar with an impossible close of {day}" in result.note
+    assert f"replaced stored bars with an impossible close: {day}" in result.note
     assert "impossible" not in fetched(tmp_path).note
 
 
@@ -212,7 +212,7 @@ def test_fetch_removes_one_that_yahoo_still_has_and_says_so(feed: StandIn, tmp_p
     feed.serve("AAPL", bad)
     result = fetched(tmp_path)
     assert (result.status, result.rows) == ("updated", 79)
-    assert f"removed the stored bar with an impossible close of {day}" in result.note
+    assert f"removed stored bars with an impossible close: {day}" in result.note
     assert day not in stored_days(tmp_path)
 
 

@@ -129,6 +129,14 @@ def test_an_outage_pauses_all_and_ends_by_the_longest_wait(
     assert not any("delisted" in result.reason for result in report.results)
 
 
+def test_a_run_that_ended_early_has_one_code_whoever_was_asked_first(
+    server: StandIn, run: Any
+) -> None:
+    server.always["AAPL"] = "429"
+    for symbols in (("AAPL", "NOPE"), ("NOPE", "AAPL")):
+        assert run(*symbols, max_wait=0.0).exit_code == 6
+
+
 def test_an_outage_that_ends_costs_no_symbol(server: StandIn, run: Any) -> None:
     for symbol in SYMBOLS:
         server.faults[symbol] = ["503"]
