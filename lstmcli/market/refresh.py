@@ -13,22 +13,13 @@ from typing import Any, Literal
 import pandas as pd
 
 from lstmcli.errors import DataError
+from lstmcli.market import store
 from lstmcli.market.bar_checks import UnusablePriceError
 from lstmcli.market.calendars import drop_unfinished, zone_of
 from lstmcli.market.intervals import unit_of
 from lstmcli.market.merge import Merge, contradiction, merge, overlap_start
 from lstmcli.market.prices import COLUMNS
 from lstmcli.market.sessions import bars_due, missing_sessions
-from lstmcli.market.store import (
-    IMPORTED,
-    YAHOO,
-    date_of,
-    read_sidecar,
-    read_stored,
-    sidecar_fits,
-    source_of,
-    write_stored,
-)
 from lstmcli.market.symbols import inside, interval_option, price_path, sidecar_path
 from lstmcli.market.throttle import Gate
 from lstmcli.market.validate import bars_from_frame, check_bars
@@ -105,7 +96,7 @@ class Stored:
     @property
     def is_known(self) -> bool:
         """Whether the sidecar names Yahoo as the source of the bars."""
-        return source_of(self.facts) == YAHOO
+        return store.source_of(self.facts) == store.YAHOO
 
     @property
     def time_zone(self) -> str:
@@ -160,15 +151,15 @@ def _read(symbol: str, task: Task) -> Stored:
     where = task.data_dir, symbol, task.interval
     if not inside(task.data_dir, price_path(*where)).exists():
         return Stored(empty, empty.index)
-    facts, named = read_sidecar(*where), f"{symbol}{interval_option(task.interval)}"
-    if source_of(facts) == IMPORTED:
+    facts, named = store.read_sidecar(*where), f"{symbol}{interval_option(task.interval)}"
+    if store.source_of(facts) == store.IMPORTED:
         raise DataError(
             "not fetched: the stored prices are imported ones",
             where=symbol,
             why=f"they come from {facts.get('file', 'a file')}",
             next_step=f"Import a newer file, or first run: lstmcli data remove {named}.",
         )
-    if not source_of(facts) and not task.full:
+    if not store.source_of(facts) and not task.full:
         sidecar = sidecar_path(*where)
         raise DataError(
             "not fetched: the stored prices are of unknown source",
@@ -177,18 +168,18 @@ def _read(symbol: str, task: Task) -> Stored:
             next_step=f"To replace them by Yahoo's, run: lstmcli fetch {named} --full.",
         )
     try:
-        prices = read_stored(*where, today=task.now.date(), mend=True)
+        prices = store.read_stored(*where, today=task.now.date(), mend=True)
     except DataError:
         if not task.full:
             raise
         return Stored(empty, empty.index)  # --full mends a damaged file
     frame = prices.frame.reindex(columns=list(COLUMNS))
     dates = frame.index.union(pd.DatetimeIndex(prices.left_out))
-    if partial := date_of(facts.get("partial")):
+    if partial := store.date_of(facts.get("partial")):
         frame = frame[frame.index != pd.Timestamp(partial)]
     had_all = "asked_start" in facts and facts["asked_start"] is None
-    asked_start = None if had_all else date_of(facts.get("asked_start")) or dates[0].date()
-    fits = sidecar_fits(*where)
+    asked_start = None if had_all else store.date_of(facts.get("asked_start")) or dates[0].date()
+    fits = store.sidecar_fits(*where)
     return Stored(frame, dates, facts, asked_start, fits, prices.left_out, prices.doubted)
 
 
@@ -284,7 +275,7 @@ def fetch_answer(
         today=now.astimezone(zone_of(zone) or UTC).date(),
         interval=interval,
         mend=True,
-        unfinished=date_of(partial),
+        unfinished=store.date_of(partial),
     )
     notes += [note.rstrip(".") for note in checked.notes]
     last, until = frame.index[-1].date(), now
@@ -381,7 +372,7 @@ def _write(
     sidecar = {
         "symbol": symbol,
         "interval": task.interval,
-        "source": YAHOO,
+        "source": store.YAHOO,
         "time_zone": answer.time_zone or stored.facts.get("time_zone", ""),
         "currency": answer.currency or stored.facts.get("currency", ""),
         "fetched_at": task.now.astimezone(UTC).isoformat(timespec="seconds"),
@@ -392,7 +383,7 @@ def _write(
         "partial": answer.partial,
         "restatements": restatements,
     }
-    return write_stored(task.data_dir, symbol, task.interval, frame, sidecar)
+    return store.write_stored(task.data_dir, symbol, task.interval, frame, sidecar)
 
 
 def _result(

@@ -248,7 +248,7 @@ def odd_days(
         return OddDays(_missing_periods(days, interval, own), unit=unit_of(interval))
     schedule = schedule_of(days, symbol, from_feed=from_feed)
     if not schedule.calendars:
-        return _by_weekday(days, schedule, keeps_holidays=_keeps_holidays(days, schedule))
+        return _by_weekday(days, schedule)
     first, last = max(days[0], schedule.known_from), min(days[-1], schedule.known_until)
     every = schedule.between(first, last)
     known = days[(days >= first) & (days <= last)]
@@ -330,7 +330,7 @@ def bars_due(last: date, symbol: str, interval: str, time_zone: str, now: dateti
     return sessions_behind(last, schedule, interval, today)
 
 
-def _by_weekday(days: Days, schedule: Schedule, *, keeps_holidays: bool = True) -> OddDays:
+def _by_weekday(days: Days, schedule: Schedule) -> OddDays:
     """Compare dates with the weekdays in use."""
     if days.size == 0:
         return OddDays()
@@ -338,8 +338,12 @@ def _by_weekday(days: Days, schedule: Schedule, *, keeps_holidays: bool = True) 
     every = every[np.array(schedule.weekdays)[weekday_of(every)]]
     missing = np.setdiff1d(every, days, assume_unique=True)
     runs, stray = _runs(missing, days), days[_is_stray(days, schedule)]
-    if not keeps_holidays:
-        return OddDays(runs, stray)
+    years = np.arange(days[0].astype("datetime64[Y]"), days[-1].astype("datetime64[Y]") + _YEAR)
+    new_year = np.isin(years.astype("datetime64[D]"), days)
+    christmas = np.isin((years + _YEAR).astype("datetime64[D]") - 7 * DAY, days)
+    is_plain = all(schedule.weekdays[:5]) and not any(schedule.weekdays[5:])
+    if is_plain and new_year.any() and christmas.any():
+        return OddDays(runs, stray)  # no holiday is kept, so that these are holes
     may_rest = np.full(missing.size, not schedule.possible)
     for name in schedule.possible:
         first = calendar_table().first[calendar_table().row(name)]
@@ -370,15 +374,6 @@ def _is_stray(days: Days, schedule: Schedule) -> NDArray[np.bool_]:
         weeks = (np.minimum(high, days[-1]) - np.maximum(low, days[0])) / (7 * DAY)
         stray[which] = 2 * count < weeks
     return stray
-
-
-def _keeps_holidays(days: Days, schedule: Schedule) -> bool:
-    """Return whether weekdays at New Year and Christmas, as exchanges keep them, have no bar."""
-    years = np.arange(days[0].astype("datetime64[Y]"), days[-1].astype("datetime64[Y]") + _YEAR)
-    new_year = np.isin(years.astype("datetime64[D]"), days)
-    christmas = np.isin((years + _YEAR).astype("datetime64[D]") - 7 * DAY, days)
-    is_plain = all(schedule.weekdays[:5]) and not any(schedule.weekdays[5:])
-    return not (is_plain and new_year.any() and christmas.any())
 
 
 def _missing_periods(days: Days, interval: str, own: str | None) -> tuple[Days, ...]:

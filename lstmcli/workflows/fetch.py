@@ -13,15 +13,8 @@ from datetime import date, datetime
 from pathlib import Path
 from random import Random
 
-from lstmcli.errors import (
-    DataError,
-    Failure,
-    LstmcliError,
-    NetworkError,
-    PartialError,
-    UsageError,
-    common_exit_code,
-)
+from lstmcli import errors
+from lstmcli.errors import DataError, Failure, LstmcliError, NetworkError
 from lstmcli.market.refresh import FetchResult, RefusedAnswer, Task, refresh
 from lstmcli.market.symbols import check_symbol, hold_store, price_path
 from lstmcli.market.throttle import Gate, Outcome, OutOfTime, RateLimited, Transient
@@ -82,9 +75,9 @@ class FetchReport:
         if not codes:
             return 0
         if len(codes) < len(self.results):
-            return PartialError.exit_code
+            return errors.PartialError.exit_code
         ended = any(each.failure in ("rate limited", "out of time") for each in self.results)
-        return NetworkError.exit_code if ended else common_exit_code(codes)
+        return NetworkError.exit_code if ended else errors.common_exit_code(codes)
 
 
 def fetch(
@@ -125,10 +118,10 @@ def fetch(
     """
     wanted = dict.fromkeys(check_symbol(symbol) for symbol in symbols)
     if not wanted:
-        raise UsageError("no symbols", next_step="Name some, or pass --symbols-file FILE.")
+        raise errors.UsageError("no symbols", next_step="Name some, or pass --symbols-file FILE.")
     latest = end or now.date()
     if start and start > latest:
-        raise UsageError(
+        raise errors.UsageError(
             "empty range",
             where="--start",
             why=f"found {start}, expected a date up to {latest}",
