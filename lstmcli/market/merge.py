@@ -65,6 +65,9 @@ def merge(stored: pd.DataFrame, fresh: pd.DataFrame) -> Merge:
     after, a missing open, high or low is emptied, since its new value is not known.
     """
     restated = _restatement(stored, fresh)
+    # The rows before an overlap that restates nothing are as they were.
+    older = stored[:0] if restated else stored[stored.index < fresh.index[0]]
+    stored = stored[len(older) :]
     lost = pd.DatetimeIndex(stored.index.difference(fresh.index))
     ratios = {name: _ratio(stored, fresh, name) for name in ("Close", "Adj Close")}
     if not restated:
@@ -83,8 +86,9 @@ def merge(stored: pd.DataFrame, fresh: pd.DataFrame) -> Merge:
         for frame in (stored, fresh, basis)
     )
     values = np.where(_same(old, new), old, np.where(np.isnan(new), rescaled, new))
+    frame = pd.DataFrame(values, index.rename("Date"), stored.columns)
     return Merge(
-        frame=pd.DataFrame(values, index.rename("Date"), stored.columns),
+        frame=pd.concat([older, frame]) if len(older) else frame,
         restated=restated,
         kept=lost.difference(unclear),
         unclear=unclear,
