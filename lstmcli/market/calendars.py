@@ -252,16 +252,13 @@ def library_sessions(calendar: str) -> tuple[Days, np.datetime64] | None:
 
     None where it cannot make the calendar (see `library_calendar`).
     """
-    first, last = str(FIRST_TRUSTED), str(LAST_KNOWN)
+    known = library_calendar(calendar)
+    if known is None:
+        return None
+    low, high = known.bound_min(), known.bound_max()  # of the years that are recorded
+    first = str(FIRST_TRUSTED) if low is None else max(str(FIRST_TRUSTED), f"{low:%Y-%m-%d}")
+    last = str(LAST_KNOWN) if high is None else min(str(LAST_KNOWN), f"{high:%Y-%m-%d}")
     found = library_calendar(calendar, start=first, end=last)
-    if found is None:  # holidays recorded for fewer years: take what there is
-        known = library_calendar(calendar)
-        if known is None:
-            return None
-        low, high = known.bound_min(), known.bound_max()
-        first = first if low is None else max(first, f"{low:%Y-%m-%d}")
-        last = last if high is None else min(last, f"{high:%Y-%m-%d}")
-        found = library_calendar(calendar, start=first, end=last)
     if found is None:
         return None
     return found.sessions.to_numpy().astype("datetime64[D]"), np.datetime64(last, "D")
