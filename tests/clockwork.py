@@ -2,9 +2,12 @@
 
 import threading
 from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
 from random import Random
 from typing import Any
 
+from lstmcli.market.refresh import Task
 from lstmcli.market.throttle import Gate
 
 
@@ -28,3 +31,7 @@ class Clockwork:
         """A gate that runs by this clock, with a rate that hinders nobody."""
         options = {"rate": 1000.0, "max_wait": 600.0, "timeout": None, **options}
         return Gate(clock=self.clock, sleep=self.sleep, random=Random(7), **options)
+
+    def task(self, now: datetime) -> Task:
+        """The settings of a plain run of daily bars, through a gate of this clock."""
+        return Task(Path(), "1d", None, None, False, False, False, now, self.gate(rate=1e9))

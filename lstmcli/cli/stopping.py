@@ -66,14 +66,15 @@ def _watch(reader: int, heeded: list[signal.Signals], seen: list[int]) -> None:
     """Wait for a signal that stops the run, and end the process if the run does not end itself."""
     main = threading.main_thread().ident
     assert main is not None
+    # Open to the end: waking the main thread writes to the pipe too.
     with open(reader, "rb", buffering=0) as numbers:
         while (found := numbers.read(1)) and found[0] not in heeded:
             pass
-    if not found:
-        return
-    until = time.monotonic() + _LONGEST_END
-    while time.monotonic() < until:
-        if not seen:
-            signal.pthread_kill(main, _WAKING)
-        time.sleep(_PAUSE)
+        if not found:
+            return
+        until = time.monotonic() + _LONGEST_END
+        while time.monotonic() < until:
+            if not seen:
+                signal.pthread_kill(main, _WAKING)
+            time.sleep(_PAUSE)
     os._exit(128 + found[0])

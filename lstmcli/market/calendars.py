@@ -11,19 +11,23 @@ import re
 import threading
 import warnings
 from dataclasses import dataclass
-from functools import cache
+from datetime import date, datetime, time, timedelta
+from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-Days = NDArray[np.datetime64]
+from lstmcli.market.prices import DAY, Days, weekday_of
 
 FIRST_TRUSTED = np.datetime64("1970-01-01", "D")
 LAST_KNOWN = np.datetime64("2100-12-31", "D")
+SETTLING = timedelta(minutes=30)  # quotes lag by up to 20 minutes, and closing auctions take some
+LAST_TRADE = timedelta(minutes=1)  # before the close, of shares that trade up to it
 TABLE = Path(__file__).with_name("sessions.npz")
 _LOCK = threading.Lock()
 
@@ -89,9 +93,11 @@ def calendar_of(symbol: str) -> str | None:
     return "XNYS" if _US_SHARE.fullmatch(symbol) else None
 
 
-def is_named_share(symbol: str) -> bool:
-    """Return whether a symbol is a bare word such as AAPL, which anything may be called."""
-    return _US_SHARE.fullmatch(symbol.upper()) is not None and calendar_of(symbol) == "XNYS"
+def own_calendar(symbol: str, *, from_feed: bool = False) -> str | None:
+    """Return the calendar that a symbol names by itself; a bare word names one only from Yahoo."""
+    is_word = _US_SHARE.fullmatch(symbol.upper()) is not None
+    found = calendar_of(symbol)
+    return None if is_word and found == "XNYS" and not from_feed else found
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,6 @@ def calendar_table() -> CalendarTable:
     )
 
 
-@cache
 def sessions_of(calendar: str) -> Days:
     """Return a calendar's sessions from FIRST_TRUSTED to LAST_KNOWN, as far as they are recorded.
 
@@ -138,7 +143,6 @@ def sessions_of(calendar: str) -> Days:
     return _sessions(calendar)[0]
 
 
-@cache
 def known_until(calendar: str) -> np.datetime64:
     """Return the last day for which a calendar's holidays are known."""
     return _sessions(calendar)[1]
@@ -150,21 +154,111 @@ def special_days(calendar: str) -> Days:
     return np.array(_SPECIAL.get(calendar, "").split(), dtype="datetime64[D]")
 
 
+@dataclass(frozen=True)
+class Schedule:
+    """The days on which a series trades.
+
+    calendars : those that its dates follow; none for weekdays.
+    weekdays : Monday to Sunday, which of them carry bars where no calendar fits.
+    note : why weekdays are taken, "" where nothing needs to be said.
+    possible : calendars that no bar contradicts, where none fits.
+    """
+
+    calendars: tuple[str, ...]
+    weekdays: tuple[bool, ...] = (True,) * 5 + (False,) * 2
+    note: str = ""
+    possible: tuple[str, ...] = ()
+
+    @property
+    def known_from(self) -> np.datetime64:
+        """Return the first day that all calendars know; there is none for weekdays."""
+        table = calendar_table()
+        return max((table.first[table.row(name)] for name in self.calendars), default=LAST_KNOWN)
+
+    @property
+    def known_until(self) -> np.datetime64:
+        """Return the last day whose holidays all calendars know; there is none for weekdays."""
+        return min(map(known_until, self.calendars), default=FIRST_TRUSTED)
+
+    def is_session(self, days: Days) -> NDArray[np.bool_]:
+        """Return for each day whether all calendars have a session, or the weekday is in use."""
+        if not self.calendars:
+            return np.array(self.weekdays)[weekday_of(days)]
+        return np.asarray(np.all([is_open(name, days) for name in self.calendars], axis=0))
+
+    def is_closed(self, days: Days) -> NDArray[np.bool_]:
+        """Return for each day whether no calendar has a session, or the weekday is not in use."""
+        if not self.calendars:
+            return ~self.is_session(days)
+        return ~np.asarray(np.any([is_open(name, days) for name in self.calendars], axis=0))
+
+    def is_special(self, days: Days) -> NDArray[np.bool_]:
+        """Return for each day whether the calendars leave it open if there was a session."""
+        return np.isin(days, np.concatenate([days[:0], *map(special_days, self.calendars)]))
+
+    def between(self, first: np.datetime64, last: np.datetime64) -> Days:
+        """Return the sessions from `first` to `last`, both included; the array is shared."""
+        return _between(self, first, last)
+
+    def facts(self) -> dict[str, list[str] | list[bool]]:
+        """Return what a sidecar keeps, so that the dates need not be read for it again."""
+        return {"calendars": list(self.calendars), "weekdays": list(self.weekdays)}
+
+    @classmethod
+    def noted(cls, facts: Any) -> "Schedule | None":
+        """Return the schedule of a sidecar, which may hold anything; None where it has none."""
+        try:
+            found = cls(tuple(facts["calendars"]), tuple(facts["weekdays"]))
+            is_known = set(found.calendars) <= set(calendar_table().names)
+        except (TypeError, KeyError):
+            return None
+        is_week = len(found.weekdays) == 7 and all(isinstance(day, bool) for day in found.weekdays)
+        return found if is_known and is_week and any([*found.calendars, *found.weekdays]) else None
+
+
+@lru_cache(maxsize=64)  # many series begin and end on the same days
+def _between(schedule: Schedule, first: np.datetime64, last: np.datetime64) -> Days:
+    if len(schedule.calendars) == 1:
+        sessions = sessions_of(schedule.calendars[0])
+        if sessions[0] <= first and last <= sessions[-1]:
+            return sessions[slice(*np.searchsorted(sessions, [first, last + DAY]))]
+    days = np.arange(first, last + DAY)
+    found: Days = days[schedule.is_session(days)]
+    found.flags.writeable = False
+    return found
+
+
+def is_open(calendar: str, days: Days) -> NDArray[np.bool_]:
+    """Return for each day whether a calendar has a session.
+
+    Outside of the years recorded, the weekdays of the nearest sessions are taken.
+    """
+    sessions = sessions_of(calendar)
+    at = np.minimum(np.searchsorted(sessions, days), sessions.size - 1)
+    found: NDArray[np.bool_] = sessions[at] == days
+    # The last year recorded is known as a whole, be it without some holidays.
+    end = (sessions[-1].astype("datetime64[Y]") + 1).astype("datetime64[D]") - DAY
+    for outside, nearest in (
+        (days > max(known_until(calendar), end), sessions[-60:]),
+        (days < sessions[0], sessions[:60]),
+    ):
+        if outside.any():
+            found[outside] = np.isin(weekday_of(days[outside]), weekday_of(nearest))
+    return found
+
+
 def library_sessions(calendar: str) -> tuple[Days, np.datetime64] | None:
     """Return what the installed exchange_calendars knows: sessions, and the day they end with.
 
     None where it cannot make the calendar (see `library_calendar`).
     """
-    first, last = str(FIRST_TRUSTED), str(LAST_KNOWN)
+    known = library_calendar(calendar)
+    if known is None:
+        return None
+    low, high = known.bound_min(), known.bound_max()  # of the years that are recorded
+    first = str(FIRST_TRUSTED) if low is None else max(str(FIRST_TRUSTED), f"{low:%Y-%m-%d}")
+    last = str(LAST_KNOWN) if high is None else min(str(LAST_KNOWN), f"{high:%Y-%m-%d}")
     found = library_calendar(calendar, start=first, end=last)
-    if found is None:  # holidays recorded for fewer years: take what there is
-        known = library_calendar(calendar)
-        if known is None:
-            return None
-        low, high = known.bound_min(), known.bound_max()
-        first = first if low is None else max(first, f"{low:%Y-%m-%d}")
-        last = last if high is None else min(last, f"{high:%Y-%m-%d}")
-        found = library_calendar(calendar, start=first, end=last)
     if found is None:
         return None
     return found.sessions.to_numpy().astype("datetime64[D]"), np.datetime64(last, "D")
@@ -229,4 +323,69 @@ def zone_of(name: str) -> ZoneInfo | None:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+def drop_unfinished(
+    frame: pd.DataFrame,
+    symbol: str,
+    interval: str,
+    time_zone: str,
+    now: datetime,
+    market_time: datetime | None = None,
+) -> pd.DataFrame:
+    """Return the bars that are final at `now` (zone-aware), of a feed that sends open ones too.
+
+    Where the feed's last trade lies before the close of a bar's last session, the bar is of half a
+    session and waits for the next opening: until then a share without a later trade looks the same.
+
+    frame : indexed by session date, oldest first; a week or month is dated by its first day.
+    time_zone : of the exchange; UTC where it is empty or unknown.
+    market_time : of the feed's last trade, zone-aware; None where it names none.
+    """
+    zone, rows = zone_of(time_zone) or ZoneInfo("UTC"), len(frame)
+    while rows and not is_over(frame.index[rows - 1].date(), symbol, interval, zone, now):
+        rows -= 1
+    calendar = calendar_of(symbol)
+    if rows and market_time and calendar:
+        last: date = frame.index[rows - 1].date()
+        if interval != "1d":
+            sessions, end = sessions_of(calendar), np.datetime64(_day_after(last, interval), "D")
+            last = sessions[np.searchsorted(sessions, end) - 1].item()
+        hours = _hours(calendar, last)
+        if hours and market_time < hours[0] - LAST_TRADE and now < hours[1]:
+            rows -= 1
+    return frame.iloc[:rows]
+
+
+def is_over(day: date, symbol: str, interval: str, zone: ZoneInfo, now: datetime) -> bool:
+    """Return whether the bar of a day is final: of a week or month, once it is past.
+
+    A daily bar is half an hour after its exchange's close, half days included; where the hours are
+    not known (Tel Aviv under pandas 3), once its day is over there.
+    """
+    if now >= datetime.combine(_day_after(day, interval), time(), zone):
+        return True
+    if interval != "1d" or now.astimezone(zone).date() < day:
+        return False
+    hours = _hours(calendar_of(symbol), day)
+    return hours is not None and now >= hours[0] + SETTLING
+
+
+def _day_after(day: date, interval: str) -> date:
+    """Return the day after the last day of a bar."""
+    if interval == "1mo":
+        return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return day + timedelta(days=7 if interval == "1wk" else 1)
+
+
+def _hours(name: str | None, day: date) -> tuple[datetime, datetime] | None:
+    """Return when an exchange closes on a day and next opens; None where that is not known."""
+    calendar = None if name is None or name.startswith("24/") else library_calendar(name)
+    if calendar is None:
+        return None
+    try:
+        following = calendar.next_session(str(day))
+        return calendar.session_close(str(day)), calendar.session_open(following)
+    except ValueError:  # no session, or none that is recorded
         return None

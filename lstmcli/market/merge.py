@@ -7,7 +7,6 @@ rows that the new history lacks are kept and rescaled by the ratio of the closes
 history that jumps where the stored one does not is an error of the feed.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -21,9 +20,8 @@ from lstmcli.printable import first_few
 OVERLAP = 10  # stored rows that are fetched again
 TOLERANCE = 1e-5  # relative; identical requests differ by about 1e-7
 
-_PRICES = ("Open", "High", "Low", "Close", "Adj Close")
+_PRICES = ["Open", "High", "Low", "Close", "Adj Close"]
 _BASES = {"Open": "Close", "High": "Close", "Low": "Close", "Dividends": "Close"}
-_LEARNED = ("Close", "Adj Close")
 _ACTIONS = ("Stock Splits", "Dividends")
 _JUMP = np.log(2.0)
 _UNIT = np.log(10.0)  # no fall, but prices in another unit
@@ -33,29 +31,16 @@ _UNIT = np.log(10.0)  # no fall, but prices in another unit
 class Merge:
     """Stored and fresh rows in one table.
 
-    frame : the table to store; the stored one, untouched, when it no longer holds.
-    added : rows that were not stored before.
-    restated : why the whole history has to be fetched again, or None.
-    emptied : stored values that the frame no longer has.
-    """
-
-    frame: pd.DataFrame
-    added: int
-    restated: str | None
-    emptied: int = 0
-
-
-@dataclass(frozen=True)
-class Restatement:
-    """A restated history.
-
-    frame : the fresh rows, and those stored ones that they lack.
-    kept : dates of the latter, on the basis of the fresh rows.
+    frame : on the basis of the fresh rows.
+    restated : why the stored rows are outdated, or None. The frame is then that of a restated
+        history if the fresh rows are all of it, and else of no use.
+    kept : dates of rows that a restated history lacks; their prices are scaled like those around.
     unclear : dates of stored rows that are in neither, as the rows around them changed unevenly.
     emptied : stored opens, highs, lows and volumes that are missing now, for the same reason.
     """
 
     frame: pd.DataFrame
+    restated: str | None
     kept: pd.DatetimeIndex
     unclear: pd.DatetimeIndex
     emptied: int
@@ -65,57 +50,50 @@ def overlap_start(stored: pd.DataFrame) -> date:
     """Return the first date to fetch again: the last OVERLAP rows, or since the last action."""
     start: pd.Timestamp = stored.index[-min(OVERLAP, len(stored))]
     for column in _ACTIONS:
-        if column in stored and (dates := stored.index[stored[column].fillna(0.0) != 0.0]).size:
+        if (dates := stored.index[stored[column].fillna(0.0) != 0.0]).size:
             start = min(start, dates[-1])
     return start.date()
 
 
-def merge_overlap(stored: pd.DataFrame, fresh: pd.DataFrame) -> Merge:
-    """Append `fresh` to `stored` where they agree on the rows they share.
+def merge(stored: pd.DataFrame, fresh: pd.DataFrame) -> Merge:
+    """Complete `fresh` from `stored`; both hold COLUMNS by session date, oldest first.
 
-    Both hold COLUMNS by session date, oldest first. A stored value stays, to the bit, where the
-    fresh one is missing or within TOLERANCE. The last stored row is open to late corrections, and
-    so are volumes; any other difference means that history was restated. Next to a corrected close
-    a missing open, high or low is emptied, since its new value is not known.
+    A stored value stays, to the bit, where the fresh one is within TOLERANCE. Where a fresh value
+    or row is missing, the stored one takes its place, on the basis of the fresh ones. The last
+    stored row is open to late corrections, and so are volumes; any other difference means that
+    history was restated. Where a close has changed, and not by the ratio of the row before or
+    after, a missing open, high or low is emptied, since its new value is not known.
     """
-    if not fresh.index.isin(stored.index).any():
-        last = stored.index[-1].date()
-        return Merge(stored, 0, f"no session in common with the stored rows, which end {last}")
-    restated = _new_actions(stored, fresh) or _other_prices(stored, fresh)
-    if restated:
-        return Merge(stored, 0, restated)
-    settled = _settled(stored, fresh)
-    kept = stored.loc[stored.index.difference(settled.index)]
-    frame = pd.concat([kept, settled]).sort_index() if len(kept) else settled
-    added = len(frame) - len(stored)
-    return Merge(frame.rename_axis("Date"), added, None, _emptied(stored, frame))
-
-
-def restate(stored: pd.DataFrame, fresh: pd.DataFrame) -> Restatement:
-    """Replace a stored history by a fresh one of another basis, and lose no row of it.
-
-    A stored value stays, to the bit, where the fresh one is within TOLERANCE.
-    """
-    frame = _settled(stored, fresh)
+    restated = _restatement(stored, fresh)
+    # The rows before an overlap that restates nothing are as they were.
+    older = stored[:0] if restated else stored[stored.index < fresh.index[0]]
+    stored = stored[len(older) :]
     lost = pd.DatetimeIndex(stored.index.difference(fresh.index))
-    ratios = {
-        name: _Ratios.of(stored, fresh, name).around.loc[lost]
-        for name in _LEARNED
-        if name in stored
-    }
-    clear = lost[np.all([ratio.notna() for ratio in ratios.values()], axis=0)]
-    scales = {name: ratio.loc[clear] for name, ratio in ratios.items()}
-    if len(clear):
-        rows = _on_basis(stored.loc[clear], scales, _splits_differ(stored, fresh))
-        frame = pd.concat([frame, rows]).sort_index().rename_axis("Date")
-    unclear = lost.difference(clear)
-    return Restatement(frame, clear, unclear, _emptied(stored.drop(index=unclear), frame))
-
-
-def _emptied(stored: pd.DataFrame, frame: pd.DataFrame) -> int:
-    """Count the stored values that a new table does not have."""
-    now = frame.reindex(index=stored.index, columns=stored.columns)
-    return int((stored.notna() & now.isna()).to_numpy().sum())
+    ratios = {name: _ratio(stored, fresh, name) for name in ("Close", "Adj Close")}
+    if not restated:
+        for ratio in ratios.values():
+            ratio[lost] = 1.0
+    volumes = ratios["Close"].where(ratios["Close"] == 1.0)
+    if _splits_differ(stored, fresh):
+        volumes = 1.0 / ratios["Close"]
+    basis = stored.copy()
+    for name in stored.columns.drop("Stock Splits"):
+        basis[name] *= volumes if name == "Volume" else ratios[_BASES.get(name, name)]
+    unclear = lost[np.any([ratio[lost].isna() for ratio in ratios.values()], axis=0)]
+    index = stored.index.union(fresh.index).difference(unclear)
+    old, new, rescaled = (
+        frame.reindex(index, columns=stored.columns).to_numpy(np.float64)
+        for frame in (stored, fresh, basis)
+    )
+    values = np.where(_same(old, new), old, np.where(np.isnan(new), rescaled, new))
+    frame = pd.DataFrame(values, index.rename("Date"), stored.columns)
+    return Merge(
+        frame=pd.concat([older, frame]) if len(older) else frame,
+        restated=restated,
+        kept=lost.difference(unclear),
+        unclear=unclear,
+        emptied=int(np.count_nonzero(~np.isnan(old) & np.isnan(values))),
+    )
 
 
 def contradiction(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:
@@ -125,26 +103,22 @@ def contradiction(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:
     stored ones jump, the fresh ones correct them.
     """
     common = stored.index.intersection(fresh.index)
-    for name in (each for each in _LEARNED if each in stored):
+    for name in ("Close", "Adj Close"):
         old, new = (frame.loc[common, name].to_numpy(np.float64) for frame in (stored, fresh))
         moves = np.diff(np.log(new))
         apart = moves - np.diff(np.log(old))
         for at in np.flatnonzero((np.abs(moves) > _JUMP) & (np.abs(apart) > _JUMP)).tolist():
             day, base = common[at + 1], new[at]
-            if _is_new_split(stored, fresh, day, apart[at]) or (
-                day == stored.index[-1] and _lasts(fresh.loc[day:, name] / base)
-            ):
+            ratio = float(fresh.loc[day, "Stock Splits"])
+            is_split = ratio > 0 and abs(np.log(ratio) - apart[at]) < 0.01
+            if is_split and _splits_differ(stored, fresh.loc[[day]]):
+                continue
+            if day == stored.index[-1] and _lasts(fresh.loc[day:, name] / base):
                 continue
             was, now = old[at + 1] / old[at], new[at + 1] / base
             move = f"{name} from {common[at].date()} to {day.date()}"
             return f"{move} moved by x{was:.4g} and now moves by x{now:.4g}"
     return None
-
-
-def _is_new_split(stored: pd.DataFrame, fresh: pd.DataFrame, day: pd.Timestamp, by: float) -> bool:
-    """Return whether the feed has a new split of that log ratio on that day."""
-    ratio = float(fresh["Stock Splits"].loc[day])
-    return ratio > 0 and abs(np.log(ratio) - by) < 0.01 and _splits_differ(stored, fresh.loc[[day]])
 
 
 def _lasts(prices: "pd.Series[float]") -> bool:
@@ -157,109 +131,57 @@ def _lasts(prices: "pd.Series[float]") -> bool:
     return len(level) > 1 and level[0] < _UNIT and level[-1] > _JUMP
 
 
-def _settled(stored: pd.DataFrame, fresh: pd.DataFrame) -> pd.DataFrame:
-    """Return the fresh rows, completed from the stored rows on the basis of the fresh ones.
+def _ratio(stored: pd.DataFrame, fresh: pd.DataFrame, name: str) -> "pd.Series[float]":
+    """Return what fresh prices are of the stored ones, by stored row; 1.0 within TOLERANCE.
 
-    Where a close has changed, and not by the ratio of the row before or after, its new open is not
-    known and stays missing.
+    A row has its own ratio where one next to it shares it, and a row without a fresh price that of
+    the rows before and after where they share it; NaN for others.
     """
-    common = fresh.index.intersection(stored.index)
-    columns = fresh.columns.intersection(stored.columns)
-    kept, result = stored.loc[common, columns], fresh.copy()
-    old, new = (frame.to_numpy(np.float64) for frame in (kept, fresh.loc[common, columns]))
-    values = np.where(_same(old, new), old, new)
-    if (np.isnan(new) & ~np.isnan(old)).any():
-        ratios = _Ratios.of(kept, fresh, "Close")
-        filling = _on_basis(kept, {"Close": ratios.confirmed}, _splits_differ(stored, fresh))
-        values = np.where(np.isnan(values), filling.to_numpy(np.float64), values)
-    result.loc[common, columns] = values
-    return result
+    own = fresh[name].reindex(stored.index) / stored[name]
+    own = own.mask((own - 1.0).abs() <= TOLERANCE, 1.0)
+    before, after = own.shift().ffill(), own.shift(-1).bfill()
+    known = own.dropna().to_numpy()
+    if known.size > 1:  # the two nearest rows have to agree where one side has none
+        before, after = before.fillna(known[1]), after.fillna(known[-2])
 
+    def like(one: "pd.Series[float]", other: "pd.Series[float]") -> "pd.Series[bool]":
+        return (one / other - 1.0).abs() <= 2 * TOLERANCE
 
-@dataclass(frozen=True)
-class _Ratios:
-    """What fresh prices are of the stored ones, by stored row; 1.0 within TOLERANCE.
-
-    confirmed : of rows in both that share it with the one before or after, NaN for others.
-    around : of the rows before and after, where they share it, NaN for others.
-    """
-
-    confirmed: "pd.Series[float]"
-    around: "pd.Series[float]"
-
-    @classmethod
-    def of(cls, stored: pd.DataFrame, fresh: pd.DataFrame, name: str) -> "_Ratios":
-        own = fresh[name].reindex(stored.index) / stored[name]
-        own = own.mask((own - 1.0).abs() <= TOLERANCE, 1.0)
-        before, after = own.shift().ffill(), own.shift(-1).bfill()
-        known = own.dropna().to_numpy()
-        if known.size > 1:  # the two nearest rows have to agree where one side has none
-            before, after = before.fillna(known[1]), after.fillna(known[-2])
-
-        def like(one: "pd.Series[float]", other: "pd.Series[float]") -> "pd.Series[bool]":
-            return (one / other - 1.0).abs() <= 2 * TOLERANCE
-
-        confirmed = own.where((own == 1.0) | like(own, before) | like(own, after))
-        return cls(confirmed, before.where(like(before, after)))
-
-
-def _on_basis(
-    rows: pd.DataFrame, ratios: "Mapping[str, pd.Series[float]]", has_split: bool
-) -> pd.DataFrame:
-    """Scale prices and dividends of stored rows by a ratio each, and volumes after a split."""
-    result, close = rows.copy(), ratios["Close"]
-    for name in rows.columns:
-        ratio = ratios.get(_BASES.get(name, name))
-        if name == "Volume":
-            ratio = 1.0 / close if has_split else close.where(close == 1.0)
-        if ratio is not None:
-            result[name] = rows[name] * ratio
-    return result
+    shared = own.where((own == 1.0) | like(own, before) | like(own, after))
+    return shared.where(own.notna(), before.where(like(before, after)))
 
 
 def _splits_differ(stored: pd.DataFrame, fresh: pd.DataFrame) -> bool:
-    if "Stock Splits" not in stored:
-        return False
     before, now = stored["Stock Splits"].reindex(fresh.index).fillna(0.0), fresh["Stock Splits"]
     return bool((before != now.fillna(0.0)).any())
 
 
-def _new_actions(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:
-    """Name splits and dividends that the stored rows do not have."""
-    found: list[str] = []
-    more: list[str] = []
+def _restatement(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:
+    """Name the actions or the price that show that history was restated."""
+    if stored.index.intersection(fresh.index).empty:
+        last = stored.index[-1].date()
+        return f"no session in common with the stored rows, which end {last}"
+    found, changed = list[str](), list[str]()
     for column in _ACTIONS:
-        old = stored[column] if column in stored else pd.Series(dtype="float64")
-        before = old.reindex(fresh.index).fillna(0.0).to_numpy(np.float64)
-        now = fresh[column].fillna(0.0).to_numpy(np.float64)
-        for row in np.flatnonzero(~_same(before, now)):
-            day = fresh.index[int(row)].date()
+        before, now = stored[column].reindex(fresh.index).fillna(0.0), fresh[column].fillna(0.0)
+        for row in np.flatnonzero(~_same(before.to_numpy(), now.to_numpy())).tolist():
+            value = now.iloc[row] or before.iloc[row]
+            name = split_name(value) if column == "Stock Splits" else f"dividend {value:.6g}"
+            withdrawn = "" if now.iloc[row] else " withdrawn"
             # A split changes every dividend before it, which says nothing more.
-            changed = found if before[row] == 0.0 or now[row] == 0.0 else more
-            changed.append(_action(column, float(now[row]), float(before[row]), day))
-    return first_few(found or more) or None
-
-
-def _other_prices(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:
-    """Name the first price before the last stored row that has changed."""
+            actions = changed if before.iloc[row] and now.iloc[row] else found
+            actions.append(f"{name} {fresh.index[row].date()}{withdrawn}")
+    if found or changed:
+        return first_few(found or changed)
     common = fresh.index.intersection(stored.index[:-1])
-    columns = [name for name in _PRICES if name in stored and name in fresh]
-    old = stored.loc[common, columns].to_numpy(np.float64)
-    new = fresh.loc[common, columns].to_numpy(np.float64)
+    old, new = (frame.loc[common, _PRICES].to_numpy(np.float64) for frame in (stored, fresh))
     # A price that is missing on one side is a gap, not a restatement.
     differs = ~_same(old, new) & ~np.isnan(old) & ~np.isnan(new)
-    if not differs.any():
-        return None
-    row, column = np.argwhere(differs)[0]
-    was, now = old[row, column], new[row, column]
-    return f"{columns[column]} of {common[row].date()} was {was:.10g} and is now {now:.10g}"
+    for row, column in np.argwhere(differs)[:1].tolist():
+        price, was, now = _PRICES[column], old[row, column], new[row, column]
+        return f"{price} of {common[row].date()} was {was:.10g} and is now {now:.10g}"
+    return None
 
 
 def _same(old: NDArray[np.float64], new: NDArray[np.float64]) -> NDArray[np.bool_]:
     return np.isclose(new, old, rtol=TOLERANCE, atol=0.0, equal_nan=True)
-
-
-def _action(column: str, now: float, before: float, day: date) -> str:
-    value = now or before
-    name = split_name(value) if column == "Stock Splits" else f"dividend {value:.6g}"
-    return f"{name} {day}" if now else f"{name} {day} withdrawn"

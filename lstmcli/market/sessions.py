@@ -1,17 +1,45 @@
-"""Compare a price history with exchange sessions: odd days, future sessions, its age.
+"""Which exchange's sessions a series follows, which are missing, and which come next.
 
-All commands use these functions, so that they report the same days.
+A symbol in Yahoo's notation (VOD.L, ^GSPC, BTC-USD, and AAPL where Yahoo sent the bars) has its
+exchange's calendar, unless its dates contradict that, or follow another one without any exception
+where Yahoo did not send them. Any other name is no evidence: its dates are compared with every
+calendar there is, over the last years and outside of breaks that are longer than any exchange
+keeps, which are holes in the data. A calendar fits where
+
+- no bar is on a holiday,
+- every session has a bar, and
+- at least five of its holidays fall on days that would be sessions otherwise.
+
+Bars on days of the week that the series does not use, such as a few Saturdays, are left out of it.
+Where none fits, the one that differs least does, if bars are on at most one in twenty of its
+holidays and at most half as many sessions as holidays have none, or a tenth of all sessions for New
+York's where the name is a word such as AAPL. What differs is reported. Of several calendars only
+the sessions that all share are taken, so that no date ahead is a holiday of the exchange, whichever
+of them it is. Where no calendar fits, weekdays are taken, with a note.
 """
 
-from dataclasses import dataclass, field
-from datetime import date
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lstmcli.market.calendars import FIRST_TRUSTED, calendar_table
+from lstmcli.market.calendars import (
+    FIRST_TRUSTED,
+    LAST_KNOWN,
+    Schedule,
+    calendar_of,
+    calendar_table,
+    is_open,
+    is_over,
+    known_until,
+    own_calendar,
+    sessions_of,
+    special_days,
+    zone_of,
+)
 from lstmcli.market.prices import (
     DAY,
     MONTHS,
@@ -24,21 +52,118 @@ from lstmcli.market.prices import (
     period_of,
     unit_of,
     weekday_of,
-)
-from lstmcli.market.schedule import (
-    FEWEST_HOLIDAYS,
-    LONGEST_CLOSURE,
-    MOST_HOLIDAYS,
-    Schedule,
-    own_calendar,
-    schedule_of,
+    weekmask,
 )
 from lstmcli.printable import first_few
 
+LONGEST_CLOSURE = 10  # weekdays, of any exchange since 1990 but Athens in 2015
+FEWEST_HOLIDAYS = 5
+MOST_HOLIDAYS = 26  # weekdays a year, of any exchange
+TRADED_HOLIDAYS = 0.05  # at most, as a share of the holidays without a bar
+MISSING_SESSIONS = 0.5  # the same
+MISSING_OF_CLAIM = 0.1  # of the sessions
+_JUDGED = np.timedelta64(4 * 366, "D")
+_RECENT = 250
+_DATES_THAT_ARE_SESSIONS = 0.97
+_SESSIONS_THAT_HAVE_BARS = 0.90
+_LONGEST_GAP = np.timedelta64(10, "D")
 _HALF_YEAR, _YEAR = np.timedelta64(182, "D"), np.timedelta64(1, "Y")
 _INDIA = "XBOM"
-Mask = NDArray[np.bool_]
 _STRAY = 0.02
+Mask = NDArray[np.bool_]
+
+
+def schedule_of(days: Days, symbol: str, *, from_feed: bool = False) -> Schedule:
+    """Return the schedule of a series with these dates, (N,) increasing, of daily bars.
+
+    from_feed : whether Yahoo sent the bars under that symbol.
+    """
+    recent = days[days >= days[-1] - _JUDGED] if days.size else days
+    own = own_calendar(symbol, from_feed=from_feed)
+    claim = calendar_of(symbol) if own is None else None
+    return _decide(recent.astype("datetime64[D]").tobytes(), own, claim, from_feed)
+
+
+@lru_cache(maxsize=1024)  # many series have the same dates
+def _decide(dates: bytes, own: str | None, claim: str | None, from_feed: bool) -> Schedule:
+    days: Days = np.frombuffer(dates, dtype="datetime64[D]")
+    differing = None if own is None else _differing(days[-_RECENT:], sessions_of(own))
+    if own and differing is not None and (from_feed or differing < FEWEST_HOLIDAYS):
+        return Schedule((own,))
+    if days.size and all(weekmask(days)) and own is None:
+        return Schedule(("24/7",))
+    found, is_exact = _fitting(days, claim)
+    if own and differing is not None and not is_exact:
+        return Schedule((own,))
+    if own and not found.calendars:
+        return replace(found, note=f"the dates do not follow the calendar of {own}")
+    return found
+
+
+def _differing(recent: Days, sessions: Days) -> int | None:
+    """Return how many of the latest dates differ from a calendar's, None where it is not theirs."""
+    recent = recent[(recent >= sessions[0]) & (recent <= sessions[-1])]
+    if recent.size == 0:
+        return None
+    begin, end = np.searchsorted(sessions, recent[[0, -1]])
+    # Only the span is compared: the whole calendar costs milliseconds for each of many series.
+    span = sessions[begin : end + 1]
+    extra = int(np.count_nonzero(~np.isin(recent, span)))
+    missing = np.setdiff1d(span, recent, assume_unique=True)
+    # A long hole says that data are missing, not that the exchange was closed each of those days.
+    after = np.minimum(np.searchsorted(recent, missing), recent.size - 1)
+    short = int(np.count_nonzero(recent[after] - recent[after - 1] <= _LONGEST_GAP))
+    if extra > (1 - _DATES_THAT_ARE_SESSIONS) * recent.size:
+        return None
+    if recent.size < _SESSIONS_THAT_HAVE_BARS * (recent.size + short):
+        return None
+    return extra + short
+
+
+def _fitting(days: Days, claim: str | None) -> tuple[Schedule, bool]:
+    """Compare dates with all calendars; return those that fit, and whether they do so exactly.
+
+    claim : the calendar that the series' name suggests.
+    """
+    in_use = weekmask(days) if days.size else [*Schedule(()).weekdays]
+    days = days[(days >= FIRST_TRUSTED) & (days <= LAST_KNOWN)]
+    too_few = Schedule((), tuple(in_use), "the dates hold too few holidays to tell the exchange")
+    if days.size < 2:
+        return too_few, False
+    table, span = calendar_table(), np.arange(days[0], days[-1] + DAY)
+    rows = np.flatnonzero((table.first <= days[-1]) & (table.known_until >= days[0]))
+    rows = rows[rows != table.row("24/7")]  # nothing contradicts it
+    names = np.array([table.names[row] for row in rows], dtype=object)
+    # A session is due where the week before or after has one on the same day of the week: that
+    # holds through changes of the week, as from Sunday to Thursday to Monday to Friday.
+    columns = np.arange(span[0] - 7 * DAY, span[-1] + 8 * DAY) - FIRST_TRUSTED
+    weeks = table.is_session.take(columns.astype(np.int64), axis=1, mode="clip")[rows]
+    is_session = weeks[:, 7:-7]
+    is_holiday = (weeks[:, :-14] | weeks[:, 14:]) & ~is_session
+    has_bar = np.isin(span, days)
+    # Breaks that are longer than any exchange keeps are holes in the data, not closed days.
+    absent = np.append(0, np.busday_count(days[:-1] + DAY, days[1:]))
+    judged = has_bar | (absent[np.searchsorted(days, span)] <= LONGEST_CLOSURE)
+    sure = judged & (span >= table.first[rows, None]) & (span <= table.known_until[rows, None])
+    for number, name in enumerate(names):
+        if (special := special_days(name)).size:
+            sure[number] &= ~np.isin(span, special)
+    traded = has_bar & np.array(in_use)[weekday_of(span)]
+    extra = np.count_nonzero(sure & traded & ~is_session, axis=1)
+    missing = np.count_nonzero(sure & is_session & ~has_bar, axis=1)
+    holidays = np.count_nonzero(sure & is_holiday & ~has_bar, axis=1)
+    enough, differing = holidays >= FEWEST_HOLIDAYS, missing + extra
+    fits = enough & (differing == 0)
+    if is_exact := bool(fits.any()):
+        return Schedule(tuple(names[fits])), is_exact
+    most = np.where(names == claim, MISSING_OF_CLAIM * days.size, MISSING_SESSIONS * holidays)
+    nearly = enough & (extra <= TRADED_HOLIDAYS * holidays) & (missing <= most)
+    if nearly.any():
+        return Schedule(tuple(names[nearly & (differing == differing[nearly].min())])), False
+    possible = tuple(names[extra == 0])
+    if np.count_nonzero(judged & np.is_busday(span) & ~has_bar) < FEWEST_HOLIDAYS:
+        return replace(too_few, possible=possible), False
+    return Schedule((), tuple(in_use), "no exchange's calendar fits the dates", possible), False
 
 
 @dataclass(frozen=True)
@@ -59,37 +184,31 @@ class OddDays:
 
 def schedule_for(prices: Prices) -> Schedule:
     """Return the schedule of a price table."""
-    days = as_days(prices.frame.index)  # type: ignore[arg-type]
-    return schedule_of(days, prices.symbol, from_feed=prices.from_feed)
+    return schedule_of(_days(prices), prices.symbol, from_feed=prices.from_feed)
 
 
-def future_dates(prices: Prices, n: int, schedule: Schedule | None = None) -> Days:
+def future_dates(prices: Prices, n: int) -> Days:
     """Return the dates (n,) of the n bars after the last one.
 
-    Daily bars take the sessions of the `schedule`, by default that of the prices; other intervals
-    take their own steps.
+    Daily bars take the sessions of their schedule; other intervals take their own steps.
     """
+    days = _days(prices)
     if prices.interval != "1d":
-        return dates_after(as_days(prices.frame.index), n, prices.interval)  # type: ignore[arg-type]
-    last = _last_day(prices)
+        return dates_after(days, n, prices.interval)
     # The longest closures take a third of a month; a week of one day is more than any has.
-    following = (schedule or schedule_for(prices)).between(last + DAY, last + (7 * n + 60) * DAY)
+    following = schedule_for(prices).between(days[-1] + DAY, days[-1] + (7 * n + 60) * DAY)
     return following[:n]
 
 
-def note_unknown(prices: Prices, dates: Days, schedule: Schedule | None = None) -> tuple[str, ...]:
-    """Return notes on what is not known of the sessions up to the last of `dates`, as forecast.
-
-    schedule : by default that of the prices.
-    """
+def note_unknown(prices: Prices, dates: Days) -> tuple[str, ...]:
+    """Return notes on what is not known of the sessions up to the last of `dates`, as forecast."""
     if prices.interval != "1d" or not dates.size:
         return ()
-    return _note_unknown(schedule or schedule_for(prices), _last_day(prices), dates[-1])
+    return _note_unknown(schedule_for(prices), _days(prices)[-1], dates[-1])
 
 
-def _last_day(prices: Prices) -> np.datetime64:
-    day: np.datetime64 = as_days(prices.frame.index.to_numpy()[-1:])[0]
-    return day
+def _days(prices: Prices) -> Days:
+    return as_days(pd.DatetimeIndex(prices.frame.index))
 
 
 @lru_cache(maxsize=64)  # many series end on the same day
@@ -103,10 +222,11 @@ def _note_unknown(schedule: Schedule, last: np.datetime64, end: np.datetime64) -
     unsure = ahead[~schedule.is_session(ahead) & ~schedule.is_closed(ahead)]
     if unsure.size:
         names = first_few(schedule.calendars)
-        notes.append(
-            f"the dates fit {names}, not all of which trade on {first_few(unsure)}: left out"
-        )
-    if _INDIA in schedule.calendars and _has_diwali(ahead):
+        left_out = f"not all of which trade on {first_few(unsure)}: left out"
+        notes.append(f"the dates fit {names}, {left_out}")
+    # Diwali falls into five weeks from the middle of October.
+    of_year = ahead - ahead.astype("datetime64[Y]").astype("datetime64[D]")
+    if _INDIA in schedule.calendars and ((of_year >= 287 * DAY) & (of_year <= 324 * DAY)).any():
         notes.append("special sessions (Muhurat, on Diwali) are not known")
     return tuple(notes)
 
@@ -128,7 +248,7 @@ def odd_days(
         return OddDays(_missing_periods(days, interval, own), unit=unit_of(interval))
     schedule = schedule_of(days, symbol, from_feed=from_feed)
     if not schedule.calendars:
-        return _by_weekday(days, schedule, keeps_holidays=_keeps_holidays(days, schedule))
+        return _by_weekday(days, schedule)
     first, last = max(days[0], schedule.known_from), min(days[-1], schedule.known_until)
     every = schedule.between(first, last)
     known = days[(days >= first) & (days <= last)]
@@ -195,7 +315,22 @@ def sessions_behind(last: date, schedule: Schedule, interval: str, today: date) 
     return schedule.between(begin, end - DAY).size
 
 
-def _by_weekday(days: Days, schedule: Schedule, *, keeps_holidays: bool = True) -> OddDays:
+def bars_due(last: date, symbol: str, interval: str, time_zone: str, now: datetime) -> int | None:
+    """Count the bars after `last` that are final at `now`; None where no calendar tells."""
+    zone, calendar = zone_of(time_zone), calendar_of(symbol)
+    if zone is None:
+        return None
+    today = now.astimezone(zone).date()
+    if interval == "1d":
+        if calendar is None or np.datetime64(last, "D") not in sessions_of(calendar):
+            return None
+        if is_over(today, symbol, interval, zone, now):
+            today += timedelta(days=1)
+    schedule = Schedule((calendar,) if calendar else ())
+    return sessions_behind(last, schedule, interval, today)
+
+
+def _by_weekday(days: Days, schedule: Schedule) -> OddDays:
     """Compare dates with the weekdays in use."""
     if days.size == 0:
         return OddDays()
@@ -203,15 +338,26 @@ def _by_weekday(days: Days, schedule: Schedule, *, keeps_holidays: bool = True) 
     every = every[np.array(schedule.weekdays)[weekday_of(every)]]
     missing = np.setdiff1d(every, days, assume_unique=True)
     runs, stray = _runs(missing, days), days[_is_stray(days, schedule)]
-    if not keeps_holidays:
-        return OddDays(runs, stray)
+    years = np.arange(days[0].astype("datetime64[Y]"), days[-1].astype("datetime64[Y]") + _YEAR)
+    new_year = np.isin(years.astype("datetime64[D]"), days)
+    christmas = np.isin((years + _YEAR).astype("datetime64[D]") - 7 * DAY, days)
+    is_plain = all(schedule.weekdays[:5]) and not any(schedule.weekdays[5:])
+    if is_plain and new_year.any() and christmas.any():
+        return OddDays(runs, stray)  # no holiday is kept, so that these are holes
+    may_rest = np.full(missing.size, not schedule.possible)
+    for name in schedule.possible:
+        first = calendar_table().first[calendar_table().row(name)]
+        known = (missing >= first) & (missing <= known_until(name))
+        may_rest |= ~known | ~is_open(name, missing)
     # Holidays may lie in a hole too: most of its days decide.
-    rests = [run for run in runs if 2 * np.count_nonzero(schedule.may_rest(run)) >= run.size]
+    resting = missing[may_rest]
+    rests = [run for run in runs if 2 * np.count_nonzero(np.isin(run, resting)) >= run.size]
     doubtful = np.concatenate([days[:0], *(run for run in rests if run.size <= LONGEST_CLOSURE)])
     if doubtful.size > FEWEST_HOLIDAYS + MOST_HOLIDAYS * (every.size / 261):
         return OddDays(runs, stray)
     holes = _runs(np.setdiff1d(missing, doubtful, assume_unique=True), days)
-    return OddDays(holes, stray, 0 if schedule.explains(doubtful) else doubtful.size)
+    is_explained = any(not is_open(name, doubtful).any() for name in schedule.possible)
+    return OddDays(holes, stray, 0 if is_explained else doubtful.size)
 
 
 def _is_stray(days: Days, schedule: Schedule) -> NDArray[np.bool_]:
@@ -228,15 +374,6 @@ def _is_stray(days: Days, schedule: Schedule) -> NDArray[np.bool_]:
         weeks = (np.minimum(high, days[-1]) - np.maximum(low, days[0])) / (7 * DAY)
         stray[which] = 2 * count < weeks
     return stray
-
-
-def _keeps_holidays(days: Days, schedule: Schedule) -> bool:
-    """Return whether weekdays at New Year and Christmas, as exchanges keep them, have no bar."""
-    years = np.arange(days[0].astype("datetime64[Y]"), days[-1].astype("datetime64[Y]") + _YEAR)
-    new_year = np.isin(years.astype("datetime64[D]"), days)
-    christmas = np.isin((years + _YEAR).astype("datetime64[D]") - 7 * DAY, days)
-    is_plain = all(schedule.weekdays[:5]) and not any(schedule.weekdays[5:])
-    return not (is_plain and new_year.any() and christmas.any())
 
 
 def _missing_periods(days: Days, interval: str, own: str | None) -> tuple[Days, ...]:
@@ -269,12 +406,6 @@ def _runs(missing: Days, days: Days) -> tuple[Days, ...]:
     """Return missing days in runs that no bar of `days` interrupts."""
     cuts = np.flatnonzero(np.diff(np.searchsorted(days, missing))) + 1
     return tuple(run for run in np.split(missing, cuts) if run.size)
-
-
-def _has_diwali(days: Days) -> bool:
-    """Return whether the days reach into the five weeks in which Diwali falls."""
-    of_year = days - days.astype("datetime64[Y]").astype("datetime64[D]")
-    return bool(((of_year >= 287 * DAY) & (of_year <= 324 * DAY)).any())
 
 
 def closed_rows(days: Days, filled: Mask, symbol: str) -> Mask:

@@ -8,7 +8,6 @@ ones, which the next fetch fetches again. Imported bars keep every digit.
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -77,38 +76,24 @@ def read_raw(data_dir: Path, symbol: str, interval: str = "1d") -> pd.DataFrame:
 def write_stored(
     data_dir: Path, symbol: str, interval: str, frame: pd.DataFrame, sidecar: dict[str, Any]
 ) -> bool:
-    """Replace a symbol's bars and sidecar; return False and write nothing for equal bars.
+    """Replace a symbol's bars and sidecar; return False for equal bars.
 
-    frame : dates as index; columns among COLUMNS. The sidecar is then written only if the one
-    there is damaged or belongs to other bars.
+    frame : dates as index; columns among COLUMNS. Bars whose sidecar says `IMPORTED` keep every
+    digit, and count as changed where those there were not imported. Of equal bars the sidecar
+    is written only where the one there belongs to others.
     """
     path = inside(data_dir, price_path(data_dir, symbol, interval))
-    data = _csv(frame, _rounded, "{:.0f}".format)
-    changed = not path.is_file() or _bytes(path) != data
-    noted = (sidecar_path(data_dir, symbol, interval), _noted(sidecar, data))
+    data = _csv(frame, exact=sidecar.get("source") == IMPORTED)
+    earlier, facts = read_sidecar(data_dir, symbol, interval), {**sidecar, _HASH: _digest(data)}
+    noted = json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    files = [(sidecar_path(data_dir, symbol, interval), noted.encode()), (path, data)]
+    becomes_own = IMPORTED == source_of(facts) != source_of(earlier)
+    changed = becomes_own or not path.is_file() or _bytes(path) != data
     if changed:
-        write_files([noted, (path, data)])
-    elif not sidecar_fits(data_dir, symbol, interval):
-        write_files([noted])
+        write_files(files)
+    elif earlier.get(_HASH) != facts[_HASH]:
+        write_files(files[:1])
     return changed
-
-
-def write_imported(
-    data_dir: Path, symbol: str, interval: str, frame: pd.DataFrame, sidecar: dict[str, Any]
-) -> bool:
-    """Store a user's own bars: every digit is kept, and the sidecar says `IMPORTED`.
-
-    False when they were imported before.
-    """
-    path = inside(data_dir, price_path(data_dir, symbol, interval))
-    data = _csv(frame, _exact, _exact)
-    is_same = path.is_file() and _bytes(path) == data
-    earlier = read_sidecar(data_dir, symbol, interval)
-    if is_same and earlier.get("source") == IMPORTED and earlier.get(_HASH) == _digest(data):
-        return False
-    noted = _noted({**sidecar, "source": IMPORTED}, data)
-    write_files([(sidecar_path(data_dir, symbol, interval), noted), (path, data)])
-    return True
 
 
 def remove_stored(data_dir: Path, symbol: str, interval: str = "1d") -> None:
@@ -173,12 +158,6 @@ def _existing(data_dir: Path, symbol: str, interval: str) -> Path:
     )
 
 
-def _noted(sidecar: dict[str, Any], bars: bytes) -> bytes:
-    """Return the sidecar's bytes, with the checksum of the bars it belongs to."""
-    facts = {**sidecar, _HASH: _digest(bars)}
-    return (json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
-
-
 def _bytes(path: Path) -> bytes:
     with file_errors("cannot read the file", path):
         return path.read_bytes()
@@ -188,24 +167,21 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _csv(
-    frame: pd.DataFrame, price: Callable[[float], str], volume: Callable[[float], str]
-) -> bytes:
-    """Return the file's bytes: ISO dates, every column, empty for missing values."""
+def _csv(frame: pd.DataFrame, *, exact: bool) -> bytes:
+    """Return the file's bytes: ISO dates, every column, empty for missing values.
+
+    exact : with the fewest digits that read as the same number, else rounded to seven, since the
+    feed's prices jitter beyond them. Neither has an exponent.
+    """
     columns = [as_days(pd.DatetimeIndex(frame.index)).astype(str).tolist()]
     for name, column in frame.reindex(columns=list(COLUMNS)).astype("float64").items():
-        text = volume if name == "Volume" else price
-        columns.append(["" if value != value else text(value) for value in column.tolist()])
+        rounded = "{:.0f}" if name == "Volume" else f"{{:.{SIGNIFICANT_DIGITS}g}}"
+        text = _exact if exact else rounded.format
+        cells = ["" if value != value else text(value) for value in column.tolist()]
+        columns.append([_exact(float(cell)) if "e" in cell else cell for cell in cells])
     lines = [",".join(("Date", *COLUMNS)), *map(",".join, zip(*columns, strict=True))]
     return ("\n".join(lines) + "\n").encode("ascii")
 
 
-def _rounded(value: float) -> str:
-    """Format to seven digits, without an exponent: the feed's prices jitter beyond them."""
-    text = f"{value:.{SIGNIFICANT_DIGITS}g}"
-    return _exact(float(text)) if "e" in text else text
-
-
 def _exact(value: float) -> str:
-    """Format with the fewest digits that read as the same number, without an exponent."""
     return np.format_float_positional(value, trim="-")

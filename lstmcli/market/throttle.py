@@ -1,163 +1,59 @@
 """When a request may go to the feed: a rate limit, pauses after refusals (HTTP 429), a deadline.
 
-The rate is that of a token bucket with one token, shared by all threads; the time is passed in. A
-late request is not followed by a quick one, since the feed's own window is not known.
+Requests of all threads leave one by one, `1 / rate` seconds apart: a late one is not followed by a
+quick one, since the feed's own window is not known. A refusal, or several failures in a row, pause
+all of them; then one request, the probe, shows whether the feed answers again.
 """
 
 import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
 from lstmcli.errors import NetworkError
 
+_AGAIN = "Run the same command again later: what arrived is kept, the rest is asked for first."
+
 
 class RateLimited(NetworkError):
-    """Yahoo refuses to answer for now (HTTP 429)."""
+    """Yahoo refuses to answer (HTTP 429) for longer than the run may wait."""
+
+    def __init__(self, symbol: str, paused: str) -> None:
+        why = f"too many requests (HTTP 429), {paused}"
+        super().__init__("rate limited by Yahoo", where=symbol, why=why, next_step=_AGAIN)
 
 
 class Transient(NetworkError):
     """No answer, a broken one or a server error; a later try may work."""
+
+    def __init__(
+        self, symbol: str, why: str, next_step: str = "Try again later; what is stored is kept."
+    ) -> None:
+        super().__init__("no usable answer from Yahoo", where=symbol, why=why, next_step=next_step)
 
 
 class OutOfTime(NetworkError):
     """The run ended before the symbol's turn."""
 
 
-def rate_limited(
-    symbol: str,
-    why: str = "too many requests (HTTP 429)",
-    next_step: str = "Wait some minutes and run the same command again.",
-) -> RateLimited:
-    """Return the error for HTTP 429."""
-    return RateLimited("rate limited by Yahoo", where=symbol, why=why, next_step=next_step)
-
-
-def transient(
-    symbol: str, why: str, next_step: str = "Try again later; what is stored is kept."
-) -> Transient:
-    """Return the error for a failure that may be gone the next time."""
-    return Transient("no usable answer from Yahoo", where=symbol, why=why, next_step=next_step)
-
-
-@dataclass(frozen=True)
-class TokenBucket:
-    """At most `rate` requests a second; no window of t seconds holds more than rate * t + 1.
-
-    full_at : when the next request may leave, in seconds of the same clock as every `now`.
-    """
-
-    rate: float
-    full_at: float = -math.inf
-
-    def delay(self, now: float) -> float:
-        """Return the seconds until a request may leave; 0 for at once."""
-        return max(0.0, self.full_at - now)
-
-    def spent(self, now: float) -> "TokenBucket":
-        """Return the bucket after a request that leaves now."""
-        return replace(self, full_at=now + 1.0 / self.rate)
-
-    def slower(self, factor: float) -> "TokenBucket":
-        """Return the bucket with a lower rate, for a feed that allows less than expected."""
-        return replace(self, rate=self.rate * factor)
-
-
 Outcome = Literal["answered", "refused", "failed", "unknown"]
 
 FAILURES = 5  # in a row that start a pause
-FIRST_PAUSE = 5.0  # seconds, before jitter
-LONGEST_PAUSE = 120.0
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 120.0  # seconds, before jitter
+FIRST_REST, LONGEST_REST = 2.0, 8.0  # between two tries of one symbol
 PROBE_CHECK = 0.1  # seconds between two checks whether the probe has come back
-
-
-def backoff(attempt: int, *, first: float, longest: float, random: Random) -> float:
-    """Return the seconds before attempt 0, 1, ...: doubling, one half of them random.
-
-    Source: "equal jitter" of M. Brooker, Exponential Backoff and Jitter, 2015.
-    """
-    pause = min(longest, first * 2.0**attempt)
-    return pause / 2 + random.uniform(0.0, pause / 2)
-
-
-@dataclass
-class CircuitBreaker:
-    """Pauses after failed requests.
-
-    max_wait : seconds that all pauses may last in total; `waited` : those so far.
-    gave_up : "refused" or "failed" once no request may leave any more.
-    """
-
-    max_wait: float
-    random: Random
-    waited: float = 0.0
-    gave_up: Outcome | None = None
-    _left: int = 0  # requests that have left, each numbered by it
-    _first_after_pause: int = 0
-    _until: float = -math.inf  # the pause
-    _is_open: bool = False
-    _probe_is_out: bool = False
-    _pauses: int = 0  # without an answer between
-    _failures: int = 0
-
-    def delay(self, now: float) -> float:
-        """Return the seconds until a request may leave or should check again; 0 for at once."""
-        if now < self._until:
-            return self._until - now
-        return PROBE_CHECK if self._probe_is_out else 0.0
-
-    def leave(self) -> int:
-        """Record that a request leaves now; return its number for `come_back`."""
-        self._probe_is_out = self._is_open
-        self._left += 1
-        return self._left
-
-    def come_back(
-        self, number: int, outcome: Outcome, now: float, *, retry_after: float = 0.0
-    ) -> float:
-        """Record the result of a request; return the length of the pause that starts now.
-
-        retry_after : seconds of the pause that the feed asks for.
-        """
-        if number < self._first_after_pause or self.gave_up:
-            return 0.0  # it left before the pause
-        was_open, self._probe_is_out = self._is_open, False
-        if outcome == "unknown":
-            return 0.0
-        if outcome == "answered":
-            self._is_open, self._failures, self._pauses = False, 0, 0
-            return 0.0
-        self._failures += 1
-        if outcome == "failed" and not was_open and self._failures < FAILURES:
-            return 0.0
-        return self._pause(outcome, now, retry_after)
-
-    def _pause(self, outcome: Outcome, now: float, retry_after: float) -> float:
-        left = self.max_wait - self.waited
-        if left <= 0 or retry_after > left:
-            self.gave_up = outcome
-            return 0.0
-        pause = backoff(self._pauses, first=FIRST_PAUSE, longest=LONGEST_PAUSE, random=self.random)
-        pause = min(left, max(pause, retry_after))
-        self.waited += pause
-        self._until, self._is_open = now + pause, True
-        self._first_after_pause = self._left + 1
-        self._pauses += 1
-        return pause
-
-
-_AGAIN = "Run the same command again later: what arrived is kept, the rest is asked for first."
-
 _SLOWER = 0.9  # of the rate, after every refusal
-FIRST_REST, LONGEST_REST = 2.0, 8.0  # seconds between two tries of one symbol
 
 
 @dataclass
 class Turn:
-    """One request; the caller sets its outcome."""
+    """One request, numbered in the order of leaving; the caller sets its outcome.
+
+    retry_after : seconds of the pause that the feed asks for.
+    """
 
     number: int
     outcome: Outcome = "unknown"
@@ -171,6 +67,7 @@ class Gate:
     timeout : seconds that the run may last, None for no limit.
     clock, sleep : in seconds; the sleep by default is one that `stop` ends.
     on_pause : called with "refused" or "failed" and the seconds of each pause that begins.
+    requests, waited : requests that have left, and seconds of all pauses, so far.
     """
 
     def __init__(
@@ -185,21 +82,23 @@ class Gate:
         on_pause: Callable[[Outcome, float], None] | None = None,
     ) -> None:
         self.requests = 0
+        self.waited = 0.0
+        self._rate = rate
+        self._max_wait = max_wait
         self._timeout = timeout
         self._deadline = math.inf if timeout is None else clock() + timeout
-        self._bucket = TokenBucket(rate)
-        self._breaker = CircuitBreaker(max_wait, random)
         self._clock = clock
         self._random = random
         self._stopped = threading.Event()
         self._sleep = sleep or self._stopped.wait
         self._on_pause = on_pause
         self._lock = threading.Lock()
-
-    @property
-    def waited(self) -> float:
-        """Return the seconds of all pauses so far."""
-        return self._breaker.waited
+        self._next = -math.inf  # when a request may leave, by the rate and the pause
+        self._first_after_pause = 0
+        self._pauses = 0  # without an answer between
+        self._failures = 0
+        self._probe_is_out = False
+        self._gave_up: Outcome | None = None  # no request may leave any more
 
     def stop(self) -> None:
         """End the run: wake all that wait, and give no further turn."""
@@ -218,19 +117,21 @@ class Gate:
             yield turn
         finally:
             with self._lock:
-                pause = self._breaker.come_back(
-                    turn.number, turn.outcome, self._clock(), retry_after=turn.retry_after
-                )
-                if turn.outcome == "refused" and pause:
-                    self._bucket = self._bucket.slower(_SLOWER)
+                pause = self._come_back(turn)
             if pause and self._on_pause:
                 self._on_pause(turn.outcome, pause)
         if self._stopped.is_set():
             self.check_time(symbol)
 
-    def check_time(self, symbol: str) -> None:
-        """Raise OutOfTime when the run has lasted as long as it may."""
-        self._refuse_when_late(symbol, self._clock())
+    def check_time(self, symbol: str, delay: float = 0.0) -> None:
+        """Raise OutOfTime when the run will have lasted as long as it may, `delay` seconds on."""
+        if self._clock() + delay >= self._deadline:
+            raise OutOfTime(
+                "not fetched",
+                where=symbol,
+                why=f"its turn would come after the {self._timeout or 0:g} s of --timeout",
+                next_step=_AGAIN,
+            )
 
     def limit(self, seconds: float) -> float:
         """Limit a number of seconds to those that are left of the run."""
@@ -238,38 +139,62 @@ class Gate:
 
     def rest(self, attempt: int) -> bool:
         """Rest before a symbol's next try; return False at once if the run would be over."""
-        seconds = backoff(attempt, first=FIRST_REST, longest=LONGEST_REST, random=self._random)
-        if self._breaker.gave_up or self._clock() + seconds >= self._deadline:
+        seconds = self._backoff(attempt, FIRST_REST, LONGEST_REST)
+        if self._gave_up or self._clock() + seconds >= self._deadline:
             return False
         self._sleep(seconds)
         return True
 
     def _wait(self, symbol: str) -> int:
+        """Wait for a request's turn; return its number."""
         while True:
             with self._lock:
                 now = self._clock()
-                delay = max(self._breaker.delay(now), self._bucket.delay(now))
-                self._refuse_when_over(symbol, now + delay)
+                delay = max(self._next - now, 0.0) or PROBE_CHECK * self._probe_is_out
+                if self._gave_up:
+                    paused = f"paused for {self.waited:.0f} s in all"
+                    paused += f", --max-wait is {self._max_wait:g} s"
+                    if self._gave_up == "refused":
+                        raise RateLimited(symbol, paused)
+                    raise Transient(symbol, f"one failure after the other, {paused}", _AGAIN)
+                self.check_time(symbol, delay)
                 if delay <= 0.0:
-                    self._bucket = self._bucket.spent(now)
+                    self._next = now + 1.0 / self._rate
+                    self._probe_is_out = self._pauses > 0
                     self.requests += 1
-                    return self._breaker.leave()
+                    return self.requests
             self._sleep(delay)
 
-    def _refuse_when_over(self, symbol: str, leaving: float) -> None:
-        breaker = self._breaker
-        paused = f"paused for {breaker.waited:.0f} s in all, --max-wait is {breaker.max_wait:g} s"
-        if breaker.gave_up == "refused":
-            raise rate_limited(symbol, f"too many requests (HTTP 429), {paused}", _AGAIN)
-        if breaker.gave_up:
-            raise transient(symbol, f"one failure after the other, {paused}", _AGAIN)
-        self._refuse_when_late(symbol, leaving)
+    def _come_back(self, turn: Turn) -> float:
+        """Take note of a request's outcome; return the seconds of the pause that starts now."""
+        if turn.number < self._first_after_pause or self._gave_up:
+            return 0.0  # it left before the pause
+        self._probe_is_out = False
+        if turn.outcome == "answered":
+            self._failures = self._pauses = 0
+        if turn.outcome in ("answered", "unknown"):
+            return 0.0
+        self._failures += 1
+        if turn.outcome == "failed" and not self._pauses and self._failures < FAILURES:
+            return 0.0
+        left = self._max_wait - self.waited
+        if left <= 0 or turn.retry_after > left:
+            self._gave_up = turn.outcome
+            return 0.0
+        pause = self._backoff(self._pauses, FIRST_PAUSE, LONGEST_PAUSE)
+        pause = min(left, max(pause, turn.retry_after))
+        if turn.outcome == "refused":
+            self._rate *= _SLOWER
+        self.waited += pause
+        self._next = max(self._next, self._clock() + pause)
+        self._first_after_pause = self.requests + 1
+        self._pauses += 1
+        return pause
 
-    def _refuse_when_late(self, symbol: str, leaving: float) -> None:
-        if leaving >= self._deadline:
-            raise OutOfTime(
-                "not fetched",
-                where=symbol,
-                why=f"its turn would come after the {self._timeout or 0:g} s of --timeout",
-                next_step=_AGAIN,
-            )
+    def _backoff(self, attempt: int, first: float, longest: float) -> float:
+        """Return the seconds before attempt 0, 1, ...: doubling, one half of them random.
+
+        Source: "equal jitter" of M. Brooker, Exponential Backoff and Jitter, 2015.
+        """
+        pause = min(longest, first * 2.0**attempt)
+        return pause / 2 + self._random.uniform(0.0, pause / 2)

@@ -25,9 +25,10 @@ import pandas as pd
 
 from lstmcli.errors import DataError, LstmcliError
 from lstmcli.market.calendars import zone_of
-from lstmcli.market.prices import COLUMNS, as_days
+from lstmcli.market.prices import COLUMNS, DAY, as_days
 from lstmcli.market.symbols import yahoo_spelling
-from lstmcli.market.throttle import Gate, RateLimited, Transient, rate_limited, transient
+from lstmcli.market.throttle import Gate, Transient
+from lstmcli.printable import count_of
 
 Interval = Literal["1d", "1wk", "1mo"]
 
@@ -38,22 +39,40 @@ _ROWS_THAT_TELL = 5
 _MOST_SECONDS = 1e10  # since 1970: the year 2286
 
 
+class NotFound(DataError):
+    """Yahoo knows no such symbol."""
+
+
+class NothingInRange(DataError):
+    """Yahoo knows the symbol and answers without a single bar; `found` says with what instead."""
+
+    def __init__(
+        self, symbol: str, found: str, next_step: str = "Check --start, --end and --interval."
+    ) -> None:
+        why = f"found {found}, expected at least one bar"
+        super().__init__("no prices from Yahoo", where=symbol, why=why, next_step=next_step)
+
+
 @dataclass(frozen=True)
-class YahooBars:
+class Answer:
     """One symbol's bars as Yahoo has them today.
 
-    frame : index `Date` of tz-naive session dates, strictly increasing; all of COLUMNS, float64.
-        Close is adjusted for splits, Adj Close for splits and dividends; neither is ever NaN.
+    frame : oldest first; index `Date` of tz-naive session dates; all of COLUMNS, float64. Close is
+        adjusted for splits, Adj Close for splits and dividends; neither is ever NaN.
     time_zone, currency : of the exchange, "" where Yahoo names none.
-    n_dropped : rows without a price that were left out.
+    notes : one phrase for everything that was left out, marked missing or looks odd.
     market_time : of Yahoo's last trade, None where it names none.
+    partial : date of a bar that is kept although its session is still open.
+    behind : finished sessions after the last bar; 0 without a calendar.
     """
 
     frame: pd.DataFrame
     time_zone: str
     currency: str
-    n_dropped: int = 0
+    notes: tuple[str, ...] = ()
     market_time: datetime | None = None
+    partial: str | None = None
+    behind: int = 0
 
 
 def fetch_bars(
@@ -64,30 +83,24 @@ def fetch_bars(
     interval: Interval,
     time_zone: str = "",
     gate: Gate,
-) -> YahooBars:
+) -> Answer:
     """Fetch the bars of one valid symbol from `start` to `end`, both included.
 
     time_zone : of the exchange, where it is known; saves one request.
     gate : each request waits for it. Call inside `quiet_yfinance`, from any number of threads.
     Raises NotFound, NothingInRange, Transient after three tries, or what the gate raises.
     """
-
-    def attempt_once() -> YahooBars:
+    tried = 0
+    while True:
         attempt = _Attempt(symbol, gate)
-        token = _attempt.set(attempt)
+        _attempt.set(attempt)
         try:
             raw = _history(symbol, start, end, interval, time_zone)
-        finally:
-            _attempt.reset(token)
-        return _bars(symbol, raw, attempt.facts, start, end, interval)
-
-    for number in range(TRIES - 1):
-        try:
-            return attempt_once()
+            return _bars(symbol, raw, attempt.facts, interval)
         except Transient:
-            if not gate.rest(number):
+            tried += 1
+            if tried == TRIES or not gate.rest(tried - 1):
                 raise
-    return attempt_once()
 
 
 @contextmanager
@@ -110,10 +123,80 @@ def quiet_yfinance() -> Iterator[None]:
         yield
 
 
+@dataclass
+class _Attempt:
+    """One try for a symbol, and the facts of its answer."""
+
+    symbol: str
+    gate: Gate
+    has_changed_cookie: bool = False
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+_attempt: ContextVar[_Attempt] = ContextVar("attempt")
+
+
+@functools.cache
+def _session() -> Any:
+    """Return the one session of the process, which holds the cookie for yfinance."""
+    from curl_cffi import requests
+
+    class GatedSession(requests.Session):  # type: ignore[type-arg]
+        """A session whose requests wait at the gate and whose answers are checked first."""
+
+        helped: dict[str, Any] = {}  # noqa: RUF012  cookies and crumbs; None for a failure
+
+        def request(  # type: ignore[override]
+            self, method: Any, url: str, **options: Any
+        ) -> Any:
+            attempt = _attempt.get()
+            if "/v8/finance/chart/" not in url:
+                return self.help(attempt, method, url, options)
+            while True:
+                with attempt.gate.turn(attempt.symbol) as turn:
+                    turn.outcome = "failed"
+                    limit = attempt.gate.limit(REQUEST_TIMEOUT)
+                    response = super().request(method, url, **(options | {"timeout": limit}))
+                    turn.retry_after = retry_after(response.headers)
+                    if response.status_code == 429:
+                        turn.outcome = "refused"
+                        continue  # the gate knows how long to wait, and when to stop
+                    if response.status_code in (401, 403) and not attempt.has_changed_cookie:
+                        turn.outcome = "unknown"  # yfinance asks again, with another cookie
+                        attempt.has_changed_cookie = True
+                        self.helped.clear()
+                        return response
+                    asked = str((options.get("params") or {}).get("interval"))
+                    try:
+                        attempt.facts = read_facts(
+                            attempt.symbol, response.status_code, response.content, interval=asked
+                        )
+                    except DataError:
+                        turn.outcome = "answered"
+                        raise
+                    turn.outcome = "answered"
+                    return response
+
+        def help(self, attempt: _Attempt, method: Any, url: str, options: Any) -> Any:
+            """Fetch cookies and crumbs, which are optional for prices, once each."""
+            if url not in self.helped:
+                self.helped[url] = None
+                with attempt.gate.turn(attempt.symbol):
+                    limit = attempt.gate.limit(HELPER_TIMEOUT)
+                    answer = super().request(method, url, **(options | {"timeout": limit}))
+                self.helped[url] = answer
+            known = self.helped.get(url)  # another thread may just have forgotten it
+            if known is None:
+                raise requests.exceptions.ConnectionError("no answer before")
+            return known
+
+    return GatedSession(impersonate="chrome")
+
+
 def _history(
     symbol: str, start: date | None, end: date | None, interval: Interval, time_zone: str
 ) -> pd.DataFrame:
-    """Return Yahoo's table in our columns, through yfinance."""
+    """Return Yahoo's table in our columns by session date, through yfinance."""
     import yfinance as yf
     from yfinance.data import YfData
     from yfinance.exceptions import YFException, YFPricesMissingError
@@ -130,14 +213,13 @@ def _history(
         raw: pd.DataFrame = ticker.history(
             **span, interval=interval, auto_adjust=False, actions=True, keepna=True
         )
-        return raw.reindex(columns=list(COLUMNS)).astype("float64")
+        raw = raw.reindex(columns=list(COLUMNS)).astype("float64")
     except LstmcliError:
         raise
     except YFPricesMissingError as error:
-        raise nothing(symbol, "no bars in its answer") from error
-    except OSError as error:
-        raise transient(symbol, f"the connection failed ({_brief(error)})") from error
+        raise NothingInRange(symbol, "no bars in its answer") from error
     except (
+        OSError,
         YFException,
         ArithmeticError,
         LookupError,
@@ -145,149 +227,43 @@ def _history(
         TypeError,
         AttributeError,
     ) as error:
-        raise transient(symbol, f"an unreadable answer ({_brief(error)})") from error
+        found = "the connection failed" if isinstance(error, OSError) else "an unreadable answer"
+        reason = re.sub(r"Failed to perform, curl: \(\d+\) |\. See http.*", "", str(error))
+        brief = f"{type(error).__name__}: {reason}"[:160]
+        raise Transient(symbol, f"{found} ({brief})") from error
+    dates = pd.DatetimeIndex(raw.index).tz_localize(None).normalize().rename("Date")
+    days = as_days(dates)
+    first, last = (np.datetime64(day, "D") for day in (start or date.min, end or date.max))
+    return raw.set_axis(dates)[(days >= first) & (days <= last)]
 
 
-@dataclass
-class _Attempt:
-    """One try for a symbol, and the facts of its answer."""
+def _bars(symbol: str, frame: pd.DataFrame, facts: Mapping[str, Any], interval: Interval) -> Answer:
+    """Return the rows with a price.
 
-    symbol: str
-    gate: Gate
-    has_changed_cookie: bool = False
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    def may_change_cookie(self, status: int) -> bool:
-        """Return whether yfinance may repeat a refused request, once, with another cookie."""
-        may = status in (401, 403) and not self.has_changed_cookie
-        self.has_changed_cookie = self.has_changed_cookie or may
-        return may
-
-
-_attempt: ContextVar[_Attempt] = ContextVar("attempt")
-
-
-@functools.cache
-def _session() -> Any:
-    """Return the one session of the process, which holds the cookie for yfinance."""
-    from curl_cffi import requests
-
-    class GatedSession(requests.Session):  # type: ignore[type-arg]
-        """A session whose requests wait at the gate and whose answers are checked first."""
-
-        def __init__(self, **options: Any) -> None:
-            super().__init__(**options)
-            self.helped: dict[str, Any] = {}  # cookies and crumbs: the answer, None for a failure
-
-        def request(  # type: ignore[override]
-            self, method: Any, url: str, **options: Any
-        ) -> Any:
-            attempt = _attempt.get()
-            if "/v8/finance/chart/" not in url:
-                return self.help(attempt, method, url, options)
-            while True:
-                with attempt.gate.turn(attempt.symbol) as turn:
-                    turn.outcome = "failed"
-                    limit = attempt.gate.limit(REQUEST_TIMEOUT)
-                    response = super().request(method, url, **(options | {"timeout": limit}))
-                    turn.retry_after = retry_after(response.headers)
-                    if attempt.may_change_cookie(response.status_code):
-                        turn.outcome = "unknown"
-                        self.helped.clear()
-                        return response
-                    try:
-                        attempt.facts = read_facts(
-                            attempt.symbol,
-                            response.status_code,
-                            response.content,
-                            interval=str((options.get("params") or {}).get("interval")),
-                        )
-                    except RateLimited:
-                        turn.outcome = "refused"
-                        continue  # the gate knows how long to wait, and when to stop
-                    except DataError:
-                        turn.outcome = "answered"
-                        raise
-                    turn.outcome = "answered"
-                    return response
-
-        def help(self, attempt: _Attempt, method: Any, url: str, options: Any) -> Any:
-            """Fetch cookies and crumbs, which are optional for prices, once each."""
-            if url not in self.helped:
-                self.helped[url] = None
-                with attempt.gate.turn(attempt.symbol):
-                    limit = attempt.gate.limit(HELPER_TIMEOUT)
-                    answer = super().request(method, url, **(options | {"timeout": limit}))
-                self.helped[url] = answer
-                return answer
-            known = self.helped.get(url)  # another thread may just have forgotten it
-            if known is None:
-                raise requests.exceptions.ConnectionError("no answer before")
-            return known
-
-    return GatedSession(impersonate="chrome")
-
-
-def _brief(error: Exception) -> str:
-    text = re.sub(r"Failed to perform, curl: \(\d+\) |\. See http.*", "", str(error))
-    return f"{type(error).__name__}: {text}"[:160]
-
-
-def _bars(
-    symbol: str,
-    raw: pd.DataFrame,
-    facts: Mapping[str, Any],
-    start: date | None,
-    end: date | None,
-    interval: Interval,
-) -> YahooBars:
-    frame = raw.set_axis(pd.DatetimeIndex(raw.index).tz_localize(None).normalize().rename("Date"))
-    if start is not None:
-        frame = frame[frame.index >= pd.Timestamp(start)]
-    if end is not None:
-        frame = frame[frame.index <= pd.Timestamp(end)]
-    _refuse_spacing(symbol, pd.DatetimeIndex(frame.index), interval, facts)
+    Raises NothingInRange where there is none, and Transient for bars closer than asked for, or
+    further apart where no length is named.
+    """
+    # A week's or month's last bar may be dated by its last trade, so a few rows prove nothing.
+    if len(frame) >= _ROWS_THAT_TELL:
+        low, high = {"1d": (0, 5), "1wk": (5, 10), "1mo": (20, 40)}[interval]
+        gap = float(np.median(np.diff(as_days(pd.DatetimeIndex(frame.index))) / DAY))
+        if gap < low or (gap > high and "dataGranularity" not in facts):
+            found = f"found a bar every {gap:g} days, expected those of {interval}"
+            raise Transient(symbol, found)
     kept = frame[frame["Close"].notna() & frame["Adj Close"].notna()]
     if kept.empty:
         found = f"{len(frame)} rows without a price" if len(frame) else "no bars in its answer"
-        raise nothing(symbol, found)
-    return YahooBars(
+        raise NothingInRange(symbol, found)
+    n_dropped = len(frame) - len(kept)
+    traded = facts.get("regularMarketTime")  # which may be anything
+    is_time = isinstance(traded, int | float) and 0 < traded < _MOST_SECONDS
+    return Answer(
         frame=kept,
         time_zone=str(facts.get("exchangeTimezoneName") or ""),
         currency=str(facts.get("currency") or ""),
-        n_dropped=len(frame) - len(kept),
-        market_time=_time(facts.get("regularMarketTime")),
+        notes=(f"{count_of(n_dropped, 'row')} without a price left out",) if n_dropped else (),
+        market_time=datetime.fromtimestamp(traded, UTC) if is_time and traded else None,
     )
-
-
-def _refuse_spacing(
-    symbol: str, index: pd.DatetimeIndex, interval: Interval, facts: Mapping[str, Any]
-) -> None:
-    """Raise Transient for bars closer than asked for, or further apart where no length is named.
-
-    A week's or month's last bar may be dated by its last trade, so a few rows prove nothing.
-    """
-    low, high = {"1d": (0, 5), "1wk": (5, 10), "1mo": (20, 40)}[interval]
-    if len(index) < _ROWS_THAT_TELL:
-        return
-    gap = float(np.median(np.diff(as_days(index)) / np.timedelta64(1, "D")))
-    if gap < low or (gap > high and "dataGranularity" not in facts):
-        raise transient(symbol, f"found a bar every {gap:g} days, expected those of {interval}")
-
-
-def _time(seconds: object) -> datetime | None:
-    """Read seconds since 1970, which may be anything."""
-    if not isinstance(seconds, int | float) or not 0 < seconds < _MOST_SECONDS:
-        return None
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-class NotFound(DataError):
-    """Yahoo knows no such symbol."""
-
-
-class NothingInRange(DataError):
-    """Yahoo knows the symbol and answers without a single bar."""
 
 
 def read_facts(symbol: str, status: int, body: bytes, *, interval: str) -> dict[str, Any]:
@@ -296,26 +272,28 @@ def read_facts(symbol: str, status: int, body: bytes, *, interval: str) -> dict[
     Raises the error for an answer without a chart, and Transient for another symbol or bars of
     another length.
     """
-    if status == 429:
-        raise rate_limited(symbol)
     if status in (401, 403):
-        raise transient(symbol, f"HTTP {status}, access refused")
+        raise Transient(symbol, f"HTTP {status}, access refused")
     try:
         chart = json.loads(body)["chart"]
         error, result = chart.get("error"), chart.get("result")
     except (ValueError, LookupError, TypeError, AttributeError) as problem:
-        raise transient(symbol, f"HTTP {status} and no chart in the answer") from problem
+        raise Transient(symbol, f"HTTP {status} and no chart in the answer") from problem
     if error:
         raise _refusal(symbol, status, error)
     if status >= 400:
-        raise transient(symbol, f"HTTP {status}")
+        raise Transient(symbol, f"HTTP {status}")
     if not result:
-        raise nothing(symbol, "an empty answer")
+        raise NothingInRange(symbol, "an empty answer")
     try:
         facts = dict(result[0]["meta"])
     except (LookupError, TypeError, ValueError) as problem:
-        raise transient(symbol, f"HTTP {status} and a chart without its metadata") from problem
-    _refuse_other(symbol, facts, interval)
+        raise Transient(symbol, f"HTTP {status} and a chart without its metadata") from problem
+    found, length = str(facts.get("symbol") or "no symbol"), facts.get("dataGranularity", interval)
+    if _plain(found) != _plain(symbol):
+        raise Transient(symbol, f"found an answer for {found[:40]}, expected one for {symbol}")
+    if length != interval:
+        raise Transient(symbol, f"found bars of {str(length)[:40]}, expected {interval}")
     return facts
 
 
@@ -335,25 +313,6 @@ def retry_after(headers: Mapping[str, str | None]) -> float:
         return 0.0
 
 
-def nothing(symbol: str, why: str) -> NothingInRange:
-    """Return the error for an answer without bars; `why` says what it held instead."""
-    return NothingInRange(
-        "no prices from Yahoo",
-        where=symbol,
-        why=f"found {why}, expected at least one bar",
-        next_step="Check --start, --end and --interval.",
-    )
-
-
-def _refuse_other(symbol: str, facts: Mapping[str, Any], interval: str) -> None:
-    found = str(facts.get("symbol") or "no symbol")
-    length = facts.get("dataGranularity", interval)
-    if _plain(found) != _plain(symbol):
-        raise transient(symbol, f"found an answer for {found[:40]}, expected one for {symbol}")
-    if length != interval:
-        raise transient(symbol, f"found bars of {str(length)[:40]}, expected {interval}")
-
-
 def _plain(symbol: str) -> str:
     """Spell a currency pair one way: Yahoo answers for USDEUR=X as EUR=X at times.
 
@@ -367,15 +326,11 @@ def _refusal(symbol: str, status: int, error: Any) -> LstmcliError:
     facts = error if isinstance(error, dict) else {}
     description = str(facts.get("description") or "no reason given")
     if status < 500 and facts.get("code") == "Not Found":
-        meant = yahoo_spelling(symbol)
-        return NotFound(
-            "no such symbol at Yahoo",
-            where=symbol,
-            why=f"it answers {description!r}",
-            next_step=f"Yahoo spells it {meant}: lstmcli fetch {meant}."
-            if meant
-            else "Check the spelling on finance.yahoo.com.",
-        )
+        step = "Check the spelling on finance.yahoo.com."
+        if meant := yahoo_spelling(symbol):
+            step = f"Yahoo spells it {meant}: lstmcli fetch {meant}."
+        why = f"it answers {description!r}"
+        return NotFound("no such symbol at Yahoo", where=symbol, why=why, next_step=step)
     if status < 500 and ("Data doesn't exist" in description or "not available" in description):
-        return nothing(symbol, description)
-    return transient(symbol, f"HTTP {status}, {description}")
+        return NothingInRange(symbol, description)
+    return Transient(symbol, f"HTTP {status}, {description}")

@@ -26,8 +26,9 @@ from lstmcli.files.atomic import TEMPORARY_SUFFIX
 from lstmcli.market import sessions
 from lstmcli.market import symbols as tickers
 from lstmcli.market.bar_checks import bar_text, jumps_by_column
+from lstmcli.market.calendars import Schedule, own_calendar
 from lstmcli.market.prices import Prices, as_days, price_column
-from lstmcli.market.schedule import Schedule, own_calendar, schedule_of
+from lstmcli.market.sessions import schedule_of
 from lstmcli.market.store import (
     IMPORTED,
     YAHOO,

@@ -14,8 +14,14 @@ import pandas as pd
 from lstmcli.config import Data
 from lstmcli.errors import DataError, Failure, LstmcliError, UsageError, raise_if_all_failed
 from lstmcli.market.prices import COLUMNS, Prices, as_days
-from lstmcli.market.schedule import schedule_of
-from lstmcli.market.store import IMPORTED, read_raw, read_sidecar, source_of, write_imported
+from lstmcli.market.sessions import schedule_of
+from lstmcli.market.store import (
+    IMPORTED,
+    read_raw,
+    read_sidecar,
+    source_of,
+    write_stored,
+)
 from lstmcli.market.symbols import (
     INTERVALS,
     check_symbol,
@@ -140,10 +146,13 @@ def _store(data_dir: Path, prices: Prices, overwrite: bool, now: datetime) -> Im
         "first": f"{index[0]:%Y-%m-%d}",
         "last": f"{index[-1]:%Y-%m-%d}",
     }
-    sidecar = facts | {"fetched_at": now.astimezone(UTC).isoformat(timespec="seconds")}
+    sidecar = facts | {
+        "source": IMPORTED,
+        "fetched_at": now.astimezone(UTC).isoformat(timespec="seconds"),
+    }
     if interval == "1d":
         sidecar["schedule"] = schedule_of(as_days(index), symbol).facts()
-    written = write_imported(data_dir, symbol, interval, prices.frame, sidecar)
+    written = write_stored(data_dir, symbol, interval, prices.frame, sidecar)
     old = pd.DataFrame(index=pd.DatetimeIndex([])) if before is None else before
     return Imported(
         **facts,

@@ -13,21 +13,14 @@ from datetime import date, datetime
 from pathlib import Path
 from random import Random
 
-from lstmcli.errors import (
-    DataError,
-    Failure,
-    LstmcliError,
-    NetworkError,
-    PartialError,
-    UsageError,
-    common_exit_code,
-)
-from lstmcli.market.refresh import FetchResult, RefusedAnswer, Status, Task, preview, refresh
+from lstmcli import errors
+from lstmcli.errors import DataError, Failure, LstmcliError, NetworkError
+from lstmcli.market.refresh import FetchResult, RefusedAnswer, Task, refresh
 from lstmcli.market.symbols import check_symbol, hold_store, price_path
 from lstmcli.market.throttle import Gate, Outcome, OutOfTime, RateLimited, Transient
 from lstmcli.market.yahoo import Interval, NotFound, NothingInRange, quiet_yfinance
 
-__all__ = ["FetchReport", "FetchResult", "Interval", "Outcome", "Status", "fetch"]
+__all__ = ["FetchReport", "FetchResult", "Interval", "Outcome", "fetch"]
 
 WORKERS = 4  # they share one rate; more than one, so that a slow answer does not hold up the others
 _LAST_WRITES = 0.5  # seconds after a signal, for files that take milliseconds
@@ -74,13 +67,17 @@ class FetchReport:
 
     @property
     def exit_code(self) -> int:
-        """0, or 3 when some failed, the common code when all failed alike, 4 when differently."""
+        """0, or 3 when some failed, the common code when all failed alike, 4 when differently.
+
+        6 where the run ended before the turn of all: how the rest would have failed is not known.
+        """
         codes = [failure.exit_code for failure in self.failures]
         if not codes:
             return 0
         if len(codes) < len(self.results):
-            return PartialError.exit_code
-        return common_exit_code(codes)
+            return errors.PartialError.exit_code
+        ended = any(each.failure in ("rate limited", "out of time") for each in self.results)
+        return NetworkError.exit_code if ended else errors.common_exit_code(codes)
 
 
 def fetch(
@@ -120,7 +117,16 @@ def fetch(
     Raises UsageError before anything is asked, LockedError while another run fetches.
     """
     wanted = dict.fromkeys(check_symbol(symbol) for symbol in symbols)
-    _check(wanted, start, end, now)
+    if not wanted:
+        raise errors.UsageError("no symbols", next_step="Name some, or pass --symbols-file FILE.")
+    latest = end or now.date()
+    if start and start > latest:
+        raise errors.UsageError(
+            "empty range",
+            where="--start",
+            why=f"found {start}, expected a date up to {latest}",
+            next_step="Give an earlier --start.",
+        )
     gate = Gate(
         rate=rate,
         max_wait=max_wait,
@@ -130,25 +136,32 @@ def fetch(
         sleep=sleep,
         on_pause=on_pause,
     )
-    task = Task(data_dir, interval, start, end, full, include_partial, now, gate)
+    task = Task(data_dir, interval, start, end, full, include_partial, dry_run, now, gate)
     if dry_run:
-        return FetchReport(tuple(_attempt(symbol, task, preview) for symbol in wanted))
+        return FetchReport(tuple(_attempt(symbol, task) for symbol in wanted))
     with hold_store(data_dir, wait=wait), quiet_yfinance():
-        results = _in_threads(wanted, task, on_result or (lambda result: None))
+        results = _in_threads(wanted, task, on_result)
     return FetchReport(results, gate.requests, gate.waited)
 
 
 def _in_threads(
-    symbols: Collection[str], task: Task, tell: Callable[[FetchResult], None]
+    symbols: Collection[str], task: Task, on_result: Callable[[FetchResult], None] | None
 ) -> tuple[FetchResult, ...]:
     """Refresh the symbols a few at a time; results in the order given, reported as they come."""
-    pool = ThreadPoolExecutor(WORKERS)
-    futures: dict[str, Future[FetchResult]] = {}
+
+    def written(symbol: str) -> float:
+        try:
+            return price_path(task.data_dir, symbol, task.interval).stat().st_mtime
+        except OSError:
+            return 0.0
+
+    pool, futures = ThreadPoolExecutor(WORKERS), dict[str, Future[FetchResult]]()
     try:
-        for symbol in _oldest_first(symbols, task):
-            futures[symbol] = pool.submit(_attempt, symbol, task, refresh)
+        for symbol in sorted(symbols, key=written):  # those not stored, then the oldest files
+            futures[symbol] = pool.submit(_attempt, symbol, task)
         for future in as_completed(futures.values()):
-            tell(future.result())
+            if on_result:
+                on_result(future.result())
         return tuple(futures[symbol].result() for symbol in symbols)
     finally:
         # After a signal some are still at work: those that write are given the time for it, and
@@ -158,37 +171,12 @@ def _in_threads(
         wait_for([each for each in futures.values() if each.running()], timeout=_LAST_WRITES)
 
 
-def _oldest_first(symbols: Collection[str], task: Task) -> list[str]:
-    """Sort symbols: those not stored first, then the oldest files."""
-
-    def written(symbol: str) -> float:
-        try:
-            return price_path(task.data_dir, symbol, task.interval).stat().st_mtime
-        except OSError:
-            return 0.0
-
-    return sorted(symbols, key=written)
-
-
-def _attempt(symbol: str, task: Task, work: Callable[[str, Task], FetchResult]) -> FetchResult:
+def _attempt(symbol: str, task: Task) -> FetchResult:
     """Return the result of one symbol, failed or not, so that the others go on."""
     try:
-        return work(symbol, task)
+        return refresh(symbol, task)
     except LstmcliError as error:
         kind = next(kind for type_, kind in _KINDS if isinstance(error, type_))
         return FetchResult(
             symbol, "failed", reason=str(error), exit_code=error.exit_code, failure=kind
-        )
-
-
-def _check(symbols: Collection[str], start: date | None, end: date | None, now: datetime) -> None:
-    if not symbols:
-        raise UsageError("no symbols", next_step="Name some, or pass --symbols-file FILE.")
-    latest = end or now.date()
-    if start and start > latest:
-        raise UsageError(
-            "empty range",
-            where="--start",
-            why=f"found {start}, expected a date up to {latest}",
-            next_step="Give an earlier --start.",
         )

@@ -16,8 +16,7 @@ import numpy as np
 import torch
 
 from lstmcli.errors import AllFailedError, DataError, FileError, LstmcliError, UsageError
-from lstmcli.market.calendars import known_until
-from lstmcli.market.schedule import Schedule
+from lstmcli.market.calendars import Schedule, known_until
 from lstmcli.market.store import IMPORTED
 from lstmcli.market.symbols import interval_option, stored_symbols
 from lstmcli.runs.bundle import load_bundle

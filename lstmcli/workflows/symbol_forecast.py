@@ -16,8 +16,8 @@ from lstmcli.forecasting.explain import Explanation
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.model import TrainedModel, series_for
 from lstmcli.learning.evidence import Span, hindsight
+from lstmcli.market.calendars import Schedule
 from lstmcli.market.prices import Prices, unit_of
-from lstmcli.market.schedule import Schedule
 from lstmcli.market.sessions import future_dates, note_unknown, schedule_for, sessions_behind
 from lstmcli.runs.looks import sketch
 from lstmcli.runs.metadata import Metadata
@@ -143,7 +143,7 @@ def make_ready(
         past_prices = replace(prices, frame=prices.frame.iloc[: row + 1])
     schedule = schedule_for(past_prices)
     behind = sessions_behind(last, schedule, prices.interval, today)
-    dates = future_dates(past_prices, steps, schedule)
+    dates = future_dates(past_prices, steps)
     warnings = []
     if as_of is not None:
         _check_near(prices, schedule, last, as_of)
@@ -151,7 +151,7 @@ def make_ready(
             warnings.append(f"no bar on {as_of}, forecast from the last one before it, {last}")
     if behind > max_data_age:
         warnings.append(f"the last bar, {last}, is {behind} {unit_of(prices.interval)}s old")
-    warnings += note_unknown(past_prices, dates, schedule)
+    warnings += note_unknown(past_prices, dates)
     in_training = hindsight(metadata, past.dates[-1])
     if in_training is not None:
         warnings.append(in_training)

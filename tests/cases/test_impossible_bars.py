@@ -11,7 +11,7 @@ import pytest
 
 from lstmcli.errors import DataError
 from lstmcli.market import yahoo
-from lstmcli.market.feed import fetch_answer
+from lstmcli.market.refresh import fetch_answer
 from lstmcli.market.store import read_stored, write_stored
 from lstmcli.workflows.data import check_data
 from lstmcli.workflows.fetch import FetchResult, fetch
@@ -202,7 +202,7 @@ def test_fetch_mends_one_that_an_older_version_stored(
     feed.serve("AAPL", random_walk(80))
     result = fetched(tmp_path)
     assert (result.status, result.added, result.rows) == ("updated", 0, 80)
-    assert f"replaced the stored bar with an impossible close of {day}" in result.note
+    assert f"replaced stored bars with an impossible close: {day}" in result.note
     assert "impossible" not in fetched(tmp_path).note
 
 
@@ -213,7 +213,7 @@ def test_fetch_removes_one_that_yahoo_still_has_and_says_so(feed: StandIn, tmp_p
     feed.serve("AAPL", bad)
     result = fetched(tmp_path)
     assert (result.status, result.rows) == ("updated", 79)
-    assert f"removed the stored bar with an impossible close of {day}" in result.note
+    assert f"removed stored bars with an impossible close: {day}" in result.note
     assert day not in stored_days(tmp_path)
 
 
@@ -240,7 +240,4 @@ def test_an_answer_of_nothing_but_impossible_closes_is_an_error(feed: StandIn) -
     bad["Adj Close"] /= 2
     feed.serve("AAPL", bad)
     with yahoo.quiet_yfinance(), pytest.raises(DataError):
-        fetch_answer(
-            "AAPL", start=None, end=None, interval="1d", time_zone="", include_partial=False,
-            now=NOW, gate=Clockwork().gate(rate=1e9),
-        )  # fmt: skip
+        fetch_answer("AAPL", None, None, "", Clockwork().task(NOW))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lstmcli.errors import AllFailedError
-from lstmcli.market.store import write_imported
+from lstmcli.market.store import write_stored
 from lstmcli.workflows.data import check_data, list_data
 from lstmcli.workflows.data_import import import_data
 from lstmcli.workflows.prices import Source
@@ -37,7 +37,7 @@ def test_bars_without_a_whole_sidecar_are_replaced_only_by_full(
     server: StandIn, run: Run, tmp_path: Path, damage: bytes | None
 ) -> None:
     own = times(BARS[:70], slice(None), 1.37)
-    write_imported(tmp_path, "AAPL", "1d", own, {"file": "mine.csv"})
+    write_stored(tmp_path, "AAPL", "1d", own, {"source": "import", "file": "mine.csv"})
     sidecar = tmp_path / "prices/1d/AAPL.json"
     if damage is None:
         sidecar.unlink()
@@ -101,7 +101,7 @@ def test_rows_that_all_of_yahoos_history_lacks_are_kept_and_named(
 
 
 def test_an_import_over_bars_of_unknown_source_asks_for_replace(tmp_path: Path) -> None:
-    write_imported(tmp_path, "AAPL", "1d", BARS, {"file": "mine.csv"})
+    write_stored(tmp_path, "AAPL", "1d", BARS, {"source": "import", "file": "mine.csv"})
     (tmp_path / "prices/1d/AAPL.json").unlink()
     file = tmp_path / "prices/1d/AAPL.csv"
     source = Source(data_dir=tmp_path, today=TODAY, csv=(f"AAPL={file}",))

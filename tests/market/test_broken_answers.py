@@ -11,7 +11,7 @@ import pytest
 
 from lstmcli.errors import LstmcliError
 from lstmcli.market import yahoo
-from lstmcli.market.feed import fetch_answer
+from lstmcli.market.refresh import fetch_answer
 from tests.clockwork import Clockwork
 from tests.yahoo_stand_in import dividend, random_walk, split, stand_in
 
@@ -57,16 +57,9 @@ def check(seeds: range) -> None:
             random = Random(seed)
             server.mangle = lambda body, random=random: spoil(body, random)  # type: ignore[misc]
             try:
-                answer = fetch_answer(
-                    "AAPL",
-                    start=date(2024, 1, 2) if seed % 2 else None,
-                    end=None,
-                    interval="1d",
-                    time_zone="",
-                    include_partial=False,
-                    now=datetime(2024, 6, 1, tzinfo=UTC),
-                    gate=Clockwork().gate(rate=1e9),
-                )
+                task = Clockwork().task(datetime(2024, 6, 1, tzinfo=UTC))
+                start = date(2024, 1, 2) if seed % 2 else None
+                answer = fetch_answer("AAPL", start, None, "", task)
             except LstmcliError as error:
                 kinds.add(type(error).__name__)
                 continue

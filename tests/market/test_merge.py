@@ -8,13 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmcli.market.merge import (
-    TOLERANCE,
-    contradiction,
-    merge_overlap,
-    overlap_start,
-    restate,
-)
+from lstmcli.market.merge import TOLERANCE, contradiction, merge, overlap_start
 from tests.rows import for_each
 from tests.yahoo_stand_in import dividend, random_walk, split
 
@@ -22,58 +16,56 @@ BARS = random_walk(60)
 
 
 def test_new_rows_are_appended_and_counted() -> None:
-    merge = merge_overlap(BARS[:50], BARS[40:])
-    assert (merge.added, merge.restated) == (10, None)
-    pd.testing.assert_frame_equal(merge.frame, BARS, check_freq=False)
+    merged = merge(BARS[:50], BARS[40:])
+    assert (len(merged.frame), merged.restated) == (60, None)
+    pd.testing.assert_frame_equal(merged.frame, BARS, check_freq=False)
 
 
 def test_the_same_rows_again_change_nothing() -> None:
-    merge = merge_overlap(BARS, BARS[40:])
-    assert (merge.added, merge.restated) == (0, None)
-    pd.testing.assert_frame_equal(merge.frame, BARS, check_freq=False)
+    merged = merge(BARS, BARS[40:])
+    assert merged.restated is None
+    pd.testing.assert_frame_equal(merged.frame, BARS, check_freq=False)
 
 
 @given(seed=st.integers(0, 1000), size=st.floats(0.0, TOLERANCE / 2))
 def test_jitter_keeps_the_stored_values_to_the_bit(seed: int, size: float) -> None:
     noise = 1.0 + size * np.random.default_rng(seed).uniform(-1, 1, (20, len(BARS.columns)))
-    merge = merge_overlap(BARS[:50], BARS[40:] * noise)
-    assert merge.restated is None
-    pd.testing.assert_frame_equal(merge.frame[:50], BARS[:50], check_exact=True, check_freq=False)
+    merged = merge(BARS[:50], BARS[40:] * noise)
+    assert merged.restated is None
+    pd.testing.assert_frame_equal(merged.frame[:50], BARS[:50], check_exact=True, check_freq=False)
 
 
 def test_a_split_after_the_stored_rows_restates_them() -> None:
-    merge = merge_overlap(BARS[:50], split(BARS, "2024-03-15", 4)[40:])
-    assert merge.restated == "4:1 split 2024-03-15"
-    assert merge.added == 0
-    pd.testing.assert_frame_equal(merge.frame, BARS[:50])
+    merged = merge(BARS[:50], split(BARS, "2024-03-15", 4)[40:])
+    assert merged.restated == "4:1 split 2024-03-15"
 
 
 @for_each(("ratio", "name"), [(0.1, "1:10"), (1.5, "3:2"), (1.25, "5:4")])
 def test_splits_are_named_as_ratios(ratio: float, name: str) -> None:
     fresh = split(BARS, "2024-03-15", ratio)[40:]
-    assert merge_overlap(BARS[:50], fresh).restated == f"{name} split 2024-03-15"
+    assert merge(BARS[:50], fresh).restated == f"{name} split 2024-03-15"
 
 
 def test_a_dividend_restates_because_every_adjusted_close_changes() -> None:
-    merge = merge_overlap(BARS[:50], dividend(BARS, "2024-03-15", 0.24)[40:])
-    assert merge.restated == "dividend 0.24 2024-03-15"
+    merged = merge(BARS[:50], dividend(BARS, "2024-03-15", 0.24)[40:])
+    assert merged.restated == "dividend 0.24 2024-03-15"
 
 
 def test_an_action_that_is_stored_already_restates_nothing() -> None:
     after = dividend(split(BARS, "2024-03-06", 4), "2024-03-07", 0.24)
-    merge = merge_overlap(after[:50], after[40:])
-    assert (merge.added, merge.restated) == (10, None)
+    merged = merge(after[:50], after[40:])
+    assert (len(merged.frame), merged.restated) == (60, None)
 
 
 def test_an_action_that_yahoo_takes_back_restates() -> None:
-    merge = merge_overlap(dividend(BARS, "2024-03-06", 0.24), BARS[40:])
-    assert merge.restated == "dividend 0.24 2024-03-06 withdrawn"
+    merged = merge(dividend(BARS, "2024-03-06", 0.24), BARS[40:])
+    assert merged.restated == "dividend 0.24 2024-03-06 withdrawn"
 
 
 def test_many_actions_make_a_short_reason() -> None:
     fresh = BARS.copy()
     fresh.iloc[50:58, fresh.columns.get_loc("Dividends")] = 0.1  # type: ignore[index]
-    restated = merge_overlap(BARS[:50], fresh[40:]).restated
+    restated = merge(BARS[:50], fresh[40:]).restated
     assert restated is not None
     assert restated.endswith("and 5 more")
 
@@ -81,7 +73,7 @@ def test_many_actions_make_a_short_reason() -> None:
 def test_other_prices_restate_even_without_an_action() -> None:
     fresh = BARS[40:].copy()
     fresh.loc[fresh.index[2], "High"] = 200.0
-    restated = merge_overlap(BARS[:50], fresh).restated
+    restated = merge(BARS[:50], fresh).restated
     day, was = fresh.index[2].date(), BARS["High"].iloc[42]
     assert restated == f"High of {day} was {was:.10g} and is now 200"
 
@@ -89,50 +81,50 @@ def test_other_prices_restate_even_without_an_action() -> None:
 def test_the_last_stored_row_is_open_to_corrections() -> None:
     fresh = BARS[40:].copy()
     fresh.loc[BARS.index[49], ["High", "Close"]] = [250.0, 240.0]
-    merge = merge_overlap(BARS[:50], fresh)
-    assert (merge.added, merge.restated) == (10, None)
-    assert merge.frame["Close"].iloc[49] == 240.0
+    merged = merge(BARS[:50], fresh)
+    assert (len(merged.frame), merged.restated) == (60, None)
+    assert merged.frame["Close"].iloc[49] == 240.0
 
 
 def test_an_open_that_is_missing_next_to_a_corrected_close_is_emptied_and_counted() -> None:
     fresh = BARS[40:].copy()
     fresh.loc[BARS.index[49], ["Close", "Adj Close"]] += 0.2
     fresh.loc[BARS.index[[45, 49]], "Open"] = np.nan
-    merge = merge_overlap(BARS[:50], fresh)
-    assert (merge.added, merge.restated, merge.emptied) == (10, None, 1)
-    assert merge.frame["Open"].isna().to_numpy().nonzero()[0].tolist() == [49]
+    merged = merge(BARS[:50], fresh)
+    assert (len(merged.frame), merged.restated, merged.emptied) == (60, None, 1)
+    assert merged.frame["Open"].isna().to_numpy().nonzero()[0].tolist() == [49]
 
 
 def test_volumes_may_be_corrected_without_a_restatement() -> None:
     fresh = BARS[40:].copy()
     fresh.loc[fresh.index[3], "Volume"] = 5.0
-    merge = merge_overlap(BARS[:50], fresh)
-    assert merge.restated is None
-    assert merge.frame["Volume"].iloc[43] == 5.0
+    merged = merge(BARS[:50], fresh)
+    assert merged.restated is None
+    assert merged.frame["Volume"].iloc[43] == 5.0
 
 
 def test_a_missing_fresh_value_never_wipes_a_stored_one() -> None:
     fresh = BARS[40:].copy()
     fresh.iloc[4, :3] = np.nan
-    merge = merge_overlap(BARS[:50], fresh)
-    pd.testing.assert_frame_equal(merge.frame, BARS, check_freq=False)
+    merged = merge(BARS[:50], fresh)
+    pd.testing.assert_frame_equal(merged.frame, BARS, check_freq=False)
 
 
 def test_a_missing_stored_value_is_filled() -> None:
     stored = BARS[:50].copy()
     stored.iloc[44, 0] = np.nan
-    merge = merge_overlap(stored, BARS[40:])
-    assert merge.frame["Open"].iloc[44] == BARS["Open"].iloc[44]
+    merged = merge(stored, BARS[40:])
+    assert merged.frame["Open"].iloc[44] == BARS["Open"].iloc[44]
 
 
 def test_stored_rows_that_are_not_in_the_answer_stay_and_new_ones_between_join() -> None:
-    merge = merge_overlap(BARS[:50].drop(BARS.index[43]), BARS[40:].drop(BARS.index[45]))
-    assert (merge.added, merge.restated) == (11, None)
-    pd.testing.assert_frame_equal(merge.frame, BARS, check_freq=False)
+    merged = merge(BARS[:50].drop(BARS.index[43]), BARS[40:].drop(BARS.index[45]))
+    assert (len(merged.frame), merged.restated) == (60, None)
+    pd.testing.assert_frame_equal(merged.frame, BARS, check_freq=False)
 
 
 def test_rows_that_share_no_session_cannot_be_joined() -> None:
-    restated = merge_overlap(BARS[:50], BARS[50:]).restated
+    restated = merge(BARS[:50], BARS[50:]).restated
     assert (
         restated == f"no session in common with the stored rows, which end {BARS.index[49].date()}"
     )
@@ -148,7 +140,7 @@ def test_the_overlap_is_ten_rows_and_all_since_the_last_action() -> None:
 def test_a_replaced_history_has_the_fresh_rows_and_keeps_equal_bits() -> None:
     fresh = BARS * (1 + 1e-8)
     fresh.iloc[7] *= 2
-    result = restate(BARS[:50], fresh).frame
+    result = merge(BARS[:50], fresh).frame
     pd.testing.assert_frame_equal(
         result.drop(result.index[7])[:49],
         BARS[:50].drop(BARS.index[7]),
@@ -162,16 +154,16 @@ def test_a_replaced_history_has_the_fresh_rows_and_keeps_equal_bits() -> None:
 def test_inputs_are_left_alone() -> None:
     stored, fresh = BARS[:50].copy(), split(BARS, "2024-03-15", 4)[40:].copy()
     before = stored.copy(), fresh.copy()
-    merge_overlap(stored, fresh)
-    restate(stored, fresh)
+    merge(stored, fresh)
+    merge(stored, fresh)
     pd.testing.assert_frame_equal(stored, before[0])
     pd.testing.assert_frame_equal(fresh, before[1])
 
 
 def test_indexes_of_other_resolution_are_the_same_dates() -> None:
     stored = BARS[:50].set_axis(BARS.index[:50].as_unit("s"))  # type: ignore[attr-defined]
-    merge = merge_overlap(stored, BARS[40:])
-    assert (merge.added, len(merge.frame)) == (10, 60)
+    merged = merge(stored, BARS[40:])
+    assert len(merged.frame) == 60
 
 
 SPLIT = split(BARS, "2024-03-15", 4)  # after row 50
@@ -180,7 +172,7 @@ SPLIT = split(BARS, "2024-03-15", 4)  # after row 50
 def test_a_split_scales_what_the_new_history_lacks() -> None:
     fresh = SPLIT.drop(BARS.index[[0, 20, 21, 49]])
     fresh.loc[BARS.index[30:33], ["Open", "High", "Low", "Volume"]] = np.nan
-    new = restate(BARS[:50], fresh)
+    new = merge(BARS[:50], fresh)
     assert list(new.kept) == list(BARS.index[[0, 20, 21, 49]])
     assert (len(new.unclear), new.emptied) == (0, 0)
     assert list(new.frame.index) == list(SPLIT.index)
@@ -191,7 +183,7 @@ def test_a_dividend_scales_adjusted_closes_alone() -> None:
     after = dividend(BARS, "2024-03-15", 2.0)
     fresh = after.drop(BARS.index[[7, 49]])
     fresh.loc[BARS.index[30:33], ["Open", "Volume"]] = np.nan
-    new = restate(BARS[:50], fresh)
+    new = merge(BARS[:50], fresh)
     np.testing.assert_allclose(new.frame, after, rtol=1e-9)
     assert (list(new.kept), new.emptied) == (list(BARS.index[[7, 49]]), 0)
     same = [name for name in BARS if name != "Adj Close"]
@@ -203,13 +195,13 @@ def test_a_dividend_scales_adjusted_closes_alone() -> None:
 def test_paid_dividends_of_kept_rows_are_scaled_too() -> None:
     paid = dividend(BARS, "2024-02-05", 0.8)
     row = pd.Timestamp("2024-02-05")
-    new = restate(paid[:50], split(paid, "2024-03-15", 4).drop(row))
+    new = merge(paid[:50], split(paid, "2024-03-15", 4).drop(row))
     assert new.frame.loc[row, "Dividends"] == pytest.approx(0.2)
 
 
 def test_rows_between_two_bases_are_unclear() -> None:
     late = flagged(hundredfold(BARS, slice(0, 25), 0.25))  # all are stored, none adjusted
-    new = restate(BARS, late.drop(BARS.index[[24, 40]]))
+    new = merge(BARS, late.drop(BARS.index[[24, 40]]))
     assert (list(new.unclear), list(new.kept)) == ([BARS.index[24]], [BARS.index[40]])
 
 
@@ -217,7 +209,7 @@ def test_an_open_next_to_a_corrected_close_is_left_empty_and_counted() -> None:
     fresh = BARS.copy()
     fresh.loc[BARS.index[10], ["Close", "Adj Close"]] *= 1.01
     fresh.loc[BARS.index[9:12], ["Open", "Volume"]] = np.nan
-    new = restate(BARS, fresh)
+    new = merge(BARS, fresh)
     assert new.emptied == 2
     assert new.frame[["Open", "Volume"]].isna().any(axis=1).to_numpy().nonzero()[0].tolist() == [10]
 
@@ -225,7 +217,7 @@ def test_an_open_next_to_a_corrected_close_is_left_empty_and_counted() -> None:
 def test_volumes_are_left_empty_where_the_basis_changes_without_a_split() -> None:
     fresh = BARS.copy()
     fresh[["Open", "High", "Low", "Close", "Adj Close"]] /= 7.5345  # another currency
-    new = restate(BARS, fresh.drop(BARS.index[5]))
+    new = merge(BARS, fresh.drop(BARS.index[5]))
     assert new.frame["Close"].iloc[5] == pytest.approx(BARS["Close"].iloc[5] / 7.5345)
     assert np.isnan(new.frame["Volume"].iloc[5])
     assert new.emptied == 1
@@ -235,7 +227,7 @@ def test_volumes_are_left_empty_where_the_basis_changes_without_a_split() -> Non
 def test_no_restatement_loses_a_row_or_mixes_two_bases(gone: set[int], holed: set[int]) -> None:
     fresh = SPLIT.drop(BARS.index[sorted(gone)])
     fresh.loc[fresh.index.intersection(BARS.index[sorted(holed)]), ["Open", "High", "Low"]] = np.nan
-    new = restate(BARS[:50], fresh)
+    new = merge(BARS[:50], fresh)
     assert set(new.frame.index) | set(new.unclear) == set(SPLIT.index)
     assert len(new.unclear) == 0
     truth = SPLIT.loc[new.frame.index]
@@ -304,8 +296,8 @@ def test_a_fall_by_half_on_the_last_stored_day_is_believed_once_it_lasts() -> No
 
 def test_dividends_that_a_split_changes_are_not_named() -> None:
     paid = dividend(BARS, "2024-03-06", 0.8)
-    restated = merge_overlap(paid[:50], split(paid, "2024-03-15", 4)[40:]).restated
+    restated = merge(paid[:50], split(paid, "2024-03-15", 4)[40:]).restated
     assert restated == "4:1 split 2024-03-15"
     other = paid.copy()
     other.loc["2024-03-06", "Dividends"] = 0.9
-    assert merge_overlap(paid[:50], other[40:]).restated == "dividend 0.9 2024-03-06"
+    assert merge(paid[:50], other[40:]).restated == "dividend 0.9 2024-03-06"

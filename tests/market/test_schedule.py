@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from lstmcli.market.calendars import Days, sessions_of
-from lstmcli.market.schedule import Schedule, own_calendar, schedule_of
+from lstmcli.market.calendars import Days, Schedule, own_calendar, sessions_of
+from lstmcli.market.sessions import schedule_of
 from tests.rows import for_each
 
 

@@ -3,9 +3,8 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from lstmcli.market.calendars import calendar_of, sessions_of
+from lstmcli.market.calendars import Schedule, calendar_of, sessions_of
 from lstmcli.market.prices import Prices, infer_interval
-from lstmcli.market.schedule import Schedule
 from lstmcli.market.sessions import future_dates, missing_sessions, sessions_behind
 from tests.rows import for_each
 

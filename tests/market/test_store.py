@@ -17,7 +17,6 @@ from lstmcli.market.store import (
     read_stored,
     remove_stored,
     sidecar_fits,
-    write_imported,
     write_stored,
 )
 from lstmcli.market.symbols import price_path, sidecar_path, stored_symbols
@@ -190,20 +189,22 @@ def test_imported_bars_keep_every_digit(
     folder = tmp_path_factory.mktemp("store")
     index = pd.date_range("2024-01-02", periods=len(values))
     frame = pd.DataFrame({"Close": values, "Volume": values}, index=index)
-    assert write_imported(folder, "X", "1d", frame, OWN)
+    assert write_stored(folder, "X", "1d", frame, OWN)
     prices = read_stored(folder, "X", today=TODAY)
     assert prices.frame["Close"].tolist() == values
     assert prices.frame["Volume"].tolist() == values
     assert list(prices.frame.columns) == ["Close", "Volume"]
     assert not any("left out" in note for note in prices.notes)
     before = tree(folder)
-    assert not write_imported(folder, "X", "1d", prices.frame, {"file": "again.csv"})
+    assert not write_stored(
+        folder, "X", "1d", prices.frame, {"source": "import", "file": "again.csv"}
+    )
     assert tree(folder) == before
 
 
 def test_the_same_bars_imported_over_yahoos_become_imported_ones(tmp_path: Path) -> None:
     frame = read_raw_after_writing(tmp_path)
-    assert write_imported(tmp_path, "AAPL", "1d", frame, {"file": "mine.csv"})
+    assert write_stored(tmp_path, "AAPL", "1d", frame, {"source": "import", "file": "mine.csv"})
     assert read_sidecar(tmp_path, "AAPL")["source"] == "import"
     assert sidecar_fits(tmp_path, "AAPL")
 
@@ -234,12 +235,12 @@ def test_a_kill_in_an_import_never_leaves_own_bars_that_pass_for_yahoos(
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", dying)
         with pytest.raises(Killed):
-            write_imported(tmp_path, "AAPL", "1d", bars(seed=1), OWN)
+            write_stored(tmp_path, "AAPL", "1d", bars(seed=1), OWN)
     assert old.read_bytes() == yahoos
     assert read_sidecar(tmp_path, "AAPL")["source"] == ("Yahoo", "import")[at]
     assert sidecar_fits(tmp_path, "AAPL") == (at == 0)
     assert len(read_stored(tmp_path, "AAPL", today=TODAY).frame) == 40
-    assert write_imported(tmp_path, "AAPL", "1d", bars(seed=1), OWN)
+    assert write_stored(tmp_path, "AAPL", "1d", bars(seed=1), OWN)
     assert sidecar_fits(tmp_path, "AAPL")
 
 

@@ -2,9 +2,14 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from random import Random
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from lstmcli.market import throttle
 from lstmcli.market.throttle import Gate, Outcome, OutOfTime, RateLimited, Transient
 from tests.clockwork import Clockwork
 
@@ -12,6 +17,122 @@ from tests.clockwork import Clockwork
 def pass_through(gate: Gate, outcome: Outcome, retry_after: float = 0.0) -> None:
     with gate.turn("AAPL") as turn:
         turn.outcome, turn.retry_after = outcome, retry_after
+
+
+def pauses_of(outcomes: list[Outcome], **options: Any) -> list[float]:
+    """Return the seconds between each request's return and the time when the next may leave."""
+    time = Clockwork()
+    gate, pauses = time.gate(rate=1e9, **options), []
+    for outcome in outcomes:
+        before = time.now
+        pass_through(gate, outcome)
+        pauses.append(time.now - before)
+    before = time.now
+    pass_through(gate, "answered")
+    return [*pauses[1:], time.now - before]
+
+
+ARRIVALS = st.lists(st.floats(0.0, 100.0), min_size=1, max_size=40)
+
+
+@given(ARRIVALS, st.floats(0.01, 100.0))
+def test_departures_are_those_of_the_slow_twin(arrivals: list[float], rate: float) -> None:
+    """Each leaves when it has come and one pause after the one before it: no earlier, no later."""
+    time, departures, expected = Clockwork(), list[float](), list[float]()
+    gate = time.gate(rate=rate)
+    for arrival in sorted(arrivals):
+        time.now = max(time.now, 1000.0 + arrival)
+        with gate.turn("AAPL") as turn:
+            turn.outcome = "answered"
+            departures.append(time.now)
+        expected.append(max([1000.0 + arrival] + [each + 1 / rate for each in expected[-1:]]))
+    assert departures == pytest.approx(expected)
+    for first in range(len(departures)):
+        for last in range(first, len(departures)):
+            window = departures[last] - departures[first]
+            assert last - first + 1 <= rate * window + 1 + 1e-6
+
+
+@given(st.integers(0, 60), st.integers())
+def test_a_rest_doubles_up_to_a_limit_with_half_of_it_jitter(attempt: int, seed: int) -> None:
+    time = Clockwork()
+    gate = Gate(
+        rate=1.0, max_wait=0.0, timeout=None,
+        clock=time.clock, sleep=time.sleep, random=Random(seed),
+    )  # fmt: skip
+    assert gate.rest(attempt)
+    whole = min(throttle.LONGEST_REST, throttle.FIRST_REST * 2**attempt)
+    assert whole / 2 <= time.now - 1000.0 <= whole
+
+
+def test_a_probe_that_is_refused_pauses_for_longer_until_one_is_answered() -> None:
+    pauses = pauses_of(["refused"] * 8 + ["answered", "refused"])
+    whole = [5.0, 10.0, 20.0, 40.0, 80.0, 120.0, 120.0, 120.0, 0.0, 5.0]
+    assert all(w / 2 <= pause <= w + 1e-6 for w, pause in zip(whole, pauses, strict=True))
+
+
+def test_failures_pause_only_when_several_come_in_a_row() -> None:
+    pauses = pauses_of(["failed"] * 4 + ["answered"] + ["failed"] * 5 + ["failed"])
+    assert max(pauses[:9]) < 1e-6
+    assert min(pauses[9:]) > 2.0  # the fifth, and the probe
+
+
+def test_requests_that_left_before_a_pause_neither_end_nor_prolong_it() -> None:
+    time = Clockwork()
+    gate = time.gate(rate=1e9)
+    with gate.turn("A"), gate.turn("B") as failed, gate.turn("C") as answered:
+        pass_through(gate, "refused")
+        began, paused = time.now, gate.waited
+        failed.outcome, answered.outcome = "refused", "answered"
+    assert gate.waited == paused > 0
+    pass_through(gate, "answered")
+    assert time.now - began == pytest.approx(paused)
+
+
+def test_a_probe_that_tells_nothing_lets_the_next_one_go_alone() -> None:
+    time = Clockwork()
+    gate = time.gate(rate=1e9, timeout=60.0)
+    pass_through(gate, "refused")
+    pass_through(gate, "unknown")
+    with gate.turn("AAPL"), pytest.raises(OutOfTime), gate.turn("MSFT"):
+        pass
+    assert set(time.slept[-9:]) == {throttle.PROBE_CHECK}
+
+
+def test_the_feeds_own_wish_is_respected_where_it_is_longer() -> None:
+    time = Clockwork()
+    gate = time.gate()
+    pass_through(gate, "refused", retry_after=60.0)
+    assert gate.waited == 60.0
+    pass_through(gate, "refused", retry_after=1.0)
+    assert gate.waited >= 65.0
+
+
+@given(st.floats(0.0, 1000.0), st.integers())
+def test_all_pauses_together_last_as_long_as_allowed(max_wait: float, seed: int) -> None:
+    time = Clockwork()
+    gate = Gate(
+        rate=1e9, max_wait=max_wait, timeout=None,
+        clock=time.clock, sleep=time.sleep, random=Random(seed),
+    )  # fmt: skip
+
+    def ask_for_ever() -> None:
+        while True:
+            pass_through(gate, "refused")
+
+    with pytest.raises(RateLimited):
+        ask_for_ever()
+    assert gate.waited == pytest.approx(max_wait)
+    assert time.now - 1000.0 == pytest.approx(max_wait, abs=1e-3)
+
+
+@pytest.mark.parametrize(("max_wait", "wish"), [(0.0, 0.0), (600.0, 3600.0)])
+def test_a_pause_that_may_not_be_waited_for_is_not_begun(max_wait: float, wish: float) -> None:
+    gate = Clockwork().gate(max_wait=max_wait)
+    pass_through(gate, "refused", retry_after=wish)
+    assert gate.waited == 0.0
+    with pytest.raises(RateLimited):
+        pass_through(gate, "answered")
 
 
 def test_turns_are_counted_and_keep_the_rate() -> None:

@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 import pandas as pd
 import pytest
 
-from lstmcli.market.calendars import calendar_of, library_calendar
-from lstmcli.market.feed import bars_due, drop_unfinished
+from lstmcli.market.calendars import calendar_of, drop_unfinished, library_calendar
+from lstmcli.market.sessions import bars_due
 from tests.rows import for_each
 
 
@@ -21,9 +21,9 @@ def last_kept(
     frame = pd.DataFrame({"Close": 1.0}, index=pd.DatetimeIndex(dates, name="Date"))
     kept = drop_unfinished(
         frame,
-        symbol=symbol,
-        interval=interval,
-        time_zone=zone,
+        symbol,
+        interval,
+        zone,
         now=datetime.fromisoformat(now).replace(tzinfo=UTC),
         market_time=datetime.fromisoformat(traded).replace(tzinfo=UTC) if traded else None,
     )
@@ -133,11 +133,6 @@ def test_a_day_beyond_the_calendar_has_to_end() -> None:
 def test_a_history_is_up_to_date_until_the_next_bar_is_final(
     last: str, now: str, symbol: str, interval: str, zone: str, expected: bool
 ) -> None:
-    due = bars_due(
-        date.fromisoformat(last),
-        symbol=symbol,
-        interval=interval,
-        time_zone=zone,
-        now=datetime.fromisoformat(now).replace(tzinfo=UTC),
-    )
+    moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
+    due = bars_due(date.fromisoformat(last), symbol, interval, zone, moment)
     assert (due == 0) == expected

@@ -42,7 +42,7 @@ def ask(
     interval: yahoo.Interval = "1d",
     time_zone: str = "",
     gate: Gate | None = None,
-) -> yahoo.YahooBars:
+) -> yahoo.Answer:
     gate = gate or Clockwork().gate()
     return yahoo.fetch_bars(
         symbol, start=start, end=end, interval=interval, time_zone=time_zone, gate=gate
@@ -56,7 +56,7 @@ def test_bars_come_in_our_own_schema_with_zone_and_currency(server: StandIn) -> 
     assert tuple(bars.frame.columns) == COLUMNS
     assert bars.frame.index.name == "Date"
     assert pd.DatetimeIndex(bars.frame.index).tz is None
-    assert (bars.time_zone, bars.currency, bars.n_dropped) == ("Asia/Hong_Kong", "HKD", 0)
+    assert (bars.time_zone, bars.currency, bars.notes) == ("Asia/Hong_Kong", "HKD", ())
     assert (bars.frame.dtypes == "float64").all()
     assert list(bars.frame.index) == list(listed.index)
     np.testing.assert_allclose(bars.frame.to_numpy(), listed.to_numpy(), rtol=1e-7)
@@ -102,7 +102,7 @@ def test_rows_without_a_price_are_dropped_and_counted(server: StandIn) -> None:
     listed.loc[listed.index[9], "Open"] = np.nan
     server.serve("AAPL", listed)
     bars = ask()
-    assert bars.n_dropped == 2
+    assert bars.notes == ("2 rows without a price left out",)
     assert len(bars.frame) == 18
     assert bars.frame["Close"].notna().all()
     assert np.isnan(bars.frame.loc[listed.index[9], "Open"])

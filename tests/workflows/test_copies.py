@@ -12,7 +12,7 @@ import pytest
 from lstmcli.config import Data
 from lstmcli.evaluation.audit import cut, rewritten
 from lstmcli.market.prices import Prices
-from lstmcli.market.store import write_imported, write_stored
+from lstmcli.market.store import write_stored
 from lstmcli.workflows.copies import Copies
 from lstmcli.workflows.prices import Source, load_prices
 from tests.synthetic import make_prices, random_walk
@@ -49,7 +49,7 @@ def named(folder: Path) -> Source:
 def stored(folder: Path) -> Source:
     """Symbols in the store, of a feed and of one's own."""
     write_stored(folder, "AAA", "1d", BARS.round(4), {"currency": "USD"})
-    write_imported(folder, "^B", "1d", BARS, {})
+    write_stored(folder, "^B", "1d", BARS, {"source": "import"})
     return Source(folder, date(2026, 1, 1), symbols=("AAA", "^B"))
 
 

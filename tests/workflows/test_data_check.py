@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from lstmcli.errors import DataError, FileError
-from lstmcli.market.store import write_imported, write_stored
+from lstmcli.market.store import write_stored
 from lstmcli.market.symbols import price_path, sidecar_path
 from lstmcli.workflows.data import CheckReport, check_data
 from tests.command_line import sessions
@@ -168,7 +168,7 @@ def test_a_sidecar_that_does_not_belong_to_the_bars_is_found(tmp_path: Path, dam
 
 def test_bars_of_ones_own_are_mended_by_an_import(tmp_path: Path) -> None:
     own = bars()[["Close"]].drop(pd.DatetimeIndex([DAYS[10]]))
-    write_imported(tmp_path, "FUND", "1d", own, {"file": "mine.csv"})
+    write_stored(tmp_path, "FUND", "1d", own, {"source": "import", "file": "mine.csv"})
     (finding,) = check(tmp_path).findings
     assert finding.next_step == "Import a mended file: lstmcli data import FUND=FILE."
 

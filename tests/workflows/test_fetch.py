@@ -369,7 +369,7 @@ def test_an_unfinished_bar_that_was_asked_for_is_marked_and_replaced(
 def test_a_share_whose_only_bar_is_unfinished_is_told_so(server: StandIn, run: Any) -> None:
     server.serve("NEWCO", BARS[-1:])
     report = run("NEWCO", now=datetime(2024, 4, 22, 16, 0, tzinfo=UTC))
-    assert "its only bar, of 2024-04-22, is not finished" in report.results[0].reason
+    assert "found only an unfinished bar" in report.results[0].reason
 
 
 def test_the_last_stored_bar_may_be_corrected(server: StandIn, run: Any, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from lstmcli.files.locks import hold
 from lstmcli.market import refresh, yahoo
-from lstmcli.market.yahoo import YahooBars
+from lstmcli.market.yahoo import Answer
 from lstmcli.workflows import fetch as module
 from lstmcli.workflows.fetch import FetchReport, FetchResult, fetch
 from tests.clockwork import Clockwork
@@ -127,6 +127,14 @@ def test_an_outage_pauses_all_and_ends_by_the_longest_wait(
     assert report.waited == pytest.approx(60.0)
     assert len(server.charts) < 20
     assert not any("delisted" in result.reason for result in report.results)
+
+
+def test_a_run_that_ended_early_has_one_code_whoever_was_asked_first(
+    server: StandIn, run: Any
+) -> None:
+    server.always["AAPL"] = "429"
+    for symbols in (("AAPL", "NOPE"), ("NOPE", "AAPL")):
+        assert run(*symbols, max_wait=0.0).exit_code == 6
 
 
 def test_an_outage_that_ends_costs_no_symbol(server: StandIn, run: Any) -> None:
@@ -248,7 +256,7 @@ def test_an_interrupted_run_stops_at_once_frees_the_lock_and_keeps_what_arrived(
 def test_a_bug_is_no_failed_symbol(
     server: StandIn, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*arguments: Any, **options: Any) -> YahooBars:
+    def broken(*arguments: Any, **options: Any) -> Answer:
         raise ZeroDivisionError
 
     monkeypatch.setattr(refresh, "fetch_answer", broken)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lstmcli.errors import DataError
-from lstmcli.market.store import read_sidecar, write_imported
+from lstmcli.market.store import read_sidecar, write_stored
 from lstmcli.market.symbols import price_path, sidecar_path
 from lstmcli.runs.last_runs import RunEnd, note_end
 from lstmcli.workflows.data_import import import_data
@@ -76,7 +76,7 @@ def test_the_command_for_series_behind_is_that_of_their_kind(tmp_path: Path) -> 
     store(tmp_path, "AAPL", "1mo")
     assert part(tmp_path, "store", now=later).next_step == "Run: lstmcli fetch AAPL --interval 1mo."
     shutil.rmtree(tmp_path / "prices")
-    write_imported(tmp_path, "FUND", "1d", bars(), {})
+    write_stored(tmp_path, "FUND", "1d", bars(), {"source": "import"})
     assert "lstmcli data import FUND=FILE" in part(tmp_path, "store", now=later).next_step
 
 
@@ -143,7 +143,7 @@ def test_weekly_bars_of_a_file_need_no_calendar(tmp_path: Path) -> None:
 def test_a_damaged_series_hides_no_calendar_of_the_others(tmp_path: Path, damage: str) -> None:
     home = tmp_path / "data"
     store(home, "600519.SS")
-    write_imported(home, "FUND", "1d", bars(), {})
+    write_stored(home, "FUND", "1d", bars(), {"source": "import"})
     path = price_path(home, "FUND")
     if damage == "bars":
         path.write_bytes(b"\x00\x01")
