@@ -5,12 +5,11 @@ by bit. How they are computed does not matter, so kinds of leaks need not be kno
 control, figures after the day must change.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from lstmcli.errors import LeakError
@@ -32,54 +31,37 @@ def rewritten(
     stay; there are no dividends and no splits.
     """
     frame = prices.frame.copy()
-    kept = _kept(frame, after)
-    if kept < len(frame):
-        noise = _noise(frame.iloc[:kept], len(frame) - kept, generator, shift)
-        frame.iloc[kept:] = np.column_stack([noise[str(name)] for name in frame])
-    return replace(prices, frame=frame)
+    later = frame.index.to_numpy() > after
+    known, rows = frame[~later], int(later.sum())
 
-
-def cut(prices: Prices, after: np.datetime64) -> Prices:
-    """Return the prices without the bars later than `after`."""
-    return replace(prices, frame=prices.frame.iloc[: _kept(prices.frame, after)])
-
-
-def thinned(prices: Prices, after: np.datetime64, bars: int) -> Prices:
-    """Return the prices without the first bars later than `after`: the next date is another."""
-    kept = _kept(prices.frame, after)
-    return replace(prices, frame=prices.frame.drop(prices.frame.index[kept : kept + bars]))
-
-
-def _kept(frame: pd.DataFrame, after: np.datetime64) -> int:
-    return int((frame.index.to_numpy() <= after).sum())
-
-
-def _noise(
-    known: pd.DataFrame, rows: int, generator: np.random.Generator, shift: float
-) -> dict[str, NDArray[np.float64]]:
-    """Draw bars, column by column."""
-
-    def level(name: str, default: float) -> float:
-        values = known[name].to_numpy(np.float64) if name in known else np.empty(0)
-        positive = values[values > 0]
-        return float(positive[-1]) if len(positive) else default
+    def level(name: str) -> float:
+        positive = known[name][known[name] > 0].tolist() if name in known else []
+        return float(positive[-1]) if positive else 1.0
 
     moves = generator.normal(0.0, _DEVIATION, rows + _MEMORY - 1)
-    deviations = np.convolve(moves, np.ones(_MEMORY), mode="valid")
-    closed = level("Close", 1.0) * np.exp(shift + deviations)
+    summed = np.cumsum(np.append(0.0, moves))
+    closed = level("Close") * np.exp(shift + summed[_MEMORY:] - summed[:-_MEMORY])
     opened = closed * np.exp(generator.normal(0.0, _RANGE, rows))
     above, below = np.exp(np.abs(generator.normal(0.0, _RANGE, (2, rows))))
-    adjustment = level("Adj Close", 1.0) / level("Close", 1.0) * np.exp(generator.normal(0.0, 0.1))
-    return {
+    adjustment = level("Adj Close") / level("Close") * np.exp(generator.normal(0.0, 0.1))
+    noise = {
         "Open": opened,
         "High": np.maximum(opened, closed) * above,
         "Low": np.minimum(opened, closed) / below,
         "Close": closed,
         "Adj Close": closed * adjustment,
-        "Volume": level("Volume", 1.0) * np.exp(generator.normal(0.0, 0.5, rows)),
+        "Volume": level("Volume") * np.exp(generator.normal(0.0, 0.5, rows)),
         "Dividends": np.zeros(rows),
         "Stock Splits": np.zeros(rows),
     }
+    frame.loc[later] = np.column_stack([noise[str(name)] for name in frame])
+    return replace(prices, frame=frame)
+
+
+def without(prices: Prices, after: np.datetime64, bars: int | None = None) -> Prices:
+    """Return the prices without the bars later than `after`, or without the first few of them."""
+    later = prices.frame.index[prices.frame.index.to_numpy() > after]
+    return replace(prices, frame=prices.frame.drop(later[:bars]))
 
 
 Stage = Literal[
@@ -96,7 +78,8 @@ class Figures:
 
     model, kind, name : the model, what they are ("forecasts", "weights"), and which of them.
     values : any shape; for forecasts (N, H), one row for each of the N pairs of symbol and cutoff.
-    symbol, cutoff : (N,) of each row; rows after a day may depend on what comes after it.
+    windows : symbol and cutoff of each row, (N,) each; rows after a day may depend on what comes
+        after it.
     labels : names along the last axis where it is no horizon.
     """
 
@@ -104,20 +87,8 @@ class Figures:
     kind: str
     name: str
     values: NDArray[Any]
-    symbol: NDArray[np.str_] | None = None
-    cutoff: NDArray[np.datetime64] | None = None
+    windows: tuple[NDArray[np.str_], NDArray[np.datetime64]] | None = None
     labels: tuple[str, ...] = ()
-
-    def rows(self, chosen: NDArray[np.bool_]) -> "Figures":
-        """Return some of the rows; only where each has a symbol and a cutoff."""
-        assert self.symbol is not None
-        assert self.cutoff is not None
-        return replace(
-            self,
-            values=self.values[chosen],
-            symbol=self.symbol[chosen],
-            cutoff=self.cutoff[chosen],
-        )
 
 
 @dataclass(frozen=True)
@@ -165,132 +136,69 @@ def sample_days(
     return chosen
 
 
-def backtest_figures(result: Backtest) -> Iterator[Figures]:
+def window_figures(result: Backtest) -> Iterator[Figures]:
     """Yield the windows of a backtest, and what is forecast from each."""
-
-    def figures(model: str, kind: str, name: str, values: NDArray[Any]) -> Figures:
-        return Figures(model, kind, name, values, result.symbol, result.cutoff)
-
-    yield figures("all", "windows", "cutoff", result.cutoff[:, None])
-    yield figures("all", "dates", "date", result.dates)
-    yield figures("all", "contexts", "last_close", result.last_close[:, None])
-    yield figures("all", "contexts", "sigma", result.sigma[:, None])
-    for model, forecast in result.forecasts.items():
-        yield figures(model, "forecasts", "median", forecast.median)
-        if forecast.quantiles is not None:
-            for index, level in enumerate(forecast.levels):
-                yield figures(model, "forecasts", f"q{level}", forecast.quantiles[..., index])
-        if forecast.spread is not None:
-            yield figures(model, "forecasts", "spread", forecast.spread)
+    values: list[tuple[str, str, str, NDArray[Any]]] = [
+        ("all", "windows", "cutoff", result.cutoff[:, None]),
+        ("all", "dates", "date", result.dates),
+        ("all", "contexts", "last_close", result.last_close[:, None]),
+        ("all", "contexts", "sigma", result.sigma[:, None]),
+    ]
+    for model, made in result.forecasts.items():
+        values.append((model, "forecasts", "median", made.median))
+        if made.quantiles is not None:
+            for index, level in enumerate(made.levels):
+                values.append((model, "forecasts", f"q{level}", made.quantiles[..., index]))
+        if made.spread is not None:
+            values.append((model, "forecasts", "spread", made.spread))
+    for each in values:
+        yield Figures(*each, windows=(result.symbol, result.cutoff))
 
 
 def numbers_of(model: str, kind: str, tree: Any) -> Figures:
     """Return every number in nested tables and lists, in order; None becomes NaN."""
-    found = list(_leaves(tree, ""))
-    return Figures(
-        model,
-        kind,
-        kind,
-        np.array([value for _, value in found], dtype=np.float64),
-        labels=tuple(label for label, _ in found),
-    )
-
-
-def up_to(figures: Iterable[Figures], day: np.datetime64) -> list[Figures]:
-    """Leave out the rows of later cutoffs."""
-    return [each if each.cutoff is None else each.rows(each.cutoff <= day) for each in figures]
+    found = dict(_leaves(tree, ""))
+    return Figures(model, kind, kind, np.array([*found.values()], np.float64), labels=tuple(found))
 
 
 def compare(
-    stage: Stage, after: np.datetime64, expected: Sequence[Figures], found: Sequence[Figures]
+    stage: Stage, after: np.datetime64, expected: Iterable[Figures], found: Iterable[Figures]
 ) -> list[Comparison]:
-    """Compare figures to the last bit; those that only one run has differ too."""
-    return merged(
-        Comparison(stage, a.model, a.kind, (after,), a.values.size, _first(after, a, b))
-        for a, b in _pairs(expected, found)
-    )
+    """Compare figures to the last bit, for windows those of cutoffs up to a day.
 
-
-def control(
-    after: np.datetime64,
-    expected: Sequence[Figures],
-    found: Sequence[Figures],
-    kinds: Mapping[str, Sequence[str]],
-) -> list[Comparison]:
-    """Check that most rows of later cutoffs changed, symbol by symbol and column by column.
-
-    kinds : the models of which each kind must change. Otherwise the audit could not find a leak:
-    a cache may answer, or the output of a network may be constant.
+    Figures that only one run has differ too, except in fits, whose numbers of epochs may differ.
+    In the control stage at least half the rows of later cutoffs must change, symbol by symbol and
+    column by column. Otherwise the audit could not find a leak: a cache may answer, or the output
+    of a network may be constant.
     """
-    return merged(
-        _changed(after, a, b)
-        for a, b in _pairs(expected, found)
-        if a.model in kinds.get(a.kind, ())
-    )
-
-
-def in_both(
-    expected: Sequence[Figures], found: Sequence[Figures]
-) -> tuple[list[Figures], list[Figures]]:
-    """Return the figures that both runs have."""
-    ours, theirs = _by_key(expected), _by_key(found)
-    both = [key for key in ours if key in theirs]
-    return [ours[key] for key in both], [theirs[key] for key in both]
+    ours, theirs = (_by_key(each, after, stage == "control") for each in (expected, found))
+    keys = dict.fromkeys([*ours, *theirs])
+    if stage in ("training", "fit", "kept"):
+        keys = dict.fromkeys(key for key in ours if key in theirs)
+    results = []
+    for key in keys:
+        a = ours.get(key) or replace(theirs[key], values=np.empty(0))
+        b = theirs.get(key) or replace(a, values=np.empty(0))
+        difference = _difference(after, a, b, stage == "control")
+        results.append(Comparison(stage, a.model, a.kind, (after,), a.values.size, difference))
+    return results
 
 
 def merged(found: Iterable[Comparison]) -> list[Comparison]:
-    """Merge comparisons of the same stage, model and kind."""
+    """Merge comparisons of the same stage, model and kind; leave out those of no number."""
     together: dict[tuple[str, str, str], Comparison] = {}
     for each in found:
         key = (each.stage, each.model, each.kind)
-        before = together.get(key)
-        together[key] = (
-            each
-            if before is None
-            else replace(
-                before,
-                after=tuple(dict.fromkeys(before.after + each.after)),
-                numbers=before.numbers + each.numbers,
-                difference=before.difference or each.difference,
+        known = together.get(key)
+        if known is not None:
+            each = replace(
+                known,
+                after=tuple(dict.fromkeys(known.after + each.after)),
+                numbers=known.numbers + each.numbers,
+                difference=known.difference or each.difference,
             )
-        )
+        together[key] = each
     return [each for each in together.values() if each.numbers or each.difference]
-
-
-def leak_error(leak: Comparison, next_step: str = "") -> LeakError:
-    """Return the error that names the first difference of a comparison."""
-    found = leak.difference
-    assert found is not None
-    if leak.stage == "control":
-        return _proves_nothing(
-            leak,
-            f"noise in every bar after {found.after} left most values as they were, such as "
-            f"{found.found!r}",
-            next_step or "A cache, or a network whose output is constant, hides leaks.",
-        )
-    if leak.stage == "kept":
-        return LeakError(
-            "the kept model is not the one that its training rows give",
-            where=_place(leak),
-            why=f"found {found.expected!r}, a refit on the rows up to {found.after} gives "
-            f"{found.found!r}",
-            next_step=next_step or "It may have learned from later rows. Train it again.",
-        )
-    return LeakError(
-        "what comes after a cutoff was used",
-        where=_place(leak),
-        why=f"{found.expected!r} became {found.found!r} when other bars took the place of those "
-        f"after {found.after}",
-        next_step=next_step,
-    )
-
-
-def check_repeats(again: Sequence[Comparison]) -> None:
-    """Raise LeakError where the same prices do not give the same numbers twice."""
-    for each in again:
-        if each.difference is not None:
-            twice = f"{each.difference.expected!r} and then {each.difference.found!r}"
-            raise _proves_nothing(each, f"the same prices gave {twice}", "Pass --device cpu.")
 
 
 def is_clean(found: Iterable[Comparison]) -> bool:
@@ -298,27 +206,44 @@ def is_clean(found: Iterable[Comparison]) -> bool:
     return all(each.difference is None for each in found)
 
 
-def _proves_nothing(failed: Comparison, why: str, next_step: str) -> LeakError:
-    what = "the audit proves nothing here"
-    return LeakError(what, where=_place(failed), why=why, next_step=next_step)
+def leak_error(leak: Comparison, next_step: str = "") -> LeakError:
+    """Return the error that names the first difference of a comparison."""
+    found = leak.difference
+    assert found is not None
+    if leak.stage == "control":
+        what = "the audit proves nothing here"
+        why = (
+            f"noise in every bar after {found.after} left most values as they were, such as "
+            f"{found.found!r}"
+        )
+        advice = "A cache, or a network whose output is constant, hides leaks."
+    elif leak.stage == "kept":
+        what = "the kept model is not the one that its training rows give"
+        why = (
+            f"found {found.expected!r}, a refit on the rows up to {found.after} gives "
+            f"{found.found!r}"
+        )
+        advice = "It may have learned from later rows. Train it again."
+    else:
+        what = "what comes after a cutoff was used"
+        why = (
+            f"{found.expected!r} became {found.found!r} when other bars took the place of those "
+            f"after {found.after}"
+        )
+        advice = ""
+    return LeakError(what, where=_place(leak, found), why=why, next_step=next_step or advice)
 
 
-def _by_key(figures: Iterable[Figures]) -> dict[tuple[str, str, str], Figures]:
-    return {(each.model, each.kind, each.name): each for each in figures}
-
-
-def _pairs(
-    expected: Iterable[Figures], found: Iterable[Figures]
-) -> Iterator[tuple[Figures, Figures]]:
-    ours, theirs = _by_key(expected), _by_key(found)
-    for key in dict.fromkeys([*ours, *theirs]):
-        one, other = ours.get(key), theirs.get(key)
-        yield one or _none(other), other or _none(one)
-
-
-def _none(like: Figures | None) -> Figures:
-    assert like is not None
-    return replace(like, values=np.empty(0, like.values.dtype))
+def check_repeats(again: Sequence[Comparison]) -> None:
+    """Raise LeakError where the same prices do not give the same numbers twice."""
+    for each in again:
+        if found := each.difference:
+            raise LeakError(
+                "the audit proves nothing here",
+                where=_place(each, found),
+                why=f"the same prices gave {found.expected!r} and then {found.found!r}",
+                next_step="Pass --device cpu.",
+            )
 
 
 def _leaves(tree: Any, path: str) -> Iterator[tuple[str, float]]:
@@ -332,58 +257,44 @@ def _leaves(tree: Any, path: str) -> Iterator[tuple[str, float]]:
         yield path, np.nan if tree is None else float(tree)
 
 
-def _first(after: np.datetime64, expected: Figures, found: Figures) -> Difference | None:
-    """Return the first number that is not the same bit for bit."""
-    ours, theirs = expected.values, found.values
-    if ours.shape != theirs.shape:
-        return Difference(after, f"{expected.name}: how many", ours.size, theirs.size)
-    changed = np.argwhere(_bits(ours) != _bits(theirs))
-    return _at(after, expected, found, tuple(changed[0].tolist())) if len(changed) else None
+def _by_key(
+    figures: Iterable[Figures], after: np.datetime64, later: bool
+) -> dict[tuple[str, str, str], Figures]:
+    """Return the figures by what they are, with the rows of cutoffs up to the day, or later."""
+    found = {}
+    for each in figures:
+        if each.windows is not None:
+            symbol, cutoff = each.windows
+            rows = (cutoff > after) == later
+            each = replace(each, values=each.values[rows], windows=(symbol[rows], cutoff[rows]))
+        found[each.model, each.kind, each.name] = each
+    return found
 
 
-def _changed(after: np.datetime64, expected: Figures, found: Figures) -> Comparison:
-    assert expected.cutoff is not None
-    if len(expected.values) != len(found.values):
-        difference = _first(after, expected, found)
-        return Comparison("control", expected.model, expected.kind, (after,), 0, difference)
-    later = expected.cutoff > after
-    a, b = expected.rows(later), found.rows(later)
-    result = Comparison("control", a.model, a.kind, (after,), a.values.size, None)
-    same = _bits(a.values) == _bits(b.values)
-    if not a.labels:  # a row changes if any of its steps does
-        same = np.broadcast_to(same.all(axis=1, keepdims=True), same.shape)
-    assert a.symbol is not None
-    for symbol in np.unique(a.symbol):
-        rows = np.flatnonzero(a.symbol == symbol)
-        stuck = np.flatnonzero(same[rows].mean(axis=0) > 1.0 - _CHANGED)
-        if len(stuck):
-            column = int(stuck[0])
-            row = int(rows[same[rows, column]][0])
-            return replace(result, difference=_at(after, a, b, (row, column)))
-    return result
-
-
-def _at(
-    after: np.datetime64, expected: Figures, found: Figures, index: tuple[int, ...]
-) -> Difference:
-    values = _value(expected.values[index]), _value(found.values[index])
-    label = expected.labels[index[-1]] if expected.labels else None
-    if expected.symbol is None or expected.cutoff is None:
-        name = label or f"{expected.name}{list(index) if index else ''}"
-        return Difference(after, name, *values)
-    row, column = index
-    return Difference(
-        after,
-        label or expected.name,
-        *values,
-        symbol=str(expected.symbol[row]),
-        cutoff=expected.cutoff[row],
-        step=None if label else column + 1,
+def _difference(after: np.datetime64, a: Figures, b: Figures, control: bool) -> Difference | None:
+    """Return the first number that is not the same bit for bit; in a control, that stuck."""
+    if a.values.shape != b.values.shape:
+        return Difference(after, f"{a.name}: how many", a.values.size, b.values.size)
+    wrong = _bits(a.values) != _bits(b.values)
+    if control:
+        assert a.windows is not None
+        same, wrong = ~wrong, np.zeros_like(wrong)
+        for symbol in np.unique(a.windows[0]):
+            own = a.windows[0] == symbol
+            wrong[own] = same[own] & (same[own].mean(axis=0) > 1.0 - _CHANGED)
+    if not wrong.any():
+        return None
+    index = tuple(np.argwhere(wrong)[0].tolist())
+    expected, found = (
+        str(value) if isinstance(value, np.datetime64) else value.item()
+        for value in (a.values[index], b.values[index])
     )
-
-
-def _value(value: Any) -> float | str:
-    return str(value) if isinstance(value, np.datetime64) else value.item()
+    if a.windows is None:
+        name = a.labels[index[-1]] if a.labels else f"{a.name}{list(index) if index else ''}"
+        return Difference(after, name, expected, found)
+    (symbol, cutoff), (row, column) = a.windows, index
+    name, step = (a.labels[column], None) if a.labels else (a.name, column + 1)
+    return Difference(after, name, expected, found, str(symbol[row]), cutoff[row], step)
 
 
 def _bits(values: NDArray[Any]) -> NDArray[Any]:
@@ -391,11 +302,12 @@ def _bits(values: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}").reshape(values.shape)
 
 
-def _place(leak: Comparison) -> str:
-    found = leak.difference
-    assert found is not None
-    what = f"{leak.kind} of {leak.model}, {found.name}"
-    if found.symbol is None:
-        return f"{leak.stage} stage, cutoff {found.after}, {what}"
-    step = "" if found.step is None else f"step {found.step}, "
-    return f"{leak.stage} stage, {found.symbol}, cutoff {found.cutoff}, {step}{what}"
+def _place(leak: Comparison, found: Difference) -> str:
+    parts = [
+        f"{leak.stage} stage",
+        found.symbol,
+        f"cutoff {found.after if found.cutoff is None else found.cutoff}",
+        found.step and f"step {found.step}",
+        f"{leak.kind} of {leak.model}, {found.name}",
+    ]
+    return ", ".join(str(part) for part in parts if part)

@@ -1,40 +1,54 @@
 """Audit: repeat backtest, forecasts and training of a model with other bars after a day.
 
-No scores are shown and nothing is saved. Where the system can fork, a separate process reads the
-true prices, so that no value cached from them can hide a leak.
+A probe is a function from price files to figures. Each runs once on the true prices and once for
+each way of replacing the bars after a day, and must give the same figures. No scores are shown and
+nothing is saved. Where the system can fork, a separate process reads the true prices, so that no
+value cached from them can hide a leak.
 """
 
-from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
+import multiprocessing
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from datetime import date
+from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 
-from lstmcli.config import Data, Settings
-from lstmcli.errors import Failure, UsageError, raise_if_all_failed
-from lstmcli.evaluation.audit import Comparison, is_clean, leak_error
+from lstmcli.config import Settings
+from lstmcli.errors import Failure, LstmcliError, raise_if_all_failed
+from lstmcli.evaluation.audit import (
+    Comparison,
+    Figures,
+    Stage,
+    compare,
+    is_clean,
+    leak_error,
+    merged,
+    numbers_of,
+    rewritten,
+    sample_days,
+    window_figures,
+    without,
+)
 from lstmcli.market.prices import Prices
-from lstmcli.runs.bundle import load_bundle
+from lstmcli.runs.bundle import load_bundle, save_bundle
 from lstmcli.runs.registry import ModelRef, find_model
 from lstmcli.training.device import choose_device, threads
-from lstmcli.workflows.aside import aside, can_fork
 from lstmcli.workflows.audit_fit import Basis, Kept, audit_fit, find_basis
-from lstmcli.workflows.audit_walks import (
-    Truth,
-    Walks,
-    audit_walks,
-    begin,
-    day_before,
-    find_truth,
-    limited,
-)
-from lstmcli.workflows.copies import Copies
-from lstmcli.workflows.evaluate import settings_for
-from lstmcli.workflows.prices import Source, chosen_data, load_prices
+from lstmcli.workflows.copies import Change, copied
+from lstmcli.workflows.evaluate import EvaluateReport, evaluate, settings_for
+from lstmcli.workflows.predict import predict
+from lstmcli.workflows.prices import Source, load_prices
 
 UNSEEN = (
     "prices that the maker of the file or feed adjusted for later splits and dividends",
@@ -47,6 +61,12 @@ SHUFFLED = (
     "split.method shuffled leaks by design: its windows overlap between training, "
     "validation and test, and the last labels that it is fitted on lie in the test span"
 )
+
+_WHOLE = "whole"  # the probe of the whole backtest
+_SHIFT = 0.35  # of log prices: enough to turn most outcomes, less than a split looks like
+_CALLS = 8  # cutoffs whose outcomes all lie after the day
+_DROPPED = 2  # bars, so that the next date is another
+_AHEAD = 3  # days that are predicted from
 
 
 @dataclass(frozen=True)
@@ -120,66 +140,305 @@ def _audit(
     asked: dict[str, Any],
     folder: Path,
 ) -> AuditReport:
-    references = [find_model(source.data_dir, model) for model in models or (None,)]
-    bundles = {each: load_bundle(each.folder, device) for each in references}
-    first_model, metadata = bundles[references[0]]
-    settings = settings_for(source, first_model.settings)
+    kept, refitted = [], []
+    for reference in (find_model(source.data_dir, model) for model in models or (None,)):
+        model, metadata = load_bundle(reference.folder, device)
+        train = model.settings.train
+        train = train.model_copy(update={"epochs": min(epochs, train.epochs)})
+        short = model.settings.model_copy(update={"train": train})
+        kept.append(Kept(reference, model, metadata, short, source.data_dir, device))
+        refitted.append(folder / "models" / reference.name / reference.version)
+        save_bundle(refitted[-1], replace(model, settings=short), metadata.record, ())
+    settings = settings_for(source, kept[0].model.settings)
     # Copies are given as named data, so the recipe's dates must be passed explicitly.
     for end in ("start", "end"):
         asked[end] = asked.get(end) or getattr(settings.evaluate, end)
     loaded, failures = load_prices(
-        replace(source, around=asked["end"] or date.max), settings.data, metadata.interval
+        replace(source, around=asked["end"] or date.max), settings.data, kept[0].metadata.interval
     )
     raise_if_all_failed(len(loaded), failures)
-    folders, short = limited(folder / "models", bundles, epochs)
-    walks = Walks(references, folders, settings, asked)
-    kept = [
-        Kept(each, model, metadata, short[str(each)], candidates, source.data_dir, device)
-        for each, (model, metadata) in bundles.items()
-        for candidates in [_candidates(source, model.settings.data, loaded, settings.data)]
+    start = asked["start"] or max(each.metadata.test_start for each in kept)
+    first = np.datetime64(str(start), "D") - np.timedelta64(1, "D")
+    probes = _Probes(
+        [each.reference for each in kept], [*map(str, refitted)], settings, asked, first
+    )
+
+    def on_true_prices() -> _Truth:
+        true = copied(source, loaded, folder / "true")
+        report = probes.backtest(true)
+        figures, lacking = {_WHOLE: list(_whole_figures(report))}, dict[str, str]()
+        for probe in probes.plan(report)[1:]:
+            try:
+                if not probe.lacks:
+                    figures[probe.name] = list(probe.run(true))
+            except (LstmcliError, IndexError, ValueError) as error:
+                # Others report the cause, such as a purge so short that a refit lacks labels.
+                lacking[probe.name] = str(error)
+        return report, figures, lacking, [find_basis(each, loaded, source) for each in kept]
+
+    report, true, lacking, bases = _apart(on_true_prices)
+    found = list[Comparison]()
+    notes = [*report.notes, *(note for each in loaded for note in each.named_notes())]
+    for probe in probes.plan(report):
+        if why := probe.lacks or lacking.get(probe.name):
+            notes.append(f"not audited, {probe.name}: {why}")
+            continue
+        for stage, after, change in probe.changes:
+            changed = probe.run(copied(source, loaded, folder / "rewritten", change))
+            both = true[probe.name], list(changed)
+            if stage == "control":
+                both = probes.must_change(both[0]), probes.must_change(both[1])
+            found += compare(stage, after, *both)
+    found = [
+        replace(each, stage="reader")
+        if each.stage == "forecast" and each.kind in ("rows", "prices")
+        else each
+        for each in found
     ]
-    starts = [metadata.test_start for _, metadata in bundles.values()]
-    first = day_before(asked["start"] or max(starts))
-
-    def on_true_prices() -> tuple[Truth, list[Basis]]:
-        truth = find_truth(walks, Copies(source, loaded, folder / "true"), first)
-        return truth, [find_basis(each) for each in kept]
-
-    forks = can_fork() and asked["number_of_threads"] == 1
-    with aside(on_true_prices) if forks else nullcontext(on_true_prices) as wait:
-        copies = Copies(source, loaded, folder / "rewritten")
-        control_figures = begin(walks, copies, first)
-        true, bases = wait()
-    found = audit_walks(walks, copies, control_figures, true)
-    notes = [*true.notes, *(note for each in loaded for note in each.named_notes())]
-    notes += [f"not audited, {name}: {why}" for name, why in true.lacking.items()]
+    # Noise alone may not show a refit with rows later than the first cutoff that it serves: later
+    # validation rows change only the choice of an epoch.
+    for each in true.get("refit", ()):
+        if each.kind == "rows":
+            allowed = replace(each, values=np.minimum(each.values, each.values[0]))
+            found += compare("refit", each.values[0], [allowed], [each])
     for one, basis in zip(kept, bases, strict=True):
-        some, more = audit_fit(one, basis, source, folder / "fitted", forks=forks)
+        some, more = audit_fit(one, basis, source, folder / "fitted")
         found, notes = [*found, *some], [*notes, *more]
-    failed = [*failures, *true.failures, *(each for basis in bases for each in basis.failures)]
+    failed: dict[str, Failure] = {}
+    for failure in (*failures, *report.failures, *(each for one in bases for each in one.failures)):
+        reason = failure.reason.replace(f"{folder / 'true'}/", "")
+        failed.setdefault(failure.symbol, replace(failure, reason=reason))
     return AuditReport(
-        models=tuple(references),
-        symbols=true.symbols,
-        n_windows=true.n_windows,
-        fitted_cutoffs=true.fitted_cutoffs,
-        refits=short,
-        comparisons=tuple(found),
+        models=tuple(each.reference for each in kept),
+        symbols=tuple(dict.fromkeys(report.backtest.symbol.tolist())),
+        n_windows=len(report.backtest.cutoff),
+        fitted_cutoffs=report.fitted_cutoffs,
+        refits={str(each.reference): each.short for each in kept},
+        comparisons=tuple(merged(found)),
         notes=tuple(dict.fromkeys(notes)),
-        failures=tuple(
-            replace(each, reason=each.reason.replace(f"{folder / 'true'}/", ""))
-            for each in {each.symbol: each for each in reversed(failed)}.values()
-        )[::-1],
+        failures=tuple(failed.values()),
     )
 
 
-def _candidates(
-    source: Source, data: Data, loaded: Sequence[Prices], main: Data
-) -> list[Sequence[Prices]]:
-    """Return the prices that a model may have been trained on: those given, those of its recipe."""
-    if chosen_data(source, main) == data:
-        return [loaded]
-    own = replace(source, csv=(), symbols=(), sep=",", decimal=".", stdin=None)
+_Truth = tuple[EvaluateReport, dict[str, list[Figures]], dict[str, str], list[Basis]]
+R = TypeVar("R")
+
+
+def _apart(work: Callable[[], R]) -> R:
+    """Do the work in a forked process; here where there is none, or it ends without a result.
+
+    Forks are for Linux, and where PyTorch has one thread and starts none for an accelerator: the
+    fork would have none of the others.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    single = torch.get_num_threads() == 1 and not torch.cuda.is_available()
+    if not (sys.platform == "linux" and main and single):
+        return work()
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_send, args=(work, sender), daemon=True)
     try:
-        return [loaded, load_prices(own, data)[0]]
-    except UsageError:  # its recipe names no data
-        return [loaded]
+        with warnings.catch_warnings():
+            # Of threads that a fork lacks: NumPy's know of forks.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process.start()
+        sender.close()  # so that the process alone holds it, and its end is seen
+        found: R = receiver.recv()
+        return found
+    except (EOFError, OSError):  # no process is free, or it ended
+        return work()
+    finally:
+        if process.pid is not None:
+            process.kill()
+            process.join()
+
+
+def _send(work: Callable[[], object], sender: "Connection[object, object]") -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C stops the other, which then ends this
+    with suppress(LstmcliError, BrokenPipeError):  # it is done, and fails, again in the other
+        sender.send(work())
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """A run of the product, as a function of price files.
+
+    changes : the stages, each with the last day with true bars and with what replaces the others.
+    lacks : why it cannot be run.
+    """
+
+    name: str
+    run: Callable[[Source], Iterable[Figures]]
+    changes: Sequence[tuple[Stage, np.datetime64, Change]]
+    lacks: str = ""
+
+
+@dataclass(frozen=True)
+class _Probes:
+    """The probes of `evaluate` and `predict --as-of`, as the commands run them.
+
+    refitted : folders of the models with fewer epochs, for refits. asked : the options of
+    `evaluate`. first : a day before every cutoff.
+    """
+
+    models: Sequence[ModelRef]
+    refitted: Sequence[str]
+    settings: Settings
+    asked: dict[str, Any]
+    first: np.datetime64
+
+    def backtest(self, source: Source, **changed: Any) -> EvaluateReport:
+        """Repeat the backtest, the whole one without changes."""
+        refits = (self.asked.get("refit") or self.settings.evaluate.refit) not in (None, "never")
+        models = self.refitted if refits else [str(each.folder) for each in self.models]
+        asked = {**self.asked, "models": models, **changed}
+        return evaluate(source, counted=False, phases=False, **asked)
+
+    def ahead(self, day: date, source: Source) -> Iterator[Figures]:
+        """Yield the figures of `predict --as-of` a day, of every model."""
+        keys = {"horizon", "device", "number_of_threads"} & self.asked.keys()
+        options = {key: self.asked[key] for key in keys}
+        for model in self.models:
+            report = predict(source, model=str(model.folder), as_of=day, counted=False, **options)
+            for each in report.forecasts:
+                made = each.forecast
+                fan = made.median if made.quantiles is None else made.quantiles[0]
+                for kind, values in (
+                    ("dates", np.append(each.cutoff, each.dates).astype("datetime64[D]")),
+                    ("contexts", np.array([each.last_close, *each.history])),
+                    ("forecasts", np.append(made.median, fan)),
+                ):
+                    yield Figures(str(model), kind, each.symbol, values)
+
+    def plan(self, report: EvaluateReport) -> list[_Probe]:
+        """Choose the probes, and their days, from the dates of the whole backtest."""
+        generator = np.random.default_rng(0)
+        cutoffs = np.unique(report.backtest.cutoff)
+        days = sample_days(cutoffs, np.random.default_rng(0))
+        middle, *after_it = cutoffs[(len(cutoffs) - 1) // 2 :][:2]
+        ends, room = [], report.metadata[0].interval == "1d"
+        for each in report.series:
+            end = int(np.searchsorted(each.dates, middle, side="right")) - 1 + report.horizon
+            ends.append(each.dates[min(end, len(each) - 1)])
+            room = room and end + _DROPPED < len(each)
+        scored, last = max(ends), max(each.dates[-1] for each in report.series)
+
+        def noise(after: np.datetime64, shift: float = 0.0) -> Change:
+            return lambda prices: rewritten(prices, after, generator, shift)
+
+        def run(read: _Read, **changed: Any) -> Callable[[Source], Iterator[Figures]]:
+            return lambda source: read(self.backtest(source, **changed))
+
+        def fewer(prices: Prices) -> Prices:
+            return without(noise(middle)(prices), middle, _DROPPED)
+
+        near: dict[str, Any] = dict(step_size=max(1, report.horizon // _CALLS), n_windows=_CALLS)
+        calls: list[Change] = [
+            noise(middle, -_SHIFT),
+            noise(middle, _SHIFT),
+            *([fewer] if room else []),
+        ]
+        scores: list[Change] = [noise(scored), partial(without, after=scored)]
+        probes = [
+            # The control is first, so that any cached value is noise and cannot hide a leak.
+            _Probe(
+                _WHOLE,
+                run(_whole_figures),
+                [
+                    ("control", self.first, noise(self.first)),
+                    *(("forecast", day, noise(day)) for day in days),
+                ],
+            ),
+            _Probe(
+                "calls",
+                run(_call_figures, start=None, end=_date(middle), **near),
+                [("forecast", middle, each) for each in calls],
+            ),
+            _Probe(
+                "scores",
+                run(_score_figures, end=_date(middle)),
+                [("score", scored, each) for each in scores],
+                lacks="" if scored < last else "no bar follows the windows",
+            ),
+        ]
+        if not after_it:
+            lacks = "there is one cutoff, and a refit needs another"
+            probes.append(_Probe("refit", run(_refit_figures), [], lacks))
+        elif self.settings.split.method == "chronological":
+            near = dict(step_size=report.step_size, n_windows=2, refit=1, models=self.refitted)
+            (second,) = after_it
+            again = run(_refit_figures, start=_date(middle), end=_date(second), **near)
+            probes.append(_Probe("refit", again, [("refit", second, noise(second))]))
+        for day in days[np.unique(np.linspace(0, len(days) - 1, _AHEAD).round().astype(int))]:
+            changes: list[Change] = [noise(day), partial(without, after=day)]
+            probes.append(
+                _Probe(
+                    f"as-of {day}",
+                    partial(self.ahead, _date(day)),
+                    [("as-of", day, each) for each in changes],
+                )
+            )
+        return probes
+
+    def must_change(self, figures: Iterable[Figures]) -> list[Figures]:
+        """Return those that noise changes: baselines may be constant."""
+        names = ["all", *map(str, self.models)]
+        kinds = ("prices", "contexts", "forecasts")
+        return [each for each in figures if each.kind in kinds and each.model in names]
+
+
+_Read = Callable[[EvaluateReport], Iterator[Figures]]
+
+
+def _whole_figures(report: EvaluateReport) -> Iterator[Figures]:
+    """Yield the bars as read, and all forecasts and thresholds."""
+    features = report.recipes[0].window.features
+    read = (name for name in features if name not in ("close", "month"))
+    labels = (report.series[0].price, *read, "last close")
+    for each in report.series:
+        values = np.column_stack([each.values, each.last_close])
+        rows = np.full(len(each), each.symbol), each.dates
+        yield Figures("all", "rows", "date", each.dates[:, None], rows, (each.symbol,))
+        yield Figures("all", "prices", each.symbol, values, rows, labels)
+    yield from window_figures(report.backtest)
+    for name, bounds in report.thresholds.items():
+        for side, limits in (("low", bounds.low), ("high", bounds.high)):
+            # By window where models were refitted on the way.
+            windows = (report.backtest.symbol, report.backtest.cutoff) if limits.ndim == 2 else None
+            yield Figures(name, "trend thresholds", side, limits, windows)
+
+
+def _call_figures(report: EvaluateReport) -> Iterator[Figures]:
+    """Yield forecasts and calls, which must not depend on outcomes."""
+    yield from (each for each in window_figures(report.backtest) if each.kind != "dates")
+    for name, scores in report.scores.models.items():
+        called = {
+            f"step {each.step}": asdict(each.three_way.predicted)
+            for each in scores.direction
+            if each.three_way is not None
+        }
+        yield numbers_of(name, "trend calls", called)
+
+
+def _score_figures(report: EvaluateReport) -> Iterator[Figures]:
+    """Yield every score, by model and overall."""
+    scores = asdict(report.scores)
+    for name, each in scores.pop("models").items():
+        yield numbers_of(name, "scores", each)
+    yield numbers_of("all", "scores", scores)
+
+
+def _refit_figures(report: EvaluateReport) -> Iterator[Figures]:
+    """Yield the rows of each refit, and the forecasts after it."""
+    for each in report.refits:
+        days = np.array([each.since, each.first, each.last], dtype="datetime64[D]")
+        labels = ("first cutoff", "first row", "last row")
+        yield Figures(each.model, "rows", f"refit of {each.since}", days, labels=labels)
+        yield numbers_of(each.model, "windows", asdict(each))
+    yield from _call_figures(report)
+    for name, bounds in report.thresholds.items():
+        yield numbers_of(name, "trend thresholds", asdict(bounds))
+
+
+def _date(day: np.datetime64) -> date:
+    return date.fromisoformat(str(day.astype("datetime64[D]")))
