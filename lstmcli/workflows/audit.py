@@ -7,6 +7,7 @@ value cached from them can hide a leak.
 """
 
 import multiprocessing
+import pickle
 import signal
 import sys
 import threading
@@ -16,30 +17,17 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import partial
-from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 
 from lstmcli.config import Settings
 from lstmcli.errors import Failure, LstmcliError, raise_if_all_failed
-from lstmcli.evaluation.audit import (
-    Comparison,
-    Figures,
-    Stage,
-    compare,
-    is_clean,
-    leak_error,
-    merged,
-    numbers_of,
-    rewritten,
-    sample_days,
-    window_figures,
-    without,
-)
+from lstmcli.evaluation import leaks
+from lstmcli.evaluation.leaks import Figures
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle, save_bundle
 from lstmcli.runs.registry import ModelRef, find_model
@@ -62,7 +50,6 @@ SHUFFLED = (
     "validation and test, and the last labels that it is fitted on lie in the test span"
 )
 
-_WHOLE = "whole"  # the probe of the whole backtest
 _SHIFT = 0.35  # of log prices: enough to turn most outcomes, less than a split looks like
 _CALLS = 8  # cutoffs whose outcomes all lie after the day
 _DROPPED = 2  # bars, so that the next date is another
@@ -82,7 +69,7 @@ class AuditReport:
     n_windows: int
     fitted_cutoffs: int
     refits: dict[str, Settings]
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[leaks.Comparison, ...]
     notes: tuple[str, ...]
     failures: tuple[Failure, ...]
 
@@ -99,7 +86,7 @@ class AuditReport:
     @property
     def is_clean(self) -> bool:
         """Whether no comparison found a difference."""
-        return is_clean(self.comparisons)
+        return leaks.is_clean(self.comparisons)
 
     def raise_if_leaking(self) -> None:
         """Raise LeakError with the first difference, if there is one."""
@@ -107,7 +94,7 @@ class AuditReport:
             if each.difference is not None:
                 why = f"{each.model}: {SHUFFLED}. Train it with --set split.method=chronological."
                 by_design = each.stage in ("training", "fit") and each.model in self.shuffled
-                raise leak_error(each, why if by_design else "")
+                raise leaks.leak_error(each, why if by_design else "")
 
 
 def audit(
@@ -121,10 +108,10 @@ def audit(
 ) -> AuditReport:
     """Run on true prices and on prices that differ after a day, and compare bit by bit.
 
-    `epochs` bounds those of a short refit, which has the recipe's own settings otherwise; the one
-    that is compared with the kept model has all of them. `asked` are the options of `evaluate` that
-    choose windows and baselines. A leak is in the report; LeakError is raised where the same prices
-    do not give the same numbers twice.
+    `epochs` bounds those of a short refit, which has the recipe's own settings otherwise, but for a
+    constant rate in place of `plateau`; the one that is compared with the kept model has all of
+    them. `asked` are the options of `evaluate` that choose windows and baselines. A leak is in the
+    report; LeakError is raised where the same prices do not give the same numbers twice.
     """
     asked |= dict(device=device, number_of_threads=number_of_threads)
     # Before the first tensor: a fork of a process with a thread pool would hang.
@@ -141,12 +128,15 @@ def _audit(
     folder: Path,
 ) -> AuditReport:
     kept, refitted = [], []
-    for reference in (find_model(source.data_dir, model) for model in models or (None,)):
+    references = [find_model(source.data_dir, model) for model in models or (None,)]
+    for reference in references:
         model, metadata = load_bundle(reference.folder, device)
         train = model.settings.train
-        train = train.model_copy(update={"epochs": min(epochs, train.epochs)})
+        # A rate that follows the validation loss would depend on more than training rows.
+        schedule = "constant" if train.schedule == "plateau" else train.schedule
+        train = train.model_copy(update={"epochs": min(epochs, train.epochs), "schedule": schedule})
         short = model.settings.model_copy(update={"train": train})
-        kept.append(Kept(reference, model, metadata, short, source.data_dir, device))
+        kept.append(Kept(str(reference), model, metadata, short, source.data_dir, device))
         refitted.append(folder / "models" / reference.name / reference.version)
         save_bundle(refitted[-1], replace(model, settings=short), metadata.record, ())
     settings = settings_for(source, kept[0].model.settings)
@@ -159,48 +149,39 @@ def _audit(
     raise_if_all_failed(len(loaded), failures)
     start = asked["start"] or max(each.metadata.test_start for each in kept)
     first = np.datetime64(str(start), "D") - np.timedelta64(1, "D")
-    probes = _Probes(
-        [each.reference for each in kept], [*map(str, refitted)], settings, asked, first
-    )
+    runs = _Runs(references, [*map(str, refitted)], settings, asked)
 
     def on_true_prices() -> _Truth:
         true = copied(source, loaded, folder / "true")
-        report = probes.backtest(true)
-        figures, lacking = {_WHOLE: list(_whole_figures(report))}, dict[str, str]()
-        for probe in probes.plan(report)[1:]:
+        report = runs.backtest(true)
+        figures, lacking = {"whole": list(_whole_figures(report))}, dict[str, str]()
+        for probe in runs.probes(report, first):
             try:
-                if not probe.lacks:
+                if probe.name not in figures and not probe.lacks:
                     figures[probe.name] = list(probe.run(true))
             except (LstmcliError, IndexError, ValueError) as error:
                 # Others report the cause, such as a purge so short that a refit lacks labels.
                 lacking[probe.name] = str(error)
         return report, figures, lacking, [find_basis(each, loaded, source) for each in kept]
 
-    report, true, lacking, bases = _apart(on_true_prices)
-    found = list[Comparison]()
+    report, true, lacking, bases = _apart(on_true_prices, folder / "truth")
+    found = list[leaks.Comparison]()
     notes = [*report.notes, *(note for each in loaded for note in each.named_notes())]
-    for probe in probes.plan(report):
+    for probe in runs.probes(report, first):
         if why := probe.lacks or lacking.get(probe.name):
             notes.append(f"not audited, {probe.name}: {why}")
             continue
-        for stage, after, change in probe.changes:
+        for after, change in probe.changes:
             changed = probe.run(copied(source, loaded, folder / "rewritten", change))
-            both = true[probe.name], list(changed)
-            if stage == "control":
-                both = probes.must_change(both[0]), probes.must_change(both[1])
-            found += compare(stage, after, *both)
-    found = [
-        replace(each, stage="reader")
-        if each.stage == "forecast" and each.kind in ("rows", "prices")
-        else each
-        for each in found
-    ]
+            for each in leaks.compare(probe.stage, after, true[probe.name], changed):
+                read = each.stage == "forecast" and each.kind in ("rows", "prices")
+                found.append(replace(each, stage="reader") if read else each)
     # Noise alone may not show a refit with rows later than the first cutoff that it serves: later
     # validation rows change only the choice of an epoch.
-    for each in true.get("refit", ()):
-        if each.kind == "rows":
-            allowed = replace(each, values=np.minimum(each.values, each.values[0]))
-            found += compare("refit", each.values[0], [allowed], [each])
+    for rows in true.get("refit", ()):
+        if rows.kind == "rows":
+            allowed = replace(rows, values=np.minimum(rows.values, rows.values[0]))
+            found += leaks.compare("refit", rows.values[0], [allowed], [rows])
     for one, basis in zip(kept, bases, strict=True):
         some, more = audit_fit(one, basis, source, folder / "fitted")
         found, notes = [*found, *some], [*notes, *more]
@@ -209,12 +190,12 @@ def _audit(
         reason = failure.reason.replace(f"{folder / 'true'}/", "")
         failed.setdefault(failure.symbol, replace(failure, reason=reason))
     return AuditReport(
-        models=tuple(each.reference for each in kept),
+        models=tuple(references),
         symbols=tuple(dict.fromkeys(report.backtest.symbol.tolist())),
         n_windows=len(report.backtest.cutoff),
         fitted_cutoffs=report.fitted_cutoffs,
-        refits={str(each.reference): each.short for each in kept},
-        comparisons=tuple(merged(found)),
+        refits={each.name: each.short for each in kept},
+        comparisons=tuple(leaks.merged(found)),
         notes=tuple(dict.fromkeys(notes)),
         failures=tuple(failed.values()),
     )
@@ -224,8 +205,8 @@ _Truth = tuple[EvaluateReport, dict[str, list[Figures]], dict[str, str], list[Ba
 R = TypeVar("R")
 
 
-def _apart(work: Callable[[], R]) -> R:
-    """Do the work in a forked process; here where there is none, or it ends without a result.
+def _apart(work: Callable[[], R], path: Path) -> R:
+    """Do the work in a forked process, which writes `path`; here where there can be none.
 
     Forks are for Linux, and where PyTorch has one thread and starts none for an accelerator: the
     fork would have none of the others.
@@ -234,58 +215,55 @@ def _apart(work: Callable[[], R]) -> R:
     single = torch.get_num_threads() == 1 and not torch.cuda.is_available()
     if not (sys.platform == "linux" and main and single):
         return work()
-    context = multiprocessing.get_context("fork")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_send, args=(work, sender), daemon=True)
+    process = multiprocessing.get_context("fork").Process(target=_write, args=(work, path))
     try:
-        with warnings.catch_warnings():
-            # Of threads that a fork lacks: NumPy's know of forks.
-            warnings.simplefilter("ignore", DeprecationWarning)
+        # Of threads that a fork lacks: NumPy's know of forks.
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
             process.start()
-        sender.close()  # so that the process alone holds it, and its end is seen
-        found: R = receiver.recv()
-        return found
-    except (EOFError, OSError):  # no process is free, or it ended
+    except OSError:  # no process is free
         return work()
+    try:
+        process.join()
     finally:
-        if process.pid is not None:
-            process.kill()
-            process.join()
+        process.kill()
+        process.join()
+    done = process.exitcode == 0 and path.is_file()
+    found: R = pickle.loads(path.read_bytes()) if done else work()
+    return found
 
 
-def _send(work: Callable[[], object], sender: "Connection[object, object]") -> None:
+def _write(work: Callable[[], object], path: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C stops the other, which then ends this
-    with suppress(LstmcliError, BrokenPipeError):  # it is done, and fails, again in the other
-        sender.send(work())
+    with suppress(LstmcliError):  # it fails again in the other
+        path.write_bytes(pickle.dumps(work()))
 
 
-@dataclass(frozen=True)
-class _Probe:
+class _Probe(NamedTuple):
     """A run of the product, as a function of price files.
 
-    changes : the stages, each with the last day with true bars and with what replaces the others.
+    changes : the last days with true bars, and what to do with the later ones.
     lacks : why it cannot be run.
     """
 
+    stage: leaks.Stage
     name: str
     run: Callable[[Source], Iterable[Figures]]
-    changes: Sequence[tuple[Stage, np.datetime64, Change]]
+    changes: Sequence[tuple[np.datetime64, Change]]
     lacks: str = ""
 
 
 @dataclass(frozen=True)
-class _Probes:
-    """The probes of `evaluate` and `predict --as-of`, as the commands run them.
+class _Runs:
+    """`evaluate` and `predict --as-of`, as the commands run them.
 
     refitted : folders of the models with fewer epochs, for refits. asked : the options of
-    `evaluate`. first : a day before every cutoff.
+    `evaluate`.
     """
 
     models: Sequence[ModelRef]
     refitted: Sequence[str]
     settings: Settings
     asked: dict[str, Any]
-    first: np.datetime64
 
     def backtest(self, source: Source, **changed: Any) -> EvaluateReport:
         """Repeat the backtest, the whole one without changes."""
@@ -310,81 +288,70 @@ class _Probes:
                 ):
                     yield Figures(str(model), kind, each.symbol, values)
 
-    def plan(self, report: EvaluateReport) -> list[_Probe]:
-        """Choose the probes, and their days, from the dates of the whole backtest."""
+    def probes(self, report: EvaluateReport, first: np.datetime64) -> Iterator[_Probe]:
+        """Yield the probes, with days that depend on the dates of the whole backtest alone.
+
+        The control is first, so that any cached value is noise and cannot hide a leak.
+        """
         generator = np.random.default_rng(0)
+
+        def noise(
+            after: np.datetime64, shift: float = 0.0, dropped: int = 0
+        ) -> tuple[np.datetime64, Change]:
+            def change(prices: Prices) -> Prices:
+                noisy = leaks.rewritten(prices, after, generator, shift)
+                return leaks.without(noisy, after, dropped)
+
+            return after, change
+
+        def cut(after: np.datetime64) -> tuple[np.datetime64, Change]:
+            return after, lambda prices: leaks.without(prices, after)
+
+        def run(read: _Read, **changed: Any) -> Callable[[Source], Iterator[Figures]]:
+            return lambda source: read(self.backtest(source, **changed))
+
         cutoffs = np.unique(report.backtest.cutoff)
-        days = sample_days(cutoffs, np.random.default_rng(0))
-        middle, *after_it = cutoffs[(len(cutoffs) - 1) // 2 :][:2]
+        days = leaks.sample_days(cutoffs, np.random.default_rng(0))
+        middle, second = cutoffs[(len(cutoffs) - 1) // 2 :][[0, -1 if len(cutoffs) < 2 else 1]]
         ends, room = [], report.metadata[0].interval == "1d"
         for each in report.series:
             end = int(np.searchsorted(each.dates, middle, side="right")) - 1 + report.horizon
             ends.append(each.dates[min(end, len(each) - 1)])
             room = room and end + _DROPPED < len(each)
         scored, last = max(ends), max(each.dates[-1] for each in report.series)
-
-        def noise(after: np.datetime64, shift: float = 0.0) -> Change:
-            return lambda prices: rewritten(prices, after, generator, shift)
-
-        def run(read: _Read, **changed: Any) -> Callable[[Source], Iterator[Figures]]:
-            return lambda source: read(self.backtest(source, **changed))
-
-        def fewer(prices: Prices) -> Prices:
-            return without(noise(middle)(prices), middle, _DROPPED)
-
-        near: dict[str, Any] = dict(step_size=max(1, report.horizon // _CALLS), n_windows=_CALLS)
-        calls: list[Change] = [
-            noise(middle, -_SHIFT),
-            noise(middle, _SHIFT),
-            *([fewer] if room else []),
-        ]
-        scores: list[Change] = [noise(scored), partial(without, after=scored)]
-        probes = [
-            # The control is first, so that any cached value is noise and cannot hide a leak.
-            _Probe(
-                _WHOLE,
-                run(_whole_figures),
-                [
-                    ("control", self.first, noise(self.first)),
-                    *(("forecast", day, noise(day)) for day in days),
-                ],
-            ),
-            _Probe(
-                "calls",
-                run(_call_figures, start=None, end=_date(middle), **near),
-                [("forecast", middle, each) for each in calls],
-            ),
-            _Probe(
-                "scores",
-                run(_score_figures, end=_date(middle)),
-                [("score", scored, each) for each in scores],
-                lacks="" if scored < last else "no bar follows the windows",
-            ),
-        ]
-        if not after_it:
-            lacks = "there is one cutoff, and a refit needs another"
-            probes.append(_Probe("refit", run(_refit_figures), [], lacks))
-        elif self.settings.split.method == "chronological":
-            near = dict(step_size=report.step_size, n_windows=2, refit=1, models=self.refitted)
-            (second,) = after_it
-            again = run(_refit_figures, start=_date(middle), end=_date(second), **near)
-            probes.append(_Probe("refit", again, [("refit", second, noise(second))]))
+        near: dict[str, Any] = dict(
+            start=None,
+            end=middle.item(),
+            step_size=max(1, report.horizon // _CALLS),
+            n_windows=_CALLS,
+        )
+        again: dict[str, Any] = dict(
+            models=self.refitted,
+            start=middle.item(),
+            end=second.item(),
+            step_size=report.step_size,
+            n_windows=2,
+            refit=1,
+        )
+        calls = [noise(middle, -_SHIFT), noise(middle, _SHIFT)]
+        if room:
+            calls.append(noise(middle, dropped=_DROPPED))
+        yield _Probe("control", "whole", run(_control_figures), [noise(first)])
+        yield _Probe("forecast", "whole", run(_whole_figures), [noise(day) for day in days])
+        yield _Probe("forecast", "calls", run(_call_figures, **near), calls)
+        yield _Probe(
+            "score",
+            "scores",
+            run(_score_figures, end=middle.item()),
+            [noise(scored), cut(scored)],
+            "" if scored < last else "no bar follows the windows",
+        )
+        if self.settings.split.method == "chronological":
+            lacks = "" if middle < second else "there is one cutoff, and a refit needs another"
+            yield _Probe("refit", "refit", run(_refit_figures, **again), [noise(second)], lacks)
         for day in days[np.unique(np.linspace(0, len(days) - 1, _AHEAD).round().astype(int))]:
-            changes: list[Change] = [noise(day), partial(without, after=day)]
-            probes.append(
-                _Probe(
-                    f"as-of {day}",
-                    partial(self.ahead, _date(day)),
-                    [("as-of", day, each) for each in changes],
-                )
-            )
-        return probes
-
-    def must_change(self, figures: Iterable[Figures]) -> list[Figures]:
-        """Return those that noise changes: baselines may be constant."""
-        names = ["all", *map(str, self.models)]
-        kinds = ("prices", "contexts", "forecasts")
-        return [each for each in figures if each.kind in kinds and each.model in names]
+            ahead = partial(self.ahead, day.item())
+            yield _Probe("as-of", f"as-of {day}", ahead, [noise(day), cut(day)])
 
 
 _Read = Callable[[EvaluateReport], Iterator[Figures]]
@@ -400,9 +367,21 @@ def _whole_figures(report: EvaluateReport) -> Iterator[Figures]:
         rows = np.full(len(each), each.symbol), each.dates
         yield Figures("all", "rows", "date", each.dates[:, None], rows, (each.symbol,))
         yield Figures("all", "prices", each.symbol, values, rows, labels)
-    yield from window_figures(report.backtest)
+    yield from leaks.window_figures(report.backtest)
+    yield from _threshold_figures(report)
+
+
+def _control_figures(report: EvaluateReport) -> Iterator[Figures]:
+    """Yield the figures that noise must change: baselines may be constant, and dates are."""
+    models = {"all", *map(str, report.models)}
+    for each in _whole_figures(report):
+        if each.kind in ("prices", "contexts", "forecasts") and each.model in models:
+            yield each
+
+
+def _threshold_figures(report: EvaluateReport) -> Iterator[Figures]:
     for name, bounds in report.thresholds.items():
-        for side, limits in (("low", bounds.low), ("high", bounds.high)):
+        for side, limits in asdict(bounds).items():
             # By window where models were refitted on the way.
             windows = (report.backtest.symbol, report.backtest.cutoff) if limits.ndim == 2 else None
             yield Figures(name, "trend thresholds", side, limits, windows)
@@ -410,22 +389,22 @@ def _whole_figures(report: EvaluateReport) -> Iterator[Figures]:
 
 def _call_figures(report: EvaluateReport) -> Iterator[Figures]:
     """Yield forecasts and calls, which must not depend on outcomes."""
-    yield from (each for each in window_figures(report.backtest) if each.kind != "dates")
+    yield from (each for each in leaks.window_figures(report.backtest) if each.kind != "dates")
     for name, scores in report.scores.models.items():
         called = {
             f"step {each.step}": asdict(each.three_way.predicted)
             for each in scores.direction
             if each.three_way is not None
         }
-        yield numbers_of(name, "trend calls", called)
+        yield leaks.numbers_of(name, "trend calls", called)
 
 
 def _score_figures(report: EvaluateReport) -> Iterator[Figures]:
     """Yield every score, by model and overall."""
     scores = asdict(report.scores)
     for name, each in scores.pop("models").items():
-        yield numbers_of(name, "scores", each)
-    yield numbers_of("all", "scores", scores)
+        yield leaks.numbers_of(name, "scores", each)
+    yield leaks.numbers_of("all", "scores", scores)
 
 
 def _refit_figures(report: EvaluateReport) -> Iterator[Figures]:
@@ -434,11 +413,6 @@ def _refit_figures(report: EvaluateReport) -> Iterator[Figures]:
         days = np.array([each.since, each.first, each.last], dtype="datetime64[D]")
         labels = ("first cutoff", "first row", "last row")
         yield Figures(each.model, "rows", f"refit of {each.since}", days, labels=labels)
-        yield numbers_of(each.model, "windows", asdict(each))
+        yield leaks.numbers_of(each.model, "windows", asdict(each))
     yield from _call_figures(report)
-    for name, bounds in report.thresholds.items():
-        yield numbers_of(name, "trend thresholds", asdict(bounds))
-
-
-def _date(day: np.datetime64) -> date:
-    return date.fromisoformat(str(day.astype("datetime64[D]")))
+    yield from _threshold_figures(report)

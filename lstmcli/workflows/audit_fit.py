@@ -7,6 +7,7 @@ and with other bars after the fitted rows.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,8 @@ import torch
 from lstmcli import __version__
 from lstmcli.config import Settings
 from lstmcli.errors import DataError, Failure, LstmcliError
-from lstmcli.evaluation.audit import (
-    Comparison,
-    Figures,
-    check_repeats,
-    compare,
-    is_clean,
-    numbers_of,
-    rewritten,
-)
-from lstmcli.evaluation.backtest import context_sigma
+from lstmcli.evaluation import leaks
+from lstmcli.evaluation.backtest import run_backtest
 from lstmcli.evaluation.trend import scaled_moves
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel
@@ -35,10 +28,9 @@ from lstmcli.learning.plan import Plan, plan_prices
 from lstmcli.learning.transfer import Donor, find_donor
 from lstmcli.market.prices import Prices
 from lstmcli.runs.metadata import Metadata
-from lstmcli.runs.registry import ModelRef
 from lstmcli.training.device import threads
 from lstmcli.training.loop import Epoch
-from lstmcli.workflows.copies import Change, copied
+from lstmcli.workflows.copies import copied
 from lstmcli.workflows.prices import Source, load_prices
 
 TOLERANCE = 0.01
@@ -51,134 +43,124 @@ _COMPARED = 64  # windows a series, for that
 
 @dataclass(frozen=True)
 class Kept:
-    """A kept model, with the settings of its short refits."""
+    """A kept model, and `short`: the settings of its short refits."""
 
-    reference: ModelRef
+    name: str
     model: TrainedModel
     metadata: Metadata
     short: Settings
     data_dir: Path
     device: torch.device
 
-    @property
-    def name(self) -> str:
-        """The model with its version."""
-        return str(self.reference)
-
 
 @dataclass(frozen=True)
 class Basis:
     """The true prices of a refit.
 
-    why : the reason where they are not those of the training. short : settings for them.
+    short : settings of a short fit on them. why : the reason where they are not those of the
+    training. failures : series that cannot be fitted. truth : the figures of a short fit.
     validation, last : the last day before the validation rows (None without such), and the last
     fitted day, None where nothing can be fitted.
-    failures : series that cannot be fitted. truth : with a `why`, the figures of a short fit.
     """
 
     prices: Sequence[Prices]
     short: Settings
-    why: str = ""
+    why: str
+    failures: Sequence[Failure] = ()
+    truth: Sequence[leaks.Figures] = ()
     validation: np.datetime64 | None = None
     last: np.datetime64 | None = None
-    failures: Sequence[Failure] = ()
-    truth: Sequence[Figures] = ()
 
 
 def find_basis(kept: Kept, given: Sequence[Prices], source: Source) -> Basis:
     """Find the training prices among those given and those of the recipe; else take those given."""
-    data, reasons = kept.model.settings.data, list[str]()
-    own = replace(source, csv=(), symbols=(), sep=",", decimal=".", stdin=None)
-    for number in range(2 if data.csv or data.symbols else 1):
-        try:
-            prices = _rows_of_then(kept, load_prices(own, data)[0] if number else given)
-            plan, _ = _plan_again(kept, prices)
-        except LstmcliError as error:
-            reasons.append(str(error).rstrip("."))
-            continue
-        if plan.fingerprint() == kept.metadata.fingerprint:
-            return Basis(prices, kept.short, "", *_borders(plan))
-        reasons.append("their values have changed")
-    short = kept.short
-    if short.split.method != "shuffled":  # up to the last row fitted then, whatever came since
+    (prices, why), short = _training_prices(kept, given, source), kept.short
+    if why and short.split.method != "shuffled":  # up to the last row fitted then
         last = (kept.metadata.test_start - 1).astype(object)
         split = short.split.model_copy(update={"train_end": last})
         short = short.model_copy(update={"split": split})
     try:
-        plan, failures = plan_prices(given, short, ())
+        plan, failures = plan_prices(prices, short, ())
     except LstmcliError as error:
-        return Basis(given, short, "; ".join(dict.fromkeys([*reasons, str(error).rstrip(".")])))
-    why, truth = "; ".join(dict.fromkeys(reasons)), _learn_briefly(kept, short, given)
-    return Basis(given, short, why, *_borders(plan), failures, truth)
+        return Basis(prices, short, "; ".join(filter(None, [why, str(error).rstrip(".")])))
+    truth = _learn_briefly(kept, short, prices)
+    return Basis(prices, short, why, failures, truth, *_borders(plan))
 
 
 def audit_fit(
     kept: Kept, basis: Basis, source: Source, folder: Path
-) -> tuple[list[Comparison], list[str]]:
+) -> tuple[list[leaks.Comparison], list[str]]:
     """Compare fits while later bars are noise; return notes on what was not compared."""
     last, short = basis.last, basis.short
     if last is None:
         return [], [f"no fit of {kept.name} was audited: {basis.why}"]
     generator = np.random.default_rng(1)
 
-    def read(change: Change) -> list[Prices]:
-        copy = copied(source, basis.prices, folder, change)
+    def noisy(after: np.datetime64) -> list[Prices]:
+        copy = copied(
+            source, basis.prices, folder, lambda each: leaks.rewritten(each, after, generator)
+        )
         found = {each.symbol: each for each in load_prices(copy, kept.model.settings.data)[0]}
         return [found[each.symbol] for each in basis.prices if each.symbol in found]
 
-    def noisy(after: np.datetime64) -> list[Prices]:
-        return read(lambda each: rewritten(each, after, generator))
-
-    def from_training(prices: Sequence[Prices]) -> list[Figures]:
-        return [
-            *_from_training(kept.name, fit(plan_prices(prices, short, ())[0], short, kept.device))
-        ]
-
-    later, found, notes = noisy(last), list[Comparison](), list[str]()
+    found, notes = list[leaks.Comparison](), list[str]()
     if basis.validation is not None:
-        both = from_training(later), from_training(noisy(basis.validation))
-        found += compare("training", basis.validation, *both)
+        plan, _ = plan_prices(noisy(basis.validation), short, ())
+        figures = _from_training(kept.name, fit(plan, short, kept.device))
+        found += leaks.compare("training", basis.validation, basis.truth, figures)
+    later, against, purges = noisy(last), list[leaks.Comparison](), list[leaks.Comparison]()
     if basis.why:
         notes.append(
             f"the kept weights of {kept.name} were not compared: the prices that they learned "
             f"from are not there ({basis.why})"
         )
-        found += compare("fit", last, basis.truth, _learn_briefly(kept, short, later))
     else:
         again, plan = _train_again(kept, later)
-        figures = _figures(kept, again, plan)
-        recorded = [*_recorded(kept.name, kept.model, kept.metadata.record)]
-        against = compare("kept", last, recorded, figures)
-        if not is_clean(against):
-            # Find out which of the two used later bars: the fit, or the kept model.
-            true, plan = _train_again(kept, read(lambda each: each))
-            true_figures = _figures(kept, true, plan)
-            fits = compare("fit", last, true_figures, figures)
-            against = compare("kept", last, recorded, true_figures) if is_clean(fits) else []
-            why = _why_other(kept, true.model, plan)
-            if against and why:
-                notes.append(why)
-                against = []
-            against += fits
-        found += [*against, *_purges(kept, plan, last)]
-    if not is_clean(found):
-        check_repeats(compare("fit", last, *(_learn_briefly(kept, short, later) for _ in "ab")))
+        recorded = _recorded(kept.name, kept.model, kept.metadata.record)
+        against = leaks.compare("kept", last, recorded, _figures(kept, again, plan))
+        purges = _purges(kept, plan, last)
+        if not leaks.is_clean(against) and (why := _why_other(kept, again.model, plan)):
+            notes.append(why)
+            against = []
+    if not (against and leaks.is_clean(against)):
+        # Which of the two used later bars, the fit or the kept model? A fit that did says nothing
+        # about the model.
+        brief = leaks.compare("fit", last, basis.truth, _learn_briefly(kept, short, later))
+        against = [*against, *brief] if leaks.is_clean(brief) else brief
+    found += [*against, *purges]
+    if not leaks.is_clean(found):
+        both = (_learn_briefly(kept, short, later) for _ in range(2))
+        for each in leaks.compare("repeat", last, *both):
+            if each.difference is not None:
+                raise leaks.leak_error(each)
     return found, notes
 
 
-def _rows_of_then(kept: Kept, prices: Sequence[Prices]) -> list[Prices]:
-    """Return the rows of the model's training and test; raise DataError where they differ."""
-    known, rows = {each.symbol: each for each in prices}, []
-    for each in kept.metadata.symbols:
-        if each.symbol not in known:
-            raise DataError(f"no prices of {each.symbol}")
-        frame = known[each.symbol].frame.loc[each.first : each.last]
-        if len(frame) != each.rows:
-            raise DataError(f"{each.symbol} has {len(frame)} rows, expected {each.rows}")
-        rows.append(replace(known[each.symbol], frame=frame))
-    if not rows:
-        raise DataError("its metadata do not name them")
-    return rows
+def _training_prices(
+    kept: Kept, given: Sequence[Prices], source: Source
+) -> tuple[Sequence[Prices], str]:
+    """Return the rows of a model's training and test; else those given, and why."""
+    data, reasons = kept.model.settings.data, list[str]()
+    own = replace(source, csv=(), symbols=(), sep=",", decimal=".", stdin=None)
+    for number in range(2 if data.csv or data.symbols else 1):
+        try:
+            prices = load_prices(own, data)[0] if number else given
+            known = {each.symbol: each for each in prices}
+            rows = [
+                replace(
+                    known[then.symbol], frame=known[then.symbol].frame.loc[then.first : then.last]
+                )
+                for then in kept.metadata.symbols
+                if then.symbol in known
+            ]
+            if not rows or len(rows) < len(kept.metadata.symbols):
+                raise DataError("some of their symbols are missing")
+            if _plan_again(kept, rows)[0].fingerprint() == kept.metadata.fingerprint:
+                return rows, ""
+            reasons.append("their values have changed")
+        except LstmcliError as error:
+            reasons.append(str(error).rstrip("."))
+    return given, "; ".join(dict.fromkeys(reasons))
 
 
 def _plan_again(kept: Kept, prices: Sequence[Prices]) -> tuple[Plan, Donor | None]:
@@ -212,13 +194,13 @@ def _train_again(kept: Kept, prices: Sequence[Prices]) -> tuple[Learned, Plan]:
         return learn(plan, kept.model.settings, kept.device, interval, course, donor), plan
 
 
-def _learn_briefly(kept: Kept, short: Settings, prices: Sequence[Prices]) -> list[Figures]:
+def _learn_briefly(kept: Kept, short: Settings, prices: Sequence[Prices]) -> list[leaks.Figures]:
     """Run a short fit of the kept model's recipe; return its figures."""
     plan, _ = plan_prices(prices, short, ())
     return _figures(kept, learn(plan, short, kept.device, prices[0].interval), plan)
 
 
-def _figures(kept: Kept, learned: Learned, plan: Plan) -> list[Figures]:
+def _figures(kept: Kept, learned: Learned, plan: Plan) -> list[leaks.Figures]:
     """Return the figures of each epoch, and those that a version keeps."""
     name, history = kept.name, learned.fit.history
     described = {
@@ -230,53 +212,48 @@ def _figures(kept: Kept, learned: Learned, plan: Plan) -> list[Figures]:
     chosen = {f"member {each.member}": each.epoch for each in history if each.best}
     return [
         *_from_training(name, learned.fit),
-        numbers_of(name, "validation losses", losses),
-        numbers_of(name, "chosen epoch", {"epochs run": len(history), **chosen}),
+        leaks.numbers_of(name, "validation losses", losses),
+        leaks.numbers_of(name, "chosen epoch", {"epochs run": len(history), **chosen}),
         *_recorded(name, learned.model, described),
     ]
 
 
-def _recorded(name: str, model: TrainedModel, described: Mapping[str, Any]) -> Iterator[Figures]:
+def _recorded(
+    name: str, model: TrainedModel, described: Mapping[str, Any]
+) -> Iterator[leaks.Figures]:
     """Yield the training figures that a version keeps."""
     split = described["split"]
     borders = [split.get("validation_start") or "NaT", split["test_start"]]
-    yield Figures(name, "rows", "first day", np.array(borders, dtype="datetime64[D]"))
-    yield numbers_of(name, "windows", described["windows"])
+    yield leaks.Figures(name, "rows", "first day", np.array(borders, dtype="datetime64[D]"))
+    yield leaks.numbers_of(name, "windows", described["windows"])
     yield from _scaler(name, model)
     epochs = {**described["epochs"], "validation loss": described["validation_loss"]}
-    yield numbers_of(name, "epochs", epochs)
+    yield leaks.numbers_of(name, "epochs", epochs)
     for weight, value in model.network.state_dict().items():
-        yield Figures(name, "weights", weight, value.cpu().numpy())
+        yield leaks.Figures(name, "weights", weight, value.cpu().numpy())
     if model.calibration is not None:
-        yield Figures(name, "calibration", "factors", model.calibration.factors)
-    yield numbers_of(name, "trend thresholds", described["trend"])
+        yield leaks.Figures(name, "calibration", "factors", model.calibration.factors)
+    yield leaks.numbers_of(name, "trend thresholds", described["trend"])
     if described.get("lstmcli_version") == __version__:  # other versions may summarise differently
-        yield numbers_of(name, "validation scores", described["validation"])
+        yield leaks.numbers_of(name, "validation scores", described["validation"])
 
 
-def _from_training(name: str, done: Fit) -> Iterator[Figures]:
-    """Yield the figures that depend on training rows alone, not on the chosen epoch.
-
-    An epoch is named with the learning rates so far: a `plateau` schedule takes them from
-    validation.
-    """
+def _from_training(name: str, done: Fit) -> Iterator[leaks.Figures]:
+    """Yield the figures that depend on training rows alone, not on the chosen epoch."""
     yield from _scaler(name, done.model)
-    rates: dict[int, dict[float, int]] = {}
     for each in done.history:
-        rates.setdefault(each.member, {}).setdefault(each.learning_rate, each.epoch)
-        since = (f"{rate:g} from {epoch}" for rate, epoch in rates[each.member].items())
-        which = f"member {each.member}, epoch {each.epoch}, at rates {', '.join(since)}"
-        yield Figures(name, "training losses", which, np.array(each.loss))
-        yield Figures(name, "gradient norms", which, np.array(each.gradient_norm))
+        which = f"member {each.member}, epoch {each.epoch}"
+        yield leaks.Figures(name, "training losses", which, np.array(each.loss))
+        yield leaks.Figures(name, "gradient norms", which, np.array(each.gradient_norm))
 
 
-def _scaler(name: str, model: TrainedModel) -> Iterator[Figures]:
+def _scaler(name: str, model: TrainedModel) -> Iterator[leaks.Figures]:
     if model.fitted is not None:
-        yield Figures(name, "scaler", "loc", model.fitted.loc.cpu().numpy())
-        yield Figures(name, "scaler", "scale", model.fitted.scale.cpu().numpy())
+        yield leaks.Figures(name, "scaler", "loc", model.fitted.loc.cpu().numpy())
+        yield leaks.Figures(name, "scaler", "scale", model.fitted.scale.cpu().numpy())
 
 
-def _purges(kept: Kept, plan: Plan, last: np.datetime64) -> list[Comparison]:
+def _purges(kept: Kept, plan: Plan, last: np.datetime64) -> list[leaks.Comparison]:
     """Compare the last rows used as cutoffs with the last rows allowed.
 
     Noise alone may not show a purge that is too short: one step of one window crosses the border,
@@ -293,8 +270,8 @@ def _purges(kept: Kept, plan: Plan, last: np.datetime64) -> list[Comparison]:
             if len(rows):
                 allowed[f"{each.symbol}, {name}"] = end - settings.purge - 1
                 found[f"{each.symbol}, {name}"] = int(rows[-1])
-    both = (numbers_of(kept.name, "purges", each) for each in (allowed, found))
-    return compare("fit", last, *([each] for each in both))
+    both = (leaks.numbers_of(kept.name, "purges", each) for each in (allowed, found))
+    return leaks.compare("fit", last, *([each] for each in both))
 
 
 def _borders(plan: Plan) -> tuple[np.datetime64 | None, np.datetime64]:
@@ -332,16 +309,20 @@ def _why_other(kept: Kept, again: TrainedModel, plan: Plan) -> str:
 
 def _distance(one: TrainedModel, other: TrainedModel, plan: Plan) -> float:
     """Return the distance between the forecasts of two models, see TOLERANCE."""
-    length = one.settings.window.context_length
-    rows = [
-        np.unique(np.linspace(length - 1, len(each) - 1, _COMPARED).astype(np.int64))
-        for each in plan.series
-    ]
-    sigma = np.concatenate(
-        [context_sigma(each, at, length) for each, at in zip(plan.series, rows, strict=True)]
+    window = one.settings.window
+    ends = window.context_length - 1, window.horizon + 1
+    result = run_backtest(
+        plan.series,
+        [
+            np.unique(np.linspace(ends[0], len(each) - ends[1], _COMPARED).astype(np.int64))
+            for each in plan.series
+        ],
+        {"one": partial(forecast, one), "other": partial(forecast, other)},
+        horizon=window.horizon,
+        context_length=window.context_length,
     )
-    a, b = (forecast(each, plan.series, rows) for each in (one, other))
+    a, b = result.forecasts.values()
     apart = a.median - b.median
     if a.quantiles is not None and b.quantiles is not None:
         apart = np.abs(a.quantiles[:] - b.quantiles[:]).max(axis=2)
-    return float(np.sqrt(np.mean(scaled_moves(apart, sigma) ** 2)))
+    return float(np.sqrt(np.mean(scaled_moves(apart, result.sigma) ** 2)))

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmcli.evaluation.audit import rewritten, without
+from lstmcli.evaluation.leaks import rewritten, without
 from lstmcli.market.validate import bars_from_frame, check_bars
 from tests.synthetic import make_prices, random_walk
 

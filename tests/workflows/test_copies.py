@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from lstmcli.config import Data
-from lstmcli.evaluation.audit import rewritten, without
+from lstmcli.evaluation.leaks import rewritten, without
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import write_imported, write_stored
 from lstmcli.workflows.copies import copied

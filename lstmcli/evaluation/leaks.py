@@ -5,7 +5,7 @@ by bit. How they are computed does not matter, so kinds of leaks need not be kno
 control, figures after the day must change.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -59,13 +59,13 @@ def rewritten(
 
 
 def without(prices: Prices, after: np.datetime64, bars: int | None = None) -> Prices:
-    """Return the prices without the bars later than `after`, or without the first few of them."""
+    """Return the prices without the bars later than `after`, or the first so many of them."""
     later = prices.frame.index[prices.frame.index.to_numpy() > after]
     return replace(prices, frame=prices.frame.drop(later[:bars]))
 
 
 Stage = Literal[
-    "control", "reader", "forecast", "score", "as-of", "refit", "training", "fit", "kept"
+    "control", "reader", "forecast", "score", "as-of", "refit", "training", "fit", "kept", "repeat"
 ]
 
 EVEN_DAYS, RANDOM_DAYS = 5, 3
@@ -166,15 +166,15 @@ def compare(
 ) -> list[Comparison]:
     """Compare figures to the last bit, for windows those of cutoffs up to a day.
 
-    Figures that only one run has differ too, except in fits, whose numbers of epochs may differ.
-    In the control stage at least half the rows of later cutoffs must change, symbol by symbol and
-    column by column. Otherwise the audit could not find a leak: a cache may answer, or the output
-    of a network may be constant.
+    Figures that only one run has differ too, except in fits, whose numbers of epochs may differ,
+    and in the control stage. There at least half the rows of later cutoffs must change, symbol by
+    symbol and column by column. Otherwise the audit could not find a leak: a cache may answer, or
+    the output of a network may be constant.
     """
     ours, theirs = (_by_key(each, after, stage == "control") for each in (expected, found))
-    keys = dict.fromkeys([*ours, *theirs])
-    if stage in ("training", "fit", "kept"):
-        keys = dict.fromkeys(key for key in ours if key in theirs)
+    keys = list(dict.fromkeys([*ours, *theirs]))
+    if stage in ("control", "training", "fit", "kept", "repeat"):
+        keys = [key for key in keys if key in ours and key in theirs]
     results = []
     for key in keys:
         a = ours.get(key) or replace(theirs[key], values=np.empty(0))
@@ -206,44 +206,49 @@ def is_clean(found: Iterable[Comparison]) -> bool:
     return all(each.difference is None for each in found)
 
 
+_NOTHING = "the audit proves nothing here"
+_MESSAGES = {
+    "control": (
+        _NOTHING,
+        "noise in every bar after {after} left most values as they were, such as {found!r}",
+        "A cache, or a network whose output is constant, hides leaks.",
+    ),
+    "repeat": (
+        _NOTHING,
+        "the same prices gave {expected!r} and then {found!r}",
+        "Pass --device cpu.",
+    ),
+    "kept": (
+        "the kept model is not the one that its training rows give",
+        "found {expected!r}, a refit on the rows up to {after} gives {found!r}",
+        "It may have learned from later rows. Train it again.",
+    ),
+}
+_LEAK = (
+    "what comes after a cutoff was used",
+    "{expected!r} became {found!r} when other bars took the place of those after {after}",
+    "",
+)
+
+
 def leak_error(leak: Comparison, next_step: str = "") -> LeakError:
     """Return the error that names the first difference of a comparison."""
     found = leak.difference
     assert found is not None
-    if leak.stage == "control":
-        what = "the audit proves nothing here"
-        why = (
-            f"noise in every bar after {found.after} left most values as they were, such as "
-            f"{found.found!r}"
-        )
-        advice = "A cache, or a network whose output is constant, hides leaks."
-    elif leak.stage == "kept":
-        what = "the kept model is not the one that its training rows give"
-        why = (
-            f"found {found.expected!r}, a refit on the rows up to {found.after} gives "
-            f"{found.found!r}"
-        )
-        advice = "It may have learned from later rows. Train it again."
-    else:
-        what = "what comes after a cutoff was used"
-        why = (
-            f"{found.expected!r} became {found.found!r} when other bars took the place of those "
-            f"after {found.after}"
-        )
-        advice = ""
-    return LeakError(what, where=_place(leak, found), why=why, next_step=next_step or advice)
-
-
-def check_repeats(again: Sequence[Comparison]) -> None:
-    """Raise LeakError where the same prices do not give the same numbers twice."""
-    for each in again:
-        if found := each.difference:
-            raise LeakError(
-                "the audit proves nothing here",
-                where=_place(each, found),
-                why=f"the same prices gave {found.expected!r} and then {found.found!r}",
-                next_step="Pass --device cpu.",
-            )
+    what, why, advice = _MESSAGES.get(leak.stage, _LEAK)
+    where = [
+        f"{leak.stage} stage",
+        found.symbol,
+        f"cutoff {found.after if found.cutoff is None else found.cutoff}",
+        found.step and f"step {found.step}",
+        f"{leak.kind} of {leak.model}, {found.name}",
+    ]
+    return LeakError(
+        what,
+        where=", ".join(str(part) for part in where if part),
+        why=why.format(after=found.after, expected=found.expected, found=found.found),
+        next_step=next_step or advice,
+    )
 
 
 def _leaves(tree: Any, path: str) -> Iterator[tuple[str, float]]:
@@ -300,14 +305,3 @@ def _difference(after: np.datetime64, a: Figures, b: Figures, control: bool) -> 
 def _bits(values: NDArray[Any]) -> NDArray[Any]:
     """View the memory as integers: NaN equals itself, 0.0 is not -0.0."""
     return np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}").reshape(values.shape)
-
-
-def _place(leak: Comparison, found: Difference) -> str:
-    parts = [
-        f"{leak.stage} stage",
-        found.symbol,
-        f"cutoff {found.after if found.cutoff is None else found.cutoff}",
-        found.step and f"step {found.step}",
-        f"{leak.kind} of {leak.model}, {found.name}",
-    ]
-    return ", ".join(str(part) for part in parts if part)
