@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.console import RenderableType
 
-from lstmcli.evaluation.audit import Comparison
 from lstmcli.evaluation.direction import direction_hits
+from lstmcli.evaluation.leaks import Comparison
 from lstmcli.evaluation.trend import CLASSES, actual_trend, predicted_trend
 from lstmcli.learning.evidence import tell_looks
 from lstmcli.printable import count_of

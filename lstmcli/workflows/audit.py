@@ -1,40 +1,42 @@
 """Audit: repeat backtest, forecasts and training of a model with other bars after a day.
 
-No scores are shown and nothing is saved. Where the system can fork, a separate process reads the
-true prices, so that no value cached from them can hide a leak.
+A probe is a function from price files to figures. Each runs once on the true prices and once for
+each way of replacing the bars after a day, and must give the same figures. No scores are shown and
+nothing is saved. Where the system can fork, a separate process reads the true prices, so that no
+value cached from them can hide a leak.
 """
 
-from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
+import multiprocessing
+import pickle
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 
-from lstmcli.config import Data, Settings
-from lstmcli.errors import Failure, UsageError, raise_if_all_failed
-from lstmcli.evaluation.audit import Comparison, is_clean, leak_error
+from lstmcli.config import Settings
+from lstmcli.errors import Failure, LstmcliError, raise_if_all_failed
+from lstmcli.evaluation import leaks
+from lstmcli.evaluation.leaks import Figures
 from lstmcli.market.prices import Prices
-from lstmcli.runs.bundle import load_bundle
+from lstmcli.runs.bundle import load_bundle, save_bundle
 from lstmcli.runs.registry import ModelRef, find_model
 from lstmcli.training.device import choose_device, threads
-from lstmcli.workflows.aside import aside, can_fork
 from lstmcli.workflows.audit_fit import Basis, Kept, audit_fit, find_basis
-from lstmcli.workflows.audit_walks import (
-    Truth,
-    Walks,
-    audit_walks,
-    begin,
-    day_before,
-    find_truth,
-    limited,
-)
-from lstmcli.workflows.copies import Copies
-from lstmcli.workflows.evaluate import settings_for
-from lstmcli.workflows.prices import Source, chosen_data, load_prices
+from lstmcli.workflows.copies import Change, copied
+from lstmcli.workflows.evaluate import EvaluateReport, evaluate, settings_for
+from lstmcli.workflows.predict import predict
+from lstmcli.workflows.prices import Source, load_prices
 
 UNSEEN = (
     "prices that the maker of the file or feed adjusted for later splits and dividends",
@@ -47,6 +49,11 @@ SHUFFLED = (
     "split.method shuffled leaks by design: its windows overlap between training, "
     "validation and test, and the last labels that it is fitted on lie in the test span"
 )
+
+_SHIFT = 0.35  # of log prices: enough to turn most outcomes, less than a split looks like
+_CALLS = 8  # cutoffs whose outcomes all lie after the day
+_DROPPED = 2  # bars, so that the next date is another
+_AHEAD = 3  # days that are predicted from
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,7 @@ class AuditReport:
     n_windows: int
     fitted_cutoffs: int
     refits: dict[str, Settings]
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[leaks.Comparison, ...]
     notes: tuple[str, ...]
     failures: tuple[Failure, ...]
 
@@ -79,7 +86,7 @@ class AuditReport:
     @property
     def is_clean(self) -> bool:
         """Whether no comparison found a difference."""
-        return is_clean(self.comparisons)
+        return leaks.is_clean(self.comparisons)
 
     def raise_if_leaking(self) -> None:
         """Raise LeakError with the first difference, if there is one."""
@@ -87,7 +94,7 @@ class AuditReport:
             if each.difference is not None:
                 why = f"{each.model}: {SHUFFLED}. Train it with --set split.method=chronological."
                 by_design = each.stage in ("training", "fit") and each.model in self.shuffled
-                raise leak_error(each, why if by_design else "")
+                raise leaks.leak_error(each, why if by_design else "")
 
 
 def audit(
@@ -101,10 +108,10 @@ def audit(
 ) -> AuditReport:
     """Run on true prices and on prices that differ after a day, and compare bit by bit.
 
-    `epochs` bounds those of a short refit, which has the recipe's own settings otherwise; the one
-    that is compared with the kept model has all of them. `asked` are the options of `evaluate` that
-    choose windows and baselines. A leak is in the report; LeakError is raised where the same prices
-    do not give the same numbers twice.
+    `epochs` bounds those of a short refit, which has the recipe's own settings otherwise, but for a
+    constant rate in place of `plateau`; the one that is compared with the kept model has all of
+    them. `asked` are the options of `evaluate` that choose windows and baselines. A leak is in the
+    report; LeakError is raised where the same prices do not give the same numbers twice.
     """
     asked |= dict(device=device, number_of_threads=number_of_threads)
     # Before the first tensor: a fork of a process with a thread pool would hang.
@@ -120,66 +127,292 @@ def _audit(
     asked: dict[str, Any],
     folder: Path,
 ) -> AuditReport:
+    kept, refitted = [], []
     references = [find_model(source.data_dir, model) for model in models or (None,)]
-    bundles = {each: load_bundle(each.folder, device) for each in references}
-    first_model, metadata = bundles[references[0]]
-    settings = settings_for(source, first_model.settings)
+    for reference in references:
+        model, metadata = load_bundle(reference.folder, device)
+        train = model.settings.train
+        # A rate that follows the validation loss would depend on more than training rows.
+        schedule = "constant" if train.schedule == "plateau" else train.schedule
+        train = train.model_copy(update={"epochs": min(epochs, train.epochs), "schedule": schedule})
+        short = model.settings.model_copy(update={"train": train})
+        kept.append(Kept(str(reference), model, metadata, short, source.data_dir, device))
+        refitted.append(folder / "models" / reference.name / reference.version)
+        save_bundle(refitted[-1], replace(model, settings=short), metadata.record, ())
+    settings = settings_for(source, kept[0].model.settings)
     # Copies are given as named data, so the recipe's dates must be passed explicitly.
     for end in ("start", "end"):
         asked[end] = asked.get(end) or getattr(settings.evaluate, end)
     loaded, failures = load_prices(
-        replace(source, around=asked["end"] or date.max), settings.data, metadata.interval
+        replace(source, around=asked["end"] or date.max), settings.data, kept[0].metadata.interval
     )
     raise_if_all_failed(len(loaded), failures)
-    folders, short = limited(folder / "models", bundles, epochs)
-    walks = Walks(references, folders, settings, asked)
-    kept = [
-        Kept(each, model, metadata, short[str(each)], candidates, source.data_dir, device)
-        for each, (model, metadata) in bundles.items()
-        for candidates in [_candidates(source, model.settings.data, loaded, settings.data)]
-    ]
-    starts = [metadata.test_start for _, metadata in bundles.values()]
-    first = day_before(asked["start"] or max(starts))
+    start = asked["start"] or max(each.metadata.test_start for each in kept)
+    first = np.datetime64(str(start), "D") - np.timedelta64(1, "D")
+    runs = _Runs(references, [*map(str, refitted)], settings, asked)
 
-    def on_true_prices() -> tuple[Truth, list[Basis]]:
-        truth = find_truth(walks, Copies(source, loaded, folder / "true"), first)
-        return truth, [find_basis(each) for each in kept]
+    def on_true_prices() -> _Truth:
+        true = copied(source, loaded, folder / "true")
+        report = runs.backtest(true)
+        figures, lacking = {"whole": list(_whole_figures(report))}, dict[str, str]()
+        for probe in runs.probes(report, first):
+            try:
+                if probe.name not in figures and not probe.lacks:
+                    figures[probe.name] = list(probe.run(true))
+            except (LstmcliError, IndexError, ValueError) as error:
+                # Others report the cause, such as a purge so short that a refit lacks labels.
+                lacking[probe.name] = str(error)
+        return report, figures, lacking, [find_basis(each, loaded, source) for each in kept]
 
-    forks = can_fork() and asked["number_of_threads"] == 1
-    with aside(on_true_prices) if forks else nullcontext(on_true_prices) as wait:
-        copies = Copies(source, loaded, folder / "rewritten")
-        control_figures = begin(walks, copies, first)
-        true, bases = wait()
-    found = audit_walks(walks, copies, control_figures, true)
-    notes = [*true.notes, *(note for each in loaded for note in each.named_notes())]
-    notes += [f"not audited, {name}: {why}" for name, why in true.lacking.items()]
+    report, true, lacking, bases = _apart(on_true_prices, folder / "truth")
+    found = list[leaks.Comparison]()
+    notes = [*report.notes, *(note for each in loaded for note in each.named_notes())]
+    for probe in runs.probes(report, first):
+        if why := probe.lacks or lacking.get(probe.name):
+            notes.append(f"not audited, {probe.name}: {why}")
+            continue
+        for after, change in probe.changes:
+            changed = probe.run(copied(source, loaded, folder / "rewritten", change))
+            for each in leaks.compare(probe.stage, after, true[probe.name], changed):
+                read = each.stage == "forecast" and each.kind in ("rows", "prices")
+                found.append(replace(each, stage="reader") if read else each)
+    # Noise alone may not show a refit with rows later than the first cutoff that it serves: later
+    # validation rows change only the choice of an epoch.
+    for rows in true.get("refit", ()):
+        if rows.kind == "rows":
+            allowed = replace(rows, values=np.minimum(rows.values, rows.values[0]))
+            found += leaks.compare("refit", rows.values[0], [allowed], [rows])
     for one, basis in zip(kept, bases, strict=True):
-        some, more = audit_fit(one, basis, source, folder / "fitted", forks=forks)
+        some, more = audit_fit(one, basis, source, folder / "fitted")
         found, notes = [*found, *some], [*notes, *more]
-    failed = [*failures, *true.failures, *(each for basis in bases for each in basis.failures)]
+    failed: dict[str, Failure] = {}
+    for failure in (*failures, *report.failures, *(each for one in bases for each in one.failures)):
+        reason = failure.reason.replace(f"{folder / 'true'}/", "")
+        failed.setdefault(failure.symbol, replace(failure, reason=reason))
     return AuditReport(
         models=tuple(references),
-        symbols=true.symbols,
-        n_windows=true.n_windows,
-        fitted_cutoffs=true.fitted_cutoffs,
-        refits=short,
-        comparisons=tuple(found),
+        symbols=tuple(dict.fromkeys(report.backtest.symbol.tolist())),
+        n_windows=len(report.backtest.cutoff),
+        fitted_cutoffs=report.fitted_cutoffs,
+        refits={each.name: each.short for each in kept},
+        comparisons=tuple(leaks.merged(found)),
         notes=tuple(dict.fromkeys(notes)),
-        failures=tuple(
-            replace(each, reason=each.reason.replace(f"{folder / 'true'}/", ""))
-            for each in {each.symbol: each for each in reversed(failed)}.values()
-        )[::-1],
+        failures=tuple(failed.values()),
     )
 
 
-def _candidates(
-    source: Source, data: Data, loaded: Sequence[Prices], main: Data
-) -> list[Sequence[Prices]]:
-    """Return the prices that a model may have been trained on: those given, those of its recipe."""
-    if chosen_data(source, main) == data:
-        return [loaded]
-    own = replace(source, csv=(), symbols=(), sep=",", decimal=".", stdin=None)
+_Truth = tuple[EvaluateReport, dict[str, list[Figures]], dict[str, str], list[Basis]]
+R = TypeVar("R")
+
+
+def _apart(work: Callable[[], R], path: Path) -> R:
+    """Do the work in a forked process, which writes `path`; here where there can be none.
+
+    Forks are for Linux, and where PyTorch has one thread and starts none for an accelerator: the
+    fork would have none of the others.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    single = torch.get_num_threads() == 1 and not torch.cuda.is_available()
+    if not (sys.platform == "linux" and main and single):
+        return work()
+    process = multiprocessing.get_context("fork").Process(target=_write, args=(work, path))
     try:
-        return [loaded, load_prices(own, data)[0]]
-    except UsageError:  # its recipe names no data
-        return [loaded]
+        # Of threads that a fork lacks: NumPy's know of forks.
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            process.start()
+    except OSError:  # no process is free
+        return work()
+    try:
+        process.join()
+    finally:
+        process.kill()
+        process.join()
+    done = process.exitcode == 0 and path.is_file()
+    found: R = pickle.loads(path.read_bytes()) if done else work()
+    return found
+
+
+def _write(work: Callable[[], object], path: Path) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C stops the other, which then ends this
+    with suppress(LstmcliError):  # it fails again in the other
+        path.write_bytes(pickle.dumps(work()))
+
+
+class _Probe(NamedTuple):
+    """A run of the product, as a function of price files.
+
+    changes : the last days with true bars, and what to do with the later ones.
+    lacks : why it cannot be run.
+    """
+
+    stage: leaks.Stage
+    name: str
+    run: Callable[[Source], Iterable[Figures]]
+    changes: Sequence[tuple[np.datetime64, Change]]
+    lacks: str = ""
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """`evaluate` and `predict --as-of`, as the commands run them.
+
+    refitted : folders of the models with fewer epochs, for refits. asked : the options of
+    `evaluate`.
+    """
+
+    models: Sequence[ModelRef]
+    refitted: Sequence[str]
+    settings: Settings
+    asked: dict[str, Any]
+
+    def backtest(self, source: Source, **changed: Any) -> EvaluateReport:
+        """Repeat the backtest, the whole one without changes."""
+        refits = (self.asked.get("refit") or self.settings.evaluate.refit) not in (None, "never")
+        models = self.refitted if refits else [str(each.folder) for each in self.models]
+        asked = {**self.asked, "models": models, **changed}
+        return evaluate(source, counted=False, phases=False, **asked)
+
+    def ahead(self, day: date, source: Source) -> Iterator[Figures]:
+        """Yield the figures of `predict --as-of` a day, of every model."""
+        keys = {"horizon", "device", "number_of_threads"} & self.asked.keys()
+        options = {key: self.asked[key] for key in keys}
+        for model in self.models:
+            report = predict(source, model=str(model.folder), as_of=day, counted=False, **options)
+            for each in report.forecasts:
+                made = each.forecast
+                fan = made.median if made.quantiles is None else made.quantiles[0]
+                for kind, values in (
+                    ("dates", np.append(each.cutoff, each.dates).astype("datetime64[D]")),
+                    ("contexts", np.array([each.last_close, *each.history])),
+                    ("forecasts", np.append(made.median, fan)),
+                ):
+                    yield Figures(str(model), kind, each.symbol, values)
+
+    def probes(self, report: EvaluateReport, first: np.datetime64) -> Iterator[_Probe]:
+        """Yield the probes, with days that depend on the dates of the whole backtest alone.
+
+        The control is first, so that any cached value is noise and cannot hide a leak.
+        """
+        generator = np.random.default_rng(0)
+
+        def noise(
+            after: np.datetime64, shift: float = 0.0, dropped: int = 0
+        ) -> tuple[np.datetime64, Change]:
+            def change(prices: Prices) -> Prices:
+                noisy = leaks.rewritten(prices, after, generator, shift)
+                return leaks.without(noisy, after, dropped)
+
+            return after, change
+
+        def cut(after: np.datetime64) -> tuple[np.datetime64, Change]:
+            return after, lambda prices: leaks.without(prices, after)
+
+        def run(read: _Read, **changed: Any) -> Callable[[Source], Iterator[Figures]]:
+            return lambda source: read(self.backtest(source, **changed))
+
+        cutoffs = np.unique(report.backtest.cutoff)
+        days = leaks.sample_days(cutoffs, np.random.default_rng(0))
+        middle, second = cutoffs[(len(cutoffs) - 1) // 2 :][[0, -1 if len(cutoffs) < 2 else 1]]
+        ends, room = [], report.metadata[0].interval == "1d"
+        for each in report.series:
+            end = int(np.searchsorted(each.dates, middle, side="right")) - 1 + report.horizon
+            ends.append(each.dates[min(end, len(each) - 1)])
+            room = room and end + _DROPPED < len(each)
+        scored, last = max(ends), max(each.dates[-1] for each in report.series)
+        near: dict[str, Any] = dict(
+            start=None,
+            end=middle.item(),
+            step_size=max(1, report.horizon // _CALLS),
+            n_windows=_CALLS,
+        )
+        again: dict[str, Any] = dict(
+            models=self.refitted,
+            start=middle.item(),
+            end=second.item(),
+            step_size=report.step_size,
+            n_windows=2,
+            refit=1,
+        )
+        calls = [noise(middle, -_SHIFT), noise(middle, _SHIFT)]
+        if room:
+            calls.append(noise(middle, dropped=_DROPPED))
+        yield _Probe("control", "whole", run(_control_figures), [noise(first)])
+        yield _Probe("forecast", "whole", run(_whole_figures), [noise(day) for day in days])
+        yield _Probe("forecast", "calls", run(_call_figures, **near), calls)
+        yield _Probe(
+            "score",
+            "scores",
+            run(_score_figures, end=middle.item()),
+            [noise(scored), cut(scored)],
+            "" if scored < last else "no bar follows the windows",
+        )
+        if self.settings.split.method == "chronological":
+            lacks = "" if middle < second else "there is one cutoff, and a refit needs another"
+            yield _Probe("refit", "refit", run(_refit_figures, **again), [noise(second)], lacks)
+        for day in days[np.unique(np.linspace(0, len(days) - 1, _AHEAD).round().astype(int))]:
+            ahead = partial(self.ahead, day.item())
+            yield _Probe("as-of", f"as-of {day}", ahead, [noise(day), cut(day)])
+
+
+_Read = Callable[[EvaluateReport], Iterator[Figures]]
+
+
+def _whole_figures(report: EvaluateReport) -> Iterator[Figures]:
+    """Yield the bars as read, and all forecasts and thresholds."""
+    features = report.recipes[0].window.features
+    read = (name for name in features if name not in ("close", "month"))
+    labels = (report.series[0].price, *read, "last close")
+    for each in report.series:
+        values = np.column_stack([each.values, each.last_close])
+        rows = np.full(len(each), each.symbol), each.dates
+        yield Figures("all", "rows", "date", each.dates[:, None], rows, (each.symbol,))
+        yield Figures("all", "prices", each.symbol, values, rows, labels)
+    yield from leaks.window_figures(report.backtest)
+    yield from _threshold_figures(report)
+
+
+def _control_figures(report: EvaluateReport) -> Iterator[Figures]:
+    """Yield the figures that noise must change: baselines may be constant, and dates are."""
+    models = {"all", *map(str, report.models)}
+    for each in _whole_figures(report):
+        if each.kind in ("prices", "contexts", "forecasts") and each.model in models:
+            yield each
+
+
+def _threshold_figures(report: EvaluateReport) -> Iterator[Figures]:
+    for name, bounds in report.thresholds.items():
+        for side, limits in asdict(bounds).items():
+            # By window where models were refitted on the way.
+            windows = (report.backtest.symbol, report.backtest.cutoff) if limits.ndim == 2 else None
+            yield Figures(name, "trend thresholds", side, limits, windows)
+
+
+def _call_figures(report: EvaluateReport) -> Iterator[Figures]:
+    """Yield forecasts and calls, which must not depend on outcomes."""
+    yield from (each for each in leaks.window_figures(report.backtest) if each.kind != "dates")
+    for name, scores in report.scores.models.items():
+        called = {
+            f"step {each.step}": asdict(each.three_way.predicted)
+            for each in scores.direction
+            if each.three_way is not None
+        }
+        yield leaks.numbers_of(name, "trend calls", called)
+
+
+def _score_figures(report: EvaluateReport) -> Iterator[Figures]:
+    """Yield every score, by model and overall."""
+    scores = asdict(report.scores)
+    for name, each in scores.pop("models").items():
+        yield leaks.numbers_of(name, "scores", each)
+    yield leaks.numbers_of("all", "scores", scores)
+
+
+def _refit_figures(report: EvaluateReport) -> Iterator[Figures]:
+    """Yield the rows of each refit, and the forecasts after it."""
+    for each in report.refits:
+        days = np.array([each.since, each.first, each.last], dtype="datetime64[D]")
+        labels = ("first cutoff", "first row", "last row")
+        yield Figures(each.model, "rows", f"refit of {each.since}", days, labels=labels)
+        yield leaks.numbers_of(each.model, "windows", asdict(each))
+    yield from _call_figures(report)
+    yield from _threshold_figures(report)

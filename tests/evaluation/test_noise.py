@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmcli.evaluation.audit import cut, rewritten, thinned
+from lstmcli.evaluation.leaks import rewritten, without
 from lstmcli.market.validate import bars_from_frame, check_bars
 from tests.synthetic import make_prices, random_walk
 
@@ -58,6 +58,6 @@ def test_noise_looks_like_prices(seed: int, shift: float) -> None:
 
 def test_bars_are_cut_and_left_out_after_the_day() -> None:
     table = make_prices(Close=random_walk(ROWS))
-    assert cut(table, DAYS[19]).frame.equals(table.frame[:20])
-    fewer = thinned(table, DAYS[19], 2).frame
+    assert without(table, DAYS[19]).frame.equals(table.frame[:20])
+    fewer = without(table, DAYS[19], 2).frame
     assert fewer.equals(table.frame.drop(table.frame.index[20:22]))

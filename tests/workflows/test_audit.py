@@ -376,7 +376,7 @@ def test_epoch_chosen_on_the_test_span(home: Path, monkeypatch: pytest.MonkeyPat
     report = run(home, "steered", epochs=12, n_windows=9)
     found = leaks(report)
     assert found[0] == ("fit", "validation losses")
-    assert {("fit", "chosen epoch"), ("fit", "weights")} <= set(found)
+    assert ("fit", "epochs") in found
     assert not any(stage == "training" for stage, _ in found)
 
 

@@ -1,7 +1,6 @@
 """Copies of prices read as the originals do, from files of any shape and from the store."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -10,10 +9,10 @@ import pandas as pd
 import pytest
 
 from lstmcli.config import Data
-from lstmcli.evaluation.audit import cut, rewritten
+from lstmcli.evaluation.leaks import rewritten, without
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import write_stored
-from lstmcli.workflows.copies import Copies
+from lstmcli.workflows.copies import copied
 from lstmcli.workflows.prices import Source, load_prices
 from tests.synthetic import make_prices, random_walk
 
@@ -66,8 +65,8 @@ def read(source: Source) -> list[Prices]:
 def test_a_copy_reads_as_the_original(make: Callable[[Path], Source], tmp_path: Path) -> None:
     source = make(tmp_path)
     prices = read(source)
-    copies = Copies(source, prices, tmp_path / "copies")
-    for original, copy in zip(prices, read(copies.unchanged()), strict=True):
+    copies = read(copied(source, prices, tmp_path / "copies"))
+    for original, copy in zip(prices, copies, strict=True):
         pd.testing.assert_frame_equal(copy.frame, original.frame, check_exact=True)
         assert (copy.symbol, copy.interval) == (original.symbol, original.interval)
 
@@ -78,9 +77,13 @@ def test_a_change_reaches_the_later_rows_and_no_others(
 ) -> None:
     source = make(tmp_path)
     prices = read(source)
-    copies = Copies(source, prices, tmp_path / "copies")
-    noise = read(copies.changed(DAY, lambda each: rewritten(each, DAY, np.random.default_rng(0))))
-    shorter = read(copies.changed(DAY, lambda each: cut(each, DAY)))
+    noise, shorter = (
+        read(copied(source, prices, tmp_path / "copies", change))
+        for change in (
+            lambda each: rewritten(each, DAY, np.random.default_rng(0)),
+            lambda each: without(each, DAY),
+        )
+    )
     for original, noisy, short in zip(prices, noise, shorter, strict=True):
         before = original.frame[:DAY]
         pd.testing.assert_frame_equal(noisy.frame[:DAY], before, check_exact=True)
@@ -92,7 +95,7 @@ def test_a_change_reaches_the_later_rows_and_no_others(
 
 def test_a_copy_of_the_store_has_what_is_known_of_the_bars(tmp_path: Path) -> None:
     source = stored(tmp_path)
-    Copies(source, read(source), tmp_path / "copies").unchanged()
+    copied(source, read(source), tmp_path / "copies")
     known = [path / "prices" / "1d" / "AAA.json" for path in (tmp_path, tmp_path / "copies")]
     assert known[0].read_bytes() == known[1].read_bytes()
 
@@ -100,6 +103,5 @@ def test_a_copy_of_the_store_has_what_is_known_of_the_bars(tmp_path: Path) -> No
 def test_the_data_folder_of_the_user_is_left_alone(tmp_path: Path) -> None:
     source = stored(tmp_path)
     before = (tmp_path / "prices" / "1d" / "AAA.csv").read_bytes()
-    copies = Copies(source, read(source), tmp_path / "copies")
-    copies.changed(DAY, lambda each: replace(each, frame=each.frame[:1]))
+    copied(source, read(source), tmp_path / "copies", lambda each: without(each, DAY))
     assert (tmp_path / "prices" / "1d" / "AAA.csv").read_bytes() == before

@@ -9,22 +9,18 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lstmcli.errors import LeakError
-from lstmcli.evaluation.audit import (
+from lstmcli.evaluation.backtest import Backtest
+from lstmcli.evaluation.leaks import (
     Comparison,
     Figures,
-    backtest_figures,
-    check_repeats,
     compare,
-    control,
-    in_both,
     leak_error,
     merged,
     numbers_of,
     rewritten,
     sample_days,
-    up_to,
+    window_figures,
 )
-from lstmcli.evaluation.backtest import Backtest
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.market.prices import Prices
 from tests.synthetic import make_prices, random_walk
@@ -93,8 +89,9 @@ def audit(walk: Walk) -> list[Comparison]:
     true = walk(PRICES)
     found = []
     for day in sample_days(true.cutoff, generator()):
-        ours, theirs = (up_to(backtest_figures(each), day) for each in (true, walk(noisy(day))))
-        found += compare("forecast", day, ours, theirs)
+        found += compare(
+            "forecast", day, *(window_figures(each) for each in (true, walk(noisy(day))))
+        )
     return merged(found)
 
 
@@ -132,8 +129,9 @@ def test_a_forecast_that_reads_ahead_is_named_with_symbol_cutoff_and_step(ahead:
 def controlled(walk: Walk) -> list[Comparison]:
     """Hold that noise after the tenth cutoff is noticed."""
     day = DAYS[CUTOFFS[9]]
-    ours, theirs = (list(backtest_figures(walk(each))) for each in (PRICES, noisy(day)))
-    return control(day, ours, theirs, {"forecasts": ["model"]})
+    runs = (window_figures(walk(each)) for each in (PRICES, noisy(day)))
+    ours, theirs = ([each for each in run if each.kind == "forecasts"] for run in runs)
+    return merged(compare("control", day, ours, theirs))
 
 
 def test_forecasts_that_notice_noise_pass_the_control() -> None:
@@ -185,16 +183,16 @@ def weights(values: NDArray[np.float64]) -> Figures:
     return Figures("model", "weights", "w", values)
 
 
-def test_what_only_one_run_has_is_a_difference_unless_it_is_left_out() -> None:
+def test_what_only_one_run_has_is_a_difference_unless_they_are_fits() -> None:
     both = [weights(np.ones(2))]
     more = [Figures("model", "history", "epoch 9", np.array(1.0)), *both]
     for one, other in ((more, both), (both, more)):
-        found = compare("training", DAYS[5], one, other)
+        found = compare("forecast", DAYS[5], one, other)
         assert {each.kind: each.difference is None for each in found} == {
             "history": False,
             "weights": True,
         }
-        (same,) = compare("training", DAYS[5], *in_both(one, other))
+        (same,) = compare("training", DAYS[5], one, other)
         assert same.kind == "weights"
 
 
@@ -224,7 +222,6 @@ def test_a_kept_model_that_is_not_what_its_rows_give_is_not_called_a_leak_of_the
 
 
 def test_runs_that_differ_by_themselves_prove_nothing() -> None:
-    again = compare("fit", DAYS[5], [weights(np.zeros(1))], [weights(np.ones(1))])
+    (found,) = compare("repeat", DAYS[5], [weights(np.zeros(1))], [weights(np.ones(1))])
     with pytest.raises(LeakError, match=r"proves nothing here .*w\[0\]\): .*gave 0\.0 and then 1"):
-        check_repeats(again)
-    check_repeats(compare("fit", DAYS[5], [weights(np.ones(1))], [weights(np.ones(1))]))
+        raise leak_error(found)
