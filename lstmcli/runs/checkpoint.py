@@ -7,8 +7,8 @@ a flipped bit would give other weights without a word.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -253,18 +253,10 @@ def checkpoint_to_resume(
     return checkpoint, (f"resumed after {checkpoint}",)
 
 
-@contextmanager
-def note_when_stopped(folder: Path, name: str, origin: Origin) -> Iterator[None]:
-    """Add to a signal's exception, on its way out, a note of what is kept of the run."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit) as stop:
-        try:
-            found = read_checkpoint(folder)
-        except ModelError:
-            found = None
-        if found is None or found[0] != origin:
-            stop.add_note(f"stopped: no epoch of {name} was done, nothing is kept")
-        else:
-            stop.add_note(f"stopped: {found[1]} of {name} is kept, --resume goes on from there")
-        raise
+def note_kept(folder: Path, name: str, origin: Origin) -> str:
+    """Say what a stopped run has kept."""
+    with suppress(ModelError):
+        found = read_checkpoint(folder)
+        if found is not None and found[0] == origin:
+            return f"{found[1]} of {name} is kept, --resume goes on from there"
+    return f"no epoch of {name} was done, nothing is kept"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lstmcli.config import Settings
-from lstmcli.errors import Failure, TrainingError
+from lstmcli.errors import Failure, TrainingError, noted_when_stopped
 from lstmcli.evaluation.scores import Scores
 from lstmcli.files.locks import hold
 from lstmcli.learning.evidence import counting
@@ -25,7 +25,7 @@ from lstmcli.runs.checkpoint import (
     checkpoint_to_resume,
     find_unchanged,
     has_checkpoint,
-    note_when_stopped,
+    note_kept,
     origin_of,
     origin_sha256,
     remove_checkpoint,
@@ -112,7 +112,7 @@ def train(
             has_time=lambda seconds: timeout is None or clock() - began + seconds < timeout,
             start=start,
         )
-        with note_when_stopped(folder, name, origin):
+        with noted_when_stopped(lambda: note_kept(folder, name, origin)):
             learned = learn(plan, settings, device, interval, course, donor)
             looked: list[str] = []
             decision = BROKE_DOWN

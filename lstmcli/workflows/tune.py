@@ -8,21 +8,22 @@ train.seed and its number, that know the trials of lower numbers: a search that 
 as if it had not been.
 """
 
+import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.pruners import MedianPruner, NopPruner
 from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from lstmcli.config import Settings, Tuning
-from lstmcli.errors import Failure, TrainingError
+from lstmcli.errors import Failure, TrainingError, noted_when_stopped
 from lstmcli.files import atomic
 from lstmcli.learning.folds import (
     Fold,
@@ -39,15 +40,18 @@ from lstmcli.learning.folds import (
 from lstmcli.learning.plan import plan_between, plan_prices, with_known_features
 from lstmcli.learning.search import (
     Bench,
+    Dimension,
     Space,
     TimeUp,
+    from_param,
     grid,
+    holds,
     most,
     run_trial,
+    to_param,
     value_of,
     with_values,
 )
-from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import settings_toml
 from lstmcli.runs.study import Study, open_study, study_folder
 from lstmcli.training.device import choose_device, threads
@@ -101,9 +105,8 @@ class Trial:
 class TuneReport:
     """A study as far as it has come.
 
-    trials : the complete ones first, by score, then the others by number. wanted : how many there
-    are to be. recipe : the file of the best. gain : of the best over trial 0, None where that was
-    not completed.
+    trials : the complete ones first, by score, then the others by number. recipe : the file of the
+    best. gain : of the best over trial 0, None where that was not completed.
     """
 
     name: str
@@ -113,7 +116,6 @@ class TuneReport:
     search: Search
     folds: tuple[Fold, ...]
     trials: tuple[Trial, ...]
-    wanted: int
     gain: Gain | None
     verdict: str
     notes: tuple[str, ...]
@@ -153,12 +155,17 @@ def tune(
     if search.sampler == "grid":
         given = grid(search.space, given[0], settings.train.seed)
         search = replace(search, trials=min(search.trials, len(given)))
-    known, failures = _known(settings, source)
+    loaded, failures = load_alike(source, settings.data)
+    plan, failures = plan_prices(loaded, with_known_features(settings, loaded), failures)
+    known = known_prices(loaded, plan)
+    # Folds that fit the longest context fit every trial.
+    longest = {"context_length": most("window.context_length", settings, search.space)}
+    window = settings.window.model_copy(update=longest)
     bench = Bench(
         settings=settings,
         space=search.space,
         known=known,
-        folds=make_folds(known, _longest(settings, search.space), search.folds),
+        folds=make_folds(known, settings.model_copy(update={"window": window}), search.folds),
         device=choose_device(settings.train.device),
         has_time=lambda: timeout is None or clock() - began < timeout,
         on_epoch=on_epoch,
@@ -166,7 +173,12 @@ def tune(
     with (
         threads(settings.train.threads),
         open_study(folder, _bound(bench, search), fresh=fresh) as study,
-        _noted_when_stopped(study, name, search.trials),
+        noted_when_stopped(
+            lambda: (
+                f"{len(study.ended())} of {search.trials} trials of {name} are kept, "
+                "the same command goes on"
+            )
+        ),
     ):
         while (number := _try_next(study, bench, search, given, clock)) is not None:
             trials = _ranked(study)
@@ -174,6 +186,11 @@ def tune(
             on_trial(ended, _best(trials), len(trials), search.trials)
         trials = _ranked(study, at_work=study.at_work())
     best, count = _best(trials), sum(trial.state != "running" for trial in trials)
+    others, notes = len(trials) - count, []
+    if others:
+        notes.append(f"{others} of {search.trials} trials are at work in other processes")
+    if len(trials) < search.trials:
+        notes.append(f"{count} of {search.trials} trials are finished; the same command goes on")
     if best is None:
         raise _nothing_complete(folder, trials)
     recipe = recipe or folder / f"{name}-tuned.toml"
@@ -190,29 +207,11 @@ def tune(
         search=search,
         folds=bench.folds,
         trials=tuple(trials),
-        wanted=search.trials,
         gain=gain,
         verdict=choice_verdict(best.number, count, len(bench.folds), gain),
-        notes=(
-            *_unfinished(count, len(trials) - count, search.trials),
-            *(note for each in known for note in each.named_notes()),
-        ),
+        notes=(*notes, *(note for each in known for note in each.named_notes())),
         failures=tuple(failures),
     )
-
-
-def _known(settings: Settings, source: Source) -> tuple[list[Prices], list[Failure]]:
-    """Return the prices before the test span of all series that suit the recipe."""
-    loaded, failures = load_alike(source, settings.data)
-    plan, failures = plan_prices(loaded, with_known_features(settings, loaded), failures)
-    return known_prices(loaded, plan), failures
-
-
-def _longest(settings: Settings, space: Space) -> Settings:
-    """Return the settings with the longest context searched, so that all trials have its folds."""
-    context_length = most("window.context_length", settings, space)
-    window = settings.window.model_copy(update={"context_length": context_length})
-    return settings.model_copy(update={"window": window})
 
 
 def _bound(bench: Bench, search: Search) -> dict[str, Any]:
@@ -234,8 +233,12 @@ def _bound(bench: Bench, search: Search) -> dict[str, Any]:
         "pruner": search.pruner,
         "folds": search.folds,
         **recipe,
-        **{f"space {key}": asdict(each) for key, each in search.space.items()},
+        **{f"space {key}": _attributes(d) for key, d in search.space.items()},
     }
+
+
+def _attributes(dimension: Dimension) -> Any:
+    return json.loads(distribution_to_json(dimension))["attributes"]
 
 
 def _try_next(
@@ -258,7 +261,9 @@ def _try_next(
             return None
         fixed = given[number] if number < len(given) else None
         trial = _ask(study, bench, search, number, fixed)
-        values = fixed or {key: search.space[key].value(each) for key, each in trial.params.items()}
+        values = fixed or {
+            key: from_param(search.space[key], each) for key, each in trial.params.items()
+        }
         try:
             ended = run_trial(bench, trial, values)
         except TimeUp:
@@ -275,7 +280,7 @@ def _ask(
 
     A fixed value outside the space is left out: it is none that a sampler could learn from.
     """
-    space = {k: each for k, each in search.space.items() if not fixed or each.holds(fixed[k])}
+    space = {k: d for k, d in search.space.items() if not fixed or holds(d, fixed[k])}
     entropy = np.random.SeedSequence([bench.settings.train.seed, number])
     kind = TPESampler if search.sampler == "tpe" else RandomSampler
     median = MedianPruner(n_warmup_steps=_WARM_UP if bench.by_epoch else 0)
@@ -285,8 +290,8 @@ def _ask(
     )
     local.add_trials(trial for each, trial in study.ended().items() if each < number)
     if fixed:
-        local.enqueue_trial({key: each.param(fixed[key]) for key, each in space.items()})
-    return local.ask({key: each.distribution for key, each in space.items()})
+        local.enqueue_trial({key: to_param(each, fixed[key]) for key, each in space.items()})
+    return local.ask(dict[str, BaseDistribution](space))
 
 
 def _ranked(study: Study, at_work: Sequence[int] = ()) -> list[Trial]:
@@ -306,10 +311,7 @@ def _trial(ended: FrozenTrial) -> Trial:
     return Trial(
         number=kept["number"],
         state=_STATES[ended.state],
-        values={  # JSON has lists where the settings have tuples
-            key: tuple(each) if isinstance(each, list) else each
-            for key, each in kept["values"].items()
-        },
+        values=kept["values"],
         score=ended.value if complete else None,
         standard_error=standard_error(scores) if complete else None,
         scores=scores,
@@ -322,19 +324,6 @@ def _trial(ended: FrozenTrial) -> Trial:
 def _best(trials: Sequence[Trial]) -> Trial | None:
     """Return the complete trial with the lowest score, the earlier one of two."""
     return trials[0] if trials and trials[0].state == "complete" else None
-
-
-@contextmanager
-def _noted_when_stopped(study: Study, name: str, wanted: int) -> Iterator[None]:
-    """Add to a signal's exception, on its way out, a note of what is kept of the run."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit) as stop:
-        stop.add_note(
-            f"stopped: {len(study.ended())} of {wanted} trials of {name} are kept, "
-            "the same command goes on"
-        )
-        raise
 
 
 def _nothing_complete(folder: Path, trials: Sequence[Trial]) -> TrainingError:
@@ -360,11 +349,3 @@ def _recipe(
     )
     heading = f"# Trial {best.number}, the best of {count} of the study {name}: lstmcli tune.\n\n"
     return heading + settings_toml(chosen)
-
-
-def _unfinished(count: int, others: int, wanted: int) -> Iterator[str]:
-    """Yield notes on the trials that others run, and on those still to come."""
-    if others:
-        yield f"{others} of {wanted} trials are at work in other processes"
-    if count + others < wanted:
-        yield f"{count} of {wanted} trials are finished; the same command goes on"
