@@ -16,13 +16,14 @@ from typing import Any, get_args
 import safetensors
 import safetensors.torch
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from lstmcli import __version__
 from lstmcli.config import Settings
 from lstmcli.errors import ModelError, TrainingError, file_errors
 from lstmcli.files import atomic
-from lstmcli.records import check_plain, check_record
+from lstmcli.printable import first_few
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, find_model, model_folder, versions
@@ -31,37 +32,11 @@ from lstmcli.training.trainee import Snapshot, Stop
 
 CHECKPOINT = ".checkpoint.safetensors"
 _FACTS, _SHA256 = "lstmcli", "sha256"
-_NUMBER = (None, float)
-_EPOCH = {
-    **dict.fromkeys(("epoch", "member", "clipped", "phase"), int),
-    **dict.fromkeys(("loss", "learning_rate", "gradient_norm", "seconds"), float),
-    **dict.fromkeys(("validation_loss", "gradient_kept"), _NUMBER),
-    "best": bool,
-    "gradient_norms": {str: float},
-}
-_SHAPE: dict[str, Any] = {
-    "origin": {},
-    "members": int,
-    "numbers": {
-        "epoch?": int,
-        "waited?": int,
-        "best_loss?": float,
-        "rate?": float,
-        "rates?": (None, {}),
-    },
-    "history": [_EPOCH],
-    "error": (None, [str]),
-}
+_EPOCHS = TypeAdapter(tuple[Epoch, ...])
 _NOT_A_CHECKPOINT = (
-    safetensors.SafetensorError,
-    OSError,
-    IndexError,
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    RecursionError,
-)
+    safetensors.SafetensorError, OSError, LookupError, ValueError, TypeError, AttributeError,
+    ArithmeticError, RecursionError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -139,20 +114,20 @@ def remove_checkpoint(folder: Path) -> None:
 
 
 def _parse(facts: Any, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Any], Checkpoint]:
+    """Return what was saved; facts that match their hash were written by `save_checkpoint`."""
+
     def part(prefix: str) -> dict[str, Tensor]:
         names = [name for name in tensors if name.startswith(prefix)]
         return {name.removeprefix(prefix): tensors[name] for name in names}
 
-    check_plain(facts)
-    check_record(facts, _SHAPE)
-    best = {row["member"] for row in facts["history"] if row["best"]}
+    history, broken = _EPOCHS.validate_python(facts["history"]), facts["error"]
+    best = {epoch.member for epoch in history if epoch.best}
     if not best.issuperset(range(1, facts["members"] + 2)):
         raise ValueError("its epochs do not fit its networks")
-    broken = facts["error"]
-    return dict(facts["origin"]), Checkpoint(
+    return facts["origin"], Checkpoint(
         members=tuple(part(f"{number}/") for number in range(facts["members"])),
-        snapshot=Snapshot(part("snapshot/"), dict(facts["numbers"])),
-        history=tuple(Epoch(**row) for row in facts["history"]),
+        snapshot=Snapshot(part("snapshot/"), facts["numbers"]),
+        history=history,
         error=broken
         and TrainingError(broken[0], where=broken[1], why=broken[2], next_step=broken[3]),
     )
@@ -167,10 +142,6 @@ def _digest(facts: str, tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-_MOST = 3
-_LONGEST_VALUE = 50
-
-
 def differences(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     """Name the keys whose JSON values differ, "a 1, not 2; b ..."; empty where none does.
 
@@ -181,17 +152,14 @@ def differences(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
         "other data"
         if key == "data"
         else f"{key} {_short(kept.get(key))}, not {_short(asked.get(key))}"
-        for key in keys[:_MOST]
+        for key in keys
     ]
-    more = len(keys) - len(shown)
-    if more:
-        shown.append("1 more difference" if more == 1 else f"{more} more differences")
-    return "; ".join(shown)
+    return first_few(shown, 3, "; ")
 
 
 def _short(value: Any) -> str:
     text = json.dumps(value)
-    return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "..."
+    return text if len(text) <= 50 else text[:50] + "..."
 
 
 Origin = dict[str, Any]

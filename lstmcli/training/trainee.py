@@ -129,7 +129,7 @@ class Trainee:
             number, _, key = name.partition(".")
             slots.setdefault(int(number), {})[key] = value
         parameters = self.optimizer.state_dict()["param_groups"]
-        rated = [{**each, "lr": numbers["rate"]} for each in parameters]
+        rated = [{**each, "lr": float(numbers["rate"])} for each in parameters]
         self.optimizer.load_state_dict({"state": slots, "param_groups": rated})
         if self.rates is not None:
             own = {key: type(value) for key, value in self.rates.state_dict().items()}
@@ -138,8 +138,8 @@ class Trainee:
             self.rates.load_state_dict(numbers["rates"])
         for name, each in self.generators.items():
             each.set_state(groups["generator"][name])
-        self.epoch, self.waited = numbers["epoch"], numbers["waited"]
-        self.best_loss = numbers["best_loss"]
+        self.epoch, self.waited = int(numbers["epoch"]), int(numbers["waited"])
+        self.best_loss = float(numbers["best_loss"])
 
 
 def new_trainee(
