@@ -32,10 +32,8 @@ from lstmcli.training.trainee import Snapshot, Stop
 
 CHECKPOINT = ".checkpoint.safetensors"
 _FACTS, _SHA256 = "lstmcli", "sha256"
-_EPOCHS = TypeAdapter(tuple[Epoch, ...])
 _NOT_A_CHECKPOINT = (
     safetensors.SafetensorError, OSError, LookupError, ValueError, TypeError, AttributeError,
-    ArithmeticError, RecursionError,
 )  # fmt: skip
 
 
@@ -96,7 +94,7 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Any], Checkpoint] | None:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if metadata[_SHA256] != _digest(metadata[_FACTS], tensors):
             raise ValueError("it does not match its hash")
-        return _parse(json.loads(metadata[_FACTS]), tensors)
+        return _parse(metadata[_FACTS], tensors)
     except _NOT_A_CHECKPOINT as error:
         raise ModelError("the checkpoint is damaged", where=path, why=str(error)) from error
 
@@ -113,24 +111,31 @@ def remove_checkpoint(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _parse(facts: Any, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Any], Checkpoint]:
-    """Return what was saved; facts that match their hash were written by `save_checkpoint`."""
+@dataclass(frozen=True)
+class _Facts:
+    origin: dict[str, Any]
+    members: int
+    numbers: dict[str, Any]
+    history: tuple[Epoch, ...]
+    error: tuple[str, str, str, str] | None
 
+
+def _parse(text: str, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Any], Checkpoint]:
     def part(prefix: str) -> dict[str, Tensor]:
         names = [name for name in tensors if name.startswith(prefix)]
         return {name.removeprefix(prefix): tensors[name] for name in names}
 
-    history, broken = _EPOCHS.validate_python(facts["history"]), facts["error"]
-    best = {epoch.member for epoch in history if epoch.best}
-    if not best.issuperset(range(1, facts["members"] + 2)):
+    facts = TypeAdapter(_Facts).validate_python(json.loads(text))
+    best = {epoch.member for epoch in facts.history if epoch.best}
+    if not best.issuperset(range(1, facts.members + 2)):
         raise ValueError("its epochs do not fit its networks")
-    return facts["origin"], Checkpoint(
-        members=tuple(part(f"{number}/") for number in range(facts["members"])),
-        snapshot=Snapshot(part("snapshot/"), facts["numbers"]),
-        history=history,
-        error=broken
-        and TrainingError(broken[0], where=broken[1], why=broken[2], next_step=broken[3]),
-    )
+    error = None
+    if facts.error is not None:
+        what, where, why, next_step = facts.error
+        error = TrainingError(what, where=where, why=why, next_step=next_step)
+    members = tuple(part(f"{number}/") for number in range(facts.members))
+    snapshot = Snapshot(part("snapshot/"), facts.numbers)
+    return facts.origin, Checkpoint(members, snapshot, facts.history, error)
 
 
 def _digest(facts: str, tensors: Mapping[str, Tensor]) -> str:

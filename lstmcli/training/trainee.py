@@ -113,7 +113,7 @@ class Trainee:
         """
         try:
             self._restore(snapshot)
-        except (RuntimeError, LookupError, TypeError, AttributeError) as error:
+        except (RuntimeError, LookupError, TypeError, ArithmeticError, AttributeError) as error:
             raise ValueError(f"it is of another network ({error})") from error
 
     def _restore(self, snapshot: Snapshot) -> None:

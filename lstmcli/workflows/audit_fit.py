@@ -135,7 +135,7 @@ class Kept:
         plan, failures = plan_prices(prices, self.settings, (), validates=validates)
         if failures:
             raise DataError(failures[0].reason)
-        return plan if donor is None else plan.held_back_from(donor.test_start)
+        return plan if donor is None else plan.held_back_from(donor.metadata.test_start)
 
 
 def find_basis(kept: Kept) -> Basis:

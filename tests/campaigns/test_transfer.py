@@ -68,14 +68,16 @@ def one_stock(stock: Prices, folder: Path, name: str) -> tuple[dict, np.ndarray,
     short = Prices(stock.symbol, stock.frame.iloc[before - BARS : before], "1d", stock.source)
     (folder / f"{stock.symbol}.csv").write_text(short.frame.to_csv())
     donor = find_donor(folder, name)
-    tuned = load_settings(donor.recipe, CHANGES)
+    tuned = load_settings(donor.reference.folder / "config.toml", CHANGES)
     assert stock.symbol not in donor.model.trained_on
     source = Source(folder, date(2026, 1, 1), csv=(str(folder / f"{stock.symbol}.csv"),))
     report = train(tuned, source, name=stock.symbol, donor=donor)
     models = {"fine-tuned": load_bundle(report.model.folder, CPU)[0]}
     for arm, factor in (("scratch", 1), ("scratch x10", LONGER)):
         epochs = donor.model.settings.train.epochs * factor
-        settings = load_settings(donor.recipe, [*CHANGES, f"train.epochs={epochs}"])
+        settings = load_settings(
+            donor.reference.folder / "config.toml", [*CHANGES, f"train.epochs={epochs}"]
+        )
         plan, _ = plan_prices([short], settings, (), validates=False)
         models[arm] = fit(plan, settings, CPU).model
     long = Prices(stock.symbol, stock.frame.iloc[before - BARS :], "1d", stock.source)

@@ -170,7 +170,9 @@ def test_the_last_epoch_needs_no_time_after_it() -> None:
 
 def test_no_time_for_anything_new_is_an_error() -> None:
     plan, settings = prepared("point")
-    with pytest.raises(TrainingError, match=r"out of time: no epoch was done. .*longer --timeout"):
+    with pytest.raises(
+        TrainingError, match=r"out of time: 1 of 1 networks have no epoch. .*longer --timeout"
+    ):
         fit(plan, settings, CPU, Course(has_time=lambda seconds: False))
     kept: list[Checkpoint] = []
     fit(plan, settings, CPU, Course(keep=kept.append))
