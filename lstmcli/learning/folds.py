@@ -21,12 +21,11 @@ from lstmcli.dataset.split import Borders
 from lstmcli.errors import DataError, UsageError
 from lstmcli.evaluation import metrics
 from lstmcli.evaluation.backtest import calendars_of, choose_cutoffs, run_backtest
-from lstmcli.evaluation.forecasters import check_moves
 from lstmcli.evaluation.losses import check_forecast, window_crps
 from lstmcli.evaluation.verdict import percent
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel, series_for
-from lstmcli.learning.plan import Plan, plan_between, with_known_features
+from lstmcli.learning.plan import Plan, plan_between, why_unsuitable, with_known_features
 from lstmcli.market.prices import Prices
 
 Objective = Literal["crps", "rmse"]
@@ -80,7 +79,13 @@ def make_folds(known: Sequence[Prices], settings: Settings, number: int) -> tupl
         if start <= 0:
             raise _too_few(number, number - left + 1, "its span has no rows before it")
         borders = Borders(dates[start], dates[stop - 1], dates[stop - 1] + np.timedelta64(1, "D"))
-        symbols = tuple(each.symbol for each in series if _takes_part(each, borders, settings))
+        known_then = [_until(each, borders) for each in series]
+        plan = plan_between(known_then, borders, settings)
+        symbols = tuple(
+            each.symbol
+            for each in known_then
+            if why_unsuitable(each, plan, borders, settings) is None
+        )
         if not symbols:
             why = f"no series has windows that train before {dates[start]} and validate after it"
             raise _too_few(number, number - left + 1, why)
@@ -141,19 +146,6 @@ def score_fold(model: TrainedModel, plan: Plan) -> float:
 
 def _until(series: Series, borders: Borders) -> Series:
     return series.part(slice(int(np.searchsorted(series.dates, borders.train_end, side="right"))))
-
-
-def _takes_part(series: Series, borders: Borders, settings: Settings) -> bool:
-    plan = plan_between([_until(series, borders)], borders, settings)
-    (split,) = plan.splits
-    if not (split.train and split.validation):
-        return False
-    if settings.model.head == "direct":
-        try:
-            check_moves(series, split.train_rows, settings.window.horizon)
-        except DataError:
-            return False
-    return True
 
 
 def _too_few(number: int, fold: int, why: str) -> DataError:

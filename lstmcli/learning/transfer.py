@@ -17,7 +17,7 @@ from lstmcli.config import Settings
 from lstmcli.errors import AllFailedError, Failure, UsageError
 from lstmcli.forecasting.calibration import Calibration
 from lstmcli.forecasting.model import TrainedModel, network_inputs
-from lstmcli.learning.plan import Plan, plan_prices
+from lstmcli.learning.plan import Plan, plan_prices, without_validation
 from lstmcli.market.prices import Prices
 from lstmcli.networks.build import body_and_head
 from lstmcli.runs.bundle import load_bundle
@@ -196,7 +196,7 @@ def plan_transfer(
     except AllFailedError:
         if settings.split.method == "shuffled":
             raise
-        plan, failed = plan_prices(loaded, settings, failures, validates=False)
+        plan, failed = plan_prices(loaded, without_validation(settings), failures)
         epochs, own = settings.train.epochs, donor.model.settings.train.epochs
         if epochs == own:  # no validation says when to stop: as many as the donor's best was
             epochs = donor.metadata.best_epoch

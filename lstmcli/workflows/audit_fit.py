@@ -34,7 +34,7 @@ from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.fit import Course, Fit, fit
 from lstmcli.learning.learn import Learned, describe, learn, summarize
-from lstmcli.learning.plan import Plan, plan_prices
+from lstmcli.learning.plan import Plan, plan_prices, without_validation
 from lstmcli.learning.transfer import Donor, find_donor
 from lstmcli.market.prices import Prices
 from lstmcli.runs.metadata import Metadata
@@ -131,8 +131,10 @@ class Kept:
 
     def plan(self, prices: Sequence[Prices], donor: Donor | None) -> Plan:
         """Split as training did; raise LstmcliError where a series is no longer suitable."""
-        validates = (self.metadata.record.get("from") or {}).get("validation") != "none"
-        plan, failures = plan_prices(prices, self.settings, (), validates=validates)
+        settings = self.settings
+        if (self.metadata.record.get("from") or {}).get("validation") == "none":
+            settings = without_validation(settings)
+        plan, failures = plan_prices(prices, settings, ())
         if failures:
             raise DataError(failures[0].reason)
         return plan if donor is None else plan.held_back_from(donor.metadata.test_start)

@@ -12,7 +12,6 @@ from lstmcli.config import Settings
 from lstmcli.errors import Failure, TrainingError, noted_when_stopped
 from lstmcli.evaluation.scores import Scores
 from lstmcli.files.locks import hold
-from lstmcli.learning.evidence import counting
 from lstmcli.learning.fit import Course
 from lstmcli.learning.learn import Learned, describe, learn, summarize
 from lstmcli.learning.plan import Plan, plan_prices, with_known_features
@@ -114,18 +113,16 @@ def train(
         )
         with noted_when_stopped(lambda: note_kept(folder, name, origin)):
             learned = learn(plan, settings, device, interval, course, donor)
-            looked: list[str] = []
-            decision = BROKE_DOWN
+            decision, looked = BROKE_DOWN, tuple[str, ...]()
             if learned.fit.error is None:
-                decision = decide(
+                decision, looked = decide(
                     promotion,
                     learned.model,
+                    version,
                     plan.test_start,
                     used,
                     data_dir=source.data_dir,
-                    name=name,
                     level=level,
-                    on_scored=counting(source.data_dir, "train", learned.model, version, looked),
                 )
             seconds = before + clock() - began
             started_from = None if donor is None else donor.metadata

@@ -24,7 +24,7 @@ from lstmcli.forecasting import baselines
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import series_for
 from lstmcli.learning.fit import fit
-from lstmcli.learning.plan import plan_prices
+from lstmcli.learning.plan import plan_prices, without_validation
 from lstmcli.learning.transfer import find_donor
 from lstmcli.market.prices import Prices
 from lstmcli.recipes import load_settings
@@ -78,7 +78,7 @@ def one_stock(stock: Prices, folder: Path, name: str) -> tuple[dict, np.ndarray,
         settings = load_settings(
             donor.reference.folder / "config.toml", [*CHANGES, f"train.epochs={epochs}"]
         )
-        plan, _ = plan_prices([short], settings, (), validates=False)
+        plan, _ = plan_prices([short], without_validation(settings), ())
         models[arm] = fit(plan, settings, CPU).model
     long = Prices(stock.symbol, stock.frame.iloc[before - BARS :], "1d", stock.source)
     series = [series_for(tuned, long)]

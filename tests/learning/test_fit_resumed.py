@@ -14,10 +14,10 @@ from lstmcli.config import Settings
 from lstmcli.errors import TrainingError
 from lstmcli.learning import samples as samples_module
 from lstmcli.learning.fit import Course, Fit, fit
-from lstmcli.learning.plan import Plan, make_plan
+from lstmcli.learning.plan import Plan
 from lstmcli.runs.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from lstmcli.training.loop import Epoch
-from tests.synthetic import CPU, random_walk, series_of, tiny_settings
+from tests.synthetic import CPU, make_plan, random_walk, series_of, tiny_settings
 
 FAN = {
     "window": {"context_length": 60, "horizon": 6, "scaling": "volatility"},
