@@ -14,18 +14,9 @@ from numpy.typing import NDArray
 from lstmcli.dataset.series import Series
 from lstmcli.errors import FileError, LockedError
 from lstmcli.forecasting.model import TrainedModel
-from lstmcli.learning.plan import Plan
 from lstmcli.runs.looks import By, Look, Looks, Sketch, record_looks, sketch
 from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef
-
-
-def last_fitted_day(plan: Plan, donor: Metadata | None) -> np.datetime64:
-    """Return what the metadata of a new model keep as that day. donor : the metadata of another."""
-    days: list[np.datetime64] = [] if donor is None else [donor.trained_until]
-    for each, part in zip(plan.series, plan.splits, strict=True):
-        days += [each.dates[part.fit_rows - 1]] if part.fit_rows else []
-    return max(days)
 
 
 def hindsight(metadata: Metadata, cutoff: np.datetime64) -> str | None:

@@ -79,7 +79,7 @@ def make_folds(known: Sequence[Prices], settings: Settings, number: int) -> tupl
         if start <= 0:
             raise _too_few(number, number - left + 1, "its span has no rows before it")
         borders = Borders(dates[start], dates[stop - 1], dates[stop - 1] + np.timedelta64(1, "D"))
-        known_then = [_until(each, borders) for each in series]
+        known_then = [each.between(dates[0], borders.train_end) for each in series]
         plan = plan_between(known_then, borders, settings)
         symbols = tuple(
             each.symbol
@@ -102,8 +102,9 @@ def fold_series(known: Sequence[Prices], settings: Settings) -> list[Series]:
 def plan_fold(known: Sequence[Prices], settings: Settings, fold: Fold) -> tuple[Settings, Plan]:
     """Return the settings as the data allow, and the plan of one fold; no row after it is in it."""
     settings = with_known_features(settings, known)
-    series = [_until(series_for(settings, each), fold.borders) for each in known]
-    taking_part = [each for each in series if each.symbol in fold.symbols]
+    series = [series_for(settings, each) for each in known if each.symbol in fold.symbols]
+    end = fold.borders.train_end
+    taking_part = [each.between(each.dates[0], end) for each in series]
     return settings, plan_between(taking_part, fold.borders, settings)
 
 
@@ -142,10 +143,6 @@ def score_fold(model: TrainedModel, plan: Plan) -> float:
         return float(np.sqrt(result.pool().mean(squared.mean(axis=1))))
     crps = window_crps(found.quantiles, found.levels, result.actual)
     return float(result.pool().mean(crps))
-
-
-def _until(series: Series, borders: Borders) -> Series:
-    return series.part(slice(int(np.searchsorted(series.dates, borders.train_end, side="right"))))
 
 
 def _too_few(number: int, fold: int, why: str) -> DataError:

@@ -101,8 +101,7 @@ def plan_between(series: Sequence[Series], borders: Borders, settings: Settings)
 
 def without_validation(settings: Settings) -> Settings:
     """Return settings by which every labelled row of a plan trains."""
-    fractions = {"train_fraction": 1.0, "validation_fraction": 0.0}
-    return settings.model_copy(update={"split": settings.split.model_copy(update=fractions)})
+    return settings.changed(split={"train_fraction": 1.0, "validation_fraction": 0.0})
 
 
 def plan_suitable(
@@ -255,5 +254,4 @@ def with_known_features(settings: Settings, loaded: Sequence[Prices]) -> Setting
     if not {"high", "low"} <= known:
         known -= {"high", "low"}
     features = tuple(name for name in settings.window.features if name in known)
-    window = settings.window.model_copy(update={"features": features})
-    return settings.model_copy(update={"window": window})
+    return settings.changed(window={"features": features})

@@ -60,9 +60,9 @@ def gradient_probe(
     """Return what measures `gradient_kept` on a few training windows; None without a memory."""
     if not settings.model.keeps_state:
         return None
-    train = settings.train.model_copy(update={"labels": "window", "stateful": False})
+    by_window = settings.changed(train={"labels": "window", "stateful": False})
     steps = torch.Generator(rows.values.device).manual_seed(0)  # the network's own luck stays
-    samples = make_samples(rows, plan, settings.model_copy(update={"train": train}), fitted, steps)
+    samples = make_samples(rows, plan, by_window, fitted, steps)
     assert isinstance(samples.train, Tensor)
     few = samples.train[:: -(-len(samples.train) // _PROBED)]
     return partial(gradient_kept, objective=samples.objective, cutoffs=few)

@@ -200,8 +200,7 @@ def plan_transfer(
         epochs, own = settings.train.epochs, donor.model.settings.train.epochs
         if epochs == own:  # no validation says when to stop: as many as the donor's best was
             epochs = donor.metadata.best_epoch
-        train = settings.train.model_copy(update={"epochs": epochs})
-        settings = settings.model_copy(update={"train": train})
+        settings = settings.changed(train={"epochs": epochs})
     return settings, plan.held_back_from(donor.metadata.test_start), failed
 
 

@@ -114,8 +114,7 @@ class Kept:
         if settings.split.method == "shuffled":
             return settings
         last = self.metadata.test_start - 1
-        split = settings.split.model_copy(update={"train_end": last.astype(object)})
-        return settings.model_copy(update={"split": split})
+        return settings.changed(split={"train_end": last.astype(object)})
 
     def donor(self) -> Donor | None:
         """Return the model that training started from; raise LstmcliError where it is gone."""

@@ -159,13 +159,13 @@ def tune(
     plan, failures = plan_prices(loaded, with_known_features(settings, loaded), failures)
     known = known_prices(loaded, plan)
     # Folds that fit the longest context fit every trial.
-    longest = {"context_length": most("window.context_length", settings, search.space)}
-    window = settings.window.model_copy(update=longest)
+    context_length = most("window.context_length", settings, search.space)
+    longest = settings.changed(window={"context_length": context_length})
     bench = Bench(
         settings=settings,
         space=search.space,
         known=known,
-        folds=make_folds(known, settings.model_copy(update={"window": window}), search.folds),
+        folds=make_folds(known, longest, search.folds),
         device=choose_device(settings.train.device),
         has_time=lambda: timeout is None or clock() - began < timeout,
         on_epoch=on_epoch,
