@@ -21,9 +21,8 @@ from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.fit import UNWATCHED, Course, Fit, fit
 from lstmcli.learning.plan import Plan
-from lstmcli.learning.transfer import Donor
+from lstmcli.learning.transfer import Donor, describe_donor
 from lstmcli.networks.build import count_parameters
-from lstmcli.runs.metadata import Metadata
 
 
 @dataclass(frozen=True)
@@ -124,17 +123,20 @@ def calibrated(model: TrainedModel, plan: Plan) -> TrainedModel:
 
 
 def describe(
-    fitted: Fit,
+    learned: Learned,
     plan: Plan,
     device: torch.device,
-    number: int,
-    seconds: float,
-    donor: Metadata | None = None,
+    *,
+    number: int = 1,
+    seconds: float = 0.0,
+    donor: Donor | None = None,
+    **run: Any,
 ) -> dict[str, Any]:
     """Say where a version came from, as far as it does not stand in its settings.
 
-    number : of threads. donor : the metadata of the model that it started from.
+    number : of threads. donor : the model that it started from. run : facts that the caller adds.
     """
+    fitted = learned.fit
     best = max((epoch for epoch in fitted.history if epoch.best), key=lambda epoch: epoch.epoch)
     settings = fitted.model.settings
     last_days = [
@@ -142,7 +144,7 @@ def describe(
         for each, part in zip(plan.series, plan.splits, strict=True)
         if part.fit_rows
     ]
-    trained_until = max([*last_days, *([] if donor is None else [donor.trained_until])])
+    trained_until = max([*last_days, *([] if donor is None else [donor.metadata.trained_until])])
     return {
         "lstmcli_version": __version__,
         "torch_version": torch.__version__,
@@ -181,13 +183,17 @@ def describe(
         "epochs": {"run": len(fitted.history), "best": best.epoch},
         "stopped": fitted.stopped,
         "validation_loss": best.validation_loss,
+        **run,
+        "from": donor and describe_donor(donor, settings, plan),
+        "trend": learned.trend,
+        "validation": _summarize(learned.scores),
     }
 
 
 _OF_A_BAND = ("step", "nominal", "coverage", "standard_error", "width")
 
 
-def summarize(scores: Scores | None) -> dict[str, Any] | None:
+def _summarize(scores: Scores | None) -> dict[str, Any] | None:
     """Keep of the validation scores what a forecast is later shown with."""
     if scores is None:
         return None

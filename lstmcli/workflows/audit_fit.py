@@ -33,7 +33,7 @@ from lstmcli.evaluation.trend import scaled_moves
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.fit import Course, Fit, fit
-from lstmcli.learning.learn import Learned, describe, learn, summarize
+from lstmcli.learning.learn import Learned, describe, learn
 from lstmcli.learning.plan import Plan, plan_prices, without_validation
 from lstmcli.learning.transfer import Donor, find_donor
 from lstmcli.market.prices import Prices
@@ -273,11 +273,7 @@ def _train_again(kept: Kept, prices: Sequence[Prices]) -> tuple[Learned, Plan]:
 def _figures(kept: Kept, learned: Learned, plan: Plan) -> tuple[list[Figures], list[Figures]]:
     """Return the figures that a version keeps, and those of each epoch."""
     name, history = str(kept.reference), learned.fit.history
-    described = {
-        **describe(learned.fit, plan, kept.device, 1, 0.0),
-        "trend": learned.trend,
-        "validation": summarize(learned.scores),
-    }
+    described = describe(learned, plan, kept.device)
     losses = {_epoch(each): each.validation_loss for each in history}
     chosen = {f"member {each.member}": each.epoch for each in history if each.best}
     progress = [
