@@ -27,6 +27,7 @@ from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel, series_for
 from lstmcli.learning.plan import Plan, plan_between, why_unsuitable, with_known_features
 from lstmcli.market.prices import Prices
+from lstmcli.printable import count_of
 
 Objective = Literal["crps", "rmse"]
 _EVERY = 5  # neighbouring cutoffs say nearly the same
@@ -195,28 +196,26 @@ def choice_verdict(best: int, trials: int, folds: int, gain: Gain | None) -> str
 
     gain : over trial 0, the recipe itself; None where that was not completed.
     """
-    shown_folds = "1 fold" if folds == 1 else f"{folds} folds"
+    shown = count_of(folds, "fold")
+    if best == 0:
+        return f"None of {trials} trials beats trial 0, the recipe itself, on {shown}."
+    found = f"Trial {best} is the best of {trials}"
     caution = (
-        f"{shown_folds} can prove little, and the best of many is lucky too: let evaluate judge it "
+        f"{shown} can prove little, and the best of many is lucky too: let evaluate judge it "
         "on the test span."
     )
     if gain is None:
         return (
-            f"Trial {best} is the best of {trials}; trial 0, the recipe itself, was not "
-            f"completed, so nothing says whether it is better. {caution}"
+            f"{found}; trial 0, the recipe itself, was not completed, so nothing says whether it "
+            f"is better. {caution}"
         )
-    if best == 0:
-        return f"None of {trials} trials beats trial 0, the recipe itself, on {shown_folds}."
-    error = "" if gain.standard_error is None else f" +- {percent(gain.standard_error)}"
-    claim = (
-        "more than one standard error"
-        if gain.clear
-        else "not more than one standard error, so there is no evidence that it is better"
-        if gain.standard_error is not None
-        else "without a standard error, since there is one fold alone"
-    )
+    error, claim = "", "without a standard error, since there is one fold alone"
+    if gain.standard_error is not None:
+        error = f" +- {percent(gain.standard_error)}"
+        claim = "more than one standard error"
+        if not gain.clear:
+            claim = f"not {claim}, so there is no evidence that it is better"
     return (
-        f"Trial {best} is the best of {trials}: {percent(gain.mean)}{error} of the last price "
-        f"below trial 0, the recipe itself, by the paired differences of {shown_folds}; "
-        f"that is {claim}. {caution}"
+        f"{found}: {percent(gain.mean)}{error} of the last price below trial 0, the recipe itself, "
+        f"by the paired differences of {shown}; that is {claim}. {caution}"
     )

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import optuna
@@ -45,6 +45,10 @@ _MOST_POINTS = 100_000
 Dimension = CategoricalDistribution | IntDistribution | FloatDistribution
 Space = Mapping[str, Dimension]
 """By the dotted name of each setting searched, in the order of the file."""
+
+
+Sampler = Literal["tpe", "random", "grid"]
+Pruner = Literal["median", "none"]
 
 
 def to_param(dimension: Dimension, value: Any) -> Any:
@@ -141,6 +145,17 @@ def grid(space: Space, recipe: Mapping[str, Any], seed: int) -> list[Mapping[str
 _EXAMPLE = 'Write "train.learning_rate" = { low = 1e-4, high = 1e-2, log = true }, for example.'
 
 
+@dataclass(frozen=True)
+class Search:
+    """The settings to search, and how. trials : of the study, with those that it has already."""
+
+    space: Space
+    sampler: Sampler = "tpe"
+    pruner: Pruner = "median"
+    trials: int = 40
+    folds: int = 3
+
+
 class TimeUp(Exception):
     """The time allowed is over; the trial counts as never begun."""
 
@@ -153,7 +168,7 @@ class Bench:
     """
 
     settings: Settings
-    space: Space
+    search: Search
     known: Sequence[Prices]
     folds: tuple[Fold, ...]
     device: torch.device
@@ -163,7 +178,7 @@ class Bench:
     @property
     def by_epoch(self) -> bool:
         """Whether trials compare by the loss of each epoch, or else by the score of each fold."""
-        return not _SHAPE_THE_LOSS & set(self.space)
+        return not _SHAPE_THE_LOSS & set(self.search.space)
 
 
 def run_trial(bench: Bench, trial: optuna.Trial, values: Mapping[str, Any]) -> FrozenTrial:
@@ -177,7 +192,7 @@ def run_trial(bench: Bench, trial: optuna.Trial, values: Mapping[str, Any]) -> F
     scores: list[float] = []
     best: list[float] = []  # validation loss of each fit; their mean is the value at an epoch
     epochs: list[Epoch] = []
-    longest_fit = most("train.epochs", bench.settings, bench.space)
+    longest_fit = most("train.epochs", bench.settings, bench.search.space)
 
     def after_epoch(epoch: Epoch) -> None:
         epochs.append(epoch)

@@ -41,7 +41,7 @@ from lstmcli.learning.plan import plan_between, plan_prices, with_known_features
 from lstmcli.learning.search import (
     Bench,
     Dimension,
-    Space,
+    Search,
     TimeUp,
     from_param,
     grid,
@@ -59,9 +59,6 @@ from lstmcli.training.loop import Epoch
 from lstmcli.workflows.prices import Source, lasting_data, load_alike
 
 State = Literal["complete", "pruned", "failed", "running"]
-Sampler = Literal["tpe", "random", "grid"]
-Pruner = Literal["median", "none"]
-
 _STATES: dict[TrialState, State] = {  # in the order of the report
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
@@ -69,17 +66,6 @@ _STATES: dict[TrialState, State] = {  # in the order of the report
     TrialState.RUNNING: "running",
 }
 _WARM_UP = 3  # epochs of its first fit for which every trial is spared
-
-
-@dataclass(frozen=True)
-class Search:
-    """The settings to search, and how. trials : of the study, with those that it has already."""
-
-    space: Space
-    sampler: Sampler = "tpe"
-    pruner: Pruner = "median"
-    trials: int = 40
-    folds: int = 3
 
 
 @dataclass(frozen=True)
@@ -163,7 +149,7 @@ def tune(
     longest = settings.changed(window={"context_length": context_length})
     bench = Bench(
         settings=settings,
-        space=search.space,
+        search=search,
         known=known,
         folds=make_folds(known, longest, search.folds),
         device=choose_device(settings.train.device),
@@ -172,7 +158,7 @@ def tune(
     )
     with (
         threads(settings.train.threads),
-        open_study(folder, _bound(bench, search), fresh=fresh) as study,
+        open_study(folder, _bound(bench), fresh=fresh) as study,
         noted_when_stopped(
             lambda: (
                 f"{len(study.ended())} of {search.trials} trials of {name} are kept, "
@@ -180,7 +166,7 @@ def tune(
             )
         ),
     ):
-        while (number := _try_next(study, bench, search, given, clock)) is not None:
+        while (number := _try_next(study, bench, given, clock)) is not None:
             trials = _ranked(study)
             ended = next(trial for trial in trials if trial.number == number)
             on_trial(ended, _best(trials), len(trials), search.trials)
@@ -192,7 +178,14 @@ def tune(
     if len(trials) < search.trials:
         notes.append(f"{count} of {search.trials} trials are finished; the same command goes on")
     if best is None:
-        raise _nothing_complete(folder, trials)
+        failed = [trial for trial in trials if trial.state == "failed"]
+        why = [f"trial {trial.number}: {trial.reason}" for trial in failed]
+        raise TrainingError(
+            "no trial was completed",
+            where=folder,
+            why=why[0] if why else "there was no time for one",
+            next_step="Change the recipe or the space." if why else "Pass a longer --timeout.",
+        )
     recipe = recipe or folder / f"{name}-tuned.toml"
     text = _recipe(settings, source, known[0].interval, name, best, count)
     with atomic.writing(recipe) as file:
@@ -214,12 +207,12 @@ def tune(
     )
 
 
-def _bound(bench: Bench, search: Search) -> dict[str, Any]:
+def _bound(bench: Bench) -> dict[str, Any]:
     """Return the data and settings that all trials of a study share, by name.
 
     The device and the threads are not among them, nor is how many trials there are.
     """
-    series = fold_series(bench.known, bench.settings)
+    search, series = bench.search, fold_series(bench.known, bench.settings)
     tree = bench.settings.model_dump(mode="json", exclude={"data", "evaluate", "tuning"})
     recipe = {
         f"recipe {section}.{key}": value
@@ -242,28 +235,36 @@ def _attributes(dimension: Dimension) -> Any:
 
 
 def _try_next(
-    study: Study,
-    bench: Bench,
-    search: Search,
-    given: Sequence[Mapping[str, Any]],
-    clock: Callable[[], float],
+    study: Study, bench: Bench, given: Sequence[Mapping[str, Any]], clock: Callable[[], float]
 ) -> int | None:
     """Run the next trial and keep its result; returns its number.
 
-    given : the values of the first trials, which no sampler proposes.
+    It begins in a study in memory that has the ended trials of lower numbers.
+
+    given : the values of the first trials, which no sampler proposes. Those outside the space are
+        left out there: a sampler could learn nothing from them.
     None where all trials have ended or are at work, or the time is over.
     """
-    began = clock()
+    began, search = clock(), bench.search
     if not bench.has_time():
         return None
     with study.claim(search.trials) as number:
         if number is None:
             return None
         fixed = given[number] if number < len(given) else None
-        trial = _ask(study, bench, search, number, fixed)
-        values = fixed or {
-            key: from_param(search.space[key], each) for key, each in trial.params.items()
-        }
+        space = {k: d for k, d in search.space.items() if not fixed or holds(d, fixed[k])}
+        seed = np.random.SeedSequence([bench.settings.train.seed, number]).generate_state(1)[0]
+        kind = TPESampler if search.sampler == "tpe" else RandomSampler
+        median = MedianPruner(n_warmup_steps=_WARM_UP if bench.by_epoch else 0)
+        local = optuna.create_study(
+            sampler=kind(seed=int(seed)),
+            pruner=NopPruner() if search.pruner == "none" else median,
+        )
+        local.add_trials(trial for each, trial in study.ended().items() if each < number)
+        if fixed:
+            local.enqueue_trial({key: to_param(each, fixed[key]) for key, each in space.items()})
+        trial = local.ask(dict[str, BaseDistribution](space))
+        values = fixed or {key: from_param(space[key], each) for key, each in trial.params.items()}
         try:
             ended = run_trial(bench, trial, values)
         except TimeUp:
@@ -271,27 +272,6 @@ def _try_next(
         ended.user_attrs |= {"values": values, "seconds": round(clock() - began, 3)}
         study.keep(number, ended)
     return number
-
-
-def _ask(
-    study: Study, bench: Bench, search: Search, number: int, fixed: Mapping[str, Any] | None
-) -> optuna.Trial:
-    """Begin a trial, in a study in memory that has the ended trials of lower numbers.
-
-    A fixed value outside the space is left out: it is none that a sampler could learn from.
-    """
-    space = {k: d for k, d in search.space.items() if not fixed or holds(d, fixed[k])}
-    entropy = np.random.SeedSequence([bench.settings.train.seed, number])
-    kind = TPESampler if search.sampler == "tpe" else RandomSampler
-    median = MedianPruner(n_warmup_steps=_WARM_UP if bench.by_epoch else 0)
-    local = optuna.create_study(
-        sampler=kind(seed=int(entropy.generate_state(1)[0])),
-        pruner=NopPruner() if search.pruner == "none" else median,
-    )
-    local.add_trials(trial for each, trial in study.ended().items() if each < number)
-    if fixed:
-        local.enqueue_trial({key: to_param(each, fixed[key]) for key, each in space.items()})
-    return local.ask(dict[str, BaseDistribution](space))
 
 
 def _ranked(study: Study, at_work: Sequence[int] = ()) -> list[Trial]:
@@ -324,17 +304,6 @@ def _trial(ended: FrozenTrial) -> Trial:
 def _best(trials: Sequence[Trial]) -> Trial | None:
     """Return the complete trial with the lowest score, the earlier one of two."""
     return trials[0] if trials and trials[0].state == "complete" else None
-
-
-def _nothing_complete(folder: Path, trials: Sequence[Trial]) -> TrainingError:
-    failed = [trial for trial in trials if trial.state == "failed"]
-    why = f"trial {failed[0].number}: {failed[0].reason}" if failed else "there was no time for one"
-    return TrainingError(
-        "no trial was completed",
-        where=folder,
-        why=why,
-        next_step="Change the recipe or the space." if failed else "Pass a longer --timeout.",
-    )
 
 
 def _recipe(

@@ -36,15 +36,8 @@ def test_a_series_that_starts_after_validation_does_says_that_and_what_to_do() -
     reason = failures["NEW"].reason
     assert re.match(rf"needs {CONTEXT + PURGE} rows before {plan.validation_start}, has 0 ", reason)
     assert "its 70 rows run from 2001-04-09 to " in reason
-    assert "Train it alone, or leave it out." in reason
+    assert "Train the others, then it --from their model; or leave it out." in reason
     make_plan([part("NEW", 330, 70)], SETTINGS)
-
-
-def test_one_too_short_to_train_alone_is_sent_to_the_others_model() -> None:
-    _, failures = planned(part("OLD", 0, 400), part("NEW", 385, 15))
-    assert "Train the others, then NEW --from their model; or leave it out." in (
-        failures["NEW"].reason
-    )
 
 
 def test_a_series_that_ends_before_validation_lacks_rows_in_that_span() -> None:

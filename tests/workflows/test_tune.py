@@ -19,14 +19,14 @@ from lstmcli.errors import DataError, TrainingError, UsageError
 from lstmcli.files.locks import hold
 from lstmcli.learning import search as search_module
 from lstmcli.learning.folds import Fold
-from lstmcli.learning.search import Space, holds
+from lstmcli.learning.search import Search, Space, holds
 from lstmcli.recipes import load_settings
 from lstmcli.runs.study import DATABASE
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows import tune as tune_module
 from lstmcli.workflows.prices import Source
 from lstmcli.workflows.train import train
-from lstmcli.workflows.tune import Search, Trial, TuneReport, tune
+from lstmcli.workflows.tune import Trial, TuneReport, tune
 from tests.command_line import csv_text, walk
 
 TODAY = date(2020, 1, 1)
