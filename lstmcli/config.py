@@ -297,6 +297,13 @@ class Settings(_Section):
             )
         return self
 
+    def changed(self, **sections: dict[str, Any]) -> Self:
+        """Return the settings with some keys of some sections changed, which nothing checks."""
+        parts = {
+            name: getattr(self, name).model_copy(update=keys) for name, keys in sections.items()
+        }
+        return self.model_copy(update=parts)
+
     @property
     def labels_all_bars(self) -> bool:
         """Whether training labels every bar of a chunk after its burn-in."""

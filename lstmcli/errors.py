@@ -14,7 +14,7 @@ LstmcliError                1  failed
 Every message is one line, `WHAT (WHERE): WHY. NEXT STEP`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -63,6 +63,16 @@ def file_errors(
     except kinds as error:
         why = getattr(error, "strerror", None) or str(error)
         raise FileError(what, where=path, why=why, next_step=next_step) from error
+
+
+@contextmanager
+def noted_when_stopped(kept: Callable[[], str]) -> Iterator[None]:
+    """Add to a signal's exception, on its way out, a note of what is kept of the run."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as stop:
+        stop.add_note(f"stopped: {kept()}")
+        raise
 
 
 class ModelError(LstmcliError):

@@ -1,5 +1,6 @@
 """Made-up prices, series and settings, small enough to train on within a second."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,10 @@ from numpy.typing import NDArray
 
 from lstmcli.config import Settings, check_settings
 from lstmcli.dataset.series import Series
+from lstmcli.errors import AllFailedError, DataError
 from lstmcli.forecasting.model import TrainedModel, new_network
 from lstmcli.learning.fit import Fit, fit
-from lstmcli.learning.plan import make_plan
+from lstmcli.learning.plan import Plan, plan_suitable
 from lstmcli.market.prices import Prices
 from lstmcli.training.device import seeded
 
@@ -70,6 +72,17 @@ def untrained(settings: Settings, fitted: Any = None, seed: int = 0) -> TrainedM
     """Return a model whose weights were only drawn."""
     with seeded(seed, CPU):
         return TrainedModel(new_network(settings), settings, fitted, ("AAA",))
+
+
+def make_plan(series: Sequence[Series], settings: Settings) -> Plan:
+    """Split every series as the settings say; raises DataError where one is unsuitable."""
+    try:
+        plan, failures = plan_suitable(series, settings)
+    except AllFailedError as error:
+        raise DataError(error.failures[0].reason) from error
+    if failures:
+        raise DataError(failures[0].reason)
+    return plan
 
 
 def fit_on(series: list[Series], settings: Settings) -> Fit:

@@ -80,7 +80,7 @@ def train(
     donor = find_donor(prices.data_dir, start, freeze=freeze, fine_tune_lr=fine_tune_lr)
     config, own_name = recipe.config or "default", Path(recipe.config or "default").stem
     if donor is not None and recipe.config is None:
-        config, own_name = str(donor.recipe), donor.reference.name
+        config, own_name = str(donor.reference.folder / "config.toml"), donor.reference.name
     settings, source = recipe.settings(config, prices.chosen(first_day))
     total = settings.train.epochs * (1 if donor is None else len(donor.phases(1.0)))
     with out.failures_listed(), show_epochs(total, out.quiet, out.verbose) as on_epoch:

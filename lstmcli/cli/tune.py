@@ -66,9 +66,8 @@ def tune(
             where="tune",
             next_step="Install it: pip install 'lstmcli[tune]'.",
         )
-    from lstmcli.learning.search import load_space
+    from lstmcli.learning.search import Search, load_space
     from lstmcli.report.train import tune_view
-    from lstmcli.workflows.tune import Search
     from lstmcli.workflows.tune import tune as run
 
     search = Search(load_space(space, settings), sampler, pruner, trials, folds)

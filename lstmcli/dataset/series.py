@@ -40,6 +40,11 @@ class Series:
         """Return the series up to the latest of `rows`."""
         return self.part(slice(int(rows.max()) + 1 if len(rows) else 0))
 
+    def between(self, first: np.datetime64, last: np.datetime64) -> "Series":
+        """Return the bars from one day to another, both included."""
+        start, stop = self.dates.searchsorted(first), self.dates.searchsorted(last, side="right")
+        return self.part(slice(int(start), int(stop)))
+
     def part(self, rows: slice) -> "Series":
         """Return some of its bars."""
         return replace(

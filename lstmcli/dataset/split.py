@@ -120,6 +120,22 @@ def check_split(
     """
     if split.train and (split.validation or not validation_fraction):
         return
+    if pool is not None:
+        start = pool.validation_start
+        needs, found, days = context_length + purge, split.train_rows, f"before {start}"
+        part = "validation" if validation_fraction else "the test span"
+        why = f"{part} of the series trained together starts on that day"
+        if split.train:
+            needs, found = purge + 1, split.fit_rows - split.train_rows
+            days = f"from {start} to {pool.train_end}"
+            why = "the series trained together validate in that span"
+        raise DataError(
+            f"needs {needs} rows {days}, has {found}",
+            where=series.symbol,
+            why=f"{why}, and its {len(series)} rows run from {series.dates[0]} to "
+            f"{series.dates[-1]}",
+            next_step="Train the others, then it --from their model; or leave it out.",
+        )
 
     def is_enough(rows: int) -> bool:
         fitted = rows if train_fraction is None else round(train_fraction * rows)
@@ -127,29 +143,9 @@ def check_split(
         validates = fitted - purge > train or not validation_fraction
         return train - purge >= context_length and validates
 
-    if pool is not None:
-        start, end = pool.validation_start, pool.train_end
-        if not split.train:
-            needs, found, days = context_length + purge, split.train_rows, f"before {start}"
-            part = "validation" if validation_fraction else "the test span"
-            why = f"{part} of the series trained together starts on that day"
-        else:
-            needs, found = purge + 1, split.fit_rows - split.train_rows
-            days = f"from {start} to {end}"
-            why = "the series trained together validate in that span"
-        raise DataError(
-            f"needs {needs} rows {days}, has {found}",
-            where=series.symbol,
-            why=f"{why}, and its {len(series)} rows run from {series.dates[0]} to "
-            f"{series.dates[-1]}",
-            next_step="Train it alone, or leave it out."
-            if is_enough(len(series) if train_fraction else split.fit_rows)
-            else f"Train the others, then {series.symbol} --from their model; or leave it out.",
-        )
+    found, span = len(series), ""
     if train_fraction is None:
         found, span = split.fit_rows, " up to split.train_end"
-    else:
-        found, span = len(series), ""
     raise DataError(
         f"needs {next(filter(is_enough, itertools.count(found + 1)))} rows{span}, has {found}",
         where=series.symbol,

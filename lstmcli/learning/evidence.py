@@ -4,7 +4,7 @@ They know what came after, whichever symbol they are of, since markets move toge
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,20 +14,9 @@ from numpy.typing import NDArray
 from lstmcli.dataset.series import Series
 from lstmcli.errors import FileError, LockedError
 from lstmcli.forecasting.model import TrainedModel
-from lstmcli.learning.plan import Plan
 from lstmcli.runs.looks import By, Look, Looks, Sketch, record_looks, sketch
 from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef
-
-_DAY = np.timedelta64(1, "D")
-
-
-def last_fitted_day(plan: Plan, donor: Metadata | None) -> np.datetime64:
-    """Return what the metadata of a new model keep as that day. donor : the metadata of another."""
-    days: list[np.datetime64] = [] if donor is None else [donor.trained_until]
-    for each, part in zip(plan.series, plan.splits, strict=True):
-        days += [each.dates[part.fit_rows - 1]] if part.fit_rows else []
-    return max(days)
 
 
 def hindsight(metadata: Metadata, cutoff: np.datetime64) -> str | None:
@@ -57,10 +46,6 @@ class Span:
     series: Sketch
     first: np.datetime64
     last: np.datetime64
-
-
-OnScored = Callable[[TrainedModel, ModelRef, Sequence[Span], str], None]
-"""Called with the model compared with, the days compared on, and the settings that matter."""
 
 
 def spans(
@@ -120,23 +105,6 @@ def count_looks(data_dir: Path, looks: Sequence[Look]) -> tuple[Looks | None, tu
     except (FileError, LockedError) as error:
         return None, (f"this look at the test span was not counted: {error}",)
     return found, (note,) if note else ()
-
-
-def counting(
-    data_dir: Path, by: By, model: TrainedModel, reference: ModelRef, notes: list[str]
-) -> OnScored:
-    """Return what counts a comparison as a look of both models, and adds to the notes."""
-
-    def count(
-        other: TrainedModel, against: ModelRef, scored: Sequence[Span], settings: str
-    ) -> None:
-        pair = ((model, reference), (other, against))
-        found, uncounted = count_looks(
-            data_dir, [look(*each, by, settings, scored) for each in pair]
-        )
-        notes.extend([*tell_looks(found), *uncounted])
-
-    return count
 
 
 def tell_looks(looks: Looks | None) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """From series and settings to a trained model: the part of training that keeps nothing on disk."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -17,14 +17,14 @@ from lstmcli.forecasting.baselines import climatology, gaussian_quantiles
 from lstmcli.forecasting.model import TrainedModel, new_member
 from lstmcli.learning.plan import Plan
 from lstmcli.learning.samples import Samples, gradient_probe, make_samples
-from lstmcli.learning.transfer import Donor, Phase, freeze_body, match
+from lstmcli.learning.transfer import Donor, Phase, match, take_over
 from lstmcli.networks.build import body_and_head, named_layers
 from lstmcli.networks.heads import QuantileFan
 from lstmcli.runs.checkpoint import Checkpoint
 from lstmcli.training.device import drawn_from, seeded
 from lstmcli.training.loop import Epoch, train_epochs
 from lstmcli.training.objective import Lanes
-from lstmcli.training.trainee import Snapshot, Stop, Trainee, new_trainee
+from lstmcli.training.trainee import Snapshot, Stop, new_trainee
 
 Stopped = Stop | Literal["timeout", "error"]
 _SCALE_ROWS = 1_000_000  # of the windows that `batch` is fitted on: memory stays flat
@@ -74,15 +74,29 @@ def fit(
     good epoch, or the time allowed no new one.
     """
     rows = join(plan.series, season="month" in settings.window.features)
-    fitted = _fit_scale(rows, plan, flat_cutoffs(rows, plan.train), settings)
+    fitted = _fit_scale(rows, plan, settings)
     rows = rows.to(device)
     fitted = None if fitted is None else fitted.to(device)
-    run = _begin(course.start, settings, device)
-    known, snapshot = len(run.history), course.start.snapshot if course.start else None
+    run, start = _Run([], []), course.start
+    if start is not None:
+        run = _Run([], list(start.history), start.error)
+        for weights in start.members:
+            with seeded(0, device):  # the weights drawn here are replaced at once
+                run.members.append(new_member(settings))
+            with _checkpoint_errors():
+                run.members[-1].load_state_dict(weights)
+            run.members[-1].to(device)
+    known, snapshot = len(run.history), None if start is None else start.snapshot
     while len(run.members) < settings.train.members and run.stopped != "timeout":
         seed = settings.train.seed + len(run.members)
         with seeded(seed, device):
-            network = new_start(len(run.members), plan, settings, donor).to(device)
+            network = new_member(settings)
+            start_fan(network, plan, settings)
+            if donor is not None:
+                found, members = match(donor, settings), donor.model.members
+                old = members[len(run.members) % len(members)]
+                take_over(network, old, found.inputs, head=found.head)
+            network.to(device)
             generators = {
                 "shuffle": torch.Generator().manual_seed(seed),
                 "steps": torch.Generator(device).manual_seed(seed),
@@ -90,13 +104,20 @@ def fit(
             }
             samples = make_samples(rows, plan, settings, fitted, generators["steps"])
             kept = gradient_probe(rows, plan, settings, fitted)
-            trainees = _phases(run, network, generators, settings.train, donor, snapshot)
-            for phase, trainee in trainees:
-                _fit_phase(run, phase, trainee, samples, settings.train, course, kept)
+            _fit_member(
+                run, network, samples, generators, settings.train, course, donor, snapshot, kept
+            )
             run.members.append(network.requires_grad_())
             snapshot = None
-    if run.stopped == "timeout":
-        _check_new_epochs(run.history, known, settings.train.members)
+    lacking = settings.train.members - len({epoch.member for epoch in run.history})
+    if run.stopped == "timeout" and (lacking or len(run.history) == known):
+        raise TrainingError(
+            "out of time",
+            why=f"{lacking} of {settings.train.members} networks have no epoch"
+            if lacking
+            else f"no epoch after epoch {run.history[-1].epoch} was done",
+            next_step="Pass a longer --timeout; --resume goes on from the last epoch kept.",
+        )
     model = TrainedModel(
         network=run.members[0] if len(run.members) == 1 else nn.ModuleList(run.members),
         settings=settings,
@@ -112,29 +133,12 @@ class _Run:
 
     members: list[nn.Module]
     history: list[Epoch]
-    error: TrainingError | None
+    error: TrainingError | None = None
     stopped: Stopped = "epochs"
-
-    def checkpoint(self, trainee: Trainee) -> Checkpoint:
-        members = tuple(each.state_dict() for each in self.members)
-        return Checkpoint(members, trainee.snapshot(), tuple(self.history), self.error)
 
 
 class _OutOfTime(Exception):
     """The seconds allowed are over; it never leaves this file."""
-
-
-def _begin(start: Checkpoint | None, settings: Settings, device: torch.device) -> _Run:
-    if start is None:
-        return _Run([], [], None)
-    members = []
-    for weights in start.members:
-        with seeded(0, device):  # the weights drawn here are replaced at once
-            network = new_member(settings)
-        with _checkpoint_errors():
-            network.load_state_dict(weights)
-        members.append(network.to(device))
-    return _Run(members, list(start.history), start.error)
 
 
 @contextmanager
@@ -148,21 +152,33 @@ def _checkpoint_errors() -> Iterator[None]:
         ) from error
 
 
-def _phases(
+def _fit_member(
     run: _Run,
     network: nn.Module,
+    samples: Samples,
     generators: Mapping[str, torch.Generator],
     train: Train,
+    course: Course,
     donor: Donor | None,
     snapshot: Snapshot | None,
-) -> Iterator[tuple[int, Trainee]]:
-    """Yield the trainee of each phase in turn; a snapshot is of the phase of the last epoch."""
-    member, before = len(run.members) + 1, None
-    rate = train.learning_rate
+    kept: Callable[[nn.Module], float] | None,
+) -> None:
+    """Train one network, phase by phase, from its start or from a snapshot of the last epoch.
+
+    An error after a good epoch is kept, with that epoch.
+    """
+
+    def objective(network: nn.Module, batch: Tensor | Lanes) -> Tensor:
+        if not course.has_time(0.0):
+            raise _OutOfTime
+        return samples.objective(network, batch)
+
+    member, weights = len(run.members) + 1, tuple(each.state_dict() for each in run.members)
+    rate, before = train.learning_rate, None
     phases = (Phase(False, rate),) if donor is None else donor.phases(rate)
     first = 1 if snapshot is None else run.history[-1].phase
     for number, phase in enumerate(phases[first - 1 :], first):
-        freeze_body(network, phase.frozen)
+        body_and_head(network)[0].requires_grad_(not phase.frozen)
         trainee = new_trainee(
             network,
             epochs=train.epochs,
@@ -179,75 +195,40 @@ def _phases(
         elif snapshot is not None:
             with _checkpoint_errors():
                 trainee.restore(snapshot)
-        yield number, trainee
-        if run.stopped in ("timeout", "error"):
+        epochs = train_epochs(
+            trainee,
+            objective,
+            samples.train,
+            samples.validation,
+            batch_size=train.batch_size,
+            clip_norm=train.clip_norm,
+            labels_per_sample=samples.labels_per_sample,
+            layers=named_layers(network),
+            kept=kept,
+        )
+        try:
+            with closing(epochs):
+                for epoch in epochs:
+                    epoch = replace(epoch, member=member, phase=number)
+                    run.history.append(epoch)
+                    now = Checkpoint(weights, trainee.snapshot(), tuple(run.history), run.error)
+                    course.keep(now)
+                    course.on_epoch(epoch)
+                    if trainee.stopped is None and not course.has_time(epoch.seconds):
+                        raise _OutOfTime  # the next epoch would not fit
+            run.stopped = trainee.stopped or "epochs"
+        except _OutOfTime:
+            run.stopped = "timeout"
+            return
+        except TrainingError as error:
+            if not trainee.epoch:
+                raise
+            run.error, run.stopped = run.error or error, "error"
             return
         before = trainee
 
 
-def _fit_phase(
-    run: _Run,
-    phase: int,
-    trainee: Trainee,
-    samples: Samples,
-    train: Train,
-    course: Course,
-    kept: Callable[[nn.Module], float] | None,
-) -> None:
-    """Train one network to a phase's end; an error after a good epoch is kept, with that epoch."""
-
-    def objective(network: nn.Module, batch: Tensor | Lanes) -> Tensor:
-        if not course.has_time(0.0):
-            raise _OutOfTime
-        return samples.objective(network, batch)
-
-    epochs = train_epochs(
-        trainee,
-        objective,
-        samples.train,
-        samples.validation,
-        batch_size=train.batch_size,
-        clip_norm=train.clip_norm,
-        labels_per_sample=samples.labels_per_sample,
-        layers=named_layers(trainee.network),
-        kept=kept,
-    )
-    try:
-        with closing(epochs):
-            for epoch in epochs:
-                run.history.append(replace(epoch, member=len(run.members) + 1, phase=phase))
-                course.keep(run.checkpoint(trainee))
-                course.on_epoch(run.history[-1])
-                if trainee.stopped is None and not course.has_time(epoch.seconds):
-                    raise _OutOfTime  # the next epoch would not fit
-        run.stopped = trainee.stopped or "epochs"
-    except _OutOfTime:
-        run.stopped = "timeout"
-    except TrainingError as error:
-        if not trainee.epoch:
-            raise
-        run.error, run.stopped = run.error or error, "error"
-
-
-def _check_new_epochs(history: Sequence[Epoch], known: int, members: int) -> None:
-    """Raise TrainingError where time ran out before there was anything new to keep as a model."""
-    lacking = members - len({epoch.member for epoch in history})
-    if not history:
-        why, advice = "no epoch was done", "Pass a longer --timeout."
-    elif len(history) == known:
-        why = f"no epoch after epoch {history[-1].epoch} was done"
-        advice = "Pass a longer --timeout, with --resume."
-    elif lacking:
-        why = f"{lacking} of {members} networks have no epoch"
-        advice = "What was done is kept in a checkpoint: --resume goes on."
-    else:
-        return
-    raise TrainingError("out of time", why=why, next_step=advice)
-
-
-def _fit_scale(
-    rows: Windows, plan: Plan, train_index: torch.Tensor, settings: Settings
-) -> Scale | None:
+def _fit_scale(rows: Windows, plan: Plan, settings: Settings) -> Scale | None:
     """Fit what the scaling needs, on training rows alone."""
     if settings.window.scaling in LAGS:
         parts = [
@@ -256,23 +237,14 @@ def _fit_scale(
         ]
         return fit_return_scale(rows.values, parts, LAGS[settings.window.scaling])
     if settings.window.scaling == "batch":
-        length = settings.window.context_length
-        every = max(1, len(train_index) * length // _SCALE_ROWS)
-        return fit_batch_scale(contexts(rows, train_index[::every], length))
+        length, index = settings.window.context_length, flat_cutoffs(rows, plan.train)
+        every = max(1, len(index) * length // _SCALE_ROWS)
+        return fit_batch_scale(contexts(rows, index[::every], length))
     return None
 
 
 _PRIOR = 20.0  # independent windows at which half of the climatology is believed
 _MOST_SERIES = 100
-
-
-def new_start(member: int, plan: Plan, settings: Settings, donor: Donor | None) -> nn.Module:
-    """Draw one network of an ensemble, counted from 0, and give it what it takes over."""
-    network = new_member(settings)
-    start_fan(network, plan, settings)
-    if donor is not None:
-        match(donor, settings).start(network, donor, member)
-    return network
 
 
 def start_fan(network: nn.Module, plan: Plan, settings: Settings) -> None:

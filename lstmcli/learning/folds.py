@@ -21,13 +21,13 @@ from lstmcli.dataset.split import Borders
 from lstmcli.errors import DataError, UsageError
 from lstmcli.evaluation import metrics
 from lstmcli.evaluation.backtest import calendars_of, choose_cutoffs, run_backtest
-from lstmcli.evaluation.forecasters import check_moves
 from lstmcli.evaluation.losses import check_forecast, window_crps
 from lstmcli.evaluation.verdict import percent
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel, series_for
-from lstmcli.learning.plan import Plan, plan_between, with_known_features
+from lstmcli.learning.plan import Plan, plan_between, why_unsuitable, with_known_features
 from lstmcli.market.prices import Prices
+from lstmcli.printable import count_of
 
 Objective = Literal["crps", "rmse"]
 _EVERY = 5  # neighbouring cutoffs say nearly the same
@@ -80,7 +80,13 @@ def make_folds(known: Sequence[Prices], settings: Settings, number: int) -> tupl
         if start <= 0:
             raise _too_few(number, number - left + 1, "its span has no rows before it")
         borders = Borders(dates[start], dates[stop - 1], dates[stop - 1] + np.timedelta64(1, "D"))
-        symbols = tuple(each.symbol for each in series if _takes_part(each, borders, settings))
+        known_then = [each.between(dates[0], borders.train_end) for each in series]
+        plan = plan_between(known_then, borders, settings)
+        symbols = tuple(
+            each.symbol
+            for each in known_then
+            if why_unsuitable(each, plan, borders, settings) is None
+        )
         if not symbols:
             why = f"no series has windows that train before {dates[start]} and validate after it"
             raise _too_few(number, number - left + 1, why)
@@ -97,8 +103,9 @@ def fold_series(known: Sequence[Prices], settings: Settings) -> list[Series]:
 def plan_fold(known: Sequence[Prices], settings: Settings, fold: Fold) -> tuple[Settings, Plan]:
     """Return the settings as the data allow, and the plan of one fold; no row after it is in it."""
     settings = with_known_features(settings, known)
-    series = [_until(series_for(settings, each), fold.borders) for each in known]
-    taking_part = [each for each in series if each.symbol in fold.symbols]
+    series = [series_for(settings, each) for each in known if each.symbol in fold.symbols]
+    end = fold.borders.train_end
+    taking_part = [each.between(each.dates[0], end) for each in series]
     return settings, plan_between(taking_part, fold.borders, settings)
 
 
@@ -137,23 +144,6 @@ def score_fold(model: TrainedModel, plan: Plan) -> float:
         return float(np.sqrt(result.pool().mean(squared.mean(axis=1))))
     crps = window_crps(found.quantiles, found.levels, result.actual)
     return float(result.pool().mean(crps))
-
-
-def _until(series: Series, borders: Borders) -> Series:
-    return series.part(slice(int(np.searchsorted(series.dates, borders.train_end, side="right"))))
-
-
-def _takes_part(series: Series, borders: Borders, settings: Settings) -> bool:
-    plan = plan_between([_until(series, borders)], borders, settings)
-    (split,) = plan.splits
-    if not (split.train and split.validation):
-        return False
-    if settings.model.head == "direct":
-        try:
-            check_moves(series, split.train_rows, settings.window.horizon)
-        except DataError:
-            return False
-    return True
 
 
 def _too_few(number: int, fold: int, why: str) -> DataError:
@@ -206,28 +196,26 @@ def choice_verdict(best: int, trials: int, folds: int, gain: Gain | None) -> str
 
     gain : over trial 0, the recipe itself; None where that was not completed.
     """
-    shown_folds = "1 fold" if folds == 1 else f"{folds} folds"
+    shown = count_of(folds, "fold")
+    if best == 0:
+        return f"None of {trials} trials beats trial 0, the recipe itself, on {shown}."
+    found = f"Trial {best} is the best of {trials}"
     caution = (
-        f"{shown_folds} can prove little, and the best of many is lucky too: let evaluate judge it "
+        f"{shown} can prove little, and the best of many is lucky too: let evaluate judge it "
         "on the test span."
     )
     if gain is None:
         return (
-            f"Trial {best} is the best of {trials}; trial 0, the recipe itself, was not "
-            f"completed, so nothing says whether it is better. {caution}"
+            f"{found}; trial 0, the recipe itself, was not completed, so nothing says whether it "
+            f"is better. {caution}"
         )
-    if best == 0:
-        return f"None of {trials} trials beats trial 0, the recipe itself, on {shown_folds}."
-    error = "" if gain.standard_error is None else f" +- {percent(gain.standard_error)}"
-    claim = (
-        "more than one standard error"
-        if gain.clear
-        else "not more than one standard error, so there is no evidence that it is better"
-        if gain.standard_error is not None
-        else "without a standard error, since there is one fold alone"
-    )
+    error, claim = "", "without a standard error, since there is one fold alone"
+    if gain.standard_error is not None:
+        error = f" +- {percent(gain.standard_error)}"
+        claim = "more than one standard error"
+        if not gain.clear:
+            claim = f"not {claim}, so there is no evidence that it is better"
     return (
-        f"Trial {best} is the best of {trials}: {percent(gain.mean)}{error} of the last price "
-        f"below trial 0, the recipe itself, by the paired differences of {shown_folds}; "
-        f"that is {claim}. {caution}"
+        f"{found}: {percent(gain.mean)}{error} of the last price below trial 0, the recipe itself, "
+        f"by the paired differences of {shown}; that is {claim}. {caution}"
     )

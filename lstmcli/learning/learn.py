@@ -19,12 +19,10 @@ from lstmcli.evaluation.scores import Scores
 from lstmcli.forecasting.calibration import fit_calibration
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel
-from lstmcli.learning.evidence import last_fitted_day
 from lstmcli.learning.fit import UNWATCHED, Course, Fit, fit
 from lstmcli.learning.plan import Plan
-from lstmcli.learning.transfer import Donor
+from lstmcli.learning.transfer import Donor, describe_donor
 from lstmcli.networks.build import count_parameters
-from lstmcli.runs.metadata import Metadata
 
 
 @dataclass(frozen=True)
@@ -67,13 +65,11 @@ def _score_validation(
     model: TrainedModel, plan: Plan, trend: dict[str, list[float]], interval: str
 ) -> Scores | None:
     """Score the model on non-overlapping validation cutoffs, with baselines of training rows."""
-    if model.settings.split.method == "shuffled" or not plan.validates:
+    if plan.validation_start is None or not plan.validates:
         return None
     window = model.settings.window
-    before = [
-        each.until(np.array([split.fit_rows - 1]))
-        for each, split in zip(plan.series, plan.splits, strict=True)
-    ]
+    parts = list(zip(plan.series, plan.splits, strict=True))
+    before = [each.part(slice(split.fit_rows)) for each, split in parts]
     cutoffs = choose_cutoffs(
         before,
         first=min(
@@ -83,16 +79,10 @@ def _score_validation(
         context_length=window.context_length,
         horizon=window.horizon,
     )
-    fitted = Fitted(
-        models={"network": model},
-        trend={"network": trend},
-        rows={
-            each.symbol: range(split.train_rows)
-            for each, split in zip(plan.series, plan.splits, strict=True)
-        },
-    )
+    rows = {each.symbol: range(split.train_rows) for each, split in parts}
+    fitted = [Fitted(models={"network": model}, trend={"network": trend}, rows=rows)]
     result = backtest(
-        [fitted],
+        fitted,
         {"network": before},
         before,
         cutoffs,
@@ -100,13 +90,8 @@ def _score_validation(
         context_length=window.context_length,
         interval=interval,
     )
-    return score_backtest(
-        result,
-        "network",
-        before,
-        [fitted],
-        flat_band=model.settings.evaluate.flat_band,
-    )
+    flat_band = model.settings.evaluate.flat_band
+    return score_backtest(result, "network", before, fitted, flat_band=flat_band)
 
 
 _EVERY = 5  # neighbouring cutoffs say nearly the same
@@ -138,27 +123,37 @@ def calibrated(model: TrainedModel, plan: Plan) -> TrainedModel:
 
 
 def describe(
-    fitted: Fit,
+    learned: Learned,
     plan: Plan,
     device: torch.device,
-    number: int,
-    seconds: float,
-    donor: Metadata | None = None,
+    *,
+    number: int = 1,
+    seconds: float = 0.0,
+    donor: Donor | None = None,
+    **run: Any,
 ) -> dict[str, Any]:
     """Say where a version came from, as far as it does not stand in its settings.
 
-    donor : the metadata of the model that it started from.
+    number : of threads. donor : the model that it started from. run : facts that the caller adds.
     """
+    fitted = learned.fit
     best = max((epoch for epoch in fitted.history if epoch.best), key=lambda epoch: epoch.epoch)
+    settings = fitted.model.settings
+    last_days = [
+        each.dates[part.fit_rows - 1]
+        for each, part in zip(plan.series, plan.splits, strict=True)
+        if part.fit_rows
+    ]
+    trained_until = max([*last_days, *([] if donor is None else [donor.metadata.trained_until])])
     return {
         "lstmcli_version": __version__,
         "torch_version": torch.__version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seed": fitted.model.settings.train.seed,
+        "seed": settings.train.seed,
         "threads": number,
         "device": str(device),
         "duration_seconds": round(seconds, 3),
-        "network": fitted.model.settings.model.network,
+        "network": settings.model.network,
         "parameters": count_parameters(fitted.model.network),
         "data": {
             "fingerprint": plan.fingerprint(),
@@ -175,23 +170,30 @@ def describe(
             ],
         },
         "split": {
-            "method": fitted.model.settings.split.method,
-            "purge": fitted.model.settings.purge,
-            "embargo": fitted.model.settings.split.embargo,
+            "method": settings.split.method,
+            "purge": settings.purge,
+            "embargo": settings.split.embargo,
             "dates": plan.count_dates(),
             "validation_start": plan.validation_start and str(plan.validation_start),
-            "trained_until": str(last_fitted_day(plan, donor)),
+            "trained_until": str(trained_until),
             "test_start": str(plan.test_start),
         },
         "windows": plan.counts(),
-        "tuning": fitted.model.settings.tuning.model_dump(),
+        "tuning": settings.tuning.model_dump(),
         "epochs": {"run": len(fitted.history), "best": best.epoch},
         "stopped": fitted.stopped,
         "validation_loss": best.validation_loss,
+        **run,
+        "from": donor and describe_donor(donor, settings, plan),
+        "trend": learned.trend,
+        "validation": _summarize(learned.scores),
     }
 
 
-def summarize(scores: Scores | None) -> dict[str, Any] | None:
+_OF_A_BAND = ("step", "nominal", "coverage", "standard_error", "width")
+
+
+def _summarize(scores: Scores | None) -> dict[str, Any] | None:
     """Keep of the validation scores what a forecast is later shown with."""
     if scores is None:
         return None
@@ -200,22 +202,10 @@ def summarize(scores: Scores | None) -> dict[str, Any] | None:
         "n_independent": scores.n_independent,
         "models": {
             name: {
-                "rmse": each.path.rmse,
-                "mae": each.path.mae,
-                "skill": each.path.skill,
-                "crps": each.path.crps,
+                **{key: getattr(each.path, key) for key in ("rmse", "mae", "skill", "crps")},
                 "p": {other: test.test.p for other, test in each.tests.items()},
                 "direction_accuracy": asdict(each.direction[-1].two_way),
-                "bands": [
-                    {
-                        "step": band.step,
-                        "nominal": band.nominal,
-                        "coverage": band.coverage,
-                        "standard_error": band.standard_error,
-                        "width": band.width,
-                    }
-                    for band in each.bands
-                ],
+                "bands": [{key: getattr(band, key) for key in _OF_A_BAND} for band in each.bands],
             }
             for name, each in scores.models.items()
         },

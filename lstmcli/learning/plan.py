@@ -1,7 +1,7 @@
 """Which rows of which series train, choose and test."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -85,48 +85,27 @@ class Plan:
         return digest.hexdigest()
 
 
-def make_plan(series: Sequence[Series], settings: Settings, *, validates: bool = True) -> Plan:
-    """Split every series as the settings say; without `validates` all that is labelled trains.
-
-    Raises DataError when one is too short, or a fan has no moves of it to learn from.
-    """
-    if settings.split.method == "shuffled":
-        return _shuffled_plan(series, settings)
-    plan, _, unsuitable = _plan(series, settings, validates)
-    if unsuitable:
-        raise next(iter(unsuitable.values()))
-    return plan
-
-
 def plan_between(series: Sequence[Series], borders: Borders, settings: Settings) -> Plan:
     """Split every series at given borders; parts may be empty."""
-    window = settings.window
-    splits = [
-        split_series(
-            each,
-            borders,
-            context_length=window.context_length,
-            horizon=window.horizon,
-            purge=settings.purge,
-        )
-        for each in series
-    ]
+    splits = [_split(each, borders, settings) for each in series]
+    validates = settings.split.validation_fraction > 0
     return Plan(
         series=tuple(series),
         splits=tuple(splits),
         train=tuple(np.asarray(part.train, dtype=np.int64) for part in splits),
         validation=tuple(np.asarray(part.validation, dtype=np.int64) for part in splits),
-        validation_start=borders.validation_start,
+        validation_start=borders.validation_start if validates else None,
         test_start=borders.test_start,
     )
 
 
+def without_validation(settings: Settings) -> Settings:
+    """Return settings by which every labelled row of a plan trains."""
+    return settings.changed(split={"train_fraction": 1.0, "validation_fraction": 0.0})
+
+
 def plan_suitable(
-    series: Sequence[Series],
-    settings: Settings,
-    failures: Sequence[Failure] = (),
-    *,
-    validates: bool = True,
+    series: Sequence[Series], settings: Settings, failures: Sequence[Failure] = ()
 ) -> tuple[Plan, list[Failure]]:
     """Split all series but those that are unsuitable, which join the failures.
 
@@ -139,32 +118,33 @@ def plan_suitable(
         except DataError as error:
             failed = [Failure.of(each.symbol, error) for each in series]
             raise AllFailedError([*failures, *failed]) from error
-    if not series:
-        raise AllFailedError(failures)
     errors: dict[str, DataError] = {}
-    plan, borders, unsuitable = _plan(series, settings, validates)
     left = list(series)
-    while unsuitable:
+    while left:
+        plan, borders, unsuitable = _plan(left, settings)
+        if not unsuitable:
+            break
         if len(unsuitable) == len(left):
             shortest = min(map(len, left))
-            going = {each.symbol for each in left if len(each) == shortest}
-            unsuitable = {symbol: unsuitable[symbol] for symbol in going}
+            unsuitable = {e.symbol: unsuitable[e.symbol] for e in left if len(e) == shortest}
         errors |= unsuitable
         left = [each for each in left if each.symbol not in errors]
-        if not left:
-            raise AllFailedError([*failures, *_failures_alone(series, settings, validates, errors)])
-        plan, borders, unsuitable = _plan(left, settings, validates)
+    else:
+        for each in series:  # what it lacks to be trained on alone
+            with suppress(DataError):  # of too few rows to be split at all
+                errors |= _plan([each], settings)[2]
+        failed = [Failure.of(each.symbol, errors[each.symbol]) for each in series]
+        raise AllFailedError([*failures, *failed])
     for each in sorted(series, key=len, reverse=True):
-        if each.symbol in errors and _error(each, plan, borders, settings, validates) is None:
+        if each.symbol in errors and why_unsuitable(each, plan, borders, settings) is None:
             more = [one for one in series if one.symbol not in errors or one is each]
-            with_it, other_borders, unsuitable = _plan(more, settings, validates)
+            with_it, other_borders, unsuitable = _plan(more, settings)
             if not unsuitable:
                 plan, borders = with_it, other_borders
                 del errors[each.symbol]
     found = [
         Failure.of(
-            each.symbol,
-            _error(each, plan, borders, settings, validates) or errors[each.symbol],
+            each.symbol, why_unsuitable(each, plan, borders, settings) or errors[each.symbol]
         )
         for each in series
         if each.symbol in errors
@@ -173,44 +153,38 @@ def plan_suitable(
 
 
 def _plan(
-    series: Sequence[Series], settings: Settings, validates: bool
+    series: Sequence[Series], settings: Settings
 ) -> tuple[Plan, Borders, dict[str, DataError]]:
     """Split every series by date, and say by symbol which are unsuitable and why."""
-    train_fraction, validation_fraction = _fractions(settings, validates)
-    train_end = settings.split.train_end
+    split = settings.split
     borders = find_borders(
         series,
-        train_end=None if train_end is None else np.datetime64(train_end),
-        train_fraction=train_fraction,
-        validation_fraction=validation_fraction,
-        embargo=settings.split.embargo,
+        train_end=None if split.train_end is None else np.datetime64(split.train_end),
+        train_fraction=split.train_fraction,
+        validation_fraction=split.validation_fraction,
+        embargo=split.embargo,
     )
     plan = plan_between(series, borders, settings)
-    found = {each.symbol: _error(each, plan, borders, settings, validates) for each in series}
-    unsuitable = {symbol: error for symbol, error in found.items() if error is not None}
-    return plan if validates else replace(plan, validation_start=None), borders, unsuitable
+    found = {each.symbol: why_unsuitable(each, plan, borders, settings) for each in series}
+    return plan, borders, {name: error for name, error in found.items() if error is not None}
 
 
-def _error(
-    each: Series, plan: Plan, borders: Borders, settings: Settings, validates: bool
+def why_unsuitable(
+    each: Series, plan: Plan, borders: Borders, settings: Settings
 ) -> DataError | None:
     """Return why a series cannot be trained on where a plan's are split, None where it can."""
-    train_fraction, validation_fraction = _fractions(settings, validates)
-    context_length, horizon = settings.window.context_length, settings.window.horizon
-    split = split_series(
-        each, borders, context_length=context_length, horizon=horizon, purge=settings.purge
-    )
-    lacks = not split.train or (validation_fraction and not split.validation)
+    split = _split(each, borders, settings)
+    lacks = not split.train or (settings.split.validation_fraction and not split.validation)
     apart = lacks and any(not np.array_equal(each.dates, other.dates) for other in plan.series)
     try:
-        _check_moves([each], [split], settings)
+        _check_moves(each, split, settings)
         check_split(
             each,
             split,
-            context_length=context_length,
+            context_length=settings.window.context_length,
             purge=settings.purge,
-            train_fraction=None if settings.split.train_end else train_fraction,
-            validation_fraction=validation_fraction,
+            train_fraction=None if settings.split.train_end else settings.split.train_fraction,
+            validation_fraction=settings.split.validation_fraction,
             pool=borders if apart else None,
         )
     except DataError as error:
@@ -218,24 +192,15 @@ def _error(
     return None
 
 
-def _failures_alone(
-    series: Sequence[Series], settings: Settings, validates: bool, errors: Mapping[str, DataError]
-) -> list[Failure]:
-    """Say of each series what it lacks to be trained on alone, where nothing can be together."""
-    found = []
-    for each in series:
-        error = errors[each.symbol]
-        with suppress(DataError):  # of too few rows to be split at all
-            _, _, alone = _plan([each], settings, validates)
-            error = alone.get(each.symbol, error)
-        found.append(Failure.of(each.symbol, error))
-    return found
-
-
-def _fractions(settings: Settings, validates: bool) -> tuple[float, float]:
-    """Return which share of the dates is fitted on, and which of those validates."""
-    split = settings.split
-    return (split.train_fraction, split.validation_fraction) if validates else (1.0, 0.0)
+def _split(each: Series, borders: Borders, settings: Settings) -> Split:
+    window = settings.window
+    return split_series(
+        each,
+        borders,
+        context_length=window.context_length,
+        horizon=window.horizon,
+        purge=settings.purge,
+    )
 
 
 def _shuffled_plan(series: Sequence[Series], settings: Settings) -> Plan:
@@ -252,7 +217,7 @@ def _shuffled_plan(series: Sequence[Series], settings: Settings) -> Plan:
         validation_fraction=settings.split.validation_fraction,
         generator=torch.Generator().manual_seed(settings.train.seed),
     )
-    _check_moves(series, [split], settings)
+    _check_moves(series[0], split, settings)
     return Plan(
         series=tuple(series),
         splits=(split,),
@@ -263,18 +228,13 @@ def _shuffled_plan(series: Sequence[Series], settings: Settings) -> Plan:
     )
 
 
-def _check_moves(series: Sequence[Series], splits: Sequence[Split], settings: Settings) -> None:
+def _check_moves(series: Series, split: Split, settings: Settings) -> None:
     if settings.model.head == "direct":
-        for each, split in zip(series, splits, strict=True):
-            check_moves(each, split.train_rows, settings.window.horizon)
+        check_moves(series, split.train_rows, settings.window.horizon)
 
 
 def plan_prices(
-    loaded: Sequence[Prices],
-    settings: Settings,
-    failures: Sequence[Failure],
-    *,
-    validates: bool = True,
+    loaded: Sequence[Prices], settings: Settings, failures: Sequence[Failure]
 ) -> tuple[Plan, list[Failure]]:
     """Split all series but those that are unsuitable, which become failures too."""
     failed, series = list(failures), []
@@ -283,7 +243,7 @@ def plan_prices(
             series.append(series_for(settings, each))
         except DataError as error:
             failed.append(Failure.of(each.symbol, error))
-    return plan_suitable(series, settings, failed, validates=validates)
+    return plan_suitable(series, settings, failed)
 
 
 def with_known_features(settings: Settings, loaded: Sequence[Prices]) -> Settings:
@@ -294,5 +254,4 @@ def with_known_features(settings: Settings, loaded: Sequence[Prices]) -> Setting
     if not {"high", "low"} <= known:
         known -= {"high", "low"}
     features = tuple(name for name in settings.window.features if name in known)
-    window = settings.window.model_copy(update={"features": features})
-    return settings.model_copy(update={"window": window})
+    return settings.changed(window={"features": features})

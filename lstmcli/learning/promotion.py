@@ -22,9 +22,11 @@ from lstmcli.evaluation.significance import MIN_WINDOWS, diebold_mariano, studen
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel, series_for
-from lstmcli.learning.evidence import OnScored, spans
+from lstmcli.learning.evidence import count_looks, look, spans, tell_looks
 from lstmcli.market.prices import Prices, are_alike, bars_of
+from lstmcli.printable import count_of
 from lstmcli.runs.bundle import load_bundle
+from lstmcli.runs.looks import By
 from lstmcli.runs.registry import ModelRef, champion
 
 Floats = NDArray[np.float64]
@@ -103,6 +105,8 @@ def compare(
     (tests/campaigns/test_promotion.py).
     """
     ours, theirs = pool.series(challenger), pool.series(champion)
+    means = np.array([ours.mean(), theirs.mean()])
+    means = means if levels else np.sqrt(means)
     test = diebold_mariano(ours, theirs, pool.reach, pool.n_independent, FEWEST_WINDOWS)
     p = None
     if test.statistic is not None:
@@ -112,8 +116,8 @@ def compare(
         loss="pinball" if levels else "rmse",
         levels=len(levels),
         steps=steps,
-        challenger=_reported(ours, levels),
-        champion=_reported(theirs, levels),
+        challenger=float(means[0]),
+        champion=float(means[1]),
         symbols=1 if pool.symbol is None else np.unique(pool.symbol).size,
         first=str(pool.cutoff.min().astype("datetime64[D]")),
         last=str(pool.cutoff.max().astype("datetime64[D]")),
@@ -124,11 +128,6 @@ def compare(
         level=level,
         why=test.why,
     )
-
-
-def _reported(losses: Floats, levels: Sequence[float]) -> float:
-    mean = float(losses.mean())
-    return mean if levels else float(np.sqrt(mean))
 
 
 Promote = Literal["if-better", "always", "never"]
@@ -157,14 +156,6 @@ BROKE_DOWN = Decision(False, "training broke down")
 
 
 @dataclass(frozen=True)
-class _Pair:
-    """One symbol as each of the two models reads it."""
-
-    challenger: Series
-    champion: Series
-
-
-@dataclass(frozen=True)
 class _Windows:
     """How many steps decide, from which cutoffs of each symbol, and how many sessions lack.
 
@@ -180,65 +171,61 @@ class _Windows:
 def decide(
     promotion: Promote,
     challenger: TrainedModel,
+    version: ModelRef,
     test_start: np.datetime64,
     prices: Sequence[Prices],
     *,
     data_dir: Path,
-    name: str,
     level: float = LEVEL,
-    on_scored: OnScored = lambda *scored: None,
-) -> Decision:
-    """Hold a challenger against the champion of `name`, on windows later than either was fitted on.
+    by: By = "train",
+) -> tuple[Decision, tuple[str, ...]]:
+    """Hold a challenger against the champion of its name, on windows later than either's rows.
 
-    test_start : the first day whose bar may be a test cutoff of the challenger.
-    level : how often a challenger that is no better may win by luck.
-    on_scored : called after both were scored, which is a look at the test span.
+    Scoring both is a look of each at the test span: it is counted, and the notes say so.
+
+    version : of the challenger. test_start : the first day whose bar may be a test cutoff of it.
+    level : how often a challenger that is no better may win by luck. by : who looks.
     """
-    if promotion == "never":
-        return Decision(False, "--promote never")
-    if promotion == "always":
-        return Decision(True, "--promote always")
+    if promotion != "if-better":
+        return Decision(promotion == "always", f"--promote {promotion}"), ()
     try:
-        reference = champion(data_dir, name)
+        reference = champion(data_dir, version.name)
         if reference is None:
-            return Decision(True, "the first version")
+            return Decision(True, "the first version"), ()
         leader, metadata = load_bundle(reference.folder, challenger.device)
     except ModelError as error:
-        return Decision(True, f"the champion cannot be read: {error}")
-    start = max(test_start, metadata.test_start)
+        return Decision(True, f"the champion cannot be read: {error}"), ()
+    against, models = str(reference), (challenger, leader)
     try:
         pairs = _pairs(challenger, leader, prices, metadata.interval)
-        return _judge((challenger, leader), pairs, start, reference, level, on_scored)
+        ours = [own for own, _ in pairs]
+        windows = _windows(models, ours, max(test_start, metadata.test_start))
+        if windows.missing:
+            why = (
+                f"too few windows of {_named(windows.steps)} are later than what it and {against} "
+                f"were fitted on ({windows.pool.n_units}); it can be judged in "
+                f"{count_of(windows.missing, 'session')}"
+            )
+            return Decision(False, why, against, sessions_needed=windows.missing), ()
+        compared = _compared(models, pairs, windows, level)
     except DataError as error:
-        return Decision(False, f"{reference} does not fit these prices: {error}", str(reference))
-
-
-def _judge(
-    models: tuple[TrainedModel, TrainedModel],
-    pairs: Sequence[_Pair],
-    start: np.datetime64,
-    reference: ModelRef,
-    level: float,
-    on_scored: OnScored,
-) -> Decision:
-    windows = _windows(models, pairs, start)
-    if windows.missing:
-        why = (
-            f"too few windows of {_named(windows.steps)} are later than what it and {reference} "
-            f"were fitted on ({windows.pool.n_units}); it can be judged in "
-            f"{windows.missing} session{'s' * (windows.missing != 1)}"
-        )
-        return Decision(False, why, str(reference), sessions_needed=windows.missing)
-    compared = _compared(models, pairs, windows, level)
-    scored = spans([pair.challenger for pair in pairs], windows.cutoffs, windows.steps)
-    on_scored(models[1], reference, scored, f"promotion horizon={windows.steps}")
-    return Decision(compared.better, _describe(compared, reference), str(reference), compared)
+        return Decision(False, f"{against} does not fit these prices: {error}", against), ()
+    scored, settings = spans(ours, windows.cutoffs, windows.steps), f"horizon={windows.steps}"
+    looks, uncounted = count_looks(
+        data_dir,
+        [
+            look(model, name, by, f"promotion {settings}", scored)
+            for model, name in ((challenger, version), (leader, reference))
+        ],
+    )
+    decision = Decision(compared.better, _describe(compared, against), against, compared)
+    return decision, (*tell_looks(looks), *uncounted)
 
 
 def _pairs(
     challenger: TrainedModel, leader: TrainedModel, prices: Sequence[Prices], interval: str | None
-) -> list[_Pair]:
-    """Return the symbols that both can forecast; raises DataError with the first reason."""
+) -> list[tuple[Series, Series]]:
+    """Return the symbols that both can forecast, as each reads them; DataError if there is none."""
     found, errors = [], []
     for each in prices:
         try:
@@ -246,14 +233,11 @@ def _pairs(
                 raise DataError(
                     bars_of(each.interval), where=each.symbol, why=f"it reads {bars_of(interval)}"
                 )
-            pair = _Pair(*(series_for(model.settings, each) for model in (challenger, leader)))
-            if pair.challenger.price != pair.champion.price:
-                raise DataError(
-                    "another price",
-                    where=each.symbol,
-                    why=f"it forecasts {pair.champion.price}, this one {pair.challenger.price}",
-                )
-            found.append(pair)
+            ours, theirs = (series_for(model.settings, each) for model in (challenger, leader))
+            if ours.price != theirs.price:
+                why = f"it forecasts {theirs.price}, this one {ours.price}"
+                raise DataError("another price", where=each.symbol, why=why)
+            found.append((ours, theirs))
         except DataError as error:
             errors.append(error)
     if not found:
@@ -262,11 +246,10 @@ def _pairs(
 
 
 def _windows(
-    models: Sequence[TrainedModel], pairs: Sequence[_Pair], start: np.datetime64
+    models: Sequence[TrainedModel], series: Sequence[Series], start: np.datetime64
 ) -> _Windows:
     """Whole horizons that do not overlap, if enough have matured, else the first steps."""
     horizon = min(model.settings.window.horizon for model in models)
-    series = [pair.challenger for pair in pairs]
 
     def chosen(steps: int, every: int) -> _Windows:
         cutoffs = choose_cutoffs(
@@ -291,12 +274,11 @@ def _windows(
 def _pool(series: Sequence[Series], cutoffs: Sequence[Rows], steps: int) -> Pool:
     pairs = list(zip(series, cutoffs, strict=True))
     counts = [len(rows) for rows in cutoffs]
+    symbol = np.repeat(np.arange(len(counts)), counts)
     cutoff = np.concatenate([each.dates[rows] for each, rows in pairs])
     end = np.concatenate([each.dates[rows + steps] for each, rows in pairs])
     calendar = np.repeat(calendars_of(series), counts)
-    return Pool(
-        cutoff, end, np.repeat(np.arange(len(counts)), counts), blocks(cutoff, end, calendar)
-    )
+    return Pool(cutoff, end, symbol, blocks(cutoff, end, calendar))
 
 
 def _enough(pool: Pool) -> bool:
@@ -317,35 +299,27 @@ def _sessions_needed(first: _Windows, series: Sequence[Series], start: np.dateti
 
 
 def _compared(
-    models: tuple[TrainedModel, TrainedModel],
-    pairs: Sequence[_Pair],
+    models: Sequence[TrainedModel],
+    pairs: Sequence[tuple[Series, Series]],
     windows: _Windows,
     level: float,
 ) -> Comparison:
     """Forecast one symbol after the other, so that memory stays flat."""
     levels = shared_levels(*(model.levels for model in models))
-    losses: list[list[NDArray[np.float64]]] = [[], []]
+    losses: list[list[Floats]] = [[], []]
     for pair, rows in zip(pairs, windows.cutoffs, strict=True):
         if not len(rows):
             continue
-        actual = actual_moves(pair.challenger, rows, windows.steps)
-        both = (pair.challenger, pair.champion)
-        for model, series, own in zip(models, both, losses, strict=True):
+        actual = actual_moves(pair[0], rows, windows.steps)
+        for model, series, own in zip(models, pair, losses, strict=True):
             made = forecast(model, [series.until(rows)], [rows], horizon=windows.steps)
             check_forecast(series.symbol, made, actual)
             own.append(window_losses(made, actual, levels))
     ours, theirs = map(np.concatenate, losses)
-    return compare(
-        ours,
-        theirs,
-        windows.pool,
-        levels=levels,
-        steps=windows.steps,
-        level=level,
-    )
+    return compare(ours, theirs, windows.pool, levels=levels, steps=windows.steps, level=level)
 
 
-def _describe(found: Comparison, reference: ModelRef) -> str:
+def _describe(found: Comparison, reference: str) -> str:
     loss = "mean pinball loss" if found.loss == "pinball" else "RMSE"
     said = "better" if found.better else "not proven better"
     verdict = found.why or f"{said} at the {100 * found.level:g} % level"

@@ -5,14 +5,12 @@ cut at its first cutoff, less the embargo, before anything is fitted, so that it
 It forecasts from the cutoffs up to the next refit and is kept nowhere.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
 from lstmcli.errors import ModelError, TrainingError, UsageError
 from lstmcli.evaluation.backtest import Rows
@@ -107,7 +105,14 @@ def refits(
         learned: dict[str, Mapping[str, Any]] = {}
         spans: dict[str, Span] = {}
         for name, model in models.items():
-            length = trained_dates(name, metadata[name]) if window == "rolling" else None
+            length = metadata[name].dates if window == "rolling" else None
+            if length is None and window == "rolling":
+                raise ModelError(
+                    "no rolling refit",
+                    where=name,
+                    why="its metadata do not say how many dates it was fitted on",
+                    next_step="Train it again, or pass --refit-window expanding.",
+                )
             spans[name] = known_span(series[name], day, model.settings.split.embargo, length)
             again[name], learned[name], record = _refit(name, model, series[name], day, spans[name])
             done.append(record)
@@ -116,37 +121,17 @@ def refits(
     return fits, done
 
 
-def tell_refits(done: Sequence[Refit], models: Mapping[str, TrainedModel]) -> tuple[str, ...]:
-    """Return notes on what refits lacked: prices of symbols trained on, and series too short."""
-    most = {name: 0 for name in models}
+def tell_refits(done: Sequence[Refit], models: Mapping[str, TrainedModel]) -> Iterator[str]:
+    """Yield notes on what refits lacked: prices of symbols trained on, and series too short."""
+    for name, model in models.items():
+        most = max((each.symbols for each in done if each.model == name), default=0)
+        if 0 < most < len(model.trained_on):
+            yield (
+                f"refits of {name} have {most} of the {len(model.trained_on)} symbols that it was "
+                "trained on"
+            )
     for each in done:
-        most[each.model] = max(most[each.model], each.symbols)
-    fewer = (
-        f"refits of {name} have {count} of the {len(models[name].trained_on)} symbols that it was "
-        "trained on"
-        for name, count in most.items()
-        if 0 < count < len(models[name].trained_on)
-    )
-    return (
-        *fewer,
-        *(
-            f"refit of {each.model} at {each.since}: {why}"
-            for each in done
-            for why in each.left_out
-        ),
-    )
-
-
-def trained_dates(name: str, metadata: Metadata) -> int:
-    """Return how many dates a model was fitted on; raises ModelError where it does not say."""
-    if metadata.dates is None:
-        raise ModelError(
-            "no rolling refit",
-            where=name,
-            why="its metadata do not say how many dates it was fitted on",
-            next_step="Train it again, or pass --refit-window expanding.",
-        )
-    return metadata.dates
+        yield from (f"refit of {each.model} at {each.since}: {why}" for why in each.left_out)
 
 
 def known_span(
@@ -192,8 +177,9 @@ def baseline_rows(
 def _refit(
     name: str, model: TrainedModel, series: Sequence[Series], day: np.datetime64, span: Span
 ) -> tuple[TrainedModel, Mapping[str, Any], Refit]:
-    parts = [_between(each, span) for each in series]
-    settings = _ending(model.settings, span)
+    parts = [each.between(span.first, span.last) for each in series]
+    # Every row of the span trains or validates.
+    settings = model.settings.changed(split={"train_end": span.last.astype(object), "embargo": 0})
     plan, failures = plan_suitable([each for each in parts if len(each)], settings)
     done = fit(plan, settings, model.device)
     if done.error is not None:
@@ -211,23 +197,8 @@ def _refit(
         first=str(min(each.dates[0] for each in plan.series)),
         last=str(max(each.dates[-1] for each in plan.series)),
         symbols=len(plan.series),
-        rows=counts["rows"],
-        train=counts["train"],
-        validation=counts["validation"],
         epoch=max(epoch.epoch for epoch in done.history if epoch.best),
         left_out=tuple(failure.reason for failure in failures),
+        **{part: counts[part] for part in ("rows", "train", "validation")},
     )
     return again, learn_trend(again, plan.series, plan.splits), record
-
-
-def _between(series: Series, span: Span) -> Series:
-    first = int(np.searchsorted(series.dates, span.first))
-    return series.part(slice(first, int(np.searchsorted(series.dates, span.last, side="right"))))
-
-
-def _ending(settings: Settings, span: Span) -> Settings:
-    """Let every row of the span train or validate."""
-    split = settings.split.model_copy(
-        update={"train_end": date.fromisoformat(str(span.last)), "embargo": 0}
-    )
-    return settings.model_copy(update={"split": split})

@@ -1,7 +1,7 @@
 """What a network learns from: the rows that name its samples, and the loss of a batch of them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -37,21 +37,59 @@ def make_samples(
 ) -> Samples:
     """Return windows with one label each, or long chunks with a label at every bar.
 
+    Chunks for training end at any bar, those for validation lie end to end.
+
     generator : on the device of the rows; draws the steps of the horizon for each batch of a fan.
     """
+    device, window, train = rows.values.device, settings.window, settings.train
     if settings.model.head == "recursive":
-        return _windows(rows, plan, settings, fitted)
-    if settings.train.labels == "window":
-        length = settings.window.context_length
-        return Samples(
-            _fan(rows, plan, settings, generator, chunk_length=length, burn_in=length - 1),
-            flat_cutoffs(rows, plan.train).to(rows.values.device),
-            flat_cutoffs(rows, plan.validation).to(rows.values.device),
+        next_step = next_step_objective(
+            rows,
+            context_length=window.context_length,
+            inputs=plan.series[0].inputs,
+            scaling=window.scaling,
+            fitted=fitted,
+            loss=train.loss,
         )
-    chunks = _chunks(rows, plan, settings, generator)
-    if settings.train.stateful:
-        return replace(chunks, train=_in_order(rows, plan, settings, chunks.labels_per_sample))
-    return chunks
+        train_rows, validation_rows = (
+            flat_cutoffs(rows, part).to(device) for part in (plan.train, plan.validation)
+        )
+        return Samples(next_step, train_rows, validation_rows)
+    # A window is a chunk with a label at its last bar alone. The shortest series still gives a
+    # chunk: its training part holds a whole context.
+    length, burn_in = window.context_length, window.context_length - 1
+    if train.labels == "sequence":
+        length = min(train.chunk_length, *(split.train.stop for split in plan.splits))
+        burn_in = train.burn_in
+    labels = length - burn_in
+    fan = fan_objective(
+        rows,
+        *(each.to(device) for each in _parts_and_typical(rows, plan)),
+        features=window.features,
+        levels=settings.forecast.quantile_levels,
+        horizon=window.horizon,
+        chunk_length=length,
+        burn_in=burn_in,
+        steps_per_batch=train.steps_per_batch,
+        volatility_weight=train.volatility_weight,
+        precision=train.precision,
+        generator=generator,
+    )
+    ends = [np.arange(length - 1, split.train.stop) for split in plan.splits]
+    validation = [
+        np.unique(np.append(np.arange(part[0] + labels - 1, part[-1], labels), part[-1]))
+        if len(part)
+        else part
+        for part in plan.validation
+    ]
+    return Samples(
+        fan,
+        _in_order(rows, plan, settings, labels)
+        if train.stateful
+        else flat_cutoffs(rows, ends).to(device),
+        flat_cutoffs(rows, validation).to(device),
+        labels_per_sample=labels,
+    )
 
 
 def gradient_probe(
@@ -60,49 +98,12 @@ def gradient_probe(
     """Return what measures `gradient_kept` on a few training windows; None without a memory."""
     if not settings.model.keeps_state:
         return None
-    train = settings.train.model_copy(update={"labels": "window", "stateful": False})
+    by_window = settings.changed(train={"labels": "window", "stateful": False})
     steps = torch.Generator(rows.values.device).manual_seed(0)  # the network's own luck stays
-    samples = make_samples(rows, plan, settings.model_copy(update={"train": train}), fitted, steps)
+    samples = make_samples(rows, plan, by_window, fitted, steps)
     assert isinstance(samples.train, Tensor)
     few = samples.train[:: -(-len(samples.train) // _PROBED)]
     return partial(gradient_kept, objective=samples.objective, cutoffs=few)
-
-
-def _windows(rows: Windows, plan: Plan, settings: Settings, fitted: Scale | None) -> Samples:
-    objective = next_step_objective(
-        rows,
-        context_length=settings.window.context_length,
-        inputs=plan.series[0].inputs,
-        scaling=settings.window.scaling,
-        fitted=fitted,
-        loss=settings.train.loss,
-    )
-    device = rows.values.device
-    train = flat_cutoffs(rows, plan.train).to(device)
-    return Samples(objective, train, flat_cutoffs(rows, plan.validation).to(device))
-
-
-def _chunks(rows: Windows, plan: Plan, settings: Settings, generator: torch.Generator) -> Samples:
-    """Make chunks: for training they end at any bar, for validation they lie end to end."""
-    burn_in = settings.train.burn_in
-    # The shortest series still gives a chunk: its training part holds a whole context.
-    shortest = min(split.train.stop for split in plan.splits)
-    length = min(settings.train.chunk_length, shortest)
-    labels = length - burn_in
-    train = [np.arange(length - 1, split.train.stop) for split in plan.splits]
-    validation = [
-        np.unique(np.append(np.arange(rows_[0] + labels - 1, rows_[-1], labels), rows_[-1]))
-        if len(rows_)
-        else rows_
-        for rows_ in plan.validation
-    ]
-    device = rows.values.device
-    return Samples(
-        _fan(rows, plan, settings, generator, chunk_length=length, burn_in=burn_in),
-        flat_cutoffs(rows, train).to(device),
-        flat_cutoffs(rows, validation).to(device),
-        labels_per_sample=labels,
-    )
 
 
 def _in_order(rows: Windows, plan: Plan, settings: Settings, labels: int) -> list[Lanes]:
@@ -133,45 +134,18 @@ def _in_order(rows: Windows, plan: Plan, settings: Settings, labels: int) -> lis
     return batches
 
 
-def _fan(
-    rows: Windows,
-    plan: Plan,
-    settings: Settings,
-    generator: torch.Generator,
-    *,
-    chunk_length: int,
-    burn_in: int,
-) -> Objective:
-    device = rows.values.device
-    return fan_objective(
-        rows,
-        _parts(rows, plan).to(device),
-        _typical(rows, plan).to(device),
-        features=settings.window.features,
-        levels=settings.forecast.quantile_levels,
-        horizon=settings.window.horizon,
-        chunk_length=chunk_length,
-        burn_in=burn_in,
-        steps_per_batch=settings.train.steps_per_batch,
-        volatility_weight=settings.train.volatility_weight,
-        precision=settings.train.precision,
-        generator=generator,
-    )
+def _parts_and_typical(rows: Windows, plan: Plan) -> tuple[Tensor, Tensor]:
+    """Return two facts of each flat row, (R,) each.
 
-
-def _parts(rows: Windows, plan: Plan) -> Tensor:
-    """(R,) what each flat row is as a cutoff; the purge belongs to no part."""
+    What it is as a cutoff, where the purge belongs to no part; and the standard deviation of its
+    series' one-step log returns in the training rows.
+    """
     parts = torch.zeros(len(rows.values), dtype=torch.int8)
-    for offset, split, validation in zip(rows.offsets, plan.splits, plan.validation, strict=True):
+    typical = torch.ones(len(rows.values), dtype=rows.values.dtype)
+    each_of = zip(rows.offsets, plan.series, plan.splits, plan.validation, strict=True)
+    for offset, each, split, validation in each_of:
         parts[offset : offset + split.train.stop] = _TRAIN
         parts[torch.from_numpy(validation) + offset] = _VALIDATE
-    return parts
-
-
-def _typical(rows: Windows, plan: Plan) -> Tensor:
-    """(R,) the standard deviation of each series' one-step log returns in its training rows."""
-    typical = torch.ones(len(rows.values), dtype=rows.values.dtype)
-    for offset, each, split in zip(rows.offsets, plan.series, plan.splits, strict=True):
         returns = np.diff(each.log_prices[: split.train_rows])
         typical[offset : offset + len(each)] = max(float(returns.std()), 1e-8)
-    return typical
+    return parts, typical

@@ -2,7 +2,8 @@
 
 A value is checked like one of a recipe before anything runs. What decides what is forecast or how
 it is scored (the data, the split, the horizon, the levels) is no part of a search: scores of
-different tasks do not compare. Optuna's choices cannot be lists, so it gets choices as JSON.
+different tasks do not compare. Values are as JSON has them. Optuna's choices cannot be lists, so it
+gets choices as JSON text.
 """
 
 import difflib
@@ -11,16 +12,16 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import optuna
 import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lstmcli.config import Settings, check_settings, keys
 from lstmcli.errors import DataError, TrainingError, UsageError
@@ -39,102 +40,48 @@ _SHAPE_THE_LOSS = {
     "window.context_length", "window.features", "window.scaling", "train.members", "train.labels",
     "train.chunk_length", "train.burn_in", "train.volatility_weight", "train.loss",
 }  # fmt: skip
-_MOST_VALUES = 1000
 _MOST_POINTS = 100_000
 
-
-@dataclass(frozen=True)
-class Choices:
-    """Some values of a setting, in no order."""
-
-    values: tuple[Any, ...]
-
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        return len(self.values)
-
-    @property
-    def bounds(self) -> tuple[Any, ...]:
-        """The values among which the largest is."""
-        return self.values
-
-    @property
-    def distribution(self) -> CategoricalDistribution:
-        """The values as Optuna takes them."""
-        return CategoricalDistribution([self.param(value) for value in self.values])
-
-    def param(self, value: Any) -> str:
-        """Return Optuna's form of one of the values."""
-        return json.dumps(value)
-
-    def value(self, param: Any) -> Any:
-        """Return the value that a parameter of Optuna means."""
-        return next(value for value in self.values if self.param(value) == param)
-
-    def holds(self, value: Any) -> bool:
-        """Whether it is one of them."""
-        return value in self.values
-
-
-@dataclass(frozen=True)
-class Range:
-    """The numbers from `low` to `high`, both included: integers where both are.
-
-    step : their distance; None for all numbers between. log : searched by ratios.
-    """
-
-    low: float
-    high: float
-    step: float | None = None
-    log: bool = False
-
-    @property
-    def count(self) -> int | None:
-        """How many numbers there are; None without a step."""
-        if self.step is None:
-            return None
-        return 1 + int((_exact(self.high) - _exact(self.low)) / _exact(self.step))
-
-    @property
-    def values(self) -> tuple[Any, ...]:
-        """The numbers, where they are counted."""
-        return tuple(self.at(place) for place in range(self.count or 0))
-
-    @property
-    def bounds(self) -> tuple[Any, ...]:
-        """The values among which the largest is."""
-        return self.low, self.high
-
-    @property
-    def distribution(self) -> IntDistribution | FloatDistribution:
-        """The numbers as Optuna takes them."""
-        if isinstance(self.low, int):
-            return IntDistribution(self.low, int(self.high), self.log, int(self.step or 1))
-        return FloatDistribution(self.low, self.high, self.log, self.step)
-
-    def param(self, value: float) -> float:
-        """Return Optuna's form of one of the numbers."""
-        return value
-
-    def value(self, param: float) -> float:
-        """Return the number that a parameter of Optuna means, exact where it is on a step."""
-        return param if self.step is None else self.at(round((param - self.low) / self.step))
-
-    def at(self, place: int) -> Any:
-        """Return one of them by its place, where they are counted."""
-        assert self.step is not None
-        return type(self.low)(_exact(self.low) + place * _exact(self.step))
-
-    def holds(self, value: Any) -> bool:
-        """Whether a number lies in it, and on a step where there are any."""
-        inside = self.low <= value <= self.high
-        return inside and (self.step is None or _on_step(value, self.low, self.step))
-
-
-Dimension = Choices | Range
+Dimension = CategoricalDistribution | IntDistribution | FloatDistribution
 Space = Mapping[str, Dimension]
 """By the dotted name of each setting searched, in the order of the file."""
+
+
+Sampler = Literal["tpe", "random", "grid"]
+Pruner = Literal["median", "none"]
+
+
+def to_param(dimension: Dimension, value: Any) -> Any:
+    """Return Optuna's form of a value; `from_param` is the inverse."""
+    return json.dumps(value) if isinstance(dimension, CategoricalDistribution) else value
+
+
+def from_param(dimension: Dimension, param: Any) -> Any:
+    """Return the value that a parameter of Optuna means, as it is written where it is on a step."""
+    if isinstance(dimension, CategoricalDistribution):
+        return json.loads(param)
+    if isinstance(dimension, FloatDistribution) and dimension.step is not None:
+        return float(f"{param:.12g}")  # 0.3 in place of 0.1 + 2 * 0.1
+    return param
+
+
+def values_of(dimension: Dimension) -> list[Any] | None:
+    """Return all values of a dimension; None for a range without a step."""
+    if isinstance(dimension, CategoricalDistribution):
+        return [from_param(dimension, each) for each in dimension.choices]
+    low, high, step = dimension.low, dimension.high, dimension.step
+    if dimension.log or step is None:
+        return None
+    places = range(round((high - low) / step) + 1)
+    return [from_param(dimension, low + place * step) for place in places]
+
+
+def holds(dimension: Dimension, value: Any) -> bool:
+    """Whether a value is one of a dimension."""
+    known = values_of(dimension)
+    if known is not None or isinstance(dimension, CategoricalDistribution):
+        return value in (known or ())
+    return bool(dimension.low <= value <= dimension.high)
 
 
 def load_space(space: str | Path, settings: Settings) -> Space:
@@ -144,7 +91,12 @@ def load_space(space: str | Path, settings: Settings) -> Space:
     or a value that the settings refuse; FileError for an unreadable file.
     """
     path = find_toml(space, "search space", folder="configs/spaces", option="--space")
-    tables = _flat(read_toml(path, "search space"), path)
+    tables: dict[str, Any] = {}
+    for key, table in read_toml(path, "search space").items():
+        nested = "." not in key and isinstance(table, dict)  # a key without quotes
+        tables |= (
+            {f"{key}.{name}": each for name, each in table.items()} if nested else {key: table}
+        )
     if not tables:
         raise UsageError("an empty search space", where=path, next_step=_EXAMPLE)
     return {key: _dimension(key, table, settings, path) for key, table in tables.items()}
@@ -163,7 +115,8 @@ def with_values(settings: Settings, values: Mapping[str, Any], *, where: str) ->
 
 def value_of(settings: Settings, key: str) -> Any:
     """Return a setting by its dotted name."""
-    return attrgetter(key)(settings)
+    value = attrgetter(key)(settings)
+    return json.loads(json.dumps(value)) if isinstance(value, tuple) else value
 
 
 def grid(space: Space, recipe: Mapping[str, Any], seed: int) -> list[Mapping[str, Any]]:
@@ -171,29 +124,36 @@ def grid(space: Space, recipe: Mapping[str, Any], seed: int) -> list[Mapping[str
 
     Raises UsageError where a setting has no countable values, or there are too many together.
     """
-    endless = [key for key, each in space.items() if each.count is None]
-    if endless:
+    every = {key: values_of(each) for key, each in space.items()}
+    endless = [key for key, values in every.items() if values is None]
+    lists = [values for values in every.values() if values is not None]
+    number = math.prod(map(len, lists))
+    if endless or number > _MOST_POINTS:
         raise UsageError(
             "no grid of this space",
-            where=", ".join(endless),
-            why="a range without step has no end of values",
-            next_step="Give it a step or choices, or pass --sampler random or tpe.",
+            where=", ".join(endless) or f"{number} points",
+            why="a range without step has no end of values"
+            if endless
+            else f"at most {_MOST_POINTS} can be listed",
+            next_step="Give fewer values (a step or choices), or pass --sampler random or tpe.",
         )
-    number = math.prod(each.count or 0 for each in space.values())
-    if number > _MOST_POINTS:
-        raise UsageError(
-            "no grid of this space",
-            where=f"{number} points",
-            why=f"at most {_MOST_POINTS} can be listed",
-            next_step="Give fewer values, or pass --sampler random or tpe.",
-        )
-    every = itertools.product(*(each.values for each in space.values()))
-    points = [dict(zip(space, values, strict=True)) for values in every]
+    points = [dict(zip(space, values, strict=True)) for values in itertools.product(*lists)]
     drawn = [points[place] for place in np.random.default_rng(seed).permutation(number)]
     return [recipe, *(point for point in drawn if point != recipe)]
 
 
 _EXAMPLE = 'Write "train.learning_rate" = { low = 1e-4, high = 1e-2, log = true }, for example.'
+
+
+@dataclass(frozen=True)
+class Search:
+    """The settings to search, and how. trials : of the study, with those that it has already."""
+
+    space: Space
+    sampler: Sampler = "tpe"
+    pruner: Pruner = "median"
+    trials: int = 40
+    folds: int = 3
 
 
 class TimeUp(Exception):
@@ -208,7 +168,7 @@ class Bench:
     """
 
     settings: Settings
-    space: Space
+    search: Search
     known: Sequence[Prices]
     folds: tuple[Fold, ...]
     device: torch.device
@@ -218,7 +178,7 @@ class Bench:
     @property
     def by_epoch(self) -> bool:
         """Whether trials compare by the loss of each epoch, or else by the score of each fold."""
-        return not _SHAPE_THE_LOSS & set(self.space)
+        return not _SHAPE_THE_LOSS & set(self.search.space)
 
 
 def run_trial(bench: Bench, trial: optuna.Trial, values: Mapping[str, Any]) -> FrozenTrial:
@@ -232,7 +192,7 @@ def run_trial(bench: Bench, trial: optuna.Trial, values: Mapping[str, Any]) -> F
     scores: list[float] = []
     best: list[float] = []  # validation loss of each fit; their mean is the value at an epoch
     epochs: list[Epoch] = []
-    longest_fit = most("train.epochs", bench.settings, bench.space)
+    longest_fit = most("train.epochs", bench.settings, bench.search.space)
 
     def after_epoch(epoch: Epoch) -> None:
         epochs.append(epoch)
@@ -275,97 +235,74 @@ def run_trial(bench: Bench, trial: optuna.Trial, values: Mapping[str, Any]) -> F
 def most(key: str, settings: Settings, space: Space) -> int:
     """Return the largest value of a count among the settings and the space."""
     own = int(value_of(settings, key))
-    return max(own, *map(int, space[key].bounds)) if key in space else own
+    dimension = space.get(key, IntDistribution(own, own))
+    if isinstance(dimension, CategoricalDistribution):
+        return max(own, *map(int, values_of(dimension) or ()))
+    return max(own, int(dimension.high))
 
 
-def _flat(tree: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """Take keys as TOML has them: "train.epochs" in quotes, or tables within tables."""
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        nested = "." not in key and isinstance(value, dict)
-        found |= {f"{key}.{name}": each for name, each in value.items()} if nested else {key: value}
-    for key in found:
-        if key not in SEARCHABLE:
-            nearest = difflib.get_close_matches(key, SEARCHABLE, n=1, cutoff=0.4)
-            raise UsageError(
-                f"{key} cannot be searched",
-                where=path,
-                why="it is fixed for all trials"
-                if key in keys()
-                else f"there is no such setting, the nearest is {nearest[0]}"
-                if nearest
-                else "there is no such setting",
-                next_step="Keys of window, model and train can be, but " + ", ".join(_FIXED) + ".",
-            )
-    return found
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class _Choices(_Table):
+    choices: list[Any] = Field(min_length=1, max_length=1000)
+
+
+class _Range(_Table):
+    """Both ends are included. step : None for all numbers between. log : searched by ratios."""
+
+    low: float
+    high: float
+    step: float | None = Field(None, gt=0)
+    log: bool = False
 
 
 def _dimension(key: str, table: Any, settings: Settings, path: Path) -> Dimension:
     """Read the values of one setting."""
-    forms = "{ choices = [...] } or { low = ..., high = ..., step = ..., log = ... }"
-    if not isinstance(table, dict):
-        raise _bad(key, path, f"found {table!r}, expected {forms}")
-    if set(table) == {"choices"}:
-        return _choices(key, table["choices"], settings, path)
-    unknown = sorted(set(table) - {"low", "high", "step", "log"})
-    if unknown or not {"low", "high"} <= set(table):
-        found = ", ".join(unknown) if unknown else ", ".join(table) or "nothing"
-        raise _bad(key, path, f"found {found}, expected {forms}")
-    return _range(key, table, settings, path)
+    if key not in SEARCHABLE:
+        nearest = difflib.get_close_matches(key, SEARCHABLE, n=1, cutoff=0.4)
+        unknown = "there is no such setting" + f", the nearest is {''.join(nearest)}" * len(nearest)
+        raise UsageError(
+            f"{key} cannot be searched",
+            where=path,
+            why="it is fixed for all trials" if key in keys() else unknown,
+            next_step="Keys of window, model and train can be, but " + ", ".join(_FIXED) + ".",
+        )
 
+    def checked(value: Any) -> Any:
+        """Return a value as the settings hold it: 0 as 0.0."""
+        try:
+            return value_of(with_values(settings, {key: value}, where=str(path)), key)
+        except UsageError as error:
+            raise ValueError(f"{error.why or error.what} for the value {value!r}") from error
 
-def _choices(key: str, values: Any, settings: Settings, path: Path) -> Choices:
-    if not isinstance(values, list) or not 1 <= len(values) <= _MOST_VALUES:
-        raise _bad(key, path, f"choices must be a list of 1 to {_MOST_VALUES} values")
-    checked = tuple(_checked(key, value, settings, path) for value in values)
-    if any(value in checked[:place] for place, value in enumerate(checked)):
-        raise _bad(key, path, "a choice comes twice")
-    return Choices(checked)
-
-
-def _range(key: str, table: Mapping[str, Any], settings: Settings, path: Path) -> Range:
-    log = table.get("log", False)
-    numbers = {name: table[name] for name in ("low", "high", "step") if name in table}
-    for name, number in numbers.items():
-        if not isinstance(number, int | float) or isinstance(number, bool):
-            raise _bad(key, path, f"{name} must be a number, found {number!r}")
-        if not math.isfinite(number):
-            raise _bad(key, path, f"{name} must be finite, found {number}")
-    if not isinstance(log, bool):
-        raise _bad(key, path, f"log must be true or false, found {log!r}")
-    low, high = (_checked(key, numbers[name], settings, path) for name in ("low", "high"))
-    if not isinstance(low, int | float) or isinstance(low, bool):
-        raise _bad(key, path, "only numbers have a range, others have choices")
-    step = numbers.get("step", 1 if isinstance(low, int) and not log else None)
-    if not low < high:
-        raise _bad(key, path, f"low must be below high, found {low} and {high}")
-    if log and (step is not None or low <= 0):
-        raise _bad(key, path, "a range with log = true needs low above 0, and no step")
-    if step is not None and not step > 0:
-        raise _bad(key, path, f"step must be above 0, found {step}")
-    if isinstance(low, int) and step is not None and not isinstance(step, int):
-        raise _bad(key, path, f"step must be a whole number, found {step}")
-    if step is not None and not _on_step(high, low, step):
-        raise _bad(key, path, f"high must lie a whole number of steps of {step} above low")
-    return Range(low, high, step, log)
-
-
-def _checked(key: str, value: Any, settings: Settings, path: Path) -> Any:
-    """Return a value as the settings hold it: 0 as 0.0, a list as a tuple."""
     try:
-        return value_of(with_values(settings, {key: value}, where=str(path)), key)
-    except UsageError as error:
-        raise _bad(key, path, f"{error.why or error.what} for the value {value!r}") from error
+        if not isinstance(table, dict):
+            raise ValueError(f"found {table!r}, expected {{ choices = [...] }} or {{ low = ... }}")
+        if "choices" in table:
+            values = [checked(each) for each in _Choices.model_validate(table).choices]
+            if any(value in values[:place] for place, value in enumerate(values)):
+                raise ValueError("a choice comes twice")
+            return CategoricalDistribution(list(map(json.dumps, values)))
+        given = _Range.model_validate(table)
+        return _range(checked(given.low), checked(given.high), given.step, given.log)
+    except ValidationError as error:  # a ValueError too
+        first = error.errors(include_url=False)[0]
+        why = f"{first['loc'][0]}: {first['msg']}, found {first['input']!r}"
+    except ValueError as error:
+        why = str(error).rstrip(".")
+    raise UsageError(f"bad search space for {key}", where=path, why=why, next_step=_EXAMPLE)
 
 
-def _bad(key: str, path: Path, why: str) -> UsageError:
-    return UsageError(f"bad search space for {key}", where=path, why=why, next_step=_EXAMPLE)
-
-
-def _exact(number: float) -> Decimal:
-    """Return the number as it is written: 0.1 is a tenth."""
-    return Decimal(str(number))
-
-
-def _on_step(value: float, low: float, step: float) -> bool:
-    return (_exact(value) - _exact(low)) % _exact(step) == 0
+def _range(low: Any, high: Any, step: float | None, log: bool) -> Dimension:
+    """Return the numbers from `low` to `high`: integers where these are; ValueError as Optuna."""
+    if not isinstance(low, int | float) or isinstance(low, bool):
+        raise ValueError("only numbers have a range, others have choices")
+    if step and abs(math.remainder((high - low) / step, 1)) > 1e-9:  # Optuna only warns
+        raise ValueError(f"high must lie a whole number of steps of {step:g} above low")
+    if isinstance(low, float):
+        return FloatDistribution(low, high, log, step)
+    if step and step % 1:
+        raise ValueError(f"step must be a whole number, found {step:g}")
+    return IntDistribution(low, high, log, int(step or 1))

@@ -10,7 +10,6 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -18,7 +17,7 @@ from lstmcli.config import Settings
 from lstmcli.errors import AllFailedError, Failure, UsageError
 from lstmcli.forecasting.calibration import Calibration
 from lstmcli.forecasting.model import TrainedModel, network_inputs
-from lstmcli.learning.plan import Plan, plan_prices
+from lstmcli.learning.plan import Plan, plan_prices, without_validation
 from lstmcli.market.prices import Prices
 from lstmcli.networks.build import body_and_head
 from lstmcli.runs.bundle import load_bundle
@@ -50,16 +49,6 @@ class Donor:
     fine_tune_lr: float | None = None
 
     @property
-    def recipe(self) -> Path:
-        """The file of its settings, which is a recipe too."""
-        return self.reference.folder / "config.toml"
-
-    @property
-    def test_start(self) -> np.datetime64:
-        """The first day that it was not fitted on."""
-        return self.metadata.test_start
-
-    @property
     def origin(self) -> dict[str, Any]:
         """What the weights of a new model depend on besides its own settings and data."""
         return {
@@ -74,14 +63,6 @@ class Donor:
             return (Phase(False, self.fine_tune_lr or learning_rate),)
         head = Phase(True, learning_rate)
         return (head,) if self.fine_tune_lr is None else (head, Phase(False, self.fine_tune_lr))
-
-    def passes(self, settings: Settings) -> int:
-        """Return how many passes are made where no validation says when to stop.
-
-        As many as the donor's best epoch was, unless the settings ask for another number than its.
-        """
-        own, asked = self.model.settings.train.epochs, settings.train.epochs
-        return asked if asked != own else self.metadata.best_epoch
 
     def calibration(self, settings: Settings) -> Calibration | None:
         """Return its calibration as far as it fits the settings' fan, else None."""
@@ -135,89 +116,69 @@ class Match:
     head: bool
     notes: tuple[str, ...]
 
-    def start(self, network: nn.Module, donor: Donor, member: int) -> None:
-        """Give a new network of an ensemble, counted from 0, the donor's weights."""
-        members = donor.model.members
-        take_over(network, members[member % len(members)], self.inputs, head=self.head)
-
 
 def match(donor: Donor, settings: Settings) -> Match:
     """Hold the settings of a new model against the donor's.
 
     Raises UsageError where the bodies differ, or nothing would be taken over.
     """
-    theirs = donor.model.settings
-    _check_bodies(donor, _differences(settings, theirs, _body_keys(settings)))
-    others = _differences(settings, theirs, _head_keys(settings))
-    if donor.freeze is not None:
-        others = ["--freeze body", *others]
-    if others and settings.model.network == "linear":  # it has no body to speak of
-        _check_bodies(donor, others)
-    inputs, notes = _inputs(donor, settings)
-    if others:
-        notes.append(f"the head is new: {'; '.join(others)}")
-    return Match(inputs, not others, tuple(notes))
-
-
-def _check_bodies(donor: Donor, differences: Sequence[str]) -> None:
-    if differences:
+    theirs, model = donor.model.settings, settings.model
+    body, head = ["model.network"], ["model.head", "model.dense_sizes"]
+    if model.network != "linear":
+        body.append("model.hidden_sizes")
+    if model.network in ("mlp", "cnn"):
+        body.append("model.activation")
+    if model.network == "cnn":
+        body.append("model.kernel_size")
+    if not model.keeps_state:
+        body.append("reach")
+    if model.dense_sizes:
+        head.append("model.activation")
+    if model.head == "direct":
+        head += ["window.horizon", "forecast.quantile_levels", "model.basis_size"]
+    if model.head == "recursive" or model.network == "linear":
+        head += ["window.features", "window.scaling"]
+    new_head = ["--freeze body"] * (donor.freeze is not None) + _differences(settings, theirs, head)
+    refused = _differences(settings, theirs, body)
+    if model.network == "linear":  # it has no body to speak of
+        refused = refused or new_head
+    if refused:
         raise UsageError(
             "nothing to take over",
             where=f"--from {donor.reference}",
-            why="; ".join(differences),
+            why="; ".join(refused),
             next_step="Give the new model the same network, or train without --from.",
         )
-
-
-def _body_keys(settings: Settings) -> list[str]:
-    keys = {
-        "linear": [],
-        "mlp": ["model.hidden_sizes", "model.activation"],
-        "cnn": ["model.hidden_sizes", "model.activation", "model.kernel_size"],
-    }.get(settings.model.network, ["model.hidden_sizes"])
-    return ["model.network", *keys, *([] if settings.model.keeps_state else ["reach"])]
-
-
-def _head_keys(settings: Settings) -> list[str]:
-    keys = ["model.head", "model.dense_sizes"]
-    if settings.model.dense_sizes:
-        keys.append("model.activation")
-    if settings.model.head == "direct":
-        keys += ["window.horizon", "forecast.quantile_levels", "model.basis_size"]
-    if settings.model.head == "recursive" or settings.model.network == "linear":
-        keys += ["window.features", "window.scaling"]
-    return keys
+    inputs, notes = _inputs(donor, settings)
+    if new_head:
+        notes.append(f"the head is new: {'; '.join(new_head)}")
+    return Match(inputs, not new_head, tuple(notes))
 
 
 def _differences(settings: Settings, theirs: Settings, keys: Sequence[str]) -> list[str]:
-    found = [(key, *map(attrgetter(key), (settings, theirs))) for key in keys]
-    return [
-        f"{key} {_short(own)}, of the donor {_short(other)}"
-        for key, own, other in found
-        if own != other
-    ]
+    def short(value: object) -> str:
+        if isinstance(value, tuple):
+            return f"{len(value)} values" if len(value) > 6 else str(list(value)).replace("'", "")
+        return str(value)
 
-
-def _short(value: object) -> str:
-    if isinstance(value, tuple):
-        return f"{len(value)} values" if len(value) > 6 else str(list(value)).replace("'", "")
-    return str(value)
+    pairs = [(key, *map(attrgetter(key), (settings, theirs))) for key in keys]
+    return [f"{key} {short(a)}, of the donor {short(b)}" for key, a, b in pairs if a != b]
 
 
 def _inputs(donor: Donor, settings: Settings) -> tuple[tuple[int | None, ...], list[str]]:
     """Match what the networks read by name, and say what is new and what is left out."""
     theirs = donor.model.settings
     own, old = network_inputs(settings), network_inputs(theirs)
-    if settings.window.scaling != theirs.window.scaling:
-        why = f"window.scaling {settings.window.scaling}, of the donor {theirs.window.scaling}"
-        return (None,) * len(own), [f"the input weights are new: {why}"]
-    new = [name for name in own if name not in old]
-    lost = [name for name in old if name not in own]
+    other_scale = _differences(settings, theirs, ["window.scaling"])
+    if other_scale:
+        return (None,) * len(own), [f"the input weights are new: {other_scale[0]}"]
+    new = ", ".join(name for name in own if name not in old)
+    lost = ", ".join(name for name in old if name not in own)
     notes = []
     if new:
-        notes.append(f"the input weights of {', '.join(new)} are new: the donor does not read them")
+        notes.append(f"the input weights of {new} are new: the donor does not read them")
     if lost:
-        notes.append(f"{donor.reference} also reads {', '.join(lost)}, which is left out")
+        notes.append(f"{donor.reference} also reads {lost}, which is left out")
     return tuple(old.index(name) if name in old else None for name in own), notes
 
 
@@ -235,23 +196,23 @@ def plan_transfer(
     except AllFailedError:
         if settings.split.method == "shuffled":
             raise
-        plan, failed = plan_prices(loaded, settings, failures, validates=False)
-        train = settings.train.model_copy(update={"epochs": donor.passes(settings)})
-        settings = settings.model_copy(update={"train": train})
-    return settings, plan.held_back_from(donor.test_start), failed
+        plan, failed = plan_prices(loaded, without_validation(settings), failures)
+        epochs, own = settings.train.epochs, donor.model.settings.train.epochs
+        if epochs == own:  # no validation says when to stop: as many as the donor's best was
+            epochs = donor.metadata.best_epoch
+        settings = settings.changed(train={"epochs": epochs})
+    return settings, plan.held_back_from(donor.metadata.test_start), failed
 
 
 def tell_transfer(donor: Donor, settings: Settings, plan: Plan) -> tuple[str, ...]:
     """Return one note for each thing that is new, or that the donor settles."""
-    notes = list(match(donor, settings).notes)
+    notes, until = list(match(donor, settings).notes), donor.metadata.test_start
     if not plan.validates:
         settled = " and ".join(_settled(donor, settings)) or "nothing"
         notes.append(f"no validation part of its own; taken from {donor.reference}: {settled}")
-    elif plan.validation_start is not None and plan.validation_start < donor.test_start:
-        notes.append(
-            f"{donor.reference} was fitted on days before {donor.test_start}: validation before "
-            "that day flatters"
-        )
+    elif plan.validation_start is not None and plan.validation_start < until:
+        fitted = f"{donor.reference} was fitted on days before {until}"
+        notes.append(f"{fitted}: validation before that day flatters")
     return tuple(notes)
 
 
@@ -295,23 +256,11 @@ def take_over(
     with torch.no_grad():
         for own, old in pairs[1:]:
             own.copy_(old)
-        for own, old in pairs[:1]:
-            _copy_inputs(own, old, inputs)
+        for own, old in pairs[:1]:  # reads the inputs: (D, F), (D, F K) or (D, F, K)
+            by_input = own.view(len(own), len(inputs), -1)
+            old_by_input = old.view(len(old), -1, by_input.shape[2])
+            for number, source in enumerate(inputs):
+                if source is not None:
+                    by_input[:, number] = old_by_input[:, source]
     if head:
         own_head.load_state_dict(old_head.state_dict())
-
-
-def freeze_body(network: nn.Module, frozen: bool) -> None:
-    """Let training change the head alone, or all weights again."""
-    body_and_head(network)[0].requires_grad_(not frozen)
-
-
-def _copy_inputs(weight: nn.Parameter, old: nn.Parameter, inputs: Sequence[int | None]) -> None:
-    """Copy a body's first weight, which reads the inputs: (D, F), (D, F K) or (D, F, K)."""
-    new = [number for number, source in enumerate(inputs) if source is not None]
-    sources = [source for source in inputs if source is not None]
-    if not new:
-        return
-    own_inputs = weight.view(len(weight), len(inputs), -1)
-    width = own_inputs.shape[2]
-    own_inputs[:, new] = old.view(len(old), -1, width)[:, sources]

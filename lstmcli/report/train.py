@@ -111,7 +111,7 @@ def tune_view(report: "TuneReport") -> View:
             objective=report.objective,
             sampler=report.search.sampler,
             pruner=report.search.pruner,
-            wanted=report.wanted,
+            wanted=report.search.trials,
             folds=[
                 {"first": fold.days[0], "last": fold.days[1], "symbols": fold.symbols}
                 for fold in report.folds

@@ -7,8 +7,8 @@ a flipped bit would give other weights without a word.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -16,13 +16,14 @@ from typing import Any, get_args
 import safetensors
 import safetensors.torch
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from lstmcli import __version__
 from lstmcli.config import Settings
 from lstmcli.errors import ModelError, TrainingError, file_errors
 from lstmcli.files import atomic
-from lstmcli.records import check_plain, check_record
+from lstmcli.printable import first_few
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, find_model, model_folder, versions
@@ -31,37 +32,9 @@ from lstmcli.training.trainee import Snapshot, Stop
 
 CHECKPOINT = ".checkpoint.safetensors"
 _FACTS, _SHA256 = "lstmcli", "sha256"
-_NUMBER = (None, float)
-_EPOCH = {
-    **dict.fromkeys(("epoch", "member", "clipped", "phase"), int),
-    **dict.fromkeys(("loss", "learning_rate", "gradient_norm", "seconds"), float),
-    **dict.fromkeys(("validation_loss", "gradient_kept"), _NUMBER),
-    "best": bool,
-    "gradient_norms": {str: float},
-}
-_SHAPE: dict[str, Any] = {
-    "origin": {},
-    "members": int,
-    "numbers": {
-        "epoch?": int,
-        "waited?": int,
-        "best_loss?": float,
-        "rate?": float,
-        "rates?": (None, {}),
-    },
-    "history": [_EPOCH],
-    "error": (None, [str]),
-}
 _NOT_A_CHECKPOINT = (
-    safetensors.SafetensorError,
-    OSError,
-    IndexError,
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    RecursionError,
-)
+    safetensors.SafetensorError, OSError, LookupError, ValueError, TypeError, AttributeError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -121,7 +94,7 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Any], Checkpoint] | None:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if metadata[_SHA256] != _digest(metadata[_FACTS], tensors):
             raise ValueError("it does not match its hash")
-        return _parse(json.loads(metadata[_FACTS]), tensors)
+        return _parse(metadata[_FACTS], tensors)
     except _NOT_A_CHECKPOINT as error:
         raise ModelError("the checkpoint is damaged", where=path, why=str(error)) from error
 
@@ -138,24 +111,31 @@ def remove_checkpoint(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _parse(facts: Any, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Any], Checkpoint]:
+@dataclass(frozen=True)
+class _Facts:
+    origin: dict[str, Any]
+    members: int
+    numbers: dict[str, Any]
+    history: tuple[Epoch, ...]
+    error: tuple[str, str, str, str] | None
+
+
+def _parse(text: str, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Any], Checkpoint]:
     def part(prefix: str) -> dict[str, Tensor]:
         names = [name for name in tensors if name.startswith(prefix)]
         return {name.removeprefix(prefix): tensors[name] for name in names}
 
-    check_plain(facts)
-    check_record(facts, _SHAPE)
-    best = {row["member"] for row in facts["history"] if row["best"]}
-    if not best.issuperset(range(1, facts["members"] + 2)):
+    facts = TypeAdapter(_Facts).validate_python(json.loads(text))
+    best = {epoch.member for epoch in facts.history if epoch.best}
+    if not best.issuperset(range(1, facts.members + 2)):
         raise ValueError("its epochs do not fit its networks")
-    broken = facts["error"]
-    return dict(facts["origin"]), Checkpoint(
-        members=tuple(part(f"{number}/") for number in range(facts["members"])),
-        snapshot=Snapshot(part("snapshot/"), dict(facts["numbers"])),
-        history=tuple(Epoch(**row) for row in facts["history"]),
-        error=broken
-        and TrainingError(broken[0], where=broken[1], why=broken[2], next_step=broken[3]),
-    )
+    error = None
+    if facts.error is not None:
+        what, where, why, next_step = facts.error
+        error = TrainingError(what, where=where, why=why, next_step=next_step)
+    members = tuple(part(f"{number}/") for number in range(facts.members))
+    snapshot = Snapshot(part("snapshot/"), facts.numbers)
+    return facts.origin, Checkpoint(members, snapshot, facts.history, error)
 
 
 def _digest(facts: str, tensors: Mapping[str, Tensor]) -> str:
@@ -165,10 +145,6 @@ def _digest(facts: str, tensors: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.reshape(-1).numpy().tobytes())
     return digest.hexdigest()
-
-
-_MOST = 3
-_LONGEST_VALUE = 50
 
 
 def differences(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
@@ -181,17 +157,14 @@ def differences(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
         "other data"
         if key == "data"
         else f"{key} {_short(kept.get(key))}, not {_short(asked.get(key))}"
-        for key in keys[:_MOST]
+        for key in keys
     ]
-    more = len(keys) - len(shown)
-    if more:
-        shown.append("1 more difference" if more == 1 else f"{more} more differences")
-    return "; ".join(shown)
+    return first_few(shown, 3, "; ")
 
 
 def _short(value: Any) -> str:
     text = json.dumps(value)
-    return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "..."
+    return text if len(text) <= 50 else text[:50] + "..."
 
 
 Origin = dict[str, Any]
@@ -253,18 +226,10 @@ def checkpoint_to_resume(
     return checkpoint, (f"resumed after {checkpoint}",)
 
 
-@contextmanager
-def note_when_stopped(folder: Path, name: str, origin: Origin) -> Iterator[None]:
-    """Add to a signal's exception, on its way out, a note of what is kept of the run."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit) as stop:
-        try:
-            found = read_checkpoint(folder)
-        except ModelError:
-            found = None
-        if found is None or found[0] != origin:
-            stop.add_note(f"stopped: no epoch of {name} was done, nothing is kept")
-        else:
-            stop.add_note(f"stopped: {found[1]} of {name} is kept, --resume goes on from there")
-        raise
+def note_kept(folder: Path, name: str, origin: Origin) -> str:
+    """Say what a stopped run has kept."""
+    with suppress(ModelError):
+        found = read_checkpoint(folder)
+        if found is not None and found[0] == origin:
+            return f"{found[1]} of {name} is kept, --resume goes on from there"
+    return f"no epoch of {name} was done, nothing is kept"

@@ -2,7 +2,6 @@
 
     <data-dir>/tuning/<name>/study.db      Optuna's SQLite storage, one transaction a trial
                              trial-N.lock  held by the process that runs trial N
-                             run-ID.lock   held by each process that takes part
 
 A trial is stored when it has ended, so a killed process leaves nothing to repair: the kernel frees
 its locks, and its trial is run again under the same number. Optuna's heartbeat would notice that
@@ -16,7 +15,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -50,21 +48,25 @@ _RESULT = {  # user attributes of each trial
 
 @dataclass(frozen=True)
 class Study:
-    """A study that this process takes part in."""
+    """A study that this process takes part in. bound : as for `open_study`."""
 
     folder: Path
     stored: optuna.Study
+    bound: Mapping[str, Any]
 
     def ended(self) -> dict[int, FrozenTrial]:
-        """Return the trials that have ended, by number and in its order."""
+        """Return the trials that have ended, by number and in its order.
+
+        Raises UsageError where the study has been removed and begun again with other settings.
+        """
+        self.check_bound()
         with _usable(self.folder):
             found: dict[int, FrozenTrial] = {}
-            folds = self.stored.user_attrs["bound"].get("folds")
             for trial in self.stored.get_trials(deepcopy=False):
-                value = float if trial.state == TrialState.COMPLETE else (None, float)
+                complete = trial.state == TrialState.COMPLETE
                 kept = {**trial.user_attrs, "value": trial.value}
-                check_record(kept, {**_RESULT, "value": value})
-                if value is float and folds and len(kept["scores"]) != folds:
+                check_record(kept, {**_RESULT, "value": float if complete else (None, float)})
+                if complete and len(kept["scores"]) != self.bound.get("folds", len(kept["scores"])):
                     raise ValueError(f"trial {kept['number']} has not a score of each fold")
                 found[kept["number"]] = trial
         return dict(sorted(found.items()))
@@ -72,7 +74,7 @@ class Study:
     def at_work(self) -> list[int]:
         """Return the numbers of the trials that other processes run."""
         with _locked(self.folder):
-            held = [lock for lock in self.folder.glob("trial-*.lock") if not _is_free(lock)]
+            held = [lock for lock in self.folder.glob("trial-*.lock") if not _take(lock)]
         return sorted(int(lock.stem.removeprefix("trial-")) for lock in held)
 
     @contextmanager
@@ -96,6 +98,23 @@ class Study:
         with _locked(self.folder), _usable(self.folder):
             self.stored.add_trial(trial)
 
+    def check_bound(self) -> None:
+        """Raise UsageError unless the study has this data and these settings; set them if new."""
+        with _usable(self.folder):
+            known = self.stored.user_attrs.get("bound")
+            if known is None:
+                self.stored.set_user_attr("bound", self.bound)
+                return
+            check_record(known, {})
+        why = differences(known, self.bound)
+        if why:
+            raise UsageError(
+                "another study has this name",
+                where=self.folder,
+                why=f"it has {why}",
+                next_step="Pass another --name, or --fresh to remove it and begin again.",
+            )
+
 
 @contextmanager
 def open_study(folder: Path, bound: Mapping[str, Any], *, fresh: bool) -> Iterator[Study]:
@@ -107,17 +126,19 @@ def open_study(folder: Path, bound: Mapping[str, Any], *, fresh: bool) -> Iterat
     LockedError where another process is at work in a study to be removed, FileError where the
     database cannot be used.
     """
-    with ExitStack() as stack:
+    with _locked(folder):
+        for lock in folder.glob("trial-*.lock") if fresh else ():
+            with hold(lock):
+                pass
+        study = Study(folder, _load(folder, fresh=fresh), json.loads(json.dumps(bound)))
+        study.check_bound()
+    try:
+        yield study
+    finally:
         with _locked(folder):
-            _remove_free_locks(folder)
-            for lock in folder.glob("[!.]*.lock") if fresh else ():
-                with hold(lock):
-                    pass
-            stack.callback(_leave, folder)
-            stack.enter_context(hold(folder / f"run-{uuid4().hex}.lock"))
-            study = _load(folder, fresh=fresh)
-            _check_bound(study, json.loads(json.dumps(bound)), folder)
-        yield Study(folder, study)
+            for lock in folder.glob("[!.]*.lock"):  # also what a killed process left
+                if _take(lock):
+                    lock.unlink(missing_ok=True)
 
 
 def study_folder(data_dir: Path, name: str) -> Path:
@@ -132,30 +153,14 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _take(lock: Path, stack: ExitStack) -> bool:
-    """Hold a lock until the stack is closed, unless another process holds it."""
+def _take(lock: Path, stack: ExitStack | None = None) -> bool:
+    """Hold a lock until the stack is closed, if no other process does; without one, only try."""
     try:
-        stack.enter_context(hold(lock))
+        with ExitStack() as own:
+            (stack or own).enter_context(hold(lock))
     except LockedError:
         return False
     return True
-
-
-def _is_free(lock: Path) -> bool:
-    with ExitStack() as stack:
-        return _take(lock, stack)
-
-
-def _remove_free_locks(folder: Path) -> None:
-    """Remove the locks of processes that have ended; the caller holds the study's lock."""
-    for lock in folder.glob("[!.]*.lock"):
-        if _is_free(lock):
-            lock.unlink(missing_ok=True)
-
-
-def _leave(folder: Path) -> None:
-    with _locked(folder):
-        _remove_free_locks(folder)
 
 
 def _load(folder: Path, *, fresh: bool) -> optuna.Study:
@@ -201,20 +206,3 @@ def _usable(folder: Path) -> Iterator[None]:
             why=str(cause) or type(cause).__name__,
             next_step="Check the disk and its free space, or pass --fresh to begin it again.",
         ) from error
-
-
-def _check_bound(study: optuna.Study, bound: Mapping[str, Any], folder: Path) -> None:
-    with _usable(folder):
-        known = study.user_attrs.get("bound")
-        if known is None:
-            study.set_user_attr("bound", bound)
-            return
-        check_record(known, {})
-    why = differences(known, bound)
-    if why:
-        raise UsageError(
-            "another study has this name",
-            where=folder,
-            why=f"it has {why}",
-            next_step="Pass another --name, or --fresh to remove it and begin again.",
-        )

@@ -95,14 +95,21 @@ def fan_objective(
     bars = torch.arange(1 - chunk_length, 1, device=device)
     last_row = len(log_prices) - 1
 
-    def loss(
-        network: nn.Module, ends: Tensor, lasts: Tensor, before: State | None
-    ) -> tuple[Tensor, State]:
+    kept: State = []  # of the lanes, from chunk to chunk; samples start at zero
+
+    def objective(network: nn.Module, batch: Tensor | Lanes) -> Tensor:
+        nonlocal kept
+        before = None
+        if isinstance(batch, Tensor):
+            ends = lasts = batch
+        else:
+            ends, lasts = batch.ends, batch.lasts
+            if not batch.first:
+                before = [tuple(each[:, : len(batch)] for each in layer) for layer in kept]
         rows = ends[:, None] + bars
         inside = (rows <= lasts[:, None])[:, burn_in:]
-        rows = rows.minimum(
-            lasts[:, None]
-        )  # after its end a series repeats its last bar unlabelled
+        # After its end a series repeats its last bar unlabelled.
+        rows = rows.minimum(lasts[:, None])
         frame = volatility_frame(windows.values[rows], features)
         steps = every_step
         if network.training and steps_per_batch < horizon:
@@ -114,6 +121,8 @@ def fan_objective(
             states, after = (
                 body.read_on(x, before) if isinstance(body, Recurrent) else (body(x), [])
             )
+        if isinstance(batch, Lanes):
+            kept = [tuple(each.detach() for each in layer) for layer in after]
         cutoffs = rows[:, burn_in:]  # (N, S)
         quantiles = head(states[:, -cutoffs.shape[1] :].float(), steps)  # (N, S, n, Q)
         ahead = (cutoffs[..., None] + steps + 1).clamp(max=last_row)
@@ -124,26 +133,7 @@ def fan_objective(
         unusual = (sigma[..., 0] / typical[lasts][:, None]).float()
         weights = labelled * unusual**volatility_weight
         losses = pinball_loss(quantiles, scaled, targets).mean(dim=-1)
-        return (losses * weights).sum() / weights.sum(), after
-
-    return _read_on(loss)
-
-
-def _read_on(
-    loss: Callable[[nn.Module, Tensor, Tensor, State | None], tuple[Tensor, State]],
-) -> Objective:
-    """Keep the state of lanes from chunk to chunk, without its gradient; samples start at zero."""
-    kept: State = []
-
-    def objective(network: nn.Module, batch: Tensor | Lanes) -> Tensor:
-        nonlocal kept
-        if isinstance(batch, Tensor):
-            return loss(network, batch, batch, None)[0]
-        lanes = len(batch)
-        before = [tuple(each[:, :lanes] for each in layer) for layer in kept]
-        answer, after = loss(network, batch.ends, batch.lasts, None if batch.first else before)
-        kept = [tuple(each.detach() for each in layer) for layer in after]
-        return answer
+        return (losses * weights).sum() / weights.sum()
 
     return objective
 

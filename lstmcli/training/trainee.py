@@ -85,13 +85,10 @@ class Trainee:
         groups: dict[str, Mapping[str, Tensor]] = {
             "weights": self.network.state_dict(),
             "best": self.best_weights,
-            "optimizer": {
-                f"{number}.{key}": value
-                for number, slot in self.optimizer.state_dict()["state"].items()
-                for key, value in slot.items()
-            },
             "generator": {name: each.get_state() for name, each in self.generators.items()},
         }
+        for number, slot in self.optimizer.state_dict()["state"].items():
+            groups[f"optimizer.{number}"] = slot
         copies = {
             f"{group}.{name}": value.detach().to("cpu", copy=True)
             for group, tensors in groups.items()
@@ -113,23 +110,24 @@ class Trainee:
         """
         try:
             self._restore(snapshot)
-        except (RuntimeError, LookupError, TypeError, AttributeError) as error:
+        except (RuntimeError, LookupError, TypeError, ArithmeticError, AttributeError) as error:
             raise ValueError(f"it is of another network ({error})") from error
 
     def _restore(self, snapshot: Snapshot) -> None:
         numbers = snapshot.numbers
-        groups: dict[str, dict[str, Tensor]] = {"weights": {}, "best": {}, "optimizer": {}}
-        for name, value in snapshot.tensors.items():
-            group, _, rest = name.partition(".")
-            groups.setdefault(group, {})[rest] = value.clone()
-        self.network.load_state_dict(groups["weights"])
-        self.best_weights = groups["best"]
+
+        def group(prefix: str) -> dict[str, Tensor]:
+            found = [name for name in snapshot.tensors if name.startswith(prefix)]
+            return {name.removeprefix(prefix): snapshot.tensors[name].clone() for name in found}
+
+        self.network.load_state_dict(group("weights."))
+        self.best_weights, generators = group("best."), group("generator.")
         slots: dict[int, dict[str, Tensor]] = {}
-        for name, value in groups["optimizer"].items():
+        for name, value in group("optimizer.").items():
             number, _, key = name.partition(".")
             slots.setdefault(int(number), {})[key] = value
         parameters = self.optimizer.state_dict()["param_groups"]
-        rated = [{**each, "lr": numbers["rate"]} for each in parameters]
+        rated = [{**each, "lr": float(numbers["rate"])} for each in parameters]
         self.optimizer.load_state_dict({"state": slots, "param_groups": rated})
         if self.rates is not None:
             own = {key: type(value) for key, value in self.rates.state_dict().items()}
@@ -137,9 +135,9 @@ class Trainee:
                 raise ValueError("it is of another schedule")
             self.rates.load_state_dict(numbers["rates"])
         for name, each in self.generators.items():
-            each.set_state(groups["generator"][name])
-        self.epoch, self.waited = numbers["epoch"], numbers["waited"]
-        self.best_loss = numbers["best_loss"]
+            each.set_state(generators[name])
+        self.epoch, self.waited = int(numbers["epoch"]), int(numbers["waited"])
+        self.best_loss = float(numbers["best_loss"])
 
 
 def new_trainee(

@@ -23,8 +23,8 @@ from lstmcli.evaluation.trend import scaled_moves
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.fit import Course, Fit, fit
-from lstmcli.learning.learn import Learned, describe, learn, summarize
-from lstmcli.learning.plan import Plan, plan_prices
+from lstmcli.learning.learn import Learned, describe, learn
+from lstmcli.learning.plan import Plan, plan_prices, without_validation
 from lstmcli.learning.transfer import Donor, find_donor
 from lstmcli.market.prices import Prices
 from lstmcli.runs.metadata import Metadata
@@ -77,8 +77,7 @@ def find_basis(kept: Kept, given: Sequence[Prices], source: Source) -> Basis:
     (prices, why), short = _training_prices(kept, given, source), kept.short
     if why and short.split.method != "shuffled":  # up to the last row fitted then
         last = (kept.metadata.test_start - 1).astype(object)
-        split = short.split.model_copy(update={"train_end": last})
-        short = short.model_copy(update={"split": split})
+        short = short.changed(split={"train_end": last})
     try:
         plan, failures = plan_prices(prices, short, ())
     except LstmcliError as error:
@@ -168,10 +167,10 @@ def _plan_again(kept: Kept, prices: Sequence[Prices]) -> tuple[Plan, Donor | Non
 
     Raises LstmcliError where a series is no longer suitable, or that model is gone.
     """
-    start = kept.metadata.record.get("from") or {}
-    plan, failures = plan_prices(
-        prices, kept.model.settings, (), validates=start.get("validation") != "none"
-    )
+    start, settings = kept.metadata.record.get("from") or {}, kept.model.settings
+    if start.get("validation") == "none":
+        settings = without_validation(settings)
+    plan, failures = plan_prices(prices, settings, ())
     if failures:
         raise DataError(failures[0].reason)
     if not start:
@@ -181,7 +180,7 @@ def _plan_again(kept: Kept, prices: Sequence[Prices]) -> tuple[Plan, Donor | Non
     donor = find_donor(kept.data_dir, start["model"], freeze=frozen, fine_tune_lr=rate)
     if donor is None or donor.metadata.weights_sha256 != start["weights_sha256"]:
         raise DataError(f"{start['model']} has changed")
-    return plan.held_back_from(donor.test_start), donor
+    return plan.held_back_from(donor.metadata.test_start), donor
 
 
 def _train_again(kept: Kept, prices: Sequence[Prices]) -> tuple[Learned, Plan]:
@@ -203,11 +202,7 @@ def _learn_briefly(kept: Kept, short: Settings, prices: Sequence[Prices]) -> lis
 def _figures(kept: Kept, learned: Learned, plan: Plan) -> list[leaks.Figures]:
     """Return the figures of each epoch, and those that a version keeps."""
     name, history = kept.name, learned.fit.history
-    described = {
-        **describe(learned.fit, plan, kept.device, 1, 0.0),
-        "trend": learned.trend,
-        "validation": summarize(learned.scores),
-    }
+    described = describe(learned, plan, kept.device)
     losses = {f"member {each.member}, epoch {each.epoch}": each.validation_loss for each in history}
     chosen = {f"member {each.member}": each.epoch for each in history if each.best}
     return [

@@ -13,7 +13,6 @@ import torch
 from lstmcli.config import Settings
 from lstmcli.errors import Failure, FileError, ModelError, UsageError, raise_if_all_failed
 from lstmcli.files.locks import hold
-from lstmcli.learning.evidence import counting
 from lstmcli.learning.promotion import LEVEL, Decision, decide
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import check_bundle, load_bundle, read_metadata
@@ -85,7 +84,7 @@ def promote_model(
     model = find_version(data_dir, reference)
     loaded: list[Prices] = []
     failures: list[Failure] = []
-    looked: list[str] = []
+    looked: tuple[str, ...] = ()
     with hold(model.folder.parent / ".lock", wait=wait):
         bundle, metadata = load_bundle(model.folder, _CPU)
         before = _present(data_dir, model.name)
@@ -97,15 +96,15 @@ def promote_model(
             loaded, failures = load_prices(source, bundle.settings.data, interval)
             raise_if_all_failed(len(loaded), failures)
             start = metadata.test_start
-            decision = decide(
+            decision, looked = decide(
                 "if-better",
                 bundle,
+                model,
                 start,
                 loaded,
                 data_dir=data_dir,
-                name=model.name,
                 level=level,
-                on_scored=counting(data_dir, "models promote", bundle, model, looked),
+                by="models promote",
             )
         if decision.promoted:
             promote(data_dir, model)

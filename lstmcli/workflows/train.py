@@ -9,28 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from lstmcli.config import Settings
-from lstmcli.errors import Failure, TrainingError
+from lstmcli.errors import Failure, TrainingError, noted_when_stopped
 from lstmcli.evaluation.scores import Scores
 from lstmcli.files.locks import hold
-from lstmcli.learning.evidence import counting
 from lstmcli.learning.fit import Course
-from lstmcli.learning.learn import Learned, describe, learn, summarize
+from lstmcli.learning.learn import Learned, describe, learn
 from lstmcli.learning.plan import Plan, plan_prices, with_known_features
 from lstmcli.learning.promotion import BROKE_DOWN, LEVEL, Decision, Promote, decide
-from lstmcli.learning.transfer import Donor, describe_donor, plan_transfer, tell_transfer
+from lstmcli.learning.transfer import Donor, plan_transfer, tell_transfer
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import STORE
+from lstmcli.runs import checkpoint
 from lstmcli.runs.bundle import save_bundle
-from lstmcli.runs.checkpoint import (
-    checkpoint_to_resume,
-    find_unchanged,
-    has_checkpoint,
-    note_when_stopped,
-    origin_of,
-    origin_sha256,
-    remove_checkpoint,
-    save_checkpoint,
-)
 from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, model_folder, next_version, promote, tell_doubts
 from lstmcli.training.device import choose_device, threads
@@ -90,61 +80,48 @@ def train(
     TrainingError when training broke down (the last good epoch is kept, but never promoted) or had
     no time for an epoch.
     """
-    device = choose_device(settings.train.device)
-    folder = model_folder(source.data_dir, name)
-    began, read_at = clock(), datetime.now(UTC)
+    began, read_at = clock(), datetime.now(UTC).isoformat()
+    device, home = choose_device(settings.train.device), source.data_dir
+    folder = model_folder(home, name)
     settings, plan, used, failures = _prepare(settings, source, donor)
     stored, interval = used[0].source == STORE, used[0].interval
-    learned_from = histories(source.data_dir, plan.series, interval) if stored else {}
+    learned_from = histories(home, plan.series, interval) if stored else {}
     notes = tuple(_notes(source, folder, settings, plan, used, donor))
     with hold(folder / ".lock", wait=wait), threads(settings.train.threads) as number:
-        version = next_version(source.data_dir, name)
-        origin = origin_of(settings, plan.fingerprint(), device, number)
+        version = next_version(home, name)
+        origin = checkpoint.origin_of(settings, plan.fingerprint(), device, number)
         origin |= {} if donor is None else donor.origin
-        same = None if force else find_unchanged(source.data_dir, name, origin)
+        same = None if force else checkpoint.find_unchanged(home, name, origin)
         if same is not None:
-            return _finish(source.data_dir, *same, notes, tuple(failures))
-        start, resumed = checkpoint_to_resume(folder, origin, resume=resume)
+            return _finish(home, *same, notes, tuple(failures))
+        start, resumed = checkpoint.checkpoint_to_resume(folder, origin, resume=resume)
         before = sum(epoch.seconds for epoch in start.history) if start else 0.0
         course = Course(
             on_epoch=on_epoch,
-            keep=partial(save_checkpoint, folder, origin),
+            keep=partial(checkpoint.save_checkpoint, folder, origin),
             has_time=lambda seconds: timeout is None or clock() - began + seconds < timeout,
             start=start,
         )
-        with note_when_stopped(folder, name, origin):
+        with noted_when_stopped(lambda: checkpoint.note_kept(folder, name, origin)):
             learned = learn(plan, settings, device, interval, course, donor)
-            looked: list[str] = []
-            decision = BROKE_DOWN
+            decision, looked = BROKE_DOWN, tuple[str, ...]()
             if learned.fit.error is None:
-                decision = decide(
-                    promotion,
-                    learned.model,
-                    plan.test_start,
-                    used,
-                    data_dir=source.data_dir,
-                    name=name,
-                    level=level,
-                    on_scored=counting(source.data_dir, "train", learned.model, version, looked),
-                )
-            seconds = before + clock() - began
-            started_from = None if donor is None else donor.metadata
-            record = {
-                **describe(learned.fit, plan, device, number, seconds, started_from),
-                "interval": interval,
-                "run_id": run_id,
-                "source": {
-                    "store": stored,
-                    "read_at": read_at.isoformat(),
-                    "histories": learned_from,
-                },
-                "origin_sha256": origin_sha256(origin),
-                "from": donor and describe_donor(donor, settings, plan),
-                "trend": learned.trend,
-                "validation": summarize(learned.scores),
-                "decision": asdict(decision),
-            }
-            kept = _keep(source.data_dir, version, learned, record, decision)
+                candidate = learned.model, version, plan.test_start
+                decision, looked = decide(promotion, *candidate, used, data_dir=home, level=level)
+            record = describe(
+                learned,
+                plan,
+                device,
+                number=number,
+                seconds=before + clock() - began,
+                donor=donor,
+                interval=interval,
+                run_id=run_id,
+                source={"store": stored, "read_at": read_at, "histories": learned_from},
+                origin_sha256=checkpoint.origin_sha256(origin),
+            )
+            record["decision"] = asdict(decision)
+            kept = _keep(home, version, learned, record, decision)
     return TrainReport(
         model=version,
         metadata=Metadata.of(record),
@@ -169,8 +146,7 @@ def _prepare(
         settings, plan, failures = plan_transfer(donor, loaded, settings, failures)
     used = [each for each in loaded if each.symbol in {one.symbol for one in plan.series}]
     data = lasting_data(source, settings.data, used[0].interval)
-    lasting = settings.model_copy(update={"data": data})
-    return lasting, plan, used, failures
+    return settings.model_copy(update={"data": data}), plan, used, failures
 
 
 def _notes(
@@ -204,7 +180,7 @@ def _keep(
     """
     save_bundle(version.folder, learned.model, record, learned.fit.history)
     if (error := learned.fit.error) is not None:
-        remove_checkpoint(version.folder.parent)
+        checkpoint.remove_checkpoint(version.folder.parent)
         step = f"{error.next_step} The best epoch before it is kept as {version}, not promoted."
         raise TrainingError(error.what, where=error.where, why=error.why, next_step=step) from error
     if decision.promoted:
@@ -213,7 +189,7 @@ def _keep(
         epoch = learned.fit.history[-1].epoch
         note = f"--timeout ended training after epoch {epoch}; the best one is kept as {version}"
         return (f"{note}, --resume goes on",)
-    remove_checkpoint(version.folder.parent)
+    checkpoint.remove_checkpoint(version.folder.parent)
     return ()
 
 
@@ -225,10 +201,10 @@ def _finish(
     failures: tuple[Failure, ...],
 ) -> TrainReport:
     """Do what a run that was killed after writing its version had still to do, and report it."""
-    if has_checkpoint(version.folder.parent):
+    if checkpoint.has_checkpoint(version.folder.parent):
         if metadata.promoted:
             promote(data_dir, version)
-        remove_checkpoint(version.folder.parent)
+        checkpoint.remove_checkpoint(version.folder.parent)
     why = f"settings, data and versions are those of {version}"
     return TrainReport(
         model=version,

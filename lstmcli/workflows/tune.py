@@ -8,21 +8,22 @@ train.seed and its number, that know the trials of lower numbers: a search that 
 as if it had not been.
 """
 
+import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.pruners import MedianPruner, NopPruner
 from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from lstmcli.config import Settings, Tuning
-from lstmcli.errors import Failure, TrainingError
+from lstmcli.errors import Failure, TrainingError, noted_when_stopped
 from lstmcli.files import atomic
 from lstmcli.learning.folds import (
     Fold,
@@ -39,15 +40,18 @@ from lstmcli.learning.folds import (
 from lstmcli.learning.plan import plan_between, plan_prices, with_known_features
 from lstmcli.learning.search import (
     Bench,
-    Space,
+    Dimension,
+    Search,
     TimeUp,
+    from_param,
     grid,
+    holds,
     most,
     run_trial,
+    to_param,
     value_of,
     with_values,
 )
-from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import settings_toml
 from lstmcli.runs.study import Study, open_study, study_folder
 from lstmcli.training.device import choose_device, threads
@@ -55,9 +59,6 @@ from lstmcli.training.loop import Epoch
 from lstmcli.workflows.prices import Source, lasting_data, load_alike
 
 State = Literal["complete", "pruned", "failed", "running"]
-Sampler = Literal["tpe", "random", "grid"]
-Pruner = Literal["median", "none"]
-
 _STATES: dict[TrialState, State] = {  # in the order of the report
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
@@ -65,17 +66,6 @@ _STATES: dict[TrialState, State] = {  # in the order of the report
     TrialState.RUNNING: "running",
 }
 _WARM_UP = 3  # epochs of its first fit for which every trial is spared
-
-
-@dataclass(frozen=True)
-class Search:
-    """The settings to search, and how. trials : of the study, with those that it has already."""
-
-    space: Space
-    sampler: Sampler = "tpe"
-    pruner: Pruner = "median"
-    trials: int = 40
-    folds: int = 3
 
 
 @dataclass(frozen=True)
@@ -101,9 +91,8 @@ class Trial:
 class TuneReport:
     """A study as far as it has come.
 
-    trials : the complete ones first, by score, then the others by number. wanted : how many there
-    are to be. recipe : the file of the best. gain : of the best over trial 0, None where that was
-    not completed.
+    trials : the complete ones first, by score, then the others by number. recipe : the file of the
+    best. gain : of the best over trial 0, None where that was not completed.
     """
 
     name: str
@@ -113,7 +102,6 @@ class TuneReport:
     search: Search
     folds: tuple[Fold, ...]
     trials: tuple[Trial, ...]
-    wanted: int
     gain: Gain | None
     verdict: str
     notes: tuple[str, ...]
@@ -153,29 +141,51 @@ def tune(
     if search.sampler == "grid":
         given = grid(search.space, given[0], settings.train.seed)
         search = replace(search, trials=min(search.trials, len(given)))
-    known, failures = _known(settings, source)
+    loaded, failures = load_alike(source, settings.data)
+    plan, failures = plan_prices(loaded, with_known_features(settings, loaded), failures)
+    known = known_prices(loaded, plan)
+    # Folds that fit the longest context fit every trial.
+    context_length = most("window.context_length", settings, search.space)
+    longest = settings.changed(window={"context_length": context_length})
     bench = Bench(
         settings=settings,
-        space=search.space,
+        search=search,
         known=known,
-        folds=make_folds(known, _longest(settings, search.space), search.folds),
+        folds=make_folds(known, longest, search.folds),
         device=choose_device(settings.train.device),
         has_time=lambda: timeout is None or clock() - began < timeout,
         on_epoch=on_epoch,
     )
     with (
         threads(settings.train.threads),
-        open_study(folder, _bound(bench, search), fresh=fresh) as study,
-        _noted_when_stopped(study, name, search.trials),
+        open_study(folder, _bound(bench), fresh=fresh) as study,
+        noted_when_stopped(
+            lambda: (
+                f"{len(study.ended())} of {search.trials} trials of {name} are kept, "
+                "the same command goes on"
+            )
+        ),
     ):
-        while (number := _try_next(study, bench, search, given, clock)) is not None:
+        while (number := _try_next(study, bench, given, clock)) is not None:
             trials = _ranked(study)
             ended = next(trial for trial in trials if trial.number == number)
             on_trial(ended, _best(trials), len(trials), search.trials)
         trials = _ranked(study, at_work=study.at_work())
     best, count = _best(trials), sum(trial.state != "running" for trial in trials)
+    others, notes = len(trials) - count, []
+    if others:
+        notes.append(f"{others} of {search.trials} trials are at work in other processes")
+    if len(trials) < search.trials:
+        notes.append(f"{count} of {search.trials} trials are finished; the same command goes on")
     if best is None:
-        raise _nothing_complete(folder, trials)
+        failed = [trial for trial in trials if trial.state == "failed"]
+        why = [f"trial {trial.number}: {trial.reason}" for trial in failed]
+        raise TrainingError(
+            "no trial was completed",
+            where=folder,
+            why=why[0] if why else "there was no time for one",
+            next_step="Change the recipe or the space." if why else "Pass a longer --timeout.",
+        )
     recipe = recipe or folder / f"{name}-tuned.toml"
     text = _recipe(settings, source, known[0].interval, name, best, count)
     with atomic.writing(recipe) as file:
@@ -190,37 +200,19 @@ def tune(
         search=search,
         folds=bench.folds,
         trials=tuple(trials),
-        wanted=search.trials,
         gain=gain,
         verdict=choice_verdict(best.number, count, len(bench.folds), gain),
-        notes=(
-            *_unfinished(count, len(trials) - count, search.trials),
-            *(note for each in known for note in each.named_notes()),
-        ),
+        notes=(*notes, *(note for each in known for note in each.named_notes())),
         failures=tuple(failures),
     )
 
 
-def _known(settings: Settings, source: Source) -> tuple[list[Prices], list[Failure]]:
-    """Return the prices before the test span of all series that suit the recipe."""
-    loaded, failures = load_alike(source, settings.data)
-    plan, failures = plan_prices(loaded, with_known_features(settings, loaded), failures)
-    return known_prices(loaded, plan), failures
-
-
-def _longest(settings: Settings, space: Space) -> Settings:
-    """Return the settings with the longest context searched, so that all trials have its folds."""
-    context_length = most("window.context_length", settings, space)
-    window = settings.window.model_copy(update={"context_length": context_length})
-    return settings.model_copy(update={"window": window})
-
-
-def _bound(bench: Bench, search: Search) -> dict[str, Any]:
+def _bound(bench: Bench) -> dict[str, Any]:
     """Return the data and settings that all trials of a study share, by name.
 
     The device and the threads are not among them, nor is how many trials there are.
     """
-    series = fold_series(bench.known, bench.settings)
+    search, series = bench.search, fold_series(bench.known, bench.settings)
     tree = bench.settings.model_dump(mode="json", exclude={"data", "evaluate", "tuning"})
     recipe = {
         f"recipe {section}.{key}": value
@@ -234,31 +226,45 @@ def _bound(bench: Bench, search: Search) -> dict[str, Any]:
         "pruner": search.pruner,
         "folds": search.folds,
         **recipe,
-        **{f"space {key}": asdict(each) for key, each in search.space.items()},
+        **{f"space {key}": _attributes(d) for key, d in search.space.items()},
     }
 
 
+def _attributes(dimension: Dimension) -> Any:
+    return json.loads(distribution_to_json(dimension))["attributes"]
+
+
 def _try_next(
-    study: Study,
-    bench: Bench,
-    search: Search,
-    given: Sequence[Mapping[str, Any]],
-    clock: Callable[[], float],
+    study: Study, bench: Bench, given: Sequence[Mapping[str, Any]], clock: Callable[[], float]
 ) -> int | None:
     """Run the next trial and keep its result; returns its number.
 
-    given : the values of the first trials, which no sampler proposes.
+    It begins in a study in memory that has the ended trials of lower numbers.
+
+    given : the values of the first trials, which no sampler proposes. Those outside the space are
+        left out there: a sampler could learn nothing from them.
     None where all trials have ended or are at work, or the time is over.
     """
-    began = clock()
+    began, search = clock(), bench.search
     if not bench.has_time():
         return None
     with study.claim(search.trials) as number:
         if number is None:
             return None
         fixed = given[number] if number < len(given) else None
-        trial = _ask(study, bench, search, number, fixed)
-        values = fixed or {key: search.space[key].value(each) for key, each in trial.params.items()}
+        space = {k: d for k, d in search.space.items() if not fixed or holds(d, fixed[k])}
+        seed = np.random.SeedSequence([bench.settings.train.seed, number]).generate_state(1)[0]
+        kind = TPESampler if search.sampler == "tpe" else RandomSampler
+        median = MedianPruner(n_warmup_steps=_WARM_UP if bench.by_epoch else 0)
+        local = optuna.create_study(
+            sampler=kind(seed=int(seed)),
+            pruner=NopPruner() if search.pruner == "none" else median,
+        )
+        local.add_trials(trial for each, trial in study.ended().items() if each < number)
+        if fixed:
+            local.enqueue_trial({key: to_param(each, fixed[key]) for key, each in space.items()})
+        trial = local.ask(dict[str, BaseDistribution](space))
+        values = fixed or {key: from_param(space[key], each) for key, each in trial.params.items()}
         try:
             ended = run_trial(bench, trial, values)
         except TimeUp:
@@ -266,27 +272,6 @@ def _try_next(
         ended.user_attrs |= {"values": values, "seconds": round(clock() - began, 3)}
         study.keep(number, ended)
     return number
-
-
-def _ask(
-    study: Study, bench: Bench, search: Search, number: int, fixed: Mapping[str, Any] | None
-) -> optuna.Trial:
-    """Begin a trial, in a study in memory that has the ended trials of lower numbers.
-
-    A fixed value outside the space is left out: it is none that a sampler could learn from.
-    """
-    space = {k: each for k, each in search.space.items() if not fixed or each.holds(fixed[k])}
-    entropy = np.random.SeedSequence([bench.settings.train.seed, number])
-    kind = TPESampler if search.sampler == "tpe" else RandomSampler
-    median = MedianPruner(n_warmup_steps=_WARM_UP if bench.by_epoch else 0)
-    local = optuna.create_study(
-        sampler=kind(seed=int(entropy.generate_state(1)[0])),
-        pruner=NopPruner() if search.pruner == "none" else median,
-    )
-    local.add_trials(trial for each, trial in study.ended().items() if each < number)
-    if fixed:
-        local.enqueue_trial({key: each.param(fixed[key]) for key, each in space.items()})
-    return local.ask({key: each.distribution for key, each in space.items()})
 
 
 def _ranked(study: Study, at_work: Sequence[int] = ()) -> list[Trial]:
@@ -306,10 +291,7 @@ def _trial(ended: FrozenTrial) -> Trial:
     return Trial(
         number=kept["number"],
         state=_STATES[ended.state],
-        values={  # JSON has lists where the settings have tuples
-            key: tuple(each) if isinstance(each, list) else each
-            for key, each in kept["values"].items()
-        },
+        values=kept["values"],
         score=ended.value if complete else None,
         standard_error=standard_error(scores) if complete else None,
         scores=scores,
@@ -324,30 +306,6 @@ def _best(trials: Sequence[Trial]) -> Trial | None:
     return trials[0] if trials and trials[0].state == "complete" else None
 
 
-@contextmanager
-def _noted_when_stopped(study: Study, name: str, wanted: int) -> Iterator[None]:
-    """Add to a signal's exception, on its way out, a note of what is kept of the run."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit) as stop:
-        stop.add_note(
-            f"stopped: {len(study.ended())} of {wanted} trials of {name} are kept, "
-            "the same command goes on"
-        )
-        raise
-
-
-def _nothing_complete(folder: Path, trials: Sequence[Trial]) -> TrainingError:
-    failed = [trial for trial in trials if trial.state == "failed"]
-    why = f"trial {failed[0].number}: {failed[0].reason}" if failed else "there was no time for one"
-    return TrainingError(
-        "no trial was completed",
-        where=folder,
-        why=why,
-        next_step="Change the recipe or the space." if failed else "Pass a longer --timeout.",
-    )
-
-
 def _recipe(
     settings: Settings, source: Source, interval: str, name: str, best: Trial, count: int
 ) -> str:
@@ -360,11 +318,3 @@ def _recipe(
     )
     heading = f"# Trial {best.number}, the best of {count} of the study {name}: lstmcli tune.\n\n"
     return heading + settings_toml(chosen)
-
-
-def _unfinished(count: int, others: int, wanted: int) -> Iterator[str]:
-    """Yield notes on the trials that others run, and on those still to come."""
-    if others:
-        yield f"{others} of {wanted} trials are at work in other processes"
-    if count + others < wanted:
-        yield f"{count} of {wanted} trials are finished; the same command goes on"

@@ -14,11 +14,11 @@ import torch
 
 from lstmcli.forecasting.model import series_for
 from lstmcli.learning.fit import UNWATCHED, Course, fit
-from lstmcli.learning.plan import make_plan
 from lstmcli.recipes import load_settings
 from lstmcli.runs.checkpoint import CHECKPOINT, read_checkpoint, save_checkpoint
 from lstmcli.training.device import threads
 from lstmcli.workflows.prices import Source, load_prices
+from tests.synthetic import make_plan
 
 pytestmark = pytest.mark.slow
 ROUNDS = 5

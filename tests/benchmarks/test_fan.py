@@ -21,11 +21,12 @@ from lstmcli.dataset.volatility import volatility_frame
 from lstmcli.dataset.windows import contexts, flat_cutoffs, futures, join
 from lstmcli.forecasting.model import new_member, series_for
 from lstmcli.learning.fit import Fit, fit
-from lstmcli.learning.plan import Plan, make_plan
+from lstmcli.learning.plan import Plan
 from lstmcli.recipes import load_settings
 from lstmcli.training.device import seeded
 from lstmcli.training.objective import pinball_loss
 from lstmcli.workflows.prices import Source, load_prices
+from tests.synthetic import make_plan
 
 pytestmark = pytest.mark.slow
 CPU = torch.device("cpu")

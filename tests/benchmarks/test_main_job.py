@@ -19,10 +19,11 @@ from torch import nn
 from lstmcli.config import Settings
 from lstmcli.dataset.series import make_series
 from lstmcli.learning.fit import fit
-from lstmcli.learning.plan import Plan, make_plan
+from lstmcli.learning.plan import Plan
 from lstmcli.recipes import load_settings
 from lstmcli.training.device import seeded
 from lstmcli.workflows.prices import Source, load_prices
+from tests.synthetic import make_plan
 
 pytestmark = pytest.mark.slow
 COMMAND = str(Path(sys.executable).parent / "lstmcli")

@@ -21,10 +21,10 @@ from lstmcli.config import Model
 from lstmcli.forecasting.model import series_for
 from lstmcli.learning import fit as fit_module
 from lstmcli.learning.fit import fit
-from lstmcli.learning.plan import make_plan
 from lstmcli.networks.recurrent import PeepholeLSTM
 from lstmcli.recipes import load_settings
 from lstmcli.workflows.prices import Source, load_prices
+from tests.synthetic import make_plan
 
 pytestmark = pytest.mark.slow
 NETWORKS = get_args(Model.model_fields["network"].annotation)

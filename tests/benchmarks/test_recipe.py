@@ -19,10 +19,10 @@ from lstmcli.forecasting import baselines
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import series_for
 from lstmcli.learning.fit import fit
-from lstmcli.learning.plan import make_plan
 from lstmcli.market.prices import Prices
 from lstmcli.recipes import load_settings
 from lstmcli.workflows.prices import Source, load_prices
+from tests.synthetic import make_plan
 
 pytestmark = pytest.mark.slow
 

@@ -18,9 +18,9 @@ from lstmcli.forecasting.baselines import seasonal_naive
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import series_for
 from lstmcli.learning.fit import fit
-from lstmcli.learning.plan import make_plan
 from lstmcli.recipes import load_settings
 from lstmcli.workflows.prices import Source, load_prices
+from tests.synthetic import make_plan
 
 pytestmark = pytest.mark.slow
 

@@ -24,7 +24,7 @@ from lstmcli.forecasting import baselines
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import series_for
 from lstmcli.learning.fit import fit
-from lstmcli.learning.plan import plan_prices
+from lstmcli.learning.plan import plan_prices, without_validation
 from lstmcli.learning.transfer import find_donor
 from lstmcli.market.prices import Prices
 from lstmcli.recipes import load_settings
@@ -68,15 +68,17 @@ def one_stock(stock: Prices, folder: Path, name: str) -> tuple[dict, np.ndarray,
     short = Prices(stock.symbol, stock.frame.iloc[before - BARS : before], "1d", stock.source)
     (folder / f"{stock.symbol}.csv").write_text(short.frame.to_csv())
     donor = find_donor(folder, name)
-    tuned = load_settings(donor.recipe, CHANGES)
+    tuned = load_settings(donor.reference.folder / "config.toml", CHANGES)
     assert stock.symbol not in donor.model.trained_on
     source = Source(folder, date(2026, 1, 1), csv=(str(folder / f"{stock.symbol}.csv"),))
     report = train(tuned, source, name=stock.symbol, donor=donor)
     models = {"fine-tuned": load_bundle(report.model.folder, CPU)[0]}
     for arm, factor in (("scratch", 1), ("scratch x10", LONGER)):
         epochs = donor.model.settings.train.epochs * factor
-        settings = load_settings(donor.recipe, [*CHANGES, f"train.epochs={epochs}"])
-        plan, _ = plan_prices([short], settings, (), validates=False)
+        settings = load_settings(
+            donor.reference.folder / "config.toml", [*CHANGES, f"train.epochs={epochs}"]
+        )
+        plan, _ = plan_prices([short], without_validation(settings), ())
         models[arm] = fit(plan, settings, CPU).model
     long = Prices(stock.symbol, stock.frame.iloc[before - BARS :], "1d", stock.source)
     series = [series_for(tuned, long)]

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from lstmcli.runs import checkpoint as checkpoint_module
 from lstmcli.runs.checkpoint import CHECKPOINT, Checkpoint, save_checkpoint
-from lstmcli.workflows import train as train_module
 from tests.command_line import Outcome, assert_one_error, hashes, in_process
 
 ONCE = ("train", "--config", "tiny.toml")
@@ -35,7 +35,7 @@ def break_off(home: Path, monkeypatch: pytest.MonkeyPatch, *options: object) -> 
         raise SystemExit(143)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train_module, "save_checkpoint", save_and_stop)
+        patch.setattr(checkpoint_module, "save_checkpoint", save_and_stop)
         return in_process(*ONCE, "--force", *options, folder=home)
 
 

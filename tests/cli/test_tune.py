@@ -140,7 +140,12 @@ def test_the_best_so_far_is_shown_on_a_terminal(
     ("space", "options", "code", "words"),
     [
         ("train.epcohs = {low = 1, high = 2}", (), 2, ("space.toml", "train.epcohs")),
-        ("train.epochs = {low = 2, high = 1}", (), 2, ("space.toml", "train.epochs", "below")),
+        (
+            "train.epochs = {low = 2, high = 1}",
+            (),
+            2,
+            ("space.toml", "train.epochs", "low <= high"),
+        ),
         ("train.epochs = {choices = [0]}", (), 2, ("train.epochs", "greater than or equal")),
         (SPACE, ("--sampler", "grid"), 2, ("train.learning_rate", "--sampler random")),
         (SPACE, ("--folds", "9"), 4, ("fold 1 of 9", "--folds")),

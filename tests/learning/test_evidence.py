@@ -9,7 +9,7 @@ import torch
 
 from lstmcli.forecasting.calibration import Calibration
 from lstmcli.forecasting.model import TrainedModel
-from lstmcli.learning.evidence import Span, counting, look, spans, tell_looks
+from lstmcli.learning.evidence import count_looks, look, spans, tell_looks
 from lstmcli.learning.promotion import decide
 from lstmcli.runs.looks import Looks
 from lstmcli.runs.metadata import Metadata
@@ -67,41 +67,27 @@ def test_a_test_span_starts_after_all_that_a_model_descends_from_was_fitted_on()
     assert Metadata.of(later).span_start == np.datetime64("2017-05-02")
 
 
-def test_a_comparison_hands_over_what_it_scored(tmp_path: Path) -> None:
+def test_both_models_of_a_comparison_are_counted_on_the_days_scored(tmp_path: Path) -> None:
     prices, model = walks(), fan(settings(), 0.1)
     keep(tmp_path, fan(settings()), day(prices[0], 220))
-    scored: list[tuple[Any, ...]] = []
 
-    def found(promotion: Any, rows: int = 300) -> tuple[Any, ...] | None:
-        scored.clear()
+    def looked(promotion: Any, rows: int = 300) -> tuple[str, ...]:
         given = [replace(each, frame=each.frame.iloc[:rows]) for each in prices]
-        decide(
-            promotion, model, day(prices[0], 200), given,
-            data_dir=tmp_path, name="mine", on_scored=lambda *each: scored.append(each),
-        )  # fmt: skip
-        return scored[0] if scored else None
+        start = day(prices[0], 200)
+        return decide(promotion, model, REFERENCE, start, given, data_dir=tmp_path)[1]
 
-    assert found("always") is found("never") is None
-    assert found("if-better", rows=225) is None  # too few windows: nothing was scored
-    compared = found("if-better")
-    assert compared is not None
-    _, against, days, told = compared
-    assert str(against) == "mine/v0001"
-    assert told == "promotion horizon=5"
-    assert [each.series.symbol for each in days] == ["S0", "S1"]
-    assert {(str(each.first), str(each.last)) for each in days} == {
-        (str(day(prices[0], 220)), str(day(prices[0], 299)))
-    }
-
-
-def test_both_models_of_a_comparison_are_counted(tmp_path: Path) -> None:
-    notes: list[str] = []
-    days: list[Span] = spans([SERIES], [ROWS], 5)
-    ours, theirs = (untrained(tiny_settings(), seed=seed) for seed in (0, 1))
-    count = counting(tmp_path, "train", ours, REFERENCE, notes)
-    count(theirs, ModelRef("mine", "v0001", Path()), days, "promotion")
+    assert looked("always") == looked("never") == ()
+    assert looked("if-better", rows=225) == ()  # too few windows: nothing was scored
+    notes = looked("if-better")
     assert len(notes) == 1
     assert "You have evaluated 2 models on this period (2 by train)." in notes[0]
+    series = series_of(prices[0].frame["Close"].to_numpy(), symbol="again")
+    for at, models in ((220, 3), (100, 1)):  # days that were scored, and days that were not
+        other = untrained(tiny_settings(), seed=at)
+        days = spans([series], [np.arange(at, at + 60)], 5)
+        found, _ = count_looks(tmp_path, [look(other, REFERENCE, "train", "", days)])
+        assert found is not None
+        assert found.models == models
 
 
 @for_each(

@@ -19,11 +19,10 @@ from lstmcli.forecasting.forecaster import forecast
 from lstmcli.learning import fit as fit_module
 from lstmcli.learning import samples as samples_module
 from lstmcli.learning.fit import Course, Fit, fit
-from lstmcli.learning.plan import make_plan
 from lstmcli.training import objective as objective_module
 from lstmcli.training.loop import Epoch
 from tests.rows import for_each
-from tests.synthetic import CPU, fit_on, random_walk, series_of, tiny_settings
+from tests.synthetic import CPU, fit_on, make_plan, random_walk, series_of, tiny_settings
 
 SCALINGS = ("relative", "zscore", "batch", "log_return")
 SERIES = series_of(random_walk(200), random_walk(200, seed=1) * 1e6)

@@ -14,10 +14,10 @@ from lstmcli.config import Settings
 from lstmcli.errors import TrainingError
 from lstmcli.learning import samples as samples_module
 from lstmcli.learning.fit import Course, Fit, fit
-from lstmcli.learning.plan import Plan, make_plan
+from lstmcli.learning.plan import Plan
 from lstmcli.runs.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from lstmcli.training.loop import Epoch
-from tests.synthetic import CPU, random_walk, series_of, tiny_settings
+from tests.synthetic import CPU, make_plan, random_walk, series_of, tiny_settings
 
 FAN = {
     "window": {"context_length": 60, "horizon": 6, "scaling": "volatility"},
@@ -170,7 +170,9 @@ def test_the_last_epoch_needs_no_time_after_it() -> None:
 
 def test_no_time_for_anything_new_is_an_error() -> None:
     plan, settings = prepared("point")
-    with pytest.raises(TrainingError, match=r"out of time: no epoch was done. .*longer --timeout"):
+    with pytest.raises(
+        TrainingError, match=r"out of time: 1 of 1 networks have no epoch. .*longer --timeout"
+    ):
         fit(plan, settings, CPU, Course(has_time=lambda seconds: False))
     kept: list[Checkpoint] = []
     fit(plan, settings, CPU, Course(keep=kept.append))

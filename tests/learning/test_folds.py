@@ -21,10 +21,9 @@ from lstmcli.learning.folds import (
     plan_fold,
     score_fold,
 )
-from lstmcli.learning.plan import make_plan
 from lstmcli.market.prices import Prices
 from tests.rows import for_each
-from tests.synthetic import make_prices, random_walk, tiny_settings, untrained
+from tests.synthetic import make_plan, make_prices, random_walk, tiny_settings, untrained
 
 SETTINGS = tiny_settings()
 FAN = tiny_settings(

@@ -5,7 +5,7 @@ from typing import get_args
 import torch
 from torch import nn
 
-from lstmcli.learning.transfer import freeze_body, take_over
+from lstmcli.learning.transfer import take_over
 from lstmcli.networks.build import Network, body_and_head, build_body
 from lstmcli.networks.heads import QuantileFan
 from tests.rows import for_each
@@ -65,13 +65,3 @@ def test_the_weights_of_a_new_input_stay_as_they_were_drawn() -> None:
     assert torch.equal(after[:, 1], next(donor.parameters())[:, 1])
     take_over(network, donor, [None] * 3, head=False)
     assert torch.equal(next(network.parameters()), after)
-
-
-def test_a_frozen_body_has_no_gradient_until_it_is_freed() -> None:
-    network = a_network("gru", 2, 0)
-    freeze_body(network, True)
-    body, head = body_and_head(network)
-    assert not any(weight.requires_grad for weight in body.parameters())
-    assert all(weight.requires_grad for weight in head.parameters())
-    freeze_body(network, False)
-    assert all(weight.requires_grad for weight in network.parameters())

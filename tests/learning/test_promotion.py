@@ -14,7 +14,7 @@ from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.promotion import Decision, decide
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import save_bundle
-from lstmcli.runs.registry import next_version, promote
+from lstmcli.runs.registry import ModelRef, next_version, promote
 from tests.synthetic import make_prices, random_walk, tiny_settings, untrained, version_facts
 
 FAN = {
@@ -29,6 +29,9 @@ ROWS = 300
 def settings(**sections: dict[str, Any]) -> Settings:
     return tiny_settings(**{name: {**FAN.get(name, {}), **sections.get(name, {})}
                             for name in {**FAN, **sections}})  # fmt: skip
+
+
+NEW = ModelRef("mine", "v0009", Path("mine/v0009"))
 
 
 def walks(rows: int = ROWS, symbols: int = 2, **more: Any) -> list[Prices]:
@@ -69,10 +72,8 @@ def judged(
     row: int = 200,
     level: float = 0.01,
 ) -> Decision:
-    return decide(
-        "if-better", challenger, day(prices[0], row), prices,
-        data_dir=data_dir, name="mine", level=level,
-    )  # fmt: skip
+    start = day(prices[0], row)
+    return decide("if-better", challenger, NEW, start, prices, data_dir=data_dir, level=level)[0]
 
 
 def test_nothing_is_compared_where_the_answer_is_told(tmp_path: Path) -> None:
@@ -80,7 +81,7 @@ def test_nothing_is_compared_where_the_answer_is_told(tmp_path: Path) -> None:
     first = judged(tmp_path, model, prices)
     assert (first.promoted, first.why, first.comparison) == (True, "the first version", None)
     for way, expected in (("always", True), ("never", False)):
-        told = decide(way, model, day(prices[0], 200), prices, data_dir=tmp_path, name="mine")
+        told, _ = decide(way, model, NEW, day(prices[0], 200), prices, data_dir=tmp_path)
         assert (told.promoted, told.why) == (expected, f"--promote {way}")
 
 
@@ -129,7 +130,7 @@ def test_too_few_sessions_are_told_exactly(tmp_path: Path, horizon: int, found: 
     def after(sessions: int) -> Decision:
         seen = [replace(each, frame=each.frame.iloc[: 200 + sessions]) for each in prices]
         start = day(prices[0], 200)
-        return decide("if-better", fan(model, 0.1), start, seen, data_dir=tmp_path, name="mine")
+        return decide("if-better", fan(model, 0.1), NEW, start, seen, data_dir=tmp_path)[0]
 
     told = after(found)
     assert told.promoted is False

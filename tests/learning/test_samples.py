@@ -11,11 +11,11 @@ from lstmcli.dataset.series import Series
 from lstmcli.dataset.windows import join
 from lstmcli.forecasting.model import new_member
 from lstmcli.learning.fit import Fit
-from lstmcli.learning.plan import Plan, make_plan
+from lstmcli.learning.plan import Plan
 from lstmcli.learning.samples import Samples, make_samples
 from lstmcli.training.objective import Lanes
 from tests.rows import for_each
-from tests.synthetic import fit_on, random_walk, series_of, tiny_settings
+from tests.synthetic import fit_on, make_plan, random_walk, series_of, tiny_settings
 
 BURN_IN, LABELS = 30, 20
 

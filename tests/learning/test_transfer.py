@@ -15,14 +15,13 @@ from lstmcli.config import Settings
 from lstmcli.errors import AllFailedError, UsageError
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.fit import fit
-from lstmcli.learning.plan import make_plan
 from lstmcli.learning.transfer import Donor, Phase, find_donor, match
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.prices import Source
 from lstmcli.workflows.train import TrainReport, train
 from tests.command_line import csv_text, walk
-from tests.synthetic import CPU, random_walk, series_of, tiny_settings
+from tests.synthetic import CPU, make_plan, random_walk, series_of, tiny_settings
 
 FAN: dict[str, dict[str, Any]] = {
     "window": {"context_length": 60, "horizon": 6, "features": ["close"], "scaling": "volatility"},

@@ -10,8 +10,8 @@ from tests.rows import for_each
         ({"a": 1}, {"a": 1}, ""),
         ({"data": "ab", "a": 1}, {"data": "cd", "a": 2}, "other data; a 1, not 2"),
         ({"a": 1}, {"b": 2}, "b null, not 2; a 1, not null"),
-        ({}, {"a": 1, "b": 1, "c": 1, "d": 1}, "c null, not 1; 1 more difference"),
-        ({}, dict.fromkeys("abcde", 1), "c null, not 1; 2 more differences"),
+        ({}, {"a": 1, "b": 1, "c": 1, "d": 1}, "c null, not 1 and 1 more"),
+        ({}, dict.fromkeys("abcde", 1), "c null, not 1 and 2 more"),
         ({"a": "x" * 99}, {"a": 1}, "xxx..., not 1"),
     ],
 )

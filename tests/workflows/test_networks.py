@@ -16,11 +16,18 @@ from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.fit import Fit, fit
-from lstmcli.learning.plan import make_plan
 from lstmcli.networks.build import named_layers
 from lstmcli.runs.bundle import load_bundle, save_bundle
 from tests.rows import for_each
-from tests.synthetic import CPU, fit_on, random_walk, series_of, tiny_settings, version_facts
+from tests.synthetic import (
+    CPU,
+    fit_on,
+    make_plan,
+    random_walk,
+    series_of,
+    tiny_settings,
+    version_facts,
+)
 
 NETWORKS = get_args(Model.model_fields["network"].annotation)
 RECURRENT = ("lstm", "rnn", "gru", "peephole")

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 import torch
 
+from lstmcli.errors import noted_when_stopped
 from lstmcli.runs.checkpoint import (
     CHECKPOINT,
     Checkpoint,
     checkpoint_to_resume,
-    note_when_stopped,
+    note_kept,
     origin_of,
     save_checkpoint,
 )
@@ -34,7 +35,7 @@ def test_without_a_checkpoint_there_is_nothing_to_tell(tmp_path: Path) -> None:
         ({"data": "cd34"}, "other data"),
         ({"train.epochs": 9}, "train.epochs 3, not 9"),
         ({"train.seed": 1}, "train.seed null, not 1"),
-        ({f"window.{n}": n for n in range(5)}, "2 more differences"),
+        ({f"window.{n}": n for n in range(5)}, "and 2 more"),
         ({"forecast.levels": [0.123] * 99}, "forecast.levels"),
     ],
 )
@@ -88,7 +89,7 @@ def test_a_stop_carries_a_note_of_what_is_kept(tmp_path: Path, stop: BaseExcepti
         stop.__notes__ = []
         with (
             pytest.raises(type(stop)) as raised,
-            note_when_stopped(tmp_path, "mine", origin),
+            noted_when_stopped(lambda: note_kept(tmp_path, "mine", origin)),
         ):
             raise stop
         return raised.value.__notes__

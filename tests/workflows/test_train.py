@@ -162,7 +162,7 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_run(
     def full(*_: object) -> None:
         raise FileError("cannot write the file", why="No space left on device")
 
-    monkeypatch.setattr("lstmcli.workflows.train.save_checkpoint", full)
+    monkeypatch.setattr("lstmcli.runs.checkpoint.save_checkpoint", full)
     with pytest.raises(FileError, match="No space left"):
         trained(source, force=True)
     monkeypatch.undo()

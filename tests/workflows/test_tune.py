@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
 from lstmcli.config import Settings
@@ -18,14 +19,14 @@ from lstmcli.errors import DataError, TrainingError, UsageError
 from lstmcli.files.locks import hold
 from lstmcli.learning import search as search_module
 from lstmcli.learning.folds import Fold
-from lstmcli.learning.search import Choices, Range, Space
+from lstmcli.learning.search import Search, Space, holds
 from lstmcli.recipes import load_settings
 from lstmcli.runs.study import DATABASE
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows import tune as tune_module
 from lstmcli.workflows.prices import Source
 from lstmcli.workflows.train import train
-from lstmcli.workflows.tune import Search, Trial, TuneReport, tune
+from lstmcli.workflows.tune import Trial, TuneReport, tune
 from tests.command_line import csv_text, walk
 
 TODAY = date(2020, 1, 1)
@@ -34,10 +35,10 @@ POINT = ("window.context_length=10", "window.scaling=log_return", "model.head=re
 FAN = ("window.context_length=45", "train.burn_in=30", "train.chunk_length=60")
 KINDS = {"point": POINT, "fan": FAN}
 SPACE: Space = {
-    "train.learning_rate": Range(1e-3, 1e-2, log=True),
-    "model.hidden_sizes": Choices(((3,), (2, 2))),
+    "train.learning_rate": FloatDistribution(1e-3, 1e-2, log=True),
+    "model.hidden_sizes": CategoricalDistribution(["[3]", "[2, 2]"]),
 }
-RATES: Space = {"train.learning_rate": Range(1e-6, 1e-2, log=True)}
+RATES: Space = {"train.learning_rate": FloatDistribution(1e-6, 1e-2, log=True)}
 
 
 class World:
@@ -110,7 +111,7 @@ def test_trial_0_is_the_recipe_and_the_best_leads(world: World) -> None:
     report = world.tune()
     assert {trial.state for trial in report.trials} <= {"complete", "pruned"}
     own = facts(report)[0]
-    assert own.values == {"train.learning_rate": 3e-3, "model.hidden_sizes": (3,)}
+    assert own.values == {"train.learning_rate": 3e-3, "model.hidden_sizes": [3]}
     scores = [trial.score for trial in report.trials if trial.score is not None]
     assert scores == sorted(scores)
     for trial in report.trials:
@@ -150,7 +151,11 @@ def test_noise_after_a_fold_changes_no_score_of_it_and_noise_before_it_does(
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "grid"])
 def test_the_same_seed_tries_the_same_and_comes_to_the_same(point: World, sampler: str) -> None:
-    space = SPACE if sampler != "grid" else {**SPACE, "train.learning_rate": Choices((1e-3, 3e-3))}
+    space = (
+        SPACE
+        if sampler != "grid"
+        else {**SPACE, "train.learning_rate": CategoricalDistribution(["0.001", "0.003"])}
+    )
     first = point.tune(sampler=sampler, space=space)
     assert facts(point.tune(sampler=sampler, space=space, name="b")) == facts(first)
     other = point.with_set("train.seed=1")
@@ -158,9 +163,11 @@ def test_the_same_seed_tries_the_same_and_comes_to_the_same(point: World, sample
 
 
 def test_a_grid_ends_with_its_last_point(point: World) -> None:
-    report = point.tune(sampler="grid", trials=40, space={"model.hidden_sizes": Choices(((2,),))})
-    assert [trial.values["model.hidden_sizes"] for trial in facts(report)] == [(3,), (2,)]
-    assert report.wanted == 2
+    report = point.tune(
+        sampler="grid", trials=40, space={"model.hidden_sizes": CategoricalDistribution(["[2]"])}
+    )
+    assert [trial.values["model.hidden_sizes"] for trial in facts(report)] == [[3], [2]]
+    assert report.search.trials == 2
     assert report.notes == ()
 
 
@@ -217,9 +224,9 @@ class Instant:
 
 WIDE: Space = {
     **SPACE,
-    "train.epochs": Range(2, 8, 3),
-    "model.dropout": Range(0.0, 0.4, 0.1),
-    "train.patience": Range(1, 64, None, log=True),
+    "train.epochs": IntDistribution(2, 8, step=3),
+    "model.dropout": FloatDistribution(0.0, 0.4, step=0.1),
+    "train.patience": IntDistribution(1, 64, log=True),
 }
 
 
@@ -231,7 +238,7 @@ def test_a_search_proposes_the_same_however_often_and_where_it_was_stopped(
     search: dict[str, Any] = {"sampler": sampler, "space": WIDE, "trials": 16}
     whole = facts(point.tune(**search, name="whole"))
     for trial in whole[1:]:
-        assert all(WIDE[key].holds(value) for key, value in trial.values.items())
+        assert all(holds(WIDE[key], value) for key, value in trial.values.items())
     assert len({repr(trial.values) for trial in whole}) > 10
     for instant.stop_at in (3, 13):
         with pytest.raises(SystemExit):
@@ -248,10 +255,10 @@ def test_values_of_the_recipe_outside_the_space_are_none_to_learn_from(
     point: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     instant = Instant(monkeypatch)
-    space = {**SPACE, "model.hidden_sizes": Choices(((2,), (5,)))}
+    space = {**SPACE, "model.hidden_sizes": CategoricalDistribution(["[2]", "[5]"])}
     own, other = facts(point.tune(space=space, trials=2))
-    assert own.values == {"train.learning_rate": 3e-3, "model.hidden_sizes": (3,)}
-    assert other.values["model.hidden_sizes"] in ((2,), (5,))
+    assert own.values == {"train.learning_rate": 3e-3, "model.hidden_sizes": [3]}
+    assert other.values["model.hidden_sizes"] in ([2], [5])
     assert [set(params) for params in instant.params] == [{"train.learning_rate"}, set(space)]
 
 
@@ -311,7 +318,10 @@ def test_where_nothing_works_the_first_reason_is_told(
 
 def test_settings_that_do_not_go_together_are_a_failed_trial(tmp_path: Path) -> None:
     world = World("fan", tmp_path)
-    space: Space = {"train.burn_in": Range(30, 44, 7), "train.chunk_length": Choices((40, 60))}
+    space: Space = {
+        "train.burn_in": IntDistribution(30, 44, step=7),
+        "train.chunk_length": CategoricalDistribution(["40", "60"]),
+    }
     report = world.tune(space=space, trials=7, sampler="grid", folds=1)
     failed = [trial for trial in report.trials if trial.state == "failed"]
     assert failed
@@ -322,7 +332,12 @@ def test_settings_that_do_not_go_together_are_a_failed_trial(tmp_path: Path) -> 
 
 def test_a_trial_worse_than_the_median_is_pruned_by_the_epoch(point: World) -> None:
     settings = point.with_set("train.epochs=6", "train.patience=6")
-    search = {"space": RATES, "settings": settings, "sampler": "random", "trials": 10}
+    search: dict[str, Any] = {
+        "space": RATES,
+        "settings": settings,
+        "sampler": "random",
+        "trials": 10,
+    }
     found = facts(point.tune(**search))
     whole = facts(point.tune(**search, pruner="none", name="whole"))
     assert {trial.state for trial in whole} == {"complete"}
@@ -338,7 +353,7 @@ def test_a_trial_worse_than_the_median_is_pruned_by_the_epoch(point: World) -> N
 
 
 def test_losses_of_other_kinds_are_compared_by_fold_alone(point: World) -> None:
-    space: Space = {**RATES, "train.loss": Choices(("mse", "mae"))}
+    space: Space = {**RATES, "train.loss": CategoricalDistribution(['"mse"', '"mae"'])}
     report = point.tune(space=space, sampler="random", trials=12)
     pruned = [trial for trial in report.trials if trial.state == "pruned"]
     assert pruned
@@ -347,7 +362,7 @@ def test_losses_of_other_kinds_are_compared_by_fold_alone(point: World) -> None:
 
 def test_a_study_is_bound_to_its_data_recipe_space_and_sampler(point: World) -> None:
     point.tune(trials=1)
-    other = {**SPACE, "train.learning_rate": Range(1e-3, 2e-2, log=True)}
+    other = {**SPACE, "train.learning_rate": FloatDistribution(1e-3, 2e-2, log=True)}
     for changes, words in (
         ({"prices": walk(ROWS, seed=5)}, "other data"),
         ({"settings": point.with_set("train.epochs=3")}, "recipe train.epochs 2, not 3"),
@@ -374,7 +389,7 @@ def test_the_best_is_a_recipe_that_trains_and_tells_how_many_were_tried(world: W
     assert report.recipe == world.folder / "data/tuning/s/s-tuned.toml"
     settings = load_settings(report.recipe)
     assert settings.train.learning_rate == best.values["train.learning_rate"]
-    assert settings.model.hidden_sizes == best.values["model.hidden_sizes"]
+    assert list(settings.model.hidden_sizes) == best.values["model.hidden_sizes"]
     assert settings.tuning.trials == 3
     assert settings.data.csv == (str(world.folder / "prices.csv"),)
     unsearched = {"train.learning_rate", "model.hidden_sizes", "tuning.trials", "data.csv"}
@@ -398,7 +413,7 @@ def test_the_recipe_goes_where_it_is_asked_to(point: World) -> None:
 
 
 def test_the_longest_context_searched_settles_the_folds(point: World) -> None:
-    space: Space = {"window.context_length": Choices((10, 150))}
+    space: Space = {"window.context_length": CategoricalDistribution(["10", "150"])}
     with pytest.raises(DataError, match=r"too few rows for the folds.*fold 1 of 3"):
         point.tune(space=space)
     report = point.tune(space=space, folds=1, sampler="grid")
