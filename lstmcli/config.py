@@ -18,10 +18,10 @@ from pydantic import (
 )
 
 from lstmcli.errors import UsageError
+from lstmcli.records import describe_fault
 
 DEFAULT_LEVELS = (0.025, *(round(0.05 * k, 2) for k in range(1, 20)), 0.975)
 SEE_DEFAULTS = "configs/default.toml lists every key."
-_SHOWN = 80  # characters of a wrong value
 SHORTEST_VOLATILITY_CONTEXT = 40
 SHORTEST_BURN_IN = 20  # not below dataset.volatility.EWMA_START
 SHORTEST_SEASONAL_CONTEXT = 15  # three rows besides those of the year before
@@ -329,9 +329,8 @@ def check_settings(tree: dict[str, Any], *, where: str) -> Settings:
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
+        key, why = describe_fault(error)
+        if error.errors(include_url=False)[0]["type"] == "extra_forbidden":
             known = keys() if "." in key else list(Settings.model_fields)
             nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
             raise UsageError(
@@ -340,10 +339,6 @@ def check_settings(tree: dict[str, Any], *, where: str) -> Settings:
                 why=f"the nearest is {nearest[0]}" if nearest else "no key is like it",
                 next_step=SEE_DEFAULTS,
             ) from error
-        why = first["msg"].removeprefix("Value error, ")
-        if key:
-            found = repr(first["input"])
-            why = f"{why}, found {found if len(found) <= _SHOWN else f'{found[:_SHOWN]}...'}"
         raise UsageError(
             f"bad setting {key}".rstrip(), where=where, why=why, next_step=SEE_DEFAULTS
         ) from error

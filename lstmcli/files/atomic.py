@@ -70,7 +70,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     try:
         with ExitStack() as stack:
             with _naming(path):
-                _remove_leftovers(path)
+                remove_leftovers(path)
                 stack.enter_context(_in_use(temporary))
                 raw = open(temporary, "wb")  # noqa: SIM115 - closed by the next block
             with closing(_Output(raw, path)) as file:
@@ -122,6 +122,21 @@ def put_aside(path: Path) -> str:
     with file_errors("cannot put aside", path, ""):
         path.rename(aside)
     return aside.name
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove temporary files of `path` whose writer has died: nothing locks them any more."""
+    digits = "[0-9a-f]" * (2 * _HEX_BYTES)
+    pattern = f".{glob.escape(path.name[:50])}.{digits}{TEMPORARY_SUFFIX}"
+    for left in path.parent.glob(pattern):
+        with suppress(OSError):
+            if sys.platform != "win32":
+                handle = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                finally:
+                    os.close(handle)
+            left.unlink()  # Windows refuses while the file is open
 
 
 def sync_folder(folder: Path) -> None:
@@ -184,21 +199,6 @@ def _in_use(temporary: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def _remove_leftovers(path: Path) -> None:
-    """Remove temporary files of `path` whose writer has died: nothing locks them any more."""
-    digits = "[0-9a-f]" * (2 * _HEX_BYTES)
-    pattern = f".{glob.escape(path.name[:50])}.{digits}{TEMPORARY_SUFFIX}"
-    for left in path.parent.glob(pattern):
-        with suppress(OSError):
-            if sys.platform != "win32":
-                handle = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                finally:
-                    os.close(handle)
-            left.unlink()  # Windows refuses while the file is open
 
 
 def _copy_mode(path: Path, file: IO[bytes]) -> None:

@@ -39,7 +39,7 @@ def hindsight(metadata: Metadata, cutoff: np.datetime64) -> str | None:
     return f"hindsight: the model was fitted on rows up to {until}, after this cutoff{those}"
 
 
-def tell_hindsight(in_training: NDArray[np.bool_], until: np.datetime64) -> tuple[str, ...]:
+def warn_hindsight(in_training: NDArray[np.bool_], until: np.datetime64) -> tuple[str, ...]:
     """Return one sentence on windows that start before that day, none where there is no such."""
     count = int(np.count_nonzero(in_training))
     if not count:
@@ -134,12 +134,12 @@ def counting(
         found, uncounted = count_looks(
             data_dir, [look(*each, by, settings, scored) for each in pair]
         )
-        notes.extend([*tell_looks(found), *uncounted])
+        notes.extend([*describe_looks(found), *uncounted])
 
     return count
 
 
-def tell_looks(looks: Looks | None) -> tuple[str, ...]:
+def describe_looks(looks: Looks | None) -> tuple[str, ...]:
     """Say how many models were scored on a period, from the second on."""
     if looks is None or looks.models < 2:
         return ()

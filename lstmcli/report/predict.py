@@ -171,9 +171,10 @@ def _record(report: PredictReport) -> str:
             f"Past accuracy: {count_of(n, 'validation window')}, too few for a test; see lstmcli "
             "evaluate."
         )
-    errors = {name: percent(rmse, 3) for name, rmse in found.rmse.items()}
+    errors = {name: percent(each.rmse, 3) for name, each in found.models.items()}
+    p = found.models["network"].p
     tested = {
-        name: each for name in _QUOTED if name in errors and (each := found.p.get(name)) is not None
+        name: each for name in _QUOTED if name in errors and (each := p.get(name)) is not None
     }
     if PAST_MOVES not in tested:
         return f"Past accuracy: no test on {n} validation windows is kept; see lstmcli evaluate."

@@ -22,7 +22,7 @@ from lstmcli import __version__
 from lstmcli.config import Settings
 from lstmcli.errors import ModelError, TrainingError, file_errors
 from lstmcli.files import atomic
-from lstmcli.records import check_plain, check_record
+from lstmcli.records import parse_record
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, find_model, model_folder, versions
@@ -31,27 +31,6 @@ from lstmcli.training.trainee import Snapshot, Stop
 
 CHECKPOINT = ".checkpoint.safetensors"
 _FACTS, _SHA256 = "lstmcli", "sha256"
-_NUMBER = (None, float)
-_EPOCH = {
-    **dict.fromkeys(("epoch", "member", "clipped", "phase"), int),
-    **dict.fromkeys(("loss", "learning_rate", "gradient_norm", "seconds"), float),
-    **dict.fromkeys(("validation_loss", "gradient_kept"), _NUMBER),
-    "best": bool,
-    "gradient_norms": {str: float},
-}
-_SHAPE: dict[str, Any] = {
-    "origin": {},
-    "members": int,
-    "numbers": {
-        "epoch?": int,
-        "waited?": int,
-        "best_loss?": float,
-        "rate?": float,
-        "rates?": (None, {}),
-    },
-    "history": [_EPOCH],
-    "error": (None, [str]),
-}
 _NOT_A_CHECKPOINT = (
     safetensors.SafetensorError,
     OSError,
@@ -121,7 +100,7 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Any], Checkpoint] | None:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if metadata[_SHA256] != _digest(metadata[_FACTS], tensors):
             raise ValueError("it does not match its hash")
-        return _parse(json.loads(metadata[_FACTS]), tensors)
+        return _parse(parse_record(_Facts, metadata[_FACTS]), tensors)
     except _NOT_A_CHECKPOINT as error:
         raise ModelError("the checkpoint is damaged", where=path, why=str(error)) from error
 
@@ -138,23 +117,42 @@ def remove_checkpoint(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _parse(facts: Any, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Any], Checkpoint]:
+@dataclass(frozen=True)
+class _Numbers:
+    epoch: int
+    waited: int
+    best_loss: float
+    rate: float
+    rates: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What a checkpoint holds besides tensors; error : the four parts of its message."""
+
+    origin: dict[str, Any]
+    members: int
+    numbers: _Numbers
+    history: tuple[Epoch, ...]
+    error: tuple[str, str, str, str] | None
+
+
+def _parse(facts: _Facts, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Any], Checkpoint]:
     def part(prefix: str) -> dict[str, Tensor]:
         names = [name for name in tensors if name.startswith(prefix)]
         return {name.removeprefix(prefix): tensors[name] for name in names}
 
-    check_plain(facts)
-    check_record(facts, _SHAPE)
-    best = {row["member"] for row in facts["history"] if row["best"]}
-    if not best.issuperset(range(1, facts["members"] + 2)):
+    best = {row.member for row in facts.history if row.best}
+    if not best.issuperset(range(1, facts.members + 2)):
         raise ValueError("its epochs do not fit its networks")
-    broken = facts["error"]
-    return dict(facts["origin"]), Checkpoint(
-        members=tuple(part(f"{number}/") for number in range(facts["members"])),
-        snapshot=Snapshot(part("snapshot/"), dict(facts["numbers"])),
-        history=tuple(Epoch(**row) for row in facts["history"]),
-        error=broken
-        and TrainingError(broken[0], where=broken[1], why=broken[2], next_step=broken[3]),
+    what, where, why, next_step = facts.error or [""] * 4
+    return facts.origin, Checkpoint(
+        members=tuple(part(f"{number}/") for number in range(facts.members)),
+        snapshot=Snapshot(part("snapshot/"), asdict(facts.numbers)),
+        history=facts.history,
+        error=TrainingError(what, where=where, why=why, next_step=next_step)
+        if facts.error
+        else None,
     )
 
 

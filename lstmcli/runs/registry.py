@@ -121,7 +121,7 @@ def pointer_lines(folder: Path) -> list[str]:
 
 
 def doubtful_paths(model: ModelRef) -> list[Path]:
-    """Return what a model's word rests on, for `ownership.tell_doubts`: its folders and files."""
+    """Return what a model's word rests on, for `warn_ownership`: its folders and files."""
     # Its name's folder, that of all models and the data folder.
     above = [*model.folder.parents][2::-1] if (model.folder.parent / CHAMPION).is_file() else []
     return [*above, model.folder, *sorted(model.folder.iterdir())]
@@ -268,7 +268,7 @@ def _point(folder: Path, versions: list[str]) -> None:
     atomic.write_text(folder / CHAMPION, "".join(f"{version}\n" for version in versions))
 
 
-def tell_doubts(paths: Iterable[Path]) -> tuple[str, ...]:
+def warn_ownership(paths: Iterable[Path]) -> tuple[str, ...]:
     """Return one note for each path that another user may have written.
 
     What lies in a folder of which that is said is not named again.

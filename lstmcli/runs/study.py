@@ -38,14 +38,19 @@ _UNUSABLE = (  # what SQLAlchemy and Optuna raise for a database that is damaged
     OSError, SQLAlchemyError, optuna.exceptions.OptunaError,
     AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError,
 )  # fmt: skip
-_RESULT = {  # user attributes of each trial
-    "number": int,
-    "values": {},
-    "scores": [float],
-    "epochs": int,
-    "seconds": float,
-    "reason": str,
-}
+
+
+@dataclass(frozen=True)
+class _Result:
+    """User attributes of each trial that has ended."""
+
+    number: int
+    values: dict[str, Any]
+    scores: tuple[float, ...]
+    epochs: int
+    seconds: float
+    reason: str
+    value: float | None
 
 
 @dataclass(frozen=True)
@@ -61,12 +66,11 @@ class Study:
             found: dict[int, FrozenTrial] = {}
             folds = self.stored.user_attrs["bound"].get("folds")
             for trial in self.stored.get_trials(deepcopy=False):
-                value = float if trial.state == TrialState.COMPLETE else (None, float)
-                kept = {**trial.user_attrs, "value": trial.value}
-                check_record(kept, {**_RESULT, "value": value})
-                if value is float and folds and len(kept["scores"]) != folds:
-                    raise ValueError(f"trial {kept['number']} has not a score of each fold")
-                found[kept["number"]] = trial
+                kept = check_record(_Result, {**trial.user_attrs, "value": trial.value})
+                is_whole = kept.value is not None and folds in (None, len(kept.scores))
+                if trial.state == TrialState.COMPLETE and not is_whole:
+                    raise ValueError(f"trial {kept.number} has not a score of each fold")
+                found[kept.number] = trial
         return dict(sorted(found.items()))
 
     def at_work(self) -> list[int]:
@@ -209,7 +213,7 @@ def _check_bound(study: optuna.Study, bound: Mapping[str, Any], folder: Path) ->
         if known is None:
             study.set_user_attr("bound", bound)
             return
-        check_record(known, {})
+        check_record(dict[str, Any], known)
     why = differences(known, bound)
     if why:
         raise UsageError(

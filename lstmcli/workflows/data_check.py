@@ -22,13 +22,14 @@ from lstmcli.market.store import (
     read_raw,
     read_sidecar,
     read_stored,
+    restatements_of,
     sidecar_fits,
     source_of,
 )
 from lstmcli.market.symbols import interval_option, price_path, store_folder, stray_paths
 from lstmcli.market.validate import LONG_STILL, count_equal_closes
 from lstmcli.runs.registry import ownership_doubt
-from lstmcli.workflows.data import all_stored, restatements_of
+from lstmcli.workflows.data import all_stored
 
 Kind = Literal[
     "unreadable",

@@ -34,9 +34,8 @@ from lstmcli.runs.registry import (
     version_of,
     versions,
 )
-from lstmcli.runs.state import StaleMark
+from lstmcli.runs.stale import StaleMark, stale_because
 from lstmcli.workflows.prices import Source, load_prices
-from lstmcli.workflows.stale import stale_because
 
 _CPU = torch.device("cpu")
 
@@ -282,8 +281,9 @@ def _version(
     data_dir: Path, model: ModelRef, metadata: Metadata, leaders: Sequence[str]
 ) -> ModelVersion:
     """One version that is whole."""
-    scored = metadata.validation
-    rmse, crps = (scored.rmse, scored.crps) if scored else ({}, {})
+    scored = metadata.validation.models if metadata.validation else {}
+    rmse = {name: each.rmse for name, each in scored.items()}
+    crps = {name: each.crps for name, each in scored.items()}
     fan = crps.get("network")
     return ModelVersion(
         name=model.name,

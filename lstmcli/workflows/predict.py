@@ -23,25 +23,25 @@ from lstmcli.evaluation.trend import Thresholds
 from lstmcli.forecasting.explain import explain
 from lstmcli.forecasting.forecaster import forecast_alike
 from lstmcli.forecasting.model import TrainedModel
-from lstmcli.learning.evidence import Span, count_looks, look, tell_looks
+from lstmcli.learning.evidence import Span, count_looks, describe_looks, look
 from lstmcli.market.prices import Prices
 from lstmcli.printable import first_few
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.ledger import Entry, append
 from lstmcli.runs.metadata import Metadata
-from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model, tell_doubts
-from lstmcli.runs.state import StaleMark
+from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model, warn_ownership
+from lstmcli.runs.stale import (
+    StaleMark,
+    stale_because,
+    warn_other_prices,
+    warn_stale,
+)
 from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.prices import (
     Source,
     doubtful_folders,
     stream_prices,
-    tell_untrained,
-)
-from lstmcli.workflows.stale import (
-    stale_because,
-    tell_adjustment,
-    tell_stale,
+    warn_untrained,
 )
 from lstmcli.workflows.symbol_forecast import Ready, SymbolForecast, make_ready
 
@@ -246,10 +246,10 @@ def _forecasts(
     report.warnings.extend(f"{first_few(symbols, 5)}: {text}" for text, symbols in warned.items())
     report.notes.extend(_count_look(source, model, report, scored))
     folders = doubtful_folders(source, model.settings.data.interval)
-    report.notes.extend(tell_doubts([*folders, *doubtful_paths(report.model)]))
-    report.notes.extend(tell_stale(report.model, report.stale))
-    report.notes.extend(tell_adjustment(report.trained_prices, other_prices))
-    report.notes.extend(tell_untrained(report.symbols, model.trained_on))
+    report.notes.extend(warn_ownership([*folders, *doubtful_paths(report.model)]))
+    report.notes.extend(warn_stale(report.model, report.stale))
+    report.notes.extend(warn_other_prices(report.trained_prices, other_prices))
+    report.notes.extend(warn_untrained(report.symbols, model.trained_on))
     report.notes.extend(notes)
     if explained and (total := len(report.symbols)) > EXPLAINED:
         report.notes.append(
@@ -265,7 +265,7 @@ def _count_look(
         settings = f"as-of horizon={report.horizon}"
         this = look(model, report.model, "predict", settings, scored)
         looks, notes = count_looks(source.data_dir, [this])
-        yield from (*tell_looks(looks), *notes)
+        yield from (*describe_looks(looks), *notes)
 
 
 def _batches(

@@ -25,7 +25,7 @@ from lstmcli.market.symbols import (
 )
 from lstmcli.market.tables import parse_csv_option, read_prices
 from lstmcli.printable import first_few
-from lstmcli.runs.registry import ownership_doubt, tell_doubts
+from lstmcli.runs.registry import ownership_doubt, warn_ownership
 
 
 @dataclass(frozen=True)
@@ -194,11 +194,11 @@ def load_alike(
 
 
 def doubtful_folders(source: Source, interval: str) -> tuple[Path, ...]:
-    """Return the folders that prices of the store are read from, for `ownership.tell_doubts`."""
+    """Return the folders that prices of the store are read from, for `warn_ownership`."""
     return () if source.csv else price_folders(source.data_dir, interval)
 
 
-def tell_untrained(symbols: Sequence[str], trained_on: Sequence[str]) -> tuple[str, ...]:
+def warn_untrained(symbols: Sequence[str], trained_on: Sequence[str]) -> tuple[str, ...]:
     """Return one note for all symbols that a model is used on without having seen them."""
     known = set(trained_on)
     new = [symbol for symbol in symbols if symbol not in known]
@@ -324,7 +324,7 @@ def _stored(source: Source, data: Data, symbol: str) -> Prices | Failure:
     except (DataError, FileError) as error:
         return Failure.of(symbol, error)
     path = price_path(source.data_dir, symbol, data.interval)
-    doubts = () if ownership_doubt(path.parent) else tell_doubts([path])
+    doubts = () if ownership_doubt(path.parent) else warn_ownership([path])
     return replace(prices, notes=(*prices.notes, *doubts))
 
 

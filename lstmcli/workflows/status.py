@@ -23,9 +23,9 @@ from lstmcli.market.symbols import interval_option, stored_symbols
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.last_runs import LastRuns, last_runs, too_old
 from lstmcli.runs.registry import all_names, champion, versions
+from lstmcli.runs.stale import stale_because, warn_stale
 from lstmcli.training.device import choose_device
 from lstmcli.workflows.data import StoredSeries, list_data, stored_schedule
-from lstmcli.workflows.stale import stale_because, tell_stale
 
 State = Literal["ok", "old", "bad", "none"]
 
@@ -182,7 +182,7 @@ def _model(data_dir: Path, name: str) -> _Found:
     n = len(model.trained_on)
     what = f"{leader.version} of {len(known)}, trained on {n} symbol{'s' * (n != 1)} up to {until}"
     since = _time(metadata.created)
-    stale = tell_stale(leader, stale_because(leader, metadata, data_dir))
+    stale = warn_stale(leader, stale_because(leader, metadata, data_dir))
     if stale:
         return "old", f"{what}; {stale[0]}", f"Run: lstmcli train --name {name}.", since
     return "ok", what, "", since

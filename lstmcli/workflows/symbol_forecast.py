@@ -22,7 +22,7 @@ from lstmcli.market.schedule import Schedule
 from lstmcli.market.sessions import future_dates, note_unknown, schedule_for, sessions_behind
 from lstmcli.runs.looks import sketch
 from lstmcli.runs.metadata import Metadata
-from lstmcli.workflows.stale import is_as_trained
+from lstmcli.runs.stale import is_as_trained
 
 MOST_BEHIND = 5  # bars between the last one and the day that a forecast is asked for
 HISTORY = 120  # closes kept next to a forecast, for its picture

@@ -291,7 +291,10 @@ def test_a_writer_that_is_killed_leaves_the_old_record_or_the_new_one(
 
 def test_what_a_killed_writer_left_is_cleared(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
-    strays = [tmp_path / ".looks.json.0a.lstmcli-tmp", tmp_path / "models/..looks.0a.lstmcli-tmp"]
+    strays = [
+        tmp_path / ".looks.json.0a1b2c3d.lstmcli-tmp",
+        tmp_path / "models/..looks.0a1b2c3d.lstmcli-tmp",
+    ]
     for stray in strays:
         stray.touch()
     record(tmp_path)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lstmcli.runs.state import StaleMark, stale_marks
+from lstmcli.runs.stale import EarlierState, StaleMark, earlier_state
 
 MARK = StaleMark("AAA", "1d", "Adj Close", "2026-01-02T03:04:05+00:00", "4:1 split 2025-12-31")
 
@@ -15,7 +15,7 @@ def test_marks_of_earlier_versions_are_read(tmp_path: Path) -> None:
     marks = (MARK, replace(MARK, price="Close"))
     tree = {"schema_version": 1, "looks": [], "stale": [asdict(mark) for mark in marks]}
     (tmp_path / "state.json").write_text(json.dumps(tree))
-    assert stale_marks(tmp_path) == marks
+    assert earlier_state(tmp_path).stale == marks
 
 
 @pytest.mark.parametrize(
@@ -27,9 +27,9 @@ def test_marks_of_earlier_versions_are_read(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_damaged_state_has_no_marks(tmp_path: Path, damaged: bytes) -> None:
     (tmp_path / "state.json").write_bytes(damaged)
-    assert stale_marks(tmp_path) == ()
+    assert earlier_state(tmp_path) == EarlierState()
 
 
 def test_where_nothing_was_marked_there_is_no_mark(tmp_path: Path) -> None:
-    assert stale_marks(tmp_path) == ()
-    assert stale_marks(tmp_path / "nowhere") == ()
+    assert earlier_state(tmp_path) == EarlierState()
+    assert earlier_state(tmp_path / "nowhere") == EarlierState()

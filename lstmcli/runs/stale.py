@@ -8,7 +8,7 @@ fresh again. New bars and a late correction of the last bar change nothing.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,52 @@ from numpy.typing import NDArray
 
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, FileError
-from lstmcli.market.store import IMPORTED, read_raw, read_sidecar
+from lstmcli.market.store import IMPORTED, read_raw, read_sidecar, restatements_of
 from lstmcli.market.symbols import inside, price_folders, price_path
 from lstmcli.printable import first_few
+from lstmcli.records import Count, parse_record, read_file
 from lstmcli.runs.metadata import History, Metadata, TrainedSymbol
 from lstmcli.runs.registry import ModelRef
-from lstmcli.runs.state import StaleMark, stale_marks
-from lstmcli.workflows.data import restatements_of
 
 _GOLDEN = (5**0.5 - 1) / 2
 _TOLERANCE = 1e-5  # relative; the feed's own answers differ by about 1e-7
+_MAX_STATE_BYTES = 16 * 1024**2
+
+
+@dataclass(frozen=True)
+class StaleMark:
+    """A symbol whose stored history is another one than a version was trained on.
+
+    price : the column that changed. restated : when, as an ISO date or time, "" where that is not
+    known. reason : why.
+    """
+
+    symbol: str
+    interval: str
+    price: str
+    restated: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Looks:
+    count: Count
+
+
+@dataclass(frozen=True)
+class EarlierState:
+    """What earlier versions of lstmcli kept in `state.json` next to a model's versions."""
+
+    stale: tuple[StaleMark, ...] = ()
+    looks: tuple[_Looks, ...] = ()
+
+
+def earlier_state(folder: Path) -> EarlierState:
+    """Return the state of the model name in `folder`; an empty one if it is damaged or absent."""
+    try:
+        return parse_record(EarlierState, read_file(folder / "state.json", _MAX_STATE_BYTES))
+    except (OSError, ValueError):
+        return EarlierState()
 
 
 def histories(data_dir: Path, series: Sequence[Series], interval: str) -> dict[str, dict[str, Any]]:
@@ -58,7 +94,7 @@ def stale_because(model: ModelRef, metadata: Metadata, data_dir: Path) -> tuple[
     return tuple(found)
 
 
-def tell_stale(model: ModelRef, marks: Sequence[StaleMark]) -> tuple[str, ...]:
+def warn_stale(model: ModelRef, marks: Sequence[StaleMark]) -> tuple[str, ...]:
     """Return one note on a stale model, none on another."""
     if not marks:
         return ()
@@ -71,7 +107,7 @@ def tell_stale(model: ModelRef, marks: Sequence[StaleMark]) -> tuple[str, ...]:
     return (f"{model} was trained before the history of {shown} was replaced: train again",)
 
 
-def tell_adjustment(trained: Sequence[str], prices: Mapping[str, str]) -> tuple[str, ...]:
+def warn_other_prices(trained: Sequence[str], prices: Mapping[str, str]) -> tuple[str, ...]:
     """Return one note on symbols of which another column is forecast than was trained on.
 
     trained : the columns that it was trained on. prices : by symbol, the one that is forecast.
@@ -181,7 +217,7 @@ def _noted_since(
     """Return what was noted as restated after a version without histories had read its prices."""
     found = {
         mark.symbol: mark
-        for mark in stale_marks(model.folder.parent)
+        for mark in earlier_state(model.folder.parent).stale
         if mark.interval == interval
         and mark.price == prices.get(mark.symbol)
         and mark.restated >= read_at
