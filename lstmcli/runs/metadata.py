@@ -14,6 +14,7 @@ import numpy as np
 from lstmcli.records import Count, Day, IsoDate, Number, at, check_record, with_keys
 
 SCHEMA_VERSION = 1
+_UNKNOWN_DAY = np.datetime64("NaT")
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Metadata:
     validation: Validation | None
     dates: Annotated[Count | None, at("split", "dates")] = None
     validation_start: Annotated[IsoDate | None, at("split", "validation_start")] = None
-    fitted_until: Annotated[Day, at("split", "trained_until")] = np.datetime64("NaT")
+    fitted_until: Annotated[Day, at("split", "trained_until")] = _UNKNOWN_DAY
     stopped: str | None = None
     source: PriceSource | None = None
     decision: KeptDecision | None = None
