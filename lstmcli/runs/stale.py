@@ -107,29 +107,6 @@ def warn_stale(model: ModelRef, marks: Sequence[StaleMark]) -> tuple[str, ...]:
     return (f"{model} was trained before the history of {shown} was replaced: train again",)
 
 
-def warn_other_prices(trained: Sequence[str], prices: Mapping[str, str]) -> tuple[str, ...]:
-    """Return one note on symbols of which another column is forecast than was trained on.
-
-    trained : the columns that it was trained on. prices : by symbol, the one that is forecast.
-    """
-    if not prices:
-        return ()
-    return (
-        f"the model was trained on {' and '.join(trained)}, and forecasts "
-        f"{' and '.join(sorted(set(prices.values())))} of {first_few(prices)}",
-    )
-
-
-def is_as_trained(trained: Mapping[str, str], symbol: str, price: str) -> bool:
-    """Whether training saw this column; of a symbol that it did not see, any that it saw will do.
-
-    trained : by symbol, the column; nothing is said against a model that does not tell.
-    """
-    return not trained or price in (
-        {trained[symbol]} if symbol in trained else set(trained.values())
-    )
-
-
 def _learned(data_dir: Path, series: Series, interval: str) -> History:
     """Return a series' history, with the file's digest unless it was replaced since it was read."""
     days = str(series.dates[0]), str(series.dates[-1])
