@@ -21,7 +21,6 @@ from lstmcli.files import atomic
 from lstmcli.files.locks import hold
 from lstmcli.market.symbols import inside
 from lstmcli.records import Count, IsoDate, parse_record, read_file
-from lstmcli.runs.stale import earlier_state
 
 SCHEMA_VERSION = 1
 LOOKS = "looks.json"
@@ -135,7 +134,9 @@ def record_looks(data_dir: Path, looks: Sequence[Look]) -> tuple[Looks, str | No
         for each in (path, models / _MARK):
             atomic.remove_leftovers(each)
         record, aside = _read(path)
-        expected = _expected(models, fresh=not record.total)
+        expected = 0
+        with suppress(OSError, ValueError):
+            expected = max(0, int(read_file(models / _MARK, _MAX_BYTES)))
         record.lost += max(0, expected - record.total, aside is not None and not expected)
         entries = [_add(record, each) for each in looks]
         found = _at_the_period(record, entries)
@@ -147,8 +148,8 @@ def record_looks(data_dir: Path, looks: Sequence[Look]) -> tuple[Looks, str | No
         return found, None
     kept = "" if aside is None else f"; what is left of it is kept as {aside}"
     return found, (
-        f"{path} was deleted or damaged, or an earlier version of lstmcli counted: "
-        f"{record.lost} or more earlier looks at test spans are not counted{kept}"
+        f"{path} was deleted or damaged: {record.lost} or more earlier looks at test spans are "
+        f"not counted{kept}"
     )
 
 
@@ -252,14 +253,6 @@ def _limit(record: _Record) -> None:
             break
         record.looks, record.dropped = record.looks[over:], record.dropped + over
     record.series = {number: each for number, each in record.series.items() if number in used}
-
-
-def _expected(models: Path, *, fresh: bool) -> int:
-    """Return how many looks were recorded before, by earlier versions too for a `fresh` record."""
-    with suppress(OSError, ValueError):
-        return max(0, int(read_file(models / _MARK, _MAX_BYTES)))
-    folders = models.glob("*/") if fresh else ()
-    return sum(each.count for folder in folders for each in earlier_state(folder).looks)
 
 
 def _read(path: Path) -> tuple[_Record, str | None]:

@@ -7,7 +7,7 @@ fresh again. New bars and a late correction of the last bar change nothing.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,11 @@ from lstmcli.errors import DataError, FileError
 from lstmcli.market.store import IMPORTED, read_raw, read_sidecar, restatements_of
 from lstmcli.market.symbols import inside, price_folders, price_path
 from lstmcli.printable import first_few
-from lstmcli.records import Count, parse_record, read_file
 from lstmcli.runs.metadata import History, Metadata, TrainedSymbol
 from lstmcli.runs.registry import ModelRef
 
 _GOLDEN = (5**0.5 - 1) / 2
 _TOLERANCE = 1e-5  # relative; the feed's own answers differ by about 1e-7
-_MAX_STATE_BYTES = 16 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -44,53 +42,37 @@ class StaleMark:
     reason: str
 
 
-@dataclass(frozen=True)
-class _Looks:
-    count: Count
-
-
-@dataclass(frozen=True)
-class EarlierState:
-    """What earlier versions of lstmcli kept in `state.json` next to a model's versions."""
-
-    stale: tuple[StaleMark, ...] = ()
-    looks: tuple[_Looks, ...] = ()
-
-
-def earlier_state(folder: Path) -> EarlierState:
-    """Return the state of the model name in `folder`; an empty one if it is damaged or absent."""
-    try:
-        return parse_record(EarlierState, read_file(folder / "state.json", _MAX_STATE_BYTES))
-    except (OSError, ValueError):
-        return EarlierState()
-
-
 def histories(data_dir: Path, series: Sequence[Series], interval: str) -> dict[str, dict[str, Any]]:
     """Return, by symbol, the history of every series that was read from the store, for metadata."""
     return {each.symbol: asdict(_learned(data_dir, each, interval)) for each in series}
 
 
-def stale_because(model: ModelRef, metadata: Metadata, data_dir: Path) -> tuple[StaleMark, ...]:
+def stale_because(metadata: Metadata, data_dir: Path) -> tuple[StaleMark, ...]:
     """Return what makes a version stale: the symbols that the store has another history of.
 
     A symbol that is not stored any more says nothing. Versions from before histories were kept are
     stale where a restatement was noted after they had read their prices.
     """
     source, interval = metadata.stored, metadata.interval
-    if source is None:
+    if source is None or not _is_ours(data_dir, interval):
         return ()
-    known, read_at = source.histories, source.read_at
-    if known is None:
-        return _noted_since(model, metadata.trained_prices, interval, data_dir, read_at)
     found = []
-    for each in metadata.symbols if _is_ours(data_dir, interval) else ():
-        if each.price is None or each.symbol not in known:
+    for each in metadata.symbols:
+        known = source.histories and source.histories.get(each.symbol)
+        if each.price is None or (source.histories is not None and known is None):
             continue
+        facts = read_sidecar(data_dir, each.symbol, interval)
+        noted = [one for one in restatements_of(facts) if one[0] >= source.read_at[:10]]
         try:
-            if _is_changed(data_dir, each, each.price, interval, known[each.symbol]):
-                found.append(_mark(data_dir, each.symbol, interval, each.price, read_at))
+            if not (_is_changed(data_dir, each, each.price, interval, known) if known else noted):
+                continue
         except (ValueError, DataError, FileError):
             continue  # not stored, or damaged: reading the prices reports it
+        day, reason = noted[-1] if noted else ("", "other prices are stored now")
+        if facts.get("source") == IMPORTED:
+            day, reason = str(facts.get("fetched_at", "")), str(facts.get("file", "a file"))
+            reason = f"replaced by {reason}"
+        found.append(StaleMark(each.symbol, interval, each.price, day, reason))
     return tuple(found)
 
 
@@ -174,33 +156,3 @@ def _history(
     kept = (dates >= np.datetime64(days[0])) & (dates < np.datetime64(days[1])) & (prices > 0)
     weights = 1.0 + dates[kept].astype("datetime64[D]").astype(np.int64) * _GOLDEN % 1.0
     return History(int(kept.sum()), round(float(weights @ np.log(prices[kept])), 9))
-
-
-def _mark(data_dir: Path, symbol: str, interval: str, price: str, read_at: str) -> StaleMark:
-    """Say what is known of why a history is another one; the reason is for people alone."""
-    facts = read_sidecar(data_dir, symbol, interval)
-    day, reason = "", "other prices are stored now"
-    noted = [each for each in restatements_of(facts) if each[0] >= read_at[:10]]
-    if facts.get("source") == IMPORTED:
-        day, reason = str(facts.get("fetched_at", "")), f"replaced by {facts.get('file', 'a file')}"
-    elif noted:
-        day, reason = noted[-1]
-    return StaleMark(symbol, interval, price, day, reason)
-
-
-def _noted_since(
-    model: ModelRef, prices: Mapping[str, str], interval: str, data_dir: Path, read_at: str
-) -> tuple[StaleMark, ...]:
-    """Return what was noted as restated after a version without histories had read its prices."""
-    found = {
-        mark.symbol: mark
-        for mark in earlier_state(model.folder.parent).stale
-        if mark.interval == interval
-        and mark.price == prices.get(mark.symbol)
-        and mark.restated >= read_at
-    }
-    for symbol, price in prices.items():
-        for day, reason in restatements_of(read_sidecar(data_dir, symbol, interval)):
-            if day >= read_at[:10]:
-                found.setdefault(symbol, StaleMark(symbol, interval, price, day, reason))
-    return tuple(found.values())

@@ -364,7 +364,7 @@ def _notes(
     doubts, stale = [*doubtful_folders(source, walk.settings.data.interval)], list[str]()
     for each, metadata in zip(walk.references, walk.metadata.values(), strict=True):
         doubts += doubtful_paths(each)
-        stale += warn_stale(each, stale_because(each, metadata, source.data_dir))
+        stale += warn_stale(each, stale_because(metadata, source.data_dir))
     yield from (*warn_ownership(doubts), *stale, *uncounted)
     trained_on = walk.models[walk.main].trained_on
     yield from warn_untrained([each.symbol for each in series], trained_on)

@@ -235,7 +235,7 @@ def show_model(data_dir: Path, reference: str | None) -> ModelDetail:
         folder=model.folder,
         metadata=metadata,
         settings=bundle.settings,
-        stale=stale_because(model, metadata, data_dir),
+        stale=stale_because(metadata, data_dir),
         decisions=tuple(_decisions(data_dir, model.name)) if is_kept else (),
         champions=tuple(leaders),
     )
@@ -285,7 +285,7 @@ def _version(
         naive_rmse=rmse.get("naive"),
         crps=fan,
         baseline_crps=None if fan is None else crps.get("scaled_climatology"),
-        stale=len(stale_because(model, metadata, data_dir)),
+        stale=len(stale_because(metadata, data_dir)),
     )
 
 

@@ -169,7 +169,7 @@ def predict(
             base_rates=metadata.trend.get("rise", ())[:steps],
             flat_band=trained.settings.evaluate.flat_band,
         ),
-        stale=stale_because(reference, metadata, source.data_dir),
+        stale=stale_because(metadata, source.data_dir),
         forecasts=(),
     )
     prepare = partial(

@@ -187,7 +187,7 @@ def _model(data_dir: Path, name: str) -> _Found:
     n = len(model.trained_on)
     what = f"{leader.version} of {len(known)}, trained on {n} symbol{'s' * (n != 1)} up to {until}"
     since = _time(metadata.created)
-    stale = warn_stale(leader, stale_because(leader, metadata, data_dir))
+    stale = warn_stale(leader, stale_because(metadata, data_dir))
     if stale:
         return "old", f"{what}; {stale[0]}", f"Run: lstmcli train --name {name}.", since
     return "ok", what, "", since
