@@ -37,7 +37,7 @@ class RunEnd:
     started: str
     ended: str
     exit_code: int
-    counts: Mapping[str, float] = field(default_factory=dict)
+    counts: Mapping[str, int | float] = field(default_factory=dict)
     error: str = ""
 
     def __post_init__(self) -> None:
