@@ -5,6 +5,7 @@ nearest one. Empty text stands for "not set", since TOML has no null.
 """
 
 import difflib
+from collections.abc import Iterator
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 
@@ -18,10 +19,10 @@ from pydantic import (
 )
 
 from lstmcli.errors import UsageError
+from lstmcli.records import describe_fault
 
 DEFAULT_LEVELS = (0.025, *(round(0.05 * k, 2) for k in range(1, 20)), 0.975)
 SEE_DEFAULTS = "configs/default.toml lists every key."
-_SHOWN = 80  # characters of a wrong value
 SHORTEST_VOLATILITY_CONTEXT = 40
 SHORTEST_BURN_IN = 20  # not below dataset.volatility.EWMA_START
 SHORTEST_SEASONAL_CONTEXT = 15  # three rows besides those of the year before
@@ -69,22 +70,14 @@ class Window(_Section):
     rebase: bool = True
 
     @model_validator(mode="after")
-    def _features_once(self) -> Self:
+    def _fits_together(self) -> Self:
         if not set(self.features) - {"month"} or len(set(self.features)) != len(self.features):
             raise ValueError("features must name at least one column, each once")
-        return self
-
-    @model_validator(mode="after")
-    def _looks_back_over_a_year(self) -> Self:
         if self.scaling == "seasonal" and self.context_length < SHORTEST_SEASONAL_CONTEXT:
             raise ValueError(
                 f"scaling seasonal needs context_length of at least {SHORTEST_SEASONAL_CONTEXT}, "
                 f"found {self.context_length}"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _has_a_frame_to_keep(self) -> Self:
         if self.scaling in ("log_return", "seasonal", "volatility") and not self.rebase:
             raise ValueError("rebase = false needs scaling relative, zscore or batch")
         return self
@@ -227,75 +220,70 @@ class Settings(_Section):
         return self
 
     @model_validator(mode="after")
-    def _keeps_the_parts_apart(self) -> Self:
-        if self.split.method == "shuffled":
-            if self.split.embargo:
-                raise ValueError("split.embargo needs split.method chronological")
-            return self
-        if not 0.10 <= self.split.validation_fraction <= 0.15:
-            raise ValueError("split.validation_fraction must lie between 0.10 and 0.15")
-        if self.purge < self.window.horizon:
-            raise ValueError(
-                f"split.purge must be at least window.horizon ({self.window.horizon}), "
-                f"found {self.purge}"
-            )
+    def _fits_together(self) -> Self:
+        for fault in self._faults():
+            raise ValueError(fault)
         return self
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        direct = self.model.head == "direct"
-        if direct != (self.window.scaling == "volatility"):
-            raise ValueError(
-                "model.head direct goes with window.scaling volatility, recursive with the others"
-            )
-        if direct and "month" in self.window.features:
-            raise ValueError("month in window.features goes with model.head recursive")
-        if direct and self.split.method == "shuffled":
-            raise ValueError(
-                "split.method shuffled, the published lab's, goes with model.head recursive"
-            )
-        if direct and self.window.context_length < SHORTEST_VOLATILITY_CONTEXT:
-            raise ValueError(
+    def _faults(self) -> Iterator[str]:
+        """Yield what does not fit together across sections."""
+        window, split, model, train = self.window, self.split, self.model, self.train
+        direct, shuffled = model.head == "direct", split.method == "shuffled"
+        if shuffled and split.embargo:
+            yield "split.embargo needs split.method chronological"
+        if not shuffled and not 0.10 <= split.validation_fraction <= 0.15:
+            yield "split.validation_fraction must lie between 0.10 and 0.15"
+        if not shuffled and self.purge < window.horizon:
+            horizon = f"window.horizon ({window.horizon})"
+            yield f"split.purge must be at least {horizon}, found {self.purge}"
+        if direct != (window.scaling == "volatility"):
+            yield "model.head direct goes with window.scaling volatility, recursive with the others"
+        if direct and "month" in window.features:
+            yield "month in window.features goes with model.head recursive"
+        if direct and shuffled:
+            yield "split.method shuffled, the published lab's, goes with model.head recursive"
+        if direct and window.context_length < SHORTEST_VOLATILITY_CONTEXT:
+            yield (
                 f"window.scaling volatility needs window.context_length of at least "
-                f"{SHORTEST_VOLATILITY_CONTEXT}, found {self.window.context_length}"
+                f"{SHORTEST_VOLATILITY_CONTEXT}, found {window.context_length}"
             )
-        if not direct and self.train.members > 1:
-            raise ValueError("train.members above 1 needs model.head direct")
-        if self.train.stateful and not (direct and self.train.labels == "sequence"):
-            raise ValueError(
+        if not direct and train.members > 1:
+            yield "train.members above 1 needs model.head direct"
+        if train.stateful and not (direct and train.labels == "sequence"):
+            yield (
                 "train.stateful reads every series bar by bar, which needs model.head direct and "
                 "train.labels sequence"
             )
-        shortest = min(self.train.chunk_length, self.window.context_length)
-        if self.labels_all_bars and self.train.burn_in >= shortest:
-            raise ValueError(
-                f"train.burn_in must be less than train.chunk_length ({self.train.chunk_length}) "
-                f"and window.context_length ({self.window.context_length}), found "
-                f"{self.train.burn_in}; {_mended(shortest)}"
+        shortest = min(train.chunk_length, window.context_length)
+        if self.labels_all_bars and train.burn_in >= shortest:
+            half = max(SHORTEST_BURN_IN, shortest // 2)
+            mended = f"train.burn_in={half}, or an empty one (--set train.burn_in=) for the default"
+            if shortest <= SHORTEST_BURN_IN:
+                mended = f"train.chunk_length={2 * SHORTEST_BURN_IN} or more"
+            yield (
+                f"train.burn_in must be less than train.chunk_length ({train.chunk_length}) and "
+                f"window.context_length ({window.context_length}), found {train.burn_in}; "
+                f"pass {mended}"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _suits_the_network(self) -> Self:
-        if self.model.network == "linear" and self.model.dense_sizes:
-            raise ValueError(
+        if model.network == "linear" and model.dense_sizes:
+            yield (
                 "model.network linear goes with model.dense_sizes [], found "
-                f"{list(self.model.dense_sizes)}; model.network mlp has layers"
+                f"{list(model.dense_sizes)}; model.network mlp has layers"
             )
-        if self.train.stateful and not self.model.keeps_state:
-            raise ValueError(
+        if train.stateful and not model.keeps_state:
+            yield (
                 f"train.stateful goes with model.network {', '.join(_RECURRENT)}, which keep a "
-                f"state from chunk to chunk, found {self.model.network}"
+                f"state from chunk to chunk, found {model.network}"
             )
-        if self.train.precision == "bf16" and self.model.network == "peephole":
-            raise ValueError("train.precision bf16 needs another model.network than peephole")
-        longest = (self.reach - 1) // len(self.model.hidden_sizes) + 1
-        if self.model.network == "cnn" and self.model.kernel_size > longest:
-            raise ValueError(
-                f"model.kernel_size must be at most {longest} where {len(self.model.hidden_sizes)} "
-                f"stacks share {self.reach} bars, found {self.model.kernel_size}"
+        if train.precision == "bf16" and model.network == "peephole":
+            yield "train.precision bf16 needs another model.network than peephole"
+        stacks = len(model.hidden_sizes)
+        longest = (self.reach - 1) // stacks + 1
+        if model.network == "cnn" and model.kernel_size > longest:
+            yield (
+                f"model.kernel_size must be at most {longest} where {stacks} stacks share "
+                f"{self.reach} bars, found {model.kernel_size}"
             )
-        return self
 
     def changed(self, **sections: dict[str, Any]) -> Self:
         """Return the settings with some keys of some sections changed, which nothing checks."""
@@ -336,9 +324,8 @@ def check_settings(tree: dict[str, Any], *, where: str) -> Settings:
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
+        key, why = describe_fault(error)
+        if error.errors(include_url=False)[0]["type"] == "extra_forbidden":
             known = keys() if "." in key else list(Settings.model_fields)
             nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
             raise UsageError(
@@ -347,21 +334,9 @@ def check_settings(tree: dict[str, Any], *, where: str) -> Settings:
                 why=f"the nearest is {nearest[0]}" if nearest else "no key is like it",
                 next_step=SEE_DEFAULTS,
             ) from error
-        why = first["msg"].removeprefix("Value error, ")
-        if key:
-            found = repr(first["input"])
-            why = f"{why}, found {found if len(found) <= _SHOWN else f'{found[:_SHOWN]}...'}"
         raise UsageError(
             f"bad setting {key}".rstrip(), where=where, why=why, next_step=SEE_DEFAULTS
         ) from error
-
-
-def _mended(shortest: int) -> str:
-    """Name the value to pass for a burn-in that does not fit."""
-    if shortest <= SHORTEST_BURN_IN:
-        return f"pass train.chunk_length={2 * SHORTEST_BURN_IN} or more"
-    fits = max(SHORTEST_BURN_IN, shortest // 2)
-    return f"pass train.burn_in={fits}, or an empty one (--set train.burn_in=) for the default"
 
 
 def keys() -> list[str]:

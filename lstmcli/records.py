@@ -1,24 +1,38 @@
-"""Validation of JSON and TOML files that anyone may have edited.
-
-A shape describes a value: a type (a float may be written without a point, and a bool is no number);
-`ISO_DATE`; None; a tuple of alternatives; a list with one shape for all its items; a dict of names
-to shapes, in which a name that ends in ? is optional and unknown names are allowed, or of `str` to
-one shape for all its values.
-"""
+"""Reading of JSON and TOML files that anyone may have edited."""
 
 import json
 import math
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar, cast
 
-ISO_DATE = date
+import numpy as np
+from pydantic import (
+    AfterValidator,
+    AliasPath,
+    Field,
+    FiniteFloat,
+    PlainValidator,
+    TypeAdapter,
+    ValidationError,
+)
+
 _MOST_DEPTH = 100
 _MOST_BITS = 1000  # a float holds 1023
+_MOST_SHOWN = 80  # characters of a wrong value
 _TOO_DEEP = f"it is nested more than {_MOST_DEPTH} deep"
-_WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+
+T = TypeVar("T")
+Count = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""A whole number that numpy can hold."""
+Number = FiniteFloat
+IsoDate = Annotated[str, AfterValidator(lambda text: date.fromisoformat(text).isoformat())]
+Day = Annotated[
+    np.datetime64, PlainValidator(lambda text: np.datetime64(date.fromisoformat(str(text))))
+]
 
 
 def read_file(path: Path, most: int) -> bytes:
@@ -36,54 +50,67 @@ def read_file(path: Path, most: int) -> bytes:
     return data
 
 
+def parse_record(kind: type[T], data: bytes | str) -> T:
+    """Read JSON as a dataclass, or another type that pydantic knows; unknown keys are ignored.
+
+    Types are strict, except that a float may be written without a point. Raises ValueError that
+    names the first wrong place in one line.
+    """
+    try:
+        found: T = _reader(cast(Any, kind)).validate_json(data, strict=True)
+    except ValidationError as error:
+        key, why = describe_fault(error)
+        raise ValueError(f"{key} {why}".strip()) from None  # whose text has many lines
+    return found
+
+
+def check_record(kind: type[T], value: object) -> T:
+    """Return values that were read already as `kind`; raises ValueError as `parse_record`."""
+    return parse_record(kind, json.dumps(value))
+
+
+def describe_fault(error: ValidationError) -> tuple[str, str]:
+    """Return the first key with a wrong value, empty for the whole, and what is wrong with it."""
+    first = error.errors(include_url=False)[0]
+    key = ".".join(map(str, first["loc"]))
+    why = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing" or not key:
+        return key, why.replace("Field required", "is missing")
+    found = repr(first["input"])
+    shown = found if len(found) <= _MOST_SHOWN else f"{found[:_MOST_SHOWN]}..."
+    return key, f"{why}, found {shown}"
+
+
 def read_json(data: bytes | str) -> Any:
-    """Read JSON; ValueError if invalid, as `check_plain`, or for a number that is not finite."""
-    return _plain(lambda: json.loads(data, parse_constant=_no_number, parse_float=_finite))
+    """Read JSON; ValueError if invalid, for a number that is not finite or a nesting too deep."""
+    return _plain(lambda: json.loads(data, parse_constant=_finite, parse_float=_finite))
 
 
 def read_toml(text: str) -> dict[str, Any]:
-    """Read TOML; ValueError if invalid, or as `check_plain`."""
+    """Read TOML; ValueError if invalid, or for an integer or a nesting beyond all use."""
     found: dict[str, Any] = _plain(lambda: tomllib.loads(text))
     return found
 
 
-def check_plain(value: Any, depth: int = _MOST_DEPTH) -> None:
-    """Raise ValueError for an integer beyond the range of a float or values nested too deep."""
-    if depth < 0:
-        raise ValueError(_TOO_DEEP)
-    if isinstance(value, dict | list):
-        for each in value.values() if isinstance(value, dict) else value:
-            check_plain(each, depth - 1)
-    elif isinstance(value, int) and value.bit_length() > _MOST_BITS:
-        raise ValueError(f"an integer of {value.bit_length()} bits is too large")
+def at(*path: str, min_length: int | None = None) -> Any:
+    """Annotate a field with the keys under which the file keeps it."""
+    return Field(validation_alias=AliasPath(*path), min_length=min_length)
 
 
-def check_record(value: Any, shape: Any, where: str = "") -> None:
-    """Raise ValueError naming the first place where a value does not match the shape."""
-    if isinstance(shape, tuple):
-        _check_any(value, shape, where)
-    elif isinstance(shape, list):
-        _expect(isinstance(value, list), value, "a list", where)
-        for number, each in enumerate(value):
-            check_record(each, shape[0], f"{where}[{number}]")
-    elif isinstance(shape, Mapping):
-        _expect(isinstance(value, dict), value, "a table", where)
-        for name, each in shape.items():
-            if name is str:
-                for key, item in value.items():
-                    check_record(item, each, _within(where, key))
-            elif name.rstrip("?") in value:
-                check_record(value[name.rstrip("?")], each, _within(where, name.rstrip("?")))
-            elif not name.endswith("?"):
-                raise ValueError(f"{_within(where, name)} is missing")
-    elif shape is ISO_DATE:
-        _expect(_is_date(value), value, "a date", where)
-    elif shape is None:
-        _expect(value is None, value, "null", where)
-    else:
-        kinds = (int, float) if shape is float else shape
-        fits = isinstance(value, kinds) and (shape is bool or not isinstance(value, bool))
-        _expect(fits, value, _WORDS[shape], where)
+def with_keys(*names: str) -> AfterValidator:
+    """Require keys of a table whose other keys are free."""
+
+    def check(table: dict[str, Any]) -> dict[str, Any]:
+        if missing := [name for name in names if name not in table]:
+            raise ValueError(f"{missing[0]} is missing")
+        return table
+
+    return AfterValidator(check)
+
+
+@cache
+def _reader(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def _plain(read: Callable[[], Any]) -> Any:
@@ -95,44 +122,22 @@ def _plain(read: Callable[[], Any]) -> Any:
         if "integer string conversion" in str(error):  # Python's limit, with advice for programmers
             raise ValueError("an integer has more than 4300 digits") from error
         raise
-    check_plain(found)
+    _check_plain(found, _MOST_DEPTH)
     return found
 
 
-def _check_any(value: Any, shapes: tuple[Any, ...], where: str) -> None:
-    for shape in shapes[:-1]:
-        try:
-            check_record(value, shape, where)
-        except ValueError:
-            continue
-        return
-    check_record(value, shapes[-1], where)
-
-
-def _expect(fits: bool, value: Any, words: str, where: str) -> None:
-    if not fits:
-        shown = json.dumps(value)
-        shown = shown if len(shown) <= 40 else f"{shown[:40]}..."
-        raise ValueError(f"{where or 'it'} is {shown}, expected {words}")
-
-
-def _within(where: str, name: str) -> str:
-    return f"{where}.{name}" if where else name
-
-
-def _is_date(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and date.fromisoformat(value).isoformat() == value
-    except ValueError:
-        return False
+def _check_plain(value: Any, depth: int) -> None:
+    if depth < 0:
+        raise ValueError(_TOO_DEEP)
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            _check_plain(each, depth - 1)
+    elif isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        raise ValueError(f"an integer of {value.bit_length()} bits is too large")
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        _no_number(text[:40])
+        raise ValueError(f"{text[:40]} is no number that can be used")
     return number
-
-
-def _no_number(text: str) -> Any:
-    raise ValueError(f"{text} is no number that can be used")

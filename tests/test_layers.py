@@ -33,7 +33,7 @@ ALLOWED = {
     "click": lambda name: name.startswith("cli/"),
     "rich": lambda name: name.startswith("report/") or name == "cli/progress.py",
     "yfinance": lambda name: name == "market/yahoo.py",
-    "pydantic": lambda name: name == "config.py",
+    "pydantic": lambda name: name in ("config.py", "records.py"),
     "optuna": lambda name: name in OPTUNA,
     "matplotlib": lambda name: name == "report/picture.py",
     "plotext": lambda name: name == "report/terminal_plot.py",

@@ -37,25 +37,15 @@ def write_files(files: Sequence[tuple[Path, bytes]]) -> None:
 
     Raises FileError naming the file that cannot be written.
     """
-    staged: list[tuple[Path, Path]] = []
-    try:
-        for path, data in files:
-            with _naming(path):
-                make_folder(path.parent)
-                temporary = _temporary(path)
-                staged.append((temporary, path))
-                with open(temporary, "xb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-        for temporary, path in staged:
-            with _naming(path):
-                os.replace(temporary, path)
-                sync_folder(path.parent)
-    finally:
-        for temporary, _ in staged:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+    for path, _ in files:
+        with _naming(path):
+            make_folder(path.parent)
+    with ExitStack() as stack:
+        # The last one entered takes its name first.
+        staged = [stack.enter_context(_staged(path)) for path, _ in reversed(files)][::-1]
+        for file, (_, data) in zip(staged, files, strict=True):
+            file.write(data)
+            file.sync()
 
 
 @contextmanager
@@ -66,25 +56,12 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     left of the same file are removed first. If the block raises, `path` stays as it was. An OSError
     of the file becomes a FileError that names it; other errors of the block pass unchanged.
     """
-    temporary = _temporary(path)
-    try:
-        with ExitStack() as stack:
-            with _naming(path):
-                _remove_leftovers(path)
-                stack.enter_context(_in_use(temporary))
-                raw = open(temporary, "wb")  # noqa: SIM115 - closed by the next block
-            with closing(_Output(raw, path)) as file:
-                yield cast(IO[bytes], file)
-                file.flush()
-                with _naming(path):
-                    _copy_mode(path, raw)
-                    os.fsync(raw.fileno())
-            with _naming(path):
-                os.replace(temporary, path)
-                sync_folder(path.parent)
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with _naming(path):
+        remove_leftovers(path)
+    with _staged(path) as file:
+        yield cast(IO[bytes], file)
+        _copy_mode(path, file.fileno())
+        file.sync()
 
 
 @contextmanager
@@ -124,6 +101,21 @@ def put_aside(path: Path) -> str:
     return aside.name
 
 
+def remove_leftovers(path: Path) -> None:
+    """Remove temporary files of `path` whose writer has died: nothing locks them any more."""
+    digits = "[0-9a-f]" * (2 * _HEX_BYTES)
+    pattern = f".{glob.escape(path.name[:50])}.{digits}{TEMPORARY_SUFFIX}"
+    for left in path.parent.glob(pattern):
+        with suppress(OSError):
+            if sys.platform != "win32":
+                handle = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                finally:
+                    os.close(handle)
+            left.unlink()  # Windows refuses while the file is open
+
+
 def sync_folder(folder: Path) -> None:
     """Make the rename itself durable, where the platform lets a folder be opened."""
     if os.name == "nt":
@@ -149,6 +141,11 @@ class _Output:
         with _naming(self._path):
             self._file.flush()
 
+    def sync(self) -> None:
+        with _naming(self._path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
     def close(self) -> None:
         with _naming(self._path):
             self._file.close()
@@ -162,9 +159,24 @@ def _naming(path: Path, what: str = "cannot write the file") -> AbstractContextM
     return file_errors(what, path, "Check the folder, its permissions and the free space.")
 
 
-def _temporary(path: Path) -> Path:
+@contextmanager
+def _staged(path: Path) -> Iterator[_Output]:
+    """Yield a temporary file that takes the name of `path` where the block does not raise."""
     name = f".{path.name[:50]}.{secrets.token_hex(_HEX_BYTES)}{TEMPORARY_SUFFIX}"
-    return path.with_name(name)
+    temporary = path.with_name(name)
+    try:
+        with ExitStack() as stack:
+            with _naming(path):
+                stack.enter_context(_in_use(temporary))
+                raw = open(temporary, "wb")  # noqa: SIM115 - closed by the next block
+            with closing(_Output(raw, path)) as file:
+                yield file
+            with _naming(path):
+                os.replace(temporary, path)
+                sync_folder(path.parent)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -186,29 +198,14 @@ def _in_use(temporary: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _remove_leftovers(path: Path) -> None:
-    """Remove temporary files of `path` whose writer has died: nothing locks them any more."""
-    digits = "[0-9a-f]" * (2 * _HEX_BYTES)
-    pattern = f".{glob.escape(path.name[:50])}.{digits}{TEMPORARY_SUFFIX}"
-    for left in path.parent.glob(pattern):
-        with suppress(OSError):
-            if sys.platform != "win32":
-                handle = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                finally:
-                    os.close(handle)
-            left.unlink()  # Windows refuses while the file is open
-
-
-def _copy_mode(path: Path, file: IO[bytes]) -> None:
+def _copy_mode(path: Path, handle: int) -> None:
     """Copy owner and mode of the file at `path` to an open file, as far as the system allows."""
     with suppress(OSError):
         found = path.lstat()
         if sys.platform != "win32" and stat.S_ISREG(found.st_mode):
             with suppress(OSError):
-                os.fchown(file.fileno(), found.st_uid, found.st_gid)
-            os.fchmod(file.fileno(), stat.S_IMODE(found.st_mode))
+                os.fchown(handle, found.st_uid, found.st_gid)
+            os.fchmod(handle, stat.S_IMODE(found.st_mode))
 
 
 def append_lines(path: Path, lines: bytes, *, wait: float = WAIT) -> int:

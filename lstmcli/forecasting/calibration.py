@@ -44,9 +44,12 @@ def fit_calibration(
     actual : (N, H), NaN where the outcome is not known yet.
     n_independent : (H,) validation windows of that many steps that do not overlap in time,
         whatever the number of symbols.
-    Raises ValueError when shapes or levels do not fit.
     """
-    _check(quantiles, levels, actual, n_independent)
+    assert quantiles.shape == (*actual.shape, len(levels)), (
+        "shapes of quantiles and outcomes differ"
+    )
+    assert n_independent.shape == actual.shape[1:], "n_independent is not one a step"
+    assert np.isfinite(quantiles).all(), "quantiles are not finite"
     middle = list(levels).index(0.5)
     factors = np.ones(quantiles.shape[1:])
     factors[:, middle] = 0.0
@@ -133,21 +136,3 @@ def _smoothed(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDAr
 def _outwards(distances: NDArray[np.float64]) -> NDArray[np.float64]:
     """Make distances from the median, the nearest first, never decrease."""
     return np.maximum.accumulate(np.maximum(distances, 0.0), axis=-1)
-
-
-def _check(
-    quantiles: NDArray[np.float64],
-    levels: Sequence[float],
-    actual: NDArray[np.float64],
-    n_independent: NDArray[np.float64],
-) -> None:
-    if list(levels) != sorted(set(levels)) or 0.5 not in levels:
-        raise ValueError(f"levels must ascend and hold 0.5, found {tuple(levels)}")
-    if quantiles.ndim != 3 or quantiles.shape != (*actual.shape, len(levels)):
-        raise ValueError(
-            f"quantiles {quantiles.shape}, actual {actual.shape} and {len(levels)} levels differ"
-        )
-    if n_independent.shape != actual.shape[1:] or not (n_independent >= 0).all():
-        raise ValueError(f"n_independent must be {actual.shape[1:]} and not negative")
-    if not np.isfinite(quantiles).all():
-        raise ValueError("quantiles must be finite")

@@ -1,6 +1,6 @@
 """The forecasts of a trained model from cutoffs of any number of series, a batch at a time.
 
-`fan` answers all steps at once; `recurse` predicts the next row and appends it to the window.
+`_fan` answers all steps at once; `recurse` predicts the next row and appends it to the window.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from lstmcli.dataset.series import Series
 from lstmcli.dataset.volatility import volatility_frame
 from lstmcli.dataset.windows import context_months, contexts, flat_cutoffs, join
 from lstmcli.errors import DataError, UsageError
-from lstmcli.forecasting.calibration import Calibration, calibrate
+from lstmcli.forecasting.calibration import calibrate
 from lstmcli.forecasting.forecast import Forecast, join_forecasts
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.networks.build import body_and_head
@@ -61,14 +61,7 @@ def forecast(
     def forecast_batch(batch: Tensor) -> Forecast:
         raw = contexts(windows, batch, window.context_length)
         if direct:
-            return fan(
-                model.members,
-                raw,
-                features=window.features,
-                levels=model.levels,
-                horizon=steps,
-                calibration=model.calibration,
-            )
+            return _fan(model, raw, steps)
         return recurse(
             model.network,
             raw,
@@ -109,21 +102,13 @@ def forecast_alike(
     )
 
 
-def fan(
-    members: Sequence[nn.Module],
-    contexts: Tensor,
-    *,
-    features: Sequence[str],
-    levels: Sequence[float],
-    horizon: int,
-    calibration: Calibration | None,
-) -> Forecast:
-    """Forecast `horizon` steps from contexts (N, L, C) of raw values, on the members' device."""
+def _fan(model: TrainedModel, contexts: Tensor, horizon: int) -> Forecast:
+    """Forecast `horizon` steps from contexts (N, L, C) of raw values, on the model's device."""
     found = []
     with torch.inference_mode():
-        frame = volatility_frame(contexts, features)
+        frame = volatility_frame(contexts, model.settings.window.features)
         steps = torch.arange(horizon, device=contexts.device)
-        for member in members:
+        for member in model.members:
             member.eval()
             body, head = body_and_head(member)
             x = frame.x[:, -body.reach :].to(next(member.parameters()).dtype)
@@ -131,12 +116,12 @@ def fan(
         fans = torch.stack(found)  # (members, N, H, Q), in units of volatility times sqrt(step)
         unit = frame.sigma[:, -1, None, None] * (steps + 1).sqrt()[:, None]
         quantiles = (fans.double().mean(dim=0) * unit).cpu().numpy()
-        middle = list(levels).index(0.5)
+        middle = model.levels.index(0.5)
         medians = fans[..., middle].double() * unit[..., 0]
-        spread = medians.std(dim=0, correction=0).cpu().numpy() if len(members) > 1 else None
-    if calibration is not None:
-        quantiles = calibrate(quantiles, calibration)
-    return Forecast(quantiles[..., middle], quantiles, tuple(levels), spread)
+        spread = medians.std(dim=0, correction=0).cpu().numpy() if len(found) > 1 else None
+    if model.calibration is not None:
+        quantiles = calibrate(quantiles, model.calibration)
+    return Forecast(quantiles[..., middle], quantiles, model.levels, spread)
 
 
 def recurse(

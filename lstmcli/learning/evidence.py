@@ -28,7 +28,7 @@ def hindsight(metadata: Metadata, cutoff: np.datetime64) -> str | None:
     return f"hindsight: the model was fitted on rows up to {until}, after this cutoff{those}"
 
 
-def tell_hindsight(in_training: NDArray[np.bool_], until: np.datetime64) -> tuple[str, ...]:
+def warn_hindsight(in_training: NDArray[np.bool_], until: np.datetime64) -> tuple[str, ...]:
     """Return one sentence on windows that start before that day, none where there is no such."""
     count = int(np.count_nonzero(in_training))
     if not count:
@@ -107,7 +107,7 @@ def count_looks(data_dir: Path, looks: Sequence[Look]) -> tuple[Looks | None, tu
     return found, (note,) if note else ()
 
 
-def tell_looks(looks: Looks | None) -> tuple[str, ...]:
+def describe_looks(looks: Looks | None) -> tuple[str, ...]:
     """Say how many models were scored on a period, from the second on."""
     if looks is None or looks.models < 2:
         return ()

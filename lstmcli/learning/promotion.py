@@ -22,7 +22,7 @@ from lstmcli.evaluation.significance import MIN_WINDOWS, diebold_mariano, studen
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel, series_for
-from lstmcli.learning.evidence import count_looks, look, spans, tell_looks
+from lstmcli.learning.evidence import count_looks, describe_looks, look, spans
 from lstmcli.market.prices import Prices, are_alike, bars_of
 from lstmcli.printable import count_of
 from lstmcli.runs.bundle import load_bundle
@@ -219,7 +219,7 @@ def decide(
         ],
     )
     decision = Decision(compared.better, _describe(compared, against), against, compared)
-    return decision, (*tell_looks(looks), *uncounted)
+    return decision, (*describe_looks(looks), *uncounted)
 
 
 def _pairs(

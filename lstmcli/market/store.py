@@ -118,6 +118,13 @@ def read_sidecar(data_dir: Path, symbol: str, interval: str = "1d") -> dict[str,
     return found if isinstance(found, dict) else {}
 
 
+def restatements_of(facts: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Date and reason of every time a history was replaced, as its sidecar has them."""
+    noted = facts.get("restatements")
+    known = [each for each in noted if isinstance(each, dict)] if isinstance(noted, list) else []
+    return tuple((str(each.get("fetched", "")), str(each.get("reason", ""))) for each in known)
+
+
 def sidecar_fits(data_dir: Path, symbol: str, interval: str = "1d") -> bool:
     """Return whether the sidecar is whole and belongs to the stored bars."""
     noted = read_sidecar(data_dir, symbol, interval).get(_HASH)

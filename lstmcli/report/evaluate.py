@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from lstmcli.evaluation.direction import direction_hits
 from lstmcli.evaluation.leaks import Comparison
 from lstmcli.evaluation.trend import CLASSES, actual_trend, predicted_trend
-from lstmcli.learning.evidence import tell_looks
+from lstmcli.learning.evidence import describe_looks
 from lstmcli.printable import count_of
 from lstmcli.report.numbers import BASE_RATE_UNKNOWN, ahead, price, price_basis
 from lstmcli.report.output import Column, list_table
@@ -85,7 +85,7 @@ def caveats(report: EvaluateReport) -> list[str]:
             "This recipe repeats the published lab with its flaws: windows overlap between "
             "training, validation and test, without a purge; the scores below are honest."
         )
-    return [*found, *tell_looks(report.looks)]
+    return [*found, *describe_looks(report.looks)]
 
 
 def window_rows(report: EvaluateReport) -> list[dict[str, Any]]:

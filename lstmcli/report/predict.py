@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import RenderableType
 
 from lstmcli.errors import UsageError
+from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.scores import PAST_MOVES
 from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.evaluation.verdict import SHOWN_NAMES, p_value
@@ -27,8 +28,7 @@ from lstmcli.report.numbers import (
 )
 from lstmcli.report.output import make_table
 from lstmcli.report.view import Format, View, make_document
-from lstmcli.workflows.predict import PredictReport
-from lstmcli.workflows.symbol_forecast import SymbolForecast
+from lstmcli.workflows.predict import PredictReport, SymbolForecast
 
 _SHOWN_STEPS = (1, 5, 20, 50)
 _ABOVE = ("model", "symbol", "cutoff", "last_close", "sigma", "mase_scale")
@@ -43,7 +43,7 @@ def predict_view(report: PredictReport, *, all_steps: bool = False) -> View:
             "predict",
             model=str(report.model),
             horizon=report.horizon,
-            trained_prices=report.trained_prices,
+            trained_prices=sorted(set(report.metadata.trained_prices.values())),
             trained_until=str(report.metadata.trained_until),
             stale=report.stale,
             validation=report.metadata.record["validation"],
@@ -70,7 +70,16 @@ def _rows(report: PredictReport, each: SymbolForecast) -> Iterator[dict[str, Any
     changed: dict[str, Any] = {"probability_of_rise": None} if each.constant else {}
     # At the end, so that no other column changes its place.
     changed["in_training"] = each.in_training
-    return (row | changed for row in backtest_rows(each.as_backtest(name), known))
+    window = Backtest(
+        symbol=np.array([each.symbol]),
+        cutoff=np.array([each.cutoff]),
+        last_close=np.array([each.last_close]),
+        sigma=np.array([each.sigma]),
+        dates=each.dates[None],
+        actual=each.actual[None],
+        forecasts={name: each.forecast},
+    )
+    return (row | changed for row in backtest_rows(window, known))
 
 
 def _forecast(report: PredictReport, each: SymbolForecast) -> dict[str, Any]:
@@ -151,7 +160,8 @@ def _cells(each: SymbolForecast, row: dict[str, Any]) -> list[str]:
     cells = [each.symbol, row["cutoff"], row["date"], str(step), price(each.last_close)]
     cells += [price(row["median"]), move(each.forecast.median[0, step - 1])]
     if each.forecast.quantiles is not None:
-        low, high = each.band(step, 0.8)
+        fan = each.forecast.quantiles[0, step - 1]
+        low, high = each.last_close * np.exp(np.interp([0.1, 0.9], each.forecast.levels, fan))
         rise, base = row["probability_of_rise"], row["base_rate_of_rise"]
         in_the_past = "" if rise is None or base is None else f" ({percent(base, 0)})"
         cells += [price(low), price(high), percent(rise, 0) + in_the_past]
@@ -171,9 +181,10 @@ def _record(report: PredictReport) -> str:
             f"Past accuracy: {count_of(n, 'validation window')}, too few for a test; see lstmcli "
             "evaluate."
         )
-    errors = {name: percent(rmse, 3) for name, rmse in found.rmse.items()}
+    errors = {name: percent(each.rmse, 3) for name, each in found.models.items()}
+    p = found.models["network"].p
     tested = {
-        name: each for name in _QUOTED if name in errors and (each := found.p.get(name)) is not None
+        name: each for name in _QUOTED if name in errors and (each := p.get(name)) is not None
     }
     if PAST_MOVES not in tested:
         return f"Past accuracy: no test on {n} validation windows is kept; see lstmcli evaluate."

@@ -15,9 +15,10 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -32,13 +33,13 @@ from lstmcli.files import atomic
 from lstmcli.forecasting.calibration import Calibration
 from lstmcli.forecasting.model import TrainedModel, new_network, num_columns
 from lstmcli.printable import first_few
-from lstmcli.records import read_json, read_toml
-from lstmcli.runs.metadata import SCHEMA_VERSION, Metadata, check_metadata
+from lstmcli.records import read_file, read_json, read_toml
+from lstmcli.runs.metadata import SCHEMA_VERSION, Metadata
 from lstmcli.training.loop import Epoch
 
 _LOC, _SCALE, _FACTORS = "fitted.loc", "fitted.scale", "calibration.factors"
-_OPTIONAL = frozenset({_FACTORS})
 _MAX_BYTES = 16 * 1024**2
+MAX_HEADER_BYTES = 4 * 1024**2
 _WEIGHTS, _CONFIG, _METADATA, _HISTORY = (
     "model.safetensors",
     "config.toml",
@@ -80,9 +81,11 @@ def load_bundle(folder: Path, device: torch.device) -> tuple[TrainedModel, Metad
     """
     metadata = read_metadata(folder)
     settings = _read_settings(folder, metadata)
-    if any(len(steps) != settings.window.horizon for steps in metadata.trend.values()):
-        raise _not_a_model(folder, f"{_METADATA}: trend does not have the steps of the horizon")
-    tensors = _read_tensors(folder, metadata, settings)
+    with _naming(folder / _METADATA):
+        if any(len(steps) != settings.window.horizon for steps in metadata.trend.values()):
+            raise ValueError("trend does not have the steps of the horizon")
+    with _naming(folder / _WEIGHTS):
+        tensors = _read_tensors(folder / _WEIGHTS, metadata, settings)
     fitted = None
     if settings.window.scaling in FITTED_SCALINGS:
         fitted = Scale(tensors.pop(_LOC), tensors.pop(_SCALE)).to(device)
@@ -102,24 +105,18 @@ def check_bundle(folder: Path) -> Metadata:
     """
     metadata = read_metadata(folder)
     _read_settings(folder, metadata)
-    with _opened(folder / _WEIGHTS) as file:
-        try:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise _not_a_model(folder, f"{_WEIGHTS}: {error.strerror}") from error
-    _check_digest(folder / _WEIGHTS, found, metadata.weights_sha256)
+    with _naming(folder / _WEIGHTS) as path:
+        if path.exists() and not path.is_file():  # to open a pipe would wait for its writer
+            raise ValueError("it is no file")
+        with open(path, "rb") as file:
+            _check_hash(hashlib.file_digest(file, "sha256").hexdigest(), metadata.weights_sha256)
     return metadata
 
 
 def read_metadata(folder: Path) -> Metadata:
     """Read and check `metadata.json` alone."""
-    data = _read(folder / _METADATA)
-    try:
-        record = read_json(data)
-        check_metadata(record)
-    except ValueError as error:
-        raise _not_a_model(folder, f"{_METADATA}: {error}") from error
-    return Metadata.of(record)
+    with _naming(folder / _METADATA) as path:
+        return Metadata.of(read_json(read_file(path, _MAX_BYTES)))
 
 
 def settings_toml(settings: Settings) -> str:
@@ -131,7 +128,7 @@ def settings_toml(settings: Settings) -> str:
     return tomli_w.dumps(tree)
 
 
-def _tensors(model: TrainedModel) -> dict[str, torch.Tensor]:
+def _tensors(model: TrainedModel) -> dict[str, Tensor]:
     # On the CPU, so that a model trained on a GPU loads on a machine without one.
     tensors = {
         name: value.detach().cpu().contiguous()
@@ -154,22 +151,28 @@ def _history_csv(history: Iterable[Epoch]) -> str:
     return text.getvalue()
 
 
-def _read_tensors(folder: Path, metadata: Metadata, settings: Settings) -> dict[str, torch.Tensor]:
+def _read_tensors(path: Path, metadata: Metadata, settings: Settings) -> dict[str, Tensor]:
     """Read the tensors that the settings need, checking their types and shapes."""
-    path = folder / _WEIGHTS
     expected = _expected_tensors(settings)
-    with _opened(path) as file:
-        try:
-            data = read_weights(file, os.fstat(file.fileno()).st_size, expected, _OPTIONAL)
-            _check_hash(path, data, metadata.weights_sha256)
-            return safetensors.torch.load(data)
-        except OSError as error:
-            raise _not_a_model(folder, f"{_WEIGHTS}: {error.strerror}") from error
-        except (safetensors.SafetensorError, ValueError) as error:
-            raise _not_a_model(folder, f"{_WEIGHTS}: {error}") from error
+    n_bytes = sum(math.prod(each.shape) * each.element_size() for each in expected.values())
+    data = read_file(path, n_bytes + MAX_HEADER_BYTES)
+    _check_hash(hashlib.sha256(data).hexdigest(), metadata.weights_sha256)
+    found = safetensors.torch.load(data)
+    for words, names in (
+        ("lacks", expected.keys() - found.keys() - {_FACTORS}),
+        ("has besides what the settings need", found.keys() - expected.keys()),
+    ):
+        if names:
+            shown = first_few(ascii(name)[1:-1][:60] for name in sorted(names))
+            raise ValueError(f"it {words} {shown}")
+    for name, tensor in found.items():
+        kinds = [f"{each.dtype} {list(each.shape)}" for each in (tensor, expected[name])]
+        if kinds[0] != kinds[1]:
+            raise ValueError(f"{name} is {kinds[0]}, the settings need {kinds[1]}")
+    return found
 
 
-def _expected_tensors(settings: Settings) -> dict[str, torch.Tensor]:
+def _expected_tensors(settings: Settings) -> dict[str, Tensor]:
     """Return the tensors that the settings need, on the meta device."""
     with torch.device("meta"):
         expected = dict(new_network(settings).state_dict())
@@ -183,106 +186,27 @@ def _expected_tensors(settings: Settings) -> dict[str, torch.Tensor]:
 
 
 def _read_settings(folder: Path, metadata: Metadata) -> Settings:
-    data = _read(folder / _CONFIG)
-    _check_hash(folder / _CONFIG, data, metadata.config_sha256)
+    with _naming(folder / _CONFIG) as path:
+        data = read_file(path, _MAX_BYTES)
+        _check_hash(hashlib.sha256(data).hexdigest(), metadata.config_sha256)
+        return check_settings(read_toml(data.decode("utf-8")), where=str(path))
+
+
+def _check_hash(found: str, expected: str) -> None:
+    if found != expected:
+        raise ValueError(f"it does not match the hash in {_METADATA}")
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[Path]:
+    """Turn any fault of a file into a ModelError that names it."""
     try:
-        tree = read_toml(data.decode("utf-8"))
-        return check_settings(tree, where=str(folder / _CONFIG))
-    except (ValueError, UsageError) as error:
-        raise _not_a_model(folder, f"{_CONFIG}: {error}") from error
-
-
-def _read(path: Path) -> bytes:
-    with _opened(path) as file:
-        try:
-            data = file.read(_MAX_BYTES + 1)
-        except OSError as error:
-            raise _not_a_model(path.parent, f"{path.name}: {error.strerror}") from error
-    if len(data) > _MAX_BYTES:
-        raise _not_a_model(path.parent, f"{path.name} has more than {_MAX_BYTES // 1024**2} MiB")
-    return data
-
-
-def _opened(path: Path) -> io.BufferedReader:
-    try:
-        if path.exists() and not path.is_file():  # to open a pipe would wait for its writer
-            raise _not_a_model(path.parent, f"{path.name} is no file")
-        return open(path, "rb")
-    except OSError as error:
-        raise _not_a_model(path.parent, f"{path.name}: {error.strerror}") from error
-
-
-def _check_hash(path: Path, data: bytes, sha256: object) -> None:
-    _check_digest(path, hashlib.sha256(data).hexdigest(), sha256)
-
-
-def _check_digest(path: Path, found: str, sha256: object) -> None:
-    if found != sha256:
-        raise _not_a_model(path.parent, f"{path.name} does not match the hash in {_METADATA}")
-
-
-def _not_a_model(folder: Path, why: str) -> ModelError:
-    return ModelError(
-        "not a lstmcli model",
-        where=folder,
-        why=why.rstrip("."),
-        next_step="Train it again: lstmcli train.",
-    )
-
-
-MAX_HEADER_BYTES = 4 * 1024**2
-_LENGTH_BYTES = 8
-_TYPES = {torch.float32: "F32", torch.float64: "F64"}
-
-
-def read_weights(
-    file: IO[bytes], size: int, expected: Mapping[str, Tensor], optional: frozenset[str]
-) -> bytes:
-    """Read a weights' file of `size` bytes, checking it for the tensors expected.
-
-    expected : name -> a tensor of the type and shape, on any device (`meta` costs no memory).
-    optional : the names that may be absent. Raises ValueError saying what is wrong.
-    """
-    start = file.read(_LENGTH_BYTES)
-    length = int.from_bytes(start, "little")
-    if len(start) < _LENGTH_BYTES or not 0 < length <= min(MAX_HEADER_BYTES, size - len(start)):
-        raise ValueError("it has no safetensors header")
-    header = file.read(length)
-    found = _parse(header)
-    _check_names(set(found), set(expected), optional)
-    n_bytes = 0
-    for name, claimed in found.items():
-        tensor = expected[name]
-        known = {"dtype": _TYPES[tensor.dtype], "shape": list(tensor.shape)}
-        if {key: claimed.get(key) for key in known} != known:
-            raise ValueError(
-                f"{name} is {claimed.get('dtype')} {claimed.get('shape')}, the settings need "
-                f"{known['dtype']} {known['shape']}"
-            )
-        n_bytes += math.prod(tensor.shape) * tensor.element_size()
-    if size != _LENGTH_BYTES + length + n_bytes:
-        raise ValueError(f"it has {size} bytes, expected {_LENGTH_BYTES + length + n_bytes}")
-    return start + header + file.read(n_bytes)
-
-
-def _parse(header: bytes) -> dict[str, dict[str, Any]]:
-    try:
-        tree = read_json(header)
-    except ValueError as error:
-        raise ValueError("its header is not JSON") from error
-    if not isinstance(tree, dict):
-        raise ValueError("its header is not a table")
-    tree.pop("__metadata__", None)
-    if not all(isinstance(claimed, dict) for claimed in tree.values()):
-        raise ValueError("its header does not describe tensors")
-    return tree
-
-
-def _check_names(found: set[str], expected: set[str], optional: frozenset[str]) -> None:
-    for words, names in (
-        ("lacks", expected - optional - found),
-        ("has besides what the settings need", found - expected),
-    ):
-        if names:
-            shown = first_few(ascii(name)[1:-1][:60] for name in sorted(names))
-            raise ValueError(f"it {words} {shown}")
+        yield path
+    except (OSError, ValueError, KeyError, UsageError, safetensors.SafetensorError) as error:
+        why = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise ModelError(
+            "not a lstmcli model",
+            where=path.parent,
+            why=f"{path.name}: {why}".rstrip("."),
+            next_step="Train it again: lstmcli train.",
+        ) from error

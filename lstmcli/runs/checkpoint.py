@@ -16,7 +16,6 @@ from typing import Any, get_args
 import safetensors
 import safetensors.torch
 import torch
-from pydantic import TypeAdapter
 from torch import Tensor
 
 from lstmcli import __version__
@@ -24,6 +23,7 @@ from lstmcli.config import Settings
 from lstmcli.errors import ModelError, TrainingError, file_errors
 from lstmcli.files import atomic
 from lstmcli.printable import first_few
+from lstmcli.records import parse_record
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, find_model, model_folder, versions
@@ -94,7 +94,7 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Any], Checkpoint] | None:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if metadata[_SHA256] != _digest(metadata[_FACTS], tensors):
             raise ValueError("it does not match its hash")
-        return _parse(metadata[_FACTS], tensors)
+        return _parse(parse_record(_Facts, metadata[_FACTS]), tensors)
     except _NOT_A_CHECKPOINT as error:
         raise ModelError("the checkpoint is damaged", where=path, why=str(error)) from error
 
@@ -112,30 +112,42 @@ def remove_checkpoint(folder: Path) -> None:
 
 
 @dataclass(frozen=True)
+class _Numbers:
+    epoch: int
+    waited: int
+    best_loss: float
+    rate: float
+    rates: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
 class _Facts:
+    """What a checkpoint holds besides tensors; error : the four parts of its message."""
+
     origin: dict[str, Any]
     members: int
-    numbers: dict[str, Any]
+    numbers: _Numbers
     history: tuple[Epoch, ...]
     error: tuple[str, str, str, str] | None
 
 
-def _parse(text: str, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Any], Checkpoint]:
+def _parse(facts: _Facts, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Any], Checkpoint]:
     def part(prefix: str) -> dict[str, Tensor]:
         names = [name for name in tensors if name.startswith(prefix)]
         return {name.removeprefix(prefix): tensors[name] for name in names}
 
-    facts = TypeAdapter(_Facts).validate_python(json.loads(text))
-    best = {epoch.member for epoch in facts.history if epoch.best}
+    best = {row.member for row in facts.history if row.best}
     if not best.issuperset(range(1, facts.members + 2)):
         raise ValueError("its epochs do not fit its networks")
-    error = None
-    if facts.error is not None:
-        what, where, why, next_step = facts.error
-        error = TrainingError(what, where=where, why=why, next_step=next_step)
-    members = tuple(part(f"{number}/") for number in range(facts.members))
-    snapshot = Snapshot(part("snapshot/"), facts.numbers)
-    return facts.origin, Checkpoint(members, snapshot, facts.history, error)
+    what, where, why, next_step = facts.error or [""] * 4
+    return facts.origin, Checkpoint(
+        members=tuple(part(f"{number}/") for number in range(facts.members)),
+        snapshot=Snapshot(part("snapshot/"), asdict(facts.numbers)),
+        history=facts.history,
+        error=TrainingError(what, where=where, why=why, next_step=next_step)
+        if facts.error
+        else None,
+    )
 
 
 def _digest(facts: str, tensors: Mapping[str, Tensor]) -> str:

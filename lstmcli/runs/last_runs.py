@@ -4,17 +4,17 @@ It says when the folder was last updated, also without a log.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from lstmcli.errors import FileError, PartialError
 from lstmcli.files import atomic
 from lstmcli.files.locks import hold
 from lstmcli.market.symbols import inside
-from lstmcli.records import check_record, read_file, read_json
+from lstmcli.records import parse_record, read_file
 
 SCHEMA_VERSION = 1
 NIGHTLY = ("fetch", "predict")
@@ -22,11 +22,6 @@ _FILE = "runs.json"
 _WAIT = 5.0  # seconds for other ends, each of which takes milliseconds
 _MAX_BYTES = 1024**2
 _SKEW = timedelta(minutes=5)  # between the clocks of machines that share a folder
-_END = {
-    **dict.fromkeys(("command", "run_id", "started", "ended", "error"), str),
-    "exit_code": int,
-    "counts": {str: float},
-}
 
 
 @dataclass(frozen=True)
@@ -42,8 +37,14 @@ class RunEnd:
     started: str
     ended: str
     exit_code: int
-    counts: Mapping[str, float] = field(default_factory=dict)
+    counts: Mapping[str, int | float] = field(default_factory=dict)
     error: str = ""
+
+    def __post_init__(self) -> None:
+        if datetime.fromisoformat(self.ended).tzinfo is None:
+            raise ValueError("a time without a zone")
+        if not all(map(math.isfinite, self.counts.values())):
+            raise ValueError("a count that is no number")
 
     @property
     def is_good(self) -> bool:
@@ -59,6 +60,12 @@ class LastRuns:
     last_good: RunEnd | None
 
 
+@dataclass(frozen=True)
+class _File:
+    runs: dict[str, LastRuns]
+    schema_version: int = SCHEMA_VERSION
+
+
 def note_end(data_dir: Path, end: RunEnd) -> None:
     """Add a run's end to the record of a data folder that is there.
 
@@ -66,28 +73,22 @@ def note_end(data_dir: Path, end: RunEnd) -> None:
     """
     path = data_dir / _FILE
     with hold(data_dir / ".lock", wait=_WAIT):
-        for stray in data_dir.glob(f".{_FILE}.*{atomic.TEMPORARY_SUFFIX}"):
-            stray.unlink(missing_ok=True)
+        atomic.remove_leftovers(path)
         known = last_runs(data_dir)
         earlier = known.get(end.command)
         good = end if end.is_good else earlier.last_good if earlier else None
         runs = {**known, end.command: LastRuns(end, good)}
-        tree = {name: asdict(each) for name, each in sorted(runs.items())}
-        document = {"schema_version": SCHEMA_VERSION, "runs": tree}
+        document = asdict(_File(dict(sorted(runs.items()))))
         atomic.write_text(path, json.dumps(document, indent=2) + "\n")
 
 
 def last_runs(data_dir: Path) -> dict[str, LastRuns]:
     """Return the last runs by command; none without a readable record."""
     try:
-        tree = read_json(read_file(inside(data_dir, data_dir / _FILE), _MAX_BYTES))["runs"]
-        check_record(tree, {str: {"last": _END, "last_good": (None, _END)}})
-        return {
-            name: LastRuns(_end(each["last"]), each["last_good"] and _end(each["last_good"]))
-            for name, each in tree.items()
-        }
-    except (OSError, FileError, ValueError, TypeError, KeyError):
+        found = parse_record(_File, read_file(inside(data_dir, data_dir / _FILE), _MAX_BYTES))
+    except (OSError, FileError, ValueError):
         return {}
+    return found.runs
 
 
 def too_old(
@@ -116,9 +117,3 @@ def too_old(
 def _is_fresh(end: RunEnd, max_age: timedelta, now: datetime) -> bool:
     """Whether it ended within the limit; not where the clock says that it has yet to end."""
     return -_SKEW <= now - datetime.fromisoformat(end.ended) <= max_age
-
-
-def _end(tree: Any) -> RunEnd:
-    if datetime.fromisoformat(tree["ended"]).tzinfo is None:
-        raise ValueError("a time without a zone")
-    return RunEnd(**{name: tree[name] for name in _END})

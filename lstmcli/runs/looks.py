@@ -7,9 +7,9 @@ of the date, so that files of other lengths, columns and symbols still share the
 
 import json
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,32 +20,20 @@ from lstmcli.errors import FileError
 from lstmcli.files import atomic
 from lstmcli.files.locks import hold
 from lstmcli.market.symbols import inside
-from lstmcli.records import ISO_DATE, check_record, read_file, read_json
-from lstmcli.runs.state import MAX_BYTES, STATE
+from lstmcli.records import Count, IsoDate, parse_record, read_file
 
 SCHEMA_VERSION = 1
 LOOKS = "looks.json"
 MOST_DAYS = 64  # of a series
 MOST_SERIES = 256  # of a look
 MOST_LOOKS, MOST_KEPT = 1000, 2048  # looks and series in the file, which stays below 4 MB
+_MAX_BYTES = 16 * 1024**2
 _LOCK = ".looks.lock"
 _MARK = ".looks"  # in the folder of the models: how many looks the file must hold
 _WAIT = 5.0  # seconds for another run to write the file
 _UNIT = 1e-6
 _TOLERANCE = round(1e-4 / _UNIT)
 _SAME, _FEWEST = 0.9, 3  # the share of days that agree, and how many can be compared at all
-_MOST = 2**63 - 1  # of days and moves: what an int64 holds
-_SHAPE = {
-    **dict.fromkeys(("dropped", "lost"), int),
-    "series": {str: {"symbol": str, "days": [int], "moves": [int]}},
-    "looks": [
-        {
-            **dict.fromkeys(("model", "name", "by", "settings"), str),
-            **dict.fromkeys(("first", "last"), ISO_DATE),
-            "series": [int],
-        }
-    ],
-}
 
 By = Literal["evaluate", "predict", "models promote", "train"]
 _BY: tuple[By, ...] = ("evaluate", "predict", "models promote", "train")
@@ -56,25 +44,40 @@ class Sketch:
     """Log moves of a series, in millionths, on some of its days, counted from 1970."""
 
     symbol: str
-    days: tuple[int, ...]
-    moves: tuple[int, ...]
+    days: tuple[Count, ...]
+    moves: tuple[Count, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.days) != len(self.moves):
+            raise ValueError("days and moves of different lengths")
 
 
 @dataclass(frozen=True)
-class Look:
+class _Scored:
+    model: str
+    name: str
+    by: By
+    settings: str
+    first: IsoDate
+    last: IsoDate
+
+
+@dataclass(frozen=True)
+class Look(_Scored):
     """One model scored from the day `first` to `last` of some series.
 
     model : a hash of what the model is, so that a copy is the same one. name : for the reader.
     settings : what changes the scores besides the model and the series.
     """
 
-    model: str
-    name: str
-    by: By
-    settings: str
-    first: str
-    last: str
     series: tuple[Sketch, ...]
+
+
+@dataclass(frozen=True)
+class _Entry(_Scored):
+    """A look as it is kept: `series` are numbers of sketches."""
+
+    series: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -91,27 +94,21 @@ class Looks:
     at_least: bool
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """A look as it is kept: `series` are numbers of sketches."""
-
-    model: str
-    name: str
-    by: By
-    settings: str
-    first: str
-    last: str
-    series: tuple[int, ...]
-
-
 @dataclass
 class _Record:
     """What the file holds. dropped : looks beyond the most. lost : looks that it should hold."""
 
     series: dict[int, Sketch]
     looks: list[_Entry]
-    dropped: int = 0
-    lost: int = 0
+    dropped: Count = 0
+    lost: Count = 0
+    schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        if not {number for each in self.looks for number in each.series} <= self.series.keys():
+            raise ValueError("a look at an unknown series")
+        if min(self.dropped, self.lost) < 0:
+            raise ValueError("fewer looks than none")
 
     @property
     def total(self) -> int:
@@ -133,33 +130,27 @@ def record_looks(data_dir: Path, looks: Sequence[Look]) -> tuple[Looks, str | No
     run holds the record, FileError when it cannot be read or written.
     """
     path, models = data_dir / LOOKS, inside(data_dir, data_dir / "models")
-    with _held(path, models / _MARK):
+    with hold(data_dir / _LOCK, wait=_WAIT):
+        for each in (path, models / _MARK):
+            atomic.remove_leftovers(each)
         record, aside = _read(path)
-        expected = _expected(models, fresh=not record.total)
+        expected = 0
+        with suppress(OSError, ValueError):
+            expected = max(0, int(read_file(models / _MARK, _MAX_BYTES)))
         record.lost += max(0, expected - record.total, aside is not None and not expected)
         entries = [_add(record, each) for each in looks]
         found = _at_the_period(record, entries)
         _limit(record)
-        _write(path, record)
+        atomic.write_text(path, json.dumps(asdict(record), separators=(",", ":")) + "\n")
         if models.is_dir():  # after the record: it must never lack what is expected
             atomic.write_text(models / _MARK, f"{record.total}\n")
     if not record.lost:
         return found, None
     kept = "" if aside is None else f"; what is left of it is kept as {aside}"
     return found, (
-        f"{path} was deleted or damaged, or an earlier version of lstmcli counted: "
-        f"{record.lost} or more earlier looks at test spans are not counted{kept}"
+        f"{path} was deleted or damaged: {record.lost} or more earlier looks at test spans are "
+        f"not counted{kept}"
     )
-
-
-@contextmanager
-def _held(record: Path, mark: Path) -> Iterator[None]:
-    """Hold the record's lock, and clear what a writer that was killed has left."""
-    with hold(record.with_name(_LOCK), wait=_WAIT):
-        for path in (record, mark):
-            for stray in path.parent.glob(f".{path.name}.*{atomic.TEMPORARY_SUFFIX}"):
-                stray.unlink(missing_ok=True)
-        yield
 
 
 def _hash(days: NDArray[np.int64]) -> NDArray[np.uint64]:
@@ -264,64 +255,15 @@ def _limit(record: _Record) -> None:
     record.series = {number: each for number, each in record.series.items() if number in used}
 
 
-def _expected(models: Path, *, fresh: bool) -> int:
-    """Return how many looks were recorded before, by earlier versions too for a `fresh` record."""
-    with suppress(OSError, ValueError):
-        return max(0, int(read_file(models / _MARK, MAX_BYTES)))
-    total = 0
-    for path in models.glob(f"*/{STATE}") if fresh else ():
-        with suppress(OSError, ValueError):
-            state = read_json(read_file(path, MAX_BYTES))
-            check_record(state, {"looks?": [{"count": int}]})
-            total += sum(each["count"] for each in state.get("looks", []))
-    return total
-
-
-def _write(path: Path, record: _Record) -> None:
-    document = {
-        "schema_version": SCHEMA_VERSION,
-        "dropped": record.dropped,
-        "lost": record.lost,
-        "series": {number: vars(each) for number, each in record.series.items()},
-        "looks": [vars(each) for each in record.looks],
-    }
-    atomic.write_text(path, json.dumps(document, separators=(",", ":")) + "\n")
-
-
 def _read(path: Path) -> tuple[_Record, str | None]:
     """Return the record, and the name that a damaged one was put aside under."""
     try:
         if path.is_symlink():  # which to replace would lose
             raise OSError(0, "it is a link")
-        return _parsed(read_file(path, MAX_BYTES)), None
+        return parse_record(_Record, read_file(path, _MAX_BYTES)), None
     except FileNotFoundError:
         return _Record({}, []), None
     except OSError as error:
         raise FileError("cannot read the file", where=path, why=error.strerror or "") from error
     except ValueError:
         return _Record({}, []), atomic.put_aside(path)
-
-
-def _parsed(data: bytes) -> _Record:
-    """Return the record that a file holds; raises ValueError for anything else."""
-    document = read_json(data)
-    check_record(document, _SHAPE)
-    series = {}
-    for number, each in document["series"].items():
-        days, moves = tuple(each["days"]), tuple(each["moves"])
-        if len(days) != len(moves):
-            raise ValueError("days and moves of different lengths")
-        if any(abs(value) > _MOST for value in days + moves):
-            raise ValueError("a day or move beyond all bounds")
-        series[int(number)] = Sketch(each["symbol"], days, moves)
-    looks = []
-    for each in document["looks"]:
-        numbers = tuple(each["series"])
-        if not set(numbers) <= set(series):
-            raise ValueError("a look at an unknown series")
-        words = {key: each[key] for key in ("model", "name", "settings", "first", "last")}
-        looks.append(_Entry(**words, by=_BY[_BY.index(each["by"])], series=numbers))
-    dropped, lost = document["dropped"], document["lost"]
-    if min(dropped, lost) < 0:
-        raise ValueError("fewer looks than none")
-    return _Record(series, looks, dropped, lost)

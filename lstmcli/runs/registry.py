@@ -4,7 +4,8 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,9 +82,8 @@ def next_version(data_dir: Path, name: str) -> ModelRef:
     """
     folder = model_folder(data_dir, name)
     clear_strays(folder)
-    known = versions(data_dir, name)
-    number = int(known[-1][1:]) + 1 if known else 1
-    version = f"v{number:04d}"
+    newest = [0, *(int(version[1:]) for version in versions(data_dir, name))][-1]
+    version = f"v{newest + 1:04d}"
     return ModelRef(name, version, folder / version)
 
 
@@ -99,29 +99,31 @@ def clear_strays(folder: Path) -> None:
 def champion(data_dir: Path, name: str) -> ModelRef | None:
     """Return the champion of a model name, or None before the first."""
     folder = model_folder(data_dir, name)
-    try:
-        version = pointer_lines(folder)[0]
-    except (FileNotFoundError, NotADirectoryError):
+    lines = _pointer(folder)
+    if not lines:
         return None
-    except (OSError, ValueError) as error:
-        raise ModelError("cannot read the champion", where=folder, why=str(error)) from error
-    if not _VERSION.fullmatch(version) or not (folder / version).is_dir():
+    if not _VERSION.fullmatch(lines[0]) or not (folder / lines[0]).is_dir():
         raise ModelError(
             "the champion is missing",
             where=folder / CHAMPION,
-            why=f"it points to {version[:40]!r}",
+            why=f"it points to {lines[0][:40]!r}",
             next_step=f"Pass --model {name}/VERSION, or train again.",
         )
-    return version_of(data_dir, name, version)
+    return version_of(data_dir, name, lines[0])
 
 
-def pointer_lines(folder: Path) -> list[str]:
-    """Return the lines of the pointer in a name's folder, at least one; see `runs.champions`."""
-    return read_file(folder / CHAMPION, _MAX_BYTES).decode("ascii").strip().split("\n")
+def _pointer(folder: Path) -> list[str]:
+    """Return the versions in the pointer of a name's folder, the champion's first."""
+    try:
+        return read_file(folder / CHAMPION, _MAX_BYTES).decode("ascii").strip().split("\n")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except (OSError, ValueError) as error:
+        raise ModelError("cannot read the champion", where=folder, why=str(error)) from error
 
 
 def doubtful_paths(model: ModelRef) -> list[Path]:
-    """Return what a model's word rests on, for `ownership.tell_doubts`: its folders and files."""
+    """Return what a model's word rests on, for `warn_ownership`: its folders and files."""
     # Its name's folder, that of all models and the data folder.
     above = [*model.folder.parents][2::-1] if (model.folder.parent / CHAMPION).is_file() else []
     return [*above, model.folder, *sorted(model.folder.iterdir())]
@@ -163,7 +165,7 @@ def find_model(data_dir: Path, reference: str | None) -> ModelRef:
     Raises UsageError when the choice is open, ModelError when there is no such model.
     """
     if reference is None:
-        return _only_model(data_dir)
+        reference = _only_name(data_dir)
     name, slash, version = reference.partition("/")
     if _NAME.fullmatch(name) and (not slash or _VERSION.fullmatch(version)):
         if slash and version in versions(data_dir, name):
@@ -182,36 +184,25 @@ def unknown_model(data_dir: Path, reference: str) -> ModelError:
     return ModelError(
         "no such model",
         where=reference,
-        why="there are " + (", ".join(_names(data_dir)) or "none") + f" in {data_dir / 'models'}",
+        why=f"there are {', '.join(_promoted(data_dir)) or 'none'} in {data_dir / 'models'}",
         next_step="Train one: lstmcli train --name NAME.",
     )
 
 
-def _only_model(data_dir: Path) -> ModelRef:
-    names = _names(data_dir)
-    if len(names) == 1:
-        leader = champion(data_dir, names[0])
-        assert leader is not None
-        return leader
+def _only_name(data_dir: Path) -> str:
+    names, where = _promoted(data_dir), data_dir / "models"
     if not names:
-        raise ModelError(
-            "no model yet",
-            where=data_dir / "models",
-            next_step="Train one: lstmcli train --config lab-corrected.",
-        )
-    raise UsageError(
-        "which model?",
-        where=data_dir / "models",
-        why="there are " + ", ".join(names),
-        next_step="Pass --model NAME.",
-    )
+        step = "Train one: lstmcli train --config lab-corrected."
+        raise ModelError("no model yet", where=where, next_step=step)
+    if len(names) > 1:
+        why, step = f"there are {', '.join(names)}", "Pass --model NAME."
+        raise UsageError("which model?", where=where, why=why, next_step=step)
+    return names[0]
 
 
-def _names(data_dir: Path) -> list[str]:
-    folder = data_dir / "models"
-    return [
-        name for name in all_names(data_dir, linked=True) if (folder / name / CHAMPION).is_file()
-    ]
+def _promoted(data_dir: Path) -> list[str]:
+    names = all_names(data_dir, linked=True)
+    return [name for name in names if (data_dir / "models" / name / CHAMPION).is_file()]
 
 
 def champions(data_dir: Path, name: str) -> list[ModelRef]:
@@ -225,10 +216,11 @@ def champions(data_dir: Path, name: str) -> list[ModelRef]:
 
 def promote(data_dir: Path, model: ModelRef) -> None:
     """Make a version the champion of its name; the caller holds the name's lock."""
-    folder = model_folder(data_dir, model.name)
     there = set(versions(data_dir, model.name)) - {model.version}
-    before = [version for version in _lines(folder) if version in there]
-    _point(folder, [model.version, *before])
+    before: list[str] = []
+    with suppress(ModelError):  # an unreadable pointer is replaced
+        before = [each for each in _pointer(model_folder(data_dir, model.name)) if each in there]
+    _point(data_dir, model.name, [model.version, *before])
 
 
 def rollback(
@@ -246,29 +238,20 @@ def rollback(
             next_step=f"Promote another: lstmcli models promote {name}/VERSION.",
         )
     check(earlier[0])
-    _point(model_folder(data_dir, name), [each.version for each in earlier])
+    _point(data_dir, name, [each.version for each in earlier])
     return earlier[0]
 
 
 def _earlier(data_dir: Path, name: str) -> list[ModelRef]:
-    there = versions(data_dir, name)
-    lines = _lines(model_folder(data_dir, name))
+    there, lines = versions(data_dir, name), _pointer(model_folder(data_dir, name))
     return [version_of(data_dir, name, version) for version in lines[1:] if version in there]
 
 
-def _lines(folder: Path) -> list[str]:
-    """Return the pointer's lines; none where it is unreadable, so that it is replaced."""
-    try:
-        return pointer_lines(folder)
-    except (OSError, UnicodeDecodeError):
-        return []
+def _point(data_dir: Path, name: str, versions: Sequence[str]) -> None:
+    atomic.write_text(model_folder(data_dir, name) / CHAMPION, "\n".join([*versions, ""]))
 
 
-def _point(folder: Path, versions: list[str]) -> None:
-    atomic.write_text(folder / CHAMPION, "".join(f"{version}\n" for version in versions))
-
-
-def tell_doubts(paths: Iterable[Path]) -> tuple[str, ...]:
+def warn_ownership(paths: Iterable[Path]) -> tuple[str, ...]:
     """Return one note for each path that another user may have written.
 
     What lies in a folder of which that is said is not named again.

@@ -36,14 +36,19 @@ _UNUSABLE = (  # what SQLAlchemy and Optuna raise for a database that is damaged
     OSError, SQLAlchemyError, optuna.exceptions.OptunaError,
     AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError,
 )  # fmt: skip
-_RESULT = {  # user attributes of each trial
-    "number": int,
-    "values": {},
-    "scores": [float],
-    "epochs": int,
-    "seconds": float,
-    "reason": str,
-}
+
+
+@dataclass(frozen=True)
+class _Result:
+    """User attributes of each trial that has ended."""
+
+    number: int
+    values: dict[str, Any]
+    scores: tuple[float, ...]
+    epochs: int
+    seconds: float
+    reason: str
+    value: float | None
 
 
 @dataclass(frozen=True)
@@ -63,12 +68,12 @@ class Study:
         with _usable(self.folder):
             found: dict[int, FrozenTrial] = {}
             for trial in self.stored.get_trials(deepcopy=False):
-                complete = trial.state == TrialState.COMPLETE
-                kept = {**trial.user_attrs, "value": trial.value}
-                check_record(kept, {**_RESULT, "value": float if complete else (None, float)})
-                if complete and len(kept["scores"]) != self.bound.get("folds", len(kept["scores"])):
-                    raise ValueError(f"trial {kept['number']} has not a score of each fold")
-                found[kept["number"]] = trial
+                kept = check_record(_Result, {**trial.user_attrs, "value": trial.value})
+                folds = self.bound.get("folds", len(kept.scores))
+                is_whole = kept.value is not None and len(kept.scores) == folds
+                if trial.state == TrialState.COMPLETE and not is_whole:
+                    raise ValueError(f"trial {kept.number} has not a score of each fold")
+                found[kept.number] = trial
         return dict(sorted(found.items()))
 
     def at_work(self) -> list[int]:
@@ -105,7 +110,7 @@ class Study:
             if known is None:
                 self.stored.set_user_attr("bound", self.bound)
                 return
-            check_record(known, {})
+            check_record(dict[str, Any], known)
         why = differences(known, self.bound)
         if why:
             raise UsageError(

@@ -36,6 +36,7 @@ from lstmcli.market.store import (
     read_sidecar,
     read_stored,
     remove_stored,
+    restatements_of,
     sidecar_fits,
     source_of,
 )
@@ -231,13 +232,6 @@ def stored_schedule(
         return Schedule((own,))
     days = as_days(pd.DatetimeIndex(read_raw(data_dir, symbol, interval).index))
     return schedule_of(np.unique(days), symbol, from_feed=from_feed)
-
-
-def restatements_of(facts: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Date and reason of every time a history was replaced, as its sidecar has them."""
-    noted = facts.get("restatements")
-    known = [each for each in noted if isinstance(each, dict)] if isinstance(noted, list) else []
-    return tuple((str(each.get("fetched", "")), str(each.get("reason", ""))) for each in known)
 
 
 def _series(data_dir: Path, symbol: str, interval: str, today: date) -> StoredSeries:

@@ -32,7 +32,7 @@ from lstmcli.evaluation.trend import Thresholds
 from lstmcli.evaluation.verdict import verdict
 from lstmcli.forecasting.baselines import fewest_climatology_rows
 from lstmcli.forecasting.model import TrainedModel, series_for
-from lstmcli.learning.evidence import count_looks, looks_at_test_spans, tell_hindsight
+from lstmcli.learning.evidence import count_looks, looks_at_test_spans, warn_hindsight
 from lstmcli.learning.folds import tried
 from lstmcli.learning.refit import (
     OnRefit,
@@ -49,10 +49,10 @@ from lstmcli.market.prices import Prices, bars_of
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.looks import Looks
 from lstmcli.runs.metadata import Metadata
-from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model, tell_doubts
+from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model, warn_ownership
+from lstmcli.runs.stale import stale_because, warn_stale
 from lstmcli.training.device import choose_device, threads
-from lstmcli.workflows.prices import Source, doubtful_folders, load_prices, tell_untrained
-from lstmcli.workflows.stale import stale_because, tell_stale
+from lstmcli.workflows.prices import Source, doubtful_folders, load_prices, warn_untrained
 
 _FEWEST_FIT_ROWS = 2
 
@@ -177,7 +177,7 @@ def evaluate(
         walk.description,
     )
     looks, uncounted = count_looks(source.data_dir, seen if counted else ())
-    past = tell_hindsight(in_training, until)
+    past = warn_hindsight(in_training, until)
     return EvaluateReport(
         models=tuple(walk.references),
         metadata=tuple(walk.metadata.values()),
@@ -363,10 +363,10 @@ def _notes(
     doubts, stale = [*doubtful_folders(source, walk.settings.data.interval)], list[str]()
     for each, metadata in zip(walk.references, walk.metadata.values(), strict=True):
         doubts += doubtful_paths(each)
-        stale += tell_stale(each, stale_because(each, metadata, source.data_dir))
-    yield from (*tell_doubts(doubts), *stale, *uncounted)
+        stale += warn_stale(each, stale_because(metadata, source.data_dir))
+    yield from (*warn_ownership(doubts), *stale, *uncounted)
     trained_on = walk.models[walk.main].trained_on
-    yield from tell_untrained([each.symbol for each in series], trained_on)
+    yield from warn_untrained([each.symbol for each in series], trained_on)
     yield from tell_refits(done, walk.models)
     for prices in loaded:
         yield from prices.named_notes()

@@ -4,7 +4,8 @@ Nothing is changed and no lock is taken. A version that cannot be read is listed
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +16,12 @@ from lstmcli.errors import Failure, FileError, ModelError, UsageError, raise_if_
 from lstmcli.files.locks import hold
 from lstmcli.learning.promotion import LEVEL, Decision, decide
 from lstmcli.market.prices import Prices
+from lstmcli.runs import registry
 from lstmcli.runs.bundle import check_bundle, load_bundle, read_metadata
 from lstmcli.runs.metadata import Metadata
-from lstmcli.runs.registry import (
-    ModelRef,
-    all_names,
-    champion,
-    champions,
-    clear_strays,
-    find_model,
-    find_version,
-    model_folder,
-    promote,
-    remove_version,
-    rollback,
-    unknown_model,
-    version_of,
-    versions,
-)
-from lstmcli.runs.state import StaleMark
+from lstmcli.runs.registry import ModelRef
+from lstmcli.runs.stale import StaleMark, stale_because
 from lstmcli.workflows.prices import Source, load_prices
-from lstmcli.workflows.stale import stale_because
 
 _CPU = torch.device("cpu")
 
@@ -81,7 +67,7 @@ def promote_model(
     ModelError where it is damaged: a champion can always be read.
     """
     data_dir = source.data_dir
-    model = find_version(data_dir, reference)
+    model = registry.find_version(data_dir, reference)
     loaded: list[Prices] = []
     failures: list[Failure] = []
     looked: tuple[str, ...] = ()
@@ -107,7 +93,7 @@ def promote_model(
                 by="models promote",
             )
         if decision.promoted:
-            promote(data_dir, model)
+            registry.promote(data_dir, model)
     now = model.version if decision.promoted else before
     notes = (*looked, *(note for each in loaded for note in each.named_notes()))
     return PointerReport(model.name, before, now, decision, len(loaded), notes, tuple(failures))
@@ -118,11 +104,11 @@ def rollback_model(data_dir: Path, name: str, *, wait: float = 0.0) -> PointerRe
 
     Raises ModelError where there is none, or where it is damaged.
     """
-    if not versions(data_dir, name):
-        raise unknown_model(data_dir, name)
-    with hold(model_folder(data_dir, name) / ".lock", wait=wait):
+    if not registry.versions(data_dir, name):
+        raise registry.unknown_model(data_dir, name)
+    with hold(registry.model_folder(data_dir, name) / ".lock", wait=wait):
         before = _present(data_dir, name)
-        now = rollback(data_dir, name, lambda target: load_bundle(target.folder, _CPU))
+        now = registry.rollback(data_dir, name, lambda target: load_bundle(target.folder, _CPU))
     why = f"rolled back from {before}" if before else "rolled back"
     return PointerReport(name, before, now.version, Decision(True, why, before))
 
@@ -136,24 +122,19 @@ def prune_models(
     """
     if keep < 1:
         raise UsageError("nothing would be kept", where="--keep", next_step="Keep 1 or more.")
-    if not versions(data_dir, name):
-        raise unknown_model(data_dir, name)
-    if dry_run:
-        return _prune(data_dir, name, keep, dry_run=True)
-    with hold(model_folder(data_dir, name) / ".lock", wait=wait):
-        clear_strays(model_folder(data_dir, name))
-        return _prune(data_dir, name, keep, dry_run=False)
-
-
-def _prune(data_dir: Path, name: str, keep: int, *, dry_run: bool) -> PruneReport:
-    known = versions(data_dir, name)
-    needed = [each.version for each in champions(data_dir, name)[:2]]
-    kept = [version for version in known if version in (*known[-keep:], *needed)]
-    going = [version_of(data_dir, name, version) for version in known if version not in kept]
-    size = sum(size_of(model.folder) for model in going)
-    if not dry_run:
-        for model in going:
-            remove_version(model)
+    if not registry.versions(data_dir, name):
+        raise registry.unknown_model(data_dir, name)
+    folder = registry.model_folder(data_dir, name)
+    with nullcontext() if dry_run else hold(folder / ".lock", wait=wait):
+        if not dry_run:
+            registry.clear_strays(folder)
+        known = registry.versions(data_dir, name)
+        needed = [each.version for each in registry.champions(data_dir, name)[:2]]
+        kept = [version for version in known if version in (*known[-keep:], *needed)]
+        going = [registry.version_of(data_dir, name, each) for each in known if each not in kept]
+        size = sum(size_of(model.folder) for model in going)
+        for model in () if dry_run else going:
+            registry.remove_version(model)
     removed = tuple(model.version for model in going)
     return PruneReport(name, removed, tuple(kept), size, dry_run)
 
@@ -161,7 +142,7 @@ def _prune(data_dir: Path, name: str, keep: int, *, dry_run: bool) -> PruneRepor
 def _present(data_dir: Path, name: str) -> str | None:
     """Return the champion's version, None where there is none or it is unknown."""
     try:
-        leader = champion(data_dir, name)
+        leader = registry.champion(data_dir, name)
     except ModelError:
         return None
     return None if leader is None else leader.version
@@ -225,12 +206,12 @@ class ModelDetail:
 def list_models(data_dir: Path, names: Sequence[str] = ()) -> ModelList:
     """Every version of the names given, or of all; raises ModelError where there is none."""
     found, notes = [], []
-    for name in dict.fromkeys(names) or all_names(data_dir):
-        known = versions(data_dir, name)
+    for name in dict.fromkeys(names) or registry.all_names(data_dir):
+        known = registry.versions(data_dir, name)
         if names and not known:
-            raise unknown_model(data_dir, name)
+            raise registry.unknown_model(data_dir, name)
         try:
-            leaders = [each.version for each in champions(data_dir, name)]
+            leaders = [each.version for each in registry.champions(data_dir, name)]
         except (ModelError, FileError) as error:
             notes.append(str(error))
             leaders = []
@@ -244,16 +225,16 @@ def list_models(data_dir: Path, names: Sequence[str] = ()) -> ModelList:
 
 def show_model(data_dir: Path, reference: str | None) -> ModelDetail:
     """One version in full; raises ModelError where there is no such version or it is damaged."""
-    model = find_model(data_dir, reference)
-    bundle, metadata = load_bundle(model.folder, torch.device("cpu"))
+    model = registry.find_model(data_dir, reference)
+    bundle, metadata = load_bundle(model.folder, _CPU)
     is_kept = model.folder.resolve().is_relative_to((data_dir / "models").resolve())
-    leaders = [each.version for each in champions(data_dir, model.name)] if is_kept else []
+    leaders = [each.version for each in registry.champions(data_dir, model.name)] if is_kept else []
     return ModelDetail(
         version=_version(data_dir, model, metadata, leaders),
         folder=model.folder,
         metadata=metadata,
         settings=bundle.settings,
-        stale=stale_because(model, metadata, data_dir),
+        stale=stale_because(metadata, data_dir),
         decisions=tuple(_decisions(data_dir, model.name)) if is_kept else (),
         champions=tuple(leaders),
     )
@@ -261,35 +242,39 @@ def show_model(data_dir: Path, reference: str | None) -> ModelDetail:
 
 def _glance(data_dir: Path, name: str, version: str, leaders: Sequence[str]) -> ModelVersion:
     """One version, damaged or not."""
-    folder = model_folder(data_dir, name) / version
     try:
-        model = version_of(data_dir, name, version)
+        model = registry.version_of(data_dir, name, version)
         return _version(data_dir, model, check_bundle(model.folder), leaders)
     except (ModelError, FileError) as error:
-        why = f"{error.what}: {error.why}" if error.why else error.what
-    return ModelVersion(
-        name=name,
-        version=version,
-        champion=version in leaders[:1],
-        next_back=version in leaders[1:2],
-        damaged=why,
-        size=size_of(folder),
-    )
+        damaged = f"{error.what}: {error.why}" if error.why else error.what
+    model = ModelRef(name, version, registry.model_folder(data_dir, name) / version)
+    return _version(data_dir, model, None, leaders, damaged)
 
 
 def _version(
-    data_dir: Path, model: ModelRef, metadata: Metadata, leaders: Sequence[str]
+    data_dir: Path,
+    model: ModelRef,
+    metadata: Metadata | None,
+    leaders: Sequence[str],
+    damaged: str = "",
 ) -> ModelVersion:
-    """One version that is whole."""
-    scored = metadata.validation
-    rmse, crps = (scored.rmse, scored.crps) if scored else ({}, {})
-    fan = crps.get("network")
-    return ModelVersion(
+    """One version; without metadata it is damaged."""
+    found = ModelVersion(
         name=model.name,
         version=model.version,
         champion=model.version in leaders[:1],
         next_back=model.version in leaders[1:2],
-        damaged="",
+        damaged=damaged,
+        size=size_of(model.folder),
+    )
+    if metadata is None:
+        return found
+    scored = metadata.validation.models if metadata.validation else {}
+    rmse = {name: each.rmse for name, each in scored.items()}
+    crps = {name: each.crps for name, each in scored.items()}
+    fan = crps.get("network")
+    return replace(
+        found,
         created=metadata.created,
         data_last=max(each.last for each in metadata.symbols),
         symbols=len(metadata.symbols),
@@ -299,8 +284,7 @@ def _version(
         naive_rmse=rmse.get("naive"),
         crps=fan,
         baseline_crps=None if fan is None else crps.get("scaled_climatology"),
-        stale=len(stale_because(model, metadata, data_dir)),
-        size=size_of(model.folder),
+        stale=len(stale_because(metadata, data_dir)),
     )
 
 
@@ -311,10 +295,8 @@ def size_of(folder: Path) -> int:
 
 def _decisions(data_dir: Path, name: str) -> Iterator[dict[str, Any]]:
     """Yield the decision on each version that can be read."""
-    for version in versions(data_dir, name):
-        try:
-            metadata = read_metadata(version_of(data_dir, name, version).folder)
-        except (ModelError, FileError):
-            continue
-        if decision := metadata.record.get("decision"):
-            yield {"version": version, "created": metadata.created, **decision}
+    for version in registry.versions(data_dir, name):
+        with suppress(ModelError, FileError):
+            metadata = read_metadata(registry.version_of(data_dir, name, version).folder)
+            if decision := metadata.record.get("decision"):
+                yield {"version": version, "created": metadata.created, **decision}

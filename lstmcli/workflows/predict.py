@@ -4,52 +4,102 @@ Symbols go through batch by batch: what was read of one is dropped as soon as th
 forecast needs are taken out, and its forecast as soon as the caller has used it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli import __version__
+from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, Failure, UsageError, raise_if_all_failed
+from lstmcli.evaluation.backtest import context_sigma
 from lstmcli.evaluation.forecasters import Yardsticks
 from lstmcli.evaluation.losses import LARGEST_MOVE
+from lstmcli.evaluation.metrics import mase_scale
 from lstmcli.evaluation.scores import HEADLINE_STEPS
 from lstmcli.evaluation.trend import Thresholds
-from lstmcli.forecasting.explain import explain
+from lstmcli.forecasting.explain import Explanation, explain
+from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.forecaster import forecast_alike
-from lstmcli.forecasting.model import TrainedModel
-from lstmcli.learning.evidence import Span, count_looks, look, tell_looks
-from lstmcli.market.prices import Prices
+from lstmcli.forecasting.model import TrainedModel, series_for
+from lstmcli.learning.evidence import Span, count_looks, describe_looks, hindsight, look
+from lstmcli.market.prices import Prices, unit_of
+from lstmcli.market.sessions import future_dates, note_unknown, schedule_for, sessions_behind
 from lstmcli.printable import first_few
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.ledger import Entry, append
+from lstmcli.runs.looks import sketch
 from lstmcli.runs.metadata import Metadata
-from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model, tell_doubts
-from lstmcli.runs.state import StaleMark
+from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model, warn_ownership
+from lstmcli.runs.stale import StaleMark, stale_because, warn_stale
 from lstmcli.training.device import choose_device, threads
-from lstmcli.workflows.prices import (
-    Source,
-    doubtful_folders,
-    stream_prices,
-    tell_untrained,
-)
-from lstmcli.workflows.stale import (
-    stale_because,
-    tell_adjustment,
-    tell_stale,
-)
-from lstmcli.workflows.symbol_forecast import Ready, SymbolForecast, make_ready
+from lstmcli.workflows.prices import Source, doubtful_folders, stream_prices, warn_untrained
 
 STALE_SESSIONS = 3
+MOST_BEHIND = 5  # bars between the last one and the day that a forecast is asked for
+HISTORY = 120  # closes kept next to a forecast, for its picture
 EXPLAINED = 5  # symbols; a table each
 LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)  # recorded in the ledger
-_HEX_DIGITS = 16
 _BATCH = 128  # symbols in a pass through the network; more gain nothing and take memory
+
+
+@dataclass(frozen=True)
+class SymbolForecast:
+    """The forecast of one symbol from one cutoff.
+
+    forecast : one row, N = 1. dates : (H,) the sessions forecast.
+    actual : (H,) log moves, NaN where they have not happened.
+    history_dates, history : (T,) the latest closes up to the cutoff.
+    price : the column whose moves are forecast. trained_on : whether training saw this symbol;
+    price_as_trained : whether it learned from that column.
+    in_training : whether the model has learned from later rows.
+    sigma : standard deviation of the context's one-step log returns. mase_scale : mean change of
+        the price from one training row to the next; None where there are none.
+    warnings : what to know before trusting it. interval : of the bars.
+    behind : complete bars that the cutoff lacks. context_length : rows that the forecast rests on;
+        fingerprint : of those; constant : whether their price is one and the same.
+    explanation : what it was made of, where asked for.
+    """
+
+    symbol: str
+    cutoff: np.datetime64
+    last_close: float
+    dates: NDArray[np.datetime64]
+    forecast: Forecast
+    actual: NDArray[np.float64]
+    history_dates: NDArray[np.datetime64]
+    history: NDArray[np.float64]
+    price: str
+    trained_on: bool
+    price_as_trained: bool
+    in_training: bool
+    sigma: float
+    mase_scale: float | None
+    warnings: tuple[str, ...]
+    interval: str
+    behind: int
+    context_length: int
+    fingerprint: str
+    constant: bool = False
+    explanation: Explanation | None = None
+
+
+class Ready(NamedTuple):
+    """One symbol before the network has seen it.
+
+    series : the rows up to the cutoff that the forecast rests on, and no others. finish : makes the
+    whole from `forecast`, one row. scored : the days of the test span whose outcome is shown.
+    """
+
+    series: Series
+    finish: Callable[..., SymbolForecast]
+    scored: Span | None
 
 
 @dataclass(frozen=True)
@@ -57,8 +107,7 @@ class PredictReport:
     """What is forecast, by which model, and which symbols could not be.
 
     known : what training rows say that its forecasts are scored by, but for MASE's scales.
-    trained_prices : the columns that it was trained on. stale : what of its data was restated
-        since.
+    stale : what of its data was restated since.
     forecasts : in the order asked for; those of a stream come as they are made, once.
     symbols, warnings : of the forecasts. notes : one sentence for whatever else there is to know.
     failures : the symbols that could not be forecast. All four are complete at a stream's end.
@@ -68,7 +117,6 @@ class PredictReport:
     metadata: Metadata
     horizon: int
     known: Yardsticks
-    trained_prices: tuple[str, ...]
     stale: tuple[StaleMark, ...]
     forecasts: Iterable[SymbolForecast]
     symbols: list[str] = field(default_factory=list)
@@ -108,13 +156,19 @@ def predict(
     reference = find_model(source.data_dir, model)
     trained, metadata = load_bundle(reference.folder, choose_device(device))
     steps = horizon or trained.settings.window.horizon
+    beyond = [np.nan] * steps  # there are no thresholds for steps beyond those trained
+    low, high = (np.array([*metadata.trend[side], *beyond][:steps]) for side in ("low", "high"))
     report = PredictReport(
         reference,
         metadata,
         steps,
-        _known(trained, str(reference), metadata.trend, steps),
-        trained_prices=tuple(sorted(set(metadata.trained_prices.values()))),
-        stale=stale_because(reference, metadata, source.data_dir),
+        known=Yardsticks(
+            mase_scales={},
+            thresholds={str(reference): Thresholds(low, high)},
+            base_rates=metadata.trend.get("rise", ())[:steps],
+            flat_band=trained.settings.evaluate.flat_band,
+        ),
+        stale=stale_because(metadata, source.data_dir),
         forecasts=(),
     )
     prepare = partial(
@@ -126,15 +180,8 @@ def predict(
         max_data_age=max_data_age,
         steps=report.horizon,
     )
-    made = _forecasts(
-        replace(source, around=as_of or date.max),
-        trained,
-        prepare,
-        number_of_threads,
-        report,
-        EXPLAINED if explained else 0,
-        counted,
-    )
+    source = replace(source, around=as_of or date.max)
+    made = _forecasts(source, trained, prepare, number_of_threads, report, explained, counted)
     forecasts = chain(list(islice(made, 1)), made)
     return replace(report, forecasts=forecasts if stream else tuple(forecasts))
 
@@ -172,11 +219,10 @@ def recorded(report: PredictReport, data_dir: Path, now: datetime) -> PredictRep
         entries: list[Entry] = []
         left_out: dict[str, list[str]] = {}
         for each in report.forecasts:
-            why = _unfit(each, now)
-            if why is None:
-                entries.append(_ledger_entry(each, report, issued))
-            else:
+            if why := _unfit(each, now):
                 left_out.setdefault(why, []).append(each.symbol)
+            else:
+                entries.append(_ledger_entry(each, report, issued))
             yield each
         report.warnings.extend(append(data_dir, entries))
         report.warnings.extend(
@@ -187,33 +233,16 @@ def recorded(report: PredictReport, data_dir: Path, now: datetime) -> PredictRep
     return replace(report, forecasts=forecasts())
 
 
-def _known(
-    model: TrainedModel, name: str, trend: Mapping[str, Sequence[float]], steps: int
-) -> Yardsticks:
-    """Return what the model has learned of trends; NaN for steps beyond those trained."""
-    beyond = [np.nan] * steps
-    low, high = (np.array([*trend[side], *beyond][:steps]) for side in ("low", "high"))
-    return Yardsticks(
-        mase_scales={},
-        thresholds={name: Thresholds(low, high)},
-        base_rates=trend.get("rise", ())[:steps],
-        flat_band=model.settings.evaluate.flat_band,
-    )
-
-
 def _forecasts(
     source: Source,
     model: TrainedModel,
     prepare: Callable[[Prices], Ready],
     number_of_threads: int,
     report: PredictReport,
-    explained: int,
+    explained: bool,
     counted: bool,
 ) -> Iterator[SymbolForecast]:
-    """Make the forecasts of a report and fill its lists; raises AllFailedError for none at all.
-
-    explained : how many of the first are explained.
-    """
+    """Make the forecasts of a report and fill its lists; raises AllFailedError for none at all."""
     # Explained are the steps of the tables, and the last.
     steps = (*(step for step in HEADLINE_STEPS if step < report.horizon), report.horizon)
     notes: list[str] = []
@@ -222,7 +251,8 @@ def _forecasts(
     scored: list[Span] = []
     with threads(number_of_threads):
         read = stream_prices(source, model.settings.data, report.metadata.interval)
-        for batch in _batches(read, prepare, notes, report.failures):
+        prepared = _prepared(read, prepare, notes, report.failures)
+        while batch := list(islice(prepared, _BATCH)):
             made = forecast_alike(
                 model,
                 [each.series for each in batch],
@@ -230,8 +260,8 @@ def _forecasts(
                 horizon=report.horizon,
             )
             for number, each in enumerate(batch):
-                finished = each.finish(made.rows(slice(number, number + 1)))
-                if len(report.symbols) < explained:
+                finished = each.finish(forecast=made.rows(slice(number, number + 1)))
+                if explained and len(report.symbols) < EXPLAINED:
                     found = explain(model, each.series, len(each.series) - 1, steps=steps)
                     finished = replace(finished, explanation=found)
                 report.symbols.append(finished.symbol)
@@ -244,12 +274,19 @@ def _forecasts(
                 yield finished
     raise_if_all_failed(len(report.symbols), report.failures)
     report.warnings.extend(f"{first_few(symbols, 5)}: {text}" for text, symbols in warned.items())
-    report.notes.extend(_count_look(source, model, report, scored))
+    if scored:
+        settings = f"as-of horizon={report.horizon}"
+        this = look(model, report.model, "predict", settings, scored)
+        looks, uncounted = count_looks(source.data_dir, [this])
+        report.notes.extend([*describe_looks(looks), *uncounted])
     folders = doubtful_folders(source, model.settings.data.interval)
-    report.notes.extend(tell_doubts([*folders, *doubtful_paths(report.model)]))
-    report.notes.extend(tell_stale(report.model, report.stale))
-    report.notes.extend(tell_adjustment(report.trained_prices, other_prices))
-    report.notes.extend(tell_untrained(report.symbols, model.trained_on))
+    report.notes.extend(warn_ownership([*folders, *doubtful_paths(report.model)]))
+    report.notes.extend(warn_stale(report.model, report.stale))
+    if other_prices:
+        trained = " and ".join(sorted(set(report.metadata.trained_prices.values())))
+        asked = f"{' and '.join(sorted(set(other_prices.values())))} of {first_few(other_prices)}"
+        report.notes.append(f"the model was trained on {trained}, and forecasts {asked}")
+    report.notes.extend(warn_untrained(report.symbols, model.trained_on))
     report.notes.extend(notes)
     if explained and (total := len(report.symbols)) > EXPLAINED:
         report.notes.append(
@@ -257,59 +294,128 @@ def _forecasts(
         )
 
 
-def _count_look(
-    source: Source, model: TrainedModel, report: PredictReport, scored: Sequence[Span]
-) -> Iterator[str]:
-    """Count forecasts that are shown with their outcome as a look; yield what to say of it."""
-    if scored:
-        settings = f"as-of horizon={report.horizon}"
-        this = look(model, report.model, "predict", settings, scored)
-        looks, notes = count_looks(source.data_dir, [this])
-        yield from (*tell_looks(looks), *notes)
-
-
-def _batches(
+def _prepared(
     read: Iterable[Prices | Failure],
     prepare: Callable[[Prices], Ready],
     notes: list[str],
     failures: list[Failure],
-) -> Iterator[list[Ready]]:
-    """Take the prices read, and give what can be forecast a batch at a time."""
-    ready: list[Ready] = []
+) -> Iterator[Ready]:
+    """Prepare what can be forecast of the prices read."""
     for each in read:
         if isinstance(each, Failure):
             failures.append(each)
             continue
         notes.extend(each.named_notes())
         try:
-            ready.append(prepare(each))
+            yield prepare(each)
         except DataError as error:
             failures.append(Failure.of(each.symbol, error))
-        if len(ready) == _BATCH:
-            yield ready
-            ready = []
-    if ready:
-        yield ready
+
+
+def make_ready(
+    prices: Prices,
+    *,
+    model: TrainedModel,
+    metadata: Metadata,
+    as_of: date | None,
+    today: date,
+    max_data_age: int,
+    steps: int,
+) -> Ready:
+    """Take out of a price table what its forecast needs.
+
+    metadata : the model's. Raises DataError where there are too few rows, or none near `as_of`.
+    """
+    row = len(prices.frame) - 1
+    if as_of is not None:
+        row = int(prices.frame.index.searchsorted(np.datetime64(as_of), side="right")) - 1
+    context_length = model.settings.window.context_length
+    first = max(0, row + 1 - max(context_length, HISTORY))
+    # A copy, since a part of a frame would keep the whole of it.
+    rows = prices.frame.iloc[first : row + 1 + steps].copy()
+    series = series_for(model.settings, replace(prices, frame=rows))
+    if row + 1 < context_length:
+        since = f" after the unusable one of {prices.cut}" if prices.cut else ""
+        raise DataError(
+            f"needs {context_length} rows up to the cutoff, has {row + 1}{since}",
+            where=f"{prices.symbol} in {prices.source}",
+            next_step="Correct that row, or train with a smaller window.context_length."
+            if prices.cut
+            else "Give a longer series or a later --as-of.",
+        )
+    end = row + 1 - first
+    past, known = series.part(slice(end)), series.log_prices[end - 1 :]
+    seen = past.part(slice(end - context_length, end))
+    last = prices.frame.index[row].date()
+    # The sessions ahead are not read off the data.
+    past_prices = replace(prices, frame=prices.frame.iloc[: row + 1])
+    schedule, unit = schedule_for(past_prices), unit_of(prices.interval)
+    behind = sessions_behind(last, schedule, prices.interval, today)
+    dates = future_dates(past_prices, steps)
+    warnings = []
+    if as_of is not None:
+        lacking = sessions_behind(last, schedule, prices.interval, as_of + timedelta(days=1))
+        if lacking > MOST_BEHIND:
+            raise DataError(
+                f"no bar near {as_of}",
+                where=f"{prices.symbol} in {prices.source}",
+                why=f"the last one before it, {last}, lies {lacking} {unit}s back, expected at "
+                f"most {MOST_BEHIND}",
+                next_step="Pass another --as-of, or give the missing bars.",
+            )
+        if last != as_of:
+            warnings.append(f"no bar on {as_of}, forecast from the last one before it, {last}")
+    if behind > max_data_age:
+        warnings.append(f"the last bar, {last}, is {behind} {unit}s old")
+    warnings += note_unknown(past_prices, dates)
+    in_training = hindsight(metadata, past.dates[-1])
+    if in_training is not None:
+        warnings.append(in_training)
+    trained = metadata.trained_prices  # by symbol; of a symbol not seen any column seen will do
+    suited = {trained[series.symbol]} if series.symbol in trained else set(trained.values())
+    tested = int(past_prices.frame.index.searchsorted(metadata.test_start))
+    trained_rows = max(0, tested - model.settings.split.embargo)
+    finish = partial(
+        SymbolForecast,
+        symbol=series.symbol,
+        cutoff=past.dates[-1],
+        last_close=float(past.last_close[-1]),
+        dates=dates,
+        actual=np.append(known[1:] - known[0], np.full(steps + 1 - len(known), np.nan)),
+        history_dates=past.dates[-HISTORY:],
+        history=past.last_close[-HISTORY:],
+        price=series.price,
+        trained_on=series.symbol in model.trained_on,
+        price_as_trained=not trained or series.price in suited,
+        in_training=in_training is not None,
+        sigma=float(context_sigma(seen, np.array([context_length - 1]), context_length)[0]),
+        mase_scale=mase_scale(past_prices.frame[series.price].to_numpy(np.float64)[:trained_rows]),
+        warnings=tuple(f"{prices.symbol}: {each}" for each in warnings),
+        interval=prices.interval,
+        behind=behind,
+        context_length=context_length,
+        fingerprint=seen.fingerprint(),
+        constant=not np.ptp(seen.log_prices),
+    )
+    scored, unseen = None, max(past.dates[-1], metadata.span_start)
+    if series.dates[-1] > unseen:
+        days = prices.frame.index.to_numpy().astype("datetime64[D]")
+        whole = sketch(series.symbol, days, np.log(prices.frame[series.price].to_numpy(np.float64)))
+        scored = Span(whole, unseen, series.dates[-1])
+    return Ready(seen, finish, scored)
 
 
 def _unfit(each: SymbolForecast, now: datetime) -> str | None:
     """Why a forecast cannot be recorded, or None."""
-    if _is_late(each, now):
+    # A week is dated by its first day, and a series of the user's own name may keep holidays that
+    # are unknown: neither its date nor the bars missing alone say that a session is over.
+    if each.behind > 0 and each.dates[0] < np.datetime64(now.astimezone(UTC).date()):
         return "the first session was over already"
-    fan = each.forecast.quantiles
-    moves = each.forecast.median if fan is None else np.asarray(fan)
+    found = each.forecast
+    moves = found.median if found.quantiles is None else np.asarray(found.quantiles)
     if not (np.abs(moves) <= LARGEST_MOVE).all():  # False for NaN
         return "the forecast is no usable number"
     return None
-
-
-def _is_late(each: SymbolForecast, now: datetime) -> bool:
-    """Whether the first session forecast was over: by its date, and by complete bars missing.
-
-    Of either alone neither is sure: a week is dated by its first day, and a series of the user's
-    own name may keep holidays that are unknown.
-    """
-    return each.behind > 0 and bool(each.dates[0] < np.datetime64(now.astimezone(UTC).date()))
 
 
 def _ledger_entry(each: SymbolForecast, report: PredictReport, issued: str) -> Entry:
@@ -319,7 +425,8 @@ def _ledger_entry(each: SymbolForecast, report: PredictReport, issued: str) -> E
     moves = kept.median[0][:, None]
     levels: tuple[float, ...] = ()
     if kept.quantiles is not None:
-        columns = _nearest_columns(kept.levels)
+        apart = np.abs(np.subtract.outer(LEVELS, kept.levels))
+        columns = sorted(set(apart.argmin(axis=1).tolist()))
         moves = kept.quantiles[0][:, columns]
         levels = tuple(kept.levels[k] for k in columns)
     return Entry(
@@ -337,12 +444,6 @@ def _ledger_entry(each: SymbolForecast, report: PredictReport, issued: str) -> E
         levels=levels,
         moves=moves.tolist(),
         data=each.fingerprint,
-        weights=report.metadata.weights_sha256[:_HEX_DIGITS],
+        weights=report.metadata.weights_sha256[:16],
         lstmcli=__version__,
     )
-
-
-def _nearest_columns(levels: tuple[float, ...]) -> list[int]:
-    """Return where the levels lie that come nearest to those wanted, each once."""
-    at: NDArray[np.float64] = np.asarray(levels)
-    return sorted({int(np.argmin(np.abs(at - level))) for level in LEVELS})

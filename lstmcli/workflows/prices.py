@@ -1,14 +1,14 @@
 """Where a run's prices come from: the files or symbols asked for, else those the recipe names."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Thread
+from queue import Empty, Queue
+from threading import Event, Thread
 from typing import IO, TypeVar
 
 from lstmcli.config import Data
@@ -24,7 +24,7 @@ from lstmcli.market.symbols import (
 )
 from lstmcli.market.tables import parse_csv_option, read_prices
 from lstmcli.printable import first_few
-from lstmcli.runs.registry import ownership_doubt, tell_doubts
+from lstmcli.runs.registry import ownership_doubt, warn_ownership
 
 
 @dataclass(frozen=True)
@@ -60,40 +60,36 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def work_ahead(work: Callable[[T], R], items: Iterable[T], *, most: int = 4) -> Iterator[R]:
+def work_ahead(work: Callable[[T], R], items: Collection[T], *, most: int = 4) -> Iterator[R]:
     """Yield `work(item)` of every item, while the next ones are worked on, `most` at a time.
 
     What is not asked for any more is not started. Neither a signal nor the end of the process waits
     for the item at work, which may be a file that never ends.
     """
-    waiting: deque[Future[R]] = deque()
-    jobs: SimpleQueue[tuple[Future[R], T] | None] = SimpleQueue()
-    # No pool: the interpreter waits for a pool's threads before it exits.
-    Thread(target=_serve, args=(work, jobs), daemon=True).start()
-    try:
+    results: Queue[Future[R] | None] = Queue(most - 1)
+    abandoned = Event()
+
+    def run() -> None:
         for item in items:
             future: Future[R] = Future()
-            jobs.put((future, item))
-            waiting.append(future)
-            if len(waiting) > most:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            try:
+                future.set_result(work(item))
+            except BaseException as error:  # noqa: BLE001 - it is raised where the result is used
+                future.set_exception(error)
+            results.put(future)
+            if abandoned.is_set():
+                return
+        results.put(None)
+
+    # No pool: the interpreter waits for a pool's threads before it exits.
+    Thread(target=run, daemon=True).start()
+    try:
+        while (done := results.get()) is not None:
+            yield done.result()
     finally:
-        for future in waiting:
-            future.cancel()
-        jobs.put(None)
-
-
-def _serve(work: Callable[[T], R], jobs: "SimpleQueue[tuple[Future[R], T] | None]") -> None:
-    while (job := jobs.get()) is not None:
-        future, item = job
-        if not future.set_running_or_notify_cancel():
-            continue
-        try:
-            future.set_result(work(item))
-        except BaseException as error:  # noqa: BLE001 - it is raised where the result is awaited
-            future.set_exception(error)
+        abandoned.set()
+        with suppress(Empty):  # a thread that waits for room sees it then
+            results.get_nowait()
 
 
 def as_read(
@@ -175,7 +171,10 @@ def stream_prices(
     for each in _from_files(source, data) if data.csv else _from_store(source, data):
         found = each
         if isinstance(found, Prices):
-            _refuse_second(found.symbol, seen)
+            if found.symbol in seen:
+                step = "Name the files apart: --csv NAME=FILE."
+                raise UsageError("a symbol comes twice", where=found.symbol, next_step=step)
+            seen.add(found.symbol)
             found = as_read(found, interval)
         yield found
 
@@ -193,11 +192,11 @@ def load_alike(
 
 
 def doubtful_folders(source: Source, interval: str) -> tuple[Path, ...]:
-    """Return the folders that prices of the store are read from, for `ownership.tell_doubts`."""
+    """Return the folders that prices of the store are read from, for `warn_ownership`."""
     return () if source.csv else price_folders(source.data_dir, interval)
 
 
-def tell_untrained(symbols: Sequence[str], trained_on: Sequence[str]) -> tuple[str, ...]:
+def warn_untrained(symbols: Sequence[str], trained_on: Sequence[str]) -> tuple[str, ...]:
     """Return one note for all symbols that a model is used on without having seen them."""
     known = set(trained_on)
     new = [symbol for symbol in symbols if symbol not in known]
@@ -255,10 +254,17 @@ def _selected(files: Sequence[_File], data: Data) -> list[Prices | Failure]:
     found = [each for file in files if not isinstance(file, Failure) for each in file]
     order = {symbol.upper(): number for number, symbol in enumerate(data.symbols)}
     chosen = [each for each in found if each.symbol.upper() in order]
-    if not unreadable:
-        known = {each.symbol.upper() for each in chosen}
-        missing = [symbol for symbol in data.symbols if symbol.upper() not in known]
-        chosen += [Failure.of(symbol, _no_series(symbol, data, found)) for symbol in missing]
+    known = {each.symbol.upper() for each in chosen}
+    names = [each.symbol for each in found if isinstance(each, Prices)]
+    for symbol in data.symbols:
+        if not unreadable and symbol.upper() not in known:
+            error = DataError(
+                f"no series {symbol}",
+                where=", ".join(data.csv),
+                why=f"found {first_few(names, 12) or 'none'}",
+                next_step="Name a file's only series as you like: --csv NAME=FILE.",
+            )
+            chosen.append(Failure.of(symbol, error))
     return [*unreadable, *sorted(chosen, key=lambda each: order[each.symbol.upper()])]
 
 
@@ -288,23 +294,10 @@ def _read_file(source: Source, data: Data, entry: tuple[str | None, str]) -> _Fi
                 raise
             found = read()  # a column that this file lacks may lie in another, or fail alone
     except (DataError, FileError) as error:
-        return Failure.of(name or _shown_file(file), error)
+        # Never a formula in a table of failures.
+        shown = "stdin" if file == "-" else f"./{file}" if file[:1] in "=+-@" else file
+        return Failure.of(name or shown, error)
     return [*found, *(Failure.of(symbol, error) for symbol, error in bad.items())]
-
-
-def _shown_file(file: str) -> str:
-    """Name a file so that it makes no formula in a table of failures."""
-    return "stdin" if file == "-" else f"./{file}" if file[:1] in "=+-@" else file
-
-
-def _no_series(symbol: str, data: Data, found: Sequence[Prices | Failure]) -> DataError:
-    names = [each.symbol for each in found if isinstance(each, Prices)]
-    return DataError(
-        f"no series {symbol}",
-        where=", ".join(data.csv),
-        why=f"found {first_few(names, 12) or 'none'}",
-        next_step="Name a file's only series as you like: --csv NAME=FILE.",
-    )
 
 
 def _stored(source: Source, data: Data, symbol: str) -> Prices | Failure:
@@ -323,15 +316,5 @@ def _stored(source: Source, data: Data, symbol: str) -> Prices | Failure:
     except (DataError, FileError) as error:
         return Failure.of(symbol, error)
     path = price_path(source.data_dir, symbol, data.interval)
-    doubts = () if ownership_doubt(path.parent) else tell_doubts([path])
+    doubts = () if ownership_doubt(path.parent) else warn_ownership([path])
     return replace(prices, notes=(*prices.notes, *doubts))
-
-
-def _refuse_second(symbol: str, seen: set[str]) -> None:
-    if symbol in seen:
-        raise UsageError(
-            "a symbol comes twice",
-            where=symbol,
-            next_step="Name the files apart: --csv NAME=FILE.",
-        )
-    seen.add(symbol)

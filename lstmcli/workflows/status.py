@@ -22,9 +22,9 @@ from lstmcli.market.symbols import interval_option, stored_symbols
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.last_runs import LastRuns, last_runs, too_old
 from lstmcli.runs.registry import all_names, champion, versions
+from lstmcli.runs.stale import stale_because, warn_stale
 from lstmcli.training.device import choose_device
 from lstmcli.workflows.data import StoredSeries, list_data, stored_schedule
-from lstmcli.workflows.stale import stale_because, tell_stale
 
 State = Literal["ok", "old", "bad", "none"]
 
@@ -129,11 +129,12 @@ def _store(data_dir: Path, today: date) -> _Found:
     last = sorted(each.last for each in series)
     span = last[0] if last[0] == last[-1] else f"{last[0]} to {last[-1]}"
     what = f"{len(series)} series, last bars {span}"
-    since = max((_time(each.fetched_at) for each in series), key=_or_never)
+    since = max(filter(None, (_time(each.fetched_at) for each in series)), default=None)
     behind = [each for each in series if each.behind > MOST_BEHIND]
-    unknown = _names([each for each in series if not each.source])
+    late = _first([each.symbol for each in behind])
+    unknown = [each.symbol for each in series if not each.source]
     if behind:
-        what += f"; {len(behind)} more than {MOST_BEHIND} bars behind: {_first(_names(behind))}"
+        what += f"; {len(behind)} more than {MOST_BEHIND} bars behind: {late}"
     if found.failures:
         names = [failure.symbol for failure in found.failures]
         what += f"; {len(names)} cannot be read: {_first(names)}"
@@ -148,25 +149,29 @@ def _bring(behind: Sequence[StoredSeries]) -> str:
     if not behind:
         return ""
     first = behind[0]
-    alike = [
-        each
-        for each in behind
-        if (each.interval, each.source == IMPORTED) == (first.interval, first.source == IMPORTED)
-    ]
     if first.source == IMPORTED:
         return f"Import newer files: lstmcli data import {first.symbol}=FILE."
-    names = _first(_names(alike), " ")
-    return f"Run: lstmcli fetch {names}{interval_option(first.interval)}."
+    alike = [
+        each.symbol
+        for each in behind
+        if each.interval == first.interval and each.source != IMPORTED
+    ]
+    return f"Run: lstmcli fetch {_first(alike, ' ')}{interval_option(first.interval)}."
 
 
 def _models(data_dir: Path) -> list[Part]:
-    try:
-        names = all_names(data_dir, linked=True)
-    except OSError as error:
-        return [_unreadable("model", error)]
-    if not names:
-        return [Part("model", "none", "no model yet", "Run: lstmcli train.")]
-    return [_part(f"model {name}", partial(_model, data_dir, name)) for name in names]
+    names: list[str] = []
+
+    def look() -> _Found:
+        names.extend(all_names(data_dir, linked=True))
+        return "none", "no model yet", "Run: lstmcli train.", None
+
+    absent = _part("model", look)
+    return (
+        [absent]
+        if not names
+        else [_part(f"model {name}", partial(_model, data_dir, name)) for name in names]
+    )
 
 
 def _model(data_dir: Path, name: str) -> _Found:
@@ -181,7 +186,7 @@ def _model(data_dir: Path, name: str) -> _Found:
     n = len(model.trained_on)
     what = f"{leader.version} of {len(known)}, trained on {n} symbol{'s' * (n != 1)} up to {until}"
     since = _time(metadata.created)
-    stale = tell_stale(leader, stale_because(leader, metadata, data_dir))
+    stale = warn_stale(leader, stale_because(metadata, data_dir))
     if stale:
         return "old", f"{what}; {stale[0]}", f"Run: lstmcli train --name {name}.", since
     return "ok", what, "", since
@@ -236,14 +241,6 @@ def _time(text: str) -> datetime | None:
     except ValueError:
         return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def _or_never(time: datetime | None) -> datetime:
-    return time or datetime.min.replace(tzinfo=UTC)
-
-
-def _names(series: Sequence[StoredSeries]) -> list[str]:
-    return [each.symbol for each in series]
 
 
 def _first(names: Sequence[str], comma: str = ", ") -> str:

@@ -22,11 +22,11 @@ from lstmcli.market.store import STORE
 from lstmcli.runs import checkpoint
 from lstmcli.runs.bundle import save_bundle
 from lstmcli.runs.metadata import Metadata
-from lstmcli.runs.registry import ModelRef, model_folder, next_version, promote, tell_doubts
+from lstmcli.runs.registry import ModelRef, model_folder, next_version, promote, warn_ownership
+from lstmcli.runs.stale import histories
 from lstmcli.training.device import choose_device, threads
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.prices import Source, doubtful_folders, lasting_data, load_alike
-from lstmcli.workflows.stale import histories
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def _notes(
     donor: Donor | None,
 ) -> Iterator[str]:
     folders = doubtful_folders(source, settings.data.interval)
-    yield from tell_doubts([*folders, source.data_dir, folder.parent, folder])
+    yield from warn_ownership([*folders, source.data_dir, folder.parent, folder])
     if donor is not None:
         yield from tell_transfer(donor, settings, plan)
     for key in settings.model.unused:
@@ -202,7 +202,7 @@ def _finish(
 ) -> TrainReport:
     """Do what a run that was killed after writing its version had still to do, and report it."""
     if checkpoint.has_checkpoint(version.folder.parent):
-        if metadata.promoted:
+        if metadata.decision and metadata.decision.promoted:
             promote(data_dir, version)
         checkpoint.remove_checkpoint(version.folder.parent)
     why = f"settings, data and versions are those of {version}"

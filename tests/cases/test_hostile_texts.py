@@ -220,15 +220,10 @@ def test_names_in_the_data_folder_are_escaped(home: Path) -> None:
         assert is_shown(done.out + done.err)
 
 
-def test_states_and_records_of_runs_are_escaped(home: Path) -> None:
-    mark = {"symbol": "sp500", "interval": "1d", "price": "Close"}
-    mark |= {"restated": "2999-01-01", "reason": HOSTILE}
-    (home / "data/models/tiny/state.json").write_text(json.dumps({"stale": [mark]}))
+def test_records_of_runs_are_escaped(home: Path) -> None:
     rewrite(home / "data/runs.json", lambda tree: tree["runs"]["train"]["last"].update(
         error=HOSTILE, run_id=HOSTILE, exit_code=1))  # fmt: skip
     everywhere(home, "status")
-    (home / "data/models/tiny/state.json").write_text(json.dumps({"looks": HOSTILE}))
-    run(home, "evaluate")
 
 
 def test_the_ledger_is_escaped(home: Path) -> None:

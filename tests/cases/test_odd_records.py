@@ -280,19 +280,6 @@ def test_an_odd_sidecar_stops_no_reading(place: Path, data: st.DataObject) -> No
 
 @FEW
 @given(data=st.data())
-def test_an_odd_state_stops_no_model(place: Path, data: st.DataObject) -> None:
-    mark = {"symbol": "AAPL", "interval": "1d", "price": "Close", "restated": "", "reason": "new"}
-    (place / "data/models/tiny/state.json").write_text(json.dumps({"stale": [mark]}))
-
-    def look() -> None:
-        for command in (("models", "list"), ("predict", "AAPL"), ("evaluate",)):
-            said(in_process(*command, folder=place), 0)
-
-    _around(place, "data/models/tiny/state.json", data, look)
-
-
-@FEW
-@given(data=st.data())
 def test_an_odd_record_of_runs_is_none(place: Path, data: st.DataObject) -> None:
     def look() -> None:
         for command in (("status",), ("status", "--max-age", "8d", "--format", "json")):
@@ -316,7 +303,7 @@ def test_an_odd_record_of_looks_is_put_aside(place: Path, data: st.DataObject) -
     "name",
     [
         *("looks.json", "runs.json", "prices/1d/AAPL.json"),
-        *("models/.looks", "models/tiny/state.json", "models/tiny/champion"),
+        *("models/.looks", "models/tiny/champion"),
     ],
 )
 def test_a_pipe_in_place_of_a_record_is_not_waited_for(home: Path, name: str) -> None:

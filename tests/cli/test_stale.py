@@ -165,11 +165,6 @@ def test_a_version_without_fingerprints_goes_by_what_was_noted_since(
     fetch(home, *NAMES)
     (mark,) = stale(home)
     assert mark["reason"] == "4:1 split 2024-09-16"
-    old = {"symbol": "MSFT", "interval": "1d", "price": "Adj Close", "reason": "dividend 1"}
-    earlier, later = ({**old, "restated": day} for day in ("2000-01-01", "2199-01-01"))
-    for mark, count in ((earlier, 1), (later, 2)):
-        (home / "data/models/tiny/state.json").write_text(json.dumps({"stale": [mark]}))
-        assert len(stale(home)) == count
 
 
 def test_a_training_that_read_its_prices_before_is_stale_though_it_ends_after(

@@ -9,7 +9,12 @@ import torch
 
 from lstmcli.forecasting.calibration import Calibration
 from lstmcli.forecasting.model import TrainedModel
-from lstmcli.learning.evidence import count_looks, look, spans, tell_looks
+from lstmcli.learning.evidence import (
+    count_looks,
+    describe_looks,
+    look,
+    spans,
+)
 from lstmcli.learning.promotion import decide
 from lstmcli.runs.looks import Looks
 from lstmcli.runs.metadata import Metadata
@@ -106,6 +111,6 @@ def test_both_models_of_a_comparison_are_counted_on_the_days_scored(tmp_path: Pa
     ],
 )
 def test_looks_are_reported_from_the_second_model_on(looks: Looks | None, expected: str) -> None:
-    told = " ".join(tell_looks(looks))
+    told = " ".join(describe_looks(looks))
     assert told.startswith(expected)
     assert bool(told) == bool(expected)

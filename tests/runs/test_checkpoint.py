@@ -27,7 +27,13 @@ HISTORY = (
     Epoch(1, 0.1, 0.3, 1e-3, 2.0, 0.5, best=True),
     Epoch(1, 1 / 3, 0.2, 1e-3, 2.0, 0.5, best=True, member=2),
 )
-NUMBERS = {"epoch": 1, "rate": 0.1 + 0.2, "best_loss": float("inf"), "rates": {"base_lrs": [0.1]}}
+NUMBERS = {
+    "epoch": 1,
+    "waited": 0,
+    "rate": 0.1 + 0.2,
+    "best_loss": float("inf"),
+    "rates": {"base_lrs": [0.1]},
+}
 
 
 def checkpoint(error: TrainingError | None = None) -> Checkpoint:

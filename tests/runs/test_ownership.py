@@ -5,21 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from lstmcli.runs.registry import ownership_doubt, tell_doubts
+from lstmcli.runs.registry import ownership_doubt, warn_ownership
 
 
 def test_what_is_ones_own_is_not_doubted(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert tell_doubts([tmp_path, tmp_path / "file", tmp_path / "nowhere"]) == ()
+    assert warn_ownership([tmp_path, tmp_path / "file", tmp_path / "nowhere"]) == ()
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o702, 0o1777])
 def test_what_every_user_may_write_to_is_told(tmp_path: Path, mode: int) -> None:
     tmp_path.chmod(mode)
-    (note,) = tell_doubts([tmp_path])
+    (note,) = warn_ownership([tmp_path])
     assert note == f"{tmp_path} may not be yours: every user may write to it"
     tmp_path.chmod(0o770)
-    assert tell_doubts([tmp_path]) == ()
+    assert warn_ownership([tmp_path]) == ()
 
 
 def test_what_belongs_to_another_is_told_unless_it_is_roots(

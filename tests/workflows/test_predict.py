@@ -16,10 +16,8 @@ from lstmcli.errors import AllFailedError, UsageError
 from lstmcli.market import sessions
 from lstmcli.market.prices import Prices
 from lstmcli.workflows import predict as module
-from lstmcli.workflows import symbol_forecast
-from lstmcli.workflows.predict import PredictReport, before_end, predict
+from lstmcli.workflows.predict import PredictReport, SymbolForecast, before_end, predict
 from lstmcli.workflows.prices import Source
-from lstmcli.workflows.symbol_forecast import SymbolForecast
 from tests.command_line import csv_text, in_process, walk
 
 SYMBOLS = tuple(f"S{letter}" for letter in "ABCDEFGHIJKLM")
@@ -109,7 +107,6 @@ def test_the_calendar_is_looked_up_once_on_reading_and_once_for_the_forecast(
         return schedule_of(days, symbol, **options)
 
     monkeypatch.setattr(sessions, "schedule_of", counted)
-    monkeypatch.setattr(symbol_forecast, "schedule_of", counted, raising=False)
     made(shelf, "SA", "SB", model="direct")
     assert sorted(looked_up) == ["SA", "SA", "SB", "SB"]
 
@@ -220,7 +217,7 @@ def test_a_symbol_asked_for_in_two_spellings_is_forecast_once(shelf: Path) -> No
 
 def test_history_beside_a_forecast_ends_at_its_cutoff(shelf: Path) -> None:
     (each,) = made(shelf, "SA", model="recursive", as_of=date(2018, 8, 20))
-    assert len(each.history) == symbol_forecast.HISTORY
+    assert len(each.history) == module.HISTORY
     assert each.history_dates[-1] == each.cutoff == np.datetime64("2018-08-20")
     assert each.history[-1] == each.last_close
     prices = walk(700)

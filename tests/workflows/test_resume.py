@@ -21,7 +21,8 @@ from tests.synthetic import CPU, tiny_settings
 
 ORIGIN = {"data": "ab12", "train.epochs": 3}
 HISTORY = (Epoch(1, 0.1, 0.3, 1e-3, 2.0, 0.5, True), Epoch(2, 0.1, 0.2, 1e-3, 2.0, 0.5, True))
-DONE = Checkpoint((), Snapshot({"weights.w": torch.ones(2)}, {"epoch": 2}), HISTORY)
+NUMBERS = {"epoch": 2, "waited": 0, "best_loss": 0.5, "rate": 0.1, "rates": None}
+DONE = Checkpoint((), Snapshot({"weights.w": torch.ones(2)}, NUMBERS), HISTORY)
 
 
 def test_without_a_checkpoint_there_is_nothing_to_tell(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ fresh again. New bars and a late correction of the last bar change nothing.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,29 @@ from numpy.typing import NDArray
 
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, FileError
-from lstmcli.market.store import IMPORTED, read_raw, read_sidecar
+from lstmcli.market.store import IMPORTED, read_raw, read_sidecar, restatements_of
 from lstmcli.market.symbols import inside, price_folders, price_path
 from lstmcli.printable import first_few
 from lstmcli.runs.metadata import History, Metadata, TrainedSymbol
 from lstmcli.runs.registry import ModelRef
-from lstmcli.runs.state import StaleMark, stale_marks
-from lstmcli.workflows.data import restatements_of
 
 _GOLDEN = (5**0.5 - 1) / 2
 _TOLERANCE = 1e-5  # relative; the feed's own answers differ by about 1e-7
+
+
+@dataclass(frozen=True)
+class StaleMark:
+    """A symbol whose stored history is another one than a version was trained on.
+
+    price : the column that changed. restated : when, as an ISO date or time, "" where that is not
+    known. reason : why.
+    """
+
+    symbol: str
+    interval: str
+    price: str
+    restated: str
+    reason: str
 
 
 def histories(data_dir: Path, series: Sequence[Series], interval: str) -> dict[str, dict[str, Any]]:
@@ -34,31 +47,36 @@ def histories(data_dir: Path, series: Sequence[Series], interval: str) -> dict[s
     return {each.symbol: asdict(_learned(data_dir, each, interval)) for each in series}
 
 
-def stale_because(model: ModelRef, metadata: Metadata, data_dir: Path) -> tuple[StaleMark, ...]:
+def stale_because(metadata: Metadata, data_dir: Path) -> tuple[StaleMark, ...]:
     """Return what makes a version stale: the symbols that the store has another history of.
 
     A symbol that is not stored any more says nothing. Versions from before histories were kept are
     stale where a restatement was noted after they had read their prices.
     """
     source, interval = metadata.stored, metadata.interval
-    if source is None:
+    if source is None or not _is_ours(data_dir, interval):
         return ()
-    known, read_at = source.histories, source.read_at
-    if known is None:
-        return _noted_since(model, metadata.trained_prices, interval, data_dir, read_at)
     found = []
-    for each in metadata.symbols if _is_ours(data_dir, interval) else ():
-        if each.price is None or each.symbol not in known:
+    for each in metadata.symbols:
+        known = source.histories and source.histories.get(each.symbol)
+        if each.price is None or (source.histories is not None and known is None):
             continue
+        facts = read_sidecar(data_dir, each.symbol, interval)
+        noted = [one for one in restatements_of(facts) if one[0] >= source.read_at[:10]]
         try:
-            if _is_changed(data_dir, each, each.price, interval, known[each.symbol]):
-                found.append(_mark(data_dir, each.symbol, interval, each.price, read_at))
+            if not (_is_changed(data_dir, each, each.price, interval, known) if known else noted):
+                continue
         except (ValueError, DataError, FileError):
             continue  # not stored, or damaged: reading the prices reports it
+        day, reason = noted[-1] if noted else ("", "other prices are stored now")
+        if facts.get("source") == IMPORTED:
+            day, reason = str(facts.get("fetched_at", "")), str(facts.get("file", "a file"))
+            reason = f"replaced by {reason}"
+        found.append(StaleMark(each.symbol, interval, each.price, day, reason))
     return tuple(found)
 
 
-def tell_stale(model: ModelRef, marks: Sequence[StaleMark]) -> tuple[str, ...]:
+def warn_stale(model: ModelRef, marks: Sequence[StaleMark]) -> tuple[str, ...]:
     """Return one note on a stale model, none on another."""
     if not marks:
         return ()
@@ -69,29 +87,6 @@ def tell_stale(model: ModelRef, marks: Sequence[StaleMark]) -> tuple[str, ...]:
     ]
     shown = first_few(found)
     return (f"{model} was trained before the history of {shown} was replaced: train again",)
-
-
-def tell_adjustment(trained: Sequence[str], prices: Mapping[str, str]) -> tuple[str, ...]:
-    """Return one note on symbols of which another column is forecast than was trained on.
-
-    trained : the columns that it was trained on. prices : by symbol, the one that is forecast.
-    """
-    if not prices:
-        return ()
-    return (
-        f"the model was trained on {' and '.join(trained)}, and forecasts "
-        f"{' and '.join(sorted(set(prices.values())))} of {first_few(prices)}",
-    )
-
-
-def is_as_trained(trained: Mapping[str, str], symbol: str, price: str) -> bool:
-    """Whether training saw this column; of a symbol that it did not see, any that it saw will do.
-
-    trained : by symbol, the column; nothing is said against a model that does not tell.
-    """
-    return not trained or price in (
-        {trained[symbol]} if symbol in trained else set(trained.values())
-    )
 
 
 def _learned(data_dir: Path, series: Series, interval: str) -> History:
@@ -161,33 +156,3 @@ def _history(
     kept = (dates >= np.datetime64(days[0])) & (dates < np.datetime64(days[1])) & (prices > 0)
     weights = 1.0 + dates[kept].astype("datetime64[D]").astype(np.int64) * _GOLDEN % 1.0
     return History(int(kept.sum()), round(float(weights @ np.log(prices[kept])), 9))
-
-
-def _mark(data_dir: Path, symbol: str, interval: str, price: str, read_at: str) -> StaleMark:
-    """Say what is known of why a history is another one; the reason is for people alone."""
-    facts = read_sidecar(data_dir, symbol, interval)
-    day, reason = "", "other prices are stored now"
-    noted = [each for each in restatements_of(facts) if each[0] >= read_at[:10]]
-    if facts.get("source") == IMPORTED:
-        day, reason = str(facts.get("fetched_at", "")), f"replaced by {facts.get('file', 'a file')}"
-    elif noted:
-        day, reason = noted[-1]
-    return StaleMark(symbol, interval, price, day, reason)
-
-
-def _noted_since(
-    model: ModelRef, prices: Mapping[str, str], interval: str, data_dir: Path, read_at: str
-) -> tuple[StaleMark, ...]:
-    """Return what was noted as restated after a version without histories had read its prices."""
-    found = {
-        mark.symbol: mark
-        for mark in stale_marks(model.folder.parent)
-        if mark.interval == interval
-        and mark.price == prices.get(mark.symbol)
-        and mark.restated >= read_at
-    }
-    for symbol, price in prices.items():
-        for day, reason in restatements_of(read_sidecar(data_dir, symbol, interval)):
-            if day >= read_at[:10]:
-                found.setdefault(symbol, StaleMark(symbol, interval, price, day, reason))
-    return tuple(found.values())
