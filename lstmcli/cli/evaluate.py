@@ -36,7 +36,7 @@ class WalkOptions:
         date | None,
         option(
             "--start YYYY-MM-DD",
-            "First cutoff.",
+            "First cutoff, as 2016-01-26.",
             "as the recipe, else the test span's first",
             parser=parse_day,
         ),
@@ -71,7 +71,7 @@ class WalkOptions:
         Literal["expanding", "rolling"] | None,
         option(
             "--refit-window",
-            "Refit on all rows, or on the latest rows only.",
+            "Refit on all rows, or on the latest, as long a span as the model was trained on.",
             "as the recipe, else expanding",
         ),
     ] = None

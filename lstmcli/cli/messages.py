@@ -21,26 +21,19 @@ _MOST_NOTES = 5
 
 @dataclass(frozen=True)
 class LogOptions:
-    """How much a command says besides its result."""
+    """How much a command says besides its result.
 
-    quiet: Annotated[
-        bool, option("--quiet -q", "No notes, warnings or progress on standard error.")
-    ] = False
-    verbose: Annotated[
-        bool, option("--verbose -v", "One line per epoch, refit or trial, and every note.")
-    ] = False
-    log_file: Annotated[
-        str | None,
-        option(
-            "--log-file FILE",
-            "Append each event as one line of JSON.",
-            "none",
-            envvar="LSTMCLI_LOG_FILE",
-            is_eager=True,
-            callback=journal.open_log,
-        ),
-    ] = None
-    debug: Annotated[bool, option("--debug", "Show the traceback of an error.")] = False
+    Options:
+        --quiet -q: No notes, warnings or progress on standard error.
+        --verbose -v: One line per epoch, refit or trial, and every note.
+        --log-file FILE: Append each event as one line of JSON. [none]
+        --debug: Show the traceback of an error.
+    """
+
+    quiet: bool = False
+    verbose: bool = False
+    log_file: Annotated[str | None, dict(is_eager=True, callback=journal.open_log)] = None
+    debug: bool = False
 
     def note(self, lines: Sequence[str], *, every: bool = False) -> None:
         """Log lines and print the first few, or with `every` or --verbose all with details."""
@@ -59,14 +52,14 @@ class LogOptions:
 
 @dataclass(frozen=True)
 class OutputOptions(LogOptions):
-    """Where a result goes and in which format."""
+    """Where a result goes and in which format.
 
-    form: Annotated[
-        Format, option("--format", "Format of the result.", envvar="LSTMCLI_FORMAT")
-    ] = "table"
-    output: Annotated[
-        str | None, option("--output -o FILE", "Write the result to a file.", "-, standard output")
-    ] = None
+    Options:
+        --output -o FILE: Write the result to a file. [-, standard output]
+    """
+
+    form: Annotated[Format, option("--format", "Format of the result.")] = "table"
+    output: str | None = None
 
     def check(self, *files: str | None) -> None:
         """Start the work: raise if a result or further file could not be written later.
@@ -91,11 +84,13 @@ class OutputOptions(LogOptions):
 
 @dataclass(frozen=True)
 class BatchOptions(OutputOptions):
-    """The output of a command that can fail for some symbols."""
+    """The output of a command that can fail for some symbols.
 
-    errors: Annotated[
-        str | None, option("--errors FILE", "List failed symbols with reasons, as CSV.", "none")
-    ] = None
+    Options:
+        --errors FILE: List failed symbols with reasons, as CSV. [none]
+    """
+
+    errors: str | None = None
 
     def check(self, *files: str | None) -> None:
         """Start the work, as `OutputOptions.check`."""

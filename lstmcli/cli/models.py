@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from lstmcli.cli import messages, options
-from lstmcli.cli.options import option, spread
+from lstmcli.cli.options import spread
 
 app = typer.Typer(
     name="models", rich_markup_mode=None, help="See, promote, roll back and prune model versions."
@@ -70,9 +70,7 @@ def show(
 def promote(
     *,
     version: Annotated[str, typer.Argument(metavar="NAME/VERSION", help="The version to promote.")],
-    if_better: Annotated[
-        bool, option("--if-better", "Only if it beats the champion on windows that neither saw.")
-    ] = False,
+    if_better: bool = False,
     promote_level: options.PromoteLevel = 0.01,
     prices: options.PriceOptions,
     wait: options.Wait = 0.0,
@@ -83,6 +81,9 @@ def promote(
     It is judged on its own training data and later bars, or on the prices given.
 
     Example: lstmcli models promote lab-corrected/v0002 --if-better
+
+    Options:
+        --if-better: Only if it beats the champion on windows that neither saw.
     """
     from lstmcli.report.models import pointer_view
     from lstmcli.workflows.models import promote_model
@@ -121,10 +122,8 @@ def rollback(
 def prune(
     *,
     name: Name,
-    keep: Annotated[int, option("--keep N", "How many of the newest to keep.", min=1)],
-    dry_run: Annotated[
-        bool, option("--dry-run", "Show what would be removed; remove nothing.")
-    ] = False,
+    keep: Annotated[int, dict(min=1)],
+    dry_run: bool = False,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     wait: options.Wait = 0.0,
     out: messages.OutputOptions,
@@ -132,6 +131,10 @@ def prune(
     """Delete old versions, but never the champion nor the version that a rollback leads to.
 
     Example: lstmcli models prune lab-corrected --keep 10 --dry-run
+
+    Options:
+        --keep N: How many of the newest to keep.
+        --dry-run: Show what would be removed; remove nothing.
     """
     from lstmcli.report.models import prune_view
     from lstmcli.workflows.models import prune_models

@@ -1,11 +1,11 @@
 """`lstmcli predict`."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from lstmcli.cli import journal, options
 from lstmcli.cli.messages import BatchOptions, report_failures
-from lstmcli.cli.options import option, parse_day, spread
+from lstmcli.cli.options import spread
 
 
 @spread
@@ -13,36 +13,12 @@ def predict(
     *,
     model: options.Model = None,
     horizon: options.Horizon = None,
-    as_of: Annotated[
-        date | None,
-        option(
-            "--as-of YYYY-MM-DD",
-            "Forecast from the last bar up to that day.",
-            "the last bar",
-            parser=parse_day,
-        ),
-    ] = None,
-    all_steps: Annotated[
-        bool, option("--all-steps", "Show every step, not only 1, 5, 20, 50 and the last.")
-    ] = False,
-    max_data_age: Annotated[
-        int, option("--max-data-age SESSIONS", "Warn if the last bar is older.", min=0)
-    ] = 3,
-    plot: Annotated[
-        str | None,
-        option(
-            "--plot FILE", "Draw the fans to a .png or .svg file (`-`: in the terminal).", "none"
-        ),
-    ] = None,
-    record: Annotated[
-        bool,
-        option(
-            "--record", "First append the forecasts to the ledger that evaluate --issued grades."
-        ),
-    ] = False,
-    explain: Annotated[
-        bool, option("--explain", "Show the gates and how masking each bar changes the forecast.")
-    ] = False,
+    as_of: options.Day = None,
+    all_steps: bool = False,
+    max_data_age: Annotated[int, dict(min=0)] = 3,
+    plot: str | None = None,
+    record: bool = False,
+    explain: bool = False,
     device: options.DeviceOptions,
     prices: options.PriceOptions,
     out: BatchOptions,
@@ -52,6 +28,14 @@ def predict(
     Without symbols or --csv the data that the model was trained on are used.
 
     Example: lstmcli predict --model lab-corrected --format csv --output forecast.csv
+
+    Options:
+        --as-of YYYY-MM-DD: Forecast from the last bar up to that day. [the last bar]
+        --all-steps: Show every step, not only 1, 5, 20, 50 and the last.
+        --max-data-age SESSIONS: Warn if the last bar is older.
+        --plot FILE: Draw the fans to a .png or .svg file (`-`: in the terminal). [none]
+        --record: First append the forecasts to the ledger that evaluate --issued grades.
+        --explain: Show the gates and how masking each bar changes the forecast.
     """
     from lstmcli.report import fans, picture, terminal_plot
     from lstmcli.report.predict import check_explain, predict_view
