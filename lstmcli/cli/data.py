@@ -167,7 +167,7 @@ def import_(
             wait=wait,
             now=datetime.now(UTC),
         )
-    out.finish(import_view(report), report.failures, len(report.imported), report.notes)
+    out.finish(import_view(report), report, len(report.imported))
 
 
 def _today() -> date:

@@ -188,7 +188,7 @@ def _score(
     ):
         logged = journal.logged("refit", on_refit)
         report = run(prices.chosen(), on_refit=logged, on_windows=on_windows, **asked)
-    out.note(report.notes)
+    out.show_notes(report)
     write_page(report, page)
     out.emit(evaluate_view(report))
     draw_plot(walks(report), plot)
@@ -209,7 +209,7 @@ def _audit(
     for name, file in files.items():
         _check_unused(name, file is not None, "--audit compares forecasts and writes none")
     report = audit(prices.chosen(), epochs=epochs, **asked)
-    out.note(report.notes)
+    out.show_notes(report)
     out.emit(audit_view(report))
     report.raise_if_leaking()
     report_failures(report.failures, len(report.symbols))
@@ -236,7 +236,7 @@ def _grade(
         _check_unused(each.opts[0], given and each.name in _NEEDS_WALK, why)
     report = grade(prices.chosen(), models=walk.models or (), start=walk.start, end=walk.end)
     out.note([str(each) for each in report.damages])
-    out.note(report.notes)
+    out.show_notes(report)
     if forecasts is not None:
         emit(forecasts_view(report, only), "parquet" if is_parquet(forecasts) else "csv", forecasts)
     out.emit(grade_view(report))

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from lstmcli.cli import journal
 from lstmcli.cli.options import option
@@ -17,6 +17,16 @@ from lstmcli.errors import AllFailedError, Failure, PartialError
 from lstmcli.report.view import Format, View
 
 _MOST_NOTES = 5
+
+
+class Report(Protocol):
+    """What a workflow returns: notes and the symbols that failed, and sometimes `warnings`."""
+
+    @property
+    def notes(self) -> Sequence[str]: ...
+
+    @property
+    def failures(self) -> Sequence[Failure]: ...
 
 
 @dataclass(frozen=True)
@@ -115,14 +125,17 @@ class BatchOptions(OutputOptions):
         rows = [{name: getattr(each, name) for name in columns} for each in failures]
         write_file(Path(self.errors), rows_csv(rows, columns=columns))
 
-    def finish(
-        self, view: View, failures: Sequence[Failure], done: int, notes: Sequence[str] = ()
-    ) -> None:
+    def show_notes(self, report: Report) -> None:
+        """Write the file of failed symbols and print the notes, before the result."""
+        self.list_failures(report.failures)
+        self.note(getattr(report, "warnings", ()), every=True)
+        self.note(report.notes)
+
+    def finish(self, view: View, report: Report, done: int) -> None:
         """Write notes, result and failed symbols; raise PartialError if any failed."""
-        self.list_failures(failures)
-        self.note(notes)
+        self.show_notes(report)
         self.emit(view)
-        report_failures(failures, done)
+        report_failures(report.failures, done)
 
 
 def confirm(question: str) -> bool:

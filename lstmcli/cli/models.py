@@ -93,8 +93,7 @@ def promote(
         report = promote_model(
             prices.chosen(), version, if_better=if_better, level=promote_level, wait=wait
         )
-    view = pointer_view(report, "models promote")
-    out.finish(view, report.failures, report.judged_by, report.notes)
+    out.finish(pointer_view(report, "models promote"), report, report.judged_by)
 
 
 @app.command(short_help="Make the previous champion champion again.")

@@ -42,8 +42,7 @@ def predict(
     from lstmcli.workflows import predict as workflow
 
     journal.begin("predict", prices.data_dir)
-    if record:
-        workflow.check_issuable(as_of)
+    workflow.check_issuable(record, as_of)
     out.check()
     picture.check_plot(plot, out.form)
     check_explain(explain, out.form)
@@ -58,13 +57,8 @@ def predict(
             explained=explain,
             **device.chosen,
         )
-
-    def report_notes() -> None:
-        out.list_failures(report.failures)
-        out.note(report.warnings, every=True)
-        out.note(report.notes)
-
     issued = workflow.recorded(report, prices.data_dir, datetime.now(UTC)) if record else report
-    out.emit(predict_view(workflow.before_end(issued, report_notes), all_steps=all_steps))
+    shown = workflow.before_end(issued, lambda: out.show_notes(report))
+    out.emit(predict_view(shown, all_steps=all_steps))
     terminal_plot.draw_plot(fans.forecast_fans(report), plot)
     report_failures(report.failures, len(report.symbols))

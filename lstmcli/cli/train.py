@@ -78,5 +78,4 @@ def train(
             run_id=run_id,
         )
     journal.log("version", model=str(report.model), **asdict(report.decision))
-    done = len(report.metadata.symbols)
-    out.finish(train_view(report), report.failures, done, report.notes)
+    out.finish(train_view(report), report, len(report.metadata.symbols))

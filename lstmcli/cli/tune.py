@@ -71,5 +71,4 @@ def tune(
             timeout=timeout,
             on_trial=on_trial,
         )
-    done = len(report.folds[-1].symbols)
-    out.finish(tune_view(report), report.failures, done, report.notes)
+    out.finish(tune_view(report), report, len(report.folds[-1].symbols))
