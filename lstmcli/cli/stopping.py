@@ -69,11 +69,10 @@ def _watch(reader: int, heeded: list[signal.Signals], seen: list[int]) -> None:
     with open(reader, "rb", buffering=0) as numbers:
         while (found := numbers.read(1)) and found[0] not in heeded:
             pass
-    if not found:
-        return
-    until = time.monotonic() + _LONGEST_END
-    while time.monotonic() < until:
-        if not seen:
-            signal.pthread_kill(main, _WAKING)
-        time.sleep(_PAUSE)
-    os._exit(128 + found[0])
+        until = time.monotonic() + _LONGEST_END
+        while found and time.monotonic() < until:
+            if not seen:
+                signal.pthread_kill(main, _WAKING)  # which writes to the pipe too: it stays open
+            time.sleep(_PAUSE)
+        if found:
+            os._exit(128 + found[0])
