@@ -68,9 +68,13 @@ def make_table(
 def list_table(
     title: str, columns: Sequence[Column], records: Iterable[object], *, left: int = 1
 ) -> Table:
-    """Return a table with one row a record."""
-    cells = [attrgetter(cell) if isinstance(cell, str) else cell for _, cell in columns]
-    rows = ([cell(record) for cell in cells] for record in records)
+    """Return a table with one row a record; an attribute that is an empty text is a dash."""
+
+    def cell(record: object, found: str | Callable[[Any], object]) -> object:
+        value = attrgetter(found)(record) if isinstance(found, str) else found(record)
+        return None if value == "" and isinstance(found, str) else value
+
+    rows = ([cell(record, found) for _, found in columns] for record in records)
     return make_table(title, [heading for heading, _ in columns], rows, left=left)
 
 
