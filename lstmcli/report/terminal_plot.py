@@ -25,7 +25,7 @@ _LABEL = 12  # columns that a date under the axis takes, with the space around i
 _ASCII_FRAME = str.maketrans("┌┐└┘├┤┬┴┼─│", "+++++++++-|")
 
 
-# What is drawn: lines, and bands by their share. Colours are codes of the 256, as plotext reads them.
+# Lines, and bands by their share. Colours are codes of the 256, as plotext reads them.
 _DRAWN: tuple[str | float, ...] = ("history", "median", "naive", "actual", 0.5, 0.8, 0.95)
 _UTF = dict(zip(_DRAWN, ("braille", "━", "╌", "x", "▓", "▒", "░"), strict=True))
 _ASCII = dict(zip(_DRAWN, ("*", "=", "-", "x", "#", ":", "."), strict=True))
