@@ -25,7 +25,7 @@ from rich.text import Text
 
 from lstmcli.errors import FileError, UsageError
 from lstmcli.files import atomic
-from lstmcli.printable import json_pieces, json_text, printable, raw_stream
+from lstmcli.printable import json_text, printable, raw_stream
 from lstmcli.report.view import Format, View
 
 _IN_MEMORY = 16 * 1024**2  # bytes of a result for stdout that are kept out of a temporary file
@@ -194,29 +194,25 @@ def _dicts(records: Iterable[Any]) -> Iterator[Row]:
 
 
 def _json(document: dict[str, Any]) -> Iterator[str]:
-    """Yield a document as JSON in pieces; its iterators become lists."""
+    """Yield a document as JSON in pieces; its iterators become lists, an item at a time."""
     before = "{\n"
     for key, value in document.items():
         yield f"{before}  {json_text(key)}: "
-        yield from _json_list(value) if isinstance(value, Iterator) else _indented(value, 2)
+        before = "[\n    "
+        if isinstance(value, Iterator):
+            for item in value:
+                yield before + _indented(item, 4)
+                before = ",\n    "
+            yield "[]" if before.startswith("[") else "\n  ]"
+        else:
+            yield _indented(value, 2)
         before = ",\n"
     yield "\n}\n"
 
 
-def _json_list(values: Iterator[Any]) -> Iterator[str]:
-    before = "[\n    "
-    for value in values:
-        yield before
-        yield from _indented(value, 4)
-        before = ",\n    "
-    yield "[]" if before.startswith("[") else "\n  ]"
-
-
-def _indented(value: Any, depth: int) -> Iterator[str]:
-    """Yield JSON in pieces, since that of many symbols is long."""
-    pieces = json_pieces(value, default=asdict, indent=2, allow_nan=False)
-    while text := "".join(islice(pieces, _BATCH_ROWS)):
-        yield text.replace("\n", "\n" + depth * " ")
+def _indented(value: Any, depth: int) -> str:
+    text = json_text(value, default=asdict, indent=2, allow_nan=False)
+    return text.replace("\n", "\n" + depth * " ")
 
 
 def _csv(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[str]:
