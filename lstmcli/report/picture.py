@@ -124,21 +124,16 @@ def write_picture(shown: Sequence[Fan | Walk], path: Path) -> None:
             else:
                 draw_walk(axes, each)
             # A bold line and a quiet one above a panel, as they are spelt.
-            spelt: dict[str, Any] = {"parse_math": False, "loc": "left"}
+            spelt: Any = {"parse_math": False, "loc": "left"}
             axes.set_title(printable(each.symbol), weight="bold", fontsize=12, pad=20, **spelt)
-            above: dict[str, Any] = {"transform": axes.transAxes, "fontsize": 9, "color": QUIET}
+            above: Any = {"transform": axes.transAxes, "fontsize": 9, "color": QUIET}
             axes.text(0, 1.03, printable(each.title), parse_math=False, **above)
             found.update(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
         if len(shown) > len(panels):
             figure.suptitle(f"The first {len(panels)} of {len(shown)} symbols", x=0.01, ha="left")
         # One legend for all panels, in one row: every entry that occurs, once.
         labels = [label for label in _LEGEND if label in found]
-        look: dict[str, Any] = {
-            "frameon": False,
-            "fontsize": 9,
-            "handlelength": 1.8,
-            "columnspacing": 1.6,
-        }
+        look: Any = {"frameon": False, "fontsize": 9, "handlelength": 1.8, "columnspacing": 1.6}
         handles = [found[label] for label in labels]
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), **look)
 
@@ -249,12 +244,7 @@ def draw_coverage(axes: "Axes", bands: Sequence[Band], rival: Sequence[Band]) ->
         promised = [100 * band.nominal + shift for band in found]
         covered = [100 * band.coverage for band in found]
         errors = [200 * (band.standard_error or 0.0) for band in found]
-        look: dict[str, Any] = {
-            "fmt": "o",
-            "markersize": 5,
-            "color": colour,
-            "markerfacecolor": face,
-        }
+        look: Any = {"fmt": "o", "markersize": 5, "color": colour, "markerfacecolor": face}
         axes.errorbar(promised, covered, errors, elinewidth=1.2, **look)
 
 
@@ -293,13 +283,7 @@ def draw_moves(axes: "Axes", predicted: Floats, actual: Floats, corners: Sequenc
     axes.axvline(0, color=GREY, linewidth=1)
     axes.plot([-reach, reach], [-reach, reach], color=INK, linestyle=(0, (4, 3)), linewidth=1)
     hits = direction_hits(predicted, actual)
-    dot: dict[str, Any] = {
-        "marker": "o",
-        "linestyle": "",
-        "markersize": 4,
-        "markeredgewidth": 0,
-        "alpha": 0.5,
-    }
+    dot: Any = {"marker": "o", "linestyle": "", "markersize": 4, "markeredgewidth": 0, "alpha": 0.5}
     for chosen, colour in (np.isnan(hits), GREY), (hits == 0, VERMILLION), (hits == 1, BLUE):
         x, y = np.clip(predicted[chosen], -wide, wide), np.clip(actual[chosen], -high, high)
         axes.plot(x, y, clip_on=False, color=colour, **dot)
