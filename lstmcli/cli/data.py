@@ -48,7 +48,7 @@ def show(
     *,
     symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="A symbol in the store.")],
     interval: OneInterval = "1d",
-    rows: Annotated[int, option("--rows N", "How many of the last bars.", min=1)] = 10,
+    rows: Annotated[int, dict(min=1)] = 10,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     out: messages.OutputOptions,
 ) -> None:
@@ -57,6 +57,9 @@ def show(
     That is its source, time zone, currency, number of restatements and missing sessions.
 
     Example: lstmcli data show AAPL --rows 5
+
+    Options:
+        --rows N: How many of the last bars.
     """
     from lstmcli.report.data import show_view
     from lstmcli.workflows.data import show_data
@@ -103,7 +106,7 @@ def remove(
     *,
     symbols: Annotated[list[str], typer.Argument(metavar="SYMBOL", help="What to remove.")],
     interval: OneInterval = "1d",
-    yes: Annotated[bool, option("--yes -y", "Do not ask.")] = False,
+    yes: bool = False,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     wait: options.Wait = 0.0,
     out: messages.LogOptions,
@@ -111,6 +114,9 @@ def remove(
     """Remove stored series and their descriptions. Asks first on a terminal.
 
     Example: lstmcli data remove AAPL --yes
+
+    Options:
+        --yes -y: Do not ask.
     """
     from lstmcli.workflows.data import remove_data
 
@@ -136,13 +142,8 @@ def import_(
     files: Annotated[
         list[str], typer.Argument(metavar="[NAME=]FILE", help="CSV files (`-`: standard input).")
     ],
-    interval: Annotated[
-        _Interval | None,
-        option("--interval", "Expected interval of the bars.", "inferred from dates"),
-    ] = None,
-    replace: Annotated[
-        bool, option("--replace", "Also replace bars from Yahoo, and more rows by fewer.")
-    ] = False,
+    interval: _Interval | None = None,
+    replace: bool = False,
     start: options.Start = None,
     source: options.FileOptions,
     wait: options.Wait = 0.0,
@@ -154,6 +155,10 @@ def import_(
     the same symbol replaces the older one. `fetch` leaves imported symbols alone.
 
     Example: lstmcli data import FUND=prices.csv
+
+    Options:
+        --interval: Expected interval of the bars. [inferred from dates]
+        --replace: Also replace bars from Yahoo, and more rows by fewer.
     """
     from lstmcli.report.data import import_view
     from lstmcli.workflows.data_import import import_data
