@@ -46,7 +46,7 @@ def list_(
 @spread
 def show(
     *,
-    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="A symbol in the store.")],
+    symbol: str,
     interval: OneInterval = "1d",
     rows: Annotated[int, dict(min=1)] = 10,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
@@ -58,7 +58,8 @@ def show(
 
     Example: lstmcli data show AAPL --rows 5
 
-    Options:
+    Parameters:
+        symbol SYMBOL: A symbol in the store.
         --rows N: How many of the last bars.
     """
     from lstmcli.report.data import show_view
@@ -72,12 +73,7 @@ def show(
 @spread
 def check(
     *,
-    symbols: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="SYMBOL", help="What to look through.", show_default="the whole store"
-        ),
-    ] = None,
+    symbols: list[str] | None = None,
     interval: AnyInterval = None,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     out: messages.OutputOptions,
@@ -89,6 +85,9 @@ def check(
     have one, 4 if all have. A restated history is no fault.
 
     Example: lstmcli data check AAPL MSFT
+
+    Parameters:
+        symbols SYMBOL: What to look through. [the whole store]
     """
     from lstmcli.report.data import check_view
     from lstmcli.workflows.data_check import check_data
@@ -104,7 +103,7 @@ def check(
 @spread
 def remove(
     *,
-    symbols: Annotated[list[str], typer.Argument(metavar="SYMBOL", help="What to remove.")],
+    symbols: list[str],
     interval: OneInterval = "1d",
     yes: bool = False,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
@@ -115,7 +114,8 @@ def remove(
 
     Example: lstmcli data remove AAPL --yes
 
-    Options:
+    Parameters:
+        symbols SYMBOL: What to remove.
         --yes -y: Do not ask.
     """
     from lstmcli.workflows.data import remove_data
@@ -139,9 +139,7 @@ def remove(
 @spread
 def import_(
     *,
-    files: Annotated[
-        list[str], typer.Argument(metavar="[NAME=]FILE", help="CSV files (`-`: standard input).")
-    ],
+    files: list[str],
     interval: _Interval | None = None,
     replace: bool = False,
     start: options.Start = None,
@@ -156,7 +154,8 @@ def import_(
 
     Example: lstmcli data import FUND=prices.csv
 
-    Options:
+    Parameters:
+        files [NAME=]FILE: CSV files (`-`: standard input).
         --interval: Expected interval of the bars. [inferred from dates]
         --replace: Also replace bars from Yahoo, and more rows by fewer.
     """

@@ -29,7 +29,7 @@ def _parse_refit(text: str) -> int | Literal["never"]:
 class WalkOptions:
     """The models, cutoffs and baselines of a backtest, as arguments of the workflows.
 
-    Options:
+    Parameters:
         --start YYYY-MM-DD: First cutoff, as 2016-01-26. [as the recipe, else the test span's first]
         --end YYYY-MM-DD: Last cutoff. [as the recipe, else the last possible]
         --step-size N: Bars between cutoffs. [as the recipe, else the horizon]
@@ -75,7 +75,7 @@ def evaluate(
 
     Example: lstmcli evaluate --model lab-corrected --step-size 10
 
-    Options:
+    Parameters:
         --forecasts FILE: Write all forecasts as one table: .parquet, else CSV. [none]
         --forecasts-of NAME: Write only this model or baseline there. Repeatable. [all]
         --report FILE: Write verdict, charts and tables as one .html file. [none]

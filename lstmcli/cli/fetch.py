@@ -14,14 +14,7 @@ from lstmcli.cli.progress import show_symbols
 @spread
 def fetch(
     *,
-    symbols: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[SYMBOL]...",
-            help="Yahoo's symbols: AAPL, ^GSPC, BTC-USD, 0700.HK.",
-            show_default=False,
-        ),
-    ] = None,
+    symbols: list[str] | None = None,
     symbols_file: options.SymbolsFile = None,
     interval: Literal["1d", "1wk", "1mo"] = "1d",
     start: options.Day = None,
@@ -43,7 +36,8 @@ def fetch(
 
     Example: lstmcli fetch ^GSPC AAPL MSFT
 
-    Options:
+    Parameters:
+        symbols [SYMBOL]...: Yahoo's symbols: AAPL, ^GSPC, BTC-USD, 0700.HK.
         --interval: Daily, weekly or monthly bars.
         --start YYYY-MM-DD: First day. [all there is]
         --end YYYY-MM-DD: Last day, included. [today]

@@ -33,7 +33,7 @@ class Report(Protocol):
 class LogOptions:
     """How much a command says besides its result.
 
-    Options:
+    Parameters:
         --quiet -q: No notes, warnings or progress on standard error.
         --verbose -v: One line per epoch, refit or trial, and every note.
         --log-file FILE: Append each event as one line of JSON. [none]
@@ -64,7 +64,7 @@ class LogOptions:
 class OutputOptions(LogOptions):
     """Where a result goes and in which format.
 
-    Options:
+    Parameters:
         --output -o FILE: Write the result to a file. [-, standard output]
     """
 
@@ -96,7 +96,7 @@ class OutputOptions(LogOptions):
 class BatchOptions(OutputOptions):
     """The output of a command that can fail for some symbols.
 
-    Options:
+    Parameters:
         --errors FILE: List failed symbols with reasons, as CSV. [none]
     """
 

@@ -5,22 +5,20 @@ from typing import Annotated
 import typer
 
 from lstmcli.cli import messages, options
-from lstmcli.cli.options import spread
+from lstmcli.cli.options import option, spread
 
 app = typer.Typer(
     name="models", rich_markup_mode=None, help="See, promote, roll back and prune model versions."
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's name.")]
+Name = Annotated[str, option("name NAME", "The model's name.")]
 
 
 @app.command("list", short_help="Every version: champion, age, scores and baseline, state.")
 @spread
 def list_(
     *,
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="Models to list.", show_default="all")
-    ] = None,
+    names: list[str] | None = None,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     out: messages.OutputOptions,
 ) -> None:
@@ -29,6 +27,9 @@ def list_(
     A damaged version is listed with the reason.
 
     Example: lstmcli models list --format csv
+
+    Parameters:
+        names NAME: Models to list. [all]
     """
     from lstmcli.report.models import list_view
     from lstmcli.workflows.models import list_models
@@ -43,20 +44,17 @@ def list_(
 @spread
 def show(
     *,
-    model: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="NAME[/VERSION]",
-            help="The model. A name alone means its champion.",
-            show_default="the only model in the data folder",
-        ),
-    ] = None,
+    model: str | None = None,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     out: messages.OutputOptions,
 ) -> None:
     """Show the origin and scores of a version, and which versions were promoted and why.
 
     Example: lstmcli models show lab-corrected
+
+    Parameters:
+        model NAME[/VERSION]: The model. A name alone means its champion. [the only model in the
+            data folder]
     """
     from lstmcli.report.models import show_view
     from lstmcli.workflows.models import show_model
@@ -69,7 +67,7 @@ def show(
 @spread
 def promote(
     *,
-    version: Annotated[str, typer.Argument(metavar="NAME/VERSION", help="The version to promote.")],
+    version: str,
     if_better: bool = False,
     promote_level: options.PromoteLevel = 0.01,
     prices: options.PriceOptions,
@@ -82,7 +80,8 @@ def promote(
 
     Example: lstmcli models promote lab-corrected/v0002 --if-better
 
-    Options:
+    Parameters:
+        version NAME/VERSION: The version to promote.
         --if-better: Only if it beats the champion on windows that neither saw.
     """
     from lstmcli.report.models import pointer_view
@@ -131,7 +130,7 @@ def prune(
 
     Example: lstmcli models prune lab-corrected --keep 10 --dry-run
 
-    Options:
+    Parameters:
         --keep N: How many of the newest to keep.
         --dry-run: Show what would be removed; remove nothing.
     """

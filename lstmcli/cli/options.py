@@ -3,11 +3,12 @@
 A group is a frozen dataclass. A command takes the whole group as one parameter, `spread` declares
 its fields as options of their own. Names, help and defaults stand in the docstrings:
 
-    Options:
+    Parameters:
         --output -o FILE: Write the result to a file. [-, standard output]
 
 is the help of the parameter `output`; in brackets is the default in words, where the value itself
-says too little. A Python keyword as a name has an underscore at the end.
+says too little. Without dashes (`symbols SYMBOL: ...`) it is an argument. A Python keyword as a
+name has an underscore at the end.
 """
 
 import functools
@@ -15,6 +16,7 @@ import inspect
 import operator
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import UTC, date, datetime
@@ -70,13 +72,15 @@ def _declared(source: Any, parameters: Iterable[Any]) -> tuple[str, list[inspect
     A parameter has a name and a default. Its type may be annotated with further arguments of
     `option`, in a dict.
     """
+    if source.__doc__ is None:
+        sys.exit("lstmcli: error: its options are described in docstrings: run without python -OO")
     hints = get_type_hints(source, include_extras=True)
-    text, _, listed = inspect.cleandoc(source.__doc__).partition("\n\nOptions:\n")
+    text, _, listed = inspect.cleandoc(source.__doc__).partition("\n\nParameters:\n")
     described = {}
-    for entry in re.split(r"\n(?=--)", inspect.cleandoc(listed)):
+    for entry in re.split(r"\n(?! )", textwrap.dedent(listed)):
         usage, _, words = " ".join(entry.split()).partition(": ")
         words, _, default = words.removesuffix("]").partition(" [")
-        described[usage.split(" ")[0][2:].replace("-", "_")] = usage, words, default or True
+        described[usage.split(" ")[0].lstrip("-").replace("-", "_")] = usage, words, default or True
     found = []
     for each in parameters:
         hint = hints[each.name]
@@ -89,12 +93,16 @@ def _declared(source: Any, parameters: Iterable[Any]) -> tuple[str, list[inspect
 
 
 def option(usage: str, text: str, default: str | bool = True, **more: Any) -> Any:
-    """Declare an option.
+    """Declare an option, or an argument.
 
-    usage : its names, and for one with a value the metavar, as in `--output -o FILE`.
+    usage : its names, and for one with a value the metavar, as in `--output -o FILE`. The name of
+        an argument has no dashes.
     default : the description of the default; True shows the value itself.
     """
     *names, last = usage.split()
+    if not usage.startswith("-"):
+        shown = default is not True and default
+        return typer.Argument(metavar=last, help=text, show_default=shown, **more)
     metavar = None if last.startswith("-") else last
     names += [] if metavar else [last]
     name = names[0].removeprefix("--")
@@ -143,7 +151,7 @@ Start = Annotated[date | None, option(*_FIRST, "the first row", parser=parse_day
 class FileOptions:
     """How CSV files are read, and the data folder.
 
-    Options:
+    Parameters:
         --sep CHARACTER: Field separator of the CSV files, or `tab`.
         --decimal CHARACTER: Decimal mark of the CSV files: `.` or `,`.
         --strict: Refuse prices with missing or unexpected sessions.
@@ -177,18 +185,12 @@ class FileOptions:
 class PriceOptions(FileOptions):
     """The prices that a command works on.
 
-    Options:
+    Parameters:
+        symbols SYMBOL: Symbols in the store, or columns of the --csv files.
         --csv [NAME=]FILE: Read a CSV file (`-`: stdin). Repeatable. [data of the recipe or model]
     """
 
-    symbols: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="SYMBOL",
-            help="Symbols in the store, or columns of the --csv files.",
-            show_default=False,
-        ),
-    ] = None
+    symbols: list[str] | None = None
     csv: list[str] | None = None
     symbols_file: SymbolsFile = None
 
@@ -202,7 +204,7 @@ class PriceOptions(FileOptions):
 class DeviceOptions:
     """Where and on how many threads to compute.
 
-    Options:
+    Parameters:
         --threads N: CPU threads, 0 for all cores. Results are reproducible for a given number. [1]
     """
 
@@ -220,7 +222,7 @@ class DeviceOptions:
 class RecipeOptions(DeviceOptions):
     """The settings of a training.
 
-    Options:
+    Parameters:
         --config -c NAME|FILE: The recipe: a TOML file or a shipped one (default, lab,
             lab-corrected, wine). [default]
         --set KEY=VALUE: Change a setting, as in train.epochs=30. Repeatable. [none]

@@ -29,7 +29,7 @@ def predict(
 
     Example: lstmcli predict --model lab-corrected --format csv --output forecast.csv
 
-    Options:
+    Parameters:
         --as-of YYYY-MM-DD: Forecast from the last bar up to that day. [the last bar]
         --all-steps: Show every step, not only 1, 5, 20, 50 and the last.
         --max-data-age SESSIONS: Warn if the last bar is older.

@@ -25,14 +25,7 @@ def _parse_duration(text: str) -> timedelta:
 @spread
 def status(
     *,
-    commands: Annotated[
-        list[_Recorded] | None,
-        typer.Argument(
-            metavar="[COMMAND]...",
-            help="fetch, train, predict, evaluate: the commands that --max-age checks.",
-            show_default="fetch and predict, if they were ever run here",
-        ),
-    ] = None,
+    commands: list[_Recorded] | None = None,
     max_age: Annotated[timedelta | None, dict(parser=_parse_duration)] = None,
     device: options.Device = None,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
@@ -45,7 +38,9 @@ def status(
 
     Example: lstmcli status --max-age 26h
 
-    Options:
+    Parameters:
+        commands [COMMAND]...: fetch, train, predict, evaluate: the commands that --max-age checks.
+            [fetch and predict, if they were ever run here]
         --max-age AGE: Exit 4 if the last good run is older: 90m, 26h, 8d. [no limit]
     """
     from lstmcli.report.data import status_view

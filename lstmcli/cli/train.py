@@ -39,7 +39,7 @@ def train(
 
     Example: lstmcli train --config lab-corrected
 
-    Options:
+    Parameters:
         --name NAME: The model's name. [the recipe's, or that of the model started from]
         --from NAME[/VERSION]|PATH: Start from a model's weights and, without a recipe, its
             settings. Layers that do not match are re-initialised and listed. [new weights]

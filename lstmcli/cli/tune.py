@@ -35,7 +35,7 @@ def tune(
 
     Example: lstmcli tune --config lab-corrected --trials 20
 
-    Options:
+    Parameters:
         --space NAME|FILE: Search space: a TOML file or a shipped one (default).
         --sampler: How settings are proposed.
         --pruner: Whether to stop a trial that is worse than the median.
