@@ -14,7 +14,7 @@ from typing import Annotated, Protocol
 from lstmcli.cli import journal
 from lstmcli.cli.options import option
 from lstmcli.errors import AllFailedError, Failure, PartialError
-from lstmcli.report.view import Format, View
+from lstmcli.report import Format, View
 
 _MOST_NOTES = 5
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstmcli.printable import count_of
+from lstmcli.report import View, make_document
 from lstmcli.report.output import Column, list_table, make_table
-from lstmcli.report.view import View, make_document
 
 if TYPE_CHECKING:  # each command loads its own workflow
     from lstmcli.workflows.data import StoredDetail, StoreList

@@ -5,9 +5,9 @@ from dataclasses import asdict
 from typing import Any
 
 from lstmcli.printable import count_of
+from lstmcli.report import View, make_document
 from lstmcli.report.numbers import percent
 from lstmcli.report.output import Column, list_table, make_table
-from lstmcli.report.view import View, make_document
 from lstmcli.workflows.models import (
     ModelDetail,
     ModelList,

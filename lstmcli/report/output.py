@@ -26,7 +26,7 @@ from rich.text import Text
 from lstmcli.errors import FileError, UsageError
 from lstmcli.files import atomic
 from lstmcli.printable import json_text, printable, raw_stream
-from lstmcli.report.view import Format, View
+from lstmcli.report import Format, View
 
 _IN_MEMORY = 16 * 1024**2  # bytes of a result for stdout that are kept out of a temporary file
 _BATCH_ROWS = 5000

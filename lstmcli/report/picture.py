@@ -21,10 +21,9 @@ from lstmcli.errors import UsageError
 from lstmcli.evaluation.bands import Band
 from lstmcli.evaluation.direction import Chances, direction_hits
 from lstmcli.printable import printable
-from lstmcli.report import fans
+from lstmcli.report import Format, fans
 from lstmcli.report.fans import Fan, Floats, Walk
 from lstmcli.report.output import check_file, write_file
-from lstmcli.report.view import Format
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

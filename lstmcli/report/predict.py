@@ -15,6 +15,7 @@ from lstmcli.evaluation.verdict import SHOWN_NAMES, p_value
 from lstmcli.forecasting.explain import Effect, Explanation
 from lstmcli.market.intervals import unit_of
 from lstmcli.printable import count_of, first_few
+from lstmcli.report import Format, View, make_document
 from lstmcli.report.long_table import backtest_rows
 from lstmcli.report.numbers import (
     BASE_RATE_UNKNOWN,
@@ -26,7 +27,6 @@ from lstmcli.report.numbers import (
     price_basis,
 )
 from lstmcli.report.output import make_table
-from lstmcli.report.view import Format, View, make_document
 from lstmcli.workflows.predict import PredictReport
 from lstmcli.workflows.symbol_forecast import SymbolForecast
 

@@ -8,9 +8,9 @@ from rich.console import RenderableType
 
 from lstmcli.evaluation.verdict import verdict
 from lstmcli.printable import count_of
+from lstmcli.report import View, make_document
 from lstmcli.report.numbers import percent
 from lstmcli.report.output import Column, list_table, make_table
-from lstmcli.report.view import View, make_document
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.train import TrainReport
 

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 
 from lstmcli.errors import DataError, FileError, UsageError
 from lstmcli.printable import printable
-from lstmcli.report import output
+from lstmcli.report import Format, View, output
 from lstmcli.report.output import check_file, check_output, emit, rows_csv, write_file
-from lstmcli.report.view import Format, View
 
 TREES: list[dict[str, Any]] = [
     {
