@@ -6,10 +6,8 @@ stream below it from `raw_stream`, and text that went through `printable`.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, SupportsInt, TextIO, cast
-
-_DELETE = "\x7f"  # the one control character that JSON leaves as it is
 
 
 def printable(text: str, *, keep: str = "") -> str:
@@ -43,13 +41,8 @@ def count_of(number: int | SupportsInt, noun: str) -> str:
 
 def json_text(value: Any, **options: Any) -> str:
     """Return JSON in printable ASCII; the options are those of `json.dumps`."""
-    return json.dumps(value, **options).replace(_DELETE, "\\u007f")
-
-
-def json_pieces(value: Any, **options: Any) -> Iterator[str]:
-    """Yield the text of `json_text` in pieces, since that of many symbols is long."""
-    for piece in json.JSONEncoder(**options).iterencode(value):
-        yield piece.replace(_DELETE, "\\u007f")
+    # The one control character that JSON leaves as it is.
+    return json.dumps(value, **options).replace("\x7f", "\\u007f")
 
 
 class PrintableStream:

@@ -5,8 +5,6 @@ Lower a number when you remove a use, and delete the line at zero; never raise o
 """
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,7 +34,6 @@ ALLOWED = {
     "taken up": 1,
     "told": 3,
 }
-NOT_IMPERATIVE = 146  # docstrings whose summary does not begin with an imperative verb
 PATTERNS = (
     "lstmcli/**/*.py",
     "lstmcli/**/*.html",
@@ -81,18 +78,3 @@ def test_a_word_is_found_in_names_and_across_lines_but_not_within_words() -> Non
     assert uses("what it told\nwas told_twice, untold", "told") == [1, 2]
     assert uses("a run taken\n# up again", "taken up") == [1]
     assert uses("besides", "beside") == []
-
-
-def test_no_more_summaries_than_before_lack_an_imperative_verb() -> None:
-    """Turn this into ruff's own rule, `select = ["D401"]`, when none is left."""
-    options = ("--select=D401", "--output-format=concise")
-    done = subprocess.run(
-        [sys.executable, "-m", "ruff", "check", *options, "lstmcli"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stderr == ""
-    found = [line for line in done.stdout.splitlines() if " D401 " in line]
-    assert len(found) <= NOT_IMPERATIVE, "\n".join(found)

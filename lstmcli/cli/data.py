@@ -46,9 +46,9 @@ def list_(
 @spread
 def show(
     *,
-    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="A symbol in the store.")],
+    symbol: str,
     interval: OneInterval = "1d",
-    rows: Annotated[int, option("--rows N", "How many of the last bars.", min=1)] = 10,
+    rows: Annotated[int, dict(min=1)] = 10,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     out: messages.OutputOptions,
 ) -> None:
@@ -57,6 +57,10 @@ def show(
     That is its source, time zone, currency, number of restatements and missing sessions.
 
     Example: lstmcli data show AAPL --rows 5
+
+    Parameters:
+        symbol SYMBOL: A symbol in the store.
+        --rows N: How many of the last bars.
     """
     from lstmcli.report.data import show_view
     from lstmcli.workflows.data import show_data
@@ -69,12 +73,7 @@ def show(
 @spread
 def check(
     *,
-    symbols: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="SYMBOL", help="What to look through.", show_default="the whole store"
-        ),
-    ] = None,
+    symbols: list[str] | None = None,
     interval: AnyInterval = None,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     out: messages.OutputOptions,
@@ -86,6 +85,9 @@ def check(
     have one, 4 if all have. A restated history is no fault.
 
     Example: lstmcli data check AAPL MSFT
+
+    Parameters:
+        symbols SYMBOL: What to look through. [the whole store]
     """
     from lstmcli.report.data import check_view
     from lstmcli.workflows.data import check_data
@@ -101,9 +103,9 @@ def check(
 @spread
 def remove(
     *,
-    symbols: Annotated[list[str], typer.Argument(metavar="SYMBOL", help="What to remove.")],
+    symbols: list[str],
     interval: OneInterval = "1d",
-    yes: Annotated[bool, option("--yes -y", "Do not ask.")] = False,
+    yes: bool = False,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     wait: options.Wait = 0.0,
     out: messages.LogOptions,
@@ -111,6 +113,10 @@ def remove(
     """Remove stored series and their descriptions. Asks first on a terminal.
 
     Example: lstmcli data remove AAPL --yes
+
+    Parameters:
+        symbols SYMBOL: What to remove.
+        --yes -y: Do not ask.
     """
     from lstmcli.workflows.data import remove_data
 
@@ -133,16 +139,9 @@ def remove(
 @spread
 def import_(
     *,
-    files: Annotated[
-        list[str], typer.Argument(metavar="[NAME=]FILE", help="CSV files (`-`: standard input).")
-    ],
-    interval: Annotated[
-        _Interval | None,
-        option("--interval", "Expected interval of the bars.", "inferred from dates"),
-    ] = None,
-    replace: Annotated[
-        bool, option("--replace", "Also replace bars from Yahoo, and more rows by fewer.")
-    ] = False,
+    files: list[str],
+    interval: _Interval | None = None,
+    replace: bool = False,
     start: options.Start = None,
     source: options.FileOptions,
     wait: options.Wait = 0.0,
@@ -154,6 +153,11 @@ def import_(
     the same symbol replaces the older one. `fetch` leaves imported symbols alone.
 
     Example: lstmcli data import FUND=prices.csv
+
+    Parameters:
+        files [NAME=]FILE: CSV files (`-`: standard input).
+        --interval: Expected interval of the bars. [inferred from dates]
+        --replace: Also replace bars from Yahoo, and more rows by fewer.
     """
     from lstmcli.report.data import import_view
     from lstmcli.workflows.data_import import import_data
@@ -167,7 +171,7 @@ def import_(
             wait=wait,
             now=datetime.now(UTC),
         )
-    out.finish(import_view(report), report.failures, len(report.imported), report.notes)
+    out.finish(import_view(report), report, len(report.imported))
 
 
 def _today() -> date:

@@ -1,19 +1,18 @@
 """`lstmcli evaluate`: scores of a backtest, the leak audit, and grades of issued forecasts."""
 
 from dataclasses import dataclass
-from datetime import date
 from typing import Annotated, Any, Literal
 
 import typer
 
 from lstmcli.cli import journal, options
 from lstmcli.cli.messages import BatchOptions, report_failures
-from lstmcli.cli.options import option, parse_day, spread
+from lstmcli.cli.options import spread
 from lstmcli.cli.progress import show_refits
 from lstmcli.errors import UsageError
 
 _NEEDS_WALK = (  # parameters that --issued does not use
-    *("horizon", "step_size", "n_windows", "refit", "refit_window", "baselines", "page", "plot"),
+    *("horizon", "step_size", "n_windows", "refit", "refit_window", "baselines", "report", "plot"),
     *("audit", "audit_epochs", "device", "threads"),
 )
 
@@ -28,59 +27,29 @@ def _parse_refit(text: str) -> int | Literal["never"]:
 
 @dataclass(frozen=True)
 class WalkOptions:
-    """The models, cutoffs and baselines of a backtest, as arguments of the workflows."""
+    """The models, cutoffs and baselines of a backtest, as arguments of the workflows.
+
+    Parameters:
+        --start YYYY-MM-DD: First cutoff, as 2016-01-26. [as the recipe, else the test span's first]
+        --end YYYY-MM-DD: Last cutoff. [as the recipe, else the last possible]
+        --step-size N: Bars between cutoffs. [as the recipe, else the horizon]
+        --n-windows N: Only the latest N cutoffs. [as the recipe, else all]
+        --refit K|never: Refit models and baselines every K cutoffs, on what was known by then.
+            [as the recipe, else never]
+        --refit-window: Refit on all rows, or on the latest, as long a span as the model was trained
+            on. [as the recipe, else expanding]
+        --baselines NAME: Add a baseline: gjr_garch (20 ms per cutoff). Repeatable. [none]
+    """
 
     models: options.Models = None
     horizon: options.Horizon = None
-    start: Annotated[
-        date | None,
-        option(
-            "--start YYYY-MM-DD",
-            "First cutoff.",
-            "as the recipe, else the test span's first",
-            parser=parse_day,
-        ),
-    ] = None
-    end: Annotated[
-        date | None,
-        option(
-            "--end YYYY-MM-DD",
-            "Last cutoff.",
-            "as the recipe, else the last possible",
-            parser=parse_day,
-        ),
-    ] = None
-    step_size: Annotated[
-        int | None,
-        option("--step-size N", "Bars between cutoffs.", "as the recipe, else the horizon", min=1),
-    ] = None
-    n_windows: Annotated[
-        int | None,
-        option("--n-windows N", "Only the latest N cutoffs.", "as the recipe, else all", min=1),
-    ] = None
-    refit: Annotated[
-        Any,
-        option(
-            "--refit K|never",
-            "Refit models and baselines every K cutoffs, on what was known by then.",
-            "as the recipe, else never",
-            parser=_parse_refit,
-        ),
-    ] = None
-    refit_window: Annotated[
-        Literal["expanding", "rolling"] | None,
-        option(
-            "--refit-window",
-            "Refit on all rows, or on the latest rows only.",
-            "as the recipe, else expanding",
-        ),
-    ] = None
-    baselines: Annotated[
-        list[str] | None,
-        option(
-            "--baselines NAME", "Add a baseline: gjr_garch (20 ms per cutoff). Repeatable.", "none"
-        ),
-    ] = None
+    start: options.Day = None
+    end: options.Day = None
+    step_size: Annotated[int | None, dict(min=1)] = None
+    n_windows: Annotated[int | None, dict(min=1)] = None
+    refit: Annotated[Any, dict(parser=_parse_refit)] = None
+    refit_window: Literal["expanding", "rolling"] | None = None
+    baselines: list[str] | None = None
 
 
 @spread
@@ -88,48 +57,13 @@ def evaluate(
     *,
     context: typer.Context,
     walk: WalkOptions,
-    forecasts: Annotated[
-        str | None,
-        option("--forecasts FILE", "Write all forecasts as one table: .parquet, else CSV.", "none"),
-    ] = None,
-    forecasts_of: Annotated[
-        list[str] | None,
-        option(
-            "--forecasts-of NAME", "Write only this model or baseline there. Repeatable.", "all"
-        ),
-    ] = None,
-    page: Annotated[
-        str | None,
-        option("--report FILE", "Write verdict, charts and tables as one .html file.", "none"),
-    ] = None,
-    plot: Annotated[
-        str | None,
-        option(
-            "--plot FILE",
-            "Draw the windows over the prices to a .png or .svg file (`-`: in the terminal).",
-            "none",
-        ),
-    ] = None,
-    audit: Annotated[
-        bool,
-        option(
-            "--audit",
-            "Instead of scoring, replace later bars by noise and check that forecasts, scores and "
-            "weights stay the same to the last bit.",
-        ),
-    ] = False,
-    issued: Annotated[
-        bool,
-        option(
-            "--issued",
-            "Instead of a backtest, grade the forecasts of predict --record. --start and --end "
-            "choose their cutoffs, --model their models.",
-        ),
-    ] = False,
-    audit_epochs: Annotated[
-        int,
-        option("--audit-epochs N", "Epochs of the audit's refits, at most the recipe's.", min=1),
-    ] = 2,
+    forecasts: str | None = None,
+    forecasts_of: list[str] | None = None,
+    report: str | None = None,
+    plot: str | None = None,
+    audit: bool = False,
+    issued: bool = False,
+    audit_epochs: Annotated[int, dict(min=1)] = 2,
     device: options.DeviceOptions,
     prices: options.PriceOptions,
     out: BatchOptions,
@@ -140,6 +74,18 @@ def evaluate(
     verdict in words. Without symbols or --csv the data that the model was trained on are used.
 
     Example: lstmcli evaluate --model lab-corrected --step-size 10
+
+    Parameters:
+        --forecasts FILE: Write all forecasts as one table: .parquet, else CSV. [none]
+        --forecasts-of NAME: Write only this model or baseline there. Repeatable. [all]
+        --report FILE: Write verdict, charts and tables as one .html file. [none]
+        --plot FILE: Draw the windows over the prices to a .png or .svg file (`-`: in the terminal).
+            [none]
+        --audit: Instead of scoring, replace later bars by noise and check that forecasts, scores
+            and weights stay the same to the last bit.
+        --issued: Instead of a backtest, grade the forecasts of predict --record. --start and --end
+            choose their cutoffs, --model their models.
+        --audit-epochs N: Epochs of the audit's refits, at most the recipe's.
     """
     journal.begin("evaluate", prices.data_dir)
     out.check(forecasts)
@@ -156,10 +102,10 @@ def evaluate(
             key: value for key, value in vars(walk).items() if value is not None
         }
         if audit:
-            files = {"--forecasts": forecasts, "--report": page, "--plot": plot}
+            files = {"--forecasts": forecasts, "--report": report, "--plot": plot}
             _audit(prices, asked, audit_epochs, files, out)
         else:
-            _score(prices, asked, forecasts, forecasts_of or [], page, plot, out)
+            _score(prices, asked, forecasts, forecasts_of or [], report, plot, out)
 
 
 def _score(
@@ -188,7 +134,7 @@ def _score(
     ):
         logged = journal.logged("refit", on_refit)
         report = run(prices.chosen(), on_refit=logged, on_windows=on_windows, **asked)
-    out.note(report.notes)
+    out.show_notes(report)
     write_page(report, page)
     out.emit(evaluate_view(report))
     draw_plot(walks(report), plot)
@@ -209,7 +155,7 @@ def _audit(
     for name, file in files.items():
         _check_unused(name, file is not None, "--audit compares forecasts and writes none")
     report = audit(prices.chosen(), epochs=epochs, **asked)
-    out.note(report.notes)
+    out.show_notes(report)
     out.emit(audit_view(report))
     report.raise_if_leaking()
     report_failures(report.failures, len(report.symbols))
@@ -236,7 +182,7 @@ def _grade(
         _check_unused(each.opts[0], given and each.name in _NEEDS_WALK, why)
     report = grade(prices.chosen(), models=walk.models or (), start=walk.start, end=walk.end)
     out.note([str(each) for each in report.damages])
-    out.note(report.notes)
+    out.show_notes(report)
     if forecasts is not None:
         emit(forecasts_view(report, only), "parquet" if is_parquet(forecasts) else "csv", forecasts)
     out.emit(grade_view(report))

@@ -1,57 +1,30 @@
 """`lstmcli fetch`."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import typer
 
 from lstmcli.cli import journal, messages, options
 from lstmcli.cli.messages import BatchOptions
-from lstmcli.cli.options import option, parse_day, spread
+from lstmcli.cli.options import spread
 from lstmcli.cli.progress import show_symbols
 
 
 @spread
 def fetch(
     *,
-    symbols: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[SYMBOL]...",
-            help="Yahoo's symbols: AAPL, ^GSPC, BTC-USD, 0700.HK.",
-            show_default=False,
-        ),
-    ] = None,
+    symbols: list[str] | None = None,
     symbols_file: options.SymbolsFile = None,
-    interval: Annotated[
-        Literal["1d", "1wk", "1mo"], option("--interval", "Daily, weekly or monthly bars.")
-    ] = "1d",
-    start: Annotated[
-        date | None, option("--start YYYY-MM-DD", "First day.", "all there is", parser=parse_day)
-    ] = None,
-    end: Annotated[
-        date | None, option("--end YYYY-MM-DD", "Last day, included.", "today", parser=parse_day)
-    ] = None,
-    full: Annotated[bool, option("--full", "Download the whole history again.")] = False,
-    include_partial: Annotated[
-        bool, option("--include-partial", "Keep the bar of a session that is still open.")
-    ] = False,
-    rate: Annotated[
-        float, option("--rate N", "Most requests per second, in total.", min=0.01, max=100)
-    ] = 2.0,
-    max_wait: Annotated[
-        float,
-        option("--max-wait SECONDS", "Longest pause in total while Yahoo refuses or fails.", min=0),
-    ] = 600.0,
-    timeout: Annotated[
-        float | None,
-        option(
-            "--timeout SECONDS", "Stop after this time, list what is left.", "no limit", min=0.1
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool, option("--dry-run", "Show what would be requested, without requests or changes.")
-    ] = False,
+    interval: Literal["1d", "1wk", "1mo"] = "1d",
+    start: options.Day = None,
+    end: options.Day = None,
+    full: bool = False,
+    include_partial: bool = False,
+    rate: Annotated[float, dict(min=0.01, max=100)] = 2.0,
+    max_wait: Annotated[float, dict(min=0)] = 600.0,
+    timeout: Annotated[float | None, dict(min=0.1)] = None,
+    dry_run: bool = False,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     wait: options.Wait = 0.0,
     out: BatchOptions,
@@ -62,6 +35,18 @@ def fetch(
     left. Yahoo's data are for personal use.
 
     Example: lstmcli fetch ^GSPC AAPL MSFT
+
+    Parameters:
+        symbols [SYMBOL]...: Yahoo's symbols: AAPL, ^GSPC, BTC-USD, 0700.HK.
+        --interval: Daily, weekly or monthly bars.
+        --start YYYY-MM-DD: First day. [all there is]
+        --end YYYY-MM-DD: Last day, included. [today]
+        --full: Download the whole history again.
+        --include-partial: Keep the bar of a session that is still open.
+        --rate N: Most requests per second, in total.
+        --max-wait SECONDS: Longest pause in total while Yahoo refuses or fails.
+        --timeout SECONDS: Stop after this time, list what is left. [no limit]
+        --dry-run: Show what would be requested, without requests or changes.
     """
     from lstmcli.report.data import fetch_view, format_pause
     from lstmcli.workflows.fetch import fetch as run

@@ -9,38 +9,41 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from lstmcli.cli import journal
 from lstmcli.cli.options import option
 from lstmcli.errors import AllFailedError, Failure, PartialError
-from lstmcli.report.view import Format, View
+from lstmcli.report import Format, View
 
 _MOST_NOTES = 5
 
 
+class Report(Protocol):
+    """What a workflow returns: notes and the symbols that failed, and sometimes `warnings`."""
+
+    @property
+    def notes(self) -> Sequence[str]: ...
+
+    @property
+    def failures(self) -> Sequence[Failure]: ...
+
+
 @dataclass(frozen=True)
 class LogOptions:
-    """How much a command says besides its result."""
+    """How much a command says besides its result.
 
-    quiet: Annotated[
-        bool, option("--quiet -q", "No notes, warnings or progress on standard error.")
-    ] = False
-    verbose: Annotated[
-        bool, option("--verbose -v", "One line per epoch, refit or trial, and every note.")
-    ] = False
-    log_file: Annotated[
-        str | None,
-        option(
-            "--log-file FILE",
-            "Append each event as one line of JSON.",
-            "none",
-            envvar="LSTMCLI_LOG_FILE",
-            is_eager=True,
-            callback=journal.open_log,
-        ),
-    ] = None
-    debug: Annotated[bool, option("--debug", "Show the traceback of an error.")] = False
+    Parameters:
+        --quiet -q: No notes, warnings or progress on standard error.
+        --verbose -v: One line per epoch, refit or trial, and every note.
+        --log-file FILE: Append each event as one line of JSON. [none]
+        --debug: Show the traceback of an error.
+    """
+
+    quiet: bool = False
+    verbose: bool = False
+    log_file: Annotated[str | None, dict(is_eager=True, callback=journal.open_log)] = None
+    debug: bool = False
 
     def note(self, lines: Sequence[str], *, every: bool = False) -> None:
         """Log lines and print the first few, or with `every` or --verbose all with details."""
@@ -59,14 +62,14 @@ class LogOptions:
 
 @dataclass(frozen=True)
 class OutputOptions(LogOptions):
-    """Where a result goes and in which format."""
+    """Where a result goes and in which format.
 
-    form: Annotated[
-        Format, option("--format", "Format of the result.", envvar="LSTMCLI_FORMAT")
-    ] = "table"
-    output: Annotated[
-        str | None, option("--output -o FILE", "Write the result to a file.", "-, standard output")
-    ] = None
+    Parameters:
+        --output -o FILE: Write the result to a file. [-, standard output]
+    """
+
+    form: Annotated[Format, option("--format", "Format of the result.")] = "table"
+    output: str | None = None
 
     def check(self, *files: str | None) -> None:
         """Start the work: raise if a result or further file could not be written later.
@@ -91,11 +94,13 @@ class OutputOptions(LogOptions):
 
 @dataclass(frozen=True)
 class BatchOptions(OutputOptions):
-    """The output of a command that can fail for some symbols."""
+    """The output of a command that can fail for some symbols.
 
-    errors: Annotated[
-        str | None, option("--errors FILE", "List failed symbols with reasons, as CSV.", "none")
-    ] = None
+    Parameters:
+        --errors FILE: List failed symbols with reasons, as CSV. [none]
+    """
+
+    errors: str | None = None
 
     def check(self, *files: str | None) -> None:
         """Start the work, as `OutputOptions.check`."""
@@ -120,14 +125,17 @@ class BatchOptions(OutputOptions):
         rows = [{name: getattr(each, name) for name in columns} for each in failures]
         write_file(Path(self.errors), rows_csv(rows, columns=columns))
 
-    def finish(
-        self, view: View, failures: Sequence[Failure], done: int, notes: Sequence[str] = ()
-    ) -> None:
+    def show_notes(self, report: Report) -> None:
+        """Write the file of failed symbols and print the notes, before the result."""
+        self.list_failures(report.failures)
+        self.note(getattr(report, "warnings", ()), every=True)
+        self.note(report.notes)
+
+    def finish(self, view: View, report: Report, done: int) -> None:
         """Write notes, result and failed symbols; raise PartialError if any failed."""
-        self.list_failures(failures)
-        self.note(notes)
+        self.show_notes(report)
         self.emit(view)
-        report_failures(failures, done)
+        report_failures(report.failures, done)
 
 
 def confirm(question: str) -> bool:

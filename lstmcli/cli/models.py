@@ -11,16 +11,14 @@ app = typer.Typer(
     name="models", rich_markup_mode=None, help="See, promote, roll back and prune model versions."
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's name.")]
+Name = Annotated[str, option("name NAME", "The model's name.")]
 
 
 @app.command("list", short_help="Every version: champion, age, scores and baseline, state.")
 @spread
 def list_(
     *,
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="Models to list.", show_default="all")
-    ] = None,
+    names: list[str] | None = None,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     out: messages.OutputOptions,
 ) -> None:
@@ -29,6 +27,9 @@ def list_(
     A damaged version is listed with the reason.
 
     Example: lstmcli models list --format csv
+
+    Parameters:
+        names NAME: Models to list. [all]
     """
     from lstmcli.report.models import list_view
     from lstmcli.workflows.models import list_models
@@ -43,20 +44,17 @@ def list_(
 @spread
 def show(
     *,
-    model: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="NAME[/VERSION]",
-            help="The model. A name alone means its champion.",
-            show_default="the only model in the data folder",
-        ),
-    ] = None,
+    model: str | None = None,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     out: messages.OutputOptions,
 ) -> None:
     """Show the origin and scores of a version, and which versions were promoted and why.
 
     Example: lstmcli models show lab-corrected
+
+    Parameters:
+        model NAME[/VERSION]: The model. A name alone means its champion. [the only model in the
+            data folder]
     """
     from lstmcli.report.models import show_view
     from lstmcli.workflows.models import show_model
@@ -69,10 +67,8 @@ def show(
 @spread
 def promote(
     *,
-    version: Annotated[str, typer.Argument(metavar="NAME/VERSION", help="The version to promote.")],
-    if_better: Annotated[
-        bool, option("--if-better", "Only if it beats the champion on windows that neither saw.")
-    ] = False,
+    version: str,
+    if_better: bool = False,
     promote_level: options.PromoteLevel = 0.01,
     prices: options.PriceOptions,
     wait: options.Wait = 0.0,
@@ -83,6 +79,10 @@ def promote(
     It is judged on its own training data and later bars, or on the prices given.
 
     Example: lstmcli models promote lab-corrected/v0002 --if-better
+
+    Parameters:
+        version NAME/VERSION: The version to promote.
+        --if-better: Only if it beats the champion on windows that neither saw.
     """
     from lstmcli.report.models import pointer_view
     from lstmcli.workflows.models import promote_model
@@ -92,8 +92,7 @@ def promote(
         report = promote_model(
             prices.chosen(), version, if_better=if_better, level=promote_level, wait=wait
         )
-    view = pointer_view(report, "models promote")
-    out.finish(view, report.failures, report.judged_by, report.notes)
+    out.finish(pointer_view(report, "models promote"), report, report.judged_by)
 
 
 @app.command(short_help="Make the previous champion champion again.")
@@ -121,10 +120,8 @@ def rollback(
 def prune(
     *,
     name: Name,
-    keep: Annotated[int, option("--keep N", "How many of the newest to keep.", min=1)],
-    dry_run: Annotated[
-        bool, option("--dry-run", "Show what would be removed; remove nothing.")
-    ] = False,
+    keep: Annotated[int, dict(min=1)],
+    dry_run: bool = False,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     wait: options.Wait = 0.0,
     out: messages.OutputOptions,
@@ -132,6 +129,10 @@ def prune(
     """Delete old versions, but never the champion nor the version that a rollback leads to.
 
     Example: lstmcli models prune lab-corrected --keep 10 --dry-run
+
+    Parameters:
+        --keep N: How many of the newest to keep.
+        --dry-run: Show what would be removed; remove nothing.
     """
     from lstmcli.report.models import prune_view
     from lstmcli.workflows.models import prune_models

@@ -1,18 +1,27 @@
 """Options that several commands share, each declared once.
 
 A group is a frozen dataclass. A command takes the whole group as one parameter, `spread` declares
-its fields as options of their own.
+its fields as options of their own. Names, help and defaults stand in the docstrings:
+
+    Parameters:
+        --output -o FILE: Write the result to a file. [-, standard output]
+
+is the help of the parameter `output`; in brackets is the default in words, where the value itself
+says too little. Without dashes (`symbols SYMBOL: ...`) it is an argument. A Python keyword as a
+name has an underscore at the end.
 """
 
 import functools
 import inspect
+import operator
 import re
 import sys
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -23,55 +32,82 @@ if TYPE_CHECKING:
     from lstmcli.workflows.prices import Source
 
 _MOST_CHARACTERS = 1_000_000
+# An option of such a name can be set by LSTMCLI_CONFIG and so on.
+_IN_ENVIRONMENT = ("config", "data-dir", "device", "format", "log-file", "model", "seed", "threads")
 
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:
-    """Declare the fields of each group among a command's parameters as options of their own."""
-    hints = get_type_hints(command, include_extras=True)
-    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
-    flat = []
-    for name, parameter in inspect.signature(command).parameters.items():
-        if group := groups.get(name):
-            members = _members(group)
-        else:
-            members = [(name, hints[name], parameter.default)]
-        flat += [
-            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
-            for key, hint, default in members
-        ]
+    """Declare a command's options from its docstring, and those of each group of them."""
+    hints = get_type_hints(command).items()
+    groups: dict[str, Any] = {name: hint for name, hint in hints if is_dataclass(hint)}
+    text, own = _declared(command, inspect.signature(command).parameters.values())
+    flat: list[inspect.Parameter] = []
+    for each in own:
+        flat += _members(groups[each.name]) if each.name in groups else [each]
 
     @functools.wraps(command)
     def call(**values: Any) -> None:
         for name, group in groups.items():
-            members = [each.name for each in fields(group)]
+            members: list[str] = [each.name for each in fields(group)]
             values[name] = group(**{member: values.pop(member) for member in members})
         command(**values)
 
+    call.__doc__ = text
     call.__annotations__ = {each.name: each.annotation for each in flat}
     vars(call)["__signature__"] = inspect.Signature(flat)
     return call
 
 
 @functools.cache
-def _members(group: Any) -> list[tuple[str, Any, Any]]:
-    """Return (name, type, default) of a group's fields, its own before inherited ones."""
-    types = get_type_hints(group, include_extras=True)
-    owner = {
-        name: kind for kind in reversed(group.__mro__) for name in inspect.get_annotations(kind)
-    }
-    found = sorted(fields(group), key=lambda each: group.__mro__.index(owner[each.name]))
-    return [(each.name, types[each.name], each.default) for each in found]
+def _members(group: Any) -> list[inspect.Parameter]:
+    """Return the options of a group, its own before inherited ones."""
+    own = [each for each in fields(group) if each.name in inspect.get_annotations(group)]
+    inherited = [each for base in group.__bases__ if base is not object for each in _members(base)]
+    return [*_declared(group, own)[1], *inherited]
+
+
+def _declared(source: Any, parameters: Iterable[Any]) -> tuple[str, list[inspect.Parameter]]:
+    """Return the docstring without its options, and the parameters with the options' types.
+
+    A parameter has a name and a default. Its type may be annotated with further arguments of
+    `option`, in a dict.
+    """
+    if source.__doc__ is None:
+        sys.exit("lstmcli: error: its options are described in docstrings: run without python -OO")
+    hints = get_type_hints(source, include_extras=True)
+    text, _, listed = inspect.cleandoc(source.__doc__).partition("\n\nParameters:\n")
+    described = {}
+    for entry in re.split(r"\n(?! )", textwrap.dedent(listed)):
+        usage, _, words = " ".join(entry.split()).partition(": ")
+        words, _, default = words.removesuffix("]").partition(" [")
+        described[usage.split(" ")[0].lstrip("-").replace("-", "_")] = usage, words, default or True
+    found = []
+    for each in parameters:
+        hint = hints[each.name]
+        if known := described.get(each.name.removesuffix("_")):
+            base, more = get_args(hint) if get_origin(hint) is Annotated else (hint, {})
+            hint = operator.getitem(Annotated, (base, option(*known, **more)))
+        kind = inspect.Parameter.KEYWORD_ONLY
+        found.append(inspect.Parameter(each.name, kind, default=each.default, annotation=hint))
+    return text, found
 
 
 def option(usage: str, text: str, default: str | bool = True, **more: Any) -> Any:
-    """Declare an option.
+    """Declare an option, or an argument.
 
-    usage : its names, and for one with a value the metavar, as in `--output -o FILE`.
+    usage : its names, and for one with a value the metavar, as in `--output -o FILE`. The name of
+        an argument has no dashes.
     default : the description of the default; True shows the value itself.
     """
     *names, last = usage.split()
+    if not usage.startswith("-"):
+        shown = default is not True and default
+        return typer.Argument(metavar=last, help=text, show_default=shown, **more)
     metavar = None if last.startswith("-") else last
     names += [] if metavar else [last]
+    name = names[0].removeprefix("--")
+    if name in _IN_ENVIRONMENT:
+        more["envvar"] = f"LSTMCLI_{name.replace('-', '_').upper()}"
     return typer.Option(*names, metavar=metavar, help=text, show_default=default, **more)
 
 
@@ -90,65 +126,40 @@ def _check_device(name: str | None) -> str | None:
 
 
 DEFAULT_DATA_DIR = Path("data")
-DataDir = Annotated[
-    Path, option("--data-dir FOLDER", "Folder of prices and models.", envvar="LSTMCLI_DATA_DIR")
-]
-SymbolsFile = Annotated[
-    str | None,
-    option(
-        "--symbols-file FILE", "More symbols, one per line, # for comments (`-`: stdin).", "none"
-    ),
-]
+Day = Annotated[date | None, dict(parser=parse_day)]
+DataDir = Annotated[Path, option("--data-dir FOLDER", "Folder of prices and models.")]
+_LISTED = "More symbols, one per line, # for comments (`-`: stdin)."
+SymbolsFile = Annotated[str | None, option("--symbols-file FILE", _LISTED, "none")]
 Wait = Annotated[float, option("--wait SECONDS", "Wait for another run's lock.", min=0)]
-_MODEL = "The model. A name alone means its champion."
+_MODEL = "--model -m NAME[/VERSION]|PATH", "The model. A name alone means its champion."
 _ONLY = "the only model in the data folder"
-Models = Annotated[
-    list[str] | None,
-    option(
-        "--model -m NAME[/VERSION]|PATH", f"{_MODEL} Repeatable.", _ONLY, envvar="LSTMCLI_MODEL"
-    ),
-]
-Model = Annotated[
-    str | None, option("--model -m NAME[/VERSION]|PATH", _MODEL, _ONLY, envvar="LSTMCLI_MODEL")
-]
-PromoteLevel = Annotated[
-    float, option("--promote-level P", "Level of the test against the champion.", min=1e-6, max=0.2)
-]
-Horizon = Annotated[
-    int | None, option("--horizon N", "Sessions (or months) ahead.", "as trained", min=1, max=1000)
-]
-Device = Annotated[
-    str | None,
-    option(
-        "--device auto|cpu|cuda|cuda:N",
-        "Where to compute; auto is CUDA if available.",
-        "auto",
-        envvar="LSTMCLI_DEVICE",
-        callback=_check_device,
-    ),
-]
-Timeout = Annotated[
-    float | None,
-    option("--timeout SECONDS", "Stop after this time and keep what is done.", "no limit", min=0.1),
-]
-Start = Annotated[
-    date | None, option("--start YYYY-MM-DD", "First day used.", "the first row", parser=parse_day)
-]
+Models = Annotated[list[str] | None, option(_MODEL[0], f"{_MODEL[1]} Repeatable.", _ONLY)]
+Model = Annotated[str | None, option(*_MODEL, _ONLY)]
+_LEVEL = "Level of the test against the champion."
+PromoteLevel = Annotated[float, option("--promote-level P", _LEVEL, min=1e-6, max=0.2)]
+_AHEAD = "Steps ahead: sessions, or months for a series of months."
+Horizon = Annotated[int | None, option("--horizon N", _AHEAD, "as trained", min=1, max=1000)]
+_WHERE = "--device auto|cpu|cuda|cuda:N", "Where to compute; auto is CUDA if available."
+Device = Annotated[str | None, option(*_WHERE, "auto", callback=_check_device)]
+_STOP = "Stop after this time and keep what is done."
+Timeout = Annotated[float | None, option("--timeout SECONDS", _STOP, "no limit", min=0.1)]
+_FIRST = "--start YYYY-MM-DD", "First day used, as 2018-08-31."
+Start = Annotated[date | None, option(*_FIRST, "the first row", parser=parse_day)]
 
 
 @dataclass(frozen=True)
 class FileOptions:
-    """How CSV files are read, and the data folder."""
+    """How CSV files are read, and the data folder.
 
-    sep: Annotated[
-        str, option("--sep CHARACTER", "Field separator of the CSV files, or `tab`.")
-    ] = ","
-    decimal: Annotated[
-        str, option("--decimal CHARACTER", "Decimal mark of the CSV files: `.` or `,`.")
-    ] = "."
-    strict: Annotated[
-        bool, option("--strict", "Refuse prices with missing or unexpected sessions.")
-    ] = False
+    Parameters:
+        --sep CHARACTER: Field separator of the CSV files, or `tab`.
+        --decimal CHARACTER: Decimal mark of the CSV files: `.` or `,`.
+        --strict: Refuse prices with missing or unexpected sessions.
+    """
+
+    sep: str = ","
+    decimal: str = "."
+    strict: bool = False
     data_dir: DataDir = DEFAULT_DATA_DIR
 
     def source(
@@ -172,24 +183,15 @@ class FileOptions:
 
 @dataclass(frozen=True)
 class PriceOptions(FileOptions):
-    """The prices that a command works on."""
+    """The prices that a command works on.
 
-    symbols: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="SYMBOL",
-            help="Symbols in the store, or columns of the --csv files.",
-            show_default=False,
-        ),
-    ] = None
-    csv: Annotated[
-        list[str] | None,
-        option(
-            "--csv [NAME=]FILE",
-            "Read a CSV file (`-`: stdin). Repeatable.",
-            "data of the recipe or model",
-        ),
-    ] = None
+    Parameters:
+        symbols SYMBOL: Symbols in the store, or columns of the --csv files.
+        --csv [NAME=]FILE: Read a CSV file (`-`: stdin). Repeatable. [data of the recipe or model]
+    """
+
+    symbols: list[str] | None = None
+    csv: list[str] | None = None
     symbols_file: SymbolsFile = None
 
     def chosen(self, start: date | None = None) -> "Source":
@@ -200,20 +202,14 @@ class PriceOptions(FileOptions):
 
 @dataclass(frozen=True)
 class DeviceOptions:
-    """Where and on how many threads to compute."""
+    """Where and on how many threads to compute.
+
+    Parameters:
+        --threads N: CPU threads, 0 for all cores. Results are reproducible for a given number. [1]
+    """
 
     device: Device = None
-    threads: Annotated[
-        int | None,
-        option(
-            "--threads N",
-            "CPU threads, 0 for all cores. Results are reproducible for a given number.",
-            "1",
-            envvar="LSTMCLI_THREADS",
-            min=0,
-            max=1024,
-        ),
-    ] = None
+    threads: Annotated[int | None, dict(min=0, max=1024)] = None
 
     @property
     def chosen(self) -> dict[str, Any]:
@@ -224,24 +220,18 @@ class DeviceOptions:
 
 @dataclass(frozen=True)
 class RecipeOptions(DeviceOptions):
-    """The settings of a training."""
+    """The settings of a training.
 
-    config: Annotated[
-        str | None,
-        option(
-            "--config -c NAME|FILE",
-            "The recipe: a TOML file or a shipped one (default, lab, lab-corrected, wine).",
-            "default",
-            envvar="LSTMCLI_CONFIG",
-        ),
-    ] = None
-    overrides: Annotated[
-        list[str] | None,
-        option("--set KEY=VALUE", "Change a setting, as in train.epochs=30. Repeatable.", "none"),
-    ] = None
-    seed: Annotated[
-        int | None, option("--seed N", "Random seed.", "train.seed", envvar="LSTMCLI_SEED", min=0)
-    ] = None
+    Parameters:
+        --config -c NAME|FILE: The recipe: a TOML file or a shipped one (default, lab,
+            lab-corrected, wine). [default]
+        --set KEY=VALUE: Change a setting, as in train.epochs=30. Repeatable. [none]
+        --seed N: Random seed. [train.seed]
+    """
+
+    config: str | None = None
+    set_: list[str] | None = None
+    seed: Annotated[int | None, dict(min=0)] = None
 
     def settings(self, recipe: str, source: "Source") -> "tuple[Settings, Source]":
         """Return a recipe's settings with the options, --set last, and the source with its dates.
@@ -257,9 +247,7 @@ class RecipeOptions(DeviceOptions):
             "train.threads": self.threads,
         }
         named = [f"{key}={value}" for key, value in options.items() if value is not None]
-        settings = load_settings(
-            recipe, [*named, *(self.overrides or ())], own_data=source.names_data
-        )
+        settings = load_settings(recipe, [*named, *(self.set_ or ())], own_data=source.names_data)
         return settings, replace(source, start=settings.data.start, end=settings.data.end)
 
 

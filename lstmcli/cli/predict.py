@@ -1,11 +1,11 @@
 """`lstmcli predict`."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from lstmcli.cli import journal, options
 from lstmcli.cli.messages import BatchOptions, report_failures
-from lstmcli.cli.options import option, parse_day, spread
+from lstmcli.cli.options import spread
 
 
 @spread
@@ -13,36 +13,12 @@ def predict(
     *,
     model: options.Model = None,
     horizon: options.Horizon = None,
-    as_of: Annotated[
-        date | None,
-        option(
-            "--as-of YYYY-MM-DD",
-            "Forecast from the last bar up to that day.",
-            "the last bar",
-            parser=parse_day,
-        ),
-    ] = None,
-    all_steps: Annotated[
-        bool, option("--all-steps", "Show every step, not only 1, 5, 20, 50 and the last.")
-    ] = False,
-    max_data_age: Annotated[
-        int, option("--max-data-age SESSIONS", "Warn if the last bar is older.", min=0)
-    ] = 3,
-    plot: Annotated[
-        str | None,
-        option(
-            "--plot FILE", "Draw the fans to a .png or .svg file (`-`: in the terminal).", "none"
-        ),
-    ] = None,
-    record: Annotated[
-        bool,
-        option(
-            "--record", "First append the forecasts to the ledger that evaluate --issued grades."
-        ),
-    ] = False,
-    explain: Annotated[
-        bool, option("--explain", "Show the gates and how masking each bar changes the forecast.")
-    ] = False,
+    as_of: options.Day = None,
+    all_steps: bool = False,
+    max_data_age: Annotated[int, dict(min=0)] = 3,
+    plot: str | None = None,
+    record: bool = False,
+    explain: bool = False,
     device: options.DeviceOptions,
     prices: options.PriceOptions,
     out: BatchOptions,
@@ -52,14 +28,21 @@ def predict(
     Without symbols or --csv the data that the model was trained on are used.
 
     Example: lstmcli predict --model lab-corrected --format csv --output forecast.csv
+
+    Parameters:
+        --as-of YYYY-MM-DD: Forecast from the last bar up to that day. [the last bar]
+        --all-steps: Show every step, not only 1, 5, 20, 50 and the last.
+        --max-data-age SESSIONS: Warn if the last bar is older.
+        --plot FILE: Draw the fans to a .png or .svg file (`-`: in the terminal). [none]
+        --record: First append the forecasts to the ledger that evaluate --issued grades.
+        --explain: Show the gates and how masking each bar changes the forecast.
     """
     from lstmcli.report import fans, picture, terminal_plot
     from lstmcli.report.predict import check_explain, predict_view
     from lstmcli.workflows import predict as workflow
 
     journal.begin("predict", prices.data_dir)
-    if record:
-        workflow.check_issuable(as_of)
+    workflow.check_issuable(record, as_of)
     out.check()
     picture.check_plot(plot, out.form)
     check_explain(explain, out.form)
@@ -74,13 +57,8 @@ def predict(
             explained=explain,
             **device.chosen,
         )
-
-    def report_notes() -> None:
-        out.list_failures(report.failures)
-        out.note(report.warnings, every=True)
-        out.note(report.notes)
-
     issued = workflow.recorded(report, prices.data_dir, datetime.now(UTC)) if record else report
-    out.emit(predict_view(workflow.before_end(issued, report_notes), all_steps=all_steps))
+    shown = workflow.before_end(issued, lambda: out.show_notes(report))
+    out.emit(predict_view(shown, all_steps=all_steps))
     terminal_plot.draw_plot(fans.forecast_fans(report), plot)
     report_failures(report.failures, len(report.symbols))

@@ -20,111 +20,92 @@ _FULL_WIDTH, _TEXT_WIDTH = 100, 60  # columns; in fewer, rich would cut the numb
 
 OnEvent = AbstractContextManager[Callable[..., None]]
 """Yields the callback that is called with each event."""
+_Described = tuple[str, dict[str, Any]]
+"""An event as a line, and as what it changes about the bar."""
 
 
 def show_symbols(total: int, quiet: bool) -> OnEvent:
     """Show how many symbols are done."""
-    return _show("symbol", lambda: {"advance": 1}, None, total, quiet, False)
+    return _show("symbol", lambda: ("", {"advance": 1}), total, quiet, False)
 
 
 def show_epochs(total: int, quiet: bool, verbose: bool) -> OnEvent:
     """Show each epoch of a training."""
 
-    def state(epoch: Epoch) -> dict[str, Any]:
-        losses = f"loss {epoch.loss:.3g}  validation {_loss(epoch.validation_loss, 3)}"
-        return {"completed": epoch.epoch, "text": losses}  # a resumed run starts with a later one
+    def describe(epoch: Epoch) -> _Described:
+        layers = ", ".join(f"{name} {norm:.3g}" for name, norm in epoch.gradient_norms.items())
+        part, loss = epoch.gradient_kept, epoch.validation_loss
+        kept = (
+            ""
+            if part is None
+            else f"{part:.2g} times as much at the window's start as at its end, "
+        )
+        line = (
+            f"epoch {epoch.epoch}: loss {epoch.loss:.6g}, "
+            f"validation {'-' if loss is None else f'{loss:.6g}'}, "
+            f"gradient norm {epoch.gradient_norm:.3g} ({layers}), {epoch.clipped} steps clipped, "
+            f"{kept}{epoch.seconds:.2f} s" + (", the best so far" if epoch.best else "")
+        )
+        text = f"loss {epoch.loss:.3g}  validation {'-' if loss is None else f'{loss:.3g}'}"
+        return line, {"completed": epoch.epoch, "text": text}  # a resumed run starts later
 
-    return _show("epoch", state, _print_epoch, total, quiet, verbose)
+    return _show("epoch", describe, total, quiet, verbose)
 
 
 def show_refits(quiet: bool, verbose: bool) -> OnEvent:
     """Show each refit of a backtest."""
 
-    def state(refit: Refit, number: int, total: int) -> dict[str, Any]:
-        return {"completed": number, "total": total, "visible": True}
+    def describe(refit: Refit, number: int, total: int) -> _Described:
+        line = (
+            f"refit {number} of {total}: {refit.model} from {refit.since}, fitted on {refit.rows} "
+            f"rows of {refit.first} to {refit.last}, best epoch {refit.epoch}"
+        )
+        return line, {"completed": number, "total": total, "visible": True}
 
-    return _show("refit", state, _print_refit, None, quiet, verbose)
+    return _show("refit", describe, None, quiet, verbose)
 
 
 def show_trials(total: int, quiet: bool, verbose: bool) -> OnEvent:
     """Show each trial of a study, and the best so far."""
 
-    def state(trial: Trial, best: Trial | None, count: int, wanted: int) -> dict[str, Any]:
-        return {"completed": count, "total": wanted, "text": f"best so far {_best(best)}"}
+    def describe(trial: Trial, best: Trial | None, count: int, wanted: int) -> _Described:
+        known = "none"
+        if best is not None and best.score is not None:
+            known = f"{100 * best.score:.4f} % (trial {best.number})"
+        values = ", ".join(f"{key} {json.dumps(value)}" for key, value in trial.values.items())
+        score = trial.reason if trial.score is None else f"{100 * trial.score:.4f} %"
+        line = (
+            f"trial {trial.number} ({count} of {wanted}): {f'{trial.state} {score}'.rstrip()}, "
+            f"{values}; {trial.epochs} epochs, {trial.seconds:.1f} s; best so far {known}"
+        )
+        return line, {"completed": count, "total": wanted, "text": f"best so far {known}"}
 
-    return _show("trial", state, _print_trial, total, quiet, verbose)
+    return _show("trial", describe, total, quiet, verbose)
 
 
 @contextmanager
 def _show(
-    noun: str,
-    state: Callable[..., dict[str, Any]],
-    print_line: Callable[..., None] | None,
-    total: int | None,
-    quiet: bool,
-    verbose: bool,
+    noun: str, describe: Callable[..., _Described], total: int | None, quiet: bool, verbose: bool
 ) -> Iterator[Callable[..., None]]:
-    """Print a line per event, or update a bar by what `state` returns for it, or do nothing.
+    """Print a line per event, or update a bar, or do nothing.
 
     A bar without a total is hidden until its first event.
     """
-    if print_line is not None and verbose and not quiet:
-        yield print_line
-        return
-    if quiet or not sys.stderr.isatty():
+    if verbose and not quiet:
+        yield lambda *event: journal.say(describe(*event)[0])
+    elif quiet or not sys.stderr.isatty():
         yield lambda *event: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    else:
+        from rich import progress as bars
+        from rich.console import Console
 
-    console = Console(file=raw_stream(sys.stderr))
-    counter = (TextColumn(noun), MofNCompleteColumn())
-    rest = (BarColumn(), TextColumn("{task.fields[text]}"), TimeRemainingColumn())
-    shown = rest if console.width >= _FULL_WIDTH else rest[1:2] * (console.width >= _TEXT_WIDTH)
-    with Progress(*counter, *shown, console=console, transient=True) as progress:
-        task = progress.add_task(noun, total=total, visible=total is not None, text="")
-        yield lambda *event: progress.update(task, **state(*event))
-
-
-def _print_refit(refit: Refit, number: int, total: int) -> None:
-    journal.say(
-        f"refit {number} of {total}: {refit.model} from {refit.since}, fitted on {refit.rows} rows "
-        f"of {refit.first} to {refit.last}, best epoch {refit.epoch}",
-    )
-
-
-def _print_trial(trial: Trial, best: Trial | None, count: int, wanted: int) -> None:
-    values = ", ".join(f"{key} {json.dumps(value)}" for key, value in trial.values.items())
-    score = trial.reason if trial.score is None else f"{100 * trial.score:.4f} %"
-    journal.say(
-        f"trial {trial.number} ({count} of {wanted}): {' '.join([trial.state, score]).rstrip()}, "
-        f"{values}; {trial.epochs} epochs, {trial.seconds:.1f} s; best so far {_best(best)}",
-    )
-
-
-def _best(best: Trial | None) -> str:
-    if best is None or best.score is None:
-        return "none"
-    return f"{100 * best.score:.4f} % (trial {best.number})"
-
-
-def _print_epoch(epoch: Epoch) -> None:
-    layers = ", ".join(f"{name} {norm:.3g}" for name, norm in epoch.gradient_norms.items())
-    part = epoch.gradient_kept
-    kept = "" if part is None else f"{part:.2g} times as much at the window's start as at its end, "
-    validation = _loss(epoch.validation_loss, 6)
-    journal.say(
-        f"epoch {epoch.epoch}: loss {epoch.loss:.6g}, validation {validation}, "
-        f"gradient norm {epoch.gradient_norm:.3g} ({layers}), {epoch.clipped} steps clipped, {kept}"
-        f"{epoch.seconds:.2f} s" + (", the best so far" if epoch.best else ""),
-    )
-
-
-def _loss(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}g}"
+        console = Console(file=raw_stream(sys.stderr))
+        text = bars.TextColumn("{task.fields[text]}")
+        columns: list[bars.ProgressColumn] = [bars.TextColumn(noun), bars.MofNCompleteColumn()]
+        if console.width >= _FULL_WIDTH:
+            columns += [bars.BarColumn(), text, bars.TimeRemainingColumn()]
+        elif console.width >= _TEXT_WIDTH:
+            columns.append(text)
+        with bars.Progress(*columns, console=console, transient=True) as progress:
+            task = progress.add_task(noun, total=total, visible=total is not None, text="")
+            yield lambda *event: progress.update(task, **describe(*event)[1])

@@ -9,18 +9,9 @@ import typer
 
 from lstmcli.cli import options
 from lstmcli.cli.messages import OutputOptions
-from lstmcli.cli.options import option, spread
+from lstmcli.cli.options import spread
 
-
-class Recorded(StrEnum):
-    """The commands whose last runs are kept."""
-
-    FETCH = "fetch"
-    TRAIN = "train"
-    PREDICT = "predict"
-    EVALUATE = "evaluate"
-
-
+_Recorded = StrEnum("_Recorded", "fetch train predict evaluate")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -34,23 +25,8 @@ def _parse_duration(text: str) -> timedelta:
 @spread
 def status(
     *,
-    commands: Annotated[
-        list[Recorded] | None,
-        typer.Argument(
-            metavar="[COMMAND]...",
-            help="fetch, train, predict, evaluate: the commands that --max-age checks.",
-            show_default="fetch and predict, if they were ever run here",
-        ),
-    ] = None,
-    max_age: Annotated[
-        timedelta | None,
-        option(
-            "--max-age AGE",
-            "Exit 4 if the last good run is older: 90m, 26h, 8d.",
-            "no limit",
-            parser=_parse_duration,
-        ),
-    ] = None,
+    commands: list[_Recorded] | None = None,
+    max_age: Annotated[timedelta | None, dict(parser=_parse_duration)] = None,
     device: options.Device = None,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     out: OutputOptions,
@@ -61,6 +37,11 @@ def status(
     --max-age, 0 otherwise, whatever is found.
 
     Example: lstmcli status --max-age 26h
+
+    Parameters:
+        commands [COMMAND]...: fetch, train, predict, evaluate: the commands that --max-age checks.
+            [fetch and predict, if they were ever run here]
+        --max-age AGE: Exit 4 if the last good run is older: 90m, 26h, 8d. [no limit]
     """
     from lstmcli.report.data import status_view
     from lstmcli.workflows.status import status as run

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from lstmcli.cli import journal, options
 from lstmcli.cli.messages import BatchOptions
-from lstmcli.cli.options import option, spread
+from lstmcli.cli.options import spread
 from lstmcli.cli.progress import show_epochs
 
 
@@ -14,49 +14,17 @@ from lstmcli.cli.progress import show_epochs
 def train(
     *,
     recipe: options.RecipeOptions,
-    name: Annotated[
-        str | None,
-        option(
-            "--name NAME", "The model's name.", "the recipe's, or that of the model started from"
-        ),
-    ] = None,
-    start: Annotated[
-        str | None,
-        option(
-            "--from NAME[/VERSION]|PATH",
-            "Start from a model's weights and, without a recipe, its settings. Layers that do not "
-            "match are re-initialised and listed.",
-            "new weights",
-        ),
-    ] = None,
-    freeze: Annotated[
-        Literal["body"] | None,
-        option("--freeze", "Train only a new head on that model's body.", "train all weights"),
-    ] = None,
-    fine_tune_lr: Annotated[
-        float | None,
-        option(
-            "--fine-tune-lr RATE",
-            "Learning rate of all weights, after a new head is trained.",
-            "train.learning_rate",
-            min=1e-12,
-            max=1.0,
-        ),
-    ] = None,
-    promote: Annotated[
-        Literal["if-better", "always", "never"],
-        option("--promote", "When the new version becomes the name's champion."),
-    ] = "if-better",
+    name: str | None = None,
+    from_: str | None = None,
+    freeze: Literal["body"] | None = None,
+    fine_tune_lr: Annotated[float | None, dict(min=1e-12, max=1.0)] = None,
+    promote: Literal["if-better", "always", "never"] = "if-better",
     promote_level: options.PromoteLevel = 0.01,
-    resume: Annotated[
-        bool, option("--resume", "Continue a stopped run from its last checkpoint.")
-    ] = False,
-    force: Annotated[
-        bool, option("--force", "Train even if settings, data and versions are unchanged.")
-    ] = False,
+    resume: bool = False,
+    force: bool = False,
     timeout: options.Timeout = None,
     prices: options.PriceOptions,
-    first_day: options.Start = None,
+    start: options.Start = None,
     wait: options.Wait = 0.0,
     out: BatchOptions,
 ) -> None:
@@ -70,6 +38,17 @@ def train(
     lstmcli train --from NAME --set train.epochs=2 --fine-tune-lr 1e-5
 
     Example: lstmcli train --config lab-corrected
+
+    Parameters:
+        --name NAME: The model's name. [the recipe's, or that of the model started from]
+        --from NAME[/VERSION]|PATH: Start from a model's weights and, without a recipe, its
+            settings. Layers that do not match are re-initialised and listed. [new weights]
+        --freeze: Train only a new head on that model's body. [train all weights]
+        --fine-tune-lr RATE: Learning rate of all weights, after a new head is trained.
+            [train.learning_rate]
+        --promote: When the new version becomes the name's champion.
+        --resume: Continue a stopped run from its last checkpoint.
+        --force: Train even if settings, data and versions are unchanged.
     """
     from lstmcli.learning.transfer import find_donor
     from lstmcli.report.train import train_view
@@ -77,11 +56,11 @@ def train(
 
     run_id = journal.begin("train", prices.data_dir)
     out.check()
-    donor = find_donor(prices.data_dir, start, freeze=freeze, fine_tune_lr=fine_tune_lr)
+    donor = find_donor(prices.data_dir, from_, freeze=freeze, fine_tune_lr=fine_tune_lr)
     config, own_name = recipe.config or "default", Path(recipe.config or "default").stem
     if donor is not None and recipe.config is None:
         config, own_name = str(donor.reference.folder / "config.toml"), donor.reference.name
-    settings, source = recipe.settings(config, prices.chosen(first_day))
+    settings, source = recipe.settings(config, prices.chosen(start))
     total = settings.train.epochs * (1 if donor is None else len(donor.phases(1.0)))
     with out.failures_listed(), show_epochs(total, out.quiet, out.verbose) as on_epoch:
         report = run(
@@ -99,5 +78,4 @@ def train(
             run_id=run_id,
         )
     journal.log("version", model=str(report.model), **asdict(report.decision))
-    done = len(report.metadata.symbols)
-    out.finish(train_view(report), report.failures, done, report.notes)
+    out.finish(train_view(report), report, len(report.metadata.symbols))

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from lstmcli.cli import options
 from lstmcli.cli.messages import BatchOptions
-from lstmcli.cli.options import option, spread
+from lstmcli.cli.options import spread
 from lstmcli.cli.progress import show_trials
 from lstmcli.errors import UsageError
 
@@ -14,37 +14,15 @@ from lstmcli.errors import UsageError
 @spread
 def tune(
     *,
-    recipe: options.RecipeOptions,
-    space: Annotated[
-        str, option("--space NAME|FILE", "Search space: a TOML file or a shipped one (default).")
-    ] = "default",
-    sampler: Annotated[
-        Literal["tpe", "random", "grid"], option("--sampler", "How settings are proposed.")
-    ] = "tpe",
-    pruner: Annotated[
-        Literal["median", "none"],
-        option("--pruner", "Whether to stop a trial that is worse than the median."),
-    ] = "median",
-    trials: Annotated[
-        int, option("--trials N", "Trials in total, old ones included.", min=1, max=100_000)
-    ] = 40,
-    folds: Annotated[
-        int, option("--folds N", "Validation spans, each as long as the recipe's.", min=1, max=50)
-    ] = 3,
-    name: Annotated[
-        str | None, option("--name NAME", "The study's name.", "the recipe's name")
-    ] = None,
-    best: Annotated[
-        str | None,
-        option(
-            "--recipe FILE",
-            "Write the best settings as a recipe.",
-            "NAME-tuned.toml in the study's folder",
-        ),
-    ] = None,
-    fresh: Annotated[
-        bool, option("--fresh", "Remove the study of that name and start again.")
-    ] = False,
+    given: options.RecipeOptions,
+    space: str = "default",
+    sampler: Literal["tpe", "random", "grid"] = "tpe",
+    pruner: Literal["median", "none"] = "median",
+    trials: Annotated[int, dict(min=1, max=100_000)] = 40,
+    folds: Annotated[int, dict(min=1, max=50)] = 3,
+    name: str | None = None,
+    recipe: str | None = None,
+    fresh: bool = False,
     timeout: options.Timeout = None,
     prices: options.PriceOptions,
     start: options.Start = None,
@@ -56,10 +34,20 @@ def tune(
     kill the same command continues, also in several processes at once.
 
     Example: lstmcli tune --config lab-corrected --trials 20
+
+    Parameters:
+        --space NAME|FILE: Search space: a TOML file or a shipped one (default).
+        --sampler: How settings are proposed.
+        --pruner: Whether to stop a trial that is worse than the median.
+        --trials N: Trials in total, old ones included.
+        --folds N: Validation spans, each as long as the recipe's.
+        --name NAME: The study's name. [the recipe's name]
+        --recipe FILE: Write the best settings as a recipe. [NAME-tuned.toml in the study's folder]
+        --fresh: Remove the study of that name and start again.
     """
-    out.check(best)
-    config = "default" if recipe.config is None else recipe.config
-    settings, source = recipe.settings(config, prices.chosen(start))
+    out.check(recipe)
+    config = given.config or "default"
+    settings, source = given.settings(config, prices.chosen(start))
     if importlib.util.find_spec("optuna") is None:
         raise UsageError(
             "optuna is not installed",
@@ -77,10 +65,9 @@ def tune(
             source,
             search,
             name=Path(config).stem if name is None else name,
-            recipe=None if best is None else Path(best),
+            recipe=None if recipe is None else Path(recipe),
             fresh=fresh,
             timeout=timeout,
             on_trial=on_trial,
         )
-    done = len(report.folds[-1].symbols)
-    out.finish(tune_view(report), report.failures, done, report.notes)
+    out.finish(tune_view(report), report, len(report.folds[-1].symbols))

@@ -1,1 +1,35 @@
-"""Results as rich tables, JSON, CSV and Parquet; nothing is computed that a result lacks."""
+"""Results as rich tables, JSON, CSV and Parquet; nothing is computed that a result lacks.
+
+A `View` is a result in the forms that a command can write: tables, one document, flat rows.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:  # the command line imports this module at the start
+    from rich.console import RenderableType
+
+Format = Literal["table", "json", "jsonl", "csv", "parquet"]
+
+
+@dataclass(frozen=True)
+class View:
+    """What a command has to show. Each form is made when it is written, and at most once.
+
+    tables : tables and lines for a reader. document : one JSON object; an iterator in it is written
+    item by item, a dataclass as an object. rows : flat dicts or dataclasses of the same fields, for
+    CSV and Parquet. columns : those fields, where there may be no row. lines : the records for JSON
+    lines, where they hold more than the rows.
+    """
+
+    tables: "Callable[[], Sequence[RenderableType]]"
+    document: Callable[[], dict[str, Any]]
+    rows: Callable[[], Iterable[Any]]
+    columns: Sequence[str] = ()
+    lines: Callable[[], Iterable[dict[str, Any]]] | None = None
+
+
+def make_document(command: str, **content: Any) -> dict[str, Any]:
+    """Return the JSON document of a command."""
+    return {"schema_version": 1, "command": command, **content}

@@ -13,10 +13,10 @@ from lstmcli.evaluation.leaks import Comparison
 from lstmcli.evaluation.trend import CLASSES, actual_trend, predicted_trend
 from lstmcli.learning.evidence import describe_looks
 from lstmcli.printable import count_of
+from lstmcli.report import View, make_document
 from lstmcli.report.numbers import BASE_RATE_UNKNOWN, ahead, price, price_basis
 from lstmcli.report.output import Column, list_table
 from lstmcli.report.score_tables import score_tables
-from lstmcli.report.view import View, make_document
 from lstmcli.workflows.evaluate import EvaluateReport
 
 if TYPE_CHECKING:

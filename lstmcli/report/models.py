@@ -4,12 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import RenderableType
-
 from lstmcli.printable import count_of
+from lstmcli.report import View, make_document
 from lstmcli.report.numbers import percent
 from lstmcli.report.output import Column, list_table, make_table
-from lstmcli.report.view import View, make_document
 from lstmcli.workflows.models import (
     ModelDetail,
     ModelList,
@@ -19,13 +17,15 @@ from lstmcli.workflows.models import (
 )
 
 _MOST_DECISIONS = 12
-_COMPARED = ("loss", "steps", "challenger", "champion", "n_independent", "p", "level")
-_DECISION_COLUMNS = ("version", "created", "promoted", "against", *_COMPARED, "why")
+_DECISION_COLUMNS = (
+    *("version", "created", "promoted", "against", "loss", "steps", "challenger", "champion"),
+    *("n_independent", "p", "level", "why"),
+)
 _VERSIONS: list[Column] = [
     ("Model", lambda each: f"{each.name}/{each.version}"),
     ("Mark", lambda each: "champion" if each.champion else "before" if each.next_back else ""),
-    ("Created", lambda each: _minute(each.created) or "-"),
-    ("Last bar", lambda each: each.data_last or "-"),
+    ("Created", lambda each: _minute(each.created) or None),
+    ("Last bar", "data_last"),
     ("State", lambda each: _state(each)),
     *(("Symbols", "symbols"), ("Epochs", "epochs"), ("Windows", "windows")),
     ("Path RMSE", lambda each: percent(each.rmse, 3)),
@@ -61,29 +61,25 @@ def list_view(report: ModelList) -> View:
 
 def show_view(report: ModelDetail) -> View:
     """Show all that is kept of a version; the rows are the decisions on all of its name."""
-
-    def rows() -> Iterator[dict[str, Any]]:
-        for each in report.decisions:
-            found = (each.get("comparison") or {}) | each
-            yield {name: found.get(name) for name in _DECISION_COLUMNS}
-
-    def document() -> dict[str, Any]:
-        return make_document(
+    each, shown = report.version, report.decisions[-_MOST_DECISIONS:]
+    found = [(one.get("comparison") or {}) | one for one in report.decisions]
+    return View(
+        lambda: [
+            make_table(f"{each.name}/{each.version}", ["", ""], _facts(report), left=2),
+            *([list_table("Decisions", _DECISIONS, shown, left=4)] if shown else []),
+        ],
+        lambda: make_document(
             "models show",
-            **vars(report.version) | {"stale": report.stale},
+            **vars(each) | {"stale": report.stale},
             path=str(report.folder),
             champions=report.champions,
             decisions=report.decisions,
             metadata=report.metadata.record,
             settings=report.settings.model_dump(mode="json"),
-        )
-
-    def tables() -> list[RenderableType]:
-        each, shown = report.version, report.decisions[-_MOST_DECISIONS:]
-        found = make_table(f"{each.name}/{each.version}", ["", ""], _facts(report), left=2)
-        return [found, *([list_table("Decisions", _DECISIONS, shown, left=4)] if shown else [])]
-
-    return View(tables, document, rows, columns=_DECISION_COLUMNS)
+        ),
+        lambda: [{name: one.get(name) for name in _DECISION_COLUMNS} for one in found],
+        columns=_DECISION_COLUMNS,
+    )
 
 
 def pointer_view(report: PointerReport, command: str) -> View:
@@ -96,11 +92,10 @@ def pointer_view(report: PointerReport, command: str) -> View:
         "why": report.decision.why,
     }
     now = "no version" if report.now is None else f"{report.name}/{report.now}"
+    more = {name: getattr(report, name) for name in ("decision", "notes", "failures")}
     return View(
         lambda: [f"{now} is the champion: {report.decision.why}."],
-        lambda: make_document(
-            command, **row, decision=report.decision, notes=report.notes, failures=report.failures
-        ),
+        lambda: make_document(command, **row, **more),
         lambda: [row],
     )
 
@@ -135,32 +130,31 @@ def _state(each: ModelVersion) -> str:
 
 
 def _facts(report: ModelDetail) -> Iterator[tuple[str, str]]:
-    each, settings = report.version, report.settings
-    champions = ", ".join(report.champions)
-    symbols = report.metadata.trained_on
+    each, kept, settings = report.version, report.metadata, report.settings
 
     def found(*keys: str) -> str:
         """Return what the metadata hold under the keys, which may be anything."""
-        value: Any = report.metadata.record
+        value: Any = kept.record
         for key in keys:
             value = value.get(key) if isinstance(value, Mapping) else None
         return "-" if value is None else str(value)
 
-    yield "Champion", f"{'yes' if each.champion else 'no'}; now and before: {champions or 'none'}"
+    champions = ", ".join(report.champions) or "none"
+    yield "Champion", f"{'yes' if each.champion else 'no'}; now and before: {champions}"
     yield "Created", f"{each.created} in {found('duration_seconds')} s on {found('device')}"
     yield "By", f"lstmcli {found('lstmcli_version')}, PyTorch {found('torch_version')}"
     network, head = settings.model.network, settings.model.head
     yield "Network", f"{network}, {found('parameters')} weights, {head} head"
     yield "Window", f"{settings.window.context_length} bars seen, {settings.window.horizon} ahead"
-    priced = f"{found('data', 'price')} of {count_of(len(symbols), 'symbol')}"
+    priced = f"{kept.price} of {count_of(len(kept.trained_on), 'symbol')}"
     yield "Data", f"{priced} up to {each.data_last}"
-    yield "Symbols", ", ".join(map(str, symbols))
+    yield "Symbols", ", ".join(kept.trained_on)
     yield "Validation", f"from {found('split', 'validation_start')}"
-    yield "Test span", f"from {found('split', 'test_start')}"
-    yield "Windows", f"{each.windows} train, {found('windows', 'validation')} validate"
-    if report.metadata.record.get("from"):
+    yield "Test span", f"from {kept.test_start}"
+    yield "Windows", f"{each.windows} train, {kept.windows['validation']} validate"
+    if kept.record.get("from"):
         yield "From", f"{found('from', 'model')}, {found('from', 'how')}"
-    yield "Epochs", f"{each.epochs}, the best is {found('epochs', 'best')}"
+    yield "Epochs", f"{each.epochs}, the best is {kept.best_epoch}"
     yield "Path RMSE", f"{percent(each.rmse, 3)}, naive {percent(each.naive_rmse, 3)}"
     if each.crps is not None:
         yield "CRPS", f"{percent(each.crps, 3)}, climatology {percent(each.baseline_crps, 3)}"

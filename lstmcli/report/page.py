@@ -7,22 +7,19 @@ evaluation always makes the same bytes.
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from markupsafe import Markup, escape
 
 from lstmcli.errors import UsageError
-from lstmcli.evaluation.bands import Band
 from lstmcli.evaluation.scores import ModelScores
-from lstmcli.evaluation.significance import Interval
 from lstmcli.printable import count_of, printable
 from lstmcli.report import picture
 from lstmcli.report.evaluate import caveats, evaluate_view
-from lstmcli.report.fans import Floats, choose_windows, walks, window_fan
+from lstmcli.report.fans import choose_windows, walks, window_fan
 from lstmcli.report.numbers import BASE_RATE_UNKNOWN, percent
 from lstmcli.report.output import check_file, write_file
 from lstmcli.runs.bundle import settings_toml
@@ -44,32 +41,6 @@ _STYLE = {
 }
 
 
-@dataclass(frozen=True)
-class Moves:
-    """Moves in percent up to the last step, (N,), of every so many windows.
-
-    corners : shares of all windows by predicted and actual sign, from the upper left clockwise.
-    """
-
-    predicted: Floats
-    actual: Floats
-    corners: tuple[str, ...]
-    every: int
-
-
-@dataclass(frozen=True)
-class Skill:
-    """How much error the models save against one baseline.
-
-    lines : for each model, by step. saved : model, over the whole path, and its interval.
-    """
-
-    title: str
-    score: str
-    lines: Sequence[Sequence[float | None]]
-    saved: Sequence[tuple[str, float | None, Interval | None]]
-
-
 def check_page(target: str | None) -> None:
     """Raise before any work is done if `--report TARGET` could not be written later."""
     if target is None:
@@ -87,19 +58,15 @@ def check_page(target: str | None) -> None:
 
 def write_page(report: EvaluateReport, target: str | None) -> None:
     """Write the page, wholly or not at all; no page if `target` is None."""
-    if target is not None:
-        write_file(Path(target), evaluation_page(report))
-
-
-def evaluation_page(report: EvaluateReport) -> str:
-    """Return the page as HTML."""
+    if target is None:
+        return
     names = [str(model) for model in report.models]
     models = [report.scores.models[name] for name in names]
     said = caveats(report)
     # The tables do not repeat the lines of the head.
     head = {*said, *(f"Verdict: {each}" for each in report.verdicts.values())}
     first, *others = evaluate_view(report).tables()
-    return _template("page.html").render(
+    page = _template("page.html").render(
         report=report,
         scores=report.scores,
         models=models,
@@ -122,11 +89,12 @@ def evaluation_page(report: EvaluateReport) -> str:
             for each in report.series
         ),
         trained=[
-            _spans((each.symbol, each.rows, each.first, each.last) for each in symbols)
-            for symbols in (metadata.symbols for metadata in report.metadata)
+            _spans((each.symbol, each.rows, each.first, each.last) for each in metadata.symbols)
+            for metadata in report.metadata
         ],
         recipes=[settings_toml(settings) for settings in report.recipes],
     )
+    write_file(Path(target), page)
 
 
 def _template(name: str) -> "Template":
@@ -148,7 +116,7 @@ def _template(name: str) -> "Template":
         "colours": picture.COLOURS,
         "count_of": count_of,
         "inline": inline,
-        "nearest_band": _nearest_band,
+        "nearest_band": lambda bands, nominal: min(bands, key=lambda b: abs(b.nominal - nominal)),
         "percent": percent,
         "picture": picture,
         "width": _WIDTH,
@@ -180,41 +148,45 @@ def inline(draw: Callable[..., None], height: int, *data: object, **options: obj
     return Markup("".join(ElementTree.tostring(each, "unicode") for each in drawn))
 
 
-def _moves(report: EvaluateReport, model: ModelScores) -> Moves:
+def _moves(report: EvaluateReport, model: ModelScores) -> dict[str, Any]:
+    """Return the moves in percent up to the last step, (N,), of every so many windows.
+
+    corners : shares of all windows by predicted and actual sign, from the upper left clockwise.
+    """
     column = model.direction[-1].step - 1
     actual = report.backtest.actual[:, column]
     known = ~np.isnan(actual)
     predicted = report.backtest.forecasts[model.model].median[known, column]
     actual = actual[known]
     moved = actual != 0
-    up = predicted[moved] > 0, actual[moved] > 0
-    shares = [
-        float(np.mean((up[0] == called) & (up[1] == went))) if moved.any() else None
-        for called, went in ((False, True), (True, True), (True, False), (False, False))
-    ]
+    called, went = predicted[moved] > 0, actual[moved] > 0
+    signs = ((False, True), (True, True), (True, False), (False, False))
+    shares = [np.mean((called == up) & (went == rose)) for up, rose in signs] if moved.any() else []
     every = max(1, math.ceil(actual.size / _MOST_POINTS))
-    return Moves(
-        100 * np.expm1(predicted[::every]),
-        100 * np.expm1(actual[::every]),
-        tuple(percent(share, 0) for share in shares),
-        every,
-    )
+    return {
+        "predicted": 100 * np.expm1(predicted[::every]),
+        "actual": 100 * np.expm1(actual[::every]),
+        "corners": [percent(float(share), 0) for share in shares] or ["-"] * len(signs),
+        "every": every,
+    }
 
 
-def _nearest_band(bands: Iterable[Band], nominal: float) -> Band:
-    return min(bands, key=lambda band: abs(band.nominal - nominal))
+def _skills(report: EvaluateReport, models: Sequence[ModelScores]) -> Iterator[dict[str, Any]]:
+    """Yield how much error the models save against one baseline after the other.
 
-
-def _skills(report: EvaluateReport, models: Sequence[ModelScores]) -> Iterator[Skill]:
+    lines : for each model, by step. saved : model, over the whole path, and its interval.
+    """
     against = report.scores.against
     for other in against:
         if other != "naive" or "drift" not in against:
-            yield Skill(
-                f"Error against {other}",
-                "RMSE",
-                [m.steps.skill[other] for m in models],
-                [(m.model, m.path.skill[other], m.skill_intervals.get(other)) for m in models],
-            )
+            yield {
+                "title": f"Error against {other}",
+                "score": "RMSE",
+                "lines": [m.steps.skill[other] for m in models],
+                "saved": [
+                    (m.model, m.path.skill[other], m.skill_intervals.get(other)) for m in models
+                ],
+            }
     for other in ("scaled_climatology", "gaussian_cone"):
         saved = [
             (m.model, m.path.crps_skill[other], m.crps_skill_intervals.get(other))
@@ -223,7 +195,8 @@ def _skills(report: EvaluateReport, models: Sequence[ModelScores]) -> Iterator[S
         ]
         if saved:
             lines = [m.steps.crps_skill.get(other, []) for m in models]
-            yield Skill(f"Fan against {other}", "CRPS", lines, saved)
+            title = f"Fan against {other}"
+            yield {"title": title, "score": "CRPS", "lines": lines, "saved": saved}
 
 
 def _spans(symbols: Iterable[tuple[str, int, str, str]]) -> list[tuple[str, str]]:
@@ -242,16 +215,13 @@ def _shown(value: object) -> object:
 
 def _dated(words: str) -> Markup:
     """Keep a date on one line."""
-    return Markup(re.sub(r"\b\d{4}-\d\d-\d\d\b", r"<time>\g<0></time>", _escaped(words)))
+    escaped = str(escape(_shown(words)))  # a plain string, since Markup escapes what joins it
+    return Markup(re.sub(r"\b\d{4}-\d\d-\d\d\b", r"<time>\g<0></time>", escaped))
 
 
 def _unbroken(words: str) -> Markup:
     """Keep a date, and a number and its sign of percent, on one line."""
     return Markup(str(_dated(words)).replace(" %", "&nbsp;%").replace(" ± ", "&nbsp;±&nbsp;"))
-
-
-def _escaped(words: str) -> str:
-    return str(escape(_shown(words)))  # a plain string, since Markup escapes what joins it
 
 
 def _local(name: str) -> str:

@@ -21,12 +21,11 @@ from lstmcli.errors import UsageError
 from lstmcli.evaluation.bands import Band
 from lstmcli.evaluation.direction import Chances, direction_hits
 from lstmcli.printable import printable
-from lstmcli.report.fans import WALK_NOMINAL, Fan, Floats, Walk
+from lstmcli.report import Format, fans
+from lstmcli.report.fans import Fan, Floats, Walk
 from lstmcli.report.output import check_file, write_file
-from lstmcli.report.view import Format
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -47,17 +46,13 @@ COLOURS = {
 _STYLE = {
     "svg.hashsalt": "lstmcli",
     "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": GREY,
     "axes.axisbelow": True,
     "axes.grid": True,
     "date.converter": "concise",
+    "axes.edgecolor": GREY,
     "grid.color": GRID,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right"), False),
+    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
 }
 # No date, no version and no address in the file.
 _METADATA: dict[str, dict[str, None]] = {
@@ -84,10 +79,12 @@ def check_plot(target: str | None, form: Format = "table") -> None:
             where=f"--plot - with --format {form}",
             next_step="Draw to a file, or leave --format out.",
         )
-    if target != "-":
-        _check_picture(target)
-        check_file(target)
-    check_package("plotext" if target == "-" else "matplotlib")
+    if target == "-":
+        check_package("plotext")
+        return
+    _check_picture(target)
+    check_file(target)
+    check_package("matplotlib")
 
 
 def check_package(package: str, option: str = "--plot") -> None:
@@ -116,6 +113,7 @@ def write_picture(shown: Sequence[Fan | Walk], path: Path) -> None:
     columns = 1 if len(panels) == 1 else 2 if len(panels) <= 4 else 3
     rows = -(-len(panels) // columns)
     size = (9.0, 5.2) if columns == 1 else (5.0 * columns, 3.4 * rows + 0.6)
+    found: dict[str, Any] = {}  # entries of the legend
 
     def draw(figure: "Figure") -> None:
         for place, each in enumerate(panels, start=1):
@@ -124,10 +122,19 @@ def write_picture(shown: Sequence[Fan | Walk], path: Path) -> None:
                 draw_fan(axes, each, most_ticks=9 if columns == 1 else 5)
             else:
                 draw_walk(axes, each)
-            _add_title(axes, each.symbol, each.title)
+            # A bold line and a quiet one above a panel, as they are spelt.
+            spelt: Any = {"parse_math": False, "loc": "left"}
+            axes.set_title(printable(each.symbol), weight="bold", fontsize=12, pad=20, **spelt)
+            above: Any = {"transform": axes.transAxes, "fontsize": 9, "color": QUIET}
+            axes.text(0, 1.03, printable(each.title), parse_math=False, **above)
+            found.update(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
         if len(shown) > len(panels):
             figure.suptitle(f"The first {len(panels)} of {len(shown)} symbols", x=0.01, ha="left")
-        _add_legend(figure)
+        # One legend for all panels, in one row: every entry that occurs, once.
+        labels = [label for label in _LEGEND if label in found]
+        look: Any = {"frameon": False, "fontsize": 9, "handlelength": 1.8, "columnspacing": 1.6}
+        handles = [found[label] for label in labels]
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), **look)
 
     write_file(path, render(draw, size, path.suffix.lower().removeprefix(".")))
 
@@ -172,14 +179,7 @@ def draw_fan(axes: "Axes", fan: Fan, *, most_ticks: int, shared: Sequence[Fan] =
     ahead = np.arange(horizon + 1)
     # Everything ahead starts from the last close, so that the fan has a point.
     for nominal, low, high in reversed(fan.bands):
-        axes.fill_between(
-            ahead,
-            np.r_[last, low],
-            np.r_[last, high],
-            color=TINTS[nominal],
-            linewidth=0,
-            label=f"{100 * nominal:.0f} % band",
-        )
+        _fill(axes, ahead, (nominal, np.r_[last, low], np.r_[last, high]))
     axes.axvline(0, color=GREY, linewidth=0.8)
     axes.plot(before, fan.history, color=INK, linewidth=1.3, label="history")
     axes.plot(ahead, np.r_[last, fan.median], color=BLUE, linewidth=2.2, label="median")
@@ -196,20 +196,22 @@ def draw_fan(axes: "Axes", fan: Fan, *, most_ticks: int, shared: Sequence[Fan] =
     axes.margins(y=0.06)
     if shared:
         prices = np.concatenate([each.drawn for each in shared])
-        lowest, highest = float(np.nanmin(prices)), float(np.nanmax(prices))
-        margin = 0.06 * (highest - lowest)
-        if margin > 0:
-            axes.set_ylim(lowest - margin, highest + margin)
+        ends = np.array([np.nanmin(prices), np.nanmax(prices)])
+        if margin := 0.06 * np.ptp(ends):
+            axes.set_ylim(*(ends + [-margin, margin]))
+
+
+def _fill(axes: "Axes", x: Any, band: fans.Band) -> None:
+    nominal, low, high = band
+    label = f"{100 * nominal:.0f} % band"
+    axes.fill_between(x, low, high, color=TINTS[nominal], linewidth=0, label=label)
 
 
 def draw_walk(axes: "Axes", walk: Walk) -> None:
     """Draw past forecasts over the prices onto axes, without a title."""
     for window in walk.windows:
         if window.band is not None:
-            _, low, high = window.band
-            axes.fill_between(
-                window.dates, low, high, color=TINTS[WALK_NOMINAL], linewidth=0, label="80 % band"
-            )
+            _fill(axes, window.dates, window.band)
     axes.plot(walk.dates, walk.prices, color=INK, linewidth=1.1, label="price")
     for window in walk.windows:
         axes.plot(window.dates, window.median, color=BLUE, linewidth=2.0, label="median")
@@ -238,16 +240,11 @@ def draw_coverage(axes: "Axes", bands: Sequence[Band], rival: Sequence[Band]) ->
         (rival, VERMILLION, "none", 1.2),
         (bands, BLUE, BLUE, -1.2 if rival else 0.0),
     ):
-        axes.errorbar(
-            [100 * band.nominal + shift for band in found],
-            [100 * band.coverage for band in found],
-            [200 * (band.standard_error or 0.0) for band in found],
-            fmt="o",
-            markersize=5,
-            color=colour,
-            markerfacecolor=face,
-            elinewidth=1.2,
-        )
+        promised = [100 * band.nominal + shift for band in found]
+        covered = [100 * band.coverage for band in found]
+        errors = [200 * (band.standard_error or 0.0) for band in found]
+        look: Any = {"fmt": "o", "markersize": 5, "color": colour, "markerfacecolor": face}
+        axes.errorbar(promised, covered, errors, elinewidth=1.2, **look)
 
 
 def draw_chances(axes: "Axes", found: Chances) -> None:
@@ -285,26 +282,19 @@ def draw_moves(axes: "Axes", predicted: Floats, actual: Floats, corners: Sequenc
     axes.axvline(0, color=GREY, linewidth=1)
     axes.plot([-reach, reach], [-reach, reach], color=INK, linestyle=(0, (4, 3)), linewidth=1)
     hits = direction_hits(predicted, actual)
+    dot: Any = {"marker": "o", "linestyle": "", "markersize": 4, "markeredgewidth": 0, "alpha": 0.5}
     for chosen, colour in (np.isnan(hits), GREY), (hits == 0, VERMILLION), (hits == 1, BLUE):
-        axes.plot(
-            np.clip(predicted[chosen], -wide, wide),
-            np.clip(actual[chosen], -high, high),
-            "o",
-            clip_on=False,
-            color=colour,
-            markersize=4,
-            markeredgewidth=0,
-            alpha=0.5,
-        )
-    for (x, y), text in zip(((0, 1), (1, 1), (1, 0), (0, 0)), corners, strict=True):
+        x, y = np.clip(predicted[chosen], -wide, wide), np.clip(actual[chosen], -high, high)
+        axes.plot(x, y, clip_on=False, color=colour, **dot)
+    for (right, top), text in zip(((0, 1), (1, 1), (1, 0), (0, 0)), corners, strict=True):
         axes.annotate(
             text,
-            (x, y),
+            (right, top),
             xycoords="axes fraction",
-            xytext=(4 - 8 * x, 4 - 8 * y),
+            xytext=(4 - 8 * right, 4 - 8 * top),
             textcoords="offset points",
-            ha="right" if x else "left",
-            va="top" if y else "bottom",
+            ha="right" if right else "left",
+            va="top" if top else "bottom",
             color=QUIET,
         )
     axes.set(xlim=(-wide, wide), ylim=(-high, high))
@@ -328,33 +318,6 @@ def _label(axes: "Axes", x: str, y: str, form: str) -> None:
 def _reach(moves: Floats) -> float:
     """Return where the axis ends on both sides: a little beyond 99 % of the moves."""
     return 1.25 * max(float(np.quantile(np.abs(moves), 0.99)) if moves.size else 0.0, 0.01)
-
-
-def _add_title(axes: "Axes", title: str, subtitle: str) -> None:
-    """Write a bold line and a quiet one above a panel, as they are spelt."""
-    axes.set_title(
-        printable(title), loc="left", weight="bold", fontsize=12, pad=20, parse_math=False
-    )
-    place: dict[str, Any] = {"transform": axes.transAxes, "fontsize": 9, "color": QUIET}
-    axes.text(0, 1.03, printable(subtitle), parse_math=False, **place)
-
-
-def _add_legend(figure: "Figure") -> None:
-    """Put one legend for all panels below them, in one row: every entry that occurs, once."""
-    found: dict[str, Artist] = {}
-    for axes in figure.axes:
-        found |= zip(*reversed(axes.get_legend_handles_labels()), strict=True)
-    labels = [label for label in _LEGEND if label in found]
-    figure.legend(
-        [found[label] for label in labels],
-        labels,
-        loc="outside lower center",
-        ncols=len(labels),
-        frameon=False,
-        fontsize=9,
-        handlelength=1.8,
-        columnspacing=1.6,
-    )
 
 
 @contextmanager

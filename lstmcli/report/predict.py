@@ -1,8 +1,8 @@
 """Forecasts of the next sessions in prices, next to the naive forecast, and their explanation."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,10 @@ from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.scores import PAST_MOVES
 from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.evaluation.verdict import SHOWN_NAMES, p_value
-from lstmcli.forecasting.explain import Effect, Explanation, Floats
+from lstmcli.forecasting.explain import Effect, Explanation
 from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of, first_few
+from lstmcli.report import Format, View, make_document
 from lstmcli.report.long_table import backtest_rows
 from lstmcli.report.numbers import (
     BASE_RATE_UNKNOWN,
@@ -27,7 +28,6 @@ from lstmcli.report.numbers import (
     price_basis,
 )
 from lstmcli.report.output import make_table
-from lstmcli.report.view import Format, View, make_document
 from lstmcli.workflows.predict import PredictReport, SymbolForecast
 
 _SHOWN_STEPS = (1, 5, 20, 50)
@@ -37,9 +37,9 @@ _QUOTED = ("naive", "drift", PAST_MOVES)
 
 def predict_view(report: PredictReport, *, all_steps: bool = False) -> View:
     """Show steps 1, 5, 20, 50 and the last, or all of them; the rows are the long table."""
-
-    def document() -> dict[str, Any]:
-        return make_document(
+    return View(
+        lambda: _tables(report, all_steps),
+        lambda: make_document(
             "predict",
             model=str(report.model),
             horizon=report.horizon,
@@ -51,12 +51,8 @@ def predict_view(report: PredictReport, *, all_steps: bool = False) -> View:
             # Iterators, since they are complete only when the forecasts before them are written.
             notes=iter(report.notes),
             failures=iter(report.failures),
-        )
-
-    return View(
-        tables=lambda: _tables(report, all_steps),
-        document=document,
-        rows=lambda: (row for each in report.forecasts for row in _rows(report, each)),
+        ),
+        lambda: (row for each in report.forecasts for row in _rows(report, each)),
         lines=lambda: (
             row | _known(each) for each in report.forecasts for row in _rows(report, each)
         ),
@@ -86,55 +82,39 @@ def _forecast(report: PredictReport, each: SymbolForecast) -> dict[str, Any]:
     rows = list(_rows(report, each))
     found = {key: rows[0][key] for key in _ABOVE} | _known(each)
     found |= {"in_training": each.in_training, "warnings": each.warnings}
-    found["steps"] = steps = [
-        {key: row[key] for key in row if key not in (*_ABOVE, "in_training")} for row in rows
-    ]
+    hidden = {*_ABOVE, "in_training"}
+    steps = [{key: row[key] for key in row if key not in hidden} for row in rows]
     if each.forecast.spread is not None:
         for step, spread in zip(steps, each.forecast.spread[0].tolist(), strict=True):
             step["spread"] = spread
+    found["steps"] = steps
     if each.explanation is not None:
-        unit = unit_of(report.metadata.interval)
-        found["explain"] = explain_document(each.explanation, unit)
+        found["explain"] = explain_document(each.explanation, unit_of(report.metadata.interval))
     return found
 
 
 def _known(each: SymbolForecast) -> dict[str, Any]:
     """Return which price column is forecast, and which the model was trained on."""
-    return {
-        "price": each.price,
-        "trained_on": each.trained_on,
-        "price_as_trained": each.price_as_trained,
-    }
+    return {key: getattr(each, key) for key in ("price", "trained_on", "price_as_trained")}
 
 
 def _tables(report: PredictReport, all_steps: bool) -> list[RenderableType]:
-    shown: list[list[str]] = []
+    shown: list[dict[str, str]] = []
     explained: list[Explanation] = []
-    columns: set[str] = set()
-    fans = spreads = happened = False
-    rated = bool(report.known.base_rates)
+    prices: set[str] = set()
     known_later: list[str] = []
     for each in report.forecasts:
-        columns.add(each.price)
-        # The first two are the model's; a truth in one row makes a column for all.
-        fans, spreads = each.forecast.quantiles is not None, each.forecast.spread is not None
-        happened |= not math.isnan(each.actual[0])
+        prices.add(each.price)
         known_later += [each.symbol] if each.in_training else []
         explained += [each.explanation] if each.explanation else []
         shown += [
-            _cells(each, row)
+            _cells(each, row, rated=bool(report.known.base_rates))
             for row in _rows(report, each)
             if all_steps or row["step"] in (*_SHOWN_STEPS, report.horizon)
         ]
-    rise = "Rise (in the past)" if rated else "Rise"
-    names = (
-        ["Symbol", "Cutoff", "Date", "Step", "Last close = naive"]
-        + (["Median", "Change", "80 % from", "to", rise] if fans else ["Forecast", "Change"])
-        + (["Spread"] if spreads else [])
-        + (["Actual"] if happened else [])
-    )
+    # A truth in one row makes a column for all.
+    names = list(dict.fromkeys(name for cells in shown for name in cells))
     title = f"Forecast by {report.model}, {ahead(report.horizon, report.metadata.interval)}"
-    table = make_table(title, names, (cells[: len(names)] for cells in shown), left=3)
     lines = []
     if known_later:
         # The model had seen the outcome of these forecasts, or of days after their cutoff.
@@ -143,31 +123,41 @@ def _tables(report: PredictReport, all_steps: bool) -> list[RenderableType]:
             f"Hindsight, no evidence of what the model is worth: it was fitted on rows up to "
             f"{until}, after the cutoff of {first_few(known_later, 5)}."
         )
-    spread = " Spread: standard deviation of the members' medians." if spreads else ""
-    lines.append(price_basis(columns) + spread)
-    if fans and not rated:
+    spread = " Spread: standard deviation of the members' medians." if "Spread" in names else ""
+    lines.append(price_basis(prices) + spread)
+    if "Rise" in names:
         lines.append(f"Chance of a rise: {BASE_RATE_UNKNOWN}.")
-    unit = unit_of(report.metadata.interval)
-    return [table, *lines, _record(report), *explain_tables(explained, unit)]
+    return [
+        make_table(title, names, ([cells.get(name) for name in names] for cells in shown), left=3),
+        *lines,
+        _record(report),
+        *explain_tables(explained, unit_of(report.metadata.interval)),
+    ]
 
 
-def _cells(each: SymbolForecast, row: dict[str, Any]) -> list[str]:
-    """Return the cells of one step, the actual price last.
+def _cells(each: SymbolForecast, row: dict[str, Any], *, rated: bool) -> dict[str, str]:
+    """Return the cells of one step by their heading.
 
-    The chance of a rise has in parentheses how often prices rose in training rows.
+    The chance of a rise has in parentheses how often prices rose in training rows, if that is known
+    of the model (`rated`).
     """
-    step = row["step"]
-    cells = [each.symbol, row["cutoff"], row["date"], str(step), price(each.last_close)]
-    cells += [price(row["median"]), move(each.forecast.median[0, step - 1])]
-    if each.forecast.quantiles is not None:
-        fan = each.forecast.quantiles[0, step - 1]
-        low, high = each.last_close * np.exp(np.interp([0.1, 0.9], each.forecast.levels, fan))
+    step, fan, spread = row["step"], each.forecast.quantiles, each.forecast.spread
+    cells = {"Symbol": each.symbol, "Cutoff": row["cutoff"], "Date": row["date"]}
+    cells |= {"Step": str(step), "Last close = naive": price(each.last_close)}
+    cells["Forecast" if fan is None else "Median"] = price(row["median"])
+    cells["Change"] = move(each.forecast.median[0, step - 1])
+    if fan is not None:
+        levels = np.interp([0.1, 0.9], each.forecast.levels, fan[0, step - 1])
+        low, high = each.last_close * np.exp(levels)
         rise, base = row["probability_of_rise"], row["base_rate_of_rise"]
         in_the_past = "" if rise is None or base is None else f" ({percent(base, 0)})"
-        cells += [price(low), price(high), percent(rise, 0) + in_the_past]
-    if each.forecast.spread is not None:
-        cells.append(percent(float(each.forecast.spread[0, step - 1])))
-    return [*cells, "-" if row["actual"] is None else price(row["actual"])]
+        cells |= {"80 % from": price(low), "to": price(high)}
+        cells["Rise (in the past)" if rated else "Rise"] = percent(rise, 0) + in_the_past
+    if spread is not None:
+        cells["Spread"] = percent(float(spread[0, step - 1]))
+    if row["actual"] is not None:
+        cells["Actual"] = price(row["actual"])
+    return cells
 
 
 def _record(report: PredictReport) -> str:
@@ -198,10 +188,13 @@ def _record(report: PredictReport) -> str:
     )
 
 
-_SINGLE = 10
-_BLOCKS = ((50, 10), (250, 50), (1000, 250), (5000, 1000))  # up to so many bars back, so many a row
+# The bars, counted back from 1, that begin a row of a table.
+_ROWS = (
+    *(*range(1, 11), *range(11, 51, 10), *range(51, 251, 50)),
+    *(*range(251, 1001, 250), *range(1001, 5001, 1000)),
+)
 _MAIN_STEP = 20
-_NOTHING = 1e-6
+_NOTHING = 1e-6  # beyond the rounding of float32
 _SMALL = 0.1
 
 
@@ -223,20 +216,32 @@ def explain_tables(explained: Sequence[Explanation], unit: str) -> list[Renderab
     shown: list[RenderableType] = []
     for found in explained:
         shown.append(_gate_table(found, unit))
-        shown += [
-            _effect_table(found, *each) for each in _effects(found) if _moves(each[1], slice(None))
-        ]
+        for name, effect in _effects(found).items():
+            if max(np.abs(effect.alone).max(), np.abs(effect.with_older).max()) > _NOTHING:
+                shown.append(_effect_table(found, name, effect))
         shown += readings(found, unit)
-    return [*shown, _legend(explained[0])] if shown else []
+    if shown:
+        shown.append(
+            "Back: bars counted from the cutoff, whose own is 1. A masked bar is read as the mean "
+            "of its window; where several share a row, it shows the one that moves most. With "
+            f"older: the latest of the row and all before it, at step {_main_step(explained[0])}. "
+            "What is outside the network stays: the price, the volatility or the year before that "
+            "its answer is scaled by, and what other bars carry of a masked one in their averages."
+        )
+    return shown
 
 
 def explain_document(found: Explanation, unit: str) -> dict[str, Any]:
     """Return every number: by bar from the oldest, and for effects by step within it."""
+    median, width = (
+        each and {key: values.tolist() for key, values in vars(each).items()}
+        for each in (found.median, found.width)
+    )
     return {
         "dates": [str(day) for day in found.dates],
         "steps": list(found.steps),
-        "median": _lists(found.median),
-        "width_80": None if found.width is None else _lists(found.width),
+        "median": median,
+        "width_80": width,
         "gates": [
             {"layer": gate.layer, "gate": gate.name, "openness": gate.openness.tolist()}
             for gate in found.gates
@@ -246,70 +251,51 @@ def explain_document(found: Explanation, unit: str) -> dict[str, Any]:
 
 
 def readings(found: Explanation, unit: str) -> list[str]:
-    """Describe each effect at the main step in one line, in numbers of the document."""
+    """Describe each effect at the main step in one line, in numbers of the document.
+
+    The latest bars named are as few as can be such that with them, and with any more of them, less
+    than a tenth of the largest effect of masking the others is left.
+    """
     step = _main_step(found)
-    at = found.steps.index(step)
+    at, bars = found.steps.index(step), len(found.dates)
     lines = []
-    for name, effect in _effects(found):
-        what = f"the {name} at step {step}"
-        if not _moves(effect, at):
-            lines.append(f"{found.symbol}: no bar moves {what}, nor do all together.")
-            continue
+    for name, effect in _effects(found).items():
         alone, older = effect.alone[:, at], effect.with_older[:, at]
-        most = int(np.abs(alone).argmax())
-        bar = f"the bar of {found.dates[most]} ({len(alone) - most} back)"
+        most, largest = int(np.abs(alone).argmax()), np.abs(older).max()
+        if max(abs(alone[most]), largest) <= _NOTHING:
+            lines.append(
+                f"{found.symbol}: no bar moves the {name} at step {step}, nor do all together."
+            )
+            continue
+        counts = int((np.abs(older) >= _SMALL * largest).argmax())
+        if counts:
+            latest, left = count_of(bars - counts, unit), _share(older[counts - 1])
+            reach = f"Masking all but the latest {latest} moves it by {left}"
+        else:
+            reach = f"Even the oldest counts: masked alone it moves it by {_share(older[0])}"
         lines.append(
-            f"{found.symbol}: {bar} moves {what} most, by {_share(alone[most])}. "
-            f"{_reach(older, unit)}"
+            f"{found.symbol}: the bar of {found.dates[most]} ({bars - most} back) moves the {name} "
+            f"at step {step} most, by {_share(alone[most])}. {reach}, all {bars} by "
+            f"{_share(older[-1])}."
         )
     return lines
 
 
-def _reach(with_older: Floats, unit: str) -> str:
-    """Describe the effect that is left when only the latest bars are read.
-
-    They are as few as can be such that with them, and with any more of them, less than a tenth of
-    the largest effect is left.
-    """
-    bars = len(with_older)
-    counts = int((np.abs(with_older) >= _SMALL * np.abs(with_older).max()).argmax())
-    whole = f"all {bars} by {_share(with_older[-1])}."
-    if counts == 0:
-        return (
-            f"Even the oldest counts: masked alone it moves it by {_share(with_older[0])}, {whole}"
-        )
-    latest = count_of(bars - counts, unit)
-    left = _share(with_older[counts - 1])
-    return f"Masking all but the latest {latest} moves it by {left}, {whole}"
-
-
-def _effects(found: Explanation) -> Iterator[tuple[str, Effect]]:
-    yield "median", found.median
-    if found.width is not None:
-        yield "width of the 80 % band", found.width
-
-
-def _moves(effect: Effect, steps: int | slice) -> bool:
-    """Return whether masking has an effect at the steps, beyond the rounding of float32."""
-    both = np.stack([effect.alone, effect.with_older])[..., steps]
-    return bool(np.abs(both).max() > _NOTHING)
-
-
-def _lists(effect: Effect) -> dict[str, Any]:
-    return {"alone": effect.alone.tolist(), "with_older": effect.with_older.tolist()}
+def _effects(found: Explanation) -> dict[str, Effect]:
+    width = {} if found.width is None else {"width of the 80 % band": found.width}
+    return {"median": found.median} | width
 
 
 def _gate_table(found: Explanation, unit: str) -> RenderableType:
-    bars = len(found.dates)
+    bars = count_of(len(found.dates), unit)
     if not found.gates:
-        return f"{found.symbol}: this network has no gates; it read {count_of(bars, unit)}."
+        return f"{found.symbol}: this network has no gates; it read {bars}."
     rows = []
     for gate in found.gates:
         thirds = [float(part.mean()) for part in np.array_split(gate.openness, 3)]
         rows.append([gate.layer, gate.name, *map(number, [*thirds, float(gate.openness[-1])])])
     return make_table(
-        f"{found.symbol}: how open the gates were, 0 to 1, mean of the cells, "
-        f"{count_of(bars, unit)}",
+        f"{found.symbol}: how open the gates were, 0 to 1, mean of the cells, {bars}",
         ["Layer", "Gate", "Oldest third", "Middle third", "Latest third", "At the cutoff"],
         rows,
         left=2,
@@ -317,12 +303,12 @@ def _gate_table(found: Explanation, unit: str) -> RenderableType:
 
 
 def _effect_table(found: Explanation, name: str, effect: Effect) -> RenderableType:
-    main, cells = found.steps.index(_main_step(found)), []
-    for newest, oldest in _groups(len(found.dates)):
-        rows = slice(len(found.dates) - oldest, len(found.dates) - newest + 1)
+    main, bars, cells = found.steps.index(_main_step(found)), len(found.dates), []
+    for newest, older in pairwise([*(start for start in _ROWS if start <= bars), bars + 1]):
+        rows = slice(bars + 1 - older, bars - newest + 1)
         alone = effect.alone[rows]
         strongest = np.take_along_axis(alone, np.abs(alone).argmax(axis=0)[None], axis=0)[0]
-        back = str(newest) if newest == oldest else f"{newest}-{oldest}"
+        back = str(newest) if older == newest + 1 else f"{newest}-{older - 1}"
         together = effect.with_older[rows][-1, main]
         cells.append([back, found.dates[rows][-1], *map(_share, [*strongest, together])])
     return make_table(
@@ -330,25 +316,6 @@ def _effect_table(found: Explanation, name: str, effect: Effect) -> RenderableTy
         ["Back", "Bar of", *(f"Step {each}" for each in found.steps), "With older"],
         cells,
         left=2,
-    )
-
-
-def _groups(bars: int) -> Iterator[tuple[int, int]]:
-    """Yield the first and the last bar of each row of a table, counted back from 1."""
-    start = 1
-    for up_to, size in ((_SINGLE, 1), *_BLOCKS):
-        while start <= min(up_to, bars):
-            yield start, min(start + size - 1, bars)
-            start += size
-
-
-def _legend(found: Explanation) -> str:
-    return (
-        "Back: bars counted from the cutoff, whose own is 1. A masked bar is read as the mean of "
-        "its window; where several share a row, it shows the one that moves most. With older: the "
-        f"latest of the row and all before it, at step {_main_step(found)}. What is outside the "
-        "network stays: the price, the volatility or the year before that its answer is scaled "
-        "by, and what other bars carry of a masked one in their averages."
     )
 
 

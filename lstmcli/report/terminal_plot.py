@@ -15,7 +15,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from lstmcli.printable import printable, raw_stream
-from lstmcli.report.fans import Dates, Fan, Floats, Walk
+from lstmcli.report.fans import Band, Dates, Fan, Floats, Walk
 from lstmcli.report.numbers import price
 from lstmcli.report.picture import missing, write_picture
 
@@ -25,20 +25,11 @@ _LABEL = 12  # columns that a date under the axis takes, with the space around i
 _ASCII_FRAME = str.maketrans("┌┐└┘├┤┬┴┼─│", "+++++++++-|")
 
 
-@dataclass(frozen=True)
-class _Marks:
-    history: str
-    median: str
-    naive: str
-    actual: str
-    bands: dict[float, str]
-
-
-_UTF = _Marks("braille", "━", "╌", "x", {0.5: "▓", 0.8: "▒", 0.95: "░"})
-_ASCII = _Marks("*", "=", "-", "x", {0.5: "#", 0.8: ":", 0.95: "."})
-# Codes of the 256 colours; plotext reads a number so.
-_COLORS = {"history": "default", "median": 33, "naive": 208, "actual": 213}
-_BAND_COLORS = {0.5: 75, 0.8: 110, 0.95: 152}
+# Lines, and bands by their share. Colours are codes of the 256, as plotext reads them.
+_DRAWN: tuple[str | float, ...] = ("history", "median", "naive", "actual", 0.5, 0.8, 0.95)
+_UTF = dict(zip(_DRAWN, ("braille", "━", "╌", "x", "▓", "▒", "░"), strict=True))
+_ASCII = dict(zip(_DRAWN, ("*", "=", "-", "x", "#", ":", "."), strict=True))
+_COLORS = dict(zip(_DRAWN, ("default", 33, 208, 213, 75, 110, 152), strict=True))
 
 
 @dataclass(frozen=True)
@@ -47,34 +38,30 @@ class _Canvas:
 
     plotext: Any
     width: int
-    marks: _Marks
+    marks: dict[str | float, str]
     colour: bool
 
     @property
     def most_labels(self) -> int:
         return max(2, self.width // _LABEL - 1)
 
-    def line(self, x: Floats, y: Floats, mark: str, color: Any) -> Any:
+    def line(self, x: Floats, y: Floats, name: str | float) -> Any:
         figure, known = self.plotext.figure, np.isfinite(y)
-        pixel = self.plotext.pixel(foreground=color)
+        pixel = self.plotext.pixel(foreground=_COLORS[name])
         points = x[known].tolist(), y[known].tolist()
-        made = figure.signal(*points, marker=self.plotext.marker(mark, pixel)).lines()
+        made = figure.signal(*points, marker=self.plotext.marker(self.marks[name], pixel)).lines()
         figure.draw(made)
         return made
 
-    def band(self, x: Floats, low: Floats, high: Floats, nominal: float) -> None:
+    def band(self, x: Floats, band: Band) -> None:
+        nominal, low, high = band
         # More points than columns, so that a wide terminal has no gaps between the sessions.
         fine = np.linspace(x[0], x[-1], 2 * self.width)
-        mark, color = self.marks.bands[nominal], _BAND_COLORS[nominal]
-        lower, upper = (self.line(fine, np.interp(fine, x, y), mark, color) for y in (low, high))
+        lower, upper = (self.line(fine, np.interp(fine, x, y), nominal) for y in (low, high))
         self.plotext.figure.draw(upper.fill(lower))
 
     def text(
-        self,
-        ticks: Sequence[float],
-        labels: Sequence[str],
-        drawn: Floats,
-        legend: Sequence[str],
+        self, ticks: Sequence[float], labels: Sequence[str], drawn: Floats, legend: Sequence[str]
     ) -> str:
         """Return the drawing: dates below, round prices of what was drawn at the left, a legend."""
         figure, heights = self.plotext.figure, _price_ticks(drawn)
@@ -85,9 +72,9 @@ class _Canvas:
         return "\n".join([*(row.rstrip() for row in text.splitlines()), "  ".join(legend)])
 
     def legend(self, past: str, nominals: Iterable[float]) -> list[str]:
-        mark = "⠒" if self.marks.history == "braille" else self.marks.history
-        bands = [f"{self.marks.bands[nominal]} {100 * nominal:.0f} %" for nominal in nominals]
-        return [f"{mark} {past}", f"{self.marks.median} median", *bands]
+        mark = self.marks["history"].replace("braille", "⠒")
+        bands = [f"{self.marks[nominal]} {100 * nominal:.0f} %" for nominal in nominals]
+        return [f"{mark} {past}", f"{self.marks['median']} median", *bands]
 
 
 def draw_plot(shown: Iterable[Fan | Walk], target: str | None) -> None:
@@ -123,44 +110,43 @@ def text_plot(shown: Iterable[Fan | Walk], width: int, *, stream: TextIO | None 
         plotext.figure.theme("colorless")
         drawing = _draw_fan(canvas, each) if isinstance(each, Fan) else _draw_walk(canvas, each)
         text = f"{printable(f'{each.symbol}  {each.title}')}\n{drawing}"
-        texts.append(text if utf else _to_ascii(text))
+        if not utf:
+            text = text.translate(_ASCII_FRAME).encode("ascii", "replace").decode("ascii")
+        texts.append(text)
     return "\n\n".join(texts) + "\n"
 
 
 def _draw_fan(canvas: _Canvas, fan: Fan) -> str:
-    last, horizon, marks = float(fan.history[-1]), fan.median.size, canvas.marks
+    last, horizon = float(fan.history[-1]), fan.median.size
     ahead = np.arange(horizon + 1.0)
     for nominal, low, high in reversed(fan.bands):
-        canvas.band(ahead, np.r_[last, low], np.r_[last, high], nominal)
-    canvas.line(ahead, np.full(horizon + 1, last), marks.naive, _COLORS["naive"])
-    canvas.line(ahead, np.r_[last, fan.median], marks.median, _COLORS["median"])
-    canvas.line(ahead, np.r_[last, fan.actual], marks.actual, _COLORS["actual"])
-    before = np.arange(1.0 - fan.history.size, 1.0)
-    canvas.line(before, fan.history, marks.history, _COLORS["history"])
+        canvas.band(ahead, (nominal, np.r_[last, low], np.r_[last, high]))
+    canvas.line(ahead, np.full(horizon + 1, last), "naive")
+    canvas.line(ahead, np.r_[last, fan.median], "median")
+    canvas.line(ahead, np.r_[last, fan.actual], "actual")
+    canvas.line(np.arange(1.0 - fan.history.size, 1.0), fan.history, "history")
     legend = canvas.legend("history", [nominal for nominal, _, _ in fan.bands])
-    legend.append(f"{marks.naive} naive {price(last)}")
+    legend.append(f"{canvas.marks['naive']} naive {price(last)}")
     if np.isfinite(fan.actual).any():
-        legend.append(f"{marks.actual} actual")
+        legend.append(f"{canvas.marks['actual']} actual")
     return canvas.text(*fan.ticks(canvas.most_labels), fan.drawn, legend)
 
 
 def _draw_walk(canvas: _Canvas, walk: Walk) -> str:
-    first, drawn, nominals = walk.dates[0], [walk.prices], set()
+    first, drawn = walk.dates[0], [walk.prices]
+    bands = [(_days(each.dates, first), each.band) for each in walk.windows if each.band]
+    for days, band in bands:
+        canvas.band(days, band)
+        drawn += band[1:]
+    canvas.line(_days(walk.dates, first), walk.prices, "history")
     for window in walk.windows:
+        canvas.line(_days(window.dates, first), window.median, "median")
         drawn.append(window.median)
-        if window.band is not None:
-            nominal, low, high = window.band
-            canvas.band(_days(window.dates, first), low, high, nominal)
-            drawn += [low, high]
-            nominals.add(nominal)
-    canvas.line(_days(walk.dates, first), walk.prices, canvas.marks.history, _COLORS["history"])
-    for window in walk.windows:
-        days = _days(window.dates, first)
-        canvas.line(days, window.median, canvas.marks.median, _COLORS["median"])
     places = np.linspace(0, len(walk.dates) - 1, min(canvas.most_labels, len(walk.dates)))
     shown = walk.dates[places.astype(np.int64)]
     ticks, labels = _days(shown, first).tolist(), [str(day) for day in shown]
-    return canvas.text(ticks, labels, np.concatenate(drawn), canvas.legend("price", nominals))
+    legend = canvas.legend("price", {band[0] for _, band in bands})
+    return canvas.text(ticks, labels, np.concatenate(drawn), legend)
 
 
 def _days(dates: Dates, first: np.datetime64) -> Floats:
@@ -175,7 +161,3 @@ def _price_ticks(drawn: Floats) -> list[float]:
     power = 10.0 ** np.floor(np.log10((high - low) / 4))
     step = next(k * power for k in (1, 2, 2.5, 5, 10) if (high - low) / (k * power) <= 5)
     return [step * k for k in range(int(np.ceil(low / step)), int(np.floor(high / step)) + 1)]
-
-
-def _to_ascii(text: str) -> str:
-    return text.translate(_ASCII_FRAME).encode("ascii", "replace").decode("ascii")

@@ -8,14 +8,14 @@ from rich.console import RenderableType
 
 from lstmcli.evaluation.verdict import verdict
 from lstmcli.printable import count_of
+from lstmcli.report import View, make_document
 from lstmcli.report.numbers import percent
 from lstmcli.report.output import Column, list_table, make_table
-from lstmcli.report.view import View, make_document
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.train import TrainReport
 
 if TYPE_CHECKING:  # Optuna is an extra
-    from lstmcli.workflows.tune import Trial, TuneReport
+    from lstmcli.workflows.tune import TuneReport
 
 _SCORES: list[Column] = [
     ("", "model"),
@@ -27,9 +27,11 @@ _SCORES: list[Column] = [
 
 def train_view(report: TrainReport) -> View:
     """Show the run, its validation scores and the decision; the rows are the epochs."""
-
-    def document() -> dict[str, Any]:
-        return make_document(
+    # Nothing is trained where all is unchanged: a header without what differs by network.
+    known = [field.name for field in fields(Epoch) if field.name != "gradient_norms"]
+    return View(
+        lambda: _train_tables(report),
+        lambda: make_document(
             "train",
             model=str(report.model),
             path=str(report.model.folder),
@@ -39,71 +41,54 @@ def train_view(report: TrainReport) -> View:
             metadata=report.metadata.record,
             notes=report.notes,
             failures=report.failures,
-        )
-
-    # Nothing is trained where all is unchanged: a header without what differs by network.
-    known = [field.name for field in fields(Epoch) if field.name != "gradient_norms"]
-    return View(
-        lambda: _train_tables(report),
-        document,
+        ),
         lambda: [epoch.columns() for epoch in report.history],
         known if report.unchanged else (),
     )
 
 
 def _train_tables(report: TrainReport) -> list[RenderableType]:
+    model, kept, found = report.model, report.metadata, report.metadata.record
     if report.unchanged:
         return [
-            f"unchanged: {report.model} was made by the same settings, data and versions, "
+            f"unchanged: {model} was made by the same settings, data and versions, "
             "so nothing was trained. --force trains anyway."
         ]
-    kept, found = report.metadata, report.metadata.record
-    windows = kept.windows
+    counts = "{train} train, {validation} validate, {test} held back"
     cut = ", cut short by --timeout" if kept.stopped == "timeout" else ""
     facts = [
         ("Network", f"{found['network']}, {found['parameters']} weights on {found['device']}"),
-        ("Rows", f"{windows['rows']} of {len(kept.symbols)} series"),
-        (
-            "Windows",
-            f"{windows['train']} train, {windows['validation']} validate, "
-            f"{windows['test']} held back",
-        ),
+        ("Rows", f"{kept.windows['rows']} of {len(kept.symbols)} series"),
+        ("Windows", counts.format_map(kept.windows)),
         ("Test span", f"from {kept.test_start}"),
         ("Epochs", f"{kept.epochs}, the best is {kept.best_epoch}{cut}"),
         ("Seconds", f"{found['duration_seconds']:.1f}"),
-        ("Kept in", str(report.model.folder)),
+        ("Kept in", str(model.folder)),
     ]
-    promoted = "is the champion" if report.decision.promoted else "is not the champion"
-    shown = [
-        make_table(f"Trained {report.model}", ["", ""], facts, left=2),
-        *_validation(report),
-        f"{report.model} {promoted}: {report.decision.why}.",
-    ]
-    if report.decision.sessions_needed is not None:
-        shown.append(f"Then: lstmcli models promote {report.model} --if-better.")
-    return shown
-
-
-def _validation(report: TrainReport) -> list[RenderableType]:
-    if not report.metadata.windows["validation"]:
-        return ["No validation score: no window validates."]
-    if report.scores is None:
-        return [
+    shown: list[RenderableType] = [make_table(f"Trained {model}", ["", ""], facts, left=2)]
+    if report.scores is not None:
+        title = f"Validation, {count_of(report.scores.n_independent, 'independent window')}"
+        shown.append(list_table(title, _SCORES, report.scores.models.values()))
+        shown.append(f"Validation chose the epoch, so this flatters: {verdict(report.scores)}")
+    elif kept.windows["validation"]:
+        shown.append(
             "No validation score: the validating windows overlap the training windows, "
             "so it would prove nothing."
-        ]
-    title = f"Validation, {count_of(report.scores.n_independent, 'independent window')}"
-    return [
-        list_table(title, _SCORES, report.scores.models.values()),
-        f"Validation chose the epoch, so this flatters: {verdict(report.scores)}",
-    ]
+        )
+    else:
+        shown.append("No validation score: no window validates.")
+    promoted = "is the champion" if report.decision.promoted else "is not the champion"
+    shown.append(f"{model} {promoted}: {report.decision.why}.")
+    if report.decision.sessions_needed is not None:
+        shown.append(f"Then: lstmcli models promote {model} --if-better.")
+    return shown
 
 
 def tune_view(report: "TuneReport") -> View:
     """Show the trials, the best first; the rows are the trials."""
-
-    def document() -> dict[str, Any]:
-        return make_document(
+    return View(
+        lambda: _tune_tables(report),
+        lambda: make_document(
             "tune",
             study=report.name,
             path=str(report.folder),
@@ -122,59 +107,57 @@ def tune_view(report: "TuneReport") -> View:
             verdict=report.verdict,
             notes=report.notes,
             failures=report.failures,
-        )
-
-    return View(lambda: _tune_tables(report), document, lambda: _trials(report))
-
-
-def _trials(report: "TuneReport") -> list[dict[str, Any]]:
-    numbers = range(len(report.folds))
-    return [
-        {
-            "rank": rank,
-            "trial": trial.number,
-            "state": trial.state,
-            report.objective: trial.score,
-            "standard_error": trial.standard_error,
-            **{f"fold_{n + 1}": dict(enumerate(trial.scores)).get(n) for n in numbers},
-            **{key: _flat(trial.values.get(key)) for key in report.search.space},
-            "epochs": trial.epochs,
-            "seconds": trial.seconds,
-            "reason": trial.reason,
-        }
-        for rank, trial in enumerate(report.trials, start=1)
-    ]
+        ),
+        lambda: [
+            {
+                "rank": rank,
+                "trial": trial.number,
+                "state": trial.state,
+                report.objective: trial.score,
+                "standard_error": trial.standard_error,
+                **{
+                    f"fold_{n + 1}": dict(enumerate(trial.scores)).get(n)
+                    for n in range(len(report.folds))
+                },
+                **{key: _flat(trial.values.get(key)) for key in report.search.space},
+                "epochs": trial.epochs,
+                "seconds": trial.seconds,
+                "reason": trial.reason,
+            }
+            for rank, trial in enumerate(report.trials, start=1)
+        ],
+    )
 
 
 def _tune_tables(report: "TuneReport") -> list[RenderableType]:
     first, last = report.folds[0].days[0], report.folds[-1].days[1]
     score = {"crps": "CRPS", "rmse": "Path RMSE"}[report.objective]
-    keys = list(report.search.space)
 
-    def cells(trial: "Trial") -> list[object]:
-        return [
-            f"{trial.number}, the recipe" if trial.number == 0 else trial.number,
-            percent(trial.score, 4),
-            percent(trial.standard_error, 4),
-            *(
-                f"{value:.4g}" if isinstance(value, float) else _flat(value)
-                for value in map(trial.values.get, keys)
-            ),
-            trial.epochs,
-            f"{trial.seconds:.1f}",
-            trial.state,
-        ]
+    def value(key: str) -> Column:
+        def shown(trial: Any) -> object:
+            found = trial.values.get(key)
+            return f"{found:.4g}" if isinstance(found, float) else _flat(found)
 
-    table = make_table(
-        f"{score} in % of the last price, {count_of(len(report.folds), 'validation fold')} from "
-        f"{first} to {last}",
-        ["Trial", score, "+-", *(key.split(".")[1] for key in keys), "Epochs", "Seconds", "State"],
-        map(cells, report.trials),
-    )
+        return key.split(".")[1], shown
+
+    columns: list[Column] = [
+        ("Trial", lambda each: each.number or "0, the recipe"),
+        (score, lambda each: percent(each.score, 4)),
+        ("+-", lambda each: percent(each.standard_error, 4)),
+        *map(value, report.search.space),
+        ("Epochs", "epochs"),
+        ("Seconds", lambda each: f"{each.seconds:.1f}"),
+        ("State", "state"),
+    ]
+    folds = count_of(len(report.folds), "validation fold")
     failed = [trial for trial in report.trials if trial.state == "failed"]
     why = [f"{count_of(len(failed), 'trial')} failed; trial {t.number}: {t.reason}" for t in failed]
     return [
-        table,
+        list_table(
+            f"{score} in % of the last price, {folds} from {first} to {last}",
+            columns,
+            report.trials,
+        ),
         "+-: the standard error over the folds, mostly because some are harder than others.",
         *why[:1],
         f"Verdict: {report.verdict}",

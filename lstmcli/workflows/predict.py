@@ -196,9 +196,9 @@ def before_end(report: PredictReport, act: Callable[[], object]) -> PredictRepor
     return replace(report, forecasts=forecasts())
 
 
-def check_issuable(as_of: object) -> None:
-    """Raise UsageError for a forecast from an earlier day, which anyone could make afterwards."""
-    if as_of is not None:
+def check_issuable(record: bool, as_of: object) -> None:
+    """Raise UsageError to record a forecast from an earlier day, which anyone could make later."""
+    if record and as_of is not None:
         raise UsageError(
             "nothing to record",
             where="--record --as-of",

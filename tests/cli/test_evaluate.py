@@ -147,9 +147,10 @@ def test_no_cutoff_at_all_is_an_error(home: Path, options: tuple[str, ...]) -> N
 
 def test_symbol_without_a_cutoff_fails_beside_the_others(home: Path) -> None:
     wide(home)
-    files = ("--csv", "wide.csv", "--end", DAYS[270])
+    files = ("--csv", "wide.csv", "--end", DAYS[270], "--errors", "errors.csv")
     outcome = evaluate(home, *files, "--format", "json")
     assert outcome.code == 3
+    assert (home / "errors.csv").read_text().splitlines()[1].startswith("CCC,4,")
     found = json.loads(outcome.out)
     assert {row["symbol"] for row in found["forecasts"]} == {"AAA", "BBB"}
     assert [each["symbol"] for each in found["failures"]] == ["CCC"]

@@ -14,7 +14,7 @@ from tests.rows import for_each
 
 def train_of(*overrides: str, **options: int | str | None) -> Train:
     source = Source(Path("data"), date(2026, 1, 1))
-    recipe = RecipeOptions(overrides=list(overrides), **options)  # type: ignore[arg-type]
+    recipe = RecipeOptions(set_=list(overrides), **options)  # type: ignore[arg-type]
     settings, _ = recipe.settings("lab", source)
     return settings.train
 
@@ -40,7 +40,7 @@ def test_a_start_given_with_set_wins_over_the_option(
     symbols: tuple[str, ...], overrides: tuple[str, ...], found: date | None
 ) -> None:
     source = Source(Path("data"), date(2026, 1, 1), symbols=symbols, start=date(2020, 1, 2))
-    settings, source = RecipeOptions(overrides=list(overrides)).settings("lab", source)
+    settings, source = RecipeOptions(set_=list(overrides)).settings("lab", source)
     assert chosen_data(source, settings.data).start == found
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from lstmcli.cli import journal
-from lstmcli.report import output
-from lstmcli.report.view import Format
+from lstmcli.report import Format, output
 from tests.command_line import PROGRAM, Outcome, environment, in_process
 
 NOWHERE = "/proc/nowhere"  # a folder that no one can make
