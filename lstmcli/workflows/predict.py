@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from lstmcli import __version__
 from lstmcli.errors import DataError, Failure, UsageError, raise_if_all_failed
-from lstmcli.evaluation.forecasters import Yardsticks
 from lstmcli.evaluation.losses import LARGEST_MOVE
 from lstmcli.evaluation.scores import HEADLINE_STEPS
-from lstmcli.evaluation.trend import Thresholds
+from lstmcli.evaluation.trend import Thresholds, Yardsticks
 from lstmcli.forecasting.explain import explain
 from lstmcli.forecasting.forecaster import forecast_alike
 from lstmcli.forecasting.model import TrainedModel
