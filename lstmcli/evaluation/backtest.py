@@ -3,9 +3,9 @@
 Forecasters get a series cut at the last cutoff, so they cannot read beyond it by mistake.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,23 +19,24 @@ from lstmcli.forecasting.forecast import Forecast, join_forecasts
 class MadeForecasts(Mapping[str, Forecast]):
     """Forecasts by model name, made on each access and not kept."""
 
-    def __init__(self, makers: Mapping[str, Callable[[], Forecast]]) -> None:
-        self._makers = makers
+    def __init__(self, names: Iterable[str], make: Callable[[str], Forecast]) -> None:
+        self._names, self._make = dict.fromkeys(names), make
 
     def __getitem__(self, name: str) -> Forecast:
-        return self._makers[name]()
+        return self._make(name)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._makers  # the default would make the forecast
+        return name in self._names  # the default would make the forecast
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._makers)
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self._makers)
+        return len(self._names)
 
 
-OF_WINDOWS = ("symbol", "cutoff", "last_close", "sigma", "dates", "actual")
+_OF_WINDOWS = ("symbol", "cutoff", "last_close", "sigma", "dates", "actual", "calendar")
+_ONE_CALENDAR: Codes = np.zeros(0, dtype=np.int8)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,11 @@ class Backtest:
     dates: NDArray[np.datetime64]
     actual: NDArray[np.float64]
     forecasts: Mapping[str, Forecast]
-    calendar: Codes | None = None
+    calendar: Codes = field(default_factory=lambda: _ONE_CALENDAR)
+
+    def __post_init__(self) -> None:
+        if not self.calendar.size:
+            object.__setattr__(self, "calendar", np.zeros(len(self.cutoff), dtype=np.int8))
 
     @cached_property
     def steps(self) -> tuple[int, ...]:
@@ -84,29 +89,26 @@ class Backtest:
     @cached_property
     def _blocks(self) -> Codes | None:
         """Blocks of whole windows, at every step alike."""
-        if self.calendar is None:
-            return None
         return blocks(self.cutoff, self.dates[:, -1], self.calendar)
 
-    def up_to(self, step: int) -> "Backtest":
-        """Return the same without the later steps."""
-        count = self.column(step) + 1
-        return self._with_steps(self.steps[:count], slice(count))
+    @cached_property
+    def whole(self) -> NDArray[np.bool_]:
+        """(N,) which windows are complete."""
+        return np.asarray(~np.isnan(self.actual).any(axis=1))
 
     def at(self, steps: Sequence[int]) -> "Backtest":
         """Return the same with some of its steps."""
-        return self._with_steps(tuple(steps), [self.column(step) for step in steps])
-
-    def _with_steps(self, kept: tuple[int, ...], columns: slice | list[int]) -> "Backtest":
+        kept = tuple(steps)
         if kept == self.steps:
             return self
-        makers = {name: partial(self._made, name, kept) for name in self.forecasts}
+        first = kept == self.steps[: len(kept)]
+        columns = slice(len(kept)) if first else [self.column(step) for step in kept]
         return self._like(
             "symbols",
             "_cutoffs",
             dates=self.dates[:, columns],
             actual=self.actual[:, columns],
-            forecasts=MadeForecasts(makers),
+            forecasts=MadeForecasts(self.forecasts, lambda name: self.forecasts[name].at(kept)),
         )
 
     def keep(self, rows: NDArray[np.bool_]) -> "Backtest":
@@ -114,14 +116,28 @@ class Backtest:
         index = np.flatnonzero(rows)
         return replace(
             self,
-            **{name: getattr(self, name)[index] for name in OF_WINDOWS},
+            **{name: getattr(self, name)[index] for name in _OF_WINDOWS},
             forecasts={name: each.rows(index) for name, each in self.forecasts.items()},
-            calendar=None if self.calendar is None else self.calendar[index],
         )
 
-    def only(self, name: str) -> "Backtest":
-        """Return the same with the forecasts of one model alone, made once."""
-        forecasts = {name: self.forecasts[name]}
+    def join(self, others: Sequence["Backtest"]) -> "Backtest":
+        """Append windows of the same steps, whose forecasts may be of more models."""
+        parts = [each for each in (self, *others) if len(each.cutoff)]
+        if not others or not parts:
+            return self
+        count = sum(len(each.cutoff) for each in parts)
+        return replace(
+            self,
+            **{n: np.concatenate([getattr(each, n) for each in parts]) for n in _OF_WINDOWS},
+            forecasts={
+                name: join_forecasts((each.forecasts[name] for each in parts), count)
+                for name in self.forecasts
+            },
+        )
+
+    def only(self, *names: str) -> "Backtest":
+        """Return the same with the forecasts of some models alone, made once."""
+        forecasts = {name: self.forecasts[name] for name in names}
         return self._like("symbols", "_cutoffs", "_blocks", forecasts=forecasts)
 
     def _like(self, *known: str, **changes: Any) -> "Backtest":
@@ -129,9 +145,6 @@ class Backtest:
         found = replace(self, **changes)
         vars(found).update({name: getattr(self, name) for name in known})
         return found
-
-    def _made(self, name: str, steps: tuple[int, ...]) -> Forecast:
-        return self.forecasts[name].at(steps)
 
 
 Rows = NDArray[np.int64]
@@ -146,11 +159,8 @@ def run_backtest(
     *,
     horizon: int,
     context_length: int,
-    calendars: Sequence[int] = (),
 ) -> Backtest:
     """Forecast every series from its cutoff rows, all with `horizon` rows behind them.
-
-    calendars : a number for the exchange calendar of each series; one calendar unless given.
 
     Rows after a cutoff reach only `actual`: forecasters get the series up to the last cutoff.
     """
@@ -166,7 +176,7 @@ def run_backtest(
             name: forecaster([each.until(rows) for each, rows in pairs], cutoffs)
             for name, forecaster in forecasters.items()
         },
-        calendar=np.repeat(calendars, [len(rows) for rows in cutoffs]) if calendars else None,
+        calendar=np.repeat(calendars_of(series), [len(rows) for rows in cutoffs]),
     )
 
 

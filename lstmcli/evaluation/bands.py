@@ -5,7 +5,7 @@ is 90 %. `FanSums` goes through the windows once, in chunks that fit a processor
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,14 +102,19 @@ class FanSums:
         return FanSteps(self._levels, *self._weights.means(self._means))
 
 
-def level_scores(fan: FanSteps, columns: Mapping[int, int]) -> tuple[LevelScore, ...]:
-    """Score every level at the chosen steps at which anything has happened.
+def level_scores(
+    fan: FanSteps | None, asked: Sequence[int], steps: Sequence[int]
+) -> tuple[LevelScore, ...]:
+    """Score every level at the chosen steps at which anything has happened; none without a fan.
 
-    columns : step -> the column that holds it.
+    steps : those that the fan holds.
     """
+    if fan is None:
+        return ()
     return tuple(
         LevelScore(step, float(level), float(fan.pinball[q, column]), float(below))
-        for step, column in columns.items()
+        for step in asked
+        for column in [steps.index(step)]
         for q, level in enumerate(fan.levels)
         if not np.isnan(below := fan.below[q, column])
     )

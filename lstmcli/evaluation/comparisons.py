@@ -6,20 +6,19 @@ shown only the losses of whole paths and the forecasts of the reported steps are
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, permutations, product
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.dataset.series import Series
-from lstmcli.evaluation.backtest import OF_WINDOWS, Backtest, Rows
-from lstmcli.evaluation.losses import Losses, PathScores, check_forecast, window_crps
+from lstmcli.evaluation.backtest import Backtest
+from lstmcli.evaluation.losses import PathScores, check_forecast, window_crps
 from lstmcli.evaluation.metrics import skill, squared_error
-from lstmcli.evaluation.pooling import Codes, Pool, blocks, by_symbol, phases
+from lstmcli.evaluation.pooling import phases
 from lstmcli.evaluation.significance import (
     MIN_WINDOWS,
     Interval,
@@ -29,14 +28,13 @@ from lstmcli.evaluation.significance import (
     joint_test,
     too_few,
 )
-from lstmcli.forecasting.forecast import join_forecasts
 
 SIGNIFICANT = 0.05
 Loss = Literal["squared", "crps"]
 LOSSES: tuple[Loss, Loss] = ("squared", "crps")
 Floats = NDArray[np.float64]
 SkillIntervals = dict[tuple[Loss, str, str], Interval]
-"""By loss, model and the other model; empty where none were drawn."""
+"""By loss, model and the other model."""
 
 
 @dataclass(frozen=True)
@@ -65,73 +63,27 @@ class LossTest:
         return None
 
 
-@dataclass(frozen=True)
-class PathLosses:
-    """Mean losses over whole paths of N complete windows, by model.
-
-    squared, crps : (N,) in units of the last price (squared); `crps` holds the fans alone.
-    symbol, cutoff, end, calendar : (N,) of each window, as in a `Backtest`.
-    """
-
-    squared: dict[str, Floats]
-    crps: dict[str, Floats]
-    symbol: NDArray[np.str_]
-    cutoff: NDArray[np.datetime64]
-    end: NDArray[np.datetime64]
-    calendar: Codes
-
-    def join(self, others: Sequence["PathLosses"]) -> "PathLosses":
-        """Return these windows and others, of the same models, in one."""
-        if not others:
-            return self
-        parts = [self, *others]
-
-        def joined(label: str) -> NDArray[Any]:
-            return np.concatenate([getattr(each, label) for each in parts])
-
-        def by_model(loss: Literal["squared", "crps"]) -> dict[str, Floats]:
-            names = list(getattr(self, loss))
-            return {
-                name: np.concatenate([getattr(each, loss)[name] for each in parts])
-                for name in names
-            }
-
-        return PathLosses(
-            by_model("squared"),
-            by_model("crps"),
-            symbol=joined("symbol"),
-            cutoff=joined("cutoff"),
-            end=joined("end"),
-            calendar=joined("calendar"),
-        )
-
-
 class Evidence:
-    """Windows that tests between models rest on, and how they pool.
+    """Windows that tests between models rest on, all of them whole, and how they pool.
 
-    Losses can be added model by model, and dropped when no longer needed. level : two-sided level
+    Losses are added model by model, and dropped when no longer needed. level : two-sided level
     of each chain of claims, 5 % over the number of models that a screen judges.
     """
 
-    def __init__(self, losses: PathLosses, level: float = SIGNIFICANT) -> None:
+    def __init__(self, windows: Backtest, level: float = SIGNIFICANT) -> None:
         self._level = level
-        labels = losses.cutoff, losses.end, losses.calendar
-        self.symbols, symbol = by_symbol(losses.symbol)
-        self.pool = Pool(losses.cutoff, losses.end, symbol, blocks(*labels))
-        chain = phases(*labels)
+        self.symbols, self.pool = windows.symbols[0], windows.pool()
+        chain = phases(windows.cutoff, windows.dates[:, -1], windows.calendar)
         self._phases = [
             np.flatnonzero(chain == each).astype(np.int32)
             for each in range(int(chain.max(initial=-1)) + 1)
         ]
-        self._windows: dict[tuple[Loss, str], Floats] = {}
+        self.windows: dict[tuple[Loss, str], Floats] = {}
         self._means: dict[tuple[Loss, str], tuple[Floats, list[float]]] = {}
-        for loss, each in zip(LOSSES, (losses.squared, losses.crps), strict=True):
-            for name, values in each.items():
-                self.add(loss, name, values)
 
     def add(self, loss: Loss, name: str, values: Floats) -> None:
         """Add one of the two losses of a model, (N,)."""
-        self._windows[loss, name] = values
+        self.windows[loss, name] = values
         # Of each observation, and the mean of each phase.
         by_phase = [self.pool.keep(each).mean(values[each]) for each in self._phases]
         self._means[loss, name] = self.pool.series(values), by_phase
@@ -139,7 +91,7 @@ class Evidence:
     def drop(self, name: str) -> None:
         """Drop the losses of a model's windows, which tests between models do not need."""
         for loss in LOSSES:
-            self._windows.pop((loss, name), None)
+            self.windows.pop((loss, name), None)
 
     @cached_property
     def own_windows(self) -> list[int]:
@@ -149,10 +101,6 @@ class Evidence:
         rows = counted[np.argsort(self.pool.symbol[counted], kind="stable")]
         ends = np.bincount(self.pool.symbol[counted], minlength=len(self.symbols)).cumsum()
         return [self.pool.keep(own).n_independent for own in np.split(rows, ends[:-1])]
-
-    def losses(self, loss: Loss) -> dict[str, Floats]:
-        """Return one of the two losses of the models whose windows are kept, (N,)."""
-        return {name: values for (own, name), values in self._windows.items() if own == loss}
 
     def knows(self, loss: Loss, *names: str) -> bool:
         """Return whether all of the models have the loss."""
@@ -194,65 +142,38 @@ class Pair:
     other: str
     loss: Loss
     skill: float | None
-    interval: Interval | None
+    interval: Interval
     test: LossTest
 
 
-def whole_windows(backtest: Backtest) -> NDArray[np.bool_]:
-    """Return which windows are complete, (N,)."""
-    whole: NDArray[np.bool_] = np.all(~np.isnan(backtest.actual), axis=1)
-    return whole
-
-
-def path_losses(backtest: Backtest) -> PathLosses:
-    """Reduce a backtest to the path losses of its whole windows.
-
-    Raises DataError when a forecast with a known outcome is not a usable number.
-    """
-    squared, crps, whole = {}, {}, whole_windows(backtest)
-    actual = backtest.actual[whole]
-    for name, forecast in backtest.forecasts.items():
-        check_forecast(name, forecast, backtest.actual)
-        squared[name] = squared_error(forecast.median[whole], actual).mean(axis=1)
-        if forecast.quantiles is not None:
-            crps[name] = window_crps(forecast.quantiles[whole], forecast.levels, actual)
-    return of_windows(backtest, whole, squared, crps)
-
-
-def of_windows(
-    backtest: Backtest, rows: NDArray[np.bool_], squared: dict[str, Floats], crps: dict[str, Floats]
-) -> PathLosses:
-    """Return the losses of the chosen windows with their symbols and dates."""
-    calendar = backtest.calendar
-    return PathLosses(
-        squared,
-        crps,
-        symbol=backtest.symbol[rows],
-        cutoff=backtest.cutoff[rows],
-        end=backtest.dates[rows, -1],
-        calendar=np.zeros(rows.sum(), np.int8) if calendar is None else calendar[rows],
-    )
-
-
 @dataclass(frozen=True)
-class Phase:
-    """Windows that decide but are not shown: their path losses, and the reported steps alone."""
+class OffGrid:
+    """Windows that decide but are not shown, all of them whole.
 
-    losses: PathLosses
-    steps: Backtest
+    losses : by loss and model, (N,) means over whole paths. windows : at the reported steps alone.
+    """
+
+    losses: dict[tuple[Loss, str], Floats]
+    windows: Backtest
 
 
-def phase_offsets(horizon: int) -> range:
+def grid_offsets(horizon: int) -> range:
     """Return the offsets of the five grids of windows whose errors decide."""
     return range(0, horizon, -(-horizon // 5))
 
 
-def reduce_phase(backtest: Backtest, steps: Sequence[int]) -> Phase:
+def reduce_grid(backtest: Backtest, steps: Sequence[int]) -> OffGrid:
     """Reduce a backtest to what its tests need; its last step is always reported.
 
-    Raises DataError when a forecast with a known outcome is not a usable number.
+    Raises DataError when a forecast is not a usable number.
     """
-    return Phase(path_losses(backtest), backtest.at(reported_steps(backtest.steps, steps)))
+    losses: dict[tuple[Loss, str], Floats] = {}
+    for name, forecast in backtest.forecasts.items():
+        check_forecast(name, forecast, backtest.actual)
+        losses["squared", name] = squared_error(forecast.median, backtest.actual).mean(axis=1)
+        if forecast.quantiles is not None:
+            losses["crps", name] = window_crps(forecast.quantiles, forecast.levels, backtest.actual)
+    return OffGrid(losses, backtest.at(reported_steps(backtest.steps, steps)))
 
 
 def reported_steps(steps: Sequence[int], asked: Sequence[int]) -> tuple[int, ...]:
@@ -261,55 +182,27 @@ def reported_steps(steps: Sequence[int], asked: Sequence[int]) -> tuple[int, ...
     return (*(step for step in before if step in asked), last)
 
 
-def with_phases(backtest: Backtest, phases: Sequence[Phase]) -> Backtest:
-    """Append the windows of further phases to a backtest of the reported steps."""
-    parts = [each for each in (backtest, *(one.steps for one in phases)) if len(each.cutoff)]
-    count = sum(len(each.cutoff) for each in parts)
-    return replace(
-        backtest,
-        **{name: np.concatenate([getattr(each, name) for each in parts]) for name in OF_WINDOWS},
-        forecasts={
-            name: join_forecasts((each.forecasts[name] for each in parts), count)
-            for name in backtest.forecasts  # which may hold one model alone
-        },
-        calendar=None
-        if backtest.calendar is None
-        else np.concatenate([each.calendar for each in parts if each.calendar is not None]),
-    )
-
-
 def _skill(loss: Loss, ours: float, theirs: float) -> float | None:
     return skill(math.sqrt(ours), math.sqrt(theirs)) if loss == "squared" else skill(ours, theirs)
 
 
-class Shown:
-    """Mean losses of the windows shown, by observation in time."""
+def skill_intervals(losses: Mapping[Loss, Mapping[str, Floats]], reach: int) -> SkillIntervals:
+    """Return 95 % block-bootstrap intervals of the skill of each model against each other.
 
-    def __init__(self, backtest: Backtest) -> None:
-        self.some: NDArray[np.bool_] = np.any(~np.isnan(backtest.actual), axis=1)
-        self._pool = backtest.pool().keep(self.some)
-        self._series: dict[Loss, dict[str, Floats]] = {loss: {} for loss in LOSSES}
-
-    def add(self, name: str, reduced: Losses) -> None:
-        """Add the losses of a model."""
-        for loss, values in zip(LOSSES, (reduced.squared, reduced.crps), strict=True):
-            if values is not None:
-                self._series[loss][name] = self._pool.series(values[self.some])
-
-    def skill_intervals(self, generator: np.random.Generator) -> SkillIntervals:
-        """Return 95 % block-bootstrap intervals of the skill of each model against each other."""
-        block = 1 if self._pool.reach == 1 else 2 * self._pool.reach
-        found: SkillIntervals = {}
-        for loss, series in self._series.items():
-            intervals = bootstrap_skills(
-                series,
-                permutations(series, 2),
-                block=block,
-                generator=generator,
-                root=loss == "squared",
-            )
-            found |= {(loss, *pair): interval for pair, interval in intervals.items()}
-        return found
+    losses : by model, (U,) by observation in time. reach : observations of one window.
+    """
+    # A fixed seed: the same forecasts give the same intervals.
+    generator, found = np.random.default_rng(0), SkillIntervals()
+    for loss, series in losses.items():
+        intervals = bootstrap_skills(
+            series,
+            permutations(series, 2),
+            block=1 if reach == 1 else 2 * reach,
+            generator=generator,
+            root=loss == "squared",
+        )
+        found |= {(loss, *pair): interval for pair, interval in intervals.items()}
+    return found
 
 
 def pairwise(
@@ -330,7 +223,7 @@ def pairwise(
                     paths[each].rmse if loss == "squared" else paths[each].crps
                     for each in (name, other)
                 )
-                interval = intervals.get((loss, name, other))
+                interval = intervals[loss, name, other]
                 test = evidence.test(loss, name, other)
                 found.append(Pair(name, other, loss, skill(ours, theirs), interval, test))
     return tuple(found)
@@ -354,45 +247,15 @@ class SymbolTest:
 
 def symbol_tests(evidence: Evidence, loss: Loss, name: str, rival: str) -> dict[str, SymbolTest]:
     """Test all symbols jointly; empty for a single symbol, or without both losses."""
-    known = evidence.losses(loss)
-    if len(evidence.symbols) < 2 or name == rival or not {name, rival} <= set(known):
+    if len(evidence.symbols) < 2 or name == rival or not evidence.knows(loss, name, rival):
         return {}
     pool, counts = evidence.pool, evidence.own_windows
     # The error of a new listing's few windows is known too poorly: it would win by chance.
     enough = np.array(counts) >= MIN_WINDOWS
-    gains, ps = joint_test(pool.by_symbol(known[rival] - known[name]), pool.reach, enough)
+    gain = evidence.windows[loss, rival] - evidence.windows[loss, name]
+    gains, ps = joint_test(pool.by_symbol(gain), pool.reach, enough)
     found = {}
-    for symbol, n, gain, p in zip(evidence.symbols, counts, gains, ps, strict=True):
+    for symbol, n, each, p in zip(evidence.symbols, counts, gains, ps, strict=True):
         few = too_few(n, MIN_WINDOWS) if n < MIN_WINDOWS else "no variation"
-        found[symbol] = SymbolTest(gain, p, n, few if p is None else None)
+        found[symbol] = SymbolTest(each, p, n, few if p is None else None)
     return found
-
-
-def forecast_phases(
-    series: Sequence[Series],
-    shown: Sequence[Rows],
-    choose: Callable[..., list[Rows]],
-    forecast_from: Callable[[list[Rows]], Backtest],
-    *,
-    offsets: Sequence[int],
-    steps: Sequence[int],
-    since: np.datetime64,
-) -> tuple[NDArray[np.bool_], list[Phase]]:
-    """Forecast from the phases of the grid that are not shown, from a day on; keep what decides.
-
-    Returns which of the windows shown are of a phase, (N,), and the others.
-    """
-    decides = [np.zeros(len(rows), dtype=np.bool_) for rows in shown]
-    further = []
-    for offset in offsets:
-        phase = choose(offsets=(offset,))
-        for known, rows, own in zip(decides, shown, phase, strict=True):
-            known |= np.isin(rows, own)
-        # Baselines of a symbol are fitted on the rows up to its first window shown.
-        rest = [
-            np.setdiff1d(own[(own >= rows[0]) & (each.dates[own] >= since)], rows)
-            for each, own, rows in zip(series, phase, shown, strict=True)
-        ]
-        if any(len(rows) for rows in rest):
-            further.append(reduce_phase(forecast_from(rest), steps))
-    return np.concatenate(decides), further

@@ -16,17 +16,22 @@ from lstmcli.evaluation.backtest import (
     Backtest,
     Forecaster,
     Rows,
-    calendars_of,
     in_turn,
     one_by_one,
     run_backtest,
     turn_of,
 )
-from lstmcli.evaluation.comparisons import Phase
 from lstmcli.evaluation.direction import rise_counts
 from lstmcli.evaluation.metrics import mase_scale
-from lstmcli.evaluation.scores import Scores, score
-from lstmcli.evaluation.trend import Tails, Thresholds, fit_tails, fit_thresholds, scaled_moves
+from lstmcli.evaluation.trend import (
+    TAILS,
+    Tails,
+    Thresholds,
+    Yardsticks,
+    fit_tails,
+    fit_thresholds,
+    scaled_moves,
+)
 from lstmcli.forecasting import baselines
 from lstmcli.forecasting.baselines import gjr_garch
 from lstmcli.forecasting.forecast import Forecast, compact
@@ -37,8 +42,6 @@ if TYPE_CHECKING:  # what is graded needs no network, nor PyTorch, which takes a
 
 ALWAYS = np.datetime64("0001-01-01")
 _TREND_WINDOWS = 512
-# Fixed, so that the same forecasts give the same intervals.
-_BLOCKS_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -54,21 +57,6 @@ class Fitted:
     trend: Mapping[str, Mapping[str, Any]]
     rows: Mapping[str, range]
     since: np.datetime64 = ALWAYS
-
-
-@dataclass(frozen=True)
-class Yardsticks:
-    """Figures from training rows that scores need.
-
-    mase_scales : by symbol, `metrics.mase_scale` of its training prices. thresholds : by model, of
-    the trends that it calls. base_rates : by step, the share of rises; empty where not known.
-    flat_band : of a move that counts as flat, in deviations of the context.
-    """
-
-    mase_scales: Mapping[str, float | None]
-    thresholds: Mapping[str, Thresholds]
-    base_rates: Sequence[float]
-    flat_band: float
 
 
 def check_baselines(asked: Sequence[str]) -> None:
@@ -137,49 +125,6 @@ def backtest(
         forecasters,
         horizon=horizon,
         context_length=context_length,
-        calendars=calendars_of(series),
-    )
-
-
-def score_backtest(
-    result: Backtest,
-    model: str,
-    series: Sequence[Series],
-    fitted: Sequence[Fitted],
-    *,
-    flat_band: float,
-    longer: Scores | None = None,
-    decides: NDArray[np.bool_] | None = None,
-    in_training: NDArray[np.bool_] | None = None,
-    further: Sequence[Phase] = (),
-    n_judged: int | None = None,
-) -> Scores:
-    """Score a backtest with the trend figures of the training rows.
-
-    A refit learns thresholds of its own; what counts as a crash or a spike, and the scale of MASE,
-    stay those of the first fit, so that one score has one meaning. longer : the scores of the same
-    windows over more steps, if there are any. The last four : as for `score`.
-    """
-    horizon = result.actual.shape[1]
-    known = fitted[0].trend.get(model)
-    found = yardsticks(result, model, series, fitted, flat_band)
-    return score(
-        result,
-        model=model,
-        mase_scales=found.mase_scales,
-        networks=tuple(fitted[0].models),
-        flat_band=flat_band,
-        thresholds=found.thresholds,
-        tails=None
-        if known is None or len(known["crash"]) < horizon
-        else Tails(*(np.array(known[kind][:horizon]) for kind in ("crash", "spike"))),
-        base_rates=found.base_rates,
-        generator=np.random.default_rng(_BLOCKS_SEED),
-        longer=longer,
-        decides=decides,
-        in_training=in_training,
-        further=further,
-        n_judged=n_judged,
     )
 
 
@@ -190,15 +135,22 @@ def yardsticks(
     fitted: Sequence[Fitted],
     flat_band: float,
 ) -> Yardsticks:
-    """Return the figures that scores of a backtest need; base rates are those of `model`."""
+    """Return the figures of training rows that scores of a backtest need.
+
+    A refit learns thresholds of its own; what counts as a crash or a spike, the base rates, both of
+    `model`, and the scale of MASE stay those of the first fit, so that one score has one meaning.
+    """
+    horizon, own = result.actual.shape[1], fitted[0].trend.get(model, {})
+    tails = [np.array(own.get(kind, ())[:horizon]) for kind in TAILS]
     return Yardsticks(
         mase_scales={
             each.symbol: mase_scale(np.exp(each.log_prices[: fitted[0].rows[each.symbol].stop]))
             for each in series
         },
         thresholds=thresholds_by_window(result, fitted),
-        base_rates=fitted[0].trend.get(model, {}).get("rise", ())[: result.actual.shape[1]],
+        base_rates=own.get("rise", ())[:horizon],
         flat_band=flat_band,
+        tails=Tails(*tails) if len(tails[0]) == horizon else None,
     )
 
 

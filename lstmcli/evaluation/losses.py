@@ -171,13 +171,8 @@ class StepScores:
     bands: tuple[StepBand, ...]
 
 
-def path_scores(reduced: Mapping[str, Losses], against: tuple[str, ...]) -> dict[str, PathScores]:
-    """Score every model over all windows with any known outcome."""
-    return _paths({name: each.path for name, each in reduced.items()}, against)
-
-
 def step_scores(
-    name: str, reduced: Mapping[str, Losses], against: tuple[str, ...], steps: Sequence[int]
+    name: str, reduced: Mapping[str, Losses], against: Sequence[str], steps: Sequence[int]
 ) -> StepScores:
     """Score model `name` at every one of its H steps, pooled."""
     ours = reduced[name]
@@ -203,33 +198,12 @@ def step_scores(
     )
 
 
-def symbol_scores(
-    reduced: Mapping[str, Losses], against: tuple[str, ...], symbols: Sequence[str]
-) -> dict[str, dict[str, PathScores]]:
-    """Score every model over the path of each symbol; empty for a single symbol.
-
-    Returns by model, then by symbol in the order given.
-    """
-    if len(symbols) < 2:
-        return {name: {} for name in reduced}
-    found = [
-        _paths({name: each.symbols[row] for name, each in reduced.items()}, against)
-        for row in range(len(symbols))
-    ]
-    return {
-        name: {symbol: paths[name] for symbol, paths in zip(symbols, found, strict=True)}
-        for name in reduced
-    }
-
-
-def _paths(
-    means: Mapping[str, NDArray[np.float64]], against: tuple[str, ...]
-) -> dict[str, PathScores]:
+def path_scores(means: Mapping[str, Floats], against: Sequence[str]) -> dict[str, PathScores]:
     """Compute the scores of all models from the four means of `Losses.path`, by model."""
     squared, mae, mase, crps = (
         {name: float_or_none(each[k]) for name, each in means.items()} for k in range(4)
     )
-    rmse = {name: _root(value) for name, value in squared.items()}
+    rmse = {name: None if value is None else math.sqrt(value) for name, value in squared.items()}
     fans = [name for name, value in crps.items() if value is not None]
     return {
         name: PathScores(
@@ -247,10 +221,6 @@ def _paths(
         )
         for name in means
     }
-
-
-def _root(value: float | None) -> float | None:
-    return None if value is None else math.sqrt(value)
 
 
 def _skills(ours: list[float | None], theirs: NDArray[np.float64]) -> list[float | None]:

@@ -2,12 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.evaluation.pooling import chunks
+from lstmcli.evaluation.pooling import Codes, by_group, chunks
 
 FLAT_LINE = 0.05
 _CHANCE = 1.645  # the standard normal's 95 % quantile
@@ -42,24 +41,21 @@ def movement(
     predicted: NDArray[np.float64],
     actual: NDArray[np.float64],
     last_close: NDArray[np.float64],
-    symbol: NDArray[np.str_] | NDArray[np.integer[Any]],
+    symbol: Codes,
     n_independent: int,
 ) -> Movement:
     """Compare predicted with actual log moves, (N, H) each, NaN where they have not happened.
 
-    last_close, symbol : (N,) of each window.
+    last_close : (N,). symbol : (N,) numbers of the symbols.
     """
-    group: NDArray[Any] = symbol
-    if symbol.dtype.kind == "U":
-        group = np.unique(symbol, return_inverse=True)[1]
     price, sums, scaled, count = np.log(last_close), np.zeros((7, 7)), np.zeros((2, 2)), 0
+    count_symbols = int(symbol.max(initial=-1)) + 1
     for step in range(actual.shape[1]):  # one after the other, so that memory stays flat
         known = np.flatnonzero(~np.isnan(actual[:, step])).astype(np.int32)
-        own = group[known]
+        own = symbol[known]
         means = [
-            _means(predicted[known, step], own),
-            _means(actual[known, step], own),
-            _means(price[known], own),
+            by_group(each, own, count_symbols)
+            for each in (predicted[known, step], actual[known, step], price[known])
         ]
         products = np.zeros((7, 7))
         for some in chunks(known.size):
@@ -91,11 +87,6 @@ def movement(
         flat_line=size is not None and size < FLAT_LINE,
         copy=closer and (of_moves or 0.0) * math.sqrt(n_independent) < _CHANCE,
     )
-
-
-def _means(values: NDArray[np.float64], group: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the mean of each group."""
-    return np.bincount(group, weights=values) / np.maximum(np.bincount(group), 1)
 
 
 def _ratio(above: float, below: float) -> float | None:

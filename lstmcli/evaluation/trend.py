@@ -6,7 +6,8 @@ is the most probable class of its fan, or, for a point forecast, decided by thre
 rows.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -21,6 +22,7 @@ from lstmcli.forecasting.forecast import Forecast
 DOWN, FLAT, UP = 0, 1, 2
 CLASSES: tuple[Literal["down"], Literal["flat"], Literal["up"]] = ("down", "flat", "up")
 FLAT_BAND = 0.25
+TAILS: tuple[Literal["crash"], Literal["spike"]] = ("crash", "spike")
 _EQUAL = 1e-9  # chances closer than this are the same
 
 Trend = Literal["down", "flat", "up"]
@@ -36,6 +38,32 @@ class Thresholds:
 
     low: NDArray[np.float64]
     high: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Tails:
+    """Scaled moves beyond which a window is a crash or a spike, (H,) each."""
+
+    crash: NDArray[np.float64]
+    spike: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Yardsticks:
+    """Figures from training rows that scores need.
+
+    mase_scales : by symbol, `metrics.mase_scale` of its training prices; without one, no MASE.
+    thresholds : by model, of the trends that it calls; a point forecast without has no three-way
+        score. tails : crash and spike bounds; without them, no such windows.
+    base_rates : by step, the share of rises; empty where not known.
+    flat_band : of a move that counts as flat, in deviations of the context.
+    """
+
+    mase_scales: Mapping[str, float | None] = field(default_factory=dict)
+    thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
+    base_rates: Sequence[float] = ()
+    flat_band: float = FLAT_BAND
+    tails: Tails | None = None
 
 
 @dataclass(frozen=True)
@@ -177,17 +205,6 @@ def shares(classes: Classes) -> Shares:
     return Shares(down, flat, up)
 
 
-TAIL = 0.10
-
-
-@dataclass(frozen=True)
-class Tails:
-    """Scaled moves beyond which a window is a crash or a spike, (H,) each."""
-
-    crash: NDArray[np.float64]
-    spike: NDArray[np.float64]
-
-
 @dataclass(frozen=True)
 class TailWindows:
     """Crash or spike windows at one step, and what was predicted for them.
@@ -196,7 +213,7 @@ class TailWindows:
     n_windows : how many there were. n_independent : cutoff dates among them that do not overlap.
     calls : shares of the calls in these windows; `calls_always` over all windows, to compare.
     predicted, actual : mean log moves in these windows; `predicted_always` over all windows.
-    Each None where there is no such window, or where the model makes no calls.
+    Each None where there is no such window.
     """
 
     kind: Literal["crash", "spike"]
@@ -210,7 +227,7 @@ class TailWindows:
     actual: float | None
 
 
-def fit_tails(actual_scaled: NDArray[np.float64], tail: float = TAIL) -> Tails:
+def fit_tails(actual_scaled: NDArray[np.float64], tail: float = 0.10) -> Tails:
     """Return the `tail` and `1 - tail` quantiles of scaled training moves, by step.
 
     actual_scaled : (M, H), NaN left out. Raises DataError when a step has none.
@@ -228,7 +245,7 @@ def tail_windows(
     step: int,
     actual: NDArray[np.float64],
     predicted: NDArray[np.float64],
-    calls: Classes | None,
+    calls: Classes,
     sigma: NDArray[np.float64],
     pool: Pool,
 ) -> TailWindows:
@@ -241,8 +258,8 @@ def tail_windows(
         bound=float(bound),
         n_windows=int(beyond.sum()),
         n_independent=pool.keep(beyond).n_independent,
-        calls=shares(calls[beyond]) if calls is not None and some else None,
-        calls_always=shares(calls) if calls is not None and calls.size else None,
+        calls=shares(calls[beyond]) if some else None,
+        calls_always=shares(calls) if calls.size else None,
         predicted=float(predicted[beyond].mean()) if some else None,
         predicted_always=float(predicted.mean()) if predicted.size else None,
         actual=float(actual[beyond].mean()) if some else None,
@@ -269,10 +286,7 @@ def direction_scores(
     backtest: Backtest,
     name: str,
     step: int,
-    *,
-    flat_band: float,
-    thresholds: Thresholds | None = None,
-    tails: Tails | None = None,
+    known: Yardsticks,
     proves: NDArray[np.bool_] | None = None,
 ) -> DirectionScores:
     """Score the directions that model `name` called at a step, on what has happened.
@@ -281,38 +295,34 @@ def direction_scores(
     """
     forecast = backtest.forecasts[name]
     column = forecast.column(step)
-    actual = backtest.actual[:, column]
-    known = ~np.isnan(actual)
-    pool = backtest.pool(column).keep(known)
-    called = predicted_trend(forecast, backtest.sigma, step, flat_band, thresholds)
-    calls = None if called is None else called[known]
-    happened = actual_trend(actual[known], backtest.sigma[known], step, flat_band)
-
-    def windows(kind: Literal["crash", "spike"]) -> TailWindows | None:
-        if tails is None:
-            return None
-        predicted = forecast.median[known, column]
-        return tail_windows(
+    rows = ~np.isnan(backtest.actual[:, column])
+    pool, sigma = backtest.pool(column).keep(rows), backtest.sigma[rows]
+    actual, predicted = backtest.actual[rows, column], forecast.median[rows, column]
+    limits = known.thresholds.get(name)
+    called = predicted_trend(forecast, backtest.sigma, step, known.flat_band, limits)
+    happened = actual_trend(actual, sigma, step, known.flat_band)
+    # Without thresholds a point forecast calls the sign alone.
+    calls = (np.sign(predicted) + FLAT).astype(np.int8) if called is None else called[rows]
+    crash, spike = (
+        None
+        if known.tails is None
+        else tail_windows(
             kind,
-            float((tails.crash if kind == "crash" else tails.spike)[column]),
+            getattr(known.tails, kind)[column],
             step=step,
-            actual=actual[known],
+            actual=actual,
             predicted=predicted,
-            calls=(np.sign(predicted) + FLAT).astype(np.int8) if calls is None else calls,
-            sigma=backtest.sigma[known],
+            calls=calls,
+            sigma=sigma,
             pool=pool,
         )
-
+        for kind in TAILS
+    )
     return DirectionScores(
         step=step,
-        two_way=two_way(
-            forecast.median[known, column],
-            actual[known],
-            pool,
-            None if proves is None else proves[known],
-        ),
-        three_way=None if calls is None else three_way(calls, happened, pool),
-        trend_from="sign" if calls is None else "thresholds" if not forecast.levels else "fan",
-        crash=windows("crash"),
-        spike=windows("spike"),
+        two_way=two_way(predicted, actual, pool, None if proves is None else proves[rows]),
+        three_way=None if called is None else three_way(calls, happened, pool),
+        trend_from="sign" if called is None else "fan" if forecast.levels else "thresholds",
+        crash=crash,
+        spike=spike,
     )

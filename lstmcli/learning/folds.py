@@ -20,7 +20,7 @@ from lstmcli.dataset.series import Series
 from lstmcli.dataset.split import Borders
 from lstmcli.errors import DataError, UsageError
 from lstmcli.evaluation import metrics
-from lstmcli.evaluation.backtest import calendars_of, choose_cutoffs, run_backtest
+from lstmcli.evaluation.backtest import choose_cutoffs, run_backtest
 from lstmcli.evaluation.losses import check_forecast, window_crps
 from lstmcli.evaluation.verdict import percent
 from lstmcli.forecasting.forecaster import forecast
@@ -135,7 +135,6 @@ def score_fold(model: TrainedModel, plan: Plan) -> float:
         {"network": partial(forecast, model)},
         horizon=window.horizon,
         context_length=window.context_length,
-        calendars=calendars_of(plan.series),
     )
     found = result.forecasts["network"]
     check_forecast("network", found, result.actual)

@@ -14,8 +14,8 @@ import torch
 from lstmcli import __version__
 from lstmcli.config import Settings
 from lstmcli.evaluation.backtest import choose_cutoffs, run_backtest
-from lstmcli.evaluation.forecasters import Fitted, backtest, learn_trend, score_backtest
-from lstmcli.evaluation.scores import Scores
+from lstmcli.evaluation.forecasters import Fitted, backtest, learn_trend, yardsticks
+from lstmcli.evaluation.scores import Scores, score
 from lstmcli.forecasting.calibration import fit_calibration
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel
@@ -91,7 +91,8 @@ def _score_validation(
         interval=interval,
     )
     flat_band = model.settings.evaluate.flat_band
-    return score_backtest(result, "network", before, fitted, flat_band=flat_band)
+    known = yardsticks(result, "network", before, fitted, flat_band)
+    return score(result, "network", known, networks=("network",))
 
 
 _EVERY = 5  # neighbouring cutoffs say nearly the same

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from lstmcli.evaluation.backtest import Backtest
-from lstmcli.evaluation.forecasters import Yardsticks
+from lstmcli.evaluation.trend import Yardsticks
 from lstmcli.printable import count_of
 from lstmcli.report import View, make_document
 from lstmcli.report.long_table import COLUMNS, all_levels, backtest_rows, chosen_models

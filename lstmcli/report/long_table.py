@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lstmcli.errors import UsageError
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.direction import probability_below
-from lstmcli.evaluation.forecasters import Yardsticks
+from lstmcli.evaluation.trend import Yardsticks
 from lstmcli.files import atomic
 from lstmcli.printable import printable
 

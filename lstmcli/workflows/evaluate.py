@@ -14,36 +14,31 @@ from lstmcli.config import Evaluate, Settings
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, Failure, UsageError, raise_if_all_failed
 from lstmcli.evaluation.backtest import Backtest, Rows, choose_cutoffs, turn_of
-from lstmcli.evaluation.comparisons import forecast_phases, phase_offsets
+from lstmcli.evaluation.comparisons import OffGrid, grid_offsets, reduce_grid
 from lstmcli.evaluation.forecasters import (
     ALWAYS,
     Fitted,
-    Yardsticks,
     backtest,
     check_baselines,
     check_moves,
-    score_backtest,
-    since_of,
-    thresholds_by_window,
     yardsticks,
 )
-from lstmcli.evaluation.scores import HEADLINE_STEPS, Scores
-from lstmcli.evaluation.trend import Thresholds
+from lstmcli.evaluation.scores import HEADLINE_STEPS, Scores, score
+from lstmcli.evaluation.trend import Thresholds, Yardsticks
 from lstmcli.evaluation.verdict import verdict
 from lstmcli.forecasting.baselines import fewest_climatology_rows
 from lstmcli.forecasting.model import TrainedModel, series_for
-from lstmcli.learning.evidence import count_looks, looks_at_test_spans, warn_hindsight
+from lstmcli.learning import refit as refitting
+from lstmcli.learning.evidence import (
+    count_looks,
+    looks_at_test_spans,
+    warn_hindsight,
+)
 from lstmcli.learning.folds import tried
 from lstmcli.learning.refit import (
     OnRefit,
     Refit,
     RefitWindow,
-    baseline_rows,
-    check_refittable,
-    refit_dates,
-    refits,
-    tell_refits,
-    trained_span,
 )
 from lstmcli.market.prices import Prices, bars_of
 from lstmcli.runs.bundle import load_bundle
@@ -128,53 +123,30 @@ def evaluate(
     asked: dict[str, object] = {"start": start, "end": end, "step_size": step_size}
     asked |= {"n_windows": n_windows, "refit": refit, "refit_window": refit_window}
     walk = _settle(source, models, device, horizon, asked)
-    around = replace(source, around=walk.recipe.end or date.max)
-    loaded, failures = load_prices(around, walk.settings.data, _interval(walk.metadata))
-    panel = _choose_series(walk, loaded, failures)
+    panel = _choose_series(walk, source)
     series = panel.evaluated[walk.main]
     with threads(number_of_threads):
-        fits, done = refits(
-            walk.models,
-            walk.metadata,
-            panel.own,
-            refit_dates(series, panel.cutoffs, walk.recipe.refit),
-            test_start=walk.test_start,
-            window=walk.recipe.refit_window,
-            rows=partial(baseline_rows, series, panel.cutoffs, fewest=panel.fewest),
-            on_refit=on_refit,
-        )
-        made = partial(_forecast, walk, panel, fits, baselines, on_windows)
-        result = made(panel.cutoffs, shown=True)
+        fits, done = _fit_in_turn(walk, panel, on_refit)
+        forecast = partial(_forecast, walk, panel, fits, baselines, on_windows)
+        result, known = forecast(panel.cutoffs, shown=True)
         until = max(each.trained_until for each in walk.metadata.values())
-        since = since_of(fits)
+        since = [each.since for each in fits]
         in_training = (result.cutoff < until) & (turn_of(result.cutoff, since) == 0)
-        decides, further = forecast_phases(
-            series,
-            panel.cutoffs,
-            partial(walk.cutoffs, series, first=result.cutoff.min(), step_size=walk.horizon),
-            made,
-            offsets=phase_offsets(walk.horizon) if phases else (),
-            steps=HEADLINE_STEPS,
-            # What a model was fitted on is no evidence.
-            since=min([until, *since[1:]]),
-        )
-    scores = score_backtest(
+        # What a model was fitted on is no evidence.
+        first = min([until, *since[1:]])
+        decides, further = _off_grid(walk, panel, forecast, first) if phases else (None, [])
+    scores = score(
         result,
         walk.main,
-        series,
-        fits,
-        flat_band=walk.recipe.flat_band,
-        decides=decides if phases else None,
+        known,
+        networks=tuple(walk.models),
+        decides=decides,
         in_training=in_training,
         further=further,
     )
+    found = [(ref, walk.models[str(ref)], walk.metadata[str(ref)]) for ref in walk.references]
     seen = looks_at_test_spans(
-        [(ref, walk.models[str(ref)], walk.metadata[str(ref)]) for ref in walk.references],
-        series,
-        panel.cutoffs,
-        walk.horizon,
-        since[1:],
-        walk.description,
+        found, series, panel.cutoffs, walk.horizon, since[1:], walk.description
     )
     looks, uncounted = count_looks(source.data_dir, seen if counted else ())
     past = warn_hindsight(in_training, until)
@@ -190,15 +162,15 @@ def evaluate(
         in_training=in_training,
         backtest=result,
         scores=scores,
-        thresholds=thresholds_by_window(result, fits),
+        thresholds=dict(known.thresholds),
         refits=tuple(done),
         looks=looks,
         verdicts={
             name: " ".join([*past, str(verdict(scores, name)), *tried(each.settings.tuning.trials)])
             for name, each in walk.models.items()
         },
-        notes=(*past, *_notes(source, walk, series, loaded, uncounted, done)),
-        failures=tuple(failures),
+        notes=(*past, *_notes(source, walk, panel, uncounted, done)),
+        failures=tuple(panel.failures),
     )
 
 
@@ -261,15 +233,16 @@ class _Walk:
 class _Panel:
     """The series as each model reads them.
 
-    own : all that models may be refitted on. evaluated : those with cutoffs. cutoffs : of the
-    main model. fewest : rows that baselines need. interval : of the bars.
+    loaded : their prices. own : all that models may be refitted on. evaluated : those with cutoffs.
+    cutoffs : of the main model. fewest : rows that baselines need. failures : of the unsuitable.
     """
 
+    loaded: list[Prices]
     own: dict[str, list[Series]]
     evaluated: dict[str, list[Series]]
     cutoffs: list[Rows]
     fewest: int
-    interval: str
+    failures: list[Failure]
 
 
 def _settle(
@@ -290,86 +263,21 @@ def _settle(
         )
     bundles = [load_bundle(each.folder, choose_device(device)) for each in references]
     found = {name: model for name, (model, _) in zip(names, bundles, strict=True)}
+    metadata = {name: each for name, (_, each) in zip(names, bundles, strict=True)}
+    if len({each.interval for each in metadata.values()}) > 1:
+        raise UsageError(
+            "cannot evaluate models of bars of different lengths together",
+            why=", ".join(f"{name} reads {bars_of(x.interval)}" for name, x in metadata.items()),
+            next_step="Evaluate each alone.",
+        )
     settings = settings_for(source, found[names[0]].settings)
     given = {key: None if value == "never" else value for key, value in asked.items() if value}
     recipe = settings.evaluate.model_copy(update=given)
     if recipe.refit is not None:
-        check_refittable(found)
-    metadata = {name: each for name, (_, each) in zip(names, bundles, strict=True)}
+        refitting.check_refittable(found)
     settings = settings.model_copy(update={"evaluate": recipe})
     steps = horizon or min(model.settings.window.horizon for model in found.values())
     return _Walk(references, found, metadata, settings, steps, recipe.step_size or steps)
-
-
-def _choose_series(walk: _Walk, loaded: Sequence[Prices], failures: list[Failure]) -> _Panel:
-    """Choose series and cutoffs, and add the unsuitable to `failures`.
-
-    Raises AllFailedError where none is suitable.
-    """
-    own, unsuitable = _own_series(walk.models, loaded, walk.first)
-    failures += unsuitable
-    raise_if_all_failed(len(loaded) - len(unsuitable), failures)
-    series = own[walk.main]
-    cutoffs = walk.cutoffs(
-        series, first=walk.first, step_size=walk.step_size, n_windows=walk.recipe.n_windows
-    )
-    fans = any(model.levels for model in walk.models.values())
-    fewest = fewest_climatology_rows(walk.horizon) if fans else _FEWEST_FIT_ROWS
-    span = trained_span(series, walk.test_start, walk.settings.split.embargo)
-    fit_rows = baseline_rows(series, cutoffs, ALWAYS, span, fewest)
-    unsuitable = _unsuitable(walk, series, cutoffs, fit_rows)
-    failures += unsuitable
-    left_out = {each.symbol for each in unsuitable}
-    some = [each.symbol not in left_out for each in series]
-    raise_if_all_failed(sum(some), failures)
-    evaluated = {name: list(compress(each, some)) for name, each in own.items()}
-    cutoffs = list(compress(cutoffs, some))
-    return _Panel(own, evaluated, cutoffs, fewest, loaded[0].interval)
-
-
-def _forecast(
-    walk: _Walk,
-    panel: _Panel,
-    fits: Sequence[Fitted],
-    baselines: Sequence[str],
-    on_windows: OnWindows,
-    rows: Sequence[Rows],
-    shown: bool = False,
-) -> Backtest:
-    series = panel.evaluated[walk.main]
-    windows = backtest(
-        fits,
-        panel.evaluated,
-        series,
-        rows,
-        horizon=walk.horizon,
-        context_length=walk.settings.window.context_length,
-        interval=panel.interval,
-        extra=baselines,
-    )
-    known = yardsticks(windows, walk.main, series, fits, walk.recipe.flat_band)
-    on_windows(windows, known, shown)
-    return windows
-
-
-def _notes(
-    source: Source,
-    walk: _Walk,
-    series: Sequence[Series],
-    loaded: Sequence[Prices],
-    uncounted: Sequence[str],
-    done: Sequence[Refit],
-) -> Iterator[str]:
-    doubts, stale = [*doubtful_folders(source, walk.settings.data.interval)], list[str]()
-    for each, metadata in zip(walk.references, walk.metadata.values(), strict=True):
-        doubts += doubtful_paths(each)
-        stale += warn_stale(each, stale_because(metadata, source.data_dir))
-    yield from (*warn_ownership(doubts), *stale, *uncounted)
-    trained_on = walk.models[walk.main].trained_on
-    yield from warn_untrained([each.symbol for each in series], trained_on)
-    yield from tell_refits(done, walk.models)
-    for prices in loaded:
-        yield from prices.named_notes()
 
 
 def settings_for(source: Source, settings: Settings) -> Settings:
@@ -380,67 +288,149 @@ def settings_for(source: Source, settings: Settings) -> Settings:
     return settings.model_copy(update={"evaluate": recipe})
 
 
-def _own_series(
-    networks: Mapping[str, TrainedModel], loaded: Sequence[Prices], first: np.datetime64
-) -> tuple[dict[str, list[Series]], list[Failure]]:
-    """Return the series with the features that each model reads, and those that lack some.
-
-    first : the day from which rows are scored, so that they must all be usable.
-    """
-    own: dict[str, list[Series]] = {name: [] for name in networks}
-    unsuitable = []
+def _choose_series(walk: _Walk, source: Source) -> _Panel:
+    """Load the prices and choose series and cutoffs; AllFailedError where none is suitable."""
+    around = replace(source, around=walk.recipe.end or date.max)
+    interval = walk.metadata[walk.main].interval
+    loaded, failures = load_prices(around, walk.settings.data, interval)
+    own: dict[str, list[Series]] = {name: [] for name in walk.models}
     for prices in loaded:
         try:
-            if prices.cut is not None and np.datetime64(prices.cut) >= first:
-                raise DataError(
-                    "unusable row among those to score",
-                    where=f"{prices.symbol}, {prices.source}",
-                    why=f"no forecast can be scored against the row of {prices.cut}, expected "
-                    "cutoffs after it",
-                    next_step=f"Correct it, or pass --start {prices.frame.index[0]:%Y-%m-%d}.",
-                )
-            found = [series_for(model.settings, prices) for model in networks.values()]
+            _check_cut(prices, walk.first)
+            found = [series_for(model.settings, prices) for model in walk.models.values()]
         except DataError as error:
-            unsuitable.append(Failure.of(prices.symbol, error))
+            failures.append(Failure.of(prices.symbol, error))
             continue
-        for name, series in zip(networks, found, strict=True):
-            own[name].append(series)
-    return own, unsuitable
-
-
-def _interval(metadata: Mapping[str, Metadata]) -> str:
-    """Return the interval that all models read; raises UsageError where there are several."""
-    found = {name: data.interval for name, data in metadata.items()}
-    if len(set(found.values())) > 1:
-        raise UsageError(
-            "cannot evaluate models of bars of different lengths together",
-            why=", ".join(f"{name} reads {bars_of(each)}" for name, each in found.items()),
-            next_step="Evaluate each alone.",
-        )
-    return next(iter(found.values()))
-
-
-def _unsuitable(
-    walk: _Walk,
-    series: Sequence[Series],
-    cutoffs: Sequence[Rows],
-    fit_rows: Mapping[str, range],
-) -> list[Failure]:
-    """Return the symbols that cannot be judged: no cutoff, or no moves to learn from."""
-    failures = []
-    for each, rows in zip(series, cutoffs, strict=True):
+        for each, read in zip(own.values(), found, strict=True):
+            each.append(read)
+    series = own[walk.main]
+    raise_if_all_failed(len(series), failures)
+    cutoffs = walk.cutoffs(
+        series, first=walk.first, step_size=walk.step_size, n_windows=walk.recipe.n_windows
+    )
+    fans = any(model.levels for model in walk.models.values())
+    fewest = fewest_climatology_rows(walk.horizon) if fans else _FEWEST_FIT_ROWS
+    span = refitting.trained_span(series, walk.test_start, walk.settings.split.embargo)
+    fit_rows = refitting.baseline_rows(series, cutoffs, ALWAYS, span, fewest)
+    suitable = []
+    for one, rows in zip(series, cutoffs, strict=True):
         try:
-            if not len(rows):
-                raise DataError(
-                    "no window to evaluate",
-                    where=each.symbol,
-                    why=f"no cutoff from {walk.first} on has {walk.context_length} bars up to it "
-                    f"and {walk.horizon} after it; its {len(each)} bars run from "
-                    f"{each.dates[0]} to {each.dates[-1]}",
-                    next_step="Pass an earlier --start, or --csv FILE with later prices.",
-                )
-            if any(model.levels for model in walk.models.values()):
-                check_moves(each, fit_rows[each.symbol].stop, walk.horizon)
+            _check_cutoffs(walk, one, rows)
+            if fans:
+                check_moves(one, fit_rows[one.symbol].stop, walk.horizon)
         except DataError as error:
-            failures.append(Failure.of(each.symbol, error))
-    return failures
+            failures.append(Failure.of(one.symbol, error))
+            suitable.append(False)
+        else:
+            suitable.append(True)
+    raise_if_all_failed(sum(suitable), failures)
+    evaluated = {name: list(compress(each, suitable)) for name, each in own.items()}
+    cutoffs = list(compress(cutoffs, suitable))
+    return _Panel(loaded, own, evaluated, cutoffs, fewest, failures)
+
+
+def _check_cut(prices: Prices, first: np.datetime64) -> None:
+    """Raise DataError where a row from day `first` on, which scores need, is not usable."""
+    if prices.cut is not None and np.datetime64(prices.cut) >= first:
+        raise DataError(
+            "unusable row among those to score",
+            where=f"{prices.symbol}, {prices.source}",
+            why=f"no forecast can be scored against the row of {prices.cut}, expected "
+            "cutoffs after it",
+            next_step=f"Correct it, or pass --start {prices.frame.index[0]:%Y-%m-%d}.",
+        )
+
+
+def _check_cutoffs(walk: _Walk, series: Series, rows: Rows) -> None:
+    if not len(rows):
+        raise DataError(
+            "no window to evaluate",
+            where=series.symbol,
+            why=f"no cutoff from {walk.first} on has {walk.context_length} bars up to it "
+            f"and {walk.horizon} after it; its {len(series)} bars run from "
+            f"{series.dates[0]} to {series.dates[-1]}",
+            next_step="Pass an earlier --start, or --csv FILE with later prices.",
+        )
+
+
+def _fit_in_turn(walk: _Walk, panel: _Panel, on_refit: OnRefit) -> tuple[list[Fitted], list[Refit]]:
+    """Return what forecasts in turn: the models as they are, then each refit."""
+    series = panel.evaluated[walk.main]
+    return refitting.refits(
+        walk.models,
+        walk.metadata,
+        panel.own,
+        refitting.refit_dates(series, panel.cutoffs, walk.recipe.refit),
+        test_start=walk.test_start,
+        window=walk.recipe.refit_window,
+        rows=partial(refitting.baseline_rows, series, panel.cutoffs, fewest=panel.fewest),
+        on_refit=on_refit,
+    )
+
+
+def _forecast(
+    walk: _Walk,
+    panel: _Panel,
+    fits: Sequence[Fitted],
+    baselines: Sequence[str],
+    on_windows: OnWindows,
+    rows: Sequence[Rows],
+    shown: bool = False,
+) -> tuple[Backtest, Yardsticks]:
+    """Forecast from the cutoff rows of each series, and say what scores need of training rows."""
+    series = panel.evaluated[walk.main]
+    windows = backtest(
+        fits,
+        panel.evaluated,
+        series,
+        rows,
+        horizon=walk.horizon,
+        context_length=walk.settings.window.context_length,
+        interval=panel.loaded[0].interval,
+        extra=baselines,
+    )
+    known = yardsticks(windows, walk.main, series, fits, walk.recipe.flat_band)
+    on_windows(windows, known, shown)
+    return windows, known
+
+
+def _off_grid(
+    walk: _Walk,
+    panel: _Panel,
+    forecast: Callable[[list[Rows]], tuple[Backtest, Yardsticks]],
+    since: np.datetime64,
+) -> tuple[NDArray[np.bool_], list[OffGrid]]:
+    """Forecast from five grids of cutoffs, of which the windows shown are a part.
+
+    Returns which of the windows shown are on a grid, (N,), and the others from day `since` on.
+    """
+    series, shown, further = panel.evaluated[walk.main], panel.cutoffs, []
+    start = min(each.dates[rows[0]] for each, rows in zip(series, shown, strict=True))
+    decides = [np.zeros(len(rows), dtype=np.bool_) for rows in shown]
+    for offset in grid_offsets(walk.horizon):
+        grid = walk.cutoffs(series, first=start, step_size=walk.horizon, offsets=(offset,))
+        for known, rows, own in zip(decides, shown, grid, strict=True):
+            known |= np.isin(rows, own)
+        # Baselines of a symbol are fitted on the rows up to its first window shown.
+        rest = [
+            np.setdiff1d(own[(own >= rows[0]) & (each.dates[own] >= since)], rows)
+            for each, own, rows in zip(series, grid, shown, strict=True)
+        ]
+        if any(len(rows) for rows in rest):
+            further.append(reduce_grid(forecast(rest)[0], HEADLINE_STEPS))
+    return np.concatenate(decides), further
+
+
+def _notes(
+    source: Source, walk: _Walk, panel: _Panel, uncounted: Sequence[str], done: Sequence[Refit]
+) -> Iterator[str]:
+    doubts, stale = [*doubtful_folders(source, walk.settings.data.interval)], list[str]()
+    for each, metadata in zip(walk.references, walk.metadata.values(), strict=True):
+        doubts += doubtful_paths(each)
+        stale += warn_stale(each, stale_because(metadata, source.data_dir))
+    yield from (*warn_ownership(doubts), *stale, *uncounted)
+    symbols = [each.symbol for each in panel.evaluated[walk.main]]
+    yield from warn_untrained(symbols, walk.models[walk.main].trained_on)
+    yield from refitting.tell_refits(done, walk.models)
+    for prices in panel.loaded:
+        yield from prices.named_notes()

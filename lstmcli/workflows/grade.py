@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,19 +18,17 @@ from lstmcli.dataset.series import Series, make_series
 from lstmcli.dataset.volatility import EWMA_START
 from lstmcli.errors import DataError, Failure, UsageError, raise_if_all_failed
 from lstmcli.evaluation.backtest import Backtest, MadeForecasts, Rows, calendars_of, context_sigma
-from lstmcli.evaluation.comparisons import whole_windows
 from lstmcli.evaluation.forecasters import (
     ALWAYS,
     Fitted,
-    Yardsticks,
     baseline_forecasters,
     check_moves,
-    score_backtest,
     yardsticks,
 )
 from lstmcli.evaluation.pooling import day_numbers
-from lstmcli.evaluation.scores import Scores
+from lstmcli.evaluation.scores import Scores, score
 from lstmcli.evaluation.significance import MIN_WINDOWS
+from lstmcli.evaluation.trend import Yardsticks
 from lstmcli.evaluation.verdict import verdict
 from lstmcli.forecasting.baselines import fewest_climatology_rows
 from lstmcli.forecasting.forecast import Forecast, ScaledFan
@@ -274,7 +271,7 @@ def _join(issued: Issued, loaded: _Loaded) -> tuple[Grade, Sequence[Series], Map
         dates=issued.dates[places].astype("datetime64[D]"),
         actual=actual[:stop],
         forecasts=_forecasts(issued, places, graded, fit_rows, name),
-        calendar=None if len(set(calendars)) == 1 else np.repeat(calendars, lengths),
+        calendar=np.repeat(np.array(calendars, dtype=np.int32), lengths),
     )
     return replace(grade, backtest=backtest), all_series, fit_rows
 
@@ -349,8 +346,9 @@ def _forecasts(
     fan = ScaledFan(one, issued.rows[places], np.ones(len(steps)), issued.moves)
     median: Any = fan.level(levels.index(0.5) if levels else 0)
     own = Forecast(median, fan if levels else None, levels, steps=steps)
-    made = {rival: partial(forecaster, seen, rows) for rival, forecaster in rivals.items()}
-    return MadeForecasts({name: lambda: own, **made})
+    return MadeForecasts(
+        (name, *rivals), lambda each: own if each == name else rivals[each](seen, rows)
+    )
 
 
 def _tell_short(fit_rows: Mapping[str, range], horizon: int) -> list[str]:
@@ -368,30 +366,27 @@ def _scored(
     if grade.backtest is None:
         return grade
     # Nothing is known of the models' training.
-    by = grade.model, series, [Fitted(models={}, trend={}, rows=fit_rows)]
-    flat_band, scores = Evaluate().flat_band, list[Scores]()
+    fitted = [Fitted(models={}, trend={}, rows=fit_rows)]
+    known = yardsticks(grade.backtest, grade.model, series, fitted, Evaluate().flat_band)
     parts = list(_parts(grade.backtest))
-    for part in parts:
-        longer, n_judged = scores[0] if scores else None, len(parts) * n_models
-        scores.append(
-            score_backtest(part, *by, flat_band=flat_band, longer=longer, n_judged=n_judged)
-        )
+    n_judged = len(parts) * n_models
+    scores = [score(part, grade.model, known, n_judged=n_judged) for part in parts]
     return replace(
         grade,
         scores=tuple(scores),
         verdicts=tuple(str(verdict(each)) for each in scores),
-        known=yardsticks(grade.backtest, *by, flat_band),
+        known=known,
     )
 
 
 def _parts(result: Backtest) -> Iterator[Backtest]:
     """Yield all steps of which any has happened; then those that leave windows for a test."""
     happened = np.flatnonzero(np.any(~np.isnan(result.actual), axis=0))
-    whole = result.up_to(result.steps[happened[-1]])
+    whole = result.at(result.steps[: happened[-1] + 1])
     yield whole
-    for step in whole.steps[::-1]:
-        part = whole.up_to(step)
-        if part.pool().keep(whole_windows(part)).n_independent >= MIN_WINDOWS:
+    for count in range(len(whole.steps), 0, -1):
+        part = whole.at(whole.steps[:count])
+        if part.pool().keep(part.whole).n_independent >= MIN_WINDOWS:
             if part.steps != whole.steps:
                 yield part
             return

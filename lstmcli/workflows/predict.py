@@ -19,11 +19,10 @@ from lstmcli import __version__
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, Failure, UsageError, raise_if_all_failed
 from lstmcli.evaluation.backtest import context_sigma
-from lstmcli.evaluation.forecasters import Yardsticks
 from lstmcli.evaluation.losses import LARGEST_MOVE
 from lstmcli.evaluation.metrics import mase_scale
 from lstmcli.evaluation.scores import HEADLINE_STEPS
-from lstmcli.evaluation.trend import Thresholds
+from lstmcli.evaluation.trend import Thresholds, Yardsticks
 from lstmcli.forecasting.explain import Explanation, explain
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.forecaster import forecast_alike

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from lstmcli.evaluation.backtest import Backtest
-from lstmcli.evaluation.comparisons import reduce_phase
+from lstmcli.evaluation.comparisons import reduce_grid
 from lstmcli.evaluation.scores import score
+from lstmcli.evaluation.trend import Yardsticks
 from lstmcli.evaluation.verdict import verdict
 from lstmcli.forecasting.forecast import Forecast
 from tests.command_line import in_process
@@ -68,9 +69,9 @@ def false_claim(process, symbols, drift, kind, number, generator):
         parts.append(backtest(process, moves, variance, at, model, drift, kind, wrong, chosen))
     found = score(
         parts[0],
-        model="net",
-        mase_scales={},
-        further=[reduce_phase(each, (1, HORIZON)) for each in parts[1:]],
+        "net",
+        Yardsticks(),
+        further=[reduce_grid(each, (1, HORIZON)) for each in parts[1:]],
     )
     text = str(verdict(found))
     claims = [r"Better ranges", r"Symbol by symbol, better than past moves"]

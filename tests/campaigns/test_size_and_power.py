@@ -13,6 +13,7 @@ import torch
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.scores import score
 from lstmcli.evaluation.significance import bootstrap_skills
+from lstmcli.evaluation.trend import Yardsticks
 from lstmcli.evaluation.verdict import verdict
 from lstmcli.forecasting.forecast import Forecast
 
@@ -52,7 +53,7 @@ def test_two_forecasts_of_equal_expected_loss_differ_in_one_case_of_twenty(horiz
         walk = generator.normal(0.0, VOLATILITY, (n_windows, horizon))
         one, two = generator.normal(0.0, 0.3 * VOLATILITY * math.sqrt(horizon), (2, n_windows))
         found = backtest(walk, {"net": paths(one, horizon), "other": paths(two, horizon)})
-        pair = score(found, model="net", mase_scales={}, networks=("net", "other")).pairwise[0]
+        pair = score(found, "net", Yardsticks(), networks=("net", "other")).pairwise[0]
         assert pair.test.test.n == n_windows
         rejected.append(pair.test.test.p < 0.05)
     print(f"\nstep {horizon}, {n_windows} windows: equal losses differ in {np.mean(rejected):.1%}")
@@ -119,7 +120,7 @@ def backtest(returns, forecasts):
 
 
 def says(found, words):
-    return words in str(verdict(score(found, model="net", mase_scales={})))
+    return words in str(verdict(score(found, "net", Yardsticks())))
 
 
 def planted(returns, known, generator):

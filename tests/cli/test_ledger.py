@@ -18,7 +18,8 @@ import torch
 from lstmcli import __version__
 from lstmcli.dataset.series import Series
 from lstmcli.evaluation.backtest import Backtest
-from lstmcli.evaluation.forecasters import Fitted, backtest, score_backtest
+from lstmcli.evaluation.forecasters import Fitted, backtest, yardsticks
+from lstmcli.evaluation.scores import score
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.model import series_for
 from lstmcli.market.calendars import sessions_of
@@ -263,13 +264,14 @@ def test_daily_forecasts_are_graded_as_the_backtest_from_the_same_cutoffs(fan_ho
     assert found.backtest.actual.tobytes() == expected.actual.tobytes()
     assert found.backtest.sigma.tobytes() == expected.sigma.tobytes()
     series = series_of(fan_home)
-    scores = score_backtest(expected, "fan/v0001", series, [fitted], flat_band=0.25)
+    known = yardsticks(expected, "fan/v0001", series, [fitted], 0.25)
+    scores = score(expected, "fan/v0001", known)
     own, other = (each.models["fan/v0001"] for each in (found.scores[0], scores))
     for one, two in ((own.path, other.path), (own.steps, other.steps), (own.levels, other.levels)):
         assert_close(_plain(one), _plain(two), 1e-4)
     kept = {**expected.forecasts, "fan/v0001": found.backtest.forecasts["fan/v0001"]}
     same = replace(expected, forecasts=kept)
-    scores = score_backtest(same, "fan/v0001", series, [fitted], flat_band=0.25, n_judged=2)
+    scores = score(same, "fan/v0001", known, n_judged=2)
     assert_close(asdict(found.scores[0]), asdict(scores), 1e-9)
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lstmcli.dataset import series as series_module
 from lstmcli.dataset.series import Series
 from lstmcli.dataset.windows import flat_cutoffs
-from lstmcli.evaluation import scores
+from lstmcli.evaluation import forecasters, scores
 from lstmcli.evaluation.trend import Thresholds, fit_thresholds, scaled_moves
 from lstmcli.forecasting import forecaster
 from lstmcli.forecasting.forecast import Forecast
@@ -197,34 +197,32 @@ def test_thresholds_fitted_on_test_windows_by_evaluation(honest: Path, monkeypat
             for name in fitted[0].trend
         }
 
-    monkeypatch.setattr(evaluate, "thresholds_by_window", leaky)
+    monkeypatch.setattr(forecasters, "thresholds_by_window", leaky)
     assert_caught(honest, "forecast stage", "trend thresholds of tiny/v0001")
 
 
 def test_trend_calls_learned_on_test_rows(honest: Path, monkeypatch: Plant) -> None:
     direction_scores = scores.direction_scores
 
-    def leaky(backtest: Any, name: str, step: int, **options: Any) -> Any:
+    def leaky(backtest: Any, name: str, step: int, known: Any, proves: Any) -> Any:
         predicted = scaled_moves(backtest.forecasts[name].median, backtest.sigma)
-        options["thresholds"] = fit_thresholds(
-            predicted, scaled_moves(backtest.actual, backtest.sigma)
-        )
-        return direction_scores(backtest, name, step, **options)
+        fitted = fit_thresholds(predicted, scaled_moves(backtest.actual, backtest.sigma))
+        known = replace(known, thresholds={name: fitted})
+        return direction_scores(backtest, name, step, known, proves)
 
     monkeypatch.setattr(scores, "direction_scores", leaky)
     assert_caught(honest, "forecast stage", "trend calls of tiny/v0001, step")
 
 
 def test_the_scale_of_mase_taken_from_all_rows(honest: Path, monkeypatch: Plant) -> None:
-    score_backtest = evaluate.score_backtest
+    yardsticks = evaluate.yardsticks
 
-    def leaky(result: Any, model: str, series: Any, fitted: Any, **options: Any) -> Any:
+    def leaky(result: Any, model: str, series: Any, fitted: Any, flat_band: float) -> Any:
         rows = {each.symbol: range(len(each)) for each in series}
-        return score_backtest(
-            result, model, series, [replace(fitted[0], rows=rows), *fitted[1:]], **options
-        )
+        fitted = [replace(fitted[0], rows=rows), *fitted[1:]]
+        return yardsticks(result, model, series, fitted, flat_band)
 
-    monkeypatch.setattr(evaluate, "score_backtest", leaky)
+    monkeypatch.setattr(evaluate, "yardsticks", leaky)
     assert_caught(honest, "score stage", "scores of tiny/v0001, path.mase")
 
 

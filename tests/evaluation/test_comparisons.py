@@ -1,33 +1,51 @@
 """Pairs of models: which are compared, on which windows, with which interval."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from lstmcli.evaluation.comparisons import (
     Evidence,
     LossTest,
-    Shown,
     pairwise,
-    path_losses,
+    reduce_grid,
+    skill_intervals,
 )
 from lstmcli.evaluation.losses import losses, path_scores
 from lstmcli.evaluation.scores import score
 from lstmcli.evaluation.significance import SignificanceTest, bootstrap_skills, diebold_mariano
+from lstmcli.evaluation.trend import Yardsticks
 from tests.evaluation.test_scores import panel
 from tests.rows import for_each
 
 
+def evidence_of(*grids):
+    """Evidence of all windows of some backtests, with the losses of all models."""
+    first, *others = (reduce_grid(each, ()) for each in grids)
+    evidence = Evidence(first.windows.join([each.windows for each in others]))
+    for loss, name in first.losses:
+        parts = [each.losses[loss, name] for each in (first, *others)]
+        evidence.add(loss, name, np.concatenate(parts))
+    return evidence
+
+
 def everything(backtest):
     reduced = {name: losses(backtest, name, np.ones(120)) for name in backtest.forecasts}
-    paths = path_scores(reduced, ("naive", "drift"))
-    return reduced, paths, Evidence(path_losses(backtest))
+    paths = path_scores({name: each.path for name, each in reduced.items()}, ("naive", "drift"))
+    return reduced, paths, evidence_of(backtest), intervals_of(backtest, reduced)
+
+
+def intervals_of(backtest, reduced):
+    pool, fans = backtest.pool(), {n: x for n, x in reduced.items() if x.crps is not None}
+    observed = {
+        "squared": {name: pool.series(each.squared) for name, each in reduced.items()},
+        "crps": {name: pool.series(each.crps) for name, each in fans.items()},
+    }
+    return skill_intervals(observed, pool.reach)
 
 
 def test_each_network_meets_every_other_once_and_every_baseline():
-    _, paths, evidence = everything(panel())
-    pairs = pairwise(["net", "gaussian_cone"], paths, evidence, {})
+    _, paths, evidence, intervals = everything(panel())
+    pairs = pairwise(["net", "gaussian_cone"], paths, evidence, intervals)
     assert [(pair.model, pair.other, pair.loss) for pair in pairs] == [
         ("net", "gaussian_cone", "squared"),
         ("net", "gaussian_cone", "crps"),
@@ -38,13 +56,13 @@ def test_each_network_meets_every_other_once_and_every_baseline():
     ]
     assert pairs[0].skill == pytest.approx(1 - paths["net"].rmse / paths["gaussian_cone"].rmse)
     assert pairs[1].skill == paths["net"].crps_skill["gaussian_cone"]
-    assert pairs[0].interval is None
+    assert pairs[0].interval == intervals["squared", "net", "gaussian_cone"]
 
 
 def test_pairs_are_tested_over_all_phases_with_the_independent_windows_counted():
     backtest = panel(n_symbols=1, n_cutoffs=120, step_size=1)
-    reduced, paths, evidence = everything(backtest)
-    (pair,) = (p for p in pairwise(["net"], paths, evidence, {}) if p.other == "drift")
+    reduced, paths, evidence, intervals = everything(backtest)
+    (pair,) = (p for p in pairwise(["net"], paths, evidence, intervals) if p.other == "drift")
     ours, theirs = reduced["net"].squared, reduced["drift"].squared
     assert pair.test.test == diebold_mariano(ours, theirs, 5, 24)
     assert pair.test.test.n == 24
@@ -56,8 +74,8 @@ def test_pairs_are_tested_over_all_phases_with_the_independent_windows_counted()
 def test_losses_of_windows_apart_are_joined_to_the_same_evidence():
     """Five phases forecast one after the other decide as all cutoffs at once do."""
     whole = panel(n_symbols=3, n_cutoffs=120, step_size=1)
-    first, *others = (path_losses(part(whole, phase)) for phase in range(5))
-    found, expected = Evidence(first.join(others)), Evidence(path_losses(whole))
+    found = evidence_of(*(part(whole, phase) for phase in range(5)))
+    expected = evidence_of(whole)
     for loss in ("squared", "crps"):
         ours, theirs = (each.test(loss, "net", "gaussian_cone") for each in (found, expected))
         assert ours.skills == pytest.approx(theirs.skills)
@@ -66,15 +84,7 @@ def test_losses_of_windows_apart_are_joined_to_the_same_evidence():
 
 
 def part(backtest, phase):
-    rows = np.arange(len(backtest.cutoff)) % 5 == phase
-    return replace(
-        backtest,
-        **{
-            name: getattr(backtest, name)[rows]
-            for name in ("symbol", "cutoff", "last_close", "sigma", "dates", "actual")
-        },
-        forecasts={name: each.rows(rows) for name, each in backtest.forecasts.items()},
-    )
+    return backtest.keep(np.arange(len(backtest.cutoff)) % 5 == phase)
 
 
 @for_each(
@@ -94,17 +104,13 @@ def test_a_claim_needs_the_test_and_the_same_sign_in_every_phase(p, statistic, s
 
 def test_intervals_are_drawn_for_every_pair_in_blocks_twice_as_long_as_a_window():
     backtest = panel(n_symbols=1, n_cutoffs=120, step_size=1)
-    reduced, _, _ = everything(backtest)
-    shown = Shown(backtest)
-    for name, each in reduced.items():
-        shown.add(name, each)
-    found = shown.skill_intervals(np.random.default_rng(3))
+    reduced, _, _, found = everything(backtest)
     assert len(found) == 4 * 3 + 2 * 1
     alone = bootstrap_skills(
         {name: each.squared for name, each in reduced.items()},
         [("net", "drift")],
         block=10,
-        generator=np.random.default_rng(3),
+        generator=np.random.default_rng(0),
         root=True,
     )
     assert found["squared", "net", "drift"] == alone["net", "drift"]
@@ -112,10 +118,7 @@ def test_intervals_are_drawn_for_every_pair_in_blocks_twice_as_long_as_a_window(
 
 def test_scores_hold_the_intervals_of_their_skills_and_repeat_them():
     backtest = panel(n_cutoffs=60)
-    first, again = (
-        score(backtest, model="net", mase_scales={}, generator=np.random.default_rng(0))
-        for _ in range(2)
-    )
+    first, again = (score(backtest, "net", Yardsticks()) for _ in range(2))
     assert first == again
     net = first.models["net"]
     assert set(net.skill_intervals) == set(net.path.skill)
@@ -126,13 +129,12 @@ def test_scores_hold_the_intervals_of_their_skills_and_repeat_them():
     ):
         for other, interval in intervals.items():
             assert interval.low < skills[other] < interval.high
-    assert score(backtest, model="net", mase_scales={}).models["net"].skill_intervals == {}
 
 
 def test_windows_without_outcome_leave_every_test_undefined():
     backtest = panel(n_symbols=1, n_cutoffs=30)
     backtest.actual[:] = np.nan
-    found = score(backtest, model="net", mase_scales={}, generator=np.random.default_rng(0))
+    found = score(backtest, "net", Yardsticks())
     assert {pair.skill for pair in found.pairwise} == {None}
     assert all("too few windows" in pair.test.test.why for pair in found.pairwise)
     assert all("too few cutoffs" in pair.interval.why for pair in found.pairwise)

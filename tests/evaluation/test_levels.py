@@ -95,7 +95,8 @@ def test_levels_agree_with_their_slow_twins():
     fan, levels, actual, cutoff = panel()
     found = level_scores(
         reduce_fan(fan, levels, actual, Pool(cutoff, cutoff + np.timedelta64(1, "D")))[1],
-        {1: 0, 3: 2},
+        (1, 3),
+        (1, 2, 3),
     )
     assert [(each.step, each.level) for each in found] == [(h, q) for h in (1, 3) for q in levels]
     for each in found:
@@ -125,5 +126,5 @@ def test_a_step_that_has_not_happened_has_no_levels():
     fan, levels, actual, cutoff = panel()
     actual[:, 2] = np.nan
     steps = reduce_fan(fan, levels, actual, Pool(cutoff, cutoff + np.timedelta64(1, "D")))[1]
-    assert {each.step for each in level_scores(steps, {1: 0, 2: 1, 3: 2})} == {1, 2}
+    assert {each.step for each in level_scores(steps, (1, 2, 3), (1, 2, 3))} == {1, 2}
     assert step_bands(steps)[0].coverage[2] is None

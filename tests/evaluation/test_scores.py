@@ -14,7 +14,7 @@ from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.metrics import mase_scale
 from lstmcli.evaluation.scores import score
 from lstmcli.evaluation.significance import overlapping_error
-from lstmcli.evaluation.trend import Thresholds, fit_tails, fit_thresholds, scaled_moves
+from lstmcli.evaluation.trend import Thresholds, Yardsticks, fit_tails, fit_thresholds, scaled_moves
 from lstmcli.forecasting import baselines
 from lstmcli.forecasting.forecast import Forecast
 from tests.rows import for_each
@@ -56,7 +56,7 @@ def lab_backtest(closes, cutoffs):
 
 def test_the_thirteen_windows_of_the_lab_reproduce_its_bar(lab_closes):
     assert len(lab_closes) == 4697
-    found = score(lab_backtest(lab_closes, 4040 + 50 * np.arange(13)), model="net", mase_scales={})
+    found = score(lab_backtest(lab_closes, 4040 + 50 * np.arange(13)), "net", Yardsticks())
     naive, drift = found.models["naive"].path, found.models["drift"].path
     assert f"{100 * naive.rmse:.3f} {100 * naive.mae:.3f}" == "3.475 2.816"
     assert f"{100 * drift.rmse:.3f} {100 * drift.mae:.3f}" == "3.323 2.683"
@@ -71,14 +71,14 @@ def test_the_thirteen_windows_of_the_lab_reproduce_its_bar(lab_closes):
 
 
 def test_all_cutoffs_of_the_lab_reproduce_its_overlapping_figures(lab_closes):
-    found = score(lab_backtest(lab_closes, np.arange(4040, 4647)), model="net", mase_scales={})
+    found = score(lab_backtest(lab_closes, np.arange(4040, 4647)), "net", Yardsticks())
     assert (found.n_windows, found.n_independent) == (607, 13)
     assert f"{100 * found.models['naive'].path.rmse:.3f}" == "3.113"
     assert f"{100 * found.models['drift'].path.rmse:.3f}" == "2.974"
 
 
 def test_always_up_scores_as_naive_on_the_path(lab_closes):
-    found = score(lab_backtest(lab_closes, 4040 + 50 * np.arange(13)), model="net", mase_scales={})
+    found = score(lab_backtest(lab_closes, 4040 + 50 * np.arange(13)), "net", Yardsticks())
     assert abs(found.models["always_up"].path.skill["naive"]) < 1e-4
 
 
@@ -128,7 +128,7 @@ def test_path_and_symbol_errors_agree_with_their_slow_twins():
     backtest = panel()
     backtest.actual[5, 3:] = np.nan
     backtest.actual[39] = np.nan
-    found = score(backtest, model="net", mase_scales={})
+    found = score(backtest, "net", Yardsticks())
     for name in ("net", "drift"):
         expected = slow_rmse(backtest, name, range(120))
         assert found.models[name].path.rmse == pytest.approx(expected, rel=1e-12)
@@ -145,19 +145,19 @@ def test_path_and_symbol_errors_agree_with_their_slow_twins():
 def test_mase_is_the_price_error_over_the_training_scale_of_its_symbol():
     backtest = panel(n_symbols=2)
     scales = {"S0": mase_scale(np.array([1.0, 3.0, 2.0])), "S1": 4.0}
-    found = score(backtest, model="net", mase_scales=scales)
+    found = score(backtest, "net", Yardsticks(scales))
     error = np.abs(np.exp(backtest.forecasts["net"].median) - np.exp(backtest.actual))
     price = error * backtest.last_close[:, None]
     expected = [price[:40].mean() / 1.5, price[40:].mean() / 4.0]
     symbols = found.models["net"].symbols
     assert [symbols["S0"].mase, symbols["S1"].mase] == pytest.approx(expected)
     assert found.models["net"].path.mase == pytest.approx(np.mean(expected))
-    assert score(backtest, model="net", mase_scales={}).models["net"].path.mase is None
+    assert score(backtest, "net", Yardsticks()).models["net"].path.mase is None
 
 
 def test_steps_are_scored_apart():
     backtest = panel()
-    found = score(backtest, model="net", mase_scales={})
+    found = score(backtest, "net", Yardsticks())
     error = np.exp(backtest.forecasts["net"].median) - np.exp(backtest.actual)
     steps = found.models["net"].steps
     np.testing.assert_allclose(steps.rmse, np.sqrt((error**2).mean(axis=0)))
@@ -171,18 +171,15 @@ def test_steps_are_scored_apart():
 
 def test_a_backtest_of_a_few_steps_scores_them_as_the_whole_one_does():
     whole = panel(horizon=9, n_cutoffs=30)
-    steps, columns = (1, 4, 9), [0, 3, 8]
+    steps, columns = (1, 5, 9), [0, 4, 8]
     some = replace(
         whole,
         dates=whole.dates[:, columns],
         actual=whole.actual[:, columns],
         forecasts={name: each.at(steps) for name, each in whole.forecasts.items()},
     )
-    at = [
-        score(each, model="net", mase_scales={}, steps=steps).models["net"]
-        for each in (whole, some)
-    ]
-    assert at[1].steps.step == [1, 4, 9]
+    at = [score(each, "net", Yardsticks()).models["net"] for each in (whole, some)]
+    assert at[1].steps.step == [1, 5, 9]
     np.testing.assert_allclose(at[1].steps.rmse, [at[0].steps.rmse[k] for k in columns])
     np.testing.assert_allclose(at[1].steps.crps, [at[0].steps.crps[k] for k in columns])
     assert at[1].direction == at[0].direction
@@ -195,29 +192,18 @@ def test_a_backtest_of_a_few_steps_scores_them_as_the_whole_one_does():
 
 def test_a_backtest_up_to_a_step_is_that_of_a_shorter_horizon():
     whole = panel(horizon=9, n_cutoffs=30)
-    shorter = whole.up_to(4)
+    shorter = whole.at((1, 2, 3, 4))
     assert shorter.steps == (1, 2, 3, 4)
-    found = score(shorter, model="net", mase_scales={})
-    expected = score(whole, model="net", mase_scales={})
+    found = score(shorter, "net", Yardsticks())
+    expected = score(whole, "net", Yardsticks())
     assert found.horizon == 4
     assert found.models["net"].steps.mae == expected.models["net"].steps.mae[:4]
-
-
-def test_scores_of_fewer_steps_are_the_same_with_what_longer_ones_say_of_a_step(lab_closes):
-    """The last step of the shorter is no headline step, so that the longer have nothing of it."""
-    several = panel(n_symbols=3, horizon=8, quantiles=True)
-    for whole in (several, lab_backtest(lab_closes, np.arange(4040, 4647, 7))):
-        longer = score(whole, model="net", mase_scales={})
-        for step in (5, 7):
-            alone = score(whole.up_to(step), model="net", mase_scales={})
-            assert alone == score(whole.up_to(step), model="net", mase_scales={}, longer=longer)
-            assert [each.step for each in alone.models["net"].direction] == sorted({1, 5, step})
 
 
 def test_a_test_counts_the_dates_that_do_not_overlap():
     """Degrees of freedom of 24 windows, on the mean loss of both symbols at all 120 dates."""
     backtest = panel(n_symbols=2, n_cutoffs=120, step_size=1)
-    found = score(backtest, model="net", mase_scales={})
+    found = score(backtest, "net", Yardsticks())
     assert (found.n_cutoffs, found.n_independent, found.n_deciding) == (120, 24, 240)
     net, drift = (
         ((np.exp(backtest.forecasts[n].median) - np.exp(backtest.actual)) ** 2)
@@ -236,7 +222,7 @@ def test_windows_that_a_model_was_fitted_on_enter_no_test_and_no_band():
     backtest = panel(n_symbols=2, n_cutoffs=160, step_size=1)
     known = backtest.cutoff < backtest.cutoff[40]
     found, alone = (
-        score(each, model="net", mase_scales={}, base_rates=(0.5,) * 5, in_training=seen)
+        score(each, "net", Yardsticks(base_rates=(0.5,) * 5), in_training=seen)
         for each, seen in ((backtest, known), (backtest.keep(~known), None))
     )
     assert (found.n_independent, found.n_deciding) == (24, 240)
@@ -249,13 +235,13 @@ def test_windows_that_a_model_was_fitted_on_enter_no_test_and_no_band():
                 assert getattr(one.two_way, part) == getattr(other.two_way, part), part
             assert one.two_way.n_windows == other.two_way.n_windows + 80
     assert found.n_windows == 320
-    nothing = score(backtest, model="net", mase_scales={}, in_training=known | True)
+    nothing = score(backtest, "net", Yardsticks(), in_training=known | True)
     assert nothing.models["net"].bands == ()
     assert nothing.models["net"].direction[0].two_way.test.p is None
 
 
 def test_a_fan_is_scored_on_crps_and_bands_and_a_point_is_not():
-    found = score(panel(n_cutoffs=200), model="net", mase_scales={})
+    found = score(panel(n_cutoffs=200), "net", Yardsticks())
     net = found.models["net"]
     assert net.path.crps < found.models["gaussian_cone"].path.crps
     assert net.path.crps_skill["gaussian_cone"] > 0
@@ -272,10 +258,8 @@ def test_three_way_calls_come_from_the_fan_or_from_thresholds_or_not_at_all():
     thresholds = fit_thresholds(*scaled)
     found = score(
         backtest,
-        model="net",
-        mase_scales={},
-        thresholds={"net": thresholds},
-        tails=fit_tails(scaled[1]),
+        "net",
+        Yardsticks(thresholds={"net": thresholds}, tails=fit_tails(scaled[1])),
     )
     last = {name: each.direction[-1] for name, each in found.models.items()}
     assert last["net"].trend_from == "thresholds"
@@ -292,14 +276,14 @@ def test_futures_that_have_not_happened_are_no_windows():
     backtest = panel(n_symbols=1, n_cutoffs=30)
     backtest.actual[-1] = np.nan
     backtest.actual[-2, 2:] = np.nan
-    found = score(backtest, model="net", mase_scales={})
+    found = score(backtest, "net", Yardsticks())
     assert (found.n_windows, found.n_cutoffs, found.n_independent) == (29, 29, 28)
     assert found.models["net"].direction[-1].two_way.n_windows == 28
     assert found.models["net"].direction[0].two_way.n_windows == 29
     nothing = score(
         replace(backtest, actual=np.full_like(backtest.actual, np.nan)),
-        model="net",
-        mase_scales={},
+        "net",
+        Yardsticks(),
     )
     assert (nothing.n_windows, nothing.n_independent, nothing.first_cutoff) == (0, 0, None)
     assert nothing.models["net"].path.rmse is None
@@ -307,7 +291,7 @@ def test_futures_that_have_not_happened_are_no_windows():
 
 
 def test_scores_are_ready_for_json():
-    found = score(panel(), model="net", mase_scales={"S0": 1.0})
+    found = score(panel(), "net", Yardsticks({"S0": 1.0}))
     text = json.dumps(asdict(found), allow_nan=False)
     assert json.loads(text)["models"]["net"]["path"]["rmse"] == found.models["net"].path.rmse
 
@@ -317,28 +301,28 @@ def test_a_forecast_that_is_no_number_is_an_error_and_not_a_missing_future(wrong
     backtest = panel()
     backtest.forecasts["net"].median[3, 2] = wrong
     with pytest.raises(DataError, match=r"not a usable number \(net\): found 1 of 600"):
-        score(backtest, model="net", mase_scales={})
+        score(backtest, "net", Yardsticks())
 
 
 def test_what_does_not_line_up_or_does_not_exist_is_an_error():
     backtest = panel()
     with pytest.raises(DataError, match="No forecasts to score"):
-        score(backtest, model="other", mase_scales={})
+        score(backtest, "other", Yardsticks())
     backtest.forecasts["net"] = Forecast(np.zeros((3, 5)))
     with pytest.raises(DataError, match="do not line up"):
-        score(backtest, model="net", mase_scales={})
+        score(backtest, "net", Yardsticks())
 
 
 def test_unused_thresholds_do_no_harm():
     limits = Thresholds(np.zeros(5), np.zeros(5))
-    found = score(panel(), model="net", mase_scales={}, thresholds={"other": limits})
+    found = score(panel(), "net", Yardsticks(thresholds={"other": limits}))
     assert found.models["net"].direction[-1].trend_from == "fan"
 
 
 def test_calendars_count_the_windows_of_which_anything_has_happened():
     backtest = replace(panel(n_symbols=2, n_cutoffs=30), calendar=np.repeat([0, 1], 30))
     backtest.actual[[29, 59, 58]] = np.nan
-    found = score(backtest, model="net", mase_scales={})
+    found = score(backtest, "net", Yardsticks())
     counts = [(each.n_windows, each.n_independent) for each in found.calendars]
     assert counts == [(29, 29), (28, 28)]
     assert found.n_windows == 57

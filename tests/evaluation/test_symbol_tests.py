@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from lstmcli.evaluation.comparisons import Evidence, PathLosses, path_losses, symbol_tests
+from lstmcli.evaluation.backtest import Backtest
+from lstmcli.evaluation.comparisons import Evidence, symbol_tests
+from lstmcli.forecasting.forecast import Forecast
+from tests.evaluation.test_comparisons import evidence_of
 from tests.evaluation.test_scores import panel
 from tests.rows import for_each
 
@@ -15,16 +18,21 @@ def evidence(gains, *, reach=1):
     n, symbols = gains.shape
     gain, cutoff = gains.T.ravel(), np.tile(DAY + np.arange(n), symbols)
     there = ~np.isnan(gain)
-    return Evidence(
-        PathLosses(
-            {"net": 1.0 - gain[there], "naive": np.ones(there.sum())},
-            {},
+    count = int(there.sum())
+    found = Evidence(
+        Backtest(
             symbol=np.repeat([f"S{s}" for s in range(symbols)], n)[there],
             cutoff=cutoff[there],
-            end=cutoff[there] + np.timedelta64(reach, "D"),
-            calendar=np.zeros(there.sum(), dtype=np.intp),
+            last_close=np.ones(count),
+            sigma=np.ones(count),
+            dates=cutoff[there, None] + np.timedelta64(reach, "D"),
+            actual=np.zeros((count, 1)),
+            forecasts={"naive": Forecast(np.zeros((count, 1)))},
         )
     )
+    found.add("squared", "net", 1.0 - gain[there])
+    found.add("squared", "naive", np.ones(count))
+    return found
 
 
 def test_the_symbol_that_is_better_is_found_among_those_that_are_not():
@@ -73,8 +81,8 @@ def test_the_same_windows_give_the_same_values():
 
 def test_a_single_symbol_a_model_itself_and_a_point_forecast_have_nothing_to_test():
     several, one = panel(n_symbols=3), panel(n_symbols=1)
-    assert symbol_tests(Evidence(path_losses(one)), "squared", "net", "naive") == {}
-    known = Evidence(path_losses(several))
+    assert symbol_tests(evidence_of(one), "squared", "net", "naive") == {}
+    known = evidence_of(several)
     assert symbol_tests(known, "squared", "naive", "naive") == {}
     assert symbol_tests(known, "crps", "net", "scaled_climatology") == {}
 

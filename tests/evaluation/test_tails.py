@@ -46,10 +46,11 @@ def test_crash_windows_show_what_had_been_predicted_beside_the_usual_calls():
 
 
 def test_spike_windows_lie_beyond_the_upper_bound():
-    found = windows("spike", 1.5, np.array([0.05, 0.02]), np.zeros(2), None)
-    assert (found.n_windows, found.calls, found.actual) == (1, None, 0.05)
+    found = windows("spike", 1.5, np.array([0.05, 0.02]), np.zeros(2), np.array([UP, DOWN]))
+    assert (found.n_windows, found.calls, found.actual) == (1, Shares(0.0, 0.0, 1.0), 0.05)
 
 
 def test_a_market_without_a_crash_has_no_crash_windows():
-    found = windows("crash", -9.0, np.array([0.05, 0.02]), np.zeros(2), None)
+    found = windows("crash", -9.0, np.array([0.05, 0.02]), np.zeros(2), np.array([UP, DOWN]))
     assert (found.n_windows, found.n_independent, found.predicted) == (0, 0, None)
+    assert found.calls is None

@@ -5,6 +5,7 @@ import pytest
 
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.scores import score
+from lstmcli.evaluation.trend import Yardsticks
 from lstmcli.evaluation.verdict import p_value, percent, verdict
 from lstmcli.forecasting.forecast import Forecast
 from tests.evaluation.test_scores import panel
@@ -34,7 +35,7 @@ def judge(net, *, n=49, symbols=1, quantiles=None, levels=(), actual=None, up=0.
             "drift": Forecast(np.full((rows, 1), drift)),
         },
     )
-    found = verdict(score(backtest, model="net", mase_scales={}))
+    found = verdict(score(backtest, "net", Yardsticks()))
     text = str(found)
     assert text.isascii()
     assert text == " ".join(found.lines)
@@ -108,7 +109,7 @@ def test_phases_that_disagree_keep_a_small_p_from_being_a_claim():
     rows = np.arange(120) % 5 == 2
     better.forecasts["net"].median[rows] = -0.3 * better.actual[rows]
     better.forecasts["net"].median[~rows] = 0.9 * better.actual[~rows]
-    found = verdict(score(better, model="net", mase_scales={}))
+    found = verdict(score(better, "net", Yardsticks()))
     assert "which may be chance (p" in found.lines[0]
     assert "but better in 4 of 5 phases)" in found.lines[0]
     assert found.word == "not proven"
@@ -116,8 +117,8 @@ def test_phases_that_disagree_keep_a_small_p_from_being_a_claim():
 
 def test_several_models_on_one_screen_share_the_level():
     backtest = panel(n_symbols=1, n_cutoffs=120, step_size=1)
-    one = score(backtest, model="net", mase_scales={})
-    two = score(backtest, model="net", mase_scales={}, networks=("net", "gaussian_cone"))
+    one = score(backtest, "net", Yardsticks())
+    two = score(backtest, "net", Yardsticks(), networks=("net", "gaussian_cone"))
     assert one.models["net"].tests["naive"].level == 0.05
     assert two.models["net"].tests["naive"].level == 0.025
 
@@ -144,7 +145,7 @@ def copying(known):
 
 @pytest.mark.parametrize(("known", "copies"), [(0.0, True), (0.2, False)])
 def test_moves_that_know_nothing_may_just_repeat_the_last_price(known, copies):
-    found = str(verdict(score(copying(known), model="net", mase_scales={})))
+    found = str(verdict(score(copying(known), "net", Yardsticks())))
     assert ("it may just repeat the last price" in found) is copies
     assert ("Predicted moves follow the actual ones no more than by chance (" in found) is copies
 
@@ -161,7 +162,7 @@ def test_a_model_that_beats_naive_by_half_is_never_called_a_copy():
         actual=season + np.random.default_rng(5).normal(0, 0.02, season.shape),
         forecasts={"net": Forecast(season), "naive": Forecast(np.zeros((13, 3)))},
     )
-    found = score(backtest, model="net", mase_scales={})
+    found = score(backtest, "net", Yardsticks())
     assert found.models["net"].movement.copy
     assert "repeat" not in str(verdict(found))
 
@@ -173,10 +174,10 @@ def knowing_panel(symbols=3, cutoffs=40):
 
 
 def test_symbols_are_named_after_the_claim_for_all_of_them():
-    found = verdict(score(knowing_panel(), model="net", mase_scales={}))
+    found = verdict(score(knowing_panel(), "net", Yardsticks()))
     assert "Symbol by symbol, better than naive on 3 of 3: S0, S1, S2 (joint test)." in found.lines
     assert any(each.startswith("Better ranges of outcomes: ") for each in found.lines)
-    few = verdict(score(knowing_panel(cutoffs=12), model="net", mase_scales={}))
+    few = verdict(score(knowing_panel(cutoffs=12), "net", Yardsticks()))
     assert not any("Symbol" in each or "Better" in each for each in few.lines)
 
 
@@ -232,7 +233,7 @@ def test_any_error_is_more_than_none():
 def test_several_symbols_are_counted_by_date():
     found = judge(noise, n=30, symbols=4)
     assert found.lines[0].endswith(", on 30 dates, 4 symbols.")
-    overlapping = verdict(score(panel(n_cutoffs=120, step_size=1), model="net", mase_scales={}))
+    overlapping = verdict(score(panel(n_cutoffs=120, step_size=1), "net", Yardsticks()))
     assert ", on 24 dates that do not overlap, 3 symbols." in overlapping.lines[0]
 
 
@@ -254,7 +255,7 @@ def test_the_bands_are_judged(spread, n, words):
 def test_the_largest_step_that_can_be_judged_is_judged_and_named():
     """Windows of five days at 300 dates: the first step has 300 that are apart, the last 60."""
     backtest = panel(n_symbols=1, n_cutoffs=300, step_size=1)
-    found = score(backtest, model="net", mase_scales={})
+    found = score(backtest, "net", Yardsticks())
     judged = {band.step: band.good for band in found.models["net"].bands if band.nominal == 0.8}
     assert judged[1] is not None
     assert judged[5] is None
@@ -271,7 +272,7 @@ def test_a_future_without_outcome_leaves_nothing_to_judge():
         actual=np.array([[np.nan]]),
         forecasts={"net": Forecast(np.zeros((1, 1)))},
     )
-    found = verdict(score(backtest, model="net", mase_scales={}))
+    found = verdict(score(backtest, "net", Yardsticks()))
     assert found.word == "too few"
     assert str(found) == "Nothing to judge net by: none of its windows has its outcome yet."
 

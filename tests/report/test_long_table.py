@@ -10,8 +10,7 @@ import pytest
 
 from lstmcli.errors import FileError, UsageError
 from lstmcli.evaluation.backtest import Backtest
-from lstmcli.evaluation.forecasters import Yardsticks
-from lstmcli.evaluation.trend import Thresholds
+from lstmcli.evaluation.trend import Thresholds, Yardsticks
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.report.long_table import COLUMNS, backtest_rows, forecasts_file
 from tests.command_line import read_exactly
