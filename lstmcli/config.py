@@ -104,7 +104,7 @@ class Split(_Section):
 class Model(_Section):
     """The network."""
 
-    network: Literal["lstm", "rnn", "gru", "peephole", "cnn", "mlp", "linear"] = "lstm"
+    network: Literal["lstm", "rnn", "gru", "peephole", "cnn", "mlp", "linear", "har"] = "lstm"
     head: Literal["direct", "recursive"] = "direct"
     hidden_sizes: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field((32,), min_length=1)
     basis_size: int = Field(4, ge=1, le=16)
@@ -175,7 +175,10 @@ class Forecast(_Section):
     """The quantiles of a probabilistic forecast."""
 
     quantile_levels: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = DEFAULT_LEVELS
-    calibrate: bool = True
+    calibrate: bool = False
+    prior_sharpe: float = Field(0.30, ge=-5, le=5)
+    prior_years: float = Field(20.0, ge=0, le=10_000)
+    prior_by_symbol: dict[str, Annotated[float, Field(ge=-5, le=5)]] = {}
 
     @model_validator(mode="after")
     def _ascend_around_the_median(self) -> Self:

@@ -13,10 +13,12 @@ unexplained, and the location is one Sharpe ratio, shrunk to a prior: between st
 of past growth are noise.
 """
 
+import math
+import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import repeat
+from itertools import compress, repeat
 
 import numpy as np
 import pandas as pd
@@ -42,6 +44,7 @@ _NEWTON_STEPS = 25
 _CLOSE_ENOUGH = 1e-9
 _KNOTS = 12
 _SMALLEST = 1e-12
+_DAYS = 365.25
 _EVERY = 3  # rows of the residual table: neighbours say nearly the same
 PRIOR_ROWS = 20_000.0  # rows at which own data weigh as much as the coefficients started from
 
@@ -53,8 +56,9 @@ class Har:
     center, spread : (P,) which standardise the inputs. knots : (K,) steps; between them
     coefficients are linear in log h. coefficients : (K, 1 + P), the intercept first.
     table : (H, Q) quantiles of move / scale around its mean. levels : (Q,) ascending.
-    sharpe : mean move / scale of one step. years : of the rows that it was fitted on.
-    rows : how many rows, all symbols together.
+    sharpe : mean move / scale of one step. grows : whether it is that of prices that are expected
+    to grow, which says nothing of others. years, rows : what it was fitted on, the latter of all
+    symbols together. bars_per_year : of their calendar.
     """
 
     center: Floats
@@ -64,8 +68,10 @@ class Har:
     table: Floats
     levels: tuple[float, ...]
     sharpe: float
+    grows: bool
     years: float
     rows: int
+    bars_per_year: float
 
     def scale(self, inputs: Floats, sigma: Floats) -> Floats:
         """Return the scale of the move to each step, (N, H), from what `har_inputs` returns.
@@ -73,25 +79,94 @@ class Har:
         inputs : (N, P). sigma : (N,). 0 where a price has not moved yet.
         """
         steps = np.arange(1, len(self.table) + 1)
-        logs = self.design(inputs) @ _between(self.knots, self.coefficients, steps).T
+        logs = self.design(inputs) @ self.at_steps(len(steps)).T
         return np.asarray(np.nan_to_num(sigma)[:, None] * np.sqrt(steps) * np.exp(logs))
+
+    def arrays(self) -> dict[str, Floats]:
+        """Return all of it but the levels as arrays of float64; `har_of` is the inverse."""
+        numbers = self.sharpe, self.grows, self.years, self.rows, self.bars_per_year
+        return {
+            "center": self.center,
+            "spread": self.spread,
+            "knots": self.knots.astype(np.float64),
+            "coefficients": self.coefficients,
+            "table": self.table,
+            "numbers": np.array(numbers, dtype=np.float64),
+        }
+
+    def at_steps(self, horizon: int) -> Floats:
+        """Return the coefficients of every step, linear in its log between knots: (H, 1 + P)."""
+        logs = np.log(np.arange(1, horizon + 1))
+        knots = np.log(self.knots)
+        return np.column_stack([np.interp(logs, knots, each) for each in self.coefficients.T])
 
     def design(self, inputs: Floats) -> Floats:
         """Return standardised inputs after a column of ones; an unknown value is the mean."""
         standard = np.nan_to_num((inputs - self.center) / self.spread)
         return np.column_stack([np.ones(len(standard)), standard])
 
-    def shrunk_sharpe(self, prior: float, prior_years: float) -> float:
-        """Return the Sharpe ratio of one step, drawn towards a prior of one step."""
-        return (self.years * self.sharpe + prior_years * prior) / (self.years + prior_years)
+    def location(self, prior: float, prior_years: float) -> float:
+        """Return the Sharpe ratio of one step, drawn towards a yearly `prior` of so many years."""
+        known = 0.0 if self.grows and not prior else self.years
+        each = prior / math.sqrt(self.bars_per_year)
+        return (known * self.sharpe + prior_years * each) / max(known + prior_years, _SMALLEST)
 
-    def forecast(self, inputs: Floats, sigma: Floats, *, sharpe: float) -> Forecast:
-        """Return the fan of each row; `sharpe` is the location, as `shrunk_sharpe` returns it."""
-        scale = self.scale(inputs, sigma)
-        root = np.sqrt(np.arange(1, len(self.table) + 1))
-        table = self.table + sharpe * root[:, None]
-        fan = ScaledFan(scale, np.zeros(len(scale), np.int32), np.ones(len(root)), table[None])
-        return Forecast(scale * table[:, self.levels.index(0.5)], fan, self.levels)
+    def forecast(self, scale: Floats, location: Floats) -> Forecast:
+        """Return the fan of N windows of some scale (N, n) at the first n steps.
+
+        location : (N,) of each window, as `location` returns it.
+        """
+        root = np.sqrt(np.arange(1, scale.shape[1] + 1))
+        values, kind = np.unique(location, return_inverse=True)
+        table = self.table[: len(root)] + (values[:, None] * root)[..., None]  # (K, n, Q)
+        fan = ScaledFan(scale, kind.astype(np.int32), np.ones(len(root)), table)
+        return Forecast(scale * table[kind, :, self.levels.index(0.5)], fan, self.levels)
+
+
+_WITHOUT_GROWTH = re.compile(r"=[XF]$|^\^(TNX|TYX|FVX|IRX|VIX)$|-(USD[TC]?|EUR|GBP|JPY|BTC|ETH)$")
+
+
+def prior_sharpe(symbol: str, usual: float, by_symbol: Mapping[str, float]) -> float:
+    """Return the yearly Sharpe ratio expected of a symbol before its prices are seen.
+
+    0 for Yahoo's currencies, futures, rates and coins, which pay nothing for being held.
+    """
+    return by_symbol.get(symbol, 0.0 if _WITHOUT_GROWTH.search(symbol) else usual)
+
+
+def bars_per_year(dates: NDArray[np.datetime64]) -> float:
+    """Return how many of the dates (T,) lie in a year; at most one a day."""
+    days = (dates[-1] - dates[0]) / np.timedelta64(1, "D") if len(dates) > 1 else 0.0
+    return float(np.clip((len(dates) - 1) / max(days, 1.0) * _DAYS, 1.0, _DAYS))
+
+
+def har_of(arrays: Mapping[str, Floats], levels: Sequence[float]) -> Har:
+    """Make a fit of its arrays, which have the shapes of `har_shapes`."""
+    sharpe, grows, years, rows, yearly = arrays["numbers"].tolist()
+    numbers = (sharpe, bool(grows), years, int(rows), yearly)
+    center, spread = arrays["center"], arrays["spread"]
+    knots = arrays["knots"].astype(np.int64)
+    return Har(
+        center, spread, knots, arrays["coefficients"], arrays["table"], tuple(levels), *numbers
+    )
+
+
+def har_shapes(horizon: int, levels: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the arrays of a fit, by name."""
+    inputs, knots = len(INPUTS), len(_knots(horizon))
+    return {
+        "center": (inputs,),
+        "spread": (inputs,),
+        "knots": (knots,),
+        "coefficients": (knots, 1 + inputs),
+        "table": (horizon, levels),
+        "numbers": (5,),
+    }
+
+
+def _knots(horizon: int) -> NDArray[np.int64]:
+    """Return the steps that are fitted, evenly in the log of the step."""
+    return np.unique(np.geomspace(1, horizon, _KNOTS).round().astype(np.int64))
 
 
 def har_inputs(log_prices: Floats, log_ranges: Floats | None = None) -> tuple[Floats, Floats]:
@@ -124,13 +199,15 @@ def fit_har(
     horizon: int,
     levels: Sequence[float],
     bars_per_year: float,
+    priors: Sequence[float] | None = None,
     ranges: Sequence[Floats | None] | None = None,
     start: Har | None = None,
 ) -> Har:
     """Fit on the log prices of S series, each (T,); no move ends after the last row of its series.
 
-    ranges : by series as for `har_inputs`. start : a fit of the same horizon and levels that few
-    rows are drawn towards. Raises DataError where no price moves.
+    priors : by series, of `prior_sharpe`. ranges : by series as for `har_inputs`. start : a fit of
+    the same horizon and levels that few rows are drawn towards. Raises DataError where no price
+    moves.
     """
     known = [har_inputs(*each) for each in zip(series, ranges or repeat(None), strict=False)]
     every = np.concatenate([inputs[np.isfinite(sigma)] for inputs, sigma in known])
@@ -139,19 +216,22 @@ def fit_har(
     years = max(map(len, series)) / bars_per_year
     if start is None:
         center, spread = _standard(every)
-        knots = np.unique(np.geomspace(1, horizon, _KNOTS).round().astype(np.int64))
+        knots = _knots(horizon)
         coefficients = np.zeros((len(knots), 1 + len(INPUTS)))
         table = np.zeros((horizon, len(levels)))
-        start = Har(center, spread, knots, coefficients, table, tuple(levels), 0.0, 0.0, 0)
+        start = Har(center, spread, knots, coefficients, table, tuple(levels), 0, False, 0, 0, 1)
     prior = PRIOR_ROWS if start.rows else 0.0
-    found = replace(start, years=years, rows=len(every))
+    grow = np.array([bool(prior) for prior in priors or [1.0] * len(series)])
+    found = replace(
+        start, years=years, rows=len(every), bars_per_year=bars_per_year, grows=bool(grow.any())
+    )
     design = [found.design(inputs) for inputs, _ in known]
     fitted = [
         _gamma_regression(*_sizes(series, known, design, h), toward, prior)
         for h, toward in zip(found.knots.tolist(), start.coefficients, strict=True)
     ]
     found = replace(found, coefficients=np.array(fitted))
-    table, sharpe, moves = _residuals(series, known, found)
+    table, sharpe, moves = _residuals(series, known, found, grow if grow.any() else ~grow)
     share = moves / np.maximum(moves + prior, 1.0)
     return replace(found, table=share * table + (1 - share) * start.table, sharpe=sharpe)
 
@@ -206,11 +286,15 @@ def _gamma_regression(x: Floats, sizes: Floats, toward: Floats, prior: float) ->
 
 
 def _residuals(
-    series: Sequence[Floats], known: Sequence[tuple[Floats, Floats]], fitted: Har
+    series: Sequence[Floats],
+    known: Sequence[tuple[Floats, Floats]],
+    fitted: Har,
+    grow: NDArray[np.bool_],
 ) -> tuple[Floats, float, Floats]:
     """Return the table (H, Q), the Sharpe ratio of one step and the moves behind each step (H, 1).
 
-    Each symbol's mean residual of a step is taken out: growth is the location's.
+    Each symbol's mean residual of a step is taken out: growth is the location's. grow : (S,) whose
+    it is.
     """
     horizon, parts = len(fitted.table), []
     for each, (inputs, sigma) in zip(series, known, strict=True):
@@ -221,17 +305,11 @@ def _residuals(
         parts.append(moves / fitted.scale(inputs[rows], sigma[rows]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a step that no series is long enough for
-        growth = np.concatenate([part[:, -1] for part in parts]) / np.sqrt(horizon)
+        growth = np.concatenate([part[:, -1] for part in compress(parts, grow)]) / np.sqrt(horizon)
         sharpe = float(np.nan_to_num(np.nanmean(growth)))
         centred = np.concatenate([part - np.nanmean(part, axis=0) for part in parts])
         table = np.nan_to_num(np.nanquantile(centred, fitted.levels, axis=0).T)
     return table, sharpe, np.isfinite(centred).sum(axis=0)[:, None] * _EVERY
-
-
-def _between(knots: NDArray[np.int64], values: Floats, steps: NDArray[np.int64]) -> Floats:
-    """Interpolate values (K, ...) at knots linearly in the log of the step: (H, ...)."""
-    logs = np.log(steps)
-    return np.column_stack([np.interp(logs, np.log(knots), column) for column in values.T])
 
 
 def _last(values: Floats, k: int) -> Floats:

@@ -5,24 +5,22 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
 import torch
-from torch import Tensor, from_numpy, nn
+from torch import Tensor, nn
 
 from lstmcli.config import Settings, Train
 from lstmcli.dataset.scaling import LAGS, Scale, fit_batch_scale, fit_return_scale
 from lstmcli.dataset.windows import Windows, contexts, flat_cutoffs, join
-from lstmcli.errors import DataError, ModelError, TrainingError
-from lstmcli.forecasting.baselines import climatology, gaussian_quantiles
-from lstmcli.forecasting.model import TrainedModel, new_member
+from lstmcli.errors import ModelError, TrainingError
+from lstmcli.forecasting.har import Har, bars_per_year, fit_har, prior_sharpe
+from lstmcli.forecasting.model import TrainedModel, log_ranges, new_member
 from lstmcli.learning.plan import Plan
 from lstmcli.learning.samples import Samples, gradient_probe, make_samples
 from lstmcli.learning.transfer import Donor, Phase, freeze_body, match
-from lstmcli.networks.build import body_and_head, named_layers
-from lstmcli.networks.heads import QuantileFan
+from lstmcli.networks.build import named_layers
 from lstmcli.runs.checkpoint import Checkpoint
 from lstmcli.training.device import drawn_from, seeded
-from lstmcli.training.loop import Epoch, train_epochs
+from lstmcli.training.loop import Epoch, mean_loss, train_epochs
 from lstmcli.training.objective import Lanes
 from lstmcli.training.trainee import Snapshot, Stop, Trainee, new_trainee
 
@@ -52,13 +50,25 @@ class Fit:
     """A model as far as training came.
 
     stopped : why the last of its networks had no further epoch. error : set where one broke down
-    after a good epoch.
+    after a good epoch. start_loss : on validation before the first epoch, None without a fan.
     """
 
     model: TrainedModel
     history: list[Epoch]
     stopped: Stopped
     error: TrainingError | None = None
+    start_loss: float | None = None
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose weights are kept, 0 for those of the start."""
+        return max((epoch.epoch for epoch in self.history if epoch.best), default=0)
+
+    @property
+    def best_loss(self) -> float | None:
+        """The validation loss of the epoch that is kept."""
+        losses = [epoch.validation_loss for epoch in self.history if epoch.best]
+        return losses[-1] if losses else self.start_loss
 
 
 def fit(
@@ -74,15 +84,24 @@ def fit(
     good epoch, or the time allowed no new one.
     """
     rows = join(plan.series, season="month" in settings.window.features)
-    fitted = _fit_scale(rows, plan, flat_cutoffs(rows, plan.train), settings)
-    rows = rows.to(device)
-    fitted = None if fitted is None else fitted.to(device)
+    scale = _fit_scale(rows, plan, flat_cutoffs(rows, plan.train), settings)
+    har = fit_linear(plan, settings) if settings.model.head == "direct" else None
+    model = TrainedModel(
+        network=nn.Identity(),
+        settings=settings,
+        fitted=None if scale is None else scale.to(device),
+        trained_on=tuple(each.symbol for each in plan.series),
+        har=har,
+    )
+    if settings.model.network == "har":
+        return Fit(model, [], "epochs")
+    rows, fitted = rows.to(device), har or model.fitted
     run = _begin(course.start, settings, device)
     known, snapshot = len(run.history), course.start.snapshot if course.start else None
     while len(run.members) < settings.train.members and run.stopped != "timeout":
         seed = settings.train.seed + len(run.members)
         with seeded(seed, device):
-            network = new_start(len(run.members), plan, settings, donor).to(device)
+            network = new_start(len(run.members), settings, donor).to(device)
             generators = {
                 "shuffle": torch.Generator().manual_seed(seed),
                 "steps": torch.Generator(device).manual_seed(seed),
@@ -90,20 +109,22 @@ def fit(
             }
             samples = make_samples(rows, plan, settings, fitted, generators["steps"])
             kept = gradient_probe(rows, plan, settings, fitted)
-            trainees = _phases(run, network, generators, settings.train, donor, snapshot)
+            start = None
+            if har is not None:  # before any epoch a fan is the linear one, which may stay
+                start = mean_loss(
+                    network, samples.objective, samples.validation, settings.train.batch_size
+                )
+                run.start_loss = start if run.start_loss is None else run.start_loss
+            trainees = _phases(run, network, generators, settings.train, donor, snapshot, start)
             for phase, trainee in trainees:
                 _fit_phase(run, phase, trainee, samples, settings.train, course, kept)
             run.members.append(network.requires_grad_())
             snapshot = None
     if run.stopped == "timeout":
         _check_new_epochs(run.history, known, settings.train.members)
-    model = TrainedModel(
-        network=run.members[0] if len(run.members) == 1 else nn.ModuleList(run.members),
-        settings=settings,
-        fitted=fitted,
-        trained_on=tuple(each.symbol for each in plan.series),
-    )
-    return Fit(model, run.history, "error" if run.error else run.stopped, run.error)
+    network = run.members[0] if len(run.members) == 1 else nn.ModuleList(run.members)
+    stopped: Stopped = "error" if run.error else run.stopped
+    return Fit(replace(model, network=network), run.history, stopped, run.error, run.start_loss)
 
 
 @dataclass
@@ -114,6 +135,7 @@ class _Run:
     history: list[Epoch]
     error: TrainingError | None
     stopped: Stopped = "epochs"
+    start_loss: float | None = None
 
     def checkpoint(self, trainee: Trainee) -> Checkpoint:
         members = tuple(each.state_dict() for each in self.members)
@@ -155,8 +177,12 @@ def _phases(
     train: Train,
     donor: Donor | None,
     snapshot: Snapshot | None,
+    start: float | None,
 ) -> Iterator[tuple[int, Trainee]]:
-    """Yield the trainee of each phase in turn; a snapshot is of the phase of the last epoch."""
+    """Yield the trainee of each phase in turn; a snapshot is of the phase of the last epoch.
+
+    start : the validation loss of the network as it is, where that may be the best.
+    """
     member, before = len(run.members) + 1, None
     rate = train.learning_rate
     phases = (Phase(False, rate),) if donor is None else donor.phases(rate)
@@ -179,6 +205,8 @@ def _phases(
         elif snapshot is not None:
             with _checkpoint_errors():
                 trainee.restore(snapshot)
+        elif start is not None:
+            trainee.keep_start(start)
         yield number, trainee
         if run.stopped in ("timeout", "error"):
             return
@@ -262,41 +290,24 @@ def _fit_scale(
     return None
 
 
-_PRIOR = 20.0  # independent windows at which half of the climatology is believed
-_MOST_SERIES = 100
-
-
-def new_start(member: int, plan: Plan, settings: Settings, donor: Donor | None) -> nn.Module:
+def new_start(member: int, settings: Settings, donor: Donor | None) -> nn.Module:
     """Draw one network of an ensemble, counted from 0, and give it what it takes over."""
     network = new_member(settings)
-    start_fan(network, plan, settings)
     if donor is not None:
         match(donor, settings).start(network, donor, member)
     return network
 
 
-def start_fan(network: nn.Module, plan: Plan, settings: Settings) -> None:
-    """Start the fan of an untrained network near the climatology of the training rows.
-
-    The mean over the series (over a hundred of them where there are more), drawn towards the normal
-    quantiles where the rows hold few windows of that many steps that do not overlap. Nothing
-    happens to a network without a fan, or without a series that is long enough.
-    """
-    _, head = body_and_head(network)
-    if not isinstance(head, QuantileFan):
-        return
-    steps = range(1, settings.window.horizon + 1)
-    levels = settings.forecast.quantile_levels
-    every = -(-len(plan.series) // _MOST_SERIES)
-    known, longest = [], 0
-    for each, split in list(zip(plan.series, plan.splits, strict=True))[::every]:
-        try:
-            known.append(climatology(each.log_prices[: split.train_rows], steps, levels=levels))
-        except DataError:
-            continue  # too short to say what is usual
-        longest = max(longest, split.train_rows)
-    if known:
-        independent = longest / np.array(steps, dtype=np.float64)[:, None]
-        share = independent / (independent + _PRIOR)
-        start = share * np.mean(known, axis=0) + (1 - share) * gaussian_quantiles(levels)
-        head.start_at(from_numpy(start).float())
+def fit_linear(plan: Plan, settings: Settings, start: Har | None = None) -> Har:
+    """Fit the linear fan on the training rows; start : what few rows are drawn towards."""
+    own, rows = settings.forecast, [split.train_rows for split in plan.splits]
+    series = [each.part(slice(n)) for each, n in zip(plan.series, rows, strict=True)]
+    return fit_har(
+        [each.log_prices for each in series],
+        horizon=settings.window.horizon,
+        levels=own.quantile_levels,
+        bars_per_year=bars_per_year(max(series, key=len).dates),
+        priors=[prior_sharpe(e.symbol, own.prior_sharpe, own.prior_by_symbol) for e in series],
+        ranges=[log_ranges(each, settings) for each in series],
+        start=start,
+    )

@@ -149,7 +149,6 @@ def describe(
 
     donor : the metadata of the model that it started from.
     """
-    best = max((epoch for epoch in fitted.history if epoch.best), key=lambda epoch: epoch.epoch)
     return {
         "lstmcli_version": __version__,
         "torch_version": torch.__version__,
@@ -185,9 +184,9 @@ def describe(
         },
         "windows": plan.counts(),
         "tuning": fitted.model.settings.tuning.model_dump(),
-        "epochs": {"run": len(fitted.history), "best": best.epoch},
+        "epochs": {"run": len(fitted.history), "best": fitted.best_epoch},
         "stopped": fitted.stopped,
-        "validation_loss": best.validation_loss,
+        "validation_loss": fitted.best_loss,
     }
 
 

@@ -214,7 +214,7 @@ def _refit(
         rows=counts["rows"],
         train=counts["train"],
         validation=counts["validation"],
-        epoch=max(epoch.epoch for epoch in done.history if epoch.best),
+        epoch=done.best_epoch,
         left_out=tuple(failure.reason for failure in failures),
     )
     return again, learn_trend(again, plan.series, plan.splits), record

@@ -3,17 +3,27 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lstmcli.config import Settings
 from lstmcli.dataset.scaling import Scale
 from lstmcli.dataset.windows import Windows, flat_cutoffs
+from lstmcli.forecasting.har import Har, har_inputs
+from lstmcli.forecasting.model import location_of, log_ranges
 from lstmcli.learning.plan import Plan
 from lstmcli.training.loop import gradient_kept
-from lstmcli.training.objective import Lanes, Objective, fan_objective, next_step_objective
+from lstmcli.training.objective import (
+    Floor,
+    Lanes,
+    Objective,
+    fan_objective,
+    next_step_objective,
+)
 
 _TRAIN, _VALIDATE = 1, 2
 _PROBED = 16  # windows
@@ -33,29 +43,35 @@ class Samples:
 
 
 def make_samples(
-    rows: Windows, plan: Plan, settings: Settings, fitted: Scale | None, generator: torch.Generator
+    rows: Windows,
+    plan: Plan,
+    settings: Settings,
+    fitted: Scale | Har | None,
+    generator: torch.Generator,
 ) -> Samples:
     """Return windows with one label each, or long chunks with a label at every bar.
 
+    fitted : on the training rows: the scale of a recursion, the linear fan of a direct head.
     generator : on the device of the rows; draws the steps of the horizon for each batch of a fan.
     """
-    if settings.model.head == "recursive":
+    if not isinstance(fitted, Har):
         return _windows(rows, plan, settings, fitted)
+    floor = make_floor(rows, plan, settings, fitted)
     if settings.train.labels == "window":
         length = settings.window.context_length
         return Samples(
-            _fan(rows, plan, settings, generator, chunk_length=length, burn_in=length - 1),
+            _fan(rows, plan, settings, floor, generator, chunk_length=length, burn_in=length - 1),
             flat_cutoffs(rows, plan.train).to(rows.values.device),
             flat_cutoffs(rows, plan.validation).to(rows.values.device),
         )
-    chunks = _chunks(rows, plan, settings, generator)
+    chunks = _chunks(rows, plan, settings, floor, generator)
     if settings.train.stateful:
         return replace(chunks, train=_in_order(rows, plan, settings, chunks.labels_per_sample))
     return chunks
 
 
 def gradient_probe(
-    rows: Windows, plan: Plan, settings: Settings, fitted: Scale | None
+    rows: Windows, plan: Plan, settings: Settings, fitted: Scale | Har | None
 ) -> Callable[[nn.Module], float] | None:
     """Return what measures `gradient_kept` on a few training windows; None without a memory."""
     if not settings.model.keeps_state:
@@ -82,7 +98,31 @@ def _windows(rows: Windows, plan: Plan, settings: Settings, fitted: Scale | None
     return Samples(objective, train, flat_cutoffs(rows, plan.validation).to(device))
 
 
-def _chunks(rows: Windows, plan: Plan, settings: Settings, generator: torch.Generator) -> Samples:
+def make_floor(rows: Windows, plan: Plan, settings: Settings, har: Har) -> Floor:
+    """Return the linear fan of every flat row, on the device of the rows."""
+    horizon, device = settings.window.horizon, rows.values.device
+    designs, sigmas, locations = [], [], []
+    for each in plan.series:
+        inputs, sigma = har_inputs(each.log_prices, log_ranges(each, settings))
+        designs.append(har.design(inputs).astype(np.float32))
+        sigmas.append(sigma)
+        locations.append(np.full(len(each), location_of(har, each.symbol, settings), np.float32))
+
+    def tensor(values: NDArray[Any], kind: torch.dtype) -> Tensor:
+        return torch.from_numpy(values).to(device, kind)
+
+    return Floor(
+        tensor(np.concatenate(designs), torch.float32),
+        tensor(har.at_steps(horizon), torch.float32),
+        tensor(np.concatenate(sigmas), torch.float64),
+        tensor(np.concatenate(locations), torch.float32),
+        tensor(har.table, torch.float32),
+    )
+
+
+def _chunks(
+    rows: Windows, plan: Plan, settings: Settings, floor: Floor, generator: torch.Generator
+) -> Samples:
     """Make chunks: for training they end at any bar, for validation they lie end to end."""
     burn_in = settings.train.burn_in
     # The shortest series still gives a chunk: its training part holds a whole context.
@@ -98,7 +138,7 @@ def _chunks(rows: Windows, plan: Plan, settings: Settings, generator: torch.Gene
     ]
     device = rows.values.device
     return Samples(
-        _fan(rows, plan, settings, generator, chunk_length=length, burn_in=burn_in),
+        _fan(rows, plan, settings, floor, generator, chunk_length=length, burn_in=burn_in),
         flat_cutoffs(rows, train).to(device),
         flat_cutoffs(rows, validation).to(device),
         labels_per_sample=labels,
@@ -137,6 +177,7 @@ def _fan(
     rows: Windows,
     plan: Plan,
     settings: Settings,
+    floor: Floor,
     generator: torch.Generator,
     *,
     chunk_length: int,
@@ -145,11 +186,11 @@ def _fan(
     device = rows.values.device
     return fan_objective(
         rows,
+        floor,
         _parts(rows, plan).to(device),
         _typical(rows, plan).to(device),
         features=settings.window.features,
         levels=settings.forecast.quantile_levels,
-        horizon=settings.window.horizon,
         chunk_length=chunk_length,
         burn_in=burn_in,
         steps_per_batch=settings.train.steps_per_batch,

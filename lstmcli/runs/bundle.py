@@ -30,6 +30,7 @@ from lstmcli.dataset.scaling import FITTED_SCALINGS, Scale
 from lstmcli.errors import ModelError, UsageError, file_errors
 from lstmcli.files import atomic
 from lstmcli.forecasting.calibration import Calibration
+from lstmcli.forecasting.har import har_of, har_shapes
 from lstmcli.forecasting.model import TrainedModel, new_network, num_columns
 from lstmcli.printable import first_few
 from lstmcli.records import read_json, read_toml
@@ -37,6 +38,7 @@ from lstmcli.runs.metadata import SCHEMA_VERSION, Metadata, check_metadata
 from lstmcli.training.loop import Epoch
 
 _LOC, _SCALE, _FACTORS = "fitted.loc", "fitted.scale", "calibration.factors"
+_HAR = "har."
 _OPTIONAL = frozenset({_FACTORS})
 _MAX_BYTES = 16 * 1024**2
 _WEIGHTS, _CONFIG, _METADATA, _HISTORY = (
@@ -59,6 +61,7 @@ def save_bundle(
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "config_sha256": hashlib.sha256(config.encode("utf-8")).hexdigest(),
         "trained_on": list(model.trained_on),
+        "har": model.har is not None,
     }
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}{atomic.TEMPORARY_SUFFIX}")
     try:
@@ -86,13 +89,18 @@ def load_bundle(folder: Path, device: torch.device) -> tuple[TrainedModel, Metad
     fitted = None
     if settings.window.scaling in FITTED_SCALINGS:
         fitted = Scale(tensors.pop(_LOC), tensors.pop(_SCALE)).to(device)
+    har = None
+    if metadata.har:
+        parts = {name: tensors.pop(f"{_HAR}{name}").numpy() for name in _har_shapes(settings)}
+        har = har_of(parts, settings.forecast.quantile_levels)
     factors = tensors.pop(_FACTORS, None)
     calibration = None if factors is None else Calibration(factors.numpy())
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
-        network = new_network(settings)
+        network = new_network(settings, corrects=metadata.har)
     network.load_state_dict(tensors)
     network = network.to(device).eval()
-    return TrainedModel(network, settings, fitted, metadata.trained_on, calibration), metadata
+    model = TrainedModel(network, settings, fitted, metadata.trained_on, calibration, har)
+    return model, metadata
 
 
 def check_bundle(folder: Path) -> Metadata:
@@ -140,6 +148,9 @@ def _tensors(model: TrainedModel) -> dict[str, torch.Tensor]:
     if model.fitted is not None:
         tensors[_LOC] = model.fitted.loc.cpu().contiguous()
         tensors[_SCALE] = model.fitted.scale.cpu().contiguous()
+    if model.har is not None:
+        for name, values in model.har.arrays().items():
+            tensors[f"{_HAR}{name}"] = torch.from_numpy(values).contiguous()
     if model.calibration is not None:
         tensors[_FACTORS] = torch.from_numpy(model.calibration.factors).contiguous()
     return tensors
@@ -157,7 +168,7 @@ def _history_csv(history: Iterable[Epoch]) -> str:
 def _read_tensors(folder: Path, metadata: Metadata, settings: Settings) -> dict[str, torch.Tensor]:
     """Read the tensors that the settings need, checking their types and shapes."""
     path = folder / _WEIGHTS
-    expected = _expected_tensors(settings)
+    expected = _expected_tensors(settings, metadata.har)
     with _opened(path) as file:
         try:
             data = read_weights(file, os.fstat(file.fileno()).st_size, expected, _OPTIONAL)
@@ -169,10 +180,17 @@ def _read_tensors(folder: Path, metadata: Metadata, settings: Settings) -> dict[
             raise _not_a_model(folder, f"{_WEIGHTS}: {error}") from error
 
 
-def _expected_tensors(settings: Settings) -> dict[str, torch.Tensor]:
+def _har_shapes(settings: Settings) -> dict[str, tuple[int, ...]]:
+    return har_shapes(settings.window.horizon, len(settings.forecast.quantile_levels))
+
+
+def _expected_tensors(settings: Settings, has_har: bool) -> dict[str, torch.Tensor]:
     """Return the tensors that the settings need, on the meta device."""
     with torch.device("meta"):
-        expected = dict(new_network(settings).state_dict())
+        expected = dict(new_network(settings, corrects=has_har).state_dict())
+        if has_har:
+            for name, shape in _har_shapes(settings).items():
+                expected[f"{_HAR}{name}"] = torch.empty(shape, dtype=torch.float64)
         if settings.window.scaling in FITTED_SCALINGS:
             for name in (_LOC, _SCALE):
                 expected[name] = torch.empty(num_columns(settings), dtype=torch.float64)

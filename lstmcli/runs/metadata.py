@@ -44,6 +44,7 @@ _SHAPE: dict[Any, Any] = {
     },
     "from?": (None, {"model": str, "how": str}),
     "decision?": {"promoted": bool, "why": str},
+    "har?": bool,
     "weights_sha256": str,
     "config_sha256": str,
     "lstmcli_version": str,
@@ -101,6 +102,7 @@ class Metadata:
     record : the file as it is. dates : number of dates that it was fitted on. trained_until : last
     day that it, or a model that it started from, was fitted on or chosen by. windows : number of
     windows by part. trend : thresholds and bounds, one a step. stored : None for prices from files.
+    har : whether it has a linear fan, which fans of version 0.2 and before lack.
     """
 
     record: Mapping[str, Any]
@@ -122,6 +124,7 @@ class Metadata:
     validation: Validation | None
     stored: StoreRead | None
     promoted: bool
+    har: bool
     weights_sha256: str
     config_sha256: str
 
@@ -166,6 +169,7 @@ class Metadata:
             validation=_validation(record["validation"]),
             stored=_stored(record.get("source")),
             promoted=record.get("decision", {}).get("promoted", False),
+            har=record.get("har", False),
             weights_sha256=record.get("weights_sha256", ""),
             config_sha256=record.get("config_sha256", ""),
         )
