@@ -52,7 +52,8 @@ class TrainedModel:
     @property
     def fewest_rows(self) -> int:
         """How many rows of a series a forecast needs at least."""
-        return self.settings.window.context_length if self.har is None else FEWEST_ROWS
+        length = self.settings.window.context_length
+        return length if self.har is None else min(length, FEWEST_ROWS)
 
     @property
     def device(self) -> torch.device:

@@ -145,8 +145,8 @@ def _parse(facts: Any, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Any], C
 
     check_plain(facts)
     check_record(facts, _SHAPE)
-    best = {row["member"] for row in facts["history"] if row["best"]}
-    if not best.issuperset(range(1, facts["members"] + 2)):
+    known = {row["member"] for row in facts["history"]}
+    if not known.issuperset(range(1, facts["members"] + 2)):
         raise ValueError("its epochs do not fit its networks")
     broken = facts["error"]
     return dict(facts["origin"]), Checkpoint(

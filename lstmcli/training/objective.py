@@ -163,7 +163,7 @@ class _FanLoss(torch.autograd.Function):
             unscaled = table[k] + (location * root[k])[..., None]  # (..., Q)
             quantiles = log_scale[..., k, None].exp() * unscaled
             excess = quantiles - target[..., k, None]
-            side = (excess > 0).float().sub_(levels)
+            side = (excess > 0).to(excess.dtype).sub_(levels)
             losses[..., k] = excess.mul_(side).mean(dim=-1)
             slopes[..., k] = quantiles.mul_(side).mean(dim=-1)
         ctx.save_for_backward(slopes)
@@ -189,7 +189,7 @@ def fan_loss(
 
     log_scale, target : (..., n). table : (n, Q). location : (...). root : (n,). levels : (Q,).
     """
-    found: Tensor = _FanLoss.apply(log_scale, table, location, root.float(), target, levels)  # type: ignore[no-untyped-call]
+    found: Tensor = _FanLoss.apply(log_scale, table, location, root, target, levels)  # type: ignore[no-untyped-call]
     return found
 
 

@@ -10,7 +10,16 @@ from scipy import optimize
 from lstmcli.dataset.volatility import ewma_sigma
 from lstmcli.errors import DataError
 from lstmcli.forecasting import har
-from lstmcli.forecasting.har import Har, fit_har, har_inputs
+from lstmcli.forecasting.forecast import Forecast
+from lstmcli.forecasting.har import (
+    Har,
+    bars_per_year,
+    fit_har,
+    har_inputs,
+    har_of,
+    har_shapes,
+    prior_sharpe,
+)
 
 Floats = NDArray[np.float64]
 
@@ -36,6 +45,10 @@ def panel() -> list[Floats]:
 @pytest.fixture(scope="module")
 def fitted(panel: list[Floats]) -> Har:
     return fit_har(panel, horizon=20, levels=LEVELS, bars_per_year=YEAR)
+
+
+def whole(fitted: Har, inputs: Floats, sigma: Floats, location: float) -> Forecast:
+    return fitted.forecast(fitted.scale(inputs, sigma), np.full(len(sigma), location))
 
 
 def slow_inputs(x: Floats, t: int) -> list[float]:
@@ -112,7 +125,7 @@ def test_bands_cover_what_they_say(fitted: Har) -> None:
         x = garch(1500, seed)
         inputs, sigma = har_inputs(x)
         rows = np.arange(300, 1480, 20)
-        fan = np.asarray(fitted.forecast(inputs[rows], sigma[rows], sharpe=0.0).quantiles)
+        fan = np.asarray(whole(fitted, inputs[rows], sigma[rows], 0.0).quantiles)
         moves = x[rows[:, None] + np.arange(1, 21)] - x[rows, None]
         inside.append((fan[..., 1] <= moves) & (moves <= fan[..., 3]))
     assert np.mean(inside, axis=(0, 1))[[0, 4, 19]] == pytest.approx(0.8, abs=0.03)
@@ -122,7 +135,7 @@ def test_quantiles_never_cross_and_the_median_is_one_of_them(
     panel: list[Floats], fitted: Har
 ) -> None:
     inputs, sigma = har_inputs(panel[0])
-    made = fitted.forecast(inputs[300:], sigma[300:], sharpe=0.02)
+    made = whole(fitted, inputs[300:], sigma[300:], 0.02)
     fan = np.asarray(made.quantiles)
     assert (np.diff(fan, axis=-1) >= 0).all()
     np.testing.assert_allclose(made.median, fan[..., 2])
@@ -132,10 +145,48 @@ def test_quantiles_never_cross_and_the_median_is_one_of_them(
 
 
 def test_the_location_is_drawn_towards_the_prior(fitted: Har) -> None:
-    years = fitted.years
-    expected = (years * fitted.sharpe + 20 * 0.019) / (years + 20)
-    assert fitted.shrunk_sharpe(0.019, 20) == pytest.approx(expected)
-    assert fitted.shrunk_sharpe(0.019, 0) == fitted.sharpe
+    years, daily = fitted.years, 0.30 / math.sqrt(YEAR)
+    expected = (years * fitted.sharpe + 20 * daily) / (years + 20)
+    assert fitted.location(0.30, 20) == pytest.approx(expected)
+    assert fitted.location(0.30, 0) == fitted.sharpe
+    assert fitted.location(0.0, 20) == 0.0  # the growth of stocks says nothing of a currency
+
+
+def test_currencies_among_stocks_have_no_part_in_their_growth(panel: list[Floats]) -> None:
+    grown = [panel[0] + 0.01 * np.arange(3000), *panel[1:]]
+    options = {"horizon": 20, "levels": LEVELS, "bars_per_year": YEAR}
+    priors = [0.0, *[0.3] * 5]
+    alike = fit_har(panel, priors=priors, **options)  # type: ignore[arg-type]
+    found = fit_har(grown, priors=priors, **options)  # type: ignore[arg-type]
+    assert found.sharpe == pytest.approx(alike.sharpe, abs=0.01)
+    alone = fit_har(grown[:1], priors=[0.0], **options)  # type: ignore[arg-type]
+    assert 0 < alone.location(0.0, 20) < alone.sharpe
+
+
+def test_priors_follow_the_spelling_of_the_symbol() -> None:
+    names = ("AAPL", "^GSPC", "EURUSD=X", "ES=F", "^TNX", "BTC-USD", "BRK-B", "VIX")
+    found = {name: prior_sharpe(name, 0.3, {"VIX": 0.1}) for name in names}
+    assert found == {
+        "AAPL": 0.3, "^GSPC": 0.3, "BRK-B": 0.3, "VIX": 0.1,
+        "EURUSD=X": 0.0, "ES=F": 0.0, "^TNX": 0.0, "BTC-USD": 0.0,
+    }  # fmt: skip
+
+
+def test_bars_of_a_year_are_counted() -> None:
+    weekdays = np.busday_offset(np.datetime64("2000-01-03"), np.arange(2610))
+    assert bars_per_year(weekdays) == pytest.approx(261, abs=0.5)
+    days = np.datetime64("2000-01-03") + np.arange(1000)
+    assert bars_per_year(days) == pytest.approx(365.25)
+    months = np.arange("2000-01", "2010-01", dtype="datetime64[M]").astype("datetime64[D]")
+    assert bars_per_year(months) == pytest.approx(12, abs=0.1)
+
+
+def test_arrays_hold_all_of_a_fit(fitted: Har) -> None:
+    arrays = fitted.arrays()
+    assert {name: each.shape for name, each in arrays.items()} == har_shapes(20, len(LEVELS))
+    again = har_of(arrays, LEVELS)
+    assert again.location(0.3, 20) == fitted.location(0.3, 20)
+    np.testing.assert_array_equal(again.at_steps(20), fitted.at_steps(20))
 
 
 def test_growth_is_in_the_location_alone(panel: list[Floats], fitted: Har) -> None:
@@ -171,5 +222,5 @@ def test_a_young_series_is_forecast_from_its_short_ratios(fitted: Har) -> None:
     inputs, sigma = har_inputs(garch(60, 8))
     assert np.isfinite(inputs[-1, [0, 1]]).all()
     assert np.isnan(inputs[-1, [2, 3, 4]]).all()
-    made = fitted.forecast(inputs[-1:], sigma[-1:], sharpe=0.0)
+    made = whole(fitted, inputs[-1:], sigma[-1:], 0.0)
     assert (np.diff(np.asarray(made.quantiles), axis=-1) > 0).all()
