@@ -78,10 +78,11 @@ class Donor:
     def passes(self, settings: Settings) -> int:
         """Return how many passes are made where no validation says when to stop.
 
-        As many as the donor's best epoch was, unless the settings ask for another number than its.
+        As many as the donor's best epoch was, at least one, unless the settings ask for another
+        number than its.
         """
         own, asked = self.model.settings.train.epochs, settings.train.epochs
-        return asked if asked != own else self.metadata.best_epoch
+        return asked if asked != own else max(1, self.metadata.best_epoch)
 
     def calibration(self, settings: Settings) -> Calibration | None:
         """Return its calibration as far as it fits the settings' fan, else None."""
@@ -277,7 +278,7 @@ def describe_donor(donor: Donor, settings: Settings, plan: Plan) -> dict[str, An
 
 def _settled(donor: Donor, settings: Settings) -> list[str]:
     """Return what a model without validation takes of the donor besides weights."""
-    passes = settings.train.epochs == donor.metadata.best_epoch
+    passes = settings.train.epochs == max(1, donor.metadata.best_epoch)
     calibrated = donor.calibration(settings) is not None
     return ["the number of passes"] * passes + ["the calibration"] * calibrated
 
