@@ -285,6 +285,11 @@ class Settings(_Section):
                 "model.network linear goes with model.dense_sizes [], found "
                 f"{list(self.model.dense_sizes)}; model.network mlp has layers"
             )
+        if self.model.network == "har":
+            if self.model.head != "direct":
+                raise ValueError("model.network har, a linear fan, goes with model.head direct")
+            if self.train.members > 1:
+                raise ValueError("train.members above 1 needs a network, found model.network har")
         if self.train.stateful and not self.model.keeps_state:
             raise ValueError(
                 f"train.stateful goes with model.network {', '.join(_RECURRENT)}, which keep a "
@@ -309,12 +314,13 @@ class Settings(_Section):
     def reach(self) -> int:
         """Rows that a network without memory sees: as many as precede every training label.
 
-        Those of the burn-in where every bar is labelled, else of the scaled window, which has one
-        row less than the raw one where rows are returns.
+        Those of the burn-in where every bar is labelled, else of the scaled window, which has fewer
+        rows than the raw one where a row is a return: over one bar, or the twelve of a year.
         """
         if self.labels_all_bars:
             return self.train.burn_in
-        return self.window.context_length - (self.window.scaling in ("volatility", "log_return"))
+        lag = {"volatility": 1, "log_return": 1, "seasonal": 12}.get(self.window.scaling, 0)
+        return self.window.context_length - lag
 
     @property
     def purge(self) -> int:
