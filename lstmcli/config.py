@@ -97,7 +97,7 @@ class Split(_Section):
 class Model(_Section):
     """The network."""
 
-    network: Literal["lstm", "rnn", "gru", "peephole", "cnn", "mlp", "linear"] = "lstm"
+    network: Literal["lstm", "rnn", "gru", "peephole", "cnn", "mlp", "linear", "har"] = "lstm"
     head: Literal["direct", "recursive"] = "direct"
     hidden_sizes: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field((32,), min_length=1)
     basis_size: int = Field(4, ge=1, le=16)
@@ -168,7 +168,10 @@ class Forecast(_Section):
     """The quantiles of a probabilistic forecast."""
 
     quantile_levels: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = DEFAULT_LEVELS
-    calibrate: bool = True
+    calibrate: bool = False
+    prior_sharpe: float = Field(0.30, ge=-5, le=5)
+    prior_years: float = Field(20.0, ge=0, le=10_000)
+    prior_by_symbol: dict[str, Annotated[float, Field(ge=-5, le=5)]] = {}
 
     @model_validator(mode="after")
     def _ascend_around_the_median(self) -> Self:
@@ -270,6 +273,10 @@ class Settings(_Section):
                 "model.network linear goes with model.dense_sizes [], found "
                 f"{list(model.dense_sizes)}; model.network mlp has layers"
             )
+        if model.network == "har" and not direct:
+            yield "model.network har, a linear fan, goes with model.head direct"
+        if model.network == "har" and train.members > 1:
+            yield "train.members above 1 needs a network, found model.network har"
         if train.stateful and not model.keeps_state:
             yield (
                 f"train.stateful goes with model.network {', '.join(_RECURRENT)}, which keep a "
@@ -301,12 +308,13 @@ class Settings(_Section):
     def reach(self) -> int:
         """Rows that a network without memory sees: as many as precede every training label.
 
-        Those of the burn-in where every bar is labelled, else of the scaled window, which has one
-        row less than the raw one where rows are returns.
+        Those of the burn-in where every bar is labelled, else of the scaled window, which has fewer
+        rows than the raw one where a row is a return: over one bar, or the twelve of a year.
         """
         if self.labels_all_bars:
             return self.train.burn_in
-        return self.window.context_length - (self.window.scaling in ("volatility", "log_return"))
+        lag = {"volatility": 1, "log_return": 1, "seasonal": 12}.get(self.window.scaling, 0)
+        return self.window.context_length - lag
 
     @property
     def purge(self) -> int:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from lstmcli.config import Settings, check_settings
 from lstmcli.dataset.series import Series
 from lstmcli.errors import AllFailedError, DataError
+from lstmcli.forecasting.baselines import gaussian_quantiles
+from lstmcli.forecasting.har import Har, har_of, har_shapes
 from lstmcli.forecasting.model import TrainedModel, new_network
 from lstmcli.learning.fit import Fit, fit
 from lstmcli.learning.plan import Plan, plan_suitable
@@ -71,7 +73,19 @@ def tiny_settings(**sections: dict[str, Any]) -> Settings:
 def untrained(settings: Settings, fitted: Any = None, seed: int = 0) -> TrainedModel:
     """Return a model whose weights were only drawn."""
     with seeded(seed, CPU):
-        return TrainedModel(new_network(settings), settings, fitted, ("AAA",))
+        har = cone(settings) if settings.model.head == "direct" else None
+        return TrainedModel(new_network(settings), settings, fitted, ("AAA",), har=har)
+
+
+def cone(settings: Settings) -> Har:
+    """Return a linear fan that knows nothing: normal, as wide as the volatility of the day."""
+    horizon, levels = settings.window.horizon, settings.forecast.quantile_levels
+    arrays = {name: np.zeros(shape) for name, shape in har_shapes(horizon, len(levels)).items()}
+    arrays["spread"] += 1.0
+    arrays["knots"] = np.linspace(1, horizon, len(arrays["knots"]))
+    arrays["table"] += gaussian_quantiles(levels)
+    arrays["numbers"][[2, 4]] = 1e15, 252.0  # so many years without growth leave no prior
+    return har_of(arrays, levels)
 
 
 def make_plan(series: Sequence[Series], settings: Settings) -> Plan:

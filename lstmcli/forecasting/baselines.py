@@ -71,6 +71,23 @@ def seasonal_naive(log_prices: Floats, cutoffs: Rows, horizon: int, *, period: i
     return Forecast(log_prices[rows] - log_prices[cutoffs][:, None])
 
 
+def seasonal_drift(
+    log_prices: Floats, cutoffs: Rows, horizon: int, *, period: int, fit_rows: int
+) -> Forecast:
+    """Repeat the price of one season ago, times the mean growth from season to season.
+
+    The growth is the mean log ratio of the first `fit_rows` rows to those a season before. Raises
+    DataError where these are less than two seasons, or reach past a cutoff.
+    """
+    _check_fit(cutoffs, fit_rows, needed=2 * period)
+    known = log_prices[:fit_rows]
+    growth = float(np.mean(known[period:] - known[:-period]))
+    seasons = -(-np.arange(1, horizon + 1) // period)
+    return Forecast(
+        seasonal_naive(log_prices, cutoffs, horizon, period=period).median + growth * seasons
+    )
+
+
 def gaussian_cone(
     log_prices: Floats,
     cutoffs: Rows,

@@ -32,7 +32,8 @@ class Fan(Protocol):
 class ScaledFan:
     """A fan of windows i, steps h, levels q that is scale[i] * root[h] * table[kind[i], h, q].
 
-    scale, kind : (N,). root : (H,). table : (K, H, Q), of any precision; or (K, H), of one level.
+    scale : (N,), or (N, H) where it differs by step. kind : (N,). root : (H,).
+    table : (K, H, Q), of any precision; or (K, H), of one level.
     """
 
     scale: Floats
@@ -54,14 +55,13 @@ class ScaledFan:
         rows, *rest = index if isinstance(index, tuple) else (index,)
         if rows is Ellipsis:
             rows, rest = slice(None), [slice(None)] * (self.table.ndim - 1 - len(rest)) + rest
-        part = self.table[:, *rest]
-        root = self.root.reshape(-1, *(1,) * (self.table.ndim - 2))
-        root = np.broadcast_to(root, self.table.shape[1:])[*rest]
-        scale = np.asarray(self.scale[rows])
-        scale = scale.reshape(*scale.shape, *(1,) * (part.ndim - 1))
-        found = scale * root
-        found *= part[self.kind[rows]]  # in place, since there may be very many
-        return np.asarray(found)
+        part = self.table[:, *rest][self.kind[rows]]
+        root, scale = np.asarray(self.root[*rest[:1]]), np.asarray(self.scale[rows])
+        if self.scale.ndim == 1:
+            found = np.multiply.outer(scale, root)
+        else:
+            found = scale[..., *rest[:1]] * root
+        return np.asarray(found.reshape(*found.shape, *(1,) * (part.ndim - found.ndim)) * part)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Floats:
         """Return the whole array."""

@@ -1,6 +1,6 @@
 """The forecasts of a trained model from cutoffs of any number of series, a batch at a time.
 
-`_fan` answers all steps at once; `recurse` predicts the next row and appends it to the window.
+`_har_fan` answers all steps at once; `recurse` predicts the next row and appends it to the window.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,8 @@ from lstmcli.dataset.windows import context_months, contexts, flat_cutoffs, join
 from lstmcli.errors import DataError, UsageError
 from lstmcli.forecasting.calibration import calibrate
 from lstmcli.forecasting.forecast import Forecast, join_forecasts
-from lstmcli.forecasting.model import TrainedModel
+from lstmcli.forecasting.har import Har, har_inputs
+from lstmcli.forecasting.model import TrainedModel, location_of, log_ranges
 from lstmcli.networks.build import body_and_head
 
 _BATCH = 512  # more is no faster on a CPU, and takes memory
@@ -36,14 +37,16 @@ def forecast(
     """Forecast `horizon` steps (the trained number unless given) from each series' cutoff rows.
 
     The N forecasts are in the order of the series, then of their cutoffs. Each is a function of
-    the `context_length` rows up to and including its cutoff, and of nothing else. Raises DataError
-    where a cutoff has too few rows before it, UsageError for a horizon beyond that of the fan.
+    the rows up to and including its cutoff, and of nothing else: of the last `context_length`, and
+    a linear fan of all of them. That fan alone answers where a cutoff has fewer rows than the
+    network reads. Raises DataError where a cutoff has too few rows before it, UsageError for a
+    horizon beyond that of the fan.
     """
     window = model.settings.window
     for each, rows in zip(series, cutoffs, strict=True):
-        if rows.min(initial=window.context_length) < window.context_length - 1:
+        if rows.min(initial=model.fewest_rows) < model.fewest_rows - 1:
             raise DataError(
-                f"needs {window.context_length} rows up to a cutoff, has {rows.min() + 1}",
+                f"needs {model.fewest_rows} rows up to a cutoff, has {rows.min() + 1}",
                 where=each.symbol,
                 next_step="Give a longer series.",
             )
@@ -55,6 +58,8 @@ def forecast(
             why=f"this model answers {window.horizon} steps at once and cannot go beyond",
             next_step="Train with --set window.horizon=N.",
         )
+    if model.har is not None:
+        return _har_fan(model, model.har, series, cutoffs, steps)
     windows = join(series, season="month" in window.features).to(model.device)
     index = flat_cutoffs(windows, cutoffs).to(model.device)
 
@@ -102,8 +107,63 @@ def forecast_alike(
     )
 
 
+def _har_fan(
+    model: TrainedModel,
+    har: Har,
+    series: Sequence[Series],
+    cutoffs: Sequence[NDArray[np.int64]],
+    horizon: int,
+) -> Forecast:
+    """Forecast from the linear fan and the network's correction of its scale."""
+    scales, locations = [], []
+    for each, rows in zip(series, cutoffs, strict=True):
+        inputs, sigma = har_inputs(each.log_prices, log_ranges(each, model.settings))
+        scales.append(har.scale(inputs[rows], sigma[rows])[:, :horizon])
+        locations.append(np.full(len(rows), location_of(har, each.symbol, model.settings)))
+    scale, spread = np.concatenate(scales), None
+    if model.settings.model.network != "har":
+        factors = _corrections(model, series, cutoffs, horizon)  # (members, N, n)
+        scale *= factors.mean(axis=0)
+        spread = factors.std(axis=0) / factors.mean(axis=0) if len(factors) > 1 else None
+    made = har.forecast(scale, np.concatenate(locations))
+    if spread is not None:
+        made = replace(made, spread=spread * np.abs(made.median))
+    if model.calibration is None:
+        return made
+    return replace(made, quantiles=calibrate(np.asarray(made.quantiles), model.calibration))
+
+
+def _corrections(
+    model: TrainedModel,
+    series: Sequence[Series],
+    cutoffs: Sequence[NDArray[np.int64]],
+    horizon: int,
+) -> NDArray[np.float64]:
+    """Return what each member multiplies the scale of each cutoff and step by: (members, N, n)."""
+    window = model.settings.window
+    known = np.concatenate([rows >= window.context_length - 1 for rows in cutoffs])
+    factors = np.ones((len(model.members), len(known), horizon))
+    windows = join(series).to(model.device)
+    index = flat_cutoffs(windows, cutoffs)[torch.from_numpy(known)].to(model.device)
+    steps = torch.arange(horizon, device=model.device)
+    found = []
+    with torch.inference_mode():
+        for batch in torch.split(index, _BATCH):
+            raw = contexts(windows, batch, window.context_length)
+            frame = volatility_frame(raw, window.features)
+            each = []
+            for member in model.members:
+                member.eval()
+                body, head = body_and_head(member)
+                x = frame.x[:, -body.reach :].to(next(member.parameters()).dtype)
+                each.append(head(body(x)[:, -1], steps).double().exp())
+            found.append(torch.stack(each).cpu().numpy())
+    factors[:, known] = np.concatenate(found, axis=1)
+    return factors
+
+
 def _fan(model: TrainedModel, contexts: Tensor, horizon: int) -> Forecast:
-    """Forecast `horizon` steps from contexts (N, L, C) of raw values, on the model's device."""
+    """Forecast `horizon` steps with a fan of version 0.2, from contexts (N, L, C) of raw values."""
     found = []
     with torch.inference_mode():
         frame = volatility_frame(contexts, model.settings.window.features)

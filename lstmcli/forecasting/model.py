@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from lstmcli.config import Settings
@@ -11,9 +13,10 @@ from lstmcli.dataset.scaling import Scale, check_months
 from lstmcli.dataset.series import Series, make_series
 from lstmcli.dataset.volatility import input_names
 from lstmcli.forecasting.calibration import Calibration
+from lstmcli.forecasting.har import FEWEST_ROWS, Har, prior_sharpe
 from lstmcli.market.prices import Prices
 from lstmcli.networks.build import build_body
-from lstmcli.networks.heads import NextStep, QuantileFan
+from lstmcli.networks.heads import NextStep, QuantileFan, ScaleCorrection
 
 
 @dataclass(frozen=True)
@@ -21,8 +24,10 @@ class TrainedModel:
     """A network on its device, with the settings and the scale it was fitted with.
 
     fitted : the scale of the training rows, None where each window scales itself.
-    calibration : the conformal adjustment of the fan, None before or without it.
     trained_on : the symbols of the training rows.
+    calibration : the conformal adjustment of the fan, None before or without it.
+    har : the linear fan that the network corrects; None for point forecasts, and for the fans of
+        version 0.2 and before.
     """
 
     network: nn.Module
@@ -30,6 +35,7 @@ class TrainedModel:
     fitted: Scale | None
     trained_on: tuple[str, ...]
     calibration: Calibration | None = None
+    har: Har | None = None
 
     @property
     def members(self) -> tuple[nn.Module, ...]:
@@ -44,9 +50,15 @@ class TrainedModel:
         return self.settings.forecast.quantile_levels if direct else ()
 
     @property
+    def fewest_rows(self) -> int:
+        """How many rows of a series a forecast needs at least."""
+        length = self.settings.window.context_length
+        return length if self.har is None else min(length, FEWEST_ROWS)
+
+    @property
     def device(self) -> torch.device:
         """The device of the network."""
-        return next(self.network.parameters()).device
+        return next(self.network.parameters(), torch.empty(0)).device
 
 
 def series_for(settings: Settings, prices: Prices) -> Series:
@@ -65,6 +77,22 @@ def series_for(settings: Settings, prices: Prices) -> Series:
     return series
 
 
+def log_ranges(series: Series, settings: Settings) -> NDArray[np.float64] | None:
+    """Return log(high / low) of each bar, (T,); None where the model does not read them."""
+    columns = ["close", *(name for name in settings.window.features if name != "close")]
+    if not {"high", "low"} <= set(columns):
+        return None
+    high, low = (series.values[:, columns.index(name)] for name in ("high", "low"))
+    return np.asarray(np.log(high / low))
+
+
+def location_of(har: Har, symbol: str, settings: Settings) -> float:
+    """Return the Sharpe ratio of one step that a symbol is forecast with."""
+    own = settings.forecast
+    prior = prior_sharpe(symbol, own.prior_sharpe, own.prior_by_symbol)
+    return har.location(prior, own.prior_years)
+
+
 def num_columns(settings: Settings) -> int:
     """Return C, the columns of a series: the forecast price and the features besides it."""
     return 1 + len(set(settings.window.features) - {"close", "month"})
@@ -79,16 +107,22 @@ def network_inputs(settings: Settings) -> tuple[str, ...]:
     return (*(name for name in features if name != "month"), *season)
 
 
-def new_network(settings: Settings) -> nn.Module:
-    """Build the untrained network that the settings describe, on the CPU: one for each member."""
-    members = [new_member(settings) for _ in range(settings.train.members)]
+def new_network(settings: Settings, *, corrects: bool = True) -> nn.Module:
+    """Build the untrained network that the settings describe, on the CPU: one for each member.
+
+    corrects : whether a direct head corrects a linear fan, as all do since version 0.3.
+    """
+    if settings.model.network == "har":
+        return nn.Identity()  # the linear fan alone
+    members = [new_member(settings, corrects=corrects) for _ in range(settings.train.members)]
     return members[0] if len(members) == 1 else nn.ModuleList(members)
 
 
-def new_member(settings: Settings) -> nn.Module:
+def new_member(settings: Settings, *, corrects: bool = True) -> nn.Module:
     """Build one untrained network: a body, then a head."""
     model, window = settings.model, settings.window
     direct = model.head == "direct"
+    assert model.network != "har", "it has no network"
     body = build_body(
         model.network,
         len(network_inputs(settings)),
@@ -102,11 +136,8 @@ def new_member(settings: Settings) -> nn.Module:
     dense: Any = {"dense_sizes": model.dense_sizes, "activation": model.activation}
     if not direct:
         return nn.Sequential(body, NextStep(body.num_outputs, num_columns(settings), **dense))
-    head = QuantileFan(
-        body.num_outputs,
-        levels=settings.forecast.quantile_levels,
-        horizon=window.horizon,
-        basis_size=model.basis_size,
-        **dense,
-    )
-    return nn.Sequential(body, head)
+    fan: Any = {"horizon": window.horizon, "basis_size": model.basis_size, **dense}
+    if corrects:
+        return nn.Sequential(body, ScaleCorrection(body.num_outputs, **fan))
+    levels = settings.forecast.quantile_levels
+    return nn.Sequential(body, QuantileFan(body.num_outputs, levels=levels, **fan))

@@ -5,24 +5,22 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
 import torch
-from torch import Tensor, from_numpy, nn
+from torch import Tensor, nn
 
 from lstmcli.config import Settings, Train
 from lstmcli.dataset.scaling import LAGS, Scale, fit_batch_scale, fit_return_scale
 from lstmcli.dataset.windows import Windows, contexts, flat_cutoffs, join
-from lstmcli.errors import DataError, ModelError, TrainingError
-from lstmcli.forecasting.baselines import climatology, gaussian_quantiles
-from lstmcli.forecasting.model import TrainedModel, new_member
+from lstmcli.errors import ModelError, TrainingError
+from lstmcli.forecasting.har import Har, bars_per_year, fit_har, prior_sharpe
+from lstmcli.forecasting.model import TrainedModel, log_ranges, new_member
 from lstmcli.learning.plan import Plan
 from lstmcli.learning.samples import Samples, gradient_probe, make_samples
 from lstmcli.learning.transfer import Donor, Phase, match, take_over
 from lstmcli.networks.build import body_and_head, named_layers
-from lstmcli.networks.heads import QuantileFan
 from lstmcli.runs.checkpoint import Checkpoint
 from lstmcli.training.device import drawn_from, seeded
-from lstmcli.training.loop import Epoch, train_epochs
+from lstmcli.training.loop import Epoch, mean_loss, train_epochs
 from lstmcli.training.objective import Lanes
 from lstmcli.training.trainee import Snapshot, Stop, new_trainee
 
@@ -52,13 +50,25 @@ class Fit:
     """A model as far as training came.
 
     stopped : why the last of its networks had no further epoch. error : set where one broke down
-    after a good epoch.
+    after a good epoch. start_loss : on validation before the first epoch, None without a fan.
     """
 
     model: TrainedModel
     history: list[Epoch]
     stopped: Stopped
     error: TrainingError | None = None
+    start_loss: float | None = None
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose weights are kept, 0 for those of the start."""
+        return max((epoch.epoch for epoch in self.history if epoch.best), default=0)
+
+    @property
+    def best_loss(self) -> float | None:
+        """The validation loss of the epoch that is kept."""
+        losses = [epoch.validation_loss for epoch in self.history if epoch.best]
+        return losses[-1] if losses else self.start_loss
 
 
 def fit(
@@ -74,9 +84,18 @@ def fit(
     good epoch, or the time allowed no new one.
     """
     rows = join(plan.series, season="month" in settings.window.features)
-    fitted = _fit_scale(rows, plan, settings)
-    rows = rows.to(device)
-    fitted = None if fitted is None else fitted.to(device)
+    scale = _fit_scale(rows, plan, settings)
+    har = fit_linear(plan, settings) if settings.model.head == "direct" else None
+    model = TrainedModel(
+        network=nn.Identity(),
+        settings=settings,
+        fitted=None if scale is None else scale.to(device),
+        trained_on=tuple(each.symbol for each in plan.series),
+        har=har,
+    )
+    if settings.model.network == "har":
+        return Fit(model, [], "epochs")
+    rows, fitted = rows.to(device), har or model.fitted
     run, start = _Run([], []), course.start
     if start is not None:
         run = _Run([], list(start.history), start.error)
@@ -91,7 +110,6 @@ def fit(
         seed = settings.train.seed + len(run.members)
         with seeded(seed, device):
             network = new_member(settings)
-            start_fan(network, plan, settings)
             if donor is not None:
                 found, members = match(donor, settings), donor.model.members
                 old = members[len(run.members) % len(members)]
@@ -104,6 +122,10 @@ def fit(
             }
             samples = make_samples(rows, plan, settings, fitted, generators["steps"])
             kept = gradient_probe(rows, plan, settings, fitted)
+            if har is not None and run.start_loss is None:
+                run.start_loss = mean_loss(
+                    network, samples.objective, samples.validation, settings.train.batch_size
+                )
             _fit_member(
                 run, network, samples, generators, settings.train, course, donor, snapshot, kept
             )
@@ -118,23 +140,23 @@ def fit(
             else f"no epoch after epoch {run.history[-1].epoch} was done",
             next_step="Pass a longer --timeout; --resume goes on from the last epoch kept.",
         )
-    model = TrainedModel(
-        network=run.members[0] if len(run.members) == 1 else nn.ModuleList(run.members),
-        settings=settings,
-        fitted=fitted,
-        trained_on=tuple(each.symbol for each in plan.series),
-    )
-    return Fit(model, run.history, "error" if run.error else run.stopped, run.error)
+    network = run.members[0] if len(run.members) == 1 else nn.ModuleList(run.members)
+    stopped: Stopped = "error" if run.error else run.stopped
+    return Fit(replace(model, network=network), run.history, stopped, run.error, run.start_loss)
 
 
 @dataclass
 class _Run:
-    """How far a fit has come: the networks that are done, all epochs, the first failure."""
+    """How far a fit has come: the networks that are done, all epochs, the first failure.
+
+    start_loss : on validation before the first epoch, where the start may be the best.
+    """
 
     members: list[nn.Module]
     history: list[Epoch]
     error: TrainingError | None = None
     stopped: Stopped = "epochs"
+    start_loss: float | None = None
 
 
 class _OutOfTime(Exception):
@@ -164,6 +186,8 @@ def _fit_member(
     kept: Callable[[nn.Module], float] | None,
 ) -> None:
     """Train one network, phase by phase, from its start or from a snapshot of the last epoch.
+
+    A fan is the linear one before any epoch, and stays that where no epoch validates better.
 
     An error after a good epoch is kept, with that epoch.
     """
@@ -195,6 +219,8 @@ def _fit_member(
         elif snapshot is not None:
             with _checkpoint_errors():
                 trainee.restore(snapshot)
+        elif run.start_loss is not None:
+            trainee.keep_start(run.start_loss)
         epochs = train_epochs(
             trainee,
             objective,
@@ -243,32 +269,16 @@ def _fit_scale(rows: Windows, plan: Plan, settings: Settings) -> Scale | None:
     return None
 
 
-_PRIOR = 20.0  # independent windows at which half of the climatology is believed
-_MOST_SERIES = 100
-
-
-def start_fan(network: nn.Module, plan: Plan, settings: Settings) -> None:
-    """Start the fan of an untrained network near the climatology of the training rows.
-
-    The mean over the series (over a hundred of them where there are more), drawn towards the normal
-    quantiles where the rows hold few windows of that many steps that do not overlap. Nothing
-    happens to a network without a fan, or without a series that is long enough.
-    """
-    _, head = body_and_head(network)
-    if not isinstance(head, QuantileFan):
-        return
-    steps = range(1, settings.window.horizon + 1)
-    levels = settings.forecast.quantile_levels
-    every = -(-len(plan.series) // _MOST_SERIES)
-    known, longest = [], 0
-    for each, split in list(zip(plan.series, plan.splits, strict=True))[::every]:
-        try:
-            known.append(climatology(each.log_prices[: split.train_rows], steps, levels=levels))
-        except DataError:
-            continue  # too short to say what is usual
-        longest = max(longest, split.train_rows)
-    if known:
-        independent = longest / np.array(steps, dtype=np.float64)[:, None]
-        share = independent / (independent + _PRIOR)
-        start = share * np.mean(known, axis=0) + (1 - share) * gaussian_quantiles(levels)
-        head.start_at(from_numpy(start).float())
+def fit_linear(plan: Plan, settings: Settings, start: Har | None = None) -> Har:
+    """Fit the linear fan on the training rows; start : what few rows are drawn towards."""
+    own, rows = settings.forecast, [split.train_rows for split in plan.splits]
+    series = [each.part(slice(n)) for each, n in zip(plan.series, rows, strict=True)]
+    return fit_har(
+        [each.log_prices for each in series],
+        horizon=settings.window.horizon,
+        levels=own.quantile_levels,
+        bars_per_year=bars_per_year(max(series, key=len).dates),
+        priors=[prior_sharpe(e.symbol, own.prior_sharpe, own.prior_by_symbol) for e in series],
+        ranges=[log_ranges(each, settings) for each in series],
+        start=start,
+    )

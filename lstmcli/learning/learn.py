@@ -138,7 +138,6 @@ def describe(
     number : of threads. donor : the model that it started from. run : facts that the caller adds.
     """
     fitted = learned.fit
-    best = max((epoch for epoch in fitted.history if epoch.best), key=lambda epoch: epoch.epoch)
     settings = fitted.model.settings
     last_days = [
         each.dates[part.fit_rows - 1]
@@ -181,9 +180,9 @@ def describe(
         },
         "windows": plan.counts(),
         "tuning": settings.tuning.model_dump(),
-        "epochs": {"run": len(fitted.history), "best": best.epoch},
+        "epochs": {"run": len(fitted.history), "best": fitted.best_epoch},
         "stopped": fitted.stopped,
-        "validation_loss": best.validation_loss,
+        "validation_loss": fitted.best_loss,
         **run,
         "from": donor and describe_donor(donor, settings, plan),
         "trend": learned.trend,

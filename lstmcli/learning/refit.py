@@ -197,7 +197,7 @@ def _refit(
         first=str(min(each.dates[0] for each in plan.series)),
         last=str(max(each.dates[-1] for each in plan.series)),
         symbols=len(plan.series),
-        epoch=max(epoch.epoch for epoch in done.history if epoch.best),
+        epoch=done.best_epoch,
         left_out=tuple(failure.reason for failure in failures),
         **{part: counts[part] for part in ("rows", "train", "validation")},
     )

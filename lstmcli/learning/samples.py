@@ -3,17 +3,27 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lstmcli.config import Settings
 from lstmcli.dataset.scaling import Scale
 from lstmcli.dataset.windows import Windows, flat_cutoffs
+from lstmcli.forecasting.har import Har, har_inputs
+from lstmcli.forecasting.model import location_of, log_ranges
 from lstmcli.learning.plan import Plan
 from lstmcli.training.loop import gradient_kept
-from lstmcli.training.objective import Lanes, Objective, fan_objective, next_step_objective
+from lstmcli.training.objective import (
+    Floor,
+    Lanes,
+    Objective,
+    fan_objective,
+    next_step_objective,
+)
 
 _TRAIN, _VALIDATE = 1, 2
 _PROBED = 16  # windows
@@ -33,16 +43,21 @@ class Samples:
 
 
 def make_samples(
-    rows: Windows, plan: Plan, settings: Settings, fitted: Scale | None, generator: torch.Generator
+    rows: Windows,
+    plan: Plan,
+    settings: Settings,
+    fitted: Scale | Har | None,
+    generator: torch.Generator,
 ) -> Samples:
     """Return windows with one label each, or long chunks with a label at every bar.
 
     Chunks for training end at any bar, those for validation lie end to end.
 
+    fitted : on the training rows: the scale of a recursion, the linear fan of a direct head.
     generator : on the device of the rows; draws the steps of the horizon for each batch of a fan.
     """
     device, window, train = rows.values.device, settings.window, settings.train
-    if settings.model.head == "recursive":
+    if not isinstance(fitted, Har):
         next_step = next_step_objective(
             rows,
             context_length=window.context_length,
@@ -64,10 +79,10 @@ def make_samples(
     labels = length - burn_in
     fan = fan_objective(
         rows,
+        make_floor(rows, plan, settings, fitted),
         *(each.to(device) for each in _parts_and_typical(rows, plan)),
         features=window.features,
         levels=settings.forecast.quantile_levels,
-        horizon=window.horizon,
         chunk_length=length,
         burn_in=burn_in,
         steps_per_batch=train.steps_per_batch,
@@ -92,8 +107,30 @@ def make_samples(
     )
 
 
+def make_floor(rows: Windows, plan: Plan, settings: Settings, har: Har) -> Floor:
+    """Return the linear fan of every flat row, on the device of the rows."""
+    horizon, device = settings.window.horizon, rows.values.device
+    designs, sigmas, locations = [], [], []
+    for each in plan.series:
+        inputs, sigma = har_inputs(each.log_prices, log_ranges(each, settings))
+        designs.append(har.design(inputs).astype(np.float32))
+        sigmas.append(sigma)
+        locations.append(np.full(len(each), location_of(har, each.symbol, settings), np.float32))
+
+    def tensor(values: NDArray[Any], kind: torch.dtype) -> Tensor:
+        return torch.from_numpy(values).to(device, kind)
+
+    return Floor(
+        tensor(np.concatenate(designs), torch.float32),
+        tensor(har.at_steps(horizon), torch.float32),
+        tensor(np.concatenate(sigmas), torch.float64),
+        tensor(np.concatenate(locations), torch.float32),
+        tensor(har.table, torch.float32),
+    )
+
+
 def gradient_probe(
-    rows: Windows, plan: Plan, settings: Settings, fitted: Scale | None
+    rows: Windows, plan: Plan, settings: Settings, fitted: Scale | Har | None
 ) -> Callable[[nn.Module], float] | None:
     """Return what measures `gradient_kept` on a few training windows; None without a memory."""
     if not settings.model.keeps_state:

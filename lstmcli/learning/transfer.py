@@ -199,7 +199,7 @@ def plan_transfer(
         plan, failed = plan_prices(loaded, without_validation(settings), failures)
         epochs, own = settings.train.epochs, donor.model.settings.train.epochs
         if epochs == own:  # no validation says when to stop: as many as the donor's best was
-            epochs = donor.metadata.best_epoch
+            epochs = max(1, donor.metadata.best_epoch)
         settings = settings.changed(train={"epochs": epochs})
     return settings, plan.held_back_from(donor.metadata.test_start), failed
 
@@ -238,7 +238,7 @@ def describe_donor(donor: Donor, settings: Settings, plan: Plan) -> dict[str, An
 
 def _settled(donor: Donor, settings: Settings) -> list[str]:
     """Return what a model without validation takes of the donor besides weights."""
-    passes = settings.train.epochs == donor.metadata.best_epoch
+    passes = settings.train.epochs == max(1, donor.metadata.best_epoch)
     calibrated = donor.calibration(settings) is not None
     return ["the number of passes"] * passes + ["the calibration"] * calibrated
 

@@ -55,13 +55,12 @@ def start_dense(layer: nn.Module) -> None:
     nn.init.zeros_(layer.get_parameter("bias"))
 
 
-_SMALLEST_GAP = 1e-3  # between two levels: equal quantiles have no logarithm of their distance
 _FURTHEST = 3.0  # a scale of 20 or 1/20, a location of three deviations
 
 
 class QuantileFan(nn.Module):
     """(..., D) -> (..., n, Q): quantiles of the log move over each of n steps, divided by
-    volatility times sqrt(step).
+    volatility times sqrt(step). The head of models of version 0.2 and before, kept to load them.
 
     levels : the Q probability levels, ascending. basis_size : polynomials over the horizon.
     dense_sizes : dense layers with an activation between the state and the scale.
@@ -109,14 +108,34 @@ class QuantileFan(nn.Module):
         distance = torch.cat([torch.zeros_like(gaps[:, :1]), gaps.cumsum(dim=1)], dim=1)
         return distance - distance[:, self.middle, None] + self.offset
 
-    def start_at(self, quantiles: Tensor) -> None:
-        """Fit location and shape to scaled quantiles (H, Q)."""
-        gaps = quantiles.diff(dim=1).clamp(min=_SMALLEST_GAP).log() - self.get_buffer("normal_gaps")
-        location = quantiles[:, self.middle] - self.offset
-        basis = self.get_buffer("basis")[:, :, None]  # (H, K, 1); orthonormal, so means project
-        with torch.no_grad():
-            self.gaps.copy_((basis * _unbounded(gaps)[:, None]).mean(dim=0))
-            self.location.copy_((basis[..., 0] * _unbounded(location)[:, None]).mean(dim=0))
+
+class ScaleCorrection(nn.Module):
+    """(..., D) -> (..., n): what to add to the log scale of n steps; 0 before training.
+
+    basis_size : polynomials over the horizon. dense_sizes : dense layers with an activation
+    between the state and the output.
+    """
+
+    def __init__(
+        self,
+        num_inputs: int,
+        *,
+        horizon: int,
+        basis_size: int = 4,
+        dense_sizes: Sequence[int] = (),
+        activation: str = "relu",
+    ) -> None:
+        super().__init__()
+        self.register_buffer("basis", step_basis(horizon, basis_size), persistent=False)
+        layers, num_inputs = dense_layers(num_inputs, dense_sizes, activation)
+        self.layers = nn.Sequential(*layers)
+        self.outputs = nn.Linear(num_inputs, self.get_buffer("basis").shape[1])
+        nn.init.zeros_(self.outputs.weight)
+        nn.init.zeros_(self.outputs.bias)
+
+    def forward(self, states: Tensor, steps: Tensor) -> Tensor:
+        """Return the corrections for some steps, (n,) counted from 0."""
+        return _bounded(self.outputs(self.layers(states)) @ self.get_buffer("basis")[steps].T)
 
 
 def step_basis(horizon: int, size: int) -> Tensor:
@@ -133,9 +152,3 @@ def _bounded(values: Tensor) -> Tensor:
     """Keep values within +-3, nearly unchanged within +-1; unlike a clamp, with a gradient."""
     bounded: Tensor = _FURTHEST * torch.tanh(values / _FURTHEST)
     return bounded
-
-
-def _unbounded(values: Tensor) -> Tensor:
-    """Invert `_bounded`, for values within two thirds of its bounds."""
-    nearest = (values / _FURTHEST).clamp(-2 / 3, 2 / 3)
-    return _FURTHEST * torch.atanh(nearest)

@@ -31,6 +31,7 @@ from lstmcli.dataset.scaling import FITTED_SCALINGS, Scale
 from lstmcli.errors import ModelError, UsageError, file_errors
 from lstmcli.files import atomic
 from lstmcli.forecasting.calibration import Calibration
+from lstmcli.forecasting.har import har_of, har_shapes
 from lstmcli.forecasting.model import TrainedModel, new_network, num_columns
 from lstmcli.printable import first_few
 from lstmcli.records import read_file, read_json, read_toml
@@ -38,6 +39,7 @@ from lstmcli.runs.metadata import SCHEMA_VERSION, Metadata
 from lstmcli.training.loop import Epoch
 
 _LOC, _SCALE, _FACTORS = "fitted.loc", "fitted.scale", "calibration.factors"
+_HAR = "har."
 _MAX_BYTES = 16 * 1024**2
 MAX_HEADER_BYTES = 4 * 1024**2
 _WEIGHTS, _CONFIG, _METADATA, _HISTORY = (
@@ -60,6 +62,7 @@ def save_bundle(
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "config_sha256": hashlib.sha256(config.encode("utf-8")).hexdigest(),
         "trained_on": list(model.trained_on),
+        "har": model.har is not None,
     }
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}{atomic.TEMPORARY_SUFFIX}")
     try:
@@ -89,13 +92,18 @@ def load_bundle(folder: Path, device: torch.device) -> tuple[TrainedModel, Metad
     fitted = None
     if settings.window.scaling in FITTED_SCALINGS:
         fitted = Scale(tensors.pop(_LOC), tensors.pop(_SCALE)).to(device)
+    har = None
+    if metadata.har:
+        parts = {name: tensors.pop(f"{_HAR}{name}").numpy() for name in _har_shapes(settings)}
+        har = har_of(parts, settings.forecast.quantile_levels)
     factors = tensors.pop(_FACTORS, None)
     calibration = None if factors is None else Calibration(factors.numpy())
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
-        network = new_network(settings)
+        network = new_network(settings, corrects=metadata.har)
     network.load_state_dict(tensors)
     network = network.to(device).eval()
-    return TrainedModel(network, settings, fitted, metadata.trained_on, calibration), metadata
+    model = TrainedModel(network, settings, fitted, metadata.trained_on, calibration, har)
+    return model, metadata
 
 
 def check_bundle(folder: Path) -> Metadata:
@@ -137,6 +145,9 @@ def _tensors(model: TrainedModel) -> dict[str, Tensor]:
     if model.fitted is not None:
         tensors[_LOC] = model.fitted.loc.cpu().contiguous()
         tensors[_SCALE] = model.fitted.scale.cpu().contiguous()
+    if model.har is not None:
+        for name, values in model.har.arrays().items():
+            tensors[f"{_HAR}{name}"] = torch.from_numpy(values).contiguous()
     if model.calibration is not None:
         tensors[_FACTORS] = torch.from_numpy(model.calibration.factors).contiguous()
     return tensors
@@ -153,7 +164,7 @@ def _history_csv(history: Iterable[Epoch]) -> str:
 
 def _read_tensors(path: Path, metadata: Metadata, settings: Settings) -> dict[str, Tensor]:
     """Read the tensors that the settings need, checking their types and shapes."""
-    expected = _expected_tensors(settings)
+    expected = _expected_tensors(settings, metadata.har)
     n_bytes = sum(math.prod(each.shape) * each.element_size() for each in expected.values())
     data = read_file(path, n_bytes + MAX_HEADER_BYTES)
     _check_hash(hashlib.sha256(data).hexdigest(), metadata.weights_sha256)
@@ -172,10 +183,17 @@ def _read_tensors(path: Path, metadata: Metadata, settings: Settings) -> dict[st
     return found
 
 
-def _expected_tensors(settings: Settings) -> dict[str, Tensor]:
+def _har_shapes(settings: Settings) -> dict[str, tuple[int, ...]]:
+    return har_shapes(settings.window.horizon, len(settings.forecast.quantile_levels))
+
+
+def _expected_tensors(settings: Settings, has_har: bool) -> dict[str, Tensor]:
     """Return the tensors that the settings need, on the meta device."""
     with torch.device("meta"):
-        expected = dict(new_network(settings).state_dict())
+        expected = dict(new_network(settings, corrects=has_har).state_dict())
+        if has_har:
+            for name, shape in _har_shapes(settings).items():
+                expected[f"{_HAR}{name}"] = torch.empty(shape, dtype=torch.float64)
         if settings.window.scaling in FITTED_SCALINGS:
             for name in (_LOC, _SCALE):
                 expected[name] = torch.empty(num_columns(settings), dtype=torch.float64)

@@ -136,8 +136,8 @@ def _parse(facts: _Facts, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Any]
         names = [name for name in tensors if name.startswith(prefix)]
         return {name.removeprefix(prefix): tensors[name] for name in names}
 
-    best = {row.member for row in facts.history if row.best}
-    if not best.issuperset(range(1, facts.members + 2)):
+    known = {row.member for row in facts.history}
+    if not known.issuperset(range(1, facts.members + 2)):
         raise ValueError("its epochs do not fit its networks")
     what, where, why, next_step = facts.error or [""] * 4
     return facts.origin, Checkpoint(

@@ -85,7 +85,8 @@ class Metadata:
 
     dates : number of dates that it was fitted on. fitted_until : last day that it, or a model that
     it started from, was fitted on or chosen by. windows : number of windows by part. trend :
-    thresholds and bounds, one a step. record : the file as it is.
+    thresholds and bounds, one a step. har : whether it has a linear fan, which fans of version 0.2
+    and before lack. record : the file as it is.
     """
 
     interval: str
@@ -105,6 +106,7 @@ class Metadata:
     stopped: str | None = None
     source: PriceSource | None = None
     decision: KeptDecision | None = None
+    har: bool = False
     trained_on: tuple[str, ...] = ()
     weights_sha256: str = ""
     config_sha256: str = ""

@@ -89,7 +89,7 @@ def train_epochs(
             loss, health = _one_pass(
                 network, objective, batches, trainee.optimizer, clip_norm, layers or {}
             )
-            validation_loss = _mean_loss(network, objective, validation, batch_size)
+            validation_loss = mean_loss(network, objective, validation, batch_size)
             _check_finite(number, loss, validation_loss, health["gradient_norm"])
             is_best = trainee.end_epoch(validation_loss)
             yield Epoch(
@@ -160,9 +160,10 @@ def _batches(
     return torch.split(train[drawn], batch_size)
 
 
-def _mean_loss(
+def mean_loss(
     network: nn.Module, objective: Objective, cutoffs: Tensor, batch_size: int
 ) -> float | None:
+    """Return the mean loss of the network in evaluation mode; None without cutoffs."""
     network.eval()
     if not len(cutoffs):
         return None

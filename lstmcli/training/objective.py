@@ -63,14 +63,30 @@ def next_step_objective(
     return objective
 
 
+@dataclass(frozen=True)
+class Floor:
+    """The linear fan that a network corrects, for each of R flat rows; H steps, Q levels.
+
+    design : (R, 1 + P) float32 regressors. coefficients : (H, 1 + P) of the log scale in units of
+    sigma * sqrt(step). sigma : (R,) float64, NaN where there is none. location : (R,) mean move of
+    one step over its scale. table : (H, Q) quantiles around the location.
+    """
+
+    design: Tensor
+    coefficients: Tensor
+    sigma: Tensor
+    location: Tensor
+    table: Tensor
+
+
 def fan_objective(
     windows: Windows,
+    floor: Floor,
     parts: Tensor,
     typical: Tensor,
     *,
     features: Sequence[str],
     levels: Sequence[float],
-    horizon: int,
     chunk_length: int,
     burn_in: int,
     steps_per_batch: int,
@@ -88,7 +104,7 @@ def fan_objective(
     volatility_weight : a label weighs (volatility / typical volatility) to this power; 1 weighs
         errors within a series as in prices, 0 as in deviations. All series weigh alike.
     """
-    device = windows.values.device
+    device, horizon = windows.values.device, len(floor.table)
     log_prices = windows.values[:, 0].log()
     targets = torch.tensor(levels, device=device, dtype=torch.float32)
     every_step = torch.arange(horizon, device=device)
@@ -124,18 +140,66 @@ def fan_objective(
         if isinstance(batch, Lanes):
             kept = [tuple(each.detach() for each in layer) for layer in after]
         cutoffs = rows[:, burn_in:]  # (N, S)
-        quantiles = head(states[:, -cutoffs.shape[1] :].float(), steps)  # (N, S, n, Q)
+        correction = head(states[:, -cutoffs.shape[1] :].float(), steps)  # (N, S, n)
+        logs = floor.design[cutoffs] @ floor.coefficients[steps].T
         ahead = (cutoffs[..., None] + steps + 1).clamp(max=last_row)
         moves = log_prices[ahead] - log_prices[cutoffs][..., None]
-        sigma = frame.sigma[:, burn_in - 1 :, None]
-        scaled = (moves / (sigma * (steps + 1).sqrt())).float()
-        labelled = inside & (parts[cutoffs] == parts[lasts][:, None])
-        unusual = (sigma[..., 0] / typical[lasts][:, None]).float()
+        sigma, root = floor.sigma[cutoffs], (steps + 1).sqrt()
+        scaled = (moves / (sigma[..., None] * root)).float().nan_to_num(0.0)
+        labelled = inside & (parts[cutoffs] == parts[lasts][:, None]) & sigma.isfinite()
+        unusual = (sigma / typical[lasts][:, None]).float().nan_to_num(0.0)
         weights = labelled * unusual**volatility_weight
-        losses = pinball_loss(quantiles, scaled, targets).mean(dim=-1)
-        return (losses * weights).sum() / weights.sum()
+        losses = fan_loss(
+            correction + logs, floor.table[steps], floor.location[cutoffs], root, scaled, targets
+        )
+        return (losses.mean(dim=-1) * weights).sum() / weights.sum()
 
     return objective
+
+
+class _FanLoss(torch.autograd.Function):
+    """The pinball loss of a scaled table, with its derivative in closed form.
+
+    One step at a time: arrays of all levels then stay in the processor's cache, and backward needs
+    none of them.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, *given: Tensor) -> Tensor:
+        log_scale, table, location, root, target, levels = given
+        losses, slopes = torch.empty_like(log_scale), torch.empty_like(log_scale)
+        for k in range(log_scale.shape[-1]):
+            unscaled = table[k] + (location * root[k])[..., None]  # (..., Q)
+            quantiles = log_scale[..., k, None].exp() * unscaled
+            excess = quantiles - target[..., k, None]
+            side = (excess > 0).to(excess.dtype).sub_(levels)
+            losses[..., k] = excess.mul_(side).mean(dim=-1)
+            slopes[..., k] = quantiles.mul_(side).mean(dim=-1)
+        ctx.save_for_backward(slopes)
+        return losses
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (slopes,) = ctx.saved_tensors
+        return gradients[0] * slopes, None, None, None, None, None
+
+
+def fan_loss(
+    log_scale: Tensor,
+    table: Tensor,
+    location: Tensor,
+    root: Tensor,
+    target: Tensor,
+    levels: Tensor,
+) -> Tensor:
+    """Mean quantile loss over the levels (Koenker & Bassett 1978), (..., n).
+
+    The quantiles are exp(log_scale) * (table + location * root).
+
+    log_scale, target : (..., n). table : (n, Q). location : (...). root : (n,). levels : (Q,).
+    """
+    found: Tensor = _FanLoss.apply(log_scale, table, location, root, target, levels)  # type: ignore[no-untyped-call]
+    return found
 
 
 _LOSSES: dict[str, Callable[..., Tensor]] = {
@@ -154,9 +218,3 @@ def point_loss(predicted: Tensor, target: Tensor, name: str = "mse") -> Tensor:
     known = target.isfinite()
     each = _LOSSES[name](predicted, target.where(known, predicted.detach()), reduction="none")
     return (each * known).sum() / known.sum().clamp(min=1)
-
-
-def pinball_loss(quantiles: Tensor, target: Tensor, levels: Tensor) -> Tensor:
-    """Mean quantile loss over the levels (Koenker & Bassett 1978), (..., Q) and (...) -> (...)."""
-    over = target[..., None] - quantiles
-    return torch.maximum(levels * over, (levels - 1) * over).mean(dim=-1)

@@ -75,6 +75,12 @@ class Trainee:
             self.rates.step()
         return is_best
 
+    def keep_start(self, validation_loss: float) -> None:
+        """Count the weights before the first epoch as the best so far."""
+        self.best_loss = validation_loss
+        state = self.network.state_dict()
+        self.best_weights = {name: value.clone() for name, value in state.items()}
+
     def take_best(self) -> None:
         """Give the network the weights of the best epoch, if there was one."""
         if self.best_weights:

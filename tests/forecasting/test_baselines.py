@@ -21,6 +21,9 @@ EVERY = {
     "drift": lambda p, c: baselines.drift(p, c, HORIZON, fit_rows=FIT_ROWS),
     "always_up": lambda p, c: baselines.always_up(p, c, HORIZON),
     "seasonal_naive": lambda p, c: baselines.seasonal_naive(p, c, HORIZON, period=5),
+    "seasonal_drift": lambda p, c: baselines.seasonal_drift(
+        p, c, HORIZON, period=5, fit_rows=FIT_ROWS
+    ),
     "gaussian_cone": lambda p, c: baselines.gaussian_cone(p, c, HORIZON, levels=LEVELS),
     "ewma_cone": lambda p, c: baselines.ewma_cone(p, c, HORIZON, levels=LEVELS),
     "scaled_climatology": lambda p, c: baselines.scaled_climatology(
@@ -101,6 +104,18 @@ def test_seasonal_naive_needs_one_season(log_prices):
     baselines.seasonal_naive(log_prices, np.array([11]), HORIZON, period=12)
     with pytest.raises(DataError, match=r"found 11 rows .* expected at least 12"):
         baselines.seasonal_naive(log_prices, np.array([10]), HORIZON, period=12)
+
+
+def test_seasonal_drift_grows_the_last_season_by_the_mean_growth_of_a_season(log_prices):
+    known = log_prices[:FIT_ROWS]
+    growth = statistics.fmean(known[t] - known[t - 5] for t in range(5, FIT_ROWS))
+    found = baselines.seasonal_drift(log_prices, CUTOFFS, HORIZON, period=5, fit_rows=FIT_ROWS)
+    plain = baselines.seasonal_naive(log_prices, CUTOFFS, HORIZON, period=5)
+    for h in range(1, HORIZON + 1):
+        expected = plain.median[:, h - 1] + growth * math.ceil(h / 5)
+        np.testing.assert_allclose(found.median[:, h - 1], expected, rtol=1e-12)
+    with pytest.raises(DataError, match="found 9, expected at least 10"):
+        baselines.seasonal_drift(log_prices, CUTOFFS, HORIZON, period=5, fit_rows=9)
 
 
 def test_the_gaussian_cone_is_the_trailing_deviation_times_the_root_of_the_step(log_prices):

@@ -10,7 +10,7 @@ from lstmcli.errors import UsageError
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel, new_network
 from tests.rows import for_each
-from tests.synthetic import random_walk, series_of, tiny_settings
+from tests.synthetic import cone, random_walk, series_of, tiny_settings, untrained
 
 DIRECT = {
     "window": {"context_length": 60, "horizon": 7, "scaling": "volatility", "features": ["close"]},
@@ -26,7 +26,7 @@ def model(members: int = 1, seed: int = 0) -> TrainedModel:
     network = new_network(settings)
     for weight in network.parameters():
         nn.init.normal_(weight, std=0.3)
-    return TrainedModel(network, settings, None, ("AAA",))
+    return TrainedModel(network, settings, None, ("AAA",), har=cone(settings))
 
 
 def scaled(series: Series, factor: float) -> Series:
@@ -35,7 +35,7 @@ def scaled(series: Series, factor: float) -> Series:
 
 def test_untrained_network_is_a_volatility_cone() -> None:
     settings = tiny_settings(**DIRECT)
-    plain = TrainedModel(new_network(settings), settings, None, ())
+    plain = untrained(settings)
     series = series_of(random_walk(80))
     fan = forecast(plain, [series], [np.array([79])])
     assert fan.quantiles is not None
@@ -49,7 +49,7 @@ def test_quantiles_of_members_are_averaged_and_their_spread_told() -> None:
     series, rows = [series_of(random_walk(90))], [np.array([70, 89])]
     singles = []
     for member in both.members:
-        alone = TrainedModel(member, tiny_settings(**DIRECT), None, ("AAA",))
+        alone = replace(both, network=member)
         singles.append(forecast(alone, series, rows))
     fan = forecast(both, series, rows)
     assert fan.quantiles is not None
@@ -102,4 +102,4 @@ def test_rows_after_a_cutoff_change_no_bit_of_its_fan() -> None:
     first, second = forecast(model(), [series], rows), forecast(model(), [later], rows)
     assert first.quantiles is not None
     assert second.quantiles is not None
-    assert first.quantiles.tobytes() == second.quantiles.tobytes()
+    assert np.array_equal(first.quantiles, second.quantiles)

@@ -1,6 +1,7 @@
 """Masking one bar at a time, by hand; what is ignored moves nothing; nothing later is seen."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lstmcli.dataset.scaling import Scale, make_frame
-from lstmcli.dataset.volatility import volatility_frame
+from lstmcli.dataset.volatility import ewma_sigma, volatility_frame
 from lstmcli.forecasting import explain as module
 from lstmcli.forecasting.calibration import Calibration
 from lstmcli.forecasting.explain import Explanation, explain
@@ -63,10 +64,13 @@ def fan_by_hand(model: TrainedModel, mask: Mask) -> Floats:
     """Return the quantiles (H, Q) of the members' mean when the window is read through a mask."""
     frame = volatility_frame(context(model), ["close"])
     x = mask(frame.x, 0)
+    steps = torch.arange(5)
     with torch.no_grad():
-        each = [head(body(x)[:, -1])[0] for body, head in (m.children() for m in model.members)]
-    unit = frame.sigma[0, -1] * torch.arange(1, 6).sqrt()[:, None]
-    return (torch.stack(each).double().mean(0) * unit).numpy()
+        parts = (member.children() for member in model.members)
+        each = [head(body(x)[:, -1], steps)[0].double().exp() for body, head in parts]
+    assert model.har is not None
+    unit = ewma_sigma(SERIES.log_prices)[ROW] * (steps + 1).sqrt()
+    return (torch.stack(each).mean(0) * unit).numpy()[:, None] * model.har.table
 
 
 def path_by_hand(model: TrainedModel, mask: Mask) -> Floats:
@@ -140,7 +144,7 @@ def test_paths_of_a_recursion_are_those_of_one_masked_window_at_a_time() -> None
 def test_a_calibrated_fan_is_explained_as_it_is_forecast() -> None:
     plain = fan_model()
     factors = np.tile([2.0, 2.0, 0.0, 2.0, 2.0], (5, 1))
-    model = TrainedModel(plain.network, plain.settings, None, ("AAA",), Calibration(factors))
+    model = replace(plain, calibration=Calibration(factors))
     found, expected = (explain(each, SERIES, ROW, steps=STEPS) for each in (model, plain))
     assert found.width is not None
     assert expected.width is not None
@@ -199,7 +203,10 @@ def test_nothing_after_the_cutoff_is_seen_and_the_bars_are_those_up_to_it(
     found = explain(model, SERIES, ROW, steps=STEPS)
     later = series_of(np.where(np.arange(90) > ROW, 7.0, SERIES.last_close))
     assert same(found, explain(model, later, ROW, steps=STEPS))
-    assert same(found, explain(model, SERIES.part(slice(10, ROW + 1)), ROW - 10, steps=STEPS))
+    # A fan depends on all rows up to the cutoff: those before its window fix its volatility.
+    first = 0 if model.levels else 10
+    part = SERIES.part(slice(first, ROW + 1))
+    assert same(found, explain(model, part, ROW - first, steps=STEPS))
     assert len(found.dates) == rows_read(model)
     assert found.dates[-1] == SERIES.dates[ROW]
     assert (found.symbol, found.steps) == ("AAA", STEPS)

@@ -34,7 +34,7 @@ MODES: dict[str, dict[str, Any]] = {
     "fan": {**FAN, "train": FAN_TRAIN},
     "fan, a label a window": {**FAN, "train": {**FAN_TRAIN, "labels": "window", "epochs": 2}},
     "fan, bf16": {**FAN, "train": {**FAN_TRAIN, "precision": "bf16"}},
-    "ensemble": {**FAN, "train": {**FAN_TRAIN, "members": 3, "patience": 1}},
+    "ensemble": {**FAN, "train": {**FAN_TRAIN, "members": 3, "patience": 2}},
     "stateful": {**FAN, "train": {**FAN_TRAIN, "stateful": True, "batch_size": 1}},
 }
 

@@ -107,19 +107,6 @@ def test_windows_are_later_than_what_either_was_fitted_on(tmp_path: Path) -> Non
         assert found.last == str(day(prices[0], ROWS - 6))
 
 
-def test_what_lies_before_the_contexts_changes_nothing(tmp_path: Path) -> None:
-    prices = walks()
-    keep(tmp_path, untrained(settings()), day(prices[0], 200))
-    rewritten = []
-    for each in prices:
-        frame = each.frame.copy()
-        frame.iloc[:100] *= 7.0
-        rewritten.append(replace(each, frame=frame))
-    found, again = (judged(tmp_path, fan(settings(), 0.1), given) for given in (prices, rewritten))
-    assert found.comparison is not None
-    assert found.comparison.p == pytest.approx(again.comparison.p, rel=1e-6)
-
-
 @pytest.mark.parametrize("horizon", [30, 5, 3, 1])
 @pytest.mark.parametrize("found", [0, 1, 3, 15])
 def test_too_few_sessions_are_told_exactly(tmp_path: Path, horizon: int, found: int) -> None:

@@ -132,7 +132,7 @@ def test_a_refit_that_calibrates_on_later_rows_is_noticed(
         return known_span(series, day + np.timedelta64(20, "D"), embargo, length)
 
     monkeypatch.setattr(refit_module, "known_span", leaky)
-    world = World("fan", tmp_path)
+    world = World("fan", tmp_path, "forecast.calibrate=true")
     original = world.evaluate(refit=3)
     with pytest.raises(AssertionError, match="assert"):
         no_row_after_a_cutoff_matters(world, original, 3)

@@ -1,3 +1,5 @@
+"""The loss of the fan against a loop over bars, steps and levels, and what each loss may see."""
+
 import math
 
 import numpy as np
@@ -7,9 +9,9 @@ from torch import Tensor, nn
 
 from lstmcli.dataset.volatility import volatility_frame
 from lstmcli.dataset.windows import Windows
-from lstmcli.networks.heads import QuantileFan
+from lstmcli.networks.heads import ScaleCorrection
 from lstmcli.networks.recurrent import Recurrent
-from lstmcli.training.objective import Lanes, Objective, fan_objective
+from lstmcli.training.objective import Floor, Lanes, Objective, fan_loss, fan_objective
 
 LEVELS = (0.1, 0.5, 0.9)
 HORIZON = 6
@@ -24,19 +26,33 @@ def windows(seed: int = 0) -> Windows:
 
 def network(seed: int = 0) -> nn.Sequential:
     torch.manual_seed(seed)
-    made = nn.Sequential(
-        Recurrent(4, (5,)), QuantileFan(5, levels=LEVELS, horizon=HORIZON, basis_size=3)
-    )
+    made = nn.Sequential(Recurrent(4, (5,)), ScaleCorrection(5, horizon=HORIZON, basis_size=3))
     for weight in made.parameters():
         nn.init.normal_(weight, std=0.2)
     return made.eval()
+
+
+def floor() -> Floor:
+    """Return a linear fan of two inputs that are not those of any price."""
+    draw = torch.Generator().manual_seed(1)
+    design = torch.randn(ROWS, 3, generator=draw)
+    sigma = 0.01 * (1 + torch.rand(ROWS, generator=draw, dtype=torch.float64))
+    coefficients = 0.3 * torch.randn(HORIZON, 3, generator=draw)
+    table = torch.tensor([-1.2, 0.1, 1.3]) * torch.linspace(0.8, 1.2, HORIZON)[:, None]
+    return Floor(design, coefficients, sigma, torch.full((ROWS,), 0.05), table)
+
+
+def fan_of(known: Floor, cutoff: int, correction: Tensor) -> Tensor:
+    """Return the quantiles (H, Q) of one bar in units of sigma * sqrt(step)."""
+    root = torch.arange(1, HORIZON + 1).sqrt()
+    scale = (known.coefficients @ known.design[cutoff] + correction).exp()
+    return scale[:, None] * (known.table + (known.location[cutoff] * root)[:, None])
 
 
 def objective(rows: Windows, parts: Tensor | None = None, **changes: object) -> Objective:
     options: dict[str, object] = {
         "features": ("close",),
         "levels": LEVELS,
-        "horizon": HORIZON,
         "chunk_length": 60,
         "burn_in": 40,
         "steps_per_batch": 3,
@@ -46,15 +62,16 @@ def objective(rows: Windows, parts: Tensor | None = None, **changes: object) -> 
     }
     parts = torch.ones(ROWS, dtype=torch.int8) if parts is None else parts
     typical = torch.full((ROWS,), 0.01, dtype=torch.float64)
-    return fan_objective(rows, parts, typical, **(options | changes))  # type: ignore[arg-type]
+    return fan_objective(rows, floor(), parts, typical, **(options | changes))  # type: ignore[arg-type]
 
 
 def one_label(net: nn.Module, rows: Windows, start: int, cutoff: int) -> tuple[float, float]:
     """The pinball loss of one bar, step by step and level by level, and its weight."""
     body, head = net.children()
     frame = volatility_frame(rows.values[None, start : cutoff + 1], ("close",))
-    fan = head(body(frame.x)[:, -1])[0]
-    sigma = frame.sigma[0, -1].item()
+    known = floor()
+    fan = fan_of(known, cutoff, head(body(frame.x)[:, -1], torch.arange(HORIZON))[0])
+    sigma = known.sigma[cutoff].item()
     losses = []
     for step in range(HORIZON):
         move = math.log(rows.values[cutoff + step + 1, 0] / rows.values[cutoff, 0])
@@ -77,6 +94,25 @@ def test_loss_is_what_a_loop_over_bars_steps_and_levels_gives() -> None:
         ]
     total = sum(weight for _, weight in each)
     assert found == pytest.approx(sum(loss * weight for loss, weight in each) / total, rel=1e-5)
+
+
+def test_the_loss_and_its_slope_are_those_of_the_pinball_formula() -> None:
+    draw = torch.Generator().manual_seed(0)
+    logs = torch.randn(7, 5, HORIZON, generator=draw, dtype=torch.float64, requires_grad=True)
+    table = torch.randn(HORIZON, 3, generator=draw, dtype=torch.float64).sort().values
+    location, root = torch.rand(7, 5, generator=draw), torch.arange(1, HORIZON + 1).sqrt()
+    target = torch.randn(7, 5, HORIZON, generator=draw, dtype=torch.float64)
+    levels = torch.tensor(LEVELS, dtype=torch.float64)
+    given = (logs, table, location.double(), root.double(), target, levels)
+    found = fan_loss(*given)
+    unscaled = table + (location.double()[..., None] * root)[..., None]
+    over = target[..., None] - logs.exp()[..., None] * unscaled
+    expected = torch.maximum(levels * over, (levels - 1) * over).mean(dim=-1)
+    torch.testing.assert_close(found, expected)
+    weight = torch.rand(7, 5, HORIZON, generator=draw, dtype=torch.float64)
+    (own,) = torch.autograd.grad((found * weight).sum(), logs)
+    (slope,) = torch.autograd.grad((expected * weight).sum(), logs)
+    torch.testing.assert_close(own, slope)
 
 
 def test_window_is_a_chunk_whose_burn_in_is_all_but_its_last_row() -> None:
@@ -135,19 +171,21 @@ def in_one_go(net: nn.Module, rows: Windows, ends: list[int], last: int) -> list
     body, head = net.children()
     frames = [volatility_frame(rows.values[None, end - 59 : end + 1], ("close",)) for end in ends]
     x = torch.cat([frames[0].x] + [frame.x[:, 39:] for frame in frames[1:]], dim=1)
-    fans = head(body(x)[0, 39:])
+    known, corrections = floor(), head(body(x)[0, 39:], torch.arange(HORIZON))
     losses = []
-    for number, (end, frame) in enumerate(zip(ends, frames, strict=True)):
+    for number, end in enumerate(ends):
         total = weight = 0.0
         for bar in range(20):
-            cutoff, sigma = end - 19 + bar, frame.sigma[0, 39 + bar].item()
+            cutoff = end - 19 + bar
             if cutoff > last:
                 continue
+            sigma = known.sigma[cutoff].item()
+            fan = fan_of(known, cutoff, corrections[20 * number + bar])
             for step in range(HORIZON):
                 move = math.log(rows.values[cutoff + step + 1, 0] / rows.values[cutoff, 0])
                 scaled = move / (sigma * math.sqrt(step + 1))
                 for q, level in enumerate(LEVELS):
-                    over = scaled - fans[20 * number + bar, step, q].item()
+                    over = scaled - fan[step, q].item()
                     total += sigma * max(level * over, (level - 1) * over)
                     weight += sigma
         losses.append(total / weight)

@@ -9,14 +9,14 @@ import pytest
 import safetensors.torch
 import torch
 
-from lstmcli.config import Model, Settings
+from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
 from lstmcli.errors import ModelError, UsageError
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.fit import Fit, fit
-from lstmcli.networks.build import named_layers
+from lstmcli.networks.build import Network, named_layers
 from lstmcli.runs.bundle import load_bundle, save_bundle
 from tests.rows import for_each
 from tests.synthetic import (
@@ -29,7 +29,7 @@ from tests.synthetic import (
     version_facts,
 )
 
-NETWORKS = get_args(Model.model_fields["network"].annotation)
+NETWORKS = get_args(Network)
 RECURRENT = ("lstm", "rnn", "gru", "peephole")
 POINT = ("relative", "zscore", "batch", "log_return")
 FAN: dict[str, dict[str, Any]] = {
@@ -205,3 +205,51 @@ def test_two_networks_of_the_same_seed_are_different_networks() -> None:
     found = {network: ahead(fitted(network, "sequence").model, SERIES, 150) for network in NETWORKS}
     medians = np.array([each.quantiles for each in found.values()])
     assert len({each.tobytes() for each in medians}) == len(NETWORKS)
+
+
+@for_each("network", NETWORKS)
+def test_it_learns_each_month_against_the_year_before(network: str) -> None:
+    settings = tiny_settings(
+        window={"context_length": 16, "scaling": "seasonal"},
+        model={"network": network, "hidden_sizes": [4], "kernel_size": 2},
+    )
+    series = [series_of(random_walk(150))]
+    done = fit_on(series, settings)
+    made = forecast(done.model, series, [np.array([149])])
+    assert np.isfinite(made.median).all()
+
+
+def test_har_is_a_model_without_a_network(tmp_path: Path) -> None:
+    settings = settings_of("har", "sequence")
+    done = fit_on(SERIES, settings)
+    assert (done.history, done.stopped, done.best_epoch) == ([], "epochs", 0)
+    assert done.model.har is not None
+    rows = [np.array([299]), np.array([250, 299])]
+    made = forecast(done.model, SERIES, rows)
+    assert made.quantiles is not None
+    assert (np.diff(np.asarray(made.quantiles), axis=-1) > 0).all()
+    trained = fit_on(SERIES, settings_of("lstm", "sequence")).model
+    assert trained.har is not None
+    np.testing.assert_array_equal(done.model.har.table, trained.har.table)
+    save_bundle(tmp_path / "v0001", done.model, version_facts(4), [])
+    again, _ = load_bundle(tmp_path / "v0001", CPU)
+    np.testing.assert_array_equal(forecast(again, SERIES, rows).median, made.median)
+
+
+@pytest.mark.parametrize(
+    ("sections", "told"),
+    [
+        ({"model": {"head": "recursive"}, "window": {"scaling": "log_return"}}, "head direct"),
+        ({"train": {"members": 2}}, "train.members"),
+        ({"train": {"stateful": True}}, "stateful"),
+    ],
+)
+def test_har_has_no_use_for_a_way_of_training(sections: dict[str, Any], told: str) -> None:
+    fan: dict[str, Any] = {
+        "window": {"context_length": 44, "scaling": "volatility"},
+        "model": {"head": "direct", "network": "har"},
+        "train": {"chunk_length": 40, "burn_in": 30},
+    }
+    tree = {name: {**fan.get(name, {}), **sections.get(name, {})} for name in {**fan, **sections}}
+    with pytest.raises(UsageError, match=told):
+        tiny_settings(**tree)

@@ -1,0 +1,348 @@
+"""`har`: a linear fan, fitted in a fraction of a second, that a network must beat to be kept.
+
+Corsi (2009), "A Simple Approximate Long-Memory Model of Realized Volatility", explains volatility
+by its averages over a week, a month and longer. Here the inputs are ratios of such averages to the
+exponentially weighted volatility of the day, the mean of a symbol's whole past (the anchor) and
+the direction of its latest moves:
+
+    log scale[h] = log sigma + 0.5 log h + inputs @ coefficients[h]
+    quantile[h, q] = scale[h] * (table[h, q] + sharpe * sqrt(h))
+
+The coefficients are pooled over symbols, the table holds the quantiles of what the scale leaves
+unexplained, and the location is one Sharpe ratio, shrunk to a prior: between stocks the differences
+of past growth are noise.
+"""
+
+import math
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import compress, repeat
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lstmcli.dataset.volatility import EWMA_START, SHORTER, ewma_sigma
+from lstmcli.errors import DataError
+from lstmcli.forecasting.forecast import Forecast, ScaledFan
+
+Floats = NDArray[np.float64]
+
+INPUTS = (
+    *("5 rows", "22 rows", "66 rows", "250 rows", "anchor"),
+    *("return", "loss", "5-row trend", "22-row trend", "range"),
+)
+FEWEST_ROWS = 60  # of a series, to be forecast; fewer show no volatility
+ANCHOR_ROWS = 250  # fewer say nothing of the long run
+_FURTHEST = 8.0
+_LARGEST_RETURN = 6.0  # deviations
+_LARGEST_MOVE = 20.0
+_RIDGE = 0.005
+_NEWTON_STEPS = 25
+_CLOSE_ENOUGH = 1e-9
+_KNOTS = 12
+_SMALLEST = 1e-12
+_DAYS = 365.25
+_EVERY = 3  # rows of the residual table: neighbours say nearly the same
+PRIOR_ROWS = 20_000.0  # rows at which own data weigh as much as the coefficients started from
+
+
+@dataclass(frozen=True)
+class Har:
+    """A fitted linear fan of P inputs, K knots, H steps and Q levels.
+
+    center, spread : (P,) which standardise the inputs. knots : (K,) steps; between them
+    coefficients are linear in log h. coefficients : (K, 1 + P), the intercept first.
+    table : (H, Q) quantiles of move / scale around its mean. levels : (Q,) ascending.
+    sharpe : mean move / scale of one step. grows : whether it is that of prices that are expected
+    to grow, which says nothing of others. years, rows : what it was fitted on, the latter of all
+    symbols together. bars_per_year : of their calendar.
+    """
+
+    center: Floats
+    spread: Floats
+    knots: NDArray[np.int64]
+    coefficients: Floats
+    table: Floats
+    levels: tuple[float, ...]
+    sharpe: float
+    grows: bool
+    years: float
+    rows: int
+    bars_per_year: float
+
+    def scale(self, inputs: Floats, sigma: Floats) -> Floats:
+        """Return the scale of the move to each step, (N, H), from what `har_inputs` returns.
+
+        inputs : (N, P). sigma : (N,). 0 where a price has not moved yet.
+        """
+        steps = np.arange(1, len(self.table) + 1)
+        logs = self.design(inputs) @ self.at_steps(len(steps)).T
+        return np.asarray(np.nan_to_num(sigma)[:, None] * np.sqrt(steps) * np.exp(logs))
+
+    def arrays(self) -> dict[str, Floats]:
+        """Return all of it but the levels as arrays of float64; `har_of` is the inverse."""
+        numbers = self.sharpe, self.grows, self.years, self.rows, self.bars_per_year
+        return {
+            "center": self.center,
+            "spread": self.spread,
+            "knots": self.knots.astype(np.float64),
+            "coefficients": self.coefficients,
+            "table": self.table,
+            "numbers": np.array(numbers, dtype=np.float64),
+        }
+
+    def at_steps(self, horizon: int) -> Floats:
+        """Return the coefficients of every step, linear in its log between knots: (H, 1 + P)."""
+        logs = np.log(np.arange(1, horizon + 1))
+        knots = np.log(self.knots)
+        return np.column_stack([np.interp(logs, knots, each) for each in self.coefficients.T])
+
+    def design(self, inputs: Floats) -> Floats:
+        """Return standardised inputs after a column of ones; an unknown value is the mean."""
+        standard = np.nan_to_num((inputs - self.center) / self.spread)
+        return np.column_stack([np.ones(len(standard)), standard])
+
+    def location(self, prior: float, prior_years: float) -> float:
+        """Return the Sharpe ratio of one step, drawn towards a yearly `prior` of so many years."""
+        known = 0.0 if self.grows and not prior else self.years
+        each = prior / math.sqrt(self.bars_per_year)
+        return (known * self.sharpe + prior_years * each) / max(known + prior_years, _SMALLEST)
+
+    def forecast(self, scale: Floats, location: Floats) -> Forecast:
+        """Return the fan of N windows of some scale (N, n) at the first n steps.
+
+        location : (N,) of each window, as `location` returns it.
+        """
+        root = np.sqrt(np.arange(1, scale.shape[1] + 1))
+        values, kind = np.unique(location, return_inverse=True)
+        table = self.table[: len(root)] + (values[:, None] * root)[..., None]  # (K, n, Q)
+        fan = ScaledFan(scale, kind.astype(np.int32), np.ones(len(root)), table)
+        return Forecast(scale * table[kind, :, self.levels.index(0.5)], fan, self.levels)
+
+
+_WITHOUT_GROWTH = re.compile(r"=[XF]$|^\^(TNX|TYX|FVX|IRX|VIX)$|-(USD[TC]?|EUR|GBP|JPY|BTC|ETH)$")
+
+
+def prior_sharpe(symbol: str, usual: float, by_symbol: Mapping[str, float]) -> float:
+    """Return the yearly Sharpe ratio expected of a symbol before its prices are seen.
+
+    0 for Yahoo's currencies, futures, rates and coins, which pay nothing for being held.
+    """
+    return by_symbol.get(symbol, 0.0 if _WITHOUT_GROWTH.search(symbol) else usual)
+
+
+def bars_per_year(dates: NDArray[np.datetime64]) -> float:
+    """Return how many of the dates (T,) lie in a year; at most one a day."""
+    days = (dates[-1] - dates[0]) / np.timedelta64(1, "D") if len(dates) > 1 else 0.0
+    return float(np.clip((len(dates) - 1) / max(days, 1.0) * _DAYS, 1.0, _DAYS))
+
+
+def har_of(arrays: Mapping[str, Floats], levels: Sequence[float]) -> Har:
+    """Make a fit of its arrays, which have the shapes of `har_shapes`."""
+    sharpe, grows, years, rows, yearly = arrays["numbers"].tolist()
+    numbers = (sharpe, bool(grows), years, int(rows), yearly)
+    center, spread = arrays["center"], arrays["spread"]
+    knots = arrays["knots"].astype(np.int64)
+    return Har(
+        center, spread, knots, arrays["coefficients"], arrays["table"], tuple(levels), *numbers
+    )
+
+
+def har_shapes(horizon: int, levels: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the arrays of a fit, by name."""
+    inputs, knots = len(INPUTS), len(_knots(horizon))
+    return {
+        "center": (inputs,),
+        "spread": (inputs,),
+        "knots": (knots,),
+        "coefficients": (knots, 1 + inputs),
+        "table": (horizon, levels),
+        "numbers": (5,),
+    }
+
+
+def _knots(horizon: int) -> NDArray[np.int64]:
+    """Return the steps that are fitted, evenly in the log of the step."""
+    return np.unique(np.geomspace(1, horizon, _KNOTS).round().astype(np.int64))
+
+
+def har_inputs(log_prices: Floats, log_ranges: Floats | None = None) -> tuple[Floats, Floats]:
+    """Return the inputs (T, P), NaN where unknown, and the volatility (T,) of each row.
+
+    Row t uses rows up to t. The volatility is that of `ewma_sigma`, NaN also where the price has
+    not moved for so long that there is none. log_ranges : (T,) log(high / low), NaN where unknown.
+    """
+    sigma = ewma_sigma(log_prices)
+    sigma[~(sigma > 0.0)] = np.nan
+    returns = np.diff(log_prices, prepend=np.nan)
+    squares = returns**2
+    before = np.concatenate([[np.nan], sigma[:-1]])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = [np.log(np.sqrt(_last(squares, k) / k) / sigma) for k in (5, 22, 66, 250)]
+        trends = [_last(returns, k) / np.sqrt(_last(squares, k)) for k in (5, 22)]
+        latest = np.clip(returns / before, -_LARGEST_RETURN, _LARGEST_RETURN)
+        ranges = (
+            np.log(_parkinson(log_ranges) / sigma) if log_ranges is not None else sigma * np.nan
+        )
+    losses = np.minimum(latest, 0.0)
+    inputs = np.column_stack([*ratios, _anchor(sigma), latest, losses, *trends, ranges])
+    inputs[~np.isfinite(inputs)] = np.nan
+    return np.clip(inputs, -_FURTHEST, _FURTHEST), sigma
+
+
+def fit_har(
+    series: Sequence[Floats],
+    *,
+    horizon: int,
+    levels: Sequence[float],
+    bars_per_year: float,
+    priors: Sequence[float] | None = None,
+    ranges: Sequence[Floats | None] | None = None,
+    start: Har | None = None,
+) -> Har:
+    """Fit on the log prices of S series, each (T,); no move ends after the last row of its series.
+
+    priors : by series, of `prior_sharpe`. ranges : by series as for `har_inputs`. start : a fit of
+    the same horizon and levels that few rows are drawn towards. Raises DataError where no price
+    moves.
+    """
+    known = [har_inputs(*each) for each in zip(series, ranges or repeat(None), strict=False)]
+    every = np.concatenate([inputs[np.isfinite(sigma)] for inputs, sigma in known])
+    if not len(every):
+        raise DataError("cannot fit har", why="found no price that moves for 20 rows")
+    years = max(map(len, series)) / bars_per_year
+    if start is None:
+        center, spread = _standard(every)
+        knots = _knots(horizon)
+        coefficients = np.zeros((len(knots), 1 + len(INPUTS)))
+        table = np.zeros((horizon, len(levels)))
+        start = Har(center, spread, knots, coefficients, table, tuple(levels), 0, False, 0, 0, 1)
+    prior = PRIOR_ROWS if start.rows else 0.0
+    grow = np.array([bool(prior) for prior in priors or [1.0] * len(series)])
+    found = replace(
+        start, years=years, rows=len(every), bars_per_year=bars_per_year, grows=bool(grow.any())
+    )
+    design = [found.design(inputs) for inputs, _ in known]
+    fitted = [
+        _gamma_regression(*_sizes(series, known, design, h), toward, prior)
+        for h, toward in zip(found.knots.tolist(), start.coefficients, strict=True)
+    ]
+    found = replace(found, coefficients=np.array(fitted))
+    table, sharpe, moves = _residuals(series, known, found, grow if grow.any() else ~grow)
+    share = moves / np.maximum(moves + prior, 1.0)
+    return replace(found, table=share * table + (1 - share) * start.table, sharpe=sharpe)
+
+
+def _sizes(
+    series: Sequence[Floats],
+    known: Sequence[tuple[Floats, Floats]],
+    design: Sequence[Floats],
+    h: int,
+) -> tuple[Floats, Floats]:
+    """Return the regressors (N, 1 + P) and realised volatility / sigma of the next h steps (N,)."""
+    x, sizes = [], []
+    for each, (_, sigma), regressors in zip(series, known, design, strict=True):
+        rows = np.flatnonzero(np.isfinite(sigma[:-h]))[::_EVERY]
+        sums = np.concatenate([[0.0], np.cumsum(np.diff(each) ** 2)])  # up to each row
+        sizes.append(np.sqrt((sums[rows + h] - sums[rows]).clip(min=0.0) / h) / sigma[rows])
+        x.append(regressors[rows])
+    return np.concatenate(x), np.minimum(np.concatenate(sizes), _LARGEST_MOVE)
+
+
+def _gamma_regression(x: Floats, sizes: Floats, toward: Floats, prior: float) -> Floats:
+    """Return b that minimises mean(sizes * exp(-x @ b) + x @ b) + penalty, by Newton's method.
+
+    The quasi-likelihood of a positive value whose deviation is proportional to its mean
+    (McCullagh & Nelder 1989, chapter 8). It is convex. prior : rows that `toward` is worth.
+    """
+    penalty = np.full(len(toward), 2 * _RIDGE)
+    penalty[0] = 0.0
+    if not len(x):  # no series is long enough for this step
+        return toward
+    penalty += prior / len(x)
+    b = toward.copy()
+    if not prior:
+        b[0] = np.log(max(float(sizes.mean()), _SMALLEST))
+
+    def loss(b: Floats) -> float:
+        logs = x @ b
+        return float(np.mean(sizes * np.exp(-logs) + logs) + penalty @ (b - toward) ** 2 / 2)
+
+    now = loss(b)
+    for _ in range(_NEWTON_STEPS):
+        ratio = sizes * np.exp(-x @ b)
+        slope = (1.0 - ratio) @ x / len(x) + penalty * (b - toward)
+        curve = (x * ratio[:, None]).T @ x / len(x) + np.diag(penalty)
+        step = np.linalg.solve(curve + _SMALLEST * np.eye(len(b)), slope)
+        while (then := loss(b - step)) > now and np.abs(step).max() > _CLOSE_ENOUGH:
+            step = step / 2
+        if not then < now - _CLOSE_ENOUGH:
+            break
+        b, now = b - step, then
+    return b
+
+
+def _residuals(
+    series: Sequence[Floats],
+    known: Sequence[tuple[Floats, Floats]],
+    fitted: Har,
+    grow: NDArray[np.bool_],
+) -> tuple[Floats, float, Floats]:
+    """Return the table (H, Q), the Sharpe ratio of one step and the moves behind each step (H, 1).
+
+    Each symbol's mean residual of a step is taken out: growth is the location's. grow : (S,) whose
+    it is.
+    """
+    horizon, parts = len(fitted.table), []
+    for each, (inputs, sigma) in zip(series, known, strict=True):
+        rows = np.flatnonzero(np.isfinite(sigma))[::_EVERY]
+        ahead = rows[:, None] + np.arange(1, horizon + 1)  # (N, H)
+        moves = each[np.minimum(ahead, len(each) - 1)] - each[rows, None]
+        moves[ahead >= len(each)] = np.nan
+        parts.append(moves / fitted.scale(inputs[rows], sigma[rows]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a step that no series is long enough for
+        growth = np.concatenate([part[:, -1] for part in compress(parts, grow)]) / np.sqrt(horizon)
+        sharpe = float(np.nan_to_num(np.nanmean(growth)))
+        centred = np.concatenate([part - np.nanmean(part, axis=0) for part in parts])
+        table = np.nan_to_num(np.nanquantile(centred, fitted.levels, axis=0).T)
+    return table, sharpe, np.isfinite(centred).sum(axis=0)[:, None] * _EVERY
+
+
+def _last(values: Floats, k: int) -> Floats:
+    """Return the sum of the last k values up to each, the first of which is unknown: (T,)."""
+    sums = np.concatenate([[0.0], np.cumsum(values[1:])])
+    found = np.full(len(values), np.nan)
+    found[k:] = sums[k:] - sums[:-k]
+    return found
+
+
+def _standard(inputs: Floats) -> tuple[Floats, Floats]:
+    """Return mean and deviation of the known values of each input, (P,) and (P,); else 0 and 1."""
+    known = np.isfinite(inputs)
+    count = np.maximum(known.sum(axis=0), 1)
+    center = np.where(known, inputs, 0.0).sum(axis=0) / count
+    squares = np.where(known, (inputs - center) ** 2, 0.0).sum(axis=0) / count
+    return center, np.where(squares > _SMALLEST, np.sqrt(squares), 1.0)
+
+
+def _parkinson(log_ranges: Floats) -> Floats:
+    """Return the volatility of the daily range, an exponential mean over the known ones: (T,).
+
+    Parkinson (1980): the mean square of log(high / low), divided by 4 log 2.
+    """
+    squares = pd.Series(log_ranges**2 / (4.0 * np.log(2.0)))
+    means = squares.ewm(alpha=1.0 - SHORTER, min_periods=EWMA_START).mean()
+    return np.asarray(np.sqrt(means.to_numpy(np.float64)))
+
+
+def _anchor(sigma: Floats) -> Floats:
+    """Return the mean log volatility of all rows up to each, less that of the row: (T,)."""
+    logs = np.log(sigma)
+    known = np.isfinite(logs)
+    mean = np.cumsum(np.where(known, logs, 0.0)) / np.maximum(np.cumsum(known), 1)
+    mean[:ANCHOR_ROWS] = np.nan
+    return np.asarray(mean - logs)
