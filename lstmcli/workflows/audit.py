@@ -238,6 +238,9 @@ def _write(work: Callable[[], object], path: Path) -> None:
         path.write_bytes(pickle.dumps(work()))
 
 
+_Change = tuple[np.datetime64, Change]
+
+
 class _Probe(NamedTuple):
     """A run of the product, as a function of price files.
 
@@ -248,7 +251,7 @@ class _Probe(NamedTuple):
     stage: leaks.Stage
     name: str
     run: Callable[[Source], Iterable[Figures]]
-    changes: Sequence[tuple[np.datetime64, Change]]
+    changes: Sequence[_Change]
     lacks: str = ""
 
 
@@ -295,16 +298,14 @@ class _Runs:
         """
         generator = np.random.default_rng(0)
 
-        def noise(
-            after: np.datetime64, shift: float = 0.0, dropped: int = 0
-        ) -> tuple[np.datetime64, Change]:
+        def noise(after: np.datetime64, shift: float = 0.0, dropped: int = 0) -> _Change:
             def change(prices: Prices) -> Prices:
                 noisy = leaks.rewritten(prices, after, generator, shift)
                 return leaks.without(noisy, after, dropped)
 
             return after, change
 
-        def cut(after: np.datetime64) -> tuple[np.datetime64, Change]:
+        def cut(after: np.datetime64) -> _Change:
             return after, lambda prices: leaks.without(prices, after)
 
         def run(read: _Read, **changed: Any) -> Callable[[Source], Iterator[Figures]]:
@@ -312,33 +313,23 @@ class _Runs:
 
         cutoffs = np.unique(report.backtest.cutoff)
         days = leaks.sample_days(cutoffs, np.random.default_rng(0))
-        middle, second = cutoffs[(len(cutoffs) - 1) // 2 :][[0, -1 if len(cutoffs) < 2 else 1]]
+        at = (len(cutoffs) - 1) // 2
+        middle, second = cutoffs[at], cutoffs[min(at + 1, len(cutoffs) - 1)]
         ends, room = [], report.metadata[0].interval == "1d"
         for each in report.series:
             end = int(np.searchsorted(each.dates, middle, side="right")) - 1 + report.horizon
             ends.append(each.dates[min(end, len(each) - 1)])
             room = room and end + _DROPPED < len(each)
         scored, last = max(ends), max(each.dates[-1] for each in report.series)
-        near: dict[str, Any] = dict(
-            start=None,
-            end=middle.item(),
-            step_size=max(1, report.horizon // _CALLS),
-            n_windows=_CALLS,
-        )
-        again: dict[str, Any] = dict(
-            models=self.refitted,
-            start=middle.item(),
-            end=second.item(),
-            step_size=report.step_size,
-            n_windows=2,
-            refit=1,
-        )
+        near = dict(step_size=max(1, report.horizon // _CALLS), n_windows=_CALLS)
         calls = [noise(middle, -_SHIFT), noise(middle, _SHIFT)]
         if room:
             calls.append(noise(middle, dropped=_DROPPED))
         yield _Probe("control", "whole", run(_control_figures), [noise(first)])
         yield _Probe("forecast", "whole", run(_whole_figures), [noise(day) for day in days])
-        yield _Probe("forecast", "calls", run(_call_figures, **near), calls)
+        yield _Probe(
+            "forecast", "calls", run(_call_figures, start=None, end=middle.item(), **near), calls
+        )
         yield _Probe(
             "score",
             "scores",
@@ -348,7 +339,9 @@ class _Runs:
         )
         if self.settings.split.method == "chronological":
             lacks = "" if middle < second else "there is one cutoff, and a refit needs another"
-            yield _Probe("refit", "refit", run(_refit_figures, **again), [noise(second)], lacks)
+            pair = dict(start=middle.item(), end=second.item(), step_size=report.step_size)
+            again = run(_refit_figures, models=self.refitted, n_windows=2, refit=1, **pair)
+            yield _Probe("refit", "refit", again, [noise(second)], lacks)
         for day in days[np.unique(np.linspace(0, len(days) - 1, _AHEAD).round().astype(int))]:
             ahead = partial(self.ahead, day.item())
             yield _Probe("as-of", f"as-of {day}", ahead, [noise(day), cut(day)])
