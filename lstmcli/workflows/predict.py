@@ -350,7 +350,7 @@ def make_ready(
     past_prices = replace(prices, frame=prices.frame.iloc[: row + 1])
     schedule, unit = schedule_for(past_prices), unit_of(prices.interval)
     behind = sessions_behind(last, schedule, prices.interval, today)
-    dates = future_dates(past_prices, steps)
+    dates = future_dates(past_prices, steps, schedule)
     warnings = []
     if as_of is not None:
         lacking = sessions_behind(last, schedule, prices.interval, as_of + timedelta(days=1))
@@ -366,7 +366,7 @@ def make_ready(
             warnings.append(f"no bar on {as_of}, forecast from the last one before it, {last}")
     if behind > max_data_age:
         warnings.append(f"the last bar, {last}, is {behind} {unit}s old")
-    warnings += note_unknown(past_prices, dates)
+    warnings += note_unknown(past_prices, dates, schedule)
     in_training = hindsight(metadata, past.dates[-1])
     if in_training is not None:
         warnings.append(in_training)
