@@ -69,11 +69,11 @@ def _watch(reader: int, heeded: list[signal.Signals], seen: list[int]) -> None:
     with open(reader, "rb", buffering=0) as numbers:
         while (found := numbers.read(1)) and found[0] not in heeded:
             pass
-    if not found:
-        return
-    until = time.monotonic() + _LONGEST_END
-    while time.monotonic() < until:
-        if not seen:
-            signal.pthread_kill(main, _WAKING)
-        time.sleep(_PAUSE)
+        if not found:
+            return
+        until = time.monotonic() + _LONGEST_END
+        while time.monotonic() < until:  # the pipe stays open: Python writes each signal to it
+            if not seen:
+                signal.pthread_kill(main, _WAKING)
+            time.sleep(_PAUSE)
     os._exit(128 + found[0])
