@@ -7,7 +7,6 @@ value cached from them can hide a leak.
 """
 
 import multiprocessing
-import pickle
 import signal
 import sys
 import threading
@@ -17,6 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, TypeVar
@@ -164,7 +164,7 @@ def _audit(
                 lacking[probe.name] = str(error)
         return report, figures, lacking, [find_basis(each, loaded, source) for each in kept]
 
-    report, true, lacking, bases = _apart(on_true_prices, folder / "truth")
+    report, true, lacking, bases = _apart(on_true_prices)
     found = list[leaks.Comparison]()
     notes = [*report.notes, *(note for each in loaded for note in each.named_notes())]
     for probe in runs.probes(report, first):
@@ -205,8 +205,8 @@ _Truth = tuple[EvaluateReport, dict[str, list[Figures]], dict[str, str], list[Ba
 R = TypeVar("R")
 
 
-def _apart(work: Callable[[], R], path: Path) -> R:
-    """Do the work in a forked process, which writes `path`; here where there can be none.
+def _apart(work: Callable[[], R]) -> R:
+    """Do the work in a forked process; here where there can be none.
 
     Forks are for Linux, and where PyTorch has one thread and starts none for an accelerator: the
     fork would have none of the others.
@@ -215,27 +215,31 @@ def _apart(work: Callable[[], R], path: Path) -> R:
     single = torch.get_num_threads() == 1 and not torch.cuda.is_available()
     if not (sys.platform == "linux" and main and single):
         return work()
-    process = multiprocessing.get_context("fork").Process(target=_write, args=(work, path))
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_send, args=(work, sender), daemon=True)
     try:
         # Of threads that a fork lacks: NumPy's know of forks.
         with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
             process.start()
     except OSError:  # no process is free
         return work()
+    sender.close()  # so that the process alone holds it, and its end is seen
     try:
-        process.join()
+        found: R = receiver.recv()
+    except (EOFError, OSError):  # it ended without a result, or in the middle of it
+        return work()
     finally:
+        receiver.close()
         process.kill()
         process.join()
-    done = process.exitcode == 0 and path.is_file()
-    found: R = pickle.loads(path.read_bytes()) if done else work()
     return found
 
 
-def _write(work: Callable[[], object], path: Path) -> None:
+def _send(work: Callable[[], object], sender: "Connection[object, object]") -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C stops the other, which then ends this
-    with suppress(LstmcliError):  # it fails again in the other
-        path.write_bytes(pickle.dumps(work()))
+    with suppress(LstmcliError, BrokenPipeError):  # it fails again in the other
+        sender.send(work())
 
 
 _Change = tuple[np.datetime64, Change]
