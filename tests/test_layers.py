@@ -28,12 +28,13 @@ ROOMS = (
 SHARED = ("errors", "config", "recipes", "printable", "records")
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "shipped" not in path.parts)
 OPTUNA = ("runs/study.py", "learning/search.py", "workflows/tune.py")
+PYDANTIC = ("config.py", "records.py", "learning/search.py")
 ALLOWED = {
     "typer": lambda name: name.startswith("cli/"),
     "click": lambda name: name.startswith("cli/"),
     "rich": lambda name: name.startswith("report/") or name == "cli/progress.py",
     "yfinance": lambda name: name == "market/yahoo.py",
-    "pydantic": lambda name: name in ("config.py", "records.py"),
+    "pydantic": lambda name: name in PYDANTIC,
     "optuna": lambda name: name in OPTUNA,
     "matplotlib": lambda name: name == "report/picture.py",
     "plotext": lambda name: name == "report/terminal_plot.py",

@@ -7,6 +7,7 @@ log that another process keeps locked is a warning at any time, and is waited fo
 """
 
 import json
+import logging
 import os
 import re
 import secrets
@@ -37,13 +38,15 @@ class _Run:
     clock: float = field(default_factory=time.monotonic)
     command: str = ""
     data_dir: Path | None = None
-    log: Path | None = None
     has_warned: bool = False
     counts: dict[str, float] = field(default_factory=dict)
     error: str = ""
 
 
 _run = _Run()
+_events = logging.getLogger("lstmcli.events")
+_events.setLevel(logging.INFO)
+_events.propagate = False
 _URL = r"(\w:/+|//)"  # a path has lost one of the slashes
 _USER = re.compile(_URL + "(.*)@", re.DOTALL)
 _CUT_USER = re.compile(_URL + r"(?!\*\*\*@)[^/\s:]+:(?!\d{1,5}(?!\w))\S+")
@@ -54,22 +57,45 @@ _SECRET_FIELD = re.compile(
 _SHORTEST = 3  # characters of a secret that is masked outside its URL too
 
 
-def event_line(event: str, facts: Mapping[str, Any]) -> str:
-    """Return an event as one line of printable JSON, without the password of any URL in it."""
-    head = {
-        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "run_id": _run.run_id,
-        "command": _run.command,
-        "event": event,
-    }
-    known = json.loads(json.dumps(facts, default=str), parse_constant=str)
-    return json_text({**head, **_without_passwords(known)}) + "\n"
+class JsonFormatter(logging.Formatter):
+    """Format an event, the record's `msg` and `facts`, as one line of printable JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, without the password of any URL in it."""
+        head = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "run_id": _run.run_id,
+            "command": _run.command,
+            "event": record.msg,
+        }
+        facts = json.loads(json.dumps(vars(record)["facts"], default=str), parse_constant=str)
+        return json_text({**head, **_without_passwords(facts)}) + "\n"
+
+
+class _LogFile(logging.Handler):
+    """Collects events until `append` writes them under one lock."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.lines: list[str] = []
+        self.setFormatter(JsonFormatter())
+
+    def append(self) -> int:
+        """Append the events, all on the disk on return; return the bytes of a torn line cut."""
+        lines, self.lines = self.lines, []
+        return _append(self.path, lines) if lines else 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Collect an event."""
+        self.lines.append(self.format(record))
 
 
 def whole_run(work: Callable[[], int]) -> int:
     """Do the work of a new run, and record how it ended, whatever ended it."""
     global _run
     _run = _Run()
+    _events.handlers.clear()
     code = 1  # that of an error of our own, which leaves a traceback
     try:
         code = work()
@@ -85,19 +111,20 @@ def open_log(context: typer.Context, name: str | None) -> str | None:
     """Start the log as soon as its option is read. Raises FileError if that is impossible."""
     if name is None or context.resilient_parsing:
         return name
-    path = Path(name)
-    if _is_foreign(path):
+    log = _LogFile(Path(name))
+    if _is_foreign(log.path):
         raise UsageError(
             "not a log", where=name, why="it holds something else", next_step="Name another file."
         )
     _run.command = context.command_path.partition(" ")[2]
     start = {"version": __version__, "arguments": sys.argv[1:], "environment": _variables()}
+    log.emit(logging.makeLogRecord({"msg": "start", "facts": start}))
     try:
-        torn = _append(path, [event_line("start", start)])
+        torn = log.append()
     except LockedError as error:
         torn = 0
         _warn_missing(error)
-    _run.log = path
+    _events.addHandler(log)
     if torn:
         warn(f"{name}: removed a last line that was cut short, {torn} bytes")
     return name
@@ -116,13 +143,14 @@ def log(event: str, **facts: Any) -> None:
 
 def log_each(event: str, rows: Iterable[Mapping[str, Any]]) -> None:
     """Log one event per row, all on the disk on return."""
-    lines = [] if _run.log is None else [event_line(event, row) for row in rows]
-    if _run.log is None or not lines:
-        return
-    try:
-        _append(_run.log, lines)
-    except (FileError, LockedError) as error:
-        _warn_missing(error)
+    for row in rows:
+        _events.info(event, extra={"facts": row})
+    for log in _events.handlers:
+        assert isinstance(log, _LogFile)
+        try:
+            log.append()
+        except (FileError, LockedError) as error:
+            _warn_missing(error)
 
 
 def logged(event: str, show: Callable[..., None]) -> Callable[..., None]:
@@ -175,21 +203,25 @@ def _is_foreign(path: Path) -> bool:
 
 
 def _end(code: int) -> None:
-    """Log the end, and record it in the data folder; a read-only folder only costs the record."""
     if _run.data_dir is not None:
-        from lstmcli.runs.last_runs import RunEnd, note_end
-
-        started, ended = (
-            each.isoformat(timespec="seconds") for each in (_run.started, datetime.now(UTC))
-        )
-        end = RunEnd(_run.command, _run.run_id, started, ended, code, _run.counts, _run.error)
-        try:
-            if _run.data_dir.is_dir():
-                note_end(_run.data_dir, end)
-        except (FileError, LockedError, OSError) as error:
-            log("warning", message=f"this run is not recorded: {error}")
+        _record(_run.data_dir, code)
     seconds = round(time.monotonic() - _run.clock, 3)
     log("end", exit_code=code, seconds=seconds, counts=_run.counts)
+
+
+def _record(data_dir: Path, code: int) -> None:
+    """Record the end in the data folder. A read-only folder only costs the record."""
+    from lstmcli.runs.last_runs import RunEnd, note_end
+
+    started, ended = (
+        each.isoformat(timespec="seconds") for each in (_run.started, datetime.now(UTC))
+    )
+    end = RunEnd(_run.command, _run.run_id, started, ended, code, _run.counts, _run.error)
+    try:
+        if data_dir.is_dir():
+            note_end(data_dir, end)
+    except (FileError, LockedError, OSError) as error:
+        log("warning", message=f"this run is not recorded: {error}")
 
 
 def _append(path: Path, lines: list[str]) -> int:

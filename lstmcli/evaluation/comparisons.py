@@ -66,7 +66,8 @@ class LossTest:
 class Evidence:
     """Windows that tests between models rest on, all of them whole, and how they pool.
 
-    Losses are added model by model, and dropped when no longer needed. level : two-sided level
+    Losses are added model by model; `windows`, (N,) each, are what tests of symbols need, and may
+    be dropped when done with. level : two-sided level
     of each chain of claims, 5 % over the number of models that a screen judges.
     """
 
@@ -87,11 +88,6 @@ class Evidence:
         # Of each observation, and the mean of each phase.
         by_phase = [self.pool.keep(each).mean(values[each]) for each in self._phases]
         self._means[loss, name] = self.pool.series(values), by_phase
-
-    def drop(self, name: str) -> None:
-        """Drop the losses of a model's windows, which tests between models do not need."""
-        for loss in LOSSES:
-            self.windows.pop((loss, name), None)
 
     @cached_property
     def own_windows(self) -> list[int]:

@@ -105,7 +105,7 @@ def backtest(
 
     own : by model, the same series with the features that it reads. extra : further baselines.
     """
-    since = since_of(fitted)
+    since = [each.since for each in fitted]
     forecasters: dict[str, Forecaster] = {
         name: in_turn([_network(each.models[name], seen, horizon) for each in fitted], since)
         for name, seen in own.items()
@@ -154,15 +154,10 @@ def yardsticks(
     )
 
 
-def since_of(fitted: Sequence[Fitted]) -> list[np.datetime64]:
-    """Return the first cutoff date of each fit."""
-    return [each.since for each in fitted]
-
-
 def thresholds_by_window(result: Backtest, fitted: Sequence[Fitted]) -> dict[str, Thresholds]:
     """Return the thresholds of each model's calls: (H,), or (N, H) where it was refitted."""
     horizon = result.actual.shape[1]
-    turns = turn_of(result.cutoff, since_of(fitted))
+    turns = turn_of(result.cutoff, [each.since for each in fitted])
     found = {}
     for name, table in fitted[0].trend.items():
         if len(table["low"]) < horizon:

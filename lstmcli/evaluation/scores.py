@@ -175,17 +175,25 @@ def score(
     for name in dict.fromkeys([*rivals, *backtest.forecasts]):
         own = backtest.only(name)
         check_forecast(name, own.forecasts[name], backtest.actual)
+        n_independent = evidence.pool.n_independent
+        own_scores = _own_scores(own, name, at, known, proves, further, n_independent)
         found = losses(own, name, scale)
+        del own
         for loss, values in zip(LOSSES, (found.squared, found.crps), strict=True):
             if values is not None:
                 observed[loss][name] = pool.series(values[some])
                 others = [each.losses[loss, name] for each in further]
                 evidence.add(loss, name, np.concatenate([values[rows], *others]))
-        made[name] = _own_scores(own, name, at, known, proves, further, evidence)
         reduced[name] = found.pooled()
-        del own, found
-        if name not in rivals:
-            evidence.drop(name)
+        del found, values
+        made[name] = partial(
+            own_scores,
+            symbol_tests=symbol_tests(evidence, "squared", name, "naive"),
+            symbol_crps_tests=symbol_tests(evidence, "crps", name, PAST_MOVES),
+        )
+        for loss in LOSSES:
+            if (loss, name) not in (("squared", "naive"), ("crps", PAST_MOVES)):
+                evidence.windows.pop((loss, name), None)
     reduced = {name: reduced[name] for name in backtest.forecasts}
     intervals = skill_intervals(observed, pool.reach)
     paths = path_scores({name: each.path for name, each in reduced.items()}, against)
@@ -237,7 +245,7 @@ def _own_scores(
     known: Yardsticks,
     proves: NDArray[np.bool_] | None,
     further: Sequence[OffGrid],
-    evidence: Evidence,
+    n_independent: int,
 ) -> partial[ModelScores]:
     """Return those scores of a model that need its own forecasts.
 
@@ -248,28 +256,28 @@ def _own_scores(
     wide = sound.at(steps).join([each.windows for each in further])
     base_rates = dict(enumerate(known.base_rates, start=1))
     found_bands: list[Band] = []
-    histograms, rises = [], []
+    directions, histograms, rises = [], [], []
     for column, step in enumerate(steps):
+        directions.append(direction_scores(own, name, step, known, proves))
         fan = wide.forecasts[name], step, wide.actual[:, column], wide.pool(column)
         found_bands += bands(*fan)
         histograms.append(pit_histogram(*fan))
         rises.append(chances(*fan, base_rates.get(step)))
+        del fan  # before the next one takes as much memory
     return partial(
         ModelScores,
         model=name,
         bands=tuple(found_bands),
         pit=tuple(each for each in histograms if each is not None),
         chances=tuple(each for each in rises if each is not None),
-        direction=tuple(direction_scores(own, name, step, known, proves) for step in steps),
+        direction=tuple(directions),
         movement=movement(
             sound.forecasts[name].median,
             sound.actual,
             sound.last_close,
             sound.symbols[1],
-            evidence.pool.n_independent,
+            n_independent,
         ),
-        symbol_tests=symbol_tests(evidence, "squared", name, "naive"),
-        symbol_crps_tests=symbol_tests(evidence, "crps", name, PAST_MOVES),
     )
 
 

@@ -147,41 +147,26 @@ def bootstrap_skills(
         return {pair: Interval(None, None, confidence, n, why) for pair in pairs}
     blocks = math.ceil(n / block)
     starts = generator.integers(0, n, size=(n_resamples, blocks))
-    resampled = {name: _resampled_sums(loss, starts, block) for name, loss in losses.items()}
-    return {
-        (model, baseline): _skill_interval(
-            resampled[model], resampled[baseline], n, blocks, root=root, confidence=confidence
-        )
-        for model, baseline in pairs
-    }
-
-
-def _resampled_sums(
-    loss: NDArray[np.float64], starts: NDArray[np.int64], block: int
-) -> NDArray[np.float64]:
     # Sums of every circular block once; a resample is then a few additions however long it is.
-    around = np.concatenate([np.arange(loss.size), np.arange(block - 1)])
-    sums = np.convolve(loss[around], np.ones(block), mode="valid")
-    total: NDArray[np.float64] = sums[starts].sum(axis=1)
-    return total
-
-
-def _skill_interval(
-    ours: NDArray[np.float64],
-    theirs: NDArray[np.float64],
-    n: int,
-    blocks: int,
-    *,
-    root: bool,
-    confidence: float,
-) -> Interval:
-    if not np.all(theirs > 0.0):
-        return Interval(None, None, confidence, n, "the baseline makes no error in some resamples")
-    ratio = np.sqrt(ours / theirs) if root else ours / theirs
+    around = np.concatenate([np.arange(n), np.arange(block - 1)])
+    resampled = {
+        name: np.convolve(loss[around], np.ones(block), mode="valid")[starts].sum(axis=1)
+        for name, loss in losses.items()
+    }
     wider = math.sqrt(blocks / (blocks - 1.0))
     tail = normal_sf(wider * student_t_quantile(confidence, blocks - 1))
-    low, high = np.quantile(1.0 - ratio, [tail, 1.0 - tail])
-    return Interval(float(low), float(high), confidence, n)
+    found = {}
+    for model, baseline in pairs:
+        theirs = resampled[baseline]
+        if not np.all(theirs > 0.0):
+            why = "the baseline makes no error in some resamples"
+            found[model, baseline] = Interval(None, None, confidence, n, why)
+            continue
+        ratio = resampled[model] / theirs
+        skills = 1.0 - (np.sqrt(ratio) if root else ratio)
+        low, high = np.quantile(skills, [tail, 1.0 - tail])
+        found[model, baseline] = Interval(float(low), float(high), confidence, n)
+    return found
 
 
 _RESAMPLES = 2000

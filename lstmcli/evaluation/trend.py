@@ -296,8 +296,15 @@ def direction_scores(
     forecast = backtest.forecasts[name]
     column = forecast.column(step)
     rows = ~np.isnan(backtest.actual[:, column])
-    pool, sigma = backtest.pool(column).keep(rows), backtest.sigma[rows]
+    pool = backtest.pool(column).keep(rows)
+    called_ways = two_way(  # first, since it takes the most memory
+        forecast.median[rows, column],
+        backtest.actual[rows, column],
+        pool,
+        None if proves is None else proves[rows],
+    )
     actual, predicted = backtest.actual[rows, column], forecast.median[rows, column]
+    sigma = backtest.sigma[rows]
     limits = known.thresholds.get(name)
     called = predicted_trend(forecast, backtest.sigma, step, known.flat_band, limits)
     happened = actual_trend(actual, sigma, step, known.flat_band)
@@ -320,7 +327,7 @@ def direction_scores(
     )
     return DirectionScores(
         step=step,
-        two_way=two_way(predicted, actual, pool, None if proves is None else proves[rows]),
+        two_way=called_ways,
         three_way=None if called is None else three_way(calls, happened, pool),
         trend_from="sign" if called is None else "fan" if forecast.levels else "thresholds",
         crash=crash,

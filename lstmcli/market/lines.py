@@ -20,6 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError, file_errors
+from lstmcli.market.columns import Layout
 from lstmcli.market.stamps import Stamps, parse_stamps
 
 MAX_BYTES = 1024**3
@@ -65,18 +66,15 @@ class Lines:
     """The lines of a CSV below its header, and how they are read.
 
     text : of which some lines are not blank. first_line : the number of its first one.
-    names : the words of the header, one a field, for messages.
-    positions : (K) of the fields with values that are read. where : the file, for messages.
+    positions : (K) of the fields with values that are read.
     """
 
     text: bytes
     first_line: int
-    names: Sequence[str]
-    date_field: int
+    layout: Layout
     positions: Sequence[int]
     sep: str
     decimal: str
-    where: str
 
     def read(self) -> tuple[Stamps, NDArray[np.int64], NDArray[np.float64]]:
         """Read dates (N,), line numbers (N,) and values (N, K) of the lines that are not blank.
@@ -97,14 +95,14 @@ class Lines:
             is_plain = False
         if not is_plain:
             dates, fields = self.read_fields(lines, pa.string())
-        stamps = parse_stamps(dates, lines, self.where)
+        stamps = parse_stamps(dates, lines, self.layout.where)
         if not is_plain:
             values = self._read_strictly(fields, lines)
         undated = lines[np.isnat(stamps.days) & ~np.isnan(values).all(axis=1)]
         if undated.size:
             why = "the line has values and no date"
             raise self._error("missing date", undated[0], why, "Correct or remove the line.")
-        if not self.text.endswith(b"\n") and len(self.names) - 1 in self.positions:
+        if not self.text.endswith(b"\n") and len(self.layout.names) - 1 in self.positions:
             last = self.text.rsplit(b"\n", _RECENT + 1)[-_RECENT - 1 :]
             endings = [line.decode().rsplit(self.sep, 1)[-1].strip(' \t"') for line in last if line]
             if why := why_cut(endings, self.decimal):
@@ -142,8 +140,8 @@ class Lines:
             odd.append(row)
             return "error"
 
-        names = list(map(str, range(len(self.names))))
-        wanted = [names[i] for i in (self.date_field, *self.positions)]
+        names = list(map(str, range(len(self.layout.names))))
+        wanted = [names[i] for i in (self.layout.date_field, *self.positions)]
         try:
             table = csv.read_csv(
                 pa.BufferReader(self.text),
@@ -195,10 +193,12 @@ class Lines:
             step = f"Pass --decimal '{other}' if that is a decimal {mark}; "
             step += "remove thousands separators."
         why = f"found {text[:40]!a}, expected a number such as 1234{self.decimal}5"
-        return self._error(f"bad number in column {self.names[position]}", line, why, step)
+        return self._error(f"bad number in column {self.layout.names[position]}", line, why, step)
 
     def _error(self, what: str, line: int, why: str, next_step: str) -> DataError:
-        return DataError(what, where=f"{self.where} line {line}", why=why, next_step=next_step)
+        return DataError(
+            what, where=f"{self.layout.where} line {line}", why=why, next_step=next_step
+        )
 
 
 def why_cut(endings: Sequence[str], decimal: str) -> str:

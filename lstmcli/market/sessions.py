@@ -187,24 +187,25 @@ def schedule_for(prices: Prices) -> Schedule:
     return schedule_of(_days(prices), prices.symbol, from_feed=prices.from_feed)
 
 
-def future_dates(prices: Prices, n: int) -> Days:
+def future_dates(prices: Prices, n: int, schedule: Schedule | None = None) -> Days:
     """Return the dates (n,) of the n bars after the last one.
 
-    Daily bars take the sessions of their schedule; other intervals take their own steps.
+    Daily bars take the sessions of the `schedule`, by default that of the prices; other intervals
+    take their own steps.
     """
     days = _days(prices)
     if prices.interval != "1d":
         return dates_after(days, n, prices.interval)
     # The longest closures take a third of a month; a week of one day is more than any has.
-    following = schedule_for(prices).between(days[-1] + DAY, days[-1] + (7 * n + 60) * DAY)
-    return following[:n]
+    end = days[-1] + (7 * n + 60) * DAY
+    return (schedule or schedule_for(prices)).between(days[-1] + DAY, end)[:n]
 
 
-def note_unknown(prices: Prices, dates: Days) -> tuple[str, ...]:
+def note_unknown(prices: Prices, dates: Days, schedule: Schedule | None = None) -> tuple[str, ...]:
     """Return notes on what is not known of the sessions up to the last of `dates`, as forecast."""
     if prices.interval != "1d" or not dates.size:
         return ()
-    return _note_unknown(schedule_for(prices), _days(prices)[-1], dates[-1])
+    return _note_unknown(schedule or schedule_for(prices), _days(prices)[-1], dates[-1])
 
 
 def _days(prices: Prices) -> Days:

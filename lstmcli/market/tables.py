@@ -125,10 +125,8 @@ def read_table(
         raise DataError("no rows", where=where, why="it has a header and nothing else")
     series = choose_series(layout, symbols)
     positions = sorted({i for fields in series.values() for i in fields.values()})
-    first, names = line + layout.header_lines, layout.names
-    stamps, lines, values = Lines(
-        text, first, names, layout.date_field, positions, sep, decimal, where
-    ).read()
+    body = Lines(text, line + layout.header_lines, layout, positions, sep, decimal)
+    stamps, lines, values = body.read()
     notes = []
     if layout.ignored:
         notes.append(f"Columns that are not used: {first_few(layout.ignored, 5)}.")

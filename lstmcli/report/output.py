@@ -108,15 +108,11 @@ def _print(console: Console, renderables: Iterable[RenderableType]) -> None:
 
 def check_output(output: str | None, form: Format) -> None:
     """Raise before any work is done if the result could not be written later."""
-    if output in (None, "-"):
-        if form == "parquet" and sys.stdout.isatty():
-            raise UsageError(
-                "parquet is not for a terminal",
-                where="--format parquet",
-                next_step="Pass --output FILE.",
-            )
-        return
-    check_file(output)
+    if output not in (None, "-"):
+        check_file(output)
+    elif form == "parquet" and sys.stdout.isatty():
+        what, where = "parquet is not for a terminal", "--format parquet"
+        raise UsageError(what, where=where, next_step="Pass --output FILE.")
 
 
 def check_file(name: str | None) -> None:

@@ -23,6 +23,7 @@ import math
 import re
 import zlib
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -110,9 +111,9 @@ class Issued:
     """N forecasts by one model name, by symbol and cutoff; each cutoff's first.
 
     versions : how many of each. repeated : later ones for the same cutoff, which are left out.
-    symbol : (N,) numbers of the `symbols`. cutoff : (N,) and dates : (N, H) the session that each
-    step means, in days since 1970. context_length : (N,).
-    moves : (R, H, Q), as they were read, in float32, which holds the digits of a line. rows : (N,)
+    symbols : of each its N_s places. cutoff : (N,) and dates : (N, H) the session that each step
+    means, in days since 1970. context_length : (N,).
+    moves : (N, H, Q), as they were read, in float32, which holds the digits of a line. rows : (N,)
     where each forecast's are.
     """
 
@@ -121,8 +122,7 @@ class Issued:
     price: str
     versions: dict[str, int]
     repeated: int
-    symbols: list[str]
-    symbol: NDArray[np.int32]
+    symbols: dict[str, slice]
     cutoff: NDArray[np.int32]
     context_length: NDArray[np.int32]
     dates: NDArray[np.int32]
@@ -130,12 +130,6 @@ class Issued:
     levels: tuple[float, ...]
     moves: NDArray[np.float32]
     rows: NDArray[np.int32]
-
-    def by_symbol(self) -> Iterator[tuple[str, NDArray[np.int32]]]:
-        """Yield each symbol with the places of its forecasts, ascending."""
-        starts = np.flatnonzero(np.diff(self.symbol)) + 1
-        for places in np.split(np.arange(len(self.symbol), dtype=np.int32), starts):
-            yield self.symbols[self.symbol[places[0]]], places
 
 
 def append(data_dir: Path, entries: Sequence[Entry]) -> tuple[str, ...]:
@@ -183,17 +177,22 @@ def collect(entries: Iterable[Entry]) -> list[Issued]:
     whatever a later one knew of restated prices.
     """
     sets: dict[tuple[object, ...], _Lines] = {}
-    for number, entry in enumerate(entries):
-        shape = (entry.model, entry.interval, entry.price, *entry.steps, None, *entry.levels)
+    symbols: dict[str, int] = {}
+    seen: dict[tuple[str, ...], int] = {}  # by cutoff, a bit for each symbol: a set takes 32 MB
+    for entry in entries:
+        kind = entry.model, entry.interval, entry.price
+        shape = (*kind, *entry.steps, None, *entry.levels)
         if shape not in sets:
             sets[shape] = _Lines(entry)
-        sets[shape].add(number, entry)
-    rows: dict[tuple[object, ...], NDArray[np.int32]] = {}
-    for key in dict.fromkeys(shape[:3] for shape in sets):
-        alike = [shape for shape in sets if shape[:3] == key]
-        rows |= zip(alike, _first_rows([sets[shape] for shape in alike]), strict=True)
+        known = seen.get((*kind, entry.cutoff), 0)
+        bit = 1 << symbols.setdefault(entry.symbol, len(symbols))
+        if known & bit:
+            sets[shape].repeated += 1
+        else:
+            seen[*kind, entry.cutoff] = known | bit
+            sets[shape].add(entry)
     # Each is dropped as soon as it is done with, since it is long.
-    return [sets.pop(shape).issued(rows[shape]) for shape in list(sets) if len(rows[shape])]
+    return [sets.pop(shape).issued() for shape in list(sets) if sets[shape].versions]
 
 
 class _Lines:
@@ -201,63 +200,44 @@ class _Lines:
 
     def __init__(self, first: Entry) -> None:
         self._first = first
-        self._numbers = array("i")  # (R, 5 + H): line, symbol, version, context, cutoff, dates
+        self._numbers = array("i")  # (N, 3 + H): symbol, context, cutoff, dates
         self._moves = array("f")
-        self._versions: dict[str, int] = {}
-        self.symbols: dict[str, int] = {}
+        self._symbols: dict[str, int] = {}
+        self.versions: Counter[str] = Counter()
+        self.repeated = 0
 
-    def add(self, number: int, entry: Entry) -> None:
-        symbol = self.symbols.setdefault(entry.symbol, len(self.symbols))
-        version = self._versions.setdefault(entry.version, len(self._versions))
+    def add(self, entry: Entry) -> None:
+        symbol = self._symbols.setdefault(entry.symbol, len(self._symbols))
         days = map(day_number, (entry.cutoff, *entry.dates))
-        self._numbers.extend((number, symbol, version, entry.context_length, *days))
+        self._numbers.extend((symbol, entry.context_length, *days))
         self._moves.extend(chain.from_iterable(entry.moves))
+        self.versions[entry.version] += 1
 
-    def table(self) -> NDArray[np.int32]:
-        found: NDArray[np.int32] = np.frombuffer(self._numbers, dtype=np.int32)
-        return found.reshape(-1, 5 + len(self._first.steps))
-
-    def issued(self, rows: NDArray[np.int32]) -> Issued:
-        """Return the rows given, and count the others as repeated."""
-        first, table = self._first, self.table()
-        count, kept = len(table), table[rows]
-        versions = np.bincount(kept[:, 2], minlength=len(self._versions)).tolist()
+    def issued(self) -> Issued:
+        """Return the forecasts by symbol and cutoff."""
+        first, names = self._first, sorted(self._symbols)
+        table = np.frombuffer(self._numbers, dtype=np.int32).reshape(-1, 3 + len(first.steps))
+        rank = np.empty(len(names), dtype=np.int32)
+        rank[[self._symbols[name] for name in names]] = np.arange(len(names))
+        symbol = rank[table[:, 0]]
+        rows = np.lexsort((table[:, 2], symbol)).astype(np.int32)
+        ends = np.bincount(symbol).cumsum().tolist()
+        table = table[rows]
         return Issued(
             model=first.model,
             interval=first.interval,
             price=first.price,
-            versions={name: n for name, n in zip(self._versions, versions, strict=True) if n},
-            repeated=count - len(rows),
-            symbols=list(self.symbols),
-            symbol=kept[:, 1],
-            cutoff=kept[:, 4],
-            context_length=kept[:, 3],
-            dates=kept[:, 5:],
+            versions=dict(self.versions),
+            repeated=self.repeated,
+            symbols=dict(zip(names, map(slice, [0, *ends], ends), strict=True)),
+            cutoff=table[:, 2],
+            context_length=table[:, 1],
+            dates=table[:, 3:],
             steps=tuple(first.steps),
             levels=tuple(first.levels),
-            moves=np.frombuffer(self._moves, dtype=np.float32).reshape(count, len(first.steps), -1),
+            moves=np.frombuffer(self._moves, np.float32).reshape(len(rows), len(first.steps), -1),
             rows=rows,
         )
-
-
-def _first_rows(alike: Sequence[_Lines]) -> list[NDArray[np.int32]]:
-    """Return, for each set, the first row of every symbol and cutoff of all, in that order."""
-    rank = {
-        symbol: at for at, symbol in enumerate(sorted({s for each in alike for s in each.symbols}))
-    }
-    keys, lines = [], []
-    for each in alike:
-        table, ranks = each.table(), np.array([rank[symbol] for symbol in each.symbols])
-        keys.append(ranks[table[:, 1]] * 2**32 + table[:, 4])
-        lines.append(table[:, 0])
-    issue = np.argsort(np.concatenate(lines), kind="stable")
-    first = issue[np.unique(np.concatenate(keys)[issue], return_index=True)[1]]
-    ends = np.cumsum([len(each) for each in lines])
-    owner = np.searchsorted(ends, first, side="right")
-    return [
-        (first[owner == at] - (end - len(lines[at]))).astype(np.int32)
-        for at, end in enumerate(ends.tolist())
-    ]
 
 
 def encode(entry: Entry) -> bytes:
@@ -284,8 +264,7 @@ def decode(line: bytes) -> Entry:
     if facts.keys() != _FIELDS:
         raise ValueError("it lacks some of its fields, or has others")
     entry = Entry._make(_values(facts))
-    _check_types(entry)
-    _check_shape(entry)
+    _check(entry)
     return entry
 
 
@@ -333,39 +312,25 @@ def _tail(body: bytes) -> bytes:
     return b',"crc32":"%08x"}' % zlib.crc32(body)
 
 
-def _check_types(entry: Entry) -> None:
-    """Raise ValueError for values of other types; quick, since there are many lines."""
-    if tuple(map(type, entry)) not in _TYPES:
-        wrong = next(
-            name
-            for name, value, kind in zip(Entry._fields, entry, _TYPES[0], strict=True)
-            if type(value) is not kind
-        )
-        raise ValueError(f"its {wrong} is of another type than it should be")
+def _check(entry: Entry) -> None:
+    """Raise ValueError for values that are of no forecast; quick, since there are many lines."""
+    inner: Sequence[set[type]] = ()
+    if tuple(map(type, entry)) in _TYPES:
+        inner = [set(map(type, each)) for each in (entry.steps, entry.dates, entry.moves)]
+    if inner != [{int}, {str}, {list}] or not _NUMBER.issuperset(map(type, entry.levels)):
+        raise ValueError("some of its fields are of other types than they should be")
     if entry.price not in _PRICES or not _INTERVAL.fullmatch(entry.interval):
         raise ValueError("there is no such price column or interval")
     if not (0 < entry.last_close < math.inf and 0 < entry.context_length <= _MOST_ROWS):
         raise ValueError("its last_close or context_length is out of range")
-    inner = {*map(type, entry.steps)}, {*map(type, entry.dates)}, {*map(type, entry.moves)}
-    if inner != ({int}, {str}, {list}) or not _NUMBER.issuperset(map(type, entry.levels)):
-        raise ValueError("its steps, dates, levels or moves are of other types than they should be")
-
-
-def _check_shape(entry: Entry) -> None:
-    columns = len(entry.levels) or 1
-    fits = len(entry.steps) == len(entry.dates) == len(entry.moves) > 0
+    moves, columns = list(chain.from_iterable(entry.moves)), len(entry.levels) or 1
+    fits = len(entry.steps) == len(entry.dates) == len(entry.moves)
     if not fits or any(len(row) != columns for row in entry.moves):
         raise ValueError("its steps, dates, levels and moves do not fit")
     _check_order(tuple(entry.steps), tuple(entry.levels))
     _check_days(entry.cutoff, *entry.dates)
-    moves = list(chain.from_iterable(entry.moves))
-    if not _NUMBER.issuperset(map(type, moves)):
-        raise ValueError("a move is no number")
-    try:
-        usable = math.isfinite(sum(moves)) and max(map(abs, moves)) < _LARGEST_MOVE
-    except OverflowError:
-        usable = False
-    if not usable:
+    # An integer may be too large to be a float, but never too large to compare.
+    if not _NUMBER.issuperset(map(type, moves)) or not all(abs(x) < _LARGEST_MOVE for x in moves):
         raise ValueError("a move is larger than a price can make, or no number")
 
 

@@ -62,7 +62,7 @@ class Study:
     def ended(self) -> dict[int, FrozenTrial]:
         """Return the trials that have ended, by number and in its order.
 
-        Raises UsageError where the study has been removed and begun again with other settings.
+        Raises UsageError where another process replaced the study by one with other settings.
         """
         self.check_bound()
         with _usable(self.folder):

@@ -7,7 +7,6 @@ value cached from them can hide a leak.
 """
 
 import multiprocessing
-import pickle
 import signal
 import sys
 import threading
@@ -17,6 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, TypeVar
@@ -164,7 +164,7 @@ def _audit(
                 lacking[probe.name] = str(error)
         return report, figures, lacking, [find_basis(each, loaded, source) for each in kept]
 
-    report, true, lacking, bases = _apart(on_true_prices, folder / "truth")
+    report, true, lacking, bases = _apart(on_true_prices)
     found = list[leaks.Comparison]()
     notes = [*report.notes, *(note for each in loaded for note in each.named_notes())]
     for probe in runs.probes(report, first):
@@ -205,8 +205,8 @@ _Truth = tuple[EvaluateReport, dict[str, list[Figures]], dict[str, str], list[Ba
 R = TypeVar("R")
 
 
-def _apart(work: Callable[[], R], path: Path) -> R:
-    """Do the work in a forked process, which writes `path`; here where there can be none.
+def _apart(work: Callable[[], R]) -> R:
+    """Do the work in a forked process; here where there can be none.
 
     Forks are for Linux, and where PyTorch has one thread and starts none for an accelerator: the
     fork would have none of the others.
@@ -215,27 +215,34 @@ def _apart(work: Callable[[], R], path: Path) -> R:
     single = torch.get_num_threads() == 1 and not torch.cuda.is_available()
     if not (sys.platform == "linux" and main and single):
         return work()
-    process = multiprocessing.get_context("fork").Process(target=_write, args=(work, path))
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_send, args=(work, sender), daemon=True)
     try:
         # Of threads that a fork lacks: NumPy's know of forks.
         with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
             process.start()
     except OSError:  # no process is free
         return work()
+    sender.close()  # so that the process alone holds it, and its end is seen
     try:
-        process.join()
+        found: R = receiver.recv()
+    except (EOFError, OSError):  # it ended without a result, or in the middle of it
+        return work()
     finally:
+        receiver.close()
         process.kill()
         process.join()
-    done = process.exitcode == 0 and path.is_file()
-    found: R = pickle.loads(path.read_bytes()) if done else work()
     return found
 
 
-def _write(work: Callable[[], object], path: Path) -> None:
+def _send(work: Callable[[], object], sender: "Connection[object, object]") -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C stops the other, which then ends this
-    with suppress(LstmcliError):  # it fails again in the other
-        path.write_bytes(pickle.dumps(work()))
+    with suppress(LstmcliError, BrokenPipeError):  # it fails again in the other
+        sender.send(work())
+
+
+_Change = tuple[np.datetime64, Change]
 
 
 class _Probe(NamedTuple):
@@ -248,7 +255,7 @@ class _Probe(NamedTuple):
     stage: leaks.Stage
     name: str
     run: Callable[[Source], Iterable[Figures]]
-    changes: Sequence[tuple[np.datetime64, Change]]
+    changes: Sequence[_Change]
     lacks: str = ""
 
 
@@ -295,16 +302,14 @@ class _Runs:
         """
         generator = np.random.default_rng(0)
 
-        def noise(
-            after: np.datetime64, shift: float = 0.0, dropped: int = 0
-        ) -> tuple[np.datetime64, Change]:
+        def noise(after: np.datetime64, shift: float = 0.0, dropped: int = 0) -> _Change:
             def change(prices: Prices) -> Prices:
                 noisy = leaks.rewritten(prices, after, generator, shift)
                 return leaks.without(noisy, after, dropped)
 
             return after, change
 
-        def cut(after: np.datetime64) -> tuple[np.datetime64, Change]:
+        def cut(after: np.datetime64) -> _Change:
             return after, lambda prices: leaks.without(prices, after)
 
         def run(read: _Read, **changed: Any) -> Callable[[Source], Iterator[Figures]]:
@@ -312,33 +317,23 @@ class _Runs:
 
         cutoffs = np.unique(report.backtest.cutoff)
         days = leaks.sample_days(cutoffs, np.random.default_rng(0))
-        middle, second = cutoffs[(len(cutoffs) - 1) // 2 :][[0, -1 if len(cutoffs) < 2 else 1]]
+        at = (len(cutoffs) - 1) // 2
+        middle, second = cutoffs[at], cutoffs[min(at + 1, len(cutoffs) - 1)]
         ends, room = [], report.metadata[0].interval == "1d"
         for each in report.series:
             end = int(np.searchsorted(each.dates, middle, side="right")) - 1 + report.horizon
             ends.append(each.dates[min(end, len(each) - 1)])
             room = room and end + _DROPPED < len(each)
         scored, last = max(ends), max(each.dates[-1] for each in report.series)
-        near: dict[str, Any] = dict(
-            start=None,
-            end=middle.item(),
-            step_size=max(1, report.horizon // _CALLS),
-            n_windows=_CALLS,
-        )
-        again: dict[str, Any] = dict(
-            models=self.refitted,
-            start=middle.item(),
-            end=second.item(),
-            step_size=report.step_size,
-            n_windows=2,
-            refit=1,
-        )
+        near = dict(step_size=max(1, report.horizon // _CALLS), n_windows=_CALLS)
         calls = [noise(middle, -_SHIFT), noise(middle, _SHIFT)]
         if room:
             calls.append(noise(middle, dropped=_DROPPED))
         yield _Probe("control", "whole", run(_control_figures), [noise(first)])
         yield _Probe("forecast", "whole", run(_whole_figures), [noise(day) for day in days])
-        yield _Probe("forecast", "calls", run(_call_figures, **near), calls)
+        yield _Probe(
+            "forecast", "calls", run(_call_figures, start=None, end=middle.item(), **near), calls
+        )
         yield _Probe(
             "score",
             "scores",
@@ -348,7 +343,9 @@ class _Runs:
         )
         if self.settings.split.method == "chronological":
             lacks = "" if middle < second else "there is one cutoff, and a refit needs another"
-            yield _Probe("refit", "refit", run(_refit_figures, **again), [noise(second)], lacks)
+            pair = dict(start=middle.item(), end=second.item(), step_size=report.step_size)
+            again = run(_refit_figures, models=self.refitted, n_windows=2, refit=1, **pair)
+            yield _Probe("refit", "refit", again, [noise(second)], lacks)
         for day in days[np.unique(np.linspace(0, len(days) - 1, _AHEAD).round().astype(int))]:
             ahead = partial(self.ahead, day.item())
             yield _Probe("as-of", f"as-of {day}", ahead, [noise(day), cut(day)])

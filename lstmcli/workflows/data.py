@@ -23,22 +23,14 @@ from lstmcli.errors import (
     raise_if_all_failed,
 )
 from lstmcli.files.atomic import TEMPORARY_SUFFIX
-from lstmcli.market import sessions
+from lstmcli.market import sessions, store
 from lstmcli.market import symbols as tickers
 from lstmcli.market.bar_checks import bar_text, jumps_by_column
 from lstmcli.market.calendars import Schedule, own_calendar
 from lstmcli.market.prices import Prices, as_days, price_column
 from lstmcli.market.sessions import schedule_of
 from lstmcli.market.store import (
-    IMPORTED,
-    YAHOO,
-    read_raw,
-    read_sidecar,
-    read_stored,
-    remove_stored,
     restatements_of,
-    sidecar_fits,
-    source_of,
 )
 from lstmcli.market.symbols import INTERVALS, check_symbol, interval_option, price_path
 from lstmcli.market.validate import LONG_STILL, count_equal_closes
@@ -156,11 +148,11 @@ def show_data(
 ) -> StoredDetail:
     """One series with its last rows; raises DataError where it is not stored or damaged."""
     symbol = check_symbol(symbol)
-    prices = read_stored(data_dir, symbol, interval, today=today, mend=True)
+    prices = store.read_stored(data_dir, symbol, interval, today=today, mend=True)
     missing = sessions.missing_sessions(
         pd.DatetimeIndex(prices.frame.index), symbol, interval, from_feed=prices.from_feed
     )
-    facts = read_sidecar(data_dir, symbol, interval)
+    facts = store.read_sidecar(data_dir, symbol, interval)
     return StoredDetail(
         series=_series(data_dir, symbol, interval, today),
         file=str(facts.get("file", "")),
@@ -169,7 +161,7 @@ def show_data(
         restatements=restatements_of(facts),
         missing=tuple(map(str, missing)),
         notes=prices.notes,
-        bars=read_raw(data_dir, symbol, interval).tail(rows),
+        bars=store.read_raw(data_dir, symbol, interval).tail(rows),
     )
 
 
@@ -186,13 +178,40 @@ def remove_data(
     with tickers.hold_store(data_dir, wait=wait):
         for symbol in wanted:
             try:
-                remove_stored(data_dir, symbol, interval)
+                store.remove_stored(data_dir, symbol, interval)
             except LstmcliError as error:
                 failures.append(Failure.of(symbol, error))
             else:
                 removed.append(symbol)
     raise_if_all_failed(len(removed), failures)
     return RemoveReport(tuple(removed), tuple(failures))
+
+
+def check_data(
+    data_dir: Path, symbols: Sequence[str] = (), *, interval: str | None = None, today: date
+) -> CheckReport:
+    """Look through the series named, or through the whole store with what else lies in it.
+
+    Raises DataError where nothing is stored, FileError where a folder leads out of the store.
+    """
+    series = all_stored(data_dir, interval, symbols)
+    findings = [] if symbols else list(_strays(data_dir))
+    for symbol, each in series:
+        again = f"lstmcli fetch --full {symbol}{interval_option(each)} asks for it again."
+        try:
+            facts = store.read_sidecar(data_dir, symbol, each)
+            if facts.get("source") == store.IMPORTED:
+                again = f"Import a mended file: lstmcli data import {symbol}=FILE."
+            found = list(_faults(data_dir, symbol, each, facts, today))
+        except (DataError, FileError) as error:
+            where = f" ({error.where})" if error.where else ""
+            what = f"{error.what}{where}" + (f": {error.why}" if error.why else "")
+            found = [("unreadable", "", what, error.next_step)]
+        findings += [
+            Finding(symbol, each, kind, str(day), what, step or again)
+            for kind, day, what, step in found
+        ]
+    return CheckReport(len(series), tuple(findings))
 
 
 def all_stored(
@@ -223,19 +242,19 @@ def stored_schedule(
     data_dir: Path, symbol: str, interval: str, facts: dict[str, Any] | None = None
 ) -> Schedule:
     """On which days a stored series trades: its sidecar says, or its symbol, or else its dates."""
-    facts = read_sidecar(data_dir, symbol, interval) if facts is None else facts
+    facts = store.read_sidecar(data_dir, symbol, interval) if facts is None else facts
     if noted := Schedule.noted(facts.get("schedule")):
         return noted
-    from_feed = facts.get("source") == YAHOO
+    from_feed = facts.get("source") == store.YAHOO
     own = own_calendar(symbol, from_feed=from_feed)
     if own is not None and from_feed:
         return Schedule((own,))
-    days = as_days(pd.DatetimeIndex(read_raw(data_dir, symbol, interval).index))
+    days = as_days(pd.DatetimeIndex(store.read_raw(data_dir, symbol, interval).index))
     return schedule_of(np.unique(days), symbol, from_feed=from_feed)
 
 
 def _series(data_dir: Path, symbol: str, interval: str, today: date) -> StoredSeries:
-    facts = read_sidecar(data_dir, symbol, interval)
+    facts = store.read_sidecar(data_dir, symbol, interval)
     schedule = stored_schedule(data_dir, symbol, interval, facts)
     rows, first, last = _span(data_dir, symbol, interval, facts)
     return StoredSeries(
@@ -245,7 +264,7 @@ def _series(data_dir: Path, symbol: str, interval: str, today: date) -> StoredSe
         first=str(first),
         last=str(last),
         behind=sessions.sessions_behind(last, schedule, interval, today),
-        source=source_of(facts),
+        source=store.source_of(facts),
         fetched_at=str(facts.get("fetched_at", "")),
         restatements=len(restatements_of(facts)),
     )
@@ -255,39 +274,12 @@ def _span(
     data_dir: Path, symbol: str, interval: str, facts: dict[str, Any]
 ) -> tuple[int, date, date]:
     """Return rows, first and last date, as the sidecar has them where it belongs to the bars."""
-    if sidecar_fits(data_dir, symbol, interval):
+    if store.sidecar_fits(data_dir, symbol, interval):
         with suppress(KeyError, TypeError, ValueError):
             first, last = (date.fromisoformat(facts[name]) for name in ("first", "last"))
             return int(facts["rows"]), first, last
-    index = read_raw(data_dir, symbol, interval).index
+    index = store.read_raw(data_dir, symbol, interval).index
     return len(index), index.min().date(), index.max().date()
-
-
-def check_data(
-    data_dir: Path, symbols: Sequence[str] = (), *, interval: str | None = None, today: date
-) -> CheckReport:
-    """Look through the series named, or through the whole store with what else lies in it.
-
-    Raises DataError where nothing is stored, FileError where a folder leads out of the store.
-    """
-    series = all_stored(data_dir, interval, symbols)
-    findings = [] if symbols else list(_strays(data_dir))
-    for symbol, each in series:
-        again = f"lstmcli fetch --full {symbol}{interval_option(each)} asks for it again."
-        try:
-            facts = read_sidecar(data_dir, symbol, each)
-            if facts.get("source") == IMPORTED:
-                again = f"Import a mended file: lstmcli data import {symbol}=FILE."
-            found = list(_faults(data_dir, symbol, each, facts, today))
-        except (DataError, FileError) as error:
-            where = f" ({error.where})" if error.where else ""
-            what = f"{error.what}{where}" + (f": {error.why}" if error.why else "")
-            found = [("unreadable", "", what, error.next_step)]
-        findings += [
-            Finding(symbol, each, kind, str(day), what, step or again)
-            for kind, day, what, step in found
-        ]
-    return CheckReport(len(series), tuple(findings))
 
 
 _Fault = tuple[Kind, object, str, str]  # its day, what it is, and what to do if not the usual
@@ -297,12 +289,12 @@ def _faults(
     data_dir: Path, symbol: str, interval: str, facts: dict[str, Any], today: date
 ) -> Iterator[_Fault]:
     path = price_path(data_dir, symbol, interval)
-    if not source_of(facts):
+    if not store.source_of(facts):
         what = "no sidecar, or a damaged one: the prices are of unknown source"
         mend = f"lstmcli fetch {symbol}{interval_option(interval)} --full replaces them by Yahoo's;"
         mend += f" lstmcli data import {symbol}={path} --replace makes them your own."
         yield "sidecar", "", what, mend
-    elif not sidecar_fits(data_dir, symbol, interval):
+    elif not store.sidecar_fits(data_dir, symbol, interval):
         what = "the sidecar belongs to other bars: a write was cut short, or the bars edited"
         yield "sidecar", "", what, ""
     if doubt := ownership_doubt(path):
@@ -310,8 +302,8 @@ def _faults(
     for day, reason in restatements_of(facts):
         what = f"the history was replaced: {reason}"
         yield "restated", day, what, "Train models of before that day again."
-    prices = read_stored(data_dir, symbol, interval, today=today, mend=True)
-    yield from _bad_rows(read_raw(data_dir, symbol, interval), prices)
+    prices = store.read_stored(data_dir, symbol, interval, today=today, mend=True)
+    yield from _bad_rows(store.read_raw(data_dir, symbol, interval), prices)
     columns = {str(name): prices.frame[name].to_numpy(np.float64) for name in prices.frame}
     days = as_days(pd.DatetimeIndex(prices.frame.index))
     for name, jumps in jumps_by_column(columns, price_column(columns, "auto"), interval).items():
@@ -357,7 +349,7 @@ def _bad_rows(raw: pd.DataFrame, prices: Prices) -> Iterator[_Fault]:
 
 def _strays(data_dir: Path) -> Iterator[Finding]:
     """Find files in the store that belong to no series, and other writers."""
-    store = tickers.store_folder(data_dir)
+    top = tickers.store_folder(data_dir)
     for path in tickers.stray_paths(data_dir):
         what, then = "no file of the store", "Move it away, or import it: lstmcli data import."
         if path.name.endswith(TEMPORARY_SUFFIX):
@@ -365,7 +357,7 @@ def _strays(data_dir: Path) -> Iterator[Finding]:
         elif path.suffix == ".json":
             what, then = "a sidecar without bars", "Fetch or import its symbol, or remove it."
         yield Finding("", "", "stray", "", f"{path}: {what}", then)
-    for folder in (data_dir, store, *sorted(path for path in store.iterdir() if path.is_dir())):
+    for folder in (data_dir, top, *sorted(path for path in top.iterdir() if path.is_dir())):
         if doubt := ownership_doubt(folder):
             step = f"chmod o-w {folder}, or move the store."
             yield Finding("", "", "owner", "", f"{folder}: {doubt}", step)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from lstmcli.config import Data
 from lstmcli.errors import DataError, Failure, LstmcliError, UsageError, raise_if_all_failed
+from lstmcli.market import symbols
 from lstmcli.market.prices import COLUMNS, Prices, as_days
 from lstmcli.market.sessions import schedule_of
 from lstmcli.market.store import (
@@ -21,14 +22,6 @@ from lstmcli.market.store import (
     read_sidecar,
     source_of,
     write_stored,
-)
-from lstmcli.market.symbols import (
-    INTERVALS,
-    check_symbol,
-    hold_store,
-    inside,
-    price_path,
-    store_folder,
 )
 from lstmcli.market.tables import parse_csv_option
 from lstmcli.workflows.prices import Source, load_prices
@@ -80,8 +73,8 @@ def import_data(
         raise UsageError("no files", next_step="Name some: lstmcli data import FILE.")
     for name, _ in map(parse_csv_option, source.csv):
         if name:
-            check_symbol(name)
-    store_folder(source.data_dir)  # refused before any file is read
+            symbols.check_symbol(name)
+    symbols.store_folder(source.data_dir)  # refused before any file is read
     loaded, failures = load_prices(source, Data())
     ready: dict[tuple[str, str], Prices] = {}
     for prices in loaded:
@@ -96,7 +89,7 @@ def import_data(
     raise_if_all_failed(len(ready), failures)
     done: list[Imported] = []
     notes: list[str] = []
-    with hold_store(source.data_dir, wait=wait):
+    with symbols.hold_store(source.data_dir, wait=wait):
         for prices in ready.values():
             try:
                 done.append(_store(source.data_dir, prices, overwrite, now))
@@ -111,7 +104,7 @@ def import_data(
 def _name(prices: Prices) -> str:
     """Return the name that the store knows a series by; DataError where it can be none."""
     try:
-        return check_symbol(prices.symbol)
+        return symbols.check_symbol(prices.symbol)
     except UsageError as error:
         raise DataError(
             "not a symbol",
@@ -124,12 +117,12 @@ def _name(prices: Prices) -> str:
 def _interval(prices: Prices, asked: str | None) -> str:
     """Return the interval to store a series as; DataError where its dates differ."""
     found = prices.interval if len(prices.frame) > 2 else asked or prices.interval
-    if found in INTERVALS and asked in (None, found):
+    if found in symbols.INTERVALS and asked in (None, found):
         return found
     raise DataError(
         "bars of another interval",
         where=f"{prices.symbol}, {prices.source}",
-        why=f"the dates look like {found}, expected {asked or ' or '.join(INTERVALS)}",
+        why=f"the dates look like {found}, expected {asked or ' or '.join(symbols.INTERVALS)}",
         next_step="Give --interval as the dates are, or pass the file to a command by --csv.",
     )
 
@@ -166,7 +159,7 @@ def _store(data_dir: Path, prices: Prices, overwrite: bool, now: datetime) -> Im
 def _before(data_dir: Path, prices: Prices, overwrite: bool) -> pd.DataFrame | None:
     """Return the rows stored so far or None; DataError where they must not be replaced."""
     symbol, interval = prices.symbol, prices.interval
-    if not inside(data_dir, price_path(data_dir, symbol, interval)).exists():
+    if not symbols.inside(data_dir, symbols.price_path(data_dir, symbol, interval)).exists():
         return None
     origin = source_of(read_sidecar(data_dir, symbol, interval)) or "an unknown source"
     why = "" if origin == IMPORTED else f"the stored prices come from {origin}"

@@ -4,11 +4,10 @@ Moves are taken between two bars of the same column as it stands now, so that a 
 since the forecast does no harm.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +37,10 @@ from lstmcli.printable import first_few
 from lstmcli.runs.ledger import Damage, Entry, Issued, collect, read_ledger
 from lstmcli.workflows.prices import Source, stream_prices
 
+Floats = NDArray[np.float64]
 
-@dataclass(frozen=True)
+
+@dataclass
 class Counts:
     """What became of the forecasts that were issued.
 
@@ -49,13 +50,18 @@ class Counts:
     without a bar.
     """
 
-    whole: int
-    partly: int
-    pending: int
-    next_session: str | None
-    repeated: int
-    left_out: dict[str, int]
-    missing_sessions: int
+    whole: int = 0
+    partly: int = 0
+    pending: int = 0
+    next_session: str | None = None
+    repeated: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
+    missing_sessions: int = 0
+
+    def leave_out(self, why: str, count: int) -> None:
+        """Count forecasts that cannot be graded."""
+        if count:
+            self.left_out[why] = self.left_out.get(why, 0) + count
 
 
 @dataclass(frozen=True)
@@ -112,9 +118,17 @@ def grade(
     grades = []
     n_models = len(issued)
     while issued:
-        own, found, rows = _join(issued.pop(0), series)  # which is let go of before it is scored
-        grades.append(_scored(own, found, rows, n_models))
-        notes += _tell_short(rows, own.steps[-1])
+        own = issued.pop(0)
+        versions = list(own.versions)
+        several = f"{len(versions)} versions"
+        name = f"{own.model}/{versions[0] if len(versions) == 1 else several}"  # as no baseline's
+        about = name, own.versions, own.interval, own.price, own.steps
+        counts = Counts(repeated=own.repeated)
+        graded = _join(own, name, series[own.interval, own.price], counts)
+        del own  # which is long
+        scored = (None, (), (), None) if graded is None else _scored(graded, name, n_models)
+        grades.append(Grade(*about, counts, *scored))
+        notes += [] if graded is None else _tell_short(graded, about[-1][-1])
     return GradeReport(
         grades=tuple(grades),
         n_symbols=sum(map(len, series.values())),
@@ -163,13 +177,12 @@ def _nothing_issued(source: Source, damages: Sequence[Damage]) -> DataError:
     )
 
 
-_Loaded = Mapping[tuple[str, str], Mapping[str, Series]]
-"""By interval and price column, the series of each symbol in capitals."""
-
-
-def _load(source: Source, issued: Sequence[Issued]) -> tuple[_Loaded, list[str], list[Failure]]:
+def _load(
+    source: Source, issued: Sequence[Issued]
+) -> tuple[dict[tuple[str, str], dict[str, Series]], list[str], list[Failure]]:
     """Read the prices of every symbol once for each interval and price column.
 
+    Returns by these the series of each symbol in capitals, notes and failures.
     Raises AllFailedError where there are none at all.
     """
     series: dict[tuple[str, str], dict[str, Series]] = {}
@@ -178,7 +191,7 @@ def _load(source: Source, issued: Sequence[Issued]) -> tuple[_Loaded, list[str],
     days: dict[bytes, NDArray[np.datetime64]] = {}  # those of most series are the same
     for interval, price in dict.fromkeys((each.interval, each.price) for each in issued):
         alike = [each for each in issued if (each.interval, each.price) == (interval, price)]
-        names = {symbol.upper(): symbol for each in alike for symbol, _ in each.by_symbol()}
+        names = {symbol.upper(): symbol for each in alike for symbol in each.symbols}
         symbols, unknown = _askable(source, list(names.values()))
         choice: PriceChoice = "close" if price == "Close" else "adj_close"
         data = Data(interval=interval, price=choice)
@@ -210,106 +223,103 @@ def _askable(source: Source, symbols: Sequence[str]) -> tuple[list[str], list[Fa
     return found, failures
 
 
-@dataclass
-class _Tally:
-    """What became of the forecasts so far; next_day : of the first session to come."""
+class _Graded(NamedTuple):
+    """Forecasts that can be graded, and the rows of each symbol that baselines are fitted on."""
 
-    whole: int = 0
-    partly: int = 0
-    pending: int = 0
-    missing: int = 0
-    next_day: int | None = None
-    left_out: Counter[str] = field(default_factory=Counter)
-
-    def counts(self, repeated: int) -> Counts:
-        return Counts(
-            whole=self.whole,
-            partly=self.partly,
-            pending=self.pending,
-            next_session=None if self.next_day is None else str(np.datetime64(self.next_day, "D")),
-            repeated=repeated,
-            left_out={why: count for why, count in self.left_out.items() if count},
-            missing_sessions=self.missing,
-        )
+    backtest: Backtest
+    series: Sequence[Series]
+    fit_rows: Mapping[str, range]
 
 
-def _join(issued: Issued, loaded: _Loaded) -> tuple[Grade, Sequence[Series], Mapping[str, range]]:
-    """Look up what happened after every cutoff; the scores are still to come.
+def _join(issued: Issued, name: str, known: Mapping[str, Series], counts: Counts) -> _Graded | None:
+    """Look up what happened after every cutoff; None where nothing can be graded yet.
 
-    Returns the series graded too, and the rows up to each one's first cutoff, which baselines are
-    fitted on.
+    known : the series of each symbol in capitals.
     """
-    versions, tally = list(issued.versions), _Tally()
-    several = f"{len(versions)} versions"
-    name = f"{issued.model}/{versions[0] if len(versions) == 1 else several}"  # as no baseline's
-    known = loaded[issued.interval, issued.price]
-    graded: list[tuple[Series, Rows]] = []
-    count, places = len(issued.rows), np.empty_like(issued.rows)
-    sigma, actual, stop = np.empty(count), np.empty((count, len(issued.steps))), 0
-    for symbol, own in issued.by_symbol():
-        found = known.get(symbol.upper())
-        if found is None:
-            tally.left_out["no prices of the symbol"] += len(own)
+    # Whole arrays from the start, since parts of many symbols would stay in memory with them.
+    count, horizon, stop = len(issued.rows), len(issued.steps), 0
+    places, sigma, actual = np.empty(count, np.int32), np.empty(count), np.empty((count, horizon))
+    pairs: list[tuple[Series, Rows]] = []
+    for symbol, own in issued.symbols.items():
+        if symbol.upper() not in known:
+            counts.leave_out("no prices of the symbol", own.stop - own.start)
             continue
-        series = replace(found, symbol=symbol)
-        if part := _look_up(issued, series, own, tally):
+        series = replace(known[symbol.upper()], symbol=symbol)
+        part = _look_up(issued, series, np.arange(own.start, own.stop, dtype=np.int32), counts)
+        if part is not None:
             at = slice(stop, stop := stop + len(part[0]))
             places[at], sigma[at], actual[at] = part[0], *part[2:]
-            graded.append((series, part[1]))
-    fit_rows = {each.symbol: range(int(rows[0]) + 1) for each, rows in graded}
-    about = name, issued.versions, issued.interval, issued.price, issued.steps
-    grade = Grade(*about, tally.counts(issued.repeated), None, (), (), None)
-    if not graded:
-        return grade, (), {}
-    places, all_series = places[:stop], [each for each, _ in graded]
-    lengths, calendars = [len(rows) for _, rows in graded], calendars_of(all_series)
+            pairs.append((series, part[1]))
+    if not pairs:
+        return None
+    all_series, rows = zip(*pairs, strict=True)
+    places, lengths = places[:stop], list(map(len, rows))
+    # Up to each symbol's first cutoff.
+    fit_rows = {each.symbol: range(int(own[0]) + 1) for each, own in pairs}
+    steps, levels = issued.steps, issued.levels
+    rivals = baseline_forecasters(
+        all_series,
+        [fit_rows],
+        [ALWAYS],
+        horizon=steps[-1],
+        levels=levels,
+        interval=issued.interval,
+        steps=steps,
+    )
+    seen = [each.until(own) for each, own in pairs]
+    one, kind = np.broadcast_to(1.0, len(places)), issued.rows[places]
+    fan = ScaledFan(one, kind, np.ones(len(steps)), issued.moves)
+    median: Any = fan.level(levels.index(0.5) if levels else 0)
+    own_forecast = Forecast(median, fan if levels else None, levels, steps=steps)
     backtest = Backtest(
         symbol=np.repeat([each.symbol for each in all_series], lengths),
         cutoff=issued.cutoff[places].astype("datetime64[D]"),
-        last_close=np.concatenate([each.last_close[rows] for each, rows in graded]),
+        last_close=np.concatenate([each.last_close[own] for each, own in pairs]),
         sigma=sigma[:stop],
         dates=issued.dates[places].astype("datetime64[D]"),
         actual=actual[:stop],
-        forecasts=_forecasts(issued, places, graded, fit_rows, name),
-        calendar=np.repeat(np.array(calendars, dtype=np.int32), lengths),
+        forecasts=MadeForecasts(
+            (name, *rivals),
+            lambda each: own_forecast if each == name else rivals[each](seen, rows),
+        ),
+        calendar=np.repeat(np.array(calendars_of(all_series), dtype=np.int16), lengths),
     )
-    return replace(grade, backtest=backtest), all_series, fit_rows
-
-
-_Graded = tuple[NDArray[np.int32], Rows, NDArray[np.float64], NDArray[np.float64]]
-"""The n graded forecasts of one symbol: places in `Issued`, rows, sigmas, and moves (n, H)."""
+    return _Graded(backtest, all_series, fit_rows)
 
 
 def _look_up(
-    issued: Issued, series: Series, places: NDArray[np.int32], tally: _Tally
-) -> _Graded | None:
-    """Find the moves of one symbol's forecasts, and count what became of them."""
-    days, log_prices, left_out = day_numbers(series.dates), series.log_prices, tally.left_out
+    issued: Issued, series: Series, places: NDArray[np.int32], counts: Counts
+) -> tuple[NDArray[np.int32], Rows, Floats, Floats] | None:
+    """Find the moves of one symbol's forecasts, and count what became of them.
+
+    places : in `issued`. Returns those of the n graded ones, their rows, sigmas and moves (n, H).
+    """
+    days, log_prices = day_numbers(series.dates), series.log_prices
     rows = np.searchsorted(days, issued.cutoff[places])
     has_bar = days[np.minimum(rows, len(days) - 1)] == issued.cutoff[places]
     has_past = rows >= np.maximum(issued.context_length[places] - 1, EWMA_START)
-    left_out["no bar at the cutoff"] += _count(~has_bar)
-    left_out["too few bars up to the cutoff"] += _count(has_bar & ~has_past)
+    counts.leave_out("no bar at the cutoff", _count(~has_bar))
+    counts.leave_out("too few bars up to the cutoff", _count(has_bar & ~has_past))
     places, rows = places[has_bar & has_past], rows[has_bar & has_past]
     wanted = issued.dates[places]  # (n, H)
     ends = np.minimum(np.searchsorted(days, wanted), len(days) - 1)
     happened, to_come = days[ends] == wanted, wanted > days[-1]
     known, waits = happened.any(axis=1), to_come.any(axis=1)
-    left_out["no bar at any of its sessions"] += _count(~known & ~waits)
-    tally.pending += _count(~known & waits)
+    counts.leave_out("no bar at any of its sessions", _count(~known & ~waits))
+    counts.pending += _count(~known & waits)
     if to_come.any():
-        first = int(wanted[to_come].min())
-        tally.next_day = first if tally.next_day is None else min(first, tally.next_day)
+        first = str(np.datetime64(int(wanted[to_come].min()), "D"))
+        counts.next_session = min(first, counts.next_session or first)
     if not known.any():
         return None
     try:
         check_moves(series, int(rows[known][0]) + 1, issued.steps[-1])
     except DataError as error:
-        left_out[error.what] += _count(known)
+        counts.leave_out(error.what, _count(known))
         return None
-    tally.missing += _count(~happened[known] & ~to_come[known])
-    tally.whole += _count(known & ~waits)
-    tally.partly += _count(known & waits)
+    counts.missing_sessions += _count(~happened[known] & ~to_come[known])
+    counts.whole += _count(known & ~waits)
+    counts.partly += _count(known & waits)
     actual = np.where(happened, log_prices[ends] - log_prices[rows][:, None], np.nan)[known]
     places, rows = places[known], rows[known]
     sigma, lengths = np.empty(len(rows)), issued.context_length[places]
@@ -322,61 +332,24 @@ def _count(chosen: NDArray[np.bool_]) -> int:
     return int(np.count_nonzero(chosen))
 
 
-def _forecasts(
-    issued: Issued,
-    places: NDArray[np.int32],
-    graded: Sequence[tuple[Series, Rows]],
-    fit_rows: Mapping[str, range],
-    name: str,
-) -> MadeForecasts:
-    """Return the forecasts issued and those of the baselines, made as they are asked for."""
-    series, rows = zip(*graded, strict=True)
-    steps, levels = issued.steps, issued.levels
-    rivals = baseline_forecasters(
-        series,
-        [fit_rows],
-        [ALWAYS],
-        horizon=steps[-1],
-        levels=levels,
-        interval=issued.interval,
-        steps=steps,
-    )
-    seen = [each.until(own) for each, own in graded]
-    one = np.broadcast_to(1.0, len(places))
-    fan = ScaledFan(one, issued.rows[places], np.ones(len(steps)), issued.moves)
-    median: Any = fan.level(levels.index(0.5) if levels else 0)
-    own = Forecast(median, fan if levels else None, levels, steps=steps)
-    return MadeForecasts(
-        (name, *rivals), lambda each: own if each == name else rivals[each](seen, rows)
-    )
-
-
-def _tell_short(fit_rows: Mapping[str, range], horizon: int) -> list[str]:
+def _tell_short(graded: _Graded, horizon: int) -> list[str]:
     """Say why there is no climatology, which needs enough rows of every symbol."""
     fewest = fewest_climatology_rows(horizon)
-    short = [symbol for symbol, rows in fit_rows.items() if len(rows) < fewest]
+    short = [symbol for symbol, rows in graded.fit_rows.items() if len(rows) < fewest]
     why = f"no scaled_climatology, which needs {fewest} bars up to the first cutoff"
     return [f"{why}: {first_few(short, 5)} have fewer"] if short else []
 
 
 def _scored(
-    grade: Grade, series: Sequence[Series], fit_rows: Mapping[str, range], n_models: int
-) -> Grade:
-    """Add the scores and their verdicts; none where nothing can be graded yet."""
-    if grade.backtest is None:
-        return grade
+    graded: _Graded, name: str, n_models: int
+) -> tuple[Backtest, tuple[Scores, ...], tuple[str, ...], Yardsticks]:
+    """Return the backtest, its scores, their verdicts, and what they are scored by."""
     # Nothing is known of the models' training.
-    fitted = [Fitted(models={}, trend={}, rows=fit_rows)]
-    known = yardsticks(grade.backtest, grade.model, series, fitted, Evaluate().flat_band)
-    parts = list(_parts(grade.backtest))
-    n_judged = len(parts) * n_models
-    scores = [score(part, grade.model, known, n_judged=n_judged) for part in parts]
-    return replace(
-        grade,
-        scores=tuple(scores),
-        verdicts=tuple(str(verdict(each)) for each in scores),
-        known=known,
-    )
+    fitted = [Fitted(models={}, trend={}, rows=graded.fit_rows)]
+    known = yardsticks(graded.backtest, name, graded.series, fitted, Evaluate().flat_band)
+    parts = list(_parts(graded.backtest))
+    scores = [score(part, name, known, n_judged=len(parts) * n_models) for part in parts]
+    return graded.backtest, tuple(scores), tuple(str(verdict(each)) for each in scores), known
 
 
 def _parts(result: Backtest) -> Iterator[Backtest]:

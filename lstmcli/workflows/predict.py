@@ -90,10 +90,9 @@ class SymbolForecast:
 
 
 class Ready(NamedTuple):
-    """One symbol before the network has seen it.
+    """One symbol before the network has seen it: the rows up to the cutoff that it rests on.
 
-    series : the rows up to the cutoff that the forecast rests on, and no others. finish : makes the
-    whole from `forecast`, one row. scored : the days of the test span whose outcome is shown.
+    finish : makes the whole from `forecast`, one row. scored : test days whose outcome is shown.
     """
 
     series: Series
@@ -224,10 +223,8 @@ def recorded(report: PredictReport, data_dir: Path, now: datetime) -> PredictRep
                 entries.append(_ledger_entry(each, report, issued))
             yield each
         report.warnings.extend(append(data_dir, entries))
-        report.warnings.extend(
-            f"not recorded, since {why}: {first_few(symbols, 5)}"
-            for why, symbols in left_out.items()
-        )
+        for why, symbols in left_out.items():
+            report.warnings.append(f"not recorded, since {why}: {first_few(symbols, 5)}")
 
     return replace(report, forecasts=forecasts())
 
@@ -242,8 +239,7 @@ def _forecasts(
     counted: bool,
 ) -> Iterator[SymbolForecast]:
     """Make the forecasts of a report and fill its lists; raises AllFailedError for none at all."""
-    # Explained are the steps of the tables, and the last.
-    steps = (*(step for step in HEADLINE_STEPS if step < report.horizon), report.horizon)
+    shown_steps = (*(step for step in HEADLINE_STEPS if step < report.horizon), report.horizon)
     notes: list[str] = []
     warned: dict[str, list[str]] = {}  # symbols by warning: one line for all of them
     other_prices: dict[str, str] = {}
@@ -261,7 +257,7 @@ def _forecasts(
             for number, each in enumerate(batch):
                 finished = each.finish(forecast=made.rows(slice(number, number + 1)))
                 if explained and len(report.symbols) < EXPLAINED:
-                    found = explain(model, each.series, len(each.series) - 1, steps=steps)
+                    found = explain(model, each.series, len(each.series) - 1, steps=shown_steps)
                     finished = replace(finished, explanation=found)
                 report.symbols.append(finished.symbol)
                 scored += [each.scored] if each.scored and counted else []
@@ -274,9 +270,8 @@ def _forecasts(
     raise_if_all_failed(len(report.symbols), report.failures)
     report.warnings.extend(f"{first_few(symbols, 5)}: {text}" for text, symbols in warned.items())
     if scored:
-        settings = f"as-of horizon={report.horizon}"
-        this = look(model, report.model, "predict", settings, scored)
-        looks, uncounted = count_looks(source.data_dir, [this])
+        seen = look(model, report.model, "predict", f"as-of horizon={report.horizon}", scored)
+        looks, uncounted = count_looks(source.data_dir, [seen])
         report.notes.extend([*describe_looks(looks), *uncounted])
     folders = doubtful_folders(source, model.settings.data.interval)
     report.notes.extend(warn_ownership([*folders, *doubtful_paths(report.model)]))
@@ -350,7 +345,7 @@ def make_ready(
     past_prices = replace(prices, frame=prices.frame.iloc[: row + 1])
     schedule, unit = schedule_for(past_prices), unit_of(prices.interval)
     behind = sessions_behind(last, schedule, prices.interval, today)
-    dates = future_dates(past_prices, steps)
+    dates = future_dates(past_prices, steps, schedule)
     warnings = []
     if as_of is not None:
         lacking = sessions_behind(last, schedule, prices.interval, as_of + timedelta(days=1))
@@ -366,7 +361,7 @@ def make_ready(
             warnings.append(f"no bar on {as_of}, forecast from the last one before it, {last}")
     if behind > max_data_age:
         warnings.append(f"the last bar, {last}, is {behind} {unit}s old")
-    warnings += note_unknown(past_prices, dates)
+    warnings += note_unknown(past_prices, dates, schedule)
     in_training = hindsight(metadata, past.dates[-1])
     if in_training is not None:
         warnings.append(in_training)
@@ -410,9 +405,10 @@ def _unfit(each: SymbolForecast, now: datetime) -> str | None:
     # are unknown: neither its date nor the bars missing alone say that a session is over.
     if each.behind > 0 and each.dates[0] < np.datetime64(now.astimezone(UTC).date()):
         return "the first session was over already"
-    found = each.forecast
-    moves = found.median if found.quantiles is None else np.asarray(found.quantiles)
-    if not (np.abs(moves) <= LARGEST_MOVE).all():  # False for NaN
+    median, fan = each.forecast.median, each.forecast.quantiles
+    if not (
+        np.abs(median if fan is None else np.asarray(fan)) <= LARGEST_MOVE
+    ).all():  # False for NaN
         return "the forecast is no usable number"
     return None
 
@@ -424,8 +420,7 @@ def _ledger_entry(each: SymbolForecast, report: PredictReport, issued: str) -> E
     moves = kept.median[0][:, None]
     levels: tuple[float, ...] = ()
     if kept.quantiles is not None:
-        apart = np.abs(np.subtract.outer(LEVELS, kept.levels))
-        columns = sorted(set(apart.argmin(axis=1).tolist()))
+        columns = _nearest_columns(kept.levels)
         moves = kept.quantiles[0][:, columns]
         levels = tuple(kept.levels[k] for k in columns)
     return Entry(
@@ -446,3 +441,8 @@ def _ledger_entry(each: SymbolForecast, report: PredictReport, issued: str) -> E
         weights=report.metadata.weights_sha256[:16],
         lstmcli=__version__,
     )
+
+
+def _nearest_columns(levels: tuple[float, ...]) -> list[int]:
+    """Return where the levels lie that come nearest to those wanted, each once."""
+    return sorted(set(np.abs(np.subtract.outer(LEVELS, levels)).argmin(axis=1).tolist()))

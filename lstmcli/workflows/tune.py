@@ -8,7 +8,6 @@ train.seed and its number, that know the trials of lower numbers: a search that 
 as if it had not been.
 """
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.pruners import MedianPruner, NopPruner
 from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
@@ -50,6 +49,7 @@ from lstmcli.learning.search import (
     run_trial,
     to_param,
     value_of,
+    values_of,
     with_values,
 )
 from lstmcli.runs.bundle import settings_toml
@@ -226,12 +226,15 @@ def _bound(bench: Bench) -> dict[str, Any]:
         "pruner": search.pruner,
         "folds": search.folds,
         **recipe,
-        **{f"space {key}": _attributes(d) for key, d in search.space.items()},
+        **{f"space {key}": _bounds(d) for key, d in search.space.items()},
     }
 
 
-def _attributes(dimension: Dimension) -> Any:
-    return json.loads(distribution_to_json(dimension))["attributes"]
+def _bounds(dimension: Dimension) -> dict[str, Any]:
+    if isinstance(dimension, CategoricalDistribution):
+        return {"values": values_of(dimension)}
+    low, high, log = dimension.low, dimension.high, dimension.log
+    return {"low": low, "high": high, "step": None if log else dimension.step, "log": log}
 
 
 def _try_next(

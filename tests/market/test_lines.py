@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmcli.errors import DataError
+from lstmcli.market.columns import Layout
 from lstmcli.market.lines import MISSING, Lines, why_cut
 from lstmcli.market.stamps import parse_stamps
 from tests.rows import for_each
@@ -21,7 +22,8 @@ NO_LINES = np.arange(9)
 
 def of(text: str, n_fields: int = 2, first_line: int = 1) -> Lines:
     names = ["Date", "Close", "Name", "Sector"][:n_fields]
-    return Lines(text.encode(), first_line, names, 0, range(1, n_fields), ",", ".", "x")
+    layout = Layout(tuple(names), "x", 0, {}, 1)
+    return Lines(text.encode(), first_line, layout, range(1, n_fields), ",", ".")
 
 
 def fields_of(lines: list[str], n_fields: int) -> list[list[str]]:

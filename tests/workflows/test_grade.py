@@ -305,7 +305,7 @@ def test_a_line_takes_little_memory_once_it_is_read() -> None:
     (found,) = collect(lines)
     taken = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    assert len(found.symbol) == 20_000
+    assert len(found.cutoff) == 20_000
     assert taken / 20_000 < 220  # of which 84 are its moves, and 24 its dates
 
 
