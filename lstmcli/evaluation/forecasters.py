@@ -1,7 +1,7 @@
 """Networks and baselines over the same cutoffs, for `train` and `evaluate`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,14 @@ from lstmcli.evaluation.trend import (
 from lstmcli.forecasting import baselines
 from lstmcli.forecasting.baselines import gjr_garch
 from lstmcli.forecasting.forecast import Forecast, compact
+from lstmcli.forecasting.har import (
+    PRIOR_YEARS,
+    Har,
+    bars_per_year,
+    fit_har,
+    har_inputs,
+    prior_sharpe,
+)
 
 if TYPE_CHECKING:  # what is graded needs no network, nor PyTorch, which takes a second to import
     from lstmcli.dataset.split import Split
@@ -57,6 +65,21 @@ class Fitted:
     trend: Mapping[str, Mapping[str, Any]]
     rows: Mapping[str, range]
     since: np.datetime64 = ALWAYS
+    _hars: dict[tuple[int, tuple[float, ...]], Har] = field(default_factory=dict, compare=False)
+
+    def har(self, series: Sequence[Series], horizon: int, levels: Sequence[float]) -> Har:
+        """Return the linear fan of all the series, which is fitted once."""
+        key = horizon, tuple(levels)
+        if key not in self._hars:
+            parts = [each.part(_slice(self.rows[each.symbol])) for each in series]
+            self._hars[key] = fit_har(
+                [each.log_prices for each in parts],
+                horizon=horizon,
+                levels=levels,
+                bars_per_year=bars_per_year(max(parts, key=len).dates),
+                priors=[prior_sharpe(each.symbol) for each in parts],
+            )
+        return self._hars[key]
 
 
 def check_baselines(asked: Sequence[str]) -> None:
@@ -112,8 +135,7 @@ def backtest(
     }
     forecasters |= baseline_forecasters(
         series,
-        [each.rows for each in fitted],
-        since,
+        fitted,
         horizon=horizon,
         levels=next((model.levels for model in fitted[0].models.values() if model.levels), ()),
         interval=interval,
@@ -234,8 +256,7 @@ _SEASON = {"1mo": 12}
 
 def baseline_forecasters(
     series: Sequence[Series],
-    fitted: Sequence[Mapping[str, range]],
-    since: Sequence[np.datetime64],
+    fitted: Sequence[Fitted],
     *,
     horizon: int,
     levels: Sequence[float],
@@ -245,21 +266,30 @@ def baseline_forecasters(
 ) -> dict[str, Forecaster]:
     """Return the baselines by name, those of point models where there are no levels.
 
-    fitted, since : by symbol, the rows that baselines are fitted on, and from which cutoff date on
-    each such choice serves. `extra` may name `gjr_garch`, which takes some 25 ms a cutoff.
-    steps : those of 1..horizon that are kept, all unless given.
+    `extra` may name `gjr_garch`, which takes some 25 ms a cutoff. steps : those of 1..horizon that
+    are kept, all unless given.
     """
+    since = [each.since for each in fitted]
+    # For point models too: no point forecast from past prices alone is harder to beat than the
+    # median of past moves.
+    wanted = levels or DEFAULT_LEVELS
 
     def plain(baseline: Callable[..., Forecast], **options: Any) -> Forecaster:
         return one_by_one(lambda each, at: baseline(each.log_prices, at, horizon, **options))
 
+    def on_rows(baseline: Callable[..., Forecast], **options: Any) -> Forecaster:
+        each = partial(baseline, **options)
+        return in_turn([_on_rows(each, known.rows, horizon) for known in fitted], since)
+
     forecasters = {
         "naive": plain(baselines.naive),
-        "drift": in_turn([_on_rows(baselines.drift, rows, horizon) for rows in fitted], since),
+        "drift": on_rows(baselines.drift),
     }
     if interval in _SEASON:
         period = _SEASON[interval]
         forecasters["seasonal_naive"] = plain(baselines.seasonal_naive, period=period)
+        if all(len(rows) >= 2 * period for each in fitted for rows in each.rows.values()):
+            forecasters["seasonal_drift"] = on_rows(baselines.seasonal_drift, period=period)
     if levels:
         forecasters["gaussian_cone"] = plain(baselines.gaussian_cone, levels=levels)
         forecasters["ewma_cone"] = plain(baselines.ewma_cone, levels=levels)
@@ -267,23 +297,36 @@ def baseline_forecasters(
         baselines.climatology_fits(
             each.log_prices[rows[each.symbol].start :], horizon, fit_rows=len(rows[each.symbol])
         )
-        for rows in fitted
+        for rows in (known.rows for known in fitted)
         for each in series
     ):
-        # For point models too: no point forecast from past prices alone is harder to beat than
-        # its median.
-        climatology = partial(
-            baselines.scaled_climatology, levels=levels or DEFAULT_LEVELS, steps=steps
+        forecasters["scaled_climatology"] = on_rows(
+            baselines.scaled_climatology, levels=wanted, steps=steps
         )
-        forecasters["scaled_climatology"] = in_turn(
-            [_on_rows(climatology, rows, horizon) for rows in fitted], since
+        forecasters["har"] = in_turn(
+            [_har(partial(known.har, series, horizon, wanted)) for known in fitted], since
         )
     if "gjr_garch" in extra:
-        forecasters["gjr_garch"] = plain(gjr_garch, levels=levels or DEFAULT_LEVELS)
+        forecasters["gjr_garch"] = plain(gjr_garch, levels=wanted)
     forecasters["always_up"] = plain(baselines.always_up)
     if steps is None:
         return forecasters
     return {name: _at_steps(each, steps) for name, each in forecasters.items()}
+
+
+def _har(fit: Callable[[], Har]) -> Forecaster:
+    """Forecast with the linear fan, a function of all rows up to each cutoff."""
+
+    def forecast_one(each: Series, at: Rows) -> Forecast:
+        har, (inputs, sigma) = fit(), har_inputs(each.log_prices)
+        location = har.location(prior_sharpe(each.symbol), PRIOR_YEARS)
+        return har.forecast(har.scale(inputs[at], sigma[at]), np.full(len(at), location))
+
+    return one_by_one(forecast_one)
+
+
+def _slice(rows: range) -> slice:
+    return slice(rows.start, rows.stop)
 
 
 def _at_steps(forecaster: Forecaster, steps: Sequence[int]) -> Forecaster:

@@ -53,7 +53,7 @@ from lstmcli.evaluation.trend import DirectionScores, Yardsticks, direction_scor
 
 HEADLINE_STEPS = (1, 5, 20, 50)
 PAST_MOVES = "scaled_climatology"
-AGAINST = ("naive", "drift", "seasonal_naive", PAST_MOVES)
+AGAINST = ("naive", "drift", "seasonal_naive", "seasonal_drift", PAST_MOVES, "har")
 
 
 @dataclass(frozen=True)

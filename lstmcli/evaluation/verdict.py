@@ -16,7 +16,11 @@ from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.printable import first_few
 
 Word = Literal["better", "not proven", "worse", "too few"]
-SHOWN_NAMES = {PAST_MOVES: "past moves", "seasonal_naive": "the same month a year before"}
+SHOWN_NAMES = {
+    PAST_MOVES: "past moves",
+    "seasonal_naive": "the same month a year before",
+    "seasonal_drift": "the same month a year before and its growth",
+}
 _SAME = 5e-4
 _HALF = 0.5
 _MOST_NAMES = 5
@@ -193,26 +197,32 @@ def _direction(two_way: TwoWay) -> str:
 
 def _fan(own: ModelScores, scores: Scores) -> list[str]:
     """Compare the whole fan with past moves in one sentence."""
-    test, skill = own.crps_tests.get(PAST_MOVES), own.path.crps_skill.get(PAST_MOVES)
-    if test is None or skill is None:
+    sentence, level = fan_against(own, PAST_MOVES), None
+    if sentence is None:
         return []
+    test = own.crps_tests[PAST_MOVES]
+    if _shown(test, own.path.crps_skill[PAST_MOVES]) == "better":
+        level = test.level
+    return [sentence, *_symbols(own.symbol_crps_tests, PAST_MOVES, level)]
+
+
+def fan_against(own: ModelScores, rival: str) -> str | None:
+    """Compare the whole fan with another's in one sentence; None where either has no fan."""
+    test, skill = own.crps_tests.get(rival), own.path.crps_skill.get(rival)
+    if test is None or skill is None:
+        return None
     claim = _shown(test, skill)
-    words = f"{_share(abs(skill))} {'less' if skill > 0.0 else 'more'} error than past moves"
+    words = f"{_share(abs(skill))} {'less' if skill > 0.0 else 'more'} error than {_name(rival)}"
     if abs(skill) < _SAME:
-        words = "the same error as past moves"
+        words = f"the same error as {_name(rival)}"
     head = {"better": "Better ranges of outcomes", "worse": "Worse ranges of outcomes"}.get(
         claim or "", "Range of outcomes"
     )
     if test.test.p is None:
-        sentence = f"{head}: {words}, not proven"
-    elif claim is None:
-        sentence = f"{head}: {words}, which may be chance ({_why(test)})"
-    else:
-        sentence = f"{head}: {words} ({p_value(test.test.p)})"
-    return [
-        f"{sentence}.",
-        *_symbols(own.symbol_crps_tests, PAST_MOVES, test.level if claim == "better" else None),
-    ]
+        return f"{head}: {words}, not proven."
+    if claim is None:
+        return f"{head}: {words}, which may be chance ({_why(test)})."
+    return f"{head}: {words} ({p_value(test.test.p)})."
 
 
 def _bands(own: ModelScores) -> list[str]:

@@ -204,7 +204,8 @@ def _part(values: Any, index: Any) -> Any:
 def _at(values: Any, columns: slice | list[int]) -> Any:
     """Return some steps of a median or a fan, in the same form."""
     if isinstance(values, ScaledFan):
-        return ScaledFan(values.scale, values.kind, values.root[columns], values.table[:, columns])
+        scale = values.scale if values.scale.ndim == 1 else values.scale[:, columns]
+        return ScaledFan(scale, values.kind, values.root[columns], values.table[:, columns])
     return _part(values, (slice(None), columns))
 
 

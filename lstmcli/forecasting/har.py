@@ -35,6 +35,7 @@ INPUTS = (
     *("return", "loss", "5-row trend", "22-row trend", "range"),
 )
 FEWEST_ROWS = 60  # of a series, to be forecast; fewer show no volatility
+PRIOR_SHARPE, PRIOR_YEARS = 0.30, 20.0  # a year; and the years of data that it weighs as much as
 ANCHOR_ROWS = 250  # fewer say nothing of the long run
 _FURTHEST = 8.0
 _LARGEST_RETURN = 6.0  # deviations
@@ -126,12 +127,14 @@ class Har:
 _WITHOUT_GROWTH = re.compile(r"=[XF]$|^\^(TNX|TYX|FVX|IRX|VIX)$|-(USD[TC]?|EUR|GBP|JPY|BTC|ETH)$")
 
 
-def prior_sharpe(symbol: str, usual: float, by_symbol: Mapping[str, float]) -> float:
+def prior_sharpe(
+    symbol: str, usual: float = PRIOR_SHARPE, by_symbol: Mapping[str, float] | None = None
+) -> float:
     """Return the yearly Sharpe ratio expected of a symbol before its prices are seen.
 
     0 for Yahoo's currencies, futures, rates and coins, which pay nothing for being held.
     """
-    return by_symbol.get(symbol, 0.0 if _WITHOUT_GROWTH.search(symbol) else usual)
+    return (by_symbol or {}).get(symbol, 0.0 if _WITHOUT_GROWTH.search(symbol) else usual)
 
 
 def bars_per_year(dates: NDArray[np.datetime64]) -> float:

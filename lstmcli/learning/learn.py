@@ -154,6 +154,7 @@ def describe(
         "device": str(device),
         "duration_seconds": round(seconds, 3),
         "network": settings.model.network,
+        "har": fitted.model.har is not None,
         "parameters": count_parameters(fitted.model.network),
         "data": {
             "fingerprint": plan.fingerprint(),

@@ -125,6 +125,8 @@ def _tables(report: PredictReport, all_steps: bool) -> list[RenderableType]:
         )
     spread = " Spread: standard deviation of the members' medians." if "Spread" in names else ""
     lines.append(price_basis(prices) + spread)
+    if report.metadata.har:
+        lines.append("No view on direction: the median is long-run growth times the range.")
     if "Rise" in names:
         lines.append(f"Chance of a rise: {BASE_RATE_UNKNOWN}.")
     return [

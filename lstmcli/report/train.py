@@ -1,12 +1,13 @@
 """The result of a training, and the trials of a study, ranked."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 
-from lstmcli.evaluation.verdict import verdict
+from lstmcli.evaluation.verdict import fan_against, verdict
 from lstmcli.printable import count_of
 from lstmcli.report import View, make_document
 from lstmcli.report.numbers import percent
@@ -70,6 +71,7 @@ def _train_tables(report: TrainReport) -> list[RenderableType]:
         title = f"Validation, {count_of(report.scores.n_independent, 'independent window')}"
         shown.append(list_table(title, _SCORES, report.scores.models.values()))
         shown.append(f"Validation chose the epoch, so this flatters: {verdict(report.scores)}")
+        shown += _network_adds(report)
     elif kept.windows["validation"]:
         shown.append(
             "No validation score: the validating windows overlap the training windows, "
@@ -82,6 +84,17 @@ def _train_tables(report: TrainReport) -> list[RenderableType]:
     if report.decision.sessions_needed is not None:
         shown.append(f"Then: lstmcli models promote {model} --if-better.")
     return shown
+
+
+def _network_adds(report: TrainReport) -> Iterator[str]:
+    """Yield what the network of a fan adds to the linear fan on the validation windows."""
+    network = report.metadata.record["network"]
+    if report.scores is None or not report.metadata.har or network == "har":
+        return
+    if report.metadata.best_epoch == 0:
+        yield "The network adds nothing: no epoch validated better, so it is identical to har."
+    elif added := fan_against(report.scores.models["network"], "har"):
+        yield f"What the network adds to har, the linear fan. {added}"
 
 
 def tune_view(report: "TuneReport") -> View:

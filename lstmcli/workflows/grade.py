@@ -18,7 +18,6 @@ from lstmcli.dataset.volatility import EWMA_START
 from lstmcli.errors import DataError, Failure, UsageError, raise_if_all_failed
 from lstmcli.evaluation.backtest import Backtest, MadeForecasts, Rows, calendars_of, context_sigma
 from lstmcli.evaluation.forecasters import (
-    ALWAYS,
     Fitted,
     baseline_forecasters,
     check_moves,
@@ -259,8 +258,7 @@ def _join(issued: Issued, name: str, known: Mapping[str, Series], counts: Counts
     steps, levels = issued.steps, issued.levels
     rivals = baseline_forecasters(
         all_series,
-        [fit_rows],
-        [ALWAYS],
+        [Fitted(models={}, trend={}, rows=fit_rows)],
         horizon=steps[-1],
         levels=levels,
         interval=issued.interval,
