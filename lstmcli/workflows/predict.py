@@ -6,20 +6,17 @@ forecast needs are taken out, and its forecast as soon as the caller has used it
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from functools import partial
 from itertools import chain, islice
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli import __version__
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, Failure, UsageError, raise_if_all_failed
 from lstmcli.evaluation.backtest import context_sigma
-from lstmcli.evaluation.losses import LARGEST_MOVE
 from lstmcli.evaluation.metrics import mase_scale
 from lstmcli.evaluation.scores import HEADLINE_STEPS
 from lstmcli.evaluation.trend import Thresholds, Yardsticks
@@ -27,12 +24,18 @@ from lstmcli.forecasting.explain import Explanation, explain
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.forecaster import forecast_alike
 from lstmcli.forecasting.model import TrainedModel, series_for
-from lstmcli.learning.evidence import Span, count_looks, describe_looks, hindsight, look
+from lstmcli.learning.evidence import (
+    Span,
+    count_looks,
+    describe_looks,
+    hindsight,
+    look,
+    warn_shorter,
+)
 from lstmcli.market.prices import Prices, unit_of
 from lstmcli.market.sessions import future_dates, note_unknown, schedule_for, sessions_behind
 from lstmcli.printable import first_few
 from lstmcli.runs.bundle import load_bundle
-from lstmcli.runs.ledger import Entry, append
 from lstmcli.runs.looks import sketch
 from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model, warn_ownership
@@ -44,7 +47,6 @@ STALE_SESSIONS = 3
 MOST_BEHIND = 5  # bars between the last one and the day that a forecast is asked for
 HISTORY = 120  # closes kept next to a forecast, for its picture
 EXPLAINED = 5  # symbols; a table each
-LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)  # recorded in the ledger
 _BATCH = 128  # symbols in a pass through the network; more gain nothing and take memory
 
 
@@ -194,41 +196,6 @@ def before_end(report: PredictReport, act: Callable[[], object]) -> PredictRepor
     return replace(report, forecasts=forecasts())
 
 
-def check_issuable(record: bool, as_of: object) -> None:
-    """Raise UsageError to record a forecast from an earlier day, which anyone could make later."""
-    if record and as_of is not None:
-        raise UsageError(
-            "nothing to record",
-            where="--record --as-of",
-            why="a forecast from an earlier day is made by hindsight",
-            next_step="Leave one of the two out; evaluate grades past cutoffs.",
-        )
-
-
-def recorded(report: PredictReport, data_dir: Path, now: datetime) -> PredictReport:
-    """Return the report as a stream that writes the ledger when all is made: before it is shown.
-
-    now : the time of issue. The report's warnings say what was left out, or cut from the ledger.
-    Raises FileError where the forecasts cannot be written: none of them is then.
-    """
-    issued = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-    def forecasts() -> Iterator[SymbolForecast]:
-        entries: list[Entry] = []
-        left_out: dict[str, list[str]] = {}
-        for each in report.forecasts:
-            if why := _unfit(each, now):
-                left_out.setdefault(why, []).append(each.symbol)
-            else:
-                entries.append(_ledger_entry(each, report, issued))
-            yield each
-        report.warnings.extend(append(data_dir, entries))
-        for why, symbols in left_out.items():
-            report.warnings.append(f"not recorded, since {why}: {first_few(symbols, 5)}")
-
-    return replace(report, forecasts=forecasts())
-
-
 def _forecasts(
     source: Source,
     model: TrainedModel,
@@ -324,14 +291,15 @@ def make_ready(
     if as_of is not None:
         row = int(prices.frame.index.searchsorted(np.datetime64(as_of), side="right")) - 1
     context_length = model.settings.window.context_length
-    first = max(0, row + 1 - max(context_length, HISTORY))
+    # A linear fan rests on all rows up to the cutoff.
+    first = 0 if model.har else max(0, row + 1 - max(context_length, HISTORY))
     # A copy, since a part of a frame would keep the whole of it.
     rows = prices.frame.iloc[first : row + 1 + steps].copy()
     series = series_for(model.settings, replace(prices, frame=rows))
-    if row + 1 < context_length:
+    if row + 1 < model.fewest_rows:
         since = f" after the unusable one of {prices.cut}" if prices.cut else ""
         raise DataError(
-            f"needs {context_length} rows up to the cutoff, has {row + 1}{since}",
+            f"needs {model.fewest_rows} rows up to the cutoff, has {row + 1}{since}",
             where=f"{prices.symbol} in {prices.source}",
             next_step="Correct that row, or train with a smaller window.context_length."
             if prices.cut
@@ -339,7 +307,8 @@ def make_ready(
         )
     end = row + 1 - first
     past, known = series.part(slice(end)), series.log_prices[end - 1 :]
-    seen = past.part(slice(end - context_length, end))
+    window = past.part(slice(max(0, end - context_length), end))
+    seen = past if model.har else window
     last = prices.frame.index[row].date()
     # The sessions ahead are not read off the data.
     past_prices = replace(prices, frame=prices.frame.iloc[: row + 1])
@@ -362,6 +331,7 @@ def make_ready(
     if behind > max_data_age:
         warnings.append(f"the last bar, {last}, is {behind} {unit}s old")
     warnings += note_unknown(past_prices, dates, schedule)
+    warnings += warn_shorter(series, metadata) if model.har else ()
     in_training = hindsight(metadata, past.dates[-1])
     if in_training is not None:
         warnings.append(in_training)
@@ -376,20 +346,21 @@ def make_ready(
         last_close=float(past.last_close[-1]),
         dates=dates,
         actual=np.append(known[1:] - known[0], np.full(steps + 1 - len(known), np.nan)),
-        history_dates=past.dates[-HISTORY:],
-        history=past.last_close[-HISTORY:],
+        # Copies, since a view would keep all rows.
+        history_dates=past.dates[-HISTORY:].copy(),
+        history=past.last_close[-HISTORY:].copy(),
         price=series.price,
         trained_on=series.symbol in model.trained_on,
         price_as_trained=not trained or series.price in suited,
         in_training=in_training is not None,
-        sigma=float(context_sigma(seen, np.array([context_length - 1]), context_length)[0]),
+        sigma=float(context_sigma(window, np.array([len(window) - 1]), len(window))[0]),
         mase_scale=mase_scale(past_prices.frame[series.price].to_numpy(np.float64)[:trained_rows]),
         warnings=tuple(f"{prices.symbol}: {each}" for each in warnings),
         interval=prices.interval,
         behind=behind,
         context_length=context_length,
         fingerprint=seen.fingerprint(),
-        constant=not np.ptp(seen.log_prices),
+        constant=not np.ptp(window.log_prices),
     )
     scored, unseen = None, max(past.dates[-1], metadata.span_start)
     if series.dates[-1] > unseen:
@@ -397,52 +368,3 @@ def make_ready(
         whole = sketch(series.symbol, days, np.log(prices.frame[series.price].to_numpy(np.float64)))
         scored = Span(whole, unseen, series.dates[-1])
     return Ready(seen, finish, scored)
-
-
-def _unfit(each: SymbolForecast, now: datetime) -> str | None:
-    """Why a forecast cannot be recorded, or None."""
-    # A week is dated by its first day, and a series of the user's own name may keep holidays that
-    # are unknown: neither its date nor the bars missing alone say that a session is over.
-    if each.behind > 0 and each.dates[0] < np.datetime64(now.astimezone(UTC).date()):
-        return "the first session was over already"
-    median, fan = each.forecast.median, each.forecast.quantiles
-    if not (
-        np.abs(median if fan is None else np.asarray(fan)) <= LARGEST_MOVE
-    ).all():  # False for NaN
-        return "the forecast is no usable number"
-    return None
-
-
-def _ledger_entry(each: SymbolForecast, report: PredictReport, issued: str) -> Entry:
-    last = each.forecast.steps[-1]
-    steps = [step for step in HEADLINE_STEPS if step < last] + [last]
-    kept = each.forecast.at(steps)
-    moves = kept.median[0][:, None]
-    levels: tuple[float, ...] = ()
-    if kept.quantiles is not None:
-        columns = _nearest_columns(kept.levels)
-        moves = kept.quantiles[0][:, columns]
-        levels = tuple(kept.levels[k] for k in columns)
-    return Entry(
-        issued=issued,
-        model=report.model.name,
-        version=report.model.version,
-        symbol=each.symbol,
-        interval=each.interval,
-        price=each.price,
-        cutoff=str(each.cutoff),
-        last_close=each.last_close,
-        context_length=each.context_length,
-        steps=steps,
-        dates=[str(each.dates[step - 1]) for step in steps],
-        levels=levels,
-        moves=moves.tolist(),
-        data=each.fingerprint,
-        weights=report.metadata.weights_sha256[:16],
-        lstmcli=__version__,
-    )
-
-
-def _nearest_columns(levels: tuple[float, ...]) -> list[int]:
-    """Return where the levels lie that come nearest to those wanted, each once."""
-    return sorted(set(np.abs(np.subtract.outer(LEVELS, levels)).argmin(axis=1).tolist()))
