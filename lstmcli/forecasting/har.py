@@ -19,6 +19,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress, repeat
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -47,7 +48,8 @@ _CLOSE_ENOUGH = 1e-9
 _KNOTS = 12
 _SMALLEST = 1e-12
 _DAYS = 365.25
-_EVERY = 3  # rows of the residual table: neighbours say nearly the same
+_EVERY = 3  # rows: neighbours say nearly the same
+_MOST_ROWS = 60_000  # more say nothing new, and take memory
 PRIOR_ROWS = 20_000.0  # rows at which own data weigh as much as the coefficients started from
 
 
@@ -215,46 +217,68 @@ def fit_har(
     the same horizon and levels that few rows are drawn towards. Raises DataError where no price
     moves.
     """
-    known = [har_inputs(*each) for each in zip(series, ranges or repeat(None), strict=False)]
-    every = np.concatenate([inputs[np.isfinite(sigma)] for inputs, sigma in known])
-    if not len(every):
+    every = max(_EVERY, sum(map(len, series)) // _MOST_ROWS)
+    pairs = zip(series, ranges or repeat(None), strict=False)
+    known = [_known(each, span, every) for each, span in pairs]
+    inputs = np.concatenate([each.inputs for each in known])
+    if not len(inputs):
         raise DataError("cannot fit har", why="found no price that moves for 20 rows")
-    years = max(map(len, series)) / bars_per_year
     if start is None:
-        center, spread = _standard(every)
+        center, spread = _standard(inputs)
         knots = _knots(horizon)
         coefficients = np.zeros((len(knots), 1 + len(INPUTS)))
         table = np.zeros((horizon, len(levels)))
         start = Har(center, spread, knots, coefficients, table, tuple(levels), 0, False, 0, 0, 1)
-    prior = PRIOR_ROWS if start.rows else 0.0
-    grow = np.array([bool(prior) for prior in priors or [1.0] * len(series)])
+    toward = PRIOR_ROWS if start.rows else 0.0
+    grow = np.array([bool(each) for each in priors or [1.0] * len(series)])
     found = replace(
-        start, years=years, rows=len(every), bars_per_year=bars_per_year, grows=bool(grow.any())
+        start,
+        grows=bool(grow.any()),
+        years=max(map(len, series)) / bars_per_year,
+        rows=sum(each.usable for each in known),
+        bars_per_year=bars_per_year,
     )
-    design = [found.design(inputs) for inputs, _ in known]
+    design = [found.design(each.inputs) for each in known]
     fitted = [
-        _gamma_regression(*_sizes(series, known, design, h), toward, prior)
-        for h, toward in zip(found.knots.tolist(), start.coefficients, strict=True)
+        _gamma_regression(*_sizes(known, design, h), start_at, toward / every)
+        for h, start_at in zip(found.knots.tolist(), start.coefficients, strict=True)
     ]
     found = replace(found, coefficients=np.array(fitted))
-    table, sharpe, moves = _residuals(series, known, found, grow if grow.any() else ~grow)
-    share = moves / np.maximum(moves + prior, 1.0)
+    table, sharpe, moves = _residuals(known, found, grow if grow.any() else ~grow)
+    share = moves * every / np.maximum(moves * every + toward, 1.0)
     return replace(found, table=share * table + (1 - share) * start.table, sharpe=sharpe)
 
 
-def _sizes(
-    series: Sequence[Floats],
-    known: Sequence[tuple[Floats, Floats]],
-    design: Sequence[Floats],
-    h: int,
-) -> tuple[Floats, Floats]:
+class _Known(NamedTuple):
+    """Rows of one series that are fitted on, and what is known at each; usable : how many could be.
+
+    prices : (T,) log prices. rows, sigma : (N,). inputs : (N, P).
+    """
+
+    prices: Floats
+    rows: NDArray[np.int64]
+    inputs: Floats
+    sigma: Floats
+    usable: int
+
+
+def _known(prices: Floats, ranges: Floats | None, every: int) -> _Known:
+    inputs, sigma = har_inputs(prices, ranges)
+    usable = np.flatnonzero(np.isfinite(sigma))
+    rows = usable[::every]
+    return _Known(prices, rows, inputs[rows], sigma[rows], len(usable))
+
+
+def _sizes(known: Sequence[_Known], design: Sequence[Floats], h: int) -> tuple[Floats, Floats]:
     """Return the regressors (N, 1 + P) and realised volatility / sigma of the next h steps (N,)."""
     x, sizes = [], []
-    for each, (_, sigma), regressors in zip(series, known, design, strict=True):
-        rows = np.flatnonzero(np.isfinite(sigma[:-h]))[::_EVERY]
-        sums = np.concatenate([[0.0], np.cumsum(np.diff(each) ** 2)])  # up to each row
-        sizes.append(np.sqrt((sums[rows + h] - sums[rows]).clip(min=0.0) / h) / sigma[rows])
-        x.append(regressors[rows])
+    for each, regressors in zip(known, design, strict=True):
+        ends = each.rows < len(each.prices) - h
+        rows = each.rows[ends]
+        sums = np.concatenate([[0.0], np.cumsum(np.diff(each.prices) ** 2)])  # up to each row
+        realised = np.sqrt((sums[rows + h] - sums[rows]).clip(min=0.0) / h)
+        sizes.append(realised / each.sigma[ends])
+        x.append(regressors[ends])
     return np.concatenate(x), np.minimum(np.concatenate(sizes), _LARGEST_MOVE)
 
 
@@ -292,10 +316,7 @@ def _gamma_regression(x: Floats, sizes: Floats, toward: Floats, prior: float) ->
 
 
 def _residuals(
-    series: Sequence[Floats],
-    known: Sequence[tuple[Floats, Floats]],
-    fitted: Har,
-    grow: NDArray[np.bool_],
+    known: Sequence[_Known], fitted: Har, grow: NDArray[np.bool_]
 ) -> tuple[Floats, float, Floats]:
     """Return the table (H, Q), the Sharpe ratio of one step and the moves behind each step (H, 1).
 
@@ -303,19 +324,19 @@ def _residuals(
     it is.
     """
     horizon, parts = len(fitted.table), []
-    for each, (inputs, sigma) in zip(series, known, strict=True):
-        rows = np.flatnonzero(np.isfinite(sigma))[::_EVERY]
-        ahead = rows[:, None] + np.arange(1, horizon + 1)  # (N, H)
-        moves = each[np.minimum(ahead, len(each) - 1)] - each[rows, None]
-        moves[ahead >= len(each)] = np.nan
-        parts.append(moves / fitted.scale(inputs[rows], sigma[rows]))
+    for each in known:
+        ahead = each.rows[:, None] + np.arange(1, horizon + 1)  # (N, H)
+        last = len(each.prices) - 1
+        moves = each.prices[np.minimum(ahead, last)] - each.prices[each.rows, None]
+        moves[ahead > last] = np.nan
+        parts.append(moves / fitted.scale(each.inputs, each.sigma))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a step that no series is long enough for
         growth = np.concatenate([part[:, -1] for part in compress(parts, grow)]) / np.sqrt(horizon)
         sharpe = float(np.nan_to_num(np.nanmean(growth)))
         centred = np.concatenate([part - np.nanmean(part, axis=0) for part in parts])
         table = np.nan_to_num(np.nanquantile(centred, fitted.levels, axis=0).T)
-    return table, sharpe, np.isfinite(centred).sum(axis=0)[:, None] * _EVERY
+    return table, sharpe, np.isfinite(centred).sum(axis=0)[:, None]
 
 
 def _last(values: Floats, k: int) -> Floats:

@@ -360,7 +360,7 @@ def make_ready(
         behind=behind,
         context_length=context_length,
         fingerprint=seen.fingerprint(),
-        constant=not np.ptp(window.log_prices),
+        constant=not np.ptp(seen.log_prices),
     )
     scored, unseen = None, max(past.dates[-1], metadata.span_start)
     if series.dates[-1] > unseen:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from lstmcli.report.numbers import move, percent
 from lstmcli.workflows.data import check_data
@@ -69,11 +68,19 @@ def test_fetch_reports_it(tmp_path: Path) -> None:
     assert "The last 25 closes are equal" in result.note
 
 
-@pytest.mark.parametrize("still", [CONTEXT, 400])
+def test_a_halt_as_long_as_a_window_is_forecast_from_what_moved_before(fan_home: Path) -> None:
+    write(fan_home, "a.csv", halted(CONTEXT))
+    predict = ("predict", "-m", "fan", "--csv", "A=a.csv", "--format", "json")
+    (found,) = json.loads(in_process(*predict, folder=fan_home).out)["forecasts"]
+    for step in found["steps"]:
+        assert step["q0.1"] < step["median"] < step["q0.9"]
+        assert 0 < step["probability_of_rise"] < 1
+
+
 def test_a_forecast_of_a_constant_has_no_chance_of_a_rise_and_no_signed_zero(
-    fan_home: Path, still: int
+    fan_home: Path,
 ) -> None:
-    write(fan_home, "a.csv", halted(still))
+    write(fan_home, "a.csv", halted(400))
     predict = ("predict", "-m", "fan", "--csv", "A=a.csv", "--horizon", "5", "--all-steps")
     outcome = in_process(*predict, folder=fan_home)
     assert outcome.code == 0, outcome.err

@@ -193,6 +193,7 @@ NOT_RUN = {
     "train --config lab-corrected": "the same recipe is run by its path",
     "--install-completion": "it changes the start-up files of the user's shell",
     "evaluate --audit --model lab-corrected": "12 s of processor time; `wine` is audited",
+    "train --set split.train_end=2012-12-31": "as long as any training; dates are set by others",
     "tune --csv data/sp500.csv --trials 40": "as long; 4 trials of one epoch are run",
     'train --name "$network" --set model.network="$network"': "each network is run by its name",
     '"$@" --symbols-file symbols.txt --quiet': "its steps are run one by one",

@@ -202,9 +202,9 @@ def test_every_setting_of_a_network_changes_what_is_learnt_or_is_told(
 
 
 def test_two_networks_of_the_same_seed_are_different_networks() -> None:
-    found = {network: ahead(fitted(network, "sequence").model, SERIES, 150) for network in NETWORKS}
-    medians = np.array([each.quantiles for each in found.values()])
-    assert len({each.tobytes() for each in medians}) == len(NETWORKS)
+    """By their losses: where no epoch is better than the linear fan, forecasts are all its."""
+    losses = {fitted(network, "sequence").history[-1].loss for network in NETWORKS}
+    assert len(losses) == len(NETWORKS)
 
 
 @for_each("network", NETWORKS)
