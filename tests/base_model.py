@@ -13,7 +13,7 @@ from tests.command_line import in_process
 
 HOME = Path(__file__).parent.parent / "data" / "base" / "v0001"
 LICENCE = "BSD-3-Clause, that of its data (skfolio 1.12.2, see LICENSES.txt in the data folder)"
-_OF_ONE_RUN = ("duration_seconds", "run_id", "origin_sha256", "source", "decision")
+_OF_ONE_RUN = ("run_id", "origin_sha256", "source", "decision")
 
 
 def train_base(folder: Path) -> Path:

@@ -59,7 +59,8 @@ def train(
     donor = find_donor(prices.data_dir, from_, freeze=freeze, fine_tune_lr=fine_tune_lr)
     config, own_name = recipe.config or "default", Path(recipe.config or "default").stem
     if donor is not None and recipe.config is None:
-        config, own_name = str(donor.reference.folder / "config.toml"), donor.reference.name
+        config = str(donor.reference.folder / "config.toml")
+        own_name = own_name if donor.reference.is_shipped else donor.reference.name
     settings, source = recipe.settings(config, prices.chosen(start))
     total = settings.train.epochs * (1 if donor is None else len(donor.phases(1.0)))
     with out.failures_listed(), show_epochs(total, out.quiet, out.verbose) as on_epoch:

@@ -47,7 +47,13 @@ from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model, warn_ownership
 from lstmcli.runs.stale import stale_because, warn_stale
 from lstmcli.training.device import choose_device, threads
-from lstmcli.workflows.prices import Source, doubtful_folders, load_prices, warn_untrained
+from lstmcli.workflows.prices import (
+    Source,
+    doubtful_folders,
+    load_prices,
+    tell_ready_made,
+    warn_untrained,
+)
 
 _FEWEST_FIT_ROWS = 2
 
@@ -169,7 +175,11 @@ def evaluate(
             name: " ".join([*past, str(verdict(scores, name)), *tried(each.settings.tuning.trials)])
             for name, each in walk.models.items()
         },
-        notes=(*past, *_notes(source, walk, panel, uncounted, done)),
+        notes=(
+            *tell_ready_made(*models[:1] or (None,), walk.references[0], walk.metadata[walk.main]),
+            *past,
+            *_notes(source, walk, panel, uncounted, done),
+        ),
         failures=tuple(panel.failures),
     )
 

@@ -38,7 +38,13 @@ from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model, warn_ownership
 from lstmcli.runs.stale import StaleMark, stale_because, warn_stale
 from lstmcli.training.device import choose_device, threads
-from lstmcli.workflows.prices import Source, doubtful_folders, stream_prices, warn_untrained
+from lstmcli.workflows.prices import (
+    Source,
+    doubtful_folders,
+    stream_prices,
+    tell_ready_made,
+    warn_untrained,
+)
 
 STALE_SESSIONS = 3
 MOST_BEHIND = 5  # bars between the last one and the day that a forecast is asked for
@@ -168,6 +174,7 @@ def predict(
         ),
         stale=stale_because(metadata, source.data_dir),
         forecasts=(),
+        notes=[*tell_ready_made(model, reference, metadata)],
     )
     prepare = partial(
         make_ready,
