@@ -197,16 +197,34 @@ def plan_transfer(
         if settings.split.method == "shuffled":
             raise
         plan, failed = plan_prices(loaded, without_validation(settings), failures)
+    plan = held_back(donor, plan)
+    if not plan.validates and settings.split.validation_fraction:
         epochs, own = settings.train.epochs, donor.model.settings.train.epochs
         if epochs == own:  # no validation says when to stop: as many as the donor's best was
             epochs = max(1, donor.metadata.best_epoch)
         settings = settings.changed(train={"epochs": epochs})
-    return settings, plan.held_back_from(donor.metadata.test_start), failed
+    return settings, plan, failed
+
+
+def held_back(donor: Donor, plan: Plan) -> Plan:
+    """Return a plan without test cutoffs on days that the donor was fitted on.
+
+    Without validating cutoffs on days that the ready-made model has seen, either.
+    """
+    plan, seen = plan.held_back_from(donor.metadata.test_start), donor.metadata.ready_made
+    return plan if seen is None else plan.validated_after(seen.until)
 
 
 def tell_transfer(donor: Donor, settings: Settings, plan: Plan) -> tuple[str, ...]:
     """Return one note for each thing that is new, or that the donor settles."""
     notes, until = list(match(donor, settings).notes), donor.metadata.test_start
+    seen = donor.metadata.ready_made
+    if seen is not None and plan.validation_start is not None:
+        shown = f"{seen.model} has seen the days up to {seen.until}"
+        if plan.validates and plan.validation_start <= seen.until:
+            notes.append(f"{shown}: windows up to that day do not validate")
+        elif not plan.validates:
+            notes.append(f"{shown}: no later window validates, so nothing chooses the epoch")
     if not plan.validates:
         settled = " and ".join(_settled(donor, settings)) or "nothing"
         notes.append(f"no validation part of its own; taken from {donor.reference}: {settled}")
@@ -231,9 +249,16 @@ def describe_donor(donor: Donor, settings: Settings, plan: Plan) -> dict[str, An
         "new": list(match(donor, settings).notes),
         "freeze": donor.freeze,
         "learning_rates": rates,
-        "validation": "own" if plan.validates else "none",
+        "validation": _validation(plan),
         "of_the_donor": [] if plan.validates else _settled(donor, settings),
     }
+
+
+def _validation(plan: Plan) -> str:
+    if plan.validates:
+        return "own"
+    # Rows that were to validate do not train where the ready-made model has seen their days.
+    return "none" if plan.validation_start is None else "seen"
 
 
 def _settled(donor: Donor, settings: Settings) -> list[str]:

@@ -30,16 +30,13 @@ from lstmcli.forecasting.baselines import fewest_climatology_rows
 from lstmcli.forecasting.model import TrainedModel, series_for
 from lstmcli.learning import refit as refitting
 from lstmcli.learning.evidence import (
+    check_unseen,
     count_looks,
     looks_at_test_spans,
     warn_hindsight,
 )
 from lstmcli.learning.folds import tried
-from lstmcli.learning.refit import (
-    OnRefit,
-    Refit,
-    RefitWindow,
-)
+from lstmcli.learning.refit import OnRefit, Refit, RefitWindow
 from lstmcli.market.prices import Prices, bars_of
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.looks import Looks
@@ -176,7 +173,7 @@ def evaluate(
             for name, each in walk.models.items()
         },
         notes=(
-            *tell_ready_made(*models[:1] or (None,), walk.references[0], walk.metadata[walk.main]),
+            *tell_ready_made(models, walk.references[0], walk.metadata[walk.main]),
             *past,
             *_notes(source, walk, panel, uncounted, done),
         ),
@@ -287,7 +284,9 @@ def _settle(
         refitting.check_refittable(found)
     settings = settings.model_copy(update={"evaluate": recipe})
     steps = horizon or min(model.settings.window.horizon for model in found.values())
-    return _Walk(references, found, metadata, settings, steps, recipe.step_size or steps)
+    walk = _Walk(references, found, metadata, settings, steps, recipe.step_size or steps)
+    check_unseen(walk.first, metadata)
+    return walk
 
 
 def settings_for(source: Source, settings: Settings) -> Settings:

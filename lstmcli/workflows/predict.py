@@ -6,20 +6,17 @@ forecast needs are taken out, and its forecast as soon as the caller has used it
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from functools import partial
 from itertools import chain, islice
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli import __version__
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, Failure, UsageError, raise_if_all_failed
 from lstmcli.evaluation.backtest import context_sigma
-from lstmcli.evaluation.losses import LARGEST_MOVE
 from lstmcli.evaluation.metrics import mase_scale
 from lstmcli.evaluation.scores import HEADLINE_STEPS
 from lstmcli.evaluation.trend import Thresholds, Yardsticks
@@ -32,7 +29,6 @@ from lstmcli.market.prices import Prices, unit_of
 from lstmcli.market.sessions import future_dates, note_unknown, schedule_for, sessions_behind
 from lstmcli.printable import first_few
 from lstmcli.runs.bundle import load_bundle
-from lstmcli.runs.ledger import Entry, append
 from lstmcli.runs.looks import sketch
 from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model, warn_ownership
@@ -50,7 +46,6 @@ STALE_SESSIONS = 3
 MOST_BEHIND = 5  # bars between the last one and the day that a forecast is asked for
 HISTORY = 120  # closes kept next to a forecast, for its picture
 EXPLAINED = 5  # symbols; a table each
-LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)  # recorded in the ledger
 _BATCH = 128  # symbols in a pass through the network; more gain nothing and take memory
 
 
@@ -201,41 +196,6 @@ def before_end(report: PredictReport, act: Callable[[], object]) -> PredictRepor
     return replace(report, forecasts=forecasts())
 
 
-def check_issuable(record: bool, as_of: object) -> None:
-    """Raise UsageError to record a forecast from an earlier day, which anyone could make later."""
-    if record and as_of is not None:
-        raise UsageError(
-            "nothing to record",
-            where="--record --as-of",
-            why="a forecast from an earlier day is made by hindsight",
-            next_step="Leave one of the two out; evaluate grades past cutoffs.",
-        )
-
-
-def recorded(report: PredictReport, data_dir: Path, now: datetime) -> PredictReport:
-    """Return the report as a stream that writes the ledger when all is made: before it is shown.
-
-    now : the time of issue. The report's warnings say what was left out, or cut from the ledger.
-    Raises FileError where the forecasts cannot be written: none of them is then.
-    """
-    issued = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-    def forecasts() -> Iterator[SymbolForecast]:
-        entries: list[Entry] = []
-        left_out: dict[str, list[str]] = {}
-        for each in report.forecasts:
-            if why := _unfit(each, now):
-                left_out.setdefault(why, []).append(each.symbol)
-            else:
-                entries.append(_ledger_entry(each, report, issued))
-            yield each
-        report.warnings.extend(append(data_dir, entries))
-        for why, symbols in left_out.items():
-            report.warnings.append(f"not recorded, since {why}: {first_few(symbols, 5)}")
-
-    return replace(report, forecasts=forecasts())
-
-
 def _forecasts(
     source: Source,
     model: TrainedModel,
@@ -263,7 +223,8 @@ def _forecasts(
             )
             for number, each in enumerate(batch):
                 finished = each.finish(forecast=made.rows(slice(number, number + 1)))
-                if explained and len(report.symbols) < EXPLAINED:
+                enough = finished.context_length == model.settings.window.context_length
+                if explained and enough and len(report.symbols) < EXPLAINED:
                     found = explain(model, each.series, len(each.series) - 1, steps=shown_steps)
                     finished = replace(finished, explanation=found)
                 report.symbols.append(finished.symbol)
@@ -330,15 +291,17 @@ def make_ready(
     row = len(prices.frame) - 1
     if as_of is not None:
         row = int(prices.frame.index.searchsorted(np.datetime64(as_of), side="right")) - 1
-    context_length = model.settings.window.context_length
-    first = max(0, row + 1 - max(context_length, HISTORY))
+    whole = model.settings.window.context_length
+    context_length = min(whole, row + 1)
+    # A linear fan reads every row: its anchor is the mean of the whole past.
+    first = 0 if model.har else max(0, row + 1 - max(context_length, HISTORY))
     # A copy, since a part of a frame would keep the whole of it.
     rows = prices.frame.iloc[first : row + 1 + steps].copy()
     series = series_for(model.settings, replace(prices, frame=rows))
-    if row + 1 < context_length:
+    if row + 1 < model.fewest_rows:
         since = f" after the unusable one of {prices.cut}" if prices.cut else ""
         raise DataError(
-            f"needs {context_length} rows up to the cutoff, has {row + 1}{since}",
+            f"needs {model.fewest_rows} rows up to the cutoff, has {row + 1}{since}",
             where=f"{prices.symbol} in {prices.source}",
             next_step="Correct that row, or train with a smaller window.context_length."
             if prices.cut
@@ -368,6 +331,11 @@ def make_ready(
             warnings.append(f"no bar on {as_of}, forecast from the last one before it, {last}")
     if behind > max_data_age:
         warnings.append(f"the last bar, {last}, is {behind} {unit}s old")
+    if context_length < whole:
+        warnings.append(
+            f"{context_length} rows, fewer than the {whole} that the network reads: "
+            "forecast by the linear fan alone, without long-run volatility"
+        )
     warnings += note_unknown(past_prices, dates, schedule)
     in_training = hindsight(metadata, past.dates[-1])
     if in_training is not None:
@@ -383,8 +351,8 @@ def make_ready(
         last_close=float(past.last_close[-1]),
         dates=dates,
         actual=np.append(known[1:] - known[0], np.full(steps + 1 - len(known), np.nan)),
-        history_dates=past.dates[-HISTORY:],
-        history=past.last_close[-HISTORY:],
+        history_dates=past.dates[-HISTORY:].copy(),  # a part would keep the whole
+        history=past.last_close[-HISTORY:].copy(),
         price=series.price,
         trained_on=series.symbol in model.trained_on,
         price_as_trained=not trained or series.price in suited,
@@ -401,55 +369,8 @@ def make_ready(
     scored, unseen = None, max(past.dates[-1], metadata.span_start)
     if series.dates[-1] > unseen:
         days = prices.frame.index.to_numpy().astype("datetime64[D]")
-        whole = sketch(series.symbol, days, np.log(prices.frame[series.price].to_numpy(np.float64)))
-        scored = Span(whole, unseen, series.dates[-1])
-    return Ready(seen, finish, scored)
-
-
-def _unfit(each: SymbolForecast, now: datetime) -> str | None:
-    """Why a forecast cannot be recorded, or None."""
-    # A week is dated by its first day, and a series of the user's own name may keep holidays that
-    # are unknown: neither its date nor the bars missing alone say that a session is over.
-    if each.behind > 0 and each.dates[0] < np.datetime64(now.astimezone(UTC).date()):
-        return "the first session was over already"
-    median, fan = each.forecast.median, each.forecast.quantiles
-    if not (
-        np.abs(median if fan is None else np.asarray(fan)) <= LARGEST_MOVE
-    ).all():  # False for NaN
-        return "the forecast is no usable number"
-    return None
-
-
-def _ledger_entry(each: SymbolForecast, report: PredictReport, issued: str) -> Entry:
-    last = each.forecast.steps[-1]
-    steps = [step for step in HEADLINE_STEPS if step < last] + [last]
-    kept = each.forecast.at(steps)
-    moves = kept.median[0][:, None]
-    levels: tuple[float, ...] = ()
-    if kept.quantiles is not None:
-        columns = _nearest_columns(kept.levels)
-        moves = kept.quantiles[0][:, columns]
-        levels = tuple(kept.levels[k] for k in columns)
-    return Entry(
-        issued=issued,
-        model=report.model.name,
-        version=report.model.version,
-        symbol=each.symbol,
-        interval=each.interval,
-        price=each.price,
-        cutoff=str(each.cutoff),
-        last_close=each.last_close,
-        context_length=each.context_length,
-        steps=steps,
-        dates=[str(each.dates[step - 1]) for step in steps],
-        levels=levels,
-        moves=moves.tolist(),
-        data=each.fingerprint,
-        weights=report.metadata.weights_sha256[:16],
-        lstmcli=__version__,
-    )
-
-
-def _nearest_columns(levels: tuple[float, ...]) -> list[int]:
-    """Return where the levels lie that come nearest to those wanted, each once."""
-    return sorted(set(np.abs(np.subtract.outer(LEVELS, levels)).argmin(axis=1).tolist()))
+        scored_days = sketch(
+            series.symbol, days, np.log(prices.frame[series.price].to_numpy(np.float64))
+        )
+        scored = Span(scored_days, unseen, series.dates[-1])
+    return Ready(past if model.har else seen, finish, scored)

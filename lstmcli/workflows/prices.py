@@ -204,9 +204,9 @@ def warn_untrained(symbols: Sequence[str], trained_on: Sequence[str]) -> tuple[s
     return (f"the model was not trained on {first_few(new, _MOST_NAMED)}",) if new else ()
 
 
-def tell_ready_made(asked: str | None, model: ModelRef, metadata: Metadata) -> tuple[str, ...]:
-    """Return one note where the ready-made model stands in for one of the user's own."""
-    if asked is not None or not model.is_shipped:
+def tell_ready_made(asked: object, model: ModelRef, metadata: Metadata) -> tuple[str, ...]:
+    """Return one note where the ready-made model stands in: where none was asked for."""
+    if asked or not model.is_shipped:
         return ()
     trained = f"trained on {len(metadata.symbols)} US series up to {metadata.trained_until}"
     return (f"no model of your own: {model.name}, ready-made, {trained}",)

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from lstmcli.recipes import shipped_file
@@ -70,3 +72,80 @@ def test_models_list_and_show_it(home: Path) -> None:
     shown = run(home, "models", "show", "base").out
     for word in ("Ready-made", "2018-01-16", "BSD-3-Clause", "21 symbols", "AAPL"):
         assert word in shown, word
+
+
+def test_a_young_listing_is_forecast_from_60_rows_on_with_a_note(home: Path) -> None:
+    for rows in (60, 61, 249, 250):
+        (home / "young.csv").write_text(csv_text(walk(rows)))
+        done = run(home, "predict", "--csv", "young.csv", "--format", "csv")
+        assert done.code == 0, done.err
+        assert len(done.out.splitlines()) == 51
+        assert (f"{rows} rows, fewer than the 250" in done.err) == (rows < 250)
+        assert run(home, "predict", "--csv", "young.csv", "--explain").code == 0
+    (home / "young.csv").write_text(csv_text(walk(59)))
+    assert_one_error(run(home, "predict", "--csv", "young.csv"), 4, "needs 60 rows", "has 59")
+
+
+def test_predict_and_evaluate_forecast_alike_from_the_whole_past(home: Path) -> None:
+    files = ("--csv", INDEX)
+    assert run(home, "evaluate", *files, "--n-windows", 1, "--forecasts", "all.csv").code == 0
+    scored = pd.read_csv(home / "all.csv").query("model == 'base/v0001'").set_index("step")
+    (cutoff,) = scored["cutoff"].unique()
+    done = run(home, "predict", *files, "--as-of", cutoff, "--format", "csv", "--output", "one.csv")
+    assert done.code == 0, done.err
+    made = pd.read_csv(home / "one.csv").set_index("step")
+    levels = [name for name in made if name.startswith("q0.")]
+    np.testing.assert_allclose(made[levels], scored[levels], rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def children(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a child of base, and one of that child's; not to be changed."""
+    folder = tmp_path_factory.mktemp("children")
+    for name, start, years in (("child", "base", 2018), ("grandchild", "child", 2018)):
+        short = ("--set", "train.epochs=1", "--set", f"data.end={years}-12-31")
+        done = run(folder, "train", "SPX", "--csv", INDEX, "--from", start, "--name", name, *short)
+        assert done.code == 0, done.err
+        assert "base/v0001 has seen the days up to 2018-01-16" in done.err
+    return folder
+
+
+def test_no_day_that_it_has_seen_is_scored_by_it_or_a_descendant(children: Path) -> None:
+    for model in ("base", "child", "grandchild"):
+        asked = ("evaluate", "--csv", INDEX, "--model", model)
+        for start in ("2016-01-04", "2018-01-16"):
+            done = run(children, *asked, "--start", start)
+            assert_one_error(done, 2, "fitted on days up to 2018-01-16", "--start 2018-01-17")
+        scored = document(children, *asked, "--start", "2018-01-17", "--step-size", "5")
+        assert min(row["cutoff"] for row in scored["forecasts"]) >= "2018-01-17"
+        audited = run(children, *asked, "--start", "2016-01-04", "--audit")
+        assert_one_error(audited, 2, "fitted on days up to 2018-01-16")
+
+
+def test_descendants_remember_it_and_what_it_has_seen(children: Path) -> None:
+    for model in ("child", "grandchild"):
+        metadata = document(children, "models", "show", model)["metadata"]
+        assert metadata["ready_made"] == {"model": "base/v0001", "until": "2018-01-16"}
+        assert metadata["split"]["trained_until"] >= "2018-01-16"
+        assert metadata["split"]["test_start"] > "2018-01-16"
+
+
+def test_where_it_has_seen_a_part_of_the_validation_span_the_rest_validates(home: Path) -> None:
+    prices = ("SPX", "--csv", shipped_file("data/us20.csv.gz"))
+    short = ("--set", "split.train_end=2020-06-30", "--set", "train.epochs=1")
+    done = run(home, "train", *prices, "--from", "base", "--name", "child", *short)
+    assert done.code == 0, done.err
+    assert "windows up to that day do not validate" in done.err
+    metadata = document(home, "models", "show", "child")["metadata"]
+    assert metadata["from"]["validation"] == "own"
+    assert metadata["split"]["validation_start"] < "2016"
+    after = np.busday_count("2018-01-17", "2020-07-01") - 50
+    assert after - 40 < metadata["windows"]["validation"] < after
+    assert metadata["validation"]["n_independent"] == metadata["windows"]["validation"] // 50 + 1
+
+
+def test_windows_that_it_has_seen_do_not_validate(children: Path) -> None:
+    """The index ends in 2018, of which every window of the child's validation part is earlier."""
+    metadata = document(children, "models", "show", "child")["metadata"]
+    assert metadata["from"]["validation"] == "seen"
+    assert metadata["validation"] is None

@@ -26,7 +26,8 @@ from lstmcli.market.calendars import sessions_of
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.ledger import Entry, read_ledger
 from lstmcli.workflows.grade import grade
-from lstmcli.workflows.predict import LEVELS, _nearest_columns, predict, recorded
+from lstmcli.workflows.issue import LEVELS, _nearest_columns, recorded
+from lstmcli.workflows.predict import predict
 from lstmcli.workflows.prices import Source, load_prices
 from tests.command_line import Outcome, assert_one_error, csv_text, in_process, sessions, walk
 
