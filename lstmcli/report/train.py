@@ -97,7 +97,8 @@ def _network_adds(report: TrainReport) -> Iterator[str]:
     elif added := fan_against(report.scores.models["network"], "har"):
         if report.metadata.best_epoch == 0:
             yield "No epoch validated better than the weights that it started from."
-        yield f"What the network adds to har, the linear fan. {added}"
+        what = "Next to har of these rows alone" if started else "What the network adds to har"
+        yield f"{what}, the linear fan. {added}"
 
 
 def tune_view(report: "TuneReport") -> View:

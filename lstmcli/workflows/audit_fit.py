@@ -201,6 +201,7 @@ def _plan_again(kept: Kept, prices: Sequence[Prices]) -> tuple[Plan, Donor | Non
     donor = find_donor(kept.data_dir, start["model"], freeze=frozen, fine_tune_lr=rate)
     if donor is None or donor.metadata.weights_sha256 != start["weights_sha256"]:
         raise DataError(f"{start['model']} has changed")
+    donor = replace(donor, linear_only=bool(start.get("linear_only")))
     return held_back(donor, plan), donor
 
 

@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from lstmcli.recipes import shipped_file
+from lstmcli.runs.bundle import load_bundle
+from lstmcli.runs.registry import ready_made
 from tests.command_line import Outcome, assert_one_error, csv_text, in_process, walk
 
 NOTE = "no model of your own: base, ready-made, trained on 21 US series up to 2018-01-16"
@@ -149,3 +152,59 @@ def test_windows_that_it_has_seen_do_not_validate(children: Path) -> None:
     metadata = document(children, "models", "show", "child")["metadata"]
     assert metadata["from"]["validation"] == "seen"
     assert metadata["validation"] is None
+
+
+SHORT = ("AAPL", "--csv", shipped_file("data/us20.csv.gz"), "--set", "data.start=2017-01-01")
+
+
+@pytest.mark.parametrize(
+    ("options", "linear_only"),
+    [((), False), (("--set", "model.hidden_sizes=[4]"), True), (("--scratch",), None)],
+)
+def test_few_rows_are_drawn_towards_it_unless_from_scratch(
+    home: Path, options: tuple[str, ...], linear_only: bool | None
+) -> None:
+    done = run(home, "train", *SHORT, *options, "--name", "own", "--set", "train.epochs=1")
+    assert done.code == 0, done.err
+    assert ("the linear fan is drawn towards base/v0001" in done.err) == (linear_only is not None)
+    assert ("the network starts there" in done.err) == (linear_only is False)
+    metadata = document(home, "models", "show", "own")["metadata"]
+    assert ("ready_made" in metadata) == (linear_only is not None)
+    if linear_only is not None:
+        assert metadata["from"]["linear_only"] == linear_only
+    base, own = (
+        load_bundle(folder, torch.device("cpu"))[0].har
+        for folder in (ready_made().folder, home / "data/models/own/v0001")
+    )
+    assert base is not None
+    assert own is not None
+    apart = np.abs(own.table - base.table).max()
+    assert apart > 0.25 if linear_only is None else 0 < apart < 0.1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("data.start=1990-01-01",),  # windows enough
+        ("window.horizon=40",),
+        ("data.start=2012-01-01", "data.end=2017-12-31"),  # days that it has seen
+        ("forecast.quantile_levels=[0.1, 0.5, 0.9]",),
+    ],
+)
+def test_models_that_it_does_not_fit_are_trained_without_it(
+    home: Path, options: tuple[str, ...]
+) -> None:
+    words = [word for each in (*options, "train.epochs=1") for word in ("--set", each)]
+    done = run(home, "train", *SHORT, *words, "--name", "own")
+    assert done.code == 0, done.err
+    assert "base" not in done.err
+    assert "ready_made" not in document(home, "models", "show", "own")["metadata"]
+
+
+def test_a_model_drawn_towards_it_is_audited(home: Path) -> None:
+    trained = run(home, "train", *SHORT, "--name", "own", "--set", "train.epochs=1")
+    assert trained.code == 0, trained.err
+    done = run(home, "evaluate", "--audit", "--n-windows", "2", "--quiet")
+    assert (done.code, done.err) == (0, "")
+    assert "kept" in done.out
+    assert "lineage" in done.out
