@@ -39,11 +39,11 @@ def predict(
     """
     from lstmcli.report import fans, picture, terminal_plot
     from lstmcli.report.predict import check_explain, predict_view
-    from lstmcli.workflows import issue
     from lstmcli.workflows import predict as workflow
+    from lstmcli.workflows.record import check_issuable, recorded
 
     journal.begin("predict", prices.data_dir)
-    issue.check_issuable(record, as_of)
+    check_issuable(record, as_of)
     out.check()
     picture.check_plot(plot, out.form)
     check_explain(explain, out.form)
@@ -58,7 +58,7 @@ def predict(
             explained=explain,
             **device.chosen,
         )
-    issued = issue.recorded(report, prices.data_dir, datetime.now(UTC)) if record else report
+    issued = recorded(report, prices.data_dir, datetime.now(UTC)) if record else report
     shown = workflow.before_end(issued, lambda: out.show_notes(report))
     out.emit(predict_view(shown, all_steps=all_steps))
     terminal_plot.draw_plot(fans.forecast_fans(report), plot)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # grading the ledger needs no PyTorch, which takes a second t
 EWMA_DECAY = 0.94  # RiskMetrics (1996): the volatility that quantiles are measured in
 SHORTER, LONGER = 0.80, 0.985
 EWMA_START = 20  # first returns of the window, whose mean square starts every average
+LARGEST_LOG = 3.0  # of a forecast's scale over the volatility of its day: a factor of 20
 _TYPICAL_LOG_VOLATILITY = -4.2  # 1.5 % a day; centres the input, not fitted
 _TYPICAL_RANGE = 1.5  # high to low in daily deviations, about what a random walk has
 _FURTHEST = 8.0  # deviations: one crash must not dominate the inputs of a window

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lstmcli.dataset.volatility import EWMA_START, SHORTER, ewma_sigma
+from lstmcli.dataset.volatility import EWMA_START, LARGEST_LOG, SHORTER, ewma_sigma
 from lstmcli.errors import DataError
 from lstmcli.forecasting.forecast import Forecast, ScaledFan
 
@@ -40,7 +40,8 @@ ANCHOR_ROWS = 250  # fewer say nothing of the long run
 _FURTHEST = 8.0
 _LARGEST_RETURN = 6.0  # deviations
 _LARGEST_MOVE = 20.0
-_RIDGE = 0.005
+_RIDGE, _RIDGE_ROWS = 0.005, 20.0  # the latter over the rows: a fit on few of them stays calm
+_FURTHEST_FROM_MEAN = 5.0  # deviations of an input; beyond, no row has said what follows
 _NEWTON_STEPS = 25
 _CLOSE_ENOUGH = 1e-9
 _KNOTS = 12
@@ -81,6 +82,7 @@ class Har:
         """
         steps = np.arange(1, len(self.table) + 1)
         logs = self.design(inputs) @ self.at_steps(len(steps)).T
+        logs = np.clip(logs, -LARGEST_LOG, LARGEST_LOG)
         return np.asarray(np.nan_to_num(sigma)[:, None] * np.sqrt(steps) * np.exp(logs))
 
     def arrays(self) -> dict[str, Floats]:
@@ -104,6 +106,7 @@ class Har:
     def design(self, inputs: Floats) -> Floats:
         """Return standardised inputs after a column of ones; an unknown value is the mean."""
         standard = np.nan_to_num((inputs - self.center) / self.spread)
+        standard = np.clip(standard, -_FURTHEST_FROM_MEAN, _FURTHEST_FROM_MEAN)
         return np.column_stack([np.ones(len(standard)), standard])
 
     def location(self, prior: float, prior_years: float) -> float:
@@ -261,10 +264,10 @@ def _gamma_regression(x: Floats, sizes: Floats, toward: Floats, prior: float) ->
     The quasi-likelihood of a positive value whose deviation is proportional to its mean
     (McCullagh & Nelder 1989, chapter 8). It is convex. prior : rows that `toward` is worth.
     """
-    penalty = np.full(len(toward), 2 * _RIDGE)
-    penalty[0] = 0.0
     if not len(x):  # no series is long enough for this step
         return toward
+    penalty = np.full(len(toward), 2 * (_RIDGE + _RIDGE_ROWS / len(x)))
+    penalty[0] = 0.0
     penalty += prior / len(x)
     b = toward.copy()
     if not prior:

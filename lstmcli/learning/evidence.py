@@ -19,6 +19,17 @@ from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef
 
 
+def warn_shorter(series: Series, metadata: Metadata) -> tuple[str, ...]:
+    """Return a note where a series lacks early rows that training had, which a fan depends on."""
+    then = (each.first for each in metadata.symbols if each.symbol == series.symbol)
+    if (first := next(then, None)) is None or str(series.dates[0]) <= first:
+        return ()
+    return (
+        f"it begins on {series.dates[0]}, in training it began on {first}: what is usual in the "
+        "long run is taken from fewer rows",
+    )
+
+
 def hindsight(metadata: Metadata, cutoff: np.datetime64) -> str | None:
     """Return what to say of a forecast from a cutoff; None where the model knows nothing later."""
     until, chosen = metadata.trained_until, metadata.validation_start

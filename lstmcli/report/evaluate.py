@@ -49,7 +49,7 @@ def evaluate_view(report: EvaluateReport) -> View:
 
     def document() -> dict[str, Any]:
         windows = report.metadata[0].windows
-        counts = {key: windows[key] for key in ("rows", "train", "validation", "test")}
+        counts = {key: windows.get(key) for key in ("rows", "train", "validation", "test")}
         return make_document(
             "evaluate",
             models=list(map(str, report.models)),

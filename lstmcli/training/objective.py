@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lstmcli.dataset.scaling import Scale, make_frame, with_season
-from lstmcli.dataset.volatility import volatility_frame
+from lstmcli.dataset.volatility import LARGEST_LOG, volatility_frame
 from lstmcli.dataset.windows import Windows, context_months, contexts, futures
 from lstmcli.networks.build import body_and_head
 from lstmcli.networks.recurrent import Recurrent, State
@@ -141,7 +141,9 @@ def fan_objective(
             kept = [tuple(each.detach() for each in layer) for layer in after]
         cutoffs = rows[:, burn_in:]  # (N, S)
         correction = head(states[:, -cutoffs.shape[1] :].float(), steps)  # (N, S, n)
-        logs = floor.design[cutoffs] @ floor.coefficients[steps].T
+        logs = (floor.design[cutoffs] @ floor.coefficients[steps].T).clamp(
+            -LARGEST_LOG, LARGEST_LOG
+        )
         ahead = (cutoffs[..., None] + steps + 1).clamp(max=last_row)
         moves = log_prices[ahead] - log_prices[cutoffs][..., None]
         sigma, root = floor.sigma[cutoffs], (steps + 1).sqrt()

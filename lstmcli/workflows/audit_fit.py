@@ -268,6 +268,9 @@ def _scaler(name: str, model: TrainedModel) -> Iterator[leaks.Figures]:
     if model.fitted is not None:
         yield leaks.Figures(name, "scaler", "loc", model.fitted.loc.cpu().numpy())
         yield leaks.Figures(name, "scaler", "scale", model.fitted.scale.cpu().numpy())
+    if model.har is not None:
+        for part, values in model.har.arrays().items():
+            yield leaks.Figures(name, "linear fan", part, values)
 
 
 def _purges(kept: Kept, plan: Plan, last: np.datetime64) -> list[leaks.Comparison]:

@@ -24,7 +24,14 @@ from lstmcli.forecasting.explain import Explanation, explain
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.forecaster import forecast_alike
 from lstmcli.forecasting.model import TrainedModel, series_for
-from lstmcli.learning.evidence import Span, count_looks, describe_looks, hindsight, look
+from lstmcli.learning.evidence import (
+    Span,
+    count_looks,
+    describe_looks,
+    hindsight,
+    look,
+    warn_shorter,
+)
 from lstmcli.market.prices import Prices, unit_of
 from lstmcli.market.sessions import future_dates, note_unknown, schedule_for, sessions_behind
 from lstmcli.printable import first_few
@@ -293,7 +300,7 @@ def make_ready(
         row = int(prices.frame.index.searchsorted(np.datetime64(as_of), side="right")) - 1
     whole = model.settings.window.context_length
     context_length = min(whole, row + 1)
-    # A linear fan reads every row: its anchor is the mean of the whole past.
+    # A linear fan rests on all rows up to the cutoff.
     first = 0 if model.har else max(0, row + 1 - max(context_length, HISTORY))
     # A copy, since a part of a frame would keep the whole of it.
     rows = prices.frame.iloc[first : row + 1 + steps].copy()
@@ -309,7 +316,8 @@ def make_ready(
         )
     end = row + 1 - first
     past, known = series.part(slice(end)), series.log_prices[end - 1 :]
-    seen = past.part(slice(end - context_length, end))
+    window = past.part(slice(max(0, end - context_length), end))
+    seen = past if model.har else window
     last = prices.frame.index[row].date()
     # The sessions ahead are not read off the data.
     past_prices = replace(prices, frame=prices.frame.iloc[: row + 1])
@@ -337,6 +345,7 @@ def make_ready(
             "forecast by the linear fan alone, without long-run volatility"
         )
     warnings += note_unknown(past_prices, dates, schedule)
+    warnings += warn_shorter(series, metadata) if model.har else ()
     in_training = hindsight(metadata, past.dates[-1])
     if in_training is not None:
         warnings.append(in_training)
@@ -351,20 +360,21 @@ def make_ready(
         last_close=float(past.last_close[-1]),
         dates=dates,
         actual=np.append(known[1:] - known[0], np.full(steps + 1 - len(known), np.nan)),
-        history_dates=past.dates[-HISTORY:].copy(),  # a part would keep the whole
+        # Copies, since a view would keep all rows.
+        history_dates=past.dates[-HISTORY:].copy(),
         history=past.last_close[-HISTORY:].copy(),
         price=series.price,
         trained_on=series.symbol in model.trained_on,
         price_as_trained=not trained or series.price in suited,
         in_training=in_training is not None,
-        sigma=float(context_sigma(seen, np.array([context_length - 1]), context_length)[0]),
+        sigma=float(context_sigma(window, np.array([len(window) - 1]), len(window))[0]),
         mase_scale=mase_scale(past_prices.frame[series.price].to_numpy(np.float64)[:trained_rows]),
         warnings=tuple(f"{prices.symbol}: {each}" for each in warnings),
         interval=prices.interval,
         behind=behind,
         context_length=context_length,
         fingerprint=seen.fingerprint(),
-        constant=not np.ptp(seen.log_prices),
+        constant=not np.ptp(window.log_prices),
     )
     scored, unseen = None, max(past.dates[-1], metadata.span_start)
     if series.dates[-1] > unseen:
@@ -373,4 +383,4 @@ def make_ready(
             series.symbol, days, np.log(prices.frame[series.price].to_numpy(np.float64))
         )
         scored = Span(scored_days, unseen, series.dates[-1])
-    return Ready(past if model.har else seen, finish, scored)
+    return Ready(seen, finish, scored)

@@ -19,7 +19,7 @@ import pytest
 
 from lstmcli.market.store import write_stored
 from lstmcli.runs.ledger import Entry, encode
-from lstmcli.workflows.issue import LEVELS
+from lstmcli.workflows.record import LEVELS
 from tests.command_line import sessions
 
 pytestmark = pytest.mark.slow

@@ -10,7 +10,7 @@ from tests.command_line import csv_text, walk
 
 ROWS, LAST = 1000, np.datetime64("2020-01-31")
 LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
-FANS = ("fan/v0001", "gaussian_cone", "ewma_cone", "scaled_climatology")
+FANS = ("fan/v0001", "gaussian_cone", "ewma_cone", "scaled_climatology", "har")
 TIGHT: dict[str, float] = {"rel": 1e-9, "abs": 1e-12}
 Evaluated = tuple[dict[str, Any], pd.DataFrame]
 Floats = np.ndarray[Any, np.dtype[np.float64]]

@@ -23,7 +23,7 @@ HORIZON = 5
 DAYS = sessions(300)
 TEST_START = 255
 """The first of the 300 rows that nothing was fitted on."""
-BASELINES = ["naive", "drift", "scaled_climatology", "always_up"]
+BASELINES = ["naive", "drift", "scaled_climatology", "har", "always_up"]
 
 
 def evaluate(home: Path, *options: object) -> Outcome:

@@ -26,9 +26,9 @@ from lstmcli.market.calendars import sessions_of
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.ledger import Entry, read_ledger
 from lstmcli.workflows.grade import grade
-from lstmcli.workflows.issue import LEVELS, _nearest_columns, recorded
 from lstmcli.workflows.predict import predict
 from lstmcli.workflows.prices import Source, load_prices
+from lstmcli.workflows.record import LEVELS, _nearest_columns, recorded
 from tests.command_line import Outcome, assert_one_error, csv_text, in_process, sessions, walk
 
 FILES = ("--csv", "one.csv", "--csv", "two.csv")
@@ -74,7 +74,9 @@ def issue_daily(home: Path, days: Sequence[str], names: Sequence[str] = ("one", 
 
 def test_forecasts_are_recorded_at_the_steps_and_levels_that_a_grade_needs(fresh: Path) -> None:
     outcome = record(fresh, "--format", "json")
-    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.code == 0
+    assert outcome.err.startswith("lstmcli: one, two: it begins on")
+    assert outcome.err.count("\n") == 1
     shown = json.loads(outcome.out)["forecasts"]
     found = entries(fresh)
     assert [each.symbol for each in found] == ["one", "two"]
@@ -101,13 +103,15 @@ def test_fingerprint_of_the_data_is_that_of_the_rows_seen(fresh: Path) -> None:
     lines = (fresh / "one.csv").read_text().splitlines(keepends=True)
     context_length = entries(fresh)[0].context_length
     assert context_length == 60
-    for row, same in ((-context_length, False), (-context_length - 1, True)):
+    # A fan rests on all rows, not on those of its window alone.
+    for row in (-context_length, 1):
         changed = list(lines)
         changed[row] = changed[row].split(",")[0] + ",77.0\n"
-        (fresh / "one.csv").write_text("".join(changed))
-        record(fresh)
-        found = [each.data for each in entries(fresh) if each.symbol == "one"]
-        assert (found[-1] == found[0]) == same
+        for text, same in ((changed, False), (lines, True)):
+            (fresh / "one.csv").write_text("".join(text))
+            record(fresh)
+            found = [each.data for each in entries(fresh) if each.symbol == "one"]
+            assert (found[-1] == found[0]) == same
 
 
 def test_point_model_is_recorded_by_its_median_alone(home: Path) -> None:

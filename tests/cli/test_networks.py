@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lstmcli.config import Model
+from lstmcli.networks.build import Network
 from tests.command_line import Outcome, assert_one_error, in_process, read_exactly
 
-NETWORKS = get_args(Model.model_fields["network"].annotation)
+NETWORKS = get_args(Network)
 RECIPES = {"point": "tiny.toml", "fan": "fan.toml"}
 
 

@@ -140,8 +140,8 @@ def test_the_same_evaluation_makes_the_same_bytes(fan: Evaluated, fan_home: Path
 def test_a_fan_has_every_part(fan: Evaluated) -> None:
     page = fan.page
     assert page.of("h2") == PARTS
-    # four windows and the walk, moves, coverage, histogram and chances at two steps, four skills
-    assert page.tags.count("svg") == 5 + 1 + 6 + 4
+    # four windows and the walk, moves, coverage, histogram and chances at two steps, five skills
+    assert page.tags.count("svg") == 5 + 1 + 6 + 5
 
 
 def test_chances_of_a_rise_stand_next_to_their_base_rate(fan: Evaluated) -> None:

@@ -71,7 +71,7 @@ def test_metadata_says_where_the_version_came_from(home: Path) -> None:
     assert days[254] < found["split"]["test_start"] <= days[255]
     assert found["split"]["purge"] == 5
     assert set(found["validation"]["models"]) == {
-        "network", "naive", "drift", "scaled_climatology", "always_up",
+        "network", "naive", "drift", "scaled_climatology", "har", "always_up",
     }  # fmt: skip
     assert found["validation"]["models"]["network"]["rmse"] > 0
     assert found["duration_seconds"] > 0

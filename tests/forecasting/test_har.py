@@ -101,7 +101,8 @@ def test_the_fit_minimises_the_quasi_likelihood() -> None:
 
     def loss(b: Floats) -> float:
         logs = x @ b
-        return float(np.mean(sizes * np.exp(-logs) + logs) + 0.005 * b[1:] @ b[1:])
+        penalty = 0.005 + 20 / len(x)
+        return float(np.mean(sizes * np.exp(-logs) + logs) + penalty * b[1:] @ b[1:])
 
     best = optimize.minimize(loss, np.zeros(4), tol=1e-12)
     np.testing.assert_allclose(found, best.x, atol=1e-5)

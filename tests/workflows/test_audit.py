@@ -45,6 +45,7 @@ CHUNKS = {"chunk_length": 60, "burn_in": 30, "learning_rate": 1e-2}
 
 def fan_settings(**train_section: Any) -> Settings:
     return tiny_settings(
+        forecast={"calibrate": True},
         window={"context_length": 40, "scaling": "volatility", "features": FEATURES},
         model={"head": "direct", "hidden_sizes": [4]},
         train={**CHUNKS, **train_section},
@@ -135,7 +136,9 @@ def test_each_stage_compares_all_that_it_can(home: Path, model: str) -> None:
     kinds: dict[str, list[str]] = {}
     for each in run(home, model).comparisons:
         kinds.setdefault(each.stage, []).append(each.kind)
-    scaler, calibration = (["scaler"], []) if model == "recursive" else ([], ["calibration"])
+    scaler, calibration = ["scaler"], list[str]()
+    if model != "recursive":
+        scaler, calibration = ["linear fan"], ["calibration"]
     said = {"windows", "contexts", "forecasts", "trend calls", "trend thresholds"}
     assert set(kinds["control"]) == {"prices", "contexts", "forecasts"}
     assert set(kinds["reader"]) == {"rows", "prices"}
@@ -240,7 +243,7 @@ def test_several_models_and_every_baseline_are_audited(home: Path) -> None:
     audited = list(
         dict.fromkeys(each.model for each in report.comparisons if each.stage == "forecast")
     )
-    cones = ["gaussian_cone", "ewma_cone", "scaled_climatology"]
+    cones = ["gaussian_cone", "ewma_cone", "scaled_climatology", "har"]
     both = ["recursive/v0001", "fan/v0001"]
     every = [*both, "naive", "drift", *cones, "gjr_garch", "always_up"]
     assert audited == ["all", *every]

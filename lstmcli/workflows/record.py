@@ -1,4 +1,4 @@
-"""Issue: append forecasts to the ledger before they are shown, to be graded when they are over."""
+"""Record: write the forecasts of a run into the ledger, at the steps that a grade needs."""
 
 from collections.abc import Iterator
 from dataclasses import replace
