@@ -231,7 +231,9 @@ def _forecasts(
             for number, each in enumerate(batch):
                 finished = each.finish(forecast=made.rows(slice(number, number + 1)))
                 enough = finished.context_length == model.settings.window.context_length
-                if explained and enough and len(report.symbols) < EXPLAINED:
+                if explained and not enough:
+                    notes.append(f"{finished.symbol}: nothing to explain, the network took no part")
+                elif explained and len(report.symbols) < EXPLAINED:
                     found = explain(model, each.series, len(each.series) - 1, steps=shown_steps)
                     finished = replace(finished, explanation=found)
                 report.symbols.append(finished.symbol)

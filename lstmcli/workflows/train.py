@@ -162,9 +162,9 @@ def _prepare(
 
 
 def _tell_short(donor: Donor) -> str:
-    starts = "" if donor.linear_only else " and the network starts there"
+    starts = "" if donor.linear_only else ", and the network starts there"
     return (
-        f"few windows validate: the linear fan is drawn towards {donor.reference}, ready-made"
+        f"few windows validate: the linear fan is drawn towards {donor.reference}, which ships"
         f"{starts}; --scratch trains without it"
     )
 

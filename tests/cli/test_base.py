@@ -84,7 +84,9 @@ def test_a_young_listing_is_forecast_from_60_rows_on_with_a_note(home: Path) -> 
         assert done.code == 0, done.err
         assert len(done.out.splitlines()) == 51
         assert (f"{rows} rows, fewer than the 250" in done.err) == (rows < 250)
-        assert run(home, "predict", "--csv", "young.csv", "--explain").code == 0
+        explained = run(home, "predict", "--csv", "young.csv", "--explain")
+        assert explained.code == 0, explained.err
+        assert ("young: nothing to explain" in explained.err) == (rows < 250)
     (home / "young.csv").write_text(csv_text(walk(59)))
     assert_one_error(run(home, "predict", "--csv", "young.csv"), 4, "needs 60 rows", "has 59")
 
