@@ -26,13 +26,13 @@ def load_settings(
     one. Raises UsageError for a wrong key or value, FileError for an unreadable file.
     """
     path = find_recipe(config)
-    tree = _anchored(read_toml(path, "recipe"), path.parent)
+    tree = anchored(read_toml(path, "recipe"), path.parent)
     for key in _DATES if own_data else ():
         section, name = key.split(".")
         if isinstance(tree.get(section), dict):
             tree[section].pop(name, None)
     for text in overrides:
-        _merge(tree, _anchored(_override(text), Path.cwd()))
+        _merge(tree, anchored(_override(text), Path.cwd()))
     return check_settings(tree, where=str(path) if not overrides else f"{path} with --set")
 
 
@@ -74,8 +74,16 @@ def read_toml(path: Path, kind: str) -> dict[str, Any]:
         raise UsageError("not valid TOML", where=path, why=str(error)) from error
 
 
+def anchored(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Make the paths in `data.csv` absolute, changing the tree; relative ones start at a folder."""
+    data = tree.get("data")
+    if isinstance(data, dict) and isinstance(data.get("csv"), list):
+        data["csv"] = [_absolute(entry, folder) for entry in data["csv"]]
+    return tree
+
+
 def shipped_file(relative: str) -> Path:
-    """Return the path of a shipped recipe or sample: inside the wheel, or in the clone."""
+    """Return the path of a shipped recipe, sample or model: inside the wheel, or in the clone."""
     packaged = _PACKAGE / "shipped" / relative
     return packaged if packaged.exists() else _PACKAGE.parent / relative
 
@@ -102,14 +110,6 @@ def _merge(tree: dict[str, Any], other: dict[str, Any]) -> None:
         if not isinstance(tree.setdefault(section, {}), dict):
             raise UsageError("bad setting", where=section, why="expected a table")
         tree[section].update(table)
-
-
-def _anchored(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Make the paths in `data.csv` absolute."""
-    data = tree.get("data")
-    if isinstance(data, dict) and isinstance(data.get("csv"), list):
-        data["csv"] = [_absolute(entry, folder) for entry in data["csv"]]
-    return tree
 
 
 def _absolute(entry: object, folder: Path) -> object:

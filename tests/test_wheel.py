@@ -43,6 +43,13 @@ def test_wheel_carries_the_templates_of_the_page_and_the_table_of_sessions(wheel
     assert {*templates, "lstmcli/market/sessions.npz", "lstmcli/py.typed"} <= held
 
 
+def test_wheel_carries_the_ready_made_model_and_its_data(wheel: Path) -> None:
+    held = set(zipfile.ZipFile(wheel).namelist())
+    files = ("model.safetensors", "config.toml", "metadata.json", "history.csv")
+    home = "lstmcli/shipped/data"
+    assert {*(f"{home}/base/v0001/{name}" for name in files), f"{home}/us20.csv.gz"} <= held
+
+
 def test_wheel_carries_its_licence_and_metadata(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as held:
         (licence,) = [name for name in held.namelist() if name.endswith("/licenses/LICENSE")]
@@ -76,6 +83,7 @@ def _main_job(python: Path, folder: Path) -> None:
     assert str(folder) in where
     other = ("--name", "other", *TINY)
     runs = [
+        ("predict",),
         ("train", "--config", "lab-corrected", *TINY),
         ("predict",),
         ("evaluate",),
@@ -85,6 +93,7 @@ def _main_job(python: Path, folder: Path) -> None:
     ]
     done = one_after_another(runs, folder=home, env=_without_clone(), python=python)
     assert done.code == 0, done.err
+    assert "Forecast by base/v0001" in done.out
     trained, _, rest = done.out.partition("Forecast by lab-corrected/v0001")
     assert "champion" in trained
     assert "on 13 forecasts; a test needs 20." in rest

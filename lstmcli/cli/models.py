@@ -54,7 +54,7 @@ def show(
 
     Parameters:
         model NAME[/VERSION]: The model. A name alone means its champion. [the only model in the
-            data folder]
+            data folder; without one base, which ships]
     """
     from lstmcli.report.models import show_view
     from lstmcli.workflows.models import show_model

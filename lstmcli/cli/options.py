@@ -132,7 +132,7 @@ _LISTED = "More symbols, one per line, # for comments (`-`: stdin)."
 SymbolsFile = Annotated[str | None, option("--symbols-file FILE", _LISTED, "none")]
 Wait = Annotated[float, option("--wait SECONDS", "Wait for another run's lock.", min=0)]
 _MODEL = "--model -m NAME[/VERSION]|PATH", "The model. A name alone means its champion."
-_ONLY = "the only model in the data folder"
+_ONLY = "the only model in the data folder; without one base, which ships"
 Models = Annotated[list[str] | None, option(_MODEL[0], f"{_MODEL[1]} Repeatable.", _ONLY)]
 Model = Annotated[str | None, option(*_MODEL, _ONLY)]
 _LEVEL = "Level of the test against the champion."

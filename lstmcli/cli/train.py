@@ -18,6 +18,7 @@ def train(
     from_: str | None = None,
     freeze: Literal["body"] | None = None,
     fine_tune_lr: Annotated[float | None, dict(min=1e-12, max=1.0)] = None,
+    scratch: bool = False,
     promote: Literal["if-better", "always", "never"] = "if-better",
     promote_level: options.PromoteLevel = 0.01,
     resume: bool = False,
@@ -46,6 +47,8 @@ def train(
         --freeze: Train only a new head on that model's body. [train all weights]
         --fine-tune-lr RATE: Learning rate of all weights, after a new head is trained.
             [train.learning_rate]
+        --scratch: Start without the ready-made model, which otherwise helps where one series of
+            daily bars has under 20 independent windows to validate.
         --promote: When the new version becomes the name's champion.
         --resume: Continue a stopped run from its last checkpoint.
         --force: Train even if settings, data and versions are unchanged.
@@ -59,7 +62,8 @@ def train(
     donor = find_donor(prices.data_dir, from_, freeze=freeze, fine_tune_lr=fine_tune_lr)
     config, own_name = recipe.config or "default", Path(recipe.config or "default").stem
     if donor is not None and recipe.config is None:
-        config, own_name = str(donor.reference.folder / "config.toml"), donor.reference.name
+        config = str(donor.reference.folder / "config.toml")
+        own_name = own_name if donor.reference.is_shipped else donor.reference.name
     settings, source = recipe.settings(config, prices.chosen(start))
     total = settings.train.epochs * (1 if donor is None else len(donor.phases(1.0)))
     with out.failures_listed(), show_epochs(total, out.quiet, out.verbose) as on_epoch:
@@ -74,6 +78,7 @@ def train(
             force=force,
             timeout=timeout,
             donor=donor,
+            scratch=scratch,
             on_epoch=journal.logged("epoch", on_epoch),
             run_id=run_id,
         )

@@ -65,7 +65,17 @@ def without(prices: Prices, after: np.datetime64, bars: int | None = None) -> Pr
 
 
 Stage = Literal[
-    "control", "reader", "forecast", "score", "as-of", "refit", "training", "fit", "kept", "repeat"
+    "control",
+    "reader",
+    "forecast",
+    "score",
+    "as-of",
+    "refit",
+    "training",
+    "fit",
+    "kept",
+    "repeat",
+    "lineage",
 ]
 
 EVEN_DAYS, RANDOM_DAYS = 5, 3
@@ -222,6 +232,11 @@ _MESSAGES = {
         "the kept model is not the one that its training rows give",
         "found {expected!r}, a refit on the rows up to {after} gives {found!r}",
         "It may have learned from later rows. Train it again.",
+    ),
+    "lineage": (
+        "days that the model has seen count as unseen",
+        "it says that it was trained up to {expected!r}, what it started from up to {found!r}",
+        "Train it again.",
     ),
 }
 _LEAK = (

@@ -4,7 +4,7 @@ They know what came after, whichever symbol they are of, since markets move toge
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.dataset.series import Series
-from lstmcli.errors import FileError, LockedError
+from lstmcli.errors import FileError, LockedError, UsageError
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.runs.looks import By, Look, Looks, Sketch, record_looks, sketch
 from lstmcli.runs.metadata import Metadata
@@ -48,6 +48,19 @@ def warn_hindsight(in_training: NDArray[np.bool_], until: np.datetime64) -> tupl
         f"Hindsight: {count} of {in_training.size} windows start before {until}, the last day that "
         "the model was fitted on or chosen by, and prove nothing.",
     )
+
+
+def check_unseen(first: np.datetime64, models: Mapping[str, Metadata]) -> None:
+    """Raise UsageError where cutoffs would start on days that the ready-made model has seen."""
+    for name, each in models.items():
+        seen = each.ready_made
+        if seen is not None and first <= seen.until:
+            raise UsageError(
+                "cannot score days that the model has seen",
+                where=f"--start {first}",
+                why=f"{name} comes from {seen.model}, fitted on days up to {seen.until}",
+                next_step=f"Pass --start {seen.until + 1} or a later day.",
+            )
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,8 @@ def fit(
     """
     rows = join(plan.series, season="month" in settings.window.features)
     scale = _fit_scale(rows, plan, settings)
-    har = fit_linear(plan, settings) if settings.model.head == "direct" else None
+    linear = None if donor is None else donor.linear(settings)
+    har = fit_linear(plan, settings, linear) if settings.model.head == "direct" else None
     model = TrainedModel(
         network=nn.Identity(),
         settings=settings,
@@ -110,7 +111,7 @@ def fit(
         seed = settings.train.seed + len(run.members)
         with seeded(seed, device):
             network = new_member(settings)
-            if donor is not None:
+            if donor is not None and not donor.linear_only:
                 found, members = match(donor, settings), donor.model.members
                 old = members[len(run.members) % len(members)]
                 take_over(network, old, found.inputs, head=found.head)

@@ -68,13 +68,13 @@ def _score_validation(
     if plan.validation_start is None or not plan.validates:
         return None
     window = model.settings.window
-    parts = list(zip(plan.series, plan.splits, strict=True))
+    every = zip(plan.series, plan.splits, plan.validation, strict=True)
+    known = [(each, split, each.dates[rows[0]]) for each, split, rows in every if len(rows)]
+    parts = [(each, split) for each, split, _ in known]
     before = [each.part(slice(split.fit_rows)) for each, split in parts]
     cutoffs = choose_cutoffs(
         before,
-        first=min(
-            each.dates[rows[0]] for each, rows in zip(plan.series, plan.validation, strict=True)
-        ),
+        first=min(first for *_, first in known),
         step_size=window.horizon,
         context_length=window.context_length,
         horizon=window.horizon,
@@ -91,8 +91,8 @@ def _score_validation(
         interval=interval,
     )
     flat_band = model.settings.evaluate.flat_band
-    known = yardsticks(result, "network", before, fitted, flat_band)
-    return score(result, "network", known, networks=("network",))
+    by = yardsticks(result, "network", before, fitted, flat_band)
+    return score(result, "network", by, networks=("network",))
 
 
 _EVERY = 5  # neighbouring cutoffs say nearly the same
@@ -145,6 +145,8 @@ def describe(
         if part.fit_rows
     ]
     trained_until = max([*last_days, *([] if donor is None else [donor.metadata.trained_until])])
+    inherited = None if donor is None else donor.metadata.ready_made
+    seen = inherited and {"model": inherited.model, "until": str(inherited.until)}
     return {
         "lstmcli_version": __version__,
         "torch_version": torch.__version__,
@@ -186,6 +188,7 @@ def describe(
         "validation_loss": fitted.best_loss,
         **run,
         "from": donor and describe_donor(donor, settings, plan),
+        **({"ready_made": seen} if seen else {}),
         "trend": learned.trend,
         "validation": _summarize(learned.scores),
     }

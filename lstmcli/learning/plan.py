@@ -70,6 +70,14 @@ class Plan:
         ]
         return replace(self, splits=tuple(splits), test_start=max(day, self.test_start))
 
+    def validated_after(self, day: np.datetime64) -> "Plan":
+        """Return the same with no validating cutoff up to a day; perhaps with none at all."""
+        kept = tuple(
+            rows[each.dates[rows] > day]
+            for each, rows in zip(self.series, self.validation, strict=True)
+        )
+        return replace(self, validation=kept)
+
     def count_dates(self) -> int:
         """Return how many dates train or validate, of all series together."""
         pairs = zip(self.series, self.splits, strict=True)

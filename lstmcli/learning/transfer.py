@@ -5,7 +5,7 @@ for another horizon, other levels or of another kind is initialised again.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -16,13 +16,14 @@ from torch import nn
 from lstmcli.config import Settings
 from lstmcli.errors import AllFailedError, Failure, UsageError
 from lstmcli.forecasting.calibration import Calibration
+from lstmcli.forecasting.har import Har
 from lstmcli.forecasting.model import TrainedModel, network_inputs
 from lstmcli.learning.plan import Plan, plan_prices, without_validation
 from lstmcli.market.prices import Prices
 from lstmcli.networks.build import body_and_head
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.metadata import Metadata
-from lstmcli.runs.registry import ModelRef, find_model
+from lstmcli.runs.registry import ModelRef, find_model, ready_made
 
 Freeze = Literal["body"]
 
@@ -38,6 +39,7 @@ class Phase(NamedTuple):
 class Donor:
     """A trained model that another starts from.
 
+    linear_only : its linear fan is what the new one is drawn towards, its weights are not used.
     freeze : "body" trains a new head only. fine_tune_lr : the rate at which all weights are
     trained, after the head where the body is frozen first.
     """
@@ -47,6 +49,7 @@ class Donor:
     metadata: Metadata
     freeze: Freeze | None = None
     fine_tune_lr: float | None = None
+    linear_only: bool = False
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -55,7 +58,14 @@ class Donor:
             "from": self.metadata.weights_sha256,
             "freeze": self.freeze,
             "fine_tune_lr": self.fine_tune_lr,
+            **({"linear_only": True} if self.linear_only else {}),
         }
+
+    def linear(self, settings: Settings) -> Har | None:
+        """Return the ready-made linear fan of the settings' horizon and levels, else None."""
+        window, levels = self.model.settings.window, self.model.levels
+        same = (window.horizon, levels) == (settings.window.horizon, _levels(settings))
+        return self.model.har if same and self.reference.is_shipped else None
 
     def phases(self, learning_rate: float) -> tuple[Phase, ...]:
         """Return the parts of training, given the rate of the settings."""
@@ -78,6 +88,10 @@ class Donor:
         if any(len(steps) < horizon for steps in trend.values()):
             return None
         return {name: steps[:horizon] for name, steps in trend.items()}
+
+
+def _levels(settings: Settings) -> tuple[float, ...]:
+    return settings.forecast.quantile_levels if settings.model.head == "direct" else ()
 
 
 def find_donor(
@@ -197,16 +211,61 @@ def plan_transfer(
         if settings.split.method == "shuffled":
             raise
         plan, failed = plan_prices(loaded, without_validation(settings), failures)
+    plan = held_back(donor, plan)
+    if not plan.validates and settings.split.validation_fraction:
         epochs, own = settings.train.epochs, donor.model.settings.train.epochs
         if epochs == own:  # no validation says when to stop: as many as the donor's best was
             epochs = max(1, donor.metadata.best_epoch)
         settings = settings.changed(train={"epochs": epochs})
-    return settings, plan.held_back_from(donor.metadata.test_start), failed
+    return settings, plan, failed
+
+
+_ENOUGH = 20  # independent windows, from which a test says something
+
+
+def ready_made_donor(plan: Plan, settings: Settings, interval: str) -> Donor | None:
+    """Return the ready-made model where a plan of one series has few windows to validate on.
+
+    None where it is of other bars, or has seen the days that would have to validate.
+    """
+    validating = sum(map(len, plan.validation))
+    if len(plan.series) > 1 or -(-validating // settings.window.horizon) >= _ENOUGH:
+        return None
+    found = ready_made()
+    model, metadata = load_bundle(found.folder, torch.device("cpu"))
+    donor, seen = Donor(found, model, metadata), metadata.ready_made
+    if interval != metadata.interval or donor.linear(settings) is None:
+        return None
+    if seen is None or plan.validation_start is None or plan.test_start <= seen.until:
+        return None
+    if not held_back(donor, plan).validates:
+        return None
+    try:
+        same = not match(donor, settings).notes
+    except UsageError:
+        same = False
+    return replace(donor, linear_only=not same)
+
+
+def held_back(donor: Donor, plan: Plan) -> Plan:
+    """Return a plan without test cutoffs on days that the donor was fitted on.
+
+    Without validating cutoffs on days that the ready-made model has seen, either.
+    """
+    plan, seen = plan.held_back_from(donor.metadata.test_start), donor.metadata.ready_made
+    return plan if seen is None else plan.validated_after(seen.until)
 
 
 def tell_transfer(donor: Donor, settings: Settings, plan: Plan) -> tuple[str, ...]:
     """Return one note for each thing that is new, or that the donor settles."""
-    notes, until = list(match(donor, settings).notes), donor.metadata.test_start
+    notes, until = _new(donor, settings), donor.metadata.test_start
+    seen = donor.metadata.ready_made
+    if seen is not None and plan.validation_start is not None:
+        shown = f"{seen.model} has seen the days up to {seen.until}"
+        if plan.validates and plan.validation_start <= seen.until:
+            notes.append(f"{shown}: windows up to that day do not validate")
+        elif not plan.validates:
+            notes.append(f"{shown}: no later window validates, so nothing chooses the epoch")
     if not plan.validates:
         settled = " and ".join(_settled(donor, settings)) or "nothing"
         notes.append(f"no validation part of its own; taken from {donor.reference}: {settled}")
@@ -223,17 +282,31 @@ def describe_donor(donor: Donor, settings: Settings, plan: Plan) -> dict[str, An
     """
     rates = [phase.learning_rate for phase in donor.phases(settings.train.learning_rate)]
     frozen = [] if donor.freeze is None else [f"{donor.freeze} frozen"]
+    frozen += ["its linear fan alone"] * donor.linear_only
     how = [*frozen, f"learning rate {', then '.join(f'{rate:g}' for rate in rates)}"]
     return {
         "model": str(donor.reference),
         "weights_sha256": donor.metadata.weights_sha256,
         "how": ", ".join(how),
-        "new": list(match(donor, settings).notes),
+        "new": _new(donor, settings),
+        "linear_only": donor.linear_only,
         "freeze": donor.freeze,
         "learning_rates": rates,
-        "validation": "own" if plan.validates else "none",
+        "validation": _validation(plan),
         "of_the_donor": [] if plan.validates else _settled(donor, settings),
     }
+
+
+def _new(donor: Donor, settings: Settings) -> list[str]:
+    """Return a sentence for all that is not taken over."""
+    return [] if donor.linear_only else list(match(donor, settings).notes)
+
+
+def _validation(plan: Plan) -> str:
+    if plan.validates:
+        return "own"
+    # Rows that were to validate do not train where the ready-made model has seen their days.
+    return "none" if plan.validation_start is None else "seen"
 
 
 def _settled(donor: Donor, settings: Settings) -> list[str]:

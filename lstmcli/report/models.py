@@ -8,6 +8,7 @@ from lstmcli.printable import count_of
 from lstmcli.report import View, make_document
 from lstmcli.report.numbers import percent
 from lstmcli.report.output import Column, list_table, make_table
+from lstmcli.runs.registry import BASE
 from lstmcli.workflows.models import (
     ModelDetail,
     ModelList,
@@ -23,7 +24,7 @@ _DECISION_COLUMNS = (
 )
 _VERSIONS: list[Column] = [
     ("Model", lambda each: f"{each.name}/{each.version}"),
-    ("Mark", lambda each: "champion" if each.champion else "before" if each.next_back else ""),
+    ("Mark", lambda each: _mark(each)),
     ("Created", lambda each: _minute(each.created) or None),
     ("Last bar", "data_last"),
     ("State", lambda each: _state(each)),
@@ -129,6 +130,12 @@ def _state(each: ModelVersion) -> str:
     return f"stale ({count_of(each.stale, 'symbol')})" if each.stale else "ok"
 
 
+def _mark(each: ModelVersion) -> str:
+    if each.name == BASE:
+        return "ready-made"
+    return "champion" if each.champion else "before" if each.next_back else ""
+
+
 def _facts(report: ModelDetail) -> Iterator[tuple[str, str]]:
     each, kept, settings = report.version, report.metadata, report.settings
 
@@ -139,8 +146,11 @@ def _facts(report: ModelDetail) -> Iterator[tuple[str, str]]:
             value = value.get(key) if isinstance(value, Mapping) else None
         return "-" if value is None else str(value)
 
-    champions = ", ".join(report.champions) or "none"
-    yield "Champion", f"{'yes' if each.champion else 'no'}; now and before: {champions}"
+    if each.name == BASE:
+        yield "Ready-made", "ships with lstmcli"
+    else:
+        champions = ", ".join(report.champions) or "none"
+        yield "Champion", f"{'yes' if each.champion else 'no'}; now and before: {champions}"
     yield "Created", f"{each.created} in {found('duration_seconds')} s on {found('device')}"
     yield "By", f"lstmcli {found('lstmcli_version')}, PyTorch {found('torch_version')}"
     network, head = settings.model.network, settings.model.head
@@ -150,6 +160,7 @@ def _facts(report: ModelDetail) -> Iterator[tuple[str, str]]:
     yield "Data", f"{priced} up to {each.data_last}"
     yield "Symbols", ", ".join(kept.trained_on)
     yield "Validation", f"from {found('split', 'validation_start')}"
+    yield "Fitted until", f"{kept.trained_until}, no later day was used"
     yield "Test span", f"from {kept.test_start}"
     yield "Windows", f"{each.windows} train, {kept.windows['validation']} validate"
     if kept.record.get("from"):
@@ -160,4 +171,6 @@ def _facts(report: ModelDetail) -> Iterator[tuple[str, str]]:
         yield "CRPS", f"{percent(each.crps, 3)}, climatology {percent(each.baseline_crps, 3)}"
     for mark in report.stale:
         yield "Stale", f"{mark.symbol} {mark.price} replaced {mark.restated[:10]}: {mark.reason}"
+    if kept.record.get("licence"):
+        yield "Licence", found("licence")
     yield "Kept in", str(report.folder)

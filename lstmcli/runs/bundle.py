@@ -34,6 +34,7 @@ from lstmcli.forecasting.calibration import Calibration
 from lstmcli.forecasting.har import har_of, har_shapes
 from lstmcli.forecasting.model import TrainedModel, new_network, num_columns
 from lstmcli.printable import first_few
+from lstmcli.recipes import anchored
 from lstmcli.records import read_file, read_json, read_toml
 from lstmcli.runs.metadata import SCHEMA_VERSION, Metadata
 from lstmcli.training.loop import Epoch
@@ -207,7 +208,8 @@ def _read_settings(folder: Path, metadata: Metadata) -> Settings:
     with _naming(folder / _CONFIG) as path:
         data = read_file(path, _MAX_BYTES)
         _check_hash(hashlib.sha256(data).hexdigest(), metadata.config_sha256)
-        return check_settings(read_toml(data.decode("utf-8")), where=str(path))
+        tree = anchored(read_toml(data.decode("utf-8")), folder)  # `base` names its data so
+        return check_settings(tree, where=str(path))
 
 
 def _check_hash(found: str, expected: str) -> None:

@@ -80,13 +80,21 @@ class KeptDecision:
 
 
 @dataclass(frozen=True)
+class ReadyMade:
+    """The ready-made model that a version is or descends from, and the last day it has seen."""
+
+    model: str
+    until: Day
+
+
+@dataclass(frozen=True)
 class Metadata:
     """Origin and validation scores of a model version.
 
     dates : number of dates that it was fitted on. fitted_until : last day that it, or a model that
     it started from, was fitted on or chosen by. windows : number of windows by part. trend :
     thresholds and bounds, one a step. har : whether it has a linear fan, which fans of version 0.2
-    and before lack. record : the file as it is.
+    and before lack. ready_made : inherited. record : the file as it is.
     """
 
     interval: str
@@ -107,6 +115,7 @@ class Metadata:
     source: PriceSource | None = None
     decision: KeptDecision | None = None
     har: bool = False
+    ready_made: ReadyMade | None = None
     trained_on: tuple[str, ...] = ()
     weights_sha256: str = ""
     config_sha256: str = ""

@@ -1,4 +1,7 @@
-"""Which versions there are of a model name, and which of them is champion."""
+"""Which versions there are of a model name, and which of them is champion.
+
+One model, `base`, ships with the package; its name names nothing else.
+"""
 
 import os
 import re
@@ -12,11 +15,13 @@ from pathlib import Path
 from lstmcli.errors import ModelError, UsageError, file_errors
 from lstmcli.files import atomic
 from lstmcli.market.symbols import inside
+from lstmcli.recipes import shipped_file
 from lstmcli.records import read_file
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _VERSION = re.compile(r"v\d{4,}")
 CHAMPION = "champion"
+BASE = "base"
 _MAX_BYTES = 1024**2
 
 
@@ -30,6 +35,16 @@ class ModelRef:
 
     def __str__(self) -> str:
         return f"{self.name}/{self.version}"
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether it is the ready-made model."""
+        return self.folder == ready_made().folder
+
+
+def ready_made() -> ModelRef:
+    """Return the model that ships with the package."""
+    return ModelRef(BASE, "v0001", shipped_file(f"data/{BASE}/v0001"))
 
 
 def check_name(name: str) -> str:
@@ -45,7 +60,17 @@ def check_name(name: str) -> str:
 
 
 def model_folder(data_dir: Path, name: str) -> Path:
-    """Return the folder of all versions of a model name; FileError where a link leads it away."""
+    """Return the folder of all versions of a model name; FileError where a link leads it away.
+
+    Raises UsageError for the name of the model that ships.
+    """
+    if name == BASE:
+        raise UsageError(
+            "cannot change the ready-made model",
+            where=name,
+            why="that name is the shipped model's",
+            next_step="Choose another name.",
+        )
     return inside(data_dir, data_dir / "models" / check_name(name))
 
 
@@ -66,13 +91,15 @@ def version_of(data_dir: Path, name: str, version: str) -> ModelRef:
 def all_names(data_dir: Path, *, linked: bool = False) -> list[str]:
     """Return the names that have a folder, with a champion or without, in alphabetical order.
 
+    A folder named as the model that ships is none of them; its versions are used by their path.
     linked : also those that a link leads out of the data folder, so that their use is an error.
     """
     folder, home = data_dir / "models", data_dir.resolve()
     if not folder.is_dir():
         return []
     found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()]
-    return sorted(path.name for path in found if linked or path.resolve().is_relative_to(home))
+    own = (path for path in found if path.name != BASE)
+    return sorted(path.name for path in own if linked or path.resolve().is_relative_to(home))
 
 
 def next_version(data_dir: Path, name: str) -> ModelRef:
@@ -124,6 +151,8 @@ def _pointer(folder: Path) -> list[str]:
 
 def doubtful_paths(model: ModelRef) -> list[Path]:
     """Return what a model's word rests on, for `warn_ownership`: its folders and files."""
+    if model.is_shipped:
+        return []  # who may write there may change the program too
     # Its name's folder, that of all models and the data folder.
     above = [*model.folder.parents][2::-1] if (model.folder.parent / CHAMPION).is_file() else []
     return [*above, model.folder, *sorted(model.folder.iterdir())]
@@ -148,6 +177,8 @@ def find_version(data_dir: Path, reference: str) -> ModelRef:
     Raises UsageError for anything else, ModelError when there is no such version.
     """
     name, _, version = reference.partition("/")
+    if name == BASE:
+        model_folder(data_dir, name)
     if not _VERSION.fullmatch(version):
         raise UsageError(
             "not a version",
@@ -160,12 +191,16 @@ def find_version(data_dir: Path, reference: str) -> ModelRef:
 
 
 def find_model(data_dir: Path, reference: str | None) -> ModelRef:
-    """Resolve `NAME` (its champion), `NAME/VERSION`, a folder, or None (the only model there is).
+    """Resolve `NAME` (its champion), `NAME/VERSION`, a folder, or None: the only model there is.
+
+    Where there is none it is the ready-made one.
 
     Raises UsageError when the choice is open, ModelError when there is no such model.
     """
     if reference is None:
         reference = _only_name(data_dir)
+    if reference in (BASE, str(ready_made())):
+        return ready_made()
     name, slash, version = reference.partition("/")
     if _NAME.fullmatch(name) and (not slash or _VERSION.fullmatch(version)):
         if slash and version in versions(data_dir, name):
@@ -184,7 +219,8 @@ def unknown_model(data_dir: Path, reference: str) -> ModelError:
     return ModelError(
         "no such model",
         where=reference,
-        why=f"there are {', '.join(_promoted(data_dir)) or 'none'} in {data_dir / 'models'}",
+        why=f"there are {', '.join(_promoted(data_dir)) or 'none'} in {data_dir / 'models'}, and "
+        f"{BASE}, which ships with lstmcli",
         next_step="Train one: lstmcli train --name NAME.",
     )
 
@@ -192,8 +228,7 @@ def unknown_model(data_dir: Path, reference: str) -> ModelError:
 def _only_name(data_dir: Path) -> str:
     names, where = _promoted(data_dir), data_dir / "models"
     if not names:
-        step = "Train one: lstmcli train --config lab-corrected."
-        raise ModelError("no model yet", where=where, next_step=step)
+        return BASE
     if len(names) > 1:
         why, step = f"there are {', '.join(names)}", "Pass --model NAME."
         raise UsageError("which model?", where=where, why=why, next_step=step)

@@ -32,7 +32,7 @@ from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle, save_bundle
 from lstmcli.runs.registry import ModelRef, find_model
 from lstmcli.training.device import choose_device, threads
-from lstmcli.workflows.audit_fit import Basis, Kept, audit_fit, find_basis
+from lstmcli.workflows.audit_fit import Basis, Kept, audit_fit, audit_lineage, find_basis
 from lstmcli.workflows.copies import Change, copied
 from lstmcli.workflows.evaluate import EvaluateReport, evaluate, settings_for
 from lstmcli.workflows.predict import predict
@@ -184,7 +184,7 @@ def _audit(
             found += leaks.compare("refit", rows.values[0], [allowed], [rows])
     for one, basis in zip(kept, bases, strict=True):
         some, more = audit_fit(one, basis, source, folder / "fitted")
-        found, notes = [*found, *some], [*notes, *more]
+        found, notes = [*found, *some, *audit_lineage(one)], [*notes, *more]
     failed: dict[str, Failure] = {}
     for failure in (*failures, *report.failures, *(each for one in bases for each in one.failures)):
         reason = failure.reason.replace(f"{folder / 'true'}/", "")

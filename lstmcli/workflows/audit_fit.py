@@ -6,6 +6,7 @@ and with other bars after the fitted rows.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.fit import Course, Fit, fit
 from lstmcli.learning.learn import Learned, describe, learn
 from lstmcli.learning.plan import Plan, plan_prices, without_validation
-from lstmcli.learning.transfer import Donor, find_donor
+from lstmcli.learning.transfer import Donor, find_donor, held_back
 from lstmcli.market.prices import Prices
 from lstmcli.runs.metadata import Metadata
 from lstmcli.training.device import threads
@@ -135,6 +136,26 @@ def audit_fit(
     return found, notes
 
 
+def audit_lineage(kept: Kept) -> list[leaks.Comparison]:
+    """Compare the last day that a model says it has seen with those of what it started from.
+
+    Empty for a model that started from none, or from one that is no longer there.
+    """
+    own, compared = kept.metadata, list[leaks.Comparison]()
+    known = [] if own.ready_made is None else [(own.ready_made.until, own.ready_made.until + 1)]
+    if start := own.record.get("from"):
+        with suppress(LstmcliError):
+            donor = find_donor(kept.data_dir, start["model"])
+            if donor and donor.metadata.weights_sha256 == start["weights_sha256"]:
+                known.append((donor.metadata.trained_until, donor.metadata.test_start))
+    for until, first in known:
+        says = np.array([own.trained_until, own.test_start])
+        both = says, np.maximum(says, [until, first])
+        figures = (leaks.Figures(kept.name, "rows", "last day seen", each) for each in both)
+        compared += leaks.compare("lineage", until, *([each] for each in figures))
+    return compared
+
+
 def _training_prices(
     kept: Kept, given: Sequence[Prices], source: Source
 ) -> tuple[Sequence[Prices], str]:
@@ -180,7 +201,8 @@ def _plan_again(kept: Kept, prices: Sequence[Prices]) -> tuple[Plan, Donor | Non
     donor = find_donor(kept.data_dir, start["model"], freeze=frozen, fine_tune_lr=rate)
     if donor is None or donor.metadata.weights_sha256 != start["weights_sha256"]:
         raise DataError(f"{start['model']} has changed")
-    return plan.held_back_from(donor.metadata.test_start), donor
+    donor = replace(donor, linear_only=bool(start.get("linear_only")))
+    return held_back(donor, plan), donor
 
 
 def _train_again(kept: Kept, prices: Sequence[Prices]) -> tuple[Learned, Plan]:

@@ -30,16 +30,13 @@ from lstmcli.forecasting.baselines import fewest_climatology_rows
 from lstmcli.forecasting.model import TrainedModel, series_for
 from lstmcli.learning import refit as refitting
 from lstmcli.learning.evidence import (
+    check_unseen,
     count_looks,
     looks_at_test_spans,
     warn_hindsight,
 )
 from lstmcli.learning.folds import tried
-from lstmcli.learning.refit import (
-    OnRefit,
-    Refit,
-    RefitWindow,
-)
+from lstmcli.learning.refit import OnRefit, Refit, RefitWindow
 from lstmcli.market.prices import Prices, bars_of
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.looks import Looks
@@ -47,7 +44,13 @@ from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model, warn_ownership
 from lstmcli.runs.stale import stale_because, warn_stale
 from lstmcli.training.device import choose_device, threads
-from lstmcli.workflows.prices import Source, doubtful_folders, load_prices, warn_untrained
+from lstmcli.workflows.prices import (
+    Source,
+    doubtful_folders,
+    load_prices,
+    tell_ready_made,
+    warn_untrained,
+)
 
 _FEWEST_FIT_ROWS = 2
 
@@ -169,7 +172,11 @@ def evaluate(
             name: " ".join([*past, str(verdict(scores, name)), *tried(each.settings.tuning.trials)])
             for name, each in walk.models.items()
         },
-        notes=(*past, *_notes(source, walk, panel, uncounted, done)),
+        notes=(
+            *tell_ready_made(models, walk.references[0], walk.metadata[walk.main]),
+            *past,
+            *_notes(source, walk, panel, uncounted, done),
+        ),
         failures=tuple(panel.failures),
     )
 
@@ -277,7 +284,9 @@ def _settle(
         refitting.check_refittable(found)
     settings = settings.model_copy(update={"evaluate": recipe})
     steps = horizon or min(model.settings.window.horizon for model in found.values())
-    return _Walk(references, found, metadata, settings, steps, recipe.step_size or steps)
+    walk = _Walk(references, found, metadata, settings, steps, recipe.step_size or steps)
+    check_unseen(walk.first, metadata)
+    return walk
 
 
 def settings_for(source: Source, settings: Settings) -> Settings:

@@ -204,9 +204,15 @@ class ModelDetail:
 
 
 def list_models(data_dir: Path, names: Sequence[str] = ()) -> ModelList:
-    """Every version of the names given, or of all; raises ModelError where there is none."""
-    found, notes = [], []
+    """Every version of the names given, or of all; the ready-made model where there is none.
+
+    Raises ModelError for a name that has no version.
+    """
+    found, notes = list[ModelVersion](), []
     for name in dict.fromkeys(names) or registry.all_names(data_dir):
+        if name == registry.BASE:
+            found.append(_ready_made(data_dir))
+            continue
         known = registry.versions(data_dir, name)
         if names and not known:
             raise registry.unknown_model(data_dir, name)
@@ -216,11 +222,12 @@ def list_models(data_dir: Path, names: Sequence[str] = ()) -> ModelList:
             notes.append(str(error))
             leaders = []
         found += [_glance(data_dir, name, version, leaders) for version in known]
-    if not found:
-        raise ModelError(
-            "no model yet", where=data_dir / "models", next_step="Train one: lstmcli train."
-        )
-    return ModelList(tuple(found), tuple(notes))
+    return ModelList(tuple(found or [_ready_made(data_dir)]), tuple(notes))
+
+
+def _ready_made(data_dir: Path) -> ModelVersion:
+    model = registry.ready_made()
+    return _version(data_dir, model, read_metadata(model.folder), ())
 
 
 def show_model(data_dir: Path, reference: str | None) -> ModelDetail:

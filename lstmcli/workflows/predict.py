@@ -41,7 +41,13 @@ from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model, warn_ownership
 from lstmcli.runs.stale import StaleMark, stale_because, warn_stale
 from lstmcli.training.device import choose_device, threads
-from lstmcli.workflows.prices import Source, doubtful_folders, stream_prices, warn_untrained
+from lstmcli.workflows.prices import (
+    Source,
+    doubtful_folders,
+    stream_prices,
+    tell_ready_made,
+    warn_untrained,
+)
 
 STALE_SESSIONS = 3
 MOST_BEHIND = 5  # bars between the last one and the day that a forecast is asked for
@@ -170,6 +176,7 @@ def predict(
         ),
         stale=stale_because(metadata, source.data_dir),
         forecasts=(),
+        notes=[*tell_ready_made(model, reference, metadata)],
     )
     prepare = partial(
         make_ready,
@@ -223,7 +230,10 @@ def _forecasts(
             )
             for number, each in enumerate(batch):
                 finished = each.finish(forecast=made.rows(slice(number, number + 1)))
-                if explained and len(report.symbols) < EXPLAINED:
+                enough = finished.context_length == model.settings.window.context_length
+                if explained and not enough:
+                    notes.append(f"{finished.symbol}: nothing to explain, the network took no part")
+                elif explained and len(report.symbols) < EXPLAINED:
                     found = explain(model, each.series, len(each.series) - 1, steps=shown_steps)
                     finished = replace(finished, explanation=found)
                 report.symbols.append(finished.symbol)
@@ -290,7 +300,8 @@ def make_ready(
     row = len(prices.frame) - 1
     if as_of is not None:
         row = int(prices.frame.index.searchsorted(np.datetime64(as_of), side="right")) - 1
-    context_length = model.settings.window.context_length
+    whole = model.settings.window.context_length
+    context_length = min(whole, row + 1)
     # A linear fan rests on all rows up to the cutoff.
     first = 0 if model.har else max(0, row + 1 - max(context_length, HISTORY))
     # A copy, since a part of a frame would keep the whole of it.
@@ -330,6 +341,11 @@ def make_ready(
             warnings.append(f"no bar on {as_of}, forecast from the last one before it, {last}")
     if behind > max_data_age:
         warnings.append(f"the last bar, {last}, is {behind} {unit}s old")
+    if context_length < whole:
+        warnings.append(
+            f"{context_length} rows, fewer than the {whole} that the network reads: "
+            "forecast by the linear fan alone, without long-run volatility"
+        )
     warnings += note_unknown(past_prices, dates, schedule)
     warnings += warn_shorter(series, metadata) if model.har else ()
     in_training = hindsight(metadata, past.dates[-1])
@@ -365,6 +381,8 @@ def make_ready(
     scored, unseen = None, max(past.dates[-1], metadata.span_start)
     if series.dates[-1] > unseen:
         days = prices.frame.index.to_numpy().astype("datetime64[D]")
-        whole = sketch(series.symbol, days, np.log(prices.frame[series.price].to_numpy(np.float64)))
-        scored = Span(whole, unseen, series.dates[-1])
+        scored_days = sketch(
+            series.symbol, days, np.log(prices.frame[series.price].to_numpy(np.float64))
+        )
+        scored = Span(scored_days, unseen, series.dates[-1])
     return Ready(seen, finish, scored)

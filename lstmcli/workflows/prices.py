@@ -24,7 +24,8 @@ from lstmcli.market.symbols import (
 )
 from lstmcli.market.tables import parse_csv_option, read_prices
 from lstmcli.printable import first_few
-from lstmcli.runs.registry import ownership_doubt, warn_ownership
+from lstmcli.runs.metadata import Metadata
+from lstmcli.runs.registry import ModelRef, ownership_doubt, warn_ownership
 
 
 @dataclass(frozen=True)
@@ -201,6 +202,14 @@ def warn_untrained(symbols: Sequence[str], trained_on: Sequence[str]) -> tuple[s
     known = set(trained_on)
     new = [symbol for symbol in symbols if symbol not in known]
     return (f"the model was not trained on {first_few(new, _MOST_NAMED)}",) if new else ()
+
+
+def tell_ready_made(asked: object, model: ModelRef, metadata: Metadata) -> tuple[str, ...]:
+    """Return one note where the ready-made model stands in: where none was asked for."""
+    if asked or not model.is_shipped:
+        return ()
+    trained = f"trained on {len(metadata.symbols)} US series up to {metadata.trained_until}"
+    return (f"no model of your own: {model.name}, ready-made, {trained}",)
 
 
 def chosen_data(source: Source, data: Data) -> Data:

@@ -164,7 +164,7 @@ def _models(data_dir: Path) -> list[Part]:
 
     def look() -> _Found:
         names.extend(all_names(data_dir, linked=True))
-        return "none", "no model yet", "Run: lstmcli train.", None
+        return "none", "no model of your own yet", "Run: lstmcli train.", None
 
     absent = _part("model", look)
     return (

@@ -16,7 +16,13 @@ from lstmcli.learning.fit import Course
 from lstmcli.learning.learn import Learned, describe, learn
 from lstmcli.learning.plan import Plan, plan_prices, with_known_features
 from lstmcli.learning.promotion import BROKE_DOWN, LEVEL, Decision, Promote, decide
-from lstmcli.learning.transfer import Donor, plan_transfer, tell_transfer
+from lstmcli.learning.transfer import (
+    Donor,
+    held_back,
+    plan_transfer,
+    ready_made_donor,
+    tell_transfer,
+)
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import STORE
 from lstmcli.runs import checkpoint
@@ -61,6 +67,7 @@ def train(
     force: bool = False,
     timeout: float | None = None,
     donor: Donor | None = None,
+    scratch: bool = False,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     run_id: str = "",
     clock: Callable[[], float] = time.perf_counter,
@@ -73,7 +80,8 @@ def train(
     force : train also where nothing has changed since the newest version.
     timeout : seconds after which no further epoch is trained; the best one so far is kept, and the
         checkpoint too. clock : that they are counted by.
-    donor : a model whose weights are where training starts.
+    donor : a model whose weights are where training starts. scratch : take none, also where few
+        windows validate and the ready-made model would be one.
     promotion, level : whether it becomes champion; see `promotion.decide`.
     run_id : kept in the metadata, so that a log can be searched for it.
     Raises DataError when a series is too short, LockedError when another run trains the same name,
@@ -84,9 +92,13 @@ def train(
     device, home = choose_device(settings.train.device), source.data_dir
     folder = model_folder(home, name)
     settings, plan, used, failures = _prepare(settings, source, donor)
+    short = None if scratch or donor else ready_made_donor(plan, settings, used[0].interval)
+    if short is not None:
+        donor, plan = short, held_back(short, plan)
     stored, interval = used[0].source == STORE, used[0].interval
     learned_from = histories(home, plan.series, interval) if stored else {}
     notes = tuple(_notes(source, folder, settings, plan, used, donor))
+    notes = notes if short is None else (_tell_short(short), *notes)
     with hold(folder / ".lock", wait=wait), threads(settings.train.threads) as number:
         version = next_version(home, name)
         origin = checkpoint.origin_of(settings, plan.fingerprint(), device, number)
@@ -147,6 +159,14 @@ def _prepare(
     used = [each for each in loaded if each.symbol in {one.symbol for one in plan.series}]
     data = lasting_data(source, settings.data, used[0].interval)
     return settings.model_copy(update={"data": data}), plan, used, failures
+
+
+def _tell_short(donor: Donor) -> str:
+    starts = "" if donor.linear_only else ", and the network starts there"
+    return (
+        f"few windows validate: the linear fan is drawn towards {donor.reference}, which ships"
+        f"{starts}; --scratch trains without it"
+    )
 
 
 def _notes(

@@ -173,7 +173,7 @@ def test_usage_error_from_the_installed_command(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("flag", [(), ("--debug",)])
 def test_traceback_is_shown_with_debug_alone(flag: tuple[str, ...], tmp_path: Path) -> None:
-    outcome = in_process("predict", *flag, folder=tmp_path)
+    outcome = in_process("predict", "--model", "none", *flag, folder=tmp_path)
     assert outcome.code == 1
     assert ("Traceback" in outcome.err) == bool(flag)
-    assert outcome.err.splitlines()[-1].startswith("lstmcli: error: no model yet")
+    assert outcome.err.splitlines()[-1].startswith("lstmcli: error: no such model")

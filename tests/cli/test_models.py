@@ -96,9 +96,7 @@ def test_list_names_models_and_refuses_an_unknown_one(three: Path) -> None:
     assert_one_error(models(three, "list", "nope"), 1, "no such model (nope)", "other, tiny")
 
 
-@pytest.mark.parametrize(
-    "verb", [("list",), ("show",), ("rollback", "x"), ("prune", "x", "--keep", "1")]
-)
+@pytest.mark.parametrize("verb", [("rollback", "x"), ("prune", "x", "--keep", "1")])
 def test_where_there_is_no_model_the_error_says_how_to_train_one(
     tmp_path: Path, verb: tuple[str, ...]
 ) -> None:

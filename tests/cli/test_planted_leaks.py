@@ -4,6 +4,7 @@ Each plant is what a careless author would have written. The models are as small
 one honest one serves all plants that need no training of their own.
 """
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,10 +23,13 @@ from lstmcli.evaluation import forecasters, scores
 from lstmcli.evaluation.trend import Thresholds, fit_thresholds, scaled_moves
 from lstmcli.forecasting import forecaster
 from lstmcli.forecasting.forecast import Forecast
-from lstmcli.learning import fit, learn, plan, refit
+from lstmcli.learning import fit, learn, plan, refit, transfer
 from lstmcli.market import tables
 from lstmcli.market.prices import Prices
-from lstmcli.workflows import evaluate, predict
+from lstmcli.recipes import shipped_file
+from lstmcli.runs.registry import ready_made
+from lstmcli.workflows import audit_fit, evaluate, predict
+from lstmcli.workflows import train as train_module
 from tests.command_line import Outcome, csv_text, in_process, sessions, walk
 
 ROWS = 300
@@ -276,6 +280,41 @@ def test_a_purge_that_was_one_bar_short_when_the_model_was_trained(
     assert_caught(other, "kept stage", "windows of tiny/v0001, train")
 
 
+def test_a_child_that_forgets_the_days_its_parent_has_seen(other: Path, monkeypatch: Plant) -> None:
+    """Both plants stay in place, so a refit of the audit forgets them too."""
+    described = train_module.describe
+
+    def forgetful(learned: Any, plan: Any, *rest: Any, **facts: Any) -> dict[str, Any]:
+        alone = described(learned, plan, *rest, **{**facts, "donor": None})
+        return described(learned, plan, *rest, **facts) | {"split": alone["split"]}
+
+    train(other)
+    monkeypatch.setattr(train_module, "describe", forgetful)
+    for module in (transfer, audit_fit):
+        monkeypatch.setattr(module, "held_back", lambda donor, plan: plan)
+    early = ("--from", "tiny", "--name", "child", "--set", "split.train_end=2018-01-31")
+    done = in_process("train", *early, folder=other)
+    assert done.code == 0, done.err
+    outcome = audit(other, "--model", "child/v0001")
+    assert outcome.code == 1, outcome.out
+    (line,) = outcome.err.splitlines()
+    assert "days that the model has seen count as unseen (lineage stage" in line
+
+
+def test_a_child_of_the_ready_made_model_that_forgets_its_days(other: Path) -> None:
+    """The file is all that the audit needs: its own metadata contradict each other."""
+    version = other / "data/models/child/v0001"
+    shutil.copytree(ready_made().folder, version)
+    found = json.loads((version / "metadata.json").read_text())
+    found["split"] |= {"trained_until": "2015-12-31", "test_start": "2018-01-17"}
+    (version / "metadata.json").write_text(json.dumps(found))
+    series = ("SPX", "--csv", shipped_file("data/us20.csv.gz"), "--model", "child/v0001")
+    outcome = in_process("evaluate", "--audit", "--n-windows", "3", *series, folder=other)
+    assert outcome.code == 1, outcome.out
+    assert "it says that it was trained up to '2015-12-31'" in outcome.err
+    assert "what it started from up to '2018-01-16'" in outcome.err
+
+
 def test_a_network_that_says_the_same_to_everything(honest: Path, monkeypatch: Plant) -> None:
     def constant(model: Any, series: Any, cutoffs: Any, *, horizon: int = 5) -> Forecast:
         return Forecast(np.tile(np.arange(horizon) * 1e-3, (sum(map(len, cutoffs)), 1)))
@@ -306,8 +345,6 @@ def test_every_network_is_silent(other: Path, network: str) -> None:
 def test_shipped_recipes_are_silent_but_for_the_published_one(
     tmp_path: Path, recipe: str, code: int, options: list[str]
 ) -> None:
-    from lstmcli.recipes import shipped_file
-
     data = str(shipped_file("data/us20.csv.gz").parent)
     words = [each.replace("DATA", data) for each in options]
     small = ("--set", "model.hidden_sizes=[3]")

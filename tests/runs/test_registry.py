@@ -11,11 +11,13 @@ from lstmcli.runs.registry import (
     all_names,
     champion,
     check_name,
+    doubtful_paths,
     find_model,
     find_version,
     model_folder,
     next_version,
     promote,
+    ready_made,
     versions,
 )
 from tests.rows import for_each
@@ -147,12 +149,21 @@ def test_without_a_reference_two_models_are_one_too_many(tmp_path: Path) -> None
     assert caught.value.exit_code == 2
 
 
-def test_without_a_reference_and_a_model_the_error_says_how_to_train_one(tmp_path: Path) -> None:
+def test_without_a_reference_and_a_model_the_ready_made_one_is_meant(tmp_path: Path) -> None:
     add(tmp_path, "never-promoted")
-    with pytest.raises(ModelError, match=r"no model yet.*lstmcli train"):
-        find_model(tmp_path, None)
-    with pytest.raises(ModelError, match="no model yet"):
-        find_model(tmp_path / "nowhere", None)
+    assert find_model(tmp_path, None) == ready_made()
+    assert find_model(tmp_path / "nowhere", None).is_shipped
+
+
+def test_the_ready_made_model_has_its_name_to_itself(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="base"):
+        add(tmp_path, "base", promoted=True)
+    (tmp_path / "models/base/v0001").mkdir(parents=True)
+    assert all_names(tmp_path) == []
+    assert find_model(tmp_path, "base") == find_model(tmp_path, "base/v0001") == ready_made()
+    with pytest.raises(UsageError, match="base"):
+        find_version(tmp_path, "base/v0001")
+    assert doubtful_paths(ready_made()) == []
 
 
 def test_all_names_are_those_with_a_folder_of_their_own(tmp_path: Path) -> None:

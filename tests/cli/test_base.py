@@ -1,0 +1,212 @@
+"""The ready-made model `base`: used where there is none of one's own, and never changed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from lstmcli.recipes import shipped_file
+from lstmcli.runs.bundle import load_bundle
+from lstmcli.runs.registry import ready_made
+from tests.command_line import Outcome, assert_one_error, csv_text, in_process, walk
+
+NOTE = "no model of your own: base, ready-made, trained on 21 US series up to 2018-01-16"
+INDEX = f"SPX={shipped_file('data/sp500.csv')}"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder with bars of a share and nothing else."""
+    (tmp_path / "share.csv").write_text(csv_text(walk(700)))
+    return tmp_path
+
+
+def run(folder: Path, *arguments: object) -> Outcome:
+    return in_process(*arguments, folder=folder)
+
+
+def document(folder: Path, *arguments: object) -> dict[str, Any]:
+    done = run(folder, *arguments, "--format", "json")
+    assert done.code == 0, done.err
+    found: dict[str, Any] = json.loads(done.out)
+    return found
+
+
+def test_predict_and_evaluate_take_it_where_there_is_no_other_and_say_so(home: Path) -> None:
+    forecast = run(home, "predict", "--csv", "share.csv")
+    assert (forecast.code, NOTE in forecast.err) == (0, True)
+    assert "Forecast by base/v0001" in forecast.out
+    scored = run(home, "evaluate", "--csv", INDEX)
+    assert (scored.code, NOTE in scored.err) == (0, True)
+    assert "base/v0001" in scored.out
+    assert not (home / "data/models").exists()
+
+
+def test_asked_for_by_name_it_says_nothing_of_the_user_s_own(home: Path) -> None:
+    for reference in ("base", "base/v0001"):
+        done = run(home, "predict", "--csv", "share.csv", "--model", reference)
+        assert (done.code, "no model of your own" in done.err) == (0, False)
+
+
+def test_without_data_of_the_user_s_it_forecasts_its_own(home: Path) -> None:
+    assert len(document(home, "predict")["forecasts"]) == 21
+
+
+def test_its_name_is_not_free(home: Path) -> None:
+    for words in (
+        ("train", "--csv", "share.csv", "--name", "base"),
+        *(("models", verb, "base") for verb in ("promote", "rollback")),
+        ("models", "promote", "base/v0001"),
+        ("models", "prune", "base", "--keep", "1"),
+    ):
+        assert_one_error(run(home, *words), 2, "(base)", "the shipped model's")
+    assert not (home / "data/models").exists()
+
+
+def test_models_list_and_show_it(home: Path) -> None:
+    for words in ((), ("base",)):
+        (row,) = document(home, "models", "list", *words)["models"]
+        assert (row["name"], row["version"], row["damaged"]) == ("base", "v0001", "")
+    assert "ready-made" in run(home, "models", "list").out
+    shown = run(home, "models", "show", "base").out
+    for word in ("Ready-made", "2018-01-16", "BSD-3-Clause", "21 symbols", "AAPL"):
+        assert word in shown, word
+
+
+def test_a_young_listing_is_forecast_from_60_rows_on_with_a_note(home: Path) -> None:
+    for rows in (60, 61, 249, 250):
+        (home / "young.csv").write_text(csv_text(walk(rows)))
+        done = run(home, "predict", "--csv", "young.csv", "--format", "csv")
+        assert done.code == 0, done.err
+        assert len(done.out.splitlines()) == 51
+        assert (f"{rows} rows, fewer than the 250" in done.err) == (rows < 250)
+        explained = run(home, "predict", "--csv", "young.csv", "--explain")
+        assert explained.code == 0, explained.err
+        assert ("young: nothing to explain" in explained.err) == (rows < 250)
+    (home / "young.csv").write_text(csv_text(walk(59)))
+    assert_one_error(run(home, "predict", "--csv", "young.csv"), 4, "needs 60 rows", "has 59")
+
+
+def test_predict_and_evaluate_forecast_alike_from_the_whole_past(home: Path) -> None:
+    files = ("--csv", INDEX)
+    assert run(home, "evaluate", *files, "--n-windows", 1, "--forecasts", "all.csv").code == 0
+    scored = pd.read_csv(home / "all.csv").query("model == 'base/v0001'").set_index("step")
+    (cutoff,) = scored["cutoff"].unique()
+    done = run(home, "predict", *files, "--as-of", cutoff, "--format", "csv", "--output", "one.csv")
+    assert done.code == 0, done.err
+    made = pd.read_csv(home / "one.csv").set_index("step")
+    levels = [name for name in made if name.startswith("q0.")]
+    np.testing.assert_allclose(made[levels], scored[levels], rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def children(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a child of base, and one of that child's; not to be changed."""
+    folder = tmp_path_factory.mktemp("children")
+    for name, start, years in (("child", "base", 2018), ("grandchild", "child", 2018)):
+        short = ("--set", "train.epochs=1", "--set", f"data.end={years}-12-31")
+        done = run(folder, "train", "SPX", "--csv", INDEX, "--from", start, "--name", name, *short)
+        assert done.code == 0, done.err
+        assert "base/v0001 has seen the days up to 2018-01-16" in done.err
+    return folder
+
+
+def test_no_day_that_it_has_seen_is_scored_by_it_or_a_descendant(children: Path) -> None:
+    for model in ("base", "child", "grandchild"):
+        asked = ("evaluate", "--csv", INDEX, "--model", model)
+        for start in ("2016-01-04", "2018-01-16"):
+            done = run(children, *asked, "--start", start)
+            assert_one_error(done, 2, "fitted on days up to 2018-01-16", "--start 2018-01-17")
+        scored = document(children, *asked, "--start", "2018-01-17", "--step-size", "5")
+        assert min(row["cutoff"] for row in scored["forecasts"]) >= "2018-01-17"
+        audited = run(children, *asked, "--start", "2016-01-04", "--audit")
+        assert_one_error(audited, 2, "fitted on days up to 2018-01-16")
+
+
+def test_descendants_remember_it_and_what_it_has_seen(children: Path) -> None:
+    for model in ("child", "grandchild"):
+        metadata = document(children, "models", "show", model)["metadata"]
+        assert metadata["ready_made"] == {"model": "base/v0001", "until": "2018-01-16"}
+        assert metadata["split"]["trained_until"] >= "2018-01-16"
+        assert metadata["split"]["test_start"] > "2018-01-16"
+
+
+def test_where_it_has_seen_a_part_of_the_validation_span_the_rest_validates(home: Path) -> None:
+    prices = ("SPX", "--csv", shipped_file("data/us20.csv.gz"))
+    short = ("--set", "split.train_end=2020-06-30", "--set", "train.epochs=1")
+    done = run(home, "train", *prices, "--from", "base", "--name", "child", *short)
+    assert done.code == 0, done.err
+    assert "windows up to that day do not validate" in done.err
+    metadata = document(home, "models", "show", "child")["metadata"]
+    assert metadata["from"]["validation"] == "own"
+    assert metadata["split"]["validation_start"] < "2016"
+    after = np.busday_count("2018-01-17", "2020-07-01") - 50
+    assert after - 40 < metadata["windows"]["validation"] < after
+    assert metadata["validation"]["n_independent"] == metadata["windows"]["validation"] // 50 + 1
+
+
+def test_windows_that_it_has_seen_do_not_validate(children: Path) -> None:
+    """The index ends in 2018, of which every window of the child's validation part is earlier."""
+    metadata = document(children, "models", "show", "child")["metadata"]
+    assert metadata["from"]["validation"] == "seen"
+    assert metadata["validation"] is None
+
+
+SHORT = ("AAPL", "--csv", shipped_file("data/us20.csv.gz"), "--set", "data.start=2017-01-01")
+
+
+@pytest.mark.parametrize(
+    ("options", "linear_only"),
+    [((), False), (("--set", "model.hidden_sizes=[4]"), True), (("--scratch",), None)],
+)
+def test_few_rows_are_drawn_towards_it_unless_from_scratch(
+    home: Path, options: tuple[str, ...], linear_only: bool | None
+) -> None:
+    done = run(home, "train", *SHORT, *options, "--name", "own", "--set", "train.epochs=1")
+    assert done.code == 0, done.err
+    assert ("the linear fan is drawn towards base/v0001" in done.err) == (linear_only is not None)
+    assert ("the network starts there" in done.err) == (linear_only is False)
+    metadata = document(home, "models", "show", "own")["metadata"]
+    assert ("ready_made" in metadata) == (linear_only is not None)
+    if linear_only is not None:
+        assert metadata["from"]["linear_only"] == linear_only
+    base, own = (
+        load_bundle(folder, torch.device("cpu"))[0].har
+        for folder in (ready_made().folder, home / "data/models/own/v0001")
+    )
+    assert base is not None
+    assert own is not None
+    apart = np.abs(own.table - base.table).max()
+    assert apart > 0.25 if linear_only is None else 0 < apart < 0.1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("data.start=1990-01-01",),  # windows enough
+        ("window.horizon=40",),
+        ("data.start=2012-01-01", "data.end=2017-12-31"),  # days that it has seen
+        ("forecast.quantile_levels=[0.1, 0.5, 0.9]",),
+    ],
+)
+def test_models_that_it_does_not_fit_are_trained_without_it(
+    home: Path, options: tuple[str, ...]
+) -> None:
+    words = [word for each in (*options, "train.epochs=1") for word in ("--set", each)]
+    done = run(home, "train", *SHORT, *words, "--name", "own")
+    assert done.code == 0, done.err
+    assert "base" not in done.err
+    assert "ready_made" not in document(home, "models", "show", "own")["metadata"]
+
+
+def test_a_model_drawn_towards_it_is_audited(home: Path) -> None:
+    trained = run(home, "train", *SHORT, "--name", "own", "--set", "train.epochs=1")
+    assert trained.code == 0, trained.err
+    done = run(home, "evaluate", "--audit", "--n-windows", "2", "--quiet")
+    assert (done.code, done.err) == (0, "")
+    assert "kept" in done.out
+    assert "lineage" in done.out
