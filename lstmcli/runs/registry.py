@@ -190,15 +190,14 @@ def find_version(data_dir: Path, reference: str) -> ModelRef:
     return version_of(data_dir, name, version)
 
 
-def find_model(data_dir: Path, reference: str | None) -> ModelRef:
+def find_model(data_dir: Path, reference: str | None, *, stands_in: bool = True) -> ModelRef:
     """Resolve `NAME` (its champion), `NAME/VERSION`, a folder, or None: the only model there is.
 
-    Where there is none it is the ready-made one.
-
+    stands_in : whether the ready-made one is taken where there is none.
     Raises UsageError when the choice is open, ModelError when there is no such model.
     """
     if reference is None:
-        reference = _only_name(data_dir)
+        reference = _only_name(data_dir, stands_in)
     if reference in (BASE, str(ready_made())):
         return ready_made()
     name, slash, version = reference.partition("/")
@@ -225,10 +224,13 @@ def unknown_model(data_dir: Path, reference: str) -> ModelError:
     )
 
 
-def _only_name(data_dir: Path) -> str:
+def _only_name(data_dir: Path, stands_in: bool) -> str:
     names, where = _promoted(data_dir), data_dir / "models"
-    if not names:
+    if not names and stands_in:
         return BASE
+    if not names:
+        step = "Name symbols or --csv FILE for the ready-made one, or train: lstmcli train."
+        raise ModelError("no model yet", where=where, next_step=step)
     if len(names) > 1:
         why, step = f"there are {', '.join(names)}", "Pass --model NAME."
         raise UsageError("which model?", where=where, why=why, next_step=step)

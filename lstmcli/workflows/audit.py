@@ -128,7 +128,10 @@ def _audit(
     folder: Path,
 ) -> AuditReport:
     kept, refitted = [], []
-    references = [find_model(source.data_dir, model) for model in models or (None,)]
+    references = [
+        find_model(source.data_dir, model, stands_in=source.names_data)
+        for model in models or (None,)
+    ]
     for reference in references:
         model, metadata = load_bundle(reference.folder, device)
         train = model.settings.train

@@ -260,7 +260,10 @@ def _settle(
     asked: Mapping[str, object],
 ) -> _Walk:
     """Load the models and put the options that are given in place of the recipe's."""
-    references = tuple(find_model(source.data_dir, model) for model in models or (None,))
+    references = tuple(
+        find_model(source.data_dir, model, stands_in=source.names_data)
+        for model in models or (None,)
+    )
     names = [str(each) for each in references]
     if len(set(names)) < len(names):
         raise UsageError(

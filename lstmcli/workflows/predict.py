@@ -159,7 +159,7 @@ def predict(
             why=f"today is {source.today}",
             next_step="Leave --as-of out to forecast from the last bar.",
         )
-    reference = find_model(source.data_dir, model)
+    reference = find_model(source.data_dir, model, stands_in=source.names_data)
     trained, metadata = load_bundle(reference.folder, choose_device(device))
     steps = horizon or trained.settings.window.horizon
     beyond = [np.nan] * steps  # there are no thresholds for steps beyond those trained

@@ -52,8 +52,11 @@ def test_asked_for_by_name_it_says_nothing_of_the_user_s_own(home: Path) -> None
         assert (done.code, "no model of your own" in done.err) == (0, False)
 
 
-def test_without_data_of_the_user_s_it_forecasts_its_own(home: Path) -> None:
-    assert len(document(home, "predict")["forecasts"]) == 21
+def test_it_forecasts_its_own_data_only_where_it_is_asked_for(home: Path) -> None:
+    """A data folder that is misspelt holds no model either, and must not pass for a good run."""
+    assert len(document(home, "predict", "--model", "base")["forecasts"]) == 21
+    for command in ("predict", "evaluate"):
+        assert_one_error(run(home, command), 1, "no model yet", "Name symbols")
 
 
 def test_its_name_is_not_free(home: Path) -> None:
