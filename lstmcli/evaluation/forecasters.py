@@ -59,12 +59,14 @@ class Fitted:
     models, trend : the networks, and the trend figures of each, by name.
     rows : by symbol, the rows that baselines are fitted on.
     since : the first cutoff date that it serves.
+    start : a linear fan that the baseline `har` is drawn towards where rows are few.
     """
 
     models: "Mapping[str, TrainedModel]"
     trend: Mapping[str, Mapping[str, Any]]
     rows: Mapping[str, range]
     since: np.datetime64 = ALWAYS
+    start: Har | None = None
     _hars: dict[tuple[int, tuple[float, ...]], Har] = field(default_factory=dict, compare=False)
 
     def har(self, series: Sequence[Series], horizon: int, levels: Sequence[float]) -> Har:
@@ -78,6 +80,7 @@ class Fitted:
                 levels=levels,
                 bars_per_year=bars_per_year(max(parts, key=len).dates),
                 priors=[prior_sharpe(each.symbol) for each in parts],
+                start=self.start if self.start and self.start.levels == key[1] else None,
             )
         return self._hars[key]
 

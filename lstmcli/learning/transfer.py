@@ -14,7 +14,9 @@ import torch
 from torch import nn
 
 from lstmcli.config import Settings
+from lstmcli.dataset.series import Series
 from lstmcli.errors import AllFailedError, Failure, UsageError
+from lstmcli.evaluation.forecasters import Fitted
 from lstmcli.forecasting.calibration import Calibration
 from lstmcli.forecasting.har import Har
 from lstmcli.forecasting.model import TrainedModel, network_inputs
@@ -223,28 +225,54 @@ def plan_transfer(
 _ENOUGH = 20  # independent windows, from which a test says something
 
 
-def ready_made_donor(plan: Plan, settings: Settings, interval: str) -> Donor | None:
+def ready_made_donor(plan: Plan, settings: Settings, interval: str) -> Donor | str:
     """Return the ready-made model where a plan of one series has few windows to validate on.
 
-    None where it is of other bars, or has seen the days that would have to validate.
+    Else why not, in a sentence that is empty where there is no need of it.
     """
     validating = sum(map(len, plan.validation))
-    if len(plan.series) > 1 or -(-validating // settings.window.horizon) >= _ENOUGH:
-        return None
+    if settings.model.head != "direct" or len(plan.series) > 1:
+        return ""
+    if -(-validating // settings.window.horizon) >= _ENOUGH:
+        return ""
     found = ready_made()
     model, metadata = load_bundle(found.folder, torch.device("cpu"))
     donor, seen = Donor(found, model, metadata), metadata.ready_made
-    if interval != metadata.interval or donor.linear(settings) is None:
-        return None
+    without = f"few windows validate, and {found.name}, the ready-made model, cannot help: "
+    if interval != metadata.interval:
+        return without + "it is of daily bars"
+    if donor.linear(settings) is None:
+        return without + "it has another horizon or other levels"
     if seen is None or plan.validation_start is None or plan.test_start <= seen.until:
-        return None
+        return without + f"it has seen the days up to {metadata.trained_until}"
     if not held_back(donor, plan).validates:
-        return None
+        return without + f"it has seen the days that would validate, up to {seen.until}"
     try:
         same = not match(donor, settings).notes
     except UsageError:
         same = False
     return replace(donor, linear_only=not same)
+
+
+def drawn_to_ready_made(
+    fits: Sequence[Fitted], series: Sequence[Series], horizon: int, interval: str
+) -> list[Fitted]:
+    """Let the baseline `har` start from the ready-made model, for cutoffs that it has not seen.
+
+    fits : what forecasts in turn; those whose rows end earlier stay as they are.
+    """
+    found = ready_made()
+    model, metadata = load_bundle(found.folder, torch.device("cpu"))
+    if model.har is None or interval != metadata.interval or horizon != len(model.har.table):
+        return list(fits)
+    return [
+        replace(fit, start=model.har)
+        if all(
+            each.dates[fit.rows[each.symbol].stop - 1] >= metadata.trained_until for each in series
+        )
+        else fit
+        for fit in fits
+    ]
 
 
 def held_back(donor: Donor, plan: Plan) -> Plan:

@@ -37,6 +37,7 @@ from lstmcli.learning.evidence import (
 )
 from lstmcli.learning.folds import tried
 from lstmcli.learning.refit import OnRefit, Refit, RefitWindow
+from lstmcli.learning.transfer import drawn_to_ready_made
 from lstmcli.market.prices import Prices, bars_of
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.looks import Looks
@@ -368,7 +369,7 @@ def _check_cutoffs(walk: _Walk, series: Series, rows: Rows) -> None:
 def _fit_in_turn(walk: _Walk, panel: _Panel, on_refit: OnRefit) -> tuple[list[Fitted], list[Refit]]:
     """Return what forecasts in turn: the models as they are, then each refit."""
     series = panel.evaluated[walk.main]
-    return refitting.refits(
+    fits, done = refitting.refits(
         walk.models,
         walk.metadata,
         panel.own,
@@ -378,6 +379,7 @@ def _fit_in_turn(walk: _Walk, panel: _Panel, on_refit: OnRefit) -> tuple[list[Fi
         rows=partial(refitting.baseline_rows, series, panel.cutoffs, fewest=panel.fewest),
         on_refit=on_refit,
     )
+    return drawn_to_ready_made(fits, series, walk.horizon, panel.loaded[0].interval), done
 
 
 def _forecast(

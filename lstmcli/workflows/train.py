@@ -92,13 +92,14 @@ def train(
     device, home = choose_device(settings.train.device), source.data_dir
     folder = model_folder(home, name)
     settings, plan, used, failures = _prepare(settings, source, donor)
-    short = None if scratch or donor else ready_made_donor(plan, settings, used[0].interval)
-    if short is not None:
+    short = "" if scratch or donor else ready_made_donor(plan, settings, used[0].interval)
+    if isinstance(short, Donor):
         donor, plan = short, held_back(short, plan)
     stored, interval = used[0].source == STORE, used[0].interval
     learned_from = histories(home, plan.series, interval) if stored else {}
     notes = tuple(_notes(source, folder, settings, plan, used, donor))
-    notes = notes if short is None else (_tell_short(short), *notes)
+    if short:
+        notes = (_tell_short(short) if isinstance(short, Donor) else short, *notes)
     with hold(folder / ".lock", wait=wait), threads(settings.train.threads) as number:
         version = next_version(home, name)
         origin = checkpoint.origin_of(settings, plan.fingerprint(), device, number)
