@@ -67,7 +67,9 @@ class Fitted:
     rows: Mapping[str, range]
     since: np.datetime64 = ALWAYS
     start: Har | None = None
-    _hars: dict[tuple[int, tuple[float, ...]], Har] = field(default_factory=dict, compare=False)
+    _hars: dict[tuple[int, tuple[float, ...]], Har] = field(
+        default_factory=dict, init=False, compare=False
+    )
 
     def har(self, series: Sequence[Series], horizon: int, levels: Sequence[float]) -> Har:
         """Return the linear fan of all the series, which is fitted once."""
