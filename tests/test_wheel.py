@@ -83,7 +83,7 @@ def _main_job(python: Path, folder: Path) -> None:
     assert str(folder) in where
     other = ("--name", "other", *TINY)
     runs = [
-        ("predict",),
+        ("predict", "--model", "base"),
         ("train", "--config", "lab-corrected", *TINY),
         ("predict",),
         ("evaluate",),

@@ -347,7 +347,7 @@ def test_model_is_found_by_name_version_and_path(home: Path) -> None:
 def test_data_folder_is_taken_from_the_option_or_the_environment(home: Path) -> None:
     expected = document(home)
     (home / "data").rename(home / "other")
-    assert "no model of your own: base" in predict(home).err
+    assert "no model yet (data/models)" in predict(home).err
     assert document(home, "--data-dir", "other") == expected
     assert document(home, env={"LSTMCLI_DATA_DIR": "other"}) == expected
     env = {"LSTMCLI_DATA_DIR": "nowhere"}
