@@ -22,6 +22,7 @@ from lstmcli.errors import UsageError
 from lstmcli.records import describe_fault
 
 DEFAULT_LEVELS = (0.025, *(round(0.05 * k, 2) for k in range(1, 20)), 0.975)
+PRIOR_SHARPE, PRIOR_YEARS = 0.30, 20.0  # a year; and the years of data that it weighs as much as
 SEE_DEFAULTS = "configs/default.toml lists every key."
 SHORTEST_VOLATILITY_CONTEXT = 40
 SHORTEST_BURN_IN = 20  # not below dataset.volatility.EWMA_START
@@ -169,8 +170,8 @@ class Forecast(_Section):
 
     quantile_levels: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = DEFAULT_LEVELS
     calibrate: bool = False
-    prior_sharpe: float = Field(0.30, ge=-5, le=5)
-    prior_years: float = Field(20.0, ge=0, le=10_000)
+    prior_sharpe: float = Field(PRIOR_SHARPE, ge=-5, le=5)
+    prior_years: float = Field(PRIOR_YEARS, ge=0, le=10_000)
     prior_by_symbol: dict[str, Annotated[float, Field(ge=-5, le=5)]] = {}
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.config import DEFAULT_LEVELS
+from lstmcli.config import DEFAULT_LEVELS, PRIOR_YEARS
 from lstmcli.dataset.series import Series
 from lstmcli.dataset.volatility import EWMA_START
 from lstmcli.errors import DataError, UsageError
@@ -36,7 +36,6 @@ from lstmcli.forecasting import baselines
 from lstmcli.forecasting.baselines import gjr_garch
 from lstmcli.forecasting.forecast import Forecast, compact
 from lstmcli.forecasting.har import (
-    PRIOR_YEARS,
     Har,
     bars_per_year,
     fit_har,

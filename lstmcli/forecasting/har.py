@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lstmcli.config import PRIOR_SHARPE
 from lstmcli.dataset.volatility import EWMA_START, LARGEST_LOG, SHORTER, ewma_sigma
 from lstmcli.errors import DataError
 from lstmcli.forecasting.forecast import Forecast, ScaledFan
@@ -36,7 +37,6 @@ INPUTS = (
     *("return", "loss", "5-row trend", "22-row trend", "range"),
 )
 FEWEST_ROWS = 60  # of a series, to be forecast; fewer show no volatility
-PRIOR_SHARPE, PRIOR_YEARS = 0.30, 20.0  # a year; and the years of data that it weighs as much as
 ANCHOR_ROWS = 250  # fewer say nothing of the long run
 _FURTHEST = 8.0
 _LARGEST_RETURN = 6.0  # deviations

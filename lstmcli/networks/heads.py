@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from statistics import NormalDist
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -58,57 +59,6 @@ def start_dense(layer: nn.Module) -> None:
 _FURTHEST = 3.0  # a scale of 20 or 1/20, a location of three deviations
 
 
-class QuantileFan(nn.Module):
-    """(..., D) -> (..., n, Q): quantiles of the log move over each of n steps, divided by
-    volatility times sqrt(step). The head of models of version 0.2 and before, kept to load them.
-
-    levels : the Q probability levels, ascending. basis_size : polynomials over the horizon.
-    dense_sizes : dense layers with an activation between the state and the scale.
-    """
-
-    def __init__(
-        self,
-        num_inputs: int,
-        *,
-        levels: Sequence[float],
-        horizon: int,
-        basis_size: int = 4,
-        dense_sizes: Sequence[int] = (),
-        activation: str = "relu",
-    ) -> None:
-        super().__init__()
-        self.register_buffer("basis", step_basis(horizon, basis_size), persistent=False)
-        self.size = self.get_buffer("basis").shape[1]
-        normal = [NormalDist().inv_cdf(level) for level in levels]
-        # On the CPU even for a network without storage: on the meta device such arithmetic imports
-        # PyTorch's compiler, which takes seconds.
-        gaps = torch.tensor(normal, device="cpu").diff().log()
-        self.register_buffer("normal_gaps", gaps, persistent=False)
-        self.middle = min(range(len(levels)), key=lambda index: abs(levels[index] - 0.5))
-        self.offset = normal[self.middle]
-        layers, num_inputs = dense_layers(num_inputs, dense_sizes, activation)
-        self.layers = nn.Sequential(*layers)
-        self.outputs = nn.Linear(num_inputs, self.size)
-        nn.init.zeros_(self.outputs.weight)
-        nn.init.zeros_(self.outputs.bias)
-        self.gaps = nn.Parameter(torch.zeros(self.size, len(levels) - 1))
-        self.location = nn.Parameter(torch.zeros(self.size))
-
-    def forward(self, states: Tensor, steps: Tensor | None = None) -> Tensor:
-        """Return quantiles for some steps, (n,) counted from 0; for the whole horizon if None."""
-        basis = self.get_buffer("basis")
-        basis = basis if steps is None else basis[steps]
-        location = _bounded(basis @ self.location)
-        scale = _bounded(self.outputs(self.layers(states)) @ basis.T).exp()
-        return location[..., None] + scale[..., None] * self.shape(basis)
-
-    def shape(self, basis: Tensor) -> Tensor:
-        """Return the distance of each level from the middle one at a scale of 1, (n, Q)."""
-        gaps = (self.get_buffer("normal_gaps") + _bounded(basis @ self.gaps)).exp()
-        distance = torch.cat([torch.zeros_like(gaps[:, :1]), gaps.cumsum(dim=1)], dim=1)
-        return distance - distance[:, self.middle, None] + self.offset
-
-
 class ScaleCorrection(nn.Module):
     """(..., D) -> (..., n): what to add to the log scale of n steps; 0 before training.
 
@@ -133,9 +83,46 @@ class ScaleCorrection(nn.Module):
         nn.init.zeros_(self.outputs.weight)
         nn.init.zeros_(self.outputs.bias)
 
-    def forward(self, states: Tensor, steps: Tensor) -> Tensor:
-        """Return the corrections for some steps, (n,) counted from 0."""
-        return _bounded(self.outputs(self.layers(states)) @ self.get_buffer("basis")[steps].T)
+    def forward(self, states: Tensor, steps: Tensor | None = None) -> Tensor:
+        """Return the corrections for some steps, (n,) counted from 0; for all of them if None."""
+        basis = self.get_buffer("basis")
+        basis = basis if steps is None else basis[steps]
+        return _bounded(self.outputs(self.layers(states)) @ basis.T)
+
+
+class QuantileFan(ScaleCorrection):
+    """(..., D) -> (..., n, Q): quantiles of the log move over each of n steps, divided by
+    volatility times sqrt(step). The head of models of version 0.2 and before, kept to load them.
+
+    levels : the Q probability levels, ascending. rest : as for `ScaleCorrection`.
+    """
+
+    def __init__(self, num_inputs: int, *, levels: Sequence[float], **rest: Any) -> None:
+        super().__init__(num_inputs, **rest)
+        self.size = self.outputs.out_features
+        normal = [NormalDist().inv_cdf(level) for level in levels]
+        # On the CPU even for a network without storage: on the meta device such arithmetic imports
+        # PyTorch's compiler, which takes seconds.
+        gaps = torch.tensor(normal, device="cpu").diff().log()
+        self.register_buffer("normal_gaps", gaps, persistent=False)
+        self.middle = min(range(len(levels)), key=lambda index: abs(levels[index] - 0.5))
+        self.offset = normal[self.middle]
+        self.gaps = nn.Parameter(torch.zeros(self.size, len(levels) - 1))
+        self.location = nn.Parameter(torch.zeros(self.size))
+
+    def forward(self, states: Tensor, steps: Tensor | None = None) -> Tensor:
+        """Return quantiles for some steps, (n,) counted from 0; for the whole horizon if None."""
+        basis = self.get_buffer("basis")
+        basis = basis if steps is None else basis[steps]
+        location = _bounded(basis @ self.location)
+        scale = super().forward(states, steps).exp()
+        return location[..., None] + scale[..., None] * self.shape(basis)
+
+    def shape(self, basis: Tensor) -> Tensor:
+        """Return the distance of each level from the middle one at a scale of 1, (n, Q)."""
+        gaps = (self.get_buffer("normal_gaps") + _bounded(basis @ self.gaps)).exp()
+        distance = torch.cat([torch.zeros_like(gaps[:, :1]), gaps.cumsum(dim=1)], dim=1)
+        return distance - distance[:, self.middle, None] + self.offset
 
 
 def step_basis(horizon: int, size: int) -> Tensor:

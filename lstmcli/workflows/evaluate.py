@@ -53,8 +53,6 @@ from lstmcli.workflows.prices import (
     warn_untrained,
 )
 
-_FEWEST_FIT_ROWS = 2
-
 OnWindows = Callable[[Backtest, Yardsticks, bool], None]
 """Callback: called with windows, what they are scored by, and whether they are shown."""
 
@@ -322,7 +320,7 @@ def _choose_series(walk: _Walk, source: Source) -> _Panel:
         series, first=walk.first, step_size=walk.step_size, n_windows=walk.recipe.n_windows
     )
     fans = any(model.levels for model in walk.models.values())
-    fewest = fewest_climatology_rows(walk.horizon) if fans else _FEWEST_FIT_ROWS
+    fewest = fewest_climatology_rows(walk.horizon) if fans else 2  # of a drift
     span = refitting.trained_span(series, walk.test_start, walk.settings.split.embargo)
     fit_rows = refitting.baseline_rows(series, cutoffs, ALWAYS, span, fewest)
     suitable = []
@@ -356,13 +354,15 @@ def _check_cut(prices: Prices, first: np.datetime64) -> None:
 
 def _check_cutoffs(walk: _Walk, series: Series, rows: Rows) -> None:
     if not len(rows):
+        seen = any(each.ready_made for each in walk.metadata.values())
+        earlier = "" if seen else "an earlier --start, or "
         raise DataError(
             "no window to evaluate",
             where=series.symbol,
             why=f"no cutoff from {walk.first} on has {walk.context_length} bars up to it "
             f"and {walk.horizon} after it; its {len(series)} bars run from "
             f"{series.dates[0]} to {series.dates[-1]}",
-            next_step="Pass an earlier --start, or --csv FILE with later prices.",
+            next_step=f"Pass {earlier}--csv FILE with later prices.",
         )
 
 

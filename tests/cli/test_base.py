@@ -188,7 +188,7 @@ def test_few_rows_are_drawn_towards_it_unless_from_scratch(
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "said"),
     [
         (("data.start=1990-01-01",), ""),  # windows enough
         (("window.horizon=40",), "cannot help: it has another horizon or other levels"),
@@ -203,13 +203,13 @@ def test_few_rows_are_drawn_towards_it_unless_from_scratch(
     ],
 )
 def test_models_that_it_does_not_fit_are_trained_without_it_and_it_is_said(
-    home: Path, options: tuple[str, ...], told: str
+    home: Path, options: tuple[str, ...], said: str
 ) -> None:
     words = [word for each in (*options, "train.epochs=1") for word in ("--set", each)]
     done = run(home, "train", *SHORT, *words, "--name", "own")
     assert done.code == 0, done.err
-    assert told in done.err
-    assert ("base" in done.err) == bool(told)
+    assert said in done.err
+    assert ("base" in done.err) == bool(said)
     assert "ready_made" not in document(home, "models", "show", "own")["metadata"]
 
 
