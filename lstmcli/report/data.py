@@ -10,7 +10,7 @@ import numpy as np
 
 from lstmcli.printable import count_of
 from lstmcli.report import View, make_document
-from lstmcli.report.output import Column, list_table, make_table
+from lstmcli.report.tables import Column, list_table, make_table
 
 if TYPE_CHECKING:  # each command loads its own workflow
     from lstmcli.workflows.data import CheckReport, Finding, StoredDetail, StoreList

@@ -15,8 +15,8 @@ from lstmcli.learning.evidence import describe_looks
 from lstmcli.printable import count_of
 from lstmcli.report import View, make_document
 from lstmcli.report.numbers import BASE_RATE_UNKNOWN, ahead, price, price_basis
-from lstmcli.report.output import Column, list_table
 from lstmcli.report.score_tables import score_tables
+from lstmcli.report.tables import Column, list_table
 from lstmcli.workflows.evaluate import EvaluateReport
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from lstmcli.evaluation.trend import Yardsticks
 from lstmcli.printable import count_of
 from lstmcli.report import View, make_document
 from lstmcli.report.long_table import COLUMNS, all_levels, backtest_rows, chosen_models
-from lstmcli.report.output import make_table
 from lstmcli.report.score_tables import score_tables
+from lstmcli.report.tables import make_table
 from lstmcli.workflows.grade import Grade, GradeReport
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from lstmcli.printable import count_of
 from lstmcli.report import View, make_document
 from lstmcli.report.numbers import percent
-from lstmcli.report.output import Column, list_table, make_table
+from lstmcli.report.tables import Column, list_table, make_table
 from lstmcli.runs.registry import BASE
 from lstmcli.workflows.models import (
     ModelDetail,

@@ -1,8 +1,8 @@
 """Results to stdout or to a file, in the format asked for, whole or not at all.
 
 A long result is written as it is made: into a temporary file that replaces the old one at the end,
-or whose content goes to stdout when it is complete. Tables are as wide as they need, in plain
-ASCII, bold only on a terminal; no cell is cut.
+or whose content goes to stdout when it is complete. Colours are for terminals alone, and characters
+that a terminal cannot show become ASCII.
 """
 
 import csv
@@ -10,17 +10,14 @@ import io
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain, islice
-from operator import attrgetter
 from pathlib import Path
 from typing import IO, Any
 
-from rich.box import Box
 from rich.console import Console, ConsoleDimensions, RenderableType
-from rich.measure import Measurement
-from rich.table import Table
+from rich.segment import Segment, Segments
 from rich.text import Text
 
 from lstmcli.errors import FileError, UsageError
@@ -32,78 +29,48 @@ _IN_MEMORY = 16 * 1024**2  # bytes of a result for stdout that are kept out of a
 _BATCH_ROWS = 5000
 
 Row = dict[str, Any]
-Column = tuple[str, str | Callable[[Any], object]]  # heading; attribute, or function of a record
-
 _WIDTH, _HEIGHT = 100_000, 25  # of a console without an end
-# A line under the header and nothing else, in characters that every terminal, log and mail shows.
-_BOX = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 # Text is shown as it is written: no [markup], no :emoji:, no colours by guess.
 _PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
-
-
-def make_table(
-    title: str,
-    columns: Sequence[str],
-    rows: Iterable[Iterable[object]],
-    *,
-    left: int = 1,
-) -> Table:
-    """Return a table of cells; None is a dash.
-
-    left : how many of the first columns hold words; the others hold numbers. There is no header
-    where no column has a name.
-    """
-    heading = Text(printable(title), style="bold", no_wrap=True, overflow="ignore")
-    table = Table(title=heading, title_justify="left", box=_BOX, show_header=any(columns))
-    for position, column in enumerate(columns):
-        justify = "left" if position < left else "right"
-        table.add_column(printable(column), justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    for row in rows:
-        table.add_row(*("-" if cell is None else printable(str(cell)) for cell in row))
-    return table
-
-
-def list_table(
-    title: str, columns: Sequence[Column], records: Iterable[object], *, left: int = 1
-) -> Table:
-    """Return a table with one row a record; an attribute that is an empty text is a dash."""
-
-    def cell(record: object, found: str | Callable[[Any], object]) -> object:
-        value = attrgetter(found)(record) if isinstance(found, str) else found(record)
-        return None if value == "" and isinstance(found, str) else value
-
-    rows = ([cell(record, found) for _, found in columns] for record in records)
-    return make_table(title, [heading for heading, _ in columns], rows, left=left)
+_WITHOUT_UTF = str.maketrans("✓✗█▁▂▃▄▅▆▇…", "+x#.:-=+*%~")
 
 
 def print_tables(renderables: Iterable[RenderableType]) -> None:
-    """Print to stdout; a table wider than the terminal is wrapped by it, not shortened."""
-    console = Console(file=raw_stream(sys.stdout), **_PLAIN)
-    if not console.is_terminal:
-        # Rich assumes 80 columns on a pipe and cuts cells to fit; nothing here has to fit.
-        console.size = ConsoleDimensions(_WIDTH, _HEIGHT)
-    _print(console, renderables)
+    """Print to stdout; whole where it is no terminal, since nothing there has to fit."""
+    stream = raw_stream(sys.stdout)
+    console = Console(file=stream, **_PLAIN)
+    width = shutil.get_terminal_size().columns if console.is_terminal else _WIDTH
+    console.size = ConsoleDimensions(width, _HEIGHT)
+    _print(console, renderables, (stream.encoding or "").lower().startswith("utf"))
 
 
 def tables_text(renderables: Iterable[RenderableType]) -> str:
     """Return tables as plain text, for a file."""
     text = io.StringIO()
-    _print(Console(file=text, width=_WIDTH, **_PLAIN), renderables)
+    _print(Console(file=text, width=_WIDTH, **_PLAIN), renderables, utf=True)
     return text.getvalue()
 
 
-def _print(console: Console, renderables: Iterable[RenderableType]) -> None:
-    before = console.size
-    for renderable in renderables:
-        if isinstance(renderable, Table):
-            wide = console.options.update(width=_WIDTH)
-            needed = Measurement.get(console, wide, renderable).maximum
-            # The whole size, since rich takes a dumb terminal for 80 columns if only one is set.
-            console.size = ConsoleDimensions(max(before.width, needed), _HEIGHT)
-        if isinstance(renderable, str):
-            renderable = printable(renderable, keep="\n")
-        console.print(renderable, crop=False)
-        console.size = before
+def _print(console: Console, renderables: Iterable[RenderableType], utf: bool) -> None:
+    for each in renderables:
+        renderable = Text(printable(each, keep="\n")) if isinstance(each, str) else each
+        for line in Segment.split_lines(console.render(renderable)):
+            shown = [each if utf else _in_ascii(each) for each in _stripped(line)]
+            console.print(Segments([*shown, Segment.line()]), end="")
+
+
+def _in_ascii(segment: Segment) -> Segment:
+    return segment._replace(text=segment.text.translate(_WITHOUT_UTF))
+
+
+def _stripped(line: Sequence[Segment]) -> list[Segment]:
+    """Return a line without the blanks at its end."""
+    kept = list(line)
+    while kept and not (text := kept[-1].text).endswith(text.rstrip() or "\0"):
+        last = kept.pop()
+        if last.text.strip():
+            return [*kept, Segment(last.text.rstrip(), last.style)]
+    return kept
 
 
 def check_output(output: str | None, form: Format) -> None:

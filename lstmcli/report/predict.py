@@ -27,7 +27,7 @@ from lstmcli.report.numbers import (
     price,
     price_basis,
 )
-from lstmcli.report.output import make_table
+from lstmcli.report.tables import make_table
 from lstmcli.workflows.predict import PredictReport, SymbolForecast
 
 _SHOWN_STEPS = (1, 5, 20, 50)

@@ -9,7 +9,7 @@ from lstmcli.evaluation.scores import ModelScores, Scores
 from lstmcli.evaluation.significance import Interval
 from lstmcli.evaluation.trend import CLASSES
 from lstmcli.report.numbers import move, number, percent
-from lstmcli.report.output import Column, list_table, make_table
+from lstmcli.report.tables import Column, list_table, make_table
 
 _SHOWN_BANDS = (0.5, 0.8, 0.95)
 _CALLS = CLASSES[::-1]  # up first

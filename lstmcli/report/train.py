@@ -11,7 +11,7 @@ from lstmcli.evaluation.verdict import fan_against, verdict
 from lstmcli.printable import count_of
 from lstmcli.report import View, make_document
 from lstmcli.report.numbers import percent
-from lstmcli.report.output import Column, list_table, make_table
+from lstmcli.report.tables import Column, list_table, make_table
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.train import TrainReport
 

@@ -1,12 +1,14 @@
 """Tables are whole, whatever they are printed on."""
 
 import io
+import re
 import sys
 
 import pytest
 from rich.console import RenderableType
 
-from lstmcli.report.output import make_table, print_tables, tables_text
+from lstmcli.report.output import print_tables, tables_text
+from lstmcli.report.tables import BAD, make_table, styled
 
 NUMBERS = [f"{10**12 + column}.123456" for column in range(12)]
 
@@ -14,8 +16,19 @@ NUMBERS = [f"{10**12 + column}.123456" for column in range(12)]
 class Terminal(io.StringIO):
     """A stream that says that it is a terminal."""
 
+    encoding = "utf-8"
+
     def isatty(self) -> bool:
         return True
+
+
+def printed(
+    tables: list[RenderableType], stream: io.StringIO, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> list[str]:
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    print_tables(tables)
+    return re.sub("\x1b[^m]*m", "", stream.getvalue()).splitlines()
 
 
 @pytest.fixture
@@ -25,25 +38,44 @@ def tables() -> list[RenderableType]:
     return [table, "A line of words after it."]
 
 
-@pytest.mark.parametrize("columns", ["10", "20", "80", "1000"])
-@pytest.mark.parametrize("kind", [io.StringIO, Terminal])
+@pytest.mark.parametrize("columns", [10, 20, 80, 1000])
 @pytest.mark.parametrize("term", ["xterm", "dumb", ""])
-def test_no_number_is_cut(
-    tables: list[RenderableType],
-    kind: type[io.StringIO],
-    columns: str,
-    term: str,
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_table_fits_the_terminal_and_no_number_is_cut(
+    tables: list[RenderableType], columns: int, term: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stream = kind()
-    monkeypatch.setattr(sys, "stdout", stream)
-    monkeypatch.setenv("COLUMNS", columns)
     monkeypatch.setenv("TERM", term)
-    print_tables(tables)
-    lines = stream.getvalue().splitlines()
-    assert any(all(number in line for number in NUMBERS) for line in lines)
-    assert lines[0].replace("\x1b[1m", "").startswith("A title that is longer than its table A")
-    assert "\u2026" not in stream.getvalue()
+    lines = printed(tables, Terminal(), columns, monkeypatch)
+    assert lines[0].startswith("A title")
+    shown = next(each for each in range(12, -1, -1) if 3 + 23 * each <= max(columns, 3))
+    end = next(place for place, line in enumerate(lines) if line.startswith("row"))
+    assert lines[end].split() == ["row", *NUMBERS[:shown]]
+    assert lines[end - 1].split() == list("abcdefghijkl")[:shown]
+    assert not [line for line in lines if line.endswith(" ")]
+
+
+def test_a_pipe_gets_the_whole_table(
+    tables: list[RenderableType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = printed(tables, io.StringIO(), 20, monkeypatch)
+    assert lines[2].split() == ["row", *NUMBERS]
+
+
+def test_named_columns_go_first_then_words_are_shortened(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [["a name of some length", "1.00", "2.00", "3.00"]]
+    table = make_table("", ["Name", "A", "B", "C"], rows, drop=["B", "A"])
+    assert printed([table], Terminal(), 39, monkeypatch)[0].split() == ["Name", "A", "B", "C"]
+    assert printed([table], Terminal(), 38, monkeypatch)[0].split() == ["Name", "A", "C"]
+    narrow = printed([table], Terminal(), 25, monkeypatch)
+    assert narrow[0].split() == ["Name", "C"]
+    assert narrow[1].startswith("a name of some le")
+    assert narrow[1].endswith("\u2026   3.00")
+
+
+def test_a_terminal_without_utf_gets_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal()
+    stream.encoding = "latin-1"
+    table = make_table("", [""], [["\u2713"], [styled("\u2717", BAD)]])
+    assert printed([table, "\u2588"], stream, 80, monkeypatch) == ["+", "x", "", "#"]
 
 
 def test_text_for_a_file_is_plain_ascii(tables: list[RenderableType]) -> None:

@@ -1,0 +1,131 @@
+"""Tables that fit the terminal: columns are dropped before a row is broken, none where it is piped.
+
+Colours are green and red (`GOOD`, `BAD`), cyan for the model (`OWN`) and grey (`DIM`).
+"""
+
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
+from rich.segment import Segment
+from rich.table import Column as RichColumn
+from rich.table import Table
+from rich.text import Text
+
+from lstmcli.printable import printable
+
+GOOD, BAD, OWN, DIM = "green", "red", "cyan", "bright_black"
+
+Column = tuple[str, str | Callable[[Any], object]]  # heading; attribute, or function of a record
+
+_FEWEST = 8  # characters that a shortened column of words keeps
+
+
+class FittedTable(Table):
+    """A table that fits: no row is broken, no number is cut.
+
+    heading : a line above it. drop : headings of the columns that go first, in this order. If that
+    is not enough, the widest column of words is shortened, and then columns go from the right.
+    An empty line ends it.
+    """
+
+    heading: str = ""
+    drop: Sequence[str] = ()
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render as much as fits the width."""
+        table = copy.copy(self)
+        table.columns = list(self.columns)
+        for heading in self.drop:
+            if _excess(table, console, options) <= 0:
+                break
+            table.columns = [each for each in table.columns if each.header != heading]
+        if (excess := _excess(table, console, options)) > 0:
+            table.columns = _shortened(table.columns, excess)
+        while len(table.columns) > 1 and _excess(table, console, options) > 0:
+            table.columns = table.columns[:-1]
+        if self.heading:
+            yield Text(self.heading, style="bold")
+        wide = options.update(width=max(options.max_width, _width(table, console, options)))
+        yield from Table.__rich_console__(table, console, wide)
+        yield Segment.line()
+
+
+def styled(value: object, style: str) -> Text:
+    """Return text in a colour, for a cell or a line."""
+    return Text(printable(str(value)), style=style)
+
+
+def make_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Iterable[object]],
+    *,
+    left: int = 1,
+    drop: Sequence[str] = (),
+) -> FittedTable:
+    """Return a table of cells; None is a dash, a `Text` keeps its colour.
+
+    left : how many of the first columns hold words; the others hold numbers. drop : which columns
+    a narrow terminal does without, the least important first. There is no header where no column
+    has a name.
+    """
+    table = FittedTable(box=None, pad_edge=False, show_header=any(columns))
+    table.heading = printable(title)
+    table.drop = tuple(map(printable, drop))
+    for position, column in enumerate(columns):
+        justify = "left" if position < left else "right"
+        table.add_column(printable(column), justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for row in rows:
+        table.add_row(*map(_cell, row))
+    return table
+
+
+def list_table(
+    title: str,
+    columns: Sequence[Column],
+    records: Iterable[object],
+    *,
+    left: int = 1,
+    drop: Sequence[str] = (),
+) -> FittedTable:
+    """Return a table with one row a record; an attribute that is an empty text is a dash."""
+
+    def cell(record: object, found: str | Callable[[Any], object]) -> object:
+        value = attrgetter(found)(record) if isinstance(found, str) else found(record)
+        return None if value == "" and isinstance(found, str) else value
+
+    rows = ([cell(record, found) for _, found in columns] for record in records)
+    return make_table(title, [heading for heading, _ in columns], rows, left=left, drop=drop)
+
+
+def _cell(value: object) -> str | Text:
+    if isinstance(value, Text):
+        return value
+    return "-" if value is None else printable(str(value))
+
+
+def _excess(table: Table, console: Console, options: ConsoleOptions) -> int:
+    return _width(table, console, options) - options.max_width
+
+
+def _width(table: Table, console: Console, options: ConsoleOptions) -> int:
+    wide = options.update(width=100_000)
+    return Measurement.get(console, wide, table).maximum
+
+
+def _shortened(columns: Sequence[RichColumn], excess: int) -> list[RichColumn]:
+    """Return the columns with the widest column of words cut by the excess, as far as it goes."""
+
+    def width(column: RichColumn) -> int:
+        return max(len(str(cell)) for cell in [column.header, *column.cells])
+
+    widest = max((each for each in columns if each.justify == "left"), key=width, default=None)
+    if widest is None:
+        return list(columns)
+    narrow = copy.copy(widest)
+    narrow.max_width = max(_FEWEST, width(widest) - excess)
+    return [narrow if each is widest else each for each in columns]
