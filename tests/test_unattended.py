@@ -1,4 +1,4 @@
-"""Runs that nobody watches: silent when well, in a bare environment, by the README's own files."""
+"""Runs that nobody watches: silent when well, in a bare environment, by the files that ship."""
 
 import os
 import re
@@ -15,12 +15,14 @@ import typer
 from lstmcli.cli.app import app
 from tests.cli.conftest import RECIPE
 from tests.command_line import csv_text, in_process, one_after_another, walk
-from tests.readme import README
+from tests.readme import ROOT
 from tests.rows import for_each
 from tests.stand_in_site import sitecustomize
 from tests.yahoo_stand_in import StandIn, random_walk, stand_in
 
-SECTION = README.read_text("utf-8").partition("## Unattended runs\n")[2].partition("\n## ")[0]
+FILES = ROOT / "configs" / "unattended"
+SCRIPT = (FILES / "lstmcli-job").read_text(encoding="utf-8")
+CRONTAB = (FILES / "crontab").read_text(encoding="utf-8")
 HOME = "/srv/lstmcli"
 SITE = Path(sitecustomize.__file__).parent
 COMMANDS = """\
@@ -32,10 +34,6 @@ evaluate
 evaluate --refit 4
 data remove PRICES --yes
 """
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", SECTION, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -88,15 +86,13 @@ eval "exit \\${{STUB_$1:-0}}"
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A folder with the README's script, and a stub in the place of the command."""
-    (script,) = [each for each in blocks("sh") if each.startswith("#!/bin/sh")]
-    job = tmp_path / "lstmcli-job"
-    job.write_text(script.replace(HOME, str(tmp_path)))
+    """A folder with the script that ships, and a stub in the place of the command."""
+    job = Path(shutil.copy(FILES / "lstmcli-job", tmp_path))  # with its mode
+    job.write_text(SCRIPT.replace(HOME, str(tmp_path)))
     stub = tmp_path / ".venv/bin/lstmcli"
     stub.parent.mkdir(parents=True)
     stub.write_text(STUB.format(home=tmp_path))
-    for file in (job, stub):
-        file.chmod(0o755)
+    stub.chmod(0o755)
     return tmp_path
 
 
@@ -111,6 +107,12 @@ def run_job(home: Path, *arguments: str, **codes: int) -> tuple[int, str, list[s
     ran = calls.read_text().splitlines() if calls.exists() else []
     calls.unlink(missing_ok=True)
     return done.returncode, done.stderr, [line.split()[0] for line in ran]
+
+
+def test_the_script_passes_shellcheck() -> None:
+    if shutil.which("shellcheck") is None:
+        pytest.skip("no shellcheck here")
+    subprocess.run(["shellcheck", FILES / "lstmcli-job"], check=True)
 
 
 @pytest.mark.parametrize("shell", ["sh", "dash", "bash --posix", "busybox sh"])
@@ -157,9 +159,9 @@ def test_the_script_knows_two_runs(home: Path, arguments: tuple[str, ...]) -> No
 
 @for_each("command", ["fetch", "predict", "status", "train"])
 def test_the_calls_shown_are_those_of_the_command(command: str) -> None:
-    script, (crontab,) = "\n".join(blocks("sh")).replace("\\\n", " "), blocks("crontab")
+    script = SCRIPT.replace("\\\n", " ")
     steps = [f"{line} --symbols-file f -q" for line in re.findall(r"step (\w+ --.*)", script)]
-    watches = re.findall(r"bin/lstmcli (\w+.*) >/dev/null", crontab)
+    watches = re.findall(r"bin/lstmcli (\w+.*) >/dev/null", CRONTAB)
     calls = [words for words in map(shlex.split, [*steps, *watches]) if words[0] == command]
     assert calls
     root: Any = typer.main.get_command(app)
@@ -168,16 +170,17 @@ def test_the_calls_shown_are_those_of_the_command(command: str) -> None:
 
 
 def test_the_pruning_shown_is_a_call_of_the_command() -> None:
-    (call,) = re.findall(r"lstmcli models prune (.*) \|\|", "\n".join(blocks("sh")))
+    (call,) = re.findall(r"lstmcli models prune (.*) \|\|", SCRIPT)
     root: Any = typer.main.get_command(app)
     found = root.commands["models"].commands["prune"].make_context("prune", shlex.split(call))
     assert found.params["keep"] > 2
 
 
 def test_the_crontab_has_five_fields_and_a_command_a_line() -> None:
-    (crontab,) = blocks("crontab")
-    _, *lines = crontab.splitlines()
-    for line in lines:
+    lines = CRONTAB.splitlines()
+    jobs = [line for line in lines if not line.startswith(("#", "MAILTO="))]
+    assert jobs
+    for line in jobs:
         *when, command = line.split(maxsplit=5)
         assert all(re.fullmatch(r"\*|\d+(-\d+)?", field) for field in when)
         assert command.startswith(f"{HOME}/")
@@ -187,16 +190,11 @@ def test_the_crontab_has_five_fields_and_a_command_a_line() -> None:
 def test_the_units_pass_their_own_checker(home: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("no systemd-analyze here")
-    service, timer = blocks("ini")
-    names = re.findall(r"`/etc/systemd/system/([\w@.-]+)`", SECTION)
-    assert names == ["lstmcli@.service", "lstmcli-nightly.timer"]
-    weekly = timer.replace("Mon..Fri 20:30 America/New_York", "Sat 04:00")
-    files = dict(zip(names, (service, timer), strict=True))
-    files["lstmcli-weekly.timer"] = weekly.replace("@nightly", "@weekly")
-    for name, text in files.items():
-        (home / name).write_text(text.replace(HOME, str(home)))
+    units = [*FILES.glob("*.service"), *FILES.glob("*.timer")]
+    for unit in units:
+        (home / unit.name).write_text(unit.read_text("utf-8").replace(HOME, str(home)))
     checked = subprocess.run(
-        ["systemd-analyze", "verify", *(home / name for name in files)],
+        ["systemd-analyze", "verify", *(home / unit.name for unit in units)],
         capture_output=True,
         text=True,
         check=False,

@@ -65,6 +65,12 @@ def random_walk(
     return pd.DataFrame(columns, index=dates)
 
 
+def bars_of(close: "pd.Series[float]") -> pd.DataFrame:
+    """Return closes as bars that Yahoo could send."""
+    prices = dict.fromkeys(("Open", "High", "Low", "Close", "Adj Close"), close)
+    return pd.DataFrame({**prices, "Volume": 1000.0, "Dividends": 0.0, "Stock Splits": 0.0})
+
+
 def split(bars: pd.DataFrame, day: str, ratio: float) -> pd.DataFrame:
     """The same history, with what follows, as Yahoo tells it after a split.
 

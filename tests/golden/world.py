@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from tests.readme import README
-from tests.yahoo_stand_in import stand_in
+from tests.yahoo_stand_in import bars_of, stand_in
 
-ROOT = README.parent
+ROOT = Path(__file__).parents[2]
 _INPUTS = Path(__file__).parent / "inputs"
 
 
@@ -29,8 +28,8 @@ def world(folder: Path) -> Iterator[None]:
     with stand_in() as feed:
         feed.serve("^GSPC", index["2014":].assign(**{"Dividends": 0.0, "Stock Splits": 0.0}))
         for symbol in ("AAPL", "MSFT", "KO", "PEP"):
-            feed.serve(symbol, _bars(stocks.loc["2014":, symbol]))
-        feed.serve("NEWCO", _bars(stocks.loc["2021-06":, "XOM"]))
+            feed.serve(symbol, bars_of(stocks.loc["2014":, symbol]))
+        feed.serve("NEWCO", bars_of(stocks.loc["2021-06":, "XOM"]))
         feed.always["BUSY"] = "429"
         yield
 
@@ -42,12 +41,6 @@ def _users_own(folder: str, names: list[str]) -> list[str]:
 
 def _read(name: str) -> pd.DataFrame:
     return pd.read_csv(ROOT / "data" / name, index_col="Date", parse_dates=True)
-
-
-def _bars(close: "pd.Series[float]") -> pd.DataFrame:
-    """Return closes as bars that Yahoo could send."""
-    prices = dict.fromkeys(("Open", "High", "Low", "Close", "Adj Close"), close)
-    return pd.DataFrame({**prices, "Volume": 1000.0, "Dividends": 0.0, "Stock Splits": 0.0})
 
 
 def _write_files(folder: Path, index: pd.DataFrame, stocks: pd.DataFrame) -> None:
