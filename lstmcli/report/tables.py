@@ -59,6 +59,35 @@ def styled(value: object, style: str) -> Text:
     return Text(printable(str(value)), style=style)
 
 
+class NextSteps:
+    """The commands to type next: one line, or one a line where they do not fit.
+
+    For a person at a terminal only: nothing where the output is piped or written to a file.
+    """
+
+    def __init__(self, *commands: str) -> None:
+        self.commands = [printable(each) for each in commands]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render the commands, each as it is typed."""
+        if not console.is_terminal:
+            return
+        line = f"Next: {'   '.join(self.commands)}"
+        if len(line) > options.max_width:
+            line = "Next: " + "\n      ".join(self.commands)
+        yield Text(line)
+
+
+def fact_table(facts: Iterable[tuple[str, object]]) -> Table:
+    """Return indented facts, one a row by its name; a long one goes on below itself."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, fact in facts:
+        table.add_row(f"  {printable(name)}", _cell(fact))
+    return table
+
+
 def make_table(
     title: str,
     columns: Sequence[str],

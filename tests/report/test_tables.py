@@ -8,7 +8,7 @@ import pytest
 from rich.console import RenderableType
 
 from lstmcli.report.output import print_tables, tables_text
-from lstmcli.report.tables import BAD, make_table, styled
+from lstmcli.report.tables import BAD, NextSteps, fact_table, make_table, styled
 
 NUMBERS = [f"{10**12 + column}.123456" for column in range(12)]
 
@@ -90,3 +90,20 @@ def test_square_brackets_are_words_and_no_markup() -> None:
     text = tables_text([table, "[/nothing]"])
     for words in ("[bold]title[/bold]", "[red]X", "[/nothing]"):
         assert words in text
+
+
+def test_next_steps_are_for_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[RenderableType] = [NextSteps("lstmcli predict AAPL", "lstmcli evaluate AAPL")]
+    line = "Next: lstmcli predict AAPL   lstmcli evaluate AAPL"
+    assert printed(steps, Terminal(), 80, monkeypatch) == [line]
+    narrow = printed(steps, Terminal(), 40, monkeypatch)
+    assert narrow == ["Next: lstmcli predict AAPL", "      lstmcli evaluate AAPL"]
+    assert printed(steps, io.StringIO(), 80, monkeypatch) == []
+    assert tables_text(steps) == ""
+
+
+def test_a_long_fact_goes_on_below_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts: list[RenderableType] = [fact_table([("Data", "AAPL, MSFT"), ("Device", "CPU")])]
+    assert printed(facts, Terminal(), 80, monkeypatch) == ["  Data    AAPL, MSFT", "  Device  CPU"]
+    narrow = printed(facts, Terminal(), 16, monkeypatch)
+    assert narrow == ["  Data    AAPL,", "          MSFT", "  Device  CPU"]
