@@ -68,7 +68,17 @@ def test_named_columns_go_first_then_words_are_shortened(monkeypatch: pytest.Mon
     narrow = printed([table], Terminal(), 25, monkeypatch)
     assert narrow[0].split() == ["Name", "C"]
     assert narrow[1].startswith("a name of some le")
-    assert narrow[1].endswith("\u2026   3.00")
+    assert narrow[1].endswith("\u2026  3.00")
+
+
+def test_no_number_is_cut_where_an_inner_column_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [["a", "2026-11-25", "100.00 to 200.00", "60 %"]]
+    table = make_table("", ["Name", "Date", "Range", "Up"], rows, drop=["Date"])
+    assert printed([table], Terminal(), 32, monkeypatch) == [
+        "Name             Range    Up",
+        "a     100.00 to 200.00  60 %",
+        "",
+    ]
 
 
 def test_a_terminal_without_utf_gets_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
