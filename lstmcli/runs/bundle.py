@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import safetensors
 import safetensors.torch
 import tomli_w
 import torch
@@ -40,7 +41,7 @@ from lstmcli.runs.metadata import (
     WEIGHTS,
     Metadata,
     check_hash,
-    naming,
+    naming_file,
     read_metadata,
     read_settings,
 )
@@ -86,7 +87,7 @@ def load_bundle(folder: Path, device: torch.device) -> tuple[TrainedModel, Metad
     """
     metadata = read_metadata(folder)
     settings = read_settings(folder, metadata)
-    with naming(folder / WEIGHTS):
+    with naming_file(folder / WEIGHTS):
         tensors = _read_tensors(folder / WEIGHTS, metadata, settings)
     fitted = None
     if settings.window.scaling in FITTED_SCALINGS:
@@ -146,7 +147,10 @@ def _read_tensors(path: Path, metadata: Metadata, settings: Settings) -> dict[st
     n_bytes = sum(math.prod(each.shape) * each.element_size() for each in expected.values())
     data = read_file(path, n_bytes + MAX_HEADER_BYTES)
     check_hash(hashlib.sha256(data).hexdigest(), metadata.weights_sha256)
-    found = safetensors.torch.load(data)
+    try:
+        found = safetensors.torch.load(data)
+    except safetensors.SafetensorError as error:
+        raise ValueError(str(error)) from error
     for words, names in (
         ("lacks", expected.keys() - found.keys() - {_FACTORS}),
         ("has besides what the settings need", found.keys() - expected.keys()),

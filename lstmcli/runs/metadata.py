@@ -1,6 +1,7 @@
-"""Metadata of a model version, `metadata.json`, typed in one place; checks of its other files.
+"""What a model version says of itself: `metadata.json` and `config.toml`, checked and typed.
 
-No weights are loaded here, so that lists of models need no PyTorch.
+It is read without PyTorch, so that models can be listed and chosen fast.
+
 Files of earlier versions lack some keys, which are None or empty here. Keys that are only shown
 (`seed`, `device`, ...) are not checked; they are in `record`, the file as it is.
 """
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import safetensors
 
 from lstmcli.config import Settings, check_settings
 from lstmcli.errors import ModelError, UsageError
@@ -33,7 +33,7 @@ from lstmcli.records import (
 )
 
 SCHEMA_VERSION = 1
-WEIGHTS, CONFIG, METADATA = "model.safetensors", "config.toml", "metadata.json"
+METADATA, CONFIG, WEIGHTS = "metadata.json", "config.toml", "model.safetensors"
 _MAX_BYTES = 16 * 1024**2
 _UNKNOWN_DAY = np.datetime64("NaT")
 
@@ -169,14 +169,33 @@ class Metadata:
         return {each.symbol: each.price for each in self.symbols if each.price is not None}
 
 
+def read_metadata(folder: Path) -> Metadata:
+    """Read and check `metadata.json` alone; raises ModelError where it is missing or damaged."""
+    with naming_file(folder / METADATA) as path:
+        return Metadata.of(read_json(read_file(path, _MAX_BYTES)))
+
+
+def read_settings(folder: Path, metadata: Metadata) -> Settings:
+    """Read the settings of a version; raises ModelError where they are missing or changed."""
+    with naming_file(folder / CONFIG) as path:
+        data = read_file(path, _MAX_BYTES)
+        check_hash(hashlib.sha256(data).hexdigest(), metadata.config_sha256)
+        tree = anchored(read_toml(data.decode("utf-8")), folder)  # `base` names its data so
+        settings = check_settings(tree, where=str(path))
+    with naming_file(folder / METADATA):
+        if any(len(steps) != settings.window.horizon for steps in metadata.trend.values()):
+            raise ValueError("trend does not have the steps of the horizon")
+    return settings
+
+
 def check_bundle(folder: Path) -> tuple[Metadata, Settings]:
-    """Read metadata and settings and compare the weights with their hash; builds no network.
+    """Read metadata and settings, and hold the weights against their hash; builds no network.
 
     Raises ModelError when a file is missing or damaged.
     """
     metadata = read_metadata(folder)
     settings = read_settings(folder, metadata)
-    with naming(folder / WEIGHTS) as path:
+    with naming_file(folder / WEIGHTS) as path:
         if path.exists() and not path.is_file():  # to open a pipe would wait for its writer
             raise ValueError("it is no file")
         with open(path, "rb") as file:
@@ -184,37 +203,18 @@ def check_bundle(folder: Path) -> tuple[Metadata, Settings]:
     return metadata, settings
 
 
-def read_metadata(folder: Path) -> Metadata:
-    """Read and check `metadata.json` alone."""
-    with naming(folder / METADATA) as path:
-        return Metadata.of(read_json(read_file(path, _MAX_BYTES)))
-
-
-def read_settings(folder: Path, metadata: Metadata) -> Settings:
-    """Read the settings of a version; raises ModelError when they are missing or damaged."""
-    with naming(folder / CONFIG) as path:
-        data = read_file(path, _MAX_BYTES)
-        check_hash(hashlib.sha256(data).hexdigest(), metadata.config_sha256)
-        tree = anchored(read_toml(data.decode("utf-8")), folder)  # `base` names its data so
-        settings = check_settings(tree, where=str(path))
-    with naming(folder / METADATA):
-        if any(len(steps) != settings.window.horizon for steps in metadata.trend.values()):
-            raise ValueError("trend does not have the steps of the horizon")
-    return settings
-
-
 def check_hash(found: str, expected: str) -> None:
-    """Raise ValueError where the hash of a file is not the one that the metadata name."""
+    """Raise ValueError where a file's hash is not the one that the metadata hold."""
     if found != expected:
         raise ValueError(f"it does not match the hash in {METADATA}")
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[Path]:
-    """Turn any fault of a file into a ModelError that names it."""
+def naming_file(path: Path) -> Iterator[Path]:
+    """Turn any fault of a version's file into a ModelError that names it."""
     try:
         yield path
-    except (OSError, ValueError, KeyError, UsageError, safetensors.SafetensorError) as error:
+    except (OSError, ValueError, KeyError, UsageError) as error:
         why = (isinstance(error, OSError) and error.strerror) or str(error)
         raise ModelError(
             "not a lstmcli model",
