@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from lstmcli.printable import count_of
 from lstmcli.report import View, make_document
-from lstmcli.report.tables import Column, list_table, make_table
+from lstmcli.report.tables import BAD, DIM, GOOD, Column, fact_table, list_table, make_table, styled
 
 if TYPE_CHECKING:  # each command loads its own workflow
+    from rich.console import RenderableType
+
     from lstmcli.workflows.data import CheckReport, Finding, StoredDetail, StoreList
     from lstmcli.workflows.data_import import ImportReport
     from lstmcli.workflows.fetch import FetchReport, Outcome
     from lstmcli.workflows.status import StatusReport
 
 _MOST_GAPS = 10
+_STOPPED = (129, 130, 143)  # exit codes after a signal
+_MOST_MODELS = 6  # in order, that `status` names one by one
 _HOUR = timedelta(hours=1)
 _SERIES: list[Column] = [("Symbol", "symbol"), ("Bars", "interval")]
 _SPAN: list[Column] = [("First", "first"), ("Last", "last"), ("Rows", "rows")]
@@ -163,57 +169,20 @@ def import_view(report: ImportReport) -> View:
 
 
 def status_view(report: StatusReport) -> View:
-    """Show the parts and the last runs; the rows are the parts."""
+    """Show one line a part and a last run, and each cause once; the rows are the parts."""
     parts = [
         {
             "part": each.name,
             "state": each.state,
-            "found": each.what,
+            "found": "; ".join(filter(None, (each.what, each.cause))),
             "since": each.since and each.since.isoformat(),
             "age_hours": each.since and round((report.now - each.since) / _HOUR, 2),
             "next_step": each.next_step,
         }
         for each in report.parts
     ]
-
-    def age(since: datetime) -> str:
-        """Return an age in one unit: "12 min", "3.4 h", "12 days"."""
-        hours = (report.now - since) / _HOUR
-        if abs(hours) < 1:
-            return f"{60 * hours:.0f} min"
-        return f"{hours:.1f} h" if abs(hours) < 48 else f"{hours / 24:.0f} days"
-
-    def good(run: Any) -> str:
-        partial = ", partial" if run.exit_code else ""
-        return f"{age(datetime.fromisoformat(run.ended))} ago{partial}"
-
-    shown: list[Column] = [
-        *(("Part", "name"), ("State", "state")),
-        ("Age", lambda each: each.since and age(each.since)),
-        *(("Found", "what"), ("Next", "next_step")),
-    ]
-    runs: list[Column] = [
-        ("Command", "last.command"),
-        ("Last run, UTC", lambda each: each.last.ended[:16].replace("T", " ")),
-        ("Run", "last.run_id"),
-        ("Last good run", lambda each: good(each.last_good) if each.last_good else "never"),
-        ("Exit", "last.exit_code"),
-        ("Done", lambda each: f"{each.last.counts.get('done', 0):g}"),
-        ("Failed", lambda each: f"{each.last.counts.get('failed', 0):g}"),
-    ]
-    title = f"Status of {report.data_dir}, {report.now:%Y-%m-%d %H:%M} UTC"
-    known = report.runs.values()
     return View(
-        lambda: [
-            list_table(title, shown, report.parts, left=5),
-            list_table("Runs", runs, known, left=4) if known else "No run has ended here yet.",
-            *(
-                f"The last {each.last.command} ended with exit code {each.last.exit_code}: "
-                f"{each.last.error}"
-                for each in known
-                if each.last.error
-            ),
-        ],
+        lambda: _status_screen(report),
         lambda: make_document(
             "status",
             data_dir=str(report.data_dir),
@@ -225,3 +194,87 @@ def status_view(report: StatusReport) -> View:
         ),
         lambda: parts,
     )
+
+
+class _Line(NamedTuple):
+    """One line of `status`; why : the cause and what to do, "" where all is well."""
+
+    state: str
+    name: str
+    text: str
+    why: str
+
+
+def _status_screen(report: StatusReport) -> list[RenderableType]:
+    lines = [*_part_lines(report), *_run_lines(report)]
+    causes: dict[str, list[str]] = {}
+    for each in lines:
+        if each.state != "ok":
+            # The first symbol that fails is one cause, whatever the command says of it.
+            symbol = re.match(r"\S+: ", each.why)
+            same = (why for why in causes if symbol and why.startswith(symbol[0]))
+            causes.setdefault(next(same, each.why), []).append(each.name)
+    verdict = "all is well" if not causes else count_of(len(causes), "problem")
+    if not report.runs and all(each.state in ("ok", "none") for each in lines):
+        verdict = "nothing here yet" if causes else verdict
+    colours = {"ok": GOOD, "none": DIM}
+    return [
+        make_table(
+            f"{report.data_dir} on {report.now:%Y-%m-%d %H:%M} UTC: {verdict}",
+            ["", "", ""],
+            [(styled(each.state, colours.get(each.state, BAD)), *each[1:3]) for each in lines],
+            left=3,
+        ),
+        fact_table(((", ".join(names), why) for why, names in causes.items() if why), indent=""),
+    ]
+
+
+def _part_lines(report: StatusReport) -> Iterator[_Line]:
+    """Yield the lines of prices, models and device, and of calendars that end soon.
+
+    Of many models in order one line is left. The feed is the line of the last fetch.
+    """
+    fine = [each for each in report.parts if each.state == "ok" and each.name.startswith("model ")]
+    hidden = fine if len(fine) > _MOST_MODELS else []
+    for each in report.parts[:-1]:
+        if each not in hidden and (each.name, each.state) != ("calendars", "ok"):
+            when = f", {_ago(each.since, report.now)}" if each.since else ""
+            why = f"{each.cause}. {each.next_step}" if each.cause else each.next_step
+            name = "prices" if each.name == "store" else each.name
+            why = each.next_step if each.state == "none" else why
+            yield _Line(each.state, name, each.what + when, why)
+    if hidden:
+        last = max(each.since for each in hidden if each.since)
+        text = f"{len(hidden)} in order, the last trained {_ago(last, report.now)}"
+        yield _Line("ok", "models", text, "")
+
+
+def _run_lines(report: StatusReport) -> Iterator[_Line]:
+    """Yield a line for the last run of each command."""
+    for command, runs in report.runs.items():
+        last, good = runs.last, runs.last_good
+        counts = [f"{last.counts.get(each, 0):g} {each}" for each in ("done", "failed")]
+        found = [each for each in counts if not each.startswith("0 ")] or ["done"]
+        if last.exit_code in _STOPPED:
+            found = ["stopped"]
+        elif not last.is_good:
+            found = [*found[found[0] == "done" :], f"exit code {last.exit_code}"]
+        text = f"{', '.join(found)}, {_ago(datetime.fromisoformat(last.ended), report.now)}"
+        if good != last:
+            since = _ago(datetime.fromisoformat(good.ended), report.now) if good else "never"
+            text += f"; last good run {since}"
+        old = any(each.startswith(f"{command} ") for each in report.too_old)
+        state = "bad" if last.exit_code else "old" if old else "ok"
+        why = last.error.rpartition(", first ")[2]
+        feed = report.parts[-1]
+        if command == "fetch" and feed.state in ("old", "bad"):
+            state, why = feed.state, f"{why} {feed.next_step}".strip()
+        yield _Line(state, command, text, why)
+
+
+def _ago(since: datetime, now: datetime) -> str:
+    """Return an age in one unit: "12 min ago", "3.4 h ago", "12 days ago"."""
+    hours = (now - since) / _HOUR
+    if abs(hours) < 1:
+        return f"{60 * hours:.0f} min ago"
+    return f"{hours:.1f} h ago" if abs(hours) < 48 else f"{hours / 24:.0f} days ago"

@@ -90,7 +90,7 @@ def warn_stale(model: ModelRef, marks: Sequence[StaleMark]) -> tuple[str, ...]:
         for mark in latest
     ]
     shown = first_few(found)
-    return (f"{model} was trained before the history of {shown} was replaced: train again",)
+    return (f"prices of {shown} were replaced after {model} was trained: train it again",)
 
 
 def _learned(data_dir: Path, series: Series, interval: str) -> History:
