@@ -169,7 +169,8 @@ class ModelVersion:
     damaged : why it cannot be used, "" where it can. created : ISO time. data_last : the last bar
     that it was given. epochs : passes made. windows : that trained. rmse, naive_rmse : of the path,
     on validation; crps, baseline_crps : the same for fans, next to the scaled climatology.
-    stale : how many of its price series are others now. size : bytes of its files.
+    stale : how many of its price series are others now. size : bytes of its files. trained_on : the
+    symbols.
     """
 
     name: str
@@ -188,6 +189,7 @@ class ModelVersion:
     baseline_crps: float | None = None
     stale: int = 0
     size: int = 0
+    trained_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -305,6 +307,7 @@ def _version(
         crps=fan,
         baseline_crps=None if fan is None else crps.get("scaled_climatology"),
         stale=len(stale_because(metadata, data_dir)),
+        trained_on=tuple(each.symbol for each in metadata.symbols),
     )
 
 
