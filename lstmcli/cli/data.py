@@ -171,7 +171,7 @@ def import_(
             wait=wait,
             now=datetime.now(UTC),
         )
-    out.finish(import_view(report), report, len(report.imported))
+    out.finish(import_view(report), report, len(report.imported), is_change=True)
 
 
 def _today() -> date:

@@ -73,7 +73,8 @@ def fetch(
             on_result=journal.logged("symbol", lambda result: advance()),
             on_pause=lambda *pause: out.note([format_pause(*pause)]),
         )
-    out.emit(fetch_view(report))
+    steps = not dry_run and interval == "1d"
+    out.emit(fetch_view(report, next_steps=steps), is_change=not dry_run)
     out.list_failures(report.failures)
     journal.count(error="", **report.counts)
     messages.count_failures(report.failures, len(report.results) - len(report.failures))

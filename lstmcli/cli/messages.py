@@ -34,7 +34,7 @@ class LogOptions:
     """How much a command says besides its result.
 
     Parameters:
-        --quiet -q: No notes, warnings or progress on standard error.
+        --quiet -q: No notes or progress, and no result of what only changes files.
         --verbose -v: One line per epoch, refit or trial, and every note.
         --log-file FILE: Append each event as one line of JSON. [none]
         --debug: Show the traceback of an error.
@@ -85,10 +85,12 @@ class OutputOptions(LogOptions):
         for file in files:
             check_file(file)
 
-    def emit(self, view: View) -> None:
-        """Write the result."""
+    def emit(self, view: View, *, is_change: bool = False) -> None:
+        """Write the result; with --quiet none on a screen of what the command changed."""
         from lstmcli.report.output import emit
 
+        if is_change and self.quiet and self.form == "table" and self.output is None:
+            return
         emit(view, self.form, self.output)
 
 
@@ -131,10 +133,10 @@ class BatchOptions(OutputOptions):
         self.note(getattr(report, "warnings", ()), every=True)
         self.note(report.notes)
 
-    def finish(self, view: View, report: Report, done: int) -> None:
+    def finish(self, view: View, report: Report, done: int, *, is_change: bool = False) -> None:
         """Write notes, result and failed symbols; raise PartialError if any failed."""
         self.show_notes(report)
-        self.emit(view)
+        self.emit(view, is_change=is_change)
         report_failures(report.failures, done)
 
 

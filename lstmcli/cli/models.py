@@ -92,7 +92,8 @@ def promote(
         report = promote_model(
             prices.chosen(), version, if_better=if_better, level=promote_level, wait=wait
         )
-    out.finish(pointer_view(report, "models promote"), report, report.judged_by)
+    view = pointer_view(report, "models promote")
+    out.finish(view, report, report.judged_by, is_change=True)
 
 
 @app.command(short_help="Make the previous champion champion again.")
@@ -112,7 +113,8 @@ def rollback(
     from lstmcli.workflows.models import rollback_model
 
     out.check()
-    out.emit(pointer_view(rollback_model(data_dir, name, wait=wait), "models rollback"))
+    report = rollback_model(data_dir, name, wait=wait)
+    out.emit(pointer_view(report, "models rollback"), is_change=True)
 
 
 @app.command(short_help="Remove all but the newest versions and the champion.")
@@ -138,4 +140,5 @@ def prune(
     from lstmcli.workflows.models import prune_models
 
     out.check()
-    out.emit(prune_view(prune_models(data_dir, name, keep=keep, dry_run=dry_run, wait=wait)))
+    report = prune_models(data_dir, name, keep=keep, dry_run=dry_run, wait=wait)
+    out.emit(prune_view(report), is_change=not dry_run)

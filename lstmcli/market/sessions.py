@@ -61,6 +61,7 @@ from lstmcli.printable import first_few
 if TYPE_CHECKING:
     import pandas as pd
 
+MOST_BEHIND = 3  # complete bars that a stored series may lack before it is old
 LONGEST_CLOSURE = 10  # weekdays, of any exchange since 1990 but Athens in 2015
 FEWEST_HOLIDAYS = 5
 MOST_HOLIDAYS = 26  # weekdays a year, of any exchange

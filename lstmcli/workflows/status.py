@@ -17,6 +17,7 @@ import numpy as np
 
 from lstmcli.errors import AllFailedError, DataError, FileError, LstmcliError, UsageError
 from lstmcli.market.calendars import Schedule, known_until
+from lstmcli.market.sessions import MOST_BEHIND
 from lstmcli.market.store import IMPORTED
 from lstmcli.market.symbols import interval_option, stored_symbols
 from lstmcli.runs.last_runs import LastRuns, last_runs, too_old
@@ -27,7 +28,6 @@ from lstmcli.workflows.data import StoredSeries, list_data, stored_schedule
 
 State = Literal["ok", "old", "bad", "none"]
 
-MOST_BEHIND = 3  # complete bars that a series may lack before it is old, as for a forecast
 LONGEST_LOOK = timedelta(days=120)  # ahead, within which no calendar should end
 # State, what it is, why it is not well, what to do, and when it last changed.
 _Found = tuple[State, str, str, str, datetime | None]
