@@ -299,7 +299,8 @@ def _part_lines(report: StatusReport) -> Iterator[_Line]:
     hidden = fine if len(fine) > _MOST_MODELS else []
     for each in report.parts[:-1]:
         if each not in hidden and (each.name, each.state) != ("calendars", "ok"):
-            when = f", {_ago(each.since, report.now)}" if each.since else ""
+            verb = "updated " if each.name == "store" else ""
+            when = f", {verb}{_ago(each.since, report.now)}" if each.since else ""
             why = f"{each.cause}. {each.next_step}" if each.cause else each.next_step
             name = "prices" if each.name == "store" else each.name
             why = each.next_step if each.state == "none" else why
@@ -336,6 +337,8 @@ def _run_lines(report: StatusReport) -> Iterator[_Line]:
 def _ago(since: datetime, now: datetime) -> str:
     """Return an age in one unit: "12 min ago", "3.4 h ago", "12 days ago"."""
     hours = (now - since) / _HOUR
+    if abs(hours) < 1 / 60:
+        return "just now"
     if abs(hours) < 1:
         return f"{60 * hours:.0f} min ago"
     return f"{hours:.1f} h ago" if abs(hours) < 48 else f"{hours / 24:.0f} days ago"

@@ -36,7 +36,7 @@ def test_a_line_for_each_part_and_last_run(home: Path) -> None:
     assert list(shown) == ["", "prices", "model tiny", "device", "fetch", "train"]
     assert shown["model tiny"].startswith("ok: v0001 of 1, trained on 1 symbol up to 2018-08-31, ")
     assert shown["fetch"] == "ok: 497 done, 3 failed, 3.0 h ago"
-    assert re.fullmatch(r"ok: 1 done, \d+ min ago", shown["train"])
+    assert re.fullmatch(r"ok: 1 done, (just now|\d+ min ago)", shown["train"])
 
 
 def test_runs_that_did_not_end_well_say_when_one_did(home: Path) -> None:
@@ -95,14 +95,14 @@ def test_rows_are_the_parts(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("age", "code"), [("90m", 4), ("2h", 0), ("0.5d", 0), ("1.4h", 4), ("8d", 0)]
+    ("age", "code"), [("26", 4), ("90m", 4), ("2h", 0), ("0.5d", 0), ("1.4h", 4), ("8d", 0)]
 )
 def test_an_age_is_minutes_hours_or_days(home: Path, age: str, code: int) -> None:
     ended(home, "fetch", 1.75)
     assert in_process("status", "--max-age", age, folder=home).code == code
 
 
-@pytest.mark.parametrize("age", ["26", "h", "-1h", "26 h", "1w", "inf", "9999999d", ""])
+@pytest.mark.parametrize("age", ["h", "-1h", "26 h", "1w", "inf", ""])
 def test_an_age_of_another_form_is_usage(tmp_path: Path, age: str) -> None:
     done = in_process("status", f"--max-age={age}", folder=tmp_path)
     assert_one_error(done, 2, "--max-age", "26h")
