@@ -4,6 +4,7 @@ Notes and failures go to standard error and, with --log-file, to the log.
 """
 
 import gc
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,9 +14,11 @@ from typing import Annotated, Protocol
 
 from lstmcli.cli import journal
 from lstmcli.errors import AllFailedError, Failure, PartialError
+from lstmcli.printable import first_few
 from lstmcli.report import Format, View
 
 _MOST_NOTES = 5
+_MOST_ALIKE = 3  # failed symbols with one reason that have a line each
 _FORMATS: dict[str, Format] = {
     **{".csv": "csv", ".json": "json", ".jsonl": "jsonl"},
     **{".parquet": "parquet", ".txt": "table"},
@@ -172,9 +175,19 @@ def report_failures(failures: Sequence[Failure], done: int) -> None:
 
 
 def print_failures(failures: Sequence[Failure]) -> None:
-    """Print a line for every symbol that failed."""
-    for failure in failures:
-        journal.say(f"lstmcli: failed: {failure.symbol}: {failure.reason}")
+    """Print a line for every symbol that failed; one for many that failed alike."""
+    alike: dict[str, list[Failure]] = {}
+    for each in failures:
+        reason = re.sub(rf"(?<!\w){re.escape(each.symbol)}(?!\w)", "SYMBOL", each.reason)
+        alike.setdefault(reason, []).append(each)
+    for reason, found in alike.items():
+        if len(found) > _MOST_ALIKE:
+            names = first_few((each.symbol for each in found), _MOST_NOTES)
+            text = f"{names}: {reason.rstrip('.')}. --errors FILE lists them all."
+            journal.say(f"lstmcli: failed: {text}")
+            continue
+        for each in found:
+            journal.say(f"lstmcli: failed: {each.symbol}: {each.reason}")
 
 
 def log_failures(failures: Sequence[Failure], done: int) -> None:

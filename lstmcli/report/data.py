@@ -328,6 +328,8 @@ def _run_lines(report: StatusReport) -> Iterator[_Line]:
         old = any(each.startswith(f"{command} ") for each in report.too_old)
         state = "bad" if last.exit_code else "old" if old else "ok"
         why = last.error.rpartition(", first ")[2]
+        if why != last.error and (others := last.counts.get("failed", 0) - 1) > 0:
+            why = f"{why.rstrip('.')}. So do {others:g} more: the log and --errors FILE name them."
         feed = report.parts[-1]
         if command == "fetch" and feed.state in ("old", "bad"):
             state, why = feed.state, f"{why} {feed.next_step}".strip()

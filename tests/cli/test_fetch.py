@@ -73,6 +73,18 @@ def test_a_fetch_shows_a_table_and_says_nothing_else(server: StandIn, tmp_path: 
     assert failed == [["lstmcli", "failed", "IBM"], ["lstmcli", "failed", "NOPE"]]
 
 
+def test_symbols_that_fail_alike_are_one_line(server: StandIn, tmp_path: Path) -> None:
+    unknown = [f"NOPE{number}" for number in range(7)]
+    done = fetch("AAPL", *unknown, "--errors", "left.csv", folder=tmp_path)
+    (line,) = done.err.splitlines()
+    assert line.startswith(
+        "lstmcli: failed: NOPE0, NOPE1, NOPE2, NOPE3, NOPE4 and 2 more: no such "
+    )
+    assert "(SYMBOL)" in line
+    assert line.endswith(". --errors FILE lists them all.")
+    assert len((tmp_path / "left.csv").read_text().splitlines()) == 8
+
+
 def test_the_document_counts_what_happened(server: StandIn, tmp_path: Path) -> None:
     server.faults["KO"] = ["429"]
     done = fetch(*NAMES, "NOPE", "--format", "json", "--errors", "left.csv", folder=tmp_path)
