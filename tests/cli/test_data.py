@@ -60,7 +60,7 @@ def test_list_names_every_series_in_every_format(shelf: Path) -> None:
         tuple(line.split()[:3])
         for line in table.out.splitlines()
         if "Y" in line or "import" in line
-    ] == named
+    ] == [(name, {"1d": "daily", "1wk": "weekly"}[bars], source) for name, bars, source in named]
     document = json.loads(run(shelf, "list", "--format", "json").out)
     assert (document["schema_version"], document["command"]) == (1, "data list")
     first = document["series"][0]
@@ -125,7 +125,7 @@ def test_many_gaps_are_all_in_the_csv_and_the_first_in_the_table(shelf: Path) ->
     assert len(read_exactly(run(shelf, "check", "HOLES", "--format", "csv").out)) == 16
     table = run(shelf, "check", "HOLES").out
     assert table.count("1 session missing") == 10
-    assert "6 more gaps of HOLES" in table
+    assert "6 more gaps; --format csv has all" in table
 
 
 def test_an_empty_store_is_no_data_and_is_not_made(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_import_takes_what_csv_takes(shelf: Path) -> None:
     assert run(shelf, "import", "german.csv", "--sep", ";", "--decimal", ",").code == 0
     piped = in_process("data", "import", "PIPED=-", folder=shelf, stdin=csv_text(walk(9)).encode())
     assert piped.code == 0
-    assert_one_error(run(shelf, "import", "nowhere.csv"), 1, "nowhere.csv")
+    assert_one_error(run(shelf, "import", "nowhere.csv"), 2, "nowhere.csv")
     assert_one_error(run(shelf, "import", "../../x=fund.csv"), 2, "not a ticker", "../../x")
     assert_one_error(run(shelf, "import", "fund.csv", "--interval", "1wk"), 4, "--interval")
     assert_one_error(run(shelf, "import"), 2, "FILE")

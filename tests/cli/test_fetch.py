@@ -73,6 +73,18 @@ def test_a_fetch_shows_a_table_and_says_nothing_else(server: StandIn, tmp_path: 
     assert failed == [["lstmcli", "failed", "IBM"], ["lstmcli", "failed", "NOPE"]]
 
 
+def test_symbols_that_fail_alike_are_one_line(server: StandIn, tmp_path: Path) -> None:
+    unknown = [f"NOPE{number}" for number in range(7)]
+    done = fetch("AAPL", *unknown, "--errors", "left.csv", folder=tmp_path)
+    (line,) = done.err.splitlines()
+    assert line.startswith(
+        "lstmcli: failed: NOPE0, NOPE1, NOPE2, NOPE3, NOPE4 and 2 more: no such "
+    )
+    assert "(SYMBOL)" in line
+    assert line.endswith(". --errors FILE lists them all.")
+    assert len((tmp_path / "left.csv").read_text().splitlines()) == 8
+
+
 def test_the_document_counts_what_happened(server: StandIn, tmp_path: Path) -> None:
     server.faults["KO"] = ["429"]
     done = fetch(*NAMES, "NOPE", "--format", "json", "--errors", "left.csv", folder=tmp_path)
@@ -92,7 +104,7 @@ def test_the_document_counts_what_happened(server: StandIn, tmp_path: Path) -> N
 def test_a_dry_run_asks_and_writes_nothing(server: StandIn, tmp_path: Path) -> None:
     done = fetch(*NAMES, "--dry-run", folder=tmp_path)
     assert done.code == 0
-    assert "AAPL: would ask from the first bar" in done.out
+    assert "AAPL, MSFT, IBM and 1 more: would ask from the first bar" in done.out
     assert done.out.endswith("4 symbols: 4 new. 0 requests.\n")
     assert (server.requests, hashes(tmp_path)) == (0, {})
 
@@ -170,7 +182,7 @@ def test_a_rate_limit_is_waited_out_and_told(server: StandIn, tmp_path: Path) ->
     assert done.err == "lstmcli: Yahoo limits the rate: waiting 0 s\n" * 3
     assert "4 symbols: 4 new. " in done.out
     server.faults["MSFT"] = ["429"]
-    assert fetch(*NAMES, "--quiet", folder=tmp_path).err == ""
+    assert fetch(*NAMES, "--quiet", folder=tmp_path) == Outcome(0, "", "")
 
 
 @pytest.mark.parametrize("option", ["--max-wait", "--timeout"])

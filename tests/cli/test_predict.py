@@ -244,7 +244,7 @@ def test_symbols_come_from_a_file_or_standard_input_too(home: Path) -> None:
     assert forecast("AAA", "--symbols-file", "list.txt") == ["AAA", "BBB"]
     assert forecast("--symbols-file", "-", stdin=b"CCC\n") == ["CCC"]
     outcome = predict(home, "--symbols-file", "absent.txt")
-    assert_one_error(outcome, 1, "absent.txt", "No such file")
+    assert_one_error(outcome, 2, "absent.txt", "No such file")
     (home / "endless.txt").write_text("AAA\n" * 300_000)
     outcome = predict(home, "--symbols-file", "endless.txt")
     assert_one_error(outcome, 2, "endless.txt", "more than 1000000 characters")
