@@ -2,7 +2,9 @@
 
 LstmcliError                1  failed
 ├── FileError               1  a file cannot be read or written
-├── ModelError              1  a model is missing, damaged or of another kind
+│   └── NoFileError         2  a file to read does not exist
+├── ModelError              1  a model is damaged or of another kind
+│   └── NoModelError        4  there is no such model or version
 ├── TrainingError           1  training broke down
 ├── LeakError               1  the leak audit found that later bars were used
 ├── UsageError              2  an option, a recipe or a symbol is wrong
@@ -47,22 +49,34 @@ class FileError(LstmcliError):
     """A file or folder cannot be read or written."""
 
 
+class NoFileError(FileError):
+    """A file that is to be read does not exist, or is a folder."""
+
+    exit_code = 2
+
+
+_ABSENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+
+
 @contextmanager
 def file_errors(
     what: str,
     path: object,
     next_step: str = "Check the path and its permissions.",
     kinds: tuple[type[Exception], ...] = (OSError,),
+    given: bool = False,
 ) -> Iterator[None]:
     """Raise FileError, with the reason that the system gives, for an OSError in the block.
 
     what : the failure in words, such as "cannot read the file". kinds : the exceptions that count.
+    given : whether the user names the file, so that a missing one is a NoFileError.
     """
     try:
         yield
     except kinds as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise FileError(what, where=path, why=why, next_step=next_step) from error
+        kind = NoFileError if given and isinstance(error, _ABSENT) else FileError
+        raise kind(what, where=path, why=why, next_step=next_step) from error
 
 
 @contextmanager
@@ -76,7 +90,13 @@ def noted_when_stopped(kept: Callable[[], str]) -> Iterator[None]:
 
 
 class ModelError(LstmcliError):
-    """A model bundle is missing, damaged, or not one of ours."""
+    """A model bundle is damaged, or not one of ours."""
+
+
+class NoModelError(ModelError):
+    """There is no such model, or no such version of it."""
+
+    exit_code = 4
 
 
 class TrainingError(LstmcliError):

@@ -49,13 +49,22 @@ def find_toml(name: str | Path, kind: str, *, folder: str, option: str) -> Path:
     shipped = shipped_file(f"{folder}/{name}.toml")
     if path.name == str(name) and os.path.isfile(shipped):
         return shipped
-    names = sorted(file.stem for file in shipped_file(folder).glob("*.toml"))
+    names = _shipped_names(folder)
     raise UsageError(
         f"no such {kind}",
         where=name,
         why="it is neither a file nor one of " + ", ".join(names),
         next_step=f"Pass {option} NAME or {option} FILE.toml.",
     )
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that ship."""
+    return _shipped_names("configs")
+
+
+def _shipped_names(folder: str) -> list[str]:
+    return sorted(file.stem for file in shipped_file(folder).glob("*.toml"))
 
 
 def read_toml(path: Path, kind: str) -> dict[str, Any]:

@@ -95,6 +95,32 @@ def promote(
     out.finish(pointer_view(report, "models promote"), report, report.judged_by)
 
 
+@app.command(short_help="Prefer a model for the symbols that it was trained on.")
+@spread
+def use(
+    *,
+    name: Name,
+    undo: bool = False,
+    data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
+    out: messages.OutputOptions,
+) -> None:
+    """Use a model for all symbols that it was trained on, and for commands that name no data.
+
+    Without it each symbol is forecast by the model that was trained on it alone, else by one that
+    was trained on it among others, else by default, else by base. The latest preference counts.
+
+    Example: lstmcli models use lab-corrected
+
+    Parameters:
+        --undo: No longer prefer that model.
+    """
+    from lstmcli.report.models import use_view
+    from lstmcli.workflows.models import use_model
+
+    out.check()
+    out.emit(use_view(use_model(data_dir, name, undo=undo)))
+
+
 @app.command(short_help="Make the previous champion champion again.")
 @spread
 def rollback(

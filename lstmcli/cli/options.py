@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type
 
 import typer
 
-from lstmcli.errors import FileError, UsageError
+from lstmcli.errors import UsageError, file_errors
 
 if TYPE_CHECKING:
     from lstmcli.config import Settings
@@ -132,7 +132,7 @@ _LISTED = "More symbols, one per line, # for comments (`-`: stdin)."
 SymbolsFile = Annotated[str | None, option("--symbols-file FILE", _LISTED, "none")]
 Wait = Annotated[float, option("--wait SECONDS", "Wait for another run's lock.", min=0)]
 _MODEL = "--model -m NAME[/VERSION]|PATH", "The model. A name alone means its champion."
-_ONLY = "the only model in the data folder; without one base, which ships"
+_ONLY = "of each symbol the model trained on it, else default, else base, which ships"
 Models = Annotated[list[str] | None, option(_MODEL[0], f"{_MODEL[1]} Repeatable.", _ONLY)]
 Model = Annotated[str | None, option(*_MODEL, _ONLY)]
 _LEVEL = "Level of the test against the champion."
@@ -267,16 +267,13 @@ def all_symbols(
 
 def _read_lines(symbols_file: str) -> list[str]:
     try:
-        if symbols_file == "-":
-            # sys.stdin is None if the caller closed it.
-            text = "" if sys.stdin is None else sys.stdin.read(_MOST_CHARACTERS + 1)
-        else:
-            with open(symbols_file, encoding="utf-8-sig") as file:
-                text = file.read(_MOST_CHARACTERS + 1)
-    except OSError as error:
-        raise FileError(
-            "cannot read the symbols", where=symbols_file, why=error.strerror or str(error)
-        ) from error
+        with file_errors("cannot read the symbols", symbols_file, "", given=True):
+            if symbols_file == "-":
+                # sys.stdin is None if the caller closed it.
+                text = "" if sys.stdin is None else sys.stdin.read(_MOST_CHARACTERS + 1)
+            else:
+                with open(symbols_file, encoding="utf-8-sig") as file:
+                    text = file.read(_MOST_CHARACTERS + 1)
     except UnicodeDecodeError as error:
         raise UsageError("not a list of symbols", where=symbols_file, why=str(error)) from error
     if len(text) > _MOST_CHARACTERS:

@@ -19,6 +19,7 @@ def train(
     freeze: Literal["body"] | None = None,
     fine_tune_lr: Annotated[float | None, dict(min=1e-12, max=1.0)] = None,
     scratch: bool = False,
+    replace: bool = False,
     promote: Literal["if-better", "always", "never"] = "if-better",
     promote_level: options.PromoteLevel = 0.01,
     resume: bool = False,
@@ -41,7 +42,8 @@ def train(
     Example: lstmcli train --config lab-corrected
 
     Parameters:
-        --name NAME: The model's name. [the recipe's, or that of the model started from]
+        --name NAME: The model's name. [of the only symbol, as aapl; for several the recipe's, or
+            that of the model started from]
         --from NAME[/VERSION]|PATH: Start from a model's weights and, without a recipe, its
             settings. Layers that do not match are re-initialised and listed. [new weights]
         --freeze: Train only a new head on that model's body. [train all weights]
@@ -49,6 +51,8 @@ def train(
             [train.learning_rate]
         --scratch: Start without the ready-made model, which otherwise helps where one series of
             daily bars has under 20 independent windows to validate.
+        --replace: Train under a name whose champion was trained on other symbols, and take its
+            place.
         --promote: When the new version becomes the name's champion.
         --resume: Continue a stopped run from its last checkpoint.
         --force: Train even if settings, data and versions are unchanged.
@@ -70,7 +74,9 @@ def train(
         report = run(
             settings,
             source,
-            name=own_name if name is None else name,
+            name=name,
+            recipe=own_name,
+            replace=replace,
             promotion=promote,
             level=promote_level,
             wait=wait,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from lstmcli.printable import count_of
+from lstmcli.printable import count_of, first_few
 from lstmcli.report import View, make_document
 from lstmcli.report.numbers import percent
 from lstmcli.report.tables import Column, list_table, make_table
@@ -15,6 +15,7 @@ from lstmcli.workflows.models import (
     ModelVersion,
     PointerReport,
     PruneReport,
+    UseReport,
 )
 
 _MOST_DECISIONS = 12
@@ -98,6 +99,18 @@ def pointer_view(report: PointerReport, command: str) -> View:
         lambda: [f"{now} is the champion: {report.decision.why}."],
         lambda: make_document(command, **row, **more),
         lambda: [row],
+    )
+
+
+def use_view(report: UseReport) -> View:
+    """Show what a preferred model is used for; one row a name in use."""
+    undone = report.name not in report.in_use
+    shown = f"{'no longer ' * undone}preferred for {first_few(report.symbols, 8) or 'any symbol'}"
+    return View(
+        lambda: [f"{report.name} is {shown}."],
+        lambda: make_document("models use", **asdict(report)),
+        lambda: [{"name": name} for name in report.in_use],
+        columns=("name",),
     )
 
 
