@@ -30,32 +30,26 @@ def train(
     wait: options.Wait = 0.0,
     out: BatchOptions,
 ) -> None:
-    """Fit one network on all the symbols given and keep the best epoch as a new model version.
+    """Train a network on prices and keep it as a new model version.
 
-    Without symbols or --csv the recipe's own data are used. A checkpoint is kept after each epoch
-    until the version is written: --resume continues a stopped run to the same bytes.
+    One network learns all the symbols given; without symbols or --csv the recipe's own data. With
+    --from, a series too short to validate is trained for as many epochs as were best before.
 
-    With --from, series too short for a validation span are trained for as many epochs as were best
-    for that model. To learn from new bars only:
-    lstmcli train --from NAME --set train.epochs=2 --fine-tune-lr 1e-5
+    Examples:
+        lstmcli train AAPL
+        lstmcli train --config lab-corrected
+        lstmcli train --from mine --set train.epochs=2 --fine-tune-lr 1e-5
 
-    Example: lstmcli train --config lab-corrected
-
-    Parameters:
-        --name NAME: The model's name. [of the only symbol, as aapl; for several the recipe's, or
-            that of the model started from]
-        --from NAME[/VERSION]|PATH: Start from a model's weights and, without a recipe, its
-            settings. Layers that do not match are re-initialised and listed. [new weights]
-        --freeze: Train only a new head on that model's body. [train all weights]
-        --fine-tune-lr RATE: Learning rate of all weights, after a new head is trained.
-            [train.learning_rate]
-        --scratch: Start without the ready-made model, which otherwise helps where one series of
-            daily bars has under 20 independent windows to validate.
-        --replace: Train under a name whose champion was trained on other symbols, and take its
-            place.
-        --promote: When the new version becomes the name's champion.
-        --resume: Continue a stopped run from its last checkpoint.
-        --force: Train even if settings, data and versions are unchanged.
+    Training:
+        --name NAME: The model's name. [the symbol's, else the recipe's]
+        --from MODEL: Start from a model's weights and settings.
+        --freeze body: Train only a new head on that model.
+        --fine-tune-lr RATE: Learning rate once a new head is trained.
+        --scratch: Do not start from base where a series is short.
+        --replace: Replace a champion trained on other symbols.
+        --promote WHEN: Make it champion if-better, always or never.
+        --resume: Continue a stopped run.
+        --force: Train even if nothing has changed.
     """
     from lstmcli.learning.transfer import find_donor
     from lstmcli.report.train import train_view
@@ -89,4 +83,4 @@ def train(
             run_id=run_id,
         )
     journal.log("version", model=str(report.model), **asdict(report.decision))
-    out.finish(train_view(report), report, len(report.metadata.symbols))
+    out.finish(train_view(report), report, len(report.metadata.symbols), unless_quiet=True)

@@ -38,6 +38,7 @@ from lstmcli.runs.metadata import (
     CONFIG,
     METADATA,
     SCHEMA_VERSION,
+    WEIGHTS,
     Metadata,
     check_hash,
     naming_file,
@@ -49,7 +50,7 @@ from lstmcli.training.loop import Epoch
 _LOC, _SCALE, _FACTORS = "fitted.loc", "fitted.scale", "calibration.factors"
 _HAR = "har."
 MAX_HEADER_BYTES = 4 * 1024**2
-_WEIGHTS, _HISTORY = "model.safetensors", "history.csv"
+_HISTORY = "history.csv"
 
 
 def save_bundle(
@@ -68,7 +69,7 @@ def save_bundle(
     }
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}{atomic.TEMPORARY_SUFFIX}")
     try:
-        atomic.write_bytes(temporary / _WEIGHTS, weights)
+        atomic.write_bytes(temporary / WEIGHTS, weights)
         atomic.write_text(temporary / CONFIG, config)
         atomic.write_text(temporary / _HISTORY, _history_csv(history))
         atomic.write_text(temporary / METADATA, json.dumps(complete, indent=2, allow_nan=False))
@@ -86,11 +87,8 @@ def load_bundle(folder: Path, device: torch.device) -> tuple[TrainedModel, Metad
     """
     metadata = read_metadata(folder)
     settings = read_settings(folder, metadata)
-    with naming_file(folder / METADATA):
-        if any(len(steps) != settings.window.horizon for steps in metadata.trend.values()):
-            raise ValueError("trend does not have the steps of the horizon")
-    with naming_file(folder / _WEIGHTS):
-        tensors = _read_tensors(folder / _WEIGHTS, metadata, settings)
+    with naming_file(folder / WEIGHTS):
+        tensors = _read_tensors(folder / WEIGHTS, metadata, settings)
     fitted = None
     if settings.window.scaling in FITTED_SCALINGS:
         fitted = Scale(tensors.pop(_LOC), tensors.pop(_SCALE)).to(device)
@@ -106,21 +104,6 @@ def load_bundle(folder: Path, device: torch.device) -> tuple[TrainedModel, Metad
     network = network.to(device).eval()
     model = TrainedModel(network, settings, fitted, metadata.trained_on, calibration, har)
     return model, metadata
-
-
-def check_bundle(folder: Path) -> Metadata:
-    """Read the metadata and hold the other files against their hashes; builds no network.
-
-    Raises ModelError when a file is missing or damaged.
-    """
-    metadata = read_metadata(folder)
-    read_settings(folder, metadata)
-    with naming_file(folder / _WEIGHTS) as path:
-        if path.exists() and not path.is_file():  # to open a pipe would wait for its writer
-            raise ValueError("it is no file")
-        with open(path, "rb") as file:
-            check_hash(hashlib.file_digest(file, "sha256").hexdigest(), metadata.weights_sha256)
-    return metadata
 
 
 def settings_toml(settings: Settings) -> str:

@@ -20,7 +20,7 @@ from lstmcli.files.locks import hold
 from lstmcli.market.prices import are_alike
 from lstmcli.market.symbols import INTERVALS, encode_symbol, inside, price_path
 from lstmcli.printable import count_of, first_few
-from lstmcli.recipes import recipe_names
+from lstmcli.recipes import shipped_names
 from lstmcli.records import read_file
 from lstmcli.runs.metadata import Metadata, read_metadata, read_settings
 from lstmcli.runs.registry import (
@@ -273,7 +273,7 @@ def name_for(data_dir: Path, symbol: str, interval: str) -> str:
     was trained on that symbol alone and on bars of that interval.
     """
     own = label(symbol)
-    if own in (BASE, *recipe_names()):
+    if own in (BASE, *shipped_names("configs")):
         own = f"{own}-symbol"
     number, name = 1, own
     while not _is_free(data_dir, name, symbol, interval):

@@ -33,7 +33,7 @@ from lstmcli.records import (
 )
 
 SCHEMA_VERSION = 1
-METADATA, CONFIG = "metadata.json", "config.toml"
+METADATA, CONFIG, WEIGHTS = "metadata.json", "config.toml", "model.safetensors"
 _MAX_BYTES = 16 * 1024**2
 _UNKNOWN_DAY = np.datetime64("NaT")
 
@@ -181,7 +181,26 @@ def read_settings(folder: Path, metadata: Metadata) -> Settings:
         data = read_file(path, _MAX_BYTES)
         check_hash(hashlib.sha256(data).hexdigest(), metadata.config_sha256)
         tree = anchored(read_toml(data.decode("utf-8")), folder)  # `base` names its data so
-        return check_settings(tree, where=str(path))
+        settings = check_settings(tree, where=str(path))
+    with naming_file(folder / METADATA):
+        if any(len(steps) != settings.window.horizon for steps in metadata.trend.values()):
+            raise ValueError("trend does not have the steps of the horizon")
+    return settings
+
+
+def check_bundle(folder: Path) -> tuple[Metadata, Settings]:
+    """Read metadata and settings, and hold the weights against their hash; builds no network.
+
+    Raises ModelError when a file is missing or damaged.
+    """
+    metadata = read_metadata(folder)
+    settings = read_settings(folder, metadata)
+    with naming_file(folder / WEIGHTS) as path:
+        if path.exists() and not path.is_file():  # to open a pipe would wait for its writer
+            raise ValueError("it is no file")
+        with open(path, "rb") as file:
+            check_hash(hashlib.file_digest(file, "sha256").hexdigest(), metadata.weights_sha256)
+    return metadata, settings
 
 
 def check_hash(found: str, expected: str) -> None:

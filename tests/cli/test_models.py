@@ -87,6 +87,7 @@ def test_list_says_the_same_in_every_format(three: Path, form: str) -> None:
         (line,) = [line for line in text.splitlines() if "tiny/v0003" in line]
         assert "champion" in line
         assert "2018-08-31" in line
+        assert "prices" in line  # the symbol that it was trained on
 
 
 def test_list_names_models_and_refuses_an_unknown_one(three: Path) -> None:
@@ -163,7 +164,7 @@ def test_show_holds_settings_metadata_and_all_decisions(three: Path) -> None:
         "the first version", "--promote never", "--promote always",
     ]  # fmt: skip
     text = models(three, "show", "tiny/v0001").out
-    for words in ("tiny/v0001", "no; now and before: v0003, v0001", "Path RMSE", "--promote never"):
+    for words in ("tiny/v0001", "no; now and before: v0003, v0001", "RMSE", "--promote never"):
         assert words in text
     rows = list(csv.DictReader(models(three, "show", "--format", "csv").out.splitlines()))
     assert [row["version"] for row in rows] == ["v0001", "v0002", "v0003"]
