@@ -3,7 +3,8 @@
 LstmcliError                1  failed
 ├── FileError               1  a file cannot be read or written
 │   └── MissingFileError    2  a file that the command names does not exist
-├── ModelError              1  a model is missing, damaged or of another kind
+├── ModelError              1  a model is damaged or of another kind
+│   └── NoModelError        4  there is no such model or version
 ├── TrainingError           1  training broke down
 ├── LeakError               1  the leak audit found that later bars were used
 ├── UsageError              2  an option, a recipe or a symbol is wrong
@@ -98,7 +99,13 @@ def noted_when_stopped(kept: Callable[[], str]) -> Iterator[None]:
 
 
 class ModelError(LstmcliError):
-    """A model bundle is missing, damaged, or not one of ours."""
+    """A model bundle is damaged, or not one of ours."""
+
+
+class NoModelError(ModelError):
+    """There is no such model, or no such version of it."""
+
+    exit_code = 4
 
 
 class TrainingError(LstmcliError):

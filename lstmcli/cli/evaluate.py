@@ -122,6 +122,7 @@ def _score(
     out: BatchOptions,
 ) -> None:
     """Score a backtest."""
+    from lstmcli.report import one_after_another
     from lstmcli.report.evaluate import evaluate_view
     from lstmcli.report.fans import walks
     from lstmcli.report.long_table import forecasts_file
@@ -129,6 +130,7 @@ def _score(
     from lstmcli.report.picture import check_plot
     from lstmcli.report.terminal_plot import draw_plot
     from lstmcli.workflows.evaluate import evaluate as run
+    from lstmcli.workflows.shares import run_each
 
     check_page(page)
     check_plot(plot, out.form)
@@ -137,12 +139,17 @@ def _score(
         show_refits(out.quiet, out.verbose) as on_refit,
     ):
         logged = journal.logged("refit", on_refit)
-        report = run(prices.chosen(), on_refit=logged, on_windows=on_windows, **asked)
-    out.show_notes(report)
-    write_page(report, page)
-    out.emit(evaluate_view(report))
-    draw_plot(walks(report), plot)
-    report_failures(report.failures, report.scores.n_symbols)
+        files = {"--forecasts": forecasts, "--report": page, "--plot": plot}
+        options = asked | dict(on_refit=logged, on_windows=on_windows)
+        alone = next((name for name, file in files.items() if file), "")
+        reports = run_each(run, prices.chosen(), alone=alone, **options)
+    failures = [one for each in reports for one in each.failures]
+    out.list_failures(failures)
+    out.note([note for each in reports for note in each.notes])
+    write_page(reports[0], page)
+    out.emit(one_after_another("evaluate", list(map(evaluate_view, reports))))
+    draw_plot(walks(reports[0]), plot)
+    report_failures(failures, sum(each.scores.n_symbols for each in reports))
 
 
 def _audit(

@@ -101,6 +101,34 @@ def promote(
 
 @app.command()
 @spread
+def use(
+    *,
+    name: Name,
+    undo: bool = False,
+    data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
+    out: messages.OutputOptions,
+) -> None:
+    """Prefer a model for the symbols that it was trained on.
+
+    It also serves commands that name no data. Otherwise each symbol is forecast by the model that
+    was trained on it alone, else on it among others, else by default, else by base.
+
+    Examples:
+        lstmcli models use lab-corrected
+        lstmcli models use lab-corrected --undo
+
+    Parameters:
+        --undo: No longer prefer that model.
+    """
+    from lstmcli.report.models import use_view
+    from lstmcli.workflows.models import use_model
+
+    out.check()
+    out.emit(use_view(use_model(data_dir, name, undo=undo)))
+
+
+@app.command()
+@spread
 def rollback(
     *,
     name: Name,

@@ -261,7 +261,7 @@ _LOCK = "Longest wait for another run's lock. [none]"
 Seconds = Annotated[float, dict(parser=parse_duration)]
 Wait = Annotated[float, option("--wait TIME", _LOCK, "Advanced", parser=parse_duration)]
 _MODEL = "--model -m MODEL"
-_ONE = "NAME, NAME/VERSION or folder. [the only one or base]"
+_ONE = "NAME, NAME/VERSION or folder. [each symbol's]"
 Model = Annotated[str | None, option(_MODEL, _ONE, "Forecast")]
 _EACH = "NAME, NAME/VERSION or folder; repeatable."
 Models = Annotated[list[str] | None, option(_MODEL, _EACH, "Forecast")]

@@ -19,6 +19,7 @@ def train(
     freeze: Literal["body"] | None = None,
     fine_tune_lr: Annotated[float | None, dict(min=1e-12, max=1.0)] = None,
     scratch: bool = False,
+    replace: bool = False,
     promote: Literal["if-better", "always", "never"] = "if-better",
     promote_level: options.PromoteLevel = 0.01,
     resume: bool = False,
@@ -40,11 +41,12 @@ def train(
         lstmcli train --from mine --set train.epochs=2 --fine-tune-lr 1e-5
 
     Training:
-        --name NAME: The model's name. [the recipe's]
+        --name NAME: The model's name. [the symbol's, else the recipe's]
         --from MODEL: Start from a model's weights and settings.
         --freeze body: Train only a new head on that model.
         --fine-tune-lr RATE: Learning rate once a new head is trained.
         --scratch: Do not start from base where a series is short.
+        --replace: Replace a champion trained on other symbols.
         --promote WHEN: Make it champion if-better, always or never.
         --resume: Continue a stopped run.
         --force: Train even if nothing has changed.
@@ -66,7 +68,9 @@ def train(
         report = run(
             settings,
             source,
-            name=own_name if name is None else name,
+            name=name,
+            recipe=own_name,
+            replace=replace,
             promotion=promote,
             level=promote_level,
             wait=wait,

@@ -26,6 +26,7 @@ from lstmcli.workflows.models import (
     ModelVersion,
     PointerReport,
     PruneReport,
+    UseReport,
 )
 
 _MOST_DECISIONS = 12
@@ -115,6 +116,18 @@ def pointer_view(report: PointerReport, command: str) -> View:
     )
 
 
+def use_view(report: UseReport) -> View:
+    """Show what a preferred model is used for; one row a name in use."""
+    undone = report.name not in report.in_use
+    shown = f"{'no longer ' * undone}preferred for {first_few(report.symbols, 8) or 'any symbol'}"
+    return View(
+        lambda: [f"{report.name} is {shown}."],
+        lambda: make_document("models use", **asdict(report)),
+        lambda: [{"name": name} for name in report.in_use],
+        columns=("name",),
+    )
+
+
 def prune_view(report: PruneReport) -> View:
     """Show what was removed; one row a version."""
     state = "would be removed" if report.dry_run else "removed"
@@ -154,7 +167,9 @@ def _state(each: ModelVersion) -> Text:
 def _mark(each: ModelVersion) -> Text | str:
     if each.name == BASE:
         return "ready-made"
-    return styled("champion", OWN) if each.champion else "before" if each.next_back else ""
+    if each.champion:
+        return styled("preferred" if each.in_use else "champion", OWN)
+    return "before" if each.next_back else ""
 
 
 def _facts(report: ModelDetail) -> Iterator[tuple[str, str]]:

@@ -28,7 +28,7 @@ from lstmcli.report.numbers import (
     price_basis,
 )
 from lstmcli.report.tables import make_table
-from lstmcli.workflows.predict import PredictReport, SymbolForecast
+from lstmcli.workflows.predict import Predictor, PredictReport, SymbolForecast
 
 _SHOWN_STEPS = (1, 5, 20, 50)
 _ABOVE = ("model", "symbol", "cutoff", "last_close", "sigma", "mase_scale")
@@ -41,27 +41,34 @@ def predict_view(report: PredictReport, *, all_steps: bool = False) -> View:
         lambda: _tables(report, all_steps),
         lambda: make_document(
             "predict",
-            model=str(report.model),
-            horizon=report.horizon,
-            trained_prices=sorted(set(report.metadata.trained_prices.values())),
-            trained_until=str(report.metadata.trained_until),
-            stale=report.stale,
-            validation=report.metadata.record["validation"],
-            forecasts=(_forecast(report, each) for each in report.forecasts),
+            **_model(report.main),
+            forecasts=(_forecast(each) for each in report.forecasts),
             # Iterators, since they are complete only when the forecasts before them are written.
             notes=iter(report.notes),
             failures=iter(report.failures),
+            # All of them; the keys above are of the first.
+            models=(_model(by) for by in report.models),
         ),
-        lambda: (row for each in report.forecasts for row in _rows(report, each)),
-        lines=lambda: (
-            row | _known(each) for each in report.forecasts for row in _rows(report, each)
-        ),
+        lambda: (row for each in report.forecasts for row in _rows(each)),
+        lines=lambda: (row | _known(each) for each in report.forecasts for row in _rows(each)),
     )
 
 
-def _rows(report: PredictReport, each: SymbolForecast) -> Iterator[dict[str, Any]]:
-    name = str(report.model)
-    known = replace(report.known, mase_scales={each.symbol: each.mase_scale})
+def _model(by: Predictor) -> dict[str, Any]:
+    """Return what to know of a model."""
+    return {
+        "model": str(by.reference),
+        "horizon": by.horizon,
+        "trained_prices": sorted(set(by.metadata.trained_prices.values())),
+        "trained_until": str(by.metadata.trained_until),
+        "stale": by.stale,
+        "validation": by.metadata.record["validation"],
+    }
+
+
+def _rows(each: SymbolForecast) -> Iterator[dict[str, Any]]:
+    name = str(each.by.reference)
+    known = replace(each.by.known, mase_scales={each.symbol: each.mase_scale})
     # A context in which no bar moved gives no chance.
     changed: dict[str, Any] = {"probability_of_rise": None} if each.constant else {}
     # At the end, so that no other column changes its place.
@@ -78,8 +85,8 @@ def _rows(report: PredictReport, each: SymbolForecast) -> Iterator[dict[str, Any
     return (row | changed for row in backtest_rows(window, known))
 
 
-def _forecast(report: PredictReport, each: SymbolForecast) -> dict[str, Any]:
-    rows = list(_rows(report, each))
+def _forecast(each: SymbolForecast) -> dict[str, Any]:
+    rows = list(_rows(each))
     found = {key: rows[0][key] for key in _ABOVE} | _known(each)
     found |= {"in_training": each.in_training, "warnings": each.warnings}
     hidden = {*_ABOVE, "in_training"}
@@ -89,7 +96,7 @@ def _forecast(report: PredictReport, each: SymbolForecast) -> dict[str, Any]:
             step["spread"] = spread
     found["steps"] = steps
     if each.explanation is not None:
-        found["explain"] = explain_document(each.explanation, unit_of(report.metadata.interval))
+        found["explain"] = explain_document(each.explanation, unit_of(each.by.metadata.interval))
     return found
 
 
@@ -108,32 +115,36 @@ def _tables(report: PredictReport, all_steps: bool) -> list[RenderableType]:
         known_later += [each.symbol] if each.in_training else []
         explained += [each.explanation] if each.explanation else []
         shown += [
-            _cells(each, row, rated=bool(report.known.base_rates))
-            for row in _rows(report, each)
-            if all_steps or row["step"] in (*_SHOWN_STEPS, report.horizon)
+            _cells(each, row, rated=bool(each.by.known.base_rates))
+            for row in _rows(each)
+            if all_steps or row["step"] in (*_SHOWN_STEPS, each.by.horizon)
         ]
     # A truth in one row makes a column for all.
-    names = list(dict.fromkeys(name for cells in shown for name in cells))
-    title = f"Forecast by {report.model}, {ahead(report.horizon, report.metadata.interval)}"
+    names = list(dict.fromkeys(name for cells in shown for name in cells))[1:]
+    main = report.main
+    title = f"Forecast by {main.reference}, {ahead(main.horizon, main.metadata.interval)}"
+    if len(report.models) > 1:
+        names = ["Model", *names]
+        title = f"Forecast by {len(report.models)} models"
     lines = []
     if known_later:
         # The model had seen the outcome of these forecasts, or of days after their cutoff.
-        until = report.metadata.trained_until
+        until = max(by.metadata.trained_until for by in report.models)
         lines.append(
             f"Hindsight, no evidence of what the model is worth: it was fitted on rows up to "
             f"{until}, after the cutoff of {first_few(known_later, 5)}."
         )
     spread = " Spread: standard deviation of the members' medians." if "Spread" in names else ""
     lines.append(price_basis(prices) + spread)
-    if report.metadata.har:
+    if all(by.metadata.har for by in report.models):
         lines.append("No view on direction: the median is long-run growth times the range.")
     if "Rise" in names:
         lines.append(f"Chance of a rise: {BASE_RATE_UNKNOWN}.")
     return [
         make_table(title, names, ([cells.get(name) for name in names] for cells in shown), left=3),
         *lines,
-        _record(report),
-        *explain_tables(explained, unit_of(report.metadata.interval)),
+        *(_record(by, named=len(report.models) > 1) for by in report.models),
+        *explain_tables(explained, unit_of(main.metadata.interval)),
     ]
 
 
@@ -144,7 +155,12 @@ def _cells(each: SymbolForecast, row: dict[str, Any], *, rated: bool) -> dict[st
     of the model (`rated`).
     """
     step, fan, spread = row["step"], each.forecast.quantiles, each.forecast.spread
-    cells = {"Symbol": each.symbol, "Cutoff": row["cutoff"], "Date": row["date"]}
+    cells = {
+        "Model": str(each.by.reference),
+        "Symbol": each.symbol,
+        "Cutoff": row["cutoff"],
+        "Date": row["date"],
+    }
     cells |= {"Step": str(step), "Last close = naive": price(each.last_close)}
     cells["Forecast" if fan is None else "Median"] = price(row["median"])
     cells["Change"] = move(each.forecast.median[0, step - 1])
@@ -162,9 +178,13 @@ def _cells(each: SymbolForecast, row: dict[str, Any], *, rated: bool) -> dict[st
     return cells
 
 
-def _record(report: PredictReport) -> str:
+def _record(by: Predictor, named: bool) -> str:
     """Quote the errors on validation with their tests against baselines, or none of it."""
-    found = report.metadata.validation
+    return f"{by.reference}: {_scored(by)}" if named else _scored(by)
+
+
+def _scored(by: Predictor) -> str:
+    found = by.metadata.validation
     if found is None:
         return "This model has no validation score; see lstmcli evaluate."
     n = found.n_independent

@@ -15,6 +15,7 @@ from lstmcli.config import Settings
 from lstmcli.errors import Failure, FileError, ModelError, UsageError, raise_if_all_failed
 from lstmcli.files.locks import hold
 from lstmcli.runs import registry
+from lstmcli.runs.choice import find_or_only, names_in_use, prefer
 from lstmcli.runs.metadata import Metadata, check_bundle, read_metadata
 from lstmcli.runs.registry import ModelRef
 from lstmcli.runs.stale import StaleMark, stale_because
@@ -170,7 +171,8 @@ class ModelVersion:
     that it was given. epochs : passes made. windows : that trained. rmse, naive_rmse : of the path,
     on validation; crps, baseline_crps : the same for fans, next to the scaled climatology.
     stale : how many of its price series are others now. size : bytes of its files. trained_on : the
-    symbols.
+    symbols. interval, horizon : of its bars, and in steps. in_use : whether `models use` prefers
+    its name.
     """
 
     name: str
@@ -190,6 +192,9 @@ class ModelVersion:
     stale: int = 0
     size: int = 0
     trained_on: tuple[str, ...] = ()
+    interval: str = ""
+    horizon: int | None = None
+    in_use: bool = False
 
 
 @dataclass(frozen=True)
@@ -247,7 +252,7 @@ def _ready_made(data_dir: Path) -> ModelVersion:
 
 def show_model(data_dir: Path, reference: str | None) -> ModelDetail:
     """One version in full; raises ModelError where there is no such version or it is damaged."""
-    model = registry.find_model(data_dir, reference)
+    model = find_or_only(data_dir, reference, stands_in=True)
     metadata, settings = check_bundle(model.folder)
     is_kept = model.folder.resolve().is_relative_to((data_dir / "models").resolve())
     leaders = [each.version for each in registry.champions(data_dir, model.name)] if is_kept else []
@@ -288,6 +293,7 @@ def _version(
         next_back=model.version in leaders[1:2],
         damaged=damaged,
         size=size_of(model.folder),
+        in_use=model.name in names_in_use(data_dir),
     )
     if metadata is None:
         return found
@@ -308,7 +314,31 @@ def _version(
         baseline_crps=None if fan is None else crps.get("scaled_climatology"),
         stale=len(stale_because(metadata, data_dir)),
         trained_on=tuple(each.symbol for each in metadata.symbols),
+        interval=metadata.interval,
+        horizon=len(metadata.trend["low"]),
     )
+
+
+@dataclass(frozen=True)
+class UseReport:
+    """Which names are preferred now, the latest first, and the symbols of the one named."""
+
+    name: str
+    in_use: tuple[str, ...]
+    symbols: tuple[str, ...]
+
+
+def use_model(data_dir: Path, name: str, *, undo: bool = False) -> UseReport:
+    """Prefer a model for the symbols that it was trained on, or with `undo` no longer.
+
+    Raises NoModelError where there is no such champion, or nothing to undo.
+    """
+    names = prefer(data_dir, name, undo=undo)
+    symbols: tuple[str, ...] = ()
+    with suppress(ModelError):  # what is gone can be left out too
+        metadata = read_metadata(registry.find_model(data_dir, name).folder)
+        symbols = tuple(each.symbol for each in metadata.symbols)
+    return UseReport(name, names, symbols)
 
 
 def size_of(folder: Path) -> int:

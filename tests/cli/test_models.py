@@ -94,14 +94,14 @@ def test_list_names_models_and_refuses_an_unknown_one(three: Path) -> None:
     train(three, "--name", "other")
     assert {row["name"] for row in document(three, "list")["models"]} == {"tiny", "other"}
     assert {row["name"] for row in document(three, "list", "other")["models"]} == {"other"}
-    assert_one_error(models(three, "list", "nope"), 1, "no such model (nope)", "other, tiny")
+    assert_one_error(models(three, "list", "nope"), 4, "no such model (nope)", "other, tiny")
 
 
 @pytest.mark.parametrize("verb", [("rollback", "x"), ("prune", "x", "--keep", "1")])
 def test_where_there_is_no_model_the_error_says_how_to_train_one(
     tmp_path: Path, verb: tuple[str, ...]
 ) -> None:
-    assert_one_error(models(tmp_path, *verb), 1, "lstmcli train")
+    assert_one_error(models(tmp_path, *verb), 4, "lstmcli train")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -225,8 +225,8 @@ def test_the_champion_need_not_be_promoted(three: Path) -> None:
     [
         ("tiny", 2, "Pass NAME/VERSION"),
         ("tiny/v9", 2, "not a version"),
-        ("tiny/v0009", 1, "no such model (tiny/v0009)"),
-        ("nope/v0001", 1, "no such model"),
+        ("tiny/v0009", 4, "no such version (tiny/v0009)"),
+        ("nope/v0001", 4, "no such model"),
         ("../tiny/v0001", 2, "not a"),
     ],
 )

@@ -101,7 +101,7 @@ def test_shorter_horizon_cuts_and_a_longer_one_goes_on(home: Path) -> None:
 def test_table_shows_the_headline_steps_and_the_last_or_all(home: Path) -> None:
     def shown(*options: object) -> list[int]:
         rows = predict(home, *options).out.splitlines()
-        return [int(row.split()[3]) for row in rows if row.startswith("  prices ")]
+        return [int(row.split()[3]) for row in rows if row.startswith("prices ")]
 
     assert shown() == [1, 5]
     assert shown("--horizon", 30) == [1, 5, 20, 30]
@@ -167,6 +167,7 @@ def test_returns_that_include_dividends_are_called_so(
         f"Returns include dividends (Adj Close){where}, applied to the last close; for the quoted "
         "price, predict and evaluate a model of: lstmcli train --set data.price=close --name NAME."
     )
+    files += ["--model", "tiny"]
     assert words in predict(home, *files).out
     assert words in in_process("evaluate", *files, folder=home).out
 
@@ -293,7 +294,7 @@ def test_one_bad_series_of_a_wide_file_fails_alone(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "code"), [("also_absent.csv", 1), ("empty.csv", 4)], ids=["alike", "differently"]
+    ("other", "code"), [("also_absent.csv", 2), ("empty.csv", 4)], ids=["alike", "differently"]
 )
 def test_all_failing_ends_with_their_common_code_or_4(home: Path, other: str, code: int) -> None:
     (home / "empty.csv").touch()
@@ -356,13 +357,24 @@ def test_data_folder_is_taken_from_the_option_or_the_environment(home: Path) -> 
 
 def test_several_models_must_be_told_apart(home: Path) -> None:
     shutil.copytree(home / "data/models/tiny", home / "data/models/second")
-    assert_one_error(predict(home), 2, "which model?", "second, tiny", "--model NAME")
+    there = "there are second (prices), tiny (prices)"
+    assert_one_error(predict(home), 2, "which model?", there, "--model NAME", "models use NAME")
     assert predict(home, "--model", "second").code == 0
 
 
-@pytest.mark.parametrize("reference", ["absent", "tiny/v0009", "./tiny.toml", "/", "a b"])
+@pytest.mark.parametrize("reference", ["absent", "./tiny.toml", "/", "a b"])
 def test_model_that_is_not_there_lists_those_that_are(home: Path, reference: str) -> None:
-    assert_one_error(predict(home, "--model", reference), 1, "no such model", "there are tiny")
+    assert_one_error(predict(home, "--model", reference), 4, "no such model", "there are tiny")
+
+
+def test_model_that_is_misspelt_is_answered_with_the_nearest_name_or_its_versions(
+    home: Path,
+) -> None:
+    for reference in ("Tinny", "tny"):
+        done = predict(home, "--model", reference)
+        assert_one_error(done, 4, f"no such model ({reference})", "Did you mean tiny?")
+    done = predict(home, "--model", "tiny/v0009")
+    assert_one_error(done, 4, "no such version (tiny/v0009)", "tiny has v0001")
 
 
 def _flip(path: Path) -> None:
@@ -417,7 +429,8 @@ def test_champion_that_points_nowhere_is_refused(home: Path) -> None:
 )
 def test_steps_fall_on_sessions(home: Path, last: str, expected: str) -> None:
     (home / "AAPL.csv").write_text(csv_text(walk(300), np.datetime64(last)))
-    assert [each["date"] for each in steps(home, "--csv", "AAPL.csv")] == expected.split()
+    found = steps(home, "--csv", "AAPL.csv", "--model", "tiny")
+    assert [each["date"] for each in found] == expected.split()
 
 
 def test_coin_has_a_leap_day_and_weekends(home: Path) -> None:
