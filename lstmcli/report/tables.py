@@ -4,6 +4,7 @@ Colours are green and red (`GOOD`, `BAD`), cyan for the model (`OWN`) and grey (
 """
 
 import copy
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
@@ -42,11 +43,11 @@ class FittedTable(Table):
         for heading in self.drop:
             if _excess(table, console, options) <= 0:
                 break
-            table.columns = [each for each in table.columns if each.header != heading]
+            table.columns = _numbered(each for each in table.columns if each.header != heading)
         if (excess := _excess(table, console, options)) > 0:
             table.columns = _shortened(table.columns, excess)
         while len(table.columns) > 1 and _excess(table, console, options) > 0:
-            table.columns = table.columns[:-1]
+            table.columns = _numbered(table.columns[:-1])
         if self.heading:
             yield Text(self.heading, style="bold")
         wide = options.update(width=max(options.max_width, _width(table, console, options)))
@@ -57,6 +58,36 @@ class FittedTable(Table):
 def styled(value: object, style: str) -> Text:
     """Return text in a colour, for a cell or a line."""
     return Text(printable(str(value)), style=style)
+
+
+class NextSteps:
+    """The commands to type next: one line, or one a line where they do not fit.
+
+    For a person at a terminal only: nothing where the output is piped or written to a file.
+    Without commands there is no line.
+    """
+
+    def __init__(self, *commands: str) -> None:
+        self.commands = [printable(each) for each in commands]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render the commands, each as it is typed."""
+        if not console.is_terminal or not self.commands:
+            return
+        line = f"Next: {'   '.join(self.commands)}"
+        if len(line) > options.max_width:
+            line = "Next: " + "\n      ".join(self.commands)
+        yield Text(line)
+
+
+def fact_table(facts: Iterable[tuple[str, object]], *, indent: str = "  ") -> Table:
+    """Return facts, one a row by its name; a long one goes on below itself."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, fact in facts:
+        table.add_row(indent + printable(name), _cell(fact))
+    return table
 
 
 def make_table(
@@ -115,6 +146,11 @@ def _excess(table: Table, console: Console, options: ConsoleOptions) -> int:
 def _width(table: Table, console: Console, options: ConsoleOptions) -> int:
     wide = options.update(width=100_000)
     return Measurement.get(console, wide, table).maximum
+
+
+def _numbered(columns: Iterable[RichColumn]) -> list[RichColumn]:
+    """Return columns with their numbers, by which rich pads the first and the last otherwise."""
+    return [dataclasses.replace(each, _index=place) for place, each in enumerate(columns)]
 
 
 def _shortened(columns: Sequence[RichColumn], excess: int) -> list[RichColumn]:

@@ -3,27 +3,26 @@
 Nothing is changed and no lock is taken. A version that cannot be read is listed with the reason.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from lstmcli.config import Settings
 from lstmcli.errors import Failure, FileError, ModelError, UsageError, raise_if_all_failed
 from lstmcli.files.locks import hold
-from lstmcli.learning.promotion import LEVEL, Decision, decide
-from lstmcli.market.prices import Prices
 from lstmcli.runs import registry
-from lstmcli.runs.bundle import check_bundle, load_bundle, read_metadata
-from lstmcli.runs.metadata import Metadata
+from lstmcli.runs.metadata import Metadata, check_bundle, read_metadata
 from lstmcli.runs.registry import ModelRef
 from lstmcli.runs.stale import StaleMark, stale_because
-from lstmcli.workflows.prices import Source, load_prices
 
-_CPU = torch.device("cpu")
+if TYPE_CHECKING:  # only a promotion needs them
+    from lstmcli.learning.promotion import Decision
+    from lstmcli.market.prices import Prices
+    from lstmcli.workflows.prices import Source
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def promote_model(
     reference: str,
     *,
     if_better: bool = False,
-    level: float = LEVEL,
+    level: float = 0.01,
     wait: float = 0.0,
 ) -> PointerReport:
     """Make a version the champion of its name, always or only where `decide` finds it better.
@@ -66,13 +65,19 @@ def promote_model(
     The source's prices, or those that the version was trained on, are what it is judged by. Raises
     ModelError where it is damaged: a champion can always be read.
     """
+    import torch
+
+    from lstmcli.learning.promotion import Decision, decide
+    from lstmcli.runs.bundle import load_bundle
+    from lstmcli.workflows.prices import load_prices
+
     data_dir = source.data_dir
     model = registry.find_version(data_dir, reference)
     loaded: list[Prices] = []
     failures: list[Failure] = []
     looked: tuple[str, ...] = ()
     with hold(model.folder.parent / ".lock", wait=wait):
-        bundle, metadata = load_bundle(model.folder, _CPU)
+        bundle, metadata = load_bundle(model.folder, torch.device("cpu"))
         before = _present(data_dir, model.name)
         if before == model.version:
             return PointerReport(model.name, before, before, Decision(False, "it was already"))
@@ -104,11 +109,19 @@ def rollback_model(data_dir: Path, name: str, *, wait: float = 0.0) -> PointerRe
 
     Raises ModelError where there is none, or where it is damaged.
     """
+    import torch
+
+    from lstmcli.learning.promotion import Decision
+    from lstmcli.runs.bundle import load_bundle
+
+    def check(target: ModelRef) -> None:
+        load_bundle(target.folder, torch.device("cpu"))
+
     if not registry.versions(data_dir, name):
         raise registry.unknown_model(data_dir, name)
     with hold(registry.model_folder(data_dir, name) / ".lock", wait=wait):
         before = _present(data_dir, name)
-        now = registry.rollback(data_dir, name, lambda target: load_bundle(target.folder, _CPU))
+        now = registry.rollback(data_dir, name, check)
     why = f"rolled back from {before}" if before else "rolled back"
     return PointerReport(name, before, now.version, Decision(True, why, before))
 
@@ -233,14 +246,14 @@ def _ready_made(data_dir: Path) -> ModelVersion:
 def show_model(data_dir: Path, reference: str | None) -> ModelDetail:
     """One version in full; raises ModelError where there is no such version or it is damaged."""
     model = registry.find_model(data_dir, reference)
-    bundle, metadata = load_bundle(model.folder, _CPU)
+    metadata, settings = check_bundle(model.folder)
     is_kept = model.folder.resolve().is_relative_to((data_dir / "models").resolve())
     leaders = [each.version for each in registry.champions(data_dir, model.name)] if is_kept else []
     return ModelDetail(
         version=_version(data_dir, model, metadata, leaders),
         folder=model.folder,
         metadata=metadata,
-        settings=bundle.settings,
+        settings=settings,
         stale=stale_because(metadata, data_dir),
         decisions=tuple(_decisions(data_dir, model.name)) if is_kept else (),
         champions=tuple(leaders),
@@ -251,7 +264,7 @@ def _glance(data_dir: Path, name: str, version: str, leaders: Sequence[str]) -> 
     """One version, damaged or not."""
     try:
         model = registry.version_of(data_dir, name, version)
-        return _version(data_dir, model, check_bundle(model.folder), leaders)
+        return _version(data_dir, model, check_bundle(model.folder)[0], leaders)
     except (ModelError, FileError) as error:
         damaged = f"{error.what}: {error.why}" if error.why else error.what
     model = ModelRef(name, version, registry.model_folder(data_dir, name) / version)

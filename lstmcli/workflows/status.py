@@ -9,21 +9,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 
 from lstmcli.errors import AllFailedError, DataError, FileError, LstmcliError, UsageError
 from lstmcli.market.calendars import Schedule, known_until
 from lstmcli.market.store import IMPORTED
 from lstmcli.market.symbols import interval_option, stored_symbols
-from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.last_runs import LastRuns, last_runs, too_old
+from lstmcli.runs.metadata import check_bundle
 from lstmcli.runs.registry import all_names, champion, versions
 from lstmcli.runs.stale import stale_because, warn_stale
-from lstmcli.training.device import choose_device
 from lstmcli.workflows.data import StoredSeries, list_data, stored_schedule
 
 State = Literal["ok", "old", "bad", "none"]
@@ -181,9 +180,9 @@ def _model(data_dir: Path, name: str) -> _Found:
         what = f"no champion among {len(known)} version{'s' * (len(known) != 1)}"
         step = f"models promote {name}/{known[-1]}" if known else f"train --name {name}"
         return "none", what, f"Run: lstmcli {step}.", None
-    model, metadata = load_bundle(leader.folder, torch.device("cpu"))
+    metadata, _ = check_bundle(leader.folder)
     until = max(each.last for each in metadata.symbols)
-    n = len(model.trained_on)
+    n = len(metadata.trained_on)
     what = f"{leader.version} of {len(known)}, trained on {n} symbol{'s' * (n != 1)} up to {until}"
     since = _time(metadata.created)
     stale = warn_stale(leader, stale_because(metadata, data_dir))
@@ -212,6 +211,14 @@ def _calendars(data_dir: Path, today: date) -> _Found:
 
 
 def _device(name: str) -> _Found:
+    build = version("torch")
+    if name == "cpu" or (name == "auto" and build.endswith("+cpu")):
+        return "ok", f"cpu, PyTorch {build}", "", None
+    # Only PyTorch itself knows whether its CUDA build fits the driver.
+    import torch
+
+    from lstmcli.training.device import choose_device
+
     device = choose_device(name)
     shown = f"{torch.cuda.get_device_name(device)}, " if device.type == "cuda" else ""
     return "ok", f"{device}, {shown}PyTorch {torch.__version__}", "", None

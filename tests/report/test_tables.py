@@ -8,7 +8,7 @@ import pytest
 from rich.console import RenderableType
 
 from lstmcli.report.output import print_tables, tables_text
-from lstmcli.report.tables import BAD, make_table, styled
+from lstmcli.report.tables import BAD, NextSteps, fact_table, make_table, styled
 
 NUMBERS = [f"{10**12 + column}.123456" for column in range(12)]
 
@@ -68,7 +68,17 @@ def test_named_columns_go_first_then_words_are_shortened(monkeypatch: pytest.Mon
     narrow = printed([table], Terminal(), 25, monkeypatch)
     assert narrow[0].split() == ["Name", "C"]
     assert narrow[1].startswith("a name of some le")
-    assert narrow[1].endswith("\u2026   3.00")
+    assert narrow[1].endswith("\u2026  3.00")
+
+
+def test_no_number_is_cut_where_an_inner_column_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [["a", "2026-11-25", "100.00 to 200.00", "60 %"]]
+    table = make_table("", ["Name", "Date", "Range", "Up"], rows, drop=["Date"])
+    assert printed([table], Terminal(), 32, monkeypatch) == [
+        "Name             Range    Up",
+        "a     100.00 to 200.00  60 %",
+        "",
+    ]
 
 
 def test_a_terminal_without_utf_gets_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,3 +100,20 @@ def test_square_brackets_are_words_and_no_markup() -> None:
     text = tables_text([table, "[/nothing]"])
     for words in ("[bold]title[/bold]", "[red]X", "[/nothing]"):
         assert words in text
+
+
+def test_next_steps_are_for_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[RenderableType] = [NextSteps("lstmcli predict AAPL", "lstmcli evaluate AAPL")]
+    line = "Next: lstmcli predict AAPL   lstmcli evaluate AAPL"
+    assert printed(steps, Terminal(), 80, monkeypatch) == [line]
+    narrow = printed(steps, Terminal(), 40, monkeypatch)
+    assert narrow == ["Next: lstmcli predict AAPL", "      lstmcli evaluate AAPL"]
+    assert printed(steps, io.StringIO(), 80, monkeypatch) == []
+    assert tables_text(steps) == ""
+
+
+def test_a_long_fact_goes_on_below_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts: list[RenderableType] = [fact_table([("Data", "AAPL, MSFT"), ("Device", "CPU")])]
+    assert printed(facts, Terminal(), 80, monkeypatch) == ["  Data    AAPL, MSFT", "  Device  CPU"]
+    narrow = printed(facts, Terminal(), 16, monkeypatch)
+    assert narrow == ["  Data    AAPL,", "          MSFT", "  Device  CPU"]
