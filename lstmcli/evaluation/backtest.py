@@ -229,15 +229,21 @@ def actual_moves(series: Series, cutoffs: Rows, horizon: int) -> NDArray[np.floa
     return prices[future_rows(cutoffs, horizon)] - prices[cutoffs][:, None]
 
 
-def context_sigma(series: Series, cutoffs: Rows, context_length: int) -> NDArray[np.float64]:
+def context_sigma(
+    series: Series, cutoffs: Rows, context_length: int | NDArray[np.int32]
+) -> NDArray[np.float64]:
     """Return the standard deviation of the one-step log returns of each context: (N,).
 
-    Never zero, so it can be divided by.
+    context_length : of all, or of each (N,); all rows up to a cutoff where there are fewer. Never
+    zero, so it can be divided by.
     """
-    returns = np.diff(series.log_prices)
-    steps = np.arange(1 - context_length, 0)
-    sigma = returns[cutoffs[:, None] + steps].std(axis=1, ddof=1)
-    return np.asarray(np.maximum(sigma, _SMALLEST_SIGMA))
+    returns, sigma = np.diff(series.log_prices), np.empty(len(cutoffs))
+    lengths = np.minimum(np.asarray(context_length) - 1, cutoffs)
+    for length in np.unique(lengths).tolist():
+        alike = lengths == length
+        rows = cutoffs[alike][:, None] + np.arange(-length, 0)
+        sigma[alike] = returns[rows].std(axis=1, ddof=1)
+    return np.maximum(sigma, _SMALLEST_SIGMA)
 
 
 _SAME_CALENDAR = 0.98

@@ -36,6 +36,7 @@ from lstmcli.forecasting import baselines
 from lstmcli.forecasting.baselines import gjr_garch
 from lstmcli.forecasting.forecast import Forecast, compact
 from lstmcli.forecasting.har import (
+    FEWEST_ROWS,
     Har,
     bars_per_year,
     fit_har,
@@ -70,6 +71,11 @@ class Fitted:
         default_factory=dict, init=False, compare=False
     )
 
+    def starts_at(self, series: Sequence[Series], levels: Sequence[float]) -> bool:
+        """Return whether a start at these levels makes up for rows that are few."""
+        few = any(len(self.rows[each.symbol]) < FEWEST_ROWS for each in series)
+        return not few and self.start is not None and self.start.at_levels(levels) is not None
+
     def har(self, series: Sequence[Series], horizon: int, levels: Sequence[float]) -> Har:
         """Return the linear fan of all the series, which is fitted once."""
         key = horizon, tuple(levels)
@@ -81,7 +87,7 @@ class Fitted:
                 levels=levels,
                 bars_per_year=bars_per_year(max(parts, key=len).dates),
                 priors=[prior_sharpe(each.symbol) for each in parts],
-                start=self.start if self.start and self.start.levels == key[1] else None,
+                start=self.start and self.start.at_levels(key[1]),
             )
         return self._hars[key]
 
@@ -297,16 +303,18 @@ def baseline_forecasters(
     if levels:
         forecasters["gaussian_cone"] = plain(baselines.gaussian_cone, levels=levels)
         forecasters["ewma_cone"] = plain(baselines.ewma_cone, levels=levels)
-    if all(
+    enough = all(
         baselines.climatology_fits(
             each.log_prices[rows[each.symbol].start :], horizon, fit_rows=len(rows[each.symbol])
         )
         for rows in (known.rows for known in fitted)
         for each in series
-    ):
+    )
+    if enough:
         forecasters["scaled_climatology"] = on_rows(
             baselines.scaled_climatology, levels=wanted, steps=steps
         )
+    if enough or all(known.starts_at(series, wanted) for known in fitted):
         forecasters["har"] = in_turn(
             [_har(partial(known.har, series, horizon, wanted)) for known in fitted], since
         )

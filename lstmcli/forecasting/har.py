@@ -105,6 +105,13 @@ class Har:
         knots = np.log(self.knots)
         return np.column_stack([np.interp(logs, knots, each) for each in self.coefficients.T])
 
+    def at_levels(self, levels: Sequence[float]) -> "Har | None":
+        """Return the same at some of its levels; None where it lacks one."""
+        if not set(levels) <= set(self.levels):
+            return None
+        columns = [self.levels.index(each) for each in levels]
+        return replace(self, table=self.table[:, columns], levels=tuple(levels))
+
     def design(self, inputs: Floats) -> Floats:
         """Return standardised inputs after a column of ones; an unknown value is the mean."""
         standard = np.nan_to_num((inputs - self.center) / self.spread)

@@ -4,7 +4,7 @@ They know what came after, whichever symbol they are of, since markets move toge
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,19 @@ def warn_shorter(series: Series, metadata: Metadata) -> tuple[str, ...]:
         f"it begins on {series.dates[0]}, in training it began on {first}: what is usual in the "
         "long run is taken from fewer rows",
     )
+
+
+def warn_young(
+    series: Sequence[Series], cutoffs: Sequence[NDArray[np.int64]], length: int
+) -> Iterator[str]:
+    """Yield a note for each series with cutoffs that have fewer rows than a network reads."""
+    for each, rows in zip(series, cutoffs, strict=True):
+        if young := int(np.count_nonzero(rows < length - 1)):
+            yield (
+                f"{each.symbol}: {young} of {len(rows)} windows have fewer than the {length} rows "
+                "that the network reads: forecast by the linear fan alone, without long-run "
+                "volatility"
+            )
 
 
 def hindsight(metadata: Metadata, cutoff: np.datetime64) -> str | None:

@@ -18,6 +18,7 @@ from lstmcli.evaluation.forecasters import Fitted, backtest, learn_trend, yardst
 from lstmcli.evaluation.scores import Scores, score
 from lstmcli.forecasting.calibration import fit_calibration
 from lstmcli.forecasting.forecaster import forecast
+from lstmcli.forecasting.har import Har
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.fit import UNWATCHED, Course, Fit, fit
 from lstmcli.learning.plan import Plan
@@ -58,13 +59,21 @@ def learn(
         trend = donor.trend(settings.window.horizon)
     if trend is None:
         trend = learn_trend(model, plan.series, plan.splits)
-    return Learned(fitted, model, trend, _score_validation(model, plan, trend, interval))
+    start = None if donor is None else donor.linear(settings)
+    return Learned(fitted, model, trend, _score_validation(model, plan, trend, interval, start))
 
 
 def _score_validation(
-    model: TrainedModel, plan: Plan, trend: dict[str, list[float]], interval: str
+    model: TrainedModel,
+    plan: Plan,
+    trend: dict[str, list[float]],
+    interval: str,
+    start: Har | None,
 ) -> Scores | None:
-    """Score the model on non-overlapping validation cutoffs, with baselines of training rows."""
+    """Score the model on non-overlapping validation cutoffs, with baselines of training rows.
+
+    start : what `har` is drawn towards, as the linear fan below the network is.
+    """
     if plan.validation_start is None or not plan.validates:
         return None
     window = model.settings.window
@@ -80,7 +89,7 @@ def _score_validation(
         horizon=window.horizon,
     )
     rows = {each.symbol: range(split.train_rows) for each, split in parts}
-    fitted = [Fitted(models={"network": model}, trend={"network": trend}, rows=rows)]
+    fitted = [Fitted(models={"network": model}, trend={"network": trend}, rows=rows, start=start)]
     result = backtest(
         fitted,
         {"network": before},

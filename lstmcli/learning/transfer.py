@@ -14,9 +14,7 @@ import torch
 from torch import nn
 
 from lstmcli.config import Settings
-from lstmcli.dataset.series import Series
 from lstmcli.errors import AllFailedError, Failure, UsageError
-from lstmcli.evaluation.forecasters import Fitted
 from lstmcli.forecasting.calibration import Calibration
 from lstmcli.forecasting.har import Har
 from lstmcli.forecasting.model import TrainedModel, network_inputs
@@ -252,27 +250,6 @@ def ready_made_donor(plan: Plan, settings: Settings, interval: str) -> Donor | s
     except UsageError:
         same = False
     return replace(donor, linear_only=not same)
-
-
-def drawn_to_ready_made(
-    fits: Sequence[Fitted], series: Sequence[Series], horizon: int, interval: str
-) -> list[Fitted]:
-    """Let the baseline `har` start from the ready-made model, for cutoffs that it has not seen.
-
-    fits : what forecasts in turn; those whose rows end earlier stay as they are.
-    """
-    found = ready_made()
-    model, metadata = load_bundle(found.folder, torch.device("cpu"))
-    if model.har is None or interval != metadata.interval or horizon != len(model.har.table):
-        return list(fits)
-    return [
-        replace(fit, start=model.har)
-        if all(
-            each.dates[fit.rows[each.symbol].stop - 1] >= metadata.trained_until for each in series
-        )
-        else fit
-        for fit in fits
-    ]
 
 
 def held_back(donor: Donor, plan: Plan) -> Plan:

@@ -92,13 +92,12 @@ def _network_adds(report: TrainReport) -> Iterator[str]:
     if report.scores is None or not report.metadata.har or network == "har":
         return
     started = report.metadata.record.get("from")
-    if report.metadata.best_epoch == 0 and not started:
+    if report.metadata.best_epoch == 0 and (not started or started.get("linear_only")):
         yield "The network adds nothing: no epoch validated better, so it is identical to har."
     elif added := fan_against(report.scores.models["network"], "har"):
         if report.metadata.best_epoch == 0:
             yield "No epoch validated better than the weights that it started from."
-        what = "Next to har of these rows alone" if started else "What the network adds to har"
-        yield f"{what}, the linear fan. {added}"
+        yield f"What the network adds to har, the linear fan. {added}"
 
 
 def tune_view(report: "TuneReport") -> View:

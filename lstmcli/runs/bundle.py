@@ -34,6 +34,7 @@ from lstmcli.forecasting.har import har_of, har_shapes
 from lstmcli.forecasting.model import TrainedModel, new_network, num_columns
 from lstmcli.printable import first_few
 from lstmcli.records import read_file
+from lstmcli.runs.base_fan import HAR
 from lstmcli.runs.metadata import (
     CONFIG,
     METADATA,
@@ -48,7 +49,6 @@ from lstmcli.runs.metadata import (
 from lstmcli.training.loop import Epoch
 
 _LOC, _SCALE, _FACTORS = "fitted.loc", "fitted.scale", "calibration.factors"
-_HAR = "har."
 MAX_HEADER_BYTES = 4 * 1024**2
 _HISTORY = "history.csv"
 
@@ -94,7 +94,7 @@ def load_bundle(folder: Path, device: torch.device) -> tuple[TrainedModel, Metad
         fitted = Scale(tensors.pop(_LOC), tensors.pop(_SCALE)).to(device)
     har = None
     if metadata.har:
-        parts = {name: tensors.pop(f"{_HAR}{name}").numpy() for name in _har_shapes(settings)}
+        parts = {name: tensors.pop(f"{HAR}{name}").numpy() for name in _har_shapes(settings)}
         har = har_of(parts, settings.forecast.quantile_levels)
     factors = tensors.pop(_FACTORS, None)
     calibration = None if factors is None else Calibration(factors.numpy())
@@ -126,7 +126,7 @@ def _tensors(model: TrainedModel) -> dict[str, Tensor]:
         tensors[_SCALE] = model.fitted.scale.cpu().contiguous()
     if model.har is not None:
         for name, values in model.har.arrays().items():
-            tensors[f"{_HAR}{name}"] = torch.from_numpy(values).contiguous()
+            tensors[f"{HAR}{name}"] = torch.from_numpy(values).contiguous()
     if model.calibration is not None:
         tensors[_FACTORS] = torch.from_numpy(model.calibration.factors).contiguous()
     return tensors
@@ -175,7 +175,7 @@ def _expected_tensors(settings: Settings, has_har: bool) -> dict[str, Tensor]:
         expected = dict(new_network(settings, corrects=has_har).state_dict())
         if has_har:
             for name, shape in _har_shapes(settings).items():
-                expected[f"{_HAR}{name}"] = torch.empty(shape, dtype=torch.float64)
+                expected[f"{HAR}{name}"] = torch.empty(shape, dtype=torch.float64)
         if settings.window.scaling in FITTED_SCALINGS:
             for name in (_LOC, _SCALE):
                 expected[name] = torch.empty(num_columns(settings), dtype=torch.float64)

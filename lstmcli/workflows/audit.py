@@ -34,9 +34,9 @@ from lstmcli.runs.registry import ModelRef, find_model
 from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.audit_fit import Basis, Kept, audit_fit, audit_lineage, find_basis
 from lstmcli.workflows.copies import Change, copied
-from lstmcli.workflows.evaluate import EvaluateReport, evaluate, settings_for
+from lstmcli.workflows.evaluate import EvaluateReport, evaluate
 from lstmcli.workflows.predict import predict
-from lstmcli.workflows.prices import Source, load_prices
+from lstmcli.workflows.prices import Source, load_prices, settings_for
 from lstmcli.workflows.shares import only_share
 
 UNSEEN = (

@@ -34,11 +34,12 @@ from lstmcli.learning.evidence import (
     count_looks,
     looks_at_test_spans,
     warn_hindsight,
+    warn_young,
 )
 from lstmcli.learning.folds import tried
 from lstmcli.learning.refit import OnRefit, Refit, RefitWindow
-from lstmcli.learning.transfer import drawn_to_ready_made
 from lstmcli.market.prices import Prices, bars_of
+from lstmcli.runs.base_fan import drawn_to_ready_made
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.choice import find_or_only
 from lstmcli.runs.looks import Looks
@@ -46,7 +47,14 @@ from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, doubtful_paths, warn_ownership
 from lstmcli.runs.stale import stale_because, warn_stale
 from lstmcli.training.device import choose_device, threads
-from lstmcli.workflows.prices import Source, doubtful_folders, load_prices, warn_untrained
+from lstmcli.workflows.prices import (
+    Source,
+    check_cut,
+    doubtful_folders,
+    load_prices,
+    settings_for,
+    warn_untrained,
+)
 
 OnWindows = Callable[[Backtest, Yardsticks, bool], None]
 """Callback: called with windows, what they are scored by, and whether they are shown."""
@@ -206,8 +214,11 @@ class _Walk:
         return self.test_start if start is None else np.datetime64(start)
 
     @property
-    def context_length(self) -> int:
-        return max(model.settings.window.context_length for model in self.models.values())
+    def lengths(self) -> tuple[int, int]:
+        """Return how many rows the networks read, and how many a forecast needs at least."""
+        models = self.models.values()
+        read = max(each.settings.window.context_length for each in models)
+        return read, max(each.fewest_rows for each in models)
 
     @property
     def description(self) -> str:
@@ -219,14 +230,21 @@ class _Walk:
         )
 
     def cutoffs(self, series: Sequence[Series], **grid: Any) -> list[Rows]:
-        """Choose the cutoff rows of each series; grid : options of `choose_cutoffs`."""
-        return choose_cutoffs(
-            series,
-            last=None if self.recipe.end is None else np.datetime64(self.recipe.end),
-            context_length=self.context_length,
-            horizon=self.horizon,
-            **grid,
-        )
+        """Choose the cutoff rows of each series; grid : options of `choose_cutoffs`.
+
+        Where all series are too young for the networks, linear fans forecast them.
+        """
+        for length in self.lengths:
+            chosen = choose_cutoffs(
+                series,
+                last=None if self.recipe.end is None else np.datetime64(self.recipe.end),
+                context_length=length,
+                horizon=self.horizon,
+                **grid,
+            )
+            if any(map(len, chosen)):
+                break
+        return chosen
 
 
 @dataclass(frozen=True)
@@ -282,14 +300,6 @@ def _settle(
     return walk
 
 
-def settings_for(source: Source, settings: Settings) -> Settings:
-    """Leave out the recipe's dates where the source names data, which they are not of."""
-    if not source.names_data:
-        return settings
-    recipe = settings.evaluate.model_copy(update={"start": None, "end": None})
-    return settings.model_copy(update={"evaluate": recipe})
-
-
 def _choose_series(walk: _Walk, source: Source) -> _Panel:
     """Load the prices and choose series and cutoffs; AllFailedError where none is suitable."""
     around = replace(source, around=walk.recipe.end or date.max)
@@ -298,7 +308,7 @@ def _choose_series(walk: _Walk, source: Source) -> _Panel:
     own: dict[str, list[Series]] = {name: [] for name in walk.models}
     for prices in loaded:
         try:
-            _check_cut(prices, walk.first)
+            check_cut(prices, walk.first)
             found = [series_for(model.settings, prices) for model in walk.models.values()]
         except DataError as error:
             failures.append(Failure.of(prices.symbol, error))
@@ -314,10 +324,12 @@ def _choose_series(walk: _Walk, source: Source) -> _Panel:
     fewest = fewest_climatology_rows(walk.horizon) if fans else 2  # of a drift
     span = refitting.trained_span(series, walk.test_start, walk.settings.split.embargo)
     fit_rows = refitting.baseline_rows(series, cutoffs, ALWAYS, span, fewest)
+    whole, fewest_rows = walk.lengths
+    grown = any(rows.max(initial=0) >= whole - 1 for rows in cutoffs)
     suitable = []
     for one, rows in zip(series, cutoffs, strict=True):
         try:
-            _check_cutoffs(walk, one, rows)
+            _check_cutoffs(walk, one, rows, whole if grown else fewest_rows)
             if fans:
                 check_moves(one, fit_rows[one.symbol].stop, walk.horizon)
         except DataError as error:
@@ -331,26 +343,14 @@ def _choose_series(walk: _Walk, source: Source) -> _Panel:
     return _Panel(loaded, own, evaluated, cutoffs, fewest, failures)
 
 
-def _check_cut(prices: Prices, first: np.datetime64) -> None:
-    """Raise DataError where a row from day `first` on, which scores need, is not usable."""
-    if prices.cut is not None and np.datetime64(prices.cut) >= first:
-        raise DataError(
-            "unusable row among those to score",
-            where=f"{prices.symbol}, {prices.source}",
-            why=f"no forecast can be scored against the row of {prices.cut}, expected "
-            "cutoffs after it",
-            next_step=f"Correct it, or pass --start {prices.frame.index[0]:%Y-%m-%d}.",
-        )
-
-
-def _check_cutoffs(walk: _Walk, series: Series, rows: Rows) -> None:
+def _check_cutoffs(walk: _Walk, series: Series, rows: Rows, needed: int) -> None:
     if not len(rows):
         seen = any(each.ready_made for each in walk.metadata.values())
         earlier = "" if seen else "an earlier --start, or "
         raise DataError(
             "no window to evaluate",
             where=series.symbol,
-            why=f"no cutoff from {walk.first} on has {walk.context_length} bars up to it "
+            why=f"no cutoff from {walk.first} on has {needed} bars up to it "
             f"and {walk.horizon} after it; its {len(series)} bars run from "
             f"{series.dates[0]} to {series.dates[-1]}",
             next_step=f"Pass {earlier}--csv FILE with later prices.",
@@ -434,8 +434,9 @@ def _notes(
         doubts += doubtful_paths(each)
         stale += warn_stale(each, stale_because(metadata, source.data_dir))
     yield from (*warn_ownership(doubts), *stale, *uncounted)
-    symbols = [each.symbol for each in panel.evaluated[walk.main]]
-    yield from warn_untrained(symbols, walk.models[walk.main].trained_on)
+    series, main = panel.evaluated[walk.main], walk.models[walk.main]
+    yield from warn_untrained([each.symbol for each in series], main.trained_on)
+    yield from warn_young(series, panel.cutoffs, main.settings.window.context_length)
     yield from refitting.tell_refits(done, walk.models)
     for prices in panel.loaded:
         yield from prices.named_notes()

@@ -33,6 +33,7 @@ from lstmcli.forecasting.forecast import Forecast, ScaledFan
 from lstmcli.market.prices import PriceChoice
 from lstmcli.market.symbols import check_symbol
 from lstmcli.printable import first_few
+from lstmcli.runs.base_fan import drawn_to_ready_made
 from lstmcli.runs.ledger import Damage, Entry, Issued, collect, read_ledger
 from lstmcli.workflows.prices import Source, stream_prices
 
@@ -256,9 +257,10 @@ def _join(issued: Issued, name: str, known: Mapping[str, Series], counts: Counts
     # Up to each symbol's first cutoff.
     fit_rows = {each.symbol: range(int(own[0]) + 1) for each, own in pairs}
     steps, levels = issued.steps, issued.levels
+    fitted = [Fitted(models={}, trend={}, rows=fit_rows)]
     rivals = baseline_forecasters(
         all_series,
-        [Fitted(models={}, trend={}, rows=fit_rows)],
+        drawn_to_ready_made(fitted, all_series, steps[-1], issued.interval),
         horizon=steps[-1],
         levels=levels,
         interval=issued.interval,
@@ -320,9 +322,7 @@ def _look_up(
     counts.partly += _count(known & waits)
     actual = np.where(happened, log_prices[ends] - log_prices[rows][:, None], np.nan)[known]
     places, rows = places[known], rows[known]
-    sigma, lengths = np.empty(len(rows)), issued.context_length[places]
-    for length in np.unique(lengths).tolist():  # each forecast's own context
-        sigma[lengths == length] = context_sigma(series, rows[lengths == length], length)
+    sigma = context_sigma(series, rows, issued.context_length[places])
     return places, rows, sigma, actual
 
 

@@ -11,7 +11,9 @@ from queue import Empty, Queue
 from threading import Event, Thread
 from typing import IO, TypeVar
 
-from lstmcli.config import Data
+import numpy as np
+
+from lstmcli.config import Data, Settings
 from lstmcli.errors import DataError, Failure, FileError, UsageError
 from lstmcli.market.prices import Prices, are_alike, bars_of, infer_interval, may_be
 from lstmcli.market.store import STORE, read_stored
@@ -206,6 +208,26 @@ def load_alike(
 def doubtful_folders(source: Source, interval: str) -> tuple[Path, ...]:
     """Return the folders that prices of the store are read from, for `warn_ownership`."""
     return () if source.csv else price_folders(source.data_dir, interval)
+
+
+def settings_for(source: Source, settings: Settings) -> Settings:
+    """Leave out the recipe's dates where the source names data, which they are not of."""
+    if not source.names_data:
+        return settings
+    recipe = settings.evaluate.model_copy(update={"start": None, "end": None})
+    return settings.model_copy(update={"evaluate": recipe})
+
+
+def check_cut(prices: Prices, first: np.datetime64) -> None:
+    """Raise DataError where a row from day `first` on, which scores need, is not usable."""
+    if prices.cut is not None and np.datetime64(prices.cut) >= first:
+        raise DataError(
+            "unusable row among those to score",
+            where=f"{prices.symbol}, {prices.source}",
+            why=f"no forecast can be scored against the row of {prices.cut}, expected "
+            "cutoffs after it",
+            next_step=f"Correct it, or pass --start {prices.frame.index[0]:%Y-%m-%d}.",
+        )
 
 
 def warn_untrained(symbols: Sequence[str], trained_on: Sequence[str]) -> tuple[str, ...]:

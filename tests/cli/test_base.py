@@ -94,6 +94,36 @@ def test_a_young_listing_is_forecast_from_60_rows_on_with_a_note(home: Path) -> 
     assert_one_error(run(home, "predict", "--csv", "young.csv"), 4, "needs 60 rows", "has 59")
 
 
+def test_a_young_listing_is_evaluated_from_60_rows_on_with_a_note(home: Path) -> None:
+    for rows, windows in ((110, 1), (220, 3)):
+        (home / "young.csv").write_text(csv_text(walk(rows)))
+        found = document(home, "evaluate", "--csv", "young.csv", "--forecasts", "all.csv")
+        assert found["windows"]["evaluated"] == windows
+        note = f"young: {windows} of {windows} windows have fewer than the 250 rows"
+        assert any(each.startswith(note) for each in found["notes"])
+        models = found["scores"]["models"]
+        assert ("har" in models, "scaled_climatology" in models) == (True, False)
+        assert abs(models["har"]["path"]["crps"] / models["base/v0001"]["path"]["crps"] - 1) < 0.1
+    made = pd.read_csv(home / "all.csv").query("model == 'base/v0001'")
+    for cutoff, scored in made.groupby("cutoff"):
+        end = ("--as-of", cutoff, "--format", "csv", "--output", "one.csv")
+        assert run(home, "predict", "--csv", "young.csv", *end).code == 0
+        one = pd.read_csv(home / "one.csv")
+        for column in ("sigma", "q0.025", "median", "q0.975"):
+            np.testing.assert_allclose(scored[column], one[column], rtol=1e-5)
+    (home / "young.csv").write_text(csv_text(walk(109)))
+    done = run(home, "evaluate", "--csv", "young.csv")
+    assert_one_error(done, 4, "no cutoff from 2018-01-17 on has 60 bars up to it and 50 after it")
+
+
+def test_next_to_a_grown_series_a_young_one_is_named_and_left_out(home: Path) -> None:
+    (home / "young.csv").write_text(csv_text(walk(220)))
+    done = run(home, "evaluate", "--csv", "share.csv", "--csv", "young.csv", "--format", "json")
+    assert done.code == 3
+    assert "no cutoff from 2018-01-17 on has 250 bars up to it" in done.out
+    assert "scaled_climatology" in json.loads(done.out)["scores"]["models"]
+
+
 def test_predict_and_evaluate_forecast_alike_from_the_whole_past(home: Path) -> None:
     files = ("--csv", INDEX)
     assert run(home, "evaluate", *files, "--n-windows", 1, "--forecasts", "all.csv").code == 0

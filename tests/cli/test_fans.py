@@ -11,7 +11,14 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from tests.command_line import assert_one_error, csv_text, in_process, read_exactly, walk
+from tests.command_line import (
+    assert_one_error,
+    csv_text,
+    in_process,
+    read_exactly,
+    sessions,
+    walk,
+)
 
 
 def output(home: Path, *arguments: str) -> str:
@@ -303,3 +310,53 @@ def standing_still(rows: int) -> NDArray[np.float64]:
     prices = walk(700, seed=2)
     prices[:rows] = prices[rows - 1]
     return prices
+
+
+def test_a_prior_by_symbol_moves_the_median_of_that_symbol_alone(tmp_path: Path) -> None:
+    (tmp_path / "share.csv").write_text(csv_text(walk(700)))
+    files = ("--csv", "UP=share.csv", "--csv", "FLAT=share.csv")
+    medians = []
+    for name, table in (("usual", "{}"), ("own", "{UP=2.0}")):
+        prior = f"forecast.prior_by_symbol={table}"
+        linear = ("--name", name, "--set", prior, "--set", "model.network=har")
+        output(tmp_path, "train", *files, *linear)
+        made = read_exactly(output(tmp_path, "predict", "--model", name, *files, "--format", "csv"))
+        medians.append({key: each["median"].to_numpy() for key, each in made.groupby("symbol")})
+    before, after = medians
+    np.testing.assert_array_equal(before["UP"], before["FLAT"])
+    np.testing.assert_allclose(after["FLAT"], before["FLAT"], rtol=1e-12)
+    assert (after["UP"] > before["UP"]).all()
+    assert after["UP"][-1] / after["FLAT"][-1] > 1.02
+
+
+def test_a_wide_range_of_the_last_days_widens_the_first_step(tmp_path: Path) -> None:
+    calm, wild = bars(1500), bars(1500)
+    wild.loc[wild.index[-5:], "High"] *= 1.05
+    for name, frame in {"calm": calm, "wild": wild, "closes": calm[["Date", "Close"]]}.items():
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    output(tmp_path, "train", "--csv", "calm.csv", "--set", "model.network=har", "--name", "m")
+    widths = {}
+    for name in ("calm", "wild", "closes"):
+        asked = ("--model", "m", "--csv", f"X={name}.csv", "--format", "csv")
+        made = read_exactly(output(tmp_path, "predict", *asked))
+        widths[name] = (np.log(made["q0.975"]) - np.log(made["q0.025"])).to_numpy()
+    assert widths["wild"][0] > 1.1 * widths["calm"][0]
+    assert widths["closes"][0] == pytest.approx(widths["calm"][0], rel=0.2)
+
+
+def bars(rows: int) -> pd.DataFrame:
+    """Return bars of 20 moves each, whose volatility changes slowly."""
+    generator = np.random.default_rng(0)
+    size = 0.003 * np.exp(0.05 * np.cumsum(generator.normal(size=rows)))
+    moves = size[:, None] * generator.normal(size=(rows, 20))
+    prices = 100 * np.exp(np.cumsum(moves)).reshape(rows, 20)
+    prices = np.column_stack([np.append(100.0, prices[:-1, -1]), prices])
+    return pd.DataFrame(
+        {
+            "Date": sessions(rows),
+            "Open": prices[:, 0],
+            "High": prices.max(axis=1),
+            "Low": prices.min(axis=1),
+            "Close": prices[:, -1],
+        }
+    )

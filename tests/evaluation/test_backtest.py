@@ -157,3 +157,11 @@ def test_the_sigma_of_a_constant_context_can_be_divided_by() -> None:
 
 def test_the_sigma_of_the_shortest_context_is_a_number() -> None:
     assert np.isfinite(context_sigma(FIRST, np.array([2, 9]), 3)).all()
+
+
+def test_a_short_past_gives_the_volatility_of_all_its_rows_and_of_none_later() -> None:
+    returns = np.diff(FIRST.log_prices)
+    at, lengths = np.array([2, 3, 9]), np.array([4, 3, 40], dtype=np.int32)
+    expected = [returns[:2].std(ddof=1), returns[1:3].std(ddof=1), returns[:9].std(ddof=1)]
+    assert context_sigma(FIRST, at, lengths).tolist() == expected
+    assert context_sigma(FIRST, at[[0, 2]], 10).tolist() == [expected[0], expected[2]]

@@ -4,11 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from lstmcli.config import DEFAULT_LEVELS
 from lstmcli.dataset.series import Series
 from lstmcli.evaluation.forecasters import Fitted
-from lstmcli.learning.transfer import drawn_to_ready_made, ready_made_donor
+from lstmcli.learning.learn import learn
+from lstmcli.learning.transfer import Donor, held_back, ready_made_donor
+from lstmcli.recipes import load_settings
+from lstmcli.runs.base_fan import drawn_to_ready_made
 from tests.synthetic import make_plan, random_walk, series_of, tiny_settings
 
 SEEN = np.datetime64("2018-01-16")
@@ -37,6 +41,23 @@ def test_of_another_horizon_or_bars_it_is_no_help(horizon: int, interval: str) -
     each = young()
     fits = [Fitted({}, {}, {"NEW": range(380)})]
     assert drawn_to_ready_made(fits, [each], horizon, interval) == fits
+
+
+def test_the_har_that_a_short_training_is_held_against_is_drawn_as_its_own_is() -> None:
+    settings = load_settings("default", ['window.features=["close"]', "model.network=har"])
+    plan = make_plan([young(1500, "2015-01-02")], settings)
+    donor = ready_made_donor(plan, settings, "1d")
+    assert isinstance(donor, Donor)
+    assert donor.linear_only
+    losses = []
+    for start in (donor, None):
+        cpu = torch.device("cpu")
+        scores = learn(held_back(donor, plan), settings, cpu, "1d", donor=start).scores
+        assert scores is not None
+        network, har = (scores.models[name].path.crps for name in ("network", "har"))
+        assert network == pytest.approx(har, rel=1e-9)
+        losses.append(har)
+    assert losses[0] != pytest.approx(losses[1], rel=1e-3)
 
 
 def test_a_short_training_says_why_it_gets_no_help() -> None:

@@ -1,9 +1,12 @@
 """A trainee taken down between two epochs, and taken up again by another one."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, nn, optim
 
 from lstmcli.training.device import drawn_from, seeded
 from lstmcli.training.loop import Epoch, train_epochs
@@ -70,6 +73,32 @@ def test_whichever_epoch_it_is_taken_up_after_the_rest_is_the_same_to_the_bit(
             unbroken.network.parameters(), again.network.parameters(), strict=True
         ):
             assert torch.equal(one, other)
+
+
+@for_each("name, kind", [("adam", optim.Adam), ("adamw", optim.AdamW), ("rmsprop", optim.RMSprop)])
+def test_its_steps_are_those_of_pytorchs_optimizer_to_the_bit(name: str, kind: Any) -> None:
+    with seeded(0, CPU):
+        ours = begin(optimizer=name, schedule="constant")
+    with seeded(0, CPU):
+        theirs = begin(optimizer=name, schedule="constant").network
+    steps = kind(theirs.parameters(), lr=0.3, weight_decay=0.1, foreach=True)
+    for _ in range(3):
+        for network, optimizer in ((ours.network, ours.optimizer), (theirs, steps)):
+            optimizer.zero_grad()
+            with seeded(1, CPU):
+                objective(network, TRAIN).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+    for one, other in zip(ours.network.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_training_imports_nothing_of_the_compiler() -> None:
+    script = (
+        "import sys; from tests.training.test_trainee import begin, run; run(begin());"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    root = Path(__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", script], cwd=root, timeout=60).returncode == 0
 
 
 def test_a_snapshot_is_a_copy_that_training_on_leaves_alone() -> None:

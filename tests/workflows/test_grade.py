@@ -13,10 +13,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
+from lstmcli.config import PRIOR_SHARPE, PRIOR_YEARS
 from lstmcli.errors import AllFailedError, DataError
+from lstmcli.forecasting.har import Har, bars_per_year, fit_har, har_inputs
+from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.ledger import Entry, append, collect
+from lstmcli.runs.registry import ready_made
 from lstmcli.workflows.grade import Grade, GradeReport, grade
 from lstmcli.workflows.prices import Source
 from tests.command_line import csv_text, sessions, walk
@@ -67,6 +72,12 @@ def graded(folder: Path, entries: Sequence[Entry], **asked: Any) -> GradeReport:
     closes = asked.pop("closes", {"one": walk(ROWS), "two": walk(ROWS, 1)})
     append(folder, entries)
     return grade(prices(folder, **closes), **asked)
+
+
+def shipped_fan() -> Har:
+    har = load_bundle(ready_made().folder, torch.device("cpu"))[0].har
+    assert har is not None
+    return har
 
 
 def only(report: GradeReport) -> Grade:
@@ -356,6 +367,35 @@ def test_young_symbols_cost_the_climatology_and_are_named(tmp_path: Path) -> Non
         "no scaled_climatology, which needs 80 bars up to the first cutoff: two have fewer"
     )
     assert "scaled_climatology" not in only(report).scores[0].models
+
+
+@pytest.mark.parametrize("first", [DAYS[120], DAYS[180]])
+def test_har_starts_from_the_ready_made_model_where_that_has_not_seen_the_cutoffs(
+    tmp_path: Path, first: str
+) -> None:
+    steps, start = [1, 50], DAYS.index(first)
+    fan: dict[str, Any] = {"steps": steps, "levels": LEVELS, "moves": [list(0.01 * SPREAD)] * 2}
+    entries = [
+        entry(row, **fan, dates=[DAYS[row + 1], DAYS[row + 50]]) for row in range(start, start + 9)
+    ]
+    result = only(graded(tmp_path, entries)).backtest
+    assert result is not None
+    made = result.forecasts["har"]
+    x = np.log(np.round(walk(ROWS), 6))
+    har = fit_har(
+        [x[: start + 1]],
+        horizon=50,
+        levels=LEVELS,
+        bars_per_year=bars_per_year(np.array(DAYS[: start + 1], dtype="datetime64[D]")),
+        start=shipped_fan().at_levels(LEVELS) if first > "2018-01-16" else None,
+    )
+    inputs, sigma = har_inputs(x)
+    at = np.arange(start, start + 9)
+    location = np.full(len(at), har.location(PRIOR_SHARPE, PRIOR_YEARS))
+    expected = har.forecast(har.scale(inputs[at], sigma[at]), location).at(steps)
+    np.testing.assert_allclose(
+        np.asarray(made.quantiles), np.asarray(expected.quantiles), rtol=1e-3
+    )
 
 
 def test_damaged_lines_are_named_and_the_others_graded(tmp_path: Path) -> None:

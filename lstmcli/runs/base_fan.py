@@ -1,0 +1,64 @@
+"""The linear fan of the ready-made model, which the baseline `har` starts from where it may.
+
+It is read without PyTorch, which what grades forecasts need not load.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import safetensors.numpy
+
+from lstmcli.dataset.series import Series
+from lstmcli.evaluation.forecasters import Fitted
+from lstmcli.forecasting.har import Har, har_of
+from lstmcli.records import read_file
+from lstmcli.runs.metadata import (
+    WEIGHTS,
+    Metadata,
+    check_hash,
+    naming_file,
+    read_metadata,
+    read_settings,
+)
+from lstmcli.runs.registry import ready_made
+
+HAR = "har."  # before the names of its arrays in a file of weights
+_MAX_BYTES = 1024**2
+
+
+def drawn_to_ready_made(
+    fits: Sequence[Fitted], series: Sequence[Series], horizon: int, interval: str
+) -> list[Fitted]:
+    """Let the baseline `har` start from the ready-made model, for cutoffs that it has not seen.
+
+    fits : what forecasts in turn; those whose rows end earlier stay as they are.
+    """
+    har, metadata = _read()
+    if interval != metadata.interval or horizon != len(har.table):
+        return list(fits)
+    return [
+        replace(fit, start=har)
+        if all(
+            each.dates[fit.rows[each.symbol].stop - 1] >= metadata.trained_until for each in series
+        )
+        else fit
+        for fit in fits
+    ]
+
+
+def _read() -> tuple[Har, Metadata]:
+    folder = ready_made().folder
+    metadata = read_metadata(folder)
+    settings = read_settings(folder, metadata)
+    with naming_file(folder / WEIGHTS) as path:
+        data = read_file(path, _MAX_BYTES)
+        check_hash(hashlib.sha256(data).hexdigest(), metadata.weights_sha256)
+        tensors = safetensors.numpy.load(data)
+        arrays = {
+            name.removeprefix(HAR): np.array(values)
+            for name, values in tensors.items()
+            if name.startswith(HAR)
+        }
+        return har_of(arrays, settings.forecast.quantile_levels), metadata
