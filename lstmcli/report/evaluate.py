@@ -52,6 +52,7 @@ def evaluate_view(report: EvaluateReport) -> View:
         counts = {key: windows.get(key) for key in ("rows", "train", "validation", "test")}
         return make_document(
             "evaluate",
+            summary=report.summaries[0],
             models=list(map(str, report.models)),
             price=report.series[0].price,
             horizon=report.horizon,
@@ -63,7 +64,7 @@ def evaluate_view(report: EvaluateReport) -> View:
             looks=report.looks,
             split_method=report.recipes[0].split.method,
             windows=counts | {"evaluated": report.scores.n_windows},
-            verdicts=report.verdicts,
+            verdicts={name: str(each) for name, each in report.verdicts.items()},
             tuning={
                 name: recipe.tuning.model_dump()
                 for name, recipe in zip(report.verdicts, report.recipes, strict=True)

@@ -25,7 +25,7 @@ from lstmcli.evaluation.forecasters import (
 )
 from lstmcli.evaluation.scores import HEADLINE_STEPS, Scores, score
 from lstmcli.evaluation.trend import Thresholds, Yardsticks
-from lstmcli.evaluation.verdict import verdict
+from lstmcli.evaluation.verdict import Summary, Verdict, summary, verdict
 from lstmcli.forecasting.baselines import fewest_climatology_rows
 from lstmcli.forecasting.model import TrainedModel, series_for
 from lstmcli.learning import refit as refitting
@@ -67,6 +67,7 @@ class EvaluateReport:
         day, so that a model that was not refitted knows what came; such figures prove nothing.
     thresholds : of the trends that each model calls. refits : every fit during the backtest.
     looks : all looks at these days of these series, None where this one is none or uncounted.
+    verdicts, summaries : of each model.
     recipes : the settings of each model. series : what was evaluated, as the first model reads it,
         in the order of the backtest.
     """
@@ -85,7 +86,8 @@ class EvaluateReport:
     thresholds: dict[str, Thresholds]
     refits: tuple[Refit, ...]
     looks: Looks | None
-    verdicts: dict[str, str]
+    verdicts: dict[str, Verdict]
+    summaries: tuple[Summary, ...]
     notes: tuple[str, ...]
     failures: tuple[Failure, ...]
 
@@ -146,9 +148,11 @@ def evaluate(
         in_training=in_training,
         further=further,
     )
-    found = [(ref, walk.models[str(ref)], walk.metadata[str(ref)]) for ref in walk.references]
+    known_models = [
+        (ref, walk.models[str(ref)], walk.metadata[str(ref)]) for ref in walk.references
+    ]
     seen = looks_at_test_spans(
-        found, series, panel.cutoffs, walk.horizon, since[1:], walk.description
+        known_models, series, panel.cutoffs, walk.horizon, since[1:], walk.description
     )
     looks, uncounted = count_looks(source.data_dir, seen if counted else ())
     past = warn_hindsight(in_training, until)
@@ -168,9 +172,11 @@ def evaluate(
         refits=tuple(done),
         looks=looks,
         verdicts={
-            name: " ".join([*past, str(verdict(scores, name)), *tried(each.settings.tuning.trials)])
+            name: replace(found, lines=(*past, *found.lines, *tried(each.settings.tuning.trials)))
             for name, each in walk.models.items()
+            for found in [verdict(scores, name)]
         },
+        summaries=tuple(summary(result, scores, name) for name in walk.models),
         notes=(
             *tell_ready_made(models, walk.references[0], walk.metadata[walk.main]),
             *past,

@@ -118,6 +118,34 @@ def test_refit_takes_a_number_of_cutoffs_or_never(home: Path) -> None:
     assert document(home, "--refit", 100)["refits"] == []
 
 
+def test_json_begins_with_a_summary_that_follows_from_the_windows(home: Path) -> None:
+    wide(home)
+    found = document(home, "--csv", "wide.csv", "--step-size", 1)
+    assert list(found)[:3] == ["schema_version", "command", "summary"]
+    summary, scores = found["summary"], found["scores"]
+    own = scores["models"]["tiny/v0001"]
+    moves = [
+        (row["predicted"] > row["last_close"], row["actual"] > row["last_close"])
+        for row in found["forecasts"]
+        if not row["unchanged"]
+    ]
+    rises = sum(went for _, went in moves)
+    assert summary == {
+        "model": "tiny/v0001",
+        "symbols": 3,
+        "windows": len(found["forecasts"]),
+        "n_independent": scores["n_independent"],
+        "rmse": own["path"]["rmse"],
+        "naive_rmse": scores["models"]["naive"]["path"]["rmse"],
+        "skill_naive": own["path"]["skill"]["naive"],
+        "p_naive": None,
+        "verdict": "too few",
+        "direction_right": sum(called == went for called, went in moves),
+        "direction_windows": len(moves),
+        "always_right": max(rises, len(moves) - rises),
+    }
+
+
 def test_overlapping_cutoffs_count_as_independent_only_when_they_do_not_overlap(home: Path) -> None:
     found = document(home, "--step-size", 1)["scores"]
     assert (found["n_windows"], found["n_independent"]) == (40, 8)
