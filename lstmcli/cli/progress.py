@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lstmcli.training.loop import Epoch
     from lstmcli.workflows.tune import Trial
 
-_TEXT_WIDTH = 100  # columns; in fewer the bar alone is shown
+_TEXT_WIDTH, _BAR_WIDTH = 100, 60  # columns; in fewer, rich would cut the numbers
 
 _SETS = 6  # of windows: those shown, and those at other phases
 
@@ -112,8 +112,9 @@ def _show(
         console = Console(file=raw_stream(sys.stderr))
         text = bars.TextColumn("{task.fields[text]}")
         columns: list[bars.ProgressColumn] = [bars.TextColumn(noun), bars.MofNCompleteColumn()]
-        columns += [bars.BarColumn(), *([text] if console.width >= _TEXT_WIDTH else [])]
-        columns.append(bars.TimeRemainingColumn())
+        if console.width >= _BAR_WIDTH:
+            columns += [bars.BarColumn(), *([text] if console.width >= _TEXT_WIDTH else [])]
+            columns.append(bars.TimeRemainingColumn())
         with bars.Progress(*columns, console=console, transient=True) as progress:
             task = progress.add_task(noun, total=total, text="")
             yield lambda *event: progress.update(task, **describe(*event)[1])

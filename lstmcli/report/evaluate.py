@@ -225,7 +225,7 @@ def _windows_table(report: EvaluateReport) -> RenderableType:
             for row in shown
         ),
         left=2,
-        drop=["To"],
+        drop=["To", "Price", "Actual"],
     )
     table.columns[-1].justify = "left"
     if len(shown) < len(rows):

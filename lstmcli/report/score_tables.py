@@ -157,7 +157,7 @@ def errors(
                 for name in names
             ),
         ],
-        drop=["Bar"],
+        drop=["Bar", "Saved"],
     )
     table.show_header = False
     for column in table.columns[2:]:
