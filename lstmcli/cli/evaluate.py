@@ -126,7 +126,7 @@ def evaluate(
         )
     with out.failures_listed():
         if issued:
-            _grade(context, prices, walk, forecasts, forecasts_of or [], out)
+            _grade(context, prices, walk, forecasts, forecasts_of or [], details, out)
             return
         asked = device.chosen | {
             key: value for key, value in vars(walk).items() if value is not None
@@ -233,6 +233,7 @@ def _grade(
     walk: WalkOptions,
     forecasts: str | None,
     only: list[str],
+    details: bool,
     out: BatchOptions,
 ) -> None:
     """Grade the ledger. Damaged lines are named and do not fail the run: no rerun restores them."""
@@ -251,7 +252,7 @@ def _grade(
     out.show_notes(report)
     if forecasts is not None:
         emit(forecasts_view(report, only), "parquet" if is_parquet(forecasts) else "csv", forecasts)
-    out.emit(grade_view(report))
+    out.emit(grade_view(report, details=details))
     report_failures(report.failures, report.n_symbols)
 
 

@@ -192,7 +192,10 @@ def _word(summary: Summary, verdict: Verdict) -> tuple[str, str]:
 
 
 def score_tables(scores: Scores, over: str) -> list[RenderableType]:
-    """Show every model's scores, and the first one step by step. over : the steps, in words."""
+    """Show every model's scores, and the first one step by step.
+
+    over : the steps, as "steps 1 to 50".
+    """
     main = scores.models[scores.model]
     # The table of pairs has the skills against the other baselines.
     against = [name for name in scores.against if name != "scaled_climatology"]
@@ -238,7 +241,7 @@ def _scores(scores: Scores, over: str, against: Sequence[str]) -> RenderableType
         ]
 
     return make_table(
-        f"Scores over steps {over}, in % of the last price",
+        f"Scores over {over}, in % of the last price",
         ["Model", "RMSE", "MAE", "MASE"]
         + (["CRPS"] if fans else [])
         + skills
