@@ -360,9 +360,9 @@ def check_settings(
         return Settings.model_validate(tree)
     except ValidationError as error:
         key, why = describe_fault(error)
-        place = f"{where} with --set" if changed and not key else where
-        if changed and key in changed:
-            place = f"--set {changed[key]}"
+        place = where
+        if own := {text for each, text in (changed or {}).items() if each.startswith(key)}:
+            place = f"--set {own.pop()}" if key and len(own) == 1 else f"{where} with --set"
         if error.errors(include_url=False)[0]["type"] == "extra_forbidden":
             known = keys() if "." in key else list(Settings.model_fields)
             raise UsageError(
@@ -385,6 +385,8 @@ def keys() -> list[str]:
 def nearest_key(key: str, known: Sequence[str] = ()) -> str:
     """Return a question that names the keys most like a key, which may lack its section."""
     known = known or keys()
+    if key in known:
+        return ""
     leaf = key.rpartition(".")[2]
     same = [full for full in known if full.endswith(f".{leaf}")]
     if same:

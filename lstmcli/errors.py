@@ -16,8 +16,9 @@ Every message is one line, `WHAT (WHERE): WHY. NEXT STEP`.
 """
 
 import difflib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 
@@ -84,7 +85,21 @@ def file_errors(
         why = getattr(error, "strerror", None) or str(error)
         missing = named and isinstance(error, FileNotFoundError | IsADirectoryError)
         kind = MissingFileError if missing else FileError
-        raise kind(what, where=path, why=why, next_step=next_step) from error
+        near = _files_like(str(path)) if missing else ""
+        raise kind(what, where=path, why=why, next_step=near or next_step) from error
+
+
+def _files_like(path: str) -> str:
+    """Return a question that names a file like one that is missing, or the first of a folder."""
+    folder, name = os.path.split(path)
+    with suppress(OSError):
+        if os.path.isdir(path):
+            files = sorted(each for each in os.listdir(path) if os.path.splitext(each)[1])
+            return f"Name a file in it, such as {os.path.join(path, files[0])}." if files else ""
+        return did_you_mean(
+            name, {each: os.path.join(folder, each) for each in os.listdir(folder or ".")}
+        )
+    return ""
 
 
 @contextmanager

@@ -102,7 +102,8 @@ def describe_fault(error: ValidationError) -> tuple[str, str]:
         return key, _KEYS[first["type"]]
     if expected := _expected(first["type"], first.get("ctx", {})):
         return key, f"found {shown}, expected {expected}"
-    return key, f"{why}, found {shown}" if key else why
+    whole = not key or isinstance(first["input"], dict)
+    return key, why if whole else f"{why}, found {shown}"
 
 
 def _expected(fault: str, facts: Mapping[str, Any]) -> str:

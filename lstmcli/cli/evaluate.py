@@ -51,6 +51,12 @@ class WalkOptions:
     refit_window: Literal["expanding", "rolling"] | None = None
     baselines: list[str] | None = None
 
+    def __post_init__(self) -> None:
+        """Raise if no date can lie between the first and the last."""
+        if self.start and self.end and self.end < self.start:
+            why = f"found {self.end}, expected a day from --start {self.start} on"
+            raise UsageError("cannot use --end", why=why)
+
 
 @spread
 def evaluate(

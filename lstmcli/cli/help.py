@@ -4,6 +4,7 @@ The pages are laid out here: typer's own need rich's markdown, which takes as lo
 the rest of `--help`. Words that people try are answered with the command that does it.
 """
 
+import re
 import shutil
 import sys
 import textwrap
@@ -14,6 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from lstmcli.errors import UsageError, did_you_mean
+from lstmcli.printable import first_few
 
 # The public name of typer's usage errors is that of a subclass; they share this base.
 TyperUsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -70,9 +72,11 @@ _COMMANDS = {
 }
 # What people type in place of an option.
 _OPTIONS = {
+    "--cpu": "--device cpu",
     "--date": "--as-of",
     "--days": "--horizon",
     "--file": "--csv",
+    "--gpu": "--device cuda",
     "--html": "--report",
     "--input": "--csv",
     "--lookback": "--set window.context_length=N",
@@ -81,6 +85,8 @@ _OPTIONS = {
     "--png": "--plot",
     "--recipe": "--config",
     "--steps": "--horizon",
+    "--symbol": "the symbol without --symbol",
+    "--ticker": "the symbol without --ticker",
     "--windows": "--n-windows",
 }
 
@@ -179,16 +185,35 @@ def _option_advice(ctx: Any, name: str) -> str:
     """Return what to type in place of an option that the command does not have."""
     from lstmcli.config import keys
 
-    known = [each for param in ctx.command.params for each in param.opts if each.startswith("--")]
+    known = _options_of(ctx.command)
+    if elsewhere := [path for path, each in _commands(ctx) if name in _options_of(each)]:
+        return _see(ctx, f"It is an option of {first_few(elsewhere, 4)}.")
     setter = "--set" if "--set" in known else "lstmcli train --set"
     instead = {
-        f"--{key.partition('.')[2].replace('_', '-')}": f"{setter} {key}={_value_of(name)}"
+        key.partition(".")[2].replace("_", "-"): f"{setter} {key}={_value_of(name)}"
         for key in reversed(keys())
+        if not key.startswith("data.")
     }
-    instead |= {word: use for word, use in _OPTIONS.items() if use.split(" ")[0] in known}
-    instead |= {each: each for each in ("--json", *known)}
-    words = {option.strip("-"): use for option, use in instead.items()}
-    return _see(ctx, did_you_mean(name.strip("-"), words))
+    instead |= {
+        word.strip("-"): use
+        for word, use in _OPTIONS.items()
+        if use.split(" ")[0] in known or not use.startswith("-")
+    }
+    instead |= {each.strip("-"): each for each in ("--json", *known)}
+    return _see(ctx, did_you_mean(name.strip("-"), instead))
+
+
+def _options_of(command: Any) -> list[str]:
+    return [each for param in command.params for each in param.opts if each.startswith("--")]
+
+
+def _commands(ctx: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every command with its words: `data list`."""
+    for name, command in ctx.find_root().command.commands.items():
+        verbs = getattr(command, "commands", None)
+        yield from ((f"{name} {verb}", each) for verb, each in (verbs or {}).items())
+        if verbs is None:
+            yield name, command
 
 
 def _value_of(name: str) -> str:
@@ -210,7 +235,9 @@ def _see(ctx: Any, advice: str = "") -> str:
 def _name_of(param: Any) -> str:
     """Return the long name of an option, or the name of an argument."""
     name: str = max(param.opts, key=len)
-    return name if name.startswith("-") else (param.metavar or name.upper()).strip("[].")
+    if name.startswith("-"):
+        return name
+    return re.sub(r"^\[(.*)\](\.\.\.)?$", r"\1", param.metavar or name.upper())
 
 
 def _page(ctx: Any) -> Iterator[str]:

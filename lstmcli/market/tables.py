@@ -76,8 +76,10 @@ def read_prices(
 def parse_csv_option(text: str) -> tuple[str | None, str]:
     """Split `NAME=FILE` into name and file; a path that exists is always a file."""
     name, equals, file = text.partition("=")
-    if not equals or not name or not file or Path(text).exists():
+    if not equals or not name or Path(text).exists():
         return None, text
+    if not file:
+        raise UsageError("no file is named", where=text, why="expected NAME=FILE")
     return name, file
 
 

@@ -137,7 +137,6 @@ def test_cutoffs_in_rows_that_were_fitted_on_are_flagged(home: Path) -> None:
     [
         ("--start", "2019-01-02"),
         ("--start", DAYS[296]),
-        ("--start", DAYS[290], "--end", DAYS[280]),
         ("--horizon", "299"),
     ],
 )

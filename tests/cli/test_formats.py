@@ -104,3 +104,52 @@ def test_steps_of_the_json_hold_the_fields_of_the_long_table(home: Path) -> None
     assert {*forecast, *step} >= set(COLUMNS["predict"].split())
     assert forecast["price"] == "Close"
     assert forecast["trained_on"] is True
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        *(("r.csv", "csv"), ("r.JSON", "json"), ("r.jsonl", "jsonl"), ("r.parquet", "parquet")),
+        *(("r.txt", "table"), ("r", "table")),
+    ],
+)
+def test_a_file_has_the_format_of_its_suffix_and_is_named(home: Path, name: str, form: str) -> None:
+    done = in_process(*COMMANDS["predict"], "--output", name, folder=home)
+    assert (done.code, done.out) == (0, "")
+    assert done.err.splitlines()[-1] == f"lstmcli: wrote {name} ({form})"
+    asked = ("--format", form, "--output", "asked", "--quiet")
+    done = in_process(*COMMANDS["predict"], *asked, folder=home)
+    assert (done.code, done.out, done.err) == (0, "", "")
+    assert (home / name).read_bytes() == (home / "asked").read_bytes()
+
+
+def test_a_format_that_is_asked_for_wins_over_the_suffix(home: Path) -> None:
+    for env, option in (({"LSTMCLI_FORMAT": "json"}, ()), ({}, ("--format", "json"))):
+        done = in_process("predict", *option, "-o", "r.csv", folder=home, env=env)
+        assert done.code == 0, done.err
+        assert json.loads((home / "r.csv").read_text())["command"] == "predict"
+
+
+@pytest.mark.parametrize(
+    ("command", "result"),
+    [
+        ("train --config tiny.toml --seed 1 --promote never", False),
+        ("data import prices.csv", False),
+        ("data list", False),
+        ("data check", False),
+        ("data show prices", False),
+        ("models list", False),
+        ("models promote tiny/v0001", False),
+        ("models prune tiny --keep 1", False),
+        ("predict", True),
+        ("evaluate", True),
+        ("models list --json", True),
+    ],
+)
+def test_quiet_keeps_the_results_of_predict_and_evaluate(
+    home: Path, command: str, result: bool
+) -> None:
+    assert in_process("data", "import", "prices.csv", folder=home).code == 0
+    done = in_process(*command.split(), "--quiet", folder=home)
+    assert (done.code, done.err) == (0, "")
+    assert bool(done.out) == result

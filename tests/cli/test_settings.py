@@ -1,12 +1,14 @@
-"""Which of the recipe, the options and --set has the last word, and values beyond all bounds."""
+"""Which of the recipe, the options and --set has the last word; `config show`; odd values."""
 
+import json
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from lstmcli.cli.options import RecipeOptions
-from lstmcli.config import Train
+from lstmcli.cli.options import RecipeOptions, parse_duration
+from lstmcli.config import Train, keys
+from lstmcli.recipes import explain_settings
 from lstmcli.workflows.prices import Source, chosen_data
 from tests.command_line import assert_one_error, in_process
 from tests.rows import for_each
@@ -68,3 +70,35 @@ def test_a_setting_beyond_all_bounds_is_a_usage_error(home: Path, key: str, valu
     (home / "space.toml").write_text(f'"{key}" = {{ low = 1, high = {value} }}\n')
     done = in_process("tune", "--config", "tiny.toml", "--space", "space.toml", folder=home)
     assert_one_error(done, 2)
+
+
+@for_each(
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("0.5", 0.5), ("15m", 900), ("26h", 93_600), ("8d", 691_200)],
+)
+def test_a_duration_has_a_unit_or_is_of_seconds(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+def test_the_default_recipe_explains_every_key_in_order() -> None:
+    explained = explain_settings()
+    assert sorted(explained) == sorted(keys())
+    for key, meaning in explained.items():
+        first = meaning.partition(". ")[0]
+        assert 5 < len(first) <= 100, (key, first)
+
+
+def test_config_show_lists_values_defaults_and_meanings(tmp_path: Path) -> None:
+    options = ("--config", "lab", "--set", "train.epochs=7", "--json")
+    done = in_process("config", "show", *options, folder=tmp_path)
+    assert (done.code, done.err) == (0, "")
+    rows = {row["key"]: row for row in json.loads(done.out)["settings"]}
+    assert list(rows) == list(explain_settings())
+    assert (rows["train.epochs"]["value"], rows["train.epochs"]["default"]) == ("7", "12")
+    assert rows["model.head"]["value"] == "recursive"
+    one = in_process("config", "show", "train.epochs", folder=tmp_path)
+    assert rows["train.epochs"]["meaning"] in one.out
+    section = in_process("config", "show", "split", "--format", "csv", folder=tmp_path)
+    assert [line.split(",")[0] for line in section.out.splitlines()[1:]] == [
+        key for key in explain_settings() if key.startswith("split.")
+    ]

@@ -1,0 +1,140 @@
+"""Command lines that are wrong in the ways of people: what is said of each, and its exit code."""
+
+import shlex
+from pathlib import Path
+
+from tests.command_line import assert_one_error, csv_text, in_process, walk
+from tests.rows import for_each
+
+# Words of libraries, which say nothing to who typed the command.
+FOREIGN = ("Input should", "Value error", "Errno", "pydantic", "site-packages", "strptime", "%Y")
+
+WRONG = [
+    # A command that does not exist
+    ("predct AAPL", 2, "no such command (predct). Did you mean predict? See lstmcli --help."),
+    ("models lst", 2, "Did you mean list? See lstmcli models --help."),
+    ("help predct", 2, "Did you mean predict?"),
+    ("nosuch", 2, "no such command (nosuch). See lstmcli --help."),
+    ("compare", 2, "Use lstmcli evaluate SYMBOL --model A --model B."),
+    ("plot AAPL", 2, "Use lstmcli predict SYMBOL --plot FILE.png."),
+    ("delete AAPL", 2, "Use lstmcli data remove SYMBOL, or lstmcli models prune NAME --keep N."),
+    ("list", 2, "Use lstmcli data list, or lstmcli models list."),
+    ("update", 2, "Use lstmcli fetch SYMBOL."),
+    ("backtest AAPL", 2, "Use lstmcli evaluate SYMBOL."),
+    ("demo", 2, "Use lstmcli train --config lab-corrected"),
+    ("quickstart", 2, "Use lstmcli fetch AAPL, then lstmcli train AAPL."),
+    ("init", 2, "Use lstmcli fetch SYMBOL."),
+    ("settings", 2, "Use lstmcli config show."),
+    ("models delete tiny", 2, "Use lstmcli models prune NAME --keep N."),
+    ("data update", 2, "Use lstmcli fetch SYMBOL."),
+    ("data delete AAPL", 2, "Use lstmcli data remove SYMBOL."),
+    ("data", 2, "missing command. See lstmcli data --help."),
+    ("models", 2, "missing command. See lstmcli models --help."),
+    # An option that does not exist
+    ("predict --steps 50", 2, "no such option (--steps). Did you mean --horizon?"),
+    ("predict --jsn", 2, "Did you mean --json?"),
+    ("predict --al-steps", 2, "Did you mean --all-steps?"),
+    ("predict --symbol AAPL", 2, "Did you mean the symbol without --symbol?"),
+    ("predict --set train.epochs=3", 2, "It is an option of train, tune, config show."),
+    ("predict --xyz", 2, "no such option (--xyz). See lstmcli predict --help."),
+    ("train --epochs 5", 2, "Did you mean --set train.epochs=5?"),
+    ("train --epochs=5", 2, "Did you mean --set train.epochs=5?"),
+    ("train --batch-size", 2, "Did you mean --set train.batch_size=VALUE?"),
+    ("train --lr 0.1", 2, "Did you mean --set train.learning_rate=RATE?"),
+    ("train --gpu", 2, "Did you mean --device cuda?"),
+    ("train --days 5", 2, "no such option (--days). See lstmcli train --help."),
+    ("evaluate --epochs 5", 2, "Did you mean lstmcli train --set train.epochs=5?"),
+    ("--bogus", 2, "no such option (--bogus). See lstmcli --help."),
+    # A value of an option
+    ("predict --as-of 31.12.2025", 2, "found '31.12.2025', expected a day as 2025-12-31."),
+    ("predict --as-of yesterday", 2, "cannot use --as-of: found 'yesterday'"),
+    ("predict --as-of 2999-01-01", 2, "--as-of 2999-01-01"),
+    ("predict --as-of 1999-01-01", 4, "a later --as-of"),
+    ("fetch A --start 2020", 2, "found '2020', expected a day as 2025-12-31."),
+    ("predict --format xml", 2, "found 'xml', expected table, json, jsonl, csv or parquet."),
+    ("fetch A --interval 5m", 2, "found '5m', expected 1d, 1wk or 1mo."),
+    ("tune --sampler bayes", 2, "found 'bayes', expected tpe, random or grid."),
+    ("train --seed abc", 2, "found 'abc', expected a whole number of at least 0."),
+    ("train --seed", 2, "option '--seed' requires an argument. See lstmcli train --help."),
+    ("predict --device gpu", 2, "found 'gpu', expected auto, cpu, cuda or cuda:N."),
+    ("predict --threads -1", 2, "found '-1', expected a whole number from 0 to 1024."),
+    ("predict --horizon 1.5", 2, "found '1.5', expected a whole number from 1 to 1000."),
+    ("fetch A --rate 0", 2, "found '0', expected a number from 0.01 to 100."),
+    ("fetch A --timeout 5x", 2, "found '5x', expected a time as 90s, 15m, 26h or 8d."),
+    ("fetch A --timeout 0", 2, "found '0', expected at least 0.1s."),
+    ("status --max-age yesterday", 2, "found 'yesterday', expected a time as"),
+    ("status nightly", 2, "found 'nightly', expected fetch, train, predict or evaluate."),
+    ("evaluate --start 2018-08-01 --end 2018-01-01", 2, "expected a day from --start 2018-08-01"),
+    ("evaluate --start 2030-01-01", 4, "run from 2017-06-26 to 2018-08-31"),
+    ("evaluate --step-size 0", 2, "expected a whole number of at least 1."),
+    ("evaluate --refit 0", 2, "expected a number of forecast dates, or never."),
+    ("evaluate --baselines arima", 2, "no such baseline (arima)"),
+    ("evaluate --model tiny --model tiny", 2, "Pass each --model once."),
+    ("evaluate --issued", 4, "Record some: lstmcli predict --record."),
+    ("tune --trials 0", 2, "found '0', expected a whole number from 1 to 100000."),
+    ("models prune tiny --keep 0", 2, "found '0', expected a whole number of at least 1."),
+    ("models prune tiny", 2, "--keep is missing. See lstmcli models prune --help."),
+    ("models promote tiny", 2, "Pass NAME/VERSION"),
+    ("train --promote maybe", 2, "found 'maybe', expected if-better, always or never."),
+    ("train --name 'my model'", 2, "not a model name (my model)"),
+    ("train --name ../x", 2, "not a model name (../x)"),
+    # A setting or a recipe
+    ("train --set train.epoch=5", 2, "Did you mean train.epochs? Run: lstmcli config show."),
+    ("train --set epochs=5", 2, "bad --set (epochs=5): expected SECTION.KEY=VALUE. Did you mean"),
+    ("train --set start=2020-01-01", 2, "Did you mean data.start or evaluate.start?"),
+    ("train --set train.epochs=five", 2, "found 'five', expected a whole number."),
+    ("train --set train.epochs=0", 2, "(--set train.epochs=0): found 0, expected at least 1. Run:"),
+    ("train --set window.horizon=5000", 2, "found 5000, expected at most 1000."),
+    ("train --set train.optimizer=sgd", 2, "expected one of 'adam', 'adamw' or 'rmsprop'."),
+    ("train --set train.epochs", 2, "bad --set (train.epochs): expected SECTION.KEY=VALUE."),
+    ("train --set split.purge=1", 2, "recipe default with --set"),
+    ("train --config lab-correcte", 2, "Did you mean lab-corrected?"),
+    ("train --config nope", 2, "neither a file nor one of default, lab, lab-corrected, wine"),
+    ("train --config prices.csv", 2, "Did you mean --csv prices.csv?"),
+    ("tune --space nope", 2, "no such search space (nope)"),
+    ("config show train.epoch", 2, "Did you mean train.epochs?"),
+    # A file
+    ("predict --csv price.csv", 2, "No such file or directory. Did you mean prices.csv?"),
+    ("predict --csv data", 2, "(data): Is a directory."),
+    ("data import nofile", 2, "cannot read the file (nofile): No such file"),
+    ("data import AAPL=", 2, "no file is named (AAPL=): expected NAME=FILE"),
+    ("data import", 2, "[NAME=]FILE is missing. See lstmcli data import --help."),
+    ("predict --symbols-file nofile", 2, "cannot read the symbols (nofile): No such file"),
+    ("predict --plot fan.jpg", 2, "found .jpg, expected .png or .svg"),
+    ("predict --plot nodir/fan.png", 2, "Make it first: mkdir -p nodir."),
+    ("predict -o nodir/f.csv", 2, "Make it first: mkdir -p nodir."),
+    ("evaluate --report x.pdf", 2, "found .pdf, expected .html"),
+    # A symbol
+    ("fetch", 2, "no symbols. Name some"),
+    ("fetch '$AAPL'", 2, "Give a symbol such as AAPL"),
+    ("fetch AAPL --start 2099-01-01", 2, "Give an earlier --start."),
+    ("data show", 2, "SYMBOL is missing. See lstmcli data show --help."),
+    ("data remove AAPL", 2, "this is not a terminal. Pass --yes to confirm."),
+]
+
+
+@for_each(("typed", "code", "words"), WRONG)
+def test_a_wrong_command_is_answered_in_one_line(
+    home: Path, typed: str, code: int, words: str
+) -> None:
+    (home / "AAPL.csv").write_text(csv_text(walk(60)))
+    outcome = in_process(*shlex.split(typed), folder=home)
+    *_, line = outcome.err.splitlines()
+    assert (outcome.code, outcome.out) == (code, ""), line
+    assert line.startswith("lstmcli: error: ")
+    assert words in line
+    assert not [word for word in FOREIGN if word in line], line
+    assert len(line) < 300
+    assert ".?" not in line
+    assert "?." not in line
+
+
+@for_each(
+    ("name", "value"),
+    [("LSTMCLI_THREADS", "x"), ("LSTMCLI_DEVICE", "gpu"), ("LSTMCLI_FORMAT", "x")],
+)
+def test_a_wrong_value_names_the_variable_that_it_came_from(
+    home: Path, name: str, value: str
+) -> None:
+    outcome = in_process("predict", folder=home, env={name: value})
+    assert_one_error(outcome, 2, f"cannot use {name}: found '{value}', expected")
