@@ -275,9 +275,11 @@ def _status_screen(report: StatusReport) -> list[RenderableType]:
             symbol = re.match(r"\S+: ", each.why)
             same = (why for why in causes if symbol and why.startswith(symbol[0]))
             causes.setdefault(next(same, each.why), []).append(each.name)
-    verdict = "all is well" if not causes else count_of(len(causes), "problem")
-    if not report.runs and all(each.state in ("ok", "none") for each in lines):
-        verdict = "nothing here yet" if causes else verdict
+    wrong = {each.name for each in lines if each.state in ("old", "bad")}
+    problems = sum(not wrong.isdisjoint(names) for names in causes.values())
+    verdict = count_of(problems, "problem") if problems else "all is well"
+    if not report.runs and causes and not problems:
+        verdict = "nothing here yet"
     colours = {"ok": GOOD, "none": DIM}
     return [
         make_table(

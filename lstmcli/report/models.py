@@ -40,16 +40,16 @@ _VERSIONS: list[Column] = [
     ("Mark", lambda each: _mark(each)),
     ("Trained on", lambda each: first_few(each.trained_on, _MOST_SYMBOLS) or None),
     ("Until", "data_last"),
-    ("Created", lambda each: _minute(each.created) or None),
+    ("Created", lambda each: each.created[:10] or None),
     ("State", lambda each: _state(each)),
     ("Error", lambda each: percent(each.rmse)),
     ("naive", lambda each: percent(each.naive_rmse)),
-    ("Ranges", lambda each: percent(each.crps)),
+    ("CRPS", lambda each: percent(each.crps)),
     ("past moves", lambda each: percent(each.baseline_crps)),
     *(("Windows", "windows"), ("Epochs", "epochs")),
     ("kB", lambda each: f"{each.size / 1000:.0f}"),
 ]
-_LEAST = ("kB", "Epochs", "Windows", "past moves", "Ranges", "Created")
+_LEAST = ("kB", "Epochs", "Windows", "past moves", "CRPS", "Created")
 
 
 def list_view(report: ModelList) -> View:
@@ -57,7 +57,7 @@ def list_view(report: ModelList) -> View:
     return View(
         lambda: [
             list_table("Models", _VERSIONS, report.versions, left=6, drop=_LEAST),
-            "Error is RMSE, Ranges is CRPS, in validation (optimistic: it chose the epoch).",
+            "Error (RMSE) and CRPS are of validation, which chose the epoch: optimistic.",
             *(
                 f"{each.name}/{each.version} is damaged: {each.damaged}."
                 for each in report.versions

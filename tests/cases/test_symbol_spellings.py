@@ -91,7 +91,7 @@ def test_a_misspelt_ticker_is_no_failure_of_the_feed(
     note_fetch(tmp_path, run("APPL"), "1 of 1 symbols failed, first APPL: no such symbol")
     found = part(tmp_path, "feed")
     assert (found.state, found.next_step) == ("ok", "")
-    assert "first APPL: no such symbol" in found.what
+    assert "first APPL: no such symbol" in found.cause
     server.always["MSFT"] = "503"
     note_fetch(tmp_path, run("APPL", "MSFT"))
     assert part(tmp_path, "feed").state == "bad"

@@ -54,7 +54,7 @@ def test_bars_without_a_whole_sidecar_are_replaced_only_by_full(
     (series,) = list_data(tmp_path, today=TODAY).series
     assert series.source == ""
     assert part(tmp_path, "store").state == "bad"
-    assert "1 of unknown source: AAPL" in part(tmp_path, "store").what
+    assert "1 of unknown source: AAPL" in part(tmp_path, "store").cause
     (found,) = [each for each in check_data(tmp_path, today=TODAY).findings if each.symbol]
     assert found.kind == "sidecar"
     assert "lstmcli fetch AAPL --full" in found.next_step

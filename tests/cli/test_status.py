@@ -33,6 +33,7 @@ def lines(folder: Path) -> dict[str, str]:
 def test_a_line_for_each_part_and_last_run(home: Path) -> None:
     ended(home, "fetch", 3.0)
     shown = lines(home)
+    assert shown[""].endswith(": all is well")
     assert list(shown) == ["", "prices", "model tiny", "device", "fetch", "train"]
     assert shown["model tiny"].startswith("ok: v0001 of 1, trained on 1 symbol up to 2018-08-31, ")
     assert shown["fetch"] == "ok: 497 done, 3 failed, 3.0 h ago"
@@ -59,6 +60,7 @@ def test_a_symbol_that_fails_in_every_command_is_one_problem(home: Path) -> None
     assert lines(home)["fetch"].startswith("bad: 497 done, 3 failed, ")
     assert "fetch, predict  NOPE: no such symbol. Check its spelling." in shown
     assert "no prices stored" not in shown
+    assert "2 problems" in shown.splitlines()[0]  # the prices are old too
 
 
 def test_many_models_in_order_are_one_line(home: Path) -> None:

@@ -357,7 +357,7 @@ def test_folders_that_may_not_be_looked_at_are_bad_in_a_status(
     run = forks.run("status", folder=home, user=NOBODY)
     (home / what).chmod(0o755)
     assert run.code == 0, run.err
-    assert re.search(r"model.* bad .*Permission denied", run.out)
+    assert re.search(r"^bad +model.*\nmodel.*Permission denied", run.out, re.M | re.S)
 
 
 def test_a_data_folder_that_may_only_be_read_is_forecast_from_in_silence(
