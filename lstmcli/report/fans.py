@@ -5,6 +5,7 @@ Nothing is drawn here. `picture` and `terminal_plot` draw what these functions r
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,10 @@ from numpy.typing import NDArray
 from lstmcli.evaluation.losses import losses
 from lstmcli.forecasting.forecast import Forecast, central_bands
 from lstmcli.printable import count_of
-from lstmcli.workflows.evaluate import EvaluateReport
-from lstmcli.workflows.predict import PredictReport
+
+if TYPE_CHECKING:  # a picture of forecasts needs nothing of what evaluates and refits
+    from lstmcli.workflows.evaluate import EvaluateReport
+    from lstmcli.workflows.predict import PredictReport
 
 Floats = NDArray[np.float64]
 Dates = NDArray[np.datetime64]
@@ -125,7 +128,7 @@ def tick_sessions(history: int, horizon: int, most: int) -> list[int]:
     return [0]
 
 
-def forecast_fans(report: PredictReport) -> Iterator[Fan]:
+def forecast_fans(report: "PredictReport") -> Iterator[Fan]:
     """Yield the fan of each symbol that was forecast."""
     for each in report.forecasts:
         yield Fan(
@@ -140,7 +143,7 @@ def forecast_fans(report: PredictReport) -> Iterator[Fan]:
         )
 
 
-def window_fan(report: EvaluateReport, model: str, index: int) -> Fan:
+def window_fan(report: "EvaluateReport", model: str, index: int) -> Fan:
     """Return one window of a backtest as a fan, in prices on the last close."""
     result = report.backtest
     symbol, last = str(result.symbol[index]), float(result.last_close[index])
@@ -162,7 +165,7 @@ def window_fan(report: EvaluateReport, model: str, index: int) -> Fan:
     )
 
 
-def choose_windows(report: EvaluateReport) -> tuple[Chosen, ...]:
+def choose_windows(report: "EvaluateReport") -> tuple[Chosen, ...]:
     """Choose the latest, the best, the middle and the worst window of the first model, each once.
 
     By CRPS, or by the error of the path for a point forecast; of all symbols together, of windows
@@ -190,7 +193,7 @@ def choose_windows(report: EvaluateReport) -> tuple[Chosen, ...]:
     )
 
 
-def walks(report: EvaluateReport) -> Iterator[Walk]:
+def walks(report: "EvaluateReport") -> Iterator[Walk]:
     """Yield each symbol's prices and the latest windows of the first model that do not overlap."""
     result = report.backtest
     forecast = result.forecasts[str(report.models[0])]
