@@ -148,7 +148,9 @@ def test_too_few_windows_name_the_command_that_gives_an_answer(home: Path) -> No
     answered = evaluate(home, *command.split()[2:], "--format", "json")
     assert json.loads(answered.out)["summary"]["n_independent"] == 24
     (home / "short.csv").write_text(csv_text(walk(300)[:120]))
-    short = evaluate(home, "--csv", "short.csv", "--start", DAYS[100 + 180], "--n-windows", 1)
+    short = evaluate(
+        home, "--model", "tiny", "--csv", "short.csv", "--start", DAYS[100 + 180], "--n-windows", 1
+    )
     assert "For an answer: longer series. These allow " in short.out
 
 
@@ -168,7 +170,7 @@ def test_refit_takes_a_number_of_cutoffs_or_never(home: Path) -> None:
 
 def test_json_begins_with_a_summary_that_follows_from_the_windows(home: Path) -> None:
     wide(home)
-    found = document(home, "--csv", "wide.csv", "--step-size", 1)
+    found = document(home, "--model", "tiny", "--csv", "wide.csv", "--step-size", 1)
     assert list(found)[:3] == ["schema_version", "command", "summary"]
     summary, scores = found["summary"], found["scores"]
     own = scores["models"]["tiny/v0001"]
@@ -222,7 +224,7 @@ def test_no_cutoff_at_all_is_an_error(home: Path, options: tuple[str, ...]) -> N
 
 def test_symbol_without_a_cutoff_fails_beside_the_others(home: Path) -> None:
     wide(home)
-    files = ("--csv", "wide.csv", "--end", DAYS[270], "--errors", "errors.csv")
+    files = ("--model", "tiny", "--csv", "wide.csv", "--end", DAYS[270], "--errors", "errors.csv")
     outcome = evaluate(home, *files, "--format", "json")
     assert outcome.code == 3
     assert (home / "errors.csv").read_text().splitlines()[1].startswith("CCC,4,")
@@ -253,7 +255,7 @@ def recomputed(table: pd.DataFrame) -> dict[str, float]:
 @pytest.mark.parametrize("options", [(), ("--step-size", "1"), ("--horizon", "9")])
 def test_figures_follow_from_the_long_table(home: Path, options: tuple[str, ...]) -> None:
     wide(home)
-    files = ("--csv", "wide.csv", "--forecasts", "long.csv")
+    files = ("--model", "tiny", "--csv", "wide.csv", "--forecasts", "long.csv")
     found = document(home, *files, *options)
     table = pd.read_csv(home / "long.csv")
     assert list(table.columns) == [
@@ -325,7 +327,7 @@ def test_two_models_stand_side_by_side(home: Path) -> None:
     assert ["tiny/v0001", "drift", "RMSE"] in pairs
     pair = found["scores"]["pairwise"][0]
     assert (pair["model"], pair["other"], pair["loss"]) == (*found["models"], "squared")
-    assert_one_error(evaluate(home), 2, "which model?", "other (prices), tiny (prices)")
+    assert_one_error(evaluate(home), 2, "which model?", "tiny (prices), other (prices)")
     twice = evaluate(home, "--model", "tiny", "--model", "tiny/v0001")
     assert_one_error(twice, 2, "twice", "tiny/v0001")
 
@@ -409,8 +411,8 @@ def test_many_symbols_have_a_row_each_and_of_more_than_fifteen_the_best_and_the_
 ) -> None:
     prices = {f"S{seed:02}": walk(300, seed) for seed in range(17)}
     pd.DataFrame(prices, index=pd.Index(DAYS, name="Date")).to_csv(home / "many.csv")
-    found = document(home, "--csv", "many.csv")
-    lines = evaluate(home, "--csv", "many.csv").out.splitlines()
+    found = document(home, "--model", "tiny", "--csv", "many.csv")
+    lines = evaluate(home, "--model", "tiny", "--csv", "many.csv").out.splitlines()
     assert len(lines) <= 40
     assert lines[0] == "17 symbols, 5 sessions ahead, by tiny/v0001"
     skills = {
@@ -422,7 +424,7 @@ def test_many_symbols_have_a_row_each_and_of_more_than_fifteen_the_best_and_the_
     shown = [line.split()[0] for line in lines[at + 1 : at + 12]]
     assert shown == [*best[:5], "...", *best[-5:]]
     assert lines[at + 6].split() == ["...", "7", "more", "--details"]
-    few = evaluate(home, *best[:3], "--csv", "many.csv").out.splitlines()
+    few = evaluate(home, *best[:3], "--model", "tiny", "--csv", "many.csv").out.splitlines()
     assert len([line for line in few if line.startswith("S") and "%" in line]) == 3
 
 
