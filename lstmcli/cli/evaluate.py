@@ -71,9 +71,13 @@ class WalkOptions:
 
     def __post_init__(self) -> None:
         """Raise if no date can lie between the first and the last."""
-        if self.start and self.end and self.end < self.start:
-            why = f"found {self.end}, expected a day from --start {self.start} on"
-            raise UsageError("cannot use --end", why=why)
+        if self.start and self.end and self.start > self.end:
+            raise UsageError(
+                "no day to evaluate",
+                where=f"--start {self.start} --end {self.end}",
+                why="the start is after the end",
+                next_step="Pass an earlier --start or a later --end.",
+            )
 
 
 @spread
