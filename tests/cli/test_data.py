@@ -185,7 +185,7 @@ def test_import_takes_what_csv_takes(shelf: Path) -> None:
     assert run(shelf, "import", "german.csv", "--sep", ";", "--decimal", ",").code == 0
     piped = in_process("data", "import", "PIPED=-", folder=shelf, stdin=csv_text(walk(9)).encode())
     assert piped.code == 0
-    assert_one_error(run(shelf, "import", "nowhere.csv"), 1, "nowhere.csv")
+    assert_one_error(run(shelf, "import", "nowhere.csv"), 2, "nowhere.csv")
     assert_one_error(run(shelf, "import", "../../x=fund.csv"), 2, "not a ticker", "../../x")
     assert_one_error(run(shelf, "import", "fund.csv", "--interval", "1wk"), 4, "--interval")
     assert_one_error(run(shelf, "import"), 2, "FILE")

@@ -209,7 +209,7 @@ def test_promote_if_better_judges_by_the_prices_given(three: Path) -> None:
     found = document(three, "promote", "tiny/v0001", "--if-better", "--csv", "new.csv")
     assert found["decision"]["comparison"]["symbols"] == 1
     outcome = models(three, "promote", "tiny/v0001", "--if-better", "--csv", "absent.csv")
-    assert_one_error(outcome, 1, "absent.csv")
+    assert_one_error(outcome, 2, "absent.csv")
 
 
 def test_the_champion_need_not_be_promoted(three: Path) -> None:
