@@ -23,7 +23,7 @@ WRONG = [
     ("backtest AAPL", 2, "Use lstmcli evaluate SYMBOL."),
     ("demo", 2, "Use lstmcli train --config lab-corrected"),
     ("quickstart", 2, "Use lstmcli fetch AAPL, then lstmcli train AAPL."),
-    ("init", 2, "Use lstmcli fetch SYMBOL."),
+    ("init", 2, "Use lstmcli fetch AAPL, then lstmcli train AAPL."),
     ("settings", 2, "Use lstmcli config show."),
     ("models delete tiny", 2, "Use lstmcli models prune NAME --keep N."),
     ("data update", 2, "Use lstmcli fetch SYMBOL."),
