@@ -60,6 +60,7 @@ _OPTIONS = {
     "--gpu": "--device cuda",
     "--html": "--report",
     "--input": "--csv",
+    "--json": "--format json",
     "--lookback": "--set window.context_length=N",
     "--lr": "--set train.learning_rate=RATE",
     "--path": "--csv",
@@ -77,8 +78,9 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments; `--json` stands for `--format json`."""
-        with_format = ["--format=json" if each == "--json" else each for each in args]
-        return _parse(super().parse_args, ctx, with_format)
+        if "--format" in _options_of(self):
+            args = ["--format=json" if each == "--json" else each for each in args]
+        return _parse(super().parse_args, ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help page."""
@@ -180,7 +182,7 @@ def _option_advice(ctx: Any, name: str) -> str:
         for word, use in _OPTIONS.items()
         if use.split(" ")[0] in known or not use.startswith("-")
     }
-    instead |= {each.strip("-"): each for each in ("--json", *known)}
+    instead |= {each.strip("-"): each for each in known}
     return _see(ctx, did_you_mean(name.strip("-"), instead))
 
 
