@@ -169,8 +169,6 @@ def _option_advice(ctx: Any, name: str) -> str:
     from lstmcli.config import keys
 
     known = _options_of(ctx.command)
-    if elsewhere := [path for path, each in _commands(ctx) if name in _options_of(each)]:
-        return _see(ctx, f"It is an option of {first_few(elsewhere, 4)}.")
     setter = "--set" if "--set" in known else "lstmcli train --set"
     instead = {
         key.partition(".")[2].replace("_", "-"): f"{setter} {key}={_value_of(name)}"
@@ -183,6 +181,9 @@ def _option_advice(ctx: Any, name: str) -> str:
         if use.split(" ")[0] in known or not use.startswith("-")
     }
     instead |= {each.strip("-"): each for each in known}
+    elsewhere = [path for path, each in _commands(ctx) if name in _options_of(each)]
+    if elsewhere and name.strip("-") not in instead:
+        return _see(ctx, f"It is an option of {first_few(elsewhere, 4)}.")
     return _see(ctx, did_you_mean(name.strip("-"), instead))
 
 
