@@ -39,6 +39,7 @@ _MOST_CHARACTERS = 1_000_000
 # An option of such a name can be set by LSTMCLI_CONFIG and so on.
 _IN_ENVIRONMENT = ("config", "data-dir", "device", "format", "log-file", "model", "seed", "threads")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_CENTURY = 36_525 * 86_400
 DEFAULT_DATA_DIR = Path("data")
 
 
@@ -182,9 +183,10 @@ def parse_day(text: str) -> date:
 def parse_duration(text: object) -> float:
     """Return the seconds of a duration: `90s`, `15m`, `26h`, `8d`; a bare number is of seconds."""
     found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd]?)", str(text))
-    if found is None:
+    seconds = float(found[1]) * _SECONDS[found[2]] if found else math.inf
+    if seconds > _CENTURY:
         raise typer.BadParameter(f"found {_shown(text)}, expected a time as 90s, 15m, 26h or 8d")
-    return float(found[1]) * _SECONDS[found[2]]
+    return seconds
 
 
 def _parse_limit(text: object) -> float:
