@@ -123,7 +123,7 @@ def evaluate(
         }
         if audit:
             files = {"--forecasts": forecasts, "--report": report, "--plot": plot}
-            _audit(prices, asked, audit_epochs, files, out)
+            _audit(prices, asked, audit_epochs, files, details, out)
         else:
             command = _command(context)
             _score(
@@ -194,6 +194,7 @@ def _audit(
     asked: dict[str, Any],
     epochs: int,
     files: dict[str, str | None],
+    details: bool,
     out: BatchOptions,
 ) -> None:
     """Compare forecasts with and without later bars; raise LeakError if they differ."""
@@ -204,7 +205,7 @@ def _audit(
         _check_unused(name, file is not None, "--audit compares forecasts and writes none")
     report = audit(prices.chosen(), epochs=epochs, **asked)
     out.show_notes(report)
-    out.emit(audit_view(report))
+    out.emit(audit_view(report, details=details))
     report.raise_if_leaking()
     report_failures(report.failures, len(report.symbols))
 
