@@ -135,16 +135,14 @@ def _command(context: typer.Context) -> str:
     """Return the command line that evaluates the same models on the same data."""
     words = ["lstmcli", "evaluate"]
     for each in context.command.params:
-        value, source = (
-            context.params[each.name or ""],
-            context.get_parameter_source(each.name or ""),
-        )
-        if each.name not in _SAME_DATA or source is None or source.name != "COMMANDLINE":
+        name = each.name or ""
+        source, value = context.get_parameter_source(name), context.params[name]
+        if name not in _SAME_DATA or source is None or source.name != "COMMANDLINE":
             continue
         values = value if isinstance(value, (list, tuple)) else [value]
         if each.param_type_name == "argument":
             words[2:2] = map(str, values)
-        elif getattr(each, "is_flag", False):
+        elif value is True:
             words.append(each.opts[0])
         else:
             words += [word for one in values for word in (each.opts[0], str(one))]
@@ -203,6 +201,7 @@ def _audit(
 
     for name, file in files.items():
         _check_unused(name, file is not None, "--audit compares forecasts and writes none")
+    _check_unused("--refits", "refits" in asked, "--audit takes its windows from --start on")
     report = audit(prices.chosen(), epochs=epochs, **asked)
     out.show_notes(report)
     out.emit(audit_view(report, details=details))

@@ -158,6 +158,7 @@ def test_a_shuffled_recipe_is_told_to_leak_by_design(home: Path) -> None:
 def test_an_audit_writes_no_forecasts(home: Path) -> None:
     assert_one_error(audit(home, "--forecasts", "f.csv"), 2, "--forecasts", "--audit")
     assert not (home / "f.csv").exists()
+    assert_one_error(audit(home, "--refits", 20), 2, "--refits", "--audit")
 
 
 def test_audit_epochs_below_one_are_refused(home: Path) -> None:
