@@ -11,7 +11,7 @@ from lstmcli.evaluation.comparisons import Pair
 from lstmcli.evaluation.scores import PAST_MOVES, ModelScores, Scores
 from lstmcli.evaluation.significance import Interval
 from lstmcli.evaluation.trend import CLASSES
-from lstmcli.evaluation.verdict import Summary, Verdict, judged_band, shown_name
+from lstmcli.evaluation.verdict import SAME, Summary, Verdict, judged_band, shown_name
 from lstmcli.printable import printable
 from lstmcli.report.numbers import move, number, percent
 from lstmcli.report.tables import BAD, DIM, GOOD, OWN, Column, list_table, make_table, styled
@@ -139,6 +139,8 @@ def errors(
         skill = own.skill.get(name)
         if skill is None:
             return ""
+        if abs(skill) < SAME:
+            return f"the same error as {shown_name(name)}"
         less = "less" if skill > 0.0 else "more"
         return f"{percent(abs(skill), 1)} {less} error than {shown_name(name)}"
 
