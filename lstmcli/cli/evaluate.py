@@ -1,5 +1,6 @@
 """`lstmcli evaluate`: scores of a backtest, the leak audit, and grades of issued forecasts."""
 
+import shlex
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -8,11 +9,25 @@ import typer
 from lstmcli.cli import journal, options
 from lstmcli.cli.messages import BatchOptions, report_failures
 from lstmcli.cli.options import spread
-from lstmcli.cli.progress import show_refits
+from lstmcli.cli.progress import show_backtest
 from lstmcli.errors import UsageError
 
+_SAME_DATA = (  # parameters of the command that `_command` repeats
+    *("models", "horizon", "end", "refit_window", "baselines", "device", "threads"),
+    *("symbols", "symbols_file", "csv", "sep", "decimal", "strict", "data_dir"),
+)
 _NEEDS_WALK = (  # parameters that --issued does not use
-    *("horizon", "step_size", "n_windows", "refit", "refit_window", "baselines", "report", "plot"),
+    *(
+        "horizon",
+        "step_size",
+        "n_windows",
+        "refit",
+        "refits",
+        "refit_window",
+        "baselines",
+        "report",
+        "plot",
+    ),
     *("audit", "audit_epochs", "device", "threads"),
 )
 
@@ -36,6 +51,8 @@ class WalkOptions:
         --n-windows N: Only the latest N cutoffs. [as the recipe, else all]
         --refit K|never: Refit models and baselines every K cutoffs, on what was known by then.
             [as the recipe, else never]
+        --refits N: Score the recipe on the latest N windows that do not overlap, refitted about
+            once a year from before the first of them. [none]
         --refit-window: Refit on all rows, or on the latest, as long a span as the model was trained
             on. [as the recipe, else expanding]
         --baselines NAME: Add a baseline: gjr_garch (20 ms per cutoff). Repeatable. [none]
@@ -47,6 +64,7 @@ class WalkOptions:
     end: options.Day = None
     step_size: Annotated[int | None, dict(min=1)] = None
     n_windows: Annotated[int | None, dict(min=1)] = None
+    refits: Annotated[int | None, dict(min=1)] = None
     refit: Annotated[Any, dict(parser=_parse_refit)] = None
     refit_window: Literal["expanding", "rolling"] | None = None
     baselines: list[str] | None = None
@@ -63,6 +81,7 @@ def evaluate(
     plot: str | None = None,
     audit: bool = False,
     issued: bool = False,
+    details: bool = False,
     audit_epochs: Annotated[int, dict(min=1)] = 2,
     device: options.DeviceOptions,
     prices: options.PriceOptions,
@@ -76,6 +95,7 @@ def evaluate(
     Example: lstmcli evaluate --model lab-corrected --step-size 10
 
     Parameters:
+        --details: Every table, not the answer alone.
         --forecasts FILE: Write all forecasts as one table: .parquet, else CSV. [none]
         --forecasts-of NAME: Write only this model or baseline there. Repeatable. [all]
         --report FILE: Write verdict, charts and tables as one .html file. [none]
@@ -105,7 +125,30 @@ def evaluate(
             files = {"--forecasts": forecasts, "--report": report, "--plot": plot}
             _audit(prices, asked, audit_epochs, files, out)
         else:
-            _score(prices, asked, forecasts, forecasts_of or [], report, plot, out)
+            command = _command(context)
+            _score(
+                prices, asked, forecasts, forecasts_of or [], report, plot, details, command, out
+            )
+
+
+def _command(context: typer.Context) -> str:
+    """Return the command line that evaluates the same models on the same data."""
+    words = ["lstmcli", "evaluate"]
+    for each in context.command.params:
+        value, source = (
+            context.params[each.name or ""],
+            context.get_parameter_source(each.name or ""),
+        )
+        if each.name not in _SAME_DATA or source is None or source.name != "COMMANDLINE":
+            continue
+        values = value if isinstance(value, (list, tuple)) else [value]
+        if each.param_type_name == "argument":
+            words[2:2] = map(str, values)
+        elif getattr(each, "is_flag", False):
+            words.append(each.opts[0])
+        else:
+            words += [word for one in values for word in (each.opts[0], str(one))]
+    return shlex.join(words)
 
 
 def _score(
@@ -115,28 +158,33 @@ def _score(
     only: list[str],
     page: str | None,
     plot: str | None,
+    details: bool,
+    command: str,
     out: BatchOptions,
 ) -> None:
     """Score a backtest."""
-    from lstmcli.report.evaluate import evaluate_view
-    from lstmcli.report.fans import walks
-    from lstmcli.report.long_table import forecasts_file
-    from lstmcli.report.output import check_page, check_plot
-    from lstmcli.report.page import write_page
-    from lstmcli.report.terminal_plot import draw_plot
-    from lstmcli.workflows.evaluate import evaluate as run
+    with show_backtest(out.quiet, out.verbose) as on_part:
+        from lstmcli.report.evaluate import evaluate_view
+        from lstmcli.report.fans import walks
+        from lstmcli.report.long_table import forecasts_file
+        from lstmcli.report.output import check_page, check_plot
+        from lstmcli.report.page import write_page
+        from lstmcli.report.terminal_plot import draw_plot
+        from lstmcli.workflows.evaluate import evaluate as run
 
-    check_page(page)
-    check_plot(plot, out.form)
-    with (
-        forecasts_file(forecasts, only) as on_windows,
-        show_refits(out.quiet, out.verbose) as on_refit,
-    ):
-        logged = journal.logged("refit", on_refit)
-        report = run(prices.chosen(), on_refit=logged, on_windows=on_windows, **asked)
+        check_page(page)
+        check_plot(plot, out.form)
+        logged = journal.logged("refit", on_part)
+        with forecasts_file(forecasts, only) as on_windows:
+
+            def on_set(*windows: Any) -> None:
+                on_windows(*windows)
+                on_part()
+
+            report = run(prices.chosen(), on_refit=logged, on_windows=on_set, **asked)
     out.show_notes(report)
     write_page(report, page)
-    out.emit(evaluate_view(report))
+    out.emit(evaluate_view(report, command, details=details))
     draw_plot(walks(report), plot)
     report_failures(report.failures, report.scores.n_symbols)
 
@@ -149,7 +197,7 @@ def _audit(
     out: BatchOptions,
 ) -> None:
     """Compare forecasts with and without later bars; raise LeakError if they differ."""
-    from lstmcli.report.evaluate import audit_view
+    from lstmcli.report.grade import audit_view
     from lstmcli.workflows.audit import audit
 
     for name, file in files.items():

@@ -76,7 +76,7 @@ def summary(result: Backtest, scores: Scores, model: str) -> Summary:
     moves = result.actual[:, -1]
     hits = direction_hits(result.forecasts[model].median[:, -1], moves)
     moved = int(np.count_nonzero(~np.isnan(hits)))
-    rises = int(np.count_nonzero(moves > 0.0))
+    constant = moves > 0.0 if own.direction[-1].two_way.always == "up" else moves < 0.0
     return Summary(
         model=model,
         symbols=scores.n_symbols,
@@ -89,7 +89,7 @@ def summary(result: Backtest, scores: Scores, model: str) -> Summary:
         verdict=verdict(scores, model).word,
         direction_right=int(np.nansum(hits)),
         direction_windows=moved,
-        always_right=max(rises, moved - rises),
+        always_right=int(np.count_nonzero(constant)),
     )
 
 
@@ -153,18 +153,18 @@ def _errors(own: ModelScores, scores: Scores, first: str, hardest: str) -> str:
     need = f"; a test needs {MIN_WINDOWS}" if few else ""
     head = "Better than" if _better(own, first) else "Against"
     head = "Worse than" if _claim(own, first) == "worse" else head
-    return f"{head} {_name(first)}: {'; '.join(parts)}, on {_sample(scores)}{need}."
+    return f"{head} {shown_name(first)}: {'; '.join(parts)}, on {_sample(scores)}{need}."
 
 
 def _against(own: ModelScores, rival: str, *, claimed: bool, named: bool = True) -> str:
     """Describe the difference in error and its p-value; `claimed` where a claim is allowed."""
     skill, test = own.path.skill[rival], own.tests[rival]
     if skill is None and own.path.rmse:
-        return f"some error, where {_name(rival)} made none"
+        return f"some error, where {shown_name(rival)} made none"
     if skill is None or abs(skill) < _SAME:
-        return "the same error" + (f" as {_name(rival)}" if named else "")
+        return "the same error" + (f" as {shown_name(rival)}" if named else "")
     words = f"{_share(abs(skill))} {'less' if skill > 0.0 else 'more'} error"
-    words += f" than {_name(rival)}" if named else ""
+    words += f" than {shown_name(rival)}" if named else ""
     if test.test.p is None:
         return words
     claim = _claim(own, rival)
@@ -201,7 +201,7 @@ def _symbols(tests: dict[str, SymbolTest], rival: str, level: float | None) -> l
     if not found:
         return []
     return [
-        f"Symbol by symbol, better than {_name(rival)} on {len(found)} of {len(tests)}: "
+        f"Symbol by symbol, better than {shown_name(rival)} on {len(found)} of {len(tests)}: "
         f"{first_few(found, _MOST_NAMES)} (joint test)."
     ]
 
@@ -262,9 +262,11 @@ def fan_against(own: ModelScores, rival: str) -> str | None:
     if test is None or skill is None:
         return None
     claim = _shown(test, skill)
-    words = f"{_share(abs(skill))} {'less' if skill > 0.0 else 'more'} error than {_name(rival)}"
+    words = (
+        f"{_share(abs(skill))} {'less' if skill > 0.0 else 'more'} error than {shown_name(rival)}"
+    )
     if abs(skill) < _SAME:
-        words = f"the same error as {_name(rival)}"
+        words = f"the same error as {shown_name(rival)}"
     head = {"better": "Better ranges of outcomes", "worse": "Worse ranges of outcomes"}.get(
         claim or "", "Range of outcomes"
     )
@@ -295,7 +297,8 @@ def describe_band(band: Band) -> str:
     return f"{held} at step {band.step}, {good[band.good]}"
 
 
-def _name(rival: str) -> str:
+def shown_name(rival: str) -> str:
+    """Return what a baseline is called on screens."""
     return SHOWN_NAMES.get(rival, rival)
 
 

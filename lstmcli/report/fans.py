@@ -14,10 +14,11 @@ from lstmcli.evaluation.direction import direction_hits
 from lstmcli.evaluation.losses import losses
 from lstmcli.evaluation.scores import PAST_MOVES, ModelScores
 from lstmcli.evaluation.significance import Interval
-from lstmcli.evaluation.verdict import SHOWN_NAMES
+from lstmcli.evaluation.verdict import shown_name
 from lstmcli.forecasting.forecast import Forecast, central_bands
 from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of
+from lstmcli.report.evaluate import made_by
 from lstmcli.report.numbers import percent, price
 from lstmcli.workflows.evaluate import EvaluateReport
 from lstmcli.workflows.predict import PredictReport, SymbolForecast
@@ -304,7 +305,7 @@ def walk_of(report: EvaluateReport, series: Series) -> Walk:
     windows = count_of(len(apart), "forecast")
     if len(shown) < len(apart):
         windows = f"the last {len(shown)} of {windows}"
-    words = f"by {report.models[0]}; direction right in {np.nansum(known):.0f} of "
+    words = f"by {made_by(report)}; direction right in {np.nansum(known):.0f} of "
     words += f"{np.isfinite(known).sum()}" + "; 80 % ranges shaded" * (
         forecast.quantiles is not None
     )
@@ -369,7 +370,7 @@ def skills_of(report: EvaluateReport, model: ModelScores) -> list[Skills]:
             model.crps_skill_intervals,
         ),
     ):
-        words = {name: SHOWN_NAMES.get(name, name) for name in names}
+        words = {name: shown_name(name) for name in names}
         saved = {words[name]: _saved(whole[name], intervals.get(name)) for name in names}
         found.append(Skills(title, {words[name]: lines[name] for name in names}, saved))
     return [each for each in found if each.lines]

@@ -1,19 +1,26 @@
-"""The grades of issued forecasts: how many could be graded, their scores, the verdict."""
+"""The other views of `evaluate`: the grades of issued forecasts, and the leak audit."""
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 
 from lstmcli.evaluation.backtest import Backtest
+from lstmcli.evaluation.leaks import Comparison
 from lstmcli.evaluation.trend import Yardsticks
 from lstmcli.printable import count_of
 from lstmcli.report import View, make_document
 from lstmcli.report.long_table import COLUMNS, all_levels, backtest_rows, chosen_models
 from lstmcli.report.score_tables import score_tables
-from lstmcli.report.tables import make_table
+from lstmcli.report.tables import Column, list_table, make_table
 from lstmcli.workflows.grade import Grade, GradeReport
+
+if TYPE_CHECKING:
+    from lstmcli.workflows.audit import AuditReport
 
 
 def grade_view(report: GradeReport) -> View:
@@ -120,3 +127,98 @@ def _remarks(grade: Grade) -> list[str]:
     if counts.repeated:
         remarks.append("Of several forecasts for one cutoff the first one issued counts.")
     return remarks
+
+
+def audit_view(report: "AuditReport") -> View:
+    """Show every comparison; the rows are the comparisons too."""
+    from lstmcli.workflows.audit import SHUFFLED, UNSEEN
+
+    numbers: Counter[str] = Counter()
+    for each in report.comparisons:
+        if each.stage != "control":
+            numbers[each.kind] += each.numbers
+
+    def document() -> dict[str, Any]:
+        return make_document(
+            "evaluate",
+            audit=True,
+            models=list(map(str, report.models)),
+            symbols=report.symbols,
+            windows=report.n_windows,
+            fitted_cutoffs=report.fitted_cutoffs,
+            refit_epochs=report.epochs,
+            clean=report.is_clean,
+            numbers=numbers,
+            comparisons=list(map(_comparison, report.comparisons)),
+            shuffled=report.shuffled,
+            cannot_see=UNSEEN,
+            notes=report.notes,
+            failures=report.failures,
+        )
+
+    def tables() -> list[RenderableType]:
+        title = (
+            f"Leak audit: {count_of(report.n_windows, 'window')} of {len(report.symbols)} series"
+        )
+        refits = ", ".join(f"{name} {count_of(n, 'epoch')}" for name, n in report.epochs.items())
+        shown: list[RenderableType] = [
+            list_table(title, _COMPARISONS, report.comparisons, left=4),
+            "Later bars were replaced by noise or removed in copies of the files, and everything "
+            f"was repeated from there. Short refits: {refits}.",
+            f"Numbers compared: {', '.join(f'{kind} {n:,}' for kind, n in numbers.items())}.",
+            *(f"{name}: {SHUFFLED}." for name in report.shuffled),
+        ]
+        if report.fitted_cutoffs:
+            shown.append(
+                f"{report.fitted_cutoffs} of {report.n_windows} windows lie in rows that a model "
+                "was fitted on: its weights have seen what follows them."
+            )
+        failed = sum(each.difference is not None for each in report.comparisons)
+        outcome = f"not clean. {failed} of {len(report.comparisons)} comparisons failed."
+        if report.is_clean:
+            outcome = "clean. Every number is the same to the last bit, whatever the later bars."
+        return [*shown, f"What this cannot see: {'; '.join(UNSEEN)}.", f"Audit: {outcome}"]
+
+    return View(tables, document, lambda: map(_comparison, report.comparisons))
+
+
+def _comparison(found: Comparison) -> dict[str, Any]:
+    differs = dict.fromkeys(("name", "symbol", "cutoff", "step", "expected", "found"))
+    if each := found.difference:
+        known = asdict(each)
+        differs = {key: _finite(known[key]) for key in differs}
+        differs["cutoff"] = str(each.after if each.cutoff is None else each.cutoff)
+    return {
+        "stage": found.stage,
+        "model": found.model,
+        "compared": found.kind,
+        "rewritings": len(found.after),
+        "first_after": str(found.after[0]),
+        "last_after": str(found.after[-1]),
+        "numbers": found.numbers,
+        "result": _result(found),
+        **differs,
+    }
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _after(found: Comparison) -> str:
+    if len(found.after) == 1:
+        return str(found.after[0])
+    return f"{len(found.after)} cutoffs, {found.after[0]} to {found.after[-1]}"
+
+
+def _result(found: Comparison) -> str:
+    same, other = ("changed", "unchanged") if found.stage == "control" else ("identical", "differs")
+    return same if found.difference is None else other
+
+
+_COMPARISONS: list[Column] = [
+    *(("Stage", "stage"), ("Model", "model"), ("Compared", "kind")),
+    ("Bars rewritten after", _after),
+    ("Numbers", lambda each: f"{each.numbers:,}"),
+    ("Result", _result),
+]

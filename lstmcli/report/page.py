@@ -16,11 +16,11 @@ from markupsafe import Markup, escape
 from rich.table import Column
 
 from lstmcli.evaluation.significance import MIN_WINDOWS
-from lstmcli.evaluation.verdict import SHOWN_NAMES, Summary, Verdict, judged_band
+from lstmcli.evaluation.verdict import Summary, judged_band
 from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of, printable
 from lstmcli.report import picture
-from lstmcli.report.evaluate import caveats, evaluate_view
+from lstmcli.report.evaluate import caveats, detail_tables, made_by
 from lstmcli.report.fans import (
     Fan,
     Walk,
@@ -35,6 +35,7 @@ from lstmcli.report.fans import (
 from lstmcli.report.numbers import BASE_RATE_UNKNOWN, number, percent, price
 from lstmcli.report.output import write_file
 from lstmcli.report.predict import predict_view, record_line
+from lstmcli.report.score_tables import share_of, word_cell
 from lstmcli.report.tables import FittedTable, make_table
 from lstmcli.runs.bundle import settings_toml
 from lstmcli.workflows.evaluate import EvaluateReport
@@ -78,10 +79,8 @@ def write_page(report: EvaluateReport, target: str | None) -> None:
     scores = report.scores
     models = [scores.models[name] for name in names]
     said = caveats(report)
-    # The tables do not repeat the lines of the head.
-    head = {*said, *(f"Verdict: {each}" for each in report.verdicts.values())}
-    first, *others = evaluate_view(report).tables()
-    tables = [*(each for each in others if str(each) not in head), first]
+    first, *others = detail_tables(report)
+    tables = [*others, first]
     headings = [
         (f"table-{place}", each.heading)
         for place, each in enumerate(tables, start=1)
@@ -95,7 +94,7 @@ def write_page(report: EvaluateReport, target: str | None) -> None:
     ahead = count_of(report.horizon, unit_of(report.metadata[0].interval))
     subject = f"{_subject([each.symbol for each in report.series])}, {ahead} ahead"
     heads = [_head(report, found) for found in report.summaries]
-    by = f"by {' and '.join(names)}"
+    by = f"by {made_by(report) if len(names) == 1 else ' and '.join(names)}"
     page = _template("evaluation.html").render(
         title=f"{subject}: {heads[0]['title'] if len(models) == 1 else by}",
         words=f"{by}; {count_of(scores.n_windows, 'test window')}, a forecast every "
@@ -158,7 +157,9 @@ def write_forecast_page(report: PredictReport, target: str | None) -> None:
     several = len(forecasts) > 1
     parts: list[Part] = [("forecast-1", "The forecast", []), ("steps-1", "Step by step", [])]
     if several:
-        parts = [(f"forecast-{at}", each["title"], []) for at, each in enumerate(shown, start=1)]
+        parts = [
+            (f"forecast-{at}", name, []) for at, name in enumerate(report.symbols[: len(shown)], 1)
+        ]
     last: list[Part] = [("trust", "How far to trust it", []), ("origin", "Where it came from", [])]
     page = _template("forecast.html").render(
         title=f"{_subject(report.symbols)}, next {ahead}" if several else shown[0]["title"],
@@ -181,23 +182,13 @@ def _subject(symbols: Sequence[str]) -> str:
 def _head(report: EvaluateReport, found: Summary) -> dict[str, Any]:
     """Return the headline, the four tiles and the lines of the verdict on one model."""
     judged = report.verdicts[found.model]
+    word = word_cell(found, judged).plain
+    title = {"not proven": "not proven better than naive"}.get(word, word)
     return {
-        "title": _headline(judged)
-        if len(report.models) == 1
-        else f"{found.model}: {_headline(judged)}",
+        "title": title if len(report.models) == 1 else f"{found.model}: {title}",
         "tiles": _tiles(report, found),
         "lines": judged.lines,
     }
-
-
-def _headline(judged: Verdict) -> str:
-    hardest = SHOWN_NAMES.get(judged.hardest or "", judged.hardest)
-    return {
-        "better": "better than naive" + f" and {hardest}" * (hardest != "naive"),
-        "not proven": "not proven better than naive",
-        "worse": f"worse than {hardest}",
-        "too few": "too few windows for a verdict",
-    }[judged.word]
 
 
 def _tiles(report: EvaluateReport, found: Summary) -> list[Tile]:
@@ -217,8 +208,8 @@ def _tiles(report: EvaluateReport, found: Summary) -> list[Tile]:
         ),
         (
             "Direction right",
-            _share(found.direction_right, known),
-            f"{always}: {_share(found.always_right, known)}" if known else "no price changed",
+            share_of(found.direction_right, known),
+            f"{always}: {share_of(found.always_right, known)}" if known else "no price changed",
         ),
         ("Windows", str(found.windows), apart + few),
     ]
@@ -229,10 +220,6 @@ def _tiles(report: EvaluateReport, found: Summary) -> list[Tile]:
     error = "" if band.standard_error is None else f"± {100 * band.standard_error:.1f} "
     words = f"{error}at step {band.step}, {good[band.good]}"
     return [*tiles, (f"{percent(band.nominal, 0)} range held", percent(band.coverage, 1), words)]
-
-
-def _share(count: int, of: int) -> str:
-    return f"{count} of {of} ({percent(count / of, 0)})" if of else "-"
 
 
 def _walks(report: EvaluateReport) -> Iterator[tuple[str, Walk]]:
