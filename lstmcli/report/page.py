@@ -91,14 +91,16 @@ def write_page(report: EvaluateReport, target: str | None) -> None:
         for key, title in _PARTS.items()
         if any(getattr(each, _NEEDS.get(key, "model")) for each in models)
     }
-    ahead = count_of(report.horizon, unit_of(report.metadata[0].interval))
+    unit = unit_of(report.metadata[0].interval)
+    ahead = count_of(report.horizon, unit)
     subject = f"{_subject([each.symbol for each in report.series])}, {ahead} ahead"
     heads = [_head(report, found) for found in report.summaries]
     by = f"by {made_by(report) if len(names) == 1 else ' and '.join(names)}"
+    answer = heads[0]["title"] if len(models) == 1 else f"{len(models)} models compared"
     page = _template("evaluation.html").render(
-        title=f"{subject}: {heads[0]['title'] if len(models) == 1 else by}",
+        title=f"{subject}: {answer}",
         words=f"{by}; {count_of(scores.n_windows, 'test window')}, a forecast every "
-        f"{count_of(report.step_size, 'row')} from {scores.first_cutoff} to {scores.last_cutoff}; "
+        f"{count_of(report.step_size, unit)} from {scores.first_cutoff} to {scores.last_cutoff}; "
         f"the test span begins {report.test_start}; forecast is {report.series[0].price}",
         heads=heads,
         parts=[(key, title, headings * (key == "figures")) for key, title in titles.items()],
@@ -375,8 +377,8 @@ def _show(group: Any, texts: Sequence[str]) -> None:
     hidden = {mark for defs in group.iter() if _local(defs.tag) == "defs" for mark in defs.iter()}
     marks = [each for each in group.iter() if _local(each.tag) in ("path", "use")]
     for mark, text in zip((each for each in marks if each not in hidden), texts, strict=True):
-        title = ElementTree.SubElement(mark, "title")
-        title.text = text
+        mark.set("class", "value")
+        ElementTree.SubElement(mark, "title").text = text
 
 
 def _spans(symbols: Iterable[tuple[str, int, str, str]]) -> list[tuple[str, str]]:
