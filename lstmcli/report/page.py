@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 from rich.table import Column
 
 from lstmcli.evaluation.significance import MIN_WINDOWS
-from lstmcli.evaluation.verdict import Summary, judged_band
+from lstmcli.evaluation.verdict import Summary, judged_band, shown_name
 from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of, printable
 from lstmcli.report import picture
@@ -34,7 +34,7 @@ from lstmcli.report.fans import (
 )
 from lstmcli.report.numbers import BASE_RATE_UNKNOWN, number, percent, price
 from lstmcli.report.output import write_file
-from lstmcli.report.predict import predict_view, record_line
+from lstmcli.report.predict import predict_view
 from lstmcli.report.score_tables import share_of, word_cell
 from lstmcli.report.tables import FittedTable, make_table
 from lstmcli.runs.bundle import settings_toml
@@ -169,7 +169,7 @@ def write_forecast_page(report: PredictReport, target: str | None) -> None:
         parts=[*parts, *last],
         overview=_overview(forecasts, fans, rows, len(shown)) if several else None,
         forecasts=shown,
-        trust=[record_line(report)],
+        trust=_trust(report),
         notes=[*report.notes, *(failure.reason for failure in report.failures)],
         record=report.metadata.record,
     )
@@ -308,6 +308,22 @@ def _overview(
         for each, fan in zip(forecasts, fans, strict=True)
     ]
     return make_table(title, columns, cells, left=3)
+
+
+def _trust(report: PredictReport) -> FittedTable | None:
+    """Return the errors on validation, next to those of baselines; None where none are kept."""
+    found = report.metadata.validation
+    if found is None:
+        return None
+    few = found.n_independent < MIN_WINDOWS
+    title = f"Typical error on {count_of(found.n_independent, 'validation window')}"
+    tested, cells = found.models["network"].p, []
+    for name, each in found.models.items():
+        p = None if few or (p := tested.get(name)) is None else number(p)
+        shown = str(report.model) if name == "network" else shown_name(name)
+        cells.append([shown, percent(each.rmse), p])
+    columns = ["Model", "Error (RMSE)", "p against it"]
+    return make_table(title + ", too few for a test" * few, columns, cells)
 
 
 def _change(value: float, last: float) -> str:

@@ -132,7 +132,7 @@ def _tables(report: PredictReport, all_steps: bool) -> list[RenderableType]:
     return [
         make_table(title, names, ([cells.get(name) for name in names] for cells in shown), left=3),
         *lines,
-        record_line(report),
+        _record(report),
         *explain_tables(explained, unit_of(report.metadata.interval)),
     ]
 
@@ -162,7 +162,7 @@ def _cells(each: SymbolForecast, row: dict[str, Any], *, rated: bool) -> dict[st
     return cells
 
 
-def record_line(report: PredictReport) -> str:
+def _record(report: PredictReport) -> str:
     """Quote the errors on validation with their tests against baselines, or none of it."""
     found = report.metadata.validation
     if found is None:

@@ -299,6 +299,9 @@ def test_a_forecast_has_its_answer_its_fan_and_every_step(fan_home: Path) -> Non
     assert [cell for cell in cells if re.fullmatch(r"\d{4}-\d\d-\d\d", cell)] == [*table["date"]]
     assert page.tags.count("svg") == 2  # for two widths
     assert page.of("h2") == ["The forecast", "How far to trust it", "Where it came from"]
+    kept = json.loads((fan_home / "data/models/fan/v0001/metadata.json").read_text())
+    own = kept["validation"]["models"]["network"]["rmse"]
+    assert cells[cells.index("fan/v0001") + 1].replace("\xa0", " ") == f"{100 * own:.2f} %"
 
 
 def csv_of(home: Path, *options: str) -> pd.DataFrame:
