@@ -72,7 +72,7 @@ _LEGEND = (
     *("50 % range", "80 % range", "95 % range", "naive (no change)", "actual"),
 )
 _SHARE, _MOVE = "{x:.0f} %", "{x:+.3g} %"
-_NARROW = 5.0  # inches of a panel in which labels take two lines
+_NARROW = 6.0  # inches of a panel in which labels take two lines
 _LOG_FROM = 3.0  # a range of prices beyond which steps of the same percentage are drawn alike
 
 
@@ -249,8 +249,10 @@ def _scale(axes: "Axes", prices: Floats, currency: str, first: Any, last: Any) -
         axes.set_ylim(low - room, high + room)
     axes.set_ylabel(words, parse_math=False)
     axes.yaxis.set_major_formatter("{x:,.7g}")
+    # With more than half as many at least, no distance may fit: from 6 months it goes to years.
     most = 1 + int(_panel(axes)[0])
-    axes.xaxis.set_major_locator(AutoDateLocator(maxticks=most))  # type: ignore[no-untyped-call]
+    locator = AutoDateLocator(minticks=most // 2, maxticks=most)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
     axes.set_xlim(first, last)
 
 

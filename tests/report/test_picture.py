@@ -5,6 +5,7 @@ import subprocess
 import sys
 import warnings
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -83,6 +84,22 @@ def test_lines_start_at_the_last_close_and_end_where_the_forecast_does():
     np.testing.assert_array_equal(lines["naive (no change)"][-1], [end, fan.history[-1]])
     np.testing.assert_array_equal(lines["history"][:, 1], fan.history)
     assert axes.get_xlim() == (first, end)
+
+
+@pytest.mark.parametrize("days", [3, 20, 60, 100, 400, 700, 1000, 1500, 2500, 5000, 10_000])
+@pytest.mark.parametrize("columns", [1, 3])
+def test_dates_are_labelled_over_any_span(days, columns):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.0 if columns == 1 else 14.0, 5.0))
+    axes = figure.add_subplot(1, columns, 1)
+    fan = make_fan(rows=2, horizon=1, point=True)
+    early = fan.dates - np.timedelta64(days, "D")
+    draw_fan(axes, replace(fan, history_dates=np.r_[early, fan.history_dates[-1:]]))
+    figure.draw_without_rendering()
+    first, last = axes.get_xlim()
+    shown = [tick for tick in axes.get_xticks() if first <= tick <= last]
+    assert 2 <= len(shown) <= (10 if columns == 1 else 5) + 1
 
 
 @pytest.mark.parametrize(("top", "scale"), [(290.0, "linear"), (310.0, "log")])
