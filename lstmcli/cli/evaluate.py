@@ -116,14 +116,14 @@ def evaluate(
         )
     with out.failures_listed():
         if issued:
-            _grade(context, prices, walk, forecasts, forecasts_of or [], out)
+            _grade(context, prices, walk, forecasts, forecasts_of or [], details, out)
             return
         asked = device.chosen | {
             key: value for key, value in vars(walk).items() if value is not None
         }
         if audit:
             files = {"--forecasts": forecasts, "--report": report, "--plot": plot}
-            _audit(prices, asked, audit_epochs, files, out)
+            _audit(prices, asked, audit_epochs, files, details, out)
         else:
             command = _command(context)
             _score(
@@ -135,16 +135,14 @@ def _command(context: typer.Context) -> str:
     """Return the command line that evaluates the same models on the same data."""
     words = ["lstmcli", "evaluate"]
     for each in context.command.params:
-        value, source = (
-            context.params[each.name or ""],
-            context.get_parameter_source(each.name or ""),
-        )
-        if each.name not in _SAME_DATA or source is None or source.name != "COMMANDLINE":
+        name = each.name or ""
+        source, value = context.get_parameter_source(name), context.params[name]
+        if name not in _SAME_DATA or source is None or source.name != "COMMANDLINE":
             continue
         values = value if isinstance(value, (list, tuple)) else [value]
         if each.param_type_name == "argument":
             words[2:2] = map(str, values)
-        elif getattr(each, "is_flag", False):
+        elif value is True:
             words.append(each.opts[0])
         else:
             words += [word for one in values for word in (each.opts[0], str(one))]
@@ -194,6 +192,7 @@ def _audit(
     asked: dict[str, Any],
     epochs: int,
     files: dict[str, str | None],
+    details: bool,
     out: BatchOptions,
 ) -> None:
     """Compare forecasts with and without later bars; raise LeakError if they differ."""
@@ -202,9 +201,10 @@ def _audit(
 
     for name, file in files.items():
         _check_unused(name, file is not None, "--audit compares forecasts and writes none")
+    _check_unused("--refits", "refits" in asked, "--audit takes its windows from --start on")
     report = audit(prices.chosen(), epochs=epochs, **asked)
     out.show_notes(report)
-    out.emit(audit_view(report))
+    out.emit(audit_view(report, details=details))
     report.raise_if_leaking()
     report_failures(report.failures, len(report.symbols))
 
@@ -215,6 +215,7 @@ def _grade(
     walk: WalkOptions,
     forecasts: str | None,
     only: list[str],
+    details: bool,
     out: BatchOptions,
 ) -> None:
     """Grade the ledger. Damaged lines are named and do not fail the run: no rerun restores them."""
@@ -233,7 +234,7 @@ def _grade(
     out.show_notes(report)
     if forecasts is not None:
         emit(forecasts_view(report, only), "parquet" if is_parquet(forecasts) else "csv", forecasts)
-    out.emit(grade_view(report))
+    out.emit(grade_view(report, details=details))
     report_failures(report.failures, report.n_symbols)
 
 

@@ -25,7 +25,7 @@ SHOWN_NAMES = {
     "seasonal_naive": "the same month a year before",
     "seasonal_drift": "the same month a year before and its growth",
 }
-_SAME = 5e-4
+SAME = 5e-4  # skills below it are shown as no difference
 _HALF = 0.5
 _MOST_NAMES = 5
 
@@ -138,7 +138,7 @@ def _claim(own: ModelScores, rival: str) -> Literal["better", "worse"] | None:
 
 def _shown(test: LossTest, skill: float | None) -> Literal["better", "worse"] | None:
     """Return the claim that both all phases and the windows shown support."""
-    if skill is None or abs(skill) < _SAME or (skill > 0.0) != (test.claim == "better"):
+    if skill is None or abs(skill) < SAME or (skill > 0.0) != (test.claim == "better"):
         return None
     return test.claim
 
@@ -161,7 +161,7 @@ def _against(own: ModelScores, rival: str, *, claimed: bool, named: bool = True)
     skill, test = own.path.skill[rival], own.tests[rival]
     if skill is None and own.path.rmse:
         return f"some error, where {shown_name(rival)} made none"
-    if skill is None or abs(skill) < _SAME:
+    if skill is None or abs(skill) < SAME:
         return "the same error" + (f" as {shown_name(rival)}" if named else "")
     words = f"{_share(abs(skill))} {'less' if skill > 0.0 else 'more'} error"
     words += f" than {shown_name(rival)}" if named else ""
@@ -230,14 +230,14 @@ def _direction(own: ModelScores) -> str:
         return f"This model has no view on direction: it always says {call}{apart}."
     gap = two_way.accuracy - two_way.always_accuracy
     words = (
-        "as often as" if abs(gap) < _SAME else "more often than" if gap > 0.0 else "less often than"
+        "as often as" if abs(gap) < SAME else "more often than" if gap > 0.0 else "less often than"
     )
     sentence = (
         f'Direction: right {words} always saying "{two_way.always}" '
         f"({_rate(two_way.accuracy)} against {_rate(two_way.always_accuracy)}"
         f"{', mean over dates' if own.symbols else ''}{apart})"
     )
-    if gap < _SAME:
+    if gap < SAME:
         return f"{sentence}."
     if two_way.test.p is None:
         return f"{sentence}; {two_way.test.why}."
@@ -265,7 +265,7 @@ def fan_against(own: ModelScores, rival: str) -> str | None:
     words = (
         f"{_share(abs(skill))} {'less' if skill > 0.0 else 'more'} error than {shown_name(rival)}"
     )
-    if abs(skill) < _SAME:
+    if abs(skill) < SAME:
         words = f"the same error as {shown_name(rival)}"
     head = {"better": "Better ranges of outcomes", "worse": "Worse ranges of outcomes"}.get(
         claim or "", "Range of outcomes"

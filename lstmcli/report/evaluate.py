@@ -323,7 +323,7 @@ def detail_tables(report: EvaluateReport) -> list[RenderableType]:
         f"Trained on {count_of(windows['train'], 'window')} of {count_of(windows['rows'], 'row')}; "
         f"tested on {scores.n_windows}, {count_of(report.step_size, 'row')} apart: {overlap}.",
         price_basis(each.price for each in report.series),
-        *score_tables(scores, f"1 to {report.horizon}"),
+        *score_tables(scores, f"steps 1 to {report.horizon}"),
         *([f"Chance of a rise: {BASE_RATE_UNKNOWN}."] if no_rates else []),
         *(
             [list_table(refits, _REFITS, report.refits, left=4, drop=["Validation", "Training"])]

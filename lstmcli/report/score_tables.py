@@ -11,7 +11,7 @@ from lstmcli.evaluation.comparisons import Pair
 from lstmcli.evaluation.scores import PAST_MOVES, ModelScores, Scores
 from lstmcli.evaluation.significance import Interval
 from lstmcli.evaluation.trend import CLASSES
-from lstmcli.evaluation.verdict import Summary, Verdict, judged_band, shown_name
+from lstmcli.evaluation.verdict import SAME, Summary, Verdict, judged_band, shown_name
 from lstmcli.printable import printable
 from lstmcli.report.numbers import move, number, percent
 from lstmcli.report.tables import BAD, DIM, GOOD, OWN, Column, list_table, make_table, styled
@@ -139,6 +139,8 @@ def errors(
         skill = own.skill.get(name)
         if skill is None:
             return ""
+        if abs(skill) < SAME:
+            return f"the same error as {shown_name(name)}"
         less = "less" if skill > 0.0 else "more"
         return f"{percent(abs(skill), 1)} {less} error than {shown_name(name)}"
 
@@ -192,7 +194,10 @@ def _word(summary: Summary, verdict: Verdict) -> tuple[str, str]:
 
 
 def score_tables(scores: Scores, over: str) -> list[RenderableType]:
-    """Show every model's scores, and the first one step by step. over : the steps, in words."""
+    """Show every model's scores, and the first one step by step.
+
+    over : the steps, as "steps 1 to 50".
+    """
     main = scores.models[scores.model]
     # The table of pairs has the skills against the other baselines.
     against = [name for name in scores.against if name != "scaled_climatology"]
@@ -238,7 +243,7 @@ def _scores(scores: Scores, over: str, against: Sequence[str]) -> RenderableType
         ]
 
     return make_table(
-        f"Scores over steps {over}, in % of the last price",
+        f"Scores over {over}, in % of the last price",
         ["Model", "RMSE", "MAE", "MASE"]
         + (["CRPS"] if fans else [])
         + skills

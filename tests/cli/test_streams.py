@@ -11,9 +11,10 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from tests.command_line import assert_one_error, csv_text, hashes, in_process, walk
+from tests.command_line import assert_one_error, csv_text, hashes, in_process, sessions, walk
 from tests.forked_runs import ForkServer
 
 COMMANDS = {
@@ -161,6 +162,22 @@ def test_terminal_shows_whole_numbers(home: Path, forks: ForkServer, env: dict[s
         assert row[0] in shown
         if "COLUMNS" not in env:
             assert re.search(r" +".join(row[:3]), shown)
+
+
+@pytest.mark.parametrize("columns", [80, 100, 120, 200])
+@pytest.mark.parametrize("options", [(), ("--details",), ("--csv", "many.csv")])
+def test_no_line_of_an_evaluation_is_wider_than_the_terminal(
+    home: Path, forks: ForkServer, columns: int, options: tuple[str, ...]
+) -> None:
+    prices = {f"S{seed:02}": walk(300, seed) for seed in range(16)}
+    pd.DataFrame(prices, index=pd.Index(sessions(300), name="Date")).to_csv(home / "many.csv")
+    env = {"COLUMNS": str(columns), "TERM": "dumb"}
+    code, shown = on_terminal(forks, "evaluate", "--quiet", *options, folder=home, env=env)
+    assert code == 0
+    lines = shown.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert not [line for line in lines if line.endswith(" ")]
+    assert options == ("--details",) or len(lines) <= 40
 
 
 def test_terminal_gets_a_progress_bar(home: Path, forks: ForkServer) -> None:
