@@ -32,7 +32,7 @@ from lstmcli.report.fans import (
     window_fan,
     with_change,
 )
-from lstmcli.report.numbers import BASE_RATE_UNKNOWN, number, percent, price
+from lstmcli.report.numbers import BASE_RATE_UNKNOWN, number, percent, price, price_basis
 from lstmcli.report.output import write_file
 from lstmcli.report.predict import predict_view
 from lstmcli.report.score_tables import share_of, word_cell
@@ -138,36 +138,41 @@ def write_forecast_page(report: PredictReport, target: str | None) -> None:
     """
     if target is None:
         return
-    forecasts = list(report.forecasts)
-    ahead = count_of(report.horizon, unit_of(report.metadata.interval))
-    fans = [forecast_fan(report, each) for each in forecasts]
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for row in predict_view(report).rows():
-        rows.setdefault(row["symbol"], []).append(row)
-    shown: list[dict[str, Any]] = [
-        {
-            "title": f"{each.symbol}: {with_change(fan.median[-1], fan.last)} in {ahead}",
-            "tiles": _forecast_tiles(each, fan, rows[each.symbol][-1], ahead),
-            "warnings": [*each.warnings],
-            "fan": fan,
-            "happened": bool(np.isfinite(fan.actual).any()),
-            "shares": [f"{100 * nominal:.0f}" for nominal, *_ in fan.bands],
-            "steps": _step_table(fan, rows[each.symbol]),
-        }
-        for each, fan in list(zip(forecasts, fans, strict=True))[: picture.MAX_PANELS]
-    ]
-    several = len(forecasts) > 1
+    forecasts, steps = list(report.forecasts), report.horizon
+    ahead = count_of(steps, unit_of(report.metadata.interval))
+    rows = list(predict_view(report).rows())
+    cells, shown = [], list[dict[str, Any]]()
+    for place, each in enumerate(forecasts):
+        fan = forecast_fan(report, each)
+        of_steps = [_cells(fan, row) for row in rows[place * steps : (place + 1) * steps]]
+        first = {"Symbol": each.symbol, "From": each.cutoff, "Last close": price(fan.last)}
+        cells.append(first | {key: of_steps[-1][key] for key in of_steps[-1] if key != "Step"})
+        if place < picture.MAX_PANELS:
+            shown.append(
+                {
+                    "title": f"{each.symbol}: {with_change(fan.median[-1], fan.last)} in {ahead}",
+                    "tiles": _forecast_tiles(report, each, fan, of_steps[-1]),
+                    "warnings": each.warnings,
+                    "fan": fan,
+                    "happened": bool(np.isfinite(fan.actual).any()),
+                    "shares": [f"{100 * nominal:.0f}" for nominal, *_ in fan.bands],
+                    "steps": _table("Step by step", of_steps),
+                }
+            )
+    several, overview = len(forecasts) > 1, "At the last step"
     parts: list[Part] = [("forecast-1", "The forecast", []), ("steps-1", "Step by step", [])]
     if several:
-        parts = [
-            (f"forecast-{at}", name, []) for at, name in enumerate(report.symbols[: len(shown)], 1)
-        ]
+        named = zip(report.symbols, shown, strict=False)
+        parts = [(f"forecast-{at}", name, []) for at, (name, _) in enumerate(named, start=1)]
+    if len(shown) < len(forecasts):
+        overview += f" (drawn below: {len(shown)} of {len(forecasts)}; name others to see them)"
     last: list[Part] = [("trust", "How far to trust it", []), ("origin", "Where it came from", [])]
     page = _template("forecast.html").render(
         title=f"{_subject(report.symbols)}, next {ahead}" if several else shown[0]["title"],
         words=f"by {report.model}, trained until {report.metadata.trained_until}",
+        basis=price_basis(each.price for each in forecasts),
         parts=[*parts, *last],
-        overview=_overview(forecasts, fans, rows, len(shown)) if several else None,
+        overview=_table(overview, cells) if several else None,
         forecasts=shown,
         trust=_trust(report),
         notes=[*report.notes, *(failure.reason for failure in report.failures)],
@@ -239,75 +244,48 @@ def _walks(report: EvaluateReport) -> Iterator[tuple[str, Walk]]:
         yield why, walk_of(report, series[choose(skills, key=skills.__getitem__)])
 
 
-def _forecast_tiles(each: SymbolForecast, fan: Fan, row: dict[str, Any], ahead: str) -> list[Tile]:
-    """Return the last close, the forecast, its range and the chance of a rise, as far as known."""
+def _forecast_tiles(
+    report: PredictReport, each: SymbolForecast, fan: Fan, end: dict[str, Any]
+) -> list[Tile]:
+    """Return the last close, the forecast, its range and the chance of a rise, as far as known.
+
+    end : the cells of the last step.
+    """
+    ahead = count_of(report.horizon, unit_of(each.interval))
     tiles = [
         ("Last close", price(fan.last), f"{fan.currency} on {each.cutoff}".strip()),
         (f"In {ahead}", with_change(fan.median[-1], fan.last), f"by {each.dates[-1]}"),
     ]
     if fan.band is not None:
         share, low, high = fan.band
-        change = [percent(end[-1] / fan.last - 1, 1, sign=True) for end in (low, high)]
-        between = f"{price(low[-1])} to {price(high[-1])}"
-        tiles.append((f"{percent(share, 0)} range", between, " to ".join(change)))
-    if (chance := row["probability_of_rise"]) is not None:
-        base = row["base_rate_of_rise"]
-        past = BASE_RATE_UNKNOWN if base is None else f"in the past {percent(base, 0)}"
-        tiles.append(("Chance of a rise", percent(chance, 0), past))
+        moves = (percent(end[-1] / fan.last - 1, 1, sign=True) for end in (low, high))
+        name = f"{percent(share, 0)} range"
+        past = end["In the past"]
+        words = BASE_RATE_UNKNOWN if past == "-" else f"in the past {past}"
+        words += "; no view on direction" * report.metadata.har
+        tiles.append((name, end[name], " to ".join(moves)))
+        tiles.append(("Chance of a rise", end["Chance of a rise"], words))
     return tiles
 
 
-def _step_table(fan: Fan, rows: Sequence[dict[str, Any]]) -> FittedTable:
-    """Return the forecast of every step as a table."""
-    columns = ["Date", "Step", fan.forecast_name.capitalize(), "Change"]
-    cells: list[list[object]] = [
-        [row["date"], row["step"], price(row["median"]), _change(row["median"], fan.last)]
-        for row in rows
-    ]
+def _cells(fan: Fan, row: dict[str, Any]) -> dict[str, Any]:
+    """Return the cells of one step by their heading. row : of the long table."""
+    at, median = row["step"] - 1, row["median"]
+    cells = {"Date": row["date"], "Step": row["step"]}
+    cells[fan.forecast_name.capitalize()] = price(median)
+    cells["Change"] = percent(median / fan.last - 1.0, 1, sign=True)
     if fan.band is not None:
         share, low, high = fan.band
-        columns += [f"{percent(share, 0)} from", "to", "Chance of a rise", "In the past"]
-        for each, row, *ends in zip(cells, rows, low, high, strict=True):
-            chances = row["probability_of_rise"], row["base_rate_of_rise"]
-            each += [*map(price, ends), *(percent(chance, 0) for chance in chances)]
+        cells[f"{percent(share, 0)} range"] = f"{price(low[at])} to {price(high[at])}"
+        cells["Chance of a rise"] = percent(row["probability_of_rise"], 0)
+        cells["In the past"] = percent(row["base_rate_of_rise"], 0)
     if np.isfinite(fan.actual).any():
-        columns.append("Actual")
-        for each, actual in zip(cells, fan.actual, strict=True):
-            each.append(price(actual) if np.isfinite(actual) else None)
-    return make_table("Step by step", columns, cells)
+        cells["Actual"] = None if row["actual"] is None else price(row["actual"])
+    return cells
 
 
-def _overview(
-    forecasts: Sequence[SymbolForecast],
-    fans: Sequence[Fan],
-    rows: dict[str, list[dict[str, Any]]],
-    shown: int,
-) -> FittedTable:
-    """Return one row a symbol: its forecast at the last step."""
-    title = "At the last step"
-    if shown < len(fans):
-        title += f" (below, the first {shown} of {len(fans)}; name others to see them)"
-    columns = [
-        "Symbol",
-        "From",
-        "To",
-        "Last close",
-        "Forecast",
-        "Change",
-        "Range from",
-        "to",
-        "Rise",
-    ]
-    cells = [
-        [
-            *(each.symbol, each.cutoff, each.dates[-1], price(fan.last)),
-            *(price(fan.median[-1]), _change(fan.median[-1], fan.last)),
-            *([price(end[-1]) for end in fan.band[1:]] if fan.band else [None, None]),
-            percent(rows[each.symbol][-1]["probability_of_rise"], 0),
-        ]
-        for each, fan in zip(forecasts, fans, strict=True)
-    ]
-    return make_table(title, columns, cells, left=3)
+def _table(title: str, rows: Sequence[dict[str, Any]]) -> FittedTable:
+    return make_table(title, list(rows[0]), (each.values() for each in rows))
 
 
 def _trust(report: PredictReport) -> FittedTable | None:
@@ -324,10 +302,6 @@ def _trust(report: PredictReport) -> FittedTable | None:
         cells.append([shown, percent(each.rmse), p])
     columns = ["Model", "Error (RMSE)", "p against it"]
     return make_table(title + ", too few for a test" * few, columns, cells)
-
-
-def _change(value: float, last: float) -> str:
-    return percent(value / last - 1.0, 1, sign=True)
 
 
 def _template(name: str) -> "Template":
