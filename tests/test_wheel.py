@@ -13,7 +13,7 @@ import pytest
 from tests.command_line import one_after_another
 
 ROOT = Path(__file__).parent.parent
-TEMPLATES = ("page.html", "macros.html", "page.css")
+TEMPLATES = ("base.html", "evaluation.html", "forecast.html", "macros.html", "page.css")
 TINY = ("--set", "train.epochs=1", "--set", "model.hidden_sizes=[4]")
 
 

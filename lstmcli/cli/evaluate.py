@@ -180,8 +180,8 @@ def _score(
         from lstmcli.report.evaluate import evaluate_view
         from lstmcli.report.fans import walks
         from lstmcli.report.long_table import forecasts_file
-        from lstmcli.report.page import check_page, write_page
-        from lstmcli.report.picture import check_plot
+        from lstmcli.report.output import check_page, check_plot
+        from lstmcli.report.page import write_page
         from lstmcli.report.terminal_plot import draw_plot
         from lstmcli.workflows.evaluate import evaluate as run
         from lstmcli.workflows.shares import run_each

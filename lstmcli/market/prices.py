@@ -100,6 +100,7 @@ class Prices:
     left_out : the days of bars that were left out for an impossible close.
     doubted : whether opens, highs and lows were left out that have another basis than the closes.
     from_feed : whether Yahoo sent the bars under that symbol.
+    currency : of the prices, as USD; "" where it is not known.
     """
 
     symbol: str
@@ -111,6 +112,7 @@ class Prices:
     left_out: tuple[date, ...] = ()
     doubted: bool = False
     from_feed: bool = False
+    currency: str = ""
 
     def named_notes(self) -> tuple[str, ...]:
         """Return the notes with the symbol in front, details and all."""

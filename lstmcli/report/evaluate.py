@@ -182,7 +182,7 @@ def _title(report: EvaluateReport, unit: str) -> Iterator[RenderableType]:
     scores, ahead = report.scores, count_of(report.horizon, unit)
     symbols = [each.symbol for each in report.series]
     what = symbols[0] if len(symbols) == 1 else f"{len(symbols)} symbols"
-    yield styled(f"{what}, {ahead} ahead, by {_by(report)}", "bold")
+    yield styled(f"{what}, {ahead} ahead, by {made_by(report)}", "bold")
     days = f"{scores.first_cutoff} to {report.backtest.dates[:, -1].max()}"
     windows = f"{count_of(scores.n_windows, 'test window')} of {report.series[0].price}"
     on = f" on {count_of(scores.n_cutoffs, 'date')}" if len(symbols) > 1 else ""
@@ -197,7 +197,7 @@ def _own_name(report: EvaluateReport) -> str:
     return "the recipe, refitted" if report.by_recipe else str(report.models[0])
 
 
-def _by(report: EvaluateReport) -> str:
+def made_by(report: EvaluateReport) -> str:
     """Return what forecasts: a model, or a recipe fitted again and again."""
     name, times = str(report.models[0]), len(report.refits) // len(report.models)
     if report.by_recipe:

@@ -86,7 +86,8 @@ class SymbolForecast:
     in_training : whether the model has learned from later rows.
     sigma : standard deviation of the context's one-step log returns. mase_scale : mean change of
         the price from one training row to the next; None where there are none.
-    warnings : what to know before trusting it. interval : of the bars.
+    warnings : what to know before trusting it. interval : of the bars. currency : "" where it is
+        not known.
     behind : complete bars that the cutoff lacks. context_length : rows that the forecast rests on;
         fingerprint : of those; constant : whether their price is one and the same.
     explanation : what it was made of, where asked for.
@@ -112,6 +113,7 @@ class SymbolForecast:
     context_length: int
     fingerprint: str
     by: Predictor
+    currency: str = ""
     constant: bool = False
     explanation: Explanation | None = None
 
@@ -431,6 +433,7 @@ def make_ready(
         mase_scale=mase_scale(past_prices.frame[series.price].to_numpy(np.float64)[:trained_rows]),
         warnings=tuple(f"{prices.symbol}: {each}" for each in warnings),
         interval=prices.interval,
+        currency=prices.currency,
         behind=behind,
         context_length=context_length,
         fingerprint=seen.fingerprint(),
