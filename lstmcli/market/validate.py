@@ -15,7 +15,6 @@ from lstmcli.market.prices import (
     COLUMNS,
     DAY,
     Bars,
-    Note,
     PriceChoice,
     Prices,
     as_days,
@@ -26,7 +25,7 @@ from lstmcli.market.prices import (
     price_column,
 )
 from lstmcli.market.sessions import note_doubtful, note_odd_days, odd_days
-from lstmcli.printable import count_of
+from lstmcli.printable import Note, count_of
 
 FIRST_DATE = np.datetime64("1678-01-01", "D")
 MAX_NULL_SHARE = 0.05

@@ -34,7 +34,8 @@ from lstmcli.learning.evidence import (
 )
 from lstmcli.market.prices import Prices, unit_of
 from lstmcli.market.sessions import future_dates, note_unknown, schedule_for, sessions_behind
-from lstmcli.printable import first_few
+from lstmcli.market.store import STORE
+from lstmcli.printable import Note, first_few
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.looks import sketch
 from lstmcli.runs.metadata import Metadata
@@ -215,7 +216,6 @@ def _forecasts(
     """Make the forecasts of a report and fill its lists; raises AllFailedError for none at all."""
     shown_steps = (*(step for step in HEADLINE_STEPS if step < report.horizon), report.horizon)
     notes: list[str] = []
-    warned: dict[str, list[str]] = {}  # symbols by warning: one line for all of them
     other_prices: dict[str, str] = {}
     scored: list[Span] = []
     with threads(number_of_threads):
@@ -232,20 +232,18 @@ def _forecasts(
                 finished = each.finish(forecast=made.rows(slice(number, number + 1)))
                 enough = finished.context_length == model.settings.window.context_length
                 if explained and not enough:
-                    notes.append(f"{finished.symbol}: nothing to explain, the network took no part")
+                    why = "nothing to explain, the network took no part"
+                    notes.append(Note.of(finished.symbol, why))
                 elif explained and len(report.symbols) < EXPLAINED:
                     found = explain(model, each.series, len(each.series) - 1, steps=shown_steps)
                     finished = replace(finished, explanation=found)
                 report.symbols.append(finished.symbol)
                 scored += [each.scored] if each.scored and counted else []
-                for warning in finished.warnings:
-                    text = warning.removeprefix(f"{finished.symbol}: ")
-                    warned.setdefault(text, []).append(finished.symbol)
+                report.warnings.extend(finished.warnings)
                 if not finished.price_as_trained:
                     other_prices[finished.symbol] = finished.price
                 yield finished
     raise_if_all_failed(len(report.symbols), report.failures)
-    report.warnings.extend(f"{first_few(symbols, 5)}: {text}" for text, symbols in warned.items())
     if scored:
         seen = look(model, report.model, "predict", f"as-of horizon={report.horizon}", scored)
         looks, uncounted = count_looks(source.data_dir, [seen])
@@ -326,7 +324,7 @@ def make_ready(
     schedule, unit = schedule_for(past_prices), unit_of(prices.interval)
     behind = sessions_behind(last, schedule, prices.interval, today)
     dates = future_dates(past_prices, steps, schedule)
-    warnings = []
+    warnings: list[str] = []
     if as_of is not None:
         lacking = sessions_behind(last, schedule, prices.interval, as_of + timedelta(days=1))
         if lacking > MOST_BEHIND:
@@ -340,7 +338,12 @@ def make_ready(
         if last != as_of:
             warnings.append(f"no bar on {as_of}, forecast from the last one before it, {last}")
     if behind > max_data_age:
-        warnings.append(f"the last bar, {last}, is {behind} {unit}s old")
+        newer = (
+            "Bring newer prices: lstmcli fetch {}"
+            if prices.source == STORE
+            else "Give newer prices with --csv, or by lstmcli fetch SYMBOL"
+        )
+        warnings.append(Note(f"the last bar, {last}, is {behind} {unit}s old", remedy=newer))
     if context_length < whole:
         warnings.append(
             f"{context_length} rows, fewer than the {whole} that the network reads: "
@@ -371,7 +374,7 @@ def make_ready(
         in_training=in_training is not None,
         sigma=float(context_sigma(window, np.array([len(window) - 1]), len(window))[0]),
         mase_scale=mase_scale(past_prices.frame[series.price].to_numpy(np.float64)[:trained_rows]),
-        warnings=tuple(f"{prices.symbol}: {each}" for each in warnings),
+        warnings=tuple(Note.of(prices.symbol, each) for each in warnings),
         interval=prices.interval,
         behind=behind,
         context_length=context_length,
