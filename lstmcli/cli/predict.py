@@ -1,11 +1,13 @@
 """`lstmcli predict`."""
 
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Annotated
 
 from lstmcli.cli import journal, options
 from lstmcli.cli.messages import BatchOptions, report_failures
 from lstmcli.cli.options import spread
+from lstmcli.cli.progress import show_work
 
 
 @spread
@@ -31,23 +33,24 @@ def predict(
 
     Parameters:
         --as-of YYYY-MM-DD: Forecast from the last bar up to that day. [the last bar]
-        --all-steps: Show every step, not only 1, 5, 20, 50 and the last.
+        --all-steps: Show every step.
         --max-data-age SESSIONS: Warn if the last bar is older.
         --plot FILE: Draw the fans to a .png or .svg file (`-`: in the terminal). [none]
         --record: First append the forecasts to the ledger that evaluate --issued grades.
         --explain: Show the gates and how masking each bar changes the forecast.
     """
-    from lstmcli.report import fans, picture, terminal_plot
-    from lstmcli.report.predict import check_explain, predict_view
-    from lstmcli.workflows import predict as workflow
-    from lstmcli.workflows.record import check_issuable, recorded
+    with ExitStack() as at_work, out.failures_listed():
+        at_work.enter_context(show_work(out.quiet))
+        from lstmcli.report import fans, picture, terminal_plot
+        from lstmcli.report.predict import check_explain, predict_view
+        from lstmcli.workflows import predict as workflow
+        from lstmcli.workflows.record import check_issuable, recorded
 
-    journal.begin("predict", prices.data_dir)
-    check_issuable(record, as_of)
-    out.check()
-    picture.check_plot(plot, out.form)
-    check_explain(explain, out.form)
-    with out.failures_listed():
+        journal.begin("predict", prices.data_dir)
+        check_issuable(record, as_of)
+        out.check()
+        picture.check_plot(plot, out.form)
+        check_explain(explain, out.form)
         report = workflow.predict(
             prices.chosen(),
             model=model,
@@ -58,8 +61,13 @@ def predict(
             explained=explain,
             **device.chosen,
         )
-    issued = recorded(report, prices.data_dir, datetime.now(UTC)) if record else report
-    shown = workflow.before_end(issued, lambda: out.show_notes(report))
-    out.emit(predict_view(shown, all_steps=all_steps))
+        issued = recorded(report, prices.data_dir, datetime.now(UTC)) if record else report
+
+        def before_result() -> None:
+            at_work.close()
+            out.show_notes(report)
+
+        shown = workflow.before_end(issued, before_result)
+        out.emit(predict_view(shown, all_steps=all_steps, typed=prices.typed(model)))
     terminal_plot.draw_plot(fans.forecast_fans(report), plot)
     report_failures(report.failures, len(report.symbols))

@@ -45,25 +45,24 @@ def tune(
         --recipe FILE: Write the best settings as a recipe. [NAME-tuned.toml in the study's folder]
         --fresh: Remove the study of that name and start again.
     """
-    out.check(recipe)
-    config = given.config or "default"
-    settings, source = given.settings(config, prices.chosen(start))
-    if importlib.util.find_spec("optuna") is None:
-        raise UsageError(
-            "optuna is not installed",
-            where="tune",
-            next_step="Install it: pip install 'lstmcli[tune]'.",
-        )
-    from lstmcli.learning.search import Search, load_space
-    from lstmcli.report.train import tune_view
-    from lstmcli.workflows.tune import tune as run
+    with out.failures_listed(), show_trials(out.quiet, out.verbose) as on_trial:
+        out.check(recipe)
+        config = given.config or "default"
+        settings, source = given.settings(config, prices.chosen(start))
+        if importlib.util.find_spec("optuna") is None:
+            raise UsageError(
+                "optuna is not installed",
+                where="tune",
+                next_step="Install it: pip install 'lstmcli[tune]'.",
+            )
+        from lstmcli.learning.search import Search, load_space
+        from lstmcli.report.train import tune_view
+        from lstmcli.workflows.tune import tune as run
 
-    search = Search(load_space(space, settings), sampler, pruner, trials, folds)
-    with out.failures_listed(), show_trials(trials, out.quiet, out.verbose) as on_trial:
         report = run(
             settings,
             source,
-            search,
+            Search(load_space(space, settings), sampler, pruner, trials, folds),
             name=Path(config).stem if name is None else name,
             recipe=None if recipe is None else Path(recipe),
             fresh=fresh,
