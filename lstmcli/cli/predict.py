@@ -68,6 +68,8 @@ def predict(
             out.show_notes(report)
 
         shown = workflow.before_end(issued, before_result)
-        out.emit(predict_view(shown, all_steps=all_steps, typed=prices.typed(model)))
+        out.emit(
+            predict_view(shown, all_steps=all_steps, typed=None if plot else prices.typed(model))
+        )
     terminal_plot.draw_plot(fans.forecast_fans(report), plot)
     report_failures(report.failures, len(report.symbols))

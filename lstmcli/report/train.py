@@ -6,12 +6,13 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
+from rich.text import Text
 
 from lstmcli.evaluation.verdict import fan_against
-from lstmcli.printable import count_of
+from lstmcli.printable import count_of, printable
 from lstmcli.report import View, make_document
 from lstmcli.report.numbers import percent, sparkline
-from lstmcli.report.tables import Column, NextSteps, fact_table, list_table, styled
+from lstmcli.report.tables import GOOD, OWN, Column, NextSteps, fact_table, list_table, styled
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.train import TrainReport
 
@@ -57,21 +58,22 @@ def _train_tables(report: TrainReport, typed: str) -> list[RenderableType]:
             following,
         ]
     if decision.promoted:
-        outcome = f"In use now: {model}, {decision.why}."
+        outcome = styled("In use now", GOOD)
+        outcome.append(f": {model}, {decision.why}.")
     else:
         stays = f" ({decision.against} stays)" if decision.against else ""
-        outcome = f"Not in use{stays}: {decision.why}."
+        outcome = Text(f"Not in use{stays}: {decision.why}.")
         following = NextSteps(
             f"lstmcli evaluate --model {model}", f"lstmcli models promote {model}"
         )
     if decision.sessions_needed is not None:
-        outcome += f" Then: lstmcli models promote {model} --if-better."
+        outcome.append(f" Then: lstmcli models promote {model} --if-better.")
     return [
         styled(f"Trained {model} in {report.metadata.record['duration_seconds']:.1f} s", "bold"),
         "",
         fact_table([*_run_facts(report), *_validation_facts(report)]),
         "",
-        f"{outcome} Saved in {model.folder}",
+        outcome.append(printable(f" Saved in {model.folder}")),
         following,
     ]
 
@@ -92,7 +94,7 @@ def _run_facts(report: TrainReport) -> Iterator[tuple[str, str]]:
     epochs = f"{kept.epochs}, best {kept.best_epoch}"
     epochs += ", cut short by --timeout" if kept.stopped == "timeout" else ""
     if len(losses) > 1:
-        epochs += f"   {sparkline(losses)}  validation loss {min(losses):.4f} to {max(losses):.4f}"
+        epochs += f"   {sparkline(losses)}  validation loss {min(losses):.4g} to {max(losses):.4g}"
     if kept.epochs:
         yield "Epochs", epochs
 
@@ -178,8 +180,9 @@ def _tune_tables(report: "TuneReport") -> list[RenderableType]:
     first, last = report.folds[0].days[0], report.folds[-1].days[1]
     best = report.trials[0].number
 
-    def name(trial: "Trial") -> str:
-        return f"{trial.number}{' (recipe)' * (not trial.number)}{' *' * (trial.number == best)}"
+    def name(trial: "Trial") -> object:
+        shown = f"{trial.number}{' (recipe)' * (not trial.number)}"
+        return styled(f"{shown} *", OWN) if trial.number == best else shown
 
     def value(key: str) -> Column:
         def shown(trial: "Trial") -> object:
