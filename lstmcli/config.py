@@ -4,12 +4,14 @@
 nearest one. Empty text stands for "not set", since TOML has no null.
 """
 
-import difflib
-from collections.abc import Iterator
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -18,12 +20,12 @@ from pydantic import (
     model_validator,
 )
 
-from lstmcli.errors import UsageError
+from lstmcli.errors import UsageError, did_you_mean
 from lstmcli.records import describe_fault
 
 DEFAULT_LEVELS = (0.025, *(round(0.05 * k, 2) for k in range(1, 20)), 0.975)
 PRIOR_SHARPE, PRIOR_YEARS = 0.30, 20.0  # a year; and the years of data that it weighs as much as
-SEE_DEFAULTS = "configs/default.toml lists every key."
+SEE_DEFAULTS = "Run: lstmcli config show."
 SHORTEST_VOLATILITY_CONTEXT = 40
 SHORTEST_BURN_IN = 20  # not below dataset.volatility.EWMA_START
 SHORTEST_SEASONAL_CONTEXT = 15  # three rows besides those of the year before
@@ -33,9 +35,20 @@ def _none_if_empty(value: object) -> object:
     return None if value == "" else value
 
 
+def _check_device(name: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise ValueError("expected auto, cpu, cuda or cuda:N")
+    return name
+
+
 OptionalDate = Annotated[date | None, BeforeValidator(_none_if_empty)]
 OptionalCount = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_none_if_empty)]
 OptionalPurge = Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_none_if_empty)]
+
+
+def _toml(value: object) -> str:
+    """Return a value as TOML has it; it has no null."""
+    return "" if value is None else json.dumps(value)
 
 
 class _Section(BaseModel):
@@ -154,7 +167,7 @@ class Train(_Section):
     clip_norm: float = Field(1.0, ge=0)
     patience: int = Field(8, ge=1)
     precision: Literal["fp32", "bf16"] = "fp32"
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    device: Annotated[str, AfterValidator(_check_device)] = "auto"
     threads: int = Field(1, ge=0, le=1024)
 
     @model_validator(mode="before")
@@ -300,6 +313,14 @@ class Settings(_Section):
         }
         return self.model_copy(update=parts)
 
+    def by_key(self) -> dict[str, str]:
+        """Return the value of every key as TOML has it, empty where it is not set."""
+        return {
+            f"{section}.{key}": value if isinstance(value, str) else _toml(value)
+            for section, table in self.model_dump(mode="json").items()
+            for key, value in table.items()
+        }
+
     @property
     def labels_all_bars(self) -> bool:
         """Whether training labels every bar of a chunk after its burn-in."""
@@ -328,23 +349,30 @@ class Settings(_Section):
         return self.evaluate.step_size or self.window.horizon
 
 
-def check_settings(tree: dict[str, Any], *, where: str) -> Settings:
-    """Turn plain tables into Settings; raise UsageError naming the first wrong key."""
+def check_settings(
+    tree: dict[str, Any], *, where: str, changed: Mapping[str, str] | None = None
+) -> Settings:
+    """Turn plain tables into Settings; raise UsageError naming the first wrong key.
+
+    where : the file in words. changed : the text of the --set that changed a key, by key.
+    """
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
         key, why = describe_fault(error)
+        place = f"{where} with --set" if changed and not key else where
+        if changed and key in changed:
+            place = f"--set {changed[key]}"
         if error.errors(include_url=False)[0]["type"] == "extra_forbidden":
             known = keys() if "." in key else list(Settings.model_fields)
-            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
             raise UsageError(
                 f"unknown key {key}",
-                where=where,
-                why=f"the nearest is {nearest[0]}" if nearest else "no key is like it",
-                next_step=SEE_DEFAULTS,
+                where=place,
+                next_step=f"{nearest_key(key, known)} {SEE_DEFAULTS}",
             ) from error
+        see = f"Run: lstmcli config show {key}." if key in keys() else SEE_DEFAULTS
         raise UsageError(
-            f"bad setting {key}".rstrip(), where=where, why=why, next_step=SEE_DEFAULTS
+            f"bad setting {key}".rstrip(), where=place, why=why, next_step=see
         ) from error
 
 
@@ -352,3 +380,15 @@ def keys() -> list[str]:
     """Return every key of the settings as `section.key`, in order."""
     sections = Settings().model_dump()  # which includes keys that are not set
     return [f"{name}.{key}" for name, section in sections.items() for key in section]
+
+
+def nearest_key(key: str, known: Sequence[str] = ()) -> str:
+    """Return a question that names the keys most like a key, which may lack its section."""
+    known = known or keys()
+    leaf = key.rpartition(".")[2]
+    same = [full for full in known if full.endswith(f".{leaf}")]
+    if same:
+        return f"Did you mean {' or '.join(same)}?"
+    return did_you_mean(key, known) or did_you_mean(
+        leaf, {full.rpartition(".")[2]: full for full in known}
+    )

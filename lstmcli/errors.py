@@ -2,7 +2,9 @@
 
 LstmcliError                1  failed
 ├── FileError               1  a file cannot be read or written
-├── ModelError              1  a model is missing, damaged or of another kind
+│   └── MissingFileError    2  a file that the command names does not exist
+├── ModelError              1  a model is damaged or of another kind
+│   └── NoModelError        4  there is no such model or version
 ├── TrainingError           1  training broke down
 ├── LeakError               1  the leak audit found that later bars were used
 ├── UsageError              2  an option, a recipe or a symbol is wrong
@@ -14,7 +16,8 @@ LstmcliError                1  failed
 Every message is one line, `WHAT (WHERE): WHY. NEXT STEP`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -23,6 +26,16 @@ def common_exit_code(codes: Iterable[int]) -> int:
     """Return the exit code that all failures share, or that of unsuitable data."""
     different = set(codes)
     return different.pop() if len(different) == 1 else DataError.exit_code
+
+
+def did_you_mean(word: str, names: Iterable[str] | Mapping[str, str]) -> str:
+    """Return a question that names what is spelled most like a word, or an empty text.
+
+    names : the names, or for each name the words that stand for it in the question.
+    """
+    near = difflib.get_close_matches(word, list(names), n=1, cutoff=0.6)
+    shown = [names[each] if isinstance(names, Mapping) else each for each in near]
+    return f"Did you mean {shown[0]}?" if shown else ""
 
 
 class LstmcliError(Exception):
@@ -47,22 +60,32 @@ class FileError(LstmcliError):
     """A file or folder cannot be read or written."""
 
 
+class MissingFileError(FileError):
+    """A file or folder that the command names does not exist."""
+
+    exit_code = 2
+
+
 @contextmanager
 def file_errors(
     what: str,
     path: object,
     next_step: str = "Check the path and its permissions.",
     kinds: tuple[type[Exception], ...] = (OSError,),
+    named: bool = False,
 ) -> Iterator[None]:
     """Raise FileError, with the reason that the system gives, for an OSError in the block.
 
     what : the failure in words, such as "cannot read the file". kinds : the exceptions that count.
+    named : whether the command names the file, so that a missing one is wrong usage.
     """
     try:
         yield
     except kinds as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise FileError(what, where=path, why=why, next_step=next_step) from error
+        missing = named and isinstance(error, FileNotFoundError | IsADirectoryError)
+        kind = MissingFileError if missing else FileError
+        raise kind(what, where=path, why=why, next_step=next_step) from error
 
 
 @contextmanager
@@ -76,7 +99,13 @@ def noted_when_stopped(kept: Callable[[], str]) -> Iterator[None]:
 
 
 class ModelError(LstmcliError):
-    """A model bundle is missing, damaged, or not one of ours."""
+    """A model bundle is damaged, or not one of ours."""
+
+
+class NoModelError(ModelError):
+    """There is no such model, or no such version of it."""
+
+    exit_code = 4
 
 
 class TrainingError(LstmcliError):

@@ -1,17 +1,19 @@
 """Recipes: TOML files with the settings that differ from the defaults, and `--set KEY=VALUE`."""
 
 import os
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lstmcli import records
-from lstmcli.config import SEE_DEFAULTS, Settings, check_settings
-from lstmcli.errors import UsageError, file_errors
+from lstmcli.config import SEE_DEFAULTS, Settings, check_settings, nearest_key
+from lstmcli.errors import UsageError, did_you_mean, file_errors
 
 _PACKAGE = Path(__file__).parent
 _MAX_BYTES = 1_000_000
+_PRICES = (".csv", ".gz", ".parquet", ".tsv", ".xls", ".xlsx", ".zip")
 _DATES = ("data.start", "data.end", "split.train_end", "evaluate.start", "evaluate.end")
 
 
@@ -31,9 +33,15 @@ def load_settings(
         section, name = key.split(".")
         if isinstance(tree.get(section), dict):
             tree[section].pop(name, None)
+    changed: dict[str, str] = {}
     for text in overrides:
-        _merge(tree, anchored(_override(text), Path.cwd()))
-    return check_settings(tree, where=str(path) if not overrides else f"{path} with --set")
+        override = _override(text)
+        changed |= {
+            f"{section}.{key}": text for section, table in override.items() for key in table
+        }
+        _merge(tree, anchored(override, Path.cwd()))
+    where = f"recipe {path.stem}" if path.parent == shipped_file("configs") else str(path)
+    return check_settings(tree, where=where, changed=changed)
 
 
 def find_recipe(config: str | Path) -> Path:
@@ -44,18 +52,26 @@ def find_recipe(config: str | Path) -> Path:
 def find_toml(name: str | Path, kind: str, *, folder: str, option: str) -> Path:
     """Return the path of a TOML file, given as a path or as the name of one shipped in a folder."""
     path = Path(name)
+    if option == "--config" and path.suffix.lower() in _PRICES:
+        question = f"Did you mean --csv {name}?"
+        raise UsageError(f"not a {kind}", where=name, why="a TOML file is", next_step=question)
     if os.path.isfile(path):  # unlike Path.is_file, false for a name too long to be a file's
         return path
     shipped = shipped_file(f"{folder}/{name}.toml")
     if path.name == str(name) and os.path.isfile(shipped):
         return shipped
-    names = sorted(file.stem for file in shipped_file(folder).glob("*.toml"))
+    names = shipped_names(folder)
     raise UsageError(
         f"no such {kind}",
         where=name,
         why="it is neither a file nor one of " + ", ".join(names),
-        next_step=f"Pass {option} NAME or {option} FILE.toml.",
+        next_step=did_you_mean(str(name), names) or f"Pass {option} NAME or {option} FILE.toml.",
     )
+
+
+def shipped_names(folder: str) -> list[str]:
+    """Return the names of the shipped TOML files in a folder."""
+    return sorted(file.stem for file in shipped_file(folder).glob("*.toml"))
 
 
 def read_toml(path: Path, kind: str) -> dict[str, Any]:
@@ -72,6 +88,22 @@ def read_toml(path: Path, kind: str) -> dict[str, Any]:
         return records.read_toml(data.decode("utf-8-sig"))
     except ValueError as error:
         raise UsageError("not valid TOML", where=path, why=str(error)) from error
+
+
+def explain_settings() -> dict[str, str]:
+    """Return the comment of every key in `configs/default.toml`; consecutive keys may share one."""
+    found: dict[str, str] = {}
+    section, comment, complete = "", "", True
+    for line in shipped_file("configs/default.toml").read_text("utf-8").splitlines():
+        if line.startswith("["):
+            section, complete = line.strip("[]"), True
+        elif line.startswith("#"):
+            comment = "" if complete else comment
+            comment, complete = f"{comment} {line.lstrip('# ')}".strip(), False
+        elif key := re.match(r"(\w+) =", line):
+            found[f"{section}.{key[1]}"] = comment
+            complete = True
+    return found
 
 
 def anchored(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -94,7 +126,10 @@ def _override(text: str) -> dict[str, Any]:
     parts = key.strip().split(".")
     if not equals or len(parts) != 2 or not all(parts):
         raise UsageError(
-            "bad --set", where=text, why="expected SECTION.KEY=VALUE", next_step=SEE_DEFAULTS
+            "bad --set",
+            where=text,
+            why="expected SECTION.KEY=VALUE",
+            next_step=f"{nearest_key(key.strip())} {SEE_DEFAULTS}".strip(),
         )
     try:
         parsed = records.read_toml(f"value = {value.strip()}")["value"]

@@ -3,7 +3,7 @@
 import json
 import math
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -23,6 +23,28 @@ from pydantic import (
 _MOST_DEPTH = 100
 _MOST_BITS = 1000  # a float holds 1023
 _MOST_SHOWN = 80  # characters of a wrong value
+_BOUNDS = {
+    "greater_than": ("gt", "more than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+    "literal_error": ("expected", "one of"),
+    "too_short": ("min_length", "a longer list: its length must be at least"),
+}
+_KEYS = {"missing": "is missing", "extra_forbidden": "is unknown"}
+_KINDS = {
+    "bool": "true or false",
+    "dataclass": "a table",
+    "date": "a day as 2025-12-31",
+    "dict": "a table",
+    "finite": "a finite number",
+    "float": "a number",
+    "int": "a whole number",
+    "list": "a list",
+    "model": "a table",
+    "string": "a text",
+    "tuple": "a list",
+}
 _TOO_DEEP = f"it is nested more than {_MOST_DEPTH} deep"
 
 T = TypeVar("T")
@@ -74,11 +96,21 @@ def describe_fault(error: ValidationError) -> tuple[str, str]:
     first = error.errors(include_url=False)[0]
     key = ".".join(map(str, first["loc"]))
     why = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "missing" or not key:
-        return key, why.replace("Field required", "is missing")
     found = repr(first["input"])
     shown = found if len(found) <= _MOST_SHOWN else f"{found[:_MOST_SHOWN]}..."
-    return key, f"{why}, found {shown}"
+    if first["type"] in _KEYS:
+        return key, _KEYS[first["type"]]
+    if expected := _expected(first["type"], first.get("ctx", {})):
+        return key, f"found {shown}, expected {expected}"
+    return key, f"{why}, found {shown}" if key else why
+
+
+def _expected(fault: str, facts: Mapping[str, Any]) -> str:
+    """Return what a value should have been, by pydantic's name of the fault."""
+    if fault in _BOUNDS:
+        key, words = _BOUNDS[fault]
+        return f"{words} {facts[key]}"
+    return _KINDS.get(fault.partition("_")[0], "")
 
 
 def read_json(data: bytes | str) -> Any:

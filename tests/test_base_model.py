@@ -11,14 +11,15 @@ from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import series_for
 from lstmcli.market.tables import read_prices
 from lstmcli.recipes import shipped_file
-from lstmcli.runs.bundle import check_bundle, load_bundle
+from lstmcli.runs.bundle import load_bundle
+from lstmcli.runs.metadata import check_bundle
 from tests.base_model import HOME, train_base
 
 CPU = torch.device("cpu")
 
 
 def test_it_ships_whole_and_names_no_folder_of_the_machine_it_was_made_on() -> None:
-    metadata = check_bundle(HOME)
+    metadata, _ = check_bundle(HOME)
     assert len(metadata.trained_on) == 21
     assert str(metadata.trained_until) == "2018-01-16"
     assert metadata.ready_made is not None

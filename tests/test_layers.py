@@ -2,13 +2,16 @@
 
 import ast
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import lstmcli
+from lstmcli.runs.registry import ready_made
 from tests.rows import for_each
+from tests.workflows.test_data import store
 
 PACKAGE = Path(lstmcli.__file__).parent
 ROOMS = (
@@ -146,13 +149,18 @@ def test_the_page_and_the_pictures_load_their_libraries_when_they_are_made() -> 
     assert loaded.isdisjoint({"jinja2", "matplotlib", "plotext"})
 
 
-def test_a_list_of_the_store_loads_no_torch(tmp_path: Path) -> None:
+@for_each("words", [["models", "list"], ["status"], ["data", "list"]], ids=" ".join)
+def test_lists_load_neither_torch_nor_pandas(tmp_path: Path, words: list[str]) -> None:
+    store(tmp_path, "AAPL")
+    mine = tmp_path / "models/mine"
+    shutil.copytree(ready_made().folder, mine / "v0001", dirs_exist_ok=True)
+    (mine / "champion").write_text("v0001\n")
     loaded = modules_after(
-        f"sys.argv = ['lstmcli', 'data', 'list', '--data-dir', {str(tmp_path)!r}]; "
+        f"sys.argv = ['lstmcli', *{words!r}, '--data-dir', {str(tmp_path)!r}]; "
         "from lstmcli.cli.app import main; main()"
     )
-    assert "lstmcli.workflows.data" in loaded
-    assert "torch" not in loaded
+    assert f"lstmcli.workflows.{words[0]}" in loaded
+    assert loaded.isdisjoint({"torch", "pandas", "pyarrow", "scipy"})
 
 
 def test_grading_the_ledger_loads_no_torch(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from lstmcli import __version__
-from lstmcli.cli import data, evaluate, fetch, journal, models, predict, status, train, tune
+from lstmcli.cli import config, data, evaluate, fetch, journal, models, predict, status, train, tune
+from lstmcli.cli.help import Program, TyperUsageError, explain_usage
 from lstmcli.cli.messages import log_failures
 from lstmcli.cli.stopping import StoppedError, stoppable
 from lstmcli.errors import AllFailedError, LstmcliError
@@ -20,33 +21,36 @@ from lstmcli.printable import printable_stream
 
 _EXIT_CODES = """
 Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 some symbols failed; 4 no or unsuitable
-data; 5 another run holds the lock; 6 network or rate limit; 129, 130, 143 stopped by SIGHUP, SIGINT
-(Ctrl-C), SIGTERM.
+data; 5 another run holds the lock; 6 network or rate limit; 7 something was found; 129, 130, 143
+stopped by SIGHUP, SIGINT (Ctrl-C), SIGTERM.
 
 Environment: LSTMCLI_DATA_DIR, LSTMCLI_CONFIG, LSTMCLI_MODEL, LSTMCLI_DEVICE, LSTMCLI_THREADS,
 LSTMCLI_SEED, LSTMCLI_LOG_FILE and LSTMCLI_FORMAT set the options of that name; NO_COLOR turns
 colours off. Options override the environment, which overrides the recipe, which overrides the
-defaults.
+defaults. Durations are 90s, 15m, 26h or 8d.
+"""
+_START = """\
+Forecast stock prices with an LSTM, and measure how good the forecasts are.
+
+Start: lstmcli fetch AAPL       download its prices from Yahoo Finance
+       lstmcli train AAPL       train a model on them
+       lstmcli predict AAPL     forecast the next 50 sessions
+       lstmcli evaluate AAPL    compare past forecasts with what happened
+
+Your own prices: lstmcli predict --csv prices.csv
+Help:            lstmcli --help, or lstmcli help predict
 """
 
-app = typer.Typer(
-    name="lstmcli",
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=_EXIT_CODES,
-)
-app.command(short_help="Bring new bars from Yahoo into the store.")(fetch.fetch)
-app.command(short_help="Fit a network and keep it as a new model version.")(train.train)
-app.command(short_help="Forecast the sessions after the last bar.")(predict.predict)
-app.command(short_help="Score forecasts from past cutoffs, to a verdict.")(evaluate.evaluate)
-app.command(short_help="Search settings on validation folds, for train.")(tune.tune)
-app.command(short_help="Check that prices, models and jobs are up to date.")(status.status)
-app.add_typer(data.app, short_help="See, check, remove and import stored prices.")
-app.add_typer(models.app, short_help="See, promote, roll back and prune model versions.")
-
-# The public name of typer's usage errors is that of a subclass; they share this base.
-_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+app = Program(name="lstmcli", epilog=_EXIT_CODES)
+app.command()(fetch.fetch)
+app.command()(train.train)
+app.command()(predict.predict)
+app.command()(evaluate.evaluate)
+app.command()(tune.tune)
+app.command()(status.status)
+app.add_typer(data.app)
+app.add_typer(models.app)
+app.add_typer(config.app)
 
 
 @app.callback(invoke_without_command=True)
@@ -56,15 +60,19 @@ def _root(
 ) -> None:
     """Forecast stock prices with an LSTM, and measure how good the forecasts are.
 
-    The main job, on the data that ships: lstmcli train --config lab-corrected, then
-    lstmcli predict, then lstmcli evaluate. This is not investment advice.
+    This is not investment advice.
+
+    Examples:
+        lstmcli fetch AAPL
+        lstmcli train AAPL
+        lstmcli predict AAPL
+        lstmcli help predict
     """
     if version:
         print(f"lstmcli {__version__}")
         raise typer.Exit
     if context.invoked_subcommand is None:
-        print(context.get_help(), file=sys.stderr)
-        raise typer.Exit(2)
+        print(_START, end="")
 
 
 def main() -> NoReturn:
@@ -126,8 +134,8 @@ def _dispatch() -> int:
         if isinstance(error, AllFailedError):
             log_failures(error.failures, done=0)
         return _fail(error, str(error), error.exit_code)
-    except _UsageError as error:
-        return _fail(error, _usage_text(error), 2)
+    except TyperUsageError as error:
+        return _fail(error, str(explain_usage(error)), 2)
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except SystemExit as stop:
@@ -156,13 +164,6 @@ def _load_torch_elsewhere() -> None:
 def _discard_output() -> None:
     """Send what the interpreter flushes at exit to the null device."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _usage_text(error: BaseException) -> str:
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context is not None else "lstmcli"
-    message = error.format_message() if hasattr(error, "format_message") else str(error)
-    return f"{' '.join(message.split()).rstrip('.')}. See {command} --help."
 
 
 def _fail(error: BaseException, text: str, code: int) -> int:

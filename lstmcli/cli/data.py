@@ -1,4 +1,4 @@
-"""`lstmcli data`: see what the store holds, check it, remove from it, import into it."""
+"""`lstmcli data`: list, check, import and remove stored prices."""
 
 import sys
 from datetime import UTC, date, datetime
@@ -7,21 +7,18 @@ from typing import Annotated, Literal
 import typer
 
 from lstmcli.cli import messages, options
+from lstmcli.cli.help import Program
 from lstmcli.cli.options import option, spread
 from lstmcli.errors import UsageError
 
-app = typer.Typer(
-    name="data", rich_markup_mode=None, help="See, check, remove and import stored prices."
-)
+app = Program(name="data", help="List, check, import and remove stored prices.")
 
 _Interval = Literal["1d", "1wk", "1mo"]
-OneInterval = Annotated[_Interval, option("--interval", "Daily, weekly or monthly bars.")]
-AnyInterval = Annotated[
-    _Interval | None, option("--interval", "Only daily, weekly or monthly bars.", "all")
-]
+OneInterval = Annotated[_Interval, option("--interval", "Length of the bars.")]
+AnyInterval = Annotated[_Interval | None, option("--interval", "Length of the bars. [all]")]
 
 
-@app.command("list", short_help="Every series: rows, dates, age, source.")
+@app.command("list")
 @spread
 def list_(
     *,
@@ -29,20 +26,23 @@ def list_(
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     out: messages.OutputOptions,
 ) -> None:
-    """List every stored series: rows, first and last bar, age and source.
+    """List the stored series with their rows, dates, age and source.
 
-    Example: lstmcli data list --format csv
+    Examples:
+        lstmcli data list
+        lstmcli data list --interval 1wk
+        lstmcli data list --output series.csv
     """
     from lstmcli.report.data import list_view
     from lstmcli.workflows.data import list_data
 
     out.check()
     report = list_data(data_dir, interval=interval, today=_today())
-    out.emit(list_view(report))
+    out.emit(list_view(report), unless_quiet=True)
     messages.report_failures(report.failures, len(report.series))
 
 
-@app.command(short_help="One series: its last bars and its description.")
+@app.command()
 @spread
 def show(
     *,
@@ -52,24 +52,26 @@ def show(
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     out: messages.OutputOptions,
 ) -> None:
-    """Show the last bars of a stored series and its description.
+    """Show the last bars of a stored series, its source, currency and gaps.
 
-    That is its source, time zone, currency, number of restatements and missing sessions.
+    Examples:
+        lstmcli data show AAPL
+        lstmcli data show AAPL --rows 5
+        lstmcli data show ^GSPC --interval 1wk --format json
 
-    Example: lstmcli data show AAPL --rows 5
-
-    Parameters:
-        symbol SYMBOL: A symbol in the store.
+    Options:
+        symbol SYMBOL: A stored symbol.
         --rows N: How many of the last bars.
     """
     from lstmcli.report.data import show_view
     from lstmcli.workflows.data import show_data
 
     out.check()
-    out.emit(show_view(show_data(data_dir, symbol, interval=interval, rows=rows, today=_today())))
+    shown = show_data(data_dir, symbol, interval=interval, rows=rows, today=_today())
+    out.emit(show_view(shown), unless_quiet=True)
 
 
-@app.command(short_help="Gaps, jumps, restatements, damage; exit 3 or 4 if any is found.")
+@app.command()
 @spread
 def check(
     *,
@@ -78,16 +80,19 @@ def check(
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     out: messages.OutputOptions,
 ) -> None:
-    """Check stored series for faults that make forecasts unreliable, one finding per line.
+    """Check stored prices for faults that make forecasts unreliable.
 
     Missing sessions, moves that look like unadjusted splits or another unit, impossible bars, 20 or
     more equal closes at the end, damaged or foreign files. Exits 0 without faults, 3 if some series
     have one, 4 if all have. A restated history is no fault.
 
-    Example: lstmcli data check AAPL MSFT
+    Examples:
+        lstmcli data check
+        lstmcli data check AAPL MSFT
+        lstmcli data check --format csv --output faults.csv
 
-    Parameters:
-        symbols SYMBOL: What to look through. [the whole store]
+    Options:
+        symbols SYMBOL: What to check. [all]
     """
     from lstmcli.report.data import check_view
     from lstmcli.workflows.data import check_data
@@ -95,11 +100,11 @@ def check(
     out.check()
     wanted = options.all_symbols(symbols)
     report = check_data(data_dir, wanted, interval=interval, today=_today())
-    out.emit(check_view(report))
+    out.emit(check_view(report), unless_quiet=not report.exit_code)
     raise typer.Exit(report.exit_code)
 
 
-@app.command(short_help="Remove series from the store.")
+@app.command()
 @spread
 def remove(
     *,
@@ -110,11 +115,14 @@ def remove(
     wait: options.Wait = 0.0,
     out: messages.LogOptions,
 ) -> None:
-    """Remove stored series and their descriptions. Asks first on a terminal.
+    """Remove stored prices. Asks first.
 
-    Example: lstmcli data remove AAPL --yes
+    Examples:
+        lstmcli data remove AAPL
+        lstmcli data remove AAPL MSFT --yes
+        lstmcli data remove ^GSPC --interval 1wk
 
-    Parameters:
+    Options:
         symbols SYMBOL: What to remove.
         --yes -y: Do not ask.
     """
@@ -122,9 +130,9 @@ def remove(
 
     if not yes and not (sys.stdin and sys.stdin.isatty()):
         raise UsageError(
-            "cannot ask without a terminal",
-            where="--yes",
-            next_step="Pass --yes to remove without asking.",
+            "cannot ask before removing",
+            why="this is not a terminal",
+            next_step="Pass --yes to confirm.",
         )
     wanted = options.all_symbols(symbols)
     question = f"Remove the {interval} bars of {', '.join(wanted)} from {data_dir}?"
@@ -135,7 +143,7 @@ def remove(
     messages.report_failures(report.failures, len(report.removed))
 
 
-@app.command("import", short_help="Import your own CSV files into the store.")
+@app.command("import")
 @spread
 def import_(
     *,
@@ -147,16 +155,19 @@ def import_(
     wait: options.Wait = 0.0,
     out: messages.BatchOptions,
 ) -> None:
-    """Import your own CSV files into the store, where other commands find them by symbol.
+    """Import your own price files, so that other commands find them by symbol.
 
     The symbol is the file's name, the column's name in a wide file, or as given. A newer file of
     the same symbol replaces the older one. `fetch` leaves imported symbols alone.
 
-    Example: lstmcli data import FUND=prices.csv
+    Examples:
+        lstmcli data import FUND.csv
+        lstmcli data import FUND=prices.csv
+        lstmcli data import prices.csv --sep ";" --decimal ,
 
-    Parameters:
-        files [NAME=]FILE: CSV files (`-`: standard input).
-        --interval: Expected interval of the bars. [inferred from dates]
+    Options:
+        files [NAME=]FILE: CSV, Parquet or JSON files (-: stdin).
+        --interval: Expected length of the bars. [by their dates]
         --replace: Also replace bars from Yahoo, and more rows by fewer.
     """
     from lstmcli.report.data import import_view
@@ -171,7 +182,7 @@ def import_(
             wait=wait,
             now=datetime.now(UTC),
         )
-    out.finish(import_view(report), report, len(report.imported))
+    out.finish(import_view(report), report, len(report.imported), unless_quiet=True)
 
 
 def _today() -> date:

@@ -22,23 +22,23 @@ def _parse_refit(text: str) -> int | Literal["never"]:
         return "never"
     if text.isdecimal() and int(text) > 0:
         return int(text)
-    raise typer.BadParameter(f"found {text!r}, expected a number of cutoffs, or never")
+    raise typer.BadParameter(f"found {text!r}, expected a number of forecast dates, or never")
 
 
 @dataclass(frozen=True)
 class WalkOptions:
     """The models, cutoffs and baselines of a backtest, as arguments of the workflows.
 
-    Parameters:
-        --start YYYY-MM-DD: First cutoff, as 2016-01-26. [as the recipe, else the test span's first]
-        --end YYYY-MM-DD: Last cutoff. [as the recipe, else the last possible]
-        --step-size N: Bars between cutoffs. [as the recipe, else the horizon]
-        --n-windows N: Only the latest N cutoffs. [as the recipe, else all]
-        --refit K|never: Refit models and baselines every K cutoffs, on what was known by then.
-            [as the recipe, else never]
-        --refit-window: Refit on all rows, or on the latest, as long a span as the model was trained
-            on. [as the recipe, else expanding]
-        --baselines NAME: Add a baseline: gjr_garch (20 ms per cutoff). Repeatable. [none]
+    Forecast:
+        --start DATE: First forecast date. [of the test span]
+        --end DATE: Last forecast date, as 2025-12-31.
+        --step-size N: Sessions between forecast dates. [the horizon]
+        --n-windows N: Only the latest N forecast dates.
+        --refit K|never: Refit after every K forecast dates. [never]
+
+    Advanced:
+        --refit-window ROWS: Refit on all rows (expanding) or the latest (rolling).
+        --baselines NAME: Add a baseline: gjr_garch; repeatable.
     """
 
     models: options.Models = None
@@ -68,24 +68,28 @@ def evaluate(
     prices: options.PriceOptions,
     out: BatchOptions,
 ) -> None:
-    """Forecast from past cutoffs and compare with what happened and with baselines, to a verdict.
+    """Backtest a model and compare it with simple baselines.
 
-    Every score has those of the baselines next to it, the number of independent windows and a
-    verdict in words. Without symbols or --csv the data that the model was trained on are used.
+    Forecasts from past dates are compared with what happened, up to a verdict in words. Without
+    symbols or --csv the data that the model was trained on are used.
 
-    Example: lstmcli evaluate --model lab-corrected --step-size 10
+    Examples:
+        lstmcli evaluate AAPL
+        lstmcli evaluate AAPL --start 2015-01-01 --refit 10
+        lstmcli evaluate AAPL --report aapl.html --plot aapl.png
 
-    Parameters:
-        --forecasts FILE: Write all forecasts as one table: .parquet, else CSV. [none]
-        --forecasts-of NAME: Write only this model or baseline there. Repeatable. [all]
-        --report FILE: Write verdict, charts and tables as one .html file. [none]
-        --plot FILE: Draw the windows over the prices to a .png or .svg file (`-`: in the terminal).
-            [none]
-        --audit: Instead of scoring, replace later bars by noise and check that forecasts, scores
-            and weights stay the same to the last bit.
-        --issued: Instead of a backtest, grade the forecasts of predict --record. --start and --end
-            choose their cutoffs, --model their models.
-        --audit-epochs N: Epochs of the audit's refits, at most the recipe's.
+    Forecast:
+        --issued: Instead grade the forecasts of `predict --record`.
+        --audit: Instead check that forecasts use no later bars.
+
+    Output:
+        --report FILE: Write a page with charts to a .html file.
+        --plot FILE: Draw to a .png or .svg file (-: the terminal).
+        --forecasts FILE: Write all forecasts to a .csv or .parquet file.
+        --forecasts-of NAME: Only those of a model; repeatable.
+
+    Advanced:
+        --audit-epochs N: Epochs of the audit's refits.
     """
     journal.begin("evaluate", prices.data_dir)
     out.check(forecasts)
@@ -118,6 +122,7 @@ def _score(
     out: BatchOptions,
 ) -> None:
     """Score a backtest."""
+    from lstmcli.report import one_after_another
     from lstmcli.report.evaluate import evaluate_view
     from lstmcli.report.fans import walks
     from lstmcli.report.long_table import forecasts_file
@@ -125,6 +130,7 @@ def _score(
     from lstmcli.report.picture import check_plot
     from lstmcli.report.terminal_plot import draw_plot
     from lstmcli.workflows.evaluate import evaluate as run
+    from lstmcli.workflows.shares import run_each
 
     check_page(page)
     check_plot(plot, out.form)
@@ -133,12 +139,17 @@ def _score(
         show_refits(out.quiet, out.verbose) as on_refit,
     ):
         logged = journal.logged("refit", on_refit)
-        report = run(prices.chosen(), on_refit=logged, on_windows=on_windows, **asked)
-    out.show_notes(report)
-    write_page(report, page)
-    out.emit(evaluate_view(report))
-    draw_plot(walks(report), plot)
-    report_failures(report.failures, report.scores.n_symbols)
+        files = {"--forecasts": forecasts, "--report": page, "--plot": plot}
+        options = asked | dict(on_refit=logged, on_windows=on_windows)
+        alone = next((name for name, file in files.items() if file), "")
+        reports = run_each(run, prices.chosen(), alone=alone, **options)
+    failures = [one for each in reports for one in each.failures]
+    out.list_failures(failures)
+    out.note([note for each in reports for note in each.notes])
+    write_page(reports[0], page)
+    out.emit(one_after_another("evaluate", list(map(evaluate_view, reports))))
+    draw_plot(walks(reports[0]), plot)
+    report_failures(failures, sum(each.scores.n_symbols for each in reports))
 
 
 def _audit(

@@ -22,31 +22,35 @@ def fetch(
     full: bool = False,
     include_partial: bool = False,
     rate: Annotated[float, dict(min=0.01, max=100)] = 2.0,
-    max_wait: Annotated[float, dict(min=0)] = 600.0,
-    timeout: Annotated[float | None, dict(min=0.1)] = None,
+    max_wait: options.Seconds = 600.0,
+    timeout: options.Timeout = None,
     dry_run: bool = False,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     wait: options.Wait = 0.0,
     out: BatchOptions,
 ) -> None:
-    """Bring daily (or weekly, monthly) bars from Yahoo into the store, only what is missing.
+    """Download prices from Yahoo Finance.
 
-    A failure never harms stored bars. After a stopped run the same command continues with what is
-    left. Yahoo's data are for personal use.
+    Only bars that are missing are asked for, and stored bars are never harmed. After a stop the
+    same command continues. Yahoo's data are for personal use.
 
-    Example: lstmcli fetch ^GSPC AAPL MSFT
+    Examples:
+        lstmcli fetch AAPL
+        lstmcli fetch ^GSPC AAPL MSFT --start 2010-01-01
+        lstmcli fetch --symbols-file symbols.txt --timeout 15m
 
-    Parameters:
+    Data:
         symbols [SYMBOL]...: Yahoo's symbols: AAPL, ^GSPC, BTC-USD, 0700.HK.
-        --interval: Daily, weekly or monthly bars.
-        --start YYYY-MM-DD: First day. [all there is]
-        --end YYYY-MM-DD: Last day, included. [today]
+        --interval: Length of the bars.
+        --start DATE: First day, as 2010-01-01. [the first there is]
+        --end DATE: Last day, included. [today]
         --full: Download the whole history again.
         --include-partial: Keep the bar of a session that is still open.
-        --rate N: Most requests per second, in total.
-        --max-wait SECONDS: Longest pause in total while Yahoo refuses or fails.
-        --timeout SECONDS: Stop after this time, list what is left. [no limit]
-        --dry-run: Show what would be requested, without requests or changes.
+        --dry-run: Show what would be requested; request nothing.
+
+    Advanced:
+        --rate N: Maximum requests per second.
+        --max-wait TIME: Longest pause in total while Yahoo refuses. [10m]
     """
     from lstmcli.report.data import fetch_view, format_pause
     from lstmcli.workflows.fetch import fetch as run
@@ -73,7 +77,8 @@ def fetch(
             on_result=journal.logged("symbol", lambda result: advance()),
             on_pause=lambda *pause: out.note([format_pause(*pause)]),
         )
-    out.emit(fetch_view(report))
+    steps = not dry_run and interval == "1d"
+    out.emit(fetch_view(report, next_steps=steps), unless_quiet=True)
     out.list_failures(report.failures)
     journal.count(error="", **report.counts)
     messages.count_failures(report.failures, len(report.results) - len(report.failures))

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Annotated, Protocol
 
 from lstmcli.cli import journal
-from lstmcli.cli.options import option
 from lstmcli.errors import AllFailedError, Failure, PartialError
 from lstmcli.printable import grouped
 from lstmcli.report import Format, View
 
 _MOST_NOTES = 5
+_FORMATS: dict[str, Format] = {
+    **{".csv": "csv", ".json": "json", ".jsonl": "jsonl"},
+    **{".parquet": "parquet", ".txt": "table"},
+}
 
 
 class Report(Protocol):
@@ -34,10 +37,12 @@ class Report(Protocol):
 class LogOptions:
     """How much a command says besides its result.
 
-    Parameters:
-        --quiet -q: No notes, warnings or progress on standard error.
-        --verbose -v: One line per epoch, refit or trial, and every note.
-        --log-file FILE: Append each event as one line of JSON. [none]
+    Output:
+        --quiet -q: Print results and failures only.
+        --verbose -v: Print every epoch, refit, trial and note.
+
+    Advanced:
+        --log-file FILE: Append each event as a line of JSON.
         --debug: Show the traceback of an error.
     """
 
@@ -74,12 +79,19 @@ class LogOptions:
 class OutputOptions(LogOptions):
     """Where a result goes and in which format.
 
-    Parameters:
-        --output -o FILE: Write the result to a file. [-, standard output]
+    Output:
+        --format FORMAT: table, json (--json), jsonl, csv or parquet.
+        --output -o FILE: Write to a file, in the format of its suffix.
     """
 
-    form: Annotated[Format, option("--format", "Format of the result.")] = "table"
+    format_: Format | None = None
     output: str | None = None
+
+    @property
+    def form(self) -> Format:
+        """The format: that asked for, or that of the file's name."""
+        suffix = Path(self.output or "").suffix.lower()
+        return self.format_ or _FORMATS.get(suffix, "table")
 
     def check(self, *files: str | None) -> None:
         """Start the work: raise if a result or further file could not be written later.
@@ -95,19 +107,26 @@ class OutputOptions(LogOptions):
         for file in files:
             check_file(file)
 
-    def emit(self, view: View) -> None:
-        """Write the result."""
+    def emit(self, view: View, *, unless_quiet: bool = False) -> None:
+        """Write the result, and say on stderr which file holds it.
+
+        unless_quiet : the result only says that the work is done; --quiet leaves out its table.
+        """
         from lstmcli.report.output import emit
 
+        if unless_quiet and self.quiet and self.form == "table" and self.output is None:
+            return
         emit(view, self.form, self.output)
+        if not self.quiet and self.output and Path(self.output).is_file():
+            journal.say(f"lstmcli: wrote {self.output} ({self.form})")
 
 
 @dataclass(frozen=True)
 class BatchOptions(OutputOptions):
     """The output of a command that can fail for some symbols.
 
-    Parameters:
-        --errors FILE: List failed symbols with reasons, as CSV. [none]
+    Output:
+        --errors FILE: List failed symbols with reasons, as CSV.
     """
 
     errors: str | None = None
@@ -141,10 +160,10 @@ class BatchOptions(OutputOptions):
         self.note(getattr(report, "warnings", ()), every=True)
         self.note(report.notes)
 
-    def finish(self, view: View, report: Report, done: int) -> None:
+    def finish(self, view: View, report: Report, done: int, **how: bool) -> None:
         """Write notes, result and failed symbols; raise PartialError if any failed."""
         self.show_notes(report)
-        self.emit(view)
+        self.emit(view, **how)
         report_failures(report.failures, done)
 
 

@@ -1,20 +1,17 @@
-"""`lstmcli models`: see the versions of each model, choose the champion, remove old ones."""
+"""`lstmcli models`: list versions, choose the champion, delete old ones."""
 
 from typing import Annotated
 
-import typer
-
 from lstmcli.cli import messages, options
+from lstmcli.cli.help import Program
 from lstmcli.cli.options import option, spread
 
-app = typer.Typer(
-    name="models", rich_markup_mode=None, help="See, promote, roll back and prune model versions."
-)
+app = Program(name="models", help="List, promote, roll back and delete models.")
 
 Name = Annotated[str, option("name NAME", "The model's name.")]
 
 
-@app.command("list", short_help="Every version: champion, age, scores and baseline, state.")
+@app.command("list")
 @spread
 def list_(
     *,
@@ -22,13 +19,14 @@ def list_(
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     out: messages.OutputOptions,
 ) -> None:
-    """List every model version: whether it is champion, validation scores, whether it is stale.
+    """List every model version: champion, validation scores, stale or damaged.
 
-    A damaged version is listed with the reason.
+    Examples:
+        lstmcli models list
+        lstmcli models list lab-corrected
+        lstmcli models list --output models.csv
 
-    Example: lstmcli models list --format csv
-
-    Parameters:
+    Options:
         names NAME: Models to list. [all]
     """
     from lstmcli.report.models import list_view
@@ -37,10 +35,10 @@ def list_(
     out.check()
     report = list_models(data_dir, names or ())
     out.note(report.notes, every=True)
-    out.emit(list_view(report))
+    out.emit(list_view(report), unless_quiet=True)
 
 
-@app.command(short_help="One version in full, and the promotions of its name.")
+@app.command()
 @spread
 def show(
     *,
@@ -48,22 +46,24 @@ def show(
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     out: messages.OutputOptions,
 ) -> None:
-    """Show the origin and scores of a version, and which versions were promoted and why.
+    """Show a version's origin and scores, and the promotions of its model.
 
-    Example: lstmcli models show lab-corrected
+    Examples:
+        lstmcli models show
+        lstmcli models show lab-corrected
+        lstmcli models show lab-corrected/v0001 --format json
 
-    Parameters:
-        model NAME[/VERSION]: The model. A name alone means its champion. [the only model in the
-            data folder; without one base, which ships]
+    Options:
+        model MODEL: NAME, NAME/VERSION or folder. [the only one or base]
     """
     from lstmcli.report.models import show_view
     from lstmcli.workflows.models import show_model
 
     out.check()
-    out.emit(show_view(show_model(data_dir, model)))
+    out.emit(show_view(show_model(data_dir, model)), unless_quiet=True)
 
 
-@app.command(short_help="Make a version the champion of its name.")
+@app.command()
 @spread
 def promote(
     *,
@@ -74,14 +74,17 @@ def promote(
     wait: options.Wait = 0.0,
     out: messages.BatchOptions,
 ) -> None:
-    """Make a version the champion of its name, unconditionally or only if it is better.
+    """Make a version the champion, the one that its model's name means.
 
-    It is judged on its own training data and later bars, or on the prices given.
+    With --if-better it is judged on its own training data and later bars, or on the prices given.
 
-    Example: lstmcli models promote lab-corrected/v0002 --if-better
+    Examples:
+        lstmcli models promote lab-corrected/v0002
+        lstmcli models promote lab-corrected/v0002 --if-better
+        lstmcli models promote mine/v0003 --if-better --csv prices.csv
 
-    Parameters:
-        version NAME/VERSION: The version to promote.
+    Options:
+        version VERSION: The version to promote, as NAME/VERSION.
         --if-better: Only if it beats the champion on windows that neither saw.
     """
     from lstmcli.report.models import pointer_view
@@ -92,10 +95,39 @@ def promote(
         report = promote_model(
             prices.chosen(), version, if_better=if_better, level=promote_level, wait=wait
         )
-    out.finish(pointer_view(report, "models promote"), report, report.judged_by)
+    view = pointer_view(report, "models promote")
+    out.finish(view, report, report.judged_by, unless_quiet=True)
 
 
-@app.command(short_help="Make the previous champion champion again.")
+@app.command()
+@spread
+def use(
+    *,
+    name: Name,
+    undo: bool = False,
+    data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
+    out: messages.OutputOptions,
+) -> None:
+    """Prefer a model for the symbols that it was trained on.
+
+    It also serves commands that name no data. Otherwise each symbol is forecast by the model that
+    was trained on it alone, else on it among others, else by default, else by base.
+
+    Examples:
+        lstmcli models use lab-corrected
+        lstmcli models use lab-corrected --undo
+
+    Parameters:
+        --undo: No longer prefer that model.
+    """
+    from lstmcli.report.models import use_view
+    from lstmcli.workflows.models import use_model
+
+    out.check()
+    out.emit(use_view(use_model(data_dir, name, undo=undo)))
+
+
+@app.command()
 @spread
 def rollback(
     *,
@@ -106,16 +138,20 @@ def rollback(
 ) -> None:
     """Make the previous champion champion again; repeat it to go back further.
 
-    Example: lstmcli models rollback lab-corrected
+    Examples:
+        lstmcli models rollback lab-corrected
+        lstmcli models rollback mine --data-dir ~/prices
+        lstmcli models rollback mine --quiet
     """
     from lstmcli.report.models import pointer_view
     from lstmcli.workflows.models import rollback_model
 
     out.check()
-    out.emit(pointer_view(rollback_model(data_dir, name, wait=wait), "models rollback"))
+    view = pointer_view(rollback_model(data_dir, name, wait=wait), "models rollback")
+    out.emit(view, unless_quiet=True)
 
 
-@app.command(short_help="Remove all but the newest versions and the champion.")
+@app.command()
 @spread
 def prune(
     *,
@@ -126,16 +162,20 @@ def prune(
     wait: options.Wait = 0.0,
     out: messages.OutputOptions,
 ) -> None:
-    """Delete old versions, but never the champion nor the version that a rollback leads to.
+    """Delete old versions, but never the champion nor the one before it.
 
-    Example: lstmcli models prune lab-corrected --keep 10 --dry-run
+    Examples:
+        lstmcli models prune lab-corrected --keep 10
+        lstmcli models prune lab-corrected --keep 10 --dry-run
+        lstmcli models prune mine --keep 1 --quiet
 
-    Parameters:
+    Options:
         --keep N: How many of the newest to keep.
-        --dry-run: Show what would be removed; remove nothing.
+        --dry-run: Show what would be deleted; delete nothing.
     """
     from lstmcli.report.models import prune_view
     from lstmcli.workflows.models import prune_models
 
     out.check()
-    out.emit(prune_view(prune_models(data_dir, name, keep=keep, dry_run=dry_run, wait=wait)))
+    report = prune_models(data_dir, name, keep=keep, dry_run=dry_run, wait=wait)
+    out.emit(prune_view(report), unless_quiet=True)

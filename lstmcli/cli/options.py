@@ -1,33 +1,37 @@
-"""Options that several commands share, each declared once.
+"""Options that several commands share, each declared once, and the values that they take.
 
 A group is a frozen dataclass. A command takes the whole group as one parameter, `spread` declares
-its fields as options of their own. Names, help and defaults stand in the docstrings:
+its fields as options of their own. Names, help and panels stand in the docstrings:
 
-    Parameters:
-        --output -o FILE: Write the result to a file. [-, standard output]
+    Output:
+        --output -o FILE: Write the result to a file. [standard output]
 
-is the help of the parameter `output`; in brackets is the default in words, where the value itself
-says too little. Without dashes (`symbols SYMBOL: ...`) it is an argument. A Python keyword as a
-name has an underscore at the end.
+is the help of the parameter `output`, in the panel Output of the help page; in brackets is the
+default in words, where the value itself says too little. Without dashes (`symbols SYMBOL: ...`) it
+is an argument. A Python keyword as a name has an underscore at the end.
 """
 
+import copy
 import functools
 import inspect
+import math
 import operator
 import os
 import re
 import shlex
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import UTC, date, datetime
+from enum import EnumType
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
-from lstmcli.errors import FileError, UsageError
+from lstmcli.errors import LstmcliError, UsageError, file_errors
 
 if TYPE_CHECKING:
     from lstmcli.config import Settings
@@ -36,6 +40,8 @@ if TYPE_CHECKING:
 _MOST_CHARACTERS = 1_000_000
 # An option of such a name can be set by LSTMCLI_CONFIG and so on.
 _IN_ENVIRONMENT = ("config", "data-dir", "device", "format", "log-file", "model", "seed", "threads")
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+DEFAULT_DATA_DIR = Path("data")
 
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:
@@ -77,40 +83,93 @@ def _declared(source: Any, parameters: Iterable[Any]) -> tuple[str, list[inspect
     if source.__doc__ is None:
         sys.exit("lstmcli: error: its options are described in docstrings: run without python -OO")
     hints = get_type_hints(source, include_extras=True)
-    text, _, listed = inspect.cleandoc(source.__doc__).partition("\n\nParameters:\n")
+    text, *parts = re.split(r"\n\n([A-Z][a-z]+):\n(?=    )", inspect.cleandoc(source.__doc__))
     described = {}
-    for entry in re.split(r"\n(?! )", textwrap.dedent(listed)):
-        usage, _, words = " ".join(entry.split()).partition(": ")
-        words, _, default = words.removesuffix("]").partition(" [")
-        described[usage.split(" ")[0].lstrip("-").replace("-", "_")] = usage, words, default or True
+    for panel, body in zip(parts[::2], parts[1::2], strict=True):
+        if panel == "Examples":
+            text += f"\n\nExamples:\n{body}"
+            continue
+        for entry in re.split(r"\n(?! )", textwrap.dedent(body)):
+            usage, _, words = " ".join(entry.split()).partition(": ")
+            name = usage.split(" ")[0].lstrip("-").replace("-", "_")
+            described[name] = usage, words, panel
     found = []
     for each in parameters:
         hint = hints[each.name]
         if known := described.get(each.name.removesuffix("_")):
             base, more = get_args(hint) if get_origin(hint) is Annotated else (hint, {})
             hint = operator.getitem(Annotated, (base, option(*known, **more)))
+        if get_origin(hint) is Annotated:
+            base, declared = get_args(hint)
+            hint = _typed(each.name, base, declared, each.default)
         kind = inspect.Parameter.KEYWORD_ONLY
         found.append(inspect.Parameter(each.name, kind, default=each.default, annotation=hint))
     return text, found
 
 
-def option(usage: str, text: str, default: str | bool = True, **more: Any) -> Any:
+def option(usage: str, text: str, panel: str = "Options", **more: Any) -> Any:
     """Declare an option, or an argument.
 
     usage : its names, and for one with a value the metavar, as in `--output -o FILE`. The name of
         an argument has no dashes.
-    default : the description of the default; True shows the value itself.
+    text : its help, with the default in brackets at the end if the value says too little.
     """
     *names, last = usage.split()
+    more |= {"help": text, "rich_help_panel": panel, "show_default": False}
     if not usage.startswith("-"):
-        shown = default is not True and default
-        return typer.Argument(metavar=last, help=text, show_default=shown, **more)
+        return typer.Argument(metavar=last, **more)
     metavar = None if last.startswith("-") else last
     names += [] if metavar else [last]
     name = names[0].removeprefix("--")
     if name in _IN_ENVIRONMENT:
-        more["envvar"] = f"LSTMCLI_{name.replace('-', '_').upper()}"
-    return typer.Option(*names, metavar=metavar, help=text, show_default=default, **more)
+        more |= {"envvar": f"LSTMCLI_{name.replace('-', '_').upper()}", "show_envvar": False}
+    return typer.Option(*names, metavar=metavar, **more)
+
+
+def _typed(name: str, hint: Any, declared: Any, default: Any) -> Any:
+    """Return the type of an option, with what reads its values, completes them and shows them."""
+    info, kind = copy.copy(declared), _kind_of(hint)
+    words, _, shown = info.help.removesuffix("]").partition(" [")
+    if not shown and isinstance(default, str | int | float) and not isinstance(default, bool):
+        shown = str(default)
+    info.help = f"{words} (default: {shown})" if shown else words
+    if choices := tuple(kind) if isinstance(kind, EnumType) else get_args(kind):
+        info.metavar = info.metavar or "|".join(choices)
+        info.autocompletion = _completion(lambda data_dir: choices)
+        info.parser = functools.partial(_parse_choice, choices)
+    elif kind in (int, float) and info.parser is None:
+        info.parser = functools.partial(_parse_number, kind, info.min, info.max)
+    if name in _COMPLETED:
+        info.autocompletion = _completion(_COMPLETED[name])
+    return operator.getitem(Annotated, (hint, info))
+
+
+def _kind_of(hint: Any) -> Any:
+    """Return the type of one value: `int` of `int | None`, `str` of `list[str]`."""
+    inner = [each for each in get_args(hint) if each is not NoneType]
+    return hint if get_origin(hint) is Literal or not inner else _kind_of(inner[0])
+
+
+def _parse_choice(choices: tuple[str, ...], text: str) -> str:
+    if text in choices:
+        return text
+    expected = " or ".join([", ".join(choices[:-1]), choices[-1]]).removeprefix(" or ")
+    raise typer.BadParameter(f"found {_shown(text)}, expected {expected}")
+
+
+def _parse_number(kind: type, least: float | None, most: float | None, text: object) -> float:
+    """Return the number; `text` may be the default itself."""
+    try:
+        number: float = kind(text)
+    except ValueError:
+        number = math.nan
+    lowest, highest = -math.inf if least is None else least, math.inf if most is None else most
+    if lowest <= number <= highest and math.isfinite(number):
+        return number
+    bounds = [f"of at least {least}"] * (most is None and least is not None)
+    bounds += [f"from {least} to {most}"] * (most is not None)
+    words = " ".join(["a whole number" if kind is int else "a number", *bounds])
+    raise typer.BadParameter(f"found {_shown(text)}, expected {words}")
 
 
 def parse_day(text: str) -> date:
@@ -118,45 +177,116 @@ def parse_day(text: str) -> date:
     try:
         return datetime.strptime(text, "%Y-%m-%d").date()
     except ValueError as error:
-        raise typer.BadParameter(f"found {text!r}, expected YYYY-MM-DD") from error
+        why = f"found {_shown(text)}, expected a day as 2025-12-31"
+        raise typer.BadParameter(why) from error
 
 
-def _check_device(name: str | None) -> str | None:
-    if name is None or re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+def parse_duration(text: object) -> float:
+    """Return the seconds of a duration: `90s`, `15m`, `26h`, `8d`; a bare number is of seconds."""
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd]?)", str(text))
+    if found is None:
+        raise typer.BadParameter(f"found {_shown(text)}, expected a time as 90s, 15m, 26h or 8d")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def _parse_limit(text: object) -> float:
+    seconds = parse_duration(text)
+    if seconds < 0.1:
+        raise typer.BadParameter(f"found {_shown(text)}, expected at least 0.1s")
+    return seconds
+
+
+def _parse_device(name: str) -> str:
+    if re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
         return name
-    raise typer.BadParameter(f"found {name!r}, expected auto, cpu, cuda or cuda:N")
+    raise typer.BadParameter(f"found {_shown(name)}, expected auto, cpu, cuda or cuda:N")
 
 
-DEFAULT_DATA_DIR = Path("data")
+def _shown(text: object) -> str:
+    shown = repr(str(text))
+    return shown if len(shown) <= 80 else f"{shown[:80]}..."
+
+
+def _completion(
+    names: Callable[[Path], Iterable[str]],
+) -> Callable[[typer.Context, str], list[str]]:
+    """Return what completes a word from the names in a data folder."""
+
+    def complete(ctx: typer.Context, incomplete: str) -> list[str]:
+        try:
+            found = names(Path(ctx.params.get("data_dir") or DEFAULT_DATA_DIR))
+            return [name for name in found if name.startswith(incomplete)]
+        except (LstmcliError, OSError):
+            return []
+
+    return complete
+
+
+def _models(data_dir: Path) -> Iterator[str]:
+    from lstmcli.runs import registry
+
+    yield registry.BASE
+    for name in registry.all_names(data_dir):
+        yield name
+        yield from (f"{name}/{version}" for version in registry.versions(data_dir, name))
+
+
+def _symbols(data_dir: Path) -> list[str]:
+    from lstmcli.market.symbols import stored_symbols
+
+    return stored_symbols(data_dir)
+
+
+def _recipes(data_dir: Path) -> list[str]:
+    from lstmcli.recipes import shipped_names
+
+    return shipped_names("configs")
+
+
+def _settings(data_dir: Path) -> list[str]:
+    from lstmcli.config import keys
+
+    return [f"{key}=" for key in keys()]
+
+
+_COMPLETED = {
+    **dict.fromkeys(("model", "models", "from_", "name", "names", "version"), _models),
+    **dict.fromkeys(("symbol", "symbols"), _symbols),
+    **{"config": _recipes, "set_": _settings},
+}
 Day = Annotated[date | None, dict(parser=parse_day)]
-DataDir = Annotated[Path, option("--data-dir FOLDER", "Folder of prices and models.")]
-_LISTED = "More symbols, one per line, # for comments (`-`: stdin)."
-SymbolsFile = Annotated[str | None, option("--symbols-file FILE", _LISTED, "none")]
-Wait = Annotated[float, option("--wait SECONDS", "Wait for another run's lock.", min=0)]
-_MODEL = "--model -m NAME[/VERSION]|PATH", "The model. A name alone means its champion."
-_ONLY = "the only model in the data folder; without one base, which ships"
-Models = Annotated[list[str] | None, option(_MODEL[0], f"{_MODEL[1]} Repeatable.", _ONLY)]
-Model = Annotated[str | None, option(*_MODEL, _ONLY)]
-_LEVEL = "Level of the test against the champion."
-PromoteLevel = Annotated[float, option("--promote-level P", _LEVEL, min=1e-6, max=0.2)]
-_AHEAD = "Steps ahead: sessions, or months for a series of months."
-Horizon = Annotated[int | None, option("--horizon N", _AHEAD, "as trained", min=1, max=1000)]
-_WHERE = "--device auto|cpu|cuda|cuda:N", "Where to compute; auto is CUDA if available."
-Device = Annotated[str | None, option(*_WHERE, "auto", callback=_check_device)]
-_STOP = "Stop after this time and keep what is done."
-Timeout = Annotated[float | None, option("--timeout SECONDS", _STOP, "no limit", min=0.1)]
-_FIRST = "--start YYYY-MM-DD", "First day used, as 2018-08-31."
-Start = Annotated[date | None, option(*_FIRST, "the first row", parser=parse_day)]
+_FOLDER = "Folder of prices and models. [data]"
+DataDir = Annotated[Path, option("--data-dir FOLDER", _FOLDER, "Data")]
+_LISTED = "More symbols, one per line (-: stdin)."
+SymbolsFile = Annotated[str | None, option("--symbols-file FILE", _LISTED, "Data")]
+_LOCK = "Longest wait for another run's lock. [none]"
+Seconds = Annotated[float, dict(parser=parse_duration)]
+Wait = Annotated[float, option("--wait TIME", _LOCK, "Advanced", parser=parse_duration)]
+_MODEL = "--model -m MODEL"
+_ONE = "NAME, NAME/VERSION or folder. [each symbol's]"
+Model = Annotated[str | None, option(_MODEL, _ONE, "Forecast")]
+_EACH = "NAME, NAME/VERSION or folder; repeatable."
+Models = Annotated[list[str] | None, option(_MODEL, _EACH, "Forecast")]
+_LEVEL = "Level of the test for if-better."
+PromoteLevel = Annotated[float, option("--promote-level P", _LEVEL, "Advanced", min=1e-6, max=0.2)]
+_AHEAD = "Sessions (or months) ahead. [as trained]"
+Horizon = Annotated[int | None, option("--horizon N", _AHEAD, "Forecast", min=1, max=1000)]
+_WHERE = "auto, cpu, cuda or cuda:N. [auto]"
+Device = Annotated[str | None, option("--device DEVICE", _WHERE, "Advanced", parser=_parse_device)]
+_STOP = "Stop after this time (15m, 8h); keep what is done."
+Timeout = Annotated[float | None, option("--timeout TIME", _STOP, "Advanced", parser=_parse_limit)]
+_FIRST = "First day used, as 2010-01-01."
+Start = Annotated[date | None, option("--start DATE", _FIRST, "Data", parser=parse_day)]
 
 
 @dataclass(frozen=True)
 class FileOptions:
     """How CSV files are read, and the data folder.
 
-    Parameters:
-        --sep CHARACTER: Field separator of the CSV files, or `tab`.
-        --decimal CHARACTER: Decimal mark of the CSV files: `.` or `,`.
-        --strict: Refuse prices with missing or unexpected sessions.
+    Advanced:
+        --sep CHARACTER: Column separator of CSV files, or tab.
+        --decimal CHARACTER: Decimal mark of CSV files.
+        --strict: Refuse prices with missing or extra sessions.
     """
 
     sep: str = ","
@@ -187,9 +317,9 @@ class FileOptions:
 class PriceOptions(FileOptions):
     """The prices that a command works on.
 
-    Parameters:
-        symbols SYMBOL: Symbols in the store, or columns of the --csv files.
-        --csv [NAME=]FILE: Read a CSV file (`-`: stdin). Repeatable. [data of the recipe or model]
+    Data:
+        symbols SYMBOL: Stored symbols, or columns of the --csv files.
+        --csv [NAME=]FILE: Read prices from a file (-: stdin); repeatable.
     """
 
     symbols: list[str] | None = None
@@ -201,7 +331,7 @@ class PriceOptions(FileOptions):
         symbols = all_symbols(self.symbols, self.symbols_file, split=not self.csv)
         return self.source(self.csv, symbols, start)
 
-    def typed(self, model: str | None = None, *, symbols: bool = True) -> str:
+    def typed(self, model: str | None = None, symbols: bool = True) -> str:
         """Return the options that name the prices, and a model, for a command to type next.
 
         symbols : whether the prices are named; if not, the data folder alone.
@@ -219,8 +349,8 @@ class PriceOptions(FileOptions):
 class DeviceOptions:
     """Where and on how many threads to compute.
 
-    Parameters:
-        --threads N: CPU threads, 0 for all cores. Results are reproducible for a given number. [1]
+    Advanced:
+        --threads N: CPU threads, 0 for all cores. [1]
     """
 
     device: Device = None
@@ -237,11 +367,10 @@ class DeviceOptions:
 class RecipeOptions(DeviceOptions):
     """The settings of a training.
 
-    Parameters:
-        --config -c NAME|FILE: The recipe: a TOML file or a shipped one (default, lab,
-            lab-corrected, wine). [default]
-        --set KEY=VALUE: Change a setting, as in train.epochs=30. Repeatable. [none]
-        --seed N: Random seed. [train.seed]
+    Training:
+        --config -c RECIPE: A TOML file, default, lab, lab-corrected or wine.
+        --set KEY=VALUE: Change a setting of `config show`; repeatable.
+        --seed N: Random seed. [0]
     """
 
     config: str | None = None
@@ -282,16 +411,13 @@ def all_symbols(
 
 def _read_lines(symbols_file: str) -> list[str]:
     try:
-        if symbols_file == "-":
-            # sys.stdin is None if the caller closed it.
-            text = "" if sys.stdin is None else sys.stdin.read(_MOST_CHARACTERS + 1)
-        else:
-            with open(symbols_file, encoding="utf-8-sig") as file:
-                text = file.read(_MOST_CHARACTERS + 1)
-    except OSError as error:
-        raise FileError(
-            "cannot read the symbols", where=symbols_file, why=error.strerror or str(error)
-        ) from error
+        with file_errors("cannot read the symbols", symbols_file, named=True):
+            if symbols_file == "-":
+                # sys.stdin is None if the caller closed it.
+                text = "" if sys.stdin is None else sys.stdin.read(_MOST_CHARACTERS + 1)
+            else:
+                with open(symbols_file, encoding="utf-8-sig") as file:
+                    text = file.read(_MOST_CHARACTERS + 1)
     except UnicodeDecodeError as error:
         raise UsageError("not a list of symbols", where=symbols_file, why=str(error)) from error
     if len(text) > _MOST_CHARACTERS:

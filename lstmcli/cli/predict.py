@@ -25,19 +25,26 @@ def predict(
     prices: options.PriceOptions,
     out: BatchOptions,
 ) -> None:
-    """Forecast the sessions after the last bar, in prices, with their dates.
+    """Forecast the next sessions, in prices, with their dates.
 
     Without symbols or --csv the data that the model was trained on are used.
 
-    Example: lstmcli predict --model lab-corrected --format csv --output forecast.csv
+    Examples:
+        lstmcli predict AAPL
+        lstmcli predict --csv prices.csv --plot fan.png
+        lstmcli predict --symbols-file symbols.txt --output forecasts.csv
 
-    Parameters:
-        --as-of YYYY-MM-DD: Forecast from the last bar up to that day. [the last bar]
+    Forecast:
+        --as-of DATE: Forecast from that day on, as 2025-12-31.
+        --record: Keep the forecasts for `evaluate --issued`.
+        --explain: Show which bars and gates made the forecast.
+
+    Output:
         --all-steps: Show every step.
-        --max-data-age SESSIONS: Warn if the last bar is older.
-        --plot FILE: Draw the fans to a .png or .svg file (`-`: in the terminal). [none]
-        --record: First append the forecasts to the ledger that evaluate --issued grades.
-        --explain: Show the gates and how masking each bar changes the forecast.
+        --plot FILE: Draw to a .png or .svg file (-: the terminal).
+
+    Advanced:
+        --max-data-age N: Warn if the last bar is older. [3 sessions]
     """
     with ExitStack() as at_work, out.failures_listed():
         at_work.enter_context(show_work(out.quiet))

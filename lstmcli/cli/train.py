@@ -20,6 +20,7 @@ def train(
     freeze: Literal["body"] | None = None,
     fine_tune_lr: Annotated[float | None, dict(min=1e-12, max=1.0)] = None,
     scratch: bool = False,
+    replace: bool = False,
     promote: Literal["if-better", "always", "never"] = "if-better",
     promote_level: options.PromoteLevel = 0.01,
     resume: bool = False,
@@ -30,29 +31,26 @@ def train(
     wait: options.Wait = 0.0,
     out: BatchOptions,
 ) -> None:
-    """Fit one network on all the symbols given and keep the best epoch as a new model version.
+    """Train a network on prices and keep it as a new model version.
 
-    Without symbols or --csv the recipe's own data are used. A checkpoint is kept after each epoch
-    until the version is written: --resume continues a stopped run to the same bytes.
+    One network learns all the symbols given; without symbols or --csv the recipe's own data. With
+    --from, a series too short to validate is trained for as many epochs as were best before.
 
-    With --from, series too short for a validation span are trained for as many epochs as were best
-    for that model. To learn from new bars only:
-    lstmcli train --from NAME --set train.epochs=2 --fine-tune-lr 1e-5
+    Examples:
+        lstmcli train AAPL
+        lstmcli train --config lab-corrected
+        lstmcli train --from mine --set train.epochs=2 --fine-tune-lr 1e-5
 
-    Example: lstmcli train --config lab-corrected
-
-    Parameters:
-        --name NAME: The model's name. [the recipe's, or that of the model started from]
-        --from NAME[/VERSION]|PATH: Start from a model's weights and, without a recipe, its
-            settings. Layers that do not match are re-initialised and listed. [new weights]
-        --freeze: Train only a new head on that model's body. [train all weights]
-        --fine-tune-lr RATE: Learning rate of all weights, after a new head is trained.
-            [train.learning_rate]
-        --scratch: Start without the ready-made model, which otherwise helps where one series of
-            daily bars has under 20 independent windows to validate.
-        --promote: When the new version becomes the name's champion.
-        --resume: Continue a stopped run from its last checkpoint.
-        --force: Train even if settings, data and versions are unchanged.
+    Training:
+        --name NAME: The model's name. [the symbol's, else the recipe's]
+        --from MODEL: Start from a model's weights and settings.
+        --freeze body: Train only a new head on that model.
+        --fine-tune-lr RATE: Learning rate once a new head is trained.
+        --scratch: Do not start from base where a series is short.
+        --replace: Replace a champion trained on other symbols.
+        --promote WHEN: Make it champion if-better, always or never.
+        --resume: Continue a stopped run.
+        --force: Train even if nothing has changed.
     """
     with out.failures_listed(), show_epochs(out.quiet, out.verbose) as on_epoch:
         from lstmcli.learning.transfer import find_donor
@@ -72,7 +70,9 @@ def train(
         report = run(
             settings,
             source,
-            name=own_name if name is None else name,
+            name=name,
+            recipe=own_name,
+            replace=replace,
             promotion=promote,
             level=promote_level,
             wait=wait,
@@ -86,6 +86,6 @@ def train(
             run_id=run_id,
         )
     journal.log("version", model=str(report.model), **asdict(report.decision))
-    named = name is None and bool(prices.symbols)  # else by the model, which knows its data
-    typed = prices.typed(None if named else report.model.name, symbols=named)
-    out.finish(train_view(report, typed=typed), report, len(report.metadata.symbols))
+    named = name is None and len(prices.symbols or ()) == 1  # whose model it is from now on
+    view = train_view(report, typed=prices.typed(None if named else report.model.name, named))
+    out.finish(view, report, len(report.metadata.symbols), unless_quiet=True)

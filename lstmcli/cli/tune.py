@@ -28,22 +28,27 @@ def tune(
     start: options.Start = None,
     out: BatchOptions,
 ) -> None:
-    """Try settings on validation folds, and write the best of them as a recipe for train.
+    """Search for better settings and write them as a recipe for train.
 
-    The recipe itself is trial 0, and the test span is not used. Finished trials are kept: after a
-    kill the same command continues, also in several processes at once.
+    Settings are tried on validation spans; the test span is not used. The recipe itself is trial 0.
+    Finished trials are kept: the same command continues, also in several processes at once.
 
-    Example: lstmcli tune --config lab-corrected --trials 20
+    Examples:
+        lstmcli tune AAPL --trials 20
+        lstmcli tune --config lab-corrected --timeout 8h
+        lstmcli tune --config mine.toml --space space.toml --sampler random
 
-    Parameters:
-        --space NAME|FILE: Search space: a TOML file or a shipped one (default).
+    Training:
+        --space SPACE: Search space: default or a TOML file.
         --sampler: How settings are proposed.
-        --pruner: Whether to stop a trial that is worse than the median.
+        --pruner: Whether to stop a trial worse than the median.
         --trials N: Trials in total, old ones included.
         --folds N: Validation spans, each as long as the recipe's.
-        --name NAME: The study's name. [the recipe's name]
-        --recipe FILE: Write the best settings as a recipe. [NAME-tuned.toml in the study's folder]
+        --name NAME: The study's name. [the recipe's]
         --fresh: Remove the study of that name and start again.
+
+    Output:
+        --recipe FILE: The recipe to write. [in the study's folder]
     """
     with out.failures_listed(), show_trials(out.quiet, out.verbose) as on_trial:
         out.check(recipe)

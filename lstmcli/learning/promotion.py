@@ -24,7 +24,7 @@ from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel, series_for
 from lstmcli.learning.evidence import count_looks, describe_looks, look, spans
 from lstmcli.market.prices import Prices, are_alike, bars_of
-from lstmcli.printable import count_of
+from lstmcli.printable import count_of, first_few
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.looks import By
 from lstmcli.runs.registry import ModelRef, champion
@@ -197,7 +197,9 @@ def decide(
         return Decision(True, f"the champion cannot be read: {error}"), ()
     against, models = str(reference), (challenger, leader)
     try:
-        pairs = _pairs(challenger, leader, prices, metadata.interval)
+        both = [each for each in prices if each.symbol in leader.trained_on]
+        shared = len(both) < max(len(prices), len(leader.trained_on))
+        pairs = _pairs(challenger, leader, both or prices, metadata.interval)
         ours = [own for own, _ in pairs]
         windows = _windows(models, ours, max(test_start, metadata.test_start))
         if windows.missing:
@@ -218,7 +220,10 @@ def decide(
             for model, name in ((challenger, version), (leader, reference))
         ],
     )
-    decision = Decision(compared.better, _describe(compared, against), against, compared)
+    why = _describe(compared, against)
+    if both and shared:
+        why = f"on {first_few(each.symbol for each in both)}, which both hold: {why}"
+    decision = Decision(compared.better, why, against, compared)
     return decision, (*describe_looks(looks), *uncounted)
 
 

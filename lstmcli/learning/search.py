@@ -6,7 +6,6 @@ different tasks do not compare. Values are as JSON has them. Optuna's choices ca
 gets choices as JSON text.
 """
 
-import difflib
 import itertools
 import json
 import math
@@ -24,11 +23,12 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lstmcli.config import Settings, check_settings, keys
-from lstmcli.errors import DataError, TrainingError, UsageError
+from lstmcli.errors import DataError, TrainingError, UsageError, did_you_mean
 from lstmcli.learning.fit import Course, fit
 from lstmcli.learning.folds import Fold, plan_fold, score_fold
 from lstmcli.market.prices import Prices
 from lstmcli.recipes import find_toml, read_toml
+from lstmcli.records import describe_fault
 from lstmcli.training.loop import Epoch
 
 _SECTIONS = ("window", "model", "train")
@@ -261,13 +261,12 @@ class _Range(_Table):
 def _dimension(key: str, table: Any, settings: Settings, path: Path) -> Dimension:
     """Read the values of one setting."""
     if key not in SEARCHABLE:
-        nearest = difflib.get_close_matches(key, SEARCHABLE, n=1, cutoff=0.4)
-        unknown = "there is no such setting" + f", the nearest is {''.join(nearest)}" * len(nearest)
         raise UsageError(
             f"{key} cannot be searched",
             where=path,
-            why="it is fixed for all trials" if key in keys() else unknown,
-            next_step="Keys of window, model and train can be, but " + ", ".join(_FIXED) + ".",
+            why="it is fixed for all trials" if key in keys() else "there is no such setting",
+            next_step=f"{did_you_mean(key, SEARCHABLE)} Keys of window, model and train can be, "
+            f"but {', '.join(_FIXED)}.",
         )
 
     def checked(value: Any) -> Any:
@@ -288,8 +287,7 @@ def _dimension(key: str, table: Any, settings: Settings, path: Path) -> Dimensio
         given = _Range.model_validate(table)
         return _range(checked(given.low), checked(given.high), given.step, given.log)
     except ValidationError as error:  # a ValueError too
-        first = error.errors(include_url=False)[0]
-        why = f"{first['loc'][0]}: {first['msg']}, found {first['input']!r}"
+        why = " ".join(describe_fault(error))
     except ValueError as error:
         why = str(error).rstrip(".")
     raise UsageError(f"bad search space for {key}", where=path, why=why, next_step=_EXAMPLE)

@@ -15,7 +15,6 @@ from fractions import Fraction
 from itertools import combinations
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
@@ -93,6 +92,8 @@ def _middle(logs: Columns, at: NDArray[np.int64]) -> NDArray[np.float64]:
 
     at : the contradictory rows, ascending. Without any such close, the median of the bar itself.
     """
+    import pandas as pd
+
     close = pd.Series(logs["Close"])
     close.iloc[at] = np.nan
     before, after = close.ffill(), close.bfill()

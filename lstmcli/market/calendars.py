@@ -7,6 +7,8 @@ own dates, New York's calendar is exact from 1970 on and lacks about ten holiday
 nothing earlier is believed.
 """
 
+from __future__ import annotations
+
 import re
 import threading
 import warnings
@@ -15,14 +17,16 @@ from datetime import date, datetime, time, timedelta
 from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from lstmcli.market.prices import DAY, Days, weekday_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FIRST_TRUSTED = np.datetime64("1970-01-01", "D")
 LAST_KNOWN = np.datetime64("2100-12-31", "D")
@@ -205,7 +209,7 @@ class Schedule:
         return {"calendars": list(self.calendars), "weekdays": list(self.weekdays)}
 
     @classmethod
-    def noted(cls, facts: Any) -> "Schedule | None":
+    def noted(cls, facts: Any) -> Schedule | None:
         """Return the schedule of a sidecar, which may hold anything; None where it has none."""
         try:
             found = cls(tuple(facts["calendars"]), tuple(facts["weekdays"]))

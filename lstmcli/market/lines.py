@@ -249,7 +249,7 @@ def _read_pieces(source: str | Path, stdin: IO[bytes] | None, where: str) -> Ite
     is_file = str(source) != "-"
     if not is_file and (stdin is None or stdin.closed):
         raise DataError("no rows", where=where, why="standard input is closed")
-    with file_errors("cannot read the file", where, kinds=(OSError, ValueError)):
+    with file_errors("cannot read the file", where, kinds=(OSError, ValueError), named=True):
         try:
             with open(source, "rb") if is_file else nullcontext(stdin) as raw:
                 stream: Any = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)

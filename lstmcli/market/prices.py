@@ -5,18 +5,21 @@ dates: weekdays in use, the weekday of weekly bars, the day pattern of monthly o
 first or last business day, or a fixed day of the month).
 """
 
+from __future__ import annotations
+
 from collections.abc import Container
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from pandas.tseries.offsets import BMonthBegin, BMonthEnd, MonthBegin, MonthEnd
 
 from lstmcli.errors import DataError
 from lstmcli.printable import Note
+
+if TYPE_CHECKING:  # lists of the store go without it
+    import pandas as pd
 
 Days = NDArray[np.datetime64]
 PriceChoice = Literal["auto", "close", "adj_close"]
@@ -60,7 +63,7 @@ class Bars:
         place = f"{self.symbol}, {self.source}"
         return place if row is None or self.lines is None else f"{place} line {self.lines[row]}"
 
-    def keep(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> "Bars":
+    def keep(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> Bars:
         """Keep the rows of a mask, or in the order of an index."""
         if which.dtype == bool and which.all():
             return self
@@ -68,7 +71,7 @@ class Bars:
         lines = None if self.lines is None else self.lines[which]
         return replace(self, days=self.days[which], columns=columns, lines=lines)
 
-    def noted(self, *notes: str) -> "Bars":
+    def noted(self, *notes: str) -> Bars:
         """Return the same bars with further notes."""
         return replace(self, notes=(*self.notes, *notes))
 
@@ -167,7 +170,7 @@ def may_be(index: pd.DatetimeIndex | Days, interval: str) -> bool:
     return interval == "1d" and days.size < 10 and float(np.median(np.diff(days) / DAY)) < 5
 
 
-def as_days(index: pd.DatetimeIndex | Days) -> Days:
+def as_days(index: pd.Index | Days) -> Days:
     """Return the dates as datetime64[D]."""
     return np.asarray(index).astype("datetime64[D]")
 
@@ -216,6 +219,9 @@ def _weekly(days: Days, n: int) -> Days:
 
 def _monthly(days: Days, n: int, step: int) -> Days:
     """Step by months, to the first or last (business) day or the fixed day that dates fall on."""
+    import pandas as pd
+    from pandas.tseries.offsets import BMonthBegin, BMonthEnd, MonthBegin, MonthEnd
+
     past = pd.DatetimeIndex(days[-36:])
     first = past[-1].to_period("M").to_timestamp()
     starts = pd.date_range(first, periods=n + 1, freq=f"{step}MS")[1:]

@@ -18,12 +18,14 @@ the sessions that all share are taken, so that no date ahead is a holiday of the
 of them it is. Where no calendar fits, weekdays are taken, with a note.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from lstmcli.market.calendars import (
@@ -56,6 +58,10 @@ from lstmcli.market.prices import (
 )
 from lstmcli.printable import first_few
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_BEHIND = 3  # complete bars that a stored series may lack before it is old
 LONGEST_CLOSURE = 10  # weekdays, of any exchange since 1990 but Athens in 2015
 FEWEST_HOLIDAYS = 5
 MOST_HOLIDAYS = 26  # weekdays a year, of any exchange
@@ -209,7 +215,7 @@ def note_unknown(prices: Prices, dates: Days, schedule: Schedule | None = None) 
 
 
 def _days(prices: Prices) -> Days:
-    return as_days(pd.DatetimeIndex(prices.frame.index))
+    return as_days(prices.frame.index)
 
 
 @lru_cache(maxsize=64)  # many series end on the same day

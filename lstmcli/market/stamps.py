@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -223,6 +222,8 @@ def _zone(seen: Stamps, symbol: str, where: str) -> str | None:
 
 def _in_zone(instants: NDArray[np.datetime64], zone: str) -> tuple[Days, Minutes]:
     """Return local dates, and minutes since the day began (01:00 where midnight was skipped)."""
+    import pandas as pd
+
     index = pd.DatetimeIndex(instants.astype("datetime64[s]"), tz="UTC").tz_convert(zone)
     local = index.tz_localize(None).to_numpy()
     days = local.astype("datetime64[D]")

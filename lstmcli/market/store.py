@@ -6,15 +6,16 @@ same bytes. The sidecar names the source of the bars; bars of unknown source are
 ones, which the next fetch fetches again. Imported bars keep every digit.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
-import pandas as pd
 
 from lstmcli.errors import DataError, file_errors
 from lstmcli.files.atomic import sync_folder, write_files
@@ -27,9 +28,12 @@ from lstmcli.market.symbols import (
     sidecar_path,
     yahoo_spelling,
 )
-from lstmcli.market.tables import read_table
-from lstmcli.market.validate import Checks, check_bars, drop_empty_columns
 from lstmcli.records import read_file, read_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lstmcli.market.validate import Checks
 
 SIGNIFICANT_DIGITS = 7
 YAHOO, IMPORTED = "Yahoo", "import"  # the sources that sidecars name
@@ -50,8 +54,10 @@ def read_stored(
 
     The options are those of `check_bars`.
     """
+    from lstmcli.market.validate import check_bars, drop_empty_columns
+
     # Every column is in the file; one that the source never had needs no note.
-    bars = drop_empty_columns(_read_bars(data_dir, symbol, interval), ["Close"])
+    bars = drop_empty_columns(read_bars(data_dir, symbol, interval), ["Close"])
     facts = read_sidecar(data_dir, symbol, interval)
     prices = check_bars(
         replace(bars, from_feed=facts.get("source") == YAHOO, notes=()),
@@ -63,12 +69,22 @@ def read_stored(
     return replace(prices, source=STORE)
 
 
-def read_raw(data_dir: Path, symbol: str, interval: str = "1d") -> pd.DataFrame:
+def read_bars(data_dir: Path, symbol: str, interval: str = "1d") -> Bars:
     """Read every stored row as it is, NaN where a field is empty, without checks of values.
 
     Raises DataError when nothing is stored or the file is damaged.
     """
-    bars = _read_bars(data_dir, symbol, interval)
+    from lstmcli.market.tables import read_table  # lists of the store rarely need it
+
+    table = read_table(_existing(data_dir, symbol, interval))
+    return table.bars(next(iter(table.series)), symbol)
+
+
+def read_raw(data_dir: Path, symbol: str, interval: str = "1d") -> pd.DataFrame:
+    """Return `read_bars` as a table with the dates as its index."""
+    import pandas as pd
+
+    bars = read_bars(data_dir, symbol, interval)
     index = pd.DatetimeIndex(bars.days.astype("datetime64[ns]"), name="Date")
     return pd.DataFrame(bars.columns, index=index)
 
@@ -145,11 +161,6 @@ def source_of(facts: dict[str, Any]) -> str:
     return found if found in (YAHOO, IMPORTED) else ""
 
 
-def _read_bars(data_dir: Path, symbol: str, interval: str) -> Bars:
-    table = read_table(_existing(data_dir, symbol, interval))
-    return table.bars(next(iter(table.series)), symbol)
-
-
 def _existing(data_dir: Path, symbol: str, interval: str) -> Path:
     path = inside(data_dir, price_path(data_dir, symbol, interval))
     if path.is_file():
@@ -180,7 +191,7 @@ def _csv(frame: pd.DataFrame, *, exact: bool) -> bytes:
     exact : with the fewest digits that read as the same number, else rounded to seven, since the
     feed's prices jitter beyond them. Neither has an exponent.
     """
-    columns = [as_days(pd.DatetimeIndex(frame.index)).astype(str).tolist()]
+    columns = [as_days(frame.index).astype(str).tolist()]
     for name, column in frame.reindex(columns=list(COLUMNS)).astype("float64").items():
         rounded = "{:.0f}" if name == "Volume" else f"{{:.{SIGNIFICANT_DIGITS}g}}"
         text = _exact if exact else rounded.format

@@ -1,12 +1,13 @@
 """Check raw bars: refuse, drop, mark as missing or note, and return a valid price table."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
-from typing import Required, TypedDict
+from typing import TYPE_CHECKING, Required, TypedDict
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
@@ -27,6 +28,9 @@ from lstmcli.market.prices import (
 from lstmcli.market.sessions import note_doubtful, note_odd_days, odd_days
 from lstmcli.printable import Note, count_of
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 FIRST_DATE = np.datetime64("1678-01-01", "D")
 MAX_NULL_SHARE = 0.05
 LONG_GAP = np.timedelta64(120, "D")
@@ -45,6 +49,8 @@ def bars_from_frame(
     A zone is dropped, not converted: the session is the local date.
     from_feed : whether Yahoo sent the bars under that symbol.
     """
+    import pandas as pd
+
     days = as_days(pd.DatetimeIndex(frame.index).tz_localize(None))
     columns = {
         name: frame[name].to_numpy(dtype=np.float64) for name in COLUMNS if name in frame.columns
@@ -107,6 +113,8 @@ def check_bars(
         since = f"The last {count} closes are equal, since {bars.days[-count]}"
         bars = bars.noted(f"{since}: halted, pegged, or no longer updated.")
     bars = bars.noted(*_note_gaps(bars, interval, strict))
+    import pandas as pd
+
     index = pd.DatetimeIndex(bars.days.astype("datetime64[ns]"), name="Date")
     kept = {name: bars.columns[name] for name in COLUMNS if name in bars.columns}
     return Prices(

@@ -30,6 +30,17 @@ class View:
     lines: Callable[[], Iterable[dict[str, Any]]] | None = None
 
 
+def one_after_another(command: str, views: Sequence[View]) -> View:
+    """Join the views of several models: the document lists theirs under `evaluations`."""
+    if len(views) == 1:
+        return views[0]
+    return View(
+        lambda: [each for view in views for each in (*view.tables(), "")],
+        lambda: make_document(command, evaluations=(view.document() for view in views)),
+        lambda: (row for view in views for row in view.rows()),
+    )
+
+
 def make_document(command: str, **content: Any) -> dict[str, Any]:
     """Return the JSON document of a command."""
     return {"schema_version": 1, "command": command, **content}

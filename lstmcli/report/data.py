@@ -2,48 +2,77 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from rich.text import Text
 
-from lstmcli.printable import count_of
+from lstmcli.market.prices import bars_of
+from lstmcli.market.sessions import MOST_BEHIND
+from lstmcli.market.symbols import interval_option
+from lstmcli.printable import count_of, first_few
 from lstmcli.report import View, make_document
-from lstmcli.report.tables import Column, list_table, make_table
+from lstmcli.report.tables import (
+    BAD,
+    DIM,
+    GOOD,
+    Column,
+    NextSteps,
+    fact_table,
+    list_table,
+    make_table,
+    styled,
+)
 
 if TYPE_CHECKING:  # each command loads its own workflow
+    from rich.console import RenderableType
+
     from lstmcli.workflows.data import CheckReport, Finding, StoredDetail, StoreList
     from lstmcli.workflows.data_import import ImportReport
     from lstmcli.workflows.fetch import FetchReport, Outcome
     from lstmcli.workflows.status import StatusReport
 
 _MOST_GAPS = 10
+_STOPPED = (129, 130, 143)  # exit codes after a signal
+_LEAST = ("Restated", "Updated", "First", "Bars")
+_MOST_MODELS = 6  # in order, that `status` names one by one
 _HOUR = timedelta(hours=1)
-_SERIES: list[Column] = [("Symbol", "symbol"), ("Bars", "interval")]
+_BARS: Column = ("Bars", lambda each: bars_of(each.interval).removesuffix(" bars"))
 _SPAN: list[Column] = [("First", "first"), ("Last", "last"), ("Rows", "rows")]
 _STORED: list[Column] = [
-    *_SERIES,
-    ("Source", lambda each: each.source or "unknown"),
-    ("Changed", lambda each: each.fetched_at[:10] or None),
+    ("Symbol", "symbol"),
+    _BARS,
+    ("Source", lambda each: each.source or styled("unknown", BAD)),
+    ("Updated", lambda each: each.fetched_at[:10] or None),
     *_SPAN,
-    *(("Behind", "behind"), ("Restated", "restatements")),
-]
-_FINDINGS: list[Column] = [
-    *_SERIES,
-    *(("Kind", "kind"), ("Date", "date"), ("Found", "what"), ("Next", "next_step")),
+    ("Behind", lambda each: _late(each.behind)),
+    ("Restated", "restatements"),
 ]
 _IMPORTED: list[Column] = [
-    *(*_SERIES, ("Status", "status"), ("File", "file"), *_SPAN),
+    *(("Symbol", "symbol"), _BARS, ("Status", "status"), ("File", "file"), *_SPAN),
     *(("New", "added"), ("Changed", "changed"), ("Gone", "removed")),
 ]
-_FETCHED: list[Column] = [("Symbol", "symbol"), ("Status", "status"), *_SPAN, ("New", "added")]
+_FETCHED: list[Column] = [
+    ("Symbol", "symbol"),
+    ("Status", lambda each: styled(each.status, BAD) if each.failure else each.status),
+    *_SPAN,
+    ("New", "added"),
+]
 
 
-def fetch_view(report: FetchReport) -> View:
-    """Show one row a symbol, the notes, and a line of counts."""
+def fetch_view(report: FetchReport, *, next_steps: bool = True) -> View:
+    """Show one row a symbol, each note once, a line of counts, and what to type next."""
     statuses = Counter(str(each.status) for each in report.results)
     failures = Counter(each.failure for each in report.results if each.failure)
+    notes: dict[str, list[str]] = {}
+    for each in report.results:
+        if each.note:
+            notes.setdefault(each.note, []).append(each.symbol)
+    fine = [each.symbol for each in report.results if next_steps and not each.failure]
 
     def counted(numbers: Counter[str]) -> str:
         # Failures come last, since their kinds follow.
@@ -54,10 +83,11 @@ def fetch_view(report: FetchReport) -> View:
     waited = f", {report.waited:.0f} s waited" if report.waited else ""
     return View(
         lambda: [
-            list_table("Fetched", _FETCHED, report.results, left=4),
-            *(f"{each.symbol}: {each.note}" for each in report.results if each.note),
+            list_table("Fetched", _FETCHED, report.results, left=4, drop=("First",)),
+            *(f"{first_few(symbols)}: {note}" for note, symbols in notes.items()),
             f"{count_of(len(report.results), 'symbol')}: {counted(statuses)}{kinds}. "
             f"{count_of(report.requests, 'request')}{waited}.",
+            NextSteps(*_next_verbs(fine)),
         ],
         lambda: make_document(
             "fetch",
@@ -71,6 +101,11 @@ def fetch_view(report: FetchReport) -> View:
     )
 
 
+def _next_verbs(symbols: Sequence[str]) -> list[str]:
+    """Return what to type when these symbols have prices: for one of them, as it stands."""
+    return [f"lstmcli {verb} {symbols[0]}" for verb in ("train", "predict")] if symbols else []
+
+
 def format_pause(cause: Outcome, seconds: float) -> str:
     """Describe a pause of a fetch."""
     why = "Yahoo limits the rate" if cause == "refused" else "Yahoo does not answer"
@@ -79,10 +114,13 @@ def format_pause(cause: Outcome, seconds: float) -> str:
 
 def list_view(report: StoreList) -> View:
     """Show one row a series."""
+    late = [each for each in report.series if each.behind > MOST_BEHIND and each.source != "import"]
+    steps = [f"lstmcli fetch {late[0].symbol}{interval_option(late[0].interval)}"] if late else []
     return View(
         lambda: [
-            list_table("Stored", _STORED, report.series, left=6),
-            "Behind: complete bars of the exchange's calendar after the last one.",
+            list_table("Stored prices", _STORED, report.series, left=6, drop=_LEAST),
+            "Behind: bars that are complete and not stored yet, by the exchange's calendar.",
+            NextSteps(*steps),
         ],
         lambda: make_document("data list", **vars(report)),
         lambda: report.series,
@@ -103,7 +141,7 @@ def show_view(report: StoredDetail) -> View:
         ("Rows", f"{series.rows}, {series.first} to {series.last}"),
         ("Behind", count_of(series.behind, "bar")),
         ("Source", f"{series.source or 'unknown'} {report.file}".rstrip()),
-        ("Changed", series.fetched_at or "-"),
+        ("Updated", series.fetched_at[:16].replace("T", " ") or "-"),
         ("Time zone", report.time_zone or "-"),
         ("Currency", report.currency or "-"),
         ("Restated", again or "never"),
@@ -112,15 +150,27 @@ def show_view(report: StoredDetail) -> View:
     history = [{"fetched": day, "reason": reason} for day, reason in restated]
     known = vars(series) | vars(report) | {"restatements": history, "bars": bars}
     del known["series"]
+    shown = [name for name in bars[0] if any(bar[name] is not None for bar in bars)]
     return View(
         lambda: [
-            make_table(f"{series.symbol}, {series.interval}", ["", ""], facts, left=2),
+            styled(f"{series.symbol}, {bars_of(series.interval)}", "bold"),
+            fact_table(facts),
             *report.notes,
-            make_table("Last bars", list(bars[0]), (map(_plain, bar.values()) for bar in bars)),
+            Text(),
+            make_table(
+                "Last bars",
+                shown,
+                ([_plain(bar[name]) for name in shown] for bar in bars),
+                drop=("Stock Splits", "Dividends", "Volume", "High", "Low", "Open"),
+            ),
         ],
         lambda: make_document("data show", **known),
         lambda: bars,
     )
+
+
+def _late(behind: int) -> Text | int:
+    return styled(behind, BAD) if behind > MOST_BEHIND else behind
 
 
 def _plain(value: str | float | None) -> str | None:
@@ -128,92 +178,72 @@ def _plain(value: str | float | None) -> str | None:
 
 
 def check_view(report: CheckReport) -> View:
-    """Show one line a finding, and the first gaps of a series."""
-    shown: list[Finding] = []
-    gaps: Counter[str] = Counter()
+    """Show the findings of each series, the first of its gaps, and what to do about them."""
+    found: dict[tuple[str, str], list[Finding]] = {}
     for each in report.findings:
-        gaps[each.symbol] += each.kind == "gap"
-        if each.kind != "gap" or gaps[each.symbol] <= _MOST_GAPS:
-            shown.append(each)
+        found.setdefault((each.symbol, each.interval), []).append(each)
     checked = f"{report.checked} series checked"
-    more = (
-        f"{count_of(number - _MOST_GAPS, 'more gap')} of {symbol}; --format csv has all."
-        for symbol, number in gaps.items()
-        if number > _MOST_GAPS
-    )
+    faults = f"{checked}, something found in {len([each for each in found if each[0]])}."
     return View(
-        lambda: (
-            [list_table(checked, _FINDINGS, shown, left=6), *more]
-            if shown
-            else [f"{checked}, nothing found."]
-        ),
+        lambda: [
+            faults if found else f"{checked}, nothing found.",
+            *(part for key, findings in found.items() for part in _findings(*key, findings)),
+        ],
         lambda: make_document("data check", **vars(report)),
         lambda: report.findings,
-        columns=[str(name) for _, name in _FINDINGS],
+        columns=("symbol", "interval", "kind", "date", "what", "next_step"),
     )
+
+
+def _findings(symbol: str, interval: str, found: list[Finding]) -> list[RenderableType]:
+    """Return what was found in one series, long texts whole, and each next step once."""
+    gaps = [each for each in found if each.kind == "gap"]
+    hidden = gaps[_MOST_GAPS:]
+    lines: list[tuple[str, str]] = [
+        (each.kind, each.what if each.date in each.what else f"{each.date}: {each.what}")
+        for each in found
+        if each not in hidden
+    ]
+    if hidden:
+        lines.append(("", f"{count_of(len(hidden), 'more gap')}; --format csv has all."))
+    lines += [("next", step) for step in dict.fromkeys(each.next_step for each in found)]
+    name = f"{symbol}, {bars_of(interval)}" if symbol else "The folder of prices"
+    return [Text(), styled(name, "bold"), fact_table(lines)]
 
 
 def import_view(report: ImportReport) -> View:
     """Show one row a series."""
     return View(
-        lambda: [list_table("Imported", _IMPORTED, report.imported, left=6)],
+        lambda: [
+            list_table(
+                *("Imported", _IMPORTED, report.imported),
+                left=6,
+                drop=("Gone", "Changed", "First", "Bars"),
+            ),
+            NextSteps(
+                *_next_verbs([each.symbol for each in report.imported if each.interval == "1d"])
+            ),
+        ],
         lambda: make_document("data import", **vars(report)),
         lambda: report.imported,
     )
 
 
 def status_view(report: StatusReport) -> View:
-    """Show the parts and the last runs; the rows are the parts."""
+    """Show one line a part and a last run, and each cause once; the rows are the parts."""
     parts = [
         {
             "part": each.name,
             "state": each.state,
-            "found": each.what,
+            "found": "; ".join(filter(None, (each.what, each.cause))),
             "since": each.since and each.since.isoformat(),
             "age_hours": each.since and round((report.now - each.since) / _HOUR, 2),
             "next_step": each.next_step,
         }
         for each in report.parts
     ]
-
-    def age(since: datetime) -> str:
-        """Return an age in one unit: "12 min", "3.4 h", "12 days"."""
-        hours = (report.now - since) / _HOUR
-        if abs(hours) < 1:
-            return f"{60 * hours:.0f} min"
-        return f"{hours:.1f} h" if abs(hours) < 48 else f"{hours / 24:.0f} days"
-
-    def good(run: Any) -> str:
-        partial = ", partial" if run.exit_code else ""
-        return f"{age(datetime.fromisoformat(run.ended))} ago{partial}"
-
-    shown: list[Column] = [
-        *(("Part", "name"), ("State", "state")),
-        ("Age", lambda each: each.since and age(each.since)),
-        *(("Found", "what"), ("Next", "next_step")),
-    ]
-    runs: list[Column] = [
-        ("Command", "last.command"),
-        ("Last run, UTC", lambda each: each.last.ended[:16].replace("T", " ")),
-        ("Run", "last.run_id"),
-        ("Last good run", lambda each: good(each.last_good) if each.last_good else "never"),
-        ("Exit", "last.exit_code"),
-        ("Done", lambda each: f"{each.last.counts.get('done', 0):g}"),
-        ("Failed", lambda each: f"{each.last.counts.get('failed', 0):g}"),
-    ]
-    title = f"Status of {report.data_dir}, {report.now:%Y-%m-%d %H:%M} UTC"
-    known = report.runs.values()
     return View(
-        lambda: [
-            list_table(title, shown, report.parts, left=5),
-            list_table("Runs", runs, known, left=4) if known else "No run has ended here yet.",
-            *(
-                f"The last {each.last.command} ended with exit code {each.last.exit_code}: "
-                f"{each.last.error}"
-                for each in known
-                if each.last.error
-            ),
-        ],
+        lambda: _status_screen(report),
         lambda: make_document(
             "status",
             data_dir=str(report.data_dir),
@@ -225,3 +255,87 @@ def status_view(report: StatusReport) -> View:
         ),
         lambda: parts,
     )
+
+
+class _Line(NamedTuple):
+    """One line of `status`; why : the cause and what to do, "" where all is well."""
+
+    state: str
+    name: str
+    text: str
+    why: str
+
+
+def _status_screen(report: StatusReport) -> list[RenderableType]:
+    lines = [*_part_lines(report), *_run_lines(report)]
+    causes: dict[str, list[str]] = {}
+    for each in lines:
+        if each.state != "ok":
+            # The first symbol that fails is one cause, whatever the command says of it.
+            symbol = re.match(r"\S+: ", each.why)
+            same = (why for why in causes if symbol and why.startswith(symbol[0]))
+            causes.setdefault(next(same, each.why), []).append(each.name)
+    verdict = "all is well" if not causes else count_of(len(causes), "problem")
+    if not report.runs and all(each.state in ("ok", "none") for each in lines):
+        verdict = "nothing here yet" if causes else verdict
+    colours = {"ok": GOOD, "none": DIM}
+    return [
+        make_table(
+            f"{report.data_dir} on {report.now:%Y-%m-%d %H:%M} UTC: {verdict}",
+            ["", "", ""],
+            [(styled(each.state, colours.get(each.state, BAD)), *each[1:3]) for each in lines],
+            left=3,
+        ),
+        fact_table(((", ".join(names), why) for why, names in causes.items() if why), indent=""),
+    ]
+
+
+def _part_lines(report: StatusReport) -> Iterator[_Line]:
+    """Yield the lines of prices, models and device, and of calendars that end soon.
+
+    Of many models in order one line is left. The feed is the line of the last fetch.
+    """
+    fine = [each for each in report.parts if each.state == "ok" and each.name.startswith("model ")]
+    hidden = fine if len(fine) > _MOST_MODELS else []
+    for each in report.parts[:-1]:
+        if each not in hidden and (each.name, each.state) != ("calendars", "ok"):
+            when = f", {_ago(each.since, report.now)}" if each.since else ""
+            why = f"{each.cause}. {each.next_step}" if each.cause else each.next_step
+            name = "prices" if each.name == "store" else each.name
+            why = each.next_step if each.state == "none" else why
+            yield _Line(each.state, name, each.what + when, why)
+    if hidden:
+        last = max(each.since for each in hidden if each.since)
+        text = f"{len(hidden)} in order, the last trained {_ago(last, report.now)}"
+        yield _Line("ok", "models", text, "")
+
+
+def _run_lines(report: StatusReport) -> Iterator[_Line]:
+    """Yield a line for the last run of each command."""
+    for command, runs in report.runs.items():
+        last, good = runs.last, runs.last_good
+        counts = [f"{last.counts.get(each, 0):g} {each}" for each in ("done", "failed")]
+        found = [each for each in counts if not each.startswith("0 ")] or ["done"]
+        if last.exit_code in _STOPPED:
+            found = ["stopped"]
+        elif not last.is_good:
+            found = [*found[found[0] == "done" :], f"exit code {last.exit_code}"]
+        text = f"{', '.join(found)}, {_ago(datetime.fromisoformat(last.ended), report.now)}"
+        if good != last:
+            since = _ago(datetime.fromisoformat(good.ended), report.now) if good else "never"
+            text += f"; last good run {since}"
+        old = any(each.startswith(f"{command} ") for each in report.too_old)
+        state = "bad" if last.exit_code else "old" if old else "ok"
+        why = last.error.rpartition(", first ")[2]
+        feed = report.parts[-1]
+        if command == "fetch" and feed.state in ("old", "bad"):
+            state, why = feed.state, f"{why} {feed.next_step}".strip()
+        yield _Line(state, command, text, why)
+
+
+def _ago(since: datetime, now: datetime) -> str:
+    """Return an age in one unit: "12 min ago", "3.4 h ago", "12 days ago"."""
+    hours = (now - since) / _HOUR
+    if abs(hours) < 1:
+        return f"{60 * hours:.0f} min ago"
+    return f"{hours:.1f} h ago" if abs(hours) < 48 else f"{hours / 24:.0f} days ago"

@@ -130,7 +130,7 @@ def forecast_fans(report: PredictReport) -> Iterator[Fan]:
     for each in report.forecasts:
         yield Fan(
             symbol=each.symbol,
-            title=f"{report.model}, cutoff {each.cutoff}",
+            title=f"{each.by.reference}, cutoff {each.cutoff}",
             history_dates=each.history_dates,
             history=each.history,
             dates=each.dates,

@@ -4,10 +4,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from lstmcli.printable import count_of
+from rich.text import Text
+
+from lstmcli.printable import count_of, first_few
 from lstmcli.report import View, make_document
 from lstmcli.report.numbers import percent
-from lstmcli.report.tables import Column, list_table, make_table
+from lstmcli.report.tables import (
+    BAD,
+    GOOD,
+    OWN,
+    Column,
+    NextSteps,
+    fact_table,
+    list_table,
+    styled,
+)
 from lstmcli.runs.registry import BASE
 from lstmcli.workflows.models import (
     ModelDetail,
@@ -15,9 +26,11 @@ from lstmcli.workflows.models import (
     ModelVersion,
     PointerReport,
     PruneReport,
+    UseReport,
 )
 
 _MOST_DECISIONS = 12
+_MOST_SYMBOLS = 3  # that a list names
 _DECISION_COLUMNS = (
     *("version", "created", "promoted", "against", "loss", "steps", "challenger", "champion"),
     *("n_independent", "p", "level", "why"),
@@ -25,38 +38,38 @@ _DECISION_COLUMNS = (
 _VERSIONS: list[Column] = [
     ("Model", lambda each: f"{each.name}/{each.version}"),
     ("Mark", lambda each: _mark(each)),
+    ("Trained on", lambda each: first_few(each.trained_on, _MOST_SYMBOLS) or None),
+    ("Until", "data_last"),
     ("Created", lambda each: _minute(each.created) or None),
-    ("Last bar", "data_last"),
     ("State", lambda each: _state(each)),
-    *(("Symbols", "symbols"), ("Epochs", "epochs"), ("Windows", "windows")),
-    ("Path RMSE", lambda each: percent(each.rmse, 3)),
-    ("naive", lambda each: percent(each.naive_rmse, 3)),
-    ("CRPS", lambda each: percent(each.crps, 3)),
-    ("climatology", lambda each: percent(each.baseline_crps, 3)),
+    ("Error", lambda each: percent(each.rmse)),
+    ("naive", lambda each: percent(each.naive_rmse)),
+    ("Ranges", lambda each: percent(each.crps)),
+    ("past moves", lambda each: percent(each.baseline_crps)),
+    *(("Windows", "windows"), ("Epochs", "epochs")),
     ("kB", lambda each: f"{each.size / 1000:.0f}"),
 ]
-_DECISIONS: list[Column] = [
-    ("Version", lambda each: each["version"]),
-    ("Created", lambda each: _minute(str(each["created"]))),
-    ("Promoted", lambda each: "yes" if each.get("promoted") else "no"),
-    ("Why", lambda each: str(each.get("why"))),
-]
+_LEAST = ("kB", "Epochs", "Windows", "past moves", "Ranges", "Created")
 
 
 def list_view(report: ModelList) -> View:
     """Show one row a version."""
     return View(
         lambda: [
-            list_table("Models", _VERSIONS, report.versions, left=5),
-            "Scores are those of validation, next to a baseline's.",
+            list_table("Models", _VERSIONS, report.versions, left=6, drop=_LEAST),
+            "Error is RMSE, Ranges is CRPS, in validation (optimistic: it chose the epoch).",
             *(
                 f"{each.name}/{each.version} is damaged: {each.damaged}."
                 for each in report.versions
                 if each.damaged
             ),
+            NextSteps(*(f"lstmcli models show {each.name}" for each in report.versions[:1])),
         ],
         lambda: make_document("models list", models=report.versions, notes=report.notes),
-        lambda: report.versions,
+        lambda: [
+            vars(each) | {"trained_on": " ".join(each.trained_on)} for each in report.versions
+        ],
+        lines=lambda: map(asdict, report.versions),
     )
 
 
@@ -66,8 +79,10 @@ def show_view(report: ModelDetail) -> View:
     found = [(one.get("comparison") or {}) | one for one in report.decisions]
     return View(
         lambda: [
-            make_table(f"{each.name}/{each.version}", ["", ""], _facts(report), left=2),
-            *([list_table("Decisions", _DECISIONS, shown, left=4)] if shown else []),
+            styled(f"{each.name}/{each.version}", "bold"),
+            fact_table(_facts(report)),
+            *([Text(), styled("Promotions", "bold")] if shown else []),
+            fact_table((one["version"], _decision(one)) for one in shown),
         ],
         lambda: make_document(
             "models show",
@@ -101,6 +116,18 @@ def pointer_view(report: PointerReport, command: str) -> View:
     )
 
 
+def use_view(report: UseReport) -> View:
+    """Show what a preferred model is used for; one row a name in use."""
+    undone = report.name not in report.in_use
+    shown = f"{'no longer ' * undone}preferred for {first_few(report.symbols, 8) or 'any symbol'}"
+    return View(
+        lambda: [f"{report.name} is {shown}."],
+        lambda: make_document("models use", **asdict(report)),
+        lambda: [{"name": name} for name in report.in_use],
+        columns=("name",),
+    )
+
+
 def prune_view(report: PruneReport) -> View:
     """Show what was removed; one row a version."""
     state = "would be removed" if report.dry_run else "removed"
@@ -124,16 +151,25 @@ def _minute(time: str) -> str:
     return time[:16].replace("T", " ")
 
 
-def _state(each: ModelVersion) -> str:
+def _decision(kept: Mapping[str, Any]) -> str:
+    verb = "promoted" if kept.get("promoted") else "not promoted"
+    return f"{_minute(str(kept['created']))[:10]}, {verb}: {kept.get('why')}"
+
+
+def _state(each: ModelVersion) -> Text:
     if each.damaged:
-        return "damaged"
-    return f"stale ({count_of(each.stale, 'symbol')})" if each.stale else "ok"
+        return styled("damaged", BAD)
+    if each.stale:
+        return styled(f"stale ({count_of(each.stale, 'symbol')})", BAD)
+    return styled("ok", GOOD)
 
 
-def _mark(each: ModelVersion) -> str:
+def _mark(each: ModelVersion) -> Text | str:
     if each.name == BASE:
         return "ready-made"
-    return "champion" if each.champion else "before" if each.next_back else ""
+    if each.champion:
+        return styled("preferred" if each.in_use else "champion", OWN)
+    return "before" if each.next_back else ""
 
 
 def _facts(report: ModelDetail) -> Iterator[tuple[str, str]]:
@@ -151,11 +187,15 @@ def _facts(report: ModelDetail) -> Iterator[tuple[str, str]]:
     else:
         champions = ", ".join(report.champions) or "none"
         yield "Champion", f"{'yes' if each.champion else 'no'}; now and before: {champions}"
-    yield "Created", f"{each.created} in {found('duration_seconds')} s on {found('device')}"
+    took = f"{found('duration_seconds')} s on {found('device')}"
+    yield "Created", f"{_minute(each.created)} UTC in {took}"
     yield "By", f"lstmcli {found('lstmcli_version')}, PyTorch {found('torch_version')}"
     network, head = settings.model.network, settings.model.head
     yield "Network", f"{network}, {found('parameters')} weights, {head} head"
-    yield "Window", f"{settings.window.context_length} bars seen, {settings.window.horizon} ahead"
+    yield (
+        "Window",
+        f"reads {settings.window.context_length} bars, forecasts {settings.window.horizon}",
+    )
     priced = f"{kept.price} of {count_of(len(kept.trained_on), 'symbol')}"
     yield "Data", f"{priced} up to {each.data_last}"
     yield "Symbols", ", ".join(kept.trained_on)
@@ -166,9 +206,9 @@ def _facts(report: ModelDetail) -> Iterator[tuple[str, str]]:
     if kept.record.get("from"):
         yield "From", f"{found('from', 'model')}, {found('from', 'how')}"
     yield "Epochs", f"{each.epochs}, the best is {kept.best_epoch}"
-    yield "Path RMSE", f"{percent(each.rmse, 3)}, naive {percent(each.naive_rmse, 3)}"
+    yield "Error", f"{percent(each.rmse)} (RMSE), naive {percent(each.naive_rmse)}"
     if each.crps is not None:
-        yield "CRPS", f"{percent(each.crps, 3)}, climatology {percent(each.baseline_crps, 3)}"
+        yield "Ranges", f"{percent(each.crps)} (CRPS), past moves {percent(each.baseline_crps)}"
     for mark in report.stale:
         yield "Stale", f"{mark.symbol} {mark.price} replaced {mark.restated[:10]}: {mark.reason}"
     if kept.record.get("licence"):

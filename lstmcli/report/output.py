@@ -20,7 +20,7 @@ from rich.console import Console, ConsoleDimensions, RenderableType
 from rich.segment import Segment, Segments
 from rich.text import Text
 
-from lstmcli.errors import FileError, UsageError
+from lstmcli.errors import FileError, MissingFileError, UsageError
 from lstmcli.files import atomic
 from lstmcli.printable import json_text, printable, raw_stream
 from lstmcli.report import Format, View
@@ -94,7 +94,7 @@ def check_file(name: str | None) -> None:
     if path.is_dir():
         raise FileError("cannot write the output", where=path, why="it is a folder")
     if not path.parent.is_dir():
-        raise FileError(
+        raise MissingFileError(
             "cannot write the output",
             where=path,
             why="there is no such folder",

@@ -27,14 +27,14 @@ from lstmcli.report.numbers import (
     price_basis,
 )
 from lstmcli.report.tables import NextSteps, fact_table, make_table, styled
-from lstmcli.workflows.predict import PredictReport, SymbolForecast
+from lstmcli.workflows.predict import Predictor, PredictReport, SymbolForecast
 
 _Cells = dict[str, str | None]  # by heading
 
 _SHOWN_STEPS = (1, 5, 10, 20, 30, 40, 50)
-_MOST_BLOCKS = 3  # symbols; of more each has one row
-_RANGE, _CHANCE, _PAST = "80 % range", "Chance up", "In the past"
-_DROPPED = ("Spread", _PAST, "Date", "Last close")
+_MOST_BLOCKS = 3  # symbols, or models; of more symbols each has one row
+_RANGE, _CHANCE, _PAST, _MODEL = "80 % range", "Chance up", "In the past", "Model"
+_DROPPED = ("Spread", "Date", "Last close", _PAST)
 _SPREAD = " Spread: standard deviation of the members' medians."
 _ABOVE = ("model", "symbol", "cutoff", "last_close", "sigma", "mase_scale")
 _QUOTED = ("naive", "drift", PAST_MOVES)
@@ -52,27 +52,34 @@ def predict_view(
         lambda: _tables(report, all_steps, typed),
         lambda: make_document(
             "predict",
-            model=str(report.model),
-            horizon=report.horizon,
-            trained_prices=sorted(set(report.metadata.trained_prices.values())),
-            trained_until=str(report.metadata.trained_until),
-            stale=report.stale,
-            validation=report.metadata.record["validation"],
-            forecasts=(_forecast(report, each) for each in report.forecasts),
+            **_model(report.main),
+            forecasts=(_forecast(each) for each in report.forecasts),
             # Iterators, since they are complete only when the forecasts before them are written.
             notes=iter(report.notes),
             failures=iter(report.failures),
+            # All of them; the keys above are of the first.
+            models=(_model(by) for by in report.models),
         ),
-        lambda: (row for each in report.forecasts for row in _rows(report, each)),
-        lines=lambda: (
-            row | _known(each) for each in report.forecasts for row in _rows(report, each)
-        ),
+        lambda: (row for each in report.forecasts for row in _rows(each)),
+        lines=lambda: (row | _known(each) for each in report.forecasts for row in _rows(each)),
     )
 
 
-def _rows(report: PredictReport, each: SymbolForecast) -> Iterator[dict[str, Any]]:
-    name = str(report.model)
-    known = replace(report.known, mase_scales={each.symbol: each.mase_scale})
+def _model(by: Predictor) -> dict[str, Any]:
+    """Return what to know of a model."""
+    return {
+        "model": str(by.reference),
+        "horizon": by.horizon,
+        "trained_prices": sorted(set(by.metadata.trained_prices.values())),
+        "trained_until": str(by.metadata.trained_until),
+        "stale": by.stale,
+        "validation": by.metadata.record["validation"],
+    }
+
+
+def _rows(each: SymbolForecast) -> Iterator[dict[str, Any]]:
+    name = str(each.by.reference)
+    known = replace(each.by.known, mase_scales={each.symbol: each.mase_scale})
     # A context in which no bar moved gives no chance.
     changed: dict[str, Any] = {"probability_of_rise": None} if each.constant else {}
     # At the end, so that no other column changes its place.
@@ -89,8 +96,8 @@ def _rows(report: PredictReport, each: SymbolForecast) -> Iterator[dict[str, Any
     return (row | changed for row in backtest_rows(window, known))
 
 
-def _forecast(report: PredictReport, each: SymbolForecast) -> dict[str, Any]:
-    rows = list(_rows(report, each))
+def _forecast(each: SymbolForecast) -> dict[str, Any]:
+    rows = list(_rows(each))
     found = {key: rows[0][key] for key in _ABOVE} | _known(each)
     found |= {"in_training": each.in_training, "warnings": each.warnings}
     hidden = {*_ABOVE, "in_training"}
@@ -100,7 +107,7 @@ def _forecast(report: PredictReport, each: SymbolForecast) -> dict[str, Any]:
             step["spread"] = spread
     found["steps"] = steps
     if each.explanation is not None:
-        found["explain"] = explain_document(each.explanation, unit_of(report.metadata.interval))
+        found["explain"] = explain_document(each.explanation, unit_of(each.by.metadata.interval))
     return found
 
 
@@ -117,15 +124,17 @@ def _tables(report: PredictReport, all_steps: bool, typed: str | None) -> list[R
     prices: set[str] = set()
     known_later: list[str] = []
     for each in report.forecasts:  # of many symbols little is kept
-        cells = [_cells(each, row) for row in _rows(report, each)]
+        cells = [_cells(each, row) for row in _rows(each)]
         name: _Cells = {"Symbol": each.symbol}
         end = {title: cell for title, cell in cells[-1].items() if title != "Step"}
-        ends.append(name | {"Last close": price(each.last_close)} | end)
+        model = str(each.by.reference)
+        ends.append(name | {_MODEL: model, "Last close": price(each.last_close)} | end)
         if all_steps:
-            steps += [name | row for row in cells]
+            steps += [name | {_MODEL: model} | row for row in cells]
         if len(ends) <= _MOST_BLOCKS:
-            blocks += _block(report, each, cells, all_steps)
-        explained += [each.explanation] if each.explanation else []
+            blocks += _block(each, cells, all_steps)
+        if each.explanation:
+            explained.append(each.explanation)
         prices.add(each.price)
         known_later += [each.symbol] if each.in_training else []
     several = len(ends) > _MOST_BLOCKS
@@ -136,35 +145,33 @@ def _tables(report: PredictReport, all_steps: bool, typed: str | None) -> list[R
     return [
         *blocks,
         price_basis(prices) + _SPREAD * any("Spread" in each for each in ends),
-        _trust(report),
-        *explain_tables(explained, unit_of(report.metadata.interval)),
+        *(_trust(by, named=len(report.models) > 1) for by in report.models[:_MOST_BLOCKS]),
+        *explain_tables(explained, unit_of(report.main.metadata.interval)),
         NextSteps(*(f"lstmcli {each}".replace("  ", " ").strip() for each in commands)),
     ]
 
 
-def _block(
-    report: PredictReport, each: SymbolForecast, cells: Sequence[_Cells], all_steps: bool
-) -> list[RenderableType]:
+def _block(each: SymbolForecast, cells: Sequence[_Cells], all_steps: bool) -> list[RenderableType]:
     """Show one symbol: the answer in three lines, then step by step."""
-    ahead, end = _ahead(report), cells[-1]
+    ahead, end = _ahead(each.by), cells[-1]
     forecast = f"{end['Forecast']} ({end['Move']}) by {end['Date']}"
     if span := end.get(_RANGE):
         forecast += f"; 80 % range {span}"
     facts = [
         ("Last close", f"{price(each.last_close)} on {each.cutoff}"),
         (f"In {ahead}", forecast),
-        ("Direction", _direction(report, each, end)),
+        ("Direction", _direction(each, end)),
     ]
     if actual := end.get("Actual"):
         facts.append(("What happened", f"{actual} ({move(float(each.actual[-1]), 1)})"))
     if each.in_training:
-        facts.append(("Hindsight", _hindsight(report)))
+        facts.append(("Hindsight", _hindsight([each.by])))
     shown = [
         row
         for step, row in enumerate(cells, start=1)
-        if all_steps or step in (*_SHOWN_STEPS, report.horizon)
+        if all_steps or step in (*_SHOWN_STEPS, each.by.horizon)
     ]
-    title = styled(f"{each.symbol}, next {ahead}, by {report.model}", "bold")
+    title = styled(f"{each.symbol}, next {ahead}, by {each.by.reference}", "bold")
     return [title, "", fact_table(facts), "", _step_table("", shown)]
 
 
@@ -175,32 +182,41 @@ def _one_row_each(
     known_later: Sequence[str],
 ) -> list[RenderableType]:
     """Show one row a symbol, at the last step, or the rows of all steps if there are any."""
-    days = {each["Date"] for each in ends}
+    main, days = report.main, {each["Date"] for each in ends}
+    one_rate = len({each.get(_PAST) for each in ends}) == 1
+    hidden = {_PAST} if one_rate and not steps else set()
+    by = f"{len(report.models)} models"
+    if len(report.models) == 1:
+        hidden.add(_MODEL)
+        by = str(main.reference)
     until = f", to {days.pop()}" if len(days) == 1 else ""
-    title = f"{len(ends)} symbols, next {_ahead(report)}{until}, by {report.model}"
-    rows = steps or [{name: each[name] for name in each if name != _PAST} for each in ends]
+    title = f"{len(ends)} symbols, next {_ahead(main)}{until}, by {by}"
+    rows = [
+        {name: cell for name, cell in each.items() if name not in hidden} for each in steps or ends
+    ]
     lines: list[RenderableType] = [_step_table(title, rows)]
-    if _CHANCE in ends[0]:
-        view = "No view on direction; chance" if report.metadata.har else "Chance"
-        lines.append(f"{view} of a rise in {_ahead(report)}: {_in_the_past(ends[0])}.")
+    if _CHANCE in ends[0] and one_rate:
+        view = "No view on direction; chance" if main.metadata.har else "Chance"
+        lines.append(f"{view} of a rise in {_ahead(main)}: {_in_the_past(ends[0])}.")
     if known_later:
-        lines.append(f"Hindsight for {first_few(known_later, 5)}: {_hindsight(report)}.")
+        lines.append(f"Hindsight for {first_few(known_later, 5)}: {_hindsight(report.models)}.")
     return lines
 
 
-def _ahead(report: PredictReport) -> str:
-    return count_of(report.horizon, unit_of(report.metadata.interval))
+def _ahead(by: Predictor) -> str:
+    return count_of(by.horizon, unit_of(by.metadata.interval))
 
 
-def _hindsight(report: PredictReport) -> str:
-    # The model had seen the outcome of the forecast, or of days after its cutoff.
-    return f"fitted on rows up to {report.metadata.trained_until}, so this is no evidence"
+def _hindsight(models: Sequence[Predictor]) -> str:
+    # They had seen the outcome of the forecast, or days after its cutoff.
+    until = max(by.metadata.trained_until for by in models)
+    return f"fitted on rows up to {until}, so this is no evidence"
 
 
-def _direction(report: PredictReport, each: SymbolForecast, end: _Cells) -> str:
+def _direction(each: SymbolForecast, end: _Cells) -> str:
     moved = float(each.forecast.median[0, -1])
     view = "up" if moved > 0.0 else "down" if moved < 0.0 else "unchanged"
-    if report.metadata.har:
+    if each.by.metadata.har:
         view = "no view"  # the median is long-run growth times the range
     if (chance := end.get(_CHANCE)) is None:
         return view
@@ -223,7 +239,7 @@ def _step_table(title: str, rows: Sequence[_Cells]) -> RenderableType:
         return "{0:>{2}} to {1:>{3}}".format(*text.split(" to "), low, high)
 
     cells = ([cell(name, each.get(name)) for name in names] for each in rows)
-    left = 1 if "Last close" in names else names.index("Date") + 1
+    left = names.index("Last close") if "Last close" in names else names.index("Date") + 1
     return make_table(title, names, cells, left=left, drop=_DROPPED)
 
 
@@ -246,9 +262,9 @@ def _cells(each: SymbolForecast, row: dict[str, Any]) -> _Cells:
     return cells
 
 
-def _trust(report: PredictReport) -> RenderableType:
+def _trust(by: Predictor, *, named: bool) -> RenderableType:
     """Quote the errors on validation, with tests against baselines where windows suffice."""
-    found = report.metadata.validation
+    found = by.metadata.validation
     if found is None:
         said = "no validation score"
     else:
@@ -262,7 +278,8 @@ def _trust(report: PredictReport) -> RenderableType:
                 errors.append(f"{shown} {percent(found.models[name].rmse)}{tested}")
         few = "too few for a test" if n < MIN_WINDOWS else "optimistic"
         said = f"{', '.join(errors)} ({count_of(n, 'validation window')}, {few})"
-    return fact_table([("How far to trust it", said)], indent="")
+    title = f"How far to trust {by.reference if named else 'it'}"
+    return fact_table([(title, said)], indent="")
 
 
 # The bars, counted back from 1, that begin a row of a table.

@@ -15,8 +15,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,29 +25,32 @@ import tomli_w
 import torch
 from torch import Tensor
 
-from lstmcli.config import Settings, check_settings
+from lstmcli.config import Settings
 from lstmcli.dataset.scaling import FITTED_SCALINGS, Scale
-from lstmcli.errors import ModelError, UsageError, file_errors
+from lstmcli.errors import file_errors
 from lstmcli.files import atomic
 from lstmcli.forecasting.calibration import Calibration
 from lstmcli.forecasting.har import har_of, har_shapes
 from lstmcli.forecasting.model import TrainedModel, new_network, num_columns
 from lstmcli.printable import first_few
-from lstmcli.recipes import anchored
-from lstmcli.records import read_file, read_json, read_toml
-from lstmcli.runs.metadata import SCHEMA_VERSION, Metadata
+from lstmcli.records import read_file
+from lstmcli.runs.metadata import (
+    CONFIG,
+    METADATA,
+    SCHEMA_VERSION,
+    WEIGHTS,
+    Metadata,
+    check_hash,
+    naming_file,
+    read_metadata,
+    read_settings,
+)
 from lstmcli.training.loop import Epoch
 
 _LOC, _SCALE, _FACTORS = "fitted.loc", "fitted.scale", "calibration.factors"
 _HAR = "har."
-_MAX_BYTES = 16 * 1024**2
 MAX_HEADER_BYTES = 4 * 1024**2
-_WEIGHTS, _CONFIG, _METADATA, _HISTORY = (
-    "model.safetensors",
-    "config.toml",
-    "metadata.json",
-    "history.csv",
-)
+_HISTORY = "history.csv"
 
 
 def save_bundle(
@@ -67,10 +69,10 @@ def save_bundle(
     }
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}{atomic.TEMPORARY_SUFFIX}")
     try:
-        atomic.write_bytes(temporary / _WEIGHTS, weights)
-        atomic.write_text(temporary / _CONFIG, config)
+        atomic.write_bytes(temporary / WEIGHTS, weights)
+        atomic.write_text(temporary / CONFIG, config)
         atomic.write_text(temporary / _HISTORY, _history_csv(history))
-        atomic.write_text(temporary / _METADATA, json.dumps(complete, indent=2, allow_nan=False))
+        atomic.write_text(temporary / METADATA, json.dumps(complete, indent=2, allow_nan=False))
         with file_errors("cannot keep the model", folder, ""):
             os.rename(temporary, folder)
             atomic.sync_folder(folder.parent)
@@ -84,12 +86,9 @@ def load_bundle(folder: Path, device: torch.device) -> tuple[TrainedModel, Metad
     Raises ModelError when a file is missing or damaged, or the weights do not fit the settings.
     """
     metadata = read_metadata(folder)
-    settings = _read_settings(folder, metadata)
-    with _naming(folder / _METADATA):
-        if any(len(steps) != settings.window.horizon for steps in metadata.trend.values()):
-            raise ValueError("trend does not have the steps of the horizon")
-    with _naming(folder / _WEIGHTS):
-        tensors = _read_tensors(folder / _WEIGHTS, metadata, settings)
+    settings = read_settings(folder, metadata)
+    with naming_file(folder / WEIGHTS):
+        tensors = _read_tensors(folder / WEIGHTS, metadata, settings)
     fitted = None
     if settings.window.scaling in FITTED_SCALINGS:
         fitted = Scale(tensors.pop(_LOC), tensors.pop(_SCALE)).to(device)
@@ -105,27 +104,6 @@ def load_bundle(folder: Path, device: torch.device) -> tuple[TrainedModel, Metad
     network = network.to(device).eval()
     model = TrainedModel(network, settings, fitted, metadata.trained_on, calibration, har)
     return model, metadata
-
-
-def check_bundle(folder: Path) -> Metadata:
-    """Read the metadata and hold the other files against their hashes; builds no network.
-
-    Raises ModelError when a file is missing or damaged.
-    """
-    metadata = read_metadata(folder)
-    _read_settings(folder, metadata)
-    with _naming(folder / _WEIGHTS) as path:
-        if path.exists() and not path.is_file():  # to open a pipe would wait for its writer
-            raise ValueError("it is no file")
-        with open(path, "rb") as file:
-            _check_hash(hashlib.file_digest(file, "sha256").hexdigest(), metadata.weights_sha256)
-    return metadata
-
-
-def read_metadata(folder: Path) -> Metadata:
-    """Read and check `metadata.json` alone."""
-    with _naming(folder / _METADATA) as path:
-        return Metadata.of(read_json(read_file(path, _MAX_BYTES)))
 
 
 def settings_toml(settings: Settings) -> str:
@@ -168,8 +146,11 @@ def _read_tensors(path: Path, metadata: Metadata, settings: Settings) -> dict[st
     expected = _expected_tensors(settings, metadata.har)
     n_bytes = sum(math.prod(each.shape) * each.element_size() for each in expected.values())
     data = read_file(path, n_bytes + MAX_HEADER_BYTES)
-    _check_hash(hashlib.sha256(data).hexdigest(), metadata.weights_sha256)
-    found = safetensors.torch.load(data)
+    check_hash(hashlib.sha256(data).hexdigest(), metadata.weights_sha256)
+    try:
+        found = safetensors.torch.load(data)
+    except safetensors.SafetensorError as error:
+        raise ValueError(str(error)) from error
     for words, names in (
         ("lacks", expected.keys() - found.keys() - {_FACTORS}),
         ("has besides what the settings need", found.keys() - expected.keys()),
@@ -202,31 +183,3 @@ def _expected_tensors(settings: Settings, has_har: bool) -> dict[str, Tensor]:
             shape = (settings.window.horizon, len(settings.forecast.quantile_levels))
             expected[_FACTORS] = torch.empty(shape, dtype=torch.float64)
     return expected
-
-
-def _read_settings(folder: Path, metadata: Metadata) -> Settings:
-    with _naming(folder / _CONFIG) as path:
-        data = read_file(path, _MAX_BYTES)
-        _check_hash(hashlib.sha256(data).hexdigest(), metadata.config_sha256)
-        tree = anchored(read_toml(data.decode("utf-8")), folder)  # `base` names its data so
-        return check_settings(tree, where=str(path))
-
-
-def _check_hash(found: str, expected: str) -> None:
-    if found != expected:
-        raise ValueError(f"it does not match the hash in {_METADATA}")
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[Path]:
-    """Turn any fault of a file into a ModelError that names it."""
-    try:
-        yield path
-    except (OSError, ValueError, KeyError, UsageError, safetensors.SafetensorError) as error:
-        why = (isinstance(error, OSError) and error.strerror) or str(error)
-        raise ModelError(
-            "not a lstmcli model",
-            where=path.parent,
-            why=f"{path.name}: {why}".rstrip("."),
-            next_step="Train it again: lstmcli train.",
-        ) from error

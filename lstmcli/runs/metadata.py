@@ -1,19 +1,40 @@
-"""Metadata of a model version: `metadata.json`, checked and typed in one place.
+"""What a model version says of itself: `metadata.json` and `config.toml`, checked and typed.
+
+It is read without PyTorch, so that models can be listed and chosen fast.
 
 Files of earlier versions lack some keys, which are None or empty here. Keys that are only shown
 (`seed`, `device`, ...) are not checked; they are in `record`, the file as it is.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from lstmcli.records import Count, Day, IsoDate, Number, at, check_record, with_keys
+from lstmcli.config import Settings, check_settings
+from lstmcli.errors import ModelError, UsageError
+from lstmcli.recipes import anchored
+from lstmcli.records import (
+    Count,
+    Day,
+    IsoDate,
+    Number,
+    at,
+    check_record,
+    read_file,
+    read_json,
+    read_toml,
+    with_keys,
+)
 
 SCHEMA_VERSION = 1
+METADATA, CONFIG, WEIGHTS = "metadata.json", "config.toml", "model.safetensors"
+_MAX_BYTES = 16 * 1024**2
 _UNKNOWN_DAY = np.datetime64("NaT")
 
 
@@ -146,3 +167,58 @@ class Metadata:
     def trained_prices(self) -> dict[str, str]:
         """Return by symbol the price column that it was trained on; empty for old files."""
         return {each.symbol: each.price for each in self.symbols if each.price is not None}
+
+
+def read_metadata(folder: Path) -> Metadata:
+    """Read and check `metadata.json` alone; raises ModelError where it is missing or damaged."""
+    with naming_file(folder / METADATA) as path:
+        return Metadata.of(read_json(read_file(path, _MAX_BYTES)))
+
+
+def read_settings(folder: Path, metadata: Metadata) -> Settings:
+    """Read the settings of a version; raises ModelError where they are missing or changed."""
+    with naming_file(folder / CONFIG) as path:
+        data = read_file(path, _MAX_BYTES)
+        check_hash(hashlib.sha256(data).hexdigest(), metadata.config_sha256)
+        tree = anchored(read_toml(data.decode("utf-8")), folder)  # `base` names its data so
+        settings = check_settings(tree, where=str(path))
+    with naming_file(folder / METADATA):
+        if any(len(steps) != settings.window.horizon for steps in metadata.trend.values()):
+            raise ValueError("trend does not have the steps of the horizon")
+    return settings
+
+
+def check_bundle(folder: Path) -> tuple[Metadata, Settings]:
+    """Read metadata and settings, and hold the weights against their hash; builds no network.
+
+    Raises ModelError when a file is missing or damaged.
+    """
+    metadata = read_metadata(folder)
+    settings = read_settings(folder, metadata)
+    with naming_file(folder / WEIGHTS) as path:
+        if path.exists() and not path.is_file():  # to open a pipe would wait for its writer
+            raise ValueError("it is no file")
+        with open(path, "rb") as file:
+            check_hash(hashlib.file_digest(file, "sha256").hexdigest(), metadata.weights_sha256)
+    return metadata, settings
+
+
+def check_hash(found: str, expected: str) -> None:
+    """Raise ValueError where a file's hash is not the one that the metadata hold."""
+    if found != expected:
+        raise ValueError(f"it does not match the hash in {METADATA}")
+
+
+@contextmanager
+def naming_file(path: Path) -> Iterator[Path]:
+    """Turn any fault of a version's file into a ModelError that names it."""
+    try:
+        yield path
+    except (OSError, ValueError, KeyError, UsageError) as error:
+        why = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise ModelError(
+            "not a lstmcli model",
+            where=path.parent,
+            why=f"{path.name}: {why}".rstrip("."),
+            next_step="Train it again: lstmcli train.",
+        ) from error

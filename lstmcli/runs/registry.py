@@ -10,15 +10,17 @@ import stat
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
-from lstmcli.errors import ModelError, UsageError, file_errors
+from lstmcli.errors import ModelError, NoModelError, UsageError, file_errors
 from lstmcli.files import atomic
 from lstmcli.market.symbols import inside
+from lstmcli.printable import first_few
 from lstmcli.recipes import shipped_file
 from lstmcli.records import read_file
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_NAME = re.compile(r"[A-Za-z0-9^%_][A-Za-z0-9^%_.+=-]{0,63}")
 _VERSION = re.compile(r"v\d{4,}")
 CHAMPION = "champion"
 BASE = "base"
@@ -53,7 +55,7 @@ def check_name(name: str) -> str:
         raise UsageError(
             "not a model name",
             where=name,
-            why="letters, digits, '.', '_' and '-' make one, 64 at most",
+            why="expected up to 64 letters, digits and . _ - ^ % + =, a letter or digit first",
             next_step="Pass another --name.",
         )
     return name
@@ -174,7 +176,7 @@ def remove_version(model: ModelRef) -> None:
 def find_version(data_dir: Path, reference: str) -> ModelRef:
     """Resolve `NAME/VERSION`, a version that lies in the data folder.
 
-    Raises UsageError for anything else, ModelError when there is no such version.
+    Raises UsageError for anything else, NoModelError when there is no such version.
     """
     name, _, version = reference.partition("/")
     if name == BASE:
@@ -190,14 +192,11 @@ def find_version(data_dir: Path, reference: str) -> ModelRef:
     return version_of(data_dir, name, version)
 
 
-def find_model(data_dir: Path, reference: str | None, *, stands_in: bool = True) -> ModelRef:
-    """Resolve `NAME` (its champion), `NAME/VERSION`, a folder, or None: the only model there is.
+def find_model(data_dir: Path, reference: str) -> ModelRef:
+    """Resolve `NAME` (its champion), `NAME/VERSION` or a folder.
 
-    stands_in : whether the ready-made one is taken where there is none.
-    Raises UsageError when the choice is open, ModelError when there is no such model.
+    Raises NoModelError when there is no such model.
     """
-    if reference is None:
-        reference = _only_name(data_dir, stands_in)
     if reference in (BASE, str(ready_made())):
         return ready_made()
     name, slash, version = reference.partition("/")
@@ -213,31 +212,31 @@ def find_model(data_dir: Path, reference: str | None, *, stands_in: bool = True)
     raise unknown_model(data_dir, reference)
 
 
-def unknown_model(data_dir: Path, reference: str) -> ModelError:
-    """Return the error for a model that there is not."""
-    return ModelError(
+def unknown_model(data_dir: Path, reference: str) -> NoModelError:
+    """Return the error for a model that there is not, with the nearest name or its versions."""
+    name, slash, _ = reference.partition("/")
+    names = [*promoted_names(data_dir), BASE]
+    near = get_close_matches(reference.lower(), {each.lower(): each for each in names}, n=1)
+    known = versions(data_dir, name) if _NAME.fullmatch(name) and name != BASE else []
+    if known:
+        return NoModelError(
+            "no such version" if slash else "no champion yet",
+            where=reference,
+            why=f"{name} has {first_few(known[::-1], 5)}",
+            next_step=f"Pass --model {name}/{known[-1]}, or see lstmcli models list {name}.",
+        )
+    meant = next((f"Did you mean {each}?" for each in names if each.lower() in near), "")
+    own = f"{first_few(names[:-1], 5)} in {data_dir / 'models'}" if names[:-1] else "none"
+    return NoModelError(
         "no such model",
         where=reference,
-        why=f"there are {', '.join(_promoted(data_dir)) or 'none'} in {data_dir / 'models'}, and "
-        f"{BASE}, which ships with lstmcli",
-        next_step="Train one: lstmcli train --name NAME.",
+        why=f"there are {own}, and {BASE}, which ships with lstmcli",
+        next_step=meant or "Train one: lstmcli train SYMBOL.",
     )
 
 
-def _only_name(data_dir: Path, stands_in: bool) -> str:
-    names, where = _promoted(data_dir), data_dir / "models"
-    if not names and stands_in:
-        return BASE
-    if not names:
-        step = "Name symbols or --csv FILE for the ready-made one, or train: lstmcli train."
-        raise ModelError("no model yet", where=where, next_step=step)
-    if len(names) > 1:
-        why, step = f"there are {', '.join(names)}", "Pass --model NAME."
-        raise UsageError("which model?", where=where, why=why, next_step=step)
-    return names[0]
-
-
-def _promoted(data_dir: Path) -> list[str]:
+def promoted_names(data_dir: Path) -> list[str]:
+    """Return the names that have a champion, in alphabetical order."""
     names = all_names(data_dir, linked=True)
     return [name for name in names if (data_dir / "models" / name / CHAMPION).is_file()]
 

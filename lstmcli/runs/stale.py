@@ -6,22 +6,26 @@ the prices were copied from elsewhere, and a backup that brings the old prices b
 fresh again. New bars and a late correction of the last bar change nothing.
 """
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, FileError
-from lstmcli.market.store import IMPORTED, read_raw, read_sidecar, restatements_of
+from lstmcli.market.store import IMPORTED, read_bars, read_sidecar, restatements_of
 from lstmcli.market.symbols import inside, price_folders, price_path
 from lstmcli.printable import first_few
 from lstmcli.runs.metadata import History, Metadata, TrainedSymbol
 from lstmcli.runs.registry import ModelRef
+
+if TYPE_CHECKING:
+    from lstmcli.dataset.series import Series
 
 _GOLDEN = (5**0.5 - 1) / 2
 _TOLERANCE = 1e-5  # relative; the feed's own answers differ by about 1e-7
@@ -86,7 +90,7 @@ def warn_stale(model: ModelRef, marks: Sequence[StaleMark]) -> tuple[str, ...]:
         for mark in latest
     ]
     shown = first_few(found)
-    return (f"{model} was trained before the history of {shown} was replaced: train again",)
+    return (f"prices of {shown} were replaced after {model} was trained: train it again",)
 
 
 def _learned(data_dir: Path, series: Series, interval: str) -> History:
@@ -145,9 +149,9 @@ def _digest(path: Path, last: str) -> str:
 def _stored(
     data_dir: Path, symbol: str, interval: str, price: str, days: tuple[str, str]
 ) -> History:
-    frame = read_raw(data_dir, symbol, interval)
-    values = frame.reindex(columns=[price]).to_numpy(np.float64)[:, 0]  # NaN without the column
-    return _history(frame.index.to_numpy().astype("datetime64[D]"), values, days)
+    bars = read_bars(data_dir, symbol, interval)
+    values = bars.columns.get(price, np.full(bars.days.size, np.nan))
+    return _history(bars.days, values, days)
 
 
 def _history(

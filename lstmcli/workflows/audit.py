@@ -37,6 +37,7 @@ from lstmcli.workflows.copies import Change, copied
 from lstmcli.workflows.evaluate import EvaluateReport, evaluate, settings_for
 from lstmcli.workflows.predict import predict
 from lstmcli.workflows.prices import Source, load_prices
+from lstmcli.workflows.shares import only_share
 
 UNSEEN = (
     "prices that the maker of the file or feed adjusted for later splits and dividends",
@@ -128,10 +129,10 @@ def _audit(
     folder: Path,
 ) -> AuditReport:
     kept, refitted = [], []
-    references = [
-        find_model(source.data_dir, model, stands_in=source.names_data)
-        for model in models or (None,)
-    ]
+    around = replace(source, around=asked.get("end") or date.max)
+    share = only_share(around, models, asked.get("horizon"), "--audit")
+    source, chosen = share.source, share.choice.model
+    references = [find_model(source.data_dir, model) for model in models] or [chosen]
     for reference in references:
         model, metadata = load_bundle(reference.folder, device)
         train = model.settings.train

@@ -161,7 +161,8 @@ def _training_prices(
 ) -> tuple[Sequence[Prices], str]:
     """Return the rows of a model's training and test; else those given, and why."""
     data, reasons = kept.model.settings.data, list[str]()
-    own = replace(source, csv=(), symbols=(), sep=",", decimal=".", stdin=None)
+    named = dict[str, Any](csv=(), symbols=(), only=(), read=None)
+    own = replace(source, **named, sep=",", decimal=".", stdin=None)
     for number in range(2 if data.csv or data.symbols else 1):
         try:
             prices = load_prices(own, data)[0] if number else given

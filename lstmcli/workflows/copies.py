@@ -35,7 +35,9 @@ def copied(
                 path.with_suffix(".json").write_bytes(sidecar.read_bytes())
             _write(change(each).frame.reindex(columns=COLUMNS), path)
         symbols = tuple(each.symbol for each in prices)
-        return replace(source, data_dir=folder, symbols=symbols, csv=(), strict=False)
+        return replace(
+            source, data_dir=folder, symbols=symbols, csv=(), only=(), read=None, strict=False
+        )
     files: dict[str, list[Prices]] = {}
     for number, each in enumerate(prices):
         closes = list(each.frame) == ["Close"]
@@ -53,7 +55,15 @@ def copied(
         entries.append(str(path) if "=" in name else f"{name}={path}")
         _write(frames[name], path)
     return replace(
-        source, csv=tuple(entries), symbols=(), sep=",", decimal=".", strict=False, stdin=None
+        source,
+        csv=tuple(entries),
+        symbols=(),
+        only=(),
+        read=None,
+        sep=",",
+        decimal=".",
+        strict=False,
+        stdin=None,
     )
 
 

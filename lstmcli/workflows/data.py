@@ -4,15 +4,16 @@ Reading takes no lock. What a sidecar says of its bars is believed only where it
 check mends nothing; a restated history is reported, but it is no fault.
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from lstmcli.errors import (
     DataError,
@@ -25,16 +26,14 @@ from lstmcli.errors import (
 from lstmcli.files.atomic import TEMPORARY_SUFFIX
 from lstmcli.market import sessions, store
 from lstmcli.market import symbols as tickers
-from lstmcli.market.bar_checks import bar_text, jumps_by_column
 from lstmcli.market.calendars import Schedule, own_calendar
 from lstmcli.market.prices import Prices, as_days, price_column
 from lstmcli.market.sessions import schedule_of
-from lstmcli.market.store import (
-    restatements_of,
-)
+from lstmcli.market.store import restatements_of
 from lstmcli.market.symbols import INTERVALS, check_symbol, interval_option, price_path
-from lstmcli.market.validate import LONG_STILL, count_equal_closes
-from lstmcli.runs.registry import ownership_doubt
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Kind = Literal[
     "unreadable", "bad row", "gap", "no session", "weekdays", "jump", "still", "restated",
@@ -150,7 +149,7 @@ def show_data(
     symbol = check_symbol(symbol)
     prices = store.read_stored(data_dir, symbol, interval, today=today, mend=True)
     missing = sessions.missing_sessions(
-        pd.DatetimeIndex(prices.frame.index), symbol, interval, from_feed=prices.from_feed
+        as_days(prices.frame.index), symbol, interval, from_feed=prices.from_feed
     )
     facts = store.read_sidecar(data_dir, symbol, interval)
     return StoredDetail(
@@ -249,8 +248,8 @@ def stored_schedule(
     own = own_calendar(symbol, from_feed=from_feed)
     if own is not None and from_feed:
         return Schedule((own,))
-    days = as_days(pd.DatetimeIndex(store.read_raw(data_dir, symbol, interval).index))
-    return schedule_of(np.unique(days), symbol, from_feed=from_feed)
+    days = np.unique(store.read_bars(data_dir, symbol, interval).days)
+    return schedule_of(days, symbol, from_feed=from_feed)
 
 
 def _series(data_dir: Path, symbol: str, interval: str, today: date) -> StoredSeries:
@@ -278,8 +277,8 @@ def _span(
         with suppress(KeyError, TypeError, ValueError):
             first, last = (date.fromisoformat(facts[name]) for name in ("first", "last"))
             return int(facts["rows"]), first, last
-    index = store.read_raw(data_dir, symbol, interval).index
-    return len(index), index.min().date(), index.max().date()
+    days = store.read_bars(data_dir, symbol, interval).days
+    return len(days), days.min().item(), days.max().item()
 
 
 _Fault = tuple[Kind, object, str, str]  # its day, what it is, and what to do if not the usual
@@ -288,6 +287,10 @@ _Fault = tuple[Kind, object, str, str]  # its day, what it is, and what to do if
 def _faults(
     data_dir: Path, symbol: str, interval: str, facts: dict[str, Any], today: date
 ) -> Iterator[_Fault]:
+    from lstmcli.market.bar_checks import jumps_by_column
+    from lstmcli.market.validate import LONG_STILL, count_equal_closes
+    from lstmcli.runs.registry import ownership_doubt
+
     path = price_path(data_dir, symbol, interval)
     if not store.source_of(facts):
         what = "no sidecar, or a damaged one: the prices are of unknown source"
@@ -305,7 +308,7 @@ def _faults(
     prices = store.read_stored(data_dir, symbol, interval, today=today, mend=True)
     yield from _bad_rows(store.read_raw(data_dir, symbol, interval), prices)
     columns = {str(name): prices.frame[name].to_numpy(np.float64) for name in prices.frame}
-    days = as_days(pd.DatetimeIndex(prices.frame.index))
+    days = as_days(prices.frame.index)
     for name, jumps in jumps_by_column(columns, price_column(columns, "auto"), interval).items():
         for jump in jumps:
             yield "jump", days[jump.row], f"{name} {jump.text(days)}", ""
@@ -327,6 +330,8 @@ def _faults(
 
 def _bad_rows(raw: pd.DataFrame, prices: Prices) -> Iterator[_Fault]:
     """Compare the file with what is read from it, column by column."""
+    from lstmcli.market.bar_checks import bar_text
+
     columns = {str(name): raw[name].to_numpy(np.float64) for name in raw}
     for day in raw.index.difference(prices.frame.index):
         row = int(np.flatnonzero(raw.index == day)[0])
@@ -349,6 +354,8 @@ def _bad_rows(raw: pd.DataFrame, prices: Prices) -> Iterator[_Fault]:
 
 def _strays(data_dir: Path) -> Iterator[Finding]:
     """Find files in the store that belong to no series, and other writers."""
+    from lstmcli.runs.registry import ownership_doubt
+
     top = tickers.store_folder(data_dir)
     for path in tickers.stray_paths(data_dir):
         what, then = "no file of the store", "Move it away, or import it: lstmcli data import."

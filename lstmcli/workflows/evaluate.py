@@ -40,18 +40,13 @@ from lstmcli.learning.refit import OnRefit, Refit, RefitWindow
 from lstmcli.learning.transfer import drawn_to_ready_made
 from lstmcli.market.prices import Prices, bars_of
 from lstmcli.runs.bundle import load_bundle
+from lstmcli.runs.choice import find_or_only
 from lstmcli.runs.looks import Looks
 from lstmcli.runs.metadata import Metadata
-from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model, warn_ownership
+from lstmcli.runs.registry import ModelRef, doubtful_paths, warn_ownership
 from lstmcli.runs.stale import stale_because, warn_stale
 from lstmcli.training.device import choose_device, threads
-from lstmcli.workflows.prices import (
-    Source,
-    doubtful_folders,
-    load_prices,
-    tell_ready_made,
-    warn_untrained,
-)
+from lstmcli.workflows.prices import Source, doubtful_folders, load_prices, warn_untrained
 
 OnWindows = Callable[[Backtest, Yardsticks, bool], None]
 """Callback: called with windows, what they are scored by, and whether they are shown."""
@@ -172,7 +167,6 @@ def evaluate(
             for name, each in walk.models.items()
         },
         notes=(
-            *tell_ready_made(models, walk.references[0], walk.metadata[walk.main]),
             *past,
             *_notes(source, walk, panel, uncounted, done),
         ),
@@ -259,10 +253,7 @@ def _settle(
     asked: Mapping[str, object],
 ) -> _Walk:
     """Load the models and put the options that are given in place of the recipe's."""
-    references = tuple(
-        find_model(source.data_dir, model, stands_in=source.names_data)
-        for model in models or (None,)
-    )
+    references = tuple(find_or_only(source.data_dir, model) for model in models or (None,))
     names = [str(each) for each in references]
     if len(set(names)) < len(names):
         raise UsageError(

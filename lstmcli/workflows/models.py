@@ -3,27 +3,27 @@
 Nothing is changed and no lock is taken. A version that cannot be read is listed with the reason.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from lstmcli.config import Settings
 from lstmcli.errors import Failure, FileError, ModelError, UsageError, raise_if_all_failed
 from lstmcli.files.locks import hold
-from lstmcli.learning.promotion import LEVEL, Decision, decide
-from lstmcli.market.prices import Prices
 from lstmcli.runs import registry
-from lstmcli.runs.bundle import check_bundle, load_bundle, read_metadata
-from lstmcli.runs.metadata import Metadata
+from lstmcli.runs.choice import find_or_only, names_in_use, prefer
+from lstmcli.runs.metadata import Metadata, check_bundle, read_metadata
 from lstmcli.runs.registry import ModelRef
 from lstmcli.runs.stale import StaleMark, stale_because
-from lstmcli.workflows.prices import Source, load_prices
 
-_CPU = torch.device("cpu")
+if TYPE_CHECKING:  # only a promotion needs them
+    from lstmcli.learning.promotion import Decision
+    from lstmcli.market.prices import Prices
+    from lstmcli.workflows.prices import Source
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def promote_model(
     reference: str,
     *,
     if_better: bool = False,
-    level: float = LEVEL,
+    level: float = 0.01,
     wait: float = 0.0,
 ) -> PointerReport:
     """Make a version the champion of its name, always or only where `decide` finds it better.
@@ -66,13 +66,19 @@ def promote_model(
     The source's prices, or those that the version was trained on, are what it is judged by. Raises
     ModelError where it is damaged: a champion can always be read.
     """
+    import torch
+
+    from lstmcli.learning.promotion import Decision, decide
+    from lstmcli.runs.bundle import load_bundle
+    from lstmcli.workflows.prices import load_prices
+
     data_dir = source.data_dir
     model = registry.find_version(data_dir, reference)
     loaded: list[Prices] = []
     failures: list[Failure] = []
     looked: tuple[str, ...] = ()
     with hold(model.folder.parent / ".lock", wait=wait):
-        bundle, metadata = load_bundle(model.folder, _CPU)
+        bundle, metadata = load_bundle(model.folder, torch.device("cpu"))
         before = _present(data_dir, model.name)
         if before == model.version:
             return PointerReport(model.name, before, before, Decision(False, "it was already"))
@@ -104,11 +110,19 @@ def rollback_model(data_dir: Path, name: str, *, wait: float = 0.0) -> PointerRe
 
     Raises ModelError where there is none, or where it is damaged.
     """
+    import torch
+
+    from lstmcli.learning.promotion import Decision
+    from lstmcli.runs.bundle import load_bundle
+
+    def check(target: ModelRef) -> None:
+        load_bundle(target.folder, torch.device("cpu"))
+
     if not registry.versions(data_dir, name):
         raise registry.unknown_model(data_dir, name)
     with hold(registry.model_folder(data_dir, name) / ".lock", wait=wait):
         before = _present(data_dir, name)
-        now = registry.rollback(data_dir, name, lambda target: load_bundle(target.folder, _CPU))
+        now = registry.rollback(data_dir, name, check)
     why = f"rolled back from {before}" if before else "rolled back"
     return PointerReport(name, before, now.version, Decision(True, why, before))
 
@@ -156,7 +170,9 @@ class ModelVersion:
     damaged : why it cannot be used, "" where it can. created : ISO time. data_last : the last bar
     that it was given. epochs : passes made. windows : that trained. rmse, naive_rmse : of the path,
     on validation; crps, baseline_crps : the same for fans, next to the scaled climatology.
-    stale : how many of its price series are others now. size : bytes of its files.
+    stale : how many of its price series are others now. size : bytes of its files. trained_on : the
+    symbols. interval, horizon : of its bars, and in steps. in_use : whether `models use` prefers
+    its name.
     """
 
     name: str
@@ -175,6 +191,10 @@ class ModelVersion:
     baseline_crps: float | None = None
     stale: int = 0
     size: int = 0
+    trained_on: tuple[str, ...] = ()
+    interval: str = ""
+    horizon: int | None = None
+    in_use: bool = False
 
 
 @dataclass(frozen=True)
@@ -232,15 +252,15 @@ def _ready_made(data_dir: Path) -> ModelVersion:
 
 def show_model(data_dir: Path, reference: str | None) -> ModelDetail:
     """One version in full; raises ModelError where there is no such version or it is damaged."""
-    model = registry.find_model(data_dir, reference)
-    bundle, metadata = load_bundle(model.folder, _CPU)
+    model = find_or_only(data_dir, reference, stands_in=True)
+    metadata, settings = check_bundle(model.folder)
     is_kept = model.folder.resolve().is_relative_to((data_dir / "models").resolve())
     leaders = [each.version for each in registry.champions(data_dir, model.name)] if is_kept else []
     return ModelDetail(
         version=_version(data_dir, model, metadata, leaders),
         folder=model.folder,
         metadata=metadata,
-        settings=bundle.settings,
+        settings=settings,
         stale=stale_because(metadata, data_dir),
         decisions=tuple(_decisions(data_dir, model.name)) if is_kept else (),
         champions=tuple(leaders),
@@ -251,7 +271,7 @@ def _glance(data_dir: Path, name: str, version: str, leaders: Sequence[str]) -> 
     """One version, damaged or not."""
     try:
         model = registry.version_of(data_dir, name, version)
-        return _version(data_dir, model, check_bundle(model.folder), leaders)
+        return _version(data_dir, model, check_bundle(model.folder)[0], leaders)
     except (ModelError, FileError) as error:
         damaged = f"{error.what}: {error.why}" if error.why else error.what
     model = ModelRef(name, version, registry.model_folder(data_dir, name) / version)
@@ -273,6 +293,7 @@ def _version(
         next_back=model.version in leaders[1:2],
         damaged=damaged,
         size=size_of(model.folder),
+        in_use=model.name in names_in_use(data_dir),
     )
     if metadata is None:
         return found
@@ -292,7 +313,32 @@ def _version(
         crps=fan,
         baseline_crps=None if fan is None else crps.get("scaled_climatology"),
         stale=len(stale_because(metadata, data_dir)),
+        trained_on=tuple(each.symbol for each in metadata.symbols),
+        interval=metadata.interval,
+        horizon=len(metadata.trend["low"]),
     )
+
+
+@dataclass(frozen=True)
+class UseReport:
+    """Which names are preferred now, the latest first, and the symbols of the one named."""
+
+    name: str
+    in_use: tuple[str, ...]
+    symbols: tuple[str, ...]
+
+
+def use_model(data_dir: Path, name: str, *, undo: bool = False) -> UseReport:
+    """Prefer a model for the symbols that it was trained on, or with `undo` no longer.
+
+    Raises NoModelError where there is no such champion, or nothing to undo.
+    """
+    names = prefer(data_dir, name, undo=undo)
+    symbols: tuple[str, ...] = ()
+    with suppress(ModelError):  # what is gone can be left out too
+        metadata = read_metadata(registry.find_model(data_dir, name).folder)
+        symbols = tuple(each.symbol for each in metadata.symbols)
+    return UseReport(name, names, symbols)
 
 
 def size_of(folder: Path) -> int:

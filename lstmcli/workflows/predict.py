@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import partial
-from itertools import chain, islice
+from itertools import chain, groupby, islice
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from lstmcli.dataset.series import Series
@@ -39,16 +41,11 @@ from lstmcli.printable import Note, first_few
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.looks import sketch
 from lstmcli.runs.metadata import Metadata
-from lstmcli.runs.registry import ModelRef, doubtful_paths, find_model, warn_ownership
+from lstmcli.runs.registry import ModelRef, doubtful_paths, warn_ownership
 from lstmcli.runs.stale import StaleMark, stale_because, warn_stale
 from lstmcli.training.device import choose_device, threads
-from lstmcli.workflows.prices import (
-    Source,
-    doubtful_folders,
-    stream_prices,
-    tell_ready_made,
-    warn_untrained,
-)
+from lstmcli.workflows.prices import Source, doubtful_folders, stream_prices, warn_untrained
+from lstmcli.workflows.shares import Share, describe_shares, note_ready_made, shares
 
 STALE_SESSIONS = 3
 MOST_BEHIND = 5  # bars between the last one and the day that a forecast is asked for
@@ -58,8 +55,29 @@ _BATCH = 128  # symbols in a pass through the network; more gain nothing and tak
 
 
 @dataclass(frozen=True)
+class Predictor:
+    """A model that forecasts some of the symbols.
+
+    known : what training rows say that its forecasts are scored by, but for MASE's scales.
+    stale : what of its data was restated since. horizon : steps that it forecasts.
+    symbols, other_prices, scored : of its forecasts so far: all symbols, those forecast from
+        another price column than it learned from, and the test days whose outcome was shown.
+    """
+
+    reference: ModelRef
+    model: TrainedModel
+    metadata: Metadata
+    horizon: int
+    known: Yardsticks
+    stale: tuple[StaleMark, ...]
+    symbols: list[str] = field(default_factory=list)
+    other_prices: dict[str, str] = field(default_factory=dict)
+    scored: list[Span] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class SymbolForecast:
-    """The forecast of one symbol from one cutoff.
+    """The forecast of one symbol from one cutoff, by its model.
 
     forecast : one row, N = 1. dates : (H,) the sessions forecast.
     actual : (H,) log moves, NaN where they have not happened.
@@ -94,6 +112,7 @@ class SymbolForecast:
     behind: int
     context_length: int
     fingerprint: str
+    by: Predictor
     constant: bool = False
     explanation: Explanation | None = None
 
@@ -105,31 +124,33 @@ class Ready(NamedTuple):
     """
 
     series: Series
+    by: Predictor
     finish: Callable[..., SymbolForecast]
     scored: Span | None
 
 
 @dataclass(frozen=True)
 class PredictReport:
-    """What is forecast, by which model, and which symbols could not be.
+    """What is forecast, by which models, and which symbols could not be.
 
-    known : what training rows say that its forecasts are scored by, but for MASE's scales.
-    stale : what of its data was restated since.
+    models : those that forecast, in the order of their first symbols.
     forecasts : in the order asked for; those of a stream come as they are made, once.
     symbols, warnings : of the forecasts. notes : one sentence for whatever else there is to know.
-    failures : the symbols that could not be forecast. All four are complete at a stream's end.
+    failures : the symbols that could not be forecast. All these are complete at a stream's end; the
+    first model is there at once.
     """
 
-    model: ModelRef
-    metadata: Metadata
-    horizon: int
-    known: Yardsticks
-    stale: tuple[StaleMark, ...]
+    models: list[Predictor]
     forecasts: Iterable[SymbolForecast]
     symbols: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def main(self) -> Predictor:
+        """Return the first model, which forecasts all symbols in most runs."""
+        return self.models[0]
 
 
 def predict(
@@ -160,38 +181,37 @@ def predict(
             why=f"today is {source.today}",
             next_step="Leave --as-of out to forecast from the last bar.",
         )
-    reference = find_model(source.data_dir, model, stands_in=source.names_data)
-    trained, metadata = load_bundle(reference.folder, choose_device(device))
-    steps = horizon or trained.settings.window.horizon
-    beyond = [np.nan] * steps  # there are no thresholds for steps beyond those trained
-    low, high = (np.array([*metadata.trend[side], *beyond][:steps]) for side in ("low", "high"))
-    report = PredictReport(
-        reference,
-        metadata,
-        steps,
-        known=Yardsticks(
-            mase_scales={},
-            thresholds={str(reference): Thresholds(low, high)},
-            base_rates=metadata.trend.get("rise", ())[:steps],
-            flat_band=trained.settings.evaluate.flat_band,
-        ),
-        stale=stale_because(metadata, source.data_dir),
-        forecasts=(),
-        notes=[*tell_ready_made(model, reference, metadata)],
-    )
+    report = PredictReport([], ())
+    source = replace(source, around=as_of or date.max)
     prepare = partial(
         make_ready,
-        model=trained,
-        metadata=metadata,
         as_of=as_of,
         today=min(as_of or source.today, source.today),
         max_data_age=max_data_age,
-        steps=report.horizon,
     )
-    source = replace(source, around=as_of or date.max)
-    made = _forecasts(source, trained, prepare, number_of_threads, report, explained, counted)
+    load = partial(load_predictor, source.data_dir, device=choose_device(device), horizon=horizon)
+    used = shares(source, model, horizon)
+    made = _forecasts(source, used, load, prepare, number_of_threads, report, explained, counted)
     forecasts = chain(list(islice(made, 1)), made)
     return replace(report, forecasts=forecasts if stream else tuple(forecasts))
+
+
+def load_predictor(
+    data_dir: Path, reference: ModelRef, *, device: torch.device, horizon: int | None
+) -> Predictor:
+    """Load a model for forecasts of so many steps, as trained unless given."""
+    trained, metadata = load_bundle(reference.folder, device)
+    steps = horizon or trained.settings.window.horizon
+    beyond = [np.nan] * steps  # there are no thresholds for steps beyond those trained
+    low, high = (np.array([*metadata.trend[side], *beyond][:steps]) for side in ("low", "high"))
+    known = Yardsticks(
+        mase_scales={},
+        thresholds={str(reference): Thresholds(low, high)},
+        base_rates=metadata.trend.get("rise", ())[:steps],
+        flat_band=trained.settings.evaluate.flat_band,
+    )
+    stale = stale_because(metadata, data_dir)
+    return Predictor(reference, trained, metadata, steps, known, stale)
 
 
 def before_end(report: PredictReport, act: Callable[[], object]) -> PredictReport:
@@ -206,56 +226,42 @@ def before_end(report: PredictReport, act: Callable[[], object]) -> PredictRepor
 
 def _forecasts(
     source: Source,
-    model: TrainedModel,
-    prepare: Callable[[Prices], Ready],
+    used: Iterable[Share],
+    load: Callable[[ModelRef], Predictor],
+    prepare: Callable[..., Ready],
     number_of_threads: int,
     report: PredictReport,
     explained: bool,
     counted: bool,
 ) -> Iterator[SymbolForecast]:
     """Make the forecasts of a report and fill its lists; raises AllFailedError for none at all."""
-    shown_steps = (*(step for step in HEADLINE_STEPS if step < report.horizon), report.horizon)
     notes: list[str] = []
-    other_prices: dict[str, str] = {}
-    scored: list[Span] = []
+    taken: list[Share] = []
     with threads(number_of_threads):
-        read = stream_prices(source, model.settings.data, report.metadata.interval)
-        prepared = _prepared(read, prepare, notes, report.failures)
-        while batch := list(islice(prepared, _BATCH)):
+        for batch in _batches(_prepared(used, load, prepare, report, taken, notes)):
+            by = batch[0].by
             made = forecast_alike(
-                model,
+                by.model,
                 [each.series for each in batch],
                 [np.array([len(each.series) - 1]) for each in batch],
-                horizon=report.horizon,
+                horizon=by.horizon,
             )
             for number, each in enumerate(batch):
                 finished = each.finish(forecast=made.rows(slice(number, number + 1)))
-                enough = finished.context_length == model.settings.window.context_length
-                if explained and not enough:
-                    why = "nothing to explain, the network took no part"
-                    notes.append(Note.of(finished.symbol, why))
-                elif explained and len(report.symbols) < EXPLAINED:
-                    found = explain(model, each.series, len(each.series) - 1, steps=shown_steps)
-                    finished = replace(finished, explanation=found)
+                if explained:
+                    finished = _explained(finished, each.series, report, notes)
                 report.symbols.append(finished.symbol)
-                scored += [each.scored] if each.scored and counted else []
-                report.warnings.extend(finished.warnings)
+                by.symbols.append(finished.symbol)
+                by.scored.extend([each.scored] if each.scored and counted else [])
                 if not finished.price_as_trained:
-                    other_prices[finished.symbol] = finished.price
+                    by.other_prices[finished.symbol] = finished.price
+                report.warnings.extend(finished.warnings)
                 yield finished
     raise_if_all_failed(len(report.symbols), report.failures)
-    if scored:
-        seen = look(model, report.model, "predict", f"as-of horizon={report.horizon}", scored)
-        looks, uncounted = count_looks(source.data_dir, [seen])
-        report.notes.extend([*describe_looks(looks), *uncounted])
-    folders = doubtful_folders(source, model.settings.data.interval)
-    report.notes.extend(warn_ownership([*folders, *doubtful_paths(report.model)]))
-    report.notes.extend(warn_stale(report.model, report.stale))
-    if other_prices:
-        trained = " and ".join(sorted(set(report.metadata.trained_prices.values())))
-        asked = f"{' and '.join(sorted(set(other_prices.values())))} of {first_few(other_prices)}"
-        report.notes.append(f"the model was trained on {trained}, and forecasts {asked}")
-    report.notes.extend(warn_untrained(report.symbols, model.trained_on))
+    report.notes.extend(note_ready_made(taken, source.data_dir))
+    report.notes.extend(describe_shares(taken))
+    for by in report.models:
+        report.notes.extend(_model_notes(source, by))
     report.notes.extend(notes)
     if explained and (total := len(report.symbols)) > EXPLAINED:
         report.notes.append(
@@ -263,38 +269,84 @@ def _forecasts(
         )
 
 
+def _explained(
+    made: SymbolForecast, series: Series, report: PredictReport, notes: list[str]
+) -> SymbolForecast:
+    """Explain one of the first forecasts; a note says where there is nothing to explain."""
+    model, horizon = made.by.model, made.by.horizon
+    if made.context_length != model.settings.window.context_length:
+        notes.append(Note.of(made.symbol, "nothing to explain, the network took no part"))
+        return made
+    if len(report.symbols) >= EXPLAINED:
+        return made
+    shown_steps = (*(step for step in HEADLINE_STEPS if step < horizon), horizon)
+    return replace(made, explanation=explain(model, series, len(series) - 1, steps=shown_steps))
+
+
+def _model_notes(source: Source, by: Predictor) -> Iterator[str]:
+    """Yield what there is to know of a model and its forecasts."""
+    if by.scored:
+        seen = look(by.model, by.reference, "predict", f"as-of horizon={by.horizon}", by.scored)
+        looks, uncounted = count_looks(source.data_dir, [seen])
+        yield from (*describe_looks(looks), *uncounted)
+    folders = doubtful_folders(source, by.model.settings.data.interval)
+    yield from warn_ownership([*folders, *doubtful_paths(by.reference)])
+    yield from warn_stale(by.reference, by.stale)
+    if by.other_prices:
+        trained = " and ".join(sorted(set(by.metadata.trained_prices.values())))
+        others = sorted(set(by.other_prices.values()))
+        asked = f"{' and '.join(others)} of {first_few(by.other_prices)}"
+        yield f"the model was trained on {trained}, and forecasts {asked}"
+    yield from warn_untrained(by.symbols, by.model.trained_on)
+
+
 def _prepared(
-    read: Iterable[Prices | Failure],
-    prepare: Callable[[Prices], Ready],
+    used: Iterable[Share],
+    load: Callable[[ModelRef], Predictor],
+    prepare: Callable[..., Ready],
+    report: PredictReport,
+    taken: list[Share],
     notes: list[str],
-    failures: list[Failure],
 ) -> Iterator[Ready]:
-    """Prepare what can be forecast of the prices read."""
-    for each in read:
-        if isinstance(each, Failure):
-            failures.append(each)
-            continue
-        notes.extend(each.named_notes())
-        try:
-            yield prepare(each)
-        except DataError as error:
-            failures.append(Failure.of(each.symbol, error))
+    """Prepare what can be forecast, each by its model; fill the lists on the way."""
+    loaded: dict[ModelRef, Predictor] = {}
+    for share in used:
+        taken.append(share)
+        for each in stream_prices(share.source, share.data, share.interval):
+            if isinstance(each, Failure):
+                report.failures.append(each)
+                continue
+            reference = share.choice.model
+            if reference not in loaded:
+                loaded[reference] = load(reference)
+                report.models.append(loaded[reference])
+            notes.extend(each.named_notes())
+            try:
+                yield prepare(each, by=loaded[reference])
+            except DataError as error:
+                report.failures.append(Failure.of(each.symbol, error))
+
+
+def _batches(prepared: Iterable[Ready]) -> Iterator[list[Ready]]:
+    """Yield what one model forecasts in one pass."""
+    for _, alike in groupby(prepared, lambda each: each.by.reference):
+        while batch := list(islice(alike, _BATCH)):
+            yield batch
 
 
 def make_ready(
     prices: Prices,
     *,
-    model: TrainedModel,
-    metadata: Metadata,
+    by: Predictor,
     as_of: date | None,
     today: date,
     max_data_age: int,
-    steps: int,
 ) -> Ready:
-    """Take out of a price table what its forecast needs.
+    """Take out of a price table what its forecast by a model needs.
 
-    metadata : the model's. Raises DataError where there are too few rows, or none near `as_of`.
+    Raises DataError where there are too few rows, or none near `as_of`.
     """
+    model, metadata, steps = by.model, by.metadata, by.horizon
     row = len(prices.frame) - 1
     if as_of is not None:
         row = int(prices.frame.index.searchsorted(np.datetime64(as_of), side="right")) - 1
@@ -379,6 +431,7 @@ def make_ready(
         behind=behind,
         context_length=context_length,
         fingerprint=seen.fingerprint(),
+        by=by,
         constant=not np.ptp(seen.log_prices),
     )
     scored, unseen = None, max(past.dates[-1], metadata.span_start)
@@ -388,4 +441,4 @@ def make_ready(
             series.symbol, days, np.log(prices.frame[series.price].to_numpy(np.float64))
         )
         scored = Span(scored_days, unseen, series.dates[-1])
-    return Ready(seen, finish, scored)
+    return Ready(seen, by, finish, scored)

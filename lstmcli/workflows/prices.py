@@ -24,8 +24,7 @@ from lstmcli.market.symbols import (
 )
 from lstmcli.market.tables import parse_csv_option, read_prices
 from lstmcli.printable import first_few
-from lstmcli.runs.metadata import Metadata
-from lstmcli.runs.registry import ModelRef, ownership_doubt, warn_ownership
+from lstmcli.runs.registry import ownership_doubt, warn_ownership
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,8 @@ class Source:
     around : see `market.bar_checks.usable_rows`; None where every row must be usable.
     symbols : columns or names in the files, or symbols in the store where there is no file.
     start, end : the first and the last day used of these.
+    only : series chosen among the recipe's own data, in capitals.
+    read : the prices themselves where they have been read, in place of the files or symbols.
     """
 
     data_dir: Path
@@ -50,6 +51,8 @@ class Source:
     start: date | None = None
     end: date | None = None
     around: date | None = None
+    only: tuple[str, ...] = ()
+    read: tuple[Prices | Failure, ...] | None = None
 
     @property
     def names_data(self) -> bool:
@@ -162,6 +165,9 @@ def stream_prices(
     Where symbols are looked for in several files, all files are read first.
     """
     data = chosen_data(source, data)
+    if source.read is not None:
+        yield from (_as_read(each, interval) for each in source.read)
+        return
     if not data.csv and not data.symbols:
         raise UsageError(
             "no data named",
@@ -169,15 +175,20 @@ def stream_prices(
             next_step="Give symbols that were fetched, or --csv FILE.",
         )
     seen: set[str] = set()
-    for each in _from_files(source, data) if data.csv else _from_store(source, data):
-        found = each
+    files = {part for entry in data.csv for part in parse_csv_option(entry)}
+    for found in _from_files(source, data) if data.csv else _from_store(source, data):
+        if source.only and found.symbol.upper() not in source.only and found.symbol not in files:
+            continue
         if isinstance(found, Prices):
             if found.symbol in seen:
                 step = "Name the files apart: --csv NAME=FILE."
                 raise UsageError("a symbol comes twice", where=found.symbol, next_step=step)
             seen.add(found.symbol)
-            found = as_read(found, interval)
-        yield found
+        yield _as_read(found, interval)
+
+
+def _as_read(found: Prices | Failure, interval: str | None) -> Prices | Failure:
+    return as_read(found, interval) if isinstance(found, Prices) else found
 
 
 def load_alike(
@@ -204,18 +215,15 @@ def warn_untrained(symbols: Sequence[str], trained_on: Sequence[str]) -> tuple[s
     return (f"the model was not trained on {first_few(new, _MOST_NAMED)}",) if new else ()
 
 
-def tell_ready_made(asked: object, model: ModelRef, metadata: Metadata) -> tuple[str, ...]:
-    """Return one note where the ready-made model stands in: where none was asked for."""
-    if asked or not model.is_shipped:
-        return ()
-    trained = f"trained on {len(metadata.symbols)} US series up to {metadata.trained_until}"
-    return (f"no model of your own: {model.name}, ready-made, {trained}",)
-
-
 def chosen_data(source: Source, data: Data) -> Data:
     """Return the data that a run uses: those of the source, if it names any, else the recipe's."""
     if not source.names_data:
-        return data.model_copy(update={"start": source.start} if source.start else {})
+        changes: dict[str, object] = {"start": source.start} if source.start else {}
+        named = any(parse_csv_option(entry)[0] for entry in data.csv)
+        if source.only and not named:  # otherwise all are read, and the others dropped
+            own = tuple(each for each in data.symbols if each.upper() in source.only)
+            changes["symbols"] = own or source.only
+        return data.model_copy(update=changes)
     names = ("csv", "symbols", "start", "end")
     return data.model_copy(update={name: getattr(source, name) for name in names})
 

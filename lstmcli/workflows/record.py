@@ -44,7 +44,7 @@ def recorded(report: PredictReport, data_dir: Path, now: datetime) -> PredictRep
             if why := _unfit(each, now):
                 left_out.setdefault(why, []).append(each.symbol)
             else:
-                entries.append(_ledger_entry(each, report, issued))
+                entries.append(_ledger_entry(each, issued))
             yield each
         report.warnings.extend(append(data_dir, entries))
         for why, symbols in left_out.items():
@@ -67,7 +67,7 @@ def _unfit(each: SymbolForecast, now: datetime) -> str | None:
     return None
 
 
-def _ledger_entry(each: SymbolForecast, report: PredictReport, issued: str) -> Entry:
+def _ledger_entry(each: SymbolForecast, issued: str) -> Entry:
     last = each.forecast.steps[-1]
     steps = [step for step in HEADLINE_STEPS if step < last] + [last]
     kept = each.forecast.at(steps)
@@ -79,8 +79,8 @@ def _ledger_entry(each: SymbolForecast, report: PredictReport, issued: str) -> E
         levels = tuple(kept.levels[k] for k in columns)
     return Entry(
         issued=issued,
-        model=report.model.name,
-        version=report.model.version,
+        model=each.by.reference.name,
+        version=each.by.reference.version,
         symbol=each.symbol,
         interval=each.interval,
         price=each.price,
@@ -92,7 +92,7 @@ def _ledger_entry(each: SymbolForecast, report: PredictReport, issued: str) -> E
         levels=levels,
         moves=moves.tolist(),
         data=each.fingerprint,
-        weights=report.metadata.weights_sha256[:16],
+        weights=each.by.metadata.weights_sha256[:16],
         lstmcli=__version__,
     )
 

@@ -9,28 +9,28 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 
 from lstmcli.errors import AllFailedError, DataError, FileError, LstmcliError, UsageError
 from lstmcli.market.calendars import Schedule, known_until
+from lstmcli.market.sessions import MOST_BEHIND
 from lstmcli.market.store import IMPORTED
 from lstmcli.market.symbols import interval_option, stored_symbols
-from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.last_runs import LastRuns, last_runs, too_old
+from lstmcli.runs.metadata import check_bundle
 from lstmcli.runs.registry import all_names, champion, versions
 from lstmcli.runs.stale import stale_because, warn_stale
-from lstmcli.training.device import choose_device
 from lstmcli.workflows.data import StoredSeries, list_data, stored_schedule
 
 State = Literal["ok", "old", "bad", "none"]
 
-MOST_BEHIND = 3  # complete bars that a series may lack before it is old, as for a forecast
 LONGEST_LOOK = timedelta(days=120)  # ahead, within which no calendar should end
-_Found = tuple[State, str, str, datetime | None]
+# State, what it is, why it is not well, what to do, and when it last changed.
+_Found = tuple[State, str, str, str, datetime | None]
 _CHECK = "Run: lstmcli data check."
 _MOST_NAMES = 5
 _LATER = "Run the same fetch again later."
@@ -42,12 +42,14 @@ class Part:
     """How one part is.
 
     state : "old" works but should be brought up to date, "bad" does not work, "none" is not there.
-    since : when it last changed, for its age; None for what has none. next_step : "" where well.
+    since : when it last changed, for its age; None for what has none. cause, next_step : why it is
+        not well, and what to do; "" where it is.
     """
 
     name: str
     state: State
     what: str
+    cause: str = ""
     next_step: str = ""
     since: datetime | None = None
 
@@ -107,24 +109,23 @@ def _part(name: str, look: Callable[[], _Found]) -> Part:
     try:
         return Part(name, *look())
     except LstmcliError as error:
-        where = f" ({error.where})" if error.where else ""
-        what = f"{error.what}{where}" + (f": {error.why}" if error.why else "")
         is_absent = isinstance(error, DataError)
-        return Part(name, "none" if is_absent else "bad", what, error.next_step)
+        cause = ": ".join(filter(None, (error.where, error.why)))
+        return Part(name, "none" if is_absent else "bad", error.what, cause, error.next_step)
     except OSError as error:
         return _unreadable(name, error)
 
 
 def _unreadable(name: str, error: OSError) -> Part:
-    what = f"cannot use ({error.filename}): {error.strerror or error}"
-    return Part(name, "bad", what, "Check the folder and its permissions.")
+    cause = f"{error.filename}: {error.strerror or error}"
+    return Part(name, "bad", "cannot be used", cause, "Check the folder and its permissions.")
 
 
 def _store(data_dir: Path, today: date) -> _Found:
     try:
         found = list_data(data_dir, today=today)
     except AllFailedError as error:
-        return "bad", str(error), _CHECK, None
+        return "bad", f"{len(error.failures)} series, none can be read", str(error), _CHECK, None
     series = found.series
     last = sorted(each.last for each in series)
     span = last[0] if last[0] == last[-1] else f"{last[0]} to {last[-1]}"
@@ -133,15 +134,15 @@ def _store(data_dir: Path, today: date) -> _Found:
     behind = [each for each in series if each.behind > MOST_BEHIND]
     late = _first([each.symbol for each in behind])
     unknown = [each.symbol for each in series if not each.source]
-    if behind:
-        what += f"; {len(behind)} more than {MOST_BEHIND} bars behind: {late}"
+    causes = [f"{len(behind)} more than {MOST_BEHIND} bars behind: {late}"] if behind else []
     if found.failures:
         names = [failure.symbol for failure in found.failures]
-        what += f"; {len(names)} cannot be read: {_first(names)}"
-        return "bad", what, _CHECK, since
-    if unknown:
-        return "bad", f"{what}; {len(unknown)} of unknown source: {_first(unknown)}", _CHECK, since
-    return "old" if behind else "ok", what, _bring(behind), since
+        causes.append(f"{len(names)} cannot be read: {_first(names)}")
+    elif unknown:
+        causes.append(f"{len(unknown)} of unknown source: {_first(unknown)}")
+    if found.failures or unknown:
+        return "bad", what, "; ".join(causes), _CHECK, since
+    return "old" if behind else "ok", what, "; ".join(causes), _bring(behind), since
 
 
 def _bring(behind: Sequence[StoredSeries]) -> str:
@@ -164,7 +165,7 @@ def _models(data_dir: Path) -> list[Part]:
 
     def look() -> _Found:
         names.extend(all_names(data_dir, linked=True))
-        return "none", "no model of your own yet", "Run: lstmcli train.", None
+        return "none", "no model of your own yet", "", "Run: lstmcli train.", None
 
     absent = _part("model", look)
     return (
@@ -180,16 +181,23 @@ def _model(data_dir: Path, name: str) -> _Found:
     if leader is None:
         what = f"no champion among {len(known)} version{'s' * (len(known) != 1)}"
         step = f"models promote {name}/{known[-1]}" if known else f"train --name {name}"
-        return "none", what, f"Run: lstmcli {step}.", None
-    model, metadata = load_bundle(leader.folder, torch.device("cpu"))
+        return "none", what, "", f"Run: lstmcli {step}.", None
+    metadata, _ = check_bundle(leader.folder)
     until = max(each.last for each in metadata.symbols)
-    n = len(model.trained_on)
+    n = len(metadata.trained_on)
     what = f"{leader.version} of {len(known)}, trained on {n} symbol{'s' * (n != 1)} up to {until}"
     since = _time(metadata.created)
     stale = warn_stale(leader, stale_because(metadata, data_dir))
     if stale:
-        return "old", f"{what}; {stale[0]}", f"Run: lstmcli train --name {name}.", since
-    return "ok", what, "", since
+        return "old", what, stale[0].rstrip("."), _retrain(name, metadata.trained_on), since
+    return "ok", what, "", "", since
+
+
+def _retrain(name: str, symbols: Sequence[str]) -> str:
+    """How to train a model of stored prices again."""
+    if len(symbols) > _MOST_NAMES:
+        return f"Train {name} again as it was trained."
+    return f"Run: lstmcli train {' '.join(symbols)} --name {name}."
 
 
 def _calendars(data_dir: Path, today: date) -> _Found:
@@ -208,30 +216,39 @@ def _calendars(data_dir: Path, today: date) -> _Found:
         shown.append(f"weekdays for {plain} series that no exchange's calendar fits")
     # Exchanges announce these a year ahead: no upgrade is sure to bring them.
     step = "Later forecasts take weekdays and say so." if short else ""
-    return "old" if short else "ok", ", ".join(shown), step, None
+    return "old" if short else "ok", ", ".join(shown), "", step, None
 
 
 def _device(name: str) -> _Found:
+    build = version("torch")
+    if name == "cpu" or (name == "auto" and build.endswith("+cpu")):
+        return "ok", f"cpu, PyTorch {build}", "", "", None
+    # Only PyTorch itself knows whether its CUDA build fits the driver.
+    import torch
+
+    from lstmcli.training.device import choose_device
+
     device = choose_device(name)
     shown = f"{torch.cuda.get_device_name(device)}, " if device.type == "cuda" else ""
-    return "ok", f"{device}, {shown}PyTorch {torch.__version__}", "", None
+    return "ok", f"{device}, {shown}PyTorch {torch.__version__}", "", "", None
 
 
 def _feed(runs: LastRuns | None) -> _Found:
     if runs is None:
-        return "none", "never fetched here", "Run: lstmcli fetch SYMBOL.", None
+        return "none", "never fetched here", "", "Run: lstmcli fetch SYMBOL.", None
     last, good = runs.last, runs.last_good
     counts = {name: number for name, number in last.counts.items() if number}
     counted = ", ".join(f"{number:g} {name.replace('_', ' ')}" for name, number in counts.items())
     what = f"last fetch {last.ended[:16].replace('T', ' ')}: {counted or 'nothing done'}"
     since = None if good is None else _time(good.ended)
+    cause = ""
     if not last.is_good:
-        what += f"; exit code {last.exit_code}" + (f", {last.error}" if last.error else "")
+        cause = f"exit code {last.exit_code}" + (f", {last.error}" if last.error else "")
     lagging = any(counts.get(each) for each in ("unanswered", "refused", "stale"))
     # A misspelt symbol or option is no failure of the feed.
     if last.is_good or (last.exit_code in _NOT_THE_FEED and not counts.get("unanswered")):
-        return ("old", what, _LATER, since) if lagging else ("ok", what, "", since)
-    return "bad", what, "Run the same fetch again.", since
+        return "old" if lagging else "ok", what, cause, _LATER if lagging else "", since
+    return "bad", what, cause, "Run the same fetch again.", since
 
 
 def _time(text: str) -> datetime | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lstmcli.config import Settings
-from lstmcli.errors import Failure, TrainingError, noted_when_stopped
+from lstmcli.errors import Failure, ModelError, TrainingError, UsageError, noted_when_stopped
 from lstmcli.evaluation.scores import Scores
 from lstmcli.files.locks import hold
 from lstmcli.learning.fit import Course
@@ -25,11 +25,20 @@ from lstmcli.learning.transfer import (
 )
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import STORE
+from lstmcli.printable import first_few
 from lstmcli.recipes import shipped_file
 from lstmcli.runs import checkpoint
 from lstmcli.runs.bundle import save_bundle
+from lstmcli.runs.choice import is_comparable, name_for, read_candidate, trained_on
 from lstmcli.runs.metadata import Metadata
-from lstmcli.runs.registry import ModelRef, model_folder, next_version, promote, warn_ownership
+from lstmcli.runs.registry import (
+    ModelRef,
+    champion,
+    model_folder,
+    next_version,
+    promote,
+    warn_ownership,
+)
 from lstmcli.runs.stale import histories
 from lstmcli.training.device import choose_device, threads
 from lstmcli.training.loop import Epoch
@@ -60,7 +69,9 @@ def train(
     settings: Settings,
     source: Source,
     *,
-    name: str,
+    name: str | None = None,
+    recipe: str = "default",
+    replace: bool = False,
     promotion: Promote = "if-better",
     level: float = LEVEL,
     wait: float = 0.0,
@@ -74,10 +85,12 @@ def train(
     run_id: str = "",
     clock: Callable[[], float] = time.perf_counter,
 ) -> TrainReport:
-    """Fit one network on all the symbols given and keep it as a new version of `name`.
+    """Fit one network on all the symbols given and keep it as a new version of a name.
 
     After each epoch a checkpoint is kept, until the version is.
 
+    name : of the model; unless given that of the only symbol that the source names, else `recipe`.
+    replace : take the champion's place also where it was trained on other symbols.
     resume : go on from the checkpoint, if there is one of the same data and settings.
     force : train also where nothing has changed since the newest version.
     timeout : seconds after which no further epoch is trained; the best one so far is kept, and the
@@ -87,15 +100,22 @@ def train(
     promotion, level : whether it becomes champion; see `promotion.decide`.
     on_prices : called with the prices to train on, before training.
     run_id : kept in the metadata, so that a log can be searched for it.
-    Raises DataError when a series is too short, LockedError when another run trains the same name,
-    TrainingError when training broke down (the last good epoch is kept, but never promoted) or had
-    no time for an epoch.
+    Raises DataError when a series is too short, UsageError where the champion of the name was
+    trained on other symbols, LockedError when another run trains the same name, TrainingError when
+    training broke down (the last good epoch is kept, but never promoted) or had no time for one.
     """
     began, read_at = clock(), datetime.now(UTC).isoformat()
     device, home = choose_device(settings.train.device), source.data_dir
-    folder = model_folder(home, name)
+    if name is not None:
+        model_folder(home, name)
     settings, plan, used, failures = _prepare(settings, source, donor)
     on_prices(used)
+    symbols = [*(each.symbol for each in used), *(each.symbol for each in failures)]
+    own_name = recipe
+    if source.names_data and len(symbols) == 1:
+        own_name = name_for(home, symbols[0], used[0].interval)
+    name = own_name if name is None else name
+    folder = model_folder(home, name)
     short = "" if scratch or donor else ready_made_donor(plan, settings, used[0].interval)
     if isinstance(short, Donor):
         donor, plan = short, held_back(short, plan)
@@ -105,6 +125,7 @@ def train(
     if short:
         notes = (_tell_short(short) if isinstance(short, Donor) else short, *notes)
     with hold(folder / ".lock", wait=wait), threads(settings.train.threads) as number:
+        alike = _check_champion(source, name, own_name, symbols, interval, replace)
         version = next_version(home, name)
         origin = checkpoint.origin_of(settings, plan.fingerprint(), device, number)
         origin |= {} if donor is None else donor.origin
@@ -124,7 +145,12 @@ def train(
             decision, looked = BROKE_DOWN, tuple[str, ...]()
             if learned.fit.error is None:
                 candidate = learned.model, version, plan.test_start
-                decision, looked = decide(promotion, *candidate, used, data_dir=home, level=level)
+                if promotion == "if-better" and not alike:
+                    decision = Decision(True, "--replace")
+                else:
+                    decision, looked = decide(
+                        promotion, *candidate, used, data_dir=home, level=level
+                    )
             record = describe(
                 learned,
                 plan,
@@ -176,6 +202,41 @@ def _prepare(
     used = [each for each in loaded if each.symbol in {one.symbol for one in plan.series}]
     data = lasting_data(source, settings.data, used[0].interval)
     return settings.model_copy(update={"data": data}), plan, used, failures
+
+
+def _check_champion(
+    source: Source,
+    name: str,
+    own_name: str,
+    symbols: Sequence[str],
+    interval: str,
+    replace: bool,
+) -> bool:
+    """Return whether the new version can be compared with the champion, if there is one.
+
+    own_name : what the new one would be called without --name. Raises UsageError where they cannot
+    be compared, unless the new one is to replace it.
+    """
+    try:
+        leader = champion(source.data_dir, name)
+        found = None if leader is None else read_candidate(leader)
+    except ModelError:  # `decide` says so
+        return True
+    if found is None or is_comparable(found, symbols, interval):
+        return True
+    if replace:
+        return False
+    asked = [*source.symbols[:5], *(["..."] if len(source.symbols) > 5 else [])]
+    asked += [f"--csv {each}" for each in source.csv]
+    another = f"{name}-2" if own_name == name else own_name
+    called = " ".join(["lstmcli train", *asked, "--name", another])
+    raise UsageError(
+        "cannot compare models of different symbols",
+        where=found.model,
+        why=f"{name} was trained on {trained_on(found.metadata)}, the new one would be on "
+        f"{first_few(symbols)}",
+        next_step=f"Give the new one a name: {called} (or --replace).",
+    )
 
 
 def _tell_short(donor: Donor) -> str:

@@ -56,7 +56,7 @@ def test_it_forecasts_its_own_data_only_where_it_is_asked_for(home: Path) -> Non
     """A data folder that is misspelt holds no model either, and must not pass for a good run."""
     assert len(document(home, "predict", "--model", "base")["forecasts"]) == 21
     for command in ("predict", "evaluate"):
-        assert_one_error(run(home, command), 1, "no model yet", "Name symbols")
+        assert_one_error(run(home, command), 4, "no model yet", "Name symbols")
 
 
 def test_its_name_is_not_free(home: Path) -> None:

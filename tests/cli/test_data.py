@@ -60,7 +60,7 @@ def test_list_names_every_series_in_every_format(shelf: Path) -> None:
         tuple(line.split()[:3])
         for line in table.out.splitlines()
         if "Y" in line or "import" in line
-    ] == named
+    ] == [(name, {"1d": "daily", "1wk": "weekly"}[bars], source) for name, bars, source in named]
     document = json.loads(run(shelf, "list", "--format", "json").out)
     assert (document["schema_version"], document["command"]) == (1, "data list")
     first = document["series"][0]
@@ -125,7 +125,7 @@ def test_many_gaps_are_all_in_the_csv_and_the_first_in_the_table(shelf: Path) ->
     assert len(read_exactly(run(shelf, "check", "HOLES", "--format", "csv").out)) == 16
     table = run(shelf, "check", "HOLES").out
     assert table.count("1 session missing") == 10
-    assert "6 more gaps of HOLES" in table
+    assert "6 more gaps; --format csv has all" in table
 
 
 def test_an_empty_store_is_no_data_and_is_not_made(tmp_path: Path) -> None:

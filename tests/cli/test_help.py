@@ -14,7 +14,10 @@ from tests.command_line import Outcome, assert_one_error, in_process, lstmcli
 from tests.rows import for_each
 
 COMMANDS = ("fetch", "train", "predict", "evaluate", "tune", "status")
-VERBS = ("data list", "data show", "data check", "data remove", "data import")
+VERBS = (
+    *("data list", "data show", "data check", "data remove", "data import", "config show"),
+    *("models list", "models show", "models promote", "models rollback", "models prune"),
+)
 ROOT = typer.main.get_command(app)
 
 
@@ -26,54 +29,53 @@ def command_of(name: str) -> Any:
     return found
 
 
-def helped(*arguments: str, folder: Path) -> str:
-    outcome = in_process(*arguments, "--help", folder=folder, env={"COLUMNS": "100"})
+def helped(*arguments: str, folder: Path, width: int = 80) -> str:
+    outcome = in_process(*arguments, "--help", folder=folder, env={"COLUMNS": str(width)})
     assert (outcome.code, outcome.err) == (0, "")
     return outcome.out
 
 
 @for_each("command", [*COMMANDS, *VERBS])
-def test_each_option_is_explained_with_its_default(command: str, tmp_path: Path) -> None:
+def test_each_option_is_explained_in_a_panel(command: str, tmp_path: Path) -> None:
     text = " ".join(helped(*command.split(), folder=tmp_path).split())
-    listed = text.partition("Options:")[2]
     for option in command_of(command).params:
-        if option.name == "help":
-            continue
-        assert option.help, option.name
-        assert option.help.endswith("."), option.help
+        assert option.rich_help_panel, option.name
+        assert re.search(r"\.( \(default: .*\))?$", option.help), option.help
         assert option.help in text
-        name = next((name for name in option.opts if name.startswith("--")), None)
-        if name and not option.is_flag:
-            entry = re.match(rf".*?{name} (.*?)( --|$)", listed)
-            assert entry is not None
-            assert re.search(r"\[(env var: \w+; )?default: ", entry[1]), (name, entry[1])
+        if option.metavar and option.param_type_name == "option":
+            assert f"{max(option.opts, key=len)} {option.metavar} " in text
 
 
 @for_each("command", [*COMMANDS, *VERBS])
-def test_help_holds_one_example_that_parses(command: str, tmp_path: Path) -> None:
-    examples = re.findall(
-        r"Example: (lstmcli .*?)\n\n", helped(*command.split(), folder=tmp_path), re.S
-    )
-    assert len(examples) == 1
-    _, *arguments = shlex.split(examples[0])
-    words = command.split()
-    assert arguments[: len(words)] == words
-    command_of(command).make_context(command, arguments[len(words) :])
+def test_a_help_page_is_short_and_holds_three_examples_that_parse(
+    command: str, tmp_path: Path
+) -> None:
+    page = helped(*command.split(), folder=tmp_path)
+    assert len(page.splitlines()) <= 60
+    assert re.search(r"<|\[default|env var|\(none\)", page) is None
+    examples = re.findall(r"^      (lstmcli .*)$", page, re.M)
+    assert len(examples) == 3
+    for example in examples:
+        _, *arguments = shlex.split(example)
+        words = command.split()
+        assert arguments[: len(words)] == words
+        command_of(command).make_context(command, arguments[len(words) :])
 
 
-@for_each("command", [*COMMANDS, *VERBS])
-def test_help_fits_its_columns(command: str, tmp_path: Path) -> None:
-    for text in (helped(*command.split(), folder=tmp_path), helped(folder=tmp_path)):
-        assert max(map(len, text.splitlines())) <= 100
+@for_each("width", [80, 120, 200])
+@for_each("command", [*COMMANDS, *VERBS, "", "data", "models", "config"])
+def test_a_help_page_fits_its_columns(command: str, width: int, tmp_path: Path) -> None:
+    page = helped(*command.split(), folder=tmp_path, width=width)
+    assert max(map(len, page.splitlines())) <= width
 
 
 def test_main_help_names_commands_exit_codes_and_environment(tmp_path: Path) -> None:
     text = helped(folder=tmp_path)
     assert all(re.search(rf"^  {command} +\w", text, re.M) for command in (*COMMANDS, "data"))
-    verbs = helped("data", folder=tmp_path)
-    assert all(re.search(rf"^  {verb.split()[1]} +\w", verbs, re.M) for verb in VERBS)
-    assert "..." not in verbs.partition("Commands:")[2]
-    assert "..." not in text.partition("Commands:")[2].partition("Exit codes")[0]
+    for group in ("data", "models", "config"):
+        verbs = helped(group, folder=tmp_path)
+        own = [verb.split()[1] for verb in VERBS if verb.startswith(group)]
+        assert all(re.search(rf"^  {verb} +\w", verbs, re.M) for verb in own)
     for word in ("Exit codes: 0 done; 1 failed", "130, 143", "LSTMCLI_DATA_DIR", "NO_COLOR"):
         assert word in " ".join(text.split())
 
@@ -90,35 +92,74 @@ def test_every_environment_variable_is_named_in_the_main_help(tmp_path: Path) ->
     assert all(variable in text for variable in variables)
 
 
+@for_each(
+    ("words", "same"),
+    [
+        (["help"], ["--help"]),
+        (["help", "predict"], ["predict", "--help"]),
+        (["help", "data", "list"], ["data", "list", "--help"]),
+        (["data", "help", "list"], ["data", "list", "--help"]),
+        (["version"], ["--version"]),
+        (["-v"], ["--version"]),
+        (["--data-dir", "x", "predict"], ["predict", "--data-dir", "x"]),
+        (["--data-dir=x", "-q", "data", "list"], ["data", "list", "-q", "--data-dir", "x"]),
+        (["models", "list", "--json"], ["models", "list", "--format", "json"]),
+    ],
+)
+def test_words_that_people_try_do_the_same(
+    words: list[str], same: list[str], tmp_path: Path
+) -> None:
+    assert in_process(*words, folder=tmp_path) == in_process(*same, folder=tmp_path)
+
+
 def test_version_is_one_line() -> None:
     outcome = lstmcli("--version", folder=Path("/"))
     assert outcome == Outcome(0, f"lstmcli {package.__version__}\n", "")
 
 
-def test_without_arguments_the_help_goes_to_standard_error(tmp_path: Path) -> None:
+def test_without_arguments_the_first_steps_are_shown(tmp_path: Path) -> None:
     outcome = lstmcli(folder=tmp_path)
-    assert (outcome.code, outcome.out) == (2, "")
-    assert outcome.err.startswith("Usage: lstmcli [OPTIONS] COMMAND")
-    assert "error" not in outcome.err
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.count("AAPL") == 4
+    assert len(outcome.out.splitlines()) < 12
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("typed", "completed"),
     [
-        ("lstmcli pre", "predict"),
-        ("lstmcli train --pro", "--promote"),
-        ("lstmcli evaluate --step", "--step-size"),
+        ("lstmcli pre", ["predict"]),
+        ("lstmcli train --pro", ["--promote", "--promote-level"]),
+        ("lstmcli evaluate --step", ["--step-size"]),
+        ("lstmcli fetch --interval 1", ["1d", "1wk", "1mo"]),
+        ("lstmcli predict A", ["AAPL", "AMZN"]),
+        ("lstmcli predict AAPL MS", ["MSFT"]),
+        ("lstmcli predict --model m", ["mine", "mine/v0001"]),
+        ("lstmcli models show mine/", ["mine/v0001"]),
+        ("lstmcli train --config lab", ["lab", "lab-corrected"]),
+        ("lstmcli train --set train.epo", ["train.epochs="]),
+        ("lstmcli --data-dir empty predict A", []),
+        ("lstmcli predict --data-dir empty A", []),
     ],
 )
-def test_shell_completion_knows_commands_and_options(
-    typed: str, completed: str, tmp_path: Path
+def test_completion_knows_names_and_loads_nothing_heavy(
+    typed: str, completed: list[str], tmp_path: Path
 ) -> None:
+    for symbol in ("AAPL", "AMZN", "MSFT"):
+        path = tmp_path / f"data/prices/1d/{symbol}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "data/models/mine/v0001").mkdir(parents=True, exist_ok=True)
     env = {
         "_LSTMCLI_COMPLETE": "complete_bash",
         "COMP_WORDS": typed,
         "COMP_CWORD": str(len(typed.split()) - 1),
+        "PYTHONPROFILEIMPORTTIME": "1",
     }
-    assert completed in lstmcli(folder=tmp_path, env=env).out.split()
+    done = lstmcli(folder=tmp_path, env=env)
+    assert done.out.split() == completed
+    loaded = {line.rpartition("|")[2].strip() for line in done.err.splitlines()}
+    assert "lstmcli.cli.app" in loaded
+    assert loaded.isdisjoint({"torch", "pandas"})
 
 
 def test_completion_can_be_shown_and_installed(tmp_path: Path) -> None:
@@ -136,8 +177,8 @@ def test_completion_can_be_shown_and_installed(tmp_path: Path) -> None:
         (("--bogus",), ("--bogus", "lstmcli --help")),
         (("train", "--epochs", "3"), ("--epochs", "lstmcli train --help")),
         (("predict", "--horizon", "0"), ("--horizon", "1")),
-        (("predict", "--horizon", "ten"), ("--horizon", "integer")),
-        (("predict", "--as-of", "31.08.2018"), ("--as-of", "31.08.2018", "YYYY-MM-DD")),
+        (("predict", "--horizon", "ten"), ("--horizon", "whole number")),
+        (("predict", "--as-of", "31.08.2018"), ("--as-of", "31.08.2018", "2025-12-31")),
         (("predict", "--format", "xml"), ("--format", "xml", "table")),
         (("predict", "--max-data-age", "-1"), ("--max-data-age",)),
         (("evaluate", "--n-windows", "0"), ("--n-windows",)),

@@ -150,7 +150,7 @@ def test_verbs_that_change_the_store_are_logged(home: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (("predict", "--model", "absent"), 1, "no such model"),
+        (("predict", "--model", "absent"), 4, "no such model"),
         (("predict", "--csv", "absent.csv"), 1, "absent.csv"),
         (("train", "--set", "train.epochs=0"), 2, "train.epochs"),
         (("predict", "--horizon", "0"), 2, "--horizon"),

@@ -87,20 +87,21 @@ def test_list_says_the_same_in_every_format(three: Path, form: str) -> None:
         (line,) = [line for line in text.splitlines() if "tiny/v0003" in line]
         assert "champion" in line
         assert "2018-08-31" in line
+        assert "prices" in line  # the symbol that it was trained on
 
 
 def test_list_names_models_and_refuses_an_unknown_one(three: Path) -> None:
     train(three, "--name", "other")
     assert {row["name"] for row in document(three, "list")["models"]} == {"tiny", "other"}
     assert {row["name"] for row in document(three, "list", "other")["models"]} == {"other"}
-    assert_one_error(models(three, "list", "nope"), 1, "no such model (nope)", "other, tiny")
+    assert_one_error(models(three, "list", "nope"), 4, "no such model (nope)", "other, tiny")
 
 
 @pytest.mark.parametrize("verb", [("rollback", "x"), ("prune", "x", "--keep", "1")])
 def test_where_there_is_no_model_the_error_says_how_to_train_one(
     tmp_path: Path, verb: tuple[str, ...]
 ) -> None:
-    assert_one_error(models(tmp_path, *verb), 1, "lstmcli train")
+    assert_one_error(models(tmp_path, *verb), 4, "lstmcli train")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -163,7 +164,7 @@ def test_show_holds_settings_metadata_and_all_decisions(three: Path) -> None:
         "the first version", "--promote never", "--promote always",
     ]  # fmt: skip
     text = models(three, "show", "tiny/v0001").out
-    for words in ("tiny/v0001", "no; now and before: v0003, v0001", "Path RMSE", "--promote never"):
+    for words in ("tiny/v0001", "no; now and before: v0003, v0001", "RMSE", "--promote never"):
         assert words in text
     rows = list(csv.DictReader(models(three, "show", "--format", "csv").out.splitlines()))
     assert [row["version"] for row in rows] == ["v0001", "v0002", "v0003"]
@@ -209,7 +210,7 @@ def test_promote_if_better_judges_by_the_prices_given(three: Path) -> None:
     found = document(three, "promote", "tiny/v0001", "--if-better", "--csv", "new.csv")
     assert found["decision"]["comparison"]["symbols"] == 1
     outcome = models(three, "promote", "tiny/v0001", "--if-better", "--csv", "absent.csv")
-    assert_one_error(outcome, 1, "absent.csv")
+    assert_one_error(outcome, 2, "absent.csv")
 
 
 def test_the_champion_need_not_be_promoted(three: Path) -> None:
@@ -224,8 +225,8 @@ def test_the_champion_need_not_be_promoted(three: Path) -> None:
     [
         ("tiny", 2, "Pass NAME/VERSION"),
         ("tiny/v9", 2, "not a version"),
-        ("tiny/v0009", 1, "no such model (tiny/v0009)"),
-        ("nope/v0001", 1, "no such model"),
+        ("tiny/v0009", 4, "no such version (tiny/v0009)"),
+        ("nope/v0001", 4, "no such model"),
         ("../tiny/v0001", 2, "not a"),
     ],
 )

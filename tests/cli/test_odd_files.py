@@ -165,7 +165,7 @@ def test_unreadable_path_is_named_with_the_reason(
     before = hashes(home)
     options = ("--config", "tiny.toml") if command == "train" else ()
     outcome = in_process(command, *options, "--csv", path, folder=home)
-    assert_one_error(outcome, 1, f"({path})", reason)
+    assert_one_error(outcome, 2, f"({path})", reason)
     assert hashes(home) == before
 
 

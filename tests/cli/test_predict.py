@@ -162,6 +162,7 @@ def test_returns_that_include_dividends_are_called_so(
     files = [word for name in adjusted for word in ("--csv", f"{name}.csv")]
     more = "" if len(adjusted) == 1 else " and Close"
     words = f"Returns of Adj Close (with dividends){more}, applied to the last close."
+    files += ["--model", "tiny"]
     assert words in predict(home, *files).out
     assert words in in_process("evaluate", *files, folder=home).out
 
@@ -241,7 +242,7 @@ def test_symbols_come_from_a_file_or_standard_input_too(home: Path) -> None:
     assert forecast("AAA", "--symbols-file", "list.txt") == ["AAA", "BBB"]
     assert forecast("--symbols-file", "-", stdin=b"CCC\n") == ["CCC"]
     outcome = predict(home, "--symbols-file", "absent.txt")
-    assert_one_error(outcome, 1, "absent.txt", "No such file")
+    assert_one_error(outcome, 2, "absent.txt", "No such file")
     (home / "endless.txt").write_text("AAA\n" * 300_000)
     outcome = predict(home, "--symbols-file", "endless.txt")
     assert_one_error(outcome, 2, "endless.txt", "more than 1000000 characters")
@@ -290,7 +291,7 @@ def test_one_bad_series_of_a_wide_file_fails_alone(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "code"), [("also_absent.csv", 1), ("empty.csv", 4)], ids=["alike", "differently"]
+    ("other", "code"), [("also_absent.csv", 2), ("empty.csv", 4)], ids=["alike", "differently"]
 )
 def test_all_failing_ends_with_their_common_code_or_4(home: Path, other: str, code: int) -> None:
     (home / "empty.csv").touch()
@@ -353,13 +354,24 @@ def test_data_folder_is_taken_from_the_option_or_the_environment(home: Path) -> 
 
 def test_several_models_must_be_told_apart(home: Path) -> None:
     shutil.copytree(home / "data/models/tiny", home / "data/models/second")
-    assert_one_error(predict(home), 2, "which model?", "second, tiny", "--model NAME")
+    there = "there are second (prices), tiny (prices)"
+    assert_one_error(predict(home), 2, "which model?", there, "--model NAME", "models use NAME")
     assert predict(home, "--model", "second").code == 0
 
 
-@pytest.mark.parametrize("reference", ["absent", "tiny/v0009", "./tiny.toml", "/", "a b"])
+@pytest.mark.parametrize("reference", ["absent", "./tiny.toml", "/", "a b"])
 def test_model_that_is_not_there_lists_those_that_are(home: Path, reference: str) -> None:
-    assert_one_error(predict(home, "--model", reference), 1, "no such model", "there are tiny")
+    assert_one_error(predict(home, "--model", reference), 4, "no such model", "there are tiny")
+
+
+def test_model_that_is_misspelt_is_answered_with_the_nearest_name_or_its_versions(
+    home: Path,
+) -> None:
+    for reference in ("Tinny", "tny"):
+        done = predict(home, "--model", reference)
+        assert_one_error(done, 4, f"no such model ({reference})", "Did you mean tiny?")
+    done = predict(home, "--model", "tiny/v0009")
+    assert_one_error(done, 4, "no such version (tiny/v0009)", "tiny has v0001")
 
 
 def _flip(path: Path) -> None:
@@ -414,7 +426,8 @@ def test_champion_that_points_nowhere_is_refused(home: Path) -> None:
 )
 def test_steps_fall_on_sessions(home: Path, last: str, expected: str) -> None:
     (home / "AAPL.csv").write_text(csv_text(walk(300), np.datetime64(last)))
-    assert [each["date"] for each in steps(home, "--csv", "AAPL.csv")] == expected.split()
+    found = steps(home, "--csv", "AAPL.csv", "--model", "tiny")
+    assert [each["date"] for each in found] == expected.split()
 
 
 def test_coin_has_a_leap_day_and_weekends(home: Path) -> None:

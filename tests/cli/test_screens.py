@@ -26,6 +26,10 @@ def files(names: str) -> list[str]:
     return [word for name in names for word in ("--csv", f"{name}.csv")]
 
 
+def forecast(names: str) -> list[str]:
+    return ["predict", *files(names), "--model", "fan"]
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -38,11 +42,11 @@ def files(names: str) -> list[str]:
 )
 def test_forecasts_fit(many: Path, options: tuple[str, ...]) -> None:
     names, *rest = options
-    assert_fits(screen_of("predict", *files(names), *rest, folder=many))
+    assert_fits(screen_of(*forecast(names), *rest, folder=many))
 
 
 def test_one_symbol_has_the_answer_in_three_lines_and_its_steps(many: Path) -> None:
-    screen = screen_of("predict", *files("A"), folder=many)
+    screen = screen_of(*forecast("A"), folder=many)
     lines = shown(screen, 80)
     assert lines[0] == "A, next 10 sessions, by fan/v0001"
     assert [line.split("  ")[1] for line in lines[2:5]] == [
@@ -59,22 +63,24 @@ def test_one_symbol_has_the_answer_in_three_lines_and_its_steps(many: Path) -> N
     wide = shown(screen, 120)
     assert wide[6].split()[-1] == "Spread"
     assert [line.split()[0] for line in lines[7:10]] == ["1", "5", "10"]
-    following = "Next: lstmcli evaluate --csv A.csv   lstmcli predict --csv A.csv --plot -"
-    assert lines[-1] == following
+    assert lines[-2:] == [
+        "Next: lstmcli evaluate --csv A.csv --model fan",
+        "      lstmcli predict --csv A.csv --model fan --plot -",
+    ]
 
 
 def test_more_than_three_symbols_have_a_row_each_and_all_steps_on_demand(many: Path) -> None:
-    lines = shown(screen_of("predict", *files("ABCDE"), folder=many), None)
+    lines = shown(screen_of(*forecast("ABCDE"), folder=many), None)
     assert lines[0].startswith("5 symbols, next 10 sessions, to 2018-09-")
     assert [line[0] for line in lines[2:7]] == list("ABCDE")
     assert lines[7] == ""
     assert not [line for line in lines if line.startswith("Next:")]
-    every = shown(screen_of("predict", *files("ABCDE"), "--all-steps", folder=many), None)
+    every = shown(screen_of(*forecast("ABCDE"), "--all-steps", folder=many), None)
     assert sum(line[:1] in {*"ABCDE"} and "2018-09-" in line for line in every[1:]) == 50
 
 
 def test_a_note_for_many_symbols_is_said_once_with_what_to_do(many: Path) -> None:
-    arguments = ("predict", *files("ABCDE"))
+    arguments = forecast("ABCDE")
     old = [line for line in in_process(*arguments, folder=many).err.splitlines() if "old" in line]
     assert len(old) == 1
     assert old[0].startswith("lstmcli: 5 symbols (A, B, C, ...): the last bar, 2018-08-31, is ")

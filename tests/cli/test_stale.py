@@ -19,7 +19,7 @@ from tests.yahoo_stand_in import StandIn, dividend, random_walk, split, stand_in
 
 BARS = random_walk(200)  # to 2024-10-07
 NAMES = ("AAPL", "MSFT")
-TOLD = "was trained before the history of "
+TOLD = " was trained: train it again"
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """`lstmcli status` from outside: what it prints in every format, and how it ends."""
 
 import json
+import re
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,20 +21,53 @@ def ended(folder: Path, command: str, hours_ago: float, code: int = 0, error: st
     note_end(folder / "data", RunEnd(command, "0011aabb", time, time, code, counts, error))
 
 
-def test_a_table_shows_the_parts_and_the_runs(home: Path) -> None:
-    ended(home, "fetch", 3.0, 3, "3 of 500 symbols failed, first NOPE: no such symbol")
+def lines(folder: Path) -> dict[str, str]:
+    """The screen's lines by their names; "" is the heading."""
+    done = in_process("status", folder=folder)
+    assert (done.code, done.err) == (0, "")
+    heading, *rest = done.out.splitlines()
+    found = [re.fullmatch(r"(ok|old|bad|none) +(\S+( tiny)?) +(.*)", line) for line in rest]
+    return {"": heading, **{each[2]: f"{each[1]}: {each[4]}" for each in found if each}}
+
+
+def test_a_line_for_each_part_and_last_run(home: Path) -> None:
+    ended(home, "fetch", 3.0)
+    shown = lines(home)
+    assert list(shown) == ["", "prices", "model tiny", "device", "fetch", "train"]
+    assert shown["model tiny"].startswith("ok: v0001 of 1, trained on 1 symbol up to 2018-08-31, ")
+    assert shown["fetch"] == "ok: 497 done, 3 failed, 3.0 h ago"
+    assert re.fullmatch(r"ok: 1 done, \d+ min ago", shown["train"])
+
+
+def test_runs_that_did_not_end_well_say_when_one_did(home: Path) -> None:
     ended(home, "predict", 72.0)
     ended(home, "predict", 0.5, 143)
-    done = in_process("status", folder=home)
-    assert (done.code, done.err) == (0, "")
-    lines = done.out.splitlines()
-    shown = [line[2:].partition("  ")[0].rstrip() for line in lines]
-    assert [name for name in shown if name in PARTS] == PARTS
-    rows = {line.split()[0]: line.split() for line in lines if line.strip()}
-    assert rows["predict"][3:] == ["0011aabb", "3", "days", "ago", "143", "497", "3"]
-    assert rows["fetch"][3:] == ["0011aabb", "3.0", "h", "ago,", "partial", "3", "497", "3"]
-    assert rows["train"][5:7] == ["min", "ago"]
-    assert "The last fetch ended with exit code 3: 3 of 500 symbols failed, first NOPE" in done.out
+    ended(home, "fetch", 1.0, 6, "too many requests")
+    ended(home, "evaluate", 1.0)
+    shown = lines(home)
+    assert shown["predict"] == "bad: stopped, 30 min ago; last good run 3 days ago"
+    assert shown["fetch"] == "bad: 497 done, 3 failed, exit code 6, 1.0 h ago; last good run never"
+    assert shown["evaluate"].startswith("ok")
+
+
+def test_a_symbol_that_fails_in_every_command_is_one_problem(home: Path) -> None:
+    failed = "3 of 500 symbols failed, first NOPE: "
+    ended(home, "fetch", 3.0, 3, f"{failed}no such symbol. Check its spelling.")
+    ended(home, "predict", 2.0, 3, f"{failed}no prices stored. Run: lstmcli fetch NOPE.")
+    assert in_process("data", "import", "prices.csv", folder=home).code == 0
+    shown = in_process("status", folder=home).out
+    assert lines(home)["fetch"].startswith("bad: 497 done, 3 failed, ")
+    assert "fetch, predict  NOPE: no such symbol. Check its spelling." in shown
+    assert "no prices stored" not in shown
+
+
+def test_many_models_in_order_are_one_line(home: Path) -> None:
+    for number in range(7):
+        shutil.copytree(home / "data/models/tiny", home / f"data/models/m{number}")
+    (home / "data/models/m3/champion").write_text("v0007\n")
+    shown = lines(home)
+    assert shown["models"].startswith("ok: 7 in order, the last trained ")
+    assert "the champion is missing" in in_process("status", folder=home).out
 
 
 def test_one_document_holds_parts_runs_and_what_is_too_old(home: Path) -> None:
@@ -129,5 +164,6 @@ def test_nothing_is_written(home: Path) -> None:
 def test_a_folder_without_anything_is_no_error_without_a_limit(tmp_path: Path) -> None:
     done = in_process("status", folder=tmp_path)
     assert (done.code, done.err) == (0, "")
-    assert done.out.endswith("No run has ended here yet.\n")
+    assert "nothing here yet" in done.out.splitlines()[0]
+    assert "prices  Bring some: lstmcli fetch SYMBOL" in done.out
     assert in_process("status", "--max-age", "26h", folder=tmp_path).code == 4

@@ -41,14 +41,15 @@ def test_output_file_is_replaced_and_holds_what_standard_output_would(
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize(
-    ("output", "reason"), [("data", "folder"), ("absent/result", "no such folder")]
+    ("output", "code", "reason"),
+    [("data", 1, "folder"), ("absent/result", 2, "no such folder")],
 )
 def test_output_that_cannot_be_is_refused_before_any_work(
-    home: Path, command: str, output: str, reason: str
+    home: Path, command: str, output: str, code: int, reason: str
 ) -> None:
     before = hashes(home)
     outcome = in_process(*COMMANDS[command], "--output", output, folder=home)
-    assert_one_error(outcome, 1, f"({output})", reason)
+    assert_one_error(outcome, code, f"({output})", reason)
     assert hashes(home) == before
 
 
@@ -56,7 +57,7 @@ def test_output_that_cannot_be_is_refused_before_any_work(
     ("command", "option"), [("predict", "--errors"), ("evaluate", "--forecasts")]
 )
 @pytest.mark.parametrize(
-    ("file", "code"), [("data", 1), ("absent/result", 1), ("-", 2), ("/dev/full", 1)]
+    ("file", "code"), [("data", 1), ("absent/result", 2), ("-", 2), ("/dev/full", 1)]
 )
 def test_side_file_that_cannot_be_is_refused(
     home: Path, command: str, option: str, file: str, code: int
@@ -157,6 +158,19 @@ def test_terminal_shows_whole_numbers(home: Path, forks: ForkServer, env: dict[s
     for line in plain.splitlines():
         if line.startswith("  "):  # a table's row
             assert line.rstrip() in shown
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_a_help_page_has_boxes_as_wide_as_the_terminal(
+    tmp_path: Path, forks: ForkServer, width: int
+) -> None:
+    env = {"COLUMNS": str(width)}
+    code, shown = on_terminal(forks, "predict", "-h", folder=tmp_path, env=env)
+    boxed = [line for line in shown.splitlines() if line[:1] in tuple("╭│╰")]
+    titles = [line.split()[1] for line in boxed if line[0] == "╭"]
+    assert (code, titles) == (0, ["Forecast", "Data", "Output", "Advanced"])
+    assert {len(line) for line in boxed} == {width}
+    assert len(shown.splitlines()) <= 60
 
 
 def test_terminal_gets_a_progress_bar(home: Path, forks: ForkServer) -> None:

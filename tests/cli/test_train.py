@@ -174,7 +174,7 @@ def test_set_takes_lists_words_and_paths(home: Path) -> None:
         *("--config", "tiny.toml"),
         *("--set", "model.hidden_sizes=[3, 2]"),
         *("--set", "train.optimizer=rmsprop"),
-        *("--set", 'data.csv=["own.csv"]'),
+        *("--set", 'data.csv=["own.csv"]', "--replace"),
     )
     assert setting(folder, "model", "hidden_sizes") == [3, 2]
     assert setting(folder, "train", "optimizer") == "rmsprop"
@@ -196,7 +196,7 @@ def test_first_version_becomes_champion_unless_told_never(home: Path) -> None:
     assert champion(home) == "v0001"
     assert decision(home, "--name", "unsure", "--promote", "never")["promoted"] is False
     assert not (home / "data/models/unsure/champion").exists()
-    assert_one_error(in_process("predict", "-m", "unsure", folder=home), 1, "no such model")
+    assert_one_error(in_process("predict", "-m", "unsure", folder=home), 4, "no champion")
     assert in_process("predict", "-m", "unsure/v0001", folder=home).code == 0
 
 
@@ -262,7 +262,7 @@ def test_symbols_train_together_and_a_short_one_fails_alone(home: Path) -> None:
 
 def test_failure_leaves_no_trace_of_a_name(home: Path) -> None:
     before = sorted(home.rglob("*"))
-    assert train(home, "--config", "tiny.toml", "--name", "x", "--csv", "absent.csv").code == 1
+    assert train(home, "--config", "tiny.toml", "--name", "x", "--csv", "absent.csv").code == 2
     assert sorted(home.rglob("*")) == before
 
 

@@ -87,4 +87,4 @@ def test_what_cannot_be_is_refused(
 
 
 def test_a_donor_that_is_not_there_is_an_error(listing: Path) -> None:
-    assert_one_error(train(listing, "--from", "nobody"), 1, "no such model (nobody)")
+    assert_one_error(train(listing, "--from", "nobody"), 4, "no such model (nobody)")

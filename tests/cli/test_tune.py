@@ -152,7 +152,7 @@ def test_the_best_so_far_is_shown_next_to_the_bar_where_there_is_room(
         (SPACE, ("--name", "../up"), 2, ("../up", "--name")),
         (SPACE, ("--recipe", "no/such/folder.toml"), 1, ("no/such",)),
         (SPACE, ("--config", "lab"), 2, ("split.method", "shuffled")),
-        (SPACE, ("--csv", "nosuch.csv"), 1, ("nosuch.csv",)),
+        (SPACE, ("--csv", "nosuch.csv"), 2, ("nosuch.csv",)),
     ],
 )
 def test_what_cannot_be_searched_is_one_line_before_anything_is_kept(

@@ -24,7 +24,8 @@ from lstmcli.files import atomic
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.learning.fit import Fit
 from lstmcli.recipes import load_settings
-from lstmcli.runs.bundle import load_bundle, read_metadata, save_bundle, settings_toml
+from lstmcli.runs.bundle import load_bundle, save_bundle, settings_toml
+from lstmcli.runs.metadata import read_metadata
 from tests.synthetic import (
     CPU,
     fit_on,

@@ -89,6 +89,8 @@ def contents(each: Any) -> dict[str, Any]:
     """All that a forecast says, its numbers as bytes."""
     found = {}
     for field in fields(each):
+        if field.name == "by":  # the model's state, which counts its forecasts
+            continue
         value = getattr(each, field.name)
         if isinstance(value, np.ndarray):
             value = value.tobytes()

@@ -55,8 +55,7 @@ def test_a_store_up_to_date_is_well(tmp_path: Path) -> None:
         "store",
         "ok",
         "2 series, last bars 2018-08-31",
-        "",
-        datetime(2018, 8, 31, 22, 0, tzinfo=UTC),
+        since=datetime(2018, 8, 31, 22, 0, tzinfo=UTC),
     )
 
 
@@ -67,7 +66,7 @@ def test_series_behind_are_named_with_the_command_that_brings_them_up(tmp_path: 
     assert part(tmp_path, "store", now=NOW + timedelta(days=2)).state == "ok"
     found = part(tmp_path, "store", now=NOW + timedelta(days=5))
     assert found.state == "old"
-    assert found.what.endswith("; 7 more than 3 bars behind: AA, BB, CC, DD, EE, and 2 more")
+    assert found.cause == "7 more than 3 bars behind: AA, BB, CC, DD, EE, and 2 more"
     assert found.next_step == "Run: lstmcli fetch AA BB CC DD EE and 2 more."
 
 
@@ -90,7 +89,7 @@ def test_a_damaged_series_is_bad_and_sent_to_the_full_check(
             price_path(tmp_path, symbol).write_bytes(b"\x00\x01")
     found = part(tmp_path, "store")
     assert (found.state, found.next_step) == ("bad", "Run: lstmcli data check.")
-    assert "MSFT" in found.what
+    assert "MSFT" in found.cause
 
 
 def test_a_store_that_leads_out_of_the_folder_is_bad(tmp_path: Path) -> None:
@@ -105,7 +104,7 @@ def test_a_sidecar_that_says_nothing_hides_no_series(tmp_path: Path) -> None:
     sidecar_path(tmp_path, "AAPL").write_text('{"fetched_at": "some day"}')
     found = part(tmp_path, "store")
     assert (found.state, found.since) == ("bad", None)
-    assert "1 of unknown source: AAPL" in found.what
+    assert "1 of unknown source: AAPL" in found.cause
 
 
 def test_every_calendar_of_the_store_is_followed_to_its_end(tmp_path: Path) -> None:
@@ -153,7 +152,7 @@ def test_a_damaged_series_hides_no_calendar_of_the_others(tmp_path: Path, damage
     found = part(home, "calendars")
     assert (found.state, found.what) == ("ok", "XSHG to 2026-12-31")
     assert part(home, "store").state == "bad"
-    assert "1 cannot be read: FUND" in part(home, "store").what
+    assert "1 cannot be read: FUND" in part(home, "store").cause
 
 
 def test_tel_aviv_is_known(tmp_path: Path) -> None:
@@ -180,7 +179,8 @@ def test_the_feed_is_as_the_last_fetch_left_it(tmp_path: Path) -> None:
     note_end(tmp_path, refused)
     found = part(tmp_path, "feed")
     assert (found.state, found.since) == ("bad", NOW - timedelta(hours=30))
-    assert "500 failed; exit code 6, too many requests (HTTP 429)" in found.what
+    assert found.what.endswith(": 500 failed")
+    assert found.cause == "exit code 6, too many requests (HTTP 429)"
     assert found.next_step
 
 

@@ -1,0 +1,273 @@
+"""Help pages in panels, and one line for each way to mistype a command.
+
+The pages are laid out here: typer's own need rich's markdown, which takes as long to import as all
+the rest of `--help`. Words that people try are answered with the command that does it.
+"""
+
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from lstmcli.errors import UsageError, did_you_mean
+
+# The public name of typer's usage errors is that of a subclass; they share this base.
+TyperUsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_LAST_PANELS = ("Data", "Output", "Advanced")
+_WIDEST_NAME = 22
+_MOST_TEXT = 100  # columns of a paragraph
+# Options that may stand before the command, with the number of words each one has.
+_GENERAL = dict.fromkeys(("--data-dir", "--format", "--log-file"), 2) | dict.fromkeys(
+    ("--json", "--quiet", "-q", "--verbose", "-v", "--debug"), 1
+)
+# What people type in place of a command.
+_COMMANDS = {
+    "add": "fetch SYMBOL",
+    "backtest": "evaluate SYMBOL",
+    "chart": "predict SYMBOL --plot FILE.png",
+    "compare": "evaluate SYMBOL --model A --model B",
+    "delete": "data remove SYMBOL, or lstmcli models prune NAME --keep N",
+    "demo": "train --config lab-corrected, on data that ship",
+    "doctor": "status",
+    "download": "fetch SYMBOL",
+    "fit": "train SYMBOL",
+    "forecast": "predict SYMBOL",
+    "get": "fetch SYMBOL",
+    "import": "data import FILE",
+    "init": "fetch SYMBOL",
+    "list": "data list, or lstmcli models list",
+    "ls": "data list, or lstmcli models list",
+    "model": "models list",
+    "optimize": "tune",
+    "plot": "predict SYMBOL --plot FILE.png",
+    "promote": "models promote NAME/VERSION",
+    "prune": "models prune NAME --keep N",
+    "quickstart": "fetch AAPL, then lstmcli train AAPL",
+    "remove": "data remove SYMBOL, or lstmcli models prune NAME --keep N",
+    "retrain": "train SYMBOL",
+    "rm": "data remove SYMBOL, or lstmcli models prune NAME --keep N",
+    "rollback": "models rollback NAME",
+    "score": "evaluate SYMBOL",
+    "search": "tune",
+    "settings": "config show",
+    "show": "data show SYMBOL, or lstmcli models show NAME",
+    "test": "evaluate SYMBOL",
+    "update": "fetch SYMBOL",
+    "data add": "data import FILE",
+    "data delete": "data remove SYMBOL",
+    "data fetch": "fetch SYMBOL",
+    "data rm": "data remove SYMBOL",
+    "data update": "fetch SYMBOL",
+    "models delete": "models prune NAME --keep N",
+    "models remove": "models prune NAME --keep N",
+    "models rm": "models prune NAME --keep N",
+}
+# What people type in place of an option.
+_OPTIONS = {
+    "--date": "--as-of",
+    "--days": "--horizon",
+    "--file": "--csv",
+    "--html": "--report",
+    "--input": "--csv",
+    "--lookback": "--set window.context_length=N",
+    "--lr": "--set train.learning_rate=RATE",
+    "--path": "--csv",
+    "--png": "--plot",
+    "--recipe": "--config",
+    "--steps": "--horizon",
+    "--windows": "--n-windows",
+}
+
+
+class Command(TyperCommand):
+    """A command with our help page."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments; `--json` stands for `--format json`."""
+        with_format = ["--format=json" if each == "--json" else each for each in args]
+        return _parse(super().parse_args, ctx, with_format)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help page."""
+        formatter.write("\n".join(_page(ctx)))
+
+
+class Group(TyperGroup):
+    """A group of commands with our help page; `help` and `version` are words for options."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments; general options may stand before the command."""
+        given, rest = [], list(args)
+        while rest and (length := _GENERAL.get(rest[0].partition("=")[0], 0)):
+            length -= length == 2 and "=" in rest[0]
+            given += rest[:length]
+            rest = rest[length:]
+        if rest[:1] == ["help"]:
+            rest = [*rest[1:], "--help"]
+        elif ctx.parent is None and (rest == ["version"] or (given, rest) == (["-v"], [])):
+            given, rest = [], ["--version"]
+        return _parse(super().parse_args, ctx, [*rest[:1], *given, *rest[1:]] if rest else [])
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command of the first word; raise UsageError if there is none."""
+        word = args[0]
+        if word not in self.commands and not word.startswith("-") and not ctx.resilient_parsing:
+            path = ctx.command_path.partition(" ")[2]
+            instead = _COMMANDS.get(f"{path} {word}".strip())
+            advice = (
+                f"Use lstmcli {instead}." if instead else did_you_mean(word, list(self.commands))
+            )
+            raise UsageError("no such command", where=word, next_step=_see(ctx, advice))
+        return super().resolve_command(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help page."""
+        formatter.write("\n".join(_page(ctx)))
+
+
+class Program(typer.Typer):
+    """A typer program of these groups and commands."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(
+            cls=Group,
+            context_settings={"help_option_names": ["-h", "--help"]},
+            pretty_exceptions_enable=False,
+            rich_markup_mode=None,
+            **more,
+        )
+
+    def command(self, *names: Any, **more: Any) -> Callable[[_Function], _Function]:
+        """Declare a command."""
+        return super().command(*names, cls=Command, **more)
+
+
+def explain_usage(error: Any) -> UsageError:
+    """Return a usage error of typer in our own words."""
+    ctx: Any = getattr(error, "ctx", None)
+    param = getattr(error, "param", None)
+    if getattr(error, "option_name", "") and hasattr(error, "possibilities"):
+        advice = _option_advice(ctx, error.option_name)
+        return UsageError("no such option", where=error.option_name, next_step=advice)
+    if param is not None and hasattr(error, "param_type"):
+        return UsageError(f"{_name_of(param)} is missing", next_step=_see(ctx))
+    if param is not None:
+        source = ctx.get_parameter_source(param.name)
+        given = param.envvar if source and source.name == "ENVIRONMENT" else _name_of(param)
+        return UsageError(f"cannot use {given}", why=error.message, next_step=_see(ctx))
+    message = " ".join(error.format_message().split()).rstrip(".")
+    return UsageError(f"{message[:1].lower()}{message[1:]}", next_step=_see(ctx))
+
+
+def _parse(parse: Any, ctx: Any, args: list[str]) -> list[str]:
+    """Parse, and see to it that an error knows its command and the words that were given."""
+    try:
+        found: list[str] = parse(ctx, args)
+    except TyperUsageError as error:
+        error.ctx = getattr(error, "ctx", None) or ctx  # type: ignore[attr-defined]
+        raise
+    return found
+
+
+def _option_advice(ctx: Any, name: str) -> str:
+    """Return what to type in place of an option that the command does not have."""
+    from lstmcli.config import keys
+
+    known = [each for param in ctx.command.params for each in param.opts if each.startswith("--")]
+    setter = "--set" if "--set" in known else "lstmcli train --set"
+    instead = {
+        f"--{key.partition('.')[2].replace('_', '-')}": f"{setter} {key}={_value_of(name)}"
+        for key in reversed(keys())
+    }
+    instead |= {word: use for word, use in _OPTIONS.items() if use.split(" ")[0] in known}
+    instead |= {each: each for each in ("--json", *known)}
+    words = {option.strip("-"): use for option, use in instead.items()}
+    return _see(ctx, did_you_mean(name.strip("-"), words))
+
+
+def _value_of(name: str) -> str:
+    """Return the value that was given to an option of the command line."""
+    words = sys.argv[1:]
+    for word, following in zip(words, [*words[1:], "-"], strict=True):
+        if word.startswith(f"{name}="):
+            return word.partition("=")[2]
+        if word == name and not following.startswith("-"):
+            return following
+    return "VALUE"
+
+
+def _see(ctx: Any, advice: str = "") -> str:
+    command = "lstmcli" if ctx is None else ctx.command_path
+    return f"{advice} See {command} --help.".strip()
+
+
+def _name_of(param: Any) -> str:
+    """Return the long name of an option, or the name of an argument."""
+    name: str = max(param.opts, key=len)
+    return name if name.startswith("-") else (param.metavar or name.upper()).strip("[].")
+
+
+def _page(ctx: Any) -> Iterator[str]:
+    """Yield the lines of a help page, as wide as the terminal."""
+    command, width = ctx.command, shutil.get_terminal_size().columns
+    usage = " ".join(["Usage:", ctx.command_path, *command.collect_usage_pieces(ctx)])
+    yield from textwrap.wrap(usage, width, subsequent_indent=" " * 7)
+    yield ""
+    for paragraph in (command.help or "").split("\n\n"):
+        lines = [paragraph] if paragraph.startswith("Examples:\n") else _wrapped(paragraph, width)
+        yield textwrap.indent("\n".join(lines), "  ")
+        yield ""
+    panels = _panels(ctx)
+    longest = max(len(name) for rows in panels.values() for name, _ in rows)
+    for title in sorted(panels, key=lambda each: " ".join(_LAST_PANELS).find(each)):
+        yield from _panel(title, panels[title], min(longest, _WIDEST_NAME), width)
+    for paragraph in (command.epilog or "").strip().split("\n\n"):
+        yield "\n".join([*_wrapped(paragraph, width), ""])
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(" ".join(text.split()), min(width, _MOST_TEXT) - 2)
+
+
+def _panels(ctx: Any) -> dict[str, list[tuple[str, str]]]:
+    """Return the rows of each panel, a name and its help each."""
+    panels: dict[str, list[tuple[str, str]]] = {}
+    for name, command in getattr(ctx.command, "commands", {}).items():
+        first = " ".join((command.help or "").partition("\n\n")[0].split())
+        panels.setdefault("Commands", []).append((name, first))
+    for param in ctx.command.get_params(ctx):
+        if not getattr(param, "hidden", False):
+            names = sorted(param.opts, key=len)
+            argument = not names[0].startswith("-")
+            shown = (param.metavar or names[0].upper()) if argument else ", ".join(names)
+            if not argument and param.metavar and not param.is_flag:
+                shown += f" {param.metavar}"
+            last = "Advanced" if "Advanced" in panels else "Options"
+            panel = param.rich_help_panel or last
+            panels.setdefault(panel, []).append((shown, param.help or ""))
+    return panels
+
+
+def _panel(title: str, rows: list[tuple[str, str]], left: int, width: int) -> Iterator[str]:
+    """Yield the lines of a panel: in a box on a terminal that can draw it, else below its title."""
+    boxed = sys.stdout.isatty() and (sys.stdout.encoding or "").lower().startswith("utf")
+    lines = []
+    for name, text in rows:
+        if len(name) > left:
+            lines.append(name)
+            name = ""
+        for line in textwrap.wrap(text, width - left - 6) or [""]:
+            lines.append(f"{name:<{left}}  {line}")
+            name = ""
+    if not boxed:
+        yield "\n".join([f"{title}:", *(f"  {line}".rstrip() for line in lines), ""])
+        return
+    yield f"╭─ {title} {'─' * (width - len(title) - 5)}╮"
+    yield from (f"│ {line:<{width - 4}} │" for line in lines)
+    yield f"╰{'─' * (width - 2)}╯"

@@ -1,0 +1,306 @@
+"""Which model forecasts which symbol, where the user names none.
+
+Champions alone are candidates. For each symbol, among models of its interval and of the horizon
+asked for: one that `models use` prefers; the model labelled by the symbol; another that was trained
+on it alone; a pooled one that holds it; a pooled `default`; `base`. So a further model never
+changes what forecasts a symbol that has one. Read without PyTorch and pandas.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from lstmcli.config import Settings
+from lstmcli.errors import FileError, ModelError, NoModelError, UsageError
+from lstmcli.files import atomic
+from lstmcli.files.locks import hold
+from lstmcli.market.prices import are_alike
+from lstmcli.market.symbols import INTERVALS, encode_symbol, inside, price_path
+from lstmcli.printable import count_of, first_few
+from lstmcli.recipes import shipped_names
+from lstmcli.records import read_file
+from lstmcli.runs.metadata import Metadata, read_metadata, read_settings
+from lstmcli.runs.registry import (
+    BASE,
+    ModelRef,
+    champion,
+    find_model,
+    promoted_names,
+    ready_made,
+    unknown_model,
+    version_of,
+    versions,
+)
+
+POOLED = "default"
+_IN_USE = ".in-use"  # a file next to the models' folders: a name a line, the latest first
+_MAX_BYTES = 1024**2
+_WAIT = 5.0  # seconds for others who write there, each of which takes milliseconds
+_MOST_LABEL = 48  # characters, so that endings fit
+
+Why = Literal[
+    "asked for", "in use", "labelled by it", "trained on it alone", "pooled with it",
+    "pooled without it", "ready-made", "trained on others",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model that could be chosen, and what it says of itself."""
+
+    model: ModelRef
+    metadata: Metadata
+    settings: Settings
+
+    @cached_property
+    def symbols(self) -> frozenset[str]:
+        """Return what it was trained on, in capitals."""
+        return frozenset(each.symbol.upper() for each in self.metadata.symbols)
+
+    @property
+    def described(self) -> str:
+        """Return the name with what it was trained on, in words."""
+        return f"{self.model.name} ({trained_on(self.metadata)})"
+
+    def reaches(self, horizon: int | None) -> bool:
+        """Whether it can forecast so many steps."""
+        recursive = self.settings.model.head == "recursive"
+        return horizon is None or recursive or horizon <= self.settings.window.horizon
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The model for a symbol, and why. alike : names that were as good, which are not chosen."""
+
+    chosen: Candidate
+    why: Why
+    alike: tuple[str, ...] = ()
+
+    @property
+    def model(self) -> ModelRef:
+        """Return the version."""
+        return self.chosen.model
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """All that can be chosen: the user's champions, the oldest name first, and the ready-made one.
+
+    in_use : names that `models use` prefers, the latest first. damaged : why a name cannot be read.
+    """
+
+    own: tuple[Candidate, ...]
+    base: Candidate
+    in_use: tuple[str, ...] = ()
+    damaged: tuple[tuple[str, Exception], ...] = ()
+
+    def choose(
+        self,
+        symbol: str,
+        *,
+        horizon: int | None = None,
+        fits: Callable[[str], bool] = lambda interval: True,
+    ) -> Choice:
+        """Choose the model of a symbol. fits : whether models of an interval can read its bars.
+
+        Raises the error of a model that cannot be read, where it might have been the one.
+        """
+        asked, own_name = symbol.upper(), re.compile(rf"{re.escape(label(symbol))}(-symbol|-\d+)?")
+        for name, error in self.damaged:
+            if own_name.fullmatch(name) or name in self.in_use:
+                raise error
+        suited = [each for each in (*self.own, self.base) if fits(each.metadata.interval)]
+        suited = [each for each in suited if each.reaches(horizon)] or suited
+        own = [each for each in suited if each is not self.base]
+        holds = [each for each in own if asked in each.symbols]
+        preferred = {each.model.name: each for each in suited if asked in each.symbols}
+        ranks: list[tuple[Why, list[Candidate]]] = [
+            ("in use", [preferred[name] for name in self.in_use if name in preferred][:1]),
+            ("labelled by it", [x for x in holds if own_name.fullmatch(x.model.name)][:1]),
+            ("trained on it alone", [each for each in holds if len(each.symbols) == 1]),
+            ("pooled with it", holds),
+        ]
+        for why, found in ranks:
+            if found:
+                return Choice(found[0], why, tuple(each.model.name for each in found[1:]))
+        if self.damaged:
+            raise self.damaged[0][1]
+        pooled = [x for x in own if x.model.name == POOLED and len(x.symbols) > 1]
+        for why, found in (
+            ("pooled without it", pooled),
+            ("ready-made", [each for each in suited if each is self.base]),
+            ("trained on others", own),
+        ):
+            if found:
+                return Choice(found[0], why, tuple(each.model.name for each in found[1:]))
+        return Choice(self.base, "ready-made")  # whose reader says what it cannot read
+
+
+def choose_models(
+    data_dir: Path,
+    symbols: Iterable[str],
+    *,
+    interval: str | None = None,
+    horizon: int | None = None,
+) -> dict[str, Choice]:
+    """Choose the model of each symbol, with the reason.
+
+    interval : of the bars; without one, those that are stored of a symbol, or any where none are.
+    horizon : steps asked for; without one, as trained. Raises ModelError for a damaged model that
+    might have been the one.
+    """
+    candidates = read_candidates(data_dir)
+
+    def choose(symbol: str) -> Choice:
+        stored = [interval] if interval else stored_intervals(data_dir, symbol)
+        return candidates.choose(
+            symbol, horizon=horizon, fits=lambda each: not stored or each in stored
+        )
+
+    return {symbol: choose(symbol) for symbol in symbols}
+
+
+def stored_intervals(data_dir: Path, symbol: str) -> list[str]:
+    """Return the intervals of the bars that are stored of a symbol."""
+    capitals = symbol.upper()
+    return [each for each in INTERVALS if price_path(data_dir, capitals, each).is_file()]
+
+
+def read_candidates(data_dir: Path) -> Candidates:
+    """Read all champions; one that cannot be read is kept with its error."""
+    own, damaged, ages = list[Candidate](), list[tuple[str, Exception]](), dict[str, str]()
+    for name in promoted_names(data_dir):
+        try:
+            leader = champion(data_dir, name)
+            if leader is not None:
+                own.append(read_candidate(leader))
+                ages[name] = _since(data_dir, own[-1])
+        except (ModelError, FileError) as error:
+            damaged.append((name, error))
+    own.sort(key=lambda each: (ages[each.model.name], each.model.name))
+    base = read_candidate(ready_made())
+    return Candidates(tuple(own), base, names_in_use(data_dir), tuple(damaged))
+
+
+def read_candidate(model: ModelRef) -> Candidate:
+    """Read a version's metadata and settings; raises ModelError where they are damaged."""
+    metadata = read_metadata(model.folder)
+    return Candidate(model, metadata, read_settings(model.folder, metadata))
+
+
+def _since(data_dir: Path, leader: Candidate) -> str:
+    """Return when the oldest version of a name was made that is still there."""
+    name = leader.model.name
+    try:
+        return read_metadata(version_of(data_dir, name, versions(data_dir, name)[0]).folder).created
+    except (ModelError, FileError):
+        return leader.metadata.created
+
+
+def trained_on(metadata: Metadata) -> str:
+    """Return in words what a model was trained on: the symbol, or how many."""
+    symbols = metadata.symbols
+    return symbols[0].symbol if len(symbols) == 1 else count_of(len(symbols), "symbol")
+
+
+def find_or_only(data_dir: Path, reference: str | None, *, stands_in: bool = False) -> ModelRef:
+    """Resolve a reference; without one the model for commands that name no data.
+
+    That is the one in use, else the only one, else `default`. stands_in : whether the ready-made
+    one is taken where there is none. Raises UsageError where the choice is open, NoModelError where
+    there is no model.
+    """
+    names, where = promoted_names(data_dir), data_dir / "models"
+    used = [name for name in names_in_use(data_dir) if name in (*names, BASE)]
+    if reference is not None or used:
+        return find_model(data_dir, reference or used[0])
+    if len(names) == 1 or POOLED in names:
+        return find_model(data_dir, POOLED if POOLED in names else names[0])
+    if not names and stands_in:
+        return ready_made()
+    if not names:
+        step = "Name symbols or --csv FILE for the ready-made one, or train: lstmcli train SYMBOL."
+        raise NoModelError("no model yet", where=where, next_step=step)
+    known = read_candidates(data_dir)
+    found = [each.described for each in known.own] + [name for name, _ in known.damaged]
+    step = "Name symbols, pass --model NAME, or prefer one: lstmcli models use NAME."
+    why = f"there are {first_few(found, 8)}"
+    raise UsageError("which model?", where=where, why=why, next_step=step)
+
+
+def names_in_use(data_dir: Path) -> tuple[str, ...]:
+    """Return the names that `models use` prefers, the latest first."""
+    path = inside(data_dir, data_dir / "models" / _IN_USE)
+    try:
+        return tuple(read_file(path, _MAX_BYTES).decode("ascii").split())
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    except (OSError, ValueError) as error:
+        step = "Remove that file, then run lstmcli models use NAME again."
+        raise ModelError("cannot read", where=path, why=str(error), next_step=step) from error
+
+
+def prefer(data_dir: Path, name: str, *, undo: bool = False) -> tuple[str, ...]:
+    """Prefer a model for all symbols that it was trained on, or no longer; returns the names.
+
+    Raises NoModelError where there is no such champion, or undo of one that is not in use.
+    """
+    used = names_in_use(data_dir)
+    if undo and name not in used:
+        why = f"found {first_few(used) or 'none'} in use"
+        raise NoModelError("not in use", where=name, why=why)
+    if not undo and name not in (*promoted_names(data_dir), BASE):
+        raise unknown_model(data_dir, name)
+    with hold(data_dir / ".lock", wait=_WAIT):
+        others = [each for each in names_in_use(data_dir) if each != name]
+        names = others if undo else [name, *others]
+        atomic.write_text(data_dir / "models" / _IN_USE, "".join(f"{each}\n" for each in names))
+    return tuple(names)
+
+
+def label(symbol: str) -> str:
+    """Return the model name for a symbol, as file names are encoded, in lower case."""
+    return encode_symbol(symbol.upper()).lower()[:_MOST_LABEL].rstrip("%.")
+
+
+def name_for(data_dir: Path, symbol: str, interval: str) -> str:
+    """Return the name of the model of one symbol: its label, with an ending where that is taken.
+
+    Names of shipped recipes and models are theirs. A name is free that has no champion, or one that
+    was trained on that symbol alone and on bars of that interval.
+    """
+    own = label(symbol)
+    if own in (BASE, *shipped_names("configs")):
+        own = f"{own}-symbol"
+    number, name = 1, own
+    while not _is_free(data_dir, name, symbol, interval):
+        number += 1
+        name = f"{own}-{number}"
+    return name
+
+
+def _is_free(data_dir: Path, name: str, symbol: str, interval: str) -> bool:
+    try:
+        leader = champion(data_dir, name)
+        found = None if leader is None else read_metadata(leader.folder)
+    except ModelError:  # training again mends it
+        return True
+    return found is None or (
+        [each.symbol for each in found.symbols] == [symbol] and found.interval == interval
+    )
+
+
+def is_comparable(leader: Candidate, symbols: Sequence[str], interval: str) -> bool:
+    """Whether a version of such symbols can be compared with the champion of its name.
+
+    Not where they share none with it, where one is of a single symbol and the other is not, or
+    where their bars differ. symbols : all that were asked for, also those that failed.
+    """
+    data = leader.settings.data
+    theirs = max(len(leader.symbols), len(data.symbols), len(data.csv))
+    share = not leader.symbols.isdisjoint(each.upper() for each in symbols)
+    alike = are_alike(interval, leader.metadata.interval)
+    return share and alike and (len(symbols) == 1) == (theirs == 1)

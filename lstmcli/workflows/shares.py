@@ -1,0 +1,210 @@
+"""Which model forecasts which series of a run, and where each series is read.
+
+A series of a file is known by name, and its bars by length, only when it is read; so is its model.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from lstmcli.config import Data
+from lstmcli.errors import AllFailedError, Failure, UsageError, raise_if_all_failed
+from lstmcli.market.prices import Prices
+from lstmcli.market.symbols import price_path
+from lstmcli.printable import first_few
+from lstmcli.runs.choice import (
+    Choice,
+    choose_models,
+    find_or_only,
+    read_candidate,
+    read_candidates,
+)
+from lstmcli.runs.registry import ModelRef, promoted_names
+from lstmcli.workflows.prices import Source, as_read, stream_prices
+
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of a run's prices that one model forecasts.
+
+    source : of those alone. symbols : their names. stored : whether the store is read although the
+    model was trained on files that hold them.
+    """
+
+    choice: Choice
+    source: Source
+    symbols: tuple[str, ...] = ()
+    stored: bool = False
+
+    @property
+    def data(self) -> Data:
+        """Return the recipe's data settings."""
+        return self.choice.chosen.settings.data
+
+    @property
+    def interval(self) -> str:
+        """Return the interval of the model's bars."""
+        return self.choice.chosen.metadata.interval
+
+
+def shares(source: Source, model: str | None, horizon: int | None = None) -> Iterator[Share]:
+    """Yield which model forecasts which series, in the order asked for; series of files as read.
+
+    model : asked for by name or path; without one each series has its own, and where the source
+    names no data there is one for all. Symbols choose among a model's own data where the store has
+    none of them.
+    """
+    if model is not None or not source.names_data:
+        found = read_candidate(find_or_only(source.data_dir, model))
+        choice = Choice(found, "asked for")
+        yield from _shares_of(source, choice, source.symbols, source.csv)
+        return
+    if not source.csv:
+        asked = {each.upper(): each for each in reversed(source.symbols)}
+        once = list(reversed(asked.values()))
+        chosen = choose_models(source.data_dir, once, horizon=horizon)
+        for _, some in groupby(once, lambda each: chosen[each].model):
+            symbols = tuple(some)
+            yield from _shares_of(source, chosen[symbols[0]], symbols)
+        return
+    known = read_candidates(source.data_dir)
+    kinds = {each.settings.data.price for each in (*known.own, known.base)}
+    data = Data(price=kinds.pop() if len(kinds) == 1 else "auto")
+    last = Choice(known.base, "ready-made")
+    for each in stream_prices(source, data):
+        if isinstance(each, Prices):
+            fits = partial(_fits, each)
+            last = known.choose(each.symbol, horizon=horizon, fits=fits)
+        yield Share(last, replace(source, read=(each,)), (each.symbol,))
+
+
+def _merged(found: Iterable[Share], alone: str) -> list[Share]:
+    """Join the shares of each model, by reading them where they come from several places.
+
+    alone : an option that allows one model, else UsageError; empty for none.
+    """
+    by_model: dict[ModelRef, list[Share]] = {}
+    for each in found:
+        by_model.setdefault(each.choice.model, []).append(each)
+    if alone and len(by_model) > 1:
+        shown = [
+            f"{model.name} for {first_few(symbol for each in some for symbol in each.symbols)}"
+            for model, some in by_model.items()
+        ]
+        raise UsageError(
+            f"cannot use {alone} with several models",
+            why=f"found {', '.join(shown)}",
+            next_step="Name symbols of one model, or pass --model NAME.",
+        )
+    return [some[0] if len(some) == 1 else _joined(some) for some in by_model.values()]
+
+
+def run_each(
+    run: Callable[..., Any],
+    source: Source,
+    *,
+    models: Sequence[str] = (),
+    horizon: int | None = None,
+    end: date | None = None,
+    alone: str = "",
+    **asked: Any,
+) -> list[Any]:
+    """Run a workflow on the series of each model chosen for some; with `models` on all by them.
+
+    run : as `evaluate`, whose options the others are. alone : an option that allows one model.
+    Series that all fail with a model of their own are among the failures of the first report;
+    AllFailedError where no report is left.
+    """
+    around = replace(source, around=end or date.max)
+    reports, failures = list[Any](), list[Failure]()
+    for share in _merged(shares(around, models[0] if models else None, horizon), alone):
+        names = models or (str(share.choice.model),)
+        try:
+            report = run(share.source, models=names, horizon=horizon, end=end, **asked)
+        except AllFailedError as error:
+            failures += error.failures
+            continue
+        notes = (*note_ready_made([share], source.data_dir), *describe_shares([share]))
+        reports.append(replace(report, notes=(*notes, *report.notes)))
+    raise_if_all_failed(len(reports), failures)
+    first = replace(reports[0], failures=(*reports[0].failures, *failures))
+    return [first, *reports[1:]]
+
+
+def only_share(source: Source, models: Sequence[str], horizon: int | None, alone: str) -> Share:
+    """Return the share of all series; UsageError where they have different models."""
+    return _merged(shares(source, models[0] if models else None, horizon), alone)[0]
+
+
+def _joined(some: Sequence[Share]) -> Share:
+    first = some[0]
+    read = tuple(one for each in some for one in stream_prices(each.source, each.data))
+    symbols = tuple(symbol for each in some for symbol in each.symbols)
+    return replace(first, source=replace(first.source, read=read), symbols=symbols)
+
+
+def _fits(prices: Prices, interval: str) -> bool:
+    return isinstance(as_read(prices, interval), Prices)
+
+
+def _shares_of(
+    source: Source, choice: Choice, symbols: Sequence[str], csv: Sequence[str] = ()
+) -> Iterator[Share]:
+    """Yield where a model's series are read: the files or the store, or its own files."""
+    model, data = choice.chosen, choice.chosen.settings.data
+
+    def is_held(symbol: str) -> bool:
+        stands_in = model.model.is_shipped and choice.why == "ready-made"
+        return bool(data.csv) and symbol.upper() in model.symbols and not stands_in
+
+    def is_own(symbol: str) -> bool:
+        stored = price_path(source.data_dir, symbol.upper(), data.interval).is_file()
+        return is_held(symbol) and not stored
+
+    if csv or not symbols:
+        yield Share(choice, source, tuple(symbols))
+        return
+    for own, some in groupby(symbols, is_own):
+        names = tuple(some)
+        only = tuple(each.upper() for each in names) if own else ()
+        part = replace(source, symbols=() if own else names, only=only)
+        yield Share(choice, part, names, stored=not own and any(map(is_held, names)))
+
+
+def describe_shares(found: Iterable[Share]) -> list[str]:
+    """Say which model was taken where that is open, and where its series were read."""
+    notes = list[str]()
+    for each in found:
+        choice, shown = each.choice, first_few(each.symbols, _MOST_NAMED)
+        name, files = choice.model.name, first_few(Path(one).name for one in each.data.csv)
+        if choice.alike:
+            others = " and ".join(choice.alike)
+            notes.append(
+                f"{shown}: by {name}, older than {others}, which would do as well; "
+                "lstmcli models use NAME prefers one"
+            )
+        if each.source.only:
+            until = max(one.last for one in choice.chosen.metadata.symbols)
+            notes.append(f"{shown}: read from {files}, the data of {name} up to {until}")
+        elif each.stored:
+            notes.append(f"{shown}: read from the store; {name} was trained on {files}")
+    return notes
+
+
+def note_ready_made(found: Iterable[Share], data_dir: Path) -> tuple[str, ...]:
+    """Return one note where the ready-made model stands in for one of the user's own."""
+    standing = [each for each in found if each.choice.why == "ready-made"]
+    if not standing:
+        return ()
+    base = standing[0].choice.chosen
+    names = [symbol for each in standing for symbol in each.symbols]
+    of = f" for {first_few(names, _MOST_NAMED)}" if promoted_names(data_dir) else ""
+    until = base.metadata.trained_until
+    trained = f"trained on {len(base.metadata.symbols)} US series up to {until}"
+    return (f"no model of your own{of}: {base.model.name}, ready-made, {trained}",)
