@@ -51,6 +51,16 @@ class WalkOptions:
     refit_window: Literal["expanding", "rolling"] | None = None
     baselines: list[str] | None = None
 
+    def check(self) -> None:
+        """Raise UsageError where the first cutoff would come after the last."""
+        if self.start and self.end and self.start > self.end:
+            raise UsageError(
+                "no day to evaluate",
+                where=f"--start {self.start} --end {self.end}",
+                why="the start is after the end",
+                next_step="Pass an earlier --start or a later --end.",
+            )
+
 
 @spread
 def evaluate(
@@ -93,6 +103,7 @@ def evaluate(
     """
     journal.begin("evaluate", prices.data_dir)
     out.check(forecasts)
+    walk.check()
     if forecasts_of and forecasts is None:
         where, why = f"--forecasts-of {forecasts_of[0]}", "it chooses what --forecasts writes"
         raise UsageError(

@@ -359,12 +359,17 @@ def make_ready(
     series = series_for(model.settings, replace(prices, frame=rows))
     if row + 1 < model.fewest_rows:
         since = f" after the unusable one of {prices.cut}" if prices.cut else ""
+        step = "Give a longer series."
+        if prices.cut:
+            step = "Correct that row, or train with a smaller window.context_length."
+        elif len(prices.frame) >= model.fewest_rows:
+            step = (
+                f"Pass --as-of {prices.frame.index[model.fewest_rows - 1]:%Y-%m-%d} or a later day."
+            )
         raise DataError(
             f"needs {model.fewest_rows} rows up to the cutoff, has {row + 1}{since}",
             where=f"{prices.symbol} in {prices.source}",
-            next_step="Correct that row, or train with a smaller window.context_length."
-            if prices.cut
-            else "Give a longer series or a later --as-of.",
+            next_step=step,
         )
     end = row + 1 - first
     past, known = series.part(slice(end)), series.log_prices[end - 1 :]

@@ -178,7 +178,7 @@ def recomputed(table: pd.DataFrame) -> dict[str, float]:
 @pytest.mark.parametrize("options", [(), ("--step-size", "1"), ("--horizon", "9")])
 def test_figures_follow_from_the_long_table(home: Path, options: tuple[str, ...]) -> None:
     wide(home)
-    files = ("--csv", "wide.csv", "--forecasts", "long.csv")
+    files = ("--model", "tiny", "--csv", "wide.csv", "--forecasts", "long.csv")
     found = document(home, *files, *options)
     table = pd.read_csv(home / "long.csv")
     assert list(table.columns) == [
@@ -246,7 +246,7 @@ def test_two_models_stand_side_by_side(home: Path) -> None:
     assert ["tiny/v0001", "drift", "RMSE"] in pairs
     pair = found["scores"]["pairwise"][0]
     assert (pair["model"], pair["other"], pair["loss"]) == (*found["models"], "squared")
-    assert_one_error(evaluate(home), 2, "which model?", "other (prices), tiny (prices)")
+    assert_one_error(evaluate(home), 2, "which model?", "tiny (prices), other (prices)")
     twice = evaluate(home, "--model", "tiny", "--model", "tiny/v0001")
     assert_one_error(twice, 2, "twice", "tiny/v0001")
 

@@ -247,7 +247,7 @@ def test_prices_that_begin_just_before_the_test_span_are_judged_all_the_same(
     closes = pd.read_csv(fan_home / "one.csv")
     first = int((closes["Date"] < metadata["split"]["test_start"]).sum()) - 15
     closes.iloc[first:].to_csv(fan_home / "late.csv", index=False)
-    arguments = ("evaluate", "--csv", "late.csv", "--step-size", "3")
+    arguments = ("evaluate", "--model", "fan", "--csv", "late.csv", "--step-size", "3")
     shown = output(fan_home, *arguments)
     assert "CRPS by step" in shown
     assert "gaussian_cone" in shown

@@ -215,6 +215,6 @@ def test_usage_error_from_the_installed_command(tmp_path: Path) -> None:
 @pytest.mark.parametrize("flag", [(), ("--debug",)])
 def test_traceback_is_shown_with_debug_alone(flag: tuple[str, ...], tmp_path: Path) -> None:
     outcome = in_process("predict", "--model", "none", *flag, folder=tmp_path)
-    assert outcome.code == 1
+    assert outcome.code == 4
     assert ("Traceback" in outcome.err) == bool(flag)
     assert outcome.err.splitlines()[-1].startswith("lstmcli: error: no such model")
