@@ -16,7 +16,9 @@ import functools
 import inspect
 import math
 import operator
+import os
 import re
+import shlex
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -330,6 +332,19 @@ class PriceOptions(FileOptions):
         """Return the chosen prices from a first day on."""
         symbols = all_symbols(self.symbols, self.symbols_file, split=not self.csv)
         return self.source(self.csv, symbols, start)
+
+    def typed(self, model: str | None = None, symbols: bool = True) -> str:
+        """Return the options that name the prices, and a model, for a command to type next.
+
+        symbols : whether the prices are named; if not, the data folder alone.
+        """
+        words = list(self.symbols or ()) if symbols else []
+        options = [("--csv", each) for each in (self.csv or ()) if symbols]
+        options += [("--symbols-file", self.symbols_file)] if symbols and self.symbols_file else []
+        options += [("--model", model)] if model else []
+        if str(self.data_dir) not in (str(DEFAULT_DATA_DIR), os.environ.get("LSTMCLI_DATA_DIR")):
+            options.append(("--data-dir", str(self.data_dir)))
+        return shlex.join([*words, *(word for pair in options for word in pair)])
 
 
 @dataclass(frozen=True)

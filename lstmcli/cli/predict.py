@@ -1,11 +1,13 @@
 """`lstmcli predict`."""
 
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 from lstmcli.cli import journal, options
 from lstmcli.cli.messages import BatchOptions, report_failures
 from lstmcli.cli.options import spread
+from lstmcli.cli.progress import show_work
 
 if TYPE_CHECKING:
     from lstmcli.workflows.predict import PredictReport
@@ -49,18 +51,19 @@ def predict(
     Advanced:
         --max-data-age N: Warn if the last bar is older. [3 sessions]
     """
-    from lstmcli.report.output import check_page, check_plot
-    from lstmcli.report.predict import check_explain, predict_view
-    from lstmcli.workflows import predict as workflow
-    from lstmcli.workflows.record import check_issuable, recorded
+    with ExitStack() as at_work, out.failures_listed():
+        at_work.enter_context(show_work(out.quiet))
+        from lstmcli.report.output import check_page, check_plot
+        from lstmcli.report.predict import check_explain, predict_view
+        from lstmcli.workflows import predict as workflow
+        from lstmcli.workflows.record import check_issuable, recorded
 
-    journal.begin("predict", prices.data_dir)
-    check_issuable(record, as_of)
-    out.check()
-    check_plot(plot, out.form)
-    check_page(report)
-    check_explain(explain, out.form)
-    with out.failures_listed():
+        journal.begin("predict", prices.data_dir)
+        check_issuable(record, as_of)
+        out.check()
+        check_plot(plot, out.form)
+        check_page(report)
+        check_explain(explain, out.form)
         made = workflow.predict(
             prices.chosen(),
             model=model,
@@ -71,9 +74,15 @@ def predict(
             explained=explain,
             **device.chosen,
         )
-    issued = recorded(made, prices.data_dir, datetime.now(UTC)) if record else made
-    shown = workflow.before_end(issued, lambda: out.show_notes(made))
-    out.emit(predict_view(shown, all_steps=all_steps))
+        issued = recorded(made, prices.data_dir, datetime.now(UTC)) if record else made
+
+        def before_result() -> None:
+            at_work.close()
+            out.show_notes(made)
+
+        shown = workflow.before_end(issued, before_result)
+        typed = None if plot else prices.typed(model)
+        out.emit(predict_view(shown, all_steps=all_steps, typed=typed))
     _draw(made, plot, report)
     report_failures(made.failures, len(made.symbols))
 

@@ -40,7 +40,7 @@ def document(folder: Path, *arguments: object) -> dict[str, Any]:
 def test_predict_and_evaluate_take_it_where_there_is_no_other_and_say_so(home: Path) -> None:
     forecast = run(home, "predict", "--csv", "share.csv")
     assert (forecast.code, NOTE in forecast.err) == (0, True)
-    assert "Forecast by base/v0001" in forecast.out
+    assert "by base/v0001" in forecast.out
     scored = run(home, "evaluate", "--csv", INDEX)
     assert (scored.code, NOTE in scored.err) == (0, True)
     assert "base/v0001" in scored.out
