@@ -29,7 +29,7 @@ def test_forecast_is_of_the_twelve_months_ahead(wine: Path) -> None:
     outcome = in_process("predict", "--all-steps", folder=wine)
     assert outcome.code == 0
     assert "Forecast by wine/v0001, 12 months ahead" in outcome.out
-    rows = [line.split() for line in outcome.out.splitlines() if line.startswith("  wine ")]
+    rows = [line.split() for line in outcome.out.splitlines() if line.startswith("wine ")]
     assert [row[2] for row in rows] == MONTHS
     assert "Past accuracy: 1 validation window, too few for a test" in outcome.out
     assert "months old" in outcome.err
