@@ -262,7 +262,7 @@ def test_symbols_train_together_and_a_short_one_fails_alone(home: Path) -> None:
 
 def test_failure_leaves_no_trace_of_a_name(home: Path) -> None:
     before = sorted(home.rglob("*"))
-    assert train(home, "--config", "tiny.toml", "--name", "x", "--csv", "absent.csv").code == 1
+    assert train(home, "--config", "tiny.toml", "--name", "x", "--csv", "absent.csv").code == 2
     assert sorted(home.rglob("*")) == before
 
 
