@@ -4,7 +4,6 @@ The pages are laid out here: typer's own need rich's markdown, which takes as lo
 the rest of `--help`. Words that people try are answered with the command that does it.
 """
 
-import re
 import shutil
 import sys
 import textwrap
@@ -219,9 +218,7 @@ def _see(ctx: Any, advice: str = "") -> str:
 def _name_of(param: Any) -> str:
     """Return the long name of an option, or the name of an argument."""
     name: str = max(param.opts, key=len)
-    if name.startswith("-"):
-        return name
-    return re.sub(r"^\[(.*)\](\.\.\.)?$", r"\1", param.metavar or name.upper())
+    return name if name.startswith("-") else param.metavar or name.upper()
 
 
 def _page(ctx: Any) -> Iterator[str]:

@@ -31,7 +31,7 @@ def status(
         lstmcli status train --max-age 8d
 
     Options:
-        commands [COMMAND]...: fetch, train, predict or evaluate, for --max-age.
+        commands COMMAND: fetch, train, predict or evaluate, for --max-age.
             [fetch and predict, if ever run here]
         --max-age AGE: Exit 4 if the last good run is older, as 90m, 26h, 8d.
     """

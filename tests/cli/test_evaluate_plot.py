@@ -46,7 +46,7 @@ def test_windows_drawn_do_not_overlap_and_are_counted(
     ("options", "code", "words"),
     [
         (("--plot", "walk.gif"), 2, "expected .png or .svg"),
-        (("--plot", "none/walk.png"), 1, "no such folder"),
+        (("--plot", "none/walk.png"), 2, "no such folder"),
         (("--plot", "-", "--format", "json"), 2, "two results on standard output"),
     ],
 )

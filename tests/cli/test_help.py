@@ -52,7 +52,7 @@ def test_a_help_page_is_short_and_holds_three_examples_that_parse(
 ) -> None:
     page = helped(*command.split(), folder=tmp_path)
     assert len(page.splitlines()) <= 60
-    assert re.search(r"<|\[default|env var|\(none\)", page) is None
+    assert re.search(r"<|\[\[|\[default|env var|\(none\)", page) is None
     examples = re.findall(r"^      (lstmcli .*)$", page, re.M)
     assert len(examples) == 3
     for example in examples:
