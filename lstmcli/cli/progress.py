@@ -94,12 +94,17 @@ def show_trials(quiet: bool, verbose: bool) -> OnEvent:
 def _show(
     noun: str, describe: Callable[..., _Described], quiet: bool, verbose: bool
 ) -> Iterator[Callable[..., None]]:
-    """Print a line per event, or update a bar, or do nothing.
+    """Print a line per event that has one, or update a bar, or do nothing.
 
     The bar is there at once, without a count until the first event: what is loaded takes seconds.
     """
     if verbose and not quiet:
-        yield lambda *event, **more: journal.say(describe(*event, **more)[0])
+
+        def say(*event: Any, **more: Any) -> None:
+            if line := describe(*event, **more)[0]:
+                journal.say(line)
+
+        yield say
     elif quiet or not sys.stderr.isatty():
         yield lambda *event, **more: None
     else:
