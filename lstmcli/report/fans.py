@@ -216,7 +216,7 @@ def bands_of(levels: Sequence[float], quantiles: Floats) -> tuple[Band, ...]:
 def forecast_fan(report: PredictReport, each: SymbolForecast) -> Fan:
     """Return the forecast of one symbol as a fan."""
     return Fan(
-        title=f"{each.symbol}: next {count_of(report.horizon, unit_of(each.interval))}",
+        title=f"{each.symbol}: next {count_of(len(each.dates), unit_of(each.interval))}",
         words=f"by {report.model}, from {price(each.last_close)} on {each.cutoff} "
         f"to {each.dates[-1]}",
         currency=each.currency,

@@ -7,7 +7,7 @@ result always makes the same bytes.
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,7 @@ from lstmcli.report.predict import predict_view
 from lstmcli.report.score_tables import share_of, word_cell
 from lstmcli.report.tables import FittedTable, make_table
 from lstmcli.runs.bundle import settings_toml
+from lstmcli.runs.metadata import Metadata
 from lstmcli.workflows.evaluate import EvaluateReport
 from lstmcli.workflows.predict import PredictReport, SymbolForecast
 
@@ -138,20 +139,20 @@ def write_forecast_page(report: PredictReport, target: str | None) -> None:
     """
     if target is None:
         return
-    forecasts, steps = list(report.forecasts), report.horizon
-    ahead = count_of(steps, unit_of(report.metadata.interval))
-    rows = list(predict_view(report).rows())
+    forecasts, rows = list(report.forecasts), iter(predict_view(report).rows())
+    ahead = _ahead(forecasts[0])
     cells, shown = [], list[dict[str, Any]]()
-    for place, each in enumerate(forecasts):
+    for each in forecasts:
         fan = forecast_fan(report, each)
-        of_steps = [_cells(fan, row) for row in rows[place * steps : (place + 1) * steps]]
+        answer = with_change(fan.median[-1], fan.last)
+        of_steps = [_cells(fan, row) for row in islice(rows, len(fan.median))]
         first = {"Symbol": each.symbol, "From": each.cutoff, "Last close": price(fan.last)}
         cells.append(first | {key: of_steps[-1][key] for key in of_steps[-1] if key != "Step"})
-        if place < picture.MAX_PANELS:
+        if len(cells) <= picture.MAX_PANELS:
             shown.append(
                 {
-                    "title": f"{each.symbol}: {with_change(fan.median[-1], fan.last)} in {ahead}",
-                    "tiles": _forecast_tiles(report, each, fan, of_steps[-1]),
+                    "title": f"{each.symbol}: {answer} in {_ahead(each)}",
+                    "tiles": _forecast_tiles(each, fan, of_steps[-1], report.metadata),
                     "warnings": each.warnings,
                     "fan": fan,
                     "happened": bool(np.isfinite(fan.actual).any()),
@@ -174,7 +175,7 @@ def write_forecast_page(report: PredictReport, target: str | None) -> None:
         parts=[*parts, *last],
         overview=_table(overview, cells) if several else None,
         forecasts=shown,
-        trust=_trust(report),
+        trust=_trust(str(report.model), report.metadata),
         notes=[*report.notes, *(failure.reason for failure in report.failures)],
         record=report.metadata.record,
     )
@@ -244,17 +245,20 @@ def _walks(report: EvaluateReport) -> Iterator[tuple[str, Walk]]:
         yield why, walk_of(report, series[choose(skills, key=skills.__getitem__)])
 
 
+def _ahead(each: SymbolForecast) -> str:
+    return count_of(len(each.dates), unit_of(each.interval))
+
+
 def _forecast_tiles(
-    report: PredictReport, each: SymbolForecast, fan: Fan, end: dict[str, Any]
+    each: SymbolForecast, fan: Fan, end: dict[str, Any], metadata: Metadata
 ) -> list[Tile]:
     """Return the last close, the forecast, its range and the chance of a rise, as far as known.
 
-    end : the cells of the last step.
+    end : the cells of the last step. metadata : of the model.
     """
-    ahead = count_of(report.horizon, unit_of(each.interval))
     tiles = [
         ("Last close", price(fan.last), f"{fan.currency} on {each.cutoff}".strip()),
-        (f"In {ahead}", with_change(fan.median[-1], fan.last), f"by {each.dates[-1]}"),
+        (f"In {_ahead(each)}", with_change(fan.median[-1], fan.last), f"by {each.dates[-1]}"),
     ]
     if fan.band is not None:
         share, low, high = fan.band
@@ -262,7 +266,7 @@ def _forecast_tiles(
         name = f"{percent(share, 0)} range"
         past = end["In the past"]
         words = BASE_RATE_UNKNOWN if past == "-" else f"in the past {past}"
-        words += "; no view on direction" * report.metadata.har
+        words += "; no view on direction" * metadata.har
         tiles.append((name, end[name], " to ".join(moves)))
         tiles.append(("Chance of a rise", end["Chance of a rise"], words))
     return tiles
@@ -288,9 +292,9 @@ def _table(title: str, rows: Sequence[dict[str, Any]]) -> FittedTable:
     return make_table(title, list(rows[0]), (each.values() for each in rows))
 
 
-def _trust(report: PredictReport) -> FittedTable | None:
+def _trust(model: str, metadata: Metadata) -> FittedTable | None:
     """Return the errors on validation, next to those of baselines; None where none are kept."""
-    found = report.metadata.validation
+    found = metadata.validation
     if found is None:
         return None
     few = found.n_independent < MIN_WINDOWS
@@ -298,7 +302,7 @@ def _trust(report: PredictReport) -> FittedTable | None:
     tested, cells = found.models["network"].p, []
     for name, each in found.models.items():
         p = None if few or (p := tested.get(name)) is None else number(p)
-        shown = str(report.model) if name == "network" else shown_name(name)
+        shown = model if name == "network" else shown_name(name)
         cells.append([shown, percent(each.rmse), p])
     columns = ["Model", "Error (RMSE)", "p against it"]
     return make_table(title + ", too few for a test" * few, columns, cells)
