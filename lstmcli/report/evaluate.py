@@ -22,7 +22,7 @@ from lstmcli.report.score_tables import (
     score_tables,
     share_of,
     verdict_lines,
-    word_cell,
+    verdict_word,
 )
 from lstmcli.report.tables import (
     BAD,
@@ -78,6 +78,7 @@ def evaluate_view(report: EvaluateReport, command: str = "", *, details: bool = 
             trained_until=str(report.trained_until),
             fitted_cutoffs=report.fitted_cutoffs,
             refits=report.refits,
+            **({"by_recipe": True} if report.by_recipe else {}),
             looks=report.looks,
             split_method=report.recipes[0].split.method,
             windows=counts | {"evaluated": report.scores.n_windows},
@@ -295,7 +296,7 @@ def _models_table(report: EvaluateReport) -> RenderableType:
             [
                 *(each.model, percent(each.rmse), percent(each.naive_rmse)),
                 share_of(each.direction_right, each.direction_windows),
-                word_cell(each, report.verdicts[each.model]),
+                verdict_word(each, report.verdicts[each.model]),
             ]
             for each in report.summaries
         ),

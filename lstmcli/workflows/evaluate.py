@@ -440,6 +440,6 @@ def _notes(
     yield from (*warn_ownership(doubts), *stale, *uncounted)
     symbols = [each.symbol for each in panel.evaluated[walk.main]]
     yield from warn_untrained(symbols, walk.models[walk.main].trained_on)
-    yield from refitting.tell_refits(done, walk.models)
+    yield from refitting.tell_refits(done, walk.models, walk.metadata)
     for prices in panel.loaded:
         yield from prices.named_notes()

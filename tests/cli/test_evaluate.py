@@ -106,6 +106,8 @@ def test_refits_that_are_asked_for_by_number_choose_their_windows(home: Path) ->
     assert chosen == DAYS[294 - 19 * HORIZON : 300 - HORIZON : HORIZON]
     assert found["scores"]["n_independent"] == 20
     assert found["fitted_cutoffs"] == 0
+    assert found["by_recipe"] is True
+    assert "by_recipe" not in document(home, "--refit", 3)
     (first,) = found["refits"]  # 20 windows of a week are less than a year
     assert first["since"] == first["last"] == chosen[0]
     assert found["trained_until"] == chosen[0]
