@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 from rich.table import Column
 
 from lstmcli.evaluation.significance import MIN_WINDOWS
-from lstmcli.evaluation.verdict import Summary, judged_band, shown_name
+from lstmcli.evaluation.verdict import Summary, difference, judged_band, shown_name
 from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of, printable
 from lstmcli.report import picture
@@ -35,7 +35,7 @@ from lstmcli.report.fans import (
 from lstmcli.report.numbers import BASE_RATE_UNKNOWN, number, percent, price, price_basis
 from lstmcli.report.output import write_file
 from lstmcli.report.predict import predict_view
-from lstmcli.report.score_tables import share_of, word_cell
+from lstmcli.report.score_tables import share_of, verdict_word
 from lstmcli.report.tables import FittedTable, make_table
 from lstmcli.runs.bundle import settings_toml
 from lstmcli.workflows.evaluate import EvaluateReport
@@ -141,13 +141,13 @@ def write_forecast_page(report: PredictReport, target: str | None) -> None:
     forecasts = list(report.forecasts)
     rows = iter(predict_view(report).rows())
     cells, shown = [], list[dict[str, Any]]()
-    for place, each in enumerate(forecasts):
+    for each in forecasts:
         fan = forecast_fan(each)
         ahead = count_of(each.by.horizon, unit_of(each.interval))
         of_steps = [_cells(fan, row) for row in islice(rows, each.by.horizon)]
         first = {"Symbol": each.symbol, "From": each.cutoff, "Last close": price(fan.last)}
         cells.append(first | {key: of_steps[-1][key] for key in of_steps[-1] if key != "Step"})
-        if place < picture.MAX_PANELS:
+        if len(cells) <= picture.MAX_PANELS:
             shown.append(
                 {
                     "title": f"{each.symbol}: {with_change(fan.median[-1], fan.last)} in {ahead}",
@@ -191,7 +191,7 @@ def _subject(symbols: Sequence[str]) -> str:
 def _head(report: EvaluateReport, found: Summary) -> dict[str, Any]:
     """Return the headline, the four tiles and the lines of the verdict on one model."""
     judged = report.verdicts[found.model]
-    word = word_cell(found, judged).plain
+    word = verdict_word(found, judged).plain
     title = {"not proven": "not proven better than naive"}.get(word, word)
     return {
         "title": title if len(report.models) == 1 else f"{found.model}: {title}",
@@ -204,15 +204,14 @@ def _tiles(report: EvaluateReport, found: Summary) -> list[Tile]:
     own, skill = report.scores.models[found.model], found.skill_naive
     two_way, band = own.direction[-1].two_way, judged_band(own)
     known, always = found.direction_windows, f'always "{two_way.always}"'
-    less = "-" if skill is None else f"{percent(abs(skill), 1)} {'less' if skill > 0 else 'more'}"
     apart = f"{count_of(found.n_independent, 'date')} that do not overlap"
     if found.symbols > 1:
         apart = f"{found.symbols} symbols, {apart}"
     few = f"; a test needs {MIN_WINDOWS}" * (found.n_independent < MIN_WINDOWS)
     tiles = [
         (
-            "Error against naive",
-            less,
+            "Against naive",
+            "-" if skill is None else difference(skill),
             f"{percent(found.rmse)} against {percent(found.naive_rmse)} over all steps",
         ),
         (

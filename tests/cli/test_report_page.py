@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lstmcli.evaluation.verdict import difference
 from tests.command_line import Outcome, assert_one_error, in_process, walk
 
 pytest.importorskip("matplotlib")
@@ -124,9 +125,9 @@ def test_the_answer_comes_first_and_is_that_of_the_json(fan: Evaluated) -> None:
     names, values = (
         [each.replace("\xa0", " ") for each in page.of(tag)[:8]] for tag in ("dt", "dd")
     )
-    assert names[:4] == ["Error against naive", "Direction right", "Windows", "80 % range held"]
+    assert names[:4] == ["Against naive", "Direction right", "Windows", "80 % range held"]
     saved = summary["skill_naive"]
-    assert values[0] == f"{abs(100 * saved):.1f} % {'less' if saved > 0 else 'more'}"
+    assert values[0] == difference(saved)
     right, of = summary["direction_right"], summary["direction_windows"]
     assert values[2] == f"{right} of {of} ({100 * right / of:.0f} %)"
     assert f"{summary['always_right']} of {of} " in values[3]
