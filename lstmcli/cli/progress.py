@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from lstmcli.training.loop import Epoch
     from lstmcli.workflows.tune import Trial
 
-_FULL_WIDTH, _TEXT_WIDTH = 100, 60  # columns; in fewer, rich would cut the numbers
+_TEXT_WIDTH, _BAR_WIDTH = 100, 60  # columns; in fewer, rich would cut the numbers
+
+_SETS = 6  # of windows: those shown, and those at other phases
 
 OnEvent = AbstractContextManager[Callable[..., None]]
 """Yields the callback that is called with each event."""
@@ -52,17 +54,20 @@ def show_epochs(total: int, quiet: bool, verbose: bool) -> OnEvent:
     return _show("epoch", describe, total, quiet, verbose)
 
 
-def show_refits(quiet: bool, verbose: bool) -> OnEvent:
-    """Show each refit of a backtest."""
+def show_backtest(quiet: bool, verbose: bool) -> OnEvent:
+    """Show each refit of a backtest, and without arguments each set of windows."""
 
-    def describe(refit: Refit, number: int, total: int) -> _Described:
+    def describe(refit: Refit | None = None, number: int = 0, total: int = 0) -> _Described:
+        if refit is None:
+            return "", {"advance": 1}
         line = (
             f"refit {number} of {total}: {refit.model} from {refit.since}, fitted on {refit.rows} "
             f"rows of {refit.first} to {refit.last}, best epoch {refit.epoch}"
         )
-        return line, {"completed": number, "total": total, "visible": True}
+        text = f"refit {number} of {total}"
+        return line, {"completed": number, "total": total + _SETS, "text": text}
 
-    return _show("refit", describe, None, quiet, verbose)
+    return _show("part", describe, _SETS, quiet, verbose)
 
 
 def show_trials(total: int, quiet: bool, verbose: bool) -> OnEvent:
@@ -85,14 +90,19 @@ def show_trials(total: int, quiet: bool, verbose: bool) -> OnEvent:
 
 @contextmanager
 def _show(
-    noun: str, describe: Callable[..., _Described], total: int | None, quiet: bool, verbose: bool
+    noun: str, describe: Callable[..., _Described], total: int, quiet: bool, verbose: bool
 ) -> Iterator[Callable[..., None]]:
     """Print a line per event, or update a bar, or do nothing.
 
-    A bar without a total is hidden until its first event.
+    An event with an empty line has none.
     """
     if verbose and not quiet:
-        yield lambda *event: journal.say(describe(*event)[0])
+
+        def say(*event: Any) -> None:
+            if line := describe(*event)[0]:
+                journal.say(line)
+
+        yield say
     elif quiet or not sys.stderr.isatty():
         yield lambda *event: None
     else:
@@ -102,10 +112,9 @@ def _show(
         console = Console(file=raw_stream(sys.stderr))
         text = bars.TextColumn("{task.fields[text]}")
         columns: list[bars.ProgressColumn] = [bars.TextColumn(noun), bars.MofNCompleteColumn()]
-        if console.width >= _FULL_WIDTH:
-            columns += [bars.BarColumn(), text, bars.TimeRemainingColumn()]
-        elif console.width >= _TEXT_WIDTH:
-            columns.append(text)
+        if console.width >= _BAR_WIDTH:
+            columns += [bars.BarColumn(), *([text] if console.width >= _TEXT_WIDTH else [])]
+            columns.append(bars.TimeRemainingColumn())
         with bars.Progress(*columns, console=console, transient=True) as progress:
-            task = progress.add_task(noun, total=total, visible=total is not None, text="")
+            task = progress.add_task(noun, total=total, text="")
             yield lambda *event: progress.update(task, **describe(*event)[1])

@@ -122,7 +122,7 @@ def test_verbose_has_a_line_a_trial_and_quiet_none(place: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [80, 200])
-def test_the_best_so_far_is_shown_on_a_terminal(
+def test_a_terminal_has_a_bar_and_where_there_is_room_the_best_so_far(
     width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
@@ -133,7 +133,8 @@ def test_the_best_so_far_is_shown_on_a_terminal(
         on_trial(trial, trial, 5, 40)
     shown = sys.stderr.getvalue()  # type: ignore[attr-defined]
     assert "5/40" in shown
-    assert "best so far 1.2346 % (trial 4)" in shown
+    assert "\u2501\u2501" in shown
+    assert ("best so far 1.2346 % (trial 4)" in shown) == (width == 200)
 
 
 @pytest.mark.parametrize(
