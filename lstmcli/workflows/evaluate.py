@@ -203,10 +203,7 @@ def evaluate(
         by_recipe=walk.by_recipe,
         answer=answer,
         summaries=tuple(summary(result, scores, name) for name in walk.models),
-        notes=(
-            *past,
-            *_notes(source, walk, panel, uncounted, done),
-        ),
+        notes=tuple(_notes(source, walk, panel, uncounted, done)),
         failures=tuple(panel.failures),
     )
 

@@ -313,7 +313,8 @@ def _prepared(
     """Prepare what can be forecast, each by its model; fill the lists on the way."""
     loaded: dict[ModelRef, Predictor] = {}
     for share in used:
-        taken.append(share)
+        # Without the prices, which would stay in memory.
+        taken.append(replace(share, source=replace(share.source, read=None)))
         for each in stream_prices(share.source, share.data, share.interval):
             if isinstance(each, Failure):
                 report.failures.append(each)

@@ -179,22 +179,24 @@ def _shares_of(
 
 def describe_shares(found: Iterable[Share]) -> list[str]:
     """Say which model was taken where that is open, and where its series were read."""
-    notes = list[str]()
+    notes: dict[str, list[str]] = {}  # symbols by what is said of them
     for each in found:
-        choice, shown = each.choice, first_few(each.symbols, _MOST_NAMED)
-        name, files = choice.model.name, first_few(Path(one).name for one in each.data.csv)
+        choice, files = each.choice, first_few(Path(one).name for one in each.data.csv)
+        name, said = choice.model.name, list[str]()
         if choice.alike:
             others = " and ".join(choice.alike)
-            notes.append(
-                f"{shown}: by {name}, older than {others}, which would do as well; "
+            said.append(
+                f"by {name}, older than {others}, which would do as well; "
                 "lstmcli models use NAME prefers one"
             )
         if each.source.only:
             until = max(one.last for one in choice.chosen.metadata.symbols)
-            notes.append(f"{shown}: read from {files}, the data of {name} up to {until}")
+            said.append(f"read from {files}, the data of {name} up to {until}")
         elif each.stored:
-            notes.append(f"{shown}: read from the store; {name} was trained on {files}")
-    return notes
+            said.append(f"read from the store; {name} was trained on {files}")
+        for text in said:
+            notes.setdefault(text, []).extend(each.symbols)
+    return [f"{first_few(symbols, _MOST_NAMED)}: {text}" for text, symbols in notes.items()]
 
 
 def note_ready_made(found: Iterable[Share], data_dir: Path) -> tuple[str, ...]:

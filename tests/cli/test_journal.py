@@ -122,7 +122,7 @@ def test_a_fetch_is_logged_symbol_by_symbol(server: StandIn, tmp_path: Path) -> 
 
 def test_notes_and_failed_symbols_of_a_batch_are_logged_also_when_quiet(home: Path) -> None:
     (home / "short.csv").write_text(csv_text(walk(5)))
-    batch = ("predict", "--csv", "prices.csv", "--csv", "short.csv", "--quiet")
+    batch = ("predict", "--csv", "prices.csv", "--csv", "short.csv", "--model", "tiny", "--quiet")
     assert in_process(*batch, *LOG, folder=home).code == 3
     found = events(home)
     assert [each["event"] for each in found] == [
@@ -260,7 +260,7 @@ def test_a_torn_last_line_is_cut_and_told_at_the_next_start(home: Path) -> None:
 
 def test_the_environment_names_the_log_and_passwords_are_left_out(home: Path) -> None:
     env = {"LSTMCLI_LOG_FILE": "log.jsonl", "LSTMCLI_MODEL": "https://me:secret@example.org/x"}
-    assert in_process("predict", folder=home, env=env).code == 1
+    assert in_process("predict", folder=home, env=env).code == 4
     start, error, _ = events(home)
     assert start["environment"]["LSTMCLI_MODEL"] == "https://***@example.org/x"
     assert "no such model" in error["message"]
@@ -321,7 +321,7 @@ def test_without_the_option_there_is_a_record_and_no_log(home: Path) -> None:
 
 
 def test_no_folder_is_made_for_a_record(tmp_path: Path) -> None:
-    assert in_process("predict", folder=tmp_path).code == 1
+    assert in_process("predict", folder=tmp_path).code == 4
     assert in_process("fetch", "AAPL", "--dry-run", folder=tmp_path).code == 0
     assert list(tmp_path.iterdir()) == []
 

@@ -64,7 +64,7 @@ def test_any_of_a_thousand_columns_is_a_series(home: Path) -> None:
     (home / "wide.csv").write_text("\n".join([header, *rows]) + "\n")
     done = in_process(
         *("predict", "S0", "S999", "S1000", "--csv", "wide.csv"),
-        *("--format", "csv", "--quiet"),
+        *("--model", "tiny", "--format", "csv", "--quiet"),
         folder=home,
     )
     assert done.code == 3
