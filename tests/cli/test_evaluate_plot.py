@@ -14,7 +14,7 @@ pytest.importorskip("matplotlib")
 def test_a_picture_is_drawn_beside_the_table(fan_home: Path) -> None:
     done = in_process("evaluate", "--plot", "walk.svg", folder=fan_home)
     assert done.code == 0, done.err
-    assert "Verdict: " in done.out
+    assert "Verdict  " in done.out
     ElementTree.parse(fan_home / "walk.svg")
     words = re.findall(r"<!-- (.*?) -->", (fan_home / "walk.svg").read_text("utf-8"))
     assert {"one", "two", "price", "80 % band"} <= set(words)
@@ -37,7 +37,7 @@ def test_windows_drawn_do_not_overlap_and_are_counted(
     done = in_process("evaluate", "--plot", "-", *options, folder=home)
     assert done.code == 0, done.err
     assert f"prices  tiny/v0001, {words}, Close" in done.out
-    assert "Verdict: " in done.out
+    assert "Verdict  " in done.out
 
 
 @pytest.mark.parametrize(
