@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +74,11 @@ def test_accuracy_and_the_best_constant_answer_rest_on_the_moves_alone(home: Pat
 
 def test_the_table_counts_unchanged_windows_apart_and_writes_no_minus_zero(home: Path) -> None:
     text = evaluate(home)
-    assert "unchanged" in text
-    assert "Unchanged, left out" in text
-    assert "unchanged windows left out: " in text
-    assert "-0.00 %" not in text
+    count = two_way_of(json.loads(evaluate(home, "--format", "json")), "h/v0001")["n_unchanged"]
+    assert re.search(rf"^Unchanged +{count}, left out$", text, re.MULTILINE)
+    assert f"unchanged windows left out: {count}" in text
+    assert re.search(r" {2}unchanged$", text, re.MULTILINE)
+    assert not re.search(r"-0\.0+ %", text + evaluate(home, "--details"))
 
 
 def test_where_no_price_changed_there_is_no_accuracy_and_the_verdict_says_why(home: Path) -> None:
