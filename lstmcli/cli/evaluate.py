@@ -1,5 +1,6 @@
 """`lstmcli evaluate`: scores of a backtest, the leak audit, and grades of issued forecasts."""
 
+import shlex
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -8,11 +9,25 @@ import typer
 from lstmcli.cli import journal, options
 from lstmcli.cli.messages import BatchOptions, report_failures
 from lstmcli.cli.options import spread
-from lstmcli.cli.progress import show_refits
+from lstmcli.cli.progress import show_backtest
 from lstmcli.errors import UsageError
 
+_SAME_DATA = (  # parameters of the command that `_command` repeats
+    *("models", "horizon", "end", "refit_window", "baselines", "device", "threads"),
+    *("symbols", "symbols_file", "csv", "sep", "decimal", "strict", "data_dir"),
+)
 _NEEDS_WALK = (  # parameters that --issued does not use
-    *("horizon", "step_size", "n_windows", "refit", "refit_window", "baselines", "report", "plot"),
+    *(
+        "horizon",
+        "step_size",
+        "n_windows",
+        "refit",
+        "refits",
+        "refit_window",
+        "baselines",
+        "report",
+        "plot",
+    ),
     *("audit", "audit_epochs", "device", "threads"),
 )
 
@@ -35,6 +50,8 @@ class WalkOptions:
         --step-size N: Sessions between forecast dates. [the horizon]
         --n-windows N: Only the latest N forecast dates.
         --refit K|never: Refit after every K forecast dates. [never]
+        --refits N: Score the recipe, refitted along the way, on the latest N windows that do not
+            overlap.
 
     Advanced:
         --refit-window ROWS: Refit on all rows (expanding) or the latest (rolling).
@@ -47,6 +64,7 @@ class WalkOptions:
     end: options.Day = None
     step_size: Annotated[int | None, dict(min=1)] = None
     n_windows: Annotated[int | None, dict(min=1)] = None
+    refits: Annotated[int | None, dict(min=1)] = None
     refit: Annotated[Any, dict(parser=_parse_refit)] = None
     refit_window: Literal["expanding", "rolling"] | None = None
     baselines: list[str] | None = None
@@ -73,6 +91,7 @@ def evaluate(
     plot: str | None = None,
     audit: bool = False,
     issued: bool = False,
+    details: bool = False,
     audit_epochs: Annotated[int, dict(min=1)] = 2,
     device: options.DeviceOptions,
     prices: options.PriceOptions,
@@ -93,6 +112,7 @@ def evaluate(
         --audit: Instead check that forecasts use no later bars.
 
     Output:
+        --details: Show every table.
         --report FILE: Write a page with charts to a .html file.
         --plot FILE: Draw to a .png or .svg file (-: the terminal).
         --forecasts FILE: Write all forecasts to a .csv or .parquet file.
@@ -111,16 +131,37 @@ def evaluate(
         )
     with out.failures_listed():
         if issued:
-            _grade(context, prices, walk, forecasts, forecasts_of or [], out)
+            _grade(context, prices, walk, forecasts, forecasts_of or [], details, out)
             return
         asked = device.chosen | {
             key: value for key, value in vars(walk).items() if value is not None
         }
         if audit:
             files = {"--forecasts": forecasts, "--report": report, "--plot": plot}
-            _audit(prices, asked, audit_epochs, files, out)
+            _audit(prices, asked, audit_epochs, files, details, out)
         else:
-            _score(prices, asked, forecasts, forecasts_of or [], report, plot, out)
+            command = _command(context)
+            _score(
+                prices, asked, forecasts, forecasts_of or [], report, plot, details, command, out
+            )
+
+
+def _command(context: typer.Context) -> str:
+    """Return the command line that evaluates the same models on the same data."""
+    words = ["lstmcli", "evaluate"]
+    for each in context.command.params:
+        name = each.name or ""
+        source, value = context.get_parameter_source(name), context.params[name]
+        if name not in _SAME_DATA or source is None or source.name != "COMMANDLINE":
+            continue
+        values = value if isinstance(value, (list, tuple)) else [value]
+        if each.param_type_name == "argument":
+            words[2:2] = map(str, values)
+        elif value is True:
+            words.append(each.opts[0])
+        else:
+            words += [word for one in values for word in (each.opts[0], str(one))]
+    return shlex.join(words)
 
 
 def _score(
@@ -130,35 +171,41 @@ def _score(
     only: list[str],
     page: str | None,
     plot: str | None,
+    details: bool,
+    command: str,
     out: BatchOptions,
 ) -> None:
     """Score a backtest."""
-    from lstmcli.report import one_after_another
-    from lstmcli.report.evaluate import evaluate_view
-    from lstmcli.report.fans import walks
-    from lstmcli.report.long_table import forecasts_file
-    from lstmcli.report.page import check_page, write_page
-    from lstmcli.report.picture import check_plot
-    from lstmcli.report.terminal_plot import draw_plot
-    from lstmcli.workflows.evaluate import evaluate as run
-    from lstmcli.workflows.shares import run_each
+    with show_backtest(out.quiet, out.verbose) as on_part:
+        from lstmcli.report import one_after_another
+        from lstmcli.report.evaluate import evaluate_view
+        from lstmcli.report.fans import walks
+        from lstmcli.report.long_table import forecasts_file
+        from lstmcli.report.page import check_page, write_page
+        from lstmcli.report.picture import check_plot
+        from lstmcli.report.terminal_plot import draw_plot
+        from lstmcli.workflows.evaluate import evaluate as run
+        from lstmcli.workflows.shares import run_each
 
-    check_page(page)
-    check_plot(plot, out.form)
-    with (
-        forecasts_file(forecasts, only) as on_windows,
-        show_refits(out.quiet, out.verbose) as on_refit,
-    ):
-        logged = journal.logged("refit", on_refit)
-        files = {"--forecasts": forecasts, "--report": page, "--plot": plot}
-        options = asked | dict(on_refit=logged, on_windows=on_windows)
-        alone = next((name for name, file in files.items() if file), "")
-        reports = run_each(run, prices.chosen(), alone=alone, **options)
+        check_page(page)
+        check_plot(plot, out.form)
+        logged = journal.logged("refit", on_part)
+        with forecasts_file(forecasts, only) as on_windows:
+
+            def on_set(*windows: Any) -> None:
+                on_windows(*windows)
+                on_part()
+
+            files = {"--forecasts": forecasts, "--report": page, "--plot": plot}
+            options = asked | dict(on_refit=logged, on_windows=on_set)
+            alone = next((name for name, file in files.items() if file), "")
+            reports = run_each(run, prices.chosen(), alone=alone, **options)
     failures = [one for each in reports for one in each.failures]
     out.list_failures(failures)
     out.note([note for each in reports for note in each.notes])
     write_page(reports[0], page)
-    out.emit(one_after_another("evaluate", list(map(evaluate_view, reports))))
+    views = [evaluate_view(each, command, details=details) for each in reports]
+    out.emit(one_after_another("evaluate", views))
     draw_plot(walks(reports[0]), plot)
     report_failures(failures, sum(each.scores.n_symbols for each in reports))
 
@@ -168,17 +215,19 @@ def _audit(
     asked: dict[str, Any],
     epochs: int,
     files: dict[str, str | None],
+    details: bool,
     out: BatchOptions,
 ) -> None:
     """Compare forecasts with and without later bars; raise LeakError if they differ."""
-    from lstmcli.report.evaluate import audit_view
+    from lstmcli.report.grade import audit_view
     from lstmcli.workflows.audit import audit
 
     for name, file in files.items():
         _check_unused(name, file is not None, "--audit compares forecasts and writes none")
+    _check_unused("--refits", "refits" in asked, "--audit takes its windows from --start on")
     report = audit(prices.chosen(), epochs=epochs, **asked)
     out.show_notes(report)
-    out.emit(audit_view(report))
+    out.emit(audit_view(report, details=details))
     report.raise_if_leaking()
     report_failures(report.failures, len(report.symbols))
 
@@ -189,6 +238,7 @@ def _grade(
     walk: WalkOptions,
     forecasts: str | None,
     only: list[str],
+    details: bool,
     out: BatchOptions,
 ) -> None:
     """Grade the ledger. Damaged lines are named and do not fail the run: no rerun restores them."""
@@ -207,7 +257,7 @@ def _grade(
     out.show_notes(report)
     if forecasts is not None:
         emit(forecasts_view(report, only), "parquet" if is_parquet(forecasts) else "csv", forecasts)
-    out.emit(grade_view(report))
+    out.emit(grade_view(report, details=details))
     report_failures(report.failures, report.n_symbols)
 
 

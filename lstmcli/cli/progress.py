@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _WITH_TEXT, _NARROW = 100, 60  # columns; in fewer the text goes, then the time left
 _BAR = 40
+_SETS = 6  # of windows: those shown, and those at other phases
 
 OnEvent = AbstractContextManager[Callable[..., None]]
 """Yields the callback that is called with each event."""
@@ -59,17 +60,20 @@ def show_epochs(quiet: bool, verbose: bool) -> OnEvent:
     return _show("epoch", describe, quiet, verbose)
 
 
-def show_refits(quiet: bool, verbose: bool) -> OnEvent:
-    """Show each refit of a backtest."""
+def show_backtest(quiet: bool, verbose: bool) -> OnEvent:
+    """Show each refit of a backtest, and without arguments each set of windows."""
 
-    def describe(refit: Refit, number: int, total: int) -> _Described:
+    def describe(refit: Refit | None = None, number: int = 0, total: int = 0) -> _Described:
+        if refit is None:
+            return "", {"advance": 1}
         line = (
             f"refit {number} of {total}: {refit.model} from {refit.since}, fitted on {refit.rows} "
             f"rows of {refit.first} to {refit.last}, best epoch {refit.epoch}"
         )
-        return line, {"completed": number, "total": total}
+        text = f"refit {number} of {total}"
+        return line, {"completed": number, "total": total + _SETS, "text": text}
 
-    return _show("refit", describe, quiet, verbose)
+    return _show("part", describe, quiet, verbose, total=_SETS)
 
 
 def show_trials(quiet: bool, verbose: bool) -> OnEvent:
@@ -92,7 +96,12 @@ def show_trials(quiet: bool, verbose: bool) -> OnEvent:
 
 @contextmanager
 def _show(
-    noun: str, describe: Callable[..., _Described], quiet: bool, verbose: bool
+    noun: str,
+    describe: Callable[..., _Described],
+    quiet: bool,
+    verbose: bool,
+    *,
+    total: int | None = None,
 ) -> Iterator[Callable[..., None]]:
     """Print a line per event that has one, or update a bar, or do nothing.
 
@@ -120,12 +129,12 @@ def _show(
             *([bars.TimeRemainingColumn()] if wide >= _NARROW else []),
         ]
         with bars.Progress(*columns, console=console, transient=True) as progress:
-            task = progress.add_task("working", total=None, text="")
+            task = progress.add_task("working", total=total, text="")
 
             def show(*event: Any, **more: Any) -> None:
                 changed = describe(*event, **more)[1]
                 progress.update(task, **changed)
-                done, total = progress.tasks[0].completed, progress.tasks[0].total
-                progress.update(task, description=f"{noun} {done:.0f}/{total or 0:.0f}")
+                done, wanted = progress.tasks[0].completed, progress.tasks[0].total
+                progress.update(task, description=f"{noun} {done:.0f}/{wanted or 0:.0f}")
 
             yield show

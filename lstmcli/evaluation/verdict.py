@@ -1,4 +1,4 @@
-"""The verdict on one model's backtest in plain sentences, from fixed rules.
+"""The verdict on one model's backtest in three lines and a summary, from fixed rules.
 
 Claims come in two chains, each at half of 5 % one-sided: errors against naive, then against the
 hardest baseline, then symbol by symbol; the fan against past moves, then symbol by symbol. A link
@@ -9,8 +9,12 @@ most 5 % of cases (a fixed sequence, Maurer, Hothorn & Lehmacher 1995).
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
+from lstmcli.evaluation.backtest import Backtest
+from lstmcli.evaluation.bands import Band
 from lstmcli.evaluation.comparisons import LossTest, SymbolTest
-from lstmcli.evaluation.direction import TwoWay
+from lstmcli.evaluation.direction import direction_hits
 from lstmcli.evaluation.scores import PAST_MOVES, ModelScores, Scores
 from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.printable import first_few
@@ -21,20 +25,72 @@ SHOWN_NAMES = {
     "seasonal_naive": "the same month a year before",
     "seasonal_drift": "the same month a year before and its growth",
 }
-_SAME = 5e-4
+_SAME = 5e-4  # skills below it are shown as no difference
 _HALF = 0.5
 _MOST_NAMES = 5
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Verdict on one model: a word, and a sentence for each question."""
+    """Verdict on one model: a word, and a line each on errors, direction, ranges or repetition.
+
+    hardest : the baseline with the lowest error, which the word refers to.
+    """
 
     word: Word
     lines: tuple[str, ...]
+    hardest: str | None = None
 
     def __str__(self) -> str:
         return " ".join(self.lines)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One model's evaluation in a few figures: the top of the JSON of `evaluate`.
+
+    symbols, windows : their numbers. n_independent : windows that share no day. rmse, naive_rmse :
+    over whole paths, in units of the last price. skill_naive : 1 - rmse / naive_rmse. p_naive : of
+    that difference, None where there is no test. direction_right, always_right : of
+    `direction_windows` at the last step, those that the model and the best constant answer called
+    right; windows after which the price is unchanged are in none of the three.
+    """
+
+    model: str
+    symbols: int
+    windows: int
+    n_independent: int
+    rmse: float | None
+    naive_rmse: float | None
+    skill_naive: float | None
+    p_naive: float | None
+    verdict: Word
+    direction_right: int
+    direction_windows: int
+    always_right: int
+
+
+def summary(result: Backtest, scores: Scores, model: str) -> Summary:
+    """Summarise the scores of one model of a backtest."""
+    own, naive = scores.models[model], scores.models["naive"]
+    moves = result.actual[:, -1]
+    hits = direction_hits(result.forecasts[model].median[:, -1], moves)
+    moved = int(np.count_nonzero(~np.isnan(hits)))
+    constant = moves > 0.0 if own.direction[-1].two_way.always == "up" else moves < 0.0
+    return Summary(
+        model=model,
+        symbols=scores.n_symbols,
+        windows=scores.n_windows,
+        n_independent=scores.n_independent,
+        rmse=own.path.rmse,
+        naive_rmse=naive.path.rmse,
+        skill_naive=own.path.skill.get("naive"),
+        p_naive=own.tests["naive"].test.p,
+        verdict=verdict(scores, model).word,
+        direction_right=int(np.nansum(hits)),
+        direction_windows=moved,
+        always_right=int(np.count_nonzero(constant)),
+    )
 
 
 def verdict(scores: Scores, model: str | None = None) -> Verdict:
@@ -55,17 +111,20 @@ def verdict(scores: Scores, model: str | None = None) -> Verdict:
             worse = _claim(own, hardest) == "worse"
             word = "better" if proven else "worse" if worse else "not proven"
         level = own.tests[first].level if proven else None
-        lines = [_errors(own, scores, first, hardest), *_symbols(own.symbol_tests, "naive", level)]
-    return Verdict(
-        word,
-        (
-            *lines,
-            *_copy(own),
-            _direction(own.direction[-1].two_way),
-            *_fan(own, scores),
-            *_bands(own),
-        ),
-    )
+        errors = [_errors(own, scores, first, hardest), *_symbols(own.symbol_tests, "naive", level)]
+        lines.append(" ".join(errors))
+    lines.append(_direction(own))
+    lines += _ranges(own) if own.bands else _copy(own)
+    return Verdict(word, tuple(lines), hardest)
+
+
+def difference(skill: float, rival: str | None = None) -> str:
+    """Return a skill in words: "8.2 % less error than naive", or without a rival its beginning."""
+    if abs(skill) < _SAME:
+        return "the same error" + (f" as {shown_name(rival)}" if rival else "")
+    share = f"{100.0 * abs(skill):.{1 if abs(skill) < 0.1 else 0}f} %"
+    words = f"{share} {'less' if skill > 0.0 else 'more'} error"
+    return words + (f" than {shown_name(rival)}" if rival else "")
 
 
 def percent(share: float) -> str:
@@ -103,19 +162,16 @@ def _errors(own: ModelScores, scores: Scores, first: str, hardest: str) -> str:
     need = f"; a test needs {MIN_WINDOWS}" if few else ""
     head = "Better than" if _better(own, first) else "Against"
     head = "Worse than" if _claim(own, first) == "worse" else head
-    return f"{head} {_name(first)}: {'; '.join(parts)}, on {_sample(scores)}{need}."
+    return f"{head} {shown_name(first)}: {'; '.join(parts)}, on {_sample(scores)}{need}."
 
 
 def _against(own: ModelScores, rival: str, *, claimed: bool, named: bool = True) -> str:
     """Describe the difference in error and its p-value; `claimed` where a claim is allowed."""
     skill, test = own.path.skill[rival], own.tests[rival]
     if skill is None and own.path.rmse:
-        return f"some error, where {_name(rival)} made none"
-    if skill is None or abs(skill) < _SAME:
-        return "the same error" + (f" as {_name(rival)}" if named else "")
-    words = f"{_share(abs(skill))} {'less' if skill > 0.0 else 'more'} error"
-    words += f" than {_name(rival)}" if named else ""
-    if test.test.p is None:
+        return f"some error, where {shown_name(rival)} made none"
+    words = difference(skill or 0.0, rival if named else None)
+    if skill is None or abs(skill) < _SAME or test.test.p is None:
         return words
     claim = _claim(own, rival)
     if claim is not None and (claimed or claim == "worse"):
@@ -151,7 +207,7 @@ def _symbols(tests: dict[str, SymbolTest], rival: str, level: float | None) -> l
     if not found:
         return []
     return [
-        f"Symbol by symbol, better than {_name(rival)} on {len(found)} of {len(tests)}: "
+        f"Symbol by symbol, better than {shown_name(rival)} on {len(found)} of {len(tests)}: "
         f"{first_few(found, _MOST_NAMES)} (joint test)."
     ]
 
@@ -167,13 +223,11 @@ def _copy(own: ModelScores) -> list[str]:
         return []
     if found.of_moves is None:
         return ["Its predicted moves never change."]
-    return [
-        "Predicted moves follow the actual ones no more than by chance (correlation "
-        f"{found.of_moves:+.2f}): it may just repeat the last price."
-    ]
+    return [f"Predicted moves do not follow the actual ones (correlation {found.of_moves:+.2f})."]
 
 
-def _direction(two_way: TwoWay) -> str:
+def _direction(own: ModelScores) -> str:
+    two_way = own.direction[-1].two_way
     apart = f"; unchanged windows left out: {two_way.n_unchanged}" if two_way.n_unchanged else ""
     if two_way.always_accuracy is None or two_way.accuracy is None:
         return f"No direction: {two_way.why}{apart}."
@@ -186,7 +240,8 @@ def _direction(two_way: TwoWay) -> str:
     )
     sentence = (
         f'Direction: right {words} always saying "{two_way.always}" '
-        f"({_rate(two_way.accuracy)} against {_rate(two_way.always_accuracy)}{apart})"
+        f"({_rate(two_way.accuracy)} against {_rate(two_way.always_accuracy)}"
+        f"{', mean over dates' if own.symbols else ''}{apart})"
     )
     if gap < _SAME:
         return f"{sentence}."
@@ -195,15 +250,16 @@ def _direction(two_way: TwoWay) -> str:
     return f"{sentence}; {p_value(two_way.test.p)} on {two_way.test.n} dates."
 
 
-def _fan(own: ModelScores, scores: Scores) -> list[str]:
-    """Compare the whole fan with past moves in one sentence."""
-    sentence, level = fan_against(own, PAST_MOVES), None
-    if sentence is None:
-        return []
-    test = own.crps_tests[PAST_MOVES]
-    if _shown(test, own.path.crps_skill[PAST_MOVES]) == "better":
-        level = test.level
-    return [sentence, *_symbols(own.symbol_crps_tests, PAST_MOVES, level)]
+def _ranges(own: ModelScores) -> list[str]:
+    """Compare the whole fan with past moves, and judge what its range held."""
+    judged, level = judged_band(own), None
+    assert judged is not None, "it has bands"
+    if (against := fan_against(own, PAST_MOVES)) is None:
+        return [f"Range of outcomes: {describe_band(judged)}."]
+    if _shown(own.crps_tests[PAST_MOVES], own.path.crps_skill[PAST_MOVES]) == "better":
+        level = own.crps_tests[PAST_MOVES].level
+    words = f"{against.removesuffix('.')}; {describe_band(judged)}."
+    return [" ".join([words, *_symbols(own.symbol_crps_tests, PAST_MOVES, level)])]
 
 
 def fan_against(own: ModelScores, rival: str) -> str | None:
@@ -212,9 +268,7 @@ def fan_against(own: ModelScores, rival: str) -> str | None:
     if test is None or skill is None:
         return None
     claim = _shown(test, skill)
-    words = f"{_share(abs(skill))} {'less' if skill > 0.0 else 'more'} error than {_name(rival)}"
-    if abs(skill) < _SAME:
-        words = f"the same error as {_name(rival)}"
+    words = difference(skill, rival)
     head = {"better": "Better ranges of outcomes", "worse": "Worse ranges of outcomes"}.get(
         claim or "", "Range of outcomes"
     )
@@ -225,29 +279,30 @@ def fan_against(own: ModelScores, rival: str) -> str | None:
     return f"{head}: {words} ({p_value(test.test.p)})."
 
 
-def _bands(own: ModelScores) -> list[str]:
-    """Judge the 80 % band (or the widest) at the last step with enough windows."""
+def judged_band(own: ModelScores) -> Band | None:
+    """Return the 80 % band, or the widest, at the last step with windows enough to judge it.
+
+    None for a point forecast. Where no step has enough it is that of the last step.
+    """
     if not own.bands:
-        return []
+        return None
     nominal = min((band.nominal for band in own.bands), key=lambda each: (abs(each - 0.8), -each))
     bands = [band for band in own.bands if band.nominal == nominal]
-    judged = [band for band in bands if band.good is not None]
-    band = max(judged or bands, key=lambda each: each.step)
+    return max(bands, key=lambda each: (each.good is not None, each.step))
+
+
+def describe_band(band: Band) -> str:
+    """Describe what a band held: "the 80 % range held 76.0 % +- 5.9 at step 5, calibrated"."""
     error = "" if band.standard_error is None else f" +- {100.0 * band.standard_error:.1f}"
     held = f"the {100.0 * band.nominal:.3g} % range held {100.0 * band.coverage:.1f} %{error}"
-    if not judged:
-        return [f"Too few windows to judge the ranges: {held} (step {band.step})."]
-    quality = "Ranges calibrated" if band.good else "Ranges not calibrated"
-    return [f"{quality}: {held} (step {band.step})."]
+    good = {None: "too few windows to judge", True: "calibrated", False: "not calibrated"}
+    return f"{held} at step {band.step}, {good[band.good]}"
 
 
-def _name(rival: str) -> str:
+def shown_name(rival: str) -> str:
+    """Return what a baseline is called on screens."""
     return SHOWN_NAMES.get(rival, rival)
 
 
 def _rate(share: float) -> str:
     return f"{100.0 * share:.1f} %"
-
-
-def _share(skill: float) -> str:
-    return f"{100.0 * skill:.1f} %" if skill < 0.1 else f"{100.0 * skill:.0f} %"

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
-from lstmcli.errors import ModelError, TrainingError, UsageError
+from lstmcli.errors import Failure, ModelError, TrainingError, UsageError
 from lstmcli.evaluation.backtest import Rows
 from lstmcli.evaluation.forecasters import ALWAYS, Fitted, learn_trend
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.fit import fit
 from lstmcli.learning.learn import calibrated
-from lstmcli.learning.plan import plan_suitable
+from lstmcli.learning.plan import Plan, plan_suitable
 from lstmcli.runs.metadata import Metadata
 
 RefitWindow = Literal["expanding", "rolling"]
@@ -58,13 +60,18 @@ OnRefit = Callable[[Refit, int, int], None]
 
 
 def refit_dates(
-    series: Sequence[Series], cutoffs: Sequence[Rows], every: int | None
+    series: Sequence[Series], cutoffs: Sequence[Rows], every: int | None, *, first: bool = False
 ) -> list[np.datetime64]:
-    """Return the cutoff dates that a refit comes before: each `every`-th, not the first."""
+    """Return the cutoff dates that a refit comes before: each `every`-th; the first if asked to."""
     if every is None:
         return []
+    return list(cutoff_dates(series, cutoffs)[0 if first else every :: every])
+
+
+def cutoff_dates(series: Sequence[Series], cutoffs: Sequence[Rows]) -> NDArray[np.datetime64]:
+    """Return the cutoff dates of all series, ascending."""
     dates = [each.dates[rows] for each, rows in zip(series, cutoffs, strict=True)]
-    return list(np.unique(np.concatenate(dates))[every::every])
+    return np.unique(np.concatenate(dates))
 
 
 def check_refittable(models: Mapping[str, TrainedModel]) -> None:
@@ -121,9 +128,14 @@ def refits(
     return fits, done
 
 
-def tell_refits(done: Sequence[Refit], models: Mapping[str, TrainedModel]) -> Iterator[str]:
-    """Yield notes on what refits lacked: prices of symbols trained on, and series too short."""
+def tell_refits(
+    done: Sequence[Refit], models: Mapping[str, TrainedModel], metadata: Mapping[str, Metadata]
+) -> Iterator[str]:
+    """Yield notes on what refits lacked: a start, prices of symbols trained on, long series."""
     for name, model in models.items():
+        origin = metadata[name].ready_made
+        if done and origin is not None and origin.model != name:
+            yield f"refits of {name} do not start from {origin.model}, as it did"
         most = max((each.symbols for each in done if each.model == name), default=0)
         if 0 < most < len(model.trained_on):
             yield (
@@ -177,10 +189,7 @@ def baseline_rows(
 def _refit(
     name: str, model: TrainedModel, series: Sequence[Series], day: np.datetime64, span: Span
 ) -> tuple[TrainedModel, Mapping[str, Any], Refit]:
-    parts = [each.between(span.first, span.last) for each in series]
-    # Every row of the span trains or validates.
-    settings = model.settings.changed(split={"train_end": span.last.astype(object), "embargo": 0})
-    plan, failures = plan_suitable([each for each in parts if len(each)], settings)
+    settings, plan, failures = plan_refit(model, series, span)
     done = fit(plan, settings, model.device)
     if done.error is not None:
         raise TrainingError(
@@ -202,3 +211,12 @@ def _refit(
         **{part: counts[part] for part in ("rows", "train", "validation")},
     )
     return again, learn_trend(again, plan.series, plan.splits), record
+
+
+def plan_refit(
+    model: TrainedModel, series: Sequence[Series], span: Span
+) -> tuple[Settings, Plan, list[Failure]]:
+    """Return settings and plan of a fit on a span, of which every row trains or validates."""
+    parts = [each.between(span.first, span.last) for each in series]
+    settings = model.settings.changed(split={"train_end": span.last.astype(object), "embargo": 0})
+    return settings, *plan_suitable([each for each in parts if len(each)], settings)

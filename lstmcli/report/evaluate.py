@@ -1,57 +1,75 @@
-"""The backtest for a reader: every window, the scores, the verdict; and the leak audit."""
+"""The backtest for a reader: on one screen the windows, the scores and the verdict; or in full."""
 
-import math
-from collections import Counter
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from rich.console import RenderableType
+from rich.text import Text
 
 from lstmcli.evaluation.direction import direction_hits
-from lstmcli.evaluation.leaks import Comparison
+from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.evaluation.trend import CLASSES, actual_trend, predicted_trend
 from lstmcli.learning.evidence import describe_looks
+from lstmcli.learning.walk import Answer
+from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of
 from lstmcli.report import View, make_document
-from lstmcli.report.numbers import BASE_RATE_UNKNOWN, ahead, price, price_basis
-from lstmcli.report.score_tables import score_tables
-from lstmcli.report.tables import Column, list_table
+from lstmcli.report.numbers import BASE_RATE_UNKNOWN, percent, price, price_basis
+from lstmcli.report.score_tables import (
+    directions,
+    errors,
+    score_tables,
+    share_of,
+    verdict_lines,
+    verdict_word,
+)
+from lstmcli.report.tables import (
+    BAD,
+    DIM,
+    GOOD,
+    Column,
+    list_table,
+    make_table,
+    styled,
+)
 from lstmcli.workflows.evaluate import EvaluateReport
 
-if TYPE_CHECKING:
-    from lstmcli.workflows.audit import AuditReport
-
-_MOST_REFITS = 12
-_MOST_ROWS = 60
+_MOST_WINDOWS, _LATEST = 14, 10
+_MOST_SYMBOLS, _BEST = 15, 5
+_MORE = "More: --details   --plot FILE   --report FILE.html   --format json"
 _HITS = {None: "-", True: "hit", False: "miss"}
 _WINDOWS: list[Column] = [
     ("Symbol", lambda row: row["symbol"]),
-    ("Cutoff", lambda row: row["cutoff"]),
-    ("Ahead", lambda row: row["date"]),
-    ("Predicted trend", lambda row: row["predicted_trend"]),
-    ("Actual trend", lambda row: row["actual_trend"]),
-    ("Trend", lambda row: _HITS[row["trend_hit"]]),
-    ("Direction", lambda row: "unchanged" if row["unchanged"] else _HITS[row["direction_hit"]]),
-    ("Last close", lambda row: price(row["last_close"])),
-    ("Predicted", lambda row: price(row["predicted"])),
+    ("From", lambda row: row["cutoff"]),
+    ("To", lambda row: row["date"]),
+    ("Price", lambda row: price(row["last_close"])),
+    ("Forecast", lambda row: price(row["predicted"])),
     ("Actual", lambda row: price(row["actual"])),
+    ("Direction", lambda row: "unchanged" if row["unchanged"] else _HITS[row["direction_hit"]]),
+    ("Called", lambda row: row["predicted_trend"]),
+    ("Was", lambda row: row["actual_trend"]),
+    ("Up, flat, down", lambda row: _HITS[row["trend_hit"]]),
 ]
 _REFITS: list[Column] = [
-    *(("Model", "model"), ("First cutoff", "since"), ("Rows from", "first"), ("to", "last")),
+    *(("Model", "model"), ("First forecast", "since"), ("Fitted on", "first"), ("to", "last")),
     *(("Symbols", "symbols"), ("Rows", "rows"), ("Training", "train")),
     *(("Validation", "validation"), ("Best epoch", "epoch")),
 ]
 
 
-def evaluate_view(report: EvaluateReport) -> View:
-    """Show the windows, the scores and the verdict; the rows are the windows of every network."""
+def evaluate_view(report: EvaluateReport, command: str = "", *, details: bool = False) -> View:
+    """Show the answer on one screen, or everything; the rows are the windows of every network.
+
+    command : the command line that evaluates the same models on the same data.
+    """
 
     def document() -> dict[str, Any]:
         windows = report.metadata[0].windows
         counts = {key: windows.get(key) for key in ("rows", "train", "validation", "test")}
         return make_document(
             "evaluate",
+            summary=report.summaries[0],
             models=list(map(str, report.models)),
             price=report.series[0].price,
             horizon=report.horizon,
@@ -60,10 +78,11 @@ def evaluate_view(report: EvaluateReport) -> View:
             trained_until=str(report.trained_until),
             fitted_cutoffs=report.fitted_cutoffs,
             refits=report.refits,
+            **({"by_recipe": True} if report.by_recipe else {}),
             looks=report.looks,
             split_method=report.recipes[0].split.method,
             windows=counts | {"evaluated": report.scores.n_windows},
-            verdicts=report.verdicts,
+            verdicts={name: str(each) for name, each in report.verdicts.items()},
             tuning={
                 name: recipe.tuning.model_dump()
                 for name, recipe in zip(report.verdicts, report.recipes, strict=True)
@@ -74,7 +93,8 @@ def evaluate_view(report: EvaluateReport) -> View:
             failures=report.failures,
         )
 
-    return View(lambda: _tables(report), document, lambda: window_rows(report))
+    tables = _details(report) if details else _screen(report, command)
+    return View(lambda: list(tables), document, lambda: window_rows(report))
 
 
 def caveats(report: EvaluateReport) -> list[str]:
@@ -121,133 +141,205 @@ def window_rows(report: EvaluateReport) -> list[dict[str, Any]]:
     return rows
 
 
-def _tables(report: EvaluateReport) -> list[RenderableType]:
-    scores, windows = report.scores, report.metadata[0].windows
-    chances = scores.models[scores.model].chances
-    no_rates = chances and chances[0].base_rate is None
-    return [
-        _windows_table(report),
-        f"{windows['rows']} rows; {windows['train']} training, {windows['test']} test windows; "
-        f"{scores.n_windows} evaluated, {count_of(report.step_size, 'row')} apart "
-        f"({scores.n_independent} independent).",
-        price_basis(each.price for each in report.series),
-        *score_tables(scores, f"1 to {report.horizon}"),
-        *([f"Chance of a rise: {BASE_RATE_UNKNOWN}."] if no_rates else []),
-        *([_refits_table(report)] if report.refits else []),
-        *caveats(report),
-        *(f"Verdict: {text}" for text in report.verdicts.values()),
-    ]
+def _screen(report: EvaluateReport, command: str) -> Iterator[RenderableType]:
+    """Yield the answer on one screen, about the first model."""
+    summary, scores = report.summaries[0], report.scores
+    unit = unit_of(report.metadata[0].interval)
+    several = scores.n_symbols > 1
+    yield from _title(report, unit)
+    yield _symbols_table(report) if several else _windows_table(report)
+    yield from directions(summary, scores)
+    over = f"all {count_of(report.horizon, unit)}"
+    yield from errors(summary, scores, over, _own_name(report), in_line=several)
+    if len(report.models) > 1:
+        yield _models_table(report)
+    yield from caveats(report)
+    yield from verdict_lines(summary, report.verdicts[summary.model])
+    yield ""
+    if report.answer is not None:
+        yield _how_to_answer(report.answer, command)
+    yield _MORE
+
+
+def _how_to_answer(answer: Answer, command: str) -> str:
+    """Return the command that evaluates enough windows for a test, and how long it takes."""
+    if answer.windows < MIN_WINDOWS:
+        windows = count_of(answer.windows, "window")
+        return f"For an answer: longer series. These allow {windows}; a test needs {MIN_WINDOWS}."
+    seconds = answer.seconds
+    time = "" if seconds is None else f"   (about {_duration(seconds)})"
+    return f"For an answer: {command} --refits {answer.windows}{time}"
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(1.0, seconds):.0f} s"
+
+
+def _title(report: EvaluateReport, unit: str) -> Iterator[RenderableType]:
+    """Yield which windows of what are forecast, by which model."""
+    scores, ahead = report.scores, count_of(report.horizon, unit)
+    symbols = [each.symbol for each in report.series]
+    what = symbols[0] if len(symbols) == 1 else f"{len(symbols)} symbols"
+    yield styled(f"{what}, {ahead} ahead, by {_by(report)}", "bold")
+    days = f"{scores.first_cutoff} to {report.backtest.dates[:, -1].max()}"
+    windows = f"{count_of(scores.n_windows, 'test window')} of {report.series[0].price}"
+    on = f" on {count_of(scores.n_cutoffs, 'date')}" if len(symbols) > 1 else ""
+    apart = "" if len(symbols) > 1 else "; they do not overlap"
+    if scores.n_independent < scores.n_cutoffs:
+        apart = f"; {scores.n_independent} do not overlap"
+    yield f"{windows}{on}, {days}{apart}"
+    yield ""
+
+
+def _own_name(report: EvaluateReport) -> str:
+    return "the recipe, refitted" if report.by_recipe else str(report.models[0])
+
+
+def _by(report: EvaluateReport) -> str:
+    """Return what forecasts: a model, or a recipe fitted again and again."""
+    name, times = str(report.models[0]), len(report.refits) // len(report.models)
+    if report.by_recipe:
+        return f"the recipe, refitted {count_of(times, 'time')}, not {name}"
+    return f"{name}, refitted {count_of(times, 'time')}" if times else name
 
 
 def _windows_table(report: EvaluateReport) -> RenderableType:
-    """Show the first network's windows, the latest ones where there are many."""
+    """Show the latest windows of the first model with their moves, and which calls were right."""
     rows = [row for row in window_rows(report) if row["model"] == str(report.models[0])]
-    distance = ahead(report.horizon, report.metadata[0].interval)
-    title = f"{report.models[0]}, {distance}, {report.series[0].price}"
-    if len(rows) > _MOST_ROWS:
-        title += f" (the last {_MOST_ROWS} of {len(rows)} windows; all with --format csv)"
-    return list_table(title, _WINDOWS, rows[-_MOST_ROWS:], left=7)
+    shown = rows if len(rows) <= _MOST_WINDOWS else rows[-_LATEST:]
+    widths = [max(len(_move(row, key)) for row in shown) for key in ("predicted", "actual")]
+    table = make_table(
+        "",
+        ["From", "To", "Price", "Forecast", "Actual", "Direction"],
+        (
+            [
+                *(row["cutoff"], row["date"], price(row["last_close"])),
+                *(
+                    f"{price(row[key])}  {_move(row, key):>{width}}"
+                    for key, width in zip(("predicted", "actual"), widths, strict=True)
+                ),
+                _called(row),
+            ]
+            for row in shown
+        ),
+        left=2,
+        drop=["To", "Price", "Actual"],
+    )
+    table.columns[-1].justify = "left"
+    if len(shown) < len(rows):
+        table.note = f"... {len(rows) - len(shown)} more, --details"
+    return table
 
 
-def _refits_table(report: EvaluateReport) -> RenderableType:
-    """Show when each model was fitted again, the latest times where there are many."""
-    times = len(report.refits)
-    title = f"Fitted again {count_of(times, 'time')} on the rows known at the first cutoff"
-    if times > _MOST_REFITS:
-        title += f" (the last {_MOST_REFITS}; all with --format json)"
-    return list_table(title, _REFITS, report.refits[-_MOST_REFITS:], left=4)
+def _move(row: dict[str, Any], key: str) -> str:
+    return percent(row[key] / row["last_close"] - 1.0, 1, sign=True)
 
 
-def audit_view(report: "AuditReport") -> View:
-    """Show every comparison; the rows are the comparisons too."""
-    from lstmcli.workflows.audit import SHUFFLED, UNSEEN
+def _called(row: dict[str, Any]) -> Text:
+    """Return the direction that was called, and whether it was right."""
+    change = row["predicted"] - row["last_close"]
+    call = "up" if change > 0.0 else "down" if change < 0.0 else "none"
+    if row["direction_hit"] is None:
+        return styled("unchanged" if row["unchanged"] else call, DIM)
+    return styled(f"✓ {call}", GOOD) if row["direction_hit"] else styled(f"✗ {call}", BAD)
 
-    numbers: Counter[str] = Counter()
-    for each in report.comparisons:
-        if each.stage != "control":
-            numbers[each.kind] += each.numbers
 
-    def document() -> dict[str, Any]:
-        return make_document(
-            "evaluate",
-            audit=True,
-            models=list(map(str, report.models)),
-            symbols=report.symbols,
-            windows=report.n_windows,
-            fitted_cutoffs=report.fitted_cutoffs,
-            refit_epochs=report.epochs,
-            clean=report.is_clean,
-            numbers=numbers,
-            comparisons=list(map(_comparison, report.comparisons)),
-            shuffled=report.shuffled,
-            cannot_see=UNSEEN,
-            notes=report.notes,
-            failures=report.failures,
-        )
+def _symbols_table(report: EvaluateReport) -> RenderableType:
+    """Show one row a symbol, the least error against naive first; of many the best and worst."""
+    result, scores = report.backtest, report.scores
+    own, naive = scores.models[scores.model], scores.models["naive"]
+    always = own.direction[-1].two_way.always or "up"
+    moves, symbol = result.actual[:, -1], result.symbol
+    hits = direction_hits(result.forecasts[scores.model].median[:, -1], moves)
+    names = sorted(own.symbols, key=lambda name: -(own.symbols[name].skill["naive"] or 0.0))
+    unchanged = bool((moves == 0.0).any())
 
-    def tables() -> list[RenderableType]:
-        title = (
-            f"Leak audit: {count_of(report.n_windows, 'window')} of {len(report.symbols)} series"
-        )
-        refits = ", ".join(f"{name} {count_of(n, 'epoch')}" for name, n in report.epochs.items())
-        shown: list[RenderableType] = [
-            list_table(title, _COMPARISONS, report.comparisons, left=4),
-            "Later bars were replaced by noise or removed in copies of the files, and everything "
-            f"was repeated from there. Short refits: {refits}.",
-            f"Numbers compared: {', '.join(f'{kind} {n:,}' for kind, n in numbers.items())}.",
-            *(f"{name}: {SHUFFLED}." for name in report.shuffled),
+    def cells(name: str) -> list[object]:
+        some = (symbol == name) & ~np.isnan(hits)
+        moved = int(some.sum())
+        went = moves[some] > 0.0 if always == "up" else moves[some] < 0.0
+        still = int((moves[symbol == name] == 0.0).sum())
+        return [
+            name,
+            moved + still,
+            *([still] if unchanged else []),
+            share_of(int(hits[some].sum()), moved),
+            share_of(int(went.sum()), moved),
+            percent(own.symbols[name].rmse),
+            percent(naive.symbols[name].rmse),
         ]
-        if report.fitted_cutoffs:
-            shown.append(
-                f"{report.fitted_cutoffs} of {report.n_windows} windows lie in rows that a model "
-                "was fitted on: its weights have seen what follows them."
-            )
-        failed = sum(each.difference is not None for each in report.comparisons)
-        outcome = f"not clean. {failed} of {len(report.comparisons)} comparisons failed."
-        if report.is_clean:
-            outcome = "clean. Every number is the same to the last bit, whatever the later bars."
-        return [*shown, f"What this cannot see: {'; '.join(UNSEEN)}.", f"Audit: {outcome}"]
 
-    return View(tables, document, lambda: map(_comparison, report.comparisons))
-
-
-def _comparison(found: Comparison) -> dict[str, Any]:
-    differs = dict.fromkeys(("name", "symbol", "cutoff", "step", "expected", "found"))
-    if each := found.difference:
-        known = asdict(each)
-        differs = {key: _finite(known[key]) for key in differs}
-        differs["cutoff"] = str(each.after if each.cutoff is None else each.cutoff)
-    return {
-        "stage": found.stage,
-        "model": found.model,
-        "compared": found.kind,
-        "rewritings": len(found.after),
-        "first_after": str(found.after[0]),
-        "last_after": str(found.after[-1]),
-        "numbers": found.numbers,
-        "result": _result(found),
-        **differs,
-    }
+    shown = names if len(names) <= _MOST_SYMBOLS else [*names[:_BEST], *names[-_BEST:]]
+    table = make_table(
+        "",
+        ["Symbol", "Windows", *(["Unchanged"] if unchanged else []), "Direction right"]
+        + [f'Always "{always}"', "Error", "Naive"],
+        (),
+        drop=["Windows"],
+    )
+    for place, name in enumerate(shown):
+        if place == _BEST and len(shown) < len(names):
+            table.add_row("...", f"{len(names) - len(shown)} more", "--details")
+        table.add_row(*map(str, cells(name)))
+    return table
 
 
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _models_table(report: EvaluateReport) -> RenderableType:
+    """Show one row for each model."""
+    return make_table(
+        "",
+        ["Model", "Error", "Naive", "Direction right", "Verdict"],
+        (
+            [
+                *(each.model, percent(each.rmse), percent(each.naive_rmse)),
+                share_of(each.direction_right, each.direction_windows),
+                verdict_word(each, report.verdicts[each.model]),
+            ]
+            for each in report.summaries
+        ),
+    )
 
 
-def _after(found: Comparison) -> str:
-    if len(found.after) == 1:
-        return str(found.after[0])
-    return f"{len(found.after)} cutoffs, {found.after[0]} to {found.after[-1]}"
+def detail_tables(report: EvaluateReport) -> list[RenderableType]:
+    """Return all windows of the first model and every table, without the verdict."""
+    scores, windows = report.scores, report.metadata[0].windows
+    chances = scores.models[scores.model].chances
+    no_rates = chances and chances[0].base_rate is None
+    rows = [row for row in window_rows(report) if row["model"] == str(report.models[0])]
+    overlap = f"{scores.n_independent} of them do not overlap"
+    if scores.n_independent == scores.n_windows:
+        overlap = "they do not overlap"
+    refits = f"Fitted again {count_of(len(report.refits), 'time')} on the rows known by then"
+    return [
+        list_table(
+            f"Windows of {report.models[0]}",
+            _WINDOWS,
+            rows,
+            left=3,
+            drop=["Up, flat, down", "Was", "Called", "To"],
+        ),
+        f"Trained on {count_of(windows['train'], 'window')} of {count_of(windows['rows'], 'row')}; "
+        f"tested on {scores.n_windows}, {count_of(report.step_size, 'row')} apart: {overlap}.",
+        price_basis(each.price for each in report.series),
+        *score_tables(scores, f"steps 1 to {report.horizon}"),
+        *([f"Chance of a rise: {BASE_RATE_UNKNOWN}."] if no_rates else []),
+        *(
+            [list_table(refits, _REFITS, report.refits, left=4, drop=["Validation", "Training"])]
+            if report.refits
+            else []
+        ),
+    ]
 
 
-def _result(found: Comparison) -> str:
-    same, other = ("changed", "unchanged") if found.stage == "control" else ("identical", "differs")
-    return same if found.difference is None else other
-
-
-_COMPARISONS: list[Column] = [
-    *(("Stage", "stage"), ("Model", "model"), ("Compared", "kind")),
-    ("Bars rewritten after", _after),
-    ("Numbers", lambda each: f"{each.numbers:,}"),
-    ("Result", _result),
-]
+def _details(report: EvaluateReport) -> Iterator[RenderableType]:
+    """Yield everything."""
+    yield from _title(report, unit_of(report.metadata[0].interval))
+    yield from detail_tables(report)
+    yield from caveats(report)
+    for summary in report.summaries:
+        yield ""
+        yield f"{summary.model}:"
+        yield from verdict_lines(summary, report.verdicts[summary.model])

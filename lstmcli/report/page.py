@@ -18,7 +18,7 @@ from lstmcli.errors import UsageError
 from lstmcli.evaluation.scores import ModelScores
 from lstmcli.printable import count_of, printable
 from lstmcli.report import picture
-from lstmcli.report.evaluate import caveats, evaluate_view
+from lstmcli.report.evaluate import caveats, detail_tables
 from lstmcli.report.fans import choose_windows, walks, window_fan
 from lstmcli.report.numbers import BASE_RATE_UNKNOWN, percent
 from lstmcli.report.output import check_file, write_file
@@ -63,9 +63,7 @@ def write_page(report: EvaluateReport, target: str | None) -> None:
     names = [str(model) for model in report.models]
     models = [report.scores.models[name] for name in names]
     said = caveats(report)
-    # The tables do not repeat the lines of the head.
-    head = {*said, *(f"Verdict: {each}" for each in report.verdicts.values())}
-    first, *others = evaluate_view(report).tables()
+    first, *others = detail_tables(report)
     page = _template("page.html").render(
         report=report,
         scores=report.scores,
@@ -83,7 +81,7 @@ def write_page(report: EvaluateReport, target: str | None) -> None:
         unchanged=(report.backtest.actual[:, -1] == 0.0).any(),
         moves={model.model: _moves(report, model) for model in models},
         skills=list(_skills(report, models)),
-        tables=[*(each for each in others if str(each) not in head), first],
+        tables=[*others, first],
         evaluated=_spans(
             (each.symbol, len(each), str(each.dates[0]), str(each.dates[-1]))
             for each in report.series

@@ -1,15 +1,29 @@
-"""The scores of a backtest as tables: errors and skills, fans and bands, directions, movement."""
+"""The scores of a backtest: in short, as far as the verdict; and as tables, one a question."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
+from rich.padding import Padding
+from rich.text import Text
 
 from lstmcli.evaluation.comparisons import Pair
-from lstmcli.evaluation.scores import ModelScores, Scores
+from lstmcli.evaluation.scores import PAST_MOVES, ModelScores, Scores
 from lstmcli.evaluation.significance import Interval
 from lstmcli.evaluation.trend import CLASSES
+from lstmcli.evaluation.verdict import Summary, Verdict, difference, judged_band, shown_name
+from lstmcli.printable import printable
 from lstmcli.report.numbers import move, number, percent
-from lstmcli.report.tables import Column, list_table, make_table
+from lstmcli.report.tables import BAD, DIM, GOOD, OWN, Column, list_table, make_table, styled
+
+_OPEN = "yellow"  # of a verdict that is neither good nor bad
+_BAR = 14  # characters of the largest error
+_LABEL = 17  # characters before the first figure of a line
+_LABELS = {
+    "naive": "naive (no change)",
+    "seasonal_naive": "a year before",
+    "seasonal_drift": "a year before, grown",
+}
 
 _SHOWN_BANDS = (0.5, 0.8, 0.95)
 _CALLS = CLASSES[::-1]  # up first
@@ -26,8 +40,8 @@ _CHANCES: list[Column] = [
     ("Windows", "n_windows"),
 ]
 _PAIRS: list[Column] = [
-    ("", "model"),
-    ("Against", "other"),
+    ("Model", "model"),
+    ("Against", lambda pair: shown_name(pair.other)),
     ("On", lambda pair: "RMSE" if pair.loss == "squared" else "CRPS"),
     ("Skill", lambda pair: _skill(pair.skill)),
     ("95 % interval", lambda pair: _interval(pair.interval, sign=True)),
@@ -40,14 +54,14 @@ _PAIRS: list[Column] = [
     ),
 ]
 _MOVEMENTS: list[Column] = [
-    ("", "model"),
+    ("Model", lambda each: shown_name(each.model)),
     ("Size", lambda each: percent(each.movement.size, 0)),
     ("Spread", lambda each: percent(each.movement.spread, 0)),
-    ("Correlation with last", lambda each: number(each.movement.with_last)),
-    ("with next", lambda each: number(each.movement.with_next)),
-    ("of moves", lambda each: number(each.movement.of_moves)),
+    ("With last price", lambda each: number(each.movement.with_last)),
+    ("With next price", lambda each: number(each.movement.with_next)),
+    ("Of moves", lambda each: number(each.movement.of_moves)),
     (
-        "Copy",
+        "Repeats",
         lambda each: (
             "flat line" if each.movement.flat_line else "yes" if each.movement.copy else "no"
         ),
@@ -55,8 +69,117 @@ _MOVEMENTS: list[Column] = [
 ]
 
 
+def directions(summary: Summary, scores: Scores) -> Iterator[RenderableType]:
+    """Yield which directions and trends were right, and what the range held."""
+    own = scores.models[summary.model]
+    last = own.direction[-1]
+    rows, three_way = list[list[str]](), last.three_way
+    if windows := summary.direction_windows:
+        right, always = summary.direction_right, summary.always_right
+        rows.append(
+            [
+                "Direction right",
+                *(share_of(right, windows), f'  always "{last.two_way.always}":'),
+                share_of(always, windows),
+            ]
+        )
+    if three_way is not None:
+        n, classes = three_way.n_windows, [sum(row) for row in three_way.confusion]
+        constant = max(range(3), key=classes.__getitem__)
+        rows.append(
+            [
+                "Up, flat, down",
+                share_of(sum(three_way.confusion[k][k] for k in range(3)), n),
+                f'  always "{CLASSES[constant]}":',
+                share_of(classes[constant], n),
+            ]
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for label, *cells in rows:
+        cells = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
+        yield label.ljust(_LABEL) + " ".join(cells)
+    if last.two_way.n_unchanged:
+        yield f"{'Unchanged'.ljust(_LABEL)}{last.two_way.n_unchanged}, left out"
+    if (band := judged_band(own)) is not None:
+        label = f"{100.0 * band.nominal:.3g} % range".ljust(_LABEL)
+        held = f"{label}held {percent(band.coverage, 0)} of outcomes at step {band.step}"
+        judged = {None: "; too few windows to judge", True: ", as it should", False: ""}
+        colour = {None: "", True: GOOD, False: BAD}[band.good]
+        yield styled(held + judged[band.good], colour)
+
+
+def errors(
+    summary: Summary, scores: Scores, over: str, called: str, *, in_line: bool = False
+) -> Iterator[RenderableType]:
+    """Yield the error of a model as a bar next to those of baselines, or all of them in a line.
+
+    over : the steps, as "all 50 sessions". called : what the model is called.
+    """
+    own, known = scores.models[summary.model].path, scores.models
+    if own.rmse is None:
+        return
+    hardest = min(scores.against, key=lambda name: known[name].path.rmse or math.inf)
+    names = [name for name in ("naive", "drift", PAST_MOVES) if name in known]
+    names += [] if hardest in names else [hardest]
+    if in_line:
+        rivals = (f"{shown_name(each)} {percent(known[each].path.rmse)}" for each in names)
+        line = "   ".join([percent(own.rmse), *rivals])
+        unbroken = line.replace(" ", "\u00a0").replace(3 * "\u00a0", "   ")
+        yield Text("Typical error".ljust(_LABEL) + unbroken)
+        yield ""
+        return
+    shown: list[tuple[str | Text, str, float | None, str]] = [
+        (styled(called, OWN), OWN, own.rmse, ""),
+        *(
+            (_LABELS.get(name, shown_name(name)), DIM, known[name].path.rmse, saved)
+            for name in names
+            for skill in [own.skill.get(name)]
+            for saved in ["" if skill is None else difference(skill, name)]
+        ),
+    ]
+    most = max(rmse or 0.0 for _, _, rmse, _ in shown) or 1.0
+    table = make_table(
+        f"Typical error over {over} (RMSE, % of the price)",
+        ["", "RMSE", "Bar", "Saved"],
+        (
+            [label, percent(rmse), styled("█" * round(_BAR * (rmse or 0.0) / most), colour), saved]
+            for label, colour, rmse, saved in shown
+        ),
+        drop=["Bar", "Saved"],
+    )
+    table.show_header = False
+    for column in table.columns[2:]:
+        column.justify = "left"
+    yield ""
+    yield table
+
+
+def verdict_lines(summary: Summary, verdict: Verdict) -> Iterator[RenderableType]:
+    """Yield the word of a verdict in its colour, and its lines."""
+    yield Text.assemble(("Verdict", "bold"), "  ", verdict_word(summary, verdict))
+    yield from (Padding(Text(printable(line)), (0, 0, 0, 2)) for line in verdict.lines)
+
+
+def share_of(right: int, windows: int) -> str:
+    """Format a count and its share: "11 of 13 (85 %)"."""
+    return f"{right} of {windows} ({percent(right / windows, 0)})" if windows else "-"
+
+
+def verdict_word(summary: Summary, verdict: Verdict) -> Text:
+    """Return the word of a verdict for a reader, in its colour."""
+    hardest = shown_name(verdict.hardest or "naive")
+    if summary.verdict == "better":
+        return styled("better than naive" + f" and {hardest}" * (hardest != "naive"), GOOD)
+    if summary.verdict == "worse":
+        return styled(f"worse than {hardest}", BAD)
+    return styled("too few windows" if summary.verdict == "too few" else "not proven", _OPEN)
+
+
 def score_tables(scores: Scores, over: str) -> list[RenderableType]:
-    """Show every model's scores, and the first one step by step. over : the steps, in words."""
+    """Show every model's scores, and the first one step by step.
+
+    over : the steps, as "steps 1 to 50".
+    """
     main = scores.models[scores.model]
     # The table of pairs has the skills against the other baselines.
     against = [name for name in scores.against if name != "scaled_climatology"]
@@ -66,26 +189,31 @@ def score_tables(scores: Scores, over: str) -> list[RenderableType]:
     ]
     chances = "Chance of a rise (Brier score: 0 is perfect; skill against the base rate)"
     title = "Pair by pair: skill, its 95 % interval, and Diebold-Mariano's p over all phases"
-    copies = "Does it only copy the last price? Moves over all steps"
+    copies = "Is it just repeating the last price? Size, spread and correlations of its moves"
     return [
         _scores(scores, over, against),
-        list_table(title, _PAIRS, pairs, left=3),
+        list_table(title, _PAIRS, pairs, left=3, drop=["Phases better", "95 % interval"]),
         *_missing(pairs),
         _steps(scores, main, against),
         *_fans(scores, main),
-        *([list_table(chances, _CHANCES, main.chances, left=0)] if main.chances else []),
+        *(
+            [list_table(chances, _CHANCES, main.chances, left=0, drop=["Of the base rate"])]
+            if main.chances
+            else []
+        ),
         *_directions(scores, main),
-        list_table(copies, _MOVEMENTS, scores.models.values()),
+        list_table(copies, _MOVEMENTS, scores.models.values(), drop=["Spread", "Size"]),
     ]
 
 
 def _scores(scores: Scores, over: str, against: Sequence[str]) -> RenderableType:
     fans = scores.models[scores.model].path.crps is not None
+    skills = [f"Skill vs {shown_name(name)}" for name in against]
 
     def cells(each: ModelScores) -> list[str]:
         two_way, test = each.direction[-1].two_way, each.tests.get("drift")
         return [
-            each.model,
+            shown_name(each.model),
             percent(each.path.rmse, 3),
             percent(each.path.mae, 3),
             number(each.path.mase),
@@ -97,12 +225,13 @@ def _scores(scores: Scores, over: str, against: Sequence[str]) -> RenderableType
         ]
 
     return make_table(
-        f"Scores over steps {over}, in % of the last price",
-        ["", "Path RMSE", "Path MAE", "MASE"]
+        f"Scores over {over}, in % of the last price",
+        ["Model", "RMSE", "MAE", "MASE"]
         + (["CRPS"] if fans else [])
-        + [f"Skill vs {name}" for name in against]
+        + skills
         + ["p vs drift", "Direction", "Balanced"],
         map(cells, scores.models.values()),
+        drop=["Balanced", "MASE", "MAE", "p vs drift", *reversed(skills), "Direction"],
     )
 
 
@@ -127,9 +256,10 @@ def _shown_steps(main: ModelScores) -> list[tuple[int, int]]:
 
 
 def _steps(scores: Scores, main: ModelScores, against: Sequence[str]) -> RenderableType:
+    skills = [f"Skill vs {shown_name(name)}" for name in against]
     return make_table(
-        "RMSE by step, in % of the last price",
-        ["Step", main.model, *against, *(f"Skill vs {name}" for name in against)],
+        f"RMSE by step of {main.model}, in % of the last price",
+        ["Step", "Model", *map(shown_name, against), *skills],
         (
             [
                 step,
@@ -140,6 +270,7 @@ def _steps(scores: Scores, main: ModelScores, against: Sequence[str]) -> Rendera
             for step, at in _shown_steps(main)
         ),
         left=0,
+        drop=[*reversed(skills), *reversed([shown_name(name) for name in against])],
     )
 
 
@@ -148,9 +279,10 @@ def _fans(scores: Scores, main: ModelScores) -> Iterator[RenderableType]:
     if main.steps.crps is None:
         return
     skills = main.steps.crps_skill
+    names = [f"Skill vs {shown_name(name)}" for name in skills]
     yield make_table(
-        "CRPS by step, in % of the last price",
-        ["Step", main.model, *(f"Skill vs {name}" for name in skills)],
+        f"CRPS by step of {main.model}, in % of the last price",
+        ["Step", "Model", *names],
         (
             [
                 step,
@@ -160,6 +292,7 @@ def _fans(scores: Scores, main: ModelScores) -> Iterator[RenderableType]:
             for step, at in _shown_steps(main)
         ),
         left=0,
+        drop=[name for name in reversed(names) if not name.endswith("past moves")],
     )
     if not main.bands:
         return
@@ -182,10 +315,11 @@ def _fans(scores: Scores, main: ModelScores) -> Iterator[RenderableType]:
                 ]
             )
     yield make_table(
-        "What the bands covered",
-        ["Step", "Band", "Covered", "+-", "Good", "Width", "Climatology covered", "Width"],
+        "What the ranges held",
+        ["Step", "Range", "Held", "+-", "Good", "Width", "Past moves held", "Past moves width"],
         rows,
         left=0,
+        drop=["Past moves width", "Width"],
     )
 
 
@@ -206,9 +340,9 @@ def _two_way(main: ModelScores) -> RenderableType:
     unchanged = any(each.two_way.n_unchanged for each in main.direction)
     return make_table(
         f"Direction called by {main.model} (p: calls and outcomes go together)",
-        ["Step", "Accuracy", "Best constant", "", "Balanced", "Windows"]
-        + (["Unchanged, left out"] if unchanged else [])
-        + ["Independent", "of", "95 % interval", "p"],
+        ["Step", "Right", "Best constant", "Which", "Balanced", "Windows"]
+        + (["Unchanged"] if unchanged else [])
+        + ["Right of independent", "Independent", "95 % interval", "p"],
         (
             [
                 each.step,
@@ -227,6 +361,7 @@ def _two_way(main: ModelScores) -> RenderableType:
             for found in [each.two_way]
         ),
         left=0,
+        drop=["Right of independent", "95 % interval", "Balanced", "Which"],
     )
 
 
@@ -246,22 +381,24 @@ def _three_way(main: ModelScores, flat_band: float) -> RenderableType:
             found.n_independent,
         ]
         for name, row in zip(_CALLS, reversed(found.confusion), strict=True):
-            rows.append([*head, f"went {name}", *reversed(row)])
+            rows.append([*head, name, *reversed(row)])
             head = [""] * len(head)
     return make_table(
-        f"Trends, three ways (flat: within {flat_band:g} deviations)",
-        ["Step", "Right", "Balanced", "Best constant", "", "Windows", "Independent", ""]
-        + [f"called {name}" for name in _CALLS],
+        f"Up, flat, down (flat: within {flat_band:g} deviations)",
+        ["Step", "Right", "Balanced", "Best constant", "Which", "Windows", "Independent", "Was"]
+        + [f"Called {name}" for name in _CALLS],
         rows,
         left=0,
+        drop=["Independent", "Balanced", "Windows", "Which"],
     )
 
 
 def _tails(main: ModelScores) -> RenderableType:
     return make_table(
         "Crashes and spikes: what had been predicted?",
-        ["Step", "", "Windows", "Independent", "Actual move", "Predicted", "Always"]
-        + ["Called up", "flat", "down", "Always up", "flat", "down"],
+        ["Step", "Kind", "Windows", "Independent", "Actual move", "Predicted", "In all windows"]
+        + [f"Called {name}" for name in _CALLS]
+        + [f"{name.capitalize()} in all" for name in _CALLS],
         (
             [
                 direction.step,
@@ -281,6 +418,7 @@ def _tails(main: ModelScores) -> RenderableType:
             if each is not None
         ),
         left=0,
+        drop=[*(f"{name.capitalize()} in all" for name in _CALLS), "Independent", "In all windows"],
     )
 
 

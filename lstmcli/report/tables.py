@@ -28,12 +28,13 @@ _FEWEST = 8  # characters that a shortened column of words keeps
 class FittedTable(Table):
     """A table that fits: no row is broken, no number is cut.
 
-    heading : a line above it. drop : headings of the columns that go first, in this order. If that
-    is not enough, the widest column of words is shortened, and then columns go from the right.
-    An empty line ends it.
+    heading, note : lines above and below it. drop : headings of the columns that go first, in this
+    order. If that is not enough, the widest column of words is shortened, and then columns go from
+    the right. An empty line ends it.
     """
 
     heading: str = ""
+    note: str = ""
     drop: Sequence[str] = ()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -45,13 +46,15 @@ class FittedTable(Table):
                 break
             table.columns = _numbered(each for each in table.columns if each.header != heading)
         if (excess := _excess(table, console, options)) > 0:
-            table.columns = _shortened(table.columns, excess)
+            table.columns = _numbered(_shortened(table.columns, excess))
         while len(table.columns) > 1 and _excess(table, console, options) > 0:
             table.columns = _numbered(table.columns[:-1])
         if self.heading:
             yield Text(self.heading, style="bold")
         wide = options.update(width=max(options.max_width, _width(table, console, options)))
         yield from Table.__rich_console__(table, console, wide)
+        if self.note:
+            yield Text(self.note)
         yield Segment.line()
 
 

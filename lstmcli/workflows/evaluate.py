@@ -1,19 +1,20 @@
 """Evaluate: walk forward over past cutoffs, next to the baselines, to a verdict."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from itertools import compress
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.config import Evaluate, Settings
+from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, Failure, UsageError, raise_if_all_failed
-from lstmcli.evaluation.backtest import Backtest, Rows, choose_cutoffs, turn_of
+from lstmcli.evaluation.backtest import Backtest, Rows, turn_of
 from lstmcli.evaluation.comparisons import OffGrid, grid_offsets, reduce_grid
 from lstmcli.evaluation.forecasters import (
     ALWAYS,
@@ -24,10 +25,11 @@ from lstmcli.evaluation.forecasters import (
     yardsticks,
 )
 from lstmcli.evaluation.scores import HEADLINE_STEPS, Scores, score
+from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.evaluation.trend import Thresholds, Yardsticks
-from lstmcli.evaluation.verdict import verdict
+from lstmcli.evaluation.verdict import Summary, Verdict, summary, verdict
 from lstmcli.forecasting.baselines import fewest_climatology_rows
-from lstmcli.forecasting.model import TrainedModel, series_for
+from lstmcli.forecasting.model import series_for
 from lstmcli.learning import refit as refitting
 from lstmcli.learning.evidence import (
     check_unseen,
@@ -38,6 +40,7 @@ from lstmcli.learning.evidence import (
 from lstmcli.learning.folds import tried
 from lstmcli.learning.refit import OnRefit, Refit, RefitWindow
 from lstmcli.learning.transfer import drawn_to_ready_made
+from lstmcli.learning.walk import Answer, Walk
 from lstmcli.market.prices import Prices, bars_of
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.choice import find_or_only
@@ -62,6 +65,9 @@ class EvaluateReport:
         day, so that a model that was not refitted knows what came; such figures prove nothing.
     thresholds : of the trends that each model calls. refits : every fit during the backtest.
     looks : all looks at these days of these series, None where this one is none or uncounted.
+    verdicts, summaries : of each model. by_recipe : whether no window is forecast by the models as
+        they are, but by refits of them. answer : how to get enough windows for a test, where there
+        are too few.
     recipes : the settings of each model. series : what was evaluated, as the first model reads it,
         in the order of the backtest.
     """
@@ -80,7 +86,10 @@ class EvaluateReport:
     thresholds: dict[str, Thresholds]
     refits: tuple[Refit, ...]
     looks: Looks | None
-    verdicts: dict[str, str]
+    verdicts: dict[str, Verdict]
+    summaries: tuple[Summary, ...]
+    by_recipe: bool
+    answer: Answer | None
     notes: tuple[str, ...]
     failures: tuple[Failure, ...]
 
@@ -101,6 +110,7 @@ def evaluate(
     n_windows: int | None = None,
     refit: int | Literal["never"] | None = None,
     refit_window: RefitWindow | None = None,
+    refits: int | None = None,
     baselines: Sequence[str] = (),
     device: str = "auto",
     number_of_threads: int = 1,
@@ -112,14 +122,17 @@ def evaluate(
     """Forecast every symbol from past cutoffs with each model and each baseline, and score them.
 
     Without `start` the cutoffs begin where the recipe says, else with the test span. With `refit`
-    all that is fitted is fitted again after every so many cutoff dates. `counted` says whether
-    this is a look at the test span, `phases` whether tests rest on windows that start between those
-    shown too. Raises DataError when no cutoff has a whole horizon of bars behind it.
+    all that is fitted is fitted again after every so many cutoff dates. With `refits` the latest so
+    many windows that do not overlap are forecast by refits alone, the first before the first
+    window. `counted` says whether this is a look at the test span, `phases` whether tests rest on
+    windows that start between those shown too. Raises DataError when no cutoff has a whole horizon
+    of bars behind it, or too few rows lie before so many windows.
     """
+    began = time.monotonic()
     check_baselines(baselines)
     asked: dict[str, object] = {"start": start, "end": end, "step_size": step_size}
     asked |= {"n_windows": n_windows, "refit": refit, "refit_window": refit_window}
-    walk = _settle(source, models, device, horizon, asked)
+    walk = _settle(source, models, device, horizon, asked, refits)
     panel = _choose_series(walk, source)
     series = panel.evaluated[walk.main]
     with threads(number_of_threads):
@@ -128,6 +141,8 @@ def evaluate(
         result, known = forecast(panel.cutoffs, shown=True)
         until = max(each.trained_until for each in walk.metadata.values())
         since = [each.since for each in fits]
+        if walk.by_recipe:
+            until = np.datetime64(done[0].since)
         in_training = (result.cutoff < until) & (turn_of(result.cutoff, since) == 0)
         # What a model was fitted on is no evidence.
         first = min([until, *since[1:]])
@@ -141,12 +156,22 @@ def evaluate(
         in_training=in_training,
         further=further,
     )
-    found = [(ref, walk.models[str(ref)], walk.metadata[str(ref)]) for ref in walk.references]
+    known_models = [
+        (ref, walk.models[str(ref)], walk.metadata[str(ref)]) for ref in walk.references
+    ]
     seen = looks_at_test_spans(
-        found, series, panel.cutoffs, walk.horizon, since[1:], walk.description
+        known_models,
+        series,
+        panel.cutoffs,
+        walk.horizon,
+        [np.datetime64(each.since) for each in done],
+        walk.description,
     )
     looks, uncounted = count_looks(source.data_dir, seen if counted else ())
     past = warn_hindsight(in_training, until)
+    answer = None
+    if scores.n_independent < MIN_WINDOWS and not done:
+        answer = walk.answer(panel.own, time.monotonic() - began)
     return EvaluateReport(
         models=tuple(walk.references),
         metadata=tuple(walk.metadata.values()),
@@ -163,70 +188,16 @@ def evaluate(
         refits=tuple(done),
         looks=looks,
         verdicts={
-            name: " ".join([*past, str(verdict(scores, name)), *tried(each.settings.tuning.trials)])
+            name: replace(found, lines=(*past, *found.lines, *tried(each.settings.tuning.trials)))
             for name, each in walk.models.items()
+            for found in [verdict(scores, name)]
         },
-        notes=(
-            *past,
-            *_notes(source, walk, panel, uncounted, done),
-        ),
+        by_recipe=walk.by_recipe,
+        answer=answer,
+        summaries=tuple(summary(result, scores, name) for name in walk.models),
+        notes=(*_notes(source, walk, panel, uncounted, done),),
         failures=tuple(panel.failures),
     )
-
-
-@dataclass(frozen=True)
-class _Walk:
-    """What is forecast, from where: the models, in the order asked for, and the options.
-
-    settings : of the main model, the first; its `evaluate` with the options of the call.
-    """
-
-    references: tuple[ModelRef, ...]
-    models: dict[str, TrainedModel]
-    metadata: dict[str, Metadata]
-    settings: Settings
-    horizon: int
-    step_size: int
-
-    @property
-    def recipe(self) -> Evaluate:
-        return self.settings.evaluate
-
-    @property
-    def main(self) -> str:
-        return str(self.references[0])
-
-    @property
-    def test_start(self) -> np.datetime64:
-        return max(each.test_start for each in self.metadata.values())
-
-    @property
-    def first(self) -> np.datetime64:
-        start = self.recipe.start
-        return self.test_start if start is None else np.datetime64(start)
-
-    @property
-    def context_length(self) -> int:
-        return max(model.settings.window.context_length for model in self.models.values())
-
-    @property
-    def description(self) -> str:
-        """Return what changes the scores: baselines do not."""
-        own = self.recipe
-        return (
-            f"horizon={self.horizon} step_size={self.step_size} start={self.first} end={own.end} "
-            f"n_windows={own.n_windows} refit={own.refit and (own.refit, own.refit_window)}"
-        )
-
-    def cutoffs(self, series: Sequence[Series], **grid: Any) -> list[Rows]:
-        """Choose the cutoff rows of each series; grid : options of `choose_cutoffs`."""
-        return choose_cutoffs(
-            series,
-            last=None if self.recipe.end is None else np.datetime64(self.recipe.end),
-            context_length=self.context_length,
-            horizon=self.horizon,
-            **grid,
-        )
 
 
 @dataclass(frozen=True)
@@ -251,7 +222,8 @@ def _settle(
     device: str,
     horizon: int | None,
     asked: Mapping[str, object],
-) -> _Walk:
+    refits: int | None,
+) -> Walk:
     """Load the models and put the options that are given in place of the recipe's."""
     references = tuple(find_or_only(source.data_dir, model) for model in models or (None,))
     names = [str(each) for each in references]
@@ -273,13 +245,30 @@ def _settle(
     settings = settings_for(source, found[names[0]].settings)
     given = {key: None if value == "never" else value for key, value in asked.items() if value}
     recipe = settings.evaluate.model_copy(update=given)
-    if recipe.refit is not None:
+    if refits is not None:
+        _check_chosen_by_refits(given)
+        own = {"start": None, "step_size": None, "n_windows": refits}
+        recipe = recipe.model_copy(update=own)
+    if recipe.refit is not None or refits is not None:
         refitting.check_refittable(found)
     settings = settings.model_copy(update={"evaluate": recipe})
     steps = horizon or min(model.settings.window.horizon for model in found.values())
-    walk = _Walk(references, found, metadata, settings, steps, recipe.step_size or steps)
+    step_size = recipe.step_size or steps
+    by_recipe = refits is not None
+    walk = Walk(references, found, metadata, settings, steps, step_size, by_recipe)
     check_unseen(walk.first, metadata)
     return walk
+
+
+def _check_chosen_by_refits(given: Mapping[str, object]) -> None:
+    for name in ("start", "step_size", "n_windows"):
+        if name in given:
+            raise UsageError(
+                "option not used",
+                where=f"--{name.replace('_', '-')}",
+                why="--refits chooses the windows itself",
+                next_step="Leave one of the two out.",
+            )
 
 
 def settings_for(source: Source, settings: Settings) -> Settings:
@@ -290,7 +279,7 @@ def settings_for(source: Source, settings: Settings) -> Settings:
     return settings.model_copy(update={"evaluate": recipe})
 
 
-def _choose_series(walk: _Walk, source: Source) -> _Panel:
+def _choose_series(walk: Walk, source: Source) -> _Panel:
     """Load the prices and choose series and cutoffs; AllFailedError where none is suitable."""
     around = replace(source, around=walk.recipe.end or date.max)
     interval = walk.metadata[walk.main].interval
@@ -307,6 +296,8 @@ def _choose_series(walk: _Walk, source: Source) -> _Panel:
             each.append(read)
     series = own[walk.main]
     raise_if_all_failed(len(series), failures)
+    if walk.by_recipe:
+        walk.check_possible(own)
     cutoffs = walk.cutoffs(
         series, first=walk.first, step_size=walk.step_size, n_windows=walk.recipe.n_windows
     )
@@ -343,7 +334,7 @@ def _check_cut(prices: Prices, first: np.datetime64) -> None:
         )
 
 
-def _check_cutoffs(walk: _Walk, series: Series, rows: Rows) -> None:
+def _check_cutoffs(walk: Walk, series: Series, rows: Rows) -> None:
     if not len(rows):
         seen = any(each.ready_made for each in walk.metadata.values())
         earlier = "" if seen else "an earlier --start, or "
@@ -357,24 +348,26 @@ def _check_cutoffs(walk: _Walk, series: Series, rows: Rows) -> None:
         )
 
 
-def _fit_in_turn(walk: _Walk, panel: _Panel, on_refit: OnRefit) -> tuple[list[Fitted], list[Refit]]:
+def _fit_in_turn(walk: Walk, panel: _Panel, on_refit: OnRefit) -> tuple[list[Fitted], list[Refit]]:
     """Return what forecasts in turn: the models as they are, then each refit."""
     series = panel.evaluated[walk.main]
     fits, done = refitting.refits(
         walk.models,
         walk.metadata,
         panel.own,
-        refitting.refit_dates(series, panel.cutoffs, walk.recipe.refit),
+        walk.refit_dates(series, panel.cutoffs),
         test_start=walk.test_start,
         window=walk.recipe.refit_window,
         rows=partial(refitting.baseline_rows, series, panel.cutoffs, fewest=panel.fewest),
         on_refit=on_refit,
     )
+    if walk.by_recipe:  # what the models as they are know is later
+        fits = [replace(fits[1], since=ALWAYS), *fits[2:]]
     return drawn_to_ready_made(fits, series, walk.horizon, panel.loaded[0].interval), done
 
 
 def _forecast(
-    walk: _Walk,
+    walk: Walk,
     panel: _Panel,
     fits: Sequence[Fitted],
     baselines: Sequence[str],
@@ -400,7 +393,7 @@ def _forecast(
 
 
 def _off_grid(
-    walk: _Walk,
+    walk: Walk,
     panel: _Panel,
     forecast: Callable[[list[Rows]], tuple[Backtest, Yardsticks]],
     since: np.datetime64,
@@ -427,7 +420,7 @@ def _off_grid(
 
 
 def _notes(
-    source: Source, walk: _Walk, panel: _Panel, uncounted: Sequence[str], done: Sequence[Refit]
+    source: Source, walk: Walk, panel: _Panel, uncounted: Sequence[str], done: Sequence[Refit]
 ) -> Iterator[str]:
     doubts, stale = [*doubtful_folders(source, walk.settings.data.interval)], list[str]()
     for each, metadata in zip(walk.references, walk.metadata.values(), strict=True):
@@ -436,6 +429,6 @@ def _notes(
     yield from (*warn_ownership(doubts), *stale, *uncounted)
     symbols = [each.symbol for each in panel.evaluated[walk.main]]
     yield from warn_untrained(symbols, walk.models[walk.main].trained_on)
-    yield from refitting.tell_refits(done, walk.models)
+    yield from refitting.tell_refits(done, walk.models, walk.metadata)
     for prices in panel.loaded:
         yield from prices.named_notes()

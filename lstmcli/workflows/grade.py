@@ -27,7 +27,7 @@ from lstmcli.evaluation.pooling import day_numbers
 from lstmcli.evaluation.scores import Scores, score
 from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.evaluation.trend import Yardsticks
-from lstmcli.evaluation.verdict import verdict
+from lstmcli.evaluation.verdict import Summary, Verdict, summary, verdict
 from lstmcli.forecasting.baselines import fewest_climatology_rows
 from lstmcli.forecasting.forecast import Forecast, ScaledFan
 from lstmcli.market.prices import PriceChoice
@@ -70,8 +70,8 @@ class Grade:
     model : its name with the version, or with how many there are. versions : forecasts of each.
     backtest : of the graded forecasts, and of the baselines on the same steps; None where nothing
         can be graded yet. scores : over all steps of which any has happened; and, where too few
-        such windows do not overlap for a test, over the most steps of which enough do. verdicts :
-        of those, in that order. known : what the backtest is scored by.
+        such windows do not overlap for a test, over the most steps of which enough do. verdicts,
+        summaries : of those, in that order. known : what the backtest is scored by.
     """
 
     model: str
@@ -82,7 +82,8 @@ class Grade:
     counts: Counts
     backtest: Backtest | None
     scores: tuple[Scores, ...]
-    verdicts: tuple[str, ...]
+    verdicts: tuple[Verdict, ...]
+    summaries: tuple[Summary, ...]
     known: Yardsticks | None
 
 
@@ -125,7 +126,7 @@ def grade(
         counts = Counts(repeated=own.repeated)
         graded = _join(own, name, series[own.interval, own.price], counts)
         del own  # which is long
-        scored = (None, (), (), None) if graded is None else _scored(graded, name, n_models)
+        scored = (None, (), (), (), None) if graded is None else _scored(graded, name, n_models)
         grades.append(Grade(*about, counts, *scored))
         notes += [] if graded is None else _tell_short(graded, about[-1][-1])
     return GradeReport(
@@ -340,14 +341,16 @@ def _tell_short(graded: _Graded, horizon: int) -> list[str]:
 
 def _scored(
     graded: _Graded, name: str, n_models: int
-) -> tuple[Backtest, tuple[Scores, ...], tuple[str, ...], Yardsticks]:
-    """Return the backtest, its scores, their verdicts, and what they are scored by."""
+) -> tuple[Backtest, tuple[Scores, ...], tuple[Verdict, ...], tuple[Summary, ...], Yardsticks]:
+    """Return the backtest, its scores, their verdicts and summaries, and what scores rest on."""
     # Nothing is known of the models' training.
     fitted = [Fitted(models={}, trend={}, rows=graded.fit_rows)]
     known = yardsticks(graded.backtest, name, graded.series, fitted, Evaluate().flat_band)
     parts = list(_parts(graded.backtest))
     scores = [score(part, name, known, n_judged=len(parts) * n_models) for part in parts]
-    return graded.backtest, tuple(scores), tuple(str(verdict(each)) for each in scores), known
+    verdicts = tuple(map(verdict, scores))
+    summaries = tuple(summary(*each, name) for each in zip(parts, scores, strict=True))
+    return graded.backtest, tuple(scores), verdicts, summaries, known
 
 
 def _parts(result: Backtest) -> Iterator[Backtest]:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -88,20 +89,69 @@ def test_refits_are_shown_with_their_spans(home: Path) -> None:
     found = document(home, "--refit", 3)
     assert [row["since"] for row in found["refits"]] == [DAYS[270], DAYS[285]]
     assert all(row["last"] == row["since"] for row in found["refits"])
-    lines = evaluate(home, "--refit", 3, "--refit-window", "rolling").out.splitlines()
-    at = lines.index("Fitted again 2 times on the rows known at the first cutoff")
-    rows = [line.split() for line in lines[at + 4 : at + 6]]
+    options = ("--refit", 3, "--refit-window", "rolling", "--details")
+    lines = evaluate(home, *options).out.splitlines()
+    assert "by tiny/v0001, refitted 2 times" in lines[0]
+    at = lines.index("Fitted again 2 times on the rows known by then")
+    rows = [line.split() for line in lines[at + 2 : at + 4]]
     assert [row[:4] for row in rows] == [
         ["tiny/v0001", DAYS[270], DAYS[16], DAYS[270]],
         ["tiny/v0001", DAYS[285], DAYS[31], DAYS[285]],
     ]
 
 
-def test_many_refits_show_the_latest_and_say_so(home: Path) -> None:
-    lines = evaluate(home, "--refit", 1, "--step-size", 2).out.splitlines()
-    (title,) = [line for line in lines if line.startswith("Fitted again")]
-    assert "19 times" in title
-    assert "(the last 12; all with --format json)" in title
+def test_refits_that_are_asked_for_by_number_choose_their_windows(home: Path) -> None:
+    found = document(home, "--refits", 20)
+    chosen = [row["cutoff"] for row in found["forecasts"]]
+    assert chosen == DAYS[294 - 19 * HORIZON : 300 - HORIZON : HORIZON]
+    assert found["scores"]["n_independent"] == 20
+    assert found["fitted_cutoffs"] == 0
+    assert found["by_recipe"] is True
+    assert "by_recipe" not in document(home, "--refit", 3)
+    (first,) = found["refits"]  # 20 windows of a week are less than a year
+    assert first["since"] == first["last"] == chosen[0]
+    assert found["trained_until"] == chosen[0]
+    every = document(home, "--refits", 6, "--refit", 2)["refits"]
+    assert [each["since"] for each in every] == DAYS[269 : 295 : 2 * HORIZON]
+    text = evaluate(home, "--refits", 20).out
+    assert "prices, 5 sessions ahead, by the recipe, refitted 1 time, not tiny/v0001" in text
+    assert "For an answer" not in text
+
+
+def test_a_refit_that_is_asked_for_by_number_knows_nothing_after_its_windows(home: Path) -> None:
+    """Neither the weights nor the figures of training rows that scores are relative to."""
+    options = ("--refits", 20, "--end", DAYS[280], "--forecasts", "long.csv")
+    before = document(home, *options)["scores"]
+    table = pd.read_csv(home / "long.csv")
+    prices = pd.read_csv(home / "prices.csv")
+    later = prices["Date"] > DAYS[280 + HORIZON]
+    prices.loc[later, prices.columns[1:]] *= 1.5
+    prices.to_csv(home / "prices.csv", index=False)
+    assert document(home, *options)["scores"] == before
+    pd.testing.assert_frame_equal(pd.read_csv(home / "long.csv"), table)
+
+
+def test_too_few_rows_for_so_many_windows_name_the_most(home: Path) -> None:
+    outcome = evaluate(home, "--refits", 500)
+    assert_one_error(outcome, 4, "too few rows for so many windows", "--refits 500")
+    (most,) = re.findall(r"Pass --refits (\d+)\.", outcome.err)
+    assert document(home, "--refits", most)["scores"]["n_windows"] == int(most)
+    assert_one_error(evaluate(home, "--refits", int(most) + 1), 4, f"Pass --refits {most}.")
+    for option in ("--start=2018-01-02", "--step-size=1", "--n-windows=3"):
+        wrong = evaluate(home, "--refits", 20, option)
+        assert_one_error(wrong, 2, option.partition("=")[0], "--refits chooses the windows itself")
+
+
+def test_too_few_windows_name_the_command_that_gives_an_answer(home: Path) -> None:
+    shown = evaluate(home, "prices", "--csv", "prices.csv", "--model", "tiny").out
+    (line,) = [line for line in shown.splitlines() if line.startswith("For an answer: ")]
+    command = "lstmcli evaluate prices --model tiny --csv prices.csv --refits 24"
+    assert re.fullmatch(rf"For an answer: {command}   \(about \d+ s\)", line)
+    answered = evaluate(home, *command.split()[2:], "--format", "json")
+    assert json.loads(answered.out)["summary"]["n_independent"] == 24
+    (home / "short.csv").write_text(csv_text(walk(300)[:120]))
+    short = evaluate(home, "--csv", "short.csv", "--start", DAYS[100 + 180], "--n-windows", 1)
+    assert "For an answer: longer series. These allow " in short.out
 
 
 def test_refits_are_told_on_standard_error_when_asked_to(home: Path) -> None:
@@ -116,6 +166,34 @@ def test_refit_takes_a_number_of_cutoffs_or_never(home: Path) -> None:
         assert_one_error(evaluate(home, "--refit", wrong), 2, "--refit", "or never")
     assert document(home, "--refit", "never")["refits"] == []
     assert document(home, "--refit", 100)["refits"] == []
+
+
+def test_json_begins_with_a_summary_that_follows_from_the_windows(home: Path) -> None:
+    wide(home)
+    found = document(home, "--csv", "wide.csv", "--step-size", 1)
+    assert list(found)[:3] == ["schema_version", "command", "summary"]
+    summary, scores = found["summary"], found["scores"]
+    own = scores["models"]["tiny/v0001"]
+    moves = [
+        (row["predicted"] > row["last_close"], row["actual"] > row["last_close"])
+        for row in found["forecasts"]
+        if not row["unchanged"]
+    ]
+    rises = sum(went for _, went in moves)
+    assert summary == {
+        "model": "tiny/v0001",
+        "symbols": 3,
+        "windows": len(found["forecasts"]),
+        "n_independent": scores["n_independent"],
+        "rmse": own["path"]["rmse"],
+        "naive_rmse": scores["models"]["naive"]["path"]["rmse"],
+        "skill_naive": own["path"]["skill"]["naive"],
+        "p_naive": None,
+        "verdict": "too few",
+        "direction_right": sum(called == went for called, went in moves),
+        "direction_windows": len(moves),
+        "always_right": max(rises, len(moves) - rises),
+    }
 
 
 def test_overlapping_cutoffs_count_as_independent_only_when_they_do_not_overlap(home: Path) -> None:
@@ -237,8 +315,12 @@ def test_two_models_stand_side_by_side(home: Path) -> None:
     alone = document(home, "--model", "tiny")["scores"]["models"]["tiny/v0001"]["path"]["rmse"]
     beside = found["scores"]["models"]["tiny/v0001"]["path"]["rmse"]
     assert beside == pytest.approx(alone, rel=1e-12)
-    text = evaluate(home, "--model", "other", "--model", "tiny").out
-    assert text.count("Verdict: ") == 2
+    text = evaluate(home, "--model", "other", "--model", "tiny", "--details").out
+    assert text.count("Verdict  ") == 2
+    short = evaluate(home, "--model", "other", "--model", "tiny").out
+    assert short.count("Verdict  ") == 1
+    rows = [line.split()[0] for line in short.splitlines() if line.endswith("too few windows")]
+    assert rows == [*found["models"], "Verdict"]
     pairs = [
         line.split()[:3] for line in text.splitlines() if " RMSE " in line and "/v0001" in line
     ]
@@ -251,14 +333,41 @@ def test_two_models_stand_side_by_side(home: Path) -> None:
     assert_one_error(twice, 2, "twice", "tiny/v0001")
 
 
-def test_table_shows_each_window_the_baselines_and_the_verdict(home: Path) -> None:
-    text = evaluate(home).out
-    rows = [line.split() for line in text.splitlines() if line.startswith("  prices ")]
+def test_the_answer_comes_on_one_screen(home: Path) -> None:
+    found = document(home)
+    lines = evaluate(home).out.splitlines()
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 110  # of a pipe, where a verdict is not wrapped
+    assert lines[0] == "prices, 5 sessions ahead, by tiny/v0001"
+    assert lines[1].startswith("8 test windows of Close, ")
+    assert lines[1].endswith("; they do not overlap")
+    at = lines.index(next(line for line in lines if line.startswith("From ")))
+    for line, row in zip(lines[at + 1 : at + 9], found["forecasts"], strict=True):
+        change = row["predicted"] / row["last_close"] - 1
+        sign, call = "✓" if row["direction_hit"] else "✗", "up" if change > 0 else "down"
+        assert line.split()[:2] == [row["cutoff"], row["date"]]
+        assert line.split()[4] == f"{100 * change:+.1f}"
+        assert line.endswith(f"{sign} {call}")
+    summary = found["summary"]
+    right, moved = summary["direction_right"], summary["direction_windows"]
+    assert f"Direction right  {right} of {moved} ({100 * right / moved:.0f} %)" in "\n".join(lines)
+    models = found["scores"]["models"]
+    for label, name in [("naive (no change)", "naive"), ("past moves", "scaled_climatology")]:
+        (line,) = [line for line in lines if line.startswith(label)]
+        assert f"{100 * models[name]['path']['rmse']:.2f} %" in line
+        assert f"error than {label.split(' (')[0]}" in line
+    at = lines.index("Verdict  too few windows")
+    said = [line.strip() for line in lines[at + 1 : lines.index("", at)]]
+    assert " ".join(said) == found["verdicts"]["tiny/v0001"]
+    assert lines[-1] == "More: --details   --plot FILE   --report FILE.html   --format json"
+
+
+def test_details_have_each_window_and_every_table(home: Path) -> None:
+    text = evaluate(home, "--details").out
+    rows = [line.split() for line in text.splitlines() if line.startswith("prices  ")]
     assert [row[1] for row in rows] == DAYS[TEST_START : 300 - HORIZON : HORIZON]
-    assert all(row[3] in ("up", "flat", "down") for row in rows)
-    assert all({row[5], row[6]} <= {"hit", "miss"} for row in rows)
     for words in (
-        "300 rows; 203 training, 40 test windows; 8 evaluated, 5 rows apart (8 independent).",
+        "Trained on 203 windows of 300 rows; tested on 8, 5 rows apart: they do not overlap.",
         "Skill vs naive",
         "Skill vs drift",
         "Best constant",
@@ -266,19 +375,24 @@ def test_table_shows_each_window_the_baselines_and_the_verdict(home: Path) -> No
         "Pair by pair",
         "Phases better",
         "on 8 forecasts; a test needs 20.",
-        "No p: too few windows for a test (8, at least 20 are needed).",
-        "Does it only copy the last price? Moves over all steps",
-        "went flat",
-        "Verdict: Against naive: ",
+        "No p: 8 windows; a test needs 20.",
+        "Is it just repeating the last price?",
+        "Called flat",
+        "Verdict  too few windows",
     ):
         assert words in text
+    headers = [line for line in text.splitlines() if line.startswith(("Step ", "Model "))]
+    for header in headers:
+        names = re.split(r" {2,}", header)
+        assert len(set(names)) == len(names), header
 
 
 def test_printed_figures_are_those_of_the_json(home: Path) -> None:
     found = document(home)["scores"]["models"]
-    lines = evaluate(home).out.splitlines()
+    lines = evaluate(home, "--details").out.splitlines()
     for name, model in found.items():
-        row = next(line for line in lines if line.startswith(f"  {name} ") and "%" in line)
+        shown = "past moves" if name == "scaled_climatology" else name
+        row = next(line for line in lines if line.startswith(f"{shown} ") and "%" in line)
         assert f"{100 * model['path']['rmse']:.3f} %" in row
         assert f"{100 * model['path']['mae']:.3f} %" in row
 
@@ -286,9 +400,33 @@ def test_printed_figures_are_those_of_the_json(home: Path) -> None:
 def test_many_windows_show_the_latest_and_say_so(home: Path) -> None:
     (home / "prices.csv").write_text(csv_text(walk(600)))
     options = ("--csv", "prices.csv", "--start", "2000-01-03", "--step-size", 1)
-    text = evaluate(home, *options).out
-    assert len([line for line in text.splitlines() if line.startswith("  prices ")]) == 60
-    assert "the last 60 of 586 windows; all with --format csv" in text
+    lines = evaluate(home, *options).out.splitlines()
+    at = lines.index("... 576 more, --details")
+    assert lines[at - 11].startswith("From ")
+    whole = evaluate(home, *options, "--details").out
+    assert len([line for line in whole.splitlines() if line.startswith("prices  ")]) == 586
+
+
+def test_many_symbols_have_a_row_each_and_of_more_than_fifteen_the_best_and_the_worst(
+    home: Path,
+) -> None:
+    prices = {f"S{seed:02}": walk(300, seed) for seed in range(17)}
+    pd.DataFrame(prices, index=pd.Index(DAYS, name="Date")).to_csv(home / "many.csv")
+    found = document(home, "--csv", "many.csv")
+    lines = evaluate(home, "--csv", "many.csv").out.splitlines()
+    assert len(lines) <= 40
+    assert lines[0] == "17 symbols, 5 sessions ahead, by tiny/v0001"
+    skills = {
+        name: each["skill"]["naive"]
+        for name, each in found["scores"]["models"]["tiny/v0001"]["symbols"].items()
+    }
+    best = sorted(skills, key=lambda name: -skills[name])
+    at = lines.index(next(line for line in lines if line.startswith("Symbol ")))
+    shown = [line.split()[0] for line in lines[at + 1 : at + 12]]
+    assert shown == [*best[:5], "...", *best[-5:]]
+    assert lines[at + 6].split() == ["...", "7", "more", "--details"]
+    few = evaluate(home, *best[:3], "--csv", "many.csv").out.splitlines()
+    assert len([line for line in few if line.startswith("S") and "%" in line]) == 3
 
 
 TINY = ("--set", "train.epochs=1", "--set", "model.hidden_sizes=[2]")
@@ -301,9 +439,8 @@ def test_lab_prints_its_four_numbers(tmp_path: Path) -> None:
     found = document(tmp_path)
     assert found["windows"]["evaluated"] == 8
     assert {key: found["windows"][key] for key in windows} == windows
-    text = evaluate(tmp_path).out
-    line = "4171 rows; 3709 training, 412 test windows; 8 evaluated, 50 rows apart"
-    assert line in text
+    text = evaluate(tmp_path, "--details").out
+    assert "Trained on 3709 windows of 4171 rows; tested on 8, 50 rows apart" in text
     assert "repeats the published lab with its flaws" in text
     assert "no validation score" in in_process("predict", folder=tmp_path).out
 
@@ -324,10 +461,10 @@ def test_lab_corrected_gives_the_baselines_of_the_protocol(tmp_path: Path) -> No
         for name in ("naive", "drift")
     }
     assert figures == {"naive": (3.475, 2.816), "drift": (3.323, 2.683)}
-    text = evaluate(tmp_path).out
+    text = evaluate(tmp_path, "--details").out
     assert "3.475 %" in text
     assert "3.323 %" in text
-    assert "too few windows for a test (13, at least 20 are needed)" in text
+    assert "13 windows; a test needs 20" in text
     overlapping = document(tmp_path, "--step-size", 1)["scores"]
     assert overlapping["n_windows"] == 607
     assert round(100 * overlapping["models"]["naive"]["path"]["rmse"], 3) == 3.113

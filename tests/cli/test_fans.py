@@ -62,7 +62,7 @@ def test_chances_of_an_earlier_version_have_no_base_rate_and_say_so(fan_home: Pa
     shown = output(fan_home, "predict")
     assert f"({words})" in shown
     assert "in the past" not in shown
-    assert words in output(fan_home, "evaluate", "--n-windows", "2")
+    assert words in output(fan_home, "evaluate", "--n-windows", "2", "--details")
     table = read_exactly(output(fan_home, "predict", "--format", "csv"))
     assert table["base_rate_of_rise"].isna().all()
     scores = json.loads(output(fan_home, "evaluate", "--format", "json"))["scores"]["models"]
@@ -70,7 +70,7 @@ def test_chances_of_an_earlier_version_have_no_base_rate_and_say_so(fan_home: Pa
 
 
 def test_evaluation_shows_what_the_chances_of_a_rise_are_worth(fan_home: Path) -> None:
-    shown = output(fan_home, "evaluate")
+    shown = output(fan_home, "evaluate", "--details")
     assert "Chance of a rise (Brier score: 0 is perfect; skill against the base rate)" in shown
     found = json.loads(output(fan_home, "evaluate", "--format", "json"))["scores"]["models"]
     for each in found["fan/v0001"]["chances"]:
@@ -168,16 +168,17 @@ def test_evaluation_says_what_predict_says_for_the_same_cutoff(fan_home: Path) -
 
 
 def test_scores_stand_beside_the_cones_and_the_verdict_names_the_hardest(fan_home: Path) -> None:
-    shown = output(fan_home, "evaluate")
-    for words in ("CRPS by step", "What the bands covered", "Climatology covered"):
+    shown = output(fan_home, "evaluate", "--details")
+    for words in ("CRPS by step", "What the ranges held", "Past moves held"):
         assert words in shown
-    verdict = shown[shown.index("Verdict:") :]
+    verdict = shown[shown.index("Verdict  ") :]
     assert "Range of outcomes: " in verdict
     assert "error than past moves" in verdict
 
 
 def test_garch_is_one_more_baseline_where_it_is_asked_for(fan_home: Path) -> None:
     arguments = ("evaluate", "one", "--csv", "one.csv", "--n-windows", "2")
+    arguments = (*arguments, "--details")
     assert "gjr_garch" not in output(fan_home, *arguments)
     assert "gjr_garch" in output(fan_home, *arguments, "--baselines", "gjr_garch")
     done = in_process(*arguments, "--baselines", "arima", folder=fan_home)
@@ -219,7 +220,7 @@ def test_series_read_in_order_train_a_model_that_forecasts_as_any_other(fan_home
     fan = table.filter(regex="^q").to_numpy()
     assert len(table) == 20
     assert (np.diff(fan, axis=1) > 0).all()
-    assert "CRPS by step" in output(fan_home, "evaluate", "--model", "order")
+    assert "CRPS by step" in output(fan_home, "evaluate", "--model", "order", "--details")
 
 
 def test_series_read_in_order_need_a_label_at_every_bar(fan_home: Path) -> None:
@@ -247,7 +248,7 @@ def test_prices_that_begin_just_before_the_test_span_are_judged_all_the_same(
     closes = pd.read_csv(fan_home / "one.csv")
     first = int((closes["Date"] < metadata["split"]["test_start"]).sum()) - 15
     closes.iloc[first:].to_csv(fan_home / "late.csv", index=False)
-    arguments = ("evaluate", "--model", "fan", "--csv", "late.csv", "--step-size", "3")
+    arguments = ("evaluate", "--model", "fan", "--csv", "late.csv", "--step-size", "3", "--details")
     shown = output(fan_home, *arguments)
     assert "CRPS by step" in shown
     assert "gaussian_cone" in shown

@@ -304,17 +304,21 @@ def issued_home(issued: Path, tmp_path: Path) -> Path:
 
 
 def test_table_shows_counts_scores_and_verdicts(issued: Path) -> None:
-    outcome = in_process(*ISSUED, folder=issued)
+    outcome = in_process(*ISSUED, "--details", folder=issued)
     assert (outcome.code, outcome.err) == (0, "")
     lines = outcome.out.splitlines()
-    assert lines[0].startswith("Issued by fan/v0001: log moves of Close, 1d, steps 1, 5, 10")
-    assert lines[4].split() == ["v0001", "80", "70", "10", "0", "0", "0"]
+    assert lines[0] == "Issued by fan/v0001: Close, 1d, steps 1, 5, 10"
+    assert lines[2].split() == ["v0001", "80", "70", "10", "0", "0", "0"]
     assert "The next session that decides is 2018-09-04." in outcome.out
     assert "Scores over steps 1, 5, 10, in % of the last price" in outcome.out
-    assert "What the bands covered" in outcome.out
-    assert "Verdict over steps 1, 5, 10: Against naive: " in outcome.out
-    assert "Verdict over steps 1: Against naive: " in outcome.out
-    assert "on 4 dates that do not overlap, 2 symbols; a test needs 20." in outcome.out
+    assert "What the ranges held" in outcome.out
+    shown = in_process(*ISSUED, folder=issued).out.splitlines()
+    assert len(shown) <= 40
+    assert "80 forecasts over steps 1, 5, 10" in shown
+    assert "80 forecasts over step 1" in shown
+    assert len([line for line in shown if line.startswith("Verdict  ")]) == 2
+    assert len([line for line in shown if line.startswith("naive (no change)")]) == 2
+    assert "on 4 dates that do not overlap, 2 symbols; a test needs 20." in "\n".join(shown)
 
 
 def test_json_holds_what_the_tables_show(issued: Path) -> None:

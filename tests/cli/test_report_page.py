@@ -183,7 +183,7 @@ def test_two_models_each_have_their_own(fan_home: Path) -> None:
 
 
 def test_the_tables_are_those_of_the_terminal(fan: Evaluated, fan_home: Path) -> None:
-    terminal = evaluate(fan_home).out
+    terminal = evaluate(fan_home, "--details").out
     cells = [cell for cell in fan.page.of("td") if cell]
     assert len(cells) > 200
     lines = " ".join(terminal.split())

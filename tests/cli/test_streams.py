@@ -11,9 +11,10 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from tests.command_line import assert_one_error, csv_text, hashes, in_process, walk
+from tests.command_line import assert_one_error, csv_text, hashes, in_process, sessions, walk
 from tests.forked_runs import ForkServer
 
 COMMANDS = {
@@ -92,6 +93,7 @@ def test_closed_pipe_is_no_error(home: Path, forks: ForkServer) -> None:
     (home / "long.csv").write_text(csv_text(walk(5000)))
     os.mkfifo(home / "pipe")
     command = ("evaluate", "--csv", "long.csv", "--start", "2000-01-03", "--format", "csv")
+    command += ("--model", "tiny")
     pid = forks.start(*command, folder=home, streams={"stdout": "pipe"})
     with (home / "pipe").open() as pipe:
         assert pipe.readline().startswith("model,symbol,cutoff")
@@ -108,9 +110,10 @@ def test_closed_standard_streams_are_no_error(home: Path, forks: ForkServer) -> 
     assert (home / "kept").read_text().startswith("prices, next ")
 
 
-def test_piped_tables_are_whole_plain_and_ascii(home: Path) -> None:
+def test_piped_tables_are_whole_and_plain(home: Path) -> None:
     plain = in_process("evaluate", folder=home, env={"COLUMNS": "200"}).out
-    assert plain.isascii()
+    ascii_alone = in_process("evaluate", folder=home, encoding="ascii").out
+    assert ascii_alone == plain.translate(str.maketrans("✓✗█", "+x#"))
     assert "\x1b" not in plain
     poor = {"COLUMNS": "20", "LC_ALL": "C", "LANG": "C", "TERM": "dumb"}
     assert in_process("evaluate", folder=home, env=poor).out == plain
@@ -147,7 +150,7 @@ def on_terminal(
     return done.code, b"".join(parts).decode()
 
 
-@pytest.mark.parametrize("env", [{"COLUMNS": "20", "NO_COLOR": "1"}, {"TERM": "dumb"}])
+@pytest.mark.parametrize("env", [{"COLUMNS": "42", "NO_COLOR": "1"}, {"TERM": "dumb"}])
 def test_terminal_shows_whole_numbers(home: Path, forks: ForkServer, env: dict[str, str]) -> None:
     plain = in_process("evaluate", folder=home).out
     code, shown = on_terminal(forks, "evaluate", folder=home, env=env)
@@ -155,9 +158,28 @@ def test_terminal_shows_whole_numbers(home: Path, forks: ForkServer, env: dict[s
     assert ("\x1b" in shown) == ("NO_COLOR" in env)  # bold is no colour
     shown = re.sub(r"\x1b\[[0-9;]*m", "", shown)
     assert "\u2026" not in shown
-    for line in plain.splitlines():
-        if line.startswith("  "):  # a table's row
-            assert line.rstrip() in shown
+    rows = [line.split() for line in plain.splitlines() if line.startswith("2018-")]
+    assert len(rows) == 8
+    for row in rows:
+        assert row[0] in shown
+        if "COLUMNS" not in env:
+            assert re.search(r" +".join(row[:3]), shown)
+
+
+@pytest.mark.parametrize("columns", [80, 100, 120, 200])
+@pytest.mark.parametrize("options", [(), ("--details",), ("--csv", "many.csv")])
+def test_no_line_of_an_evaluation_is_wider_than_the_terminal(
+    home: Path, forks: ForkServer, columns: int, options: tuple[str, ...]
+) -> None:
+    prices = {f"S{seed:02}": walk(300, seed) for seed in range(16)}
+    pd.DataFrame(prices, index=pd.Index(sessions(300), name="Date")).to_csv(home / "many.csv")
+    env = {"COLUMNS": str(columns), "TERM": "dumb"}
+    code, shown = on_terminal(forks, "evaluate", "--quiet", *options, folder=home, env=env)
+    assert code == 0
+    lines = shown.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert not [line for line in lines if line.endswith(" ")]
+    assert options == ("--details",) or len(lines) <= 40
 
 
 @pytest.mark.parametrize("width", [80, 200])
@@ -184,7 +206,7 @@ def test_narrow_terminal_cuts_no_number_of_the_progress(home: Path, forks: ForkS
     options = ("train", "--config", "tiny.toml")
     code, shown = on_terminal(forks, *options, folder=home, env={"COLUMNS": "20"})
     assert code == 0
-    assert "\u2026" not in shown
+    assert "\u2026" not in shown.partition("Trained")[0]
 
 
 def test_verbose_prints_a_line_an_epoch_to_standard_error(home: Path) -> None:

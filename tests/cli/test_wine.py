@@ -44,13 +44,13 @@ def test_forecast_follows_the_months_of_the_year_before(wine: Path) -> None:
 
 
 def test_evaluation_shows_the_seasonal_naive_and_names_it_in_the_verdict(wine: Path) -> None:
-    outcome = in_process("evaluate", folder=wine)
+    outcome = in_process("evaluate", "--details", folder=wine)
     assert outcome.code == 0
-    assert "wine/v0001, 12 months ahead, Close" in outcome.out
-    assert "14 evaluated, 1 row apart (2 independent)" in outcome.out
-    assert "Skill vs seasonal_naive" in outcome.out
+    assert "12 months ahead, by wine/v0001" in outcome.out
+    assert "tested on 14, 1 row apart: 2 of them do not overlap" in outcome.out
+    assert "Skill vs the same month a year before" in outcome.out
     assert "Best constant" in outcome.out
-    (verdict,) = [line for line in outcome.out.splitlines() if line.startswith("Verdict: ")]
+    verdict = outcome.out[outcome.out.index("Verdict  ") :]
     assert "on 2 forecasts that do not overlap; a test needs 20." in verdict
     assert "the same month a year before" in verdict
     assert "repeat" not in verdict

@@ -67,8 +67,7 @@ def test_named_columns_go_first_then_words_are_shortened(monkeypatch: pytest.Mon
     assert printed([table], Terminal(), 38, monkeypatch)[0].split() == ["Name", "A", "C"]
     narrow = printed([table], Terminal(), 25, monkeypatch)
     assert narrow[0].split() == ["Name", "C"]
-    assert narrow[1].startswith("a name of some le")
-    assert narrow[1].endswith("\u2026  3.00")
+    assert narrow[1] == "a name of some len\u2026  3.00"
 
 
 def test_no_number_is_cut_where_an_inner_column_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:

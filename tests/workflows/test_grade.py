@@ -167,7 +167,7 @@ def test_steps_that_nobody_knows_yet_are_not_scored(tmp_path: Path) -> None:
     (scores,) = found.scores
     assert scores.models[found.model].steps.step == [1, 5]
     assert found.steps == STEPS
-    assert "windows" in found.verdicts[0]
+    assert "windows" in str(found.verdicts[0])
 
 
 def test_the_most_steps_with_windows_enough_for_a_test_have_a_verdict_of_their_own(
@@ -177,8 +177,8 @@ def test_the_most_steps_with_windows_enough_for_a_test_have_a_verdict_of_their_o
     steps = [each.models[found.model].steps.step for each in found.scores]
     assert steps == [[1, 5, 10], [1, 5]]
     assert [each.n_independent for each in found.scores] == [11, 22]
-    assert "on 11 forecasts that do not overlap; a test needs 20." in found.verdicts[0]
-    assert "(p " in found.verdicts[1]
+    assert "on 11 forecasts that do not overlap; a test needs 20." in str(found.verdicts[0])
+    assert "(p " in str(found.verdicts[1])
 
 
 def test_a_split_and_a_dividend_since_change_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,184 @@
+"""What a backtest walks over: models, cutoffs, and how far back their recipes can be refitted."""
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from lstmcli.config import Evaluate, Settings
+from lstmcli.dataset.series import Series
+from lstmcli.errors import AllFailedError, DataError
+from lstmcli.evaluation.backtest import Rows, choose_cutoffs
+from lstmcli.evaluation.forecasters import ALWAYS
+from lstmcli.evaluation.significance import MIN_WINDOWS
+from lstmcli.forecasting.har import bars_per_year
+from lstmcli.forecasting.model import TrainedModel
+from lstmcli.learning.refit import cutoff_dates, known_span, plan_refit, refit_dates
+from lstmcli.printable import count_of
+from lstmcli.runs.metadata import Metadata
+from lstmcli.runs.registry import ModelRef
+
+_ENOUGH = 24  # windows: some more than a test needs, since calendars may differ
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What it takes to get enough windows for a test.
+
+    windows : as many as that, or the most that the rows allow. seconds : that they take; None where
+    they are too few, or the time that training takes here is not known.
+    """
+
+    windows: int
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What is forecast, from where: the models, in the order asked for, and the options.
+
+    settings : of the main model, the first; its `evaluate` with the options of the call.
+    by_recipe : whether no window is forecast by the models as they are, but by their recipes,
+    fitted again before the first window and then once a year, or as often as the settings say.
+    """
+
+    references: tuple[ModelRef, ...]
+    models: dict[str, TrainedModel]
+    metadata: dict[str, Metadata]
+    settings: Settings
+    horizon: int
+    step_size: int
+    by_recipe: bool = False
+
+    @property
+    def recipe(self) -> Evaluate:
+        """Return the settings of the walk."""
+        return self.settings.evaluate
+
+    @property
+    def main(self) -> str:
+        """Return the name of the first model."""
+        return str(self.references[0])
+
+    @property
+    def test_start(self) -> np.datetime64:
+        """Return the first day that all models keep for tests."""
+        return max(each.test_start for each in self.metadata.values())
+
+    @property
+    def first(self) -> np.datetime64:
+        """Return the first day that a window may start on."""
+        if self.by_recipe:
+            return self.unseen
+        start = self.recipe.start
+        return self.test_start if start is None else np.datetime64(start)
+
+    @property
+    def unseen(self) -> np.datetime64:
+        """Return the first day that no ready-made model behind these has seen."""
+        seen = [each.ready_made.until + 1 for each in self.metadata.values() if each.ready_made]
+        return max(seen, default=ALWAYS)
+
+    @property
+    def context_length(self) -> int:
+        """Return the rows that windows have before them."""
+        return max(model.settings.window.context_length for model in self.models.values())
+
+    @property
+    def description(self) -> str:
+        """Return what changes the scores: baselines do not."""
+        own = self.recipe
+        return (
+            f"horizon={self.horizon} step_size={self.step_size} start={self.first} end={own.end} "
+            f"n_windows={own.n_windows} refit={own.refit and (own.refit, own.refit_window)}"
+            + " by_recipe"
+            * self.by_recipe
+        )
+
+    def cutoffs(self, series: Sequence[Series], **grid: Any) -> list[Rows]:
+        """Choose the cutoff rows of each series; grid : options of `choose_cutoffs`."""
+        return choose_cutoffs(
+            series,
+            last=None if self.recipe.end is None else np.datetime64(self.recipe.end),
+            context_length=self.context_length,
+            horizon=self.horizon,
+            **grid,
+        )
+
+    def refit_dates(self, series: Sequence[Series], cutoffs: Sequence[Rows]) -> list[np.datetime64]:
+        """Return the cutoff dates that a refit comes before."""
+        every = self.recipe.refit
+        if self.by_recipe and every is None:
+            every = max(1, round(bars_per_year(max(series, key=len).dates) / self.horizon))
+        return refit_dates(series, cutoffs, every, first=self.by_recipe)
+
+    def most_windows(self, series: Mapping[str, Sequence[Series]]) -> list[Rows]:
+        """Return the most cutoffs of independent windows that leave rows enough to fit on.
+
+        series : by model, all that it may be fitted on. Returns the cutoffs of each series.
+        """
+        main = series[self.main]
+        cutoffs = self.cutoffs(
+            main, first=self.unseen, step_size=self.horizon, n_windows=max(map(len, main))
+        )
+        dates = cutoff_dates(main, cutoffs)
+
+        def fits(day: np.datetime64) -> bool:
+            try:
+                for name, model in self.models.items():
+                    span = known_span(series[name], day, model.settings.split.embargo)
+                    plan_refit(model, series[name], span)
+            except AllFailedError:
+                return False
+            return True
+
+        first = dates[bisect_left(dates, True, key=fits) :]
+        return [
+            rows[each.dates[rows] >= first[0]] if len(first) else rows[:0]
+            for each, rows in zip(main, cutoffs, strict=True)
+        ]
+
+    def check_possible(self, series: Mapping[str, Sequence[Series]]) -> None:
+        """Raise DataError where fewer windows are possible than the settings ask for."""
+        most = len(cutoff_dates(series[self.main], self.most_windows(series)))
+        if most < (self.recipe.n_windows or 0):
+            raise DataError(
+                "too few rows for so many windows",
+                where=f"--refits {self.recipe.n_windows}",
+                why=f"the rows allow {count_of(most, 'window')} that do not overlap, with enough "
+                "before them to fit on",
+                next_step=f"Pass --refits {most}." if most else "Give longer series.",
+            )
+
+    def answer(self, series: Mapping[str, Sequence[Series]], elapsed: float) -> "Answer | None":
+        """Return how to get enough windows for a test; None where nothing can be fitted again.
+
+        series : as in `most_windows`. elapsed : seconds that forecasting took without a refit.
+        """
+        if any(each.settings.split.method != "chronological" for each in self.models.values()):
+            return None
+        main, most = series[self.main], self.most_windows(series)
+        dates = cutoff_dates(main, most)
+        if len(dates) < MIN_WINDOWS:
+            return Answer(len(dates), None)
+        wanted = dates[-_ENOUGH:]
+        rows = [own[each.dates[own] >= wanted[0]] for each, own in zip(main, most, strict=True)]
+        days = replace(self, by_recipe=True).refit_dates(main, rows)
+        seconds = self._seconds(series, days)
+        return Answer(len(wanted), None if seconds is None else seconds + elapsed)
+
+    def _seconds(
+        self, series: Mapping[str, Sequence[Series]], days: Sequence[np.datetime64]
+    ) -> float | None:
+        """Return how long refits take, from the time that training took per row."""
+        seconds = 0.0
+        for name, each in self.metadata.items():
+            took, device = each.record.get("duration_seconds"), each.record.get("device")
+            fitted_on = each.windows.get("rows", 0) - each.windows.get("test", 0)
+            if not took or fitted_on <= 0 or device != str(self.models[name].device):
+                return None
+            known = (np.searchsorted(own.dates, days, "right").sum() for own in series[name])
+            seconds += float(took) * float(sum(known)) / fitted_on
+        return seconds
