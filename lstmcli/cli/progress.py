@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from lstmcli.training.loop import Epoch
     from lstmcli.workflows.tune import Trial
 
-_SETS = 6  # of windows: those shown, and those at other phases
 _WITH_TEXT, _NARROW = 100, 60  # columns; in fewer the text goes, then the time left
 _BAR = 40
+_SETS = 6  # of windows: those shown, and those at other phases
 
 OnEvent = AbstractContextManager[Callable[..., None]]
 """Yields the callback that is called with each event."""
@@ -63,21 +63,17 @@ def show_epochs(quiet: bool, verbose: bool) -> OnEvent:
 def show_backtest(quiet: bool, verbose: bool) -> OnEvent:
     """Show each refit of a backtest, and without arguments each set of windows."""
 
-    parts = _SETS
-
     def describe(refit: Refit | None = None, number: int = 0, total: int = 0) -> _Described:
-        nonlocal parts
-        parts = max(parts, total + _SETS)
         if refit is None:
-            return "", {"advance": 1, "total": parts}
+            return "", {"advance": 1}
         line = (
             f"refit {number} of {total}: {refit.model} from {refit.since}, fitted on {refit.rows} "
             f"rows of {refit.first} to {refit.last}, best epoch {refit.epoch}"
         )
         text = f"refit {number} of {total}"
-        return line, {"completed": number, "total": parts, "text": text}
+        return line, {"completed": number, "total": total + _SETS, "text": text}
 
-    return _show("part", describe, quiet, verbose)
+    return _show("part", describe, quiet, verbose, total=_SETS)
 
 
 def show_trials(quiet: bool, verbose: bool) -> OnEvent:
@@ -100,9 +96,14 @@ def show_trials(quiet: bool, verbose: bool) -> OnEvent:
 
 @contextmanager
 def _show(
-    noun: str, describe: Callable[..., _Described], quiet: bool, verbose: bool
+    noun: str,
+    describe: Callable[..., _Described],
+    quiet: bool,
+    verbose: bool,
+    *,
+    total: int | None = None,
 ) -> Iterator[Callable[..., None]]:
-    """Print a line per event, or update a bar, or do nothing; an event may have an empty line.
+    """Print a line per event that has one, or update a bar, or do nothing.
 
     The bar is there at once, without a count until the first event: what is loaded takes seconds.
     """
@@ -128,12 +129,12 @@ def _show(
             *([bars.TimeRemainingColumn()] if wide >= _NARROW else []),
         ]
         with bars.Progress(*columns, console=console, transient=True) as progress:
-            task = progress.add_task("working", total=None, text="")
+            task = progress.add_task("working", total=total, text="")
 
             def show(*event: Any, **more: Any) -> None:
                 changed = describe(*event, **more)[1]
                 progress.update(task, **changed)
-                done, total = progress.tasks[0].completed, progress.tasks[0].total
-                progress.update(task, description=f"{noun} {done:.0f}/{total or 0:.0f}")
+                done, wanted = progress.tasks[0].completed, progress.tasks[0].total
+                progress.update(task, description=f"{noun} {done:.0f}/{wanted or 0:.0f}")
 
             yield show

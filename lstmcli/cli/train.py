@@ -86,6 +86,8 @@ def train(
             run_id=run_id,
         )
     journal.log("version", model=str(report.model), **asdict(report.decision))
-    named = name is None and len(prices.symbols or ()) == 1  # whose model it is from now on
-    view = train_view(report, typed=prices.typed(None if named else report.model.name, named))
+    in_use = report.decision.promoted or report.unchanged
+    model = report.model.name if in_use else str(report.model)
+    named = in_use and name is None and len(prices.symbols or ()) == 1  # it is that symbol's model
+    view = train_view(report, typed=prices.typed(None if named else model, named))
     out.finish(view, report, len(report.metadata.symbols), unless_quiet=True)

@@ -63,9 +63,6 @@ def _train_tables(report: TrainReport, typed: str) -> list[RenderableType]:
     else:
         stays = f" ({decision.against} stays)" if decision.against else ""
         outcome = Text(f"Not in use{stays}: {decision.why}.")
-        following = NextSteps(
-            f"lstmcli evaluate --model {model}", f"lstmcli models promote {model}"
-        )
     if decision.sessions_needed is not None:
         outcome.append(f" Then: lstmcli models promote {model} --if-better.")
     return [

@@ -113,7 +113,7 @@ def test_a_version_that_is_not_in_use_says_why_and_how_it_would_be(many: Path) -
     assert_fits(screen)
     assert shown(screen, 120)[-2:] == [
         "Not in use: --promote never. Saved in data/models/kept/v0001",
-        "Next: lstmcli evaluate --model kept/v0001   lstmcli models promote kept/v0001",
+        "Next: lstmcli predict --model kept/v0001   lstmcli evaluate --model kept/v0001",
     ]
 
 
