@@ -24,7 +24,19 @@ from typing import Annotated, NoReturn
 import typer
 
 from lstmcli import __version__
-from lstmcli.cli import config, data, evaluate, fetch, journal, models, predict, status, train, tune
+from lstmcli.cli import (
+    config,
+    data,
+    evaluate,
+    fetch,
+    forecast,
+    journal,
+    models,
+    predict,
+    status,
+    train,
+    tune,
+)
 from lstmcli.cli.help import Program, TyperUsageError, explain_usage
 from lstmcli.cli.messages import log_failures
 from lstmcli.errors import AllFailedError, LstmcliError
@@ -43,9 +55,8 @@ defaults. Durations are 90s, 15m, 26h or 8d.
 _START = """\
 Forecast stock prices with an LSTM, and measure how good the forecasts are.
 
-Start: lstmcli fetch AAPL       download its prices from Yahoo Finance
-       lstmcli train AAPL       train a model on them
-       lstmcli predict AAPL     forecast the next 50 sessions
+Start: lstmcli forecast AAPL    fetch its prices and forecast the next 50 sessions
+       lstmcli train AAPL       train a model of its own on them
        lstmcli evaluate AAPL    compare past forecasts with what happened
 
 Your own prices: lstmcli predict --csv prices.csv
@@ -65,6 +76,7 @@ app = Program(name="lstmcli", epilog=_EXIT_CODES)
 app.command()(fetch.fetch)
 app.command()(train.train)
 app.command()(predict.predict)
+app.command()(forecast.forecast)
 app.command()(evaluate.evaluate)
 app.command()(tune.tune)
 app.command()(status.status)
@@ -83,10 +95,10 @@ def _root(
     This is not investment advice.
 
     Examples:
-        lstmcli fetch AAPL
+        lstmcli forecast AAPL
         lstmcli train AAPL
-        lstmcli predict AAPL
-        lstmcli help predict
+        lstmcli evaluate AAPL
+        lstmcli help forecast
     """
     if version:
         print(f"lstmcli {__version__}")
