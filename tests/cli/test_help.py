@@ -120,7 +120,7 @@ def test_version_is_one_line() -> None:
 def test_without_arguments_the_first_steps_are_shown(tmp_path: Path) -> None:
     outcome = lstmcli(folder=tmp_path)
     assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.out.count("AAPL") == 4
+    assert outcome.out.count("AAPL") == 3
     assert len(outcome.out.splitlines()) < 12
 
 
@@ -128,6 +128,8 @@ def test_without_arguments_the_first_steps_are_shown(tmp_path: Path) -> None:
     ("typed", "completed"),
     [
         ("lstmcli pre", ["predict"]),
+        ("lstmcli fore", ["forecast"]),
+        ("lstmcli forecast A", ["AAPL", "AMZN"]),
         ("lstmcli train --pro", ["--promote", "--promote-level"]),
         ("lstmcli evaluate --step", ["--step-size"]),
         ("lstmcli fetch --interval 1", ["1d", "1wk", "1mo"]),
