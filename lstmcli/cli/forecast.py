@@ -72,9 +72,11 @@ def forecast(
             wait=wait,
             now=now,
             run_id=run_id,
+            training=device.given,
             show_fetch=partial(_show_fetch, len(wanted), out.quiet),
             show_training=partial(_show_training, out.quiet, out.verbose),
             on_pause=lambda *pause: out.note([format_pause(*pause)]),
+            on_fetched=lambda fetched: journal.count(error="", **fetched.counts),
             on_trained=_log_version,
             **device.chosen,
         )
@@ -125,4 +127,3 @@ def _report(report: "ForecastReport") -> None:
     if incomplete:
         what = f"{len(incomplete)} of {len(made.symbols)} symbols not up to date"
         journal.count(error=f"{what}, first {incomplete[0].symbol}: {incomplete[0].reason}")
-    journal.count(error="", **report.fetched.counts)

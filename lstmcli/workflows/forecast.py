@@ -8,7 +8,7 @@ then those of models, one at a time, as `fetch` and `train` do, which never wait
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -116,9 +116,11 @@ def forecast(
     wait: float = 0.0,
     now: datetime,
     run_id: str = "",
+    training: Mapping[str, Any] | None = None,
     show_fetch: Callable[[], OnResult] = lambda: nullcontext(lambda result: None),
     show_training: Callable[[Settings], OnEpoch] = lambda each: nullcontext(lambda epoch: None),
     on_pause: Callable[[Outcome, float], None] | None = None,
+    on_fetched: Callable[[FetchReport], None] = lambda report: None,
     on_trained: "Callable[[TrainReport], None]" = lambda report: None,
     **device: Any,
 ) -> ForecastReport:
@@ -128,8 +130,10 @@ def forecast(
         from its own recipe and data. A symbol that has `base` alone gets a model of its own where
         its prices suffice. None trains nothing.
     timeout : seconds for fetching and training together. wait : seconds for each lock.
-    run_id : kept in the metadata of what is trained. device : options of `predict`.
+    run_id : kept in the metadata of what is trained. training : settings of `train` in place of
+        those of the recipes. device : options of `predict`.
     show_fetch, show_training : yield what is called with each result, and with each epoch.
+    on_fetched, on_trained : called with the report of the fetch, and of each training.
     Raises UsageError before anything is asked, LockedError while another run forecasts or fetches,
     AllFailedError where no symbol can be forecast.
     """
@@ -138,6 +142,15 @@ def forecast(
         step = "Name some: lstmcli forecast AAPL, or pass --symbols-file FILE."
         raise UsageError("no symbols", next_step=step)
     source, began = Source(data_dir, now.date(), symbols=wanted), time.monotonic()
+
+    def train(model: _Model) -> list[str]:
+        left = None if timeout is None else timeout - (time.monotonic() - began)
+        model = replace(model, settings=model.settings.changed(train=dict(training or {})))
+        with show_training(model.settings) as on_epoch:
+            trained = _train(model, wait=wait, timeout=left, on_epoch=on_epoch, run_id=run_id)
+        on_trained(trained)
+        return _describe(trained)
+
     with hold(data_dir / LOCK, wait=wait):
         with show_fetch() as on_result:
             fetched = fetch(
@@ -149,71 +162,62 @@ def forecast(
                 on_result=on_result,
                 on_pause=on_pause,
             )
-        stored = [symbol for symbol in wanted if price_path(data_dir, symbol).is_file()]
+        on_fetched(fetched)
+        stored = {symbol for symbol in wanted if price_path(data_dir, symbol).is_file()}
+        old = list[_Model]()
+        if retrain_after is not None:
+            known = [symbol for symbol in wanted if symbol in stored]
+            models = _models(source, known, horizon)
+            old = [each for each in models if each.is_older(retrain_after, now)]
+        notes, not_trained = _train_each(old, train)
         absent = {each.symbol: each for each in fetched.failures if each.symbol not in stored}
-        notes, incomplete = (
-            list[str](),
-            [
-                replace(each, reason=f"{_NOT_REFRESHED}: {each.reason}")
-                for each in fetched.failures
-                if each.symbol in stored
-            ],
-        )
-        for model in [] if retrain_after is None else _models(source, stored, horizon):
-            if retrain_after is None or not model.is_older(retrain_after, now):
-                continue
-            left = None if timeout is None else timeout - (time.monotonic() - began)
-            try:
-                trained = _train(model, show_training, wait=wait, timeout=left, run_id=run_id)
-            except LstmcliError as error:
-                if model.is_first and error.exit_code == DataError.exit_code:
-                    notes.append(f"{model.name}: no model of its own yet: {error}")
-                    continue
-                why = f"{model.name} {_NOT_TRAINED}: {error}"
-                incomplete += [Failure(each, why, error.exit_code) for each in model.symbols]
-                continue
-            on_trained(trained)
-            notes += _describe(trained)
         made = _predict(source, absent, horizon=horizon, **device)
-    made = replace(made, notes=[*notes, *made.notes])
-    known = tuple(each for each in incomplete if each.symbol in made.symbols)
-    return ForecastReport(made, fetched, known)
+    not_refreshed = [
+        replace(each, reason=f"{_NOT_REFRESHED}: {each.reason}") for each in fetched.failures
+    ]
+    incomplete = [each for each in (*not_refreshed, *not_trained) if each.symbol in made.symbols]
+    return ForecastReport(replace(made, notes=[*notes, *made.notes]), fetched, tuple(incomplete))
 
 
 def _models(source: Source, symbols: Sequence[str], horizon: int | None) -> Iterator[_Model]:
     """Yield each model that forecasts some symbols once, and those that they are to have."""
     found: dict[str, _Model] = {}
     for symbol, choice in choose_models(source.data_dir, symbols, horizon=horizon).items():
-        name, settings, data = (
-            choice.model.name,
-            choice.chosen.settings,
-            replace(source, symbols=()),
-        )
-        if is_first := choice.why == "ready-made":
-            name, data = name_for(source.data_dir, symbol, "1d"), replace(source, symbols=(symbol,))
-            settings = load_settings(own_data=True)
+        if choice.why == "ready-made":
+            name, own = name_for(source.data_dir, symbol, "1d"), replace(source, symbols=(symbol,))
+            model = _Model(name, load_settings(own_data=True), own, is_first=True)
         elif choice.model.is_shipped:  # which `models use` prefers
             continue
-        found.setdefault(name, _Model(name, settings, data, is_first)).symbols.append(symbol)
+        else:
+            own = replace(source, symbols=())  # the data of its settings
+            model = _Model(choice.model.name, choice.chosen.settings, own, is_first=False)
+        found.setdefault(model.name, model).symbols.append(symbol)
     yield from found.values()
 
 
-def _train(
-    model: _Model, show_training: Callable[[Settings], OnEpoch], **how: Any
-) -> "TrainReport":
-    """Train a model, from where a run that was stopped has left it."""
+def _train_each(
+    models: Iterable[_Model], train: Callable[[_Model], list[str]]
+) -> tuple[list[str], list[Failure]]:
+    """Train the models; return notes, and the symbols of those that could not be."""
+    notes, failures = list[str](), list[Failure]()
+    for model in models:
+        try:
+            notes += train(model)
+        except LstmcliError as error:
+            if model.is_first and error.exit_code == DataError.exit_code:
+                notes.append(f"{model.name}: no model of its own yet: {error}")
+                continue
+            why = f"{model.name} {_NOT_TRAINED}: {error}"
+            failures += [Failure(each, why, error.exit_code) for each in model.symbols]
+    return notes, failures
+
+
+def _train(model: _Model, **how: Any) -> "TrainReport":
+    """Train a model as `train` does, from where a run that was stopped has left it."""
     from lstmcli.workflows.train import train
 
     name = model.name
-    with show_training(model.settings) as on_epoch:
-        return train(
-            *(model.settings, model.source),
-            name=name,
-            recipe=name,
-            resume=True,
-            on_epoch=on_epoch,
-            **how,
-        )
+    return train(model.settings, model.source, name=name, recipe=name, resume=True, **how)
 
 
 def _describe(trained: "TrainReport") -> list[str]:

@@ -245,8 +245,11 @@ def _feed(known: Mapping[str, LastRuns]) -> _Found:
     if not last.is_good:
         cause = f"exit code {last.exit_code}" + (f", {last.error}" if last.error else "")
     lagging = any(counts.get(each) for each in ("unanswered", "refused", "stale"))
-    # A misspelt symbol or option is no failure of the feed.
-    if last.is_good or (last.exit_code in _NOT_THE_FEED and not counts.get("unanswered")):
+    # A misspelt symbol or option is no failure of the feed, nor what follows a forecast's fetch.
+    unasked = last.exit_code in _NOT_THE_FEED or (
+        last.command == FORECAST and "requests" in last.counts
+    )
+    if last.is_good or (unasked and not counts.get("unanswered")):
         return (
             "old" if lagging else "ok",
             what,

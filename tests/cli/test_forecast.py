@@ -249,6 +249,14 @@ def test_what_is_recorded_twice_a_day_is_kept_twice(server: StandIn, tmp_path: P
     assert (tmp_path / "forecast.csv").read_text().startswith("model,symbol,cutoff,step")
 
 
+def test_a_damaged_model_is_no_fault_of_the_network(home: Path) -> None:
+    (home / "data/models/aapl/v0001/model.safetensors").write_bytes(b"")
+    assert_one_error(forecast("AAPL", folder=home), 1, "not a lstmcli model")
+    parts = json.loads(in_process("status", "--json", folder=home).out)["parts"]
+    states = {each["part"]: each["state"] for each in parts}
+    assert (states["model aapl"], states["feed"]) == ("bad", "ok")
+
+
 def test_status_knows_when_it_last_ran(server: StandIn, tmp_path: Path) -> None:
     assert forecast("AAPL", folder=tmp_path).code == 0
     for words in ((), ("forecast",), ("fetch", "predict")):
