@@ -117,10 +117,9 @@ json status train --max-age 8d
 """,
     "forecast": """\
 - forecast
-json forecast AAPL
-- train MSFT --set train.epochs=1
 json forecast AAPL MSFT NOSUCH --errors failed.csv
 cat failed.csv
+- train MSFT --set train.epochs=1
 csv forecast AAPL MSFT --retrain-after 7d --device cpu --horizon 5
 - forecast --symbols-file my-symbols.txt --record --quiet --output forecast.csv
 cat forecast.csv
@@ -192,6 +191,7 @@ json status
 - fetch --help
 - train --help
 - predict --help
+- forecast --help
 - evaluate --help
 - tune --help
 - status --help
