@@ -25,6 +25,7 @@ from lstmcli.errors import (
     NetworkError,
     PartialError,
     UsageError,
+    raise_if_all_failed,
 )
 from lstmcli.files.locks import hold
 from lstmcli.market.symbols import check_symbol, price_path
@@ -141,7 +142,7 @@ def forecast(
     if not wanted:
         step = "Name some: lstmcli forecast AAPL, or pass --symbols-file FILE."
         raise UsageError("no symbols", next_step=step)
-    source, began = Source(data_dir, now.date(), symbols=wanted), time.monotonic()
+    began = time.monotonic()
 
     def train(model: _Model) -> list[str]:
         left = None if timeout is None else timeout - (time.monotonic() - began)
@@ -163,14 +164,13 @@ def forecast(
                 on_pause=on_pause,
             )
         on_fetched(fetched)
-        stored = {symbol for symbol in wanted if price_path(data_dir, symbol).is_file()}
-        old = list[_Model]()
+        stored = tuple(each for each in wanted if price_path(data_dir, each).is_file())
+        source, old = Source(data_dir, now.date(), symbols=stored), list[_Model]()
         if retrain_after is not None:
-            known = [symbol for symbol in wanted if symbol in stored]
-            models = _models(source, known, horizon)
+            models = _models(source, horizon)
             old = [each for each in models if each.is_older(retrain_after, now)]
         notes, not_trained = _train_each(old, train)
-        absent = {each.symbol: each for each in fetched.failures if each.symbol not in stored}
+        absent = [each for each in fetched.failures if each.symbol not in stored]
         made = _predict(source, absent, horizon=horizon, **device)
     not_refreshed = [
         replace(each, reason=f"{_NOT_REFRESHED}: {each.reason}") for each in fetched.failures
@@ -179,10 +179,10 @@ def forecast(
     return ForecastReport(replace(made, notes=[*notes, *made.notes]), fetched, tuple(incomplete))
 
 
-def _models(source: Source, symbols: Sequence[str], horizon: int | None) -> Iterator[_Model]:
-    """Yield each model that forecasts some symbols once, and those that they are to have."""
+def _models(source: Source, horizon: int | None) -> Iterator[_Model]:
+    """Yield each model that forecasts some of the symbols, and those that they are to have."""
     found: dict[str, _Model] = {}
-    for symbol, choice in choose_models(source.data_dir, symbols, horizon=horizon).items():
+    for symbol, choice in choose_models(source.data_dir, source.symbols, horizon=horizon).items():
         if choice.why == "ready-made":
             name, own = name_for(source.data_dir, symbol, "1d"), replace(source, symbols=(symbol,))
             model = _Model(name, load_settings(own_data=True), own, is_first=True)
@@ -228,13 +228,13 @@ def _describe(trained: "TrainReport") -> list[str]:
     return [f"{trained.model} was trained and is not in use: {trained.decision.why}"]
 
 
-def _predict(source: Source, absent: dict[str, Failure], **how: Any) -> "PredictReport":
-    """Forecast; a symbol without prices fails for the reason for which it was not fetched."""
+def _predict(source: Source, absent: Sequence[Failure], **how: Any) -> "PredictReport":
+    """Forecast what is stored. absent : the symbols that are not, which fail too."""
+    raise_if_all_failed(len(source.symbols), absent)
     from lstmcli.workflows.predict import predict
 
     try:
         made = predict(source, **how)
     except AllFailedError as error:
-        failures = [absent.get(each.symbol, each) for each in error.failures]
-        raise AllFailedError(failures) from error
-    return replace(made, failures=[absent.get(each.symbol, each) for each in made.failures])
+        raise AllFailedError([*absent, *error.failures]) from error
+    return replace(made, failures=[*absent, *made.failures])

@@ -139,6 +139,7 @@ def test_an_unknown_symbol_does_not_stop_the_others(server: StandIn, tmp_path: P
     assert (done.code, list(used(done))) == (3, ["AAPL", "MSFT"])
     (line,) = done.err.splitlines()
     assert line.startswith("lstmcli: failed: NOPE: no such symbol at Yahoo")
+    assert not any("NOPE" in note for note in document(done)["notes"])
     assert [each["symbol"] for each in document(done)["failures"]] == ["NOPE"]
     done = forecast("NOPE", folder=tmp_path)
     assert_one_error(done, 4, "no such symbol at Yahoo")
