@@ -123,6 +123,8 @@ cat failed.csv
 csv forecast AAPL MSFT --retrain-after 7d --device cpu --horizon 5
 - forecast --symbols-file my-symbols.txt --record --quiet --output forecast.csv
 cat forecast.csv
+- train --symbols-file my-symbols.txt --name weekly --set train.epochs=1
+json forecast KO PEP --retrain-after 7d
 lock data/.forecast.lock
 - forecast AAPL
 json status forecast --max-age 26h
