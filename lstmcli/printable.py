@@ -9,6 +9,8 @@ import json
 from collections.abc import Iterable
 from typing import Any, SupportsInt, TextIO, cast
 
+_NAMED, _TYPED = 3, 8  # symbols of a note by name, and in a command
+
 
 def printable(text: str, *, keep: str = "") -> str:
     """Escape every character that has no glyph of its own, as Python's repr does.
@@ -37,6 +39,50 @@ def first_few(items: Iterable[object], n: int = 3, sep: str = ", ") -> str:
 def count_of(number: int | SupportsInt, noun: str) -> str:
     """Return a number with its noun: "1 row", "2 rows"."""
     return f"{int(number)} {noun}" + "s" * (int(number) != 1)
+
+
+class Note(str):
+    """A note. Notes that differ by their symbols alone are shown once, by `grouped`.
+
+    symbol : that it is about, and begins with. details : for `--verbose`, after it. remedy : what
+    to do, `{}` in it standing for the symbols.
+    """
+
+    symbol: str
+    details: str
+    remedy: str
+
+    def __new__(cls, text: str, details: str = "", *, symbol: str = "", remedy: str = "") -> "Note":
+        """Return the text, with what belongs to it."""
+        note = super().__new__(cls, text)
+        note.symbol, note.details, note.remedy = symbol, details, remedy
+        return note
+
+    @classmethod
+    def of(cls, symbol: str, note: str) -> "Note":
+        """Return a note with its symbol in front, details and all."""
+        details, remedy = getattr(note, "details", ""), getattr(note, "remedy", "")
+        details = details and f"{symbol}: {details}"
+        return cls(f"{symbol}: {note}", details, symbol=symbol, remedy=remedy)
+
+
+def grouped(notes: Iterable[str]) -> list[str]:
+    """Return each note once, with the symbols that it is about and what to do."""
+    about: dict[tuple[str, str], list[str]] = {}
+    for note in notes:
+        symbol = getattr(note, "symbol", "")
+        key = note.removeprefix(f"{symbol}: ") if symbol else str(note)
+        symbols = about.setdefault((key, getattr(note, "remedy", "")), [])
+        symbols += [symbol] if symbol else []
+    shown = []
+    for (text, remedy), symbols in about.items():
+        few = ", ".join(symbols[:_NAMED])
+        if len(symbols) > _NAMED:
+            few = f"{len(symbols)} symbols ({few}, ...)"
+        words = f"{few}: {text}" if symbols else text
+        again = " ".join(symbols) if len(symbols) <= _TYPED else f"{' '.join(symbols[:_NAMED])} ..."
+        shown.append(f"{words}. {remedy.format(again)}" if remedy else words)
+    return shown
 
 
 def json_text(value: Any, **options: Any) -> str:

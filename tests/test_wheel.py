@@ -13,7 +13,7 @@ import pytest
 from tests.command_line import one_after_another
 
 ROOT = Path(__file__).parent.parent
-TEMPLATES = ("page.html", "macros.html", "page.css")
+TEMPLATES = ("base.html", "evaluation.html", "forecast.html", "macros.html", "page.css")
 TINY = ("--set", "train.epochs=1", "--set", "model.hidden_sizes=[4]")
 
 
@@ -93,9 +93,9 @@ def _main_job(python: Path, folder: Path) -> None:
     ]
     done = one_after_another(runs, folder=home, env=_without_clone(), python=python)
     assert done.code == 0, done.err
-    assert "Forecast by base/v0001" in done.out
-    trained, _, rest = done.out.partition("Forecast by lab-corrected/v0001")
-    assert "champion" in trained
+    assert "by base/v0001" in done.out
+    trained, _, rest = done.out.partition("by lab-corrected/v0001")
+    assert "In use now: lab-corrected/v0001" in trained
     assert "on 13 forecasts; a test needs 20." in rest
 
 

@@ -71,9 +71,13 @@ class WalkOptions:
 
     def __post_init__(self) -> None:
         """Raise if no date can lie between the first and the last."""
-        if self.start and self.end and self.end < self.start:
-            why = f"found {self.end}, expected a day from --start {self.start} on"
-            raise UsageError("cannot use --end", why=why)
+        if self.start and self.end and self.start > self.end:
+            raise UsageError(
+                "no day to evaluate",
+                where=f"--start {self.start} --end {self.end}",
+                why="the start is after the end",
+                next_step="Pass an earlier --start or a later --end.",
+            )
 
 
 @spread
@@ -133,7 +137,7 @@ def evaluate(
         }
         if audit:
             files = {"--forecasts": forecasts, "--report": report, "--plot": plot}
-            _audit(prices, asked, audit_epochs, files, out)
+            _audit(prices, asked, audit_epochs, files, details, out)
         else:
             command = _command(context)
             _score(
@@ -145,16 +149,14 @@ def _command(context: typer.Context) -> str:
     """Return the command line that evaluates the same models on the same data."""
     words = ["lstmcli", "evaluate"]
     for each in context.command.params:
-        value, source = (
-            context.params[each.name or ""],
-            context.get_parameter_source(each.name or ""),
-        )
-        if each.name not in _SAME_DATA or source is None or source.name != "COMMANDLINE":
+        name = each.name or ""
+        source, value = context.get_parameter_source(name), context.params[name]
+        if name not in _SAME_DATA or source is None or source.name != "COMMANDLINE":
             continue
         values = value if isinstance(value, (list, tuple)) else [value]
         if each.param_type_name == "argument":
             words[2:2] = map(str, values)
-        elif getattr(each, "is_flag", False):
+        elif value is True:
             words.append(each.opts[0])
         else:
             words += [word for one in values for word in (each.opts[0], str(one))]
@@ -178,8 +180,8 @@ def _score(
         from lstmcli.report.evaluate import evaluate_view
         from lstmcli.report.fans import walks
         from lstmcli.report.long_table import forecasts_file
-        from lstmcli.report.page import check_page, write_page
-        from lstmcli.report.picture import check_plot
+        from lstmcli.report.output import check_page, check_plot
+        from lstmcli.report.page import write_page
         from lstmcli.report.terminal_plot import draw_plot
         from lstmcli.workflows.evaluate import evaluate as run
         from lstmcli.workflows.shares import run_each
@@ -212,6 +214,7 @@ def _audit(
     asked: dict[str, Any],
     epochs: int,
     files: dict[str, str | None],
+    details: bool,
     out: BatchOptions,
 ) -> None:
     """Compare forecasts with and without later bars; raise LeakError if they differ."""
@@ -220,9 +223,10 @@ def _audit(
 
     for name, file in files.items():
         _check_unused(name, file is not None, "--audit compares forecasts and writes none")
+    _check_unused("--refits", "refits" in asked, "--audit takes its windows from --start on")
     report = audit(prices.chosen(), epochs=epochs, **asked)
     out.show_notes(report)
-    out.emit(audit_view(report))
+    out.emit(audit_view(report, details=details))
     report.raise_if_leaking()
     report_failures(report.failures, len(report.symbols))
 

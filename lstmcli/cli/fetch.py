@@ -40,7 +40,7 @@ def fetch(
         lstmcli fetch --symbols-file symbols.txt --timeout 15m
 
     Data:
-        symbols [SYMBOL]...: Yahoo's symbols: AAPL, ^GSPC, BTC-USD, 0700.HK.
+        symbols SYMBOL: Yahoo's symbols: AAPL, ^GSPC, BTC-USD, 0700.HK.
         --interval: Length of the bars.
         --start DATE: First day, as 2010-01-01. [the first there is]
         --end DATE: Last day, included. [today]

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -51,7 +50,7 @@ def forecast(
         --record: Keep the forecasts for `evaluate --issued`.
 
     Data:
-        symbols [SYMBOL]...: Yahoo's symbols: AAPL, ^GSPC, BTC-USD, 0700.HK.
+        symbols SYMBOL: Yahoo's symbols: AAPL, ^GSPC, BTC-USD, 0700.HK.
 
     Output:
         --all-steps: Show every step.
@@ -80,7 +79,8 @@ def forecast(
             on_trained=_log_version,
             **device.chosen,
         )
-    _emit(report, record, all_steps, data_dir, out)
+    prices = options.PriceOptions(data_dir=data_dir, symbols=symbols, symbols_file=symbols_file)
+    _emit(report, record, all_steps, prices, out)
     _report(report)
     raise typer.Exit(report.exit_code)
 
@@ -95,8 +95,8 @@ def _show_fetch(total: int, quiet: bool) -> Iterator[Callable[..., None]]:
 def _show_training(
     quiet: bool, verbose: bool, settings: "Settings"
 ) -> Iterator[Callable[..., None]]:
-    with show_epochs(settings.train.epochs, quiet, verbose) as on_epoch:
-        yield journal.logged("epoch", on_epoch)
+    with show_epochs(quiet, verbose) as on_epoch:
+        yield journal.logged("epoch", partial(on_epoch, total=settings.train.epochs))
 
 
 def _log_version(trained: "TrainReport") -> None:
@@ -104,15 +104,21 @@ def _log_version(trained: "TrainReport") -> None:
 
 
 def _emit(
-    report: "ForecastReport", record: bool, all_steps: bool, data_dir: Path, out: BatchOptions
+    report: "ForecastReport",
+    record: bool,
+    all_steps: bool,
+    prices: options.PriceOptions,
+    out: BatchOptions,
 ) -> None:
     """Write the ledger, then the notes, then the result."""
     from lstmcli.report.predict import predict_view
     from lstmcli.workflows.predict import before_end
     from lstmcli.workflows.record import recorded
 
-    issued = recorded(report.made, data_dir, datetime.now(UTC)) if record else report.made
-    view = predict_view(before_end(issued, lambda: out.show_notes(report)), all_steps=all_steps)
+    made = report.made
+    issued = recorded(made, prices.data_dir, datetime.now(UTC)) if record else made
+    shown = before_end(issued, lambda: out.show_notes(report))
+    view = predict_view(shown, all_steps=all_steps, typed=prices.typed())
     more = {"command": "forecast", "incomplete": report.incomplete}
     out.emit(replace(view, document=lambda: view.document() | more))
 

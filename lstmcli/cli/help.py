@@ -4,7 +4,6 @@ The pages are laid out here: typer's own need rich's markdown, which takes as lo
 the rest of `--help`. Words that people try are answered with the command that does it.
 """
 
-import re
 import shutil
 import sys
 import textwrap
@@ -28,47 +27,29 @@ _MOST_TEXT = 100  # columns of a paragraph
 _GENERAL = dict.fromkeys(("--data-dir", "--format", "--log-file"), 2) | dict.fromkeys(
     ("--json", "--quiet", "-q", "--verbose", "-v", "--debug"), 1
 )
-# What people type in place of a command.
+# What people type, after the command that they want.
 _COMMANDS = {
-    "add": "fetch SYMBOL",
-    "backtest": "evaluate SYMBOL",
-    "chart": "predict SYMBOL --plot FILE.png",
-    "compare": "evaluate SYMBOL --model A --model B",
-    "cron": "forecast SYMBOL --quiet --output FILE",
-    "delete": "data remove SYMBOL, or lstmcli models prune NAME --keep N",
-    "demo": "train --config lab-corrected, on data that ship",
-    "doctor": "status",
-    "download": "fetch SYMBOL",
-    "fit": "train SYMBOL",
-    "get": "fetch SYMBOL",
-    "import": "data import FILE",
-    "init": "forecast SYMBOL",
-    "list": "data list, or lstmcli models list",
-    "ls": "data list, or lstmcli models list",
-    "model": "models list",
-    "optimize": "tune",
-    "plot": "predict SYMBOL --plot FILE.png",
-    "promote": "models promote NAME/VERSION",
-    "prune": "models prune NAME --keep N",
-    "quickstart": "forecast AAPL",
-    "remove": "data remove SYMBOL, or lstmcli models prune NAME --keep N",
-    "retrain": "train SYMBOL",
-    "rm": "data remove SYMBOL, or lstmcli models prune NAME --keep N",
-    "rollback": "models rollback NAME",
-    "score": "evaluate SYMBOL",
-    "search": "tune",
-    "settings": "config show",
-    "show": "data show SYMBOL, or lstmcli models show NAME",
-    "test": "evaluate SYMBOL",
-    "update": "forecast SYMBOL, or lstmcli fetch SYMBOL",
-    "data add": "data import FILE",
-    "data delete": "data remove SYMBOL",
-    "data fetch": "fetch SYMBOL",
-    "data rm": "data remove SYMBOL",
-    "data update": "fetch SYMBOL",
-    "models delete": "models prune NAME --keep N",
-    "models remove": "models prune NAME --keep N",
-    "models rm": "models prune NAME --keep N",
+    "config show": "config list, settings",
+    "data import FILE": "data add, import",
+    "data list, or lstmcli models list": "list, ls",
+    "data remove SYMBOL": "data delete, data rm",
+    "data remove SYMBOL, or lstmcli models prune NAME --keep N": "delete, remove, rm",
+    "data show SYMBOL, or lstmcli models show NAME": "info, show",
+    "evaluate SYMBOL": "backtest, score, test",
+    "evaluate SYMBOL --model A --model B": "compare",
+    "fetch SYMBOL": "add, data fetch, data update, download, get",
+    "forecast AAPL": "init, quickstart, start",
+    "forecast SYMBOL --quiet --output FILE": "cron, nightly",
+    "forecast SYMBOL, or lstmcli fetch SYMBOL": "refresh, update",
+    "models list": "model",
+    "models promote NAME/VERSION": "promote",
+    "models prune NAME --keep N": "models delete, models remove, models rm, prune",
+    "models rollback NAME": "rollback",
+    "predict SYMBOL --plot FILE.png": "chart, plot",
+    "status": "check, doctor, health",
+    "train --config lab-corrected, on data that ship": "demo",
+    "train SYMBOL": "fit, learn, retrain",
+    "tune": "optimize, search",
 }
 # What people type in place of an option.
 _OPTIONS = {
@@ -79,6 +60,7 @@ _OPTIONS = {
     "--gpu": "--device cuda",
     "--html": "--report",
     "--input": "--csv",
+    "--json": "--format json",
     "--lookback": "--set window.context_length=N",
     "--lr": "--set train.learning_rate=RATE",
     "--path": "--csv",
@@ -96,8 +78,9 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments; `--json` stands for `--format json`."""
-        with_format = ["--format=json" if each == "--json" else each for each in args]
-        return _parse(super().parse_args, ctx, with_format)
+        if "--format" in _options_of(self):
+            args = ["--format=json" if each == "--json" else each for each in args]
+        return _parse(super().parse_args, ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help page."""
@@ -125,10 +108,10 @@ class Group(TyperGroup):
         word = args[0]
         if word not in self.commands and not word.startswith("-") and not ctx.resilient_parsing:
             path = ctx.command_path.partition(" ")[2]
-            instead = _COMMANDS.get(f"{path} {word}".strip())
-            advice = (
-                f"Use lstmcli {instead}." if instead else did_you_mean(word, list(self.commands))
-            )
+            typed = f"{path} {word}".strip()
+            uses = [use for use, words in _COMMANDS.items() if typed in words.split(", ")]
+            advice = "".join(f"Use lstmcli {use}." for use in uses)
+            advice = advice or did_you_mean(word, list(self.commands))
             raise UsageError("no such command", where=word, next_step=_see(ctx, advice))
         return super().resolve_command(ctx, args)
 
@@ -186,8 +169,6 @@ def _option_advice(ctx: Any, name: str) -> str:
     from lstmcli.config import keys
 
     known = _options_of(ctx.command)
-    if elsewhere := [path for path, each in _commands(ctx) if name in _options_of(each)]:
-        return _see(ctx, f"It is an option of {first_few(elsewhere, 4)}.")
     setter = "--set" if "--set" in known else "lstmcli train --set"
     instead = {
         key.partition(".")[2].replace("_", "-"): f"{setter} {key}={_value_of(name)}"
@@ -199,7 +180,10 @@ def _option_advice(ctx: Any, name: str) -> str:
         for word, use in _OPTIONS.items()
         if use.split(" ")[0] in known or not use.startswith("-")
     }
-    instead |= {each.strip("-"): each for each in ("--json", *known)}
+    instead |= {each.strip("-"): each for each in known}
+    elsewhere = [path for path, each in _commands(ctx) if name in _options_of(each)]
+    if elsewhere and name.strip("-") not in instead:
+        return _see(ctx, f"It is an option of {first_few(elsewhere, 4)}.")
     return _see(ctx, did_you_mean(name.strip("-"), instead))
 
 
@@ -235,9 +219,7 @@ def _see(ctx: Any, advice: str = "") -> str:
 def _name_of(param: Any) -> str:
     """Return the long name of an option, or the name of an argument."""
     name: str = max(param.opts, key=len)
-    if name.startswith("-"):
-        return name
-    return re.sub(r"^\[(.*)\](\.\.\.)?$", r"\1", param.metavar or name.upper())
+    return name if name.startswith("-") else param.metavar or name.upper()
 
 
 def _page(ctx: Any) -> Iterator[str]:

@@ -14,7 +14,7 @@ from typing import Annotated, Protocol
 
 from lstmcli.cli import journal
 from lstmcli.errors import AllFailedError, Failure, PartialError
-from lstmcli.printable import first_few
+from lstmcli.printable import first_few, grouped
 from lstmcli.report import Format, View
 
 _MOST_NOTES = 5
@@ -53,19 +53,28 @@ class LogOptions:
     log_file: Annotated[str | None, dict(is_eager=True, callback=journal.open_log)] = None
     debug: bool = False
 
+    def tell(self, lines: Sequence[str]) -> None:
+        """Print lines that are no notes on the result, at once."""
+        for line in lines if not self.quiet else ():
+            journal.say(f"lstmcli: {line}")
+
     def note(self, lines: Sequence[str], *, every: bool = False) -> None:
-        """Log lines and print the first few, or with `every` or --verbose all with details."""
+        """Log lines and print them once for all their symbols, the first few or with `every` all.
+
+        With --verbose each is printed, with details.
+        """
         journal.log_each("note", [{"message": line} for line in lines])
         if self.quiet:
             return
-        every = every or self.verbose
-        shown = lines if every else lines[:_MOST_NOTES]
-        for line in shown:
+        for line in lines if self.verbose else ():
             journal.say(f"lstmcli: {line}")
-            if every and (details := getattr(line, "details", "")):
+            if details := getattr(line, "details", ""):
                 journal.say(f"lstmcli: {details}")
-        if len(shown) < len(lines):
-            journal.say(f"lstmcli: {len(lines) - len(shown)} more notes with --verbose")
+        once = [] if self.verbose else grouped(lines)
+        for line in once[: None if every else _MOST_NOTES]:
+            journal.say(f"lstmcli: {line}")
+        if len(once) > _MOST_NOTES and not every:
+            journal.say(f"lstmcli: {len(once) - _MOST_NOTES} more notes with --verbose")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,9 @@ import functools
 import inspect
 import math
 import operator
+import os
 import re
+import shlex
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -39,6 +41,7 @@ _MOST_CHARACTERS = 1_000_000
 # An option of such a name can be set by LSTMCLI_CONFIG and so on.
 _IN_ENVIRONMENT = ("config", "data-dir", "device", "format", "log-file", "model", "seed", "threads")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_CENTURY = 36_525 * 86_400
 DEFAULT_DATA_DIR = Path("data")
 
 
@@ -182,9 +185,10 @@ def parse_day(text: str) -> date:
 def parse_duration(text: object) -> float:
     """Return the seconds of a duration: `90s`, `15m`, `26h`, `8d`; a bare number is of seconds."""
     found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd]?)", str(text))
-    if found is None:
+    seconds = float(found[1]) * _SECONDS[found[2]] if found else math.inf
+    if seconds > _CENTURY:
         raise typer.BadParameter(f"found {_shown(text)}, expected a time as 90s, 15m, 26h or 8d")
-    return float(found[1]) * _SECONDS[found[2]]
+    return seconds
 
 
 def _parse_limit(text: object) -> float:
@@ -328,6 +332,19 @@ class PriceOptions(FileOptions):
         """Return the chosen prices from a first day on."""
         symbols = all_symbols(self.symbols, self.symbols_file, split=not self.csv)
         return self.source(self.csv, symbols, start)
+
+    def typed(self, model: str | None = None, symbols: bool = True) -> str:
+        """Return the options that name the prices, and a model, for a command to type next.
+
+        symbols : whether the prices are named; if not, the data folder alone.
+        """
+        words = list(self.symbols or ()) if symbols else []
+        options = [("--csv", each) for each in (self.csv or ()) if symbols]
+        options += [("--symbols-file", self.symbols_file)] if symbols and self.symbols_file else []
+        options += [("--model", model)] if model else []
+        if str(self.data_dir) not in (str(DEFAULT_DATA_DIR), os.environ.get("LSTMCLI_DATA_DIR")):
+            options.append(("--data-dir", str(self.data_dir)))
+        return shlex.join([*words, *(word for pair in options for word in pair)])
 
 
 @dataclass(frozen=True)

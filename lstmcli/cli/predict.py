@@ -1,11 +1,16 @@
 """`lstmcli predict`."""
 
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from lstmcli.cli import journal, options
 from lstmcli.cli.messages import BatchOptions, report_failures
 from lstmcli.cli.options import spread
+from lstmcli.cli.progress import show_work
+
+if TYPE_CHECKING:
+    from lstmcli.workflows.predict import PredictReport
 
 
 @spread
@@ -17,6 +22,7 @@ def predict(
     all_steps: bool = False,
     max_data_age: Annotated[int, dict(min=0)] = 3,
     plot: str | None = None,
+    report: str | None = None,
     record: bool = False,
     explain: bool = False,
     device: options.DeviceOptions,
@@ -39,34 +45,55 @@ def predict(
 
     Output:
         --all-steps: Show every step.
+        --report FILE: Write a page with the chart and all steps to a .html file.
         --plot FILE: Draw to a .png or .svg file (-: the terminal).
 
     Advanced:
         --max-data-age N: Warn if the last bar is older. [3 sessions]
     """
-    from lstmcli.report import fans, picture, terminal_plot
-    from lstmcli.report.predict import check_explain, predict_view
-    from lstmcli.workflows import predict as workflow
-    from lstmcli.workflows.record import check_issuable, recorded
+    with ExitStack() as at_work, out.failures_listed():
+        at_work.enter_context(show_work(out.quiet))
+        from lstmcli.report.output import check_page, check_plot
+        from lstmcli.report.predict import check_explain, predict_view
+        from lstmcli.workflows import predict as workflow
+        from lstmcli.workflows.record import check_issuable, recorded
 
-    journal.begin("predict", prices.data_dir)
-    check_issuable(record, as_of)
-    out.check()
-    picture.check_plot(plot, out.form)
-    check_explain(explain, out.form)
-    with out.failures_listed():
-        report = workflow.predict(
+        journal.begin("predict", prices.data_dir)
+        check_issuable(record, as_of)
+        out.check()
+        check_plot(plot, out.form)
+        check_page(report)
+        check_explain(explain, out.form)
+        made = workflow.predict(
             prices.chosen(),
             model=model,
             horizon=horizon,
             as_of=as_of,
             max_data_age=max_data_age,
-            stream=plot is None,
+            stream=plot is None and report is None,
             explained=explain,
             **device.chosen,
         )
-    issued = recorded(report, prices.data_dir, datetime.now(UTC)) if record else report
-    shown = workflow.before_end(issued, lambda: out.show_notes(report))
-    out.emit(predict_view(shown, all_steps=all_steps))
-    terminal_plot.draw_plot(fans.forecast_fans(report), plot)
-    report_failures(report.failures, len(report.symbols))
+        issued = recorded(made, prices.data_dir, datetime.now(UTC)) if record else made
+
+        def before_result() -> None:
+            at_work.close()
+            out.show_notes(made)
+
+        shown = workflow.before_end(issued, before_result)
+        typed = None if plot else prices.typed(model)
+        out.emit(predict_view(shown, all_steps=all_steps, typed=typed))
+    _draw(made, plot, report)
+    report_failures(made.failures, len(made.symbols))
+
+
+def _draw(made: "PredictReport", plot: str | None, page: str | None) -> None:
+    """Write the pictures that are asked for; without any nothing that draws is loaded."""
+    if plot is None and page is None:
+        return
+    from lstmcli.report.fans import forecast_fans
+    from lstmcli.report.page import write_forecast_page
+    from lstmcli.report.terminal_plot import draw_plot
+
+    write_forecast_page(made, page)
+    draw_plot(forecast_fans(made), plot)

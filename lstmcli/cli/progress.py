@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from lstmcli.training.loop import Epoch
     from lstmcli.workflows.tune import Trial
 
-_TEXT_WIDTH, _BAR_WIDTH = 100, 60  # columns; in fewer, rich would cut the numbers
-
 _SETS = 6  # of windows: those shown, and those at other phases
+_WITH_TEXT, _NARROW = 100, 60  # columns; in fewer the text goes, then the time left
+_BAR = 40
 
 OnEvent = AbstractContextManager[Callable[..., None]]
 """Yields the callback that is called with each event."""
@@ -26,15 +26,20 @@ _Described = tuple[str, dict[str, Any]]
 """An event as a line, and as what it changes about the bar."""
 
 
+def show_work(quiet: bool) -> OnEvent:
+    """Show that work without events goes on."""
+    return _show("", lambda: ("", {}), quiet, False)
+
+
 def show_symbols(total: int, quiet: bool) -> OnEvent:
     """Show how many symbols are done."""
-    return _show("symbol", lambda: ("", {"advance": 1}), total, quiet, False)
+    return _show("symbol", lambda: ("", {"advance": 1, "total": total}), quiet, False)
 
 
-def show_epochs(total: int, quiet: bool, verbose: bool) -> OnEvent:
-    """Show each epoch of a training."""
+def show_epochs(quiet: bool, verbose: bool) -> OnEvent:
+    """Show each epoch of a training, given with the `total` that there may be."""
 
-    def describe(epoch: Epoch) -> _Described:
+    def describe(epoch: Epoch, total: int) -> _Described:
         layers = ", ".join(f"{name} {norm:.3g}" for name, norm in epoch.gradient_norms.items())
         part, loss = epoch.gradient_kept, epoch.validation_loss
         kept = (
@@ -49,28 +54,33 @@ def show_epochs(total: int, quiet: bool, verbose: bool) -> OnEvent:
             f"{kept}{epoch.seconds:.2f} s" + (", the best so far" if epoch.best else "")
         )
         text = f"loss {epoch.loss:.3g}  validation {'-' if loss is None else f'{loss:.3g}'}"
-        return line, {"completed": epoch.epoch, "text": text}  # a resumed run starts later
+        # A resumed run starts later.
+        return line, {"completed": epoch.epoch, "total": total, "text": text}
 
-    return _show("epoch", describe, total, quiet, verbose)
+    return _show("epoch", describe, quiet, verbose)
 
 
 def show_backtest(quiet: bool, verbose: bool) -> OnEvent:
     """Show each refit of a backtest, and without arguments each set of windows."""
 
+    parts = _SETS
+
     def describe(refit: Refit | None = None, number: int = 0, total: int = 0) -> _Described:
+        nonlocal parts
+        parts = max(parts, total + _SETS)
         if refit is None:
-            return "", {"advance": 1}
+            return "", {"advance": 1, "total": parts}
         line = (
             f"refit {number} of {total}: {refit.model} from {refit.since}, fitted on {refit.rows} "
             f"rows of {refit.first} to {refit.last}, best epoch {refit.epoch}"
         )
         text = f"refit {number} of {total}"
-        return line, {"completed": number, "total": total + _SETS, "text": text}
+        return line, {"completed": number, "total": parts, "text": text}
 
-    return _show("part", describe, _SETS, quiet, verbose)
+    return _show("part", describe, quiet, verbose)
 
 
-def show_trials(total: int, quiet: bool, verbose: bool) -> OnEvent:
+def show_trials(quiet: bool, verbose: bool) -> OnEvent:
     """Show each trial of a study, and the best so far."""
 
     def describe(trial: Trial, best: Trial | None, count: int, wanted: int) -> _Described:
@@ -85,36 +95,45 @@ def show_trials(total: int, quiet: bool, verbose: bool) -> OnEvent:
         )
         return line, {"completed": count, "total": wanted, "text": f"best so far {known}"}
 
-    return _show("trial", describe, total, quiet, verbose)
+    return _show("trial", describe, quiet, verbose)
 
 
 @contextmanager
 def _show(
-    noun: str, describe: Callable[..., _Described], total: int, quiet: bool, verbose: bool
+    noun: str, describe: Callable[..., _Described], quiet: bool, verbose: bool
 ) -> Iterator[Callable[..., None]]:
-    """Print a line per event, or update a bar, or do nothing.
+    """Print a line per event, or update a bar, or do nothing; an event may have an empty line.
 
-    An event with an empty line has none.
+    The bar is there at once, without a count until the first event: what is loaded takes seconds.
     """
     if verbose and not quiet:
 
-        def say(*event: Any) -> None:
-            if line := describe(*event)[0]:
+        def say(*event: Any, **more: Any) -> None:
+            if line := describe(*event, **more)[0]:
                 journal.say(line)
 
         yield say
     elif quiet or not sys.stderr.isatty():
-        yield lambda *event: None
+        yield lambda *event, **more: None
     else:
         from rich import progress as bars
         from rich.console import Console
 
         console = Console(file=raw_stream(sys.stderr))
-        text = bars.TextColumn("{task.fields[text]}")
-        columns: list[bars.ProgressColumn] = [bars.TextColumn(noun), bars.MofNCompleteColumn()]
-        if console.width >= _BAR_WIDTH:
-            columns += [bars.BarColumn(), *([text] if console.width >= _TEXT_WIDTH else [])]
-            columns.append(bars.TimeRemainingColumn())
+        wide = console.width
+        columns = [
+            bars.TextColumn("{task.description}"),
+            bars.BarColumn(bar_width=max(4, min(_BAR, wide - 2 * len(noun) - 20))),
+            *([bars.TextColumn("{task.fields[text]}")] if wide >= _WITH_TEXT else []),
+            *([bars.TimeRemainingColumn()] if wide >= _NARROW else []),
+        ]
         with bars.Progress(*columns, console=console, transient=True) as progress:
-            task = progress.add_task(noun, total=total, text="")
-            yield lambda *event: progress.update(task, **describe(*event)[1])
+            task = progress.add_task("working", total=None, text="")
+
+            def show(*event: Any, **more: Any) -> None:
+                changed = describe(*event, **more)[1]
+                progress.update(task, **changed)
+                done, total = progress.tasks[0].completed, progress.tasks[0].total
+                progress.update(task, description=f"{noun} {done:.0f}/{total or 0:.0f}")
+
+            yield show

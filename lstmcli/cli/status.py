@@ -31,7 +31,7 @@ def status(
         lstmcli status forecast --max-age 26h
 
     Options:
-        commands [COMMAND]...: Whose last good run: fetch, train, predict, forecast or evaluate.
+        commands COMMAND: Whose last good run: fetch, train, predict, forecast or evaluate.
             [fetch and predict, if ever run here, else forecast]
         --max-age AGE: Exit 4 if the last good run is older, as 90m, 26h, 8d.
     """

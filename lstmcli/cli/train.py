@@ -1,6 +1,7 @@
 """`lstmcli train`."""
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -51,20 +52,21 @@ def train(
         --resume: Continue a stopped run.
         --force: Train even if nothing has changed.
     """
-    from lstmcli.learning.transfer import find_donor
-    from lstmcli.report.train import train_view
-    from lstmcli.workflows.train import train as run
+    with out.failures_listed(), show_epochs(out.quiet, out.verbose) as on_epoch:
+        from lstmcli.learning.transfer import find_donor
+        from lstmcli.report.train import train_view
+        from lstmcli.workflows.train import tell_shipped
+        from lstmcli.workflows.train import train as run
 
-    run_id = journal.begin("train", prices.data_dir)
-    out.check()
-    donor = find_donor(prices.data_dir, from_, freeze=freeze, fine_tune_lr=fine_tune_lr)
-    config, own_name = recipe.config or "default", Path(recipe.config or "default").stem
-    if donor is not None and recipe.config is None:
-        config = str(donor.reference.folder / "config.toml")
-        own_name = own_name if donor.reference.is_shipped else donor.reference.name
-    settings, source = recipe.settings(config, prices.chosen(start))
-    total = settings.train.epochs * (1 if donor is None else len(donor.phases(1.0)))
-    with out.failures_listed(), show_epochs(total, out.quiet, out.verbose) as on_epoch:
+        run_id = journal.begin("train", prices.data_dir)
+        out.check()
+        donor = find_donor(prices.data_dir, from_, freeze=freeze, fine_tune_lr=fine_tune_lr)
+        config, own_name = recipe.config or "default", Path(recipe.config or "default").stem
+        if donor is not None and recipe.config is None:
+            config = str(donor.reference.folder / "config.toml")
+            own_name = own_name if donor.reference.is_shipped else donor.reference.name
+        settings, source = recipe.settings(config, prices.chosen(start))
+        total = settings.train.epochs * (1 if donor is None else len(donor.phases(1.0)))
         report = run(
             settings,
             source,
@@ -79,8 +81,11 @@ def train(
             timeout=timeout,
             donor=donor,
             scratch=scratch,
-            on_epoch=journal.logged("epoch", on_epoch),
+            on_prices=lambda used: out.tell(tell_shipped(source, used)),
+            on_epoch=journal.logged("epoch", partial(on_epoch, total=total)),
             run_id=run_id,
         )
     journal.log("version", model=str(report.model), **asdict(report.decision))
-    out.finish(train_view(report), report, len(report.metadata.symbols), unless_quiet=True)
+    named = name is None and len(prices.symbols or ()) == 1  # whose model it is from now on
+    view = train_view(report, typed=prices.typed(None if named else report.model.name, named))
+    out.finish(view, report, len(report.metadata.symbols), unless_quiet=True)

@@ -50,25 +50,24 @@ def tune(
     Output:
         --recipe FILE: The recipe to write. [in the study's folder]
     """
-    out.check(recipe)
-    config = given.config or "default"
-    settings, source = given.settings(config, prices.chosen(start))
-    if importlib.util.find_spec("optuna") is None:
-        raise UsageError(
-            "optuna is not installed",
-            where="tune",
-            next_step="Install it: pip install 'lstmcli[tune]'.",
-        )
-    from lstmcli.learning.search import Search, load_space
-    from lstmcli.report.train import tune_view
-    from lstmcli.workflows.tune import tune as run
+    with out.failures_listed(), show_trials(out.quiet, out.verbose) as on_trial:
+        out.check(recipe)
+        config = given.config or "default"
+        settings, source = given.settings(config, prices.chosen(start))
+        if importlib.util.find_spec("optuna") is None:
+            raise UsageError(
+                "optuna is not installed",
+                where="tune",
+                next_step="Install it: pip install 'lstmcli[tune]'.",
+            )
+        from lstmcli.learning.search import Search, load_space
+        from lstmcli.report.train import tune_view
+        from lstmcli.workflows.tune import tune as run
 
-    search = Search(load_space(space, settings), sampler, pruner, trials, folds)
-    with out.failures_listed(), show_trials(trials, out.quiet, out.verbose) as on_trial:
         report = run(
             settings,
             source,
-            search,
+            Search(load_space(space, settings), sampler, pruner, trials, folds),
             name=Path(config).stem if name is None else name,
             recipe=None if recipe is None else Path(recipe),
             fresh=fresh,

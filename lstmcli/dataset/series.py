@@ -23,7 +23,7 @@ class Series:
     values : (T, C) float64; column 0 is the forecast price, adjusted as `price` says.
     last_close : (T,) float64, the unadjusted close that forecasts are multiplied onto.
     inputs : which of the C columns the network reads, in order (F of them).
-    price : the column that column 0 was taken from.
+    price : the column that column 0 was taken from. currency : "" where it is not known.
     """
 
     symbol: str
@@ -32,6 +32,7 @@ class Series:
     last_close: NDArray[np.float64]
     inputs: tuple[int, ...]
     price: str
+    currency: str = ""
 
     def __len__(self) -> int:
         return len(self.dates)
@@ -104,6 +105,7 @@ def make_series(
         last_close=close.copy(),  # a view would keep the whole frame in memory
         inputs=tuple(inputs),
         price=column,
+        currency=prices.currency,
     )
 
 

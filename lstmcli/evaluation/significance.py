@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.evaluation.pooling import Pool, chunks, floats_or_none, mean_known
+from lstmcli.printable import count_of
 
 Floats = NDArray[np.float64]
 
@@ -143,7 +144,7 @@ def bootstrap_skills(
     n = next((loss.size for loss in losses.values()), 0)
     needed = max(_MIN_BLOCKS * block, MIN_WINDOWS)
     if n < needed:
-        why = f"too few cutoffs ({n}, at least {needed} needed)"
+        why = f"{count_of(n, 'cutoff')}; an interval needs {needed}"
         return {pair: Interval(None, None, confidence, n, why) for pair in pairs}
     blocks = math.ceil(n / block)
     starts = generator.integers(0, n, size=(n_resamples, blocks))
@@ -416,7 +417,7 @@ def _varies(values: Floats) -> bool:
 
 def too_few(n: int, needed: int) -> str:
     """Return the reason for a missing test."""
-    return f"too few windows for a test ({n}, at least {needed} are needed)"
+    return f"{count_of(n, 'window')}; a test needs {needed}"
 
 
 def _undefined(name: str, n: int, why: str) -> SignificanceTest:

@@ -25,7 +25,7 @@ SHOWN_NAMES = {
     "seasonal_naive": "the same month a year before",
     "seasonal_drift": "the same month a year before and its growth",
 }
-_SAME = 5e-4
+_SAME = 5e-4  # skills below it are shown as no difference
 _HALF = 0.5
 _MOST_NAMES = 5
 
@@ -118,6 +118,15 @@ def verdict(scores: Scores, model: str | None = None) -> Verdict:
     return Verdict(word, tuple(lines), hardest)
 
 
+def difference(skill: float, rival: str | None = None) -> str:
+    """Return a skill in words: "8.2 % less error than naive", or without a rival its beginning."""
+    if abs(skill) < _SAME:
+        return "the same error" + (f" as {shown_name(rival)}" if rival else "")
+    share = f"{100.0 * abs(skill):.{1 if abs(skill) < 0.1 else 0}f} %"
+    words = f"{share} {'less' if skill > 0.0 else 'more'} error"
+    return words + (f" than {shown_name(rival)}" if rival else "")
+
+
 def percent(share: float) -> str:
     """Format a share of 1 as a percentage with four significant digits: "3.323 %"."""
     return f"{100.0 * share:.4g} %"
@@ -161,11 +170,8 @@ def _against(own: ModelScores, rival: str, *, claimed: bool, named: bool = True)
     skill, test = own.path.skill[rival], own.tests[rival]
     if skill is None and own.path.rmse:
         return f"some error, where {shown_name(rival)} made none"
-    if skill is None or abs(skill) < _SAME:
-        return "the same error" + (f" as {shown_name(rival)}" if named else "")
-    words = f"{_share(abs(skill))} {'less' if skill > 0.0 else 'more'} error"
-    words += f" than {shown_name(rival)}" if named else ""
-    if test.test.p is None:
+    words = difference(skill or 0.0, rival if named else None)
+    if skill is None or abs(skill) < _SAME or test.test.p is None:
         return words
     claim = _claim(own, rival)
     if claim is not None and (claimed or claim == "worse"):
@@ -262,11 +268,7 @@ def fan_against(own: ModelScores, rival: str) -> str | None:
     if test is None or skill is None:
         return None
     claim = _shown(test, skill)
-    words = (
-        f"{_share(abs(skill))} {'less' if skill > 0.0 else 'more'} error than {shown_name(rival)}"
-    )
-    if abs(skill) < _SAME:
-        words = f"the same error as {shown_name(rival)}"
+    words = difference(skill, rival)
     head = {"better": "Better ranges of outcomes", "worse": "Worse ranges of outcomes"}.get(
         claim or "", "Range of outcomes"
     )
@@ -304,7 +306,3 @@ def shown_name(rival: str) -> str:
 
 def _rate(share: float) -> str:
     return f"{100.0 * share:.1f} %"
-
-
-def _share(skill: float) -> str:
-    return f"{100.0 * skill:.1f} %" if skill < 0.1 else f"{100.0 * skill:.0f} %"

@@ -15,7 +15,7 @@ from lstmcli.errors import ModelError, TrainingError
 from lstmcli.forecasting.har import Har, bars_per_year, fit_har, prior_sharpe
 from lstmcli.forecasting.model import TrainedModel, log_ranges, new_member
 from lstmcli.learning.plan import Plan
-from lstmcli.learning.samples import Samples, gradient_probe, make_samples
+from lstmcli.learning.samples import Samples, gradient_probe, make_floor, make_samples
 from lstmcli.learning.transfer import Donor, Phase, match, take_over
 from lstmcli.networks.build import body_and_head, named_layers
 from lstmcli.runs.checkpoint import Checkpoint
@@ -96,7 +96,8 @@ def fit(
     )
     if settings.model.network == "har":
         return Fit(model, [], "epochs")
-    rows, fitted = rows.to(device), har or model.fitted
+    rows = rows.to(device)
+    fitted = model.fitted if har is None else make_floor(rows, plan, settings, har)
     run, start = _Run([], []), course.start
     if start is not None:
         run = _Run([], list(start.history), start.error)

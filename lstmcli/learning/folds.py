@@ -195,26 +195,24 @@ def choice_verdict(best: int, trials: int, folds: int, gain: Gain | None) -> str
 
     gain : over trial 0, the recipe itself; None where that was not completed.
     """
-    shown = count_of(folds, "fold")
+    others = trials - 1
+    if best == 0 and others:
+        return f"The recipe itself was best; the other {count_of(others, 'trial')} did not beat it."
     if best == 0:
-        return f"None of {trials} trials beats trial 0, the recipe itself, on {shown}."
-    found = f"Trial {best} is the best of {trials}"
-    caution = (
-        f"{shown} can prove little, and the best of many is lucky too: let evaluate judge it "
-        "on the test span."
+        return "The recipe itself is the only trial."
+    found = f"Trial {best} was best of {trials}"
+    lucky = (
+        f"{count_of(folds, 'fold')} can prove little, and the best of many is lucky too: let "
+        "evaluate judge it."
     )
     if gain is None:
-        return (
-            f"{found}; trial 0, the recipe itself, was not completed, so nothing says whether it "
-            f"is better. {caution}"
-        )
-    error, claim = "", "without a standard error, since there is one fold alone"
+        why = "the recipe itself was not completed, so nothing says whether it is better"
+        return f"{found}; {why}. {lucky}"
+    proof = "without a standard error on a single fold"
     if gain.standard_error is not None:
-        error = f" +- {percent(gain.standard_error)}"
-        claim = "more than one standard error"
-        if not gain.clear:
-            claim = f"not {claim}, so there is no evidence that it is better"
-    return (
-        f"{found}: {percent(gain.mean)}{error} of the last price below trial 0, the recipe itself, "
-        f"by the paired differences of {shown}; that is {claim}. {caution}"
-    )
+        error = f"one standard error ({percent(gain.standard_error)})"
+        proof = (
+            f"more than {error}" if gain.clear else f"not more than {error}, so it may be chance"
+        )
+    lower = f"its error is lower than the recipe's by {percent(gain.mean)} of the price"
+    return f"{found}: {lower}, {proof}. {lucky}"

@@ -128,9 +128,14 @@ def refits(
     return fits, done
 
 
-def tell_refits(done: Sequence[Refit], models: Mapping[str, TrainedModel]) -> Iterator[str]:
-    """Yield notes on what refits lacked: prices of symbols trained on, and series too short."""
+def tell_refits(
+    done: Sequence[Refit], models: Mapping[str, TrainedModel], metadata: Mapping[str, Metadata]
+) -> Iterator[str]:
+    """Yield notes on what refits lacked: a start, prices of symbols trained on, long series."""
     for name, model in models.items():
+        origin = metadata[name].ready_made
+        if done and origin is not None and origin.model != name:
+            yield f"refits of {name} do not start from {origin.model}, as it did"
         most = max((each.symbols for each in done if each.model == name), default=0)
         if 0 < most < len(model.trained_on):
             yield (

@@ -46,18 +46,19 @@ def make_samples(
     rows: Windows,
     plan: Plan,
     settings: Settings,
-    fitted: Scale | Har | None,
+    fitted: Scale | Floor | None,
     generator: torch.Generator,
 ) -> Samples:
     """Return windows with one label each, or long chunks with a label at every bar.
 
     Chunks for training end at any bar, those for validation lie end to end.
 
-    fitted : on the training rows: the scale of a recursion, the linear fan of a direct head.
+    fitted : on the training rows: the scale of a recursion, what `make_floor` made for a direct
+    head.
     generator : on the device of the rows; draws the steps of the horizon for each batch of a fan.
     """
     device, window, train = rows.values.device, settings.window, settings.train
-    if not isinstance(fitted, Har):
+    if not isinstance(fitted, Floor):
         next_step = next_step_objective(
             rows,
             context_length=window.context_length,
@@ -79,7 +80,7 @@ def make_samples(
     labels = length - burn_in
     fan = fan_objective(
         rows,
-        make_floor(rows, plan, settings, fitted),
+        fitted,
         *(each.to(device) for each in _parts_and_typical(rows, plan)),
         features=window.features,
         levels=settings.forecast.quantile_levels,
@@ -109,28 +110,31 @@ def make_samples(
 
 def make_floor(rows: Windows, plan: Plan, settings: Settings, har: Har) -> Floor:
     """Return the linear fan of every flat row, on the device of the rows."""
-    horizon, device = settings.window.horizon, rows.values.device
-    designs, sigmas, locations = [], [], []
-    for each in plan.series:
-        inputs, sigma = har_inputs(each.log_prices, log_ranges(each, settings))
-        designs.append(har.design(inputs).astype(np.float32))
-        sigmas.append(sigma)
-        locations.append(np.full(len(each), location_of(har, each.symbol, settings), np.float32))
+    # Filled series by series: parts and a whole of them would be in memory at once.
+    count, device = len(rows.values), rows.values.device
+    coefficients = har.at_steps(settings.window.horizon)
+    design = np.empty((count, coefficients.shape[1]), np.float32)
+    sigma, location = np.empty(count), np.empty(count, np.float32)
+    for offset, each in zip(rows.offsets, plan.series, strict=True):
+        at = slice(offset, offset + len(each))
+        inputs, sigma[at] = har_inputs(each.log_prices, log_ranges(each, settings))
+        design[at] = har.design(inputs)
+        location[at] = location_of(har, each.symbol, settings)
 
-    def tensor(values: NDArray[Any], kind: torch.dtype) -> Tensor:
+    def tensor(values: NDArray[Any], kind: torch.dtype = torch.float32) -> Tensor:
         return torch.from_numpy(values).to(device, kind)
 
     return Floor(
-        tensor(np.concatenate(designs), torch.float32),
-        tensor(har.at_steps(horizon), torch.float32),
-        tensor(np.concatenate(sigmas), torch.float64),
-        tensor(np.concatenate(locations), torch.float32),
-        tensor(har.table, torch.float32),
+        tensor(design),
+        tensor(coefficients),
+        tensor(sigma, torch.float64),
+        tensor(location),
+        tensor(har.table),
     )
 
 
 def gradient_probe(
-    rows: Windows, plan: Plan, settings: Settings, fitted: Scale | Har | None
+    rows: Windows, plan: Plan, settings: Settings, fitted: Scale | Floor | None
 ) -> Callable[[nn.Module], float] | None:
     """Return what measures `gradient_kept` on a few training windows; None without a memory."""
     if not settings.model.keeps_state:

@@ -274,7 +274,9 @@ def _dimension(key: str, table: Any, settings: Settings, path: Path) -> Dimensio
         try:
             return value_of(with_values(settings, {key: value}, where=str(path)), key)
         except UsageError as error:
-            raise ValueError(f"{error.why or error.what} for the value {value!r}") from error
+            why = error.why or error.what
+            own = "" if why.startswith("found") else f" for the value {value!r}"
+            raise ValueError(f"{why}{own}") from error
 
     try:
         if not isinstance(table, dict):

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
+from lstmcli.printable import Note
 
 if TYPE_CHECKING:  # lists of the store go without it
     import pandas as pd
@@ -75,18 +76,6 @@ class Bars:
         return replace(self, notes=(*self.notes, *notes))
 
 
-class Note(str):
-    """A note with details, which `--verbose` shows after it."""
-
-    details: str
-
-    def __new__(cls, text: str, details: str = "") -> Note:
-        """Make a note, which is its text."""
-        note = super().__new__(cls, text)
-        note.details = details
-        return note
-
-
 @dataclass(frozen=True)
 class Prices:
     """One symbol's bars, oldest first.
@@ -100,6 +89,7 @@ class Prices:
     left_out : the days of bars that were left out for an impossible close.
     doubted : whether opens, highs and lows were left out that have another basis than the closes.
     from_feed : whether Yahoo sent the bars under that symbol.
+    currency : of the prices, as USD; "" where it is not known.
     """
 
     symbol: str
@@ -111,14 +101,11 @@ class Prices:
     left_out: tuple[date, ...] = ()
     doubted: bool = False
     from_feed: bool = False
+    currency: str = ""
 
     def named_notes(self) -> tuple[str, ...]:
         """Return the notes with the symbol in front, details and all."""
-        return tuple(
-            Note(f"{self.symbol}: {note}", details and f"{self.symbol}: {details}")
-            for note in self.notes
-            for details in [getattr(note, "details", "")]
-        )
+        return tuple(Note.of(self.symbol, note) for note in self.notes)
 
 
 def price_column(columns: Container[str], price: PriceChoice, where: str = "") -> str:

@@ -66,7 +66,7 @@ def read_stored(
         unfinished=date_of(facts.get("partial")),
         **checks,
     )
-    return replace(prices, source=STORE)
+    return replace(prices, source=STORE, currency=str(facts.get("currency") or ""))
 
 
 def read_bars(data_dir: Path, symbol: str, interval: str = "1d") -> Bars:

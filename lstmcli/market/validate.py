@@ -16,7 +16,6 @@ from lstmcli.market.prices import (
     COLUMNS,
     DAY,
     Bars,
-    Note,
     PriceChoice,
     Prices,
     as_days,
@@ -27,7 +26,7 @@ from lstmcli.market.prices import (
     price_column,
 )
 from lstmcli.market.sessions import note_doubtful, note_odd_days, odd_days
-from lstmcli.printable import count_of
+from lstmcli.printable import Note, count_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,7 +22,7 @@ from lstmcli.report.score_tables import (
     score_tables,
     share_of,
     verdict_lines,
-    word_cell,
+    verdict_word,
 )
 from lstmcli.report.tables import (
     BAD,
@@ -78,6 +78,7 @@ def evaluate_view(report: EvaluateReport, command: str = "", *, details: bool = 
             trained_until=str(report.trained_until),
             fitted_cutoffs=report.fitted_cutoffs,
             refits=report.refits,
+            **({"by_recipe": True} if report.by_recipe else {}),
             looks=report.looks,
             split_method=report.recipes[0].split.method,
             windows=counts | {"evaluated": report.scores.n_windows},
@@ -182,7 +183,7 @@ def _title(report: EvaluateReport, unit: str) -> Iterator[RenderableType]:
     scores, ahead = report.scores, count_of(report.horizon, unit)
     symbols = [each.symbol for each in report.series]
     what = symbols[0] if len(symbols) == 1 else f"{len(symbols)} symbols"
-    yield styled(f"{what}, {ahead} ahead, by {_by(report)}", "bold")
+    yield styled(f"{what}, {ahead} ahead, by {made_by(report)}", "bold")
     days = f"{scores.first_cutoff} to {report.backtest.dates[:, -1].max()}"
     windows = f"{count_of(scores.n_windows, 'test window')} of {report.series[0].price}"
     on = f" on {count_of(scores.n_cutoffs, 'date')}" if len(symbols) > 1 else ""
@@ -197,7 +198,7 @@ def _own_name(report: EvaluateReport) -> str:
     return "the recipe, refitted" if report.by_recipe else str(report.models[0])
 
 
-def _by(report: EvaluateReport) -> str:
+def made_by(report: EvaluateReport) -> str:
     """Return what forecasts: a model, or a recipe fitted again and again."""
     name, times = str(report.models[0]), len(report.refits) // len(report.models)
     if report.by_recipe:
@@ -295,7 +296,7 @@ def _models_table(report: EvaluateReport) -> RenderableType:
             [
                 *(each.model, percent(each.rmse), percent(each.naive_rmse)),
                 share_of(each.direction_right, each.direction_windows),
-                word_cell(each, report.verdicts[each.model]),
+                verdict_word(each, report.verdicts[each.model]),
             ]
             for each in report.summaries
         ),

@@ -145,8 +145,8 @@ def _remarks(grade: Grade) -> list[str]:
     return remarks
 
 
-def audit_view(report: "AuditReport") -> View:
-    """Show every comparison; the rows are the comparisons too."""
+def audit_view(report: "AuditReport", *, details: bool = False) -> View:
+    """Show one row a stage and what differs, or every comparison; the rows are the comparisons."""
     from lstmcli.workflows.audit import SHUFFLED, UNSEEN
 
     numbers: Counter[str] = Counter()
@@ -177,8 +177,11 @@ def audit_view(report: "AuditReport") -> View:
             f"Leak audit: {count_of(report.n_windows, 'window')} of {len(report.symbols)} series"
         )
         refits = ", ".join(f"{name} {count_of(n, 'epoch')}" for name, n in report.epochs.items())
+        wrong = [each for each in report.comparisons if each.difference is not None]
+        failed = _table_of("Not as it should be", wrong) if wrong else None
         shown: list[RenderableType] = [
-            list_table(title, _COMPARISONS, report.comparisons, left=4, drop=["Numbers"]),
+            _table_of(title, report.comparisons) if details else _stages(title, report),
+            *([failed] if failed and not details else []),
             "Later bars were replaced by noise or removed in copies of the files, and everything "
             f"was repeated from there. Short refits: {refits}.",
             f"Numbers compared: {', '.join(f'{kind} {n:,}' for kind, n in numbers.items())}.",
@@ -189,14 +192,33 @@ def audit_view(report: "AuditReport") -> View:
                 f"{report.fitted_cutoffs} of {report.n_windows} windows lie in rows that a model "
                 "was fitted on: its weights have seen what follows them."
             )
-        failed = sum(each.difference is not None for each in report.comparisons)
-        outcome = f"not clean. {failed} of {len(report.comparisons)} comparisons failed."
+        outcome = f"not clean. {len(wrong)} of {len(report.comparisons)} comparisons failed."
         if report.is_clean:
             outcome = "clean. Every number is the same to the last bit, whatever the later bars."
         shown.append(f"What this cannot see: {'; '.join(UNSEEN)}.")
         return [*shown, styled(f"Audit: {outcome}", GOOD if report.is_clean else BAD)]
 
     return View(tables, document, lambda: map(_comparison, report.comparisons))
+
+
+def _table_of(title: str, comparisons: Sequence[Comparison]) -> RenderableType:
+    return list_table(title, _COMPARISONS, comparisons, left=4, drop=["Numbers"])
+
+
+def _stages(title: str, report: "AuditReport") -> RenderableType:
+    """Show how many comparisons of each stage there are, and how they came out."""
+    results: dict[str, Counter[str]] = {}
+    for each in report.comparisons:
+        results.setdefault(each.stage, Counter())[_result(each)] += 1
+    return make_table(
+        title,
+        ["Stage", "Result", "Comparisons"],
+        (
+            [stage, ", ".join(f"{n} {result}" for result, n in found.items()), found.total()]
+            for stage, found in results.items()
+        ),
+        left=2,
+    )
 
 
 def _comparison(found: Comparison) -> dict[str, Any]:

@@ -1,17 +1,18 @@
 """Numbers, percentages, moves and counts as text, with enough digits to recompute with."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of
 
-BASE_RATE_UNKNOWN = "base rate not known (trained by an earlier version)"
+BASE_RATE_UNKNOWN = "base rate not known"
+_BARS = "▁▂▃▄▅▆▇█"
 
 
 def price(value: float) -> str:
     """Format a price with two decimals, or six significant digits where it is small."""
-    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.6g}"
+    return f"{value:,.2f}" if abs(value) >= 10 else f"{value:.6g}"
 
 
 def percent(share: float | None, digits: int = 2, *, sign: bool = False) -> str:
@@ -26,9 +27,9 @@ def number(value: float | None, digits: int = 3) -> str:
     return "-" if value is None else _fixed(value, digits)
 
 
-def move(log_move: float) -> str:
+def move(log_move: float, digits: int = 2) -> str:
     """Format a log move as a percentage of the price it starts from."""
-    return percent(math.expm1(log_move), sign=True)
+    return percent(math.expm1(log_move), digits, sign=True)
 
 
 def ahead(steps: int, interval: str) -> str:
@@ -44,12 +45,14 @@ def _fixed(value: float, digits: int, sign: str = "") -> str:
 
 
 def price_basis(columns: Iterable[str]) -> str:
-    """Explain which returns are forecast; with Adj Close, how to get the quoted price."""
-    names = sorted(set(columns))
-    if "Adj Close" not in names:
-        return f"Returns of {' and '.join(names)}, applied to the last close."
-    where = "" if len(names) == 1 else f" where it is forecast, and not of {names[1]}"
-    return (
-        f"Returns include dividends (Adj Close){where}, applied to the last close; for the quoted "
-        "price, predict and evaluate a model of: lstmcli train --set data.price=close --name NAME."
-    )
+    """Say which returns are forecast."""
+    names = [f"{each}{' (with dividends)' * (each == 'Adj Close')}" for each in sorted({*columns})]
+    return f"Returns of {' and '.join(names)}, applied to the last close."
+
+
+def sparkline(values: Sequence[float], most: int = 16) -> str:
+    """Draw values as bars of eight heights, at most so many: of more, evenly spaced ones."""
+    if len(values) > most:
+        values = [values[round(at * (len(values) - 1) / (most - 1))] for at in range(most)]
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    return "".join(_BARS[round(7 * (each - low) / (high - low or 1.0))] for each in values)

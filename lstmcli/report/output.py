@@ -6,6 +6,7 @@ that a terminal cannot show become ASCII.
 """
 
 import csv
+import importlib.util
 import io
 import shutil
 import sys
@@ -100,6 +101,68 @@ def check_file(name: str | None) -> None:
             why="there is no such folder",
             next_step=f"Make it first: mkdir -p {path.parent}.",
         )
+
+
+def check_plot(target: str | None, form: Format = "table") -> None:
+    """Raise before any work is done if `--plot TARGET` could not be drawn; None is no plot.
+
+    form : of the result, which standard output holds too.
+    """
+    if target is None:
+        return
+    if target == "-" and form != "table":
+        raise UsageError(
+            "two results on standard output",
+            where=f"--plot - with --format {form}",
+            next_step="Draw to a file, or leave --format out.",
+        )
+    if target == "-":
+        check_package("plotext")
+        return
+    check_picture(target)
+    check_file(target)
+    check_package("matplotlib")
+
+
+def check_package(package: str, option: str = "--plot") -> None:
+    """Raise UsageError if a package of the extra `plot` is not installed."""
+    if importlib.util.find_spec(package) is None:
+        raise missing(package, option)
+
+
+def missing(package: str, option: str = "--plot") -> UsageError:
+    """Return the error for a package of the extra `plot` that is not installed."""
+    return UsageError(
+        f"The package {package} is not installed",
+        where=option,
+        next_step="Install it: pip install 'lstmcli[plot]'.",
+    )
+
+
+def check_picture(target: str) -> None:
+    """Raise if the name is not that of a picture."""
+    if Path(target).suffix.lower() not in (".png", ".svg"):
+        raise UsageError(
+            "Not a kind of picture",
+            where=f"--plot {target}",
+            why=f"found {Path(target).suffix or 'no suffix'}, expected .png or .svg",
+            next_step="Name the file so, or pass --plot - to draw in the terminal.",
+        )
+
+
+def check_page(target: str | None) -> None:
+    """Raise before any work is done if `--report TARGET` could not be written later."""
+    if target is None:
+        return
+    if Path(target).suffix.lower() not in (".html", ".htm", ""):
+        raise UsageError(
+            "Not a kind of report",
+            where=f"--report {target}",
+            why=f"found {Path(target).suffix}, expected .html",
+            next_step="For tables and figures as data there is --format.",
+        )
+    check_file(target)
+    check_package("matplotlib", "--report")
 
 
 def emit(view: View, form: Format, output: str | None) -> None:

@@ -1,36 +1,54 @@
-"""An evaluation as one HTML page in one file: no script, no address, nothing loaded.
+"""An evaluation or a forecast as one HTML page in one file: no script, nothing loaded.
 
 templates/ (Jinja2) holds the words and their order; numbers and drawings come from here. The same
-evaluation always makes the same bytes.
+result always makes the same bytes.
 """
 
-import math
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from markupsafe import Markup, escape
+from rich.table import Column
 
-from lstmcli.errors import UsageError
-from lstmcli.evaluation.scores import ModelScores
+from lstmcli.evaluation.significance import MIN_WINDOWS
+from lstmcli.evaluation.verdict import Summary, difference, judged_band, shown_name
+from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of, printable
 from lstmcli.report import picture
-from lstmcli.report.evaluate import caveats, detail_tables
-from lstmcli.report.fans import choose_windows, walks, window_fan
-from lstmcli.report.numbers import BASE_RATE_UNKNOWN, percent
-from lstmcli.report.output import check_file, write_file
+from lstmcli.report.evaluate import caveats, detail_tables, made_by
+from lstmcli.report.fans import (
+    Fan,
+    Walk,
+    choose_windows,
+    forecast_fan,
+    moves_of,
+    skills_of,
+    walk_of,
+    window_fan,
+    with_change,
+)
+from lstmcli.report.numbers import BASE_RATE_UNKNOWN, number, percent, price, price_basis
+from lstmcli.report.output import write_file
+from lstmcli.report.predict import predict_view
+from lstmcli.report.score_tables import share_of, verdict_word
+from lstmcli.report.tables import FittedTable, make_table
 from lstmcli.runs.bundle import settings_toml
 from lstmcli.workflows.evaluate import EvaluateReport
+from lstmcli.workflows.predict import Predictor, PredictReport, SymbolForecast
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
+Tile = tuple[str, str, str]  # name, value, and what to compare it with
+Part = tuple[str, str, list[tuple[str, str]]]  # id, title, and the same of the tables in it
+
 _TEMPLATES = Path(__file__).with_name("templates")
-_MOST_POINTS = 1000
-_WIDTH = 340  # pixels, as a telephone, so that no text is smaller than it is meant
+_MOST_NAMED = 3
 _POINTS = 72  # of SVG, to an inch
 _STYLE = {
     "svg.fonttype": "none",
@@ -39,49 +57,67 @@ _STYLE = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
 }
-
-
-def check_page(target: str | None) -> None:
-    """Raise before any work is done if `--report TARGET` could not be written later."""
-    if target is None:
-        return
-    if Path(target).suffix.lower() not in (".html", ".htm", ""):
-        raise UsageError(
-            "Not a kind of report",
-            where=f"--report {target}",
-            why=f"found {Path(target).suffix}, expected .html",
-            next_step="For tables and figures as data there is --format.",
-        )
-    check_file(target)
-    picture.check_package("matplotlib", "--report")
+_PARTS = {
+    "price": "The windows over the price",
+    "windows": "Single windows",
+    "trend": "Predicted and actual trend",
+    "ranges": "Do the ranges hold what they promise?",
+    "chances": "Is the chance of a rise worth more than the base rate?",
+    "skill": "Skill by step",
+    "figures": "The figures",
+    "origin": "Where it came from",
+    "recipe": "The recipe, complete",
+}
+_NEEDS = {"ranges": "bands", "chances": "chances"}  # scores that a part is about
 
 
 def write_page(report: EvaluateReport, target: str | None) -> None:
-    """Write the page, wholly or not at all; no page if `target` is None."""
+    """Write the page of an evaluation, wholly or not at all; no page if `target` is None."""
     if target is None:
         return
     names = [str(model) for model in report.models]
-    models = [report.scores.models[name] for name in names]
+    scores = report.scores
+    models = [scores.models[name] for name in names]
     said = caveats(report)
     first, *others = detail_tables(report)
-    page = _template("page.html").render(
+    tables = [*others, first]
+    headings = [
+        (f"table-{place}", each.heading)
+        for place, each in enumerate(tables, start=1)
+        if isinstance(each, FittedTable)
+    ]
+    titles = {
+        key: title
+        for key, title in _PARTS.items()
+        if any(getattr(each, _NEEDS.get(key, "model")) for each in models)
+    }
+    unit = unit_of(report.metadata[0].interval)
+    ahead = count_of(report.horizon, unit)
+    subject = f"{_subject([each.symbol for each in report.series])}, {ahead} ahead"
+    heads = [_head(report, found) for found in report.summaries]
+    by = f"by {made_by(report) if len(names) == 1 else ' and '.join(names)}"
+    answer = heads[0]["title"] if len(models) == 1 else f"{len(models)} models compared"
+    page = _template("evaluation.html").render(
+        title=f"{subject}: {answer}",
+        words=f"{by}; {count_of(scores.n_windows, 'test window')}, a forecast every "
+        f"{count_of(report.step_size, unit)} from {scores.first_cutoff} to {scores.last_cutoff}; "
+        f"the test span begins {report.test_start}; forecast is {report.series[0].price}",
+        heads=heads,
+        parts=[(key, title, headings * (key == "figures")) for key, title in titles.items()],
+        titles=titles,
         report=report,
-        scores=report.scores,
+        scores=scores,
         models=models,
         caveats=said,
+        walks=list(_walks(report)),
         windows=[
-            (
-                chosen,
-                report.backtest.cutoff[chosen.index],
-                [window_fan(report, name, chosen.index) for name in names],
-            )
+            (chosen, [window_fan(report, name, chosen.index) for name in names])
             for chosen in choose_windows(report)
         ],
-        walk=next(walks(report)),
         unchanged=(report.backtest.actual[:, -1] == 0.0).any(),
-        moves={model.model: _moves(report, model) for model in models},
-        skills=list(_skills(report, models)),
-        tables=[*others, first],
+        moves={model.model: moves_of(report, model.model) for model in models},
+        skills={model.model: skills_of(report, model) for model in models},
+        tables=tables,
         evaluated=_spans(
             (each.symbol, len(each), str(each.dates[0]), str(each.dates[-1]))
             for each in report.series
@@ -92,7 +128,179 @@ def write_page(report: EvaluateReport, target: str | None) -> None:
         ],
         recipes=[settings_toml(settings) for settings in report.recipes],
     )
-    write_file(Path(target), page)
+    write_file(Path(target), _unbroken(page))
+
+
+def write_forecast_page(report: PredictReport, target: str | None) -> None:
+    """Write the page of forecasts, wholly or not at all; no page if `target` is None.
+
+    The fans of the first 30 symbols are drawn; the table at the top has all.
+    """
+    if target is None:
+        return
+    forecasts = list(report.forecasts)
+    rows = iter(predict_view(report).rows())
+    cells, shown = [], list[dict[str, Any]]()
+    for each in forecasts:
+        fan = forecast_fan(each)
+        ahead = count_of(each.by.horizon, unit_of(each.interval))
+        of_steps = [_cells(fan, row) for row in islice(rows, each.by.horizon)]
+        first = {"Symbol": each.symbol, "From": each.cutoff, "Last close": price(fan.last)}
+        cells.append(first | {key: of_steps[-1][key] for key in of_steps[-1] if key != "Step"})
+        if len(cells) <= picture.MAX_PANELS:
+            shown.append(
+                {
+                    "title": f"{each.symbol}: {with_change(fan.median[-1], fan.last)} in {ahead}",
+                    "tiles": _forecast_tiles(each, fan, of_steps[-1]),
+                    "warnings": each.warnings,
+                    "fan": fan,
+                    "happened": bool(np.isfinite(fan.actual).any()),
+                    "shares": [f"{100 * nominal:.0f}" for nominal, *_ in fan.bands],
+                    "steps": _table("Step by step", of_steps),
+                }
+            )
+    several, overview = len(forecasts) > 1, "At the last step"
+    parts: list[Part] = [("forecast-1", "The forecast", []), ("steps-1", "Step by step", [])]
+    if several:
+        named = zip(report.symbols, shown, strict=False)
+        parts = [(f"forecast-{at}", name, []) for at, (name, _) in enumerate(named, start=1)]
+    if len(shown) < len(forecasts):
+        overview += f" (drawn below: {len(shown)} of {len(forecasts)}; name others to see them)"
+    last: list[Part] = [("trust", "How far to trust it", []), ("origin", "Where it came from", [])]
+    page = _template("forecast.html").render(
+        title=f"{_subject(report.symbols)}, next {ahead}" if several else shown[0]["title"],
+        words="; ".join(
+            f"by {by.reference}, trained until {by.metadata.trained_until}" for by in report.models
+        ),
+        basis=price_basis(each.price for each in forecasts),
+        parts=[*parts, *last],
+        overview=_table(overview, cells) if several else None,
+        forecasts=shown,
+        trust=[table for by in report.models if (table := _trust(by))],
+        notes=[*report.notes, *(failure.reason for failure in report.failures)],
+        records=[by.metadata.record for by in report.models],
+    )
+    write_file(Path(target), _unbroken(page))
+
+
+def _subject(symbols: Sequence[str]) -> str:
+    few = len(symbols) <= _MOST_NAMED
+    return ", ".join(symbols) if few else f"{len(symbols)} symbols"
+
+
+def _head(report: EvaluateReport, found: Summary) -> dict[str, Any]:
+    """Return the headline, the four tiles and the lines of the verdict on one model."""
+    judged = report.verdicts[found.model]
+    word = verdict_word(found, judged).plain
+    title = {"not proven": "not proven better than naive"}.get(word, word)
+    return {
+        "title": title if len(report.models) == 1 else f"{found.model}: {title}",
+        "tiles": _tiles(report, found),
+        "lines": judged.lines,
+    }
+
+
+def _tiles(report: EvaluateReport, found: Summary) -> list[Tile]:
+    own, skill = report.scores.models[found.model], found.skill_naive
+    two_way, band = own.direction[-1].two_way, judged_band(own)
+    known, always = found.direction_windows, f'always "{two_way.always}"'
+    apart = f"{count_of(found.n_independent, 'date')} that do not overlap"
+    if found.symbols > 1:
+        apart = f"{found.symbols} symbols, {apart}"
+    few = f"; a test needs {MIN_WINDOWS}" * (found.n_independent < MIN_WINDOWS)
+    tiles = [
+        (
+            "Against naive",
+            "-" if skill is None else difference(skill),
+            f"{percent(found.rmse)} against {percent(found.naive_rmse)} over all steps",
+        ),
+        (
+            "Direction right",
+            share_of(found.direction_right, known),
+            f"{always}: {share_of(found.always_right, known)}" if known else "no price changed",
+        ),
+        ("Windows", str(found.windows), apart + few),
+    ]
+    if band is None:
+        words = "correlation of predicted and actual moves"
+        return [*tiles, ("Moves followed", number(own.movement.of_moves, 2), words)]
+    good = {None: "too few windows to judge", True: "calibrated", False: "not calibrated"}
+    error = "" if band.standard_error is None else f"± {100 * band.standard_error:.1f} "
+    words = f"{error}at step {band.step}, {good[band.good]}"
+    return [*tiles, (f"{percent(band.nominal, 0)} range held", percent(band.coverage, 1), words)]
+
+
+def _walks(report: EvaluateReport) -> Iterator[tuple[str, Walk]]:
+    """Yield the prices and windows of the symbol, or of the best and the worst against naive."""
+    name = str(report.models[0])
+    skills = {
+        symbol: found.skill.get("naive") or 0.0
+        for symbol, found in report.scores.models[name].symbols.items()
+    }
+    series = {each.symbol: each for each in report.series}
+    if len(series) < 2 or not skills:
+        yield "", walk_of(report, report.series[0])
+        return
+    for why, choose in (("The best against naive, ", max), ("The worst against naive, ", min)):
+        yield why, walk_of(report, series[choose(skills, key=skills.__getitem__)])
+
+
+def _forecast_tiles(each: SymbolForecast, fan: Fan, end: dict[str, Any]) -> list[Tile]:
+    """Return the last close, the forecast, its range and the chance of a rise, as far as known.
+
+    end : the cells of the last step.
+    """
+    ahead = count_of(each.by.horizon, unit_of(each.interval))
+    tiles = [
+        ("Last close", price(fan.last), f"{fan.currency} on {each.cutoff}".strip()),
+        (f"In {ahead}", with_change(fan.median[-1], fan.last), f"by {each.dates[-1]}"),
+    ]
+    if fan.band is not None:
+        share, low, high = fan.band
+        moves = (percent(end[-1] / fan.last - 1, 1, sign=True) for end in (low, high))
+        name = f"{percent(share, 0)} range"
+        past = end["In the past"]
+        words = BASE_RATE_UNKNOWN if past == "-" else f"in the past {past}"
+        words += "; no view on direction" * each.by.metadata.har
+        tiles.append((name, end[name], " to ".join(moves)))
+        tiles.append(("Chance of a rise", end["Chance of a rise"], words))
+    return tiles
+
+
+def _cells(fan: Fan, row: dict[str, Any]) -> dict[str, Any]:
+    """Return the cells of one step by their heading. row : of the long table."""
+    at, median = row["step"] - 1, row["median"]
+    cells = {"Date": row["date"], "Step": row["step"]}
+    cells[fan.forecast_name.capitalize()] = price(median)
+    cells["Change"] = percent(median / fan.last - 1.0, 1, sign=True)
+    if fan.band is not None:
+        share, low, high = fan.band
+        cells[f"{percent(share, 0)} range"] = f"{price(low[at])} to {price(high[at])}"
+        cells["Chance of a rise"] = percent(row["probability_of_rise"], 0)
+        cells["In the past"] = percent(row["base_rate_of_rise"], 0)
+    if np.isfinite(fan.actual).any():
+        cells["Actual"] = None if row["actual"] is None else price(row["actual"])
+    return cells
+
+
+def _table(title: str, rows: Sequence[dict[str, Any]]) -> FittedTable:
+    return make_table(title, list(rows[0]), (each.values() for each in rows))
+
+
+def _trust(by: Predictor) -> FittedTable | None:
+    """Return the errors on validation, next to those of baselines; None where none are kept."""
+    found = by.metadata.validation
+    if found is None:
+        return None
+    few = found.n_independent < MIN_WINDOWS
+    title = f"Typical error on {count_of(found.n_independent, 'validation window')}"
+    tested, cells = found.models["network"].p, []
+    for name, each in found.models.items():
+        p = None if few or (p := tested.get(name)) is None else number(p)
+        shown = str(by.reference) if name == "network" else shown_name(name)
+        cells.append([shown, percent(each.rmse), p])
+    columns = ["Model", "Error (RMSE)", "p against it"]
+    return make_table(title + ", too few for a test" * few, columns, cells)
 
 
 def _template(name: str) -> "Template":
@@ -108,29 +316,32 @@ def _template(name: str) -> "Template":
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"dated": _dated, "unbroken": _unbroken}
+    environment.filters["dated"] = _dated
     environment.globals |= {
         "base_rate_unknown": BASE_RATE_UNKNOWN,
         "colours": picture.COLOURS,
+        "colours_of_lines": list(picture.LINE_COLOURS),
         "count_of": count_of,
         "inline": inline,
+        "is_numeric": _is_numeric,
         "nearest_band": lambda bands, nominal: min(bands, key=lambda b: abs(b.nominal - nominal)),
         "percent": percent,
         "picture": picture,
-        "width": _WIDTH,
         "zip": zip,
     }
     return environment.get_template(name)
 
 
-def inline(draw: Callable[..., None], height: int, *data: object, **options: object) -> Markup:
+def inline(
+    draw: Callable[..., None], size: tuple[int, int], *data: object, **options: object
+) -> Markup:
     """Return the content of a drawing's <svg> element for use inside HTML.
 
-    draw : draws the data onto axes. height : in pixels.
+    draw : draws the data onto axes. size : width and height in pixels.
     """
-    size = (_WIDTH / _POINTS, height / _POINTS)
+    inches = (size[0] / _POINTS, size[1] / _POINTS)
     made = picture.render(
-        lambda figure: draw(figure.add_subplot(), *data, **options), size, "svg", _STYLE
+        lambda figure: draw(figure.add_subplot(), *data, **options), inches, "svg", _STYLE
     )
     # matplotlib writes a whole document. Its namespaces, the ids of its groups (the same in every
     # drawing) and its style sheet (which would apply to the whole page) have no place in HTML. The
@@ -141,60 +352,22 @@ def inline(draw: Callable[..., None], height: int, *data: object, **options: obj
     for element in root.iter():
         element.tag = _local(element.tag)
         kept = {_local(name): value for name, value in element.attrib.items()}
-        element.attrib = {k: v for k, v in kept.items() if (element.tag, k) != ("g", "id")}
+        if element.tag == "g" and (texts := kept.pop("id", "")).startswith("["):
+            _show(element, json.loads(texts))
+        element.attrib = kept
     drawn = [each for each in root if each.find("style") is None]
     return Markup("".join(ElementTree.tostring(each, "unicode") for each in drawn))
 
 
-def _moves(report: EvaluateReport, model: ModelScores) -> dict[str, Any]:
-    """Return the moves in percent up to the last step, (N,), of every so many windows.
+def _show(group: Any, texts: Sequence[str]) -> None:
+    """Give each mark of a group the text that a browser shows where the pointer is."""
+    import xml.etree.ElementTree as ElementTree
 
-    corners : shares of all windows by predicted and actual sign, from the upper left clockwise.
-    """
-    column = model.direction[-1].step - 1
-    actual = report.backtest.actual[:, column]
-    known = ~np.isnan(actual)
-    predicted = report.backtest.forecasts[model.model].median[known, column]
-    actual = actual[known]
-    moved = actual != 0
-    called, went = predicted[moved] > 0, actual[moved] > 0
-    signs = ((False, True), (True, True), (True, False), (False, False))
-    shares = [np.mean((called == up) & (went == rose)) for up, rose in signs] if moved.any() else []
-    every = max(1, math.ceil(actual.size / _MOST_POINTS))
-    return {
-        "predicted": 100 * np.expm1(predicted[::every]),
-        "actual": 100 * np.expm1(actual[::every]),
-        "corners": [percent(float(share), 0) for share in shares] or ["-"] * len(signs),
-        "every": every,
-    }
-
-
-def _skills(report: EvaluateReport, models: Sequence[ModelScores]) -> Iterator[dict[str, Any]]:
-    """Yield how much error the models save against one baseline after the other.
-
-    lines : for each model, by step. saved : model, over the whole path, and its interval.
-    """
-    against = report.scores.against
-    for other in against:
-        if other != "naive" or "drift" not in against:
-            yield {
-                "title": f"Error against {other}",
-                "score": "RMSE",
-                "lines": [m.steps.skill[other] for m in models],
-                "saved": [
-                    (m.model, m.path.skill[other], m.skill_intervals.get(other)) for m in models
-                ],
-            }
-    for other in ("scaled_climatology", "gaussian_cone"):
-        saved = [
-            (m.model, m.path.crps_skill[other], m.crps_skill_intervals.get(other))
-            for m in models
-            if other in m.path.crps_skill
-        ]
-        if saved:
-            lines = [m.steps.crps_skill.get(other, []) for m in models]
-            title = f"Fan against {other}"
-            yield {"title": title, "score": "CRPS", "lines": lines, "saved": saved}
+    hidden = {mark for defs in group.iter() if _local(defs.tag) == "defs" for mark in defs.iter()}
+    marks = [each for each in group.iter() if _local(each.tag) in ("path", "use")]
+    for mark, text in zip((each for each in marks if each not in hidden), texts, strict=True):
+        mark.set("class", "value")
+        ElementTree.SubElement(mark, "title").text = text
 
 
 def _spans(symbols: Iterable[tuple[str, int, str, str]]) -> list[tuple[str, str]]:
@@ -217,9 +390,16 @@ def _dated(words: str) -> Markup:
     return Markup(re.sub(r"\b\d{4}-\d\d-\d\d\b", r"<time>\g<0></time>", escaped))
 
 
-def _unbroken(words: str) -> Markup:
-    """Keep a date, and a number and its sign of percent, on one line."""
-    return Markup(str(_dated(words)).replace(" %", "&nbsp;%").replace(" ± ", "&nbsp;±&nbsp;"))
+def _unbroken(page: str) -> str:
+    """Keep a number and its sign, of percent or give or take, on one line, and a p-value."""
+    page = re.sub(r"\bp (=|&lt;) (?=\d)", r"p&nbsp;\1&nbsp;", page.replace(" +- ", " ± "))
+    return re.sub(r"(?<=\d) (?=%)|(?<=[\d%]) (?=±)|(?<=±) (?=\d)", "&nbsp;", page)
+
+
+def _is_numeric(column: Column) -> bool:
+    """Return whether the cells of a table's column are numbers, which stand at the right."""
+    words = any(str(cell)[:1].isalpha() for cell in column.cells)
+    return column.justify == "right" and not words
 
 
 def _local(name: str) -> str:

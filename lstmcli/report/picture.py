@@ -4,7 +4,6 @@ Only figure objects are used: no pyplot, no window, no style of the user's, no d
 in the file. The same drawing always makes the same bytes.
 """
 
-import importlib.util
 import io
 import math
 import os
@@ -17,31 +16,40 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lstmcli.errors import UsageError
 from lstmcli.evaluation.bands import Band
 from lstmcli.evaluation.direction import Chances, direction_hits
-from lstmcli.printable import printable
-from lstmcli.report import Format, fans
-from lstmcli.report.fans import Fan, Floats, Walk
-from lstmcli.report.output import check_file, write_file
+from lstmcli.printable import count_of, json_text, printable
+from lstmcli.report import fans
+from lstmcli.report.fans import Fan, Floats, Moves, Walk
+from lstmcli.report.output import check_picture, missing, write_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MAX_PANELS = 12
-SUFFIXES = (".png", ".svg")
+MAX_PANELS = 30
 
 # Okabe & Ito (2008), distinct for every kind of colour vision. The bands are tints of the blue.
 INK, BLUE, VERMILLION, GREEN = "#1a1a1a", "#0072b2", "#d55e00", "#009e73"
-PURPLE, GREY, QUIET, GRID = "#cc79a7", "#8c8c8c", "#555555", "#ececec"
+PURPLE, ORANGE, GREY, QUIET, GRID = "#cc79a7", "#e69f00", "#8c8c8c", "#555555", "#ececec"
 TINTS = {0.5: "#7fb8d9", 0.8: "#b2d4e8", 0.95: "#deecf5"}
-MODEL_COLOURS = {"blue": BLUE, "vermillion": VERMILLION, "green": GREEN, "purple": PURPLE}
+LINE_COLOURS = {
+    **{"blue": BLUE, "vermillion": VERMILLION, "green": GREEN},
+    **{"purple": PURPLE, "orange": ORANGE, "grey": GREY},
+}
+# Of a window whose direction was called right or wrong, or that had none: line, range, mark, word.
+_OUTCOMES: dict[bool | None, tuple[str, str, str, str]] = {
+    True: (GREEN, "#b5dfd2", "o", "direction right"),
+    False: (VERMILLION, "#f3cfb8", "X", "direction wrong"),
+    None: (GREY, "#dadada", "s", "unchanged"),
+}
 # By the names that the page's style sheet gives them.
 COLOURS = {
-    **{"ink": INK, "quiet": QUIET, "grey": GREY, "grid": GRID},
-    **MODEL_COLOURS,
+    **{"ink": INK, "quiet": QUIET, "grid": GRID},
+    **LINE_COLOURS,
     **{f"band-{100 * nominal:.0f}": tint for nominal, tint in TINTS.items()},
+    **{f"range-{key}": _OUTCOMES[hit][1] for key, hit in (("hit", True), ("miss", False))},
+    "range-none": _OUTCOMES[None][1],
 }
 _STYLE = {
     "svg.hashsalt": "lstmcli",
@@ -60,76 +68,45 @@ _METADATA: dict[str, dict[str, None]] = {
     "svg": {"Date": None, "Creator": None, "Format": None, "Type": None},
 }
 _LEGEND = (
-    *("history", "price", "last close", "median"),
-    *("50 % band", "80 % band", "95 % band", "cutoff", "naive", "actual"),
+    *("history", "price", "median", "forecast", *(outcome[3] for outcome in _OUTCOMES.values())),
+    *("50 % range", "80 % range", "95 % range", "naive (no change)", "actual"),
 )
 _SHARE, _MOVE = "{x:.0f} %", "{x:+.3g} %"
-
-
-def check_plot(target: str | None, form: Format = "table") -> None:
-    """Raise before any work is done if `--plot TARGET` could not be drawn; None is no plot.
-
-    form : of the result, which standard output holds too.
-    """
-    if target is None:
-        return
-    if target == "-" and form != "table":
-        raise UsageError(
-            "two results on standard output",
-            where=f"--plot - with --format {form}",
-            next_step="Draw to a file, or leave --format out.",
-        )
-    if target == "-":
-        check_package("plotext")
-        return
-    _check_picture(target)
-    check_file(target)
-    check_package("matplotlib")
-
-
-def check_package(package: str, option: str = "--plot") -> None:
-    """Raise UsageError if a package of the extra `plot` is not installed."""
-    if importlib.util.find_spec(package) is None:
-        raise missing(package, option)
-
-
-def missing(package: str, option: str = "--plot") -> UsageError:
-    """Return the error for a package of the extra `plot` that is not installed."""
-    return UsageError(
-        f"The package {package} is not installed",
-        where=option,
-        next_step="Install it: pip install 'lstmcli[plot]'.",
-    )
+_NARROW = 6.0  # inches of a panel in which labels take two lines
+_LOG_FROM = 3.0  # a range of prices beyond which steps of the same percentage are drawn alike
 
 
 def write_picture(shown: Sequence[Fan | Walk], path: Path) -> None:
     """Write one panel a symbol to a PNG or SVG file, wholly or not at all.
 
-    The first 12 are drawn, and the picture says so where there are more. Raises UsageError for
+    The first 30 are drawn, and the picture says how many more there are. Raises UsageError for
     another kind of file or without matplotlib, FileError where the file cannot be written.
     """
-    _check_picture(str(path))
+    check_picture(str(path))
     panels = shown[:MAX_PANELS]
     columns = 1 if len(panels) == 1 else 2 if len(panels) <= 4 else 3
     rows = -(-len(panels) // columns)
-    size = (9.0, 5.2) if columns == 1 else (5.0 * columns, 3.4 * rows + 0.6)
+    size = (9.0, 5.2) if columns == 1 else (5.2 * columns, 3.5 * rows + 0.6)
     found: dict[str, Any] = {}  # entries of the legend
 
     def draw(figure: "Figure") -> None:
         for place, each in enumerate(panels, start=1):
             axes = figure.add_subplot(rows, columns, place)
             if isinstance(each, Fan):
-                draw_fan(axes, each, most_ticks=9 if columns == 1 else 5)
+                draw_fan(axes, each)
             else:
                 draw_walk(axes, each)
             # A bold line and a quiet one above a panel, as they are spelt.
             spelt: Any = {"parse_math": False, "loc": "left"}
-            axes.set_title(printable(each.symbol), weight="bold", fontsize=12, pad=20, **spelt)
+            axes.set_title(printable(each.title), weight="bold", fontsize=12, pad=20, **spelt)
             above: Any = {"transform": axes.transAxes, "fontsize": 9, "color": QUIET}
-            axes.text(0, 1.03, printable(each.title), parse_math=False, **above)
+            axes.text(0, 1.03, printable(each.words), parse_math=False, **above)
             found.update(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-        if len(shown) > len(panels):
-            figure.suptitle(f"The first {len(panels)} of {len(shown)} symbols", x=0.01, ha="left")
+        if more := len(shown) - len(panels):
+            more_words = (
+                f"{len(panels)} of {len(shown)} symbols; name the other {more} to draw them"
+            )
+            figure.suptitle(more_words, x=0.01, ha="left")
         # One legend for all panels, in one row: every entry that occurs, once.
         labels = [label for label in _LEGEND if label in found]
         look: Any = {"frameon": False, "fontsize": 9, "handlelength": 1.8, "columnspacing": 1.6}
@@ -169,73 +146,173 @@ def render(
     return data.getvalue()
 
 
-def draw_fan(axes: "Axes", fan: Fan, *, most_ticks: int, shared: Sequence[Fan] = ()) -> None:
-    """Draw a fan onto axes, sessions counted from the cutoff, without a title.
+def draw_fan(axes: "Axes", fan: Fan, *, shared: Sequence[Fan] = (), values: bool = False) -> None:
+    """Draw a fan onto axes, without a title.
 
     shared : fans, itself among them, that share one scale of prices so that they can be compared.
+    values : whether each step shows its prices where the pointer is, in a page.
     """
-    last, horizon = float(fan.history[-1]), fan.median.size
-    before = np.arange(1 - fan.history.size, 1)  # the cutoff is session 0
-    ahead = np.arange(horizon + 1)
+    start, last = fan.history_dates[-1], fan.last
+    ahead = np.r_[start, fan.dates]
     # Everything ahead starts from the last close, so that the fan has a point.
     for nominal, low, high in reversed(fan.bands):
-        _fill(axes, ahead, (nominal, np.r_[last, low], np.r_[last, high]))
-    axes.axvline(0, color=GREY, linewidth=0.8)
-    axes.plot(before, fan.history, color=INK, linewidth=1.3, label="history")
-    axes.plot(ahead, np.r_[last, fan.median], color=BLUE, linewidth=2.2, label="median")
+        look: Any = {"color": TINTS[nominal], "label": f"{100 * nominal:.0f} % range"}
+        axes.fill_between(ahead, np.r_[last, low], np.r_[last, high], linewidth=0, **look)
+    axes.axvline(start, color=GREY, linewidth=0.8)
+    axes.plot(fan.history_dates, fan.history, color=INK, linewidth=1.3, label="history")
+    path = np.r_[last, fan.median]
+    axes.plot(ahead, path, color=BLUE, linewidth=2.2, label=fan.forecast_name)
     # Over the median, which may lie exactly there.
-    axes.plot([0, horizon], [last, last], color=VERMILLION, linestyle=(0, (5, 3)), label="naive")
+    _draw_naive(axes, ahead, last)
     if np.isfinite(fan.actual).any():
         path = np.r_[last, fan.actual]
         axes.plot(ahead, path, color=INK, linewidth=1.3, linestyle=(0, (1, 1)), label="actual")
-    axes.plot([0], [last], "o", color=INK, markersize=5, label="last close", zorder=5)
-
-    axes.set_xticks(*fan.ticks(most_ticks))
-    axes.yaxis.set_major_formatter("{x:,.7g}")
-    axes.set_xlim(before[0], horizon)
-    axes.margins(y=0.06)
-    if shared:
-        prices = np.concatenate([each.drawn for each in shared])
-        ends = np.array([np.nanmin(prices), np.nanmax(prices)])
-        if margin := 0.06 * np.ptp(ends):
-            axes.set_ylim(*(ends + [-margin, margin]))
+    axes.plot([start], [last], "o", color=INK, markersize=5, zorder=5)
+    prices = np.concatenate([each.drawn for each in shared or [fan]])
+    _scale(axes, prices, fan.currency, fan.history_dates[0], ahead[-1])
+    _label_ends(axes, ahead[-1], fan.ends())
+    if values:
+        show_values(axes, _days(ahead), fan.steps())
 
 
-def _fill(axes: "Axes", x: Any, band: fans.Band) -> None:
-    nominal, low, high = band
-    label = f"{100 * nominal:.0f} % band"
-    axes.fill_between(x, low, high, color=TINTS[nominal], linewidth=0, label=label)
-
-
-def draw_walk(axes: "Axes", walk: Walk) -> None:
-    """Draw past forecasts over the prices onto axes, without a title."""
+def draw_walk(axes: "Axes", walk: Walk, *, values: bool = False) -> None:
+    """Draw past forecasts over the prices onto axes, without a title; values as for a fan."""
     for window in walk.windows:
         if window.band is not None:
-            _fill(axes, window.dates, window.band)
+            _, low, high = window.band
+            tint = _OUTCOMES[window.hit][1]
+            axes.fill_between(window.dates, low, high, color=tint, linewidth=0)
     axes.plot(walk.dates, walk.prices, color=INK, linewidth=1.1, label="price")
     for window in walk.windows:
-        axes.plot(window.dates, window.median, color=BLUE, linewidth=2.0, label="median")
-    starts = [window.dates[0] for window in walk.windows]
-    prices = [window.median[0] for window in walk.windows]
-    axes.plot(starts, prices, "o", color=BLUE, markersize=3.5, label="cutoff", zorder=5)
+        colour, _, mark, word = _OUTCOMES[window.hit]
+        look: Any = {"color": colour, "linewidth": 2.0, "marker": mark, "markevery": [0]}
+        _draw_naive(axes, window.dates, float(window.median[0]))
+        axes.plot(window.dates, window.median, markersize=4.5, label=word, zorder=3, **look)
+    ends = np.array([window.dates[-1] for window in walk.windows])
+    _scale(axes, walk.drawn, walk.currency, walk.dates[0], ends.max())
+    if values:
+        starts = [window.dates[0] for window in walk.windows]
+        show_values(axes, _days(np.array([*starts, ends[-1]])), list(map(str, walk.windows)))
+
+
+def show_values(axes: "Axes", edges: Floats, texts: Sequence[str]) -> None:
+    """Lay zones over axes that each show a text where the pointer is; text i is left of edge i+1.
+
+    Only `report.page` reads them, from the ids of what is drawn.
+    """
+    zones = axes.broken_barh(
+        list(zip(edges[:-1], np.diff(edges), strict=True)),
+        (0, 1),
+        transform=axes.get_xaxis_transform(),
+        color=INK,
+        alpha=0.0,
+        zorder=9,
+    )
+    _name(zones, texts)
+
+
+def _name(artist: Any, texts: Sequence[str]) -> None:
+    """Give each mark of something drawn its text."""
+    artist.set_gid(json_text(list(map(printable, texts))))
+
+
+def _draw_naive(axes: "Axes", dates: fans.Dates, last: float) -> None:
+    look: Any = {"color": QUIET, "linewidth": 1.1, "linestyle": (0, (4, 3)), "zorder": 4}
+    axes.plot(dates[[0, -1]], [last, last], label="naive (no change)", **look)
+
+
+def _days(dates: fans.Dates) -> Floats:
+    from matplotlib.dates import date2num
+
+    return np.asarray(date2num(dates), np.float64)  # type: ignore[no-untyped-call]
+
+
+def _scale(axes: "Axes", prices: Floats, currency: str, first: Any, last: Any) -> None:
+    """Set both axes: dates from the first to the last, and all prices with a little room.
+
+    Prices more than three times as high as others are drawn on a logarithmic scale.
+    """
+    from matplotlib.dates import AutoDateLocator
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    low, high = float(np.nanmin(prices)), float(np.nanmax(prices))
+    words = printable(currency)
+    if low > 0.0 and high / low > _LOG_FROM:
+        axes.set_yscale("log")
+        marks = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0) if high / low < 20.0 else (1.0, 2.0, 5.0)
+        axes.yaxis.set_major_locator(LogLocator(subs=marks, numticks=12))
+        axes.yaxis.set_minor_locator(NullLocator())
+        words = f"{words}, logarithmic".removeprefix(", ")
+        room = (high / low) ** 0.05
+        axes.set_ylim(low / room, high * room)
+    elif room := 0.06 * (high - low):
+        axes.set_ylim(low - room, high + room)
+    axes.set_ylabel(words, parse_math=False)
     axes.yaxis.set_major_formatter("{x:,.7g}")
-    axes.set_xlim(walk.dates[0], np.max([window.dates[-1] for window in walk.windows]))
+    # With more than half as many at least, no distance may fit: from 6 months it goes to years.
+    most = 1 + int(_panel(axes)[0])
+    locator = AutoDateLocator(minticks=most // 2, maxticks=most)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.set_xlim(first, last)
 
 
-def draw_skill(axes: "Axes", lines: Sequence[Sequence[float | None]]) -> None:
-    """Draw the skill of each model at the steps 1..H, shares of 1; None leaves a gap."""
+def _panel(axes: "Axes") -> tuple[float, float]:
+    """Return the width and the height of a panel, in inches."""
+    figure, place = axes.get_figure(root=True), axes.get_subplotspec()
+    assert figure, "axes stand in a figure"
+    assert place, "and in its grid"
+    width, height = figure.get_size_inches()
+    return width / place.get_gridspec().ncols, height / place.get_gridspec().nrows
+
+
+def _label_ends(axes: "Axes", day: Any, ends: Sequence[tuple[float, str]]) -> None:
+    """Write prices next to the ends of the median and its band, one above the other."""
+    width, height = _panel(axes)
+    size = 0.95 * float(axes.yaxis.label.get_fontsize())
+    narrow = width < _NARROW
+    low, high = axes.transScale.transform([(0, each) for each in axes.get_ylim()])[:, 1]
+    heights = [axes.transScale.transform((0, price))[1] for price, _ in ends]
+    # In points, of which the axes take some 70 % of the panel's height.
+    places = 0.7 * 72 * height * (np.array(heights) - low) / (high - low)
+    middle = len(ends) // 2
+    for place, ((price, text), own) in enumerate(zip(ends, places, strict=True)):
+        apart = (2.4 if narrow else 1.2) * size * (place - middle)
+        least = places[middle] + apart - own
+        moved = 0.0 if place == middle else max(least, 0.0) if apart > 0 else min(least, 0.0)
+        axes.annotate(
+            text.replace(" (", "\n").removesuffix(")") if narrow else text,
+            (day, price),
+            xytext=(6, moved),
+            textcoords="offset points",
+            va="center",
+            fontsize=size,
+            color=BLUE if place == middle else QUIET,
+            annotation_clip=False,
+            parse_math=False,
+        )
+
+
+def draw_skill(axes: "Axes", lines: Mapping[str, Sequence[float | None]]) -> None:
+    """Draw skills against named baselines at the steps 1..H, shares of 1; None leaves a gap."""
     axes.axhline(0, color=INK, linewidth=1)
-    for line, colour in zip(lines, cycle(MODEL_COLOURS.values()), strict=False):
-        values = 100 * np.array(line, dtype=np.float64)
+    named = {name: 100 * np.array(line, dtype=np.float64) for name, line in lines.items()}
+    for values, colour in zip(named.values(), cycle(LINE_COLOURS.values()), strict=False):
         mark = "o" if values.size == 1 else ""
         axes.plot(np.arange(1, values.size + 1), values, marker=mark, color=colour, linewidth=2)
-    axes.set(xlabel="step", xlim=(1, max([2, *map(len, lines)])))
+    last = max(map(len, named.values()), default=0)
+    axes.set(xlabel="step", xlim=(1, max(2, last)))
     axes.yaxis.set_major_formatter(_MOVE)
+    texts = [
+        f"step {at + 1}: "
+        + ", ".join(f"{values[at]:+.1f} % against {name}" for name, values in named.items())
+        for at in range(last)
+    ]
+    show_values(axes, np.arange(0.5, last + 1.0), texts)
 
 
 def draw_coverage(axes: "Axes", bands: Sequence[Band], rival: Sequence[Band]) -> None:
     """Draw what bands covered against what they promise, with two standard errors each way."""
-    _square(axes, "promised", "covered")
+    _square(axes, "promised", "held")
     for found, colour, face, shift in (
         (rival, VERMILLION, "none", 1.2),
         (bands, BLUE, BLUE, -1.2 if rival else 0.0),
@@ -243,8 +320,13 @@ def draw_coverage(axes: "Axes", bands: Sequence[Band], rival: Sequence[Band]) ->
         promised = [100 * band.nominal + shift for band in found]
         covered = [100 * band.coverage for band in found]
         errors = [200 * (band.standard_error or 0.0) for band in found]
-        look: Any = {"fmt": "o", "markersize": 5, "color": colour, "markerfacecolor": face}
-        axes.errorbar(promised, covered, errors, elinewidth=1.2, **look)
+        look: Any = {"fmt": "o", "markersize": 6, "color": colour, "markerfacecolor": face}
+        points, *_ = axes.errorbar(promised, covered, errors, elinewidth=1.2, **look)
+        texts = (
+            f"{100 * each.nominal:.0f} % promised, {100 * each.coverage:.1f} % held"
+            for each in found
+        )
+        _name(points, list(texts))
 
 
 def draw_chances(axes: "Axes", found: Chances) -> None:
@@ -255,38 +337,42 @@ def draw_chances(axes: "Axes", found: Chances) -> None:
         axes.axhline(base, color=VERMILLION, linestyle=(0, (4, 3)), linewidth=1.2)
     for each in found.reliability:
         if each.mean is not None and each.rose is not None:
-            size = 4 + 8 * math.sqrt(each.n_windows / found.n_windows)
-            axes.plot(100 * each.mean, 100 * each.rose, "o", color=BLUE, markersize=size)
+            size = 5 + 8 * math.sqrt(each.n_windows / found.n_windows)
+            (dot,) = axes.plot(100 * each.mean, 100 * each.rose, "o", color=BLUE, markersize=size)
+            words = f"chance {100 * each.mean:.1f} %, rose {100 * each.rose:.1f} %"
+            _name(dot, [f"{words} of {count_of(each.n_windows, 'window')}"])
 
 
 def draw_pit(axes: "Axes", edges: Sequence[float], shares: Sequence[float]) -> None:
     """Draw where outcomes fell in the fan; a calibrated one fills every column to the line."""
     left, widths = 100 * np.array(edges[:-1]), 100 * np.diff(edges)
     heights = 100 * np.array(shares)
-    axes.bar(left, heights, 0.94 * widths, align="edge", color=BLUE, alpha=0.8, linewidth=0)
+    bars = axes.bar(left, heights, 0.94 * widths, align="edge", color=BLUE, alpha=0.8, linewidth=0)
+    for bar, height in zip(bars, heights, strict=True):
+        _name(bar, [f"{height:.1f} % of the outcomes"])
     axes.axhline(100 / heights.size, color=INK, linewidth=1)
     axes.set_xlim(0, 100)
     _label(axes, "from the lowest to the highest of the fan", "outcomes", _SHARE)
 
 
-def draw_moves(axes: "Axes", predicted: Floats, actual: Floats, corners: Sequence[str]) -> None:
-    """Draw predicted against actual moves, (N,) in percent, the scales apart, zero in the middle.
+def draw_moves(axes: "Axes", moves: Moves) -> None:
+    """Draw predicted against actual moves on equal scales, zero in the middle.
 
     Few moves are far beyond all others; they are drawn on the edge, to leave room for the rest.
-
-    corners : texts of the four quadrants, from the upper left clockwise.
     """
-    wide, high = _reach(predicted), _reach(actual)
-    reach = max(wide, high)
+    predicted, actual = moves.predicted, moves.actual
+    reach = max(_reach(predicted), _reach(actual))
     axes.axhline(0, color=GREY, linewidth=1)
     axes.axvline(0, color=GREY, linewidth=1)
     axes.plot([-reach, reach], [-reach, reach], color=INK, linestyle=(0, (4, 3)), linewidth=1)
     hits = direction_hits(predicted, actual)
-    dot: Any = {"marker": "o", "linestyle": "", "markersize": 4, "markeredgewidth": 0, "alpha": 0.5}
-    for chosen, colour in (np.isnan(hits), GREY), (hits == 0, VERMILLION), (hits == 1, BLUE):
-        x, y = np.clip(predicted[chosen], -wide, wide), np.clip(actual[chosen], -high, high)
-        axes.plot(x, y, clip_on=False, color=colour, **dot)
-    for (right, top), text in zip(((0, 1), (1, 1), (1, 0), (0, 0)), corners, strict=True):
+    dot: Any = {"linestyle": "", "markersize": 6, "markeredgewidth": 0, "alpha": 0.7}
+    for hit, chosen in ((None, np.isnan(hits)), (False, hits == 0), (True, hits == 1)):
+        colour, _, mark, _ = _OUTCOMES[hit]
+        x, y = (np.clip(each[chosen], -reach, reach) for each in (predicted, actual))
+        (dots,) = axes.plot(x, y, clip_on=False, color=colour, marker=mark, **dot)
+        _name(dots, [moves.names[index] for index in np.flatnonzero(chosen).tolist()])
+    for (right, top), text in zip(((0, 1), (1, 1), (1, 0), (0, 0)), moves.corners, strict=True):
         axes.annotate(
             text,
             (right, top),
@@ -297,8 +383,9 @@ def draw_moves(axes: "Axes", predicted: Floats, actual: Floats, corners: Sequenc
             va="top" if top else "bottom",
             color=QUIET,
         )
-    axes.set(xlim=(-wide, wide), ylim=(-high, high))
-    axes.locator_params(axis="x", nbins=5)
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach))
+    axes.set_box_aspect(1)
+    axes.locator_params(nbins=5)
     _label(axes, "predicted move", "actual move", _MOVE)
 
 
@@ -334,13 +421,3 @@ def _silence_programs() -> Iterator[None]:
             with open(os.devnull, "wb") as null:
                 os.dup2(null.fileno(), 2)
         yield
-
-
-def _check_picture(target: str) -> None:
-    if Path(target).suffix.lower() not in SUFFIXES:
-        raise UsageError(
-            "Not a kind of picture",
-            where=f"--plot {target}",
-            why=f"found {Path(target).suffix or 'no suffix'}, expected .png or .svg",
-            next_step="Name the file so, or pass --plot - to draw in the terminal.",
-        )

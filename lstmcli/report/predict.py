@@ -20,25 +20,36 @@ from lstmcli.report import Format, View, make_document
 from lstmcli.report.long_table import backtest_rows
 from lstmcli.report.numbers import (
     BASE_RATE_UNKNOWN,
-    ahead,
     move,
     number,
     percent,
     price,
     price_basis,
 )
-from lstmcli.report.tables import make_table
+from lstmcli.report.tables import NextSteps, fact_table, make_table, styled
 from lstmcli.workflows.predict import Predictor, PredictReport, SymbolForecast
 
-_SHOWN_STEPS = (1, 5, 20, 50)
+_Cells = dict[str, str | None]  # by heading
+
+_SHOWN_STEPS = (1, 5, 10, 20, 30, 40, 50)
+_MOST_BLOCKS = 3  # symbols, or models; of more symbols each has one row
+_RANGE, _CHANCE, _PAST, _MODEL = "80 % range", "Chance up", "In the past", "Model"
+_DROPPED = ("Spread", "Date", "Last close", _PAST)
+_SPREAD = " Spread: standard deviation of the members' medians."
 _ABOVE = ("model", "symbol", "cutoff", "last_close", "sigma", "mase_scale")
 _QUOTED = ("naive", "drift", PAST_MOVES)
 
 
-def predict_view(report: PredictReport, *, all_steps: bool = False) -> View:
-    """Show steps 1, 5, 20, 50 and the last, or all of them; the rows are the long table."""
+def predict_view(
+    report: PredictReport, *, all_steps: bool = False, typed: str | None = None
+) -> View:
+    """Show some steps of up to three symbols, the last of more; the rows are the long table.
+
+    all_steps : show all of them. typed : the words that name the data and the model, for the
+    commands to type next; None for no such line.
+    """
     return View(
-        lambda: _tables(report, all_steps),
+        lambda: _tables(report, all_steps, typed),
         lambda: make_document(
             "predict",
             **_model(report.main),
@@ -105,72 +116,145 @@ def _known(each: SymbolForecast) -> dict[str, Any]:
     return {key: getattr(each, key) for key in ("price", "trained_on", "price_as_trained")}
 
 
-def _tables(report: PredictReport, all_steps: bool) -> list[RenderableType]:
-    shown: list[dict[str, str]] = []
+def _tables(report: PredictReport, all_steps: bool, typed: str | None) -> list[RenderableType]:
+    blocks: list[RenderableType] = []
+    ends: list[_Cells] = []
+    steps: list[_Cells] = []
     explained: list[Explanation] = []
     prices: set[str] = set()
     known_later: list[str] = []
-    for each in report.forecasts:
+    for each in report.forecasts:  # of many symbols little is kept
+        cells = [_cells(each, row) for row in _rows(each)]
+        name: _Cells = {"Symbol": each.symbol}
+        end = {title: cell for title, cell in cells[-1].items() if title != "Step"}
+        model = str(each.by.reference)
+        ends.append(name | {_MODEL: model, "Last close": price(each.last_close)} | end)
+        if all_steps:
+            steps += [name | {_MODEL: model} | row for row in cells]
+        if len(ends) <= _MOST_BLOCKS:
+            blocks += _block(each, cells, all_steps)
+        if each.explanation:
+            explained.append(each.explanation)
         prices.add(each.price)
         known_later += [each.symbol] if each.in_training else []
-        explained += [each.explanation] if each.explanation else []
-        shown += [
-            _cells(each, row, rated=bool(each.by.known.base_rates))
-            for row in _rows(each)
-            if all_steps or row["step"] in (*_SHOWN_STEPS, each.by.horizon)
-        ]
-    # A truth in one row makes a column for all.
-    names = list(dict.fromkeys(name for cells in shown for name in cells))[1:]
-    main = report.main
-    title = f"Forecast by {main.reference}, {ahead(main.horizon, main.metadata.interval)}"
-    if len(report.models) > 1:
-        names = ["Model", *names]
-        title = f"Forecast by {len(report.models)} models"
-    lines = []
-    if known_later:
-        # The model had seen the outcome of these forecasts, or of days after their cutoff.
-        until = max(by.metadata.trained_until for by in report.models)
-        lines.append(
-            f"Hindsight, no evidence of what the model is worth: it was fitted on rows up to "
-            f"{until}, after the cutoff of {first_few(known_later, 5)}."
-        )
-    spread = " Spread: standard deviation of the members' medians." if "Spread" in names else ""
-    lines.append(price_basis(prices) + spread)
-    if all(by.metadata.har for by in report.models):
-        lines.append("No view on direction: the median is long-run growth times the range.")
-    if "Rise" in names:
-        lines.append(f"Chance of a rise: {BASE_RATE_UNKNOWN}.")
+    several = len(ends) > _MOST_BLOCKS
+    if several:
+        blocks = _one_row_each(report, ends, steps, known_later)
+    commands = [] if typed is None else [f"evaluate {typed}", f"predict {typed} --plot -"]
+    commands += [f"predict {typed} --all-steps"] if commands and several and not all_steps else []
     return [
-        make_table(title, names, ([cells.get(name) for name in names] for cells in shown), left=3),
-        *lines,
-        *(_record(by, named=len(report.models) > 1) for by in report.models),
-        *explain_tables(explained, unit_of(main.metadata.interval)),
+        *blocks,
+        price_basis(prices) + _SPREAD * any("Spread" in each for each in ends),
+        *(_trust(by, named=len(report.models) > 1) for by in report.models[:_MOST_BLOCKS]),
+        *explain_tables(explained, unit_of(report.main.metadata.interval)),
+        NextSteps(*(f"lstmcli {each}".replace("  ", " ").strip() for each in commands)),
     ]
 
 
-def _cells(each: SymbolForecast, row: dict[str, Any], *, rated: bool) -> dict[str, str]:
-    """Return the cells of one step by their heading.
+def _block(each: SymbolForecast, cells: Sequence[_Cells], all_steps: bool) -> list[RenderableType]:
+    """Show one symbol: the answer in three lines, then step by step."""
+    ahead, end = _ahead(each.by), cells[-1]
+    forecast = f"{end['Forecast']} ({end['Move']}) by {end['Date']}"
+    if span := end.get(_RANGE):
+        forecast += f"; 80 % range {span}"
+    facts = [
+        ("Last close", f"{price(each.last_close)} on {each.cutoff}"),
+        (f"In {ahead}", forecast),
+        ("Direction", _direction(each, end)),
+    ]
+    if actual := end.get("Actual"):
+        facts.append(("What happened", f"{actual} ({move(float(each.actual[-1]), 1)})"))
+    if each.in_training:
+        facts.append(("Hindsight", _hindsight([each.by])))
+    shown = [
+        row
+        for step, row in enumerate(cells, start=1)
+        if all_steps or step in (*_SHOWN_STEPS, each.by.horizon)
+    ]
+    title = styled(f"{each.symbol}, next {ahead}, by {each.by.reference}", "bold")
+    return [title, "", fact_table(facts), "", _step_table("", shown)]
 
-    The chance of a rise has in parentheses how often prices rose in training rows, if that is known
-    of the model (`rated`).
-    """
+
+def _one_row_each(
+    report: PredictReport,
+    ends: Sequence[_Cells],
+    steps: Sequence[_Cells],
+    known_later: Sequence[str],
+) -> list[RenderableType]:
+    """Show one row a symbol, at the last step, or the rows of all steps if there are any."""
+    main, days = report.main, {each["Date"] for each in ends}
+    one_rate = len({each.get(_PAST) for each in ends}) == 1
+    hidden = {_PAST} if one_rate and not steps else set()
+    by = f"{len(report.models)} models"
+    if len(report.models) == 1:
+        hidden.add(_MODEL)
+        by = str(main.reference)
+    until = f", to {days.pop()}" if len(days) == 1 else ""
+    title = f"{len(ends)} symbols, next {_ahead(main)}{until}, by {by}"
+    rows = [
+        {name: cell for name, cell in each.items() if name not in hidden} for each in steps or ends
+    ]
+    lines: list[RenderableType] = [_step_table(title, rows)]
+    if _CHANCE in ends[0] and one_rate:
+        view = "No view on direction; chance" if main.metadata.har else "Chance"
+        lines.append(f"{view} of a rise in {_ahead(main)}: {_in_the_past(ends[0])}.")
+    if known_later:
+        lines.append(f"Hindsight for {first_few(known_later, 5)}: {_hindsight(report.models)}.")
+    return lines
+
+
+def _ahead(by: Predictor) -> str:
+    return count_of(by.horizon, unit_of(by.metadata.interval))
+
+
+def _hindsight(models: Sequence[Predictor]) -> str:
+    # They had seen the outcome of the forecast, or days after its cutoff.
+    until = max(by.metadata.trained_until for by in models)
+    return f"fitted on rows up to {until}, so this is no evidence"
+
+
+def _direction(each: SymbolForecast, end: _Cells) -> str:
+    moved = float(each.forecast.median[0, -1])
+    view = "up" if moved > 0.0 else "down" if moved < 0.0 else "unchanged"
+    if each.by.metadata.har:
+        view = "no view"  # the median is long-run growth times the range
+    if (chance := end.get(_CHANCE)) is None:
+        return view
+    return f"{view}; chance of a rise {chance} ({_in_the_past(end)})"
+
+
+def _in_the_past(end: _Cells) -> str:
+    return f"in the past {end[_PAST]}" if end.get(_PAST) else BASE_RATE_UNKNOWN
+
+
+def _step_table(title: str, rows: Sequence[_Cells]) -> RenderableType:
+    # A truth in one row makes a column for all.
+    names = list(dict.fromkeys(name for cells in rows for name in cells))
+    spans = [span.split(" to ") for each in rows if (span := each.get(_RANGE))]
+    low, high = (max((len(span[end]) for span in spans), default=0) for end in (0, 1))
+
+    def cell(name: str, text: str | None) -> str | None:
+        if name != _RANGE or text is None:
+            return text
+        return "{0:>{2}} to {1:>{3}}".format(*text.split(" to "), low, high)
+
+    cells = ([cell(name, each.get(name)) for name in names] for each in rows)
+    left = names.index("Last close") if "Last close" in names else names.index("Date") + 1
+    return make_table(title, names, cells, left=left, drop=_DROPPED)
+
+
+def _cells(each: SymbolForecast, row: dict[str, Any]) -> _Cells:
+    """Return the cells of one step by their heading."""
     step, fan, spread = row["step"], each.forecast.quantiles, each.forecast.spread
-    cells = {
-        "Model": str(each.by.reference),
-        "Symbol": each.symbol,
-        "Cutoff": row["cutoff"],
-        "Date": row["date"],
-    }
-    cells |= {"Step": str(step), "Last close = naive": price(each.last_close)}
-    cells["Forecast" if fan is None else "Median"] = price(row["median"])
-    cells["Change"] = move(each.forecast.median[0, step - 1])
+    cells: _Cells = {"Step": f"{step:4}", "Date": row["date"], "Forecast": price(row["median"])}
+    cells["Move"] = move(each.forecast.median[0, step - 1], 1)
     if fan is not None:
         levels = np.interp([0.1, 0.9], each.forecast.levels, fan[0, step - 1])
         low, high = each.last_close * np.exp(levels)
-        rise, base = row["probability_of_rise"], row["base_rate_of_rise"]
-        in_the_past = "" if rise is None or base is None else f" ({percent(base, 0)})"
-        cells |= {"80 % from": price(low), "to": price(high)}
-        cells["Rise (in the past)" if rated else "Rise"] = percent(rise, 0) + in_the_past
+        cells[_RANGE] = f"{price(low)} to {price(high)}"
+        cells[_CHANCE] = percent(row["probability_of_rise"], 0)
+        if (base := row["base_rate_of_rise"]) is not None:
+            cells[_PAST] = percent(base, 0)
     if spread is not None:
         cells["Spread"] = percent(float(spread[0, step - 1]))
     if row["actual"] is not None:
@@ -178,36 +262,24 @@ def _cells(each: SymbolForecast, row: dict[str, Any], *, rated: bool) -> dict[st
     return cells
 
 
-def _record(by: Predictor, named: bool) -> str:
-    """Quote the errors on validation with their tests against baselines, or none of it."""
-    return f"{by.reference}: {_scored(by)}" if named else _scored(by)
-
-
-def _scored(by: Predictor) -> str:
+def _trust(by: Predictor, *, named: bool) -> RenderableType:
+    """Quote the errors on validation, with tests against baselines where windows suffice."""
     found = by.metadata.validation
     if found is None:
-        return "This model has no validation score; see lstmcli evaluate."
-    n = found.n_independent
-    if n < MIN_WINDOWS:
-        return (
-            f"Past accuracy: {count_of(n, 'validation window')}, too few for a test; see lstmcli "
-            "evaluate."
-        )
-    errors = {name: percent(each.rmse, 3) for name, each in found.models.items()}
-    p = found.models["network"].p
-    tested = {
-        name: each for name in _QUOTED if name in errors and (each := p.get(name)) is not None
-    }
-    if PAST_MOVES not in tested:
-        return f"Past accuracy: no test on {n} validation windows is kept; see lstmcli evaluate."
-    against = [
-        f"{SHOWN_NAMES.get(name, name)} {errors[name]} ({p_value(each)})"
-        for name, each in tested.items()
-    ]
-    return (
-        f"Path RMSE on {n} validation windows, optimistic since the epoch was chosen on the same "
-        f"windows: {errors['network']}; {', '.join(against)}. On test data: lstmcli evaluate."
-    )
+        said = "no validation score"
+    else:
+        own, n = found.models["network"], found.n_independent
+        errors = [f"typical error {percent(own.rmse)}"]
+        for name in _QUOTED:
+            if name in found.models and (name == "naive" or n >= MIN_WINDOWS):
+                p = own.p.get(name)
+                tested = "" if p is None or n < MIN_WINDOWS else f" ({p_value(p)})"
+                shown = SHOWN_NAMES.get(name, name)
+                errors.append(f"{shown} {percent(found.models[name].rmse)}{tested}")
+        few = "too few for a test" if n < MIN_WINDOWS else "optimistic"
+        said = f"{', '.join(errors)} ({count_of(n, 'validation window')}, {few})"
+    title = f"How far to trust {by.reference if named else 'it'}"
+    return fact_table([(title, said)], indent="")
 
 
 # The bars, counted back from 1, that begin a row of a table.

@@ -11,7 +11,7 @@ from lstmcli.evaluation.comparisons import Pair
 from lstmcli.evaluation.scores import PAST_MOVES, ModelScores, Scores
 from lstmcli.evaluation.significance import Interval
 from lstmcli.evaluation.trend import CLASSES
-from lstmcli.evaluation.verdict import Summary, Verdict, judged_band, shown_name
+from lstmcli.evaluation.verdict import Summary, Verdict, difference, judged_band, shown_name
 from lstmcli.printable import printable
 from lstmcli.report.numbers import move, number, percent
 from lstmcli.report.tables import BAD, DIM, GOOD, OWN, Column, list_table, make_table, styled
@@ -122,41 +122,29 @@ def errors(
     names = [name for name in ("naive", "drift", PAST_MOVES) if name in known]
     names += [] if hardest in names else [hardest]
     if in_line:
-        parts = [
-            percent(own.rmse),
-            *(f"{shown_name(n)} {percent(known[n].path.rmse)}" for n in names),
-        ]
-        shown = "   ".join(each.replace(" ", "\u00a0") for each in parts)  # broken between them
-        yield Text("Typical error".ljust(_LABEL) + shown)
+        rivals = (f"{shown_name(each)} {percent(known[each].path.rmse)}" for each in names)
+        line = "   ".join([percent(own.rmse), *rivals])
+        unbroken = line.replace(" ", "\u00a0").replace(3 * "\u00a0", "   ")
+        yield Text("Typical error".ljust(_LABEL) + unbroken)
         yield ""
         return
-    most = max(own.rmse, *(known[name].path.rmse or 0.0 for name in names))
-
-    def bar(rmse: float | None) -> str:
-        return "█" * round(_BAR * (rmse or 0.0) / most if most else 0.0)
-
-    def saved(name: str) -> str:
-        skill = own.skill.get(name)
-        if skill is None:
-            return ""
-        less = "less" if skill > 0.0 else "more"
-        return f"{percent(abs(skill), 1)} {less} error than {shown_name(name)}"
-
+    shown: list[tuple[str | Text, str, float | None, str]] = [
+        (styled(called, OWN), OWN, own.rmse, ""),
+        *(
+            (_LABELS.get(name, shown_name(name)), DIM, known[name].path.rmse, saved)
+            for name in names
+            for skill in [own.skill.get(name)]
+            for saved in ["" if skill is None else difference(skill, name)]
+        ),
+    ]
+    most = max(rmse or 0.0 for _, _, rmse, _ in shown) or 1.0
     table = make_table(
         f"Typical error over {over} (RMSE, % of the price)",
         ["", "RMSE", "Bar", "Saved"],
-        [
-            [styled(called, OWN), percent(own.rmse), styled(bar(own.rmse), OWN), ""],
-            *(
-                [
-                    _LABELS.get(name, shown_name(name)),
-                    percent(known[name].path.rmse),
-                    styled(bar(known[name].path.rmse), DIM),
-                    saved(name),
-                ]
-                for name in names
-            ),
-        ],
+        (
+            [label, percent(rmse), styled("█" * round(_BAR * (rmse or 0.0) / most), colour), saved]
+            for label, colour, rmse, saved in shown
+        ),
         drop=["Bar", "Saved"],
     )
     table.show_header = False
@@ -168,7 +156,7 @@ def errors(
 
 def verdict_lines(summary: Summary, verdict: Verdict) -> Iterator[RenderableType]:
     """Yield the word of a verdict in its colour, and its lines."""
-    yield Text.assemble(("Verdict", "bold"), "  ", _word(summary, verdict))
+    yield Text.assemble(("Verdict", "bold"), "  ", verdict_word(summary, verdict))
     yield from (Padding(Text(printable(line)), (0, 0, 0, 2)) for line in verdict.lines)
 
 
@@ -177,18 +165,14 @@ def share_of(right: int, windows: int) -> str:
     return f"{right} of {windows} ({percent(right / windows, 0)})" if windows else "-"
 
 
-def word_cell(summary: Summary, verdict: Verdict) -> Text:
+def verdict_word(summary: Summary, verdict: Verdict) -> Text:
     """Return the word of a verdict for a reader, in its colour."""
-    return styled(*_word(summary, verdict))
-
-
-def _word(summary: Summary, verdict: Verdict) -> tuple[str, str]:
     hardest = shown_name(verdict.hardest or "naive")
     if summary.verdict == "better":
-        return "better than naive" + f" and {hardest}" * (hardest != "naive"), GOOD
+        return styled("better than naive" + f" and {hardest}" * (hardest != "naive"), GOOD)
     if summary.verdict == "worse":
-        return f"worse than {hardest}", BAD
-    return "too few windows" if summary.verdict == "too few" else "not proven", _OPEN
+        return styled(f"worse than {hardest}", BAD)
+    return styled("too few windows" if summary.verdict == "too few" else "not proven", _OPEN)
 
 
 def score_tables(scores: Scores, over: str) -> list[RenderableType]:

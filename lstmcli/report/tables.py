@@ -112,7 +112,7 @@ def make_table(
     table.drop = tuple(map(printable, drop))
     for position, column in enumerate(columns):
         justify = "left" if position < left else "right"
-        table.add_column(printable(column), justify=justify, no_wrap=True)  # type: ignore[arg-type]
+        table.add_column(printable(column, keep="\n"), justify=justify, no_wrap=True)  # type: ignore[arg-type]
     for row in rows:
         table.add_row(*map(_cell, row))
     return table

@@ -17,7 +17,8 @@ import numpy as np
 from lstmcli.printable import printable, raw_stream
 from lstmcli.report.fans import Band, Dates, Fan, Floats, Walk
 from lstmcli.report.numbers import price
-from lstmcli.report.picture import missing, write_picture
+from lstmcli.report.output import missing
+from lstmcli.report.picture import write_picture
 
 HEIGHT = 22
 LEAST_WIDTH = 40
@@ -74,7 +75,8 @@ class _Canvas:
     def legend(self, past: str, nominals: Iterable[float]) -> list[str]:
         mark = self.marks["history"].replace("braille", "⠒")
         bands = [f"{self.marks[nominal]} {100 * nominal:.0f} %" for nominal in nominals]
-        return [f"{mark} {past}", f"{self.marks['median']} median", *bands]
+        forecast = "median" if bands else "forecast"
+        return [f"{mark} {past}", f"{self.marks['median']} {forecast}", *bands]
 
 
 def draw_plot(shown: Iterable[Fan | Walk], target: str | None) -> None:
@@ -109,7 +111,7 @@ def text_plot(shown: Iterable[Fan | Walk], width: int, *, stream: TextIO | None 
         plotext.figure.plot_size(canvas.width, HEIGHT)
         plotext.figure.theme("colorless")
         drawing = _draw_fan(canvas, each) if isinstance(each, Fan) else _draw_walk(canvas, each)
-        text = f"{printable(f'{each.symbol}  {each.title}')}\n{drawing}"
+        text = f"{printable(f'{each.title}, {each.words}')}\n{drawing}"
         if not utf:
             text = text.translate(_ASCII_FRAME).encode("ascii", "replace").decode("ascii")
         texts.append(text)
@@ -117,36 +119,46 @@ def text_plot(shown: Iterable[Fan | Walk], width: int, *, stream: TextIO | None 
 
 
 def _draw_fan(canvas: _Canvas, fan: Fan) -> str:
-    last, horizon = float(fan.history[-1]), fan.median.size
-    ahead = np.arange(horizon + 1.0)
+    last, start = fan.last, fan.history_dates[-1]
+    ahead = _days(np.r_[start, fan.dates], start)
     for nominal, low, high in reversed(fan.bands):
         canvas.band(ahead, (nominal, np.r_[last, low], np.r_[last, high]))
-    canvas.line(ahead, np.full(horizon + 1, last), "naive")
+    canvas.line(ahead, np.full(ahead.size, last), "naive")
     canvas.line(ahead, np.r_[last, fan.median], "median")
     canvas.line(ahead, np.r_[last, fan.actual], "actual")
-    canvas.line(np.arange(1.0 - fan.history.size, 1.0), fan.history, "history")
+    before = _days(fan.history_dates, start)
+    canvas.line(before, fan.history, "history")
     legend = canvas.legend("history", [nominal for nominal, _, _ in fan.bands])
     legend.append(f"{canvas.marks['naive']} naive {price(last)}")
     if np.isfinite(fan.actual).any():
         legend.append(f"{canvas.marks['actual']} actual")
-    return canvas.text(*fan.ticks(canvas.most_labels), fan.drawn, legend)
+    # The day of the last close always has its label.
+    ahead_room = max(1, round(canvas.most_labels * ahead[-1] / (ahead[-1] - before[0])))
+    behind_room = max(0, canvas.most_labels - ahead_room - 1)
+    sessions = np.r_[fan.history_dates, fan.dates]
+    places = np.r_[
+        np.linspace(0, before.size - 1, behind_room + 1)[:-1],
+        np.linspace(before.size - 1, sessions.size - 1, ahead_room + 1)[:ahead_room],
+    ]
+    return canvas.text(*_labels(sessions[places.astype(np.int64)], start), fan.drawn, legend)
 
 
 def _draw_walk(canvas: _Canvas, walk: Walk) -> str:
-    first, drawn = walk.dates[0], [walk.prices]
+    first = walk.dates[0]
     bands = [(_days(each.dates, first), each.band) for each in walk.windows if each.band]
     for days, band in bands:
         canvas.band(days, band)
-        drawn += band[1:]
     canvas.line(_days(walk.dates, first), walk.prices, "history")
     for window in walk.windows:
         canvas.line(_days(window.dates, first), window.median, "median")
-        drawn.append(window.median)
     places = np.linspace(0, len(walk.dates) - 1, min(canvas.most_labels, len(walk.dates)))
     shown = walk.dates[places.astype(np.int64)]
-    ticks, labels = _days(shown, first).tolist(), [str(day) for day in shown]
     legend = canvas.legend("price", {band[0] for _, band in bands})
-    return canvas.text(ticks, labels, np.concatenate(drawn), legend)
+    return canvas.text(*_labels(shown, first), walk.drawn, legend)
+
+
+def _labels(days: Dates, first: np.datetime64) -> tuple[list[float], list[str]]:
+    return _days(days, first).tolist(), list(map(str, days))
 
 
 def _days(dates: Dates, first: np.datetime64) -> Floats:

@@ -6,32 +6,32 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
+from rich.text import Text
 
-from lstmcli.evaluation.verdict import fan_against, verdict
-from lstmcli.printable import count_of
+from lstmcli.evaluation.verdict import fan_against
+from lstmcli.printable import count_of, printable
 from lstmcli.report import View, make_document
-from lstmcli.report.numbers import percent
-from lstmcli.report.tables import Column, list_table, make_table
+from lstmcli.report.numbers import percent, sparkline
+from lstmcli.report.tables import GOOD, OWN, Column, NextSteps, fact_table, list_table, styled
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.train import TrainReport
 
 if TYPE_CHECKING:  # Optuna is an extra
-    from lstmcli.workflows.tune import TuneReport
+    from lstmcli.workflows.tune import Trial, TuneReport
 
-_SCORES: list[Column] = [
-    ("", "model"),
-    ("Path RMSE", lambda each: percent(each.path.rmse, 3)),
-    ("Path MAE", lambda each: percent(each.path.mae, 3)),
-    ("Direction", lambda each: percent(each.direction[-1].two_way.accuracy, 1)),
-]
+_NAMED = 3  # symbols
+_WORDS = ("har", "linear", "peephole")  # networks that are no abbreviations
 
 
-def train_view(report: TrainReport) -> View:
-    """Show the run, its validation scores and the decision; the rows are the epochs."""
+def train_view(report: TrainReport, *, typed: str = "") -> View:
+    """Show the run, its validation scores and the decision; the rows are the epochs.
+
+    typed : the words that name the data or the model, for the commands to type next.
+    """
     # Nothing is trained where all is unchanged: a header without what differs by network.
     known = [field.name for field in fields(Epoch) if field.name != "gradient_norms"]
     return View(
-        lambda: _train_tables(report),
+        lambda: _train_tables(report, typed),
         lambda: make_document(
             "train",
             model=str(report.model),
@@ -48,56 +48,86 @@ def train_view(report: TrainReport) -> View:
     )
 
 
-def _train_tables(report: TrainReport) -> list[RenderableType]:
-    model, kept, found = report.model, report.metadata, report.metadata.record
+def _train_tables(report: TrainReport, typed: str) -> list[RenderableType]:
+    model, decision = report.model, report.decision
+    following = NextSteps(f"lstmcli predict {typed}", f"lstmcli evaluate {typed}")
     if report.unchanged:
         return [
             f"unchanged: {model} was made by the same settings, data and versions, "
-            "so nothing was trained. --force trains anyway."
+            "so nothing was trained. --force trains anyway.",
+            following,
         ]
-    counts = "{train} train, {validation} validate, {test} held back"
-    cut = ", cut short by --timeout" if kept.stopped == "timeout" else ""
-    facts = [
-        ("Network", f"{found['network']}, {found['parameters']} weights on {found['device']}"),
-        ("Rows", f"{kept.windows['rows']} of {len(kept.symbols)} series"),
-        ("Windows", counts.format_map(kept.windows)),
-        ("Test span", f"from {kept.test_start}"),
-        ("Epochs", f"{kept.epochs}, the best is {kept.best_epoch}{cut}"),
-        ("Seconds", f"{found['duration_seconds']:.1f}"),
-        ("Kept in", str(model.folder)),
-    ]
-    shown: list[RenderableType] = [make_table(f"Trained {model}", ["", ""], facts, left=2)]
-    if report.scores is not None:
-        title = f"Validation, {count_of(report.scores.n_independent, 'independent window')}"
-        shown.append(list_table(title, _SCORES, report.scores.models.values()))
-        shown.append(f"Validation chose the epoch, so this flatters: {verdict(report.scores)}")
-        shown += _network_adds(report)
-    elif kept.windows["validation"]:
-        shown.append(
-            "No validation score: the validating windows overlap the training windows, "
-            "so it would prove nothing."
-        )
+    if decision.promoted:
+        outcome = styled("In use now", GOOD)
+        outcome.append(f": {model}, {decision.why}.")
     else:
-        shown.append("No validation score: no window validates.")
-    promoted = "is the champion" if report.decision.promoted else "is not the champion"
-    shown.append(f"{model} {promoted}: {report.decision.why}.")
-    if report.decision.sessions_needed is not None:
-        shown.append(f"Then: lstmcli models promote {model} --if-better.")
-    return shown
+        stays = f" ({decision.against} stays)" if decision.against else ""
+        outcome = Text(f"Not in use{stays}: {decision.why}.")
+        following = NextSteps(
+            f"lstmcli evaluate --model {model}", f"lstmcli models promote {model}"
+        )
+    if decision.sessions_needed is not None:
+        outcome.append(f" Then: lstmcli models promote {model} --if-better.")
+    return [
+        styled(f"Trained {model} in {report.metadata.record['duration_seconds']:.1f} s", "bold"),
+        "",
+        fact_table([*_run_facts(report), *_validation_facts(report)]),
+        "",
+        outcome.append(printable(f" Saved in {model.folder}")),
+        following,
+    ]
 
 
-def _network_adds(report: TrainReport) -> Iterator[str]:
-    """Yield what the network of a fan adds to the linear fan on the validation windows."""
-    network = report.metadata.record["network"]
-    if report.scores is None or not report.metadata.har or network == "har":
+def _run_facts(report: TrainReport) -> Iterator[tuple[str, str]]:
+    kept, found = report.metadata, report.metadata.record
+    names = [each.symbol for each in kept.symbols]
+    data = ", ".join(names) if len(names) <= _NAMED else f"{len(names)} series"
+    first, last = min(each.first for each in kept.symbols), max(each.last for each in kept.symbols)
+    yield "Data", f"{data}, {sum(each.rows for each in kept.symbols):,} bars, {first} to {last}"
+    network, device = found["network"], found["device"]
+    shown = network if network in _WORDS else network.upper()
+    device = "CPU" if device == "cpu" else device
+    yield "Network", f"{shown}, {found['parameters']:,} weights, {device}"
+    counts = "{train:,} train, {validation:,} validate, {test:,} kept for evaluate"
+    yield "Windows", f"{counts.format_map(kept.windows)} (from {kept.test_start})"
+    losses = [each.validation_loss for each in report.history if each.validation_loss is not None]
+    epochs = f"{kept.epochs}, best {kept.best_epoch}"
+    epochs += ", cut short by --timeout" if kept.stopped == "timeout" else ""
+    if len(losses) > 1:
+        epochs += f"   {sparkline(losses)}  validation loss {min(losses):.4g} to {max(losses):.4g}"
+    if kept.epochs:
+        yield "Epochs", epochs
+
+
+def _validation_facts(report: TrainReport) -> Iterator[tuple[str, str]]:
+    """Yield the validation errors, and what the network of a fan adds to the linear fan."""
+    scores, kept = report.scores, report.metadata
+    if scores is None:
+        yield (
+            "Validation",
+            "none: the validating windows overlap the training windows, so it would prove nothing"
+            if kept.windows["validation"]
+            else "none: no window validates",
+        )
         return
-    started = report.metadata.record.get("from")
-    if report.metadata.best_epoch == 0 and (not started or started.get("linear_only")):
-        yield "The network adds nothing: no epoch validated better, so it is identical to har."
-    elif added := fan_against(report.scores.models["network"], "har"):
-        if report.metadata.best_epoch == 0:
-            yield "No epoch validated better than the weights that it started from."
-        yield f"What the network adds to har, the linear fan. {added}"
+    errors = [
+        f"{'' if name == scores.model else f'{name} '}{percent(scores.models[name].path.rmse)}"
+        for name in (scores.model, "naive", "drift")
+    ]
+    windows = count_of(scores.n_independent, "date" if scores.n_symbols > 1 else "window")
+    symbols = f" of {scores.n_symbols} symbols" * (scores.n_symbols > 1)
+    yield "Validation", f"error {', '.join(errors)} on {windows}{symbols}"
+    yield "", "optimistic, because the same data chose the best epoch"
+    if not kept.har or kept.record["network"] == "har":
+        return
+    started = kept.record.get("from")
+    if kept.best_epoch == 0 and (not started or started.get("linear_only")):
+        yield "Beyond har", "identical to har, the linear fan: the network adds nothing"
+        return
+    if kept.best_epoch == 0:
+        yield "", "no epoch validated better than the weights that it started from"
+    if added := fan_against(scores.models[scores.model], "har"):
+        yield "Beyond har", added.removesuffix(".")
 
 
 def tune_view(report: "TuneReport") -> View:
@@ -147,38 +177,44 @@ def tune_view(report: "TuneReport") -> View:
 
 def _tune_tables(report: "TuneReport") -> list[RenderableType]:
     first, last = report.folds[0].days[0], report.folds[-1].days[1]
-    score = {"crps": "CRPS", "rmse": "Path RMSE"}[report.objective]
+    best = report.trials[0].number
+
+    def name(trial: "Trial") -> object:
+        shown = f"{trial.number}{' (recipe)' * (not trial.number)}"
+        return styled(f"{shown} *", OWN) if trial.number == best else shown
 
     def value(key: str) -> Column:
-        def shown(trial: Any) -> object:
+        def shown(trial: "Trial") -> object:
             found = trial.values.get(key)
-            return f"{found:.4g}" if isinstance(found, float) else _flat(found)
+            if isinstance(found, list | tuple):
+                return ", ".join(map(str, found))
+            return f"{found:.4g}" if isinstance(found, float) else found
 
-        return key.split(".")[1], shown
+        return key.split(".")[1].replace("_", "_\n"), shown
 
     columns: list[Column] = [
-        ("Trial", lambda each: each.number or "0, the recipe"),
-        (score, lambda each: percent(each.score, 4)),
-        ("+-", lambda each: percent(each.standard_error, 4)),
+        ("Trial", name),
+        ("CRPS" if report.objective == "crps" else "Error", lambda each: percent(each.score)),
         *map(value, report.search.space),
+        ("+-", lambda each: percent(each.standard_error)),
         ("Epochs", "epochs"),
         ("Seconds", lambda each: f"{each.seconds:.1f}"),
         ("State", "state"),
     ]
-    folds = count_of(len(report.folds), "validation fold")
+    if all(each.state == "complete" for each in report.trials):
+        columns.pop()
+    title = (
+        f"{report.name}: {count_of(len(report.trials), 'trial')}, validated on {first} to {last} "
+        f"({count_of(len(report.folds), 'fold')})"
+    )
     failed = [trial for trial in report.trials if trial.state == "failed"]
     why = [f"{count_of(len(failed), 'trial')} failed; trial {t.number}: {t.reason}" for t in failed]
     return [
-        list_table(
-            f"{score} in % of the last price, {folds} from {first} to {last}",
-            columns,
-            report.trials,
-        ),
-        "+-: the standard error over the folds, mostly because some are harder than others.",
+        list_table(title, columns, report.trials, drop=("Seconds", "Epochs", "+-")),
         *why[:1],
-        f"Verdict: {report.verdict}",
-        f"Trial {report.trials[0].number} is kept as a recipe: lstmcli train --config "
-        f"{report.recipe}",
+        report.verdict,
+        f"The settings of trial {best} are kept as a recipe: {report.recipe}",
+        NextSteps(f"lstmcli train --config {report.recipe}"),
     ]
 
 

@@ -36,7 +36,8 @@ from lstmcli.learning.evidence import (
 )
 from lstmcli.market.prices import Prices, unit_of
 from lstmcli.market.sessions import future_dates, note_unknown, schedule_for, sessions_behind
-from lstmcli.printable import first_few
+from lstmcli.market.store import STORE
+from lstmcli.printable import Note, first_few
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.looks import sketch
 from lstmcli.runs.metadata import Metadata
@@ -86,7 +87,8 @@ class SymbolForecast:
     in_training : whether the model has learned from later rows.
     sigma : standard deviation of the context's one-step log returns. mase_scale : mean change of
         the price from one training row to the next; None where there are none.
-    warnings : what to know before trusting it. interval : of the bars.
+    warnings : what to know before trusting it. interval : of the bars. currency : "" where it is
+        not known.
     behind : complete bars that the cutoff lacks. context_length : rows that the forecast rests on;
         fingerprint : of those; constant : whether their price is one and the same.
     explanation : what it was made of, where asked for.
@@ -112,6 +114,7 @@ class SymbolForecast:
     context_length: int
     fingerprint: str
     by: Predictor
+    currency: str = ""
     constant: bool = False
     explanation: Explanation | None = None
 
@@ -236,7 +239,6 @@ def _forecasts(
     """Make the forecasts of a report and fill its lists; raises AllFailedError for none at all."""
     notes: list[str] = []
     taken: list[Share] = []
-    warned: dict[str, list[str]] = {}  # symbols by warning: one line for all of them
     with threads(number_of_threads):
         for batch in _batches(_prepared(used, load, prepare, report, taken, notes)):
             by = batch[0].by
@@ -255,12 +257,9 @@ def _forecasts(
                 by.scored.extend([each.scored] if each.scored and counted else [])
                 if not finished.price_as_trained:
                     by.other_prices[finished.symbol] = finished.price
-                for warning in finished.warnings:
-                    text = warning.removeprefix(f"{finished.symbol}: ")
-                    warned.setdefault(text, []).append(finished.symbol)
+                report.warnings.extend(finished.warnings)
                 yield finished
     raise_if_all_failed(len(report.symbols), report.failures)
-    report.warnings.extend(f"{first_few(symbols, 5)}: {text}" for text, symbols in warned.items())
     report.notes.extend(note_ready_made(taken, source.data_dir))
     report.notes.extend(describe_shares(taken))
     for by in report.models:
@@ -278,7 +277,7 @@ def _explained(
     """Explain one of the first forecasts; a note says where there is nothing to explain."""
     model, horizon = made.by.model, made.by.horizon
     if made.context_length != model.settings.window.context_length:
-        notes.append(f"{made.symbol}: nothing to explain, the network took no part")
+        notes.append(Note.of(made.symbol, "nothing to explain, the network took no part"))
         return made
     if len(report.symbols) >= EXPLAINED:
         return made
@@ -362,12 +361,17 @@ def make_ready(
     series = series_for(model.settings, replace(prices, frame=rows))
     if row + 1 < model.fewest_rows:
         since = f" after the unusable one of {prices.cut}" if prices.cut else ""
+        step = "Give a longer series."
+        if prices.cut:
+            step = "Correct that row, or train with a smaller window.context_length."
+        elif len(prices.frame) >= model.fewest_rows:
+            step = (
+                f"Pass --as-of {prices.frame.index[model.fewest_rows - 1]:%Y-%m-%d} or a later day."
+            )
         raise DataError(
             f"needs {model.fewest_rows} rows up to the cutoff, has {row + 1}{since}",
             where=f"{prices.symbol} in {prices.source}",
-            next_step="Correct that row, or train with a smaller window.context_length."
-            if prices.cut
-            else "Give a longer series or a later --as-of.",
+            next_step=step,
         )
     end = row + 1 - first
     past, known = series.part(slice(end)), series.log_prices[end - 1 :]
@@ -379,7 +383,7 @@ def make_ready(
     schedule, unit = schedule_for(past_prices), unit_of(prices.interval)
     behind = sessions_behind(last, schedule, prices.interval, today)
     dates = future_dates(past_prices, steps, schedule)
-    warnings = []
+    warnings: list[str] = []
     if as_of is not None:
         lacking = sessions_behind(last, schedule, prices.interval, as_of + timedelta(days=1))
         if lacking > MOST_BEHIND:
@@ -393,7 +397,12 @@ def make_ready(
         if last != as_of:
             warnings.append(f"no bar on {as_of}, forecast from the last one before it, {last}")
     if behind > max_data_age:
-        warnings.append(f"the last bar, {last}, is {behind} {unit}s old")
+        newer = (
+            "Bring newer prices: lstmcli fetch {}"
+            if prices.source == STORE
+            else "Give newer prices with --csv, or by lstmcli fetch SYMBOL"
+        )
+        warnings.append(Note(f"the last bar, {last}, is {behind} {unit}s old", remedy=newer))
     if context_length < whole:
         warnings.append(
             f"{context_length} rows, fewer than the {whole} that the network reads: "
@@ -424,8 +433,9 @@ def make_ready(
         in_training=in_training is not None,
         sigma=float(context_sigma(window, np.array([len(window) - 1]), len(window))[0]),
         mase_scale=mase_scale(past_prices.frame[series.price].to_numpy(np.float64)[:trained_rows]),
-        warnings=tuple(f"{prices.symbol}: {each}" for each in warnings),
+        warnings=tuple(Note.of(prices.symbol, each) for each in warnings),
         interval=prices.interval,
+        currency=prices.currency,
         behind=behind,
         context_length=context_length,
         fingerprint=seen.fingerprint(),

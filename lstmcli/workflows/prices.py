@@ -5,7 +5,8 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import partial
+from difflib import get_close_matches
+from functools import cache, partial
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Event, Thread
@@ -14,7 +15,14 @@ from typing import IO, TypeVar
 import numpy as np
 
 from lstmcli.config import Data, Settings
-from lstmcli.errors import DataError, Failure, FileError, UsageError
+from lstmcli.errors import (
+    DataError,
+    Failure,
+    FileError,
+    LstmcliError,
+    NetworkError,
+    UsageError,
+)
 from lstmcli.market.prices import Prices, are_alike, bars_of, infer_interval, may_be
 from lstmcli.market.store import STORE, read_stored
 from lstmcli.market.symbols import (
@@ -23,9 +31,12 @@ from lstmcli.market.symbols import (
     check_symbol,
     price_folders,
     price_path,
+    stored_symbols,
 )
 from lstmcli.market.tables import parse_csv_option, read_prices
 from lstmcli.printable import first_few
+from lstmcli.runs.choice import read_candidates
+from lstmcli.runs.last_runs import last_runs
 from lstmcli.runs.registry import ownership_doubt, warn_ownership
 
 
@@ -269,7 +280,8 @@ def _absolute(entry: str) -> str:
 
 def _from_store(source: Source, data: Data) -> Iterator[Prices | Failure]:
     symbols = dict.fromkeys(map(check_symbol, data.symbols))
-    return work_ahead(partial(_stored, source, data), symbols)
+    known = cache(lambda: _known_symbols(source.data_dir, data.interval))
+    return work_ahead(partial(_stored, source, data, known), symbols)
 
 
 def _from_files(source: Source, data: Data) -> Iterator[Prices | Failure]:
@@ -339,7 +351,35 @@ def _read_file(source: Source, data: Data, entry: tuple[str | None, str]) -> _Fi
     return [*found, *(Failure.of(symbol, error) for symbol, error in bad.items())]
 
 
-def _stored(source: Source, data: Data, symbol: str) -> Prices | Failure:
+def _known_symbols(data_dir: Path, interval: str) -> list[str]:
+    """Return the symbols that are stored or that a model of the user's own was trained on."""
+    found = list[str]()
+    with suppress(LstmcliError):  # they only serve as advice
+        found += stored_symbols(data_dir, interval)
+        for each in read_candidates(data_dir).own:
+            found += [one.symbol for one in each.metadata.symbols]
+    return found
+
+
+def _advised(
+    source: Source, symbol: str, error: DataError, known: Callable[[], list[str]]
+) -> DataError:
+    """Return the error for a symbol that is not stored, with what was meant or has failed."""
+    last = last_runs(source.data_dir).get("fetch")
+    failed = last.last.error.partition(f"first {symbol}: ")[2] if last else ""
+    near = get_close_matches(symbol, set(known()) - {symbol}, n=1)
+    step = error.next_step
+    if failed and last and last.last.exit_code != NetworkError.exit_code:
+        step = f"The last fetch failed: {failed.rstrip('.')}."
+    if near:
+        step = f"Did you mean {near[0]}? {step}"
+    return DataError(error.what, where=error.where, why=error.why, next_step=step)
+
+
+def _stored(
+    source: Source, data: Data, known: Callable[[], list[str]], symbol: str
+) -> Prices | Failure:
+    path = price_path(source.data_dir, symbol, data.interval)
     try:
         prices = read_stored(
             source.data_dir,
@@ -352,8 +392,11 @@ def _stored(source: Source, data: Data, symbol: str) -> Prices | Failure:
             end=data.end,
             around=source.around,
         )
-    except (DataError, FileError) as error:
+    except DataError as error:
+        return Failure.of(
+            symbol, error if path.is_file() else _advised(source, symbol, error, known)
+        )
+    except FileError as error:
         return Failure.of(symbol, error)
-    path = price_path(source.data_dir, symbol, data.interval)
     doubts = () if ownership_doubt(path.parent) else warn_ownership([path])
     return replace(prices, notes=(*prices.notes, *doubts))

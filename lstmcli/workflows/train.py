@@ -26,6 +26,7 @@ from lstmcli.learning.transfer import (
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import STORE
 from lstmcli.printable import first_few
+from lstmcli.recipes import shipped_file
 from lstmcli.runs import checkpoint
 from lstmcli.runs.bundle import save_bundle
 from lstmcli.runs.choice import is_comparable, name_for, read_candidate, trained_on
@@ -79,6 +80,7 @@ def train(
     timeout: float | None = None,
     donor: Donor | None = None,
     scratch: bool = False,
+    on_prices: Callable[[Sequence[Prices]], None] = lambda used: None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     run_id: str = "",
     clock: Callable[[], float] = time.perf_counter,
@@ -96,6 +98,7 @@ def train(
     donor : a model whose weights are where training starts. scratch : take none, also where few
         windows validate and the ready-made model would be one.
     promotion, level : whether it becomes champion; see `promotion.decide`.
+    on_prices : called with the prices to train on, before training.
     run_id : kept in the metadata, so that a log can be searched for it.
     Raises DataError when a series is too short, UsageError where the champion of the name was
     trained on other symbols, LockedError when another run trains the same name, TrainingError when
@@ -106,6 +109,7 @@ def train(
     if name is not None:
         model_folder(home, name)
     settings, plan, used, failures = _prepare(settings, source, donor)
+    on_prices(used)
     symbols = [*(each.symbol for each in used), *(each.symbol for each in failures)]
     own_name = recipe
     if source.names_data and len(symbols) == 1:
@@ -169,6 +173,18 @@ def train(
         decision=decision,
         notes=(*resumed, *kept, *looked, *notes),
         failures=tuple(failures),
+    )
+
+
+def tell_shipped(source: Source, used: Sequence[Prices]) -> tuple[str, ...]:
+    """Return one note where a run takes sample data that ship and were not named."""
+    samples = shipped_file("data")
+    if source.names_data or not all(Path(each.source).is_relative_to(samples) for each in used):
+        return ()
+    until = max(each.frame.index[-1] for each in used)
+    return (
+        f"training on shipped sample data: {len(used)} series, until {until:%Y-%m-%d}. "
+        "For your own: lstmcli train SYMBOL",
     )
 
 

@@ -5,6 +5,7 @@ which a busy machine inflates less. From the shell the default recipe is trained
 S&P 500 of the shipped sample, in seconds on the wall.
 """
 
+import json
 import subprocess
 import sys
 import time
@@ -80,6 +81,44 @@ def test_every_network_trains_on_the_index(network: str, tmp_path: Path) -> None
     )
     print(f"\n{network}: {time.perf_counter() - began:.1f} s from the shell, default recipe, SPX")
     assert (tmp_path / "data/models/default/v0001/metadata.json").exists()
+
+
+def test_the_networks_side_by_side(tmp_path: Path) -> None:
+    """Print the table of the README: all networks, the default recipe, all shipped series."""
+    table = []
+    for network in NETWORKS:
+        wanted = f"model.network={network}"
+        train = json.loads(_run(tmp_path, "train", "--name", network, "--set", wanted))
+        kept = train["metadata"]
+        table.append((network, kept["parameters"], kept["duration_seconds"]))
+    asked = [word for network in NETWORKS for word in ("--model", network)]
+    scores = json.loads(_run(tmp_path, "evaluate", "--step-size", "5", *asked))["scores"]
+    print()
+    for network, weights, seconds in table:
+        own = scores["models"][f"{network}/v0001"]
+        path, intervals = own["path"], own["crps_skill_intervals"]
+        against = "".join(
+            f", {100 * path['crps_skill'][name]:+.1f} % against {name} "
+            "({:+.1f} to {:+.1f})".format(*(100 * intervals[name][end] for end in ("low", "high")))
+            for name in ("har", "scaled_climatology")
+        )
+        print(
+            f"{network}: {weights} weights, {seconds:.1f} s, CRPS {100 * path['crps']:.3f} %"
+            f"{against}, RMSE {100 * path['skill']['drift']:+.1f} % against drift"
+        )
+    assert len(table) == len(NETWORKS)
+
+
+def _run(folder: Path, *words: str) -> str:
+    done = subprocess.run(
+        [COMMAND, *words, "--format", "json"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    return done.stdout
 
 
 @pytest.mark.parametrize("recipe", ["default", "lab-corrected"])

@@ -61,6 +61,7 @@ VARIANTS = {
     "16 cells": ["model.hidden_sizes=[16]"],
     "context of 24": ["window.context_length=24"],
     "Huber loss": ["train.loss=huber"],
+    "GRU": ["model.network=gru"],
 }
 
 

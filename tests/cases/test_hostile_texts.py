@@ -164,10 +164,11 @@ def test_the_name_of_a_series_is_escaped_in_errors_plots_and_pages(home: Path) -
     for name in ("fan.svg", "fan.png"):
         run(home, "predict", "--csv", f"{HOSTILE}=a.csv", "--plot", name)
     run(home, "evaluate", "--csv", f"{HOSTILE}=a.csv", "--report", "page.html")
+    run(home, "predict", "--csv", f"{HOSTILE}=a.csv", "--report", "forecast.html")
     run(home, "predict", "--csv", f"{HOSTILE}=a.csv", "-o", "table.txt")
     run(home, "predict", "--csv", f"{HOSTILE}=a.csv", "-o", "rows.csv", "--format", "csv")
     run(home, "predict", "--csv", f"{HOSTILE}=absent.csv", "--errors", "failed.csv")
-    for path in ("fan.svg", "page.html", "table.txt", "rows.csv", "failed.csv"):
+    for path in ("fan.svg", "page.html", "forecast.html", "table.txt", "rows.csv", "failed.csv"):
         if (home / path).exists():  # a name that is refused makes no file
             text = (home / path).read_text()
             assert text.replace("\n", "").replace("\t", "").isprintable(), path

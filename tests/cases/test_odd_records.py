@@ -202,7 +202,7 @@ def test_only_baselines_with_an_error_and_a_test_are_quoted(
     else:
         del models[absent]
     change_metadata(home, ("validation",), {"n_independent": 30, "models": models})
-    table = said(in_process("predict", "AAPL", folder=home), 0).out
+    table = said(in_process("predict", "AAPL", "--model", "tiny", folder=home), 0).out
     quoted = " ".join(table[table.index("Pa") :].split())
     if absent == PAST_MOVES:
         assert "no test on 30 validation windows is kept" in quoted

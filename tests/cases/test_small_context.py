@@ -60,7 +60,7 @@ def test_a_model_started_from_keeps_its_burn_in_until_an_empty_one_is_passed(hom
     assert_one_error(in_process(*options, folder=home), 2, "--set train.burn_in=")
     done = in_process(*options, "--set", "train.burn_in=", folder=home)
     assert done.code == 0, done.err
-    kept = tomllib.loads((home / "data/models/long/v0002/config.toml").read_text())
+    kept = tomllib.loads((home / "data/models/b/v0001/config.toml").read_text())
     assert kept["train"]["burn_in"] == 30
 
 
@@ -115,7 +115,7 @@ def test_a_recipe_with_dates_trains_on_a_file_that_begins_after_them(home: Path)
     kept = train(home, "--config=dated.toml", "--set=data.start=2016-01-04")
     assert str(kept["data"]["start"]) == "2016-01-04"
     assert kept["data"]["end"] == kept["split"]["train_end"] == kept["evaluate"]["start"] == ""
-    done = in_process("evaluate", "--model", "dated", folder=home)
+    done = in_process("evaluate", "--model", "b", folder=home)
     assert done.code == 0, done.err
 
 
@@ -125,7 +125,7 @@ def test_evaluate_on_other_data_ignores_the_dates_of_the_models_recipe(home: Pat
     )
     done = in_process("train", "--config", "dated.toml", *QUICK, folder=home)
     assert done.code == 0, done.err
-    own = in_process("evaluate", "--model", "dated", folder=home)
+    own = in_process("evaluate", "--model", "b", folder=home)
     assert_one_error(own, 4, "no window to evaluate")
     other = in_process("evaluate", "--model", "dated", "--csv", "C=daily.csv", folder=home)
     assert other.code == 0, other.err

@@ -43,6 +43,16 @@ def test_a_clean_audit_says_so_and_changes_nothing(home: Path) -> None:
     assert "Verdict" not in outcome.out
 
 
+def test_the_screen_has_a_row_a_stage(home: Path) -> None:
+    found = json.loads(audit(home, "--format", "json", "--audit-epochs", 1).out)["comparisons"]
+    lines = audit(home, "--audit-epochs", 1).out.splitlines()
+    assert len(lines) <= 24
+    for stage in {each["stage"] for each in found}:
+        count = str(sum(each["stage"] == stage for each in found))
+        result = "changed" if stage == "control" else "identical"
+        assert [stage, count, result, count] in [line.split() for line in lines]
+
+
 def test_the_same_audit_gives_the_same_bytes(home: Path) -> None:
     assert audit(home, "--format", "csv").out == audit(home, "--format", "csv").out
 
@@ -51,6 +61,7 @@ def test_a_leak_is_shown_and_named_in_one_line_with_exit_code_1(home: Path, leak
     outcome = audit(home)
     assert outcome.code == 1
     assert "Audit: not clean. 1 of" in outcome.out
+    assert "Not as it should be" in outcome.out
     assert_one_error(
         Outcome(1, "", outcome.err),
         1,
@@ -70,7 +81,7 @@ def test_json_has_what_the_table_has(home: Path) -> None:
     counted = [each for each in found["comparisons"] if each["stage"] != "control"]
     assert sum(found["numbers"].values()) == sum(each["numbers"] for each in counted)
     assert set(found["numbers"]) == {each["compared"] for each in counted}
-    shown = audit(home, "--audit-epochs", 1).out.splitlines()
+    shown = audit(home, "--audit-epochs", 1, "--details").out.splitlines()
     for each in found["comparisons"]:
         assert each["result"] == ("changed" if each["stage"] == "control" else "identical")
         assert each["expected"] is each["found"] is each["name"] is None
@@ -147,6 +158,7 @@ def test_a_shuffled_recipe_is_told_to_leak_by_design(home: Path) -> None:
 def test_an_audit_writes_no_forecasts(home: Path) -> None:
     assert_one_error(audit(home, "--forecasts", "f.csv"), 2, "--forecasts", "--audit")
     assert not (home / "f.csv").exists()
+    assert_one_error(audit(home, "--refits", 20), 2, "--refits", "--audit")
 
 
 def test_audit_epochs_below_one_are_refused(home: Path) -> None:

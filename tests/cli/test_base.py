@@ -1,6 +1,7 @@
 """The ready-made model `base`: used where there is none of one's own, and never changed."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def document(folder: Path, *arguments: object) -> dict[str, Any]:
 def test_predict_and_evaluate_take_it_where_there_is_no_other_and_say_so(home: Path) -> None:
     forecast = run(home, "predict", "--csv", "share.csv")
     assert (forecast.code, NOTE in forecast.err) == (0, True)
-    assert "Forecast by base/v0001" in forecast.out
+    assert "by base/v0001" in forecast.out
     scored = run(home, "evaluate", "--csv", INDEX)
     assert (scored.code, NOTE in scored.err) == (0, True)
     assert "base/v0001" in scored.out
@@ -158,6 +159,18 @@ def test_no_day_that_it_has_seen_is_scored_by_it_or_a_descendant(children: Path)
         assert min(row["cutoff"] for row in scored["forecasts"]) >= "2018-01-17"
         audited = run(children, *asked, "--start", "2016-01-04", "--audit")
         assert_one_error(audited, 2, "fitted on days up to 2018-01-16")
+
+
+def test_no_refit_looks_back_at_days_that_it_has_seen(children: Path) -> None:
+    asked = ("evaluate", "SPX", "--csv", INDEX, "--model", "child")
+    wrong = run(children, *asked, "--refits", 100)
+    assert_one_error(wrong, 4, "too few rows for so many windows", "--refits 100")
+    (most,) = re.findall(r"Pass --refits (\d+)\.", wrong.err)
+    found = document(children, *asked, "--refits", most)
+    cutoffs = [row["cutoff"] for row in found["forecasts"]]
+    assert len(cutoffs) == found["summary"]["n_independent"] == int(most)
+    assert "2018-01-17" <= min(cutoffs) < "2018-04-01"
+    assert "refits of child/v0001 do not start from base/v0001, as it did" in found["notes"]
 
 
 def test_descendants_remember_it_and_what_it_has_seen(children: Path) -> None:

@@ -106,6 +106,8 @@ def test_refits_that_are_asked_for_by_number_choose_their_windows(home: Path) ->
     assert chosen == DAYS[294 - 19 * HORIZON : 300 - HORIZON : HORIZON]
     assert found["scores"]["n_independent"] == 20
     assert found["fitted_cutoffs"] == 0
+    assert found["by_recipe"] is True
+    assert "by_recipe" not in document(home, "--refit", 3)
     (first,) = found["refits"]  # 20 windows of a week are less than a year
     assert first["since"] == first["last"] == chosen[0]
     assert found["trained_until"] == chosen[0]
@@ -374,7 +376,7 @@ def test_details_have_each_window_and_every_table(home: Path) -> None:
         "Pair by pair",
         "Phases better",
         "on 8 forecasts; a test needs 20.",
-        "No p: too few windows for a test (8, at least 20 are needed).",
+        "No p: 8 windows; a test needs 20.",
         "Is it just repeating the last price?",
         "Called flat",
         "Verdict  too few windows",
@@ -463,7 +465,7 @@ def test_lab_corrected_gives_the_baselines_of_the_protocol(tmp_path: Path) -> No
     text = evaluate(tmp_path, "--details").out
     assert "3.475 %" in text
     assert "3.323 %" in text
-    assert "too few windows for a test (13, at least 20 are needed)" in text
+    assert "13 windows; a test needs 20" in text
     overlapping = document(tmp_path, "--step-size", 1)["scores"]
     assert overlapping["n_windows"] == 607
     assert round(100 * overlapping["models"]["naive"]["path"]["rmse"], 3) == 3.113

@@ -14,10 +14,12 @@ pytest.importorskip("matplotlib")
 def test_a_picture_is_drawn_beside_the_table(fan_home: Path) -> None:
     done = in_process("evaluate", "--plot", "walk.svg", folder=fan_home)
     assert done.code == 0, done.err
-    assert "Verdict: " in done.out
+    assert "\nVerdict  " in done.out
     ElementTree.parse(fan_home / "walk.svg")
     words = re.findall(r"<!-- (.*?) -->", (fan_home / "walk.svg").read_text("utf-8"))
-    assert {"one", "two", "price", "80 % band"} <= set(words)
+    titles = [word for word in words if word.endswith(" forecasts of 10 sessions")]
+    assert [word.partition(":")[0] for word in titles] == ["one", "two"]
+    assert {"price", "naive (no change)"} <= set(words)
     assert in_process("evaluate", "--plot", "walk.png", folder=fan_home).code == 0
     assert (fan_home / "walk.png").read_bytes().startswith(b"\x89PNG")
 
@@ -25,10 +27,10 @@ def test_a_picture_is_drawn_beside_the_table(fan_home: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ((), "8 windows of 5 steps"),
-        (("--step-size", "1"), "8 windows of 5 steps"),
-        (("--step-size", "20"), "2 windows of 5 steps"),
-        (("--start", "2017-08-01"), "the last 40 of 54 windows of 5 steps"),
+        ((), "8 forecasts of 5 sessions"),
+        (("--step-size", "1"), "8 forecasts of 5 sessions"),
+        (("--step-size", "20"), "2 forecasts of 5 sessions"),
+        (("--start", "2017-08-01"), "the last 40 of 54 forecasts of 5 sessions"),
     ],
 )
 def test_windows_drawn_do_not_overlap_and_are_counted(
@@ -36,15 +38,15 @@ def test_windows_drawn_do_not_overlap_and_are_counted(
 ) -> None:
     done = in_process("evaluate", "--plot", "-", *options, folder=home)
     assert done.code == 0, done.err
-    assert f"prices  tiny/v0001, {words}, Close" in done.out
-    assert "Verdict: " in done.out
+    assert f"prices: {words}, by tiny/v0001; direction right in " in done.out
+    assert "\nVerdict  " in done.out
 
 
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
         (("--plot", "walk.gif"), 2, "expected .png or .svg"),
-        (("--plot", "none/walk.png"), 1, "no such folder"),
+        (("--plot", "none/walk.png"), 2, "no such folder"),
         (("--plot", "-", "--format", "json"), 2, "two results on standard output"),
     ],
 )

@@ -72,10 +72,10 @@ def test_only_the_first_symbols_are_explained_and_that_is_told(home: Path) -> No
         for day, row in zip(sessions(60), columns, strict=True)
     ]
     (home / "wide.csv").write_text("\n".join(lines) + "\n")
-    found = document(home, "--csv", "wide.csv")
+    found = document(home, "--csv", "wide.csv", "--model", "tiny")
     assert ["explain" in each for each in found["forecasts"]] == [True] * 5 + [False] * 2
     assert "explained the first 5 of 7 symbols; name the others to see them" in found["notes"]
-    found = document(home, "--csv", "wide.csv", "S6")
+    found = document(home, "--csv", "wide.csv", "S6", "--model", "tiny")
     assert "explain" in found["forecasts"][0]
     assert not any("explained" in note for note in found["notes"])
 

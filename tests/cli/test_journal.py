@@ -151,7 +151,7 @@ def test_verbs_that_change_the_store_are_logged(home: Path) -> None:
     ("arguments", "code", "told"),
     [
         (("predict", "--model", "absent"), 4, "no such model"),
-        (("predict", "--csv", "absent.csv"), 1, "absent.csv"),
+        (("predict", "--csv", "absent.csv"), 2, "absent.csv"),
         (("train", "--set", "train.epochs=0"), 2, "train.epochs"),
         (("predict", "--horizon", "0"), 2, "--horizon"),
         (("predict", "--output", "data"), 1, "it is a folder"),

@@ -65,7 +65,7 @@ def issue_daily(home: Path, days: Sequence[str], names: Sequence[str] = ("one", 
             (home / f"{name}.csv").write_text("".join(kept))
         now = datetime.fromisoformat(f"{day}T22:00:00+00:00")
         files = tuple(str(home / f"{name}.csv") for name in names)
-        report = predict(Source(home / "data", now.date(), csv=files))
+        report = predict(Source(home / "data", now.date(), csv=files), model="fan")
         list(recorded(report, home / "data", now).forecasts)
         assert all("hindsight: " in each for each in report.warnings)
     for name, lines in whole.items():

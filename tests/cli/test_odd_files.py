@@ -33,7 +33,8 @@ YFINANCE = "Price,Close\nTicker,AAPL\nDate,\n" + "".join(LINES[1:])
 def forecast(home: Path, content: str | bytes, *options: str) -> tuple[dict[str, Any], str]:
     """Predict from a file; the forecast as JSON, and what was said on standard error."""
     (home / "odd.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
-    outcome = in_process("predict", "--csv", "odd.csv", "--format", "json", *options, folder=home)
+    options = ("--model", "tiny", "--format", "json", *options)
+    outcome = in_process("predict", "--csv", "odd.csv", *options, folder=home)
     assert outcome.code == 0, outcome.err
     (found,) = json.loads(outcome.out)["forecasts"]
     return found, outcome.err

@@ -1,6 +1,7 @@
-"""`evaluate --report`: one whole page that stands alone, says what the table says, and fits."""
+"""`--report`: one whole page that stands alone, says what the table says, and fits."""
 
 import html
+import io
 import json
 import re
 import shutil
@@ -16,15 +17,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lstmcli.evaluation.verdict import difference
 from tests.command_line import Outcome, assert_one_error, in_process, walk
 
 pytest.importorskip("matplotlib")
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 PARTS = [
-    "Forecasts and what happened",
-    "Predicted against actual trend",
-    "Do the bands hold what they promise?",
+    "The windows over the price",
+    "Single windows",
+    "Predicted and actual trend",
+    "Do the ranges hold what they promise?",
     "Is the chance of a rise worth more than the base rate?",
     "Skill by step",
     "The figures",
@@ -109,9 +112,37 @@ def second_model(fan_home: Path) -> None:
     assert done.code == 0, done.err
 
 
-def test_the_verdict_comes_first_and_is_that_of_the_json(fan: Evaluated) -> None:
-    assert fan.page.of("p")[0] == fan.document["verdicts"]["fan/v0001"]
-    assert fan.page.of("title") == ["Evaluation of fan/v0001"]
+def test_the_answer_comes_first_and_is_that_of_the_json(fan: Evaluated) -> None:
+    summary, page = fan.document["summary"], fan.page
+    title = page.of("title")[0]
+    assert page.of("h1") == [title]
+    assert title.startswith("one, two, 10 sessions ahead: ")
+    lines = page.of("p")[1:4]
+    assert (
+        " ".join(lines).replace("\xa0", " ").replace("±", "+-")
+        == (fan.document["verdicts"]["fan/v0001"])
+    )
+    names, values = (
+        [each.replace("\xa0", " ") for each in page.of(tag)[:8]] for tag in ("dt", "dd")
+    )
+    assert names[:4] == ["Against naive", "Direction right", "Windows", "80 % range held"]
+    saved = summary["skill_naive"]
+    assert values[0] == difference(saved)
+    right, of = summary["direction_right"], summary["direction_windows"]
+    assert values[2] == f"{right} of {of} ({100 * right / of:.0f} %)"
+    assert f"{summary['always_right']} of {of} " in values[3]
+    assert values[4] == str(summary["windows"])
+
+
+def test_the_jump_list_names_every_part_and_every_table(fan: Evaluated) -> None:
+    page = fan.page
+    targets = [value for name, value in page.attributes if name == "id"]
+    jumps = re.findall('<a href="#([^"]+)">', fan.text)
+    assert [each for each in jumps if targets.count(each) != 1] == []
+    words = page.of("a")
+    assert [each for each in words if each in PARTS] == PARTS
+    tables = [value for name, value in page.attributes if name == "aria-label"]
+    assert [each for each in words if each not in PARTS and each not in tables] == []
 
 
 def test_the_page_asks_for_nothing_and_runs_nothing(fan: Evaluated) -> None:
@@ -140,8 +171,9 @@ def test_the_same_evaluation_makes_the_same_bytes(fan: Evaluated, fan_home: Path
 def test_a_fan_has_every_part(fan: Evaluated) -> None:
     page = fan.page
     assert page.of("h2") == PARTS
-    # four windows and the walk, moves, coverage, histogram and chances at two steps, five skills
-    assert page.tags.count("svg") == 5 + 1 + 6 + 5
+    # two walks for two widths, four windows, moves; coverage, histogram and chances at two steps;
+    # skills of medians and of fans
+    assert page.tags.count("svg") == 4 + 4 + 1 + 6 + 2
 
 
 def test_chances_of_a_rise_stand_next_to_their_base_rate(fan: Evaluated) -> None:
@@ -165,7 +197,7 @@ def test_chances_of_a_rise_stand_next_to_their_base_rate(fan: Evaluated) -> None
 def test_a_point_forecast_has_no_bands(home: Path) -> None:
     page = page_of(home)
     assert page.of("h2") == [part for part in PARTS if not part.endswith("?")]
-    assert "80 % band" not in " ".join(text for _, text in page.texts)
+    assert "80 % range" not in " ".join(text for _, text in page.texts)
 
 
 def test_two_models_each_have_their_own(fan_home: Path) -> None:
@@ -173,9 +205,10 @@ def test_two_models_each_have_their_own(fan_home: Path) -> None:
     models = ("--model", "fan", "--model", "point")
     done = evaluate(fan_home, *models, "--report", "page.html", "--format", "json")
     page = Page((fan_home / "page.html").read_text("utf-8"))
-    found = json.loads(done.out)["verdicts"]
-    assert page.of("p")[:2] == list(found.values())
-    assert page.of("h3").count("fan/v0001") == 5  # verdict, trend, bands, chances, recipe
+    names = list(json.loads(done.out)["verdicts"])
+    heads = [each for each in page.of("h2") if ": " in each]
+    assert [each.partition(":")[0] for each in heads] == names
+    assert page.of("h3").count("fan/v0001") == 5  # trend, ranges, chances, skill, recipe
     assert page.of("h3").count("point/v0001") == 3
     recipes = page.of("pre")
     assert 'head = "direct"' in recipes[0]
@@ -246,10 +279,55 @@ def test_names_are_shown_as_they_are_spelt_and_do_nothing(odd_names: Path) -> No
     assert set(NAMES) <= set(page.of("td"))
 
 
+def forecast_page(home: Path, *options: object) -> Page:
+    done = in_process("predict", "--report", "page.html", *options, folder=home)
+    assert done.code == 0, done.err
+    return Page((home / "page.html").read_text("utf-8"))
+
+
+def test_a_forecast_has_its_answer_its_fan_and_every_step(fan_home: Path) -> None:
+    page = forecast_page(fan_home, "--csv", "one.csv")
+    table = csv_of(fan_home, "--csv", "one.csv")
+    last, end = table["last_close"].iloc[0], table.iloc[-1]
+    answer = f"{end['median']:.2f} ({100 * (end['median'] / last - 1):+.1f} %)"
+    assert page.of("h1") == [f"one: {answer} in 10 sessions".replace(" %", "\xa0%")]
+    values = [each.replace("\xa0", " ") for each in page.of("dd")]
+    assert values[0] == f"{last:.2f}"
+    assert values[2] == answer
+    assert values[4] == f"{end['q0.1']:.2f} to {end['q0.9']:.2f}"
+    assert values[6] == f"{100 * end['probability_of_rise']:.0f} %"
+    cells = page.of("td")
+    assert [cell for cell in cells if re.fullmatch(r"\d{4}-\d\d-\d\d", cell)] == [*table["date"]]
+    assert page.tags.count("svg") == 2  # for two widths
+    assert page.of("h2") == ["The forecast", "How far to trust it", "Where it came from"]
+    kept = json.loads((fan_home / "data/models/fan/v0001/metadata.json").read_text())
+    own = kept["validation"]["models"]["network"]["rmse"]
+    assert cells[cells.index("fan/v0001") + 1].replace("\xa0", " ") == f"{100 * own:.2f} %"
+
+
+def csv_of(home: Path, *options: str) -> pd.DataFrame:
+    done = in_process("predict", *options, "--format", "csv", folder=home)
+    return pd.read_csv(io.StringIO(done.out))
+
+
+def test_several_forecasts_have_a_row_each_and_a_part_each(fan_home: Path) -> None:
+    page = forecast_page(fan_home)
+    assert page.of("h1") == ["one, two, next 10 sessions"]
+    assert [each.partition(":")[0] for each in page.of("h2")[:2]] == ["one", "two"]
+    assert page.of("h3")[0] == "At the last step"
+    assert page.of("td")[0] == "one"
+
+
+def test_a_point_forecast_has_no_range_and_past_ones_their_outcome(home: Path) -> None:
+    page = forecast_page(home, "--as-of", "2018-06-01")
+    assert "range" not in " ".join(page.of("dt") + page.of("th"))
+    assert "Actual" in page.of("th")
+
+
 def test_hindsight_stands_at_the_head(home: Path) -> None:
     page = page_of(home, "--start", "2018-06-01")
     (said,) = [text for text in page.of("p") if "prove nothing" in text and "start" in text]
-    assert page.of("p").index(said) == 0
+    assert page.of("p").index(said) == 1  # below what was evaluated
 
 
 @pytest.mark.parametrize(
@@ -260,11 +338,12 @@ def test_hindsight_stands_at_the_head(home: Path) -> None:
         ("none/page.html", ("no such folder",)),
     ],
 )
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
 def test_a_page_that_cannot_be_written_stops_before_any_work(
-    home: Path, target: str, words: tuple[str, ...]
+    home: Path, command: str, target: str, words: tuple[str, ...]
 ) -> None:
-    done = in_process("evaluate", "--report", target, folder=home)
-    assert_one_error(done, 1 if "/" in target else 2, *words)
+    done = in_process(command, "--report", target, folder=home)
+    assert_one_error(done, 2, *words)
 
 
 def test_without_matplotlib_the_extra_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,7 +361,8 @@ def in_chromium(page: Path, folder: Path, width: int) -> tuple[dict[str, object]
 <iframe style="width:{width}px;height:800px;border:0" srcdoc="{html.escape(text)}"></iframe>
 <script>onload = () => {{
   const inside = document.querySelector("iframe").contentDocument, root = inside.documentElement;
-  const texts = [...inside.querySelectorAll("svg text")].map(text => {{
+  const shown = text => text.getBoundingClientRect().width > 0;
+  const texts = [...inside.querySelectorAll("svg text")].filter(shown).map(text => {{
     const svg = text.ownerSVGElement, box = svg.getBoundingClientRect();
     const own = text.getBoundingClientRect();
     return {{size: parseFloat(text.style.fontSize) * box.width / svg.viewBox.baseVal.width,

@@ -216,10 +216,14 @@ def test_removed_and_imported_prices_are_others_too(home: Path) -> None:
     (mark,) = json.loads(run(home, "predict", "MSFT", "--format", "json").out)["stale"]
     assert mark["reason"] == "replaced by AAPL.csv"
     run(home, "data", "remove", "MSFT", "--yes")  # until it is there again nobody can know
-    found = json.loads(run(home, "predict", "IBM", "--format", "json").out)["stale"]
+    found = json.loads(run(home, "predict", "IBM", "--model", "tiny", "--format", "json").out)[
+        "stale"
+    ]
     assert [mark["symbol"] for mark in found] == ["AAPL"]
     fetch(home, "MSFT")
-    found = json.loads(run(home, "predict", "IBM", "--format", "json").out)["stale"]
+    found = json.loads(run(home, "predict", "IBM", "--model", "tiny", "--format", "json").out)[
+        "stale"
+    ]
     assert [mark["symbol"] for mark in found] == ["AAPL"]
     before = hashes(home)
     assert in_process("data", "remove", "KO", "--yes", folder=home).code == 4
@@ -229,7 +233,7 @@ def test_removed_and_imported_prices_are_others_too(home: Path) -> None:
 def test_another_adjustment_than_trained_on_is_told_once_a_batch(home: Path) -> None:
     (home / "X.csv").write_text(csv_text(walk(200)))
     (home / "Y.csv").write_text(csv_text(walk(200, 1)))
-    files = ("--csv", "X.csv", "--csv", "Y.csv")
+    files = ("--csv", "X.csv", "--csv", "Y.csv", "--model", "tiny")
     outcome = run(home, "predict", *files, "--format", "json")
     found = json.loads(outcome.out)
     assert found["trained_prices"] == ["Adj Close"]
@@ -237,7 +241,12 @@ def test_another_adjustment_than_trained_on_is_told_once_a_batch(home: Path) -> 
     told = "the model was trained on Adj Close, and forecasts Close of X, Y"
     assert found["notes"].count(told) == 1
     assert outcome.err.count("Adj Close") == 1
-    assert told not in json.loads(run(home, "predict", "IBM", "--format", "json").out)["notes"]
+    assert (
+        told
+        not in json.loads(run(home, "predict", "IBM", "--model", "tiny", "--format", "json").out)[
+            "notes"
+        ]
+    )
 
 
 @pytest.mark.parametrize("odd", [{"source": ["store"]}, {"data": 3}, {"data": {"symbols": [3]}}])

@@ -104,7 +104,7 @@ def test_an_age_is_minutes_hours_or_days(home: Path, age: str, code: int) -> Non
     assert in_process("status", "--max-age", age, folder=home).code == code
 
 
-@pytest.mark.parametrize("age", ["h", "-1h", "26 h", "1w", "inf", ""])
+@pytest.mark.parametrize("age", ["h", "-1h", "26 h", "1w", "inf", "9999999d", ""])
 def test_an_age_of_another_form_is_usage(tmp_path: Path, age: str) -> None:
     done = in_process("status", f"--max-age={age}", folder=tmp_path)
     assert_one_error(done, 2, "--max-age", "26h")

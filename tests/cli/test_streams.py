@@ -11,9 +11,10 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from tests.command_line import assert_one_error, csv_text, hashes, in_process, walk
+from tests.command_line import assert_one_error, csv_text, hashes, in_process, sessions, walk
 from tests.forked_runs import ForkServer
 
 COMMANDS = {
@@ -92,6 +93,7 @@ def test_closed_pipe_is_no_error(home: Path, forks: ForkServer) -> None:
     (home / "long.csv").write_text(csv_text(walk(5000)))
     os.mkfifo(home / "pipe")
     command = ("evaluate", "--csv", "long.csv", "--start", "2000-01-03", "--format", "csv")
+    command += ("--model", "tiny")
     pid = forks.start(*command, folder=home, streams={"stdout": "pipe"})
     with (home / "pipe").open() as pipe:
         assert pipe.readline().startswith("model,symbol,cutoff")
@@ -105,7 +107,7 @@ def test_closed_standard_streams_are_no_error(home: Path, forks: ForkServer) -> 
     closed = dict.fromkeys(("stdin", "stdout", "stderr"))
     command = ("predict", "--quiet", "-o", "kept")
     assert forks.run(*command, folder=home, streams=closed).code == 0
-    assert (home / "kept").read_text().startswith("Forecast by")
+    assert (home / "kept").read_text().startswith("prices, next ")
 
 
 def test_piped_tables_are_whole_and_plain(home: Path) -> None:
@@ -175,6 +177,22 @@ def test_a_help_page_has_boxes_as_wide_as_the_terminal(
     assert (code, titles) == (0, ["Forecast", "Data", "Output", "Advanced"])
     assert {len(line) for line in boxed} == {width}
     assert len(shown.splitlines()) <= 60
+
+
+@pytest.mark.parametrize("columns", [80, 100, 120, 200])
+@pytest.mark.parametrize("options", [(), ("--details",), ("--csv", "many.csv")])
+def test_no_line_of_an_evaluation_is_wider_than_the_terminal(
+    home: Path, forks: ForkServer, columns: int, options: tuple[str, ...]
+) -> None:
+    prices = {f"S{seed:02}": walk(300, seed) for seed in range(16)}
+    pd.DataFrame(prices, index=pd.Index(sessions(300), name="Date")).to_csv(home / "many.csv")
+    env = {"COLUMNS": str(columns), "TERM": "dumb"}
+    code, shown = on_terminal(forks, "evaluate", "--quiet", *options, folder=home, env=env)
+    assert code == 0
+    lines = shown.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert not [line for line in lines if line.endswith(" ")]
+    assert options == ("--details",) or len(lines) <= 40
 
 
 def test_terminal_gets_a_progress_bar(home: Path, forks: ForkServer) -> None:

@@ -29,7 +29,11 @@ def run(*words: object, folder: Path, gone: bool = False, **env: str) -> Outcome
 
 @pytest.mark.parametrize(
     "arguments",
-    [("models", "list"), ("predict", "--csv", "prices.csv", "--quiet"), ("train", "--quiet")],
+    [
+        ("models", "list"),
+        ("predict", "--csv", "prices.csv", "--quiet"),
+        ("train", "--quiet", "--json"),
+    ],
     ids=" ".join,
 )
 def test_a_current_folder_that_is_gone_does_no_harm_to_absolute_paths(
@@ -99,7 +103,7 @@ def test_the_package_runs_as_a_module(tmp_path: Path) -> None:
     assert run(*module, "--version", folder=tmp_path).out.startswith("lstmcli ")
     done = run(*module, "nonsense", folder=tmp_path)
     assert (done.code, done.out) == (2, "")
-    assert done.err == "lstmcli: error: No such command 'nonsense'. See lstmcli --help.\n"
+    assert done.err == "lstmcli: error: no such command (nonsense). See lstmcli --help.\n"
 
 
 def test_the_collector_is_off_during_the_imports_and_on_during_the_work(

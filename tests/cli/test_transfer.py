@@ -32,8 +32,8 @@ def test_a_new_listing_gets_a_model_that_forecasts_it(listing: Path) -> None:
     assert done.code == 0, done.err
     told = "no validation part of its own; taken from fan/v0001: the number of passes"
     assert told in done.err
-    assert "No validation score: no window validates." in done.out
-    assert "new/v0001 is the champion: the first version." in done.out
+    assert "none: no window validates" in done.out
+    assert "In use now: new/v0001, the first version." in done.out
     made = in_process(
         "predict", "--csv", "new.csv", "-m", "new", "--format", "json", folder=listing
     )

@@ -51,14 +51,13 @@ def test_the_table_ranks_the_trials_and_marks_the_recipe(place: Path) -> None:
     outcome = tune(place, "--trials", 3)
     assert (outcome.code, outcome.err) == (0, "")
     lines = outcome.out.splitlines()
-    assert lines[0].startswith("Path RMSE in % of the last price, 3 validation folds from 20")
-    assert lines[2].split() == [
-        "Trial", "Path", "RMSE", "+-", "learning_rate", "hidden_sizes", "Epochs", "Seconds", "State"
-    ]  # fmt: skip
-    assert sum(line.startswith("  0, the recipe ") for line in lines) == 1
-    assert sum(line.endswith("complete  ") for line in lines) == 3
-    assert re.search(r"^Verdict: (Trial \d is the best of 3|None of 3 trials)", outcome.out, re.M)
-    assert lines[-1].endswith("lstmcli train --config data/tuning/tiny/tiny-tuned.toml")
+    assert lines[0].startswith("tiny: 3 trials, validated on 20")
+    assert lines[1].split() == ["learning_", "hidden_"]
+    assert lines[2].split() == ["Trial", "Error", "rate", "sizes", "+-", "Epochs", "Seconds"]
+    assert sum(line.startswith("0 (recipe) ") for line in lines) == 1
+    assert [" * " in line for line in lines[3:6]] == [True, False, False]
+    assert re.search(r"^(Trial \d was best of 3:|The recipe itself was best)", outcome.out, re.M)
+    assert lines[-1].endswith("kept as a recipe: data/tuning/tiny/tiny-tuned.toml")
 
 
 def test_every_format_has_the_same_trials(place: Path) -> None:
@@ -121,20 +120,20 @@ def test_verbose_has_a_line_a_trial_and_quiet_none(place: Path) -> None:
     assert tune(place, "--trials", 3, "--quiet").err == ""
 
 
-@pytest.mark.parametrize("width", [80, 200])
-def test_a_terminal_has_a_bar_and_where_there_is_room_the_best_so_far(
-    width: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("width", "told"), [(80, False), (200, True)])
+def test_the_best_so_far_is_shown_next_to_the_bar_where_there_is_room(
+    width: int, told: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setattr(progress.sys, "stderr", Terminal())
     trial = Trial(4, "complete", {}, 0.0123456, None, (), 3, 0.5, "")
-    with show_trials(40, quiet=False, verbose=False) as on_trial:
+    with show_trials(quiet=False, verbose=False) as on_trial:
         on_trial(trial, trial, 5, 40)
     shown = sys.stderr.getvalue()  # type: ignore[attr-defined]
     assert "5/40" in shown
-    assert "\u2501\u2501" in shown
-    assert ("best so far 1.2346 % (trial 4)" in shown) == (width == 200)
+    assert "\u2501" in shown
+    assert ("best so far 1.2346 % (trial 4)" in shown) == told
 
 
 @pytest.mark.parametrize(
@@ -147,11 +146,11 @@ def test_a_terminal_has_a_bar_and_where_there_is_room_the_best_so_far(
             2,
             ("space.toml", "train.epochs", "low <= high"),
         ),
-        ("train.epochs = {choices = [0]}", (), 2, ("train.epochs", "greater than or equal")),
+        ("train.epochs = {choices = [0]}", (), 2, ("train.epochs", "found 0, expected at least 1")),
         (SPACE, ("--sampler", "grid"), 2, ("train.learning_rate", "--sampler random")),
         (SPACE, ("--folds", "9"), 4, ("fold 1 of 9", "--folds")),
         (SPACE, ("--name", "../up"), 2, ("../up", "--name")),
-        (SPACE, ("--recipe", "no/such/folder.toml"), 1, ("no/such",)),
+        (SPACE, ("--recipe", "no/such/folder.toml"), 2, ("no/such",)),
         (SPACE, ("--config", "lab"), 2, ("split.method", "shuffled")),
         (SPACE, ("--csv", "nosuch.csv"), 2, ("nosuch.csv",)),
     ],

@@ -28,10 +28,10 @@ def wine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_forecast_is_of_the_twelve_months_ahead(wine: Path) -> None:
     outcome = in_process("predict", "--all-steps", folder=wine)
     assert outcome.code == 0
-    assert "Forecast by wine/v0001, 12 months ahead" in outcome.out
-    rows = [line.split() for line in outcome.out.splitlines() if line.startswith("  wine ")]
-    assert [row[2] for row in rows] == MONTHS
-    assert "Past accuracy: 1 validation window, too few for a test" in outcome.out
+    assert "wine, next 12 months, by wine/v0001" in outcome.out
+    rows = [line.split() for line in outcome.out.splitlines() if line.strip()[:1].isdigit()]
+    assert [row[1] for row in rows] == MONTHS
+    assert "(1 validation window, too few for a test)" in outcome.out
     assert "months old" in outcome.err
     assert "session" not in outcome.out + outcome.err
 

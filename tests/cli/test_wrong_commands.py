@@ -1,8 +1,11 @@
 """Command lines that are wrong in the ways of people: what is said of each, and its exit code."""
 
+import re
 import shlex
 from pathlib import Path
 
+from lstmcli.cli import help
+from tests.cli.test_help import COMMANDS, VERBS, command_of
 from tests.command_line import assert_one_error, csv_text, in_process, walk
 from tests.rows import for_each
 
@@ -23,7 +26,7 @@ WRONG = [
     ("backtest AAPL", 2, "Use lstmcli evaluate SYMBOL."),
     ("demo", 2, "Use lstmcli train --config lab-corrected"),
     ("quickstart", 2, "Use lstmcli forecast AAPL."),
-    ("init", 2, "Use lstmcli forecast SYMBOL."),
+    ("init", 2, "Use lstmcli forecast AAPL."),
     ("forecast", 2, "no symbols. Name some: lstmcli forecast AAPL, or pass"),
     ("forecast AAPL --retrain-after often", 2, "found 'often', expected a time as 90s, 15m"),
     ("forecast AAPL --as-of 2025-01-02", 2, "It is an option of predict."),
@@ -35,7 +38,8 @@ WRONG = [
     ("models", 2, "missing command. See lstmcli models --help."),
     # An option that does not exist
     ("predict --steps 50", 2, "no such option (--steps). Did you mean --horizon?"),
-    ("predict --jsn", 2, "Did you mean --json?"),
+    ("predict --jsn", 2, "Did you mean --format json?"),
+    ("data remove AAPL --json", 2, "no such option (--json). See lstmcli data remove --help."),
     ("predict --al-steps", 2, "Did you mean --all-steps?"),
     ("predict --symbol AAPL", 2, "Did you mean the symbol without --symbol?"),
     ("predict --set train.epochs=3", 2, "It is an option of train, tune, config show."),
@@ -44,6 +48,8 @@ WRONG = [
     ("train --epochs=5", 2, "Did you mean --set train.epochs=5?"),
     ("train --batch-size", 2, "Did you mean --set train.batch_size=VALUE?"),
     ("train --lr 0.1", 2, "Did you mean --set train.learning_rate=RATE?"),
+    ("train --recipe lab", 2, "Did you mean --config?"),
+    ("train --horizon 5", 2, "Did you mean --set window.horizon=5?"),
     ("train --gpu", 2, "Did you mean --device cuda?"),
     ("train --days 5", 2, "no such option (--days). See lstmcli train --help."),
     ("evaluate --epochs 5", 2, "Did you mean lstmcli train --set train.epochs=5?"),
@@ -141,3 +147,14 @@ def test_a_wrong_value_names_the_variable_that_it_came_from(
 ) -> None:
     outcome = in_process("predict", folder=home, env={name: value})
     assert_one_error(outcome, 2, f"cannot use {name}: found '{value}', expected")
+
+
+def test_what_is_named_in_place_of_a_wrong_word_exists() -> None:
+    known = (*COMMANDS, *VERBS)
+    for use, words in help._COMMANDS.items():
+        for part in use.split("lstmcli "):
+            assert any(re.match(rf"{command}\b", part) for command in known), part
+        assert not set(words.split(", ")) & {*known, "data", "models", "config"}
+    options = {each for name in known for param in command_of(name).params for each in param.opts}
+    for word, use in help._OPTIONS.items():
+        assert use.split(" ")[0] in options or word in use

@@ -106,7 +106,7 @@ def test_the_bootstrap_widens_where_losses_depend_on_their_neighbours():
     assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
 
 
-@pytest.mark.parametrize(("n", "block", "why"), [(19, 1, "at least 20"), (50, 6, "at least 60")])
+@pytest.mark.parametrize(("n", "block", "why"), [(19, 1, "needs 20"), (50, 6, "needs 60")])
 def test_the_bootstrap_is_undefined_for_few_cutoffs(n, block, why):
     losses = np.ones(n)
     found = bootstrap(losses, losses, block=block, generator=np.random.default_rng(0))

@@ -88,7 +88,7 @@ def test_the_test_keeps_its_size_with_two_windows_a_bin():
 
 def test_few_windows_and_several_symbols_say_why_there_is_no_test():
     actual = np.random.default_rng(4).normal(size=60)
-    assert "too few windows for a test (13" in histogram(actual[:13]).test.why
+    assert "13 windows; a test needs 20" in histogram(actual[:13]).test.why
     pooled = histogram(actual, symbols=2)
     assert "not independent" in pooled.test.why
     assert pooled.n == 30

@@ -67,7 +67,7 @@ def test_the_thirteen_windows_of_the_lab_reproduce_its_bar(lab_closes):
     assert always_up.always == "up"
     assert found.models["naive"].direction[-1].two_way.accuracy is None
     test = found.models["net"].tests["drift"]
-    assert test.test.why == "too few windows for a test (13, at least 20 are needed)"
+    assert test.test.why == "13 windows; a test needs 20"
 
 
 def test_all_cutoffs_of_the_lab_reproduce_its_overlapping_figures(lab_closes):

@@ -67,7 +67,7 @@ def test_a_symbol_with_few_windows_of_its_own_is_not_tested():
     found = symbol_tests(evidence(gains), "squared", "net", "naive")
     assert [each.n for each in found.values()] == [60, 60, 3]
     assert found["S2"].p is None
-    assert found["S2"].why == "too few windows for a test (3, at least 20 are needed)"
+    assert found["S2"].why == "3 windows; a test needs 20"
     two = symbol_tests(evidence(gains[:, :2]), "squared", "net", "naive")
     assert [found[name].p for name in ("S0", "S1")] == [each.p for each in two.values()]
 
@@ -90,7 +90,7 @@ def test_a_single_symbol_a_model_itself_and_a_point_forecast_have_nothing_to_tes
 def test_few_windows_say_why_there_is_no_p():
     found = symbol_tests(evidence(np.ones((12, 2))), "squared", "net", "naive")["S0"]
     assert (found.p, found.gain) == (None, 1.0)
-    assert found.why == "too few windows for a test (12, at least 20 are needed)"
+    assert found.why == "12 windows; a test needs 20"
 
 
 def test_a_symbol_whose_gain_never_varies_is_not_tested():

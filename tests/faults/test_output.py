@@ -36,18 +36,16 @@ def shelf(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize(
-    ("output", "reason"),
-    [
-        pytest.param("data", "folder", id="44-a-folder"),
-        pytest.param("absent/result", "no such folder", id="44-no-such-folder"),
-    ],
+    ("output", "code", "reason"),
+    [("data", 1, "folder"), ("absent/result", 2, "no such folder")],
+    ids=["a folder", "no such folder"],
 )
 def test_an_output_that_cannot_be_is_refused_before_any_work(
-    shelf: Path, command: str, output: str, reason: str
+    shelf: Path, command: str, output: str, code: int, reason: str
 ) -> None:
     before = hashes(shelf)
     outcome = in_process(*COMMANDS[command], "--output", output, folder=shelf)
-    assert_one_error(outcome, 1, f"({output})", reason)
+    assert_one_error(outcome, code, f"({output})", reason)
     assert hashes(shelf) == before
 
 

@@ -105,8 +105,8 @@ def test_reported_losses_are_those_of_the_units_of_the_price():
 @pytest.mark.parametrize(
     ("n", "reach", "why"),
     [
-        (19, 1, "too few windows for a test (19, at least 20 are needed)"),
-        (30, 5, "too few windows for a test (6, at least 8 are needed)"),
+        (19, 1, "19 windows; a test needs 20"),
+        (30, 5, "6 windows; a test needs 8"),
     ],
 )
 def test_too_few_windows_decide_nothing(n, reach, why):

@@ -32,12 +32,17 @@ def test_one_fold_has_no_standard_error_and_no_clear_gain() -> None:
 @for_each(
     ("best", "folds", "gain", "words"),
     [
-        (7, 3, Gain(0.002, 0.001), "0.2 % +- 0.1 % of the last price below trial 0"),
-        (7, 3, Gain(0.002, 0.001), "more than one standard error. 3 folds can prove little"),
-        (7, 3, Gain(0.001, 0.002), "not more than one standard error, so there is no evidence"),
-        (7, 1, Gain(0.001, None), "without a standard error, since there is one fold alone"),
-        (7, 3, None, "trial 0, the recipe itself, was not completed"),
-        (0, 3, Gain(0.0, 0.0), "None of 40 trials beats trial 0, the recipe itself, on 3 folds."),
+        (7, 3, Gain(0.002, 0.001), "its error is lower than the recipe's by 0.2 % of the price"),
+        (
+            7,
+            3,
+            Gain(0.002, 0.001),
+            "more than one standard error (0.1 %). 3 folds can prove little",
+        ),
+        (7, 3, Gain(0.001, 0.002), "not more than one standard error (0.2 %), so it may be chance"),
+        (7, 1, Gain(0.001, None), "without a standard error on a single fold"),
+        (7, 3, None, "the recipe itself was not completed"),
+        (0, 3, Gain(0.0, 0.0), "The recipe itself was best; the other 39 trials did not beat it."),
     ],
 )
 def test_the_verdict_claims_no_more_than_the_folds_show(

@@ -1,6 +1,7 @@
 """The batches of stateful training, and what a network learns from them."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from lstmcli.dataset.windows import join
 from lstmcli.forecasting.model import new_member
 from lstmcli.learning.fit import Fit, fit_linear
 from lstmcli.learning.plan import Plan
-from lstmcli.learning.samples import Samples, make_samples
+from lstmcli.learning.samples import Samples, make_floor, make_samples
 from lstmcli.training.objective import Lanes
 from tests.rows import for_each
 from tests.synthetic import fit_on, make_plan, random_walk, series_of, tiny_settings
@@ -42,11 +43,11 @@ def three_series() -> list[Series]:
     ]
 
 
-def samples_of(settings: Settings) -> tuple[Plan, Samples]:
-    plan = make_plan(three_series(), settings)
-    return plan, make_samples(
-        join(plan.series), plan, settings, fit_linear(plan, settings), torch.Generator()
-    )
+def samples_of(settings: Settings, series: Sequence[Series] | None = None) -> tuple[Plan, Samples]:
+    plan = make_plan(series or three_series(), settings)
+    rows = join(plan.series)
+    floor = make_floor(rows, plan, settings, fit_linear(plan, settings))
+    return plan, make_samples(rows, plan, settings, floor, torch.Generator())
 
 
 def batches_of(samples: Samples) -> list[Lanes]:
@@ -145,9 +146,6 @@ def test_training_stops_early_and_learns() -> None:
 
 
 def untrained_loss(series: Series, settings: Settings) -> float:
-    plan = make_plan([series], settings)
-    samples = make_samples(
-        join(plan.series), plan, settings, fit_linear(plan, settings), torch.Generator()
-    )
+    _, samples = samples_of(settings, [series])
     with torch.no_grad():
         return float(samples.objective(new_member(settings).eval(), samples.validation))

@@ -55,6 +55,13 @@ def test_what_is_written_is_read_back_to_seven_digits(tmp_path: Path) -> None:
     assert first[1].startswith("2024-01-02,")
 
 
+def test_prices_have_the_currency_of_their_sidecar(tmp_path: Path) -> None:
+    write_stored(tmp_path, "AAPL", "1d", bars(), {"currency": "USD"})
+    write_stored(tmp_path, "OWN", "1d", bars(), {"currency": None})
+    assert read_stored(tmp_path, "AAPL", today=TODAY).currency == "USD"
+    assert read_stored(tmp_path, "OWN", today=TODAY).currency == ""
+
+
 def test_writing_the_same_bars_again_touches_nothing(tmp_path: Path) -> None:
     write_stored(tmp_path, "AAPL", "1d", bars(), {"fetched": "yesterday"})
     before = tree(tmp_path)

@@ -10,8 +10,9 @@ import pytest
 
 from lstmcli.errors import DataError
 from lstmcli.market.bar_checks import UnusablePriceError
-from lstmcli.market.prices import Note, Prices
+from lstmcli.market.prices import Prices
 from lstmcli.market.validate import bars_from_frame, check_bars
+from lstmcli.printable import Note
 from tests.cases.bar_files import bars, changed
 from tests.rows import for_each
 

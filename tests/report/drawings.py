@@ -13,7 +13,17 @@ def business_days():
     return days[np.is_busday(days)]
 
 
-def make_fan(symbol="AAPL", *, horizon=20, rows=60, known=0, point=False, scale=1.0, history=None):
+def make_fan(
+    symbol="AAPL",
+    *,
+    horizon=20,
+    rows=60,
+    known=0,
+    point=False,
+    scale=1.0,
+    history=None,
+    currency="",
+):
     days = business_days()
     if history is None:
         history = 100.0 * np.exp(np.random.default_rng(1).normal(0, 0.01, rows).cumsum())
@@ -23,8 +33,9 @@ def make_fan(symbol="AAPL", *, horizon=20, rows=60, known=0, point=False, scale=
     actual = np.full(horizon, np.nan)
     actual[:known] = scale * last * 1.01
     return Fan(
-        symbol,
-        f"lab/1, {horizon} sessions after {days[rows - 1]}",
+        f"{symbol}: next {horizon} sessions",
+        f"by lab/1, after {days[rows - 1]}",
+        currency,
         days[:rows],
         scale * history,
         days[rows : rows + horizon],
@@ -41,5 +52,7 @@ def make_walk(symbol="AAPL", *, windows=3, horizon=10, point=False, rows=60):
     for start in range(horizon, horizon * (windows + 1), horizon):
         median = prices[start] * np.exp(0.001 * np.arange(horizon + 1))
         band = None if point else (0.8, 0.97 * median, 1.03 * median)
-        made.append(Window(days[start : start + horizon + 1], median, band))
-    return Walk(symbol, f"lab/1, {windows} windows", days, prices, tuple(made))
+        actual = prices[start + horizon]
+        hit = bool(actual > prices[start])
+        made.append(Window(days[start : start + horizon + 1], median, band, actual, hit))
+    return Walk(f"{symbol}: {windows} forecasts", "by lab/1", "", days, prices, tuple(made))

@@ -1,11 +1,11 @@
-"""Which bands a forecast has, and which of its sessions are labelled."""
+"""Which bands a forecast has, and how its ends, steps and windows are described."""
+
+from dataclasses import replace
 
 import numpy as np
-import pytest
 
-from lstmcli.report.fans import bands_of, tick_sessions
-from tests.report.drawings import LEVELS, make_fan
-from tests.rows import for_each
+from lstmcli.report.fans import bands_of, with_change
+from tests.report.drawings import LEVELS, make_fan, make_walk
 
 
 def test_bands_are_those_whose_two_levels_are_there():
@@ -27,25 +27,31 @@ def test_bands_bear_levels_that_rounding_has_touched():
     assert [each[0] for each in bands_of(levels, np.zeros((1, 19)))] == [0.5, 0.8]
 
 
-@for_each(
-    ("history", "horizon", "most", "expected"),
-    [
-        (149, 50, 9, [-125, -100, -75, -50, -25, 0, 25, 50]),
-        (149, 50, 5, [-100, -50, 0, 50]),
-        (0, 5, 9, [0, 1, 2, 3, 4, 5]),
-        (3, 1, 2, [-2, 0]),
-        (3, 1, 1, [0]),
-        (0, 0, 4, [0]),
-    ],
-)
-def test_sessions_to_label_are_even_few_and_hold_the_cutoff(history, horizon, most, expected):
-    assert tick_sessions(history, horizon, most) == expected
+def test_the_ends_of_a_fan_are_those_of_its_median_and_its_80_percent_band():
+    fan = make_fan()
+    _, low, high = fan.bands[1]
+    expected = [low[-1], fan.median[-1], high[-1]]
+    assert [price for price, _ in fan.ends()] == expected
+    for (price, text), move in zip(fan.ends(), (-0.0556, 0.0, 0.0589), strict=True):
+        assert text == f"{price:.2f} ({100 * move:+.1f} %)".replace("+0.0", "0.0")
+    assert [text for _, text in make_fan(point=True).ends()] == [fan.ends()[1][1]]
 
 
-@pytest.mark.parametrize("rows", [1, 60])
-def test_labels_are_the_dates_of_their_sessions(rows):
-    fan = make_fan(rows=rows, horizon=20)
-    sessions = np.concatenate([fan.history_dates, fan.dates]).astype(str)
-    places, labels = fan.ticks(9)
-    assert labels == [sessions[rows - 1 + place] for place in places]
-    assert labels[places.index(0)] == str(fan.history_dates[-1])
+def test_a_step_is_described_with_what_happened_where_it_has():
+    fan = make_fan(known=1, horizon=2)
+    first, second = fan.steps()
+    assert first.startswith(f"{fan.dates[0]}, step 1: {fan.median[0]:.2f} (0.0 %), 80 % range ")
+    assert first.endswith(f", actual {fan.actual[0]:.2f} (+1.0 %)")
+    assert "actual" not in second
+    assert "range" not in make_fan(point=True).steps()[0]
+
+
+def test_a_window_says_whether_its_direction_was_right():
+    walk = make_walk(windows=1)
+    (window,) = walk.windows
+    last, word = window.median[0], "right" if window.hit else "wrong"
+    words = f"{window.dates[0]} to {window.dates[-1]}: {last:.2f}, forecast "
+    assert str(window).startswith(words)
+    assert str(window).endswith(f"actual {with_change(window.actual, last)}, {word}")
+    assert str(replace(window, hit=None)).endswith("unchanged")
+    assert str(replace(window, hit=None, actual=np.nan)).endswith("%)")

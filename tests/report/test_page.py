@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from lstmcli.report import page, picture
+from lstmcli.report.fans import Moves
 from lstmcli.report.page import inline
+from lstmcli.report.tables import make_table
 from tests.report.drawings import make_fan, make_walk
 from tests.rows import for_each
 
@@ -17,23 +19,31 @@ pytest.importorskip("matplotlib")
 STYLE = (page._TEMPLATES / "page.css").read_text("utf-8")
 FAN = make_fan(known=5)
 MOVES = np.linspace(-5.0, 9.0, 30)
+SIZE = (340, 225)
+
+
+def make_moves(predicted, actual):
+    names = tuple(f"window {place}" for place in range(len(predicted)))
+    return Moves(predicted, actual, names, ("1 %", "2 %", "3 %", "4 %"), 1)
+
+
 DRAWINGS = {
-    "fan": (partial(picture.draw_fan, most_ticks=3, shared=[FAN, make_fan(scale=2.0)]), FAN),
-    "walk": (picture.draw_walk, make_walk()),
-    "skill": (picture.draw_skill, [[0.1, None, -0.2], []]),
-    "one step": (picture.draw_skill, [[0.1]]),
+    "fan": (partial(picture.draw_fan, shared=[FAN, make_fan(scale=2.0)], values=True), FAN),
+    "walk": (partial(picture.draw_walk, values=True), make_walk()),
+    "skill": (picture.draw_skill, {"naive": [0.1, None, -0.2], "drift": [0.1, 0.1, 0.1]}),
+    "one step": (picture.draw_skill, {"naive": [0.1]}),
     "no bands": (picture.draw_coverage, [], []),
     "histogram": (picture.draw_pit, [0.0, 0.5, 1.0], [0.4, 0.6]),
-    "moves": (picture.draw_moves, MOVES, -MOVES, ["1 %", "2 %", "3 %", "4 %"]),
-    "no moves": (picture.draw_moves, MOVES[:0], MOVES[:0], ["-"] * 4),
-    "still": (picture.draw_moves, 0 * MOVES, MOVES, ["-"] * 4),
+    "moves": (picture.draw_moves, make_moves(MOVES, -MOVES)),
+    "no moves": (picture.draw_moves, make_moves(MOVES[:0], MOVES[:0])),
+    "still": (picture.draw_moves, make_moves(0 * MOVES, MOVES)),
 }
 
 
 @cache
 def drawn(name):
     draw, *data = DRAWINGS[name]
-    return inline(draw, 225, *data)
+    return inline(draw, SIZE, *data)
 
 
 def parsed(name):
@@ -75,17 +85,50 @@ def test_two_drawings_share_no_name_unless_it_stands_for_the_same():
     assert len(named) > len(DRAWINGS)
     assert [name for name, meanings in named.items() if len(meanings) > 1] == []
     draw, *data = DRAWINGS["fan"]
-    assert inline(draw, 225, *data) == drawn("fan")
+    assert inline(draw, SIZE, *data) == drawn("fan")
 
 
 def test_texts_are_escaped_and_no_formula():
     def draw(axes):
         axes.text(0, 0, "<b> $x$ & 'y'", parse_math=False)
 
-    root = ElementTree.fromstring(f"<svg>{inline(draw, 225)}</svg>")
+    root = ElementTree.fromstring(f"<svg>{inline(draw, SIZE)}</svg>")
     assert "<b> $x$ & 'y'" in [element.text for element in root.iter("text")]
 
 
 def test_a_value_of_the_page_is_no_markup_and_cannot_turn_the_words():
     assert page._dated("<b> \u202e 2020-01-02") == r"&lt;b&gt; \u202e <time>2020-01-02</time>"
-    assert page._unbroken("5 % & more") == "5&nbsp;% &amp; more"
+
+
+@for_each(
+    ("words", "expected"),
+    [
+        ("5 % &amp; more", "5~% &amp; more"),
+        ("69.2 % +- 8.2", "69.2~%~±~8.2"),
+        ("(p = 0.06)", "(p~=~0.06)"),
+        ("p &lt; 0.001", "p~&lt;~0.001"),
+        ("from 5 to 6", "from 5 to 6"),
+    ],
+)
+def test_a_number_and_its_sign_stay_on_one_line(words, expected):
+    assert page._unbroken(words) == expected.replace("~", "&nbsp;")
+
+
+def texts_of(name):
+    return [each.text for each in parsed(name).iter("title")]
+
+
+def test_a_browser_shows_the_values_where_the_pointer_is():
+    assert texts_of("fan") == FAN.steps()
+    assert texts_of("walk") == list(map(str, make_walk().windows))
+    skills = ["+10.0 % against naive, +10.0 % against drift", "+nan", "-20.0 % against naive"]
+    for step, (found, words) in enumerate(zip(texts_of("skill"), skills, strict=True), start=1):
+        assert found.startswith(f"step {step}: {words}")
+    assert texts_of("histogram") == ["40.0 % of the outcomes", "60.0 % of the outcomes"]
+    assert sorted(texts_of("moves")) == sorted(DRAWINGS["moves"][1].names)
+
+
+def test_words_in_a_table_stand_at_the_left_and_numbers_at_the_right():
+    rows = [["a", "1", "always up", "-"], ["b", "-2.5 %", "-", "1 to 2"]]
+    table = make_table("", ["", "Number", "Words", "Range"], rows)
+    assert [page._is_numeric(column) for column in table.columns] == [False, True, False, True]

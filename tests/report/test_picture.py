@@ -5,14 +5,17 @@ import subprocess
 import sys
 import warnings
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lstmcli.errors import FileError, UsageError
-from lstmcli.report import picture
-from lstmcli.report.picture import check_plot, draw_fan, draw_walk, write_picture
+from lstmcli.report import output
+from lstmcli.report.output import check_plot
+from lstmcli.report.picture import draw_fan, draw_walk, write_picture
 from tests.report.drawings import make_fan, make_walk
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -51,43 +54,80 @@ def test_the_same_forecasts_make_the_same_bytes(shown, name, tmp_path):
 
 
 def test_the_picture_names_everything_in_it(tmp_path):
-    write_picture([make_fan(known=5)], path := tmp_path / "fan.svg")
+    fan = make_fan(known=5, currency="USD")
+    write_picture([fan], path := tmp_path / "fan.svg")
     ElementTree.parse(path)
     words = words_of(path)
-    assert {"AAPL", "lab/1, 20 sessions after 2020-03-24", "2020-03-24"} <= set(words)
-    legend = ["history", "last close", "median", "50 % band", "80 % band", "95 % band"]
-    assert words[-8:] == [*legend, "naive", "actual"]
+    assert {"AAPL: next 20 sessions", "by lab/1, after 2020-03-24", "USD"} <= set(words)
+    assert {text for _, text in fan.ends()} <= set(words)
+    legend = ["history", "median", "50 % range", "80 % range", "95 % range"]
+    assert words[-7:] == [*legend, "naive (no change)", "actual"]
 
 
 def test_a_point_forecast_has_no_bands_and_what_has_not_happened_is_not_drawn(tmp_path):
     write_picture([make_fan(point=True)], path := tmp_path / "fan.svg")
-    assert words_of(path)[-4:] == ["history", "last close", "median", "naive"]
-
-
-def test_every_label_of_the_axis_is_a_session_and_the_right_one():
-    from matplotlib.figure import Figure
-
-    fan = make_fan(rows=60, horizon=20)
-    axes = Figure().add_subplot()
-    draw_fan(axes, fan, most_ticks=9)
-    sessions = np.concatenate([fan.history_dates, fan.dates]).astype(str)
-    for tick, label in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True):
-        assert label.get_text() == sessions[59 + int(tick)]
-    assert axes.get_xlim() == (-59, 20)
+    assert words_of(path)[-3:] == ["history", "forecast", "naive (no change)"]
 
 
 def test_lines_start_at_the_last_close_and_end_where_the_forecast_does():
+    from matplotlib.dates import date2num
     from matplotlib.figure import Figure
 
     fan = make_fan(known=5)
     axes = Figure().add_subplot()
-    draw_fan(axes, fan, most_ticks=9)
+    draw_fan(axes, fan)
     lines = {line.get_label(): line.get_xydata() for line in axes.lines}
-    for name in ("naive", "median", "actual", "last close"):
-        np.testing.assert_array_equal(lines[name][0], [0, fan.history[-1]])
-    np.testing.assert_array_equal(lines["median"][-1], [20, fan.median[-1]])
-    np.testing.assert_array_equal(lines["naive"][-1], [20, fan.history[-1]])
+    first, start, end = date2num([fan.history_dates[0], fan.history_dates[-1], fan.dates[-1]])
+    for name in ("naive (no change)", "median", "actual"):
+        np.testing.assert_array_equal(lines[name][0], [start, fan.history[-1]])
+    np.testing.assert_array_equal(lines["median"][-1], [end, fan.median[-1]])
+    np.testing.assert_array_equal(lines["naive (no change)"][-1], [end, fan.history[-1]])
     np.testing.assert_array_equal(lines["history"][:, 1], fan.history)
+    assert axes.get_xlim() == (first, end)
+
+
+@pytest.mark.parametrize("days", [3, 20, 60, 100, 400, 700, 1000, 1500, 2500, 5000, 10_000])
+@pytest.mark.parametrize("columns", [1, 3])
+def test_dates_are_labelled_over_any_span(days, columns):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.0 if columns == 1 else 14.0, 5.0))
+    axes = figure.add_subplot(1, columns, 1)
+    fan = make_fan(rows=2, horizon=1, point=True)
+    early = fan.dates - np.timedelta64(days, "D")
+    draw_fan(axes, replace(fan, history_dates=np.r_[early, fan.history_dates[-1:]]))
+    figure.draw_without_rendering()
+    first, last = axes.get_xlim()
+    shown = [tick for tick in axes.get_xticks() if first <= tick <= last]
+    assert 2 <= len(shown) <= (10 if columns == 1 else 5) + 1
+
+
+@pytest.mark.parametrize(("top", "scale"), [(290.0, "linear"), (310.0, "log")])
+def test_prices_over_more_than_a_factor_of_three_are_drawn_on_a_logarithmic_scale(top, scale):
+    from matplotlib.figure import Figure
+
+    axes = Figure().add_subplot()
+    history = np.linspace(100.0, top, 60)
+    draw_fan(axes, make_fan(history=history, point=True, currency="USD"))
+    assert axes.get_yscale() == scale
+    assert axes.get_ylabel() == ("USD" if scale == "linear" else "USD, logarithmic")
+    low, high = axes.get_ylim()
+    assert low < 100.0
+    assert high > top
+    assert len([tick for tick in axes.get_yticks() if low <= tick <= high]) >= 3
+
+
+def test_labels_of_a_narrow_fan_do_not_lie_on_one_another():
+    from matplotlib.figure import Figure
+
+    axes = Figure(layout="constrained").add_subplot()
+    fan = make_fan(history=np.r_[1.0, np.full(59, 100.0)])
+    draw_fan(axes, fan)
+    texts = [text for _, text in fan.ends()]
+    boxes = [each.get_window_extent() for each in axes.texts if each.get_text() in texts]
+    assert len(boxes) == 3
+    for lower, upper in pairwise(boxes):
+        assert upper.y0 >= lower.y1 - 1
 
 
 def test_every_window_starts_on_the_price_of_its_cutoff():
@@ -97,39 +137,39 @@ def test_every_window_starts_on_the_price_of_its_cutoff():
     walk = make_walk()
     axes = Figure().add_subplot()
     draw_walk(axes, walk)
-    medians = [line for line in axes.lines if line.get_label() == "median"]
-    assert len(medians) == 3
-    for line, window in zip(medians, walk.windows, strict=True):
+    lines = [line for line in axes.lines if "direction" in line.get_label()]
+    naive = [line for line in axes.lines if line.get_label() == "naive (no change)"]
+    assert len(lines) == 3
+    for line, level, window in zip(lines, naive, walk.windows, strict=True):
         np.testing.assert_array_equal(line.get_ydata(), window.median)
+        np.testing.assert_array_equal(level.get_ydata(), window.median[[0, 0]])
         assert window.median[0] == walk.prices[walk.dates == window.dates[0]]
+        assert line.get_label() == f"direction {'right' if window.hit else 'wrong'}"
     assert len(axes.collections) == 3
     assert axes.get_xlim() == (date2num(walk.dates[0]), date2num(walk.windows[-1].dates[-1]))
 
 
 @pytest.mark.parametrize("point", [False, True])
 def test_past_forecasts_are_named_once(tmp_path, point):
-    write_picture([make_walk(point=point)], path := tmp_path / "walk.svg")
+    walk = make_walk(point=point)
+    write_picture([walk], path := tmp_path / "walk.svg")
     ElementTree.parse(path)
     words = words_of(path)
-    assert {"AAPL", "lab/1, 3 windows"} <= set(words)
-    legend = ["price", "median", *([] if point else ["80 % band"]), "cutoff"]
-    assert words[-len(legend) :] == legend
+    assert {"AAPL: 3 forecasts", "by lab/1"} <= set(words)
+    outcomes = {f"direction {'right' if window.hit else 'wrong'}" for window in walk.windows}
+    expected = ["price", *sorted(outcomes), "naive (no change)"]
+    assert words[-len(expected) :] == expected
 
 
-def test_more_symbols_than_panels_are_counted_in_the_title(tmp_path):
-    write_picture(
-        [make_fan(f"S{k}", rows=5, horizon=2) for k in range(14)], path := tmp_path / "f.svg"
-    )
-    words = words_of(path)
-    assert "The first 12 of 14 symbols" in words
-    assert [word for word in words if re.fullmatch(r"S\d+", word)] == [f"S{k}" for k in range(12)]
-
-
-@pytest.mark.parametrize("count", [2, 5, 12])
-def test_no_picture_of_all_symbols_claims_to_leave_any_out(count, tmp_path):
+@pytest.mark.parametrize("count", [1, 2, 5, 31])
+def test_each_symbol_has_a_panel_and_those_left_out_are_counted(count, tmp_path):
     fans = [make_fan(f"S{k}", rows=5, horizon=2) for k in range(count)]
     write_picture(fans, path := tmp_path / "f.svg")
-    assert not any("The first" in word for word in words_of(path))
+    words = words_of(path)
+    panels = [word for word in words if re.fullmatch(r"S\d+: next 2 sessions", word)]
+    assert panels == [fan.title for fan in fans[:30]]
+    more = "30 of 31 symbols; name the other 1 to draw them"
+    assert (more in words) == (count > 30)
 
 
 @pytest.mark.parametrize("symbol", ["$x_1$ ^ $y", "^GSPC", "價格", "a<b&c", "100%"])
@@ -196,13 +236,12 @@ def test_a_picture_that_cannot_be_written_says_so(tmp_path):
 @pytest.mark.parametrize(("target", "package"), [("fan.png", "matplotlib"), ("-", "plotext")])
 def test_a_missing_package_names_the_extra(target, package, monkeypatch):
     check_plot(target)
-    monkeypatch.setattr(picture.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(output.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(UsageError, match=rf"{package} .* pip install 'lstmcli\[plot\]'"):
         check_plot(target)
 
 
 def test_a_broken_matplotlib_names_the_extra_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(picture, "check_plot", lambda _: None)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(UsageError, match=r"pip install 'lstmcli\[plot\]'"):
         write_picture([make_fan()], tmp_path / "fan.png")

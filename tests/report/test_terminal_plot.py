@@ -40,8 +40,9 @@ def make_fan(symbol="AAPL", *, scale=1.0, known=0, point=False, still=False, hor
     actual = np.full(horizon, np.nan)
     actual[:known] = scale * 101.0
     return Fan(
-        symbol,
-        "lab/1 from 2020-02-29",
+        f"{symbol}: next {horizon} sessions",
+        "by lab/1",
+        "",
         days[:60],
         scale * history,
         days[60 : 60 + horizon],
@@ -56,7 +57,7 @@ def test_a_fan_fits_its_width_and_names_everything_in_it():
     rows = text.splitlines()
     assert len(rows) == 1 + HEIGHT + 1
     assert max(map(len, rows)) <= 90
-    assert rows[0] == "AAPL  lab/1 from 2020-02-29"
+    assert rows[0] == "AAPL: next 20 sessions, by lab/1"
     assert rows[-1] == "⠒ history  ━ median  ▓ 50 %  ▒ 80 %  ░ 95 %  ╌ naive 100.00  x actual"
     assert "2020-02-29" in rows[-2]
     for mark in "▓▒░x":
@@ -76,7 +77,7 @@ def test_bands_lie_inside_one_another_and_open_to_the_right():
 def test_a_stream_that_is_not_utf_gets_ascii(encoding):
     text = text_plot([make_fan("價", known=4)], 80, stream=Stream(encoding))
     text.encode("ascii")
-    assert text.startswith("?  lab/1")
+    assert text.startswith("?: next 20 sessions, by lab/1")
     assert "* history  = median  # 50 %  : 80 %  . 95 %  - naive 100.00  x actual" in text
 
 
@@ -106,7 +107,7 @@ def test_one_fan_does_not_depend_on_those_before_it():
 
 def test_a_point_forecast_has_no_bands():
     text = text_plot([make_fan(point=True)], 80, stream=Stream("utf-8"))
-    assert text.splitlines()[-1] == "⠒ history  ━ median  ╌ naive 100.00"
+    assert text.splitlines()[-1] == "⠒ history  ━ forecast  ╌ naive 100.00"
     assert not set(text) & set("░▒▓")
 
 
@@ -139,8 +140,8 @@ def test_past_forecasts_are_drawn_over_the_prices(point):
     rows = text_plot([walk], 90, stream=Stream("utf-8")).splitlines()
     assert len(rows) == 1 + HEIGHT + 1
     assert max(map(len, rows)) <= 90
-    assert rows[0] == "AAPL  lab/1, 3 windows"
-    assert rows[-1] == "⠒ price  ━ median" + ("" if point else "  ▒ 80 %")
+    assert rows[0] == "AAPL: 3 forecasts, by lab/1"
+    assert rows[-1] == "⠒ price  ━ " + ("forecast" if point else "median  ▒ 80 %")
     assert ("▒" in "".join(rows[1:-1])) != point
     assert str(walk.dates[0]) in rows[-2]
 

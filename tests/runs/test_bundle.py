@@ -295,7 +295,7 @@ def test_a_file_too_large_to_be_ours_is_refused(bundle: Path, name: str) -> None
     ("text", "words"),
     [
         ("", "metadata.json"),
-        ("[1]", "metadata.json: Input should be an object"),
+        ("[1]", "metadata.json: found .1., expected a table"),
         ("{}", "interval is missing"),
         ('{"schema_version": 2, "trained_on": []}', "interval is missing"),
         ('{"schema_version": 1, "trained_on": []}', "metadata.json: interval is missing"),

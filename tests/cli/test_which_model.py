@@ -1,0 +1,159 @@
+"""A model for each symbol, as a user meets it: train two, forecast both, prefer another."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.command_line import Outcome, assert_one_error, csv_text, in_process, walk
+
+SMALL = ("--set", "train.epochs=1", "--set", "model.hidden_sizes=[2]", "--set", "window.horizon=5")
+
+
+def run(home: Path, *arguments: object) -> Outcome:
+    return in_process(*arguments, folder=home)
+
+
+def document(home: Path, *arguments: object) -> dict[str, Any]:
+    done = run(home, *arguments, "--format", "json")
+    assert done.code == 0, done.err
+    found: dict[str, Any] = json.loads(done.out)
+    return found
+
+
+def by_symbol(home: Path, *arguments: object) -> dict[str, str]:
+    return {
+        each["symbol"]: each["model"] for each in document(home, "predict", *arguments)["forecasts"]
+    }
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with bars of three shares, and a model each of two of them; not to be changed."""
+    home = tmp_path_factory.mktemp("two")
+    for seed, name in enumerate(("AAPL", "MSFT", "KO")):
+        (home / f"{name}.csv").write_text(csv_text(walk(500, seed=seed)))
+        assert run(home, "data", "import", f"{name}.csv").code == 0
+    for name in ("AAPL", "MSFT"):
+        done = run(home, "train", name, *SMALL)
+        assert done.code == 0, done.err
+    return home
+
+
+@pytest.fixture
+def home(two: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(two, tmp_path / "home"))
+
+
+def test_each_symbol_is_trained_under_its_name_and_forecast_by_its_model(two: Path) -> None:
+    assert sorted(path.name for path in (two / "data/models").iterdir()) == ["aapl", "msft"]
+    found = by_symbol(two, "MSFT", "KO", "aapl")
+    assert list(found.items()) == [
+        ("MSFT", "msft/v0001"), ("KO", "base/v0001"), ("AAPL", "aapl/v0001"),
+    ]  # fmt: skip
+    alone = document(two, "predict", "MSFT")
+    assert (alone["model"], [each["model"] for each in alone["models"]]) == (
+        "msft/v0001", ["msft/v0001"],
+    )  # fmt: skip
+    together = document(two, "predict", "AAPL", "MSFT")
+    assert [each["model"] for each in together["models"]] == ["aapl/v0001", "msft/v0001"]
+    assert together["forecasts"][1]["steps"] == alone["forecasts"][0]["steps"]
+
+
+def test_files_are_forecast_by_the_model_of_each_series(two: Path) -> None:
+    done = run(two, "predict", "--csv", "KO.csv", "--csv", "MSFT.csv", "--format", "csv")
+    rows = list(csv.DictReader(done.out.splitlines()))
+    assert {(row["symbol"], row["model"]) for row in rows} == {
+        ("KO", "base/v0001"), ("MSFT", "msft/v0001"),
+    }  # fmt: skip
+    assert "no model of your own for KO: base, ready-made" in done.err
+    text = run(two, "predict", "--csv", "KO.csv", "--csv", "MSFT.csv").out
+    assert "Forecast by 2 models" in text
+
+
+def test_evaluate_judges_each_by_its_own_model(two: Path) -> None:
+    found = document(two, "evaluate", "AAPL", "MSFT")["evaluations"]
+    assert [each["models"] for each in found] == [["aapl/v0001"], ["msft/v0001"]]
+    assert found[1] == document(two, "evaluate", "MSFT") | {"looks": found[1]["looks"]}
+    done = run(two, "evaluate", "AAPL", "MSFT", "--forecasts", "long.csv")
+    assert_one_error(done, 2, "--forecasts", "aapl for AAPL, msft for MSFT", "--model NAME")
+    assert not (two / "long.csv").exists()
+
+
+def test_a_second_model_of_a_symbol_changes_nothing_until_it_is_preferred(home: Path) -> None:
+    before = run(home, "predict", "AAPL", "--format", "csv").out
+    assert run(home, "train", "AAPL", "--name", "cc", "--seed", 1, *SMALL).code == 0
+    assert run(home, "predict", "AAPL", "--format", "csv").out == before
+    assert run(home, "models", "use", "cc").out == "cc is preferred for AAPL.\n"
+    assert by_symbol(home, "AAPL", "MSFT") == {"AAPL": "cc/v0001", "MSFT": "msft/v0001"}
+    assert by_symbol(home) == {"AAPL": "cc/v0001"}
+    rows = document(home, "models", "list")["models"]
+    assert {row["name"]: row["in_use"] for row in rows} == {
+        "aapl": False,
+        "cc": True,
+        "msft": False,
+    }
+    assert run(home, "models", "use", "cc", "--undo").code == 0
+    assert run(home, "predict", "AAPL", "--format", "csv").out == before
+    assert_one_error(run(home, "models", "use", "ccc"), 4, "no such model", "Did you mean cc?")
+    assert_one_error(run(home, "predict"), 2, "which model?", "aapl (AAPL)", "models use NAME")
+
+
+def test_a_name_of_other_symbols_is_refused_before_training_unless_replaced(home: Path) -> None:
+    done = run(home, "train", "MSFT", "--name", "aapl", *SMALL)
+    step = "lstmcli train MSFT --name msft (or --replace)"
+    assert_one_error(done, 2, "aapl was trained on AAPL", step)
+    done = run(home, "train", "AAPL", "MSFT", "--name", "aapl", *SMALL)
+    assert_one_error(done, 2, "aapl was trained on AAPL", "--name default")
+    assert len(list((home / "data/models/aapl").glob("v*"))) == 1
+    found = document(home, "train", "MSFT", "--name", "aapl", "--replace", *SMALL)
+    assert (found["model"], found["promoted"], found["why"]) == ("aapl/v0002", True, "--replace")
+    assert_one_error(run(home, "train", "AAPL", "--name", "base"), 2, "base")
+
+
+def test_versions_of_different_symbols_are_compared_on_those_that_both_hold(home: Path) -> None:
+    pool = ("--name", "pool", "--promote-level", "1e-6", *SMALL)
+    assert run(home, "train", "AAPL", "MSFT", *pool).code == 0
+    why = document(home, "train", "MSFT", "KO", *pool)["why"]
+    assert why.startswith("on MSFT, which both hold: ")
+    assert "which both hold" not in document(home, "train", "AAPL", "MSFT", *pool, "--force")["why"]
+
+
+def test_symbols_choose_among_a_models_own_files_where_the_store_has_none(home: Path) -> None:
+    (home / "BAC.csv").write_text((home / "KO.csv").read_text())
+    files = ("--csv", "BAC.csv", "--csv", "MSFT.csv", "--name", "pool")
+    assert run(home, "train", *files, *SMALL).code == 0
+    done = run(home, "predict", "bac", "--format", "csv")
+    assert done.out.splitlines()[1].startswith("pool/v0001,BAC,")
+    assert "bac: read from BAC.csv, MSFT.csv, the data of pool up to 2018-08-31" in done.err
+    done = run(home, "predict", "MSFT", "--model", "pool")
+    assert "MSFT: read from the store; pool was trained on BAC.csv, MSFT.csv" in done.err
+    assert document(home, "evaluate", "BAC")["models"] == ["pool/v0001"]
+
+
+def test_a_symbol_that_is_nowhere_says_what_was_meant_or_that_its_fetch_failed(home: Path) -> None:
+    done = run(home, "predict", "APPL")
+    assert_one_error(done, 4, "no prices stored (APPL)", "Did you mean AAPL?", "fetch APPL")
+    end = dict(command="fetch", run_id="1", exit_code=4, started="2026-01-01T00:00:00+00:00")
+    end |= {"ended": end["started"], "error": "1 of 1 symbols failed, first XQZW: not known there"}
+    record = home / "data/runs.json"
+    known = json.loads(record.read_text())
+    known["runs"]["fetch"] = {"last": end, "last_good": None}
+    record.write_text(json.dumps(known))
+    for command in ("predict", "train", "evaluate"):
+        done = run(home, command, "XQZW")
+        assert_one_error(done, 4, "The last fetch failed: not known there")
+        assert "Run: lstmcli fetch" not in done.err
+
+
+def test_days_that_cannot_be_are_answered_with_one_that_can(two: Path) -> None:
+    first = document(two, "predict", "AAPL", "--model", "base", "--as-of", "2017-06-30")
+    assert first["forecasts"][0]["cutoff"] == "2017-06-30"
+    done = run(two, "predict", "AAPL", "--as-of", "1999-01-01")
+    assert_one_error(done, 4, "has 0", "Pass --as-of 20", "or a later day")
+    assert_one_error(run(two, "predict", "AAPL", "--as-of", "2999-01-01"), 2, "a day to come")
+    done = run(two, "evaluate", "AAPL", "--start", "2018-02-01", "--end", "2018-01-01")
+    assert_one_error(done, 2, "--start 2018-02-01 --end 2018-01-01", "after the end")
