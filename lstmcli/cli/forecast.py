@@ -43,7 +43,7 @@ def forecast(
     Examples:
         lstmcli forecast AAPL
         lstmcli forecast AAPL MSFT --retrain-after 7d
-        lstmcli forecast --symbols-file symbols.txt --record --quiet --output forecast.csv
+        lstmcli forecast --symbols-file symbols.txt --output forecast.csv
 
     Forecast:
         --retrain-after AGE: Train models that are older, as 7d. [never]
@@ -79,7 +79,8 @@ def forecast(
             on_trained=_log_version,
             **device.chosen,
         )
-    prices = options.PriceOptions(data_dir=data_dir, symbols=symbols, symbols_file=symbols_file)
+    named = None if symbols_file else report.made.symbols
+    prices = options.PriceOptions(data_dir=data_dir, symbols=named, symbols_file=symbols_file)
     _emit(report, record, all_steps, prices, out)
     _report(report)
     raise typer.Exit(report.exit_code)

@@ -255,7 +255,8 @@ def test_a_damaged_model_is_no_fault_of_the_network(home: Path) -> None:
     assert_one_error(forecast("AAPL", folder=home), 1, "not a lstmcli model")
     parts = json.loads(in_process("status", "--json", folder=home).out)["parts"]
     states = {each["part"]: each["state"] for each in parts}
-    assert (states["model aapl"], states["feed"]) == ("bad", "ok")
+    assert states["model aapl"] == "bad"
+    assert states["feed"] != "bad"
 
 
 def test_status_knows_when_it_last_ran(server: StandIn, tmp_path: Path) -> None:
