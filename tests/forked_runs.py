@@ -75,7 +75,7 @@ class ForkServer:
         user : whose rights it has. env : what is changed of the environment.
         streams : the paths of its `stdin`, `stdout` and `stderr`, None for one that is closed; by
             default the input is at its end, and `wait` returns the rest.
-        now : the moment of a fetch, zone-aware; the present by default.
+        now : the moment of a fetch or forecast, zone-aware; the present by default.
         """
         job = {
             "arguments": [str(argument) for argument in arguments],
@@ -200,8 +200,8 @@ def _child(job: dict[str, Any], files: list[IO[str]]) -> None:
 
 
 def _stop_the_clock(now: str) -> None:
-    """Let a fetch take another moment for the present."""
-    from lstmcli.cli import fetch
+    """Let a fetch or a forecast take another moment for the present."""
+    from lstmcli.cli import fetch, forecast
 
     moment = datetime.fromisoformat(now)
 
@@ -210,7 +210,8 @@ def _stop_the_clock(now: str) -> None:
         def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
             return moment.astimezone(tz)
 
-    setattr(fetch, "datetime", Stopped)  # noqa: B010
+    for command in (fetch, forecast):
+        vars(command)["datetime"] = Stopped
 
 
 def _stream(number: int, mode: str, path: str | None) -> IO[str] | None:

@@ -5,23 +5,19 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
 
-from lstmcli.cli.app import app
 from tests.cli.conftest import RECIPE
 from tests.command_line import csv_text, in_process, one_after_another, walk
 from tests.readme import ROOT
-from tests.rows import for_each
 from tests.stand_in_site import sitecustomize
 from tests.yahoo_stand_in import StandIn, random_walk, stand_in
 
 FILES = ROOT / "configs" / "unattended"
-SCRIPT = (FILES / "lstmcli-job").read_text(encoding="utf-8")
 CRONTAB = (FILES / "crontab").read_text(encoding="utf-8")
 HOME = "/srv/lstmcli"
 SITE = Path(sitecustomize.__file__).parent
@@ -30,6 +26,7 @@ data import {given}/prices.csv
 fetch AAPL --rate 100
 train --config {given}/tiny.toml
 predict
+forecast AAPL
 evaluate
 evaluate --refit 4
 data remove PRICES --yes
@@ -39,7 +36,8 @@ data remove PRICES --yes
 @pytest.fixture(scope="module")
 def server() -> Iterator[StandIn]:
     with stand_in() as script:
-        script.serve("AAPL", random_walk(80))
+        script.serve("AAPL", random_walk(700))
+        script.serve("YOUNG", random_walk(80))
         yield script
 
 
@@ -77,124 +75,66 @@ def test_every_command_works_without_home_path_terminal_or_folder(
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
-STUB = """\
-#!/bin/sh
-echo "$@" >> "{home}/calls"
-eval "exit \\${{STUB_$1:-0}}"
-"""
+def jobs() -> list[list[str]]:
+    """The words of each command of the crontab that ships, and of when it runs."""
+    lines = [line for line in CRONTAB.splitlines() if not line.startswith(("#", "MAILTO="))]
+    return [line.split(maxsplit=5) for line in lines]
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """A folder with the script that ships, and a stub in the place of the command."""
-    job = Path(shutil.copy(FILES / "lstmcli-job", tmp_path))  # with its mode
-    job.write_text(SCRIPT.replace(HOME, str(tmp_path)))
-    stub = tmp_path / ".venv/bin/lstmcli"
-    stub.parent.mkdir(parents=True)
-    stub.write_text(STUB.format(home=tmp_path))
-    stub.chmod(0o755)
-    return tmp_path
+def test_the_line_of_the_crontab_is_silent_when_all_is_well(
+    server: StandIn, tmp_path: Path
+) -> None:
+    """As it ships, but for the folder, in cron's environment: twice, then without a network."""
+    program = tmp_path / ".venv/bin/lstmcli"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m lstmcli "$@"\n')
+    program.chmod(0o755)
+    (tmp_path / "symbols.txt").write_text("AAPL\nYOUNG\n")
+    paths = os.pathsep.join([str(SITE), os.environ.get("PYTHONPATH", str(ROOT))])
 
+    def run(line: str, url: str) -> tuple[int, str, str]:
+        env = {"PYTHONPATH": paths, "LSTMCLI_TEST_YAHOO": url}
+        words = ["/bin/sh", "-c", line.replace(HOME, str(tmp_path))]
+        done = subprocess.run(words, cwd="/", env=env, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
 
-def run_job(home: Path, *arguments: str, **codes: int) -> tuple[int, str, list[str]]:
-    """Its exit code, what it said, and which commands it ran."""
-    env = {f"STUB_{name}": str(code) for name, code in codes.items()}
-    done = subprocess.run(
-        [home / "lstmcli-job", *arguments], cwd="/", env=env, capture_output=True, text=True
-    )
-    assert done.stdout == ""
-    calls = home / "calls"
-    ran = calls.read_text().splitlines() if calls.exists() else []
-    calls.unlink(missing_ok=True)
-    return done.returncode, done.stderr, [line.split()[0] for line in ran]
-
-
-def test_the_script_passes_shellcheck() -> None:
-    if shutil.which("shellcheck") is None:
-        pytest.skip("no shellcheck here")
-    subprocess.run(["shellcheck", FILES / "lstmcli-job"], check=True)
-
-
-@pytest.mark.parametrize("shell", ["sh", "dash", "bash --posix", "busybox sh"])
-def test_the_script_is_plain_shell(home: Path, shell: str) -> None:
-    words = shell.split()
-    if shutil.which(words[0]) is None:
-        pytest.skip(f"no {words[0]} here")
-    checked = subprocess.run([*words, "-n", home / "lstmcli-job"], capture_output=True, check=True)
-    assert checked.stderr == b""
-
-
-def test_the_script_is_silent_when_all_is_well(home: Path) -> None:
-    assert run_job(home, "nightly") == (0, "", ["fetch", "predict"])
-    assert run_job(home, "weekly") == (0, "", ["train", "models"])
-
-
-@pytest.mark.parametrize("part", [{"fetch": 3}, {"predict": 3}, {"fetch": 3, "predict": 3}])
-def test_the_script_goes_on_where_only_some_symbols_failed(home: Path, part: Any) -> None:
-    code, said, ran = run_job(home, "nightly", **part)
-    assert (code, ran) == (3, ["fetch", "predict"])
-    assert [line.split(":")[0] for line in said.splitlines()] == [*part]
-
-
-def test_the_weekly_run_prunes_old_versions_once_a_new_one_is_there(home: Path) -> None:
-    assert run_job(home, "weekly", models=5) == (5, "", ["train", "models"])  # which says why
-    assert run_job(home, "weekly", train=3)[2] == ["train", "models"]
-    assert run_job(home, "weekly", train=1)[2] == ["train"]
-
-
-@pytest.mark.parametrize("code", [1, 2, 4, 5, 6, 130, 143])
-def test_the_script_says_what_stopped_it(home: Path, code: int) -> None:
-    found, said, ran = run_job(home, "nightly", fetch=code)
-    assert (found, ran) == (code, ["fetch"])
-    assert said.startswith("fetch: ")
-    assert len(said.splitlines()) == 1
-    assert run_job(home, "nightly", fetch=3, predict=code)[0] == code
-    assert run_job(home, "weekly", train=code)[0] == code
-
-
-@pytest.mark.parametrize("arguments", [(), ("monthly",), ("",)])
-def test_the_script_knows_two_runs(home: Path, arguments: tuple[str, ...]) -> None:
-    assert run_job(home, *arguments) == (2, "usage: lstmcli-job nightly|weekly\n", [])
-
-
-@for_each("command", ["fetch", "predict", "status", "train"])
-def test_the_calls_shown_are_those_of_the_command(command: str) -> None:
-    script = SCRIPT.replace("\\\n", " ")
-    steps = [f"{line} --symbols-file f -q" for line in re.findall(r"step (\w+ --.*)", script)]
-    watches = re.findall(r"bin/lstmcli (\w+.*) >/dev/null", CRONTAB)
-    calls = [words for words in map(shlex.split, [*steps, *watches]) if words[0] == command]
-    assert calls
-    root: Any = typer.main.get_command(app)
-    for _, *arguments in calls:
-        root.commands[command].make_context(command, arguments)
-
-
-def test_the_pruning_shown_is_a_call_of_the_command() -> None:
-    (call,) = re.findall(r"lstmcli models prune (.*) \|\|", SCRIPT)
-    root: Any = typer.main.get_command(app)
-    found = root.commands["models"].commands["prune"].make_context("prune", shlex.split(call))
-    assert found.params["keep"] > 2
+    nightly, watch = (job[5] for job in jobs())
+    assert run(nightly, server.url) == (0, "", "")
+    assert {each.name for each in (tmp_path / "data/models").iterdir()} == {"aapl"}
+    forecasts = (tmp_path / "forecast.csv").read_text()
+    assert len(forecasts.splitlines()) == 1 + 2 * 50
+    assert run(nightly, server.url) == (0, "", "")
+    assert (tmp_path / "forecast.csv").read_text() == forecasts
+    assert len(list((tmp_path / "data/models/aapl").glob("v*"))) == 1
+    assert run(watch, server.url) == (0, "", "")
 
 
 def test_the_crontab_has_five_fields_and_a_command_a_line() -> None:
-    lines = CRONTAB.splitlines()
-    jobs = [line for line in lines if not line.startswith(("#", "MAILTO="))]
-    assert jobs
-    for line in jobs:
-        *when, command = line.split(maxsplit=5)
+    assert len(jobs()) == 2
+    for *when, command in jobs():
         assert all(re.fullmatch(r"\*|\d+(-\d+)?", field) for field in when)
-        assert command.startswith(f"{HOME}/")
+        assert command.startswith(f"cd {HOME} && .venv/bin/lstmcli ")
         assert "%" not in command  # which cron takes for the end of the line
 
 
-def test_the_units_pass_their_own_checker(home: Path) -> None:
+def test_the_service_and_the_documents_have_the_line_of_the_crontab() -> None:
+    nightly = jobs()[0][5]
+    unit = (FILES / "lstmcli.service").read_text("utf-8")
+    assert f"ExecStart={HOME}/{nightly.partition(' && ')[2]}\n" in unit
+    for document in (ROOT / "README.md", FILES / "README.md"):
+        assert f"30 20 * * 1-5  {nightly}\n" in document.read_text("utf-8")
+
+
+def test_the_units_pass_their_own_checker(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("no systemd-analyze here")
     units = [*FILES.glob("*.service"), *FILES.glob("*.timer")]
+    assert len(units) == 2
     for unit in units:
-        (home / unit.name).write_text(unit.read_text("utf-8").replace(HOME, str(home)))
+        text = unit.read_text("utf-8").replace(f"{HOME}/.venv/bin/lstmcli", "/bin/true")
+        (tmp_path / unit.name).write_text(text)
     checked = subprocess.run(
-        ["systemd-analyze", "verify", *(home / unit.name for unit in units)],
+        ["systemd-analyze", "verify", *(tmp_path / unit.name for unit in units)],
         capture_output=True,
         text=True,
         check=False,

@@ -1,21 +1,44 @@
-"""The command `lstmcli`: its subcommands, and the one place that turns errors into exit codes."""
+"""The command `lstmcli`: its subcommands, and the one place that turns errors into exit codes.
+
+A signal stops a run soon, whatever it waits for, and leaves no temporary files. Python runs its
+handlers between two steps of the main thread. A signal that comes just before a step that waits,
+for a pipe or a lock, is seen when that wait ends, which may be never. So a thread reads of each
+signal from a pipe, wakes the main thread until it has seen it, and ends the process where that does
+not help.
+"""
 
 import errno
 import gc
 import logging
 import os
+import signal
 import sys
+import threading
+import time
 import traceback
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, NoReturn
 
 import typer
 
 from lstmcli import __version__
-from lstmcli.cli import config, data, evaluate, fetch, journal, models, predict, status, train, tune
+from lstmcli.cli import (
+    config,
+    data,
+    evaluate,
+    fetch,
+    forecast,
+    journal,
+    models,
+    predict,
+    status,
+    train,
+    tune,
+)
 from lstmcli.cli.help import Program, TyperUsageError, explain_usage
 from lstmcli.cli.messages import log_failures
-from lstmcli.cli.stopping import StoppedError, stoppable
 from lstmcli.errors import AllFailedError, LstmcliError
 from lstmcli.printable import printable_stream
 
@@ -32,19 +55,28 @@ defaults. Durations are 90s, 15m, 26h or 8d.
 _START = """\
 Forecast stock prices with an LSTM, and measure how good the forecasts are.
 
-Start: lstmcli fetch AAPL       download its prices from Yahoo Finance
-       lstmcli train AAPL       train a model on them
-       lstmcli predict AAPL     forecast the next 50 sessions
+Start: lstmcli forecast AAPL    fetch its prices and forecast the next 50 sessions
+       lstmcli train AAPL       train a model of its own on them
        lstmcli evaluate AAPL    compare past forecasts with what happened
 
 Your own prices: lstmcli predict --csv prices.csv
 Help:            lstmcli --help, or lstmcli help predict
 """
 
+# A closed terminal, Ctrl-C, and the end of a job or the machine.
+_STOPPING = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+_WAKING = signal.SIGURG  # ignored wherever it is not handled
+_LONGEST_END = 10.0  # seconds after a signal, to write what must be kept
+_PAUSE = 0.05  # seconds
+
+# A forked process must not write to the pipe of the one that forked it.
+os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
+
 app = Program(name="lstmcli", epilog=_EXIT_CODES)
 app.command()(fetch.fetch)
 app.command()(train.train)
 app.command()(predict.predict)
+app.command()(forecast.forecast)
 app.command()(evaluate.evaluate)
 app.command()(tune.tune)
 app.command()(status.status)
@@ -63,10 +95,10 @@ def _root(
     This is not investment advice.
 
     Examples:
-        lstmcli fetch AAPL
+        lstmcli forecast AAPL
         lstmcli train AAPL
-        lstmcli predict AAPL
-        lstmcli help predict
+        lstmcli evaluate AAPL
+        lstmcli help forecast
     """
     if version:
         print(f"lstmcli {__version__}")
@@ -100,6 +132,44 @@ def main() -> NoReturn:
         gc.unfreeze()  # of a run inside another program, such as the tests
         gc.enable()
     sys.exit(code)
+
+
+class StoppedError(SystemExit):
+    """A signal has stopped the run."""
+
+    code: int
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Raise StoppedError in the block when a signal stops it; after the block a signal ends all.
+
+    For the main thread. A signal that is ignored stays ignored: a shell does so for a job in the
+    background, and nohup for a closed terminal.
+    """
+    seen: list[int] = []
+
+    def stop(number: int, frame: object) -> NoReturn:
+        seen.append(number)
+        raise StoppedError(128 + number)
+
+    heeded = [each for each in _STOPPING if signal.getsignal(each) is not signal.SIG_IGN]
+    for number in heeded:
+        signal.signal(number, stop)
+    waking = signal.signal(_WAKING, lambda number, frame: None)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    earlier = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    watch = threading.Thread(target=_watch, args=(reader, heeded, seen), daemon=True)
+    watch.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(earlier)
+        os.close(writer)
+        signal.signal(_WAKING, waking)
+        for number in heeded:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _run() -> int:
@@ -172,3 +242,21 @@ def _fail(error: BaseException, text: str, code: int) -> int:
     journal.fail(text)
     journal.say(f"lstmcli: error: {text}")
     return code
+
+
+def _watch(reader: int, heeded: list[signal.Signals], seen: list[int]) -> None:
+    """Wait for a signal that stops the run, and end the process if the run does not end itself."""
+    main = threading.main_thread().ident
+    assert main is not None
+    # Open to the end: waking the main thread writes to the pipe too.
+    with open(reader, "rb", buffering=0) as numbers:
+        while (found := numbers.read(1)) and found[0] not in heeded:
+            pass
+        if not found:
+            return
+        until = time.monotonic() + _LONGEST_END
+        while time.monotonic() < until:
+            if not seen:
+                signal.pthread_kill(main, _WAKING)
+            time.sleep(_PAUSE)
+    os._exit(128 + found[0])

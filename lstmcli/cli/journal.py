@@ -1,7 +1,7 @@
 """The events of this process's run, one JSON line each in --log-file, and how the run ended.
 
 A process is one run, so the run is global to this module, which also prints to standard error. The
-end of a fetch, train, predict or evaluate is recorded in the data folder as well, for `status`.
+end of a fetch, train, predict, forecast or evaluate is recorded in the data folder, for `status`.
 A log that cannot be written is an error at the start and one warning later: the work continues. A
 log that another process keeps locked is a warning at any time, and is waited for only once.
 """

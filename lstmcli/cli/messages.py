@@ -183,7 +183,7 @@ def report_failures(failures: Sequence[Failure], done: int) -> None:
         raise PartialError(_summary(failures, done), why="see above")
 
 
-def print_failures(failures: Sequence[Failure]) -> None:
+def print_failures(failures: Sequence[Failure], kind: str = "failed") -> None:
     """Print a line for every symbol that failed; one for many that failed alike."""
     alike: dict[str, list[Failure]] = {}
     for each in failures:
@@ -193,10 +193,10 @@ def print_failures(failures: Sequence[Failure]) -> None:
         if len(found) > _MOST_ALIKE:
             names = first_few((each.symbol for each in found), _MOST_NOTES)
             text = f"{names}: {reason.rstrip('.')}. --errors FILE lists them all."
-            journal.say(f"lstmcli: failed: {text}")
+            journal.say(f"lstmcli: {kind}: {text}")
             continue
         for each in found:
-            journal.say(f"lstmcli: failed: {each.symbol}: {each.reason}")
+            journal.say(f"lstmcli: {kind}: {each.symbol}: {each.reason}")
 
 
 def log_failures(failures: Sequence[Failure], done: int) -> None:

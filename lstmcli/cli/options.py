@@ -364,6 +364,12 @@ class DeviceOptions:
         threads = 1 if self.threads is None else self.threads
         return {"device": self.device or "auto", "number_of_threads": threads}
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """The settings of `train` that are given."""
+        found = {"device": self.device, "threads": self.threads}
+        return {key: value for key, value in found.items() if value is not None}
+
 
 @dataclass(frozen=True)
 class RecipeOptions(DeviceOptions):

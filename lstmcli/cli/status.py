@@ -8,7 +8,7 @@ from lstmcli.cli import options
 from lstmcli.cli.messages import OutputOptions
 from lstmcli.cli.options import spread
 
-_Recorded = StrEnum("_Recorded", "fetch train predict evaluate")
+_Recorded = StrEnum("_Recorded", "fetch train predict forecast evaluate")
 
 
 @spread
@@ -28,11 +28,11 @@ def status(
     Examples:
         lstmcli status
         lstmcli status --max-age 26h
-        lstmcli status train --max-age 8d
+        lstmcli status forecast --max-age 26h
 
     Options:
-        commands COMMAND: fetch, train, predict or evaluate, for --max-age.
-            [fetch and predict, if ever run here]
+        commands COMMAND: Whose last good run: fetch, train, predict, forecast or evaluate.
+            [fetch and predict, if ever run here, else forecast]
         --max-age AGE: Exit 4 if the last good run is older, as 90m, 26h, 8d.
     """
     from lstmcli.report.data import status_view

@@ -333,7 +333,7 @@ def _run_lines(report: StatusReport) -> Iterator[_Line]:
         if why != last.error and (others := last.counts.get("failed", 0) - 1) > 0:
             why = f"{why.rstrip('.')}. So do {others:g} more: the log and --errors FILE name them."
         feed = report.parts[-1]
-        if command == "fetch" and feed.state in ("old", "bad"):
+        if feed.state in ("old", "bad") and feed.what.startswith(f"last {command} "):
             state, why = feed.state, f"{why} {feed.next_step}".strip()
         yield _Line(state, command, text, why)
 

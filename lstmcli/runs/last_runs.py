@@ -17,7 +17,7 @@ from lstmcli.market.symbols import inside
 from lstmcli.records import parse_record, read_file
 
 SCHEMA_VERSION = 1
-NIGHTLY = ("fetch", "predict")
+NIGHTLY, FORECAST = ("fetch", "predict"), "forecast"
 _FILE = "runs.json"
 _WAIT = 5.0  # seconds for other ends, each of which takes milliseconds
 _MAX_BYTES = 1024**2
@@ -96,21 +96,23 @@ def too_old(
 ) -> tuple[str, ...]:
     """Which last good runs are older than `max_age` at `now`, and since when; empty for none.
 
-    commands : that are asked about; without them those of NIGHTLY that were ever run, and any
-    command where none of them was.
+    commands : that are asked about; without them those of NIGHTLY that were ever run, else
+    FORECAST, which does the work of all of them; and any command where none of these was.
     """
-    asked = tuple(commands) or tuple(name for name in NIGHTLY if name in runs)
+    nightly = tuple(name for name in NIGHTLY if name in runs)
+    asked = tuple(commands) or nightly or ((FORECAST,) if FORECAST in runs else ())
     if not asked:
         good = [each.last_good for each in runs.values() if each.last_good]
         fresh = [each for each in good if _is_fresh(each, max_age, now)]
         return () if fresh else ("no command has had a good run within the limit",)
     found = []
     for name in asked:
-        end = runs[name].last_good if name in runs else None
-        if end is None:
+        names = (name, FORECAST) if name in NIGHTLY else (name,)
+        good = [end for each in names if each in runs and (end := runs[each].last_good)]
+        if not good:
             found.append(f"{name} has had no good run")
-        elif not _is_fresh(end, max_age, now):
-            found.append(f"{name} last ended well at {end.ended}")
+        elif not any(_is_fresh(end, max_age, now) for end in good):
+            found.append(f"{name} last ended well at {max(end.ended for end in good)}")
     return tuple(found)
 
 

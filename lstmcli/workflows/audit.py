@@ -32,8 +32,15 @@ from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle, save_bundle
 from lstmcli.runs.registry import ModelRef, find_model
 from lstmcli.training.device import choose_device, threads
-from lstmcli.workflows.audit_fit import Basis, Kept, audit_fit, audit_lineage, find_basis
-from lstmcli.workflows.copies import Change, copied
+from lstmcli.workflows.audit_fit import (
+    Basis,
+    Change,
+    Kept,
+    audit_fit,
+    audit_lineage,
+    copied,
+    find_basis,
+)
 from lstmcli.workflows.evaluate import EvaluateReport, evaluate
 from lstmcli.workflows.predict import predict
 from lstmcli.workflows.prices import Source, load_prices, settings_for

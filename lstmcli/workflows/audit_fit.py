@@ -3,9 +3,12 @@
 A refit with all epochs must give the kept weights, which proves that no later row was used. Where
 the training prices are gone or restated, two short fits are compared instead: on the prices given,
 and with other bars after the fitted rows.
+
+Each run reads its prices from copies as files, so that the audit goes through the whole reader:
+text, cleaning, choice of columns. Rows that a change leaves alone are the same bytes in each copy.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from lstmcli import __version__
@@ -27,12 +31,15 @@ from lstmcli.learning.fit import Course, Fit, fit
 from lstmcli.learning.learn import Learned, describe, learn
 from lstmcli.learning.plan import Plan, plan_prices, without_validation
 from lstmcli.learning.transfer import Donor, find_donor, held_back
-from lstmcli.market.prices import Prices
+from lstmcli.market.prices import COLUMNS, Prices
+from lstmcli.market.store import STORE
+from lstmcli.market.symbols import encode_symbol, price_path, sidecar_path
 from lstmcli.runs.metadata import Metadata
 from lstmcli.training.device import threads
 from lstmcli.training.loop import Epoch
-from lstmcli.workflows.copies import copied
 from lstmcli.workflows.prices import Source, load_prices
+
+Change = Callable[[Prices], Prices]
 
 TOLERANCE = 0.01
 """How far forecasts of a refit may be from the kept model's: root mean square over the windows, in
@@ -71,6 +78,55 @@ class Basis:
     truth: Sequence[leaks.Figures] = ()
     validation: np.datetime64 | None = None
     last: np.datetime64 | None = None
+
+
+def copied(
+    source: Source, prices: Sequence[Prices], folder: Path, change: Change = lambda prices: prices
+) -> Source:
+    """Write changed prices as files of a folder, and return the source that reads them.
+
+    Closes of several series that came from one file are next to each other again.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if prices[0].source == STORE:
+        for each in prices:
+            path = price_path(folder, each.symbol, each.interval)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            sidecar = sidecar_path(source.data_dir, each.symbol, each.interval)
+            if sidecar.is_file():
+                path.with_suffix(".json").write_bytes(sidecar.read_bytes())
+            _write(change(each).frame.reindex(columns=COLUMNS), path)
+        symbols = tuple(each.symbol for each in prices)
+        return replace(
+            source, data_dir=folder, symbols=symbols, csv=(), only=(), read=None, strict=False
+        )
+    files: dict[str, list[Prices]] = {}
+    for number, each in enumerate(prices):
+        closes = list(each.frame) == ["Close"]
+        files.setdefault(each.source if closes else str(number), []).append(each)
+    entries = []
+    for number, group in enumerate(files.values()):
+        name, path = group[0].symbol, folder / f"{number}.csv"
+        frames = {each.symbol: change(each).frame for each in group}
+        if len(group) > 1:
+            entries.append(str(path))
+            _write(pd.concat({key: each["Close"] for key, each in frames.items()}, axis=1), path)
+            continue
+        if "=" in name:  # which would end the name in NAME=FILE
+            path = folder / f"{encode_symbol(name)}.csv"
+        entries.append(str(path) if "=" in name else f"{name}={path}")
+        _write(frames[name], path)
+    return replace(
+        source,
+        csv=tuple(entries),
+        symbols=(),
+        only=(),
+        read=None,
+        sep=",",
+        decimal=".",
+        strict=False,
+        stdin=None,
+    )
 
 
 def find_basis(kept: Kept, given: Sequence[Prices], source: Source) -> Basis:
@@ -347,3 +403,7 @@ def _distance(one: TrainedModel, other: TrainedModel, plan: Plan) -> float:
     if a.quantiles is not None and b.quantiles is not None:
         apart = np.abs(a.quantiles[:] - b.quantiles[:]).max(axis=2)
     return float(np.sqrt(np.mean(scaled_moves(apart, result.sigma) ** 2)))
+
+
+def _write(frame: pd.DataFrame, path: Path) -> None:
+    frame.rename_axis("Date").to_csv(path, date_format="%Y-%m-%d", lineterminator="\n")

@@ -4,7 +4,7 @@ A cheap look: the bars are read only where their sidecar does not fit, which `da
 all of them. Each champion is loaded, as `predict` would. Nothing is written and no lock is taken.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -20,7 +20,7 @@ from lstmcli.market.calendars import Schedule, known_until
 from lstmcli.market.sessions import MOST_BEHIND
 from lstmcli.market.store import IMPORTED
 from lstmcli.market.symbols import interval_option, stored_symbols
-from lstmcli.runs.last_runs import LastRuns, last_runs, too_old
+from lstmcli.runs.last_runs import FORECAST, LastRuns, last_runs, too_old
 from lstmcli.runs.metadata import check_bundle
 from lstmcli.runs.registry import all_names, champion, versions
 from lstmcli.runs.stale import stale_because, warn_stale
@@ -33,7 +33,6 @@ LONGEST_LOOK = timedelta(days=120)  # ahead, within which no calendar should end
 _Found = tuple[State, str, str, str, datetime | None]
 _CHECK = "Run: lstmcli data check."
 _MOST_NAMES = 5
-_LATER = "Run the same fetch again later."
 _NOT_THE_FEED = (UsageError.exit_code, DataError.exit_code)
 
 
@@ -86,8 +85,7 @@ def status(
 ) -> StatusReport:
     """Look at every part as it is at `now`, in UTC.
 
-    commands : whose last good run may be `max_age` old; without them fetch and predict, those of
-    them that were ever run here, and any command where neither was.
+    commands : whose last good run may be `max_age` old; see `last_runs.too_old`.
     Raises FileNotFoundError where a relative data_dir is of a current folder that is gone.
     """
     data_dir.absolute()  # raises it here, or each part would be bad for it
@@ -98,7 +96,7 @@ def status(
         *_models(data_dir),
         _part("calendars", partial(_calendars, data_dir, today)),
         _part("device", partial(_device, device)),
-        _part("feed", partial(_feed, runs.get("fetch"))),
+        _part("feed", partial(_feed, runs)),
     )
     old = () if max_age is None else too_old(runs, commands, max_age, now)
     return StatusReport(data_dir, now, parts, runs, max_age, old)
@@ -233,22 +231,37 @@ def _device(name: str) -> _Found:
     return "ok", f"{device}, {shown}PyTorch {torch.__version__}", "", "", None
 
 
-def _feed(runs: LastRuns | None) -> _Found:
-    if runs is None:
+def _feed(known: Mapping[str, LastRuns]) -> _Found:
+    asked = [known[each] for each in ("fetch", FORECAST) if each in known]
+    if not asked:
         return "none", "never fetched here", "", "Run: lstmcli fetch SYMBOL.", None
+    runs = max(asked, key=lambda each: each.last.ended)
     last, good = runs.last, runs.last_good
     counts = {name: number for name, number in last.counts.items() if number}
     counted = ", ".join(f"{number:g} {name.replace('_', ' ')}" for name, number in counts.items())
-    what = f"last fetch {last.ended[:16].replace('T', ' ')}: {counted or 'nothing done'}"
+    what = f"last {last.command} {last.ended[:16].replace('T', ' ')}: {counted or 'nothing done'}"
     since = None if good is None else _time(good.ended)
     cause = ""
     if not last.is_good:
         cause = f"exit code {last.exit_code}" + (f", {last.error}" if last.error else "")
     lagging = any(counts.get(each) for each in ("unanswered", "refused", "stale"))
-    # A misspelt symbol or option is no failure of the feed.
-    if last.is_good or (last.exit_code in _NOT_THE_FEED and not counts.get("unanswered")):
-        return "old" if lagging else "ok", what, cause, _LATER if lagging else "", since
-    return "bad", what, cause, "Run the same fetch again.", since
+    # A misspelt symbol or option is no failure of the feed, nor what follows a forecast's fetch.
+    unasked = last.exit_code in _NOT_THE_FEED or (
+        last.command == FORECAST and "requests" in last.counts
+    )
+    if last.is_good or (unasked and not counts.get("unanswered")):
+        return (
+            "old" if lagging else "ok",
+            what,
+            cause,
+            _again(last.command, " later") if lagging else "",
+            since,
+        )
+    return "bad", what, cause, _again(last.command), since
+
+
+def _again(command: str, when: str = "") -> str:
+    return f"Run the same {command} again{when}."
 
 
 def _time(text: str) -> datetime | None:

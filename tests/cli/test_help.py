@@ -13,7 +13,7 @@ from lstmcli.cli.app import app
 from tests.command_line import Outcome, assert_one_error, in_process, lstmcli
 from tests.rows import for_each
 
-COMMANDS = ("fetch", "train", "predict", "evaluate", "tune", "status")
+COMMANDS = ("fetch", "train", "predict", "forecast", "evaluate", "tune", "status")
 VERBS = (
     *("data list", "data show", "data check", "data remove", "data import", "config show"),
     *("models list", "models show", "models promote", "models rollback", "models prune"),
@@ -120,7 +120,7 @@ def test_version_is_one_line() -> None:
 def test_without_arguments_the_first_steps_are_shown(tmp_path: Path) -> None:
     outcome = lstmcli(folder=tmp_path)
     assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.out.count("AAPL") == 4
+    assert outcome.out.count("AAPL") == 3
     assert len(outcome.out.splitlines()) < 12
 
 
@@ -128,6 +128,8 @@ def test_without_arguments_the_first_steps_are_shown(tmp_path: Path) -> None:
     ("typed", "completed"),
     [
         ("lstmcli pre", ["predict"]),
+        ("lstmcli fore", ["forecast"]),
+        ("lstmcli forecast A", ["AAPL", "AMZN"]),
         ("lstmcli train --pro", ["--promote", "--promote-level"]),
         ("lstmcli evaluate --step", ["--step-size"]),
         ("lstmcli fetch --interval 1", ["1d", "1wk", "1mo"]),

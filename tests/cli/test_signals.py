@@ -133,7 +133,7 @@ def test_a_thread_that_reads_a_file_without_an_end(home: Path) -> None:
 
 UNSEEN = """\
 import _thread, os, threading
-from lstmcli.cli.stopping import stoppable
+from lstmcli.cli.app import stoppable
 
 # As a signal that comes just before the read begins: it is noted, but interrupts nothing.
 threading.Timer(0.5, _thread.interrupt_main, [15]).start()

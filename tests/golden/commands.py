@@ -115,6 +115,20 @@ json,csv status
 json status train --max-age 8d
 - status --max-age 26h
 """,
+    "forecast": """\
+- forecast
+json forecast AAPL MSFT NOSUCH --errors failed.csv
+cat failed.csv
+- train MSFT --set train.epochs=1
+csv forecast AAPL MSFT --retrain-after 7d --device cpu --horizon 5
+- forecast --symbols-file my-symbols.txt --record --quiet --output forecast.csv
+cat forecast.csv
+- train --symbols-file my-symbols.txt --name weekly --set train.epochs=1
+json forecast KO PEP --retrain-after 7d
+lock data/.forecast.lock
+- forecast AAPL
+json status forecast --max-age 26h
+""",
     "search": """\
 json tune --csv data/sp500.csv --trials 4 --start 2010-01-01 --set train.epochs=1
 csv,jsonl tune --csv data/sp500.csv --trials 4 --start 2010-01-01 --set train.epochs=1
@@ -179,6 +193,7 @@ json status
 - fetch --help
 - train --help
 - predict --help
+- forecast --help
 - evaluate --help
 - tune --help
 - status --help

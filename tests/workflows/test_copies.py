@@ -12,7 +12,7 @@ from lstmcli.config import Data
 from lstmcli.evaluation.leaks import rewritten, without
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import write_stored
-from lstmcli.workflows.copies import copied
+from lstmcli.workflows.audit_fit import copied
 from lstmcli.workflows.prices import Source, load_prices
 from tests.synthetic import make_prices, random_walk
 

@@ -218,6 +218,13 @@ def aged(folder: Path, *ends: RunEnd, asked: Sequence[str] = ()) -> StatusReport
         ([end("train", 2)], (), []),
         ([end("train", 27), end("evaluate", 30)], (), ["no command"]),
         ([], (), ["no command"]),
+        # A forecast does the work of both.
+        ([end("forecast", 2), end("train", 27)], (), []),
+        ([end("forecast", 27)], (), ["forecast"]),
+        ([end("forecast", 2), end("fetch", 90), end("predict", 90)], (), []),
+        ([end("forecast", 27), end("fetch", 90)], (), ["fetch"]),
+        ([end("forecast", 90), end("fetch", 2)], (), []),
+        ([end("fetch", 2)], ("forecast",), ["forecast"]),
         # A clock that was wrong makes no run young for ever.
         ([end("fetch", -0.05)], (), []),
         ([end("fetch", -24)], (), ["fetch"]),

@@ -1,0 +1,136 @@
+"""`lstmcli forecast`."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lstmcli.cli import journal, messages, options
+from lstmcli.cli.messages import BatchOptions
+from lstmcli.cli.options import spread
+from lstmcli.cli.progress import show_epochs, show_symbols
+
+if TYPE_CHECKING:
+    from lstmcli.config import Settings
+    from lstmcli.workflows.forecast import ForecastReport
+    from lstmcli.workflows.train import TrainReport
+
+
+@spread
+def forecast(
+    *,
+    symbols: list[str] | None = None,
+    symbols_file: options.SymbolsFile = None,
+    horizon: options.Horizon = None,
+    retrain_after: Annotated[float | None, dict(parser=options.parse_duration)] = None,
+    record: bool = False,
+    all_steps: bool = False,
+    timeout: options.Timeout = None,
+    data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
+    wait: options.Wait = 0.0,
+    device: options.DeviceOptions,
+    out: BatchOptions,
+) -> None:
+    """Bring prices up to date and forecast with the best model that there is.
+
+    That is the symbol's own model, else one trained on it among others, else base. Where prices
+    cannot be refreshed, the stored ones are used, and the exit code is 3, or 6 if none could be.
+
+    Examples:
+        lstmcli forecast AAPL
+        lstmcli forecast AAPL MSFT --retrain-after 7d
+        lstmcli forecast --symbols-file symbols.txt --output forecast.csv
+
+    Forecast:
+        --retrain-after AGE: Train models that are older, as 7d. [never]
+        --record: Keep the forecasts for `evaluate --issued`.
+
+    Data:
+        symbols SYMBOL: Yahoo's symbols: AAPL, ^GSPC, BTC-USD, 0700.HK.
+
+    Output:
+        --all-steps: Show every step.
+    """
+    from lstmcli.report.data import format_pause
+    from lstmcli.workflows.forecast import forecast as run
+
+    run_id, now = journal.begin("forecast", data_dir), datetime.now(UTC)
+    out.check()
+    wanted = options.all_symbols(symbols, symbols_file)
+    with out.failures_listed():
+        report = run(
+            wanted,
+            data_dir=data_dir,
+            horizon=horizon,
+            retrain_after=retrain_after,
+            timeout=timeout,
+            wait=wait,
+            now=now,
+            run_id=run_id,
+            training=device.given,
+            show_fetch=partial(_show_fetch, len(wanted), out.quiet),
+            show_training=partial(_show_training, out.quiet, out.verbose),
+            on_pause=lambda *pause: out.note([format_pause(*pause)]),
+            on_fetched=lambda fetched: journal.count(error="", **fetched.counts),
+            on_trained=_log_version,
+            **device.chosen,
+        )
+    named = None if symbols_file else report.made.symbols
+    prices = options.PriceOptions(data_dir=data_dir, symbols=named, symbols_file=symbols_file)
+    _emit(report, record, all_steps, prices, out)
+    _report(report)
+    raise typer.Exit(report.exit_code)
+
+
+@contextmanager
+def _show_fetch(total: int, quiet: bool) -> Iterator[Callable[..., None]]:
+    with show_symbols(total, quiet) as advance:
+        yield journal.logged("symbol", lambda result: advance())
+
+
+@contextmanager
+def _show_training(
+    quiet: bool, verbose: bool, settings: "Settings"
+) -> Iterator[Callable[..., None]]:
+    with show_epochs(quiet, verbose) as on_epoch:
+        yield journal.logged("epoch", partial(on_epoch, total=settings.train.epochs))
+
+
+def _log_version(trained: "TrainReport") -> None:
+    journal.log("version", model=str(trained.model), **asdict(trained.decision))
+
+
+def _emit(
+    report: "ForecastReport",
+    record: bool,
+    all_steps: bool,
+    prices: options.PriceOptions,
+    out: BatchOptions,
+) -> None:
+    """Write the ledger, then the notes, then the result."""
+    from lstmcli.report.predict import predict_view
+    from lstmcli.workflows.predict import before_end
+    from lstmcli.workflows.record import recorded
+
+    made = report.made
+    issued = recorded(made, prices.data_dir, datetime.now(UTC)) if record else made
+    shown = before_end(issued, lambda: out.show_notes(report))
+    view = predict_view(shown, all_steps=all_steps, typed=prices.typed())
+    more = {"command": "forecast", "incomplete": report.incomplete}
+    out.emit(replace(view, document=lambda: view.document() | more))
+
+
+def _report(report: "ForecastReport") -> None:
+    """Log and print what failed and what is not up to date, and count it for the run's end."""
+    made, incomplete = report.made, report.incomplete
+    messages.log_failures(made.failures, len(made.symbols))
+    messages.print_failures(made.failures)
+    journal.log_each("warning", [{"message": f"{x.symbol}: {x.reason}"} for x in incomplete])
+    messages.print_failures(incomplete, "warning")
+    if incomplete:
+        what = f"{len(incomplete)} of {len(made.symbols)} symbols not up to date"
+        journal.count(error=f"{what}, first {incomplete[0].symbol}: {incomplete[0].reason}")

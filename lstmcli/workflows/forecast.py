@@ -1,0 +1,240 @@
+"""Forecast: prices up to date, models that are too old trained again, then the forecasts.
+
+What falls short takes nothing away: a symbol that cannot be refreshed is forecast from what is
+stored, and one whose model cannot be trained again by the champion that there is.
+
+Runs in one data folder come one after another. Inside its own lock a run takes that of the store,
+then those of models, one at a time, as `fetch` and `train` do, which never wait for this one.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lstmcli.config import Settings
+from lstmcli.errors import (
+    AllFailedError,
+    DataError,
+    Failure,
+    LstmcliError,
+    ModelError,
+    NetworkError,
+    PartialError,
+    UsageError,
+    raise_if_all_failed,
+)
+from lstmcli.files.locks import hold
+from lstmcli.market.symbols import check_symbol, price_path
+from lstmcli.recipes import load_settings
+from lstmcli.runs.choice import choose_models, name_for
+from lstmcli.runs.metadata import read_metadata
+from lstmcli.runs.registry import version_of, versions
+from lstmcli.workflows.fetch import FetchReport, FetchResult, Outcome, fetch
+from lstmcli.workflows.prices import Source
+
+if TYPE_CHECKING:  # train and predict import PyTorch, which takes longer than to fetch a symbol
+    from lstmcli.training.loop import Epoch
+    from lstmcli.workflows.predict import PredictReport
+    from lstmcli.workflows.train import TrainReport
+
+LOCK = ".forecast.lock"
+_NOT_REFRESHED = "prices not refreshed, the forecast is from those stored"
+_NOT_TRAINED = "not retrained, the forecast is by the version in use"
+
+OnResult = AbstractContextManager[Callable[[FetchResult], None]]
+OnEpoch = AbstractContextManager[Callable[["Epoch"], None]]
+
+
+@dataclass(frozen=True)
+class ForecastReport:
+    """The forecasts, how the prices were refreshed, and what fell short.
+
+    incomplete : symbols that are forecast from older prices, or by an older model, than asked for.
+    """
+
+    made: "PredictReport"
+    fetched: FetchReport
+    incomplete: tuple[Failure, ...] = ()
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Return what there is to know of models and forecasts."""
+        return self.made.notes
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """Return what there is to know before a forecast is trusted."""
+        return self.made.warnings
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """Return the symbols without a forecast, then those that are not up to date."""
+        return (*self.made.failures, *self.incomplete)
+
+    @property
+    def exit_code(self) -> int:
+        """0, 3 where anything fell short, 6 where the network let no price be refreshed."""
+        codes = [failure.exit_code for failure in self.fetched.failures]
+        if len(codes) == len(self.fetched.results) and NetworkError.exit_code in codes:
+            return NetworkError.exit_code
+        return PartialError.exit_code if self.failures else 0
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A model of some symbols, by its recipe and data.
+
+    is_first : whether they have the ready-made model alone so far.
+    """
+
+    name: str
+    settings: Settings
+    source: Source
+    is_first: bool
+    symbols: list[str] = field(default_factory=list)
+
+    def is_older(self, seconds: float, now: datetime) -> bool:
+        """Whether there is no version, champion or not, that is younger than that."""
+        home = self.source.data_dir
+        with suppress(IndexError, ModelError, ValueError):
+            newest = version_of(home, self.name, versions(home, self.name)[-1])
+            made = datetime.fromisoformat(read_metadata(newest.folder).created)
+            return (now - made.replace(tzinfo=made.tzinfo or UTC)).total_seconds() > seconds
+        return True
+
+
+def forecast(
+    symbols: Sequence[str],
+    *,
+    data_dir: Path,
+    horizon: int | None = None,
+    retrain_after: float | None = None,
+    timeout: float | None = None,
+    wait: float = 0.0,
+    now: datetime,
+    run_id: str = "",
+    training: Mapping[str, Any] | None = None,
+    show_fetch: Callable[[], OnResult] = lambda: nullcontext(lambda result: None),
+    show_training: Callable[[Settings], OnEpoch] = lambda each: nullcontext(lambda epoch: None),
+    on_pause: Callable[[Outcome, float], None] | None = None,
+    on_fetched: Callable[[FetchReport], None] = lambda report: None,
+    on_trained: "Callable[[TrainReport], None]" = lambda report: None,
+    **device: Any,
+) -> ForecastReport:
+    """Fetch daily bars up to `now`, zone-aware, train models that are too old, and forecast.
+
+    retrain_after : seconds after which a model that forecasts one of the symbols is trained again,
+        from its own recipe and data. A symbol that has `base` alone gets a model of its own where
+        its prices suffice. None trains nothing.
+    timeout : seconds for fetching and training together. wait : seconds for each lock.
+    run_id : kept in the metadata of what is trained. training : settings of `train` in place of
+        those of the recipes. device : options of `predict`.
+    show_fetch, show_training : yield what is called with each result, and with each epoch.
+    on_fetched, on_trained : called with the report of the fetch, and of each training.
+    Raises UsageError before anything is asked, LockedError while another run forecasts or fetches,
+    AllFailedError where no symbol can be forecast.
+    """
+    wanted = tuple(dict.fromkeys(check_symbol(symbol) for symbol in symbols))
+    if not wanted:
+        step = "Name some: lstmcli forecast AAPL, or pass --symbols-file FILE."
+        raise UsageError("no symbols", next_step=step)
+    began = time.monotonic()
+
+    def train(model: _Model) -> list[str]:
+        left = None if timeout is None else timeout - (time.monotonic() - began)
+        model = replace(model, settings=model.settings.changed(train=dict(training or {})))
+        with show_training(model.settings) as on_epoch:
+            trained = _train(model, wait=wait, timeout=left, on_epoch=on_epoch, run_id=run_id)
+        on_trained(trained)
+        return _describe(trained)
+
+    with hold(data_dir / LOCK, wait=wait):
+        with show_fetch() as on_result:
+            fetched = fetch(
+                wanted,
+                data_dir=data_dir,
+                timeout=timeout,
+                wait=wait,
+                now=now,
+                on_result=on_result,
+                on_pause=on_pause,
+            )
+        on_fetched(fetched)
+        stored = tuple(each for each in wanted if price_path(data_dir, each).is_file())
+        source, old = Source(data_dir, now.date(), symbols=stored), list[_Model]()
+        if retrain_after is not None:
+            models = _models(source, horizon)
+            old = [each for each in models if each.is_older(retrain_after, now)]
+        notes, not_trained = _train_each(old, train)
+        absent = [each for each in fetched.failures if each.symbol not in stored]
+        made = _predict(source, absent, horizon=horizon, **device)
+    not_refreshed = [
+        replace(each, reason=f"{_NOT_REFRESHED}: {each.reason}") for each in fetched.failures
+    ]
+    incomplete = [each for each in (*not_refreshed, *not_trained) if each.symbol in made.symbols]
+    return ForecastReport(replace(made, notes=[*notes, *made.notes]), fetched, tuple(incomplete))
+
+
+def _models(source: Source, horizon: int | None) -> Iterator[_Model]:
+    """Yield each model that forecasts some of the symbols, and those that they are to have."""
+    found: dict[str, _Model] = {}
+    for symbol, choice in choose_models(source.data_dir, source.symbols, horizon=horizon).items():
+        if choice.why == "ready-made":
+            name, own = name_for(source.data_dir, symbol, "1d"), replace(source, symbols=(symbol,))
+            model = _Model(name, load_settings(own_data=True), own, is_first=True)
+        elif choice.model.is_shipped:  # which `models use` prefers
+            continue
+        else:
+            own = replace(source, symbols=())  # the data of its settings
+            model = _Model(choice.model.name, choice.chosen.settings, own, is_first=False)
+        found.setdefault(model.name, model).symbols.append(symbol)
+    yield from found.values()
+
+
+def _train_each(
+    models: Iterable[_Model], train: Callable[[_Model], list[str]]
+) -> tuple[list[str], list[Failure]]:
+    """Train the models; return notes, and the symbols of those that could not be."""
+    notes, failures = list[str](), list[Failure]()
+    for model in models:
+        try:
+            notes += train(model)
+        except LstmcliError as error:
+            if model.is_first and error.exit_code == DataError.exit_code:
+                notes.append(f"{model.name}: no model of its own yet: {error}")
+                continue
+            why = f"{model.name} {_NOT_TRAINED}: {error}"
+            failures += [Failure(each, why, error.exit_code) for each in model.symbols]
+    return notes, failures
+
+
+def _train(model: _Model, **how: Any) -> "TrainReport":
+    """Train a model as `train` does, from where a run that was stopped has left it."""
+    from lstmcli.workflows.train import train
+
+    name = model.name
+    return train(model.settings, model.source, name=name, recipe=name, resume=True, **how)
+
+
+def _describe(trained: "TrainReport") -> list[str]:
+    if trained.unchanged:
+        return []
+    if trained.decision.promoted:
+        return [f"{trained.model} was trained and is in use now"]
+    return [f"{trained.model} was trained and is not in use: {trained.decision.why}"]
+
+
+def _predict(source: Source, absent: Sequence[Failure], **how: Any) -> "PredictReport":
+    """Forecast what is stored. absent : the symbols that are not, which fail too."""
+    raise_if_all_failed(len(source.symbols), absent)
+    from lstmcli.workflows.predict import predict
+
+    try:
+        made = predict(source, **how)
+    except AllFailedError as error:
+        raise AllFailedError([*absent, *error.failures]) from error
+    return replace(made, failures=[*absent, *made.failures])
