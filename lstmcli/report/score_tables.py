@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
+from rich.constrain import Constrain
 from rich.padding import Padding
 from rich.text import Text
 
@@ -14,7 +15,17 @@ from lstmcli.evaluation.trend import CLASSES
 from lstmcli.evaluation.verdict import Summary, Verdict, difference, judged_band, shown_name
 from lstmcli.printable import printable
 from lstmcli.report.numbers import move, number, percent
-from lstmcli.report.tables import BAD, DIM, GOOD, OWN, Column, list_table, make_table, styled
+from lstmcli.report.tables import (
+    BAD,
+    DIM,
+    GOOD,
+    OWN,
+    PROSE_WIDTH,
+    Column,
+    list_table,
+    make_table,
+    styled,
+)
 
 _OPEN = "yellow"  # of a verdict that is neither good nor bad
 _BAR = 14  # characters of the largest error
@@ -157,7 +168,8 @@ def errors(
 def verdict_lines(summary: Summary, verdict: Verdict) -> Iterator[RenderableType]:
     """Yield the word of a verdict in its colour, and its lines."""
     yield Text.assemble(("Verdict", "bold"), "  ", verdict_word(summary, verdict))
-    yield from (Padding(Text(printable(line)), (0, 0, 0, 2)) for line in verdict.lines)
+    for line in verdict.lines:
+        yield Constrain(Padding(Text(printable(line)), (0, 0, 0, 2)), PROSE_WIDTH)
 
 
 def share_of(right: int, windows: int) -> str:

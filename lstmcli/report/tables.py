@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderResult
+from rich.constrain import Constrain
 from rich.measure import Measurement
 from rich.segment import Segment
 from rich.table import Column as RichColumn
@@ -18,6 +19,7 @@ from rich.text import Text
 
 from lstmcli.printable import printable
 
+PROSE_WIDTH = 80  # of sentences, also where more would fit
 GOOD, BAD, OWN, DIM = "green", "red", "cyan", "bright_black"
 
 Column = tuple[str, str | Callable[[Any], object]]  # heading; attribute, or function of a record
@@ -83,14 +85,14 @@ class NextSteps:
         yield Text(line)
 
 
-def fact_table(facts: Iterable[tuple[str, object]], *, indent: str = "  ") -> Table:
+def fact_table(facts: Iterable[tuple[str, object]], *, indent: str = "  ") -> Constrain:
     """Return facts, one a row by its name; a long one goes on below itself."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, fact in facts:
         table.add_row(indent + printable(name), _cell(fact))
-    return table
+    return Constrain(table, PROSE_WIDTH)
 
 
 def make_table(

@@ -318,7 +318,9 @@ def test_table_shows_counts_scores_and_verdicts(issued: Path) -> None:
     assert "80 forecasts over step 1" in shown
     assert len([line for line in shown if line.startswith("Verdict  ")]) == 2
     assert len([line for line in shown if line.startswith("naive (no change)")]) == 2
-    assert "on 4 dates that do not overlap, 2 symbols; a test needs 20." in "\n".join(shown)
+    assert "on 4 dates that do not overlap, 2 symbols; a test needs 20." in " ".join(
+        " ".join(shown).split()
+    )
 
 
 def test_json_holds_what_the_tables_show(issued: Path) -> None:
