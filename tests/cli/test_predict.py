@@ -164,7 +164,10 @@ def test_returns_that_include_dividends_are_called_so(
     words = f"Returns of Adj Close (with dividends){more}, applied to the last close."
     files += ["--model", "tiny"]
     assert words in predict(home, *files).out
-    assert words in in_process("evaluate", *files, folder=home).out
+    assert words in in_process("evaluate", *files, "--details", folder=home).out
+    assert f"test windows of Adj Close{more}" in in_process("evaluate", *files, folder=home).out
+    found = json.loads(in_process("evaluate", *files, "--format", "json", folder=home).out)
+    assert found["price"] == f"Adj Close{more}"
 
 
 def test_model_of_the_quoted_price_forecasts_it(home: Path) -> None:
