@@ -364,7 +364,7 @@ def test_several_models_must_be_told_apart(home: Path) -> None:
 
 @pytest.mark.parametrize("reference", ["absent", "./tiny.toml", "/", "a b"])
 def test_model_that_is_not_there_lists_those_that_are(home: Path, reference: str) -> None:
-    assert_one_error(predict(home, "--model", reference), 4, "no such model", "there are tiny")
+    assert_one_error(predict(home, "--model", reference), 4, "no such model", "found tiny in")
 
 
 def test_model_that_is_misspelt_is_answered_with_the_nearest_name_or_its_versions(
