@@ -113,8 +113,7 @@ def _emit(
 ) -> None:
     """Write the ledger, then the notes, then the result."""
     from lstmcli.report.predict import predict_view
-    from lstmcli.workflows.predict import before_end
-    from lstmcli.workflows.record import recorded
+    from lstmcli.workflows.record import before_end, recorded
 
     made = report.made
     issued = recorded(made, prices.data_dir, datetime.now(UTC)) if record else made

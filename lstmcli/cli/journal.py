@@ -11,7 +11,9 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -54,6 +56,7 @@ _SECRET_FIELD = re.compile(
     r"([?&;][^?&;=\s]*(?:auth|crumb|key|pass|pwd|secret|sig|token)[^?&;=\s]*=)([^&;#\s]+)",
     re.IGNORECASE,
 )
+_COMMAND = re.compile(r"lstmcli [a-z](?:(?! \(|[.;:,)](?:\s|$)).)*")
 _SHORTEST = 3  # characters of a secret that is masked outside its URL too
 
 
@@ -182,8 +185,20 @@ def warn(text: str) -> None:
 
 
 def say(line: str, *, end: str = "\n") -> None:
-    """Print one line to stderr, with control characters escaped."""
-    print(printable(line), end=end, file=sys.stderr, flush=True)
+    """Print one line to stderr, with control characters escaped, and fitted to a terminal."""
+    text = printable(line)
+    if end == "\n" and sys.stderr.isatty():
+        text = _fit(text, shutil.get_terminal_size().columns)
+    print(text, end=end, file=sys.stderr, flush=True)
+
+
+def _fit(text: str, width: int) -> str:
+    """Break a long line between words, but not within a command, so that it can be copied."""
+    whole = _COMMAND.sub(lambda found: found[0].replace(" ", "\0"), text)
+    lines = textwrap.wrap(
+        whole, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(lines).replace("\0", " ")
 
 
 def _warn_missing(error: Exception) -> None:

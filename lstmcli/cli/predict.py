@@ -56,7 +56,7 @@ def predict(
         from lstmcli.report.output import check_page, check_plot
         from lstmcli.report.predict import check_explain, predict_view
         from lstmcli.workflows import predict as workflow
-        from lstmcli.workflows.record import check_issuable, recorded
+        from lstmcli.workflows.record import before_end, check_issuable, recorded
 
         journal.begin("predict", prices.data_dir)
         check_issuable(record, as_of)
@@ -80,7 +80,7 @@ def predict(
             at_work.close()
             out.show_notes(made)
 
-        shown = workflow.before_end(issued, before_result)
+        shown = before_end(issued, before_result)
         typed = None if plot else prices.typed(model)
         out.emit(predict_view(shown, all_steps=all_steps, typed=typed))
     _draw(made, plot, report)

@@ -68,10 +68,11 @@ def check_unseen(first: np.datetime64, models: Mapping[str, Metadata]) -> None:
     for name, each in models.items():
         seen = each.ready_made
         if seen is not None and first <= seen.until:
+            origin = "was" if name == seen.model else f"comes from {seen.model},"
             raise UsageError(
                 "cannot score days that the model has seen",
                 where=f"--start {first}",
-                why=f"{name} comes from {seen.model}, fitted on days up to {seen.until}",
+                why=f"{name} {origin} fitted on days up to {seen.until}",
                 next_step=f"Pass --start {seen.until + 1} or a later day.",
             )
 

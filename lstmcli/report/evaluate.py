@@ -15,7 +15,7 @@ from lstmcli.learning.walk import Answer
 from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of
 from lstmcli.report import View, make_document
-from lstmcli.report.numbers import BASE_RATE_UNKNOWN, percent, price, price_basis
+from lstmcli.report.numbers import BASE_RATE_UNKNOWN, percent, price, price_basis, price_columns
 from lstmcli.report.score_tables import (
     directions,
     errors,
@@ -71,7 +71,7 @@ def evaluate_view(report: EvaluateReport, command: str = "", *, details: bool = 
             "evaluate",
             summary=report.summaries[0],
             models=list(map(str, report.models)),
-            price=report.series[0].price,
+            price=price_columns(each.price for each in report.series),
             horizon=report.horizon,
             step_size=report.step_size,
             test_start=str(report.test_start),
@@ -185,7 +185,8 @@ def _title(report: EvaluateReport, unit: str) -> Iterator[RenderableType]:
     what = symbols[0] if len(symbols) == 1 else f"{len(symbols)} symbols"
     yield styled(f"{what}, {ahead} ahead, by {made_by(report)}", "bold")
     days = f"{scores.first_cutoff} to {report.backtest.dates[:, -1].max()}"
-    windows = f"{count_of(scores.n_windows, 'test window')} of {report.series[0].price}"
+    columns = price_columns(each.price for each in report.series)
+    windows = f"{count_of(scores.n_windows, 'test window')} of {columns}"
     on = f" on {count_of(scores.n_cutoffs, 'date')}" if len(symbols) > 1 else ""
     apart = "" if len(symbols) > 1 else "; they do not overlap"
     if scores.n_independent < scores.n_cutoffs:

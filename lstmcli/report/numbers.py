@@ -44,10 +44,15 @@ def _fixed(value: float, digits: int, sign: str = "") -> str:
     return text if float(text) else text.lstrip("+-")
 
 
+def price_columns(columns: Iterable[str]) -> str:
+    """Name each price column once: "Adj Close and Close"."""
+    return " and ".join(sorted({*columns}))
+
+
 def price_basis(columns: Iterable[str]) -> str:
     """Say which returns are forecast."""
-    names = [f"{each}{' (with dividends)' * (each == 'Adj Close')}" for each in sorted({*columns})]
-    return f"Returns of {' and '.join(names)}, applied to the last close."
+    names = price_columns(columns).replace("Adj Close", "Adj Close (with dividends)")
+    return f"Returns of {names}, applied to the last close."
 
 
 def sparkline(values: Sequence[float], most: int = 16) -> str:

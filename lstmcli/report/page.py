@@ -32,7 +32,14 @@ from lstmcli.report.fans import (
     window_fan,
     with_change,
 )
-from lstmcli.report.numbers import BASE_RATE_UNKNOWN, number, percent, price, price_basis
+from lstmcli.report.numbers import (
+    BASE_RATE_UNKNOWN,
+    number,
+    percent,
+    price,
+    price_basis,
+    price_columns,
+)
 from lstmcli.report.output import write_file
 from lstmcli.report.predict import predict_view
 from lstmcli.report.score_tables import share_of, verdict_word
@@ -101,7 +108,8 @@ def write_page(report: EvaluateReport, target: str | None) -> None:
         title=f"{subject}: {answer}",
         words=f"{by}; {count_of(scores.n_windows, 'test window')}, a forecast every "
         f"{count_of(report.step_size, unit)} from {scores.first_cutoff} to {scores.last_cutoff}; "
-        f"the test span begins {report.test_start}; forecast is {report.series[0].price}",
+        f"the test span begins {report.test_start}; forecast is "
+        f"{price_columns(each.price for each in report.series)}",
         heads=heads,
         parts=[(key, title, headings * (key == "figures")) for key, title in titles.items()],
         titles=titles,

@@ -226,11 +226,11 @@ def unknown_model(data_dir: Path, reference: str) -> NoModelError:
             next_step=f"Pass --model {name}/{known[-1]}, or see lstmcli models list {name}.",
         )
     meant = next((f"Did you mean {each}?" for each in names if each.lower() in near), "")
-    own = f"{first_few(names[:-1], 5)} in {data_dir / 'models'}" if names[:-1] else "none"
+    own = f"{first_few(names[:-1], 5)} in {data_dir / 'models'}, and" if names[:-1] else "only"
     return NoModelError(
         "no such model",
         where=reference,
-        why=f"there are {own}, and {BASE}, which ships with lstmcli",
+        why=f"found {own} {BASE}, which ships with lstmcli",
         next_step=meant or "Train one: lstmcli train SYMBOL.",
     )
 

@@ -216,16 +216,6 @@ def load_predictor(
     return Predictor(reference, trained, metadata, steps, known, stale)
 
 
-def before_end(report: PredictReport, act: Callable[[], object]) -> PredictReport:
-    """Return the report as a stream that acts when all is made: before a result is shown."""
-
-    def forecasts() -> Iterator[SymbolForecast]:
-        yield from report.forecasts
-        act()
-
-    return replace(report, forecasts=forecasts())
-
-
 def _forecasts(
     source: Source,
     used: Iterable[Share],
@@ -366,9 +356,8 @@ def make_ready(
         if prices.cut:
             step = "Correct that row, or train with a smaller window.context_length."
         elif len(prices.frame) >= model.fewest_rows:
-            step = (
-                f"Pass --as-of {prices.frame.index[model.fewest_rows - 1]:%Y-%m-%d} or a later day."
-            )
+            enough = prices.frame.index[model.fewest_rows - 1].date()
+            step = f"Pass --as-of {enough} or a later day."
         raise DataError(
             f"needs {model.fewest_rows} rows up to the cutoff, has {row + 1}{since}",
             where=f"{prices.symbol} in {prices.source}",

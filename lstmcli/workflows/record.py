@@ -1,6 +1,6 @@
 """Record: write the forecasts of a run into the ledger, at the steps that a grade needs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,6 +49,16 @@ def recorded(report: PredictReport, data_dir: Path, now: datetime) -> PredictRep
         report.warnings.extend(append(data_dir, entries))
         for why, symbols in left_out.items():
             report.warnings.append(f"not recorded, since {why}: {first_few(symbols, 5)}")
+
+    return replace(report, forecasts=forecasts())
+
+
+def before_end(report: PredictReport, act: Callable[[], object]) -> PredictReport:
+    """Return the report as a stream that acts when all is made: before a result is shown."""
+
+    def forecasts() -> Iterator[SymbolForecast]:
+        yield from report.forecasts
+        act()
 
     return replace(report, forecasts=forecasts())
 

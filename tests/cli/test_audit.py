@@ -103,7 +103,7 @@ def test_json_names_the_difference(home: Path, leak: None) -> None:
 @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
 def test_rows_are_the_comparisons(home: Path, form: str) -> None:
     outcome = audit(home, "--format", form, "--output", "out")
-    assert outcome == Outcome(0, "", "")
+    assert outcome == Outcome(0, "", f"lstmcli: wrote out ({form})\n")
     written = (home / "out").read_bytes()
     if form == "csv":
         assert written.decode().startswith(",".join(COLUMNS))

@@ -326,7 +326,8 @@ def test_a_folder_that_every_user_may_write_to_is_warned_of_once(home: Path, pla
     for path in [*(home / place).rglob("*")]:
         path.chmod(0o777)
     options = ("PRICES", "--format", "json")
-    for command in (("predict",), ("evaluate",), ("train", "-c", "tiny.toml", "--force")):
+    again = ("train", "-c", "tiny.toml", "--name", "tiny", "--replace", "--force")
+    for command in (("predict", "-m", "tiny"), ("evaluate", "-m", "tiny"), again):
         outcome = in_process(*command, *options, folder=home)
         assert outcome.code == 0
         warned = [line for line in outcome.err.splitlines() if "may not be yours" in line]

@@ -27,7 +27,7 @@ COLUMNS = {
 KEYS = {
     "train": "model path unchanged promoted why metadata notes failures",
     "predict": "model horizon trained_prices trained_until stale validation forecasts "
-    "notes failures",
+    "notes failures models",
     "evaluate": "summary models price horizon step_size test_start trained_until fitted_cutoffs "
     "refits looks split_method windows verdicts tuning scores forecasts notes failures",
 }

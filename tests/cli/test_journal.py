@@ -332,3 +332,22 @@ def test_a_record_that_cannot_be_written_stops_no_run(home: Path) -> None:
     done = in_process("predict", "--quiet", *LOG, folder=home)
     assert (done.code, done.err) == (0, "")
     assert names(home) == ["start", "note", "warning", "end"]
+
+
+def test_a_terminal_gets_lines_that_fit_and_commands_that_can_be_copied(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    command = "lstmcli train AAPL MSFT --name pair --set train.epochs=30"
+    words = "AAPL: the last bar, 2018-08-31, is 981 sessions old"
+    line = f"lstmcli: {words}. Bring newer prices and train again: {command}."
+    journal.say(line)
+    assert capsys.readouterr().err == f"{line}\n"  # whole where another program reads
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    journal.say(line)
+    shown = capsys.readouterr().err.splitlines()
+    assert [len(each) <= 80 for each in shown] == [True] * len(shown)
+    assert any(command in each for each in shown)
+    assert " ".join(each.strip() for each in shown) == line
+    journal.say(f"see {'x' * 200}")
+    assert capsys.readouterr().err.split() == ["see", "x" * 200]

@@ -169,7 +169,10 @@ def test_returns_that_include_dividends_are_called_so(
     words = f"Returns of Adj Close (with dividends){more}, applied to the last close."
     files += ["--model", "tiny"]
     assert words in predict(home, *files).out
-    assert words in in_process("evaluate", *files, folder=home).out
+    assert words in in_process("evaluate", *files, "--details", folder=home).out
+    assert f"test windows of Adj Close{more}" in in_process("evaluate", *files, folder=home).out
+    found = json.loads(in_process("evaluate", *files, "--format", "json", folder=home).out)
+    assert found["price"] == f"Adj Close{more}"
 
 
 def test_model_of_the_quoted_price_forecasts_it(home: Path) -> None:
@@ -366,7 +369,7 @@ def test_several_models_must_be_told_apart(home: Path) -> None:
 
 @pytest.mark.parametrize("reference", ["absent", "./tiny.toml", "/", "a b"])
 def test_model_that_is_not_there_lists_those_that_are(home: Path, reference: str) -> None:
-    assert_one_error(predict(home, "--model", reference), 4, "no such model", "there are tiny")
+    assert_one_error(predict(home, "--model", reference), 4, "no such model", "found tiny in")
 
 
 def test_model_that_is_misspelt_is_answered_with_the_nearest_name_or_its_versions(

@@ -71,7 +71,8 @@ def test_files_are_forecast_by_the_model_of_each_series(two: Path) -> None:
     }  # fmt: skip
     assert "no model of your own for KO: base, ready-made" in done.err
     text = run(two, "predict", "--csv", "KO.csv", "--csv", "MSFT.csv").out
-    assert "Forecast by 2 models" in text
+    assert "KO, next 50 sessions, by base/v0001" in text
+    assert "MSFT, next 5 sessions, by msft/v0001" in text
 
 
 def test_evaluate_judges_each_by_its_own_model(two: Path) -> None:

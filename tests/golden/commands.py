@@ -78,6 +78,7 @@ csv train --csv prices.csv --name peephole --set model.network=peephole --set tr
 csv evaluate --step-size 5 --model linear --model mlp --model cnn --model rnn --model gru \
 --model lstm --model peephole
 csv models list
+csv evaluate --model mine --refits 4
 """,
     "store": """\
 json fetch ^GSPC AAPL MSFT --rate 100 --dry-run
@@ -128,6 +129,8 @@ json forecast KO PEP --retrain-after 7d
 lock data/.forecast.lock
 - forecast AAPL
 json status forecast --max-age 26h
+json models use weekly
+csv predict PEP --horizon 5
 """,
     "search": """\
 json tune --csv data/sp500.csv --trials 4 --start 2010-01-01 --set train.epochs=1
@@ -201,6 +204,8 @@ json status
 - data import --help
 - models --help
 - models promote --help
+- config show
+json config show train.epochs
 """,
 }
 

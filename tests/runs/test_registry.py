@@ -128,7 +128,7 @@ def test_a_known_name_is_taken_before_a_folder_of_that_name(
 @pytest.mark.parametrize("reference", ["nope", "nope/v0001", "", "/nowhere", "x" * 300])
 def test_an_unknown_model_is_an_error_that_lists_the_known(tmp_path: Path, reference: str) -> None:
     add(tmp_path, "mine", promoted=True)
-    with pytest.raises(NoModelError, match=r"no such model.*there are mine in") as caught:
+    with pytest.raises(NoModelError, match=r"no such model.*found mine in") as caught:
         find_model(tmp_path, reference)
     assert caught.value.exit_code == 4
 

@@ -16,8 +16,9 @@ from lstmcli.errors import AllFailedError, UsageError
 from lstmcli.market import sessions
 from lstmcli.market.prices import Prices
 from lstmcli.workflows import predict as module
-from lstmcli.workflows.predict import PredictReport, SymbolForecast, before_end, predict
+from lstmcli.workflows.predict import PredictReport, SymbolForecast, predict
 from lstmcli.workflows.prices import Source
+from lstmcli.workflows.record import before_end
 from tests.command_line import csv_text, in_process, walk
 
 SYMBOLS = tuple(f"S{letter}" for letter in "ABCDEFGHIJKLM")
