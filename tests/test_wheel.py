@@ -81,7 +81,7 @@ def _main_job(python: Path, folder: Path) -> None:
     home.mkdir()
     where = _run([str(python), "-c", "import lstmcli; print(lstmcli.__file__)"], home)
     assert str(folder) in where
-    other = ("--name", "other", *TINY)
+    other = ("--name", "other", "--replace", *TINY)  # each of other prices than the last
     runs = [
         ("predict", "--model", "base"),
         ("train", "--config", "lab-corrected", *TINY),

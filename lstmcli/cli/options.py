@@ -402,6 +402,15 @@ class RecipeOptions(DeviceOptions):
         settings = load_settings(recipe, [*named, *(self.set_ or ())], own_data=source.names_data)
         return settings, replace(source, start=settings.data.start, end=settings.data.end)
 
+    def typed(self, origin: str | None) -> str:
+        """Return the options that name the recipe and its changes, for a command to type next.
+
+        origin : the model that training starts from.
+        """
+        options = [("--config", self.config), ("--from", origin)]
+        options += [("--set", each) for each in self.set_ or ()]
+        return shlex.join(word for name, value in options if value for word in (name, value))
+
 
 def all_symbols(
     symbols: Sequence[str] | None, symbols_file: str | None = None, *, split: bool = True

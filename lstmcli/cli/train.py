@@ -84,6 +84,7 @@ def train(
             on_prices=lambda used: out.tell(tell_shipped(source, used)),
             on_epoch=journal.logged("epoch", partial(on_epoch, total=total)),
             run_id=run_id,
+            typed=f"{prices.typed()} {recipe.typed(from_)}".strip(),
         )
     journal.log("version", model=str(report.model), **asdict(report.decision))
     in_use = report.decision.promoted or report.unchanged

@@ -1,5 +1,6 @@
 """Train: prices in, one model version kept, the champion replaced only by a better one."""
 
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -83,6 +84,7 @@ def train(
     on_prices: Callable[[Sequence[Prices]], None] = lambda used: None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     run_id: str = "",
+    typed: str = "",
     clock: Callable[[], float] = time.perf_counter,
 ) -> TrainReport:
     """Fit one network on all the symbols given and keep it as a new version of a name.
@@ -100,6 +102,7 @@ def train(
     promotion, level : whether it becomes champion; see `promotion.decide`.
     on_prices : called with the prices to train on, before training.
     run_id : kept in the metadata, so that a log can be searched for it.
+    typed : the prices and the recipe as `lstmcli train` reads them, for an error's next step.
     Raises DataError when a series is too short, UsageError where the champion of the name was
     trained on other symbols, LockedError when another run trains the same name, TrainingError when
     training broke down (the last good epoch is kept, but never promoted) or had no time for one.
@@ -125,7 +128,7 @@ def train(
     if short:
         notes = (_tell_short(short) if isinstance(short, Donor) else short, *notes)
     with hold(folder / ".lock", wait=wait), threads(settings.train.threads) as number:
-        alike = _check_champion(source, name, own_name, symbols, interval, replace)
+        alike = _check_champion(source, name, own_name, symbols, interval, replace, typed)
         version = next_version(home, name)
         origin = checkpoint.origin_of(settings, plan.fingerprint(), device, number)
         origin |= {} if donor is None else donor.origin
@@ -211,6 +214,7 @@ def _check_champion(
     symbols: Sequence[str],
     interval: str,
     replace: bool,
+    typed: str,
 ) -> bool:
     """Return whether the new version can be compared with the champion, if there is one.
 
@@ -226,10 +230,9 @@ def _check_champion(
         return True
     if replace:
         return False
-    asked = [*source.symbols[:5], *(["..."] if len(source.symbols) > 5 else [])]
-    asked += [f"--csv {each}" for each in source.csv]
     another = f"{name}-2" if own_name == name else own_name
-    called = " ".join(["lstmcli train", *asked, "--name", another])
+    words = ["lstmcli train", typed or shlex.join(source.symbols), f"--name {another}"]
+    called = " ".join(word for word in words if word)
     raise UsageError(
         "cannot compare models of different symbols",
         where=found.model,

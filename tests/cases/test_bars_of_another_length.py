@@ -76,11 +76,12 @@ def test_in_a_batch_only_the_series_of_other_bars_fails(home: Path, command: str
 
 
 def test_each_model_forecasts_its_own_bars_in_their_unit(home: Path) -> None:
-    units = {"daily": "steps", "weekly": "weeks", "monthly": "months", "fortnightly": "steps"}
+    units = {"daily": "sessions", "weekly": "weeks", "monthly": "months", "fortnightly": "bars"}
     for name, unit in units.items():
         done = run(home, "predict", "--model", name)
         assert done.code == 0, done.err
-        assert f"5 {unit} ahead" in done.out
+        assert f"X, next 5 {unit}, by {name}/v0001" in done.out
+        assert f"  In 5 {unit} " in done.out
 
 
 def test_models_of_different_bars_are_not_evaluated_together(home: Path) -> None:

@@ -28,7 +28,8 @@ from tests.rows import for_each
 from tests.yahoo_stand_in import StandIn, random_walk, stand_in
 
 HOSTILE = "\x1b[2J\x1b]0;gone\x07\x9b31m\x7f\u202egnp\u2028\u2066[red]:smile:\x08\u200b"
-BOLD = re.compile(r"\x1b\[[01]?m")
+# Styles, and the line and the cursor of a progress bar; none of it stands in the text above.
+STEERING = re.compile(r"\x1b\[(0|1|36|(1;)?3[12]|38;5;\d+)?m|\x1b\[\?25[lh]|\r?(\x1b\[1A)?\x1b\[2K")
 VERSION = "data/models/tiny/v0001"
 STUDY = "data/tuning/tiny/study.db"
 
@@ -305,14 +306,16 @@ def test_the_words_of_a_server_are_escaped(
         assert run(tmp_path, *fetch, "MSFT", "--format", form).code == 6
 
 
-def test_a_terminal_gets_bold_and_nothing_else(home: Path, forks: ForkServer) -> None:
+def test_a_terminal_gets_styles_and_progress_and_nothing_else(
+    home: Path, forks: ForkServer
+) -> None:
     """On a terminal tables are bold and progress bars move the cursor; hostile text does not."""
     rewrite(home / VERSION / "metadata.json", lambda tree: tree.update(device=HOSTILE))
     (home / "data/models/tiny/champion").write_text("v0001\n")
     for command in (("models", "show"), ("predict", "--csv", f"{HOSTILE}.csv")):
         _, shown = on_terminal(forks, *command, folder=home, env={"COLUMNS": "200"})
         assert is_shown(shown)
-        plain = BOLD.sub("", shown).replace("\r\n", "")
+        plain = re.sub(r"\r\n?", "", STEERING.sub("", shown))
         assert plain.isprintable(), ascii(plain)
 
 

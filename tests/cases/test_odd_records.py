@@ -23,6 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lstmcli.evaluation.scores import PAST_MOVES
+from lstmcli.evaluation.verdict import SHOWN_NAMES
 from lstmcli.runs.checkpoint import CHECKPOINT, _digest
 from lstmcli.runs.ledger import Entry, encode
 from tests.cases.odd_values import changed, said, values
@@ -192,7 +193,7 @@ def test_a_value_of_another_kind_in_the_metadata_makes_a_damaged_model(
 
 @pytest.mark.parametrize("kept", ["error", "test"])
 @pytest.mark.parametrize("absent", QUOTED)
-def test_only_baselines_with_an_error_and_a_test_are_quoted(
+def test_a_baseline_is_quoted_by_the_error_and_the_test_that_are_kept(
     home: Path, absent: str, kept: str
 ) -> None:
     models: dict[str, Any] = {name: {"rmse": 0.1} for name in (*QUOTED, "network")}
@@ -203,12 +204,11 @@ def test_only_baselines_with_an_error_and_a_test_are_quoted(
         del models[absent]
     change_metadata(home, ("validation",), {"n_independent": 30, "models": models})
     table = said(in_process("predict", "AAPL", "--model", "tiny", folder=home), 0).out
-    quoted = " ".join(table[table.index("Pa") :].split())
-    if absent == PAST_MOVES:
-        assert "no test on 30 validation windows is kept" in quoted
-    else:
-        assert f" {absent} " not in quoted
-        assert " past moves 10.000 % (p = 0.04)" in quoted
+    (quoted,) = [line for line in table.splitlines() if line.startswith("How far to trust it")]
+    for name in QUOTED:
+        shown = f", {SHOWN_NAMES.get(name, name)} 10.00 %"
+        assert (shown in quoted) == (name != absent or kept == "error")
+        assert (f"{shown} (p = 0.04)" in quoted) == (name != absent)
 
 
 def change_metadata(home: Path, at: tuple[str, ...], value: object) -> None:

@@ -125,7 +125,7 @@ def test_evaluate_on_other_data_ignores_the_dates_of_the_models_recipe(home: Pat
     )
     done = in_process("train", "--config", "dated.toml", *QUICK, folder=home)
     assert done.code == 0, done.err
-    own = in_process("evaluate", "--model", "b", folder=home)
+    own = in_process("evaluate", "--model", "dated", folder=home)
     assert_one_error(own, 4, "no window to evaluate")
     other = in_process("evaluate", "--model", "dated", "--csv", "C=daily.csv", folder=home)
     assert other.code == 0, other.err

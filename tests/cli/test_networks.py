@@ -50,7 +50,7 @@ def test_a_forecast_says_the_same_in_every_format(place: Path, head: str, networ
     shown = train(place, head, network).out
     metadata = json.loads((place / f"data/models/{network}/v0001/metadata.json").read_text())
     assert metadata["network"] == network
-    assert f"{network}, {metadata['parameters']} weights on cpu" in shown
+    assert f"{network}, {metadata['parameters']:,} weights, CPU".lower() in shown.lower()
     predict = ("predict", "--model", network)
     table = read_exactly(output(place, *predict, "--format", "csv"))
     prices = table.filter(regex="^(median|flat_|q)").to_numpy(dtype=float)

@@ -185,7 +185,7 @@ def test_bad_standard_input_is_refused(home: Path, content: bytes) -> None:
 
 def test_standard_input_is_read_whole(home: Path) -> None:
     expected, _ = forecast(home, GOOD)
-    options = ("--csv", "-", "--format", "json")
+    options = ("--csv", "-", "--model", "tiny", "--format", "json")
     outcome = in_process("predict", *options, folder=home, stdin=GOOD.encode())
     (found,) = json.loads(outcome.out)["forecasts"]
     assert found["symbol"] == "stdin"

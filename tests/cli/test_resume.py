@@ -71,7 +71,7 @@ def test_the_json_of_both_has_the_same_keys(trained_once: Path) -> None:
 
 
 def test_symbols_that_fail_are_named_also_where_nothing_is_trained(home: Path) -> None:
-    options = ("--csv", "prices.csv", "--csv", "absent.csv")
+    options = ("--csv", "prices.csv", "--csv", "absent.csv", "--name", "pair")
     for unchanged in (False, True):
         outcome = in_process(*ONCE, *options, "--format", "json", folder=home)
         assert outcome.code == 3

@@ -97,11 +97,15 @@ def test_a_lock_that_another_run_holds(
     assert f'"exit_code": {CODES[number]}' in log.read_text()
 
 
-def test_a_reader_that_reads_no_more(home: Path, forks: ForkServer, number: signal.Signals) -> None:
+@pytest.mark.parametrize("form", ["csv", "table"])
+def test_a_reader_that_reads_no_more(
+    home: Path, forks: ForkServer, number: signal.Signals, form: str
+) -> None:
     """More than the pipe holds is still to be written."""
     (home / "long.csv").write_text(csv_text(walk(5000)))
     os.mkfifo(home / "pipe")
-    command = ("evaluate", "--csv", "long.csv", "--start", "2000-01-03", "--format", "csv")
+    own = ("evaluate", "--model", "tiny", "--csv", "long.csv", "--start", "2000-01-03")
+    command = (*own, "--details", "--format", form)
     pid = forks.start(*command, folder=home, streams={"stdout": "pipe"})
     with (home / "pipe").open() as pipe:
         assert pipe.read(10)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -105,10 +106,12 @@ def test_a_second_model_of_a_symbol_changes_nothing_until_it_is_preferred(home: 
 
 def test_a_name_of_other_symbols_is_refused_before_training_unless_replaced(home: Path) -> None:
     done = run(home, "train", "MSFT", "--name", "aapl", *SMALL)
-    step = "lstmcli train MSFT --name msft (or --replace)"
+    step = f"lstmcli train MSFT {shlex.join(SMALL)} --name msft (or --replace)"
     assert_one_error(done, 2, "aapl was trained on AAPL", step)
     done = run(home, "train", "AAPL", "MSFT", "--name", "aapl", *SMALL)
     assert_one_error(done, 2, "aapl was trained on AAPL", "--name default")
+    done = run(home, "train", "--config", "lab", "--name", "aapl")
+    assert_one_error(done, 2, "lstmcli train --config lab --name lab (or --replace)")
     assert len(list((home / "data/models/aapl").glob("v*"))) == 1
     found = document(home, "train", "MSFT", "--name", "aapl", "--replace", *SMALL)
     assert (found["model"], found["promoted"], found["why"]) == ("aapl/v0002", True, "--replace")

@@ -25,7 +25,8 @@ from tests.store_state import strays
 ENOSPC = 28
 LENGTH = 40
 Ending = TypeVar("Ending", bound=Outcome)
-BATCH = ("predict", "--symbols-file", "list.txt", "--format", "csv")
+MODEL = ("--model", "tiny")  # its prices are others than the batch has
+BATCH = ("predict", "--symbols-file", "list.txt", *MODEL, "--format", "csv")
 BAD: dict[str, tuple[Callable[[Path], object], int, str]] = {
     "short": (lambda path: path.write_text(csv_text(walk(9))), 4, "needs 10 rows"),
     "absent": (lambda path: path.unlink(), 4, "no prices stored"),
@@ -172,7 +173,8 @@ def test_a_full_disk_half_way_is_an_error_and_leaves_the_old_file(
     stock(trained_home, home, 40)
     (home / "forecast.csv").write_text("old")
     before = hashes(home)
-    options = ("predict", "--symbols-file", "list.txt", "--format", "jsonl", "-o", "forecast.csv")
+    options = ("predict", "--symbols-file", "list.txt", *MODEL, "--format", "jsonl")
+    options += ("-o", "forecast.csv")
     steps = forks.run(*options, "--quiet", "-o", "whole.jsonl", folder=home).steps
     steps = [step for step in steps if "whole.jsonl" in step]  # and not of the record of runs
     (home / "whole.jsonl").unlink()

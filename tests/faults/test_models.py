@@ -204,19 +204,25 @@ READERS = {
 }
 
 
+SEEN_BY_BUILDING = {"other-architecture", "other-head", "pickle"}  # the settings' network
+
+
 @pytest.mark.parametrize("fault", NO_MODELS)
 def test_what_is_no_model_is_refused_by_every_reader(home: Path, fault: str) -> None:
     NO_MODELS[fault](home / MODELS / "v0001")
     before = hashes(home)
-    for command in READERS.values():
+    whole = fault in SEEN_BY_BUILDING  # to what reads records alone
+    for name, command in READERS.items():
+        if whole and name == "show":
+            assert in_process(*command, folder=home).code == 0
+            continue
         assert_one_error(in_process(*command, folder=home), 1, "not a lstmcli model", "v0001")
     assert hashes(home) == before
     assert not (home / MODELS / "sprung").exists()
     done = in_process("models", "list", "--format", "json", folder=home)
     assert done.code == 0
     (row,) = json.loads(done.out)["models"]
-    # That the settings' network has other weights is seen only by building it.
-    assert bool(row["damaged"]) == (fault not in ("other-architecture", "other-head", "pickle"))
+    assert bool(row["damaged"]) == (not whole)
 
 
 def trained(home: Path, *options: str) -> Outcome:
@@ -245,7 +251,7 @@ def test_a_worse_challenger_is_kept_as_a_candidate_and_the_run_ends_well(home: P
 
 def test_a_challenger_that_cannot_be_judged_yet_is_none_the_worse_champion(home: Path) -> None:
     text = trained(home, *BAD, "--format", "table").out
-    assert text.endswith("Then: lstmcli models promote tiny/v0002 --if-better.\n")
+    assert " Then: lstmcli models promote tiny/v0002 --if-better. Saved in " in text
     found = json.loads(trained(home, *BAD).out)
     assert found["promoted"] is False
     decision = found["metadata"]["decision"]

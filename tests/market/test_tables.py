@@ -488,6 +488,9 @@ def test_an_option_may_name_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert parse_csv_option("a=b.csv") == (None, "a=b.csv")
     assert parse_csv_option("X=a=b.csv") == ("X", "a=b.csv")
     assert parse_csv_option("=x.csv") == (None, "=x.csv")
+    with pytest.raises(UsageError, match=r"no file is named \(x=\)"):
+        parse_csv_option("x=")
+    (tmp_path / "x=").write_text(PLAIN)
     assert parse_csv_option("x=") == (None, "x=")
 
 
