@@ -403,7 +403,7 @@ def _no_direction_test(
     if n < MIN_WINDOWS:
         return too_few(n, MIN_WINDOWS)
     if predicted_up.all() or not predicted_up.any():
-        return "the model always gives the same answer and has no view on direction"
+        return "the model gives the same answer every time: it has no view on direction"
     if actual_up.all() or not actual_up.any():
         return "the outcome was the same every time"
     return None

@@ -330,7 +330,7 @@ def _directions(scores: Scores, main: ModelScores) -> Iterator[RenderableType]:
     for each in main.direction:
         _add(reasons, each.two_way.test.why, str(each.step))
     yield from (
-        f"No p at step{'s' * (len(steps) > 1)} {', '.join(steps)}: {why}."
+        f"No p at step{'s' * (len(steps) > 1)} {', '.join(steps)} ({why})."
         for why, steps in reasons.items()
     )
     if any(each.three_way is not None for each in main.direction):
