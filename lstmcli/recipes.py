@@ -87,7 +87,10 @@ def read_toml(path: Path, kind: str) -> dict[str, Any]:
     try:
         return records.read_toml(data.decode("utf-8-sig"))
     except ValueError as error:
-        raise UsageError("not valid TOML", where=path, why=str(error)) from error
+        why = str(error)
+        raise UsageError(
+            "not valid TOML", where=path, why=why, next_step="Correct the file."
+        ) from error
 
 
 def explain_settings() -> dict[str, str]:

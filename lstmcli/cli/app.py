@@ -55,7 +55,7 @@ defaults. Durations are 90s, 15m, 26h or 8d.
 _START = """\
 Forecast stock prices with an LSTM, and measure how good the forecasts are.
 
-Start: lstmcli forecast AAPL    fetch its prices and forecast the next 50 sessions
+Start: lstmcli forecast AAPL    fetch prices, forecast the next 50 sessions
        lstmcli train AAPL       train a model of its own on them
        lstmcli evaluate AAPL    compare past forecasts with what happened
 

@@ -64,7 +64,9 @@ def _view(rows: list[dict[str, Any]]) -> View:
             (row["key"], _shown(row["value"]), _shown(row["default"]), _first(row["meaning"]))
             for row in rows
         ]
-        return [make_table("", columns, cells, left=4, drop=("Default",))]
+        table = make_table("", columns, cells, left=4, drop=("Default",))
+        table.columns[-1].no_wrap = False  # a meaning goes on below itself
+        return [table]
 
     return View(tables, lambda: make_document("config show", settings=rows), lambda: rows)
 

@@ -183,7 +183,7 @@ def _option_advice(ctx: Any, name: str) -> str:
     instead |= {each.strip("-"): each for each in known}
     elsewhere = [path for path, each in _commands(ctx) if name in _options_of(each)]
     if elsewhere and name.strip("-") not in instead:
-        return _see(ctx, f"It is an option of {first_few(elsewhere, 4)}.")
+        return _see(ctx, f"It is an option of {first_few(elsewhere, 6)}.")
     return _see(ctx, did_you_mean(name.strip("-"), instead))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Protocol
 
 from lstmcli.cli import journal
-from lstmcli.errors import AllFailedError, Failure, PartialError
+from lstmcli.errors import AllFailedError, Failure, PartialError, UsageError
 from lstmcli.printable import first_few, grouped
 from lstmcli.report import Format, View
 
@@ -23,6 +23,8 @@ _FORMATS: dict[str, Format] = {
     **{".csv": "csv", ".json": "json", ".jsonl": "jsonl"},
     **{".parquet": "parquet", ".txt": "table"},
 }
+# A table of text under these names would open in no program.
+_UNKNOWN = (".feather", ".htm", ".html", ".ndjson", ".ods", ".pdf", ".tsv", ".xls", ".xlsx", ".xml")
 
 
 class Report(Protocol):
@@ -105,6 +107,14 @@ class OutputOptions(LogOptions):
 
         gc.freeze()
         gc.enable()
+        suffix = Path(self.output or "").suffix.lower()
+        if self.format_ is None and suffix in _UNKNOWN:
+            raise UsageError(
+                "not a kind of output",
+                where=f"--output {self.output}",
+                why=f"found {suffix}, expected {', '.join(_FORMATS)}",
+                next_step="Name the file so, or pass --format.",
+            )
         check_output(self.output, self.form)
         for file in files:
             check_file(file)

@@ -117,7 +117,7 @@ def use(
         lstmcli models use lab-corrected
         lstmcli models use lab-corrected --undo
 
-    Parameters:
+    Options:
         --undo: No longer prefer that model.
     """
     from lstmcli.report.models import use_view

@@ -133,8 +133,8 @@ def percent(share: float) -> str:
 
 
 def p_value(p: float) -> str:
-    """Format a p-value with two significant digits: "p = 0.41", "p < 0.001"."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+    """Format a p-value with two significant digits: "p = 0.20", "p < 0.001"."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:#.2g}"
 
 
 def _better(own: ModelScores, rival: str) -> bool:

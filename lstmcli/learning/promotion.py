@@ -19,6 +19,7 @@ from lstmcli.evaluation.losses import check_forecast
 from lstmcli.evaluation.metrics import pinball, squared_error
 from lstmcli.evaluation.pooling import Pool, blocks, count_dates
 from lstmcli.evaluation.significance import MIN_WINDOWS, diebold_mariano, student_t_two_sided
+from lstmcli.evaluation.verdict import p_value
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel, series_for
@@ -329,10 +330,10 @@ def _describe(found: Comparison, reference: str) -> str:
     said = "better" if found.better else "not proven better"
     verdict = found.why or f"{said} at the {100 * found.level:g} % level"
     if found.p is not None and found.n_independent >= MIN_WINDOWS:
-        verdict += f" (p = {found.p:.2g})"
+        verdict += f" ({p_value(found.p)})"
     return (
-        f"{loss} of {_named(found.steps)} {100 * found.challenger:.4g} % against "
-        f"{100 * found.champion:.4g} % of {reference} on {found.n_dates} cutoffs "
+        f"{loss} of {_named(found.steps)}: {100 * found.challenger:.3f} % against "
+        f"{100 * found.champion:.3f} % of {reference} on {found.n_dates} cutoffs "
         f"({found.n_independent} independent): {verdict}"
     )
 

@@ -282,7 +282,9 @@ def fetch_answer(
         until = min(now, datetime.combine(end + timedelta(days=1), time(), UTC))
     behind = bars_due(last, symbol, interval, zone, until) or 0
     if behind:
-        notes.append(f"stale: the answer ends {last}, {count_of(behind, unit_of(interval))} ago")
+        notes.append(
+            f"stale: Yahoo's last bar is {last}, {count_of(behind, unit_of(interval))} ago"
+        )
     frame = checked.frame.reindex(columns=list(COLUMNS))
     return replace(answer, frame=frame, notes=tuple(notes), partial=partial, behind=behind)
 

@@ -167,10 +167,11 @@ def _existing(data_dir: Path, symbol: str, interval: str) -> Path:
         return path
     others = [bars_of(each) for each in INTERVALS if price_path(data_dir, symbol, each).is_file()]
     only = f", only {' and '.join(others)} are stored" if others else ""
+    missing = path if data_dir.is_dir() else f"the folder {data_dir}"
     raise DataError(
         f"no {bars_of(interval)} stored" if others else "no prices stored",
         where=symbol,
-        why=f"{path} does not exist{only}",
+        why=f"{missing} does not exist{only}",
         next_step=f"Run: lstmcli fetch {yahoo_spelling(symbol) or symbol}"
         f"{interval_option(interval)}.",
     )

@@ -79,7 +79,9 @@ def parse_csv_option(text: str) -> tuple[str | None, str]:
     if not equals or not name or Path(text).exists():
         return None, text
     if not file:
-        raise UsageError("no file is named", where=text, why="expected NAME=FILE")
+        raise UsageError(
+            "no file is named", where=text, why="expected NAME=FILE", next_step="Name a file."
+        )
     return name, file
 
 

@@ -183,7 +183,7 @@ def check_view(report: CheckReport) -> View:
     for each in report.findings:
         found.setdefault((each.symbol, each.interval), []).append(each)
     checked = f"{report.checked} series checked"
-    faults = f"{checked}, something found in {len([each for each in found if each[0]])}."
+    faults = f"{checked}, {len([each for each in found if each[0]])} with findings."
     return View(
         lambda: [
             faults if found else f"{checked}, nothing found.",
@@ -283,7 +283,7 @@ def _status_screen(report: StatusReport) -> list[RenderableType]:
     colours = {"ok": GOOD, "none": DIM}
     return [
         make_table(
-            f"{report.data_dir} on {report.now:%Y-%m-%d %H:%M} UTC: {verdict}",
+            f"{report.data_dir}/ on {report.now:%Y-%m-%d %H:%M} UTC: {verdict}",
             ["", "", ""],
             [(styled(each.state, colours.get(each.state, BAD)), *each[1:3]) for each in lines],
             left=3,

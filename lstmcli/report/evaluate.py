@@ -1,6 +1,7 @@
 """The backtest for a reader: on one screen the windows, the scores and the verdict; or in full."""
 
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from lstmcli.report.tables import (
     DIM,
     GOOD,
     Column,
+    FittedTable,
     list_table,
     make_table,
     styled,
@@ -153,7 +155,9 @@ def _screen(report: EvaluateReport, command: str) -> Iterator[RenderableType]:
     yield from errors(summary, scores, over, _own_name(report), in_line=several)
     if len(report.models) > 1:
         yield _models_table(report)
-    yield from caveats(report)
+    for caveat in caveats(report):
+        yield caveat
+        yield ""
     yield from verdict_lines(summary, report.verdicts[summary.model])
     yield ""
     if report.answer is not None:
@@ -322,8 +326,8 @@ def detail_tables(report: EvaluateReport) -> list[RenderableType]:
             left=3,
             drop=["Up, flat, down", "Was", "Called", "To"],
         ),
-        f"Trained on {count_of(windows['train'], 'window')} of {count_of(windows['rows'], 'row')}; "
-        f"tested on {scores.n_windows}, {count_of(report.step_size, 'row')} apart: {overlap}.",
+        f"Trained on {windows['train']:,} windows of {windows['rows']:,} rows; "
+        f"tested on {scores.n_windows:,}, {count_of(report.step_size, 'row')} apart: {overlap}.",
         price_basis(each.price for each in report.series),
         *score_tables(scores, f"steps 1 to {report.horizon}"),
         *([f"Chance of a rise: {BASE_RATE_UNKNOWN}."] if no_rates else []),
@@ -338,7 +342,11 @@ def detail_tables(report: EvaluateReport) -> list[RenderableType]:
 def _details(report: EvaluateReport) -> Iterator[RenderableType]:
     """Yield everything."""
     yield from _title(report, unit_of(report.metadata[0].interval))
-    yield from detail_tables(report)
+    parts = detail_tables(report)
+    for part, after in zip_longest(parts, parts[1:]):
+        yield part
+        if isinstance(part, str) and isinstance(after, FittedTable):
+            yield ""
     yield from caveats(report)
     for summary in report.summaries:
         yield ""

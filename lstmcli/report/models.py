@@ -39,17 +39,17 @@ _VERSIONS: list[Column] = [
     ("Model", lambda each: f"{each.name}/{each.version}"),
     ("Mark", lambda each: _mark(each)),
     ("Trained on", lambda each: first_few(each.trained_on, _MOST_SYMBOLS) or None),
-    ("Until", "data_last"),
+    ("Data until", "data_last"),
     ("Created", lambda each: each.created[:10] or None),
     ("State", lambda each: _state(each)),
     ("Error", lambda each: percent(each.rmse)),
-    ("naive", lambda each: percent(each.naive_rmse)),
+    ("Naive", lambda each: percent(each.naive_rmse)),
     ("CRPS", lambda each: percent(each.crps)),
-    ("past moves", lambda each: percent(each.baseline_crps)),
+    ("Past moves", lambda each: percent(each.baseline_crps)),
     *(("Windows", "windows"), ("Epochs", "epochs")),
     ("kB", lambda each: f"{each.size / 1000:.0f}"),
 ]
-_LEAST = ("kB", "Epochs", "Windows", "past moves", "CRPS", "Created")
+_LEAST = ("kB", "Epochs", "Windows", "Past moves", "CRPS", "Created")
 
 
 def list_view(report: ModelList) -> View:
@@ -57,7 +57,7 @@ def list_view(report: ModelList) -> View:
     return View(
         lambda: [
             list_table("Models", _VERSIONS, report.versions, left=6, drop=_LEAST),
-            "Error (RMSE) and CRPS are of validation, which chose the epoch: optimistic.",
+            "Scores are of validation, which also chose the epoch: optimistic.",
             *(
                 f"{each.name}/{each.version} is damaged: {each.damaged}."
                 for each in report.versions
@@ -182,16 +182,21 @@ def _facts(report: ModelDetail) -> Iterator[tuple[str, str]]:
             value = value.get(key) if isinstance(value, Mapping) else None
         return "-" if value is None else str(value)
 
+    def counted(key: str, form: str = ",") -> str:
+        """Return a number of the metadata as a reader writes it."""
+        value = kept.record.get(key)
+        return format(value, form) if isinstance(value, int | float) else found(key)
+
     if each.name == BASE:
         yield "Ready-made", "ships with lstmcli"
     else:
         champions = ", ".join(report.champions) or "none"
         yield "Champion", f"{'yes' if each.champion else 'no'}; now and before: {champions}"
-    took = f"{found('duration_seconds')} s on {found('device')}"
+    took = f"{counted('duration_seconds', '.1f')} s on {found('device')}"
     yield "Created", f"{_minute(each.created)} UTC in {took}"
     yield "By", f"lstmcli {found('lstmcli_version')}, PyTorch {found('torch_version')}"
     network, head = settings.model.network, settings.model.head
-    yield "Network", f"{network}, {found('parameters')} weights, {head} head"
+    yield "Network", f"{network}, {counted('parameters')} weights, {head} head"
     yield (
         "Window",
         f"reads {settings.window.context_length} bars, forecasts {settings.window.horizon}",
@@ -202,7 +207,7 @@ def _facts(report: ModelDetail) -> Iterator[tuple[str, str]]:
     yield "Validation", f"from {found('split', 'validation_start')}"
     yield "Fitted until", f"{kept.trained_until}, no later day was used"
     yield "Test span", f"from {kept.test_start}"
-    yield "Windows", f"{each.windows} train, {kept.windows['validation']} validate"
+    yield "Windows", f"{each.windows:,} train, {kept.windows['validation']:,} validate"
     if kept.record.get("from"):
         yield "From", f"{found('from', 'model')}, {found('from', 'how')}"
     yield "Epochs", f"{each.epochs}, the best is {kept.best_epoch}"

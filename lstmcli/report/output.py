@@ -143,7 +143,7 @@ def check_picture(target: str) -> None:
     """Raise if the name is not that of a picture."""
     if Path(target).suffix.lower() not in (".png", ".svg"):
         raise UsageError(
-            "Not a kind of picture",
+            "not a kind of picture",
             where=f"--plot {target}",
             why=f"found {Path(target).suffix or 'no suffix'}, expected .png or .svg",
             next_step="Name the file so, or pass --plot - to draw in the terminal.",
@@ -156,7 +156,7 @@ def check_page(target: str | None) -> None:
         return
     if Path(target).suffix.lower() not in (".html", ".htm", ""):
         raise UsageError(
-            "Not a kind of report",
+            "not a kind of report",
             where=f"--report {target}",
             why=f"found {Path(target).suffix}, expected .html",
             next_step="For tables and figures as data there is --format.",

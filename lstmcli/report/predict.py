@@ -158,7 +158,7 @@ def _block(each: SymbolForecast, cells: Sequence[_Cells], all_steps: bool) -> li
     if span := end.get(_RANGE):
         forecast += f"; 80 % range {span}"
     facts = [
-        ("Last close", f"{price(each.last_close)} on {each.cutoff}"),
+        ("Last close", f"{price(each.last_close)} {each.currency}".strip() + f" on {each.cutoff}"),
         (f"In {ahead}", forecast),
         ("Direction", _direction(each, end)),
     ]
@@ -194,10 +194,10 @@ def _one_row_each(
     rows = [
         {name: cell for name, cell in each.items() if name not in hidden} for each in steps or ends
     ]
-    lines: list[RenderableType] = [_step_table(title, rows)]
+    lines: list[RenderableType] = [styled(title, "bold"), "", _step_table("", rows)]
     if _CHANCE in ends[0] and one_rate:
-        view = "No view on direction; chance" if main.metadata.har else "Chance"
-        lines.append(f"{view} of a rise in {_ahead(main)}: {_in_the_past(ends[0])}.")
+        view = "No view on direction. " if main.metadata.har else ""
+        lines.append(f"{view}Chance of a rise in {_ahead(main)}: {_in_the_past(ends[0])}.")
     if known_later:
         lines.append(f"Hindsight for {first_few(known_later, 5)}: {_hindsight(report.models)}.")
     return lines

@@ -341,7 +341,10 @@ def _directions(scores: Scores, main: ModelScores) -> Iterator[RenderableType]:
     reasons: dict[str, list[str]] = {}
     for each in main.direction:
         _add(reasons, each.two_way.test.why, str(each.step))
-    yield from (f"No p at step {', '.join(steps)}: {why}." for why, steps in reasons.items())
+    yield from (
+        f"No p at step{'s' * (len(steps) > 1)} {', '.join(steps)} ({why})."
+        for why, steps in reasons.items()
+    )
     if any(each.three_way is not None for each in main.direction):
         yield _three_way(main, scores.flat_band)
     if any(each.crash is not None for each in main.direction):

@@ -223,7 +223,7 @@ def unknown_model(data_dir: Path, reference: str) -> NoModelError:
             "no such version" if slash else "no champion yet",
             where=reference,
             why=f"{name} has {first_few(known[::-1], 5)}",
-            next_step=f"Pass --model {name}/{known[-1]}, or see lstmcli models list {name}.",
+            next_step=f"Name {name}/{known[-1]}, or see lstmcli models list {name}.",
         )
     meant = next((f"Did you mean {each}?" for each in names if each.lower() in near), "")
     own = f"{first_few(names[:-1], 5)} in {data_dir / 'models'}, and" if names[:-1] else "only"

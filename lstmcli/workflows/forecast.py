@@ -29,6 +29,7 @@ from lstmcli.errors import (
 )
 from lstmcli.files.locks import hold
 from lstmcli.market.symbols import check_symbol, price_path
+from lstmcli.printable import Note
 from lstmcli.recipes import load_settings
 from lstmcli.runs.choice import choose_models, name_for
 from lstmcli.runs.metadata import read_metadata
@@ -68,7 +69,9 @@ class ForecastReport:
     @property
     def warnings(self) -> Sequence[str]:
         """Return what there is to know before a forecast is trusted."""
-        return self.made.warnings
+        # That newer prices can be fetched is no remedy: they were asked for.
+        known = ((each, getattr(each, "details", "")) for each in self.made.warnings)
+        return [Note(*each, symbol=getattr(each[0], "symbol", "")) for each in known]
 
     @property
     def failures(self) -> tuple[Failure, ...]:

@@ -20,6 +20,7 @@ from lstmcli.market.calendars import Schedule, known_until
 from lstmcli.market.sessions import MOST_BEHIND
 from lstmcli.market.store import IMPORTED
 from lstmcli.market.symbols import interval_option, stored_symbols
+from lstmcli.printable import count_of
 from lstmcli.runs.last_runs import FORECAST, LastRuns, last_runs, too_old
 from lstmcli.runs.metadata import check_bundle
 from lstmcli.runs.registry import all_names, champion, versions
@@ -33,6 +34,12 @@ LONGEST_LOOK = timedelta(days=120)  # ahead, within which no calendar should end
 _Found = tuple[State, str, str, str, datetime | None]
 _CHECK = "Run: lstmcli data check."
 _MOST_NAMES = 5
+# What a fetch counts although the feed can still make it good.
+_LAGGING = {
+    "unanswered": "did not answer for",
+    "refused": "refused",
+    "stale": "had no newer bars of",
+}
 _NOT_THE_FEED = (UsageError.exit_code, DataError.exit_code)
 
 
@@ -132,7 +139,7 @@ def _store(data_dir: Path, today: date) -> _Found:
     behind = [each for each in series if each.behind > MOST_BEHIND]
     late = _first([each.symbol for each in behind])
     unknown = [each.symbol for each in series if not each.source]
-    causes = [f"{len(behind)} more than {MOST_BEHIND} bars behind: {late}"] if behind else []
+    causes = [f"{len(behind)} series more than {MOST_BEHIND} bars behind: {late}"] if behind else []
     if found.failures:
         names = [failure.symbol for failure in found.failures]
         causes.append(f"{len(names)} cannot be read: {_first(names)}")
@@ -155,7 +162,9 @@ def _bring(behind: Sequence[StoredSeries]) -> str:
         for each in behind
         if each.interval == first.interval and each.source != IMPORTED
     ]
-    return f"Run: lstmcli fetch {_first(alike, ' ')}{interval_option(first.interval)}."
+    end = " ..." if len(alike) > _MOST_NAMES else "."
+    typed = " ".join(alike[:_MOST_NAMES]) + interval_option(first.interval)
+    return f"Run: lstmcli fetch {typed}{end}"
 
 
 def _models(data_dir: Path) -> list[Part]:
@@ -163,7 +172,7 @@ def _models(data_dir: Path) -> list[Part]:
 
     def look() -> _Found:
         names.extend(all_names(data_dir, linked=True))
-        return "none", "no model of your own yet", "", "Run: lstmcli train.", None
+        return "none", "no model of your own yet", "", "Run: lstmcli train SYMBOL.", None
 
     absent = _part("model", look)
     return (
@@ -244,17 +253,22 @@ def _feed(known: Mapping[str, LastRuns]) -> _Found:
     cause = ""
     if not last.is_good:
         cause = f"exit code {last.exit_code}" + (f", {last.error}" if last.error else "")
-    lagging = any(counts.get(each) for each in ("unanswered", "refused", "stale"))
+    late = [
+        f"{words} {count_of(counts[each], 'symbol')}"
+        for each, words in _LAGGING.items()
+        if counts.get(each)
+    ]
+    again = f"Yahoo {' and '.join(late)}. {_again(last.command, ' later')}" if late else ""
     # A misspelt symbol or option is no failure of the feed, nor what follows a forecast's fetch.
     unasked = last.exit_code in _NOT_THE_FEED or (
         last.command == FORECAST and "requests" in last.counts
     )
     if last.is_good or (unasked and not counts.get("unanswered")):
         return (
-            "old" if lagging else "ok",
+            "old" if late else "ok",
             what,
             cause,
-            _again(last.command, " later") if lagging else "",
+            again,
             since,
         )
     return "bad", what, cause, _again(last.command), since
@@ -273,6 +287,6 @@ def _time(text: str) -> datetime | None:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _first(names: Sequence[str], comma: str = ", ") -> str:
+def _first(names: Sequence[str]) -> str:
     more = [f"and {len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else []
-    return comma.join([*names[:_MOST_NAMES], *more])
+    return ", ".join([*names[:_MOST_NAMES], *more])

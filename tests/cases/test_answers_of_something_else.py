@@ -118,7 +118,7 @@ def test_an_answer_that_ends_early_is_noted_and_old_in_status(
     server.serve("AAPL", BARS[: 80 - missing])
     report = run()
     last = BARS.index[79 - missing].date()
-    assert f"stale: the answer ends {last}, {words}" in only(report).note
+    assert f"stale: Yahoo's last bar is {last}, {words}" in only(report).note
     note_fetch(tmp_path, report)
     assert part(tmp_path, "feed").state == "old"
     assert "1 stale" in part(tmp_path, "feed").what
@@ -139,7 +139,7 @@ def test_an_answer_whose_last_bar_is_left_out_ends_with_that_bar(
     result = only(run())
     assert (result.rows, result.behind) == (79 - missing, missing)
     assert "Left out 1 bar with an impossible close" in result.note
-    stale = f"stale: the answer ends {odd.index[-1].date()}, 1 session ago"
+    stale = f"stale: Yahoo's last bar is {odd.index[-1].date()}, 1 session ago"
     assert (stale in result.note) == ("stale" in result.note) == bool(missing)
 
 

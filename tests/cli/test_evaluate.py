@@ -441,7 +441,7 @@ def test_lab_prints_its_four_numbers(tmp_path: Path) -> None:
     assert found["windows"]["evaluated"] == 8
     assert {key: found["windows"][key] for key in windows} == windows
     text = evaluate(tmp_path, "--details").out
-    assert "Trained on 3709 windows of 4171 rows; tested on 8, 50 rows apart" in text
+    assert "Trained on 3,709 windows of 4,171 rows; tested on 8, 50 rows apart" in text
     assert "repeats the published lab with its flaws" in text
     assert "no validation score" in in_process("predict", folder=tmp_path).out
 

@@ -72,8 +72,8 @@ def test_one_symbol_has_the_answer_in_three_lines_and_its_steps(many: Path) -> N
 def test_more_than_three_symbols_have_a_row_each_and_all_steps_on_demand(many: Path) -> None:
     lines = shown(screen_of(*forecast("ABCDE"), folder=many), None)
     assert lines[0].startswith("5 symbols, next 10 sessions, to 2018-09-")
-    assert [line[0] for line in lines[2:7]] == list("ABCDE")
-    assert lines[7] == ""
+    assert (lines[1], lines[2].split()[0], lines[8]) == ("", "Symbol", "")
+    assert [line[0] for line in lines[3:8]] == list("ABCDE")
     assert not [line for line in lines if line.startswith("Next:")]
     every = shown(screen_of(*forecast("ABCDE"), "--all-steps", folder=many), None)
     assert sum(line[:1] in {*"ABCDE"} and "2018-09-" in line for line in every[1:]) == 50

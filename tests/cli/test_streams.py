@@ -54,6 +54,12 @@ def test_output_that_cannot_be_is_refused_before_any_work(
     assert hashes(home) == before
 
 
+def test_an_output_is_no_table_of_text_under_the_name_of_another_kind(home: Path) -> None:
+    outcome = in_process(*COMMANDS["predict"], "--output", "forecast.xlsx", folder=home)
+    assert_one_error(outcome, 2, "(--output forecast.xlsx)", "found .xlsx, expected .csv, .json")
+    assert not (home / "forecast.xlsx").exists()
+
+
 @pytest.mark.parametrize(
     ("command", "option"), [("predict", "--errors"), ("evaluate", "--forecasts")]
 )

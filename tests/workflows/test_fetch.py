@@ -21,7 +21,7 @@ from tests.yahoo_stand_in import Fault, StandIn, dividend, random_walk, split, s
 
 BARS = random_walk(80)  # to 2024-04-22
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
-STALE = "stale: the answer ends 2024-04-22, 27 sessions ago"
+STALE = "stale: Yahoo's last bar is 2024-04-22, 27 sessions ago"
 
 
 @pytest.fixture

@@ -66,8 +66,8 @@ def test_series_behind_are_named_with_the_command_that_brings_them_up(tmp_path: 
     assert part(tmp_path, "store", now=NOW + timedelta(days=2)).state == "ok"
     found = part(tmp_path, "store", now=NOW + timedelta(days=5))
     assert found.state == "old"
-    assert found.cause == "7 more than 3 bars behind: AA, BB, CC, DD, EE, and 2 more"
-    assert found.next_step == "Run: lstmcli fetch AA BB CC DD EE and 2 more."
+    assert found.cause == "7 series more than 3 bars behind: AA, BB, CC, DD, EE, and 2 more"
+    assert found.next_step == "Run: lstmcli fetch AA BB CC DD EE ..."
 
 
 def test_the_command_for_series_behind_is_that_of_their_kind(tmp_path: Path) -> None:
@@ -190,7 +190,8 @@ def test_a_fetch_whose_answers_were_refused_leaves_the_feed_old(
 ) -> None:
     note_end(tmp_path, end("fetch", 6, code, counts={**counts, "failed": 3.0, "refused": 3.0}))
     found = part(tmp_path, "feed")
-    assert (found.state, found.next_step) == ("old", "Run the same fetch again later.")
+    assert found.state == "old"
+    assert found.next_step == "Yahoo refused 3 symbols. Run the same fetch again later."
     assert "3 failed, 3 refused" in found.what
 
 
