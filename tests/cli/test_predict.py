@@ -127,7 +127,7 @@ def test_validation_is_quoted_with_its_tests_and_past_moves(home: Path) -> None:
     edit_metadata(home, "tiny", validation=validation(24, scores, p))
     assert (
         "How far to trust it typical error 3.00 %, naive 3.10 % (p = 0.031), drift 3.05 % "
-        "(p = 0.41), past moves 3.02 % (p = 0.7) (24 validation windows, optimistic)"
+        "(p = 0.41), past moves 3.02 % (p = 0.70) (24 validation windows, optimistic)"
     ) in words_of(predict(home).out)
 
 
