@@ -55,7 +55,7 @@ class LogOptions:
     log_file: Annotated[str | None, dict(is_eager=True, callback=journal.open_log)] = None
     debug: bool = False
 
-    def tell(self, lines: Sequence[str]) -> None:
+    def announce(self, lines: Sequence[str]) -> None:
         """Print lines that are no notes on the result, at once."""
         for line in lines if not self.quiet else ():
             journal.say(f"lstmcli: {line}")

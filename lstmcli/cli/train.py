@@ -55,7 +55,7 @@ def train(
     with out.failures_listed(), show_epochs(out.quiet, out.verbose) as on_epoch:
         from lstmcli.learning.transfer import find_donor
         from lstmcli.report.train import train_view
-        from lstmcli.workflows.train import tell_shipped
+        from lstmcli.workflows.train import describe_shipped
         from lstmcli.workflows.train import train as run
 
         run_id = journal.begin("train", prices.data_dir)
@@ -81,7 +81,7 @@ def train(
             timeout=timeout,
             donor=donor,
             scratch=scratch,
-            on_prices=lambda used: out.tell(tell_shipped(source, used)),
+            on_prices=lambda used: out.announce(describe_shipped(source, used)),
             on_epoch=journal.logged("epoch", partial(on_epoch, total=total)),
             run_id=run_id,
             typed=f"{prices.typed()} {recipe.typed(from_)}".strip(),

@@ -128,7 +128,7 @@ def refits(
     return fits, done
 
 
-def tell_refits(
+def describe_refits(
     done: Sequence[Refit], models: Mapping[str, TrainedModel], metadata: Mapping[str, Metadata]
 ) -> Iterator[str]:
     """Yield notes on what refits lacked: a start, prices of symbols trained on, long series."""

@@ -261,7 +261,7 @@ def held_back(donor: Donor, plan: Plan) -> Plan:
     return plan if seen is None else plan.validated_after(seen.until)
 
 
-def tell_transfer(donor: Donor, settings: Settings, plan: Plan) -> tuple[str, ...]:
+def describe_transfer(donor: Donor, settings: Settings, plan: Plan) -> tuple[str, ...]:
     """Return one note for each thing that is new, or that the donor settles."""
     notes, until = _new(donor, settings), donor.metadata.test_start
     seen = donor.metadata.ready_made

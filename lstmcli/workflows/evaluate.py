@@ -420,6 +420,6 @@ def _notes(
     series, main = panel.evaluated[walk.main], walk.models[walk.main]
     yield from warn_untrained([each.symbol for each in series], main.trained_on)
     yield from warn_young(series, panel.cutoffs, main.settings.window.context_length)
-    yield from refitting.tell_refits(done, walk.models, walk.metadata)
+    yield from refitting.describe_refits(done, walk.models, walk.metadata)
     for prices in panel.loaded:
         yield from prices.named_notes()

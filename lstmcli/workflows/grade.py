@@ -129,7 +129,7 @@ def grade(
         del own  # which is long
         scored = (None, (), (), (), None) if graded is None else _scored(graded, name, n_models)
         grades.append(Grade(*about, counts, *scored))
-        notes += [] if graded is None else _tell_short(graded, about[-1][-1])
+        notes += [] if graded is None else _describe_short(graded, about[-1][-1])
     return GradeReport(
         grades=tuple(grades),
         n_symbols=sum(map(len, series.values())),
@@ -331,11 +331,11 @@ def _count(chosen: NDArray[np.bool_]) -> int:
     return int(np.count_nonzero(chosen))
 
 
-def _tell_short(graded: _Graded, horizon: int) -> list[str]:
-    """Say why there is no climatology, which needs enough rows of every symbol."""
+def _describe_short(graded: _Graded, horizon: int) -> list[str]:
+    """Say why past moves are missing, which need enough rows of every symbol."""
     fewest = fewest_climatology_rows(horizon)
     short = [symbol for symbol, rows in graded.fit_rows.items() if len(rows) < fewest]
-    why = f"no scaled_climatology, which needs {fewest} bars up to the first cutoff"
+    why = f"no comparison with past moves, which need {fewest} bars up to the first cutoff"
     return [f"{why}: {first_few(short, 5)} have fewer"] if short else []
 
 

@@ -19,10 +19,10 @@ from lstmcli.learning.plan import Plan, plan_prices, with_known_features
 from lstmcli.learning.promotion import BROKE_DOWN, LEVEL, Decision, Promote, decide
 from lstmcli.learning.transfer import (
     Donor,
+    describe_transfer,
     held_back,
     plan_transfer,
     ready_made_donor,
-    tell_transfer,
 )
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import STORE
@@ -126,7 +126,7 @@ def train(
     learned_from = histories(home, plan.series, interval) if stored else {}
     notes = tuple(_notes(source, folder, settings, plan, used, donor))
     if short:
-        notes = (_tell_short(short) if isinstance(short, Donor) else short, *notes)
+        notes = (_describe_short(short) if isinstance(short, Donor) else short, *notes)
     with hold(folder / ".lock", wait=wait), threads(settings.train.threads) as number:
         alike = _check_champion(source, name, own_name, symbols, interval, replace, typed)
         version = next_version(home, name)
@@ -179,7 +179,7 @@ def train(
     )
 
 
-def tell_shipped(source: Source, used: Sequence[Prices]) -> tuple[str, ...]:
+def describe_shipped(source: Source, used: Sequence[Prices]) -> tuple[str, ...]:
     """Return one note where a run takes sample data that ship and were not named."""
     samples = shipped_file("data")
     if source.names_data or not all(Path(each.source).is_relative_to(samples) for each in used):
@@ -242,7 +242,7 @@ def _check_champion(
     )
 
 
-def _tell_short(donor: Donor) -> str:
+def _describe_short(donor: Donor) -> str:
     starts = "" if donor.linear_only else ", and the network starts there"
     return (
         f"few windows validate: the linear fan is drawn towards {donor.reference}, which ships"
@@ -261,7 +261,7 @@ def _notes(
     folders = doubtful_folders(source, settings.data.interval)
     yield from warn_ownership([*folders, source.data_dir, folder.parent, folder])
     if donor is not None:
-        yield from tell_transfer(donor, settings, plan)
+        yield from describe_transfer(donor, settings, plan)
     for key in settings.model.unused:
         yield f"model.network {settings.model.network} has no use for model.{key}"
     for each in used:

@@ -364,7 +364,7 @@ def test_young_symbols_cost_the_climatology_and_are_named(tmp_path: Path) -> Non
     entries = [*(entry(row) for row in rows), *(entry(row, "two") for row in range(60, 100))]
     report = graded(tmp_path, entries)
     assert report.notes[-1] == (
-        "no scaled_climatology, which needs 80 bars up to the first cutoff: two have fewer"
+        "no comparison with past moves, which need 80 bars up to the first cutoff: two have fewer"
     )
     assert "scaled_climatology" not in only(report).scores[0].models
 
