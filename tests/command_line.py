@@ -164,6 +164,11 @@ def assert_one_error(outcome: Outcome, code: int, *words: str) -> None:
     assert not missing, (missing, errors[0])
 
 
+def words_of(text: str) -> str:
+    """Return a screen's words, wherever its lines end."""
+    return " ".join(text.split())
+
+
 def sessions(rows: int, last: np.datetime64 = LAST_DAY) -> list[str]:
     """Return the last New York sessions up to a day, as ISO dates."""
     days = sessions_of("XNYS")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import one_after_another
+from tests.command_line import one_after_another, words_of
 
 ROOT = Path(__file__).parent.parent
 TEMPLATES = ("base.html", "evaluation.html", "forecast.html", "macros.html", "page.css")
@@ -96,7 +96,7 @@ def _main_job(python: Path, folder: Path) -> None:
     assert "by base/v0001" in done.out
     trained, _, rest = done.out.partition("by lab-corrected/v0001")
     assert "In use now: lab-corrected/v0001" in trained
-    assert "on 13 forecasts; a test needs 20." in rest
+    assert "on 13 forecasts; a test needs 20." in words_of(rest)
 
 
 def _without_clone() -> dict[str, str]:

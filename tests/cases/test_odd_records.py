@@ -28,7 +28,7 @@ from lstmcli.runs.checkpoint import CHECKPOINT, _digest
 from lstmcli.runs.ledger import Entry, encode
 from tests.cases.odd_values import changed, said, values
 from tests.cli.conftest import RECIPE
-from tests.command_line import csv_text, in_process, sessions, walk
+from tests.command_line import csv_text, in_process, sessions, walk, words_of
 
 VERSION = "data/models/tiny/v0001"
 LEDGER = "data/ledger"
@@ -204,11 +204,11 @@ def test_a_baseline_is_quoted_by_the_error_and_the_test_that_are_kept(
         del models[absent]
     change_metadata(home, ("validation",), {"n_independent": 30, "models": models})
     table = said(in_process("predict", "AAPL", "--model", "tiny", folder=home), 0).out
-    (quoted,) = [line for line in table.splitlines() if line.startswith("How far to trust it")]
+    quoted = words_of(table[table.index("How far to trust it") :])
     for name in QUOTED:
         shown = f", {SHOWN_NAMES.get(name, name)} 10.00 %"
         assert (shown in quoted) == (name != absent or kept == "error")
-        assert (f"{shown} (p = 0.04)" in quoted) == (name != absent)
+        assert (f"{shown} (p = 0.040)" in quoted) == (name != absent)
 
 
 def change_metadata(home: Path, at: tuple[str, ...], value: object) -> None:

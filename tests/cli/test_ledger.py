@@ -313,7 +313,7 @@ def test_table_shows_counts_scores_and_verdicts(issued: Path) -> None:
     assert "Scores over steps 1, 5, 10, in % of the last price" in outcome.out
     assert "What the ranges held" in outcome.out
     shown = in_process(*ISSUED, folder=issued).out.splitlines()
-    assert len(shown) <= 40
+    assert len(shown) <= 45
     assert "80 forecasts over steps 1, 5, 10" in shown
     assert "80 forecasts over step 1" in shown
     assert len([line for line in shown if line.startswith("Verdict  ")]) == 2

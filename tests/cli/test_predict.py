@@ -21,6 +21,7 @@ from tests.command_line import (
     in_process,
     sessions,
     walk,
+    words_of,
 )
 
 HORIZON = 5
@@ -106,11 +107,6 @@ def test_table_shows_the_headline_steps_and_the_last_or_all(home: Path) -> None:
     assert shown() == [1, 5]
     assert shown("--horizon", 33) == [1, 5, 10, 20, 30, 33]
     assert shown("--horizon", 8, "--all-steps") == list(range(1, 9))
-
-
-def words_of(text: str) -> str:
-    """Return a screen's words, wherever its lines end."""
-    return " ".join(text.split())
 
 
 def test_table_names_the_column_and_that_too_few_windows_prove_nothing(home: Path) -> None:

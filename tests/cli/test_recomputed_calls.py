@@ -202,10 +202,10 @@ def assert_trends(
     assert (found["n_windows"], found["n_independent"]) == (len(rows), len(apart(rows)))
 
 
-def test_trends_of_a_point_model_follow_from_its_thresholds(trained: Path, tmp_path: Path) -> None:
+def test_trends_of_a_point_model_follow_from_its_thresholds(home: Path, tmp_path: Path) -> None:
     long = tmp_path / "long.csv"
     arguments = ("--format", "json", "--step-size", "1", "--forecasts", str(long))
-    done = in_process("evaluate", *arguments, folder=trained)
+    done = in_process("evaluate", *arguments, folder=home)
     found = json.loads(done.out)["scores"]
     table = in_units(long)
     rows = at_step(table, "tiny/v0001", 5)
@@ -214,12 +214,12 @@ def test_trends_of_a_point_model_follow_from_its_thresholds(trained: Path, tmp_p
     assert set(called) == {0, 1, 2}
     said = found["models"]["tiny/v0001"]["direction"][-1]["three_way"]
     assert_trends(said, rows, called, found["flat_band"])
-    trend = json.loads((trained / "data/models/tiny/v0001/metadata.json").read_text())["trend"]
+    trend = json.loads((home / "data/models/tiny/v0001/metadata.json").read_text())["trend"]
     edge = np.log(rows["flat_low"]) / rows["sigma"] / np.sqrt(5)
     np.testing.assert_allclose(edge, trend["low"][4], rtol=1e-6)
     # The scale of MASE and the volatility of a context, from the prices alone.
-    split = json.loads((trained / "data/models/tiny/v0001/metadata.json").read_text())["split"]
-    prices = pd.read_csv(trained / "prices.csv", index_col="Date")["Close"]
+    split = json.loads((home / "data/models/tiny/v0001/metadata.json").read_text())["split"]
+    prices = pd.read_csv(home / "prices.csv", index_col="Date")["Close"]
     scale = prices[: prices.index.get_loc(split["test_start"])].diff().abs().mean()
     np.testing.assert_allclose(rows["mase_scale"] * rows["last_close"], scale, rtol=1e-9)
     sigma = np.log(prices).diff().rolling(9).std()

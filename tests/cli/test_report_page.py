@@ -333,7 +333,7 @@ def test_hindsight_stands_at_the_head(home: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        ("page.pdf", ("Not a kind of report", ".html")),
+        ("page.pdf", ("not a kind of report", ".html")),
         ("-", ("not a file",)),
         ("none/page.html", ("no such folder",)),
     ],
