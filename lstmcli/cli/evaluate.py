@@ -104,7 +104,7 @@ def evaluate(
 
     Examples:
         lstmcli evaluate AAPL
-        lstmcli evaluate AAPL --start 2015-01-01 --refit 10
+        lstmcli evaluate AAPL --refits 24
         lstmcli evaluate AAPL --report aapl.html --plot aapl.png
 
     Forecast:
@@ -176,8 +176,7 @@ def _score(
 ) -> None:
     """Score a backtest."""
     with show_backtest(out.quiet, out.verbose) as on_part:
-        from lstmcli.report import one_after_another
-        from lstmcli.report.evaluate import evaluate_view
+        from lstmcli.report.evaluate import evaluate_views
         from lstmcli.report.fans import walks
         from lstmcli.report.long_table import forecasts_file
         from lstmcli.report.output import check_page, check_plot
@@ -203,8 +202,7 @@ def _score(
     out.list_failures(failures)
     out.note([note for each in reports for note in each.notes])
     write_page(reports[0], page)
-    views = [evaluate_view(each, command, details=details) for each in reports]
-    out.emit(one_after_another("evaluate", views))
+    out.emit(evaluate_views(reports, command, details=details))
     draw_plot(walks(reports[0]), plot)
     report_failures(failures, sum(each.scores.n_symbols for each in reports))
 

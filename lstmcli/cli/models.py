@@ -124,7 +124,7 @@ def use(
     from lstmcli.workflows.models import use_model
 
     out.check()
-    out.emit(use_view(use_model(data_dir, name, undo=undo)))
+    out.emit(use_view(use_model(data_dir, name, undo=undo)), unless_quiet=True)
 
 
 @app.command()

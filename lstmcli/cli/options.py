@@ -245,16 +245,20 @@ def _recipes(data_dir: Path) -> list[str]:
     return shipped_names("configs")
 
 
-def _settings(data_dir: Path) -> list[str]:
+def _keys(data_dir: Path) -> list[str]:
     from lstmcli.config import keys
 
-    return [f"{key}=" for key in keys()]
+    return list(keys())
+
+
+def _settings(data_dir: Path) -> list[str]:
+    return [f"{key}=" for key in _keys(data_dir)]
 
 
 _COMPLETED = {
     **dict.fromkeys(("model", "models", "from_", "name", "names", "version"), _models),
     **dict.fromkeys(("symbol", "symbols"), _symbols),
-    **{"config": _recipes, "set_": _settings},
+    **{"config": _recipes, "set_": _settings, "key": _keys},
 }
 Day = Annotated[date | None, dict(parser=parse_day)]
 _FOLDER = "Folder of prices and models. [data]"

@@ -1,11 +1,13 @@
 """The backtest for a reader: on one screen the windows, the scores and the verdict; or in full."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 from rich.console import RenderableType
+from rich.constrain import Constrain
 from rich.text import Text
 
 from lstmcli.evaluation.direction import direction_hits
@@ -15,7 +17,7 @@ from lstmcli.learning.evidence import describe_looks
 from lstmcli.learning.walk import Answer
 from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of
-from lstmcli.report import View, make_document
+from lstmcli.report import View, make_document, one_after_another
 from lstmcli.report.numbers import BASE_RATE_UNKNOWN, percent, price, price_basis, price_columns
 from lstmcli.report.score_tables import (
     directions,
@@ -29,6 +31,7 @@ from lstmcli.report.tables import (
     BAD,
     DIM,
     GOOD,
+    PROSE_WIDTH,
     Column,
     FittedTable,
     list_table,
@@ -39,7 +42,9 @@ from lstmcli.workflows.evaluate import EvaluateReport
 
 _MOST_WINDOWS, _LATEST = 14, 10
 _MOST_SYMBOLS, _BEST = 15, 5
+_MOST_REPORTS = 30
 _MORE = "More: --details   --plot FILE   --report FILE.html   --format json"
+_MORE_OF_SEVERAL = "More: name one symbol for its windows   --details   --format json"
 _HITS = {None: "-", True: "hit", False: "miss"}
 _WINDOWS: list[Column] = [
     ("Symbol", lambda row: row["symbol"]),
@@ -99,6 +104,42 @@ def evaluate_view(report: EvaluateReport, command: str = "", *, details: bool = 
     return View(lambda: list(tables), document, lambda: window_rows(report))
 
 
+def evaluate_views(
+    reports: Sequence[EvaluateReport], command: str, *, details: bool = False
+) -> View:
+    """Show the backtests of several models: a row each on one screen, or all of them in full."""
+    views = [evaluate_view(each, command, details=details) for each in reports]
+    whole = one_after_another("evaluate", views)
+    if len(reports) == 1 or details:
+        return whole
+    return replace(whole, tables=lambda: [_reports_table(reports), _MORE_OF_SEVERAL])
+
+
+def _reports_table(reports: Sequence[EvaluateReport]) -> RenderableType:
+    """Show one row for each backtest."""
+
+    def cells(report: EvaluateReport) -> list[object]:
+        found, symbols = report.summaries[0], [each.symbol for each in report.series]
+        return [
+            symbols[0] if len(symbols) == 1 else f"{len(symbols)} symbols",
+            _own_name(report) if report.by_recipe else found.model,
+            verdict_word(found, report.verdicts[found.model]),
+            found.n_independent,
+            share_of(found.direction_right, found.direction_windows),
+            share_of(found.always_right, found.direction_windows),
+            percent(found.rmse),
+            percent(found.naive_rmse),
+        ]
+
+    columns = ["Symbol", "Model", "Verdict", "Windows", "Direction right", "Always", "Error"]
+    rows, title = map(cells, reports[:_MOST_REPORTS]), "Each symbol by its own model"
+    drop = ["Always", "Windows", "Direction right"]
+    table = make_table(title, [*columns, "Naive"], rows, left=3, drop=drop)
+    if len(reports) > _MOST_REPORTS:
+        table.note = f"... {len(reports) - _MOST_REPORTS} more, --details"
+    return table
+
+
 def caveats(report: EvaluateReport) -> list[str]:
     """Return the reasons not to believe the figures."""
     found = []
@@ -156,13 +197,13 @@ def _screen(report: EvaluateReport, command: str) -> Iterator[RenderableType]:
     if len(report.models) > 1:
         yield _models_table(report)
     for caveat in caveats(report):
-        yield caveat
+        yield Constrain(Text(caveat), PROSE_WIDTH)
         yield ""
     yield from verdict_lines(summary, report.verdicts[summary.model])
     yield ""
+    yield _MORE
     if report.answer is not None:
         yield _how_to_answer(report.answer, command)
-    yield _MORE
 
 
 def _how_to_answer(answer: Answer, command: str) -> str:

@@ -360,7 +360,8 @@ def test_the_answer_comes_on_one_screen(home: Path) -> None:
     at = lines.index("Verdict  too few windows")
     said = [line.strip() for line in lines[at + 1 : lines.index("", at)]]
     assert " ".join(said) == found["verdicts"]["tiny/v0001"]
-    assert lines[-1] == "More: --details   --plot FILE   --report FILE.html   --format json"
+    assert lines[-2] == "More: --details   --plot FILE   --report FILE.html   --format json"
+    assert lines[-1].startswith("For an answer: lstmcli evaluate --refits 24")
 
 
 def test_details_have_each_window_and_every_table(home: Path) -> None:

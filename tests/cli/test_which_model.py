@@ -77,7 +77,15 @@ def test_files_are_forecast_by_the_model_of_each_series(two: Path) -> None:
 
 
 def test_evaluate_judges_each_by_its_own_model(two: Path) -> None:
-    found = document(two, "evaluate", "AAPL", "MSFT")["evaluations"]
+    whole = document(two, "evaluate", "AAPL", "MSFT")
+    found = whole["evaluations"]
+    assert whole["summary"] == [each["summary"] for each in found]
+    shown = run(two, "evaluate", "AAPL", "MSFT").out.splitlines()
+    assert [line.split()[:2] for line in shown[2:4]] == [
+        ["AAPL", "aapl/v0001"],
+        ["MSFT", "msft/v0001"],
+    ]
+    assert len(shown) <= 40
     assert [each["models"] for each in found] == [["aapl/v0001"], ["msft/v0001"]]
     assert found[1] == document(two, "evaluate", "MSFT") | {"looks": found[1]["looks"]}
     done = run(two, "evaluate", "AAPL", "MSFT", "--forecasts", "long.csv")
