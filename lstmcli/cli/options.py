@@ -333,7 +333,10 @@ class PriceOptions(FileOptions):
     symbols_file: SymbolsFile = None
 
     def chosen(self, start: date | None = None) -> "Source":
-        """Return the chosen prices from a first day on."""
+        """Return the chosen prices from a first day on; UsageError for a file among the symbols."""
+        files = [each for each in self.symbols or () if each.lower().endswith((".csv", ".csv.gz"))]
+        if files and not self.csv:
+            raise UsageError("not a symbol", where=files[0], next_step="Pass a file with --csv.")
         symbols = all_symbols(self.symbols, self.symbols_file, split=not self.csv)
         return self.source(self.csv, symbols, start)
 

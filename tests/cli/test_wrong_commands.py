@@ -36,6 +36,7 @@ WRONG = [
     ("data delete AAPL", 2, "Use lstmcli data remove SYMBOL."),
     ("data", 2, "missing command. See lstmcli data --help."),
     ("models", 2, "missing command. See lstmcli models --help."),
+    ("evaluate prices.csv", 2, "not a symbol (prices.csv). Pass a file with --csv."),
     # An option that does not exist
     ("predict --steps 50", 2, "no such option (--steps). Did you mean --horizon?"),
     ("predict --jsn", 2, "Did you mean --format json?"),
