@@ -183,7 +183,8 @@ class AllFailedError(LstmcliError):
         if len(reasons) == 1:
             super().__init__(reasons[0])
         else:
-            shown = reasons if len(reasons) <= 3 else [reasons[0], f"and {len(reasons) - 1} more"]
+            shown = [reason.rstrip(".") for reason in reasons]
+            shown = shown if len(shown) <= 3 else [shown[0], f"and {len(shown) - 1} more"]
             super().__init__(f"all {len(reasons)} symbols failed", why="; ".join(shown))
         self.failures = tuple(failures)
         self.exit_code = common_exit_code(failure.exit_code for failure in failures)

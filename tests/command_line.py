@@ -164,6 +164,14 @@ def assert_one_error(outcome: Outcome, code: int, *words: str) -> None:
     assert not missing, (missing, errors[0])
 
 
+def document_of(folder: Path, *arguments: object) -> dict[str, Any]:
+    """Return the JSON that a command prints, which must succeed."""
+    done = in_process(*arguments, "--format", "json", folder=folder)
+    assert done.code == 0, done.err
+    found: dict[str, Any] = json.loads(done.out)
+    return found
+
+
 def words_of(text: str) -> str:
     """Return a screen's words, wherever its lines end."""
     return " ".join(text.split())

@@ -23,8 +23,6 @@ _FORMATS: dict[str, Format] = {
     **{".csv": "csv", ".json": "json", ".jsonl": "jsonl"},
     **{".parquet": "parquet", ".txt": "table"},
 }
-# A table of text under these names would open in no program.
-_UNKNOWN = (".feather", ".htm", ".html", ".ndjson", ".ods", ".pdf", ".tsv", ".xls", ".xlsx", ".xml")
 
 
 class Report(Protocol):
@@ -68,15 +66,14 @@ class LogOptions:
         journal.log_each("note", [{"message": line} for line in lines])
         if self.quiet:
             return
-        for line in lines if self.verbose else ():
+        once = lines if self.verbose else grouped(lines)
+        shown = once if every or self.verbose else once[:_MOST_NOTES]
+        for line in shown:
             journal.say(f"lstmcli: {line}")
-            if details := getattr(line, "details", ""):
+            if self.verbose and (details := getattr(line, "details", "")):
                 journal.say(f"lstmcli: {details}")
-        once = [] if self.verbose else grouped(lines)
-        for line in once[: None if every else _MOST_NOTES]:
-            journal.say(f"lstmcli: {line}")
-        if len(once) > _MOST_NOTES and not every:
-            journal.say(f"lstmcli: {len(once) - _MOST_NOTES} more notes with --verbose")
+        if len(shown) < len(once):
+            journal.say(f"lstmcli: {len(once) - len(shown)} more notes with --verbose")
 
 
 @dataclass(frozen=True)
@@ -108,7 +105,7 @@ class OutputOptions(LogOptions):
         gc.freeze()
         gc.enable()
         suffix = Path(self.output or "").suffix.lower()
-        if self.format_ is None and suffix in _UNKNOWN:
+        if self.format_ is None and suffix and suffix not in _FORMATS:
             raise UsageError(
                 "not a kind of output",
                 where=f"--output {self.output}",

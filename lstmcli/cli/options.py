@@ -31,13 +31,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin,
 
 import typer
 
-from lstmcli.errors import LstmcliError, UsageError, file_errors
+from lstmcli.errors import LstmcliError, UsageError
 
 if TYPE_CHECKING:
     from lstmcli.config import Settings
     from lstmcli.workflows.prices import Source
 
-_MOST_CHARACTERS = 1_000_000
 # An option of such a name can be set by LSTMCLI_CONFIG and so on.
 _IN_ENVIRONMENT = ("config", "data-dir", "device", "format", "log-file", "model", "seed", "threads")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -198,6 +197,13 @@ def _parse_limit(text: object) -> float:
     return seconds
 
 
+def _parse_folder(text: object) -> Path:
+    folder = Path(str(text))
+    if folder.is_file():
+        raise typer.BadParameter(f"found the file {_shown(text)}, expected a folder")
+    return folder
+
+
 def _parse_device(name: str) -> str:
     if re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
         return name
@@ -262,7 +268,7 @@ _COMPLETED = {
 }
 Day = Annotated[date | None, dict(parser=parse_day)]
 _FOLDER = "Folder of prices and models. [data]"
-DataDir = Annotated[Path, option("--data-dir FOLDER", _FOLDER, "Data")]
+DataDir = Annotated[Path, option("--data-dir FOLDER", _FOLDER, "Data", parser=_parse_folder)]
 _LISTED = "More symbols, one per line (-: stdin)."
 SymbolsFile = Annotated[str | None, option("--symbols-file FILE", _LISTED, "Data")]
 _LOCK = "Longest wait for another run's lock. [none]"
@@ -426,25 +432,8 @@ def all_symbols(
 
     split : read `AAPL,MSFT` as two symbols; the names of series in a file may hold commas.
     """
-    from lstmcli.market.symbols import read_symbols, split_symbols
+    from lstmcli.market.symbols import read_lines, read_symbols, split_symbols
 
     named = split_symbols(symbols or ()) if split else symbols or ()
-    listed = [] if symbols_file is None else read_symbols(_read_lines(symbols_file))
+    listed = [] if symbols_file is None else read_symbols(read_lines(symbols_file, sys.stdin))
     return tuple(dict.fromkeys([*named, *listed]))
-
-
-def _read_lines(symbols_file: str) -> list[str]:
-    try:
-        with file_errors("cannot read the symbols", symbols_file, named=True):
-            if symbols_file == "-":
-                # sys.stdin is None if the caller closed it.
-                text = "" if sys.stdin is None else sys.stdin.read(_MOST_CHARACTERS + 1)
-            else:
-                with open(symbols_file, encoding="utf-8-sig") as file:
-                    text = file.read(_MOST_CHARACTERS + 1)
-    except UnicodeDecodeError as error:
-        raise UsageError("not a list of symbols", where=symbols_file, why=str(error)) from error
-    if len(text) > _MOST_CHARACTERS:
-        why = f"it has more than {_MOST_CHARACTERS} characters"
-        raise UsageError("not a list of symbols", where=symbols_file, why=why)
-    return text.splitlines()

@@ -118,13 +118,13 @@ def verdict(scores: Scores, model: str | None = None) -> Verdict:
     return Verdict(word, tuple(lines), hardest)
 
 
-def difference(skill: float, rival: str | None = None) -> str:
+def difference(skill: float, rival: str = "") -> str:
     """Return a skill in words: "8.2 % less error than naive", or without a rival its beginning."""
     if abs(skill) < _SAME:
-        return "the same error" + (f" as {shown_name(rival)}" if rival else "")
+        return "the same error" + f" as {rival}" * bool(rival)
     share = f"{100.0 * abs(skill):.{1 if abs(skill) < 0.1 else 0}f} %"
     words = f"{share} {'less' if skill > 0.0 else 'more'} error"
-    return words + (f" than {shown_name(rival)}" if rival else "")
+    return words + f" than {rival}" * bool(rival)
 
 
 def percent(share: float) -> str:
@@ -154,10 +154,12 @@ def _shown(test: LossTest, skill: float | None) -> Literal["better", "worse"] | 
 
 def _errors(own: ModelScores, scores: Scores, first: str, hardest: str) -> str:
     """Compare with naive first, then with the hardest baseline, in one line."""
-    parts = [_against(own, first, claimed=True, named=False)]
+    parts = [_against(own, first, claimed=True)]
     if hardest != first:
-        harder = _against(own, hardest, claimed=_better(own, first))
-        parts.append(f"{harder}, the hardest")
+        claimed = _better(own, first)
+        parts.append(
+            _against(own, hardest, claimed=claimed, named=f"{shown_name(hardest)}, the hardest")
+        )
     few = scores.n_independent < MIN_WINDOWS
     need = f"; a test needs {MIN_WINDOWS}" if few else ""
     head = "Better than" if _better(own, first) else "Against"
@@ -165,12 +167,15 @@ def _errors(own: ModelScores, scores: Scores, first: str, hardest: str) -> str:
     return f"{head} {shown_name(first)}: {'; '.join(parts)}, on {_sample(scores)}{need}."
 
 
-def _against(own: ModelScores, rival: str, *, claimed: bool, named: bool = True) -> str:
-    """Describe the difference in error and its p-value; `claimed` where a claim is allowed."""
+def _against(own: ModelScores, rival: str, *, claimed: bool, named: str = "") -> str:
+    """Describe the difference in error and its p-value.
+
+    claimed : whether a claim is allowed. named : the rival in words, where they are to be said.
+    """
     skill, test = own.path.skill[rival], own.tests[rival]
     if skill is None and own.path.rmse:
         return f"some error, where {shown_name(rival)} made none"
-    words = difference(skill or 0.0, rival if named else None)
+    words = difference(skill or 0.0, named)
     if skill is None or abs(skill) < _SAME or test.test.p is None:
         return words
     claim = _claim(own, rival)
@@ -268,7 +273,7 @@ def fan_against(own: ModelScores, rival: str) -> str | None:
     if test is None or skill is None:
         return None
     claim = _shown(test, skill)
-    words = difference(skill, rival)
+    words = difference(skill, shown_name(rival))
     head = {"better": "Better ranges of outcomes", "worse": "Worse ranges of outcomes"}.get(
         claim or "", "Range of outcomes"
     )

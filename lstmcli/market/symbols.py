@@ -10,11 +10,14 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 from urllib.parse import unquote_to_bytes
 
-from lstmcli.errors import DataError, FileError, UsageError
+from lstmcli.errors import DataError, FileError, UsageError, file_errors
 from lstmcli.files.atomic import TEMPORARY_SUFFIX
 from lstmcli.files.locks import hold
+
+_MOST_CHARACTERS = 1_000_000  # of a list of symbols
 
 MAX_LENGTH = 25
 INTERVALS = ("1d", "1wk", "1mo")
@@ -109,6 +112,26 @@ def read_symbols(lines: Iterable[str]) -> list[str]:
                 error.what, where=where, why=error.why, next_step=error.next_step
             ) from error
     return list(found)
+
+
+def read_lines(name: str, stdin: TextIO | None) -> list[str]:
+    """Read the lines of a list of symbols; `-` is stdin, which is None if the caller closed it.
+
+    Raises FileError or MissingFileError, and UsageError for what is no such list.
+    """
+    try:
+        with file_errors("cannot read the symbols", name, named=True):
+            if name == "-":
+                text = "" if stdin is None else stdin.read(_MOST_CHARACTERS + 1)
+            else:
+                with open(name, encoding="utf-8-sig") as file:
+                    text = file.read(_MOST_CHARACTERS + 1)
+    except UnicodeDecodeError as error:
+        raise UsageError("not a list of symbols", where=name, why=str(error)) from error
+    if len(text) > _MOST_CHARACTERS:
+        why = f"it has more than {_MOST_CHARACTERS} characters"
+        raise UsageError("not a list of symbols", where=name, why=why)
+    return text.splitlines()
 
 
 def encode_symbol(symbol: str) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from rich.console import RenderableType
-from rich.constrain import Constrain
 from rich.text import Text
 
 from lstmcli.evaluation.direction import direction_hits
@@ -31,9 +30,9 @@ from lstmcli.report.tables import (
     BAD,
     DIM,
     GOOD,
-    PROSE_WIDTH,
     Column,
     FittedTable,
+    Prose,
     list_table,
     make_table,
     styled,
@@ -197,7 +196,7 @@ def _screen(report: EvaluateReport, command: str) -> Iterator[RenderableType]:
     if len(report.models) > 1:
         yield _models_table(report)
     for caveat in caveats(report):
-        yield Constrain(Text(caveat), PROSE_WIDTH)
+        yield Prose(caveat)
         yield ""
     yield from verdict_lines(summary, report.verdicts[summary.model])
     yield ""

@@ -137,7 +137,7 @@ def _tables(report: PredictReport, all_steps: bool, typed: str | None) -> list[R
             explained.append(each.explanation)
         prices.add(each.price)
         known_later += [each.symbol] if each.in_training else []
-    several = len(ends) > _MOST_BLOCKS
+    several, unsaid = len(ends) > _MOST_BLOCKS, len(report.models) - _MOST_BLOCKS
     if several:
         blocks = _one_row_each(report, ends, steps, known_later)
     commands = [] if typed is None else [f"evaluate {typed}", f"predict {typed} --plot -"]
@@ -146,6 +146,7 @@ def _tables(report: PredictReport, all_steps: bool, typed: str | None) -> list[R
         *blocks,
         price_basis(prices) + _SPREAD * any("Spread" in each for each in ends),
         *(_trust(by, named=len(report.models) > 1) for by in report.models[:_MOST_BLOCKS]),
+        *([f"... {unsaid} more models: lstmcli models list"] if unsaid > 0 else []),
         *explain_tables(explained, unit_of(report.main.metadata.interval)),
         NextSteps(*(f"lstmcli {each}".replace("  ", " ").strip() for each in commands)),
     ]

@@ -4,8 +4,6 @@ import math
 from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
-from rich.constrain import Constrain
-from rich.padding import Padding
 from rich.text import Text
 
 from lstmcli.evaluation.comparisons import Pair
@@ -13,15 +11,14 @@ from lstmcli.evaluation.scores import PAST_MOVES, ModelScores, Scores
 from lstmcli.evaluation.significance import Interval
 from lstmcli.evaluation.trend import CLASSES
 from lstmcli.evaluation.verdict import Summary, Verdict, difference, judged_band, shown_name
-from lstmcli.printable import printable
 from lstmcli.report.numbers import move, number, percent
 from lstmcli.report.tables import (
     BAD,
     DIM,
     GOOD,
     OWN,
-    PROSE_WIDTH,
     Column,
+    Prose,
     list_table,
     make_table,
     styled,
@@ -135,8 +132,7 @@ def errors(
     if in_line:
         rivals = (f"{shown_name(each)} {percent(known[each].path.rmse)}" for each in names)
         line = "   ".join([percent(own.rmse), *rivals])
-        unbroken = line.replace(" ", "\u00a0").replace(3 * "\u00a0", "   ")
-        yield Text("Typical error".ljust(_LABEL) + unbroken)
+        yield Prose("Typical error".ljust(_LABEL) + line)
         yield ""
         return
     shown: list[tuple[str | Text, str, float | None, str]] = [
@@ -145,7 +141,7 @@ def errors(
             (_LABELS.get(name, shown_name(name)), DIM, known[name].path.rmse, saved)
             for name in names
             for skill in [own.skill.get(name)]
-            for saved in ["" if skill is None else difference(skill, name)]
+            for saved in ["" if skill is None else difference(skill, shown_name(name))]
         ),
     ]
     most = max(rmse or 0.0 for _, _, rmse, _ in shown) or 1.0
@@ -169,7 +165,7 @@ def verdict_lines(summary: Summary, verdict: Verdict) -> Iterator[RenderableType
     """Yield the word of a verdict in its colour, and its lines."""
     yield Text.assemble(("Verdict", "bold"), "  ", verdict_word(summary, verdict))
     for line in verdict.lines:
-        yield Constrain(Padding(Text(printable(line)), (0, 0, 0, 2)), PROSE_WIDTH)
+        yield Prose(line, indent=2)
 
 
 def share_of(right: int, windows: int) -> str:

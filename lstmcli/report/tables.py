@@ -5,6 +5,8 @@ Colours are green and red (`GOOD`, `BAD`), cyan for the model (`OWN`) and grey (
 
 import copy
 import dataclasses
+import re
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
@@ -24,6 +26,7 @@ GOOD, BAD, OWN, DIM = "green", "red", "cyan", "bright_black"
 
 Column = tuple[str, str | Callable[[Any], object]]  # heading; attribute, or function of a record
 
+_JOINED = "\u00a0"
 _FEWEST = 8  # characters that a shortened column of words keeps
 
 
@@ -63,6 +66,26 @@ class FittedTable(Table):
 def styled(value: object, style: str) -> Text:
     """Return text in a colour, for a cell or a line."""
     return Text(printable(str(value)), style=style)
+
+
+class Prose:
+    """Sentences at most `PROSE_WIDTH` wide, in which a figure keeps its unit, and p its value."""
+
+    def __init__(self, text: str, *, indent: int = 0) -> None:
+        self.text, self.indent = printable(text), " " * indent
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render the lines. A no-break space, which rich would break at, ends as a blank."""
+        whole = re.sub(r"(?<=\d) (?=%)|(?<=\bp) (?=[=<] )|(?<=\bp [=<]) ", _JOINED, self.text)
+        width = min(options.max_width, PROSE_WIDTH)
+        lines = textwrap.wrap(
+            whole,
+            width,
+            initial_indent=self.indent,
+            subsequent_indent=self.indent,
+            break_on_hyphens=False,
+        )
+        yield Text("\n".join(lines).replace(_JOINED, " "))
 
 
 class NextSteps:

@@ -246,9 +246,13 @@ def names_in_use(data_dir: Path) -> tuple[str, ...]:
 def prefer(data_dir: Path, name: str, *, undo: bool = False) -> tuple[str, ...]:
     """Prefer a model for all symbols that it was trained on, or no longer; returns the names.
 
-    Raises NoModelError where there is no such champion, or undo of one that is not in use.
+    Raises NoModelError where there is no such champion, or undo of one that is not in use, and
+    UsageError for a version.
     """
-    used = names_in_use(data_dir)
+    used, plain = names_in_use(data_dir), name.partition("/")[0]
+    if plain != name:
+        step = f"A name means its champion: lstmcli models use {plain}."
+        raise UsageError("not a model name", where=name, next_step=step)
     if undo and name not in used:
         why = f"found {first_few(used) or 'none'} in use"
         raise NoModelError("not in use", where=name, why=why)

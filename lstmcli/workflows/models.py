@@ -58,7 +58,7 @@ def promote_model(
     reference: str,
     *,
     if_better: bool = False,
-    level: float = 0.01,
+    level: float,
     wait: float = 0.0,
 ) -> PointerReport:
     """Make a version the champion of its name, always or only where `decide` finds it better.

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lstmcli.market import throttle
 from tests.cli.recomputed import LAST, Evaluated, in_units
 from tests.cli.recomputed import ROWS as LONG
 from tests.command_line import csv_text, in_process, walk
@@ -31,6 +32,13 @@ epochs = 2
 threads = 1
 device = "cpu"
 """
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asking again takes no time."""
+    monkeypatch.setattr(throttle, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(throttle, "FIRST_REST", 0.01)
 
 
 @pytest.fixture(scope="session")

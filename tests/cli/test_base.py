@@ -3,7 +3,6 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ import torch
 from lstmcli.recipes import shipped_file
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.registry import ready_made
-from tests.command_line import Outcome, assert_one_error, csv_text, in_process, walk
+from tests.command_line import Outcome, assert_one_error, csv_text, document_of, in_process, walk
 
 NOTE = "no model of your own: base, ready-made, trained on 21 US series up to 2018-01-16"
 INDEX = f"SPX={shipped_file('data/sp500.csv')}"
@@ -28,13 +27,6 @@ def home(tmp_path: Path) -> Path:
 
 def run(folder: Path, *arguments: object) -> Outcome:
     return in_process(*arguments, folder=folder)
-
-
-def document(folder: Path, *arguments: object) -> dict[str, Any]:
-    done = run(folder, *arguments, "--format", "json")
-    assert done.code == 0, done.err
-    found: dict[str, Any] = json.loads(done.out)
-    return found
 
 
 def test_predict_and_evaluate_take_it_where_there_is_no_other_and_say_so(home: Path) -> None:
@@ -55,7 +47,7 @@ def test_asked_for_by_name_it_says_nothing_of_the_user_s_own(home: Path) -> None
 
 def test_it_forecasts_its_own_data_only_where_it_is_asked_for(home: Path) -> None:
     """A data folder that is misspelt holds no model either, and must not pass for a good run."""
-    assert len(document(home, "predict", "--model", "base")["forecasts"]) == 21
+    assert len(document_of(home, "predict", "--model", "base")["forecasts"]) == 21
     for command in ("predict", "evaluate"):
         assert_one_error(run(home, command), 4, "no model yet", "Name symbols")
 
@@ -73,7 +65,7 @@ def test_its_name_is_not_free(home: Path) -> None:
 
 def test_models_list_and_show_it(home: Path) -> None:
     for words in ((), ("base",)):
-        (row,) = document(home, "models", "list", *words)["models"]
+        (row,) = document_of(home, "models", "list", *words)["models"]
         assert (row["name"], row["version"], row["damaged"]) == ("base", "v0001", "")
     assert "ready-made" in run(home, "models", "list").out
     shown = run(home, "models", "show", "base").out
@@ -98,7 +90,7 @@ def test_a_young_listing_is_forecast_from_60_rows_on_with_a_note(home: Path) -> 
 def test_a_young_listing_is_evaluated_from_60_rows_on_with_a_note(home: Path) -> None:
     for rows, windows in ((110, 1), (220, 3)):
         (home / "young.csv").write_text(csv_text(walk(rows)))
-        found = document(home, "evaluate", "--csv", "young.csv", "--forecasts", "all.csv")
+        found = document_of(home, "evaluate", "--csv", "young.csv", "--forecasts", "all.csv")
         assert found["windows"]["evaluated"] == windows
         note = f"young: {windows} of {windows} windows have fewer than the 250 rows"
         assert any(each.startswith(note) for each in found["notes"])
@@ -155,7 +147,7 @@ def test_no_day_that_it_has_seen_is_scored_by_it_or_a_descendant(children: Path)
         for start in ("2016-01-04", "2018-01-16"):
             done = run(children, *asked, "--start", start)
             assert_one_error(done, 2, "fitted on days up to 2018-01-16", "--start 2018-01-17")
-        scored = document(children, *asked, "--start", "2018-01-17", "--step-size", "5")
+        scored = document_of(children, *asked, "--start", "2018-01-17", "--step-size", "5")
         assert min(row["cutoff"] for row in scored["forecasts"]) >= "2018-01-17"
         audited = run(children, *asked, "--start", "2016-01-04", "--audit")
         assert_one_error(audited, 2, "fitted on days up to 2018-01-16")
@@ -166,7 +158,7 @@ def test_no_refit_looks_back_at_days_that_it_has_seen(children: Path) -> None:
     wrong = run(children, *asked, "--refits", 100)
     assert_one_error(wrong, 4, "too few rows for so many windows", "--refits 100")
     (most,) = re.findall(r"Pass --refits (\d+)\.", wrong.err)
-    found = document(children, *asked, "--refits", most)
+    found = document_of(children, *asked, "--refits", most)
     cutoffs = [row["cutoff"] for row in found["forecasts"]]
     assert len(cutoffs) == found["summary"]["n_independent"] == int(most)
     assert "2018-01-17" <= min(cutoffs) < "2018-04-01"
@@ -175,7 +167,7 @@ def test_no_refit_looks_back_at_days_that_it_has_seen(children: Path) -> None:
 
 def test_descendants_remember_it_and_what_it_has_seen(children: Path) -> None:
     for model in ("child", "grandchild"):
-        metadata = document(children, "models", "show", model)["metadata"]
+        metadata = document_of(children, "models", "show", model)["metadata"]
         assert metadata["ready_made"] == {"model": "base/v0001", "until": "2018-01-16"}
         assert metadata["split"]["trained_until"] >= "2018-01-16"
         assert metadata["split"]["test_start"] > "2018-01-16"
@@ -187,7 +179,7 @@ def test_where_it_has_seen_a_part_of_the_validation_span_the_rest_validates(home
     done = run(home, "train", *prices, "--from", "base", "--name", "child", *short)
     assert done.code == 0, done.err
     assert "windows up to that day do not validate" in done.err
-    metadata = document(home, "models", "show", "child")["metadata"]
+    metadata = document_of(home, "models", "show", "child")["metadata"]
     assert metadata["from"]["validation"] == "own"
     assert metadata["split"]["validation_start"] < "2016"
     after = np.busday_count("2018-01-17", "2020-07-01") - 50
@@ -197,7 +189,7 @@ def test_where_it_has_seen_a_part_of_the_validation_span_the_rest_validates(home
 
 def test_windows_that_it_has_seen_do_not_validate(children: Path) -> None:
     """The index ends in 2018, of which every window of the child's validation part is earlier."""
-    metadata = document(children, "models", "show", "child")["metadata"]
+    metadata = document_of(children, "models", "show", "child")["metadata"]
     assert metadata["from"]["validation"] == "seen"
     assert metadata["validation"] is None
 
@@ -216,7 +208,7 @@ def test_few_rows_are_drawn_towards_it_unless_from_scratch(
     assert done.code == 0, done.err
     assert ("the linear fan is drawn towards base/v0001" in done.err) == (linear_only is not None)
     assert ("the network starts there" in done.err) == (linear_only is False)
-    metadata = document(home, "models", "show", "own")["metadata"]
+    metadata = document_of(home, "models", "show", "own")["metadata"]
     assert ("ready_made" in metadata) == (linear_only is not None)
     if linear_only is not None:
         assert metadata["from"]["linear_only"] == linear_only
@@ -253,7 +245,7 @@ def test_models_that_it_does_not_fit_are_trained_without_it_and_it_is_said(
     assert done.code == 0, done.err
     assert said in done.err
     assert ("base" in done.err) == bool(said)
-    assert "ready_made" not in document(home, "models", "show", "own")["metadata"]
+    assert "ready_made" not in document_of(home, "models", "show", "own")["metadata"]
 
 
 def test_a_model_drawn_towards_it_is_audited(home: Path) -> None:

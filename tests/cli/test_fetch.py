@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from lstmcli.market import throttle, yahoo
+from lstmcli.market import yahoo
 from tests.command_line import (
     PROGRAM,
     Outcome,
@@ -38,12 +38,6 @@ def server() -> Iterator[StandIn]:
         for symbol in NAMES:
             script.serve(symbol, BARS)
         yield script
-
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throttle, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(throttle, "FIRST_REST", 0.01)
 
 
 def fetch(*arguments: object, folder: Path, stdin: bytes = b"") -> Outcome:

@@ -14,7 +14,6 @@ import pandas as pd
 import pytest
 
 from lstmcli.files.locks import hold
-from lstmcli.market import throttle
 from lstmcli.market.calendars import sessions_of
 from lstmcli.workflows import predict as predict_module
 from tests.cli.conftest import RECIPE
@@ -32,12 +31,6 @@ def server() -> Iterator[StandIn]:
         for symbol in ("AAPL", "MSFT"):
             script.serve(symbol, BARS[:-5])
         yield script
-
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throttle, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(throttle, "FIRST_REST", 0.01)
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstmcli.market import throttle
 from tests.cli.conftest import RECIPE
 from tests.command_line import Outcome, assert_one_error, csv_text, hashes, in_process, walk
 from tests.yahoo_stand_in import StandIn, dividend, random_walk, split, stand_in
@@ -28,12 +27,6 @@ def server() -> Iterator[StandIn]:
         for symbol in (*NAMES, "IBM"):
             script.serve(symbol, BARS[:180])
         yield script
-
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throttle, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(throttle, "FIRST_REST", 0.01)
 
 
 @pytest.fixture

@@ -5,11 +5,10 @@ import json
 import shlex
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.command_line import Outcome, assert_one_error, csv_text, in_process, walk
+from tests.command_line import Outcome, assert_one_error, csv_text, document_of, in_process, walk
 
 SMALL = ("--set", "train.epochs=1", "--set", "model.hidden_sizes=[2]", "--set", "window.horizon=5")
 
@@ -18,16 +17,10 @@ def run(home: Path, *arguments: object) -> Outcome:
     return in_process(*arguments, folder=home)
 
 
-def document(home: Path, *arguments: object) -> dict[str, Any]:
-    done = run(home, *arguments, "--format", "json")
-    assert done.code == 0, done.err
-    found: dict[str, Any] = json.loads(done.out)
-    return found
-
-
 def by_symbol(home: Path, *arguments: object) -> dict[str, str]:
     return {
-        each["symbol"]: each["model"] for each in document(home, "predict", *arguments)["forecasts"]
+        each["symbol"]: each["model"]
+        for each in document_of(home, "predict", *arguments)["forecasts"]
     }
 
 
@@ -55,11 +48,11 @@ def test_each_symbol_is_trained_under_its_name_and_forecast_by_its_model(two: Pa
     assert list(found.items()) == [
         ("MSFT", "msft/v0001"), ("KO", "base/v0001"), ("AAPL", "aapl/v0001"),
     ]  # fmt: skip
-    alone = document(two, "predict", "MSFT")
+    alone = document_of(two, "predict", "MSFT")
     assert (alone["model"], [each["model"] for each in alone["models"]]) == (
         "msft/v0001", ["msft/v0001"],
     )  # fmt: skip
-    together = document(two, "predict", "AAPL", "MSFT")
+    together = document_of(two, "predict", "AAPL", "MSFT")
     assert [each["model"] for each in together["models"]] == ["aapl/v0001", "msft/v0001"]
     assert together["forecasts"][1]["steps"] == alone["forecasts"][0]["steps"]
 
@@ -77,7 +70,7 @@ def test_files_are_forecast_by_the_model_of_each_series(two: Path) -> None:
 
 
 def test_evaluate_judges_each_by_its_own_model(two: Path) -> None:
-    whole = document(two, "evaluate", "AAPL", "MSFT")
+    whole = document_of(two, "evaluate", "AAPL", "MSFT")
     found = whole["evaluations"]
     assert whole["summary"] == [each["summary"] for each in found]
     shown = run(two, "evaluate", "AAPL", "MSFT").out.splitlines()
@@ -87,7 +80,7 @@ def test_evaluate_judges_each_by_its_own_model(two: Path) -> None:
     ]
     assert len(shown) <= 40
     assert [each["models"] for each in found] == [["aapl/v0001"], ["msft/v0001"]]
-    assert found[1] == document(two, "evaluate", "MSFT") | {"looks": found[1]["looks"]}
+    assert found[1] == document_of(two, "evaluate", "MSFT") | {"looks": found[1]["looks"]}
     done = run(two, "evaluate", "AAPL", "MSFT", "--forecasts", "long.csv")
     assert_one_error(done, 2, "--forecasts", "aapl for AAPL, msft for MSFT", "--model NAME")
     assert not (two / "long.csv").exists()
@@ -100,7 +93,7 @@ def test_a_second_model_of_a_symbol_changes_nothing_until_it_is_preferred(home: 
     assert run(home, "models", "use", "cc").out == "cc is preferred for AAPL.\n"
     assert by_symbol(home, "AAPL", "MSFT") == {"AAPL": "cc/v0001", "MSFT": "msft/v0001"}
     assert by_symbol(home) == {"AAPL": "cc/v0001"}
-    rows = document(home, "models", "list")["models"]
+    rows = document_of(home, "models", "list")["models"]
     assert {row["name"]: row["in_use"] for row in rows} == {
         "aapl": False,
         "cc": True,
@@ -121,7 +114,7 @@ def test_a_name_of_other_symbols_is_refused_before_training_unless_replaced(home
     done = run(home, "train", "--config", "lab", "--name", "aapl")
     assert_one_error(done, 2, "lstmcli train --config lab --name lab (or --replace)")
     assert len(list((home / "data/models/aapl").glob("v*"))) == 1
-    found = document(home, "train", "MSFT", "--name", "aapl", "--replace", *SMALL)
+    found = document_of(home, "train", "MSFT", "--name", "aapl", "--replace", *SMALL)
     assert (found["model"], found["promoted"], found["why"]) == ("aapl/v0002", True, "--replace")
     assert_one_error(run(home, "train", "AAPL", "--name", "base"), 2, "base")
 
@@ -129,9 +122,11 @@ def test_a_name_of_other_symbols_is_refused_before_training_unless_replaced(home
 def test_versions_of_different_symbols_are_compared_on_those_that_both_hold(home: Path) -> None:
     pool = ("--name", "pool", "--promote-level", "1e-6", *SMALL)
     assert run(home, "train", "AAPL", "MSFT", *pool).code == 0
-    why = document(home, "train", "MSFT", "KO", *pool)["why"]
+    why = document_of(home, "train", "MSFT", "KO", *pool)["why"]
     assert why.startswith("on MSFT, which both hold: ")
-    assert "which both hold" not in document(home, "train", "AAPL", "MSFT", *pool, "--force")["why"]
+    assert (
+        "which both hold" not in document_of(home, "train", "AAPL", "MSFT", *pool, "--force")["why"]
+    )
 
 
 def test_symbols_choose_among_a_models_own_files_where_the_store_has_none(home: Path) -> None:
@@ -143,7 +138,7 @@ def test_symbols_choose_among_a_models_own_files_where_the_store_has_none(home: 
     assert "bac: read from BAC.csv, MSFT.csv, the data of pool up to 2018-08-31" in done.err
     done = run(home, "predict", "MSFT", "--model", "pool")
     assert "MSFT: read from the store; pool was trained on BAC.csv, MSFT.csv" in done.err
-    assert document(home, "evaluate", "BAC")["models"] == ["pool/v0001"]
+    assert document_of(home, "evaluate", "BAC")["models"] == ["pool/v0001"]
 
 
 def test_a_symbol_that_is_nowhere_says_what_was_meant_or_that_its_fetch_failed(home: Path) -> None:
@@ -162,7 +157,7 @@ def test_a_symbol_that_is_nowhere_says_what_was_meant_or_that_its_fetch_failed(h
 
 
 def test_days_that_cannot_be_are_answered_with_one_that_can(two: Path) -> None:
-    first = document(two, "predict", "AAPL", "--model", "base", "--as-of", "2017-06-30")
+    first = document_of(two, "predict", "AAPL", "--model", "base", "--as-of", "2017-06-30")
     assert first["forecasts"][0]["cutoff"] == "2017-06-30"
     done = run(two, "predict", "AAPL", "--as-of", "1999-01-01")
     assert_one_error(done, 4, "has 0", "Pass --as-of 20", "or a later day")

@@ -36,6 +36,9 @@ WRONG = [
     ("data delete AAPL", 2, "Use lstmcli data remove SYMBOL."),
     ("data", 2, "missing command. See lstmcli data --help."),
     ("models", 2, "missing command. See lstmcli models --help."),
+    ("predict --output out.yaml", 2, "not a kind of output (--output out.yaml): found .yaml"),
+    ("status --data-dir prices.csv", 2, "found the file 'prices.csv', expected a folder"),
+    ("models use tiny/v0001", 2, "A name means its champion: lstmcli models use tiny."),
     ("evaluate prices.csv", 2, "not a symbol (prices.csv). Pass a file with --csv."),
     # An option that does not exist
     ("predict --steps 50", 2, "no such option (--steps). Did you mean --horizon?"),

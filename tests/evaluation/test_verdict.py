@@ -85,7 +85,7 @@ def test_naive_comes_first_and_the_harder_baseline_stands_in_the_same_line():
     actual = generator.normal(0.02, 0.01, (49, 1))
     found = judge(lambda a, _: np.full(a.shape, 0.01), actual=actual, drift=0.02)
     assert found.lines[0].startswith("Better than naive: ")
-    assert " more error than drift (p = 0.0024), the hardest, on 49 forecasts." in found.lines[0]
+    assert " more error than drift, the hardest (p = 0.0024), on 49 forecasts." in found.lines[0]
     assert found.word == "worse"
 
 
@@ -191,7 +191,7 @@ def test_no_symbol_is_named_where_the_hardest_baseline_is_not_beaten():
         n=60, symbols=3, actual=actual, drift=0.02,
     )  # fmt: skip
     assert found.lines[0].startswith("Better than naive: ")
-    assert " more error than drift (p = 0.012), the hardest" in found.lines[0]
+    assert " more error than drift, the hardest (p = 0.012)" in found.lines[0]
     assert "Symbol by symbol" not in str(found)
 
 

@@ -36,7 +36,7 @@ def world(folder: Path) -> Iterator[None]:
 
 def _users_own(folder: str, names: list[str]) -> list[str]:
     """Return what of the shipped data is none of them."""
-    return [name for name in names if Path(folder, name).is_dir()]
+    return [name for name in names if Path(folder, name).is_dir() or name.endswith(".json")]
 
 
 def _read(name: str) -> pd.DataFrame:

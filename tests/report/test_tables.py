@@ -8,7 +8,7 @@ import pytest
 from rich.console import RenderableType
 
 from lstmcli.report.output import print_tables, tables_text
-from lstmcli.report.tables import BAD, NextSteps, fact_table, make_table, styled
+from lstmcli.report.tables import BAD, NextSteps, Prose, fact_table, make_table, styled
 
 NUMBERS = [f"{10**12 + column}.123456" for column in range(12)]
 
@@ -85,6 +85,17 @@ def test_a_terminal_without_utf_gets_ascii(monkeypatch: pytest.MonkeyPatch) -> N
     stream.encoding = "latin-1"
     table = make_table("", [""], [["\u2713"], [styled("\u2717", BAD)]])
     assert printed([table, "\u2588"], stream, 80, monkeypatch) == ["+", "x", "", "#"]
+
+
+def test_a_sentence_keeps_a_figure_with_its_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = Prose("Less error, which may be chance (p = 0.41), on 24 forecasts of 5 %.", indent=2)
+    stream = Terminal()
+    stream.encoding = "latin-1"
+    assert printed([said], stream, 38, monkeypatch) == [
+        "  Less error, which may be chance",
+        "  (p = 0.41), on 24 forecasts of 5 %.",
+    ]
+    assert max(map(len, printed([said], Terminal(), 200, monkeypatch))) <= 80
 
 
 def test_text_for_a_file_is_plain_ascii(tables: list[RenderableType]) -> None:
