@@ -6,10 +6,15 @@ stream below it from `raw_stream`, and text that went through `printable`.
 """
 
 import json
+import re
+import textwrap
 from collections.abc import Iterable
 from typing import Any, SupportsInt, TextIO, cast
 
 _NAMED, _TYPED = 3, 8  # symbols of a note by name, and in a command
+
+# A command up to the end of its sentence; a figure with its unit; p and its value.
+_WHOLE = re.compile(r"lstmcli [a-z-](?:(?! \(|[.;:,)](?:\s|$)).)*|\d %|\bp [=<] \d")
 
 
 def printable(text: str, *, keep: str = "") -> str:
@@ -122,3 +127,20 @@ def printable_stream(stream: TextIO) -> TextIO:
 def raw_stream(stream: TextIO) -> TextIO:
     """Return the stream below one that escapes, for output that was escaped before."""
     return stream.raw if isinstance(stream, PrintableStream) else stream
+
+
+def wrapped(text: str, width: int, *, first: str = "", rest: str = "") -> str:
+    """Break a text into lines, but no command, so that it can be copied, and no figure.
+
+    first, rest : what the lines begin with.
+    """
+    whole = _WHOLE.sub(lambda found: found[0].replace(" ", "\0"), text)
+    lines = textwrap.wrap(
+        whole,
+        width,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines).replace("\0", " ")

@@ -13,7 +13,6 @@ import re
 import secrets
 import shutil
 import sys
-import textwrap
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -28,7 +27,7 @@ import typer
 
 from lstmcli import __version__
 from lstmcli.errors import FileError, LockedError, UsageError
-from lstmcli.printable import json_text, printable
+from lstmcli.printable import json_text, printable, wrapped
 
 _LOG_WAIT = 10.0  # seconds for the lines of other runs, which take milliseconds
 
@@ -56,7 +55,6 @@ _SECRET_FIELD = re.compile(
     r"([?&;][^?&;=\s]*(?:auth|crumb|key|pass|pwd|secret|sig|token)[^?&;=\s]*=)([^&;#\s]+)",
     re.IGNORECASE,
 )
-_COMMAND = re.compile(r"lstmcli [a-z](?:(?! \(|[.;:,)](?:\s|$)).)*")
 _SHORTEST = 3  # characters of a secret that is masked outside its URL too
 
 
@@ -188,17 +186,8 @@ def say(line: str, *, end: str = "\n") -> None:
     """Print one line to stderr, with control characters escaped, and fitted to a terminal."""
     text = printable(line)
     if end == "\n" and sys.stderr.isatty():
-        text = _fit(text, shutil.get_terminal_size().columns)
+        text = wrapped(text, shutil.get_terminal_size().columns, rest="  ")
     print(text, end=end, file=sys.stderr, flush=True)
-
-
-def _fit(text: str, width: int) -> str:
-    """Break a long line between words, but not within a command, so that it can be copied."""
-    whole = _COMMAND.sub(lambda found: found[0].replace(" ", "\0"), text)
-    lines = textwrap.wrap(
-        whole, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-    )
-    return "\n".join(lines).replace("\0", " ")
 
 
 def _warn_missing(error: Exception) -> None:

@@ -124,15 +124,15 @@ def _reports_table(reports: Sequence[EvaluateReport]) -> RenderableType:
             _own_name(report) if report.by_recipe else found.model,
             verdict_word(found, report.verdicts[found.model]),
             found.n_independent,
-            share_of(found.direction_right, found.direction_windows),
-            share_of(found.always_right, found.direction_windows),
+            f"{found.direction_right} of {found.direction_windows}",
+            f"{found.always_right} of {found.direction_windows}",
             percent(found.rmse),
             percent(found.naive_rmse),
         ]
 
     columns = ["Symbol", "Model", "Verdict", "Windows", "Direction right", "Always", "Error"]
     rows, title = map(cells, reports[:_MOST_REPORTS]), "Each symbol by its own model"
-    drop = ["Always", "Windows", "Direction right"]
+    drop = ["Windows", "Model"]
     table = make_table(title, [*columns, "Naive"], rows, left=3, drop=drop)
     if len(reports) > _MOST_REPORTS:
         table.note = f"... {len(reports) - _MOST_REPORTS} more, --details"

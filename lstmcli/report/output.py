@@ -57,7 +57,7 @@ def _print(console: Console, renderables: Iterable[RenderableType], utf: bool) -
         renderable = Text(printable(each, keep="\n")) if isinstance(each, str) else each
         for line in Segment.split_lines(console.render(renderable)):
             shown = [each if utf else _in_ascii(each) for each in _stripped(line)]
-            console.print(Segments([*shown, Segment.line()]), end="")
+            console.print(Segments([*shown, Segment.line()]), end="", crop=False)
 
 
 def _in_ascii(segment: Segment) -> Segment:

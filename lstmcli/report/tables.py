@@ -5,10 +5,9 @@ Colours are green and red (`GOOD`, `BAD`), cyan for the model (`OWN`) and grey (
 
 import copy
 import dataclasses
-import re
-import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
+from textwrap import wrap
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -19,14 +18,13 @@ from rich.table import Column as RichColumn
 from rich.table import Table
 from rich.text import Text
 
-from lstmcli.printable import printable
+from lstmcli.printable import printable, wrapped
 
 PROSE_WIDTH = 80  # of sentences, also where more would fit
 GOOD, BAD, OWN, DIM = "green", "red", "cyan", "bright_black"
 
 Column = tuple[str, str | Callable[[Any], object]]  # heading; attribute, or function of a record
 
-_JOINED = "\u00a0"
 _FEWEST = 8  # characters that a shortened column of words keeps
 
 
@@ -75,17 +73,10 @@ class Prose:
         self.text, self.indent = printable(text), " " * indent
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Render the lines. A no-break space, which rich would break at, ends as a blank."""
-        whole = re.sub(r"(?<=\d) (?=%)|(?<=\bp) (?=[=<] )|(?<=\bp [=<]) ", _JOINED, self.text)
+        """Render the lines."""
         width = min(options.max_width, PROSE_WIDTH)
-        lines = textwrap.wrap(
-            whole,
-            width,
-            initial_indent=self.indent,
-            subsequent_indent=self.indent,
-            break_on_hyphens=False,
-        )
-        yield Text("\n".join(lines).replace(_JOINED, " "))
+        lines = wrapped(self.text, width, first=self.indent, rest=self.indent)
+        yield Text(lines, no_wrap=True, overflow="ignore")
 
 
 class NextSteps:
@@ -104,8 +95,14 @@ class NextSteps:
             return
         line = f"Next: {'   '.join(self.commands)}"
         if len(line) > options.max_width:
-            line = "Next: " + "\n      ".join(self.commands)
-        yield Text(line)
+            # A backslash at the end of a line, so that a long command can still be copied.
+            width = max(20, options.max_width - 10)
+            parts = [
+                wrap(each, width, break_long_words=False, break_on_hyphens=False)
+                for each in self.commands
+            ]
+            line = "Next: " + "\n      ".join(" \\\n        ".join(part) for part in parts)
+        yield Text(line, no_wrap=True, overflow="ignore")
 
 
 def fact_table(facts: Iterable[tuple[str, object]], *, indent: str = "  ") -> Constrain:
@@ -114,7 +111,8 @@ def fact_table(facts: Iterable[tuple[str, object]], *, indent: str = "  ") -> Co
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, fact in facts:
-        table.add_row(indent + printable(name), _cell(fact))
+        plain = fact is None or isinstance(fact, Text)
+        table.add_row(indent + printable(name), _cell(fact) if plain else Prose(str(fact)))
     return Constrain(table, PROSE_WIDTH)
 
 
