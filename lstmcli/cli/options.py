@@ -296,13 +296,13 @@ class FileOptions:
     """How CSV files are read, and the data folder.
 
     Advanced:
-        --sep CHARACTER: Column separator of CSV files, or tab.
-        --decimal CHARACTER: Decimal mark of CSV files.
+        --sep CHARACTER: Column separator: , ; | or tab. [found out]
+        --decimal CHARACTER: Decimal mark: . or , [found out]
         --strict: Refuse prices with missing or extra sessions.
     """
 
-    sep: str = ","
-    decimal: str = "."
+    sep: str = ""
+    decimal: str = ""
     strict: bool = False
     data_dir: DataDir = DEFAULT_DATA_DIR
 

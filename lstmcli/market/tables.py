@@ -31,19 +31,19 @@ def read_prices(
     *,
     name: str | None = None,
     symbols: Sequence[str] = (),
-    sep: str = ",",
-    decimal: str = ".",
+    sep: str = "",
+    decimal: str = "",
     stdin: IO[bytes] | None = None,
     interval: str | None = None,
     failures: dict[str, DataError] | None = None,
     **checks: Unpack[Checks],
 ) -> list[Prices]:
-    """Read the price tables of a CSV file, plain or gzipped, or of standard input for "-".
+    """Read the price tables of a file, or of standard input for "-".
 
     name : the symbol of a file with one series; by default its column's name in a wide file, the
         ticker in yfinance's own CSV, else the file's stem.
     symbols : which series of a file with several, in this order; all by default.
-    interval, checks : as for `check_bars`.
+    sep, decimal : as for `Marks`. interval, checks : as for `check_bars`.
     failures : if given, collects the errors of unsuitable series; otherwise the first one raises.
 
     Raises FileError when the file cannot be read, UsageError for bad options, DataError otherwise.
@@ -108,8 +108,8 @@ class Table:
 
 def read_table(
     source: str | Path,
-    sep: str = ",",
-    decimal: str = ".",
+    sep: str = "",
+    decimal: str = "",
     symbols: Sequence[str] = (),
     stdin: IO[bytes] | None = None,
 ) -> Table:
@@ -132,7 +132,7 @@ def read_table(
             why="the line has values and no date",
             next_step="Correct or remove the line.",
         )
-    notes = list(raw.notes)
+    notes = [*raw.notes, *read.notes]
     if layout.ignored:
         notes.append(f"Columns that are not used: {first_few(layout.ignored, 5)}.")
     dated = ~np.isnat(stamps.days)

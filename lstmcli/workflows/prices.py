@@ -57,8 +57,8 @@ class Source:
     today: date
     symbols: tuple[str, ...] = ()
     csv: tuple[str, ...] = ()
-    sep: str = ","
-    decimal: str = "."
+    sep: str = ""
+    decimal: str = ""
     strict: bool = False
     stdin: IO[bytes] | None = None
     start: date | None = None
