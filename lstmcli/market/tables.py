@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import IO, Unpack
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError, UsageError
@@ -20,10 +22,11 @@ from lstmcli.market.stamps import Stamps, parse_stamps, refuse_mixed_offsets, se
 from lstmcli.market.symbols import check_series_name, decode_symbol
 from lstmcli.market.validate import Checks, check_bars
 from lstmcli.printable import first_few
+from lstmcli.reading.folders import table_name
 from lstmcli.reading.raw import Marks, open_table
+from lstmcli.reading.sources import is_url
 
 _ZEROS = ("Volume", "Dividends", "Stock Splits")  # some fill in 0 where there are no prices
-_SUFFIXES = {".csv", ".tsv", ".txt", ".dat"}
 
 
 def read_prices(
@@ -75,7 +78,7 @@ def read_prices(
 def parse_csv_option(text: str) -> tuple[str | None, str]:
     """Split `NAME=FILE` into name and file; a path that exists is always a file."""
     name, equals, file = text.partition("=")
-    if not equals or not name or Path(text).exists():
+    if not equals or not name or is_url(text) or Path(text).exists():
         return None, text
     if not file:
         raise UsageError(
@@ -123,7 +126,7 @@ def read_table(
     positions = sorted({i for fields in series.values() for i in fields.values()})
     read = raw.read([layout.date_field], positions, layout.header_lines)
     lines, values = read.lines, read.numbers
-    stamps = parse_stamps(read.texts[0], lines, where)
+    stamps = parse_stamps(_as_texts(read.texts[0]), lines, where)
     undated = lines[np.isnat(stamps.days) & ~np.isnan(values).all(axis=1)]
     if undated.size:
         raise DataError(
@@ -144,14 +147,20 @@ def read_table(
     return Table(where, series, stamps, lines, columns, tuple(notes))
 
 
+def _as_texts(dates: pa.Array) -> pa.Array:
+    """Return dates of a type of their own as ISO texts."""
+    if pa.types.is_timestamp(dates.type):
+        offset = "%z" if dates.type.tz else ""
+        seconds = dates.cast(pa.timestamp("s", dates.type.tz), safe=False)
+        return pc.strftime(seconds, f"%Y-%m-%dT%H:%M:%S{offset}")
+    return dates.cast(pa.string())
+
+
 def _stem(source: str | Path) -> str:
     """Return the symbol of a file's name."""
     if str(source) == "-":
         return "stdin"
-    path = Path(source)
-    if path.suffix.lower() == ".gz":
-        path = path.with_suffix("")
-    return decode_symbol(path.stem if path.suffix.lower() in _SUFFIXES else path.name)
+    return decode_symbol(table_name(source))
 
 
 def _session_bars(table: Table, series: str, symbol: str) -> Bars:

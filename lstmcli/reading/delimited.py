@@ -34,7 +34,7 @@ _DAY_NAME = re.compile(
 
 def open_csv(content: Content, marks: Marks) -> "CsvFile":
     """Open the bytes of a CSV file; raises as `open_table` does."""
-    stated = _check_marks(marks)
+    stated = check_marks(marks)
     where = content.where
     text, notes = decode_text(content.data, where)
     line = 1
@@ -108,7 +108,7 @@ class CsvFile:
         return body.read()
 
 
-def _check_marks(marks: Marks) -> str:
+def check_marks(marks: Marks) -> str:
     """Return the separator asked for, "" to find it out; UsageError for marks that cannot be."""
     if marks.sep and marks.sep not in _SEPARATORS:
         raise UsageError(f"unknown separator {marks.sep!r}", why="expected one of , ; | or tab")

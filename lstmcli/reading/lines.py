@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
-from lstmcli.reading.numerals import MISSING, Numerals, read_numerals
+from lstmcli.reading.numerals import MISSING, read_numerals
 from lstmcli.reading.raw import RawColumns
 
 _NUMBER = re.compile(
@@ -66,7 +66,9 @@ class Lines:
             if np.count_nonzero(np.isnan(values)) == n_null and self._decides(mark):
                 lines = self.number_lines(len(table))
                 self._refuse_cut_end(lines, self._last_fields(), mark)
-                return RawColumns(texts, values, lines, _notes(mark, self.decimal))
+                is_found = mark == "," and not self.decimal
+                notes = ("Numbers were read with decimal commas.",) if is_found else ()
+                return RawColumns(texts, values, lines, notes)
         texts, fields = self._parts(self.read_fields(pa.string(), "."))
         lines = self.number_lines(len(texts[0]) if texts else len(fields[0]))
         found = read_numerals(
@@ -82,7 +84,7 @@ class Lines:
             endings = [text or "" for text in found.cleaned[k][-_RECENT - 1 :].to_pylist()]
             if not found.has_suffix[k]:
                 self._refuse_cut_end(lines, endings, ".")
-        return RawColumns(texts, found.values, lines, _notes(found.decimal, self.decimal, found))
+        return RawColumns(texts, found.values, lines, found.notes(self.decimal))
 
     def refuse_misplaced_quotes(self) -> None:
         """Raise DataError for a quote within a field, which pyarrow would drop."""
@@ -207,13 +209,6 @@ class Lines:
 
     def _error(self, what: str, line: int, why: str, next_step: str) -> DataError:
         return DataError(what, where=f"{self.where} line {line}", why=why, next_step=next_step)
-
-
-def _notes(decimal: str, asked: str, found: Numerals | None = None) -> tuple[str, ...]:
-    """Return a note on how numbers are written, where that is unusual and was not asked for."""
-    words = ["decimal commas"] if decimal == "," and not asked else []
-    words += found.extras if found else []
-    return (f"Numbers were read with {', '.join(words)}.",) if words else ()
 
 
 def why_cut(endings: Sequence[str], decimal: str) -> str:

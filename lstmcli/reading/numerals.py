@@ -48,6 +48,12 @@ class Numerals:
     extras: tuple[str, ...]
     has_suffix: tuple[bool, ...]
 
+    def notes(self, asked: str) -> tuple[str, ...]:
+        """Return a note on how numbers are written where the decimal mark `asked` does not say."""
+        words = ["decimal commas"] if self.decimal == "," and not asked else []
+        words += self.extras
+        return (f"Numbers were read with {', '.join(words)}.",) if words else ()
+
 
 @dataclass(frozen=True)
 class _Column:

@@ -69,7 +69,22 @@ class Marks:
     decimal: str = ""
 
 
-_WEB_PAGE = re.compile(rb"\s*<(?:!|\?xml|/?[a-z0-9]+(?!\w|>?[ ]*[,;|\t]))", re.I)
+_NOT_READ = {
+    b"\xd0\xcf\x11\xe0": (
+        "cannot read the old Excel format",
+        "found a workbook of Excel 97, expected .xlsx",
+        "Open it in Excel, and save it as .xlsx or CSV.",
+    ),
+    b"PARE": ("cannot read the Parquet file", "it is encrypted", "Write it without encryption."),
+    b"FEA1": (
+        "cannot read the Feather file",
+        "found version 1, expected version 2",
+        "Write it again: in pandas, to_feather.",
+    ),
+}
+_BOM = rb"(?:\xef\xbb\xbf)?\s*"
+_JSON = re.compile(_BOM + rb'(?:\{\s*["}]|\[\s*[\[\]{])')
+_WEB_PAGE = re.compile(_BOM + rb"<(?:!|\?xml|/?[a-z0-9]+(?!\w|>?[ ]*[,;|\t]))", re.I)
 _FORECASTS = {"symbol", "cutoff", "step", "median"}
 
 
@@ -92,9 +107,27 @@ def open_table(source: str | Path, marks: Marks, stdin: IO[bytes] | None = None)
 
 
 def _open(content: "Content", marks: Marks) -> RawTable:
-    from lstmcli.reading.delimited import open_csv
+    from lstmcli.reading.delimited import check_marks, open_csv
 
-    if _WEB_PAGE.match(content.data):
+    check_marks(marks)
+    data, decimal = content.data, marks.decimal
+    for start, (what, why, step) in _NOT_READ.items():
+        if data.startswith(start):
+            raise DataError(what, where=content.where, why=why, next_step=step)
+    if data.startswith((b"PAR1", b"ARROW1")):
+        from lstmcli.reading import columnar
+
+        is_parquet = data.startswith(b"PAR1")
+        return (columnar.open_parquet if is_parquet else columnar.open_arrow)(content, decimal)
+    if data.startswith(b"PK\x03\x04"):  # no archive: that was unpacked
+        from lstmcli.reading.workbooks import open_workbook
+
+        return open_workbook(content, decimal)
+    if _JSON.match(data):
+        from lstmcli.reading.documents import open_json
+
+        return open_json(content, decimal)
+    if _WEB_PAGE.match(data):
         raise DataError(
             "not a table of prices",
             where=content.where,
