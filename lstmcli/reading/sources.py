@@ -9,6 +9,7 @@ import gzip
 import io
 import lzma
 import re
+import struct
 import zipfile
 import zlib
 from contextlib import nullcontext
@@ -36,7 +37,8 @@ _OTHERS = {
     b"Rar!": "RAR",
     b"PK\x05\x06": "an empty zip archive",
 }
-_DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError)
+_DAMAGED = (EOFError, OSError, ValueError, RuntimeError, struct.error, zlib.error, lzma.LZMAError)
+_DAMAGED_ZIP = (*_DAMAGED, zipfile.BadZipFile, NotImplementedError)
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def _unzipped(where: str, data: bytes) -> Content:
                 raise DataError("the zip archive is encrypted", where=where, next_step=step)
             with archive.open(entries[0]) as stream:
                 found = _read(stream, where, binary=True)
-    except _DAMAGED as error:
+    except _DAMAGED_ZIP as error:
         raise _damaged(where, "zip", error) from error
     _refuse_archives(where, found, "zip")
     return Content(where, found, "zip")
