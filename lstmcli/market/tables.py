@@ -152,8 +152,8 @@ def _as_texts(dates: pa.Array) -> pa.Array:
     if pa.types.is_timestamp(dates.type):
         offset = "%z" if dates.type.tz else ""
         seconds = dates.cast(pa.timestamp("s", dates.type.tz), safe=False)
-        return pc.strftime(seconds, f"%Y-%m-%dT%H:%M:%S{offset}")
-    return dates.cast(pa.string())
+        dates = pc.strftime(seconds, f"%Y-%m-%dT%H:%M:%S{offset}")
+    return dates.cast(pa.string()).fill_null("")
 
 
 def _stem(source: str | Path) -> str:

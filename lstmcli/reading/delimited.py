@@ -22,6 +22,7 @@ _HEAD = 3
 # A line of a lone #, or of # and words; not a column named #, and no value #N/A.
 _COMMENT = re.compile(rb"^#(?!N/A|[,;|\t])[^\n]*", re.M)
 _STATED = re.compile(rb'^"?sep=(.)"?\n', re.I)
+_FILLED = re.compile(rb"[^\n]")
 _MOST_FOOTERS = 5
 _FOOTER_BYTES = 1000
 _DAY_NAME = re.compile(
@@ -90,7 +91,7 @@ class CsvFile:
                 start += 1
             end = self.text.find(b"\n", start)
             start = len(self.text) if end < 0 else end + 1
-        if self.text.count(b"\n", start) == len(self.text) - start:
+        if not _FILLED.search(self.text, start):
             raise DataError("no rows", where=self.where, why="it has a header and nothing else")
         line = self.first_line + self.text.count(b"\n", 0, start)
         body = Lines(
@@ -187,13 +188,16 @@ def _check_header(line: str, names: list[str], sep: str, where: str) -> None:
 def _cut_footers(text: bytes, sep: str) -> tuple[bytes, list[str]]:
     """Cut lines of words, such as the name of a source, off the end; return them too."""
     footers: list[str] = []
+    tail = text[-_MOST_FOOTERS * _FOOTER_BYTES :]
     while len(footers) < _MOST_FOOTERS:
-        body = text.rstrip(b"\n")
-        at = body.rfind(b"\n", max(0, len(body) - _FOOTER_BYTES))
+        body = tail.rstrip(b"\n")
+        at = body.rfind(b"\n")
         if at < 0 or not _is_footer(body[at + 1 :].decode(errors="replace"), sep):
             break
         footers.insert(0, body[at + 1 :].decode().strip(' "'))
-        text = body[: at + 1]
+        tail = body[: at + 1]
+    if footers:
+        text = text[: -_MOST_FOOTERS * _FOOTER_BYTES] + tail
     return text, footers
 
 
