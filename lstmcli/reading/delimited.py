@@ -5,6 +5,7 @@ than one; where several do, the file is refused. All lines are held to it when t
 """
 
 import csv
+import itertools
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ _HEAD = 3
 # A line of a lone #, or of # and words; not a column named #, and no value #N/A.
 _COMMENT = re.compile(rb"^#(?!N/A|[,;|\t])[^\n]*", re.M)
 _STATED = re.compile(rb'^"?sep=(.)"?\n', re.I)
-_FILLED = re.compile(rb"[^\n]")
+_FILLED = re.compile(rb"[^\n]+")
 _MOST_FOOTERS = 5
 _FOOTER_BYTES = 1000
 _DAY_NAME = re.compile(
@@ -127,14 +128,7 @@ def _blank_comments(text: bytes) -> tuple[bytes, int]:
 
 def _first_lines(text: bytes, most: int) -> list[bytes]:
     """Return the first lines that are not blank."""
-    found: list[bytes] = []
-    start = 0
-    while len(found) < most and start < len(text):
-        end = text.find(b"\n", start)
-        end = len(text) if end < 0 else end
-        found += [text[start:end]] if end > start else []
-        start = end + 1
-    return found
+    return [match[0] for match in itertools.islice(_FILLED.finditer(text), most)]
 
 
 def _find_separator(text: bytes, where: str) -> str:

@@ -27,6 +27,7 @@ _SAMPLE = 2**18  # bytes of which some number mostly decides the decimal mark
 _PIECE = 2**25  # bytes that are parsed at a time,
 _SMALL = 2**23  # as one block in one thread up to this size,
 _BLOCK = 2**22  # as blocks of this size in several above
+_LINE = re.compile(rb"[^\n]+")
 _ISO = re.compile(r"\d{4}-\d\d-\d\d", re.A)
 _HARMLESS = 1e-6
 _TOO_SMALL = 0.5
@@ -60,7 +61,7 @@ class Lines:
             if plain is not None and self._decides(mark):  # else 1.234 alone
                 texts, values = plain
                 lines = self.number_lines(len(values))
-                self._refuse_cut_end(lines, self._last_fields(), mark)
+                self._refuse_cut_end(lines, None, mark)
                 is_found = mark == "," and not self.decimal
                 notes = ("Numbers were read with decimal commas.",) if is_found else ()
                 return RawColumns(texts, values, lines, notes)
@@ -198,8 +199,8 @@ class Lines:
 
     def _iso_dates(self) -> list[int]:
         """Return the positions of texts that are ISO dates in the first line."""
-        lines = self.text[self.start : self.start + _SAMPLE].lstrip(b"\n").split(b"\n", 1)
-        [first] = split([lines[0].decode(errors="replace")], self.sep)
+        match = _LINE.search(self.text, self.start)
+        [first] = split([match[0].decode() if match else ""], self.sep)
         return [i for i in self.texts if i < len(first) and _ISO.fullmatch(first[i])]
 
     def _likely_marks(self) -> list[str]:
@@ -229,11 +230,15 @@ class Lines:
         return [text.rsplit(self.sep, 1)[-1].strip(' \t"') for text in texts]
 
     def _refuse_cut_end(
-        self, lines: NDArray[np.int64], endings: Sequence[str], decimal: str
+        self, lines: NDArray[np.int64], endings: Sequence[str] | None, decimal: str
     ) -> None:
-        """Raise DataError where a last line without a line end may be cut within its number."""
+        """Raise DataError where a last line without a line end may be cut within its number.
+
+        endings : the last fields of the last lines, as they are written by default.
+        """
         if self.text.endswith(b"\n") or len(self.names) - 1 not in self.numbers:
             return
+        endings = self._last_fields() if endings is None else endings
         if why := why_cut(endings, decimal):
             why = f"it has no line end and its last field {endings[-1]!r} {why}"
             step = "Fetch the file again, or end the line with a line break if it is whole."
