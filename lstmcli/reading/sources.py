@@ -39,7 +39,7 @@ _OTHERS = {
     b"PK\x05\x06": "an empty zip archive",
 }
 _DAMAGED = (EOFError, OSError, ValueError, RuntimeError, struct.error, zlib.error, lzma.LZMAError)
-_DAMAGED_ZIP = (*_DAMAGED, zipfile.BadZipFile, NotImplementedError)
+DAMAGED_ZIP = (*_DAMAGED, zipfile.BadZipFile, NotImplementedError)
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _unzipped(where: str, data: bytes) -> Content:
                 raise DataError("the zip archive is encrypted", where=where, next_step=step)
             with archive.open(entries[0]) as stream:
                 found = _read(stream, where, binary=True)
-    except _DAMAGED_ZIP as error:
+    except DAMAGED_ZIP as error:
         raise _damaged(where, "zip", error) from error
     _refuse_archives(where, found, "zip")
     return Content(where, found, "zip")
