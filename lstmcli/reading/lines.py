@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
-from lstmcli.reading.numerals import MISSING, read_numerals
+from lstmcli.reading.numerals import MISSING, Written
 from lstmcli.reading.raw import RawColumns
 
 _NUMBER = re.compile(
@@ -69,14 +69,9 @@ class Lines:
         columns = [column.combine_chunks() for column in table.columns]
         texts, fields = columns[: len(self.texts)], columns[len(self.texts) :]
         lines = self.number_lines(len(table))
-        found = read_numerals(
-            fields,
-            [self.names[i] for i in self.numbers],
-            lines,
-            self.where,
-            decimal=self.decimal,
-            sep=self.sep,
-        )
+        names = [self.names[i] for i in self.numbers]
+        marks = (self.where, self.kind, self.decimal, self.sep)
+        found = Written(fields, names, lines, *marks).read()
         if (last := len(self.names) - 1) in self.numbers:
             k = list(self.numbers).index(last)
             endings = [text or "" for text in found.cleaned[k][-_RECENT - 1 :].to_pylist()]
