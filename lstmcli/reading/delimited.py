@@ -49,6 +49,9 @@ def open_csv(content: Content, marks: Marks) -> "CsvFile":
     line += len(text) - len(filled)
     if not filled:
         raise DataError("no rows", where=where, why="it is empty")
+    header = _first_lines(filled, 1)[0].decode()
+    if not header.replace("\t", " ").isprintable():
+        raise _no_header(header, where)
     sep = stated or _find_separator(filled, where)
     filled, footers = _cut_footers(filled, sep)
     if footers:
@@ -161,17 +164,21 @@ def _find_separator(text: bytes, where: str) -> str:
 
 def _check_header(line: str, names: list[str], sep: str, where: str) -> None:
     """Raise DataError for a first line that is no header."""
-    if line.replace("\t", " ").isprintable() and len(names) > 1:
+    if len(names) > 1:
         return
     others = [word for each, word in _WORDS.items() if each != sep and each in line]
-    if len(names) == 1 and others:
+    if others:
         raise DataError(
             f"the header has one column when it is split at {_WORDS[sep]!r}",
             where=where,
             why=f"it looks separated by {others[0]!r}",
             next_step=f"Pass --sep '{others[0]}', or leave --sep out.",
         )
-    raise DataError(
+    raise _no_header(line, where)
+
+
+def _no_header(line: str, where: str) -> DataError:
+    return DataError(
         "not a table of prices",
         where=where,
         why=f"the first line is {line[:60]!a}, expected a header such as Date,Close",
