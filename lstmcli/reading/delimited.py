@@ -7,8 +7,8 @@ than one; where several do, the file is refused. All lines are held to it when t
 import csv
 import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from lstmcli.errors import DataError, UsageError
 from lstmcli.reading.encodings import decode_text
@@ -19,7 +19,7 @@ from lstmcli.reading.sources import Content
 _SEPARATORS = {",": ",", ";": ";", "|": "|", "\t": "\t", "\\t": "\t", "tab": "\t"}
 _WORDS = {",": ",", ";": ";", "\t": "tab", "|": "|"}
 _SAMPLE, _SAMPLE_LINES = 2**16, 100
-_HEAD = 3
+HEAD = 3
 # A line of a lone #, or of # and words; not a column named #, and no value #N/A.
 _COMMENT = re.compile(rb"^#(?!N/A|[,;|\t])[^\n]*", re.M)
 _STATED = re.compile(rb'^"?sep=(.)"?\n', re.I)
@@ -60,7 +60,7 @@ def open_csv(content: Content, marks: Marks) -> "CsvFile":
         notes = (*notes, f"Left out {lines}, which is no row of prices: {shown}.")
     if sep != "," and not marks.sep:
         notes = (*notes, f"Read as CSV separated by {_WORDS[sep]!r}.")
-    first = [row.decode() for row in _first_lines(filled, _HEAD)]
+    first = [row.decode() for row in _first_lines(filled, HEAD)]
     head = split(first, sep)
     _check_header(first[0], head[0], sep, where)
     return CsvFile(filled, line, head, where, sep, marks.decimal, notes)
@@ -87,8 +87,12 @@ class CsvFile:
         """The format in words."""
         return f"CSV separated by {_WORDS[self.sep]!r}"
 
-    def read(self, texts: Any, numbers: Any, header: int = 1) -> RawColumns:
+    def read(self, texts: Sequence[int], numbers: Sequence[int], header: int = 1) -> RawColumns:
         """Read the lines below the header that are not blank, as `RawTable` has it."""
+        return self.below(texts, numbers, header).read()
+
+    def below(self, texts: Sequence[int], numbers: Sequence[int], header: int) -> Lines:
+        """Return the lines below the header; DataError where there are none."""
         start = 0
         for _ in range(header):  # blank lines between are none of its lines
             while self.text[start : start + 1] == b"\n":
@@ -98,7 +102,7 @@ class CsvFile:
         if not _FILLED.search(self.text, start):
             raise DataError("no rows", where=self.where, why="it has a header and nothing else")
         line = self.first_line + self.text.count(b"\n", 0, start)
-        body = Lines(
+        return Lines(
             self.text,
             self.head[0],
             texts,
@@ -110,7 +114,6 @@ class CsvFile:
             start,
             line,
         )
-        return body.read()
 
 
 def check_marks(marks: Marks) -> str:
