@@ -1,7 +1,4 @@
-"""Time stamps, and the session of each: its date in the time zone of the exchange.
-
-Dates are ISO, `YYYY-MM-DD`, with or without a time and an offset. Nothing is guessed: 1e9 is no
-date of 1970, and 01/02 could be of two months.
+"""Which session does a time stamp belong to? Its date in the time zone of the exchange.
 
 A feed's daily bar begins at the exchange's midnight. In UTC, Frankfurt's is 23:00 of the day
 before, in summer 22:00: read as written, such dates have Sundays and no Fridays. Where no symbol
@@ -9,21 +6,16 @@ names the exchange, its zone is one in which the stamps are midnights, or within
 weekdays. Zones that give different dates are an error, not a choice.
 """
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta, timezone
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
 from lstmcli.market.calendars import calendar_of
 from lstmcli.market.prices import MONTHS, Days, infer_interval, weekday_of
+from lstmcli.reading.dates import NO_OFFSET, Minutes, Stamps
 
-Minutes = NDArray[np.int64]
-
-NO_OFFSET = -(10**6)
 NEW_YORK = "America/New_York"
 ZONES = {
     "24/7": "UTC", "24/5": "Europe/London", "CMES": NEW_YORK,  # the last two as Yahoo has them
@@ -52,54 +44,7 @@ _TRADING_NEW_YORK = (9 * 60, 16 * 60 + 30)
 _EVENING, _LAST_HALF_HOUR = 20 * 60, 23 * 60 + 30
 _MOST = 0.9
 _FEW = 0.02
-_FIRST, _LAST = np.datetime64("1678-01-01"), np.datetime64("2261-12-31")  # in nanoseconds
 _ONE_HOUR = 60
-
-
-@dataclass(frozen=True)
-class Stamps:
-    """N dates as they are written, with the times after them.
-
-    days : (N,) datetime64[D]. minutes : (N,) since that midnight, 0 where no time is given.
-    offsets : (N,) minutes east of UTC, NO_OFFSET where none is given.
-    """
-
-    days: Days
-    minutes: Minutes
-    offsets: Minutes
-
-    def keep(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> "Stamps":
-        """Keep the rows of a mask, or in the order of an index."""
-        return Stamps(self.days[which], self.minutes[which], self.offsets[which])
-
-    def instants(self) -> NDArray[np.datetime64]:
-        """Return the times (N,) in UTC, also for those without an offset."""
-        offsets = np.where(self.offsets == NO_OFFSET, 0, self.offsets)
-        instants: NDArray[np.datetime64] = self.days.astype("datetime64[m]") + (
-            self.minutes - offsets
-        ).astype("timedelta64[m]")
-        return instants
-
-
-def parse_stamps(texts: pa.StringArray, lines: NDArray[np.int64], where: str) -> Stamps:
-    """Read texts (N,), empty where there is no date, as stamps, NaT there.
-
-    lines : (N,) line numbers, for messages.
-    Raises DataError naming the line of the first text that is no ISO date.
-    """
-    tails = pc.utf8_slice_codeunits(texts, 10).dictionary_encode()
-    times = [_read_time(tail) for tail in tails.dictionary.to_pylist()]
-    heads = pc.utf8_slice_codeunits(texts, 0, 10)
-    heads = pc.if_else(pc.equal(heads, ""), pa.scalar(None, pa.string()), heads)
-    try:
-        days: Days = heads.cast(pa.date32()).to_numpy(zero_copy_only=False)
-        is_good = None not in times and not ((days < _FIRST) | (days > _LAST)).any()
-    except pa.ArrowInvalid:
-        is_good = False
-    if not is_good:
-        raise _first_bad(texts, lines, where)
-    minutes, offsets = np.array(times, dtype=np.int64).reshape(-1, 2)[tails.indices.to_numpy()].T
-    return Stamps(days, minutes, offsets)
 
 
 def refuse_mixed_offsets(stamps: Stamps, lines: NDArray[np.int64], where: str) -> None:
@@ -140,41 +85,6 @@ def session_days(
     last = int(moved[-1])
     example = f"{_shown(stamps, last)} is the session of {days[last]}"
     return days, [f"Dates are those of the time zone {zone}: {example}."]
-
-
-def _read_time(tail: str) -> tuple[int, int] | None:
-    """Read what follows a date: minutes since midnight and offset; None for what is no time."""
-    if not tail:
-        return 0, NO_OFFSET
-    if tail[0] not in "T ":
-        return None
-    try:
-        time = datetime.fromisoformat("2024-01-02" + tail.replace(" +", "+").replace(" -", "-"))
-    except ValueError:
-        return None
-    offset = time.utcoffset()
-    east = NO_OFFSET if offset is None else int(offset.total_seconds()) // 60
-    return time.hour * 60 + time.minute, east
-
-
-def _first_bad(texts: pa.StringArray, lines: NDArray[np.int64], where: str) -> DataError:
-    row, text = next(
-        (row, text) for row, text in enumerate(texts.to_pylist()) if text and not _is_stamp(text)
-    )
-    return DataError(
-        "bad date",
-        where=f"{where} line {lines[row]}",
-        why=f"found {text[:40]!a}, expected YYYY-MM-DD",
-        next_step="Write the dates in ISO form, year first.",
-    )
-
-
-def _is_stamp(text: str) -> bool:
-    try:
-        day = np.datetime64(pa.scalar(text[:10]).cast(pa.date32()).as_py())
-    except pa.ArrowInvalid:
-        return False
-    return bool(_FIRST <= day <= _LAST) and _read_time(text[10:]) is not None
 
 
 def _zone(seen: Stamps, symbol: str, where: str) -> str | None:

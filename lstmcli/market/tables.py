@@ -16,10 +16,11 @@ from lstmcli.errors import DataError, UsageError
 from lstmcli.market.columns import Fields, choose_series, read_layout
 from lstmcli.market.prices import COLUMNS, Bars, Prices
 from lstmcli.market.sessions import closed_rows
-from lstmcli.market.stamps import Stamps, parse_stamps, refuse_mixed_offsets, session_days
+from lstmcli.market.stamps import refuse_mixed_offsets, session_days
 from lstmcli.market.symbols import check_series_name, decode_symbol
 from lstmcli.market.validate import Checks, check_bars
 from lstmcli.printable import first_few
+from lstmcli.reading.dates import Stamps, parse_stamps
 from lstmcli.reading.raw import Marks, open_table
 
 _ZEROS = ("Volume", "Dividends", "Stock Splits")  # some fill in 0 where there are no prices
