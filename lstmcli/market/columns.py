@@ -8,12 +8,15 @@ of other names.
 """
 
 import difflib
+import json
 import re
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
-from lstmcli.errors import DataError
+from lstmcli.errors import DataError, UsageError, did_you_mean
 from lstmcli.market.headers import (
     ALSO_TICKERS,
     Fields,
@@ -24,6 +27,7 @@ from lstmcli.market.headers import (
     key_of,
     put_together,
 )
+from lstmcli.reading.dates import check_date_format
 
 MAX_COLUMNS = 100_000
 
@@ -40,6 +44,50 @@ CHOICES = {
     "adj_close": "Adj Close", "volume": "Volume", "symbol": "Symbol",
 }  # fmt: skip
 _WITHOUT_TIME = ("date", "tradedate", "observationdate", "day", "ds")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a file is read where it does not say so by itself.
+
+    columns : names of columns by their words in CHOICES, which are not to be found out.
+    date_format : as for `parse_stamps`. resample : "1d" to make one bar a session of those within.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    date_format: str = ""
+    resample: str = ""
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is not left to be found out, by name."""
+        return {name: value for name, value in vars(self).items() if value}
+
+    def as_toml(self) -> dict[str, str]:
+        """Return the same as settings, by key."""
+        table = ", ".join(f"{word} = {json.dumps(name)}" for word, name in self.columns.items())
+        texts = {name: json.dumps(value) for name, value in self.facts().items()}
+        return {f"data.{n}": f"{{{table}}}" if n == "columns" else t for n, t in texts.items()}
+
+    def as_options(self) -> str:
+        """Return the same as options of the command line."""
+        columns = ",".join(f"{word}={name}" for word, name in self.columns.items())
+        texts = self.facts() | ({"columns": columns} if columns else {})
+        return shlex.join(
+            word for name, text in texts.items() for word in (f"--{name.replace('_', '-')}", text)
+        )
+
+    @classmethod
+    def noted(cls, facts: object) -> "Reading | None":
+        """Read what `facts` gave, from a file that anyone may have changed; None for others."""
+        if not isinstance(facts, dict) or facts.keys() - vars(Reading()).keys():
+            return None
+        columns = facts.get("columns", {})
+        texts = [facts.get("date_format", ""), facts.get("resample", "")]
+        if not isinstance(columns, dict) or columns.keys() - CHOICES.keys():
+            return None
+        if not all(isinstance(each, str) for each in [*columns.values(), *texts]):
+            return None
+        return cls(columns, *texts)
 
 
 @dataclass(frozen=True)
@@ -147,6 +195,35 @@ def read_layout(
     time_field = times[0] if times and key_of(names[date_field]) in _WITHOUT_TIME else None
     named = symbol_field, time_field, notes
     return Layout(tuple(names), where, date_field, series, 1, ignored, *named)
+
+
+def parse_reading(
+    columns: str | None = None, date_format: str | None = None, resample: str | None = None
+) -> Reading:
+    """Read the options of the same names; raises as `parse_columns` and `check_date_format` do."""
+    found = {} if columns is None else parse_columns(columns)
+    form = "" if date_format is None else check_date_format(date_format)
+    return Reading(found, form, resample or "")
+
+
+def parse_columns(text: str) -> dict[str, str]:
+    """Read `close=Price,date=Datum`: names of columns by their words in CHOICES.
+
+    Raises UsageError for another word, and for one that comes twice or names nothing.
+    """
+    found: dict[str, str] = {}
+    for part in re.split(r",(?=[^,=]*=)", text):
+        word, _, name = (each.strip() for each in part.partition("="))
+        key = word.lower().replace("-", "_").replace(" ", "_")
+        if key not in CHOICES or key in found or not name:
+            raise UsageError(
+                "bad --columns",
+                where=text[:80],
+                why=f"found {part[:40]!r}, expected each of {', '.join(CHOICES)} once at most",
+                next_step=did_you_mean(key, list(CHOICES)) or "Pass --columns close=NAME.",
+            )
+        found[key] = name
+    return found
 
 
 def choose_series(found: Sequence[str], symbols: Sequence[str], where: str) -> list[str]:

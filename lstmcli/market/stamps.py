@@ -6,14 +6,16 @@ names the exchange, its zone is one in which the stamps are midnights, or within
 weekdays. Zones that give different dates are an error, not a choice.
 """
 
-from datetime import timedelta, timezone
+from dataclasses import replace
+from datetime import date, timedelta, timezone
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
 from lstmcli.market.calendars import calendar_of
-from lstmcli.market.prices import MONTHS, Days, infer_interval, weekday_of
+from lstmcli.market.prices import MONTHS, Bars, Days, infer_interval, weekday_of
 from lstmcli.reading.dates import NO_OFFSET, Minutes, Stamps
 
 NEW_YORK = "America/New_York"
@@ -45,6 +47,8 @@ _EVENING, _LAST_HALF_HOUR = 20 * 60, 23 * 60 + 30
 _MOST = 0.9
 _FEW = 0.02
 _ONE_HOUR = 60
+_SEVERAL = 1.5  # bars a day, from which on they are not those of whole days
+_CUT = 0.5  # of the usual number of bars, below which a first or last session is not whole
 
 
 def refuse_mixed_offsets(stamps: Stamps, lines: NDArray[np.int64], where: str) -> None:
@@ -85,6 +89,77 @@ def session_days(
     last = int(moved[-1])
     example = f"{_shown(stamps, last)} is the session of {days[last]}"
     return days, [f"Dates are those of the time zone {zone}: {example}."]
+
+
+def bars_within_days(stamps: Stamps) -> str:
+    """Return how far apart bars are that are not those of whole days, as "5 min", else ""."""
+    times = np.unique(stamps.instants())
+    days = np.unique(stamps.days)
+    if days.size == 0 or times.size < _SEVERAL * days.size:
+        return ""
+    apart = np.diff(times).astype(np.int64)
+    minutes = int(np.median(apart[apart < 24 * 60]))
+    return f"{minutes} min" if minutes % 60 else f"{minutes // 60} h"
+
+
+def join_sessions(bars: Bars, stamps: Stamps, today: date) -> Bars:
+    """Return one bar for each session of bars (N,) within it, oldest first.
+
+    bars : dated by session. stamps : (N,) their times.
+    It has the first open, the highest high, the lowest low, the last close, and sums of volumes and
+    dividends. A last session that is not over, and one at either end that the file has less than
+    half of, is left out. Raises DataError for different bars of one time.
+    """
+    bars, instants = (
+        bars.keep(priced := ~np.isnan(bars.columns["Close"])),
+        stamps.instants()[priced],
+    )
+    order = np.lexsort((instants, bars.days))
+    bars, instants = bars.keep(order), instants[order]
+    again = np.append(False, (np.diff(instants).astype(np.int64) == 0) & _equal(bars.days))
+    for values in bars.columns.values():
+        if (differs := again & ~np.append(False, _equal(values))).any():
+            row = int(np.argmax(differs))
+            raise DataError(
+                f"conflicting rows for {instants[row]}",
+                where=bars.where(row),
+                why="found rows with different values, expected one row a minute",
+                next_step="Keep one of them.",
+            )
+    bars = bars.keep(~again)
+    starts = np.flatnonzero(np.append(True, ~_equal(bars.days)))
+    ends = np.append(starts[1:], bars.days.size)
+    joined = {}
+    for name, values in bars.columns.items():
+        if name in ("Close", "Adj Close"):
+            joined[name] = values[ends - 1]
+        elif name in ("High", "Stock Splits"):
+            joined[name] = np.fmax.reduceat(values, starts)
+        elif name == "Low":
+            joined[name] = np.fmin.reduceat(values, starts)
+        elif name == "Open":
+            joined[name] = values[starts]
+        else:
+            known = np.add.reduceat(~np.isnan(values), starts) > 0
+            joined[name] = np.where(known, np.add.reduceat(np.nan_to_num(values), starts), np.nan)
+    counts, days = ends - starts, bars.days[starts]
+    whole = np.ones(days.size, dtype=bool)
+    notes = [f"Made {days.size:,} sessions of {counts.sum():,} bars within them."]
+    for at in (0, -1):
+        if counts[at] < _CUT * np.median(counts):
+            whole[at] = False
+            notes.append(f"Left out the session of {days[at]}: the file has a part of it.")
+    if days[-1] >= np.datetime64(today, "D"):
+        whole[-1] = False
+        notes.append(f"Left out the session of {days[-1]}: it is not over.")
+    lines = None if bars.lines is None else bars.lines[starts]
+    return replace(bars, days=days, columns=joined, lines=lines).keep(whole).noted(*notes)
+
+
+def _equal(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which values (N - 1,) are equal to the ones before."""
+    both_missing = np.isnan(values[1:]) & np.isnan(values[:-1])
+    return np.asarray((values[1:] == values[:-1]) | both_missing)
 
 
 def _zone(seen: Stamps, symbol: str, where: str) -> str | None:

@@ -5,8 +5,9 @@ decides. A long file is split by its column of symbols; bars within a day become
 where that is asked for.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import IO, Unpack
 
@@ -16,18 +17,24 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError, UsageError
-from lstmcli.market.columns import Layout, choose_series, read_layout
+from lstmcli.market.columns import Layout, Reading, choose_series, read_layout
 from lstmcli.market.headers import Fields
 from lstmcli.market.prices import COLUMNS, Bars, Prices
 from lstmcli.market.sessions import closed_rows
-from lstmcli.market.stamps import refuse_mixed_offsets, session_days
+from lstmcli.market.stamps import (
+    bars_within_days,
+    join_sessions,
+    refuse_mixed_offsets,
+    session_days,
+)
 from lstmcli.market.symbols import check_series_name, check_symbol, decode_symbol
 from lstmcli.market.validate import Checks, check_bars
 from lstmcli.printable import first_few
-from lstmcli.reading.dates import Stamps, parse_stamps, read_time
+from lstmcli.reading.dates import NO_OFFSET, Stamps, parse_stamps, read_time
 from lstmcli.reading.raw import Marks, open_table
 
 _ZEROS = ("Volume", "Dividends", "Stock Splits")  # some fill in 0 where there are no prices
+_ALONE = Reading()  # of a file that says all by itself
 _SUFFIXES = {".csv", ".tsv", ".txt", ".dat"}
 
 
@@ -38,8 +45,7 @@ def read_prices(
     symbols: Sequence[str] = (),
     sep: str = ",",
     decimal: str = ".",
-    columns: Mapping[str, str] | None = None,
-    date_format: str = "",
+    reading: Reading = _ALONE,
     stdin: IO[bytes] | None = None,
     interval: str | None = None,
     failures: dict[str, DataError] | None = None,
@@ -50,7 +56,7 @@ def read_prices(
     name : the symbol of a file with one series; by default its column's name in a wide file, the
         ticker in yfinance's own CSV or in a column of symbols, else the file's stem.
     symbols : which series of a file with several, in this order; all by default.
-    columns : which columns are meant, as for `read_layout`. date_format : as for `parse_stamps`.
+    reading : what the file does not say by itself.
     interval, checks : as for `check_bars`.
     failures : if given, collects the errors of unsuitable series; otherwise the first one raises.
 
@@ -58,8 +64,7 @@ def read_prices(
     """
     if name is not None:
         check_series_name(name, f"{name}={source}", UsageError)
-    marks = Marks(sep, decimal)
-    table = read_table(source, marks, symbols, stdin, columns, date_format)
+    table = read_table(source, sep, decimal, symbols, stdin, reading)
     if name is not None and len(table.series) > 1:
         raise UsageError(
             f"one name for {len(table.series)} series",
@@ -72,7 +77,7 @@ def read_prices(
         shown = ascii(symbol)  # until it is known to be harmless
         try:
             shown = check_series_name(symbol, table.source, DataError)
-            bars = _session_bars(table, series, symbol)
+            bars = _session_bars(table, series, symbol, reading.resample, checks["today"])
             found.append(check_bars(bars, interval=interval, **checks))
         except DataError as error:
             if failures is None:
@@ -120,18 +125,18 @@ class Table:
 
 def read_table(
     source: str | Path,
-    marks: Marks | None = None,
+    sep: str = ",",
+    decimal: str = ".",
     symbols: Sequence[str] = (),
     stdin: IO[bytes] | None = None,
-    columns: Mapping[str, str] | None = None,
-    date_format: str = "",
+    reading: Reading = _ALONE,
 ) -> Table:
     """Read a file, or standard input for "-"; `symbols` chooses among the series of a wide one.
 
     Raises as `read_prices` does.
     """
-    raw = open_table(source, marks or Marks(), stdin)
-    where, layout = raw.where, read_layout(raw.head, raw.where, columns)
+    raw = open_table(source, Marks(sep, decimal), stdin)
+    where, layout = raw.where, read_layout(raw.head, raw.where, reading.columns)
     series = layout.series
     if layout.symbol_field is None:
         series = {name: series[name] for name in choose_series(list(series), symbols, where)}
@@ -144,7 +149,7 @@ def read_table(
     dates = text[layout.date_field]
     if layout.time_field is not None:
         dates = _join_times(dates, text[layout.time_field])
-    stamps = parse_stamps(dates, lines, where, date_format)
+    stamps = parse_stamps(dates, lines, where, reading.date_format)
     undated = lines[np.isnat(stamps.days) & ~np.isnan(values).all(axis=1)]
     if undated.size:
         raise DataError(
@@ -240,8 +245,10 @@ def _stem(source: str | Path) -> str:
     return decode_symbol(path.stem if path.suffix.lower() in _SUFFIXES else path.name)
 
 
-def _session_bars(table: Table, series: str, symbol: str) -> Bars:
+def _session_bars(table: Table, series: str, symbol: str, resample: str, today: date) -> Bars:
     """Date one series' raw rows by session, and leave out those that are not its own, with notes.
+
+    resample : "1d" to make one bar a session of several, which are refused else.
 
     Those are rows of another exchange's days. A series with a name of its own may share its dates
     with others, and begin later or end earlier: its empty rows at both ends are cut.
@@ -253,8 +260,18 @@ def _session_bars(table: Table, series: str, symbol: str) -> Bars:
     filled = np.zeros(bars.days.size, dtype=bool)
     for name, values in bars.columns.items():
         filled |= ~(np.isnan(values) | ((values == 0) & (name in _ZEROS)))
-    days, notes = session_days(stamps, filled, symbol, bars.where())
-    is_moved = days is not bars.days
+    within = bars_within_days(stamps.keep(filled)) if stamps.minutes.any() else ""
+    if within and not resample:
+        raise DataError(
+            f"intraday bars ({within})",
+            where=bars.where(),
+            why="lstmcli works on days",
+            next_step="--resample 1d takes each session's open, high, low, last and sum.",
+        )
+    days, notes = stamps.days, list[str]()
+    if not within or (stamps.offsets != NO_OFFSET).any():  # else the dates are the session's
+        days, notes = session_days(stamps, filled, symbol, bars.where())
+    is_moved = days is not stamps.days
     bars = replace(bars, days=days, notes=(*bars.notes, *notes))
     if not filled.any():
         if series:
@@ -268,4 +285,6 @@ def _session_bars(table: Table, series: str, symbol: str) -> Bars:
         bars = bars.noted(f"Empty rows on days without a session are left out: {closed.sum()}.")
     if is_moved:  # stamps of another exchange on a day that has its own
         kept &= filled | ~np.isin(days, days[filled])
+    if within:
+        return join_sessions(bars.keep(kept), stamps.keep(kept), today)
     return bars.keep(kept)

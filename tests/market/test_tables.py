@@ -368,7 +368,7 @@ def test_a_value_without_a_date_is_refused() -> None:
 
 
 def test_intraday_bars_are_refused() -> None:
-    refused(two("2024-01-02 09:30:00,1", "2024-01-02 09:31:00,2"), "conflicting.*intraday")
+    refused(two("2024-01-02 09:30:00,1", "2024-01-02 09:31:00,2"), "intraday.*1 min")
 
 
 @for_each("value", ["0", "-1", "inf", "-inf", "1e400", "0.0", "Infinity"])
