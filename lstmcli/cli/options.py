@@ -296,16 +296,16 @@ class FileOptions:
     """How CSV files are read, and the data folder.
 
     Advanced:
-        --sep CHARACTER: Column separator of CSV files, or tab.
-        --decimal CHARACTER: Decimal mark of CSV files.
+        --sep CHARACTER: Column separator: , ; | or tab. [found out]
+        --decimal CHARACTER: Decimal mark: . or , [found out]
         --columns FIELD=NAME: Columns of other names, as close=Price,date=Datum.
         --date-format FORMAT: Format of the dates, as %d/%m/%Y.
         --resample: Make daily bars of intraday ones.
         --strict: Refuse prices with missing or extra sessions.
     """
 
-    sep: str = ","
-    decimal: str = "."
+    sep: str = ""
+    decimal: str = ""
     columns: str | None = None
     date_format: str | None = None
     resample: Literal["1d"] | None = None

@@ -76,7 +76,7 @@ def read_bars(data_dir: Path, symbol: str, interval: str = "1d") -> Bars:
     """
     from lstmcli.market.tables import read_table  # lists of the store rarely need it
 
-    table = read_table(_existing(data_dir, symbol, interval))
+    table = read_table(_existing(data_dir, symbol, interval), ",", ".")
     return table.bars(next(iter(table.series)), symbol)
 
 

@@ -31,11 +31,12 @@ from lstmcli.market.symbols import check_series_name, check_symbol, decode_symbo
 from lstmcli.market.validate import Checks, check_bars
 from lstmcli.printable import first_few
 from lstmcli.reading.dates import NO_OFFSET, Stamps, parse_stamps, read_time
+from lstmcli.reading.folders import table_name
 from lstmcli.reading.raw import Marks, open_table
+from lstmcli.reading.sources import is_url
 
 _ZEROS = ("Volume", "Dividends", "Stock Splits")  # some fill in 0 where there are no prices
 _ALONE = Reading()  # of a file that says all by itself
-_SUFFIXES = {".csv", ".tsv", ".txt", ".dat"}
 
 
 def read_prices(
@@ -43,20 +44,20 @@ def read_prices(
     *,
     name: str | None = None,
     symbols: Sequence[str] = (),
-    sep: str = ",",
-    decimal: str = ".",
+    sep: str = "",
+    decimal: str = "",
     reading: Reading = _ALONE,
     stdin: IO[bytes] | None = None,
     interval: str | None = None,
     failures: dict[str, DataError] | None = None,
     **checks: Unpack[Checks],
 ) -> list[Prices]:
-    """Read the price tables of a CSV file, plain or gzipped, or of standard input for "-".
+    """Read the price tables of a file, or of standard input for "-".
 
     name : the symbol of a file with one series; by default its column's name in a wide file, the
         ticker in yfinance's own CSV or in a column of symbols, else the file's stem.
     symbols : which series of a file with several, in this order; all by default.
-    reading : what the file does not say by itself.
+    sep, decimal : as for `Marks`. reading : what else the file does not say by itself.
     interval, checks : as for `check_bars`.
     failures : if given, collects the errors of unsuitable series; otherwise the first one raises.
 
@@ -89,7 +90,7 @@ def read_prices(
 def parse_csv_option(text: str) -> tuple[str | None, str]:
     """Split `NAME=FILE` into name and file; a path that exists is always a file."""
     name, equals, file = text.partition("=")
-    if not equals or not name or Path(text).exists():
+    if not equals or not name or is_url(text) or Path(text).exists():
         return None, text
     if not file:
         raise UsageError(
@@ -125,8 +126,8 @@ class Table:
 
 def read_table(
     source: str | Path,
-    sep: str = ",",
-    decimal: str = ".",
+    sep: str = "",
+    decimal: str = "",
     symbols: Sequence[str] = (),
     stdin: IO[bytes] | None = None,
     reading: Reading = _ALONE,
@@ -158,7 +159,7 @@ def read_table(
             why="the line has values and no date",
             next_step="Correct or remove the line.",
         )
-    notes = [*raw.notes, *layout.notes, *stamps.notes]
+    notes = [*raw.notes, *read.notes, *layout.notes, *stamps.notes]
     owners = None if layout.symbol_field is None else text[layout.symbol_field]
     dated = ~np.isnat(stamps.days)
     if not dated.all():
@@ -239,10 +240,7 @@ def _stem(source: str | Path) -> str:
     """Return the symbol of a file's name."""
     if str(source) == "-":
         return "stdin"
-    path = Path(source)
-    if path.suffix.lower() == ".gz":
-        path = path.with_suffix("")
-    return decode_symbol(path.stem if path.suffix.lower() in _SUFFIXES else path.name)
+    return decode_symbol(table_name(source))
 
 
 def _session_bars(table: Table, series: str, symbol: str, resample: str, today: date) -> Bars:

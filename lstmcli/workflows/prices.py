@@ -1,5 +1,6 @@
 """Where a run's prices come from: the files or symbols asked for, else those the recipe names."""
 
+import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -36,6 +37,7 @@ from lstmcli.market.symbols import (
 )
 from lstmcli.market.tables import parse_csv_option, read_prices
 from lstmcli.printable import first_few
+from lstmcli.reading.folders import list_tables
 from lstmcli.runs.choice import read_candidates
 from lstmcli.runs.last_runs import last_runs
 from lstmcli.runs.registry import ownership_doubt, warn_ownership
@@ -59,8 +61,8 @@ class Source:
     today: date
     symbols: tuple[str, ...] = ()
     csv: tuple[str, ...] = ()
-    sep: str = ","
-    decimal: str = "."
+    sep: str = ""
+    decimal: str = ""
     reading: Reading = Reading()  # noqa: RUF009 - frozen
     strict: bool = False
     stdin: IO[bytes] | None = None
@@ -190,6 +192,7 @@ def stream_prices(
             why="neither the command nor the recipe names a symbol or a file",
             next_step="Give symbols that were fetched, or --csv FILE.",
         )
+    data, notes = _with_files(data)
     seen: set[str] = set()
     files = {part for entry in data.csv for part in parse_csv_option(entry)}
     for found in _from_files(source, data) if data.csv else _from_store(source, data):
@@ -200,7 +203,26 @@ def stream_prices(
                 step = "Name the files apart: --csv NAME=FILE."
                 raise UsageError("a symbol comes twice", where=found.symbol, next_step=step)
             seen.add(found.symbol)
+            found, notes = replace(found, notes=(*found.notes, *notes)), ()
         yield _as_read(found, interval)
+
+
+def _with_files(data: Data) -> tuple[Data, tuple[str, ...]]:
+    """Return the data with the files of each folder in its place, and notes on others there."""
+    files: list[str] = []
+    notes: list[str] = []
+    for entry in data.csv:
+        name, path = parse_csv_option(entry)
+        if not os.path.isdir(path):
+            files.append(entry)
+        elif name is not None:
+            step = "Leave the name out: each file names its own series."
+            raise UsageError("a name for a folder", where=entry, next_step=step)
+        else:
+            found, note = list_tables(path)
+            files += found
+            notes += [note] if note else []
+    return data.model_copy(update={"csv": tuple(files)}), tuple(notes)
 
 
 def _as_read(found: Prices | Failure, interval: str | None) -> Prices | Failure:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmcli.errors import DataError
-from lstmcli.reading.lines import MISSING, Lines, why_cut
+from lstmcli.reading.lines import Lines, why_cut
+from lstmcli.reading.numerals import MISSING
 from tests.rows import for_each
 
 FIELD = st.text("01x.- ", max_size=5)
@@ -18,14 +19,14 @@ NO_LINES = np.arange(9)
 
 def of(text: str, n_fields: int = 2, first_line: int = 1) -> Lines:
     names = ["Date", "Close", "Name", "Sector"][:n_fields]
-    return Lines(text.encode(), first_line, names, [0], range(1, n_fields), "x", ",", ".")
+    marks = ("x", "CSV", ",", ".")
+    return Lines(text.encode(), names, [0], range(1, n_fields), *marks, first_line=first_line)
 
 
 def fields_of(lines: list[str], n_fields: int) -> list[list[str]]:
     text = "".join(line + "\n" for line in lines)
-    [dates], fields = of(text, n_fields).read_fields(NO_LINES, pa.string())
-    columns = [column.to_pylist() for column in (dates, *fields.columns)]
-    return [list(row) for row in zip(*columns, strict=True)]
+    columns = of(text, n_fields).read_fields(pa.string(), ".").columns
+    return [list(row) for row in zip(*(each.to_pylist() for each in columns), strict=True)]
 
 
 @given(st.lists(st.lists(FIELD, min_size=1, max_size=4), min_size=1, max_size=8), st.integers(2, 4))
