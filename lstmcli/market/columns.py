@@ -28,6 +28,8 @@ from lstmcli.market.headers import (
     put_together,
 )
 from lstmcli.reading.dates import check_date_format
+from lstmcli.reading.delimited import check_marks
+from lstmcli.reading.raw import Marks
 
 MAX_COLUMNS = 100_000
 
@@ -50,13 +52,22 @@ _WITHOUT_TIME = ("date", "tradedate", "observationdate", "day", "ds")
 class Reading:
     """How a file is read where it does not say so by itself.
 
-    columns : names of columns by their words in CHOICES, which are not to be found out.
+    sep, decimal : as for `Marks`. columns : names by their words in CHOICES, not to be found out.
     date_format : as for `parse_stamps`. resample : "1d" to make one bar a session of those within.
     """
 
+    sep: str = ""
+    decimal: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
     date_format: str = ""
     resample: str = ""
+
+    def checked(self) -> "Reading":
+        """Return itself; raise UsageError for marks and formats that no file has."""
+        check_marks(Marks(self.sep, self.decimal))
+        if self.date_format:
+            check_date_format(self.date_format)
+        return self
 
     def facts(self) -> dict[str, Any]:
         """Return what is not left to be found out, by name."""
@@ -82,12 +93,12 @@ class Reading:
         if not isinstance(facts, dict) or facts.keys() - vars(Reading()).keys():
             return None
         columns = facts.get("columns", {})
-        texts = [facts.get("date_format", ""), facts.get("resample", "")]
+        texts = {name: value for name, value in facts.items() if name != "columns"}
         if not isinstance(columns, dict) or columns.keys() - CHOICES.keys():
             return None
-        if not all(isinstance(each, str) for each in [*columns.values(), *texts]):
+        if not all(isinstance(each, str) for each in [*columns.values(), *texts.values()]):
             return None
-        return cls(columns, *texts)
+        return cls(columns=columns, **texts)
 
 
 @dataclass(frozen=True)
@@ -195,15 +206,6 @@ def read_layout(
     time_field = times[0] if times and key_of(names[date_field]) in _WITHOUT_TIME else None
     named = symbol_field, time_field, notes
     return Layout(tuple(names), where, date_field, series, 1, ignored, *named)
-
-
-def parse_reading(
-    columns: str | None = None, date_format: str | None = None, resample: str | None = None
-) -> Reading:
-    """Read the options of the same names; raises as `parse_columns` and `check_date_format` do."""
-    found = {} if columns is None else parse_columns(columns)
-    form = "" if date_format is None else check_date_format(date_format)
-    return Reading(found, form, resample or "")
 
 
 def parse_columns(text: str) -> dict[str, str]:
