@@ -175,7 +175,9 @@ def read_layout(
     may_be_wide = tickers and not is_long and not 1 < len(known) >= len(others)
     notes: tuple[str, ...] = ()
     if "Close" not in known.values():
-        lone = _lone_close(rows, known, others, may_be_wide, where)
+        meant = _LONE_CLOSES if is_long or not known else _LONE_CLOSES[:-1]
+        named = [i for i in others if keys[i] in meant]
+        lone = _lone_close(rows, known, others, named, may_be_wide, where)
         if lone is not None:
             if lone in known:
                 notes = (f"{names[lone]} is used as Close: no other column is.",)
@@ -197,15 +199,15 @@ def read_layout(
     else:
         if not may_be_wide or not others:
             raise _no_close(names, where)
-        series, more = join_columns({i: names[i] for i in sorted([*others, *known])}, where)
+        series, left = join_columns({i: names[i] for i in sorted([*others, *known])}, where)
         if not series:
             raise _no_close(names, where)
-        unused += more
+        unused += left
     ignored = tuple(names[i] for i in sorted(unused))
     times = [i for i, name in enumerate(names) if key_of(name) == "time" and i != date_field]
     time_field = times[0] if times and key_of(names[date_field]) in _WITHOUT_TIME else None
-    named = symbol_field, time_field, notes
-    return Layout(tuple(names), where, date_field, series, 1, ignored, *named)
+    more = symbol_field, time_field, notes
+    return Layout(tuple(names), where, date_field, series, 1, ignored, *more)
 
 
 def parse_columns(text: str) -> dict[str, str]:
@@ -288,19 +290,19 @@ def _lone_close(
     rows: Sequence[Sequence[str]],
     known: Mapping[int, str],
     others: Sequence[int],
+    named: Sequence[int],
     may_be_wide: bool,
     where: str,
 ) -> int | None:
     """Find the column that is a Close where none has that name; None where it may be a series.
 
-    Such a column stands alone or among other fields; next to further columns of numbers it may be
-    one of several series, as Y is a symbol too.
+    named : those whose names say so. Such a column stands alone or among other fields; next to
+    further columns of numbers it may be one of several series, as Y is a symbol too.
     """
     names = rows[0]
     adjusted = [i for i, field in known.items() if field == "Adj Close"]
-    named = [i for i in others if key_of(names[i]) in _LONE_CLOSES]
     rest = [i for i in others if i not in named and "%" not in names[i] and not _is_text(rows, i)]
-    if (may_be_wide and (rest or set(known) - set(adjusted))) or not (named or adjusted):
+    if (may_be_wide and rest) or not (named or adjusted):
         return None
     if len(named) > 1:
         found = [names[i] for i in named]
