@@ -11,7 +11,7 @@ from functools import cache, partial
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Event, Thread
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from lstmcli.errors import (
     NetworkError,
     UsageError,
 )
+from lstmcli.market.columns import Reading
 from lstmcli.market.prices import Prices, are_alike, bars_of, infer_interval, may_be
 from lstmcli.market.store import STORE, read_stored
 from lstmcli.market.symbols import (
@@ -48,6 +49,7 @@ class Source:
 
     csv : files as `FILE` or `NAME=FILE`, `-` for `stdin`; they or `symbols` alone take the place
         of the recipe's data, with its dates.
+    reading : how the files are read where they do not say so themselves.
     around : see `market.bar_checks.usable_rows`; None where every row must be usable.
     symbols : columns or names in the files, or symbols in the store where there is no file.
     start, end : the first and the last day used of these.
@@ -59,8 +61,7 @@ class Source:
     today: date
     symbols: tuple[str, ...] = ()
     csv: tuple[str, ...] = ()
-    sep: str = ""
-    decimal: str = ""
+    reading: Reading = Reading()  # noqa: RUF009 - frozen
     strict: bool = False
     stdin: IO[bytes] | None = None
     start: date | None = None
@@ -273,14 +274,28 @@ def warn_untrained(symbols: Sequence[str], trained_on: Sequence[str]) -> tuple[s
 def chosen_data(source: Source, data: Data) -> Data:
     """Return the data that a run uses: those of the source, if it names any, else the recipe's."""
     if not source.names_data:
-        changes: dict[str, object] = {"start": source.start} if source.start else {}
+        changes: dict[str, Any] = {"start": source.start} if source.start else {}
+        changes |= source.reading.facts()
         named = any(parse_csv_option(entry)[0] for entry in data.csv)
         if source.only and not named:  # otherwise all are read, and the others dropped
             own = tuple(each for each in data.symbols if each.upper() in source.only)
             changes["symbols"] = own or source.only
         return data.model_copy(update=changes)
     names = ("csv", "symbols", "start", "end")
-    return data.model_copy(update={name: getattr(source, name) for name in names})
+    changes = {name: getattr(source, name) for name in names} | vars(source.reading)
+    return data.model_copy(update=changes)
+
+
+def dated(source: Source, data: Data) -> Source:
+    """Return a source with the dates of a recipe, and with its way of reading files."""
+    return replace(source, start=data.start, end=data.end, reading=reading_of(data))
+
+
+def reading_of(data: Data) -> Reading:
+    """Return how the files of a recipe's data are read."""
+    return Reading(
+        data.sep, data.decimal, dict(data.columns.items()), data.date_format, data.resample
+    )
 
 
 def lasting_data(source: Source, data: Data, interval: str) -> Data:
@@ -348,8 +363,7 @@ def _read_file(source: Source, data: Data, entry: tuple[str | None, str]) -> _Fi
         read_prices,
         file,
         name=name,
-        sep=source.sep,
-        decimal=source.decimal,
+        reading=reading_of(data),
         price=data.price,
         strict=source.strict,
         today=source.today,
