@@ -20,14 +20,14 @@ from lstmcli.market.stamps import Stamps, parse_stamps, refuse_mixed_offsets, se
 from lstmcli.market.symbols import check_series_name, decode_symbol
 from lstmcli.market.validate import Checks, check_bars
 from lstmcli.printable import first_few
-from lstmcli.reading.raw import Marks, open_table
+from lstmcli.reading.raw import Marks, RawTable, open_table
 
 _ZEROS = ("Volume", "Dividends", "Stock Splits")  # some fill in 0 where there are no prices
 _SUFFIXES = {".csv", ".tsv", ".txt", ".dat"}
 
 
 def read_prices(
-    source: str | Path,
+    source: str | Path | RawTable,
     *,
     name: str | None = None,
     symbols: Sequence[str] = (),
@@ -38,7 +38,7 @@ def read_prices(
     failures: dict[str, DataError] | None = None,
     **checks: Unpack[Checks],
 ) -> list[Prices]:
-    """Read the price tables of a CSV file, plain or gzipped, or of standard input for "-".
+    """Read the price tables of a file, of standard input for "-", or of an open raw table.
 
     name : the symbol of a file with one series; by default its column's name in a wide file, the
         ticker in yfinance's own CSV, else the file's stem.
@@ -49,7 +49,8 @@ def read_prices(
     Raises FileError when the file cannot be read, UsageError for bad options, DataError otherwise.
     """
     if name is not None:
-        check_series_name(name, f"{name}={source}", UsageError)
+        shown = source if isinstance(source, str | Path) else source.where
+        check_series_name(name, f"{name}={shown}", UsageError)
     table = read_table(source, sep, decimal, symbols, stdin)
     if name is not None and len(table.series) > 1:
         raise UsageError(
@@ -107,17 +108,19 @@ class Table:
 
 
 def read_table(
-    source: str | Path,
+    source: str | Path | RawTable,
     sep: str = ",",
     decimal: str = ".",
     symbols: Sequence[str] = (),
     stdin: IO[bytes] | None = None,
 ) -> Table:
-    """Read a file, or standard input for "-"; `symbols` chooses among the series of a wide one.
+    """Read what `read_prices` does; `symbols` chooses among the series of a wide table.
 
     Raises as `read_prices` does.
     """
-    raw = open_table(source, Marks(sep, decimal), stdin)
+    raw = source
+    if isinstance(raw, str | Path):
+        raw = open_table(raw, Marks(sep, decimal), stdin)
     where, layout = raw.where, read_layout(raw.head, raw.where)
     series = choose_series(layout, symbols)
     positions = sorted({i for fields in series.values() for i in fields.values()})
@@ -144,8 +147,10 @@ def read_table(
     return Table(where, series, stamps, lines, columns, tuple(notes))
 
 
-def _stem(source: str | Path) -> str:
-    """Return the symbol of a file's name."""
+def _stem(source: str | Path | RawTable) -> str:
+    """Return the symbol of a file's name, "frame" for a table without one."""
+    if not isinstance(source, str | Path):
+        return "frame"
     if str(source) == "-":
         return "stdin"
     path = Path(source)

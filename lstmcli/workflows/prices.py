@@ -35,6 +35,8 @@ from lstmcli.market.symbols import (
 )
 from lstmcli.market.tables import parse_csv_option, read_prices
 from lstmcli.printable import first_few
+from lstmcli.reading.raw import RawTable
+from lstmcli.recipes import load_settings
 from lstmcli.runs.choice import read_candidates
 from lstmcli.runs.last_runs import last_runs
 from lstmcli.runs.registry import ownership_doubt, warn_ownership
@@ -50,6 +52,8 @@ class Source:
     symbols : columns or names in the files, or symbols in the store where there is no file.
     start, end : the first and the last day used of these.
     only : series chosen among the recipe's own data, in capitals.
+    tables : tables in memory with their names, read like files, before them. own : whether they
+        are the data of the model, whose dates hold for them.
     read : the prices themselves where they have been read, in place of the files or symbols.
     """
 
@@ -65,12 +69,19 @@ class Source:
     end: date | None = None
     around: date | None = None
     only: tuple[str, ...] = ()
+    tables: tuple[tuple[str | None, RawTable], ...] = ()
+    own: bool = False
     read: tuple[Prices | Failure, ...] | None = None
 
     @property
     def names_data(self) -> bool:
         """Whether it replaces the recipe's data."""
-        return bool(self.csv or self.symbols)
+        return bool(self.csv or self.symbols or self.tables) and not self.own
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it names files or tables, so that no price comes from the store."""
+        return bool(self.csv or self.tables)
 
 
 T = TypeVar("T")
@@ -149,6 +160,7 @@ def _interval(prices: Prices) -> str:
 
 
 _MOST_NAMED = 5
+_Entry = tuple[str | None, str | RawTable]  # a name, and a file or table
 _File = list[Prices | Failure] | Failure  # the series of one file, or why it cannot be read
 
 
@@ -181,7 +193,7 @@ def stream_prices(
     if source.read is not None:
         yield from (_as_read(each, interval) for each in source.read)
         return
-    if not data.csv and not data.symbols:
+    if not (data.csv or data.symbols or source.tables):
         raise UsageError(
             "no data named",
             why="neither the command nor the recipe names a symbol or a file",
@@ -189,7 +201,8 @@ def stream_prices(
         )
     seen: set[str] = set()
     files = {part for entry in data.csv for part in parse_csv_option(entry)}
-    for found in _from_files(source, data) if data.csv else _from_store(source, data):
+    is_read = data.csv or source.tables
+    for found in _from_files(source, data) if is_read else _from_store(source, data):
         if source.only and found.symbol.upper() not in source.only and found.symbol not in files:
             continue
         if isinstance(found, Prices):
@@ -218,7 +231,7 @@ def load_alike(
 
 def doubtful_folders(source: Source, interval: str) -> tuple[Path, ...]:
     """Return the folders that prices of the store are read from, for `warn_ownership`."""
-    return () if source.csv else price_folders(source.data_dir, interval)
+    return () if source.is_read else price_folders(source.data_dir, interval)
 
 
 def settings_for(source: Source, settings: Settings) -> Settings:
@@ -227,6 +240,16 @@ def settings_for(source: Source, settings: Settings) -> Settings:
         return settings
     recipe = settings.evaluate.model_copy(update={"start": None, "end": None})
     return settings.model_copy(update={"evaluate": recipe})
+
+
+def chosen_settings(recipe: str, source: Source, changes: Sequence[str]) -> tuple[Settings, Source]:
+    """Return a recipe's settings with `KEY=VALUE` changes, and the source with its dates.
+
+    Dates given as changes apply to data that the source names too; the recipe's do not.
+    """
+    first = [] if source.start is None else [f"data.start={source.start}"]
+    settings = load_settings(recipe, [*first, *changes], own_data=source.names_data)
+    return settings, replace(source, start=settings.data.start, end=settings.data.end)
 
 
 def check_cut(prices: Prices, first: np.datetime64) -> None:
@@ -288,18 +311,21 @@ def _from_files(source: Source, data: Data) -> Iterator[Prices | Failure]:
     """Read the series asked for, whichever file each lies in, or all that the files hold."""
     for symbol in data.symbols:
         check_series_name(symbol, "an argument", UsageError)
-    entries = [parse_csv_option(entry) for entry in data.csv]
+    files_named = [parse_csv_option(entry) for entry in data.csv]
+    entries: list[_Entry] = [*source.tables, *files_named]
     # A pipe is read here, where a signal can end the wait for its writer.
-    ahead = all(Path(file).is_file() for _, file in entries)
+    ahead = all(Path(file).is_file() for _, file in files_named)
     read = partial(_read_file, source, data)
     files: Iterator[_File] = work_ahead(read, entries) if ahead else map(read, entries)
     if data.symbols and not any(name for name, _ in entries):
-        files = iter([_selected(list(files), data)])
+        files = iter([_selected(list(files), data, source.tables)])
     for found in files:
         yield from [found] if isinstance(found, Failure) else found
 
 
-def _selected(files: Sequence[_File], data: Data) -> list[Prices | Failure]:
+def _selected(
+    files: Sequence[_File], data: Data, tables: Sequence[tuple[str | None, RawTable]]
+) -> list[Prices | Failure]:
     """Return the files that cannot be read, then the series asked for in their order."""
     unreadable = [each for each in files if isinstance(each, Failure)]
     found = [each for file in files if not isinstance(file, Failure) for each in file]
@@ -311,7 +337,7 @@ def _selected(files: Sequence[_File], data: Data) -> list[Prices | Failure]:
         if not unreadable and symbol.upper() not in known:
             error = DataError(
                 f"no series {symbol}",
-                where=", ".join(data.csv),
+                where=", ".join([*(table.where for _, table in tables), *data.csv]),
                 why=f"found {first_few(names, 12) or 'none'}",
                 next_step="Name a file's only series as you like: --csv NAME=FILE.",
             )
@@ -319,7 +345,7 @@ def _selected(files: Sequence[_File], data: Data) -> list[Prices | Failure]:
     return [*unreadable, *sorted(chosen, key=lambda each: order[each.symbol.upper()])]
 
 
-def _read_file(source: Source, data: Data, entry: tuple[str | None, str]) -> _File:
+def _read_file(source: Source, data: Data, entry: _Entry) -> _File:
     name, file = entry
     bad: dict[str, DataError] = {}
     read = partial(
@@ -345,10 +371,15 @@ def _read_file(source: Source, data: Data, entry: tuple[str | None, str]) -> _Fi
                 raise
             found = read()  # a column that this file lacks may lie in another, or fail alone
     except (DataError, FileError) as error:
-        # Never a formula in a table of failures.
-        shown = "stdin" if file == "-" else f"./{file}" if file[:1] in "=+-@" else file
-        return Failure.of(name or shown, error)
+        return Failure.of(name or _shown(file), error)
     return [*found, *(Failure.of(symbol, error) for symbol, error in bad.items())]
+
+
+def _shown(file: str | RawTable) -> str:
+    if not isinstance(file, str):
+        return file.where
+    # Never a formula in a table of failures.
+    return "stdin" if file == "-" else f"./{file}" if file[:1] in "=+-@" else file
 
 
 def _known_symbols(data_dir: Path, interval: str) -> list[str]:
