@@ -150,8 +150,9 @@ def predict(
     --------
     >>> import lstmcli as lc
     >>> fc = lc.predict("data/sp500.csv", model="base", as_of="2012-06-29")
-    >>> fc.frame.loc[0, ["symbol", "step", "last_close", "model"]].tolist()
-    ['sp500', 1, 1362.16, 'base/v0001']
+    >>> fc.frame[["symbol", "step", "last_close", "model"]].head(1).round(2)
+      symbol  step  last_close       model
+    0  sp500     1     1362.16  base/v0001
     """
     from lstmcli.workflows import predict as workflow
 
@@ -188,9 +189,10 @@ def forecast(
     Examples
     --------
     >>> import lstmcli as lc
-    >>> fc = lc.forecast(["AAPL", "MSFT"], data_dir=folder)
-    >>> fc.frame["symbol"].unique().tolist()
-    ['AAPL', 'MSFT']
+    >>> fc = lc.forecast("AAPL", data_dir=folder)
+    >>> fc.summary[["symbol", "step", "model"]]
+      symbol  step       model
+    0   AAPL    50  base/v0001
     """
     from lstmcli.workflows.forecast import forecast as run
 
@@ -200,7 +202,8 @@ def forecast(
         found = predict(
             data.symbols, model=data, horizon=horizon, device=device, threads=threads, data_dir=home
         )
-        return _joined(found, fetched.failures)
+        _warn(fetched.failures)
+        return changed(found, failures=(*found.failures, *fetched.failures))
     source = source_of(data, data_dir)
     if source.is_read:
         raise UsageError(
@@ -221,9 +224,8 @@ def forecast(
         training={key: value for key, value in computing.items() if value is not None},
         **_computing(device, threads),
     )
-    made = report.made
-    notes = (*report.warnings, *report.notes)
-    return _joined(Predictions(made, notes, tuple(made.failures)), report.incomplete)
+    _warn(report.failures)
+    return Predictions(report.made, (*report.warnings, *report.notes), report.failures)
 
 
 def evaluate(
@@ -315,7 +317,7 @@ def fetch(
     --------
     >>> import lstmcli as lc
     >>> lc.fetch("AAPL", data_dir=folder).frame[["symbol", "status"]].values.tolist()
-    [['AAPL', 'created']]
+    [['AAPL', 'new']]
     """
     from lstmcli.workflows.fetch import fetch as run
 
@@ -376,12 +378,6 @@ def _outcome(report: TrainReport, is_kept: bool) -> tuple[str, ...]:
     return (
         (f"not in use: {report.decision.why}",) if is_kept and not report.decision.promoted else ()
     )
-
-
-def _joined(made: Predictions, incomplete: Sequence[Failure]) -> Predictions:
-    """Add the symbols that have a forecast and are not up to date."""
-    _warn(incomplete)
-    return changed(made, failures=(*made.failures, *incomplete))
 
 
 def _warn(failures: Sequence[Failure]) -> None:

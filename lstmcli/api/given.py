@@ -123,7 +123,7 @@ def _is_used(home: Path) -> bool:
 def session_folder() -> Path:
     """Return the data folder of what is not kept; it goes away with Python."""
     _TEMPORARY.append(tempfile.TemporaryDirectory(prefix="lstmcli-"))
-    return Path(_TEMPORARY[0].name)
+    return Path(_TEMPORARY[-1].name)
 
 
 _TEMPORARY: list[tempfile.TemporaryDirectory[str]] = []

@@ -8,7 +8,7 @@ import html
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _SHOWN_STEPS = (1, 5, 10, 20, 30, 40, 50)
 _MOST_SYMBOLS = 3  # shown step by step
 _MOST_ROWS = 20
+_DAYS: Literal["datetime64[ns]"] = "datetime64[ns]"
 _LEVELS = (80,)  # per cent, of the ranges in Nixtla's layout
 
 
@@ -57,6 +58,7 @@ class Predictions:
         lo80, hi80 : the central 80 % range, and so on for each range of the model; none of a point
         forecast. change : of the median from the last close, as a share. price : the column whose
         moves are forecast. actual : the close of the session where it is known, else NaN.
+        in_training : whether the model has learned from later rows, so that it proves nothing.
         """
         import pandas as pd
 
@@ -73,16 +75,17 @@ class Predictions:
             found: dict[str, Any] = {
                 "symbol": each.symbol,
                 "step": rows["step"],
-                "date": each.dates.astype("datetime64[ns]"),
+                "date": each.dates.astype(_DAYS),
                 "median": rows["median"],
                 **first,
                 **{key: rows[key].astype(float) for key in _CHANCES},
                 "change": rows["change"],
                 "last_close": each.last_close,
                 "model": str(each.by.reference),
-                "cutoff": each.cutoff.astype("datetime64[ns]"),
+                "cutoff": each.cutoff.astype(_DAYS),
                 "actual": rows["actual"].astype(float),
                 "price": each.price,
+                "in_training": each.in_training,
                 **named,
             }
             frames.append(pd.DataFrame(found))
@@ -182,7 +185,7 @@ class Evaluation:
 
         found = pd.DataFrame([row for each in self.reports for row in window_rows(each)])
         for name in ("cutoff", "date"):
-            found[name] = pd.to_datetime(found[name])
+            found[name] = pd.to_datetime(found[name]).astype(_DAYS)
         return found
 
     @cached_property
@@ -234,7 +237,8 @@ class Evaluation:
             for levels in [all_levels(windows, list(windows.forecasts))]
             for name in windows.forecasts
         ]
-        return pd.concat(frames, ignore_index=True)
+        found = pd.concat(frames, ignore_index=True)
+        return found.astype(dict.fromkeys(("cutoff", "date"), _DAYS))
 
     def plot(self) -> Figure:
         """Draw past forecasts over the prices of each symbol; needs the extra `plot`."""
@@ -258,8 +262,8 @@ class Evaluation:
             last, steps = result.last_close[:, None], len(result.steps)
             found = {
                 "unique_id": np.repeat(result.symbol, steps),
-                "ds": result.dates.reshape(-1).astype("datetime64[ns]"),
-                "cutoff": np.repeat(result.cutoff, steps).astype("datetime64[ns]"),
+                "ds": result.dates.reshape(-1).astype(_DAYS),
+                "cutoff": np.repeat(result.cutoff, steps).astype(_DAYS),
                 "y": (last * np.exp(result.actual)).reshape(-1),
             }
             for model, forecast in result.forecasts.items():
@@ -333,11 +337,11 @@ def _ranges(forecast: Forecast, last: Any) -> dict[str, Any]:
 def _known(columns: Any, side: str, level: int) -> Any:
     name = f"{side}{level}"
     if name not in columns:
-        there = [each.removeprefix("lo") for each in columns if each.startswith("lo")]
+        there = sorted(float(each[2:]) for each in columns if each[2:].isdigit())
         raise UsageError(
             "no such range",
             where=f"levels={level}",
-            why=f"found {', '.join(each for each in there if each.isdigit())}",
+            why=f"found {', '.join(f'{each:g}' for each in dict.fromkeys(there))}",
             next_step="Name one of these.",
         )
     return columns[name]
