@@ -22,14 +22,18 @@ from lstmcli.api.given import (
 from lstmcli.api.model import Model
 from lstmcli.api.results import Evaluation, Fetched, Predictions
 from lstmcli.errors import Failure, UsageError, raise_if_all_failed
-from lstmcli.printable import count_of, first_few
+from lstmcli.printable import count_of, first_few, grouped
 from lstmcli.workflows.prices import chosen_settings
 
 if TYPE_CHECKING:
     from lstmcli.evaluation.backtest import Backtest
     from lstmcli.evaluation.trend import Yardsticks
     from lstmcli.training.loop import Epoch
+    from lstmcli.workflows.forecast import ForecastReport
+    from lstmcli.workflows.predict import PredictReport
     from lstmcli.workflows.train import TrainReport
+
+_TURN = 3600.0  # seconds that threads wait for each other to train, in the folder that they share
 
 
 class PartialResultWarning(UserWarning):
@@ -85,7 +89,7 @@ def train(
     (['sp500'], 2)
     """
     from lstmcli.learning.transfer import find_donor
-    from lstmcli.workflows.train import recipe_of
+    from lstmcli.workflows.train import describe_shipped, recipe_of
     from lstmcli.workflows.train import train as run
 
     source = source_of(data, data_dir, symbols, sep, decimal, strict, start)
@@ -104,6 +108,7 @@ def train(
     given |= {} if horizon is None else {"window.horizon": horizon}
     changes = [as_change(*each) for each in (given | dict(settings or {})).items()]
     chosen, dated = chosen_settings(config, source, changes)
+    samples: list[str] = []
     report = run(
         chosen,
         dated,
@@ -112,17 +117,18 @@ def train(
         replace=replace,
         promotion=promote if is_kept else "never",
         level=promote_level,
-        wait=wait,
+        wait=wait if is_kept else max(wait, _TURN),
         resume=resume,
         force=force,
         timeout=timeout,
         donor=donor,
         scratch=scratch,
+        on_prices=lambda used: samples.extend(describe_shipped(source, used)),
         on_epoch=on_epoch,
     )
     _warn(report.failures)
     own = changed(dated, own=True) if dated.is_read else None
-    notes = (*report.notes, *_outcome(report, is_kept))
+    notes = tuple(grouped([*samples, *report.notes, *_outcome(report, is_kept)]))
     return Model(report.model, source.data_dir, report.metadata, notes, report, own)
 
 
@@ -166,7 +172,7 @@ def predict(
         **_computing(device, threads),
     )
     _warn(report.failures)
-    return Predictions(report, (*report.warnings, *report.notes), tuple(report.failures))
+    return Predictions(report, _notes(report), tuple(report.failures))
 
 
 def forecast(
@@ -225,7 +231,7 @@ def forecast(
         **_computing(device, threads),
     )
     _warn(report.failures)
-    return Predictions(report.made, (*report.warnings, *report.notes), report.failures)
+    return Predictions(report.made, _notes(report), report.failures)
 
 
 def evaluate(
@@ -290,7 +296,7 @@ def evaluate(
     )
     failures = tuple(one for each in reports for one in each.failures)
     _warn(failures)
-    notes = tuple(dict.fromkeys(note for each in reports for note in each.notes))
+    notes = tuple(grouped(note for each in reports for note in each.notes))
     return Evaluation(tuple(reports), tuple(scored), notes, failures)
 
 
@@ -365,6 +371,10 @@ def _named(model: str | Path | Model | None) -> str | None:
     if isinstance(model, Model):
         return str(model.reference.folder)
     return None if model is None else str(model)
+
+
+def _notes(report: PredictReport | ForecastReport) -> tuple[str, ...]:
+    return tuple(grouped([*report.warnings, *report.notes]))
 
 
 def _computing(device: str | None, threads: int | None) -> dict[str, Any]:

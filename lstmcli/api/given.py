@@ -87,6 +87,8 @@ def _table(data: Any) -> Any:
 
     from lstmcli.reading.frames import frame_table
 
+    if hasattr(data, "to_pandas"):  # of pyarrow, polars and others
+        data = data.to_pandas()
     if not isinstance(data, pd.DataFrame | pd.Series):
         raise UsageError(
             "cannot read prices from this",
@@ -112,7 +114,8 @@ def source_for(data: Any, model: Any, data_dir: Folder, *how: Any) -> Source:
 
 def data_folder(data_dir: Folder) -> Path:
     """Return the data folder, as the command line has it."""
-    return Path(data_dir or os.environ.get("LSTMCLI_DATA_DIR") or "data")
+    # Whole, so that a model is found from wherever the notebook goes.
+    return Path(data_dir or os.environ.get("LSTMCLI_DATA_DIR") or "data").absolute()
 
 
 def _is_used(home: Path) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lstmcli.workflows.train import TrainReport
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Model:
     """A trained model: one version, in the data folder or in one that goes away with Python.
 
@@ -35,7 +35,7 @@ class Model:
     metadata: Metadata
     notes: tuple[str, ...] = ()
     report: TrainReport | None = None
-    own: Source | None = field(default=None, compare=False)
+    own: Source | None = None
 
     @property
     def name(self) -> str:

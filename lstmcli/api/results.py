@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from lstmcli.errors import Failure, UsageError
-from lstmcli.printable import count_of, first_few, grouped
+from lstmcli.printable import count_of, first_few
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,7 @@ _DAYS: Literal["datetime64[ns]"] = "datetime64[ns]"
 _LEVELS = (80,)  # per cent, of the ranges in Nixtla's layout
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Predictions:
     """Forecasts of the next sessions, one symbol or many.
 
@@ -145,7 +145,7 @@ class Predictions:
 _CHANCES = ("probability_of_rise", "base_rate_of_rise")
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Evaluation:
     """Forecasts from past dates, compared with what happened and with simple baselines.
 
@@ -290,7 +290,7 @@ class Evaluation:
         return f"Evaluation of {first.model}: {first.verdict} ({windows})"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Fetched:
     """What a fetch brought into the store.
 
@@ -367,7 +367,7 @@ def rounded(frame: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
 def lines_of(head: str, table: str, notes: Iterable[str], failures: Iterable[Failure] = ()) -> str:
     """Return a result as text: what it is, a table, and what there is to know."""
     failed = [f"failed: {each.symbol}: {each.reason}" for each in failures]
-    return "\n".join([head, "", table, "", *grouped(notes), *failed]).rstrip()
+    return "\n".join([head, "", table, "", *notes, *failed]).rstrip()
 
 
 def page_of(
@@ -381,5 +381,5 @@ def page_of(
     """Return the same for a notebook, as HTML; all text is escaped."""
     table = frame.to_html(index=index, max_rows=_MOST_ROWS, na_rep="", border=0)
     failed = [f"failed: {each.symbol}: {each.reason}" for each in failures]
-    items = "".join(f"<li>{html.escape(each)}</li>" for each in [*grouped(notes), *failed])
+    items = "".join(f"<li>{html.escape(each)}</li>" for each in [*notes, *failed])
     return f"<p><b>{html.escape(head)}</b></p>{table}<ul>{items}</ul>"

@@ -13,7 +13,6 @@ from utilsforecast.evaluation import evaluate as scores_of_nixtla
 import lstmcli as lc
 from lstmcli.api import Evaluation, Model, Predictions
 from lstmcli.errors import UsageError
-from lstmcli.printable import grouped
 from tests.api.conftest import closes
 from tests.command_line import in_process
 
@@ -180,7 +179,7 @@ def test_a_notebook_shows_a_small_table_with_what_there_is_to_know(
         page = result._repr_html_()
         assert word in page
         assert page.count("<tr") <= 25
-        for note in grouped([*result.notes, *([scored.verdict] if result is scored else [])]):
+        for note in (*result.notes, *([scored.verdict] if result is scored else [])):
             assert html.escape(note) in page
             assert note in repr(result)
 

@@ -6,11 +6,14 @@ import pickle
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 
@@ -70,7 +73,7 @@ def test_the_temporary_folder_goes_away_with_python() -> None:
 
 def test_a_name_or_a_folder_keeps_the_model(tmp_path: Path) -> None:
     named = lc.train(closes().rename("AAA"), settings=SMALL, horizon=10, name="mine")
-    assert named.reference.folder == Path("data/models/mine/v0001")
+    assert named.reference.folder == tmp_path / "data/models/mine/v0001"
     assert named.summary["promoted"] is True
     kept = lc.train(closes().rename("AAA"), settings=SMALL, horizon=10, data_dir="other")
     assert str(kept.reference) == "aaa/v0001"
@@ -88,7 +91,7 @@ def test_symbols_come_from_the_store_and_train_as_the_command_does(tmp_path: Pat
     done = in_process("data", "import", "AAA=one.csv", folder=tmp_path)
     assert done.code == 0, done.err
     model = lc.train("AAA", settings=SMALL, horizon=10, seed=3)
-    assert model.reference.folder == Path("data/models/aaa/v0001")
+    assert model.reference.folder == tmp_path / "data/models/aaa/v0001"
     changes = [f"{key}={json.dumps(value)}" for key, value in SMALL.items()]
     words = [word for each in [*changes, "window.horizon=10"] for word in ("--set", each)]
     done = in_process(*("train", "AAA", *words, "--seed", 3, "--format", "json"), folder=tmp_path)
@@ -219,6 +222,32 @@ def test_python_keeps_its_state(frame: pd.DataFrame, capfd: pytest.CaptureFixtur
     repr(model.evaluate(threads=2).plot())
     assert state() == before
     assert capfd.readouterr() == ("", "")
+
+
+def test_threads_take_turns_and_other_kinds_of_tables_are_read(frame: pd.DataFrame) -> None:
+    tables = [frame[["AAA"]], pa.Table.from_pandas(frame[["AAA"]]), frame["AAA"]]
+    with ThreadPoolExecutor(3) as pool:
+        train = partial(lc.train, settings=SMALL, horizon=10, seed=7)
+        models = list(pool.map(train, tables))
+    assert len({weights(each) for each in models}) == 1
+
+
+def test_a_model_is_found_from_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = lc.train(closes().rename("AAA"), settings=SMALL, horizon=10, data_dir="data")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert model.predict().frame["model"].unique().tolist() == ["aaa/v0001"]
+
+
+def test_training_without_data_takes_those_of_the_recipe(tmp_path: Path) -> None:
+    closes().to_csv("one.csv")
+    (tmp_path / "mine.toml").write_text('[data]\ncsv = ["one.csv"]\n[evaluate]\nn_windows = 3\n')
+    model = lc.train(recipe="mine.toml", settings=SMALL, horizon=10)
+    assert (model.name, model.symbols) == ("mine", ["one"])
+    assert model.evaluate().summary["windows"] == 3
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["mine.toml", "one.csv"]
 
 
 def test_the_errors_of_data_are_those_of_the_package() -> None:
