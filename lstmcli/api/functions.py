@@ -26,6 +26,7 @@ from lstmcli.printable import count_of, first_few, grouped
 from lstmcli.workflows.prices import chosen_settings
 
 if TYPE_CHECKING:
+    from lstmcli.api.given import Data
     from lstmcli.evaluation.backtest import Backtest
     from lstmcli.evaluation.trend import Yardsticks
     from lstmcli.training.loop import Epoch
@@ -41,7 +42,7 @@ class PartialResultWarning(UserWarning):
 
 
 def train(
-    data: Any = None,
+    data: Data = None,
     *,
     recipe: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -133,7 +134,7 @@ def train(
 
 
 def predict(
-    data: Any = None,
+    data: Data = None,
     *,
     model: str | Path | Model | None = None,
     horizon: int | None = None,
@@ -149,8 +150,13 @@ def predict(
 ) -> Predictions:
     """Forecast the next sessions, in prices, as `lstmcli predict` does.
 
-    Without `model` each symbol is forecast by its own in the data folder, else by `base`. Without
-    data a model forecasts what it was trained on.
+    Parameters
+    ----------
+    data : symbols, files, DataFrames or Series; a model's own unless given.
+    model : by name, folder or as `train` returns it; else each symbol's own, or `base`.
+    as_of : forecast from the last bar up to that day, next to what happened.
+    symbols : which series of files and frames.
+    The others are the options of the command.
 
     Examples
     --------
@@ -176,7 +182,7 @@ def predict(
 
 
 def forecast(
-    data: Any,
+    data: Data | Model,
     *,
     horizon: int | None = None,
     retrain_after: float | None = None,
@@ -235,7 +241,7 @@ def forecast(
 
 
 def evaluate(
-    data: Any = None,
+    data: Data | Model = None,
     *,
     models: Sequence[str | Path | Model] = (),
     horizon: int | None = None,
@@ -257,9 +263,15 @@ def evaluate(
 ) -> Evaluation:
     """Backtest a model against simple baselines, as `lstmcli evaluate` does.
 
-    data : a model, which is evaluated on what it was trained on; or symbols, files or frames, each
-    of which its own model forecasts unless `models` are given. Each evaluation is a look at the
-    test span, which is counted in the data folder; without one, until Python ends.
+    Each evaluation is a look at the test span, which is counted in the data folder; without one,
+    until Python ends.
+
+    Parameters
+    ----------
+    data : a model, evaluated on what it was trained on; or symbols, files, DataFrames or Series.
+    models : which forecast the data; else each symbol's own, or `base`.
+    symbols : which series of files and frames.
+    The others are the options of the command.
 
     Examples
     --------
@@ -272,7 +284,8 @@ def evaluate(
     from lstmcli.workflows.shares import run_each
 
     if isinstance(data, Model):
-        data, models = None, [data, *models]
+        models = [data, *models]
+        data = None
     source = source_for(data, next(iter(models), None), data_dir, symbols, sep, decimal, strict)
     asked: dict[str, Any] = {"start": as_day(start), "step_size": step_size, "n_windows": n_windows}
     asked |= {"refit": refit, "refits": refits, "refit_window": refit_window}

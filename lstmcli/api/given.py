@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lstmcli.api.model import Model
 from lstmcli.errors import UsageError
@@ -20,6 +20,11 @@ from lstmcli.workflows.prices import Source
 _FILE = re.compile(r".+\.(csv|tsv|txt|dat|json|jsonl|parquet|feather|xlsx?|gz|xz|zip)", re.I)
 Day = str | date | None
 Folder = str | Path | None
+if TYPE_CHECKING:
+    import pandas as pd
+
+    Part = str | Path | pd.DataFrame | pd.Series[Any]
+    Data = Part | Iterable[Part] | Mapping[str, Part] | None
 
 
 def source_of(

@@ -16,6 +16,7 @@ from lstmcli.printable import count_of, first_few
 if TYPE_CHECKING:
     import pandas as pd
 
+    from lstmcli.api.given import Data
     from lstmcli.runs.metadata import Metadata
     from lstmcli.runs.registry import ModelRef
     from lstmcli.workflows.prices import Source
@@ -79,13 +80,13 @@ class Model:
 
         return pd.read_csv(self.reference.folder / "history.csv")
 
-    def predict(self, data: Any = None, **options: Any) -> Predictions:
+    def predict(self, data: Data = None, **options: Any) -> Predictions:
         """Forecast the data, unless given what it was trained on; see `predict`."""
         from lstmcli.api.functions import predict
 
         return predict(data, model=self, **options)
 
-    def evaluate(self, data: Any = None, **options: Any) -> Evaluation:
+    def evaluate(self, data: Data = None, **options: Any) -> Evaluation:
         """Backtest it on the data, unless given what it was trained on; see `evaluate`."""
         from lstmcli.api.functions import evaluate
 

@@ -118,20 +118,25 @@ class Predictions:
         is_fan = any(str(each).startswith("lo") for each in frame)
         for level in levels if is_fan else ():
             for side in ("lo", "hi"):
-                found[f"{name}-{side}-{level}"] = _known(frame, side, level)
+                found[f"{name}-{side}-{level}"] = _range_of(frame, side, level)
         return pd.DataFrame(found)
 
     def __repr__(self) -> str:
         symbols, ahead = self.report.symbols, self.report.main.horizon
         by = first_few(str(each.reference) for each in self.report.models)
         head = f"Forecasts of {first_few(symbols)}, {count_of(ahead, 'step')}, by {by}"
-        return lines_of(head, self._shown().to_string(index=False), self.notes, self.failures)
+        return lines_of(head, self._shown().to_string(index=False), self._known(), self.failures)
 
     def _repr_html_(self) -> str:
         symbols, ahead = self.report.symbols, self.report.main.horizon
         by = first_few(str(each.reference) for each in self.report.models)
         head = f"{first_few(symbols)}: next {count_of(ahead, 'step')}, by {by}"
-        return page_of(head, self._shown(), self.notes, self.failures)
+        return page_of(head, self._shown(), self._known(), self.failures)
+
+    def _known(self) -> tuple[str, ...]:
+        from lstmcli.report.numbers import price_basis
+
+        return (price_basis(each.price for each in self.forecasts), *self.notes)
 
     def _shown(self) -> pd.DataFrame:
         several = len(self.report.symbols) > _MOST_SYMBOLS
@@ -272,7 +277,7 @@ class Evaluation:
                 bands = _ranges(forecast, result.last_close)
                 for level in levels if bands else ():
                     for side in ("lo", "hi"):
-                        found[f"{name}-{side}-{level}"] = _known(bands, side, level).reshape(-1)
+                        found[f"{name}-{side}-{level}"] = _range_of(bands, side, level).reshape(-1)
             frames.append(pd.DataFrame(found))
         return pd.concat(frames, ignore_index=True)
 
@@ -334,7 +339,7 @@ def _ranges(forecast: Forecast, last: Any) -> dict[str, Any]:
     return found
 
 
-def _known(columns: Any, side: str, level: int) -> Any:
+def _range_of(columns: Any, side: str, level: int) -> Any:
     name = f"{side}{level}"
     if name not in columns:
         there = sorted(float(each[2:]) for each in columns if each[2:].isdigit())
