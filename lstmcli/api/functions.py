@@ -280,6 +280,7 @@ def evaluate(
     >>> ev.summary["windows"], ev.summary["verdict"]
     (4, 'too few')
     """
+    from lstmcli.report.evaluate import caveats
     from lstmcli.workflows.evaluate import evaluate as run
     from lstmcli.workflows.shares import run_each
 
@@ -309,7 +310,7 @@ def evaluate(
     )
     failures = tuple(one for each in reports for one in each.failures)
     _warn(failures)
-    notes = tuple(grouped(note for each in reports for note in each.notes))
+    notes = tuple(grouped(note for each in reports for note in (*caveats(each), *each.notes)))
     return Evaluation(tuple(reports), tuple(scored), notes, failures)
 
 

@@ -77,9 +77,10 @@ def _entries(data: Any) -> list[tuple[str | None, Any]]:
         return []
     if isinstance(data, Mapping):
         return [(str(name), each) for name, each in data.items()]
-    if isinstance(data, list | tuple | set | frozenset):
-        return [part for each in data for part in _entries(each)]
-    return [(None, data)]
+    is_one = isinstance(data, str) or hasattr(data, "iloc") or hasattr(data, "to_pandas")
+    if is_one or not isinstance(data, Iterable):
+        return [(None, data)]
+    return [part for each in data for part in _entries(each)]
 
 
 def _is_file(text: str) -> bool:

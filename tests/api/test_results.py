@@ -156,6 +156,14 @@ def test_evaluation_of_symbols_with_models_of_their_own(tmp_path: Path) -> None:
     assert fc.to_nixtla().columns[2] == "lstmcli"
 
 
+def test_looks_at_one_period_are_counted_and_said() -> None:
+    close = closes(5).rename("AAA")
+    small = {"model.network": "linear", "train.epochs": 1}
+    found = [lc.train(close, settings=small, horizon=each).evaluate() for each in (5, 6)]
+    assert not any("You have evaluated" in note for note in found[0].notes)
+    assert any("You have evaluated 2 models on this period" in note for note in found[1].notes)
+
+
 def test_pictures_are_figures_that_a_notebook_shows(made: Predictions, scored: Evaluation) -> None:
     for figure in (made.plot(), scored.plot()):
         assert len(figure.axes) == 2

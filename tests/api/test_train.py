@@ -96,7 +96,7 @@ def test_symbols_come_from_the_store_and_train_as_the_command_does(tmp_path: Pat
     words = [word for each in [*changes, "window.horizon=10"] for word in ("--set", each)]
     done = in_process(*("train", "AAA", *words, "--seed", 3, "--format", "json"), folder=tmp_path)
     assert json.loads(done.out)["unchanged"] is True
-    fc = lc.predict(["AAA"])
+    fc = lc.predict(pd.Index(["AAA"]))
     assert fc.frame["model"].unique().tolist() == ["aaa/v0001"]
     pd.testing.assert_frame_equal(fc.frame, model.predict().frame)
     before = hashes(tmp_path)
@@ -160,7 +160,7 @@ def test_what_cannot_be_meant_is_refused() -> None:
     for data, words in (
         (["AAPL", closes()], "cannot mix symbols of the store with files or frames"),
         (3, "cannot read prices from this .int."),
-        ([np.ones(3)], "cannot read prices from this .ndarray."),
+        ([np.ones(3)], "cannot read prices from this .float64."),
         ({"AAPL": "MSFT"}, "cannot read the file .MSFT."),
         (Path("AAPL"), "cannot read the file"),
     ):
