@@ -158,4 +158,5 @@ def as_change(key: str, value: Any) -> str:
 
     plain = value.item() if hasattr(value, "item") else value
     plain = str(plain) if isinstance(plain, Path) else plain
-    return f"{key}={tomli_w.dumps({'value': '' if plain is None else plain}).partition('=')[2]}"
+    text = tomli_w.dumps({"value": "" if plain is None else plain})
+    return f"{key}={text.partition('=')[2].strip()}"

@@ -107,6 +107,8 @@ def frame_table(data: pd.DataFrame | pd.Series[Any]) -> FrameTable:
         named = [(str(labels[place][0]), columns[place]) for place in alone]
         labels = [each for place, each in enumerate(labels) if place not in alone]
         columns = [each for place, each in enumerate(columns) if place not in alone]
+    if not (named or columns):
+        raise DataError("no rows", where=where, why="it is empty")
     dates, first = [name for name, _ in named], [each for _, each in named]
     if levels == 1:
         names = [[*dates, *(str(each[0]) for each in labels)]]

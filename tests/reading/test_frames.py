@@ -128,6 +128,7 @@ def test_numbers_are_those_of_the_frame_and_not_of_their_text() -> None:
         (pd.DataFrame({"Close": [1.0, 2.0]}), "no Date column"),
         (bars()[["Volume"]], "no Close column"),
         (bars().iloc[:0], "no rows"),
+        (pd.DataFrame(), "no rows .DataFrame.: it is empty"),
         (bars().set_axis(DAYS.to_period("W"), axis=0), "bad date"),
         (pd.concat([bars()] * 2, axis=1), "duplicate column"),
         (pd.concat({"a": yfinance()}, axis=1), "cannot use columns of 3 levels"),
