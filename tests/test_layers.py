@@ -43,6 +43,7 @@ ALLOWED = {
     "optuna": lambda name: name in OPTUNA,
     "matplotlib": lambda name: name == "report/picture.py",
     "plotext": lambda name: name == "report/terminal_plot.py",
+    "openpyxl": lambda name: name == "reading/workbooks.py",
     "jinja2": lambda name: name == "report/page.py",
 }
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace as changed
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from lstmcli.api.given import (
     Day,
+    FileOptions,
     Folder,
     as_change,
     as_day,
@@ -63,12 +64,10 @@ def train(
     start: Day = None,
     device: str | None = None,
     threads: int | None = None,
-    sep: str = ",",
-    decimal: str = ".",
-    strict: bool = False,
     wait: float = 0.0,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     data_dir: Folder = None,
+    **files: Unpack[FileOptions],
 ) -> Model:
     """Train one network on all series given, as `lstmcli train` does; without data the recipe's.
 
@@ -79,6 +78,7 @@ def train(
     horizon : steps to forecast, the setting `window.horizon`.
     name, data_dir : keep the model, as a version of that name in that folder.
     on_epoch : called with the record of each epoch.
+    files : how they are read: sep, decimal, columns, date_format, resample, strict.
     The others are the options of the command; times are in seconds.
 
     Examples
@@ -93,7 +93,7 @@ def train(
     from lstmcli.workflows.train import describe_shipped, recipe_of
     from lstmcli.workflows.train import train as run
 
-    source = source_of(data, data_dir, symbols, sep, decimal, strict, start)
+    source = source_of(data, data_dir, symbols, start, **files)
     is_kept = bool(name or data_dir or (source.symbols and not source.is_read))
     source = changed(source, data_dir=data_folder(data_dir) if is_kept else session_folder())
     origin = from_.reference.folder if isinstance(from_, Model) else from_
@@ -143,10 +143,8 @@ def predict(
     symbols: Sequence[str] = (),
     device: str | None = None,
     threads: int | None = None,
-    sep: str = ",",
-    decimal: str = ".",
-    strict: bool = False,
     data_dir: Folder = None,
+    **files: Unpack[FileOptions],
 ) -> Predictions:
     """Forecast the next sessions, in prices, as `lstmcli predict` does.
 
@@ -155,7 +153,7 @@ def predict(
     data : symbols, files, DataFrames or Series; a model's own unless given.
     model : by name, folder or as `train` returns it; else each symbol's own, or `base`.
     as_of : forecast from the last bar up to that day, next to what happened.
-    symbols : which series of files and frames.
+    symbols : which series of files and frames. files : how they are read, as in `train`.
     The others are the options of the command.
 
     Examples
@@ -168,7 +166,7 @@ def predict(
     """
     from lstmcli.workflows import predict as workflow
 
-    source = source_for(data, model, data_dir, symbols, sep, decimal, strict)
+    source = source_for(data, model, data_dir, symbols, **files)
     report = workflow.predict(
         source,
         model=_named(model),
@@ -256,10 +254,8 @@ def evaluate(
     symbols: Sequence[str] = (),
     device: str | None = None,
     threads: int | None = None,
-    sep: str = ",",
-    decimal: str = ".",
-    strict: bool = False,
     data_dir: Folder = None,
+    **files: Unpack[FileOptions],
 ) -> Evaluation:
     """Backtest a model against simple baselines, as `lstmcli evaluate` does.
 
@@ -270,7 +266,7 @@ def evaluate(
     ----------
     data : a model, evaluated on what it was trained on; or symbols, files, DataFrames or Series.
     models : which forecast the data; else each symbol's own, or `base`.
-    symbols : which series of files and frames.
+    symbols : which series of files and frames. files : how they are read, as in `train`.
     The others are the options of the command.
 
     Examples
@@ -287,7 +283,7 @@ def evaluate(
     if isinstance(data, Model):
         models = [data, *models]
         data = None
-    source = source_for(data, next(iter(models), None), data_dir, symbols, sep, decimal, strict)
+    source = source_for(data, next(iter(models), None), data_dir, symbols, **files)
     asked: dict[str, Any] = {"start": as_day(start), "step_size": step_size, "n_windows": n_windows}
     asked |= {"refit": refit, "refits": refits, "refit_window": refit_window}
     scored: list[tuple[tuple[Backtest, Yardsticks, bool], ...]] = []

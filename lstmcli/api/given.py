@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from lstmcli.api.model import Model
 from lstmcli.errors import UsageError
@@ -27,16 +27,32 @@ if TYPE_CHECKING:
     Data = Part | Iterable[Part] | Mapping[str, Part] | None
 
 
+class FileOptions(TypedDict, total=False):
+    """How files and frames are read, as the options of the commands; see `lstmcli train --help`."""
+
+    sep: str
+    decimal: str
+    columns: str | Mapping[str, str] | None
+    date_format: str | None
+    resample: Literal["1d"] | None
+    strict: bool
+
+
 def source_of(
     data: Any,
     data_dir: Folder = None,
     symbols: Sequence[str] = (),
-    sep: str = ",",
-    decimal: str = ".",
-    strict: bool = False,
     start: Day = None,
+    *,
+    sep: str = "",
+    decimal: str = "",
+    columns: str | Mapping[str, str] | None = None,
+    date_format: str | None = None,
+    resample: Literal["1d"] | None = None,
+    strict: bool = False,
 ) -> Source:
     """Return where the prices come from that are given as data; None for none."""
+    from lstmcli.market.columns import parse_reading
     from lstmcli.market.symbols import split_symbols
 
     named, files, tables = list[str](), list[str](), list[tuple[str | None, Any]]()
@@ -56,6 +72,8 @@ def source_of(
             where=first_few(named),
             next_step="Train or forecast one after the other.",
         )
+    if isinstance(columns, Mapping):
+        columns = ",".join(f"{word}={name}" for word, name in columns.items())
     return Source(
         data_dir=data_folder(data_dir),
         today=datetime.now(UTC).date(),
@@ -66,6 +84,7 @@ def source_of(
         tables=tuple(tables),
         sep=sep,
         decimal=decimal,
+        reading=parse_reading(columns, date_format, resample),
         strict=strict,
         start=as_day(start),
     )
@@ -104,9 +123,15 @@ def _table(data: Any) -> Any:
     return frame_table(data.copy())  # a model keeps it
 
 
-def source_for(data: Any, model: Any, data_dir: Folder, *how: Any) -> Source:
+def source_for(
+    data: Any,
+    model: Any,
+    data_dir: Folder,
+    symbols: Sequence[str],
+    **files: Unpack[FileOptions],
+) -> Source:
     """Return the prices for a model: those given, else its own."""
-    source = source_of(data, data_dir, *how)
+    source = source_of(data, data_dir, symbols, **files)
     if data is None and isinstance(model, Model) and model.own is not None:
         source = replace(model.own, today=source.today)
     home = source.data_dir

@@ -296,13 +296,19 @@ class FileOptions:
     """How CSV files are read, and the data folder.
 
     Advanced:
-        --sep CHARACTER: Column separator of CSV files, or tab.
-        --decimal CHARACTER: Decimal mark of CSV files.
+        --sep CHARACTER: Column separator: , ; | or tab. [found out]
+        --decimal CHARACTER: Decimal mark: . or , [found out]
+        --columns FIELD=NAME: Columns of other names, as close=Price,date=Datum.
+        --date-format FORMAT: Format of the dates, as %d/%m/%Y.
+        --resample: Make daily bars of intraday ones.
         --strict: Refuse prices with missing or extra sessions.
     """
 
-    sep: str = ","
-    decimal: str = "."
+    sep: str = ""
+    decimal: str = ""
+    columns: str | None = None
+    date_format: str | None = None
+    resample: Literal["1d"] | None = None
     strict: bool = False
     data_dir: DataDir = DEFAULT_DATA_DIR
 
@@ -310,6 +316,7 @@ class FileOptions:
         self, csv: Sequence[str] | None, symbols: tuple[str, ...] = (), start: date | None = None
     ) -> "Source":
         """Return the prices of files, or of symbols, from a first day on."""
+        from lstmcli.market.columns import parse_reading
         from lstmcli.workflows.prices import Source
 
         return Source(
@@ -319,6 +326,7 @@ class FileOptions:
             csv=tuple(csv or ()),
             sep=self.sep,
             decimal=self.decimal,
+            reading=parse_reading(self.columns, self.date_format, self.resample),
             strict=self.strict,
             start=start,
             stdin=None if sys.stdin is None or sys.stdin.closed else sys.stdin.buffer,
@@ -353,8 +361,9 @@ class PriceOptions(FileOptions):
         """
         words = list(self.symbols or ()) if symbols else []
         options = [("--csv", each) for each in (self.csv or ()) if symbols]
-        options += [("--symbols-file", self.symbols_file)] if symbols and self.symbols_file else []
-        options += [("--model", model)] if model else []
+        names = ("symbols_file", "columns", "date_format", "resample") if symbols else ()
+        given = {name: getattr(self, name) for name in names} | {"model": model}
+        options += [(f"--{name.replace('_', '-')}", text) for name, text in given.items() if text]
         if str(self.data_dir) not in (str(DEFAULT_DATA_DIR), os.environ.get("LSTMCLI_DATA_DIR")):
             options.append(("--data-dir", str(self.data_dir)))
         return shlex.join([*words, *(word for pair in options for word in pair)])

@@ -31,6 +31,7 @@ from lstmcli.learning.fit import Course, Fit, fit
 from lstmcli.learning.learn import Learned, describe, learn
 from lstmcli.learning.plan import Plan, plan_prices, without_validation
 from lstmcli.learning.transfer import Donor, find_donor, held_back
+from lstmcli.market.columns import Reading
 from lstmcli.market.prices import COLUMNS, Prices
 from lstmcli.market.store import STORE
 from lstmcli.market.symbols import encode_symbol, price_path, sidecar_path
@@ -124,6 +125,7 @@ def copied(
         read=None,
         sep=",",
         decimal=".",
+        reading=Reading(),
         strict=False,
         stdin=None,
     )
@@ -218,7 +220,7 @@ def _training_prices(
     """Return the rows of a model's training and test; else those given, and why."""
     data, reasons = kept.model.settings.data, list[str]()
     named = dict[str, Any](csv=(), symbols=(), only=(), read=None)
-    own = replace(source, **named, sep=",", decimal=".", stdin=None)
+    own = replace(source, **named, sep="", decimal="", reading=Reading(), stdin=None)
     for number in range(2 if data.csv or data.symbols else 1):
         try:
             prices = load_prices(own, data)[0] if number else given

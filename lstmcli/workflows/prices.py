@@ -1,16 +1,14 @@
 """Where a run's prices come from: the files or symbols asked for, else those the recipe names."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import Future
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from difflib import get_close_matches
 from functools import cache, partial
 from pathlib import Path
-from queue import Empty, Queue
-from threading import Event, Thread
-from typing import IO, TypeVar
+from typing import IO, Any
 
 import numpy as np
 
@@ -23,6 +21,7 @@ from lstmcli.errors import (
     NetworkError,
     UsageError,
 )
+from lstmcli.market.columns import Reading
 from lstmcli.market.prices import Prices, are_alike, bars_of, infer_interval, may_be
 from lstmcli.market.store import STORE, read_stored
 from lstmcli.market.symbols import (
@@ -35,6 +34,8 @@ from lstmcli.market.symbols import (
 )
 from lstmcli.market.tables import parse_csv_option, read_prices
 from lstmcli.printable import first_few
+from lstmcli.reading.ahead import work_ahead
+from lstmcli.reading.folders import list_tables
 from lstmcli.reading.raw import RawTable
 from lstmcli.recipes import load_settings
 from lstmcli.runs.choice import read_candidates
@@ -48,6 +49,7 @@ class Source:
 
     csv : files as `FILE` or `NAME=FILE`, `-` for `stdin`; they or `symbols` alone take the place
         of the recipe's data, with its dates.
+    reading : how the files are read where they do not say so themselves.
     around : see `market.bar_checks.usable_rows`; None where every row must be usable.
     symbols : columns or names in the files, or symbols in the store where there is no file.
     start, end : the first and the last day used of these.
@@ -61,8 +63,9 @@ class Source:
     today: date
     symbols: tuple[str, ...] = ()
     csv: tuple[str, ...] = ()
-    sep: str = ","
-    decimal: str = "."
+    sep: str = ""
+    decimal: str = ""
+    reading: Reading = Reading()  # noqa: RUF009 - frozen
     strict: bool = False
     stdin: IO[bytes] | None = None
     start: date | None = None
@@ -82,42 +85,6 @@ class Source:
     def is_read(self) -> bool:
         """Whether it names files or tables, so that no price comes from the store."""
         return bool(self.csv or self.tables)
-
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-
-def work_ahead(work: Callable[[T], R], items: Collection[T], *, most: int = 4) -> Iterator[R]:
-    """Yield `work(item)` of every item, while the next ones are worked on, `most` at a time.
-
-    What is not asked for any more is not started. Neither a signal nor the end of the process waits
-    for the item at work, which may be a file that never ends.
-    """
-    results: Queue[Future[R] | None] = Queue(most - 1)
-    abandoned = Event()
-
-    def run() -> None:
-        for item in items:
-            future: Future[R] = Future()
-            try:
-                future.set_result(work(item))
-            except BaseException as error:  # noqa: BLE001 - it is raised where the result is used
-                future.set_exception(error)
-            results.put(future)
-            if abandoned.is_set():
-                return
-        results.put(None)
-
-    # No pool: the interpreter waits for a pool's threads before it exits.
-    Thread(target=run, daemon=True).start()
-    try:
-        while (done := results.get()) is not None:
-            yield done.result()
-    finally:
-        abandoned.set()
-        with suppress(Empty):  # a thread that waits for room sees it then
-            results.get_nowait()
 
 
 def as_read(
@@ -199,6 +166,7 @@ def stream_prices(
             why="neither the command nor the recipe names a symbol or a file",
             next_step="Give symbols that were fetched, or --csv FILE.",
         )
+    data, notes = _with_files(data)
     seen: set[str] = set()
     files = {part for entry in data.csv for part in parse_csv_option(entry)}
     is_read = data.csv or source.tables
@@ -210,7 +178,26 @@ def stream_prices(
                 step = "Name the files apart: --csv NAME=FILE."
                 raise UsageError("a symbol comes twice", where=found.symbol, next_step=step)
             seen.add(found.symbol)
+            found, notes = replace(found, notes=(*found.notes, *notes)), ()
         yield _as_read(found, interval)
+
+
+def _with_files(data: Data) -> tuple[Data, tuple[str, ...]]:
+    """Return the data with the files of each folder in its place, and notes on others there."""
+    files: list[str] = []
+    notes: list[str] = []
+    for entry in data.csv:
+        name, path = parse_csv_option(entry)
+        if not os.path.isdir(path):
+            files.append(entry)
+        elif name is not None:
+            step = "Leave the name out: each file names its own series."
+            raise UsageError("a name for a folder", where=entry, next_step=step)
+        else:
+            found, note = list_tables(path)
+            files += found
+            notes += [note] if note else []
+    return data.model_copy(update={"csv": tuple(files)}), tuple(notes)
 
 
 def _as_read(found: Prices | Failure, interval: str | None) -> Prices | Failure:
@@ -243,13 +230,14 @@ def settings_for(source: Source, settings: Settings) -> Settings:
 
 
 def chosen_settings(recipe: str, source: Source, changes: Sequence[str]) -> tuple[Settings, Source]:
-    """Return a recipe's settings with `KEY=VALUE` changes, and the source with its dates.
+    """Return a recipe's settings with `KEY=VALUE` changes, and the source as they have it.
 
     Dates given as changes apply to data that the source names too; the recipe's do not.
     """
-    first = [] if source.start is None else [f"data.start={source.start}"]
+    given = {"data.start": source.start, **source.reading.as_toml()}
+    first = [f"{key}={value}" for key, value in given.items() if value is not None]
     settings = load_settings(recipe, [*first, *changes], own_data=source.names_data)
-    return settings, replace(source, start=settings.data.start, end=settings.data.end)
+    return settings, dated(source, settings.data)
 
 
 def check_cut(prices: Prices, first: np.datetime64) -> None:
@@ -274,14 +262,26 @@ def warn_untrained(symbols: Sequence[str], trained_on: Sequence[str]) -> tuple[s
 def chosen_data(source: Source, data: Data) -> Data:
     """Return the data that a run uses: those of the source, if it names any, else the recipe's."""
     if not source.names_data:
-        changes: dict[str, object] = {"start": source.start} if source.start else {}
+        changes: dict[str, Any] = {"start": source.start} if source.start else {}
+        changes |= source.reading.facts()
         named = any(parse_csv_option(entry)[0] for entry in data.csv)
         if source.only and not named:  # otherwise all are read, and the others dropped
             own = tuple(each for each in data.symbols if each.upper() in source.only)
             changes["symbols"] = own or source.only
         return data.model_copy(update=changes)
     names = ("csv", "symbols", "start", "end")
-    return data.model_copy(update={name: getattr(source, name) for name in names})
+    changes = {name: getattr(source, name) for name in names} | vars(source.reading)
+    return data.model_copy(update=changes)
+
+
+def dated(source: Source, data: Data) -> Source:
+    """Return a source with the dates of a recipe, and with its way of reading files."""
+    return replace(source, start=data.start, end=data.end, reading=reading_of(data))
+
+
+def reading_of(data: Data) -> Reading:
+    """Return how the files of a recipe's data are read."""
+    return Reading(dict(data.columns.items()), data.date_format, data.resample)
 
 
 def lasting_data(source: Source, data: Data, interval: str) -> Data:
@@ -354,6 +354,7 @@ def _read_file(source: Source, data: Data, entry: _Entry) -> _File:
         name=name,
         sep=source.sep,
         decimal=source.decimal,
+        reading=reading_of(data),
         price=data.price,
         strict=source.strict,
         today=source.today,

@@ -129,6 +129,20 @@ def test_what_a_setting_may_be() -> None:
         assert "".join(as_change("a.b", value).split()) == f"a.b={text}".replace(" ", "")
 
 
+def test_what_a_frame_does_not_say_is_said_by_options(model: Model, frame: pd.DataFrame) -> None:
+    own = frame[["AAA"]].rename(columns={"AAA": "Wert"})
+    own = own.set_axis(own.index.strftime("%d/%m/%y"), axis=0).rename_axis("Tag").reset_index()
+    options: dict[str, Any] = {"columns": {"close": "Wert", "date": "Tag"}}
+    options |= {"date_format": "%d/%m/%y"}
+    expected = model.predict(frame["AAA"]).frame
+    found = model.predict({"AAA": own}, **options).frame
+    pd.testing.assert_frame_equal(found, expected)
+    trained = lc.train({"AAA": own}, settings=SMALL, horizon=10, **options)
+    pd.testing.assert_frame_equal(trained.predict().frame, trained.predict(frame["AAA"]).frame)
+    with pytest.raises(TypeError, match="separator"):
+        lc.predict(own, separator=";")  # type: ignore[call-arg]
+
+
 def test_a_model_can_be_saved_and_loaded(tmp_path: Path, model: Model) -> None:
     path = model.save(tmp_path / "kept" / "v0001")
     found = lc.load_model(path)

@@ -1,7 +1,6 @@
 """A frame is read as the CSV that it would be written as: the same prices, notes and errors."""
 
 import io
-import re
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
@@ -15,7 +14,7 @@ import pytest
 from lstmcli.errors import DataError
 from lstmcli.market.prices import Prices
 from lstmcli.market.tables import read_prices
-from lstmcli.reading.frames import FrameTable, frame_table
+from lstmcli.reading.frames import frame_table
 from tests.rows import for_each
 
 TODAY = date(2026, 7, 24)
@@ -63,6 +62,10 @@ SHAPES: dict[str, Callable[[], pd.DataFrame]] = {
     "a contradicting bar": with_a_wrong_bar,
     "further columns": lambda: bars().assign(RSI=50.0, Note="text"),
     "field joined to ticker": lambda: bars().add_suffix("_AAPL"),
+    "long": lambda: pd.concat({"AAPL": bars(), "MSFT": bars(50.0)}, names=["ticker"]),
+    "long as of Nixtla": lambda: (
+        pd.concat({"A": closes(), "B": closes(50.0)}, names=["unique_id"]).rename("y").to_frame()
+    ),
     "numbers that may lack": lambda: bars().convert_dtypes(),
 }
 
@@ -93,8 +96,19 @@ def test_a_frame_and_its_csv_give_the_same_prices_and_notes(tmp_path: Path, shap
 
 @for_each("shape", SHAPES)
 def test_the_index_may_be_a_column(tmp_path: Path, shape: str) -> None:
-    frame = SHAPES[shape]().rename_axis("Date")
+    frame = SHAPES[shape]()
+    if frame.index.nlevels == 1:
+        frame = frame.rename_axis("Date")
     assert_same(of_frame(frame.reset_index()), of_frame(frame))
+
+
+def test_a_long_frame_and_a_wide_one_are_the_same() -> None:
+    wide = pd.DataFrame({"AAPL": closes(), "MSFT": closes(50.0)})
+    long = wide.rename_axis(columns="unique_id").T.stack().rename("y").reset_index()
+    assert_same(of_frame(long.rename(columns={"Date": "ds"})), of_frame(wide))
+    assert_same(
+        of_frame(long.rename(columns={"unique_id": "ticker", "y": "close"})), of_frame(wide)
+    )
 
 
 def test_dates_may_be_texts_or_dates_of_python() -> None:
@@ -123,8 +137,11 @@ def test_numbers_are_those_of_the_frame_and_not_of_their_text() -> None:
 @for_each(
     "frame, words",
     [
-        (pd.DataFrame({"Close": ["1", "x"]}, index=DAYS[:2]), "bad number in column Close.*row 1"),
-        (pd.DataFrame({"Close": [True, False]}, index=DAYS[:2]), "found 'True', expected a number"),
+        (
+            pd.DataFrame({"Close": ["1", "x"]}, index=DAYS[:2]),
+            "bad number in column Close.*(row|line) 1",
+        ),
+        (pd.DataFrame({"Close": [True, False]}, index=DAYS[:2]), "column Close has no numbers"),
         (pd.DataFrame({"Close": [1.0, 2.0]}), "no Date column"),
         (bars()[["Volume"]], "no Close column"),
         (bars().iloc[:0], "no rows"),
@@ -147,10 +164,4 @@ def test_the_head_is_that_of_the_csv() -> None:
         head = [line.rstrip("\n").split(",") for line in text][:3]
         found = frame_table(frame).head
         assert found[0] == head[0]
-        assert [row[0] for row in found] == [row[0] for row in head]
-
-
-def test_a_frame_says_what_it_is() -> None:
-    assert isinstance(table := frame_table(bars()), FrameTable)
-    assert (table.kind, table.where, table.notes) == ("DataFrame", "DataFrame", ())
-    assert not re.search("csv", repr(table.names), re.IGNORECASE)
+        assert [row[0][:10] for row in found] == [row[0] for row in head]

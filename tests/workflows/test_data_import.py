@@ -112,7 +112,7 @@ def test_a_damaged_series_is_replaced_only_when_told_to(tmp_path: Path) -> None:
     write(tmp_path, "fund.csv")
     run(tmp_path, "fund.csv")
     price_path(tmp_path / "data", "FUND").write_text("x")
-    with pytest.raises(AllFailedError, match="not a CSV of prices"):
+    with pytest.raises(AllFailedError, match="not a table of prices"):
         run(tmp_path, "fund.csv")
     (done,) = run(tmp_path, "fund.csv", overwrite=True).imported
     assert (done.status, done.added) == ("replaced", 60)
