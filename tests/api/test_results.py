@@ -13,6 +13,8 @@ from utilsforecast.evaluation import evaluate as scores_of_nixtla
 import lstmcli as lc
 from lstmcli.api import Evaluation, Model, Predictions
 from lstmcli.errors import UsageError
+from lstmcli.report.fans import forecast_fan, walks
+from lstmcli.report.picture import write_picture
 from tests.api.conftest import closes
 from tests.command_line import in_process
 
@@ -165,9 +167,12 @@ def test_looks_at_one_period_are_counted_and_said() -> None:
 
 
 def test_pictures_are_figures_that_a_notebook_shows(made: Predictions, scored: Evaluation) -> None:
-    for figure in (made.plot(), scored.plot()):
+    fan, walk = made.plot(), scored.plot()
+    write_picture([forecast_fan(each) for each in made.forecasts], Path("fan.png"))
+    write_picture([*walks(scored.reports[0])], Path("walk.png"))
+    for figure, file in ((fan, "fan.png"), (walk, "walk.png")):
         assert len(figure.axes) == 2
-        assert vars(figure)["_repr_png_"]().startswith(PNG)
+        assert vars(figure)["_repr_png_"]() == Path(file).read_bytes()
 
 
 def test_pictures_work_with_pyplot_too(made: Predictions) -> None:
