@@ -61,6 +61,8 @@ class Data(_Section):
 
     csv: tuple[str, ...] = ()
     symbols: tuple[str, ...] = ()
+    sep: str = ""
+    decimal: str = ""
     columns: dict[ColumnWord, str] = {}
     date_format: str = ""
     resample: Literal["", "1d"] = ""

@@ -15,8 +15,8 @@ _PACKAGE = Path(__file__).parent
 _MAX_BYTES = 1_000_000
 _PRICES = (".csv", ".gz", ".parquet", ".tsv", ".xls", ".xlsx", ".zip")
 _OF_ITS_DATA = (
-    *("data.columns", "data.date_format", "data.resample", "data.start", "data.end"),
-    *("split.train_end", "evaluate.start", "evaluate.end"),
+    *("data.sep", "data.decimal", "data.columns", "data.date_format", "data.resample"),
+    *("data.start", "data.end", "split.train_end", "evaluate.start", "evaluate.end"),
 )
 
 

@@ -52,7 +52,7 @@ def source_of(
     strict: bool = False,
 ) -> Source:
     """Return where the prices come from that are given as data; None for none."""
-    from lstmcli.market.columns import parse_reading
+    from lstmcli.market.columns import Reading, parse_columns
     from lstmcli.market.symbols import split_symbols
 
     named, files, tables = list[str](), list[str](), list[tuple[str | None, Any]]()
@@ -74,6 +74,7 @@ def source_of(
         )
     if isinstance(columns, Mapping):
         columns = ",".join(f"{word}={name}" for word, name in columns.items())
+    named_columns = parse_columns(columns) if columns else {}
     return Source(
         data_dir=data_folder(data_dir),
         today=datetime.now(UTC).date(),
@@ -82,9 +83,7 @@ def source_of(
         ),
         csv=tuple(files),
         tables=tuple(tables),
-        sep=sep,
-        decimal=decimal,
-        reading=parse_reading(columns, date_format, resample),
+        reading=Reading(sep, decimal, named_columns, date_format or "", resample or "").checked(),
         strict=strict,
         start=as_day(start),
     )

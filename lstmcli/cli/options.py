@@ -297,7 +297,7 @@ class FileOptions:
 
     Advanced:
         --sep CHARACTER: Column separator: , ; | or tab. [found out]
-        --decimal CHARACTER: Decimal mark: . or , [found out]
+        --decimal CHARACTER: Decimal mark, a point or a comma. [found out]
         --columns FIELD=NAME: Columns of other names, as close=Price,date=Datum.
         --date-format FORMAT: Format of the dates, as %d/%m/%Y.
         --resample: Make daily bars of intraday ones.
@@ -307,7 +307,7 @@ class FileOptions:
     sep: str = ""
     decimal: str = ""
     columns: str | None = None
-    date_format: str | None = None
+    date_format: str = ""
     resample: Literal["1d"] | None = None
     strict: bool = False
     data_dir: DataDir = DEFAULT_DATA_DIR
@@ -316,17 +316,17 @@ class FileOptions:
         self, csv: Sequence[str] | None, symbols: tuple[str, ...] = (), start: date | None = None
     ) -> "Source":
         """Return the prices of files, or of symbols, from a first day on."""
-        from lstmcli.market.columns import parse_reading
+        from lstmcli.market.columns import Reading, parse_columns
         from lstmcli.workflows.prices import Source
 
+        columns = {} if self.columns is None else parse_columns(self.columns)
+        form, resample = self.date_format, self.resample or ""
         return Source(
             data_dir=self.data_dir,
             today=datetime.now(UTC).date(),
             symbols=symbols,
             csv=tuple(csv or ()),
-            sep=self.sep,
-            decimal=self.decimal,
-            reading=parse_reading(self.columns, self.date_format, self.resample),
+            reading=Reading(self.sep, self.decimal, columns, form, resample).checked(),
             strict=self.strict,
             start=start,
             stdin=None if sys.stdin is None or sys.stdin.closed else sys.stdin.buffer,
@@ -361,8 +361,8 @@ class PriceOptions(FileOptions):
         """
         words = list(self.symbols or ()) if symbols else []
         options = [("--csv", each) for each in (self.csv or ()) if symbols]
-        names = ("symbols_file", "columns", "date_format", "resample") if symbols else ()
-        given = {name: getattr(self, name) for name in names} | {"model": model}
+        how = ("symbols_file", *("sep", "decimal", "columns", "date_format", "resample"))
+        given = {name: getattr(self, name) for name in how if symbols} | {"model": model}
         options += [(f"--{name.replace('_', '-')}", text) for name, text in given.items() if text]
         if str(self.data_dir) not in (str(DEFAULT_DATA_DIR), os.environ.get("LSTMCLI_DATA_DIR")):
             options.append(("--data-dir", str(self.data_dir)))

@@ -28,6 +28,8 @@ from lstmcli.market.headers import (
     put_together,
 )
 from lstmcli.reading.dates import check_date_format
+from lstmcli.reading.delimited import check_marks
+from lstmcli.reading.raw import Marks
 
 MAX_COLUMNS = 100_000
 
@@ -50,13 +52,22 @@ _WITHOUT_TIME = ("date", "tradedate", "observationdate", "day", "ds")
 class Reading:
     """How a file is read where it does not say so by itself.
 
-    columns : names of columns by their words in CHOICES, which are not to be found out.
+    sep, decimal : as for `Marks`. columns : names by their words in CHOICES, not to be found out.
     date_format : as for `parse_stamps`. resample : "1d" to make one bar a session of those within.
     """
 
+    sep: str = ""
+    decimal: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
     date_format: str = ""
     resample: str = ""
+
+    def checked(self) -> "Reading":
+        """Return itself; raise UsageError for marks and formats that no file has."""
+        check_marks(Marks(self.sep, self.decimal))
+        if self.date_format:
+            check_date_format(self.date_format)
+        return self
 
     def facts(self) -> dict[str, Any]:
         """Return what is not left to be found out, by name."""
@@ -82,12 +93,12 @@ class Reading:
         if not isinstance(facts, dict) or facts.keys() - vars(Reading()).keys():
             return None
         columns = facts.get("columns", {})
-        texts = [facts.get("date_format", ""), facts.get("resample", "")]
+        texts = {name: value for name, value in facts.items() if name != "columns"}
         if not isinstance(columns, dict) or columns.keys() - CHOICES.keys():
             return None
-        if not all(isinstance(each, str) for each in [*columns.values(), *texts]):
+        if not all(isinstance(each, str) for each in [*columns.values(), *texts.values()]):
             return None
-        return cls(columns, *texts)
+        return cls(columns=columns, **texts)
 
 
 @dataclass(frozen=True)
@@ -164,7 +175,9 @@ def read_layout(
     may_be_wide = tickers and not is_long and not 1 < len(known) >= len(others)
     notes: tuple[str, ...] = ()
     if "Close" not in known.values():
-        lone = _lone_close(rows, known, others, may_be_wide, where)
+        meant = _LONE_CLOSES if is_long or not known else _LONE_CLOSES[:-1]
+        named = [i for i in others if keys[i] in meant]
+        lone = _lone_close(rows, known, others, named, may_be_wide, where)
         if lone is not None:
             if lone in known:
                 notes = (f"{names[lone]} is used as Close: no other column is.",)
@@ -186,24 +199,15 @@ def read_layout(
     else:
         if not may_be_wide or not others:
             raise _no_close(names, where)
-        series, more = join_columns({i: names[i] for i in sorted([*others, *known])}, where)
+        series, left = join_columns({i: names[i] for i in sorted([*others, *known])}, where)
         if not series:
             raise _no_close(names, where)
-        unused += more
+        unused += left
     ignored = tuple(names[i] for i in sorted(unused))
     times = [i for i, name in enumerate(names) if key_of(name) == "time" and i != date_field]
     time_field = times[0] if times and key_of(names[date_field]) in _WITHOUT_TIME else None
-    named = symbol_field, time_field, notes
-    return Layout(tuple(names), where, date_field, series, 1, ignored, *named)
-
-
-def parse_reading(
-    columns: str | None = None, date_format: str | None = None, resample: str | None = None
-) -> Reading:
-    """Read the options of the same names; raises as `parse_columns` and `check_date_format` do."""
-    found = {} if columns is None else parse_columns(columns)
-    form = "" if date_format is None else check_date_format(date_format)
-    return Reading(found, form, resample or "")
+    more = symbol_field, time_field, notes
+    return Layout(tuple(names), where, date_field, series, 1, ignored, *more)
 
 
 def parse_columns(text: str) -> dict[str, str]:
@@ -286,19 +290,19 @@ def _lone_close(
     rows: Sequence[Sequence[str]],
     known: Mapping[int, str],
     others: Sequence[int],
+    named: Sequence[int],
     may_be_wide: bool,
     where: str,
 ) -> int | None:
     """Find the column that is a Close where none has that name; None where it may be a series.
 
-    Such a column stands alone or among other fields; next to further columns of numbers it may be
-    one of several series, as Y is a symbol too.
+    named : those whose names say so. Such a column stands alone or among other fields; next to
+    further columns of numbers it may be one of several series, as Y is a symbol too.
     """
     names = rows[0]
     adjusted = [i for i, field in known.items() if field == "Adj Close"]
-    named = [i for i in others if key_of(names[i]) in _LONE_CLOSES]
     rest = [i for i in others if i not in named and "%" not in names[i] and not _is_text(rows, i)]
-    if (may_be_wide and (rest or set(known) - set(adjusted))) or not (named or adjusted):
+    if (may_be_wide and rest) or not (named or adjusted):
         return None
     if len(named) > 1:
         found = [names[i] for i in named]

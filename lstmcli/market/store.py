@@ -74,9 +74,10 @@ def read_bars(data_dir: Path, symbol: str, interval: str = "1d") -> Bars:
 
     Raises DataError when nothing is stored or the file is damaged.
     """
+    from lstmcli.market.columns import Reading
     from lstmcli.market.tables import read_table  # lists of the store rarely need it
 
-    table = read_table(_existing(data_dir, symbol, interval), ",", ".")
+    table = read_table(_existing(data_dir, symbol, interval), Reading(",", "."))
     return table.bars(next(iter(table.series)), symbol)
 
 

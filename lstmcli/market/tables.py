@@ -44,8 +44,6 @@ def read_prices(
     *,
     name: str | None = None,
     symbols: Sequence[str] = (),
-    sep: str = "",
-    decimal: str = "",
     reading: Reading = _ALONE,
     stdin: IO[bytes] | None = None,
     interval: str | None = None,
@@ -57,8 +55,7 @@ def read_prices(
     name : the symbol of a file with one series; by default its column's name in a wide file, the
         ticker in yfinance's own CSV or in a column of symbols, else the file's stem.
     symbols : which series of a file with several, in this order; all by default.
-    sep, decimal : as for `Marks`. reading : what else the file does not say by itself.
-    interval, checks : as for `check_bars`.
+    reading : what the file does not say by itself. interval, checks : as for `check_bars`.
     failures : if given, collects the errors of unsuitable series; otherwise the first one raises.
 
     Raises FileError when the file cannot be read, UsageError for bad options, DataError otherwise.
@@ -66,7 +63,7 @@ def read_prices(
     if name is not None:
         shown = source if isinstance(source, str | Path) else source.where
         check_series_name(name, f"{name}={shown}", UsageError)
-    table = read_table(source, sep, decimal, symbols, stdin, reading)
+    table = read_table(source, reading, symbols, stdin)
     if name is not None and len(table.series) > 1:
         raise UsageError(
             f"one name for {len(table.series)} series",
@@ -127,11 +124,9 @@ class Table:
 
 def read_table(
     source: str | Path | RawTable,
-    sep: str = "",
-    decimal: str = "",
+    reading: Reading = _ALONE,
     symbols: Sequence[str] = (),
     stdin: IO[bytes] | None = None,
-    reading: Reading = _ALONE,
 ) -> Table:
     """Read what `read_prices` does; `symbols` chooses among the series of a wide table.
 
@@ -139,7 +134,7 @@ def read_table(
     """
     raw = source
     if isinstance(raw, str | Path):
-        raw = open_table(raw, Marks(sep, decimal), stdin)
+        raw = open_table(raw, Marks(reading.sep, reading.decimal), stdin)
     where, layout = raw.where, read_layout(raw.head, raw.where, reading.columns)
     series = layout.series
     if layout.symbol_field is None:

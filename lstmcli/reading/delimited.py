@@ -5,6 +5,7 @@ than one; where several do, the file is refused. All lines are held to it when t
 """
 
 import csv
+import itertools
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ _HEAD = 3
 # A line of a lone #, or of # and words; not a column named #, and no value #N/A.
 _COMMENT = re.compile(rb"^#(?!N/A|[,;|\t])[^\n]*", re.M)
 _STATED = re.compile(rb'^"?sep=(.)"?\n', re.I)
+_FILLED = re.compile(rb"[^\n]+")
 _MOST_FOOTERS = 5
 _FOOTER_BYTES = 1000
 _DAY_NAME = re.compile(
@@ -90,7 +92,7 @@ class CsvFile:
                 start += 1
             end = self.text.find(b"\n", start)
             start = len(self.text) if end < 0 else end + 1
-        if self.text.count(b"\n", start) == len(self.text) - start:
+        if not _FILLED.search(self.text, start):
             raise DataError("no rows", where=self.where, why="it has a header and nothing else")
         line = self.first_line + self.text.count(b"\n", 0, start)
         body = Lines(
@@ -126,14 +128,7 @@ def _blank_comments(text: bytes) -> tuple[bytes, int]:
 
 def _first_lines(text: bytes, most: int) -> list[bytes]:
     """Return the first lines that are not blank."""
-    found: list[bytes] = []
-    start = 0
-    while len(found) < most and start < len(text):
-        end = text.find(b"\n", start)
-        end = len(text) if end < 0 else end
-        found += [text[start:end]] if end > start else []
-        start = end + 1
-    return found
+    return [match[0] for match in itertools.islice(_FILLED.finditer(text), most)]
 
 
 def _find_separator(text: bytes, where: str) -> str:
@@ -187,13 +182,16 @@ def _check_header(line: str, names: list[str], sep: str, where: str) -> None:
 def _cut_footers(text: bytes, sep: str) -> tuple[bytes, list[str]]:
     """Cut lines of words, such as the name of a source, off the end; return them too."""
     footers: list[str] = []
+    tail = text[-_MOST_FOOTERS * _FOOTER_BYTES :]
     while len(footers) < _MOST_FOOTERS:
-        body = text.rstrip(b"\n")
-        at = body.rfind(b"\n", max(0, len(body) - _FOOTER_BYTES))
+        body = tail.rstrip(b"\n")
+        at = body.rfind(b"\n")
         if at < 0 or not _is_footer(body[at + 1 :].decode(errors="replace"), sep):
             break
         footers.insert(0, body[at + 1 :].decode().strip(' "'))
-        text = body[: at + 1]
+        tail = body[: at + 1]
+    if footers:
+        text = text[: -_MOST_FOOTERS * _FOOTER_BYTES] + tail
     return text, footers
 
 

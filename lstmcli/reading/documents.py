@@ -104,7 +104,7 @@ def _columns(found: Any, where: str, kind: str) -> dict[str, list[Any]]:
             found = lists[0]
         elif found and all(isinstance(each, dict) for each in found.values()):
             return _keyed_columns(found, where, kind)
-        elif found and all(isinstance(each, list) for each in found.values()):
+        elif not lists and all(isinstance(each, list) for each in found.values()):
             return found
         elif not any(isinstance(each, list | dict) for each in found.values()):
             found = [found]  # JSON Lines with one line

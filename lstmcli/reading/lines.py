@@ -7,8 +7,7 @@ are read again from their texts (numerals.py), which also finds the line that an
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +24,11 @@ _NUMBER = re.compile(
 )
 _RECENT = 250  # lines that a last one without a line end is compared with
 _SAMPLE = 2**18  # bytes of which some number mostly decides the decimal mark
-_SMALL = 2**23  # bytes that are parsed as one block
+_PIECE = 2**25  # bytes that are parsed at a time,
+_SMALL = 2**23  # as one block in one thread up to this size,
+_BLOCK = 2**22  # as blocks of this size in several above
+_LINE = re.compile(rb"[^\n]+")
+_ISO = re.compile(r"\d{4}-\d\d-\d\d", re.A)
 _HARMLESS = 1e-6
 _TOO_SMALL = 0.5
 
@@ -52,27 +55,22 @@ class Lines:
     def read(self) -> RawColumns:
         """Read the columns; DataError names the first line that breaks a rule."""
         self.refuse_misplaced_quotes()
+        dates = self._iso_dates()
         for mark in self._likely_marks():
-            try:
-                table = self.read_fields(pa.float64(), mark)
-            except pa.ArrowInvalid:
-                continue
-            texts, fields = self._parts(table)
-            values = np.empty((len(table), len(fields)), order="F")
-            for k, column in enumerate(fields):
-                values[:, k] = column.to_numpy()
-            n_null = sum(column.null_count for column in fields)
-            # Else a nan(1), a -nan, or 1.234 alone.
-            if np.count_nonzero(np.isnan(values)) == n_null and self._decides(mark):
-                lines = self.number_lines(len(table))
-                self._refuse_cut_end(lines, self._last_fields(), mark)
+            plain = self._read_plain(mark, dates)
+            if plain is not None and self._decides(mark):  # else 1.234 alone
+                texts, values = plain
+                lines = self.number_lines(len(values))
+                self._refuse_cut_end(lines, None, mark)
                 is_found = mark == "," and not self.decimal
                 notes = ("Numbers were read with decimal commas.",) if is_found else ()
                 return RawColumns(texts, values, lines, notes)
-        texts, fields = self._parts(self.read_fields(pa.string(), "."))
-        lines = self.number_lines(len(texts[0]) if texts else len(fields[0]))
+        table = self.read_fields(pa.string(), ".")
+        columns = [column.combine_chunks() for column in table.columns]
+        texts, fields = columns[: len(self.texts)], columns[len(self.texts) :]
+        lines = self.number_lines(len(table))
         found = read_numerals(
-            [column.combine_chunks() for column in fields],
+            fields,
             [self.names[i] for i in self.numbers],
             lines,
             self.where,
@@ -110,53 +108,100 @@ class Lines:
         numbers: NDArray[np.int64] = np.flatnonzero(np.diff(ends, prepend=-1) > 1)
         return self.first_line + numbers
 
-    def read_fields(self, kind: pa.DataType, decimal: str) -> pa.Table:
+    def _read_plain(
+        self, mark: str, dates: Sequence[int]
+    ) -> tuple[list[pa.Array], NDArray[np.float64]] | None:
+        """Read the texts, and the numbers (N, K) if all of them are plain; None if not.
+
+        A large text is read piece by piece, so that there is no second copy of its numbers.
+        """
+        n_texts = len(self.texts)
+        most = self.text.count(b"\n", self.start) + 1
+        values = np.empty((most, len(self.numbers)), order="F")
+        texts: list[list[pa.Array]] = [[] for _ in self.texts]
+        end = 0
+        for piece in self._pieces():
+            try:
+                table = self.read_fields(pa.float64(), mark, dates, piece)
+            except pa.ArrowInvalid:
+                return None
+            start, end = end, end + len(table)
+            for found, column in zip(texts, table.columns, strict=False):
+                found += column.chunks
+            for k, column in enumerate(table.columns[n_texts:]):
+                row = start
+                for chunk in column.chunks:
+                    values[row : row + len(chunk), k] = chunk.to_numpy(zero_copy_only=False)
+                    row += len(chunk)
+            n_null = sum(column.null_count for column in table.columns[n_texts:])
+            if np.count_nonzero(np.isnan(values[start:end])) != n_null:
+                return None  # a nan(1), a -nan
+        return [pa.concat_arrays(found) for found in texts], values[:end]
+
+    def _pieces(self) -> Iterator[tuple[int, int]]:
+        """Yield where each piece of the text begins and ends; lines are whole."""
+        start = self.start
+        while start < len(self.text):
+            end = self.text.find(b"\n", start + _PIECE)
+            end = len(self.text) if end < 0 else end + 1
+            yield start, end
+            start = end
+
+    def read_fields(
+        self,
+        kind: pa.DataType,
+        decimal: str,
+        dates: Sequence[int] = (),
+        piece: tuple[int, int] | None = None,
+    ) -> pa.Table:
         """Read the columns of text, then the numbers as `kind`, null for a missing one.
 
+        dates : the positions of texts that are read as dates. piece : all of the text by default.
         Raises DataError naming the first line of another number of fields than the header's, and
         ArrowInvalid for a value that is none of the kind.
         """
-        odd: list[Any] = []
-        is_small = len(self.text) <= _SMALL
-        try:
-            return self._parse(kind, decimal, odd, in_order=is_small)
-        except pa.ArrowInvalid:
-            if odd and not is_small:  # rows have numbers only where one thread reads them
-                odd.clear()
-                with suppress(pa.ArrowInvalid):
-                    self._parse(kind, decimal, odd, in_order=True)
-            if odd:
-                raise self._wrong_count(odd[0]) from None
-            raise
-
-    def _parse(self, kind: pa.DataType, decimal: str, odd: list[Any], *, in_order: bool) -> Any:
         from pyarrow import csv  # the rest of pyarrow comes with pandas, this takes 4 ms
+
+        odd: list[Any] = []
 
         def refuse(row: Any) -> str:
             odd.append(row)
             return "error"
 
         names = list(map(str, range(len(self.names))))
-        texts = [names[i] for i in self.texts]
+        texts = {names[i]: pa.date32() if i in dates else pa.string() for i in self.texts}
         wanted = [*texts, *(names[i] for i in self.numbers)]
-        size = len(self.text) - self.start if in_order else _SMALL
-        return csv.read_csv(
-            pa.BufferReader(pa.py_buffer(self.text).slice(self.start)),
-            csv.ReadOptions(use_threads=not in_order, block_size=size, column_names=names),
-            csv.ParseOptions(delimiter=self.sep, invalid_row_handler=refuse),
-            csv.ConvertOptions(
-                check_utf8=False,  # it was checked
-                column_types=dict.fromkeys(wanted, kind) | dict.fromkeys(texts, pa.string()),
-                null_values=MISSING,
-                include_columns=wanted,
-                decimal_point=decimal,
-            ),
-        )
+        start, end = piece or (self.start, len(self.text))
+        in_order = piece is None or end - start <= _SMALL
+        try:
+            return csv.read_csv(
+                pa.BufferReader(pa.py_buffer(self.text).slice(start, end - start)),
+                csv.ReadOptions(
+                    use_threads=not in_order,
+                    block_size=end - start if in_order else _BLOCK,
+                    column_names=names,
+                ),
+                csv.ParseOptions(delimiter=self.sep, invalid_row_handler=refuse),
+                csv.ConvertOptions(
+                    check_utf8=False,  # it was checked
+                    column_types=dict.fromkeys(wanted, kind) | texts,
+                    null_values=MISSING,
+                    include_columns=wanted,
+                    decimal_point=decimal,
+                ),
+            )
+        except pa.ArrowInvalid:
+            if not odd:
+                raise
+        if not in_order or start > self.start:  # only then has a row its number
+            self.read_fields(kind, decimal, dates)
+        raise self._wrong_count(odd[0])
 
-    def _parts(self, table: pa.Table) -> tuple[list[pa.Array], list[pa.ChunkedArray]]:
-        """Return the columns of text, and those of numbers."""
-        texts = [column.combine_chunks() for column in table.columns[: len(self.texts)]]
-        return texts, table.columns[len(self.texts) :]
+    def _iso_dates(self) -> list[int]:
+        """Return the positions of texts that are ISO dates in the first line."""
+        match = _LINE.search(self.text, self.start)
+        [first] = split([match[0].decode() if match else ""], self.sep)
+        return [i for i in self.texts if i < len(first) and _ISO.fullmatch(first[i])]
 
     def _likely_marks(self) -> list[str]:
         """Return the decimal marks that all numbers may have, without more than a mark."""
@@ -185,11 +230,15 @@ class Lines:
         return [text.rsplit(self.sep, 1)[-1].strip(' \t"') for text in texts]
 
     def _refuse_cut_end(
-        self, lines: NDArray[np.int64], endings: Sequence[str], decimal: str
+        self, lines: NDArray[np.int64], endings: Sequence[str] | None, decimal: str
     ) -> None:
-        """Raise DataError where a last line without a line end may be cut within its number."""
+        """Raise DataError where a last line without a line end may be cut within its number.
+
+        endings : the last fields of the last lines, as they are written by default.
+        """
         if self.text.endswith(b"\n") or len(self.names) - 1 not in self.numbers:
             return
+        endings = self._last_fields() if endings is None else endings
         if why := why_cut(endings, decimal):
             why = f"it has no line end and its last field {endings[-1]!r} {why}"
             step = "Fetch the file again, or end the line with a line break if it is whole."

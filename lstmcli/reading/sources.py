@@ -8,6 +8,7 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import re
 import struct
 import zipfile
@@ -38,7 +39,7 @@ _OTHERS = {
     b"PK\x05\x06": "an empty zip archive",
 }
 _DAMAGED = (EOFError, OSError, ValueError, RuntimeError, struct.error, zlib.error, lzma.LZMAError)
-_DAMAGED_ZIP = (*_DAMAGED, zipfile.BadZipFile, NotImplementedError)
+DAMAGED_ZIP = (*_DAMAGED, zipfile.BadZipFile, NotImplementedError)
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ def read_source(source: str | Path, stdin: IO[bytes] | None = None) -> Content:
         for magic, (packed, unpack) in _STREAMS.items():
             if start.startswith(magic):
                 return _unpacked(where, packed, unpack(stream))
-        data = _read(stream, where, binary=start.startswith(_BINARY))
+        expected = os.fstat(stream.fileno()).st_size if is_file else 0  # 0 for a pipe
+        data = _read(stream, where, binary=start.startswith(_BINARY), expected=expected)
     if data.startswith(_ZIP):
         return _unzipped(where, data)
     _refuse_archives(where, data)
@@ -93,12 +95,17 @@ def too_large(where: str, why: str) -> DataError:
     return DataError("the file is too large", where=where, why=why, next_step=step)
 
 
-def _read(stream: Any, where: str, *, binary: bool) -> bytes:
-    """Read a stream to its end; DataError at the limit, or where text has a line without end."""
+def _read(stream: Any, where: str, *, binary: bool, expected: int = 0) -> bytes:
+    """Read a stream to its end, which is expected after some bytes.
+
+    Raises DataError at the limit, or where text has a line without end.
+    """
     pieces: list[bytes] = []
     size = 0
-    while piece := stream.read(_PIECE):
-        if not pieces and not binary and len(piece) == _PIECE and b"\n" not in piece:
+    # A plain file comes as one piece: to join pieces takes as long as to parse them.
+    while piece := stream.read(max(_PIECE, min(expected, MAX_BYTES) + 1)):
+        is_long = len(piece) >= _PIECE and piece.find(b"\n", 0, _PIECE) < 0
+        if is_long and not pieces and not binary:
             raise DataError(
                 "not a table of prices",
                 where=where,
@@ -142,7 +149,7 @@ def _unzipped(where: str, data: bytes) -> Content:
                 raise DataError("the zip archive is encrypted", where=where, next_step=step)
             with archive.open(entries[0]) as stream:
                 found = _read(stream, where, binary=True)
-    except _DAMAGED_ZIP as error:
+    except DAMAGED_ZIP as error:
         raise _damaged(where, "zip", error) from error
     _refuse_archives(where, found, "zip")
     return Content(where, found, "zip")

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from lstmcli.errors import DataError, UsageError
 from lstmcli.printable import first_few
-from lstmcli.reading.sources import Content, too_large
+from lstmcli.reading.sources import DAMAGED_ZIP, Content, too_large
 from lstmcli.reading.typed import TypedTable, array_of, text_rows
 
 MAX_BYTES = 256 * 1024**2  # of XML, unpacked
@@ -70,12 +70,14 @@ def _sheets(content: Content) -> dict[str, dict[int, tuple[Any, ...]]]:
             where=content.where,
             next_step="Install it: pip install 'lstmcli[excel]', or save the sheet as CSV.",
         ) from error
-    with zipfile.ZipFile(io.BytesIO(content.data)) as archive:
-        size = sum(each.file_size for each in archive.infolist())
-    if size > MAX_BYTES:
-        limit = MAX_BYTES // 1024**2
-        raise too_large(content.where, f"the workbook unpacks to more than {limit} MiB")
     try:
+        with zipfile.ZipFile(io.BytesIO(content.data)) as archive:
+            size = sum(each.file_size for each in archive.infolist())
+            if size > MAX_BYTES:
+                limit = MAX_BYTES // 1024**2
+                raise too_large(content.where, f"the workbook unpacks to more than {limit} MiB")
+            if damaged := archive.testzip():
+                raise ValueError(f"{damaged} in it is damaged")
         book = openpyxl.load_workbook(io.BytesIO(content.data), read_only=True, data_only=True)
         found = {}
         for sheet in book.worksheets:
@@ -85,7 +87,7 @@ def _sheets(content: Content) -> dict[str, dict[int, tuple[Any, ...]]]:
                 found[sheet.title] = {
                     number: row for number, row in cells if any(each is not None for each in row)
                 }
-    except (ValueError, KeyError, TypeError, SyntaxError, OSError, zipfile.BadZipFile) as error:
+    except (*DAMAGED_ZIP, LookupError, TypeError, AttributeError, SyntaxError) as error:
         step = "Open it in Excel, and save the sheet as CSV."
         why = str(error).strip().split("\n")[0]
         raise DataError(

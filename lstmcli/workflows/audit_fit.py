@@ -123,8 +123,6 @@ def copied(
         symbols=(),
         only=(),
         read=None,
-        sep=",",
-        decimal=".",
         reading=Reading(),
         strict=False,
         stdin=None,
@@ -220,7 +218,7 @@ def _training_prices(
     """Return the rows of a model's training and test; else those given, and why."""
     data, reasons = kept.model.settings.data, list[str]()
     named = dict[str, Any](csv=(), symbols=(), only=(), read=None)
-    own = replace(source, **named, sep="", decimal="", reading=Reading(), stdin=None)
+    own = replace(source, **named, reading=Reading(), stdin=None)
     for number in range(2 if data.csv or data.symbols else 1):
         try:
             prices = load_prices(own, data)[0] if number else given

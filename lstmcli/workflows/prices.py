@@ -63,8 +63,6 @@ class Source:
     today: date
     symbols: tuple[str, ...] = ()
     csv: tuple[str, ...] = ()
-    sep: str = ""
-    decimal: str = ""
     reading: Reading = Reading()  # noqa: RUF009 - frozen
     strict: bool = False
     stdin: IO[bytes] | None = None
@@ -281,7 +279,9 @@ def dated(source: Source, data: Data) -> Source:
 
 def reading_of(data: Data) -> Reading:
     """Return how the files of a recipe's data are read."""
-    return Reading(dict(data.columns.items()), data.date_format, data.resample)
+    return Reading(
+        data.sep, data.decimal, dict(data.columns.items()), data.date_format, data.resample
+    )
 
 
 def lasting_data(source: Source, data: Data, interval: str) -> Data:
@@ -352,8 +352,6 @@ def _read_file(source: Source, data: Data, entry: _Entry) -> _File:
         read_prices,
         file,
         name=name,
-        sep=source.sep,
-        decimal=source.decimal,
         reading=reading_of(data),
         price=data.price,
         strict=source.strict,

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from lstmcli.errors import DataError, FileError, UsageError
+from lstmcli.market.columns import Reading
 from lstmcli.market.prices import Prices
 from lstmcli.market.tables import parse_csv_option, read_prices
 from lstmcli.reading import sources
@@ -29,6 +30,8 @@ CLOSES = [2.5, 3.5, 4.5, 5.5, 8.5, 9.5, 10.5, 11.5, 12.5, 16.5]
 
 def read(text: str | bytes, **options: Any) -> list[Prices]:
     data = text if isinstance(text, bytes) else text.encode()
+    marks = {key: options.pop(key) for key in ("sep", "decimal") if key in options}
+    options |= {"reading": Reading(**marks)} if marks else {}
     return read_prices("-", **{"today": TODAY, "stdin": io.BytesIO(data), **options})
 
 
