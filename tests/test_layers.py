@@ -27,6 +27,7 @@ ROOMS = (
     "learning",
     "workflows",
     "report",
+    "api",
     "cli",
 )
 SHARED = ("errors", "config", "recipes", "printable", "records")
@@ -69,6 +70,8 @@ def test_a_room_imports_only_from_rooms_above_it(path: Path) -> None:
     above = set(ROOMS[: ROOMS.index(room) + 1]) if room in ROOMS else set()
     if room == "__main__":
         above = {"cli"}
+    if room == "__init__":
+        above = {"api"}
     ours = [name.split(".") for name in imported(path.read_text("utf-8"))]
     # `from lstmcli import __version__` and `from lstmcli import atomic` are both met here.
     found = {parts[1] for parts in ours if parts[0] == "lstmcli" and len(parts) > 1}
@@ -144,6 +147,14 @@ def test_the_package_itself_loads_nothing_heavy() -> None:
     assert modules_after("import lstmcli, lstmcli.errors, lstmcli.files.atomic").isdisjoint(
         {"torch", "pandas", "yfinance", "pydantic"}
     )
+
+
+def test_the_functions_are_loaded_when_they_are_used() -> None:
+    light = modules_after("import lstmcli; assert 'train' in dir(lstmcli)")
+    assert "lstmcli.api" not in light
+    loaded = modules_after("import lstmcli; lstmcli.fetch")
+    assert "lstmcli.api" in loaded
+    assert loaded.isdisjoint({"torch", "matplotlib", "rich", "yfinance"})
 
 
 def test_the_page_and_the_pictures_load_their_libraries_when_they_are_made() -> None:

@@ -32,7 +32,7 @@ from lstmcli.market.validate import Checks, check_bars
 from lstmcli.printable import first_few
 from lstmcli.reading.dates import NO_OFFSET, Stamps, parse_stamps, read_time
 from lstmcli.reading.folders import table_name
-from lstmcli.reading.raw import Marks, open_table
+from lstmcli.reading.raw import Marks, RawTable, open_table
 from lstmcli.reading.sources import is_url
 
 _ZEROS = ("Volume", "Dividends", "Stock Splits")  # some fill in 0 where there are no prices
@@ -40,7 +40,7 @@ _ALONE = Reading()  # of a file that says all by itself
 
 
 def read_prices(
-    source: str | Path,
+    source: str | Path | RawTable,
     *,
     name: str | None = None,
     symbols: Sequence[str] = (),
@@ -50,7 +50,7 @@ def read_prices(
     failures: dict[str, DataError] | None = None,
     **checks: Unpack[Checks],
 ) -> list[Prices]:
-    """Read the price tables of a file, or of standard input for "-".
+    """Read the price tables of a file, of standard input for "-", or of an open raw table.
 
     name : the symbol of a file with one series; by default its column's name in a wide file, the
         ticker in yfinance's own CSV or in a column of symbols, else the file's stem.
@@ -61,7 +61,8 @@ def read_prices(
     Raises FileError when the file cannot be read, UsageError for bad options, DataError otherwise.
     """
     if name is not None:
-        check_series_name(name, f"{name}={source}", UsageError)
+        shown = source if isinstance(source, str | Path) else source.where
+        check_series_name(name, f"{name}={shown}", UsageError)
     table = read_table(source, reading, symbols, stdin)
     if name is not None and len(table.series) > 1:
         raise UsageError(
@@ -122,16 +123,18 @@ class Table:
 
 
 def read_table(
-    source: str | Path,
+    source: str | Path | RawTable,
     reading: Reading = _ALONE,
     symbols: Sequence[str] = (),
     stdin: IO[bytes] | None = None,
 ) -> Table:
-    """Read a file, or standard input for "-"; `symbols` chooses among the series of a wide one.
+    """Read what `read_prices` does; `symbols` chooses among the series of a wide table.
 
     Raises as `read_prices` does.
     """
-    raw = open_table(source, Marks(reading.sep, reading.decimal), stdin)
+    raw = source
+    if isinstance(raw, str | Path):
+        raw = open_table(raw, Marks(reading.sep, reading.decimal), stdin)
     where, layout = raw.where, read_layout(raw.head, raw.where, reading.columns)
     series = layout.series
     if layout.symbol_field is None:
@@ -233,8 +236,10 @@ def _is_symbol(name: str) -> bool:
     return True
 
 
-def _stem(source: str | Path) -> str:
-    """Return the symbol of a file's name."""
+def _stem(source: str | Path | RawTable) -> str:
+    """Return the symbol of a file's name, "frame" for a table without one."""
+    if not isinstance(source, str | Path):
+        return "frame"
     if str(source) == "-":
         return "stdin"
     return decode_symbol(table_name(source))

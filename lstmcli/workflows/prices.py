@@ -1,17 +1,14 @@
 """Where a run's prices come from: the files or symbols asked for, else those the recipe names."""
 
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from difflib import get_close_matches
 from functools import cache, partial
 from pathlib import Path
-from queue import Empty, Queue
-from threading import Event, Thread
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 import numpy as np
 
@@ -37,7 +34,10 @@ from lstmcli.market.symbols import (
 )
 from lstmcli.market.tables import parse_csv_option, read_prices
 from lstmcli.printable import first_few
+from lstmcli.reading.ahead import work_ahead
 from lstmcli.reading.folders import list_tables
+from lstmcli.reading.raw import RawTable
+from lstmcli.recipes import load_settings
 from lstmcli.runs.choice import read_candidates
 from lstmcli.runs.last_runs import last_runs
 from lstmcli.runs.registry import ownership_doubt, warn_ownership
@@ -54,6 +54,8 @@ class Source:
     symbols : columns or names in the files, or symbols in the store where there is no file.
     start, end : the first and the last day used of these.
     only : series chosen among the recipe's own data, in capitals.
+    tables : tables in memory with their names, read like files, before them. own : whether they
+        are the data of the model, whose dates hold for them.
     read : the prices themselves where they have been read, in place of the files or symbols.
     """
 
@@ -68,48 +70,19 @@ class Source:
     end: date | None = None
     around: date | None = None
     only: tuple[str, ...] = ()
+    tables: tuple[tuple[str | None, RawTable], ...] = ()
+    own: bool = False
     read: tuple[Prices | Failure, ...] | None = None
 
     @property
     def names_data(self) -> bool:
         """Whether it replaces the recipe's data."""
-        return bool(self.csv or self.symbols)
+        return bool(self.csv or self.symbols or self.tables) and not self.own
 
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-
-def work_ahead(work: Callable[[T], R], items: Collection[T], *, most: int = 4) -> Iterator[R]:
-    """Yield `work(item)` of every item, while the next ones are worked on, `most` at a time.
-
-    What is not asked for any more is not started. Neither a signal nor the end of the process waits
-    for the item at work, which may be a file that never ends.
-    """
-    results: Queue[Future[R] | None] = Queue(most - 1)
-    abandoned = Event()
-
-    def run() -> None:
-        for item in items:
-            future: Future[R] = Future()
-            try:
-                future.set_result(work(item))
-            except BaseException as error:  # noqa: BLE001 - it is raised where the result is used
-                future.set_exception(error)
-            results.put(future)
-            if abandoned.is_set():
-                return
-        results.put(None)
-
-    # No pool: the interpreter waits for a pool's threads before it exits.
-    Thread(target=run, daemon=True).start()
-    try:
-        while (done := results.get()) is not None:
-            yield done.result()
-    finally:
-        abandoned.set()
-        with suppress(Empty):  # a thread that waits for room sees it then
-            results.get_nowait()
+    @property
+    def is_read(self) -> bool:
+        """Whether it names files or tables, so that no price comes from the store."""
+        return bool(self.csv or self.tables)
 
 
 def as_read(
@@ -152,6 +125,7 @@ def _interval(prices: Prices) -> str:
 
 
 _MOST_NAMED = 5
+_Entry = tuple[str | None, str | RawTable]  # a name, and a file or table
 _File = list[Prices | Failure] | Failure  # the series of one file, or why it cannot be read
 
 
@@ -184,7 +158,7 @@ def stream_prices(
     if source.read is not None:
         yield from (_as_read(each, interval) for each in source.read)
         return
-    if not data.csv and not data.symbols:
+    if not (data.csv or data.symbols or source.tables):
         raise UsageError(
             "no data named",
             why="neither the command nor the recipe names a symbol or a file",
@@ -193,7 +167,8 @@ def stream_prices(
     data, notes = _with_files(data)
     seen: set[str] = set()
     files = {part for entry in data.csv for part in parse_csv_option(entry)}
-    for found in _from_files(source, data) if data.csv else _from_store(source, data):
+    is_read = data.csv or source.tables
+    for found in _from_files(source, data) if is_read else _from_store(source, data):
         if source.only and found.symbol.upper() not in source.only and found.symbol not in files:
             continue
         if isinstance(found, Prices):
@@ -241,7 +216,7 @@ def load_alike(
 
 def doubtful_folders(source: Source, interval: str) -> tuple[Path, ...]:
     """Return the folders that prices of the store are read from, for `warn_ownership`."""
-    return () if source.csv else price_folders(source.data_dir, interval)
+    return () if source.is_read else price_folders(source.data_dir, interval)
 
 
 def settings_for(source: Source, settings: Settings) -> Settings:
@@ -250,6 +225,17 @@ def settings_for(source: Source, settings: Settings) -> Settings:
         return settings
     recipe = settings.evaluate.model_copy(update={"start": None, "end": None})
     return settings.model_copy(update={"evaluate": recipe})
+
+
+def chosen_settings(recipe: str, source: Source, changes: Sequence[str]) -> tuple[Settings, Source]:
+    """Return a recipe's settings with `KEY=VALUE` changes, and the source as they have it.
+
+    Dates given as changes apply to data that the source names too; the recipe's do not.
+    """
+    given = {"data.start": source.start, **source.reading.as_toml()}
+    first = [f"{key}={value}" for key, value in given.items() if value is not None]
+    settings = load_settings(recipe, [*first, *changes], own_data=source.names_data)
+    return settings, dated(source, settings.data)
 
 
 def check_cut(prices: Prices, first: np.datetime64) -> None:
@@ -325,18 +311,21 @@ def _from_files(source: Source, data: Data) -> Iterator[Prices | Failure]:
     """Read the series asked for, whichever file each lies in, or all that the files hold."""
     for symbol in data.symbols:
         check_series_name(symbol, "an argument", UsageError)
-    entries = [parse_csv_option(entry) for entry in data.csv]
+    files_named = [parse_csv_option(entry) for entry in data.csv]
+    entries: list[_Entry] = [*source.tables, *files_named]
     # A pipe is read here, where a signal can end the wait for its writer.
-    ahead = all(Path(file).is_file() for _, file in entries)
+    ahead = all(Path(file).is_file() for _, file in files_named)
     read = partial(_read_file, source, data)
     files: Iterator[_File] = work_ahead(read, entries) if ahead else map(read, entries)
     if data.symbols and not any(name for name, _ in entries):
-        files = iter([_selected(list(files), data)])
+        files = iter([_selected(list(files), data, source.tables)])
     for found in files:
         yield from [found] if isinstance(found, Failure) else found
 
 
-def _selected(files: Sequence[_File], data: Data) -> list[Prices | Failure]:
+def _selected(
+    files: Sequence[_File], data: Data, tables: Sequence[tuple[str | None, RawTable]]
+) -> list[Prices | Failure]:
     """Return the files that cannot be read, then the series asked for in their order."""
     unreadable = [each for each in files if isinstance(each, Failure)]
     found = [each for file in files if not isinstance(file, Failure) for each in file]
@@ -348,7 +337,7 @@ def _selected(files: Sequence[_File], data: Data) -> list[Prices | Failure]:
         if not unreadable and symbol.upper() not in known:
             error = DataError(
                 f"no series {symbol}",
-                where=", ".join(data.csv),
+                where=", ".join([*(table.where for _, table in tables), *data.csv]),
                 why=f"found {first_few(names, 12) or 'none'}",
                 next_step="Name a file's only series as you like: --csv NAME=FILE.",
             )
@@ -356,7 +345,7 @@ def _selected(files: Sequence[_File], data: Data) -> list[Prices | Failure]:
     return [*unreadable, *sorted(chosen, key=lambda each: order[each.symbol.upper()])]
 
 
-def _read_file(source: Source, data: Data, entry: tuple[str | None, str]) -> _File:
+def _read_file(source: Source, data: Data, entry: _Entry) -> _File:
     name, file = entry
     bad: dict[str, DataError] = {}
     read = partial(
@@ -381,10 +370,15 @@ def _read_file(source: Source, data: Data, entry: tuple[str | None, str]) -> _Fi
                 raise
             found = read()  # a column that this file lacks may lie in another, or fail alone
     except (DataError, FileError) as error:
-        # Never a formula in a table of failures.
-        shown = "stdin" if file == "-" else f"./{file}" if file[:1] in "=+-@" else file
-        return Failure.of(name or shown, error)
+        return Failure.of(name or _shown(file), error)
     return [*found, *(Failure.of(symbol, error) for symbol, error in bad.items())]
+
+
+def _shown(file: str | RawTable) -> str:
+    if not isinstance(file, str):
+        return file.where
+    # Never a formula in a table of failures.
+    return "stdin" if file == "-" else f"./{file}" if file[:1] in "=+-@" else file
 
 
 def _known_symbols(data_dir: Path, interval: str) -> list[str]:

@@ -179,6 +179,14 @@ def train(
     )
 
 
+def recipe_of(recipe: str | None, donor: Donor | None) -> tuple[str, str]:
+    """Return the recipe to load, a donor's own unless given, and what its models are called."""
+    if donor is None or recipe is not None:
+        return recipe or "default", Path(recipe or "default").stem
+    name = "default" if donor.reference.is_shipped else donor.reference.name
+    return str(donor.reference.folder / "config.toml"), name
+
+
 def describe_shipped(source: Source, used: Sequence[Prices]) -> tuple[str, ...]:
     """Return one note where a run takes sample data that ship and were not named."""
     samples = shipped_file("data")
