@@ -16,6 +16,7 @@ from tests.workflows.test_data import store
 PACKAGE = Path(lstmcli.__file__).parent
 ROOMS = (
     "files",
+    "reading",
     "market",
     "dataset",
     "networks",

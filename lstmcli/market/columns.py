@@ -6,7 +6,6 @@ a series; columns that each join a field and a symbol (`Close_TSLA`, `TSLA.Adj.C
 Ticker, Date). A volume is never a price, and a header that can be read in two ways is refused.
 """
 
-import csv
 import difflib
 import re
 from collections import Counter
@@ -63,12 +62,11 @@ class Layout:
     ignored: tuple[str, ...] = ()
 
 
-def read_layout(lines: Sequence[str], sep: str, where: str) -> Layout:
-    """Read the layout that the first lines of a file declare; only the header's are looked at.
+def read_layout(rows: Sequence[Sequence[str]], where: str) -> Layout:
+    """Read the layout that the first three rows of a file declare, of which the first has names.
 
     Raises DataError naming the columns found when there is no date, no Close or a name twice.
     """
-    rows = [_split(line, sep) for line in lines[:3]]
     names = rows[0]
     if len(names) > MAX_COLUMNS:
         raise DataError(
@@ -77,25 +75,8 @@ def read_layout(lines: Sequence[str], sep: str, where: str) -> Layout:
             why=f"found {len(names):,}, expected at most {MAX_COLUMNS:,}",
             next_step="Split the file by columns.",
         )
-    is_yfinance = len(rows) == 3 and _is_yfinance(rows)
-    header = "".join(lines[: 2 if is_yfinance else 1])
-    if not header.replace("\t", " ").isprintable() or (len(names) == 1 and not _other(header, sep)):
-        raise DataError(
-            "not a CSV of prices",
-            where=where,
-            why=f"the first line is {lines[0][:60]!a}, expected a header such as Date,Close",
-            next_step="Give a text file with the columns Date and Close.",
-        )
-    if is_yfinance:
+    if len(rows) == 3 and _is_yfinance(rows):
         return _yfinance_layout(rows, where)
-    if len(names) == 1:
-        other = _other(header, sep)
-        raise DataError(
-            f"the header has one column when it is split at {sep!r}",
-            where=where,
-            why=f"it looks separated by {other!r}",
-            next_step=f"Pass --sep '{other}', and --decimal ',' for decimal commas.",
-        )
     if twice := [name for name, count in Counter(names).items() if name and count > 1]:
         raise _duplicate(twice, where)
     date_field = _date_field(names, where)
@@ -143,20 +124,6 @@ def choose_series(layout: Layout, symbols: Sequence[str]) -> dict[str, Fields]:
             raise _error(f"no column {symbol}", names, layout.where, nearest, "the series are {}")
         chosen[name] = layout.series[name]
     return chosen
-
-
-def _split(line: str, sep: str) -> list[str]:
-    try:
-        [fields] = csv.reader([line], delimiter=sep, strict=True)
-    except (csv.Error, ValueError):  # quotes that are not closed; an empty line
-        fields = line.split(sep)
-    return [field.strip() for field in fields]
-
-
-def _other(header: str, sep: str) -> str:
-    """Return the first other separator that a header has, in words; "" where it has none."""
-    words = {",": ",", ";": ";", "\t": "tab", "|": "|"}
-    return next((words[each] for each in words if each != sep and each in header), "")
 
 
 def _key(name: str) -> str:

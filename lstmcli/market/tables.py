@@ -14,15 +14,14 @@ from numpy.typing import NDArray
 
 from lstmcli.errors import DataError, UsageError
 from lstmcli.market.columns import Fields, choose_series, read_layout
-from lstmcli.market.lines import Lines, read_text
 from lstmcli.market.prices import COLUMNS, Bars, Prices
 from lstmcli.market.sessions import closed_rows
-from lstmcli.market.stamps import Stamps, refuse_mixed_offsets, session_days
+from lstmcli.market.stamps import Stamps, parse_stamps, refuse_mixed_offsets, session_days
 from lstmcli.market.symbols import check_series_name, decode_symbol
 from lstmcli.market.validate import Checks, check_bars
 from lstmcli.printable import first_few
+from lstmcli.reading.raw import Marks, open_table
 
-_SEPARATORS = {",": ",", ";": ";", "|": "|", "\t": "\t", "\\t": "\t", "tab": "\t"}
 _ZEROS = ("Volume", "Dividends", "Stock Splits")  # some fill in 0 where there are no prices
 _SUFFIXES = {".csv", ".tsv", ".txt", ".dat"}
 
@@ -118,20 +117,22 @@ def read_table(
 
     Raises as `read_prices` does.
     """
-    where = "stdin" if str(source) == "-" else str(source)
-    sep = _check_separator(sep, decimal)
-    line, text = read_text(source, stdin, where)
-    if not text:
-        raise DataError("no rows", where=where, why="it is empty")
-    layout = read_layout([row.decode() for row in text.split(b"\n", 3)[:3]], sep, where)
-    text = b"".join(text.split(b"\n", layout.header_lines)[layout.header_lines :])
-    if not text.strip(b"\n"):
-        raise DataError("no rows", where=where, why="it has a header and nothing else")
+    raw = open_table(source, Marks(sep, decimal), stdin)
+    where, layout = raw.where, read_layout(raw.head, raw.where)
     series = choose_series(layout, symbols)
     positions = sorted({i for fields in series.values() for i in fields.values()})
-    body = Lines(text, line + layout.header_lines, layout, positions, sep, decimal)
-    stamps, lines, values = body.read()
-    notes = []
+    read = raw.read([layout.date_field], positions, layout.header_lines)
+    lines, values = read.lines, read.numbers
+    stamps = parse_stamps(read.texts[0], lines, where)
+    undated = lines[np.isnat(stamps.days) & ~np.isnan(values).all(axis=1)]
+    if undated.size:
+        raise DataError(
+            "missing date",
+            where=f"{where} line {undated[0]}",
+            why="the line has values and no date",
+            next_step="Correct or remove the line.",
+        )
+    notes = list(raw.notes)
     if layout.ignored:
         notes.append(f"Columns that are not used: {first_few(layout.ignored, 5)}.")
     dated = ~np.isnat(stamps.days)
@@ -141,20 +142,6 @@ def read_table(
     refuse_mixed_offsets(stamps, lines, where)
     columns = dict(zip(positions, values.T, strict=True))
     return Table(where, series, stamps, lines, columns, tuple(notes))
-
-
-def _check_separator(sep: str, decimal: str) -> str:
-    if sep not in _SEPARATORS:
-        raise UsageError(f"unknown separator {sep!r}", why="expected one of , ; | or tab")
-    if decimal not in (".", ","):
-        raise UsageError(f"unknown decimal mark {decimal!r}", why="expected . or ,")
-    if sep == decimal:
-        raise UsageError(
-            "separator and decimal mark are the same",
-            why=f"both are {sep!r}",
-            next_step="Pass --sep ';' with --decimal ','.",
-        )
-    return _SEPARATORS[sep]
 
 
 def _stem(source: str | Path) -> str:

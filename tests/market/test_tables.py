@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from lstmcli.errors import DataError, FileError, UsageError
-from lstmcli.market import lines
 from lstmcli.market.prices import Prices
 from lstmcli.market.tables import parse_csv_option, read_prices
+from lstmcli.reading import lines
 from tests.rows import for_each
 
 TODAY = date(2024, 7, 1)

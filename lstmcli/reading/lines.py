@@ -5,6 +5,7 @@ fails on a field of spaces; so quotes are checked before, and lines with an odd 
 one field after another, which also finds the line and the column that an error names.
 """
 
+import csv
 import gzip
 import io
 import re
@@ -19,9 +20,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lstmcli.errors import DataError, file_errors
-from lstmcli.market.columns import Layout
-from lstmcli.market.stamps import Stamps, parse_stamps
+from lstmcli.errors import DataError, UsageError, file_errors
+from lstmcli.reading.raw import Marks, RawColumns
 
 MAX_BYTES = 1024**3
 MISSING = ("", "null", "NULL", "NaN", "nan", "NAN", "NA", "N/A", "n/a", "None", "none", "#N/A", ".")
@@ -61,55 +61,141 @@ def read_text(source: str | Path, stdin: IO[bytes] | None, where: str) -> tuple[
     return 1 + len(text) - len(filled), filled
 
 
+_SEPARATORS = {",": ",", ";": ";", "|": "|", "\t": "\t", "\\t": "\t", "tab": "\t"}
+
+
+def open_csv(source: str | Path, marks: Marks, stdin: IO[bytes] | None) -> "CsvFile":
+    """Open a CSV file, or standard input for "-"; raises as `open_table` does."""
+    where = "stdin" if str(source) == "-" else str(source)
+    sep = _check_separator(marks)
+    line, text = read_text(source, stdin, where)
+    if not text:
+        raise DataError("no rows", where=where, why="it is empty")
+    first = [row.decode() for row in text.split(b"\n", 3)[:3]]
+    head = [_split(row, sep) for row in first]
+    header = first[0]
+    others = [word for each, word in _WORDS.items() if each != sep and each in header]
+    if not header.replace("\t", " ").isprintable() or (len(head[0]) == 1 and not others):
+        raise DataError(
+            "not a CSV of prices",
+            where=where,
+            why=f"the first line is {header[:60]!a}, expected a header such as Date,Close",
+            next_step="Give a text file with the columns Date and Close.",
+        )
+    if len(head[0]) == 1:
+        raise DataError(
+            f"the header has one column when it is split at {sep!r}",
+            where=where,
+            why=f"it looks separated by {others[0]!r}",
+            next_step=f"Pass --sep '{others[0]}', and --decimal ',' for decimal commas.",
+        )
+    return CsvFile(text, line, head, where, sep, marks.decimal)
+
+
+_WORDS = {",": ",", ";": ";", "\t": "tab", "|": "|"}
+
+
+def _check_separator(marks: Marks) -> str:
+    if marks.sep not in _SEPARATORS:
+        raise UsageError(f"unknown separator {marks.sep!r}", why="expected one of , ; | or tab")
+    if marks.decimal not in (".", ","):
+        raise UsageError(f"unknown decimal mark {marks.decimal!r}", why="expected . or ,")
+    if marks.sep == marks.decimal:
+        raise UsageError(
+            "separator and decimal mark are the same",
+            why=f"both are {marks.sep!r}",
+            next_step="Pass --sep ';' with --decimal ','.",
+        )
+    return _SEPARATORS[marks.sep]
+
+
+def _split(line: str, sep: str) -> list[str]:
+    try:
+        [fields] = csv.reader([line], delimiter=sep, strict=True)
+    except (csv.Error, ValueError):  # quotes that are not closed; an empty line
+        fields = line.split(sep)
+    return [field.strip() for field in fields]
+
+
+@dataclass(frozen=True)
+class CsvFile:
+    """The lines of a CSV: a `RawTable`.
+
+    text : from its header on. first_line : the number of the header's.
+    """
+
+    text: bytes
+    first_line: int
+    head: list[list[str]]
+    where: str
+    sep: str
+    decimal: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """The format in words."""
+        return f"CSV separated by {_WORDS[self.sep]!r}"
+
+    def read(self, texts: Sequence[int], numbers: Sequence[int], header: int = 1) -> RawColumns:
+        """Read the lines below the header that are not blank, as `RawTable` has it."""
+        text = b"".join(self.text.split(b"\n", header)[header:])
+        if not text.strip(b"\n"):
+            raise DataError("no rows", where=self.where, why="it has a header and nothing else")
+        names = self.head[0]
+        body = Lines(
+            text,
+            self.first_line + header,
+            names,
+            texts,
+            numbers,
+            self.where,
+            self.sep,
+            self.decimal,
+        )
+        return body.read()
+
+
 @dataclass(frozen=True)
 class Lines:
     """The lines of a CSV below its header, and how they are read.
 
     text : of which some lines are not blank. first_line : the number of its first one.
-    positions : (K) of the fields with values that are read.
     """
 
     text: bytes
     first_line: int
-    layout: Layout
-    positions: Sequence[int]
+    names: Sequence[str]
+    texts: Sequence[int]
+    numbers: Sequence[int]
+    where: str
     sep: str
     decimal: str
 
-    def read(self) -> tuple[Stamps, NDArray[np.int64], NDArray[np.float64]]:
-        """Read dates (N,), line numbers (N,) and values (N, K) of the lines that are not blank.
-
-        NaT where there is no date, NaN where a field is empty or says null. Raises DataError naming
-        the first line that breaks a rule.
-        """
+    def read(self) -> RawColumns:
+        """Read the columns; DataError names the first line that breaks a rule."""
         self.refuse_misplaced_quotes()
         ends = np.flatnonzero(np.frombuffer(self.text, dtype=np.uint8) == ord("\n"))
         ends = np.append(ends, len(self.text))
         lines = self.first_line + np.flatnonzero(np.diff(ends, prepend=-1) > 1)
         try:
-            dates, fields = self.read_fields(lines, pa.float64())
+            texts, fields = self.read_fields(lines, pa.float64())
             values = fields.to_tensor(null_to_nan=True, row_major=False).to_numpy()
             n_null = sum(column.null_count for column in fields.columns)
             is_plain = np.count_nonzero(np.isnan(values)) == n_null  # else a nan(1), a -nan
         except pa.ArrowInvalid:
             is_plain = False
         if not is_plain:
-            dates, fields = self.read_fields(lines, pa.string())
-        stamps = parse_stamps(dates, lines, self.layout.where)
-        if not is_plain:
+            texts, fields = self.read_fields(lines, pa.string())
             values = self._read_strictly(fields, lines)
-        undated = lines[np.isnat(stamps.days) & ~np.isnan(values).all(axis=1)]
-        if undated.size:
-            why = "the line has values and no date"
-            raise self._error("missing date", undated[0], why, "Correct or remove the line.")
-        if not self.text.endswith(b"\n") and len(self.layout.names) - 1 in self.positions:
+        if not self.text.endswith(b"\n") and len(self.names) - 1 in self.numbers:
             last = self.text.rsplit(b"\n", _RECENT + 1)[-_RECENT - 1 :]
             endings = [line.decode().rsplit(self.sep, 1)[-1].strip(' \t"') for line in last if line]
             if why := why_cut(endings, self.decimal):
                 why = f"it has no line end and its last field {endings[-1]!r} {why}"
                 step = "Fetch the file again, or end the line with a line break if it is whole."
                 raise self._error("the last line may be cut", lines[-1], why, step)
-        return stamps, lines, values
+        return RawColumns(texts, values, lines)
 
     def refuse_misplaced_quotes(self) -> None:
         """Raise DataError for a quote within a field, which pyarrow would drop."""
@@ -126,8 +212,8 @@ class Lines:
 
     def read_fields(
         self, lines: NDArray[np.int64], kind: pa.DataType
-    ) -> tuple[pa.StringArray, pa.RecordBatch]:
-        """Read the dates (N,) as text and the values (N, K) as `kind`, null for a missing number.
+    ) -> tuple[list[pa.Array], pa.RecordBatch]:
+        """Read columns of text, and the numbers (N, K) as `kind`, null for a missing one.
 
         Raises DataError naming the first line of another number of fields than the header's, and
         ArrowInvalid for a value that is none of the kind.
@@ -140,8 +226,9 @@ class Lines:
             odd.append(row)
             return "error"
 
-        names = list(map(str, range(len(self.layout.names))))
-        wanted = [names[i] for i in (self.layout.date_field, *self.positions)]
+        names = list(map(str, range(len(self.names))))
+        texts = [names[i] for i in self.texts]
+        wanted = [*texts, *(names[i] for i in self.numbers)]
         try:
             table = csv.read_csv(
                 pa.BufferReader(self.text),
@@ -149,7 +236,7 @@ class Lines:
                 csv.ParseOptions(delimiter=self.sep, invalid_row_handler=refuse),
                 csv.ConvertOptions(
                     check_utf8=False,  # it was checked
-                    column_types=dict.fromkeys(wanted, kind) | {wanted[0]: pa.string()},
+                    column_types=dict.fromkeys(wanted, kind) | dict.fromkeys(texts, pa.string()),
                     null_values=MISSING,
                     include_columns=wanted,
                     decimal_point=self.decimal,
@@ -160,7 +247,7 @@ class Lines:
                 raise self._wrong_count(odd[0], lines) from None
             raise
         [batch] = table.combine_chunks().to_batches()
-        return batch.column(0), batch.remove_column(0)
+        return batch.columns[: len(texts)], batch.select(wanted[len(texts) :])
 
     def _wrong_count(self, row: Any, lines: NDArray[np.int64]) -> DataError:
         what = "a line is longer than the header"
@@ -176,13 +263,13 @@ class Lines:
         self, fields: pa.RecordBatch, lines: NDArray[np.int64]
     ) -> NDArray[np.float64]:
         """Read the values (N, K) one by one, to name the first that is no number."""
-        values = np.empty((lines.size, len(self.positions)))
+        values = np.empty((lines.size, len(self.numbers)))
         columns = [column.to_pylist() for column in fields.columns]
         for row, texts in enumerate(zip(*columns, strict=True)):
             for k, text in enumerate(texts):
                 number = _read_number(text, self.decimal)
                 if number is None:
-                    raise self._bad_number(text.strip(), self.positions[k], lines[row])
+                    raise self._bad_number(text.strip(), self.numbers[k], lines[row])
                 values[row, k] = number
         return values
 
@@ -193,12 +280,10 @@ class Lines:
             step = f"Pass --decimal '{other}' if that is a decimal {mark}; "
             step += "remove thousands separators."
         why = f"found {text[:40]!a}, expected a number such as 1234{self.decimal}5"
-        return self._error(f"bad number in column {self.layout.names[position]}", line, why, step)
+        return self._error(f"bad number in column {self.names[position]}", line, why, step)
 
     def _error(self, what: str, line: int, why: str, next_step: str) -> DataError:
-        return DataError(
-            what, where=f"{self.layout.where} line {line}", why=why, next_step=next_step
-        )
+        return DataError(what, where=f"{self.where} line {line}", why=why, next_step=next_step)
 
 
 def why_cut(endings: Sequence[str], decimal: str) -> str:

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmcli.errors import DataError
-from lstmcli.market.columns import Layout
-from lstmcli.market.lines import MISSING, Lines, why_cut
 from lstmcli.market.stamps import parse_stamps
+from lstmcli.reading.lines import MISSING, Lines, why_cut
 from tests.rows import for_each
 
 ISO = re.compile(r"\d{4}-\d{2}-\d{2}", re.A)
@@ -22,13 +21,12 @@ NO_LINES = np.arange(9)
 
 def of(text: str, n_fields: int = 2, first_line: int = 1) -> Lines:
     names = ["Date", "Close", "Name", "Sector"][:n_fields]
-    layout = Layout(tuple(names), "x", 0, {}, 1)
-    return Lines(text.encode(), first_line, layout, range(1, n_fields), ",", ".")
+    return Lines(text.encode(), first_line, names, [0], range(1, n_fields), "x", ",", ".")
 
 
 def fields_of(lines: list[str], n_fields: int) -> list[list[str]]:
     text = "".join(line + "\n" for line in lines)
-    dates, fields = of(text, n_fields).read_fields(NO_LINES, pa.string())
+    [dates], fields = of(text, n_fields).read_fields(NO_LINES, pa.string())
     columns = [column.to_pylist() for column in (dates, *fields.columns)]
     return [list(row) for row in zip(*columns, strict=True)]
 
@@ -69,7 +67,7 @@ def test_quotes_are_only_taken_around_whole_fields(text: str) -> None:
 def test_blank_lines_are_numbered_too(lines: list[str], end: str) -> None:
     text = "\n".join([*lines, "2024-01-03,2"]) + end
     wanted = [number for number, line in enumerate(text.split("\n"), 5) if line]
-    assert of(text, first_line=5).read()[1].tolist() == wanted
+    assert of(text, first_line=5).read().lines.tolist() == wanted
 
 
 @given(
@@ -102,7 +100,7 @@ def test_only_iso_dates_are_dates(text: str) -> None:
 @given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=9))
 def test_numbers_are_exact(values: list[float]) -> None:
     text = "".join(f"2024-01-02,{value!r}\n" for value in values)
-    assert of(text).read()[2][:, 0].tolist() == values
+    assert of(text).read().numbers[:, 0].tolist() == values
 
 
 @given(st.text("0123456789.eE+-_ ,infINFxTrue", min_size=1, max_size=6))
@@ -115,7 +113,7 @@ def test_a_number_is_read_as_python_reads_it_or_refused(text: str) -> None:
         return
     lines = f'2024-01-02,"{text}"\n' * 2
     try:
-        found = of(lines).read()[2][0, 0]
+        found = of(lines).read().numbers[0, 0]
     except DataError:
         assert expected is None or np.isnan(expected)
     else:
