@@ -306,7 +306,7 @@ class Settings(_Section):
         if model.network == "har" and not direct:
             yield "model.network har, a linear fan, goes with model.head direct"
         if model.network == "har" and window.inputs:
-            yield f"model.network har reads bars alone, found window.features {window.inputs[0].text}"
+            yield f"model.network har reads bars alone, found feature {window.inputs[0].text}"
         if model.network == "har" and train.members > 1:
             yield "train.members above 1 needs a network, found model.network har"
         if train.stateful and not model.keeps_state:

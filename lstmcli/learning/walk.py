@@ -13,6 +13,7 @@ from lstmcli.errors import AllFailedError, DataError
 from lstmcli.evaluation.backtest import Rows, choose_cutoffs
 from lstmcli.evaluation.forecasters import ALWAYS
 from lstmcli.evaluation.significance import MIN_WINDOWS
+from lstmcli.features import OwnInput
 from lstmcli.forecasting.har import bars_per_year
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.refit import cutoff_dates, known_span, plan_refit, refit_dates
@@ -80,6 +81,11 @@ class Walk:
         """Return the first day that no ready-made model behind these has seen."""
         seen = [each.ready_made.until + 1 for each in self.metadata.values() if each.ready_made]
         return max(seen, default=ALWAYS)
+
+    @property
+    def inputs(self) -> tuple[OwnInput, ...]:
+        """Return the own inputs of all models."""
+        return tuple(one for each in self.models.values() for one in each.settings.window.inputs)
 
     @property
     def lengths(self) -> tuple[int, int]:

@@ -82,6 +82,7 @@ class Prices:
 
     frame : index `Date` of tz-naive midnights, strictly increasing; columns a subset of COLUMNS in
         that order, float64, `Close` always among them. Missing or bad optional values are NaN.
+        After them own inputs: `column:NAME` as read, `symbol:NAME` as known at each close.
     interval : "1d", "1wk", "1mo", or a pandas frequency inferred from the dates.
     source : the file, "stdin" or "store".
     notes : one plain sentence for everything that was dropped, sorted or marked missing.

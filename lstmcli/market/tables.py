@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError, UsageError
-from lstmcli.market.columns import Fields, choose_series, read_layout
+from lstmcli.market.columns import Fields, choose_extras, choose_series, read_layout
 from lstmcli.market.prices import COLUMNS, Bars, Prices
 from lstmcli.market.sessions import closed_rows
 from lstmcli.market.stamps import Stamps, parse_stamps, refuse_mixed_offsets, session_days
@@ -36,6 +36,7 @@ def read_prices(
     stdin: IO[bytes] | None = None,
     interval: str | None = None,
     failures: dict[str, DataError] | None = None,
+    extras: Sequence[str] = (),
     **checks: Unpack[Checks],
 ) -> list[Prices]:
     """Read the price tables of a CSV file, plain or gzipped, or of standard input for "-".
@@ -44,13 +45,14 @@ def read_prices(
         ticker in yfinance's own CSV, else the file's stem.
     symbols : which series of a file with several, in this order; all by default.
     interval, checks : as for `check_bars`.
+    extras : names of further columns, which the table has as `column:NAME` where the file has them.
     failures : if given, collects the errors of unsuitable series; otherwise the first one raises.
 
     Raises FileError when the file cannot be read, UsageError for bad options, DataError otherwise.
     """
     if name is not None:
         check_series_name(name, f"{name}={source}", UsageError)
-    table = read_table(source, sep, decimal, symbols, stdin)
+    table = read_table(source, sep, decimal, symbols, stdin, extras)
     if name is not None and len(table.series) > 1:
         raise UsageError(
             f"one name for {len(table.series)} series",
@@ -90,6 +92,7 @@ class Table:
 
     series : those chosen, by name, each with its fields; "" where the file gives no name.
     stamps : the dates (N,) as written. lines : (N,) line numbers. values : position -> (N,).
+    extras : further columns that were asked for, by name, which every series shares.
     """
 
     source: str
@@ -98,11 +101,13 @@ class Table:
     lines: NDArray[np.int64]
     values: dict[int, NDArray[np.float64]]
     notes: tuple[str, ...]
+    extras: Fields
 
     def bars(self, series: str, symbol: str) -> Bars:
         """Return the rows of one series, dated as they are written."""
         fields = self.series[series]
         columns = {name: self.values[fields[name]] for name in COLUMNS if name in fields}
+        columns |= {f"column:{name}": self.values[at] for name, at in self.extras.items()}
         return Bars(symbol, self.source, self.stamps.days, columns, self.lines, notes=self.notes)
 
 
@@ -112,6 +117,7 @@ def read_table(
     decimal: str = ".",
     symbols: Sequence[str] = (),
     stdin: IO[bytes] | None = None,
+    extras: Sequence[str] = (),
 ) -> Table:
     """Read a file, or standard input for "-"; `symbols` chooses among the series of a wide one.
 
@@ -119,8 +125,8 @@ def read_table(
     """
     raw = open_table(source, Marks(sep, decimal), stdin)
     where, layout = raw.where, read_layout(raw.head, raw.where)
-    series = choose_series(layout, symbols)
-    positions = sorted({i for fields in series.values() for i in fields.values()})
+    series, more = choose_series(layout, symbols), choose_extras(layout, extras)
+    positions = sorted({i for fields in (*series.values(), more) for i in fields.values()})
     read = raw.read([layout.date_field], positions, layout.header_lines)
     lines, values = read.lines, read.numbers
     stamps = parse_stamps(read.texts[0], lines, where)
@@ -133,15 +139,15 @@ def read_table(
             next_step="Correct or remove the line.",
         )
     notes = list(raw.notes)
-    if layout.ignored:
-        notes.append(f"Columns that are not used: {first_few(layout.ignored, 5)}.")
+    if unused := [name for name in layout.ignored if layout.extras.get(name) not in more.values()]:
+        notes.append(f"Columns that are not used: {first_few(unused, 5)}.")
     dated = ~np.isnat(stamps.days)
     if not dated.all():
         notes.append(f"Dropped rows without date and values: {np.count_nonzero(~dated)}.")
         stamps, lines, values = stamps.keep(dated), lines[dated], values[dated]
     refuse_mixed_offsets(stamps, lines, where)
     columns = dict(zip(positions, values.T, strict=True))
-    return Table(where, series, stamps, lines, columns, tuple(notes))
+    return Table(where, series, stamps, lines, columns, tuple(notes), more)
 
 
 def _stem(source: str | Path) -> str:
@@ -163,6 +169,8 @@ def _session_bars(table: Table, series: str, symbol: str) -> Bars:
     bars = table.bars(series, symbol)
     filled = np.zeros(bars.days.size, dtype=bool)
     for name, values in bars.columns.items():
+        if name not in COLUMNS:
+            continue
         filled |= ~(np.isnan(values) | ((values == 0) & (name in _ZEROS)))
     days, notes = session_days(table.stamps, filled, symbol, bars.where())
     is_moved = days is not bars.days

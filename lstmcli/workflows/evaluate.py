@@ -32,10 +32,13 @@ from lstmcli.forecasting.baselines import fewest_climatology_rows
 from lstmcli.forecasting.model import series_for
 from lstmcli.learning import refit as refitting
 from lstmcli.learning.evidence import (
+    check_cut,
     check_unseen,
     count_looks,
     looks_at_test_spans,
+    note_held,
     warn_hindsight,
+    warn_untrained,
     warn_young,
 )
 from lstmcli.learning.folds import tried
@@ -52,11 +55,9 @@ from lstmcli.runs.stale import stale_because, warn_stale
 from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.prices import (
     Source,
-    check_cut,
     doubtful_folders,
     load_prices,
     settings_for,
-    warn_untrained,
 )
 
 OnWindows = Callable[[Backtest, Yardsticks, bool], None]
@@ -283,7 +284,7 @@ def _choose_series(walk: Walk, source: Source) -> _Panel:
     """Load the prices and choose series and cutoffs; AllFailedError where none is suitable."""
     around = replace(source, around=walk.recipe.end or date.max)
     interval = walk.metadata[walk.main].interval
-    loaded, failures = load_prices(around, walk.settings.data, interval)
+    loaded, failures = load_prices(around, walk.settings.data, interval, walk.inputs)
     own: dict[str, list[Series]] = {name: [] for name in walk.models}
     for prices in loaded:
         try:
@@ -419,6 +420,7 @@ def _notes(
     yield from (*warn_ownership(doubts), *stale, *uncounted)
     series, main = panel.evaluated[walk.main], walk.models[walk.main]
     yield from warn_untrained([each.symbol for each in series], main.trained_on)
+    yield from note_held(main.settings)
     yield from warn_young(series, panel.cutoffs, main.settings.window.context_length)
     yield from refitting.describe_refits(done, walk.models, walk.metadata)
     for prices in panel.loaded:

@@ -1,5 +1,6 @@
 """Where a run's prices come from: the files or symbols asked for, else those the recipe names."""
 
+import shlex
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -12,9 +13,8 @@ from queue import Empty, Queue
 from threading import Event, Thread
 from typing import IO, TypeVar
 
-import numpy as np
-
 from lstmcli.config import Data, Settings
+from lstmcli.dataset.inputs import with_inputs
 from lstmcli.errors import (
     DataError,
     Failure,
@@ -23,6 +23,7 @@ from lstmcli.errors import (
     NetworkError,
     UsageError,
 )
+from lstmcli.features import OwnInput
 from lstmcli.market.prices import Prices, are_alike, bars_of, infer_interval, may_be
 from lstmcli.market.store import STORE, read_stored
 from lstmcli.market.symbols import (
@@ -148,21 +149,22 @@ def _interval(prices: Prices) -> str:
     return prices.interval if len(prices.frame) < 10 or "D" in found else found
 
 
-_MOST_NAMED = 5
-_File = list[Prices | Failure] | Failure  # the series of one file, or why it cannot be read
+_Found = Prices | Failure
+_File = list[_Found] | Failure  # the series of one file, or why it cannot be read
 
 
 def load_prices(
-    source: Source, data: Data, interval: str | None = None
+    source: Source, data: Data, interval: str | None = None, inputs: Sequence[OwnInput] = ()
 ) -> tuple[list[Prices], list[Failure]]:
     """Read every series of a run; a bad one becomes a Failure, so that the others go on.
 
-    interval : of the bars that are read; a series of others is a bad one.
-    Raises UsageError where nothing names any data, or two series have one name.
+    interval : of the bars that are read; a series of others is a bad one. inputs : own inputs that
+    the tables are to have. Raises UsageError where nothing names any data, or two series have one
+    name.
     """
     loaded: list[Prices] = []
     failures: list[Failure] = []
-    for each in stream_prices(source, data, interval):
+    for each in stream_prices(source, data, interval, inputs):
         if isinstance(each, Failure):
             failures.append(each)
         else:
@@ -171,15 +173,19 @@ def load_prices(
 
 
 def stream_prices(
-    source: Source, data: Data, interval: str | None = None
+    source: Source, data: Data, interval: str | None = None, inputs: Sequence[OwnInput] = ()
 ) -> Iterator[Prices | Failure]:
     """Yield the series of a run in the order asked for; only a few are read ahead.
 
-    Where symbols are looked for in several files, all files are read first.
+    Where symbols are looked for in several files, all files are read first; so they are where
+    inputs are other series, which are no series of the run unless they are named.
     """
     data = chosen_data(source, data)
+    others = {each.name.upper(): each.name for each in inputs if each.kind == "symbol"}
+    files: list[_Found] | None = None if source.read is not None else []
+    join = partial(_joined, inputs, cache(partial(find_other, source, data, files)), interval)
     if source.read is not None:
-        yield from (_as_read(each, interval) for each in source.read)
+        yield from map(join, source.read)
         return
     if not data.csv and not data.symbols:
         raise UsageError(
@@ -188,27 +194,80 @@ def stream_prices(
             next_step="Give symbols that were fetched, or --csv FILE.",
         )
     seen: set[str] = set()
-    files = {part for entry in data.csv for part in parse_csv_option(entry)}
-    for found in _from_files(source, data) if data.csv else _from_store(source, data):
-        if source.only and found.symbol.upper() not in source.only and found.symbol not in files:
+    names = {part for entry in data.csv for part in parse_csv_option(entry)}
+    asked = {symbol.upper() for symbol in data.symbols}
+    if data.csv and asked:
+        more = [name for key, name in others.items() if key not in asked]
+        data = data.model_copy(update={"symbols": (*data.symbols, *more)})
+    found_in = _from_files(source, data, inputs) if data.csv else _from_store(source, data)
+    if data.csv and others and files is not None:
+        files += found_in
+        found_in = iter(files)
+    for found in found_in:
+        if data.csv and found.symbol.upper() in others.keys() - asked:
+            continue
+        if source.only and found.symbol.upper() not in source.only and found.symbol not in names:
             continue
         if isinstance(found, Prices):
             if found.symbol in seen:
                 step = "Name the files apart: --csv NAME=FILE."
                 raise UsageError("a symbol comes twice", where=found.symbol, next_step=step)
             seen.add(found.symbol)
-        yield _as_read(found, interval)
+        yield join(found)
 
 
-def _as_read(found: Prices | Failure, interval: str | None) -> Prices | Failure:
-    return as_read(found, interval) if isinstance(found, Prices) else found
+def _joined(
+    inputs: Sequence[OwnInput],
+    find: Callable[[str, str], Prices],
+    interval: str | None,
+    found: _Found,
+) -> _Found:
+    """Return prices of an interval with their own inputs, or why there are none."""
+    found = as_read(found, interval) if isinstance(found, Prices) else found
+    if isinstance(found, Failure) or not inputs:
+        return found
+    try:
+        return with_inputs(found, inputs, lambda name, own: find(name, own.interval))
+    except (DataError, FileError) as error:
+        return Failure.of(found.symbol, error)
+
+
+def find_other(
+    source: Source, data: Data, files: Sequence[_Found] | None, name: str, interval: str
+) -> Prices:
+    """Return another series: of the files of the run, else of the store.
+
+    files : their series; None to read them. Raises DataError where there is none of that name.
+    """
+    data = chosen_data(source, data).model_copy(update={"start": None, "symbols": ()})
+    if files is None:
+        once = tuple(each for each in data.csv if parse_csv_option(each)[1] != "-")
+        read = _from_files(source, data.model_copy(update={"csv": once})) if once else ()
+        files = [*(source.read or ()), *read]
+    for each in files:
+        if isinstance(each, Prices) and each.symbol.upper() == name.upper():
+            return each
+    if interval in INTERVALS:
+        data = data.model_copy(update={"interval": interval})
+    symbol, where = check_symbol(name), "" if interval == "1d" else f" --interval {interval}"
+    missing = f"no prices of {name}, which the model reads"
+    if not price_path(source.data_dir, symbol, data.interval).is_file():
+        raise DataError(missing, next_step=f"Run: lstmcli fetch {shlex.quote(name)}{where}")
+    found = _stored(source, data, list, symbol)
+    if isinstance(found, Failure):
+        raise DataError(missing, why=found.reason)
+    return found
 
 
 def load_alike(
-    source: Source, data: Data, interval: str | None = None, reader: str = "the model reads"
+    source: Source,
+    data: Data,
+    inputs: Sequence[OwnInput] = (),
+    interval: str | None = None,
+    reader: str = "the model reads",
 ) -> tuple[list[Prices], list[Failure]]:
     """Read every series to train on: of an interval, or without one of that which most have."""
-    loaded, failures = load_prices(source, data)
+    loaded, failures = load_prices(source, data, inputs=inputs)
     if interval is None:
         interval, reader = most_common_interval(loaded), "the other series are"
     found = [as_read(each, interval, reader) for each in loaded]
@@ -227,25 +286,6 @@ def settings_for(source: Source, settings: Settings) -> Settings:
         return settings
     recipe = settings.evaluate.model_copy(update={"start": None, "end": None})
     return settings.model_copy(update={"evaluate": recipe})
-
-
-def check_cut(prices: Prices, first: np.datetime64) -> None:
-    """Raise DataError where a row from day `first` on, which scores need, is not usable."""
-    if prices.cut is not None and np.datetime64(prices.cut) >= first:
-        raise DataError(
-            "unusable row among those to score",
-            where=f"{prices.symbol}, {prices.source}",
-            why=f"no forecast can be scored against the row of {prices.cut}, expected "
-            "cutoffs after it",
-            next_step=f"Correct it, or pass --start {prices.frame.index[0]:%Y-%m-%d}.",
-        )
-
-
-def warn_untrained(symbols: Sequence[str], trained_on: Sequence[str]) -> tuple[str, ...]:
-    """Return one note for all symbols that a model is used on without having seen them."""
-    known = set(trained_on)
-    new = [symbol for symbol in symbols if symbol not in known]
-    return (f"the model was not trained on {first_few(new, _MOST_NAMED)}",) if new else ()
 
 
 def chosen_data(source: Source, data: Data) -> Data:
@@ -284,14 +324,17 @@ def _from_store(source: Source, data: Data) -> Iterator[Prices | Failure]:
     return work_ahead(partial(_stored, source, data, known), symbols)
 
 
-def _from_files(source: Source, data: Data) -> Iterator[Prices | Failure]:
+def _from_files(
+    source: Source, data: Data, inputs: Sequence[OwnInput] = ()
+) -> Iterator[Prices | Failure]:
     """Read the series asked for, whichever file each lies in, or all that the files hold."""
     for symbol in data.symbols:
         check_series_name(symbol, "an argument", UsageError)
     entries = [parse_csv_option(entry) for entry in data.csv]
     # A pipe is read here, where a signal can end the wait for its writer.
     ahead = all(Path(file).is_file() for _, file in entries)
-    read = partial(_read_file, source, data)
+    columns = tuple(each.name for each in inputs if each.kind == "column")
+    read = partial(_read_file, source, data, columns)
     files: Iterator[_File] = work_ahead(read, entries) if ahead else map(read, entries)
     if data.symbols and not any(name for name, _ in entries):
         files = iter([_selected(list(files), data)])
@@ -319,7 +362,9 @@ def _selected(files: Sequence[_File], data: Data) -> list[Prices | Failure]:
     return [*unreadable, *sorted(chosen, key=lambda each: order[each.symbol.upper()])]
 
 
-def _read_file(source: Source, data: Data, entry: tuple[str | None, str]) -> _File:
+def _read_file(
+    source: Source, data: Data, columns: Sequence[str], entry: tuple[str | None, str]
+) -> _File:
     name, file = entry
     bad: dict[str, DataError] = {}
     read = partial(
@@ -336,6 +381,7 @@ def _read_file(source: Source, data: Data, entry: tuple[str | None, str]) -> _Fi
         end=data.end,
         around=source.around,
         failures=bad,
+        extras=columns,
     )
     try:
         try:

@@ -13,6 +13,7 @@ from typing import Any
 
 from lstmcli.config import Data
 from lstmcli.errors import AllFailedError, Failure, UsageError, raise_if_all_failed
+from lstmcli.features import OwnInput
 from lstmcli.market.prices import Prices
 from lstmcli.market.symbols import price_path
 from lstmcli.printable import first_few
@@ -48,6 +49,11 @@ class Share:
         return self.choice.chosen.settings.data
 
     @property
+    def inputs(self) -> tuple[OwnInput, ...]:
+        """Return the own inputs of the model."""
+        return self.choice.chosen.settings.window.inputs
+
+    @property
     def interval(self) -> str:
         """Return the interval of the model's bars."""
         return self.choice.chosen.metadata.interval
@@ -77,7 +83,13 @@ def shares(source: Source, model: str | None, horizon: int | None = None) -> Ite
     kinds = {each.settings.data.price for each in (*known.own, known.base)}
     data = Data(price=kinds.pop() if len(kinds) == 1 else "auto")
     last = Choice(known.base, "ready-made")
-    for each in stream_prices(source, data):
+    columns = [
+        one
+        for each in (*known.own, known.base)
+        for one in each.settings.window.inputs
+        if one.kind == "column"
+    ]
+    for each in stream_prices(source, data, inputs=columns):
         if isinstance(each, Prices):
             fits = partial(_fits, each)
             last = known.choose(each.symbol, horizon=horizon, fits=fits)
@@ -144,7 +156,9 @@ def only_share(source: Source, models: Sequence[str], horizon: int | None, alone
 
 def _joined(some: Sequence[Share]) -> Share:
     first = some[0]
-    read = tuple(one for each in some for one in stream_prices(each.source, each.data))
+    read = tuple(
+        one for each in some for one in stream_prices(each.source, each.data, inputs=each.inputs)
+    )
     symbols = tuple(symbol for each in some for symbol in each.symbols)
     return replace(first, source=replace(first.source, read=read), symbols=symbols)
 

@@ -196,7 +196,7 @@ def _prepare(
 ) -> tuple[Settings, Plan, list[Prices], list[Failure]]:
     """Return the settings and the plan of all that is suitable, its prices, and what is not."""
     asked = () if donor is None else (donor.metadata.interval, f"{donor.reference} reads")
-    loaded, failures = load_alike(source, settings.data, *asked)
+    loaded, failures = load_alike(source, settings.data, settings.window.inputs, *asked)
     settings = with_known_features(settings, loaded)
     if donor is None:
         plan, failures = plan_prices(loaded, settings, failures)

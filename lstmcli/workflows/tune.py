@@ -141,7 +141,7 @@ def tune(
     if search.sampler == "grid":
         given = grid(search.space, given[0], settings.train.seed)
         search = replace(search, trials=min(search.trials, len(given)))
-    loaded, failures = load_alike(source, settings.data)
+    loaded, failures = load_alike(source, settings.data, settings.window.inputs)
     plan, failures = plan_prices(loaded, with_known_features(settings, loaded), failures)
     known = known_prices(loaded, plan)
     # Folds that fit the longest context fit every trial.
