@@ -91,7 +91,7 @@ class Window(_Section):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if not set(self.bars) - {"month"} or len(set(self.features)) != len(self.features):
-            raise ValueError("features must name at least one of the bars' columns, each once")
+            raise ValueError("features must name at least one column of the bars, each once")
         if self.scaling == "seasonal" and self.context_length < SHORTEST_SEASONAL_CONTEXT:
             raise ValueError(
                 f"scaling seasonal needs context_length of at least {SHORTEST_SEASONAL_CONTEXT}, "

@@ -11,7 +11,7 @@ BAR_FEATURES = ("close", "open", "high", "low", "volume", "month")
 TRANSFORMS = ("zscore", "level", "log", "change")
 MOST_LAG = 1000  # bars
 _OWN_INPUT = re.compile(
-    rf"(column|symbol):([^\s:@](?:.*?[^\s:@])?)(?::({'|'.join(TRANSFORMS)}))?(?:@([0-9]{{1,4}}))?"
+    rf"(column|symbol):([^\s:@](?:.*?[^\s:@])??)(?::({'|'.join(TRANSFORMS)}))?(?:@([0-9]{{1,4}}))?"
 )
 
 

@@ -13,21 +13,25 @@ after. Where the hours of either are not known, only bars of days before count.
 A missing value becomes 0, as those of the bars do: the mean, or with `level` none.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from lstmcli.dataset.scaling import Scale
 from lstmcli.errors import DataError
 from lstmcli.features import OwnInput
-from lstmcli.market.calendars import closes_of
+from lstmcli.market.calendars import closes_of, own_calendar
 from lstmcli.market.prices import Days, Prices, as_days, bars_of, period_end
 from lstmcli.market.sessions import schedule_for
 from lstmcli.market.store import STORE
 from lstmcli.printable import Note, count_of
+
+if TYPE_CHECKING:  # grading the ledger needs no PyTorch, which takes a second to import
+    from lstmcli.dataset.scaling import Scale
 
 FURTHEST = 8.0  # deviations, as of the other inputs
 MOST_HELD = {"1d": 10, "1wk": 28, "1mo": 93}
@@ -101,15 +105,15 @@ def join_known(own: Prices, other: Prices) -> Floats:
 
 def _closed_by(own: Prices, other: Prices, days: Days) -> NDArray[np.bool_]:
     """Return for each day whether the other's bar of it had closed when the own one did."""
+    if own.interval != "1d":  # dates of weeks and months tell no calendar
+        names = [own_calendar(each.symbol, from_feed=each.from_feed) for each in (own, other)]
+        return np.full(days.shape, names[0] is not None and names[0] == names[1])
     ours, theirs = schedule_for(own).calendars, schedule_for(other).calendars
     closed = np.full(days.shape, bool(ours and theirs))
     for one in ours:
         for another in theirs:
-            if one == another:
-                continue
-            if own.interval != "1d":  # a holiday may move the last session of a week
-                return np.zeros_like(closed)
-            closed &= closes_of(another, days) <= closes_of(one, days)  # NaT is neither
+            if one != another:  # NaT, a close that is not known, is neither before nor after
+                closed &= closes_of(another, days) <= closes_of(one, days)
     return closed
 
 
@@ -162,6 +166,10 @@ def fit_inputs(parts: Sequence[Floats], inputs: Sequence[OwnInput]) -> Scale:
 
     Raises DataError for an input without any value in them.
     """
+    import torch
+
+    from lstmcli.dataset.scaling import Scale
+
     rows = np.concatenate(parts)
     known = np.isfinite(rows)
     for number, each in enumerate(inputs):

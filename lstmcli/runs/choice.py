@@ -304,7 +304,9 @@ def is_comparable(leader: Candidate, symbols: Sequence[str], interval: str) -> b
     where their bars differ. symbols : all that were asked for, also those that failed.
     """
     data = leader.settings.data
-    theirs = max(len(leader.symbols), len(data.symbols), len(data.csv))
+    # Files of other series that it reads may be among its files.
+    others = {each.name for each in leader.settings.window.inputs if each.kind == "symbol"}
+    theirs = max(len(leader.symbols), len(data.symbols), len(data.csv) - len(others))
     share = not leader.symbols.isdisjoint(each.upper() for each in symbols)
     alike = are_alike(interval, leader.metadata.interval)
     return share and alike and (len(symbols) == 1) == (theirs == 1)
