@@ -6,14 +6,14 @@ is claimed only where the one before it is, so that all claims of a screen toget
 most 5 % of cases (a fixed sequence, Maurer, Hothorn & Lehmacher 1995).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.bands import Band
-from lstmcli.evaluation.comparisons import LossTest, SymbolTest
+from lstmcli.evaluation.comparisons import SIGNIFICANT, LossTest, SymbolTest
 from lstmcli.evaluation.direction import direction_hits
 from lstmcli.evaluation.scores import PAST_MOVES, ModelScores, Scores
 from lstmcli.evaluation.significance import MIN_WINDOWS
@@ -116,6 +116,57 @@ def verdict(scores: Scores, model: str | None = None) -> Verdict:
     lines.append(_direction(own))
     lines += _ranges(own) if own.bands else _copy(own)
     return Verdict(word, tuple(lines), hardest)
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """Whether a feature helps: the recipe against the same recipe without it, on the same windows.
+
+    loss : "crps" for fans, else "rmse". change : how much larger the loss is without it, as a share
+    of that with it; None where that is not defined. p : None where there is no test.
+    """
+
+    feature: str
+    loss: Literal["crps", "rmse"]
+    change: float | None
+    p: float | None
+    n_independent: int
+    verdict: Literal["helps", "harms", "not proven", "too few"]
+
+    def __str__(self) -> str:
+        if self.change is None:
+            return f"Without {self.feature}: no error to compare."
+        size = f"{100.0 * abs(self.change):.{1 if abs(self.change) < 0.1 else 0}f} %"
+        is_same = abs(self.change) < _SAME
+        words = (
+            "is the same" if is_same else f"is {size} {'higher' if self.change > 0 else 'lower'}"
+        )
+        on = f"{self.n_independent} independent window{'s' * (self.n_independent != 1)}"
+        tested = f"{p_value(self.p)}, {on}" if self.p is not None else on
+        last = {
+            "helps": "it helps",
+            "harms": "it harms",
+            "not proven": "not proven that it helps",
+            "too few": f"too few to say, a test needs {MIN_WINDOWS} (--refits N takes more)",
+        }[self.verdict]
+        return f"Without {self.feature} the error {words} ({self.loss.upper()}; {tested}): {last}."
+
+
+def contribution(scores: Scores, model: str, other: str, feature: str) -> Contribution:
+    """Judge a feature by the pair of a recipe and the same one without it, `other`."""
+    pairs = {
+        each.loss: each for each in scores.pairwise if (each.model, each.other) == (model, other)
+    }
+    found = pairs.get("crps") or pairs["squared"]
+    test = replace(found.test, level=SIGNIFICANT)
+    change = None if test.skill is None or test.skill >= 1.0 else test.skill / (1.0 - test.skill)
+    word: Literal["helps", "harms", "not proven", "too few"] = "not proven"
+    if scores.n_independent < MIN_WINDOWS:
+        word = "too few"
+    elif test.claim is not None and change is not None and abs(change) >= _SAME:
+        word = "helps" if test.claim == "better" else "harms"
+    loss: Literal["crps", "rmse"] = "crps" if found.loss == "crps" else "rmse"
+    return Contribution(feature, loss, change, test.test.p, scores.n_independent, word)
 
 
 def difference(skill: float, rival: str = "") -> str:

@@ -9,11 +9,11 @@ import numpy as np
 
 from lstmcli.config import Evaluate, Settings
 from lstmcli.dataset.series import Series
-from lstmcli.errors import AllFailedError, DataError
+from lstmcli.errors import AllFailedError, DataError, UsageError
 from lstmcli.evaluation.backtest import Rows, choose_cutoffs
 from lstmcli.evaluation.forecasters import ALWAYS
 from lstmcli.evaluation.significance import MIN_WINDOWS
-from lstmcli.features import OwnInput
+from lstmcli.features import BAR_FEATURES, OwnInput
 from lstmcli.forecasting.har import bars_per_year
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.refit import cutoff_dates, known_span, plan_refit, refit_dates
@@ -36,10 +36,43 @@ class Answer:
     seconds: float | None
 
 
+def add_lacking(
+    models: dict[str, TrainedModel], metadata: dict[str, Metadata], feature: str
+) -> None:
+    """Add a model with settings that lack a feature, which it can only be fitted again by.
+
+    feature : as the settings have it, or `column:NAME` for all that is made of that column. Raises
+    UsageError where there are several models, or it reads none such or cannot do without.
+    """
+    (name, model), *others = models.items()
+    if others:
+        raise UsageError(
+            "cannot leave a feature out of several models",
+            where=f"--without {feature}",
+            next_step="Pass one --model.",
+        )
+    features = model.settings.window.features
+    made_of = {each.text for each in model.settings.window.inputs if each.column == feature}
+    left = tuple(each for each in features if each != feature and each not in made_of)
+    always = feature == "close" and model.settings.model.head == "direct"
+    if left == features or always or not set(left) & (set(BAR_FEATURES) - {"month"}):
+        needs = "every recipe needs a column of the bars, and a fan the close"
+        raise UsageError(
+            "cannot leave that out",
+            where=f"--without {feature}",
+            why=f"the model reads {', '.join(features)}" if left == features else needs,
+            next_step="Name another feature of the model.",
+        )
+    settings = model.settings.changed(window={"features": left})
+    models[f"{name} without {feature}"] = replace(model, settings=settings)
+    metadata[f"{name} without {feature}"] = metadata[name]
+
+
 @dataclass(frozen=True)
 class Walk:
     """What is forecast, from where: the models, in the order asked for, and the options.
 
+    without : the feature that a second model, which is no version, lacks; None where there is none.
     settings : of the main model, the first; its `evaluate` with the options of the call.
     by_recipe : whether no window is forecast by the models as they are, but by their recipes,
     fitted again before the first window and then once a year, or as often as the settings say.
@@ -52,6 +85,7 @@ class Walk:
     horizon: int
     step_size: int
     by_recipe: bool = False
+    without: str | None = None
 
     @property
     def recipe(self) -> Evaluate:
@@ -64,6 +98,11 @@ class Walk:
         return str(self.references[0])
 
     @property
+    def lacking(self) -> str:
+        """Return the name of the model that lacks a feature."""
+        return f"{self.main} without {self.without}"
+
+    @property
     def test_start(self) -> np.datetime64:
         """Return the first day that all models keep for tests."""
         return max(each.test_start for each in self.metadata.values())
@@ -71,9 +110,9 @@ class Walk:
     @property
     def first(self) -> np.datetime64:
         """Return the first day that a window may start on."""
-        if self.by_recipe:
-            return self.unseen
         start = self.recipe.start
+        if self.by_recipe and start is None:
+            return self.unseen
         return self.test_start if start is None else np.datetime64(start)
 
     @property
@@ -101,8 +140,8 @@ class Walk:
         return (
             f"horizon={self.horizon} step_size={self.step_size} start={self.first} end={own.end} "
             f"n_windows={own.n_windows} refit={own.refit and (own.refit, own.refit_window)}"
-            + " by_recipe"
-            * self.by_recipe
+            + " by_recipe" * self.by_recipe
+            + (f" without={self.without}" if self.without else "")
         )
 
     def cutoffs(self, series: Sequence[Series], **grid: Any) -> list[Rows]:

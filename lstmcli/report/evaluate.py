@@ -1,7 +1,7 @@
 """The backtest for a reader: on one screen the windows, the scores and the verdict; or in full."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import zip_longest
 from typing import Any
 
@@ -85,6 +85,7 @@ def evaluate_view(report: EvaluateReport, command: str = "", *, details: bool = 
             fitted_cutoffs=report.fitted_cutoffs,
             refits=report.refits,
             **({"by_recipe": True} if report.by_recipe else {}),
+            **({"without": contribution_document(report)} if report.without else {}),
             looks=report.looks,
             split_method=report.recipes[0].split.method,
             windows=counts | {"evaluated": report.scores.n_windows},
@@ -101,6 +102,12 @@ def evaluate_view(report: EvaluateReport, command: str = "", *, details: bool = 
 
     tables = _details(report) if details else _screen(report, command)
     return View(lambda: list(tables), document, lambda: window_rows(report))
+
+
+def contribution_document(report: EvaluateReport) -> dict[str, Any]:
+    """Return whether a feature helps, in figures and in words."""
+    assert report.without is not None, "it was asked"
+    return asdict(report.without) | {"sentence": str(report.without)}
 
 
 def evaluate_views(
@@ -199,6 +206,9 @@ def _screen(report: EvaluateReport, command: str) -> Iterator[RenderableType]:
         yield Prose(caveat)
         yield ""
     yield from verdict_lines(summary, report.verdicts[summary.model])
+    if report.without is not None:
+        yield ""
+        yield Prose(str(report.without))
     yield ""
     yield _MORE
     if report.answer is not None:
@@ -245,7 +255,7 @@ def _own_name(report: EvaluateReport) -> str:
 
 def made_by(report: EvaluateReport) -> str:
     """Return what forecasts: a model, or a recipe fitted again and again."""
-    name, times = str(report.models[0]), len(report.refits) // len(report.models)
+    name, times = str(report.models[0]), len({each.since for each in report.refits})
     if report.by_recipe:
         return f"the recipe, refitted {count_of(times, 'time')}, not {name}"
     return f"{name}, refitted {count_of(times, 'time')}" if times else name
@@ -392,3 +402,6 @@ def _details(report: EvaluateReport) -> Iterator[RenderableType]:
         yield ""
         yield f"{summary.model}:"
         yield from verdict_lines(summary, report.verdicts[summary.model])
+    if report.without is not None:
+        yield ""
+        yield Prose(str(report.without))

@@ -239,7 +239,7 @@ def test_a_column_scaled_by_all_rows_is_caught(
     from lstmcli.learning import fit
 
     shutil.copytree(honest, tmp_path / "there")
-    fit_inputs = fit.fit_inputs
+    fit_inputs = inputs_module.fit_inputs
 
     def leaky(parts: Any, inputs: Any) -> Any:
         return fit_inputs([each if each.base is None else each.base for each in parts], inputs)
