@@ -6,6 +6,7 @@ is claimed only where the one before it is, so that all claims of a screen toget
 most 5 % of cases (a fixed sequence, Maurer, Hothorn & Lehmacher 1995).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.bands import Band
-from lstmcli.evaluation.comparisons import SIGNIFICANT, LossTest, SymbolTest
+from lstmcli.evaluation.comparisons import SIGNIFICANT, Loss, LossTest, SymbolTest
 from lstmcli.evaluation.direction import direction_hits
 from lstmcli.evaluation.scores import PAST_MOVES, ModelScores, Scores
 from lstmcli.evaluation.significance import MIN_WINDOWS
@@ -123,7 +124,8 @@ class Contribution:
     """Whether a feature helps: the recipe against the same recipe without it, on the same windows.
 
     loss : "crps" for fans, else "rmse". change : how much larger the loss is without it, as a share
-    of that with it; None where that is not defined. p : None where there is no test.
+    of that with it, mean over the seeds; None where that is not defined. p : the largest of the
+    seeds, since all of them must show it; None where there is no test. n_seeds : fits of each.
     """
 
     feature: str
@@ -131,6 +133,7 @@ class Contribution:
     change: float | None
     p: float | None
     n_independent: int
+    n_seeds: int
     verdict: Literal["helps", "harms", "not proven", "too few"]
 
     def __str__(self) -> str:
@@ -142,6 +145,7 @@ class Contribution:
             "is the same" if is_same else f"is {size} {'higher' if self.change > 0 else 'lower'}"
         )
         on = f"{self.n_independent} independent window{'s' * (self.n_independent != 1)}"
+        on += f", {self.n_seeds} seeds"
         tested = f"{p_value(self.p)}, {on}" if self.p is not None else on
         last = {
             "helps": "it helps",
@@ -152,21 +156,33 @@ class Contribution:
         return f"Without {self.feature} the error {words} ({self.loss.upper()}; {tested}): {last}."
 
 
-def contribution(scores: Scores, model: str, other: str, feature: str) -> Contribution:
-    """Judge a feature by the pair of a recipe and the same one without it, `other`."""
-    pairs = {
-        each.loss: each for each in scores.pairwise if (each.model, each.other) == (model, other)
-    }
-    found = pairs.get("crps") or pairs["squared"]
-    test = replace(found.test, level=SIGNIFICANT)
-    change = None if test.skill is None or test.skill >= 1.0 else test.skill / (1.0 - test.skill)
+def contribution(scores: Scores, pairs: Sequence[tuple[str, str]], feature: str) -> Contribution:
+    """Judge a feature by pairs of a recipe and the same one without it, one for each seed."""
+    known = {(each.model, each.other, each.loss): each.test for each in scores.pairwise}
+    loss: Loss = "crps" if (*pairs[0], "crps") in known else "squared"
+    tests = [replace(known[one, other, loss], level=SIGNIFICANT) for one, other in pairs]
+    changes = [
+        each.skill / (1.0 - each.skill)
+        for each in tests
+        if each.skill is not None and each.skill < 1.0
+    ]
+    change = float(np.mean(changes)) if len(changes) == len(pairs) else None
+    ps = [each.test.p for each in tests if each.test.p is not None]
+    claims = {each.claim for each in tests}
     word: Literal["helps", "harms", "not proven", "too few"] = "not proven"
     if scores.n_independent < MIN_WINDOWS:
         word = "too few"
-    elif test.claim is not None and change is not None and abs(change) >= _SAME:
-        word = "helps" if test.claim == "better" else "harms"
-    loss: Literal["crps", "rmse"] = "crps" if found.loss == "crps" else "rmse"
-    return Contribution(feature, loss, change, test.test.p, scores.n_independent, word)
+    elif change is not None and abs(change) >= _SAME and claims in ({"better"}, {"worse"}):
+        word = "helps" if claims == {"better"} else "harms"
+    return Contribution(
+        feature=feature,
+        loss="crps" if loss == "crps" else "rmse",
+        change=change,
+        p=max(ps) if len(ps) == len(pairs) else None,
+        n_independent=scores.n_independent,
+        n_seeds=len(pairs),
+        verdict=word,
+    )
 
 
 def difference(skill: float, rival: str = "") -> str:

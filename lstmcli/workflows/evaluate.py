@@ -50,7 +50,7 @@ from lstmcli.learning.evidence import (
 )
 from lstmcli.learning.folds import tried
 from lstmcli.learning.refit import OnRefit, Refit, RefitWindow
-from lstmcli.learning.walk import Answer, Walk, add_lacking
+from lstmcli.learning.walk import Answer, Walk, paired
 from lstmcli.market.prices import Prices, bars_of
 from lstmcli.runs.base_fan import drawn_to_ready_made
 from lstmcli.runs.bundle import load_bundle
@@ -213,9 +213,7 @@ def evaluate(
         },
         by_recipe=walk.by_recipe,
         answer=answer,
-        without=None
-        if walk.without is None
-        else contribution(scores, walk.main, walk.lacking, walk.without),
+        without=None if walk.without is None else contribution(scores, walk.pairs, walk.without),
         summaries=tuple(summary(result, scores, str(name)) for name in walk.references),
         notes=tuple(_notes(source, walk, panel, uncounted, done)),
         failures=tuple(panel.failures),
@@ -272,8 +270,10 @@ def _settle(
         _check_chosen_by_refits(given)
         own = {"start": None, "step_size": None, "n_windows": refits}
         recipe = recipe.model_copy(update=own)
+    pairs: tuple[tuple[str, str], ...] = ()
     if without is not None:
-        add_lacking(found, metadata, without)
+        found, pairs = paired(found, without)
+        metadata = dict.fromkeys(found, metadata[names[0]])
         if refits is None and recipe.start is None:
             day = metadata[names[0]].test_start.astype(object)
             recipe = recipe.model_copy(update={"start": day})
@@ -283,7 +283,9 @@ def _settle(
     steps = horizon or min(model.settings.window.horizon for model in found.values())
     step_size = recipe.step_size or steps
     by_recipe = refits is not None or without is not None
-    walk = Walk(references, found, metadata, settings, steps, step_size, by_recipe, without)
+    walk = Walk(
+        references, found, metadata, settings, steps, step_size, by_recipe, without, tuple(pairs)
+    )
     check_unseen(walk.first, metadata)
     return walk
 
@@ -441,6 +443,8 @@ def _notes(
     yield from warn_untrained([each.symbol for each in series], main.trained_on)
     yield from note_held(main.settings)
     yield from warn_young(series, panel.cutoffs, main.settings.window.context_length)
-    yield from refitting.describe_refits(done, walk.models, walk.metadata)
+    own = {str(each): walk.models[str(each)] for each in walk.references}
+    done = [each for each in done if each.model in own]
+    yield from refitting.describe_refits(done, own, walk.metadata)
     for prices in panel.loaded:
         yield from prices.named_notes()
