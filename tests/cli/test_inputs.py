@@ -179,6 +179,18 @@ def test_inputs_that_both_models_read_are_taken_over(honest: Path, tmp_path: Pat
     assert "fan/v0001 also reads column:Mood@1, which is left out" in done.out + done.err
 
 
+def test_explain_names_the_inputs_and_their_part(honest: Path) -> None:
+    (found,) = predicted(honest, "--model", "point", "--explain")
+    parts = {each["name"]: each for each in found["explain"]["inputs"]}
+    assert list(parts) == ["close", "column:Mood@1", "symbol:^VIX:log"]
+    assert all(each["width_80"] is None for each in parts.values())
+    assert all(min(map(abs, each["median"])) > 1e-7 for each in parts.values())
+    text = in_process("predict", "--model", "fan", "--explain", folder=honest).out
+    assert "MINE: how step 2 moves when an input is read as its average" in text
+    for name in ("longer average", "column:Mood@1", "symbol:^VIX:log"):
+        assert name in text
+
+
 def audit(folder: Path, name: str) -> Outcome:
     words = ("evaluate", "--audit", "--n-windows", "5", "--quiet", "--model", name)
     return in_process(*words, folder=folder)
