@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from lstmcli.config import Settings
-from lstmcli.errors import FileError, ModelError, NoModelError, UsageError
+from lstmcli.errors import FileError, LstmcliError, ModelError, NoModelError, UsageError
 from lstmcli.files import atomic
 from lstmcli.files.locks import hold
 from lstmcli.market.prices import are_alike
@@ -161,6 +161,31 @@ def choose_models(
         )
 
     return {symbol: choose(symbol) for symbol in symbols}
+
+
+def symbols_read(
+    data_dir: Path,
+    symbols: Iterable[str],
+    *,
+    interval: str | None = None,
+    horizon: int | None = None,
+) -> dict[str, str]:
+    """Return the other series that the models of some symbols read, each with one model's name.
+
+    interval, horizon : as for `choose_models`. Empty where a model cannot be read, which the
+    forecast reports.
+    """
+    asked = tuple(dict.fromkeys(symbols))
+    try:
+        chosen = choose_models(data_dir, asked, interval=interval, horizon=horizon)
+    except LstmcliError:
+        return {}
+    return {
+        one.name.upper(): each.model.name
+        for each in chosen.values()
+        for one in each.chosen.settings.window.inputs
+        if one.kind == "symbol" and one.name.upper() not in asked
+    }
 
 
 def stored_intervals(data_dir: Path, symbol: str) -> list[str]:
