@@ -179,6 +179,39 @@ def test_inputs_that_both_models_read_are_taken_over(honest: Path, tmp_path: Pat
     assert "fan/v0001 also reads column:Mood@1, which is left out" in done.out + done.err
 
 
+def test_a_version_without_an_input_is_compared_with_the_champion_that_has_it(
+    honest: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(honest, tmp_path / "there")
+    kept = in_process("data", "import", "^VIX=vix.csv", folder=tmp_path / "there")
+    assert kept.code == 0, kept.err
+    features = 'window.features=["close"]'
+    done = train(tmp_path / "there", "fan", *FILES[:2], "--set", features)
+    assert done.code == 0, done.err
+    assert "Not in use (fan/v0001 stays): mean pinball loss" in " ".join(done.out.split())
+
+
+@pytest.mark.parametrize("changes", [["train.stateful=true"], ["model.network=linear"]])
+def test_other_networks_and_ways_of_training_read_them_too(
+    honest: Path, tmp_path: Path, changes: list[str]
+) -> None:
+    shutil.copytree(honest, tmp_path / "there")
+    options = [word for each in changes for word in ("--set", each)]
+    named = ("--config", "fan.toml", "--name", "other", *FILES, *options)
+    done = in_process("train", *named, folder=tmp_path / "there")
+    assert done.code == 0, done.err
+    (made,) = predicted(tmp_path / "there", "--model", "other", "--explain")
+    names = [each["name"] for each in made["explain"]["inputs"]]
+    assert names[-2:] == ["column:Mood@1", "symbol:^VIX:log"]
+
+
+def test_the_linear_fan_alone_reads_none(honest: Path) -> None:
+    named = ("--config", "fan.toml", *FILES, "--set", "model.network=har")
+    done = in_process("train", *named, folder=honest)
+    assert done.code == 2
+    assert "model.network har reads bars alone, found feature column:Mood@1" in done.err
+
+
 def test_explain_names_the_inputs_and_their_part(honest: Path) -> None:
     (found,) = predicted(honest, "--model", "point", "--explain")
     parts = {each["name"]: each for each in found["explain"]["inputs"]}
