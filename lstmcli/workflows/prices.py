@@ -52,6 +52,7 @@ class Source:
     start, end : the first and the last day used of these.
     only : series chosen among the recipe's own data, in capitals.
     read : the prices themselves where they have been read, in place of the files or symbols.
+    others : series that only inputs are made of, read with them.
     """
 
     data_dir: Path
@@ -67,6 +68,7 @@ class Source:
     around: date | None = None
     only: tuple[str, ...] = ()
     read: tuple[Prices | Failure, ...] | None = None
+    others: tuple[Prices, ...] = ()
 
     @property
     def names_data(self) -> bool:
@@ -182,7 +184,7 @@ def stream_prices(
     """
     data = chosen_data(source, data)
     others = {each.name.upper(): each.name for each in inputs if each.kind == "symbol"}
-    files: list[_Found] | None = None if source.read is not None else []
+    files = list[_Found]()
     join = partial(_joined, inputs, cache(partial(find_other, source, data, files)), interval)
     if source.read is not None:
         yield from map(join, source.read)
@@ -200,7 +202,7 @@ def stream_prices(
         more = [name for key, name in others.items() if key not in asked]
         data = data.model_copy(update={"symbols": (*data.symbols, *more)})
     found_in = _from_files(source, data, inputs) if data.csv else _from_store(source, data)
-    if data.csv and others and files is not None:
+    if data.csv and others:
         files += found_in
         found_in = iter(files)
     for found in found_in:
@@ -240,10 +242,10 @@ def find_other(
     files : their series; None to read them. Raises DataError where there is none of that name.
     """
     data = chosen_data(source, data).model_copy(update={"start": None, "symbols": ()})
-    if files is None:
-        once = tuple(each for each in data.csv if parse_csv_option(each)[1] != "-")
-        read = _from_files(source, data.model_copy(update={"csv": once})) if once else ()
-        files = [*(source.read or ()), *read]
+    if source.read is not None:
+        files = (*source.others, *source.read)
+    elif files is None:
+        files = list(_from_files(source, data)) if data.csv else ()
     for each in files:
         if isinstance(each, Prices) and each.symbol.upper() == name.upper():
             return each

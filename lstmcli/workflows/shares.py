@@ -18,6 +18,7 @@ from lstmcli.market.prices import Prices
 from lstmcli.market.symbols import price_path
 from lstmcli.printable import first_few
 from lstmcli.runs.choice import (
+    Candidates,
     Choice,
     choose_models,
     find_or_only,
@@ -82,18 +83,34 @@ def shares(source: Source, model: str | None, horizon: int | None = None) -> Ite
     known = read_candidates(source.data_dir)
     kinds = {each.settings.data.price for each in (*known.own, known.base)}
     data = Data(price=kinds.pop() if len(kinds) == 1 else "auto")
+    inputs = [one for each in (*known.own, known.base) for one in each.settings.window.inputs]
+    columns = [each for each in inputs if each.kind == "column"]
+    series: Iterable[Prices | Failure] = stream_prices(source, data, inputs=columns)
+    if names := {each.name.upper() for each in inputs if each.kind == "symbol"}:
+        series = list(series)
+        others = [one for one in series if isinstance(one, Prices) and one.symbol.upper() in names]
+        source = replace(source, others=tuple(others))
+    made = _by_series(source, series, known, horizon)
+    yield from _without_read(made, source) if names else made
+
+
+def _by_series(
+    source: Source, found: Iterable[Prices | Failure], known: Candidates, horizon: int | None
+) -> Iterator[Share]:
     last = Choice(known.base, "ready-made")
-    columns = [
-        one
-        for each in (*known.own, known.base)
-        for one in each.settings.window.inputs
-        if one.kind == "column"
-    ]
-    for each in stream_prices(source, data, inputs=columns):
+    for each in found:
         if isinstance(each, Prices):
             fits = partial(_fits, each)
             last = known.choose(each.symbol, horizon=horizon, fits=fits)
         yield Share(last, replace(source, read=(each,)), (each.symbol,))
+
+
+def _without_read(made: Iterable[Share], source: Source) -> list[Share]:
+    """Leave out series that models of others read as inputs, unless they are named."""
+    shares = list(made)
+    read = {one.name.upper() for each in shares for one in each.inputs if one.kind == "symbol"}
+    read -= {each.upper() for each in source.symbols}
+    return [each for each in shares if each.symbols[0].upper() not in read]
 
 
 def _merged(found: Iterable[Share], alone: str) -> list[Share]:

@@ -76,6 +76,22 @@ def test_a_series_that_is_read_as_an_input_is_not_forecast(honest: Path) -> None
     assert "^VIX: no column Mood, which the model reads" in done.err
 
 
+def test_without_a_model_named_it_is_forecast_only_where_no_other_model_reads_it(
+    honest: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(honest, tmp_path / "there")
+    folder = tmp_path / "there"
+    done = in_process("train", "MINE", "--config", "fan.toml", *FILES, folder=folder)
+    assert done.code == 0, done.err
+    assert (folder / "data/models/mine").is_dir()
+    reversed_files = (*FILES[2:], *FILES[:2])
+    (made,) = predicted(folder, *reversed_files)
+    assert (made["symbol"], made["model"]) == ("MINE", "mine/v0001")
+    for words in (("MINE", "^VIX", *FILES), (*FILES[2:], "--csv", "vix.csv")):
+        found = predicted(folder, *words)
+        assert "^VIX" in [each["symbol"] for each in found]
+
+
 def test_columns_that_are_not_named_are_still_reported_as_unused(honest: Path) -> None:
     done = in_process("predict", "--model", "fan", "--verbose", folder=honest)
     assert "Columns that are not used: Label" in done.err
