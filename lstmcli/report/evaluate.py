@@ -15,7 +15,7 @@ from lstmcli.evaluation.trend import CLASSES, actual_trend, predicted_trend
 from lstmcli.learning.evidence import describe_looks
 from lstmcli.learning.walk import Answer
 from lstmcli.market.prices import unit_of
-from lstmcli.printable import count_of
+from lstmcli.printable import count_of, first_few
 from lstmcli.report import View, make_document, one_after_another
 from lstmcli.report.numbers import BASE_RATE_UNKNOWN, percent, price, price_basis, price_columns
 from lstmcli.report.score_tables import (
@@ -118,7 +118,12 @@ def evaluate_views(
     whole = one_after_another("evaluate", views)
     if len(reports) == 1 or details:
         return whole
-    return replace(whole, tables=lambda: [_reports_table(reports), _MORE_OF_SEVERAL])
+    without = [
+        Prose(f"{first_few(each.symbol for each in report.series)}: {report.without}")
+        for report in reports
+        if report.without is not None
+    ]
+    return replace(whole, tables=lambda: [_reports_table(reports), *without, _MORE_OF_SEVERAL])
 
 
 def _reports_table(reports: Sequence[EvaluateReport]) -> RenderableType:

@@ -83,15 +83,35 @@ def shares(source: Source, model: str | None, horizon: int | None = None) -> Ite
     known = read_candidates(source.data_dir)
     kinds = {each.settings.data.price for each in (*known.own, known.base)}
     data = Data(price=kinds.pop() if len(kinds) == 1 else "auto")
+    yield from _shares_of_files(source, data, known, horizon)
+
+
+def _shares_of_files(
+    source: Source, data: Data, known: Candidates, horizon: int | None
+) -> Iterator[Share]:
+    """Yield the share of each series; where models read other series, all are read first.
+
+    Those that the models of others read have no share, unless they are named.
+    """
     inputs = [one for each in (*known.own, known.base) for one in each.settings.window.inputs]
     columns = [each for each in inputs if each.kind == "column"]
-    series: Iterable[Prices | Failure] = stream_prices(source, data, inputs=columns)
-    if names := {each.name.upper() for each in inputs if each.kind == "symbol"}:
-        series = list(series)
-        others = [one for one in series if isinstance(one, Prices) and one.symbol.upper() in names]
-        source = replace(source, others=tuple(others))
-    made = _by_series(source, series, known, horizon)
-    yield from _without_read(made, source) if names else made
+    names = {each.name.upper(): each.name for each in inputs if each.kind == "symbol"}
+    if not names:
+        yield from _by_series(source, stream_prices(source, data, inputs=columns), known, horizon)
+        return
+    asked = {each.upper() for each in source.symbols}
+    more = [name for key, name in names.items() if asked and key not in asked]
+    wide = replace(source, symbols=(*source.symbols, *more))
+    series = [
+        each
+        for each in stream_prices(wide, data, inputs=columns)
+        if isinstance(each, Prices) or each.symbol not in more
+    ]
+    others = [one for one in series if isinstance(one, Prices) and one.symbol.upper() in names]
+    made = list(_by_series(replace(source, others=tuple(others)), series, known, horizon))
+    read = {one.name.upper() for each in made for one in each.inputs if one.kind == "symbol"}
+    read |= {each.upper() for each in more}
+    yield from (each for each in made if each.symbols[0].upper() not in read - asked)
 
 
 def _by_series(
@@ -103,14 +123,6 @@ def _by_series(
             fits = partial(_fits, each)
             last = known.choose(each.symbol, horizon=horizon, fits=fits)
         yield Share(last, replace(source, read=(each,)), (each.symbol,))
-
-
-def _without_read(made: Iterable[Share], source: Source) -> list[Share]:
-    """Leave out series that models of others read as inputs, unless they are named."""
-    shares = list(made)
-    read = {one.name.upper() for each in shares for one in each.inputs if one.kind == "symbol"}
-    read -= {each.upper() for each in source.symbols}
-    return [each for each in shares if each.symbols[0].upper() not in read]
 
 
 def _merged(found: Iterable[Share], alone: str) -> list[Share]:

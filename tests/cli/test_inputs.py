@@ -92,6 +92,21 @@ def test_without_a_model_named_it_is_forecast_only_where_no_other_model_reads_it
         assert "^VIX" in [each["symbol"] for each in found]
 
 
+def test_both_may_be_columns_of_one_file(honest: Path, tmp_path: Path) -> None:
+    both = {name: series(seed)["Close"] for name, seed in (("AAA", 2), ("BBB", 4), ("^VIX", 3))}
+    pd.DataFrame(both).to_csv(tmp_path / "wide.csv")
+    (tmp_path / "fan.toml").write_text(RECIPE.replace('"column:Mood@1", ', ""))
+    done = in_process("train", "AAA", "--csv", "wide.csv", "--config", "fan.toml", folder=tmp_path)
+    assert done.code == 0, done.err
+    (alone,) = predicted(tmp_path, "AAA", "--csv", "wide.csv")
+    assert (alone["symbol"], alone["model"]) == ("AAA", "aaa/v0001")
+    every = predicted(tmp_path, "--csv", "wide.csv")
+    assert [each["symbol"] for each in every] == ["AAA", "BBB"]
+    assert every[0]["steps"] == alone["steps"]
+    done = in_process("evaluate", "AAA", "--csv", "wide.csv", folder=tmp_path)
+    assert done.code == 0, done.err
+
+
 def test_columns_that_are_not_named_are_still_reported_as_unused(honest: Path) -> None:
     done = in_process("predict", "--model", "fan", "--verbose", folder=honest)
     assert "Columns that are not used: Label" in done.err

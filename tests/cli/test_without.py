@@ -86,6 +86,12 @@ def test_both_recipes_are_refitted_alike_and_the_look_is_counted_once(folder: Pa
     assert ours == theirs
 
 
+def test_the_page_has_the_answer_too(folder: Path) -> None:
+    done = without(folder, "column:Driver", "--report", "page.html")
+    assert done.code == 0, done.err
+    assert "Without column:Driver the error is" in (folder / "page.html").read_text()
+
+
 def test_too_few_windows_are_no_answer(folder: Path) -> None:
     done = without(folder, "column:Driver", "--n-windows", "10")
     words = "(CRPS; 10 independent windows, 3 seeds): too few to say, a test needs 20"
