@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError, UsageError
-from lstmcli.market.columns import Layout, Reading, choose_series, read_layout
+from lstmcli.market.columns import Layout, Reading, choose_extras, choose_series, read_layout
 from lstmcli.market.headers import Fields
 from lstmcli.market.prices import COLUMNS, Bars, Prices
 from lstmcli.market.sessions import closed_rows
@@ -48,6 +48,7 @@ def read_prices(
     stdin: IO[bytes] | None = None,
     interval: str | None = None,
     failures: dict[str, DataError] | None = None,
+    extras: Sequence[str] = (),
     **checks: Unpack[Checks],
 ) -> list[Prices]:
     """Read the price tables of a file, of standard input for "-", or of an open raw table.
@@ -56,6 +57,7 @@ def read_prices(
         ticker in yfinance's own CSV or in a column of symbols, else the file's stem.
     symbols : which series of a file with several, in this order; all by default.
     reading : what the file does not say by itself. interval, checks : as for `check_bars`.
+    extras : names of further columns, which the table has as `column:NAME` where the file has them.
     failures : if given, collects the errors of unsuitable series; otherwise the first one raises.
 
     Raises FileError when the file cannot be read, UsageError for bad options, DataError otherwise.
@@ -63,7 +65,7 @@ def read_prices(
     if name is not None:
         shown = source if isinstance(source, str | Path) else source.where
         check_series_name(name, f"{name}={shown}", UsageError)
-    table = read_table(source, reading, symbols, stdin)
+    table = read_table(source, reading, symbols, stdin, extras)
     if name is not None and len(table.series) > 1:
         raise UsageError(
             f"one name for {len(table.series)} series",
@@ -104,6 +106,7 @@ class Table:
     series : those chosen, by name, each with its fields; "" where the file gives no name.
     stamps : the dates (N,) as written. lines : (N,) line numbers. values : position -> (N,).
     rows : the rows of each series, where not every one has all.
+    extras : further columns that were asked for, by name, which every series shares.
     """
 
     source: str
@@ -113,11 +116,13 @@ class Table:
     values: dict[int, NDArray[np.float64]]
     notes: tuple[str, ...]
     rows: dict[str, NDArray[np.int64] | slice]
+    extras: Fields
 
     def bars(self, series: str, symbol: str) -> Bars:
         """Return the rows of one series, dated as they are written."""
         fields, rows = self.series[series], self.rows.get(series, slice(None))
         columns = {name: self.values[fields[name]][rows] for name in COLUMNS if name in fields}
+        columns |= {f"column:{name}": self.values[at][rows] for name, at in self.extras.items()}
         days, lines = self.stamps.days[rows], self.lines[rows]
         return Bars(symbol, self.source, days, columns, lines, notes=self.notes)
 
@@ -127,6 +132,7 @@ def read_table(
     reading: Reading = _ALONE,
     symbols: Sequence[str] = (),
     stdin: IO[bytes] | None = None,
+    extras: Sequence[str] = (),
 ) -> Table:
     """Read what `read_prices` does; `symbols` chooses among the series of a wide table.
 
@@ -136,10 +142,10 @@ def read_table(
     if isinstance(raw, str | Path):
         raw = open_table(raw, Marks(reading.sep, reading.decimal), stdin)
     where, layout = raw.where, read_layout(raw.head, raw.where, reading.columns)
-    series = layout.series
+    series, more = layout.series, choose_extras(layout, extras)
     if layout.symbol_field is None:
         series = {name: series[name] for name in choose_series(list(series), symbols, where)}
-    positions = sorted({i for fields in series.values() for i in fields.values()})
+    positions = sorted({i for fields in (*series.values(), more) for i in fields.values()})
     texts = [layout.date_field, layout.time_field, layout.symbol_field]
     named = [i for i in texts if i is not None]
     read = raw.read(named, positions, layout.header_lines)
@@ -170,14 +176,14 @@ def read_table(
     else:
         rows = _split(owners, lines, layout, symbols)
         series = dict.fromkeys(rows, series[""])
-    ignored = [*layout.ignored]
+    ignored = [name for name in layout.ignored if layout.extras.get(name) not in more.values()]
     if "" in rows:
         ignored.append(layout.names[layout.symbol_field or 0])
         ignored.sort(key=layout.names.index)
     if ignored:
         notes.append(f"Columns that are not used: {first_few(ignored, 5)}.")
     by_position = dict(zip(positions, values.T, strict=True))
-    return Table(where, series, stamps, lines, by_position, tuple(notes), rows)
+    return Table(where, series, stamps, lines, by_position, tuple(notes), rows, more)
 
 
 def _join_times(dates: pa.Array, times: pa.Array) -> pa.Array:
@@ -259,6 +265,8 @@ def _session_bars(table: Table, series: str, symbol: str, resample: str, today: 
         refuse_mixed_offsets(stamps, table.lines[table.rows[series]], bars.where())
     filled = np.zeros(bars.days.size, dtype=bool)
     for name, values in bars.columns.items():
+        if name not in COLUMNS:
+            continue
         filled |= ~(np.isnan(values) | ((values == 0) & (name in _ZEROS)))
     within = bars_within_days(stamps.keep(filled)) if stamps.minutes.any() else ""
     if within and not resample:

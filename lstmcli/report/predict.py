@@ -13,7 +13,7 @@ from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.scores import PAST_MOVES
 from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.evaluation.verdict import SHOWN_NAMES, p_value
-from lstmcli.forecasting.explain import Effect, Explanation
+from lstmcli.forecasting.explain import Effect, Explanation, InputEffect
 from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of, first_few
 from lstmcli.report import Format, View, make_document
@@ -317,6 +317,8 @@ def explain_tables(explained: Sequence[Explanation], unit: str) -> list[Renderab
         for name, effect in _effects(found).items():
             if max(np.abs(effect.alone).max(), np.abs(effect.with_older).max()) > _NOTHING:
                 shown.append(_effect_table(found, name, effect))
+        if found.inputs:
+            shown.append(_input_table(found))
         shown += readings(found, unit)
     if shown:
         shown.append(
@@ -344,8 +346,14 @@ def explain_document(found: Explanation, unit: str) -> dict[str, Any]:
             {"layer": gate.layer, "gate": gate.name, "openness": gate.openness.tolist()}
             for gate in found.gates
         ],
+        **({"inputs": [_input_document(each) for each in found.inputs]} if found.inputs else {}),
         "readings": readings(found, unit),
     }
+
+
+def _input_document(each: InputEffect) -> dict[str, Any]:
+    width = None if each.width is None else each.width.tolist()
+    return {"name": each.name, "median": each.median.tolist(), "width_80": width}
 
 
 def readings(found: Explanation, unit: str) -> list[str]:
@@ -414,6 +422,21 @@ def _effect_table(found: Explanation, name: str, effect: Effect) -> RenderableTy
         ["Back", "Bar of", *(f"Step {each}" for each in found.steps), "With older"],
         cells,
         left=2,
+    )
+
+
+def _input_table(found: Explanation) -> RenderableType:
+    step = _main_step(found)
+    at = found.steps.index(step)
+    rows = [
+        [each.name, *(_share(part[at]) for part in (each.median, each.width) if part is not None)]
+        for each in found.inputs
+    ]
+    return make_table(
+        f"{found.symbol}: how step {step} moves when an input is read as its average",
+        ["Input", *(name.capitalize() for name in _effects(found))],
+        rows,
+        left=1,
     )
 
 

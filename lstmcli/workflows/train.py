@@ -24,8 +24,7 @@ from lstmcli.learning.transfer import (
     plan_transfer,
     ready_made_donor,
 )
-from lstmcli.market.prices import Prices
-from lstmcli.market.store import STORE
+from lstmcli.market.prices import STORE, Prices
 from lstmcli.printable import first_few
 from lstmcli.recipes import shipped_file
 from lstmcli.runs import checkpoint
@@ -137,6 +136,7 @@ def train(
             return _finish(home, *same, notes, tuple(failures))
         start, resumed = checkpoint.checkpoint_to_resume(folder, origin, resume=resume)
         before = sum(epoch.seconds for epoch in start.history) if start else 0.0
+        judged = partial(_for_both, source, settings, name, used)
         course = Course(
             on_epoch=on_epoch,
             keep=partial(checkpoint.save_checkpoint, folder, origin),
@@ -152,7 +152,7 @@ def train(
                     decision = Decision(True, "--replace")
                 else:
                     decision, looked = decide(
-                        promotion, *candidate, used, data_dir=home, level=level
+                        promotion, *candidate, judged(), data_dir=home, level=level
                     )
             record = describe(
                 learned,
@@ -204,7 +204,7 @@ def _prepare(
 ) -> tuple[Settings, Plan, list[Prices], list[Failure]]:
     """Return the settings and the plan of all that is suitable, its prices, and what is not."""
     asked = () if donor is None else (donor.metadata.interval, f"{donor.reference} reads")
-    loaded, failures = load_alike(source, settings.data, *asked)
+    loaded, failures = load_alike(source, settings.data, settings.window.inputs, *asked)
     settings = with_known_features(settings, loaded)
     if donor is None:
         plan, failures = plan_prices(loaded, settings, failures)
@@ -213,6 +213,27 @@ def _prepare(
     used = [each for each in loaded if each.symbol in {one.symbol for one in plan.series}]
     data = lasting_data(source, settings.data, used[0].interval)
     return settings.model_copy(update={"data": data}), plan, used, failures
+
+
+def _for_both(
+    source: Source, settings: Settings, name: str, used: Sequence[Prices]
+) -> Sequence[Prices]:
+    """Return the prices used, with what the champion of the name reads besides, where it is there.
+
+    Where it is not, `decide` says what the champion lacks.
+    """
+    try:
+        leader = champion(source.data_dir, name)
+        theirs = () if leader is None else read_candidate(leader).settings.window.inputs
+    except ModelError:
+        return used
+    own = settings.window.inputs
+    if not {each.column for each in theirs} - {each.column for each in own}:
+        return used
+    loaded, _ = load_alike(source, settings.data, (*own, *theirs), used[0].interval)
+    wanted = {each.symbol for each in used}
+    found = [each for each in loaded if each.symbol in wanted]
+    return found if len(found) == len(wanted) else used
 
 
 def _check_champion(
