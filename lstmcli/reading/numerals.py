@@ -30,6 +30,8 @@ _PREFIX = rf"^(?P<found>{_SIGN})\s*[+-]?[\d.,]"
 _SUFFIX = rf"[\d.,]\s*(?P<found>{_SIGN})$"
 _SPECIAL = r"(?i:[+-]?inf(?:inity)?)"
 _OTHER = {".": ",", ",": "."}
+_UNDECIDED = r"^[+-]?[1-9]\d{0,2}(?:[.]\d{3}|,\d{3})$"
+_FEW, _SLIPS = 0.05, 2
 _WORDS = {".": "decimal points", ",": "decimal commas"}
 
 
@@ -108,8 +110,11 @@ class Written:
         for k, reading in enumerate(readings[mark]):
             if reading.bad is not None:
                 raise self._bad_number(k, reading.bad, reading.why)
-        if len(marks) == 2 and not any(n_bad.values()):
-            self._refuse_two_readings(found, readings["."])
+        if len(marks) == 2:
+            is_grouped = any(each.thousands for each in readings[mark])
+            # Who separates fields by commas, or writes JSON, has decimal points.
+            if mark == "," or is_grouped or self.sep not in (",", ""):
+                self._refuse_two_readings(found, n_bad[_OTHER[mark]])
         cleaned = [
             _clean(column, mark, reading.thousands)
             for column, reading in zip(found, readings[mark], strict=True)
@@ -123,23 +128,27 @@ class Written:
         suffixes = tuple(column.has_suffix for column in found)
         return Numerals(values, cleaned, mark, tuple(extras), suffixes)
 
-    def _refuse_two_readings(
-        self, found: Sequence["_Column"], with_points: Sequence["_Reading"]
-    ) -> None:
-        """Raise DataError where the numbers are others with a decimal point than with a comma."""
-        if self.sep in (",", "") and not any(each.thousands for each in with_points):
-            return  # who separates fields by commas has decimal points
-        for column, name in zip(found, self.names, strict=True):
-            row = _first(pc.match_substring_regex(column.texts, r"[.,]"))
+    def _refuse_two_readings(self, found: Sequence["_Column"], n_deciding: int) -> None:
+        """Raise DataError where the numbers are others with a decimal point than with a comma.
+
+        n_deciding : how many of them have one reading only.
+        """
+        open_ones = [pc.match_substring_regex(column.texts, _UNDECIDED) for column in found]
+        n_open = sum(pc.sum(each).as_py() or 0 for each in open_ones)
+        if decides(n_deciding, n_open):
+            return
+        for column, is_open, name in zip(found, open_ones, self.names, strict=True):
+            row = _first(is_open)
             if row is not None:
                 text = column.texts[row].as_py()
                 mark = "," if "," in text else "."
+                others = "too few other values decide" if n_deciding else "no other value decides"
                 as_decimal, as_group = text.replace(mark, "."), text.replace(mark, "")
                 raise DataError(
                     f"two readings of the numbers in column {name}",
                     where=f"{self.where} line {self.lines[row]}",
-                    why=f"{text!a} in a {self.kind} may be {as_decimal} or {as_group}, and no "
-                    "other value decides it",
+                    why=f"{text!a} in a {self.kind} may be {as_decimal} or {as_group}, and "
+                    f"{others} it",
                     next_step=f"Pass --decimal '{mark}' for {as_decimal}, or --decimal "
                     f"'{_OTHER[mark]}' for {as_group}.",
                 )
@@ -158,6 +167,11 @@ class Written:
         return DataError(
             f"bad number in column {self.names[k]}", where=where, why=why, next_step=step
         )
+
+
+def decides(n_deciding: int, n_open: int) -> bool:
+    """Return whether numbers with one reading decide those with two; slips decide nothing."""
+    return n_deciding >= n_open or (n_deciding > _SLIPS and n_deciding >= _FEW * n_open)
 
 
 def without_missing(texts: pa.Array) -> pa.Array:
