@@ -82,6 +82,11 @@ def test_a_file_is_imported_again_without_options(folder: Path) -> None:
     assert again.code == 0, again.err
     assert "unchanged" in again.out
     assert "fund.csv: read as before, with --columns close=Kurs,date=Datum" in again.err
+    (folder / "more").mkdir()
+    (folder / "fund.csv").rename(folder / "more/fund.csv")
+    within = run(folder, "data", "import", "more")
+    assert within.code == 0, within.err
+    (folder / "more/fund.csv").rename(folder / "fund.csv")
     sidecar.write_text(json.dumps(facts | {"reading": {"columns": ["close"]}}))
     assert_one_error(run(folder, "data", "import", "fund.csv"), 4, "--columns date=Datum")
 
