@@ -191,6 +191,8 @@ def _join_times(dates: pa.Array, times: pa.Array) -> pa.Array:
 
     Times may be written as `16:30`, `16:30:00`, `163000` or `93000`.
     """
+    if pa.types.is_timestamp(dates.type) or ":" in str(dates[0]):  # they have times
+        return dates
     times = pc.utf8_trim_whitespace(times.cast(pa.string()))
     is_number = pc.match_substring_regex(times, r"^\d{1,6}$")
     times = pc.if_else(is_number, pc.utf8_lpad(times, 6, "0"), times)

@@ -95,7 +95,8 @@ def parse_stamps(
     Raises DataError naming the line of the first text that is no date, or that dates can be read in
     two ways, and UsageError for a format with unknown codes.
     """
-    if pa.types.is_date(dates.type) or pa.types.is_timestamp(dates.type):
+    is_day = pa.types.is_date(dates.type) and not date_format  # another one may be meant
+    if is_day or pa.types.is_timestamp(dates.type):
         return _typed(dates, lines, where)
     if pa.types.is_floating(dates.type) and pc.all(pc.equal(dates, pc.floor(dates))).as_py():
         dates = dates.cast(pa.int64())

@@ -137,7 +137,7 @@ def stream_prices(
             why="neither the command nor the recipe names a symbol or a file",
             next_step="Give symbols that were fetched, or --csv FILE.",
         )
-    data, notes = _with_files(data)
+    data, notes = with_files(data)
     seen: set[str] = set()
     names = {part for entry in data.csv for part in parse_csv_option(entry)}
     asked = {symbol.upper() for symbol in data.symbols}
@@ -163,7 +163,7 @@ def stream_prices(
         yield join(found)
 
 
-def _with_files(data: Data) -> tuple[Data, tuple[str, ...]]:
+def with_files(data: Data) -> tuple[Data, tuple[str, ...]]:
     """Return the data with the files of each folder in its place, and notes on others there."""
     files: list[str] = []
     notes: list[str] = []
