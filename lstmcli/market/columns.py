@@ -168,8 +168,9 @@ def read_layout(
     unused = [i for i, field in fields.items() if field == ""]
     # LOW and OPEN are symbols too: alone among other names they are series, not columns.
     tickers = set(known.values()) <= ALSO_TICKERS
-    is_long = symbol_field is not None or key_of(names[date_field]) == "ds"
     keys = {i: key_of(names[i]) for i in others}
+    is_long = symbol_field is not None
+    is_long |= key_of(names[date_field]) == "ds" and "y" in keys.values()
     is_long |= any(keys[i] in (*_SYMBOLS, _NAME) and _is_text(rows, i) for i in others)
     is_long |= bool({*_SYMBOLS} & {*keys.values()} and {*_LONE_CLOSES[:-1]} & {*keys.values()})
     may_be_wide = tickers and not is_long and not 1 < len(known) >= len(others)

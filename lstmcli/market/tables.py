@@ -149,7 +149,8 @@ def read_table(
     if layout.time_field is not None:
         dates = _join_times(dates, text[layout.time_field])
     stamps = parse_stamps(dates, lines, where, reading.date_format)
-    undated = lines[np.isnat(stamps.days) & ~np.isnan(values).all(axis=1)]
+    dated = ~np.isnat(stamps.days)
+    undated = lines[:0] if dated.all() else lines[~dated & ~np.isnan(values).all(axis=1)]
     if undated.size:
         raise DataError(
             "missing date",
@@ -159,7 +160,6 @@ def read_table(
         )
     notes = [*raw.notes, *read.notes, *layout.notes, *stamps.notes]
     owners = None if layout.symbol_field is None else text[layout.symbol_field]
-    dated = ~np.isnat(stamps.days)
     if not dated.all():
         notes.append(f"Dropped rows without date and values: {np.count_nonzero(~dated)}.")
         stamps, lines, values = stamps.keep(dated), lines[dated], values[dated]
@@ -185,6 +185,8 @@ def _join_times(dates: pa.Array, times: pa.Array) -> pa.Array:
 
     Times may be written as `16:30`, `16:30:00`, `163000` or `93000`.
     """
+    if pa.types.is_timestamp(dates.type) or ":" in str(dates[0]):  # they have times
+        return dates
     times = pc.utf8_trim_whitespace(times.cast(pa.string()))
     is_number = pc.match_substring_regex(times, r"^\d{1,6}$")
     times = pc.if_else(is_number, pc.utf8_lpad(times, 6, "0"), times)
@@ -201,10 +203,13 @@ def _split(
 
     A file about one company may have its name in each row, which is no symbol.
     """
-    coded = pc.utf8_trim_whitespace(owners.cast(pa.string())).dictionary_encode()
-    names: list[str] = coded.dictionary.to_pylist()
-    codes = coded.indices.fill_null(-1).to_numpy()
-    empty = codes < 0
+    coded = owners.cast(pa.string()).dictionary_encode()
+    trimmed = pc.utf8_trim_whitespace(coded.dictionary).dictionary_encode()
+    names: list[str] = trimmed.dictionary.to_pylist()
+    known = np.append(trimmed.indices.to_numpy(), len(names))  # the last is that of no text
+    kind = np.uint16 if len(names) < 2**16 - 1 else np.int32  # numpy sorts the first by radix
+    codes = known.astype(kind)[coded.indices.fill_null(len(known) - 1).to_numpy()]
+    empty = codes == len(names)
     if "" in names:
         empty |= codes == names.index("")
     if layout.describes and (empty.all() or (len(names) == 1 and not _is_symbol(names[0]))):
@@ -219,8 +224,7 @@ def _split(
         )
     if len(names) == 1:
         return dict.fromkeys(choose_series(names, symbols, layout.where), slice(None))
-    small = codes.astype(np.uint16) if len(names) < 2**16 else codes  # numpy sorts those by radix
-    order = np.argsort(small, kind="stable")
+    order = np.argsort(codes, kind="stable")
     ends = np.cumsum(np.bincount(codes, minlength=len(names)))
     parts = dict(zip(names, np.split(order, ends[:-1]), strict=True))
     return {name: parts[name] for name in choose_series(names, symbols, layout.where)}

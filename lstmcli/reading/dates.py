@@ -95,7 +95,8 @@ def parse_stamps(
     Raises DataError naming the line of the first text that is no date, or that dates can be read in
     two ways, and UsageError for a format with unknown codes.
     """
-    if pa.types.is_date(dates.type) or pa.types.is_timestamp(dates.type):
+    is_day = pa.types.is_date(dates.type) and not date_format  # another one may be meant
+    if is_day or pa.types.is_timestamp(dates.type):
         return _typed(dates, lines, where)
     if pa.types.is_floating(dates.type) and pc.all(pc.equal(dates, pc.floor(dates))).as_py():
         dates = dates.cast(pa.int64())
@@ -158,17 +159,23 @@ def _offset(text: str | None) -> int:
 def _typed(dates: pa.Array, lines: NDArray[np.int64], where: str) -> Stamps:
     """Read dates and times of a type of their own; times of a zone become local ones."""
     zone = getattr(dates.type, "tz", None)
-    local = pc.local_timestamp(dates) if zone else dates
-    times = local.cast(pa.timestamp("s"), safe=False).to_numpy(zero_copy_only=False)
-    days: Days = times.astype("datetime64[D]")
-    wrong = np.flatnonzero((days < _FIRST) | (days > _LAST))
-    if wrong.size:
+    times = dates
+    if not pa.types.is_date32(dates.type):
+        local = pc.local_timestamp(dates) if zone else dates
+        times = local.cast(pa.timestamp("s"), safe=False)
+    times = times.to_numpy(zero_copy_only=False)
+    days: Days = times.astype("datetime64[D]", copy=False)
+    if (days < _FIRST).any() or (days > _LAST).any():
+        wrong = np.flatnonzero((days < _FIRST) | (days > _LAST))
         raise DataError(
             "bad date",
             where=f"{where} line {lines[wrong[0]]}",
             why=f"found {days[wrong[0]]}, expected a year from 1678 to 2261",
             next_step="Correct or remove the row.",
         )
+    if times is days:  # no time is given: one number stands for all
+        none, nowhere = (np.broadcast_to(np.int64(n), days.shape) for n in (0, NO_OFFSET))
+        return Stamps(days, none, nowhere)
     is_dated = ~np.isnat(days)
     minutes = np.zeros(days.size, dtype=np.int64)
     minutes[is_dated] = (times - days)[is_dated].astype("timedelta64[m]").astype(np.int64)

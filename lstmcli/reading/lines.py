@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
-from lstmcli.reading.numerals import MISSING, read_numerals
+from lstmcli.reading.numerals import MISSING, Written, decides
 from lstmcli.reading.raw import RawColumns
 
 _NUMBER = re.compile(
@@ -69,14 +69,9 @@ class Lines:
         columns = [column.combine_chunks() for column in table.columns]
         texts, fields = columns[: len(self.texts)], columns[len(self.texts) :]
         lines = self.number_lines(len(table))
-        found = read_numerals(
-            fields,
-            [self.names[i] for i in self.numbers],
-            lines,
-            self.where,
-            decimal=self.decimal,
-            sep=self.sep,
-        )
+        names = [self.names[i] for i in self.numbers]
+        marks = (self.where, self.kind, self.decimal, self.sep)
+        found = Written(fields, names, lines, *marks).read()
         if (last := len(self.names) - 1) in self.numbers:
             k = list(self.numbers).index(last)
             endings = [text or "" for text in found.cleaned[k][-_RECENT - 1 :].to_pylist()]
@@ -215,13 +210,14 @@ class Lines:
             return True
         sample = self.text[self.start : self.start + _SAMPLE].decode(errors="replace")
         point = re.escape(mark)
-        decided = re.compile(rf"[+-]?(?:\d*{point}(?!\d{{3}}$)\d+|0?{point}\d+|\d{{4,}}{point}\d+)")
-        for row in csv.reader(sample.split("\n")[:-1], delimiter=self.sep):
-            if len(row) == len(self.names) and any(
-                decided.fullmatch(row[i].strip()) for i in self.numbers
-            ):
-                return True
-        return False
+        is_open = re.compile(rf"[+-]?[1-9]\d{{0,2}}{point}\d{{3}}")
+        rows = csv.reader(sample.split("\n")[:-1], delimiter=self.sep)
+        fields = [
+            row[i].strip() for row in rows if len(row) == len(self.names) for i in self.numbers
+        ]
+        marked = [field for field in fields if mark in field]
+        n_open = sum(is_open.fullmatch(field) is not None for field in marked)
+        return len(marked) > 1 and decides(len(marked) - n_open, n_open)
 
     def _last_fields(self) -> list[str]:
         """Return the last fields of the last lines, oldest first, without quotes."""

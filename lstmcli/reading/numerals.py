@@ -30,6 +30,8 @@ _PREFIX = rf"^(?P<found>{_SIGN})\s*[+-]?[\d.,]"
 _SUFFIX = rf"[\d.,]\s*(?P<found>{_SIGN})$"
 _SPECIAL = r"(?i:[+-]?inf(?:inity)?)"
 _OTHER = {".": ",", ",": "."}
+_UNDECIDED = r"^[+-]?[1-9]\d{0,2}(?:[.]\d{3}|,\d{3})$"
+_FEW, _SLIPS = 0.05, 2
 _WORDS = {".": "decimal points", ",": "decimal commas"}
 
 
@@ -76,47 +78,100 @@ class _Reading:
     why: str = ""
 
 
-def read_numerals(
-    columns: Sequence[pa.Array],
-    names: Sequence[str],
-    lines: NDArray[np.int64],
-    where: str,
-    *,
-    decimal: str = "",
-    sep: str = "",
-) -> Numerals:
-    """Read K columns of texts (N,), null or one of MISSING where there is no value.
+@dataclass(frozen=True)
+class Written:
+    """K columns of texts (N,), null or one of MISSING where there is no value.
 
-    names : (K,) of the columns, lines : (N,), both for messages. decimal : the mark, or "" to find
-    it out. sep : what separates the fields of the file, or "".
-    Raises DataError naming the first text that is no number, or that the numbers have two readings.
+    names : (K,) of the columns, lines : (N,) numbers, where and kind : the file and its format, all
+    for messages. decimal : the mark, or "" to find it out. sep : what separates the fields, or "".
     """
-    found = [_strip(column) for column in columns]
-    for name, column, raw in zip(names, found, columns, strict=True):
-        if column.bad is not None:
-            why = "is not written as the values above it"
-            raise _bad_number(raw, column.bad, name, lines, where, decimal, why)
-    marks = [decimal] if decimal else [".", ","]
-    readings = {mark: [_read(column, mark) for column in found] for mark in marks}
-    n_bad = {mark: sum(each.n_bad for each in readings[mark]) for mark in marks}
-    mark = min(marks, key=n_bad.__getitem__)  # the point where both are alike
-    for name, reading, raw in zip(names, readings[mark], columns, strict=True):
-        if reading.bad is not None:
-            raise _bad_number(raw, reading.bad, name, lines, where, decimal, reading.why)
-    if len(marks) == 2 and not any(n_bad.values()):
-        _refuse_two_readings(found, readings, names, lines, where, sep)
-    cleaned = [
-        _clean(column, mark, reading.thousands)
-        for column, reading in zip(found, readings[mark], strict=True)
-    ]
-    values = np.empty((lines.size, len(columns)), order="F")
-    for k, texts in enumerate(cleaned):
-        values[:, k] = texts.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    extras = dict.fromkeys(extra for column in found for extra in column.extras)
-    thousands = dict.fromkeys(each.thousands for each in readings[mark] if each.thousands)
-    extras |= dict.fromkeys(f"{each!r} between thousands" for each in thousands)
-    suffixes = tuple(column.has_suffix for column in found)
-    return Numerals(values, cleaned, mark, tuple(extras), suffixes)
+
+    columns: Sequence[pa.Array]
+    names: Sequence[str]
+    lines: NDArray[np.int64]
+    where: str
+    kind: str
+    decimal: str = ""
+    sep: str = ""
+
+    def read(self) -> Numerals:
+        """Read the numbers.
+
+        Raises DataError naming the first text that is no number, or that they have two readings.
+        """
+        found = [_strip(column) for column in self.columns]
+        for k, column in enumerate(found):
+            if column.bad is not None:
+                raise self._bad_number(k, column.bad, "is not written as the values above it")
+        marks = [self.decimal] if self.decimal else [".", ","]
+        readings = {mark: [_read(column, mark) for column in found] for mark in marks}
+        n_bad = {mark: sum(each.n_bad for each in readings[mark]) for mark in marks}
+        mark = min(marks, key=n_bad.__getitem__)  # the point where both are alike
+        for k, reading in enumerate(readings[mark]):
+            if reading.bad is not None:
+                raise self._bad_number(k, reading.bad, reading.why)
+        if len(marks) == 2:
+            is_grouped = any(each.thousands for each in readings[mark])
+            # Who separates fields by commas, or writes JSON, has decimal points.
+            if mark == "," or is_grouped or self.sep not in (",", ""):
+                self._refuse_two_readings(found, n_bad[_OTHER[mark]])
+        cleaned = [
+            _clean(column, mark, reading.thousands)
+            for column, reading in zip(found, readings[mark], strict=True)
+        ]
+        values = np.empty((self.lines.size, len(found)), order="F")
+        for k, texts in enumerate(cleaned):
+            values[:, k] = texts.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        extras = dict.fromkeys(extra for column in found for extra in column.extras)
+        thousands = dict.fromkeys(each.thousands for each in readings[mark] if each.thousands)
+        extras |= dict.fromkeys(f"{each!r} between thousands" for each in thousands)
+        suffixes = tuple(column.has_suffix for column in found)
+        return Numerals(values, cleaned, mark, tuple(extras), suffixes)
+
+    def _refuse_two_readings(self, found: Sequence["_Column"], n_deciding: int) -> None:
+        """Raise DataError where the numbers are others with a decimal point than with a comma.
+
+        n_deciding : how many of them have one reading only.
+        """
+        open_ones = [pc.match_substring_regex(column.texts, _UNDECIDED) for column in found]
+        n_open = sum(pc.sum(each).as_py() or 0 for each in open_ones)
+        if decides(n_deciding, n_open):
+            return
+        for column, is_open, name in zip(found, open_ones, self.names, strict=True):
+            row = _first(is_open)
+            if row is not None:
+                text = column.texts[row].as_py()
+                mark = "," if "," in text else "."
+                others = "too few other values decide" if n_deciding else "no other value decides"
+                as_decimal, as_group = text.replace(mark, "."), text.replace(mark, "")
+                raise DataError(
+                    f"two readings of the numbers in column {name}",
+                    where=f"{self.where} line {self.lines[row]}",
+                    why=f"{text!a} in a {self.kind} may be {as_decimal} or {as_group}, and "
+                    f"{others} it",
+                    next_step=f"Pass --decimal '{mark}' for {as_decimal}, or --decimal "
+                    f"'{_OTHER[mark]}' for {as_group}.",
+                )
+
+    def _bad_number(self, k: int, row: int, why: str) -> DataError:
+        text = str(self.columns[k][row].as_py()).strip()
+        other = _OTHER.get(self.decimal, "," if "," in text else "")
+        step = "Correct the field or leave it empty."
+        if other and other in text:
+            step = (
+                f"Pass --decimal '{other}' if the file has {_WORDS[other]}, or correct the field."
+            )
+        found = f"found {text[:40]!a} in a {self.kind}"
+        why = f"{found}, which {why}" if why else f"{found}, expected a number such as 1234.5"
+        where = f"{self.where} line {self.lines[row]}"
+        return DataError(
+            f"bad number in column {self.names[k]}", where=where, why=why, next_step=step
+        )
+
+
+def decides(n_deciding: int, n_open: int) -> bool:
+    """Return whether numbers with one reading decide those with two; slips decide nothing."""
+    return n_deciding >= n_open or (n_deciding > _SLIPS and n_deciding >= _FEW * n_open)
 
 
 def without_missing(texts: pa.Array) -> pa.Array:
@@ -223,32 +278,6 @@ def _without_decimals(texts: pa.Array, is_grouped: pa.Array, mark: str) -> int |
     return None
 
 
-def _refuse_two_readings(
-    found: Sequence[_Column],
-    readings: dict[str, list[_Reading]],
-    names: Sequence[str],
-    lines: NDArray[np.int64],
-    where: str,
-    sep: str,
-) -> None:
-    """Raise DataError where the numbers are others with a decimal point than with a comma."""
-    if sep in (",", "") and not any(each.thousands for each in readings["."]):
-        return  # who separates fields by commas has decimal points
-    for column, name in zip(found, names, strict=True):
-        row = _first(pc.match_substring_regex(column.texts, r"[.,]"))
-        if row is not None:
-            text = column.texts[row].as_py()
-            mark = "," if "," in text else "."
-            as_decimal, as_group = text.replace(mark, "."), text.replace(mark, "")
-            raise DataError(
-                f"two readings of the numbers in column {name}",
-                where=f"{where} line {lines[row]}",
-                why=f"{text!a} may be {as_decimal} or {as_group}, and no other value decides it",
-                next_step=f"Pass --decimal '{mark}' for {as_decimal}, or --decimal "
-                f"'{_OTHER[mark]}' for {as_group}.",
-            )
-
-
 def _clean(column: _Column, mark: str, thousands: str) -> pa.Array:
     """Return the texts as Python's `float` reads them."""
     texts = pc.replace_substring(column.texts, thousands, "") if thousands else column.texts
@@ -257,23 +286,3 @@ def _clean(column: _Column, mark: str, thousands: str) -> pa.Array:
     if column.powers is not None:
         texts = pc.binary_join_element_wise(texts, column.powers, "")
     return texts
-
-
-def _bad_number(
-    column: pa.Array,
-    row: int,
-    name: str,
-    lines: NDArray[np.int64],
-    where: str,
-    decimal: str,
-    why: str,
-) -> DataError:
-    text = str(column[row].as_py()).strip()
-    other = _OTHER.get(decimal, "," if "," in text else "")
-    step = "Correct the field or leave it empty."
-    if other and other in text:
-        step = f"Pass --decimal '{other}' if the file has {_WORDS[other]}, or correct the field."
-    found = f"found {text[:40]!a}"
-    why = f"{found}, which {why}" if why else f"{found}, expected a number such as 1234.5"
-    what = f"bad number in column {name}"
-    return DataError(what, where=f"{where} line {lines[row]}", why=why, next_step=step)

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
-from lstmcli.reading.numerals import read_numerals
+from lstmcli.reading.numerals import Written
 from lstmcli.reading.raw import RawColumns
 
 MAX_ROWS = 50_000_000
@@ -56,13 +56,14 @@ class TypedTable:
                 values[:, k] = self._numbers(column, self.head[0][numbers[k]])
         notes: tuple[str, ...] = ()
         if written:
-            found = read_numerals(
+            found = Written(
                 [columns[len(texts) + k] for k in written],
                 [self.head[0][numbers[k]] for k in written],
                 lines,
                 self.where,
-                decimal=self.decimal,
-            )
+                f"{self.kind} file",
+                self.decimal,
+            ).read()
             values[:, written] = found.values
             notes = found.notes(self.decimal)
         return RawColumns([_as_text(each) for each in columns[: len(texts)]], values, lines, notes)

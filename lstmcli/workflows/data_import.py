@@ -27,7 +27,7 @@ from lstmcli.market.store import (
 )
 from lstmcli.market.tables import parse_csv_option
 from lstmcli.printable import Note
-from lstmcli.workflows.prices import Source, load_prices
+from lstmcli.workflows.prices import Source, load_prices, with_files
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,10 @@ def import_data(
         if name:
             symbols.check_symbol(name)
     symbols.store_folder(source.data_dir)  # refused before any file is read
+    files, folder_notes = with_files(Data(csv=source.csv))
+    source, notes = replace(source, csv=files.csv), [*folder_notes]
     loaded: list[tuple[Prices, Reading]] = []
     failures: list[Failure] = []
-    notes: list[str] = []
     for words, (reading, entries) in _readings(source).items():
         part, failed = load_prices(replace(source, csv=tuple(entries), reading=reading), Data())
         loaded += [(prices, reading) for prices in part]

@@ -164,7 +164,7 @@ def stream_prices(
             why="neither the command nor the recipe names a symbol or a file",
             next_step="Give symbols that were fetched, or --csv FILE.",
         )
-    data, notes = _with_files(data)
+    data, notes = with_files(data)
     seen: set[str] = set()
     files = {part for entry in data.csv for part in parse_csv_option(entry)}
     is_read = data.csv or source.tables
@@ -180,7 +180,7 @@ def stream_prices(
         yield _as_read(found, interval)
 
 
-def _with_files(data: Data) -> tuple[Data, tuple[str, ...]]:
+def with_files(data: Data) -> tuple[Data, tuple[str, ...]]:
     """Return the data with the files of each folder in its place, and notes on others there."""
     files: list[str] = []
     notes: list[str] = []

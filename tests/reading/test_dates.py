@@ -182,6 +182,11 @@ def test_typed_dates_keep_their_time_and_offset() -> None:
         assert set(plain.offsets) == {NO_OFFSET}
 
 
+def test_a_format_also_reads_dates_that_look_like_iso() -> None:
+    for dates in (pa.array(["2026-01-02"]), pa.array(["2026-01-02"]).cast(pa.date32())):
+        assert str(parse_stamps(dates, NO_LINES, "x", "%Y-%d-%m").days[0]) == "2026-02-01"
+
+
 def test_numbers_are_eight_digits_or_seconds() -> None:
     for values in ([20260102, None], [20260102.0, np.nan], [1767312000, None]):
         found = parse_stamps(pa.array(values, from_pandas=True), NO_LINES, "x")

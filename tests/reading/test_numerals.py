@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lstmcli.errors import DataError
-from lstmcli.reading.numerals import Numerals, read_numerals
+from lstmcli.reading.numerals import Numerals, Written
 from tests.rows import for_each
 
 
@@ -17,7 +17,7 @@ def of(*columns: list[str], sep: str = ";", decimal: str = "") -> Numerals:
     names = ["Close", "Volume", "Open"][: len(columns)]
     arrays = [pa.array(column, pa.string()) for column in columns]
     lines = np.arange(2, 2 + len(columns[0]))
-    return read_numerals(arrays, names, lines, "x", decimal=decimal, sep=sep)
+    return Written(arrays, names, lines, "x", "CSV", decimal, sep).read()
 
 
 def values(*columns: list[str], sep: str = ";", decimal: str = "") -> list[list[float]]:
