@@ -140,6 +140,8 @@ def predict(
     horizon: int | None = None,
     as_of: Day = None,
     max_data_age: int = 3,
+    record: bool = False,
+    explain: bool = False,
     symbols: Sequence[str] = (),
     device: str | None = None,
     threads: int | None = None,
@@ -153,6 +155,8 @@ def predict(
     data : symbols, files, DataFrames or Series; a model's own unless given.
     model : by name, folder or as `train` returns it; else each symbol's own, or `base`.
     as_of : forecast from the last bar up to that day, next to what happened.
+    record : keep the forecasts in the data folder, for `lstmcli evaluate --issued`.
+    explain : also say which bars and gates made the forecasts, as `explanations`.
     symbols : which series of files and frames. files : how they are read, as in `train`.
     The others are the options of the command.
 
@@ -165,7 +169,9 @@ def predict(
     0  sp500     1     1362.16  base/v0001
     """
     from lstmcli.workflows import predict as workflow
+    from lstmcli.workflows.record import check_issuable
 
+    check_issuable(record, as_of)
     source = source_for(data, model, data_dir, symbols, **files)
     report = workflow.predict(
         source,
@@ -173,8 +179,10 @@ def predict(
         horizon=horizon,
         as_of=as_day(as_of),
         max_data_age=max_data_age,
+        explained=explain,
         **_computing(device, threads),
     )
+    report = _recorded(report, source.data_dir) if record else report
     _warn(report.failures)
     return Predictions(report, _notes(report), tuple(report.failures))
 
@@ -184,6 +192,7 @@ def forecast(
     *,
     horizon: int | None = None,
     retrain_after: float | None = None,
+    record: bool = False,
     timeout: float | None = None,
     wait: float = 0.0,
     device: str | None = None,
@@ -209,9 +218,8 @@ def forecast(
     if isinstance(data, Model):
         home = data_folder(data_dir) if data.data_dir == session_folder() else data.data_dir
         fetched = fetch(data.symbols, timeout=timeout, wait=wait, data_dir=home)
-        found = predict(
-            data.symbols, model=data, horizon=horizon, device=device, threads=threads, data_dir=home
-        )
+        how: dict[str, Any] = {"horizon": horizon, "device": device, "threads": threads}
+        found = predict(data.symbols, model=data, record=record, data_dir=home, **how)
         _warn(fetched.failures)
         return changed(found, failures=(*found.failures, *fetched.failures))
     source = source_of(data, data_dir)
@@ -234,6 +242,8 @@ def forecast(
         training={key: value for key, value in computing.items() if value is not None},
         **_computing(device, threads),
     )
+    if record:
+        report = changed(report, made=_recorded(report.made, data_folder(data_dir)))
     _warn(report.failures)
     return Predictions(report.made, _notes(report), report.failures)
 
@@ -381,6 +391,16 @@ def _named(model: str | Path | Model | None) -> str | None:
     if isinstance(model, Model):
         return str(model.reference.folder)
     return None if model is None else str(model)
+
+
+def _recorded(report: PredictReport, home: Path) -> PredictReport:
+    """Write forecasts into the ledger of a data folder; UsageError for the one that goes away."""
+    from lstmcli.workflows.record import recorded
+
+    if home == session_folder():
+        raise UsageError("nowhere to record", next_step="Name a folder: data_dir=FOLDER.")
+    found = recorded(report, home, datetime.now(UTC))
+    return changed(found, forecasts=tuple(found.forecasts))
 
 
 def _notes(report: PredictReport | ForecastReport) -> tuple[str, ...]:

@@ -129,11 +129,19 @@ def source_for(
     symbols: Sequence[str],
     **files: Unpack[FileOptions],
 ) -> Source:
-    """Return the prices for a model: those given, else its own."""
+    """Return the prices for a model: those given, else its own, or some of them."""
+    if data is None and any(files.values()):
+        raise UsageError(
+            "option not used",
+            where=", ".join(files),
+            why="it says how files and frames are read, and none is given",
+            next_step="Give the data too.",
+        )
     source = source_of(data, data_dir, symbols, **files)
-    if data is None and isinstance(model, Model) and model.own is not None:
-        source = replace(model.own, today=source.today)
     home = source.data_dir
+    if data is None and isinstance(model, Model) and model.own is not None:
+        only = tuple(each.upper() for each in source.symbols)
+        source = replace(model.own, today=source.today, only=only)
     if data_dir is None and isinstance(model, Model):
         in_store = source.symbols and not source.is_read
         home = home if in_store and model.data_dir == session_folder() else model.data_dir

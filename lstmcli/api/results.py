@@ -96,6 +96,18 @@ class Predictions:
         """The last step of each symbol: one row a symbol."""
         return self.frame.groupby("symbol", sort=False).tail(1).reset_index(drop=True)
 
+    @property
+    def explanations(self) -> dict[str, Any]:
+        """What `explain=True` found, by symbol: the figures of `lstmcli predict --explain`."""
+        from lstmcli.market.prices import unit_of
+        from lstmcli.report.predict import explain_document
+
+        return {
+            each.symbol: explain_document(each.explanation, unit_of(each.interval))
+            for each in self.forecasts
+            if each.explanation is not None
+        }
+
     def plot(self) -> Figure:
         """Draw the fan of each symbol after its latest closes; needs the extra `plot`."""
         from lstmcli.report.fans import forecast_fan

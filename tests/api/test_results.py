@@ -15,6 +15,7 @@ from lstmcli.api import Evaluation, Model, Predictions
 from lstmcli.errors import UsageError
 from lstmcli.report.fans import forecast_fan, walks
 from lstmcli.report.picture import write_picture
+from lstmcli.runs.ledger import Entry, read_ledger
 from tests.api.conftest import closes
 from tests.command_line import in_process
 
@@ -70,6 +71,32 @@ def test_what_happened_stands_next_to_a_forecast_of_the_past(model: Model) -> No
     known = closes()[closes().index > "2018-07-31"]
     np.testing.assert_allclose(early["actual"][:10], known[:10])
     assert (early["cutoff"] == pd.Timestamp("2018-07-31")).all()
+
+
+def test_a_model_forecasts_some_of_its_own_series(made: Predictions, model: Model) -> None:
+    own = made.frame[made.frame["symbol"] == "BBB"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(model.predict(symbols=["BBB"]).frame, own)
+    assert model.evaluate(symbols="bbb").windows["symbol"].unique().tolist() == ["BBB"]
+    with pytest.raises(UsageError, match=r"option not used .strict.: it says how files"):
+        model.predict(strict=True)
+
+
+def test_forecasts_can_be_explained_and_recorded(tmp_path: Path, model: Model) -> None:
+    found = model.predict(explain=True)
+    assert [*found.explanations] == ["AAA", "BBB"]
+    assert found.explanations["AAA"]["readings"]
+    assert model.predict().explanations == {}
+    with pytest.raises(UsageError, match="nowhere to record"):
+        model.predict(record=True)
+    with pytest.raises(UsageError, match="nothing to record"):
+        model.predict(record=True, as_of="2018-07-31")
+    assert any("not recorded" in each for each in model.predict(record=True, data_dir="x").notes)
+    ahead = closes().shift(freq=pd.Timestamp.now().normalize() - closes().index[-1])
+    own = ahead[np.is_busday(ahead.index.values.astype("datetime64[D]"))].rename("AAA")
+    lc.predict(own, model="base", record=True, data_dir="kept")
+    (entry,) = read_ledger(tmp_path / "kept")
+    assert isinstance(entry, Entry)
+    assert (entry.symbol, entry.model) == ("AAA", "base")
 
 
 def test_a_point_forecast_has_no_ranges() -> None:
