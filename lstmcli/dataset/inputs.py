@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from lstmcli.errors import DataError
 from lstmcli.features import OwnInput
 from lstmcli.market.calendars import closes_of, own_calendar
-from lstmcli.market.prices import STORE, Days, Prices, as_days, bars_of, period_end
+from lstmcli.market.prices import STORE, Prices, as_days, bars_of, period_of
 from lstmcli.market.sessions import schedule_for
 from lstmcli.printable import Note, count_of
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:  # grading the ledger needs no PyTorch, which takes a second t
     from lstmcli.dataset.scaling import Scale
 
 FURTHEST = 8.0  # deviations, as of the other inputs
-MOST_HELD = {"1d": 10, "1wk": 28, "1mo": 93}
-"""Days for which the last known value of another series stands in for a later one."""
+MOST_HELD = {"1d": (10, "days"), "1wk": (4, "weeks"), "1mo": (3, "months")}
+"""For how long the last known value of another series stands in for later ones."""
 
 Floats = NDArray[np.float64]
 
@@ -66,11 +66,12 @@ def _note_old(own: Prices, other: Prices) -> list[str]:
     behind = int((as_days(own.frame.index) > last).sum())
     if behind < 2:
         return []
+    most, unit = MOST_HELD[own.interval]
     newer = f"Run: lstmcli fetch {other.symbol}" if other.source == STORE else "Give newer prices"
     return [
         Note(
             f"{other.symbol}, which is read with it, ends on {last}, {behind} bars before it: "
-            f"its last close stands for later ones, for up to {MOST_HELD[own.interval]} days",
+            f"its last close stands for later ones, for up to {most} {unit}",
             remedy=newer.replace("{", "{{").replace("}", "}}"),
         )
     ]
@@ -90,20 +91,26 @@ def join_known(own: Prices, other: Prices) -> Floats:
             f"{bars_of(own.interval)}",
             next_step="Give daily, weekly or monthly bars of both.",
         )
-    days, theirs = (as_days(each.frame.index) for each in (own, other))
-    if own.interval != "1d":
-        days, theirs = (period_end(each, own.interval) for each in (days, theirs))
-    at = theirs.searchsorted(days) - 1  # the last of a day before
-    same = theirs.searchsorted(days, side="right") - 1
-    at = np.where((same > at) & _closed_by(own, other, days), same, at)
+    # Of weeks and months, whichever of their days dates the bars.
+    ours, theirs = (_periods(each) for each in (own, other))
+    at = theirs.searchsorted(ours) - 1  # the last of a day, week or month before
+    same = theirs.searchsorted(ours, side="right") - 1
+    at = np.where((same > at) & _closed_by(own, other), same, at)
     closes = other.frame["Close"].to_numpy(np.float64)
-    age = days - theirs[at.clip(min=0)]
-    known = (at >= 0) & (age <= np.timedelta64(MOST_HELD[own.interval], "D"))
+    age = ours - theirs[at.clip(min=0)]
+    known = (at >= 0) & (age <= MOST_HELD[own.interval][0])
     return np.where(known, closes[at.clip(min=0)], np.nan)
 
 
-def _closed_by(own: Prices, other: Prices, days: Days) -> NDArray[np.bool_]:
-    """Return for each day whether the other's bar of it had closed when the own one did."""
+def _periods(prices: Prices) -> NDArray[np.int64]:
+    """Return the number of the day, week or month of each bar."""
+    days = as_days(prices.frame.index)
+    return days.astype(np.int64) if prices.interval == "1d" else period_of(days, prices.interval)
+
+
+def _closed_by(own: Prices, other: Prices) -> NDArray[np.bool_]:
+    """Return for each own bar whether the other's of the same period had closed when it did."""
+    days = as_days(own.frame.index)
     if own.interval != "1d":  # dates of weeks and months tell no calendar
         names = [own_calendar(each.symbol, from_feed=each.from_feed) for each in (own, other)]
         return np.full(days.shape, names[0] is not None and names[0] == names[1])

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from lstmcli.config import Settings
+from lstmcli.dataset.series import Series, make_series
 from lstmcli.errors import Failure, ModelError, TrainingError, UsageError, noted_when_stopped
 from lstmcli.evaluation.scores import Scores
 from lstmcli.files.locks import hold
 from lstmcli.learning.fit import Course
-from lstmcli.learning.learn import Learned, describe, learn
+from lstmcli.learning.learn import Learned, describe, describe_series, learn
 from lstmcli.learning.plan import Plan, plan_prices, with_known_features
 from lstmcli.learning.promotion import BROKE_DOWN, LEVEL, Decision, Promote, decide
 from lstmcli.learning.transfer import (
@@ -42,7 +43,7 @@ from lstmcli.runs.registry import (
 from lstmcli.runs.stale import histories
 from lstmcli.training.device import choose_device, threads
 from lstmcli.training.loop import Epoch
-from lstmcli.workflows.prices import Source, doubtful_folders, lasting_data, load_alike
+from lstmcli.workflows.prices import Source, doubtful_folders, find_other, lasting_data, load_alike
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,11 @@ def train(
     if isinstance(short, Donor):
         donor, plan = short, held_back(short, plan)
     stored, interval = used[0].source == STORE, used[0].interval
-    learned_from = histories(home, plan.series, interval) if stored else {}
+    others = _others(source, settings, interval) if stored else []
+    learned_from = histories(home, (*plan.series, *others), interval) if stored else {}
+    read = {"store": stored, "read_at": read_at, "histories": learned_from}
+    if others:
+        read["others"] = [describe_series(each) for each in others]
     notes = tuple(_notes(source, folder, settings, plan, used, donor))
     if short:
         notes = (_describe_short(short) if isinstance(short, Donor) else short, *notes)
@@ -163,7 +168,7 @@ def train(
                 donor=donor,
                 interval=interval,
                 run_id=run_id,
-                source={"store": stored, "read_at": read_at, "histories": learned_from},
+                source=read,
                 origin_sha256=checkpoint.origin_sha256(origin),
             )
             record["decision"] = asdict(decision)
@@ -213,6 +218,13 @@ def _prepare(
     used = [each for each in loaded if each.symbol in {one.symbol for one in plan.series}]
     data = lasting_data(source, settings.data, used[0].interval)
     return settings.model_copy(update={"data": data}), plan, used, failures
+
+
+def _others(source: Source, settings: Settings, interval: str) -> list[Series]:
+    """Return the closes of the other series that inputs are made of."""
+    names = {each.name: each for each in settings.window.inputs if each.kind == "symbol"}
+    found = [find_other(source, settings.data, None, name, interval) for name in names]
+    return [make_series(each, features=("close",), price="close") for each in found]
 
 
 def _for_both(

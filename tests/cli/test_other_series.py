@@ -72,6 +72,17 @@ def test_one_that_cannot_be_refreshed_is_reported_and_old(server: StandIn, home:
     assert "Run: lstmcli fetch ^VIX" in outcome.err
 
 
+def test_a_model_is_stale_where_the_other_series_was_restated(server: StandIn, home: Path) -> None:
+    words = "prices of ^VIX"
+    assert words not in in_process("predict", "AAPL", folder=home).err
+    server.serve("^VIX", BARS * 4)
+    done = in_process("fetch", "^VIX", "--full", folder=home)
+    assert done.code == 0, done.err
+    for command in ("predict", "evaluate"):
+        assert words in in_process(command, "AAPL", folder=home).err
+    assert "were replaced after aapl/v0001 was trained" in in_process("status", folder=home).out
+
+
 def removed(home: Path) -> None:
     done = in_process("data", "remove", "^VIX", "--yes", folder=home)
     assert done.code == 0, done.err

@@ -123,6 +123,12 @@ def test_weeks_and_months_are_joined_by_their_last_day_and_lengths_are_not_mixed
     own = series_on(NEW_YORK, weeks, "1wk")
     assert joined(own, series_on("^VIX", weeks, "1wk")).tolist() == weeks.tolist()
     assert joined(own, series_on(TOKYO, weeks, "1wk"))[1:].tolist() == weeks[:-1].tolist()
+    fridays = weeks + 4  # New York's close of a Friday comes after Tokyo's
+    found = joined(series_on(TOKYO, weeks, "1wk"), series_on(NEW_YORK, fridays, "1wk"))
+    assert found[1:].tolist() == fridays[:-1].tolist()
+    months = np.arange("2020-01", "2022-01", dtype="datetime64[M]").astype("datetime64[D]")
+    own, other = series_on(NEW_YORK, months, "1mo"), series_on("^VIX", months + 27, "1mo")
+    assert joined(own, other).tolist() == (months + 27).tolist()
     with pytest.raises(DataError, match=r"cannot join \^VIX .*\^VIX has daily bars"):
         join_known(own, series_on("^VIX", sessions(NEW_YORK)))
 
