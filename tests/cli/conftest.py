@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lstmcli.market import throttle
+from lstmcli.workflows.fetch import fetch
 from tests.cli.recomputed import LAST, Evaluated, in_units
 from tests.cli.recomputed import ROWS as LONG
 from tests.command_line import csv_text, in_process, walk
@@ -36,7 +37,9 @@ device = "cpu"
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asking again takes no time."""
+    """Asking takes no time, nor does asking again."""
+    assert fetch.__kwdefaults__
+    monkeypatch.setitem(fetch.__kwdefaults__, "rate", 100.0)
     monkeypatch.setattr(throttle, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(throttle, "FIRST_REST", 0.01)
 

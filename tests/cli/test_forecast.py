@@ -121,7 +121,7 @@ def test_nothing_stored_and_no_network_is_an_error_of_the_network(
     server: StandIn, tmp_path: Path
 ) -> None:
     server.always["AAPL"] = "503"
-    done = forecast("AAPL", "--timeout", "2s", "--errors", "left.csv", folder=tmp_path)
+    done = forecast("AAPL", "--timeout", "1s", "--errors", "left.csv", folder=tmp_path)
     assert (done.code, done.out) == (6, "")
     assert len(done.err.splitlines()) == 1
     assert (tmp_path / "left.csv").read_text().splitlines()[1].startswith("AAPL,6,")

@@ -160,7 +160,9 @@ def test_prices_that_were_replaced_leave_a_mark_wherever_the_fetch_was_killed(
     template = place / "template"
     shutil.copytree(place / "data", template / "data")
     for step, folder in copies(template, place, stride):
-        run = forks.run("fetch", "AAPL", folder=folder, fault=DiskFault("kill", step))
+        run = forks.run(
+            "fetch", "AAPL", "--rate", 100, folder=folder, fault=DiskFault("kill", step)
+        )
         if (folder / "data/prices/1d/AAPL.csv").read_bytes() != old:
             done = in_process("predict", "--format", "json", folder=folder)
             assert [mark["symbol"] for mark in json.loads(done.out)["stale"]] == ["AAPL"]
