@@ -208,7 +208,7 @@ def find_other(
     if source.read is not None:
         files = (*source.others, *source.read)
     elif files is None:
-        data, _ = _with_files(data)
+        data, _ = with_files(data)
         files = list(_from_files(source, data)) if data.csv or source.tables else ()
     for each in files:
         if isinstance(each, Prices) and each.symbol.upper() == name.upper():
