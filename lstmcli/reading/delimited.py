@@ -127,7 +127,7 @@ def check_marks(marks: Marks) -> str:
 
 def _blank_comments(text: bytes) -> tuple[bytes, int]:
     """Empty the comment lines, so that the others keep their numbers; return how many there are."""
-    if not text.startswith(b"#") and b"\n#" not in text:
+    if b"#" not in text:
         return text, 0
     return _COMMENT.subn(b"", text)
 

@@ -93,9 +93,12 @@ class Lines:
             raise self._error("misplaced quote", line, why, "Remove the quotes.")
 
     def number_lines(self, n_rows: int | None = None) -> NDArray[np.int64]:
-        """Return the number of each line that is not blank, of which there are `n_rows`."""
-        has_blank = self.text.find(b"\n\n", self.start) >= 0
-        if n_rows is not None and not (has_blank or self.text.startswith(b"\n", self.start)):
+        """Return the number of each line that is not blank.
+
+        n_rows : how many there are, where that is known.
+        """
+        n_lines = self.text.count(b"\n", self.start) + (not self.text.endswith(b"\n"))
+        if n_rows == n_lines:
             return np.arange(self.first_line, self.first_line + n_rows)
         text = np.frombuffer(self.text, dtype=np.uint8)[self.start :]
         ends = np.append(np.flatnonzero(text == ord("\n")), len(text))

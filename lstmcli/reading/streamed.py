@@ -22,7 +22,7 @@ _LARGE = 2**26
 _FIRST = 2**20
 _PIECE = 2**25
 _MORE = 1.02  # rows, against those that the first piece lets expect
-_NOT_PLAIN = (b"\r", b"\0", b'"', b"\n\n", b"\n#")
+_NOT_PLAIN = (b"\r", b"\0", b'"', b"#")
 
 
 @dataclass(frozen=True)
@@ -81,14 +81,16 @@ class StreamedCsv:
         )
         dates, skipped = lines.iso_dates(), lines.start
         for piece in self._pieces():
-            if not _is_plain(piece, skipped):
+            first, skipped = skipped, 0
+            if not _is_plain(piece, first):
                 return None
-            text, skipped = pa.py_buffer(piece).slice(skipped), 0
+            text = pa.py_buffer(piece).slice(first)
             try:
                 table = lines.parser.parse(text, pa.float64(), mark, dates, lambda _: "error")
             except pa.ArrowInvalid:
                 return None
-            if not rows.add(table):
+            has_blank = len(table) != piece.count(b"\n", first)
+            if has_blank or not rows.add(table):
                 return None
         columns, values = rows.columns()
         is_found = mark == "," and not self.marks.decimal
@@ -137,6 +139,5 @@ def _is_plain(text: bytes, start: int) -> bool:
     return (
         text.isascii()
         and text.endswith(b"\n")
-        and not text.startswith((b"\n", b"#"), start)
         and all(text.find(each, start) < 0 for each in _NOT_PLAIN)
     )
