@@ -6,7 +6,6 @@ a series; columns that each join a field and a symbol (`Close_TSLA`, `TSLA.Adj.C
 Ticker, Date). A volume is never a price, and a header that can be read in two ways is refused.
 """
 
-import dataclasses
 import difflib
 import re
 from collections import Counter
@@ -52,7 +51,7 @@ class Layout:
 
     names : the header's own words, for messages. where : the file, for messages.
     series : fields by the name of the series, "" where the file has one series without a name.
-    ignored : columns that are neither a date nor of any series. extras : their positions by name.
+    ignored : columns that are neither a date nor of any series.
     """
 
     names: tuple[str, ...]
@@ -61,7 +60,6 @@ class Layout:
     series: dict[str, Fields]
     header_lines: int
     ignored: tuple[str, ...] = ()
-    extras: Fields = dataclasses.field(default_factory=dict)
 
 
 def read_layout(rows: Sequence[Sequence[str]], where: str) -> Layout:
@@ -105,14 +103,17 @@ def read_layout(rows: Sequence[Sequence[str]], where: str) -> Layout:
             raise _no_close(names, where)
         unused += more
     ignored = tuple(names[i] for i in sorted(unused))
-    extras = {names[i]: i for i in sorted(unused)}
-    return Layout(tuple(names), where, date_field, series, 1, ignored, extras)
+    return Layout(tuple(names), where, date_field, series, 1, ignored)
 
 
 def choose_extras(layout: Layout, names: Sequence[str]) -> Fields:
-    """Return the positions of those of some columns that a file has, in any case, by given name."""
-    by_case = {name.casefold(): at for name, at in layout.extras.items()}
-    found = {name: layout.extras.get(name, by_case.get(name.casefold())) for name in names}
+    """Return the positions of those of some columns that no series is made of, by given name.
+
+    Upper and lower case are alike, unless a column has the very name.
+    """
+    unused = {name: layout.names.index(name) for name in layout.ignored if name in layout.names}
+    by_case = {name.casefold(): at for name, at in unused.items()}
+    found = {name: unused.get(name, by_case.get(name.casefold())) for name in names}
     return {name: at for name, at in found.items() if at is not None}
 
 

@@ -139,7 +139,8 @@ def read_table(
             next_step="Correct or remove the line.",
         )
     notes = list(raw.notes)
-    if unused := [name for name in layout.ignored if layout.extras.get(name) not in more.values()]:
+    taken = {layout.names[at] for at in more.values()}
+    if unused := [name for name in layout.ignored if name not in taken]:
         notes.append(f"Columns that are not used: {first_few(unused, 5)}.")
     dated = ~np.isnat(stamps.days)
     if not dated.all():

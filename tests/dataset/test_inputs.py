@@ -115,7 +115,8 @@ def test_an_old_value_is_held_for_ten_days_and_then_missing() -> None:
     noted = with_inputs(own, [OwnInput.parse("symbol:^VIX")], lambda name, prices: other)
     old, missing = noted.notes
     assert old.startswith("^VIX, which is read with it, ends on 2024-06-03, 18 bars before it")
-    assert missing == "symbol:^VIX has no value in 10 of 374 rows, which count as its average."
+    words = "symbol:^VIX has no value in 10 of 374 rows, the last among them: read as its average."
+    assert missing == words
 
 
 def test_weeks_and_months_are_joined_by_their_last_day_and_lengths_are_not_mixed() -> None:
