@@ -30,6 +30,7 @@ from lstmcli.market.symbols import (
     INTERVALS,
     check_series_name,
     check_symbol,
+    interval_option,
     price_folders,
     price_path,
     stored_symbols,
@@ -152,6 +153,7 @@ def _interval(prices: Prices) -> str:
 
 
 _Found = Prices | Failure
+_Find = Callable[[str, str], Prices]  # by name and interval
 _File = list[_Found] | Failure  # the series of one file, or why it cannot be read
 
 
@@ -160,9 +162,8 @@ def load_prices(
 ) -> tuple[list[Prices], list[Failure]]:
     """Read every series of a run; a bad one becomes a Failure, so that the others go on.
 
-    interval : of the bars that are read; a series of others is a bad one. inputs : own inputs that
-    the tables are to have. Raises UsageError where nothing names any data, or two series have one
-    name.
+    interval : of the bars; a series of others is a bad one. inputs : own ones of the tables.
+    Raises UsageError where nothing names any data, or two series have one name.
     """
     loaded: list[Prices] = []
     failures: list[Failure] = []
@@ -199,7 +200,7 @@ def stream_prices(
     names = {part for entry in data.csv for part in parse_csv_option(entry)}
     asked = {symbol.upper() for symbol in data.symbols}
     if data.csv and asked:
-        more = [name for key, name in others.items() if key not in asked]
+        more = (name for key, name in others.items() if key not in asked)
         data = data.model_copy(update={"symbols": (*data.symbols, *more)})
     found_in = _from_files(source, data, inputs) if data.csv else _from_store(source, data)
     if data.csv and others:
@@ -218,12 +219,7 @@ def stream_prices(
         yield join(found)
 
 
-def _joined(
-    inputs: Sequence[OwnInput],
-    find: Callable[[str, str], Prices],
-    interval: str | None,
-    found: _Found,
-) -> _Found:
+def _joined(inputs: Sequence[OwnInput], find: _Find, interval: str | None, found: _Found) -> _Found:
     """Return prices of an interval with their own inputs, or why there are none."""
     found = as_read(found, interval) if isinstance(found, Prices) else found
     if isinstance(found, Failure) or not inputs:
@@ -246,18 +242,21 @@ def find_other(
         files = (*source.others, *source.read)
     elif files is None:
         files = list(_from_files(source, data)) if data.csv else ()
+    why = ""
     for each in files:
-        if isinstance(each, Prices) and each.symbol.upper() == name.upper():
-            return each
+        if each.symbol.upper() == name.upper():
+            if isinstance(each, Prices):
+                return each
+            why = each.reason.rstrip(".")
     if interval in INTERVALS:
         data = data.model_copy(update={"interval": interval})
-    symbol, where = check_symbol(name), "" if interval == "1d" else f" --interval {interval}"
-    missing = f"no prices of {name}, which the model reads"
+    symbol, missing = check_symbol(name), f"no prices of {name}, which the model reads"
     if not price_path(source.data_dir, symbol, data.interval).is_file():
-        raise DataError(missing, next_step=f"Run: lstmcli fetch {shlex.quote(name)}{where}")
+        step = f"Run: lstmcli fetch {shlex.quote(name)}{interval_option(data.interval)}"
+        raise DataError(missing, why=why, next_step=step)
     found = _stored(source, data, list, symbol)
     if isinstance(found, Failure):
-        raise DataError(missing, why=found.reason)
+        raise DataError(missing, why=found.reason.rstrip("."))
     return found
 
 

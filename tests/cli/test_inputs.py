@@ -151,6 +151,11 @@ def test_what_a_model_reads_must_be_there(honest: Path, tmp_path: Path) -> None:
     assert lone.code == 4
     step = "Run: lstmcli fetch '^VIX'"
     assert lone.err == f"lstmcli: error: no prices of ^VIX, which the model reads. {step}\n"
+    (folder / "vix.csv").write_text("Date,Close\n2020-01-02,none of it\n")
+    bad = in_process("predict", *FILES, "--model", "fan", folder=folder)
+    why = "^VIX, which the model reads: bad number in column Close (vix.csv line 2)"
+    assert why in bad.err
+    shutil.copy(honest / "vix.csv", folder / "vix.csv")
     series(5).to_csv(folder / "bare.csv")
     some = in_process("predict", *FILES, "--csv", "bare.csv", "--model", "fan", folder=folder)
     assert some.code == 3
