@@ -46,6 +46,7 @@ def _check_device(name: str) -> str:
     return name
 
 
+ColumnWord = Literal["date", "open", "high", "low", "close", "adj_close", "volume", "symbol"]
 OptionalDate = Annotated[date | None, BeforeValidator(_none_if_empty)]
 OptionalCount = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_none_if_empty)]
 OptionalPurge = Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_none_if_empty)]
@@ -65,6 +66,11 @@ class Data(_Section):
 
     csv: tuple[str, ...] = ()
     symbols: tuple[str, ...] = ()
+    sep: str = ""
+    decimal: str = ""
+    columns: dict[ColumnWord, str] = {}
+    date_format: str = ""
+    resample: Literal["", "1d"] = ""
     price: Literal["auto", "close", "adj_close"] = "auto"
     interval: Literal["1d", "1wk", "1mo"] = "1d"
     start: OptionalDate = None

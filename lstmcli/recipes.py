@@ -14,7 +14,10 @@ from lstmcli.errors import UsageError, did_you_mean, file_errors
 _PACKAGE = Path(__file__).parent
 _MAX_BYTES = 1_000_000
 _PRICES = (".csv", ".gz", ".parquet", ".tsv", ".xls", ".xlsx", ".zip")
-_DATES = ("data.start", "data.end", "split.train_end", "evaluate.start", "evaluate.end")
+_OF_ITS_DATA = (
+    *("data.sep", "data.decimal", "data.columns", "data.date_format", "data.resample"),
+    *("data.start", "data.end", "split.train_end", "evaluate.start", "evaluate.end"),
+)
 
 
 def load_settings(
@@ -22,14 +25,14 @@ def load_settings(
 ) -> Settings:
     """Read a recipe by name or path, apply `KEY=VALUE` overrides in order, and check it.
 
-    own_data : whether the run replaces the recipe's data. The recipe's dates belong to its data
-        and are dropped then; dates in overrides are kept.
+    own_data : whether the run replaces the recipe's data. The recipe's dates, and how its files are
+        read, belong to its data and are dropped then; those in overrides are kept.
     Relative paths in `data.csv` start at the recipe's folder, those in an override at the current
     one. Raises UsageError for a wrong key or value, FileError for an unreadable file.
     """
     path = find_recipe(config)
     tree = anchored(read_toml(path, "recipe"), path.parent)
-    for key in _DATES if own_data else ():
+    for key in _OF_ITS_DATA if own_data else ():
         section, name = key.split(".")
         if isinstance(tree.get(section), dict):
             tree[section].pop(name, None)

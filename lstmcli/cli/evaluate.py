@@ -14,7 +14,8 @@ from lstmcli.errors import UsageError
 
 _SAME_DATA = (  # parameters of the command that `_command` repeats
     *("models", "horizon", "end", "refit_window", "baselines", "device", "threads"),
-    *("symbols", "symbols_file", "csv", "sep", "decimal", "strict", "data_dir"),
+    *("symbols", "symbols_file", "csv", "sep", "decimal", "columns", "date_format"),
+    *("resample", "strict", "data_dir"),
 )
 _NEEDS_WALK = (  # parameters that --issued does not use
     *(
@@ -48,7 +49,7 @@ class WalkOptions:
     Forecast:
         --start DATE: First forecast date. [of the test span]
         --end DATE: Last forecast date, as 2025-12-31.
-        --step-size N: Sessions between forecast dates. [the horizon]
+        --step-size N: Sessions between these dates. [the horizon]
         --n-windows N: Only the latest N forecast dates.
         --refit K|never: Refit after every K forecast dates. [never]
         --refits N: Score the recipe, refitted along the way, on the latest N windows that do not
@@ -57,7 +58,7 @@ class WalkOptions:
             both refitted alike, and test whether it helps.
 
     Advanced:
-        --refit-window ROWS: Refit on all rows (expanding) or the latest (rolling).
+        --refit-window ROWS: Refit on all rows (expanding) or as many.
         --baselines NAME: Add a baseline: gjr_garch; repeatable.
     """
 

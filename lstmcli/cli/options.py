@@ -22,7 +22,7 @@ import shlex
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, date, datetime
 from enum import EnumType
 from pathlib import Path
@@ -296,13 +296,19 @@ class FileOptions:
     """How CSV files are read, and the data folder.
 
     Advanced:
-        --sep CHARACTER: Column separator of CSV files, or tab.
-        --decimal CHARACTER: Decimal mark of CSV files.
+        --sep CHARACTER: Column separator: , ; | or tab. [found out]
+        --decimal CHARACTER: Decimal mark, a point or a comma. [found out]
+        --columns FIELD=NAME: Columns of other names, as close=Price,date=Datum.
+        --date-format FORMAT: Format of the dates, as %d/%m/%Y.
+        --resample: Make daily bars of intraday ones.
         --strict: Refuse prices with missing or extra sessions.
     """
 
-    sep: str = ","
-    decimal: str = "."
+    sep: str = ""
+    decimal: str = ""
+    columns: str | None = None
+    date_format: str = ""
+    resample: Literal["1d"] | None = None
     strict: bool = False
     data_dir: DataDir = DEFAULT_DATA_DIR
 
@@ -310,15 +316,17 @@ class FileOptions:
         self, csv: Sequence[str] | None, symbols: tuple[str, ...] = (), start: date | None = None
     ) -> "Source":
         """Return the prices of files, or of symbols, from a first day on."""
+        from lstmcli.market.columns import Reading, parse_columns
         from lstmcli.workflows.prices import Source
 
+        columns = {} if self.columns is None else parse_columns(self.columns)
+        form, resample = self.date_format, self.resample or ""
         return Source(
             data_dir=self.data_dir,
             today=datetime.now(UTC).date(),
             symbols=symbols,
             csv=tuple(csv or ()),
-            sep=self.sep,
-            decimal=self.decimal,
+            reading=Reading(self.sep, self.decimal, columns, form, resample).checked(),
             strict=self.strict,
             start=start,
             stdin=None if sys.stdin is None or sys.stdin.closed else sys.stdin.buffer,
@@ -353,8 +361,9 @@ class PriceOptions(FileOptions):
         """
         words = list(self.symbols or ()) if symbols else []
         options = [("--csv", each) for each in (self.csv or ()) if symbols]
-        options += [("--symbols-file", self.symbols_file)] if symbols and self.symbols_file else []
-        options += [("--model", model)] if model else []
+        how = ("symbols_file", *("sep", "decimal", "columns", "date_format", "resample"))
+        given = {name: getattr(self, name) for name in how if symbols} | {"model": model}
+        options += [(f"--{name.replace('_', '-')}", text) for name, text in given.items() if text]
         if str(self.data_dir) not in (str(DEFAULT_DATA_DIR), os.environ.get("LSTMCLI_DATA_DIR")):
             options.append(("--data-dir", str(self.data_dir)))
         return shlex.join([*words, *(word for pair in options for word in pair)])
@@ -403,17 +412,15 @@ class RecipeOptions(DeviceOptions):
 
         Dates given with --set apply to data that the command names too; the recipe's do not.
         """
-        from lstmcli.recipes import load_settings
+        from lstmcli.workflows.prices import chosen_settings
 
         options = {
-            "data.start": source.start,
             "train.seed": self.seed,
             "train.device": self.device,
             "train.threads": self.threads,
         }
         named = [f"{key}={value}" for key, value in options.items() if value is not None]
-        settings = load_settings(recipe, [*named, *(self.set_ or ())], own_data=source.names_data)
-        return settings, replace(source, start=settings.data.start, end=settings.data.end)
+        return chosen_settings(recipe, source, [*named, *(self.set_ or ())])
 
     def typed(self, origin: str | None) -> str:
         """Return the options that name the recipe and its changes, for a command to type next.

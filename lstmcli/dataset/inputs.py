@@ -25,9 +25,8 @@ from numpy.typing import NDArray
 from lstmcli.errors import DataError
 from lstmcli.features import OwnInput
 from lstmcli.market.calendars import closes_of, own_calendar
-from lstmcli.market.prices import Prices, as_days, bars_of, period_of
+from lstmcli.market.prices import STORE, Prices, as_days, bars_of, period_of
 from lstmcli.market.sessions import schedule_for
-from lstmcli.market.store import STORE
 from lstmcli.printable import Note, count_of
 
 if TYPE_CHECKING:  # grading the ledger needs no PyTorch, which takes a second to import

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError
+from lstmcli.market.prices import bars_of, infer_interval
 
 
 @dataclass(frozen=True)
@@ -150,9 +151,16 @@ def check_split(
         f"needs {next(filter(is_enough, itertools.count(found + 1)))} rows{span}, has {found}",
         where=series.symbol,
         why=f"a context of {context_length} and purges of {purge} leave "
-        f"{len(split.train)} windows to train and {len(split.validation)} to validate",
+        f"{len(split.train)} windows to train and {len(split.validation)} to validate"
+        f"{_unless_daily(series)}",
         next_step="Give a longer series, or a smaller window.context_length or window.horizon.",
     )
+
+
+def _unless_daily(series: Series) -> str:
+    """Return words on the bars where they are not daily ones, as readers may take them to be."""
+    interval = infer_interval(series.dates)
+    return "" if interval == "1d" else f"; these are {bars_of(interval)}"
 
 
 def split_shuffled(
@@ -174,6 +182,7 @@ def split_shuffled(
         raise DataError(
             f"needs {context_length + 20} rows, has {len(series)}",
             where=series.symbol,
+            why=_unless_daily(series).removeprefix("; "),
             next_step="Give a longer series.",
         )
     n_train = round(train_fraction * count)

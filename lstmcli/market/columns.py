@@ -1,48 +1,104 @@
 """The meaning of a table's columns: its dates, its series, and the fields of each series.
 
-Four headers are known: one series with a Close column; a wide table, one column of prices
-a series; columns that each join a field and a symbol (`Close_TSLA`, `TSLA.Adj.Close`,
-`[TSLA] Close`, `('Close', 'TSLA')`); and the three header lines that yfinance writes (Price,
-Ticker, Date). A volume is never a price, and a header that can be read in two ways is refused.
+Five headers are known: one series with a Close column; a long table, with a column of symbols too;
+a wide table, one column of prices a series; columns that each join a field and a symbol, as
+`Close_TSLA`; and the three header lines that yfinance writes (Price, Ticker, Date). A volume is
+never a price, and a header that can be read in two ways is refused. `--columns` names the columns
+of other names.
 """
 
 import difflib
+import json
 import re
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
-from lstmcli.errors import DataError
-from lstmcli.market.calendars import calendar_of
-from lstmcli.printable import first_few
+from lstmcli.errors import DataError, UsageError, did_you_mean
+from lstmcli.market.headers import (
+    ALSO_TICKERS,
+    Fields,
+    Joined,
+    column_error,
+    field_of,
+    join_columns,
+    key_of,
+    put_together,
+)
+from lstmcli.reading.dates import check_date_format
+from lstmcli.reading.delimited import check_marks
+from lstmcli.reading.raw import Marks
 
 MAX_COLUMNS = 100_000
-Fields = dict[str, int]  # the name in COLUMNS -> the position in a line
 
-_FIELDS = {
-    "open": "Open", "high": "High", "low": "Low", "close": "Close", "closelast": "Close",
-    "adjclose": "Adj Close", "adjustedclose": "Adj Close", "closeadj": "Adj Close",
-    "closeadjusted": "Adj Close", "adjusted": "Adj Close", "volume": "Volume",
-    "dividends": "Dividends", "dividend": "Dividends", "stocksplits": "Stock Splits",
-    "splits": "Stock Splits",
+_DATES = (
+    *("date", "datetime", "timestamp", "timestamps", "observationdate", "tradedate", "ds"),
+    *("time", "day"),
+)
+_SYMBOLS = ("ticker", "symbol", "tscode", "uniqueid", "code")
+_NAME = "name"  # of a symbol, or of a company next to a column of symbols
+_LONE_CLOSES = ("price", "last", "lastprice", "y")  # where no other column is a Close
+# The words of --columns, and what each names.
+CHOICES = {
+    "date": "Date", "open": "Open", "high": "High", "low": "Low", "close": "Close",
+    "adj_close": "Adj Close", "volume": "Volume", "symbol": "Symbol",
 }  # fmt: skip
-_DATES = ("date", "datetime", "timestamp", "observationdate", "tradedate", "time", "day")
-_ALSO_TICKERS = {"Open", "High", "Low"}
-# Columns of prices' tables that no series is made of: without them `Adj Open_TSLA` would be the
-# open of `Adj`, and the volume of futures' tables a price.
-_UNUSED = {
-    "capitalgains", "repaired", "vol", "openinterest", "turnover", "adjopen", "adjhigh", "adjlow",
-    "adjvolume", "adjustedopen", "adjustedhigh", "adjustedlow", "adjustedvolume",
-}  # fmt: skip
-_WORD = re.compile(r"[^\W_]+")
-_MOST_WORDS = 3
-_NOT_OF_A_NAME = " \t_.-/|:,;()[]{}<>'\"#@~\\*+&=!?%$"
-_RUN_TOGETHER = r"(?:Adj ?Close|Open|High|Low|Close|Volume)"
-_FIELD_THEN_NAME = re.compile(rf"(?P<field>{_RUN_TOGETHER})(?!\d+$)(?P<name>[A-Z0-9^].*)")
-_NAME_THEN_FIELD = re.compile(rf"(?P<name>.*[A-Z0-9])(?P<field>{_RUN_TOGETHER})")
-_SHOWN = 12
-_SHOWN_LENGTH = 40
+_WITHOUT_TIME = ("date", "tradedate", "observationdate", "day", "ds")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a file is read where it does not say so by itself.
+
+    sep, decimal : as for `Marks`. columns : names by their words in CHOICES, not to be found out.
+    date_format : as for `parse_stamps`. resample : "1d" to make one bar a session of those within.
+    """
+
+    sep: str = ""
+    decimal: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    date_format: str = ""
+    resample: str = ""
+
+    def checked(self) -> "Reading":
+        """Return itself; raise UsageError for marks and formats that no file has."""
+        check_marks(Marks(self.sep, self.decimal))
+        if self.date_format:
+            check_date_format(self.date_format)
+        return self
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is not left to be found out, by name."""
+        return {name: value for name, value in vars(self).items() if value}
+
+    def as_toml(self) -> dict[str, str]:
+        """Return the same as settings, by key."""
+        table = ", ".join(f"{word} = {json.dumps(name)}" for word, name in self.columns.items())
+        texts = {name: json.dumps(value) for name, value in self.facts().items()}
+        return {f"data.{n}": f"{{{table}}}" if n == "columns" else t for n, t in texts.items()}
+
+    def as_options(self) -> str:
+        """Return the same as options of the command line."""
+        columns = ",".join(f"{word}={name}" for word, name in self.columns.items())
+        texts = self.facts() | ({"columns": columns} if columns else {})
+        return shlex.join(
+            word for name, text in texts.items() for word in (f"--{name.replace('_', '-')}", text)
+        )
+
+    @classmethod
+    def noted(cls, facts: object) -> "Reading | None":
+        """Read what `facts` gave, from a file that anyone may have changed; None for others."""
+        if not isinstance(facts, dict) or facts.keys() - vars(Reading()).keys():
+            return None
+        columns = facts.get("columns", {})
+        texts = {name: value for name, value in facts.items() if name != "columns"}
+        if not isinstance(columns, dict) or columns.keys() - CHOICES.keys():
+            return None
+        if not all(isinstance(each, str) for each in [*columns.values(), *texts.values()]):
+            return None
+        return cls(columns=columns, **texts)
 
 
 @dataclass(frozen=True)
@@ -50,8 +106,11 @@ class Layout:
     """The meaning of each field of a line.
 
     names : the header's own words, for messages. where : the file, for messages.
-    series : fields by the name of the series, "" where the file has one series without a name.
-    ignored : columns that are neither a date nor of any series.
+    series : fields by the name of the series, "" where the header names none.
+    symbol_field : the column that says which series each row is of, where there is one.
+    time_field : the column of times that belong to the dates, where there is one.
+    ignored : columns that are neither a date nor of any series. extras : their positions by name.
+    notes : which column was taken for what, where that can be meant otherwise.
     """
 
     names: tuple[str, ...]
@@ -60,12 +119,25 @@ class Layout:
     series: dict[str, Fields]
     header_lines: int
     ignored: tuple[str, ...] = ()
+    symbol_field: int | None = None
+    time_field: int | None = None
+    notes: tuple[str, ...] = ()
+    extras: Fields = field(default_factory=dict)
+
+    @property
+    def describes(self) -> bool:
+        """Whether the column of symbols may be one of companies' names."""
+        return self.symbol_field is not None and key_of(self.names[self.symbol_field]) == _NAME
 
 
-def read_layout(rows: Sequence[Sequence[str]], where: str) -> Layout:
+def read_layout(
+    rows: Sequence[Sequence[str]], where: str, columns: Mapping[str, str] | None = None
+) -> Layout:
     """Read the layout that the first three rows of a file declare, of which the first has names.
 
-    Raises DataError naming the columns found when there is no date, no Close or a name twice.
+    columns : names of columns by their words in CHOICES, which are not to be found out.
+    Raises DataError naming the columns found when there is no date, no Close, a name twice, or
+    none of a name in `columns`.
     """
     names = rows[0]
     if len(names) > MAX_COLUMNS:
@@ -75,90 +147,189 @@ def read_layout(rows: Sequence[Sequence[str]], where: str) -> Layout:
             why=f"found {len(names):,}, expected at most {MAX_COLUMNS:,}",
             next_step="Split the file by columns.",
         )
-    if len(rows) == 3 and _is_yfinance(rows):
+    if not columns and len(rows) == 3 and _is_yfinance(rows):
         return _yfinance_layout(rows, where)
     if twice := [name for name, count in Counter(names).items() if name and count > 1]:
         raise _duplicate(twice, where)
-    date_field = _date_field(names, where)
+    given = {CHOICES[word]: _position(name, names, where) for word, name in (columns or {}).items()}
+    if len(set(given.values())) < len(given):
+        found = [names[i] for i in given.values()]
+        raise column_error("one column for two fields", found, where, "Correct --columns.")
+    date_field = given.pop("Date") if "Date" in given else _date_field(rows, where)
+    symbol_field = given.pop("Symbol", None)
     fields = {
-        i: _field_of(name)
+        i: None if i in given.values() else field_of(name)
         for i, name in enumerate(names)
-        if name and i != date_field and _key(name) not in _DATES
+        if name and i not in (date_field, symbol_field) and key_of(name) not in _DATES
     }
+    fields |= {i: "" for i, field in fields.items() if field in given}  # one was chosen
+    fields |= {i: field for field, i in given.items()}
     known = {i: field for i, field in fields.items() if field}
     others = [i for i, field in fields.items() if field is None]
     unused = [i for i, field in fields.items() if field == ""]
+    # LOW and OPEN are symbols too: alone among other names they are series, not columns.
+    tickers = set(known.values()) <= ALSO_TICKERS
+    keys = {i: key_of(names[i]) for i in others}
+    is_long = symbol_field is not None
+    is_long |= key_of(names[date_field]) == "ds" and "y" in keys.values()
+    is_long |= any(keys[i] in (*_SYMBOLS, _NAME) and _is_text(rows, i) for i in others)
+    is_long |= bool({*_SYMBOLS} & {*keys.values()} and {*_LONE_CLOSES[:-1]} & {*keys.values()})
+    may_be_wide = tickers and not is_long and not 1 < len(known) >= len(others)
+    notes: tuple[str, ...] = ()
+    if "Close" not in known.values():
+        meant = _LONE_CLOSES if is_long or not known else _LONE_CLOSES[:-1]
+        named = [i for i in others if keys[i] in meant]
+        lone = _lone_close(rows, known, others, named, may_be_wide, where)
+        if lone is not None:
+            if lone in known:
+                notes = (f"{names[lone]} is used as Close: no other column is.",)
+            known[lone] = "Close"
+            others = [i for i in others if i != lone]
     if "Close" in known.values():
         series = {"": {field: i for i, field in known.items()}}
-        if len(series[""]) < len(known):
-            raise _duplicate([names[i] for i in known], where)
-        unused += others
+        rivals = [] if "Close" in given else [i for i in others if key_of(names[i]) == "price"]
+        if len(series[""]) < len(known) or rivals:
+            raise _duplicate([names[i] for i in sorted([*known, *rivals])], where)
+        if "Volume" not in known.values():
+            volumes = [i for i in unused if key_of(names[i]) == "vol"]
+            if len(volumes) == 1:
+                series[""]["Volume"] = volumes[0]
+                unused.remove(volumes[0])
+        if symbol_field is None:
+            symbol_field = _symbol_field(names, others, where)
+        unused += [i for i in others if i != symbol_field]
     else:
-        # LOW and OPEN are symbols too: alone among other names they are series, not columns.
-        tickers = set(known.values()) <= _ALSO_TICKERS
-        if not others or not tickers or (len(known) > 1 and len(known) >= len(others)):
+        if not may_be_wide or not others:
             raise _no_close(names, where)
-        series, more = _join_columns({i: names[i] for i in sorted([*others, *known])}, where)
+        series, left = join_columns({i: names[i] for i in sorted([*others, *known])}, where)
         if not series:
             raise _no_close(names, where)
-        unused += more
+        unused += left
     ignored = tuple(names[i] for i in sorted(unused))
-    return Layout(tuple(names), where, date_field, series, 1, ignored)
+    times = [i for i, name in enumerate(names) if key_of(name) == "time" and i != date_field]
+    time_field = times[0] if times and key_of(names[date_field]) in _WITHOUT_TIME else None
+    extras = {names[i]: i for i in sorted(unused)}
+    more = symbol_field, time_field, notes, extras
+    return Layout(tuple(names), where, date_field, series, 1, ignored, *more)
 
 
 def choose_extras(layout: Layout, names: Sequence[str]) -> Fields:
-    """Return the positions of those of some columns that no series is made of, by given name.
-
-    Upper and lower case are alike, unless a column has the very name.
-    """
-    unused = {name: layout.names.index(name) for name in layout.ignored if name in layout.names}
-    by_case = {name.casefold(): at for name, at in unused.items()}
-    found = {name: unused.get(name, by_case.get(name.casefold())) for name in names}
+    """Return the positions of those of some columns that a file has, in any case, by given name."""
+    by_case = {name.casefold(): at for name, at in layout.extras.items()}
+    found = {name: layout.extras.get(name, by_case.get(name.casefold())) for name in names}
     return {name: at for name, at in found.items() if at is not None}
 
 
-def choose_series(layout: Layout, symbols: Sequence[str]) -> dict[str, Fields]:
+def parse_columns(text: str) -> dict[str, str]:
+    """Read `close=Price,date=Datum`: names of columns by their words in CHOICES.
+
+    Raises UsageError for another word, and for one that comes twice or names nothing.
+    """
+    found: dict[str, str] = {}
+    for part in re.split(r",(?=[^,=]*=)", text):
+        word, _, name = (each.strip() for each in part.partition("="))
+        key = word.lower().replace("-", "_").replace(" ", "_")
+        if key not in CHOICES or key in found or not name:
+            raise UsageError(
+                "bad --columns",
+                where=text[:80],
+                why=f"found {part[:40]!r}, expected each of {', '.join(CHOICES)} once at most",
+                next_step=did_you_mean(key, list(CHOICES)) or "Pass --columns close=NAME.",
+            )
+        found[key] = name
+    return found
+
+
+def choose_series(found: Sequence[str], symbols: Sequence[str], where: str) -> list[str]:
     """Choose the series asked for, in the order asked for; all of them when none is named.
 
     A file of one unnamed series has nothing to choose from and gives that series.
     """
-    if not symbols or "" in layout.series:
-        return layout.series
-    by_capitals = {name.upper(): name for name in layout.series}
-    chosen = {}
+    if not symbols or list(found) == [""]:
+        return list(found)
+    names = set(found)
+    by_capitals = {name.upper(): name for name in found}
+    chosen: dict[str, None] = {}
     for symbol in symbols:
-        name = symbol if symbol in layout.series else by_capitals.get(symbol.upper())
+        name = symbol if symbol in names else by_capitals.get(symbol.upper())
         if name is None:
             near = difflib.get_close_matches(symbol.upper(), list(by_capitals), n=1)
             nearest = f"Did you mean {by_capitals[near[0]]}?" if near else ""
-            names = list(layout.series)
-            raise _error(f"no column {symbol}", names, layout.where, nearest, "the series are {}")
-        chosen[name] = layout.series[name]
-    return chosen
+            raise column_error(f"no column {symbol}", found, where, nearest, "the series are {}")
+        chosen[name] = None
+    return list(chosen)
 
 
-def _key(name: str) -> str:
-    """Reduce a name to its letters and digits in lower case: `adjclose` for `Adj Close`."""
-    return "".join(ch for ch in name.lower() if ch.isalnum())
+def _position(name: str, names: Sequence[str], where: str) -> int:
+    """Return the position of a column that --columns names, in any case if only one has it."""
+    found = [i for i, each in enumerate(names) if each == name.strip()]
+    found = found or [i for i, each in enumerate(names) if each.lower() == name.strip().lower()]
+    if len(found) == 1:
+        return found[0]
+    near = difflib.get_close_matches(name, names, n=1)
+    nearest = f"Did you mean {near[0]}?" if near else "Correct --columns."
+    raise column_error(f"no column {name}", names, where, nearest)
 
 
-def _field_of(name: str) -> str | None:
-    """Find the field that a whole name is, "" for a column never used, None for another name."""
-    word = _key(name)
-    if word in _UNUSED or re.fullmatch(r"unnamed\d+", word):
-        return ""
-    return _FIELDS.get(word.removesuffix("price"))
-
-
-def _date_field(names: Sequence[str], where: str) -> int:
-    keys = [_key(name) for name in names]
+def _date_field(rows: Sequence[Sequence[str]], where: str) -> int:
+    names = rows[0]
+    keys = [key_of(name) for name in names]
     for word in _DATES:
         if word in keys:
             return keys.index(word)
     if names[0] == "":  # pandas leaves an unnamed index without a header
         return 0
-    advice = "Give a header line with the columns Date and Close."
-    raise _error("no Date column", names, where, advice)
+    advice = "Give a header line with the columns Date and Close"
+    like_dates = [name for name, cell in zip(names, rows[-1], strict=False) if _is_date(cell)]
+    if like_dates and not any(map(_is_date, names)):
+        advice = f"Pass --columns date={like_dates[0]}"
+    raise column_error("no Date column", names, where, f"{advice}.")
+
+
+def _is_date(cell: str) -> bool:
+    return bool(re.match(r"(?:\d{4}\D\d{1,2}\D\d|\d{1,2}\D\d{1,2}\D\d\d|\d{8}$)", cell))
+
+
+def _is_text(rows: Sequence[Sequence[str]], i: int) -> bool:
+    """Return whether a column has words, and no digit, in the first rows below the header."""
+    text = "".join(row[i] for row in rows[1:] if i < len(row))
+    return any(map(str.isalpha, text)) and not any(map(str.isdigit, text))
+
+
+def _lone_close(
+    rows: Sequence[Sequence[str]],
+    known: Mapping[int, str],
+    others: Sequence[int],
+    named: Sequence[int],
+    may_be_wide: bool,
+    where: str,
+) -> int | None:
+    """Find the column that is a Close where none has that name; None where it may be a series.
+
+    named : those whose names say so. Such a column stands alone or among other fields; next to
+    further columns of numbers it may be one of several series, as Y is a symbol too.
+    """
+    names = rows[0]
+    adjusted = [i for i, field in known.items() if field == "Adj Close"]
+    rest = [i for i in others if i not in named and "%" not in names[i] and not _is_text(rows, i)]
+    if (may_be_wide and rest) or not (named or adjusted):
+        return None
+    if len(named) > 1:
+        found = [names[i] for i in named]
+        step = f"Choose one: --columns close={found[0]}."
+        raise column_error("two columns of prices", found, where, step, "found {}")
+    return (named or adjusted)[0]
+
+
+def _symbol_field(names: Sequence[str], others: Sequence[int], where: str) -> int | None:
+    """Find the column of symbols; that of names only where no other is one."""
+    found = [i for i in others if key_of(names[i]) in _SYMBOLS]
+    if len(found) > 1:
+        step = f"Choose one: --columns symbol={names[found[0]]}."
+        raise column_error(
+            "two columns of symbols", [names[i] for i in found], where, step, "found {}"
+        )
+    return next(iter(found or [i for i in others if key_of(names[i]) == _NAME]), None)
 
 
 def _is_yfinance(rows: Sequence[Sequence[str]]) -> bool:
@@ -166,7 +337,7 @@ def _is_yfinance(rows: Sequence[Sequence[str]]) -> bool:
     return (
         len(third) > 1
         and len({len(row) for row in rows}) == 1
-        and _key(third[0]) in _DATES
+        and key_of(third[0]) in _DATES
         and not any(third[1:])
     )
 
@@ -174,13 +345,13 @@ def _is_yfinance(rows: Sequence[Sequence[str]]) -> bool:
 def _yfinance_layout(rows: Sequence[Sequence[str]], where: str) -> Layout:
     """Read fields over tickers, or tickers over fields, as `group_by` had it."""
     upper, lower = rows[0][1:], rows[1][1:]
-    fields = [_field_of(word) for word in upper]
+    fields = [field_of(word) for word in upper]
     if "Close" not in fields or None in fields:  # LOW and OPEN are tickers too
         upper, lower = lower, upper
     pairs = dict(enumerate(zip(upper, lower, strict=True), start=1))
     names = {i: f"{word} {ticker}" for i, (word, ticker) in pairs.items()}
-    joined = {i: _Joined(_field_of(pair[0]) or "", pair[1]) for i, pair in pairs.items() if pair[1]}
-    series, unused = _put_together({i: names[i] for i in joined}, joined, where)
+    joined = {i: Joined(field_of(pair[0]) or "", pair[1]) for i, pair in pairs.items() if pair[1]}
+    series, unused = put_together({i: names[i] for i in joined}, joined, where)
     if not series:
         raise _no_close([rows[2][0], *names.values()], where)
     unused += pairs.keys() - joined.keys()
@@ -188,148 +359,11 @@ def _yfinance_layout(rows: Sequence[Sequence[str]], where: str) -> Layout:
     return Layout((rows[2][0], *names.values()), where, 0, series, 3, ignored)
 
 
-class _Joined(NamedTuple):
-    """One reading of a column's name: a field and the symbol that it is of.
-
-    field : a name in COLUMNS, "" for a field that is never used.
-    run_together : nothing separates the two, as in `CloseTSLA`, or in `OpenAI`.
-    """
-
-    field: str
-    symbol: str
-    run_together: bool = False
-
-
-_Joint = tuple[dict[str, Fields], list[int]]  # the series, and the positions of unused columns
-
-
-def _join_columns(names: Mapping[int, str], where: str) -> _Joint:
-    """Find the series in columns, position -> name, of which none is a field alone.
-
-    Raises DataError naming the columns when a symbol has no Close or a field twice, and when the
-    names can be read in two ways.
-    """
-    readings = {i: found for i, name in names.items() if (found := _read_joined(name))}
-    if not readings:
-        return {name: {"Close": i} for i, name in names.items()}, []
-    joints: list[_Joint] = []
-    errors: list[DataError] = []
-    for which in (0, -1):  # the field first wherever it can be, or last
-        try:
-            joints.append(_put_together(names, {i: r[which] for i, r in readings.items()}, where))
-        except DataError as error:
-            errors.append(error)
-    if not joints:
-        raise errors[0]
-    if joints[0] != joints[-1]:
-        raise _undecided("which can be read in two ways", names, where)
-    return joints[0]
-
-
-def _read_joined(name: str) -> tuple[_Joined, ...]:
-    """Read a name as a field and a symbol: no reading, one, or the field first and last.
-
-    The field is the first or the last word, whatever separates the two; which of both may depend
-    on the other columns (`LOW_Close`).
-    """
-    words = list(_WORD.finditer(name))
-    found = []
-    for first in (True, False):
-        for count in range(min(_MOST_WORDS, len(words) - 1), 0, -1):
-            part = words[:count] if first else words[-count:]
-            word = "".join(match.group() for match in part)
-            field = "Volume" if word.lower() == "vol" else _field_of(word)
-            rest = name[part[-1].end() :] if first else name[: part[0].start()]
-            symbol = rest.strip(_NOT_OF_A_NAME)
-            if field is not None and symbol:
-                found.append(_Joined(field, symbol))
-                break
-    if found:
-        return tuple(found)
-    if any(word.group().lower() == "volume" for word in words):
-        return (_Joined("", name),)  # `TSLA Volume (M)`
-    if match := _FIELD_THEN_NAME.fullmatch(name) or _NAME_THEN_FIELD.fullmatch(name):
-        return (_Joined(_FIELDS[_key(match["field"])], match["name"], run_together=True),)
-    return ()
-
-
-def _may_be_a_name(name: str, reading: _Joined) -> bool:
-    """Return whether a name that reads as a field of a symbol may name a series.
-
-    So are `OpenAI`, the tickers `HIGH-USD` and `OPEN.L`, and the phrase `Low Volatility`.
-    """
-    if reading.run_together:
-        return reading.field != "Volume"
-    rest = reading.symbol
-    is_phrase = name.removesuffix(f" {rest}").isalpha() and rest not in (rest.upper(), rest.lower())
-    is_phrase &= _field_of(rest) is None
-    is_ticker = name.isupper() and calendar_of(name) is not None
-    return reading.field in _ALSO_TICKERS and (is_phrase or is_ticker)
-
-
-def _put_together(names: Mapping[int, str], joined: Mapping[int, _Joined], where: str) -> _Joint:
-    """Make the series of the names when every joined one is read as `joined` has it."""
-    groups: dict[str, Fields] = {}  # by the symbol in capitals
-    labels: dict[str, str] = {}  # how each symbol is written
-    unused = [i for i, reading in joined.items() if not reading.field]
-    for i, (field, symbol, _) in joined.items():
-        if field:
-            labels.setdefault(symbol.upper(), symbol)
-            first = groups.setdefault(symbol.upper(), {}).setdefault(field, i)
-            if first != i:
-                what, found = f"two columns for {field} of {symbol}", [names[first], names[i]]
-                raise _error(what, found, where, "Keep one of them.", "found {}")
-    have_close = any("Close" in fields for fields in groups.values())
-    plain = []
-    for i in [i for i in names if i not in joined]:
-        fields = groups.get(names[i].upper(), {"Close": i})
-        if "Close" in fields:
-            plain.append(i)
-        else:  # `TSLA` next to `Volume_TSLA` is its Close
-            fields["Close"] = i
-            labels[names[i].upper()] = names[i]
-    for symbol in [symbol for symbol, fields in groups.items() if "Close" not in fields]:
-        [first, *others] = groups.pop(symbol).values()
-        if others or not _may_be_a_name(names[first], joined[first]):
-            advice = "Give every symbol a Close, such as Close_TSLA, or rename the columns."
-            what = f"no Close column of {labels[symbol]}"
-            raise _error(what, list(names.values()), where, advice)
-        plain.append(first)
-    if have_close:
-        if plain and all(fields.keys() == {"Close"} for fields in groups.values()):
-            raise _undecided("where only some are a Close of a symbol", names, where)
-        unused += plain
-        plain = []
-    series = {labels[symbol]: fields for symbol, fields in groups.items()}
-    series |= {names[i]: {"Close": i} for i in plain}
-    in_order = sorted(series, key=lambda name: min(series[name].values()))
-    return {name: series[name] for name in in_order}, sorted(unused)
-
-
-def _error(
-    what: str,
-    names: Sequence[str],
-    where: str,
-    next_step: str,
-    why: str = "the columns found are {}",
-) -> DataError:
-    """Put the first of the names into `why`, cut and escaped for a message of one line."""
-    short = [name if len(name) <= _SHOWN_LENGTH else f"{name[:_SHOWN_LENGTH]}..." for name in names]
-    shown = [name if name.isprintable() else ascii(name) for name in short]
-    return DataError(
-        what, where=where, why=why.format(first_few(shown, _SHOWN)), next_step=next_step
-    )
-
-
-def _undecided(why: str, names: Mapping[int, str], where: str) -> DataError:
-    advice = "Name the columns of prices Close_SYMBOL, or remove the others."
-    what = "cannot tell fields from symbols"
-    return _error(what, list(names.values()), where, advice, f"found {{}}, {why}")
-
-
 def _duplicate(names: Sequence[str], where: str) -> DataError:
-    return _error("duplicate column", names, where, "Keep one column of each name.", "found {}")
+    advice = "Keep one of each meaning, or choose: --columns close=COLUMN."
+    return column_error("duplicate column", names, where, advice, "found {}")
 
 
 def _no_close(names: Sequence[str], where: str) -> DataError:
-    return _error("no Close column", names, where, "Name the column of prices Close.")
+    advice = "Name the column of prices Close, or pass --columns close=COLUMN."
+    return column_error("no Close column", names, where, advice)

@@ -1,7 +1,4 @@
-"""Time stamps, and the session of each: its date in the time zone of the exchange.
-
-Dates are ISO, `YYYY-MM-DD`, with or without a time and an offset. Nothing is guessed: 1e9 is no
-date of 1970, and 01/02 could be of two months.
+"""Which session does a time stamp belong to? Its date in the time zone of the exchange.
 
 A feed's daily bar begins at the exchange's midnight. In UTC, Frankfurt's is 23:00 of the day
 before, in summer 22:00: read as written, such dates have Sundays and no Fridays. Where no symbol
@@ -9,21 +6,18 @@ names the exchange, its zone is one in which the stamps are midnights, or within
 weekdays. Zones that give different dates are an error, not a choice.
 """
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from dataclasses import replace
+from datetime import date, timedelta, timezone
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
 from lstmcli.market.calendars import calendar_of
-from lstmcli.market.prices import MONTHS, Days, infer_interval, weekday_of
+from lstmcli.market.prices import MONTHS, Bars, Days, infer_interval, weekday_of
+from lstmcli.reading.dates import NO_OFFSET, Minutes, Stamps
 
-Minutes = NDArray[np.int64]
-
-NO_OFFSET = -(10**6)
 NEW_YORK = "America/New_York"
 ZONES = {
     "24/7": "UTC", "24/5": "Europe/London", "CMES": NEW_YORK,  # the last two as Yahoo has them
@@ -52,54 +46,9 @@ _TRADING_NEW_YORK = (9 * 60, 16 * 60 + 30)
 _EVENING, _LAST_HALF_HOUR = 20 * 60, 23 * 60 + 30
 _MOST = 0.9
 _FEW = 0.02
-_FIRST, _LAST = np.datetime64("1678-01-01"), np.datetime64("2261-12-31")  # in nanoseconds
 _ONE_HOUR = 60
-
-
-@dataclass(frozen=True)
-class Stamps:
-    """N dates as they are written, with the times after them.
-
-    days : (N,) datetime64[D]. minutes : (N,) since that midnight, 0 where no time is given.
-    offsets : (N,) minutes east of UTC, NO_OFFSET where none is given.
-    """
-
-    days: Days
-    minutes: Minutes
-    offsets: Minutes
-
-    def keep(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> "Stamps":
-        """Keep the rows of a mask, or in the order of an index."""
-        return Stamps(self.days[which], self.minutes[which], self.offsets[which])
-
-    def instants(self) -> NDArray[np.datetime64]:
-        """Return the times (N,) in UTC, also for those without an offset."""
-        offsets = np.where(self.offsets == NO_OFFSET, 0, self.offsets)
-        instants: NDArray[np.datetime64] = self.days.astype("datetime64[m]") + (
-            self.minutes - offsets
-        ).astype("timedelta64[m]")
-        return instants
-
-
-def parse_stamps(texts: pa.StringArray, lines: NDArray[np.int64], where: str) -> Stamps:
-    """Read texts (N,), empty where there is no date, as stamps, NaT there.
-
-    lines : (N,) line numbers, for messages.
-    Raises DataError naming the line of the first text that is no ISO date.
-    """
-    tails = pc.utf8_slice_codeunits(texts, 10).dictionary_encode()
-    times = [_read_time(tail) for tail in tails.dictionary.to_pylist()]
-    heads = pc.utf8_slice_codeunits(texts, 0, 10)
-    heads = pc.if_else(pc.equal(heads, ""), pa.scalar(None, pa.string()), heads)
-    try:
-        days: Days = heads.cast(pa.date32()).to_numpy(zero_copy_only=False)
-        is_good = None not in times and not ((days < _FIRST) | (days > _LAST)).any()
-    except pa.ArrowInvalid:
-        is_good = False
-    if not is_good:
-        raise _first_bad(texts, lines, where)
-    minutes, offsets = np.array(times, dtype=np.int64).reshape(-1, 2)[tails.indices.to_numpy()].T
-    return Stamps(days, minutes, offsets)
+_SEVERAL = 1.5  # bars a day, from which on they are not those of whole days
+_CUT = 0.5  # of the usual number of bars, below which a first or last session is not whole
 
 
 def refuse_mixed_offsets(stamps: Stamps, lines: NDArray[np.int64], where: str) -> None:
@@ -142,39 +91,75 @@ def session_days(
     return days, [f"Dates are those of the time zone {zone}: {example}."]
 
 
-def _read_time(tail: str) -> tuple[int, int] | None:
-    """Read what follows a date: minutes since midnight and offset; None for what is no time."""
-    if not tail:
-        return 0, NO_OFFSET
-    if tail[0] not in "T ":
-        return None
-    try:
-        time = datetime.fromisoformat("2024-01-02" + tail.replace(" +", "+").replace(" -", "-"))
-    except ValueError:
-        return None
-    offset = time.utcoffset()
-    east = NO_OFFSET if offset is None else int(offset.total_seconds()) // 60
-    return time.hour * 60 + time.minute, east
+def bars_within_days(stamps: Stamps) -> str:
+    """Return how far apart bars are that are not those of whole days, as "5 min", else ""."""
+    times = np.unique(stamps.instants())
+    days = np.unique(stamps.days)
+    if days.size == 0 or times.size < _SEVERAL * days.size:
+        return ""
+    apart = np.diff(times).astype(np.int64)
+    minutes = int(np.median(apart[apart < 24 * 60]))
+    return f"{minutes} min" if minutes % 60 else f"{minutes // 60} h"
 
 
-def _first_bad(texts: pa.StringArray, lines: NDArray[np.int64], where: str) -> DataError:
-    row, text = next(
-        (row, text) for row, text in enumerate(texts.to_pylist()) if text and not _is_stamp(text)
+def join_sessions(bars: Bars, stamps: Stamps, today: date) -> Bars:
+    """Return one bar for each session of bars (N,) within it, oldest first.
+
+    bars : dated by session. stamps : (N,) their times.
+    It has the first open, the highest high, the lowest low, the last close, and sums of volumes and
+    dividends. A last session that is not over, and one at either end that the file has less than
+    half of, is left out. Raises DataError for different bars of one time.
+    """
+    bars, instants = (
+        bars.keep(priced := ~np.isnan(bars.columns["Close"])),
+        stamps.instants()[priced],
     )
-    return DataError(
-        "bad date",
-        where=f"{where} line {lines[row]}",
-        why=f"found {text[:40]!a}, expected YYYY-MM-DD",
-        next_step="Write the dates in ISO form, year first.",
-    )
+    order = np.lexsort((instants, bars.days))
+    bars, instants = bars.keep(order), instants[order]
+    again = np.append(False, (np.diff(instants).astype(np.int64) == 0) & _equal(bars.days))
+    for values in bars.columns.values():
+        if (differs := again & ~np.append(False, _equal(values))).any():
+            row = int(np.argmax(differs))
+            raise DataError(
+                f"conflicting rows for {instants[row]}",
+                where=bars.where(row),
+                why="found rows with different values, expected one row a minute",
+                next_step="Keep one of them.",
+            )
+    bars = bars.keep(~again)
+    starts = np.flatnonzero(np.append(True, ~_equal(bars.days)))
+    ends = np.append(starts[1:], bars.days.size)
+    joined = {}
+    for name, values in bars.columns.items():
+        if name in ("Close", "Adj Close"):
+            joined[name] = values[ends - 1]
+        elif name in ("High", "Stock Splits"):
+            joined[name] = np.fmax.reduceat(values, starts)
+        elif name == "Low":
+            joined[name] = np.fmin.reduceat(values, starts)
+        elif name == "Open":
+            joined[name] = values[starts]
+        else:
+            known = np.add.reduceat(~np.isnan(values), starts) > 0
+            joined[name] = np.where(known, np.add.reduceat(np.nan_to_num(values), starts), np.nan)
+    counts, days = ends - starts, bars.days[starts]
+    whole = np.ones(days.size, dtype=bool)
+    notes = [f"Made {days.size:,} sessions of {counts.sum():,} bars within them."]
+    for at in (0, -1):
+        if counts[at] < _CUT * np.median(counts):
+            whole[at] = False
+            notes.append(f"Left out the session of {days[at]}: the file has a part of it.")
+    if days[-1] >= np.datetime64(today, "D"):
+        whole[-1] = False
+        notes.append(f"Left out the session of {days[-1]}: it is not over.")
+    lines = None if bars.lines is None else bars.lines[starts]
+    return replace(bars, days=days, columns=joined, lines=lines).keep(whole).noted(*notes)
 
 
-def _is_stamp(text: str) -> bool:
-    try:
-        day = np.datetime64(pa.scalar(text[:10]).cast(pa.date32()).as_py())
-    except pa.ArrowInvalid:
-        return False
-    return bool(_FIRST <= day <= _LAST) and _read_time(text[10:]) is not None
+def _equal(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which values (N - 1,) are equal to the ones before."""
+    both_missing = np.isnan(values[1:]) & np.isnan(values[:-1])
+    return np.asarray((values[1:] == values[:-1]) | both_missing)
 
 
 def _zone(seen: Stamps, symbol: str, where: str) -> str | None:

@@ -19,7 +19,7 @@ import numpy as np
 
 from lstmcli.errors import DataError, file_errors
 from lstmcli.files.atomic import sync_folder, write_files
-from lstmcli.market.prices import COLUMNS, Bars, Prices, as_days, bars_of
+from lstmcli.market.prices import COLUMNS, STORE, Bars, Prices, as_days, bars_of
 from lstmcli.market.symbols import (
     INTERVALS,
     inside,
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 SIGNIFICANT_DIGITS = 7
 YAHOO, IMPORTED = "Yahoo", "import"  # the sources that sidecars name
-STORE = "store"  # the source of prices that were read from here
 _HASH = "prices_sha256"
 _MAX_SIDECAR_BYTES = 4 * 1024**2
 
@@ -74,9 +73,10 @@ def read_bars(data_dir: Path, symbol: str, interval: str = "1d") -> Bars:
 
     Raises DataError when nothing is stored or the file is damaged.
     """
+    from lstmcli.market.columns import Reading
     from lstmcli.market.tables import read_table  # lists of the store rarely need it
 
-    table = read_table(_existing(data_dir, symbol, interval))
+    table = read_table(_existing(data_dir, symbol, interval), Reading(",", "."))
     return table.bars(next(iter(table.series)), symbol)
 
 
@@ -165,14 +165,15 @@ def _existing(data_dir: Path, symbol: str, interval: str) -> Path:
     path = inside(data_dir, price_path(data_dir, symbol, interval))
     if path.is_file():
         return path
-    others = [bars_of(each) for each in INTERVALS if price_path(data_dir, symbol, each).is_file()]
-    only = f", only {' and '.join(others)} are stored" if others else ""
+    stored = [each for each in INTERVALS if price_path(data_dir, symbol, each).is_file()]
+    only = f", only {' and '.join(map(bars_of, stored))} are stored" if stored else ""
+    own = f"To train on those pass --set data.interval={stored[0]}. " if stored else ""
     missing = path if data_dir.is_dir() else f"the folder {data_dir}"
     raise DataError(
-        f"no {bars_of(interval)} stored" if others else "no prices stored",
+        f"no {bars_of(interval)} stored" if stored else "no prices stored",
         where=symbol,
         why=f"{missing} does not exist{only}",
-        next_step=f"Run: lstmcli fetch {yahoo_spelling(symbol) or symbol}"
+        next_step=f"{own}Run: lstmcli fetch {yahoo_spelling(symbol) or symbol}"
         f"{interval_option(interval)}.",
     )
 

@@ -1,58 +1,71 @@
-"""Read any CSV of prices into valid price tables, or name the bad line and what to do.
+"""Read any file of prices into valid price tables, or name the bad line and what to do.
 
-Nothing is guessed: dates are ISO, the separator is the one given, every line has as many fields as
-the header. Anything that could be read in two ways is refused.
+Nothing is guessed: anything that could be read in two ways is refused, with the option that
+decides. A long file is split by its column of symbols; bars within a day become one a session only
+where that is asked for.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import IO, Unpack
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError, UsageError
-from lstmcli.market.columns import Fields, choose_extras, choose_series, read_layout
+from lstmcli.market.columns import Layout, Reading, choose_extras, choose_series, read_layout
+from lstmcli.market.headers import Fields
 from lstmcli.market.prices import COLUMNS, Bars, Prices
 from lstmcli.market.sessions import closed_rows
-from lstmcli.market.stamps import Stamps, parse_stamps, refuse_mixed_offsets, session_days
-from lstmcli.market.symbols import check_series_name, decode_symbol
+from lstmcli.market.stamps import (
+    bars_within_days,
+    join_sessions,
+    refuse_mixed_offsets,
+    session_days,
+)
+from lstmcli.market.symbols import check_series_name, check_symbol, decode_symbol
 from lstmcli.market.validate import Checks, check_bars
 from lstmcli.printable import first_few
-from lstmcli.reading.raw import Marks, open_table
+from lstmcli.reading.dates import NO_OFFSET, Stamps, parse_stamps, read_time
+from lstmcli.reading.folders import table_name
+from lstmcli.reading.raw import Marks, RawTable, open_table
+from lstmcli.reading.sources import is_url
 
 _ZEROS = ("Volume", "Dividends", "Stock Splits")  # some fill in 0 where there are no prices
-_SUFFIXES = {".csv", ".tsv", ".txt", ".dat"}
+_ALONE = Reading()  # of a file that says all by itself
 
 
 def read_prices(
-    source: str | Path,
+    source: str | Path | RawTable,
     *,
     name: str | None = None,
     symbols: Sequence[str] = (),
-    sep: str = ",",
-    decimal: str = ".",
+    reading: Reading = _ALONE,
     stdin: IO[bytes] | None = None,
     interval: str | None = None,
     failures: dict[str, DataError] | None = None,
     extras: Sequence[str] = (),
     **checks: Unpack[Checks],
 ) -> list[Prices]:
-    """Read the price tables of a CSV file, plain or gzipped, or of standard input for "-".
+    """Read the price tables of a file, of standard input for "-", or of an open raw table.
 
     name : the symbol of a file with one series; by default its column's name in a wide file, the
-        ticker in yfinance's own CSV, else the file's stem.
+        ticker in yfinance's own CSV or in a column of symbols, else the file's stem.
     symbols : which series of a file with several, in this order; all by default.
-    interval, checks : as for `check_bars`.
+    reading : what the file does not say by itself. interval, checks : as for `check_bars`.
     extras : names of further columns, which the table has as `column:NAME` where the file has them.
     failures : if given, collects the errors of unsuitable series; otherwise the first one raises.
 
     Raises FileError when the file cannot be read, UsageError for bad options, DataError otherwise.
     """
     if name is not None:
-        check_series_name(name, f"{name}={source}", UsageError)
-    table = read_table(source, sep, decimal, symbols, stdin, extras)
+        shown = source if isinstance(source, str | Path) else source.where
+        check_series_name(name, f"{name}={shown}", UsageError)
+    table = read_table(source, reading, symbols, stdin, extras)
     if name is not None and len(table.series) > 1:
         raise UsageError(
             f"one name for {len(table.series)} series",
@@ -65,7 +78,7 @@ def read_prices(
         shown = ascii(symbol)  # until it is known to be harmless
         try:
             shown = check_series_name(symbol, table.source, DataError)
-            bars = _session_bars(table, series, symbol)
+            bars = _session_bars(table, series, symbol, reading.resample, checks["today"])
             found.append(check_bars(bars, interval=interval, **checks))
         except DataError as error:
             if failures is None:
@@ -77,7 +90,7 @@ def read_prices(
 def parse_csv_option(text: str) -> tuple[str | None, str]:
     """Split `NAME=FILE` into name and file; a path that exists is always a file."""
     name, equals, file = text.partition("=")
-    if not equals or not name or Path(text).exists():
+    if not equals or not name or is_url(text) or Path(text).exists():
         return None, text
     if not file:
         raise UsageError(
@@ -92,6 +105,7 @@ class Table:
 
     series : those chosen, by name, each with its fields; "" where the file gives no name.
     stamps : the dates (N,) as written. lines : (N,) line numbers. values : position -> (N,).
+    rows : the rows of each series, where not every one has all.
     extras : further columns that were asked for, by name, which every series shares.
     """
 
@@ -101,36 +115,48 @@ class Table:
     lines: NDArray[np.int64]
     values: dict[int, NDArray[np.float64]]
     notes: tuple[str, ...]
+    rows: dict[str, NDArray[np.int64] | slice]
     extras: Fields
 
     def bars(self, series: str, symbol: str) -> Bars:
         """Return the rows of one series, dated as they are written."""
-        fields = self.series[series]
-        columns = {name: self.values[fields[name]] for name in COLUMNS if name in fields}
-        columns |= {f"column:{name}": self.values[at] for name, at in self.extras.items()}
-        return Bars(symbol, self.source, self.stamps.days, columns, self.lines, notes=self.notes)
+        fields, rows = self.series[series], self.rows.get(series, slice(None))
+        columns = {name: self.values[fields[name]][rows] for name in COLUMNS if name in fields}
+        columns |= {f"column:{name}": self.values[at][rows] for name, at in self.extras.items()}
+        days, lines = self.stamps.days[rows], self.lines[rows]
+        return Bars(symbol, self.source, days, columns, lines, notes=self.notes)
 
 
 def read_table(
-    source: str | Path,
-    sep: str = ",",
-    decimal: str = ".",
+    source: str | Path | RawTable,
+    reading: Reading = _ALONE,
     symbols: Sequence[str] = (),
     stdin: IO[bytes] | None = None,
     extras: Sequence[str] = (),
 ) -> Table:
-    """Read a file, or standard input for "-"; `symbols` chooses among the series of a wide one.
+    """Read what `read_prices` does; `symbols` chooses among the series of a wide table.
 
     Raises as `read_prices` does.
     """
-    raw = open_table(source, Marks(sep, decimal), stdin)
-    where, layout = raw.where, read_layout(raw.head, raw.where)
-    series, more = choose_series(layout, symbols), choose_extras(layout, extras)
+    raw = source
+    if isinstance(raw, str | Path):
+        raw = open_table(raw, Marks(reading.sep, reading.decimal), stdin)
+    where, layout = raw.where, read_layout(raw.head, raw.where, reading.columns)
+    series, more = layout.series, choose_extras(layout, extras)
+    if layout.symbol_field is None:
+        series = {name: series[name] for name in choose_series(list(series), symbols, where)}
     positions = sorted({i for fields in (*series.values(), more) for i in fields.values()})
-    read = raw.read([layout.date_field], positions, layout.header_lines)
+    texts = [layout.date_field, layout.time_field, layout.symbol_field]
+    named = [i for i in texts if i is not None]
+    read = raw.read(named, positions, layout.header_lines)
+    text = dict(zip(named, read.texts, strict=True))
     lines, values = read.lines, read.numbers
-    stamps = parse_stamps(read.texts[0], lines, where)
-    undated = lines[np.isnat(stamps.days) & ~np.isnan(values).all(axis=1)]
+    dates = text[layout.date_field]
+    if layout.time_field is not None:
+        dates = _join_times(dates, text[layout.time_field])
+    stamps = parse_stamps(dates, lines, where, reading.date_format)
+    dated = ~np.isnat(stamps.days)
+    undated = lines[:0] if dated.all() else lines[~dated & ~np.isnan(values).all(axis=1)]
     if undated.size:
         raise DataError(
             "missing date",
@@ -138,43 +164,124 @@ def read_table(
             why="the line has values and no date",
             next_step="Correct or remove the line.",
         )
-    notes = list(raw.notes)
-    taken = {layout.names[at] for at in more.values()}
-    if unused := [name for name in layout.ignored if name not in taken]:
-        notes.append(f"Columns that are not used: {first_few(unused, 5)}.")
-    dated = ~np.isnat(stamps.days)
+    notes = [*raw.notes, *read.notes, *layout.notes, *stamps.notes]
+    owners = None if layout.symbol_field is None else text[layout.symbol_field]
     if not dated.all():
         notes.append(f"Dropped rows without date and values: {np.count_nonzero(~dated)}.")
         stamps, lines, values = stamps.keep(dated), lines[dated], values[dated]
-    refuse_mixed_offsets(stamps, lines, where)
-    columns = dict(zip(positions, values.T, strict=True))
-    return Table(where, series, stamps, lines, columns, tuple(notes), more)
+        owners = None if owners is None else owners.filter(pa.array(dated))
+    rows: dict[str, NDArray[np.int64] | slice] = {}
+    if owners is None:
+        refuse_mixed_offsets(stamps, lines, where)
+    else:
+        rows = _split(owners, lines, layout, symbols)
+        series = dict.fromkeys(rows, series[""])
+    ignored = [name for name in layout.ignored if layout.extras.get(name) not in more.values()]
+    if "" in rows:
+        ignored.append(layout.names[layout.symbol_field or 0])
+        ignored.sort(key=layout.names.index)
+    if ignored:
+        notes.append(f"Columns that are not used: {first_few(ignored, 5)}.")
+    by_position = dict(zip(positions, values.T, strict=True))
+    return Table(where, series, stamps, lines, by_position, tuple(notes), rows, more)
 
 
-def _stem(source: str | Path) -> str:
-    """Return the symbol of a file's name."""
+def _join_times(dates: pa.Array, times: pa.Array) -> pa.Array:
+    """Put the times of a column of their own behind the dates, unless all rows have the same one.
+
+    Times may be written as `16:30`, `16:30:00`, `163000` or `93000`.
+    """
+    if pa.types.is_timestamp(dates.type) or ":" in str(dates[0]):  # they have times
+        return dates
+    times = pc.utf8_trim_whitespace(times.cast(pa.string()))
+    is_number = pc.match_substring_regex(times, r"^\d{1,6}$")
+    times = pc.if_else(is_number, pc.utf8_lpad(times, 6, "0"), times)
+    words = pc.unique(times).to_pylist()
+    if len(words) < 2 or any(not word or read_time(f" {word}") is None for word in words):
+        return dates
+    return pc.binary_join_element_wise(dates.cast(pa.string()), times, " ")
+
+
+def _split(
+    owners: pa.Array, lines: NDArray[np.int64], layout: Layout, symbols: Sequence[str]
+) -> dict[str, NDArray[np.int64] | slice]:
+    """Return the rows of each series of a long table, in the order of their first rows.
+
+    A file about one company may have its name in each row, which is no symbol.
+    """
+    coded = owners.cast(pa.string()).dictionary_encode()
+    trimmed = pc.utf8_trim_whitespace(coded.dictionary).dictionary_encode()
+    names: list[str] = trimmed.dictionary.to_pylist()
+    known = np.append(trimmed.indices.to_numpy(), len(names))  # the last is that of no text
+    kind = np.uint16 if len(names) < 2**16 - 1 else np.int32  # numpy sorts the first by radix
+    codes = known.astype(kind)[coded.indices.fill_null(len(known) - 1).to_numpy()]
+    empty = codes == len(names)
+    if "" in names:
+        empty |= codes == names.index("")
+    if layout.describes and (empty.all() or (len(names) == 1 and not _is_symbol(names[0]))):
+        return {"": slice(None)}
+    if empty.any():
+        column = layout.names[layout.symbol_field or 0]
+        raise DataError(
+            f"no symbol in column {column}",
+            where=f"{layout.where} line {lines[np.argmax(empty)]}",
+            why="the line has values and does not say of which series",
+            next_step=f"Complete the line, or rename the column {column} if it has no symbols.",
+        )
+    if len(names) == 1:
+        return dict.fromkeys(choose_series(names, symbols, layout.where), slice(None))
+    order = np.argsort(codes, kind="stable")
+    ends = np.cumsum(np.bincount(codes, minlength=len(names)))
+    parts = dict(zip(names, np.split(order, ends[:-1]), strict=True))
+    return {name: parts[name] for name in choose_series(names, symbols, layout.where)}
+
+
+def _is_symbol(name: str) -> bool:
+    try:
+        check_symbol(name)
+    except UsageError:
+        return False
+    return True
+
+
+def _stem(source: str | Path | RawTable) -> str:
+    """Return the symbol of a file's name, "frame" for a table without one."""
+    if not isinstance(source, str | Path):
+        return "frame"
     if str(source) == "-":
         return "stdin"
-    path = Path(source)
-    if path.suffix.lower() == ".gz":
-        path = path.with_suffix("")
-    return decode_symbol(path.stem if path.suffix.lower() in _SUFFIXES else path.name)
+    return decode_symbol(table_name(source))
 
 
-def _session_bars(table: Table, series: str, symbol: str) -> Bars:
+def _session_bars(table: Table, series: str, symbol: str, resample: str, today: date) -> Bars:
     """Date one series' raw rows by session, and leave out those that are not its own, with notes.
+
+    resample : "1d" to make one bar a session of several, which are refused else.
 
     Those are rows of another exchange's days. A series with a name of its own may share its dates
     with others, and begin later or end earlier: its empty rows at both ends are cut.
     """
     bars = table.bars(series, symbol)
+    stamps = table.stamps.keep(table.rows.get(series, slice(None)))
+    if series in table.rows:
+        refuse_mixed_offsets(stamps, table.lines[table.rows[series]], bars.where())
     filled = np.zeros(bars.days.size, dtype=bool)
     for name, values in bars.columns.items():
         if name not in COLUMNS:
             continue
         filled |= ~(np.isnan(values) | ((values == 0) & (name in _ZEROS)))
-    days, notes = session_days(table.stamps, filled, symbol, bars.where())
-    is_moved = days is not bars.days
+    within = bars_within_days(stamps.keep(filled)) if stamps.minutes.any() else ""
+    if within and not resample:
+        raise DataError(
+            f"intraday bars ({within})",
+            where=bars.where(),
+            why="lstmcli works on days",
+            next_step="--resample 1d takes each session's open, high, low, last and sum.",
+        )
+    days, notes = stamps.days, list[str]()
+    if not within or (stamps.offsets != NO_OFFSET).any():  # else the dates are the session's
+        days, notes = session_days(stamps, filled, symbol, bars.where())
+    is_moved = days is not stamps.days
     bars = replace(bars, days=days, notes=(*bars.notes, *notes))
     if not filled.any():
         if series:
@@ -188,4 +295,6 @@ def _session_bars(table: Table, series: str, symbol: str) -> Bars:
         bars = bars.noted(f"Empty rows on days without a session are left out: {closed.sum()}.")
     if is_moved:  # stamps of another exchange on a day that has its own
         kept &= filled | ~np.isin(days, days[filled])
+    if within:
+        return join_sessions(bars.keep(kept), stamps.keep(kept), today)
     return bars.keep(kept)

@@ -158,8 +158,8 @@ def _order(bars: Bars) -> Bars:
             f"conflicting rows for {bars.days[wrong[0]]}",
             where=bars.where(wrong[0]),
             why="found rows with different values, expected one row a date",
-            next_step="Keep one row a date; intraday bars and several symbols in one column of "
-            "dates cannot be used.",
+            next_step="Keep one row a date. If a column says which series each row is of, pass "
+            "--columns symbol=COLUMN.",
         )
     count = count_of(repeated.sum(), "row")
     return bars.keep(~repeated).noted(f"Dropped {count} that repeated another of the same date.")

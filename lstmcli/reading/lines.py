@@ -1,220 +1,157 @@
-"""The lines of a CSV, plain or gzipped, as arrays: strictly, no value is shifted or guessed.
+"""The lines of a CSV as arrays: strictly, no value is shifted or guessed.
 
 pyarrow parses the lines. It has no rule for quotes within a field, reads `nan(1)` and `-nan`, and
-fails on a field of spaces; so quotes are checked before, and lines with an odd value are read again
-one field after another, which also finds the line and the column that an error names.
+fails on a field of spaces; so quotes are checked before, and the numbers of lines with an odd value
+are read again from their texts (numerals.py), which also finds the line that an error names.
 """
 
 import csv
-import gzip
-import io
 import re
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lstmcli.errors import DataError, UsageError, file_errors
-from lstmcli.reading.raw import Marks, RawColumns
+from lstmcli.errors import DataError
+from lstmcli.reading.numerals import MISSING, Written, decides
+from lstmcli.reading.raw import RawColumns
 
-MAX_BYTES = 1024**3
-MISSING = ("", "null", "NULL", "NaN", "nan", "NAN", "NA", "N/A", "n/a", "None", "none", "#N/A", ".")
-_PIECE = 8 * 1024**2
-_GZIP = b"\x1f\x8b"
 _NUMBER = re.compile(
     r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:inf|infinity)", re.I | re.A
 )
 _RECENT = 250  # lines that a last one without a line end is compared with
+_SAMPLE = 2**18  # bytes of which some number mostly decides the decimal mark
+_PIECE = 2**25  # bytes that are parsed at a time,
+_SMALL = 2**23  # as one block in one thread up to this size,
+_BLOCK = 2**22  # as blocks of this size in several above
+_LINE = re.compile(rb"[^\n]+")
+_ISO = re.compile(r"\d{4}-\d\d-\d\d", re.A)
 _HARMLESS = 1e-6
 _TOO_SMALL = 0.5
-
-
-def read_text(source: str | Path, stdin: IO[bytes] | None, where: str) -> tuple[int, bytes]:
-    """Read a file, or standard input for "-", with line ends of one byte.
-
-    Returns the number of the first line that is not blank, and the text from there on. Raises
-    FileError when the file cannot be read, DataError for bytes that no CSV of prices has.
-    """
-    pieces: list[bytes] = []
-    for number, piece in enumerate(_read_pieces(source, stdin, where)):
-        if len(piece) == _PIECE and b"\n" not in piece:
-            raise _not_prices(where, f"a line is longer than {_PIECE // 1024**2} MiB")
-        if number * _PIECE + len(piece) > MAX_BYTES:
-            raise DataError(
-                "the CSV is too large",
-                where=where,
-                why=f"it has more than {MAX_BYTES // 1024**2} MiB",
-                next_step="Split it by symbol or by date.",
-            )
-        pieces.append(piece)
-    text = b"".join(pieces).removeprefix(b"\xef\xbb\xbf")
-    if b"\r" in text:
-        text = text.replace(b"\r\n", b"\n").removesuffix(b"\r")
-    _refuse_odd_bytes(text, where)
-    filled = text.lstrip(b"\n")
-    return 1 + len(text) - len(filled), filled
-
-
-_SEPARATORS = {",": ",", ";": ";", "|": "|", "\t": "\t", "\\t": "\t", "tab": "\t"}
-
-
-def open_csv(source: str | Path, marks: Marks, stdin: IO[bytes] | None) -> "CsvFile":
-    """Open a CSV file, or standard input for "-"; raises as `open_table` does."""
-    where = "stdin" if str(source) == "-" else str(source)
-    sep = _check_separator(marks)
-    line, text = read_text(source, stdin, where)
-    if not text:
-        raise DataError("no rows", where=where, why="it is empty")
-    first = [row.decode() for row in text.split(b"\n", 3)[:3]]
-    head = [_split(row, sep) for row in first]
-    header = first[0]
-    others = [word for each, word in _WORDS.items() if each != sep and each in header]
-    if not header.replace("\t", " ").isprintable() or (len(head[0]) == 1 and not others):
-        raise DataError(
-            "not a CSV of prices",
-            where=where,
-            why=f"the first line is {header[:60]!a}, expected a header such as Date,Close",
-            next_step="Give a text file with the columns Date and Close.",
-        )
-    if len(head[0]) == 1:
-        raise DataError(
-            f"the header has one column when it is split at {sep!r}",
-            where=where,
-            why=f"it looks separated by {others[0]!r}",
-            next_step=f"Pass --sep '{others[0]}', and --decimal ',' for decimal commas.",
-        )
-    return CsvFile(text, line, head, where, sep, marks.decimal)
-
-
-_WORDS = {",": ",", ";": ";", "\t": "tab", "|": "|"}
-
-
-def _check_separator(marks: Marks) -> str:
-    if marks.sep not in _SEPARATORS:
-        raise UsageError(f"unknown separator {marks.sep!r}", why="expected one of , ; | or tab")
-    if marks.decimal not in (".", ","):
-        raise UsageError(f"unknown decimal mark {marks.decimal!r}", why="expected . or ,")
-    if marks.sep == marks.decimal:
-        raise UsageError(
-            "separator and decimal mark are the same",
-            why=f"both are {marks.sep!r}",
-            next_step="Pass --sep ';' with --decimal ','.",
-        )
-    return _SEPARATORS[marks.sep]
-
-
-def _split(line: str, sep: str) -> list[str]:
-    try:
-        [fields] = csv.reader([line], delimiter=sep, strict=True)
-    except (csv.Error, ValueError):  # quotes that are not closed; an empty line
-        fields = line.split(sep)
-    return [field.strip() for field in fields]
-
-
-@dataclass(frozen=True)
-class CsvFile:
-    """The lines of a CSV: a `RawTable`.
-
-    text : from its header on. first_line : the number of the header's.
-    """
-
-    text: bytes
-    first_line: int
-    head: list[list[str]]
-    where: str
-    sep: str
-    decimal: str
-    notes: tuple[str, ...] = ()
-
-    @property
-    def kind(self) -> str:
-        """The format in words."""
-        return f"CSV separated by {_WORDS[self.sep]!r}"
-
-    def read(self, texts: Sequence[int], numbers: Sequence[int], header: int = 1) -> RawColumns:
-        """Read the lines below the header that are not blank, as `RawTable` has it."""
-        text = b"".join(self.text.split(b"\n", header)[header:])
-        if not text.strip(b"\n"):
-            raise DataError("no rows", where=self.where, why="it has a header and nothing else")
-        names = self.head[0]
-        body = Lines(
-            text,
-            self.first_line + header,
-            names,
-            texts,
-            numbers,
-            self.where,
-            self.sep,
-            self.decimal,
-        )
-        return body.read()
 
 
 @dataclass(frozen=True)
 class Lines:
     """The lines of a CSV below its header, and how they are read.
 
-    text : of which some lines are not blank. first_line : the number of its first one.
+    text : from `start` on, of which some lines are not blank. first_line : the number of the line
+    there. kind : the format in words. decimal : point or comma, or "" to find it out.
     """
 
     text: bytes
-    first_line: int
     names: Sequence[str]
     texts: Sequence[int]
     numbers: Sequence[int]
     where: str
+    kind: str
     sep: str
-    decimal: str
+    decimal: str = ""
+    start: int = 0
+    first_line: int = 1
 
     def read(self) -> RawColumns:
         """Read the columns; DataError names the first line that breaks a rule."""
         self.refuse_misplaced_quotes()
-        ends = np.flatnonzero(np.frombuffer(self.text, dtype=np.uint8) == ord("\n"))
-        ends = np.append(ends, len(self.text))
-        lines = self.first_line + np.flatnonzero(np.diff(ends, prepend=-1) > 1)
-        try:
-            texts, fields = self.read_fields(lines, pa.float64())
-            values = fields.to_tensor(null_to_nan=True, row_major=False).to_numpy()
-            n_null = sum(column.null_count for column in fields.columns)
-            is_plain = np.count_nonzero(np.isnan(values)) == n_null  # else a nan(1), a -nan
-        except pa.ArrowInvalid:
-            is_plain = False
-        if not is_plain:
-            texts, fields = self.read_fields(lines, pa.string())
-            values = self._read_strictly(fields, lines)
-        if not self.text.endswith(b"\n") and len(self.names) - 1 in self.numbers:
-            last = self.text.rsplit(b"\n", _RECENT + 1)[-_RECENT - 1 :]
-            endings = [line.decode().rsplit(self.sep, 1)[-1].strip(' \t"') for line in last if line]
-            if why := why_cut(endings, self.decimal):
-                why = f"it has no line end and its last field {endings[-1]!r} {why}"
-                step = "Fetch the file again, or end the line with a line break if it is whole."
-                raise self._error("the last line may be cut", lines[-1], why, step)
-        return RawColumns(texts, values, lines)
+        dates = self._iso_dates()
+        for mark in self._likely_marks():
+            plain = self._read_plain(mark, dates)
+            if plain is not None and self._decides(mark):  # else 1.234 alone
+                texts, values = plain
+                lines = self.number_lines(len(values))
+                self._refuse_cut_end(lines, None, mark)
+                is_found = mark == "," and not self.decimal
+                notes = ("Numbers were read with decimal commas.",) if is_found else ()
+                return RawColumns(texts, values, lines, notes)
+        table = self.read_fields(pa.string(), ".")
+        columns = [column.combine_chunks() for column in table.columns]
+        texts, fields = columns[: len(self.texts)], columns[len(self.texts) :]
+        lines = self.number_lines(len(table))
+        names = [self.names[i] for i in self.numbers]
+        marks = (self.where, self.kind, self.decimal, self.sep)
+        found = Written(fields, names, lines, *marks).read()
+        if (last := len(self.names) - 1) in self.numbers:
+            k = list(self.numbers).index(last)
+            endings = [text or "" for text in found.cleaned[k][-_RECENT - 1 :].to_pylist()]
+            if not found.has_suffix[k]:
+                self._refuse_cut_end(lines, endings, ".")
+        return RawColumns(texts, found.values, lines, found.notes(self.decimal))
 
     def refuse_misplaced_quotes(self) -> None:
         """Raise DataError for a quote within a field, which pyarrow would drop."""
-        if b'"' not in self.text:
+        text = self.text
+        if text.find(b'"', self.start) < 0:
             return
         inner = rf"[^{re.escape(self.sep)}\n]"
         field = rf'(?<!{inner})"[^"\n]*+(?:""[^"\n]*+)*+"(?!{inner})'
-        match = re.match(rf'(?:[^"]*+{field})*+[^"]*+'.encode(), self.text)
-        at = match.end() if match else 0
-        if at < len(self.text):
-            line = self.first_line + self.text.count(b"\n", 0, at)
+        match = re.compile(rf'(?:[^"]*+{field})*+[^"]*+'.encode()).match(text, self.start)
+        at = match.end() if match else self.start
+        if at < len(text):
+            line = self.first_line + text.count(b"\n", self.start, at)
             why = "expected quotes only around whole fields, closed on the same line"
             raise self._error("misplaced quote", line, why, "Remove the quotes.")
 
-    def read_fields(
-        self, lines: NDArray[np.int64], kind: pa.DataType
-    ) -> tuple[list[pa.Array], pa.RecordBatch]:
-        """Read columns of text, and the numbers (N, K) as `kind`, null for a missing one.
+    def number_lines(self, n_rows: int | None = None) -> NDArray[np.int64]:
+        """Return the number of each line that is not blank, of which there are `n_rows`."""
+        has_blank = self.text.find(b"\n\n", self.start) >= 0
+        if n_rows is not None and not (has_blank or self.text.startswith(b"\n", self.start)):
+            return np.arange(self.first_line, self.first_line + n_rows)
+        text = np.frombuffer(self.text, dtype=np.uint8)[self.start :]
+        ends = np.append(np.flatnonzero(text == ord("\n")), len(text))
+        numbers: NDArray[np.int64] = np.flatnonzero(np.diff(ends, prepend=-1) > 1)
+        return self.first_line + numbers
 
+    def _read_plain(
+        self, mark: str, dates: Sequence[int]
+    ) -> tuple[list[pa.Array], NDArray[np.float64]] | None:
+        """Read the texts, and the numbers (N, K) if all of them are plain; None if not.
+
+        A large text is read piece by piece, so that there is no second copy of its numbers.
+        """
+        n_texts = len(self.texts)
+        most = self.text.count(b"\n", self.start) + 1
+        values = np.empty((most, len(self.numbers)), order="F")
+        texts: list[list[pa.Array]] = [[] for _ in self.texts]
+        end = 0
+        for piece in self._pieces():
+            try:
+                table = self.read_fields(pa.float64(), mark, dates, piece)
+            except pa.ArrowInvalid:
+                return None
+            start, end = end, end + len(table)
+            for found, column in zip(texts, table.columns, strict=False):
+                found += column.chunks
+            for k, column in enumerate(table.columns[n_texts:]):
+                row = start
+                for chunk in column.chunks:
+                    values[row : row + len(chunk), k] = chunk.to_numpy(zero_copy_only=False)
+                    row += len(chunk)
+            n_null = sum(column.null_count for column in table.columns[n_texts:])
+            if np.count_nonzero(np.isnan(values[start:end])) != n_null:
+                return None  # a nan(1), a -nan
+        return [pa.concat_arrays(found) for found in texts], values[:end]
+
+    def _pieces(self) -> Iterator[tuple[int, int]]:
+        """Yield where each piece of the text begins and ends; lines are whole."""
+        start = self.start
+        while start < len(self.text):
+            end = self.text.find(b"\n", start + _PIECE)
+            end = len(self.text) if end < 0 else end + 1
+            yield start, end
+            start = end
+
+    def read_fields(
+        self,
+        kind: pa.DataType,
+        decimal: str,
+        dates: Sequence[int] = (),
+        piece: tuple[int, int] | None = None,
+    ) -> pa.Table:
+        """Read the columns of text, then the numbers as `kind`, null for a missing one.
+
+        dates : the positions of texts that are read as dates. piece : all of the text by default.
         Raises DataError naming the first line of another number of fields than the header's, and
         ArrowInvalid for a value that is none of the kind.
         """
@@ -227,29 +164,84 @@ class Lines:
             return "error"
 
         names = list(map(str, range(len(self.names))))
-        texts = [names[i] for i in self.texts]
+        texts = {names[i]: pa.date32() if i in dates else pa.string() for i in self.texts}
         wanted = [*texts, *(names[i] for i in self.numbers)]
+        start, end = piece or (self.start, len(self.text))
+        in_order = piece is None or end - start <= _SMALL
         try:
-            table = csv.read_csv(
-                pa.BufferReader(self.text),
-                csv.ReadOptions(use_threads=False, block_size=len(self.text), column_names=names),
+            return csv.read_csv(
+                pa.BufferReader(pa.py_buffer(self.text).slice(start, end - start)),
+                csv.ReadOptions(
+                    use_threads=not in_order,
+                    block_size=end - start if in_order else _BLOCK,
+                    column_names=names,
+                ),
                 csv.ParseOptions(delimiter=self.sep, invalid_row_handler=refuse),
                 csv.ConvertOptions(
                     check_utf8=False,  # it was checked
-                    column_types=dict.fromkeys(wanted, kind) | dict.fromkeys(texts, pa.string()),
+                    column_types=dict.fromkeys(wanted, kind) | texts,
                     null_values=MISSING,
                     include_columns=wanted,
-                    decimal_point=self.decimal,
+                    decimal_point=decimal,
                 ),
             )
         except pa.ArrowInvalid:
-            if odd:
-                raise self._wrong_count(odd[0], lines) from None
-            raise
-        [batch] = table.combine_chunks().to_batches()
-        return batch.columns[: len(texts)], batch.select(wanted[len(texts) :])
+            if not odd:
+                raise
+        if not in_order or start > self.start:  # only then has a row its number
+            self.read_fields(kind, decimal, dates)
+        raise self._wrong_count(odd[0])
 
-    def _wrong_count(self, row: Any, lines: NDArray[np.int64]) -> DataError:
+    def _iso_dates(self) -> list[int]:
+        """Return the positions of texts that are ISO dates in the first line."""
+        match = _LINE.search(self.text, self.start)
+        [first] = split([match[0].decode() if match else ""], self.sep)
+        return [i for i in self.texts if i < len(first) and _ISO.fullmatch(first[i])]
+
+    def _likely_marks(self) -> list[str]:
+        """Return the decimal marks that all numbers may have, without more than a mark."""
+        if self.decimal:
+            return [self.decimal] if self.decimal != self.sep else []
+        return ["."] if self.sep == "," else [".", ","]
+
+    def _decides(self, mark: str) -> bool:
+        """Return whether the first lines show that a mark is of decimals, not of thousands."""
+        if self.decimal or self.sep == ",":
+            return True
+        sample = self.text[self.start : self.start + _SAMPLE].decode(errors="replace")
+        point = re.escape(mark)
+        is_open = re.compile(rf"[+-]?[1-9]\d{{0,2}}{point}\d{{3}}")
+        rows = csv.reader(sample.split("\n")[:-1], delimiter=self.sep)
+        fields = [
+            row[i].strip() for row in rows if len(row) == len(self.names) for i in self.numbers
+        ]
+        marked = [field for field in fields if mark in field]
+        n_open = sum(is_open.fullmatch(field) is not None for field in marked)
+        return len(marked) > 1 and decides(len(marked) - n_open, n_open)
+
+    def _last_fields(self) -> list[str]:
+        """Return the last fields of the last lines, oldest first, without quotes."""
+        tail = self.text[max(self.start, len(self.text) - _SAMPLE) :].split(b"\n")[-_RECENT - 1 :]
+        texts = [line.decode(errors="replace") for line in tail if line]
+        return [text.rsplit(self.sep, 1)[-1].strip(' \t"') for text in texts]
+
+    def _refuse_cut_end(
+        self, lines: NDArray[np.int64], endings: Sequence[str] | None, decimal: str
+    ) -> None:
+        """Raise DataError where a last line without a line end may be cut within its number.
+
+        endings : the last fields of the last lines, as they are written by default.
+        """
+        if self.text.endswith(b"\n") or len(self.names) - 1 not in self.numbers:
+            return
+        endings = self._last_fields() if endings is None else endings
+        if why := why_cut(endings, decimal):
+            why = f"it has no line end and its last field {endings[-1]!r} {why}"
+            step = "Fetch the file again, or end the line with a line break if it is whole."
+            raise self._error("the last line may be cut", lines[-1], why, step)
+
+    def _wrong_count(self, row: Any) -> DataError:
+        lines = self.number_lines()
         what = "a line is longer than the header"
         step = "Name every column in the header; for commas in numbers pass --sep and --decimal."
         if row.number == lines.size and not self.text.endswith(b"\n"):
@@ -257,30 +249,8 @@ class Lines:
         elif row.actual_columns < row.expected_columns:
             what, step = "a line is too short", "Complete the line or remove it."
         why = f"found {row.actual_columns} fields, the header has {row.expected_columns}"
+        why += f" in a {self.kind}"
         return self._error(what, lines[row.number - 1], why, step)
-
-    def _read_strictly(
-        self, fields: pa.RecordBatch, lines: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        """Read the values (N, K) one by one, to name the first that is no number."""
-        values = np.empty((lines.size, len(self.numbers)))
-        columns = [column.to_pylist() for column in fields.columns]
-        for row, texts in enumerate(zip(*columns, strict=True)):
-            for k, text in enumerate(texts):
-                number = _read_number(text, self.decimal)
-                if number is None:
-                    raise self._bad_number(text.strip(), self.numbers[k], lines[row])
-                values[row, k] = number
-        return values
-
-    def _bad_number(self, text: str, position: int, line: int) -> DataError:
-        other, mark = (",", "comma") if self.decimal == "." else (".", "point")
-        step = "Correct the field or leave it empty."
-        if other in text:
-            step = f"Pass --decimal '{other}' if that is a decimal {mark}; "
-            step += "remove thousands separators."
-        why = f"found {text[:40]!a}, expected a number such as 1234{self.decimal}5"
-        return self._error(f"bad number in column {self.names[position]}", line, why, step)
 
     def _error(self, what: str, line: int, why: str, next_step: str) -> DataError:
         return DataError(what, where=f"{self.where} line {line}", why=why, next_step=next_step)
@@ -329,47 +299,13 @@ def _read_number(text: str, decimal: str) -> float | None:
     return float(text) if _NUMBER.fullmatch(text) else None
 
 
-def _read_pieces(source: str | Path, stdin: IO[bytes] | None, where: str) -> Iterator[bytes]:
-    """Yield the bytes of a source, unpacked where it is gzip; the last piece is a short one."""
-    is_file = str(source) != "-"
-    if not is_file and (stdin is None or stdin.closed):
-        raise DataError("no rows", where=where, why="standard input is closed")
-    with file_errors("cannot read the file", where, kinds=(OSError, ValueError), named=True):
+def split(lines: Iterable[str], sep: str) -> list[list[str]]:
+    """Split lines at a separator outside of quotes; blanks around fields are left out."""
+    rows = []
+    for line in lines:
         try:
-            with open(source, "rb") if is_file else nullcontext(stdin) as raw:
-                stream: Any = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)
-                if stream.peek(len(_GZIP))[: len(_GZIP)] == _GZIP:
-                    stream = gzip.GzipFile(fileobj=stream)
-                while len(piece := stream.read(_PIECE)) == _PIECE:
-                    yield piece
-                yield piece
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise DataError(
-                "damaged gzip file", where=where, why=str(error), next_step="Fetch it again."
-            ) from error
-
-
-def _refuse_odd_bytes(text: bytes, where: str) -> None:
-    """Raise DataError for bytes that no CSV of prices has, naming their line."""
-    if text.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise _not_prices(where, "it is UTF-16, expected UTF-8")
-    if text[:100].lstrip().startswith((b"<", b"{", b"[")):
-        raise _not_prices(where, "it starts like an HTML page or JSON")
-    odd = {"NUL bytes in line {}": text.find(b"\0")}
-    odd["a carriage return inside line {}"] = text.find(b"\r")
-    try:
-        text.decode()
-    except UnicodeDecodeError as error:
-        odd["line {} is not UTF-8 text"] = error.start
-    for why, at in odd.items():
-        if at >= 0:
-            raise _not_prices(where, why.format(1 + text.count(b"\n", 0, at)))
-
-
-def _not_prices(where: str, why: str) -> DataError:
-    return DataError(
-        "not a CSV of prices",
-        where=where,
-        why=why,
-        next_step="Give a UTF-8 text file with a header line, such as Date,Close.",
-    )
+            [fields] = csv.reader([line], delimiter=sep, strict=True)
+        except (csv.Error, ValueError):  # quotes that are not closed; an empty line
+            fields = line.split(sep)
+        rows.append([field.strip() for field in fields])
+    return rows

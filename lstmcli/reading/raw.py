@@ -1,13 +1,19 @@
 """A raw table: the columns of a file as it has them, before anybody says what they mean."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+from lstmcli.errors import DataError
+
+if TYPE_CHECKING:
+    from lstmcli.reading.sources import Content
 
 
 @dataclass(frozen=True)
@@ -16,12 +22,14 @@ class RawColumns:
 
     texts : columns (N,) as text, or of a type of their own where the format has types; null or
         empty where there is no value. numbers : (N, K), NaN where there is no value.
-    lines : (N,) the number of each row's line or row in the file, for messages.
+    lines : (N,) the number of each row's line or row in the file, for messages. notes : how the
+    numbers are written, where that is unusual.
     """
 
     texts: list[pa.Array]
     numbers: NDArray[np.float64]
     lines: NDArray[np.int64]
+    notes: tuple[str, ...] = ()
 
 
 class RawTable(Protocol):
@@ -52,13 +60,32 @@ class RawTable(Protocol):
 
 @dataclass(frozen=True)
 class Marks:
-    """How the numbers and fields of a text file are separated.
+    """How the numbers and fields of a text file are separated; "" is to be found out.
 
     sep : one of , ; | and tab. decimal : point or comma.
     """
 
-    sep: str = ","
-    decimal: str = "."
+    sep: str = ""
+    decimal: str = ""
+
+
+_NOT_READ = {
+    b"\xd0\xcf\x11\xe0": (
+        "cannot read the old Excel format",
+        "found a workbook of Excel 97, expected .xlsx",
+        "Open it in Excel, and save it as .xlsx or CSV.",
+    ),
+    b"PARE": ("cannot read the Parquet file", "it is encrypted", "Write it without encryption."),
+    b"FEA1": (
+        "cannot read the Feather file",
+        "found version 1, expected version 2",
+        "Write it again: in pandas, to_feather.",
+    ),
+}
+_BOM = rb"(?:\xef\xbb\xbf)?\s*"
+_JSON = re.compile(_BOM + rb'(?:\{\s*["}]|\[\s*[\[\]{])')
+_WEB_PAGE = re.compile(_BOM + rb"<(?:!|\?xml|/?[a-z0-9]+(?!\w|>?[ ]*[,;|\t]))", re.I)
+_FORECASTS = {"symbol", "cutoff", "step", "median"}
 
 
 def open_table(source: str | Path, marks: Marks, stdin: IO[bytes] | None = None) -> RawTable:
@@ -66,6 +93,45 @@ def open_table(source: str | Path, marks: Marks, stdin: IO[bytes] | None = None)
 
     Raises FileError when it cannot be read, UsageError for bad options, DataError otherwise.
     """
-    from lstmcli.reading.lines import open_csv
+    from lstmcli.reading.sources import read_source
 
-    return open_csv(source, marks, stdin)
+    table = _open(read_source(source, stdin), marks)
+    if _FORECASTS.issubset(name.lower() for name in table.head[0]):
+        raise DataError(
+            "forecasts are no prices",
+            where=table.where,
+            why=f"it is a table of forecasts ({table.kind})",
+            next_step="Give the file of prices that they were made from.",
+        )
+    return table
+
+
+def _open(content: "Content", marks: Marks) -> RawTable:
+    from lstmcli.reading.delimited import check_marks, open_csv
+
+    check_marks(marks)
+    data, decimal = content.data, marks.decimal
+    for start, (what, why, step) in _NOT_READ.items():
+        if data.startswith(start):
+            raise DataError(what, where=content.where, why=why, next_step=step)
+    if data.startswith((b"PAR1", b"ARROW1")):
+        from lstmcli.reading import columnar
+
+        is_parquet = data.startswith(b"PAR1")
+        return (columnar.open_parquet if is_parquet else columnar.open_arrow)(content, decimal)
+    if data.startswith(b"PK\x03\x04"):  # no archive: that was unpacked
+        from lstmcli.reading.workbooks import open_workbook
+
+        return open_workbook(content, decimal)
+    if _JSON.match(data):
+        from lstmcli.reading.documents import open_json
+
+        return open_json(content, decimal)
+    if _WEB_PAGE.match(data):
+        raise DataError(
+            "not a table of prices",
+            where=content.where,
+            why="it is a web page, perhaps an error of the site that it comes from",
+            next_step="Open it in a browser, and download the table itself as CSV.",
+        )
+    return open_csv(content, marks)

@@ -60,8 +60,10 @@ def predict_view(
             # All of them; the keys above are of the first.
             models=(_model(by) for by in report.models),
         ),
-        lambda: (row for each in report.forecasts for row in _rows(each)),
-        lines=lambda: (row | _known(each) for each in report.forecasts for row in _rows(each)),
+        lambda: (row for each in report.forecasts for row in forecast_rows(each)),
+        lines=lambda: (
+            row | _known(each) for each in report.forecasts for row in forecast_rows(each)
+        ),
     )
 
 
@@ -77,7 +79,8 @@ def _model(by: Predictor) -> dict[str, Any]:
     }
 
 
-def _rows(each: SymbolForecast) -> Iterator[dict[str, Any]]:
+def forecast_rows(each: SymbolForecast) -> Iterator[dict[str, Any]]:
+    """Yield the rows of the long table, one a step."""
     name = str(each.by.reference)
     known = replace(each.by.known, mase_scales={each.symbol: each.mase_scale})
     # A context in which no bar moved gives no chance.
@@ -97,7 +100,7 @@ def _rows(each: SymbolForecast) -> Iterator[dict[str, Any]]:
 
 
 def _forecast(each: SymbolForecast) -> dict[str, Any]:
-    rows = list(_rows(each))
+    rows = list(forecast_rows(each))
     found = {key: rows[0][key] for key in _ABOVE} | _known(each)
     found |= {"in_training": each.in_training, "warnings": each.warnings}
     hidden = {*_ABOVE, "in_training"}
@@ -124,7 +127,7 @@ def _tables(report: PredictReport, all_steps: bool, typed: str | None) -> list[R
     prices: set[str] = set()
     known_later: list[str] = []
     for each in report.forecasts:  # of many symbols little is kept
-        cells = [_cells(each, row) for row in _rows(each)]
+        cells = [_cells(each, row) for row in forecast_rows(each)]
         name: _Cells = {"Symbol": each.symbol}
         end = {title: cell for title, cell in cells[-1].items() if title != "Step"}
         model = str(each.by.reference)

@@ -32,8 +32,8 @@ from lstmcli.learning.fit import Course, Fit, fit
 from lstmcli.learning.learn import Learned, describe, learn
 from lstmcli.learning.plan import Plan, plan_prices, without_validation
 from lstmcli.learning.transfer import Donor, find_donor, held_back
-from lstmcli.market.prices import COLUMNS, Prices
-from lstmcli.market.store import STORE
+from lstmcli.market.columns import Reading
+from lstmcli.market.prices import COLUMNS, STORE, Prices
 from lstmcli.market.symbols import encode_symbol, price_path, sidecar_path
 from lstmcli.runs.metadata import Metadata
 from lstmcli.training.device import threads
@@ -146,8 +146,7 @@ def copied(
         symbols=tuple(each.symbol for each in prices) if asked else (),
         only=(),
         read=None,
-        sep=",",
-        decimal=".",
+        reading=Reading(),
         strict=False,
         stdin=None,
     )
@@ -249,7 +248,7 @@ def _training_prices(
     data, reasons = kept.model.settings.data, list[str]()
     inputs = kept.model.settings.window.inputs
     named = dict[str, Any](csv=(), symbols=(), only=(), read=None)
-    own = replace(source, **named, sep=",", decimal=".", stdin=None)
+    own = replace(source, **named, reading=Reading(), stdin=None)
     for number in range(2 if data.csv or data.symbols else 1):
         try:
             prices = load_prices(own, data, None, inputs)[0] if number else given

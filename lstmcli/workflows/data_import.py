@@ -1,7 +1,8 @@
 """CSV files of one's own brought into the store, under the same checks as every CSV.
 
 A file replaces a series whole or not at all: rows of two sources are never mixed. To take the place
-of Yahoo's bars, or to drop rows that are stored, an option must allow it.
+of Yahoo's bars, or to drop rows that are stored, an option must allow it. How a file is to be read
+is stored with its series, so that the next import of the same file needs no options.
 """
 
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ import pandas as pd
 from lstmcli.config import Data
 from lstmcli.errors import DataError, Failure, LstmcliError, UsageError, raise_if_all_failed
 from lstmcli.market import symbols
+from lstmcli.market.columns import Reading
 from lstmcli.market.prices import COLUMNS, Prices, as_days
 from lstmcli.market.sessions import schedule_of
 from lstmcli.market.store import (
@@ -24,7 +26,8 @@ from lstmcli.market.store import (
     write_stored,
 )
 from lstmcli.market.tables import parse_csv_option
-from lstmcli.workflows.prices import Source, load_prices
+from lstmcli.printable import Note
+from lstmcli.workflows.prices import Source, load_prices, with_files
 
 
 @dataclass(frozen=True)
@@ -75,28 +78,38 @@ def import_data(
         if name:
             symbols.check_symbol(name)
     symbols.store_folder(source.data_dir)  # refused before any file is read
-    loaded, failures = load_prices(source, Data())
-    ready: dict[tuple[str, str], Prices] = {}
-    for prices in loaded:
+    files, folder_notes = with_files(Data(csv=source.csv))
+    source, notes = replace(source, csv=files.csv), [*folder_notes]
+    loaded: list[tuple[Prices, Reading]] = []
+    failures: list[Failure] = []
+    for words, (reading, entries) in _readings(source).items():
+        part, failed = load_prices(replace(source, csv=tuple(entries), reading=reading), Data())
+        loaded += [(prices, reading) for prices in part]
+        failures += failed
+        if reading is not source.reading:
+            notes.append(f"{', '.join(entries)}: read as before, with {words}")
+    ready: dict[tuple[str, str], tuple[Prices, Reading]] = {}
+    for prices, reading in loaded:
         try:
             kept = replace(prices, symbol=_name(prices), interval=_interval(prices, interval))
         except DataError as error:
             failures.append(Failure.of(prices.symbol, error))
             continue
-        if ready.setdefault((kept.symbol, kept.interval), kept) is not kept:
+        if (kept.symbol, kept.interval) in ready:
             step = "Name the files apart: NAME=FILE."
             raise UsageError("a symbol comes twice", where=kept.symbol, next_step=step)
+        ready[kept.symbol, kept.interval] = kept, reading
     raise_if_all_failed(len(ready), failures)
     done: list[Imported] = []
-    notes: list[str] = []
     with symbols.hold_store(source.data_dir, wait=wait):
-        for prices in ready.values():
+        for prices, reading in ready.values():
             try:
-                done.append(_store(source.data_dir, prices, overwrite, now))
+                found, lost = _store(source.data_dir, prices, reading, overwrite, now)
             except LstmcliError as error:
                 failures.append(Failure.of(prices.symbol, error))
             else:
-                notes += prices.named_notes()
+                done.append(found)
+                notes += [*prices.named_notes(), *lost]
     raise_if_all_failed(len(done), failures)
     return ImportReport(tuple(done), tuple(notes), tuple(failures))
 
@@ -127,7 +140,25 @@ def _interval(prices: Prices, asked: str | None) -> str:
     )
 
 
-def _store(data_dir: Path, prices: Prices, overwrite: bool, now: datetime) -> Imported:
+def _readings(source: Source) -> dict[str, tuple[Reading, list[str]]]:
+    """Return the files by the options that read them: those given, else each file's last ones."""
+    known: dict[str, Reading] = {}
+    for interval in symbols.INTERVALS if not source.reading.facts() else ():
+        for symbol in symbols.stored_symbols(source.data_dir, interval):
+            facts = read_sidecar(source.data_dir, symbol, interval)
+            if reading := Reading.noted(facts.get("reading")):
+                known[str(facts.get("file"))] = reading
+    found: dict[str, tuple[Reading, list[str]]] = {}
+    for entry in source.csv:
+        reading = known.get(PurePath(parse_csv_option(entry)[1]).name, source.reading)
+        found.setdefault(reading.as_options(), (reading, []))[1].append(entry)
+    return found
+
+
+def _store(
+    data_dir: Path, prices: Prices, reading: Reading, overwrite: bool, now: datetime
+) -> tuple[Imported, list[str]]:
+    """Store a series; return what is stored now, and notes of columns that are gone."""
     symbol, interval = prices.symbol, prices.interval
     index = pd.DatetimeIndex(prices.frame.index)
     before = _before(data_dir, prices, overwrite)
@@ -143,17 +174,23 @@ def _store(data_dir: Path, prices: Prices, overwrite: bool, now: datetime) -> Im
         "source": IMPORTED,
         "fetched_at": now.astimezone(UTC).isoformat(timespec="seconds"),
     }
+    if reading.facts():
+        sidecar["reading"] = reading.facts()
     if interval == "1d":
         sidecar["schedule"] = schedule_of(as_days(index), symbol).facts()
     written = write_stored(data_dir, symbol, interval, prices.frame, sidecar)
     old = pd.DataFrame(index=pd.DatetimeIndex([])) if before is None else before
-    return Imported(
+    filled = [name for name in old if old[name].notna().any()]
+    gone = [name for name in filled if name not in prices.frame]
+    lost: list[str] = [Note.of(symbol, f"{name} is gone: the file has none.") for name in gone]
+    imported = Imported(
         **facts,
         status="unchanged" if not written else "new" if before is None else "replaced",
         added=len(prices.frame.index.difference(old.index)),
         removed=len(old.index.difference(index)),
         changed=_changed_rows(old, prices.frame),
     )
+    return imported, lost
 
 
 def _before(data_dir: Path, prices: Prices, overwrite: bool) -> pd.DataFrame | None:

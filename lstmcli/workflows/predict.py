@@ -36,9 +36,8 @@ from lstmcli.learning.evidence import (
     warn_shorter,
     warn_untrained,
 )
-from lstmcli.market.prices import Prices, unit_of
+from lstmcli.market.prices import STORE, Prices, unit_of
 from lstmcli.market.sessions import future_dates, note_unknown, schedule_for, sessions_behind
-from lstmcli.market.store import STORE
 from lstmcli.printable import Note, first_few
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.looks import sketch

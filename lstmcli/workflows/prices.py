@@ -1,17 +1,15 @@
 """Where a run's prices come from: the files or symbols asked for, else those the recipe names."""
 
+import os
 import shlex
-from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from difflib import get_close_matches
 from functools import cache, partial
 from pathlib import Path
-from queue import Empty, Queue
-from threading import Event, Thread
-from typing import IO, TypeVar
+from typing import IO, Any
 
 from lstmcli.config import Data, Settings
 from lstmcli.dataset.inputs import with_inputs
@@ -24,8 +22,13 @@ from lstmcli.errors import (
     UsageError,
 )
 from lstmcli.features import OwnInput
-from lstmcli.market.prices import Prices, are_alike, bars_of, infer_interval, may_be
-from lstmcli.market.store import STORE, read_stored
+from lstmcli.market.columns import Reading
+from lstmcli.market.prices import (
+    Prices,
+    as_read,
+    most_common_interval,
+)
+from lstmcli.market.store import read_stored
 from lstmcli.market.symbols import (
     INTERVALS,
     check_series_name,
@@ -37,6 +40,10 @@ from lstmcli.market.symbols import (
 )
 from lstmcli.market.tables import parse_csv_option, read_prices
 from lstmcli.printable import first_few
+from lstmcli.reading.ahead import work_ahead
+from lstmcli.reading.folders import list_tables
+from lstmcli.reading.raw import RawTable
+from lstmcli.recipes import load_settings
 from lstmcli.runs.choice import read_candidates
 from lstmcli.runs.last_runs import last_runs
 from lstmcli.runs.registry import ownership_doubt, warn_ownership
@@ -48,10 +55,13 @@ class Source:
 
     csv : files as `FILE` or `NAME=FILE`, `-` for `stdin`; they or `symbols` alone take the place
         of the recipe's data, with its dates.
+    reading : how the files are read where they do not say so themselves.
     around : see `market.bar_checks.usable_rows`; None where every row must be usable.
     symbols : columns or names in the files, or symbols in the store where there is no file.
     start, end : the first and the last day used of these.
     only : series chosen among the recipe's own data, in capitals.
+    tables : tables in memory with their names, read like files, before them. own : whether they
+        are the data of the model, whose dates hold for them.
     read : the prices themselves where they have been read, in place of the files or symbols.
     others : series that only inputs are made of, read with them.
     """
@@ -60,98 +70,30 @@ class Source:
     today: date
     symbols: tuple[str, ...] = ()
     csv: tuple[str, ...] = ()
-    sep: str = ","
-    decimal: str = "."
+    reading: Reading = Reading()  # noqa: RUF009 - frozen
     strict: bool = False
     stdin: IO[bytes] | None = None
     start: date | None = None
     end: date | None = None
     around: date | None = None
     only: tuple[str, ...] = ()
+    tables: tuple[tuple[str | None, RawTable], ...] = ()
+    own: bool = False
     read: tuple[Prices | Failure, ...] | None = None
     others: tuple[Prices, ...] = ()
 
     @property
     def names_data(self) -> bool:
         """Whether it replaces the recipe's data."""
-        return bool(self.csv or self.symbols)
+        return bool(self.csv or self.symbols or self.tables) and not self.own
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it names files or tables, so that no price comes from the store."""
+        return bool(self.csv or self.tables)
 
 
-T = TypeVar("T")
-R = TypeVar("R")
-
-
-def work_ahead(work: Callable[[T], R], items: Collection[T], *, most: int = 4) -> Iterator[R]:
-    """Yield `work(item)` of every item, while the next ones are worked on, `most` at a time.
-
-    What is not asked for any more is not started. Neither a signal nor the end of the process waits
-    for the item at work, which may be a file that never ends.
-    """
-    results: Queue[Future[R] | None] = Queue(most - 1)
-    abandoned = Event()
-
-    def run() -> None:
-        for item in items:
-            future: Future[R] = Future()
-            try:
-                future.set_result(work(item))
-            except BaseException as error:  # noqa: BLE001 - it is raised where the result is used
-                future.set_exception(error)
-            results.put(future)
-            if abandoned.is_set():
-                return
-        results.put(None)
-
-    # No pool: the interpreter waits for a pool's threads before it exits.
-    Thread(target=run, daemon=True).start()
-    try:
-        while (done := results.get()) is not None:
-            yield done.result()
-    finally:
-        abandoned.set()
-        with suppress(Empty):  # a thread that waits for room sees it then
-            results.get_nowait()
-
-
-def as_read(
-    prices: Prices, interval: str | None, reader: str = "the model reads"
-) -> Prices | Failure:
-    """Return prices of an interval as they are, and a Failure in place of others.
-
-    interval : None for any. reader : who expects it, with a verb. Prices whose few dates do not say
-    how far apart they are count as of that interval.
-    """
-    if interval is None:
-        return prices
-    found = _interval(prices)
-    if are_alike(found, interval):
-        return prices
-    if may_be(prices.frame.index, interval):  # type: ignore[arg-type]
-        return replace(prices, interval=interval)
-    error = DataError(
-        "cannot use bars of another length",
-        where=f"{prices.symbol} in {prices.source}",
-        why=f"{reader} {bars_of(interval)}, {prices.symbol} has {bars_of(found)}",
-        next_step=f"Give {bars_of(interval)} of it, or train a model on {bars_of(found)}.",
-    )
-    return Failure.of(prices.symbol, error)
-
-
-def most_common_interval(loaded: Sequence[Prices]) -> str | None:
-    """Return the interval that most series have, the first of several; None for no series."""
-    found = [_interval(each) for each in loaded]
-    counts = [sum(are_alike(each, other) for other in found) for each in found]
-    return found[counts.index(max(counts))] if found else None
-
-
-def _interval(prices: Prices) -> str:
-    """Return the interval of the dates; of stored bars their folder's, unless far off."""
-    if prices.source != STORE:
-        return prices.interval
-    found = infer_interval(prices.frame.index)  # type: ignore[arg-type]
-    return prices.interval if len(prices.frame) < 10 or "D" in found else found
-
-
+_Entry = tuple[str | None, str | RawTable]  # a name, and a file or table
 _Found = Prices | Failure
 _Find = Callable[[str, str], Prices]  # by name and interval
 _File = list[_Found] | Failure  # the series of one file, or why it cannot be read
@@ -190,24 +132,26 @@ def stream_prices(
     if source.read is not None:
         yield from map(join, source.read)
         return
-    if not data.csv and not data.symbols:
+    if not (data.csv or data.symbols or source.tables):
         raise UsageError(
             "no data named",
             why="neither the command nor the recipe names a symbol or a file",
             next_step="Give symbols that were fetched, or --csv FILE.",
         )
+    data, notes = with_files(data)
     seen: set[str] = set()
     names = {part for entry in data.csv for part in parse_csv_option(entry)}
     asked = {symbol.upper() for symbol in data.symbols}
-    if data.csv and asked:
-        more = (name for key, name in others.items() if key not in asked)
+    is_read = data.csv or source.tables
+    if is_read and asked:
+        more = [name for key, name in others.items() if key not in asked]
         data = data.model_copy(update={"symbols": (*data.symbols, *more)})
-    found_in = _from_files(source, data, inputs) if data.csv else _from_store(source, data)
-    if data.csv and others:
+    found_in = _from_files(source, data, inputs) if is_read else _from_store(source, data)
+    if is_read and others:
         files += found_in
         found_in = iter(files)
     for found in found_in:
-        if data.csv and found.symbol.upper() in others.keys() - asked:
+        if is_read and found.symbol.upper() in others.keys() - asked:
             continue
         if source.only and found.symbol.upper() not in source.only and found.symbol not in names:
             continue
@@ -216,7 +160,26 @@ def stream_prices(
                 step = "Name the files apart: --csv NAME=FILE."
                 raise UsageError("a symbol comes twice", where=found.symbol, next_step=step)
             seen.add(found.symbol)
+            found, notes = replace(found, notes=(*found.notes, *notes)), ()
         yield join(found)
+
+
+def with_files(data: Data) -> tuple[Data, tuple[str, ...]]:
+    """Return the data with the files of each folder in its place, and notes on others there."""
+    files: list[str] = []
+    notes: list[str] = []
+    for entry in data.csv:
+        name, path = parse_csv_option(entry)
+        if not os.path.isdir(path):
+            files.append(entry)
+        elif name is not None:
+            step = "Leave the name out: each file names its own series."
+            raise UsageError("a name for a folder", where=entry, next_step=step)
+        else:
+            found, note = list_tables(path)
+            files += found
+            notes += [note] if note else []
+    return data.model_copy(update={"csv": tuple(files)}), tuple(notes)
 
 
 def _joined(inputs: Sequence[OwnInput], find: _Find, interval: str | None, found: _Found) -> _Found:
@@ -241,7 +204,8 @@ def find_other(
     if source.read is not None:
         files = (*source.others, *source.read)
     elif files is None:
-        files = list(_from_files(source, data)) if data.csv else ()
+        data, _ = with_files(data)
+        files = list(_from_files(source, data)) if data.csv or source.tables else ()
     why = ""
     for each in files:
         if each.symbol.upper() == name.upper():
@@ -278,7 +242,7 @@ def load_alike(
 
 def doubtful_folders(source: Source, interval: str) -> tuple[Path, ...]:
     """Return the folders that prices of the store are read from, for `warn_ownership`."""
-    return () if source.csv else price_folders(source.data_dir, interval)
+    return () if source.is_read else price_folders(source.data_dir, interval)
 
 
 def settings_for(source: Source, settings: Settings) -> Settings:
@@ -289,17 +253,42 @@ def settings_for(source: Source, settings: Settings) -> Settings:
     return settings.model_copy(update={"evaluate": recipe})
 
 
+def chosen_settings(recipe: str, source: Source, changes: Sequence[str]) -> tuple[Settings, Source]:
+    """Return a recipe's settings with `KEY=VALUE` changes, and the source as they have it.
+
+    Dates given as changes apply to data that the source names too; the recipe's do not.
+    """
+    given = {"data.start": source.start, **source.reading.as_toml()}
+    first = [f"{key}={value}" for key, value in given.items() if value is not None]
+    settings = load_settings(recipe, [*first, *changes], own_data=source.names_data)
+    return settings, dated(source, settings.data)
+
+
 def chosen_data(source: Source, data: Data) -> Data:
     """Return the data that a run uses: those of the source, if it names any, else the recipe's."""
     if not source.names_data:
-        changes: dict[str, object] = {"start": source.start} if source.start else {}
+        changes: dict[str, Any] = {"start": source.start} if source.start else {}
+        changes |= source.reading.facts()
         named = any(parse_csv_option(entry)[0] for entry in data.csv)
         if source.only and not named:  # otherwise all are read, and the others dropped
             own = tuple(each for each in data.symbols if each.upper() in source.only)
             changes["symbols"] = own or source.only
         return data.model_copy(update=changes)
     names = ("csv", "symbols", "start", "end")
-    return data.model_copy(update={name: getattr(source, name) for name in names})
+    changes = {name: getattr(source, name) for name in names} | vars(source.reading)
+    return data.model_copy(update=changes)
+
+
+def dated(source: Source, data: Data) -> Source:
+    """Return a source with the dates of a recipe, and with its way of reading files."""
+    return replace(source, start=data.start, end=data.end, reading=reading_of(data))
+
+
+def reading_of(data: Data) -> Reading:
+    """Return how the files of a recipe's data are read."""
+    return Reading(
+        data.sep, data.decimal, dict(data.columns.items()), data.date_format, data.resample
+    )
 
 
 def lasting_data(source: Source, data: Data, interval: str) -> Data:
@@ -331,19 +320,22 @@ def _from_files(
     """Read the series asked for, whichever file each lies in, or all that the files hold."""
     for symbol in data.symbols:
         check_series_name(symbol, "an argument", UsageError)
-    entries = [parse_csv_option(entry) for entry in data.csv]
+    files_named = [parse_csv_option(entry) for entry in data.csv]
+    entries: list[_Entry] = [*source.tables, *files_named]
     # A pipe is read here, where a signal can end the wait for its writer.
-    ahead = all(Path(file).is_file() for _, file in entries)
+    ahead = all(Path(file).is_file() for _, file in files_named)
     columns = tuple(each.name for each in inputs if each.kind == "column")
     read = partial(_read_file, source, data, columns)
     files: Iterator[_File] = work_ahead(read, entries) if ahead else map(read, entries)
     if data.symbols and not any(name for name, _ in entries):
-        files = iter([_selected(list(files), data)])
+        files = iter([_selected(list(files), data, source.tables)])
     for found in files:
         yield from [found] if isinstance(found, Failure) else found
 
 
-def _selected(files: Sequence[_File], data: Data) -> list[Prices | Failure]:
+def _selected(
+    files: Sequence[_File], data: Data, tables: Sequence[tuple[str | None, RawTable]]
+) -> list[Prices | Failure]:
     """Return the files that cannot be read, then the series asked for in their order."""
     unreadable = [each for each in files if isinstance(each, Failure)]
     found = [each for file in files if not isinstance(file, Failure) for each in file]
@@ -355,7 +347,7 @@ def _selected(files: Sequence[_File], data: Data) -> list[Prices | Failure]:
         if not unreadable and symbol.upper() not in known:
             error = DataError(
                 f"no series {symbol}",
-                where=", ".join(data.csv),
+                where=", ".join([*(table.where for _, table in tables), *data.csv]),
                 why=f"found {first_few(names, 12) or 'none'}",
                 next_step="Name a file's only series as you like: --csv NAME=FILE.",
             )
@@ -363,17 +355,14 @@ def _selected(files: Sequence[_File], data: Data) -> list[Prices | Failure]:
     return [*unreadable, *sorted(chosen, key=lambda each: order[each.symbol.upper()])]
 
 
-def _read_file(
-    source: Source, data: Data, columns: Sequence[str], entry: tuple[str | None, str]
-) -> _File:
+def _read_file(source: Source, data: Data, columns: Sequence[str], entry: _Entry) -> _File:
     name, file = entry
     bad: dict[str, DataError] = {}
     read = partial(
         read_prices,
         file,
         name=name,
-        sep=source.sep,
-        decimal=source.decimal,
+        reading=reading_of(data),
         price=data.price,
         strict=source.strict,
         today=source.today,
@@ -392,10 +381,15 @@ def _read_file(
                 raise
             found = read()  # a column that this file lacks may lie in another, or fail alone
     except (DataError, FileError) as error:
-        # Never a formula in a table of failures.
-        shown = "stdin" if file == "-" else f"./{file}" if file[:1] in "=+-@" else file
-        return Failure.of(name or shown, error)
+        return Failure.of(name or _shown(file), error)
     return [*found, *(Failure.of(symbol, error) for symbol, error in bad.items())]
+
+
+def _shown(file: str | RawTable) -> str:
+    if not isinstance(file, str):
+        return file.where
+    # Never a formula in a table of failures.
+    return "stdin" if file == "-" else f"./{file}" if file[:1] in "=+-@" else file
 
 
 def _known_symbols(data_dir: Path, interval: str) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 from lstmcli.config import Data
 from lstmcli.errors import AllFailedError, Failure, UsageError, raise_if_all_failed
 from lstmcli.features import OwnInput
-from lstmcli.market.prices import Prices
+from lstmcli.market.prices import Prices, as_read
 from lstmcli.market.symbols import price_path
 from lstmcli.printable import first_few
 from lstmcli.runs.choice import (
@@ -26,7 +26,7 @@ from lstmcli.runs.choice import (
     read_candidates,
 )
 from lstmcli.runs.registry import ModelRef, promoted_names
-from lstmcli.workflows.prices import Source, as_read, stream_prices
+from lstmcli.workflows.prices import Source, stream_prices
 
 _MOST_NAMED = 5
 
@@ -70,9 +70,9 @@ def shares(source: Source, model: str | None, horizon: int | None = None) -> Ite
     if model is not None or not source.names_data:
         found = read_candidate(find_or_only(source.data_dir, model))
         choice = Choice(found, "asked for")
-        yield from _shares_of(source, choice, source.symbols, source.csv)
+        yield from _shares_of(source, choice, source.symbols)
         return
-    if not source.csv:
+    if not source.is_read:
         asked = {each.upper(): each for each in reversed(source.symbols)}
         once = list(reversed(asked.values()))
         chosen = choose_models(source.data_dir, once, horizon=horizon)
@@ -196,9 +196,7 @@ def _fits(prices: Prices, interval: str) -> bool:
     return isinstance(as_read(prices, interval), Prices)
 
 
-def _shares_of(
-    source: Source, choice: Choice, symbols: Sequence[str], csv: Sequence[str] = ()
-) -> Iterator[Share]:
+def _shares_of(source: Source, choice: Choice, symbols: Sequence[str]) -> Iterator[Share]:
     """Yield where a model's series are read: the files or the store, or its own files."""
     model, data = choice.chosen, choice.chosen.settings.data
 
@@ -210,7 +208,7 @@ def _shares_of(
         stored = price_path(source.data_dir, symbol.upper(), data.interval).is_file()
         return is_held(symbol) and not stored
 
-    if csv or not symbols:
+    if source.is_read or not symbols:
         yield Share(choice, source, tuple(symbols))
         return
     for own, some in groupby(symbols, is_own):

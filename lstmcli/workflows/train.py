@@ -25,8 +25,7 @@ from lstmcli.learning.transfer import (
     plan_transfer,
     ready_made_donor,
 )
-from lstmcli.market.prices import Prices
-from lstmcli.market.store import STORE
+from lstmcli.market.prices import STORE, Prices
 from lstmcli.printable import first_few
 from lstmcli.recipes import shipped_file
 from lstmcli.runs import checkpoint
@@ -183,6 +182,14 @@ def train(
         notes=(*resumed, *kept, *looked, *notes),
         failures=tuple(failures),
     )
+
+
+def recipe_of(recipe: str | None, donor: Donor | None) -> tuple[str, str]:
+    """Return the recipe to load, a donor's own unless given, and what its models are called."""
+    if donor is None or recipe is not None:
+        return recipe or "default", Path(recipe or "default").stem
+    name = "default" if donor.reference.is_shipped else donor.reference.name
+    return str(donor.reference.folder / "config.toml"), name
 
 
 def describe_shipped(source: Source, used: Sequence[Prices]) -> tuple[str, ...]:

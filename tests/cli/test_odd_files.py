@@ -158,15 +158,21 @@ def test_volume_of_nothing_but_zeros_is_no_feature(home: Path) -> None:
 
 @pytest.mark.parametrize("command", ["train", "predict", "evaluate"])
 @pytest.mark.parametrize(
-    ("path", "reason"), [("absent.csv", "No such file"), (".", "Is a directory")]
+    ("path", "code", "where", "reason"),
+    [
+        ("absent.csv", 2, "(absent.csv)", "No such file"),
+        ("data/models", 4, "(data/models)", "no tables in the folder"),
+        ("MINE=data", 2, "(MINE=data)", "a name for a folder"),
+        ("https://example.org/x.csv?a=b", 2, "example.org", "curl -O"),
+    ],
 )
 def test_unreadable_path_is_named_with_the_reason(
-    home: Path, command: str, path: str, reason: str
+    home: Path, command: str, path: str, code: int, where: str, reason: str
 ) -> None:
     before = hashes(home)
     options = ("--config", "tiny.toml") if command == "train" else ()
     outcome = in_process(command, *options, "--csv", path, folder=home)
-    assert_one_error(outcome, 2, f"({path})", reason)
+    assert_one_error(outcome, code, where, reason)
     assert hashes(home) == before
 
 

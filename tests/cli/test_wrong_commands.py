@@ -108,7 +108,7 @@ WRONG = [
     ("config show train.epoch", 2, "Did you mean train.epochs?"),
     # A file
     ("predict --csv price.csv", 2, "No such file or directory. Did you mean prices.csv?"),
-    ("predict --csv data", 2, "(data): Is a directory."),
+    ("predict --csv data/models", 4, "no tables in the folder (data/models): found "),
     ("data import nofile", 2, "cannot read the file (nofile): No such file"),
     ("data import AAPL=", 2, "no file is named (AAPL=): expected NAME=FILE"),
     ("data import", 2, "[NAME=]FILE is missing. See lstmcli data import --help."),

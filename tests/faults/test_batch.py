@@ -32,7 +32,7 @@ BAD: dict[str, tuple[Callable[[Path], object], int, str]] = {
     "absent": (lambda path: path.unlink(), 4, "no prices stored"),
     "empty": (lambda path: path.write_text(""), 4, "no rows"),
     "cut": (lambda path: path.write_bytes(path.read_bytes()[:-6]), 4, "the last line"),
-    "binary": (lambda path: path.write_bytes(b"\x00\xff\xfe" * 99), 4, "not a CSV of prices"),
+    "binary": (lambda path: path.write_bytes(b"\x00\xff\xfe" * 99), 4, "not a table of prices"),
     "negative": (
         lambda path: path.write_text(",-".join(path.read_text().rsplit(",", 1))), 4, "bad price",
     ),
@@ -219,7 +219,7 @@ device = "cpu"
 """
 UNSUITABLE: dict[str, tuple[str | None, int, str]] = {
     "ABSENT": (None, 4, "no prices stored"),
-    "BINARY": ("\x00" * 100, 4, "not a CSV of prices"),
+    "BINARY": ("\x00" * 100, 4, "not a table of prices"),
     "CONSTANT": ("Date,Close\n" + csv_text(walk(400) * 0 + 7).split("\n", 1)[1], 4, "no variation"),
     "EMPTY": ("", 4, "no rows"),
     "NEGATIVE": (csv_text(walk(400)).replace(",9", ",-9", 1), 4, "bad price"),

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmcli.market import calendars
-from lstmcli.market.stamps import NO_OFFSET, ZONES, Stamps, session_days
+from lstmcli.market.stamps import ZONES, session_days
+from lstmcli.reading.dates import NO_OFFSET, Stamps
 from tests.rows import for_each
 
 BY_YAHOO = {"24/5", "24/7", "CMES"}  # their sessions begin at another place's midnight

@@ -1,7 +1,6 @@
 """Lines of a CSV and their dates against slow, obvious twins."""
 
 import re
-from datetime import date
 
 import numpy as np
 import pyarrow as pa
@@ -10,25 +9,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmcli.errors import DataError
-from lstmcli.market.stamps import parse_stamps
-from lstmcli.reading.lines import MISSING, Lines, why_cut
+from lstmcli.reading.lines import Lines, why_cut
+from lstmcli.reading.numerals import MISSING
 from tests.rows import for_each
 
-ISO = re.compile(r"\d{4}-\d{2}-\d{2}", re.A)
 FIELD = st.text("01x.- ", max_size=5)
 NO_LINES = np.arange(9)
 
 
 def of(text: str, n_fields: int = 2, first_line: int = 1) -> Lines:
     names = ["Date", "Close", "Name", "Sector"][:n_fields]
-    return Lines(text.encode(), first_line, names, [0], range(1, n_fields), "x", ",", ".")
+    marks = ("x", "CSV", ",", ".")
+    return Lines(text.encode(), names, [0], range(1, n_fields), *marks, first_line=first_line)
 
 
 def fields_of(lines: list[str], n_fields: int) -> list[list[str]]:
     text = "".join(line + "\n" for line in lines)
-    [dates], fields = of(text, n_fields).read_fields(NO_LINES, pa.string())
-    columns = [column.to_pylist() for column in (dates, *fields.columns)]
-    return [list(row) for row in zip(*columns, strict=True)]
+    columns = of(text, n_fields).read_fields(pa.string(), ".").columns
+    return [list(row) for row in zip(*(each.to_pylist() for each in columns), strict=True)]
 
 
 @given(st.lists(st.lists(FIELD, min_size=1, max_size=4), min_size=1, max_size=8), st.integers(2, 4))
@@ -68,33 +66,6 @@ def test_blank_lines_are_numbered_too(lines: list[str], end: str) -> None:
     text = "\n".join([*lines, "2024-01-03,2"]) + end
     wanted = [number for number, line in enumerate(text.split("\n"), 5) if line]
     assert of(text, first_line=5).read().lines.tolist() == wanted
-
-
-@given(
-    st.lists(
-        st.one_of(st.dates(date(1678, 1, 1), date(2261, 12, 31)).map(str), st.just("")),
-        min_size=1,
-        max_size=9,
-    )
-)
-def test_dates_are_those_of_the_standard_library(texts: list[str]) -> None:
-    found = parse_stamps(pa.array(texts), NO_LINES, "x").days
-    expected = [date.fromisoformat(text) if text else None for text in texts]
-    assert found.astype(object).tolist() == expected
-
-
-@given(st.text("0123456789-", min_size=1, max_size=11) | st.from_regex(ISO, fullmatch=True))
-def test_only_iso_dates_are_dates(text: str) -> None:
-    try:
-        expected = date.fromisoformat(text) if ISO.fullmatch(text) else None
-    except ValueError:
-        expected = None
-    if expected is None or not 1678 <= expected.year <= 2261:
-        with pytest.raises(DataError, match="bad date"):
-            parse_stamps(pa.array([text]), NO_LINES, "x")
-    else:
-        found = parse_stamps(pa.array([text]), NO_LINES, "x")
-        assert found.days[0] == np.datetime64(expected)
 
 
 @given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=9))

@@ -10,6 +10,7 @@ import pytest
 
 from lstmcli.config import Data
 from lstmcli.evaluation.leaks import rewritten, without
+from lstmcli.market.columns import Reading
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import write_stored
 from lstmcli.workflows.audit_fit import copied
@@ -36,7 +37,7 @@ def bars(folder: Path) -> Source:
     for name in ("one", "two"):
         BARS.to_csv(folder / f"{name}.csv", sep=";", decimal=",")
     files = (str(folder / "one.csv"), f"X Y={folder / 'two.csv'}")
-    return Source(folder, date(2026, 1, 1), csv=files, sep=";", decimal=",")
+    return Source(folder, date(2026, 1, 1), csv=files, reading=Reading(";", ","))
 
 
 def named(folder: Path) -> Source:

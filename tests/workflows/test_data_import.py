@@ -10,6 +10,7 @@ import pytest
 from lstmcli.config import Data
 from lstmcli.errors import AllFailedError, DataError, LockedError, UsageError
 from lstmcli.files.locks import hold
+from lstmcli.market.columns import Reading
 from lstmcli.market.store import read_sidecar, read_stored, write_stored
 from lstmcli.market.symbols import LOCK, price_path
 from lstmcli.workflows.data_import import Imported, ImportReport, import_data
@@ -27,7 +28,7 @@ def run(
     folder: Path, *files: str, sep: str = ",", decimal: str = ".", **options: Any
 ) -> ImportReport:
     names = [name if "=" in name else str(folder / name) for name in files]
-    source = Source(folder / "data", NOW.date(), csv=tuple(names), sep=sep, decimal=decimal)
+    source = Source(folder / "data", NOW.date(), csv=tuple(names), reading=Reading(sep, decimal))
     return import_data(source, now=NOW, **options)
 
 
@@ -112,7 +113,7 @@ def test_a_damaged_series_is_replaced_only_when_told_to(tmp_path: Path) -> None:
     write(tmp_path, "fund.csv")
     run(tmp_path, "fund.csv")
     price_path(tmp_path / "data", "FUND").write_text("x")
-    with pytest.raises(AllFailedError, match="not a CSV of prices"):
+    with pytest.raises(AllFailedError, match="not a table of prices"):
         run(tmp_path, "fund.csv")
     (done,) = run(tmp_path, "fund.csv", overwrite=True).imported
     assert (done.status, done.added) == ("replaced", 60)

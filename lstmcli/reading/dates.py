@@ -1,0 +1,395 @@
+"""Texts to dates: which format do the dates of a file have, and which time follows each?
+
+All dates of a file are read by one format: every one of FORMATS is tried on all of them. Dates that
+no format reads are refused, and so are those that two formats read differently: 01/02 in a file
+where no day exceeds 12. Dots are day first everywhere; two digits of a year need a format that
+says so. Numbers of 10, 13, 16 and 19 digits count seconds and so on since 1970.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cache
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from lstmcli.errors import DataError, UsageError
+
+Days = NDArray[np.datetime64]
+Minutes = NDArray[np.int64]
+
+NO_OFFSET = -(10**6)
+FORMATS = (
+    "%Y-%m-%d", "%Y%m%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y",
+    "%m-%d-%Y", "%b %d, %Y", "%b %d %Y", "%b-%d-%Y", "%d %b %Y", "%d-%b-%Y", "%d/%b/%Y",
+    "%d %b, %Y", "%Y-%b-%d", "%a %b %d %Y", "%a, %b %d, %Y", "%a, %d %b %Y",
+)  # fmt: skip
+_DAY_OR_MONTH_FIRST = ("%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y")
+_WITH_TWO_DIGITS = ("%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%m-%y", "%y-%m-%d", "%d-%b-%y")
+_CODES = {
+    "Y": r"\d{4}", "y": r"\d{2}", "m": r"\d{1,2}", "d": r"\d{1,2}", "b": r"[a-z]{3,9}\.?",
+    "a": r"[a-z]{2,9}\.?", "H": r"\d{1,2}", "I": r"\d{1,2}", "M": r"\d{1,2}", "S": r"\d{1,2}",
+    "f": r"\d{1,9}", "p": r"[ap]\.?m\.?", "z": r"z|utc|gmt|[+-]\d{2}:?\d{2}",
+}  # fmt: skip
+_ALIASES = {"%F": "%Y-%m-%d", "%T": "%H:%M:%S", "%R": "%H:%M", "%B": "%b", "%h": "%b", "%A": "%a"}
+_MONTHS = (
+    *("january", "february", "march", "april", "may", "june", "july", "august", "september"),
+    *("october", "november", "december"),
+)
+_SHORT_MONTHS = tuple(name[:3] for name in _MONTHS)
+_UNITS = {10: 1, 13: 10**3, 16: 10**6, 19: 10**9}  # digits of a number of seconds today -> a second
+_CLOCK = re.compile(
+    r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)? ?([ap])?(?:(?<=[ap])\.?m\.?)?"
+    r" ?(z|utc|gmt|[+-]\d{2}:?\d{2})?"
+)
+_FIRST, _LAST = np.datetime64("1678-01-01"), np.datetime64("2261-12-31")  # in nanoseconds
+_YEAR = 366 * 86_400
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """N dates as they are written, with the times after them.
+
+    days : (N,) datetime64[D]. minutes : (N,) since that midnight, 0 where no time is given.
+    offsets : (N,) minutes east of UTC, NO_OFFSET where none is given.
+    notes : how the dates were read, where they can look otherwise.
+    """
+
+    days: Days
+    minutes: Minutes
+    offsets: Minutes
+    notes: tuple[str, ...] = ()
+
+    def keep(self, which: NDArray[np.bool_] | NDArray[np.int64] | slice) -> "Stamps":
+        """Keep the rows of a mask, or in the order of an index."""
+        return Stamps(self.days[which], self.minutes[which], self.offsets[which], self.notes)
+
+    def instants(self) -> NDArray[np.datetime64]:
+        """Return the times (N,) in UTC, also for those without an offset."""
+        offsets = np.where(self.offsets == NO_OFFSET, 0, self.offsets)
+        instants: NDArray[np.datetime64] = self.days.astype("datetime64[m]") + (
+            self.minutes - offsets
+        ).astype("timedelta64[m]")
+        return instants
+
+
+def check_date_format(text: str) -> str:
+    """Return the format if it says a year and a month; raise UsageError for another one.
+
+    Its codes are those of `strptime`, of which some are known.
+    """
+    _pattern(text)
+    return text
+
+
+def parse_stamps(
+    dates: pa.Array, lines: NDArray[np.int64], where: str, date_format: str = ""
+) -> Stamps:
+    """Read dates (N,), null or empty where there is none, as stamps, NaT there.
+
+    dates : texts, numbers, or of a type of dates. lines : (N,) line numbers, for messages.
+    date_format : of the texts; by default the only one of FORMATS that reads all of them.
+    Raises DataError naming the line of the first text that is no date, or that dates can be read in
+    two ways, and UsageError for a format with unknown codes.
+    """
+    is_day = pa.types.is_date(dates.type) and not date_format  # another one may be meant
+    if is_day or pa.types.is_timestamp(dates.type):
+        return _typed(dates, lines, where)
+    if pa.types.is_floating(dates.type) and pc.all(pc.equal(dates, pc.floor(dates))).as_py():
+        dates = dates.cast(pa.int64())
+    texts = dates.cast(pa.string())
+    found = None if date_format else _read_iso(texts)
+    if found is not None:
+        return found
+    coded = pc.utf8_trim_whitespace(texts).dictionary_encode()
+    words = coded.dictionary
+    rows = coded.indices.fill_null(len(words)).to_numpy()
+    filled = pc.not_equal(words, "")
+    named = words.filter(filled)
+    read = _read_alike(named, date_format)
+    if read is None:
+        raise _first_bad(named, words, rows, lines, where, date_format)
+    n_words = len(words) + 1  # the last is that of rows without a date
+    days = np.full(n_words, np.datetime64("NaT"), dtype="datetime64[D]")
+    minutes, offsets = np.zeros(n_words, dtype=np.int64), np.full(n_words, NO_OFFSET)
+    at = np.flatnonzero(filled.to_numpy(zero_copy_only=False))
+    days[at], minutes[at], offsets[at] = read.days, read.minutes, read.offsets
+    return Stamps(days[rows], minutes[rows], offsets[rows], read.notes)
+
+
+def read_time(tail: str) -> tuple[int, int] | None:
+    """Read what follows a date: minutes since midnight and offset; None for what is no time."""
+    if not tail.strip():
+        return 0, NO_OFFSET
+    if tail[0] not in "T ,":
+        return None
+    try:
+        time = datetime.fromisoformat("2024-01-02" + tail.replace(" +", "+").replace(" -", "-"))
+    except ValueError:
+        return _read_clock(tail.lstrip("T ,").lower())
+    offset = time.utcoffset()
+    east = NO_OFFSET if offset is None else int(offset.total_seconds()) // 60
+    return time.hour * 60 + time.minute, east
+
+
+def _read_clock(text: str) -> tuple[int, int] | None:
+    """Read times as `9:30`, `4:00:00 PM` and `16:00 UTC`."""
+    found = _CLOCK.fullmatch(text)
+    if not found:
+        return None
+    hour, minute, second, half = int(found[1]), int(found[2]), int(found[3] or 0), found[4]
+    if minute > 59 or second > 59 or not (1 <= hour <= 12 if half else hour <= 23):
+        return None
+    hour = hour % 12 + 12 * (half == "p") if half else hour
+    return hour * 60 + minute, _offset(found[5])
+
+
+def _offset(text: str | None) -> int:
+    if not text:
+        return NO_OFFSET
+    if text[0] not in "+-":
+        return 0
+    east = int(text[1:3]) * 60 + int(text[-2:])
+    return -east if text[0] == "-" else east
+
+
+def _typed(dates: pa.Array, lines: NDArray[np.int64], where: str) -> Stamps:
+    """Read dates and times of a type of their own; times of a zone become local ones."""
+    zone = getattr(dates.type, "tz", None)
+    times = dates
+    if not pa.types.is_date32(dates.type):
+        local = pc.local_timestamp(dates) if zone else dates
+        times = local.cast(pa.timestamp("s"), safe=False)
+    times = times.to_numpy(zero_copy_only=False)
+    days: Days = times.astype("datetime64[D]", copy=False)
+    if (days < _FIRST).any() or (days > _LAST).any():
+        wrong = np.flatnonzero((days < _FIRST) | (days > _LAST))
+        raise DataError(
+            "bad date",
+            where=f"{where} line {lines[wrong[0]]}",
+            why=f"found {days[wrong[0]]}, expected a year from 1678 to 2261",
+            next_step="Correct or remove the row.",
+        )
+    if times is days:  # no time is given: one number stands for all
+        none, nowhere = (np.broadcast_to(np.int64(n), days.shape) for n in (0, NO_OFFSET))
+        return Stamps(days, none, nowhere)
+    is_dated = ~np.isnat(days)
+    minutes = np.zeros(days.size, dtype=np.int64)
+    minutes[is_dated] = (times - days)[is_dated].astype("timedelta64[m]").astype(np.int64)
+    offsets = np.full(days.size, NO_OFFSET)
+    if zone:
+        instants = dates.cast(pa.timestamp("s", zone), safe=False).cast(pa.int64()).fill_null(0)
+        east = times.astype(np.int64) - instants.to_numpy()
+        offsets[is_dated] = east[is_dated] // 60
+    return Stamps(days, minutes, offsets)
+
+
+def _read_iso(texts: pa.Array) -> Stamps | None:
+    """Read ISO dates, with or without times, without a look at each text; None for others."""
+    tails = pc.utf8_slice_codeunits(texts, 10).dictionary_encode()
+    times = [read_time(tail) for tail in tails.dictionary.to_pylist()]
+    if None in times:
+        return None
+    heads = pc.utf8_slice_codeunits(texts, 0, 10)
+    heads = pc.if_else(pc.equal(heads, ""), pa.scalar(None, pa.string()), heads)
+    try:
+        days: Days = heads.cast(pa.date32()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:
+        return None
+    if ((days < _FIRST) | (days > _LAST)).any():
+        return None
+    both = np.array([*times, (0, NO_OFFSET)], dtype=np.int64)
+    minutes, offsets = both[tails.indices.fill_null(len(times)).to_numpy()].T
+    return Stamps(days.astype("datetime64[D]"), minutes, offsets)
+
+
+def _read_alike(words: pa.Array, date_format: str) -> Stamps | None:
+    """Read all texts (N,) by one format; None where none reads all, or two differ."""
+    if date_format:
+        stamps, is_read = _read(words, date_format)
+        return stamps if is_read.all() else None
+    found = []
+    for each in _likely(words):
+        stamps, is_read = _read(words, each)
+        if is_read.all():
+            found.append((each, stamps))
+    if not found:
+        return _read_epochs(words)
+    [(chosen, stamps), *others] = found
+    if any((other.days != stamps.days).any() for _, other in others):
+        return None
+    if chosen in _DAY_OR_MONTH_FIRST and not others:
+        first, part = ("day", 0) if chosen[1] == "d" else ("month", 1)
+        numbers = pc.list_element(pc.split_pattern_regex(words, r"\D"), part).cast(pa.int64())
+        decisive = words[int(np.argmax(numbers.to_numpy() > 12))].as_py()
+        stamps = replace(stamps, notes=(f"Dates are {first} first, as {decisive} shows.",))
+    return stamps
+
+
+def _likely(words: pa.Array) -> list[str]:
+    """Return the formats of which the first text has the shape."""
+    first = words[:1]
+    return [f for f in FORMATS if pc.any(pc.match_substring_regex(first, _pattern(f))).as_py()]
+
+
+@cache
+def _pattern(date_format: str) -> str:
+    """Return the regular expression of a format, with a group for each code, and for the rest."""
+    full = date_format
+    for alias, meaning in _ALIASES.items():
+        full = full.replace(alias, meaning)
+    parts = re.findall(r"%.|[^%]+|%$", full)
+    codes = [part[1:] for part in parts if part[0] == "%"]
+    unknown = [code for code in codes if code not in _CODES]
+    is_whole = {"Y", "y"} & set(codes) and {"m", "b"} & set(codes)
+    if unknown or not is_whole or len(set(codes)) < len(codes) or {"Y", "y"} <= set(codes):
+        known = " ".join(f"%{code}" for code in _CODES)
+        found = f"found {date_format[:40]!r}, expected a year, a month and a day from {known}"
+        step = "Pass it as --date-format '%d/%m/%Y'."
+        raise UsageError("bad format of dates", why=found, next_step=step)
+    made = ""
+    for i, part in enumerate(parts):
+        if part[0] != "%":
+            made += " +".join(map(re.escape, part.split(" ")))
+            continue
+        form = _CODES[part[1:]]
+        # Without a separator only a fixed number of digits has one reading.
+        near = parts[max(0, i - 1) : i] + parts[i + 1 : i + 2]
+        fixed = any(other[0] == "%" and other[1:] not in "pzf" for other in near)
+        made += f"(?P<{part[1:]}>{form.replace('1,2', '2') if fixed else form})"
+    has_time = {"H", "I"} & set(codes)
+    return f"(?i)^{made}$" if has_time else f"(?i)^{made}(?P<rest>(?:[T ,].*)?)$"
+
+
+def _read(words: pa.Array, date_format: str) -> tuple[Stamps, NDArray[np.bool_]]:
+    """Read texts (N,) by a format; and say which of them it reads."""
+    matched = pc.extract_regex(words, _pattern(date_format))
+    is_read = matched.is_valid().to_numpy(zero_copy_only=False).copy()
+    names = {field.name for field in matched.type}
+
+    def number(name: str, missing: int) -> NDArray[np.int64]:
+        if name not in names:
+            return np.full(len(words), missing)
+        texts = pc.if_else(pc.equal(matched.field(name), ""), str(missing), matched.field(name))
+        found: NDArray[np.int64] = texts.cast(pa.int64()).to_numpy()
+        return found
+
+    years, months, days_of = number("Y", 0), number("m", 1), number("d", 1)
+    if "y" in names:
+        years = number("y", 0)
+        years = years + np.where(years < 69, 2000, 1900)  # as strptime has it
+    if "b" in names:
+        months = _months(matched.field("b"))
+    for name in {"m", "d"} & names:  # 1 next to 02 is a 1x that lost a digit
+        is_short = pc.equal(pc.utf8_length(matched.field(name)), 1)
+        if pc.any(pc.starts_with(matched.field(name), "0")).as_py():
+            is_read &= ~is_short.to_numpy(zero_copy_only=False)
+    is_read &= (months >= 1) & (months <= 12) & (days_of >= 1) & (days_of <= 31)
+    is_read &= (years >= 1678) & (years <= 2261)
+    months = np.where(is_read, (years - 1970) * 12 + months - 1, 0)
+    days = (
+        months.astype("datetime64[M]").astype("datetime64[D]") + np.where(is_read, days_of, 1) - 1
+    )
+    is_read &= days.astype("datetime64[M]").astype(np.int64) == months
+    if "rest" in names:
+        minutes, offsets, has_time = _times(matched.field("rest"))
+        return Stamps(days, minutes, offsets), is_read & has_time
+    hours, late = number("H", 0), np.zeros(len(words), dtype=bool)
+    if "I" in names:
+        hours = number("I", 12)
+        is_read &= (hours >= 1) & (hours <= 12)
+        hours = hours % 12
+    if "p" in names:
+        late = pc.starts_with(matched.field("p"), "p", ignore_case=True).to_numpy(
+            zero_copy_only=False
+        )
+    of_hour = number("M", 0)
+    is_read &= (hours <= 23) & (of_hour <= 59) & (number("S", 0) <= 59)
+    offsets = np.full(len(words), NO_OFFSET)
+    if "z" in names:
+        zones = matched.field("z").dictionary_encode()
+        known = [_offset(zone.lower()) for zone in zones.dictionary.to_pylist()]
+        offsets = np.array(known, dtype=np.int64)[zones.indices.to_numpy()]
+    return Stamps(days, (hours + 12 * late) * 60 + of_hour, offsets), is_read
+
+
+def _months(names: pa.Array) -> NDArray[np.int64]:
+    """Return the numbers of English names of months, whole or of three letters, 0 for others."""
+    names = pc.utf8_rtrim(pc.utf8_lower(names), ".")
+    names = pc.if_else(pc.equal(names, "sept"), "sep", names)
+    whole = pc.index_in(names, pa.array(_MONTHS)).fill_null(-1).to_numpy()
+    short = pc.index_in(names, pa.array(_SHORT_MONTHS)).fill_null(-1).to_numpy()
+    return np.asarray(np.maximum(whole, short).astype(np.int64) + 1)
+
+
+def _times(rests: pa.Array) -> tuple[Minutes, Minutes, NDArray[np.bool_]]:
+    """Read what follows the dates (N,): minutes, offsets, and which are times."""
+    coded = rests.dictionary_encode()
+    times = [read_time(rest) for rest in coded.dictionary.to_pylist()]
+    both = np.array([time or (0, NO_OFFSET) for time in times], dtype=np.int64).reshape(-1, 2)
+    rows = coded.indices.to_numpy()
+    minutes, offsets = both[rows].T
+    return minutes, offsets, np.array([time is not None for time in times], dtype=bool)[rows]
+
+
+def _read_epochs(words: pa.Array) -> Stamps | None:
+    """Read seconds, milliseconds and so on since 1970, all of one unit, as times in UTC."""
+    if not pc.all(pc.match_substring_regex(words, r"^\d{9,19}$")).as_py() or not len(words):
+        return None
+    longest = pc.max(pc.utf8_length(words)).as_py()
+    if longest not in _UNITS:
+        return None
+    values = words.cast(pa.int64()).to_numpy()
+    seconds = np.sort(values // _UNITS[longest])
+    border = np.searchsorted(seconds, 10**9)  # a digit less before September 2001
+    if border and (border == seconds.size or seconds[border] - seconds[border - 1] > _YEAR):
+        return None  # a number that lost a digit
+    if seconds[0] < 10**8:
+        return None
+    times = (values // _UNITS[longest]).astype("datetime64[s]")
+    days: Days = times.astype("datetime64[D]")
+    minutes = (times - days).astype("timedelta64[m]").astype(np.int64)
+    return Stamps(days, minutes, np.zeros(days.size, dtype=np.int64))
+
+
+def _first_bad(
+    words: pa.Array,
+    all_words: pa.Array,
+    rows: NDArray[np.int64],
+    lines: NDArray[np.int64],
+    where: str,
+    date_format: str,
+) -> DataError:
+    """Return the error for the first text that the likeliest format does not read."""
+    formats = [date_format] if date_format else [*FORMATS, *_WITH_TWO_DIGITS]
+    reads = {each: _read(words, each)[1] for each in formats}
+    counts = {each: int(is_read.sum()) for each, is_read in reads.items()}
+    likeliest = max(counts, key=lambda each: counts[each])
+    all_read = [each for each, count in counts.items() if count == len(words)]
+    is_number = pc.match_substring_regex(words, r"^\d{9,19}$").to_numpy(zero_copy_only=False)
+    what, at, step = "bad date", 0, "Correct the date, or pass its format by --date-format."
+    if all_read:  # by two formats in two ways, or by one with two digits of the year
+        what = "dates without a certain format"
+        why = f"may be of the format {' or '.join(map(repr, all_read))}"
+        step = f"Pass it: --date-format '{all_read[0]}'."
+    elif is_number.sum() > counts[likeliest]:
+        n_digits = pc.utf8_length(words).to_numpy()
+        at = int(np.argmax(~is_number | (n_digits != np.bincount(n_digits).argmax())))
+        why = "expected seconds or milliseconds since 1970, in one unit as the other dates"
+    elif counts[likeliest]:
+        at = int(np.argmin(reads[likeliest]))
+        why = f"expected {'YYYY-MM-DD' if likeliest == FORMATS[0] else likeliest}"
+        why += "" if date_format else ", as most of the dates"
+    else:
+        why = f"expected {date_format or 'YYYY-MM-DD'}"
+    text = words[at].as_py()
+    row = int(np.argmax(rows == pc.index(all_words, text).as_py()))
+    return DataError(
+        what,
+        where=f"{where} line {lines[row]}",
+        why=f"found {text[:40]!a}, {'which ' if all_read else ''}{why}",
+        next_step=step,
+    )

@@ -1,0 +1,205 @@
+"""A CSV file as it is: its separator, comments, the lines above its header and below its rows.
+
+The separator is the one that gives the header and the first lines the same number of fields, more
+than one; where several do, the file is refused. All lines are held to it when they are read.
+"""
+
+import csv
+import itertools
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from lstmcli.errors import DataError, UsageError
+from lstmcli.reading.encodings import decode_text
+from lstmcli.reading.lines import Lines, split
+from lstmcli.reading.raw import Marks, RawColumns
+from lstmcli.reading.sources import Content
+
+_SEPARATORS = {",": ",", ";": ";", "|": "|", "\t": "\t", "\\t": "\t", "tab": "\t"}
+_WORDS = {",": ",", ";": ";", "\t": "tab", "|": "|"}
+_SAMPLE, _SAMPLE_LINES = 2**16, 100
+_HEAD = 3
+# A line of a lone #, or of # and words; not a column named #, and no value #N/A.
+_COMMENT = re.compile(rb"^#(?!N/A|[,;|\t])[^\n]*", re.M)
+_STATED = re.compile(rb'^"?sep=(.)"?\n', re.I)
+_FILLED = re.compile(rb"[^\n]+")
+_MOST_FOOTERS = 5
+_FOOTER_BYTES = 1000
+_DAY_NAME = re.compile(
+    r"(?:mon|tues|wednes|thurs|fri|satur|sun)(?:d|da|day)?|(?:janu|febru)(?:a|ar|ary)?|marc|march|"
+    r"apri|april|june|july|augu|augus|august|octo|octob|octobe|october|"
+    r"(?:sept|sep|nov|dec)(?:e|em|emb|embe|ember)?",
+    re.I,
+)
+
+
+def open_csv(content: Content, marks: Marks) -> "CsvFile":
+    """Open the bytes of a CSV file; raises as `open_table` does."""
+    stated = check_marks(marks)
+    where = content.where
+    text, notes = decode_text(content.data, where)
+    line = 1
+    if not stated and (match := _STATED.match(text)) and match[1].decode("latin-1") in _WORDS:
+        stated, text, line = match[1].decode(), text[match.end() :], 2
+    text, n_comments = _blank_comments(text)
+    if n_comments:
+        notes = (*notes, f"Comment lines that were skipped: {n_comments}.")
+    filled = text.lstrip(b"\n")
+    line += len(text) - len(filled)
+    if not filled:
+        raise DataError("no rows", where=where, why="it is empty")
+    sep = stated or _find_separator(filled, where)
+    filled, footers = _cut_footers(filled, sep)
+    if footers:
+        shown = "; ".join(f"{each[:60]!a}" for each in footers)
+        lines = "the last line" if len(footers) == 1 else f"the last {len(footers)} lines"
+        notes = (*notes, f"Left out {lines}, which is no row of prices: {shown}.")
+    if sep != "," and not marks.sep:
+        notes = (*notes, f"Read as CSV separated by {_WORDS[sep]!r}.")
+    first = [row.decode() for row in _first_lines(filled, _HEAD)]
+    head = split(first, sep)
+    _check_header(first[0], head[0], sep, where)
+    return CsvFile(filled, line, head, where, sep, marks.decimal, notes)
+
+
+@dataclass(frozen=True)
+class CsvFile:
+    """The lines of a CSV: a `RawTable`.
+
+    text : from its header on. first_line : the number of the header's. decimal : point, comma, or
+    "" to find it out.
+    """
+
+    text: bytes
+    first_line: int
+    head: list[list[str]]
+    where: str
+    sep: str
+    decimal: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """The format in words."""
+        return f"CSV separated by {_WORDS[self.sep]!r}"
+
+    def read(self, texts: Any, numbers: Any, header: int = 1) -> RawColumns:
+        """Read the lines below the header that are not blank, as `RawTable` has it."""
+        start = 0
+        for _ in range(header):  # blank lines between are none of its lines
+            while self.text[start : start + 1] == b"\n":
+                start += 1
+            end = self.text.find(b"\n", start)
+            start = len(self.text) if end < 0 else end + 1
+        if not _FILLED.search(self.text, start):
+            raise DataError("no rows", where=self.where, why="it has a header and nothing else")
+        line = self.first_line + self.text.count(b"\n", 0, start)
+        body = Lines(
+            self.text,
+            self.head[0],
+            texts,
+            numbers,
+            self.where,
+            self.kind,
+            self.sep,
+            self.decimal,
+            start,
+            line,
+        )
+        return body.read()
+
+
+def check_marks(marks: Marks) -> str:
+    """Return the separator asked for, "" to find it out; UsageError for marks that cannot be."""
+    if marks.sep and marks.sep not in _SEPARATORS:
+        raise UsageError(f"unknown separator {marks.sep!r}", why="expected one of , ; | or tab")
+    if marks.decimal not in ("", ".", ","):
+        raise UsageError(f"unknown decimal mark {marks.decimal!r}", why="expected . or ,")
+    return _SEPARATORS.get(marks.sep, "")
+
+
+def _blank_comments(text: bytes) -> tuple[bytes, int]:
+    """Empty the comment lines, so that the others keep their numbers; return how many there are."""
+    if not text.startswith(b"#") and b"\n#" not in text:
+        return text, 0
+    return _COMMENT.subn(b"", text)
+
+
+def _first_lines(text: bytes, most: int) -> list[bytes]:
+    """Return the first lines that are not blank."""
+    return [match[0] for match in itertools.islice(_FILLED.finditer(text), most)]
+
+
+def _find_separator(text: bytes, where: str) -> str:
+    """Return the separator that fits the first lines; DataError where several do."""
+    sample = text[:_SAMPLE]
+    lines = [row.decode(errors="replace") for row in _first_lines(sample, _SAMPLE_LINES)]
+    if len(lines) > 1 and not sample.endswith(b"\n"):
+        lines.pop()  # the sample, or the file, may end within it
+    counts = {}
+    for sep in _WORDS:
+        if sep in lines[0]:
+            counts[sep] = [len(row) for row in csv.reader(lines, delimiter=sep)]
+    found = {sep: rows for sep, rows in counts.items() if rows[0] > 1}
+    fitting = [sep for sep, rows in found.items() if len(set(rows)) == 1]
+    candidates = fitting or list(found)
+    if len(candidates) > 1 and not fitting:
+        # An error within the lines is named when they are read with what fits most of them.
+        fit = {sep: rows.count(rows[0]) for sep, rows in found.items()}
+        candidates = [sep for sep in candidates if fit[sep] == max(fit.values())]
+    if len(candidates) > 1:
+        words = " and ".join(repr(_WORDS[sep]) for sep in candidates)
+        raise DataError(
+            "cannot tell what separates the columns",
+            where=where,
+            why=f"{words} both fit the first lines",
+            next_step=f"Pass --sep '{_WORDS[candidates[0]]}' or --sep '{_WORDS[candidates[1]]}'.",
+        )
+    return candidates[0] if candidates else ","
+
+
+def _check_header(line: str, names: list[str], sep: str, where: str) -> None:
+    """Raise DataError for a first line that is no header."""
+    if line.replace("\t", " ").isprintable() and len(names) > 1:
+        return
+    others = [word for each, word in _WORDS.items() if each != sep and each in line]
+    if len(names) == 1 and others:
+        raise DataError(
+            f"the header has one column when it is split at {_WORDS[sep]!r}",
+            where=where,
+            why=f"it looks separated by {others[0]!r}",
+            next_step=f"Pass --sep '{others[0]}', or leave --sep out.",
+        )
+    raise DataError(
+        "not a table of prices",
+        where=where,
+        why=f"the first line is {line[:60]!a}, expected a header such as Date,Close",
+        next_step="Give a text file with the columns Date and Close.",
+    )
+
+
+def _cut_footers(text: bytes, sep: str) -> tuple[bytes, list[str]]:
+    """Cut lines of words, such as the name of a source, off the end; return them too."""
+    footers: list[str] = []
+    tail = text[-_MOST_FOOTERS * _FOOTER_BYTES :]
+    while len(footers) < _MOST_FOOTERS:
+        body = tail.rstrip(b"\n")
+        at = body.rfind(b"\n")
+        if at < 0 or not _is_footer(body[at + 1 :].decode(errors="replace"), sep):
+            break
+        footers.insert(0, body[at + 1 :].decode().strip(' "'))
+        tail = body[: at + 1]
+    if footers:
+        text = text[: -_MOST_FOOTERS * _FOOTER_BYTES] + tail
+    return text, footers
+
+
+def _is_footer(line: str, sep: str) -> bool:
+    """Return whether a line is one field of words that no row begins with."""
+    if sep in line.strip().strip('"') and not re.fullmatch(r'\s*"[^"]*"\s*', line):
+        return False
+    words = re.findall(r"[^\W\d_]{2,}", line)
+    long = [word for word in words if len(word) > 3]
+    is_date = all(_DAY_NAME.fullmatch(word) for word in long)
+    return len(words) > 1 and bool(long) and not is_date

@@ -1,0 +1,288 @@
+"""Numbers as people and programs write them: decimal comma, thousands, currency, 8.87M.
+
+The mark of decimals is decided by all columns of a file together, everything else by each column
+as a whole: a sign, a code, a mark between thousands or a letter for millions counts only where
+every value of the column that could have it has it. Where the values can be read in two ways,
+such as 1,234 alone, they are refused with the option that decides.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from lstmcli.errors import DataError
+
+MISSING = ("", "null", "NULL", "NaN", "nan", "NAN", "NA", "N/A", "n/a", "None", "none", "#N/A", ".")
+_ALSO_MISSING = ("-", "--", "\u2013")  # in a column of written numbers only
+_POWERS = {"K": "e3", "k": "e3", "M": "e6", "B": "e9", "T": "e12"}
+# Codes by name: of any three letters, MIO or MRD would be a currency.
+_CODES = (
+    "USD|EUR|GBP|GBX|GBp|JPY|CHF|CAD|AUD|NZD|SEK|NOK|DKK|ISK|PLN|CZK|HUF|RON|BGN|RUB|UAH|TRY|CNY|"
+    "CNH|HKD|TWD|KRW|INR|PKR|LKR|BDT|IDR|MYR|SGD|THB|PHP|VND|BRL|MXN|ARS|CLP|COP|PEN|ZAR|ZAc|ILS|"
+    "ILA|SAR|AED|QAR|KWD|BHD|OMR|JOD|EGP|NGN|KES|KZT|BTC|ETH|USDT|USDC"
+)
+_SIGN = rf"(?:(?:US|C|A|HK|NZ|S|R|CA|AU)?\p{{Sc}}|{_CODES})"
+_PREFIX = rf"^(?P<found>{_SIGN})\s*[+-]?[\d.,]"
+_SUFFIX = rf"[\d.,]\s*(?P<found>{_SIGN})$"
+_SPECIAL = r"(?i:[+-]?inf(?:inity)?)"
+_OTHER = {".": ",", ",": "."}
+_UNDECIDED = r"^[+-]?[1-9]\d{0,2}(?:[.]\d{3}|,\d{3})$"
+_FEW, _SLIPS = 0.05, 2
+_WORDS = {".": "decimal points", ",": "decimal commas"}
+
+
+@dataclass(frozen=True)
+class Numerals:
+    """Columns of numbers as they were read.
+
+    values : (N, K), NaN where there is no value. cleaned : columns (N,) as the texts that were
+    read, null where there is no value. decimal : the mark. extras : what was left out of the texts,
+    in words. has_suffix : (K,) whether every value of a column ends in a letter or sign.
+    """
+
+    values: NDArray[np.float64]
+    cleaned: list[pa.Array]
+    decimal: str
+    extras: tuple[str, ...]
+    has_suffix: tuple[bool, ...]
+
+    def notes(self, asked: str) -> tuple[str, ...]:
+        """Return a note on how numbers are written where the decimal mark `asked` does not say."""
+        words = ["decimal commas"] if self.decimal == "," and not asked else []
+        words += self.extras
+        return (f"Numbers were read with {', '.join(words)}.",) if words else ()
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One column without signs and codes: texts (N,), powers (N,) of ten as "e6", or none."""
+
+    texts: pa.Array
+    powers: pa.Array | None
+    extras: tuple[str, ...]
+    bad: int | None
+    has_suffix: bool
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """One column under one decimal mark: the mark of thousands, and the first bad row, or none."""
+
+    thousands: str
+    bad: int | None
+    n_bad: int = 0
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Written:
+    """K columns of texts (N,), null or one of MISSING where there is no value.
+
+    names : (K,) of the columns, lines : (N,) numbers, where and kind : the file and its format, all
+    for messages. decimal : the mark, or "" to find it out. sep : what separates the fields, or "".
+    """
+
+    columns: Sequence[pa.Array]
+    names: Sequence[str]
+    lines: NDArray[np.int64]
+    where: str
+    kind: str
+    decimal: str = ""
+    sep: str = ""
+
+    def read(self) -> Numerals:
+        """Read the numbers.
+
+        Raises DataError naming the first text that is no number, or that they have two readings.
+        """
+        found = [_strip(column) for column in self.columns]
+        for k, column in enumerate(found):
+            if column.bad is not None:
+                raise self._bad_number(k, column.bad, "is not written as the values above it")
+        marks = [self.decimal] if self.decimal else [".", ","]
+        readings = {mark: [_read(column, mark) for column in found] for mark in marks}
+        n_bad = {mark: sum(each.n_bad for each in readings[mark]) for mark in marks}
+        mark = min(marks, key=n_bad.__getitem__)  # the point where both are alike
+        for k, reading in enumerate(readings[mark]):
+            if reading.bad is not None:
+                raise self._bad_number(k, reading.bad, reading.why)
+        if len(marks) == 2:
+            is_grouped = any(each.thousands for each in readings[mark])
+            # Who separates fields by commas, or writes JSON, has decimal points.
+            if mark == "," or is_grouped or self.sep not in (",", ""):
+                self._refuse_two_readings(found, n_bad[_OTHER[mark]])
+        cleaned = [
+            _clean(column, mark, reading.thousands)
+            for column, reading in zip(found, readings[mark], strict=True)
+        ]
+        values = np.empty((self.lines.size, len(found)), order="F")
+        for k, texts in enumerate(cleaned):
+            values[:, k] = texts.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        extras = dict.fromkeys(extra for column in found for extra in column.extras)
+        thousands = dict.fromkeys(each.thousands for each in readings[mark] if each.thousands)
+        extras |= dict.fromkeys(f"{each!r} between thousands" for each in thousands)
+        suffixes = tuple(column.has_suffix for column in found)
+        return Numerals(values, cleaned, mark, tuple(extras), suffixes)
+
+    def _refuse_two_readings(self, found: Sequence["_Column"], n_deciding: int) -> None:
+        """Raise DataError where the numbers are others with a decimal point than with a comma.
+
+        n_deciding : how many of them have one reading only.
+        """
+        open_ones = [pc.match_substring_regex(column.texts, _UNDECIDED) for column in found]
+        n_open = sum(pc.sum(each).as_py() or 0 for each in open_ones)
+        if decides(n_deciding, n_open):
+            return
+        for column, is_open, name in zip(found, open_ones, self.names, strict=True):
+            row = _first(is_open)
+            if row is not None:
+                text = column.texts[row].as_py()
+                mark = "," if "," in text else "."
+                others = "too few other values decide" if n_deciding else "no other value decides"
+                as_decimal, as_group = text.replace(mark, "."), text.replace(mark, "")
+                raise DataError(
+                    f"two readings of the numbers in column {name}",
+                    where=f"{self.where} line {self.lines[row]}",
+                    why=f"{text!a} in a {self.kind} may be {as_decimal} or {as_group}, and "
+                    f"{others} it",
+                    next_step=f"Pass --decimal '{mark}' for {as_decimal}, or --decimal "
+                    f"'{_OTHER[mark]}' for {as_group}.",
+                )
+
+    def _bad_number(self, k: int, row: int, why: str) -> DataError:
+        text = str(self.columns[k][row].as_py()).strip()
+        other = _OTHER.get(self.decimal, "," if "," in text else "")
+        step = "Correct the field or leave it empty."
+        if other and other in text:
+            step = (
+                f"Pass --decimal '{other}' if the file has {_WORDS[other]}, or correct the field."
+            )
+        found = f"found {text[:40]!a} in a {self.kind}"
+        why = f"{found}, which {why}" if why else f"{found}, expected a number such as 1234.5"
+        where = f"{self.where} line {self.lines[row]}"
+        return DataError(
+            f"bad number in column {self.names[k]}", where=where, why=why, next_step=step
+        )
+
+
+def decides(n_deciding: int, n_open: int) -> bool:
+    """Return whether numbers with one reading decide those with two; slips decide nothing."""
+    return n_deciding >= n_open or (n_deciding > _SLIPS and n_deciding >= _FEW * n_open)
+
+
+def without_missing(texts: pa.Array) -> pa.Array:
+    """Return texts without blanks around them, null where they stand for no value."""
+    trimmed = pc.utf8_trim_whitespace(texts.cast(pa.string()))
+    return _drop(trimmed, pc.is_in(trimmed, pa.array(MISSING)))
+
+
+def _drop(texts: pa.Array, which: pa.Array) -> pa.Array:
+    return pc.if_else(which, pa.scalar(None, pa.string()), texts)
+
+
+def _first(which: pa.Array) -> int | None:
+    """Return the first row that is true, where none is None."""
+    row = pc.index(which, True).as_py()
+    return None if row < 0 else row
+
+
+def _strip(column: pa.Array) -> _Column:
+    """Take signs, codes and letters for powers of ten off a column that has them throughout."""
+    texts = without_missing(column)
+    plain = pc.match_substring_regex(texts, r"^[+-]?[\d.,]*$")
+    if pc.all(plain).as_py() is not False:
+        return _Column(texts, None, (), None, False)
+    texts = _drop(texts, pc.is_in(texts, pa.array(_ALSO_MISSING)))
+    texts = pc.replace_substring_regex(texts, "[\u00a0\u202f\u2009]", " ")
+    texts = pc.replace_substring(texts, "\u2019", "'")
+    sample = texts.drop_null()[:1]
+    extras: list[str] = []
+    has_suffix = False
+    for pattern, has_it in ((_PREFIX, pc.starts_with), (_SUFFIX, pc.ends_with)):
+        [match] = pc.extract_regex(sample, pattern).to_pylist() or [None]
+        if match is None:
+            continue
+        affix = match["found"]
+        if (bad := _first(pc.invert(has_it(texts, affix)))) is not None:
+            return _Column(texts, None, (), bad, False)
+        start, stop = (len(affix), None) if pattern == _PREFIX else (0, -len(affix))
+        texts = pc.utf8_trim_whitespace(pc.utf8_slice_codeunits(texts, start, stop))
+        extras.append(f"the currency {affix}")
+        has_suffix |= pattern == _SUFFIX
+    scaled = pc.extract_regex(texts, r"^(?P<mantissa>[+-]?[\d.,]+) ?(?P<power>[KkMBT])$")
+    is_scaled = scaled.is_valid()
+    if not pc.any(is_scaled).as_py():
+        return _Column(texts, None, tuple(extras), None, has_suffix)
+    is_zero = pc.fill_null(pc.match_substring_regex(texts, r"^0*[.,]?0*$"), True)
+    if (bad := _first(pc.invert(pc.or_(is_scaled, is_zero)))) is not None:
+        return _Column(texts, None, (), bad, False)
+    letters = scaled.field("power")
+    powers = pc.fill_null(letters, "")
+    for letter, power in _POWERS.items():
+        powers = pc.replace_substring(powers, letter, power)
+    texts = pc.if_else(is_scaled, scaled.field("mantissa"), texts)
+    return _Column(texts, powers, (*extras, "K, M or B for powers of ten"), None, True)
+
+
+def _read(column: _Column, mark: str) -> _Reading:
+    """Read a column under one decimal mark, with the mark between thousands that fits."""
+    point, other = "[.]" if mark == "." else ",", _OTHER[mark]
+    exponent = "" if column.powers is not None else r"(?:[eE][+-]?\d+)?"
+    number = rf"[+-]?(?:\d+{point}?\d*|{point}\d+){exponent}"
+    is_plain = pc.match_substring_regex(column.texts, rf"^(?:{number}|{_SPECIAL})$")
+    bad = _first(pc.invert(is_plain))
+    if bad is None:
+        return _Reading("", None)
+    n_bad = pc.sum(pc.invert(is_plain)).as_py()
+    for thousands in (other, "'", " "):
+        group = "[.]" if thousands == "." else thousands
+        grouped = rf"^[+-]?[1-9]\d{{0,2}}(?:{group}\d{{3}})+"
+        is_grouped = pc.match_substring_regex(column.texts, rf"{grouped}(?:{point}\d*)?$")
+        if not pc.any(is_grouped).as_py():
+            continue
+        fits = pc.or_(is_plain, is_grouped)
+        # A point in place of a comma, or a digit lost, must not make a number of another size.
+        long = pc.and_not(pc.match_substring_regex(column.texts, r"^[+-]?\d{4}"), is_grouped)
+        wrong = pc.or_(pc.invert(fits), long)
+        if pc.any(wrong).as_py():
+            return _Reading(
+                thousands, _first(wrong), pc.sum(wrong).as_py(), "is not grouped as others are"
+            )
+        if (odd := _without_decimals(column.texts, is_grouped, mark)) is not None:
+            return _Reading(thousands, odd, 1, "lacks the decimals that others have")
+        return _Reading(thousands, None)
+    return _Reading("", bad, n_bad)
+
+
+def _without_decimals(texts: pa.Array, is_grouped: pa.Array, mark: str) -> int | None:
+    """Return the first grouped row without decimals where only ungrouped rows have some.
+
+    1,234 among 1.235 and 1.236 is a slip and no number a thousand times theirs.
+    """
+    has_mark = pc.match_substring(texts, mark)
+    if pc.any(pc.and_(is_grouped, has_mark)).as_py():
+        # With the same decimals in all others, the one without has lost them.
+        places = pc.utf8_length(pc.replace_substring_regex(texts, rf"^[^{mark}]*[{mark}]?", ""))
+        counts = pc.value_counts(places.drop_null()).to_pylist()
+        common = max(counts, key=lambda each: each["counts"])
+        if common["values"] and len(counts) == 2 and len(texts) > 2:
+            lone = pc.and_(is_grouped, pc.invert(has_mark))
+            return _first(lone)
+        return None
+    if pc.any(has_mark).as_py():
+        return _first(is_grouped)
+    return None
+
+
+def _clean(column: _Column, mark: str, thousands: str) -> pa.Array:
+    """Return the texts as Python's `float` reads them."""
+    texts = pc.replace_substring(column.texts, thousands, "") if thousands else column.texts
+    if mark == ",":
+        texts = pc.replace_substring(texts, ",", ".")
+    if column.powers is not None:
+        texts = pc.binary_join_element_wise(texts, column.powers, "")
+    return texts

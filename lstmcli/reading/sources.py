@@ -1,0 +1,185 @@
+"""The bytes of a source: a file or standard input, unpacked in memory up to a limit of size.
+
+An archive is known by its first bytes, not by its name. Unpacking stops at the limit, so that a
+small file that unpacks to terabytes fails early, and nothing is written to disk.
+"""
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import re
+import struct
+import zipfile
+import zlib
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from lstmcli.errors import DataError, UsageError, file_errors
+from lstmcli.printable import first_few
+
+MAX_BYTES = 1024**3
+EXCEL = "xl/workbook.xml"  # in every workbook, which is a zip archive
+_PIECE = 8 * 1024**2
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.I)
+_ZIP = b"PK\x03\x04"
+_STREAMS: dict[bytes, tuple[str, Any]] = {
+    b"\x1f\x8b": ("gzip", gzip.open),
+    b"BZh": ("bzip2", bz2.open),
+    b"\xfd7zXZ\0": ("xz", lzma.open),
+}
+_BINARY = (_ZIP, b"PAR1", b"ARROW1")  # lines have no meaning in these
+_OTHERS = {
+    b"\x28\xb5\x2f\xfd": "Zstandard",
+    b"7z\xbc\xaf\x27\x1c": "7-Zip",
+    b"Rar!": "RAR",
+    b"PK\x05\x06": "an empty zip archive",
+}
+_DAMAGED = (EOFError, OSError, ValueError, RuntimeError, struct.error, zlib.error, lzma.LZMAError)
+DAMAGED_ZIP = (*_DAMAGED, zipfile.BadZipFile, NotImplementedError)
+
+
+@dataclass(frozen=True)
+class Content:
+    """The unpacked bytes of a source.
+
+    where : its name, for messages. packed : how it was packed, such as "gzip", or "".
+    """
+
+    where: str
+    data: bytes
+    packed: str = ""
+
+
+def is_url(source: str | Path) -> bool:
+    """Return whether a source is an address on the network rather than a file."""
+    return _URL.match(str(source)) is not None
+
+
+def read_source(source: str | Path, stdin: IO[bytes] | None = None) -> Content:
+    """Read a file, or standard input for "-", and unpack it.
+
+    Raises UsageError for an address on the network, FileError when the file cannot be read,
+    DataError for an archive that is damaged, has several files, or is too large.
+    """
+    if is_url(source):
+        step = f"Download it first: curl -O '{source}'"
+        raise UsageError("addresses on the network are not read", where=source, next_step=step)
+    is_file = str(source) != "-"
+    where = str(source) if is_file else "stdin"
+    if not is_file and (stdin is None or stdin.closed):
+        raise DataError("no rows", where=where, why="standard input is closed")
+    with (
+        file_errors("cannot read the file", where, kinds=(OSError, ValueError), named=True),
+        open(source, "rb") if is_file else nullcontext(stdin) as raw,
+    ):
+        stream: Any = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)
+        start = stream.peek(6)[:6]
+        for magic, (packed, unpack) in _STREAMS.items():
+            if start.startswith(magic):
+                return _unpacked(where, packed, unpack(stream))
+        expected = os.fstat(stream.fileno()).st_size if is_file else 0  # 0 for a pipe
+        data = _read(stream, where, binary=start.startswith(_BINARY), expected=expected)
+    if data.startswith(_ZIP):
+        return _unzipped(where, data)
+    _refuse_archives(where, data)
+    return Content(where, data)
+
+
+def too_large(where: str, why: str) -> DataError:
+    """Return the error for a file over a limit of size."""
+    step = "Split it by symbol or by date."
+    return DataError("the file is too large", where=where, why=why, next_step=step)
+
+
+def _read(stream: Any, where: str, *, binary: bool, expected: int = 0) -> bytes:
+    """Read a stream to its end, which is expected after some bytes.
+
+    Raises DataError at the limit, or where text has a line without end.
+    """
+    pieces: list[bytes] = []
+    size = 0
+    # A plain file comes as one piece: to join pieces takes as long as to parse them.
+    while piece := stream.read(max(_PIECE, min(expected, MAX_BYTES) + 1)):
+        is_long = len(piece) >= _PIECE and piece.find(b"\n", 0, _PIECE) < 0
+        if is_long and not pieces and not binary:
+            raise DataError(
+                "not a table of prices",
+                where=where,
+                why=f"a line is longer than {_PIECE // 1024**2} MiB",
+                next_step="Give a text file with a header line, such as Date,Close.",
+            )
+        size += len(piece)
+        if size > MAX_BYTES:
+            raise too_large(where, f"it has more than {MAX_BYTES / 1024**2:.4g} MiB of data")
+        pieces.append(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _unpacked(where: str, packed: str, stream: Any) -> Content:
+    try:
+        with stream:
+            data = _read(stream, where, binary=True)
+    except _DAMAGED as error:
+        raise _damaged(where, packed, error) from error
+    _refuse_archives(where, data, packed)
+    return Content(where, data, packed)
+
+
+def _unzipped(where: str, data: bytes) -> Content:
+    """Unpack the only file of a zip archive; the archive itself where it is a workbook."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = [each for each in archive.infolist() if not _is_hidden(each)]
+            names = [each.filename for each in entries]
+            if EXCEL in names:
+                return Content(where, data)
+            if len(entries) != 1:
+                raise DataError(
+                    "expected one file in the zip archive",
+                    where=where,
+                    why=f"found {first_few(names, 5) or 'none'}",
+                    next_step="Unpack it, and pass the files that you mean, or their folder.",
+                )
+            if entries[0].flag_bits & 1:
+                step = "Unpack it with its password first."
+                raise DataError("the zip archive is encrypted", where=where, next_step=step)
+            with archive.open(entries[0]) as stream:
+                found = _read(stream, where, binary=True)
+    except DAMAGED_ZIP as error:
+        raise _damaged(where, "zip", error) from error
+    _refuse_archives(where, found, "zip")
+    return Content(where, found, "zip")
+
+
+def _is_hidden(entry: zipfile.ZipInfo) -> bool:
+    """Return whether an entry is a folder, or one of the files that macOS adds."""
+    path = PurePosixPath(entry.filename)
+    return entry.is_dir() or path.parts[:1] == ("__MACOSX",) or path.name.startswith(".")
+
+
+def _refuse_archives(where: str, data: bytes, packed: str = "") -> None:
+    known = {magic: f"{name} data" for magic, (name, _) in _STREAMS.items()} | {_ZIP: "a zip"}
+    inner = known if packed else {}
+    for magic, name in (inner | _OTHERS).items():
+        if data.startswith(magic):
+            raise _unknown_archive(where, f"{packed} of {name}" if packed else name)
+    if data[257:262] == b"ustar":
+        raise _unknown_archive(where, f"a tar archive{f' in {packed}' * bool(packed)}")
+
+
+def _unknown_archive(where: str, found: str) -> DataError:
+    return DataError(
+        "cannot unpack the file",
+        where=where,
+        why=f"found {found}, expected gzip, bzip2, xz or a zip archive of one file",
+        next_step="Unpack it first.",
+    )
+
+
+def _damaged(where: str, packed: str, error: BaseException) -> DataError:
+    why = str(error) or type(error).__name__
+    return DataError(f"damaged {packed} file", where=where, why=why, next_step="Fetch it again.")

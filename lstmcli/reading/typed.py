@@ -1,0 +1,155 @@
+"""A table of a format with types, such as Parquet: its columns as raw columns, values kept exactly.
+
+Dates keep their type and their zone. Numbers become float64, each the nearest one. Texts are read
+as those of a CSV are.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from lstmcli.errors import DataError
+from lstmcli.reading.numerals import Written
+from lstmcli.reading.raw import RawColumns
+
+MAX_ROWS = 50_000_000
+
+
+@dataclass(frozen=True)
+class TypedTable:
+    """A `RawTable` whose columns have types.
+
+    load : returns the columns at some positions without their first rows that are no data, each of
+    N values. numbers_of_rows : returns (N,) numbers for messages, for a number of such rows and N.
+    decimal : the mark of numbers that are texts, or "" to find it out.
+    """
+
+    where: str
+    kind: str
+    head: list[list[str]]
+    load: Callable[[Sequence[int], int], list[pa.Array]]
+    decimal: str = ""
+    notes: tuple[str, ...] = ()
+    number_rows: Callable[[int, int], NDArray[np.int64]] = lambda skipped, n: np.arange(
+        1 + skipped, 1 + skipped + n
+    )
+
+    def read(self, texts: Sequence[int], numbers: Sequence[int], header: int = 1) -> RawColumns:
+        """Read columns as `RawTable` has it."""
+        columns = self.load([*texts, *numbers], header - 1)
+        n_rows = len(columns[0])
+        if not n_rows:
+            raise DataError("no rows", where=self.where, why=f"the {self.kind} file has no rows")
+        lines = self.number_rows(header - 1, n_rows)
+        values = np.empty((n_rows, len(numbers)), order="F")
+        written: list[int] = []
+        for k, column in enumerate(columns[len(texts) :]):
+            if pa.types.is_string(column.type):
+                written.append(k)
+            else:
+                values[:, k] = self._numbers(column, self.head[0][numbers[k]])
+        notes: tuple[str, ...] = ()
+        if written:
+            found = Written(
+                [columns[len(texts) + k] for k in written],
+                [self.head[0][numbers[k]] for k in written],
+                lines,
+                self.where,
+                f"{self.kind} file",
+                self.decimal,
+            ).read()
+            values[:, written] = found.values
+            notes = found.notes(self.decimal)
+        return RawColumns([_as_text(each) for each in columns[: len(texts)]], values, lines, notes)
+
+    def _numbers(self, column: pa.Array, name: str) -> NDArray[np.float64]:
+        kind = column.type
+        if pa.types.is_decimal(kind):
+            column = column.cast(pa.string())  # Arrow's own cast is not to the nearest
+        elif not (
+            pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)
+        ):
+            raise DataError(
+                f"column {name} has no numbers",
+                where=self.where,
+                why=f"the {self.kind} file has it as {kind}, expected numbers",
+                next_step="Store it as numbers, or leave the column out.",
+            )
+        found: NDArray[np.float64] = column.cast(pa.float64(), safe=False).to_numpy(
+            zero_copy_only=False
+        )
+        return found
+
+
+def plain_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return a column as one array, of strings where it has words in any form."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(array, pa.ChunkedArray):  # more than fit into one
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    kind = array.type
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or _is_binary(kind):
+        array = array.cast(pa.string())
+    return array
+
+
+def array_of(values: Sequence[Any], name: str, where: str, kind: str) -> pa.Array:
+    """Return the values of a column as dates, whole numbers, numbers, or texts where it has any."""
+    kinds = {type(value) for value in values} - {type(None)}
+    if odd := kinds - {str, int, float, datetime, date, time}:
+        words = {dict: "objects", list: "lists", bool: "true or false"}
+        found = words.get(next(iter(odd)), "other things")
+        raise DataError(
+            f"column {name} has neither numbers nor texts",
+            where=where,
+            why=f"the {kind} file has {found} in it",
+            next_step="Leave the column out.",
+        )
+    if kinds and kinds <= {datetime, date}:
+        return pa.array(values, pa.timestamp("us"))
+    if not kinds <= {int, float}:
+        return pa.array([None if value is None else _text(value) for value in values], pa.string())
+    if float not in kinds and all(value is None or abs(value) < 2**63 for value in values):
+        return pa.array(values, pa.int64())
+    return pa.array([None if value is None else _float(value) for value in values], pa.float64())
+
+
+def text_rows(rows: Iterable[Sequence[Any]]) -> list[list[str]]:
+    """Return rows of values as texts, empty where there is none."""
+    return [["" if value is None else str(value) for value in row] for row in rows]
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _as_text(column: pa.Array) -> pa.Array:
+    """Return a column of dates or codes as texts, dates or whole numbers."""
+    kind = column.type
+    if pa.types.is_floating(kind):  # whole numbers with gaps
+        whole = pc.all(pc.or_kleene(pc.equal(column, pc.floor(column)), pc.is_nan(column))).as_py()
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
+        return column.cast(pa.int64() if whole is not False else pa.string(), safe=False)
+    if pa.types.is_integer(kind):
+        return column.cast(pa.int64(), safe=False)
+    if pa.types.is_null(kind) or pa.types.is_boolean(kind):
+        return column.cast(pa.string())
+    return column
+
+
+def _text(value: Any) -> str:
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _float(value: int | float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf if value > 0 else -np.inf

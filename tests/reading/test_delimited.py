@@ -1,0 +1,211 @@
+"""CSV files as people have them.
+
+The numbers are those of the rows of the table of 59 shapes of files.
+"""
+
+import csv
+import gzip
+import io
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from lstmcli.errors import DataError, UsageError
+from tests.reading.files import CLOSES, DAYS, VOLUMES, numbers, opened, read, rows
+from tests.rows import for_each
+
+HEADER = "Date,Close,Volume"
+LINES = [
+    f"{day},{close},{volume:.0f}" for day, close, volume in zip(DAYS, CLOSES, VOLUMES, strict=True)
+]
+PLAIN = rows(HEADER, *LINES)
+GERMAN = PLAIN.replace(",", ";").replace(".", ",")
+
+SHAPES: dict[str, str | bytes] = {
+    "plain": PLAIN,
+    "10 semicolons": PLAIN.replace(",", ";"),
+    "10 tabs": PLAIN.replace(",", "\t"),
+    "10 bars": PLAIN.replace(",", "|"),
+    "11 decimal commas": GERMAN,
+    "11 decimal commas and tabs": GERMAN.replace(";", "\t"),
+    "Excel says its separator": "sep=;\n" + GERMAN,
+    "all quoted": '"' + PLAIN.replace(",", '","').replace("\n", '"\n"').removesuffix('"'),
+    "20 UTF-16": PLAIN.encode("utf-16"),
+    "20 UTF-16, big end first": "\ufeff".encode("utf-16-be") + PLAIN.encode("utf-16-be"),
+    "20 UTF-16 without a mark": PLAIN.encode("utf-16-le"),
+    "20 UTF-16 without a mark, big end first": PLAIN.encode("utf-16-be"),
+    "20 Excel's Unicode text": PLAIN.replace(",", "\t").replace("\n", "\r\n").encode("utf-16"),
+    "20 latin-1": PLAIN.replace("Volume", "Volum\xe9").encode("latin-1"),
+    "20 Windows-1252": GERMAN.replace("Volume", "Volume \u20ac").encode("cp1252"),
+    "22 comments": "# by a program\n#\n" + PLAIN.replace("\n2024-01-04", "\n# split\n2024-01-04"),
+    "22 a footer": PLAIN + '"Downloaded from Barchart.com as of 06-16-2023, 05:11am CDT"\n',
+    "22 a footer without an end": PLAIN + "\nSource: stooq.com",
+    "22 two footers": PLAIN + "All prices in dollars\nData provided by nobody\n",
+    "BOM, CRLF": b"\xef\xbb\xbf" + PLAIN.replace("\n", "\r\n").encode(),
+    "blank lines": PLAIN.replace("\n", "\n\n"),
+}
+
+
+@for_each("shape", SHAPES)
+def test_a_table_in_other_clothes_is_the_same(shape: str) -> None:
+    found = read(SHAPES[shape])
+    assert list(map(str, found.texts[0].to_pylist())) == DAYS
+    assert found.numbers.T.tolist() == [CLOSES, VOLUMES]
+
+
+@for_each(
+    ("shape", "note"),
+    [
+        ("10 semicolons", "CSV separated by ';'"),
+        ("10 tabs", "CSV separated by 'tab'"),
+        ("20 UTF-16", "UTF-16"),
+        ("20 latin-1", "Windows-1252"),
+        ("22 comments", "Comment lines that were skipped: 3."),
+        ("22 a footer", "'Downloaded from Barchart.com as of 06-16-2023, 05:11am CDT'"),
+        ("22 two footers", "'All prices in dollars'; 'Data provided by nobody'"),
+    ],
+)
+def test_what_is_not_plain_is_noted(shape: str, note: str) -> None:
+    assert note in " ".join(opened(SHAPES[shape]).notes)
+
+
+def test_a_plain_file_has_no_notes_nor_have_marks_that_were_asked_for() -> None:
+    assert opened(PLAIN).notes == read(PLAIN).notes == ()
+    assert read(GERMAN).notes == ("Numbers were read with decimal commas.",)
+    table = opened(GERMAN, ";", ",")
+    assert table.notes == table.read([0], [1, 2]).notes == ()
+
+
+def test_comments_and_blank_lines_keep_the_numbers_of_lines() -> None:
+    text = rows("# one", "", HEADER, LINES[0], "#", LINES[1], "", LINES[2])
+    assert read(text).lines.tolist() == [4, 6, 8]
+    assert list(map(str, read(text).texts[0].to_pylist())) == DAYS[:3]
+    assert read("sep=,\n" + text).lines.tolist() == [5, 7, 9]
+
+
+def test_a_column_or_value_named_by_a_hash_is_no_comment() -> None:
+    assert opened(rows("#,Date,Close", "1,2024-01-02,5")).head[0] == ["#", "Date", "Close"]
+    assert len(read(rows("Name,Close", "#N/A,1", "x,2")).lines) == 2
+
+
+@for_each(
+    "text",
+    [
+        rows("Date|Close,USD", "2024-01-02|1,5", "2024-01-03|2,5"),
+        rows("Date;Close\tUSD", "2024-01-02;1\t5"),
+    ],
+)
+def test_two_separators_that_fit_are_refused_with_the_option(text: str) -> None:
+    with pytest.raises(DataError, match=r"cannot tell what separates.*Pass --sep '.' or --sep"):
+        opened(text)
+
+
+def test_a_separator_that_does_not_fit_names_the_one_that_does() -> None:
+    with pytest.raises(DataError, match=r"one column when it is split at ','.*--sep ';'"):
+        opened(GERMAN, ",")
+    with pytest.raises(UsageError, match="unknown separator"):
+        opened(PLAIN, ":")
+    with pytest.raises(UsageError, match="unknown decimal mark"):
+        opened(PLAIN, "", ";")
+
+
+@for_each(
+    ("line", "what"),
+    [
+        ("2024-01-09;1", r"too short \(stdin line 7\): found 2 fields, the header has 3 in a CSV"),
+        ("2024-01-09;1;2;3", r"longer than the header \(stdin line 7\)"),
+        ("# 9", None),
+        ("June 16", r"too short \(stdin line 7\)"),
+        ("16 December", r"too short \(stdin line 7\)"),
+        ("TOTAL", r"too short \(stdin line 7\)"),
+    ],
+)
+def test_every_line_is_held_to_the_header(line: str, what: str | None) -> None:
+    text = GERMAN + line + "\n"
+    if what is None:
+        assert len(read(text).lines) == 5
+        return
+    with pytest.raises(DataError, match=what):
+        read(text)
+
+
+@for_each("cut", ["2024-01-0", "16 Decem", "Tuesday 16 Decem", "2024-01-09;18"])
+def test_a_cut_last_line_is_no_footer(cut: str) -> None:
+    with pytest.raises(DataError, match="the last line is cut"):
+        read(GERMAN + cut)
+
+
+def test_a_footer_within_the_rows_is_refused() -> None:
+    with pytest.raises(DataError, match=r"too short \(stdin line 3\)"):
+        read(rows(HEADER, LINES[0], "Prices below are adjusted", *LINES[1:]))
+
+
+@for_each(
+    "page",
+    [
+        "<!DOCTYPE html>\n<html><body>Date,Close</body></html>\n", "\n  <html>\n", "<HTML>\n",
+        '<?xml version="1.0"?>\n<error/>', "<head><title>503, Service</title>", "\ufeff<html>",
+        "<!-- cached --><p>x",
+    ],
+)  # fmt: skip
+def test_a_web_page_is_named(page: str) -> None:
+    with pytest.raises(DataError, match="it is a web page"):
+        opened(page)
+
+
+@for_each(
+    "header",
+    ["<TICKER>,<PER>,<DATE>,<CLOSE>", "<DATE>\t<OPEN>\t<CLOSE>\t<VOL>", "<DATE>;<A>;<B>;<C>"],
+)
+def test_names_in_brackets_are_no_web_page(header: str) -> None:
+    sep = header.replace("<", ">").split(">")[2]
+    table = opened(header + "\n" + sep.join(["1", "2", "3", "4"]) + "\n")
+    assert table.head[0] == header.split(sep)
+
+
+def test_forecasts_are_no_prices() -> None:
+    with pytest.raises(DataError, match="forecasts are no prices"):
+        opened("model,symbol,cutoff,step,date,median\nbase,SPX,2024-01-02,1,2024-01-03,5\n")
+
+
+FIELDS = st.decimals(min_value=0, max_value=10**7, allow_nan=False, places=2).map(float)
+
+
+@given(
+    table=st.lists(st.tuples(FIELDS, FIELDS), min_size=2, max_size=8),
+    sep=st.sampled_from([",", ";", "\t", "|"]),
+    decimal=st.sampled_from([".", ","]),
+    thousands=st.booleans(),
+    places=st.integers(0, 4),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"]),
+    end=st.sampled_from(["\n", "\r\n"]),
+    pack=st.booleans(),
+)
+def test_any_table_in_any_form_is_read_back_or_refused(
+    table: list[tuple[float, float]], sep: str, decimal: str, thousands: bool, places: int,
+    encoding: str, end: str, pack: bool,
+) -> None:  # fmt: skip
+    assume(decimal == "." or sep != "," or places)  # where commas separate, 1.000 is no thousand
+
+    def shown(value: float) -> str:
+        text = f"{value:{',' if thousands else ''}.{places}f}"
+        return text if decimal == "." else text.translate(str.maketrans(",.", ".,"))
+
+    file = io.StringIO()
+    writer: Any = csv.writer(file, delimiter=sep, lineterminator=end)
+    name = "Sch\xe4tzung" if encoding == "cp1252" else "Close"
+    writer.writerow(["Date", name, "Volume"])
+    for i, row in enumerate(table):
+        writer.writerow([f"2024-01-{2 + i:02d}", *map(shown, row)])
+    data = file.getvalue().encode(encoding)
+    try:
+        found = numbers(gzip.compress(data) if pack else data)
+    except DataError as error:
+        # Refused where it has two readings, and there the option decides.
+        if "two readings" not in str(error):
+            raise
+        found = numbers(data, "", decimal)
+    truth = [[float(f"{row[k]:.{places}f}") for row in table] for k in (0, 1)]
+    assert found == truth
