@@ -193,6 +193,14 @@ class Evaluation:
         first = self.reports[0]
         return str(first.verdicts[first.summaries[0].model])
 
+    @property
+    def without(self) -> dict[str, Any] | None:
+        """Whether a feature helps, as in the JSON of `evaluate --without`; None unless asked."""
+        from lstmcli.report.evaluate import contribution_document
+
+        first = self.reports[0]
+        return None if first.without is None else contribution_document(first)
+
     @cached_property
     def windows(self) -> pd.DataFrame:
         """One row for each model and window: its forecast at the last step, and what happened."""

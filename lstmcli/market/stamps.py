@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
 from lstmcli.market.calendars import calendar_of
-from lstmcli.market.prices import MONTHS, Bars, Days, infer_interval, weekday_of
+from lstmcli.market.prices import COLUMNS, MONTHS, Bars, Days, infer_interval, weekday_of
 from lstmcli.reading.dates import NO_OFFSET, Minutes, Stamps
 
 NEW_YORK = "America/New_York"
@@ -106,9 +106,9 @@ def join_sessions(bars: Bars, stamps: Stamps, today: date) -> Bars:
     """Return one bar for each session of bars (N,) within it, oldest first.
 
     bars : dated by session. stamps : (N,) their times.
-    It has the first open, the highest high, the lowest low, the last close, and sums of volumes and
-    dividends. A last session that is not over, and one at either end that the file has less than
-    half of, is left out. Raises DataError for different bars of one time.
+    It has the first open, the highest high, the lowest low, the last close and own inputs, and sums
+    of volumes and dividends. A last session that is not over, and one at either end that the file
+    has less than half of, is left out. Raises DataError for different bars of one time.
     """
     bars, instants = (
         bars.keep(priced := ~np.isnan(bars.columns["Close"])),
@@ -131,7 +131,7 @@ def join_sessions(bars: Bars, stamps: Stamps, today: date) -> Bars:
     ends = np.append(starts[1:], bars.days.size)
     joined = {}
     for name, values in bars.columns.items():
-        if name in ("Close", "Adj Close"):
+        if name in ("Close", "Adj Close") or name not in COLUMNS:  # an own input
             joined[name] = values[ends - 1]
         elif name in ("High", "Stock Splits"):
             joined[name] = np.fmax.reduceat(values, starts)
