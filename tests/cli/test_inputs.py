@@ -92,6 +92,15 @@ def test_without_a_model_named_it_is_forecast_only_where_no_other_model_reads_it
         assert "^VIX" in [each["symbol"] for each in found]
 
 
+def test_a_column_that_another_model_reads_stops_no_forecast(honest: Path) -> None:
+    """`fan` and `point` read Mood; no model of TEXT does, where it is no number."""
+    words = series(6, Mood=["good", "bad"] * (ROWS // 2))
+    words.to_csv(honest / "text.csv")
+    (made,) = predicted(honest, "--csv", "TEXT=text.csv")
+    assert (made["symbol"], made["model"]) == ("TEXT", "base/v0001")
+    (honest / "text.csv").unlink()
+
+
 def test_both_may_be_columns_of_one_file(honest: Path, tmp_path: Path) -> None:
     both = {name: series(seed)["Close"] for name, seed in (("AAA", 2), ("BBB", 4), ("^VIX", 3))}
     pd.DataFrame(both).to_csv(tmp_path / "wide.csv")
