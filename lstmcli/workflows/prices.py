@@ -41,8 +41,8 @@ from lstmcli.market.symbols import (
 from lstmcli.market.tables import parse_csv_option, read_prices
 from lstmcli.printable import first_few
 from lstmcli.reading.ahead import work_ahead
-from lstmcli.reading.folders import list_tables
 from lstmcli.reading.raw import RawTable
+from lstmcli.reading.sources import list_tables
 from lstmcli.recipes import load_settings
 from lstmcli.runs.choice import read_candidates
 from lstmcli.runs.last_runs import last_runs
