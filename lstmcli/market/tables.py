@@ -209,6 +209,8 @@ def _split(
     empty = codes == len(names)
     if "" in names:
         empty |= codes == names.index("")
+    if codes.size == 0:
+        return {"": slice(None)}
     if layout.describes and (empty.all() or (len(names) == 1 and not _is_symbol(names[0]))):
         return {"": slice(None)}
     if empty.any():

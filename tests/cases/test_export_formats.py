@@ -176,6 +176,15 @@ def test_symbols_that_are_words_stay_series(header: str, series: list[str]) -> N
     assert [each.symbol for each in found] == series
 
 
+def test_a_column_has_one_meaning() -> None:
+    text = table("Date,Day,Close", "Date,Date,Close")
+    same(read_one(text, columns={"date": "Day"}), BARS)
+    with pytest.raises(DataError, match="bad number in column Date"):
+        read(text, columns={"adj_close": "Date"})
+    with pytest.raises(DataError, match="no rows"):
+        read("Date,Open,Ticker,Close\n,nan,,\n")
+
+
 def test_29_columns_of_other_names_are_named() -> None:
     german = table("Datum,Eröffnung,Hoch,Tief,Schluss", "Date,Open,High,Low,Close", "%d.%m.%Y")
     named = {
