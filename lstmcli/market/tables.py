@@ -102,7 +102,8 @@ class Table:
 
     series : those chosen, by name, each with its fields; "" where the file gives no name.
     stamps : the dates (N,) as written. lines : (N,) line numbers. values : position -> (N,).
-    rows : the rows of each series, where not every one has all.
+    rows : the rows of each series, where not every one has all. has_times : whether a column of
+        times stands next to the dates, which are then those of sessions.
     """
 
     source: str
@@ -112,6 +113,7 @@ class Table:
     values: dict[int, NDArray[np.float64]]
     notes: tuple[str, ...]
     rows: dict[str, NDArray[np.int64] | slice]
+    has_times: bool = False
 
     def bars(self, series: str, symbol: str) -> Bars:
         """Return the rows of one series, dated as they are written."""
@@ -174,7 +176,8 @@ def read_table(
     if ignored:
         notes.append(f"Columns that are not used: {first_few(ignored, 5)}.")
     by_position = dict(zip(positions, values.T, strict=True))
-    return Table(where, series, stamps, lines, by_position, tuple(notes), rows)
+    has_times = layout.time_field is not None
+    return Table(where, series, stamps, lines, by_position, tuple(notes), rows, has_times)
 
 
 def _join_times(dates: pa.Array, times: pa.Array) -> pa.Array:
@@ -268,7 +271,8 @@ def _session_bars(table: Table, series: str, symbol: str, resample: str, today: 
             next_step="--resample 1d takes each session's open, high, low, last and sum.",
         )
     days, notes = stamps.days, list[str]()
-    if not within or (stamps.offsets != NO_OFFSET).any():  # else the dates are the session's
+    as_written = (within or table.has_times) and (stamps.offsets == NO_OFFSET).all()
+    if not as_written:
         days, notes = session_days(stamps, filled, symbol, bars.where())
     is_moved = days is not stamps.days
     bars = replace(bars, days=days, notes=(*bars.notes, *notes))

@@ -316,6 +316,12 @@ def test_a_time_in_a_column_of_its_own_belongs_to_the_date() -> None:
     same(read_one(text, resample="1d"), BARS.tail(30))
 
 
+def test_daily_bars_keep_their_dates_whatever_the_time_next_to_them() -> None:
+    """Brokers' midnight is at 21:00 or 22:00 of New York, as summer time has it."""
+    text = table("<DATE>,<TIME>,<CLOSE>", "Date,22:00,Close")
+    same(read_one(text.replace("-03,22:00", "-03,21:00")), BARS)
+
+
 def test_two_bars_of_one_minute_are_refused() -> None:
     text = intraday("%Y-%m-%d %H:%M") + f"{BARS.index[-1]} 15:55,1,1,1,1,1\n"
     with pytest.raises(DataError, match=r"conflicting rows for .*15:55"):
