@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from lstmcli.errors import UsageError, did_you_mean
+from lstmcli.features import BAR_FEATURES, OwnInput
 from lstmcli.records import describe_fault
 
 DEFAULT_LEVELS = (0.025, *(round(0.05 * k, 2) for k in range(1, 20)), 0.975)
@@ -33,6 +34,10 @@ SHORTEST_SEASONAL_CONTEXT = 15  # three rows besides those of the year before
 
 def _none_if_empty(value: object) -> object:
     return None if value == "" else value
+
+
+def _check_feature(text: str) -> str:
+    return text if text in BAR_FEATURES else OwnInput.parse(text).text
 
 
 def _check_device(name: str) -> str:
@@ -77,7 +82,7 @@ class Window(_Section):
 
     context_length: int = Field(250, ge=3, le=5000)
     horizon: int = Field(50, ge=1, le=1000)
-    features: tuple[Literal["close", "open", "high", "low", "volume", "month"], ...] = (
+    features: tuple[Annotated[str, AfterValidator(_check_feature)], ...] = (
         "close",
         "open",
         "high",
@@ -91,8 +96,8 @@ class Window(_Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if not set(self.features) - {"month"} or len(set(self.features)) != len(self.features):
-            raise ValueError("features must name at least one column, each once")
+        if not set(self.bars) - {"month"} or len(set(self.features)) != len(self.features):
+            raise ValueError("features must name at least one column of the bars, each once")
         if self.scaling == "seasonal" and self.context_length < SHORTEST_SEASONAL_CONTEXT:
             raise ValueError(
                 f"scaling seasonal needs context_length of at least {SHORTEST_SEASONAL_CONTEXT}, "
@@ -101,6 +106,17 @@ class Window(_Section):
         if self.scaling in ("log_return", "seasonal", "volatility") and not self.rebase:
             raise ValueError("rebase = false needs scaling relative, zscore or batch")
         return self
+
+    @property
+    def bars(self) -> tuple[str, ...]:
+        """The features that are columns of the bars, or the month."""
+        return tuple(name for name in self.features if name in BAR_FEATURES)
+
+    @property
+    def inputs(self) -> tuple[OwnInput, ...]:
+        """The features that are not: columns of the file and other series."""
+        own = (name for name in self.features if name not in BAR_FEATURES)
+        return tuple(OwnInput.parse(name) for name in own)
 
 
 class Split(_Section):
@@ -295,6 +311,8 @@ class Settings(_Section):
             )
         if model.network == "har" and not direct:
             yield "model.network har, a linear fan, goes with model.head direct"
+        if model.network == "har" and window.inputs:
+            yield f"model.network har reads bars alone, found feature {window.inputs[0].text}"
         if model.network == "har" and train.members > 1:
             yield "train.members above 1 needs a network, found model.network har"
         if train.stateful and not model.keeps_state:

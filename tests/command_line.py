@@ -15,16 +15,21 @@ import sys
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, chdir
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
+import typer.main
 from numpy.typing import NDArray
 
 from lstmcli.cli.app import main
 from lstmcli.market.calendars import sessions_of
+
+# Declaring every command takes longer than running most of them.
+typer.main.get_command = cache(typer.main.get_command)
 
 PROGRAM = str(Path(sys.executable).parent / "lstmcli")
 LAST_DAY = np.datetime64("2018-08-31")

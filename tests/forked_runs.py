@@ -27,6 +27,11 @@ from tests.faulty_disk import FaultyDisk, Kind
 NOBODY = 65534
 _IMPORTED_ONCE = (
     "torch._dynamo",  # an optimizer imports it with its first step
+    "scipy.special",
+    "scipy.stats",
+    "lstmcli.report.page",
+    "lstmcli.report.predict",
+    "lstmcli.report.tables",
     "lstmcli.workflows.train",
     "lstmcli.workflows.predict",
     "lstmcli.workflows.evaluate",
@@ -143,13 +148,16 @@ def _import_everything() -> None:
     for name in _IMPORTED_ONCE:
         importlib.import_module(name)
     import exchange_calendars
+    import typer.main
 
+    from lstmcli.cli.app import app
     from lstmcli.market import calendars, throttle, yahoo
 
     throttle.FIRST_PAUSE = throttle.PROBE_CHECK = throttle.FIRST_REST = 0.01
     yahoo.REQUEST_TIMEOUT = 0.5
     calendars.sessions_of("XNYS")
     exchange_calendars.get_calendar("XNYS")
+    typer.main.get_command(app)
     with yahoo.quiet_yfinance():
         gc.freeze()  # what is never collected is shared by all forks
 

@@ -40,7 +40,6 @@ class Case:
 
 
 CASES = {
-    "default": Case("default", "us20.csv.gz", ("SPX",)),
     "several symbols": Case("default", "us20.csv.gz", ("SPX", "AAPL", "GE")),
     "every feature": Case(
         "lab-corrected",
@@ -48,9 +47,7 @@ CASES = {
         settings=('window.features=["close","open","high","low","volume"]',),
     ),
     "batch scaling": Case("lab-corrected", "sp500.csv", settings=("window.scaling=batch",)),
-    "lab-corrected": Case("lab-corrected", "sp500.csv"),
-    "wine": Case("wine", "wine.csv"),
-    "wine with months": Case("wine", "wine.csv", settings=('window.features=["close","month"]',)),
+    "months": Case("wine", "wine.csv", settings=('window.features=["close","month"]',)),
 }
 
 
@@ -157,8 +154,8 @@ def test_training_is_the_same_whatever_follows_the_fitted_rows(world: World) -> 
 
 
 def test_training_up_to_a_day_is_the_same_whatever_rows_are_added(tmp_path: Path) -> None:
-    world = World("lab-corrected", tmp_path)
-    world.settings = load_settings("lab-corrected", [*SMALL, "data.end="])
+    world = World("batch scaling", tmp_path)
+    world.settings = load_settings("lab-corrected", [*SMALL, "data.end=", *world.case.settings])
     original = world.original
     other = world.train("other", extended(world.frame, last_fitted(original)))
     assert other.metadata.windows["rows"] > original.metadata.windows["rows"]
@@ -185,7 +182,7 @@ def test_scale_fitted_on_all_rows_is_noticed(
 
     monkeypatch.setattr(fit, "fit_return_scale", leaky)
     with pytest.raises(AssertionError, match="assert"):
-        test_training_is_the_same_whatever_follows_the_fitted_rows(World("wine", tmp_path))
+        test_training_is_the_same_whatever_follows_the_fitted_rows(World("months", tmp_path))
 
 
 def test_forecast_from_the_bar_after_the_cutoff_is_noticed(
@@ -200,4 +197,4 @@ def test_forecast_from_the_bar_after_the_cutoff_is_noticed(
 
     monkeypatch.setattr(predict, "make_ready", leaky)
     with pytest.raises(AssertionError, match="assert"):
-        test_forecasts_are_the_same_whatever_follows_their_cutoff(World("wine", tmp_path))
+        test_forecasts_are_the_same_whatever_follows_their_cutoff(World("months", tmp_path))

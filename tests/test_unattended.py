@@ -36,7 +36,7 @@ data remove PRICES --yes
 @pytest.fixture(scope="module")
 def server() -> Iterator[StandIn]:
     with stand_in() as script:
-        script.serve("AAPL", random_walk(700))
+        script.serve("AAPL", random_walk(450))
         script.serve("YOUNG", random_walk(80))
         yield script
 

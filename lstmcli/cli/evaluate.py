@@ -24,6 +24,7 @@ _NEEDS_WALK = (  # parameters that --issued does not use
         "n_windows",
         "refit",
         "refits",
+        "without",
         "refit_window",
         "baselines",
         "report",
@@ -53,6 +54,8 @@ class WalkOptions:
         --refit K|never: Refit after every K forecast dates. [never]
         --refits N: Score the recipe, refitted along the way, on the latest N windows that do not
             overlap.
+        --without FEATURE: Also score the recipe without a feature, such as volume or column:RSI,
+            both refitted alike, and test whether it helps.
 
     Advanced:
         --refit-window ROWS: Refit on all rows (expanding) or as many.
@@ -66,6 +69,7 @@ class WalkOptions:
     step_size: Annotated[int | None, dict(min=1)] = None
     n_windows: Annotated[int | None, dict(min=1)] = None
     refits: Annotated[int | None, dict(min=1)] = None
+    without: str | None = None
     refit: Annotated[Any, dict(parser=_parse_refit)] = None
     refit_window: Literal["expanding", "rolling"] | None = None
     baselines: list[str] | None = None
@@ -223,6 +227,7 @@ def _audit(
     for name, file in files.items():
         _check_unused(name, file is not None, "--audit compares forecasts and writes none")
     _check_unused("--refits", "refits" in asked, "--audit takes its windows from --start on")
+    _check_unused("--without", "without" in asked, "--audit compares forecasts of the model alone")
     report = audit(prices.chosen(), epochs=epochs, **asked)
     out.show_notes(report)
     out.emit(audit_view(report, details=details))

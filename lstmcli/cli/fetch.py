@@ -1,6 +1,8 @@
 """`lstmcli fetch`."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -59,6 +61,9 @@ def fetch(
         journal.begin("fetch", data_dir)
     out.check()
     wanted = options.all_symbols(symbols, symbols_file)
+    also = _read_by_models(data_dir, wanted, interval)
+    out.note([f"also {other}, which {model} reads" for other, model in also.items()])
+    wanted = (*wanted, *also)
     with show_symbols(len(wanted), out.quiet) as advance:
         report = run(
             wanted,
@@ -84,3 +89,12 @@ def fetch(
     messages.count_failures(report.failures, len(report.results) - len(report.failures))
     messages.print_failures(report.failures)
     raise typer.Exit(report.exit_code)
+
+
+def _read_by_models(data_dir: Path, symbols: Sequence[str], interval: str) -> dict[str, str]:
+    """Return the other series that models of the symbols read, with the model's name."""
+    if not (data_dir / "models").is_dir():
+        return {}  # what reads models takes a while to import
+    from lstmcli.runs.choice import symbols_read
+
+    return symbols_read(data_dir, symbols, interval=interval)

@@ -412,19 +412,15 @@ class RecipeOptions(DeviceOptions):
 
         Dates given with --set apply to data that the command names too; the recipe's do not.
         """
-        from lstmcli.recipes import load_settings
-        from lstmcli.workflows.prices import dated
+        from lstmcli.workflows.prices import chosen_settings
 
         options = {
-            "data.start": source.start,
-            **source.reading.as_toml(),
             "train.seed": self.seed,
             "train.device": self.device,
             "train.threads": self.threads,
         }
         named = [f"{key}={value}" for key, value in options.items() if value is not None]
-        settings = load_settings(recipe, [*named, *(self.set_ or ())], own_data=source.names_data)
-        return settings, dated(source, settings.data)
+        return chosen_settings(recipe, source, [*named, *(self.set_ or ())])
 
     def typed(self, origin: str | None) -> str:
         """Return the options that name the recipe and its changes, for a command to type next.

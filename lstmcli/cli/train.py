@@ -2,7 +2,6 @@
 
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Literal
 
 from lstmcli.cli import journal, options
@@ -55,16 +54,13 @@ def train(
     with out.failures_listed(), show_epochs(out.quiet, out.verbose) as on_epoch:
         from lstmcli.learning.transfer import find_donor
         from lstmcli.report.train import train_view
-        from lstmcli.workflows.train import describe_shipped
+        from lstmcli.workflows.train import describe_shipped, recipe_of
         from lstmcli.workflows.train import train as run
 
         run_id = journal.begin("train", prices.data_dir)
         out.check()
         donor = find_donor(prices.data_dir, from_, freeze=freeze, fine_tune_lr=fine_tune_lr)
-        config, own_name = recipe.config or "default", Path(recipe.config or "default").stem
-        if donor is not None and recipe.config is None:
-            config = str(donor.reference.folder / "config.toml")
-            own_name = own_name if donor.reference.is_shipped else donor.reference.name
+        config, own_name = recipe_of(recipe.config, donor)
         settings, source = recipe.settings(config, prices.chosen(start))
         total = settings.train.epochs * (1 if donor is None else len(donor.phases(1.0)))
         report = run(

@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from lstmcli.dataset.inputs import raw_inputs
 from lstmcli.errors import DataError
+from lstmcli.features import OwnInput
 from lstmcli.market.prices import PriceChoice, Prices, price_column
 
 
@@ -24,6 +26,7 @@ class Series:
     last_close : (T,) float64, the unadjusted close that forecasts are multiplied onto.
     inputs : which of the C columns the network reads, in order (F of them).
     price : the column that column 0 was taken from. currency : "" where it is not known.
+    extras : (T, E) own inputs, transformed, neither lagged nor scaled; None where it has none.
     """
 
     symbol: str
@@ -33,6 +36,7 @@ class Series:
     inputs: tuple[int, ...]
     price: str
     currency: str = ""
+    extras: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.dates)
@@ -53,12 +57,14 @@ class Series:
             dates=self.dates[rows],
             values=self.values[rows],
             last_close=self.last_close[rows],
+            extras=None if self.extras is None else self.extras[rows],
         )
 
     def fingerprint(self) -> str:
         """Return a hash of its days, values and last closes, as 16 hexadecimal digits."""
         found = hashlib.blake2b(digest_size=8)
-        for array in (self.dates.astype(np.int64), self.values, self.last_close):
+        extras = () if self.extras is None else (self.extras,)
+        for array in (self.dates.astype(np.int64), self.values, self.last_close, *extras):
             found.update(np.ascontiguousarray(array).tobytes())
         return found.hexdigest()
 
@@ -74,26 +80,27 @@ def make_series(
     features: Sequence[str],
     price: PriceChoice = "auto",
     optional: bool = False,
+    inputs: Sequence[OwnInput] = (),
 ) -> Series:
     """Take the forecast price and the features out of a price table.
 
     Open, high and low are multiplied by the ratio of the forecast price to the close, so that they
     match an adjusted close. A feature without a column is NaN throughout if features are
-    `optional`; else it raises DataError.
+    `optional`; else it raises DataError, as it does where `inputs`, the own ones, cannot be made.
     """
     column = price_column(prices.frame, price, f"{prices.symbol}, {prices.source}")
     known = known_features(prices) if optional else tuple(features)
     # One array, since taking a column out of a frame costs as much as all the rest.
     table = dict(zip(map(str, prices.frame), prices.frame.to_numpy(np.float64).T, strict=True))
     target, close = table[column], table["Close"]
-    columns, inputs = [target], []
+    columns, read = [target], list[int]()
     for feature in features:
         if feature == "close":
-            inputs.append(0)
+            read.append(0)
             continue
         if feature == "month":
             continue  # no column: it follows from the dates
-        inputs.append(len(columns))
+        read.append(len(columns))
         if feature not in known:
             columns.append(np.full(len(target), np.nan))
         else:
@@ -103,9 +110,10 @@ def make_series(
         dates=prices.frame.index.to_numpy().astype("datetime64[D]"),
         values=np.column_stack(columns),
         last_close=close.copy(),  # a view would keep the whole frame in memory
-        inputs=tuple(inputs),
+        inputs=tuple(read),
         price=column,
         currency=prices.currency,
+        extras=raw_inputs(prices, inputs) if inputs else None,
     )
 
 

@@ -12,8 +12,40 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lstmcli.dataset.scaling import months_of
+from lstmcli.dataset.inputs import scale_inputs
+from lstmcli.dataset.scaling import Scale, months_of
 from lstmcli.dataset.series import Series
+from lstmcli.features import OwnInput
+
+
+@dataclass(frozen=True)
+class Extras:
+    """The own inputs of every flat row, each as it was `lags` bars before.
+
+    values : (P, E) float32, scaled. Rows of zeros, the neutral value, lie before each series, so
+        that no lag reaches into the one before. row : (R,) the row in `values` of each flat row.
+    lags : (E,).
+    """
+
+    values: Tensor
+    row: Tensor
+    lags: Tensor
+
+    def at(self, rows: Tensor) -> Tensor:
+        """Return the inputs of flat rows (...): (..., E)."""
+        return self._take(self.row[rows][..., None] - self.lags)
+
+    def ahead(self, cutoffs: Tensor, steps: int) -> Tensor:
+        """Return the inputs of the bars after each cutoff, as far as they are known at it.
+
+        What is not is held at its last value. Returns (N, steps, E).
+        """
+        now = self.row[cutoffs][:, None, None]
+        moved = torch.arange(1, steps + 1, device=cutoffs.device)[:, None]
+        return self._take((now + moved - self.lags).minimum(now))
+
+    def _take(self, rows: Tensor) -> Tensor:
+        return self.values[rows, torch.arange(len(self.lags), device=rows.device)]
 
 
 @dataclass(frozen=True)
@@ -23,27 +55,58 @@ class Windows:
     values : (R, C) float64, R the sum of the series' lengths.
     offsets : (S,) flat row at which each series begins.
     months : (R,) month of the year of every row; None where the network does not read it.
+    extras : the own inputs; None where it reads none.
     """
 
     values: Tensor
     offsets: tuple[int, ...]
     months: Tensor | None = None
+    extras: Extras | None = None
 
     def to(self, device: torch.device) -> "Windows":
         """Return the same windows with their rows on `device`."""
         months = None if self.months is None else self.months.to(device)
-        return Windows(self.values.to(device), self.offsets, months)
+        extras = self.extras
+        if extras is not None:
+            extras = Extras(*(each.to(device) for each in vars(extras).values()))
+        return Windows(self.values.to(device), self.offsets, months, extras)
 
 
-def join(series: Sequence[Series], *, season: bool = False) -> Windows:
-    """Concatenate the series, with the months of their rows if `season` is read."""
+def join(
+    series: Sequence[Series],
+    *,
+    season: bool = False,
+    inputs: Sequence[OwnInput] = (),
+    fitted: Scale | None = None,
+) -> Windows:
+    """Concatenate the series, with the months of their rows if `season` is read.
+
+    inputs, fitted : the own inputs of each series, and how they are scaled.
+    """
     offsets, start = [], 0
     for each in series:
         offsets.append(start)
         start += len(each)
     values = torch.from_numpy(np.concatenate([each.values for each in series]))
     months = torch.from_numpy(np.concatenate([months_of(each.dates) for each in series]))
-    return Windows(values, tuple(offsets), months if season else None)
+    extras = _join_extras(series, inputs, fitted) if fitted is not None else None
+    return Windows(values, tuple(offsets), months if season else None, extras)
+
+
+def _join_extras(series: Sequence[Series], inputs: Sequence[OwnInput], fitted: Scale) -> Extras:
+    most = max(each.lag for each in inputs)
+    before = np.zeros((most, len(inputs)))
+    parts, rows, start = [], [], 0
+    for each in series:
+        assert each.extras is not None, "made without its own inputs"
+        parts += [before, scale_inputs(each.extras, fitted)]
+        rows.append(np.arange(len(each)) + start + most)
+        start += len(each) + most
+    return Extras(
+        torch.from_numpy(np.concatenate(parts)).float(),
+        torch.from_numpy(np.concatenate(rows)),
+        torch.tensor([each.lag for each in inputs]),
+    )
 
 
 def flat_cutoffs(windows: Windows, cutoffs: Sequence[NDArray[np.int64]]) -> Tensor:
@@ -68,6 +131,25 @@ def context_months(windows: Windows, cutoffs: Tensor, length: int) -> Tensor | N
         return None
     steps = torch.arange(1 - length, 1, device=cutoffs.device)
     return windows.months[cutoffs[:, None] + steps]
+
+
+def context_extras(windows: Windows, cutoffs: Tensor, length: int, ahead: int = 0) -> Tensor | None:
+    """Return the own inputs of those rows and of `ahead` bars after them: (N, L + ahead, E).
+
+    None where none are read.
+    """
+    if windows.extras is None:
+        return None
+    known = windows.extras.at(cutoffs[:, None] + torch.arange(1 - length, 1, device=cutoffs.device))
+    return torch.cat([known, windows.extras.ahead(cutoffs, ahead)], dim=1) if ahead else known
+
+
+def with_extras(x: Tensor, extras: Tensor | None) -> Tensor:
+    """Append own inputs to the scaled rows that a network reads: (N, M, F) -> (N, M, F + E).
+
+    extras : (N, L, E) of rows of which x has the last M; None leaves them out.
+    """
+    return x if extras is None else torch.cat([x, extras[:, -x.shape[1] :].to(x.dtype)], dim=-1)
 
 
 def futures(windows: Windows, cutoffs: Tensor, horizon: int) -> Tensor:

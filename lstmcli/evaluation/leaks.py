@@ -54,8 +54,22 @@ def rewritten(
         "Dividends": np.zeros(rows),
         "Stock Splits": np.zeros(rows),
     }
+    for name in map(str, frame):
+        if name not in noise:  # an own input
+            noise[name] = _noise_like(known[name].to_numpy(np.float64), rows, generator)
     frame.loc[later] = np.column_stack([noise[str(name)] for name in frame])
     return replace(prices, frame=frame)
+
+
+def _noise_like(
+    known: NDArray[np.float64], rows: int, generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return values of the level and spread of those known, positive where all of them are."""
+    known = known[np.isfinite(known)]
+    if known.size and (known > 0.0).all():
+        return np.asarray(known[-1] * np.exp(generator.normal(0.0, 0.5, rows)))
+    center, spread = (known.mean(), known.std()) if known.size else (0.0, 0.0)
+    return generator.normal(center, spread or 1.0, rows)
 
 
 def without(prices: Prices, after: np.datetime64, bars: int | None = None) -> Prices:

@@ -6,14 +6,15 @@ is claimed only where the one before it is, so that all claims of a screen toget
 most 5 % of cases (a fixed sequence, Maurer, Hothorn & Lehmacher 1995).
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.bands import Band
-from lstmcli.evaluation.comparisons import LossTest, SymbolTest
+from lstmcli.evaluation.comparisons import SIGNIFICANT, Loss, LossTest, SymbolTest
 from lstmcli.evaluation.direction import direction_hits
 from lstmcli.evaluation.scores import PAST_MOVES, ModelScores, Scores
 from lstmcli.evaluation.significance import MIN_WINDOWS
@@ -116,6 +117,72 @@ def verdict(scores: Scores, model: str | None = None) -> Verdict:
     lines.append(_direction(own))
     lines += _ranges(own) if own.bands else _copy(own)
     return Verdict(word, tuple(lines), hardest)
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """Whether a feature helps: the recipe against the same recipe without it, on the same windows.
+
+    loss : "crps" for fans, else "rmse". change : how much larger the loss is without it, as a share
+    of that with it, mean over the seeds; None where that is not defined. p : the largest of the
+    seeds, since all of them must show it; None where there is no test. n_seeds : fits of each.
+    """
+
+    feature: str
+    loss: Literal["crps", "rmse"]
+    change: float | None
+    p: float | None
+    n_independent: int
+    n_seeds: int
+    verdict: Literal["helps", "harms", "not proven", "too few"]
+
+    def __str__(self) -> str:
+        if self.change is None:
+            return f"Without {self.feature}: no error to compare."
+        size = f"{100.0 * abs(self.change):.{1 if abs(self.change) < 0.1 else 0}f} %"
+        is_same = abs(self.change) < _SAME
+        words = (
+            "is the same" if is_same else f"is {size} {'higher' if self.change > 0 else 'lower'}"
+        )
+        on = f"{self.n_independent} independent window{'s' * (self.n_independent != 1)}"
+        on += f", {self.n_seeds} seeds"
+        tested = f"{p_value(self.p)}, {on}" if self.p is not None else on
+        last = {
+            "helps": "it helps",
+            "harms": "it harms",
+            "not proven": "not proven that it helps",
+            "too few": f"too few to say, a test needs {MIN_WINDOWS} (--refits N takes more)",
+        }[self.verdict]
+        return f"Without {self.feature} the error {words} ({self.loss.upper()}; {tested}): {last}."
+
+
+def contribution(scores: Scores, pairs: Sequence[tuple[str, str]], feature: str) -> Contribution:
+    """Judge a feature by pairs of a recipe and the same one without it, one for each seed."""
+    known = {(each.model, each.other, each.loss): each.test for each in scores.pairwise}
+    loss: Loss = "crps" if (*pairs[0], "crps") in known else "squared"
+    tests = [replace(known[one, other, loss], level=SIGNIFICANT) for one, other in pairs]
+    changes = [
+        each.skill / (1.0 - each.skill)
+        for each in tests
+        if each.skill is not None and each.skill < 1.0
+    ]
+    change = float(np.mean(changes)) if len(changes) == len(pairs) else None
+    ps = [each.test.p for each in tests if each.test.p is not None]
+    claims = {each.claim for each in tests}
+    word: Literal["helps", "harms", "not proven", "too few"] = "not proven"
+    if scores.n_independent < MIN_WINDOWS:
+        word = "too few"
+    elif change is not None and abs(change) >= _SAME and claims in ({"better"}, {"worse"}):
+        word = "helps" if claims == {"better"} else "harms"
+    return Contribution(
+        feature=feature,
+        loss="crps" if loss == "crps" else "rmse",
+        change=change,
+        p=max(ps) if len(ps) == len(pairs) else None,
+        n_independent=scores.n_independent,
+        n_seeds=len(pairs),
+        verdict=word,
+    )
 
 
 def difference(skill: float, rival: str = "") -> str:

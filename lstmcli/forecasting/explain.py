@@ -20,7 +20,7 @@ from torch import Tensor
 from lstmcli.dataset.series import Series
 from lstmcli.forecasting.forecast import Forecast, join_forecasts
 from lstmcli.forecasting.forecaster import forecast
-from lstmcli.forecasting.model import TrainedModel
+from lstmcli.forecasting.model import TrainedModel, network_inputs
 from lstmcli.networks.recurrent import gates
 
 BAND = 0.8
@@ -54,12 +54,25 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class InputEffect:
+    """What reading one input as 0, its neutral value, does to the median and the width: (S,).
+
+    width : None for a point forecast.
+    """
+
+    name: str
+    median: Floats
+    width: Floats | None
+
+
+@dataclass(frozen=True)
 class Explanation:
     """What one forecast depends on.
 
     dates : (M,) the bars that the network read, the last the cutoff. steps : (S,).
     median : of the forecast price. width : of the 80 % band of log moves, None for a point
-    forecast. gates : empty where the network has none.
+    forecast. gates : empty where the network has none. inputs : the parts of all inputs, where some
+    are the user's own.
     """
 
     symbol: str
@@ -68,6 +81,7 @@ class Explanation:
     median: Effect
     width: Effect | None
     gates: tuple[Gate, ...]
+    inputs: tuple[InputEffect, ...] = ()
 
 
 def explain(model: TrainedModel, series: Series, row: int, *, steps: Sequence[int]) -> Explanation:
@@ -103,7 +117,27 @@ def explain(model: TrainedModel, series: Series, row: int, *, steps: Sequence[in
         median=Effect(*np.split(np.expm1(found.median - whole.median)[:, at], 2)),
         width=None if width is None else Effect(*np.split(width, 2)),
         gates=_mean_gates(model, window.double()),
+        inputs=_input_effects(model, series, row, whole, steps),
     )
+
+
+def _input_effects(
+    model: TrainedModel, series: Series, row: int, whole: Forecast, steps: Sequence[int]
+) -> tuple[InputEffect, ...]:
+    """Return what each input does to a forecast, `whole`; none where all are of the bars."""
+    if not model.settings.window.inputs:
+        return ()
+    names, at = network_inputs(model.settings), [step - 1 for step in steps]
+    own = torch.eye(len(names), dtype=torch.bool, device=model.device)[:, None]
+
+    def without(x: Tensor, moved: int) -> Tensor:
+        return x.masked_fill(own, 0.0)
+
+    rows = np.full(len(names), row)
+    found = _forecast_reading(without, model, series, rows, max(steps))
+    medians = np.expm1(found.median - whole.median)[:, at]
+    widths = _width(found, at) / _width(whole, at) - 1 if whole.levels else [None] * len(names)
+    return tuple(InputEffect(*each) for each in zip(names, medians, widths, strict=True))
 
 
 def _forecast_reading(

@@ -15,7 +15,14 @@ from torch import Tensor, nn
 from lstmcli.dataset.scaling import Scale, last_known, make_frame, next_month, with_season
 from lstmcli.dataset.series import Series
 from lstmcli.dataset.volatility import volatility_frame
-from lstmcli.dataset.windows import context_months, contexts, flat_cutoffs, join
+from lstmcli.dataset.windows import (
+    context_extras,
+    context_months,
+    contexts,
+    flat_cutoffs,
+    join,
+    with_extras,
+)
 from lstmcli.errors import DataError, UsageError
 from lstmcli.forecasting.calibration import calibrate
 from lstmcli.forecasting.forecast import Forecast, join_forecasts
@@ -60,7 +67,9 @@ def forecast(
         )
     if model.har is not None:
         return _har_fan(model, model.har, series, cutoffs, steps)
-    windows = join(series, season="month" in window.features).to(model.device)
+    windows = join(
+        series, season="month" in window.features, inputs=window.inputs, fitted=model.inputs
+    ).to(model.device)
     index = flat_cutoffs(windows, cutoffs).to(model.device)
 
     def forecast_batch(batch: Tensor) -> Forecast:
@@ -76,6 +85,7 @@ def forecast(
             fitted=model.fitted,
             rebase=window.rebase,
             months=context_months(windows, batch, window.context_length),
+            extras=context_extras(windows, batch, window.context_length, ahead=steps),
         )
 
     return join_forecasts(map(forecast_batch, torch.split(index, _BATCH)), len(index))
@@ -143,19 +153,20 @@ def _corrections(
     window = model.settings.window
     known = np.concatenate([rows >= window.context_length - 1 for rows in cutoffs])
     factors = np.ones((len(model.members), len(known), horizon))
-    windows = join(series).to(model.device)
+    windows = join(series, inputs=window.inputs, fitted=model.inputs).to(model.device)
     index = flat_cutoffs(windows, cutoffs)[torch.from_numpy(known)].to(model.device)
     steps = torch.arange(horizon, device=model.device)
     found = []
     with torch.inference_mode():
         for batch in torch.split(index, _BATCH):
             raw = contexts(windows, batch, window.context_length)
-            frame = volatility_frame(raw, window.features)
+            frame = volatility_frame(raw, window.bars)
+            read = with_extras(frame.x, context_extras(windows, batch, window.context_length))
             each = []
             for member in model.members:
                 member.eval()
                 body, head = body_and_head(member)
-                x = frame.x[:, -body.reach :].to(next(member.parameters()).dtype)
+                x = read[:, -body.reach :].to(next(member.parameters()).dtype)
                 each.append(head(body(x)[:, -1], steps).double().exp())
             found.append(torch.stack(each).cpu().numpy())
     factors[:, known] = np.concatenate(found, axis=1)
@@ -194,8 +205,11 @@ def recurse(
     fitted: Scale | None,
     rebase: bool,
     months: Tensor | None = None,
+    extras: Tensor | None = None,
 ) -> Forecast:
     """Forecast from contexts (N, L, C) of raw values, on the network's device.
+
+    extras : (N, L + horizon, E) own inputs, those of bars to come as they are known at the cutoff.
 
     A path moves at most a million-fold either way from the value at the cutoff, so that a log move
     always exists and every scaled value is a float32, however badly the network was trained.
@@ -207,11 +221,14 @@ def recurse(
         last = last_known(contexts)
         low, high = last / _FURTHEST_MOVE, last * _FURTHEST_MOVE
         frame = make_frame(contexts, scaling, fitted)
-        for _ in range(horizon):
+        for moved in range(horizon):
             if rebase:
                 frame = make_frame(window, scaling, fitted)
             x = frame.x if rebase else frame.apply(window).nan_to_num(0.0)
-            answer = network(with_season(x[:, :, list(inputs)], months).to(precision)).double()
+            x = with_season(x[:, :, list(inputs)], months)
+            if extras is not None:
+                x = with_extras(x, extras[:, : contexts.shape[1] + moved])
+            answer = network(x.to(precision)).double()
             row = torch.minimum(torch.maximum(frame.invert(answer), low), high)
             predicted.append(row[:, 0])
             window = torch.cat([window[:, 1:], row[:, None]], dim=1)

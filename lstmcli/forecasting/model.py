@@ -26,6 +26,7 @@ class TrainedModel:
     fitted : the scale of the training rows, None where each window scales itself.
     trained_on : the symbols of the training rows.
     calibration : the conformal adjustment of the fan, None before or without it.
+    inputs : the scale of the own inputs, fitted on the training rows; None where it reads none.
     har : the linear fan that the network corrects; None for point forecasts, and for the fans of
         version 0.2 and before.
     """
@@ -36,6 +37,7 @@ class TrainedModel:
     trained_on: tuple[str, ...]
     calibration: Calibration | None = None
     har: Har | None = None
+    inputs: Scale | None = None
 
     @property
     def members(self) -> tuple[nn.Module, ...]:
@@ -68,7 +70,8 @@ def series_for(settings: Settings, prices: Prices) -> Series:
     """
     series = make_series(
         prices,
-        features=settings.window.features,
+        features=settings.window.bars,
+        inputs=settings.window.inputs,
         price=settings.data.price,
         optional=settings.window.scaling == "volatility",
     )
@@ -79,7 +82,7 @@ def series_for(settings: Settings, prices: Prices) -> Series:
 
 def log_ranges(series: Series, settings: Settings) -> NDArray[np.float64] | None:
     """Return log(high / low) of each bar, (T,); None where the model does not read them."""
-    columns = ["close", *(name for name in settings.window.features if name != "close")]
+    columns = ["close", *(name for name in settings.window.bars if name != "close")]
     if not {"high", "low"} <= set(columns):
         return None
     high, low = (series.values[:, columns.index(name)] for name in ("high", "low"))
@@ -95,16 +98,16 @@ def location_of(har: Har, symbol: str, settings: Settings) -> float:
 
 def num_columns(settings: Settings) -> int:
     """Return C, the columns of a series: the forecast price and the features besides it."""
-    return 1 + len(set(settings.window.features) - {"close", "month"})
+    return 1 + len(set(settings.window.bars) - {"close", "month"})
 
 
 def network_inputs(settings: Settings) -> tuple[str, ...]:
     """Return the names of the F values that the network reads of each bar, in order."""
-    features = settings.window.features
+    features, own = settings.window.bars, [each.text for each in settings.window.inputs]
     if settings.model.head == "direct":
-        return input_names(features)
+        return (*input_names(features), *own)
     season = ("sine of the month", "cosine of the month") if "month" in features else ()
-    return (*(name for name in features if name != "month"), *season)
+    return (*(name for name in features if name != "month"), *season, *own)
 
 
 def new_network(settings: Settings, *, corrects: bool = True) -> nn.Module:

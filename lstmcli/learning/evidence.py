@@ -11,12 +11,45 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
-from lstmcli.errors import FileError, LockedError, UsageError
+from lstmcli.errors import DataError, FileError, LockedError, UsageError
 from lstmcli.forecasting.model import TrainedModel
+from lstmcli.market.prices import Prices
+from lstmcli.printable import first_few
 from lstmcli.runs.looks import By, Look, Looks, Sketch, record_looks, sketch
 from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef
+
+
+def check_cut(prices: Prices, first: np.datetime64) -> None:
+    """Raise DataError where a row from day `first` on, which scores need, is not usable."""
+    if prices.cut is not None and np.datetime64(prices.cut) >= first:
+        raise DataError(
+            "unusable row among those to score",
+            where=f"{prices.symbol}, {prices.source}",
+            why=f"no forecast can be scored against the row of {prices.cut}, expected "
+            "cutoffs after it",
+            next_step=f"Correct it, or pass --start {prices.frame.index[0]:%Y-%m-%d}.",
+        )
+
+
+def warn_untrained(symbols: Sequence[str], trained_on: Sequence[str]) -> tuple[str, ...]:
+    """Return one note for all symbols that a model is used on without having seen them."""
+    known = set(trained_on)
+    new = [symbol for symbol in symbols if symbol not in known]
+    return (f"the model was not trained on {first_few(new, 5)}",) if new else ()
+
+
+def note_held(settings: Settings) -> tuple[str, ...]:
+    """Return a note where a recursion reads inputs of days that are still to come."""
+    held = [each.text for each in settings.window.inputs if each.lag < settings.window.horizon]
+    if settings.model.head != "recursive" or not held:
+        return ()
+    return (
+        f"{first_few(held, 5)}: not known ahead of a forecast, so that the steps ahead read the "
+        "last known value",
+    )
 
 
 def warn_shorter(series: Series, metadata: Metadata) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lstmcli.config import Settings, Train
+from lstmcli.dataset.inputs import fit_inputs
 from lstmcli.dataset.scaling import LAGS, Scale, fit_batch_scale, fit_return_scale
 from lstmcli.dataset.windows import Windows, contexts, flat_cutoffs, join
 from lstmcli.errors import ModelError, TrainingError
@@ -83,7 +84,13 @@ def fit(
     donor : whose weights it starts with, where they fit. Raises TrainingError if a network had no
     good epoch, or the time allowed no new one.
     """
-    rows = join(plan.series, season="month" in settings.window.features)
+    inputs = _fit_inputs(plan, settings)
+    rows = join(
+        plan.series,
+        season="month" in settings.window.features,
+        inputs=settings.window.inputs,
+        fitted=inputs,
+    )
     scale = _fit_scale(rows, plan, settings)
     linear = None if donor is None else donor.linear(settings)
     har = fit_linear(plan, settings, linear) if settings.model.head == "direct" else None
@@ -93,6 +100,7 @@ def fit(
         fitted=None if scale is None else scale.to(device),
         trained_on=tuple(each.symbol for each in plan.series),
         har=har,
+        inputs=inputs,
     )
     if settings.model.network == "har":
         return Fit(model, [], "epochs")
@@ -269,6 +277,15 @@ def _fit_scale(rows: Windows, plan: Plan, settings: Settings) -> Scale | None:
         every = max(1, len(index) * length // _SCALE_ROWS)
         return fit_batch_scale(contexts(rows, index[::every], length))
     return None
+
+
+def _fit_inputs(plan: Plan, settings: Settings) -> Scale | None:
+    """Fit how own inputs are scaled, on training rows alone; None where there are none."""
+    if not settings.window.inputs:
+        return None
+    pairs = zip(plan.series, plan.splits, strict=True)
+    parts = [each.extras[: part.train_rows] for each, part in pairs if each.extras is not None]
+    return fit_inputs(parts, settings.window.inputs)
 
 
 def fit_linear(plan: Plan, settings: Settings, start: Har | None = None) -> Har:

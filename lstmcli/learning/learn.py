@@ -13,6 +13,7 @@ import torch
 
 from lstmcli import __version__
 from lstmcli.config import Settings
+from lstmcli.dataset.series import Series
 from lstmcli.evaluation.backtest import choose_cutoffs, run_backtest
 from lstmcli.evaluation.forecasters import Fitted, backtest, learn_trend, yardsticks
 from lstmcli.evaluation.scores import Scores, score
@@ -132,6 +133,17 @@ def calibrated(model: TrainedModel, plan: Plan) -> TrainedModel:
     return replace(model, calibration=calibration)
 
 
+def describe_series(each: Series) -> dict[str, Any]:
+    """Return the facts of a series that metadata keep."""
+    return {
+        "symbol": each.symbol,
+        "price": each.price,
+        "rows": len(each),
+        "first": str(each.dates[0]),
+        "last": str(each.dates[-1]),
+    }
+
+
 def describe(
     learned: Learned,
     plan: Plan,
@@ -170,16 +182,7 @@ def describe(
         "data": {
             "fingerprint": plan.fingerprint(),
             "price": plan.series[0].price,
-            "symbols": [
-                {
-                    "symbol": each.symbol,
-                    "price": each.price,
-                    "rows": len(each),
-                    "first": str(each.dates[0]),
-                    "last": str(each.dates[-1]),
-                }
-                for each in plan.series
-            ],
+            "symbols": [describe_series(each) for each in plan.series],
         },
         "split": {
             "method": settings.split.method,

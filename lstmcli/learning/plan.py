@@ -90,6 +90,8 @@ class Plan:
             digest.update(each.symbol.encode())
             digest.update(each.dates.astype("datetime64[D]").astype("<i8").tobytes())
             digest.update(each.values.astype("<f8").tobytes())
+            if each.extras is not None:
+                digest.update(each.extras.astype("<f8").tobytes())
         return digest.hexdigest()
 
 
@@ -259,6 +261,7 @@ def with_known_features(settings: Settings, loaded: Sequence[Prices]) -> Setting
     if settings.window.scaling != "volatility":
         return settings
     known = {name for each in loaded for name in known_features(each)}
+    known |= {each.text for each in settings.window.inputs}
     if not {"high", "low"} <= known:
         known -= {"high", "low"}
     features = tuple(name for name in settings.window.features if name in known)

@@ -82,7 +82,7 @@ def make_samples(
         rows,
         fitted,
         *(each.to(device) for each in _parts_and_typical(rows, plan)),
-        features=window.features,
+        features=window.bars,
         levels=settings.forecast.quantile_levels,
         chunk_length=length,
         burn_in=burn_in,

@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lstmcli.config import Settings, check_settings, keys
 from lstmcli.errors import DataError, TrainingError, UsageError, did_you_mean
+from lstmcli.features import OwnInput
 from lstmcli.learning.fit import Course, fit
 from lstmcli.learning.folds import Fold, plan_fold, score_fold
 from lstmcli.market.prices import Prices
@@ -230,6 +231,15 @@ def run_trial(bench: Bench, trial: optuna.Trial, values: Mapping[str, Any]) -> F
     ended = trial.study.tell(trial, score, state)
     ended.user_attrs = {"scores": scores, "epochs": len(epochs), "reason": reason}
     return ended
+
+
+def inputs_searched(settings: Settings, space: Space) -> tuple[OwnInput, ...]:
+    """Return the own inputs of the settings and of every choice of features."""
+    found = list(settings.window.inputs)
+    key = "window.features"
+    for features in values_of(space[key]) or () if key in space else ():
+        found += with_values(settings, {key: features}, where="the search space").window.inputs
+    return tuple(dict.fromkeys(found))
 
 
 def most(key: str, settings: Settings, space: Space) -> int:

@@ -383,6 +383,34 @@ def _day_after(day: date, interval: str) -> date:
     return day + timedelta(days=7 if interval == "1wk" else 1)
 
 
+@cache
+def _all_closes(name: str) -> tuple[Days, NDArray[np.datetime64]]:
+    """Return the sessions of an exchange whose hours are recorded, and when each closes in UTC."""
+    known = library_calendar(name)
+    if known is None:
+        return np.array([], "datetime64[D]"), np.array([], "datetime64[s]")
+    low = known.bound_min()
+    first = str(FIRST_TRUSTED) if low is None else max(str(FIRST_TRUSTED), f"{low:%Y-%m-%d}")
+    closes = (library_calendar(name, start=first) or known).closes
+    days = closes.index.to_numpy().astype("datetime64[D]")
+    return days, closes.dt.tz_convert(None).to_numpy().astype("datetime64[s]")
+
+
+def closes_of(calendar: str, days: Days) -> NDArray[np.datetime64]:
+    """Return when the session of each day ends, (N,) datetime64[s] in UTC; NaT where unknown.
+
+    Days that never close end with the day in UTC.
+    """
+    if calendar.startswith("24/"):
+        return np.asarray((days + DAY).astype("datetime64[s]"))
+    sessions, closes = _all_closes(calendar)
+    found = np.full(days.shape, np.datetime64("NaT"), "datetime64[s]")
+    if sessions.size:
+        at = np.minimum(sessions.searchsorted(days), sessions.size - 1)
+        found = np.where(sessions[at] == days, closes[at], found)
+    return found
+
+
 def _hours(name: str | None, day: date) -> tuple[datetime, datetime] | None:
     """Return when an exchange closes on a day and next opens; None where that is not known."""
     calendar = None if name is None or name.startswith("24/") else library_calendar(name)

@@ -109,7 +109,7 @@ class Layout:
     series : fields by the name of the series, "" where the header names none.
     symbol_field : the column that says which series each row is of, where there is one.
     time_field : the column of times that belong to the dates, where there is one.
-    ignored : columns that are neither a date nor of any series.
+    ignored : columns that are neither a date nor of any series. extras : their positions by name.
     notes : which column was taken for what, where that can be meant otherwise.
     """
 
@@ -122,6 +122,7 @@ class Layout:
     symbol_field: int | None = None
     time_field: int | None = None
     notes: tuple[str, ...] = ()
+    extras: Fields = field(default_factory=dict)
 
     @property
     def describes(self) -> bool:
@@ -209,8 +210,16 @@ def read_layout(
     times = [i for i, name in enumerate(names) if key_of(name) == "time"]
     times = [i for i in times if i not in {*taken, date_field}]
     time_field = times[0] if times and key_of(names[date_field]) in _WITHOUT_TIME else None
-    more = symbol_field, time_field, notes
+    extras = {names[i]: i for i in sorted(unused)}
+    more = symbol_field, time_field, notes, extras
     return Layout(tuple(names), where, date_field, series, 1, ignored, *more)
+
+
+def choose_extras(layout: Layout, names: Sequence[str]) -> Fields:
+    """Return the positions of those of some columns that a file has, in any case, by given name."""
+    by_case = {name.casefold(): at for name, at in layout.extras.items()}
+    found = {name: layout.extras.get(name, by_case.get(name.casefold())) for name in names}
+    return {name: at for name, at in found.items() if at is not None}
 
 
 def parse_columns(text: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ first or last business day, or a fixed day of the month).
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Literal
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.errors import DataError
+from lstmcli.errors import DataError, Failure
 from lstmcli.printable import Note
 
 if TYPE_CHECKING:  # lists of the store go without it
@@ -26,6 +26,7 @@ PriceChoice = Literal["auto", "close", "adj_close"]
 
 COLUMNS = ("Open", "High", "Low", "Close", "Adj Close", "Volume", "Dividends", "Stock Splits")
 DAY = np.timedelta64(1, "D")
+STORE = "store"  # the source of prices that were read from there
 _RECENT = 250
 MONTHS = {"1mo": 1, "3mo": 3, "6mo": 6, "1y": 12}
 _AGREES = 0.9
@@ -82,6 +83,7 @@ class Prices:
 
     frame : index `Date` of tz-naive midnights, strictly increasing; columns a subset of COLUMNS in
         that order, float64, `Close` always among them. Missing or bad optional values are NaN.
+        After them own inputs: `column:NAME` as read, `symbol:NAME` as known at each close.
     interval : "1d", "1wk", "1mo", or a pandas frequency inferred from the dates.
     source : the file, "stdin" or "store".
     notes : one plain sentence for everything that was dropped, sorted or marked missing.
@@ -170,6 +172,45 @@ def may_be(index: pd.DatetimeIndex | Days, interval: str) -> bool:
     if days.size < 3:
         return True
     return interval == "1d" and days.size < 10 and float(np.median(np.diff(days) / DAY)) < 5
+
+
+def as_read(
+    prices: Prices, interval: str | None, reader: str = "the model reads"
+) -> Prices | Failure:
+    """Return prices of an interval as they are, and a Failure in place of others.
+
+    interval : None for any. reader : who expects it, with a verb. Prices whose few dates do not say
+    how far apart they are count as of that interval.
+    """
+    if interval is None:
+        return prices
+    found = _interval(prices)
+    if are_alike(found, interval):
+        return prices
+    if may_be(prices.frame.index, interval):  # type: ignore[arg-type]
+        return replace(prices, interval=interval)
+    error = DataError(
+        "cannot use bars of another length",
+        where=f"{prices.symbol} in {prices.source}",
+        why=f"{reader} {bars_of(interval)}, {prices.symbol} has {bars_of(found)}",
+        next_step=f"Give {bars_of(interval)} of it, or train a model on {bars_of(found)}.",
+    )
+    return Failure.of(prices.symbol, error)
+
+
+def most_common_interval(loaded: Sequence[Prices]) -> str | None:
+    """Return the interval that most series have, the first of several; None for no series."""
+    found = [_interval(each) for each in loaded]
+    counts = [sum(are_alike(each, other) for other in found) for each in found]
+    return found[counts.index(max(counts))] if found else None
+
+
+def _interval(prices: Prices) -> str:
+    """Return the interval of the dates; of stored bars their folder's, unless far off."""
+    if prices.source != STORE:
+        return prices.interval
+    found = infer_interval(prices.frame.index)  # type: ignore[arg-type]
+    return prices.interval if len(prices.frame) < 10 or "D" in found else found
 
 
 def as_days(index: pd.Index | Days) -> Days:

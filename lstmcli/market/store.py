@@ -19,7 +19,7 @@ import numpy as np
 
 from lstmcli.errors import DataError, file_errors
 from lstmcli.files.atomic import sync_folder, write_files
-from lstmcli.market.prices import COLUMNS, Bars, Prices, as_days, bars_of
+from lstmcli.market.prices import COLUMNS, STORE, Bars, Prices, as_days, bars_of
 from lstmcli.market.symbols import (
     INTERVALS,
     inside,
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 SIGNIFICANT_DIGITS = 7
 YAHOO, IMPORTED = "Yahoo", "import"  # the sources that sidecars name
-STORE = "store"  # the source of prices that were read from here
 _HASH = "prices_sha256"
 _MAX_SIDECAR_BYTES = 4 * 1024**2
 

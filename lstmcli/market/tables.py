@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError, UsageError
-from lstmcli.market.columns import Layout, Reading, choose_series, read_layout
+from lstmcli.market.columns import Layout, Reading, choose_extras, choose_series, read_layout
 from lstmcli.market.headers import Fields
 from lstmcli.market.prices import COLUMNS, Bars, Prices
 from lstmcli.market.sessions import closed_rows
@@ -32,7 +32,7 @@ from lstmcli.market.validate import Checks, check_bars
 from lstmcli.printable import first_few
 from lstmcli.reading.dates import NO_OFFSET, Stamps, parse_stamps, read_time
 from lstmcli.reading.folders import table_name
-from lstmcli.reading.raw import Marks, open_table
+from lstmcli.reading.raw import Marks, RawTable, open_table
 from lstmcli.reading.sources import is_url
 
 _ZEROS = ("Volume", "Dividends", "Stock Splits")  # some fill in 0 where there are no prices
@@ -40,7 +40,7 @@ _ALONE = Reading()  # of a file that says all by itself
 
 
 def read_prices(
-    source: str | Path,
+    source: str | Path | RawTable,
     *,
     name: str | None = None,
     symbols: Sequence[str] = (),
@@ -48,21 +48,24 @@ def read_prices(
     stdin: IO[bytes] | None = None,
     interval: str | None = None,
     failures: dict[str, DataError] | None = None,
+    extras: Sequence[str] = (),
     **checks: Unpack[Checks],
 ) -> list[Prices]:
-    """Read the price tables of a file, or of standard input for "-".
+    """Read the price tables of a file, of standard input for "-", or of an open raw table.
 
     name : the symbol of a file with one series; by default its column's name in a wide file, the
         ticker in yfinance's own CSV or in a column of symbols, else the file's stem.
     symbols : which series of a file with several, in this order; all by default.
     reading : what the file does not say by itself. interval, checks : as for `check_bars`.
+    extras : names of further columns, which the table has as `column:NAME` where the file has them.
     failures : if given, collects the errors of unsuitable series; otherwise the first one raises.
 
     Raises FileError when the file cannot be read, UsageError for bad options, DataError otherwise.
     """
     if name is not None:
-        check_series_name(name, f"{name}={source}", UsageError)
-    table = read_table(source, reading, symbols, stdin)
+        shown = source if isinstance(source, str | Path) else source.where
+        check_series_name(name, f"{name}={shown}", UsageError)
+    table = read_table(source, reading, symbols, stdin, extras)
     if name is not None and len(table.series) > 1:
         raise UsageError(
             f"one name for {len(table.series)} series",
@@ -102,8 +105,9 @@ class Table:
 
     series : those chosen, by name, each with its fields; "" where the file gives no name.
     stamps : the dates (N,) as written. lines : (N,) line numbers. values : position -> (N,).
-    rows : the rows of each series, where not every one has all. has_times : whether a column of
-        times stands next to the dates, which are then those of sessions.
+    rows : the rows of each series, where not every one has all.
+    extras : further columns that were asked for, by name, which every series shares.
+    has_times : whether a column of times stands next to the dates, which are those of sessions.
     """
 
     source: str
@@ -113,32 +117,37 @@ class Table:
     values: dict[int, NDArray[np.float64]]
     notes: tuple[str, ...]
     rows: dict[str, NDArray[np.int64] | slice]
-    has_times: bool = False
+    extras: Fields
+    has_times: bool
 
     def bars(self, series: str, symbol: str) -> Bars:
         """Return the rows of one series, dated as they are written."""
         fields, rows = self.series[series], self.rows.get(series, slice(None))
         columns = {name: self.values[fields[name]][rows] for name in COLUMNS if name in fields}
+        columns |= {f"column:{name}": self.values[at][rows] for name, at in self.extras.items()}
         days, lines = self.stamps.days[rows], self.lines[rows]
         return Bars(symbol, self.source, days, columns, lines, notes=self.notes)
 
 
 def read_table(
-    source: str | Path,
+    source: str | Path | RawTable,
     reading: Reading = _ALONE,
     symbols: Sequence[str] = (),
     stdin: IO[bytes] | None = None,
+    extras: Sequence[str] = (),
 ) -> Table:
-    """Read a file, or standard input for "-"; `symbols` chooses among the series of a wide one.
+    """Read what `read_prices` does; `symbols` chooses among the series of a wide table.
 
     Raises as `read_prices` does.
     """
-    raw = open_table(source, Marks(reading.sep, reading.decimal), stdin)
+    raw = source
+    if isinstance(raw, str | Path):
+        raw = open_table(raw, Marks(reading.sep, reading.decimal), stdin)
     where, layout = raw.where, read_layout(raw.head, raw.where, reading.columns)
-    series = layout.series
+    series, more = layout.series, choose_extras(layout, extras)
     if layout.symbol_field is None:
         series = {name: series[name] for name in choose_series(list(series), symbols, where)}
-    positions = sorted({i for fields in series.values() for i in fields.values()})
+    positions = sorted({i for fields in (*series.values(), more) for i in fields.values()})
     texts = [layout.date_field, layout.time_field, layout.symbol_field]
     named = [i for i in texts if i is not None]
     read = raw.read(named, positions, layout.header_lines)
@@ -169,7 +178,7 @@ def read_table(
     else:
         rows = _split(owners, lines, layout, symbols)
         series = dict.fromkeys(rows, series[""])
-    ignored = [*layout.ignored]
+    ignored = [name for name in layout.ignored if layout.extras.get(name) not in more.values()]
     if "" in rows:
         ignored.append(layout.names[layout.symbol_field or 0])
         ignored.sort(key=layout.names.index)
@@ -177,7 +186,7 @@ def read_table(
         notes.append(f"Columns that are not used: {first_few(ignored, 5)}.")
     by_position = dict(zip(positions, values.T, strict=True))
     has_times = layout.time_field is not None
-    return Table(where, series, stamps, lines, by_position, tuple(notes), rows, has_times)
+    return Table(where, series, stamps, lines, by_position, tuple(notes), rows, more, has_times)
 
 
 def _join_times(dates: pa.Array, times: pa.Array) -> pa.Array:
@@ -240,8 +249,10 @@ def _is_symbol(name: str) -> bool:
     return True
 
 
-def _stem(source: str | Path) -> str:
-    """Return the symbol of a file's name."""
+def _stem(source: str | Path | RawTable) -> str:
+    """Return the symbol of a file's name, "frame" for a table without one."""
+    if not isinstance(source, str | Path):
+        return "frame"
     if str(source) == "-":
         return "stdin"
     return decode_symbol(table_name(source))
@@ -261,6 +272,8 @@ def _session_bars(table: Table, series: str, symbol: str, resample: str, today: 
         refuse_mixed_offsets(stamps, table.lines[table.rows[series]], bars.where())
     filled = np.zeros(bars.days.size, dtype=bool)
     for name, values in bars.columns.items():
+        if name not in COLUMNS:
+            continue
         filled |= ~(np.isnan(values) | ((values == 0) & (name in _ZEROS)))
     within = bars_within_days(stamps.keep(filled)) if stamps.minutes.any() else ""
     if within and not resample:

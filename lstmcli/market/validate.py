@@ -117,6 +117,7 @@ def check_bars(
 
     index = pd.DatetimeIndex(bars.days.astype("datetime64[ns]"), name="Date")
     kept = {name: bars.columns[name] for name in COLUMNS if name in bars.columns}
+    kept |= {name: values for name, values in bars.columns.items() if name not in COLUMNS}
     return Prices(
         bars.symbol,
         pd.DataFrame(kept, index=index),
@@ -253,7 +254,7 @@ def _mark_missing(bars: Bars, targets: Sequence[str], odd: dict[str, Mask]) -> B
     odd : by column, where it contradicts the rest of its bar; the note's details have the dates.
     """
     columns, notes = dict(bars.columns), []
-    for name in [name for name in columns if name not in targets]:
+    for name in [name for name in columns if name in COLUMNS and name not in targets]:
         values = columns[name]
         bad = (values < 0 if name in _ACTIONS else values <= 0) | np.isinf(values)
         wrong = odd.get(name, np.zeros_like(bad)) & ~bad & ~np.isnan(values)

@@ -114,13 +114,19 @@ def quiet_yfinance() -> Iterator[None]:
         import yfinance as yf
 
         warnings.simplefilter("ignore")  # it trips over pandas' deprecations on every call
-        yf.config.debug.hide_exceptions = False
+        logger, debug = logging.getLogger("yfinance"), yf.config.debug
+        before = logger.level, debug.hide_exceptions
+        debug.hide_exceptions = False
         # It would keep cookies in a database whose lock or damage makes all requests fail. With a
         # folder that cannot exist it has none; the session keeps the cookie of this process.
         yf.set_tz_cache_location(os.path.join(os.devnull, "lstmcli"))
-        logging.getLogger("yfinance").setLevel(logging.CRITICAL + 1)
+        logger.setLevel(logging.CRITICAL + 1)
         _session()
-        yield
+        try:
+            yield
+        finally:  # for those who use yfinance next to us
+            logger.setLevel(before[0])
+            debug.hide_exceptions = before[1]
 
 
 @dataclass

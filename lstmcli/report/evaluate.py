@@ -1,7 +1,7 @@
 """The backtest for a reader: on one screen the windows, the scores and the verdict; or in full."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import zip_longest
 from typing import Any
 
@@ -15,7 +15,7 @@ from lstmcli.evaluation.trend import CLASSES, actual_trend, predicted_trend
 from lstmcli.learning.evidence import describe_looks
 from lstmcli.learning.walk import Answer
 from lstmcli.market.prices import unit_of
-from lstmcli.printable import count_of
+from lstmcli.printable import count_of, first_few
 from lstmcli.report import View, make_document, one_after_another
 from lstmcli.report.numbers import BASE_RATE_UNKNOWN, percent, price, price_basis, price_columns
 from lstmcli.report.score_tables import (
@@ -85,6 +85,7 @@ def evaluate_view(report: EvaluateReport, command: str = "", *, details: bool = 
             fitted_cutoffs=report.fitted_cutoffs,
             refits=report.refits,
             **({"by_recipe": True} if report.by_recipe else {}),
+            **({"without": contribution_document(report)} if report.without else {}),
             looks=report.looks,
             split_method=report.recipes[0].split.method,
             windows=counts | {"evaluated": report.scores.n_windows},
@@ -103,6 +104,12 @@ def evaluate_view(report: EvaluateReport, command: str = "", *, details: bool = 
     return View(lambda: list(tables), document, lambda: window_rows(report))
 
 
+def contribution_document(report: EvaluateReport) -> dict[str, Any]:
+    """Return whether a feature helps, in figures and in words."""
+    assert report.without is not None, "it was asked"
+    return asdict(report.without) | {"sentence": str(report.without)}
+
+
 def evaluate_views(
     reports: Sequence[EvaluateReport], command: str, *, details: bool = False
 ) -> View:
@@ -111,7 +118,12 @@ def evaluate_views(
     whole = one_after_another("evaluate", views)
     if len(reports) == 1 or details:
         return whole
-    return replace(whole, tables=lambda: [_reports_table(reports), _MORE_OF_SEVERAL])
+    without = [
+        Prose(f"{first_few(each.symbol for each in report.series)}: {report.without}")
+        for report in reports
+        if report.without is not None
+    ]
+    return replace(whole, tables=lambda: [_reports_table(reports), *without, _MORE_OF_SEVERAL])
 
 
 def _reports_table(reports: Sequence[EvaluateReport]) -> RenderableType:
@@ -199,6 +211,9 @@ def _screen(report: EvaluateReport, command: str) -> Iterator[RenderableType]:
         yield Prose(caveat)
         yield ""
     yield from verdict_lines(summary, report.verdicts[summary.model])
+    if report.without is not None:
+        yield ""
+        yield Prose(str(report.without))
     yield ""
     yield _MORE
     if report.answer is not None:
@@ -245,7 +260,7 @@ def _own_name(report: EvaluateReport) -> str:
 
 def made_by(report: EvaluateReport) -> str:
     """Return what forecasts: a model, or a recipe fitted again and again."""
-    name, times = str(report.models[0]), len(report.refits) // len(report.models)
+    name, times = str(report.models[0]), len({each.since for each in report.refits})
     if report.by_recipe:
         return f"the recipe, refitted {count_of(times, 'time')}, not {name}"
     return f"{name}, refitted {count_of(times, 'time')}" if times else name
@@ -392,3 +407,6 @@ def _details(report: EvaluateReport) -> Iterator[RenderableType]:
         yield ""
         yield f"{summary.model}:"
         yield from verdict_lines(summary, report.verdicts[summary.model])
+    if report.without is not None:
+        yield ""
+        yield Prose(str(report.without))

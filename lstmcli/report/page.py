@@ -204,7 +204,7 @@ def _head(report: EvaluateReport, found: Summary) -> dict[str, Any]:
     return {
         "title": title if len(report.models) == 1 else f"{found.model}: {title}",
         "tiles": _tiles(report, found),
-        "lines": judged.lines,
+        "lines": [*judged.lines, *([str(report.without)] if report.without else [])],
     }
 
 

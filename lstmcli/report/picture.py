@@ -25,7 +25,9 @@ from lstmcli.report.output import check_picture, missing, write_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Figure
+
+    _Draw = Callable[[Figure], None]
 
 MAX_PANELS = 30
 
@@ -83,6 +85,22 @@ def write_picture(shown: Sequence[Fan | Walk], path: Path) -> None:
     another kind of file or without matplotlib, FileError where the file cannot be written.
     """
     check_picture(str(path))
+    draw, size = _panels(shown)
+    write_file(path, render(draw, size, path.suffix.lower().removeprefix(".")))
+
+
+def figure_of(shown: Sequence[Fan | Walk]) -> "Figure":
+    """Return the same picture as a figure for notebooks; UsageError without matplotlib."""
+    draw, size = _panels(shown)
+    with _figure(size) as figure:
+        draw(figure)
+    # A notebook without pyplot knows no figures, but asks each result for such a method.
+    vars(figure)["_repr_png_"] = lambda: _bytes(figure, "png")
+    return figure
+
+
+def _panels(shown: Sequence[Fan | Walk]) -> "tuple[_Draw, tuple[float, float]]":
+    """Return what draws one panel a symbol, and the size in inches."""
     panels = shown[:MAX_PANELS]
     columns = 1 if len(panels) == 1 else 2 if len(panels) <= 4 else 3
     rows = -(-len(panels) // columns)
@@ -103,21 +121,19 @@ def write_picture(shown: Sequence[Fan | Walk], path: Path) -> None:
             axes.text(0, 1.03, printable(each.words), parse_math=False, **above)
             found.update(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
         if more := len(shown) - len(panels):
-            more_words = (
-                f"{len(panels)} of {len(shown)} symbols; name the other {more} to draw them"
-            )
-            figure.suptitle(more_words, x=0.01, ha="left")
+            words = f"{len(panels)} of {len(shown)} symbols; name the other {more} to draw them"
+            figure.suptitle(words, x=0.01, ha="left")
         # One legend for all panels, in one row: every entry that occurs, once.
         labels = [label for label in _LEGEND if label in found]
         look: Any = {"frameon": False, "fontsize": 9, "handlelength": 1.8, "columnspacing": 1.6}
         handles = [found[label] for label in labels]
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), **look)
 
-    write_file(path, render(draw, size, path.suffix.lower().removeprefix(".")))
+    return draw, size
 
 
 def render(
-    draw: Callable[["Figure"], None],
+    draw: "_Draw",
     size: tuple[float, float],
     form: str,
     changes: Mapping[str, Any] | None = None,
@@ -126,24 +142,35 @@ def render(
 
     size : width and height in inches. changes : of the style. Raises UsageError without matplotlib.
     """
+    with _figure(size, changes) as figure:
+        draw(figure)
+        return _bytes(figure, form)
+
+
+def _bytes(figure: "Figure", form: str) -> bytes:
+    data = io.BytesIO()
+    figure.savefig(data, format=form, metadata=_METADATA[form])
+    return data.getvalue()
+
+
+@contextmanager
+def _figure(
+    size: tuple[float, float], changes: Mapping[str, Any] | None = None
+) -> "Iterator[Figure]":
+    """Yield an empty figure, to be drawn on in the block, which has our style."""
     try:
         with _silence_programs():
             from matplotlib import style
             from matplotlib.figure import Figure
     except ImportError as error:
         raise missing("matplotlib") from error
-
-    data = io.BytesIO()
     with (
         style.context([_STYLE, dict(changes or {})], after_reset=True),
         warnings.catch_warnings(),
     ):
         # A name in a script that the font lacks is drawn as boxes; which needs no warning.
         warnings.filterwarnings("ignore", message=".*[Gg]lyph", category=UserWarning)
-        figure = Figure(figsize=size, dpi=150, layout="constrained")
-        draw(figure)
-        figure.savefig(data, format=form, metadata=_METADATA[form])
-    return data.getvalue()
+        yield Figure(figsize=size, dpi=150, layout="constrained")
 
 
 def draw_fan(axes: "Axes", fan: Fan, *, shared: Sequence[Fan] = (), values: bool = False) -> None:

@@ -13,7 +13,7 @@ from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.scores import PAST_MOVES
 from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.evaluation.verdict import SHOWN_NAMES, p_value
-from lstmcli.forecasting.explain import Effect, Explanation
+from lstmcli.forecasting.explain import Effect, Explanation, InputEffect
 from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of, first_few
 from lstmcli.report import Format, View, make_document
@@ -60,8 +60,10 @@ def predict_view(
             # All of them; the keys above are of the first.
             models=(_model(by) for by in report.models),
         ),
-        lambda: (row for each in report.forecasts for row in _rows(each)),
-        lines=lambda: (row | _known(each) for each in report.forecasts for row in _rows(each)),
+        lambda: (row for each in report.forecasts for row in forecast_rows(each)),
+        lines=lambda: (
+            row | _known(each) for each in report.forecasts for row in forecast_rows(each)
+        ),
     )
 
 
@@ -77,7 +79,8 @@ def _model(by: Predictor) -> dict[str, Any]:
     }
 
 
-def _rows(each: SymbolForecast) -> Iterator[dict[str, Any]]:
+def forecast_rows(each: SymbolForecast) -> Iterator[dict[str, Any]]:
+    """Yield the rows of the long table, one a step."""
     name = str(each.by.reference)
     known = replace(each.by.known, mase_scales={each.symbol: each.mase_scale})
     # A context in which no bar moved gives no chance.
@@ -97,7 +100,7 @@ def _rows(each: SymbolForecast) -> Iterator[dict[str, Any]]:
 
 
 def _forecast(each: SymbolForecast) -> dict[str, Any]:
-    rows = list(_rows(each))
+    rows = list(forecast_rows(each))
     found = {key: rows[0][key] for key in _ABOVE} | _known(each)
     found |= {"in_training": each.in_training, "warnings": each.warnings}
     hidden = {*_ABOVE, "in_training"}
@@ -124,7 +127,7 @@ def _tables(report: PredictReport, all_steps: bool, typed: str | None) -> list[R
     prices: set[str] = set()
     known_later: list[str] = []
     for each in report.forecasts:  # of many symbols little is kept
-        cells = [_cells(each, row) for row in _rows(each)]
+        cells = [_cells(each, row) for row in forecast_rows(each)]
         name: _Cells = {"Symbol": each.symbol}
         end = {title: cell for title, cell in cells[-1].items() if title != "Step"}
         model = str(each.by.reference)
@@ -314,6 +317,8 @@ def explain_tables(explained: Sequence[Explanation], unit: str) -> list[Renderab
         for name, effect in _effects(found).items():
             if max(np.abs(effect.alone).max(), np.abs(effect.with_older).max()) > _NOTHING:
                 shown.append(_effect_table(found, name, effect))
+        if found.inputs:
+            shown.append(_input_table(found))
         shown += readings(found, unit)
     if shown:
         shown.append(
@@ -341,8 +346,14 @@ def explain_document(found: Explanation, unit: str) -> dict[str, Any]:
             {"layer": gate.layer, "gate": gate.name, "openness": gate.openness.tolist()}
             for gate in found.gates
         ],
+        **({"inputs": [_input_document(each) for each in found.inputs]} if found.inputs else {}),
         "readings": readings(found, unit),
     }
+
+
+def _input_document(each: InputEffect) -> dict[str, Any]:
+    width = None if each.width is None else each.width.tolist()
+    return {"name": each.name, "median": each.median.tolist(), "width_80": width}
 
 
 def readings(found: Explanation, unit: str) -> list[str]:
@@ -411,6 +422,21 @@ def _effect_table(found: Explanation, name: str, effect: Effect) -> RenderableTy
         ["Back", "Bar of", *(f"Step {each}" for each in found.steps), "With older"],
         cells,
         left=2,
+    )
+
+
+def _input_table(found: Explanation) -> RenderableType:
+    step = _main_step(found)
+    at = found.steps.index(step)
+    rows = [
+        [each.name, *(_share(part[at]) for part in (each.median, each.width) if part is not None)]
+        for each in found.inputs
+    ]
+    return make_table(
+        f"{found.symbol}: how step {step} moves when an input is read as its average",
+        ["Input", *(name.capitalize() for name in _effects(found))],
+        rows,
+        left=1,
     )
 
 

@@ -49,6 +49,7 @@ from lstmcli.runs.metadata import (
 from lstmcli.training.loop import Epoch
 
 _LOC, _SCALE, _FACTORS = "fitted.loc", "fitted.scale", "calibration.factors"
+_INPUT_LOC, _INPUT_SCALE = "inputs.loc", "inputs.scale"
 MAX_HEADER_BYTES = 4 * 1024**2
 _HISTORY = "history.csv"
 
@@ -92,6 +93,9 @@ def load_bundle(folder: Path, device: torch.device) -> tuple[TrainedModel, Metad
     fitted = None
     if settings.window.scaling in FITTED_SCALINGS:
         fitted = Scale(tensors.pop(_LOC), tensors.pop(_SCALE)).to(device)
+    inputs = None
+    if settings.window.inputs:
+        inputs = Scale(tensors.pop(_INPUT_LOC), tensors.pop(_INPUT_SCALE))
     har = None
     if metadata.har:
         parts = {name: tensors.pop(f"{HAR}{name}").numpy() for name in _har_shapes(settings)}
@@ -102,7 +106,7 @@ def load_bundle(folder: Path, device: torch.device) -> tuple[TrainedModel, Metad
         network = new_network(settings, corrects=metadata.har)
     network.load_state_dict(tensors)
     network = network.to(device).eval()
-    model = TrainedModel(network, settings, fitted, metadata.trained_on, calibration, har)
+    model = TrainedModel(network, settings, fitted, metadata.trained_on, calibration, har, inputs)
     return model, metadata
 
 
@@ -124,6 +128,9 @@ def _tensors(model: TrainedModel) -> dict[str, Tensor]:
     if model.fitted is not None:
         tensors[_LOC] = model.fitted.loc.cpu().contiguous()
         tensors[_SCALE] = model.fitted.scale.cpu().contiguous()
+    if model.inputs is not None:
+        tensors[_INPUT_LOC] = model.inputs.loc.cpu().contiguous()
+        tensors[_INPUT_SCALE] = model.inputs.scale.cpu().contiguous()
     if model.har is not None:
         for name, values in model.har.arrays().items():
             tensors[f"{HAR}{name}"] = torch.from_numpy(values).contiguous()
@@ -179,6 +186,8 @@ def _expected_tensors(settings: Settings, has_har: bool) -> dict[str, Tensor]:
         if settings.window.scaling in FITTED_SCALINGS:
             for name in (_LOC, _SCALE):
                 expected[name] = torch.empty(num_columns(settings), dtype=torch.float64)
+        for name in (_INPUT_LOC, _INPUT_SCALE) if settings.window.inputs else ():
+            expected[name] = torch.empty(len(settings.window.inputs), dtype=torch.float64)
         if settings.model.head == "direct":
             shape = (settings.window.horizon, len(settings.forecast.quantile_levels))
             expected[_FACTORS] = torch.empty(shape, dtype=torch.float64)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from lstmcli.config import Settings
-from lstmcli.errors import FileError, ModelError, NoModelError, UsageError
+from lstmcli.errors import FileError, LstmcliError, ModelError, NoModelError, UsageError
 from lstmcli.files import atomic
 from lstmcli.files.locks import hold
 from lstmcli.market.prices import are_alike
@@ -163,6 +163,31 @@ def choose_models(
     return {symbol: choose(symbol) for symbol in symbols}
 
 
+def symbols_read(
+    data_dir: Path,
+    symbols: Iterable[str],
+    *,
+    interval: str | None = None,
+    horizon: int | None = None,
+) -> dict[str, str]:
+    """Return the other series that the models of some symbols read, each with one model's name.
+
+    interval, horizon : as for `choose_models`. Empty where a model cannot be read, which the
+    forecast reports.
+    """
+    asked = tuple(dict.fromkeys(symbols))
+    try:
+        chosen = choose_models(data_dir, asked, interval=interval, horizon=horizon)
+    except LstmcliError:
+        return {}
+    return {
+        one.name.upper(): each.model.name
+        for each in chosen.values()
+        for one in each.chosen.settings.window.inputs
+        if one.kind == "symbol" and one.name.upper() not in asked
+    }
+
+
 def stored_intervals(data_dir: Path, symbol: str) -> list[str]:
     """Return the intervals of the bars that are stored of a symbol."""
     capitals = symbol.upper()
@@ -304,7 +329,9 @@ def is_comparable(leader: Candidate, symbols: Sequence[str], interval: str) -> b
     where their bars differ. symbols : all that were asked for, also those that failed.
     """
     data = leader.settings.data
-    theirs = max(len(leader.symbols), len(data.symbols), len(data.csv))
+    # Files of other series that it reads may be among its files.
+    others = {each.name for each in leader.settings.window.inputs if each.kind == "symbol"}
+    theirs = max(len(leader.symbols), len(data.symbols), len(data.csv) - len(others))
     share = not leader.symbols.isdisjoint(each.upper() for each in symbols)
     alike = are_alike(interval, leader.metadata.interval)
     return share and alike and (len(symbols) == 1) == (theirs == 1)

@@ -67,12 +67,13 @@ class History:
 class PriceSource:
     """When prices were read, whether from the store, and their histories by symbol.
 
-    histories : None in old files.
+    histories : None in old files. others : series that inputs were made of.
     """
 
     store: bool
     read_at: str
     histories: dict[str, History] | None = None
+    others: tuple[TrainedSymbol, ...] = ()
 
 
 @dataclass(frozen=True)

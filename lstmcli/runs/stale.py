@@ -61,7 +61,7 @@ def stale_because(metadata: Metadata, data_dir: Path) -> tuple[StaleMark, ...]:
     if source is None or not _is_ours(data_dir, interval):
         return ()
     found = []
-    for each in metadata.symbols:
+    for each in (*metadata.symbols, *source.others):
         known = source.histories and source.histories.get(each.symbol)
         if each.price is None or (source.histories is not None and known is None):
             continue

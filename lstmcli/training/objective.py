@@ -13,7 +13,14 @@ from torch.nn import functional
 
 from lstmcli.dataset.scaling import Scale, make_frame, with_season
 from lstmcli.dataset.volatility import LARGEST_LOG, volatility_frame
-from lstmcli.dataset.windows import Windows, context_months, contexts, futures
+from lstmcli.dataset.windows import (
+    Windows,
+    context_extras,
+    context_months,
+    contexts,
+    futures,
+    with_extras,
+)
 from lstmcli.networks.build import body_and_head
 from lstmcli.networks.recurrent import Recurrent, State
 
@@ -58,6 +65,7 @@ def next_step_objective(
         target = frame.apply(futures(windows, cutoffs, 1)[:, 0])
         months = context_months(windows, cutoffs, context_length)
         x = with_season(frame.x[:, :, columns], months)
+        x = with_extras(x, context_extras(windows, cutoffs, context_length))
         return point_loss(network(x), target.float(), loss)
 
     return objective
@@ -132,7 +140,8 @@ def fan_objective(
             drawn = torch.randperm(horizon, generator=generator, device=device)
             steps = drawn[:steps_per_batch]
         body, head = body_and_head(network)
-        x = frame.x if before is None else frame.x[:, burn_in - 1 :]
+        whole = with_extras(frame.x, None if windows.extras is None else windows.extras.at(rows))
+        x = whole if before is None else whole[:, burn_in - 1 :]
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             states, after = (
                 body.read_on(x, before) if isinstance(body, Recurrent) else (body(x), [])

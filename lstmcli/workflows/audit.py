@@ -40,6 +40,8 @@ from lstmcli.workflows.audit_fit import (
     audit_lineage,
     copied,
     find_basis,
+    find_others,
+    inputs_of,
 )
 from lstmcli.workflows.evaluate import EvaluateReport, evaluate
 from lstmcli.workflows.predict import predict
@@ -154,16 +156,16 @@ def _audit(
     # Copies are given as named data, so the recipe's dates must be passed explicitly.
     for end in ("start", "end"):
         asked[end] = asked.get(end) or getattr(settings.evaluate, end)
-    loaded, failures = load_prices(
-        replace(source, around=asked["end"] or date.max), settings.data, kept[0].metadata.interval
-    )
+    around, inputs = replace(source, around=asked["end"] or date.max), inputs_of(kept)
+    loaded, failures = load_prices(around, settings.data, kept[0].metadata.interval, inputs)
     raise_if_all_failed(len(loaded), failures)
     start = asked["start"] or max(each.metadata.test_start for each in kept)
     first = np.datetime64(str(start), "D") - np.timedelta64(1, "D")
+    others = find_others(around, settings.data, inputs, loaded[0].interval)
     runs = _Runs(references, [*map(str, refitted)], settings, asked)
 
     def on_true_prices() -> _Truth:
-        true = copied(source, loaded, folder / "true")
+        true = copied(source, loaded, folder / "true", others=others)
         report = runs.backtest(true)
         figures, lacking = {"whole": list(_whole_figures(report))}, dict[str, str]()
         for probe in runs.probes(report, first):
@@ -183,7 +185,7 @@ def _audit(
             notes.append(f"not audited, {probe.name}: {why}")
             continue
         for after, change in probe.changes:
-            changed = probe.run(copied(source, loaded, folder / "rewritten", change))
+            changed = probe.run(copied(source, loaded, folder / "rewritten", change, others))
             for each in leaks.compare(probe.stage, after, true[probe.name], changed):
                 read = each.stage == "forecast" and each.kind in ("rows", "prices")
                 found.append(replace(each, stage="reader") if read else each)
@@ -367,11 +369,12 @@ _Read = Callable[[EvaluateReport], Iterator[Figures]]
 
 def _whole_figures(report: EvaluateReport) -> Iterator[Figures]:
     """Yield the bars as read, and all forecasts and thresholds."""
-    features = report.recipes[0].window.features
-    read = (name for name in features if name not in ("close", "month"))
-    labels = (report.series[0].price, *read, "last close")
+    window = report.recipes[0].window
+    read = (name for name in window.bars if name not in ("close", "month"))
+    labels = (report.series[0].price, *read, "last close", *(each.text for each in window.inputs))
     for each in report.series:
-        values = np.column_stack([each.values, each.last_close])
+        extras = [] if each.extras is None else [each.extras]
+        values = np.column_stack([each.values, each.last_close, *extras])
         rows = np.full(len(each), each.symbol), each.dates
         yield Figures("all", "rows", "date", each.dates[:, None], rows, (each.symbol,))
         yield Figures("all", "prices", each.symbol, values, rows, labels)

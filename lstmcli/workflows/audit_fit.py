@@ -20,11 +20,12 @@ import pandas as pd
 import torch
 
 from lstmcli import __version__
-from lstmcli.config import Settings
+from lstmcli.config import Data, Settings
 from lstmcli.errors import DataError, Failure, LstmcliError
 from lstmcli.evaluation import leaks
 from lstmcli.evaluation.backtest import run_backtest
 from lstmcli.evaluation.trend import scaled_moves
+from lstmcli.features import OwnInput
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.fit import Course, Fit, fit
@@ -32,13 +33,12 @@ from lstmcli.learning.learn import Learned, describe, learn
 from lstmcli.learning.plan import Plan, plan_prices, without_validation
 from lstmcli.learning.transfer import Donor, find_donor, held_back
 from lstmcli.market.columns import Reading
-from lstmcli.market.prices import COLUMNS, Prices
-from lstmcli.market.store import STORE
+from lstmcli.market.prices import COLUMNS, STORE, Prices
 from lstmcli.market.symbols import encode_symbol, price_path, sidecar_path
 from lstmcli.runs.metadata import Metadata
 from lstmcli.training.device import threads
 from lstmcli.training.loop import Epoch
-from lstmcli.workflows.prices import Source, load_prices
+from lstmcli.workflows.prices import Source, find_other, load_prices
 
 Change = Callable[[Prices], Prices]
 
@@ -64,7 +64,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Basis:
-    """The true prices of a refit.
+    """The true prices of a refit, and of the other series that its inputs are made of.
 
     short : settings of a short fit on them. why : the reason where they are not those of the
     training. failures : series that cannot be fitted. truth : the figures of a short fit.
@@ -73,6 +73,7 @@ class Basis:
     """
 
     prices: Sequence[Prices]
+    others: Sequence[Prices]
     short: Settings
     why: str
     failures: Sequence[Failure] = ()
@@ -81,16 +82,37 @@ class Basis:
     last: np.datetime64 | None = None
 
 
+def inputs_of(kept: Sequence[Kept]) -> tuple[OwnInput, ...]:
+    """Return the own inputs of all models."""
+    return tuple(one for each in kept for one in each.model.settings.window.inputs)
+
+
+def find_others(
+    source: Source, data: Data, inputs: Sequence[OwnInput], interval: str
+) -> list[Prices]:
+    """Return the other series that inputs are made of."""
+    names = dict.fromkeys(each.name for each in inputs if each.kind == "symbol")
+    return [find_other(source, data, None, name, interval) for name in names]
+
+
 def copied(
-    source: Source, prices: Sequence[Prices], folder: Path, change: Change = lambda prices: prices
+    source: Source,
+    prices: Sequence[Prices],
+    folder: Path,
+    change: Change = lambda prices: prices,
+    others: Sequence[Prices] = (),
 ) -> Source:
     """Write changed prices as files of a folder, and return the source that reads them.
 
-    Closes of several series that came from one file are next to each other again.
+    Closes of several series that came from one file are next to each other again. others : series
+    that inputs are made of, which are changed too.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    known = {each.symbol.upper() for each in prices}
+    asked = tuple(each.symbol for each in prices if any(each.symbol == o.symbol for o in others))
+    others = [each for each in others if each.symbol.upper() not in known]
     if prices[0].source == STORE:
-        for each in prices:
+        for each in (*prices, *others):
             path = price_path(folder, each.symbol, each.interval)
             path.parent.mkdir(parents=True, exist_ok=True)
             sidecar = sidecar_path(source.data_dir, each.symbol, each.interval)
@@ -102,6 +124,7 @@ def copied(
             source, data_dir=folder, symbols=symbols, csv=(), only=(), read=None, strict=False
         )
     files: dict[str, list[Prices]] = {}
+    prices = [replace(each, frame=_as_in_file(each.frame)) for each in (*prices, *others)]
     for number, each in enumerate(prices):
         closes = list(each.frame) == ["Close"]
         files.setdefault(each.source if closes else str(number), []).append(each)
@@ -120,7 +143,7 @@ def copied(
     return replace(
         source,
         csv=tuple(entries),
-        symbols=(),
+        symbols=tuple(each.symbol for each in prices) if asked else (),
         only=(),
         read=None,
         reading=Reading(),
@@ -131,16 +154,17 @@ def copied(
 
 def find_basis(kept: Kept, given: Sequence[Prices], source: Source) -> Basis:
     """Find the training prices among those given and those of the recipe; else take those given."""
-    (prices, why), short = _training_prices(kept, given, source), kept.short
+    (prices, others, why), short = _training_prices(kept, given, source), kept.short
     if why and short.split.method != "shuffled":  # up to the last row fitted then
         last = (kept.metadata.test_start - 1).astype(object)
         short = short.changed(split={"train_end": last})
     try:
         plan, failures = plan_prices(prices, short, ())
     except LstmcliError as error:
-        return Basis(prices, short, "; ".join(filter(None, [why, str(error).rstrip(".")])))
+        why = "; ".join(filter(None, [why, str(error).rstrip(".")]))
+        return Basis(prices, others, short, why)
     truth = _learn_briefly(kept, short, prices)
-    return Basis(prices, short, why, failures, truth, *_borders(plan))
+    return Basis(prices, others, short, why, failures, truth, *_borders(plan))
 
 
 def audit_fit(
@@ -153,10 +177,12 @@ def audit_fit(
     generator = np.random.default_rng(1)
 
     def noisy(after: np.datetime64) -> list[Prices]:
-        copy = copied(
-            source, basis.prices, folder, lambda each: leaks.rewritten(each, after, generator)
-        )
-        found = {each.symbol: each for each in load_prices(copy, kept.model.settings.data)[0]}
+        def noise(each: Prices) -> Prices:
+            return leaks.rewritten(each, after, generator)
+
+        copy = copied(source, basis.prices, folder, noise, basis.others)
+        settings, inputs = kept.model.settings, kept.model.settings.window.inputs
+        found = {each.symbol: each for each in load_prices(copy, settings.data, None, inputs)[0]}
         return [found[each.symbol] for each in basis.prices if each.symbol in found]
 
     found, notes = list[leaks.Comparison](), list[str]()
@@ -214,14 +240,18 @@ def audit_lineage(kept: Kept) -> list[leaks.Comparison]:
 
 def _training_prices(
     kept: Kept, given: Sequence[Prices], source: Source
-) -> tuple[Sequence[Prices], str]:
-    """Return the rows of a model's training and test; else those given, and why."""
+) -> tuple[Sequence[Prices], Sequence[Prices], str]:
+    """Return the rows of a model's training and test; else those given, and why.
+
+    With the other series that its inputs are made of.
+    """
     data, reasons = kept.model.settings.data, list[str]()
+    inputs = kept.model.settings.window.inputs
     named = dict[str, Any](csv=(), symbols=(), only=(), read=None)
     own = replace(source, **named, reading=Reading(), stdin=None)
     for number in range(2 if data.csv or data.symbols else 1):
         try:
-            prices = load_prices(own, data)[0] if number else given
+            prices = load_prices(own, data, None, inputs)[0] if number else given
             known = {each.symbol: each for each in prices}
             rows = [
                 replace(
@@ -233,11 +263,13 @@ def _training_prices(
             if not rows or len(rows) < len(kept.metadata.symbols):
                 raise DataError("some of their symbols are missing")
             if _plan_again(kept, rows)[0].fingerprint() == kept.metadata.fingerprint:
-                return rows, ""
+                around = own if number else source
+                return rows, find_others(around, data, inputs, rows[0].interval), ""
             reasons.append("their values have changed")
         except LstmcliError as error:
             reasons.append(str(error).rstrip("."))
-    return given, "; ".join(dict.fromkeys(reasons))
+    others = find_others(source, data, inputs, given[0].interval)
+    return given, others, "; ".join(dict.fromkeys(reasons))
 
 
 def _plan_again(kept: Kept, prices: Sequence[Prices]) -> tuple[Plan, Donor | None]:
@@ -403,6 +435,12 @@ def _distance(one: TrainedModel, other: TrainedModel, plan: Plan) -> float:
     if a.quantiles is not None and b.quantiles is not None:
         apart = np.abs(a.quantiles[:] - b.quantiles[:]).max(axis=2)
     return float(np.sqrt(np.mean(scaled_moves(apart, result.sigma) ** 2)))
+
+
+def _as_in_file(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table as a file has it: columns by their own name, and no other series."""
+    kept = frame[[name for name in frame if not str(name).startswith("symbol:")]]
+    return kept.rename(columns=lambda name: str(name).removeprefix("column:"))
 
 
 def _write(frame: pd.DataFrame, path: Path) -> None:

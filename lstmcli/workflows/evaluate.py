@@ -27,20 +27,30 @@ from lstmcli.evaluation.forecasters import (
 from lstmcli.evaluation.scores import HEADLINE_STEPS, Scores, score
 from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.evaluation.trend import Thresholds, Yardsticks
-from lstmcli.evaluation.verdict import Summary, Verdict, summary, verdict
+from lstmcli.evaluation.verdict import (
+    Contribution,
+    Summary,
+    Verdict,
+    contribution,
+    summary,
+    verdict,
+)
 from lstmcli.forecasting.baselines import fewest_climatology_rows
 from lstmcli.forecasting.model import series_for
 from lstmcli.learning import refit as refitting
 from lstmcli.learning.evidence import (
+    check_cut,
     check_unseen,
     count_looks,
     looks_at_test_spans,
+    note_held,
     warn_hindsight,
+    warn_untrained,
     warn_young,
 )
 from lstmcli.learning.folds import tried
 from lstmcli.learning.refit import OnRefit, Refit, RefitWindow
-from lstmcli.learning.walk import Answer, Walk
+from lstmcli.learning.walk import Answer, Walk, paired
 from lstmcli.market.prices import Prices, bars_of
 from lstmcli.runs.base_fan import drawn_to_ready_made
 from lstmcli.runs.bundle import load_bundle
@@ -52,11 +62,9 @@ from lstmcli.runs.stale import stale_because, warn_stale
 from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.prices import (
     Source,
-    check_cut,
     doubtful_folders,
     load_prices,
     settings_for,
-    warn_untrained,
 )
 
 OnWindows = Callable[[Backtest, Yardsticks, bool], None]
@@ -74,10 +82,9 @@ class EvaluateReport:
     thresholds : of the trends that each model calls. refits : every fit during the backtest.
     looks : all looks at these days of these series, None where this one is none or uncounted.
     verdicts, summaries : of each model. by_recipe : whether no window is forecast by the models as
-        they are, but by refits of them. answer : how to get enough windows for a test, where there
-        are too few.
-    recipes : the settings of each model. series : what was evaluated, as the first model reads it,
-        in the order of the backtest.
+    they are, but by refits of them. without : whether a feature helps, where asked. answer : how to
+    get enough windows for a test, where there are too few. recipes : the settings of each model.
+    series : what was evaluated, as the first model reads it, in the order of the backtest.
     """
 
     models: tuple[ModelRef, ...]
@@ -97,6 +104,7 @@ class EvaluateReport:
     verdicts: dict[str, Verdict]
     summaries: tuple[Summary, ...]
     by_recipe: bool
+    without: Contribution | None
     answer: Answer | None
     notes: tuple[str, ...]
     failures: tuple[Failure, ...]
@@ -119,6 +127,7 @@ def evaluate(
     refit: int | Literal["never"] | None = None,
     refit_window: RefitWindow | None = None,
     refits: int | None = None,
+    without: str | None = None,
     baselines: Sequence[str] = (),
     device: str = "auto",
     number_of_threads: int = 1,
@@ -132,15 +141,16 @@ def evaluate(
     Without `start` the cutoffs begin where the recipe says, else with the test span. With `refit`
     all that is fitted is fitted again after every so many cutoff dates. With `refits` the latest so
     many windows that do not overlap are forecast by refits alone, the first before the first
-    window. `counted` says whether this is a look at the test span, `phases` whether tests rest on
-    windows that start between those shown too. Raises DataError when no cutoff has a whole horizon
-    of bars behind it, or too few rows lie before so many windows.
+    window. With `without` the recipe is compared with one that lacks a feature, both refitted alike
+    from the first window on. `counted` says whether this is a look at the test span, `phases`
+    whether tests rest on windows that start between those shown too. Raises DataError when no
+    cutoff has a whole horizon of bars behind it, or too few rows lie before so many windows.
     """
     began = time.monotonic()
     check_baselines(baselines)
     asked: dict[str, object] = {"start": start, "end": end, "step_size": step_size}
     asked |= {"n_windows": n_windows, "refit": refit, "refit_window": refit_window}
-    walk = _settle(source, models, device, horizon, asked, refits)
+    walk = _settle(source, models, device, horizon, asked, refits, without)
     panel = _choose_series(walk, source)
     series = panel.evaluated[walk.main]
     with threads(number_of_threads):
@@ -163,6 +173,7 @@ def evaluate(
         decides=decides,
         in_training=in_training,
         further=further,
+        n_judged=len(walk.references),
     )
     known_models = [
         (ref, walk.models[str(ref)], walk.metadata[str(ref)]) for ref in walk.references
@@ -182,8 +193,8 @@ def evaluate(
         answer = walk.answer(panel.own, time.monotonic() - began)
     return EvaluateReport(
         models=tuple(walk.references),
-        metadata=tuple(walk.metadata.values()),
-        recipes=tuple(each.settings for each in walk.models.values()),
+        metadata=tuple(each for *_, each in known_models),
+        recipes=tuple(each.settings for _, each, _ in known_models),
         series=tuple(series),
         horizon=walk.horizon,
         step_size=walk.step_size,
@@ -197,12 +208,13 @@ def evaluate(
         looks=looks,
         verdicts={
             name: replace(found, lines=(*past, *found.lines, *tried(each.settings.tuning.trials)))
-            for name, each in walk.models.items()
+            for name, each in ((str(ref), model) for ref, model, _ in known_models)
             for found in [verdict(scores, name)]
         },
         by_recipe=walk.by_recipe,
         answer=answer,
-        summaries=tuple(summary(result, scores, name) for name in walk.models),
+        without=None if walk.without is None else contribution(scores, walk.pairs, walk.without),
+        summaries=tuple(summary(result, scores, str(name)) for name in walk.references),
         notes=tuple(_notes(source, walk, panel, uncounted, done)),
         failures=tuple(panel.failures),
     )
@@ -231,6 +243,7 @@ def _settle(
     horizon: int | None,
     asked: Mapping[str, object],
     refits: int | None,
+    without: str | None,
 ) -> Walk:
     """Load the models and put the options that are given in place of the recipe's."""
     references = tuple(find_or_only(source.data_dir, model) for model in models or (None,))
@@ -257,13 +270,22 @@ def _settle(
         _check_chosen_by_refits(given)
         own = {"start": None, "step_size": None, "n_windows": refits}
         recipe = recipe.model_copy(update=own)
-    if recipe.refit is not None or refits is not None:
+    pairs: tuple[tuple[str, str], ...] = ()
+    if without is not None:
+        found, pairs = paired(found, without)
+        metadata = dict.fromkeys(found, metadata[names[0]])
+        if refits is None and recipe.start is None:
+            day = metadata[names[0]].test_start.astype(object)
+            recipe = recipe.model_copy(update={"start": day})
+    if recipe.refit is not None or refits is not None or without is not None:
         refitting.check_refittable(found)
     settings = settings.model_copy(update={"evaluate": recipe})
     steps = horizon or min(model.settings.window.horizon for model in found.values())
     step_size = recipe.step_size or steps
-    by_recipe = refits is not None
-    walk = Walk(references, found, metadata, settings, steps, step_size, by_recipe)
+    by_recipe = refits is not None or without is not None
+    walk = Walk(
+        references, found, metadata, settings, steps, step_size, by_recipe, without, tuple(pairs)
+    )
     check_unseen(walk.first, metadata)
     return walk
 
@@ -283,7 +305,7 @@ def _choose_series(walk: Walk, source: Source) -> _Panel:
     """Load the prices and choose series and cutoffs; AllFailedError where none is suitable."""
     around = replace(source, around=walk.recipe.end or date.max)
     interval = walk.metadata[walk.main].interval
-    loaded, failures = load_prices(around, walk.settings.data, interval)
+    loaded, failures = load_prices(around, walk.settings.data, interval, walk.inputs)
     own: dict[str, list[Series]] = {name: [] for name in walk.models}
     for prices in loaded:
         try:
@@ -296,7 +318,7 @@ def _choose_series(walk: Walk, source: Source) -> _Panel:
             each.append(read)
     series = own[walk.main]
     raise_if_all_failed(len(series), failures)
-    if walk.by_recipe:
+    if walk.by_recipe and walk.recipe.start is None:
         walk.check_possible(own)
     cutoffs = walk.cutoffs(
         series, first=walk.first, step_size=walk.step_size, n_windows=walk.recipe.n_windows
@@ -413,13 +435,16 @@ def _notes(
     source: Source, walk: Walk, panel: _Panel, uncounted: Sequence[str], done: Sequence[Refit]
 ) -> Iterator[str]:
     doubts, stale = [*doubtful_folders(source, walk.settings.data.interval)], list[str]()
-    for each, metadata in zip(walk.references, walk.metadata.values(), strict=True):
+    for each in walk.references:
         doubts += doubtful_paths(each)
-        stale += warn_stale(each, stale_because(metadata, source.data_dir))
+        stale += warn_stale(each, stale_because(walk.metadata[str(each)], source.data_dir))
     yield from (*warn_ownership(doubts), *stale, *uncounted)
     series, main = panel.evaluated[walk.main], walk.models[walk.main]
     yield from warn_untrained([each.symbol for each in series], main.trained_on)
+    yield from note_held(main.settings)
     yield from warn_young(series, panel.cutoffs, main.settings.window.context_length)
-    yield from refitting.describe_refits(done, walk.models, walk.metadata)
+    own = {str(each): walk.models[str(each)] for each in walk.references}
+    done = [each for each in done if each.model in own]
+    yield from refitting.describe_refits(done, own, walk.metadata)
     for prices in panel.loaded:
         yield from prices.named_notes()

@@ -31,7 +31,7 @@ from lstmcli.files.locks import hold
 from lstmcli.market.symbols import check_symbol, price_path
 from lstmcli.printable import Note
 from lstmcli.recipes import load_settings
-from lstmcli.runs.choice import choose_models, name_for
+from lstmcli.runs.choice import choose_models, name_for, symbols_read
 from lstmcli.runs.metadata import read_metadata
 from lstmcli.runs.registry import version_of, versions
 from lstmcli.workflows.fetch import FetchReport, FetchResult, Outcome, fetch
@@ -130,6 +130,8 @@ def forecast(
 ) -> ForecastReport:
     """Fetch daily bars up to `now`, zone-aware, train models that are too old, and forecast.
 
+    The other series that the models read are fetched too.
+
     retrain_after : seconds after which a model that forecasts one of the symbols is trained again,
         from its own recipe and data. A symbol that has `base` alone gets a model of its own where
         its prices suffice. None trains nothing.
@@ -156,9 +158,10 @@ def forecast(
         return _describe(trained)
 
     with hold(data_dir / LOCK, wait=wait):
+        others = symbols_read(data_dir, wanted, horizon=horizon)
         with show_fetch() as on_result:
             fetched = fetch(
-                wanted,
+                (*wanted, *others),
                 data_dir=data_dir,
                 timeout=timeout,
                 wait=wait,
@@ -173,12 +176,13 @@ def forecast(
             models = _models(source, horizon)
             old = [each for each in models if each.is_older(retrain_after, now)]
         notes, not_trained = _train_each(old, train)
-        absent = [each for each in fetched.failures if each.symbol not in stored]
+        absent = [each for each in fetched.failures if each.symbol in {*wanted} - {*stored}]
         made = _predict(source, absent, horizon=horizon, **device)
     not_refreshed = [
         replace(each, reason=f"{_NOT_REFRESHED}: {each.reason}") for each in fetched.failures
     ]
-    incomplete = [each for each in (*not_refreshed, *not_trained) if each.symbol in made.symbols]
+    shown = {*made.symbols, *others}
+    incomplete = [each for each in (*not_refreshed, *not_trained) if each.symbol in shown]
     return ForecastReport(replace(made, notes=[*notes, *made.notes]), fetched, tuple(incomplete))
 
 

@@ -85,7 +85,9 @@ def promote_model(
         decision = Decision(True, "promoted by hand", before)
         if if_better:
             interval = metadata.interval
-            loaded, failures = load_prices(source, bundle.settings.data, interval)
+            loaded, failures = load_prices(
+                source, bundle.settings.data, interval, bundle.settings.window.inputs
+            )
             raise_if_all_failed(len(loaded), failures)
             start = metadata.test_start
             decision, looked = decide(

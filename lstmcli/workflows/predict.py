@@ -32,11 +32,12 @@ from lstmcli.learning.evidence import (
     describe_looks,
     hindsight,
     look,
+    note_held,
     warn_shorter,
+    warn_untrained,
 )
-from lstmcli.market.prices import Prices, unit_of
+from lstmcli.market.prices import STORE, Prices, unit_of
 from lstmcli.market.sessions import future_dates, note_unknown, schedule_for, sessions_behind
-from lstmcli.market.store import STORE
 from lstmcli.printable import Note, first_few
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.looks import sketch
@@ -44,7 +45,7 @@ from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, doubtful_paths, warn_ownership
 from lstmcli.runs.stale import StaleMark, stale_because, warn_stale
 from lstmcli.training.device import choose_device, threads
-from lstmcli.workflows.prices import Source, doubtful_folders, stream_prices, warn_untrained
+from lstmcli.workflows.prices import Source, doubtful_folders, stream_prices
 from lstmcli.workflows.shares import Share, describe_shares, note_ready_made, shares
 
 STALE_SESSIONS = 3
@@ -289,6 +290,7 @@ def _model_notes(source: Source, by: Predictor) -> Iterator[str]:
         others = sorted(set(by.other_prices.values()))
         asked = f"{' and '.join(others)} of {first_few(by.other_prices)}"
         yield f"the model was trained on {trained}, and forecasts {asked}"
+    yield from note_held(by.model.settings)
     yield from warn_untrained(by.symbols, by.model.trained_on)
 
 
@@ -305,7 +307,7 @@ def _prepared(
     for share in used:
         # Without the prices, which would stay in memory.
         taken.append(replace(share, source=replace(share.source, read=None)))
-        for each in stream_prices(share.source, share.data, share.interval):
+        for each in stream_prices(share.source, share.data, share.interval, share.inputs):
             if isinstance(each, Failure):
                 report.failures.append(each)
                 continue
@@ -344,9 +346,11 @@ def make_ready(
     if as_of is not None:
         row = int(prices.frame.index.searchsorted(np.datetime64(as_of), side="right")) - 1
     whole = model.settings.window.context_length
+    inputs = model.settings.window.inputs
+    lag = max((each.lag + 1 for each in inputs), default=0)  # one more for a change
     context_length = min(whole, row + 1)
     # A linear fan rests on all rows up to the cutoff.
-    first = 0 if model.har else max(0, row + 1 - max(context_length, HISTORY))
+    first = 0 if model.har else max(0, row + 1 - max(context_length, HISTORY) - lag)
     # A copy, since a part of a frame would keep the whole of it.
     rows = prices.frame.iloc[first : row + 1 + steps].copy()
     series = series_for(model.settings, replace(prices, frame=rows))
@@ -366,7 +370,7 @@ def make_ready(
     end = row + 1 - first
     past, known = series.part(slice(end)), series.log_prices[end - 1 :]
     window = past.part(slice(max(0, end - context_length), end))
-    seen = past if model.har else window
+    seen = past if model.har else past.part(slice(max(0, end - context_length - lag), end))
     last = prices.frame.index[row].date()
     # The sessions ahead are not read off the data.
     past_prices = replace(prices, frame=prices.frame.iloc[: row + 1])

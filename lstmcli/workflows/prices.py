@@ -1,21 +1,18 @@
 """Where a run's prices come from: the files or symbols asked for, else those the recipe names."""
 
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import Future
+import shlex
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from difflib import get_close_matches
 from functools import cache, partial
 from pathlib import Path
-from queue import Empty, Queue
-from threading import Event, Thread
-from typing import IO, Any, TypeVar
-
-import numpy as np
+from typing import IO, Any
 
 from lstmcli.config import Data, Settings
+from lstmcli.dataset.inputs import with_inputs
 from lstmcli.errors import (
     DataError,
     Failure,
@@ -24,9 +21,14 @@ from lstmcli.errors import (
     NetworkError,
     UsageError,
 )
+from lstmcli.features import OwnInput
 from lstmcli.market.columns import Reading
-from lstmcli.market.prices import Prices, are_alike, bars_of, infer_interval, may_be
-from lstmcli.market.store import STORE, read_stored
+from lstmcli.market.prices import (
+    Prices,
+    as_read,
+    most_common_interval,
+)
+from lstmcli.market.store import read_stored
 from lstmcli.market.symbols import (
     INTERVALS,
     check_series_name,
@@ -37,7 +39,10 @@ from lstmcli.market.symbols import (
 )
 from lstmcli.market.tables import parse_csv_option, read_prices
 from lstmcli.printable import first_few
+from lstmcli.reading.ahead import work_ahead
 from lstmcli.reading.folders import list_tables
+from lstmcli.reading.raw import RawTable
+from lstmcli.recipes import load_settings
 from lstmcli.runs.choice import read_candidates
 from lstmcli.runs.last_runs import last_runs
 from lstmcli.runs.registry import ownership_doubt, warn_ownership
@@ -54,7 +59,10 @@ class Source:
     symbols : columns or names in the files, or symbols in the store where there is no file.
     start, end : the first and the last day used of these.
     only : series chosen among the recipe's own data, in capitals.
+    tables : tables in memory with their names, read like files, before them. own : whether they
+        are the data of the model, whose dates hold for them.
     read : the prices themselves where they have been read, in place of the files or symbols.
+    others : series that only inputs are made of, read with them.
     """
 
     data_dir: Path
@@ -68,104 +76,39 @@ class Source:
     end: date | None = None
     around: date | None = None
     only: tuple[str, ...] = ()
+    tables: tuple[tuple[str | None, RawTable], ...] = ()
+    own: bool = False
     read: tuple[Prices | Failure, ...] | None = None
+    others: tuple[Prices, ...] = ()
 
     @property
     def names_data(self) -> bool:
         """Whether it replaces the recipe's data."""
-        return bool(self.csv or self.symbols)
+        return bool(self.csv or self.symbols or self.tables) and not self.own
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it names files or tables, so that no price comes from the store."""
+        return bool(self.csv or self.tables)
 
 
-T = TypeVar("T")
-R = TypeVar("R")
-
-
-def work_ahead(work: Callable[[T], R], items: Collection[T], *, most: int = 4) -> Iterator[R]:
-    """Yield `work(item)` of every item, while the next ones are worked on, `most` at a time.
-
-    What is not asked for any more is not started. Neither a signal nor the end of the process waits
-    for the item at work, which may be a file that never ends.
-    """
-    results: Queue[Future[R] | None] = Queue(most - 1)
-    abandoned = Event()
-
-    def run() -> None:
-        for item in items:
-            future: Future[R] = Future()
-            try:
-                future.set_result(work(item))
-            except BaseException as error:  # noqa: BLE001 - it is raised where the result is used
-                future.set_exception(error)
-            results.put(future)
-            if abandoned.is_set():
-                return
-        results.put(None)
-
-    # No pool: the interpreter waits for a pool's threads before it exits.
-    Thread(target=run, daemon=True).start()
-    try:
-        while (done := results.get()) is not None:
-            yield done.result()
-    finally:
-        abandoned.set()
-        with suppress(Empty):  # a thread that waits for room sees it then
-            results.get_nowait()
-
-
-def as_read(
-    prices: Prices, interval: str | None, reader: str = "the model reads"
-) -> Prices | Failure:
-    """Return prices of an interval as they are, and a Failure in place of others.
-
-    interval : None for any. reader : who expects it, with a verb. Prices whose few dates do not say
-    how far apart they are count as of that interval.
-    """
-    if interval is None:
-        return prices
-    found = _interval(prices)
-    if are_alike(found, interval):
-        return prices
-    if may_be(prices.frame.index, interval):  # type: ignore[arg-type]
-        return replace(prices, interval=interval)
-    error = DataError(
-        "cannot use bars of another length",
-        where=f"{prices.symbol} in {prices.source}",
-        why=f"{reader} {bars_of(interval)}, {prices.symbol} has {bars_of(found)}",
-        next_step=f"Give {bars_of(interval)} of it, or train a model on {bars_of(found)}.",
-    )
-    return Failure.of(prices.symbol, error)
-
-
-def most_common_interval(loaded: Sequence[Prices]) -> str | None:
-    """Return the interval that most series have, the first of several; None for no series."""
-    found = [_interval(each) for each in loaded]
-    counts = [sum(are_alike(each, other) for other in found) for each in found]
-    return found[counts.index(max(counts))] if found else None
-
-
-def _interval(prices: Prices) -> str:
-    """Return the interval of the dates; of stored bars their folder's, unless far off."""
-    if prices.source != STORE:
-        return prices.interval
-    found = infer_interval(prices.frame.index)  # type: ignore[arg-type]
-    return prices.interval if len(prices.frame) < 10 or "D" in found else found
-
-
-_MOST_NAMED = 5
-_File = list[Prices | Failure] | Failure  # the series of one file, or why it cannot be read
+_Entry = tuple[str | None, str | RawTable]  # a name, and a file or table
+_Found = Prices | Failure
+_File = list[_Found] | Failure  # the series of one file, or why it cannot be read
 
 
 def load_prices(
-    source: Source, data: Data, interval: str | None = None
+    source: Source, data: Data, interval: str | None = None, inputs: Sequence[OwnInput] = ()
 ) -> tuple[list[Prices], list[Failure]]:
     """Read every series of a run; a bad one becomes a Failure, so that the others go on.
 
-    interval : of the bars that are read; a series of others is a bad one.
-    Raises UsageError where nothing names any data, or two series have one name.
+    interval : of the bars that are read; a series of others is a bad one. inputs : own inputs that
+    the tables are to have. Raises UsageError where nothing names any data, or two series have one
+    name.
     """
     loaded: list[Prices] = []
     failures: list[Failure] = []
-    for each in stream_prices(source, data, interval):
+    for each in stream_prices(source, data, interval, inputs):
         if isinstance(each, Failure):
             failures.append(each)
         else:
@@ -174,17 +117,21 @@ def load_prices(
 
 
 def stream_prices(
-    source: Source, data: Data, interval: str | None = None
+    source: Source, data: Data, interval: str | None = None, inputs: Sequence[OwnInput] = ()
 ) -> Iterator[Prices | Failure]:
     """Yield the series of a run in the order asked for; only a few are read ahead.
 
-    Where symbols are looked for in several files, all files are read first.
+    Where symbols are looked for in several files, all files are read first; so they are where
+    inputs are other series, which are no series of the run unless they are named.
     """
     data = chosen_data(source, data)
+    others = {each.name.upper(): each.name for each in inputs if each.kind == "symbol"}
+    files = list[_Found]()
+    join = partial(_joined, inputs, cache(partial(find_other, source, data, files)), interval)
     if source.read is not None:
-        yield from (_as_read(each, interval) for each in source.read)
+        yield from map(join, source.read)
         return
-    if not data.csv and not data.symbols:
+    if not (data.csv or data.symbols or source.tables):
         raise UsageError(
             "no data named",
             why="neither the command nor the recipe names a symbol or a file",
@@ -192,9 +139,20 @@ def stream_prices(
         )
     data, notes = with_files(data)
     seen: set[str] = set()
-    files = {part for entry in data.csv for part in parse_csv_option(entry)}
-    for found in _from_files(source, data) if data.csv else _from_store(source, data):
-        if source.only and found.symbol.upper() not in source.only and found.symbol not in files:
+    names = {part for entry in data.csv for part in parse_csv_option(entry)}
+    asked = {symbol.upper() for symbol in data.symbols}
+    is_read = data.csv or source.tables
+    if is_read and asked:
+        more = [name for key, name in others.items() if key not in asked]
+        data = data.model_copy(update={"symbols": (*data.symbols, *more)})
+    found_in = _from_files(source, data, inputs) if is_read else _from_store(source, data)
+    if is_read and others:
+        files += found_in
+        found_in = iter(files)
+    for found in found_in:
+        if is_read and found.symbol.upper() in others.keys() - asked:
+            continue
+        if source.only and found.symbol.upper() not in source.only and found.symbol not in names:
             continue
         if isinstance(found, Prices):
             if found.symbol in seen:
@@ -202,7 +160,7 @@ def stream_prices(
                 raise UsageError("a symbol comes twice", where=found.symbol, next_step=step)
             seen.add(found.symbol)
             found, notes = replace(found, notes=(*found.notes, *notes)), ()
-        yield _as_read(found, interval)
+        yield join(found)
 
 
 def with_files(data: Data) -> tuple[Data, tuple[str, ...]]:
@@ -223,15 +181,59 @@ def with_files(data: Data) -> tuple[Data, tuple[str, ...]]:
     return data.model_copy(update={"csv": tuple(files)}), tuple(notes)
 
 
-def _as_read(found: Prices | Failure, interval: str | None) -> Prices | Failure:
-    return as_read(found, interval) if isinstance(found, Prices) else found
+def _joined(
+    inputs: Sequence[OwnInput],
+    find: Callable[[str, str], Prices],
+    interval: str | None,
+    found: _Found,
+) -> _Found:
+    """Return prices of an interval with their own inputs, or why there are none."""
+    found = as_read(found, interval) if isinstance(found, Prices) else found
+    if isinstance(found, Failure) or not inputs:
+        return found
+    try:
+        return with_inputs(found, inputs, lambda name, own: find(name, own.interval))
+    except (DataError, FileError) as error:
+        return Failure.of(found.symbol, error)
+
+
+def find_other(
+    source: Source, data: Data, files: Sequence[_Found] | None, name: str, interval: str
+) -> Prices:
+    """Return another series: of the files of the run, else of the store.
+
+    files : their series; None to read them. Raises DataError where there is none of that name.
+    """
+    data = chosen_data(source, data).model_copy(update={"start": None, "symbols": ()})
+    if source.read is not None:
+        files = (*source.others, *source.read)
+    elif files is None:
+        data, _ = with_files(data)
+        files = list(_from_files(source, data)) if data.csv or source.tables else ()
+    for each in files:
+        if isinstance(each, Prices) and each.symbol.upper() == name.upper():
+            return each
+    if interval in INTERVALS:
+        data = data.model_copy(update={"interval": interval})
+    symbol, where = check_symbol(name), "" if interval == "1d" else f" --interval {interval}"
+    missing = f"no prices of {name}, which the model reads"
+    if not price_path(source.data_dir, symbol, data.interval).is_file():
+        raise DataError(missing, next_step=f"Run: lstmcli fetch {shlex.quote(name)}{where}")
+    found = _stored(source, data, list, symbol)
+    if isinstance(found, Failure):
+        raise DataError(missing, why=found.reason)
+    return found
 
 
 def load_alike(
-    source: Source, data: Data, interval: str | None = None, reader: str = "the model reads"
+    source: Source,
+    data: Data,
+    inputs: Sequence[OwnInput] = (),
+    interval: str | None = None,
+    reader: str = "the model reads",
 ) -> tuple[list[Prices], list[Failure]]:
     """Read every series to train on: of an interval, or without one of that which most have."""
-    loaded, failures = load_prices(source, data)
+    loaded, failures = load_prices(source, data, inputs=inputs)
     if interval is None:
         interval, reader = most_common_interval(loaded), "the other series are"
     found = [as_read(each, interval, reader) for each in loaded]
@@ -241,7 +243,7 @@ def load_alike(
 
 def doubtful_folders(source: Source, interval: str) -> tuple[Path, ...]:
     """Return the folders that prices of the store are read from, for `warn_ownership`."""
-    return () if source.csv else price_folders(source.data_dir, interval)
+    return () if source.is_read else price_folders(source.data_dir, interval)
 
 
 def settings_for(source: Source, settings: Settings) -> Settings:
@@ -252,23 +254,15 @@ def settings_for(source: Source, settings: Settings) -> Settings:
     return settings.model_copy(update={"evaluate": recipe})
 
 
-def check_cut(prices: Prices, first: np.datetime64) -> None:
-    """Raise DataError where a row from day `first` on, which scores need, is not usable."""
-    if prices.cut is not None and np.datetime64(prices.cut) >= first:
-        raise DataError(
-            "unusable row among those to score",
-            where=f"{prices.symbol}, {prices.source}",
-            why=f"no forecast can be scored against the row of {prices.cut}, expected "
-            "cutoffs after it",
-            next_step=f"Correct it, or pass --start {prices.frame.index[0]:%Y-%m-%d}.",
-        )
+def chosen_settings(recipe: str, source: Source, changes: Sequence[str]) -> tuple[Settings, Source]:
+    """Return a recipe's settings with `KEY=VALUE` changes, and the source as they have it.
 
-
-def warn_untrained(symbols: Sequence[str], trained_on: Sequence[str]) -> tuple[str, ...]:
-    """Return one note for all symbols that a model is used on without having seen them."""
-    known = set(trained_on)
-    new = [symbol for symbol in symbols if symbol not in known]
-    return (f"the model was not trained on {first_few(new, _MOST_NAMED)}",) if new else ()
+    Dates given as changes apply to data that the source names too; the recipe's do not.
+    """
+    given = {"data.start": source.start, **source.reading.as_toml()}
+    first = [f"{key}={value}" for key, value in given.items() if value is not None]
+    settings = load_settings(recipe, [*first, *changes], own_data=source.names_data)
+    return settings, dated(source, settings.data)
 
 
 def chosen_data(source: Source, data: Data) -> Data:
@@ -321,22 +315,28 @@ def _from_store(source: Source, data: Data) -> Iterator[Prices | Failure]:
     return work_ahead(partial(_stored, source, data, known), symbols)
 
 
-def _from_files(source: Source, data: Data) -> Iterator[Prices | Failure]:
+def _from_files(
+    source: Source, data: Data, inputs: Sequence[OwnInput] = ()
+) -> Iterator[Prices | Failure]:
     """Read the series asked for, whichever file each lies in, or all that the files hold."""
     for symbol in data.symbols:
         check_series_name(symbol, "an argument", UsageError)
-    entries = [parse_csv_option(entry) for entry in data.csv]
+    files_named = [parse_csv_option(entry) for entry in data.csv]
+    entries: list[_Entry] = [*source.tables, *files_named]
     # A pipe is read here, where a signal can end the wait for its writer.
-    ahead = all(Path(file).is_file() for _, file in entries)
-    read = partial(_read_file, source, data)
+    ahead = all(Path(file).is_file() for _, file in files_named)
+    columns = tuple(each.name for each in inputs if each.kind == "column")
+    read = partial(_read_file, source, data, columns)
     files: Iterator[_File] = work_ahead(read, entries) if ahead else map(read, entries)
     if data.symbols and not any(name for name, _ in entries):
-        files = iter([_selected(list(files), data)])
+        files = iter([_selected(list(files), data, source.tables)])
     for found in files:
         yield from [found] if isinstance(found, Failure) else found
 
 
-def _selected(files: Sequence[_File], data: Data) -> list[Prices | Failure]:
+def _selected(
+    files: Sequence[_File], data: Data, tables: Sequence[tuple[str | None, RawTable]]
+) -> list[Prices | Failure]:
     """Return the files that cannot be read, then the series asked for in their order."""
     unreadable = [each for each in files if isinstance(each, Failure)]
     found = [each for file in files if not isinstance(file, Failure) for each in file]
@@ -348,7 +348,7 @@ def _selected(files: Sequence[_File], data: Data) -> list[Prices | Failure]:
         if not unreadable and symbol.upper() not in known:
             error = DataError(
                 f"no series {symbol}",
-                where=", ".join(data.csv),
+                where=", ".join([*(table.where for _, table in tables), *data.csv]),
                 why=f"found {first_few(names, 12) or 'none'}",
                 next_step="Name a file's only series as you like: --csv NAME=FILE.",
             )
@@ -356,7 +356,7 @@ def _selected(files: Sequence[_File], data: Data) -> list[Prices | Failure]:
     return [*unreadable, *sorted(chosen, key=lambda each: order[each.symbol.upper()])]
 
 
-def _read_file(source: Source, data: Data, entry: tuple[str | None, str]) -> _File:
+def _read_file(source: Source, data: Data, columns: Sequence[str], entry: _Entry) -> _File:
     name, file = entry
     bad: dict[str, DataError] = {}
     read = partial(
@@ -372,6 +372,7 @@ def _read_file(source: Source, data: Data, entry: tuple[str | None, str]) -> _Fi
         end=data.end,
         around=source.around,
         failures=bad,
+        extras=columns,
     )
     try:
         try:
@@ -381,10 +382,15 @@ def _read_file(source: Source, data: Data, entry: tuple[str | None, str]) -> _Fi
                 raise
             found = read()  # a column that this file lacks may lie in another, or fail alone
     except (DataError, FileError) as error:
-        # Never a formula in a table of failures.
-        shown = "stdin" if file == "-" else f"./{file}" if file[:1] in "=+-@" else file
-        return Failure.of(name or shown, error)
+        return Failure.of(name or _shown(file), error)
     return [*found, *(Failure.of(symbol, error) for symbol, error in bad.items())]
+
+
+def _shown(file: str | RawTable) -> str:
+    if not isinstance(file, str):
+        return file.where
+    # Never a formula in a table of failures.
+    return "stdin" if file == "-" else f"./{file}" if file[:1] in "=+-@" else file
 
 
 def _known_symbols(data_dir: Path, interval: str) -> list[str]:

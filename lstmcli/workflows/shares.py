@@ -13,10 +13,12 @@ from typing import Any
 
 from lstmcli.config import Data
 from lstmcli.errors import AllFailedError, Failure, UsageError, raise_if_all_failed
-from lstmcli.market.prices import Prices
+from lstmcli.features import OwnInput
+from lstmcli.market.prices import Prices, as_read
 from lstmcli.market.symbols import price_path
 from lstmcli.printable import first_few
 from lstmcli.runs.choice import (
+    Candidates,
     Choice,
     choose_models,
     find_or_only,
@@ -24,7 +26,7 @@ from lstmcli.runs.choice import (
     read_candidates,
 )
 from lstmcli.runs.registry import ModelRef, promoted_names
-from lstmcli.workflows.prices import Source, as_read, stream_prices
+from lstmcli.workflows.prices import Source, stream_prices
 
 _MOST_NAMED = 5
 
@@ -48,6 +50,11 @@ class Share:
         return self.choice.chosen.settings.data
 
     @property
+    def inputs(self) -> tuple[OwnInput, ...]:
+        """Return the own inputs of the model."""
+        return self.choice.chosen.settings.window.inputs
+
+    @property
     def interval(self) -> str:
         """Return the interval of the model's bars."""
         return self.choice.chosen.metadata.interval
@@ -63,9 +70,9 @@ def shares(source: Source, model: str | None, horizon: int | None = None) -> Ite
     if model is not None or not source.names_data:
         found = read_candidate(find_or_only(source.data_dir, model))
         choice = Choice(found, "asked for")
-        yield from _shares_of(source, choice, source.symbols, source.csv)
+        yield from _shares_of(source, choice, source.symbols)
         return
-    if not source.csv:
+    if not source.is_read:
         asked = {each.upper(): each for each in reversed(source.symbols)}
         once = list(reversed(asked.values()))
         chosen = choose_models(source.data_dir, once, horizon=horizon)
@@ -76,8 +83,42 @@ def shares(source: Source, model: str | None, horizon: int | None = None) -> Ite
     known = read_candidates(source.data_dir)
     kinds = {each.settings.data.price for each in (*known.own, known.base)}
     data = Data(price=kinds.pop() if len(kinds) == 1 else "auto")
+    yield from _shares_of_files(source, data, known, horizon)
+
+
+def _shares_of_files(
+    source: Source, data: Data, known: Candidates, horizon: int | None
+) -> Iterator[Share]:
+    """Yield the share of each series; where models read other series, all are read first.
+
+    Those that the models of others read have no share, unless they are named.
+    """
+    inputs = [one for each in (*known.own, known.base) for one in each.settings.window.inputs]
+    columns = [each for each in inputs if each.kind == "column"]
+    names = {each.name.upper(): each.name for each in inputs if each.kind == "symbol"}
+    if not names:
+        yield from _by_series(source, stream_prices(source, data, inputs=columns), known, horizon)
+        return
+    asked = {each.upper() for each in source.symbols}
+    more = [name for key, name in names.items() if asked and key not in asked]
+    wide = replace(source, symbols=(*source.symbols, *more))
+    series = [
+        each
+        for each in stream_prices(wide, data, inputs=columns)
+        if isinstance(each, Prices) or each.symbol not in more
+    ]
+    others = [one for one in series if isinstance(one, Prices) and one.symbol.upper() in names]
+    made = list(_by_series(replace(source, others=tuple(others)), series, known, horizon))
+    read = {one.name.upper() for each in made for one in each.inputs if one.kind == "symbol"}
+    read |= {each.upper() for each in more}
+    yield from (each for each in made if each.symbols[0].upper() not in read - asked)
+
+
+def _by_series(
+    source: Source, found: Iterable[Prices | Failure], known: Candidates, horizon: int | None
+) -> Iterator[Share]:
     last = Choice(known.base, "ready-made")
-    for each in stream_prices(source, data):
+    for each in found:
         if isinstance(each, Prices):
             fits = partial(_fits, each)
             last = known.choose(each.symbol, horizon=horizon, fits=fits)
@@ -144,7 +185,9 @@ def only_share(source: Source, models: Sequence[str], horizon: int | None, alone
 
 def _joined(some: Sequence[Share]) -> Share:
     first = some[0]
-    read = tuple(one for each in some for one in stream_prices(each.source, each.data))
+    read = tuple(
+        one for each in some for one in stream_prices(each.source, each.data, inputs=each.inputs)
+    )
     symbols = tuple(symbol for each in some for symbol in each.symbols)
     return replace(first, source=replace(first.source, read=read), symbols=symbols)
 
@@ -153,9 +196,7 @@ def _fits(prices: Prices, interval: str) -> bool:
     return isinstance(as_read(prices, interval), Prices)
 
 
-def _shares_of(
-    source: Source, choice: Choice, symbols: Sequence[str], csv: Sequence[str] = ()
-) -> Iterator[Share]:
+def _shares_of(source: Source, choice: Choice, symbols: Sequence[str]) -> Iterator[Share]:
     """Yield where a model's series are read: the files or the store, or its own files."""
     model, data = choice.chosen, choice.chosen.settings.data
 
@@ -167,7 +208,7 @@ def _shares_of(
         stored = price_path(source.data_dir, symbol.upper(), data.interval).is_file()
         return is_held(symbol) and not stored
 
-    if csv or not symbols:
+    if source.is_read or not symbols:
         yield Share(choice, source, tuple(symbols))
         return
     for own, some in groupby(symbols, is_own):

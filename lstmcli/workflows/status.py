@@ -4,6 +4,7 @@ A cheap look: the bars are read only where their sidecar does not fit, which `da
 all of them. Each champion is loaded, as `predict` would. Nothing is written and no lock is taken.
 """
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,10 +20,10 @@ from lstmcli.errors import AllFailedError, DataError, FileError, LstmcliError, U
 from lstmcli.market.calendars import Schedule, known_until
 from lstmcli.market.sessions import MOST_BEHIND
 from lstmcli.market.store import IMPORTED
-from lstmcli.market.symbols import interval_option, stored_symbols
+from lstmcli.market.symbols import interval_option, price_path, stored_symbols
 from lstmcli.printable import count_of
 from lstmcli.runs.last_runs import FORECAST, LastRuns, last_runs, too_old
-from lstmcli.runs.metadata import check_bundle
+from lstmcli.runs.metadata import check_bundle, read_settings
 from lstmcli.runs.registry import all_names, champion, versions
 from lstmcli.runs.stale import stale_because, warn_stale
 from lstmcli.workflows.data import StoredSeries, list_data, stored_schedule
@@ -197,6 +198,22 @@ def _model(data_dir: Path, name: str) -> _Found:
     stale = warn_stale(leader, stale_because(metadata, data_dir))
     if stale:
         return "old", what, stale[0].rstrip("."), _retrain(name, metadata.trained_on), since
+    inputs = read_settings(leader.folder, metadata).window.inputs
+    absent = [
+        each.name
+        for each in inputs
+        if each.kind == "symbol"
+        and not price_path(data_dir, each.name.upper(), metadata.interval).is_file()
+    ]
+    if absent and metadata.stored is not None:
+        typed = shlex.join(absent) + interval_option(metadata.interval)
+        return (
+            "old",
+            what,
+            f"reads {_first(absent)}, not stored",
+            f"Run: lstmcli fetch {typed}.",
+            since,
+        )
     return "ok", what, "", "", since
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from lstmcli.config import Settings
+from lstmcli.dataset.series import Series, make_series
 from lstmcli.errors import Failure, ModelError, TrainingError, UsageError, noted_when_stopped
 from lstmcli.evaluation.scores import Scores
 from lstmcli.files.locks import hold
 from lstmcli.learning.fit import Course
-from lstmcli.learning.learn import Learned, describe, learn
+from lstmcli.learning.learn import Learned, describe, describe_series, learn
 from lstmcli.learning.plan import Plan, plan_prices, with_known_features
 from lstmcli.learning.promotion import BROKE_DOWN, LEVEL, Decision, Promote, decide
 from lstmcli.learning.transfer import (
@@ -24,8 +25,7 @@ from lstmcli.learning.transfer import (
     plan_transfer,
     ready_made_donor,
 )
-from lstmcli.market.prices import Prices
-from lstmcli.market.store import STORE
+from lstmcli.market.prices import STORE, Prices
 from lstmcli.printable import first_few
 from lstmcli.recipes import shipped_file
 from lstmcli.runs import checkpoint
@@ -43,7 +43,7 @@ from lstmcli.runs.registry import (
 from lstmcli.runs.stale import histories
 from lstmcli.training.device import choose_device, threads
 from lstmcli.training.loop import Epoch
-from lstmcli.workflows.prices import Source, doubtful_folders, lasting_data, load_alike
+from lstmcli.workflows.prices import Source, doubtful_folders, find_other, lasting_data, load_alike
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,11 @@ def train(
     if isinstance(short, Donor):
         donor, plan = short, held_back(short, plan)
     stored, interval = used[0].source == STORE, used[0].interval
-    learned_from = histories(home, plan.series, interval) if stored else {}
+    others = _others(source, settings, interval) if stored else []
+    learned_from = histories(home, (*plan.series, *others), interval) if stored else {}
+    read = {"store": stored, "read_at": read_at, "histories": learned_from}
+    if others:
+        read["others"] = [describe_series(each) for each in others]
     notes = tuple(_notes(source, folder, settings, plan, used, donor))
     if short:
         notes = (_describe_short(short) if isinstance(short, Donor) else short, *notes)
@@ -137,6 +141,7 @@ def train(
             return _finish(home, *same, notes, tuple(failures))
         start, resumed = checkpoint.checkpoint_to_resume(folder, origin, resume=resume)
         before = sum(epoch.seconds for epoch in start.history) if start else 0.0
+        judged = partial(_for_both, source, settings, name, used)
         course = Course(
             on_epoch=on_epoch,
             keep=partial(checkpoint.save_checkpoint, folder, origin),
@@ -152,7 +157,7 @@ def train(
                     decision = Decision(True, "--replace")
                 else:
                     decision, looked = decide(
-                        promotion, *candidate, used, data_dir=home, level=level
+                        promotion, *candidate, judged(), data_dir=home, level=level
                     )
             record = describe(
                 learned,
@@ -163,7 +168,7 @@ def train(
                 donor=donor,
                 interval=interval,
                 run_id=run_id,
-                source={"store": stored, "read_at": read_at, "histories": learned_from},
+                source=read,
                 origin_sha256=checkpoint.origin_sha256(origin),
             )
             record["decision"] = asdict(decision)
@@ -177,6 +182,14 @@ def train(
         notes=(*resumed, *kept, *looked, *notes),
         failures=tuple(failures),
     )
+
+
+def recipe_of(recipe: str | None, donor: Donor | None) -> tuple[str, str]:
+    """Return the recipe to load, a donor's own unless given, and what its models are called."""
+    if donor is None or recipe is not None:
+        return recipe or "default", Path(recipe or "default").stem
+    name = "default" if donor.reference.is_shipped else donor.reference.name
+    return str(donor.reference.folder / "config.toml"), name
 
 
 def describe_shipped(source: Source, used: Sequence[Prices]) -> tuple[str, ...]:
@@ -196,7 +209,7 @@ def _prepare(
 ) -> tuple[Settings, Plan, list[Prices], list[Failure]]:
     """Return the settings and the plan of all that is suitable, its prices, and what is not."""
     asked = () if donor is None else (donor.metadata.interval, f"{donor.reference} reads")
-    loaded, failures = load_alike(source, settings.data, *asked)
+    loaded, failures = load_alike(source, settings.data, settings.window.inputs, *asked)
     settings = with_known_features(settings, loaded)
     if donor is None:
         plan, failures = plan_prices(loaded, settings, failures)
@@ -205,6 +218,34 @@ def _prepare(
     used = [each for each in loaded if each.symbol in {one.symbol for one in plan.series}]
     data = lasting_data(source, settings.data, used[0].interval)
     return settings.model_copy(update={"data": data}), plan, used, failures
+
+
+def _others(source: Source, settings: Settings, interval: str) -> list[Series]:
+    """Return the closes of the other series that inputs are made of."""
+    names = {each.name: each for each in settings.window.inputs if each.kind == "symbol"}
+    found = [find_other(source, settings.data, None, name, interval) for name in names]
+    return [make_series(each, features=("close",), price="close") for each in found]
+
+
+def _for_both(
+    source: Source, settings: Settings, name: str, used: Sequence[Prices]
+) -> Sequence[Prices]:
+    """Return the prices used, with what the champion of the name reads besides, where it is there.
+
+    Where it is not, `decide` says what the champion lacks.
+    """
+    try:
+        leader = champion(source.data_dir, name)
+        theirs = () if leader is None else read_candidate(leader).settings.window.inputs
+    except ModelError:
+        return used
+    own = settings.window.inputs
+    if not {each.column for each in theirs} - {each.column for each in own}:
+        return used
+    loaded, _ = load_alike(source, settings.data, (*own, *theirs), used[0].interval)
+    wanted = {each.symbol for each in used}
+    found = [each for each in loaded if each.symbol in wanted]
+    return found if len(found) == len(wanted) else used
 
 
 def _check_champion(

@@ -45,6 +45,7 @@ from lstmcli.learning.search import (
     from_param,
     grid,
     holds,
+    inputs_searched,
     most,
     run_trial,
     to_param,
@@ -141,7 +142,7 @@ def tune(
     if search.sampler == "grid":
         given = grid(search.space, given[0], settings.train.seed)
         search = replace(search, trials=min(search.trials, len(given)))
-    loaded, failures = load_alike(source, settings.data)
+    loaded, failures = load_alike(source, settings.data, inputs_searched(settings, search.space))
     plan, failures = plan_prices(loaded, with_known_features(settings, loaded), failures)
     known = known_prices(loaded, plan)
     # Folds that fit the longest context fit every trial.

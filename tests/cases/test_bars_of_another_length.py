@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 
 from lstmcli.errors import Failure
-from lstmcli.market.prices import Prices, are_alike, bars_of, may_be
+from lstmcli.market.prices import Prices, are_alike, as_read, bars_of, may_be, most_common_interval
 from lstmcli.report.numbers import ahead
-from lstmcli.workflows.prices import as_read, most_common_interval
 from tests.command_line import Outcome, assert_one_error, in_process, walk
 from tests.rows import for_each
 

@@ -37,14 +37,12 @@ Study = tuple[Path, dict[str, Any]]
 READERS = (
     ("models", "list", "--format", "json"),
     ("models", "show"),
-    ("models", "show", "--format", "json"),
     ("predict", "AAPL"),
-    ("predict", "AAPL", "--format", "json"),
     ("evaluate", "--format", "json"),
     ("status",),
 )
 QUOTED = ("naive", "drift", PAST_MOVES)
-FEW = settings(max_examples=25, suppress_health_check=list(HealthCheck), derandomize=True)
+FEW = settings(max_examples=8, suppress_health_check=list(HealthCheck), derandomize=True)
 
 
 @pytest.fixture(scope="module")
@@ -111,42 +109,42 @@ def test_an_odd_line_of_the_ledger_is_left_out_by_number(
     good = {**entry, "model": "steady"}
     (place / LEDGER).mkdir(exist_ok=True)
     (place / LEDGER / "2026-01.jsonl").write_bytes(b"".join(map(forged, [*odd, good])))
-    for form in ("json", "csv"):
-        done = said(in_process("evaluate", "--issued", "--format", form, folder=place), 0, 3)
-    document = json.loads(in_process("evaluate", "--issued", "--format", "json", folder=place).out)
+    done = said(in_process("evaluate", "--issued", "--format", "json", folder=place), 0, 3)
+    document = json.loads(done.out)
     numbers = [each["line"] for each in document["damaged"]]
     assert set(numbers) <= set(range(1, len(odd) + 1))
     assert len(re.findall(r" line \d+ is left out: ", done.err)) == min(len(numbers), 5)
     assert "steady/v0001" in [grade["model"] for grade in document["issued"]]
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("symbol", 3),
-        ("moves", [["a"]] * 5),
-        ("moves", [[1e308]] * 5),
-        ("dates", ["soon"] * 5),
-        ("dates", ["2018-09-04"] * 5),
-        ("cutoff", "20180831"),
-        ("steps", [5, 4, 3, 2, 1]),
-        ("steps", [True, 2, 3, 4, 5]),
-        ("interval", "../1d"),
-        ("price", "High"),
-        ("last_close", True),
-        ("last_close", -1.0),
-        ("context_length", 10**30),
-        ("levels", "half"),
-        ("model", None),
-    ],
-)
+ODD_LINES = [
+    ("symbol", 3),
+    ("moves", [["a"]] * 5),
+    ("moves", [[1e308]] * 5),
+    ("dates", ["soon"] * 5),
+    ("dates", ["2018-09-04"] * 5),
+    ("cutoff", "20180831"),
+    ("steps", [5, 4, 3, 2, 1]),
+    ("steps", [True, 2, 3, 4, 5]),
+    ("interval", "../1d"),
+    ("price", "High"),
+    ("last_close", True),
+    ("last_close", -1.0),
+    ("context_length", 10**30),
+    ("levels", "half"),
+    ("model", None),
+]
+
+
 def test_a_line_with_a_right_checksum_and_an_odd_value_is_a_note(
-    home: Path, entry: dict[str, Any], field: str, value: object
+    home: Path, entry: dict[str, Any]
 ) -> None:
+    lines = [entry, *({**entry, field: value} for field, value in ODD_LINES)]
     (home / LEDGER).mkdir(exist_ok=True)
-    (home / LEDGER / "2026-01.jsonl").write_bytes(forged(entry) + forged({**entry, field: value}))
-    done = said(in_process("evaluate", "--issued", folder=home), 0)
+    (home / LEDGER / "2026-01.jsonl").write_bytes(b"".join(map(forged, lines)))
+    done = said(in_process("evaluate", "--issued", "--format", "json", folder=home), 0)
     assert "line 2 is left out: " in done.err
+    assert [each["line"] for each in json.loads(done.out)["damaged"]] == list(range(2, 17))
 
 
 @FEW
@@ -184,8 +182,6 @@ def test_a_value_of_another_kind_in_the_metadata_makes_a_damaged_model(
     home: Path, at: tuple[str, ...], value: object
 ) -> None:
     change_metadata(home, at, value)
-    for command in READERS:
-        said(in_process(*command, folder=home), 0, 1)
     done = said(in_process("predict", "AAPL", folder=home), 1)
     assert "not a lstmcli model" in done.err
     assert ".".join(at[:2]) in done.err
@@ -264,7 +260,6 @@ def _around(place: Path, name: str, data: st.DataObject, look: Callable[[], None
 def test_an_odd_sidecar_stops_no_reading(place: Path, data: st.DataObject) -> None:
     def look() -> None:
         for command in (
-            ("data", "list"),
             ("data", "list", "--format", "json"),
             ("data", "show", "AAPL"),
             ("predict", "AAPL"),
@@ -309,7 +304,7 @@ def test_an_odd_record_of_looks_is_put_aside(place: Path, data: st.DataObject) -
 def test_a_pipe_in_place_of_a_record_is_not_waited_for(home: Path, name: str) -> None:
     (home / "data" / name).unlink(missing_ok=True)
     os.mkfifo(home / "data" / name)
-    for command in READERS[-4:]:
+    for command in READERS[-2:]:
         said(in_process(*command, folder=home), 0, 1, 4)
 
 
@@ -387,7 +382,7 @@ LONG = ("train", "--config", "tiny.toml", "--name", "long", "--set", "train.epoc
         "--set", "train.patience=100000", "--promote", "never")  # fmt: skip
 
 
-@settings(FEW, max_examples=10)
+@settings(FEW, max_examples=4)
 @given(data=st.data())
 def test_an_odd_checkpoint_is_damaged(place: Path, checkpoint: bytes, data: st.DataObject) -> None:
     path = place / "data/models/long" / CHECKPOINT

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lstmcli.market import throttle
+from lstmcli.workflows.fetch import fetch
 from tests.cli.recomputed import LAST, Evaluated, in_units
 from tests.cli.recomputed import ROWS as LONG
 from tests.command_line import csv_text, in_process, walk
@@ -36,7 +37,9 @@ device = "cpu"
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asking again takes no time."""
+    """Asking takes no time, nor does asking again."""
+    assert fetch.__kwdefaults__
+    monkeypatch.setitem(fetch.__kwdefaults__, "rate", 100.0)
     monkeypatch.setattr(throttle, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(throttle, "FIRST_REST", 0.01)
 
@@ -59,19 +62,15 @@ def home(trained: Path, tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
-@pytest.fixture(
-    scope="session", params=[(), ("--step-size", "3")], ids=["windows apart", "overlapping"]
-)
-def whole(
-    trained_fan: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Evaluated:
+@pytest.fixture(scope="session")
+def whole(trained_fan: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluated:
     """The scores as JSON, and the long table of all windows in units of the last price."""
     folder = tmp_path_factory.mktemp("long")
     files: list[str] = []
     for seed, name in enumerate(("one", "two")):  # long enough for tests
         (folder / f"{name}.csv").write_text(csv_text(walk(LONG, seed=seed), LAST))
         files += ["--csv", str(folder / f"{name}.csv")]
-    arguments = ("--format", "json", "--forecasts", str(folder / "long.csv"), *request.param)
+    arguments = ("--format", "json", "--forecasts", str(folder / "long.csv"), "--step-size", "3")
     done = in_process("evaluate", *files, *arguments, folder=trained_fan)
     assert done.code == 0, done.err
     found: dict[str, Any] = json.loads(done.out)["scores"]

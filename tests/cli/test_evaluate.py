@@ -254,7 +254,7 @@ def recomputed(table: pd.DataFrame) -> dict[str, float]:
     }
 
 
-@pytest.mark.parametrize("options", [(), ("--step-size", "1"), ("--horizon", "9")])
+@pytest.mark.parametrize("options", [("--step-size", "1"), ("--horizon", "9")])
 def test_figures_follow_from_the_long_table(home: Path, options: tuple[str, ...]) -> None:
     wide(home)
     files = ("--model", "tiny", "--csv", "wide.csv", "--forecasts", "long.csv")

@@ -98,9 +98,9 @@ def test_in_an_empty_folder_it_says_what_to_type(tmp_path: Path) -> None:
 
 
 def test_stored_prices_are_used_where_the_network_is_down(server: StandIn, home: Path) -> None:
-    done = in_process("fetch", "MSFT", folder=home)
+    assert forecast("MSFT", folder=home).code == 0
     server.always["AAPL"] = "503"
-    words = ("AAPL", "MSFT", "--timeout", "2s", "--json", "--errors", "left.csv", "--quiet")
+    words = ("AAPL", "MSFT", "--timeout", "1s", "--json", "--errors", "left.csv", "--quiet")
     done = forecast(*words, folder=home)
     assert (done.code, used(done)["AAPL"]) == (3, f"aapl/v0001 {day(BARS[:-5])}")
     (line,) = done.err.splitlines()
@@ -121,7 +121,7 @@ def test_nothing_stored_and_no_network_is_an_error_of_the_network(
     server: StandIn, tmp_path: Path
 ) -> None:
     server.always["AAPL"] = "503"
-    done = forecast("AAPL", "--timeout", "2s", "--errors", "left.csv", folder=tmp_path)
+    done = forecast("AAPL", "--timeout", "1s", "--errors", "left.csv", folder=tmp_path)
     assert (done.code, done.out) == (6, "")
     assert len(done.err.splitlines()) == 1
     assert (tmp_path / "left.csv").read_text().splitlines()[1].startswith("AAPL,6,")

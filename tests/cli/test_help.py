@@ -62,7 +62,7 @@ def test_a_help_page_is_short_and_holds_three_examples_that_parse(
         command_of(command).make_context(command, arguments[len(words) :])
 
 
-@for_each("width", [80, 120, 200])
+@for_each("width", [80, 120])
 @for_each("command", [*COMMANDS, *VERBS, "", "data", "models", "config"])
 def test_a_help_page_fits_its_columns(command: str, width: int, tmp_path: Path) -> None:
     page = helped(*command.split(), folder=tmp_path, width=width)

@@ -39,8 +39,10 @@ def train(home: Path, *options: object) -> Outcome:
 def test_formats_and_further_files_of_one_result_are_one_look(home: Path) -> None:
     text = run(home, "evaluate").out
     run(home, "evaluate", "--format", "csv", "--report", "page.html", "--forecasts", "long.csv")
-    run(home, "evaluate", "--baselines", "gjr_garch")
     assert looked(home) == ONCE
+    (found,) = json.loads((home / "data/looks.json").read_text())["looks"]
+    assert date.fromisoformat(found["first"]) < date.fromisoformat(found["last"])
+    assert found["name"] == "tiny/v0001"
     assert WARNING not in text + (home / "page.html").read_text()
 
 
@@ -133,11 +135,6 @@ def test_cutoffs_before_the_test_span_are_no_look(home: Path) -> None:
     assert looked(home, "--start", DAYS[200], "--end", DAYS[240], "--refit", 4) == ONCE
 
 
-def test_an_audit_is_no_look(home: Path) -> None:
-    run(home, "evaluate", "--audit", "--audit-epochs", 1)
-    assert not (home / "data/looks.json").exists()
-
-
 def test_two_models_in_one_evaluation_are_two(home: Path) -> None:
     train(home, "--promote", "never")
     found = looked(home, "--model", "tiny/v0001", "--model", "tiny/v0002")
@@ -179,10 +176,3 @@ def test_a_model_elsewhere_is_counted_where_the_data_lie(home: Path, tmp_path: P
     assert looked(home, "--model", str(tmp_path / "else/v0001")) == ONCE
     assert [path.name for path in (tmp_path / "else").iterdir()] == ["v0001"]
     assert looked(home) == ONCE
-
-
-def test_days_are_dates(home: Path) -> None:
-    run(home, "evaluate")
-    (found,) = json.loads((home / "data/looks.json").read_text())["looks"]
-    assert date.fromisoformat(found["first"]) < date.fromisoformat(found["last"])
-    assert found["name"] == "tiny/v0001"

@@ -92,16 +92,15 @@ def test_a_lock_that_another_run_holds(
         options = ("--wait", "600", "--log-file", "log.jsonl")
         pid = forks.start("fetch", "AAPL", *options, folder=tmp_path)
         wait_for(log.exists)
-        time.sleep(0.2)
+        time.sleep(0.05)
         assert stopped(pid, number, forks) == CODES[number]
     assert f'"exit_code": {CODES[number]}' in log.read_text()
 
 
 @pytest.mark.parametrize("form", ["csv", "table"])
-def test_a_reader_that_reads_no_more(
-    home: Path, forks: ForkServer, number: signal.Signals, form: str
-) -> None:
+def test_a_reader_that_reads_no_more(home: Path, forks: ForkServer, form: str) -> None:
     """More than the pipe holds is still to be written."""
+    number = signal.SIGTERM
     (home / "long.csv").write_text(csv_text(walk(5000)))
     os.mkfifo(home / "pipe")
     own = ("evaluate", "--model", "tiny", "--csv", "long.csv", "--start", "2000-01-03")
@@ -140,7 +139,7 @@ import _thread, os, threading
 from lstmcli.cli.app import stoppable
 
 # As a signal that comes just before the read begins: it is noted, but interrupts nothing.
-threading.Timer(0.5, _thread.interrupt_main, [15]).start()
+threading.Timer(0.2, _thread.interrupt_main, [15]).start()
 with stoppable():
     os.read(os.pipe()[0], 1)
 """
@@ -172,6 +171,6 @@ def test_a_run_that_a_shell_leaves_behind_outlives_its_terminal(home: Path) -> N
         writer.write("Date,Close\n")
         writer.flush()
         started.send_signal(signal.SIGHUP)
-        time.sleep(0.5)
+        time.sleep(0.1)
         assert started.poll() is None
         ends(started, signal.SIGTERM)

@@ -48,27 +48,27 @@ def document(outcome: Outcome) -> Any:
 
 
 def test_the_table_ranks_the_trials_and_marks_the_recipe(place: Path) -> None:
-    outcome = tune(place, "--trials", 3)
+    outcome = tune(place, "--trials", 2)
     assert (outcome.code, outcome.err) == (0, "")
     lines = outcome.out.splitlines()
-    assert lines[0].startswith("tiny: 3 trials, validated on 20")
+    assert lines[0].startswith("tiny: 2 trials, validated on 20")
     assert lines[1].split() == ["learning_", "hidden_"]
     assert lines[2].split() == ["Trial", "Error", "rate", "sizes", "+-", "Epochs", "Seconds"]
     assert sum(line.startswith("0 (recipe) ") for line in lines) == 1
-    assert [" * " in line for line in lines[3:6]] == [True, False, False]
-    assert re.search(r"^(Trial \d was best of 3:|The recipe itself was best)", outcome.out, re.M)
+    assert [" * " in line for line in lines[3:5]] == [True, False]
+    assert re.search(r"^(Trial \d was best of 2:|The recipe itself was best)", outcome.out, re.M)
     assert lines[-1].endswith("kept as a recipe: data/tuning/tiny/tiny-tuned.toml")
 
 
 def test_every_format_has_the_same_trials(place: Path) -> None:
-    found = document(tune(place, "--trials", 3, "--format", "json"))
+    found = document(tune(place, "--trials", 2, "--format", "json"))
     assert (found["schema_version"], found["command"], found["study"]) == (1, "tune", "tiny")
     assert found["objective"] == "rmse"
     assert len(found["folds"]) == 3
     best = found["trials"][0]
     assert found["best"] == best["number"]
-    rows = list(csv.DictReader(io.StringIO(tune(place, "--trials", 3, "--format", "csv").out)))
-    lines = tune(place, "--trials", 3, "--format", "jsonl").out.splitlines()
+    rows = list(csv.DictReader(io.StringIO(tune(place, "--trials", 2, "--format", "csv").out)))
+    lines = tune(place, "--trials", 2, "--format", "jsonl").out.splitlines()
     for rank, (row, line, trial) in enumerate(zip(rows, lines, found["trials"], strict=True), 1):
         read = json.loads(line)
         assert list(row) == list(read)
@@ -80,15 +80,15 @@ def test_every_format_has_the_same_trials(place: Path) -> None:
 
 
 def test_the_recipe_trains_and_evaluate_tells_the_trials(place: Path) -> None:
-    assert tune(place, "--trials", 3, "--recipe", "best.toml").code == 0
-    assert tomllib.loads((place / "best.toml").read_text())["tuning"] == {"trials": 3}
+    assert tune(place, "--trials", 2, "--recipe", "best.toml").code == 0
+    assert tomllib.loads((place / "best.toml").read_text())["tuning"] == {"trials": 2}
     assert in_process("train", "--config", "best.toml", folder=place).code == 0
-    told = "Its settings were chosen among 3 tried on validation folds."
+    told = "Its settings were chosen among 2 tried on validation folds."
     shown = in_process("evaluate", "--model", "best", folder=place)
     assert told in shown.out
     arguments = ("evaluate", "--model", "best", "--model", "tiny", "--format", "json")
     found = document(in_process(*arguments, folder=place))
-    assert [each["trials"] for each in found["tuning"].values()] == [3, 0]
+    assert [each["trials"] for each in found["tuning"].values()] == [2, 0]
     tuned, untuned = found["verdicts"].values()
     assert tuned.endswith(told)
     assert told not in untuned
@@ -183,34 +183,34 @@ def test_without_the_extra_the_command_names_it(
 
 def test_a_timeout_ends_well_and_says_how_to_go_on(place: Path) -> None:
     assert tune(place, "--trials", 1).code == 0
-    outcome = tune(place, "--trials", 2000, "--timeout", 1)
+    outcome = tune(place, "--trials", 2000, "--timeout", 0.2)
     assert outcome.code == 0
     assert "of 2000 trials are finished; the same command goes on" in outcome.err
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_after_a_signal_the_same_command_goes_on_to_the_same_end(
     number: signal.Signals, place: Path, forks: ForkServer
 ) -> None:
-    whole = document(tune(place, "--trials", 6, "--name", "whole", "--format", "json"))
+    whole = document(tune(place, "--trials", 4, "--name", "whole", "--format", "json"))
     os.mkfifo(place / "said")
-    command = (*TUNE, "--trials", 6, "--verbose")
+    command = (*TUNE, "--trials", 4, "--verbose")
     pid = forks.start(*command, folder=place, streams={"stderr": "said"})
     with (place / "said").open() as pipe:
-        said = [pipe.readline(), pipe.readline()]
+        said = [pipe.readline()]
         os.kill(pid, number)
         rest = pipe.read().splitlines()
     code = forks.wait(pid).code
     finished = len(said) + sum(line.startswith("trial ") for line in rest)
-    assert finished < 6
+    assert finished < 4
     if number == signal.SIGKILL:
         assert code == -signal.SIGKILL
     else:
         assert code == 128 + number
         assert rest[-1].startswith("lstmcli: stopped: ")
-        assert rest[-1].endswith("of 6 trials of tiny are kept, the same command goes on")
-    again = tune(place, "--trials", 6, "--format", "json", "--verbose")
-    assert len(again.err.splitlines()) <= 6 - finished
+        assert rest[-1].endswith("of 4 trials of tiny are kept, the same command goes on")
+    again = tune(place, "--trials", 4, "--format", "json", "--verbose")
+    assert len(again.err.splitlines()) <= 4 - finished
 
     def facts(found: Any) -> Any:
         return [{**trial, "seconds": None} for trial in found["trials"]]
@@ -219,12 +219,12 @@ def test_after_a_signal_the_same_command_goes_on_to_the_same_end(
 
 
 def test_two_processes_share_a_study(place: Path, forks: ForkServer) -> None:
-    command = (*TUNE, "--trials", 6, "--verbose", "--sampler", "random")
+    command = (*TUNE, "--trials", 4, "--verbose", "--sampler", "random")
     running = [forks.start(*command, folder=place) for _ in range(2)]
     lines = [line for pid in running for line in forks.wait(pid).err.splitlines()]
     told = sorted(int(line.split()[1]) for line in lines if line.startswith("trial "))
-    assert told == list(range(6))
-    found = document(tune(place, "--trials", 6, "--sampler", "random", "--format", "json"))
+    assert told == list(range(4))
+    found = document(tune(place, "--trials", 4, "--sampler", "random", "--format", "json"))
     assert {trial["state"] for trial in found["trials"]} <= {"complete", "pruned"}
 
 

@@ -146,7 +146,7 @@ class Feed:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux")
-@pytest.mark.parametrize("runs", [30, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("runs", [15, pytest.param(1000, marks=pytest.mark.slow)])
 def test_no_fault_corrupts_a_file_or_leaves_a_symbol_silently_stale(
     runs: int,
     yahoo: StandIn,

@@ -37,7 +37,7 @@ ERRORS = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS)
 MOST_STEPS = 80
 CSV = Path("data/prices/1d/AAPL.csv")
 EVERY_STEP = pytest.mark.parametrize(
-    "stride", [pytest.param(4, id="some-steps"), pytest.param(1, id="every-step", marks=SLOW)]
+    "stride", [pytest.param(6, id="some-steps"), pytest.param(1, id="every-step", marks=SLOW)]
 )
 
 

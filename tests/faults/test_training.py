@@ -95,8 +95,10 @@ def test_a_training_that_is_stopped_before_its_first_epoch_keeps_nothing(
     assert hashes(home / MODEL) == before
 
 
-@pytest.mark.parametrize("command", ["predict", "evaluate"])
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("command", "number", "code"),
+    [("predict", signal.SIGTERM, 143), ("evaluate", signal.SIGINT, 130)],
+)
 def test_other_commands_end_by_a_signal_without_a_word(
     home: Path, forks: ForkServer, command: str, number: int, code: int
 ) -> None:
@@ -150,8 +152,15 @@ def test_a_training_that_may_wait_comes_after_the_other(
     assert weights(home / MODEL / "v0002") == whole
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
-@pytest.mark.parametrize("what", ["open", "write", "fsync", "rename"])
+@pytest.mark.parametrize(
+    ("what", "number"),
+    [
+        ("open", errno.ENOSPC),
+        ("write", errno.EIO),
+        ("fsync", errno.ENOSPC),
+        ("rename", errno.EIO),
+    ],
+)
 def test_a_checkpoint_that_cannot_be_written_ends_the_run_which_is_resumed_later(
     home: Path, forks: ForkServer, number: int, what: str
 ) -> None:

@@ -109,7 +109,7 @@ class Tally:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux")
-@pytest.mark.parametrize("moments", [5, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("moments", [3, pytest.param(200, marks=pytest.mark.slow)])
 def test_a_training_killed_at_any_moment_is_resumed_to_the_same_bytes(
     moments: int, forks: ForkServer, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,7 +126,7 @@ def test_a_training_killed_at_any_moment_is_resumed_to_the_same_bytes(
         recipe = list(RECIPES)[number % len(RECIPES)]
         one_moment(f"moment {number}", recipe, unbroken[recipe], random, forks, place, tally)
     with capsys.disabled():
-        if moments > 5:
+        if moments > 3:
             print(f"\n{tally}")  # noqa: T201
     assert not tally.problems, "\n\n".join(tally.problems)
     assert tally.endings["killed"] >= moments

@@ -79,6 +79,7 @@ csv evaluate --step-size 5 --model linear --model mlp --model cnn --model rnn --
 --model lstm --model peephole
 csv models list
 csv evaluate --model mine --refits 4
+- evaluate --model linear --without volume
 """,
     "store": """\
 json fetch ^GSPC AAPL MSFT --rate 100 --dry-run

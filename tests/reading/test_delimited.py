@@ -1,4 +1,7 @@
-"""CSV files as people have them. The numbers are those of the table of 59 shapes of files."""
+"""CSV files as people have them.
+
+The numbers are those of the rows of the table of 59 shapes of files.
+"""
 
 import csv
 import gzip
@@ -22,24 +25,24 @@ GERMAN = PLAIN.replace(",", ";").replace(".", ",")
 
 SHAPES: dict[str, str | bytes] = {
     "plain": PLAIN,
-    "21 semicolons": PLAIN.replace(",", ";"),
-    "22 tabs": PLAIN.replace(",", "\t"),
-    "23 bars": PLAIN.replace(",", "|"),
-    "24 decimal commas": GERMAN,
-    "24 decimal commas and tabs": GERMAN.replace(";", "\t"),
+    "10 semicolons": PLAIN.replace(",", ";"),
+    "10 tabs": PLAIN.replace(",", "\t"),
+    "10 bars": PLAIN.replace(",", "|"),
+    "11 decimal commas": GERMAN,
+    "11 decimal commas and tabs": GERMAN.replace(";", "\t"),
     "Excel says its separator": "sep=;\n" + GERMAN,
     "all quoted": '"' + PLAIN.replace(",", '","').replace("\n", '"\n"').removesuffix('"'),
-    "48 UTF-16": PLAIN.encode("utf-16"),
-    "48 UTF-16, big end first": "\ufeff".encode("utf-16-be") + PLAIN.encode("utf-16-be"),
-    "48 UTF-16 without a mark": PLAIN.encode("utf-16-le"),
-    "48 UTF-16 without a mark, big end first": PLAIN.encode("utf-16-be"),
-    "48 Excel's Unicode text": PLAIN.replace(",", "\t").replace("\n", "\r\n").encode("utf-16"),
-    "49 latin-1": PLAIN.replace("Volume", "Volum\xe9").encode("latin-1"),
-    "49 Windows-1252": GERMAN.replace("Volume", "Volume \u20ac").encode("cp1252"),
-    "53 comments": "# by a program\n#\n" + PLAIN.replace("\n2024-01-04", "\n# split\n2024-01-04"),
-    "54 a footer": PLAIN + '"Downloaded from Barchart.com as of 06-16-2023, 05:11am CDT"\n',
-    "54 a footer without an end": PLAIN + "\nSource: stooq.com",
-    "54 two footers": PLAIN + "All prices in dollars\nData provided by nobody\n",
+    "20 UTF-16": PLAIN.encode("utf-16"),
+    "20 UTF-16, big end first": "\ufeff".encode("utf-16-be") + PLAIN.encode("utf-16-be"),
+    "20 UTF-16 without a mark": PLAIN.encode("utf-16-le"),
+    "20 UTF-16 without a mark, big end first": PLAIN.encode("utf-16-be"),
+    "20 Excel's Unicode text": PLAIN.replace(",", "\t").replace("\n", "\r\n").encode("utf-16"),
+    "20 latin-1": PLAIN.replace("Volume", "Volum\xe9").encode("latin-1"),
+    "20 Windows-1252": GERMAN.replace("Volume", "Volume \u20ac").encode("cp1252"),
+    "22 comments": "# by a program\n#\n" + PLAIN.replace("\n2024-01-04", "\n# split\n2024-01-04"),
+    "22 a footer": PLAIN + '"Downloaded from Barchart.com as of 06-16-2023, 05:11am CDT"\n',
+    "22 a footer without an end": PLAIN + "\nSource: stooq.com",
+    "22 two footers": PLAIN + "All prices in dollars\nData provided by nobody\n",
     "BOM, CRLF": b"\xef\xbb\xbf" + PLAIN.replace("\n", "\r\n").encode(),
     "blank lines": PLAIN.replace("\n", "\n\n"),
 }
@@ -55,13 +58,13 @@ def test_a_table_in_other_clothes_is_the_same(shape: str) -> None:
 @for_each(
     ("shape", "note"),
     [
-        ("21 semicolons", "CSV separated by ';'"),
-        ("22 tabs", "CSV separated by 'tab'"),
-        ("48 UTF-16", "UTF-16"),
-        ("49 latin-1", "Windows-1252"),
-        ("53 comments", "Comment lines that were skipped: 3."),
-        ("54 a footer", "'Downloaded from Barchart.com as of 06-16-2023, 05:11am CDT'"),
-        ("54 two footers", "'All prices in dollars'; 'Data provided by nobody'"),
+        ("10 semicolons", "CSV separated by ';'"),
+        ("10 tabs", "CSV separated by 'tab'"),
+        ("20 UTF-16", "UTF-16"),
+        ("20 latin-1", "Windows-1252"),
+        ("22 comments", "Comment lines that were skipped: 3."),
+        ("22 a footer", "'Downloaded from Barchart.com as of 06-16-2023, 05:11am CDT'"),
+        ("22 two footers", "'All prices in dollars'; 'Data provided by nobody'"),
     ],
 )
 def test_what_is_not_plain_is_noted(shape: str, note: str) -> None:

@@ -41,9 +41,9 @@ PACKED = {
     "nothing": TEXT,
     "gzip": gzip.compress(TEXT),
     "two parts of gzip": gzip.compress(TEXT[:20]) + gzip.compress(TEXT[20:]),
-    "50 zip": zipped("prices.csv"),
-    "50 zip of a Mac": zipped("prices.csv", "__MACOSX/._prices.csv", ".DS_Store"),
-    "51 xz": lzma.compress(TEXT),
+    "21 zip": zipped("prices.csv"),
+    "21 zip of a Mac": zipped("prices.csv", "__MACOSX/._prices.csv", ".DS_Store"),
+    "21 xz": lzma.compress(TEXT),
     "bzip2": bz2.compress(TEXT),
 }
 
@@ -74,7 +74,7 @@ def test_other_archives_are_named(data: bytes, message: str) -> None:
         opened(data)
 
 
-@for_each("kind", ["gzip", "50 zip", "51 xz", "bzip2"])
+@for_each("kind", ["gzip", "21 zip", "21 xz", "bzip2"])
 def test_a_damaged_archive_gives_the_whole_text_or_an_error(kind: str) -> None:
     whole = PACKED[kind]
     damaged = [whole[:cut] for cut in range(6, len(whole), 3)]

@@ -1,4 +1,7 @@
-"""Parquet, Feather, JSON and Excel files as people have them: values, types and zones kept."""
+"""Parquet, Feather, JSON and Excel files as people have them: values, types and zones kept.
+
+The numbers are those of the rows of the table of 59 shapes of files.
+"""
 
 import builtins
 import decimal
@@ -36,17 +39,17 @@ def excel(table: pd.DataFrame, **options: Any) -> bytes:
 
 
 FILES: dict[str, str | bytes] = {
-    "17 Parquet": written(lambda file: frame().to_parquet(file)),
-    "18 Parquet, dates as its index": written(frame().set_index("Date").to_parquet),
-    "19 Parquet, index without a name": written(
+    "9 Parquet": written(lambda file: frame().to_parquet(file)),
+    "9 Parquet, dates as its index": written(frame().set_index("Date").to_parquet),
+    "9 Parquet, index without a name": written(
         lambda file: frame().set_index("Date").rename_axis(None).to_parquet(file)
     ),
     "Parquet of texts": written(lambda file: ISO.astype(str).to_parquet(file)),
-    "20 Feather": written(lambda file: frame().to_feather(file)),
+    "9 Feather": written(lambda file: frame().to_feather(file)),
     "Feather, not compressed": written(
         lambda file: feather.write_feather(frame(), file, compression="uncompressed")
     ),
-    "46 JSON records": ISO.to_json(orient="records"),
+    "19 JSON records": ISO.to_json(orient="records"),
     "JSON as pandas writes columns": ISO.to_json(),
     "JSON, dates as its index": ISO.set_index("Date").to_json(),
     "JSON, split": ISO.to_json(orient="split"),
@@ -56,8 +59,8 @@ FILES: dict[str, str | bytes] = {
         {"symbol": "A", "missing": [], "bars": ISO.to_dict("records")}, indent=2
     ),
     "JSON with a mark": "\ufeff" + ISO.to_json(orient="records"),
-    "47 JSON Lines": ISO.to_json(orient="records", lines=True),
-    "52 Excel": excel(frame(), index=False),
+    "19 JSON Lines": ISO.to_json(orient="records", lines=True),
+    "21 Excel": excel(frame(), index=False),
     "Excel, dates as its index": excel(frame().set_index("Date")),
     "Excel below a title": excel(frame(), index=False, startrow=3),
 }  # fmt: skip
@@ -75,8 +78,8 @@ def test_values_and_dates_are_those_that_were_written(kind: str) -> None:
 
 @for_each(
     ("kind", "format"),
-    [("17 Parquet", "Parquet"), ("20 Feather", "Feather"), ("46 JSON records", "JSON"),
-     ("47 JSON Lines", "JSON Lines"), ("52 Excel", "Excel")],
+    [("9 Parquet", "Parquet"), ("9 Feather", "Feather"), ("19 JSON records", "JSON"),
+     ("19 JSON Lines", "JSON Lines"), ("21 Excel", "Excel")],
 )  # fmt: skip
 def test_a_format_is_known_by_its_bytes(kind: str, format: str) -> None:
     assert opened(FILES[kind]).kind == format
@@ -126,7 +129,7 @@ def test_rows_are_named_by_their_place() -> None:
     with pytest.raises(DataError, match=r"bad number in column Close \(stdin line 3\): found 'x'"):
         read(text)
     assert read(FILES["Excel below a title"]).lines.tolist() == [5, 6, 7, 8, 9]
-    assert read(FILES["17 Parquet"]).lines.tolist() == [1, 2, 3, 4, 5]
+    assert read(FILES["9 Parquet"]).lines.tolist() == [1, 2, 3, 4, 5]
 
 
 @for_each(
@@ -185,7 +188,7 @@ def test_any_numbers_come_back_bit_by_bit(table: list[tuple[float, int]], kind: 
 # Damage and limits
 
 
-@for_each("kind", ["17 Parquet", "20 Feather", "52 Excel", "46 JSON records"])
+@for_each("kind", ["9 Parquet", "9 Feather", "21 Excel", "19 JSON records"])
 def test_a_cut_file_is_refused(kind: str) -> None:
     data = FILES[kind]
     whole = data if isinstance(data, bytes) else data.encode()
@@ -194,7 +197,7 @@ def test_a_cut_file_is_refused(kind: str) -> None:
             read(whole[:cut])
 
 
-@for_each("kind", ["17 Parquet", "20 Feather", "52 Excel"])
+@for_each("kind", ["9 Parquet", "9 Feather", "21 Excel"])
 def test_a_damaged_file_ends_with_one_error(kind: str) -> None:
     data = FILES[kind]
     assert isinstance(data, bytes)
@@ -212,7 +215,7 @@ def test_too_many_rows_and_too_large_files_are_refused(monkeypatch: pytest.Monke
     monkeypatch.setattr(documents, "MAX_BYTES", 10)
     monkeypatch.setattr(workbooks, "MAX_BYTES", 1000)
     assert typed.MAX_ROWS > 10**7
-    for kind in ("17 Parquet", "20 Feather", "46 JSON records", "52 Excel"):
+    for kind in ("9 Parquet", "9 Feather", "19 JSON records", "21 Excel"):
         with pytest.raises(DataError, match="the file is too large"):
             read(FILES[kind])
 
@@ -260,7 +263,7 @@ def test_without_openpyxl_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) ->
             raise ImportError(name)
         return real(name, *arguments)
 
-    data = FILES["52 Excel"]
+    data = FILES["21 Excel"]
     monkeypatch.setattr(builtins, "__import__", fail)
     with pytest.raises(UsageError, match=r"pip install 'lstmcli\[excel\]'"):
         opened(data)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from lstmcli.errors import FileError, UsageError
-from lstmcli.report import output
+from lstmcli.report import output, picture
 from lstmcli.report.output import check_plot
 from lstmcli.report.picture import draw_fan, draw_walk, write_picture
 from tests.report.drawings import make_fan, make_walk
@@ -43,7 +43,7 @@ def test_a_png_is_a_png_of_the_size_meant(tmp_path):
     ],
     ids=["fans", "walks"],
 )
-@pytest.mark.parametrize("name", ["fan.png", "fan.svg", "FAN.SVG"])
+@pytest.mark.parametrize("name", ["fan.png", "FAN.SVG"])
 def test_the_same_forecasts_make_the_same_bytes(shown, name, tmp_path):
     write_picture(shown, tmp_path / name)
     first = (tmp_path / name).read_bytes()
@@ -86,7 +86,7 @@ def test_lines_start_at_the_last_close_and_end_where_the_forecast_does():
     assert axes.get_xlim() == (first, end)
 
 
-@pytest.mark.parametrize("days", [3, 20, 60, 100, 400, 700, 1000, 1500, 2500, 5000, 10_000])
+@pytest.mark.parametrize("days", [3, 60, 400, 1500, 10_000])
 @pytest.mark.parametrize("columns", [1, 3])
 def test_dates_are_labelled_over_any_span(days, columns):
     from matplotlib.figure import Figure
@@ -161,18 +161,19 @@ def test_past_forecasts_are_named_once(tmp_path, point):
     assert words[-len(expected) :] == expected
 
 
-@pytest.mark.parametrize("count", [1, 2, 5, 31])
-def test_each_symbol_has_a_panel_and_those_left_out_are_counted(count, tmp_path):
+@pytest.mark.parametrize("count", [2, 5])
+def test_each_symbol_has_a_panel_and_those_left_out_are_counted(count, tmp_path, monkeypatch):
+    monkeypatch.setattr(picture, "MAX_PANELS", 4)
     fans = [make_fan(f"S{k}", rows=5, horizon=2) for k in range(count)]
     write_picture(fans, path := tmp_path / "f.svg")
     words = words_of(path)
     panels = [word for word in words if re.fullmatch(r"S\d+: next 2 sessions", word)]
-    assert panels == [fan.title for fan in fans[:30]]
-    more = "30 of 31 symbols; name the other 1 to draw them"
-    assert (more in words) == (count > 30)
+    assert panels == [fan.title for fan in fans[:4]]
+    more = "4 of 5 symbols; name the other 1 to draw them"
+    assert (more in words) == (count > 4)
 
 
-@pytest.mark.parametrize("symbol", ["$x_1$ ^ $y", "^GSPC", "價格", "a<b&c", "100%"])
+@pytest.mark.parametrize("symbol", ["$x_1$ ^ $y", "a<b&價格"])
 def test_a_symbol_is_drawn_as_it_is_spelt(symbol, tmp_path):
     write_picture([make_fan(symbol)], path := tmp_path / "fan.svg")
     ElementTree.parse(path)

@@ -3,10 +3,12 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -61,26 +63,60 @@ def files(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
+Told = Any  # a connection
+Work = Callable[[Path, Told], object]
+
+
 @contextmanager
-def elsewhere(folder: Path, then: str) -> Iterator["subprocess.Popen[str]"]:
-    """Claim trial 0 in another process, which says so and then does something."""
-    code = (
-        "import os, time\n"
-        "from pathlib import Path\n"
-        "from tests.runs.test_study import opened\n"
-        f"with opened(Path({str(folder)!r})) as study, study.claim(9) as number:\n"
-        "    print(number, flush=True)\n"
-        f"    {then}\n"
-    )
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    command = [sys.executable, "-c", code]
-    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        assert process.stdout.readline() == "0\n"
-        try:
-            yield process
-        finally:
-            process.kill()
+def forked(
+    work: Callable[[Path, Told], object], folder: Path
+) -> Iterator[tuple[BaseProcess, Told]]:
+    """Run a function in a process of its own, which is killed at the end; and what it sends."""
+    context = get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=work, args=(folder, sender))
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        process.start()
+    sender.close()
+    try:
+        yield process, receiver
+    finally:
+        process.kill()
+        process.join()
+
+
+def claim_and_wait(folder: Path, told: Told) -> None:
+    with opened(folder) as study, study.claim(9) as number:
+        told.send(number)
+        time.sleep(60)
+
+
+def claim_and_die(folder: Path, told: Told) -> None:
+    with opened(folder) as study, study.claim(9) as number:
+        told.send(number)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def keep_on(folder: Path, told: Told) -> None:
+    with opened(folder) as study:
+        while True:
+            with study.claim(1000) as number:
+                assert number is not None
+                study.keep(number, ended(number))
+                told.send(number)
+
+
+def run_15(folder: Path, told: Told) -> None:
+    with opened(folder) as study:
+        told.send(run(study, 15))
+
+
+@contextmanager
+def elsewhere(folder: Path, work: Work = claim_and_wait) -> Iterator[BaseProcess]:
+    """Claim trial 0 in another process."""
+    with forked(work, folder) as (process, told):
+        assert told.recv() == 0
+        yield process
 
 
 def test_numbers_are_given_out_in_order_and_once(tmp_path: Path) -> None:
@@ -115,12 +151,12 @@ def test_a_trial_given_up_is_tried_again_under_its_number(tmp_path: Path) -> Non
 
 
 def test_a_trial_of_a_process_that_is_killed_is_tried_again_at_once(tmp_path: Path) -> None:
-    with elsewhere(tmp_path, "time.sleep(60)") as process, opened(tmp_path) as study:
+    with elsewhere(tmp_path) as process, opened(tmp_path) as study:
         assert study.at_work() == [0]
         with study.claim(9) as number:
             assert number == 1, "the other process is alive"
             process.kill()
-            process.wait()
+            process.join()
             study.keep(number, ended(number))
         assert study.at_work() == []
         assert run(study, 3) == [0, 2]
@@ -128,14 +164,15 @@ def test_a_trial_of_a_process_that_is_killed_is_tried_again_at_once(tmp_path: Pa
 
 
 def test_a_suspended_process_keeps_its_trial(tmp_path: Path) -> None:
-    with elsewhere(tmp_path, "time.sleep(60)") as process, opened(tmp_path) as study:
-        process.send_signal(signal.SIGSTOP)
+    with elsewhere(tmp_path) as process, opened(tmp_path) as study:
+        assert process.pid
+        os.kill(process.pid, signal.SIGSTOP)
         assert run(study, 3) == [1, 2]
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
-    with elsewhere(tmp_path, "os.kill(os.getpid(), 9)") as process:
-        process.wait()
+    with elsewhere(tmp_path, claim_and_die) as process:
+        process.join()
     assert files(tmp_path) == {"trial-0.lock", DATABASE, ".lock"}
     with opened(tmp_path) as study:
         assert run(study, 2) == [0, 1]
@@ -143,28 +180,19 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
 
 
 def test_a_kill_at_any_moment_loses_no_trial_that_was_kept(tmp_path: Path) -> None:
-    code = (
-        "from pathlib import Path\n"
-        "from tests.runs.test_study import opened, ended\n"
-        f"with opened(Path({str(tmp_path)!r})) as study:\n"
-        "    while True:\n"
-        "        with study.claim(1000) as number:\n"
-        "            study.keep(number, ended(number))\n"
-        "            print(number, flush=True)\n"
-    )
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     rng = np.random.default_rng(0)
     told: list[int] = []
     for _ in range(4):
-        with subprocess.Popen(
-            [sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True
-        ) as process:
-            assert process.stdout
-            told.append(int(process.stdout.readline()))
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=rng.uniform(0, 0.5))
+        with forked(keep_on, tmp_path) as (process, said):
+            told.append(said.recv())
+            time.sleep(rng.uniform(0, 0.2))
             process.kill()
-            told += [int(line) for line in process.stdout if line.endswith("\n")]
+            process.join()
+            while said.poll():
+                try:
+                    told.append(said.recv())
+                except EOFError:
+                    break
         with opened(tmp_path) as study:
             kept = study.ended()
             assert set(told) <= set(kept)
@@ -180,7 +208,7 @@ def test_a_damaged_database_is_a_file_error_and_fresh_begins_again(tmp_path: Pat
     data = (whole / DATABASE).read_bytes()
     rng = np.random.default_rng(0)
     damaged = [b"nonsense" * 99, data[: len(data) // 2], data[:8192]]
-    for _ in range(12):
+    for _ in range(7):
         noisy = bytearray(data)
         first = int(rng.integers(len(data)))
         noisy[first : first + 64] = rng.bytes(64)
@@ -243,7 +271,7 @@ def test_a_study_of_something_else_is_refused_and_named(tmp_path: Path) -> None:
 
 def test_a_study_at_work_elsewhere_is_not_removed(tmp_path: Path) -> None:
     with (
-        elsewhere(tmp_path, "time.sleep(60)"),
+        elsewhere(tmp_path),
         pytest.raises(LockedError),
         opened(tmp_path, fresh=True),
     ):
@@ -253,18 +281,9 @@ def test_a_study_at_work_elsewhere_is_not_removed(tmp_path: Path) -> None:
 
 
 def test_processes_side_by_side_finish_every_number_once(tmp_path: Path) -> None:
-    code = (
-        "from pathlib import Path\n"
-        "from tests.runs.test_study import opened, run\n"
-        f"with opened(Path({str(tmp_path)!r})) as study:\n"
-        "    print(*run(study, 15))\n"
-    )
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    processes = [
-        subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True)
-        for _ in range(3)
-    ]
-    done = [int(word) for each in processes for word in each.communicate()[0].split()]
+    with ExitStack() as stack:
+        started = [stack.enter_context(forked(run_15, tmp_path)) for _ in range(3)]
+        done = [number for _, told in started for number in told.recv()]
     assert sorted(done) == list(range(15))
     assert numbers(tmp_path) == list(range(15))
 

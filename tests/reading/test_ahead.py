@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from lstmcli.workflows.prices import work_ahead
+from lstmcli.reading.ahead import work_ahead
 
 
 def test_results_come_in_the_order_of_their_items() -> None:

@@ -1,0 +1,428 @@
+"""The functions of the Python API; each calls the workflow of the command of its name."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace as changed
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Unpack
+
+from lstmcli.api.given import (
+    Day,
+    FileOptions,
+    Folder,
+    as_change,
+    as_day,
+    data_folder,
+    session_folder,
+    source_for,
+    source_of,
+)
+from lstmcli.api.model import Model
+from lstmcli.api.results import Evaluation, Fetched, Predictions
+from lstmcli.errors import Failure, UsageError, raise_if_all_failed
+from lstmcli.printable import count_of, first_few, grouped
+from lstmcli.workflows.prices import chosen_settings
+
+if TYPE_CHECKING:
+    from lstmcli.api.given import Data
+    from lstmcli.evaluation.backtest import Backtest
+    from lstmcli.evaluation.trend import Yardsticks
+    from lstmcli.training.loop import Epoch
+    from lstmcli.workflows.forecast import ForecastReport
+    from lstmcli.workflows.predict import PredictReport
+    from lstmcli.workflows.train import TrainReport
+
+_TURN = 3600.0  # seconds that threads wait for each other to train, in the folder that they share
+
+
+class PartialResultWarning(UserWarning):
+    """Some symbols failed; the result has the others."""
+
+
+def train(
+    data: Data = None,
+    *,
+    recipe: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    horizon: int | None = None,
+    name: str | None = None,
+    from_: str | Path | Model | None = None,
+    freeze: Literal["body"] | None = None,
+    fine_tune_lr: float | None = None,
+    scratch: bool = False,
+    replace: bool = False,
+    promote: Literal["if-better", "always", "never"] = "if-better",
+    promote_level: float = 0.01,
+    resume: bool = False,
+    force: bool = False,
+    timeout: float | None = None,
+    symbols: Sequence[str] = (),
+    start: Day = None,
+    device: str | None = None,
+    threads: int | None = None,
+    wait: float = 0.0,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    data_dir: Folder = None,
+    **files: Unpack[FileOptions],
+) -> Model:
+    """Train one network on all series given, as `lstmcli train` does; without data the recipe's.
+
+    Parameters
+    ----------
+    data : symbols, files, DataFrames or Series. symbols : which series of files and frames.
+    recipe, settings, seed : as --config, --set and --seed; settings={"train.epochs": 3}.
+    horizon : steps to forecast, the setting `window.horizon`.
+    name, data_dir : keep the model, as a version of that name in that folder.
+    on_epoch : called with the record of each epoch.
+    files : how they are read: sep, decimal, columns, date_format, resample, strict.
+    The others are the options of the command; times are in seconds.
+
+    Examples
+    --------
+    >>> import lstmcli as lc
+    >>> fast = {"model.network": "linear", "train.epochs": 2}
+    >>> model = lc.train("data/sp500.csv", settings=fast, start="2000-01-01")
+    >>> model.symbols, model.metadata.epochs
+    (['sp500'], 2)
+    """
+    from lstmcli.learning.transfer import find_donor
+    from lstmcli.workflows.train import describe_shipped, recipe_of
+    from lstmcli.workflows.train import train as run
+
+    source = source_of(data, data_dir, symbols, start, **files)
+    is_kept = bool(name or data_dir or (source.symbols and not source.is_read))
+    source = changed(source, data_dir=data_folder(data_dir) if is_kept else session_folder())
+    origin = from_.reference.folder if isinstance(from_, Model) else from_
+    donor = find_donor(
+        source.data_dir if is_kept else data_folder(data_dir),
+        None if origin is None else str(origin),
+        freeze=freeze,
+        fine_tune_lr=fine_tune_lr,
+    )
+    config, own_name = recipe_of(None if recipe is None else str(recipe), donor)
+    given: dict[str, Any] = {"train.seed": seed, "train.device": device, "train.threads": threads}
+    given = {key: value for key, value in given.items() if value is not None}
+    given |= {} if horizon is None else {"window.horizon": horizon}
+    changes = [as_change(*each) for each in (given | dict(settings or {})).items()]
+    chosen, dated = chosen_settings(config, source, changes)
+    samples: list[str] = []
+    report = run(
+        chosen,
+        dated,
+        name=name,
+        recipe=own_name,
+        replace=replace,
+        promotion=promote if is_kept else "never",
+        level=promote_level,
+        wait=wait if is_kept else max(wait, _TURN),
+        resume=resume,
+        force=force,
+        timeout=timeout,
+        donor=donor,
+        scratch=scratch,
+        on_prices=lambda used: samples.extend(describe_shipped(source, used)),
+        on_epoch=on_epoch,
+    )
+    _warn(report.failures)
+    own = changed(dated, own=True) if dated.is_read else None
+    notes = tuple(grouped([*samples, *report.notes, *_outcome(report, is_kept)]))
+    return Model(report.model, source.data_dir, report.metadata, notes, report, own)
+
+
+def predict(
+    data: Data = None,
+    *,
+    model: str | Path | Model | None = None,
+    horizon: int | None = None,
+    as_of: Day = None,
+    max_data_age: int = 3,
+    record: bool = False,
+    explain: bool = False,
+    symbols: Sequence[str] = (),
+    device: str | None = None,
+    threads: int | None = None,
+    data_dir: Folder = None,
+    **files: Unpack[FileOptions],
+) -> Predictions:
+    """Forecast the next sessions, in prices, as `lstmcli predict` does.
+
+    Parameters
+    ----------
+    data : symbols, files, DataFrames or Series; a model's own unless given.
+    model : by name, folder or as `train` returns it; else each symbol's own, or `base`.
+    as_of : forecast from the last bar up to that day, next to what happened.
+    record : keep the forecasts in the data folder, for `lstmcli evaluate --issued`.
+    explain : also say which bars and gates made the forecasts, as `explanations`.
+    symbols : which series of files and frames. files : how they are read, as in `train`.
+    The others are the options of the command.
+
+    Examples
+    --------
+    >>> import lstmcli as lc
+    >>> fc = lc.predict("data/sp500.csv", model="base", as_of="2012-06-29")
+    >>> fc.frame[["symbol", "step", "last_close", "model"]].head(1).round(2)
+      symbol  step  last_close       model
+    0  sp500     1     1362.16  base/v0001
+    """
+    from lstmcli.workflows import predict as workflow
+    from lstmcli.workflows.record import check_issuable
+
+    check_issuable(record, as_of)
+    source = source_for(data, model, data_dir, symbols, **files)
+    report = workflow.predict(
+        source,
+        model=_named(model),
+        horizon=horizon,
+        as_of=as_day(as_of),
+        max_data_age=max_data_age,
+        explained=explain,
+        **_computing(device, threads),
+    )
+    report = _recorded(report, source.data_dir) if record else report
+    _warn(report.failures)
+    return Predictions(report, _notes(report), tuple(report.failures))
+
+
+def forecast(
+    data: Data | Model,
+    *,
+    horizon: int | None = None,
+    retrain_after: float | None = None,
+    record: bool = False,
+    timeout: float | None = None,
+    wait: float = 0.0,
+    device: str | None = None,
+    threads: int | None = None,
+    data_dir: Folder = None,
+) -> Predictions:
+    """Bring prices up to date, train models that are too old, and forecast, as `lstmcli forecast`.
+
+    data : symbols, or a model: then its symbols are brought up to date and it forecasts them. Files
+    and frames have nothing to fetch: see `predict`. retrain_after : seconds. Symbols that are not
+    up to date are among the failures and have a forecast nevertheless.
+
+    Examples
+    --------
+    >>> import lstmcli as lc
+    >>> fc = lc.forecast("AAPL", data_dir=folder)
+    >>> fc.summary[["symbol", "step", "model"]]
+      symbol  step       model
+    0   AAPL    50  base/v0001
+    """
+    from lstmcli.workflows.forecast import forecast as run
+
+    if isinstance(data, Model):
+        home = data_folder(data_dir) if data.data_dir == session_folder() else data.data_dir
+        fetched = fetch(data.symbols, timeout=timeout, wait=wait, data_dir=home)
+        how: dict[str, Any] = {"horizon": horizon, "device": device, "threads": threads}
+        found = predict(data.symbols, model=data, record=record, data_dir=home, **how)
+        _warn(fetched.failures)
+        return changed(found, failures=(*found.failures, *fetched.failures))
+    source = source_of(data, data_dir)
+    if source.is_read:
+        raise UsageError(
+            "nothing to fetch",
+            where="forecast",
+            why="it brings symbols of the store up to date",
+            next_step="Forecast files and frames with predict.",
+        )
+    computing = {"device": device, "threads": threads}
+    report = run(
+        source.symbols,
+        data_dir=data_folder(data_dir),
+        horizon=horizon,
+        retrain_after=retrain_after,
+        timeout=timeout,
+        wait=wait,
+        now=datetime.now(UTC),
+        training={key: value for key, value in computing.items() if value is not None},
+        **_computing(device, threads),
+    )
+    if record:
+        report = changed(report, made=_recorded(report.made, data_folder(data_dir)))
+    _warn(report.failures)
+    return Predictions(report.made, _notes(report), report.failures)
+
+
+def evaluate(
+    data: Data | Model = None,
+    *,
+    models: Sequence[str | Path | Model] = (),
+    horizon: int | None = None,
+    start: Day = None,
+    end: Day = None,
+    step_size: int | None = None,
+    n_windows: int | None = None,
+    refit: int | Literal["never"] | None = None,
+    refits: int | None = None,
+    refit_window: Literal["expanding", "rolling"] | None = None,
+    baselines: Sequence[str] = (),
+    symbols: Sequence[str] = (),
+    device: str | None = None,
+    threads: int | None = None,
+    data_dir: Folder = None,
+    **files: Unpack[FileOptions],
+) -> Evaluation:
+    """Backtest a model against simple baselines, as `lstmcli evaluate` does.
+
+    Each evaluation is a look at the test span, which is counted in the data folder; without one,
+    until Python ends.
+
+    Parameters
+    ----------
+    data : a model, evaluated on what it was trained on; or symbols, files, DataFrames or Series.
+    models : which forecast the data; else each symbol's own, or `base`.
+    symbols : which series of files and frames. files : how they are read, as in `train`.
+    The others are the options of the command.
+
+    Examples
+    --------
+    >>> import lstmcli as lc
+    >>> ev = lc.evaluate("data/sp500.csv", models=["base"], n_windows=4)
+    >>> ev.summary["windows"], ev.summary["verdict"]
+    (4, 'too few')
+    """
+    from lstmcli.report.evaluate import caveats
+    from lstmcli.workflows.evaluate import evaluate as run
+    from lstmcli.workflows.shares import run_each
+
+    if isinstance(data, Model):
+        models = [data, *models]
+        data = None
+    source = source_for(data, next(iter(models), None), data_dir, symbols, **files)
+    asked: dict[str, Any] = {"start": as_day(start), "step_size": step_size, "n_windows": n_windows}
+    asked |= {"refit": refit, "refits": refits, "refit_window": refit_window}
+    scored: list[tuple[tuple[Backtest, Yardsticks, bool], ...]] = []
+
+    def run_kept(*one: Any, **options: Any) -> Any:
+        kept: list[tuple[Backtest, Yardsticks, bool]] = []
+        report = run(*one, on_windows=lambda *windows: kept.append(windows), **options)
+        scored.append(tuple(kept))
+        return report
+
+    reports = run_each(
+        run_kept,
+        source,
+        models=tuple(str(_named(each)) for each in models),
+        horizon=horizon,
+        end=as_day(end),
+        baselines=tuple(baselines),
+        **{key: value for key, value in asked.items() if value is not None},
+        **_computing(device, threads),
+    )
+    failures = tuple(one for each in reports for one in each.failures)
+    _warn(failures)
+    notes = tuple(grouped(note for each in reports for note in (*caveats(each), *each.notes)))
+    return Evaluation(tuple(reports), tuple(scored), notes, failures)
+
+
+def fetch(
+    symbols: str | Iterable[str],
+    *,
+    interval: Literal["1d", "1wk", "1mo"] = "1d",
+    start: Day = None,
+    end: Day = None,
+    full: bool = False,
+    include_partial: bool = False,
+    rate: float = 2.0,
+    max_wait: float = 600.0,
+    timeout: float | None = None,
+    dry_run: bool = False,
+    wait: float = 0.0,
+    data_dir: Folder = None,
+) -> Fetched:
+    """Bring the bars of every symbol up to date in the store, as `lstmcli fetch` does.
+
+    Raises AllFailedError where no symbol could be fetched.
+
+    Examples
+    --------
+    >>> import lstmcli as lc
+    >>> lc.fetch("AAPL", data_dir=folder).frame[["symbol", "status"]].values.tolist()
+    [['AAPL', 'new']]
+    """
+    from lstmcli.workflows.fetch import fetch as run
+
+    report = run(
+        source_of(symbols, data_dir).symbols,
+        data_dir=data_folder(data_dir),
+        interval=interval,
+        start=as_day(start),
+        end=as_day(end),
+        full=full,
+        include_partial=include_partial,
+        rate=rate,
+        max_wait=max_wait,
+        timeout=timeout,
+        wait=wait,
+        dry_run=dry_run,
+        now=datetime.now(UTC),
+    )
+    raise_if_all_failed(len(report.results) - len(report.failures), report.failures)
+    _warn(report.failures)
+    return Fetched(report, report.failures)
+
+
+def load_model(name: str | Path, data_dir: Folder = None) -> Model:
+    """Load a model by NAME (its champion), NAME/VERSION or folder; `base` ships with lstmcli.
+
+    Raises NoModelError where there is none, ModelError where it is damaged.
+
+    Examples
+    --------
+    >>> import lstmcli as lc
+    >>> lc.load_model("base").version
+    'v0001'
+    """
+    from lstmcli.runs.metadata import check_bundle
+    from lstmcli.runs.registry import find_model
+
+    home = data_folder(data_dir)
+    reference = find_model(home, str(name))
+    reference = changed(reference, folder=reference.folder.absolute())
+    return Model(reference, home, check_bundle(reference.folder)[0])
+
+
+def _named(model: str | Path | Model | None) -> str | None:
+    if isinstance(model, Model):
+        return str(model.reference.folder)
+    return None if model is None else str(model)
+
+
+def _recorded(report: PredictReport, home: Path) -> PredictReport:
+    """Write forecasts into the ledger of a data folder; UsageError for the one that goes away."""
+    from lstmcli.workflows.record import recorded
+
+    if home == session_folder():
+        raise UsageError("nowhere to record", next_step="Name a folder: data_dir=FOLDER.")
+    found = recorded(report, home, datetime.now(UTC))
+    return changed(found, forecasts=tuple(found.forecasts))
+
+
+def _notes(report: PredictReport | ForecastReport) -> tuple[str, ...]:
+    return tuple(grouped([*report.warnings, *report.notes]))
+
+
+def _computing(device: str | None, threads: int | None) -> dict[str, Any]:
+    return {"device": device or "auto", "number_of_threads": 1 if threads is None else threads}
+
+
+def _outcome(report: TrainReport, is_kept: bool) -> tuple[str, ...]:
+    """Say that nothing was trained, or that the model is not in use."""
+    if report.unchanged:
+        return (f"unchanged: {report.decision.why}; force=True trains anyway",)
+    return (
+        (f"not in use: {report.decision.why}",) if is_kept and not report.decision.promoted else ()
+    )
+
+
+def _warn(failures: Sequence[Failure]) -> None:
+    """Warn where some symbols failed and others did not."""
+    if failures:
+        few = first_few((f"{each.symbol}: {each.reason}" for each in failures), sep="; ")
+        words = f"{count_of(len(failures), 'symbol')} failed: {few}"
+        warnings.warn(words, PartialResultWarning, stacklevel=3)

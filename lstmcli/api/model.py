@@ -1,0 +1,129 @@
+"""A trained model as Python users hold it: forecasts, evaluations, and what it says of itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lstmcli.api.results import Evaluation, Predictions, lines_of, page_of, rounded
+from lstmcli.errors import file_errors
+from lstmcli.printable import count_of, first_few
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lstmcli.api.given import Data
+    from lstmcli.runs.metadata import Metadata
+    from lstmcli.runs.registry import ModelRef
+    from lstmcli.workflows.prices import Source
+    from lstmcli.workflows.train import TrainReport
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Model:
+    """A trained model: one version, in the data folder or in one that goes away with Python.
+
+    reference : its name, version and folder. data_dir : where it lies. notes : of its training.
+    own : the frames that it was trained on, which it forecasts unless given others.
+    """
+
+    reference: ModelRef
+    data_dir: Path
+    metadata: Metadata
+    notes: tuple[str, ...] = ()
+    report: TrainReport | None = None
+    own: Source | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.reference.name
+
+    @property
+    def version(self) -> str:
+        """Its version, as v0001."""
+        return self.reference.version
+
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols that it was trained on."""
+        return [each.symbol for each in self.metadata.symbols]
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """What it is: its data, its network, its errors on validation next to the baselines'."""
+        record, found = self.metadata.record, self.metadata.validation
+        return {
+            "model": str(self.reference),
+            "path": str(self.reference.folder),
+            "symbols": self.symbols,
+            "rows": sum(each.rows for each in self.metadata.symbols),
+            "trained_until": str(self.metadata.trained_until),
+            "test_start": str(self.metadata.test_start),
+            "network": record.get("network"),
+            "parameters": record.get("parameters"),
+            "seed": record.get("seed"),
+            "epochs": self.metadata.epochs,
+            "best_epoch": self.metadata.best_epoch,
+            "promoted": self.metadata.decision is not None and self.metadata.decision.promoted,
+            "validation_rmse": {k: v.rmse for k, v in found.models.items()} if found else None,
+        }
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """One row for each epoch of its training."""
+        import pandas as pd
+
+        return pd.read_csv(self.reference.folder / "history.csv")
+
+    def predict(self, data: Data = None, **options: Any) -> Predictions:
+        """Forecast the data, unless given what it was trained on; see `predict`."""
+        from lstmcli.api.functions import predict
+
+        return predict(data, model=self, **options)
+
+    def evaluate(self, data: Data = None, **options: Any) -> Evaluation:
+        """Backtest it on the data, unless given what it was trained on; see `evaluate`."""
+        from lstmcli.api.functions import evaluate
+
+        return evaluate(data, models=[self], **options)
+
+    def save(self, folder: str | Path) -> Path:
+        """Copy it to a new folder, for `load_model`; raises FileError where there is one."""
+        target = Path(folder).absolute()
+        half = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        with file_errors("cannot save the model", target, "Name a folder that does not exist."):
+            if target.exists():
+                raise FileExistsError(17, "it exists")
+            try:
+                shutil.copytree(self.reference.folder, half)
+                os.rename(half, target)
+            finally:
+                shutil.rmtree(half, ignore_errors=True)
+        return target
+
+    def __repr__(self) -> str:
+        return lines_of(self._head(), rounded(self._errors(), 5).to_string(), self.notes)
+
+    def _repr_html_(self) -> str:
+        return page_of(self._head(), rounded(self._errors(), 5), self.notes, index=True)
+
+    def _head(self) -> str:
+        return f"Model {self.reference} of {first_few(self.symbols)}, {self._trained()}"
+
+    def _trained(self) -> str:
+        network = self.summary["network"]
+        return f"{network}, {count_of(self.metadata.epochs, 'epoch')}"
+
+    def _errors(self) -> pd.DataFrame:
+        """Return the errors on validation, one row a model."""
+        import pandas as pd
+
+        found = self.metadata.validation
+        rows = {} if found is None else {k: [v.rmse, v.crps] for k, v in found.models.items()}
+        columns = ["rmse", "crps"]
+        return pd.DataFrame.from_dict(rows, orient="index", columns=columns).astype(float)

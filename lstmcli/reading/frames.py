@@ -1,0 +1,109 @@
+"""A pandas DataFrame or Series as a raw table, so that it passes the same checks as a file.
+
+The header rows are those that `DataFrame.to_csv` would write: the index first, three rows for
+yfinance's two levels of columns. Values are those of the frame, not their text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from lstmcli.errors import DataError
+from lstmcli.reading.typed import TypedTable, plain_array, text_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_HEAD = 3  # rows
+_LEVELS = ("Price", "Ticker")  # of yfinance's columns
+
+
+def frame_table(data: pd.DataFrame | pd.Series[Any]) -> TypedTable:
+    """Return a frame, or a series of closes, as a table; it shares the memory of the frame.
+
+    Its rows are numbered as by `iloc`. An index of row numbers without a name is no column. Raises
+    DataError for columns of more levels than yfinance writes.
+    """
+    import pandas as pd
+
+    where, frame = "DataFrame", data
+    if isinstance(frame, pd.Series):
+        where, frame = "Series", frame.to_frame("Close" if frame.name is None else frame.name)
+    names, columns = _named_columns(frame, where)
+    if not columns:
+        raise DataError("no rows", where=where, why="it is empty")
+
+    def arrays(places: Sequence[int], rows: slice) -> list[pa.Array]:
+        return [_array(columns[i].iloc[rows], names[0][i], where) for i in places]
+
+    def load(places: Sequence[int], skipped: int) -> list[pa.Array]:
+        return arrays(places, slice(1 + skipped - len(names), None))
+
+    def number_rows(skipped: int, count: int) -> NDArray[np.int64]:
+        first = 1 + skipped - len(names)
+        return np.arange(first, first + count)
+
+    shown = [each.to_pylist() for each in arrays(range(len(columns)), slice(_HEAD))]
+    head = [*names, *text_rows(list(zip(*shown, strict=True)))][:_HEAD]
+    return TypedTable(where, "DataFrame", head, load, number_rows=number_rows)
+
+
+def _named_columns(frame: pd.DataFrame, where: str) -> tuple[list[list[str]], list[pd.Series[Any]]]:
+    """Return the header rows, one or three, and the columns, the index among them."""
+    levels = frame.columns.nlevels
+    if levels > len(_LEVELS):
+        raise DataError(
+            f"cannot use columns of {levels} levels",
+            where=where,
+            next_step="Keep one level, or yfinance's two of fields and tickers.",
+        )
+    labels = [(each,) if levels == 1 else tuple(each) for each in frame.columns]
+    columns = [frame.iloc[:, place] for place in range(len(labels))]
+    index = [] if _is_numbering(frame.index) else _index_columns(frame.index)
+    first = [str(each.name or "") for each in index]
+    if levels == 1:
+        return [[*first, *(str(each[0]) for each in labels)]], [*index, *columns]
+    if not index:  # a column, without a name on the other level
+        alone = [place for place, label in enumerate(labels) if label[1] == ""][:1]
+        first = [str(labels[place][0]) for place in alone]
+        index = [columns[place] for place in alone]
+        labels = [each for place, each in enumerate(labels) if place not in alone]
+        columns = [each for place, each in enumerate(columns) if place not in alone]
+    words = [str(name or word) for name, word in zip(frame.columns.names, _LEVELS, strict=True)]
+    blanks = [""] * max(0, len(first) - 1)
+    names = [
+        [word, *blanks, *(str(each[level]) for each in labels)] for level, word in enumerate(words)
+    ]
+    names.append([*(each or "Date" for each in first), *([""] * len(labels))])
+    return names, [*index, *columns]
+
+
+def _is_numbering(index: pd.Index) -> bool:
+    """Whether an index has no name and numbers the rows."""
+    return index.nlevels == 1 and index.name is None and index.dtype.kind in "iu"
+
+
+def _index_columns(index: pd.Index) -> list[pd.Series[Any]]:
+    levels = [index.get_level_values(level) for level in range(index.nlevels)]
+    return [each.to_series().reset_index(drop=True) for each in levels]
+
+
+def _array(column: pd.Series[Any], name: str, where: str) -> pa.Array:
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.PeriodDtype):
+        column = column.astype(str)
+    try:
+        return plain_array(pa.Array.from_pandas(column))
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise DataError(
+            f"column {name} has neither numbers nor texts",
+            where=where,
+            why=str(error).splitlines()[0],
+            next_step="Convert it, for instance by pandas.to_numeric, or leave it out.",
+        ) from error

@@ -1,0 +1,89 @@
+"""Files are read about as fast as pyarrow reads them without checks, and in less memory."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import csv
+
+from lstmcli.market.store import read_bars
+from lstmcli.market.symbols import price_path
+from lstmcli.reading.raw import Marks, open_table
+
+ROWS = 10_000_000
+COLUMNS = ("Open", "High", "Low", "Close", "Adj Close", "Volume")
+
+
+def write(path: Path, n_rows: int, names: tuple[str, ...] = ("Close",)) -> None:
+    """Write a table of prices whose dates repeat."""
+    days = (np.datetime64("1980-01-01") + np.arange(n_rows) % 10_000).astype("datetime64[D]")
+    rng = np.random.default_rng(0)
+    columns = {name: rng.uniform(10, 1000, n_rows).round(4) for name in names}
+    table = pa.table({"Date": days, **columns})
+    csv.write_csv(table, path, csv.WriteOptions(quoting_style="none", quoting_header="none"))
+
+
+def read_all(path: Path) -> None:
+    table = open_table(path, Marks())
+    table.read([0], range(1, len(table.head[0])))
+
+
+def seconds(work: Callable[[], object], repeats: int = 3) -> float:
+    """Return the processor time of a call, the least of several."""
+    took = []
+    for _ in range(repeats):
+        begun = time.process_time()
+        work()
+        took.append(time.process_time() - begun)
+    return min(took)
+
+
+def peak(code: str) -> float:
+    """Return the peak memory of a fresh interpreter in MiB."""
+    # That of getrusage counts the parent's memory too.
+    code += "\nprint(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    return int(done.stdout) / 1024
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("names", [("Close",), COLUMNS], ids=["Close", "OHLCV"])
+def test_ten_million_rows(tmp_path: Path, names: tuple[str, ...]) -> None:
+    """Print time and memory next to those of `pyarrow.csv.read_csv`."""
+    path = tmp_path / "x.csv"
+    write(path, ROWS, names)
+    begun = time.perf_counter()
+    read_all(path)
+    took = time.perf_counter() - begun
+    ratio = seconds(lambda: read_all(path), 2) / seconds(lambda: csv.read_csv(path), 2)
+    memory = peak(
+        "from lstmcli.reading.raw import Marks, open_table\n"
+        f"table = open_table({str(path)!r}, Marks())\n"
+        "table.read([0], range(1, len(table.head[0])))"
+    )
+    print(
+        f"{path.stat().st_size / 1024**2:.0f} MiB in {took:.1f} s, {ratio:.2f} times the time of "
+        f"pyarrow, peak {memory:.0f} MiB"
+    )
+
+
+@pytest.mark.slow
+def test_five_hundred_files(tmp_path: Path) -> None:
+    """Print the time of 500 files of 2,500 rows, stored and not, next to that of pyarrow."""
+    paths = [price_path(tmp_path, f"S{i}") for i in range(500)]
+    paths[0].parent.mkdir(parents=True)
+    write(paths[0], 2500, COLUMNS)
+    for path in paths[1:]:
+        path.write_bytes(paths[0].read_bytes())
+
+    def each(read: Callable[[Path], object]) -> float:
+        return seconds(lambda: [read(path) for path in paths])
+
+    plain = each(csv.read_csv)
+    print(f"files: {each(read_all) / plain:.2f} times the time of pyarrow")
+    print(f"store: {each(lambda path: read_bars(tmp_path, path.stem)) / plain:.2f} times")

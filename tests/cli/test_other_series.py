@@ -1,0 +1,114 @@
+"""Another series that a model reads is kept up to date; one that is missing or old is named."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import RECIPE
+from tests.command_line import Outcome, assert_one_error, in_process
+from tests.yahoo_stand_in import StandIn, random_walk, stand_in
+
+BARS = random_walk(300)
+
+
+@pytest.fixture
+def server() -> Iterator[StandIn]:
+    with stand_in() as script:
+        for symbol in ("AAPL", "^VIX"):
+            script.serve(symbol, BARS[:-5])
+        yield script
+
+
+@pytest.fixture
+def home(server: StandIn, tmp_path: Path) -> Path:
+    """A folder with a small model of AAPL that reads ^VIX, and five newer bars of both."""
+    recipe = RECIPE.replace('["close"]', '["close", "symbol:^VIX:log"]')
+    (tmp_path / "tiny.toml").write_text(recipe)
+    for words in ("fetch AAPL ^VIX --rate 100", "train AAPL --config tiny.toml"):
+        done = in_process(*words.split(), folder=tmp_path)
+        assert done.code == 0, done.err
+    server.forget()
+    for symbol in ("AAPL", "^VIX"):
+        server.serve(symbol, BARS)
+    return tmp_path
+
+
+def last_bars(folder: Path) -> dict[str, str]:
+    listed = json.loads(in_process("data", "list", "--json", folder=folder).out)
+    return {each["symbol"]: each["last"] for each in listed["series"]}
+
+
+def test_forecast_fetches_what_the_model_reads(server: StandIn, home: Path) -> None:
+    done = in_process("forecast", "AAPL", "--json", folder=home)
+    assert done.code == 0, done.err
+    assert len(server.asked("^VIX")) == 1
+    assert last_bars(home) == dict.fromkeys(["AAPL", "^VIX"], str(BARS.index[-1].date()))
+    assert [each["symbol"] for each in json.loads(done.out)["forecasts"]] == ["AAPL"]
+
+
+def test_fetch_of_a_symbol_fetches_it_too_and_says_so(server: StandIn, home: Path) -> None:
+    done = in_process("fetch", "AAPL", folder=home)
+    assert (done.code, done.err) == (0, "lstmcli: also ^VIX, which aapl reads\n")
+    assert last_bars(home)["^VIX"] == str(BARS.index[-1].date())
+    server.forget()
+    weekly = in_process("fetch", "AAPL", "--interval", "1wk", folder=home)
+    assert "^VIX" not in weekly.err
+    assert server.asked("^VIX") == []
+
+
+def test_one_that_cannot_be_refreshed_is_reported_and_old(server: StandIn, home: Path) -> None:
+    server.always["^VIX"] = "503"
+    done = in_process("forecast", "AAPL", "--json", "--timeout", "2s", folder=home)
+    assert done.code == 3
+    document = json.loads(done.out)
+    assert [each["symbol"] for each in document["incomplete"]] == ["^VIX"]
+    assert [each["symbol"] for each in document["forecasts"]] == ["AAPL"]
+    day = BARS.index[-6].date()
+    words = f"AAPL: ^VIX, which is read with it, ends on {day}, 5 bars before it"
+    for outcome in (done, in_process("predict", "AAPL", folder=home)):
+        assert words in outcome.err
+    assert "Run: lstmcli fetch ^VIX" in outcome.err
+
+
+def test_a_model_is_stale_where_the_other_series_was_restated(server: StandIn, home: Path) -> None:
+    words = "prices of ^VIX"
+    assert words not in in_process("predict", "AAPL", folder=home).err
+    server.serve("^VIX", BARS * 4)
+    done = in_process("fetch", "^VIX", "--full", folder=home)
+    assert done.code == 0, done.err
+    for command in ("predict", "evaluate"):
+        assert words in in_process(command, "AAPL", folder=home).err
+    assert "were replaced after aapl/v0001 was trained" in in_process("status", folder=home).out
+
+
+def removed(home: Path) -> None:
+    done = in_process("data", "remove", "^VIX", "--yes", folder=home)
+    assert done.code == 0, done.err
+
+
+def test_one_that_is_not_stored_is_an_error_with_the_command(home: Path) -> None:
+    removed(home)
+    step = "no prices of ^VIX, which the model reads. Run: lstmcli fetch '^VIX'"
+    for command in ("predict", "evaluate"):
+        assert_one_error(in_process(command, "AAPL", folder=home), 4, step)
+
+
+def test_status_names_it(home: Path) -> None:
+    def model() -> dict[str, str]:
+        parts = json.loads(in_process("status", "--json", folder=home).out)["parts"]
+        return next(each for each in parts if each["part"] == "model aapl")
+
+    assert model()["state"] == "ok"
+    removed(home)
+    found = model()
+    assert found["state"] == "old"
+    assert found["found"].endswith("; reads ^VIX, not stored")
+    assert found["next_step"] == "Run: lstmcli fetch '^VIX'."
+
+
+def test_the_audit_of_stored_prices_changes_the_other_series_too(home: Path) -> None:
+    done: Outcome = in_process("evaluate", "AAPL", "--audit", "--n-windows", "3", folder=home)
+    assert done.code == 0, done.out + done.err
+    assert "Audit: clean." in done.out
