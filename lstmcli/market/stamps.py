@@ -107,13 +107,14 @@ def join_sessions(bars: Bars, stamps: Stamps, today: date) -> Bars:
 
     bars : dated by session. stamps : (N,) their times.
     It has the first open, the highest high, the lowest low, sums of volumes and dividends, and the
-    last close and value of any other column. A last session that is not over, and one at either end that the file has less than
-    half of, is left out. Raises DataError for different bars of one time.
+    last close and value of any other column. A last session that is not over is left out, and one
+    at either end of which the file has less than half. Raises DataError for different bars of one
+    time.
     """
-    bars, instants = (
-        bars.keep(priced := ~np.isnan(bars.columns["Close"])),
-        stamps.instants()[priced],
-    )
+    priced = ~np.isnan(bars.columns["Close"])
+    if not priced.any():
+        return bars
+    bars, instants = bars.keep(priced), stamps.instants()[priced]
     order = np.lexsort((instants, bars.days))
     bars, instants = bars.keep(order), instants[order]
     again = np.append(False, (np.diff(instants).astype(np.int64) == 0) & _equal(bars.days))

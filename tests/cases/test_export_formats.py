@@ -316,6 +316,12 @@ def test_a_time_in_a_column_of_its_own_belongs_to_the_date() -> None:
     same(read_one(text, resample="1d"), BARS.tail(30))
 
 
+def test_bars_within_a_day_without_a_price_are_an_error() -> None:
+    rows = [f"2018-08-{day} {hour}:00,,5" for day in (29, 30) for hour in (10, 11, 12)]
+    with pytest.raises(DataError, match="rows have no Close"):
+        read("\n".join(["Date,Close,Volume", *rows]) + "\n", resample="1d")
+
+
 def test_daily_bars_keep_their_dates_whatever_the_time_next_to_them() -> None:
     """Brokers' midnight is at 21:00 or 22:00 of New York, as summer time has it."""
     text = table("<DATE>,<TIME>,<CLOSE>", "Date,22:00,Close")
