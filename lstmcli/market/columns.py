@@ -173,8 +173,8 @@ def read_layout(
     keys = {i: key_of(names[i]) for i in others}
     is_long = symbol_field is not None
     is_long |= key_of(names[date_field]) == "ds" and "y" in keys.values()
-    is_long |= any(keys[i] in (*_SYMBOLS, _NAME) and _is_text(rows, i) for i in others)
-    is_long |= bool({*_SYMBOLS} & {*keys.values()} and {*_LONE_CLOSES[:-1]} & {*keys.values()})
+    says_which = [i for i in others if keys[i] in (*_SYMBOLS, _NAME)]
+    is_long |= any(names[i] not in ("CODE", "NAME") or _is_text(rows, i) for i in says_which)
     may_be_wide = tickers and not is_long and not 1 < len(known) >= len(others)
     notes: tuple[str, ...] = ()
     if "Close" not in known.values():
@@ -314,8 +314,12 @@ def _lone_close(
     names = rows[0]
     adjusted = [i for i, field in known.items() if field == "Adj Close"]
     rest = [i for i in others if i not in named and "%" not in names[i] and not _is_text(rows, i)]
-    if (may_be_wide and rest) or not (named or adjusted):
+    if not (named or adjusted) or (may_be_wide and rest and not known):
         return None
+    if may_be_wide and rest:
+        found = [names[i] for i in (*named, *known, *rest)]
+        step = f"Say which column is the price: --columns close={found[0]}."
+        raise column_error("cannot tell fields from symbols", found, where, step, "found {}")
     if len(named) > 1:
         found = [names[i] for i in named]
         step = f"Choose one: --columns close={found[0]}."
