@@ -106,6 +106,7 @@ class Table:
     stamps : the dates (N,) as written. lines : (N,) line numbers. values : position -> (N,).
     rows : the rows of each series, where not every one has all.
     extras : further columns that were asked for, by name, which every series shares.
+    has_times : whether a column of times stands next to the dates, which are those of sessions.
     """
 
     source: str
@@ -116,6 +117,7 @@ class Table:
     notes: tuple[str, ...]
     rows: dict[str, NDArray[np.int64] | slice]
     extras: Fields
+    has_times: bool
 
     def bars(self, series: str, symbol: str) -> Bars:
         """Return the rows of one series, dated as they are written."""
@@ -182,7 +184,8 @@ def read_table(
     if ignored:
         notes.append(f"Columns that are not used: {first_few(ignored, 5)}.")
     by_position = dict(zip(positions, values.T, strict=True))
-    return Table(where, series, stamps, lines, by_position, tuple(notes), rows, more)
+    has_times = layout.time_field is not None
+    return Table(where, series, stamps, lines, by_position, tuple(notes), rows, more, has_times)
 
 
 def _join_times(dates: pa.Array, times: pa.Array) -> pa.Array:
@@ -217,6 +220,8 @@ def _split(
     empty = codes == len(names)
     if "" in names:
         empty |= codes == names.index("")
+    if codes.size == 0:
+        return {"": slice(None)}
     if layout.describes and (empty.all() or (len(names) == 1 and not _is_symbol(names[0]))):
         return {"": slice(None)}
     if empty.any():
@@ -278,7 +283,8 @@ def _session_bars(table: Table, series: str, symbol: str, resample: str, today: 
             next_step="--resample 1d takes each session's open, high, low, last and sum.",
         )
     days, notes = stamps.days, list[str]()
-    if not within or (stamps.offsets != NO_OFFSET).any():  # else the dates are the session's
+    as_written = (within or table.has_times) and (stamps.offsets == NO_OFFSET).all()
+    if not as_written:
         days, notes = session_days(stamps, filled, symbol, bars.where())
     is_moved = days is not stamps.days
     bars = replace(bars, days=days, notes=(*bars.notes, *notes))
