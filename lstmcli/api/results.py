@@ -193,6 +193,11 @@ class Evaluation:
         first = self.reports[0]
         return str(first.verdicts[first.summaries[0].model])
 
+    @property
+    def without(self) -> str:
+        """Whether the feature named by `without` helps, in words; empty where none was named."""
+        return "" if self.reports[0].without is None else str(self.reports[0].without)
+
     @cached_property
     def windows(self) -> pd.DataFrame:
         """One row for each model and window: its forecast at the last step, and what happened."""
@@ -295,11 +300,14 @@ class Evaluation:
 
     def __repr__(self) -> str:
         shown = rounded(self.scores.drop(columns="windows"), 4).to_string(index=False)
-        return lines_of(self._head(), shown, (self.verdict, *self.notes), self.failures)
+        return lines_of(self._head(), shown, self._known(), self.failures)
 
     def _repr_html_(self) -> str:
         shown = rounded(self.scores.drop(columns="windows"), 4)
-        return page_of(self._head(), shown, (self.verdict, *self.notes), self.failures)
+        return page_of(self._head(), shown, self._known(), self.failures)
+
+    def _known(self) -> tuple[str, ...]:
+        return tuple(filter(None, (self.verdict, self.without, *self.notes)))
 
     def _head(self) -> str:
         first = self.reports[0].summaries[0]
