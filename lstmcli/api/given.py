@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -163,11 +165,14 @@ def _is_used(home: Path) -> bool:
 @cache
 def session_folder() -> Path:
     """Return the data folder of what is not kept; it goes away with Python."""
-    _TEMPORARY.append(tempfile.TemporaryDirectory(prefix="lstmcli-"))
-    return Path(_TEMPORARY[-1].name)
+    folder = Path(tempfile.mkdtemp(prefix="lstmcli-"))
+    atexit.register(_remove, folder, os.getpid())
+    return folder
 
 
-_TEMPORARY: list[tempfile.TemporaryDirectory[str]] = []
+def _remove(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:  # a process forked off ends before
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def as_day(value: Day) -> date | None:
