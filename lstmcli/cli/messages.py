@@ -14,7 +14,7 @@ from typing import Annotated, Protocol
 
 from lstmcli.cli import journal
 from lstmcli.errors import AllFailedError, Failure, PartialError, UsageError
-from lstmcli.printable import first_few, grouped
+from lstmcli.printable import count_of, first_few, grouped
 from lstmcli.report import Format, View
 
 _MOST_NOTES = 5
@@ -73,7 +73,7 @@ class LogOptions:
             if self.verbose and (details := getattr(line, "details", "")):
                 journal.say(f"lstmcli: {details}")
         if len(shown) < len(once):
-            journal.say(f"lstmcli: {len(once) - len(shown)} more notes with --verbose")
+            journal.say(f"lstmcli: {count_of(len(once) - len(shown), 'more note')} with --verbose")
 
 
 @dataclass(frozen=True)

@@ -276,9 +276,10 @@ def _scale(axes: "Axes", prices: Floats, currency: str, first: Any, last: Any) -
         axes.set_ylim(low - room, high + room)
     axes.set_ylabel(words, parse_math=False)
     axes.yaxis.set_major_formatter("{x:,.7g}")
-    # With more than half as many at least, no distance may fit: from 6 months it goes to years.
+    # With half as many at least, no distance may fit: from 6 months it goes to years.
     most = 1 + int(_panel(axes)[0])
-    locator = AutoDateLocator(minticks=most // 2, maxticks=most)  # type: ignore[no-untyped-call]
+    fewest = (most - 1) // 2
+    locator = AutoDateLocator(minticks=fewest, maxticks=most)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.set_xlim(first, last)
 
