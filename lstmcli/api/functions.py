@@ -259,6 +259,7 @@ def evaluate(
     n_windows: int | None = None,
     refit: int | Literal["never"] | None = None,
     refits: int | None = None,
+    without: str | None = None,
     refit_window: Literal["expanding", "rolling"] | None = None,
     without: str | None = None,
     baselines: Sequence[str] = (),
@@ -277,6 +278,7 @@ def evaluate(
     ----------
     data : a model, evaluated on what it was trained on; or symbols, files, DataFrames or Series.
     models : which forecast the data; else each symbol's own, or `base`.
+    without : a feature: does it help? The answer is `without` of the evaluation.
     symbols : which series of files and frames. files : how they are read, as in `train`.
     without : a feature; `Evaluation.without` says whether it helps.
     The others are the options of the command.

@@ -303,11 +303,14 @@ class Evaluation:
 
     def __repr__(self) -> str:
         shown = rounded(self.scores.drop(columns="windows"), 4).to_string(index=False)
-        return lines_of(self._head(), shown, (self.verdict, *self.notes), self.failures)
+        return lines_of(self._head(), shown, self._known(), self.failures)
 
     def _repr_html_(self) -> str:
         shown = rounded(self.scores.drop(columns="windows"), 4)
-        return page_of(self._head(), shown, (self.verdict, *self.notes), self.failures)
+        return page_of(self._head(), shown, self._known(), self.failures)
+
+    def _known(self) -> tuple[str, ...]:
+        return tuple(filter(None, (self.verdict, self.without, *self.notes)))
 
     def _head(self) -> str:
         first = self.reports[0].summaries[0]
