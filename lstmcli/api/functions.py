@@ -259,7 +259,6 @@ def evaluate(
     n_windows: int | None = None,
     refit: int | Literal["never"] | None = None,
     refits: int | None = None,
-    without: str | None = None,
     refit_window: Literal["expanding", "rolling"] | None = None,
     without: str | None = None,
     baselines: Sequence[str] = (),
@@ -280,7 +279,6 @@ def evaluate(
     models : which forecast the data; else each symbol's own, or `base`.
     without : a feature: does it help? The answer is `without` of the evaluation.
     symbols : which series of files and frames. files : how they are read, as in `train`.
-    without : a feature; `Evaluation.without` says whether it helps.
     The others are the options of the command.
 
     Examples

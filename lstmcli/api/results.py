@@ -146,6 +146,7 @@ class Predictions:
         return page_of(head, self._shown(), self._known(), self.failures)
 
     def _known(self) -> tuple[str, ...]:
+        helps = "" if self.without is None else self.without["sentence"]
         from lstmcli.report.numbers import price_basis
 
         return (price_basis(each.price for each in self.forecasts), *self.notes)
@@ -310,7 +311,8 @@ class Evaluation:
         return page_of(self._head(), shown, self._known(), self.failures)
 
     def _known(self) -> tuple[str, ...]:
-        return tuple(filter(None, (self.verdict, self.without, *self.notes)))
+        helps = "" if self.without is None else self.without["sentence"]
+        return tuple(filter(None, (self.verdict, helps, *self.notes)))
 
     def _head(self) -> str:
         first = self.reports[0].summaries[0]
