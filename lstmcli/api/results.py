@@ -146,7 +146,6 @@ class Predictions:
         return page_of(head, self._shown(), self._known(), self.failures)
 
     def _known(self) -> tuple[str, ...]:
-        helps = "" if self.without is None else self.without["sentence"]
         from lstmcli.report.numbers import price_basis
 
         return (price_basis(each.price for each in self.forecasts), *self.notes)
