@@ -193,6 +193,14 @@ class Evaluation:
         first = self.reports[0]
         return str(first.verdicts[first.summaries[0].model])
 
+    @property
+    def without(self) -> dict[str, Any] | None:
+        """Whether a feature helps, as in the JSON of `evaluate --without`; None unless asked."""
+        from lstmcli.report.evaluate import contribution_document
+
+        first = self.reports[0]
+        return None if first.without is None else contribution_document(first)
+
     @cached_property
     def windows(self) -> pd.DataFrame:
         """One row for each model and window: its forecast at the last step, and what happened."""
@@ -295,11 +303,15 @@ class Evaluation:
 
     def __repr__(self) -> str:
         shown = rounded(self.scores.drop(columns="windows"), 4).to_string(index=False)
-        return lines_of(self._head(), shown, (self.verdict, *self.notes), self.failures)
+        return lines_of(self._head(), shown, self._known(), self.failures)
 
     def _repr_html_(self) -> str:
         shown = rounded(self.scores.drop(columns="windows"), 4)
-        return page_of(self._head(), shown, (self.verdict, *self.notes), self.failures)
+        return page_of(self._head(), shown, self._known(), self.failures)
+
+    def _known(self) -> tuple[str, ...]:
+        helps = "" if self.without is None else self.without["sentence"]
+        return tuple(filter(None, (self.verdict, helps, *self.notes)))
 
     def _head(self) -> str:
         first = self.reports[0].summaries[0]

@@ -54,7 +54,7 @@ class WalkOptions:
         --refit K|never: Refit after every K forecast dates. [never]
         --refits N: Score the recipe, refitted along the way, on the latest N windows that do not
             overlap.
-        --without FEATURE: Test whether a feature, such as volume, helps.
+        --without FEATURE: Test whether a feature, as column:RSI, helps.
 
     Advanced:
         --refit-window ROWS: Refit on all rows (expanding) or as many.

@@ -31,9 +31,8 @@ from lstmcli.market.symbols import check_series_name, check_symbol, decode_symbo
 from lstmcli.market.validate import Checks, check_bars
 from lstmcli.printable import first_few
 from lstmcli.reading.dates import NO_OFFSET, Stamps, parse_stamps, read_time
-from lstmcli.reading.folders import table_name
 from lstmcli.reading.raw import Marks, RawTable, open_table
-from lstmcli.reading.sources import is_url
+from lstmcli.reading.sources import is_url, table_name
 
 _ZEROS = ("Volume", "Dividends", "Stock Splits")  # some fill in 0 where there are no prices
 _USUAL = "CSV separated by ','"  # which messages need not say
