@@ -35,6 +35,7 @@ from lstmcli.reading.raw import Marks, RawTable, open_table
 from lstmcli.reading.sources import is_url, table_name
 
 _ZEROS = ("Volume", "Dividends", "Stock Splits")  # some fill in 0 where there are no prices
+_USUAL = "CSV separated by ','"  # which messages need not say
 _ALONE = Reading()  # of a file that says all by itself
 
 
@@ -142,7 +143,9 @@ def read_table(
     raw = source
     if isinstance(raw, str | Path):
         raw = open_table(raw, Marks(reading.sep, reading.decimal), stdin)
-    where, layout = raw.where, read_layout(raw.head, raw.where, reading.columns)
+    where = raw.where
+    what = where if raw.kind in (_USUAL, where) else f"{where}, {raw.kind}"
+    layout = read_layout(raw.head, what, reading.columns)
     series, more = layout.series, choose_extras(layout, extras)
     if layout.symbol_field is None:
         series = {name: series[name] for name in choose_series(list(series), symbols, where)}
@@ -175,7 +178,7 @@ def read_table(
     if owners is None:
         refuse_mixed_offsets(stamps, lines, where)
     else:
-        rows = _split(owners, lines, layout, symbols)
+        rows = _split(owners, lines, layout, symbols, where)
         series = dict.fromkeys(rows, series[""])
     ignored = [name for name in layout.ignored if layout.extras.get(name) not in more.values()]
     if "" in rows:
@@ -205,7 +208,11 @@ def _join_times(dates: pa.Array, times: pa.Array) -> pa.Array:
 
 
 def _split(
-    owners: pa.Array, lines: NDArray[np.int64], layout: Layout, symbols: Sequence[str]
+    owners: pa.Array,
+    lines: NDArray[np.int64],
+    layout: Layout,
+    symbols: Sequence[str],
+    where: str,
 ) -> dict[str, NDArray[np.int64] | slice]:
     """Return the rows of each series of a long table, in the order of their first rows.
 
@@ -228,16 +235,16 @@ def _split(
         column = layout.names[layout.symbol_field or 0]
         raise DataError(
             f"no symbol in column {column}",
-            where=f"{layout.where} line {lines[np.argmax(empty)]}",
+            where=f"{where} line {lines[np.argmax(empty)]}",
             why="the line has values and does not say of which series",
             next_step=f"Complete the line, or rename the column {column} if it has no symbols.",
         )
     if len(names) == 1:
-        return dict.fromkeys(choose_series(names, symbols, layout.where), slice(None))
+        return dict.fromkeys(choose_series(names, symbols, where), slice(None))
     order = np.argsort(codes, kind="stable")
     ends = np.cumsum(np.bincount(codes, minlength=len(names)))
     parts = dict(zip(names, np.split(order, ends[:-1]), strict=True))
-    return {name: parts[name] for name in choose_series(names, symbols, layout.where)}
+    return {name: parts[name] for name in choose_series(names, symbols, where)}
 
 
 def _is_symbol(name: str) -> bool:

@@ -87,7 +87,9 @@ class Form:
                 assert re.fullmatch(rf"\d{{{digits}}}", text)
                 seconds = int(text) // (1000 if digits == 13 else 1)
                 return datetime.fromtimestamp(seconds, UTC).date()
-            return datetime.strptime(text, dates).date()
+            if re.search("%[bB]", dates):  # names of months in full or short, with a point or not
+                text = re.sub(r"([A-Za-z]{3})[a-z]*\.?", r"\1", text)
+            return datetime.strptime(text, dates.replace("%B", "%b")).date()
         except (AssertionError, ValueError):
             return None
 
@@ -98,7 +100,9 @@ class Form:
         found = set()
         for row in rows:
             day = self.day(
-                row[self.date_at].partition(" ")[0] if self.dates[1] == "Y" else row[self.date_at],
+                row[self.date_at].strip().partition(" ")[0]
+                if self.dates[1] == "Y"
+                else row[self.date_at],
                 dates,
             )
             if day is None and row[self.date_at].strip():
@@ -110,6 +114,8 @@ class Form:
                 continue
             if day:
                 found.add((symbol, day, close))
+            if day and "seconds" in self.dates:  # a time is of its exchange's day
+                found |= {(symbol, day + timedelta(days=n), close) for n in (-1, 1)}
         return found
 
 
