@@ -259,8 +259,8 @@ def evaluate(
     n_windows: int | None = None,
     refit: int | Literal["never"] | None = None,
     refits: int | None = None,
-    without: str | None = None,
     refit_window: Literal["expanding", "rolling"] | None = None,
+    without: str | None = None,
     baselines: Sequence[str] = (),
     symbols: Sequence[str] = (),
     device: str | None = None,
@@ -277,8 +277,8 @@ def evaluate(
     ----------
     data : a model, evaluated on what it was trained on; or symbols, files, DataFrames or Series.
     models : which forecast the data; else each symbol's own, or `base`.
-    without : a feature: does it help? The answer is `without` of the evaluation.
     symbols : which series of files and frames. files : how they are read, as in `train`.
+    without : a feature; `Evaluation.without` says whether it helps.
     The others are the options of the command.
 
     Examples

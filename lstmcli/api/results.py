@@ -200,9 +200,12 @@ class Evaluation:
         return str(first.verdicts[first.summaries[0].model])
 
     @property
-    def without(self) -> str:
-        """Whether the feature named by `without` helps, in words; empty where none was named."""
-        return "" if self.reports[0].without is None else str(self.reports[0].without)
+    def without(self) -> dict[str, Any] | None:
+        """Whether a feature helps, as in the JSON of `evaluate --without`; None unless asked."""
+        from lstmcli.report.evaluate import contribution_document
+
+        first = self.reports[0]
+        return None if first.without is None else contribution_document(first)
 
     @cached_property
     def windows(self) -> pd.DataFrame:
@@ -320,7 +323,8 @@ class Evaluation:
         return page_of(self._head(), shown, self._known(), self.failures)
 
     def _known(self) -> tuple[str, ...]:
-        return tuple(filter(None, (self.verdict, self.without, *self.notes)))
+        answer = [] if self.without is None else [self.without["sentence"]]
+        return (self.verdict, *answer, *self.notes)
 
     def _head(self) -> str:
         first = self.reports[0].summaries[0]
