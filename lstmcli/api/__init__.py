@@ -2,7 +2,8 @@
 
 Data are symbols of the store, files, pandas DataFrames and Series, or a dict from names to any of
 the last three. Nothing is printed: what there is to know stands in the `notes` of a result. Errors
-are those of `lstmcli.errors`; where only some symbols fail, a `PartialResultWarning` says so.
+are those of `lstmcli.errors`, AllFailedError where no symbol could be read; where only some fail, a
+`PartialResultWarning` says so.
 
 Without `data_dir`, symbols and kept models are those of `LSTMCLI_DATA_DIR`, else of `data/`. A
 model trained on files or frames without `data_dir` and `name` is not kept: it lies in a temporary

@@ -260,6 +260,7 @@ def evaluate(
     refit: int | Literal["never"] | None = None,
     refits: int | None = None,
     refit_window: Literal["expanding", "rolling"] | None = None,
+    without: str | None = None,
     baselines: Sequence[str] = (),
     symbols: Sequence[str] = (),
     device: str | None = None,
@@ -277,6 +278,7 @@ def evaluate(
     data : a model, evaluated on what it was trained on; or symbols, files, DataFrames or Series.
     models : which forecast the data; else each symbol's own, or `base`.
     symbols : which series of files and frames. files : how they are read, as in `train`.
+    without : a feature; `Evaluation.without` says whether it helps.
     The others are the options of the command.
 
     Examples
@@ -295,7 +297,7 @@ def evaluate(
         data = None
     source = source_for(data, next(iter(models), None), data_dir, symbols, **files)
     asked: dict[str, Any] = {"start": as_day(start), "step_size": step_size, "n_windows": n_windows}
-    asked |= {"refit": refit, "refits": refits, "refit_window": refit_window}
+    asked |= {"refit": refit, "refits": refits, "refit_window": refit_window, "without": without}
     scored: list[tuple[tuple[Backtest, Yardsticks, bool], ...]] = []
 
     def run_kept(*one: Any, **options: Any) -> Any:

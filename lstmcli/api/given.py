@@ -165,9 +165,14 @@ def _is_used(home: Path) -> bool:
 @cache
 def session_folder() -> Path:
     """Return the data folder of what is not kept; it goes away with Python."""
-    folder = tempfile.mkdtemp(prefix="lstmcli-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
+    folder = Path(tempfile.mkdtemp(prefix="lstmcli-"))
+    atexit.register(_remove, folder, os.getpid())
+    return folder
+
+
+def _remove(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:  # a process forked off ends before
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def as_day(value: Day) -> date | None:

@@ -121,6 +121,12 @@ class Predictions:
         The columns are `unique_id`, `ds`, the model's name with the median, and for each level in
         per cent `<model>-lo-80` and `<model>-hi-80`. Where several models forecast, the column is
         called `lstmcli`. Raises UsageError for a range that the model has not.
+
+        Examples
+        --------
+        >>> import lstmcli as lc
+        >>> lc.predict("data/sp500.csv", model="base").to_nixtla().columns.tolist()
+        ['unique_id', 'ds', 'base', 'base-lo-80', 'base-hi-80']
         """
         import pandas as pd
 
@@ -192,6 +198,14 @@ class Evaluation:
         """The verdict on the first model in words."""
         first = self.reports[0]
         return str(first.verdicts[first.summaries[0].model])
+
+    @property
+    def without(self) -> dict[str, Any] | None:
+        """Whether a feature helps, as in the JSON of `evaluate --without`; None unless asked."""
+        from lstmcli.report.evaluate import contribution_document
+
+        first = self.reports[0]
+        return None if first.without is None else contribution_document(first)
 
     @cached_property
     def windows(self) -> pd.DataFrame:
@@ -270,6 +284,13 @@ class Evaluation:
         The columns are `unique_id`, `ds`, `cutoff`, `y`, and the median of each model and baseline
         with its ranges, as `utilsforecast.evaluation.evaluate` scores them. Raises UsageError for
         a range that no model has.
+
+        Examples
+        --------
+        >>> import lstmcli as lc
+        >>> table = lc.evaluate("data/sp500.csv", models=["base"], n_windows=2).to_nixtla()
+        >>> len(table), table.columns[:5].tolist()
+        (100, ['unique_id', 'ds', 'cutoff', 'y', 'base'])
         """
         import pandas as pd
 
@@ -295,11 +316,15 @@ class Evaluation:
 
     def __repr__(self) -> str:
         shown = rounded(self.scores.drop(columns="windows"), 4).to_string(index=False)
-        return lines_of(self._head(), shown, (self.verdict, *self.notes), self.failures)
+        return lines_of(self._head(), shown, self._known(), self.failures)
 
     def _repr_html_(self) -> str:
         shown = rounded(self.scores.drop(columns="windows"), 4)
-        return page_of(self._head(), shown, (self.verdict, *self.notes), self.failures)
+        return page_of(self._head(), shown, self._known(), self.failures)
+
+    def _known(self) -> tuple[str, ...]:
+        answer = [] if self.without is None else [self.without["sentence"]]
+        return (self.verdict, *answer, *self.notes)
 
     def _head(self) -> str:
         first = self.reports[0].summaries[0]

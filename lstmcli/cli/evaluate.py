@@ -54,8 +54,7 @@ class WalkOptions:
         --refit K|never: Refit after every K forecast dates. [never]
         --refits N: Score the recipe, refitted along the way, on the latest N windows that do not
             overlap.
-        --without FEATURE: Also score the recipe without a feature, such as volume or column:RSI,
-            both refitted alike, and test whether it helps.
+        --without FEATURE: Test whether a feature, as column:RSI, helps.
 
     Advanced:
         --refit-window ROWS: Refit on all rows (expanding) or as many.

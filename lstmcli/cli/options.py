@@ -338,7 +338,7 @@ class PriceOptions(FileOptions):
     """The prices that a command works on.
 
     Data:
-        symbols SYMBOL: Stored symbols, or columns of the --csv files.
+        symbols SYMBOL: Stored symbols, or series in the --csv files.
         --csv [NAME=]FILE: Read prices from a file (-: stdin); repeatable.
     """
 

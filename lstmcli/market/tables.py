@@ -35,6 +35,7 @@ from lstmcli.reading.raw import Marks, RawTable, open_table
 from lstmcli.reading.sources import is_url, table_name
 
 _ZEROS = ("Volume", "Dividends", "Stock Splits")  # some fill in 0 where there are no prices
+_USUAL = "CSV separated by ','"  # which messages need not say
 _ALONE = Reading()  # of a file that says all by itself
 
 
@@ -106,6 +107,7 @@ class Table:
     stamps : the dates (N,) as written. lines : (N,) line numbers. values : position -> (N,).
     rows : the rows of each series, where not every one has all.
     extras : further columns that were asked for, by name, which every series shares.
+    has_times : whether a column of times stands next to the dates, which are those of sessions.
     """
 
     source: str
@@ -116,6 +118,7 @@ class Table:
     notes: tuple[str, ...]
     rows: dict[str, NDArray[np.int64] | slice]
     extras: Fields
+    has_times: bool
 
     def bars(self, series: str, symbol: str) -> Bars:
         """Return the rows of one series, dated as they are written."""
@@ -140,7 +143,9 @@ def read_table(
     raw = source
     if isinstance(raw, str | Path):
         raw = open_table(raw, Marks(reading.sep, reading.decimal), stdin)
-    where, layout = raw.where, read_layout(raw.head, raw.where, reading.columns)
+    where = raw.where
+    what = where if raw.kind in (_USUAL, where) else f"{where}, {raw.kind}"
+    layout = read_layout(raw.head, what, reading.columns)
     series, more = layout.series, choose_extras(layout, extras)
     if layout.symbol_field is None:
         series = {name: series[name] for name in choose_series(list(series), symbols, where)}
@@ -173,7 +178,7 @@ def read_table(
     if owners is None:
         refuse_mixed_offsets(stamps, lines, where)
     else:
-        rows = _split(owners, lines, layout, symbols)
+        rows = _split(owners, lines, layout, symbols, where)
         series = dict.fromkeys(rows, series[""])
     ignored = [name for name in layout.ignored if layout.extras.get(name) not in more.values()]
     if "" in rows:
@@ -182,7 +187,8 @@ def read_table(
     if ignored:
         notes.append(f"Columns that are not used: {first_few(ignored, 5)}.")
     by_position = dict(zip(positions, values.T, strict=True))
-    return Table(where, series, stamps, lines, by_position, tuple(notes), rows, more)
+    has_times = layout.time_field is not None
+    return Table(where, series, stamps, lines, by_position, tuple(notes), rows, more, has_times)
 
 
 def _join_times(dates: pa.Array, times: pa.Array) -> pa.Array:
@@ -202,7 +208,11 @@ def _join_times(dates: pa.Array, times: pa.Array) -> pa.Array:
 
 
 def _split(
-    owners: pa.Array, lines: NDArray[np.int64], layout: Layout, symbols: Sequence[str]
+    owners: pa.Array,
+    lines: NDArray[np.int64],
+    layout: Layout,
+    symbols: Sequence[str],
+    where: str,
 ) -> dict[str, NDArray[np.int64] | slice]:
     """Return the rows of each series of a long table, in the order of their first rows.
 
@@ -217,22 +227,24 @@ def _split(
     empty = codes == len(names)
     if "" in names:
         empty |= codes == names.index("")
+    if codes.size == 0:
+        return {"": slice(None)}
     if layout.describes and (empty.all() or (len(names) == 1 and not _is_symbol(names[0]))):
         return {"": slice(None)}
     if empty.any():
         column = layout.names[layout.symbol_field or 0]
         raise DataError(
             f"no symbol in column {column}",
-            where=f"{layout.where} line {lines[np.argmax(empty)]}",
+            where=f"{where} line {lines[np.argmax(empty)]}",
             why="the line has values and does not say of which series",
             next_step=f"Complete the line, or rename the column {column} if it has no symbols.",
         )
     if len(names) == 1:
-        return dict.fromkeys(choose_series(names, symbols, layout.where), slice(None))
+        return dict.fromkeys(choose_series(names, symbols, where), slice(None))
     order = np.argsort(codes, kind="stable")
     ends = np.cumsum(np.bincount(codes, minlength=len(names)))
     parts = dict(zip(names, np.split(order, ends[:-1]), strict=True))
-    return {name: parts[name] for name in choose_series(names, symbols, layout.where)}
+    return {name: parts[name] for name in choose_series(names, symbols, where)}
 
 
 def _is_symbol(name: str) -> bool:
@@ -278,7 +290,8 @@ def _session_bars(table: Table, series: str, symbol: str, resample: str, today: 
             next_step="--resample 1d takes each session's open, high, low, last and sum.",
         )
     days, notes = stamps.days, list[str]()
-    if not within or (stamps.offsets != NO_OFFSET).any():  # else the dates are the session's
+    as_written = (within or table.has_times) and (stamps.offsets == NO_OFFSET).all()
+    if not as_written:
         days, notes = session_days(stamps, filled, symbol, bars.where())
     is_moved = days is not stamps.days
     bars = replace(bars, days=days, notes=(*bars.notes, *notes))

@@ -45,7 +45,7 @@ class TypedTable:
         columns = self.load([*texts, *numbers], header - 1)
         n_rows = len(columns[0])
         if not n_rows:
-            raise DataError("no rows", where=self.where, why=f"the {self.kind} file has no rows")
+            raise DataError("no rows", where=self.where, why="it has no rows")
         lines = self.number_rows(header - 1, n_rows)
         values = np.empty((n_rows, len(numbers)), order="F")
         written: list[int] = []
@@ -78,7 +78,7 @@ class TypedTable:
             raise DataError(
                 f"column {name} has no numbers",
                 where=self.where,
-                why=f"the {self.kind} file has it as {kind}, expected numbers",
+                why=f"{self.kind} has it as {kind}, expected numbers",
                 next_step="Store it as numbers, or leave the column out.",
             )
         found: NDArray[np.float64] = column.cast(pa.float64(), safe=False).to_numpy(

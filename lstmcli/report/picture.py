@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Figure
 
     _Draw = Callable[[Figure], None]
+    _Size = tuple[float, float]
 
 MAX_PANELS = 30
 
@@ -99,7 +100,7 @@ def figure_of(shown: Sequence[Fan | Walk]) -> "Figure":
     return figure
 
 
-def _panels(shown: Sequence[Fan | Walk]) -> "tuple[_Draw, tuple[float, float]]":
+def _panels(shown: Sequence[Fan | Walk]) -> "tuple[_Draw, _Size]":
     """Return what draws one panel a symbol, and the size in inches."""
     panels = shown[:MAX_PANELS]
     columns = 1 if len(panels) == 1 else 2 if len(panels) <= 4 else 3
@@ -134,7 +135,7 @@ def _panels(shown: Sequence[Fan | Walk]) -> "tuple[_Draw, tuple[float, float]]":
 
 def render(
     draw: "_Draw",
-    size: tuple[float, float],
+    size: "_Size",
     form: str,
     changes: Mapping[str, Any] | None = None,
 ) -> bytes:
@@ -154,9 +155,7 @@ def _bytes(figure: "Figure", form: str) -> bytes:
 
 
 @contextmanager
-def _figure(
-    size: tuple[float, float], changes: Mapping[str, Any] | None = None
-) -> "Iterator[Figure]":
+def _figure(size: "_Size", changes: Mapping[str, Any] | None = None) -> "Iterator[Figure]":
     """Yield an empty figure, to be drawn on in the block, which has our style."""
     try:
         with _silence_programs():

@@ -124,7 +124,7 @@ def test_every_kind_of_number_is_read_exactly() -> None:
 
 @for_each("column", [[True, False], [datetime(2024, 1, 2)] * 2, [[1], [2]]])
 def test_what_is_no_number_is_refused_by_its_type(column: list[Any]) -> None:
-    with pytest.raises(DataError, match=r"column Close has no numbers.*the Parquet file has it as"):
+    with pytest.raises(DataError, match=r"column Close has no numbers.*Parquet has it as"):
         read(parquet_of(Date=["a", "b"], Close=column))
 
 
