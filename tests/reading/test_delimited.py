@@ -44,6 +44,7 @@ SHAPES: dict[str, str | bytes] = {
     "22 a footer without an end": PLAIN + "\nSource: stooq.com",
     "22 two footers": PLAIN + "All prices in dollars\nData provided by nobody\n",
     "BOM, CRLF": b"\xef\xbb\xbf" + PLAIN.replace("\n", "\r\n").encode(),
+    "blanks at the end": PLAIN + "  \n \n ",
     "blank lines": PLAIN.replace("\n", "\n\n"),
 }
 
@@ -135,6 +136,18 @@ def test_every_line_is_held_to_the_header(line: str, what: str | None) -> None:
 def test_a_cut_last_line_is_no_footer(cut: str) -> None:
     with pytest.raises(DataError, match="the last line is cut"):
         read(GERMAN + cut)
+
+
+def test_a_name_at_which_the_last_row_is_cut_is_no_footer() -> None:
+    text = rows("Name,Close", "Apple Inc,1", "Apple Inc,2")
+    with pytest.raises(DataError, match="the last line is cut"):
+        read(text + "Apple Comp")
+
+
+def test_a_header_longer_than_the_sample_is_decided_by_the_row_below_it() -> None:
+    names = ",".join(f"S;{i:05d}" for i in range(20_000))
+    text = f"Date,{names}\n2024-01-02{',1' * 20_000}\n"
+    assert len(opened(text).head[0]) == 20_001
 
 
 def test_a_footer_within_the_rows_is_refused() -> None:
