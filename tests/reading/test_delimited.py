@@ -170,7 +170,13 @@ def test_a_web_page_is_named(page: str) -> None:
 
 @for_each(
     "header",
-    ["<TICKER>,<PER>,<DATE>,<CLOSE>", "<DATE>\t<OPEN>\t<CLOSE>\t<VOL>", "<DATE>;<A>;<B>;<C>"],
+    [
+        "<TICKER>,<PER>,<DATE>,<CLOSE>",
+        "<DATE>\t<OPEN>\t<CLOSE>\t<VOL>",
+        "<DATE>;<A>;<B>;<C>",
+        "<P>,<Adj Close>,<B>,<C>",
+        "<Date Time>;<A>;<B>;<C>",
+    ],
 )
 def test_names_in_brackets_are_no_web_page(header: str) -> None:
     sep = header.replace("<", ">").split(">")[2]
