@@ -59,13 +59,18 @@ class Numerals:
 
 @dataclass(frozen=True)
 class _Column:
-    """One column without signs and codes: texts (N,), powers (N,) of ten as "e6", or none."""
+    """One column without signs and codes: texts (N,), powers (N,) of ten as "e6", or none.
+
+    bad : the first row that lacks a sign that others have. is_loose : whether only some rows have a
+    blank next to the sign, so that blanks say nothing of thousands.
+    """
 
     texts: pa.Array
-    powers: pa.Array | None
-    extras: tuple[str, ...]
-    bad: int | None
-    has_suffix: bool
+    powers: pa.Array | None = None
+    extras: tuple[str, ...] = ()
+    bad: int | None = None
+    has_suffix: bool = False
+    is_loose: bool = False
 
 
 @dataclass(frozen=True)
@@ -195,20 +200,22 @@ def _strip(column: pa.Array) -> _Column:
     texts = without_missing(column)
     plain = pc.match_substring_regex(texts, r"^[+-]?[\d.,]*$")
     if pc.all(plain).as_py() is not False:
-        return _Column(texts, None, (), None, False)
+        return _Column(texts)
     texts = _drop(texts, pc.is_in(texts, pa.array(_ALSO_MISSING)))
     texts = pc.replace_substring_regex(texts, "[\u00a0\u202f\u2009]", " ")
     texts = pc.replace_substring(texts, "\u2019", "'")
     sample = texts.drop_null()[:1]
     extras: list[str] = []
-    has_suffix = False
+    has_suffix = is_loose = False
     for pattern, has_it in ((_PREFIX, pc.starts_with), (_SUFFIX, pc.ends_with)):
         [match] = pc.extract_regex(sample, pattern).to_pylist() or [None]
         if match is None:
             continue
         affix = match["found"]
         if (bad := _first(pc.invert(has_it(texts, affix)))) is not None:
-            return _Column(texts, None, (), bad, False)
+            return _Column(texts, bad=bad)
+        spaced = has_it(texts, f"{affix} " if pattern == _PREFIX else f" {affix}")
+        is_loose |= pc.any(spaced).as_py() != pc.all(spaced).as_py()
         start, stop = (len(affix), None) if pattern == _PREFIX else (0, -len(affix))
         texts = pc.utf8_trim_whitespace(pc.utf8_slice_codeunits(texts, start, stop))
         extras.append(f"the currency {affix}")
@@ -216,10 +223,10 @@ def _strip(column: pa.Array) -> _Column:
     scaled = pc.extract_regex(texts, r"^(?P<mantissa>[+-]?[\d.,]+) ?(?P<power>[KkMBT])$")
     is_scaled = scaled.is_valid()
     if not pc.any(is_scaled).as_py():
-        return _Column(texts, None, tuple(extras), None, has_suffix)
+        return _Column(texts, None, tuple(extras), None, has_suffix, is_loose)
     is_zero = pc.fill_null(pc.match_substring_regex(texts, r"^0*[.,]?0*$"), True)
     if (bad := _first(pc.invert(pc.or_(is_scaled, is_zero)))) is not None:
-        return _Column(texts, None, (), bad, False)
+        return _Column(texts, bad=bad)
     letters = scaled.field("power")
     powers = pc.fill_null(letters, "")
     for letter, power in _POWERS.items():
@@ -240,7 +247,7 @@ def _read(column: _Column, mark: str) -> _Reading:
     if bad is None:
         return _Reading("", None)
     n_bad = pc.sum(pc.invert(is_plain)).as_py()
-    for thousands in (other, "'", " "):
+    for thousands in (other, "'") if column.is_loose else (other, "'", " "):
         group = "[.]" if thousands == "." else thousands
         grouped = rf"^[+-]?[1-9]\d{{0,2}}(?:{group}\d{{3}})+"
         is_grouped = pc.match_substring_regex(column.texts, rf"{grouped}(?:{point}\d*)?$")

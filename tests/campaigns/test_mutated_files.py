@@ -178,8 +178,9 @@ def lines_of(data: bytes, form: Form) -> Iterator[tuple[int, str]]:
 def check(data: bytes, packed: bytes, form: Form) -> str:
     """Return "read" or "refused"; fail where the tool reads what the form does not say."""
     try:
-        read_prices("-", stdin=io.BytesIO(packed), today=date(2026, 1, 1))
+        prices = read_prices("-", stdin=io.BytesIO(packed), today=date(2026, 1, 1))
     except LstmcliError as error:
+        prices = []
         if "\n" in str(error):
             raise
     try:
@@ -198,11 +199,12 @@ def check(data: bytes, packed: bytes, form: Form) -> str:
         return "read"  # one row shows no form
     missing = [number for number in expected if number not in found.lines]
     assert not missing or (left_out and missing == list(expected)[-len(missing) :]), missing
+    days = [str(day or "") for day in found.texts[0].to_pylist()]
     for row, number in enumerate(found.lines.tolist()):
         [fields] = csv.reader([expected[number]], delimiter=form.sep)
         where = (number, expected[number])
         assert len(fields) == 5, where
-        assert str(found.texts[0][row].as_py() or "") in (fields[0], fields[0].strip()), where
+        assert days[row] in (fields[0], fields[0].strip()), where
         assert (found.texts[1][row].as_py() or "") in (fields[4], fields[4].strip()), where
         for k in range(3):
             text, value = fields[1 + k], found.numbers[row, k]
@@ -211,7 +213,16 @@ def check(data: bytes, packed: bytes, form: Form) -> str:
                 np.array_equal(value, each, equal_nan=True) for each in read if each is not None
             ]
             assert any(same), (*where, text, value, read)
+    closes = [(day_of(day), value) for day, value in zip(days, found.numbers[:, 1], strict=True)]
+    for day, close in prices[0].frame["Close"].items() if len(prices) == 1 else ():
+        assert (str(day)[:10], close) in closes, (day, close)
     return "read"
+
+
+def day_of(text: str) -> str:
+    """Return an ISO date with two digits of the month and of the day."""
+    parts = re.match(r" *(\d{4})-(\d{1,2})-(\d{1,2})", text)
+    return "-".join(each.zfill(2) for each in parts.groups()) if parts else text
 
 
 def run(first: int, count: int) -> dict[str, int]:

@@ -97,6 +97,7 @@ def test_points_alone_are_decimal_where_commas_separate_and_undecided_elsewhere(
         (["8.87M", "1e5K"], 3),
         (["5 MIO", "6 MIO"], 2),
         (["5%", "6%"], 2),
+        (["$ 5", "$8 175"], 3),
         (["(5)", "6"], 2),
         (["1 23", "1 234"], 2),
         (["nan(1)", "2"], 2),
