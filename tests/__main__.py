@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+# Neighbours stay together, so that what a file sets up is set up once.
+_WORKERS = ["-n", "2", "--dist", "worksteal"]
 _CHECKS = (["ruff", "format", "--check"], ["ruff", "check"], ["mypy"])
 
 
@@ -17,7 +19,7 @@ def main() -> int:
     Bytecode is kept, which many processes would else compile anew.
     """
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
-    for check in [*_CHECKS, ["pytest", "-n", "2", *sys.argv[1:]]]:
+    for check in [*_CHECKS, ["pytest", *_WORKERS, *sys.argv[1:]]]:
         done = subprocess.run(
             [sys.executable, "-m", *check],
             cwd=Path(__file__).parent.parent,

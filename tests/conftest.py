@@ -12,7 +12,7 @@ from tests.command_line import csv_text, in_process, walk
 from tests.forked_runs import ForkServer, fork_server
 from tests.yahoo_stand_in import StandIn, stand_in
 
-settings.register_profile("lstmcli", deadline=None, derandomize=True)
+settings.register_profile("lstmcli", deadline=None, derandomize=True, max_examples=40)
 settings.load_profile("lstmcli")
 # Several threads wait for each other far longer than these networks take to compute.
 torch.set_num_threads(1)

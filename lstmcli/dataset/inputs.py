@@ -54,9 +54,11 @@ def with_inputs(
             frame = frame.assign(**{each.column: join_known(own, other)})
             notes += _note_old(own, other)
         if each.column in frame:
-            missing = int((~np.isfinite(frame[each.column].to_numpy(np.float64))).sum())
-            share = f"{each.column} has no value in {missing} of {count_of(len(frame), 'row')}"
-            notes += [f"{share}, which count as its average."] if missing else []
+            lacks = ~np.isfinite(frame[each.column].to_numpy(np.float64))
+            if count := int(lacks.sum()):
+                last = ", the last among them" * bool(lacks[-1])
+                rows = f"{count} of {count_of(len(frame), 'row')}{last}"
+                notes.append(f"{each.column} has no value in {rows}: read as its average.")
     return replace(own, frame=frame, notes=(*own.notes, *notes))
 
 

@@ -12,7 +12,7 @@ import json
 import re
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -155,10 +155,11 @@ def read_layout(
     if len(set(given.values())) < len(given):
         found = [names[i] for i in given.values()]
         raise column_error("one column for two fields", found, where, "Correct --columns.")
-    date_field = given.pop("Date") if "Date" in given else _date_field(rows, where)
+    taken = set(given.values())
+    date_field = given.pop("Date") if "Date" in given else _date_field(rows, taken, where)
     symbol_field = given.pop("Symbol", None)
     fields = {
-        i: None if i in given.values() else field_of(name)
+        i: None if i in taken else field_of(name)
         for i, name in enumerate(names)
         if name and i not in (date_field, symbol_field) and key_of(name) not in _DATES
     }
@@ -172,8 +173,8 @@ def read_layout(
     keys = {i: key_of(names[i]) for i in others}
     is_long = symbol_field is not None
     is_long |= key_of(names[date_field]) == "ds" and "y" in keys.values()
-    is_long |= any(keys[i] in (*_SYMBOLS, _NAME) and _is_text(rows, i) for i in others)
-    is_long |= bool({*_SYMBOLS} & {*keys.values()} and {*_LONE_CLOSES[:-1]} & {*keys.values()})
+    says_which = [i for i in others if keys[i] in (*_SYMBOLS, _NAME)]
+    is_long |= any(names[i] not in ("CODE", "NAME") or _is_text(rows, i) for i in says_which)
     may_be_wide = tickers and not is_long and not 1 < len(known) >= len(others)
     notes: tuple[str, ...] = ()
     if "Close" not in known.values():
@@ -206,7 +207,8 @@ def read_layout(
             raise _no_close(names, where)
         unused += left
     ignored = tuple(names[i] for i in sorted(unused))
-    times = [i for i, name in enumerate(names) if key_of(name) == "time" and i != date_field]
+    times = [i for i, name in enumerate(names) if key_of(name) == "time"]
+    times = [i for i in times if i not in {*taken, date_field}]
     time_field = times[0] if times and key_of(names[date_field]) in _WITHOUT_TIME else None
     extras = {names[i]: i for i in sorted(unused)}
     more = symbol_field, time_field, notes, extras
@@ -271,13 +273,13 @@ def _position(name: str, names: Sequence[str], where: str) -> int:
     raise column_error(f"no column {name}", names, where, nearest)
 
 
-def _date_field(rows: Sequence[Sequence[str]], where: str) -> int:
+def _date_field(rows: Sequence[Sequence[str]], taken: Container[int], where: str) -> int:
     names = rows[0]
-    keys = [key_of(name) for name in names]
+    keys = [None if i in taken else key_of(name) for i, name in enumerate(names)]
     for word in _DATES:
         if word in keys:
             return keys.index(word)
-    if names[0] == "":  # pandas leaves an unnamed index without a header
+    if names[0] == "" and 0 not in taken:  # pandas leaves an unnamed index without a header
         return 0
     advice = "Give a header line with the columns Date and Close"
     like_dates = [name for name, cell in zip(names, rows[-1], strict=False) if _is_date(cell)]
@@ -312,8 +314,12 @@ def _lone_close(
     names = rows[0]
     adjusted = [i for i, field in known.items() if field == "Adj Close"]
     rest = [i for i in others if i not in named and "%" not in names[i] and not _is_text(rows, i)]
-    if (may_be_wide and rest) or not (named or adjusted):
+    if not (named or adjusted) or (may_be_wide and rest and not known):
         return None
+    if may_be_wide and rest:
+        found = [names[i] for i in (*named, *known, *rest)]
+        step = f"Say which column is the price: --columns close={found[0]}."
+        raise column_error("cannot tell fields from symbols", found, where, step, "found {}")
     if len(named) > 1:
         found = [names[i] for i in named]
         step = f"Choose one: --columns close={found[0]}."

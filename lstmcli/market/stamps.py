@@ -106,14 +106,15 @@ def join_sessions(bars: Bars, stamps: Stamps, today: date) -> Bars:
     """Return one bar for each session of bars (N,) within it, oldest first.
 
     bars : dated by session. stamps : (N,) their times.
-    It has the first open, the highest high, the lowest low, the last close, and sums of volumes and
-    dividends. A last session that is not over, and one at either end that the file has less than
-    half of, is left out. Raises DataError for different bars of one time.
+    It has the first open, the highest high, the lowest low, sums of volumes and dividends, and the
+    last close and value of any other column. A last session that is not over is left out, and one
+    at either end of which the file has less than half. Raises DataError for different bars of one
+    time.
     """
-    bars, instants = (
-        bars.keep(priced := ~np.isnan(bars.columns["Close"])),
-        stamps.instants()[priced],
-    )
+    priced = ~np.isnan(bars.columns["Close"])
+    if not priced.any():
+        return bars
+    bars, instants = bars.keep(priced), stamps.instants()[priced]
     order = np.lexsort((instants, bars.days))
     bars, instants = bars.keep(order), instants[order]
     again = np.append(False, (np.diff(instants).astype(np.int64) == 0) & _equal(bars.days))
@@ -131,17 +132,17 @@ def join_sessions(bars: Bars, stamps: Stamps, today: date) -> Bars:
     ends = np.append(starts[1:], bars.days.size)
     joined = {}
     for name, values in bars.columns.items():
-        if name in ("Close", "Adj Close"):
-            joined[name] = values[ends - 1]
+        if name == "Open":
+            joined[name] = values[starts]
         elif name in ("High", "Stock Splits"):
             joined[name] = np.fmax.reduceat(values, starts)
         elif name == "Low":
             joined[name] = np.fmin.reduceat(values, starts)
-        elif name == "Open":
-            joined[name] = values[starts]
-        else:
+        elif name in ("Volume", "Dividends"):
             known = np.add.reduceat(~np.isnan(values), starts) > 0
             joined[name] = np.where(known, np.add.reduceat(np.nan_to_num(values), starts), np.nan)
+        else:
+            joined[name] = values[ends - 1]
     counts, days = ends - starts, bars.days[starts]
     whole = np.ones(days.size, dtype=bool)
     notes = [f"Made {days.size:,} sessions of {counts.sum():,} bars within them."]

@@ -31,9 +31,8 @@ from lstmcli.market.symbols import check_series_name, check_symbol, decode_symbo
 from lstmcli.market.validate import Checks, check_bars
 from lstmcli.printable import first_few
 from lstmcli.reading.dates import NO_OFFSET, Stamps, parse_stamps, read_time
-from lstmcli.reading.folders import table_name
 from lstmcli.reading.raw import Marks, RawTable, open_table
-from lstmcli.reading.sources import is_url
+from lstmcli.reading.sources import is_url, table_name
 
 _ZEROS = ("Volume", "Dividends", "Stock Splits")  # some fill in 0 where there are no prices
 _ALONE = Reading()  # of a file that says all by itself
@@ -107,6 +106,7 @@ class Table:
     stamps : the dates (N,) as written. lines : (N,) line numbers. values : position -> (N,).
     rows : the rows of each series, where not every one has all.
     extras : further columns that were asked for, by name, which every series shares.
+    has_times : whether a column of times stands next to the dates, which are those of sessions.
     """
 
     source: str
@@ -117,6 +117,7 @@ class Table:
     notes: tuple[str, ...]
     rows: dict[str, NDArray[np.int64] | slice]
     extras: Fields
+    has_times: bool
 
     def bars(self, series: str, symbol: str) -> Bars:
         """Return the rows of one series, dated as they are written."""
@@ -183,7 +184,8 @@ def read_table(
     if ignored:
         notes.append(f"Columns that are not used: {first_few(ignored, 5)}.")
     by_position = dict(zip(positions, values.T, strict=True))
-    return Table(where, series, stamps, lines, by_position, tuple(notes), rows, more)
+    has_times = layout.time_field is not None
+    return Table(where, series, stamps, lines, by_position, tuple(notes), rows, more, has_times)
 
 
 def _join_times(dates: pa.Array, times: pa.Array) -> pa.Array:
@@ -218,6 +220,8 @@ def _split(
     empty = codes == len(names)
     if "" in names:
         empty |= codes == names.index("")
+    if codes.size == 0:
+        return {"": slice(None)}
     if layout.describes and (empty.all() or (len(names) == 1 and not _is_symbol(names[0]))):
         return {"": slice(None)}
     if empty.any():
@@ -279,7 +283,8 @@ def _session_bars(table: Table, series: str, symbol: str, resample: str, today: 
             next_step="--resample 1d takes each session's open, high, low, last and sum.",
         )
     days, notes = stamps.days, list[str]()
-    if not within or (stamps.offsets != NO_OFFSET).any():  # else the dates are the session's
+    as_written = (within or table.has_times) and (stamps.offsets == NO_OFFSET).all()
+    if not as_written:
         days, notes = session_days(stamps, filled, symbol, bars.where())
     is_moved = days is not stamps.days
     bars = replace(bars, days=days, notes=(*bars.notes, *notes))

@@ -7,8 +7,8 @@ than one; where several do, the file is refused. All lines are held to it when t
 import csv
 import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from lstmcli.errors import DataError, UsageError
 from lstmcli.reading.encodings import decode_text
@@ -19,7 +19,7 @@ from lstmcli.reading.sources import Content
 _SEPARATORS = {",": ",", ";": ";", "|": "|", "\t": "\t", "\\t": "\t", "tab": "\t"}
 _WORDS = {",": ",", ";": ";", "\t": "tab", "|": "|"}
 _SAMPLE, _SAMPLE_LINES = 2**16, 100
-_HEAD = 3
+HEAD = 3
 # A line of a lone #, or of # and words; not a column named #, and no value #N/A.
 _COMMENT = re.compile(rb"^#(?!N/A|[,;|\t])[^\n]*", re.M)
 _STATED = re.compile(rb'^"?sep=(.)"?\n', re.I)
@@ -49,6 +49,9 @@ def open_csv(content: Content, marks: Marks) -> "CsvFile":
     line += len(text) - len(filled)
     if not filled:
         raise DataError("no rows", where=where, why="it is empty")
+    header = _first_lines(filled, 1)[0].decode()
+    if not header.replace("\t", " ").isprintable():
+        raise _no_header(header, where)
     sep = stated or _find_separator(filled, where)
     filled, footers = _cut_footers(filled, sep)
     if footers:
@@ -57,7 +60,7 @@ def open_csv(content: Content, marks: Marks) -> "CsvFile":
         notes = (*notes, f"Left out {lines}, which is no row of prices: {shown}.")
     if sep != "," and not marks.sep:
         notes = (*notes, f"Read as CSV separated by {_WORDS[sep]!r}.")
-    first = [row.decode() for row in _first_lines(filled, _HEAD)]
+    first = [row.decode() for row in _first_lines(filled, HEAD)]
     head = split(first, sep)
     _check_header(first[0], head[0], sep, where)
     return CsvFile(filled, line, head, where, sep, marks.decimal, notes)
@@ -84,8 +87,12 @@ class CsvFile:
         """The format in words."""
         return f"CSV separated by {_WORDS[self.sep]!r}"
 
-    def read(self, texts: Any, numbers: Any, header: int = 1) -> RawColumns:
+    def read(self, texts: Sequence[int], numbers: Sequence[int], header: int = 1) -> RawColumns:
         """Read the lines below the header that are not blank, as `RawTable` has it."""
+        return self.below(texts, numbers, header).read()
+
+    def below(self, texts: Sequence[int], numbers: Sequence[int], header: int) -> Lines:
+        """Return the lines below the header; DataError where there are none."""
         start = 0
         for _ in range(header):  # blank lines between are none of its lines
             while self.text[start : start + 1] == b"\n":
@@ -95,7 +102,7 @@ class CsvFile:
         if not _FILLED.search(self.text, start):
             raise DataError("no rows", where=self.where, why="it has a header and nothing else")
         line = self.first_line + self.text.count(b"\n", 0, start)
-        body = Lines(
+        return Lines(
             self.text,
             self.head[0],
             texts,
@@ -107,7 +114,6 @@ class CsvFile:
             start,
             line,
         )
-        return body.read()
 
 
 def check_marks(marks: Marks) -> str:
@@ -121,7 +127,7 @@ def check_marks(marks: Marks) -> str:
 
 def _blank_comments(text: bytes) -> tuple[bytes, int]:
     """Empty the comment lines, so that the others keep their numbers; return how many there are."""
-    if not text.startswith(b"#") and b"\n#" not in text:
+    if b"#" not in text:
         return text, 0
     return _COMMENT.subn(b"", text)
 
@@ -161,17 +167,21 @@ def _find_separator(text: bytes, where: str) -> str:
 
 def _check_header(line: str, names: list[str], sep: str, where: str) -> None:
     """Raise DataError for a first line that is no header."""
-    if line.replace("\t", " ").isprintable() and len(names) > 1:
+    if len(names) > 1:
         return
     others = [word for each, word in _WORDS.items() if each != sep and each in line]
-    if len(names) == 1 and others:
+    if others:
         raise DataError(
             f"the header has one column when it is split at {_WORDS[sep]!r}",
             where=where,
             why=f"it looks separated by {others[0]!r}",
             next_step=f"Pass --sep '{others[0]}', or leave --sep out.",
         )
-    raise DataError(
+    raise _no_header(line, where)
+
+
+def _no_header(line: str, where: str) -> DataError:
+    return DataError(
         "not a table of prices",
         where=where,
         why=f"the first line is {line[:60]!a}, expected a header such as Date,Close",

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
 from lstmcli.reading.numerals import MISSING, Written, decides
+from lstmcli.reading.parsing import Parser, PlainRows
 from lstmcli.reading.raw import RawColumns
 
 _NUMBER = re.compile(
@@ -24,9 +25,7 @@ _NUMBER = re.compile(
 )
 _RECENT = 250  # lines that a last one without a line end is compared with
 _SAMPLE = 2**18  # bytes of which some number mostly decides the decimal mark
-_PIECE = 2**25  # bytes that are parsed at a time,
-_SMALL = 2**23  # as one block in one thread up to this size,
-_BLOCK = 2**22  # as blocks of this size in several above
+_PIECE = 2**25  # bytes that are parsed at a time
 _LINE = re.compile(rb"[^\n]+")
 _ISO = re.compile(r"\d{4}-\d\d-\d\d", re.A)
 _HARMLESS = 1e-6
@@ -55,10 +54,10 @@ class Lines:
     def read(self) -> RawColumns:
         """Read the columns; DataError names the first line that breaks a rule."""
         self.refuse_misplaced_quotes()
-        dates = self._iso_dates()
-        for mark in self._likely_marks():
+        dates = self.iso_dates()
+        for mark in self.likely_marks():
             plain = self._read_plain(mark, dates)
-            if plain is not None and self._decides(mark):  # else 1.234 alone
+            if plain is not None and self.decides_mark(mark):  # else 1.234 alone
                 texts, values = plain
                 lines = self.number_lines(len(values))
                 self._refuse_cut_end(lines, None, mark)
@@ -94,9 +93,12 @@ class Lines:
             raise self._error("misplaced quote", line, why, "Remove the quotes.")
 
     def number_lines(self, n_rows: int | None = None) -> NDArray[np.int64]:
-        """Return the number of each line that is not blank, of which there are `n_rows`."""
-        has_blank = self.text.find(b"\n\n", self.start) >= 0
-        if n_rows is not None and not (has_blank or self.text.startswith(b"\n", self.start)):
+        """Return the number of each line that is not blank.
+
+        n_rows : how many there are, where that is known.
+        """
+        n_lines = self.text.count(b"\n", self.start) + (not self.text.endswith(b"\n"))
+        if n_rows == n_lines:
             return np.arange(self.first_line, self.first_line + n_rows)
         text = np.frombuffer(self.text, dtype=np.uint8)[self.start :]
         ends = np.append(np.flatnonzero(text == ord("\n")), len(text))
@@ -110,28 +112,20 @@ class Lines:
 
         A large text is read piece by piece, so that there is no second copy of its numbers.
         """
-        n_texts = len(self.texts)
-        most = self.text.count(b"\n", self.start) + 1
-        values = np.empty((most, len(self.numbers)), order="F")
-        texts: list[list[pa.Array]] = [[] for _ in self.texts]
-        end = 0
+        rows = PlainRows(self.parser, self.text.count(b"\n", self.start) + 1)
         for piece in self._pieces():
             try:
                 table = self.read_fields(pa.float64(), mark, dates, piece)
             except pa.ArrowInvalid:
                 return None
-            start, end = end, end + len(table)
-            for found, column in zip(texts, table.columns, strict=False):
-                found += column.chunks
-            for k, column in enumerate(table.columns[n_texts:]):
-                row = start
-                for chunk in column.chunks:
-                    values[row : row + len(chunk), k] = chunk.to_numpy(zero_copy_only=False)
-                    row += len(chunk)
-            n_null = sum(column.null_count for column in table.columns[n_texts:])
-            if np.count_nonzero(np.isnan(values[start:end])) != n_null:
-                return None  # a nan(1), a -nan
-        return [pa.concat_arrays(found) for found in texts], values[:end]
+            if not rows.add(table):
+                return None
+        return rows.columns()
+
+    @property
+    def parser(self) -> Parser:
+        """The parser of its lines."""
+        return Parser(len(self.names), self.texts, self.numbers, self.sep)
 
     def _pieces(self) -> Iterator[tuple[int, int]]:
         """Yield where each piece of the text begins and ends; lines are whole."""
@@ -155,56 +149,36 @@ class Lines:
         Raises DataError naming the first line of another number of fields than the header's, and
         ArrowInvalid for a value that is none of the kind.
         """
-        from pyarrow import csv  # the rest of pyarrow comes with pandas, this takes 4 ms
-
         odd: list[Any] = []
 
         def refuse(row: Any) -> str:
             odd.append(row)
             return "error"
 
-        names = list(map(str, range(len(self.names))))
-        texts = {names[i]: pa.date32() if i in dates else pa.string() for i in self.texts}
-        wanted = [*texts, *(names[i] for i in self.numbers)]
         start, end = piece or (self.start, len(self.text))
-        in_order = piece is None or end - start <= _SMALL
+        text = pa.py_buffer(self.text).slice(start, end - start)
         try:
-            return csv.read_csv(
-                pa.BufferReader(pa.py_buffer(self.text).slice(start, end - start)),
-                csv.ReadOptions(
-                    use_threads=not in_order,
-                    block_size=end - start if in_order else _BLOCK,
-                    column_names=names,
-                ),
-                csv.ParseOptions(delimiter=self.sep, invalid_row_handler=refuse),
-                csv.ConvertOptions(
-                    check_utf8=False,  # it was checked
-                    column_types=dict.fromkeys(wanted, kind) | texts,
-                    null_values=MISSING,
-                    include_columns=wanted,
-                    decimal_point=decimal,
-                ),
-            )
+            return self.parser.parse(text, kind, decimal, dates, refuse, in_order=piece is None)
         except pa.ArrowInvalid:
             if not odd:
                 raise
-        if not in_order or start > self.start:  # only then has a row its number
+        if odd[0].number is None or start > self.start:  # where it is in all of the text
             self.read_fields(kind, decimal, dates)
         raise self._wrong_count(odd[0])
 
-    def _iso_dates(self) -> list[int]:
+    def iso_dates(self) -> list[int]:
         """Return the positions of texts that are ISO dates in the first line."""
         match = _LINE.search(self.text, self.start)
         [first] = split([match[0].decode() if match else ""], self.sep)
         return [i for i in self.texts if i < len(first) and _ISO.fullmatch(first[i])]
 
-    def _likely_marks(self) -> list[str]:
+    def likely_marks(self) -> list[str]:
         """Return the decimal marks that all numbers may have, without more than a mark."""
         if self.decimal:
             return [self.decimal] if self.decimal != self.sep else []
         return ["."] if self.sep == "," else [".", ","]
 
-    def _decides(self, mark: str) -> bool:
+    def decides_mark(self, mark: str) -> bool:
         """Return whether the first lines show that a mark is of decimals, not of thousands."""
         if self.decimal or self.sep == ",":
             return True

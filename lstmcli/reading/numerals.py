@@ -225,7 +225,9 @@ def _strip(column: pa.Array) -> _Column:
     for letter, power in _POWERS.items():
         powers = pc.replace_substring(powers, letter, power)
     texts = pc.if_else(is_scaled, scaled.field("mantissa"), texts)
-    return _Column(texts, powers, (*extras, "K, M or B for powers of ten"), None, True)
+    return _Column(
+        texts, powers, (*extras, "K, M and B for thousands, millions and billions"), None, True
+    )
 
 
 def _read(column: _Column, mark: str) -> _Reading:

@@ -93,9 +93,13 @@ def open_table(source: str | Path, marks: Marks, stdin: IO[bytes] | None = None)
 
     Raises FileError when it cannot be read, UsageError for bad options, DataError otherwise.
     """
-    from lstmcli.reading.sources import read_source
+    from lstmcli.reading.sources import is_url, read_source
+    from lstmcli.reading.streamed import open_streamed
 
-    table = _open(read_source(source, stdin), marks)
+    table: RawTable | None = None
+    if str(source) != "-" and not is_url(source):
+        table = open_streamed(source, marks)
+    table = table or _open(read_source(source, stdin), marks)
     if _FORECASTS.issubset(name.lower() for name in table.head[0]):
         raise DataError(
             "forecasts are no prices",

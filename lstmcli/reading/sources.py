@@ -1,4 +1,4 @@
-"""The bytes of a source: a file or standard input, unpacked in memory up to a limit of size.
+"""The bytes of a source: a file, standard input or the tables of a folder, unpacked in memory.
 
 An archive is known by its first bytes, not by its name. Unpacking stops at the limit, so that a
 small file that unpacks to terabytes fails early, and nothing is written to disk.
@@ -13,13 +13,14 @@ import re
 import struct
 import zipfile
 import zlib
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, Any
 
 from lstmcli.errors import DataError, UsageError, file_errors
-from lstmcli.printable import first_few
+from lstmcli.printable import count_of, first_few
 
 MAX_BYTES = 1024**3
 EXCEL = "xl/workbook.xml"  # in every workbook, which is a zip archive
@@ -38,6 +39,11 @@ _OTHERS = {
     b"Rar!": "RAR",
     b"PK\x05\x06": "an empty zip archive",
 }
+_SUFFIXES = {
+    ".csv", ".tsv", ".txt", ".dat", ".parquet", ".pq", ".feather", ".arrow", ".json", ".jsonl",
+    ".ndjson", ".xlsx", ".xlsm",
+}  # fmt: skip
+_PACKED = {".gz", ".bz2", ".xz", ".zip"}
 _DAMAGED = (EOFError, OSError, ValueError, RuntimeError, struct.error, zlib.error, lzma.LZMAError)
 DAMAGED_ZIP = (*_DAMAGED, zipfile.BadZipFile, NotImplementedError)
 
@@ -87,6 +93,38 @@ def read_source(source: str | Path, stdin: IO[bytes] | None = None) -> Content:
         return _unzipped(where, data)
     _refuse_archives(where, data)
     return Content(where, data)
+
+
+def table_name(path: str | PurePath) -> str:
+    """Return a file's name without what says its format: `AAPL` for `prices/AAPL.csv.gz`."""
+    name = PurePath(path)
+    if name.suffix.lower() in _PACKED:
+        name = name.with_suffix("")
+    return name.stem if name.suffix.lower() in _SUFFIXES else name.name
+
+
+def list_tables(folder: str) -> tuple[list[str], str]:
+    """Return the files of a folder that may be tables, by name, and a note of those skipped.
+
+    Skipped are hidden files, folders, files of other suffixes, and facts on a file next to it
+    (AAPL.json next to AAPL.csv). Raises FileError for a folder that cannot be read, DataError where
+    it has no such file.
+    """
+    with file_errors("cannot read the folder", folder), os.scandir(folder) as entries:
+        files = {entry.name: entry.is_file() for entry in entries}
+    tables = {name for name, is_file in files.items() if is_file and _may_be_table(name)}
+    facts = {name for name in tables if name.lower().endswith(".json")}
+    data = {table_name(name) for name in tables - facts}
+    tables -= {name for name in facts if table_name(name) in data}
+    if not tables:
+        raise DataError(
+            "no tables in the folder",
+            where=folder,
+            why=f"found {first_few(sorted(files), 5) or 'nothing'}",
+            next_step="Name a folder of files such as AAPL.csv.",
+        )
+    skipped = sorted(files.keys() - tables)
+    return [os.path.join(folder, name) for name in sorted(tables)], _note(skipped, folder)
 
 
 def too_large(where: str, why: str) -> DataError:
@@ -183,3 +221,14 @@ def _unknown_archive(where: str, found: str) -> DataError:
 def _damaged(where: str, packed: str, error: BaseException) -> DataError:
     why = str(error) or type(error).__name__
     return DataError(f"damaged {packed} file", where=where, why=why, next_step="Fetch it again.")
+
+
+def _may_be_table(name: str) -> bool:
+    suffix = PurePath(name).suffix.lower()
+    return not name.startswith(".") and suffix in _SUFFIXES | _PACKED
+
+
+def _note(skipped: Sequence[str], folder: str) -> str:
+    if not skipped:
+        return ""
+    return f"Skipped {count_of(len(skipped), 'other file')} in {folder}: {first_few(skipped)}."

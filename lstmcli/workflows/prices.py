@@ -33,6 +33,7 @@ from lstmcli.market.symbols import (
     INTERVALS,
     check_series_name,
     check_symbol,
+    interval_option,
     price_folders,
     price_path,
     stored_symbols,
@@ -40,8 +41,8 @@ from lstmcli.market.symbols import (
 from lstmcli.market.tables import parse_csv_option, read_prices
 from lstmcli.printable import first_few
 from lstmcli.reading.ahead import work_ahead
-from lstmcli.reading.folders import list_tables
 from lstmcli.reading.raw import RawTable
+from lstmcli.reading.sources import list_tables
 from lstmcli.recipes import load_settings
 from lstmcli.runs.choice import read_candidates
 from lstmcli.runs.last_runs import last_runs
@@ -94,6 +95,7 @@ class Source:
 
 _Entry = tuple[str | None, str | RawTable]  # a name, and a file or table
 _Found = Prices | Failure
+_Find = Callable[[str, str], Prices]  # by name and interval
 _File = list[_Found] | Failure  # the series of one file, or why it cannot be read
 
 
@@ -102,25 +104,24 @@ def load_prices(
 ) -> tuple[list[Prices], list[Failure]]:
     """Read every series of a run; a bad one becomes a Failure, so that the others go on.
 
-    interval : of the bars that are read; a series of others is a bad one. inputs : own inputs that
-    the tables are to have. Raises UsageError where nothing names any data, or two series have one
-    name.
+    interval : of the bars; a series of others is a bad one. inputs : own ones of the tables.
+    Raises UsageError where nothing names any data, or two series have one name.
     """
-    loaded: list[Prices] = []
-    failures: list[Failure] = []
-    for each in stream_prices(source, data, interval, inputs):
-        if isinstance(each, Failure):
-            failures.append(each)
-        else:
-            loaded.append(each)
-    return loaded, failures
+    found = list(stream_prices(source, data, interval, inputs))
+    loaded = [each for each in found if isinstance(each, Prices)]
+    return loaded, [each for each in found if isinstance(each, Failure)]
 
 
 def stream_prices(
-    source: Source, data: Data, interval: str | None = None, inputs: Sequence[OwnInput] = ()
+    source: Source,
+    data: Data,
+    interval: str | None = None,
+    inputs: Sequence[OwnInput] = (),
+    optional: bool = False,
 ) -> Iterator[Prices | Failure]:
     """Yield the series of a run in the order asked for; only a few are read ahead.
 
+    optional : whether a file is read without columns that cannot be read as inputs.
     Where symbols are looked for in several files, all files are read first; so they are where
     inputs are other series, which are no series of the run unless they are named.
     """
@@ -145,7 +146,8 @@ def stream_prices(
     if is_read and asked:
         more = [name for key, name in others.items() if key not in asked]
         data = data.model_copy(update={"symbols": (*data.symbols, *more)})
-    found_in = _from_files(source, data, inputs) if is_read else _from_store(source, data)
+    read = partial(_from_files, source, data, inputs, optional)
+    found_in = read() if is_read else _from_store(source, data)
     if is_read and others:
         files += found_in
         found_in = iter(files)
@@ -181,12 +183,7 @@ def with_files(data: Data) -> tuple[Data, tuple[str, ...]]:
     return data.model_copy(update={"csv": tuple(files)}), tuple(notes)
 
 
-def _joined(
-    inputs: Sequence[OwnInput],
-    find: Callable[[str, str], Prices],
-    interval: str | None,
-    found: _Found,
-) -> _Found:
+def _joined(inputs: Sequence[OwnInput], find: _Find, interval: str | None, found: _Found) -> _Found:
     """Return prices of an interval with their own inputs, or why there are none."""
     found = as_read(found, interval) if isinstance(found, Prices) else found
     if isinstance(found, Failure) or not inputs:
@@ -210,18 +207,21 @@ def find_other(
     elif files is None:
         data, _ = with_files(data)
         files = list(_from_files(source, data)) if data.csv or source.tables else ()
+    why = ""
     for each in files:
-        if isinstance(each, Prices) and each.symbol.upper() == name.upper():
-            return each
+        if each.symbol.upper() == name.upper():
+            if isinstance(each, Prices):
+                return each
+            why = each.reason.rstrip(".")
     if interval in INTERVALS:
         data = data.model_copy(update={"interval": interval})
-    symbol, where = check_symbol(name), "" if interval == "1d" else f" --interval {interval}"
-    missing = f"no prices of {name}, which the model reads"
+    symbol, missing = check_symbol(name), f"no prices of {name}, which the model reads"
     if not price_path(source.data_dir, symbol, data.interval).is_file():
-        raise DataError(missing, next_step=f"Run: lstmcli fetch {shlex.quote(name)}{where}")
+        step = f"Run: lstmcli fetch {shlex.quote(name)}{interval_option(data.interval)}"
+        raise DataError(missing, why=why, next_step=step)
     found = _stored(source, data, list, symbol)
     if isinstance(found, Failure):
-        raise DataError(missing, why=found.reason)
+        raise DataError(missing, why=found.reason.rstrip("."))
     return found
 
 
@@ -316,7 +316,7 @@ def _from_store(source: Source, data: Data) -> Iterator[Prices | Failure]:
 
 
 def _from_files(
-    source: Source, data: Data, inputs: Sequence[OwnInput] = ()
+    source: Source, data: Data, inputs: Sequence[OwnInput] = (), optional: bool = False
 ) -> Iterator[Prices | Failure]:
     """Read the series asked for, whichever file each lies in, or all that the files hold."""
     for symbol in data.symbols:
@@ -326,7 +326,7 @@ def _from_files(
     # A pipe is read here, where a signal can end the wait for its writer.
     ahead = all(Path(file).is_file() for _, file in files_named)
     columns = tuple(each.name for each in inputs if each.kind == "column")
-    read = partial(_read_file, source, data, columns)
+    read = partial(_read_file, source, data, columns, optional)
     files: Iterator[_File] = work_ahead(read, entries) if ahead else map(read, entries)
     if data.symbols and not any(name for name, _ in entries):
         files = iter([_selected(list(files), data, source.tables)])
@@ -356,7 +356,9 @@ def _selected(
     return [*unreadable, *sorted(chosen, key=lambda each: order[each.symbol.upper()])]
 
 
-def _read_file(source: Source, data: Data, columns: Sequence[str], entry: _Entry) -> _File:
+def _read_file(
+    source: Source, data: Data, columns: Sequence[str], optional: bool, entry: _Entry
+) -> _File:
     name, file = entry
     bad: dict[str, DataError] = {}
     read = partial(
@@ -382,6 +384,8 @@ def _read_file(source: Source, data: Data, columns: Sequence[str], entry: _Entry
                 raise
             found = read()  # a column that this file lacks may lie in another, or fail alone
     except (DataError, FileError) as error:
+        if optional and columns and file != "-":  # such a column may be no numbers here
+            return _read_file(source, data, (), False, entry)
         return Failure.of(name or _shown(file), error)
     return [*found, *(Failure.of(symbol, error) for symbol, error in bad.items())]
 

@@ -97,14 +97,15 @@ def _shares_of_files(
     columns = [each for each in inputs if each.kind == "column"]
     names = {each.name.upper(): each.name for each in inputs if each.kind == "symbol"}
     if not names:
-        yield from _by_series(source, stream_prices(source, data, inputs=columns), known, horizon)
+        streamed = stream_prices(source, data, inputs=columns, optional=True)
+        yield from _by_series(source, streamed, known, horizon)
         return
     asked = {each.upper() for each in source.symbols}
     more = [name for key, name in names.items() if asked and key not in asked]
     wide = replace(source, symbols=(*source.symbols, *more))
     series = [
         each
-        for each in stream_prices(wide, data, inputs=columns)
+        for each in stream_prices(wide, data, inputs=columns, optional=True)
         if isinstance(each, Prices) or each.symbol not in more
     ]
     others = [one for one in series if isinstance(one, Prices) and one.symbol.upper() in names]

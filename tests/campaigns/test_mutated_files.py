@@ -79,7 +79,7 @@ class Form:
         file = io.StringIO()
         quoting = csv.QUOTE_ALL if self.quote else csv.QUOTE_MINIMAL
         writer = csv.writer(file, delimiter=self.sep, lineterminator=self.end, quoting=quoting)
-        writer.writerow(["Date", "Open", "Close", "Volume", "Name"])
+        writer.writerow(["Date", "Open", "Close", "Volume", "Remark"])
         price = 10 ** chance.uniform(-1, 4)
         for day in range(chance.randint(3, 20)):
             stamp = str(np.datetime64("2024-01-02") + day)

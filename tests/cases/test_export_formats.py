@@ -176,6 +176,15 @@ def test_symbols_that_are_words_stay_series(header: str, series: list[str]) -> N
     assert [each.symbol for each in found] == series
 
 
+def test_a_column_has_one_meaning() -> None:
+    text = table("Date,Day,Close", "Date,Date,Close")
+    same(read_one(text, columns={"date": "Day"}), BARS)
+    with pytest.raises(DataError, match="bad number in column Date"):
+        read(text, columns={"adj_close": "Date"})
+    with pytest.raises(DataError, match="no rows"):
+        read("Date,Open,Ticker,Close\n,nan,,\n")
+
+
 def test_29_columns_of_other_names_are_named() -> None:
     german = table("Datum,Eröffnung,Hoch,Tief,Schluss", "Date,Open,High,Low,Close", "%d.%m.%Y")
     named = {
@@ -305,6 +314,18 @@ def test_sessions_that_are_cut_or_not_over_are_left_out() -> None:
 def test_a_time_in_a_column_of_its_own_belongs_to_the_date() -> None:
     text = intraday("%Y.%m.%d,%H:%M:%S").replace("Date,", "<DATE>,<TIME>,", 1)
     same(read_one(text, resample="1d"), BARS.tail(30))
+
+
+def test_bars_within_a_day_without_a_price_are_an_error() -> None:
+    rows = [f"2018-08-{day} {hour}:00,,5" for day in (29, 30) for hour in (10, 11, 12)]
+    with pytest.raises(DataError, match="rows have no Close"):
+        read("\n".join(["Date,Close,Volume", *rows]) + "\n", resample="1d")
+
+
+def test_daily_bars_keep_their_dates_whatever_the_time_next_to_them() -> None:
+    """Brokers' midnight is at 21:00 or 22:00 of New York, as summer time has it."""
+    text = table("<DATE>,<TIME>,<CLOSE>", "Date,22:00,Close")
+    same(read_one(text.replace("-03,22:00", "-03,21:00")), BARS)
 
 
 def test_two_bars_of_one_minute_are_refused() -> None:

@@ -92,6 +92,15 @@ def test_without_a_model_named_it_is_forecast_only_where_no_other_model_reads_it
         assert "^VIX" in [each["symbol"] for each in found]
 
 
+def test_a_column_that_another_model_reads_stops_no_forecast(honest: Path) -> None:
+    """`fan` and `point` read Mood; no model of TEXT does, where it is no number."""
+    words = series(6, Mood=["good", "bad"] * (ROWS // 2))
+    words.to_csv(honest / "text.csv")
+    (made,) = predicted(honest, "--csv", "TEXT=text.csv")
+    assert (made["symbol"], made["model"]) == ("TEXT", "base/v0001")
+    (honest / "text.csv").unlink()
+
+
 def test_both_may_be_columns_of_one_file(honest: Path, tmp_path: Path) -> None:
     both = {name: series(seed)["Close"] for name, seed in (("AAA", 2), ("BBB", 4), ("^VIX", 3))}
     pd.DataFrame(both).to_csv(tmp_path / "wide.csv")
@@ -151,6 +160,11 @@ def test_what_a_model_reads_must_be_there(honest: Path, tmp_path: Path) -> None:
     assert lone.code == 4
     step = "Run: lstmcli fetch '^VIX'"
     assert lone.err == f"lstmcli: error: no prices of ^VIX, which the model reads. {step}\n"
+    (folder / "vix.csv").write_text("Date,Close\n2020-01-02,none of it\n")
+    bad = in_process("predict", *FILES, "--model", "fan", folder=folder)
+    why = "^VIX, which the model reads: bad number in column Close (vix.csv line 2)"
+    assert why in bad.err
+    shutil.copy(honest / "vix.csv", folder / "vix.csv")
     series(5).to_csv(folder / "bare.csv")
     some = in_process("predict", *FILES, "--csv", "bare.csv", "--model", "fan", folder=folder)
     assert some.code == 3

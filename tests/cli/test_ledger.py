@@ -30,6 +30,7 @@ from lstmcli.workflows.predict import predict
 from lstmcli.workflows.prices import Source, load_prices
 from lstmcli.workflows.record import LEVELS, _nearest_columns, recorded
 from tests.command_line import Outcome, assert_one_error, csv_text, in_process, sessions, walk
+from tests.rows import for_each
 
 FILES = ("--csv", "one.csv", "--csv", "two.csv")
 ROWS = 700
@@ -422,7 +423,7 @@ def test_damaged_line_is_named_and_does_not_fail_the_run(issued_home: Path) -> N
     assert found["issued"][0]["versions"] == {"v0001": 79}
 
 
-@pytest.mark.parametrize(
+@for_each(
     "options",
     [
         ("--horizon", 5),

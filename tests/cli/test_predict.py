@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +22,7 @@ from tests.command_line import (
     walk,
     words_of,
 )
+from tests.rows import for_each
 
 HORIZON = 5
 
@@ -278,7 +278,7 @@ def test_symbol_that_was_never_fetched_names_the_command(home: Path) -> None:
     assert_one_error(predict(home, "AAPL"), 4, "AAPL", "lstmcli fetch AAPL")
 
 
-@pytest.mark.parametrize("symbol", ["../../x", "a/b", "AAPL?x=1"])
+@for_each("symbol", ["../../x", "AAPL?x=1"])
 def test_symbol_that_is_none_is_a_usage_error(home: Path, symbol: str) -> None:
     assert_one_error(predict(home, symbol), 2)
 
@@ -363,7 +363,7 @@ def test_several_models_must_be_told_apart(home: Path) -> None:
     assert predict(home, "--model", "second").code == 0
 
 
-@pytest.mark.parametrize("reference", ["absent", "./tiny.toml", "/", "a b"])
+@for_each("reference", ["absent", "./tiny.toml", "/", "a b"])
 def test_model_that_is_not_there_lists_those_that_are(home: Path, reference: str) -> None:
     assert_one_error(predict(home, "--model", reference), 4, "no such model", "found tiny in")
 
@@ -378,35 +378,20 @@ def test_model_that_is_misspelt_is_answered_with_the_nearest_name_or_its_version
     assert_one_error(done, 4, "no such version (tiny/v0009)", "tiny has v0001")
 
 
-def _flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
+def test_damaged_model_is_refused(home: Path) -> None:
+    folder = home / "data/models/tiny/v0001"
+    weights = bytearray((folder / "model.safetensors").read_bytes())
+    weights[len(weights) // 2] ^= 1
+    (folder / "model.safetensors").write_bytes(weights)
+    words = ("not a lstmcli model", "v0001")
+    for command in ("predict", "evaluate"):
+        outcome = in_process(command, folder=home)
+        assert_one_error(outcome, 1, *words, "model.safetensors")
+    (folder / "config.toml").unlink()
+    assert_one_error(predict(home), 1, *words, "config.toml")
 
 
-def _truncate(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-10])
-
-
-def _disguise(path: Path) -> None:
-    path.write_bytes(b"cposix\nsystem\n(S'touch executed'\ntR.")
-
-
-def _swell(path: Path) -> None:
-    os.truncate(path, 2**33)  # takes no room on the disk, and must take none in memory
-
-
-@pytest.mark.parametrize("harm", [Path.unlink, _flip, _truncate, _disguise, _swell])
-@pytest.mark.parametrize("file", ["model.safetensors", "config.toml"])
-@pytest.mark.parametrize("command", ["predict", "evaluate"])
-def test_damaged_model_is_refused(home: Path, file: str, harm: Any, command: str) -> None:
-    harm(home / "data/models/tiny/v0001" / file)
-    outcome = in_process(command, folder=home)
-    assert_one_error(outcome, 1, "not a lstmcli model", "v0001", file)
-    assert not (home / "executed").exists()
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema_version": 99}'])
+@for_each("text", ["", "[]", '{"schema_version": 99}'])
 def test_damaged_metadata_is_refused(home: Path, text: str) -> None:
     (home / "data/models/tiny/v0001/metadata.json").write_text(text)
     assert_one_error(predict(home), 1, "not a lstmcli model", "metadata.json")
@@ -417,16 +402,13 @@ def test_champion_that_points_nowhere_is_refused(home: Path) -> None:
     assert_one_error(predict(home), 1, "the champion is missing", "v0007")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("last", "expected"),
     [
         ("2020-02-27", "2020-02-28 2020-03-02 2020-03-03 2020-03-04 2020-03-05"),
-        ("2018-12-28", "2018-12-31 2019-01-02 2019-01-03 2019-01-04 2019-01-07"),
         ("2018-11-20", "2018-11-21 2018-11-23 2018-11-26 2018-11-27 2018-11-28"),
-        ("2018-03-08", "2018-03-09 2018-03-12 2018-03-13 2018-03-14 2018-03-15"),
-        ("2018-12-03", "2018-12-04 2018-12-06 2018-12-07 2018-12-10 2018-12-11"),
     ],
-    ids=["leap year", "New Year", "Thanksgiving", "summer time", "day of mourning"],
+    ids=["leap year", "Thanksgiving"],
 )
 def test_steps_fall_on_sessions(home: Path, last: str, expected: str) -> None:
     (home / "AAPL.csv").write_text(csv_text(walk(300), np.datetime64(last)))

@@ -163,11 +163,6 @@ def test_every_reference_inside_a_drawing_has_its_target(fan: Evaluated) -> None
     assert used <= targets
 
 
-def test_the_same_evaluation_makes_the_same_bytes(fan: Evaluated, fan_home: Path) -> None:
-    evaluate(fan_home, "--report", "page.html")
-    assert (fan_home / "page.html").read_text("utf-8") == fan.text
-
-
 def test_a_fan_has_every_part(fan: Evaluated) -> None:
     page = fan.page
     assert page.of("h2") == PARTS
@@ -194,8 +189,10 @@ def test_chances_of_a_rise_stand_next_to_their_base_rate(fan: Evaluated) -> None
             assert (shown in words) == (count > 0)
 
 
-def test_a_point_forecast_has_no_bands(home: Path) -> None:
-    page = page_of(home)
+def test_a_point_forecast_has_no_bands_and_one_window_is_shown_once(home: Path) -> None:
+    page = page_of(home, "--n-windows", "1")
+    shown = [each for each in page.of("strong") if each.startswith("Latest, best, middle, worst: ")]
+    assert len(shown) == 1
     assert page.of("h2") == [part for part in PARTS if not part.endswith("?")]
     assert "80 % range" not in " ".join(text for _, text in page.texts)
 
@@ -215,8 +212,11 @@ def test_two_models_each_have_their_own(fan_home: Path) -> None:
     assert 'head = "recursive"' in recipes[1]
 
 
-def test_the_tables_are_those_of_the_terminal(fan: Evaluated, fan_home: Path) -> None:
-    terminal = evaluate(fan_home, "--details").out
+def test_the_tables_are_those_of_the_terminal_and_the_same_again(
+    fan: Evaluated, fan_home: Path
+) -> None:
+    terminal = evaluate(fan_home, "--details", "--report", "page.html").out
+    assert (fan_home / "page.html").read_text("utf-8") == fan.text
     cells = [cell for cell in fan.page.of("td") if cell]
     assert len(cells) > 200
     lines = " ".join(terminal.split())
@@ -243,11 +243,6 @@ def test_windows_shown_are_the_latest_best_middle_and_worst(fan: Evaluated) -> N
     captions = fan.page.of("strong")
     for why, (symbol, cutoff) in expected.items():
         assert f"{why}: {symbol} from {cutoff}" in captions
-
-
-def test_one_window_is_all_of_them_and_shown_once(home: Path) -> None:
-    captions = page_of(home, "--n-windows", "1").of("strong")
-    assert len([each for each in captions if each.startswith("Latest, best, middle, worst: ")]) == 1
 
 
 def test_data_and_tools_are_named(fan: Evaluated) -> None:

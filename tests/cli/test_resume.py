@@ -146,7 +146,7 @@ def test_a_timeout_of_nothing_is_refused(home: Path) -> None:
 
 def test_a_timeout_is_told_in_the_table_and_the_metadata(home: Path) -> None:
     """The clock is the real one: patience and epochs are such that only the timeout can end it."""
-    options = ("--set", "train.epochs=100000", "--set", "train.patience=100000", "--timeout", "3")
+    options = ("--set", "train.epochs=100000", "--set", "train.patience=100000", "--timeout", "1")
     outcome = train(home, *options)
     assert "cut short by --timeout" in outcome.out
     assert "lstmcli: --timeout ended training after epoch " in outcome.err

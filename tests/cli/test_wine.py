@@ -66,15 +66,6 @@ def test_truths_are_those_of_the_months_ahead(wine: Path, tmp_path: Path) -> Non
     np.testing.assert_allclose(rows["median"], prices.loc[year_before], rtol=1e-12)
 
 
-@pytest.mark.parametrize("features", ['["close"]', '["close", "month"]'])
-def test_nothing_after_a_cutoff_is_used(tmp_path: Path, features: str) -> None:
-    options = (*QUICK, "--set", f"window.features={features}")
-    assert in_process("train", "--config", "wine", *options, folder=tmp_path).code == 0
-    outcome = in_process("evaluate", "--audit", folder=tmp_path)
-    assert outcome.code == 0, outcome.out + outcome.err
-    assert "Audit: clean." in outcome.out
-
-
 def test_a_series_without_one_of_its_months_is_refused(wine: Path, tmp_path: Path) -> None:
     shutil.copytree(wine, tmp_path, dirs_exist_ok=True)
     lines = shipped_file("data/wine.csv").read_text().splitlines(keepends=True)

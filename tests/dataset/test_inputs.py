@@ -1,7 +1,8 @@
 """Own inputs: how they are written, transformed, scaled and lagged, and joined as known then."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,9 @@ from lstmcli.dataset.windows import context_extras, join
 from lstmcli.errors import DataError
 from lstmcli.features import OwnInput
 from lstmcli.market.calendars import library_calendar, sessions_of
+from lstmcli.market.columns import Reading
 from lstmcli.market.prices import Prices
+from lstmcli.market.tables import read_prices
 from tests.rows import for_each
 from tests.synthetic import make_prices, random_walk
 
@@ -115,7 +118,8 @@ def test_an_old_value_is_held_for_ten_days_and_then_missing() -> None:
     noted = with_inputs(own, [OwnInput.parse("symbol:^VIX")], lambda name, prices: other)
     old, missing = noted.notes
     assert old.startswith("^VIX, which is read with it, ends on 2024-06-03, 18 bars before it")
-    assert missing == "symbol:^VIX has no value in 10 of 374 rows, which count as its average."
+    words = "symbol:^VIX has no value in 10 of 374 rows, the last among them: read as its average."
+    assert missing == words
 
 
 def test_weeks_and_months_are_joined_by_their_last_day_and_lengths_are_not_mixed() -> None:
@@ -159,6 +163,19 @@ def test_no_join_takes_a_bar_whose_session_had_not_closed(
             assert found == known[-1]
         else:
             assert np.isnat(found)
+
+
+def test_of_bars_within_a_day_the_last_value_is_that_of_the_day(tmp_path: Path) -> None:
+    times = [f"{day} {hour}:00" for day in sessions(NEW_YORK)[:5] for hour in (10, 12, 15)]
+    lines = [f"{time},{100 + row},{row}\n" for row, time in enumerate(times)]
+    (tmp_path / "bars.csv").write_text("Date,Close,Mood\n" + "".join(lines))
+    [prices] = read_prices(
+        tmp_path / "bars.csv",
+        reading=Reading(resample="1d"),
+        today=date(2026, 1, 1),
+        extras=["Mood"],
+    )
+    assert prices.frame["column:Mood"].tolist() == [2, 5, 8, 11, 14]
 
 
 def with_column(values: NDArray[np.float64]) -> Prices:

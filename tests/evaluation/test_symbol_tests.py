@@ -50,7 +50,7 @@ def test_the_symbol_that_is_better_is_found_among_those_that_are_not():
 def test_some_symbol_is_named_by_luck_about_as_seldom_as_the_level_says(symbols, common, reach):
     generator = np.random.default_rng(symbols)
     named = []
-    for _ in range(200):
+    for _ in range(80):
         shared = generator.normal(0, 1, (150, 1))
         own = generator.normal(0, 1, (150, symbols))
         noise = np.sqrt(common) * shared + np.sqrt(1 - common) * own

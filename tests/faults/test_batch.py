@@ -5,7 +5,6 @@ symbols.
 """
 
 import csv
-import json
 import os
 import shutil
 import signal
@@ -200,64 +199,3 @@ def test_a_pipe_takes_a_batch_as_it_comes(
     assert forks.wait(pid).code == 0
     assert piped == in_process(*BATCH, "--quiet", folder=home).out
     assert piped.count("\n") == 1 + 5 * 40
-
-
-TRAIN = ("train", "--config", "fan.toml", "--format", "json", "--name", "many", "--quiet")
-FAN = """\
-[window]
-context_length = 60
-horizon = 10
-
-[model]
-hidden_sizes = [4]
-
-[train]
-epochs = 1
-chunk_length = 60
-burn_in = 40
-device = "cpu"
-"""
-UNSUITABLE: dict[str, tuple[str | None, int, str]] = {
-    "ABSENT": (None, 4, "no prices stored"),
-    "BINARY": ("\x00" * 100, 4, "not a table of prices"),
-    "CONSTANT": ("Date,Close\n" + csv_text(walk(400) * 0 + 7).split("\n", 1)[1], 4, "no variation"),
-    "EMPTY": ("", 4, "no rows"),
-    "NEGATIVE": (csv_text(walk(400)).replace(",9", ",-9", 1), 4, "bad price"),
-    "SHORT": (csv_text(walk(60)), 4, "rows"),
-}
-
-
-def test_training_leaves_unsuitable_symbols_out_by_name(tmp_path: Path) -> None:
-    prices = tmp_path / "data" / "prices" / "1d"
-    prices.mkdir(parents=True)
-    (tmp_path / "fan.toml").write_text(FAN)
-    for seed, symbol in enumerate(["GOOD", "FINE"]):
-        (prices / f"{symbol}.csv").write_text(csv_text(walk(400, seed)))
-    for symbol, (text, _, _) in UNSUITABLE.items():
-        if text is not None:
-            (prices / f"{symbol}.csv").write_text(text)
-    symbols = [*UNSUITABLE, "FINE", "GOOD"]
-    found = in_process(*TRAIN, *symbols, "--errors", "errors.csv", folder=tmp_path)
-    assert found.code == 3, found.err
-    report = json.loads(found.out)
-    assert [each["symbol"] for each in report["metadata"]["data"]["symbols"]] == ["FINE", "GOOD"]
-    errors = {
-        row["symbol"]: row
-        for row in csv.DictReader((tmp_path / "errors.csv").read_text().splitlines())
-    }
-    assert set(errors) == {each["symbol"] for each in report["failures"]} == set(UNSUITABLE)
-    for symbol, (_, code, reason) in UNSUITABLE.items():
-        assert errors[symbol]["exit_code"] == str(code)
-        assert reason in errors[symbol]["reason"], errors[symbol]
-        assert f"lstmcli: failed: {symbol}: " in found.err
-
-
-def test_training_on_unsuitable_symbols_alone_lists_them_and_keeps_nothing(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "fan.toml").write_text(FAN)
-    found = in_process(*TRAIN, "AAA", "BBB", "--errors", "errors.csv", folder=tmp_path)
-    assert found.code == 4
-    rows = list(csv.DictReader((tmp_path / "errors.csv").read_text().splitlines()))
-    assert [row["symbol"] for row in rows] == ["AAA", "BBB"]
-    assert not (tmp_path / "data" / "models").exists()

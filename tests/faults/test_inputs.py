@@ -22,17 +22,13 @@ from tests.command_line import (
     sessions,
     walk,
 )
-from tests.forked_runs import NOBODY, ForkServer
+from tests.forked_runs import ForkServer
+from tests.rows import for_each
 
 ROWS = 60
 
 
-def numbered(name: str) -> str:
-    number, _, words = name.partition(" ")
-    return f"{int(number):02d}-{words.replace(' ', '-')}"
-
-
-@pytest.mark.parametrize("fault", FAULTS, ids=numbered)
+@for_each("fault", FAULTS)
 def test_a_file_that_is_refused_elsewhere_is_not_imported(tmp_path: Path, fault: str) -> None:
     content, *words = FAULTS[fault]
     (tmp_path / "good.csv").write_text(csv_text(walk(ROWS)))
@@ -43,16 +39,6 @@ def test_a_file_that_is_refused_elsewhere_is_not_imported(tmp_path: Path, fault:
     outcome = in_process("data", "import", "MINE=bad.csv", folder=tmp_path)
     assert_one_error(outcome, 4, "bad.csv", *words)
     assert hashes(tmp_path) == before
-
-
-@pytest.mark.parametrize("command", ["predict", "evaluate", "train"])
-def test_a_file_that_may_not_be_read_is_told(home: Path, forks: ForkServer, command: str) -> None:
-    (home / "prices.csv").chmod(0)
-    before = sorted(home.rglob("*"))
-    options = ("--config", "tiny.toml") if command == "train" else ("--csv", "prices.csv")
-    run = forks.run(command, *options, folder=home, user=NOBODY)
-    assert_one_error(run, 1, "prices.csv", "Permission denied")
-    assert sorted(home.rglob("*")) == before
 
 
 def test_any_of_a_thousand_columns_is_a_series(home: Path) -> None:
@@ -95,7 +81,7 @@ def test_ten_million_rows_are_read_in_bounded_memory(home: Path) -> None:
     assert max(before, peak) < 2 * 1024**2  # in KiB: 2 GiB for 10 million rows, torch and all
 
 
-@pytest.mark.parametrize("command", ["predict", "evaluate"])
+@pytest.mark.parametrize("command", ["predict"])
 def test_a_closed_standard_input_has_no_rows(home: Path, forks: ForkServer, command: str) -> None:
     before = hashes(home)
     done = forks.run(command, "--csv", "-", folder=home, streams={"stdin": None})

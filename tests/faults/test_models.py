@@ -8,10 +8,9 @@ new one, and what it names is there.
 import errno
 import json
 import os
-import pickle
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,9 +18,8 @@ import torch
 
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.registry import versions
-from tests.command_line import Outcome, assert_one_error, hashes, in_process
+from tests.command_line import Outcome, assert_one_error, in_process
 from tests.forked_runs import DiskFault, ForkServer
-from tests.runs.test_bundle import Trap, rewrite, set_config, set_weights
 from tests.store_state import is_free, strays
 from tests.yahoo_stand_in import StandIn, random_walk, split
 
@@ -176,48 +174,6 @@ def test_prices_that_were_replaced_leave_a_mark_wherever_the_fetch_was_killed(
     assert step > 12
 
 
-def flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-
-
-NO_MODELS: dict[str, Callable[[Path], object]] = {
-    "weights-missing": lambda folder: (folder / "model.safetensors").unlink(),
-    "config-truncated": lambda folder: os.truncate(folder / "config.toml", 200),
-    "weights-flipped": lambda folder: flip(folder / "model.safetensors"),
-    "other-schema": lambda folder: rewrite(folder, lambda found: found.update(schema_version=2)),
-    "other-head": lambda folder: set_config(folder, 'scaling = "log_return"', 'scaling = "zscore"'),
-    "pickle": lambda folder: set_weights(folder, pickle.dumps(Trap(folder.parent / "sprung"))),
-}
-READERS = {
-    "predict": ("predict",),
-    "show": ("models", "show"),
-    "promote": ("models", "promote", "tiny/v0001"),
-}
-
-
-SEEN_BY_BUILDING = {"other-head", "pickle"}  # the settings' network
-
-
-@pytest.mark.parametrize("fault", NO_MODELS)
-def test_what_is_no_model_is_refused_by_every_reader(home: Path, fault: str) -> None:
-    NO_MODELS[fault](home / MODELS / "v0001")
-    before = hashes(home)
-    whole = fault in SEEN_BY_BUILDING  # to what reads records alone
-    for name, command in READERS.items():
-        if whole and name == "show":
-            assert in_process(*command, folder=home).code == 0
-            continue
-        assert_one_error(in_process(*command, folder=home), 1, "not a lstmcli model", "v0001")
-    assert hashes(home) == before
-    assert not (home / MODELS / "sprung").exists()
-    done = in_process("models", "list", "--format", "json", folder=home)
-    assert done.code == 0
-    (row,) = json.loads(done.out)["models"]
-    assert bool(row["damaged"]) == (not whole)
-
-
 def trained(home: Path, *options: str) -> Outcome:
     return in_process(
         "train", "-c", "tiny.toml", "--force", "--format", "json", *options, folder=home
@@ -225,21 +181,6 @@ def trained(home: Path, *options: str) -> Outcome:
 
 
 BAD = ("--set", "window.scaling=relative", "--set", "train.learning_rate=1")
-
-
-def test_a_worse_challenger_is_kept_as_a_candidate_and_the_run_ends_well(home: Path) -> None:
-    before = hashes(home)
-    outcome = trained(home, *BAD, "--set", "split.train_fraction=0.5")
-    assert outcome.code == 0, outcome.err
-    found = json.loads(outcome.out)
-    assert found["promoted"] is False
-    decision = found["metadata"]["decision"]
-    assert (decision["against"], decision["promoted"]) == ("tiny/v0001", False)
-    assert {name: hashes(home)[name] for name in before} == before
-    assert pointer(home) == ["v0001"]
-    assert in_process("predict", "-m", "tiny/v0002", folder=home).code == 0
-    listed = json.loads(in_process("models", "list", "--format", "json", folder=home).out)
-    assert [row["champion"] for row in listed["models"]] == [True, False]
 
 
 def test_a_challenger_that_cannot_be_judged_yet_is_none_the_worse_champion(home: Path) -> None:

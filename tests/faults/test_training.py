@@ -95,18 +95,6 @@ def test_a_training_that_is_stopped_before_its_first_epoch_keeps_nothing(
     assert hashes(home / MODEL) == before
 
 
-@pytest.mark.parametrize(
-    ("command", "number", "code"),
-    [("predict", signal.SIGTERM, 143), ("evaluate", signal.SIGINT, 130)],
-)
-def test_other_commands_end_by_a_signal_without_a_word(
-    home: Path, forks: ForkServer, command: str, number: int, code: int
-) -> None:
-    os.mkfifo(home / "pipe.csv")
-    run = stopped_while_reading(forks, home, command, "--csv", "pipe.csv", number=number)
-    assert (run.code, run.out, run.err) == (code, "", "")
-
-
 def stopped_while_reading(
     forks: ForkServer, home: Path, *arguments: object, number: int = signal.SIGTERM
 ) -> Run:

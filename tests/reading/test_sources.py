@@ -12,8 +12,7 @@ import pytest
 
 from lstmcli.errors import DataError, LstmcliError, MissingFileError, UsageError
 from lstmcli.reading import sources
-from lstmcli.reading.folders import list_tables, table_name
-from lstmcli.reading.sources import read_source
+from lstmcli.reading.sources import list_tables, read_source, table_name
 from tests.reading.files import opened
 from tests.rows import for_each
 

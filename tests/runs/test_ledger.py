@@ -83,7 +83,7 @@ def test_an_empty_ledger_is_no_error_and_nothing_makes_one(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-@settings(max_examples=300)
+@settings(max_examples=80)
 @given(data=st.data())
 def test_any_byte_changed_costs_that_line_alone(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

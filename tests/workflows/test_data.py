@@ -4,15 +4,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from lstmcli.errors import DataError, LockedError, UsageError
+from lstmcli.errors import DataError, LockedError
 from lstmcli.files.locks import hold
 from lstmcli.market.store import write_stored
 from lstmcli.market.symbols import LOCK, price_path, sidecar_path, store_folder
-from lstmcli.workflows.data import list_data, remove_data, show_data
+from lstmcli.workflows.data import list_data, remove_data
 from tests.command_line import sessions
 from tests.yahoo_stand_in import random_walk
 
@@ -86,41 +85,9 @@ def test_a_damaged_series_is_named_and_the_others_are_listed(tmp_path: Path) -> 
         list_data(tmp_path, interval="1wk", today=TODAY)
 
 
-def test_one_series_is_shown_with_its_facts_and_its_last_rows(tmp_path: Path) -> None:
-    frame = store(tmp_path, "AAPL").drop(pd.Timestamp(sessions(40)[20]))
-    write_stored(tmp_path, "AAPL", "1d", frame, FACTS)
-    shown = show_data(tmp_path, "aapl", rows=3, today=TODAY)
-    assert shown.series.symbol == "AAPL"
-    assert shown.missing == (sessions(40)[20],)
-    assert (shown.time_zone, shown.currency, shown.file) == ("America/New_York", "USD", "")
-    assert shown.restatements == (("2018-08-31", "4:1 split 2018-08-30"),)
-    np.testing.assert_allclose(shown.bars["Close"], frame["Close"].iloc[-3:], rtol=1e-6)
-    with pytest.raises(DataError, match="lstmcli fetch MSFT"):
-        show_data(tmp_path, "MSFT", today=TODAY)
-    with pytest.raises(UsageError, match="not a ticker"):
-        show_data(tmp_path, "../AAPL", today=TODAY)
-
-
 def test_removing_is_refused_while_another_run_writes(tmp_path: Path) -> None:
     store(tmp_path, "AAPL")
     with hold(store_folder(tmp_path) / LOCK), pytest.raises(LockedError):
         remove_data(tmp_path, ["AAPL"])
     assert remove_data(tmp_path, ["aapl", "AAPL"]).removed == ("AAPL",)
     assert not price_path(tmp_path, "AAPL").exists()
-
-
-def test_removing_takes_the_interval_asked_for_and_names_what_is_not_there(tmp_path: Path) -> None:
-    store(tmp_path, "AAPL")
-    store(tmp_path, "AAPL", "1wk")
-    report = remove_data(tmp_path, ["AAPL", "MSFT"], interval="1wk")
-    assert report.removed == ("AAPL",)
-    assert [each.symbol for each in report.failures] == ["MSFT"]
-    assert price_path(tmp_path, "AAPL").exists()
-
-
-def test_removing_from_no_store_makes_none(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no prices stored"):
-        remove_data(tmp_path / "data", ["AAPL"])
-    with pytest.raises(UsageError, match="not a ticker"):
-        remove_data(tmp_path / "data", ["a/b"])
-    assert list(tmp_path.iterdir()) == []
