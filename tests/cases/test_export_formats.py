@@ -264,6 +264,24 @@ def test_a_row_without_a_symbol_is_refused_with_its_line() -> None:
         read(text)
 
 
+@given(st.sampled_from(FORMATS), st.tuples(st.integers(0, 200), st.integers(20, 60)))
+@settings(max_examples=20)
+def test_long_and_wide_tables_of_the_same_prices_are_read_alike(
+    form: str, span: tuple[int, int]
+) -> None:
+    rows = slice(span[0], sum(span))
+    both = {"AAA": BARS.iloc[rows], "BBB": AAL.iloc[rows]}
+    closes = pd.DataFrame({name: each["Close"] for name, each in both.items()})
+    wide = table("Date,AAA,BBB", "Date,AAA,BBB", f'"{form}"', closes)
+    parts = [table("", f"{name},Date,Close", f'"{form}"', each) for name, each in both.items()]
+    long = "symbol,date,price" + "".join(part.rstrip() for part in parts) + "\n"
+    for text in (wide, long):
+        found = read(text)
+        assert [each.symbol for each in found] == ["AAA", "BBB"]
+        for each in found:
+            same(each, both[each.symbol][["Close"]])
+
+
 # Bars within a day
 
 
