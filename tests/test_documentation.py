@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from lstmcli.cli.app import app
+from tests.command_line import in_process
 from tests.readme import (
     README,
     ROOT,
@@ -87,9 +88,11 @@ def test_readme_is_short() -> None:
 
 def test_python_example_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    assert in_process("data", "import", ROOT / "data/us20.csv.gz", folder=tmp_path).code == 0
     with chdir(tmp_path):
         exec(example, {})
-    assert "a test needs 20." in capsys.readouterr().out
+    assert "AAPL" in (shown := capsys.readouterr().out)
+    assert "naive" in shown
 
 
 def test_map_for_contributors_lists_every_module_and_no_other() -> None:

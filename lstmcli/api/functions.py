@@ -277,8 +277,8 @@ def evaluate(
     ----------
     data : a model, evaluated on what it was trained on; or symbols, files, DataFrames or Series.
     models : which forecast the data; else each symbol's own, or `base`.
-    without : a feature: does it help? The answer is `without` of the evaluation.
     symbols : which series of files and frames. files : how they are read, as in `train`.
+    without : a feature; `Evaluation.without` says whether it helps.
     The others are the options of the command.
 
     Examples

@@ -29,6 +29,13 @@ class Model:
 
     reference : its name, version and folder. data_dir : where it lies. notes : of its training.
     own : the frames that it was trained on, which it forecasts unless given others.
+
+    Examples
+    --------
+    >>> import lstmcli as lc
+    >>> model = lc.load_model("base")
+    >>> model.predict("data/sp500.csv", as_of="2018-06-29").frame["actual"].count()
+    np.int64(50)
     """
 
     reference: ModelRef

@@ -121,6 +121,12 @@ class Predictions:
         The columns are `unique_id`, `ds`, the model's name with the median, and for each level in
         per cent `<model>-lo-80` and `<model>-hi-80`. Where several models forecast, the column is
         called `lstmcli`. Raises UsageError for a range that the model has not.
+
+        Examples
+        --------
+        >>> import lstmcli as lc
+        >>> lc.predict("data/sp500.csv", model="base").to_nixtla().columns.tolist()
+        ['unique_id', 'ds', 'base', 'base-lo-80', 'base-hi-80']
         """
         import pandas as pd
 
@@ -278,6 +284,13 @@ class Evaluation:
         The columns are `unique_id`, `ds`, `cutoff`, `y`, and the median of each model and baseline
         with its ranges, as `utilsforecast.evaluation.evaluate` scores them. Raises UsageError for
         a range that no model has.
+
+        Examples
+        --------
+        >>> import lstmcli as lc
+        >>> table = lc.evaluate("data/sp500.csv", models=["base"], n_windows=2).to_nixtla()
+        >>> len(table), table.columns[:5].tolist()
+        (100, ['unique_id', 'ds', 'cutoff', 'y', 'base'])
         """
         import pandas as pd
 
@@ -310,8 +323,8 @@ class Evaluation:
         return page_of(self._head(), shown, self._known(), self.failures)
 
     def _known(self) -> tuple[str, ...]:
-        helps = "" if self.without is None else self.without["sentence"]
-        return tuple(filter(None, (self.verdict, helps, *self.notes)))
+        answer = [] if self.without is None else [self.without["sentence"]]
+        return (self.verdict, *answer, *self.notes)
 
     def _head(self) -> str:
         first = self.reports[0].summaries[0]

@@ -1,6 +1,7 @@
 """JSON as a raw table: a list of objects, an object a line, or columns as pandas writes them."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from lstmcli.reading.typed import TypedTable, array_of, text_rows
 
 MAX_BYTES = 256 * 1024**2  # as Python objects it takes ten times as much
 _SHOWN = 2
+_DATE = re.compile(r"\d{4}-\d\d-\d\d|\d{8,}")
 _EXAMPLE = '[{"Date": "2024-01-02", "Close": 1.5}]'
 
 
@@ -97,6 +99,9 @@ def _columns(found: Any, where: str, kind: str) -> dict[str, list[Any]]:
             )
         if isinstance(found.get("columns"), list) and isinstance(found.get("data"), list):
             return _split_columns(found, where, kind)
+        if dated := [each for each in (found, *found.values()) if _is_by_date(each)]:
+            rows = dated[0].items()  # as `orient="index"`, and as Alpha Vantage has it
+            found = {"bars": [{"": day} | row for day, row in rows]} if len(dated) == 1 else found
         lists = [each for each in found.values() if _is_records(each)]
         if len(lists) > 1 and _is_records(found.get("bars")):  # as `data show` writes them
             lists = [found["bars"]]
@@ -105,7 +110,7 @@ def _columns(found: Any, where: str, kind: str) -> dict[str, list[Any]]:
         elif found and all(isinstance(each, dict) for each in found.values()):
             return _keyed_columns(found, where, kind)
         elif not lists and all(isinstance(each, list) for each in found.values()):
-            return found
+            return dict(found)
         elif not any(isinstance(each, list | dict) for each in found.values()):
             found = [found]  # JSON Lines with one line
         else:
@@ -119,6 +124,15 @@ def _columns(found: Any, where: str, kind: str) -> dict[str, list[Any]]:
 
 def _is_records(value: Any) -> bool:
     return bool(value) and isinstance(value, list) and all(isinstance(row, dict) for row in value)
+
+
+def _is_by_date(value: Any) -> bool:
+    """Return whether a value is an object of rows by their dates."""
+    return (
+        bool(value)
+        and isinstance(value, dict)
+        and all(isinstance(row, dict) and _DATE.match(day) for day, row in value.items())
+    )
 
 
 def _split_columns(found: Mapping[str, Any], where: str, kind: str) -> dict[str, list[Any]]:

@@ -7,12 +7,14 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import lstmcli
-from lstmcli.api import functions
+from lstmcli.api import Evaluation, Model, Predictions, functions
 from lstmcli.api.given import session_folder
 from tests.readme import ROOT, feed
 from tests.rows import for_each
@@ -32,12 +34,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield tmp_path
 
 
-@for_each("name", NAMES)
-def test_the_example_of_each_function(name: str, folder: Path) -> None:
-    function = getattr(lstmcli, name)
-    assert function is getattr(functions, name)
+SHOWN = [
+    *(getattr(lstmcli, name) for name in NAMES),
+    *(Model, Predictions.to_nixtla, Evaluation.to_nixtla),
+]
+
+
+@for_each("shown", SHOWN, ids=lambda each: each.__qualname__)
+def test_each_example(shown: Any, folder: Path) -> None:
+    name = shown.__qualname__
     (test,) = doctest.DocTestFinder(recurse=False).find(
-        function, name, globs={"folder": folder / f"store of {name}"}
+        shown, name, globs={"folder": folder / f"store of {name}", "np": np}
     )
     assert test.examples, "no example"
     said = io.StringIO()
@@ -47,6 +54,7 @@ def test_the_example_of_each_function(name: str, folder: Path) -> None:
 
 def test_the_names_at_the_top_of_the_package() -> None:
     assert {*NAMES} <= {*dir(lstmcli)}
+    assert all(getattr(lstmcli, name) is getattr(functions, name) for name in NAMES)
     assert {*NAMES} == {*lstmcli._NAMES}
     with pytest.raises(AttributeError, match="has no attribute 'fit'"):
         lstmcli.fit  # noqa: B018

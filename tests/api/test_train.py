@@ -151,6 +151,7 @@ def test_a_frame_may_hold_inputs_of_its_own(frame: pd.DataFrame) -> None:
     model = lc.train({"AAA": own}, settings=fast, horizon=10)
     assert weights(model) == weights(lc.train("AAA.csv", settings=fast, horizon=10))
     ev = model.evaluate(without="column:RSI", n_windows=3)
+    assert ev.without is not None
     assert ev.without["sentence"] in repr(ev)
     with pytest.raises(LstmcliError, match="no column RSI, which the model reads"):
         model.predict(frame["AAA"])

@@ -99,7 +99,7 @@ class Form:
 
     def value(self, text: str, scaled: bool) -> float | None:
         """Return what a field is, None where it is no number in this form."""
-        text = text.strip(" \t")
+        text = text.strip(" \t\xa0")
         if text in (*MISSING, "-", "--"):
             return float("nan")
         if not scaled:

@@ -26,7 +26,6 @@ from lstmcli.forecasting.forecast import Forecast
 from lstmcli.learning import fit, learn, plan, refit, transfer
 from lstmcli.market import tables
 from lstmcli.market.prices import Prices
-from lstmcli.recipes import shipped_file
 from lstmcli.runs.registry import ready_made
 from lstmcli.workflows import audit_fit, evaluate, predict
 from lstmcli.workflows import train as train_module
@@ -303,12 +302,3 @@ def test_a_network_that_says_the_same_to_everything(honest: Path, monkeypatch: P
 
     monkeypatch.setattr(forecaster, "forecast", constant)
     assert_caught(honest, "the audit proves nothing here", "control stage", "forecasts of tiny")
-
-
-def test_the_shipped_recipe_is_silent(tmp_path: Path) -> None:
-    data = shipped_file("data/us20.csv.gz")
-    small = ("--set", "model.hidden_sizes=[3]", "--set", "train.epochs=1", "--quiet")
-    done = in_process("train", "SPX", "--csv", data, *small, folder=tmp_path)
-    assert done.code == 0, done.err
-    outcome = in_process("evaluate", "--audit", "--n-windows", "2", folder=tmp_path)
-    assert outcome.code == 0, outcome.out + outcome.err

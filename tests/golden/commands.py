@@ -93,6 +93,8 @@ cat failed.csv
 json fetch BUSY --rate 100 --max-wait 0
 json fetch NOSUCH --rate 100
 json data import FUND=prices.csv
+csv predict --csv boerse.csv --columns close=Schlusskurs,date=Datum --horizon 3
+csv predict --csv minutes.csv --resample 1d --horizon 3
 csv data import wide.csv --sep ';' --decimal ,
 json data import WEEKLY=bars.csv --interval 1wk
 json,csv data check

@@ -34,6 +34,17 @@ def world(folder: Path) -> Iterator[None]:
         yield
 
 
+def _within_days(index: pd.DataFrame) -> pd.DataFrame:
+    """Return two bars of each session."""
+    parts = [("09:30", index["Open"]), ("15:30", index["Close"])]
+    bars = [
+        pd.DataFrame({"Date": f"{day:%Y-%m-%d} {time}", "Close": closes[day]}, index=[0])
+        for day in index.index
+        for time, closes in parts
+    ]
+    return pd.concat(bars)
+
+
 def _users_own(folder: str, names: list[str]) -> list[str]:
     """Return what of the shipped data is none of them."""
     return [name for name in names if Path(folder, name).is_dir() or name.endswith(".json")]
@@ -48,6 +59,9 @@ def _write_files(folder: Path, index: pd.DataFrame, stocks: pd.DataFrame) -> Non
     stocks.loc["2017":, ["PG", "WMT"]].to_csv(folder / "wide.csv", sep=";", decimal=",")
     weeks = index["Close"].resample("W-MON", label="left", closed="left").last()
     weeks.to_csv(folder / "bars.csv")
+    euros = stocks.loc["2016":, "KO"].rename_axis("Datum").rename("Schlusskurs")
+    euros.to_csv(folder / "boerse.csv", sep=";", decimal=",", date_format="%d.%m.%Y")
+    _within_days(index["2016":]).to_csv(folder / "minutes.csv", index=False)
     gaps = index.loc["2016":, ["Close"]].drop(index=index["2017-03-06":"2017-03-10"].index)
     gaps.loc["2018-02":] /= 4
     gaps.to_csv(folder / "gaps.csv")

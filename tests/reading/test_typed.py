@@ -55,6 +55,10 @@ FILES: dict[str, str | bytes] = {
     "JSON, split": ISO.to_json(orient="split"),
     "JSON, split, dates as its index": ISO.set_index("Date").to_json(orient="split"),
     "JSON, lists": json.dumps(ISO.to_dict("list")),
+    "JSON, rows by their dates": ISO.set_index("Date").to_json(orient="index"),
+    "JSON of Alpha Vantage": json.dumps(
+        {"Meta Data": {"1. Information": "x"}, "Time Series": ISO.set_index("Date").T.to_dict()}
+    ),
     "JSON with other facts": json.dumps(
         {"symbol": "A", "missing": [], "bars": ISO.to_dict("records")}, indent=2
     ),
