@@ -87,6 +87,15 @@ def test_a_file_is_imported_again_without_options(folder: Path) -> None:
     within = run(folder, "data", "import", "more")
     assert within.code == 0, within.err
     (folder / "more/fund.csv").rename(folder / "fund.csv")
+    plain = [
+        f"{day},{2 * close:.2f}" for day, close in zip(sessions(ROWS), walk(ROWS), strict=True)
+    ]
+    german = (folder / "fund.csv").read_text()
+    (folder / "fund.csv").write_text("\n".join(["Date,Close", *plain]) + "\n")
+    other = run(folder, "data", "import", "fund.csv")
+    assert (other.code, "read as before" in other.err) == (0, False), other.err
+    assert "reading" not in json.loads(sidecar.read_text())
+    (folder / "fund.csv").write_text(german)
     sidecar.write_text(json.dumps(facts | {"reading": {"columns": ["close"]}}))
     assert_one_error(run(folder, "data", "import", "fund.csv"), 4, "--columns date=Datum")
 
