@@ -87,6 +87,7 @@ def test_readme_is_short() -> None:
 
 def test_python_example_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    example = re.sub(r'"train\.epochs=\d+"', '"train.epochs=1", "model.hidden_sizes=[4]"', example)
     with chdir(tmp_path):
         exec(example, {})
     assert "a test needs 20." in capsys.readouterr().out
