@@ -339,7 +339,7 @@ class PriceOptions(FileOptions):
 
     Data:
         symbols SYMBOL: Stored symbols, or series in the --csv files.
-        --csv [NAME=]FILE: Read prices from a file (-: stdin); repeatable.
+        --csv [NAME=]FILE: Read a file or folder (-: stdin); repeatable.
     """
 
     symbols: list[str] | None = None

@@ -112,7 +112,8 @@ class Lines:
 
         A large text is read piece by piece, so that there is no second copy of its numbers.
         """
-        rows = PlainRows(self.parser, self.text.count(b"\n", self.start) + 1)
+        is_one = len(self.text) - self.start <= _PIECE
+        rows = PlainRows(self.parser, 0 if is_one else self.text.count(b"\n", self.start) + 1)
         for piece in self._pieces():
             try:
                 table = self.read_fields(pa.float64(), mark, dates, piece)

@@ -70,7 +70,7 @@ class Parser:
 class PlainRows:
     """Rows of texts and of plain numbers that are added table by table.
 
-    capacity : how many rows there will be, nearly.
+    capacity : how many rows there will be, nearly; 0 where they come as one table.
     """
 
     def __init__(self, parser: Parser, capacity: int) -> None:
@@ -82,7 +82,8 @@ class PlainRows:
         """Add the rows of a table of `Parser`; return False where a number is a nan(1) or -nan."""
         start, self._end = self._end, self._end + len(table)
         if self._end > len(self._values):
-            grown = np.empty((int(self._end * _GROWTH), self._values.shape[1]), order="F")
+            more = int(self._end * _GROWTH) if start else self._end
+            grown = np.empty((more, self._values.shape[1]), order="F")
             grown[:start] = self._values[:start]
             self._values = grown
         n_texts = len(self._texts)

@@ -80,16 +80,16 @@ class StreamedCsv:
             lines.parser, int(_MORE * n_first * self.size / len(self.first.text)) + n_first
         )
         dates, skipped = lines.iso_dates(), lines.start
-        for piece in self._pieces():
-            first, skipped = skipped, 0
-            if not _is_plain(piece, first):
+        for piece, end in self._pieces():
+            start, skipped = skipped, 0
+            if not _is_plain(piece, start, end):
                 return None
-            text = pa.py_buffer(piece).slice(first)
+            text = pa.py_buffer(piece).slice(start, end - start)
             try:
                 table = lines.parser.parse(text, pa.float64(), mark, dates, lambda _: "error")
             except pa.ArrowInvalid:
                 return None
-            has_blank = len(table) != piece.count(b"\n", first)
+            has_blank = len(table) != piece.count(b"\n", start, end)
             if has_blank or not rows.add(table):
                 return None
         columns, values = rows.columns()
@@ -98,21 +98,18 @@ class StreamedCsv:
         numbered = np.arange(lines.first_line, lines.first_line + len(values))
         return RawColumns(columns, values, numbered, notes)
 
-    def _pieces(self) -> Iterator[bytes]:
-        """Yield the text in pieces of whole lines; a part of a last line is a piece too."""
-        rest = b""
+    def _pieces(self) -> Iterator[tuple[bytes, int]]:
+        """Yield pieces of the text, and where the last whole line of each ends: 0 for none."""
         with (
             file_errors("cannot read the file", self.path, kinds=(OSError, ValueError), named=True),
-            open(self.path, "rb") as file,
+            open(self.path, "rb", buffering=0) as file,
         ):
             while piece := file.read(_PIECE):
-                piece = rest + piece
                 end = piece.rfind(b"\n") + 1
-                rest = piece[end:]
-                if end:
-                    yield piece[:end]
-        if rest:
-            yield rest
+                file.seek(end - len(piece), os.SEEK_CUR)  # to copy what is left takes longer
+                yield piece, end
+                if not end:
+                    return
 
 
 def open_streamed(path: str | Path, marks: Marks) -> StreamedCsv | None:
@@ -126,7 +123,9 @@ def open_streamed(path: str | Path, marks: Marks) -> StreamedCsv | None:
         with open(path, "rb") as file:
             start = file.read(_FIRST)
     start = start[: start.rfind(b"\n") + 1]
-    is_plain = start[:2].lstrip(b'"')[:1].isalnum() and _is_plain(start, start.find(b"\n") + 1)
+    is_plain = start[:2].lstrip(b'"')[:1].isalnum() and _is_plain(
+        start, start.find(b"\n") + 1, len(start)
+    )
     if not is_plain or start.count(b"\n") <= HEAD:
         return None
     first = open_csv(Content(str(path), start), marks)
@@ -134,10 +133,8 @@ def open_streamed(path: str | Path, marks: Marks) -> StreamedCsv | None:
     return StreamedCsv(path, marks, first, size) if is_usual else None
 
 
-def _is_plain(text: bytes, start: int) -> bool:
-    """Return whether the lines from `start` on are as a program writes them, the last one whole."""
+def _is_plain(text: bytes, start: int, end: int) -> bool:
+    """Return whether lines, of which there are some, are as a program writes them."""
     return (
-        text.isascii()
-        and text.endswith(b"\n")
-        and all(text.find(each, start) < 0 for each in _NOT_PLAIN)
+        end > 0 and text.isascii() and all(text.find(each, start, end) < 0 for each in _NOT_PLAIN)
     )
