@@ -25,7 +25,8 @@ _COMMENT = re.compile(rb"^#(?!N/A|[,;|\t])[^\n]*", re.M)
 _STATED = re.compile(rb'^"?sep=(.)"?\n', re.I)
 _FILLED = re.compile(rb"[^\n]+")
 _MOST_FOOTERS = 5
-_FOOTER_BYTES = 1000
+_TAIL = 5000  # bytes in which they are looked for
+_BLANK_END = re.compile(rb"(?:\n *)+\Z")
 _DAY_NAME = re.compile(
     r"(?:mon|tues|wednes|thurs|fri|satur|sun)(?:d|da|day)?|(?:janu|febru)(?:a|ar|ary)?|marc|march|"
     r"apri|april|june|july|augu|augus|august|octo|octob|octobe|october|"
@@ -45,6 +46,10 @@ def open_csv(content: Content, marks: Marks) -> "CsvFile":
     text, n_comments = _blank_comments(text)
     if n_comments:
         notes = (*notes, f"Comment lines that were skipped: {n_comments}.")
+    if text.endswith((b" ", b" \n")) and (
+        blank := _BLANK_END.search(text, max(0, len(text) - _TAIL))
+    ):
+        text = text[: blank.start() + 1]
     filled = text.lstrip(b"\n")
     line += len(text) - len(filled)
     if not filled:
@@ -139,7 +144,8 @@ def _first_lines(text: bytes, most: int) -> list[bytes]:
 
 def _find_separator(text: bytes, where: str) -> str:
     """Return the separator that fits the first lines; DataError where several do."""
-    sample = text[:_SAMPLE]
+    second = text.find(b"\n", text.find(b"\n") + 1)  # the header may be longer than the sample
+    sample = text[: max(_SAMPLE, second + 1)]
     lines = [row.decode(errors="replace") for row in _first_lines(sample, _SAMPLE_LINES)]
     if len(lines) > 1 and not sample.endswith(b"\n"):
         lines.pop()  # the sample, or the file, may end within it
@@ -192,16 +198,19 @@ def _no_header(line: str, where: str) -> DataError:
 def _cut_footers(text: bytes, sep: str) -> tuple[bytes, list[str]]:
     """Cut lines of words, such as the name of a source, off the end; return them too."""
     footers: list[str] = []
-    tail = text[-_MOST_FOOTERS * _FOOTER_BYTES :]
+    tail = text[-_TAIL:]
     while len(footers) < _MOST_FOOTERS:
         body = tail.rstrip(b"\n")
         at = body.rfind(b"\n")
-        if at < 0 or not _is_footer(body[at + 1 :].decode(errors="replace"), sep):
+        last = body[at + 1 :]
+        # A name at which the last row was cut begins other rows too.
+        is_cut = last and (b"\n" + last.split(b" ")[0]) in body[: at + 1]
+        if at < 0 or is_cut or not _is_footer(last.decode(errors="replace"), sep):
             break
-        footers.insert(0, body[at + 1 :].decode().strip(' "'))
+        footers.insert(0, last.decode().strip(' "'))
         tail = body[: at + 1]
     if footers:
-        text = text[: -_MOST_FOOTERS * _FOOTER_BYTES] + tail
+        text = text[:-_TAIL] + tail
     return text, footers
 
 

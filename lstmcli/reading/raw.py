@@ -84,7 +84,9 @@ _NOT_READ = {
 }
 _BOM = rb"(?:\xef\xbb\xbf)?\s*"
 _JSON = re.compile(_BOM + rb'(?:\{\s*["}]|\[\s*[\[\]{])')
-_WEB_PAGE = re.compile(_BOM + rb"<(?:!|\?xml|/?[a-z0-9]+(?!\w|>?[ ]*[,;|\t]))", re.I)
+_TAGS = rb"html|head|body|title|meta|script|style|div|span|table|p|pre|h[1-6]|center|br|svg|error"
+# Names of columns may be in such brackets: <TICKER>,<DATE>.
+_WEB_PAGE = re.compile(_BOM + rb"<(?:!|\?xml|(?:" + _TAGS + rb")(?=[\s/>])(?!>[,;|\t]))", re.I)
 _FORECASTS = {"symbol", "cutoff", "step", "median"}
 
 

@@ -44,6 +44,9 @@ def open_workbook(content: Content, decimal: str = "") -> TypedTable:
     [(name, table)] = tables.items()
     numbers, rows = np.array(list(table)), list(table.values())
     names = [str(each or "").strip() for each in rows[0]]
+    if len(rows) > 2 and rows[2][0] is not None and not any(rows[2][1:]):
+        for i, name in enumerate(names[1:], start=1):  # one cell above several columns
+            names[i] = name or names[i - 1]
 
     def load(positions: Sequence[int], skipped: int) -> list[pa.Array]:
         below = rows[1 + skipped :]

@@ -44,6 +44,7 @@ SHAPES: dict[str, str | bytes] = {
     "22 a footer without an end": PLAIN + "\nSource: stooq.com",
     "22 two footers": PLAIN + "All prices in dollars\nData provided by nobody\n",
     "BOM, CRLF": b"\xef\xbb\xbf" + PLAIN.replace("\n", "\r\n").encode(),
+    "blanks at the end": PLAIN + "  \n \n ",
     "blank lines": PLAIN.replace("\n", "\n\n"),
 }
 
@@ -137,6 +138,18 @@ def test_a_cut_last_line_is_no_footer(cut: str) -> None:
         read(GERMAN + cut)
 
 
+def test_a_name_at_which_the_last_row_is_cut_is_no_footer() -> None:
+    text = rows("Name,Close", "Apple Inc,1", "Apple Inc,2")
+    with pytest.raises(DataError, match="the last line is cut"):
+        read(text + "Apple Comp")
+
+
+def test_a_header_longer_than_the_sample_is_decided_by_the_row_below_it() -> None:
+    names = ",".join(f"S;{i:05d}" for i in range(20_000))
+    text = f"Date,{names}\n2024-01-02{',1' * 20_000}\n"
+    assert len(opened(text).head[0]) == 20_001
+
+
 def test_a_footer_within_the_rows_is_refused() -> None:
     with pytest.raises(DataError, match=r"too short \(stdin line 3\)"):
         read(rows(HEADER, LINES[0], "Prices below are adjusted", *LINES[1:]))
@@ -157,7 +170,13 @@ def test_a_web_page_is_named(page: str) -> None:
 
 @for_each(
     "header",
-    ["<TICKER>,<PER>,<DATE>,<CLOSE>", "<DATE>\t<OPEN>\t<CLOSE>\t<VOL>", "<DATE>;<A>;<B>;<C>"],
+    [
+        "<TICKER>,<PER>,<DATE>,<CLOSE>",
+        "<DATE>\t<OPEN>\t<CLOSE>\t<VOL>",
+        "<DATE>;<A>;<B>;<C>",
+        "<P>,<Adj Close>,<B>,<C>",
+        "<Date Time>;<A>;<B>;<C>",
+    ],
 )
 def test_names_in_brackets_are_no_web_page(header: str) -> None:
     sep = header.replace("<", ">").split(">")[2]

@@ -259,6 +259,14 @@ def test_several_sheets_with_tables_are_named() -> None:
         opened(file.getvalue())
 
 
+def test_names_over_several_columns_are_those_of_each() -> None:
+    names = pd.MultiIndex.from_product([["Close", "High"], ["A", "B"]], names=["Price", "Ticker"])
+    days = pd.Index(DAYS, name="Date")
+    table = opened(excel(pd.DataFrame(1.5, index=days, columns=names)))
+    assert table.head[:2] == [["Price", "Close", "Close", "High", "High"], ["Ticker", *"ABAB"]]
+    assert table.read([0], [4], header=3).numbers.tolist() == [[1.5]] * 5
+
+
 def test_without_openpyxl_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
