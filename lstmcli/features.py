@@ -40,7 +40,6 @@ class OwnInput(NamedTuple):
         if found is None or not text.isprintable() or int(found[4] or 0) > MOST_LAG:
             raise ValueError(
                 f"expected {', '.join(BAR_FEATURES)}, column:NAME or symbol:NAME, the last two "
-                f"perhaps with one of :{', :'.join(TRANSFORMS)} and a lag of @1 to @{MOST_LAG}, "
-                f"found {text[:60]!a}"
+                f"perhaps with one of :{', :'.join(TRANSFORMS)} and a lag of @1 to @{MOST_LAG}"
             )
         return cls(found[1], found[2], found[3] or TRANSFORMS[0], int(found[4] or 0), text)

@@ -41,11 +41,6 @@ class Case:
 
 CASES = {
     "several symbols": Case("default", "us20.csv.gz", ("SPX", "AAPL", "GE")),
-    "every feature": Case(
-        "lab-corrected",
-        "sp500.csv",
-        settings=('window.features=["close","open","high","low","volume"]',),
-    ),
     "batch scaling": Case("lab-corrected", "sp500.csv", settings=("window.scaling=batch",)),
     "months": Case("wine", "wine.csv", settings=('window.features=["close","month"]',)),
 }

@@ -323,8 +323,8 @@ class Evaluation:
         return page_of(self._head(), shown, self._known(), self.failures)
 
     def _known(self) -> tuple[str, ...]:
-        answer = [] if self.without is None else [self.without["sentence"]]
-        return (self.verdict, *answer, *self.notes)
+        helps = "" if self.without is None else self.without["sentence"]
+        return tuple(filter(None, (self.verdict, helps, *self.notes)))
 
     def _head(self) -> str:
         first = self.reports[0].summaries[0]

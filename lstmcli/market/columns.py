@@ -257,7 +257,7 @@ def choose_series(found: Sequence[str], symbols: Sequence[str], where: str) -> l
         if name is None:
             near = difflib.get_close_matches(symbol.upper(), list(by_capitals), n=1)
             nearest = f"Did you mean {by_capitals[near[0]]}?" if near else ""
-            raise column_error(f"no column {symbol}", found, where, nearest, "the series are {}")
+            raise column_error(f"no series {symbol}", found, where, nearest, "the series are {}")
         chosen[name] = None
     return list(chosen)
 

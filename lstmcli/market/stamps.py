@@ -152,7 +152,7 @@ def join_sessions(bars: Bars, stamps: Stamps, today: date) -> Bars:
             notes.append(f"Left out the session of {days[at]}: the file has a part of it.")
     if days[-1] >= np.datetime64(today, "D"):
         whole[-1] = False
-        notes.append(f"Left out the session of {days[-1]}: it is not over.")
+        notes.append(f"Left out the session of {days[-1]}: it may not be over.")
     lines = None if bars.lines is None else bars.lines[starts]
     return replace(bars, days=days, columns=joined, lines=lines).keep(whole).noted(*notes)
 

@@ -47,6 +47,7 @@ _CLOCK = re.compile(
 )
 _FIRST, _LAST = np.datetime64("1678-01-01"), np.datetime64("2261-12-31")  # in nanoseconds
 _YEAR = 366 * 86_400
+_SAMPLE, _MOST_NAMED = 1000, 3  # texts by which an error finds the format that is meant
 
 
 @dataclass(frozen=True)
@@ -365,7 +366,10 @@ def _first_bad(
 ) -> DataError:
     """Return the error for the first text that the likeliest format does not read."""
     formats = [date_format] if date_format else [*FORMATS, *_WITH_TWO_DIGITS]
-    reads = {each: _read(words, each)[1] for each in formats}
+    some = words.slice(0, _SAMPLE)
+    known = {each: int(_read(some, each)[1].sum()) for each in formats}
+    formats = [each for each in formats if known[each] == max(known.values())]
+    reads = {each: _read(words, each)[1] for each in formats[:_MOST_NAMED]}
     counts = {each: int(is_read.sum()) for each, is_read in reads.items()}
     likeliest = max(counts, key=lambda each: counts[each])
     all_read = [each for each, count in counts.items() if count == len(words)]

@@ -83,7 +83,12 @@ def import_data(
     loaded: list[tuple[Prices, Reading]] = []
     failures: list[Failure] = []
     for words, (reading, entries) in _readings(source).items():
-        part, failed = load_prices(replace(source, csv=tuple(entries), reading=reading), Data())
+        own = replace(source, csv=tuple(entries))
+        part, failed = load_prices(replace(own, reading=reading), Data())
+        if failed and reading is not source.reading:  # the files may need no options any more
+            plain, still = load_prices(own, Data())
+            if not still:
+                part, failed, reading = plain, still, source.reading
         loaded += [(prices, reading) for prices in part]
         failures += failed
         if reading is not source.reading:

@@ -13,6 +13,7 @@ from pyarrow import csv
 
 from lstmcli.market.store import read_bars
 from lstmcli.market.symbols import price_path
+from lstmcli.market.tables import read_table
 from lstmcli.reading.raw import Marks, open_table
 
 ROWS = 10_000_000
@@ -87,3 +88,22 @@ def test_five_hundred_files(tmp_path: Path) -> None:
     plain = each(csv.read_csv)
     print(f"files: {each(read_all) / plain:.2f} times the time of pyarrow")
     print(f"store: {each(lambda path: read_bars(tmp_path, path.stem)) / plain:.2f} times")
+
+
+@pytest.mark.slow
+def test_a_long_file_of_ten_million_rows(tmp_path: Path) -> None:
+    """Print time and memory of splitting 4,000 symbols whose rows alternate, and of 40,000."""
+    path = tmp_path / "x.csv"
+    for n_symbols in (4000, 40_000):
+        days = np.datetime64("1980-01-01") + np.repeat(np.arange(ROWS // n_symbols), n_symbols)
+        owners = np.tile([f"S{i}" for i in range(n_symbols)], ROWS // n_symbols)
+        closes = np.random.default_rng(0).uniform(10, 1000, ROWS).round(4)
+        table = pa.table({"date": days.astype("datetime64[D]"), "symbol": owners, "close": closes})
+        csv.write_csv(table, path, csv.WriteOptions(quoting_style="none", quoting_header="none"))
+        del table, owners, closes
+        took, plain = (seconds(lambda r=read: r(path), 2) for read in (read_table, csv.read_csv))
+        code = f"from lstmcli.market.tables import read_table\nread_table({str(path)!r})"
+        print(
+            f"{n_symbols} symbols: {took:.1f} s, {took / plain:.2f} times the time of pyarrow, "
+            f"peak {peak(code):.0f} MiB"
+        )

@@ -87,8 +87,35 @@ def test_a_file_is_imported_again_without_options(folder: Path) -> None:
     within = run(folder, "data", "import", "more")
     assert within.code == 0, within.err
     (folder / "more/fund.csv").rename(folder / "fund.csv")
+    plain = [
+        f"{day},{2 * close:.2f}" for day, close in zip(sessions(ROWS), walk(ROWS), strict=True)
+    ]
+    german = (folder / "fund.csv").read_text()
+    (folder / "fund.csv").write_text("\n".join(["Date,Close", *plain]) + "\n")
+    other = run(folder, "data", "import", "fund.csv")
+    assert (other.code, "read as before" in other.err) == (0, False), other.err
+    assert "reading" not in json.loads(sidecar.read_text())
+    (folder / "fund.csv").write_text(german)
     sidecar.write_text(json.dumps(facts | {"reading": {"columns": ["close"]}}))
     assert_one_error(run(folder, "data", "import", "fund.csv"), 4, "--columns date=Datum")
+
+
+def test_a_model_of_intraday_bars_makes_sessions_again(folder: Path) -> None:
+    rows = [
+        f"{day} {10 + hour}:00,{close * (1 + hour / 1000):.2f}"
+        for day, close in zip(sessions(ROWS), walk(ROWS), strict=True)
+        for hour in range(4)
+    ]
+    (folder / "hourly.csv").write_text("\n".join(["time,close", *rows]) + "\n")
+    refused = run(folder, "train", "--csv", "hourly.csv", *TINY)
+    assert_one_error(refused, 4, "intraday bars (1 h)", "--resample 1d")
+    named = ("--name", "hourly", "--resample", "1d")
+    done = run(folder, "train", "--csv", "hourly.csv", *TINY, *named)
+    assert done.code == 0, done.err
+    assert f"Made {ROWS} sessions of {4 * ROWS} bars within them" in done.err
+    for command in ("evaluate", "predict"):
+        again = run(folder, command, "--model", "hourly")
+        assert again.code == 0, again.err
 
 
 def test_an_import_says_which_columns_are_gone(folder: Path) -> None:

@@ -254,34 +254,6 @@ def recomputed(table: pd.DataFrame) -> dict[str, float]:
     }
 
 
-@pytest.mark.parametrize("options", [("--step-size", "1"), ("--horizon", "9")])
-def test_figures_follow_from_the_long_table(home: Path, options: tuple[str, ...]) -> None:
-    wide(home)
-    files = ("--model", "tiny", "--csv", "wide.csv", "--forecasts", "long.csv")
-    found = document(home, *files, *options)
-    table = pd.read_csv(home / "long.csv")
-    assert list(table.columns) == [
-        "model", "symbol", "cutoff", "step", "date", "last_close", "actual", "median", "change",
-        "probability_of_rise", "base_rate_of_rise", "sigma", "flat_low", "flat_high", "mase_scale",
-        "shown",
-    ]  # fmt: skip
-    table = table[table["shown"]]
-    shown = ["tiny/v0001", "naive", "drift", "always_up"]  # CCC has too few rows for a climatology
-    assert list(table["model"].unique()) == shown
-    assert len(table) == 4 * found["windows"]["evaluated"] * found["horizon"]
-    scores = {name: recomputed(rows) for name, rows in table.groupby("model")}
-    for name, model in found["scores"]["models"].items():
-        expected = scores[name]
-        assert model["path"]["rmse"] == pytest.approx(expected["rmse"], rel=1e-9)
-        assert model["path"]["mae"] == pytest.approx(expected["mae"], rel=1e-9)
-        for other, skill in model["path"]["skill"].items():
-            ratio = expected["rmse"] / scores[other]["rmse"]
-            assert skill == pytest.approx(1 - ratio, abs=1e-9)
-        if name != "naive":  # it makes no call
-            two_way = model["direction"][-1]["two_way"]
-            assert two_way["accuracy"] == pytest.approx(expected["accuracy"], abs=1e-9)
-
-
 def test_truths_of_the_long_table_are_the_prices_of_those_days(home: Path) -> None:
     assert evaluate(home, "--forecasts", "long.csv", "--step-size", 3).code == 0
     prices = pd.read_csv(home / "prices.csv", index_col="Date")["Close"]

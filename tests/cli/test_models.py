@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import pickle
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 
 from lstmcli.files.locks import hold
 from tests.command_line import Outcome, assert_one_error, csv_text, hashes, in_process, walk
-from tests.runs.test_bundle import Trap
 
 MODELS = "data/models/tiny"
 
@@ -275,13 +273,3 @@ def test_what_changes_a_name_waits_for_its_lock(three: Path, verb: tuple[str, ..
         assert models(three, "list").code == 0
         assert models(three, "show").code == 0
     assert models(three, *verb).code == 0
-
-
-def test_a_pickle_in_disguise_is_never_opened_by_any_verb(three: Path, tmp_path: Path) -> None:
-    sprung = tmp_path / "sprung"
-    for name in ("model.safetensors", "metadata.json", "config.toml"):
-        (three / MODELS / "v0001" / name).write_bytes(pickle.dumps(Trap(sprung)))
-    assert document(three, "list")["models"][0]["damaged"]
-    for verb in (("show", "tiny/v0001"), ("promote", "tiny/v0001"), ("rollback", "tiny")):
-        assert_one_error(models(three, *verb), 1, "not a lstmcli model")
-    assert not sprung.exists()

@@ -16,7 +16,6 @@ from tests.command_line import (
     Outcome,
     assert_one_error,
     csv_text,
-    hashes,
     in_process,
     sessions,
     walk,
@@ -55,12 +54,6 @@ def wide(home: Path, names: str = "AAA BBB CCC", rows: int = 60) -> list[str]:
     ]
     (home / "wide.csv").write_text("\n".join(lines) + "\n")
     return symbols
-
-
-def test_reading_changes_nothing(home: Path) -> None:
-    before = hashes(home)
-    assert predict(home).code == 0
-    assert hashes(home) == before
 
 
 def test_as_of_forecasts_what_the_file_cut_at_that_day_would_have_given(home: Path) -> None:

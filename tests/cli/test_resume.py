@@ -111,32 +111,12 @@ def test_other_settings_start_anew_and_say_what_differs(
     assert not (home / "data/models/tiny" / CHECKPOINT).exists()
 
 
-def test_other_prices_start_anew(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    break_off(home, monkeypatch)
-    text = (home / "prices.csv").read_text()
-    (home / "prices.csv").write_text(text[: text.rindex("\n", 0, -1) + 1])
-    outcome = train(home, "--resume", "--format", "json")
-    assert "has other data; training started again" in outcome.err
-    first, compared = json.loads(outcome.out)["notes"]
-    assert first == "the checkpoint of epoch 1 has other data; training started again"
-    assert compared.startswith("You have evaluated 2 models on this period (")
-
-
 def test_without_resume_a_checkpoint_is_told_and_replaced(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     break_off(home, monkeypatch)
     outcome = train(home)
     assert "the checkpoint of epoch 1 was replaced; --resume would have gone on" in outcome.err
-    assert not (home / "data/models/tiny" / CHECKPOINT).exists()
-
-
-def test_a_damaged_checkpoint_is_told_and_replaced(home: Path) -> None:
-    (home / "data/models/tiny" / CHECKPOINT).write_bytes(b"damaged")
-    outcome = train(home, "--resume")
-    (line,) = outcome.err.splitlines()
-    assert line.startswith("lstmcli: the checkpoint is damaged (")
-    assert line.endswith("; training started again")
     assert not (home / "data/models/tiny" / CHECKPOINT).exists()
 
 

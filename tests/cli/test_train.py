@@ -105,11 +105,6 @@ def test_config_of_a_version_is_enough_to_repeat_it(home: Path, tmp_path: Path) 
     assert metadata(again)["data"] == metadata(first)["data"]
 
 
-def test_default_name_is_the_recipes(home: Path) -> None:
-    assert kept(home, "--config", "tiny.toml").parent.name == "tiny"
-    assert kept(home, "--config", "tiny.toml", "--name", "my-1.0").parent.name == "my-1.0"
-
-
 def test_relative_paths_in_a_recipe_are_relative_to_it(home: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -264,11 +259,6 @@ def test_failure_leaves_no_trace_of_a_name(home: Path) -> None:
     before = sorted(home.rglob("*"))
     assert train(home, "--config", "tiny.toml", "--name", "x", "--csv", "absent.csv").code == 2
     assert sorted(home.rglob("*")) == before
-
-
-def test_kept_history_matches_what_is_printed(home: Path) -> None:
-    outcome = train(home, "--config", "tiny.toml", "--format", "csv")
-    assert outcome.out == (home / "data/models/tiny/v0002/history.csv").read_text()
 
 
 def test_table_names_the_model_its_place_and_its_worth(home: Path) -> None:

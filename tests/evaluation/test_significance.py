@@ -199,7 +199,7 @@ def test_symbols_that_rise_more_often_than_others_are_no_view_on_dates():
 def test_permuting_dates_holds_its_level_for_symbols_that_move_together():
     generator = np.random.default_rng(12)
     rejected = []
-    for _ in range(300):
+    for _ in range(120):
         common = generator.standard_normal((2, 30))
         called, actual = (
             (common[k] + generator.standard_normal((5, 30)) > 0).ravel() for k in range(2)

@@ -30,7 +30,7 @@ ERRORS = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
 MOST_STEPS = 40
 EVERY_STEP = pytest.mark.parametrize(
     "stride",
-    [pytest.param(3, id="some-steps"), pytest.param(1, id="every-step", marks=pytest.mark.slow)],
+    [pytest.param(4, id="some-steps"), pytest.param(1, id="every-step", marks=pytest.mark.slow)],
 )
 
 

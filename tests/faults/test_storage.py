@@ -200,7 +200,7 @@ def assert_one_failed(run: Run, number: int) -> None:
 
 
 @EVERY_STEP
-@pytest.mark.parametrize("lasting", [False, True], ids=["once", "from-then-on"])
+@pytest.mark.parametrize("lasting", [pytest.param(False, marks=SLOW), True])
 def test_a_fetch_that_cannot_write_says_so_and_leaves_old_or_new(
     fetched: Path, forks: ForkServer, lasting: bool, stride: int
 ) -> None:
@@ -242,7 +242,7 @@ def test_an_import_that_cannot_write_says_so_and_leaves_old_or_new(
 
 
 @EVERY_STEP
-@pytest.mark.parametrize("lasting", [False, True], ids=["once", "from-then-on"])
+@pytest.mark.parametrize("lasting", [False, pytest.param(True, marks=SLOW)])
 def test_a_training_that_cannot_write_says_so_and_keeps_the_models(
     home: Path, forks: ForkServer, lasting: bool, stride: int
 ) -> None:

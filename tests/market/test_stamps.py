@@ -1,5 +1,6 @@
 """The table of time zones against exchange_calendars, and the dates of stamps one by one."""
 
+from datetime import date
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -9,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmcli.market import calendars
-from lstmcli.market.stamps import ZONES, session_days
+from lstmcli.market.prices import Bars
+from lstmcli.market.stamps import ZONES, join_sessions, session_days
 from lstmcli.reading.dates import NO_OFFSET, Stamps
 from tests.rows import for_each
 
@@ -66,3 +68,32 @@ def test_the_note_shows_a_stamp_as_it_was_written(offset: int, shown: str) -> No
     found, [note] = session_days(stamps, np.ones(2, dtype=bool), "^GDAXI", "x")
     assert found.astype(str).tolist() == ["2024-01-02", "2024-01-03"]
     assert shown in note
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 5), st.integers(0, 1439), st.integers(1, 99), st.integers(0, 9)),
+        min_size=1,
+        max_size=40,
+        unique_by=lambda row: row[:2],
+    )
+)
+def test_sessions_are_what_pandas_makes_of_bars_within_days(
+    rows: list[tuple[int, int, int, int]],
+) -> None:
+    days, minutes, closes, volumes = (np.array(each) for each in zip(*rows, strict=True))
+    stamps = Stamps(days.astype("datetime64[D]"), minutes, np.full(days.size, NO_OFFSET))
+    price = closes.astype(float)
+    columns = {"Open": price - 0.5, "High": price + 1, "Low": price - 1, "Close": price}
+    columns |= {"Adj Close": price / 2, "Volume": np.where(volumes == 9, np.nan, volumes)}
+    made = join_sessions(Bars("A", "a.csv", stamps.days, columns), stamps, date(1999, 1, 1))
+    frame = pd.DataFrame(columns, index=stamps.instants()).sort_index()
+    ways = {"Open": "first", "High": "max", "Low": "min", "Close": "last", "Adj Close": "last"}
+    grouped = frame.groupby(frame.index.to_numpy().astype("datetime64[D]"))
+    counts = grouped["Close"].size().to_numpy()
+    expected = grouped.agg(ways).assign(Volume=grouped["Volume"].sum(min_count=1))
+    whole = np.ones(counts.size, dtype=bool)
+    whole[[0, -1]] = counts[[0, -1]] >= np.median(counts) / 2
+    assert made.days.tolist() == expected.index.to_numpy().astype("datetime64[D]")[whole].tolist()
+    for name, values in made.columns.items():
+        np.testing.assert_array_equal(values, expected[name].to_numpy()[whole])

@@ -171,7 +171,7 @@ def test_symbols_choose_columns_in_their_order() -> None:
 
 
 def test_an_unknown_symbol_names_the_columns_and_the_nearest() -> None:
-    match = r"no column APPL .*AAPL, LOW, my series.*Did you mean AAPL\?"
+    match = r"no series APPL .*AAPL, LOW, my series.*Did you mean AAPL\?"
     refused(wide().to_csv(), match, symbols=["APPL"])
 
 

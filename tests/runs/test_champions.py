@@ -32,18 +32,6 @@ def names(data_dir: Path) -> list[str]:
     return [each.version for each in champions(data_dir, "mine")]
 
 
-def test_the_champions_before_are_remembered_latest_first(tmp_path: Path) -> None:
-    first, second, third = add(tmp_path, 3)
-    assert names(tmp_path) == []
-    for each in (first, third, second):
-        promote(tmp_path, each)
-    assert names(tmp_path) == ["v0002", "v0003", "v0001"]
-    promote(tmp_path, first)
-    assert names(tmp_path) == ["v0001", "v0002", "v0003"]
-    promote(tmp_path, first)
-    assert names(tmp_path) == ["v0001", "v0002", "v0003"]
-
-
 def test_each_rollback_leads_one_champion_further_back(tmp_path: Path) -> None:
     for each in add(tmp_path, 3):
         promote(tmp_path, each)

@@ -17,20 +17,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lstmcli.config import Settings
-from lstmcli.dataset import series as series_module
 from lstmcli.dataset.scaling import Scale
 from lstmcli.dataset.series import Series
 from lstmcli.dataset.windows import Windows, flat_cutoffs
 from lstmcli.errors import LeakError
 from lstmcli.forecasting import baselines
-from lstmcli.forecasting import model as trained_model
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning import fit, learn, plan
 from lstmcli.learning.plan import Plan
 from lstmcli.learning.samples import Samples
 from lstmcli.learning.transfer import find_donor
-from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle, save_bundle
 from lstmcli.workflows.audit import AuditReport, audit
 from lstmcli.workflows.prices import Source
@@ -63,11 +60,8 @@ SETTINGS = {
     "fan": fan_settings(),
     "windows": fan_settings("peephole", labels="window"),
     "stateful": fan_settings("rnn", stateful=True, members=2),
-    "shuffled": tiny_settings(
-        window={"scaling": "relative"}, split={"method": "shuffled", "purge": 0}
-    ),
 }
-CLEAN = [name for name in SETTINGS if name not in ("fan", "steered", "shuffled")]
+CLEAN = [name for name in SETTINGS if name not in ("fan", "steered")]
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +71,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed, symbol in enumerate(("AAA", "BBB")):
         bars(seed, ROWS).to_csv(folder / f"{symbol}.csv")
     for name, settings in SETTINGS.items():
-        files = ("AAA",) if name == "shuffled" else ("AAA", "BBB")
-        train(settings, source(folder, *files), name=name)
+        train(settings, source(folder, "AAA", "BBB"), name=name)
     return folder
 
 
@@ -266,14 +259,6 @@ def test_a_symbol_that_cannot_be_audited_is_a_failure_and_the_others_go_on(
     assert "kept" in {each.stage for each in report.comparisons}
 
 
-def test_a_shuffled_recipe_leaks_and_the_audit_says_that_it_does_by_design(home: Path) -> None:
-    report = run(home, "shuffled")
-    assert report.shuffled == ("shuffled/v0001",)
-    assert ("fit", "weights") in leaks(report)
-    assert {stage for stage, _ in leaks(report)} == {"fit"}
-    assert "split.method shuffled leaks by design: its windows overlap" in message(report)
-
-
 def test_scaler_fitted_on_all_rows(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = fit.fit_return_scale
 
@@ -284,16 +269,6 @@ def test_scaler_fitted_on_all_rows(home: Path, monkeypatch: pytest.MonkeyPatch) 
     report = run(home, "recursive")
     assert {("training", "scaler"), ("fit", "scaler"), ("fit", "weights")} <= set(leaks(report))
     assert "training stage, cutoff 2000-12-29, scaler of recursive/v0001, loc[0]" in message(report)
-
-
-def test_target_in_the_features(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def tomorrows_close(prices: Prices, *rest: Any) -> NDArray[np.float64]:
-        return np.append(prices.frame["Close"].to_numpy()[1:], np.nan)
-
-    monkeypatch.setattr(series_module, "_feature", tomorrows_close)
-    found = leaks(run(home, "recursive"))
-    assert found[0] == ("reader", "all")
-    assert ("forecast", "forecasts") in found
 
 
 def test_calibration_on_the_test_span(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,18 +283,6 @@ def test_calibration_on_the_test_span(home: Path, monkeypatch: pytest.MonkeyPatc
     # The fan's median is calibrated to itself, so that its errors and calls stay the same.
     assert found[0] == ("fit", "calibration")
     assert set(found) == {("fit", "calibration"), ("fit", "validation scores")}
-
-
-def test_centred_moving_average(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = trained_model.make_series
-
-    def leaky(table: Prices, **options: Any) -> Series:
-        smooth = table.frame.rolling(5, center=True, min_periods=1).mean()
-        return honest(replace(table, frame=smooth), **options)
-
-    monkeypatch.setattr(trained_model, "make_series", leaky)
-    found = leaks(run(home, "recursive"))
-    assert {("forecast", "all"), ("forecast", "forecasts"), ("training", "scaler")} <= set(found)
 
 
 def test_purge_of_zero_with_overlapping_labels(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
