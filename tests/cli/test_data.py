@@ -192,6 +192,26 @@ def test_import_takes_what_csv_takes(shelf: Path) -> None:
     assert_one_error(run(shelf, "import"), 2, "FILE")
 
 
+@pytest.mark.parametrize("form", ["csv", "json", "jsonl", "parquet"])
+def test_what_show_writes_is_imported_again(shelf: Path, form: str) -> None:
+    file = f"out.{form}"
+    assert run(shelf, "show", "FUND", "--rows", str(ROWS), "--output", file).code == 0
+    done = run(shelf, "import", f"AGAIN={file}")
+    assert done.code == 0, done.err
+    stored = [price_path(shelf / "data", symbol).read_bytes() for symbol in ("FUND", "AGAIN")]
+    assert stored[0] == stored[1]
+
+
+def test_a_folder_is_imported_file_by_file(shelf: Path) -> None:
+    (shelf / "files").mkdir()
+    for name in ("B.csv", "A.txt", "notes.md"):
+        (shelf / "files" / name).write_text(csv_text(walk(ROWS)))
+    done = run(shelf, "import", "files", "--format", "json")
+    assert done.code == 0, done.err
+    assert [each["symbol"] for each in json.loads(done.out)["imported"]] == ["A", "B"]
+    assert "Skipped 1 other file in files: notes.md." in done.err
+
+
 def test_forecasts_from_the_store_are_those_from_the_file(home: Path) -> None:
     assert run(home, "import", "SP=prices.csv").code == 0
     for command in ("predict", "evaluate"):
