@@ -378,7 +378,7 @@ def _first_bad(
     if all_read:  # by two formats in two ways, or by one with two digits of the year
         what = "dates without a certain format"
         why = f"may be of the format {' or '.join(map(repr, all_read))}"
-        step = f"Pass it: --date-format '{all_read[0]}'."
+        step = f"Pass the one that is meant: --date-format '{all_read[0]}'."
     elif is_number.sum() > counts[likeliest]:
         n_digits = pc.utf8_length(words).to_numpy()
         at = int(np.argmax(~is_number | (n_digits != np.bincount(n_digits).argmax())))

@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lstmcli.errors import DataError
+from lstmcli.printable import count_of
 from lstmcli.reading.numerals import MISSING, Written, decides
 from lstmcli.reading.parsing import Parser, PlainRows
 from lstmcli.reading.raw import RawColumns
@@ -223,7 +224,8 @@ class Lines:
             what, step = "the last line is cut", "Remove it or fetch the file again."
         elif row.actual_columns < row.expected_columns:
             what, step = "a line is too short", "Complete the line or remove it."
-        why = f"found {row.actual_columns} fields, the header has {row.expected_columns}"
+        found = count_of(row.actual_columns, "field")
+        why = f"found {found}, the header has {row.expected_columns}"
         why += f" in a {self.kind}"
         return self._error(what, lines[row.number - 1], why, step)
 
