@@ -105,6 +105,7 @@ class Form:
         if not scaled:
             text = text.removeprefix(self.prefix.strip()).strip()
             text = text.removesuffix(self.suffix.strip()).strip()
+        scaled = scaled or not text.strip("0.,KMB")  # no thousands are none
         power = text[-1:] if scaled and text[-1:] in POWERS else ""
         text = text.removesuffix(power).strip()
         point, group = re.escape(self.decimal), re.escape(self.thousands)
