@@ -142,6 +142,8 @@ def predict(
     max_data_age: int = 3,
     record: bool = False,
     explain: bool = False,
+    prices: Sequence[float | str] = (),
+    risk: bool = False,
     symbols: Sequence[str] = (),
     device: str | None = None,
     threads: int | None = None,
@@ -157,6 +159,7 @@ def predict(
     as_of : forecast from the last bar up to that day, next to what happened.
     record : keep the forecasts in the data folder, for `lstmcli evaluate --issued`.
     explain : also say which bars and gates made the forecasts, as `explanations`.
+    prices : 180 or "-10%", whose chances are `levels`. risk : also the loss exceeded with 5 %.
     symbols : which series of files and frames. files : how they are read, as in `train`.
     The others are the options of the command.
 
@@ -168,6 +171,7 @@ def predict(
       symbol  step  last_close       model
     0  sp500     1     1362.16  base/v0001
     """
+    from lstmcli.evaluation.risk import asked_prices
     from lstmcli.workflows import predict as workflow
     from lstmcli.workflows.record import check_issuable
 
@@ -180,6 +184,8 @@ def predict(
         as_of=as_day(as_of),
         max_data_age=max_data_age,
         explained=explain,
+        asked=asked_prices(prices),
+        risk=risk,
         **_computing(device, threads),
     )
     report = _recorded(report, source.data_dir) if record else report
