@@ -268,6 +268,8 @@ def evaluate(
     refit_window: Literal["expanding", "rolling"] | None = None,
     without: str | None = None,
     baselines: Sequence[str] = (),
+    prices: Sequence[str] = (),
+    risk: bool = False,
     symbols: Sequence[str] = (),
     device: str | None = None,
     threads: int | None = None,
@@ -285,6 +287,7 @@ def evaluate(
     models : which forecast the data; else each symbol's own, or `base`.
     symbols : which series of files and frames. files : how they are read, as in `train`.
     without : a feature; `Evaluation.without` says whether it helps.
+    prices : changes as "-10%", whose chances `beyond` scores. risk : test the daily `losses`.
     The others are the options of the command.
 
     Examples
@@ -294,6 +297,7 @@ def evaluate(
     >>> ev.summary["windows"], ev.summary["verdict"]
     (4, 'too few')
     """
+    from lstmcli.evaluation.risk import asked_changes
     from lstmcli.report.evaluate import caveats
     from lstmcli.workflows.evaluate import evaluate as run
     from lstmcli.workflows.shares import run_each
@@ -304,6 +308,7 @@ def evaluate(
     source = source_for(data, next(iter(models), None), data_dir, symbols, **files)
     asked: dict[str, Any] = {"start": as_day(start), "step_size": step_size, "n_windows": n_windows}
     asked |= {"refit": refit, "refits": refits, "refit_window": refit_window, "without": without}
+    asked |= {"beyond": asked_changes(prices) or None, "risk": risk}
     scored: list[tuple[tuple[Backtest, Yardsticks, bool], ...]] = []
 
     def run_kept(*one: Any, **options: Any) -> Any:

@@ -223,6 +223,32 @@ class Evaluation:
         return pd.DataFrame([asdict(one) for each in self.reports for one in each.summaries])
 
     @property
+    def beyond(self) -> pd.DataFrame:
+        """How good the chances of large moves were: one row for each model, change and step."""
+        import pandas as pd
+
+        rows = [
+            {"model": name} | asdict(one)
+            for each in self.reports
+            for name, found in each.scores.models.items()
+            for one in found.beyond
+        ]
+        return pd.DataFrame(rows)
+
+    @property
+    def losses(self) -> pd.DataFrame:
+        """How often the one-step loss of `risk=True` was exceeded, with p: one row a symbol."""
+        import pandas as pd
+
+        tests = ("coverage", "independence", "joint")
+        rows = [
+            asdict(one) | {test: getattr(one, test).p for test in tests}
+            for each in self.reports
+            for one in each.losses
+        ]
+        return pd.DataFrame(rows)
+
+    @property
     def verdict(self) -> str:
         """The verdict on the first model in words."""
         first = self.reports[0]

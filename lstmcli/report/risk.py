@@ -1,6 +1,6 @@
 """Chances at prices and losses of forecasts, next to past moves; and symbols sorted by their risk.
 
-Shown below a forecast, one row a step; of many symbols one row each.
+Shown below a forecast, one row a step; of many symbols one row each; and how good they were.
 """
 
 import heapq
@@ -13,14 +13,17 @@ import numpy as np
 from rich.console import RenderableType
 
 from lstmcli.errors import DataError, UsageError
-from lstmcli.evaluation.risk import LOSS, chances_below, loss_moves
-from lstmcli.report.numbers import move, percent, price
+from lstmcli.evaluation.comparisons import SIGNIFICANT
+from lstmcli.evaluation.risk import LOSS, BeyondScores, LossBacktest, chances_below, loss_moves
+from lstmcli.evaluation.scores import Scores
+from lstmcli.report.numbers import move, number, percent, price
 from lstmcli.report.tables import Prose, make_table
 from lstmcli.workflows.predict import PredictReport, SymbolForecast
 
 Sort = Literal["symbol", "range", "downside", "age"]
 SORTS: tuple[Sort, ...] = ("symbol", "range", "downside", "age")
 _CHANCES = ("Below", "Past below", "Above", "Past above")
+_MOST_SYMBOLS = 15
 _LOSS = f"{100 * LOSS:g} % loss"
 
 _Cells = dict[str, str | None]  # by heading
@@ -139,6 +142,70 @@ def risk_of_many(rows: Sequence[_Cells], ahead: str) -> Iterator[RenderableType]
             title = f"Close that {100 * LOSS:g} % of outcomes are expected below in {ahead}"
         names = [name for name in own[0] if name != "of"]
         yield make_table(title, names, ([row[name] for name in names] for row in own))
+
+
+def beyond_table(scores: Scores) -> RenderableType:
+    """Show how good the chances of large moves were, of the first model, against base rates."""
+
+    def cells(each: BeyondScores) -> list[object]:
+        return [
+            f"{'below' if each.change < 0.0 else 'above'} {percent(each.change, 1, sign=True)}",
+            each.step,
+            percent(each.mean, 1),
+            percent(each.base_rate, 1),
+            percent(each.happened, 1),
+            number(each.brier, 4),
+            number(each.brier_base, 4),
+            percent(each.skill, 1, sign=True),
+            percent(each.beyond_fan, 0),
+            each.n_windows,
+        ]
+
+    rows = sorted(scores.models[scores.model].beyond, key=lambda each: (each.change, each.step))
+    table = make_table(
+        "Chance of a large move (Brier score: 0 is perfect; skill against the base rate)",
+        ["Close", "Step", "Chance", "In the past", "Happened", "Brier", "Of the base rate"]
+        + ["Skill", "Beyond the fan", "Windows"],
+        map(cells, rows),
+        drop=["Windows", "Of the base rate", "Beyond the fan"],
+    )
+    table.note = "Beyond the fan: windows whose outermost quantile stands in for the chance."
+    return table
+
+
+def loss_table(losses: Sequence[LossBacktest]) -> RenderableType:
+    """Show how often the loss of one step was exceeded, symbol by symbol, and the tests of it."""
+
+    def cells(each: LossBacktest) -> list[object]:
+        return [
+            each.symbol,
+            each.days,
+            each.exceeded,
+            f"{LOSS * each.days:.1f}",
+            percent(each.exceeded / each.days, 1),
+            *(number(test.p) for test in (each.coverage, each.independence, each.joint)),
+        ]
+
+    ps = [each.joint.p for each in losses if each.joint.p is not None]
+    shown = sorted(losses, key=lambda each: 1.0 if each.joint.p is None else each.joint.p)
+    table = make_table(
+        f"Loss of one step exceeded with {100 * LOSS:g} %: how often it was, and p of each test",
+        ["Symbol", "Days", "Exceeded", "Expected", "Share", "Kupiec", "Independence", "Joint"],
+        map(cells, shown[:_MOST_SYMBOLS]),
+        drop=["Share", "Expected"],
+    )
+    notes = [f"... {len(shown) - _MOST_SYMBOLS} more, --format json"] * (len(shown) > _MOST_SYMBOLS)
+    if len(ps) < len(losses):
+        few = [each.joint.why for each in losses if each.joint.p is None]
+        notes.append(f"No p: {few[0]}.")
+    if len(ps) > 1:
+        below = sum(p < SIGNIFICANT for p in ps)
+        notes.append(
+            f"Joint p below {SIGNIFICANT:g}: {below} of {len(ps)}; {SIGNIFICANT * len(ps):.1f} are "
+            "expected by chance, often several at once where symbols move together."
+        )
+    table.note = "\n".join(notes)
+    return table
 
 
 def ranked(report: PredictReport, sort: Sort | None, top: int | None) -> PredictReport:

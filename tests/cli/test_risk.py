@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lstmcli.evaluation.risk import christoffersen_joint
+from lstmcli.evaluation.significance import christoffersen_unconditional
 from lstmcli.recipes import shipped_file
 from tests.command_line import (
     LAST_DAY,
@@ -170,3 +172,71 @@ def test_no_order_by_a_view_that_there_is_not(home: Path) -> None:
     assert_one_error(run(home, "predict", "--sort", "beauty"), 2, "expected symbol, range")
     assert_one_error(run(home, "predict", "--top", "3"), 2, "(--top 3)", "--sort")
     assert_one_error(run(home, "predict", "--sort", "range"), 4, "cannot sort by range")
+
+
+EVALUATE = ("evaluate", "--csv", DATA, "--model", "base", "AAPL")
+
+
+def test_scores_of_large_moves_can_be_recomputed(tmp_path: Path) -> None:
+    options = ("--price=-5%", "--forecasts", "windows.csv")
+    scores = document_of(tmp_path, *EVALUATE, *options)["scores"]
+    rows = pd.read_csv(tmp_path / "windows.csv")
+    prices = pd.read_csv(DATA, index_col="Date")["AAPL"].dropna()
+    levels = {float(name[1:]): name for name in rows if name.startswith("q0.")}
+    found = {each["step"]: each for each in scores["models"]["base/v0001"]["beyond"]}
+    assert list(found) == [1, 5, 20, 50]
+    before = np.log(prices[prices.index < "2018-01-17"].to_numpy())
+    for step, each in found.items():
+        own = rows[(rows["model"] == "base/v0001") & (rows["step"] == step)]
+        fan = np.log(own[list(levels.values())].to_numpy())
+        level = np.log(0.95 * own["last_close"].to_numpy())
+        chance = np.array([np.interp(x, fan[k], list(levels)) for k, x in enumerate(level)])
+        came = (own["actual"] < 0.95 * own["last_close"]).to_numpy(float)
+        past = np.mean(before[step:] - before[:-step] < np.log(0.95))
+        assert each["n_windows"] == len(own) == 120
+        assert each["brier"] == pytest.approx(np.mean((chance - came) ** 2), rel=1e-6)
+        assert each["brier_base"] == pytest.approx(np.mean((past - came) ** 2), rel=1e-6)
+        assert each["base_rate"] == pytest.approx(past)
+        assert each["happened"] == pytest.approx(came.mean())
+        outside = (level < fan[:, 0]) | (level > fan[:, -1])
+        assert each["beyond_fan"] == pytest.approx(outside.mean())
+
+
+def test_losses_are_tested_on_every_day_of_the_windows(tmp_path: Path) -> None:
+    done = document_of(tmp_path, *EVALUATE, "--details", "--n-windows", 6)
+    (found,) = done["losses"]
+    run(tmp_path, *EVALUATE, "--horizon", 1, "--step-size", 1, "--forecasts", "days.csv")
+    rows = pd.read_csv(tmp_path / "days.csv")
+    days = rows[(rows["model"] == "base/v0001") & rows["shown"]].set_index("cutoff")
+    windows = done["forecasts"]
+    days = days[(days.index >= windows[0]["cutoff"]) & (days.index < windows[-1]["date"])]
+    assert (found["first"], found["last"]) == (days.index[0], days.index[-1])
+    assert found["days"] == len(days) == 6 * 50
+    hits = (days["actual"] < days["q0.05"]).to_numpy()
+    assert found["exceeded"] == hits.sum()
+    assert found["coverage"]["p"] == christoffersen_unconditional(int(hits.sum()), 300, 0.05).p
+    assert found["joint"]["p"] == christoffersen_joint(hits, 0.05).p
+    shown = run(tmp_path, *EVALUATE, "--details", "--n-windows", 4).out
+    assert "Loss of one step exceeded with 5 %" in shown
+    assert "No p: 200 windows; a test needs 250." in shown
+    assert "Chance of a large move" in shown
+
+
+def test_a_screen_shows_the_chances_that_are_asked_for(tmp_path: Path) -> None:
+    assert "below -5.0 %" in run(tmp_path, *EVALUATE, "--price=-5%").out
+    plain = run(tmp_path, *EVALUATE)
+    assert "large move" not in plain.out
+    assert "losses" not in document_of(tmp_path, *EVALUATE)
+
+
+def test_a_point_forecast_has_no_chances_to_score(home: Path) -> None:
+    found = document_of(home, "evaluate", "--details", "--price=-5%")
+    assert found["scores"]["models"]["tiny/v0001"]["beyond"] == []
+    assert "losses" not in found
+
+
+def test_where_nothing_is_scored_the_option_is_refused(home: Path) -> None:
+    for option in ("--audit", "--issued"):
+        done = run(home, "evaluate", option, "--price=-5%")
+        assert_one_error(done, 2, "option not used", "--price")
+    assert_one_error(run(home, "evaluate", "--price=180"), 2, "not a change", "--price=-10%")
