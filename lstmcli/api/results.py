@@ -121,7 +121,7 @@ class Predictions:
         >>> fc = lc.predict("data/sp500.csv", model="base", prices=["-10%"])
         >>> fc.levels[["asked", "step", "below", "past_below"]].tail(1).round(2)
            asked  step  below  past_below
-        49  -10%    50    0.0         0.0
+        49  -10%    50   0.08        0.06
         """
         from lstmcli.report.risk import price_rows
 
