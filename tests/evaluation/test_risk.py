@@ -190,14 +190,19 @@ def test_independence_agrees_with_its_slow_twin():
     assert joint.p == pytest.approx(math.exp(-(kupiec + ratio) / 2.0))  # of two
 
 
-def test_kupiec_s_bounds_for_255_days_at_five_per_cent():
-    """Kupiec (1995), table 3: of 255 days, 7 to 20 exceptions (N < 21) are not rejected at 5 %."""
-    rejected = [
-        hits
-        for hits in range(1, 40)
-        if (christoffersen_unconditional(hits, 255, 0.05).p or 1.0) < 0.05
-    ]
-    assert [hits for hits in range(1, 40) if hits not in rejected] == list(range(7, 21))
+KUPIEC = [  # days, chance, and the exceptions between which 5 % does not reject, both left out
+    *((255, 0.025, 2, 12), (255, 0.05, 6, 21), (255, 0.1, 16, 36)),
+    *((510, 0.01, 1, 11), (510, 0.05, 16, 36)),
+    *((1000, 0.01, 4, 17), (1000, 0.05, 37, 65), (1000, 0.1, 81, 120)),
+]
+
+
+@for_each("days, chance, low, high", KUPIEC)
+def test_exceptions_that_are_not_rejected(days: int, chance: float, low: int, high: int):
+    """The regions of Kupiec (1995), as textbooks on value at risk quote them."""
+    ps = [christoffersen_unconditional(hits, days, chance).p for hits in range(150)]
+    kept = [hits for hits, p in enumerate(ps) if p is not None and p >= 0.05]
+    assert kept == list(range(low + 1, high))
 
 
 def test_the_tests_reject_about_as_often_as_they_say_and_find_clusters():
