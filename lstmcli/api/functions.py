@@ -142,6 +142,8 @@ def predict(
     max_data_age: int = 3,
     record: bool = False,
     explain: bool = False,
+    prices: Sequence[float | str] = (),
+    risk: bool = False,
     symbols: Sequence[str] = (),
     device: str | None = None,
     threads: int | None = None,
@@ -157,6 +159,7 @@ def predict(
     as_of : forecast from the last bar up to that day, next to what happened.
     record : keep the forecasts in the data folder, for `lstmcli evaluate --issued`.
     explain : also say which bars and gates made the forecasts, as `explanations`.
+    prices : 180 or "-10%", whose chances are `levels`. risk : also the loss exceeded with 5 %.
     symbols : which series of files and frames. files : how they are read, as in `train`.
     The others are the options of the command.
 
@@ -168,6 +171,7 @@ def predict(
       symbol  step  last_close       model
     0  sp500     1     1362.16  base/v0001
     """
+    from lstmcli.evaluation.risk import asked_prices
     from lstmcli.workflows import predict as workflow
     from lstmcli.workflows.record import check_issuable
 
@@ -180,6 +184,8 @@ def predict(
         as_of=as_day(as_of),
         max_data_age=max_data_age,
         explained=explain,
+        asked=asked_prices(prices),
+        risk=risk,
         **_computing(device, threads),
     )
     report = _recorded(report, source.data_dir) if record else report
@@ -262,6 +268,8 @@ def evaluate(
     refit_window: Literal["expanding", "rolling"] | None = None,
     without: str | None = None,
     baselines: Sequence[str] = (),
+    prices: Sequence[str] = (),
+    risk: bool = False,
     symbols: Sequence[str] = (),
     device: str | None = None,
     threads: int | None = None,
@@ -279,6 +287,7 @@ def evaluate(
     models : which forecast the data; else each symbol's own, or `base`.
     symbols : which series of files and frames. files : how they are read, as in `train`.
     without : a feature; `Evaluation.without` says whether it helps.
+    prices : changes as "-10%", whose chances `beyond` scores. risk : test the daily `losses`.
     The others are the options of the command.
 
     Examples
@@ -288,6 +297,7 @@ def evaluate(
     >>> ev.summary["windows"], ev.summary["verdict"]
     (4, 'too few')
     """
+    from lstmcli.evaluation.risk import asked_changes
     from lstmcli.report.evaluate import caveats
     from lstmcli.workflows.evaluate import evaluate as run
     from lstmcli.workflows.shares import run_each
@@ -298,6 +308,7 @@ def evaluate(
     source = source_for(data, next(iter(models), None), data_dir, symbols, **files)
     asked: dict[str, Any] = {"start": as_day(start), "step_size": step_size, "n_windows": n_windows}
     asked |= {"refit": refit, "refits": refits, "refit_window": refit_window, "without": without}
+    asked |= {"beyond": asked_changes(prices) or None, "risk": risk}
     scored: list[tuple[tuple[Backtest, Yardsticks, bool], ...]] = []
 
     def run_kept(*one: Any, **options: Any) -> Any:

@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lstmcli.api.results import Evaluation, Predictions, lines_of, page_of, rounded
+from lstmcli.api.results import Evaluation, Predictions
+from lstmcli.api.shown import lines_of, page_of, rounded
 from lstmcli.errors import file_errors
 from lstmcli.printable import count_of, first_few
 

@@ -4,14 +4,14 @@ notebook. Nothing is computed that the reports of the workflows lack.
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from lstmcli.api.shown import CHANCES, lines_of, page_of, rounded
 from lstmcli.errors import Failure, UsageError
 from lstmcli.printable import count_of, first_few
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _SHOWN_STEPS = (1, 5, 10, 20, 30, 40, 50)
 _MOST_SYMBOLS = 3  # shown step by step
-_MOST_ROWS = 20
 _DAYS: Literal["datetime64[ns]"] = "datetime64[ns]"
 _LEVELS = (80,)  # per cent, of the ranges in Nixtla's layout
 
@@ -62,7 +61,7 @@ class Predictions:
         """
         import pandas as pd
 
-        from lstmcli.report.predict import forecast_rows
+        from lstmcli.report.long_table import forecast_rows
 
         frames = []
         for each in self.forecasts:
@@ -78,7 +77,7 @@ class Predictions:
                 "date": each.dates.astype(_DAYS),
                 "median": rows["median"],
                 **first,
-                **{key: rows[key].astype(float) for key in _CHANCES},
+                **{key: rows[key].astype(float) for key in CHANCES},
                 "change": rows["change"],
                 "last_close": each.last_close,
                 "model": str(each.by.reference),
@@ -107,6 +106,39 @@ class Predictions:
             for each in self.forecasts
             if each.explanation is not None
         }
+
+    @property
+    def levels(self) -> pd.DataFrame:
+        """The chances of a close below and above each of `prices`: one row a price and step.
+
+        beyond_fan : the price lies beyond the outermost quantile, so that the smaller chance is at
+        most, and the larger at least, the one given. past_below, past_above : how often past moves
+        of as many steps went there.
+
+        Examples
+        --------
+        >>> import lstmcli as lc
+        >>> fc = lc.predict("data/sp500.csv", model="base", prices=["-10%"])
+        >>> fc.levels[["asked", "step", "below", "past_below"]].tail(1).round(2)
+           asked  step  below  past_below
+        49  -10%    50   0.08        0.06
+        """
+        from lstmcli.report.risk import price_rows
+
+        return self._asked(price_rows)
+
+    @property
+    def risk(self) -> pd.DataFrame:
+        """The loss exceeded with 5 %, and by 5 % of past moves, as shares: one row a step."""
+        from lstmcli.report.risk import loss_rows
+
+        return self._asked(loss_rows)
+
+    def _asked(self, rows_of: Callable[[SymbolForecast], list[dict[str, Any]]]) -> pd.DataFrame:
+        import pandas as pd
+
+        rows = [{"symbol": each.symbol} | row for each in self.forecasts for row in rows_of(each)]
+        return pd.DataFrame(rows)
 
     def plot(self) -> Figure:
         """Draw the fan of each symbol after its latest closes; needs the extra `plot`."""
@@ -161,11 +193,8 @@ class Predictions:
         frame = self.summary if several else self.frame
         steps = (*_SHOWN_STEPS, self.report.main.horizon)
         rows = frame if several else frame[frame["step"].isin(steps)]
-        wanted = ("symbol", "step", "date", "median", "lo80", "hi80", *_CHANCES, "change")
+        wanted = ("symbol", "step", "date", "median", "lo80", "hi80", *CHANCES, "change")
         return rounded(rows[[name for name in wanted if name in rows]])
-
-
-_CHANCES = ("probability_of_rise", "base_rate_of_rise")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -192,6 +221,32 @@ class Evaluation:
         import pandas as pd
 
         return pd.DataFrame([asdict(one) for each in self.reports for one in each.summaries])
+
+    @property
+    def beyond(self) -> pd.DataFrame:
+        """How good the chances of large moves were: one row for each model, change and step."""
+        import pandas as pd
+
+        rows = [
+            {"model": name} | asdict(one)
+            for each in self.reports
+            for name, found in each.scores.models.items()
+            for one in found.beyond
+        ]
+        return pd.DataFrame(rows)
+
+    @property
+    def losses(self) -> pd.DataFrame:
+        """How often the one-step loss of `risk=True` was exceeded, with p: one row a symbol."""
+        import pandas as pd
+
+        tests = ("coverage", "independence", "joint")
+        rows = [
+            asdict(one) | {test: getattr(one, test).p for test in tests}
+            for each in self.reports
+            for one in each.losses
+        ]
+        return pd.DataFrame(rows)
 
     @property
     def verdict(self) -> str:
@@ -393,35 +448,3 @@ def _short_names(models: Sequence[ModelRef]) -> dict[str, str]:
     """Return each model's name without its version, where it is the only one of that name."""
     names = [each.name for each in models]
     return {str(each): each.name for each in models if names.count(each.name) == 1}
-
-
-def rounded(frame: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
-    """Return a table as it is shown: dates as days, shares with three digits."""
-    found = frame.copy()
-    for name, column in frame.items():
-        if column.dtype.kind == "M":
-            found[name] = column.dt.strftime("%Y-%m-%d")
-        elif column.dtype.kind == "f":
-            found[name] = column.round(3 if name in (*_CHANCES, "change") else digits)
-    return found
-
-
-def lines_of(head: str, table: str, notes: Iterable[str], failures: Iterable[Failure] = ()) -> str:
-    """Return a result as text: what it is, a table, and what there is to know."""
-    failed = [f"failed: {each.symbol}: {each.reason}" for each in failures]
-    return "\n".join([head, "", table, "", *notes, *failed]).rstrip()
-
-
-def page_of(
-    head: str,
-    frame: pd.DataFrame,
-    notes: Iterable[str],
-    failures: Iterable[Failure] = (),
-    *,
-    index: bool = False,
-) -> str:
-    """Return the same for a notebook, as HTML; all text is escaped."""
-    table = frame.to_html(index=index, max_rows=_MOST_ROWS, na_rep="", border=0)
-    failed = [f"failed: {each.symbol}: {each.reason}" for each in failures]
-    items = "".join(f"<li>{html.escape(each)}</li>" for each in [*notes, *failed])
-    return f"<p><b>{html.escape(head)}</b></p>{table}<ul>{items}</ul>"

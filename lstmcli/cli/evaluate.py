@@ -29,6 +29,7 @@ _NEEDS_WALK = (  # parameters that --issued does not use
         "baselines",
         "report",
         "plot",
+        "price",
     ),
     *("audit", "audit_epochs", "device", "threads"),
 )
@@ -96,6 +97,7 @@ def evaluate(
     audit: bool = False,
     issued: bool = False,
     details: bool = False,
+    price: list[str] | None = None,
     audit_epochs: Annotated[int, dict(min=1)] = 2,
     device: options.DeviceOptions,
     prices: options.PriceOptions,
@@ -103,8 +105,8 @@ def evaluate(
 ) -> None:
     """Backtest a model and compare it with simple baselines.
 
-    Forecasts from past dates are compared with what happened, up to a verdict in words. Without
-    symbols or --csv the data that the model was trained on are used.
+    Forecasts from past dates are compared with what happened. Without symbols or --csv the data
+    that the model was trained on are used.
 
     Examples:
         lstmcli evaluate AAPL
@@ -114,6 +116,7 @@ def evaluate(
     Forecast:
         --issued: Instead grade the forecasts of `predict --record`.
         --audit: Instead check that forecasts use no later bars.
+        --price CHANGE: Score the chance of such a move, as -10%; repeatable.
 
     Output:
         --details: Show every table.
@@ -139,11 +142,16 @@ def evaluate(
         asked = device.chosen | {
             key: value for key, value in vars(walk).items() if value is not None
         }
+        from lstmcli.evaluation.risk import asked_changes
+
         if audit:
+            _check_unused("--price", price is not None, "--audit scores no chances")
             files = {"--forecasts": forecasts, "--report": report, "--plot": plot}
             _audit(prices, asked, audit_epochs, files, details, out)
         else:
             command = _command(context)
+            asked |= {"risk": True} if details or report else {}  # a page has every table
+            asked |= {"beyond": asked_changes(price)} if price else {}
             _score(
                 prices, asked, forecasts, forecasts_of or [], report, plot, details, command, out
             )
@@ -206,7 +214,7 @@ def _score(
     out.list_failures(failures)
     out.note([note for each in reports for note in each.notes])
     write_page(reports[0], page)
-    out.emit(evaluate_views(reports, command, details=details))
+    out.emit(evaluate_views(reports, command, details=details, beyond="beyond" in asked))
     draw_plot(walks(reports[0]), plot)
     report_failures(failures, sum(each.scores.n_symbols for each in reports))
 

@@ -12,10 +12,12 @@ import typer
 from lstmcli.cli import journal, messages, options
 from lstmcli.cli.messages import BatchOptions
 from lstmcli.cli.options import spread
+from lstmcli.cli.predict import WatchOptions
 from lstmcli.cli.progress import show_epochs, show_symbols
 
 if TYPE_CHECKING:
     from lstmcli.config import Settings
+    from lstmcli.report.risk import Sort
     from lstmcli.workflows.forecast import ForecastReport
     from lstmcli.workflows.train import TrainReport
 
@@ -32,6 +34,7 @@ def forecast(
     timeout: options.Timeout = None,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     wait: options.Wait = 0.0,
+    watch: WatchOptions,
     device: options.DeviceOptions,
     out: BatchOptions,
 ) -> None:
@@ -56,10 +59,12 @@ def forecast(
         --all-steps: Show every step.
     """
     from lstmcli.report.data import format_pause
+    from lstmcli.report.risk import check_sort
     from lstmcli.workflows.forecast import forecast as run
 
     run_id, now = journal.begin("forecast", data_dir), datetime.now(UTC)
     out.check()
+    sort = check_sort(watch.sort, watch.top)
     wanted = options.all_symbols(symbols, symbols_file)
     with out.failures_listed():
         report = run(
@@ -81,7 +86,7 @@ def forecast(
         )
     named = None if symbols_file else report.made.symbols
     prices = options.PriceOptions(data_dir=data_dir, symbols=named, symbols_file=symbols_file)
-    _emit(report, record, all_steps, prices, out)
+    _emit(report, record, all_steps, sort, watch.top, prices, out)
     _report(report)
     raise typer.Exit(report.exit_code)
 
@@ -108,17 +113,20 @@ def _emit(
     report: "ForecastReport",
     record: bool,
     all_steps: bool,
+    sort: "Sort | None",
+    top: int | None,
     prices: options.PriceOptions,
     out: BatchOptions,
 ) -> None:
     """Write the ledger, then the notes, then the result."""
     from lstmcli.report.predict import predict_view
+    from lstmcli.report.risk import ranked
     from lstmcli.workflows.record import before_end, recorded
 
     made = report.made
     issued = recorded(made, prices.data_dir, datetime.now(UTC)) if record else made
-    shown = before_end(issued, lambda: out.show_notes(report))
-    view = predict_view(shown, all_steps=all_steps, typed=prices.typed())
+    shown = before_end(ranked(issued, sort, top), lambda: out.show_notes(report))
+    view = predict_view(shown, all_steps=all_steps, typed=prices.typed(), sort=sort)
     more = {"command": "forecast", "incomplete": report.incomplete}
     out.emit(replace(view, document=lambda: view.document() | more))
 

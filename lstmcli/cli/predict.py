@@ -1,6 +1,7 @@
 """`lstmcli predict`."""
 
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,19 @@ from lstmcli.cli.progress import show_work
 
 if TYPE_CHECKING:
     from lstmcli.workflows.predict import PredictReport
+
+
+@dataclass(frozen=True)
+class WatchOptions:
+    """Which symbols are shown first.
+
+    Output:
+        --sort KEY: Sort symbols by symbol, range, downside or age. [as given]
+        --top N: Show the first N of the sorted symbols. [all]
+    """
+
+    sort: str | None = None
+    top: Annotated[int | None, dict(min=1)] = None
 
 
 @spread
@@ -25,6 +39,9 @@ def predict(
     report: str | None = None,
     record: bool = False,
     explain: bool = False,
+    price: list[str] | None = None,
+    risk: bool = False,
+    watch: WatchOptions,
     device: options.DeviceOptions,
     prices: options.PriceOptions,
     out: BatchOptions,
@@ -36,12 +53,14 @@ def predict(
     Examples:
         lstmcli predict AAPL
         lstmcli predict --csv prices.csv --plot fan.png
-        lstmcli predict --symbols-file symbols.txt --output forecasts.csv
+        lstmcli predict --symbols-file symbols.txt --sort downside --top 20
 
     Forecast:
         --as-of DATE: Forecast from that day on, as 2025-12-31.
         --record: Keep the forecasts for `evaluate --issued`.
         --explain: Show which bars and gates made the forecast.
+        --price PRICE: Chance of a close below and above it, 180 or -10%; repeatable.
+        --risk: Show the loss that is exceeded with 5 %.
 
     Output:
         --all-steps: Show every step.
@@ -53,8 +72,10 @@ def predict(
     """
     with ExitStack() as at_work, out.failures_listed():
         at_work.enter_context(show_work(out.quiet))
+        from lstmcli.evaluation.risk import asked_prices
         from lstmcli.report.output import check_page, check_plot
         from lstmcli.report.predict import check_explain, predict_view
+        from lstmcli.report.risk import check_sort, ranked
         from lstmcli.workflows import predict as workflow
         from lstmcli.workflows.record import before_end, check_issuable, recorded
 
@@ -64,6 +85,7 @@ def predict(
         check_plot(plot, out.form)
         check_page(report)
         check_explain(explain, out.form)
+        sort = check_sort(watch.sort, watch.top)
         made = workflow.predict(
             prices.chosen(),
             model=model,
@@ -72,6 +94,8 @@ def predict(
             max_data_age=max_data_age,
             stream=plot is None and report is None,
             explained=explain,
+            asked=asked_prices(price or ()),
+            risk=risk,
             **device.chosen,
         )
         issued = recorded(made, prices.data_dir, datetime.now(UTC)) if record else made
@@ -80,17 +104,16 @@ def predict(
             at_work.close()
             out.show_notes(made)
 
-        shown = before_end(issued, before_result)
+        shown = before_end(ranked(issued, sort, watch.top), before_result)
         typed = None if plot else prices.typed(model)
-        out.emit(predict_view(shown, all_steps=all_steps, typed=typed))
-    _draw(made, plot, report)
+        out.emit(predict_view(shown, all_steps=all_steps, typed=typed, sort=sort))
+    if plot is not None or report is not None:
+        _draw(ranked(made, sort, watch.top), plot, report)
     report_failures(made.failures, len(made.symbols))
 
 
 def _draw(made: "PredictReport", plot: str | None, page: str | None) -> None:
-    """Write the pictures that are asked for; without any nothing that draws is loaded."""
-    if plot is None and page is None:
-        return
+    """Write the pictures that are asked for."""
     from lstmcli.report.fans import forecast_fans
     from lstmcli.report.page import write_forecast_page
     from lstmcli.report.terminal_plot import draw_plot

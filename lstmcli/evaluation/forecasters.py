@@ -166,23 +166,26 @@ def yardsticks(
     series: Sequence[Series],
     fitted: Sequence[Fitted],
     flat_band: float,
+    beyond: Sequence[float] = (),
 ) -> Yardsticks:
     """Return the figures of training rows that scores of a backtest need.
+
+    beyond : changes whose chances are scored.
 
     A refit learns thresholds of its own; what counts as a crash or a spike, the base rates, both of
     `model`, and the scale of MASE stay those of the first fit, so that one score has one meaning.
     """
     horizon, own = result.actual.shape[1], fitted[0].trend.get(model, {})
     tails = [np.array(own.get(kind, ())[:horizon]) for kind in TAILS]
+    past = {each.symbol: each.log_prices[: fitted[0].rows[each.symbol].stop] for each in series}
     return Yardsticks(
-        mase_scales={
-            each.symbol: mase_scale(np.exp(each.log_prices[: fitted[0].rows[each.symbol].stop]))
-            for each in series
-        },
+        mase_scales={symbol: mase_scale(np.exp(prices)) for symbol, prices in past.items()},
         thresholds=thresholds_by_window(result, fitted),
         base_rates=own.get("rise", ())[:horizon],
         flat_band=flat_band,
         tails=Tails(*tails) if len(tails[0]) == horizon else None,
+        beyond=tuple(beyond),
+        past=past if beyond else {},
     )
 
 
@@ -258,6 +261,12 @@ def _network(model: "TrainedModel", own: Sequence[Series], horizon: int) -> Fore
         return forecast(model, seen, cutoffs, horizon=horizon)
 
     return forecaster
+
+
+def one_step(fitted: Sequence[Fitted], name: str, series: Series, cutoffs: Rows) -> Forecast:
+    """Forecast one step from some rows with a model as it was last fitted by then."""
+    turns = [_network(each.models[name], [series], 1) for each in fitted]
+    return in_turn(turns, [each.since for each in fitted])([series.until(cutoffs)], [cutoffs])
 
 
 EXTRA_BASELINES = ("gjr_garch",)

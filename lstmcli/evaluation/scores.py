@@ -48,6 +48,7 @@ from lstmcli.evaluation.losses import (
 )
 from lstmcli.evaluation.movement import Movement, movement
 from lstmcli.evaluation.pooling import Pool, by_symbol, count_dates
+from lstmcli.evaluation.risk import BeyondScores, past_beyond, score_beyond
 from lstmcli.evaluation.significance import Interval
 from lstmcli.evaluation.trend import DirectionScores, Yardsticks, direction_scores
 
@@ -67,6 +68,7 @@ class ModelScores:
     symbol_tests : squared error against naive, symbol by symbol, jointly. symbol_crps_tests : CRPS
         against scaled_climatology.
     levels, bands, pit, chances : of the fan at the headline steps; empty for point forecasts.
+    beyond : of its chances of large moves there.
     """
 
     model: str
@@ -83,6 +85,7 @@ class ModelScores:
     bands: tuple[Band, ...]
     pit: tuple[PitHistogram, ...]
     chances: tuple[Chances, ...]
+    beyond: tuple[BeyondScores, ...]
     direction: tuple[DirectionScores, ...]
     movement: Movement
 
@@ -171,12 +174,13 @@ def score(
     observed: dict[Loss, dict[str, NDArray[np.float64]]] = {loss: {} for loss in LOSSES}
     # One model after another, so that memory does not grow with their number; those first that
     # symbols are tested against.
+    past = past_beyond(known.past, known.beyond, at)
     rivals = [name for name in ("naive", PAST_MOVES) if name in backtest.forecasts]
     for name in dict.fromkeys([*rivals, *backtest.forecasts]):
         own = backtest.only(name)
         check_forecast(name, own.forecasts[name], backtest.actual)
         n_independent = evidence.pool.n_independent
-        own_scores = _own_scores(own, name, at, known, proves, further, n_independent)
+        own_scores = _own_scores(own, name, at, known, past, proves, further, n_independent)
         found = losses(own, name, scale)
         del own
         for loss, values in zip(LOSSES, (found.squared, found.crps), strict=True):
@@ -243,6 +247,7 @@ def _own_scores(
     name: str,
     steps: Sequence[int],
     known: Yardsticks,
+    past: dict[tuple[float, int], dict[str, float]],
     proves: NDArray[np.bool_] | None,
     further: Sequence[OffGrid],
     n_independent: int,
@@ -255,14 +260,18 @@ def _own_scores(
     sound = own if proves is None else own.keep(proves)
     wide = sound.at(steps).join([each.windows for each in further])
     base_rates = dict(enumerate(known.base_rates, start=1))
+    symbols, group = wide.symbols
     found_bands: list[Band] = []
-    directions, histograms, rises = [], [], []
+    directions, histograms, rises, large = [], [], [], []
     for column, step in enumerate(steps):
         directions.append(direction_scores(own, name, step, known, proves))
         fan = wide.forecasts[name], step, wide.actual[:, column], wide.pool(column)
         found_bands += bands(*fan)
         histograms.append(pit_histogram(*fan))
         rises.append(chances(*fan, base_rates.get(step)))
+        for change in known.beyond:
+            rates = np.array([past[change, step][symbol] for symbol in symbols])[group]
+            large.append(score_beyond(*fan, change, rates))
         del fan  # before the next one takes as much memory
     return partial(
         ModelScores,
@@ -270,6 +279,7 @@ def _own_scores(
         bands=tuple(found_bands),
         pit=tuple(each for each in histograms if each is not None),
         chances=tuple(each for each in rises if each is not None),
+        beyond=tuple(each for each in large if each is not None),
         direction=tuple(directions),
         movement=movement(
             sound.forecasts[name].median,

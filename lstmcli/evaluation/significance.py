@@ -381,20 +381,29 @@ def pesaran_timmermann(
     return SignificanceTest(name, statistic, normal_sf(statistic), n)
 
 
-def christoffersen_unconditional(hits: int, n: int, nominal: float) -> SignificanceTest:
+def christoffersen_unconditional(
+    hits: int, n: int, nominal: float, fewest: int = MIN_WINDOWS
+) -> SignificanceTest:
     """Test that a band covers its nominal share, by the likelihood ratio.
 
     Christoffersen (1998), section 3.1, LR_uc, chi-squared with one degree of freedom; the same as
     Kupiec (1995). hits : actuals inside the band, of n windows that do not overlap.
     """
     name = "Christoffersen unconditional"
-    if n < MIN_WINDOWS:
-        return _undefined(name, n, too_few(n, MIN_WINDOWS))
+    if n < fewest:
+        return _undefined(name, n, too_few(n, fewest))
+    ratio = max(
+        0.0, 2.0 * (binary_likelihood(n - hits, hits) - binary_likelihood(n - hits, hits, nominal))
+    )
+    return SignificanceTest(name, ratio, chi2_sf(ratio, 1), n)
+
+
+def binary_likelihood(misses: int, hits: int, share: float | None = None) -> float:
+    """Return the log likelihood of so many misses and hits, at their own share unless given."""
     from scipy.special import xlog1py, xlogy
 
-    found, expected = (float(xlogy(hits, p) + xlog1py(n - hits, -p)) for p in (hits / n, nominal))
-    ratio = max(0.0, 2.0 * (found - expected))
-    return SignificanceTest(name, ratio, chi2_sf(ratio, 1), n)
+    p = hits / max(1, misses + hits) if share is None else share
+    return float(xlogy(hits, p) + xlog1py(misses, -p))
 
 
 def _no_direction_test(

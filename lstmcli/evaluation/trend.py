@@ -57,6 +57,8 @@ class Yardsticks:
         score. tails : crash and spike bounds; without them, no such windows.
     base_rates : by step, the share of rises; empty where not known.
     flat_band : of a move that counts as flat, in deviations of the context.
+    beyond : changes whose chances are scored. past : by symbol, log prices of training rows, whose
+        moves are their base rates.
     """
 
     mase_scales: Mapping[str, float | None] = field(default_factory=dict)
@@ -64,6 +66,8 @@ class Yardsticks:
     base_rates: Sequence[float] = ()
     flat_band: float = FLAT_BAND
     tails: Tails | None = None
+    beyond: tuple[float, ...] = ()
+    past: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from lstmcli.config import Evaluate, Settings
 from lstmcli.dataset.series import Series
 from lstmcli.errors import AllFailedError, DataError, UsageError
 from lstmcli.evaluation.backtest import Rows, choose_cutoffs
-from lstmcli.evaluation.forecasters import ALWAYS
+from lstmcli.evaluation.forecasters import ALWAYS, Fitted, one_step
+from lstmcli.evaluation.risk import LossBacktest, backtest_loss
 from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.features import BAR_FEATURES, OwnInput
 from lstmcli.forecasting.har import bars_per_year
@@ -21,6 +22,7 @@ from lstmcli.printable import count_of
 from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef
 
+_MOST_DAYS = 50_000  # forecasts of one step; a network of the default recipe makes them in seconds
 _ENOUGH = 24  # windows: some more than a test needs, since calendars may differ
 
 
@@ -173,6 +175,51 @@ class Walk:
                 break
         return chosen
 
+    def check_cutoffs(self, series: Series, rows: Rows, needed: int) -> None:
+        """Raise DataError for a series without a window; needed : rows up to a cutoff."""
+        if not len(rows):
+            seen = any(each.ready_made for each in self.metadata.values())
+            earlier = "" if seen else "an earlier --start, or "
+            raise DataError(
+                "no window to evaluate",
+                where=series.symbol,
+                why=f"no cutoff from {self.first} on has {needed} bars up to it "
+                f"and {self.horizon} after it; its {len(series)} bars run from "
+                f"{series.dates[0]} to {series.dates[-1]}",
+                next_step=f"Pass {earlier}--csv FILE with later prices.",
+            )
+
+    def daily_losses(
+        self,
+        fits: Sequence[Fitted],
+        series: Mapping[str, Sequence[Series]],
+        shown: Sequence[Rows],
+        since: np.datetime64,
+    ) -> tuple[LossBacktest, ...]:
+        """Test the loss of the main model's one-step fans, day by day; nothing of a point model.
+
+        The days are those that the windows shown lie in, from `since` on: no others are looked at.
+
+        series : by model. shown : cutoff rows of each. Of many symbols the first are taken, up to
+        50,000 days.
+        """
+        if not self.models[self.main].levels:
+            return ()
+        found, left = list[LossBacktest](), _MOST_DAYS
+        for each, rows in zip(series[self.main], shown, strict=True):
+            days = np.arange(rows[0], min(rows[-1] + self.horizon, len(each) - 1))
+            days = days[each.dates[days] >= since]
+            left -= len(days)
+            if left < 0:
+                break
+            if len(days):
+                made = one_step(fits, self.main, each, days)
+                tested = backtest_loss(
+                    each.symbol, each.dates[days], made, np.diff(each.log_prices)[days]
+                )
+                found += [] if tested is None else [tested]
+        return tuple(found)
+
     def refit_dates(self, series: Sequence[Series], cutoffs: Sequence[Rows]) -> list[np.datetime64]:
         """Return the cutoff dates that a refit comes before."""
         every = self.recipe.refit
@@ -248,3 +295,15 @@ class Walk:
             known = (np.searchsorted(own.dates, days, "right").sum() for own in series[name])
             seconds += float(took) * float(sum(known)) / fitted_on
         return seconds
+
+
+def check_chosen_by_refits(given: Mapping[str, object]) -> None:
+    """Raise UsageError for an option that `refits` leaves no room for."""
+    for name in ("start", "step_size", "n_windows"):
+        if name in given:
+            raise UsageError(
+                "option not used",
+                where=f"--{name.replace('_', '-')}",
+                why="--refits chooses the windows itself",
+                next_step="Leave one of the two out.",
+            )

@@ -18,6 +18,7 @@ from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of, first_few
 from lstmcli.report import View, make_document, one_after_another
 from lstmcli.report.numbers import BASE_RATE_UNKNOWN, percent, price, price_basis, price_columns
+from lstmcli.report.risk import beyond_table, loss_table
 from lstmcli.report.score_tables import (
     directions,
     errors,
@@ -64,10 +65,13 @@ _REFITS: list[Column] = [
 ]
 
 
-def evaluate_view(report: EvaluateReport, command: str = "", *, details: bool = False) -> View:
+def evaluate_view(
+    report: EvaluateReport, command: str = "", *, details: bool = False, beyond: bool = False
+) -> View:
     """Show the answer on one screen, or everything; the rows are the windows of every network.
 
-    command : the command line that evaluates the same models on the same data.
+    command : the command line that evaluates the same models on the same data. beyond : show the
+    scores of large moves on that screen too.
     """
 
     def document() -> dict[str, Any]:
@@ -95,12 +99,13 @@ def evaluate_view(report: EvaluateReport, command: str = "", *, details: bool = 
                 for name, recipe in zip(report.verdicts, report.recipes, strict=True)
             },
             scores=report.scores,
+            **({"losses": report.losses} if report.losses else {}),
             forecasts=window_rows(report),
             notes=report.notes,
             failures=report.failures,
         )
 
-    tables = _details(report) if details else _screen(report, command)
+    tables = _details(report) if details else _screen(report, command, beyond)
     return View(lambda: list(tables), document, lambda: window_rows(report))
 
 
@@ -111,10 +116,10 @@ def contribution_document(report: EvaluateReport) -> dict[str, Any]:
 
 
 def evaluate_views(
-    reports: Sequence[EvaluateReport], command: str, *, details: bool = False
+    reports: Sequence[EvaluateReport], command: str, *, details: bool = False, beyond: bool = False
 ) -> View:
     """Show the backtests of several models: a row each on one screen, or all of them in full."""
-    views = [evaluate_view(each, command, details=details) for each in reports]
+    views = [evaluate_view(each, command, details=details, beyond=beyond) for each in reports]
     whole = one_after_another("evaluate", views)
     if len(reports) == 1 or details:
         return whole
@@ -195,7 +200,7 @@ def window_rows(report: EvaluateReport) -> list[dict[str, Any]]:
     return rows
 
 
-def _screen(report: EvaluateReport, command: str) -> Iterator[RenderableType]:
+def _screen(report: EvaluateReport, command: str, beyond: bool) -> Iterator[RenderableType]:
     """Yield the answer on one screen, about the first model."""
     summary, scores = report.summaries[0], report.scores
     unit = unit_of(report.metadata[0].interval)
@@ -205,6 +210,8 @@ def _screen(report: EvaluateReport, command: str) -> Iterator[RenderableType]:
     yield from directions(summary, scores)
     over = f"all {count_of(report.horizon, unit)}"
     yield from errors(summary, scores, over, _own_name(report), in_line=several)
+    if beyond and scores.models[scores.model].beyond:
+        yield beyond_table(scores)
     if len(report.models) > 1:
         yield _models_table(report)
     for caveat in caveats(report):
@@ -385,6 +392,8 @@ def detail_tables(report: EvaluateReport) -> list[RenderableType]:
         f"tested on {scores.n_windows:,}, {count_of(report.step_size, 'row')} apart: {overlap}.",
         price_basis(each.price for each in report.series),
         *score_tables(scores, f"steps 1 to {report.horizon}"),
+        *([beyond_table(scores)] if scores.models[scores.model].beyond else []),
+        *([loss_table(report.losses)] if report.losses else []),
         *([f"Chance of a rise: {BASE_RATE_UNKNOWN}."] if no_rates else []),
         *(
             [list_table(refits, _REFITS, report.refits, left=4, drop=["Validation", "Training"])]

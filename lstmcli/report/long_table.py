@@ -5,6 +5,7 @@ Every score in a report can be recomputed from it.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,14 @@ from numpy.typing import NDArray
 from lstmcli.errors import UsageError
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.direction import probability_below
+from lstmcli.evaluation.risk import chances_below
 from lstmcli.evaluation.trend import Yardsticks
 from lstmcli.files import atomic
 from lstmcli.printable import printable
 
 if TYPE_CHECKING:  # a report on the ledger needs no PyTorch
     from lstmcli.workflows.evaluate import OnWindows
+    from lstmcli.workflows.predict import SymbolForecast
 
 COLUMNS = (
     *("model", "symbol", "cutoff", "step", "date", "last_close", "actual", "median", "change"),
@@ -115,6 +118,44 @@ def backtest_rows(
         columns = forecast_columns(backtest, name, known, levels, shown=shown)
         lists = [_plain(values) for values in columns.values()]
         yield from (dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True))
+
+
+def forecast_rows(each: "SymbolForecast") -> Iterator[dict[str, Any]]:
+    """Yield the rows of the long table, one a step."""
+    name = str(each.by.reference)
+    known = replace(each.by.known, mase_scales={each.symbol: each.mase_scale})
+    # A context in which no bar moved gives no chance.
+    changed: dict[str, Any] = {"probability_of_rise": None} if each.constant else {}
+    # At the end, so that no other column changes its place.
+    changed["in_training"] = each.in_training
+    added = asked_columns(each)
+    window = Backtest(
+        symbol=np.array([each.symbol]),
+        cutoff=np.array([each.cutoff]),
+        last_close=np.array([each.last_close]),
+        sigma=np.array([each.sigma]),
+        dates=each.dates[None],
+        actual=each.actual[None],
+        forecasts={name: each.forecast},
+    )
+    for place, row in enumerate(backtest_rows(window, known)):
+        yield row | changed | {key: values[place] for key, values in added.items()}
+
+
+def asked_columns(each: "SymbolForecast") -> dict[str, list[float | None]]:
+    """Return the columns of the prices asked for, by step: `p_below_180` and `past_below_180`.
+
+    Beyond the outermost quantiles the chance is theirs.
+    """
+    if each.asked is None:
+        return {}
+    below, _ = chances_below(each.forecast, each.asked.moves)
+    below = np.full_like(below, np.nan) if each.constant else below
+    return {
+        f"{kind}_below_{asked.text}": _plain(values)
+        for asked, *both in zip(each.asked.asked, below, each.asked.past_below, strict=True)
+        for kind, values in zip(("p", "past"), both, strict=True)
+    }
 
 
 def _plain(values: NDArray[Any]) -> list[Any]:

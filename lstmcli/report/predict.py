@@ -1,7 +1,6 @@
 """Forecasts of the next sessions in prices, next to the naive forecast, and their explanation."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -9,7 +8,6 @@ import numpy as np
 from rich.console import RenderableType
 
 from lstmcli.errors import UsageError
-from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.scores import PAST_MOVES
 from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.evaluation.verdict import SHOWN_NAMES, p_value
@@ -17,7 +15,7 @@ from lstmcli.forecasting.explain import Effect, Explanation, InputEffect
 from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of, first_few
 from lstmcli.report import Format, View, make_document
-from lstmcli.report.long_table import backtest_rows
+from lstmcli.report.long_table import asked_columns, forecast_rows
 from lstmcli.report.numbers import (
     BASE_RATE_UNKNOWN,
     move,
@@ -25,6 +23,15 @@ from lstmcli.report.numbers import (
     percent,
     price,
     price_basis,
+)
+from lstmcli.report.risk import (
+    Sort,
+    at_end,
+    loss_rows,
+    price_rows,
+    risk_of_many,
+    risk_tables,
+    sort_cell,
 )
 from lstmcli.report.tables import NextSteps, fact_table, make_table, styled
 from lstmcli.workflows.predict import Predictor, PredictReport, SymbolForecast
@@ -41,15 +48,19 @@ _QUOTED = ("naive", "drift", PAST_MOVES)
 
 
 def predict_view(
-    report: PredictReport, *, all_steps: bool = False, typed: str | None = None
+    report: PredictReport,
+    *,
+    all_steps: bool = False,
+    typed: str | None = None,
+    sort: Sort | None = None,
 ) -> View:
     """Show some steps of up to three symbols, the last of more; the rows are the long table.
 
     all_steps : show all of them. typed : the words that name the data and the model, for the
-    commands to type next; None for no such line.
+    commands to type next; None for no such line. sort : what the symbols are sorted by.
     """
     return View(
-        lambda: _tables(report, all_steps, typed),
+        lambda: _tables(report, all_steps, typed, sort),
         lambda: make_document(
             "predict",
             **_model(report.main),
@@ -79,36 +90,19 @@ def _model(by: Predictor) -> dict[str, Any]:
     }
 
 
-def forecast_rows(each: SymbolForecast) -> Iterator[dict[str, Any]]:
-    """Yield the rows of the long table, one a step."""
-    name = str(each.by.reference)
-    known = replace(each.by.known, mase_scales={each.symbol: each.mase_scale})
-    # A context in which no bar moved gives no chance.
-    changed: dict[str, Any] = {"probability_of_rise": None} if each.constant else {}
-    # At the end, so that no other column changes its place.
-    changed["in_training"] = each.in_training
-    window = Backtest(
-        symbol=np.array([each.symbol]),
-        cutoff=np.array([each.cutoff]),
-        last_close=np.array([each.last_close]),
-        sigma=np.array([each.sigma]),
-        dates=each.dates[None],
-        actual=each.actual[None],
-        forecasts={name: each.forecast},
-    )
-    return (row | changed for row in backtest_rows(window, known))
-
-
 def _forecast(each: SymbolForecast) -> dict[str, Any]:
     rows = list(forecast_rows(each))
     found = {key: rows[0][key] for key in _ABOVE} | _known(each)
     found |= {"in_training": each.in_training, "warnings": each.warnings}
-    hidden = {*_ABOVE, "in_training"}
+    hidden = {*_ABOVE, "in_training", *asked_columns(each)}
     steps = [{key: row[key] for key in row if key not in hidden} for row in rows]
     if each.forecast.spread is not None:
         for step, spread in zip(steps, each.forecast.spread[0].tolist(), strict=True):
             step["spread"] = spread
     found["steps"] = steps
+    if each.asked is not None:
+        found |= {"levels": price_rows(each)} if each.asked.asked else {}
+        found |= {"risk": loss_rows(each)} if each.asked.past_loss is not None else {}
     if each.explanation is not None:
         found["explain"] = explain_document(each.explanation, unit_of(each.by.metadata.interval))
     return found
@@ -119,19 +113,24 @@ def _known(each: SymbolForecast) -> dict[str, Any]:
     return {key: getattr(each, key) for key in ("price", "trained_on", "price_as_trained")}
 
 
-def _tables(report: PredictReport, all_steps: bool, typed: str | None) -> list[RenderableType]:
+def _tables(
+    report: PredictReport, all_steps: bool, typed: str | None, sort: Sort | None
+) -> list[RenderableType]:
     blocks: list[RenderableType] = []
     ends: list[_Cells] = []
     steps: list[_Cells] = []
     explained: list[Explanation] = []
     prices: set[str] = set()
     known_later: list[str] = []
+    risks: list[_Cells] = []
     for each in report.forecasts:  # of many symbols little is kept
         cells = [_cells(each, row) for row in forecast_rows(each)]
         name: _Cells = {"Symbol": each.symbol}
         end = {title: cell for title, cell in cells[-1].items() if title != "Step"}
         model = str(each.by.reference)
-        ends.append(name | {_MODEL: model, "Last close": price(each.last_close)} | end)
+        shown = {_MODEL: model, "Last close": price(each.last_close)} | end
+        ends.append(name | shown | sort_cell(sort, each))
+        risks += at_end(each)
         if all_steps:
             steps += [name | {_MODEL: model} | row for row in cells]
         if len(ends) <= _MOST_BLOCKS:
@@ -143,6 +142,7 @@ def _tables(report: PredictReport, all_steps: bool, typed: str | None) -> list[R
     several, unsaid = len(ends) > _MOST_BLOCKS, len(report.models) - _MOST_BLOCKS
     if several:
         blocks = _one_row_each(report, ends, steps, known_later)
+        blocks += risk_of_many(risks, _ahead(report.main))
     commands = [] if typed is None else [f"evaluate {typed}", f"predict {typed} --plot -"]
     commands += [f"predict {typed} --all-steps"] if commands and several and not all_steps else []
     return [
@@ -170,13 +170,12 @@ def _block(each: SymbolForecast, cells: Sequence[_Cells], all_steps: bool) -> li
         facts.append(("What happened", f"{actual} ({move(float(each.actual[-1]), 1)})"))
     if each.in_training:
         facts.append(("Hindsight", _hindsight([each.by])))
-    shown = [
-        row
-        for step, row in enumerate(cells, start=1)
-        if all_steps or step in (*_SHOWN_STEPS, each.by.horizon)
-    ]
+    wanted = {*_SHOWN_STEPS, each.by.horizon}
+    numbers = [step for step in each.forecast.steps if all_steps or step in wanted]
+    shown = [cells[step - 1] for step in numbers]
     title = styled(f"{each.symbol}, next {ahead}, by {each.by.reference}", "bold")
-    return [title, "", fact_table(facts), "", _step_table("", shown)]
+    table = _step_table("", shown)
+    return [title, "", fact_table(facts), "", table, *risk_tables(each, numbers)]
 
 
 def _one_row_each(
@@ -194,7 +193,8 @@ def _one_row_each(
         hidden.add(_MODEL)
         by = str(main.reference)
     until = f", to {days.pop()}" if len(days) == 1 else ""
-    title = f"{len(ends)} symbols, next {_ahead(main)}{until}, by {by}"
+    of_all = f" of {len(report.symbols)}" * (len(ends) < len(report.symbols))
+    title = f"{len(ends)}{of_all} symbols, next {_ahead(main)}{until}, by {by}"
     rows = [
         {name: cell for name, cell in each.items() if name not in hidden} for each in steps or ends
     ]

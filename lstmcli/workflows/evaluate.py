@@ -24,6 +24,7 @@ from lstmcli.evaluation.forecasters import (
     check_moves,
     yardsticks,
 )
+from lstmcli.evaluation.risk import BEYOND, LossBacktest
 from lstmcli.evaluation.scores import HEADLINE_STEPS, Scores, score
 from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.evaluation.trend import Thresholds, Yardsticks
@@ -50,7 +51,7 @@ from lstmcli.learning.evidence import (
 )
 from lstmcli.learning.folds import tried
 from lstmcli.learning.refit import OnRefit, Refit, RefitWindow
-from lstmcli.learning.walk import Answer, Walk, paired
+from lstmcli.learning.walk import Answer, Walk, check_chosen_by_refits, paired
 from lstmcli.market.prices import Prices, bars_of
 from lstmcli.runs.base_fan import drawn_to_ready_made
 from lstmcli.runs.bundle import load_bundle
@@ -85,6 +86,7 @@ class EvaluateReport:
     they are, but by refits of them. without : whether a feature helps, where asked. answer : how to
     get enough windows for a test, where there are too few. recipes : the settings of each model.
     series : what was evaluated, as the first model reads it, in the order of the backtest.
+    losses : of the first model, symbol by symbol, where asked for.
     """
 
     models: tuple[ModelRef, ...]
@@ -108,6 +110,7 @@ class EvaluateReport:
     answer: Answer | None
     notes: tuple[str, ...]
     failures: tuple[Failure, ...]
+    losses: tuple[LossBacktest, ...] = ()
 
     @property
     def fitted_cutoffs(self) -> int:
@@ -135,6 +138,8 @@ def evaluate(
     on_windows: OnWindows = lambda windows, known, shown: None,
     counted: bool = True,
     phases: bool = True,
+    beyond: Sequence[float] = BEYOND,
+    risk: bool = False,
 ) -> EvaluateReport:
     """Forecast every symbol from past cutoffs with each model and each baseline, and score them.
 
@@ -143,8 +148,10 @@ def evaluate(
     many windows that do not overlap are forecast by refits alone, the first before the first
     window. With `without` the recipe is compared with one that lacks a feature, both refitted alike
     from the first window on. `counted` says whether this is a look at the test span, `phases`
-    whether tests rest on windows that start between those shown too. Raises DataError when no
-    cutoff has a whole horizon of bars behind it, or too few rows lie before so many windows.
+    whether tests rest on windows that start between those shown too. `beyond` are changes whose
+    chances are scored; with `risk` the loss of every day between the windows is tested. Raises
+    DataError when no cutoff has a whole horizon of bars behind it, or too few rows lie before so
+    many windows.
     """
     began = time.monotonic()
     check_baselines(baselines)
@@ -155,7 +162,7 @@ def evaluate(
     series = panel.evaluated[walk.main]
     with threads(number_of_threads):
         fits, done = _fit_in_turn(walk, panel, on_refit)
-        forecast = partial(_forecast, walk, panel, fits, baselines, on_windows)
+        forecast = partial(_forecast, walk, panel, fits, baselines, on_windows, beyond)
         result, known = forecast(panel.cutoffs, shown=True)
         until = max(each.trained_until for each in walk.metadata.values())
         since = [each.since for each in fits]
@@ -165,6 +172,7 @@ def evaluate(
         # What a model was fitted on is no evidence.
         first = min([until, *since[1:]])
         decides, further = _off_grid(walk, panel, forecast, first) if phases else (None, [])
+        losses = walk.daily_losses(fits, panel.evaluated, panel.cutoffs, first) if risk else ()
     scores = score(
         result,
         walk.main,
@@ -217,6 +225,7 @@ def evaluate(
         summaries=tuple(summary(result, scores, str(name)) for name in walk.references),
         notes=tuple(_notes(source, walk, panel, uncounted, done)),
         failures=tuple(panel.failures),
+        losses=losses,
     )
 
 
@@ -267,7 +276,7 @@ def _settle(
     given = {key: None if value == "never" else value for key, value in asked.items() if value}
     recipe = settings.evaluate.model_copy(update=given)
     if refits is not None:
-        _check_chosen_by_refits(given)
+        check_chosen_by_refits(given)
         own = {"start": None, "step_size": None, "n_windows": refits}
         recipe = recipe.model_copy(update=own)
     pairs: tuple[tuple[str, str], ...] = ()
@@ -288,17 +297,6 @@ def _settle(
     )
     check_unseen(walk.first, metadata)
     return walk
-
-
-def _check_chosen_by_refits(given: Mapping[str, object]) -> None:
-    for name in ("start", "step_size", "n_windows"):
-        if name in given:
-            raise UsageError(
-                "option not used",
-                where=f"--{name.replace('_', '-')}",
-                why="--refits chooses the windows itself",
-                next_step="Leave one of the two out.",
-            )
 
 
 def _choose_series(walk: Walk, source: Source) -> _Panel:
@@ -332,7 +330,7 @@ def _choose_series(walk: Walk, source: Source) -> _Panel:
     suitable = []
     for one, rows in zip(series, cutoffs, strict=True):
         try:
-            _check_cutoffs(walk, one, rows, whole if grown else fewest_rows)
+            walk.check_cutoffs(one, rows, whole if grown else fewest_rows)
             if fans:
                 check_moves(one, fit_rows[one.symbol].stop, walk.horizon)
         except DataError as error:
@@ -344,20 +342,6 @@ def _choose_series(walk: Walk, source: Source) -> _Panel:
     evaluated = {name: list(compress(each, suitable)) for name, each in own.items()}
     cutoffs = list(compress(cutoffs, suitable))
     return _Panel(loaded, own, evaluated, cutoffs, fewest, failures)
-
-
-def _check_cutoffs(walk: Walk, series: Series, rows: Rows, needed: int) -> None:
-    if not len(rows):
-        seen = any(each.ready_made for each in walk.metadata.values())
-        earlier = "" if seen else "an earlier --start, or "
-        raise DataError(
-            "no window to evaluate",
-            where=series.symbol,
-            why=f"no cutoff from {walk.first} on has {needed} bars up to it "
-            f"and {walk.horizon} after it; its {len(series)} bars run from "
-            f"{series.dates[0]} to {series.dates[-1]}",
-            next_step=f"Pass {earlier}--csv FILE with later prices.",
-        )
 
 
 def _fit_in_turn(walk: Walk, panel: _Panel, on_refit: OnRefit) -> tuple[list[Fitted], list[Refit]]:
@@ -384,6 +368,7 @@ def _forecast(
     fits: Sequence[Fitted],
     baselines: Sequence[str],
     on_windows: OnWindows,
+    beyond: Sequence[float],
     rows: Sequence[Rows],
     shown: bool = False,
 ) -> tuple[Backtest, Yardsticks]:
@@ -399,7 +384,7 @@ def _forecast(
         interval=panel.loaded[0].interval,
         extra=baselines,
     )
-    known = yardsticks(windows, walk.main, series, fits, walk.recipe.flat_band)
+    known = yardsticks(windows, walk.main, series, fits, walk.recipe.flat_band, beyond)
     on_windows(windows, known, shown)
     return windows, known
 

@@ -4,7 +4,7 @@ Symbols go through batch by batch: what was read of one is dropped as soon as th
 forecast needs are taken out, and its forecast as soon as the caller has used it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import partial
@@ -20,33 +20,32 @@ from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, Failure, UsageError, raise_if_all_failed
 from lstmcli.evaluation.backtest import context_sigma
 from lstmcli.evaluation.metrics import mase_scale
+from lstmcli.evaluation.risk import Asked, AskedPrice, asked_of
 from lstmcli.evaluation.scores import HEADLINE_STEPS
 from lstmcli.evaluation.trend import Thresholds, Yardsticks
 from lstmcli.forecasting.explain import Explanation, explain
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.forecaster import forecast_alike
 from lstmcli.forecasting.model import TrainedModel, series_for
-from lstmcli.learning.evidence import (
-    Span,
-    count_looks,
-    describe_looks,
-    hindsight,
-    look,
-    note_held,
-    warn_shorter,
-    warn_untrained,
-)
+from lstmcli.learning.evidence import Span, hindsight, warn_shorter
 from lstmcli.market.prices import STORE, Prices, unit_of
 from lstmcli.market.sessions import future_dates, note_unknown, schedule_for, sessions_behind
-from lstmcli.printable import Note, first_few
+from lstmcli.printable import Note
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.looks import sketch
 from lstmcli.runs.metadata import Metadata
-from lstmcli.runs.registry import ModelRef, doubtful_paths, warn_ownership
-from lstmcli.runs.stale import StaleMark, stale_because, warn_stale
+from lstmcli.runs.registry import ModelRef
+from lstmcli.runs.stale import StaleMark, stale_because
 from lstmcli.training.device import choose_device, threads
-from lstmcli.workflows.prices import Source, doubtful_folders, stream_prices
-from lstmcli.workflows.shares import Share, describe_shares, note_ready_made, shares
+from lstmcli.workflows.prices import Source, stream_prices
+from lstmcli.workflows.shares import (
+    Share,
+    check_fan,
+    describe_shares,
+    note_model,
+    note_ready_made,
+    shares,
+)
 
 STALE_SESSIONS = 3
 MOST_BEHIND = 5  # bars between the last one and the day that a forecast is asked for
@@ -92,7 +91,7 @@ class SymbolForecast:
         not known.
     behind : complete bars that the cutoff lacks. context_length : rows that the forecast rests on;
         fingerprint : of those; constant : whether their price is one and the same.
-    explanation : what it was made of, where asked for.
+    explanation : what it was made of, where asked for. asked : prices and a loss to judge by it.
     """
 
     symbol: str
@@ -118,6 +117,7 @@ class SymbolForecast:
     currency: str = ""
     constant: bool = False
     explanation: Explanation | None = None
+    asked: Asked | None = None
 
 
 class Ready(NamedTuple):
@@ -168,6 +168,8 @@ def predict(
     stream: bool = False,
     explained: bool = False,
     counted: bool = True,
+    asked: Sequence[AskedPrice] = (),
+    risk: bool = False,
 ) -> PredictReport:
     """Forecast from the last bar, or from the last one up to `as_of`, many symbols at a time.
 
@@ -176,6 +178,7 @@ def predict(
     With `stream` the memory needed does not grow with the number of symbols; what concerns all of
     them is raised before this returns nevertheless. With `explained` the forecasts of the first
     symbols are explained too. `counted` says whether outcomes that are shown are a look at them.
+    `asked` are prices whose chances, and `risk` asks for a loss, that only a model with a fan has.
     """
     if as_of is not None and as_of > source.today:
         raise UsageError(
@@ -191,6 +194,8 @@ def predict(
         as_of=as_of,
         today=min(as_of or source.today, source.today),
         max_data_age=max_data_age,
+        asked=asked,
+        risk=risk,
     )
     load = partial(load_predictor, source.data_dir, device=choose_device(device), horizon=horizon)
     used = shares(source, model, horizon)
@@ -254,7 +259,7 @@ def _forecasts(
     report.notes.extend(note_ready_made(taken, source.data_dir))
     report.notes.extend(describe_shares(taken))
     for by in report.models:
-        report.notes.extend(_model_notes(source, by))
+        report.notes.extend(note_model(source, by))
     report.notes.extend(notes)
     if explained and (total := len(report.symbols)) > EXPLAINED:
         report.notes.append(
@@ -274,24 +279,6 @@ def _explained(
         return made
     shown_steps = (*(step for step in HEADLINE_STEPS if step < horizon), horizon)
     return replace(made, explanation=explain(model, series, len(series) - 1, steps=shown_steps))
-
-
-def _model_notes(source: Source, by: Predictor) -> Iterator[str]:
-    """Yield what there is to know of a model and its forecasts."""
-    if by.scored:
-        seen = look(by.model, by.reference, "predict", f"as-of horizon={by.horizon}", by.scored)
-        looks, uncounted = count_looks(source.data_dir, [seen])
-        yield from (*describe_looks(looks), *uncounted)
-    folders = doubtful_folders(source, by.model.settings.data.interval)
-    yield from warn_ownership([*folders, *doubtful_paths(by.reference)])
-    yield from warn_stale(by.reference, by.stale)
-    if by.other_prices:
-        trained = " and ".join(sorted(set(by.metadata.trained_prices.values())))
-        others = sorted(set(by.other_prices.values()))
-        asked = f"{' and '.join(others)} of {first_few(by.other_prices)}"
-        yield f"the model was trained on {trained}, and forecasts {asked}"
-    yield from note_held(by.model.settings)
-    yield from warn_untrained(by.symbols, by.model.trained_on)
 
 
 def _prepared(
@@ -336,10 +323,12 @@ def make_ready(
     as_of: date | None,
     today: date,
     max_data_age: int,
+    asked: Sequence[AskedPrice] = (),
+    risk: bool = False,
 ) -> Ready:
     """Take out of a price table what its forecast by a model needs.
 
-    Raises DataError where there are too few rows, or none near `as_of`.
+    Raises DataError where there are too few rows, none near `as_of`, or no fan for what is asked.
     """
     model, metadata, steps = by.model, by.metadata, by.horizon
     row = len(prices.frame) - 1
@@ -411,6 +400,19 @@ def make_ready(
     suited = {trained[series.symbol]} if series.symbol in trained else set(trained.values())
     tested = int(past_prices.frame.index.searchsorted(metadata.test_start))
     trained_rows = max(0, tested - model.settings.split.embargo)
+    prices_past = past_prices.frame[series.price].to_numpy(np.float64)
+    question = None
+    if asked or risk:
+        check_fan(by.reference, bool(model.levels))
+        # All rows up to the cutoff where training saw none of the symbol.
+        known_rows = trained_rows if trained_rows > steps else row + 1
+        question = asked_of(
+            np.log(prices_past[:known_rows]),
+            float(past.last_close[-1]),
+            asked,
+            horizon=steps,
+            loss=risk,
+        )
     finish = partial(
         SymbolForecast,
         symbol=series.symbol,
@@ -426,7 +428,7 @@ def make_ready(
         price_as_trained=not trained or series.price in suited,
         in_training=in_training is not None,
         sigma=float(context_sigma(window, np.array([len(window) - 1]), len(window))[0]),
-        mase_scale=mase_scale(past_prices.frame[series.price].to_numpy(np.float64)[:trained_rows]),
+        mase_scale=mase_scale(prices_past[:trained_rows]),
         warnings=tuple(Note.of(prices.symbol, each) for each in warnings),
         interval=prices.interval,
         currency=prices.currency,
@@ -435,6 +437,7 @@ def make_ready(
         fingerprint=seen.fingerprint(),
         by=by,
         constant=not np.ptp(seen.log_prices),
+        asked=question,
     )
     scored, unseen = None, max(past.dates[-1], metadata.span_start)
     if series.dates[-1] > unseen:

@@ -36,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 SHOWN = [
     *(getattr(lstmcli, name) for name in NAMES),
-    *(Model, Predictions.to_nixtla, Evaluation.to_nixtla),
+    *(Model, Predictions.to_nixtla, vars(Predictions)["levels"].fget, Evaluation.to_nixtla),
 ]
 
 

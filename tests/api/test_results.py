@@ -99,6 +99,24 @@ def test_forecasts_can_be_explained_and_recorded(tmp_path: Path, model: Model) -
     assert (entry.symbol, entry.model) == ("AAA", "base")
 
 
+def test_prices_and_losses_have_their_tables(model: Model) -> None:
+    fc = model.predict(prices=[100, "-5%"], risk=True)
+    assert fc.levels["asked"].unique().tolist() == ["100", "-5%"]
+    assert len(fc.levels) == 2 * len(fc.risk) == 2 * len(fc.frame)
+    last = fc.frame.set_index(["symbol", "step"])["last_close"]
+    relative = fc.levels[fc.levels["asked"] == "-5%"].set_index(["symbol", "step"])["price"]
+    pd.testing.assert_series_equal(relative, 0.95 * last, check_names=False)
+    own, row = fc.risk.iloc[0], fc.frame.iloc[0]
+    assert own["price"] == pytest.approx((1.0 - own["loss"]) * row["last_close"])
+    assert len(model.predict().levels) == len(model.predict().risk) == 0
+    ev = model.evaluate(prices=["-5%"], risk=True)
+    assert ev.beyond["change"].unique().tolist() == [-0.05]
+    assert {str(model.reference), "har"} <= {*ev.beyond["model"]}
+    assert ev.losses["symbol"].tolist() == ["AAA", "BBB"]
+    assert (ev.losses["days"] >= len(ev.windows)).all()
+    assert len(model.evaluate().losses) == 0
+
+
 def test_a_point_forecast_has_no_ranges() -> None:
     small = {"model.head": "recursive", "model.hidden_sizes": [4], "train.epochs": 1}
     small |= {"window.context_length": 10, "window.scaling": "log_return"}

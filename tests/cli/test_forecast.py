@@ -258,3 +258,11 @@ def test_status_knows_when_it_last_ran(server: StandIn, tmp_path: Path) -> None:
         assert in_process("status", *words, "--max-age", "1h", folder=tmp_path).code == 0
     shown = in_process("status", folder=tmp_path).out
     assert re.search(r"ok +forecast +1 done, just now", shown)
+
+
+def test_symbols_are_sorted_and_the_first_are_shown(home: Path) -> None:
+    both = ("MSFT", "AAPL", "--sort", "symbol")
+    assert list(used(forecast(*both, "--format", "json", folder=home))) == ["AAPL", "MSFT"]
+    top = forecast(*both, "--top", 1, "--format", "json", folder=home)
+    assert list(used(top)) == ["AAPL"]
+    assert_one_error(forecast("AAPL", "--top", 1, folder=home), 2, "--sort")

@@ -209,10 +209,10 @@ def test_trend_calls_learned_on_test_rows(honest: Path, monkeypatch: Plant) -> N
 def test_the_scale_of_mase_taken_from_all_rows(honest: Path, monkeypatch: Plant) -> None:
     yardsticks = evaluate.yardsticks
 
-    def leaky(result: Any, model: str, series: Any, fitted: Any, flat_band: float) -> Any:
+    def leaky(result: Any, model: str, series: Any, fitted: Any, *rest: Any) -> Any:
         rows = {each.symbol: range(len(each)) for each in series}
         fitted = [replace(fitted[0], rows=rows), *fitted[1:]]
-        return yardsticks(result, model, series, fitted, flat_band)
+        return yardsticks(result, model, series, fitted, *rest)
 
     monkeypatch.setattr(evaluate, "yardsticks", leaky)
     assert_caught(honest, "score stage", "scores of tiny/v0001, path.mase")

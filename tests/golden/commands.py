@@ -46,6 +46,9 @@ json predict --model newco
 json predict --record --model newco
 sh mkdir data/ledger && cp inputs/ledger.jsonl data/ledger/2022-12.jsonl
 json,csv,jsonl evaluate --issued --csv data/us20.csv.gz
+json,csv predict KO --csv data/us20.csv.gz --price 60 --price=-10% --risk
+csv predict --model default --sort downside --top 2
+json evaluate --csv data/us20.csv.gz KO --n-windows 6 --details --price=-5%
 """,
     "wine": """\
 json train --config wine --set train.epochs=5 --log-file log.jsonl

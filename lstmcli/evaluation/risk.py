@@ -1,0 +1,342 @@
+"""Chances of a close below a price, and the loss exceeded with 5 %, next to what past moves did.
+
+Both are scored: chances of large moves by Brier's score, losses by Kupiec's and Christoffersen's
+tests. Beyond its outermost quantiles a fan says only that a chance is smaller than theirs. No tail
+is made up: a chance there is that of the outermost quantile, and marked.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstmcli.errors import UsageError
+from lstmcli.evaluation.direction import probability_below
+from lstmcli.evaluation.metrics import skill
+from lstmcli.evaluation.pooling import Pool, chunks
+from lstmcli.evaluation.significance import (
+    MIN_WINDOWS,
+    SignificanceTest,
+    binary_likelihood,
+    chi2_sf,
+    christoffersen_unconditional,
+    too_few,
+)
+from lstmcli.forecasting.forecast import Forecast
+
+LOSS = 0.05  # chance of a loss beyond the one that `loss_moves` returns
+BEYOND = (-0.1, 0.1)  # changes whose chances are scored unless others are asked for
+_PRICE = re.compile(r"([+-]?\d{1,15}(?:\.\d{1,15})?)(?: ?(%))?")
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class AskedPrice:
+    """A price as it was asked for.
+
+    text : "180" or "-10%". value : 180.0 or -0.1. relative : whether it is a change of the last
+    close.
+    """
+
+    text: str
+    value: float
+    relative: bool
+
+    def move(self, last_close: float) -> float:
+        """Return the log move from the last close to it."""
+        return math.log1p(self.value) if self.relative else math.log(self.value / last_close)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked about the outcomes of one forecast, and what past moves say about it.
+
+    asked, prices, moves : (L,) prices as asked for, in the currency, and as log moves from the
+        last close.
+    past_below : (L, H) share of past moves of each step that ended below; NaN where there are none.
+    past_loss : (H,) log move that LOSS of the past moves fell short of; None where no loss is
+        asked for.
+    n_past : (H,) number of past moves; they overlap.
+    """
+
+    asked: tuple[AskedPrice, ...]
+    prices: Floats
+    moves: Floats
+    past_below: Floats
+    past_loss: Floats | None
+    n_past: NDArray[np.int64]
+
+
+def asked_prices(given: Iterable[str | float]) -> tuple[AskedPrice, ...]:
+    """Return prices as "180" or 180 and changes of the last close as "-10%", each once.
+
+    Raises UsageError for anything else, a price of 0, or a fall by 100 %.
+    """
+    return tuple(dict.fromkeys(map(_asked_price, given)))
+
+
+def asked_changes(given: Iterable[str | float]) -> tuple[float, ...]:
+    """Return changes as "-10%"; UsageError for a price, which means another one each time."""
+    found = asked_prices(given)
+    for each in found:
+        if not each.relative or each.value == 0.0:
+            raise UsageError(
+                "not a change",
+                where=f"--price {each.text}",
+                why="past windows start at other prices",
+                next_step="Pass a change of the last close, as --price=-10%.",
+            )
+    return tuple(each.value for each in found)
+
+
+def _asked_price(given: str | float) -> AskedPrice:
+    found = _PRICE.fullmatch(str(given).strip())
+    relative = found is not None and found[2] is not None
+    value = float(found[1]) if found else 0.0
+    if value <= (-100.0 if relative else 0.0):
+        raise UsageError(
+            "not a price",
+            where=f"--price {given}",
+            why="expected one above 0 as 180, or a change of the last close as -10%",
+            next_step="Write no currency and no thousands separator.",
+        )
+    if relative:
+        return AskedPrice(f"{value:+g}%", value / 100.0, True)
+    return AskedPrice(f"{value:.15g}", value, False)
+
+
+def asked_of(
+    log_prices: Floats,
+    last_close: float,
+    prices: Sequence[AskedPrice],
+    *,
+    horizon: int,
+    loss: bool = False,
+) -> Asked:
+    """Return what is asked of one forecast of 1..horizon steps.
+
+    log_prices : (T,) rows whose moves are the past. loss : whether a loss is asked for.
+    """
+    moves = np.array([each.move(last_close) for each in prices])
+    below, losses = np.full((len(moves), horizon), np.nan), np.full(horizon, np.nan)
+    for step in range(1, min(horizon, len(log_prices) - 1) + 1):
+        past = log_prices[step:] - log_prices[:-step]
+        below[:, step - 1] = past_shares(past, moves)
+        if loss:
+            losses[step - 1] = np.quantile(past, LOSS)
+    return Asked(
+        asked=tuple(prices),
+        prices=last_close * np.exp(moves),
+        moves=moves,
+        past_below=below,
+        past_loss=losses if loss else None,
+        n_past=np.maximum(len(log_prices) - np.arange(1, horizon + 1), 0),
+    )
+
+
+def past_shares(past: Floats, moves: Floats) -> Floats:
+    """Return the share of past moves, (T,), that ended below each of some moves, (L,)."""
+    return np.array([np.mean(past < each) for each in moves])
+
+
+def chances_below(forecast: Forecast, moves: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the chances of a move below each of L, (L, H), from a fan of one window.
+
+    Linear between quantiles. The second array, (L, H), marks moves beyond the outermost quantiles:
+    the chance is at most the lowest level there, or at least the highest.
+    """
+    assert forecast.quantiles is not None, "only a fan gives chances"
+    fan = np.asarray(forecast.quantiles[0])
+    chances = [probability_below(fan, forecast.levels, np.full(len(fan), each)) for each in moves]
+    beyond = [(each < fan[:, 0]) | (each > fan[:, -1]) for each in moves]
+    shape = len(moves), len(fan)
+    return np.array(chances).reshape(shape), np.array(beyond, dtype=np.bool_).reshape(shape)
+
+
+def loss_moves(forecast: Forecast) -> Floats:
+    """Return the log move that LOSS of outcomes fall short of, by step of one window: (H,).
+
+    NaN where the fan has no quantile that low.
+    """
+    assert forecast.quantiles is not None, "only a fan gives a loss"
+    fan, levels = np.asarray(forecast.quantiles[0]), forecast.levels
+    if levels[0] > LOSS:
+        return np.full(len(fan), np.nan)
+    return np.array([np.interp(LOSS, levels, each) for each in fan])
+
+
+@dataclass(frozen=True)
+class BeyondScores:
+    """Scores of the chances of a move beyond a change, up to one step.
+
+    change : a share of the last close: below -0.1, or above 0.1. mean : of the chances. base_rate :
+    mean of each symbol's own share of such moves in training rows; None where a symbol has none.
+    happened : share of such moves. brier : mean of (chance - outcome)^2. brier_base : of the base
+    rates. skill : 1 - brier / brier_base; None where no such move happened, which a base rate of
+    nearly nothing would win by any factor.
+    beyond_fan : share of windows whose change lies beyond the outermost quantile, where the chance
+    counts as that quantile's. Where all do, the fan gave no chance and has no score.
+    """
+
+    change: float
+    step: int
+    mean: float
+    base_rate: float | None
+    happened: float
+    brier: float | None
+    brier_base: float | None
+    skill: float | None
+    beyond_fan: float
+    n_windows: int
+
+
+def past_beyond(
+    past: Mapping[str, Floats], changes: Sequence[float], steps: Sequence[int]
+) -> dict[tuple[float, int], dict[str, float]]:
+    """Return by change and step each symbol's share of past moves beyond it; NaN for no move.
+
+    past : by symbol, the log prices of its training rows.
+    """
+    found: dict[tuple[float, int], dict[str, float]] = {}
+    for symbol, prices in past.items():
+        for step in steps:
+            moves = prices[step:] - prices[:-step]
+            for change in changes:
+                share = float(np.mean(_beyond(moves, change))) if moves.size else math.nan
+                found.setdefault((change, step), {})[symbol] = share
+    return found
+
+
+def score_beyond(
+    forecast: Forecast,
+    step: int,
+    actual: Floats,
+    pool: Pool,
+    change: float,
+    base_rates: Floats,
+) -> BeyondScores | None:
+    """Score the chances of a move beyond a change; None of a point forecast, or no outcome yet.
+
+    actual : (N,) log moves at that step, NaN where they have not happened; the pool is of the same
+        windows. base_rates : (N,) of each window's symbol, NaN where it has none.
+    """
+    happened = ~np.isnan(actual)
+    if forecast.quantiles is None or not happened.any():
+        return None
+    rows, level = np.flatnonzero(happened).astype(np.int32), math.log1p(change)
+    chance, outside = np.empty(len(rows)), np.empty(len(rows), dtype=np.bool_)
+    for some in chunks(len(rows)):
+        fan = forecast.quantiles[rows[some], forecast.column(step), :]
+        below = probability_below(fan, forecast.levels, np.full(len(fan), level))
+        chance[some] = below if change < 0.0 else 1.0 - below
+        outside[some] = (level < fan[:, 0]) | (level > fan[:, -1])
+    outcome = _beyond(actual[happened], change).astype(np.float64)
+    pool, base = pool.keep(happened), base_rates[happened]
+    known = not np.isnan(base).any()
+    brier = None if outside.all() else pool.mean((chance - outcome) ** 2)
+    brier_base = pool.mean((base - outcome) ** 2) if known else None
+    return BeyondScores(
+        change=change,
+        step=step,
+        mean=pool.mean(chance),
+        base_rate=pool.mean(base) if known else None,
+        happened=pool.mean(outcome),
+        brier=brier,
+        brier_base=brier_base,
+        skill=None if brier is None or not outcome.any() else skill(brier, brier_base),
+        beyond_fan=pool.mean(outside),
+        n_windows=pool.size,
+    )
+
+
+def _beyond(moves: Floats, change: float) -> NDArray[np.bool_]:
+    level = math.log1p(change)
+    return np.asarray(moves < level if change < 0.0 else moves > level)
+
+
+FEWEST_DAYS = 250  # as the Basel Committee's backtest of a year
+
+
+@dataclass(frozen=True)
+class LossBacktest:
+    """How often the loss that one step exceeds with 5 % was exceeded by one symbol.
+
+    days : forecasts of one step, one after another. exceeded : how many fell short of the loss.
+    coverage : Kupiec's test that 5 % do. independence : Christoffersen's that one is no likelier
+    after another. joint : of both. first, last : cutoff dates.
+    """
+
+    symbol: str
+    days: int
+    exceeded: int
+    first: str
+    last: str
+    coverage: SignificanceTest
+    independence: SignificanceTest
+    joint: SignificanceTest
+
+
+def backtest_loss(
+    symbol: str, cutoff: NDArray[np.datetime64], forecast: Forecast, actual: Floats
+) -> LossBacktest | None:
+    """Test the loss of one symbol's one-step fans; None of a point forecast, or without a day.
+
+    cutoff, actual : (N,) dates in the order of time, and log moves of the next session.
+    forecast : N windows of one step.
+    """
+    if forecast.quantiles is None or forecast.levels[0] > LOSS or not len(cutoff):
+        return None
+    fan, levels = np.asarray(forecast.quantiles[:, 0]), forecast.levels
+    high = max(1, int(np.searchsorted(levels, LOSS)))
+    share = (LOSS - levels[high - 1]) / (levels[high] - levels[high - 1])
+    hits = actual < fan[:, high - 1] + share * (fan[:, high] - fan[:, high - 1])
+    n = int(hits.sum())
+    return LossBacktest(
+        symbol=symbol,
+        days=len(hits),
+        exceeded=n,
+        first=str(cutoff[0]),
+        last=str(cutoff[-1]),
+        coverage=christoffersen_unconditional(n, len(hits), LOSS, FEWEST_DAYS),
+        independence=christoffersen_independence(hits, FEWEST_DAYS),
+        joint=christoffersen_joint(hits, LOSS, FEWEST_DAYS),
+    )
+
+
+def christoffersen_independence(
+    hits: NDArray[np.bool_], fewest: int = MIN_WINDOWS
+) -> SignificanceTest:
+    """Test that a hit is no likelier after a hit, against a first-order Markov chain.
+
+    Christoffersen (1998), section 3.2, LR_ind, chi-squared with one degree of freedom.
+    hits : (n,) in the order of time.
+    """
+    name, n = "Christoffersen independence", hits.size
+    if n < fewest:
+        return SignificanceTest(name, None, None, n, too_few(n, fewest))
+    if not hits.any() or hits.all():
+        return SignificanceTest(name, None, None, n, "all outcomes were alike")
+    codes = np.bincount(2 * hits[:-1].astype(np.int64) + hits[1:], minlength=4)
+    apart = binary_likelihood(*codes[:2]) + binary_likelihood(*codes[2:])
+    ratio = max(0.0, 2.0 * (apart - binary_likelihood(*(codes[:2] + codes[2:]))))
+    return SignificanceTest(name, ratio, chi2_sf(ratio, 1), n)
+
+
+def christoffersen_joint(
+    hits: NDArray[np.bool_], nominal: float, fewest: int = MIN_WINDOWS
+) -> SignificanceTest:
+    """Test both at once: LR_cc = LR_uc + LR_ind, chi-squared with two degrees of freedom."""
+    name, n = "Christoffersen conditional", hits.size
+    parts = (
+        christoffersen_unconditional(int(hits.sum()), n, nominal, fewest),
+        christoffersen_independence(hits, fewest),
+    )
+    for each in parts:
+        if each.statistic is None:
+            return SignificanceTest(name, None, None, n, each.why)
+    ratio = sum(each.statistic or 0.0 for each in parts)
+    return SignificanceTest(name, ratio, chi2_sf(ratio, 2), n)

@@ -1,0 +1,299 @@
+"""Chances at prices and losses of forecasts, next to past moves; and symbols sorted by their risk.
+
+Shown below a forecast, one row a step; of many symbols one row each; and how good they were.
+"""
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+from rich.console import RenderableType
+
+from lstmcli.errors import DataError, UsageError
+from lstmcli.evaluation.comparisons import SIGNIFICANT
+from lstmcli.evaluation.risk import LOSS, BeyondScores, LossBacktest, chances_below, loss_moves
+from lstmcli.evaluation.scores import Scores
+from lstmcli.report.numbers import move, number, percent, price
+from lstmcli.report.tables import Prose, make_table
+from lstmcli.workflows.predict import PredictReport, SymbolForecast
+
+Sort = Literal["symbol", "range", "downside", "age"]
+SORTS: tuple[Sort, ...] = ("symbol", "range", "downside", "age")
+_CHANCES = ("Below", "Past below", "Above", "Past above")
+_MOST_SYMBOLS = 15
+_LOSS = f"{100 * LOSS:g} % loss"
+
+_Cells = dict[str, str | None]  # by heading
+
+
+def price_rows(each: SymbolForecast) -> list[dict[str, Any]]:
+    """Return the chances at every price asked for, one record a price and step.
+
+    below, above : chances of a close there; None where no price moved. beyond_fan : whether the
+    price lies beyond the outermost quantile, so that the smaller chance is at most, and the larger
+    at least, the one given. past_below, past_above : shares of past moves of as many steps; None
+    where there are none. past_moves : how many, which overlap.
+    """
+    asked = each.asked
+    if asked is None:
+        return []
+    below, beyond = chances_below(each.forecast, asked.moves)
+    return [
+        {
+            "asked": asked.asked[k].text,
+            "price": float(asked.prices[k]),
+            "step": step,
+            "date": str(each.dates[step - 1]),
+            "below": None if each.constant else float(below[k, step - 1]),
+            "above": None if each.constant else 1.0 - float(below[k, step - 1]),
+            "beyond_fan": bool(beyond[k, step - 1]),
+            "past_below": None if past is None else past,
+            "past_above": None if past is None else 1.0 - past,
+            "past_moves": int(asked.n_past[step - 1]),
+        }
+        for k in range(len(asked.asked))
+        for step in each.forecast.steps
+        for past in [_known(asked.past_below[k, step - 1])]
+    ]
+
+
+def loss_rows(each: SymbolForecast) -> list[dict[str, Any]]:
+    """Return the loss exceeded with 5 %, one record a step, as a share of the last close.
+
+    price : the close that 5 % of outcomes are expected below. loss : negative for a gain. past_loss
+    : that 5 % of past moves of as many steps exceeded; None where there are none.
+    """
+    asked = each.asked
+    if asked is None or asked.past_loss is None:
+        return []
+    found = []
+    for step, own, past in zip(
+        each.forecast.steps, loss_moves(each.forecast), asked.past_loss, strict=True
+    ):
+        known, before = _known(own), _known(past)
+        found.append(
+            {
+                "step": step,
+                "date": str(each.dates[step - 1]),
+                "price": None if known is None else each.last_close * float(np.exp(known)),
+                "loss": None if known is None else -float(np.expm1(known)),
+                "past_loss": None if before is None else -float(np.expm1(before)),
+                "past_moves": int(asked.n_past[step - 1]),
+            }
+        )
+    return found
+
+
+def risk_tables(each: SymbolForecast, steps: Sequence[int]) -> Iterator[RenderableType]:
+    """Yield what is asked of one symbol at some steps: a table a price, one of losses, a line."""
+    if each.asked is None:
+        return
+    rows = [row for row in price_rows(each) if row["step"] in steps]
+    for asked, value, at in zip(each.asked.asked, each.asked.prices, each.asked.moves, strict=True):
+        yield make_table(
+            f"{each.symbol}: chance of a close below and above {price(value)} ({move(at, 1)})",
+            ["Step", "Date", *_CHANCES],
+            (
+                [row["step"], row["date"], *_chances(row, each)]
+                for row in rows
+                if row["asked"] == asked.text
+            ),
+            left=0,
+            drop=["Date"],
+        )
+    if each.asked.past_loss is not None:
+        yield make_table(
+            f"{each.symbol}: the close that {100 * LOSS:g} % of outcomes are expected below",
+            ["Step", "Date", "Close", _LOSS, "Past moves"],
+            (
+                [row["step"], row["date"], *_losses(row)]
+                for row in loss_rows(each)
+                if row["step"] in steps
+            ),
+            left=0,
+            drop=["Date"],
+        )
+    n = int(each.asked.n_past[0]) + 1
+    yield Prose(f"Past: moves of as many steps in {n:,} rows of {each.symbol}; they overlap.")
+    yield ""
+
+
+def at_end(each: SymbolForecast) -> Iterator[_Cells]:
+    """Yield what is asked of one symbol at its last step, a row a table, for `risk_of_many`."""
+    last = each.forecast.steps[-1]
+    for row in price_rows(each):
+        if row["step"] == last:
+            cells = {"of": row["asked"], "Symbol": each.symbol, "Price": price(row["price"])}
+            yield cells | dict(zip(_CHANCES, _chances(row, each), strict=True))
+    for row in loss_rows(each)[-1:]:
+        names = ("Close", _LOSS, "Past moves")
+        yield {"of": None, "Symbol": each.symbol} | dict(zip(names, _losses(row), strict=True))
+
+
+def risk_of_many(rows: Sequence[_Cells], ahead: str) -> Iterator[RenderableType]:
+    """Yield the rows of many symbols as a table a price, and one of losses."""
+    for asked in dict.fromkeys(row["of"] for row in rows):
+        own = [row for row in rows if row["of"] == asked]
+        title = f"Chance of a close below and above {asked} in {ahead}"
+        if asked is None:
+            title = f"Close that {100 * LOSS:g} % of outcomes are expected below in {ahead}"
+        names = [name for name in own[0] if name != "of"]
+        yield make_table(title, names, ([row[name] for name in names] for row in own))
+
+
+def beyond_table(scores: Scores) -> RenderableType:
+    """Show how good the chances of large moves were, of the first model, against base rates."""
+
+    def cells(each: BeyondScores) -> list[object]:
+        return [
+            f"{'below' if each.change < 0.0 else 'above'} {percent(each.change, 1, sign=True)}",
+            each.step,
+            percent(each.mean, 1),
+            percent(each.base_rate, 1),
+            percent(each.happened, 1),
+            number(each.brier, 4),
+            number(each.brier_base, 4),
+            percent(each.skill, 1, sign=True),
+            percent(each.beyond_fan, 0),
+            each.n_windows,
+        ]
+
+    rows = sorted(scores.models[scores.model].beyond, key=lambda each: (each.change, each.step))
+    table = make_table(
+        "Chance of a large move (Brier score: 0 is perfect; skill against the base rate)",
+        ["Close", "Step", "Chance", "In the past", "Happened", "Brier", "Of the base rate"]
+        + ["Skill", "Beyond the fan", "Windows"],
+        map(cells, rows),
+        drop=["Windows", "Of the base rate", "Beyond the fan"],
+    )
+    table.note = "Beyond the fan: windows whose outermost quantile stands in for the chance."
+    return table
+
+
+def loss_table(losses: Sequence[LossBacktest]) -> RenderableType:
+    """Show how often the loss of one step was exceeded, symbol by symbol, and the tests of it."""
+
+    def cells(each: LossBacktest) -> list[object]:
+        return [
+            each.symbol,
+            each.days,
+            each.exceeded,
+            f"{LOSS * each.days:.1f}",
+            percent(each.exceeded / each.days, 1),
+            *(number(test.p) for test in (each.coverage, each.independence, each.joint)),
+        ]
+
+    ps = [each.joint.p for each in losses if each.joint.p is not None]
+    shown = sorted(losses, key=lambda each: 1.0 if each.joint.p is None else each.joint.p)
+    table = make_table(
+        f"Loss of one step exceeded with {100 * LOSS:g} %: how often it was, and p of each test",
+        ["Symbol", "Days", "Exceeded", "Expected", "Share", "Kupiec", "Independence", "Joint"],
+        map(cells, shown[:_MOST_SYMBOLS]),
+        drop=["Share", "Expected"],
+    )
+    notes = [f"... {len(shown) - _MOST_SYMBOLS} more, --format json"] * (len(shown) > _MOST_SYMBOLS)
+    if len(ps) < len(losses):
+        few = [each.joint.why for each in losses if each.joint.p is None]
+        notes.append(f"No p: {few[0]}.")
+    if len(ps) > 1:
+        below = sum(p < SIGNIFICANT for p in ps)
+        notes.append(
+            f"Joint p below {SIGNIFICANT:g}: {below} of {len(ps)}; {SIGNIFICANT * len(ps):.1f} are "
+            "expected by chance, often several at once where symbols move together."
+        )
+    table.note = "\n".join(notes)
+    return table
+
+
+def ranked(report: PredictReport, sort: Sort | None, top: int | None) -> PredictReport:
+    """Return the report with its symbols sorted, and the first `top` of them alone.
+
+    range : the widest 80 % range at the last step first. downside : the largest loss exceeded with
+    5 % first. age : the oldest last bar first. Without `sort` the report stays as it is; with it
+    the forecasts are collected. Raises DataError at a model that has no range to sort by.
+    """
+    if sort is None:
+        return report
+
+    def forecasts() -> Iterator[SymbolForecast]:
+        key = partial(_rank, sort)
+        if top is None:
+            yield from sorted(report.forecasts, key=key)
+        else:  # no more than those shown are kept
+            yield from heapq.nsmallest(top, report.forecasts, key=key)
+
+    made = forecasts()
+    return replace(report, forecasts=tuple(made) if isinstance(report.forecasts, tuple) else made)
+
+
+def check_sort(sort: str | None, top: int | None) -> Sort | None:
+    """Return what symbols are sorted by; UsageError for anything else, or `top` of no order."""
+    if sort is None and top is not None:
+        raise UsageError(
+            "option not used",
+            where=f"--top {top}",
+            why="it shows the first of sorted symbols",
+            next_step="Pass --sort range, downside, age or symbol.",
+        )
+    found = next((each for each in SORTS if each == sort), None)
+    if sort is not None and found is None:
+        why = f"expected {', '.join(SORTS)}"
+        if sort == "chance":
+            why = "a fan has no view on direction: its chance of a rise is long-run growth, "
+            why += "divided by how far the symbol moves"
+        raise UsageError(
+            "cannot sort by that", where=f"--sort {sort}", why=why, next_step="Pass --sort range."
+        )
+    return found
+
+
+def sort_cell(sort: Sort | None, each: SymbolForecast) -> _Cells:
+    """Return the figure that a symbol is sorted by, where no other column shows it."""
+    if sort == "range":
+        return {"80 % width": percent(-_rank(sort, each), 1)}
+    if sort == "downside":
+        return {_LOSS: percent(-_rank(sort, each), 1)}
+    return {"Last bar": str(each.cutoff)} if sort == "age" else {}
+
+
+def _rank(sort: Sort, each: SymbolForecast) -> Any:
+    if sort == "symbol":
+        return each.symbol
+    if sort == "age":
+        return each.cutoff
+    fan = each.forecast.quantiles
+    if fan is None or each.forecast.levels[0] > LOSS:
+        raise DataError(
+            f"cannot sort by {sort}",
+            where=f"{each.symbol} by {each.by.reference}",
+            why="this model forecasts no range",
+            next_step="Pass --sort symbol or age, or --model base.",
+        )
+    if sort == "downside":
+        return float(np.expm1(loss_moves(each.forecast)[-1]))
+    low, high = np.exp(np.interp([0.1, 0.9], each.forecast.levels, fan[0, -1]))
+    return float(low - high)
+
+
+def _chances(row: dict[str, Any], each: SymbolForecast) -> list[str]:
+    levels, cells = each.forecast.levels, []
+    for side in ("below", "above"):
+        chance = percent(row[side], 1)
+        if row["beyond_fan"] and row[side] is not None:
+            bound = levels[0] if row["below"] < 0.5 else levels[-1]
+            bound = bound if side == "below" else 1.0 - bound
+            chance = f"{'less' if bound < 0.5 else 'more'} than {100 * bound:.4g} %"
+        cells += [chance, percent(row[f"past_{side}"], 1)]
+    return cells
+
+
+def _losses(row: dict[str, Any]) -> list[str]:
+    close = "-" if row["price"] is None else price(row["price"])
+    return [close, percent(row["loss"], 1), percent(row["past_loss"], 1)]
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
