@@ -258,7 +258,7 @@ def _device(name: str) -> _Found:
 
 
 def _feed(known: Mapping[str, LastRuns]) -> _Found:
-    asked = [known[each] for each in ("fetch", FORECAST) if each in known]
+    asked = [known[each] for each in (FORECAST, "fetch") if each in known]
     if not asked:
         return "none", "never fetched here", "", "Run: lstmcli fetch SYMBOL.", None
     runs = max(asked, key=lambda each: each.last.ended)
