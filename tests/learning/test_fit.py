@@ -208,7 +208,7 @@ def test_every_epoch_is_told_and_kept() -> None:
 
 def breaking(epoch: int, batches: int) -> Callable[..., Callable[[nn.Module, Tensor], Tensor]]:
     """Return a maker of objectives whose training loss is NaN from the given epoch on."""
-    make, calls = samples_module.next_step_objective, iter(range(10**6))
+    make, calls = objective_module.next_step_objective, iter(range(10**6))
 
     def made(*args: Any, **options: Any) -> Callable[[nn.Module, Tensor], Tensor]:
         inner = make(*args, **options)

@@ -1,5 +1,6 @@
 """Picture files: what is in them, that they are whole, and that they never change by chance."""
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from lstmcli.errors import FileError, UsageError
-from lstmcli.report import output, picture
+from lstmcli.report import picture
 from lstmcli.report.output import check_plot
 from lstmcli.report.picture import draw_fan, draw_walk, write_picture
 from tests.report.drawings import make_fan, make_walk
@@ -237,7 +238,7 @@ def test_a_picture_that_cannot_be_written_says_so(tmp_path):
 @pytest.mark.parametrize(("target", "package"), [("fan.png", "matplotlib"), ("-", "plotext")])
 def test_a_missing_package_names_the_extra(target, package, monkeypatch):
     check_plot(target)
-    monkeypatch.setattr(output.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(UsageError, match=rf"{package} .* pip install 'lstmcli\[plot\]'"):
         check_plot(target)
 
