@@ -20,7 +20,7 @@ def in_units(path: Path) -> pd.DataFrame:
     """Return a long table with its prices divided by the last close."""
     table = pd.read_csv(path).rename(columns={"symbol": "unique_id", "actual": "y"})
     prices = ["y", "median", "flat_low", "flat_high", "mase_scale"]
-    prices += [str(column) for column in table if str(column).startswith("q")]
+    prices += [column for column in table.columns if column.startswith("q")]
     table[prices] = table[prices].div(table["last_close"], axis=0)
     return table
 

@@ -216,7 +216,7 @@ def test_kept_weights_are_those_that_training_gives_but_for_rounding(alone: Path
         model, known = load_bundle(alone / "models/recursive/v0001", CPU)
         with torch.no_grad():
             for weight in model.network.parameters():
-                weight += by
+                weight.add_(by)
         save_bundle(alone / f"models/{name}/v0001", model, {**known.record, **facts}, ())
     report = audit(source(alone), models=["near/v0001", "other/v0001", "old/v0001"], n_windows=1)
     found = {(each.model, each.stage) for each in report.comparisons if each.difference}
