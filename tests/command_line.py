@@ -116,7 +116,7 @@ def in_process(
     encoding: str = "utf-8",
 ) -> Outcome:
     """Run the command's entry point in a folder, inside this process."""
-    streams = {
+    streams: dict[str, Any] = {
         name: io.TextIOWrapper(io.BytesIO(stdin if name == "stdin" else b""), encoding=encoding)
         for name in ("stdin", "stdout", "stderr")
     }
@@ -138,7 +138,7 @@ def in_process(
     texts = []
     for name in ("stdout", "stderr"):
         streams[name].flush()
-        texts.append(streams[name].buffer.getvalue().decode())  # type: ignore[attr-defined]
+        texts.append(streams[name].buffer.getvalue().decode())
     assert isinstance(code, int)
     return Outcome(code, *texts)
 

@@ -45,7 +45,7 @@ class FaultyDisk:
         original_open, original_fsync = builtins.open, os.fsync
 
         def watched_open(file: Any, mode: str = "r", *rest: Any, **options: Any) -> Any:
-            opened = original_open(file, mode, *rest, **options)
+            opened: Any = original_open(file, mode, *rest, **options)
             binary_writer = isinstance(opened, io.BufferedWriter | io.FileIO) and opened.writable()
             return _Writer(opened, self) if binary_writer and self._is_ours(file) else opened
 
@@ -53,7 +53,7 @@ class FaultyDisk:
             self._step("fsync", os.readlink(f"/proc/self/fd/{handle}"))
             original_fsync(handle)
 
-        builtins.open = watched_open  # type: ignore[assignment]
+        builtins.open = watched_open
         os.fsync = watched_fsync  # type: ignore[assignment]
 
     def write(self, file: io.BufferedWriter | io.FileIO, data: bytes) -> int:

@@ -163,7 +163,7 @@ def _import_everything() -> None:
 
 
 def _fork(job: dict[str, Any]) -> tuple[int, list[IO[str]]]:
-    files = [tempfile.TemporaryFile("w+") for _ in range(3)]  # noqa: SIM115
+    files: list[IO[str]] = [tempfile.TemporaryFile("w+") for _ in range(3)]  # noqa: SIM115
     pid = os.fork()
     if pid == 0:
         _child(job, files)

@@ -14,7 +14,7 @@ _NO_ROWS: list[tuple[str, dict[str, Any]]] = [("", {})]
 def for_each(
     names: str | Sequence[str],
     rows: Iterable[Any],
-    ids: Callable[[Any], object] | Iterable[str] | None = None,
+    ids: Callable[[Any], object] | Iterable[object] | None = None,
 ) -> Callable[[Test], Test]:
     """Call a test once for each row, as `pytest.mark.parametrize` does, but as one case.
 

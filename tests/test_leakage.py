@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from lstmcli.config import Settings
-from lstmcli.dataset.scaling import Scale
+from lstmcli.dataset.scaling import Scale, fit_return_scale
 from lstmcli.learning import fit
 from lstmcli.market.prices import Prices
 from lstmcli.recipes import load_settings, shipped_file
@@ -170,7 +170,6 @@ def test_forecasts_are_the_same_whatever_follows_their_cutoff(world: World) -> N
 def test_scale_fitted_on_all_rows_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fit_return_scale = fit.fit_return_scale
 
     def leaky(values: Any, parts: list[range], lag: int) -> Scale:
         return fit_return_scale(values, [range(len(values))], lag)
@@ -187,7 +186,7 @@ def test_forecast_from_the_bar_after_the_cutoff_is_noticed(
 
     def leaky(prices: Prices, **options: Any) -> Ready:
         later = prices.frame.index.searchsorted(np.datetime64(options["as_of"]), side="right")
-        options["as_of"] = prices.frame.index[later].date()
+        options["as_of"] = prices.frame.index[int(later)].date()
         return make_ready(prices, **options)
 
     monkeypatch.setattr(predict, "make_ready", leaky)

@@ -27,6 +27,9 @@ class Fan(Protocol):
     def __getitem__(self, index: Any, /) -> Any:
         """Return a part as an array."""
 
+    def __array__(self) -> NDArray[Any]:
+        """Return the whole array."""
+
 
 @dataclass(frozen=True)
 class ScaledFan:
@@ -96,7 +99,7 @@ class Forecast:
         """Return the column of a step."""
         return self.steps.index(step)
 
-    def rows(self, index: slice | NDArray[np.int64]) -> "Forecast":
+    def rows(self, index: slice | NDArray[np.int64] | NDArray[np.bool_]) -> "Forecast":
         """Return some of the N forecasts."""
         fan = self.quantiles
         if isinstance(fan, ScaledFan):

@@ -1,6 +1,6 @@
 """Read the next files while one is used."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator
 from concurrent.futures import Future
 from contextlib import suppress
 from queue import Empty, Queue
@@ -11,7 +11,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def work_ahead(work: Callable[[T], R], items: Collection[T], *, most: int = 4) -> Iterator[R]:
+def work_ahead(
+    work: Callable[[T], R], items: Collection[T], *, most: int = 4
+) -> Generator[R, None, None]:
     """Yield `work(item)` of every item, while the next ones are worked on, `most` at a time.
 
     What is not asked for any more is not started. Neither a signal nor the end of the process waits

@@ -1,6 +1,7 @@
 """Own inputs from Python: the same bytes of weights from frames and files of any layout."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,13 +33,13 @@ def test_frames_and_files_of_any_layout_give_the_same_weights(
     both = [mine.assign(Ticker="AAA"), other.assign(Ticker="^VIX")]
     pd.concat(both).rename_axis("Date").to_csv("long.csv")
     files = {"AAA": Path("mine.csv"), "^VIX": Path("vix.csv")}
-    given = [
+    given: list[Any] = [
         {"AAA": mine, "^VIX": other},
         files,
         files | {"AAA": Path("mine.parquet")},
         Path("long.csv"),
     ]
-    models = [lc.train(each, settings=SETTINGS, horizon=5) for each in given]  # type: ignore[arg-type]
+    models = [lc.train(each, settings=SETTINGS, horizon=5) for each in given]
     assert [each.symbols for each in models] == [["AAA"]] * len(given)
     assert len(set(map(weights, models))) == 1
     there = models[0].predict({"AAA": mine, "^VIX": other}).frame

@@ -131,7 +131,8 @@ def test_what_a_setting_may_be() -> None:
 
 def test_what_a_frame_does_not_say_is_said_by_options(model: Model, frame: pd.DataFrame) -> None:
     own = frame[["AAA"]].rename(columns={"AAA": "Wert"})
-    own = own.set_axis(own.index.strftime("%d/%m/%y"), axis=0).rename_axis("Tag").reset_index()
+    own.index = pd.DatetimeIndex(own.index).strftime("%d/%m/%y")
+    own = own.rename_axis("Tag").reset_index()
     options: dict[str, Any] = {"columns": {"close": "Wert", "date": "Tag"}}
     options |= {"date_format": "%d/%m/%y"}
     expected = model.predict(frame["AAA"]).frame
@@ -189,6 +190,7 @@ def test_training_can_start_from_a_model(model: Model) -> None:
 
 
 def test_what_cannot_be_meant_is_refused() -> None:
+    data: Any
     for data, words in (
         (["AAPL", closes()], "cannot mix symbols of the store with files or frames"),
         (3, "cannot read prices from this .int."),

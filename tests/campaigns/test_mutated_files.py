@@ -77,8 +77,12 @@ class Form:
 
     def write(self, chance: Random) -> str:
         file = io.StringIO()
-        quoting = csv.QUOTE_ALL if self.quote else csv.QUOTE_MINIMAL
-        writer = csv.writer(file, delimiter=self.sep, lineterminator=self.end, quoting=quoting)
+        writer = csv.writer(
+            file,
+            delimiter=self.sep,
+            lineterminator=self.end,
+            quoting=csv.QUOTE_ALL if self.quote else csv.QUOTE_MINIMAL,
+        )
         writer.writerow(["Date", "Open", "Close", "Volume", "Remark"])
         price = 10 ** chance.uniform(-1, 4)
         for day in range(chance.randint(3, 20)):

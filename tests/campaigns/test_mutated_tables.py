@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 
+import pandas as pd
 import pytest
 
 from lstmcli.errors import DataError, LstmcliError
@@ -168,9 +169,11 @@ def check(rows: list[list[str]], form: Form) -> str:
             raise
         return "refused"
     read = {
-        (each.symbol, day.date(), close)
+        (each.symbol, day, close)
         for each in found
-        for day, close in each.frame["Close"].items()
+        for day, close in zip(
+            pd.DatetimeIndex(each.frame.index).date, each.frame["Close"], strict=True
+        )
     }
     # Where the row that decides is damaged, the other of two formats may be the only one.
     turned = {"%d/%m/%Y": "%m/%d/%Y", "%m/%d/%Y": "%d/%m/%Y", "%d-%m-%Y": "%m-%d-%Y"}

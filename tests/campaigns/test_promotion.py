@@ -5,6 +5,7 @@ Neither of the two models knows more: both have the same expected loss on every 
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,8 @@ def test_a_challenger_that_knows_no_more_is_seldom_promoted(process, symbols, ki
         cutoff = np.datetime64("2020-01-01") + np.arange(dates)
         pool = Pool(cutoff, cutoff + steps)
         assert pool.n_independent == windows
-        rest = {"levels": LEVELS if kind == "fan" else (), "steps": steps, "level": LEVEL}
+        levels = LEVELS if kind == "fan" else ()
+        rest: dict[str, Any] = {"levels": levels, "steps": steps, "level": LEVEL}
         # A constant keeps the reported losses positive and changes no difference.
         wins = [compare(each + 1e3, np.full(dates, 1e3), pool, **rest).better for each in losses]
         rate = float(np.mean(wins))

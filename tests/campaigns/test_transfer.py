@@ -11,6 +11,7 @@ step. Fine-tuning is held against the better of the two, of all stocks together.
 from datetime import date
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,6 +40,7 @@ END, FIRST = "2012-12-31", np.datetime64("2013-01-02")
 CHANGES = ["train.device=cpu", f"split.train_end={END}"]
 CPU = torch.device("cpu")
 LONGER = 10
+Losses = dict[str, np.ndarray]  # of every arm, at each test cutoff
 
 
 def test_fine_tuning_against_from_scratch_on_300_bars(tmp_path: Path) -> None:
@@ -62,7 +64,7 @@ def test_fine_tuning_against_from_scratch_on_300_bars(tmp_path: Path) -> None:
     verdict(losses, Pool(*map(np.concatenate, zip(*spans, strict=True))))
 
 
-def one_stock(stock: Prices, folder: Path, name: str) -> tuple[dict, np.ndarray, np.ndarray]:
+def one_stock(stock: Prices, folder: Path, name: str) -> tuple[Losses, np.ndarray, np.ndarray]:
     """The CRPS of every arm at each test cutoff, the cutoffs, and where their windows end."""
     before = int((stock.frame.index <= END).sum())
     short = Prices(stock.symbol, stock.frame.iloc[before - BARS : before], "1d", stock.source)
@@ -86,7 +88,7 @@ def one_stock(stock: Prices, folder: Path, name: str) -> tuple[dict, np.ndarray,
         series, first=FIRST, step_size=EVERY, context_length=250, horizon=HORIZON
     )
     levels = tuned.forecast.quantile_levels
-    arms = {arm: partial(forecast, model) for arm, model in models.items()}
+    arms: dict[str, Any] = {arm: partial(forecast, model) for arm, model in models.items()}
     arms["climatology"] = one_by_one(
         lambda each, at: baselines.scaled_climatology(
             each.log_prices, at, HORIZON, levels=levels, fit_rows=BARS
@@ -99,7 +101,7 @@ def one_stock(stock: Prices, folder: Path, name: str) -> tuple[dict, np.ndarray,
     }, result.cutoff, result.dates[:, -1]  # fmt: skip
 
 
-def verdict(losses: list[dict], pool: Pool) -> None:
+def verdict(losses: list[Losses], pool: Pool) -> None:
     """Print the pooled paired differences by date, and hold the bar of three stocks in four."""
     pooled = {arm: np.concatenate([each[arm] for each in losses]) for arm in losses[0]}
     better = min(("scratch", "scratch x10"), key=lambda arm: pooled[arm].mean())
@@ -110,8 +112,8 @@ def verdict(losses: list[dict], pool: Pool) -> None:
         error, _ = overlapping_error(difference, pool.reach)
         reach = error * student_t_quantile(0.95, pool.n_independent - 1)
         mean = difference.mean()
-        both = (pool.series(pooled[each]) for each in ("fine-tuned", arm))
-        test = diebold_mariano(*both, pool.reach, pool.n_independent)
+        ours, theirs = (pool.series(pooled[each]) for each in ("fine-tuned", arm))
+        test = diebold_mariano(ours, theirs, pool.reach, pool.n_independent)
         print(
             f"against {arm}: better in {wins[arm]} of {len(losses)}; CRPS "
             f"{pooled['fine-tuned'].mean():.5f} - {pooled[arm].mean():.5f} = {mean:+.5f}, 95 % "

@@ -6,6 +6,7 @@ core.
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 SYMBOLS, START, WEEK, WEEKS = 6, 700, 5, 100
 DAYS = sessions(START + 2 * WEEKS * WEEK)
-RECIPE = {
+RECIPE: dict[str, Any] = {
     "window": {"context_length": 60, "horizon": 10, "features": ["close"]},
     "model": {"hidden_sizes": [8]},
     "train": {"epochs": 12, "learning_rate": 0.01, "chunk_length": 120, "burn_in": 40},
@@ -52,7 +53,7 @@ def with_reversal(returns, since, share=REVERSAL):
 class Weeks:
     """A data folder in which one model is trained again every week."""
 
-    def __init__(self, folder: Path, returns, **split) -> None:
+    def __init__(self, folder: Path, returns: Any, **split: Any) -> None:
         self.folder, self.split = folder, split
         closes = 100.0 * np.exp(np.cumsum(returns, axis=0))
         self.lines = [

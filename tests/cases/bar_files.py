@@ -27,7 +27,7 @@ def changed(frame: pd.DataFrame, row: int, **values: Any) -> pd.DataFrame:
     """Return the table with other values in one row, a callable for a change of the old one."""
     other = frame.copy()
     for name, value in values.items():
-        at = other.columns.get_loc(name)
+        at = list(other.columns).index(name)
         old = other.iloc[row, at]
         other.iloc[row, at] = value(old) if callable(value) else value
     return other

@@ -39,7 +39,7 @@ def read_one(text: str, **reading: Any) -> Prices:
 
 
 def same(found: Prices, bars: pd.DataFrame) -> None:
-    assert found.frame.index.strftime("%Y-%m-%d").tolist() == bars.index.tolist()
+    assert pd.DatetimeIndex(found.frame.index).strftime("%Y-%m-%d").tolist() == bars.index.tolist()
     for name in found.frame:
         assert found.frame[name].tolist() == bars[name].tolist(), name
 

@@ -1,6 +1,7 @@
 """Tables whose columns join a field and a symbol, as pandas, R and people write them."""
 
 import io
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -57,7 +58,8 @@ def refused(header: list[str], match: str) -> None:
 def tables(draw: st.DrawFn) -> tuple[list[str], dict[str, dict[str, int]]]:
     """Draw a header, and where each field of each symbol is."""
     join = draw(st.sampled_from(JOINS))
-    case = draw(st.sampled_from([str, str.lower, str.upper]))
+    cases: list[Callable[[str], str]] = [str, str.lower, str.upper]
+    case = draw(st.sampled_from(cases))
     pairs = []
     for symbol in draw(st.lists(st.sampled_from(SYMBOLS), min_size=1, max_size=4, unique=True)):
         for name in ["Close", *draw(st.lists(st.sampled_from(FIELDS), unique=True))]:

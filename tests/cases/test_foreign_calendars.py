@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lstmcli.market.calendars import Days, calendar_table, sessions_of
-from lstmcli.market.prices import Prices
+from lstmcli.market.calendars import calendar_table, sessions_of
+from lstmcli.market.prices import Days, Prices
 from lstmcli.market.sessions import future_dates, note_unknown
 from lstmcli.market.tables import read_prices
 from tests.rows import for_each
@@ -53,7 +53,7 @@ def test_three_years_of_an_exchange_give_its_own_dates_whatever_the_name(
 
 
 @pytest.mark.parametrize("years", [1, 3])
-def test_the_dates_ahead_are_sessions_of_the_exchange_or_noted_as_weekdays(years: float) -> None:
+def test_the_dates_ahead_are_sessions_of_the_exchange_or_noted_as_weekdays(years: int) -> None:
     """All exchanges, at several ends: never a holiday of the exchange where a calendar is taken."""
     wrong, right = [], 0
     for calendar in EXCHANGES:

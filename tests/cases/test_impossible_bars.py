@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -160,14 +161,12 @@ def feed() -> Iterator[StandIn]:
 
 
 def spoilt(row: int, rows: int = 80) -> pd.DataFrame:
-    frame = random_walk(rows)
-    frame.iloc[row, frame.columns.get_loc("Close")] /= 2
-    return frame
+    return changed(random_walk(rows), row, Close=lambda close: close / 2)
 
 
 def fetched(folder: Path) -> FetchResult:
     clock = Clockwork()
-    clocks = {"clock": clock.clock, "sleep": clock.sleep}
+    clocks: dict[str, Any] = {"clock": clock.clock, "sleep": clock.sleep}
     (result,) = fetch(["AAPL"], data_dir=folder, now=NOW, rate=1000.0, **clocks).results
     return result
 

@@ -21,7 +21,7 @@ CONTEXT, PURGE = 8, 4
 
 def part(symbol: str, first: int, rows: int) -> Series:
     """Return a series of some business days, counted from 2000-01-03."""
-    start = str(np.busday_offset("2000-01-03", first))
+    start = str(np.busday_offset(np.datetime64("2000-01-03"), first))
     return series_of(random_walk(rows, seed=first), symbol=symbol, first=start)
 
 

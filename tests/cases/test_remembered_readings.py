@@ -3,6 +3,7 @@
 import json
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -166,5 +167,6 @@ def test_names_of_columns_may_hold_commas() -> None:
 def test_what_a_sidecar_says_is_checked() -> None:
     whole = Reading(";", ",", {"close": "Price"}, "%d/%m/%Y", "1d")
     assert Reading.noted(whole.facts()) == whole
+    facts: Any
     for facts in (None, [], {"columns": {"klose": "x"}}, {"sep": 1}, {"other": ""}, {"columns": 1}):
         assert Reading.noted(facts) is None

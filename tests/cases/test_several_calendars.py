@@ -3,6 +3,7 @@
 import io
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,13 +41,15 @@ def table(shape: str = "wide", **calendars: str | None) -> pd.DataFrame:
     both = pd.concat({"Close": frame, "Volume": frame * 1000}, axis=1, names=["Price", "Ticker"])
     if shape == "yfinance":
         return both
-    flat = both.set_axis([f"{field}_{name}" for field, name in both.columns], axis=1)
-    return flat.fillna({name: 0 for name in flat if "Volume" in name}) if "f" in shape[:2] else flat
+    pairs: Any = both.columns
+    full = [f"{field}_{name}" for field, name in pairs]
+    flat = both.set_axis(full, axis=1)
+    return flat.fillna({name: 0 for name in full if "Volume" in name}) if "f" in shape[:2] else flat
 
 
-def read(frame: pd.DataFrame, **options: object) -> dict[str, Prices]:
+def read(frame: pd.DataFrame, **options: Any) -> dict[str, Prices]:
     text = io.BytesIO(frame.to_csv().encode())
-    found = read_prices("-", stdin=text, today=TODAY, **options)  # type: ignore[arg-type]
+    found = read_prices("-", stdin=text, today=TODAY, **options)
     return {prices.symbol: prices for prices in found}
 
 

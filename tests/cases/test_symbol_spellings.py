@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from lstmcli.errors import UsageError
@@ -76,7 +77,7 @@ def test_every_command_takes_symbols_with_commas(server: StandIn, run: Run, tmp_
 
 
 def test_a_series_of_a_file_may_have_a_comma_in_its_name(tmp_path: Path) -> None:
-    days = BARS.index.strftime("%Y-%m-%d")
+    days = pd.DatetimeIndex(BARS.index).strftime("%Y-%m-%d")
     rows = [f"{day},{value:.2f},5" for day, value in zip(days, BARS["Close"], strict=True)]
     (tmp_path / "wide.csv").write_text("\n".join(['Date,"Beer, wine",Gin', *rows, ""]))
     done = in_process("train", "Beer, wine", "--csv", "wide.csv", folder=tmp_path)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from lstmcli.errors import DataError
-from lstmcli.market.calendars import Days, sessions_of
-from lstmcli.market.prices import Prices
+from lstmcli.market.calendars import sessions_of
+from lstmcli.market.prices import Days, Prices
 from lstmcli.market.tables import read_prices
 from tests.rows import for_each
 

@@ -26,7 +26,7 @@ def jumping(factor: float, ratio: float, rows: slice = slice(ROW, None)) -> pd.D
     """Bars that jump by a factor, with a split of that ratio on the first day of it."""
     frame = bars().assign(**{"Dividends": 0.0, "Stock Splits": 0.0})
     frame.iloc[rows, :4] = (frame.iloc[rows, :4] * factor).round(4)
-    frame.iloc[ROW, frame.columns.get_loc("Stock Splits")] = ratio
+    frame.iloc[ROW, list(frame.columns).index("Stock Splits")] = ratio
     return frame
 
 
@@ -95,7 +95,7 @@ def test_pence_and_pounds_are_named_as_such(tmp_path: Path, factor: float, rows:
 def test_fetch_reports_it_too(tmp_path: Path, change: dict[str, Any], words: str) -> None:
     frame = random_walk(80)
     frame.iloc[40:, :5] *= change["factor"]
-    frame.iloc[40, frame.columns.get_loc("Stock Splits")] = change["ratio"]
+    frame.iloc[40, list(frame.columns).index("Stock Splits")] = change["ratio"]
     clock = Clockwork()
     with stand_in() as server:
         server.serve("AAPL", frame)

@@ -110,7 +110,7 @@ def test_evaluate_reads_after_it_and_scores_nothing_against_it(fan_home: Path) -
 def fetched(server: StandIn, folder: Path, bars: pd.DataFrame, **options: Any) -> FetchResult:
     server.serve("CL=F", bars)
     clock = Clockwork()
-    clocks = {"clock": clock.clock, "sleep": clock.sleep}
+    clocks: dict[str, Any] = {"clock": clock.clock, "sleep": clock.sleep}
     (result,) = fetch(["CL=F"], data_dir=folder, now=NOW, rate=1e3, **clocks, **options).results
     return result
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lstmcli.dataset.windows import contexts
 from lstmcli.forecasting import forecaster
 from tests.cli.conftest import RECIPE, ROWS
 from tests.command_line import Outcome, assert_one_error, hashes, in_process, sessions
@@ -21,7 +22,7 @@ def audit(home: Path, *options: object) -> Outcome:
 @pytest.fixture
 def leak(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let forecasts read one bar beyond their cutoff."""
-    honest = forecaster.contexts
+    honest = contexts
 
     def leaky(windows: Any, cutoffs: Any, length: int) -> Any:
         return honest(windows, (cutoffs + 1).clamp(max=len(windows.values) - 1), length)

@@ -125,7 +125,7 @@ def test_predict_and_evaluate_forecast_alike_from_the_whole_past(home: Path) -> 
     done = run(home, "predict", *files, "--as-of", cutoff, "--format", "csv", "--output", "one.csv")
     assert done.code == 0, done.err
     made = pd.read_csv(home / "one.csv").set_index("step")
-    levels = [name for name in made if name.startswith("q0.")]
+    levels = [name for name in made.columns if name.startswith("q0.")]
     np.testing.assert_allclose(made[levels], scored[levels], rtol=1e-5)
 
 

@@ -228,6 +228,7 @@ def test_forecasts_from_the_store_are_those_from_the_file(home: Path) -> None:
 def test_a_held_store_is_refused_with_5(shelf: Path) -> None:
     with hold(shelf / "data/prices/.lock"):
         before = hashes(shelf)
+        arguments: tuple[str, ...]
         for arguments in (("import", "NEW=fund.csv"), ("remove", "FUND", "--yes")):
             assert_one_error(run(shelf, *arguments), 5, "--wait")
             assert_one_error(run(shelf, *arguments, "--wait", "0.1"), 5, "0.1 s")

@@ -147,7 +147,7 @@ def test_scores_stand_beside_the_cones_and_the_verdict_names_the_hardest(fan_hom
 
 
 def test_garch_is_one_more_baseline_where_it_is_asked_for(fan_home: Path) -> None:
-    arguments = ("evaluate", "one", "--csv", "one.csv", "--n-windows", "2")
+    arguments: tuple[str, ...] = ("evaluate", "one", "--csv", "one.csv", "--n-windows", "2")
     arguments = (*arguments, "--details")
     assert "gjr_garch" not in output(fan_home, *arguments)
     assert "gjr_garch" in output(fan_home, *arguments, "--baselines", "gjr_garch")

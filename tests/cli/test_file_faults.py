@@ -4,6 +4,7 @@ The numbers are the rows of the list of faults that the tool survives.
 """
 
 from pathlib import Path
+from typing import Any
 
 from tests.command_line import assert_one_error, csv_text, hashes, in_process, sessions, walk
 from tests.rows import for_each
@@ -34,7 +35,7 @@ def null_rows(count: int) -> str:
     )
 
 
-FAULTS = {
+FAULTS: dict[str, tuple[Any, ...]] = {
     "2 empty": (b"", "no rows"),
     "2 header only": (LINES[0], "no rows"),
     "3 no Close": (GOOD.replace("Date,Close", "Date,Volume"), "no Close column", "Volume"),

@@ -40,7 +40,7 @@ def forecast(home: Path, content: str | bytes, *options: str) -> tuple[dict[str,
     return found, outcome.err
 
 
-SAME = {
+SAME: dict[str, str | bytes] = {
     "3 other case": GOOD.replace("Date,Close", "dATE,close"),
     "7 BOM and CRLF": b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode(),
     "8 yfinance": YFINANCE,

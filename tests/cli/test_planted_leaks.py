@@ -18,14 +18,20 @@ from numpy.typing import NDArray
 
 from lstmcli.dataset import series as series_module
 from lstmcli.dataset.series import Series
+from lstmcli.dataset.split import split_series
 from lstmcli.dataset.windows import flat_cutoffs
 from lstmcli.evaluation import forecasters, scores
-from lstmcli.evaluation.trend import Thresholds, fit_thresholds, scaled_moves
+from lstmcli.evaluation.forecasters import learn_trend, yardsticks
+from lstmcli.evaluation.trend import Thresholds, direction_scores, fit_thresholds, scaled_moves
 from lstmcli.forecasting import forecaster
 from lstmcli.forecasting.forecast import Forecast
+from lstmcli.forecasting.model import series_for
 from lstmcli.learning import fit, learn, plan, refit, transfer
+from lstmcli.learning.learn import describe
+from lstmcli.learning.samples import make_samples
 from lstmcli.market import tables
 from lstmcli.market.prices import Prices
+from lstmcli.market.validate import check_bars
 from lstmcli.runs.registry import ready_made
 from lstmcli.workflows import audit_fit, evaluate, predict
 from lstmcli.workflows import train as train_module
@@ -94,17 +100,15 @@ def memoised(monkeypatch: Plant, values: Callable[[pd.DataFrame], "pd.Series[flo
 
     def leaky(prices: Prices, *rest: Any) -> NDArray[np.float64]:
         known = cache.setdefault(prices.symbol, values(prices.frame))
-        return known.reindex(prices.frame.index).to_numpy(np.float64)
+        return np.asarray(known.reindex(prices.frame.index), dtype=np.float64)
 
     monkeypatch.setattr(series_module, "_feature", leaky)
 
 
 def test_kept_weights_that_were_fitted_on_test_rows(other: Path, monkeypatch: Plant) -> None:
-    samples = fit.make_samples
-
     def leaky(rows: Any, parts: Any, *rest: Any) -> Any:
         every = [np.arange(9, len(each) - 5) for each in parts.series]
-        return replace(samples(rows, parts, *rest), train=flat_cutoffs(rows, every))
+        return replace(make_samples(rows, parts, *rest), train=flat_cutoffs(rows, every))
 
     with monkeypatch.context() as plant:
         plant.setattr(fit, "make_samples", leaky)
@@ -114,7 +118,6 @@ def test_kept_weights_that_were_fitted_on_test_rows(other: Path, monkeypatch: Pl
 
 def test_an_oracle_that_remembers_prices_by_symbol(honest: Path, monkeypatch: Plant) -> None:
     memory: dict[str, Series] = {}
-    series_for = evaluate.series_for
 
     def remembering(settings: Any, prices: Prices) -> Series:
         found = series_for(settings, prices)
@@ -146,8 +149,6 @@ def test_a_feature_memoised_before_the_audit_began(honest: Path, monkeypatch: Pl
 
 
 def test_a_reader_that_cleans_with_a_centred_median(honest: Path, monkeypatch: Plant) -> None:
-    check_bars = tables.check_bars
-
     def leaky(*bars: Any, **options: Any) -> Prices:
         found = check_bars(*bars, **options)
         close = found.frame["Close"].rolling(5, center=True, min_periods=1).median()
@@ -162,7 +163,7 @@ def test_an_as_of_that_reads_one_bar_too_many(honest: Path, monkeypatch: Plant) 
 
     def leaky(prices: Prices, **options: Any) -> Any:
         later = prices.frame.index.searchsorted(np.datetime64(options["as_of"]), side="right")
-        options["as_of"] = prices.frame.index[min(later, len(prices.frame) - 1)].date()
+        options["as_of"] = prices.frame.index[min(int(later), len(prices.frame) - 1)].date()
         return make_ready(prices, **options)
 
     monkeypatch.setattr(predict, "make_ready", leaky)
@@ -170,8 +171,6 @@ def test_an_as_of_that_reads_one_bar_too_many(honest: Path, monkeypatch: Plant) 
 
 
 def test_thresholds_fitted_on_test_windows_by_training(other: Path, monkeypatch: Plant) -> None:
-    learn_trend = learn.learn_trend
-
     def leaky(model: Any, series: Any, splits: Any) -> Any:
         moved = [replace(each, train=each.test, train_rows=each.test.stop) for each in splits]
         return learn_trend(model, series, moved)
@@ -194,8 +193,6 @@ def test_thresholds_fitted_on_test_windows_by_evaluation(honest: Path, monkeypat
 
 
 def test_trend_calls_learned_on_test_rows(honest: Path, monkeypatch: Plant) -> None:
-    direction_scores = scores.direction_scores
-
     def leaky(backtest: Any, name: str, step: int, known: Any, proves: Any) -> Any:
         predicted = scaled_moves(backtest.forecasts[name].median, backtest.sigma)
         fitted = fit_thresholds(predicted, scaled_moves(backtest.actual, backtest.sigma))
@@ -207,8 +204,6 @@ def test_trend_calls_learned_on_test_rows(honest: Path, monkeypatch: Plant) -> N
 
 
 def test_the_scale_of_mase_taken_from_all_rows(honest: Path, monkeypatch: Plant) -> None:
-    yardsticks = evaluate.yardsticks
-
     def leaky(result: Any, model: str, series: Any, fitted: Any, *rest: Any) -> Any:
         rows = {each.symbol: range(len(each)) for each in series}
         fitted = [replace(fitted[0], rows=rows), *fitted[1:]]
@@ -236,8 +231,6 @@ def test_the_rows_left_to_the_end_as_a_feature(honest: Path, monkeypatch: Plant)
 
 
 def test_a_purge_that_is_one_bar_short(other: Path, monkeypatch: Plant) -> None:
-    split_series = plan.split_series
-
     def leaky(series: Any, borders: Any, **options: Any) -> Any:
         return split_series(series, borders, **{**options, "purge": options["purge"] - 1})
 
@@ -249,8 +242,6 @@ def test_a_purge_that_is_one_bar_short(other: Path, monkeypatch: Plant) -> None:
 def test_a_purge_that_was_one_bar_short_when_the_model_was_trained(
     other: Path, monkeypatch: Plant
 ) -> None:
-    split_series = plan.split_series
-
     def leaky(series: Any, borders: Any, **options: Any) -> Any:
         return split_series(series, borders, **{**options, "purge": options["purge"] - 1})
 
@@ -262,11 +253,10 @@ def test_a_purge_that_was_one_bar_short_when_the_model_was_trained(
 
 def test_a_child_that_forgets_the_days_its_parent_has_seen(other: Path, monkeypatch: Plant) -> None:
     """Both plants stay in place, so a refit of the audit forgets them too."""
-    described = train_module.describe
 
     def forgetful(learned: Any, plan: Any, *rest: Any, **facts: Any) -> dict[str, Any]:
-        alone = described(learned, plan, *rest, **{**facts, "donor": None})
-        return described(learned, plan, *rest, **facts) | {"split": alone["split"]}
+        alone = describe(learned, plan, *rest, **{**facts, "donor": None})
+        return describe(learned, plan, *rest, **facts) | {"split": alone["split"]}
 
     train(other)
     monkeypatch.setattr(train_module, "describe", forgetful)

@@ -23,8 +23,9 @@ def test_symbols_that_are_done_are_counted_on_a_terminal(
     monkeypatch: pytest.MonkeyPatch, stream: type[io.StringIO], quiet: bool, shown: bool
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(sys, "stderr", stream())
+    written = stream()
+    monkeypatch.setattr(sys, "stderr", written)
     with show_symbols(3, quiet=quiet) as advance:
         for _ in range(3):
             advance()
-    assert ("3/3" in sys.stderr.getvalue()) == shown  # type: ignore[attr-defined]
+    assert ("3/3" in written.getvalue()) == shown

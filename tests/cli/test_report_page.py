@@ -347,7 +347,7 @@ def test_without_matplotlib_the_extra_is_named(home: Path, monkeypatch: pytest.M
     assert_one_error(done, 2, "matplotlib", "--report", "lstmcli[plot]")
 
 
-def in_chromium(page: Path, folder: Path, width: int) -> tuple[dict[str, object], list[str]]:
+def in_chromium(page: Path, folder: Path, width: int) -> tuple[dict[str, Any], list[str]]:
     """Measure a page in a frame `width` pixels wide; also return the requests that it made."""
     text = page.read_text("utf-8")
     text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)  # shows requests

@@ -3,6 +3,7 @@
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -43,7 +44,7 @@ def test_chances_at_prices_can_be_recomputed_from_the_long_table(tmp_path: Path)
     options = ("AAPL", "MSFT", "--price", "120", "--price=-10%", "--risk")
     found = document_of(tmp_path, *BASE, *options)
     rows = pd.read_csv(io.StringIO(run(tmp_path, *BASE, *options, "--format", "csv").out))
-    levels = {float(name[1:]): name for name in rows if name.startswith("q0.")}
+    levels = {float(name[1:]): name for name in map(str, rows) if name.startswith("q0.")}
     closes = pd.read_csv(DATA).iloc[:, 1:]
     for forecast in found["forecasts"]:
         own = rows[rows["symbol"] == forecast["symbol"]].set_index("step")
@@ -94,7 +95,7 @@ def test_without_the_option_no_column_is_added(tmp_path: Path) -> None:
 def test_past_moves_are_those_that_training_saw(tmp_path: Path) -> None:
     """Rows after the cutoff change nothing; those kept for tests change no share of past moves."""
     prices, grown = walk(3000), np.append(np.ones(2900), np.linspace(1.0, 3.0, 100))
-    early, late = [], []
+    early, late = list[Any](), list[Any]()
     for name, each in (("one", prices), ("two", prices * grown)):
         (tmp_path / f"{name}.csv").write_text(csv_text(each))
         options = ("--price=-5%", "--risk", "--model", "base")
@@ -182,7 +183,7 @@ def test_scores_of_large_moves_can_be_recomputed(tmp_path: Path) -> None:
     scores = document_of(tmp_path, *EVALUATE, *options)["scores"]
     rows = pd.read_csv(tmp_path / "windows.csv")
     prices = pd.read_csv(DATA, index_col="Date")["AAPL"].dropna()
-    levels = {float(name[1:]): name for name in rows if name.startswith("q0.")}
+    levels = {float(name[1:]): name for name in map(str, rows) if name.startswith("q0.")}
     found = {each["step"]: each for each in scores["models"]["base/v0001"]["beyond"]}
     assert list(found) == [1, 5, 20, 50]
     before = np.log(prices[prices.index < "2018-01-17"].to_numpy())

@@ -3,6 +3,7 @@
 import json
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,9 +15,9 @@ from tests.command_line import assert_one_error, in_process
 from tests.rows import for_each
 
 
-def train_of(*overrides: str, **options: int | str | None) -> Train:
+def train_of(*overrides: str, **options: Any) -> Train:
     source = Source(Path("data"), date(2026, 1, 1))
-    recipe = RecipeOptions(set_=list(overrides), **options)  # type: ignore[arg-type]
+    recipe = RecipeOptions(set_=list(overrides), **options)
     settings, _ = recipe.settings("lab", source)
     return settings.train
 

@@ -163,9 +163,8 @@ def test_a_version_without_fingerprints_goes_by_what_was_noted_since(
 def test_a_training_that_read_its_prices_before_is_stale_though_it_ends_after(
     home: Path, server: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from lstmcli.learning.learn import learn
     from lstmcli.workflows import train as workflow
-
-    learn = workflow.learn
 
     def interrupted(*arguments: Any) -> Any:
         server.serve("AAPL", split(BARS, "2024-09-16", 4))

@@ -98,8 +98,8 @@ def test_closed_pipe_is_no_error(home: Path, forks: ForkServer) -> None:
     """More than the pipe holds is still to be written when its reader leaves."""
     (home / "long.csv").write_text(csv_text(walk(5000)))
     os.mkfifo(home / "pipe")
-    command = ("evaluate", "--csv", "long.csv", "--start", "2000-01-03", "--format", "csv")
-    command += ("--model", "tiny")
+    command = ["evaluate", "--csv", "long.csv", "--start", "2000-01-03", "--format", "csv"]
+    command += ["--model", "tiny"]
     pid = forks.start(*command, folder=home, streams={"stdout": "pipe"})
     with (home / "pipe").open() as pipe:
         assert pipe.readline().startswith("model,symbol,cutoff")

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ def test_no_library_says_anything_where_home_cannot_be_written(home: Path) -> No
     programs.mkdir()
     (programs / "fc-list").write_text("#!/bin/sh\necho 'Fontconfig error: no cache' >&2\nexit 1\n")
     (programs / "fc-list").chmod(0o755)
-    env = {
+    env: dict[str, Any] = {
         "HOME": NOWHERE,
         "XDG_CACHE_HOME": NOWHERE,
         "XDG_CONFIG_HOME": NOWHERE,

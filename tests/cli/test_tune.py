@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from lstmcli.cli import progress
 from lstmcli.cli.progress import show_trials
 from lstmcli.files.atomic import TEMPORARY_SUFFIX
 from lstmcli.files.locks import hold
@@ -126,11 +125,12 @@ def test_the_best_so_far_is_shown_next_to_the_bar_where_there_is_room(
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", str(width))
-    monkeypatch.setattr(progress.sys, "stderr", Terminal())
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
     trial = Trial(4, "complete", {}, 0.0123456, None, (), 3, 0.5, "")
     with show_trials(quiet=False, verbose=False) as on_trial:
         on_trial(trial, trial, 5, 40)
-    shown = sys.stderr.getvalue()  # type: ignore[attr-defined]
+    shown = terminal.getvalue()
     assert "5/40" in shown
     assert "\u2501" in shown
     assert ("best so far 1.2346 % (trial 4)" in shown) == told

@@ -142,7 +142,7 @@ def closing(symbol: str, day: np.datetime64) -> datetime:
     if symbol == COIN:
         return datetime.fromisoformat(f"{day + np.timedelta64(1, 'D')}T00:00:00+00:00")
     calendar = library_calendar(CALENDARS[symbol])
-    return calendar.session_close(str(day)).to_pydatetime()  # type: ignore[no-any-return]
+    return calendar.session_close(str(day)).to_pydatetime()
 
 
 @given(

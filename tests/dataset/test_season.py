@@ -69,7 +69,7 @@ def test_a_month_counts_for_two_inputs() -> None:
 
 def test_one_bar_for_every_month_passes_whichever_day_it_is_dated_by() -> None:
     check_months(MONTHLY, "AAA")
-    check_months(MONTHLY + np.arange(len(MONTHLY)) % 28, "AAA")
+    check_months(MONTHLY + (np.arange(len(MONTHLY)) % 28).astype("timedelta64[D]"), "AAA")
 
 
 @for_each(

@@ -1,5 +1,7 @@
 """A price table becomes columns: the forecast price first, features in the order asked for."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from lstmcli.errors import DataError
 from tests.synthetic import make_prices, random_walk
 
 CLOSE = random_walk(6)
-TABLE = {
+TABLE: dict[str, Any] = {
     "Open": CLOSE - 1,
     "High": CLOSE + 2,
     "Low": CLOSE - 2,

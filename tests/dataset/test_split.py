@@ -25,7 +25,7 @@ SAMPLE = Path(__file__).parents[2] / "data" / "sp500.csv"
 
 
 def lab_series(first: str, last: str) -> Series:
-    frame = pd.read_csv(SAMPLE, index_col="Date", parse_dates=True).loc[first:last]  # type: ignore[misc]
+    frame = pd.read_csv(SAMPLE, index_col="Date", parse_dates=True).loc[first:last]
     close = frame["Close"].to_numpy(np.float64)
     return Series(
         symbol="^GSPC",

@@ -23,7 +23,7 @@ def test_brier_scores_agree_with_their_slow_twin():
     actual[7], actual[8] = 0.0, np.nan
     cutoff = DAY + np.repeat(np.arange(100), 2)
     found = chances(fan(chance), 1, actual, Pool(cutoff, cutoff + np.timedelta64(1, "D")), 0.6)
-    total = {"brier": [], "brier_base": []}
+    total: dict[str, list[float]] = {"brier": [], "brier_base": []}
     for day in range(100):
         rows = [k for k in (2 * day, 2 * day + 1) if actual[k] == actual[k] and actual[k] != 0]
         if rows:

@@ -1,5 +1,7 @@
 """Pairs of models: which are compared, on which windows, with which interval."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -36,7 +38,7 @@ def everything(backtest):
 
 def intervals_of(backtest, reduced):
     pool, fans = backtest.pool(), {n: x for n, x in reduced.items() if x.crps is not None}
-    observed = {
+    observed: dict[Any, Any] = {
         "squared": {name: pool.series(each.squared) for name, each in reduced.items()},
         "crps": {name: pool.series(each.crps) for name, each in fans.items()},
     }

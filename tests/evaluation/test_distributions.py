@@ -1,5 +1,7 @@
 """The distribution functions against scipy."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ from lstmcli.evaluation.significance import (
     student_t_two_sided,
 )
 
-NEAR = {"rel": 1e-10, "abs": 1e-10}
+NEAR: dict[str, Any] = {"rel": 1e-10, "abs": 1e-10}
 
 
 @given(x=st.floats(-8, 8))

@@ -48,7 +48,7 @@ def backtest_by(
     """Return a run whose forecasts are `step(closes, cutoff row)` times the step."""
 
     def walk(prices: Sequence[Prices]) -> Backtest:
-        pairs = [(each, row) for each in prices for row in CUTOFFS]
+        pairs = [(each, row) for each in prices for row in CUTOFFS.tolist()]
         median = np.array(
             [step(closes(each), row) * np.arange(1, HORIZON + 1) for each, row in pairs]
         )
@@ -57,7 +57,7 @@ def backtest_by(
             cutoff=DAYS[[row for _, row in pairs]],
             last_close=np.array([closes(each)[row] for each, row in pairs]),
             sigma=np.ones(len(pairs)),
-            dates=np.empty((len(pairs), 0)),
+            dates=np.empty((len(pairs), 0), dtype="datetime64[D]"),
             actual=np.empty((len(pairs), 0)),
             forecasts={"model": Forecast(median, median[..., None] + [-1.0, 1.0], (0.1, 0.9))},
         )
@@ -74,7 +74,7 @@ def test_sampled_days_are_spread_from_the_first_to_the_last(number: int, seed: i
     assert (chosen[0], chosen[-1]) == (DAYS[0], DAYS[number - 1])
     none, day = np.timedelta64(0, "D"), np.timedelta64(1, "D")
     assert (np.diff(chosen) > none).all()
-    assert np.diff(chosen).max(initial=none) <= DAYS[number - 1] - DAYS[0] + day
+    assert max([none, *np.diff(chosen)]) <= DAYS[number - 1] - DAYS[0] + day
 
 
 Walk = Callable[[Sequence[Prices]], Backtest]

@@ -1,5 +1,7 @@
 """CRPS and reliability of a fan, level by level."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import integrate, stats
@@ -84,7 +86,7 @@ def panel():
 
 
 def slow_pool(values, actual, cutoff, h):
-    days = {}
+    days: dict[Any, list[float]] = {}
     for value, truth, day in zip(values, actual[:, h], cutoff, strict=True):
         if not np.isnan(truth):
             days.setdefault(day, []).append(value)

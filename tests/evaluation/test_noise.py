@@ -1,6 +1,7 @@
 """Later bars as noise: all of them, nothing else, and nothing of what stood there."""
 
 from datetime import date
+from typing import Any
 
 import numpy as np
 from hypothesis import given
@@ -49,7 +50,12 @@ def test_noise_does_not_depend_on_what_stood_there() -> None:
 @given(seed=st.integers(0, 2**32), shift=st.sampled_from([-0.35, 0.0, 0.35]))
 def test_noise_looks_like_prices(seed: int, shift: float) -> None:
     close = random_walk(ROWS)
-    columns = {"Open": close, "High": close * 1.01, "Low": close * 0.99, "Close": close}
+    columns: dict[str, Any] = {
+        "Open": close,
+        "High": close * 1.01,
+        "Low": close * 0.99,
+        "Close": close,
+    }
     table = make_prices(**columns, Adj_Close=close / 2, Volume=np.full(ROWS, 1e6))
     noisy = rewritten(table, DAYS[19], np.random.default_rng(seed), shift).frame
     notes = check_bars(bars_from_frame(noisy, "AAA", "here"), today=date(2026, 1, 1)).notes

@@ -32,7 +32,7 @@ def forecast() -> Forecast:
     return Forecast(FAN[None, :, 2], FAN[None], LEVELS)
 
 
-def test_prices_and_changes_are_read_once_each():
+def test_prices_and_changes_are_read_once_each() -> None:
     found = asked_prices(["180", 180, "180.0", "-10%", "+5 %", "5%", "1234567.25"])
     assert [each.text for each in found] == ["180", "-10%", "+5%", "1234567.25"]
     assert found[0].move(200.0) == pytest.approx(np.log(0.9))
@@ -41,25 +41,25 @@ def test_prices_and_changes_are_read_once_each():
 
 
 @for_each("text", ["0", "-180", "-100%", "abc", "1,900", "$5", "", "nan", "1e3", "10%%"])
-def test_what_is_no_price_is_refused(text: str):
+def test_what_is_no_price_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="not a price"):
         asked_prices([text])
 
 
-def test_chances_lie_on_the_line_between_quantiles():
+def test_chances_lie_on_the_line_between_quantiles() -> None:
     below, beyond = chances_below(forecast(), np.array([-0.1, 0.3]))
     assert below[0] == pytest.approx([0.275, np.interp(-0.1, FAN[1], LEVELS)])
     assert below[1] == pytest.approx([0.975, np.interp(0.3, FAN[1], LEVELS)])
     assert not beyond.any()
 
 
-def test_beyond_the_outermost_quantile_there_is_no_tail():
+def test_beyond_the_outermost_quantile_there_is_no_tail() -> None:
     below, beyond = chances_below(forecast(), np.array([-0.5, 0.5]))
     assert below[:, 0].tolist() == [0.025, 0.975]
     assert beyond.tolist() == [[True, False], [True, False]]
 
 
-def test_the_loss_is_the_quantile_of_five_per_cent():
+def test_the_loss_is_the_quantile_of_five_per_cent() -> None:
     assert loss_moves(forecast()).tolist() == [-0.2, -0.4]
     between = Forecast(FAN[None, :, 2], FAN[None][..., [0, 2]], (0.025, 0.5))
     expected = [np.interp(0.05, (0.025, 0.5), row) for row in FAN[:, [0, 2]]]
@@ -68,7 +68,7 @@ def test_the_loss_is_the_quantile_of_five_per_cent():
     assert np.isnan(loss_moves(narrow)).all()
 
 
-def test_past_moves_agree_with_their_slow_twin():
+def test_past_moves_agree_with_their_slow_twin() -> None:
     log_prices = np.cumsum(np.random.default_rng(0).normal(0, 0.05, 60))
     found = asked_of(log_prices, 50.0, asked_prices(["-10%", "52"]), horizon=70, loss=True)
     assert found.prices == pytest.approx([45.0, 52.0])
@@ -83,7 +83,7 @@ def test_past_moves_agree_with_their_slow_twin():
         assert found.past_loss[step - 1] == pytest.approx(loss, nan_ok=True)
 
 
-def test_without_prices_there_is_still_a_loss_and_the_reverse():
+def test_without_prices_there_is_still_a_loss_and_the_reverse() -> None:
     log_prices = np.linspace(0.0, 1.0, 30)
     assert asked_of(log_prices, 1.0, (), horizon=3, loss=True).past_below.shape == (0, 3)
     assert asked_of(log_prices, 1.0, asked_prices([2]), horizon=3).past_loss is None
@@ -97,7 +97,7 @@ def straight(chance, level):
     )
 
 
-def test_scores_of_large_moves_agree_with_their_slow_twin():
+def test_scores_of_large_moves_agree_with_their_slow_twin() -> None:
     generator = np.random.default_rng(3)
     chance, base = generator.uniform(0.05, 0.9, 300), generator.choice([0.1, 0.3], 300)
     actual = generator.normal(-0.05, 0.1, 300)
@@ -122,7 +122,7 @@ def test_scores_of_large_moves_agree_with_their_slow_twin():
         assert (found.n_windows, found.beyond_fan) == (299, 0.0)
 
 
-def test_a_fan_that_knows_the_chance_has_skill():
+def test_a_fan_that_knows_the_chance_has_skill() -> None:
     generator = np.random.default_rng(4)
     chance = generator.uniform(0.05, 0.9, 20_000)
     actual = np.where(generator.random(20_000) < chance, -0.2, 0.0)
@@ -135,7 +135,7 @@ def test_a_fan_that_knows_the_chance_has_skill():
     assert found.mean == pytest.approx(found.happened, abs=0.01)
 
 
-def test_a_level_beyond_every_fan_has_no_score():
+def test_a_level_beyond_every_fan_has_no_score() -> None:
     cutoff = np.datetime64("2020-01-01") + np.arange(4)
     fan = straight(np.full(4, -3.0), np.log(0.9))
     pool, actual = Pool(cutoff, cutoff + 1), np.zeros(4)
@@ -151,15 +151,15 @@ def test_a_level_beyond_every_fan_has_no_score():
     assert score_beyond(point, 1, actual, pool, -0.1, np.zeros(4)) is None
 
 
-def test_base_rates_are_each_symbol_s_own():
-    rising, falling = np.arange(40) * 0.01, -np.arange(40) * 0.06
+def test_base_rates_are_each_symbol_s_own() -> None:
+    rising, falling = np.arange(40.0) * 0.01, -np.arange(40.0) * 0.06
     found = past_beyond({"A": rising, "B": falling, "C": rising[:2]}, (-0.1, 0.1), (1, 20))
     assert found[-0.1, 1] == {"A": 0.0, "B": 0.0, "C": 0.0}
     assert (found[-0.1, 20]["B"], found[0.1, 20]["A"]) == (1.0, 1.0)
     assert np.isnan(found[0.1, 20]["C"])
 
 
-def test_independence_agrees_with_its_slow_twin():
+def test_independence_agrees_with_its_slow_twin() -> None:
     hits = np.random.default_rng(5).random(600) < 0.05
     hits[100:104] = True
     counts = {(a, b): 0 for a in (0, 1) for b in (0, 1)}
@@ -198,14 +198,14 @@ KUPIEC = [  # days, chance, and the exceptions between which 5 % does not reject
 
 
 @for_each("days, chance, low, high", KUPIEC)
-def test_exceptions_that_are_not_rejected(days: int, chance: float, low: int, high: int):
+def test_exceptions_that_are_not_rejected(days: int, chance: float, low: int, high: int) -> None:
     """The regions of Kupiec (1995), as textbooks on value at risk quote them."""
     ps = [christoffersen_unconditional(hits, days, chance).p for hits in range(150)]
     kept = [hits for hits, p in enumerate(ps) if p is not None and p >= 0.05]
     assert kept == list(range(low + 1, high))
 
 
-def test_the_tests_reject_about_as_often_as_they_say_and_find_clusters():
+def test_the_tests_reject_about_as_often_as_they_say_and_find_clusters() -> None:
     generator = np.random.default_rng(6)
     ps = []
     for _ in range(800):
@@ -222,11 +222,11 @@ def test_the_tests_reject_about_as_often_as_they_say_and_find_clusters():
     assert (level < 0.11).all()
     clustered = generator.random((100, 1000)) < 0.033
     clustered[:, 1:] |= clustered[:, :-1] & (generator.random((100, 999)) < 0.5)
-    found = [christoffersen_independence(each).p for each in clustered]
-    assert np.mean(np.array(found, dtype=float) < 0.05) > 0.9
+    clusters = [christoffersen_independence(each).p for each in clustered]
+    assert np.mean(np.array(clusters, dtype=float) < 0.05) > 0.9
 
 
-def test_a_loss_is_tested_from_250_days_on():
+def test_a_loss_is_tested_from_250_days_on() -> None:
     for days, why in ((249, "249 windows; a test needs 250"), (250, None)):
         fan = Forecast(np.zeros((days, 1)), np.tile([-0.1, 0.0, 0.1], (days, 1, 1)), (0.05, 0.5, 1))
         actual = np.where(np.arange(days) % 20 == 0, -0.2, 0.05)
@@ -238,7 +238,7 @@ def test_a_loss_is_tested_from_250_days_on():
         assert backtest_loss("A", cutoff, Forecast(np.zeros((days, 1))), actual) is None
 
 
-def test_only_changes_are_scored_over_past_windows():
+def test_only_changes_are_scored_over_past_windows() -> None:
     assert asked_changes(["-10%", "5%", "-10%"]) == (-0.1, 0.05)
     for each in ("180", "0%"):
         with pytest.raises(UsageError, match="not a change"):

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -112,7 +113,7 @@ def panel(n_symbols=3, n_cutoffs=40, horizon=5, step_size=5, seed=0, quantiles=T
 
 
 def slow_rmse(backtest, name, rows):
-    by_date = {}
+    by_date: dict[Any, list[float]] = {}
     for i in rows:
         losses = [
             (np.exp(backtest.forecasts[name].median[i, h]) - np.exp(backtest.actual[i, h])) ** 2
@@ -255,7 +256,7 @@ def test_a_fan_is_scored_on_crps_and_bands_and_a_point_is_not():
 def test_three_way_calls_come_from_the_fan_or_from_thresholds_or_not_at_all():
     backtest = panel(quantiles=False)
     scaled = [scaled_moves(m, backtest.sigma) for m in (backtest.actual * 0.3, backtest.actual)]
-    thresholds = fit_thresholds(*scaled)
+    thresholds = fit_thresholds(scaled[0], scaled[1])
     found = score(
         backtest,
         "net",

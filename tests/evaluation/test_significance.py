@@ -154,7 +154,8 @@ def test_few_windows_of_one_series_take_fishers_exact_test(n):
     table += [[np.sum(~called & actual), np.sum(~called & ~actual)]]
     assert found.name == "Fisher's exact"
     assert found.p == pytest.approx(stats.fisher_exact(table, alternative="greater").pvalue)
-    assert direction_test(*np.tile([called, actual], 5)[:, :100], pool(100)).name.startswith("Pes")
+    called, actual = np.tile([called, actual], 5)[:, :100]
+    assert direction_test(called, actual, pool(100)).name.startswith("Pes")
 
 
 def test_several_symbols_are_tested_by_permuting_dates():
@@ -162,7 +163,7 @@ def test_several_symbols_are_tested_by_permuting_dates():
     generator = np.random.default_rng(10)
     called, actual = generator.random((2, 40)) < 0.5
     actual |= called & (np.arange(40) % 3 > 0)
-    found = direction_test(*(np.tile(each, 10) for each in (called, actual)), pool(40, 10))
+    found = direction_test(np.tile(called, 10), np.tile(actual, 10), pool(40, 10))
     exact = fisher_exact(called, actual).p
     assert (found.name, found.n) == ("Permutation of dates", 40)
     assert found.p == pytest.approx(exact, abs=3.0 * math.sqrt(exact / 4999) + 1 / 5000)

@@ -155,7 +155,7 @@ def test_a_model_that_beats_naive_by_half_is_never_called_a_copy():
     backtest = Backtest(
         symbol=np.full(13, "W"),
         cutoff=DAY + 3 * np.arange(13),
-        last_close=100.0 + np.arange(13),
+        last_close=np.linspace(100.0, 112.0, 13),
         sigma=np.full(13, 0.02),
         dates=DAY + 3 * np.arange(13)[:, None] + np.arange(1, 4),
         actual=season + np.random.default_rng(5).normal(0, 0.02, season.shape),

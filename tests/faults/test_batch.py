@@ -172,10 +172,10 @@ def test_a_full_disk_half_way_is_an_error_and_leaves_the_old_file(
     stock(trained_home, home, 40)
     (home / "forecast.csv").write_text("old")
     before = hashes(home)
-    options = ("predict", "--symbols-file", "list.txt", *MODEL, "--format", "jsonl")
-    options += ("-o", "forecast.csv")
-    steps = forks.run(*options, "--quiet", "-o", "whole.jsonl", folder=home).steps
-    steps = [step for step in steps if "whole.jsonl" in step]  # and not of the record of runs
+    options = ["predict", "--symbols-file", "list.txt", *MODEL, "--format", "jsonl"]
+    options += ["-o", "forecast.csv"]
+    done = forks.run(*options, "--quiet", "-o", "whole.jsonl", folder=home)
+    steps = [step for step in done.steps if "whole.jsonl" in step]  # and not of the record of runs
     (home / "whole.jsonl").unlink()
     assert len(steps) > 80  # it is written in many parts
     for at in (1, len(steps) // 2, len(steps) - 2):

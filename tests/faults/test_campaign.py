@@ -371,8 +371,8 @@ def look_at_files(
     if missing := before.keys() - now.keys():
         tally.corrupt.append(f"{missing} lost: {told}")
     for name in now:
-        known = table(before[name]).index if name in before else pd.DatetimeIndex([])
-        if len(gone := known.difference(table(now[name]).index)):
+        known = pd.DatetimeIndex(table(before[name]).index if name in before else [])
+        if len(gone := known.difference(pd.DatetimeIndex(table(now[name]).index))):
             tally.lost.append(f"{name} lost {gone}: {told}")
         if now[name] == before.get(name):
             continue

@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from typing import Any
 
 import numpy as np
 import pytest
@@ -145,7 +146,7 @@ def test_the_trailing_deviation_agrees_with_its_slow_twin(log_prices):
 
 
 def test_the_climatology_of_some_steps_is_that_of_all(log_prices):
-    options = {"levels": LEVELS, "fit_rows": 300}
+    options: dict[str, Any] = {"levels": LEVELS, "fit_rows": 300}
     whole = baselines.scaled_climatology(log_prices, CUTOFFS, HORIZON, **options)
     some = baselines.scaled_climatology(log_prices, CUTOFFS, HORIZON, **options, steps=(2, HORIZON))
     assert some.steps == (2, HORIZON)

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from lstmcli.forecasting.model import TrainedModel, new_network
 from tests.rows import for_each
 from tests.synthetic import cone, random_walk, series_of, tiny_settings, untrained
 
-DIRECT = {
+DIRECT: dict[str, Any] = {
     "window": {"context_length": 60, "horizon": 7, "scaling": "volatility", "features": ["close"]},
     "model": {"head": "direct", "hidden_sizes": [6]},
     "train": {"burn_in": 30, "chunk_length": 50},
@@ -21,7 +22,7 @@ DIRECT = {
 
 def model(members: int = 1, seed: int = 0) -> TrainedModel:
     sections = {**DIRECT, "train": {**DIRECT["train"], "members": members}}
-    settings = tiny_settings(**sections)  # type: ignore[arg-type]
+    settings = tiny_settings(**sections)
     torch.manual_seed(seed)
     network = new_network(settings)
     for weight in network.parameters():

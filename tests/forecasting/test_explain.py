@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -154,7 +155,8 @@ def test_a_calibrated_fan_is_explained_as_it_is_forecast() -> None:
 @pytest.mark.parametrize("model", [fan_model(), point_model()], ids=["fan", "point"])
 def test_a_bar_that_the_network_ignores_moves_nothing(model: TrainedModel) -> None:
     for body, _ in (member.children() for member in model.members):
-        for layer in body.layers:  # type: ignore[union-attr]
+        layers: Any = body.layers
+        for layer in layers:
             size = layer.hidden_size
             with torch.no_grad():
                 layer.weight_hh_l0.zero_()

@@ -1,6 +1,7 @@
 """The linear fan: inputs against a slow twin, the fit against an optimizer, and no foresight."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -155,12 +156,12 @@ def test_the_location_is_drawn_towards_the_prior(fitted: Har) -> None:
 
 def test_currencies_among_stocks_have_no_part_in_their_growth(panel: list[Floats]) -> None:
     grown = [panel[0] + 0.01 * np.arange(3000), *panel[1:]]
-    options = {"horizon": 20, "levels": LEVELS, "bars_per_year": YEAR}
+    options: dict[str, Any] = {"horizon": 20, "levels": LEVELS, "bars_per_year": YEAR}
     priors = [0.0, *[0.3] * 5]
-    alike = fit_har(panel, priors=priors, **options)  # type: ignore[arg-type]
-    found = fit_har(grown, priors=priors, **options)  # type: ignore[arg-type]
+    alike = fit_har(panel, priors=priors, **options)
+    found = fit_har(grown, priors=priors, **options)
     assert found.sharpe == pytest.approx(alike.sharpe, abs=0.01)
-    alone = fit_har(grown[:1], priors=[0.0], **options)  # type: ignore[arg-type]
+    alone = fit_har(grown[:1], priors=[0.0], **options)
     assert 0 < alone.location(0.0, 20) < alone.sharpe
 
 

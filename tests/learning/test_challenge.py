@@ -1,5 +1,7 @@
 """The comparison of a challenger with the champion: losses, counts and the one-sided test."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -19,7 +21,15 @@ from tests.rows import for_each
 LEVELS = (0.1, 0.5, 0.9)
 
 
-def compared(ours, theirs, *, reach=1, symbols=1, levels=LEVELS, level=0.01) -> Comparison:
+def compared(
+    ours: Any,
+    theirs: Any,
+    *,
+    reach: int = 1,
+    symbols: int = 1,
+    levels: tuple[float, ...] = LEVELS,
+    level: float = 0.01,
+) -> Comparison:
     """Compare losses of `symbols` symbols, (D, S), whose windows reach across so many days."""
     ours, theirs = (
         np.asarray(each, dtype=np.float64).reshape(-1, symbols) for each in (ours, theirs)

@@ -56,12 +56,13 @@ def test_fitting_neither_reads_nor_moves_any_global_random_state() -> None:
     torch.manual_seed(1)
     first = fit_on([SERIES], settings)
     torch.manual_seed(2)
-    states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    numbers = np.random.get_state(legacy=False)["state"]["key"].tolist()  # noqa: NPY002
+    states = torch.get_rng_state(), random.getstate(), numbers
     second = fit_on([SERIES], settings)
     assert weights(first) == weights(second)
     assert torch.equal(torch.get_rng_state(), states[0])
     assert random.getstate() == states[1]
-    assert np.random.get_state()[1].tolist() == states[2]  # noqa: NPY002
+    assert np.random.get_state(legacy=False)["state"]["key"].tolist() == states[2]  # noqa: NPY002
 
 
 @for_each("scaling", SCALINGS)
@@ -208,7 +209,7 @@ def test_every_epoch_is_told_and_kept() -> None:
 
 def breaking(epoch: int, batches: int) -> Callable[..., Callable[[nn.Module, Tensor], Tensor]]:
     """Return a maker of objectives whose training loss is NaN from the given epoch on."""
-    make, calls = samples_module.next_step_objective, iter(range(10**6))
+    make, calls = objective_module.next_step_objective, iter(range(10**6))
 
     def made(*args: Any, **options: Any) -> Callable[[nn.Module, Tensor], Tensor]:
         inner = make(*args, **options)

@@ -17,6 +17,7 @@ from lstmcli.learning.fit import Course, Fit, fit
 from lstmcli.learning.plan import Plan
 from lstmcli.runs.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from lstmcli.training.loop import Epoch
+from lstmcli.training.objective import fan_objective
 from tests.synthetic import CPU, make_plan, random_walk, series_of, tiny_settings
 
 FAN = {
@@ -107,7 +108,7 @@ def test_a_member_that_broke_down_is_remembered_when_the_next_one_is_taken_up(
     kept: list[Checkpoint] = []
     unbroken = fit(plan, settings, CPU, Course(keep=kept.append))
     first = sum(epoch.member == 1 for epoch in unbroken.history)
-    make, passes = samples_module.fan_objective, itertools.count()
+    make, passes = fan_objective, itertools.count()
 
     def breaking(*arguments: Any, **options: Any) -> Any:
         inner = make(*arguments, **options)

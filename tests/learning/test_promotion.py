@@ -11,13 +11,13 @@ import torch
 
 from lstmcli.config import Settings
 from lstmcli.forecasting.model import TrainedModel
-from lstmcli.learning.promotion import Decision, decide
+from lstmcli.learning.promotion import Decision, Promote, decide
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import save_bundle
 from lstmcli.runs.registry import ModelRef, next_version, promote
 from tests.synthetic import make_prices, random_walk, tiny_settings, untrained, version_facts
 
-FAN = {
+FAN: dict[str, dict[str, Any]] = {
     "window": {"context_length": 40, "horizon": 30, "features": ["close"], "scaling": "volatility"},
     "model": {"head": "direct", "hidden_sizes": [3]},
     "train": {"chunk_length": 60, "burn_in": 30},
@@ -80,7 +80,8 @@ def test_nothing_is_compared_where_the_answer_is_told(tmp_path: Path) -> None:
     prices, model = walks(), untrained(settings())
     first = judged(tmp_path, model, prices)
     assert (first.promoted, first.why, first.comparison) == (True, "the first version", None)
-    for way, expected in (("always", True), ("never", False)):
+    ways: tuple[tuple[Promote, bool], ...] = (("always", True), ("never", False))
+    for way, expected in ways:
         told, _ = decide(way, model, NEW, day(prices[0], 200), prices, data_dir=tmp_path)
         assert (told.promoted, told.why) == (expected, f"--promote {way}")
 
@@ -189,7 +190,7 @@ def test_symbols_that_only_one_can_forecast_are_left_out(tmp_path: Path) -> None
 
 
 def test_models_of_other_prices_or_bars_are_not_compared(tmp_path: Path) -> None:
-    prices = walks(**{"Adj_Close": random_walk(ROWS, seed=5)})
+    prices = walks(Adj_Close=random_walk(ROWS, seed=5))
     keep(tmp_path, untrained(settings(data={"price": "close"})), day(prices[0], 200))
     told = judged(tmp_path, untrained(settings()), prices)
     assert told.promoted is False

@@ -1,6 +1,7 @@
 """Where the ready-made model helps others: short trainings, and the baseline `har`."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def test_the_har_that_a_short_training_is_held_against_is_drawn_as_its_own_is() 
 
 
 def test_a_short_training_says_why_it_gets_no_help() -> None:
-    fan = {
+    fan: dict[str, Any] = {
         "window": {"context_length": 60, "horizon": 10, "scaling": "volatility"},
         "model": {"head": "direct"},
         "train": {"burn_in": 30, "chunk_length": 50},

@@ -12,6 +12,7 @@ from lstmcli.config import Settings
 from lstmcli.errors import AllFailedError, UsageError
 from lstmcli.evaluation.trend import Thresholds
 from lstmcli.learning import refit as refit_module
+from lstmcli.learning.plan import plan_suitable
 from lstmcli.learning.refit import Span, check_refittable, known_span, refit_dates
 from lstmcli.recipes import load_settings
 from lstmcli.workflows.evaluate import EvaluateReport, evaluate
@@ -222,10 +223,9 @@ def test_labels_of_a_refit_end_before_the_cutoff_it_is_first_used_at(
     fan: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plans = []
-    make = refit_module.plan_suitable
 
     def spied(*arguments: Any) -> Any:
-        plans.append(make(*arguments)[0])
+        plans.append(plan_suitable(*arguments)[0])
         return plans[-1], []
 
     monkeypatch.setattr(refit_module, "plan_suitable", spied)

@@ -16,7 +16,7 @@ from tests.clockwork import Clockwork
 from tests.yahoo_stand_in import dividend, random_walk, split, stand_in
 
 BARS = dividend(split(random_walk(30), "2024-01-15", 4), "2024-01-22", 0.2)
-JUNK = (
+JUNK: tuple[Any, ...] = (
     None, "abc", "", "2024", -1, 0, True, 10**18, -(10**18), 1e400, float("nan"), 1e-320,
     [], [1], [None], [[1]], {}, {"a": 1},
 )  # fmt: skip

@@ -64,7 +64,7 @@ def test_an_action_that_yahoo_takes_back_restates() -> None:
 
 def test_many_actions_make_a_short_reason() -> None:
     fresh = BARS.copy()
-    fresh.iloc[50:58, fresh.columns.get_loc("Dividends")] = 0.1  # type: ignore[index]
+    fresh.iloc[50:58, list(fresh.columns).index("Dividends")] = 0.1
     restated = merge(BARS[:50], fresh[40:]).restated
     assert restated is not None
     assert restated.endswith("and 5 more")
@@ -161,7 +161,7 @@ def test_inputs_are_left_alone() -> None:
 
 
 def test_indexes_of_other_resolution_are_the_same_dates() -> None:
-    stored = BARS[:50].set_axis(BARS.index[:50].as_unit("s"))  # type: ignore[attr-defined]
+    stored = BARS[:50].set_axis(pd.DatetimeIndex(BARS.index[:50]).as_unit("s"))
     merged = merge(stored, BARS[40:])
     assert len(merged.frame) == 60
 

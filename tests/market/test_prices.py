@@ -36,7 +36,7 @@ def raw(n: int = 60, **columns: Any) -> pd.DataFrame:
 
 def changed(column: str, row: int, value: float, n: int = 60) -> pd.DataFrame:
     frame = raw(n)
-    frame.iloc[row, frame.columns.get_loc(column)] = value
+    frame.iloc[row, list(frame.columns).index(column)] = value
     return frame
 
 
@@ -70,7 +70,7 @@ def test_other_columns_are_left_out_and_the_order_is_fixed() -> None:
 
 def test_dates_lose_their_zone() -> None:
     frame = raw()
-    frame.index = frame.index.tz_localize("America/New_York")
+    frame.index = pd.DatetimeIndex(frame.index).tz_localize("America/New_York")
     expected = raw().index.to_numpy().astype("datetime64[D]")
     found = check(frame).frame.index.to_numpy().astype("datetime64[D]")
     np.testing.assert_array_equal(found, expected)
@@ -185,7 +185,7 @@ def test_columns_without_any_value_are_left_out_with_a_note() -> None:
 
 
 def test_an_empty_adjusted_column_falls_back_to_close() -> None:
-    prices = check(raw(**{"Adj Close": np.nan}))
+    prices = check(raw().assign(**{"Adj Close": np.nan}))
     assert price_column(prices.frame, "auto") == "Close"
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from lstmcli.market.calendars import Days, Schedule, own_calendar, sessions_of
+from lstmcli.market.calendars import Schedule, own_calendar, sessions_of
+from lstmcli.market.prices import Days
 from lstmcli.market.sessions import schedule_of
 from tests.rows import for_each
 

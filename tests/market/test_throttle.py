@@ -19,7 +19,7 @@ def pass_through(gate: Gate, outcome: Outcome, retry_after: float = 0.0) -> None
         turn.outcome, turn.retry_after = outcome, retry_after
 
 
-def pauses_of(outcomes: list[Outcome], **options: Any) -> list[float]:
+def pauses_of(outcomes: list[Any], **options: Any) -> list[float]:
     """Return the seconds between each request's return and the time when the next may leave."""
     time = Clockwork()
     gate, pauses = time.gate(rate=1e9, **options), []
@@ -255,7 +255,7 @@ def test_an_exception_in_a_turn_is_a_failure_that_was_noted() -> None:
 
 
 def test_stopping_wakes_whoever_waits() -> None:
-    gate = Gate(rate=0.001, max_wait=0.0, timeout=None, clock=lambda: 0.0, random=None)  # type: ignore[arg-type]
+    gate = Gate(rate=0.001, max_wait=0.0, timeout=None, clock=lambda: 0.0, random=None)
     pass_through(gate, "answered")
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(pass_through, gate, "answered")

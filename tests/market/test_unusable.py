@@ -121,7 +121,7 @@ def test_an_odd_high_is_missing_counted_and_dated_in_the_details() -> None:
 
 def test_columns_of_different_bases_are_one_error_and_doubted_in_a_feed() -> None:
     frame = bars()
-    frame.iloc[:100, frame.columns.get_loc("Close")] *= 0.7
+    frame.iloc[:100, list(frame.columns).index("Close")] *= 0.7
     with pytest.raises(
         DataError, match=r"do not belong together.*in 100 of 400 rows, the first on"
     ):

@@ -41,7 +41,7 @@ def test_stacks_see_every_row_of_the_window_and_none_beyond(
 def test_a_layer_is_the_sum_over_its_taps_and_later_ones_are_added() -> None:
     body = Convolutions(2, (3,), length=9, kernel_size=3, activation="tanh")
     (stack,) = body.layers
-    first, second, third = stack.convolutions  # type: ignore[union-attr, misc]
+    first, second, third = stack.convolutions  # type: ignore[misc]
     assert [layer.dilation[0] for layer in (first, second, third)] == [1, 2, 1]
 
     def layer_by_hand(layer: nn.Conv1d, rows: torch.Tensor, bar: int) -> torch.Tensor:

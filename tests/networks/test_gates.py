@@ -29,7 +29,7 @@ def sigmoid(value: float) -> float:
     return 1 / (1 + math.exp(-value))
 
 
-def twin(layer: nn.Module, window: Tensor) -> list[dict[str, list[list[float]]]]:
+def twin(layer: nn.Module, window: Tensor) -> list[dict[str, list[float]]]:
     """Return the gates and states of an LSTM at each row of one window, unit by unit."""
     table = {name: weight.tolist() for name, weight in layer.named_parameters()}
     size = len(table["weight_hh_l0"][0])

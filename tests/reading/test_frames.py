@@ -104,7 +104,8 @@ def test_the_index_may_be_a_column(tmp_path: Path, shape: str) -> None:
 
 def test_a_long_frame_and_a_wide_one_are_the_same() -> None:
     wide = pd.DataFrame({"AAPL": closes(), "MSFT": closes(50.0)})
-    long = wide.rename_axis(columns="unique_id").T.stack().rename("y").reset_index()
+    stacked: Any = wide.rename_axis(columns="unique_id").T.stack()
+    long = stacked.rename("y").reset_index()
     assert_same(of_frame(long.rename(columns={"Date": "ds"})), of_frame(wide))
     assert_same(
         of_frame(long.rename(columns={"unique_id": "ticker", "y": "close"})), of_frame(wide)

@@ -99,9 +99,8 @@ def test_zones_dates_and_codes_keep_their_types() -> None:
     assert found.texts[2].type == pa.int64()
     day = parquet_of(Date=pa.array([datetime(2024, 1, 2)], pa.date32()), Close=[1.0])
     assert read(day).texts[0].type == pa.date32()
-    category = written(
-        lambda file: frame(Name=pd.Categorical(["A", "B", "A", "B", "A"])).to_parquet(file)
-    )
+    names: Any = pd.Categorical(["A", "B", "A", "B", "A"])
+    category = written(lambda file: frame(Name=names).to_parquet(file))
     assert opened(category).read([3], [1]).texts[0].to_pylist() == ["A", "B", "A", "B", "A"]
 
 
@@ -179,8 +178,9 @@ def test_json_texts_are_numbers_as_in_a_csv_and_numbers_are_exact() -> None:
 def test_any_numbers_come_back_bit_by_bit(table: list[tuple[float, int]], kind: str) -> None:
     names = ("Date", "a", "b")
     records = [dict(zip(names, ("2024-01-02", *row), strict=True)) for row in table]
+    columns: Any = pd.DataFrame(records).to_dict("list")
     writers: dict[str, Callable[[], bytes]] = {
-        "parquet": lambda: parquet_of(**pd.DataFrame(records).to_dict("list")),
+        "parquet": lambda: parquet_of(**columns),
         "feather": lambda: written(pd.DataFrame(records).to_feather),
         "json": lambda: json.dumps(records).encode(),
         "lines": lambda: rows(*map(json.dumps, records)).encode(),

@@ -7,6 +7,7 @@ import pytest
 
 from lstmcli.errors import UsageError
 from lstmcli.forecasting.explain import Effect, Explanation, Floats, Gate
+from lstmcli.report import Format
 from lstmcli.report.output import tables_text
 from lstmcli.report.predict import check_explain, explain_document, explain_tables, readings
 from tests.rows import for_each
@@ -149,7 +150,7 @@ def test_the_document_has_every_bar_and_is_json() -> None:
 
 
 @for_each("form", ["csv", "jsonl", "parquet"])
-def test_formats_of_rows_are_refused(form: str) -> None:
+def test_formats_of_rows_are_refused(form: Format) -> None:
     check_explain(False, form)
     with pytest.raises(UsageError, match=f"no table of rows .--explain --format {form}"):
         check_explain(True, form)

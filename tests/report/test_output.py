@@ -121,7 +121,7 @@ def test_many_rows_are_what_the_csv_module_writes(
     numbers: list[float | None], words: list[str]
 ) -> None:
     kinds: dict[str, Any] = {"i": 3, "b": True, "none": None, "mixed": "x", "0": 0.0}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"n": n, "x": 1.5 * k + 0.1, "w": words[k % len(words)]} | kinds
         for k, n in enumerate([0.1, *numbers])
     ]

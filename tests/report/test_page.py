@@ -3,6 +3,7 @@
 import re
 import xml.etree.ElementTree as ElementTree
 from functools import cache, partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def make_moves(predicted, actual):
     return Moves(predicted, actual, names, ("1 %", "2 %", "3 %", "4 %"), 1)
 
 
-DRAWINGS = {
+DRAWINGS: dict[str, tuple[Any, ...]] = {
     "fan": (partial(picture.draw_fan, shared=[FAN, make_fan(scale=2.0)], values=True), FAN),
     "walk": (partial(picture.draw_walk, values=True), make_walk()),
     "skill": (picture.draw_skill, {"naive": [0.1, None, -0.2], "drift": [0.1, 0.1, 0.1]}),
@@ -77,7 +78,7 @@ def test_every_colour_has_its_dark_twin():
 
 
 def test_two_drawings_share_no_name_unless_it_stands_for_the_same():
-    named = {}
+    named: dict[Any, set[bytes]] = {}
     for name in DRAWINGS:
         for element in parsed(name).iter():
             if "id" in element.attrib:

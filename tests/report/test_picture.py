@@ -1,5 +1,6 @@
 """Picture files: what is in them, that they are whole, and that they never change by chance."""
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -8,12 +9,13 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from lstmcli.errors import FileError, UsageError
-from lstmcli.report import output, picture
+from lstmcli.report import picture
 from lstmcli.report.output import check_plot
 from lstmcli.report.picture import draw_fan, draw_walk, write_picture
 from tests.report.drawings import make_fan, make_walk
@@ -76,7 +78,7 @@ def test_lines_start_at_the_last_close_and_end_where_the_forecast_does():
     fan = make_fan(known=5)
     axes = Figure().add_subplot()
     draw_fan(axes, fan)
-    lines = {line.get_label(): line.get_xydata() for line in axes.lines}
+    lines: dict[Any, Any] = {line.get_label(): line.get_xydata() for line in axes.lines}
     first, start, end = date2num([fan.history_dates[0], fan.history_dates[-1], fan.dates[-1]])
     for name in ("naive (no change)", "median", "actual"):
         np.testing.assert_array_equal(lines[name][0], [start, fan.history[-1]])
@@ -137,7 +139,7 @@ def test_every_window_starts_on_the_price_of_its_cutoff():
     walk = make_walk()
     axes = Figure().add_subplot()
     draw_walk(axes, walk)
-    lines = [line for line in axes.lines if "direction" in line.get_label()]
+    lines = [line for line in axes.lines if "direction" in str(line.get_label())]
     naive = [line for line in axes.lines if line.get_label() == "naive (no change)"]
     assert len(lines) == 3
     for line, level, window in zip(lines, naive, walk.windows, strict=True):
@@ -237,7 +239,7 @@ def test_a_picture_that_cannot_be_written_says_so(tmp_path):
 @pytest.mark.parametrize(("target", "package"), [("fan.png", "matplotlib"), ("-", "plotext")])
 def test_a_missing_package_names_the_extra(target, package, monkeypatch):
     check_plot(target)
-    monkeypatch.setattr(output.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(UsageError, match=rf"{package} .* pip install 'lstmcli\[plot\]'"):
         check_plot(target)
 

@@ -24,7 +24,7 @@ class Stream(io.StringIO):
         self._encoding, self._terminal = encoding, terminal
 
     @property
-    def encoding(self):
+    def encoding(self):  # type: ignore[override]
         return self._encoding
 
     def isatty(self):

@@ -9,7 +9,6 @@ import safetensors.torch
 import torch
 
 from lstmcli.errors import FileError, ModelError, TrainingError
-from lstmcli.files import atomic
 from lstmcli.runs import checkpoint as checkpoint_module
 from lstmcli.runs.checkpoint import (
     CHECKPOINT,
@@ -155,7 +154,7 @@ def test_one_that_cannot_be_written_leaves_the_old_one(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(atomic.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(FileError, match=rf"{CHECKPOINT}\): No space left"):
         save_checkpoint(tmp_path, ORIGIN, checkpoint())
     assert (tmp_path / CHECKPOINT).read_bytes() == before

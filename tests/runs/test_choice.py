@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,8 +61,8 @@ def store(data_dir: Path, symbol: str, interval: str = "1d") -> None:
     path.touch()
 
 
-def chosen(data_dir: Path, symbol: str, **asked: object) -> tuple[str, Why, tuple[str, ...]]:
-    found = choose_models(data_dir, [symbol], **asked)[symbol]  # type: ignore[arg-type]
+def chosen(data_dir: Path, symbol: str, **asked: Any) -> tuple[str, Why, tuple[str, ...]]:
+    found = choose_models(data_dir, [symbol], **asked)[symbol]
     return found.model.name, found.why, found.alike
 
 

@@ -51,11 +51,11 @@ for number in range(30):
 PLACE = Path("ledger/2026-01.jsonl")
 
 
-def entries(count: int, **changes: object) -> list[Entry]:
+def entries(count: int, **changes: Any) -> list[Entry]:
     found = [
         ENTRY._replace(symbol=f"S{number}", moves=rounded(ENTRY.moves)) for number in range(count)
     ]
-    return [each._replace(**changes) for each in found]  # type: ignore[arg-type]
+    return [each._replace(**changes) for each in found]
 
 
 def read(folder: Path) -> tuple[list[Entry], list[Damage]]:

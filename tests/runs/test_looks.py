@@ -12,7 +12,6 @@ import pytest
 from numpy.typing import NDArray
 
 from lstmcli.errors import FileError, LockedError
-from lstmcli.files import atomic
 from lstmcli.files.locks import hold
 from lstmcli.runs import looks as module
 from lstmcli.runs.looks import MOST_DAYS, Look, Looks, Sketch, record_looks, sketch
@@ -259,8 +258,8 @@ def test_a_writer_that_is_killed_leaves_the_old_record_or_the_new_one(
 
         return act
 
-    monkeypatch.setattr(atomic.os, "replace", killable(atomic.os.replace))
-    monkeypatch.setattr(atomic.os, "fsync", killable(atomic.os.fsync))
+    monkeypatch.setattr(os, "replace", killable(os.replace))
+    monkeypatch.setattr(os, "fsync", killable(os.fsync))
     counts = []
     for number in range(1, 9):
         steps[:] = [0, number]

@@ -1,6 +1,7 @@
 """The loss of the fan against a loop over bars, steps and levels, and what each loss may see."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,8 +50,8 @@ def fan_of(known: Floor, cutoff: int, correction: Tensor) -> Tensor:
     return scale[:, None] * (known.table + (known.location[cutoff] * root)[:, None])
 
 
-def objective(rows: Windows, parts: Tensor | None = None, **changes: object) -> Objective:
-    options: dict[str, object] = {
+def objective(rows: Windows, parts: Tensor | None = None, **changes: Any) -> Objective:
+    options: dict[str, Any] = {
         "features": ("close",),
         "levels": LEVELS,
         "chunk_length": 60,
@@ -62,7 +63,7 @@ def objective(rows: Windows, parts: Tensor | None = None, **changes: object) -> 
     }
     parts = torch.ones(ROWS, dtype=torch.int8) if parts is None else parts
     typical = torch.full((ROWS,), 0.01, dtype=torch.float64)
-    return fan_objective(rows, floor(), parts, typical, **(options | changes))  # type: ignore[arg-type]
+    return fan_objective(rows, floor(), parts, typical, **(options | changes))
 
 
 def one_label(net: nn.Module, rows: Windows, start: int, cutoff: int) -> tuple[float, float]:
@@ -230,7 +231,7 @@ def test_no_row_after_the_last_of_a_lane_but_its_labels_changes_a_bit_or_a_gradi
         found = []
         for end in (59, 79):
             answer = loss(net, lanes([end], [70], first=end == 59))
-            answer.backward()  # type: ignore[no-untyped-call]
+            answer.backward()
             found.append(answer.detach())
         return found + [weight.grad for weight in net.parameters() if weight.grad is not None]
 

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
@@ -42,7 +42,7 @@ def begin(
     network: nn.Module,
     objective: Callable[[nn.Module, Tensor], Tensor] = pull,
     **changes: Any,
-) -> Iterator[Epoch]:
+) -> Generator[Epoch, None, None]:
     options: dict[str, Any] = {
         "epochs": 3,
         "batch_size": 4,
@@ -176,7 +176,7 @@ def test_the_best_epoch_is_restored_when_the_caller_stops_early() -> None:
     best = network.w.item()
     next(epochs)
     assert network.w.item() != best
-    epochs.close()  # type: ignore[attr-defined]
+    epochs.close()
     assert network.w.item() == best
 
 
@@ -277,6 +277,6 @@ def test_an_optimizer_moves_the_weight_as_pytorchs_own_does(
     optimizer = theirs(by_hand.parameters(), lr=0.01, weight_decay=0.1)
     for _ in range(3):
         optimizer.zero_grad()
-        pull(by_hand, TRAIN).backward()  # type: ignore[no-untyped-call]
+        pull(by_hand, TRAIN).backward()
         optimizer.step()
     assert ours.w.item() == pytest.approx(by_hand.w.item(), rel=1e-6)

@@ -131,6 +131,6 @@ def test_a_volume_that_is_missing_takes_no_part_in_the_loss(scaling: str, hole: 
     )
     network = a_network()
     loss = objective(network, torch.arange(LENGTH - 1, 39))
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     assert loss.isfinite()
     assert all(w.grad is not None and w.grad.isfinite().all() for w in network.parameters())

@@ -86,7 +86,7 @@ def test_its_steps_are_those_of_pytorchs_optimizer_to_the_bit(name: str, kind: A
         for network, optimizer in ((ours.network, ours.optimizer), (theirs, steps)):
             optimizer.zero_grad()
             with seeded(1, CPU):
-                objective(network, TRAIN).backward()  # type: ignore[no-untyped-call]
+                objective(network, TRAIN).backward()
             optimizer.step()
     for one, other in zip(ours.network.parameters(), theirs.parameters(), strict=True):
         assert torch.equal(one, other)

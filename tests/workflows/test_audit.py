@@ -17,16 +17,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lstmcli.config import Settings
-from lstmcli.dataset.scaling import Scale
+from lstmcli.dataset.scaling import Scale, fit_return_scale
 from lstmcli.dataset.series import Series
+from lstmcli.dataset.split import split_series
 from lstmcli.dataset.windows import Windows, flat_cutoffs
 from lstmcli.errors import LeakError
 from lstmcli.forecasting import baselines
 from lstmcli.forecasting.forecast import Forecast
-from lstmcli.forecasting.model import TrainedModel
+from lstmcli.forecasting.model import TrainedModel, new_member
 from lstmcli.learning import fit, learn, plan
 from lstmcli.learning.plan import Plan
-from lstmcli.learning.samples import Samples
+from lstmcli.learning.samples import Samples, make_samples
 from lstmcli.learning.transfer import find_donor
 from lstmcli.runs.bundle import load_bundle, save_bundle
 from lstmcli.workflows.audit import AuditReport, audit
@@ -215,7 +216,7 @@ def test_kept_weights_are_those_that_training_gives_but_for_rounding(alone: Path
         model, known = load_bundle(alone / "models/recursive/v0001", CPU)
         with torch.no_grad():
             for weight in model.network.parameters():
-                weight += by
+                weight.add_(by)
         save_bundle(alone / f"models/{name}/v0001", model, {**known.record, **facts}, ())
     report = audit(source(alone), models=["near/v0001", "other/v0001", "old/v0001"], n_windows=1)
     found = {(each.model, each.stage) for each in report.comparisons if each.difference}
@@ -260,7 +261,7 @@ def test_a_symbol_that_cannot_be_audited_is_a_failure_and_the_others_go_on(
 
 
 def test_scaler_fitted_on_all_rows(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = fit.fit_return_scale
+    honest = fit_return_scale
 
     def leaky(values: Tensor, parts: list[range], lag: int) -> Scale:
         return honest(values, [range(len(values))], lag)
@@ -286,7 +287,7 @@ def test_calibration_on_the_test_span(home: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_purge_of_zero_with_overlapping_labels(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = plan.split_series
+    honest = split_series
 
     def leaky(series: Series, borders: Any, **options: Any) -> Any:
         return honest(series, borders, **{**options, "purge": 0})
@@ -298,7 +299,7 @@ def test_purge_of_zero_with_overlapping_labels(home: Path, monkeypatch: pytest.M
 
 
 def test_epoch_chosen_on_the_test_span(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = fit.make_samples
+    honest = make_samples
 
     def leaky(rows: Windows, parts: Plan, *rest: Any) -> Samples:
         test = [np.asarray(split.test, dtype=np.int64) for split in parts.splits]
@@ -330,7 +331,7 @@ def test_a_run_that_is_not_repeatable_proves_nothing(
 ) -> None:
     monkeypatch.setattr(fit, "seeded", lambda seed, device: torch.random.fork_rng(devices=[]))
     states = iter(range(100))
-    honest = fit.new_member
+    honest = new_member
 
     def unseeded(settings: Settings) -> torch.nn.Module:
         torch.manual_seed(next(states))

@@ -121,7 +121,7 @@ def test_values_that_cannot_be_right_are_counted_by_column_with_the_first_day(
     tmp_path: Path,
 ) -> None:
     wrong = bars()
-    wrong.loc[DAYS[7], "High"] = wrong.loc[DAYS[7], "Close"] / 2
+    wrong.loc[DAYS[7], "High"] = wrong["Close"].loc[DAYS[7]] / 2
     wrong.loc[[DAYS[8], DAYS[9]], "Open"] = -1.0
     wrong.loc[DAYS[11], ["Close", "Adj Close"]] = np.nan
     store(tmp_path, wrong)

@@ -36,7 +36,10 @@ Floats = NDArray[np.float64]
 
 def entry(row: int, symbol: str = "one", **changes: Any) -> Entry:
     """A forecast from a row of the series, with the sessions beyond its end guessed."""
-    ahead = [*DAYS, *(str(np.busday_offset(DAYS[-1], step)) for step in range(1, 60))]
+    ahead = [
+        *DAYS,
+        *(str(np.busday_offset(np.datetime64(DAYS[-1]), step)) for step in range(1, 60)),
+    ]
     generator = np.random.default_rng(row)
     fan = 0.01 * np.sqrt(STEPS)[:, None] * (SPREAD + generator.normal(0, 0.3))
     levels = changes.pop("levels", LEVELS)
@@ -85,7 +88,7 @@ def only(report: GradeReport) -> Grade:
     return found
 
 
-def by_hand(folder: Path, path: Path) -> dict[str, Any]:
+def by_hand(folder: Path, path: Path) -> dict[tuple[str, int], float]:
     """Scores of every step from the lines and the CSV files, one forecast at a time."""
     closes = {}
     for name in ("one", "two"):
@@ -252,7 +255,7 @@ def test_the_first_forecast_of_a_cutoff_counts_and_later_ones_are_told(tmp_path:
     assert found.counts.repeated == 6
     assert found.counts.whole == 80
     assert found.versions == {"v0001": 80}
-    assert found.scores[0].models[found.model].path.rmse < 0.1  # type: ignore[operator]
+    assert found.scores[0].models[found.model].path.rmse < 0.1
 
 
 def test_versions_of_a_name_are_graded_together_and_counted(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from lstmcli.market import sessions
 from lstmcli.market.prices import Prices
 from lstmcli.workflows import predict as module
 from lstmcli.workflows.predict import PredictReport, SymbolForecast, predict
-from lstmcli.workflows.prices import Source
+from lstmcli.workflows.prices import Source, stream_prices
 from lstmcli.workflows.record import before_end
 from tests.command_line import csv_text, in_process, walk
 
@@ -162,7 +162,7 @@ def test_prices_are_dropped_when_their_forecast_has_its_rows(
     shelf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[weakref.ref[Any]] = []
-    original = module.stream_prices
+    original = stream_prices
 
     def watched(*arguments: Any) -> Iterator[Any]:
         for each in original(*arguments):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,9 +24,9 @@ NOW = datetime(2018, 9, 5, 6, 0, tzinfo=UTC)
 MANY = ("AA", "BB", "CC", "DD", "EE", "FF", "GG")
 
 
-def end(command: str, hours_ago: float, code: int = 0, **changes: object) -> RunEnd:
+def end(command: str, hours_ago: float, code: int = 0, **changes: Any) -> RunEnd:
     time = (NOW - timedelta(hours=hours_ago)).isoformat()
-    return replace(RunEnd(command, "0011aabb", time, time, code), **changes)  # type: ignore[arg-type]
+    return replace(RunEnd(command, "0011aabb", time, time, code), **changes)
 
 
 def part(folder: Path, name: str, *, now: datetime = NOW) -> Part:

@@ -18,6 +18,7 @@ from lstmcli.config import Settings
 from lstmcli.errors import DataError, TrainingError, UsageError
 from lstmcli.files.locks import hold
 from lstmcli.learning import search as search_module
+from lstmcli.learning.fit import fit
 from lstmcli.learning.folds import Fold
 from lstmcli.learning.search import Search, Space, holds
 from lstmcli.recipes import load_settings
@@ -285,7 +286,6 @@ def test_more_trials_are_added_to_those_that_there_are(point: World) -> None:
 def test_a_trial_that_diverges_has_failed_and_the_others_go_on(
     point: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fit = search_module.fit
 
     def broken(plan: Any, settings: Settings, *rest: Any) -> Any:
         if settings.model.hidden_sizes == (2, 2):
