@@ -113,11 +113,11 @@ def _emit(
 ) -> None:
     """Write the ledger, then the notes, then the result."""
     from lstmcli.report.predict import predict_view
-    from lstmcli.workflows.record import before_end, recorded
+    from lstmcli.workflows.grade import recorded
 
     made = report.made
     issued = recorded(made, prices.data_dir, datetime.now(UTC)) if record else made
-    shown = before_end(issued, lambda: out.show_notes(report))
+    shown = messages.before_end(issued, lambda: out.show_notes(report))
     view = predict_view(shown, all_steps=all_steps, typed=prices.typed())
     more = {"command": "forecast", "incomplete": report.incomplete}
     out.emit(replace(view, document=lambda: view.document() | more))

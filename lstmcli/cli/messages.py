@@ -6,16 +6,19 @@ Notes and failures go to standard error and, with --log-file, to the log.
 import gc
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 from lstmcli.cli import journal
 from lstmcli.errors import AllFailedError, Failure, PartialError, UsageError
 from lstmcli.printable import count_of, first_few, grouped
 from lstmcli.report import Format, View
+
+if TYPE_CHECKING:
+    from lstmcli.workflows.predict import PredictReport, SymbolForecast
 
 _MOST_NOTES = 5
 _MOST_ALIKE = 3  # failed symbols with one reason that have a line each
@@ -174,6 +177,16 @@ class BatchOptions(OutputOptions):
         self.show_notes(report)
         self.emit(view, **how)
         report_failures(report.failures, done)
+
+
+def before_end(report: "PredictReport", act: Callable[[], object]) -> "PredictReport":
+    """Return the report as a stream that acts when all is made: before a result is shown."""
+
+    def forecasts() -> Iterator["SymbolForecast"]:
+        yield from report.forecasts
+        act()
+
+    return replace(report, forecasts=forecasts())
 
 
 def confirm(question: str) -> bool:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 from lstmcli.cli import journal, options
-from lstmcli.cli.messages import BatchOptions, report_failures
+from lstmcli.cli.messages import BatchOptions, before_end, report_failures
 from lstmcli.cli.options import spread
 from lstmcli.cli.progress import show_work
 
@@ -56,7 +56,7 @@ def predict(
         from lstmcli.report.output import check_page, check_plot
         from lstmcli.report.predict import check_explain, predict_view
         from lstmcli.workflows import predict as workflow
-        from lstmcli.workflows.record import before_end, check_issuable, recorded
+        from lstmcli.workflows.grade import check_issuable, recorded
 
         journal.begin("predict", prices.data_dir)
         check_issuable(record, as_of)
