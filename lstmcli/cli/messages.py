@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
 
 from lstmcli.cli import journal
-from lstmcli.errors import AllFailedError, Failure, PartialError, UsageError
+from lstmcli.errors import AllFailedError, Failure, FoundError, PartialError, UsageError
 from lstmcli.printable import count_of, first_few, grouped
 from lstmcli.report import Format, View
 
@@ -201,6 +201,14 @@ def report_failures(failures: Sequence[Failure], done: int) -> None:
     if failures:
         print_failures(failures)
         raise PartialError(_summary(failures, done), why="see above")
+
+
+def fail_if_found(asked: bool, found: str, failures: Sequence[Failure], done: int) -> None:
+    """Raise FoundError where that was asked for; failed symbols are printed before it."""
+    if asked and found:
+        log_failures(failures, done)
+        print_failures(failures)
+        raise FoundError(found)
 
 
 def print_failures(failures: Sequence[Failure], kind: str = "failed") -> None:

@@ -254,7 +254,7 @@ def _forecasts(
     report.notes.extend(note_ready_made(taken, source.data_dir))
     report.notes.extend(describe_shares(taken))
     for by in report.models:
-        report.notes.extend(_model_notes(source, by))
+        report.notes.extend(model_notes(source, by))
     report.notes.extend(notes)
     if explained and (total := len(report.symbols)) > EXPLAINED:
         report.notes.append(
@@ -276,7 +276,7 @@ def _explained(
     return replace(made, explanation=explain(model, series, len(series) - 1, steps=shown_steps))
 
 
-def _model_notes(source: Source, by: Predictor) -> Iterator[str]:
+def model_notes(source: Source, by: Predictor) -> Iterator[str]:
     """Yield what there is to know of a model and its forecasts."""
     if by.scored:
         seen = look(by.model, by.reference, "predict", f"as-of horizon={by.horizon}", by.scored)
