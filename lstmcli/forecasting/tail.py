@@ -132,5 +132,7 @@ def _pareto(excesses: Floats, weights: Floats) -> tuple[float, float]:
         logs = np.log(inside) * (1.0 / shape + 1.0) if abs(shape) > 1e-9 else excesses / scale
         return float(weights @ (at[1] + logs) + prior)
 
-    found = minimize(loss, np.array([_SHAPE, _LOG_SCALE]), method="Nelder-Mead").x
+    exact = {"xatol": 1e-9, "fatol": 1e-9, "maxiter": 1000}  # so that processors agree
+    start = np.array([_SHAPE, _LOG_SCALE])
+    found = minimize(loss, start, method="Nelder-Mead", options=exact).x
     return float(found[0]), float(np.exp(found[1]))

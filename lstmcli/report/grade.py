@@ -395,8 +395,8 @@ def _levels(report: "AnomalyReport") -> Iterator[str]:
         )
         yield f"{text}, all up to {until}, when {model} stopped learning."
         if few:
-            rest = "the others' tail" if series else "an assumed tail, so that they are rough"
-            yield f"Fewer than {_FEW_OWN:,} moves of {first_few(few, 5)}: mostly {rest}."
+            weight = "mostly the others' tail" if series else "chances are rough"
+            yield f"Fewer than {_FEW_OWN:,} moves of {first_few(few, 5)}: {weight}."
 
 
 def _expected(report: "AnomalyReport") -> str:
