@@ -11,7 +11,8 @@ LstmcliError                1  failed
 ├── PartialError            3  some symbols failed, the others are done
 ├── DataError               4  no data, or data that cannot be used
 ├── LockedError             5  another run holds the lock
-└── NetworkError            6  the network or the feed failed
+├── NetworkError            6  the network or the feed failed
+└── FoundError              7  something was found, where that is to fail
 
 Every message is one line, `WHAT (WHERE): WHY. NEXT STEP`.
 """
@@ -159,6 +160,12 @@ class NetworkError(LstmcliError):
     """The network failed, or the feed refused to answer."""
 
     exit_code = 6
+
+
+class FoundError(LstmcliError):
+    """Something was found, and an option asks for a failure then."""
+
+    exit_code = 7
 
 
 @dataclass(frozen=True)

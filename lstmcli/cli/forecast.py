@@ -121,11 +121,11 @@ def _emit(
     """Write the ledger, then the notes, then the result."""
     from lstmcli.report.predict import predict_view
     from lstmcli.report.risk import ranked
-    from lstmcli.workflows.record import before_end, recorded
+    from lstmcli.workflows.grade import recorded
 
     made = report.made
     issued = recorded(made, prices.data_dir, datetime.now(UTC)) if record else made
-    shown = before_end(ranked(issued, sort, top), lambda: out.show_notes(report))
+    shown = messages.before_end(ranked(issued, sort, top), lambda: out.show_notes(report))
     view = predict_view(shown, all_steps=all_steps, typed=prices.typed(), sort=sort)
     more = {"command": "forecast", "incomplete": report.incomplete}
     out.emit(replace(view, document=lambda: view.document() | more))

@@ -29,6 +29,7 @@ _GENERAL = dict.fromkeys(("--data-dir", "--format", "--log-file"), 2) | dict.fro
 )
 # What people type, after the command that they want.
 _COMMANDS = {
+    "anomalies SYMBOL": "alert, alerts, anomaly, outliers, surprises",
     "config show": "config list, settings",
     "data import FILE": "data add, import",
     "data list, or lstmcli models list": "list, ls",

@@ -6,16 +6,19 @@ Notes and failures go to standard error and, with --log-file, to the log.
 import gc
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 from lstmcli.cli import journal
-from lstmcli.errors import AllFailedError, Failure, PartialError, UsageError
+from lstmcli.errors import AllFailedError, Failure, FoundError, PartialError, UsageError
 from lstmcli.printable import count_of, first_few, grouped
 from lstmcli.report import Format, View
+
+if TYPE_CHECKING:
+    from lstmcli.workflows.predict import PredictReport, SymbolForecast
 
 _MOST_NOTES = 5
 _MOST_ALIKE = 3  # failed symbols with one reason that have a line each
@@ -176,6 +179,16 @@ class BatchOptions(OutputOptions):
         report_failures(report.failures, done)
 
 
+def before_end(report: "PredictReport", act: Callable[[], object]) -> "PredictReport":
+    """Return the report as a stream that acts when all is made: before a result is shown."""
+
+    def forecasts() -> Iterator["SymbolForecast"]:
+        yield from report.forecasts
+        act()
+
+    return replace(report, forecasts=forecasts())
+
+
 def confirm(question: str) -> bool:
     """Ask on stderr and return whether the answer is yes."""
     journal.say(f"{question} [y/N]: ", end="")
@@ -188,6 +201,14 @@ def report_failures(failures: Sequence[Failure], done: int) -> None:
     if failures:
         print_failures(failures)
         raise PartialError(_summary(failures, done), why="see above")
+
+
+def fail_if_found(asked: bool, found: str, failures: Sequence[Failure], done: int) -> None:
+    """Raise FoundError where that was asked for; failed symbols are printed before it."""
+    if asked and found:
+        log_failures(failures, done)
+        print_failures(failures)
+        raise FoundError(found)
 
 
 def print_failures(failures: Sequence[Failure], kind: str = "failed") -> None:

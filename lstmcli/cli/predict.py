@@ -1,12 +1,12 @@
-"""`lstmcli predict`."""
+"""`lstmcli predict` and `lstmcli anomalies`: the sessions ahead, and past moves that surprise."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
-from lstmcli.cli import journal, options
-from lstmcli.cli.messages import BatchOptions, report_failures
+from lstmcli.cli import journal, messages, options
+from lstmcli.cli.messages import BatchOptions, before_end, report_failures
 from lstmcli.cli.options import spread
 from lstmcli.cli.progress import show_work
 
@@ -77,7 +77,7 @@ def predict(
         from lstmcli.report.predict import check_explain, predict_view
         from lstmcli.report.risk import check_sort, ranked
         from lstmcli.workflows import predict as workflow
-        from lstmcli.workflows.record import before_end, check_issuable, recorded
+        from lstmcli.workflows.grade import check_issuable, recorded
 
         journal.begin("predict", prices.data_dir)
         check_issuable(record, as_of)
@@ -109,6 +109,57 @@ def predict(
         out.emit(predict_view(shown, all_steps=all_steps, typed=typed, sort=sort))
     if plot is not None or report is not None:
         _draw(ranked(made, sort, watch.top), plot, report)
+    report_failures(made.failures, len(made.symbols))
+
+
+@spread
+def anomalies(
+    *,
+    model: options.Model = None,
+    since: options.Day = None,
+    steps: Annotated[int, dict(min=1, max=1000)] = 1,
+    probability: Annotated[float, dict(min=1e-6, max=0.01)] = 0.001,
+    fail: bool = False,
+    device: options.DeviceOptions,
+    prices: options.PriceOptions,
+    out: BatchOptions,
+) -> None:
+    """List moves that the forecast of the day before held nearly impossible.
+
+    Judges the last session of each symbol, or all since a day. Days that the model was fitted on
+    are left out.
+
+    Examples:
+        lstmcli anomalies AAPL
+        lstmcli anomalies --symbols-file symbols.txt --fail --quiet
+        lstmcli anomalies AAPL --since 2025-01-01 --output anomalies.csv
+
+    Forecast:
+        --since DATE: First day judged, as 2025-12-31. [the last session]
+        --steps N: Judge moves over N sessions.
+        --probability P: List moves with a smaller chance, both sides together.
+
+    Output:
+        --fail: Exit with 7 if a move is found.
+    """
+    with ExitStack() as at_work, out.failures_listed():
+        at_work.enter_context(show_work(out.quiet))
+        from lstmcli.report.grade import anomalies_view, describe_found
+        from lstmcli.workflows import anomalies as workflow
+
+        journal.begin("anomalies", prices.data_dir)
+        out.check()
+        made = workflow.anomalies(
+            prices.chosen(),
+            model=model,
+            since=since,
+            steps=steps,
+            probability=probability,
+            **device.chosen,
+        )
+    out.show_notes(made)
+    out.emit(anomalies_view(made, typed=prices.typed(model)))
+    messages.fail_if_found(fail, describe_found(made), made.failures, len(made.symbols))
     report_failures(made.failures, len(made.symbols))
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from lstmcli.errors import FileError, PartialError
+from lstmcli.errors import FileError, FoundError, PartialError
 from lstmcli.files import atomic
 from lstmcli.files.locks import hold
 from lstmcli.market.symbols import inside
@@ -49,7 +49,7 @@ class RunEnd:
     @property
     def is_good(self) -> bool:
         """Whether it did its work, for some of the symbols at least."""
-        return self.exit_code in (0, PartialError.exit_code)
+        return self.exit_code in (0, PartialError.exit_code, FoundError.exit_code)
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ from lstmcli.files.atomic import append_lines, is_torn, make_folder
 from lstmcli.market.symbols import inside
 
 SCHEMA_VERSION = 1
+LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)  # recorded, or those that come nearest
 _MONTHS = "[0-9][0-9][0-9][0-9]-[0-9][0-9].jsonl"
 _START = b'{"ledger":'
 _DIGITS = 5
@@ -274,6 +275,11 @@ def rounded(moves: Iterable[Iterable[float]]) -> list[list[float]]:
 
 
 @lru_cache(maxsize=100_000)
+def nearest_columns(levels: tuple[float, ...]) -> list[int]:
+    """Return where the levels lie that come nearest to those recorded, each once."""
+    return sorted(set(np.abs(np.subtract.outer(LEVELS, levels)).argmin(axis=1).tolist()))
+
+
 def day_number(text: str) -> int:
     """Return the days since 1970 of an ISO date, of which there are few; ValueError for others."""
     day = date.fromisoformat(text)

@@ -18,8 +18,7 @@ import pandas as pd
 import pytest
 
 from lstmcli.market.store import write_stored
-from lstmcli.runs.ledger import Entry, encode
-from lstmcli.workflows.record import LEVELS
+from lstmcli.runs.ledger import LEVELS, Entry, encode
 from tests.command_line import sessions
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ from lstmcli.cli.app import app
 from tests.command_line import Outcome, assert_one_error, in_process, lstmcli
 from tests.rows import for_each
 
-COMMANDS = ("fetch", "train", "predict", "forecast", "evaluate", "tune", "status")
+COMMANDS = ("fetch", "train", "predict", "forecast", "evaluate", "anomalies", "tune", "status")
 VERBS = (
     *("data list", "data show", "data check", "data remove", "data import", "config show"),
     *("models list", "models show", "models promote", "models rollback", "models prune"),

@@ -24,11 +24,10 @@ from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.model import series_for
 from lstmcli.market.calendars import sessions_of
 from lstmcli.runs.bundle import load_bundle
-from lstmcli.runs.ledger import Entry, read_ledger
-from lstmcli.workflows.grade import grade
+from lstmcli.runs.ledger import LEVELS, Entry, nearest_columns, read_ledger
+from lstmcli.workflows.grade import grade, recorded
 from lstmcli.workflows.predict import predict
 from lstmcli.workflows.prices import Source, load_prices
-from lstmcli.workflows.record import LEVELS, _nearest_columns, recorded
 from tests.command_line import Outcome, assert_one_error, csv_text, in_process, sessions, walk
 from tests.rows import for_each
 
@@ -130,8 +129,8 @@ def test_point_model_is_recorded_by_its_median_alone(home: Path) -> None:
 
 def test_levels_that_come_nearest_stand_in_for_those_that_a_model_lacks() -> None:
     tenths = tuple(round(0.05 * k, 2) for k in range(1, 20))
-    assert [tenths[k] for k in _nearest_columns(tenths)] == [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95]
-    assert _nearest_columns((0.1, 0.5, 0.9)) == [0, 1, 2]
+    assert [tenths[k] for k in nearest_columns(tenths)] == [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95]
+    assert nearest_columns((0.1, 0.5, 0.9)) == [0, 1, 2]
 
 
 def test_hindsight_is_not_recorded(fan_home: Path) -> None:

@@ -138,6 +138,17 @@ json status forecast --max-age 26h
 json models use weekly
 csv predict PEP --horizon 5
 """,
+    "anomalies": """\
+json,csv anomalies SPX KO --csv data/us20.csv.gz --since 2018-06-01
+json anomalies KO --csv data/us20.csv.gz --since 2022-01-01 --steps 5 --probability 0.01
+csv anomalies KO SPX --csv data/us20.csv.gz
+- anomalies KO --csv data/us20.csv.gz --since 2018-06-01 --fail
+- anomalies KO --csv data/us20.csv.gz --fail
+- anomalies KO --csv data/us20.csv.gz --steps 60
+- anomalies NOSUCH
+json train SPX --csv data/us20.csv.gz --scratch --set split.train_end=1999-12-31 --name early
+json anomalies SPX --csv data/us20.csv.gz --model early --since 2000-01-01
+""",
     "search": """\
 json tune --csv data/sp500.csv --trials 4 --start 2010-01-01 --set train.epochs=1
 csv,jsonl tune --csv data/sp500.csv --trials 4 --start 2010-01-01 --set train.epochs=1
@@ -202,6 +213,7 @@ json status
 - fetch --help
 - train --help
 - predict --help
+- anomalies --help
 - forecast --help
 - evaluate --help
 - tune --help

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lstmcli.cli.messages import before_end
 from lstmcli.errors import AllFailedError, UsageError
 from lstmcli.market import sessions
 from lstmcli.market.prices import Prices
 from lstmcli.workflows import predict as module
 from lstmcli.workflows.predict import PredictReport, SymbolForecast, predict
 from lstmcli.workflows.prices import Source, stream_prices
-from lstmcli.workflows.record import before_end
 from tests.command_line import csv_text, in_process, walk
 
 SYMBOLS = tuple(f"S{letter}" for letter in "ABCDEFGHIJKLM")

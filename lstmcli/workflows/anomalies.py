@@ -1,0 +1,357 @@
+"""Anomalies: sessions whose move the fan of the day before held nearly impossible.
+
+A session is judged by a fan of rows up to its cutoff alone, `steps` rows before it, and only where
+the model was fitted on nothing after that cutoff. Chances beyond the outermost quantiles come from
+a tail of training moves (`forecasting.tail`), which is fitted where a move lies out there.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstmcli.dataset.series import Series
+from lstmcli.errors import DataError, Failure, LstmcliError, UsageError, raise_if_all_failed
+from lstmcli.forecasting.forecaster import forecast, forecast_alike
+from lstmcli.forecasting.har import bars_per_year
+from lstmcli.forecasting.model import series_for
+from lstmcli.forecasting.tail import Floats, Tail, distances, fit_tail
+from lstmcli.market.columns import Reading
+from lstmcli.market.prices import Prices, unit_of
+from lstmcli.market.sessions import schedule_for, sessions_behind
+from lstmcli.printable import Note, count_of
+from lstmcli.runs.registry import ModelRef
+from lstmcli.training.device import choose_device, threads
+from lstmcli.workflows.predict import STALE_SESSIONS, Predictor, load_predictor
+from lstmcli.workflows.prices import Source, stream_prices
+from lstmcli.workflows.shares import Share, describe_shares, note_model, note_ready_made, shares
+
+PROBABILITY = 0.001
+_OWN_MOVES = 4000  # of one series, the latest
+_POOL_SERIES, _POOL_MOVES = 50, 10_000  # of the others; more cost time and say nothing new
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Session:
+    """One session's move, against the fan of `steps` sessions before.
+
+    move, low, high : log moves since the cutoff: the one that came, and the outermost quantiles.
+    coverage : the chance that the fan gives to the range from low to high.
+    probability : two-sided chance of a move as far out; None within the range.
+    own, pooled, series : moves of the symbol, moves of others, and how many others, whose tail
+        says so; 0 within the range.
+    years : in which one such move is to be expected; None within the range.
+    """
+
+    model: str
+    symbol: str
+    cutoff: str
+    date: str
+    last_close: float
+    close: float
+    move: float
+    low: float
+    high: float
+    coverage: float
+    probability: float | None = None
+    years: float | None = None
+    own: int = 0
+    pooled: int = 0
+    series: int = 0
+
+
+@dataclass(frozen=True)
+class AnomalyReport:
+    """The sessions found, the least likely first, and how many were judged.
+
+    judged : sessions of all symbols together. latest : the last session of each symbol.
+    left_out : sessions asked for that a model was fitted on. years : in which one symbol gives one
+    warning without any cause.
+    """
+
+    models: list[Predictor] = field(default_factory=list)
+    found: list[Session] = field(default_factory=list)
+    latest: list[Session] = field(default_factory=list)
+    symbols: list[str] = field(default_factory=list)
+    judged: int = 0
+    left_out: int = 0
+    probability: float = PROBABILITY
+    steps: int = 1
+    since: date | None = None
+    first: str = ""
+    years: float = 0.0
+    interval: str = "1d"
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def expected(self) -> float:
+        """Return how many would be found without any cause, were all fans right."""
+        return self.judged * self.probability
+
+
+def anomalies(
+    source: Source,
+    *,
+    model: str | None = None,
+    since: date | None = None,
+    steps: int = 1,
+    probability: float = PROBABILITY,
+    device: str = "auto",
+    number_of_threads: int = 1,
+) -> AnomalyReport:
+    """Judge the last session of each symbol, or those from `since` on.
+
+    probability : two-sided chance below which a move is found. A symbol that cannot be judged
+    becomes a Failure; when none can, the error is raised.
+    """
+    source = replace(source, around=date.max)
+    report = AnomalyReport(probability=probability, steps=steps, since=since)
+    loaded: dict[ModelRef, _Judge] = {}
+    taken: list[Share] = []
+    judged = left_out = 0
+    with threads(number_of_threads):
+        for share in shares(source, model, steps):
+            taken.append(replace(share, source=replace(share.source, read=None)))
+            for each in stream_prices(share.source, share.data, share.interval, share.inputs):
+                if isinstance(each, Failure):
+                    report.failures.append(each)
+                    continue
+                reference = share.choice.model
+                if reference not in loaded:
+                    by = load_predictor(
+                        source.data_dir, reference, device=choose_device(device), horizon=None
+                    )
+                    loaded[reference] = _Judge(by, share.source, steps, probability)
+                    report.models.append(by)
+                try:
+                    sessions, skipped = loaded[reference].judge(each, since)
+                except (DataError, UsageError) as error:
+                    report.failures.append(Failure.of(each.symbol, error))
+                    continue
+                report.notes.extend(each.named_notes())
+                report.warnings.extend([] if since else _age(each, source.today))
+                judged, left_out = judged + len(sessions), left_out + skipped
+                report.symbols.append(each.symbol)
+                report.latest.append(sessions[-1])
+                report.found.extend(one for one in sessions if _is_rare(one, probability))
+                report = replace(
+                    report,
+                    first=min(filter(None, (report.first, sessions[0].date))),
+                    years=max(report.years, loaded[reference].years(each)),
+                    interval=each.interval,
+                )
+    raise_if_all_failed(len(report.symbols), report.failures)
+    report.found.sort(key=lambda one: (one.probability, -abs(one.move) / (one.high - one.low)))
+    first_notes = [*note_ready_made(taken, source.data_dir), *describe_shares(taken)]
+    for judge in loaded.values():
+        first_notes += [*judge.notes, *note_model(source, judge.by)]
+    notes = [*first_notes, *report.notes]
+    return replace(report, judged=judged, left_out=left_out, notes=notes)
+
+
+def _is_rare(one: Session, probability: float) -> bool:
+    return one.probability is not None and one.probability < probability
+
+
+def _age(prices: Prices, today: date) -> Iterator[str]:
+    """Yield a warning where the last session is an old one."""
+    last = prices.frame.index[-1].date()
+    behind = sessions_behind(last, schedule_for(prices), prices.interval, today)
+    if behind > STALE_SESSIONS:
+        old = f"the last bar, {last}, is {behind} {unit_of(prices.interval)}s old"
+        yield Note.of(prices.symbol, old)
+
+
+class _Judge:
+    """One model, with what was read for it: the moves of the other series that it learned from."""
+
+    def __init__(self, by: Predictor, source: Source, steps: int, probability: float) -> None:
+        self.by, self.steps, self.source = by, steps, source
+        self.until = by.metadata.trained_until
+        self.notes: list[str] = []
+        self._probability = probability
+        self._pool: dict[str, Floats] | None = None
+        self._gap = 1
+
+    def years(self, prices: Prices) -> float:
+        """Return in how many years one warning is to be expected of a symbol without cause."""
+        days = prices.frame.index.to_numpy().astype("datetime64[D]")
+        return 1 / (self._probability * bars_per_year(days))
+
+    def judge(self, prices: Prices, since: date | None) -> tuple[list[Session], int]:
+        """Return the sessions of a symbol, oldest first, and how many were left out.
+
+        Raises UsageError for a model without a fan, DataError where no session is left.
+        """
+        model = self.by.model
+        self._check()
+        series = series_for(model.settings, prices)
+        last, fewest = len(series) - 1, model.fewest_rows - 1 + self.steps
+        first = last if since is None else int(series.dates.searchsorted(np.datetime64(since)))
+        first = max(first, fewest)
+        rows = np.arange(first, last + 1) - self.steps
+        usable = rows[series.dates[rows] >= self.until]
+        if not len(usable):
+            raise DataError(
+                "no session to judge",
+                where=f"{prices.symbol} in {prices.source}",
+                why=f"its {len(series)} bars end on {series.dates[last]}, the model was fitted up "
+                f"to {self.until}, and a fan needs {model.fewest_rows} rows",
+                next_step="Give newer prices, or a model of an earlier part: --model NAME.",
+            )
+        quantiles, median, actual = self._fans(series, usable, exact=since is None)
+        z = distances(quantiles, median, actual)
+        if np.isnan(z).any():
+            raise DataError(
+                "the fan has no width",
+                where=prices.symbol,
+                why="its price has not moved",
+                next_step="Check its prices: lstmcli data check.",
+            )
+        chances = np.full(len(z), np.nan)
+        tail = None
+        if (np.abs(z) > 1).any():
+            tail = self._tail(series)
+            chances = tail.probability(z)
+        self.by.symbols.append(series.symbol)
+        trained = self.by.metadata.trained_prices
+        suited = {trained[series.symbol]} if series.symbol in trained else set(trained.values())
+        if trained and series.price not in suited:
+            self.by.other_prices[series.symbol] = series.price
+        yearly = bars_per_year(series.dates)
+        made = zip(usable.tolist(), actual, quantiles, chances.tolist(), strict=True)
+        found = [self._session(series, *each, tail=tail, yearly=yearly) for each in made]
+        return found, len(rows) - len(usable)
+
+    def _check(self) -> None:
+        levels, window = self.by.model.levels, self.by.model.settings.window
+        if not levels or self._probability > 2 * min(levels[0], 1 - levels[-1]):
+            raise UsageError(
+                "this model gives no range that is wide enough",
+                where=str(self.by.reference),
+                why=f"its quantiles are {', '.join(map(str, levels)) or 'none'}, expected some "
+                f"below and above a chance of {self._probability / 2:g}",
+                next_step="Pass --model base, or train the default recipe.",
+            )
+        if self.steps > window.horizon:
+            raise UsageError(
+                "moves are too long",
+                where=f"--steps {self.steps}",
+                why=f"{self.by.reference} forecasts {window.horizon} steps",
+            )
+
+    def _session(
+        self,
+        series: Series,
+        row: int,
+        move: float,
+        fan: Floats,
+        chance: float,
+        *,
+        tail: Tail | None,
+        yearly: float,
+    ) -> Session:
+        levels, end = self.by.model.levels, row + self.steps
+        found = Session(
+            model=str(self.by.reference),
+            symbol=series.symbol,
+            cutoff=str(series.dates[row]),
+            date=str(series.dates[end]),
+            last_close=float(series.last_close[row]),
+            close=float(series.last_close[end]),
+            move=float(move),
+            low=float(fan[0]),
+            high=float(fan[-1]),
+            coverage=round(levels[-1] - levels[0], 9),
+        )
+        if tail is None or np.isnan(chance):
+            return found
+        return replace(
+            found,
+            probability=chance,
+            years=1 / (chance * yearly),
+            own=tail.own,
+            pooled=tail.pooled,
+            series=tail.series,
+        )
+
+    def _fans(self, series: Series, rows: Rows, exact: bool) -> tuple[Floats, Floats, Floats]:
+        """Return quantiles (N, Q), medians (N,) and outcomes (N,) of `steps` after each row.
+
+        exact : as `predict` gave them to the last bit, which takes longer.
+        """
+        how = forecast_alike if exact else forecast
+        made = how(self.by.model, [series.until(rows)], [rows], horizon=self.steps)
+        assert made.quantiles is not None
+        moves = series.log_prices[rows + self.steps] - series.log_prices[rows]
+        at = self.steps - 1
+        return np.asarray(made.quantiles)[:, at], np.asarray(made.median)[:, at], moves
+
+    def _tail(self, series: Series) -> Tail:
+        """Fit the tail of a series on its own training moves and on those of the others."""
+        name, known = series.symbol.upper(), self.by.metadata.symbols
+        if self._pool is None and {each.symbol.upper() for each in known} != {name}:
+            self._pool = self._read_pool()
+        own = self._distances(series, self._training_rows(series)[-_OWN_MOVES:])
+        pool = [each for other, each in (self._pool or {}).items() if other != name]
+        levels = self.by.model.levels
+        outside = levels[0], 1 - levels[-1]
+        return fit_tail(own, pool, levels=outside, steps=self.steps, gap=self._gap)
+
+    def _training_rows(self, series: Series) -> Rows:
+        """Return the cutoffs whose moves end before the model's training does."""
+        end = int(series.dates.searchsorted(self.until, side="right"))
+        first = self.by.model.settings.window.context_length - 1
+        return np.arange(first, max(first, end - self.steps))
+
+    def _distances(self, series: Series, rows: Rows) -> Floats:
+        if not len(rows):
+            return np.empty(0)
+        return distances(*self._fans(series, rows, exact=False))
+
+    def _read_pool(self) -> dict[str, Floats]:
+        """Return the distances of training moves by symbol, of those series that can be read."""
+        known, settings = self.by.metadata.symbols, self.by.model.settings
+        names = [each.symbol for each in known[:: -(-len(known) // _POOL_SERIES)]]
+        own, source = not self.source.names_data, self.source
+        source = replace(
+            source,
+            symbols=(),
+            csv=(),
+            only=(),
+            others=(),
+            read=None,
+            start=None,
+            end=None,
+            tables=source.tables if source.own else (),
+            reading=source.reading if own else Reading(),
+        )
+        if settings.data.csv or source.tables:
+            source = replace(source, only=tuple(each.upper() for each in names))
+        else:
+            source = replace(source, symbols=tuple(names))
+        read: list[Series] = []
+        try:
+            for each in stream_prices(
+                source, settings.data, self.by.metadata.interval, settings.window.inputs
+            ):
+                if isinstance(each, Prices):
+                    read.append(series_for(settings, each))
+        except LstmcliError as error:
+            self.notes.append(f"tails of each symbol's own moves alone: {error}")
+            return {}
+        if len(read) < len(names):
+            lacking = count_of(len(names) - len(read), "series")
+            self.notes.append(f"{lacking} that {self.by.reference} learned from cannot be read")
+        rows = [self._training_rows(each) for each in read]
+        self._gap = max(1, -(-sum(map(len, rows)) // _POOL_MOVES))
+        return {
+            each.symbol.upper(): self._distances(each, some[:: self._gap])
+            for each, some in zip(read, rows, strict=True)
+        }
