@@ -71,7 +71,8 @@ def test_the_seed_decides_and_the_global_random_state_does_not(log_prices):
     first = fan(1)
     state = np.random.get_state(legacy=False)["state"]["key"].copy()  # noqa: NPY002
     np.testing.assert_array_equal(first, fan(1))
-    np.testing.assert_array_equal(state, np.random.get_state(legacy=False)["state"]["key"])  # noqa: NPY002
+    after = np.random.get_state(legacy=False)["state"]["key"]  # noqa: NPY002
+    np.testing.assert_array_equal(state, after)
     assert not np.array_equal(first, fan(2))
 
 
