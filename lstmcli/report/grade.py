@@ -276,7 +276,7 @@ _COMPARISONS: list[Column] = [
 
 
 _MOST_SESSIONS = 30  # on the screen
-_FEW_OWN = 2500  # moves; of fewer, a tail is mostly that of the others
+_FEW_OWN, _MANY_POOLED = 2500, 4000  # moves; of fewer own ones, many others weigh more
 _FEW_SYMBOLS = 3  # whose last session is shown where nothing is found
 _MOST_YEARS = 100.0  # the moves of a tail span some tens of years of sessions
 
@@ -395,7 +395,7 @@ def _levels(report: "AnomalyReport") -> Iterator[str]:
         )
         yield f"{text}, all up to {until}, when {model} stopped learning."
         if few:
-            weight = "mostly the others' tail" if series else "chances are rough"
+            weight = "mostly the others' tail" if pooled >= _MANY_POOLED else "chances are rough"
             yield f"Fewer than {_FEW_OWN:,} moves of {first_few(few, 5)}: {weight}."
 
 

@@ -133,9 +133,11 @@ def test_the_screen_says_whose_tail_the_chances_are(trained: Path, tmp_path: Pat
     )
     assert "drawn to that of" in screen
     assert "moves of 1 other, all up to" in screen
-    assert "Fewer than 2,500 moves of NEW: mostly the others' tail." in screen
+    assert "Fewer than 2,500 moves of NEW: chances are rough." in screen
     based = in_process("anomalies", "--csv", crash, "--model", "base", folder=trained)
-    assert "moves of 21 others" in " ".join(based.out.split())
+    shown = " ".join(based.out.split())
+    assert "moves of 21 others" in shown
+    assert "Fewer than 2,500 moves of NEW: mostly the others' tail." in shown
 
 
 def test_a_model_without_ranges_or_days_to_judge_is_refused(trained: Path, tmp_path: Path) -> None:
