@@ -49,11 +49,11 @@ def test_forecast_fetches_what_the_model_reads(server: StandIn, home: Path) -> N
 
 
 def test_fetch_of_a_symbol_fetches_it_too_and_says_so(server: StandIn, home: Path) -> None:
-    done = in_process("fetch", "AAPL", folder=home)
+    done = in_process("fetch", "AAPL", "--rate", "100", folder=home)
     assert (done.code, done.err) == (0, "lstmcli: also ^VIX, which aapl reads\n")
     assert last_bars(home)["^VIX"] == str(BARS.index[-1].date())
     server.forget()
-    weekly = in_process("fetch", "AAPL", "--interval", "1wk", folder=home)
+    weekly = in_process(*"fetch AAPL --interval 1wk --rate 100".split(), folder=home)
     assert "^VIX" not in weekly.err
     assert server.asked("^VIX") == []
 
@@ -76,7 +76,7 @@ def test_a_model_is_stale_where_the_other_series_was_restated(server: StandIn, h
     words = "prices of ^VIX"
     assert words not in in_process("predict", "AAPL", folder=home).err
     server.serve("^VIX", BARS * 4)
-    done = in_process("fetch", "^VIX", "--full", folder=home)
+    done = in_process("fetch", "^VIX", "--full", "--rate", "100", folder=home)
     assert done.code == 0, done.err
     for command in ("predict", "evaluate"):
         assert words in in_process(command, "AAPL", folder=home).err
