@@ -241,10 +241,14 @@ def _split(
         )
     if len(names) == 1:
         return dict.fromkeys(choose_series(names, symbols, where), slice(None))
-    order = np.argsort(codes, kind="stable")
     ends = np.cumsum(np.bincount(codes, minlength=len(names)))
-    parts = dict(zip(names, np.split(order, ends[:-1]), strict=True))
-    return {name: parts[name] for name in choose_series(names, symbols, where)}
+    parts: Sequence[NDArray[np.int64] | slice]
+    if (codes[1:] >= codes[:-1]).all():  # one series after the other, as in most files
+        parts = list(map(slice, [0, *ends[:-1]], ends))
+    else:
+        parts = np.split(np.argsort(codes, kind="stable"), ends[:-1])
+    rows = dict(zip(names, parts, strict=True))
+    return {name: rows[name] for name in choose_series(names, symbols, where)}
 
 
 def _is_symbol(name: str) -> bool:

@@ -53,7 +53,7 @@ def test_fetch_of_a_symbol_fetches_it_too_and_says_so(server: StandIn, home: Pat
     assert (done.code, done.err) == (0, "lstmcli: also ^VIX, which aapl reads\n")
     assert last_bars(home)["^VIX"] == str(BARS.index[-1].date())
     server.forget()
-    weekly = in_process(*"fetch AAPL --interval 1wk --rate 100".split(), folder=home)
+    weekly = in_process("fetch", "AAPL", "--interval", "1wk", "--rate", "100", folder=home)
     assert "^VIX" not in weekly.err
     assert server.asked("^VIX") == []
 
