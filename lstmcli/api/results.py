@@ -99,7 +99,7 @@ class Predictions:
     def explanations(self) -> dict[str, Any]:
         """What `explain=True` found, by symbol: the figures of `lstmcli predict --explain`."""
         from lstmcli.market.prices import unit_of
-        from lstmcli.report.predict import explain_document
+        from lstmcli.report.explain import explain_document
 
         return {
             each.symbol: explain_document(each.explanation, unit_of(each.interval))
@@ -184,7 +184,7 @@ class Predictions:
         return page_of(head, self._shown(), self._known(), self.failures)
 
     def _known(self) -> tuple[str, ...]:
-        from lstmcli.report.numbers import price_basis
+        from lstmcli.report.tables import price_basis
 
         return (price_basis(each.price for each in self.forecasts), *self.notes)
 

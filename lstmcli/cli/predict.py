@@ -73,8 +73,9 @@ def predict(
     with ExitStack() as at_work, out.failures_listed():
         at_work.enter_context(show_work(out.quiet))
         from lstmcli.evaluation.risk import asked_prices
+        from lstmcli.report.explain import check_explain
         from lstmcli.report.output import check_page, check_plot
-        from lstmcli.report.predict import check_explain, predict_view
+        from lstmcli.report.predict import predict_view
         from lstmcli.report.risk import check_sort, ranked
         from lstmcli.workflows import predict as workflow
         from lstmcli.workflows.grade import check_issuable, recorded

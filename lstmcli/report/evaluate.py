@@ -17,7 +17,6 @@ from lstmcli.learning.walk import Answer
 from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of, first_few
 from lstmcli.report import View, make_document, one_after_another
-from lstmcli.report.numbers import BASE_RATE_UNKNOWN, percent, price, price_basis, price_columns
 from lstmcli.report.risk import beyond_table, loss_table
 from lstmcli.report.score_tables import (
     directions,
@@ -29,6 +28,7 @@ from lstmcli.report.score_tables import (
 )
 from lstmcli.report.tables import (
     BAD,
+    BASE_RATE_UNKNOWN,
     DIM,
     GOOD,
     Column,
@@ -36,6 +36,10 @@ from lstmcli.report.tables import (
     Prose,
     list_table,
     make_table,
+    percent,
+    price,
+    price_basis,
+    price_columns,
     styled,
 )
 from lstmcli.workflows.evaluate import EvaluateReport
@@ -393,7 +397,7 @@ def detail_tables(report: EvaluateReport) -> list[RenderableType]:
         price_basis(each.price for each in report.series),
         *score_tables(scores, f"steps 1 to {report.horizon}"),
         *([beyond_table(scores)] if scores.models[scores.model].beyond else []),
-        *([loss_table(report.losses)] if report.losses else []),
+        *([loss_table(report.losses, len(report.series))] if report.losses else []),
         *([f"Chance of a rise: {BASE_RATE_UNKNOWN}."] if no_rates else []),
         *(
             [list_table(refits, _REFITS, report.refits, left=4, drop=["Validation", "Training"])]

@@ -19,7 +19,7 @@ from lstmcli.forecasting.forecast import Forecast, central_bands
 from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of
 from lstmcli.report.evaluate import made_by
-from lstmcli.report.numbers import percent, price
+from lstmcli.report.tables import percent, price
 from lstmcli.workflows.evaluate import EvaluateReport
 from lstmcli.workflows.predict import PredictReport, SymbolForecast
 

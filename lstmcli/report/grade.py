@@ -16,7 +16,6 @@ from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of, first_few
 from lstmcli.report import View, make_document
 from lstmcli.report.long_table import COLUMNS, all_levels, backtest_rows, chosen_models
-from lstmcli.report.numbers import move, percent
 from lstmcli.report.score_tables import directions, errors, score_tables, verdict_lines
 from lstmcli.report.tables import (
     BAD,
@@ -26,6 +25,8 @@ from lstmcli.report.tables import (
     Prose,
     list_table,
     make_table,
+    move,
+    percent,
     styled,
 )
 from lstmcli.workflows.grade import Grade, GradeReport

@@ -8,7 +8,6 @@ from rich.text import Text
 
 from lstmcli.printable import count_of, first_few
 from lstmcli.report import View, make_document
-from lstmcli.report.numbers import percent
 from lstmcli.report.tables import (
     BAD,
     GOOD,
@@ -17,6 +16,7 @@ from lstmcli.report.tables import (
     NextSteps,
     fact_table,
     list_table,
+    percent,
     styled,
 )
 from lstmcli.runs.registry import BASE

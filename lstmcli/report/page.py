@@ -32,18 +32,19 @@ from lstmcli.report.fans import (
     window_fan,
     with_change,
 )
-from lstmcli.report.numbers import (
+from lstmcli.report.output import write_file
+from lstmcli.report.predict import predict_view
+from lstmcli.report.score_tables import share_of, verdict_word
+from lstmcli.report.tables import (
     BASE_RATE_UNKNOWN,
+    FittedTable,
+    make_table,
     number,
     percent,
     price,
     price_basis,
     price_columns,
 )
-from lstmcli.report.output import write_file
-from lstmcli.report.predict import predict_view
-from lstmcli.report.score_tables import share_of, verdict_word
-from lstmcli.report.tables import FittedTable, make_table
 from lstmcli.runs.bundle import settings_toml
 from lstmcli.workflows.evaluate import EvaluateReport
 from lstmcli.workflows.predict import Predictor, PredictReport, SymbolForecast

@@ -16,8 +16,8 @@ from lstmcli.errors import DataError, UsageError
 from lstmcli.evaluation.comparisons import SIGNIFICANT
 from lstmcli.evaluation.risk import LOSS, BeyondScores, LossBacktest, chances_below, loss_moves
 from lstmcli.evaluation.scores import Scores
-from lstmcli.report.numbers import move, number, percent, price
-from lstmcli.report.tables import Prose, make_table
+from lstmcli.printable import count_of
+from lstmcli.report.tables import Prose, make_table, move, number, percent, price
 from lstmcli.workflows.predict import PredictReport, SymbolForecast
 
 Sort = Literal["symbol", "range", "downside", "age"]
@@ -173,8 +173,11 @@ def beyond_table(scores: Scores) -> RenderableType:
     return table
 
 
-def loss_table(losses: Sequence[LossBacktest]) -> RenderableType:
-    """Show how often the loss of one step was exceeded, symbol by symbol, and the tests of it."""
+def loss_table(losses: Sequence[LossBacktest], symbols: int) -> RenderableType:
+    """Show how often the loss of one step was exceeded, symbol by symbol, and the tests of it.
+
+    symbols : how many were evaluated, of which the last may have no row.
+    """
 
     def cells(each: LossBacktest) -> list[object]:
         return [
@@ -195,6 +198,9 @@ def loss_table(losses: Sequence[LossBacktest]) -> RenderableType:
         drop=["Share", "Expected"],
     )
     notes = [f"... {len(shown) - _MOST_SYMBOLS} more, --format json"] * (len(shown) > _MOST_SYMBOLS)
+    if untested := symbols - len(losses):
+        left_out = count_of(untested, "symbol")
+        notes.append(f"Left out: {left_out} without such days, or beyond the first 50,000 days.")
     if len(ps) < len(losses):
         few = [each.joint.why for each in losses if each.joint.p is None]
         notes.append(f"No p: {few[0]}.")

@@ -11,7 +11,6 @@ from lstmcli.evaluation.scores import PAST_MOVES, ModelScores, Scores
 from lstmcli.evaluation.significance import Interval
 from lstmcli.evaluation.trend import CLASSES
 from lstmcli.evaluation.verdict import Summary, Verdict, difference, judged_band, shown_name
-from lstmcli.report.numbers import move, number, percent
 from lstmcli.report.tables import (
     BAD,
     DIM,
@@ -21,6 +20,9 @@ from lstmcli.report.tables import (
     Prose,
     list_table,
     make_table,
+    move,
+    number,
+    percent,
     styled,
 )
 

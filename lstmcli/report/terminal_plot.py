@@ -16,9 +16,9 @@ import numpy as np
 
 from lstmcli.printable import printable, raw_stream
 from lstmcli.report.fans import Band, Dates, Fan, Floats, Walk
-from lstmcli.report.numbers import price
 from lstmcli.report.output import missing
 from lstmcli.report.picture import write_picture
+from lstmcli.report.tables import price
 
 HEIGHT = 22
 LEAST_WIDTH = 40

@@ -11,8 +11,17 @@ from rich.text import Text
 from lstmcli.evaluation.verdict import fan_against
 from lstmcli.printable import count_of, printable
 from lstmcli.report import View, make_document
-from lstmcli.report.numbers import percent, sparkline
-from lstmcli.report.tables import GOOD, OWN, Column, NextSteps, fact_table, list_table, styled
+from lstmcli.report.tables import (
+    GOOD,
+    OWN,
+    Column,
+    NextSteps,
+    fact_table,
+    list_table,
+    percent,
+    sparkline,
+    styled,
+)
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.train import TrainReport
 

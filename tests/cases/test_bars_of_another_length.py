@@ -8,7 +8,7 @@ import pytest
 
 from lstmcli.errors import Failure
 from lstmcli.market.prices import Prices, are_alike, as_read, bars_of, may_be, most_common_interval
-from lstmcli.report.numbers import ahead
+from lstmcli.report.tables import ahead
 from tests.command_line import Outcome, assert_one_error, in_process, walk
 from tests.rows import for_each
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lstmcli.report.numbers import move, percent
+from lstmcli.report.tables import move, percent
 from lstmcli.workflows.data import check_data
 from lstmcli.workflows.fetch import fetch
 from tests.cases.bar_files import bars, write

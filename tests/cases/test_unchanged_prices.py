@@ -12,7 +12,7 @@ import pytest
 
 from lstmcli.evaluation.direction import direction_hits, two_way
 from lstmcli.evaluation.pooling import Pool
-from lstmcli.report.numbers import move, number, percent
+from lstmcli.report.tables import move, number, percent
 from tests.command_line import csv_text, in_process, walk, words_of
 from tests.rows import for_each
 

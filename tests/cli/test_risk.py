@@ -11,6 +11,7 @@ import pytest
 
 from lstmcli.evaluation.risk import christoffersen_joint
 from lstmcli.evaluation.significance import christoffersen_unconditional
+from lstmcli.learning import walk as walk_module
 from lstmcli.recipes import shipped_file
 from tests.command_line import (
     LAST_DAY,
@@ -221,6 +222,14 @@ def test_losses_are_tested_on_every_day_of_the_windows(tmp_path: Path) -> None:
     assert "Loss of one step exceeded with 5 %" in shown
     assert "No p: 200 windows; a test needs 250." in shown
     assert "Chance of a large move" in shown
+
+
+def test_symbols_beyond_the_most_days_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walk_module, "_MOST_DAYS", 400)
+    shown = run(tmp_path, *EVALUATE, "MSFT", "KO", "--details", "--n-windows", 6).out
+    assert "Left out: 2 symbols without such days, or beyond the first" in shown
 
 
 def test_a_screen_shows_the_chances_that_are_asked_for(tmp_path: Path) -> None:

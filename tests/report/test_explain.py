@@ -8,8 +8,8 @@ import pytest
 from lstmcli.errors import UsageError
 from lstmcli.forecasting.explain import Effect, Explanation, Floats, Gate
 from lstmcli.report import Format
+from lstmcli.report.explain import check_explain, explain_document, explain_tables, readings
 from lstmcli.report.output import tables_text
-from lstmcli.report.predict import check_explain, explain_document, explain_tables, readings
 from tests.rows import for_each
 
 BARS = 60

@@ -2,7 +2,7 @@
 
 import math
 
-from lstmcli.report.numbers import move, number, percent, price
+from lstmcli.report.tables import move, number, percent, price
 from tests.rows import for_each
 
 
