@@ -71,7 +71,8 @@ def test_symbols_that_are_refused_for_a_while_all_arrive_in_the_order_given(
     for symbol in SYMBOLS[::3]:
         server.faults[symbol] = ["429"] * 2
     paused: list[float] = []
-    report = run(*SYMBOLS, on_pause=lambda cause, seconds: paused.append(seconds))
+    # The wait that the command allows: how threads take turns decides how long the pauses grow.
+    report = run(*SYMBOLS, max_wait=600.0, on_pause=lambda cause, seconds: paused.append(seconds))
     assert report.exit_code == 0
     assert [result.symbol for result in report.results] == SYMBOLS
     assert set(statuses(report)) == {"new"}
