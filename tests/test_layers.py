@@ -24,6 +24,7 @@ ROOMS = (
     "forecasting",
     "evaluation",
     "runs",
+    "sources",
     "learning",
     "workflows",
     "report",

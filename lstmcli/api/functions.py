@@ -24,7 +24,7 @@ from lstmcli.api.model import Model
 from lstmcli.api.results import Evaluation, Fetched, Predictions
 from lstmcli.errors import Failure, UsageError, raise_if_all_failed
 from lstmcli.printable import count_of, first_few, grouped
-from lstmcli.workflows.prices import chosen_settings
+from lstmcli.sources.loading import chosen_settings
 
 if TYPE_CHECKING:
     from lstmcli.api.given import Data
@@ -299,8 +299,8 @@ def evaluate(
     """
     from lstmcli.evaluation.risk import asked_changes
     from lstmcli.report.evaluate import caveats
+    from lstmcli.sources.shares import run_each
     from lstmcli.workflows.evaluate import evaluate as run
-    from lstmcli.workflows.shares import run_each
 
     if isinstance(data, Model):
         models = [data, *models]

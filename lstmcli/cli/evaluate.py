@@ -194,8 +194,8 @@ def _score(
         from lstmcli.report.output import check_page, check_plot
         from lstmcli.report.page import write_page
         from lstmcli.report.terminal_plot import draw_plot
+        from lstmcli.sources.shares import run_each
         from lstmcli.workflows.evaluate import evaluate as run
-        from lstmcli.workflows.shares import run_each
 
         check_page(page)
         check_plot(plot, out.form)

@@ -12,7 +12,6 @@ from rich.text import Text
 from lstmcli.evaluation.direction import direction_hits
 from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.evaluation.trend import CLASSES, actual_trend, predicted_trend
-from lstmcli.learning.evidence import describe_looks
 from lstmcli.learning.walk import Answer
 from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of, first_few
@@ -42,6 +41,7 @@ from lstmcli.report.tables import (
     price_columns,
     styled,
 )
+from lstmcli.runs.evidence import describe_looks
 from lstmcli.workflows.evaluate import EvaluateReport
 
 _MOST_WINDOWS, _LATEST = 14, 10

@@ -46,8 +46,9 @@ from lstmcli.report.tables import (
     price_columns,
 )
 from lstmcli.runs.bundle import settings_toml
+from lstmcli.sources.predictors import Predictor
 from lstmcli.workflows.evaluate import EvaluateReport
-from lstmcli.workflows.predict import Predictor, PredictReport, SymbolForecast
+from lstmcli.workflows.predict import PredictReport, SymbolForecast
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -23,10 +23,11 @@ from lstmcli.market.prices import Prices, unit_of
 from lstmcli.market.sessions import schedule_for, sessions_behind
 from lstmcli.printable import Note, count_of
 from lstmcli.runs.registry import ModelRef
+from lstmcli.sources.loading import Source, stream_prices
+from lstmcli.sources.predictors import Predictor, load_predictor, note_model
+from lstmcli.sources.shares import Share, describe_shares, note_ready_made, shares
 from lstmcli.training.device import choose_device, threads
-from lstmcli.workflows.predict import STALE_SESSIONS, Predictor, load_predictor
-from lstmcli.workflows.prices import Source, stream_prices
-from lstmcli.workflows.shares import Share, describe_shares, note_model, note_ready_made, shares
+from lstmcli.workflows.predict import STALE_SESSIONS
 
 PROBABILITY = 0.001
 _OWN_MOVES = 4000  # of one series, the latest

@@ -27,7 +27,7 @@ from lstmcli.market.store import (
 )
 from lstmcli.market.tables import parse_csv_option
 from lstmcli.printable import Note
-from lstmcli.workflows.prices import Source, load_prices, with_files
+from lstmcli.sources.loading import Source, load_prices, with_files
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import partial
 from itertools import chain, groupby, islice
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from lstmcli.dataset.series import Series
@@ -22,57 +20,26 @@ from lstmcli.evaluation.backtest import context_sigma
 from lstmcli.evaluation.metrics import mase_scale
 from lstmcli.evaluation.risk import Asked, AskedPrice, asked_of
 from lstmcli.evaluation.scores import HEADLINE_STEPS
-from lstmcli.evaluation.trend import Thresholds, Yardsticks
 from lstmcli.forecasting.explain import Explanation, explain
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.forecaster import forecast_alike
-from lstmcli.forecasting.model import TrainedModel, series_for
-from lstmcli.learning.evidence import Span, hindsight, warn_shorter
+from lstmcli.forecasting.model import series_for
 from lstmcli.market.prices import STORE, Prices, unit_of
 from lstmcli.market.sessions import future_dates, note_unknown, schedule_for, sessions_behind
 from lstmcli.printable import Note
-from lstmcli.runs.bundle import load_bundle
+from lstmcli.runs.evidence import Span, hindsight, warn_shorter
 from lstmcli.runs.looks import sketch
-from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef
-from lstmcli.runs.stale import StaleMark, stale_because
+from lstmcli.sources.loading import Source, stream_prices
+from lstmcli.sources.predictors import Predictor, check_fan, load_predictor, note_model
+from lstmcli.sources.shares import Share, describe_shares, note_ready_made, shares
 from lstmcli.training.device import choose_device, threads
-from lstmcli.workflows.prices import Source, stream_prices
-from lstmcli.workflows.shares import (
-    Share,
-    check_fan,
-    describe_shares,
-    note_model,
-    note_ready_made,
-    shares,
-)
 
 STALE_SESSIONS = 3
 MOST_BEHIND = 5  # bars between the last one and the day that a forecast is asked for
 HISTORY = 120  # closes kept next to a forecast, for its picture
 EXPLAINED = 5  # symbols; a table each
 _BATCH = 128  # symbols in a pass through the network; more gain nothing and take memory
-
-
-@dataclass(frozen=True)
-class Predictor:
-    """A model that forecasts some of the symbols.
-
-    known : what training rows say that its forecasts are scored by, but for MASE's scales.
-    stale : what of its data was restated since. horizon : steps that it forecasts.
-    symbols, other_prices, scored : of its forecasts so far: all symbols, those forecast from
-        another price column than it learned from, and the test days whose outcome was shown.
-    """
-
-    reference: ModelRef
-    model: TrainedModel
-    metadata: Metadata
-    horizon: int
-    known: Yardsticks
-    stale: tuple[StaleMark, ...]
-    symbols: list[str] = field(default_factory=list)
-    other_prices: dict[str, str] = field(default_factory=dict)
-    scored: list[Span] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -202,24 +169,6 @@ def predict(
     made = _forecasts(source, used, load, prepare, number_of_threads, report, explained, counted)
     forecasts = chain(list(islice(made, 1)), made)
     return replace(report, forecasts=forecasts if stream else tuple(forecasts))
-
-
-def load_predictor(
-    data_dir: Path, reference: ModelRef, *, device: torch.device, horizon: int | None
-) -> Predictor:
-    """Load a model for forecasts of so many steps, as trained unless given."""
-    trained, metadata = load_bundle(reference.folder, device)
-    steps = horizon or trained.settings.window.horizon
-    beyond = [np.nan] * steps  # there are no thresholds for steps beyond those trained
-    low, high = (np.array([*metadata.trend[side], *beyond][:steps]) for side in ("low", "high"))
-    known = Yardsticks(
-        mase_scales={},
-        thresholds={str(reference): Thresholds(low, high)},
-        base_rates=metadata.trend.get("rise", ())[:steps],
-        flat_band=trained.settings.evaluate.flat_band,
-    )
-    stale = stale_because(metadata, data_dir)
-    return Predictor(reference, trained, metadata, steps, known, stale)
 
 
 def _forecasts(

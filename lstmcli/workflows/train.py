@@ -41,9 +41,9 @@ from lstmcli.runs.registry import (
     warn_ownership,
 )
 from lstmcli.runs.stale import histories
+from lstmcli.sources.loading import Source, doubtful_folders, find_other, lasting_data, load_alike
 from lstmcli.training.device import choose_device, threads
 from lstmcli.training.loop import Epoch
-from lstmcli.workflows.prices import Source, doubtful_folders, find_other, lasting_data, load_alike
 
 
 @dataclass(frozen=True)

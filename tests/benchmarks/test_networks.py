@@ -24,7 +24,7 @@ from lstmcli.learning import fit as fit_module
 from lstmcli.learning.fit import fit
 from lstmcli.networks.recurrent import PeepholeLSTM
 from lstmcli.recipes import load_settings
-from lstmcli.workflows.prices import Source, load_prices
+from lstmcli.sources.loading import Source, load_prices
 from tests.synthetic import make_plan
 
 pytestmark = pytest.mark.slow

@@ -30,7 +30,7 @@ from lstmcli.learning.transfer import find_donor
 from lstmcli.market.prices import Prices
 from lstmcli.recipes import load_settings
 from lstmcli.runs.bundle import load_bundle
-from lstmcli.workflows.prices import Source, load_prices
+from lstmcli.sources.loading import Source, load_prices
 from lstmcli.workflows.train import train
 
 pytestmark = pytest.mark.slow

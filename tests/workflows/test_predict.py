@@ -16,9 +16,9 @@ from lstmcli.cli.messages import before_end
 from lstmcli.errors import AllFailedError, UsageError
 from lstmcli.market import sessions
 from lstmcli.market.prices import Prices
+from lstmcli.sources.loading import Source, stream_prices
 from lstmcli.workflows import predict as module
 from lstmcli.workflows.predict import PredictReport, SymbolForecast, predict
-from lstmcli.workflows.prices import Source, stream_prices
 from tests.command_line import csv_text, in_process, walk
 
 SYMBOLS = tuple(f"S{letter}" for letter in "ABCDEFGHIJKLM")
