@@ -24,7 +24,7 @@ from lstmcli.api.model import Model
 from lstmcli.api.results import Evaluation, Fetched, Predictions
 from lstmcli.errors import Failure, UsageError, raise_if_all_failed
 from lstmcli.printable import count_of, first_few, grouped
-from lstmcli.sources.loading import chosen_settings
+from lstmcli.sources.source import chosen_settings
 
 if TYPE_CHECKING:
     from lstmcli.api.given import Data

@@ -35,7 +35,7 @@ from lstmcli.errors import LstmcliError, UsageError
 
 if TYPE_CHECKING:
     from lstmcli.config import Settings
-    from lstmcli.sources.loading import Source
+    from lstmcli.sources.source import Source
 
 # An option of such a name can be set by LSTMCLI_CONFIG and so on.
 _IN_ENVIRONMENT = ("config", "data-dir", "device", "format", "log-file", "model", "seed", "threads")
@@ -317,7 +317,7 @@ class FileOptions:
     ) -> "Source":
         """Return the prices of files, or of symbols, from a first day on."""
         from lstmcli.market.columns import Reading, parse_columns
-        from lstmcli.sources.loading import Source
+        from lstmcli.sources.source import Source
 
         columns = {} if self.columns is None else parse_columns(self.columns)
         form, resample = self.date_format, self.resample or ""
@@ -412,7 +412,7 @@ class RecipeOptions(DeviceOptions):
 
         Dates given with --set apply to data that the command names too; the recipe's do not.
         """
-        from lstmcli.sources.loading import chosen_settings
+        from lstmcli.sources.source import chosen_settings
 
         options = {
             "train.seed": self.seed,

@@ -16,7 +16,8 @@ from lstmcli.features import OwnInput
 from lstmcli.market.columns import Reading
 from lstmcli.market.prices import COLUMNS, STORE, Prices
 from lstmcli.market.symbols import encode_symbol, price_path, sidecar_path
-from lstmcli.sources.loading import Source, find_other
+from lstmcli.sources.loading import find_other
+from lstmcli.sources.source import Source
 
 Change = Callable[[Prices], Prices]
 

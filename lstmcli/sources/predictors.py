@@ -23,7 +23,7 @@ from lstmcli.runs.evidence import (
 from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, doubtful_paths, warn_ownership
 from lstmcli.runs.stale import StaleMark, stale_because, warn_stale
-from lstmcli.sources.loading import Source, doubtful_folders
+from lstmcli.sources.source import Source, doubtful_folders
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ from lstmcli.runs.choice import (
     read_candidates,
 )
 from lstmcli.runs.registry import ModelRef, promoted_names
-from lstmcli.sources.loading import Source, stream_prices
+from lstmcli.sources.loading import stream_prices
+from lstmcli.sources.source import Source
 
 _MOST_NAMED = 5
 

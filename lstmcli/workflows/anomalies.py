@@ -23,9 +23,10 @@ from lstmcli.market.prices import Prices, unit_of
 from lstmcli.market.sessions import schedule_for, sessions_behind
 from lstmcli.printable import Note, count_of
 from lstmcli.runs.registry import ModelRef
-from lstmcli.sources.loading import Source, stream_prices
+from lstmcli.sources.loading import stream_prices
 from lstmcli.sources.predictors import Predictor, load_predictor, note_model
 from lstmcli.sources.shares import Share, describe_shares, note_ready_made, shares
+from lstmcli.sources.source import Source
 from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.predict import STALE_SESSIONS
 

@@ -40,8 +40,9 @@ from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle, save_bundle
 from lstmcli.runs.registry import ModelRef, find_model
 from lstmcli.sources.copies import Change, copied, find_others
-from lstmcli.sources.loading import Source, load_prices, settings_for
+from lstmcli.sources.loading import load_prices
 from lstmcli.sources.shares import only_share
+from lstmcli.sources.source import Source, settings_for
 from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.evaluate import EvaluateReport, evaluate
 from lstmcli.workflows.predict import predict

@@ -60,12 +60,8 @@ from lstmcli.runs.looks import Looks
 from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, doubtful_paths, warn_ownership
 from lstmcli.runs.stale import stale_because, warn_stale
-from lstmcli.sources.loading import (
-    Source,
-    doubtful_folders,
-    load_prices,
-    settings_for,
-)
+from lstmcli.sources.loading import load_prices
+from lstmcli.sources.source import Source, doubtful_folders, settings_for
 from lstmcli.training.device import choose_device, threads
 
 OnWindows = Callable[[Backtest, Yardsticks, bool], None]

@@ -34,7 +34,7 @@ from lstmcli.recipes import load_settings
 from lstmcli.runs.choice import choose_models, name_for, symbols_read
 from lstmcli.runs.metadata import read_metadata
 from lstmcli.runs.registry import version_of, versions
-from lstmcli.sources.loading import Source
+from lstmcli.sources.source import Source
 from lstmcli.workflows.fetch import FetchReport, FetchResult, Outcome, fetch
 
 if TYPE_CHECKING:  # train and predict import PyTorch, which takes longer than to fetch a symbol

@@ -38,7 +38,8 @@ from lstmcli.market.symbols import check_symbol
 from lstmcli.printable import first_few
 from lstmcli.runs.base_fan import drawn_to_ready_made
 from lstmcli.runs.ledger import Damage, Entry, Issued, append, collect, nearest_columns, read_ledger
-from lstmcli.sources.loading import Source, stream_prices
+from lstmcli.sources.loading import stream_prices
+from lstmcli.sources.source import Source
 
 if TYPE_CHECKING:  # it brings in PyTorch, which grades do without
     from lstmcli.workflows.predict import PredictReport, SymbolForecast

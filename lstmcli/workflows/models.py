@@ -23,7 +23,7 @@ from lstmcli.runs.stale import StaleMark, stale_because
 if TYPE_CHECKING:  # only a promotion needs them
     from lstmcli.learning.promotion import Decision
     from lstmcli.market.prices import Prices
-    from lstmcli.sources.loading import Source
+    from lstmcli.sources.source import Source
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,10 @@ from lstmcli.printable import Note
 from lstmcli.runs.evidence import Span, hindsight, warn_shorter
 from lstmcli.runs.looks import sketch
 from lstmcli.runs.registry import ModelRef
-from lstmcli.sources.loading import Source, stream_prices
+from lstmcli.sources.loading import stream_prices
 from lstmcli.sources.predictors import Predictor, check_fan, load_predictor, note_model
 from lstmcli.sources.shares import Share, describe_shares, note_ready_made, shares
+from lstmcli.sources.source import Source
 from lstmcli.training.device import choose_device, threads
 
 STALE_SESSIONS = 3

@@ -41,7 +41,8 @@ from lstmcli.runs.registry import (
     warn_ownership,
 )
 from lstmcli.runs.stale import histories
-from lstmcli.sources.loading import Source, doubtful_folders, find_other, lasting_data, load_alike
+from lstmcli.sources.loading import find_other, load_alike
+from lstmcli.sources.source import Source, doubtful_folders, lasting_data
 from lstmcli.training.device import choose_device, threads
 from lstmcli.training.loop import Epoch
 

@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from lstmcli.recipes import load_settings
-from lstmcli.sources.loading import Source
+from lstmcli.sources.source import Source
 from lstmcli.workflows.anomalies import anomalies
 from lstmcli.workflows.train import train
 from tests.rows import for_each

@@ -14,7 +14,7 @@ from lstmcli.market.calendars import calendar_of, sessions_of
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import read_stored
 from lstmcli.market.tables import read_prices
-from lstmcli.sources.loading import Source
+from lstmcli.sources.source import Source
 from lstmcli.workflows.data_import import import_data
 from tests.rows import for_each
 

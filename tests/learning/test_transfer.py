@@ -17,7 +17,7 @@ from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.fit import Fit, fit
 from lstmcli.learning.transfer import Donor, Phase, find_donor, match
 from lstmcli.runs.bundle import load_bundle
-from lstmcli.sources.loading import Source
+from lstmcli.sources.source import Source
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.train import TrainReport, train
 from tests.command_line import csv_text, walk

@@ -14,7 +14,8 @@ from lstmcli.market.columns import Reading
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import write_stored
 from lstmcli.sources.copies import copied
-from lstmcli.sources.loading import Source, load_prices
+from lstmcli.sources.loading import load_prices
+from lstmcli.sources.source import Source
 from tests.synthetic import make_prices, random_walk
 
 ROWS = 60

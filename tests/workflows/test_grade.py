@@ -22,7 +22,7 @@ from lstmcli.forecasting.har import Har, bars_per_year, fit_har, har_inputs
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.ledger import Entry, append, collect
 from lstmcli.runs.registry import ready_made
-from lstmcli.sources.loading import Source
+from lstmcli.sources.source import Source
 from lstmcli.workflows.grade import Grade, GradeReport, grade
 from tests.command_line import csv_text, sessions, walk
 

@@ -16,7 +16,8 @@ from lstmcli.cli.messages import before_end
 from lstmcli.errors import AllFailedError, UsageError
 from lstmcli.market import sessions
 from lstmcli.market.prices import Prices
-from lstmcli.sources.loading import Source, stream_prices
+from lstmcli.sources.loading import stream_prices
+from lstmcli.sources.source import Source
 from lstmcli.workflows import predict as module
 from lstmcli.workflows.predict import PredictReport, SymbolForecast, predict
 from tests.command_line import csv_text, in_process, walk

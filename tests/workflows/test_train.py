@@ -13,7 +13,7 @@ import torch
 from lstmcli.config import Settings
 from lstmcli.errors import FileError, TrainingError
 from lstmcli.runs.checkpoint import CHECKPOINT
-from lstmcli.sources.loading import Source
+from lstmcli.sources.source import Source
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.train import TrainReport, train
 from tests.command_line import csv_text, walk

@@ -23,7 +23,7 @@ from lstmcli.learning.folds import Fold
 from lstmcli.learning.search import Search, Space, holds
 from lstmcli.recipes import load_settings
 from lstmcli.runs.study import DATABASE
-from lstmcli.sources.loading import Source
+from lstmcli.sources.source import Source
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows import tune as tune_module
 from lstmcli.workflows.train import train
