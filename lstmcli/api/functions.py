@@ -173,7 +173,7 @@ def predict(
     """
     from lstmcli.evaluation.risk import asked_prices
     from lstmcli.workflows import predict as workflow
-    from lstmcli.workflows.grade import check_issuable
+    from lstmcli.workflows.record import check_issuable
 
     check_issuable(record, as_of)
     source = source_for(data, model, data_dir, symbols, **files)
@@ -408,7 +408,7 @@ def _named(model: str | Path | Model | None) -> str | None:
 
 def _recorded(report: PredictReport, home: Path) -> PredictReport:
     """Write forecasts into the ledger of a data folder; UsageError for the one that goes away."""
-    from lstmcli.workflows.grade import recorded
+    from lstmcli.workflows.record import recorded
 
     if home == session_folder():
         raise UsageError("nowhere to record", next_step="Name a folder: data_dir=FOLDER.")

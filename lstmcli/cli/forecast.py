@@ -121,7 +121,7 @@ def _emit(
     """Write the ledger, then the notes, then the result."""
     from lstmcli.report.predict import predict_view
     from lstmcli.report.risk import ranked
-    from lstmcli.workflows.grade import recorded
+    from lstmcli.workflows.record import recorded
 
     made = report.made
     issued = recorded(made, prices.data_dir, datetime.now(UTC)) if record else made

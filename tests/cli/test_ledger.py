@@ -27,8 +27,9 @@ from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.ledger import LEVELS, Entry, nearest_columns, read_ledger
 from lstmcli.sources.loading import load_prices
 from lstmcli.sources.source import Source
-from lstmcli.workflows.grade import grade, recorded
+from lstmcli.workflows.grade import grade
 from lstmcli.workflows.predict import predict
+from lstmcli.workflows.record import recorded
 from tests.command_line import Outcome, assert_one_error, csv_text, in_process, sessions, walk
 from tests.rows import for_each
 
