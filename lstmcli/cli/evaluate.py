@@ -188,12 +188,12 @@ def _score(
 ) -> None:
     """Score a backtest."""
     with show_backtest(out.quiet, out.verbose) as on_part:
+        from lstmcli.pictures.fans import walks
+        from lstmcli.pictures.page import write_page
+        from lstmcli.pictures.terminal_plot import draw_plot
         from lstmcli.report.evaluate import evaluate_views
-        from lstmcli.report.fans import walks
         from lstmcli.report.long_table import forecasts_file
         from lstmcli.report.output import check_page, check_plot
-        from lstmcli.report.page import write_page
-        from lstmcli.report.terminal_plot import draw_plot
         from lstmcli.sources.shares import run_each
         from lstmcli.workflows.evaluate import evaluate as run
 

@@ -166,9 +166,9 @@ def anomalies(
 
 def _draw(made: "PredictReport", plot: str | None, page: str | None) -> None:
     """Write the pictures that are asked for."""
-    from lstmcli.report.fans import forecast_fans
-    from lstmcli.report.page import write_forecast_page
-    from lstmcli.report.terminal_plot import draw_plot
+    from lstmcli.pictures.fans import forecast_fans
+    from lstmcli.pictures.page import write_forecast_page
+    from lstmcli.pictures.terminal_plot import draw_plot
 
     write_forecast_page(made, page)
     draw_plot(forecast_fans(made), plot)

@@ -14,10 +14,10 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from lstmcli.pictures.fans import Band, Dates, Fan, Floats, Walk
+from lstmcli.pictures.picture import write_picture
 from lstmcli.printable import printable, raw_stream
-from lstmcli.report.fans import Band, Dates, Fan, Floats, Walk
 from lstmcli.report.output import missing
-from lstmcli.report.picture import write_picture
 from lstmcli.report.tables import price
 
 HEIGHT = 22

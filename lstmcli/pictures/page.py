@@ -18,10 +18,8 @@ from rich.table import Column
 from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.evaluation.verdict import Summary, difference, judged_band, shown_name
 from lstmcli.market.prices import unit_of
-from lstmcli.printable import count_of, printable
-from lstmcli.report import picture
-from lstmcli.report.evaluate import caveats, detail_tables, made_by
-from lstmcli.report.fans import (
+from lstmcli.pictures import charts, drawing
+from lstmcli.pictures.fans import (
     Fan,
     Walk,
     choose_windows,
@@ -32,6 +30,10 @@ from lstmcli.report.fans import (
     window_fan,
     with_change,
 )
+from lstmcli.pictures.picture import MAX_PANELS, render
+from lstmcli.pictures.style import COLOURS, LINE_COLOURS
+from lstmcli.printable import count_of, printable
+from lstmcli.report.evaluate import caveats, detail_tables, made_by
 from lstmcli.report.output import write_file
 from lstmcli.report.predict import predict_view
 from lstmcli.report.score_tables import share_of, verdict_word
@@ -157,7 +159,7 @@ def write_forecast_page(report: PredictReport, target: str | None) -> None:
         of_steps = [_cells(fan, row) for row in islice(rows, each.by.horizon)]
         first = {"Symbol": each.symbol, "From": each.cutoff, "Last close": price(fan.last)}
         cells.append(first | {key: of_steps[-1][key] for key in of_steps[-1] if key != "Step"})
-        if len(cells) <= picture.MAX_PANELS:
+        if len(cells) <= MAX_PANELS:
             shown.append(
                 {
                     "title": f"{each.symbol}: {with_change(fan.median[-1], fan.last)} in {ahead}",
@@ -329,14 +331,15 @@ def _template(name: str) -> "Template":
     environment.filters["dated"] = _dated
     environment.globals |= {
         "base_rate_unknown": BASE_RATE_UNKNOWN,
-        "colours": picture.COLOURS,
-        "colours_of_lines": list(picture.LINE_COLOURS),
+        "colours": COLOURS,
+        "colours_of_lines": list(LINE_COLOURS),
         "count_of": count_of,
         "inline": inline,
         "is_numeric": _is_numeric,
         "nearest_band": lambda bands, nominal: min(bands, key=lambda b: abs(b.nominal - nominal)),
         "percent": percent,
-        "picture": picture,
+        "charts": charts,
+        "drawing": drawing,
         "zip": zip,
     }
     return environment.get_template(name)
@@ -350,7 +353,7 @@ def inline(
     draw : draws the data onto axes. size : width and height in pixels.
     """
     inches = (size[0] / _POINTS, size[1] / _POINTS)
-    made = picture.render(
+    made = render(
         lambda figure: draw(figure.add_subplot(), *data, **options), inches, "svg", _STYLE
     )
     # matplotlib writes a whole document. Its namespaces, the ids of its groups (the same in every
