@@ -228,7 +228,7 @@ def _audit(
     out: BatchOptions,
 ) -> None:
     """Compare forecasts with and without later bars; raise LeakError if they differ."""
-    from lstmcli.report.grade import audit_view
+    from lstmcli.report.audit import audit_view
     from lstmcli.workflows.audit import audit
 
     for name, file in files.items():

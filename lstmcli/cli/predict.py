@@ -145,7 +145,7 @@ def anomalies(
     """
     with ExitStack() as at_work, out.failures_listed():
         at_work.enter_context(show_work(out.quiet))
-        from lstmcli.report.grade import anomalies_view, describe_found
+        from lstmcli.report.anomalies import anomalies_view, describe_found
         from lstmcli.workflows import anomalies as workflow
 
         journal.begin("anomalies", prices.data_dir)

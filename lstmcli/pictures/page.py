@@ -36,7 +36,7 @@ from lstmcli.printable import count_of, printable
 from lstmcli.report.evaluate import caveats, detail_tables, made_by
 from lstmcli.report.output import write_file
 from lstmcli.report.predict import predict_view
-from lstmcli.report.score_tables import share_of, verdict_word
+from lstmcli.report.score_lines import share_of, verdict_word
 from lstmcli.report.tables import (
     BASE_RATE_UNKNOWN,
     FittedTable,

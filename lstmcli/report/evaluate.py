@@ -17,14 +17,8 @@ from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of, first_few
 from lstmcli.report import View, make_document, one_after_another
 from lstmcli.report.risk import beyond_table, loss_table
-from lstmcli.report.score_tables import (
-    directions,
-    errors,
-    score_tables,
-    share_of,
-    verdict_lines,
-    verdict_word,
-)
+from lstmcli.report.score_lines import directions, errors, share_of, verdict_lines, verdict_word
+from lstmcli.report.score_tables import score_tables
 from lstmcli.report.tables import (
     BAD,
     BASE_RATE_UNKNOWN,
