@@ -30,16 +30,17 @@ ROOMS = (
     "report",
     "pictures",
     "api",
+    "console",
     "cli",
 )
 SHARED = ("errors", "config", "features", "recipes", "printable", "records")
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "shipped" not in path.parts)
 OPTUNA = ("runs/study.py", "learning/search.py", "workflows/tune.py")
-RICH = ("cli/progress.py", "pictures/page.py")  # the progress bars; tables of a page
+RICH = ("console/progress.py", "pictures/page.py")  # the progress bars; tables of a page
 PYDANTIC = ("config.py", "records.py", "learning/search.py")
 ALLOWED = {
-    "typer": lambda name: name.startswith("cli/"),
-    "click": lambda name: name.startswith("cli/"),
+    "typer": lambda name: name.startswith(("cli/", "console/")),
+    "click": lambda name: name.startswith(("cli/", "console/")),
     "rich": lambda name: name.startswith("report/") or name in RICH,
     "yfinance": lambda name: name == "market/yahoo.py",
     "pydantic": lambda name: name in PYDANTIC,

@@ -30,15 +30,15 @@ from lstmcli.cli import (
     evaluate,
     fetch,
     forecast,
-    journal,
     models,
     predict,
     status,
     train,
     tune,
 )
-from lstmcli.cli.help import Program, TyperUsageError, explain_usage
-from lstmcli.cli.messages import log_failures
+from lstmcli.console import journal
+from lstmcli.console.help import Program, TyperUsageError, explain_usage
+from lstmcli.console.messages import log_failures
 from lstmcli.errors import AllFailedError, LstmcliError
 from lstmcli.printable import printable_stream
 

@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from lstmcli.cli import journal, options
-from lstmcli.cli.messages import BatchOptions, report_failures
-from lstmcli.cli.options import spread
-from lstmcli.cli.progress import show_backtest
+from lstmcli.cli import options
+from lstmcli.console import journal
+from lstmcli.console.declare import spread
+from lstmcli.console.messages import BatchOptions, report_failures
+from lstmcli.console.progress import show_backtest
 from lstmcli.errors import UsageError
 
 _SAME_DATA = (  # parameters of the command that `_command` repeats

@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from lstmcli.cli import journal, messages, options
-from lstmcli.cli.messages import BatchOptions
-from lstmcli.cli.options import spread
-from lstmcli.cli.progress import show_symbols
+from lstmcli.cli import options
+from lstmcli.console import journal, messages
+from lstmcli.console.declare import DEFAULT_DATA_DIR, spread
+from lstmcli.console.messages import BatchOptions
+from lstmcli.console.progress import show_symbols
 
 
 @spread
@@ -27,7 +28,7 @@ def fetch(
     max_wait: options.Seconds = 600.0,
     timeout: options.Timeout = None,
     dry_run: bool = False,
-    data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
+    data_dir: options.DataDir = DEFAULT_DATA_DIR,
     wait: options.Wait = 0.0,
     out: BatchOptions,
 ) -> None:

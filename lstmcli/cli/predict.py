@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
-from lstmcli.cli import journal, messages, options
-from lstmcli.cli.messages import BatchOptions, before_end, report_failures
-from lstmcli.cli.options import spread
-from lstmcli.cli.progress import show_work
+from lstmcli.cli import options
+from lstmcli.console import journal, messages
+from lstmcli.console.declare import spread
+from lstmcli.console.messages import BatchOptions, before_end, report_failures
+from lstmcli.console.progress import show_work
 
 if TYPE_CHECKING:
     from lstmcli.workflows.predict import PredictReport

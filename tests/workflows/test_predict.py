@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstmcli.cli.messages import before_end
+from lstmcli.console.messages import before_end
 from lstmcli.errors import AllFailedError, UsageError
 from lstmcli.market import sessions
 from lstmcli.market.prices import Prices

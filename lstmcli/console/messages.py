@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
 
-from lstmcli.cli import journal
+from lstmcli.console import journal
 from lstmcli.errors import AllFailedError, Failure, FoundError, PartialError, UsageError
 from lstmcli.printable import count_of, first_few, grouped
 from lstmcli.report import Format, View
