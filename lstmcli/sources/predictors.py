@@ -1,15 +1,16 @@
 """The models that forecast the symbols of a run: each loaded once, and what is said of it."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from lstmcli.errors import DataError
+from lstmcli.errors import DataError, Failure
 from lstmcli.evaluation.trend import Thresholds, Yardsticks
 from lstmcli.forecasting.model import TrainedModel
+from lstmcli.market.prices import Prices
 from lstmcli.printable import first_few
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.evidence import (
@@ -23,6 +24,8 @@ from lstmcli.runs.evidence import (
 from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, doubtful_paths, warn_ownership
 from lstmcli.runs.stale import StaleMark, stale_because, warn_stale
+from lstmcli.sources.loading import stream_prices
+from lstmcli.sources.shares import Share, describe_shares, note_ready_made
 from lstmcli.sources.source import Source, doubtful_folders
 
 
@@ -45,6 +48,40 @@ class Predictor:
     symbols: list[str] = field(default_factory=list)
     other_prices: dict[str, str] = field(default_factory=dict)
     scored: list[Span] = field(default_factory=list)
+
+
+@dataclass
+class Lineup:
+    """Every series of a run with the model that forecasts it, and what comes up on the way.
+
+    load : a model by its reference, asked for once. taken : the shares, without their prices,
+    which would stay in memory.
+    """
+
+    load: Callable[[ModelRef], Predictor]
+    models: list[Predictor] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    taken: list[Share] = field(default_factory=list)
+
+    def read(self, used: Iterable[Share]) -> Iterator[tuple[Prices, Predictor, Share]]:
+        """Yield the series that can be read, in the order asked for; the others are failures."""
+        loaded: dict[ModelRef, Predictor] = {}
+        for share in used:
+            self.taken.append(replace(share, source=replace(share.source, read=None)))
+            for each in stream_prices(share.source, share.data, share.interval, share.inputs):
+                if isinstance(each, Failure):
+                    self.failures.append(each)
+                    continue
+                reference = share.choice.model
+                if reference not in loaded:
+                    loaded[reference] = self.load(reference)
+                    self.models.append(loaded[reference])
+                yield each, loaded[reference], share
+
+    def notes(self, source: Source) -> list[str]:
+        """Return what there is to know of the choice of models, and of each of them."""
+        chosen = [*note_ready_made(self.taken, source.data_dir), *describe_shares(self.taken)]
+        return [*chosen, *(note for by in self.models for note in note_model(source, by))]
 
 
 def load_predictor(

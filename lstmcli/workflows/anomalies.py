@@ -8,6 +8,7 @@ a tail of training moves (`forecasting.tail`), which is fitted where a move lies
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +25,8 @@ from lstmcli.market.sessions import schedule_for, sessions_behind
 from lstmcli.printable import Note, count_of
 from lstmcli.runs.registry import ModelRef
 from lstmcli.sources.loading import stream_prices
-from lstmcli.sources.predictors import Predictor, load_predictor, note_model
-from lstmcli.sources.shares import Share, describe_shares, note_ready_made, shares
+from lstmcli.sources.predictors import Lineup, Predictor, load_predictor
+from lstmcli.sources.shares import shares
 from lstmcli.sources.source import Source
 from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.predict import STALE_SESSIONS
@@ -114,46 +115,35 @@ def anomalies(
     """
     source = replace(source, around=date.max)
     report = AnomalyReport(probability=probability, steps=steps, since=since)
-    loaded: dict[ModelRef, _Judge] = {}
-    taken: list[Share] = []
+    load = partial(load_predictor, source.data_dir, device=choose_device(device), horizon=None)
+    lineup = Lineup(load, report.models, report.failures)
+    judges: dict[ModelRef, _Judge] = {}
     judged = left_out = 0
     with threads(number_of_threads):
-        for share in shares(source, model, steps):
-            taken.append(replace(share, source=replace(share.source, read=None)))
-            for each in stream_prices(share.source, share.data, share.interval, share.inputs):
-                if isinstance(each, Failure):
-                    report.failures.append(each)
-                    continue
-                reference = share.choice.model
-                if reference not in loaded:
-                    by = load_predictor(
-                        source.data_dir, reference, device=choose_device(device), horizon=None
-                    )
-                    loaded[reference] = _Judge(by, share.source, steps, probability)
-                    report.models.append(by)
-                try:
-                    sessions, skipped = loaded[reference].judge(each, since)
-                except (DataError, UsageError) as error:
-                    report.failures.append(Failure.of(each.symbol, error))
-                    continue
-                report.notes.extend(each.named_notes())
-                report.warnings.extend([] if since else _age(each, source.today))
-                judged, left_out = judged + len(sessions), left_out + skipped
-                report.symbols.append(each.symbol)
-                report.latest.append(sessions[-1])
-                report.found.extend(one for one in sessions if _is_rare(one, probability))
-                report = replace(
-                    report,
-                    first=min(filter(None, (report.first, sessions[0].date))),
-                    years=max(report.years, loaded[reference].years(each)),
-                    interval=each.interval,
-                )
+        for each, by, share in lineup.read(shares(source, model, steps)):
+            if by.reference not in judges:
+                judges[by.reference] = _Judge(by, share.source, steps, probability)
+            try:
+                sessions, skipped = judges[by.reference].judge(each, since)
+            except (DataError, UsageError) as error:
+                report.failures.append(Failure.of(each.symbol, error))
+                continue
+            report.notes.extend(each.named_notes())
+            report.warnings.extend([] if since else _age(each, source.today))
+            judged, left_out = judged + len(sessions), left_out + skipped
+            report.symbols.append(each.symbol)
+            report.latest.append(sessions[-1])
+            report.found.extend(one for one in sessions if _is_rare(one, probability))
+            report = replace(
+                report,
+                first=min(filter(None, (report.first, sessions[0].date))),
+                years=max(report.years, judges[by.reference].years(each)),
+                interval=each.interval,
+            )
     raise_if_all_failed(len(report.symbols), report.failures)
     report.found.sort(key=lambda one: (one.probability, -abs(one.move) / (one.high - one.low)))
-    first_notes = [*note_ready_made(taken, source.data_dir), *describe_shares(taken)]
-    for judge in loaded.values():
-        first_notes += [*judge.notes, *note_model(source, judge.by)]
-    notes = [*first_notes, *report.notes]
+    tails = [note for judge in judges.values() for note in judge.notes]
+    notes = [*lineup.notes(source), *tails, *report.notes]
     return replace(report, judged=judged, left_out=left_out, notes=notes)
 
 

@@ -29,10 +29,8 @@ from lstmcli.market.sessions import future_dates, note_unknown, schedule_for, se
 from lstmcli.printable import Note
 from lstmcli.runs.evidence import Span, hindsight, warn_shorter
 from lstmcli.runs.looks import sketch
-from lstmcli.runs.registry import ModelRef
-from lstmcli.sources.loading import stream_prices
-from lstmcli.sources.predictors import Predictor, check_fan, load_predictor, note_model
-from lstmcli.sources.shares import Share, describe_shares, note_ready_made, shares
+from lstmcli.sources.predictors import Lineup, Predictor, check_fan, load_predictor
+from lstmcli.sources.shares import Share, shares
 from lstmcli.sources.source import Source
 from lstmcli.training.device import choose_device, threads
 
@@ -166,16 +164,17 @@ def predict(
         risk=risk,
     )
     load = partial(load_predictor, source.data_dir, device=choose_device(device), horizon=horizon)
+    lineup = Lineup(load, report.models, report.failures)
     used = shares(source, model, horizon)
-    made = _forecasts(source, used, load, prepare, number_of_threads, report, explained, counted)
+    made = _forecasts(source, lineup, used, prepare, number_of_threads, report, explained, counted)
     forecasts = chain(list(islice(made, 1)), made)
     return replace(report, forecasts=forecasts if stream else tuple(forecasts))
 
 
 def _forecasts(
     source: Source,
+    lineup: Lineup,
     used: Iterable[Share],
-    load: Callable[[ModelRef], Predictor],
     prepare: Callable[..., Ready],
     number_of_threads: int,
     report: PredictReport,
@@ -184,9 +183,8 @@ def _forecasts(
 ) -> Iterator[SymbolForecast]:
     """Make the forecasts of a report and fill its lists; raises AllFailedError for none at all."""
     notes: list[str] = []
-    taken: list[Share] = []
     with threads(number_of_threads):
-        for batch in _batches(_prepared(used, load, prepare, report, taken, notes)):
+        for batch in _batches(_prepared(lineup, used, prepare, notes)):
             by = batch[0].by
             made = forecast_alike(
                 by.model,
@@ -206,11 +204,7 @@ def _forecasts(
                 report.warnings.extend(finished.warnings)
                 yield finished
     raise_if_all_failed(len(report.symbols), report.failures)
-    report.notes.extend(note_ready_made(taken, source.data_dir))
-    report.notes.extend(describe_shares(taken))
-    for by in report.models:
-        report.notes.extend(note_model(source, by))
-    report.notes.extend(notes)
+    report.notes.extend([*lineup.notes(source), *notes])
     if explained and (total := len(report.symbols)) > EXPLAINED:
         report.notes.append(
             f"explained the first {EXPLAINED} of {total} symbols; name the others to see them"
@@ -232,31 +226,18 @@ def _explained(
 
 
 def _prepared(
+    lineup: Lineup,
     used: Iterable[Share],
-    load: Callable[[ModelRef], Predictor],
     prepare: Callable[..., Ready],
-    report: PredictReport,
-    taken: list[Share],
     notes: list[str],
 ) -> Iterator[Ready]:
-    """Prepare what can be forecast, each by its model; fill the lists on the way."""
-    loaded: dict[ModelRef, Predictor] = {}
-    for share in used:
-        # Without the prices, which would stay in memory.
-        taken.append(replace(share, source=replace(share.source, read=None)))
-        for each in stream_prices(share.source, share.data, share.interval, share.inputs):
-            if isinstance(each, Failure):
-                report.failures.append(each)
-                continue
-            reference = share.choice.model
-            if reference not in loaded:
-                loaded[reference] = load(reference)
-                report.models.append(loaded[reference])
-            notes.extend(each.named_notes())
-            try:
-                yield prepare(each, by=loaded[reference])
-            except DataError as error:
-                report.failures.append(Failure.of(each.symbol, error))
+    """Prepare what can be forecast, each by its model; add the notes on its prices."""
+    for prices, by, _ in lineup.read(used):
+        notes.extend(prices.named_notes())
+        try:
+            yield prepare(prices, by=by)
+        except DataError as error:
+            lineup.failures.append(Failure.of(prices.symbol, error))
 
 
 def _batches(prepared: Iterable[Ready]) -> Iterator[list[Ready]]:
