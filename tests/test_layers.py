@@ -104,6 +104,23 @@ def test_the_shared_modules_import_no_room() -> None:
         assert {module.split(".")[1] for module in ours} <= set(SHARED)
 
 
+def test_a_commands_body_has_at_most_15_statements() -> None:
+    """Imports, which load when the command runs, do not count; what stands in a block does."""
+    long = {}
+    for path in sorted((PACKAGE / "cli").glob("*.py")):
+        for function in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(function, ast.FunctionDef):
+                continue
+            if "spread" not in map(ast.unparse, function.decorator_list):
+                continue
+            inner = [node for part in function.body[1:] for node in ast.walk(part)]
+            counted = [each for each in inner if isinstance(each, ast.stmt)]
+            lines = [each for each in counted if not isinstance(each, ast.ImportFrom | ast.Import)]
+            if len(lines) > 15:
+                long[f"{path.name}: {function.name}"] = len(lines)
+    assert long == {}
+
+
 def modules_after(code: str) -> set[str]:
     """Return the modules that a fresh interpreter has loaded after running `code`."""
     program = (

@@ -25,6 +25,7 @@ import typer
 
 from lstmcli import __version__
 from lstmcli.cli import (
+    anomalies,
     config,
     data,
     evaluate,
@@ -79,7 +80,7 @@ app.command()(predict.predict)
 app.command()(forecast.forecast)
 app.command()(evaluate.evaluate)
 app.command()(tune.tune)
-app.command()(predict.anomalies)
+app.command()(anomalies.anomalies)
 app.command()(status.status)
 app.add_typer(data.app)
 app.add_typer(models.app)

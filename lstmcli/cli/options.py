@@ -18,6 +18,7 @@ from lstmcli.errors import UsageError
 
 if TYPE_CHECKING:
     from lstmcli.config import Settings
+    from lstmcli.report import Format
     from lstmcli.sources.source import Source
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -226,6 +227,31 @@ class RecipeOptions(DeviceOptions):
         options = [("--config", self.config), ("--from", origin)]
         options += [("--set", each) for each in self.set_ or ()]
         return shlex.join(word for name, value in options if value for word in (name, value))
+
+
+@dataclass(frozen=True)
+class PictureOptions:
+    """The page and the picture of a result.
+
+    Output:
+        --report FILE: Write a page with charts to a .html file.
+        --plot FILE: Draw to a .png or .svg file (-: the terminal).
+    """
+
+    report: str | None = None
+    plot: str | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether there is anything to draw."""
+        return self.report is not None or self.plot is not None
+
+    def check(self, form: "Format") -> None:
+        """Raise before any work is done if they could not be written later; form: the result's."""
+        from lstmcli.report.output import check_page, check_plot
+
+        check_plot(self.plot, form)
+        check_page(self.report)
 
 
 def all_symbols(

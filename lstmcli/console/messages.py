@@ -179,12 +179,13 @@ class BatchOptions(OutputOptions):
         report_failures(report.failures, done)
 
 
-def before_end(report: "PredictReport", act: Callable[[], object]) -> "PredictReport":
+def before_end(report: "PredictReport", *acts: Callable[[], object]) -> "PredictReport":
     """Return the report as a stream that acts when all is made: before a result is shown."""
 
     def forecasts() -> Iterator["SymbolForecast"]:
         yield from report.forecasts
-        act()
+        for act in acts:
+            act()
 
     return replace(report, forecasts=forecasts())
 

@@ -24,6 +24,7 @@ from lstmcli.pictures.fans import (
     Walk,
     choose_windows,
     forecast_fan,
+    forecast_fans,
     moves_of,
     skills_of,
     walk_of,
@@ -32,6 +33,7 @@ from lstmcli.pictures.fans import (
 )
 from lstmcli.pictures.picture import MAX_PANELS, render
 from lstmcli.pictures.style import COLOURS, LINE_COLOURS
+from lstmcli.pictures.terminal_plot import draw_plot
 from lstmcli.printable import count_of, printable
 from lstmcli.report.evaluate import caveats, detail_tables, made_by
 from lstmcli.report.output import write_file
@@ -141,6 +143,12 @@ def write_page(report: EvaluateReport, target: str | None) -> None:
         recipes=[settings_toml(settings) for settings in report.recipes],
     )
     write_file(Path(target), _unbroken(page))
+
+
+def draw_forecasts(report: PredictReport, page: str | None, plot: str | None) -> None:
+    """Write the page and draw the picture of forecasts, each if it has a target."""
+    write_forecast_page(report, page)
+    draw_plot(forecast_fans(report), plot)
 
 
 def write_forecast_page(report: PredictReport, target: str | None) -> None:
