@@ -1,4 +1,4 @@
-"""Draw over time: a fan after its history, past forecasts over the prices."""
+"""Draw over time: a fan after its history, past forecasts, expected ranges over the prices."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -6,14 +6,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstmcli.pictures.fans import Dates, Fan, Floats, Walk
-from lstmcli.pictures.style import BLUE, GREY, INK, OUTCOMES, QUIET, TINTS, show_values
+from lstmcli.pictures.style import BLUE, GREY, INK, OUTCOMES, QUIET, TINTS, VERMILLION, show_values
+from lstmcli.pictures.surprises import Surprises
 from lstmcli.printable import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_FEW_RANGES = 10  # which are drawn as bars, since an area would hardly be seen
 _NARROW = 6.0  # inches of a panel in which labels take two lines
 _LOG_FROM = 3.0  # a range of prices beyond which steps of the same percentage are drawn alike
+
+
+Shown = Fan | Walk | Surprises
+
+
+def draw_shown(axes: "Axes", shown: Shown) -> None:
+    """Draw one symbol onto axes, without a title."""
+    if isinstance(shown, Fan):
+        draw_fan(axes, shown)
+    elif isinstance(shown, Walk):
+        draw_walk(axes, shown)
+    else:
+        draw_surprises(axes, shown)
 
 
 def draw_fan(axes: "Axes", fan: Fan, *, shared: Sequence[Fan] = (), values: bool = False) -> None:
@@ -63,6 +78,24 @@ def draw_walk(axes: "Axes", walk: Walk, *, values: bool = False) -> None:
     if values:
         starts = [window.dates[0] for window in walk.windows]
         show_values(axes, _days(np.array([*starts, ends[-1]])), list(map(str, walk.windows)))
+
+
+def draw_surprises(axes: "Axes", shown: Surprises) -> None:
+    """Draw the range expected of each session, the prices, and the moves found, without a title."""
+    judged = shown.judged
+    look: Any = {"color": TINTS[0.8], "label": "expected range"}
+    if judged.sum() > _FEW_RANGES:
+        axes.fill_between(shown.dates, shown.low, shown.high, where=judged, linewidth=0, **look)
+    else:
+        ends = shown.low[judged], shown.high[judged]
+        axes.vlines(shown.dates[judged], *ends, linewidth=5, **look)
+    axes.plot(shown.dates, shown.prices, color=INK, linewidth=1.1, label="price")
+    mark: Any = {"linestyle": "", "marker": "o", "markersize": 7, "zorder": 5}
+    mark |= {"color": VERMILLION, "markerfacecolor": "none", "markeredgewidth": 2}
+    if shown.found.any():
+        axes.plot(shown.dates[shown.found], shown.prices[shown.found], label="surprise", **mark)
+    room = (shown.dates[-1] - shown.dates[0]) // 50
+    _scale(axes, shown.drawn, shown.currency, shown.dates[0], shown.dates[-1] + room)
 
 
 def _draw_naive(axes: "Axes", dates: Dates, last: float) -> None:

@@ -11,8 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lstmcli.pictures.drawing import draw_fan, draw_walk
-from lstmcli.pictures.fans import Fan, Walk
+from lstmcli.pictures.drawing import Shown, draw_shown
 from lstmcli.pictures.style import METADATA, OUTCOMES, QUIET, STYLE
 from lstmcli.printable import printable
 from lstmcli.report.output import check_picture, missing, write_file
@@ -28,10 +27,11 @@ MAX_PANELS = 30
 _LEGEND = (
     *("history", "price", "median", "forecast", *(outcome[3] for outcome in OUTCOMES.values())),
     *("50 % range", "80 % range", "95 % range", "naive (no change)", "actual"),
+    *("expected range", "surprise"),
 )
 
 
-def write_picture(shown: Sequence[Fan | Walk], path: Path) -> None:
+def write_picture(shown: Sequence[Shown], path: Path) -> None:
     """Write one panel a symbol to a PNG or SVG file, wholly or not at all.
 
     The first 30 are drawn, and the picture says how many more there are. Raises UsageError for
@@ -42,7 +42,7 @@ def write_picture(shown: Sequence[Fan | Walk], path: Path) -> None:
     write_file(path, render(draw, size, path.suffix.lower().removeprefix(".")))
 
 
-def figure_of(shown: Sequence[Fan | Walk]) -> "Figure":
+def figure_of(shown: Sequence[Shown]) -> "Figure":
     """Return the same picture as a figure for notebooks; UsageError without matplotlib."""
     draw, size = _panels(shown)
     with _figure(size) as figure:
@@ -52,7 +52,7 @@ def figure_of(shown: Sequence[Fan | Walk]) -> "Figure":
     return figure
 
 
-def _panels(shown: Sequence[Fan | Walk]) -> "tuple[_Draw, _Size]":
+def _panels(shown: Sequence[Shown]) -> "tuple[_Draw, _Size]":
     """Return what draws one panel a symbol, and the size in inches."""
     panels = shown[:MAX_PANELS]
     columns = 1 if len(panels) == 1 else 2 if len(panels) <= 4 else 3
@@ -63,10 +63,7 @@ def _panels(shown: Sequence[Fan | Walk]) -> "tuple[_Draw, _Size]":
     def draw(figure: "Figure") -> None:
         for place, each in enumerate(panels, start=1):
             axes = figure.add_subplot(rows, columns, place)
-            if isinstance(each, Fan):
-                draw_fan(axes, each)
-            else:
-                draw_walk(axes, each)
+            draw_shown(axes, each)
             # A bold line and a quiet one above a panel, as they are spelt.
             spelt: Any = {"parse_math": False, "loc": "left"}
             axes.set_title(printable(each.title), weight="bold", fontsize=12, pad=20, **spelt)

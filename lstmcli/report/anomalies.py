@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 
@@ -38,10 +38,6 @@ def anomalies_view(report: "AnomalyReport", *, typed: str = "") -> View:
     """
     from lstmcli.workflows.anomalies import Session
 
-    hidden = {"models", "found", "latest", "symbols", "notes", "warnings", "failures"}
-    known = {each.name: getattr(report, each.name) for each in fields(report)}
-    settled = {key: value for key, value in known.items() if key not in hidden}
-    settled |= {"since": report.since and str(report.since), "expected": report.expected}
     return View(
         lambda: _anomaly_tables(report, typed),
         lambda: make_document(
@@ -50,7 +46,7 @@ def anomalies_view(report: "AnomalyReport", *, typed: str = "") -> View:
                 {"model": str(by.reference), "trained_until": str(by.metadata.trained_until)}
                 for by in report.models
             ],
-            **settled,
+            **settled(report),
             found=report.found,
             latest=report.latest,
             notes=report.notes,
@@ -62,14 +58,23 @@ def anomalies_view(report: "AnomalyReport", *, typed: str = "") -> View:
     )
 
 
+def settled(report: "AnomalyReport") -> dict[str, Any]:
+    """Return how moves were judged, and how many of them, as the document has it."""
+    hidden = {"models", "found", "latest", "symbols", "watched", "notes", "warnings", "failures"}
+    known = {each.name: getattr(report, each.name) for each in fields(report)}
+    settled = {key: value for key, value in known.items() if key not in hidden}
+    return settled | {"since": report.since and str(report.since), "expected": report.expected}
+
+
 def describe_found(report: "AnomalyReport") -> str:
     """Say how many moves were found, and how many by chance; empty for none."""
     if not report.found:
         return ""
+    level = format_chance(report.probability)
     return (
-        f"{count_of(len(report.found), 'move')} with a chance below {_chance(report.probability)} "
+        f"{count_of(len(report.found), 'move')} with a chance below {level} "
         f"({', '.join(dict.fromkeys(each.symbol for each in report.found[:5]))}); "
-        f"{_expected(report)}"
+        f"{expected(report.expected)} by chance"
     )
 
 
@@ -83,7 +88,7 @@ def _anomaly_tables(report: "AnomalyReport", typed: str) -> list[RenderableType]
     lines: list[RenderableType] = [
         f"{whose}, {days}{over}, by {' and '.join(names)}",
         f"{len(found) or 'None'} of {count_of(report.judged, 'move')} had a chance below "
-        f"{_chance(report.probability)}; {_expected(report)}",
+        f"{format_chance(report.probability)}; {expected(report.expected)} by chance",
         f"For one symbol such a warning comes by chance once in about {_years(report.years)}",
         "",
     ]
@@ -119,7 +124,7 @@ def _session_table(sessions: Sequence["Session"]) -> RenderableType:
             each.date,
             styled(move(each.move), BAD if each.move < 0 else GOOD),
             f"{move(each.low)} to {move(each.high)}",
-            _chance(each.probability) if each.probability else "usual",
+            format_chance(each.probability) if each.probability else "usual",
             _years(each.years) if each.years else None,
         ]
         for each in sessions
@@ -139,7 +144,7 @@ def _levels(report: "AnomalyReport") -> Iterator[str]:
         most, few = max(own.values()), [name for name, moves in own.items() if moves < _FEW_OWN]
         text = f"Chances beyond the range: from the tail of up to {most:,} moves of the symbol"
         if series:
-            text += f", drawn to that of {pooled:,} moves of {count_of(series, 'other')}"
+            text += f", drawn towards that of {pooled:,} moves of {count_of(series, 'other')}"
         until = next(
             str(by.metadata.trained_until) for by in report.models if str(by.reference) == model
         )
@@ -149,13 +154,12 @@ def _levels(report: "AnomalyReport") -> Iterator[str]:
             yield f"Fewer than {_FEW_OWN:,} moves of {first_few(few, 5)}: {weight}."
 
 
-def _expected(report: "AnomalyReport") -> str:
-    number = report.expected
-    shown = f"{number:.0f}" if number >= 10 else f"{number:.2g}"
-    return f"{shown} expected by chance"
+def expected(number: float) -> str:
+    """Say how many moves are expected without any cause."""
+    return f"{number:.0f} expected" if number >= 10 else f"{number:.2g} expected"
 
 
-def _chance(probability: float) -> str:
+def format_chance(probability: float) -> str:
     """Format a small chance with two digits."""
     if probability < 1e-5:
         return "<0.001 %"
