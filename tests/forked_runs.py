@@ -29,7 +29,7 @@ _IMPORTED_ONCE = (
     "torch._dynamo",  # an optimizer imports it with its first step
     "scipy.special",
     "scipy.stats",
-    "lstmcli.report.page",
+    "lstmcli.pictures.page",
     "lstmcli.report.predict",
     "lstmcli.report.tables",
     "lstmcli.workflows.train",

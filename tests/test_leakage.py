@@ -19,10 +19,10 @@ from lstmcli.dataset.scaling import Scale, fit_return_scale
 from lstmcli.learning import fit
 from lstmcli.market.prices import Prices
 from lstmcli.recipes import load_settings, shipped_file
+from lstmcli.sources.source import Source
 from lstmcli.workflows import predict, train
 from lstmcli.workflows.evaluate import evaluate
 from lstmcli.workflows.predict import Ready
-from lstmcli.workflows.prices import Source
 from lstmcli.workflows.train import TrainReport
 
 TODAY = date(2026, 1, 1)

@@ -39,7 +39,7 @@ def test_wheel_does_the_main_job_outside_a_clone(wheel: Path, tmp_path: Path) ->
 
 def test_wheel_carries_the_templates_of_the_page_and_the_table_of_sessions(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
-    templates = {f"lstmcli/report/templates/{name}" for name in TEMPLATES}
+    templates = {f"lstmcli/pictures/templates/{name}" for name in TEMPLATES}
     assert {*templates, "lstmcli/market/sessions.npz", "lstmcli/py.typed"} <= held
 
 

@@ -24,7 +24,7 @@ from lstmcli.api.model import Model
 from lstmcli.api.results import Evaluation, Fetched, Predictions
 from lstmcli.errors import Failure, UsageError, raise_if_all_failed
 from lstmcli.printable import count_of, first_few, grouped
-from lstmcli.workflows.prices import chosen_settings
+from lstmcli.sources.source import chosen_settings
 
 if TYPE_CHECKING:
     from lstmcli.api.given import Data
@@ -173,7 +173,7 @@ def predict(
     """
     from lstmcli.evaluation.risk import asked_prices
     from lstmcli.workflows import predict as workflow
-    from lstmcli.workflows.grade import check_issuable
+    from lstmcli.workflows.record import check_issuable
 
     check_issuable(record, as_of)
     source = source_for(data, model, data_dir, symbols, **files)
@@ -299,8 +299,8 @@ def evaluate(
     """
     from lstmcli.evaluation.risk import asked_changes
     from lstmcli.report.evaluate import caveats
+    from lstmcli.sources.shares import run_each
     from lstmcli.workflows.evaluate import evaluate as run
-    from lstmcli.workflows.shares import run_each
 
     if isinstance(data, Model):
         models = [data, *models]
@@ -408,7 +408,7 @@ def _named(model: str | Path | Model | None) -> str | None:
 
 def _recorded(report: PredictReport, home: Path) -> PredictReport:
     """Write forecasts into the ledger of a data folder; UsageError for the one that goes away."""
-    from lstmcli.workflows.grade import recorded
+    from lstmcli.workflows.record import recorded
 
     if home == session_folder():
         raise UsageError("nowhere to record", next_step="Name a folder: data_dir=FOLDER.")

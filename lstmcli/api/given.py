@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 from lstmcli.api.model import Model
 from lstmcli.errors import UsageError
 from lstmcli.printable import first_few
-from lstmcli.workflows.prices import Source
+from lstmcli.sources.source import Source
 
 _FILE = re.compile(r".+\.(csv|tsv|txt|dat|json|jsonl|parquet|feather|xlsx?|gz|xz|zip)", re.I)
 Day = str | date | None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lstmcli.api.given import Data
     from lstmcli.runs.metadata import Metadata
     from lstmcli.runs.registry import ModelRef
-    from lstmcli.workflows.prices import Source
+    from lstmcli.sources.source import Source
     from lstmcli.workflows.train import TrainReport
 
 

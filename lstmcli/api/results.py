@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lstmcli.evaluation.backtest import Backtest
     from lstmcli.evaluation.trend import Yardsticks
     from lstmcli.forecasting.forecast import Forecast
-    from lstmcli.report.picture import Figure
+    from lstmcli.pictures.picture import Figure
     from lstmcli.runs.registry import ModelRef
     from lstmcli.workflows.evaluate import EvaluateReport
     from lstmcli.workflows.fetch import FetchReport
@@ -142,8 +142,8 @@ class Predictions:
 
     def plot(self) -> Figure:
         """Draw the fan of each symbol after its latest closes; needs the extra `plot`."""
-        from lstmcli.report.fans import forecast_fan
-        from lstmcli.report.picture import figure_of
+        from lstmcli.pictures.fans import forecast_fan
+        from lstmcli.pictures.picture import figure_of
 
         return figure_of([forecast_fan(each) for each in self.forecasts])
 
@@ -328,8 +328,8 @@ class Evaluation:
 
     def plot(self) -> Figure:
         """Draw past forecasts over the prices of each symbol; needs the extra `plot`."""
-        from lstmcli.report.fans import walks
-        from lstmcli.report.picture import figure_of
+        from lstmcli.pictures.fans import walks
+        from lstmcli.pictures.picture import figure_of
 
         return figure_of([walk for each in self.reports for walk in walks(each)])
 

@@ -25,20 +25,21 @@ import typer
 
 from lstmcli import __version__
 from lstmcli.cli import (
+    anomalies,
     config,
     data,
     evaluate,
     fetch,
     forecast,
-    journal,
     models,
     predict,
     status,
     train,
     tune,
 )
-from lstmcli.cli.help import Program, TyperUsageError, explain_usage
-from lstmcli.cli.messages import log_failures
+from lstmcli.console import journal
+from lstmcli.console.help import Program, TyperUsageError, explain_usage
+from lstmcli.console.messages import log_failures
 from lstmcli.errors import AllFailedError, LstmcliError
 from lstmcli.printable import printable_stream
 
@@ -79,7 +80,7 @@ app.command()(predict.predict)
 app.command()(forecast.forecast)
 app.command()(evaluate.evaluate)
 app.command()(tune.tune)
-app.command()(predict.anomalies)
+app.command()(anomalies.anomalies)
 app.command()(status.status)
 app.add_typer(data.app)
 app.add_typer(models.app)

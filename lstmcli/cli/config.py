@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from lstmcli.cli.help import Program
-from lstmcli.cli.messages import OutputOptions
-from lstmcli.cli.options import spread
+from lstmcli.console.declare import spread
+from lstmcli.console.help import Program
+from lstmcli.console.messages import OutputOptions
 from lstmcli.errors import UsageError
 from lstmcli.report import View, make_document
 

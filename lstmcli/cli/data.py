@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from lstmcli.cli import messages, options
-from lstmcli.cli.help import Program
-from lstmcli.cli.options import option, spread
+from lstmcli.cli import options
+from lstmcli.console import messages
+from lstmcli.console.declare import DEFAULT_DATA_DIR, option, spread
+from lstmcli.console.help import Program
 from lstmcli.errors import UsageError
 
 app = Program(name="data", help="List, check, import and remove stored prices.")
@@ -23,7 +24,7 @@ AnyInterval = Annotated[_Interval | None, option("--interval", "Length of the ba
 def list_(
     *,
     interval: AnyInterval = None,
-    data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
+    data_dir: options.DataDir = DEFAULT_DATA_DIR,
     out: messages.OutputOptions,
 ) -> None:
     """List the stored series with their rows, dates, age and source.
@@ -49,7 +50,7 @@ def show(
     symbol: str,
     interval: OneInterval = "1d",
     rows: Annotated[int, dict(min=1)] = 10,
-    data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
+    data_dir: options.DataDir = DEFAULT_DATA_DIR,
     out: messages.OutputOptions,
 ) -> None:
     """Show the last bars of a stored series, its source, currency and gaps.
@@ -77,7 +78,7 @@ def check(
     *,
     symbols: list[str] | None = None,
     interval: AnyInterval = None,
-    data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
+    data_dir: options.DataDir = DEFAULT_DATA_DIR,
     out: messages.OutputOptions,
 ) -> None:
     """Check stored prices for faults that make forecasts unreliable.
@@ -111,7 +112,7 @@ def remove(
     symbols: list[str],
     interval: OneInterval = "1d",
     yes: bool = False,
-    data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
+    data_dir: options.DataDir = DEFAULT_DATA_DIR,
     wait: options.Wait = 0.0,
     out: messages.LogOptions,
 ) -> None:

@@ -6,11 +6,13 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from lstmcli.cli import journal, options
-from lstmcli.cli.messages import BatchOptions, report_failures
-from lstmcli.cli.options import spread
-from lstmcli.cli.progress import show_backtest
+from lstmcli.cli import options
+from lstmcli.console import journal
+from lstmcli.console.declare import spread
+from lstmcli.console.messages import BatchOptions, report_failures
+from lstmcli.console.progress import show_backtest
 from lstmcli.errors import UsageError
+from lstmcli.report import Format
 
 _SAME_DATA = (  # parameters of the command that `_command` repeats
     *("models", "horizon", "end", "refit_window", "baselines", "device", "threads"),
@@ -85,15 +87,41 @@ class WalkOptions:
             )
 
 
+@dataclass(frozen=True)
+class ForecastsFile:
+    """A file with every forecast of a backtest.
+
+    Output:
+        --forecasts FILE: Write all forecasts to a .csv or .parquet file.
+        --forecasts-of NAME: Only those of a model; repeatable.
+    """
+
+    forecasts: str | None = None
+    forecasts_of: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        """Raise if models are chosen for no file."""
+        if self.forecasts_of and self.forecasts is None:
+            raise UsageError(
+                "nothing to write",
+                where=f"--forecasts-of {self.forecasts_of[0]}",
+                why="it chooses what --forecasts writes",
+                next_step="Pass --forecasts FILE.",
+            )
+
+    @property
+    def only(self) -> list[str]:
+        """The models asked for, none for all."""
+        return self.forecasts_of or []
+
+
 @spread
 def evaluate(
     *,
     context: typer.Context,
     walk: WalkOptions,
-    forecasts: str | None = None,
-    forecasts_of: list[str] | None = None,
-    report: str | None = None,
-    plot: str | None = None,
+    file: ForecastsFile,
+    pictures: options.PictureOptions,
     audit: bool = False,
     issued: bool = False,
     details: bool = False,
@@ -120,24 +148,15 @@ def evaluate(
 
     Output:
         --details: Show every table.
-        --report FILE: Write a page with charts to a .html file.
-        --plot FILE: Draw to a .png or .svg file (-: the terminal).
-        --forecasts FILE: Write all forecasts to a .csv or .parquet file.
-        --forecasts-of NAME: Only those of a model; repeatable.
 
     Advanced:
         --audit-epochs N: Epochs of the audit's refits.
     """
     journal.begin("evaluate", prices.data_dir)
-    out.check(forecasts)
-    if forecasts_of and forecasts is None:
-        where, why = f"--forecasts-of {forecasts_of[0]}", "it chooses what --forecasts writes"
-        raise UsageError(
-            "nothing to write", where=where, why=why, next_step="Pass --forecasts FILE."
-        )
+    out.check(file.forecasts)
     with out.failures_listed():
         if issued:
-            _grade(context, prices, walk, forecasts, forecasts_of or [], details, out)
+            _grade(context, prices, walk, file, details, out)
             return
         asked = device.chosen | {
             key: value for key, value in vars(walk).items() if value is not None
@@ -146,15 +165,16 @@ def evaluate(
 
         if audit:
             _check_unused("--price", price is not None, "--audit scores no chances")
-            files = {"--forecasts": forecasts, "--report": report, "--plot": plot}
-            _audit(prices, asked, audit_epochs, files, details, out)
+            _audit(prices, asked, audit_epochs, _files(file, pictures), details, out)
         else:
-            command = _command(context)
-            asked |= {"risk": True} if details or report else {}  # a page has every table
+            asked |= {"risk": True} if details or pictures.report else {}  # a page has every table
             asked |= {"beyond": asked_changes(price)} if price else {}
-            _score(
-                prices, asked, forecasts, forecasts_of or [], report, plot, details, command, out
-            )
+            _score(prices, asked, file, pictures, details, _command(context), out)
+
+
+def _files(file: ForecastsFile, pictures: options.PictureOptions) -> dict[str, str | None]:
+    """Return the files besides the result, by their options."""
+    return {"--forecasts": file.forecasts, "--report": pictures.report, "--plot": pictures.plot}
 
 
 def _command(context: typer.Context) -> str:
@@ -178,44 +198,39 @@ def _command(context: typer.Context) -> str:
 def _score(
     prices: options.PriceOptions,
     asked: dict[str, Any],
-    forecasts: str | None,
-    only: list[str],
-    page: str | None,
-    plot: str | None,
+    file: ForecastsFile,
+    pictures: options.PictureOptions,
     details: bool,
     command: str,
     out: BatchOptions,
 ) -> None:
     """Score a backtest."""
     with show_backtest(out.quiet, out.verbose) as on_part:
+        from lstmcli.pictures.fans import walks
+        from lstmcli.pictures.page import write_page
+        from lstmcli.pictures.terminal_plot import draw_plot
         from lstmcli.report.evaluate import evaluate_views
-        from lstmcli.report.fans import walks
         from lstmcli.report.long_table import forecasts_file
-        from lstmcli.report.output import check_page, check_plot
-        from lstmcli.report.page import write_page
-        from lstmcli.report.terminal_plot import draw_plot
+        from lstmcli.sources.shares import run_each
         from lstmcli.workflows.evaluate import evaluate as run
-        from lstmcli.workflows.shares import run_each
 
-        check_page(page)
-        check_plot(plot, out.form)
+        pictures.check(out.form)
         logged = journal.logged("refit", on_part)
-        with forecasts_file(forecasts, only) as on_windows:
+        with forecasts_file(file.forecasts, file.only) as on_windows:
 
             def on_set(*windows: Any) -> None:
                 on_windows(*windows)
                 on_part()
 
-            files = {"--forecasts": forecasts, "--report": page, "--plot": plot}
-            options = asked | dict(on_refit=logged, on_windows=on_set)
-            alone = next((name for name, file in files.items() if file), "")
-            reports = run_each(run, prices.chosen(), alone=alone, **options)
+            alone = next((name for name, each in _files(file, pictures).items() if each), "")
+            how = asked | dict(on_refit=logged, on_windows=on_set)
+            reports = run_each(run, prices.chosen(), alone=alone, **how)
     failures = [one for each in reports for one in each.failures]
     out.list_failures(failures)
     out.note([note for each in reports for note in each.notes])
-    write_page(reports[0], page)
+    write_page(reports[0], pictures.report)
     out.emit(evaluate_views(reports, command, details=details, beyond="beyond" in asked))
-    draw_plot(walks(reports[0]), plot)
+    draw_plot(walks(reports[0]), pictures.plot)
     report_failures(failures, sum(each.scores.n_symbols for each in reports))
 
 
@@ -228,7 +243,7 @@ def _audit(
     out: BatchOptions,
 ) -> None:
     """Compare forecasts with and without later bars; raise LeakError if they differ."""
-    from lstmcli.report.grade import audit_view
+    from lstmcli.report.audit import audit_view
     from lstmcli.workflows.audit import audit
 
     for name, file in files.items():
@@ -246,8 +261,7 @@ def _grade(
     context: typer.Context,
     prices: options.PriceOptions,
     walk: WalkOptions,
-    forecasts: str | None,
-    only: list[str],
+    file: ForecastsFile,
     details: bool,
     out: BatchOptions,
 ) -> None:
@@ -265,8 +279,9 @@ def _grade(
     report = grade(prices.chosen(), models=walk.models or (), start=walk.start, end=walk.end)
     out.note([str(each) for each in report.damages])
     out.show_notes(report)
-    if forecasts is not None:
-        emit(forecasts_view(report, only), "parquet" if is_parquet(forecasts) else "csv", forecasts)
+    if file.forecasts is not None:
+        form: Format = "parquet" if is_parquet(file.forecasts) else "csv"
+        emit(forecasts_view(report, file.only), form, file.forecasts)
     out.emit(grade_view(report, details=details))
     report_failures(report.failures, report.n_symbols)
 

@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from lstmcli.cli import journal, messages, options
-from lstmcli.cli.messages import BatchOptions
-from lstmcli.cli.options import spread
-from lstmcli.cli.progress import show_symbols
+from lstmcli.cli import options
+from lstmcli.console import journal, messages
+from lstmcli.console.declare import DEFAULT_DATA_DIR, spread
+from lstmcli.console.messages import BatchOptions
+from lstmcli.console.progress import show_symbols
 
 
 @spread
@@ -27,7 +28,7 @@ def fetch(
     max_wait: options.Seconds = 600.0,
     timeout: options.Timeout = None,
     dry_run: bool = False,
-    data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
+    data_dir: options.DataDir = DEFAULT_DATA_DIR,
     wait: options.Wait = 0.0,
     out: BatchOptions,
 ) -> None:
@@ -63,10 +64,9 @@ def fetch(
     wanted = options.all_symbols(symbols, symbols_file)
     also = _read_by_models(data_dir, wanted, interval)
     out.note([f"also {other}, which {model} reads" for other, model in also.items()])
-    wanted = (*wanted, *also)
-    with show_symbols(len(wanted), out.quiet) as advance:
+    with show_symbols(len(wanted) + len(also), out.quiet) as advance:
         report = run(
-            wanted,
+            (*wanted, *also),
             data_dir=data_dir,
             interval=interval,
             start=start,
@@ -82,8 +82,8 @@ def fetch(
             on_result=journal.logged("symbol", lambda result: advance()),
             on_pause=lambda *pause: out.note([format_pause(*pause)]),
         )
-    steps = not dry_run and interval == "1d"
-    out.emit(fetch_view(report, next_steps=steps), unless_quiet=True)
+    view = fetch_view(report, next_steps=not dry_run and interval == "1d")
+    out.emit(view, unless_quiet=True)
     out.list_failures(report.failures)
     journal.count(error="", **report.counts)
     messages.count_failures(report.failures, len(report.results) - len(report.failures))

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lstmcli.cli import journal, messages, options
-from lstmcli.cli.messages import BatchOptions
-from lstmcli.cli.options import spread
+from lstmcli.cli import options
 from lstmcli.cli.predict import WatchOptions
-from lstmcli.cli.progress import show_epochs, show_symbols
+from lstmcli.console import journal, messages
+from lstmcli.console.declare import DEFAULT_DATA_DIR, spread
+from lstmcli.console.messages import BatchOptions
+from lstmcli.console.progress import show_epochs, show_symbols
 
 if TYPE_CHECKING:
     from lstmcli.config import Settings
@@ -32,7 +33,7 @@ def forecast(
     record: bool = False,
     all_steps: bool = False,
     timeout: options.Timeout = None,
-    data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
+    data_dir: options.DataDir = DEFAULT_DATA_DIR,
     wait: options.Wait = 0.0,
     watch: WatchOptions,
     device: options.DeviceOptions,
@@ -121,7 +122,7 @@ def _emit(
     """Write the ledger, then the notes, then the result."""
     from lstmcli.report.predict import predict_view
     from lstmcli.report.risk import ranked
-    from lstmcli.workflows.grade import recorded
+    from lstmcli.workflows.record import recorded
 
     made = report.made
     issued = recorded(made, prices.data_dir, datetime.now(UTC)) if record else made

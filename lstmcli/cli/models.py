@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from lstmcli.cli import messages, options
-from lstmcli.cli.help import Program
-from lstmcli.cli.options import option, spread
+from lstmcli.cli import options
+from lstmcli.console import messages
+from lstmcli.console.declare import DEFAULT_DATA_DIR, option, spread
+from lstmcli.console.help import Program
 
 app = Program(name="models", help="List, promote, roll back and delete models.")
 
@@ -16,7 +17,7 @@ Name = Annotated[str, option("name NAME", "The model's name.")]
 def list_(
     *,
     names: list[str] | None = None,
-    data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
+    data_dir: options.DataDir = DEFAULT_DATA_DIR,
     out: messages.OutputOptions,
 ) -> None:
     """List every model version: champion, validation scores, stale or damaged.
@@ -43,7 +44,7 @@ def list_(
 def show(
     *,
     model: str | None = None,
-    data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
+    data_dir: options.DataDir = DEFAULT_DATA_DIR,
     out: messages.OutputOptions,
 ) -> None:
     """Show a version's origin and scores, and the promotions of its model.
@@ -105,7 +106,7 @@ def use(
     *,
     name: Name,
     undo: bool = False,
-    data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
+    data_dir: options.DataDir = DEFAULT_DATA_DIR,
     out: messages.OutputOptions,
 ) -> None:
     """Prefer a model for the symbols that it was trained on.
@@ -132,7 +133,7 @@ def use(
 def rollback(
     *,
     name: Name,
-    data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
+    data_dir: options.DataDir = DEFAULT_DATA_DIR,
     wait: options.Wait = 0.0,
     out: messages.OutputOptions,
 ) -> None:
@@ -158,7 +159,7 @@ def prune(
     name: Name,
     keep: Annotated[int, dict(min=1)],
     dry_run: bool = False,
-    data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
+    data_dir: options.DataDir = DEFAULT_DATA_DIR,
     wait: options.Wait = 0.0,
     out: messages.OutputOptions,
 ) -> None:

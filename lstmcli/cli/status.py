@@ -5,8 +5,8 @@ from enum import StrEnum
 from typing import Annotated
 
 from lstmcli.cli import options
-from lstmcli.cli.messages import OutputOptions
-from lstmcli.cli.options import spread
+from lstmcli.console.declare import DEFAULT_DATA_DIR, spread
+from lstmcli.console.messages import OutputOptions
 
 _Recorded = StrEnum("_Recorded", "fetch train predict forecast evaluate")
 
@@ -17,7 +17,7 @@ def status(
     commands: list[_Recorded] | None = None,
     max_age: Annotated[float | None, dict(parser=options.parse_duration)] = None,
     device: options.Device = None,
-    data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
+    data_dir: options.DataDir = DEFAULT_DATA_DIR,
     out: OutputOptions,
 ) -> None:
     """Check that prices, models and jobs are up to date, and what to do if not.

@@ -4,10 +4,11 @@ from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Literal
 
-from lstmcli.cli import journal, options
-from lstmcli.cli.messages import BatchOptions
-from lstmcli.cli.options import spread
-from lstmcli.cli.progress import show_epochs
+from lstmcli.cli import options
+from lstmcli.console import journal
+from lstmcli.console.declare import spread
+from lstmcli.console.messages import BatchOptions
+from lstmcli.console.progress import show_epochs
 
 
 @spread

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from lstmcli.cli import options
-from lstmcli.cli.messages import BatchOptions
-from lstmcli.cli.options import spread
-from lstmcli.cli.progress import show_trials
+from lstmcli.console.declare import spread
+from lstmcli.console.messages import BatchOptions
+from lstmcli.console.progress import show_trials
 from lstmcli.errors import UsageError
 
 

@@ -23,10 +23,10 @@ from lstmcli.evaluation.verdict import p_value
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel, series_for
-from lstmcli.learning.evidence import count_looks, describe_looks, look, spans
 from lstmcli.market.prices import Prices, are_alike, bars_of
 from lstmcli.printable import count_of, first_few
 from lstmcli.runs.bundle import load_bundle
+from lstmcli.runs.evidence import count_looks, describe_looks, look, spans
 from lstmcli.runs.looks import By
 from lstmcli.runs.registry import ModelRef, champion
 

@@ -12,20 +12,13 @@ from rich.text import Text
 from lstmcli.evaluation.direction import direction_hits
 from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.evaluation.trend import CLASSES, actual_trend, predicted_trend
-from lstmcli.learning.evidence import describe_looks
 from lstmcli.learning.walk import Answer
 from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of, first_few
 from lstmcli.report import View, make_document, one_after_another
 from lstmcli.report.risk import beyond_table, loss_table
-from lstmcli.report.score_tables import (
-    directions,
-    errors,
-    score_tables,
-    share_of,
-    verdict_lines,
-    verdict_word,
-)
+from lstmcli.report.score_lines import directions, errors, share_of, verdict_lines, verdict_word
+from lstmcli.report.score_tables import score_tables
 from lstmcli.report.tables import (
     BAD,
     BASE_RATE_UNKNOWN,
@@ -42,6 +35,7 @@ from lstmcli.report.tables import (
     price_columns,
     styled,
 )
+from lstmcli.runs.evidence import describe_looks
 from lstmcli.workflows.evaluate import EvaluateReport
 
 _MOST_WINDOWS, _LATEST = 14, 10

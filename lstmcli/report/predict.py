@@ -35,7 +35,8 @@ from lstmcli.report.tables import (
     price_basis,
     styled,
 )
-from lstmcli.workflows.predict import Predictor, PredictReport, SymbolForecast
+from lstmcli.sources.predictors import Predictor
+from lstmcli.workflows.predict import PredictReport, SymbolForecast
 
 _Cells = dict[str, str | None]  # by heading
 

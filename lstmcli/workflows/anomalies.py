@@ -8,6 +8,7 @@ a tail of training moves (`forecasting.tail`), which is fitted where a move lies
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +24,16 @@ from lstmcli.market.prices import Prices, unit_of
 from lstmcli.market.sessions import schedule_for, sessions_behind
 from lstmcli.printable import Note, count_of
 from lstmcli.runs.registry import ModelRef
+from lstmcli.sources.loading import stream_prices
+from lstmcli.sources.predictors import Lineup, Predictor, load_predictor
+from lstmcli.sources.shares import shares
+from lstmcli.sources.source import Source
 from lstmcli.training.device import choose_device, threads
-from lstmcli.workflows.predict import STALE_SESSIONS, Predictor, load_predictor
-from lstmcli.workflows.prices import Source, stream_prices
-from lstmcli.workflows.shares import Share, describe_shares, note_model, note_ready_made, shares
+from lstmcli.workflows.predict import HISTORY, STALE_SESSIONS
 
 PROBABILITY = 0.001
 _OWN_MOVES = 4000  # of one series, the latest
+_BEFORE = 20  # sessions drawn before the first that is judged
 _POOL_SERIES, _POOL_MOVES = 50, 10_000  # of the others; more cost time and say nothing new
 
 Rows = NDArray[np.int64]
@@ -65,18 +69,36 @@ class Session:
 
 
 @dataclass(frozen=True)
+class Watched:
+    """One symbol's prices and what was expected of them, for a picture.
+
+    price, currency : the column whose moves are judged, and its unit. dates, prices : (T,) sessions
+    judged and some before. low, high : (T,) ends of the expected range, NaN where none was judged.
+    """
+
+    symbol: str
+    price: str
+    currency: str
+    dates: NDArray[np.datetime64]
+    prices: Floats
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True)
 class AnomalyReport:
     """The sessions found, the least likely first, and how many were judged.
 
     judged : sessions of all symbols together. latest : the last session of each symbol.
-    left_out : sessions asked for that a model was fitted on. years : in which one symbol gives one
-    warning without any cause.
+    watched : the prices of each symbol, where they are to be drawn. left_out : sessions asked for
+    that a model was fitted on. years : in which one symbol gives one warning without any cause.
     """
 
     models: list[Predictor] = field(default_factory=list)
     found: list[Session] = field(default_factory=list)
     latest: list[Session] = field(default_factory=list)
     symbols: list[str] = field(default_factory=list)
+    watched: list[Watched] = field(default_factory=list)
     judged: int = 0
     left_out: int = 0
     probability: float = PROBABILITY
@@ -104,54 +126,46 @@ def anomalies(
     probability: float = PROBABILITY,
     device: str = "auto",
     number_of_threads: int = 1,
+    pictured: bool = False,
 ) -> AnomalyReport:
     """Judge the last session of each symbol, or those from `since` on.
 
-    probability : two-sided chance below which a move is found. A symbol that cannot be judged
-    becomes a Failure; when none can, the error is raised.
+    probability : two-sided chance below which a move is found. pictured : whether prices are kept
+    for a picture. A symbol that cannot be judged becomes a Failure; when none can, the error is
+    raised.
     """
     source = replace(source, around=date.max)
     report = AnomalyReport(probability=probability, steps=steps, since=since)
-    loaded: dict[ModelRef, _Judge] = {}
-    taken: list[Share] = []
+    load = partial(load_predictor, source.data_dir, device=choose_device(device), horizon=None)
+    lineup = Lineup(load, report.models, report.failures)
+    judges: dict[ModelRef, _Judge] = {}
     judged = left_out = 0
     with threads(number_of_threads):
-        for share in shares(source, model, steps):
-            taken.append(replace(share, source=replace(share.source, read=None)))
-            for each in stream_prices(share.source, share.data, share.interval, share.inputs):
-                if isinstance(each, Failure):
-                    report.failures.append(each)
-                    continue
-                reference = share.choice.model
-                if reference not in loaded:
-                    by = load_predictor(
-                        source.data_dir, reference, device=choose_device(device), horizon=None
-                    )
-                    loaded[reference] = _Judge(by, share.source, steps, probability)
-                    report.models.append(by)
-                try:
-                    sessions, skipped = loaded[reference].judge(each, since)
-                except (DataError, UsageError) as error:
-                    report.failures.append(Failure.of(each.symbol, error))
-                    continue
-                report.notes.extend(each.named_notes())
-                report.warnings.extend([] if since else _age(each, source.today))
-                judged, left_out = judged + len(sessions), left_out + skipped
-                report.symbols.append(each.symbol)
-                report.latest.append(sessions[-1])
-                report.found.extend(one for one in sessions if _is_rare(one, probability))
-                report = replace(
-                    report,
-                    first=min(filter(None, (report.first, sessions[0].date))),
-                    years=max(report.years, loaded[reference].years(each)),
-                    interval=each.interval,
-                )
+        for each, by, share in lineup.read(shares(source, model, steps)):
+            if by.reference not in judges:
+                judges[by.reference] = _Judge(by, share.source, steps, probability)
+            try:
+                sessions, skipped, watched = judges[by.reference].judge(each, since)
+            except (DataError, UsageError) as error:
+                report.failures.append(Failure.of(each.symbol, error))
+                continue
+            report.notes.extend(each.named_notes())
+            report.warnings.extend([] if since else _age(each, source.today))
+            judged, left_out = judged + len(sessions), left_out + skipped
+            report.symbols.append(each.symbol)
+            report.watched.extend([watched] if pictured else [])
+            report.latest.append(sessions[-1])
+            report.found.extend(one for one in sessions if _is_rare(one, probability))
+            report = replace(
+                report,
+                first=min(filter(None, (report.first, sessions[0].date))),
+                years=max(report.years, judges[by.reference].years(each)),
+                interval=each.interval,
+            )
     raise_if_all_failed(len(report.symbols), report.failures)
     report.found.sort(key=lambda one: (one.probability, -abs(one.move) / (one.high - one.low)))
-    first_notes = [*note_ready_made(taken, source.data_dir), *describe_shares(taken)]
-    for judge in loaded.values():
-        first_notes += [*judge.notes, *note_model(source, judge.by)]
-    notes = [*first_notes, *report.notes]
+    tails = [note for judge in judges.values() for note in judge.notes]
+    notes = [*lineup.notes(source), *tails, *report.notes]
     return replace(report, judged=judged, left_out=left_out, notes=notes)
 
 
@@ -184,8 +198,8 @@ class _Judge:
         days = prices.frame.index.to_numpy().astype("datetime64[D]")
         return 1 / (self._probability * bars_per_year(days))
 
-    def judge(self, prices: Prices, since: date | None) -> tuple[list[Session], int]:
-        """Return the sessions of a symbol, oldest first, and how many were left out.
+    def judge(self, prices: Prices, since: date | None) -> tuple[list[Session], int, Watched]:
+        """Return the sessions of a symbol, oldest first; how many were left out; and its prices.
 
         Raises UsageError for a model without a fan, DataError where no session is left.
         """
@@ -227,7 +241,7 @@ class _Judge:
         yearly = bars_per_year(series.dates)
         made = zip(usable.tolist(), actual, quantiles, chances.tolist(), strict=True)
         found = [self._session(series, *each, tail=tail, yearly=yearly) for each in made]
-        return found, len(rows) - len(usable)
+        return found, len(rows) - len(usable), self._watched(series, usable, quantiles)
 
     def _check(self) -> None:
         levels, window = self.by.model.levels, self.by.model.settings.window
@@ -245,6 +259,22 @@ class _Judge:
                 where=f"--steps {self.steps}",
                 why=f"{self.by.reference} forecasts {window.horizon} steps",
             )
+
+    def _watched(self, series: Series, rows: Rows, quantiles: Floats) -> Watched:
+        """Return the prices around sessions judged from cutoffs `rows` by quantiles (N, Q)."""
+        ends, prices = rows + self.steps, np.exp(series.log_prices)
+        shown = slice(max(0, min(ends[0] - _BEFORE, ends[-1] + 1 - HISTORY)), ends[-1] + 1)
+        low, high = np.full((2, len(prices)), np.nan)
+        low[ends], high[ends] = prices[rows] * np.exp(quantiles[:, [0, -1]].T)
+        return Watched(
+            symbol=series.symbol,
+            price=series.price,
+            currency=series.currency,
+            dates=series.dates[shown].copy(),
+            prices=prices[shown].copy(),
+            low=low[shown].copy(),
+            high=high[shown].copy(),
+        )
 
     def _session(
         self,

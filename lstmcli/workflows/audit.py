@@ -28,25 +28,24 @@ from lstmcli.config import Settings
 from lstmcli.errors import Failure, LstmcliError, raise_if_all_failed
 from lstmcli.evaluation import leaks
 from lstmcli.evaluation.leaks import Figures
-from lstmcli.market.prices import Prices
-from lstmcli.runs.bundle import load_bundle, save_bundle
-from lstmcli.runs.registry import ModelRef, find_model
-from lstmcli.training.device import choose_device, threads
-from lstmcli.workflows.audit_fit import (
+from lstmcli.learning.repeat import (
     Basis,
-    Change,
     Kept,
     audit_fit,
     audit_lineage,
-    copied,
     find_basis,
-    find_others,
     inputs_of,
 )
+from lstmcli.market.prices import Prices
+from lstmcli.runs.bundle import load_bundle, save_bundle
+from lstmcli.runs.registry import ModelRef, find_model
+from lstmcli.sources.copies import Change, copied, find_others
+from lstmcli.sources.loading import load_prices
+from lstmcli.sources.shares import only_share
+from lstmcli.sources.source import Source, settings_for
+from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.evaluate import EvaluateReport, evaluate
 from lstmcli.workflows.predict import predict
-from lstmcli.workflows.prices import Source, load_prices, settings_for
-from lstmcli.workflows.shares import only_share
 
 UNSEEN = (
     "prices that the maker of the file or feed adjusted for later splits and dividends",

@@ -27,7 +27,8 @@ from lstmcli.market.store import (
 )
 from lstmcli.market.tables import parse_csv_option
 from lstmcli.printable import Note
-from lstmcli.workflows.prices import Source, load_prices, with_files
+from lstmcli.sources.loading import load_prices, with_files
+from lstmcli.sources.source import Source
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,14 @@ from lstmcli.evaluation.verdict import (
 from lstmcli.forecasting.baselines import fewest_climatology_rows
 from lstmcli.forecasting.model import series_for
 from lstmcli.learning import refit as refitting
-from lstmcli.learning.evidence import (
+from lstmcli.learning.folds import tried
+from lstmcli.learning.refit import OnRefit, Refit, RefitWindow
+from lstmcli.learning.walk import Answer, Walk, check_chosen_by_refits, paired
+from lstmcli.market.prices import Prices, bars_of
+from lstmcli.runs.base_fan import drawn_to_ready_made
+from lstmcli.runs.bundle import load_bundle
+from lstmcli.runs.choice import find_or_only
+from lstmcli.runs.evidence import (
     check_cut,
     check_unseen,
     count_looks,
@@ -49,24 +56,13 @@ from lstmcli.learning.evidence import (
     warn_untrained,
     warn_young,
 )
-from lstmcli.learning.folds import tried
-from lstmcli.learning.refit import OnRefit, Refit, RefitWindow
-from lstmcli.learning.walk import Answer, Walk, check_chosen_by_refits, paired
-from lstmcli.market.prices import Prices, bars_of
-from lstmcli.runs.base_fan import drawn_to_ready_made
-from lstmcli.runs.bundle import load_bundle
-from lstmcli.runs.choice import find_or_only
 from lstmcli.runs.looks import Looks
 from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, doubtful_paths, warn_ownership
 from lstmcli.runs.stale import stale_because, warn_stale
+from lstmcli.sources.loading import load_prices
+from lstmcli.sources.source import Source, doubtful_folders, settings_for
 from lstmcli.training.device import choose_device, threads
-from lstmcli.workflows.prices import (
-    Source,
-    doubtful_folders,
-    load_prices,
-    settings_for,
-)
 
 OnWindows = Callable[[Backtest, Yardsticks, bool], None]
 """Callback: called with windows, what they are scored by, and whether they are shown."""

@@ -34,8 +34,8 @@ from lstmcli.recipes import load_settings
 from lstmcli.runs.choice import choose_models, name_for, symbols_read
 from lstmcli.runs.metadata import read_metadata
 from lstmcli.runs.registry import version_of, versions
+from lstmcli.sources.source import Source
 from lstmcli.workflows.fetch import FetchReport, FetchResult, Outcome, fetch
-from lstmcli.workflows.prices import Source
 
 if TYPE_CHECKING:  # train and predict import PyTorch, which takes longer than to fetch a symbol
     from lstmcli.training.loop import Epoch

@@ -1,4 +1,4 @@
-"""The ledger: forecasts written at the steps that a grade needs; grades by what happened since.
+"""Grade the forecasts of the ledger by what happened since they were issued.
 
 Grades are the scores of a backtest. Moves are taken between two bars of the same column as it
 stands now, so that a split or a dividend since the forecast does no harm.
@@ -6,14 +6,12 @@ stands now, so that a split or a dividend since the forecast does no harm.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from datetime import date
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli import __version__
 from lstmcli.config import Data, Evaluate
 from lstmcli.dataset.series import Series, make_series
 from lstmcli.dataset.volatility import EWMA_START
@@ -25,9 +23,8 @@ from lstmcli.evaluation.forecasters import (
     check_moves,
     yardsticks,
 )
-from lstmcli.evaluation.losses import LARGEST_MOVE
 from lstmcli.evaluation.pooling import day_numbers
-from lstmcli.evaluation.scores import HEADLINE_STEPS, Scores, score
+from lstmcli.evaluation.scores import Scores, score
 from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.evaluation.trend import Yardsticks
 from lstmcli.evaluation.verdict import Summary, Verdict, summary, verdict
@@ -37,11 +34,9 @@ from lstmcli.market.prices import PriceChoice
 from lstmcli.market.symbols import check_symbol
 from lstmcli.printable import first_few
 from lstmcli.runs.base_fan import drawn_to_ready_made
-from lstmcli.runs.ledger import Damage, Entry, Issued, append, collect, nearest_columns, read_ledger
-from lstmcli.workflows.prices import Source, stream_prices
-
-if TYPE_CHECKING:  # it brings in PyTorch, which grades do without
-    from lstmcli.workflows.predict import PredictReport, SymbolForecast
+from lstmcli.runs.ledger import Damage, Entry, Issued, collect, read_ledger
+from lstmcli.sources.loading import stream_prices
+from lstmcli.sources.source import Source
 
 Floats = NDArray[np.float64]
 
@@ -370,81 +365,3 @@ def _parts(result: Backtest) -> Iterator[Backtest]:
             if part.steps != whole.steps:
                 yield part
             return
-
-
-def check_issuable(record: bool, as_of: object) -> None:
-    """Raise UsageError to record a forecast from an earlier day, which anyone could make later."""
-    if record and as_of is not None:
-        raise UsageError(
-            "nothing to record",
-            where="--record --as-of",
-            why="a forecast from an earlier day is made by hindsight",
-            next_step="Leave one of the two out; evaluate grades past cutoffs.",
-        )
-
-
-def recorded(report: "PredictReport", data_dir: Path, now: datetime) -> "PredictReport":
-    """Return the report as a stream that writes the ledger when all is made: before it is shown.
-
-    now : the time of issue. The report's warnings say what was left out, or cut from the ledger.
-    Raises FileError where the forecasts cannot be written: none of them is then.
-    """
-    issued = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-    def forecasts() -> Iterator["SymbolForecast"]:
-        entries: list[Entry] = []
-        left_out: dict[str, list[str]] = {}
-        for each in report.forecasts:
-            if why := _unfit(each, now):
-                left_out.setdefault(why, []).append(each.symbol)
-            else:
-                entries.append(_ledger_entry(each, issued))
-            yield each
-        report.warnings.extend(append(data_dir, entries))
-        for why, symbols in left_out.items():
-            report.warnings.append(f"not recorded, since {why}: {first_few(symbols, 5)}")
-
-    return replace(report, forecasts=forecasts())
-
-
-def _unfit(each: "SymbolForecast", now: datetime) -> str | None:
-    """Why a forecast cannot be recorded, or None."""
-    # A week is dated by its first day, and a series of the user's own name may keep holidays that
-    # are unknown: neither its date nor the bars missing alone say that a session is over.
-    if each.behind > 0 and each.dates[0] < np.datetime64(now.astimezone(UTC).date()):
-        return "the first session was over already"
-    median, fan = each.forecast.median, each.forecast.quantiles
-    moves = np.abs(median if fan is None else np.asarray(fan))
-    if not (moves <= LARGEST_MOVE).all():  # False for NaN
-        return "the forecast is no usable number"
-    return None
-
-
-def _ledger_entry(each: "SymbolForecast", issued: str) -> Entry:
-    last = each.forecast.steps[-1]
-    steps = [step for step in HEADLINE_STEPS if step < last] + [last]
-    kept = each.forecast.at(steps)
-    moves = kept.median[0][:, None]
-    levels: tuple[float, ...] = ()
-    if kept.quantiles is not None:
-        columns = nearest_columns(kept.levels)
-        moves = kept.quantiles[0][:, columns]
-        levels = tuple(kept.levels[k] for k in columns)
-    return Entry(
-        issued=issued,
-        model=each.by.reference.name,
-        version=each.by.reference.version,
-        symbol=each.symbol,
-        interval=each.interval,
-        price=each.price,
-        cutoff=str(each.cutoff),
-        last_close=each.last_close,
-        context_length=each.context_length,
-        steps=steps,
-        dates=[str(each.dates[step - 1]) for step in steps],
-        levels=levels,
-        moves=moves.tolist(),
-        data=each.fingerprint,
-        weights=each.by.metadata.weights_sha256[:16],
-        lstmcli=__version__,
-    )

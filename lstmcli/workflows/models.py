@@ -23,7 +23,7 @@ from lstmcli.runs.stale import StaleMark, stale_because
 if TYPE_CHECKING:  # only a promotion needs them
     from lstmcli.learning.promotion import Decision
     from lstmcli.market.prices import Prices
-    from lstmcli.workflows.prices import Source
+    from lstmcli.sources.source import Source
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def promote_model(
 
     from lstmcli.learning.promotion import Decision, decide
     from lstmcli.runs.bundle import load_bundle
-    from lstmcli.workflows.prices import load_prices
+    from lstmcli.sources.loading import load_prices
 
     data_dir = source.data_dir
     model = registry.find_version(data_dir, reference)

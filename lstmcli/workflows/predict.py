@@ -9,11 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import partial
 from itertools import chain, groupby, islice
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from lstmcli.dataset.series import Series
@@ -22,57 +20,25 @@ from lstmcli.evaluation.backtest import context_sigma
 from lstmcli.evaluation.metrics import mase_scale
 from lstmcli.evaluation.risk import Asked, AskedPrice, asked_of
 from lstmcli.evaluation.scores import HEADLINE_STEPS
-from lstmcli.evaluation.trend import Thresholds, Yardsticks
 from lstmcli.forecasting.explain import Explanation, explain
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.forecaster import forecast_alike
-from lstmcli.forecasting.model import TrainedModel, series_for
-from lstmcli.learning.evidence import Span, hindsight, warn_shorter
+from lstmcli.forecasting.model import series_for
 from lstmcli.market.prices import STORE, Prices, unit_of
 from lstmcli.market.sessions import future_dates, note_unknown, schedule_for, sessions_behind
 from lstmcli.printable import Note
-from lstmcli.runs.bundle import load_bundle
+from lstmcli.runs.evidence import Span, hindsight, warn_shorter
 from lstmcli.runs.looks import sketch
-from lstmcli.runs.metadata import Metadata
-from lstmcli.runs.registry import ModelRef
-from lstmcli.runs.stale import StaleMark, stale_because
+from lstmcli.sources.predictors import Lineup, Predictor, check_fan, load_predictor
+from lstmcli.sources.shares import Share, shares
+from lstmcli.sources.source import Source
 from lstmcli.training.device import choose_device, threads
-from lstmcli.workflows.prices import Source, stream_prices
-from lstmcli.workflows.shares import (
-    Share,
-    check_fan,
-    describe_shares,
-    note_model,
-    note_ready_made,
-    shares,
-)
 
 STALE_SESSIONS = 3
 MOST_BEHIND = 5  # bars between the last one and the day that a forecast is asked for
 HISTORY = 120  # closes kept next to a forecast, for its picture
 EXPLAINED = 5  # symbols; a table each
 _BATCH = 128  # symbols in a pass through the network; more gain nothing and take memory
-
-
-@dataclass(frozen=True)
-class Predictor:
-    """A model that forecasts some of the symbols.
-
-    known : what training rows say that its forecasts are scored by, but for MASE's scales.
-    stale : what of its data was restated since. horizon : steps that it forecasts.
-    symbols, other_prices, scored : of its forecasts so far: all symbols, those forecast from
-        another price column than it learned from, and the test days whose outcome was shown.
-    """
-
-    reference: ModelRef
-    model: TrainedModel
-    metadata: Metadata
-    horizon: int
-    known: Yardsticks
-    stale: tuple[StaleMark, ...]
-    symbols: list[str] = field(default_factory=list)
-    other_prices: dict[str, str] = field(default_factory=dict)
-    scored: list[Span] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -198,34 +164,17 @@ def predict(
         risk=risk,
     )
     load = partial(load_predictor, source.data_dir, device=choose_device(device), horizon=horizon)
+    lineup = Lineup(load, report.models, report.failures)
     used = shares(source, model, horizon)
-    made = _forecasts(source, used, load, prepare, number_of_threads, report, explained, counted)
+    made = _forecasts(source, lineup, used, prepare, number_of_threads, report, explained, counted)
     forecasts = chain(list(islice(made, 1)), made)
     return replace(report, forecasts=forecasts if stream else tuple(forecasts))
 
 
-def load_predictor(
-    data_dir: Path, reference: ModelRef, *, device: torch.device, horizon: int | None
-) -> Predictor:
-    """Load a model for forecasts of so many steps, as trained unless given."""
-    trained, metadata = load_bundle(reference.folder, device)
-    steps = horizon or trained.settings.window.horizon
-    beyond = [np.nan] * steps  # there are no thresholds for steps beyond those trained
-    low, high = (np.array([*metadata.trend[side], *beyond][:steps]) for side in ("low", "high"))
-    known = Yardsticks(
-        mase_scales={},
-        thresholds={str(reference): Thresholds(low, high)},
-        base_rates=metadata.trend.get("rise", ())[:steps],
-        flat_band=trained.settings.evaluate.flat_band,
-    )
-    stale = stale_because(metadata, data_dir)
-    return Predictor(reference, trained, metadata, steps, known, stale)
-
-
 def _forecasts(
     source: Source,
+    lineup: Lineup,
     used: Iterable[Share],
-    load: Callable[[ModelRef], Predictor],
     prepare: Callable[..., Ready],
     number_of_threads: int,
     report: PredictReport,
@@ -234,9 +183,8 @@ def _forecasts(
 ) -> Iterator[SymbolForecast]:
     """Make the forecasts of a report and fill its lists; raises AllFailedError for none at all."""
     notes: list[str] = []
-    taken: list[Share] = []
     with threads(number_of_threads):
-        for batch in _batches(_prepared(used, load, prepare, report, taken, notes)):
+        for batch in _batches(_prepared(lineup, used, prepare, notes)):
             by = batch[0].by
             made = forecast_alike(
                 by.model,
@@ -256,11 +204,7 @@ def _forecasts(
                 report.warnings.extend(finished.warnings)
                 yield finished
     raise_if_all_failed(len(report.symbols), report.failures)
-    report.notes.extend(note_ready_made(taken, source.data_dir))
-    report.notes.extend(describe_shares(taken))
-    for by in report.models:
-        report.notes.extend(note_model(source, by))
-    report.notes.extend(notes)
+    report.notes.extend([*lineup.notes(source), *notes])
     if explained and (total := len(report.symbols)) > EXPLAINED:
         report.notes.append(
             f"explained the first {EXPLAINED} of {total} symbols; name the others to see them"
@@ -282,31 +226,18 @@ def _explained(
 
 
 def _prepared(
+    lineup: Lineup,
     used: Iterable[Share],
-    load: Callable[[ModelRef], Predictor],
     prepare: Callable[..., Ready],
-    report: PredictReport,
-    taken: list[Share],
     notes: list[str],
 ) -> Iterator[Ready]:
-    """Prepare what can be forecast, each by its model; fill the lists on the way."""
-    loaded: dict[ModelRef, Predictor] = {}
-    for share in used:
-        # Without the prices, which would stay in memory.
-        taken.append(replace(share, source=replace(share.source, read=None)))
-        for each in stream_prices(share.source, share.data, share.interval, share.inputs):
-            if isinstance(each, Failure):
-                report.failures.append(each)
-                continue
-            reference = share.choice.model
-            if reference not in loaded:
-                loaded[reference] = load(reference)
-                report.models.append(loaded[reference])
-            notes.extend(each.named_notes())
-            try:
-                yield prepare(each, by=loaded[reference])
-            except DataError as error:
-                report.failures.append(Failure.of(each.symbol, error))
+    """Prepare what can be forecast, each by its model; add the notes on its prices."""
+    for prices, by, _ in lineup.read(used):
+        notes.extend(prices.named_notes())
+        try:
+            yield prepare(prices, by=by)
+        except DataError as error:
+            lineup.failures.append(Failure.of(prices.symbol, error))
 
 
 def _batches(prepared: Iterable[Ready]) -> Iterator[list[Ready]]:

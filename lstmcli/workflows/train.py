@@ -41,9 +41,10 @@ from lstmcli.runs.registry import (
     warn_ownership,
 )
 from lstmcli.runs.stale import histories
+from lstmcli.sources.loading import find_other, load_alike
+from lstmcli.sources.source import Source, doubtful_folders, lasting_data
 from lstmcli.training.device import choose_device, threads
 from lstmcli.training.loop import Epoch
-from lstmcli.workflows.prices import Source, doubtful_folders, find_other, lasting_data, load_alike
 
 
 @dataclass(frozen=True)

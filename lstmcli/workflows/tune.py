@@ -55,9 +55,10 @@ from lstmcli.learning.search import (
 )
 from lstmcli.runs.bundle import settings_toml
 from lstmcli.runs.study import Study, open_study, study_folder
+from lstmcli.sources.loading import load_alike
+from lstmcli.sources.source import Source, lasting_data
 from lstmcli.training.device import choose_device, threads
 from lstmcli.training.loop import Epoch
-from lstmcli.workflows.prices import Source, lasting_data, load_alike
 
 State = Literal["complete", "pruned", "failed", "running"]
 _STATES: dict[TrialState, State] = {  # in the order of the report

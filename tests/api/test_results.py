@@ -13,8 +13,8 @@ from utilsforecast.evaluation import evaluate as scores_of_nixtla
 import lstmcli as lc
 from lstmcli.api import Evaluation, Model, Predictions
 from lstmcli.errors import UsageError
-from lstmcli.report.fans import forecast_fan, walks
-from lstmcli.report.picture import write_picture
+from lstmcli.pictures.fans import forecast_fan, walks
+from lstmcli.pictures.picture import write_picture
 from lstmcli.runs.ledger import Entry, read_ledger
 from tests.api.conftest import closes
 from tests.command_line import in_process

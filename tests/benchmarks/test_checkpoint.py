@@ -16,8 +16,9 @@ from lstmcli.forecasting.model import series_for
 from lstmcli.learning.fit import UNWATCHED, Course, fit
 from lstmcli.recipes import load_settings
 from lstmcli.runs.checkpoint import CHECKPOINT, read_checkpoint, save_checkpoint
+from lstmcli.sources.loading import load_prices
+from lstmcli.sources.source import Source
 from lstmcli.training.device import threads
-from lstmcli.workflows.prices import Source, load_prices
 from tests.synthetic import make_plan
 
 pytestmark = pytest.mark.slow

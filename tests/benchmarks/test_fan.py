@@ -23,8 +23,9 @@ from lstmcli.forecasting.model import new_member, series_for
 from lstmcli.learning.fit import Fit, fit
 from lstmcli.learning.plan import Plan
 from lstmcli.recipes import load_settings
+from lstmcli.sources.loading import load_prices
+from lstmcli.sources.source import Source
 from lstmcli.training.device import seeded
-from lstmcli.workflows.prices import Source, load_prices
 from tests.synthetic import make_plan
 
 pytestmark = pytest.mark.slow

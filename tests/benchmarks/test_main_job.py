@@ -21,8 +21,9 @@ from lstmcli.dataset.series import make_series
 from lstmcli.learning.fit import fit
 from lstmcli.learning.plan import Plan
 from lstmcli.recipes import load_settings
+from lstmcli.sources.loading import load_prices
+from lstmcli.sources.source import Source
 from lstmcli.training.device import seeded
-from lstmcli.workflows.prices import Source, load_prices
 from tests.synthetic import make_plan
 
 pytestmark = pytest.mark.slow

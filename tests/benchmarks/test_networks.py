@@ -24,7 +24,8 @@ from lstmcli.learning import fit as fit_module
 from lstmcli.learning.fit import fit
 from lstmcli.networks.recurrent import PeepholeLSTM
 from lstmcli.recipes import load_settings
-from lstmcli.workflows.prices import Source, load_prices
+from lstmcli.sources.loading import load_prices
+from lstmcli.sources.source import Source
 from tests.synthetic import make_plan
 
 pytestmark = pytest.mark.slow

@@ -35,7 +35,8 @@ from lstmcli.forecasting.model import series_for
 from lstmcli.learning.fit import fit
 from lstmcli.market.prices import Prices
 from lstmcli.recipes import load_settings
-from lstmcli.workflows.prices import Source, load_prices
+from lstmcli.sources.loading import load_prices
+from lstmcli.sources.source import Source
 from tests.synthetic import make_plan
 
 pytestmark = pytest.mark.slow

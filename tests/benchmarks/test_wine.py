@@ -24,7 +24,8 @@ from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import series_for
 from lstmcli.learning.fit import fit
 from lstmcli.recipes import load_settings
-from lstmcli.workflows.prices import Source, load_prices
+from lstmcli.sources.loading import load_prices
+from lstmcli.sources.source import Source
 from tests.command_line import in_process
 from tests.synthetic import make_plan
 

@@ -17,8 +17,8 @@ import pytest
 from numpy.typing import NDArray
 
 from lstmcli.recipes import load_settings
+from lstmcli.sources.source import Source
 from lstmcli.workflows.anomalies import anomalies
-from lstmcli.workflows.prices import Source
 from lstmcli.workflows.train import train
 from tests.rows import for_each
 

@@ -30,7 +30,8 @@ from lstmcli.learning.transfer import find_donor
 from lstmcli.market.prices import Prices
 from lstmcli.recipes import load_settings
 from lstmcli.runs.bundle import load_bundle
-from lstmcli.workflows.prices import Source, load_prices
+from lstmcli.sources.loading import load_prices
+from lstmcli.sources.source import Source
 from lstmcli.workflows.train import train
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lstmcli.config import check_settings
-from lstmcli.workflows.prices import Source
+from lstmcli.sources.source import Source
 from lstmcli.workflows.train import train
 from tests.command_line import sessions
 

@@ -15,8 +15,9 @@ from lstmcli.errors import AllFailedError, DataError
 from lstmcli.market.prices import COLUMNS, Prices
 from lstmcli.market.store import read_stored
 from lstmcli.market.tables import read_prices
+from lstmcli.sources.loading import load_prices
+from lstmcli.sources.source import Source
 from lstmcli.workflows.data_import import import_data
-from lstmcli.workflows.prices import Source, load_prices
 from tests.command_line import sessions
 from tests.rows import for_each
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstmcli.learning.evidence import hindsight
+from lstmcli.runs.evidence import hindsight
 from lstmcli.runs.metadata import Metadata
 from tests.command_line import Outcome, assert_one_error, csv_text, in_process, sessions, walk
 from tests.synthetic import version_facts

@@ -10,9 +10,10 @@ from lstmcli.config import Data
 from lstmcli.errors import AllFailedError
 from lstmcli.market.calendars import sessions_of
 from lstmcli.market.prices import DAY, Days
+from lstmcli.sources.loading import load_prices
+from lstmcli.sources.source import Source
 from lstmcli.workflows.data import check_data
 from lstmcli.workflows.data_import import ImportReport, import_data
-from lstmcli.workflows.prices import Source, load_prices
 from tests.command_line import in_process
 
 TODAY = date(2026, 11, 26)

@@ -14,8 +14,8 @@ from lstmcli.market.calendars import calendar_of, sessions_of
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import read_stored
 from lstmcli.market.tables import read_prices
+from lstmcli.sources.source import Source
 from lstmcli.workflows.data_import import import_data
-from lstmcli.workflows.prices import Source
 from tests.rows import for_each
 
 TODAY = date(2024, 7, 1)

@@ -11,8 +11,9 @@ from lstmcli.errors import DataError
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import read_stored, write_stored
 from lstmcli.market.tables import read_prices
+from lstmcli.sources.loading import load_prices
+from lstmcli.sources.source import Source
 from lstmcli.workflows.data_import import import_data
-from lstmcli.workflows.prices import Source, load_prices
 from tests.yahoo_stand_in import random_walk
 
 TODAY = date(2026, 11, 26)  # a Thursday

@@ -9,9 +9,9 @@ import pytest
 
 from lstmcli.errors import AllFailedError
 from lstmcli.market.store import write_stored
+from lstmcli.sources.source import Source
 from lstmcli.workflows.data import check_data, list_data
 from lstmcli.workflows.data_import import import_data
-from lstmcli.workflows.prices import Source
 from tests.cases.fetching import (
     BARS,
     LATER,

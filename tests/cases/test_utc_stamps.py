@@ -18,8 +18,8 @@ from lstmcli.market.sessions import future_dates
 from lstmcli.market.stamps import ZONES
 from lstmcli.market.store import read_stored
 from lstmcli.market.tables import read_prices
+from lstmcli.sources.source import Source
 from lstmcli.workflows.data_import import import_data
-from lstmcli.workflows.prices import Source
 from tests.command_line import assert_one_error, in_process
 from tests.rows import for_each
 

@@ -1,6 +1,7 @@
 """`lstmcli anomalies`: planted moves are found, by forecasts that know nothing of them."""
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lstmcli.sources.source import Source
+from lstmcli.workflows.anomalies import anomalies
 from tests.command_line import assert_one_error, csv_text, document_of, in_process, walk
 from tests.rows import for_each
 
@@ -131,7 +134,7 @@ def test_the_screen_says_whose_tail_the_chances_are(trained: Path, tmp_path: Pat
     screen = " ".join(
         in_process("anomalies", "--csv", crash, "--model", "mine", folder=trained).out.split()
     )
-    assert "drawn to that of" in screen
+    assert "drawn towards that of" in screen
     assert "moves of 1 other, all up to" in screen
     assert "Fewer than 2,500 moves of NEW: chances are rough." in screen
     based = in_process("anomalies", "--csv", crash, "--model", "base", folder=trained)
@@ -154,3 +157,39 @@ def test_a_model_without_ranges_or_days_to_judge_is_refused(trained: Path, tmp_p
     assert_one_error(past, 4, "no session to judge")
     far = in_process(*run, "--model", "mine", "--steps", "60", folder=trained)
     assert_one_error(far, 2, "--steps 60")
+
+
+def test_the_picture_shows_the_ranges_and_marks_what_was_found(
+    trained: Path, tmp_path: Path
+) -> None:
+    crash = planted(trained, tmp_path, -30, -0.1)
+    day = prices_of(trained)["Date"].iloc[-60]
+    run = ("anomalies", "--csv", crash, "--model", "mine", "--since", day)
+    done = in_process(*run, "--plot", tmp_path / "a.svg", folder=trained)
+    assert done.code == 0, done.err
+    assert (tmp_path / "a.svg").read_text("utf-8").startswith("<?xml")
+    drawn = in_process(*run, "--plot", "-", folder=trained)
+    assert "A: 95 % ranges up to" in drawn.out
+    assert "of 60 moves below 0.1 %, 0.06 expected" in drawn.out
+    both = in_process(*run, "--plot", "-", "--format", "csv", folder=trained)
+    assert_one_error(both, 2, "two results on standard output")
+
+
+@for_each("steps", [1, 5])
+def test_ranges_in_prices_are_those_of_the_sessions(
+    trained: Path, tmp_path: Path, steps: int
+) -> None:
+    file = planted(trained, tmp_path, -30, -0.1)
+    source = Source(trained / "data", date(2030, 1, 1), csv=(file,))
+    since = date.fromisoformat(prices_of(trained)["Date"].iloc[-60])
+    report = anomalies(source, model="mine", since=since, steps=steps, pictured=True)
+    (watched,) = report.watched
+    assert np.isfinite(watched.low).sum() == report.judged == 60
+    close = dict(zip(watched.dates.astype(str).tolist(), watched.prices, strict=True))
+    at = dict(zip(close, zip(watched.low, watched.high, strict=True), strict=True))
+    for one in report.found:
+        ends = close[one.cutoff] * np.exp([one.low, one.high])
+        assert at[one.date] == pytest.approx(tuple(ends))
+        assert not at[one.date][0] < close[one.date] < at[one.date][1]
+    assert report.found
+    assert anomalies(source, model="mine", since=since).watched == []

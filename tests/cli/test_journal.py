@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lstmcli.cli import journal
+from lstmcli.console import journal
 from lstmcli.errors import FileError
 from lstmcli.runs.last_runs import last_runs
 from tests.command_line import Outcome, assert_one_error, csv_text, hashes, in_process, walk

@@ -25,9 +25,11 @@ from lstmcli.forecasting.model import series_for
 from lstmcli.market.calendars import sessions_of
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.ledger import LEVELS, Entry, nearest_columns, read_ledger
-from lstmcli.workflows.grade import grade, recorded
+from lstmcli.sources.loading import load_prices
+from lstmcli.sources.source import Source
+from lstmcli.workflows.grade import grade
 from lstmcli.workflows.predict import predict
-from lstmcli.workflows.prices import Source, load_prices
+from lstmcli.workflows.record import recorded
 from tests.command_line import Outcome, assert_one_error, csv_text, in_process, sessions, walk
 from tests.rows import for_each
 

@@ -26,14 +26,14 @@ from lstmcli.evaluation.trend import Thresholds, direction_scores, fit_threshold
 from lstmcli.forecasting import forecaster
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.model import series_for
-from lstmcli.learning import fit, learn, plan, refit, transfer
+from lstmcli.learning import fit, learn, plan, refit, repeat, transfer
 from lstmcli.learning.learn import describe
 from lstmcli.learning.samples import make_samples
 from lstmcli.market import tables
 from lstmcli.market.prices import Prices
 from lstmcli.market.validate import check_bars
 from lstmcli.runs.registry import ready_made
-from lstmcli.workflows import audit_fit, evaluate, predict
+from lstmcli.workflows import evaluate, predict
 from lstmcli.workflows import train as train_module
 from tests.command_line import Outcome, csv_text, in_process, sessions, walk
 
@@ -260,7 +260,7 @@ def test_a_child_that_forgets_the_days_its_parent_has_seen(other: Path, monkeypa
 
     train(other)
     monkeypatch.setattr(train_module, "describe", forgetful)
-    for module in (transfer, audit_fit):
+    for module in (transfer, repeat):
         monkeypatch.setattr(module, "held_back", lambda donor, plan: plan)
     early = ("--from", "tiny", "--name", "child", "--set", "split.train_end=2018-01-31")
     done = in_process("train", *early, folder=other)

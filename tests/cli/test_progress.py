@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from lstmcli.cli.progress import show_symbols
+from lstmcli.console.progress import show_symbols
 
 
 class Terminal(io.StringIO):

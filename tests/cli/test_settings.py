@@ -10,7 +10,7 @@ import pytest
 from lstmcli.cli.options import RecipeOptions, parse_duration
 from lstmcli.config import Train, keys
 from lstmcli.recipes import explain_settings
-from lstmcli.workflows.prices import Source, chosen_data
+from lstmcli.sources.source import Source, chosen_data
 from tests.command_line import assert_one_error, in_process
 from tests.rows import for_each
 

@@ -114,13 +114,13 @@ def test_a_reader_that_reads_no_more(home: Path, forks: ForkServer, form: str) -
 
 READER = """\
 import sys, time
-from lstmcli.workflows import prices
+from lstmcli.sources import loading
 
 def read(file, **rest):
     print("reading", flush=True)
     time.sleep(600)
 
-prices.read_prices = read
+loading.read_prices = read
 from lstmcli.cli.app import main
 main()
 """

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lstmcli.cli import journal
+from lstmcli.console import journal
 from lstmcli.report import Format, output
 from tests.command_line import PROGRAM, Outcome, environment, in_process
 

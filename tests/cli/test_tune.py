@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from lstmcli.cli.progress import show_trials
+from lstmcli.console.progress import show_trials
 from lstmcli.files.atomic import TEMPORARY_SUFFIX
 from lstmcli.files.locks import hold
 from lstmcli.runs.study import DATABASE

@@ -4,7 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
-from lstmcli.cli import help
+from lstmcli.console import help
 from tests.cli.test_help import COMMANDS, VERBS, command_of
 from tests.command_line import assert_one_error, csv_text, in_process, walk
 from tests.rows import for_each

@@ -15,8 +15,8 @@ from lstmcli.learning import refit as refit_module
 from lstmcli.learning.plan import plan_suitable
 from lstmcli.learning.refit import Span, check_refittable, known_span, refit_dates
 from lstmcli.recipes import load_settings
+from lstmcli.sources.source import Source
 from lstmcli.workflows.evaluate import EvaluateReport, evaluate
-from lstmcli.workflows.prices import Source
 from lstmcli.workflows.train import train
 from tests.command_line import hashes, sessions, walk
 from tests.synthetic import random_walk, series_of, tiny_settings, untrained

@@ -17,8 +17,8 @@ from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.fit import Fit, fit
 from lstmcli.learning.transfer import Donor, Phase, find_donor, match
 from lstmcli.runs.bundle import load_bundle
+from lstmcli.sources.source import Source
 from lstmcli.training.loop import Epoch
-from lstmcli.workflows.prices import Source
 from lstmcli.workflows.train import TrainReport, train
 from tests.command_line import csv_text, walk
 from tests.synthetic import CPU, make_plan, random_walk, series_of, tiny_settings

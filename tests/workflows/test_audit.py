@@ -30,8 +30,8 @@ from lstmcli.learning.plan import Plan
 from lstmcli.learning.samples import Samples, make_samples
 from lstmcli.learning.transfer import find_donor
 from lstmcli.runs.bundle import load_bundle, save_bundle
+from lstmcli.sources.source import Source
 from lstmcli.workflows.audit import AuditReport, audit
-from lstmcli.workflows.prices import Source
 from lstmcli.workflows.train import train
 from tests.synthetic import CPU, make_prices, random_walk, tiny_settings
 

@@ -13,9 +13,10 @@ from lstmcli.files.locks import hold
 from lstmcli.market.columns import Reading
 from lstmcli.market.store import read_sidecar, read_stored, write_stored
 from lstmcli.market.symbols import LOCK, price_path
+from lstmcli.sources.loading import load_prices
+from lstmcli.sources.source import Source
 from lstmcli.workflows.data_import import Imported, ImportReport, import_data
 from lstmcli.workflows.fetch import fetch
-from lstmcli.workflows.prices import Source, load_prices
 from tests.command_line import csv_text, hashes, sessions, walk
 from tests.workflows.test_data import bars
 from tests.yahoo_stand_in import random_walk, stand_in

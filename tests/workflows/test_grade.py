@@ -22,8 +22,8 @@ from lstmcli.forecasting.har import Har, bars_per_year, fit_har, har_inputs
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.ledger import Entry, append, collect
 from lstmcli.runs.registry import ready_made
+from lstmcli.sources.source import Source
 from lstmcli.workflows.grade import Grade, GradeReport, grade
-from lstmcli.workflows.prices import Source
 from tests.command_line import csv_text, sessions, walk
 
 LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)

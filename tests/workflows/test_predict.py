@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstmcli.cli.messages import before_end
+from lstmcli.console.messages import before_end
 from lstmcli.errors import AllFailedError, UsageError
 from lstmcli.market import sessions
 from lstmcli.market.prices import Prices
+from lstmcli.sources import predictors
+from lstmcli.sources.loading import stream_prices
+from lstmcli.sources.source import Source
 from lstmcli.workflows import predict as module
 from lstmcli.workflows.predict import PredictReport, SymbolForecast, predict
-from lstmcli.workflows.prices import Source, stream_prices
 from tests.command_line import csv_text, in_process, walk
 
 SYMBOLS = tuple(f"S{letter}" for letter in "ABCDEFGHIJKLM")
@@ -170,7 +172,7 @@ def test_prices_are_dropped_when_their_forecast_has_its_rows(
                 read.append(weakref.ref(each.frame))
             yield each
 
-    monkeypatch.setattr(module, "stream_prices", watched)
+    monkeypatch.setattr(predictors, "stream_prices", watched)
     monkeypatch.setattr(module, "_BATCH", 4)
     stream = iter(predict(source(shelf), model="direct", device="cpu", stream=True).forecasts)
     held = next(stream)

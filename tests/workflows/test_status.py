@@ -14,8 +14,8 @@ from lstmcli.errors import DataError
 from lstmcli.market.store import read_sidecar, write_stored
 from lstmcli.market.symbols import price_path, sidecar_path
 from lstmcli.runs.last_runs import RunEnd, note_end
+from lstmcli.sources.source import Source
 from lstmcli.workflows.data_import import import_data
-from lstmcli.workflows.prices import Source
 from lstmcli.workflows.status import Part, StatusReport, status
 from tests.command_line import walk
 from tests.workflows.test_data import bars, store

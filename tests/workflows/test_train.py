@@ -13,8 +13,8 @@ import torch
 from lstmcli.config import Settings
 from lstmcli.errors import FileError, TrainingError
 from lstmcli.runs.checkpoint import CHECKPOINT
+from lstmcli.sources.source import Source
 from lstmcli.training.loop import Epoch
-from lstmcli.workflows.prices import Source
 from lstmcli.workflows.train import TrainReport, train
 from tests.command_line import csv_text, walk
 from tests.synthetic import tiny_settings

@@ -23,9 +23,9 @@ from lstmcli.learning.folds import Fold
 from lstmcli.learning.search import Search, Space, holds
 from lstmcli.recipes import load_settings
 from lstmcli.runs.study import DATABASE
+from lstmcli.sources.source import Source
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows import tune as tune_module
-from lstmcli.workflows.prices import Source
 from lstmcli.workflows.train import train
 from lstmcli.workflows.tune import Trial, TuneReport, tune
 from tests.command_line import csv_text, walk

@@ -14,10 +14,11 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from lstmcli.pictures.fans import Band, Dates, Fan, Floats, Walk
+from lstmcli.pictures.picture import write_picture
+from lstmcli.pictures.surprises import Surprises
 from lstmcli.printable import printable, raw_stream
-from lstmcli.report.fans import Band, Dates, Fan, Floats, Walk
 from lstmcli.report.output import missing
-from lstmcli.report.picture import write_picture
 from lstmcli.report.tables import price
 
 HEIGHT = 22
@@ -47,12 +48,17 @@ class _Canvas:
         return max(2, self.width // _LABEL - 1)
 
     def line(self, x: Floats, y: Floats, name: str | float) -> Any:
-        figure, known = self.plotext.figure, np.isfinite(y)
-        pixel = self.plotext.pixel(foreground=_COLORS[name])
-        points = x[known].tolist(), y[known].tolist()
-        made = figure.signal(*points, marker=self.plotext.marker(self.marks[name], pixel)).lines()
-        figure.draw(made)
+        made = self._signal(x, y, name).lines()
+        self.plotext.figure.draw(made)
         return made
+
+    def points(self, x: Floats, y: Floats, name: str | float) -> None:
+        self.plotext.figure.draw(self._signal(x, y, name))
+
+    def _signal(self, x: Floats, y: Floats, name: str | float) -> Any:
+        known, pixel = np.isfinite(y), self.plotext.pixel(foreground=_COLORS[name])
+        marker = self.plotext.marker(self.marks[name], pixel)
+        return self.plotext.figure.signal(x[known].tolist(), y[known].tolist(), marker=marker)
 
     def band(self, x: Floats, band: Band) -> None:
         nominal, low, high = band
@@ -79,7 +85,7 @@ class _Canvas:
         return [f"{mark} {past}", f"{self.marks['median']} {forecast}", *bands]
 
 
-def draw_plot(shown: Iterable[Fan | Walk], target: str | None) -> None:
+def draw_plot(shown: Iterable[Fan | Walk | Surprises], target: str | None) -> None:
     """Draw to a file, or below the table with `-`; no plot if `target` is None."""
     if target == "-":
         # With its colours; the names in it are printable.
@@ -89,7 +95,9 @@ def draw_plot(shown: Iterable[Fan | Walk], target: str | None) -> None:
         write_picture([*shown], Path(target))
 
 
-def text_plot(shown: Iterable[Fan | Walk], width: int, *, stream: TextIO | None = None) -> str:
+def text_plot(
+    shown: Iterable[Fan | Walk | Surprises], width: int, *, stream: TextIO | None = None
+) -> str:
     """Return the drawings below one another, each `width` columns wide (40 at least).
 
     stream : where the text will go, standard output unless given; its encoding decides between UTF
@@ -110,12 +118,19 @@ def text_plot(shown: Iterable[Fan | Walk], width: int, *, stream: TextIO | None 
         plotext.figure.clear.all()
         plotext.figure.plot_size(canvas.width, HEIGHT)
         plotext.figure.theme("colorless")
-        drawing = _draw_fan(canvas, each) if isinstance(each, Fan) else _draw_walk(canvas, each)
-        text = f"{printable(f'{each.title}, {each.words}')}\n{drawing}"
+        text = f"{printable(f'{each.title}, {each.words}')}\n{_drawn(canvas, each)}"
         if not utf:
             text = text.translate(_ASCII_FRAME).encode("ascii", "replace").decode("ascii")
         texts.append(text)
     return "\n\n".join(texts) + "\n"
+
+
+def _drawn(canvas: _Canvas, shown: Fan | Walk | Surprises) -> str:
+    if isinstance(shown, Fan):
+        return _draw_fan(canvas, shown)
+    if isinstance(shown, Walk):
+        return _draw_walk(canvas, shown)
+    return _draw_surprises(canvas, shown)
 
 
 def _draw_fan(canvas: _Canvas, fan: Fan) -> str:
@@ -155,6 +170,23 @@ def _draw_walk(canvas: _Canvas, walk: Walk) -> str:
     shown = walk.dates[places.astype(np.int64)]
     legend = canvas.legend("price", {band[0] for _, band in bands})
     return canvas.text(*_labels(shown, first), walk.drawn, legend)
+
+
+def _draw_surprises(canvas: _Canvas, shown: Surprises) -> str:
+    first, judged = shown.dates[0], shown.judged
+    days = _days(shown.dates, first)
+    if judged.sum() > 1:
+        canvas.band(days[judged], (0.8, shown.low[judged], shown.high[judged]))
+    else:
+        ends = np.r_[shown.low[judged], shown.high[judged]]
+        canvas.line(np.repeat(days[judged], 2), ends, 0.8)
+    canvas.line(days, shown.prices, "history")
+    legend = [*canvas.legend("price", ())[:1], f"{canvas.marks[0.8]} expected range"]
+    if shown.found.any():
+        canvas.points(days[shown.found], shown.prices[shown.found], "actual")
+        legend.append(f"{canvas.marks['actual']} surprise")
+    places = np.linspace(0, len(days) - 1, min(canvas.most_labels, len(days))).astype(np.int64)
+    return canvas.text(*_labels(shown.dates[places], first), shown.drawn, legend)
 
 
 def _labels(days: Dates, first: np.datetime64) -> tuple[list[float], list[str]]:

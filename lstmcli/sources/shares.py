@@ -9,18 +9,11 @@ from datetime import date
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lstmcli.config import Data
-from lstmcli.errors import AllFailedError, DataError, Failure, UsageError, raise_if_all_failed
+from lstmcli.errors import AllFailedError, Failure, UsageError, raise_if_all_failed
 from lstmcli.features import OwnInput
-from lstmcli.learning.evidence import (
-    count_looks,
-    describe_looks,
-    look,
-    note_held,
-    warn_untrained,
-)
 from lstmcli.market.prices import Prices, as_read
 from lstmcli.market.symbols import price_path
 from lstmcli.printable import first_few
@@ -32,12 +25,9 @@ from lstmcli.runs.choice import (
     read_candidate,
     read_candidates,
 )
-from lstmcli.runs.registry import ModelRef, doubtful_paths, promoted_names, warn_ownership
-from lstmcli.runs.stale import warn_stale
-from lstmcli.workflows.prices import Source, doubtful_folders, stream_prices
-
-if TYPE_CHECKING:
-    from lstmcli.workflows.predict import Predictor
+from lstmcli.runs.registry import ModelRef, promoted_names
+from lstmcli.sources.loading import stream_prices
+from lstmcli.sources.source import Source
 
 _MOST_NAMED = 5
 
@@ -263,32 +253,3 @@ def note_ready_made(found: Iterable[Share], data_dir: Path) -> tuple[str, ...]:
     until = base.metadata.trained_until
     trained = f"trained on {len(base.metadata.symbols)} US series up to {until}"
     return (f"no model of your own{of}: {base.model.name}, ready-made, {trained}",)
-
-
-def note_model(source: Source, by: "Predictor") -> Iterator[str]:
-    """Yield what there is to know of a model and its forecasts."""
-    if by.scored:
-        seen = look(by.model, by.reference, "predict", f"as-of horizon={by.horizon}", by.scored)
-        looks, uncounted = count_looks(source.data_dir, [seen])
-        yield from (*describe_looks(looks), *uncounted)
-    folders = doubtful_folders(source, by.model.settings.data.interval)
-    yield from warn_ownership([*folders, *doubtful_paths(by.reference)])
-    yield from warn_stale(by.reference, by.stale)
-    if by.other_prices:
-        trained = " and ".join(sorted(set(by.metadata.trained_prices.values())))
-        others = sorted(set(by.other_prices.values()))
-        asked = f"{' and '.join(others)} of {first_few(by.other_prices)}"
-        yield f"the model was trained on {trained}, and forecasts {asked}"
-    yield from note_held(by.model.settings)
-    yield from warn_untrained(by.symbols, by.model.trained_on)
-
-
-def check_fan(reference: ModelRef, is_fan: bool) -> None:
-    """Raise DataError for a model without a range, of which a chance or a loss is asked."""
-    if not is_fan:
-        raise DataError(
-            "no chance and no loss",
-            where=str(reference),
-            why="it forecasts one price a step, and no range",
-            next_step="Use a model that forecasts a range: --model base.",
-        )

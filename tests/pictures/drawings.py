@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lstmcli.report.fans import Fan, Walk, Window, bands_of
+from lstmcli.pictures.fans import Fan, Walk, Window, bands_of
 
 LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 Z = np.array([-1.96, -1.28, -0.67, 0.0, 0.67, 1.28, 1.96])

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstmcli.report import page, picture
-from lstmcli.report.fans import Moves
-from lstmcli.report.page import inline
+from lstmcli.pictures import charts, drawing, page
+from lstmcli.pictures.fans import Moves
+from lstmcli.pictures.page import inline
+from lstmcli.pictures.style import COLOURS
 from lstmcli.report.tables import make_table
-from tests.report.drawings import make_fan, make_walk
+from tests.pictures.drawings import make_fan, make_walk
 from tests.rows import for_each
 
 pytest.importorskip("matplotlib")
@@ -29,15 +30,15 @@ def make_moves(predicted, actual):
 
 
 DRAWINGS: dict[str, tuple[Any, ...]] = {
-    "fan": (partial(picture.draw_fan, shared=[FAN, make_fan(scale=2.0)], values=True), FAN),
-    "walk": (partial(picture.draw_walk, values=True), make_walk()),
-    "skill": (picture.draw_skill, {"naive": [0.1, None, -0.2], "drift": [0.1, 0.1, 0.1]}),
-    "one step": (picture.draw_skill, {"naive": [0.1]}),
-    "no bands": (picture.draw_coverage, [], []),
-    "histogram": (picture.draw_pit, [0.0, 0.5, 1.0], [0.4, 0.6]),
-    "moves": (picture.draw_moves, make_moves(MOVES, -MOVES)),
-    "no moves": (picture.draw_moves, make_moves(MOVES[:0], MOVES[:0])),
-    "still": (picture.draw_moves, make_moves(0 * MOVES, MOVES)),
+    "fan": (partial(drawing.draw_fan, shared=[FAN, make_fan(scale=2.0)], values=True), FAN),
+    "walk": (partial(drawing.draw_walk, values=True), make_walk()),
+    "skill": (charts.draw_skill, {"naive": [0.1, None, -0.2], "drift": [0.1, 0.1, 0.1]}),
+    "one step": (charts.draw_skill, {"naive": [0.1]}),
+    "no bands": (charts.draw_coverage, [], []),
+    "histogram": (charts.draw_pit, [0.0, 0.5, 1.0], [0.4, 0.6]),
+    "moves": (charts.draw_moves, make_moves(MOVES, -MOVES)),
+    "no moves": (charts.draw_moves, make_moves(MOVES[:0], MOVES[:0])),
+    "still": (charts.draw_moves, make_moves(0 * MOVES, MOVES)),
 }
 
 
@@ -66,7 +67,7 @@ def test_every_colour_of_a_drawing_follows_the_screen(name):
     assert found
     # The rules of page.css find colours so, and only so.
     paints = ("fill", "stroke")
-    assert found <= {f"{kind}: {colour}" for kind in paints for colour in picture.COLOURS.values()}
+    assert found <= {f"{kind}: {colour}" for kind in paints for colour in COLOURS.values()}
     assert not re.search(r"rgb|(fill|stroke): [a-z]", "; ".join(styles).replace(": none", ""))
 
 
@@ -74,7 +75,7 @@ def test_every_colour_has_its_dark_twin():
     assert '[style*="fill: {{ colour }}"] { fill: var(--{{ name }}) !important; }' in STYLE
     assert '[style*="stroke: {{ colour }}"] { stroke: var(--{{ name }}) !important; }' in STYLE
     _, dark = STYLE.split("prefers-color-scheme: dark")
-    assert [name for name in picture.COLOURS if f"--{name}:" not in dark] == []
+    assert [name for name in COLOURS if f"--{name}:" not in dark] == []
 
 
 def test_two_drawings_share_no_name_unless_it_stands_for_the_same():

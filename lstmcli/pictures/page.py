@@ -18,23 +18,27 @@ from rich.table import Column
 from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.evaluation.verdict import Summary, difference, judged_band, shown_name
 from lstmcli.market.prices import unit_of
-from lstmcli.printable import count_of, printable
-from lstmcli.report import picture
-from lstmcli.report.evaluate import caveats, detail_tables, made_by
-from lstmcli.report.fans import (
+from lstmcli.pictures import charts, drawing
+from lstmcli.pictures.fans import (
     Fan,
     Walk,
     choose_windows,
     forecast_fan,
+    forecast_fans,
     moves_of,
     skills_of,
     walk_of,
     window_fan,
     with_change,
 )
+from lstmcli.pictures.picture import MAX_PANELS, render
+from lstmcli.pictures.style import COLOURS, LINE_COLOURS
+from lstmcli.pictures.terminal_plot import draw_plot
+from lstmcli.printable import count_of, printable
+from lstmcli.report.evaluate import caveats, detail_tables, made_by
 from lstmcli.report.output import write_file
 from lstmcli.report.predict import predict_view
-from lstmcli.report.score_tables import share_of, verdict_word
+from lstmcli.report.score_lines import share_of, verdict_word
 from lstmcli.report.tables import (
     BASE_RATE_UNKNOWN,
     FittedTable,
@@ -46,8 +50,9 @@ from lstmcli.report.tables import (
     price_columns,
 )
 from lstmcli.runs.bundle import settings_toml
+from lstmcli.sources.predictors import Predictor
 from lstmcli.workflows.evaluate import EvaluateReport
-from lstmcli.workflows.predict import Predictor, PredictReport, SymbolForecast
+from lstmcli.workflows.predict import PredictReport, SymbolForecast
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -140,6 +145,12 @@ def write_page(report: EvaluateReport, target: str | None) -> None:
     write_file(Path(target), _unbroken(page))
 
 
+def draw_forecasts(report: PredictReport, page: str | None, plot: str | None) -> None:
+    """Write the page and draw the picture of forecasts, each if it has a target."""
+    write_forecast_page(report, page)
+    draw_plot(forecast_fans(report), plot)
+
+
 def write_forecast_page(report: PredictReport, target: str | None) -> None:
     """Write the page of forecasts, wholly or not at all; no page if `target` is None.
 
@@ -156,7 +167,7 @@ def write_forecast_page(report: PredictReport, target: str | None) -> None:
         of_steps = [_cells(fan, row) for row in islice(rows, each.by.horizon)]
         first = {"Symbol": each.symbol, "From": each.cutoff, "Last close": price(fan.last)}
         cells.append(first | {key: of_steps[-1][key] for key in of_steps[-1] if key != "Step"})
-        if len(cells) <= picture.MAX_PANELS:
+        if len(cells) <= MAX_PANELS:
             shown.append(
                 {
                     "title": f"{each.symbol}: {with_change(fan.median[-1], fan.last)} in {ahead}",
@@ -328,14 +339,15 @@ def _template(name: str) -> "Template":
     environment.filters["dated"] = _dated
     environment.globals |= {
         "base_rate_unknown": BASE_RATE_UNKNOWN,
-        "colours": picture.COLOURS,
-        "colours_of_lines": list(picture.LINE_COLOURS),
+        "colours": COLOURS,
+        "colours_of_lines": list(LINE_COLOURS),
         "count_of": count_of,
         "inline": inline,
         "is_numeric": _is_numeric,
         "nearest_band": lambda bands, nominal: min(bands, key=lambda b: abs(b.nominal - nominal)),
         "percent": percent,
-        "picture": picture,
+        "charts": charts,
+        "drawing": drawing,
         "zip": zip,
     }
     return environment.get_template(name)
@@ -349,7 +361,7 @@ def inline(
     draw : draws the data onto axes. size : width and height in pixels.
     """
     inches = (size[0] / _POINTS, size[1] / _POINTS)
-    made = picture.render(
+    made = render(
         lambda figure: draw(figure.add_subplot(), *data, **options), inches, "svg", _STYLE
     )
     # matplotlib writes a whole document. Its namespaces, the ids of its groups (the same in every

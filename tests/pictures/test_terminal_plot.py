@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from lstmcli.errors import UsageError
-from lstmcli.report.fans import Fan, bands_of
-from lstmcli.report.terminal_plot import HEIGHT, text_plot
-from tests.report.drawings import LEVELS, Z, make_walk
+from lstmcli.pictures.fans import Fan, bands_of
+from lstmcli.pictures.terminal_plot import HEIGHT, text_plot
+from tests.pictures.drawings import LEVELS, Z, make_walk
 from tests.rows import for_each
 
 pytest.importorskip("plotext")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from lstmcli.cli import journal
+from lstmcli.console import journal
 from lstmcli.printable import raw_stream
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from lstmcli.report.fans import bands_of, with_change
-from tests.report.drawings import LEVELS, make_fan, make_walk
+from lstmcli.pictures.fans import bands_of, with_change
+from tests.pictures.drawings import LEVELS, make_fan, make_walk
 
 
 def test_bands_are_those_whose_two_levels_are_there():

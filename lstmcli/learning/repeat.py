@@ -3,12 +3,9 @@
 A refit with all epochs must give the kept weights, which proves that no later row was used. Where
 the training prices are gone or restated, two short fits are compared instead: on the prices given,
 and with other bars after the fitted rows.
-
-Each run reads its prices from copies as files, so that the audit goes through the whole reader:
-text, cleaning, choice of columns. Rows that a change leaves alone are the same bytes in each copy.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from lstmcli import __version__
-from lstmcli.config import Data, Settings
+from lstmcli.config import Settings
 from lstmcli.errors import DataError, Failure, LstmcliError
 from lstmcli.evaluation import leaks
 from lstmcli.evaluation.backtest import run_backtest
@@ -33,14 +29,13 @@ from lstmcli.learning.learn import Learned, describe, learn
 from lstmcli.learning.plan import Plan, plan_prices, without_validation
 from lstmcli.learning.transfer import Donor, find_donor, held_back
 from lstmcli.market.columns import Reading
-from lstmcli.market.prices import COLUMNS, STORE, Prices
-from lstmcli.market.symbols import encode_symbol, price_path, sidecar_path
+from lstmcli.market.prices import Prices
 from lstmcli.runs.metadata import Metadata
+from lstmcli.sources.copies import copied, find_others
+from lstmcli.sources.loading import load_prices
+from lstmcli.sources.source import Source
 from lstmcli.training.device import threads
 from lstmcli.training.loop import Epoch
-from lstmcli.workflows.prices import Source, find_other, load_prices
-
-Change = Callable[[Prices], Prices]
 
 TOLERANCE = 0.01
 """How far forecasts of a refit may be from the kept model's: root mean square over the windows, in
@@ -85,71 +80,6 @@ class Basis:
 def inputs_of(kept: Sequence[Kept]) -> tuple[OwnInput, ...]:
     """Return the own inputs of all models."""
     return tuple(one for each in kept for one in each.model.settings.window.inputs)
-
-
-def find_others(
-    source: Source, data: Data, inputs: Sequence[OwnInput], interval: str
-) -> list[Prices]:
-    """Return the other series that inputs are made of."""
-    names = dict.fromkeys(each.name for each in inputs if each.kind == "symbol")
-    return [find_other(source, data, None, name, interval) for name in names]
-
-
-def copied(
-    source: Source,
-    prices: Sequence[Prices],
-    folder: Path,
-    change: Change = lambda prices: prices,
-    others: Sequence[Prices] = (),
-) -> Source:
-    """Write changed prices as files of a folder, and return the source that reads them.
-
-    Closes of several series that came from one file are next to each other again. others : series
-    that inputs are made of, which are changed too.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    known = {each.symbol.upper() for each in prices}
-    asked = tuple(each.symbol for each in prices if any(each.symbol == o.symbol for o in others))
-    others = [each for each in others if each.symbol.upper() not in known]
-    if prices[0].source == STORE:
-        for each in (*prices, *others):
-            path = price_path(folder, each.symbol, each.interval)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            sidecar = sidecar_path(source.data_dir, each.symbol, each.interval)
-            if sidecar.is_file():
-                path.with_suffix(".json").write_bytes(sidecar.read_bytes())
-            _write(change(each).frame.reindex(columns=COLUMNS), path)
-        symbols = tuple(each.symbol for each in prices)
-        return replace(
-            source, data_dir=folder, symbols=symbols, csv=(), only=(), read=None, strict=False
-        )
-    files: dict[str, list[Prices]] = {}
-    prices = [replace(each, frame=_as_in_file(each.frame)) for each in (*prices, *others)]
-    for number, each in enumerate(prices):
-        closes = list(each.frame) == ["Close"]
-        files.setdefault(each.source if closes else str(number), []).append(each)
-    entries = []
-    for number, group in enumerate(files.values()):
-        name, path = group[0].symbol, folder / f"{number}.csv"
-        frames = {each.symbol: change(each).frame for each in group}
-        if len(group) > 1:
-            entries.append(str(path))
-            _write(pd.concat({key: each["Close"] for key, each in frames.items()}, axis=1), path)
-            continue
-        if "=" in name:  # which would end the name in NAME=FILE
-            path = folder / f"{encode_symbol(name)}.csv"
-        entries.append(str(path) if "=" in name else f"{name}={path}")
-        _write(frames[name], path)
-    return replace(
-        source,
-        csv=tuple(entries),
-        symbols=tuple(each.symbol for each in prices) if asked else (),
-        only=(),
-        read=None,
-        reading=Reading(),
-        strict=False,
-        stdin=None,
-    )
 
 
 def find_basis(kept: Kept, given: Sequence[Prices], source: Source) -> Basis:
@@ -435,13 +365,3 @@ def _distance(one: TrainedModel, other: TrainedModel, plan: Plan) -> float:
     if a.quantiles is not None and b.quantiles is not None:
         apart = np.abs(a.quantiles[:] - b.quantiles[:]).max(axis=2)
     return float(np.sqrt(np.mean(scaled_moves(apart, result.sigma) ** 2)))
-
-
-def _as_in_file(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a table as a file has it: columns by their own name, and no other series."""
-    kept = frame[[name for name in frame if not str(name).startswith("symbol:")]]
-    return kept.rename(columns=lambda name: str(name).removeprefix("column:"))
-
-
-def _write(frame: pd.DataFrame, path: Path) -> None:
-    frame.rename_axis("Date").to_csv(path, date_format="%Y-%m-%d", lineterminator="\n")

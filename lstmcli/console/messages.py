@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
 
-from lstmcli.cli import journal
+from lstmcli.console import journal
 from lstmcli.errors import AllFailedError, Failure, FoundError, PartialError, UsageError
 from lstmcli.printable import count_of, first_few, grouped
 from lstmcli.report import Format, View
@@ -179,12 +179,13 @@ class BatchOptions(OutputOptions):
         report_failures(report.failures, done)
 
 
-def before_end(report: "PredictReport", act: Callable[[], object]) -> "PredictReport":
+def before_end(report: "PredictReport", *acts: Callable[[], object]) -> "PredictReport":
     """Return the report as a stream that acts when all is made: before a result is shown."""
 
     def forecasts() -> Iterator["SymbolForecast"]:
         yield from report.forecasts
-        act()
+        for act in acts:
+            act()
 
     return replace(report, forecasts=forecasts())
 

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 from lstmcli.errors import FileError, UsageError
-from lstmcli.report import picture
+from lstmcli.pictures import picture
+from lstmcli.pictures.drawing import draw_fan, draw_walk
+from lstmcli.pictures.picture import write_picture
 from lstmcli.report.output import check_plot
-from lstmcli.report.picture import draw_fan, draw_walk, write_picture
-from tests.report.drawings import make_fan, make_walk
+from tests.pictures.drawings import make_fan, make_walk
 
 matplotlib = pytest.importorskip("matplotlib")
 
@@ -211,8 +212,8 @@ def test_no_state_is_left_and_no_style_of_the_users_is_taken(tmp_path):
 
 def test_drawing_loads_no_pyplot(tmp_path):
     program = (
-        "import sys; from pathlib import Path; from lstmcli.report.picture import write_picture; "
-        "from tests.report.drawings import make_fan; "
+        "import sys; from pathlib import Path; from lstmcli.pictures.picture import write_picture; "
+        "from tests.pictures.drawings import make_fan; "
         f"write_picture([make_fan()], Path({str(tmp_path / 'fan.png')!r})); "
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )

@@ -13,8 +13,9 @@ from lstmcli.evaluation.leaks import rewritten, without
 from lstmcli.market.columns import Reading
 from lstmcli.market.prices import Prices
 from lstmcli.market.store import write_stored
-from lstmcli.workflows.audit_fit import copied
-from lstmcli.workflows.prices import Source, load_prices
+from lstmcli.sources.copies import copied
+from lstmcli.sources.loading import load_prices
+from lstmcli.sources.source import Source
 from tests.synthetic import make_prices, random_walk
 
 ROWS = 60

@@ -1,0 +1,1 @@
+"""What every command says and asks: options declared, help, messages, event log, progress."""

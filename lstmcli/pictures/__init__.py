@@ -1,0 +1,1 @@
+"""Results -> pictures: files, drawings in a terminal, the HTML page."""

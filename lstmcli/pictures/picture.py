@@ -1,0 +1,137 @@
+"""Pictures through matplotlib (extra `plot`), as files or figures: panels and their legend.
+
+Only figure objects are used: no pyplot, no window, no style of the user's.
+"""
+
+import io
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lstmcli.pictures.drawing import Shown, draw_shown
+from lstmcli.pictures.style import METADATA, OUTCOMES, QUIET, STYLE
+from lstmcli.printable import printable
+from lstmcli.report.output import check_picture, missing, write_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Figure
+
+    _Draw = Callable[[Figure], None]
+    _Size = tuple[float, float]
+
+MAX_PANELS = 30
+
+_LEGEND = (
+    *("history", "price", "median", "forecast", *(outcome[3] for outcome in OUTCOMES.values())),
+    *("50 % range", "80 % range", "95 % range", "naive (no change)", "actual"),
+    *("expected range", "surprise"),
+)
+
+
+def write_picture(shown: Sequence[Shown], path: Path) -> None:
+    """Write one panel a symbol to a PNG or SVG file, wholly or not at all.
+
+    The first 30 are drawn, and the picture says how many more there are. Raises UsageError for
+    another kind of file or without matplotlib, FileError where the file cannot be written.
+    """
+    check_picture(str(path))
+    draw, size = _panels(shown)
+    write_file(path, render(draw, size, path.suffix.lower().removeprefix(".")))
+
+
+def figure_of(shown: Sequence[Shown]) -> "Figure":
+    """Return the same picture as a figure for notebooks; UsageError without matplotlib."""
+    draw, size = _panels(shown)
+    with _figure(size) as figure:
+        draw(figure)
+    # A notebook without pyplot knows no figures, but asks each result for such a method.
+    vars(figure)["_repr_png_"] = lambda: _bytes(figure, "png")
+    return figure
+
+
+def _panels(shown: Sequence[Shown]) -> "tuple[_Draw, _Size]":
+    """Return what draws one panel a symbol, and the size in inches."""
+    panels = shown[:MAX_PANELS]
+    columns = 1 if len(panels) == 1 else 2 if len(panels) <= 4 else 3
+    rows = -(-len(panels) // columns)
+    size = (9.0, 5.2) if columns == 1 else (5.2 * columns, 3.5 * rows + 0.6)
+    found: dict[str, Any] = {}  # entries of the legend
+
+    def draw(figure: "Figure") -> None:
+        for place, each in enumerate(panels, start=1):
+            axes = figure.add_subplot(rows, columns, place)
+            draw_shown(axes, each)
+            # A bold line and a quiet one above a panel, as they are spelt.
+            spelt: Any = {"parse_math": False, "loc": "left"}
+            axes.set_title(printable(each.title), weight="bold", fontsize=12, pad=20, **spelt)
+            above: Any = {"transform": axes.transAxes, "fontsize": 9, "color": QUIET}
+            axes.text(0, 1.03, printable(each.words), parse_math=False, **above)
+            found.update(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+        if more := len(shown) - len(panels):
+            words = f"{len(panels)} of {len(shown)} symbols; name the other {more} to draw them"
+            figure.suptitle(words, x=0.01, ha="left")
+        # One legend for all panels, in one row: every entry that occurs, once.
+        labels = [label for label in _LEGEND if label in found]
+        look: Any = {"frameon": False, "fontsize": 9, "handlelength": 1.8, "columnspacing": 1.6}
+        handles = [found[label] for label in labels]
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), **look)
+
+    return draw, size
+
+
+def render(
+    draw: "_Draw",
+    size: "_Size",
+    form: str,
+    changes: Mapping[str, Any] | None = None,
+) -> bytes:
+    """Return a drawing as the bytes of a `png` or `svg`.
+
+    size : width and height in inches. changes : of the style. Raises UsageError without matplotlib.
+    """
+    with _figure(size, changes) as figure:
+        draw(figure)
+        return _bytes(figure, form)
+
+
+def _bytes(figure: "Figure", form: str) -> bytes:
+    data = io.BytesIO()
+    figure.savefig(data, format=form, metadata=METADATA[form])
+    return data.getvalue()
+
+
+@contextmanager
+def _figure(size: "_Size", changes: Mapping[str, Any] | None = None) -> "Iterator[Figure]":
+    """Yield an empty figure, to be drawn on in the block, which has our style."""
+    try:
+        with _silence_programs():
+            from matplotlib import style
+            from matplotlib.figure import Figure
+    except ImportError as error:
+        raise missing("matplotlib") from error
+    with (
+        style.context([STYLE, dict(changes or {})], after_reset=True),
+        warnings.catch_warnings(),
+    ):
+        # A name in a script that the font lacks is drawn as boxes; which needs no warning.
+        warnings.filterwarnings("ignore", message=".*[Gg]lyph", category=UserWarning)
+        yield Figure(figsize=size, dpi=150, layout="constrained")
+
+
+@contextmanager
+def _silence_programs() -> Iterator[None]:
+    """Discard what other programs write to stderr.
+
+    matplotlib asks fc-list for fonts, which complains where it cannot write into HOME.
+    """
+    with ExitStack() as stack:
+        with suppress(OSError):  # stderr may be closed
+            before = os.dup(2)
+            stack.callback(os.close, before)
+            stack.callback(os.dup2, before, 2)
+            with open(os.devnull, "wb") as null:
+                os.dup2(null.fileno(), 2)
+        yield

@@ -1,0 +1,172 @@
+"""Screen of `anomalies`: the moves found, how they were judged, how many chance would bring."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+from rich.console import RenderableType
+
+from lstmcli.market.prices import unit_of
+from lstmcli.printable import count_of, first_few
+from lstmcli.report import View, make_document
+from lstmcli.report.tables import (
+    BAD,
+    GOOD,
+    NextSteps,
+    Prose,
+    make_table,
+    move,
+    percent,
+    styled,
+)
+
+if TYPE_CHECKING:
+    from lstmcli.workflows.anomalies import AnomalyReport, Session
+
+
+_MOST_SESSIONS = 30  # on the screen
+_FEW_OWN, _MANY_POOLED = 2500, 4000  # moves; of fewer own ones, many others weigh more
+_FEW_SYMBOLS = 3  # whose last session is shown where nothing is found
+_MOST_YEARS = 100.0  # the moves of a tail span some tens of years of sessions
+
+
+def anomalies_view(report: "AnomalyReport", *, typed: str = "") -> View:
+    """Show the sessions found, the least likely first; the rows are those.
+
+    typed : the words that name the data and the model, for the command to type next.
+    """
+    from lstmcli.workflows.anomalies import Session
+
+    return View(
+        lambda: _anomaly_tables(report, typed),
+        lambda: make_document(
+            "anomalies",
+            models=[
+                {"model": str(by.reference), "trained_until": str(by.metadata.trained_until)}
+                for by in report.models
+            ],
+            **settled(report),
+            found=report.found,
+            latest=report.latest,
+            notes=report.notes,
+            warnings=report.warnings,
+            failures=report.failures,
+        ),
+        lambda: map(asdict, report.found),
+        tuple(each.name for each in fields(Session)),
+    )
+
+
+def settled(report: "AnomalyReport") -> dict[str, Any]:
+    """Return how moves were judged, and how many of them, as the document has it."""
+    hidden = {"models", "found", "latest", "symbols", "watched", "notes", "warnings", "failures"}
+    known = {each.name: getattr(report, each.name) for each in fields(report)}
+    settled = {key: value for key, value in known.items() if key not in hidden}
+    return settled | {"since": report.since and str(report.since), "expected": report.expected}
+
+
+def describe_found(report: "AnomalyReport") -> str:
+    """Say how many moves were found, and how many by chance; empty for none."""
+    if not report.found:
+        return ""
+    level = format_chance(report.probability)
+    return (
+        f"{count_of(len(report.found), 'move')} with a chance below {level} "
+        f"({', '.join(dict.fromkeys(each.symbol for each in report.found[:5]))}); "
+        f"{expected(report.expected)} by chance"
+    )
+
+
+def _anomaly_tables(report: "AnomalyReport", typed: str) -> list[RenderableType]:
+    unit, found = unit_of(report.interval), report.found
+    names = sorted({str(by.reference) for by in report.models})
+    whose = report.symbols[0] if len(report.symbols) == 1 else f"{len(report.symbols)} symbols"
+    last = max(each.date for each in report.latest)
+    days = f"{report.first} to {last}" if report.first != last else last
+    over = f", moves over {count_of(report.steps, unit)}" if report.steps > 1 else ""
+    lines: list[RenderableType] = [
+        f"{whose}, {days}{over}, by {' and '.join(names)}",
+        f"{len(found) or 'None'} of {count_of(report.judged, 'move')} had a chance below "
+        f"{format_chance(report.probability)}; {expected(report.expected)} by chance",
+        f"For one symbol such a warning comes by chance once in about {_years(report.years)}",
+        "",
+    ]
+    shown = found or (report.latest if len(report.symbols) <= _FEW_SYMBOLS else [])
+    if shown:
+        lines.append(_session_table(shown[:_MOST_SESSIONS]))
+    if len(found) > _MOST_SESSIONS:
+        lines.append(f"... {len(found) - _MOST_SESSIONS} more: --format csv")
+    lines += map(Prose, _levels(report))
+    if report.steps > 1:
+        lines.append(
+            Prose(
+                "Moves over several sessions overlap, so that one event is listed on several days."
+            )
+        )
+    if report.left_out:
+        lines.append(
+            Prose(
+                f"{count_of(report.left_out, unit)} left out, since the model was fitted on them."
+            )
+        )
+    if found:
+        lines.append(NextSteps(f"lstmcli predict {typed} --as-of {found[0].cutoff}"))
+    return lines
+
+
+def _session_table(sessions: Sequence["Session"]) -> RenderableType:
+    nominal = percent(sessions[0].coverage, 0)
+    columns = ["Symbol", "Date", "Move", f"{nominal} range", "Chance", "Once in"]
+    rows = [
+        [
+            each.symbol,
+            each.date,
+            styled(move(each.move), BAD if each.move < 0 else GOOD),
+            f"{move(each.low)} to {move(each.high)}",
+            format_chance(each.probability) if each.probability else "usual",
+            _years(each.years) if each.years else None,
+        ]
+        for each in sessions
+    ]
+    return make_table("", columns, rows, left=2)
+
+
+def _levels(report: "AnomalyReport") -> Iterator[str]:
+    """Yield how the chances were found."""
+    ways = Counter((each.model, each.series, each.pooled) for each in report.found)
+    for model, series, pooled in ways:
+        own = {
+            each.symbol: each.own
+            for each in report.found
+            if (each.model, each.series, each.pooled) == (model, series, pooled)
+        }
+        most, few = max(own.values()), [name for name, moves in own.items() if moves < _FEW_OWN]
+        text = f"Chances beyond the range: from the tail of up to {most:,} moves of the symbol"
+        if series:
+            text += f", drawn towards that of {pooled:,} moves of {count_of(series, 'other')}"
+        until = next(
+            str(by.metadata.trained_until) for by in report.models if str(by.reference) == model
+        )
+        yield f"{text}, all up to {until}, when {model} stopped learning."
+        if few:
+            weight = "mostly the others' tail" if pooled >= _MANY_POOLED else "chances are rough"
+            yield f"Fewer than {_FEW_OWN:,} moves of {first_few(few, 5)}: {weight}."
+
+
+def expected(number: float) -> str:
+    """Say how many moves are expected without any cause."""
+    return f"{number:.0f} expected" if number >= 10 else f"{number:.2g} expected"
+
+
+def format_chance(probability: float) -> str:
+    """Format a small chance with two digits."""
+    if probability < 1e-5:
+        return "<0.001 %"
+    return f"{100 * probability:.2g} %"
+
+
+def _years(years: float) -> str:
+    if years > _MOST_YEARS:
+        return f">{_MOST_YEARS:.0f} years"
+    return f"{years:.0f} years" if years >= 2 else f"{years:.1f} years"

@@ -1,0 +1,1 @@
+"""What a run starts from: its prices, and which model forecasts which of them."""
