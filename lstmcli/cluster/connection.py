@@ -57,14 +57,14 @@ def connected(address: str, *, threads: int = 1, device: str = "auto") -> Iterat
 
 @contextmanager
 def _connection(address: str) -> Iterator[None]:
-    changed = {name: text for name, text in os.environ.items() if name.startswith("RAY_")}
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     import ray
 
     if ray.is_initialized():
         yield
         return
     _check_reachable(address)
+    changed = {name: text for name, text in os.environ.items() if name.startswith("RAY_")}
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     started, over = Future[None](), Event()
     keeper = Thread(target=_keep_connected, args=(address, started, over), daemon=True)
     keeper.start()
