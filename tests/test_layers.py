@@ -26,6 +26,7 @@ ROOMS = (
     "runs",
     "sources",
     "learning",
+    "cluster",
     "workflows",
     "report",
     "pictures",
@@ -49,6 +50,7 @@ ALLOWED = {
     "plotext": lambda name: name == "pictures/terminal_plot.py",
     "openpyxl": lambda name: name == "reading/workbooks.py",
     "jinja2": lambda name: name == "pictures/page.py",
+    "ray": lambda name: name.startswith("cluster/"),
 }
 
 
@@ -204,5 +206,5 @@ def test_commands_load_no_library_of_an_extra() -> None:
     works = ", ".join(f"lstmcli.workflows.{name}" for name in verbs)
     loaded = modules_after(f"import {views}, {works}")
     assert "lstmcli.report.train" in loaded
-    extras = {"optuna", "sqlalchemy", "matplotlib", "plotext", "arch"}
+    extras = {"optuna", "sqlalchemy", "matplotlib", "plotext", "arch", "ray"}
     assert loaded.isdisjoint({*extras, "jinja2"})

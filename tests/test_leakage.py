@@ -21,8 +21,8 @@ from lstmcli.market.prices import Prices
 from lstmcli.recipes import load_settings, shipped_file
 from lstmcli.sources.source import Source
 from lstmcli.workflows import predict, train
+from lstmcli.workflows.batches import Ready
 from lstmcli.workflows.evaluate import evaluate
-from lstmcli.workflows.predict import Ready
 from lstmcli.workflows.train import TrainReport
 
 TODAY = date(2026, 1, 1)

@@ -84,6 +84,8 @@ _WHERE = "auto, cpu, cuda or cuda:N. [auto]"
 Device = Annotated[str | None, option("--device DEVICE", _WHERE, "Advanced", parser=_parse_device)]
 _STOP = "Stop after this time (15m, 8h); keep what is done."
 Timeout = Annotated[float | None, option("--timeout TIME", _STOP, "Advanced", parser=_parse_limit)]
+_CLUSTER = "Ray cluster: local, auto or HOST:PORT. [none]"
+Ray = Annotated[str | None, option("--ray ADDRESS", _CLUSTER, "Advanced")]
 _FIRST = "First day used, as 2010-01-01."
 Start = Annotated[date | None, option("--start DATE", _FIRST, "Data", parser=parse_day)]
 

@@ -60,17 +60,16 @@ class Lineup:
 
     load: Callable[[ModelRef], Predictor]
     models: list[Predictor] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
     taken: list[Share] = field(default_factory=list)
 
-    def read(self, used: Iterable[Share]) -> Iterator[tuple[Prices, Predictor, Share]]:
-        """Yield the series that can be read, in the order asked for; the others are failures."""
+    def read(self, used: Iterable[Share]) -> Iterator[tuple[Prices, Predictor, Share] | Failure]:
+        """Yield the series in the order asked for, a failure in place of one that is unreadable."""
         loaded: dict[ModelRef, Predictor] = {}
         for share in used:
             self.taken.append(replace(share, source=replace(share.source, read=None)))
             for each in stream_prices(share.source, share.data, share.interval, share.inputs):
                 if isinstance(each, Failure):
-                    self.failures.append(each)
+                    yield each
                     continue
                 reference = share.choice.model
                 if reference not in loaded:

@@ -137,11 +137,15 @@ def anomalies(
     source = replace(source, around=date.max)
     report = AnomalyReport(probability=probability, steps=steps, since=since)
     load = partial(load_predictor, source.data_dir, device=choose_device(device), horizon=None)
-    lineup = Lineup(load, report.models, report.failures)
+    lineup = Lineup(load, report.models)
     judges: dict[ModelRef, _Judge] = {}
     judged = left_out = 0
     with threads(number_of_threads):
-        for each, by, share in lineup.read(shares(source, model, steps)):
+        for read in lineup.read(shares(source, model, steps)):
+            if isinstance(read, Failure):
+                report.failures.append(read)
+                continue
+            each, by, share = read
             if by.reference not in judges:
                 judges[by.reference] = _Judge(by, share.source, steps, probability)
             try:

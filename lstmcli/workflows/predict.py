@@ -4,12 +4,12 @@ Symbols go through batch by batch: what was read of one is dropped as soon as th
 forecast needs are taken out, and its forecast as soon as the caller has used it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import partial
-from itertools import chain, groupby, islice
-from typing import NamedTuple
+from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,6 @@ from lstmcli.evaluation.risk import Asked, AskedPrice, asked_of
 from lstmcli.evaluation.scores import HEADLINE_STEPS
 from lstmcli.forecasting.explain import Explanation, explain
 from lstmcli.forecasting.forecast import Forecast
-from lstmcli.forecasting.forecaster import forecast_alike
 from lstmcli.forecasting.model import series_for
 from lstmcli.market.prices import STORE, Prices, unit_of
 from lstmcli.market.sessions import future_dates, note_unknown, schedule_for, sessions_behind
@@ -32,13 +31,13 @@ from lstmcli.runs.looks import sketch
 from lstmcli.sources.predictors import Lineup, Predictor, check_fan, load_predictor
 from lstmcli.sources.shares import Share, shares
 from lstmcli.sources.source import Source
-from lstmcli.training.device import choose_device, threads
+from lstmcli.training.device import choose_device
+from lstmcli.workflows.batches import Ready, Result, forecast_batches
 
 STALE_SESSIONS = 3
 MOST_BEHIND = 5  # bars between the last one and the day that a forecast is asked for
 HISTORY = 120  # closes kept next to a forecast, for its picture
 EXPLAINED = 5  # symbols; a table each
-_BATCH = 128  # symbols in a pass through the network; more gain nothing and take memory
 
 
 @dataclass(frozen=True)
@@ -86,18 +85,6 @@ class SymbolForecast:
     asked: Asked | None = None
 
 
-class Ready(NamedTuple):
-    """One symbol before the network has seen it: the rows up to the cutoff that it rests on.
-
-    finish : makes the whole from `forecast`, one row. scored : test days whose outcome is shown.
-    """
-
-    series: Series
-    by: Predictor
-    finish: Callable[..., SymbolForecast]
-    scored: Span | None
-
-
 @dataclass(frozen=True)
 class PredictReport:
     """What is forecast, by which models, and which symbols could not be.
@@ -136,6 +123,7 @@ def predict(
     counted: bool = True,
     asked: Sequence[AskedPrice] = (),
     risk: bool = False,
+    ray: str | None = None,
 ) -> PredictReport:
     """Forecast from the last bar, or from the last one up to `as_of`, many symbols at a time.
 
@@ -145,6 +133,7 @@ def predict(
     them is raised before this returns nevertheless. With `explained` the forecasts of the first
     symbols are explained too. `counted` says whether outcomes that are shown are a look at them.
     `asked` are prices whose chances, and `risk` asks for a loss, that only a model with a fan has.
+    With `ray`, the address of a cluster, batches are forecast there, to the same result.
     """
     if as_of is not None and as_of > source.today:
         raise UsageError(
@@ -163,10 +152,19 @@ def predict(
         asked=asked,
         risk=risk,
     )
-    load = partial(load_predictor, source.data_dir, device=choose_device(device), horizon=horizon)
-    lineup = Lineup(load, report.models, report.failures)
+    on = choose_device("cpu" if ray else device)  # the tasks of a cluster have their own
+    load = partial(load_predictor, source.data_dir, device=on, horizon=horizon)
+    lineup = Lineup(load, report.models)
+    run = partial(
+        forecast_batches,
+        prepare=prepare,
+        with_series=explained,
+        number_of_threads=number_of_threads,
+        ray=ray,
+        device=device,
+    )
     used = shares(source, model, horizon)
-    made = _forecasts(source, lineup, used, prepare, number_of_threads, report, explained, counted)
+    made = _forecasts(source, lineup, used, run, report, explained, counted)
     forecasts = chain(list(islice(made, 1)), made)
     return replace(report, forecasts=forecasts if stream else tuple(forecasts))
 
@@ -175,26 +173,24 @@ def _forecasts(
     source: Source,
     lineup: Lineup,
     used: Iterable[Share],
-    prepare: Callable[..., Ready],
-    number_of_threads: int,
+    run: Callable[..., Generator[Result]],
     report: PredictReport,
     explained: bool,
     counted: bool,
 ) -> Iterator[SymbolForecast]:
-    """Make the forecasts of a report and fill its lists; raises AllFailedError for none at all."""
+    """Make the forecasts of a report and fill its lists; raises AllFailedError for none at all.
+
+    run : yields the results of each batch of what is read.
+    """
     notes: list[str] = []
-    with threads(number_of_threads):
-        for batch in _batches(_prepared(lineup, used, prepare, notes)):
-            by = batch[0].by
-            made = forecast_alike(
-                by.model,
-                [each.series for each in batch],
-                [np.array([len(each.series) - 1]) for each in batch],
-                horizon=by.horizon,
-            )
-            for number, each in enumerate(batch):
-                finished = each.finish(forecast=made.rows(slice(number, number + 1)))
-                if explained:
+    with closing(run(_read(lineup, used, report, notes))) as batches:
+        for by, batch in batches:
+            for each in batch:
+                if isinstance(each, Failure):
+                    report.failures.append(each)
+                    continue
+                finished = each.finish(by=by)
+                if each.series is not None:
                     finished = _explained(finished, each.series, report, notes)
                 report.symbols.append(finished.symbol)
                 by.symbols.append(finished.symbol)
@@ -225,26 +221,23 @@ def _explained(
     return replace(made, explanation=explain(model, series, len(series) - 1, steps=shown_steps))
 
 
-def _prepared(
-    lineup: Lineup,
-    used: Iterable[Share],
-    prepare: Callable[..., Ready],
-    notes: list[str],
-) -> Iterator[Ready]:
-    """Prepare what can be forecast, each by its model; add the notes on its prices."""
-    for prices, by, _ in lineup.read(used):
-        notes.extend(prices.named_notes())
-        try:
-            yield prepare(prices, by=by)
-        except DataError as error:
-            lineup.failures.append(Failure.of(prices.symbol, error))
+def _read(
+    lineup: Lineup, used: Iterable[Share], report: PredictReport, notes: list[str]
+) -> Iterator[tuple[Predictor, Prices | Failure]]:
+    """Read what is to be forecast, each with its model; add the notes on its prices.
 
-
-def _batches(prepared: Iterable[Ready]) -> Iterator[list[Ready]]:
-    """Yield what one model forecasts in one pass."""
-    for _, alike in groupby(prepared, lambda each: each.by.reference):
-        while batch := list(islice(alike, _BATCH)):
-            yield batch
+    A series that cannot be read goes with the model before it, so that failures keep their order.
+    """
+    by: Predictor | None = None
+    for found in lineup.read(used):
+        if not isinstance(found, Failure):
+            prices, by, _ = found
+            notes.extend(prices.named_notes())
+            yield by, prices
+        elif by is not None:
+            yield by, found
+        else:
+            report.failures.append(found)
 
 
 def make_ready(
@@ -366,7 +359,6 @@ def make_ready(
         behind=behind,
         context_length=context_length,
         fingerprint=seen.fingerprint(),
-        by=by,
         constant=not np.ptp(seen.log_prices),
         asked=question,
     )
@@ -377,4 +369,4 @@ def make_ready(
             series.symbol, days, np.log(prices.frame[series.price].to_numpy(np.float64))
         )
         scored = Span(scored_days, unseen, series.dates[-1])
-    return Ready(seen, by, finish, scored)
+    return Ready(seen, finish, scored)

@@ -19,6 +19,7 @@ from lstmcli.market.prices import Prices
 from lstmcli.sources import predictors
 from lstmcli.sources.loading import stream_prices
 from lstmcli.sources.source import Source
+from lstmcli.workflows import batches
 from lstmcli.workflows import predict as module
 from lstmcli.workflows.predict import PredictReport, SymbolForecast, predict
 from tests.command_line import csv_text, in_process, walk
@@ -126,7 +127,7 @@ def test_a_batch_of_any_size_and_order_gives_each_symbol_what_it_gets_alone(
     }
     generator = np.random.default_rng(0)
     for size in (1, 2, 5, 7, 8, 64):
-        monkeypatch.setattr(module, "_BATCH", size)
+        monkeypatch.setattr(batches, "_BATCH", size)
         order = [str(symbol) for symbol in generator.permutation(SYMBOLS)]
         together = made(shelf, *order, model=model, as_of=as_of)
         assert [each.symbol for each in together] == order
@@ -136,7 +137,7 @@ def test_a_batch_of_any_size_and_order_gives_each_symbol_what_it_gets_alone(
 def test_a_stream_comes_as_it_is_made_and_its_lists_are_complete_at_its_end(
     shelf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_BATCH", 2)
+    monkeypatch.setattr(batches, "_BATCH", 2)
     names = ("SA", "SHORT", "SB", "NONE", "SD", "SE")
     report = predict(source(shelf, *names), model="direct", device="cpu", stream=True)
     stream = iter(report.forecasts)
@@ -173,7 +174,7 @@ def test_prices_are_dropped_when_their_forecast_has_its_rows(
             yield each
 
     monkeypatch.setattr(predictors, "stream_prices", watched)
-    monkeypatch.setattr(module, "_BATCH", 4)
+    monkeypatch.setattr(batches, "_BATCH", 4)
     stream = iter(predict(source(shelf), model="direct", device="cpu", stream=True).forecasts)
     held = next(stream)
     gc.collect()
