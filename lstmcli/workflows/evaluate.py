@@ -161,7 +161,7 @@ def evaluate(
     panel = _choose_series(walk, source)
     series = panel.evaluated[walk.main]
     with threads(number_of_threads):
-        fits, done = _fit_in_turn(walk, panel, on_refit)
+        fits, done = _fit_in_turn(walk, panel, on_refit, device)
         forecast = partial(_forecast, walk, panel, fits, baselines, on_windows, beyond)
         result, known = forecast(panel.cutoffs, shown=True)
         until = max(each.trained_until for each in walk.metadata.values())
@@ -344,7 +344,9 @@ def _choose_series(walk: Walk, source: Source) -> _Panel:
     return _Panel(loaded, own, evaluated, cutoffs, fewest, failures)
 
 
-def _fit_in_turn(walk: Walk, panel: _Panel, on_refit: OnRefit) -> tuple[list[Fitted], list[Refit]]:
+def _fit_in_turn(
+    walk: Walk, panel: _Panel, on_refit: OnRefit, device: str
+) -> tuple[list[Fitted], list[Refit]]:
     """Return what forecasts in turn: the models as they are, then each refit."""
     series = panel.evaluated[walk.main]
     fits, done = refitting.refits(
@@ -356,6 +358,7 @@ def _fit_in_turn(walk: Walk, panel: _Panel, on_refit: OnRefit) -> tuple[list[Fit
         window=walk.recipe.refit_window,
         rows=partial(refitting.baseline_rows, series, panel.cutoffs, fewest=panel.fewest),
         on_refit=on_refit,
+        device=device,
     )
     if walk.by_recipe:  # what the models as they are know is later
         fits = [replace(fits[1], since=ALWAYS), *fits[2:]]

@@ -5,14 +5,17 @@ recipe, and `evaluate` judges it and says how many settings it was chosen among.
 
 Trial 0 is the recipe itself. Each further trial has a sampler and a pruner of its own, seeded by
 train.seed and its number, that know the trials of lower numbers: a search that was killed goes on
-as if it had not been.
+as if it had not been. Where `at_once` trials are at work together, trial n knows those up to
+n - at_once, whichever ends first.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import optuna
@@ -37,6 +40,7 @@ from lstmcli.learning.folds import (
     standard_error,
 )
 from lstmcli.learning.plan import plan_between, plan_prices, with_known_features
+from lstmcli.learning.refit import RunTasks
 from lstmcli.learning.search import (
     Bench,
     Dimension,
@@ -55,7 +59,7 @@ from lstmcli.learning.search import (
 )
 from lstmcli.runs.bundle import settings_toml
 from lstmcli.runs.study import Study, open_study, study_folder
-from lstmcli.training.device import choose_device, threads
+from lstmcli.training.device import threads
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.prices import Source, lasting_data, load_alike
 
@@ -124,7 +128,9 @@ def tune(
     timeout: float | None = None,
     on_trial: OnTrial = lambda trial, best, count, wanted: None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Callable[[], float] = time.time,
+    run_tasks: RunTasks = map,
+    at_once: int = 1,
 ) -> TuneReport:
     """Try settings until the study `name` has its trials, and write the best ones as a recipe.
 
@@ -132,7 +138,8 @@ def tune(
 
     recipe : the file to write; in the study's folder unless given. fresh : begin the study again.
     timeout : seconds after which no epoch is begun; the trial at work is given up. clock : that
-        they are counted by.
+        they are counted by, the same wherever trials run.
+    run_tasks, at_once : what runs the trials, and how many together.
     Raises UsageError where the study has other data or settings, DataError where the rows do not
     allow the folds, TrainingError where no trial was completed.
     """
@@ -153,7 +160,6 @@ def tune(
         search=search,
         known=known,
         folds=make_folds(known, longest, search.folds),
-        device=choose_device(settings.train.device),
         has_time=lambda: timeout is None or clock() - began < timeout,
         on_epoch=on_epoch,
     )
@@ -166,11 +172,18 @@ def tune(
                 "the same command goes on"
             )
         ),
+        _claims() as held,
     ):
-        while (number := _try_next(study, bench, given, clock)) is not None:
+        tasks = _propose(study, bench, given, held, at_once)
+        for number, ended in run_tasks(partial(_run, bench), tasks):
+            with held.pop(number):
+                if ended is None:
+                    tasks.close()  # the time is over
+                    continue
+                study.keep(number, ended)
             trials = _ranked(study)
-            ended = next(trial for trial in trials if trial.number == number)
-            on_trial(ended, _best(trials), len(trials), search.trials)
+            one = next(trial for trial in trials if trial.number == number)
+            on_trial(one, _best(trials), len(trials), search.trials)
         trials = _ranked(study, at_work=study.at_work())
     best, count = _best(trials), sum(trial.state != "running" for trial in trials)
     others, notes = len(trials) - count, []
@@ -238,44 +251,75 @@ def _bounds(dimension: Dimension) -> dict[str, Any]:
     return {"low": low, "high": high, "step": None if log else dimension.step, "log": log}
 
 
-def _try_next(
-    study: Study, bench: Bench, given: Sequence[Mapping[str, Any]], clock: Callable[[], float]
-) -> int | None:
-    """Run the next trial and keep its result; returns its number.
+@contextmanager
+def _claims() -> Iterator[dict[int, ExitStack]]:
+    """Yield what holds the claims of trials at work, by number; those left at the end are freed."""
+    held: dict[int, ExitStack] = {}
+    try:
+        yield held
+    finally:
+        for each in held.values():
+            each.close()
 
-    It begins in a study in memory that has the ended trials of lower numbers.
+
+class _Task(NamedTuple):
+    """A trial to run: its number in the study, and what was proposed, as a trial of a local one."""
+
+    number: int
+    trial: optuna.Trial
+    values: Mapping[str, Any]
+
+
+def _propose(
+    study: Study,
+    bench: Bench,
+    given: Sequence[Mapping[str, Any]],
+    held: dict[int, ExitStack],
+    at_once: int,
+) -> Generator[_Task]:
+    """Claim one trial after the other and yield what it tries, until none is left or the time over.
+
+    A trial belongs to a study in memory that has the ended trials of lower numbers.
 
     given : the values of the first trials, which no sampler proposes. Those outside the space are
         left out there: a sampler could learn nothing from them.
-    None where all trials have ended or are at work, or the time is over.
+    held : gets what holds the claim of each trial.
     """
-    began, search = clock(), bench.search
-    if not bench.has_time():
-        return None
-    with study.claim(search.trials) as number:
-        if number is None:
-            return None
+    search = bench.search
+    kind = TPESampler if search.sampler == "tpe" else RandomSampler
+    median = MedianPruner(n_warmup_steps=_WARM_UP if bench.by_epoch else 0)
+    while bench.has_time():
+        with ExitStack() as stack:
+            number = stack.enter_context(study.claim(search.trials))
+            if number is None:
+                return
+            held[number] = stack.pop_all()
         fixed = given[number] if number < len(given) else None
         space = {k: d for k, d in search.space.items() if not fixed or holds(d, fixed[k])}
         seed = np.random.SeedSequence([bench.settings.train.seed, number]).generate_state(1)[0]
-        kind = TPESampler if search.sampler == "tpe" else RandomSampler
-        median = MedianPruner(n_warmup_steps=_WARM_UP if bench.by_epoch else 0)
         local = optuna.create_study(
             sampler=kind(seed=int(seed)),
             pruner=NopPruner() if search.pruner == "none" else median,
         )
-        local.add_trials(trial for each, trial in study.ended().items() if each < number)
+        known = study.ended().items()
+        local.add_trials(trial for each, trial in known if each <= number - at_once)
         if fixed:
             local.enqueue_trial({key: to_param(each, fixed[key]) for key, each in space.items()})
         trial = local.ask(dict[str, BaseDistribution](space))
         values = fixed or {key: from_param(space[key], each) for key, each in trial.params.items()}
-        try:
-            ended = run_trial(bench, trial, values)
-        except TimeUp:
-            return None
-        ended.user_attrs |= {"values": values, "seconds": round(clock() - began, 3)}
-        study.keep(number, ended)
-    return number
+        yield _Task(number, trial, values)
+
+
+def _run(bench: Bench, task: _Task) -> tuple[int, FrozenTrial | None]:
+    """Return the number of a trial and how it ended, None where the time was over."""
+    began = time.perf_counter()
+    try:
+        ended = run_trial(bench, task.trial, task.values)
+    except TimeUp:
+        return task.number, None
+    seconds = round(time.perf_counter() - began, 3)
+    ended.user_attrs |= {"values": task.values, "seconds": seconds}
+    return task.number, ended
 
 
 def _ranked(study: Study, at_work: Sequence[int] = ()) -> list[Trial]:
