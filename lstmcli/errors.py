@@ -6,6 +6,7 @@ LstmcliError                1  failed
 ├── ModelError              1  a model is damaged or of another kind
 │   └── NoModelError        4  there is no such model or version
 ├── TrainingError           1  training broke down
+├── TaskError               1  a task on a cluster broke down
 ├── LeakError               1  the leak audit found that later bars were used
 ├── UsageError              2  an option, a recipe or a symbol is wrong
 ├── PartialError            3  some symbols failed, the others are done
@@ -56,6 +57,14 @@ class LstmcliError(Exception):
         self.where = str(where)
         self.why = why
         self.next_step = next_step
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Say how it is made in another process: as it is, whatever its class asks for."""
+        return _remade, (type(self), self.args), vars(self)
+
+
+def _remade(kind: type[LstmcliError], args: tuple[object, ...]) -> LstmcliError:
+    return kind.__new__(kind, *args)
 
 
 class FileError(LstmcliError):
@@ -126,6 +135,10 @@ class NoModelError(ModelError):
 
 class TrainingError(LstmcliError):
     """Training produced no usable network."""
+
+
+class TaskError(LstmcliError):
+    """A task on a cluster raised what it should not, or its workers were lost."""
 
 
 class LeakError(LstmcliError):

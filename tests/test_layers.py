@@ -25,6 +25,7 @@ ROOMS = (
     "evaluation",
     "runs",
     "learning",
+    "cluster",
     "workflows",
     "report",
     "api",
@@ -45,6 +46,7 @@ ALLOWED = {
     "plotext": lambda name: name == "report/terminal_plot.py",
     "openpyxl": lambda name: name == "reading/workbooks.py",
     "jinja2": lambda name: name == "report/page.py",
+    "ray": lambda name: name.startswith("cluster/"),
 }
 
 
@@ -183,5 +185,5 @@ def test_commands_load_no_library_of_an_extra() -> None:
     works = ", ".join(f"lstmcli.workflows.{name}" for name in verbs)
     loaded = modules_after(f"import {views}, {works}")
     assert "lstmcli.report.train" in loaded
-    extras = {"optuna", "sqlalchemy", "matplotlib", "plotext", "arch"}
+    extras = {"optuna", "sqlalchemy", "matplotlib", "plotext", "arch", "ray"}
     assert loaded.isdisjoint({*extras, "jinja2"})

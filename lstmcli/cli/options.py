@@ -38,7 +38,17 @@ if TYPE_CHECKING:
     from lstmcli.workflows.prices import Source
 
 # An option of such a name can be set by LSTMCLI_CONFIG and so on.
-_IN_ENVIRONMENT = ("config", "data-dir", "device", "format", "log-file", "model", "seed", "threads")
+_IN_ENVIRONMENT = (
+    "config",
+    "data-dir",
+    "device",
+    "format",
+    "log-file",
+    "model",
+    "ray",
+    "seed",
+    "threads",
+)
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _CENTURY = 36_525 * 86_400
 DEFAULT_DATA_DIR = Path("data")
@@ -287,6 +297,8 @@ _WHERE = "auto, cpu, cuda or cuda:N. [auto]"
 Device = Annotated[str | None, option("--device DEVICE", _WHERE, "Advanced", parser=_parse_device)]
 _STOP = "Stop after this time (15m, 8h); keep what is done."
 Timeout = Annotated[float | None, option("--timeout TIME", _STOP, "Advanced", parser=_parse_limit)]
+_CLUSTER = "Ray cluster: local, auto or HOST:PORT. [none]"
+Ray = Annotated[str | None, option("--ray ADDRESS", _CLUSTER, "Advanced")]
 _FIRST = "First day used, as 2010-01-01."
 Start = Annotated[date | None, option("--start DATE", _FIRST, "Data", parser=parse_day)]
 

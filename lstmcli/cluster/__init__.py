@@ -1,0 +1,1 @@
+"""Work on other cores and machines, as tasks of a Ray cluster; the only room that imports Ray."""

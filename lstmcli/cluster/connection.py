@@ -1,0 +1,183 @@
+"""Connect to a Ray cluster, or start one on this machine's cores, and leave it again.
+
+Ray is connected to in a thread of its own, which also disconnects. In the main thread Ray would
+take over SIGTERM and turn the exceptions of other signals into its own, and the processes of a
+cluster started here end with the thread that started them.
+"""
+
+import importlib.util
+import logging
+import math
+import os
+import socket
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import closing, contextmanager, suppress
+from threading import Event, Thread
+
+from lstmcli.cluster.tasks import Cluster
+from lstmcli.errors import LstmcliError, NetworkError, UsageError
+
+GPUS = "LSTMCLI_RAY_GPUS"  # GPUs of a task, a fraction or a whole number
+LOCAL = "local"
+AUTO = "auto"
+_LONGEST_START = 60.0  # seconds; Ray itself would try for minutes
+_LONGEST_ANSWER = 10.0  # seconds
+
+
+@contextmanager
+def connected(address: str, *, threads: int = 1, device: str = "auto") -> Iterator[Cluster]:
+    """Yield a cluster to run tasks on; disconnect at the end, also when a signal stops the block.
+
+    A cluster that this process is connected to already is used and left connected.
+
+    Parameters
+    ----------
+    address : `local` starts a cluster on this machine's cores and stops it at the end; `auto` is
+        the one that runs on this machine, or that RAY_ADDRESS names; else HOST:PORT, or
+        ray://HOST:PORT through Ray's client.
+    threads : PyTorch's threads in each task, and the CPUs that it takes; 0 for PyTorch's own choice
+        in this process. device : as `--device`. A task gets no GPU unless LSTMCLI_RAY_GPUS says how
+        much of one (0.25), or the device is cuda, which is one GPU.
+
+    Raises
+    ------
+    UsageError : Ray is not installed, the address is none, or the cluster has another version of
+        Ray or Python, asks for another token, or has no node for a task of that size.
+    NetworkError : nothing answers at the address.
+    """
+    if importlib.util.find_spec("ray") is None:
+        step = "Install it: pip install 'lstmcli[ray]'."
+        raise UsageError("The package ray is not installed", where="--ray", next_step=step)
+    cluster = Cluster(address, _threads(threads), _gpus(device))
+    with _connection(address), _silent():
+        cluster.check_size()
+        yield cluster
+
+
+@contextmanager
+def _connection(address: str) -> Iterator[None]:
+    changed = {name: text for name, text in os.environ.items() if name.startswith("RAY_")}
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    _check_reachable(address)
+    started, over = Future[None](), Event()
+    keeper = Thread(target=_keep_connected, args=(address, started, over), daemon=True)
+    keeper.start()
+    try:
+        if error := _result_of(started, address):
+            raise error
+        yield
+    finally:
+        over.set()
+        if started.done():
+            keeper.join()
+        for name in [each for each in os.environ if each.startswith("RAY_")]:
+            del os.environ[name]  # where Ray keeps how it was connected
+        os.environ.update(changed)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep Ray from printing to standard output that a worker was lost, which `tasks` reports."""
+    import ray._private.worker as worker
+
+    before = worker.print_to_stdstream
+    worker.print_to_stdstream = lambda *data, **how: None
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = before
+
+
+def _keep_connected(address: str, started: "Future[None]", over: Event) -> None:
+    """Connect, and disconnect when it is over."""
+    import ray
+
+    try:
+        ray.init(
+            address, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL
+        )
+    except BaseException as error:  # noqa: BLE001 - it is raised where the connection is used
+        started.set_exception(error)
+        return
+    started.set_result(None)
+    over.wait()
+    ray.shutdown()
+
+
+def _result_of(started: "Future[None]", address: str) -> LstmcliError | None:
+    """Wait for the connection; return the error in the words of the command line."""
+    import ray
+
+    try:
+        error = started.exception(_LONGEST_START)
+    except TimeoutError:
+        return _unreachable(address, f"no answer within {_LONGEST_START:g} s")
+    if error is None:
+        return None
+    text = str(error).strip().split("\n")[0]
+    if isinstance(error, ray.exceptions.AuthenticationError):
+        step = "Set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or ~/.ray/auth_token as on the cluster."
+        return UsageError("no access to the Ray cluster", where=address, why=text, next_step=step)
+    if "Version mismatch" in str(error):
+        why, step = " ".join(str(error).split()), "Install the same versions on all nodes."
+        return UsageError("cannot use the Ray cluster", where=address, why=why, next_step=step)
+    if isinstance(error, ValueError):  # the form of the address, or a part of Ray that it needs
+        return UsageError("cannot use the Ray cluster", where=f"--ray {address}", why=text)
+    return _unreachable(address, text)
+
+
+def _unreachable(address: str, why: str) -> NetworkError:
+    step = "Check the address, start a cluster with ray start --head, or pass --ray local."
+    if address == LOCAL:
+        return NetworkError("cannot start Ray on this machine", where=address, why=why)
+    return NetworkError("cannot reach the Ray cluster", where=address, why=why, next_step=step)
+
+
+def _check_reachable(address: str) -> None:
+    """Raise NetworkError at once where no port answers, for which Ray would wait for minutes."""
+    named = os.environ.get("RAY_ADDRESS", AUTO) if address == AUTO else address
+    if named in (LOCAL, AUTO):
+        return
+    host, _, port = named.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdecimal()):
+        why = "expected auto, local, HOST:PORT or ray://HOST:PORT"
+        raise UsageError("no address of a Ray cluster", where=f"--ray {named}", why=why)
+    hosts = [host]
+    if host in ("localhost", "127.0.0.1"):
+        with suppress(OSError):  # the head listens on the address of its machine
+            hosts.append(socket.gethostbyname(socket.gethostname()))
+    why = ""
+    for each in hosts:
+        try:
+            with closing(socket.create_connection((each, int(port)), _LONGEST_ANSWER)):
+                return
+        except (OSError, OverflowError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+    raise _unreachable(address, why)
+
+
+def _threads(number: int) -> int:
+    if number:
+        return number
+    import torch
+
+    return torch.get_num_threads()
+
+
+def _gpus(device: str) -> float:
+    """Return the GPUs of a task: by the environment, else one where the device is cuda."""
+    text = os.environ.get(GPUS, "")
+    if device == "cpu" or not text:
+        return float(device.startswith("cuda"))
+    with suppress(ValueError):
+        number = float(text)
+        if 0 <= number < 1 or (math.isfinite(number) and number == int(number) > 0):
+            return number
+    why = f"found {text!r}, expected a fraction below 1 as 0.25, or a whole number"
+    raise UsageError("no number of GPUs", where=GPUS, why=why)
