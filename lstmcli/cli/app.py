@@ -48,9 +48,9 @@ data; 5 another run holds the lock; 6 network or rate limit; 7 something was fou
 stopped by SIGHUP, SIGINT (Ctrl-C), SIGTERM.
 
 Environment: LSTMCLI_DATA_DIR, LSTMCLI_CONFIG, LSTMCLI_MODEL, LSTMCLI_DEVICE, LSTMCLI_THREADS,
-LSTMCLI_SEED, LSTMCLI_LOG_FILE and LSTMCLI_FORMAT set the options of that name; NO_COLOR turns
-colours off. Options override the environment, which overrides the recipe, which overrides the
-defaults. Durations are 90s, 15m, 26h or 8d.
+LSTMCLI_SEED, LSTMCLI_RAY, LSTMCLI_LOG_FILE and LSTMCLI_FORMAT set the options of that name;
+NO_COLOR turns colours off. Options override the environment, which overrides the recipe, which
+overrides the defaults. Durations are 90s, 15m, 26h or 8d.
 """
 _START = """\
 Forecast stock prices with an LSTM, and measure how good the forecasts are.

@@ -5,10 +5,9 @@ cut at its first cutoff, less the embargo, before anything is fitted, so that it
 It forecasts from the cutoffs up to the next refit and is kept nowhere.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -16,28 +15,19 @@ from numpy.typing import NDArray
 
 from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
-from lstmcli.errors import Failure, ModelError, TrainingError, UsageError
+from lstmcli.errors import Failure, LstmcliError, ModelError, TrainingError, UsageError
 from lstmcli.evaluation.backtest import Rows
 from lstmcli.evaluation.forecasters import ALWAYS, Fitted, learn_trend
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.fit import fit
 from lstmcli.learning.learn import calibrated
 from lstmcli.learning.plan import Plan, plan_suitable
+from lstmcli.learning.tasks import Workers
 from lstmcli.runs.metadata import Metadata
 from lstmcli.training.device import choose_device
 
 RefitWindow = Literal["expanding", "rolling"]
 _DAY = np.timedelta64(1, "D")
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
-
-
-class RunTasks(Protocol):
-    """What runs independent tasks and returns their results in their order: `map` does, in turn."""
-
-    def __call__(
-        self, function: Callable[[_Item], _Result], items: Iterable[_Item], /
-    ) -> Iterator[_Result]: ...
 
 
 class Span(NamedTuple):
@@ -109,15 +99,13 @@ def refits(
     window: RefitWindow,
     rows: Callable[[np.datetime64, Span], Mapping[str, range]],
     on_refit: OnRefit,
-    device: str = "auto",
-    run_tasks: RunTasks = map,
+    workers: Workers,
 ) -> tuple[list[Fitted], list[Refit]]:
     """Return what forecasts in turn: the models as they are, then fitted again for each date.
 
     metadata, series : by model, where it came from, and all that it may be fitted on again.
     rows : the rows of baselines for a first cutoff and the span of the first model.
-    device : that each refit chooses where it runs; its network then goes to that of the model.
-    run_tasks : what runs the refits, which do not depend on each other.
+    workers : what runs the refits; their networks then go to the devices of the models.
     Raises AllFailedError when no series is long enough, TrainingError when training breaks down.
     """
     main = next(iter(models))
@@ -131,10 +119,14 @@ def refits(
         for name, model in models.items()
     ]
     settings = {name: model.settings for name, model in models.items()}
-    refitted = run_tasks(partial(_refit, settings=settings, series=series, device=device), tasks)
+    shared = workers.put((settings, series, workers.device))
+    refitted = workers.run(_refit, ((shared, task) for task in tasks), ahead=len(tasks))
     again: dict[str, TrainedModel] = {}
     trends: dict[str, Mapping[str, Any]] = {}
-    for task, (model, learned, record) in zip(tasks, refitted, strict=True):
+    for task, found in zip(tasks, refitted, strict=True):
+        if isinstance(found, LstmcliError):
+            raise found
+        model, learned, record = found
         done.append(record)
         on_refit(record, len(done), len(tasks))
         again[task.model], trends[task.model] = model.to(models[task.model].device), learned
@@ -225,14 +217,13 @@ class _Task(NamedTuple):
 
 
 def _refit(
-    task: _Task,
-    *,
-    settings: Mapping[str, Settings],
-    series: Mapping[str, Sequence[Series]],
-    device: str,
+    shared: tuple[Mapping[str, Settings], Mapping[str, Sequence[Series]], str], task: _Task
 ) -> tuple[TrainedModel, Mapping[str, Any], Refit]:
-    """Return the model, on the CPU, its trend figures and its record."""
-    name, day, span = task
+    """Return the model, on the CPU, its trend figures and its record.
+
+    shared : settings and series by model, and the device.
+    """
+    (settings, series, device), (name, day, span) = shared, task
     own, plan, failures = plan_refit(settings[name], series[name], span)
     done = fit(plan, own, choose_device(device))
     if done.error is not None:

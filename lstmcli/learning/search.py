@@ -172,6 +172,7 @@ class Bench:
     search: Search
     known: Sequence[Prices]
     folds: tuple[Fold, ...]
+    device: str
     has_time: Callable[[], bool]
     on_epoch: Callable[[Epoch], None]
 
@@ -211,7 +212,7 @@ def run_trial(bench: Bench, trial: optuna.Trial, values: Mapping[str, Any]) -> F
         if trial.should_prune():
             raise optuna.TrialPruned
 
-    device = choose_device(bench.settings.train.device)
+    device = choose_device(bench.device)
     state, reason = TrialState.COMPLETE, ""
     try:
         settings = with_values(bench.settings, values, where="trial")

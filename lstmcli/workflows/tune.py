@@ -10,10 +10,10 @@ n - at_once, whichever ends first.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -24,8 +24,16 @@ from optuna.pruners import MedianPruner, NopPruner
 from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
+from lstmcli.cluster.connection import workers_of
 from lstmcli.config import Settings, Tuning
-from lstmcli.errors import Failure, TrainingError, noted_when_stopped
+from lstmcli.errors import (
+    Failure,
+    LstmcliError,
+    TaskError,
+    TrainingError,
+    UsageError,
+    noted_when_stopped,
+)
 from lstmcli.files import atomic
 from lstmcli.learning.folds import (
     Fold,
@@ -40,7 +48,6 @@ from lstmcli.learning.folds import (
     standard_error,
 )
 from lstmcli.learning.plan import plan_between, plan_prices, with_known_features
-from lstmcli.learning.refit import RunTasks
 from lstmcli.learning.search import (
     Bench,
     Dimension,
@@ -57,6 +64,7 @@ from lstmcli.learning.search import (
     values_of,
     with_values,
 )
+from lstmcli.learning.tasks import Workers
 from lstmcli.runs.bundle import settings_toml
 from lstmcli.runs.study import Study, open_study, study_folder
 from lstmcli.training.device import threads
@@ -129,8 +137,8 @@ def tune(
     on_trial: OnTrial = lambda trial, best, count, wanted: None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     clock: Callable[[], float] = time.time,
-    run_tasks: RunTasks = map,
-    at_once: int = 1,
+    ray: str | None = None,
+    at_once: int | None = None,
 ) -> TuneReport:
     """Try settings until the study `name` has its trials, and write the best ones as a recipe.
 
@@ -139,11 +147,17 @@ def tune(
     recipe : the file to write; in the study's folder unless given. fresh : begin the study again.
     timeout : seconds after which no epoch is begun; the trial at work is given up. clock : that
         they are counted by, the same wherever trials run.
-    run_tasks, at_once : what runs the trials, and how many together.
+    ray, at_once : the Ray cluster that runs the trials, and how many of them at a time: which they
+        know, and so which are proposed and pruned, depends on that. Unless given as many as it can
+        run.
     Raises UsageError where the study has other data or settings, DataError where the rows do not
     allow the folds, TrainingError where no trial was completed.
     """
     began = clock()
+    if at_once and ray is None:
+        raise UsageError(
+            "option not used", where="--at-once", why="it is for --ray", next_step="Pass --ray too."
+        )
     folder = study_folder(source.data_dir, name)
     given: list[Mapping[str, Any]] = [{key: value_of(settings, key) for key in search.space}]
     if search.sampler == "grid":
@@ -160,11 +174,13 @@ def tune(
         search=search,
         known=known,
         folds=make_folds(known, longest, search.folds),
+        device=settings.train.device,
         has_time=lambda: timeout is None or clock() - began < timeout,
         on_epoch=on_epoch,
     )
     with (
-        threads(settings.train.threads),
+        threads(settings.train.threads) as number,
+        workers_of(ray, threads=number, device=settings.train.device) as workers,
         open_study(folder, _bound(bench), fresh=fresh) as study,
         noted_when_stopped(
             lambda: (
@@ -172,18 +188,12 @@ def tune(
                 "the same command goes on"
             )
         ),
-        _claims() as held,
     ):
-        tasks = _propose(study, bench, given, held, at_once)
-        for number, ended in run_tasks(partial(_run, bench), tasks):
-            with held.pop(number):
-                if ended is None:
-                    tasks.close()  # the time is over
-                    continue
-                study.keep(number, ended)
+        bench = replace(bench, device=workers.device)
+        for number in _run_left(study, bench, given, workers, at_once or workers.slots):
             trials = _ranked(study)
-            one = next(trial for trial in trials if trial.number == number)
-            on_trial(one, _best(trials), len(trials), search.trials)
+            ended = next(trial for trial in trials if trial.number == number)
+            on_trial(ended, _best(trials), len(trials), search.trials)
         trials = _ranked(study, at_work=study.at_work())
     best, count = _best(trials), sum(trial.state != "running" for trial in trials)
     others, notes = len(trials) - count, []
@@ -251,39 +261,60 @@ def _bounds(dimension: Dimension) -> dict[str, Any]:
     return {"low": low, "high": high, "step": None if log else dimension.step, "log": log}
 
 
-@contextmanager
-def _claims() -> Iterator[dict[int, ExitStack]]:
-    """Yield what holds the claims of trials at work, by number; those left at the end are freed."""
-    held: dict[int, ExitStack] = {}
-    try:
-        yield held
-    finally:
-        for each in held.values():
-            each.close()
-
-
 class _Task(NamedTuple):
-    """A trial to run: its number in the study, and what was proposed, as a trial of a local one."""
+    """A trial to run: its number, what holds its claim, and what is tried, in a study of its own.
+
+    The study is in memory and has the trials that it knows.
+    """
 
     number: int
+    claim: ExitStack
     trial: optuna.Trial
     values: Mapping[str, Any]
 
 
-def _propose(
+def _run_left(
     study: Study,
     bench: Bench,
     given: Sequence[Mapping[str, Any]],
-    held: dict[int, ExitStack],
+    workers: Workers,
     at_once: int,
-) -> Generator[_Task]:
-    """Claim one trial after the other and yield what it tries, until none is left or the time over.
+) -> Iterator[int]:
+    """Run the trials that are left, in order; keep each that has ended and yield its number.
 
-    A trial belongs to a study in memory that has the ended trials of lower numbers.
+    A trial whose task broke down has failed; one for which the time was over is given up.
+    """
+    waiting, shared = deque[_Task](), workers.put(bench)
+    proposed = _propose(study, bench, given, at_once)
+
+    def calls() -> Iterator[tuple[Any, ...]]:
+        for task in proposed:
+            waiting.append(task)
+            yield shared, task.trial, task.values
+
+    try:
+        for found in workers.run(_run, calls(), ahead=at_once):
+            task = waiting.popleft()
+            with task.claim:
+                if found is None:
+                    proposed.close()
+                    continue
+                if isinstance(found, LstmcliError):
+                    found = _broken(task, found)
+                study.keep(task.number, found)
+            yield task.number
+    finally:
+        for task in waiting:
+            task.claim.close()
+
+
+def _propose(
+    study: Study, bench: Bench, given: Sequence[Mapping[str, Any]], at_once: int
+) -> Generator[_Task]:
+    """Claim the trials that are left, one by one, and propose what they try, while there is time.
 
     given : the values of the first trials, which no sampler proposes. Those outside the space are
         left out there: a sampler could learn nothing from them.
-    held : gets what holds the claim of each trial.
     """
     search = bench.search
     kind = TPESampler if search.sampler == "tpe" else RandomSampler
@@ -293,33 +324,42 @@ def _propose(
             number = stack.enter_context(study.claim(search.trials))
             if number is None:
                 return
-            held[number] = stack.pop_all()
-        fixed = given[number] if number < len(given) else None
-        space = {k: d for k, d in search.space.items() if not fixed or holds(d, fixed[k])}
-        seed = np.random.SeedSequence([bench.settings.train.seed, number]).generate_state(1)[0]
-        local = optuna.create_study(
-            sampler=kind(seed=int(seed)),
-            pruner=NopPruner() if search.pruner == "none" else median,
-        )
-        known = study.ended().items()
-        local.add_trials(trial for each, trial in known if each <= number - at_once)
-        if fixed:
-            local.enqueue_trial({key: to_param(each, fixed[key]) for key, each in space.items()})
-        trial = local.ask(dict[str, BaseDistribution](space))
-        values = fixed or {key: from_param(space[key], each) for key, each in trial.params.items()}
-        yield _Task(number, trial, values)
+            fixed = given[number] if number < len(given) else None
+            space = {k: d for k, d in search.space.items() if not fixed or holds(d, fixed[k])}
+            seed = np.random.SeedSequence([bench.settings.train.seed, number]).generate_state(1)[0]
+            local = optuna.create_study(
+                sampler=kind(seed=int(seed)),
+                pruner=NopPruner() if search.pruner == "none" else median,
+            )
+            known = study.ended().items()
+            local.add_trials(trial for each, trial in known if each <= number - at_once)
+            if fixed:
+                local.enqueue_trial({k: to_param(each, fixed[k]) for k, each in space.items()})
+            trial = local.ask(dict[str, BaseDistribution](space))
+            found = {key: from_param(space[key], each) for key, each in trial.params.items()}
+            task = _Task(number, stack.pop_all(), trial, fixed or found)
+        yield task
 
 
-def _run(bench: Bench, task: _Task) -> tuple[int, FrozenTrial | None]:
-    """Return the number of a trial and how it ended, None where the time was over."""
+def _run(bench: Bench, trial: optuna.Trial, values: Mapping[str, Any]) -> FrozenTrial | None:
+    """Return a trial as it ended, None where the time was over."""
     began = time.perf_counter()
     try:
-        ended = run_trial(bench, task.trial, task.values)
+        ended = run_trial(bench, trial, values)
     except TimeUp:
-        return task.number, None
-    seconds = round(time.perf_counter() - began, 3)
-    ended.user_attrs |= {"values": task.values, "seconds": seconds}
-    return task.number, ended
+        return None
+    ended.user_attrs |= {"values": values, "seconds": round(time.perf_counter() - began, 3)}
+    return ended
+
+
+def _broken(task: _Task, error: LstmcliError) -> FrozenTrial:
+    """Return the failed trial of a task that broke down; raise an error of any other kind."""
+    if not isinstance(error, TaskError):
+        raise error
+    ended = task.trial.study.tell(task.trial, state=TrialState.FAIL)
+    ended.user_attrs = {"scores": [], "epochs": 0, "reason": str(error)}
+    ended.user_attrs |= {"values": task.values, "seconds": 0.0}
+    return ended
 
 
 def _ranked(study: Study, at_work: Sequence[int] = ()) -> list[Trial]:
